@@ -1,0 +1,109 @@
+/**
+ * The narrow interface between the agent and whatever copies packets. `kernel/` is the real one, `fake.ts` stands beside
+ * it. Its words are the kernel's (ifindex, hook); `reconcile.ts` translates a node program into them.
+ */
+import type { CounterReport, ErrorCode } from '@mirrorplane/contract';
+
+/** `ingress`: what the device receives; `egress`: what the node sends into the device. */
+export type Hook = 'ingress' | 'egress';
+
+/** One source in one direction: at most one device and hook on a node. */
+export interface HookCapture {
+  /** `POLICY_UID/SOURCE_ID/DIRECTION`: the identity of its counters, which outlive the device. */
+  id: string;
+  policy: string;
+  source: string;
+  direction: 'inbound' | 'outbound';
+  /** 0: resting, the source has no device on this node now. Its counters are kept. */
+  ifindex: number;
+  hook: Hook;
+  /** 0 to 2^32: a packet is copied where a random 32-bit number is below it. 2^32 copies all. */
+  threshold: number;
+  /** Frames with this outermost VLAN ID are left out; 0: none. */
+  skipVlanId: number;
+  /** 0 to 1023, goes into the ERSPAN index together with the direction. */
+  sourceSlot: number;
+  /** id of a delivery of the same state. */
+  delivery: string;
+}
+
+interface DeliveryBase {
+  id: string;
+  policy: string;
+  /** Device that the copies leave by. 0: it is gone; copies are dropped as `destinationDown`. */
+  ifindex: number;
+  /** MTU of that device in bytes; for ERSPAN the smaller of both ends. */
+  mtu: number;
+}
+
+export interface LocalDeliveryEntry extends DeliveryBase {
+  kind: 'local';
+}
+export interface EdgeDeliveryEntry extends DeliveryBase {
+  kind: 'edge';
+  vlanId: number;
+}
+export interface ErspanDeliveryEntry extends DeliveryBase {
+  kind: 'erspan';
+  /** IPv4 addresses in dotted form. */
+  sourceAddress: string;
+  address: string;
+  /** 1 to 1023. */
+  session: number;
+  /** Link-layer addresses towards the next hop. Undefined while not resolved: only IP frames can be sent then. */
+  nextHop?: { sourceMac: string; destinationMac: string };
+}
+export type DeliveryEntry = LocalDeliveryEntry | EdgeDeliveryEntry | ErspanDeliveryEntry;
+
+/** ERSPAN from `address` with `session` becomes `delivery`. */
+export interface TerminationEntry {
+  id: string;
+  policy: string;
+  /** Name of the sending node. */
+  node: string;
+  address: string;
+  session: number;
+  /** id of a local or edge delivery of the same state. */
+  delivery: string;
+}
+
+/** Everything that the data plane of a node does. */
+export interface DatapathState {
+  captures: HookCapture[];
+  deliveries: DeliveryEntry[];
+  terminations: TerminationEntry[];
+  /** ifindex of the mirror device, where `terminate` hangs; 0: none. */
+  mirrorDevice: number;
+}
+
+/** A capture that the kernel did not take. All others are in force. */
+export interface CaptureRefusal {
+  id: string;
+  ifindex: number;
+  code: Extract<ErrorCode, 'ATTACH_FAILED' | 'HOOK_OCCUPIED' | 'DEVICE_UNSUPPORTED'>;
+  message: string;
+}
+
+export interface ApplyResult {
+  refused: CaptureRefusal[];
+  /** How many programs were attached and detached, and map entries written: 0 everywhere where nothing changed. */
+  attached: number;
+  detached: number;
+  written: number;
+}
+
+export interface Datapath {
+  /** Takes over what is pinned, or installs it anew. Idempotent. @throws Error where the kernel lacks what is needed. */
+  open(): Promise<void>;
+  /**
+   * Makes the kernel do `desired` and nothing else of ours; what others attached is not touched. Deliveries are written
+   * before the captures that use them, and removed after. Applying the same state again writes nothing.
+   */
+  apply(desired: DatapathState): Promise<ApplyResult>;
+  /** All counters, named by the state applied last. */
+  counters(): Promise<CounterReport>;
+  /** Lets go of file descriptors. The data plane goes on. */
+  close(): void;
+  /** Removes every link, pin, map and helper device of ours. */
+  uninstall(): Promise<void>;
+}

@@ -1,0 +1,108 @@
+/** Names of everything that is counted. The C enums in packages/bpf/src/types.h list the same names in the same order. */
+import * as z from 'zod';
+
+/**
+ * Why a matched packet was not copied. Order and number are those of `enum drop_reason` in types.h.
+ * - `cloneFailed`: the kernel had no memory for the copy.
+ * - `destinationDown`: the destination's device, or the mirror device, is gone or down, or it refused the copy.
+ * - `tooBigForDestination`: larger than the MTU of the local or edge device.
+ * - `tooBigForUnderlay`: a super-packet whose segments do not fit into the underlay MTU.
+ * - `gsoUnsupported`: a super-packet of a kind that cannot be encapsulated (UDP GSO too large, SCTP, already encapsulated).
+ * - `vlanUnsupported`: more VLAN tags than can be carried, or a tagged super-packet of a kind that cannot.
+ * - `noNeighbour`: the link-layer address of the next hop is not known yet.
+ * - `encapFailed`: the kernel refused to make room for the headers.
+ * - `noDelivery`: the delivery is not there (the program is being changed).
+ */
+export const DROP_REASONS = [
+  'cloneFailed',
+  'destinationDown',
+  'tooBigForDestination',
+  'tooBigForUnderlay',
+  'gsoUnsupported',
+  'vlanUnsupported',
+  'noNeighbour',
+  'encapFailed',
+  'noDelivery',
+] as const;
+export type DropReason = (typeof DROP_REASONS)[number];
+
+/**
+ * Why a packet on a mirrored device did not match. Order as in `enum skip_reason` in types.h.
+ * - `isCopy`: it is a copy itself (loop guard).
+ * - `sameVlan`: it carries the VLAN ID that the policy pushes.
+ */
+export const SKIP_REASONS = ['isCopy', 'sameVlan'] as const;
+export type SkipReason = (typeof SKIP_REASONS)[number];
+
+/**
+ * Why a received ERSPAN packet was not delivered. Order as in `enum termination_drop` in types.h. Packets of an
+ * unknown sender or session are left to the node and counted in `unknownErspan`.
+ * - `malformed`: shorter than its headers say, or headers that do not go together.
+ * - `destinationDown`, `tooBigForDestination`, `decapFailed`: the copy could not be handed to the destination.
+ */
+export const TERMINATION_DROP_REASONS = [
+  'malformed',
+  'destinationDown',
+  'tooBigForDestination',
+  'decapFailed',
+] as const;
+export type TerminationDropReason = (typeof TERMINATION_DROP_REASONS)[number];
+
+/** Packets as they are on the wire (a GSO super-packet counts as its segments) and bytes of their Ethernet frames. */
+export const Count = z.object({ packets: z.number().int(), bytes: z.number().int() }).meta({ id: 'Count' });
+export type Count = z.infer<typeof Count>;
+
+/** `matched = sampledOut + copied + sum of dropped`. `truncated` is a share of `copied`. Absent reasons are 0. */
+export const CaptureCounts = z
+  .object({
+    matched: Count,
+    sampledOut: Count,
+    copied: Count,
+    truncated: Count,
+    dropped: z.partialRecord(z.enum(DROP_REASONS), Count),
+    skipped: z.partialRecord(z.enum(SKIP_REASONS), Count),
+  })
+  .meta({ id: 'CaptureCounts' });
+export type CaptureCounts = z.infer<typeof CaptureCounts>;
+
+/** Counts of one source and direction of one policy on one node, since `epoch` began. */
+export const CaptureReport = z.object({
+  policy: z.string(),
+  source: z.string(),
+  direction: z.enum(['inbound', 'outbound']),
+  counts: CaptureCounts,
+});
+export type CaptureReport = z.infer<typeof CaptureReport>;
+
+/** What left a node for a delivery. For ERSPAN, packets are outer packets after segmentation. */
+export const DeliveryReport = z.object({ delivery: z.string(), policy: z.string(), sent: Count });
+export type DeliveryReport = z.infer<typeof DeliveryReport>;
+
+/** What arrived from another node and was delivered. `received = delivered + sum of dropped`. */
+export const TerminationReport = z.object({
+  termination: z.string(),
+  policy: z.string(),
+  node: z.string().meta({ description: 'The node that sent it.' }),
+  received: Count,
+  delivered: Count,
+  dropped: z.partialRecord(z.enum(TERMINATION_DROP_REASONS), Count),
+});
+export type TerminationReport = z.infer<typeof TerminationReport>;
+
+/** All counters of a node. They grow as long as `epoch` stays the same; a new epoch starts again from 0. */
+export const CounterReport = z.object({
+  epoch: z.string(),
+  captures: z.array(CaptureReport),
+  deliveries: z.array(DeliveryReport),
+  terminations: z.array(TerminationReport),
+  unknownErspan: z.number().int().meta({ description: 'ERSPAN packets of an unknown sender or session, left alone.' }),
+});
+export type CounterReport = z.infer<typeof CounterReport>;
+
+/** A count of nothing. */
+export const ZERO: Count = Object.freeze({ packets: 0, bytes: 0 });
+
+/** The sum of two counts. */
+export function addCount(a: Count, b: Count): Count {
+  return { packets: a.packets + b.packets, bytes: a.bytes + b.bytes };
+}

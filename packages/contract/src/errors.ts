@@ -1,0 +1,145 @@
+/** The error catalogue: every code that the API, the CLI, the console and the status of a policy can show. */
+import * as z from 'zod';
+
+/** What the catalogue says of a code. `status` is the HTTP status of a problem that has it as its main code. */
+export interface CatalogueEntry {
+  status: number;
+  title: string;
+  remedy: string;
+}
+
+function entry(status: number, title: string, remedy: string): CatalogueEntry {
+  return { status, title, remedy };
+}
+
+/** Code to meaning. A code, once released, keeps its meaning. */
+export const CATALOGUE = {
+  // Requests
+  BAD_REQUEST: entry(400, 'The request cannot be read', 'send valid JSON of the documented shape'),
+  FIELD_INVALID: entry(400, 'A field has a wrong shape', 'correct the field as its message says'),
+  FIELD_UNKNOWN: entry(400, 'A field is not known', 'remove the field, or check its spelling'),
+  NAME_MISMATCH: entry(400, 'The name in the body is not that of the URL', 'leave the name out, or make both the same'),
+  UNAUTHENTICATED: entry(401, 'No valid credentials', 'send the API token as "Authorization: Bearer TOKEN"'),
+  FORBIDDEN: entry(403, 'Not allowed', 'ask an administrator'),
+  NOT_FOUND: entry(404, 'There is no such resource', 'list what exists and check the name'),
+  ALREADY_EXISTS: entry(409, 'A resource of this name exists', 'choose another name, or change the existing one'),
+  IN_USE: entry(409, 'Other resources depend on it', 'change or delete those first'),
+  PRECONDITION_FAILED: entry(412, 'It was changed in the meantime', 'read it again and repeat the change'),
+  INTERNAL: entry(500, 'The controller failed', 'see the log of the controller'),
+  UNAVAILABLE: entry(503, 'The controller is not ready', 'try again in a moment'),
+  // Rules of a policy
+  POLICY_INVALID: entry(422, 'The policy is refused', 'correct every listed field'),
+  POLICY_NAME_INVALID: entry(422, 'The name is not usable', 'use 1 to 63 lower-case letters, digits and hyphens'),
+  POLICY_NO_SOURCES: entry(422, 'A policy needs a source', 'name 1 to 1024 source interfaces'),
+  POLICY_TOO_MANY_SOURCES: entry(422, 'More than 1024 sources', 'divide the sources among several policies'),
+  POLICY_SOURCE_REPEATED: entry(422, 'A source is named twice', 'name every source once'),
+  POLICY_SOURCE_NOT_FOUND: entry(422, 'A source does not exist', 'check the id with "mirrorplane interface list"'),
+  POLICY_SOURCE_IN_USE: entry(422, 'A source belongs to another policy', 'remove it from the other policy first'),
+  POLICY_SOURCE_KINDS_MIXED: entry(
+    422,
+    'Virtual and edge sources together',
+    'write one policy for vm and nfv, one for edge sources',
+  ),
+  POLICY_DESTINATION_NOT_FOUND: entry(
+    422,
+    'The destination does not exist',
+    'check the id with "mirrorplane interface list"',
+  ),
+  POLICY_DESTINATION_IS_SOURCE: entry(422, 'The destination is a source too', 'choose another destination'),
+  POLICY_CYCLE: entry(
+    422,
+    'Copies would come back to their source',
+    'break the chain of policies that the message names',
+  ),
+  POLICY_PHYSICAL_TO_VIRTUAL: entry(
+    422,
+    'From physical to virtual is not mirrored',
+    'choose an edge-connected interface as destination',
+  ),
+  POLICY_CROSS_DOMAIN: entry(
+    422,
+    'Source and destination are in different communication domains',
+    'choose interfaces of pools within one domain',
+  ),
+  POLICY_DIRECTION_INVALID: entry(422, 'The direction is not known', 'use all, inbound or outbound'),
+  POLICY_PERCENT_INVALID: entry(422, 'The mirror percent is out of range', 'use 0 to 100 with at most two decimals'),
+  POLICY_VLAN_REQUIRED: entry(
+    422,
+    'A VLAN ID is missing',
+    'give a vlanId: copies leave by an edge-connected interface',
+  ),
+  POLICY_VLAN_NOT_ALLOWED: entry(
+    422,
+    'A VLAN ID is out of place',
+    'remove vlanId: the destination is not an edge-connected interface',
+  ),
+  POLICY_VLAN_INVALID: entry(422, 'The VLAN ID is out of range', 'use a whole number from 1 to 4094'),
+  POLICY_VLAN_NOT_IN_TRUNK: entry(
+    422,
+    'The edge does not carry this VLAN',
+    'use a VLAN ID of the list allowedVlans of the edge, or extend that list',
+  ),
+  POLICY_MANY: entry(
+    200,
+    'More than 100 policies',
+    'a warning only: consider joining policies that share a destination',
+  ),
+  // Why a policy is not active
+  DESTINATION_ABSENT: entry(200, 'The destination has no device now', 'start the VM, or attach its NIC'),
+  SOURCE_ABSENT: entry(200, 'A source has no device now', 'start the VM, or attach its NIC'),
+  NODE_DISCONNECTED: entry(200, 'The agent of a node is not connected', 'check the agent and the network of the node'),
+  NODE_PENDING: entry(200, 'A node has not applied the newest program yet', 'wait a moment'),
+  NODE_UNDERLAY_UNKNOWN: entry(200, 'A node has no address for ERSPAN', 'start its agent with --mirror-device'),
+  SESSIONS_EXHAUSTED: entry(200, 'A node receives 1023 policies already', 'move some destinations to other nodes'),
+  CAPTURE_REFUSED: entry(200, 'A node cannot capture a source', 'see the message of the node'),
+  DEVICE_UNSUPPORTED: entry(
+    200,
+    'The device has no Ethernet header or no tc hook',
+    'use a tap, veth or Ethernet device',
+  ),
+  DEVICE_DOWN: entry(200, 'The device is down', 'set it up'),
+  HOOK_OCCUPIED: entry(200, 'Another program stands first at the hook', 'detach it, or let it continue the chain'),
+  ATTACH_FAILED: entry(200, 'The kernel refused the program', 'see the message of the node'),
+  NEIGHBOUR_UNKNOWN: entry(
+    200,
+    'The next hop to a node has no link-layer address yet',
+    'check that the nodes reach each other on the underlay',
+  ),
+  ROUTE_MISSING: entry(200, 'There is no route to a node', 'check the routes of the underlay'),
+  INTERFACE_DUPLICATE: entry(200, 'Two devices of one node claim the same interface', 'give every device its own id'),
+  COPIES_TRUNCATED: entry(
+    200,
+    'Copies are cut to the underlay MTU',
+    'raise the MTU of the underlay by 50 bytes over that of the interfaces',
+  ),
+  COPIES_DROPPED: entry(200, 'Copies were dropped', 'see the counters by reason'),
+} as const satisfies Record<string, CatalogueEntry>;
+export type ErrorCode = keyof typeof CATALOGUE;
+
+/** One reason why a policy is refused. `field` is a path such as `sources[3]`; `message` names the remedy too. */
+export const Refusal = z.object({ code: z.string(), field: z.string(), message: z.string() }).meta({ id: 'Refusal' });
+export interface Refusal {
+  code: ErrorCode;
+  field: string;
+  message: string;
+}
+
+/** RFC 9457 problem document, served as application/problem+json. `errors` lists every refusal. */
+export const Problem = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number().int(),
+    code: z.string(),
+    detail: z.string(),
+    instance: z.string().optional(),
+    errors: z.array(Refusal).default([]),
+  })
+  .meta({ id: 'Problem' });
+export type Problem = z.infer<typeof Problem>;
+
+/** Builds the problem document of a code; title and status come from the catalogue. */
+export function problem(code: ErrorCode, detail: string, errors: readonly Refusal[] = []): Problem {
+  const { status, title } = CATALOGUE[code];
+  return { type: `urn:mirrorplane:error:${code}`, title, status, code, detail, errors: [...errors] };
+}

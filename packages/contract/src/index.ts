@@ -1,0 +1,9 @@
+/** Every resource and message of Mirrorplane, declared once. */
+export * from './counters.ts';
+export * from './errors.ts';
+export * from './inventory.ts';
+export * from './names.ts';
+export * from './policy.ts';
+export * from './program.ts';
+export * from './status.ts';
+export * from './sync.ts';

@@ -1,0 +1,156 @@
+/** What exists in the cluster: declared by operators, observed by agents, and both merged. */
+import * as z from 'zod';
+import { DeviceName, InterfaceId, MacAddress, Name } from './names.ts';
+
+/** `vm`: a VM's NIC. `nfv`: a NIC of a virtual router, firewall, load balancer. `edge`: joins virtual and physical. */
+export const InterfaceKind = z.enum(['vm', 'nfv', 'edge']).meta({ id: 'InterfaceKind' });
+export type InterfaceKind = z.infer<typeof InterfaceKind>;
+
+/** Pools of one communication domain can reach each other. */
+export const Domain = z
+  .object({ name: Name, description: z.string().default(''), revision: z.number().int() })
+  .meta({ id: 'Domain' });
+export type Domain = z.infer<typeof Domain>;
+export const DomainSpec = z.strictObject({ description: z.string().max(1024).default('') }).meta({ id: 'DomainSpec' });
+export type DomainSpec = z.infer<typeof DomainSpec>;
+
+/** A cluster of nodes within one communication domain. */
+export const Pool = z
+  .object({ name: Name, domain: Name, description: z.string().default(''), revision: z.number().int() })
+  .meta({ id: 'Pool' });
+export type Pool = z.infer<typeof Pool>;
+export const PoolSpec = z
+  .strictObject({ domain: Name, description: z.string().max(1024).default('') })
+  .meta({ id: 'PoolSpec' });
+export type PoolSpec = z.infer<typeof PoolSpec>;
+
+export const NodeSpec = z.strictObject({ pool: Name }).meta({ id: 'NodeSpec' });
+export type NodeSpec = z.infer<typeof NodeSpec>;
+
+/** Where a node sends and receives ERSPAN. */
+export const Underlay = z
+  .object({
+    device: DeviceName,
+    address: z.ipv4().meta({ description: 'IPv4 address that the other nodes send ERSPAN to.' }),
+    mtu: z.number().int().meta({ description: 'MTU of the device, bytes of IP packet.' }),
+  })
+  .meta({ id: 'Underlay' });
+export type Underlay = z.infer<typeof Underlay>;
+
+/** An edge-connected interface's device is found by its name or by its MAC address. */
+export const EdgeDeclaration = z
+  .strictObject({
+    node: Name,
+    device: DeviceName.optional().meta({ description: 'Device name; give this or mac.' }),
+    mac: MacAddress.optional().meta({ description: 'Permanent MAC address; give this or device.' }),
+    allowedVlans: z.array(z.number().int().min(1).max(4094)).optional().meta({
+      description: 'VLAN IDs that the switch port lets pass. Left out: not checked.',
+    }),
+  })
+  .refine((edge) => (edge.device === undefined) !== (edge.mac === undefined), {
+    message: 'give either device or mac, and not both',
+    path: ['device'],
+  })
+  .meta({ id: 'EdgeDeclaration' });
+export type EdgeDeclaration = z.infer<typeof EdgeDeclaration>;
+
+/** What an operator declares of an interface. `edge` is required for kind `edge` and refused for the others. */
+export const InterfaceSpec = z
+  .strictObject({
+    kind: InterfaceKind,
+    name: z.string().max(128).default(''),
+    network: z.string().max(128).optional(),
+    pool: Name.optional().meta({ description: 'For vm and nfv: the pool where it will appear.' }),
+    edge: EdgeDeclaration.optional(),
+  })
+  .refine((spec) => (spec.kind === 'edge') === (spec.edge !== undefined), {
+    message: 'an edge-connected interface needs edge.node with edge.device or edge.mac; the other kinds take no edge',
+    path: ['edge'],
+  })
+  .meta({ id: 'InterfaceSpec' });
+export type InterfaceSpec = z.infer<typeof InterfaceSpec>;
+
+/** What an identity provider says of a device. */
+export const DeviceIdentity = z.object({
+  kind: InterfaceKind,
+  id: InterfaceId,
+  name: z.string().max(128).default(''),
+  network: z.string().max(128).optional(),
+  provider: z.string().meta({ description: 'alias or declared.' }),
+});
+export type DeviceIdentity = z.infer<typeof DeviceIdentity>;
+
+/** A kernel netdev on a node, as an agent observes it. */
+export const Device = z
+  .object({
+    name: DeviceName,
+    ifindex: z.number().int().positive(),
+    mac: z.string(),
+    mtu: z.number().int(),
+    up: z.boolean(),
+    linkType: z.string().meta({ description: 'Kernel link kind, as veth or tun; empty for a physical NIC.' }),
+    identity: DeviceIdentity.optional(),
+    identityError: z
+      .string()
+      .optional()
+      .meta({ description: 'Why an alias that names Mirrorplane was not understood.' }),
+  })
+  .meta({ id: 'Device' });
+export type Device = z.infer<typeof Device>;
+
+/** The device that an interface is today, and on which node. */
+export const InterfaceDevice = z.object({
+  node: Name,
+  name: DeviceName,
+  ifindex: z.number().int(),
+  mac: z.string(),
+  mtu: z.number().int(),
+  up: z.boolean(),
+});
+export type InterfaceDevice = z.infer<typeof InterfaceDevice>;
+
+/**
+ * Something that can be mirrored or receive copies. `devices` has no, one or (during a live migration) two entries,
+ * the newest last. `pool` is that of the newest device, or the last one known; undefined where none was ever known.
+ */
+export const Interface = z
+  .object({
+    id: InterfaceId,
+    kind: InterfaceKind,
+    name: z.string(),
+    network: z.string().optional(),
+    pool: Name.optional(),
+    edge: EdgeDeclaration.optional(),
+    declared: z.boolean(),
+    devices: z.array(InterfaceDevice),
+    revision: z.number().int(),
+  })
+  .meta({ id: 'Interface' });
+export type Interface = z.infer<typeof Interface>;
+
+/** A host running the agent. `underlay` is undefined until its agent has connected once. */
+export const Node = z
+  .object({
+    name: Name,
+    pool: Name,
+    connected: z.boolean(),
+    underlay: Underlay.optional(),
+    agentVersion: z.string().optional(),
+    kernel: z.string().optional(),
+    lastSeenAt: z.string().optional(),
+    programRevision: z.number().int().optional().meta({ description: 'Revision of the node program last sent.' }),
+    appliedRevision: z.number().int().optional().meta({ description: 'Revision that the kernel of the node runs.' }),
+    problems: z.array(z.object({ code: z.string(), message: z.string() })).default([]),
+    devices: z.array(Device).default([]),
+    revision: z.number().int(),
+  })
+  .meta({ id: 'Node' });
+export type Node = z.infer<typeof Node>;
+
+/** All that the planner needs to know of the cluster. Plain arrays, in any order. */
+export interface Inventory {
+  domains: readonly Pick<Domain, 'name'>[];
+  pools: readonly Pick<Pool, 'name' | 'domain'>[];
+  nodes: readonly Pick<Node, 'name' | 'pool' | 'underlay'>[];
+  interfaces: readonly Pick<Interface, 'id' | 'kind' | 'pool' | 'edge' | 'devices'>[];
+}

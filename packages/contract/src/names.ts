@@ -1,0 +1,34 @@
+/** Names and identifiers that every resource shares. */
+import * as z from 'zod';
+
+/** A name in lower case, as in DNS: letters, digits and hyphens, 1 to 63 characters, letter or digit at both ends. */
+export const Name = z
+  .string()
+  .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'use 1 to 63 lower-case letters, digits and hyphens, as in "ids-all"')
+  .meta({ id: 'Name' });
+
+/** The stable id of an interface, as in `web-1/0`: 1 to 128 characters, survives migration and renaming. */
+export const InterfaceId = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/,
+    'use 1 to 128 letters, digits and . _ : / -, beginning with a letter or digit, as in "web-1/0"',
+  )
+  .meta({ id: 'InterfaceId' });
+
+/** A 48-bit MAC address in lower case with colons. */
+export const MacAddress = z
+  .string()
+  .regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/, 'write a MAC address in lower case, as in "02:00:00:00:00:01"');
+
+/** A kernel device name: 1 to 15 characters, no slash and no white space (IFNAMSIZ, include/uapi/linux/if.h). */
+export const DeviceName = z
+  .string()
+  .regex(/^[^\s/:]{1,15}$/, 'a device name has 1 to 15 characters, without spaces, "/" and ":"');
+
+/** The most sources one mirror policy takes. */
+export const MAX_SOURCES = 1024;
+/** From this many policies on, creating one more is answered with the warning POLICY_MANY. */
+export const MANY_POLICIES = 100;
+/** ERSPAN session ids run from 1 to this value (10 bits, 0 unused). */
+export const MAX_SESSION = 1023;

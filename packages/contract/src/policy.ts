@@ -1,0 +1,67 @@
+/** The mirror policy: what an operator writes, and what the controller keeps of it. */
+import * as z from 'zod';
+import { InterfaceId, MAX_SOURCES, Name } from './names.ts';
+
+/** Which way the traffic goes, seen from the source: `inbound` is what it receives, `outbound` what it sends. */
+export const TrafficDirection = z.enum(['all', 'inbound', 'outbound']).meta({ id: 'TrafficDirection' });
+export type TrafficDirection = z.infer<typeof TrafficDirection>;
+
+/** Derived from the kinds of source and destination, never typed in. */
+export const PolicyType = z.enum(['virtual', 'virtual-to-physical', 'physical']).meta({ id: 'PolicyType' });
+export type PolicyType = z.infer<typeof PolicyType>;
+
+/**
+ * What an operator writes. The schema checks the shape alone; ranges and rules are the planner's, so that a policy is
+ * refused with all its reasons at once. The ranges stand in the metadata, for the OpenAPI document.
+ */
+export const PolicySpec = z
+  .strictObject({
+    name: z.string().meta({ description: 'Unique name of the policy.', examples: ['ids-all'] }),
+    description: z.string().max(1024).default('').meta({ description: 'Free text for other operators.' }),
+    sources: z
+      .array(z.string())
+      .meta({ description: 'Interface ids whose traffic is copied.', minItems: 1, maxItems: MAX_SOURCES }),
+    destination: z.string().meta({ description: 'Interface id that receives the copies.' }),
+    direction: z.string().default('all').meta({ description: 'all, inbound or outbound.', default: 'all' }),
+    percent: z.number().default(100).meta({
+      description: 'Share of packets that is copied, in percent, two decimals.',
+      minimum: 0,
+      maximum: 100,
+    }),
+    vlanId: z.number().optional().meta({
+      description: '802.1Q tag pushed on the copies. Required where the destination is an edge, refused elsewhere.',
+      minimum: 1,
+      maximum: 4094,
+    }),
+    enabled: z.boolean().default(true),
+  })
+  .meta({ id: 'PolicySpec' });
+/** What an operator writes, with defaults filled in. Not yet validated by the planner. */
+export type PolicySpec = z.infer<typeof PolicySpec>;
+/** What an operator writes, before defaults. */
+export type PolicyInput = z.input<typeof PolicySpec>;
+
+/** A warning does not stop a policy, yet its author should know. */
+export const Warning = z.object({ code: z.string(), message: z.string(), field: z.string().optional() });
+export type Warning = z.infer<typeof Warning>;
+
+/** A policy as the controller keeps it: valid, with an identity that a new policy of the same name does not inherit. */
+export const Policy = z
+  .object({
+    name: Name,
+    uid: z.string().meta({ description: 'Identity of this policy; a new policy of the same name has another.' }),
+    description: z.string(),
+    sources: z.array(InterfaceId),
+    destination: InterfaceId,
+    direction: TrafficDirection,
+    percent: z.number(),
+    vlanId: z.number().int().optional(),
+    enabled: z.boolean(),
+    type: PolicyType,
+    revision: z.number().int().meta({ description: 'Store revision of the last change; also the ETag.' }),
+    createdAt: z.string(),
+    updatedAt: z.string(),
+    warnings: z.array(Warning).default([]),
+  })
+  .meta({ id: 'Policy' });
+export type Policy = z.infer<typeof Policy>;

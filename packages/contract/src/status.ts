@@ -1,0 +1,63 @@
+/** A policy's status: computed from what agents report, never assumed. */
+import * as z from 'zod';
+import { CaptureCounts, Count } from './counters.ts';
+import { InterfaceDevice } from './inventory.ts';
+import { PolicyType } from './policy.ts';
+
+/**
+ * `active`: every source is captured and the destination can be reached. `degraded`: a part of it is not, see reasons.
+ * `waiting`: the destination, or every source, has no device now. `disabled`: switched off. `failed`: nothing is copied.
+ */
+export const PolicyState = z.enum(['active', 'degraded', 'waiting', 'disabled', 'failed']).meta({ id: 'PolicyState' });
+export type PolicyState = z.infer<typeof PolicyState>;
+
+/** Why a policy is not active. Codes are those of the catalogue in errors.ts. */
+export const StatusReason = z
+  .object({
+    code: z.string(),
+    message: z.string(),
+    interface: z.string().optional(),
+    node: z.string().optional(),
+  })
+  .meta({ id: 'StatusReason' });
+export type StatusReason = z.infer<typeof StatusReason>;
+
+/** One source: its device, whether it is captured, and its counters, summed over the nodes where it has been. */
+export const SourceStatus = z.object({
+  interface: z.string(),
+  state: z.enum(['capturing', 'waiting', 'refused', 'pending', 'disabled']),
+  devices: z.array(InterfaceDevice),
+  inbound: CaptureCounts.optional(),
+  outbound: CaptureCounts.optional(),
+});
+export type SourceStatus = z.infer<typeof SourceStatus>;
+
+/** Between two nodes: `lost` is sent minus delivered, null while one of the two is not known. */
+export const PathStatus = z.object({
+  from: z.string(),
+  to: z.string(),
+  sent: Count.nullable(),
+  received: Count.nullable(),
+  delivered: Count.nullable(),
+});
+export type PathStatus = z.infer<typeof PathStatus>;
+
+export const PolicyStatus = z
+  .object({
+    name: z.string(),
+    uid: z.string(),
+    type: PolicyType,
+    state: PolicyState,
+    reasons: z.array(StatusReason),
+    destination: z.object({ interface: z.string(), devices: z.array(InterfaceDevice) }),
+    totals: CaptureCounts.meta({ description: 'Sum over all sources and directions.' }),
+    delivered: Count.nullable().meta({
+      description: 'Handed to the device of the destination, locally and from other nodes; null while not known.',
+    }),
+    sources: z.array(SourceStatus),
+    paths: z.array(PathStatus),
+    countersAt: z.string().nullable().meta({ description: 'Time of the oldest report in the sums; null: none yet.' }),
+    stale: z.boolean().meta({ description: 'True where a node of the policy is not connected now.' }),
+  })
+  .meta({ id: 'PolicyStatus' });
+export type PolicyStatus = z.infer<typeof PolicyStatus>;

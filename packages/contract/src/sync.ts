@@ -1,0 +1,105 @@
+/** Messages between agent and controller, one JSON text per WebSocket frame. Level-triggered: the newest of a type wins. */
+import * as z from 'zod';
+import { CounterReport } from './counters.ts';
+import { Device, Underlay } from './inventory.ts';
+import { Name } from './names.ts';
+import { NodeProgram } from './program.ts';
+
+/** Version of this protocol; the controller closes a connection that speaks another. */
+export const SYNC_PROTOCOL = 1;
+
+/** First message of an agent. */
+export const Hello = z.object({
+  type: z.literal('hello'),
+  protocol: z.number().int(),
+  node: Name,
+  agentVersion: z.string(),
+  kernel: z.string().meta({ description: 'uname -r' }),
+  underlay: Underlay.optional(),
+  appliedRevision: z.number().int().optional(),
+});
+export type Hello = z.infer<typeof Hello>;
+
+/** All devices of the node. Sent after hello and after every change. */
+export const InventoryMessage = z.object({
+  type: z.literal('inventory'),
+  underlay: Underlay.optional(),
+  devices: z.array(Device),
+});
+export type InventoryMessage = z.infer<typeof InventoryMessage>;
+
+/** What became of one capture, on one device of its interface. */
+export const CaptureStatus = z.object({
+  capture: z.string(),
+  device: z.string(),
+  state: z.enum(['capturing', 'refused']),
+  code: z.string().optional(),
+  message: z.string().optional(),
+});
+export type CaptureStatus = z.infer<typeof CaptureStatus>;
+
+/** Something on the node that stands in the way of its program; `policy` is a uid where one policy alone is concerned. */
+export const NodeProblem = z.object({
+  code: z.string(),
+  message: z.string(),
+  policy: z.string().optional(),
+  interface: z.string().optional(),
+});
+export type NodeProblem = z.infer<typeof NodeProblem>;
+
+/** What the kernel of the node runs now. Sent after every reconcile. */
+export const StatusMessage = z.object({
+  type: z.literal('status'),
+  appliedRevision: z.number().int(),
+  captures: z.array(CaptureStatus),
+  problems: z.array(NodeProblem),
+});
+export type StatusMessage = z.infer<typeof StatusMessage>;
+
+/** Sent every second. */
+export const CountersMessage = z.object({ type: z.literal('counters'), report: CounterReport });
+export type CountersMessage = z.infer<typeof CountersMessage>;
+
+export const AgentMessage = z.discriminatedUnion('type', [Hello, InventoryMessage, StatusMessage, CountersMessage]);
+export type AgentMessage = z.infer<typeof AgentMessage>;
+
+/** The node's program, whole. Sent after hello and after every change. */
+export const ProgramMessage = z.object({ type: z.literal('program'), program: NodeProgram });
+export type ProgramMessage = z.infer<typeof ProgramMessage>;
+
+export const ControllerMessage = z.discriminatedUnion('type', [ProgramMessage]);
+export type ControllerMessage = z.infer<typeof ControllerMessage>;
+
+/** An agent's request for its certificate: POST /enroll on the agents' port, TLS without a client certificate. */
+export const EnrollRequest = z.object({
+  node: Name,
+  secret: z.string().meta({ description: 'The secret part of the join token.' }),
+  csr: z.string().meta({ description: 'PKCS #10 request in PEM, subject CN = node.' }),
+});
+export type EnrollRequest = z.infer<typeof EnrollRequest>;
+
+/** The certificate of the agent and that of the authority, in PEM. */
+export const EnrollResponse = z.object({ certificate: z.string(), authority: z.string() });
+export type EnrollResponse = z.infer<typeof EnrollResponse>;
+
+/** A join token: `mp1.SECRET.FINGERPRINT`, the fingerprint being the SHA-256 of the authority's certificate (DER), hex. */
+export interface JoinToken {
+  secret: string;
+  fingerprint: string;
+}
+
+/** Writes a join token as text. */
+export function formatJoinToken(token: JoinToken): string {
+  return `mp1.${token.secret}.${token.fingerprint}`;
+}
+
+/** Reads a join token. @throws Error where the text is not one. */
+export function parseJoinToken(text: string): JoinToken {
+  const match = /^mp1\.([A-Za-z0-9_-]{16,128})\.([0-9a-f]{64})$/.exec(text.trim());
+  if (!match) {
+    throw new Error(
+      'not a join token: it has the form mp1.SECRET.FINGERPRINT; make a new one with "mirrorplane node token"',
+    );
+  }
+  return { secret: match[1]!, fingerprint: match[2]! };
+}
