@@ -1,0 +1,202 @@
+/** Bytes of the structs in packages/bpf/src/types.h. A test compares sizes and offsets with the object's BTF. */
+import {
+  type CaptureCounts,
+  type Count,
+  DROP_REASONS,
+  SKIP_REASONS,
+  TERMINATION_DROP_REASONS,
+} from '@mirrorplane/contract';
+import type { DeliveryEntry, Hook } from '../datapath.ts';
+
+const COUNT_SIZE = 16;
+
+/** Sizes in bytes, offsets of fields: name in C to number. */
+export const LAYOUT = {
+  capture_key: { size: 8, fields: { ifindex: 0, hook: 4 } },
+  capture: {
+    size: 32,
+    fields: {
+      threshold: 0,
+      slot: 8,
+      delivery: 12,
+      out_ifindex: 16,
+      direct_mtu: 20,
+      erspan_index: 24,
+      skip_vlan_id: 28,
+    },
+  },
+  capture_counters: {
+    size: COUNT_SIZE * (4 + DROP_REASONS.length + SKIP_REASONS.length),
+    fields: {
+      matched: 0,
+      sampled_out: COUNT_SIZE,
+      copied: 2 * COUNT_SIZE,
+      truncated: 3 * COUNT_SIZE,
+      dropped: 4 * COUNT_SIZE,
+      skipped: (4 + DROP_REASONS.length) * COUNT_SIZE,
+    },
+  },
+  delivery: {
+    size: 44,
+    fields: {
+      kind: 0,
+      ifindex: 4,
+      mtu: 8,
+      slot: 12,
+      source_address: 16,
+      address: 20,
+      vlan_id: 24,
+      session: 26,
+      has_next_hop: 28,
+      source_mac: 30,
+      destination_mac: 36,
+    },
+  },
+  delivery_counters: { size: COUNT_SIZE, fields: { sent: 0 } },
+  termination_key: { size: 8, fields: { address: 0, session: 4 } },
+  termination: { size: 24, fields: { slot: 0, kind: 4, ifindex: 8, mtu: 12, vlan_id: 16 } },
+  termination_counters: {
+    size: COUNT_SIZE * (2 + TERMINATION_DROP_REASONS.length),
+    fields: { received: 0, delivered: COUNT_SIZE, dropped: 2 * COUNT_SIZE },
+  },
+  node_counters: { size: 8, fields: { unknown_erspan: 0 } },
+} as const;
+
+/** enum hook and enum delivery_kind. */
+export const HOOK = { ingress: 0, egress: 1 } as const satisfies Record<Hook, number>;
+export const DELIVERY_KIND = { local: 1, edge: 2, erspan: 3 } as const satisfies Record<DeliveryEntry['kind'], number>;
+
+/** A 32-bit key, as arrays and slot maps have. */
+export function u32Key(value: number): Buffer {
+  const key = Buffer.alloc(4);
+  key.writeUInt32LE(value);
+  return key;
+}
+
+function address(text: string): Buffer {
+  return Buffer.from(text.split('.').map(Number));
+}
+
+function mac(text: string): Buffer {
+  return Buffer.from(text.replaceAll(':', ''), 'hex');
+}
+
+export function encodeCaptureKey(ifindex: number, hook: Hook): Buffer {
+  const key = Buffer.alloc(LAYOUT.capture_key.size);
+  key.writeUInt32LE(ifindex, 0);
+  key.writeUInt32LE(HOOK[hook], 4);
+  return key;
+}
+
+export interface CaptureValue {
+  threshold: number;
+  slot: number;
+  delivery: number;
+  outIfindex: number;
+  directMtu: number;
+  erspanIndex: number;
+  skipVlanId: number;
+}
+
+export function encodeCapture(capture: CaptureValue): Buffer {
+  const at = LAYOUT.capture.fields;
+  const value = Buffer.alloc(LAYOUT.capture.size);
+  value.writeBigUInt64LE(BigInt(capture.threshold), at.threshold);
+  value.writeUInt32LE(capture.slot, at.slot);
+  value.writeUInt32LE(capture.delivery, at.delivery);
+  value.writeUInt32LE(capture.outIfindex, at.out_ifindex);
+  value.writeUInt32LE(capture.directMtu, at.direct_mtu);
+  value.writeUInt32LE(capture.erspanIndex, at.erspan_index);
+  value.writeUInt32LE(capture.skipVlanId, at.skip_vlan_id);
+  return value;
+}
+
+export function encodeDelivery(delivery: DeliveryEntry, slot: number): Buffer {
+  const at = LAYOUT.delivery.fields;
+  const value = Buffer.alloc(LAYOUT.delivery.size);
+  value.writeUInt32LE(DELIVERY_KIND[delivery.kind], at.kind);
+  value.writeUInt32LE(delivery.ifindex, at.ifindex);
+  value.writeUInt32LE(delivery.mtu, at.mtu);
+  value.writeUInt32LE(slot, at.slot);
+  if (delivery.kind === 'edge') value.writeUInt16LE(delivery.vlanId, at.vlan_id);
+  if (delivery.kind === 'erspan') {
+    address(delivery.sourceAddress).copy(value, at.source_address);
+    address(delivery.address).copy(value, at.address);
+    value.writeUInt16LE(delivery.session, at.session);
+    if (delivery.nextHop) {
+      value.writeUInt16LE(1, at.has_next_hop);
+      mac(delivery.nextHop.sourceMac).copy(value, at.source_mac);
+      mac(delivery.nextHop.destinationMac).copy(value, at.destination_mac);
+    }
+  }
+  return value;
+}
+
+export function encodeTerminationKey(senderAddress: string, session: number): Buffer {
+  const key = Buffer.alloc(LAYOUT.termination_key.size);
+  address(senderAddress).copy(key, 0);
+  key.writeUInt32LE(session, 4);
+  return key;
+}
+
+export function encodeTermination(delivery: DeliveryEntry, slot: number): Buffer {
+  const at = LAYOUT.termination.fields;
+  const value = Buffer.alloc(LAYOUT.termination.size);
+  value.writeUInt32LE(slot, at.slot);
+  value.writeUInt32LE(DELIVERY_KIND[delivery.kind], at.kind);
+  value.writeUInt32LE(delivery.ifindex, at.ifindex);
+  value.writeUInt32LE(delivery.mtu, at.mtu);
+  value.writeUInt32LE(delivery.kind === 'edge' ? delivery.vlanId : 0, at.vlan_id);
+  return value;
+}
+
+/** Sums the values of all CPUs, field by field of 64 bits. Counters stay below 2^53 for decades of line rate. */
+export function sumPerCpu(values: Buffer, size: number): number[] {
+  const fields = size / 8;
+  const sums = new Array<number>(fields).fill(0);
+  for (let start = 0; start + size <= values.length; start += size) {
+    for (let i = 0; i < fields; i++) sums[i]! += Number(values.readBigUInt64LE(start + i * 8));
+  }
+  return sums;
+}
+
+function countAt(sums: readonly number[], index: number): Count {
+  return { packets: sums[2 * index]!, bytes: sums[2 * index + 1]! };
+}
+
+/** The counts of an enum's entries that are not 0, by name. */
+function byName<T extends string>(
+  sums: readonly number[],
+  first: number,
+  names: readonly T[],
+): Partial<Record<T, Count>> {
+  const counts: Partial<Record<T, Count>> = {};
+  names.forEach((name, i) => {
+    const count = countAt(sums, first + i);
+    if (count.packets > 0) counts[name] = count;
+  });
+  return counts;
+}
+
+export function decodeCaptureCounters(sums: readonly number[]): CaptureCounts {
+  return {
+    matched: countAt(sums, 0),
+    sampledOut: countAt(sums, 1),
+    copied: countAt(sums, 2),
+    truncated: countAt(sums, 3),
+    dropped: byName(sums, 4, DROP_REASONS),
+    skipped: byName(sums, 4 + DROP_REASONS.length, SKIP_REASONS),
+  };
+}
+
+export function decodeDeliveryCounters(sums: readonly number[]): { sent: Count } {
+  return { sent: countAt(sums, 0) };
+}
+
+export function decodeTerminationCounters(sums: readonly number[]) {
+  return {
+    received: countAt(sums, 0),
+    delivered: countAt(sums, 1),
+    dropped: byName(sums, 2, TERMINATION_DROP_REASONS),
+  };
+}

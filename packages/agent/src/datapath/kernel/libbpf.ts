@@ -1,0 +1,213 @@
+/** The one file that calls libbpf, through koffi. Every function throws a BpfError where libbpf returns a negative number. */
+import { getSystemErrorName } from 'node:util';
+import koffi from 'koffi';
+
+/** A failed call of libbpf or the kernel. `errno` is positive, `code` its name, as EBUSY. */
+export class BpfError extends Error {
+  readonly errno: number;
+  readonly code: string;
+
+  constructor(what: string, errno: number) {
+    const code = errnoName(errno);
+    super(`${what}: ${code}`);
+    this.name = 'BpfError';
+    this.errno = errno;
+    this.code = code;
+  }
+}
+
+function errnoName(errno: number): string {
+  if (errno === 524) return 'ENOTSUPP'; // kernel-internal, not known to libc
+  try {
+    return getSystemErrorName(-errno);
+  } catch {
+    return `errno ${errno}`;
+  }
+}
+
+const library = koffi.load('libbpf.so.1');
+const libc = koffi.load('libc.so.6');
+const print = koffi.pointer(koffi.proto('int LibbpfPrint(int level, const char *format, void *arguments)'));
+
+const call = {
+  setPrint: library.func('libbpf_set_print', 'void *', [print]),
+  possibleCpus: library.func('int libbpf_num_possible_cpus()'),
+  objectOpen: library.func('void *bpf_object__open_file(const char *path, void *options)'),
+  objectLoad: library.func('int bpf_object__load(void *object)'),
+  objectClose: library.func('void bpf_object__close(void *object)'),
+  findMap: library.func('void *bpf_object__find_map_by_name(void *object, const char *name)'),
+  findProgram: library.func('void *bpf_object__find_program_by_name(void *object, const char *name)'),
+  mapSetPinPath: library.func('int bpf_map__set_pin_path(void *map, const char *path)'),
+  mapSetMaxEntries: library.func('int bpf_map__set_max_entries(void *map, uint32_t entries)'),
+  programFd: library.func('int bpf_program__fd(void *program)'),
+  objGet: library.func('int bpf_obj_get(const char *path)'),
+  objPin: library.func('int bpf_obj_pin(int fd, const char *path)'),
+  objInfo: library.func('int bpf_obj_get_info_by_fd(int fd, void *info, void *length)'),
+  lookup: library.func('int bpf_map_lookup_elem(int fd, const void *key, void *value)'),
+  update: library.func('int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)'),
+  remove: library.func('int bpf_map_delete_elem(int fd, const void *key)'),
+  nextKey: library.func('int bpf_map_get_next_key(int fd, const void *key, void *next)'),
+  linkCreate: library.func('int bpf_link_create(int program, int target, int type, const void *options)'),
+  linkUpdate: library.func('int bpf_link_update(int link, int program, const void *options)'),
+  linkDetach: library.func('int bpf_link_detach(int link)'),
+  close: libc.func('int close(int fd)'),
+};
+
+// libbpf's own messages would go to stderr; failures are reported through return values instead.
+call.setPrint(null);
+
+function check(what: string, result: number): number {
+  if (result < 0) throw new BpfError(what, -result);
+  return result;
+}
+
+const ENOENT = 2;
+
+/** Number of CPUs that per-CPU maps have values for. */
+export function possibleCpus(): number {
+  return check('count CPUs', call.possibleCpus());
+}
+
+export function closeFd(fd: number): void {
+  call.close(fd);
+}
+
+/** Opens what is pinned at `path`; undefined where nothing is. */
+export function getPinned(path: string): number | undefined {
+  const fd: number = call.objGet(path);
+  if (fd === -ENOENT) return undefined;
+  return check(`open ${path}`, fd);
+}
+
+export function pin(fd: number, path: string): void {
+  check(`pin ${path}`, call.objPin(fd, path));
+}
+
+/** A map by its file descriptor; keys and values are Buffers of exactly the map's sizes. */
+export class BpfMap {
+  readonly name: string;
+  readonly fd: number;
+
+  constructor(name: string, fd: number) {
+    this.name = name;
+    this.fd = fd;
+  }
+
+  /** Fills `value` (for per-CPU maps: one value a possible CPU, each padded to 8 bytes). False where the key is absent. */
+  lookup(key: Buffer, value: Buffer): boolean {
+    const result: number = call.lookup(this.fd, key, value);
+    if (result === -ENOENT) return false;
+    check(`look up in map ${this.name}`, result);
+    return true;
+  }
+
+  update(key: Buffer, value: Buffer): void {
+    check(`update map ${this.name}`, call.update(this.fd, key, value, 0));
+  }
+
+  /** False where the key was absent. */
+  remove(key: Buffer): boolean {
+    const result: number = call.remove(this.fd, key);
+    if (result === -ENOENT) return false;
+    check(`delete from map ${this.name}`, result);
+    return true;
+  }
+
+  /** All keys, collected before the first is returned. */
+  keys(size: number): Buffer[] {
+    const keys: Buffer[] = [];
+    let key: Buffer | null = null;
+    for (;;) {
+      const next: Buffer = Buffer.alloc(size);
+      const result: number = call.nextKey(this.fd, key, next);
+      if (result === -ENOENT) return keys;
+      check(`walk map ${this.name}`, result);
+      keys.push(next);
+      key = next;
+    }
+  }
+}
+
+/** A loaded object file; its maps are pinned, or those already pinned are used. */
+export interface LoadedObject {
+  /** File descriptor of a program; valid until close(). */
+  program(name: string): number;
+  close(): void;
+}
+
+/**
+ * Loads an object file.
+ * @param pins where each map is pinned: an existing pin is used (libbpf refuses one of another shape).
+ * @param sizes max_entries by map name, where it differs from the source.
+ */
+export function loadObject(path: string, pins: Record<string, string>, sizes: Record<string, number>): LoadedObject {
+  const object: unknown = call.objectOpen(path, null);
+  if (object === null) throw new Error(`cannot read the BPF object ${path}; build it with "make build"`);
+  try {
+    for (const [name, pinPath] of Object.entries(pins)) {
+      const map: unknown = call.findMap(object, name);
+      if (map === null) throw new Error(`${path} has no map ${name}`);
+      const size = sizes[name];
+      if (size !== undefined) check(`size map ${name}`, call.mapSetMaxEntries(map, size));
+      check(`name the pin of map ${name}`, call.mapSetPinPath(map, pinPath));
+    }
+    check(`load ${path}`, call.objectLoad(object));
+  } catch (error) {
+    call.objectClose(object);
+    throw error;
+  }
+  return {
+    program(name) {
+      const program: unknown = call.findProgram(object, name);
+      if (program === null) throw new Error(`${path} has no program ${name}`);
+      return check(`find program ${name}`, call.programFd(program));
+    },
+    close: () => call.objectClose(object),
+  };
+}
+
+/** enum bpf_attach_type and BPF_F_BEFORE, include/uapi/linux/bpf.h (newer than libbpf 1.1). */
+const TCX_ATTACH_TYPE = { ingress: 46, egress: 47 } as const;
+const BPF_F_BEFORE = 8;
+const BPF_LINK_TYPE_TCX = 11;
+
+/** Attaches a program at the head of a tcx hook. Returns the link's file descriptor. */
+export function attachTcx(program: number, ifindex: number, hook: 'ingress' | 'egress'): number {
+  const options = Buffer.alloc(16); // struct bpf_link_create_opts up to flags: size_t sz, __u32 flags
+  options.writeBigUInt64LE(16n, 0);
+  options.writeUInt32LE(BPF_F_BEFORE, 8);
+  return check(
+    `attach to ${hook} of ifindex ${ifindex}`,
+    call.linkCreate(program, ifindex, TCX_ATTACH_TYPE[hook], options),
+  );
+}
+
+/** The device that a tcx link hangs on now: 0 where the device is gone and the kernel has detached the link. */
+export function tcxLinkInfo(link: number): { ifindex: number; programId: number } {
+  const info = Buffer.alloc(128);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(info.length);
+  check('read link', call.objInfo(link, info, length));
+  // struct bpf_link_info: type, id, prog_id, padding, then tcx.ifindex and tcx.attach_type
+  if (info.readUInt32LE(0) !== BPF_LINK_TYPE_TCX) throw new Error('a pinned link is not a tcx link');
+  return { ifindex: info.readUInt32LE(16), programId: info.readUInt32LE(8) };
+}
+
+/** The kernel's id of a program. */
+export function programId(program: number): number {
+  const info = Buffer.alloc(16); // struct bpf_prog_info up to the tag: type, id, tag
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(info.length);
+  check('read program', call.objInfo(program, info, length));
+  return info.readUInt32LE(4);
+}
+
+/** Replaces the program of a link atomically. */
+export function replaceProgram(link: number, program: number): void {
+  check('replace the program of a link', call.linkUpdate(link, program, null));
+}
+
+/** Takes a link off its hook at once, whoever else holds it. */
+export function detachLink(link: number): void {
+  check('detach link', call.linkDetach(link));
+}

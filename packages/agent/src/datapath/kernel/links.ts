@@ -1,0 +1,105 @@
+/** Programs at tcx hooks: each link is pinned as `links/HOOK-IFINDEX-PROGRAM`, and so outlives the agent. */
+import { existsSync, mkdirSync, readdirSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Hook } from '../datapath.ts';
+import { attachTcx, closeFd, detachLink, getPinned, pin, programId, replaceProgram, tcxLinkInfo } from './libbpf.ts';
+
+/** The programs of mirror.bpf.c by their place. */
+export const PROGRAMS = {
+  captureIngress: 'capture_ingress',
+  captureEgress: 'capture_egress',
+  transform: 'transform_copy',
+  terminate: 'terminate_erspan',
+} as const;
+export type ProgramName = (typeof PROGRAMS)[keyof typeof PROGRAMS];
+
+/** A program that is to hang on a hook of a device. */
+export interface Attachment {
+  ifindex: number;
+  hook: Hook;
+  program: ProgramName;
+}
+
+export function attachmentKey({ ifindex, hook, program }: Attachment): string {
+  return `${hook}-${ifindex}-${program}`;
+}
+
+function parseKey(key: string): Attachment | undefined {
+  const match = /^(ingress|egress)-(\d+)-(\w+)$/.exec(key);
+  if (!match) return undefined;
+  return { hook: match[1] as Hook, ifindex: Number(match[2]), program: match[3] as ProgramName };
+}
+
+/** All links of ours on this node. */
+export class Links {
+  readonly #folder: string;
+  /** Key to file descriptor of the link. */
+  readonly #held = new Map<string, number>();
+
+  constructor(bpffs: string) {
+    this.#folder = join(bpffs, 'links');
+  }
+
+  /** Takes over pinned links, and gives each the program that is current now. Links of vanished devices are removed. */
+  open(programs: ReadonlyMap<ProgramName, number>): void {
+    mkdirSync(this.#folder, { recursive: true });
+    for (const key of readdirSync(this.#folder)) {
+      const attachment = parseKey(key);
+      const link = attachment && getPinned(join(this.#folder, key));
+      if (!attachment || link === undefined) continue;
+      const program = programs.get(attachment.program);
+      const info = tcxLinkInfo(link);
+      this.#held.set(key, link);
+      if (info.ifindex !== attachment.ifindex || program === undefined) this.#drop(key);
+      else if (info.programId !== programId(program)) replaceProgram(link, program);
+    }
+  }
+
+  /** True where the link hangs on its device still: a device that goes away detaches its links. */
+  attached(attachment: Attachment): boolean {
+    const link = this.#held.get(attachmentKey(attachment));
+    return link !== undefined && tcxLinkInfo(link).ifindex === attachment.ifindex;
+  }
+
+  /** Attaches at the head of the hook. @throws BpfError, and leaves nothing behind then. */
+  attach(attachment: Attachment, program: number): void {
+    const key = attachmentKey(attachment);
+    this.#drop(key);
+    const link = attachTcx(program, attachment.ifindex, attachment.hook);
+    try {
+      pin(link, join(this.#folder, key));
+    } catch (error) {
+      detachLink(link);
+      closeFd(link);
+      throw error;
+    }
+    this.#held.set(key, link);
+  }
+
+  /** Detaches every link whose key is not in `kept`. Returns how many. */
+  detachOthers(kept: ReadonlySet<string>): number {
+    const others = [...this.#held.keys()].filter((key) => !kept.has(key));
+    for (const key of others) this.#drop(key);
+    return others.length;
+  }
+
+  #drop(key: string): void {
+    const link = this.#held.get(key);
+    if (link === undefined) return;
+    this.#held.delete(key);
+    const path = join(this.#folder, key);
+    if (existsSync(path)) unlinkSync(path);
+    try {
+      // Closing the last descriptor detaches in the background; what we promise to remove is gone when we return.
+      if (tcxLinkInfo(link).ifindex !== 0) detachLink(link);
+    } finally {
+      closeFd(link);
+    }
+  }
+
+  /** Lets go of the descriptors; the pins hold the links. */
+  close(): void {
+    for (const link of this.#held.values()) closeFd(link);
+    this.#held.clear();
+  }
+}

@@ -1,0 +1,101 @@
+/** Which identity holds which slot of a counter array. Kept in a pinned map, so that counters survive a restart. */
+import { createHash } from 'node:crypto';
+import { u32Key } from './layout.ts';
+import type { BpfMap } from './libbpf.ts';
+
+export const SLOT_KINDS = ['capture', 'delivery', 'termination'] as const;
+export type SlotKind = (typeof SLOT_KINDS)[number];
+
+const KIND_SHIFT = 24;
+const SLOT_MASK = 0xffffff;
+const HASH_SIZE = 16;
+
+/** Reads and writes the map `slots`: key the hash of kind and id, value kind << 24 | slot. */
+export class Slots {
+  readonly #map: BpfMap;
+  readonly #limits: Record<SlotKind, number>;
+  readonly #byHash = new Map<string, number>();
+  readonly #used: Record<SlotKind, Set<number>> = { capture: new Set(), delivery: new Set(), termination: new Set() };
+  /** Where the search for a free slot begins. */
+  readonly #next: Record<SlotKind, number> = { capture: 0, delivery: 0, termination: 0 };
+
+  constructor(map: BpfMap, limits: Record<SlotKind, number>) {
+    this.#map = map;
+    this.#limits = limits;
+    const value = Buffer.alloc(4);
+    for (const key of map.keys(HASH_SIZE)) {
+      if (!map.lookup(key, value)) continue;
+      const packed = value.readUInt32LE();
+      const kind = SLOT_KINDS[packed >>> KIND_SHIFT];
+      if (!kind) continue; // the epoch
+      this.#byHash.set(key.toString('hex'), packed);
+      this.#used[kind].add(packed & SLOT_MASK);
+    }
+  }
+
+  /** The slot of an identity; a free one is taken where it has none. @throws Error where none is left. */
+  take(kind: SlotKind, id: string): { slot: number; isNew: boolean } {
+    const known = this.#byHash.get(hash(kind, id));
+    if (known !== undefined) return { slot: known & SLOT_MASK, isNew: false };
+    const used = this.#used[kind];
+    const limit = this.#limits[kind];
+    if (used.size >= limit) throw new Error(`no free ${kind} slot: a node holds ${limit} of them`);
+    let slot = this.#next[kind];
+    while (used.has(slot)) slot = (slot + 1) % limit;
+    this.#next[kind] = (slot + 1) % limit;
+    const packed = ((SLOT_KINDS.indexOf(kind) << KIND_SHIFT) | slot) >>> 0;
+    this.#map.update(Buffer.from(hash(kind, id), 'hex'), u32Key(packed));
+    this.#byHash.set(hash(kind, id), packed);
+    used.add(slot);
+    return { slot, isNew: true };
+  }
+
+  /** The slot of an identity that has one. */
+  find(kind: SlotKind, id: string): number | undefined {
+    const packed = this.#byHash.get(hash(kind, id));
+    return packed === undefined ? undefined : packed & SLOT_MASK;
+  }
+
+  /** Gives back every slot whose identity is not among `kept`. Returns what was given back. */
+  release(kept: Record<SlotKind, ReadonlySet<string>>): { kind: SlotKind; slot: number }[] {
+    const keep = new Set(SLOT_KINDS.flatMap((kind) => [...kept[kind]].map((id) => hash(kind, id))));
+    const released: { kind: SlotKind; slot: number }[] = [];
+    for (const [key, packed] of this.#byHash) {
+      if (keep.has(key)) continue;
+      const kind = SLOT_KINDS[packed >>> KIND_SHIFT]!;
+      this.#map.remove(Buffer.from(key, 'hex'));
+      this.#byHash.delete(key);
+      this.#used[kind].delete(packed & SLOT_MASK);
+      released.push({ kind, slot: packed & SLOT_MASK });
+    }
+    return released;
+  }
+
+  /** A number that lives as long as the maps do: with it, a reader knows whether counters began anew. */
+  static epoch(map: BpfMap): string {
+    const key = Buffer.alloc(HASH_SIZE); // no hash is all zeros
+    const value = Buffer.alloc(4);
+    if (!map.lookup(key, value)) {
+      value.writeUInt32LE(((0xff << KIND_SHIFT) | Math.floor(Math.random() * SLOT_MASK)) >>> 0);
+      map.update(key, value);
+    }
+    return value.toString('hex');
+  }
+}
+
+const hashes = new Map<string, string>();
+
+/** First 16 bytes of SHA-256 over kind and id, hex. Cached: each apply asks for the same ids. */
+function hash(kind: SlotKind, id: string): string {
+  const text = `${kind}:${id}`;
+  let value = hashes.get(text);
+  if (value === undefined) {
+    value = createHash('sha256')
+      .update(text)
+      .digest('hex')
+      .slice(0, 2 * HASH_SIZE);
+    if (hashes.size > 100_000) hashes.clear();
+    hashes.set(text, value);
+  }
+  return value;
+}

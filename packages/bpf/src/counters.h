@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Counting. Counters are per CPU, so plain additions are exact. */
+#ifndef MIRRORPLANE_COUNTERS_H
+#define MIRRORPLANE_COUNTERS_H
+
+#include "maps.h"
+
+static __always_inline void add(struct count *count, __u64 packets, __u64 bytes) {
+    count->packets += packets;
+    count->bytes += bytes;
+}
+
+/* Every matched packet that passed sampling ends in one of these two. */
+static __always_inline void count_copied(struct copy_context *copy, bool truncated) {
+    struct capture_counters *counters = bpf_map_lookup_elem(&capture_counters, &copy->slot);
+
+    if (!counters)
+        return;
+    add(&counters->copied, copy->packets, copy->bytes);
+    if (truncated)
+        add(&counters->truncated, copy->packets, copy->bytes);
+}
+
+static __always_inline void count_dropped(struct copy_context *copy, enum drop_reason reason) {
+    struct capture_counters *counters = bpf_map_lookup_elem(&capture_counters, &copy->slot);
+
+    if (counters && reason < DROP_REASON_COUNT)
+        add(&counters->dropped[reason], copy->packets, copy->bytes);
+}
+
+static __always_inline void count_sent(__u32 slot, __u64 packets, __u64 bytes) {
+    struct delivery_counters *counters = bpf_map_lookup_elem(&delivery_counters, &slot);
+
+    if (counters)
+        add(&counters->sent, packets, bytes);
+}
+
+#endif

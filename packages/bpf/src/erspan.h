@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* ERSPAN type II: 20 bytes IPv4, 8 bytes GRE with sequence number, 8 bytes ERSPAN
+ * (draft-foschiano-erspan-03). */
+#ifndef MIRRORPLANE_ERSPAN_H
+#define MIRRORPLANE_ERSPAN_H
+
+#include "types.h"
+
+#define GRE_FLAG_SEQUENCE 0x1000
+#define GRE_PROTOCOL_ERSPAN 0x88be
+#define ERSPAN_VERSION_II 1
+#define ERSPAN_EN_NONE 0
+#define ERSPAN_EN_IN_FRAME 3
+
+struct erspan_headers {
+    struct iphdr ip;
+    __be16 gre_flags;
+    __be16 gre_protocol;
+    __be32 sequence;
+    __be32 word;  /* version 4, VLAN 12, COS 3, En 2, T 1, session 10 bits */
+    __be32 index; /* reserved 12, index 20 bits */
+};
+
+#define ERSPAN_HEADERS_LEN ((__u32)sizeof(struct erspan_headers))
+
+static __always_inline __be32 erspan_word(__u16 tci, bool tagged, bool truncated, __u32 session) {
+    __u32 en = tagged ? ERSPAN_EN_IN_FRAME : ERSPAN_EN_NONE;
+
+    return bpf_htonl((ERSPAN_VERSION_II << 28) | ((tci & 0x0fff) << 16) | ((tci >> 13) << 13) | (en << 11) |
+                     ((__u32)truncated << 10) | (session & 0x03ff));
+}
+
+static __always_inline __sum16 ip_checksum(struct iphdr *ip) {
+    __u16 *words = (__u16 *)ip;
+    __u32 sum = 0;
+
+#pragma unroll
+    for (int i = 0; i < 10; i++)
+        sum += words[i];
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return ~sum;
+}
+
+#endif

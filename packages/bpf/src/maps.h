@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* All maps. The agent pins each under its name, and sets the sizes that it needs before loading. */
+#ifndef MIRRORPLANE_MAPS_H
+#define MIRRORPLANE_MAPS_H
+
+#include "types.h"
+
+/*
+ * Key: device and hook. Value: what to do with its packets. Memory: about 100 bytes an entry, not
+ * preallocated. A hash map, so that user space replaces a value as a whole: no packet sees half of an old and
+ * half of a new one.
+ */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 8192);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct capture_key);
+    __type(value, struct capture);
+} captures SEC(".maps");
+
+/* Key: capture slot. Value: counters. Memory: 240 bytes a slot and CPU. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 8192);
+    __type(key, __u32);
+    __type(value, struct capture_counters);
+} capture_counters SEC(".maps");
+
+/* Key: delivery slot. Value: how copies leave. Memory: about 100 bytes an entry. A hash map for the same
+ * reason. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 4096);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u32);
+    __type(value, struct delivery);
+} deliveries SEC(".maps");
+
+/* Key: delivery slot. Value: counters. Memory: 16 bytes a slot and CPU. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 4096);
+    __type(key, __u32);
+    __type(value, struct delivery_counters);
+} delivery_counters SEC(".maps");
+
+/* Key: delivery slot. Value: next GRE sequence number, one for all CPUs. Memory: 8 bytes a slot. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 4096);
+    __type(key, __u32);
+    __type(value, __u64);
+} delivery_sequences SEC(".maps");
+
+/* Key: sender and session. Value: where its copies go. Memory: about 90 bytes an entry. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 65536);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct termination_key);
+    __type(value, struct termination);
+} terminations SEC(".maps");
+
+/* Key: termination slot. Value: counters. Memory: 96 bytes a slot and CPU. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 8192);
+    __type(key, __u32);
+    __type(value, struct termination_counters);
+} termination_counters SEC(".maps");
+
+/* Key: 0. Value: counters of the node. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct node_counters);
+} node_counters SEC(".maps");
+
+/*
+ * What `capture` tells `transform`, which runs within its call of bpf_clone_redirect on the same CPU. Nothing
+ * of it travels in the packet, so the original's mark is never touched.
+ */
+struct copy_context {
+    __u32 active;  /* a copy is being made on this CPU: whatever passes a hook now is that copy */
+    __u32 handled; /* transform has run, and has counted */
+    __u32 slot;
+    __u32 delivery;
+    __u32 erspan_index;
+    __u32 packets;
+    __u64 bytes;
+};
+
+/* Key: 0. Value: the copy that this CPU is making. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct copy_context);
+} copy_context SEC(".maps");
+
+/* User space alone: which identity (first 16 bytes of a SHA-256) holds which slot, so that counters survive
+ * restarts. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 32768);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u8[16]);
+    __type(value, __u32);
+} slots SEC(".maps");
+
+static __always_inline struct copy_context *this_copy(void) {
+    __u32 zero = 0;
+    return bpf_map_lookup_elem(&copy_context, &zero);
+}
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Reading a packet: VLAN tags, length of the headers, what a super-packet will be on the wire. */
+#ifndef MIRRORPLANE_PACKET_H
+#define MIRRORPLANE_PACKET_H
+
+#include "types.h"
+
+#define ETH_HEADER_LEN 14
+#define VLAN_TAG_LEN 4
+#define VLAN_ID_MASK 0x0fff
+
+/* IPv6 extension headers (RFC 8200); linux/in6.h cannot be had together with linux/in.h. */
+#define NEXT_HOP_BY_HOP 0
+#define NEXT_ROUTING 43
+#define NEXT_DESTINATION 60
+
+enum transport {
+    TRANSPORT_OTHER = 0,
+    TRANSPORT_TCP = IPPROTO_TCP,
+    TRANSPORT_UDP = IPPROTO_UDP,
+};
+
+/* Size of a packet on the wire. */
+struct wire_size {
+    __u32 packets;   /* segments of a super-packet, else 1 */
+    __u32 bytes;     /* of all their Ethernet frames, tags included */
+    __u32 headers;   /* Ethernet to TCP or UDP; 0 where it is not a super-packet, or cannot be read */
+    __u32 transport; /* enum transport; known for super-packets alone */
+};
+
+static __always_inline bool is_vlan_protocol(__u16 protocol) {
+    return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD);
+}
+
+/* The outermost VLAN ID, be it metadata of the skb or in the frame; 0: untagged or priority-tagged. */
+static __always_inline __u32 outer_vlan_id(struct __sk_buff *skb) {
+    __u16 tag[2];
+
+    if (skb->vlan_present)
+        return skb->vlan_tci & VLAN_ID_MASK;
+    if (!is_vlan_protocol(skb->protocol))
+        return 0;
+    if (bpf_skb_load_bytes(skb, ETH_HEADER_LEN - 2, tag, sizeof(tag)))
+        return 0;
+    return bpf_ntohs(tag[1]) & VLAN_ID_MASK;
+}
+
+/* Offset behind the IP header that starts at `offset`, and the transport protocol; 0 where it cannot be read.
+ */
+static __always_inline __u32 skip_ip(struct __sk_buff *skb, __u32 offset, __u16 protocol, __u8 *transport) {
+    if (protocol == bpf_htons(ETH_P_IP)) {
+        __u8 first;
+        if (bpf_skb_load_bytes(skb, offset, &first, 1) || bpf_skb_load_bytes(skb, offset + 9, transport, 1))
+            return 0;
+        return offset + (first & 0x0f) * 4;
+    }
+    if (protocol == bpf_htons(ETH_P_IPV6)) {
+        __u8 next;
+        __u8 length;
+        if (bpf_skb_load_bytes(skb, offset + 6, &next, 1))
+            return 0;
+        offset += 40;
+        /* The kernel segments behind hop-by-hop, routing and destination options (net/ipv6/ip6_offload.c). */
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            if (next != NEXT_HOP_BY_HOP && next != NEXT_ROUTING && next != NEXT_DESTINATION)
+                break;
+            if (bpf_skb_load_bytes(skb, offset + 1, &length, 1) || bpf_skb_load_bytes(skb, offset, &next, 1))
+                return 0;
+            offset += (length + 1) * 8;
+        }
+        *transport = next;
+        return offset;
+    }
+    return 0;
+}
+
+/* Length of all headers of a TCP or UDP super-packet; 0 for any other. Tags in the frame count, metadata tags
+ * do not. */
+static __always_inline __u32 header_length(struct __sk_buff *skb, __u32 *transport) {
+    __u32 offset = ETH_HEADER_LEN;
+    __u16 protocol;
+    __u8 ip_protocol = 0;
+    __u8 data_offset;
+
+    if (bpf_skb_load_bytes(skb, ETH_HEADER_LEN - 2, &protocol, sizeof(protocol)))
+        return 0;
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        if (!is_vlan_protocol(protocol))
+            break;
+        if (bpf_skb_load_bytes(skb, offset + 2, &protocol, sizeof(protocol)))
+            return 0;
+        offset += VLAN_TAG_LEN;
+    }
+    offset = skip_ip(skb, offset, protocol, &ip_protocol);
+    if (!offset)
+        return 0;
+    if (ip_protocol == IPPROTO_TCP) {
+        if (bpf_skb_load_bytes(skb, offset + 12, &data_offset, 1))
+            return 0;
+        *transport = TRANSPORT_TCP;
+        return offset + (data_offset >> 4) * 4;
+    }
+    if (ip_protocol == IPPROTO_UDP) {
+        *transport = TRANSPORT_UDP;
+        return offset + 8;
+    }
+    return 0;
+}
+
+static __always_inline __u32 segments_of(__u32 payload, __u32 segment) {
+    return segment ? (payload + segment - 1) / segment : 1;
+}
+
+/* gso_segs is 0 for super-packets from a guest (SKB_GSO_DODGY), so the segments are computed where headers
+ * can be read. */
+static __always_inline void measure(struct __sk_buff *skb, struct wire_size *size) {
+    __u32 tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
+
+    size->packets = 1;
+    size->headers = 0;
+    size->transport = TRANSPORT_OTHER;
+    size->bytes = skb->len + tag;
+    if (!skb->gso_size)
+        return;
+    size->headers = header_length(skb, &size->transport);
+    if (size->headers && skb->len > size->headers)
+        size->packets = segments_of(skb->len - size->headers, skb->gso_size);
+    else if (skb->gso_segs)
+        size->packets = skb->gso_segs;
+    size->bytes += (size->packets - 1) * (size->headers + tag);
+}
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* terminate: ERSPAN from a known node with a known session is stripped and delivered; anything else is left
+ * alone. */
+#ifndef MIRRORPLANE_TERMINATE_H
+#define MIRRORPLANE_TERMINATE_H
+
+#include "capture.h"
+#include "counters.h"
+#include "erspan.h"
+#include "packet.h"
+
+static __always_inline int refuse(struct termination_counters *counters, struct wire_size *size,
+                                  enum termination_drop reason) {
+    add(&counters->dropped[reason], size->packets, size->bytes);
+    return TC_ACT_SHOT;
+}
+
+/*
+ * Size of the copies inside. On a virtual underlay a whole super-packet may arrive in one piece, with the
+ * headers once: it counts as the segments that a physical underlay would have carried.
+ */
+static __always_inline void measure_inner(struct __sk_buff *skb, struct wire_size *size) {
+    __u32 outer = ETH_HEADER_LEN + ERSPAN_HEADERS_LEN;
+    __u32 offset = outer + ETH_HEADER_LEN;
+    __u16 protocol = 0;
+    __u8 transport = 0;
+    __u8 data_offset = 0;
+    __u32 headers;
+
+    size->packets = 1;
+    size->bytes = skb->len - outer;
+    if (!skb->gso_size)
+        return;
+    bpf_skb_load_bytes(skb, offset - 2, &protocol, sizeof(protocol));
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        if (!is_vlan_protocol(protocol))
+            break;
+        if (bpf_skb_load_bytes(skb, offset + 2, &protocol, sizeof(protocol)))
+            return;
+        offset += VLAN_TAG_LEN;
+    }
+    offset = skip_ip(skb, offset, protocol, &transport);
+    if (!offset)
+        return;
+    if (transport == IPPROTO_TCP) {
+        if (bpf_skb_load_bytes(skb, offset + 12, &data_offset, 1))
+            return;
+        offset += (data_offset >> 4) * 4;
+    } else {
+        offset += 8;
+    }
+    if (skb->len <= offset)
+        return;
+    headers = offset - outer;
+    size->packets = segments_of(skb->len - offset, skb->gso_size);
+    size->bytes += (size->packets - 1) * headers;
+}
+
+static __always_inline int deliver(struct __sk_buff *skb, struct termination *termination,
+                                   struct termination_counters *counters, struct wire_size *size) {
+    __u8 ethernet[ETH_HEADER_LEN];
+    __u32 limit = termination->mtu + ETH_HEADER_LEN + VLAN_TAG_LEN;
+
+    if (!termination->ifindex)
+        return refuse(counters, size, TERMINATION_DESTINATION_DOWN);
+    if (!skb->gso_size && size->bytes > limit)
+        return refuse(counters, size, TERMINATION_TOO_BIG_FOR_DESTINATION);
+    if (bpf_skb_load_bytes(skb, ETH_HEADER_LEN + ERSPAN_HEADERS_LEN, ethernet, sizeof(ethernet)))
+        return refuse(counters, size, TERMINATION_MALFORMED);
+    /* Takes the outer headers and the inner Ethernet header away; the outer one becomes the inner one. */
+    if (bpf_skb_adjust_room(skb, -(__s32)(ERSPAN_HEADERS_LEN + ETH_HEADER_LEN), BPF_ADJ_ROOM_MAC,
+                            BPF_F_ADJ_ROOM_FIXED_GSO) ||
+        bpf_skb_store_bytes(skb, 0, ethernet, sizeof(ethernet), 0))
+        return refuse(counters, size, TERMINATION_DECAP_FAILED);
+    if (termination->kind == DELIVERY_EDGE && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), termination->vlan_id))
+        return refuse(counters, size, TERMINATION_DECAP_FAILED);
+    skb->mark = COPY_MARK;
+    add(&counters->delivered, size->packets, size->bytes);
+    return bpf_redirect(termination->ifindex, 0);
+}
+
+static __always_inline int unknown_erspan(void) {
+    __u32 zero = 0;
+    struct node_counters *counters = bpf_map_lookup_elem(&node_counters, &zero);
+
+    if (counters)
+        counters->unknown_erspan++;
+    return TCX_NEXT;
+}
+
+static __always_inline int terminate(struct __sk_buff *skb) {
+    struct termination_counters *counters;
+    struct termination *termination;
+    struct termination_key key;
+    struct erspan_headers headers;
+    struct wire_size size;
+
+    if (skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST)
+        return TCX_NEXT;
+    if (bpf_skb_load_bytes(skb, ETH_HEADER_LEN, &headers, sizeof(headers)))
+        return TCX_NEXT;
+    if (headers.ip.version != 4 || headers.ip.ihl != 5 || headers.ip.protocol != IPPROTO_GRE ||
+        headers.ip.frag_off & bpf_htons(0x3fff) || headers.gre_flags != bpf_htons(GRE_FLAG_SEQUENCE) ||
+        headers.gre_protocol != bpf_htons(GRE_PROTOCOL_ERSPAN) || bpf_ntohl(headers.word) >> 28 != ERSPAN_VERSION_II)
+        return TCX_NEXT;
+    key.address = headers.ip.saddr;
+    key.session = bpf_ntohl(headers.word) & 0x03ff;
+    termination = bpf_map_lookup_elem(&terminations, &key);
+    if (!termination)
+        return unknown_erspan();
+    counters = bpf_map_lookup_elem(&termination_counters, &termination->slot);
+    if (!counters)
+        return TC_ACT_SHOT;
+    measure_inner(skb, &size);
+    add(&counters->received, size.packets, size.bytes);
+    return deliver(skb, termination, counters, &size);
+}
+
+#endif

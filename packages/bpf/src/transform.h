@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* transform: all work on copies, at the egress of the helper device, within the clone_redirect of `capture`.
+ */
+#ifndef MIRRORPLANE_TRANSFORM_H
+#define MIRRORPLANE_TRANSFORM_H
+
+#include "counters.h"
+#include "erspan.h"
+#include "packet.h"
+
+#define MAX_TAGS 2
+
+struct vlan_tag {
+    __be16 protocol;
+    __be16 tci;
+};
+
+static __always_inline int drop(struct copy_context *copy, enum drop_reason reason) {
+    count_dropped(copy, reason);
+    return TC_ACT_SHOT;
+}
+
+/* Out of an edge device with the policy's tag. A tag that the frame has already stays inside, as in 802.1ad.
+ */
+static __always_inline int to_edge(struct __sk_buff *skb, struct copy_context *copy, struct delivery *delivery) {
+    __u32 own_tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
+
+    if (!skb->gso_size && skb->len + own_tag > delivery->mtu + ETH_HEADER_LEN + VLAN_TAG_LEN)
+        return drop(copy, DROP_TOO_BIG_FOR_DESTINATION);
+    if (bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), delivery->vlan_id))
+        return drop(copy, DROP_VLAN_UNSUPPORTED);
+    count_copied(copy, false);
+    count_sent(delivery->slot, copy->packets, copy->bytes + (__u64)copy->packets * VLAN_TAG_LEN);
+    return bpf_redirect(delivery->ifindex, 0);
+}
+
+/*
+ * Takes the tags off, outermost first: a tag left as metadata would end up on the outer frame, and
+ * bpf_skb_vlan_pop turns the next tag of the frame into metadata. Returns their number, or -1 where a tag
+ * remains.
+ */
+static __always_inline int pop_tags(struct __sk_buff *skb, struct vlan_tag tags[MAX_TAGS]) {
+    int count = 0;
+
+#pragma unroll
+    for (int i = 0; i < MAX_TAGS; i++) {
+        if (skb->vlan_present) {
+            tags[i].protocol = skb->vlan_proto;
+            tags[i].tci = bpf_htons(skb->vlan_tci);
+        } else if (is_vlan_protocol(skb->protocol)) {
+            if (bpf_skb_load_bytes(skb, ETH_HEADER_LEN - 2, &tags[i], sizeof(tags[i])))
+                return -1;
+        } else {
+            break;
+        }
+        if (bpf_skb_vlan_pop(skb))
+            return -1;
+        count++;
+    }
+    return skb->vlan_present ? -1 : count;
+}
+
+/* Ethernet header and tags of the copy, as they were in the original. `length` is 14 to 22. */
+struct inner_l2 {
+    __u8 addresses[12];
+    struct vlan_tag tags[MAX_TAGS];
+    __be16 protocol; /* stands at its place for two tags; see store_inner_l2 */
+};
+
+/* Writes the header with `tags` tags at `offset`. The verifier wants constant lengths, so each number has its
+ * own call. */
+static __always_inline long store_inner_l2(struct __sk_buff *skb, __u32 offset, struct inner_l2 *l2, int tags) {
+    long err = bpf_skb_store_bytes(skb, offset, l2->addresses, 12, 0);
+
+    if (tags > 0)
+        err |= bpf_skb_store_bytes(skb, offset + 12, &l2->tags[0], VLAN_TAG_LEN, 0);
+    if (tags > 1)
+        err |= bpf_skb_store_bytes(skb, offset + 16, &l2->tags[1], VLAN_TAG_LEN, 0);
+    return err | bpf_skb_store_bytes(skb, offset + 12 + tags * VLAN_TAG_LEN, &l2->protocol, 2, 0);
+}
+
+/* Room for the headers in front of a frame. IP: the stack learns that it is a tunnel, so that GSO goes on
+ * working. */
+static __always_inline long make_room(struct __sk_buff *skb, bool ip, int tags, bool keep_gso_size) {
+    __u32 l2 = ETH_HEADER_LEN + tags * VLAN_TAG_LEN;
+    __u64 flags = BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE | BPF_F_ADJ_ROOM_ENCAP_L2_ETH |
+                  BPF_F_ADJ_ROOM_ENCAP_L2((__u64)l2);
+
+    if (!ip)
+        return bpf_skb_change_head(skb, ERSPAN_HEADERS_LEN + l2, 0);
+    if (keep_gso_size)
+        flags |= BPF_F_ADJ_ROOM_FIXED_GSO;
+    return bpf_skb_adjust_room(skb, ERSPAN_HEADERS_LEN + l2, BPF_ADJ_ROOM_MAC, flags);
+}
+
+/* Outer packets and their bytes of one copy. */
+struct outer_size {
+    __u32 packets;
+    __u64 bytes;
+    bool keep_gso_size;
+};
+
+/*
+ * How a super-packet leaves. Where a segment and its outer headers fit into the MTU, segments keep their
+ * size; else the kernel shrinks TCP segments by the room that is made, which covers the headers
+ * (bpf_skb_net_grow in net/core/filter.c). UDP datagrams are never cut differently.
+ */
+static __always_inline int plan_gso(struct __sk_buff *skb, __u32 mtu, int tags, struct outer_size *outer) {
+    __u32 room = ERSPAN_HEADERS_LEN + ETH_HEADER_LEN + tags * VLAN_TAG_LEN;
+    __u32 segment = skb->gso_size;
+    __u32 transport = TRANSPORT_OTHER;
+    __u32 headers = header_length(skb, &transport);
+    __u32 payload;
+
+    if (!headers || skb->len <= headers)
+        return DROP_GSO_UNSUPPORTED;
+    outer->keep_gso_size = headers + segment + ERSPAN_HEADERS_LEN + tags * VLAN_TAG_LEN <= mtu;
+    if (!outer->keep_gso_size) {
+        if (transport != TRANSPORT_TCP)
+            return DROP_GSO_UNSUPPORTED;
+        if (segment <= room || headers + segment - room + ERSPAN_HEADERS_LEN + tags * VLAN_TAG_LEN > mtu)
+            return DROP_TOO_BIG_FOR_UNDERLAY;
+        segment -= room;
+    }
+    payload = skb->len - headers;
+    outer->packets = segments_of(payload, segment);
+    outer->bytes = payload + (__u64)outer->packets * (headers + room);
+    return -1;
+}
+
+static __always_inline void fill_headers(struct erspan_headers *headers, struct delivery *delivery, __u32 sequence,
+                                         __u32 ip_length, __be32 word, __u32 index) {
+    __builtin_memset(headers, 0, sizeof(*headers));
+    headers->ip.version = 4;
+    headers->ip.ihl = 5;
+    headers->ip.tot_len = bpf_htons(ip_length);
+    headers->ip.frag_off = bpf_htons(0x4000); /* do not fragment */
+    headers->ip.ttl = 64;
+    headers->ip.protocol = IPPROTO_GRE;
+    headers->ip.saddr = delivery->source_address;
+    headers->ip.daddr = delivery->address;
+    headers->ip.check = ip_checksum(&headers->ip);
+    headers->gre_flags = bpf_htons(GRE_FLAG_SEQUENCE);
+    headers->gre_protocol = bpf_htons(GRE_PROTOCOL_ERSPAN);
+    headers->sequence = bpf_htonl(sequence);
+    headers->word = word;
+    headers->index = bpf_htonl(index & 0x000fffff);
+}
+
+static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *copy, struct delivery *delivery) {
+    struct erspan_headers headers;
+    struct inner_l2 l2 = {};
+    struct outer_size outer = {.packets = 1};
+    bool truncated = false;
+    __u32 tag_bytes;
+    __u64 *sequence;
+    __u16 tci;
+    bool ip;
+    int tags;
+    int reason;
+
+    tags = pop_tags(skb, l2.tags);
+    if (tags < 0 || tags > MAX_TAGS)
+        return drop(copy, DROP_VLAN_UNSUPPORTED);
+    tag_bytes = tags * VLAN_TAG_LEN;
+    ip = skb->protocol == bpf_htons(ETH_P_IP) || skb->protocol == bpf_htons(ETH_P_IPV6);
+    if (skb->gso_size) {
+        if (!ip)
+            return drop(copy, DROP_GSO_UNSUPPORTED);
+        reason = plan_gso(skb, delivery->mtu, tags, &outer);
+        if (reason >= 0)
+            return drop(copy, reason);
+    } else if (skb->len + tag_bytes + ERSPAN_HEADERS_LEN > delivery->mtu) {
+        /* Before the encapsulation: afterwards the kernel refuses. */
+        if (bpf_skb_change_tail(skb, delivery->mtu - ERSPAN_HEADERS_LEN - tag_bytes, 0))
+            return drop(copy, DROP_ENCAP_FAILED);
+        truncated = true;
+    }
+    if (!ip && !delivery->has_next_hop)
+        return drop(copy, DROP_NO_NEIGHBOUR);
+    if (bpf_skb_load_bytes(skb, 0, l2.addresses, 12) ||
+        bpf_skb_load_bytes(skb, ETH_HEADER_LEN - 2, &l2.protocol, sizeof(l2.protocol)))
+        return drop(copy, DROP_ENCAP_FAILED);
+    if (make_room(skb, ip, tags, outer.keep_gso_size))
+        return drop(copy, skb->gso_size ? DROP_GSO_UNSUPPORTED : DROP_ENCAP_FAILED);
+    if (!skb->gso_size)
+        outer.bytes = skb->len;
+
+    sequence = bpf_map_lookup_elem(&delivery_sequences, &delivery->slot);
+    if (!sequence)
+        return drop(copy, DROP_NO_DELIVERY);
+    tci = tags ? bpf_ntohs(l2.tags[0].tci) : 0;
+    fill_headers(&headers, delivery, __sync_fetch_and_add(sequence, 1), skb->len - ETH_HEADER_LEN,
+                 erspan_word(tci, tags > 0, truncated, delivery->session), copy->erspan_index);
+    if (bpf_skb_store_bytes(skb, ETH_HEADER_LEN, &headers, sizeof(headers), 0) ||
+        store_inner_l2(skb, ETH_HEADER_LEN + ERSPAN_HEADERS_LEN, &l2, tags))
+        return drop(copy, DROP_ENCAP_FAILED);
+    count_copied(copy, truncated);
+    count_sent(delivery->slot, outer.packets, outer.bytes);
+    if (ip) /* the kernel finds the next hop, and waits for its address where it has to */
+        return bpf_redirect_neigh(delivery->ifindex, NULL, 0, 0);
+    l2.protocol = bpf_htons(ETH_P_IP);
+    bpf_skb_store_bytes(skb, 0, delivery->destination_mac, 6, 0);
+    bpf_skb_store_bytes(skb, 6, delivery->source_mac, 6, 0);
+    bpf_skb_store_bytes(skb, 12, &l2.protocol, sizeof(l2.protocol), 0);
+    return bpf_redirect(delivery->ifindex, 0);
+}
+
+static __always_inline int transform(struct __sk_buff *skb) {
+    struct copy_context *copy = this_copy();
+    struct delivery *delivery;
+
+    /* Whatever else the host sends into the helper device ends here. */
+    if (!copy || !copy->active || copy->handled)
+        return TC_ACT_SHOT;
+    copy->handled = 1;
+    delivery = bpf_map_lookup_elem(&deliveries, &copy->delivery);
+    if (!delivery)
+        return drop(copy, DROP_NO_DELIVERY);
+    if (!delivery->ifindex)
+        return drop(copy, DROP_DESTINATION_DOWN);
+    if (delivery->kind == DELIVERY_EDGE)
+        return to_edge(skb, copy, delivery);
+    if (delivery->kind == DELIVERY_ERSPAN)
+        return to_node(skb, copy, delivery);
+    return drop(copy, DROP_DESTINATION_DOWN);
+}
+
+#endif

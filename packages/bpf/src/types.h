@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Types that the programs share with user space. packages/agent/src/datapath/kernel/layout.ts writes and
+ * reads the same bytes; a test compares sizes and offsets of both through BTF, and the names of the enums
+ * with packages/contract.
+ */
+#ifndef MIRRORPLANE_TYPES_H
+#define MIRRORPLANE_TYPES_H
+
+#include <linux/types.h>
+
+enum hook {
+    HOOK_INGRESS = 0, /* what the device receives */
+    HOOK_EGRESS = 1,  /* what the node sends into the device */
+};
+
+enum delivery_kind {
+    DELIVERY_LOCAL = 1,
+    DELIVERY_EDGE = 2,
+    DELIVERY_ERSPAN = 3,
+};
+
+/* Why a matched packet was not copied. Same names, same order as DROP_REASONS in packages/contract. */
+enum drop_reason {
+    DROP_CLONE_FAILED,
+    DROP_DESTINATION_DOWN,
+    DROP_TOO_BIG_FOR_DESTINATION,
+    DROP_TOO_BIG_FOR_UNDERLAY,
+    DROP_GSO_UNSUPPORTED,
+    DROP_VLAN_UNSUPPORTED,
+    DROP_NO_NEIGHBOUR,
+    DROP_ENCAP_FAILED,
+    DROP_NO_DELIVERY,
+    DROP_REASON_COUNT,
+};
+
+/* Why a packet on a mirrored device did not match. As SKIP_REASONS in packages/contract. */
+enum skip_reason {
+    SKIP_IS_COPY,
+    SKIP_SAME_VLAN,
+    SKIP_REASON_COUNT,
+};
+
+/* Why a received copy was not delivered. As TERMINATION_DROP_REASONS in packages/contract. */
+enum termination_drop {
+    TERMINATION_MALFORMED,
+    TERMINATION_DESTINATION_DOWN,
+    TERMINATION_TOO_BIG_FOR_DESTINATION,
+    TERMINATION_DECAP_FAILED,
+    TERMINATION_DROP_COUNT,
+};
+
+/* Packets as they are on the wire (a super-packet counts as its segments), bytes of their Ethernet frames. */
+struct count {
+    __u64 packets;
+    __u64 bytes;
+};
+
+struct capture_key {
+    __u32 ifindex;
+    __u32 hook; /* enum hook */
+};
+
+struct capture {
+    __u64 threshold;    /* 0 to 2^32: copied where a random 32-bit number is below */
+    __u32 slot;         /* in capture_counters */
+    __u32 delivery;     /* key in deliveries */
+    __u32 out_ifindex;  /* device that copies go to: the helper device, or that of a local delivery */
+    __u32 direct_mtu;   /* not 0: out_ifindex is a local delivery of this MTU, copies go there as they are */
+    __u32 erspan_index; /* 20 bits: source slot << 1 | outbound */
+    __u32 skip_vlan_id; /* 0: none */
+};
+
+struct capture_counters {
+    struct count matched;
+    struct count sampled_out;
+    struct count copied;
+    struct count truncated; /* a share of copied */
+    struct count dropped[DROP_REASON_COUNT];
+    struct count skipped[SKIP_REASON_COUNT];
+};
+
+struct delivery {
+    __u32 kind;           /* enum delivery_kind */
+    __u32 ifindex;        /* 0: the device is gone */
+    __u32 mtu;            /* bytes; for ERSPAN the smaller of both ends */
+    __u32 slot;           /* in delivery_counters and delivery_sequences */
+    __u32 source_address; /* network byte order, as is the next */
+    __u32 address;
+    __u16 vlan_id;
+    __u16 session;
+    __u16 has_next_hop; /* the two addresses below are known */
+    __u8 source_mac[6];
+    __u8 destination_mac[6];
+    __u16 padding;
+};
+
+struct delivery_counters {
+    struct count sent;
+};
+
+struct termination_key {
+    __u32 address; /* of the sender, network byte order */
+    __u32 session;
+};
+
+struct termination {
+    __u32 slot; /* in termination_counters */
+    __u32 kind; /* DELIVERY_LOCAL or DELIVERY_EDGE */
+    __u32 ifindex;
+    __u32 mtu;
+    __u32 vlan_id;
+    __u32 padding;
+};
+
+struct termination_counters {
+    struct count received;
+    struct count delivered;
+    struct count dropped[TERMINATION_DROP_COUNT];
+};
+
+/* Counters of a node as a whole. */
+struct node_counters {
+    __u64 unknown_erspan;
+};
+
+#endif
