@@ -1,0 +1,48 @@
+# Targets that others rely on. Each installs what it needs; a second run starts in seconds.
+SHELL := /bin/sh
+OBJECT := packages/bpf/dist/mirror.bpf.o
+
+help:
+	@echo "make demo        a lab cluster with one policy of each type, and a live table (ONCE=1: one row each, then exit)"
+	@echo "make test        every test; 'make test PARTS=unit' or kernel, product"
+	@echo "make check       format, lint, types"
+	@echo "make bench       ratios side by side, also in bench/out/latest.jsonl"
+	@echo "make up          controller and agent for this host"
+	@echo "make build       the data plane; make deps: what is missing on this machine"
+
+deps:
+	@scripts/deps.sh test
+
+deps-run:
+	@scripts/deps.sh run
+
+$(OBJECT): $(wildcard packages/bpf/src/*) packages/bpf/Makefile
+	@$(MAKE) -s -C packages/bpf
+
+build: deps
+	@$(MAKE) -s $(OBJECT)
+
+check: deps
+	@scripts/check.sh
+
+test: build check root
+	@scripts/test.sh $(PARTS)
+
+demo: build root
+	@scripts/run.sh test/demo/main.ts $(if $(ONCE),--once)
+
+bench: build root
+	@scripts/run.sh bench/main.ts $(BENCH)
+
+up: deps-run root
+	@$(MAKE) -s $(OBJECT)
+	@bin/mirrorplane up
+
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "this needs root: network namespaces and eBPF programs are made" >&2; exit 1; }
+
+clean:
+	@$(MAKE) -s -C packages/bpf clean
+	rm -rf bench/out
+
+.PHONY: help deps deps-run build check test demo bench up root clean

@@ -1,0 +1,116 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { inNetns, run, start } from './netns.ts';
+import { waitUntil } from './processes.ts';
+
+/** A running tcpdump on a device of the lab. */
+export interface Capture {
+  /** The pcap file, complete after `stop`. */
+  file: string;
+  /** Packets taken so far. */
+  count(): Promise<number>;
+  /** Waits until at least `packets` are taken. Throws after `limitMs` (default 5000). */
+  waitFor(packets: number, limitMs?: number): Promise<void>;
+  /** Ends it once everything the kernel has taken is in the file. */
+  stop(): Promise<CaptureResult>;
+}
+
+/** What a capture has taken. */
+export interface CaptureResult {
+  file: string;
+  packets: number;
+  /** Packets that the kernel had no room for: when not 0, `packets` is too low. */
+  dropped: number;
+  /** One line a packet, as `tcpdump -nne -t` prints it; empty where `lines: false` was asked for. */
+  lines: string[];
+}
+
+/** What to capture. */
+export interface CaptureOptions {
+  /** A pcap filter. Default everything. */
+  filter?: string;
+  /** Only what the device sends or receives. Default both. */
+  direction?: 'in' | 'out';
+  /** Kernel buffer, KiB. Default 16384. */
+  bufferKiB?: number;
+  /** Bytes kept of each packet. Default all. */
+  snapLength?: number;
+  /** Print the packets at the end. Default true; false for captures of very many. */
+  lines?: boolean;
+}
+
+/** Starts tcpdump on a device in a namespace, writing to `file`; returns once it sees every packet from now on. */
+export async function startCapture(
+  ns: string,
+  device: string,
+  file: string,
+  options: CaptureOptions = {},
+): Promise<Capture> {
+  const argv = ['tcpdump', '-n', '--immediate-mode', '-Z', 'root', '-i', device, '-w', file];
+  argv.push('-B', String(options.bufferKiB ?? 16_384));
+  if (options.snapLength !== undefined) argv.push('-s', String(options.snapLength));
+  const filter = kernelFilter(device, options);
+  if (filter !== '') argv.push(filter);
+  const child = start(inNetns(ns, argv), { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  const exited = once(child, 'exit');
+  const ended = () => child.exitCode !== null || child.signalCode !== null;
+  await waitUntil(`tcpdump on ${device}`, 10_000, () => {
+    if (ended()) throw new Error(`tcpdump on ${device}: ${said.trim()}`);
+    return said.includes('listening on');
+  });
+  const numbers = () => statistics(child, () => said, ended);
+  return {
+    file,
+    count: async () => (await numbers()).captured,
+    waitFor: (packets, limitMs = 5000) =>
+      waitUntil(`${packets} packets on ${device}`, limitMs, async () => (await numbers()).captured >= packets),
+    stop: async () => {
+      // Ended at once, tcpdump would leave behind what it has not read yet.
+      let last = { captured: 0, received: 0, dropped: 0 };
+      await waitUntil(`tcpdump on ${device} to read all`, 10_000, async () => {
+        last = await numbers();
+        return last.captured >= last.received - last.dropped;
+      });
+      child.kill('SIGINT');
+      await exited;
+      const lines = options.lines === false ? [] : await printed(file);
+      return { file, packets: last.captured, dropped: last.dropped, lines };
+    },
+  };
+}
+
+async function printed(file: string): Promise<string[]> {
+  const { stdout } = await run(['tcpdump', '-nne', '-t', '-r', file]);
+  // Lines of hex that belong to the packet above are indented.
+  return stdout.split('\n').filter((line) => line !== '' && !line.startsWith('\t'));
+}
+
+/**
+ * The whole filter as the kernel runs it: what libpcap would leave out itself (the other direction, the second sight of
+ * a packet on the loopback device) would count as received and never as captured.
+ */
+function kernelFilter(device: string, options: CaptureOptions): string {
+  const direction = options.direction ?? (device === 'lo' ? 'in' : undefined);
+  const parts = direction === undefined ? [] : [`${direction}bound`];
+  if (options.filter) parts.push(`(${options.filter})`);
+  return parts.join(' and ');
+}
+
+/** Asks tcpdump for its numbers (SIGUSR1) and waits for the answer. */
+async function statistics(child: ChildProcess, said: () => string, ended: () => boolean) {
+  const pattern = /(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped by kernel/g;
+  const before = [...said().matchAll(pattern)].length;
+  child.kill('SIGUSR1');
+  let answers: RegExpExecArray[] = [];
+  await waitUntil('statistics of tcpdump', 5000, () => {
+    if (ended()) throw new Error(`tcpdump ended: ${said().trim()}`);
+    answers = [...said().matchAll(pattern)];
+    return answers.length > before;
+  });
+  const [, captured, received, dropped] = answers.at(-1) ?? [];
+  return { captured: Number(captured), received: Number(received), dropped: Number(dropped) };
+}

@@ -1,0 +1,110 @@
+import { readFileSync } from 'node:fs';
+import { buildNetwork, hostNames, namespaceOf } from './build.ts';
+import { checkTopology } from './check.ts';
+import { agentBpffs, MIRRORPLANE } from './daemons.ts';
+import { Lab } from './lab.ts';
+import { run } from './netns.ts';
+import { checkMachine } from './preflight.ts';
+import type { ProcessRecord } from './processes.ts';
+import { createState, DEFAULT_RUN_ROOT, LabError, labRunDir, updateState } from './state.ts';
+import { startSwitch } from './switch.ts';
+import { defaultTopology, type Topology, type TopologyOptions } from './topology.ts';
+
+/** What to make. Options of `TopologyOptions` vary the standard topology. */
+export interface LabOptions extends TopologyOptions {
+  /** A letter, then letters and digits, at most 6 characters. Default `mp`. */
+  name?: string;
+  /** Without controller and agents. Default false. */
+  bare?: boolean;
+  /** A topology of one's own, or a change to the standard one. */
+  topology?: Topology | ((standard: Topology) => Topology);
+  /** The `mirrorplane` command that starts controller and agents. Default that of this checkout. */
+  command?: string;
+  /** Folder of all labs. Default `/run/mirrorplane-lab`. */
+  runRoot?: string;
+  /** Stops the making; what was made is removed, and `createLab` throws. */
+  signal?: AbortSignal;
+  /** Told what is being done, a line each. */
+  onProgress?: (line: string) => void;
+}
+
+/** Makes a lab. When that fails, or is stopped by the signal, everything is removed again and the reason is thrown. */
+export async function createLab(options: LabOptions = {}): Promise<Lab> {
+  const name = options.name ?? 'mp';
+  const runDir = labRunDir(name, options.runRoot ?? DEFAULT_RUN_ROOT);
+  const standard = defaultTopology(options);
+  const topology = typeof options.topology === 'function' ? options.topology(standard) : (options.topology ?? standard);
+  checkTopology(topology);
+  checkMachine(topology.switch !== null);
+  const namespaces = hostNames(topology).map((host) => namespaceOf(name, host));
+  await refuseForeign(namespaces);
+  createState({
+    version: 1,
+    name,
+    runDir,
+    createdAt: new Date().toISOString(),
+    phase: 'building',
+    topology,
+    namespaces,
+    bpffs: topology.nodes.map((node) => agentBpffs(name, node.name)),
+    processes: [],
+    apiPort: null,
+    command: options.command ?? MIRRORPLANE,
+  });
+  const lab = new Lab(name, runDir);
+  try {
+    await build(lab, topology, options);
+    return lab;
+  } catch (error) {
+    await lab.down().catch((second: unknown) => {
+      throw new AggregateError([error, second], `${(error as Error).message}; then: ${(second as Error).message}`);
+    });
+    throw error;
+  }
+}
+
+async function build(lab: Lab, topology: Topology, options: LabOptions): Promise<void> {
+  const { signal, onProgress = () => undefined } = options;
+  onProgress(`network: ${topology.nodes.length} nodes, ${topology.vms.length} VMs`);
+  await mountBpffs();
+  await buildNetwork(lab.name, topology, signal);
+  if (topology.switch !== null) {
+    signal?.throwIfAborted();
+    onProgress('switch: Open vSwitch');
+    const record = (process: ProcessRecord) => {
+      updateState(lab.runDir, (state) => state.processes.push(process));
+    };
+    await startSwitch(lab.name, topology, lab.runDir, record, signal);
+  }
+  if (!options.bare) {
+    signal?.throwIfAborted();
+    onProgress('controller');
+    await lab.startController(signal);
+    signal?.throwIfAborted();
+    await lab.declare();
+    await lab.startForwarder();
+    signal?.throwIfAborted();
+    onProgress('agents');
+    const started = await Promise.allSettled(topology.nodes.map((node) => lab.startAgent(node.name, signal)));
+    for (const result of started) if (result.status === 'rejected') throw result.reason;
+  }
+  signal?.throwIfAborted();
+  updateState(lab.runDir, (state) => {
+    state.phase = 'ready';
+  });
+}
+
+/** Namespaces of these names that the lab did not make would be removed by `down`: refuse instead. */
+async function refuseForeign(namespaces: string[]): Promise<void> {
+  const { stdout } = await run(['ip', 'netns', 'list']);
+  const existing = new Set(stdout.split('\n').map((line) => line.split(' ')[0]));
+  const foreign = namespaces.filter((ns) => existing.has(ns));
+  if (foreign.length > 0) throw new LabError(`network namespaces of that name exist already: ${foreign.join(', ')}`);
+}
+
+/** Mounts bpffs where the machine has not done so. It stays mounted: others may use it by then. */
+async function mountBpffs(): Promise<void> {
+  const mounted = readFileSync('/proc/self/mounts', 'utf8').split('\n');
+  if (mounted.some((line) => line.split(' ')[1] === '/sys/fs/bpf' && line.split(' ')[2] === 'bpf')) return;
+  await run(['mount', '-t', 'bpf', 'bpf', '/sys/fs/bpf']);
+}

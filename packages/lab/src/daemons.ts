@@ -1,0 +1,191 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { callApi } from './api.ts';
+import type { Lab } from './lab.ts';
+import { commandEnv, inNetns, type RunResult, run } from './netns.ts';
+import { isAlive, type ProcessRecord, startDaemon, stopProcesses, waitUntil } from './processes.ts';
+import { updateState } from './state.ts';
+import { CONTROLLER_ADDRESS } from './topology.ts';
+
+/** The command of this checkout, which starts every part. */
+export const MIRRORPLANE = resolve(import.meta.dirname, '../../../bin/mirrorplane');
+/** Room for a loaded machine; an idle one needs a second. */
+const READY_MS = 45_000;
+const AGENT_LISTEN = `${CONTROLLER_ADDRESS}:7071`;
+
+/** The unix socket of the lab's API. */
+export const apiSocket = (runDir: string) => join(runDir, 'api.sock');
+/** The controller's data folder. */
+export const controllerData = (runDir: string) => join(runDir, 'controller');
+/** The file that the controller writes the operators' token to. */
+export const tokenFile = (runDir: string) => join(controllerData(runDir), 'admin-token');
+/** The bpffs folder of a node's agent. */
+export const agentBpffs = (lab: string, node: string) => `/sys/fs/bpf/mirrorplane-${lab}-${node}`;
+/** The name of a node's agent among the lab's processes. */
+export const agentName = (node: string) => `agent-${node}`;
+
+const agentData = (lab: Lab, node: string) => join(lab.runDir, 'agents', node);
+const joinedMarker = (lab: Lab, node: string) => `${agentData(lab, node)}.joined`;
+
+/** The record of a daemon of the lab, if it runs. */
+export function runningDaemon(lab: Lab, name: string): ProcessRecord | undefined {
+  return lab.state.processes.find((p) => p.name === name && isAlive(p));
+}
+
+function launch(lab: Lab, name: string, argv: string[]): ProcessRecord {
+  const folder = join(lab.runDir, 'logs');
+  mkdirSync(folder, { recursive: true });
+  const record = startDaemon(name, argv, join(folder, `${name}.log`), commandEnv());
+  updateState(lab.runDir, (state) => {
+    state.processes = [...state.processes.filter((p) => p.name !== name), record];
+  });
+  return record;
+}
+
+/** The end of a daemon's log, for a message about why it did not come up. */
+function logTail(record: ProcessRecord): string {
+  return readFileSync(record.log, 'utf8').trimEnd().split('\n').slice(-15).join('\n');
+}
+
+/** Waits for `condition`, and throws with the end of the log when the daemon ends or takes too long. */
+async function waitReady(
+  record: ProcessRecord,
+  what: string,
+  condition: () => Promise<boolean>,
+  signal?: AbortSignal,
+): Promise<void> {
+  let ended = false;
+  try {
+    await waitUntil(
+      what,
+      READY_MS,
+      async () => {
+        ended = !isAlive(record);
+        return ended || (await condition().catch(() => false));
+      },
+      signal,
+    );
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw new Error(`${(error as Error).message}; end of ${record.log}:\n${logTail(record)}`);
+  }
+  if (ended) throw new Error(`${record.name} has ended; end of ${record.log}:\n${logTail(record)}`);
+}
+
+/** Starts the controller in its namespace and waits until it says that it is ready. */
+export async function startController(lab: Lab, signal?: AbortSignal): Promise<void> {
+  if (runningDaemon(lab, 'controller')) return;
+  const socket = apiSocket(lab.runDir);
+  const argv = [lab.state.command, 'controller', '--data', controllerData(lab.runDir), '--listen', '127.0.0.1:7070'];
+  argv.push('--listen', `unix:${socket}`, '--agent-listen', AGENT_LISTEN);
+  const record = launch(lab, 'controller', inNetns(lab.ns('ctl'), argv));
+  const ready = async () => (await callApi(socket, null, 'GET', '/readyz')).status === 200;
+  await waitReady(record, 'controller ready', ready, signal);
+}
+
+/** Ends a daemon, if it runs, and waits for its end. */
+export async function stopDaemon(lab: Lab, name: string, signal: NodeJS.Signals): Promise<void> {
+  const record = runningDaemon(lab, name);
+  if (record === undefined) return;
+  await stopProcesses([record], signal, 10_000);
+  updateState(lab.runDir, (state) => {
+    state.processes = state.processes.filter((p) => p.name !== name);
+  });
+}
+
+async function put(lab: Lab, path: string, body: unknown): Promise<void> {
+  const { status, body: answer } = await lab.api('PUT', `/api/v1/${path}`, body);
+  if (status >= 300) throw new Error(`PUT /api/v1/${path}: ${status} ${JSON.stringify(answer)}`);
+}
+
+/** Tells the controller the domains, pools, nodes and edges of the topology. Doing it again changes nothing. */
+export async function declareInventory(lab: Lab): Promise<void> {
+  const { pools, nodes, edges } = lab.topology;
+  for (const domain of new Set(pools.map((pool) => pool.domain))) await put(lab, `domains/${domain}`, {});
+  for (const pool of pools) await put(lab, `pools/${pool.name}`, { domain: pool.domain });
+  for (const node of nodes) await put(lab, `nodes/${node.name}`, { pool: node.pool });
+  for (const edge of edges) {
+    if (edge.declare === null) continue;
+    const { node, device, allowedVlans } = edge;
+    await put(lab, `interfaces/${encodeURIComponent(edge.declare.id)}`, {
+      kind: 'edge',
+      name: edge.declare.name,
+      edge: { node, device, allowedVlans },
+    });
+  }
+}
+
+function agentArguments(lab: Lab, node: string): string[] {
+  return [
+    lab.state.command,
+    'agent',
+    '--node',
+    node,
+    '--data',
+    agentData(lab, node),
+    '--bpffs',
+    agentBpffs(lab.name, node),
+  ];
+}
+
+/** Starts a node's agent; the first time with a join token. Waits until the controller says that it is connected. */
+export async function startAgent(lab: Lab, node: string, signal?: AbortSignal): Promise<void> {
+  if (runningDaemon(lab, agentName(node))) return;
+  const argv = [...agentArguments(lab, node), '--controller', AGENT_LISTEN, '--mirror-device', 'underlay0'];
+  if (!existsSync(joinedMarker(lab, node))) {
+    const { status, body } = await lab.api('POST', `/api/v1/nodes/${node}/token`, {});
+    if (status >= 300) throw new Error(`join token of ${node}: ${status} ${JSON.stringify(body)}`);
+    argv.push('--token', (body as { token: string }).token);
+  }
+  mkdirSync(agentData(lab, node), { recursive: true, mode: 0o700 });
+  const record = launch(lab, agentName(node), inNetns(lab.ns(node), argv));
+  await waitReady(record, `agent of ${node} connected`, () => agentConnected(lab, node), signal);
+  writeFileSync(joinedMarker(lab, node), '');
+}
+
+interface NodeAnswer {
+  connected?: boolean;
+  devices?: { name: string }[];
+}
+
+/** Connected, and it has told of every VM that is on the node: from here on policies can use them. */
+async function agentConnected(lab: Lab, node: string): Promise<boolean> {
+  const { status, body } = await lab.api('GET', `/api/v1/nodes/${node}`);
+  const answer = body as NodeAnswer;
+  if (status !== 200 || answer.connected !== true) return false;
+  const known = new Set(answer.devices?.map((device) => device.name));
+  return lab.topology.vms.every((vm) => vm.node !== node || known.has(vm.device));
+}
+
+/** Ends a node's agent and waits until the controller, if it runs, has noticed: a restart is then seen as one. */
+export async function stopAgent(lab: Lab, node: string, signal: NodeJS.Signals): Promise<void> {
+  await stopDaemon(lab, agentName(node), signal);
+  if (!runningDaemon(lab, 'controller')) return;
+  await waitUntil(`controller to notice the end of the agent of ${node}`, READY_MS, async () => {
+    const answer = await lab.api('GET', `/api/v1/nodes/${node}`);
+    return (answer.body as NodeAnswer).connected !== true;
+  });
+}
+
+/** Removes all that a node's agent made. */
+export function uninstallAgent(lab: Lab, node: string): Promise<RunResult> {
+  return run(inNetns(lab.ns(node), [...agentArguments(lab, node), '--uninstall']));
+}
+
+/** Starts the forwarder in the root namespace and waits for its port. */
+export async function startForwarder(lab: Lab): Promise<number> {
+  const { apiPort } = lab.state;
+  if (apiPort !== null && runningDaemon(lab, 'forwarder')) return apiPort;
+  const file = join(lab.runDir, 'forwarder.port');
+  const program = join(import.meta.dirname, 'forwarder.ts');
+  const record = launch(lab, 'forwarder', [process.execPath, program, apiSocket(lab.runDir), file]);
+  let port = 0;
+  await waitReady(record, 'forwarder', async () => {
+    port = Number(readFileSync(file, 'utf8'));
+    return port > 0;
+  });
+  updateState(lab.runDir, (state) => {
+    state.apiPort = port;
+  });
+  return port;
+}

@@ -1,0 +1,193 @@
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type ApiResponse, callApi } from './api.ts';
+import { hostNames, namespaceOf } from './build.ts';
+import { type Capture, type CaptureOptions, startCapture } from './capture.ts';
+import * as daemons from './daemons.ts';
+import { downLab } from './down.ts';
+import { type MigrateOptions, moveVm } from './migrate.ts';
+import { inNetns, type RunOptions, type RunResult, run, start } from './netns.ts';
+import { DEFAULT_RUN_ROOT, LabError, type LabState, labRunDir, readState, updateState } from './state.ts';
+import { ovsAppctl, ovsVsctl } from './switch.ts';
+import type { LabNode, LabVm, Topology } from './topology.ts';
+
+/** A lab that exists. Several objects, in several processes, may stand for the same lab. */
+export class Lab {
+  readonly name: string;
+  /** State, logs, sockets and data of the lab. */
+  readonly runDir: string;
+  #captures = 0;
+
+  constructor(name: string, runDir: string) {
+    this.name = name;
+    this.runDir = runDir;
+  }
+
+  /** The state as it is on disk. Throws `LabError` when the lab is gone. */
+  get state(): LabState {
+    const state = readState(this.runDir);
+    if (state === null)
+      throw new LabError(`there is no lab ${this.name}; make it with: mirrorplane lab up --name ${this.name}`);
+    return state;
+  }
+
+  get topology(): Topology {
+    return this.state.topology;
+  }
+
+  /** Names of all hosts: `fabric`, `ctl`, `switch`, nodes, VMs, gateways, hosts at the switch. */
+  hosts(): string[] {
+    return hostNames(this.topology);
+  }
+
+  /** The network namespace of a host. Throws `LabError` on a name that is none. */
+  ns(host: string): string {
+    const { topology } = this;
+    const name = topology.vms.find((vm) => vm.name === host)?.host ?? host;
+    if (!hostNames(topology).includes(name)) {
+      throw new LabError(`lab ${this.name} has no host ${host}; it has ${hostNames(topology).join(', ')}`);
+    }
+    return namespaceOf(this.name, name);
+  }
+
+  /** A node and its namespace. */
+  node(name: string): LabNode & { ns: string } {
+    const node = this.topology.nodes.find((n) => n.name === name);
+    if (node === undefined) throw new LabError(`lab ${this.name} has no node ${name}`);
+    return { ...node, ns: namespaceOf(this.name, name) };
+  }
+
+  /** A VM or NFV device, where it is now. */
+  vm(name: string): LabVm {
+    const vm = this.topology.vms.find((v) => v.name === name);
+    if (vm === undefined) throw new LabError(`lab ${this.name} has no VM ${name}`);
+    return vm;
+  }
+
+  /** The address of a VM, a gateway, a host at the switch, or (on the management network) a node. */
+  address(host: string): string {
+    const address =
+      this.#endpoint(host)?.address ?? this.topology.nodes.find((n) => n.name === host)?.managementAddress;
+    if (!address) throw new LabError(`${host} has no address in lab ${this.name}`);
+    return address;
+  }
+
+  /** The MAC of the NIC of a VM, a gateway or a host at the switch. */
+  mac(host: string): string {
+    const mac = this.#endpoint(host)?.mac;
+    if (!mac) throw new LabError(`${host} has no NIC in lab ${this.name}`);
+    return mac;
+  }
+
+  #endpoint(host: string): { mac: string; address: string | null } | undefined {
+    const { vms, edges, switch: sw } = this.topology;
+    const gateways = edges.flatMap((edge) => (edge.gateway === null ? [] : [edge.gateway]));
+    return [...vms, ...gateways, ...(sw?.hosts ?? [])].find((endpoint) => endpoint.name === host);
+  }
+
+  /** Runs a command in a host's namespace to its end. Throws `CommandError` on a status other than 0 unless `check: false`. */
+  exec(host: string, argv: string[], options: RunOptions = {}): Promise<RunResult> {
+    return run(inNetns(this.ns(host), argv), options);
+  }
+
+  /** Starts a command in a host's namespace. The caller ends it; `down` ends what was forgotten. */
+  spawn(host: string, argv: string[], options: SpawnOptions = {}): ChildProcess {
+    return start(inNetns(this.ns(host), argv), options);
+  }
+
+  /** Starts tcpdump on a device of a host. Returns once it sees every packet from then on. */
+  capture(host: string, device: string, options: CaptureOptions = {}): Promise<Capture> {
+    const folder = join(this.runDir, 'captures');
+    mkdirSync(folder, { recursive: true });
+    const file = join(folder, `${host}-${device}-${process.pid}-${++this.#captures}.pcap`);
+    return startCapture(this.ns(host), device, file, options);
+  }
+
+  /** Moves a VM to another node. See `moveVm`. */
+  async migrate(vm: string, node: string, options: MigrateOptions = {}): Promise<void> {
+    const before = this.vm(vm);
+    this.node(node);
+    if (before.node === node) return;
+    const after = { ...before, node };
+    const { topology } = updateState(this.runDir, (state) => {
+      state.topology.vms = state.topology.vms.map((v) => (v.name === vm ? after : v));
+    });
+    await moveVm(this.name, topology, before, after, options);
+  }
+
+  /** Runs `ovs-vsctl` on the physical switch, for example to change a port's allowed VLANs. Returns its output. */
+  vsctl(...args: string[]): Promise<string> {
+    return ovsVsctl(this.runDir, args);
+  }
+
+  /** Runs `ovs-appctl` on the physical switch. Returns its output. */
+  appctl(...args: string[]): Promise<string> {
+    return ovsAppctl(this.runDir, args);
+  }
+
+  /** The controller's unix socket. */
+  get apiSocket(): string {
+    return daemons.apiSocket(this.runDir);
+  }
+
+  /** The file with the operators' API token. */
+  get tokenFile(): string {
+    return daemons.tokenFile(this.runDir);
+  }
+
+  /** Calls the API with the operators' token. Answers of every status are returned; a controller that is down throws. */
+  api(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<ApiResponse> {
+    return callApi(this.apiSocket, this.tokenFile, method, path, body, headers);
+  }
+
+  /** Starts the controller and waits until it is ready. Nothing to do when it runs. */
+  startController(signal?: AbortSignal): Promise<void> {
+    return daemons.startController(this, signal);
+  }
+
+  /** Ends the controller and waits for it. Default SIGTERM. */
+  stopController(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    return daemons.stopDaemon(this, 'controller', signal);
+  }
+
+  /** Declares domains, pools, nodes and edges to the controller, as the topology has them. */
+  declare(): Promise<void> {
+    return daemons.declareInventory(this);
+  }
+
+  /** Starts a node's agent and waits until the controller sees it connected, with every VM. Nothing to do when it runs. */
+  startAgent(node: string, signal?: AbortSignal): Promise<void> {
+    return daemons.startAgent(this, node, signal);
+  }
+
+  /**
+   * Ends a node's agent and waits for that, and for the controller, if it runs, to notice. Default SIGTERM. What the
+   * agent attached goes on working.
+   */
+  stopAgent(node: string, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    return daemons.stopAgent(this, node, signal);
+  }
+
+  /** Runs `agent --uninstall` on a node: removes all that the agent made. The agent must be stopped. */
+  uninstallAgent(node: string): Promise<RunResult> {
+    return daemons.uninstallAgent(this, node);
+  }
+
+  /** Starts the forwarder from 127.0.0.1 of the root namespace to the API. Returns its port. */
+  startForwarder(): Promise<number> {
+    return daemons.startForwarder(this);
+  }
+
+  /** Removes the lab: processes, namespaces, bpffs folders, files. Doing it twice is fine. */
+  async down(): Promise<void> {
+    await downLab(this.name, dirname(this.runDir));
+  }
+}
+
+/** The lab of this name, which exists. Throws `LabError` when it does not. */
+export function openLab(name: string, runRoot: string = DEFAULT_RUN_ROOT): Lab {
+  const lab = new Lab(name, labRunDir(name, runRoot));
+  void lab.state;
+  return lab;
+}

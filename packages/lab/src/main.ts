@@ -1,0 +1,124 @@
+import { Command, InvalidArgumentError } from 'commander';
+import { createLab } from './create.ts';
+import { downLab } from './down.ts';
+import { openLab } from './lab.ts';
+import { exitStatus } from './netns.ts';
+import { isAlive } from './processes.ts';
+import { statusText, usageText } from './report.ts';
+import { DEFAULT_RUN_ROOT, LabError, labNames, labRunDir, readState } from './state.ts';
+
+const program = new Command('mirrorplane lab').description('a cluster on one machine, made of network namespaces');
+program.enablePositionalOptions();
+
+function integer(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('not a whole number');
+  return Number(text);
+}
+const integers = (text: string) => text.split(',').map(integer);
+
+/** Options that every command of the lab has. */
+function command(name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .option('--name <lab>', 'name of the lab: a letter, then letters and digits, at most 6', 'mp')
+    .option('--run-dir <folder>', 'folder of all labs', DEFAULT_RUN_ROOT);
+}
+
+interface Common {
+  name: string;
+  runDir: string;
+}
+
+command('up', 'make a lab')
+  .option('--bare', 'without controller and agents')
+  .option('--command <file>', 'the mirrorplane command that starts controller and agents, where it is not this one')
+  .option('--nodes <n>', 'number of nodes, 1 to 32', integer, 4)
+  .option('--vms-per-node <n>', 'VMs beside the named ones, on each node', integer, 0)
+  .option('--devices-per-node <n>', 'NICs without address, on each node', integer, 0)
+  .option('--underlay-mtu <bytes>', 'MTU of the underlay', integer, 1600)
+  .option('--edge-vlans <ids>', 'VLANs that the edge trunks let pass', integers, [100, 200, 300])
+  .option('--no-switch', 'without the physical switch and the edges')
+  .option('--ipv6', 'leave IPv6 on')
+  .action(async (options) => {
+    const abort = new AbortController();
+    const stop = () => abort.abort(new LabError('stopped; everything is removed'));
+    process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop);
+    const lab = await createLab({
+      ...options,
+      runRoot: options.runDir,
+      signal: abort.signal,
+      onProgress: (line) => console.error(line),
+    });
+    console.log(usageText(lab.state));
+  });
+
+command('down', 'remove a lab, also one that is half made')
+  .option('--all', 'every lab')
+  .action(async (options: Common & { all?: boolean }) => {
+    for (const name of options.all ? labNames(options.runDir) : [options.name]) {
+      const was = await downLab(name, options.runDir);
+      console.log(was ? `lab ${name} removed` : `lab ${name} is not there`);
+    }
+  });
+
+command('status', 'show hosts, nodes, devices and processes').action((options: Common) => {
+  console.log(statusText(openLab(options.name, options.runDir).state));
+});
+
+command('list', 'show the names of all labs').action((options: Common) => {
+  for (const name of labNames(options.runDir)) {
+    const state = readState(labRunDir(name, options.runDir));
+    const running = state?.processes.filter(isAlive).length ?? 0;
+    console.log(
+      `${name}\t${state?.phase ?? 'no state'}\t${state?.topology.nodes.length ?? 0} nodes\t${running} processes`,
+    );
+  }
+});
+
+command('exec', 'run a command in the namespace of a host, node or VM; its exit status is passed on')
+  .argument('<host>')
+  .argument('<command...>')
+  .passThroughOptions()
+  .action((host: string, argv: string[], options: Common) =>
+    // Behind the host, `--` reaches us as a word of the command.
+    attached(options, host, argv[0] === '--' ? argv.slice(1) : argv),
+  );
+
+command('shell', 'open a shell in the namespace of a host, node or VM')
+  .argument('<host>')
+  .action((host: string, options: Common) => {
+    const prompt = `[${options.name}:${host}] # `;
+    return attached(options, host, ['env', `PS1=${prompt}`, 'bash', '--norc', '-i']);
+  });
+
+command('migrate', 'move a VM to another node')
+  .argument('<vm>')
+  .argument('<node>')
+  .option('--overlap', 'the new device appears before the old one goes')
+  .action((vm: string, node: string, options: Common & { overlap?: boolean }) =>
+    openLab(options.name, options.runDir).migrate(vm, node, { overlap: options.overlap ?? false }),
+  );
+
+/** Runs a command on the terminal and ends with its status. */
+function attached(options: Common, host: string, argv: string[]): Promise<void> {
+  const child = openLab(options.name, options.runDir).spawn(host, argv, { stdio: 'inherit' });
+  // The terminal sends Ctrl-C to the child too; we wait for what it makes of it. A kill of ours is handed on.
+  process.on('SIGINT', () => undefined);
+  process.on('SIGTERM', () => child.kill('SIGTERM'));
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('exit', (code, signal) => {
+      process.exitCode = exitStatus(code, signal);
+      resolve();
+    });
+  });
+}
+
+program.parseAsync().catch((error: unknown) => {
+  const expected = error instanceof LabError;
+  console.error(
+    `mirrorplane lab: ${expected || !(error instanceof Error) ? String((error as Error).message) : error.stack}`,
+  );
+  process.exitCode = 1;
+});

@@ -1,0 +1,34 @@
+import { accessSync, constants } from 'node:fs';
+import { join } from 'node:path';
+import { commandEnv } from './netns.ts';
+import { LabError } from './state.ts';
+
+/** Commands that every lab needs, and the Debian package that has each. */
+const ALWAYS = { ip: 'iproute2', bridge: 'iproute2', nsenter: 'util-linux', mount: 'mount' };
+/** Commands that the physical switch needs on top. */
+const SWITCH = {
+  'ovs-vswitchd': 'openvswitch-switch',
+  'ovsdb-server': 'openvswitch-switch',
+  'ovs-vsctl': 'openvswitch-switch',
+  'ovsdb-tool': 'openvswitch-switch',
+  ethtool: 'ethtool',
+};
+
+/** Throws `LabError` with what this machine lacks for a lab, before anything is made. */
+export function checkMachine(withSwitch: boolean): void {
+  if (process.getuid?.() !== 0) throw new LabError('a lab needs root: it makes network namespaces');
+  const folders = (commandEnv().PATH ?? '').split(':');
+  const isThere = (command: string) =>
+    folders.some((folder) => {
+      try {
+        accessSync(join(folder, command), constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+  const missing = Object.entries(withSwitch ? { ...ALWAYS, ...SWITCH } : ALWAYS).filter(([name]) => !isThere(name));
+  if (missing.length === 0) return;
+  const packages = [...new Set(missing.map(([, debianPackage]) => debianPackage))].join(' ');
+  throw new LabError(`missing: ${missing.map(([name]) => name).join(', ')}; on Debian: apt-get install ${packages}`);
+}

@@ -1,0 +1,91 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ProcessRecord } from './processes.ts';
+import type { Topology } from './topology.ts';
+
+/** Where labs keep their state, logs and sockets; each lab has a folder of its name. */
+export const DEFAULT_RUN_ROOT = '/run/mirrorplane-lab';
+/** A lab's name: a letter, then letters and digits, at most 6 in all. No hyphen, so that no lab's names are a prefix of another's. */
+export const LAB_NAME = /^[a-z][a-z0-9]{0,5}$/;
+
+/** All that must be known to remove a lab, written before anything is made. */
+export interface LabState {
+  version: 1;
+  name: string;
+  runDir: string;
+  createdAt: string;
+  /** `building` until `up` is done: a lab that stays so was interrupted. */
+  phase: 'building' | 'ready';
+  topology: Topology;
+  /** Namespaces that are the lab's, whether made yet or not. */
+  namespaces: string[];
+  /** bpffs folders that the lab's agents may have made. */
+  bpffs: string[];
+  processes: ProcessRecord[];
+  /** Port on 127.0.0.1 of the root namespace that leads to the API, or null while there is none. */
+  apiPort: number | null;
+  /** The `mirrorplane` command that starts controller and agents. */
+  command: string;
+}
+
+/** A lab that does not exist, exists already, or cannot be made as asked. The message is for the operator. */
+export class LabError extends Error {}
+
+/** The folder of a lab. Throws `LabError` on a name that is none. */
+export function labRunDir(name: string, runRoot: string = DEFAULT_RUN_ROOT): string {
+  if (!LAB_NAME.test(name)) {
+    throw new LabError(`lab name '${name}': a letter, then letters and digits, at most 6 characters`);
+  }
+  return join(runRoot, name);
+}
+
+const stateFile = (runDir: string) => join(runDir, 'state.json');
+
+/** Makes the lab's folder and first state. Making the folder is the lock: of two `up` of one name, one is refused. */
+export function createState(state: LabState): void {
+  mkdirSync(join(state.runDir, '..'), { recursive: true });
+  try {
+    mkdirSync(state.runDir, { mode: 0o755 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    throw new LabError(`lab ${state.name} exists already; remove it with: mirrorplane lab down --name ${state.name}`);
+  }
+  writeState(state);
+}
+
+/** Writes the state; readers see the old or the new one, never half. */
+export function writeState(state: LabState): void {
+  const file = stateFile(state.runDir);
+  writeFileSync(`${file}.new`, `${JSON.stringify(state, null, 2)}\n`);
+  renameSync(`${file}.new`, file);
+}
+
+/** The state of a lab, or null where there is none. */
+export function readState(runDir: string): LabState | null {
+  if (!existsSync(stateFile(runDir))) return null;
+  return JSON.parse(readFileSync(stateFile(runDir), 'utf8')) as LabState;
+}
+
+/** Changes the state as it is on disk now, so that two commands at once do not undo each other's records. */
+export function updateState(runDir: string, change: (state: LabState) => void): LabState {
+  const state = readState(runDir);
+  if (state === null) throw new LabError(`no lab at ${runDir}`);
+  change(state);
+  writeState(state);
+  return state;
+}
+
+/** Removes the lab's folder, and the folder of all labs when it was the last. */
+export function removeState(runDir: string): void {
+  rmSync(runDir, { recursive: true, force: true });
+  const root = join(runDir, '..');
+  if (existsSync(root) && readdirSync(root).length === 0) rmSync(root, { recursive: true, force: true });
+}
+
+/** Names of the labs that exist. */
+export function labNames(runRoot: string = DEFAULT_RUN_ROOT): string[] {
+  if (!existsSync(runRoot)) return [];
+  return readdirSync(runRoot)
+    .filter((name) => LAB_NAME.test(name))
+    .sort();
+}

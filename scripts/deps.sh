@@ -1,0 +1,60 @@
+#!/bin/sh
+# Installs what is missing: Debian packages through apt, npm packages through npm ci. A second run takes a moment.
+# usage: scripts/deps.sh [run|test]   run: what a host needs; test: also what the lab, the tests and the bench use
+set -eu
+cd "$(dirname "$0")/.."
+level=${1:-test}
+
+say() { printf '[deps] %s\n' "$*"; }
+fail() { printf '[deps] %s\n' "$*" >&2; exit 1; }
+
+# What to look for, and the Debian package that brings it.
+run_needs='
+/usr/bin/clang clang
+/usr/include/bpf/bpf_helpers.h libbpf-dev
+/sbin/ip iproute2
+/usr/bin/nsenter util-linux
+npm npm
+'
+test_needs='
+/usr/bin/clang-format clang-format
+/usr/sbin/bpftool bpftool
+/usr/bin/tcpdump tcpdump
+/usr/bin/tshark tshark
+/usr/bin/iperf3 iperf3
+/usr/bin/ping iputils-ping
+/usr/sbin/nft nftables
+/usr/sbin/ovs-vswitchd openvswitch-switch
+/usr/lib/python3/dist-packages/scapy python3-scapy
+/usr/sbin/trafgen netsniff-ng
+/usr/sbin/ethtool ethtool
+/usr/bin/pgrep procps
+'
+[ "$level" = run ] && needs=$run_needs || needs="$run_needs$test_needs"
+
+missing=$(printf '%s' "$needs" | while read -r path package; do
+  [ -n "$path" ] || continue
+  [ -e "$path" ] || command -v "$(basename "$path")" >/dev/null 2>&1 || printf '%s ' "$package"
+done)
+if [ -n "$missing" ]; then
+  command -v apt-get >/dev/null || fail "missing: $missing. This is not Debian or Ubuntu: install them by hand and run this again"
+  [ "$(id -u)" = 0 ] || fail "missing Debian packages: $missing. Install them as root: apt-get install $missing"
+  say "installing Debian packages: $missing"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq || fail "apt-get update failed; check the package sources"
+  # shellcheck disable=SC2086
+  apt-get install -y -qq --no-install-recommends $missing >/tmp/mirrorplane-apt.$$ 2>&1 || {
+    tail -n 20 "/tmp/mirrorplane-apt.$$" >&2
+    fail "apt-get install failed for: $missing"
+  }
+  rm -f "/tmp/mirrorplane-apt.$$"
+fi
+
+if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  say "installing npm packages, Node.js 24 among them"
+  npm ci --no-audit --no-fund --loglevel=error || fail "npm ci failed; see its message above"
+  touch node_modules/.package-lock.json
+fi
+# shellcheck source=scripts/node.sh
+. scripts/node.sh
+say "ready: Node.js $("$NODE" --version), $(/usr/bin/clang --version | head -n 1)"
