@@ -29,7 +29,7 @@ test: build check root
 	@scripts/test.sh $(PARTS)
 
 demo: build root
-	@scripts/run.sh test/demo/main.ts $(if $(ONCE),--once)
+	@scripts/run.sh packages/lab/src/demo/main.ts $(if $(ONCE),--once)
 
 bench: build root
 	@scripts/run.sh bench/main.ts $(BENCH)

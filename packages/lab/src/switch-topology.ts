@@ -29,11 +29,12 @@ export function defaultEdges(allowedVlans: number[]): LabEdge[] {
   return [edge(1, 0, allowedVlans, true), edge(1, 1, allowedVlans, false), edge(3, 0, allowedVlans, true)];
 }
 
-/** The switch: a monitoring host in VLAN 100 and two physical hosts in the business VLAN. */
+/** The switch: monitoring hosts in VLAN 100 and VLAN 200, and two physical hosts in the business VLAN. */
 export function defaultSwitch(copyVlans: number[]): LabSwitch {
   return {
     hosts: [
       { name: 'mon-sw', vlan: 100, mac: labMac(MAC_GROUP.physical, 200), address: null },
+      { name: 'mon-200', vlan: 200, mac: labMac(MAC_GROUP.physical, 201), address: null },
       { name: 'phys-1', vlan: BUSINESS_VLAN, mac: labMac(MAC_GROUP.physical, 1), address: '10.10.0.1' },
       { name: 'phys-2', vlan: BUSINESS_VLAN, mac: labMac(MAC_GROUP.physical, 2), address: '10.10.0.2' },
     ],
