@@ -1,0 +1,51 @@
+/**
+ * The data plane of one node, for the bench: runs in the node's network namespace, opens the real data path and obeys
+ * requests, one JSON text a line on standard input, each answered by one on standard output. When the input ends it
+ * removes the data path and exits, so that a bench that was killed leaves no programs behind.
+ * usage: nsenter --net=NAMESPACE -- node bench/apply.ts BPFFS_FOLDER
+ */
+import { createInterface } from 'node:readline';
+import type { CounterReport } from '@mirrorplane/contract';
+import type { ApplyResult, DatapathState } from '../packages/agent/src/datapath/datapath.ts';
+import { createKernelDatapath } from '../packages/agent/src/datapath/kernel/index.ts';
+
+/** What the bench asks for. */
+export type Request = { op: 'apply'; state: DatapathState } | { op: 'counters' };
+/** Answers; `milliseconds` is the time of `apply` alone, without the way through the pipe. */
+export interface Applied {
+  result: ApplyResult;
+  milliseconds: number;
+}
+export type Reply = { ok: Applied | CounterReport | { ready: true } } | { error: string };
+
+const bpffs = process.argv[2];
+if (bpffs === undefined) throw new Error('usage: apply.ts BPFFS_FOLDER');
+// Ctrl-C reaches the whole process group; the bench ends this process in order.
+process.on('SIGINT', () => undefined);
+
+const datapath = createKernelDatapath({ bpffs });
+const say = (reply: Reply) => process.stdout.write(`${JSON.stringify(reply)}\n`);
+
+async function obey(request: Request): Promise<Applied | CounterReport> {
+  if (request.op === 'counters') return datapath.counters();
+  const start = performance.now();
+  const result = await datapath.apply(request.state);
+  return { result, milliseconds: performance.now() - start };
+}
+
+try {
+  await datapath.open();
+  say({ ok: { ready: true } });
+  for await (const line of createInterface({ input: process.stdin })) {
+    try {
+      say({ ok: await obey(JSON.parse(line) as Request) });
+    } catch (error) {
+      say({ error: (error as Error).message });
+    }
+  }
+} catch (error) {
+  say({ error: (error as Error).message });
+  process.exitCode = 1;
+} finally {
+  await datapath.uninstall();
+}

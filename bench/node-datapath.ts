@@ -1,0 +1,70 @@
+/** A node's data plane as the bench holds it: the child process that `apply.ts` is. */
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { CounterReport } from '@mirrorplane/contract';
+import type { DatapathState } from '../packages/agent/src/datapath/datapath.ts';
+import type { Lab } from '../packages/lab/src/index.ts';
+import type { Applied, Reply, Request } from './apply.ts';
+
+/** Nothing captured: the programs are loaded, and no device carries one of them but the helper device. */
+export const NOTHING: DatapathState = { captures: [], deliveries: [], terminations: [], mirrorDevice: 0 };
+
+export class NodeDatapath {
+  /** Folder of this data plane's pins; the lab removes it too, should the child die. */
+  readonly bpffs: string;
+  readonly #child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+
+  private constructor(child: ChildProcess, bpffs: string) {
+    this.#child = child;
+    this.bpffs = bpffs;
+    this.#lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  }
+
+  /** Installs the data plane on a node. @throws Error with the reason, for example that the object is not built. */
+  static async open(lab: Lab, node: string): Promise<NodeDatapath> {
+    const bpffs = lab.state.bpffs.find((folder) => folder.endsWith(`-${node}`));
+    if (bpffs === undefined) throw new Error(`the lab has no bpffs folder for ${node}`);
+    const argv = [process.execPath, join(import.meta.dirname, 'apply.ts'), bpffs];
+    const child = lab.spawn(node, argv, { stdio: ['pipe', 'pipe', 'inherit'] });
+    child.stdin!.on('error', () => undefined); // a dead child shows in the answers
+    const datapath = new NodeDatapath(child, bpffs);
+    await datapath.#answer();
+    return datapath;
+  }
+
+  /** Milliseconds that `apply` took, and what it did. @throws Error also where a capture was refused. */
+  async apply(state: DatapathState): Promise<Applied> {
+    const applied = (await this.#ask({ op: 'apply', state })) as Applied;
+    const refused = applied.result.refused[0];
+    if (refused) throw new Error(`capture ${refused.id} was refused: ${refused.message}`);
+    return applied;
+  }
+
+  async counters(): Promise<CounterReport> {
+    return (await this.#ask({ op: 'counters' })) as CounterReport;
+  }
+
+  /** Uninstalls, and waits until the child has ended. */
+  async close(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const ended = once(this.#child, 'exit');
+    this.#child.stdin!.end();
+    await ended;
+  }
+
+  async #ask(request: Request): Promise<unknown> {
+    this.#child.stdin!.write(`${JSON.stringify(request)}\n`);
+    return this.#answer();
+  }
+
+  async #answer(): Promise<unknown> {
+    const { value, done } = await this.#lines.next();
+    if (done) throw new Error('the data plane process of the bench has ended');
+    const reply = JSON.parse(value as string) as Reply;
+    if ('error' in reply) throw new Error(reply.error);
+    return reply.ok;
+  }
+}

@@ -1,0 +1,173 @@
+/** `mirrorplane up`: controller and agent for this host in one process. */
+import { readFileSync, rmSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path';
+import {
+  createLog,
+  DEFAULT_BPFFS,
+  LOG_LEVELS,
+  type LogLevel,
+  requireBpffs,
+  requireRoot,
+  startAgent,
+} from '@mirrorplane/agent';
+import { Client, ProblemError } from '@mirrorplane/cli';
+import { VERSION } from '@mirrorplane/cli/commands/version.ts';
+import { defaultRouteDevice, nodeNameOf } from '@mirrorplane/cli/host.ts';
+import { startController } from '@mirrorplane/controller';
+import { Command, InvalidArgumentError, Option } from 'commander';
+
+interface Flags {
+  data: string;
+  listen?: string[];
+  agentListen: string;
+  node?: string;
+  mirrorDevice?: string;
+  bpffs: string;
+  logLevel: LogLevel;
+}
+
+/** Domain and pool of a host that has been put into no other. */
+const DEFAULT = 'default';
+
+const command = new Command('mirrorplane up')
+  .description('Runs controller and agent for this host in one process. Needs root. Ctrl-C ends it; copying goes on.')
+  .version(VERSION)
+  .option('--data <dir>', 'folder for the store, the tokens and the keys', '/var/lib/mirrorplane')
+  .addOption(
+    new Option('--listen <address>', 'HOST:PORT or unix:/PATH of the API; may be given several times')
+      .argParser((value: string, before: string[] | undefined) => [...(before ?? []), value])
+      .default(undefined, '127.0.0.1:7070'),
+  )
+  .option('--agent-listen <host:port>', 'where agents connect; 0.0.0.0:7071 lets other nodes join', '127.0.0.1:7071')
+  .option('--node <name>', 'name of this node (default: the host name)')
+  .option(
+    '--mirror-device <device>',
+    'device that copies to other nodes take (default: that of the default route)',
+    mirrorDevice,
+  )
+  .option('--bpffs <dir>', 'folder on a bpf file system', DEFAULT_BPFFS)
+  .addOption(new Option('--log-level <level>', 'least level that is logged').choices(LOG_LEVELS).default('warn'))
+  .showHelpAfterError('(--help shows all options)');
+
+function mirrorDevice(value: string): string {
+  if (value === 'lo') throw new InvalidArgumentError('the loopback device reaches no other node.');
+  return value;
+}
+
+/** The device that copies to other nodes take, or undefined after saying what that means. */
+function findMirrorDevice(flags: Flags): string | undefined {
+  const device = flags.mirrorDevice ?? defaultRouteDevice(readFileSync('/proc/net/route', 'utf8'));
+  if (device === undefined) {
+    process.stderr.write(
+      'note: this host has no default route, and lo is no mirror device: copies stay on this node ' +
+        'until you name the device with --mirror-device\n',
+    );
+  }
+  return device;
+}
+
+/** Creates this node, its pool and its domain where they are missing, and gives a join token. */
+async function prepareNode(client: Client, node: string, agentData: string): Promise<string> {
+  const missing = async (path: string) => {
+    try {
+      await client.request('GET', path);
+      return false;
+    } catch (error) {
+      if (error instanceof ProblemError && error.exit === 'notFound') return true;
+      throw error;
+    }
+  };
+  if (await missing(`/nodes/${node}`)) {
+    if (await missing(`/domains/${DEFAULT}`)) await client.request('PUT', `/domains/${DEFAULT}`, { body: {} });
+    if (await missing(`/pools/${DEFAULT}`)) {
+      await client.request('PUT', `/pools/${DEFAULT}`, { body: { domain: DEFAULT } });
+    }
+    await client.request('PUT', `/nodes/${node}`, { body: { pool: DEFAULT } });
+    // A certificate of an earlier node of this name is not accepted for the new one.
+    rmSync(join(agentData, 'node.crt'), { force: true });
+  }
+  const { body } = await client.request<{ token: string }>('POST', `/nodes/${node}/token`);
+  return body.token;
+}
+
+/** How to use the command with this controller, in lines that can be copied into a shell. */
+function usage(url: string, tokenFile: string, node: string, agentData: string): string {
+  return `mirrorplane is up: node ${node}, API ${url}
+
+  export MIRRORPLANE_URL=${url} MIRRORPLANE_TOKEN_FILE=${tokenFile}
+  mirrorplane node list
+  mirrorplane interface list
+  mirrorplane policy create NAME --source ID --destination ID
+  mirrorplane policy status NAME --watch
+
+Ctrl-C ends controller and agent. Copying goes on until "mirrorplane agent --uninstall --data ${agentData}".
+`;
+}
+
+/** An address that this host can connect to, for one that is listened on. */
+function local(listen: string): string {
+  return listen.replace(/^0\.0\.0\.0:/, '127.0.0.1:').replace(/^\[::\]:/, '[::1]:');
+}
+
+async function run(flags: Flags): Promise<void> {
+  requireRoot();
+  const log = createLog(flags.logLevel);
+  const bpffs = resolve(flags.bpffs);
+  requireBpffs(bpffs, log);
+  const data = resolve(flags.data);
+  const node = flags.node ?? nodeNameOf(hostname());
+  if (node === undefined) throw new Error(`the host name "${hostname()}" is no name of a node: give one with --node`);
+  const device = findMirrorDevice(flags);
+  const closers: { close(): Promise<void> }[] = [];
+  const close = async () => {
+    for (let one = closers.pop(); one; one = closers.pop()) await one.close();
+  };
+  const stop = new AbortController();
+  const stopped = new Promise<void>((done) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(signal, () => {
+        stop.abort(new Error('stopped'));
+        done();
+      });
+    }
+  });
+  try {
+    const { agentListen, listen } = flags;
+    const controller = await startController({ data, agentListen, logger: log, ...(listen && { listen }) });
+    closers.push(controller);
+    const address = local(controller.addresses[0]!);
+    const url = address.startsWith('unix:') ? address : `http://${address}`;
+    const tokenFile = join(data, 'admin-token');
+    const client = new Client({ url, token: { kind: 'file', path: tokenFile, optional: false } });
+    const agentData = join(data, 'agent');
+    const token = await prepareNode(client, node, agentData);
+    closers.push(
+      await startAgent({
+        node,
+        controller: `${local(agentListen).replace(/:\d+$/, '')}:${controller.agentPort}`,
+        token,
+        data: agentData,
+        bpffs,
+        log,
+        signal: stop.signal,
+        ...(device === undefined ? {} : { mirrorDevice: device }),
+      }),
+    );
+    process.stdout.write(usage(url, tokenFile, node, agentData));
+    await stopped;
+  } finally {
+    await close();
+  }
+}
+
+command.parse();
+try {
+  await run(command.opts<Flags>());
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error);
+  if (message !== 'stopped') {
+    process.stderr.write(`error: ${message}\n`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,283 @@
+/** The agent's loop: what the controller wants and what the node has become what the data path does. */
+import { release } from 'node:os';
+import {
+  type AgentMessage,
+  type CaptureStatus,
+  Device,
+  type NodeProblem,
+  type NodeProgram,
+  type StatusMessage,
+  SYNC_PROTOCOL,
+} from '@mirrorplane/contract';
+import type { ApplyResult, Datapath } from './datapath/datapath.ts';
+import { identify, type NodeDevices, ownership } from './discovery/devices.ts';
+import type { LinkSource } from './discovery/links.ts';
+import type { NextHops } from './discovery/neighbours.ts';
+import type { UnderlayState } from './discovery/underlay.ts';
+import { type Logger, reason, say } from './log.ts';
+import { captureStatuses, erspanAddresses, type Reconciled, reconcile } from './reconcile.ts';
+import type { ProgramFile } from './state.ts';
+
+/** The part of the sync client that the agent uses. */
+export interface Uplink {
+  readonly connected: boolean;
+  readonly congested: boolean;
+  send(message: AgentMessage): void;
+}
+
+/** What an agent is made of. */
+export interface AgentParts {
+  node: string;
+  version: string;
+  links: LinkSource;
+  nextHops: NextHops;
+  /** Finds the underlay among the devices that `links` has now. */
+  underlay: () => Promise<UnderlayState>;
+  datapath: Datapath;
+  programs: ProgramFile;
+  log: Logger;
+}
+
+/** Milliseconds between two reports of counters. */
+const COUNTER_INTERVAL = 1000;
+/** Milliseconds between two passes that nothing asked for: they repair what others broke. */
+const REPAIR_INTERVAL = 10_000;
+/** Milliseconds before a data path that failed is tried again: doubles from the first to the second. */
+const RETRY: [number, number] = [200, 10_000];
+
+/** One agent. Everything it does is a pass: read what is there, work out the state, apply it, report. */
+export class Agent {
+  readonly #parts: AgentParts;
+  readonly #log: Logger;
+  #uplink: Uplink | undefined;
+  #program: NodeProgram | undefined;
+  #found: NodeDevices = { devices: [], problems: [] };
+  #underlay: UnderlayState = { underlay: undefined, why: 'not looked up yet' };
+  #appliedRevision: number | undefined;
+  #captures: CaptureStatus[] = [];
+  #problems: NodeProblem[] = [];
+  #sentInventory = '';
+  #sentStatus = '';
+  #dirty = false;
+  #passing: Promise<void> | undefined;
+  #retryAfter = RETRY[0];
+  #retry: NodeJS.Timeout | undefined;
+  #timers: NodeJS.Timeout[] = [];
+  #counting = false;
+  #closed = false;
+
+  constructor(parts: AgentParts) {
+    this.#parts = parts;
+    this.#log = parts.log;
+  }
+
+  /** Applies the program of the last run, if there is one, and begins to follow changes. */
+  async start(): Promise<void> {
+    const { programs, links, nextHops } = this.#parts;
+    try {
+      const program = await programs.load();
+      if (program !== undefined && this.#isOurs(program)) this.#program = program;
+    } catch (error) {
+      this.#log.error(say('the stored program is not used', { reason: reason(error) }));
+    }
+    links.on('change', () => this.#poke());
+    links.on('network', () => {
+      void nextHops.refresh();
+      this.#poke();
+    });
+    links.on('neighbour', (event) => nextHops.touched(event.ifindex, event.address));
+    nextHops.on('change', () => this.#poke());
+    this.#timers = [
+      setInterval(() => void this.#sendCounters(), COUNTER_INTERVAL),
+      setInterval(() => this.#poke(), REPAIR_INTERVAL),
+    ];
+    this.#poke();
+    await this.#passing;
+  }
+
+  /** Names the connection that reports go to. */
+  connect(uplink: Uplink): void {
+    this.#uplink = uplink;
+  }
+
+  /** What the controller is told first on every connection. */
+  greeting(): AgentMessage[] {
+    const { node, version } = this.#parts;
+    const { underlay } = this.#underlay;
+    const hello: AgentMessage = {
+      type: 'hello',
+      protocol: SYNC_PROTOCOL,
+      node,
+      agentVersion: version,
+      kernel: release(),
+    };
+    if (underlay !== undefined) hello.underlay = underlay;
+    if (this.#appliedRevision !== undefined) hello.appliedRevision = this.#appliedRevision;
+    const inventory = this.#inventory();
+    const status = this.#status();
+    this.#sentInventory = JSON.stringify(inventory);
+    this.#sentStatus = JSON.stringify(status);
+    return status === undefined ? [hello, inventory] : [hello, inventory, status];
+  }
+
+  /** Takes a program of the controller: it is carried out at once and kept for the next start. */
+  take(program: NodeProgram): void {
+    if (!this.#isOurs(program)) return;
+    this.#program = program;
+    this.#parts.programs.save(program).catch((error: unknown) => {
+      this.#log.error(say('the program could not be stored', { reason: reason(error) }));
+    });
+    this.#poke();
+  }
+
+  /** Resolves when no pass is under way or due. */
+  async settled(): Promise<void> {
+    while (this.#passing !== undefined) await this.#passing;
+  }
+
+  /** Stops following changes. The data plane goes on. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    for (const timer of this.#timers) clearInterval(timer);
+    await this.#passing;
+  }
+
+  #isOurs(program: NodeProgram): boolean {
+    if (program.node === this.#parts.node) return true;
+    this.#log.error(say('a program for another node is refused', { node: program.node }));
+    return false;
+  }
+
+  /** Asks for a pass. However many ask while one is under way, one more follows. */
+  #poke(): void {
+    this.#dirty = true;
+    if (this.#closed) return;
+    this.#passing ??= this.#passes().finally(() => {
+      this.#passing = undefined;
+    });
+  }
+
+  async #passes(): Promise<void> {
+    while (this.#dirty && !this.#closed) {
+      this.#dirty = false;
+      try {
+        await this.#pass();
+      } catch (error) {
+        this.#log.error(say('pass failed', { reason: reason(error) }));
+        this.#retryLater();
+      }
+    }
+  }
+
+  async #pass(): Promise<void> {
+    const { links, nextHops, underlay } = this.#parts;
+    this.#underlay = await underlay();
+    this.#found = identify(links.links(), this.#program?.edges ?? [], ownership(this.#found.devices));
+    this.#sendInventory();
+    if (this.#program === undefined) return;
+    // Not waited for: a capture must not wait for ARP. When something is found, it asks for another pass.
+    void nextHops.want(this.#port(), erspanAddresses(this.#program));
+    const around = { devices: this.#found.devices, underlay: this.#underlay, nextHops: nextHops.current() };
+    await this.#apply(this.#program, reconcile(this.#program, around));
+    this.#sendStatus();
+  }
+
+  async #apply(program: NodeProgram, reconciled: Reconciled): Promise<void> {
+    const problems = [...this.#found.problems, ...reconciled.problems];
+    try {
+      const result = await this.#parts.datapath.apply(reconciled.state);
+      this.#captures = captureStatuses(reconciled, result.refused);
+      this.#problems = problems;
+      this.#retryAfter = RETRY[0];
+      this.#report(program, reconciled, result);
+      this.#appliedRevision = program.revision;
+    } catch (error) {
+      const message = reason(error);
+      this.#log.error(say('data path could not be changed', { revision: program.revision, reason: message }));
+      this.#problems = [...problems, { code: 'ATTACH_FAILED', message }];
+      this.#retryLater();
+    }
+  }
+
+  #report(program: NodeProgram, { state, waiting }: Reconciled, result: ApplyResult): void {
+    const { attached, detached, written, refused } = result;
+    for (const { id, ifindex, code, message } of refused) {
+      this.#log.warn(say('capture refused', { capture: id, ifindex, code, reason: message }));
+    }
+    const changed = attached + detached + written > 0 || this.#appliedRevision !== program.revision;
+    this.#log[changed ? 'info' : 'debug'](
+      say('program applied', {
+        revision: program.revision,
+        captures: state.captures.length,
+        waiting: waiting.length,
+        attached,
+        detached,
+        written,
+        refused: refused.length,
+      }),
+    );
+  }
+
+  #retryLater(): void {
+    if (this.#closed) return;
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.#poke(), this.#retryAfter);
+    this.#retryAfter = Math.min(this.#retryAfter * 2, RETRY[1]);
+  }
+
+  #port() {
+    const found = this.#underlay;
+    if (found.underlay === undefined) return undefined;
+    const { device, address } = found.underlay;
+    return { device, address, ifindex: found.ifindex, mac: found.mac };
+  }
+
+  #inventory(): AgentMessage {
+    const { underlay } = this.#underlay;
+    const devices = this.#found.devices.map((device) => Device.parse(device));
+    return { type: 'inventory', ...(underlay === undefined ? {} : { underlay }), devices };
+  }
+
+  /** Undefined until there is a program: nothing has been carried out. */
+  #status(): StatusMessage | undefined {
+    if (this.#program === undefined) return undefined;
+    return {
+      type: 'status',
+      appliedRevision: this.#appliedRevision ?? 0,
+      captures: this.#captures,
+      problems: this.#problems,
+    };
+  }
+
+  #sendInventory(): void {
+    const message = this.#inventory();
+    const text = JSON.stringify(message);
+    if (text === this.#sentInventory || !this.#uplink?.connected) return;
+    this.#sentInventory = text;
+    this.#uplink.send(message);
+  }
+
+  #sendStatus(): void {
+    const message = this.#status();
+    const text = JSON.stringify(message);
+    if (message === undefined || text === this.#sentStatus || !this.#uplink?.connected) return;
+    this.#sentStatus = text;
+    this.#uplink.send(message);
+  }
+
+  async #sendCounters(): Promise<void> {
+    if (!this.#uplink?.connected || this.#uplink.congested || this.#counting || this.#appliedRevision === undefined) {
+      return;
+    }
+    this.#counting = true;
+    try {
+      const report = await this.#parts.datapath.counters();
+      this.#uplink?.send({ type: 'counters', report });
+    } catch (error) {
+      this.#log.warn(say('counters could not be read', { reason: reason(error) }));
+    } finally {
+      this.#counting = false;
+    }
+  }
+}

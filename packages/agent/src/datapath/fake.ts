@@ -1,0 +1,149 @@
+/** A data path in memory, with the behaviour of the real one as far as its interface promises it. */
+import {
+  type CaptureCounts,
+  type CounterReport,
+  type DeliveryReport,
+  type TerminationReport,
+  ZERO,
+} from '@mirrorplane/contract';
+import type {
+  ApplyResult,
+  CaptureRefusal,
+  Datapath,
+  DatapathState,
+  DeliveryEntry,
+  HookCapture,
+  TerminationEntry,
+} from './datapath.ts';
+
+/** No capture, no delivery, no termination. */
+export const EMPTY_STATE: DatapathState = { captures: [], deliveries: [], terminations: [], mirrorDevice: 0 };
+
+function noCounts(): CaptureCounts {
+  return { matched: ZERO, sampledOut: ZERO, copied: ZERO, truncated: ZERO, dropped: {}, skipped: {} };
+}
+
+const sameEntry = (a: object | undefined, b: object) => JSON.stringify(a) === JSON.stringify(b);
+
+/** See `Datapath`. What would be in the kernel is in `kernel`, and outlives `close()`. */
+export class FakeDatapath implements Datapath {
+  /** What was applied last. */
+  state: DatapathState = EMPTY_STATE;
+  /** How often `apply` was called. */
+  applied = 0;
+  /** Set, it is thrown by the next `apply` calls. */
+  failure: Error | undefined;
+  readonly #refusals = new Map<number, CaptureRefusal['code']>();
+  readonly #captures = new Map<string, CaptureCounts>();
+  /** `ifindex/hook`, each with one program. */
+  #attached = new Set<string>();
+  #epoch = 1;
+  #open = false;
+
+  /** From now on every capture on this device is refused. */
+  refuse(ifindex: number, code: CaptureRefusal['code'] = 'ATTACH_FAILED'): void {
+    this.#refusals.set(ifindex, code);
+  }
+
+  /** Ends `refuse`. */
+  accept(ifindex: number): void {
+    this.#refusals.delete(ifindex);
+  }
+
+  /** Lets a capture have matched and copied so many packets of 100 bytes. */
+  count(id: string, packets: number): void {
+    const counts = { packets, bytes: packets * 100 };
+    this.#captures.set(id, { ...(this.#captures.get(id) ?? noCounts()), matched: counts, copied: counts });
+  }
+
+  async open(): Promise<void> {
+    this.#open = true;
+  }
+
+  async apply(desired: DatapathState): Promise<ApplyResult> {
+    this.#mustBeOpen();
+    this.applied++;
+    if (this.failure !== undefined) throw this.failure;
+    checkReferences(desired);
+    const refused = desired.captures.flatMap((capture) => this.#refusalOf(capture));
+    const refusedIds = new Set(refused.map((refusal) => refusal.id));
+    const hooks = new Set(
+      desired.captures
+        .filter((capture) => capture.ifindex !== 0 && !refusedIds.has(capture.id))
+        .map((capture) => `${capture.ifindex}/${capture.hook}`),
+    );
+    const result = {
+      refused,
+      attached: hooks.difference(this.#attached).size,
+      detached: this.#attached.difference(hooks).size,
+      written: written(this.state, desired),
+    };
+    this.#attached = hooks;
+    this.state = structuredClone(desired);
+    const kept = new Set(desired.captures.map((capture) => capture.id));
+    for (const id of this.#captures.keys()) if (!kept.has(id)) this.#captures.delete(id);
+    return result;
+  }
+
+  async counters(): Promise<CounterReport> {
+    this.#mustBeOpen();
+    return {
+      epoch: `fake-${this.#epoch}`,
+      captures: this.state.captures.map(({ id, policy, source, direction }) => {
+        return { policy, source, direction, counts: this.#captures.get(id) ?? noCounts() };
+      }),
+      deliveries: this.state.deliveries.map(deliveryReport),
+      terminations: this.state.terminations.map(terminationReport),
+      unknownErspan: 0,
+    };
+  }
+
+  close(): void {
+    this.#open = false;
+  }
+
+  async uninstall(): Promise<void> {
+    this.state = EMPTY_STATE;
+    this.#attached = new Set();
+    this.#captures.clear();
+    this.#epoch++;
+    this.#open = false;
+  }
+
+  #mustBeOpen(): void {
+    if (!this.#open) throw new Error('the data path is not open');
+  }
+
+  #refusalOf({ id, ifindex }: HookCapture): CaptureRefusal[] {
+    const code = this.#refusals.get(ifindex);
+    return code === undefined ? [] : [{ id, ifindex, code, message: `refused by the test: ${code}` }];
+  }
+}
+
+function checkReferences(desired: DatapathState): void {
+  const deliveries = new Set(desired.deliveries.map((delivery) => delivery.id));
+  for (const { id, delivery } of [...desired.captures, ...desired.terminations]) {
+    if (!deliveries.has(delivery)) throw new Error(`${id}: there is no delivery ${delivery}`);
+  }
+}
+
+function written(before: DatapathState, after: DatapathState): number {
+  let entries = 0;
+  for (const key of ['captures', 'deliveries', 'terminations'] as const) {
+    const old = new Map<string, object>(before[key].map((entry) => [entry.id, entry]));
+    for (const entry of after[key]) {
+      if (!sameEntry(old.get(entry.id), entry)) entries++;
+      old.delete(entry.id);
+    }
+    entries += old.size;
+  }
+  return entries;
+}
+
+function deliveryReport({ id, policy }: DeliveryEntry): DeliveryReport {
+  return { delivery: id, policy, sent: ZERO };
+}
+
+function terminationReport({ id, policy, node }: TerminationEntry): TerminationReport {
+  return { termination: id, policy, node, received: ZERO, delivered: ZERO, dropped: {} };
+}

@@ -1,0 +1,48 @@
+/**
+ * The identity provider `alias`: any orchestrator can tell which interface a device is with
+ * `ip link set DEV alias 'mirrorplane:kind=vm;id=web-1/0;name=web-1 eth0;network=blue'`.
+ */
+import { type DeviceIdentity, InterfaceId } from '@mirrorplane/contract';
+
+const PREFIX = 'mirrorplane:';
+/** As in the schema of DeviceIdentity. */
+const MAX_TEXT = 128;
+
+/** What an alias says: nothing of ours, an identity, or something that is not understood. */
+export type AliasResult = { identity: DeviceIdentity } | { error: string } | undefined;
+
+/**
+ * Reads the alias of a device. Keys come in any order; keys that are not known are left to later versions. Undefined
+ * where the alias does not begin with `mirrorplane:`.
+ */
+export function parseAlias(alias: string): AliasResult {
+  if (!alias.startsWith(PREFIX)) return undefined;
+  const fields = new Map<string, string>();
+  for (const part of alias.slice(PREFIX.length).split(';')) {
+    if (part.trim() === '') continue;
+    const equals = part.indexOf('=');
+    if (equals < 0) return { error: `"${part.trim()}" is no KEY=VALUE` };
+    const key = part.slice(0, equals).trim();
+    if (fields.has(key)) return { error: `"${key}" is given twice` };
+    fields.set(key, part.slice(equals + 1).trim());
+  }
+  return identityOf(fields);
+}
+
+function identityOf(fields: ReadonlyMap<string, string>): AliasResult {
+  const kind = fields.get('kind');
+  const id = fields.get('id');
+  if (kind === undefined) return { error: 'kind is missing: write kind=vm or kind=nfv' };
+  if (kind === 'edge') return { error: 'kind=edge does not come by alias: declare the edge-connected interface' };
+  if (kind !== 'vm' && kind !== 'nfv') return { error: `kind "${kind}" is not known: write kind=vm or kind=nfv` };
+  if (id === undefined || id === '') return { error: 'id is missing: write id=NAME, as in id=web-1/0' };
+  const checked = InterfaceId.safeParse(id);
+  if (!checked.success) return { error: `id "${id}": ${checked.error.issues[0]?.message ?? 'not usable'}` };
+  const name = fields.get('name') ?? '';
+  const network = fields.get('network');
+  if (name.length > MAX_TEXT) return { error: `name is longer than ${MAX_TEXT} characters` };
+  if (network !== undefined && network.length > MAX_TEXT) {
+    return { error: `network is longer than ${MAX_TEXT} characters` };
+  }
+  return { identity: { kind, id, name, ...(network ? { network } : {}), provider: 'alias' } };
+}

@@ -1,0 +1,53 @@
+/** The identity provider `declared`: edge-connected interfaces that an operator named by device or MAC address. */
+import type { EdgeBinding, NodeProblem } from '@mirrorplane/contract';
+import type { Link } from './links.ts';
+
+/** Which device each edge-connected interface is, by ifindex, and what stood in the way. */
+export interface DeclaredEdges {
+  edges: Map<number, string>;
+  problems: NodeProblem[];
+}
+
+/**
+ * Finds the devices of the declared edges. A MAC address is looked for among the addresses burnt into NICs first, and
+ * then among those that devices have now; it must point to exactly one Ethernet device. Slaves of a bond, for example,
+ * share the address of the bond, yet each keeps its own burnt-in one.
+ */
+export function bindEdges(bindings: readonly EdgeBinding[], links: readonly Link[]): DeclaredEdges {
+  const edges = new Map<number, string>();
+  const problems: NodeProblem[] = [];
+  for (const binding of bindings) {
+    const found = candidates(binding, links);
+    if (found.length > 1) {
+      problems.push(
+        duplicate(binding, `${found.map((link) => link.name).join(' and ')} have the MAC address ${binding.mac}`),
+      );
+      continue;
+    }
+    const link = found[0];
+    if (link === undefined) continue;
+    const other = edges.get(link.ifindex);
+    if (other !== undefined) {
+      problems.push(duplicate(binding, `the device ${link.name} is declared as ${other} already`));
+      continue;
+    }
+    edges.set(link.ifindex, binding.interface);
+  }
+  return { edges, problems };
+}
+
+function candidates(binding: EdgeBinding, links: readonly Link[]): Link[] {
+  if (binding.device !== undefined) return links.filter((link) => link.name === binding.device);
+  const mac = binding.mac?.toLowerCase();
+  if (mac === undefined) return [];
+  const ethernet = links.filter((link) => link.ethernet);
+  const permanent = ethernet.filter((link) => link.permanentMac === mac);
+  if (permanent.length > 0) return permanent;
+  const current = ethernet.filter((link) => link.mac === mac);
+  const physical = current.filter((link) => link.linkType === '');
+  return physical.length > 0 ? physical : current;
+}
+
+function duplicate(binding: EdgeBinding, why: string): NodeProblem {
+  return { code: 'INTERFACE_DUPLICATE', message: `${binding.interface}: ${why}`, interface: binding.interface };
+}

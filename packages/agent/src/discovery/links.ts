@@ -1,0 +1,261 @@
+/** The netdevs of the network namespace that the agent runs in. */
+import { EventEmitter } from 'node:events';
+import type { Logger } from '../log.ts';
+import { reason, say } from '../log.ts';
+import {
+  attribute,
+  attributes,
+  GROUP,
+  getU16,
+  getU32,
+  ipv4Text,
+  macText,
+  NetlinkError,
+  RTM,
+  RtClient,
+  type RtMessage,
+  RtMonitor,
+  text,
+  u32,
+} from './rtnetlink.ts';
+
+/** A netdev as the kernel shows it. */
+export interface Link {
+  name: string;
+  ifindex: number;
+  /** Lower case with colons; empty where the device has no link-layer address. */
+  mac: string;
+  /** The address burnt into the hardware; empty where there is none. */
+  permanentMac: string;
+  /** Bytes. */
+  mtu: number;
+  /** Set up by the administrator (IFF_UP). A carrier is not asked for. */
+  up: boolean;
+  /** Kernel link kind, as `veth` or `tun`; empty for a physical NIC. */
+  linkType: string;
+  /** Text set with `ip link set DEV alias`; empty where there is none. */
+  alias: string;
+  /** It carries Ethernet frames (ARPHRD_ETHER) and is no loopback device. */
+  ethernet: boolean;
+}
+
+/** An event of the neighbour table: of this device, about this address. */
+export interface NeighbourEvent {
+  ifindex: number;
+  /** IPv4 address. */
+  address: string;
+}
+
+interface LinkSourceEvents {
+  /** A device came, went or changed. */
+  change: [];
+  /** IPv4 addresses or routes changed. */
+  network: [];
+  /** A neighbour entry changed. */
+  neighbour: [NeighbourEvent];
+}
+
+/** Gives the devices of a node and says when they change. */
+export interface LinkSource {
+  /** Reads everything once and begins to listen. @throws Error where netlink cannot be used. */
+  open(): Promise<void>;
+  /** All devices, by ifindex in growing order. */
+  links(): readonly Link[];
+  /** Listens to an event. `network` and `neighbour` also come, without detail, after events were lost. */
+  on<K extends keyof LinkSourceEvents>(event: K, listener: (...args: LinkSourceEvents[K]) => void): unknown;
+  close(): void;
+}
+
+const IFINFOMSG = 16;
+const NDMSG = 12;
+const IFF_UP = 0x1;
+const IFF_LOOPBACK = 0x8;
+const ARPHRD_ETHER = 1;
+const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINKINFO: 18, IFALIAS: 20, EXT_MASK: 29, PERM_ADDRESS: 54 } as const;
+const IFLA_INFO_KIND = 1;
+const NDA_DST = 1;
+/** Leaves statistics out of the answer: they are half of it. */
+const SKIP_STATISTICS = attribute(IFLA.EXT_MASK, u32(1 << 3));
+/** With more changed devices than this at once, one dump is cheaper than a request for each. */
+const DUMP_FROM = 24;
+/** Milliseconds between full reads that no event asked for: a safety net. */
+const FULL_READ_INTERVAL = 10_000;
+
+/** Reads one RTM_NEWLINK. Undefined for messages of a bridge port and the like, which describe no device. */
+export function parseLink(message: RtMessage): Link | undefined {
+  const { data } = message;
+  // A message of family AF_BRIDGE tells of membership in a bridge; its RTM_DELLINK does not mean that the device went.
+  if (message.type !== RTM.NEWLINK || data.length < IFINFOMSG || data[0] !== 0) return undefined;
+  const attrs = attributes(data, IFINFOMSG);
+  const flags = getU32(data, 8);
+  const info = attrs.get(IFLA.LINKINFO);
+  const mtu = attrs.get(IFLA.MTU);
+  const permanent = macText(attrs.get(IFLA.PERM_ADDRESS));
+  return {
+    name: text(attrs.get(IFLA.IFNAME)),
+    ifindex: getU32(data, 4),
+    mac: macText(attrs.get(IFLA.ADDRESS)),
+    permanentMac: /[1-9a-f]/.test(permanent) ? permanent : '',
+    mtu: mtu === undefined ? 0 : getU32(mtu, 0),
+    up: (flags & IFF_UP) !== 0,
+    linkType: info === undefined ? '' : text(attributes(info, 0).get(IFLA_INFO_KIND)),
+    alias: text(attrs.get(IFLA.IFALIAS)),
+    ethernet: getU16(data, 2) === ARPHRD_ETHER && (flags & IFF_LOOPBACK) === 0,
+  };
+}
+
+function sameLink(a: Link | undefined, b: Link | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return (Object.keys(a) as (keyof Link)[]).every((key) => a[key] === b[key]);
+}
+
+/** The real thing: netlink. An event only says where to look; what is there is then read from the kernel. */
+export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements LinkSource {
+  readonly #log: Logger;
+  readonly #client = new RtClient();
+  readonly #monitor: RtMonitor;
+  #links = new Map<number, Link>();
+  #touched = new Set<number>();
+  #readAll = false;
+  #gone = false;
+  #networkTouched = false;
+  #reading = false;
+  #scheduled = false;
+  #closed = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param options.receiveBuffer bytes for events that wait, default 4 MiB (the kernel may grant less) */
+  constructor(options: { log: Logger; receiveBuffer?: number }) {
+    super();
+    this.#log = options.log;
+    this.#monitor = new RtMonitor({
+      groups: [GROUP.LINK, GROUP.IPV4_IFADDR, GROUP.IPV4_ROUTE, GROUP.NEIGH],
+      message: (message) => this.#event(message),
+      lost: () => this.#lost(),
+      ...(options.receiveBuffer === undefined ? {} : { receiveBuffer: options.receiveBuffer }),
+    });
+  }
+
+  async open(): Promise<void> {
+    this.#monitor.open();
+    this.#links = await this.#dump();
+    this.#timer = setInterval(() => this.#touchAll(), FULL_READ_INTERVAL);
+    this.#timer.unref();
+  }
+
+  links(): readonly Link[] {
+    return [...this.#links.values()].sort((a, b) => a.ifindex - b.ifindex);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    this.#monitor.close();
+    this.#client.close();
+    this.removeAllListeners();
+  }
+
+  #event(message: RtMessage): void {
+    const { type, data } = message;
+    if (type === RTM.NEWLINK || type === RTM.DELLINK) {
+      if (data.length < IFINFOMSG || data[0] !== 0) return;
+      // A device that comes back under the same ifindex looks unchanged when it is read, yet all that hung on it is gone.
+      if (type === RTM.DELLINK) this.#gone = true;
+      this.#touched.add(getU32(data, 4));
+    } else if (type === RTM.NEWNEIGH || type === RTM.DELNEIGH) {
+      const destination = data.length < NDMSG ? undefined : attributes(data, NDMSG).get(NDA_DST);
+      if (destination?.length === 4) {
+        this.emit('neighbour', { ifindex: getU32(data, 4), address: ipv4Text(destination) });
+      }
+      return;
+    } else {
+      this.#networkTouched = true;
+    }
+    this.#schedule();
+  }
+
+  #lost(): void {
+    this.#log.warn(say('netlink events were lost, reading everything again'));
+    // Which devices came back under an old ifindex is not known any more.
+    this.#gone = true;
+    this.#touchAll();
+  }
+
+  #touchAll(): void {
+    this.#readAll = true;
+    this.#networkTouched = true;
+    this.#schedule();
+  }
+
+  /** Events of one tick are worked off together. */
+  #schedule(): void {
+    if (this.#scheduled || this.#reading || this.#closed) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      void this.#read();
+    });
+  }
+
+  async #read(): Promise<void> {
+    if (this.#closed) return;
+    this.#reading = true;
+    const touched = this.#touched;
+    const all = this.#readAll || touched.size >= DUMP_FROM;
+    const gone = this.#gone;
+    const network = this.#networkTouched;
+    this.#touched = new Set();
+    this.#readAll = false;
+    this.#gone = false;
+    this.#networkTouched = false;
+    try {
+      const changed = all ? await this.#readEverything() : await this.#readSome(touched);
+      if (this.#closed) return;
+      if (changed || gone) this.emit('change');
+      if (network) this.emit('network');
+    } catch (error) {
+      if (this.#closed) return;
+      this.#log.warn(say('devices could not be read, trying again', { reason: reason(error) }));
+      setTimeout(() => this.#touchAll(), 100).unref();
+    } finally {
+      this.#reading = false;
+    }
+    if (this.#monitor.overrun()) this.#lost();
+    if (this.#touched.size > 0 || this.#readAll || this.#networkTouched) this.#schedule();
+  }
+
+  async #readEverything(): Promise<boolean> {
+    const before = this.#links;
+    this.#links = await this.#dump();
+    return before.size !== this.#links.size || [...this.#links].some(([key, link]) => !sameLink(before.get(key), link));
+  }
+
+  async #readSome(touched: ReadonlySet<number>): Promise<boolean> {
+    let changed = false;
+    for (const ifindex of touched) {
+      const link = await this.#one(ifindex);
+      if (sameLink(this.#links.get(ifindex), link)) continue;
+      changed = true;
+      if (link === undefined) this.#links.delete(ifindex);
+      else this.#links.set(ifindex, link);
+    }
+    return changed;
+  }
+
+  async #one(ifindex: number): Promise<Link | undefined> {
+    const header = Buffer.concat([Buffer.alloc(4), u32(ifindex), Buffer.alloc(8)]);
+    try {
+      const [message] = await this.#client.request(RTM.GETLINK, Buffer.concat([header, SKIP_STATISTICS]));
+      return message === undefined ? undefined : parseLink(message);
+    } catch (error) {
+      if (error instanceof NetlinkError && error.code === 'ENODEV') return undefined;
+      throw error;
+    }
+  }
+
+  async #dump(): Promise<Map<number, Link>> {
+    const messages = await this.#client.dump(RTM.GETLINK, Buffer.concat([Buffer.alloc(IFINFOMSG), SKIP_STATISTICS]));
+    const links = messages.flatMap((message) => parseLink(message) ?? []);
+    return new Map(links.map((link) => [link.ifindex, link]));
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * A netlink socket that survives an overrun. The `netlink` package ends the process when its descriptor reports an error
+ * (it builds the error from a null pointer), and an overrun of the receive buffer is one. So the kernel is told to drop
+ * notifications silently, and the drops are read from /proc/net/netlink instead.
+ */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import koffi from 'koffi';
+import netlink from 'netlink';
+
+/** A socket of the package. */
+export type Socket = ReturnType<typeof netlink.createNetlink>;
+
+const SOL_SOCKET = 1;
+const SO_RCVBUFFORCE = 33;
+const SOL_NETLINK = 270;
+const NETLINK_NO_ENOBUFS = 5;
+
+let setsockopt: koffi.KoffiFunction | undefined;
+
+/**
+ * Opens an rtnetlink socket that does not keep the process alive.
+ * @param receiveBuffer bytes, beyond the limit of the system too
+ * @throws Error where the kernel refuses, or /proc is not there
+ */
+export function openSocket(receiveBuffer: number): Socket {
+  const socket = netlink.createNetlink(netlink.Protocol.ROUTE, { ref: false } as Parameters<
+    typeof netlink.createNetlink
+  >[1]);
+  try {
+    const descriptor = descriptorOf(rowOf(socket).inode);
+    setOption(descriptor, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
+    setOption(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, receiveBuffer);
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+  return socket;
+}
+
+/** How many messages for this socket the kernel has dropped since it was opened. */
+export function dropsOf(socket: Socket): number {
+  return rowOf(socket).drops;
+}
+
+/** The line of /proc/net/netlink: sk, protocol, port, groups, memory (2), dump, locks, drops, inode. */
+function rowOf(socket: Socket): { drops: number; inode: number } {
+  const port = String(socket.address().port);
+  for (const line of readFileSync('/proc/net/netlink', 'utf8').split('\n')) {
+    const fields = line.trim().split(/\s+/);
+    if (fields[1] === '0' && fields[2] === port) return { drops: Number(fields[8]), inode: Number(fields[9]) };
+  }
+  throw new Error(`netlink socket ${port} is not listed in /proc/net/netlink`);
+}
+
+function descriptorOf(inode: number): number {
+  for (const name of readdirSync('/proc/self/fd')) {
+    try {
+      if (readlinkSync(`/proc/self/fd/${name}`) === `socket:[${inode}]`) return Number(name);
+    } catch {
+      // The descriptor that the folder itself was read by has gone by now.
+    }
+  }
+  throw new Error(`netlink socket with inode ${inode} is not in /proc/self/fd`);
+}
+
+function setOption(descriptor: number, level: number, option: number, value: number): void {
+  setsockopt ??= koffi.load('libc.so.6').func('int setsockopt(int, int, int, const int *, uint32_t)');
+  if (setsockopt(descriptor, level, option, [value], 4) !== 0) {
+    throw new Error(`netlink socket option ${level}/${option} was refused: errno ${koffi.errno()}`);
+  }
+}

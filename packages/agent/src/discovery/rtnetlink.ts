@@ -1,0 +1,225 @@
+/**
+ * The few rtnetlink messages that the agent needs. The `netlink` package carries sockets, sequence numbers and
+ * multipart answers; attributes are walked here, because its typed parser refuses a whole message when a newer kernel
+ * sends an attribute of another size than it knows.
+ */
+import { dropsOf, openSocket, type Socket } from './netlink-socket.ts';
+
+/** Message types, include/uapi/linux/rtnetlink.h. */
+export const RTM = {
+  NEWLINK: 16,
+  DELLINK: 17,
+  GETLINK: 18,
+  NEWADDR: 20,
+  DELADDR: 21,
+  GETADDR: 22,
+  NEWROUTE: 24,
+  DELROUTE: 25,
+  GETROUTE: 26,
+  NEWNEIGH: 28,
+  DELNEIGH: 29,
+  GETNEIGH: 30,
+} as const;
+
+/** Multicast groups, enum rtnetlink_groups. */
+export const GROUP = { LINK: 1, NEIGH: 3, IPV4_IFADDR: 5, IPV4_ROUTE: 7 } as const;
+
+export const NLM_F_REPLACE = 0x100;
+export const NLM_F_CREATE = 0x400;
+const NLM_F_DUMP = 0x300;
+const NLM_F_DUMP_INTR = 0x10;
+export const AF_INET = 2;
+/** A request that takes longer than this, in milliseconds, has been lost. */
+const REQUEST_TIMEOUT = 5000;
+/** Bytes that may wait in a socket: some thousand devices changing at once. */
+const RECEIVE_BUFFER = 4 << 20;
+
+/** An rtnetlink message: its fixed header and what follows. */
+export interface RtMessage {
+  type: number;
+  data: Buffer;
+}
+
+/** A request that the kernel refused. `code` is the name of the errno, as in `ENODEV`. */
+export class NetlinkError extends Error {
+  readonly code: string;
+  constructor(code: string, what: string) {
+    super(`${what}: ${code}`);
+    this.code = code;
+  }
+}
+
+const LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+/** Reads an unsigned 32-bit number in host order. */
+export const getU32 = (data: Buffer, at: number): number => (LITTLE ? data.readUInt32LE(at) : data.readUInt32BE(at));
+/** Reads an unsigned 16-bit number in host order. */
+export const getU16 = (data: Buffer, at: number): number => (LITTLE ? data.readUInt16LE(at) : data.readUInt16BE(at));
+/** A buffer of one 32-bit number in host order. */
+export function u32(value: number): Buffer {
+  const data = Buffer.alloc(4);
+  if (LITTLE) data.writeUInt32LE(value >>> 0);
+  else data.writeUInt32BE(value >>> 0);
+  return data;
+}
+function u16(value: number): Buffer {
+  const data = Buffer.alloc(2);
+  if (LITTLE) data.writeUInt16LE(value);
+  else data.writeUInt16BE(value);
+  return data;
+}
+
+/** Attributes that follow `offset`, by type. Of one that is repeated, the last wins; a torn tail is ignored. */
+export function attributes(data: Buffer, offset: number): Map<number, Buffer> {
+  const found = new Map<number, Buffer>();
+  let at = offset;
+  while (at + 4 <= data.length) {
+    const length = getU16(data, at);
+    if (length < 4 || at + length > data.length) break;
+    found.set(getU16(data, at + 2) & 0x3fff, data.subarray(at + 4, at + length));
+    at += (length + 3) & ~3;
+  }
+  return found;
+}
+
+/** One attribute, padded. */
+export function attribute(type: number, payload: Buffer): Buffer {
+  const length = 4 + payload.length;
+  return Buffer.concat([u16(length), u16(type), payload, Buffer.alloc(-length & 3)]);
+}
+
+/** An IPv4 address in dotted form as its four bytes. */
+export const ipv4Bytes = (address: string): Buffer => Buffer.from(address.split('.').map(Number));
+/** Four bytes as an IPv4 address. */
+export const ipv4Text = (data: Buffer): string => [...data.subarray(0, 4)].join('.');
+/** Link-layer bytes as text; empty where there are none. */
+export const macText = (data: Buffer | undefined): string =>
+  data === undefined ? '' : [...data].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+/** A string attribute without its closing NUL. */
+export const text = (data: Buffer | undefined): string =>
+  data === undefined ? '' : data.toString().replace(/\0.*$/s, '');
+
+/** Asks the kernel, one request after the other. A broken socket is replaced by the next request. */
+export class RtClient {
+  #socket: Socket | undefined;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  /** Sends one message and gives the answers. @throws NetlinkError where the kernel refuses. */
+  request(type: number, payload: Buffer, flags = 0): Promise<RtMessage[]> {
+    // A netlink socket serves one dump at a time.
+    const answer = this.#queue.then(() => this.#request(type, payload, flags));
+    this.#queue = answer.catch(() => undefined);
+    return answer;
+  }
+
+  /** All objects of a kind. A dump that a change interrupted is repeated. */
+  async dump(type: number, payload: Buffer): Promise<RtMessage[]> {
+    for (let attempt = 0; ; attempt++) {
+      const messages = (await this.request(type, payload, NLM_F_DUMP)) as (RtMessage & { flags?: number })[];
+      if (attempt === 4 || !messages.some((message) => (message.flags ?? 0) & NLM_F_DUMP_INTR)) return messages;
+    }
+  }
+
+  close(): void {
+    this.#socket?.close();
+    this.#socket = undefined;
+  }
+
+  async #request(type: number, payload: Buffer, flags: number): Promise<RtMessage[]> {
+    const socket = this.#open();
+    try {
+      const [messages] = await socket.request(type, payload, { flags, timeout: REQUEST_TIMEOUT });
+      return messages;
+    } catch (error) {
+      const refused = /^Request rejected: (\S+)/.exec(error instanceof Error ? error.message : '');
+      if (refused) throw new NetlinkError(refused[1]!, `rtnetlink request ${type} was refused`);
+      this.close();
+      throw error;
+    }
+  }
+
+  #open(): Socket {
+    if (this.#socket === undefined) {
+      const socket = openSocket(RECEIVE_BUFFER);
+      // Not in the callback itself: the native side still uses what closing would free.
+      socket.on('error', () => {
+        setImmediate(() => {
+          if (this.#socket === socket) this.close();
+        });
+      });
+      this.#socket = socket;
+    }
+    return this.#socket;
+  }
+}
+
+/** Listens to multicast groups. */
+export class RtMonitor {
+  readonly #groups: readonly number[];
+  readonly #onMessage: (message: RtMessage) => void;
+  readonly #onLost: () => void;
+  readonly #receiveBuffer: number;
+  #socket: Socket | undefined;
+  #drops = 0;
+  #closed = false;
+
+  /**
+   * @param options.lost called where the socket had to be made anew: everything has to be read again
+   * @param options.receiveBuffer bytes for notifications that wait. Default 4 MiB
+   */
+  constructor(options: {
+    groups: readonly number[];
+    message: (message: RtMessage) => void;
+    lost: () => void;
+    receiveBuffer?: number;
+  }) {
+    this.#groups = options.groups;
+    this.#onMessage = options.message;
+    this.#onLost = options.lost;
+    this.#receiveBuffer = options.receiveBuffer ?? RECEIVE_BUFFER;
+  }
+
+  /** Begins to listen. @throws Error where no netlink socket can be made. */
+  open(): void {
+    const socket = openSocket(this.#receiveBuffer);
+    for (const group of this.#groups) socket.addMembership(group);
+    socket.on('message', (messages) => {
+      for (const message of messages) this.#deliver(message);
+    });
+    socket.on('error', () => setImmediate(() => this.#replace(socket)));
+    socket.on('invalid', () => this.#onLost());
+    socket.on('truncatedMessage', () => this.#onLost());
+    this.#socket = socket;
+    this.#drops = 0;
+  }
+
+  /** True where notifications have been lost since the last call: everything has to be read again. */
+  overrun(): boolean {
+    if (this.#socket === undefined) return false;
+    const drops = dropsOf(this.#socket);
+    const grown = drops !== this.#drops;
+    this.#drops = drops;
+    return grown;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#socket?.close();
+    this.#socket = undefined;
+  }
+
+  /** An exception that leaves a callback of the native side would end the process. */
+  #deliver(message: RtMessage): void {
+    try {
+      this.#onMessage(message);
+    } catch {
+      this.#onLost();
+    }
+  }
+
+  #replace(socket: Socket): void {
+    if (this.#closed || this.#socket !== socket) return;
+    socket.close();
+    this.open();
+    this.#onLost();
+  }
+}

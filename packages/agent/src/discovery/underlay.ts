@@ -1,0 +1,61 @@
+/** Where this node sends and receives ERSPAN: the device, its address and its MTU. */
+import type { Underlay } from '@mirrorplane/contract';
+import type { Link } from './links.ts';
+import { AF_INET, attributes, getU32, ipv4Text, RTM, type RtClient, u32 } from './rtnetlink.ts';
+
+/** What the operator said of the underlay. */
+export interface UnderlayOptions {
+  /** Name of the mirror device; undefined: this node takes no part in ERSPAN. */
+  device: string | undefined;
+  /** IPv4 address that overrides the one found on the device. */
+  address: string | undefined;
+}
+
+/** The underlay with the device behind it, or why there is none. */
+export type UnderlayState =
+  | { underlay: Underlay; ifindex: number; mac: string; up: boolean }
+  | { underlay: undefined; why: string };
+
+const IFADDRMSG = 8;
+const IFA_ADDRESS = 1;
+const IFA_LOCAL = 2;
+const IFA_F_SECONDARY = 1;
+const RT_SCOPE_UNIVERSE = 0;
+
+/** The IPv4 addresses of a device of global scope, primary ones first. */
+export async function globalAddresses(client: RtClient, ifindex: number): Promise<string[]> {
+  const header = Buffer.concat([Buffer.from([AF_INET, 0, 0, 0]), u32(0)]);
+  const found: { address: string; secondary: boolean }[] = [];
+  for (const message of await client.dump(RTM.GETADDR, header)) {
+    const { data } = message;
+    if (message.type !== RTM.NEWADDR || data.length < IFADDRMSG) continue;
+    if (getU32(data, 4) !== ifindex || data[3] !== RT_SCOPE_UNIVERSE) continue;
+    const attrs = attributes(data, IFADDRMSG);
+    const address = attrs.get(IFA_LOCAL) ?? attrs.get(IFA_ADDRESS);
+    if (address?.length === 4)
+      found.push({ address: ipv4Text(address), secondary: (data[2]! & IFA_F_SECONDARY) !== 0 });
+  }
+  const primary = found.filter((entry) => !entry.secondary);
+  return [...primary, ...found.filter((entry) => entry.secondary)].map((entry) => entry.address);
+}
+
+/** Finds the underlay among the devices of the node. */
+export async function findUnderlay(
+  client: RtClient,
+  options: UnderlayOptions,
+  links: readonly Link[],
+): Promise<UnderlayState> {
+  if (options.device === undefined)
+    return { underlay: undefined, why: 'the agent was started without --mirror-device' };
+  const link = links.find((candidate) => candidate.name === options.device);
+  if (link === undefined) return { underlay: undefined, why: `there is no device ${options.device}` };
+  if (!link.ethernet) return { underlay: undefined, why: `${link.name} is no Ethernet device` };
+  const address = options.address ?? (await globalAddresses(client, link.ifindex))[0];
+  if (address === undefined) return { underlay: undefined, why: `${link.name} has no IPv4 address of global scope` };
+  return {
+    underlay: { device: link.name, address, mtu: link.mtu },
+    ifindex: link.ifindex,
+    mac: link.mac,
+    up: link.up,
+  };
+}

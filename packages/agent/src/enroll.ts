@@ -1,0 +1,202 @@
+/** Joining: the node makes its key, and the controller certifies it in exchange for a join token. */
+import { createHash, createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
+import { type EnrollRequest, EnrollResponse, parseJoinToken } from '@mirrorplane/contract';
+import { certificateRequest } from './csr.ts';
+import { writeAtomically } from './files.ts';
+import { CONTROLLER_NAME, type Credentials } from './sync.ts';
+
+/** Files below the data folder. */
+export const CREDENTIAL_FILES = { key: 'node.key', certificate: 'node.crt', authority: 'ca.crt' } as const;
+/** Milliseconds until a controller that says nothing is given up. */
+const TIMEOUT = 10_000;
+/** Bytes of an answer. */
+const MAX_ANSWER = 1 << 20;
+
+/** Joining was refused, or must not go on: trying again does not help. Other errors are worth another attempt. */
+export class EnrollmentError extends Error {}
+
+/** HOST:PORT in its parts. @throws EnrollmentError */
+export function parseController(controller: string): { host: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(controller);
+  const port = Number(match?.[3]);
+  if (!match || port < 1 || port > 65535) {
+    throw new EnrollmentError(`controller "${controller}" is not of the form HOST:PORT`);
+  }
+  return { host: (match[1] ?? match[2])!, port };
+}
+
+/**
+ * What an earlier enrolment left. Undefined where there was none.
+ * @throws EnrollmentError where the certificate is that of another node
+ */
+export async function loadCredentials(data: string, node: string): Promise<Credentials | undefined> {
+  const read = (name: string) => readFile(join(data, name), 'utf8');
+  let credentials: Credentials;
+  try {
+    const [key, certificate, authority] = await Promise.all([
+      read(CREDENTIAL_FILES.key),
+      read(CREDENTIAL_FILES.certificate),
+      read(CREDENTIAL_FILES.authority),
+    ]);
+    credentials = { key, certificate, authority };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  const name = commonName(credentials.certificate);
+  if (name !== node) {
+    throw new EnrollmentError(`${data} holds the certificate of node "${name}", not of "${node}": use another folder`);
+  }
+  return credentials;
+}
+
+/** True where these credentials were issued by the authority that the token names, and are valid now. */
+export function credentialsFit(credentials: Credentials, token: string | undefined, now = new Date()): boolean {
+  if (new Date(new X509Certificate(credentials.certificate).validTo) <= now) return false;
+  return token === undefined || fingerprint(credentials.authority) === parseJoinToken(token).fingerprint;
+}
+
+/**
+ * Enrols the node and stores its credentials in `data`. The secret is sent only to a controller that is certified by
+ * the authority that the token names.
+ * @throws EnrollmentError where the controller is another one, or refuses
+ */
+export async function enroll(options: {
+  node: string;
+  controller: string;
+  token: string;
+  data: string;
+}): Promise<Credentials> {
+  const { secret, fingerprint: pinned } = parseJoinToken(options.token);
+  const { host, port } = parseController(options.controller);
+  const pinnedAuthority = await fetchAuthority(host, port, pinned);
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const csr = certificateRequest(options.node, privateKey, publicKey);
+  const answer = await post(host, port, pinnedAuthority, { node: options.node, secret, csr });
+  const { certificate, authority } = EnrollResponse.parse(JSON.parse(answer));
+  if (fingerprint(authority) !== pinned) {
+    throw new EnrollmentError('the controller answered with another authority than that of the token');
+  }
+  const issued = new X509Certificate(certificate);
+  const ours = issued.checkPrivateKey(privateKey) && commonName(certificate) === options.node;
+  if (!ours || !issued.verify(new X509Certificate(authority).publicKey)) {
+    throw new EnrollmentError('the controller answered with a certificate that is not for this node');
+  }
+  const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  // The certificate comes last: without it the node counts as not enrolled.
+  await writeAtomically(join(options.data, CREDENTIAL_FILES.key), key);
+  await writeAtomically(join(options.data, CREDENTIAL_FILES.authority), authority, 0o644);
+  await writeAtomically(join(options.data, CREDENTIAL_FILES.certificate), certificate, 0o644);
+  return { key, certificate, authority };
+}
+
+/** True where `key` belongs to `certificate`; both PEM. */
+export function keyFits(key: string, certificate: string): boolean {
+  return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
+}
+
+function fingerprint(pem: string): string {
+  return createHash('sha256').update(new X509Certificate(pem).raw).digest('hex');
+}
+
+function commonName(pem: string): string | undefined {
+  return /^CN=(.*)$/m.exec(new X509Certificate(pem).subject)?.[1];
+}
+
+/**
+ * The authority's certificate as the controller shows it, if its fingerprint is the pinned one. This connection proves
+ * nothing else and carries nothing: the next one verifies the whole chain against what was found here.
+ */
+async function fetchAuthority(host: string, port: number, pinned: string): Promise<string> {
+  const socket = await dial(host, port);
+  try {
+    const seen = new Set<string>();
+    for (let certificate: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true); certificate?.raw; ) {
+      const print = createHash('sha256').update(certificate.raw).digest('hex');
+      if (print === pinned) return new X509Certificate(certificate.raw).toString();
+      if (seen.has(print)) break;
+      seen.add(print);
+      certificate = certificate.issuerCertificate;
+    }
+  } finally {
+    socket.destroy();
+  }
+  throw new EnrollmentError(
+    `${host}:${port} is not the controller that the token names: none of its certificates has the fingerprint ${pinned}; the secret was not sent`,
+  );
+}
+
+function dial(host: string, port: number): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port, servername: CONTROLLER_NAME, rejectUnauthorized: false });
+    socket.setTimeout(TIMEOUT, () => socket.destroy(new Error(`${host}:${port} does not answer`)));
+    socket.once('secureConnect', () => resolve(socket));
+    socket.once('error', reject);
+    socket.once('close', () => reject(new Error(`${host}:${port} closed the connection`)));
+  });
+}
+
+function post(host: string, port: number, authority: string, body: EnrollRequest): Promise<string> {
+  const text = JSON.stringify(body);
+  return new Promise((resolve, reject) => {
+    const call = request(
+      {
+        host,
+        port,
+        method: 'POST',
+        path: '/enroll',
+        ca: authority,
+        servername: CONTROLLER_NAME,
+        minVersion: 'TLSv1.3',
+        agent: false,
+        timeout: TIMEOUT,
+        headers: {
+          host: isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`,
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(text),
+        },
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        let length = 0;
+        response.on('data', (chunk: Buffer) => {
+          length += chunk.length;
+          if (length > MAX_ANSWER) response.destroy(new Error('the answer of the controller is too long'));
+          chunks.push(chunk);
+        });
+        response.on('error', reject);
+        response.on('end', () => {
+          const answer = Buffer.concat(chunks).toString();
+          const status = response.statusCode ?? 0;
+          if (status >= 200 && status < 300) resolve(answer);
+          else reject(refusal(status, answer));
+        });
+      },
+    );
+    call.on('timeout', () => call.destroy(new Error(`${host}:${port} does not answer`)));
+    call.on('error', (error: NodeJS.ErrnoException) => {
+      const untrusted = /CERT|SELF_SIGNED|ALTNAME|UNABLE_TO/.test(error.code ?? '');
+      reject(
+        untrusted ? new EnrollmentError(`the certificate of ${host}:${port} is refused: ${error.message}`) : error,
+      );
+    });
+    call.end(text);
+  });
+}
+
+function refusal(status: number, answer: string): Error {
+  let detail = answer.slice(0, 200);
+  try {
+    const body = JSON.parse(answer) as { detail?: unknown };
+    if (typeof body.detail === 'string') detail = body.detail;
+  } catch {
+    // Not a problem document: what was said is shown as it is.
+  }
+  const message = `the controller refused to enrol the node (HTTP ${status}): ${detail}`;
+  return status >= 400 && status < 500 ? new EnrollmentError(message) : new Error(message);
+}

@@ -1,0 +1,12 @@
+/** The agent as a part of another process. */
+export { createLog, LOG_LEVELS, type Logger, type LogLevel } from './log.ts';
+export { requireBpffs, requireRoot } from './preflight.ts';
+export {
+  AGENT_VERSION,
+  type AgentOptions,
+  DEFAULT_BPFFS,
+  kernelDatapath,
+  type RunningAgent,
+  startAgent,
+} from './start.ts';
+export { uninstall } from './uninstall.ts';

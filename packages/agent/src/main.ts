@@ -1,0 +1,111 @@
+/** `mirrorplane agent`: the daemon of a node, and its removal. */
+import { readFile } from 'node:fs/promises';
+import { isIPv4 } from 'node:net';
+import { resolve } from 'node:path';
+import { Name } from '@mirrorplane/contract';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { parseController } from './enroll.ts';
+import { createLog, LOG_LEVELS, type Logger, type LogLevel, reason } from './log.ts';
+import { requireBpffs, requireRoot } from './preflight.ts';
+import { AGENT_VERSION, DEFAULT_BPFFS, kernelDatapath, startAgent } from './start.ts';
+import { uninstall } from './uninstall.ts';
+
+interface Flags {
+  node?: string;
+  controller?: string;
+  token?: string;
+  tokenFile?: string;
+  data: string;
+  mirrorDevice?: string;
+  mirrorAddress?: string;
+  bpffs: string;
+  logLevel: LogLevel;
+  uninstall?: boolean;
+}
+
+function nodeName(text: string): string {
+  const checked = Name.safeParse(text);
+  if (!checked.success) throw new InvalidArgumentError(checked.error.issues[0]?.message ?? 'not a name');
+  return text;
+}
+
+function controllerAddress(text: string): string {
+  try {
+    parseController(text);
+  } catch {
+    throw new InvalidArgumentError('write it as HOST:PORT.');
+  }
+  return text;
+}
+
+function ipv4(text: string): string {
+  if (!isIPv4(text)) throw new InvalidArgumentError('it is not an IPv4 address.');
+  return text;
+}
+
+const command = new Command('mirrorplane agent')
+  .description('Runs the agent of this node: it carries out what the controller plans. Needs root.')
+  .version(AGENT_VERSION)
+  .option('--node <name>', 'name of this node', nodeName)
+  .option('--controller <host:port>', "the controller's port for agents", controllerAddress)
+  .addOption(new Option('--token <token>', 'join token, needed the first time').env('MIRRORPLANE_TOKEN'))
+  .addOption(new Option('--token-file <file>', 'file with the join token').conflicts('token'))
+  .option('--data <dir>', 'folder for the key, the certificate and the last program', '/var/lib/mirrorplane/agent')
+  .option('--mirror-device <device>', 'device that ERSPAN to and from other nodes takes')
+  .option('--mirror-address <address>', 'IPv4 address for ERSPAN (default: the first one of the mirror device)', ipv4)
+  .option('--bpffs <dir>', 'folder on a bpf file system', DEFAULT_BPFFS)
+  .addOption(new Option('--log-level <level>', 'least level that is logged').choices(LOG_LEVELS).default('info'))
+  .option('--uninstall', 'remove everything that the agent left on this node, and end')
+  .showHelpAfterError('(--help shows all options)');
+
+async function run(flags: Flags, log: Logger): Promise<void> {
+  requireRoot();
+  const data = resolve(flags.data);
+  const bpffs = resolve(flags.bpffs);
+  requireBpffs(bpffs, log);
+  if (flags.uninstall) {
+    await uninstall({ data, datapath: await kernelDatapath(bpffs) });
+    log.info('uninstalled');
+    return;
+  }
+  const { node, controller } = flags;
+  if (node === undefined || controller === undefined) {
+    command.error(`error: ${node === undefined ? '--node' : '--controller'} is missing`);
+  }
+  const token = flags.tokenFile === undefined ? flags.token : (await readFile(flags.tokenFile, 'utf8')).trim();
+  const stop = new AbortController();
+  let started: Awaited<ReturnType<typeof startAgent>> | undefined;
+  const end = (signal: string) => {
+    log.info(`stopping, the data plane goes on [signal:${signal}]`);
+    stop.abort(new Error('stopped'));
+    void started?.close().then(() => process.exit(0));
+  };
+  process.on('SIGTERM', end);
+  process.on('SIGINT', end);
+  started = await startAgent({
+    node: node!,
+    controller: controller!,
+    data,
+    bpffs,
+    log,
+    signal: stop.signal,
+    ...(token === undefined ? {} : { token }),
+    ...(flags.mirrorDevice === undefined ? {} : { mirrorDevice: flags.mirrorDevice }),
+    ...(flags.mirrorAddress === undefined ? {} : { mirrorAddress: flags.mirrorAddress }),
+  });
+  if (stop.signal.aborted) {
+    await started.close();
+    process.exit(0);
+  }
+}
+
+command.parse();
+const flags = command.opts<Flags>();
+const log = createLog(flags.logLevel);
+try {
+  await run(flags, log);
+} catch (error) {
+  if (reason(error) === 'stopped') process.exit(0);
+  process.stderr.write(`error: ${reason(error)}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,174 @@
+/** From a node program and what is there to the state that the data plane shall have. Pure: no I/O, no clock. */
+import type { Capture, CaptureStatus, Delivery, NodeProblem, NodeProgram, Termination } from '@mirrorplane/contract';
+import type { CaptureRefusal, DatapathState, DeliveryEntry, Hook, HookCapture } from './datapath/datapath.ts';
+import type { NodeDevice } from './discovery/devices.ts';
+import type { NextHop } from './discovery/neighbours.ts';
+import type { UnderlayState } from './discovery/underlay.ts';
+
+/** What a node program is matched with. */
+export interface Surroundings {
+  devices: readonly NodeDevice[];
+  underlay: UnderlayState;
+  /** By ERSPAN address; an address that is absent has not been looked up yet. */
+  nextHops: ReadonlyMap<string, NextHop>;
+}
+
+/** A capture of the program with the device it is on. */
+export interface PlacedCapture {
+  capture: Capture;
+  device: NodeDevice;
+  /** ids of its entries in the data path: one, or two for direction `all`. Empty: the device cannot be mirrored. */
+  hooks: string[];
+}
+
+/** What the data plane shall do, and what stands in the way. */
+export interface Reconciled {
+  state: DatapathState;
+  placed: PlacedCapture[];
+  /** ids of the captures whose interface has no device here. */
+  waiting: string[];
+  problems: NodeProblem[];
+}
+
+/** 2^32: a packet is copied where a random 32-bit number is below the threshold, so this copies all. */
+const ALL = 2 ** 32;
+
+/** The share of packets as the number that the data plane compares with: 0 to 2^32. */
+export function thresholdOf(percent: number): number {
+  return Math.round((percent / 100) * ALL);
+}
+
+/**
+ * Where a direction is seen on the node. The host side of a VM's NIC is the far end of its cable: what the VM sends
+ * comes in there. An edge-connected interface is the NIC itself.
+ */
+export function hookOf(kind: Capture['kind'], direction: 'inbound' | 'outbound'): Hook {
+  const received = kind === 'edge' ? direction === 'inbound' : direction === 'outbound';
+  return received ? 'ingress' : 'egress';
+}
+
+/** The addresses that the program sends ERSPAN to. */
+export function erspanAddresses(program: NodeProgram): string[] {
+  return program.deliveries.flatMap((delivery) => (delivery.kind === 'erspan' ? [delivery.address] : []));
+}
+
+/** Translates a node program into the words of the kernel. */
+export function reconcile(program: NodeProgram, around: Surroundings): Reconciled {
+  const byInterface = new Map(
+    around.devices.flatMap((device) => (device.identity ? [[device.identity.id, device]] : [])),
+  );
+  const placed: PlacedCapture[] = [];
+  const waiting: string[] = [];
+  const captures = program.captures.flatMap((capture) => {
+    const device = byInterface.get(capture.source);
+    const usable = device?.ethernet ? device : undefined;
+    const hooks = hookCaptures(capture, usable);
+    if (device === undefined) waiting.push(capture.id);
+    else placed.push({ capture, device, hooks: usable ? hooks.map((hook) => hook.id) : [] });
+    return hooks;
+  });
+  return {
+    state: {
+      captures,
+      deliveries: program.deliveries.map((delivery) => deliveryEntry(delivery, byInterface, around)),
+      terminations: program.terminations.map(terminationEntry),
+      mirrorDevice: around.underlay.underlay === undefined ? 0 : around.underlay.ifindex,
+    },
+    placed,
+    waiting,
+    problems: problemsOf(program, around),
+  };
+}
+
+function hookCaptures(capture: Capture, device: NodeDevice | undefined): HookCapture[] {
+  const directions = capture.direction === 'all' ? (['inbound', 'outbound'] as const) : [capture.direction];
+  return directions.map((direction) => ({
+    id: `${capture.id}/${direction}`,
+    policy: capture.policy,
+    source: capture.source,
+    direction,
+    ifindex: device?.ifindex ?? 0,
+    hook: hookOf(capture.kind, direction),
+    threshold: thresholdOf(capture.percent),
+    skipVlanId: capture.skipVlanId ?? 0,
+    sourceSlot: capture.sourceSlot,
+    delivery: capture.delivery,
+  }));
+}
+
+function deliveryEntry(
+  delivery: Delivery,
+  byInterface: ReadonlyMap<string, NodeDevice>,
+  { underlay, nextHops }: Surroundings,
+): DeliveryEntry {
+  const { id, policy } = delivery;
+  if (delivery.kind !== 'erspan') {
+    const found = byInterface.get(delivery.interface);
+    const device = found?.ethernet ? found : undefined;
+    const base = { id, policy, ifindex: device?.ifindex ?? 0, mtu: device?.mtu ?? 0 };
+    return delivery.kind === 'local' ? { ...base, kind: 'local' } : { ...base, kind: 'edge', vlanId: delivery.vlanId };
+  }
+  const { address, session, remoteMtu } = delivery;
+  const base = { id, policy, kind: 'erspan', address, session } as const;
+  if (underlay.underlay === undefined) return { ...base, ifindex: 0, mtu: remoteMtu, sourceAddress: '0.0.0.0' };
+  const hop = nextHops.get(address);
+  return {
+    ...base,
+    ifindex: underlay.ifindex,
+    mtu: Math.min(underlay.underlay.mtu, remoteMtu),
+    sourceAddress: underlay.underlay.address,
+    ...(hop?.state === 'resolved' ? { nextHop: { sourceMac: hop.sourceMac, destinationMac: hop.destinationMac } } : {}),
+  };
+}
+
+function terminationEntry({ id, policy, node, address, session, delivery }: Termination) {
+  return { id, policy, node, address, session, delivery };
+}
+
+function problemsOf(program: NodeProgram, { underlay, nextHops, devices }: Surroundings): NodeProblem[] {
+  const problems: NodeProblem[] = [];
+  const erspan = program.deliveries.filter((delivery) => delivery.kind === 'erspan');
+  if (erspan.length > 0 || program.terminations.length > 0) {
+    if (underlay.underlay === undefined) problems.push({ code: 'NODE_UNDERLAY_UNKNOWN', message: underlay.why });
+    else if (!underlay.up) {
+      problems.push({ code: 'DEVICE_DOWN', message: `the mirror device ${underlay.underlay.device} is down` });
+    }
+  }
+  for (const { address, node, policy } of underlay.underlay === undefined ? [] : erspan) {
+    const hop = nextHops.get(address);
+    if (hop?.state === 'noRoute') problems.push({ code: 'ROUTE_MISSING', message: `node ${node}: ${hop.why}`, policy });
+    if (hop?.state === 'unresolved') {
+      const via = hop.via === address ? '' : ` by ${hop.via}`;
+      problems.push({
+        code: 'NEIGHBOUR_UNKNOWN',
+        message: `node ${node} (${address}${via}) does not answer to ARP on ${underlay.underlay?.device}`,
+        policy,
+      });
+    }
+  }
+  for (const delivery of program.deliveries) {
+    if (delivery.kind === 'erspan') continue;
+    const device = devices.find((candidate) => candidate.identity?.id === delivery.interface);
+    const base = { policy: delivery.policy, interface: delivery.interface };
+    if (device === undefined) continue;
+    if (!device.ethernet) {
+      problems.push({ code: 'DEVICE_UNSUPPORTED', message: `${device.name} is no Ethernet device`, ...base });
+    } else if (!device.up) problems.push({ code: 'DEVICE_DOWN', message: `${device.name} is down`, ...base });
+  }
+  return problems;
+}
+
+/** What to report of every capture that has a device here, after the data path has taken the state. */
+export function captureStatuses(reconciled: Reconciled, refused: readonly CaptureRefusal[]): CaptureStatus[] {
+  const refusals = new Map(refused.map((refusal) => [refusal.id, refusal]));
+  return reconciled.placed.map(({ capture, device, hooks }) => {
+    const base = { capture: capture.id, device: device.name };
+    if (hooks.length === 0) {
+      const message = `${device.name} is no Ethernet device`;
+      return { ...base, state: 'refused', code: 'DEVICE_UNSUPPORTED', message };
+    }
+    const refusal = hooks.map((id) => refusals.get(id)).find((found) => found !== undefined);
+    if (refusal === undefined) return { ...base, state: 'capturing' };
+    return { ...base, state: 'refused', code: refusal.code, message: refusal.message };
+  });
+}

@@ -1,0 +1,156 @@
+/** Puts an agent together and runs it. */
+import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Agent } from './agent.ts';
+import type { Datapath } from './datapath/datapath.ts';
+import { NetlinkLinkSource } from './discovery/links.ts';
+import { NeighbourRecord } from './discovery/neighbour-record.ts';
+import { NextHops } from './discovery/neighbours.ts';
+import { RtClient } from './discovery/rtnetlink.ts';
+import { findUnderlay } from './discovery/underlay.ts';
+import { credentialsFit, EnrollmentError, enroll, loadCredentials } from './enroll.ts';
+import { holdLock } from './lock.ts';
+import { type Logger, reason, say } from './log.ts';
+import { ProgramFile } from './state.ts';
+import { type Credentials, SyncClient, type SyncTiming } from './sync.ts';
+
+/** Files of the agent below its data folder, beside the credentials. */
+export const STATE_FILES = { program: 'program.json', neighbours: 'neighbours.json' } as const;
+
+/** How to run an agent. */
+export interface AgentOptions {
+  /** Name of the node: 1 to 63 lower-case letters, digits and hyphens. */
+  node: string;
+  /** HOST:PORT of the controller's port for agents. */
+  controller: string;
+  /** Join token. Needed the first time only. */
+  token?: string;
+  /** Data folder; is made. */
+  data: string;
+  /** Device that ERSPAN leaves and arrives by. Without it the node takes no part in ERSPAN. */
+  mirrorDevice?: string;
+  /** IPv4 address for ERSPAN. Default: the first one of global scope on the mirror device. */
+  mirrorAddress?: string;
+  /** Folder on a bpf file system for links, programs and maps. Default /sys/fs/bpf/mirrorplane. */
+  bpffs?: string;
+  log: Logger;
+  /** The data path. Default: the one in the kernel. */
+  datapath?: Datapath;
+  /** Ends waiting for a controller that cannot be reached while joining. */
+  signal?: AbortSignal;
+  /** Intervals of the connection, for tests. */
+  timing?: Partial<SyncTiming>;
+}
+
+/** A running agent. */
+export interface RunningAgent {
+  readonly agent: Agent;
+  /** Stops the agent and leaves the data plane running. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Where links, programs and maps are pinned, unless told otherwise. */
+export const DEFAULT_BPFFS = '/sys/fs/bpf/mirrorplane';
+
+/** The version of this agent. */
+export const AGENT_VERSION: string = JSON.parse(
+  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+).version;
+
+/** The data path in the kernel. Loaded late: a test with another one needs no BPF. */
+export async function kernelDatapath(bpffs: string): Promise<Datapath> {
+  const { createKernelDatapath } = await import('./datapath/kernel/index.ts');
+  return createKernelDatapath({ bpffs });
+}
+
+/**
+ * Starts an agent: joins where it has not joined, takes over or installs the data plane, applies the last program, and
+ * then follows controller and node until `close()`.
+ * @throws Error with what to do about it, where the node or the token is not fit
+ */
+export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
+  const { log, node, data } = options;
+  const bpffs = options.bpffs ?? DEFAULT_BPFFS;
+  await mkdir(data, { recursive: true, mode: 0o700 });
+  const closers: (() => unknown)[] = [];
+  const close = async () => {
+    for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
+  };
+  try {
+    closers.push(await holdLock(data));
+    const credentials = await join_(options);
+    const datapath = options.datapath ?? (await kernelDatapath(bpffs));
+    closers.push(() => datapath.close());
+    await datapath.open();
+    const client = new RtClient();
+    closers.push(() => client.close());
+    const links = new NetlinkLinkSource({ log });
+    closers.push(() => links.close());
+    await links.open();
+    const record = await NeighbourRecord.load(join(data, STATE_FILES.neighbours));
+    const nextHops = new NextHops({ client, record, log });
+    closers.push(() => nextHops.close());
+    const underlayOptions = { device: options.mirrorDevice, address: options.mirrorAddress };
+    const agent = new Agent({
+      node,
+      version: AGENT_VERSION,
+      links,
+      nextHops,
+      underlay: () => findUnderlay(client, underlayOptions, links.links()),
+      datapath,
+      programs: new ProgramFile(join(data, STATE_FILES.program)),
+      log,
+    });
+    closers.push(() => agent.close());
+    await agent.start();
+    const sync = new SyncClient({
+      controller: options.controller,
+      credentials,
+      greeting: () => agent.greeting(),
+      log,
+      ...(options.timing === undefined ? {} : { timing: options.timing }),
+    });
+    closers.push(() => sync.close());
+    sync.on('program', (program) => agent.take(program));
+    agent.connect(sync);
+    sync.start();
+    log.info(say('agent started', { node, version: AGENT_VERSION, controller: options.controller }));
+    return { agent, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The credentials of the node; joins first where there are none that fit. */
+async function join_(options: AgentOptions): Promise<Credentials> {
+  const { data, node, token, log, controller } = options;
+  const stored = await loadCredentials(data, node);
+  if (stored !== undefined && credentialsFit(stored, token)) return stored;
+  if (token === undefined) {
+    const why = stored === undefined ? `node ${node} has not joined yet` : `the certificate in ${data} has expired`;
+    throw new EnrollmentError(`${why}: give --token, made with "mirrorplane node token ${node}"`);
+  }
+  if (stored !== undefined)
+    log.info(say('joining anew: the stored certificate has expired or is of another authority'));
+  for (let wait = 200; ; wait = Math.min(wait * 2, 10_000)) {
+    try {
+      const credentials = await enroll({ node, controller, token, data });
+      log.info(say('joined', { node, controller }));
+      return credentials;
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (
+        error instanceof EnrollmentError ||
+        !(error instanceof Error) ||
+        error.message.startsWith('not a join token')
+      ) {
+        throw error;
+      }
+      log.warn(say('controller not reached, trying again', { controller, reason: reason(error) }));
+      await delay(wait, undefined, options.signal ? { signal: options.signal } : {});
+    }
+  }
+}

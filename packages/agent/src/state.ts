@@ -1,0 +1,46 @@
+/** The last program, kept on disk: a node whose controller is away keeps its whole data plane across a restart. */
+import { readFile } from 'node:fs/promises';
+import { NodeProgram } from '@mirrorplane/contract';
+import { writeAtomically } from './files.ts';
+
+/** Keeps one program in one file. */
+export class ProgramFile {
+  readonly #path: string;
+  #saving: Promise<void> = Promise.resolve();
+  #next: NodeProgram | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** The program saved last. Undefined where there is none. @throws Error where the file is no program. */
+  async load(): Promise<NodeProgram | undefined> {
+    let content: string;
+    try {
+      content = await readFile(this.#path, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+    try {
+      return NodeProgram.parse(JSON.parse(content));
+    } catch (cause) {
+      throw new Error(`${this.#path} is not a program of this version`, { cause });
+    }
+  }
+
+  /** Saves a program. Of several calls at once the newest wins; resolves when it, or a newer one, is on disk. */
+  save(program: NodeProgram): Promise<void> {
+    this.#next = program;
+    const saved = this.#saving
+      .catch(() => undefined)
+      .then(async () => {
+        const newest = this.#next;
+        if (newest === undefined) return;
+        this.#next = undefined;
+        await writeAtomically(this.#path, JSON.stringify(newest));
+      });
+    this.#saving = saved;
+    return saved;
+  }
+}

@@ -1,0 +1,186 @@
+/** The agent's side of the sync connection: a WebSocket over mutual TLS that the agent dials, and dials again. */
+import { EventEmitter } from 'node:events';
+import type { ConnectionOptions } from 'node:tls';
+import { type AgentMessage, ControllerMessage, type NodeProgram } from '@mirrorplane/contract';
+import { type RawData, WebSocket } from 'ws';
+import { type Logger, reason, say } from './log.ts';
+
+/** The certificate of this node, its key and the authority that the controller must be certified by, all PEM. */
+export interface Credentials {
+  key: string;
+  certificate: string;
+  authority: string;
+}
+
+/** The name that the certificate of every controller carries, whatever address it is reached by. */
+export const CONTROLLER_NAME = 'controller';
+
+interface SyncEvents {
+  /** A program came. */
+  program: [NodeProgram];
+  connected: [];
+  disconnected: [];
+}
+
+/** How long things take, in milliseconds. Tests shorten them. */
+export interface SyncTiming {
+  /** First and longest wait before dialling again; it doubles, and a random half is left out. Default 200 and 10000. */
+  backoffMin: number;
+  backoffMax: number;
+  /** Between two pings. Default 5000. */
+  ping: number;
+  /** Without a sign of life for so long the connection is given up. Default 15000. */
+  silence: number;
+}
+
+const TIMING: SyncTiming = { backoffMin: 200, backoffMax: 10_000, ping: 5000, silence: 15_000 };
+/** Bytes; a program of 100000 captures is some 25 MB. */
+const MAX_PAYLOAD = 128 << 20;
+/** Bytes waiting to be sent, from which on counters are left out: the next ones say more. */
+const CONGESTED = 1 << 20;
+
+/** Keeps one connection to the controller. Nothing is queued: what the controller must know is said anew on connect. */
+export class SyncClient extends EventEmitter<SyncEvents> {
+  readonly #url: string;
+  readonly #credentials: Credentials;
+  readonly #greeting: () => AgentMessage[];
+  readonly #log: Logger;
+  readonly #timing: SyncTiming;
+  #socket: WebSocket | undefined;
+  #wait: number;
+  #redial: NodeJS.Timeout | undefined;
+  #lastFailure = '';
+  #closed = false;
+
+  /**
+   * @param options.controller HOST:PORT
+   * @param options.greeting what is sent on every connect: hello first
+   */
+  constructor(options: {
+    controller: string;
+    credentials: Credentials;
+    greeting: () => AgentMessage[];
+    log: Logger;
+    timing?: Partial<SyncTiming>;
+  }) {
+    super();
+    this.#url = `wss://${options.controller}/sync`;
+    this.#credentials = options.credentials;
+    this.#greeting = options.greeting;
+    this.#log = options.log;
+    this.#timing = { ...TIMING, ...options.timing };
+    this.#wait = this.#timing.backoffMin;
+  }
+
+  /** True while messages reach the controller. */
+  get connected(): boolean {
+    return this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  /** True where the controller reads slower than we write. */
+  get congested(): boolean {
+    return (this.#socket?.bufferedAmount ?? 0) > CONGESTED;
+  }
+
+  /** Dials, and goes on dialling until `close()`. */
+  start(): void {
+    this.#dial();
+  }
+
+  /** Sends a message if there is a connection. */
+  send(message: AgentMessage): void {
+    if (this.connected) this.#socket?.send(JSON.stringify(message));
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#redial);
+    this.#socket?.terminate();
+    this.removeAllListeners();
+  }
+
+  #dial(): void {
+    if (this.#closed) return;
+    const { key, certificate, authority } = this.#credentials;
+    const tls: ConnectionOptions = {
+      key,
+      cert: certificate,
+      ca: authority,
+      servername: CONTROLLER_NAME,
+      minVersion: 'TLSv1.3',
+    };
+    const socket = new WebSocket(this.#url, {
+      ...tls,
+      maxPayload: MAX_PAYLOAD,
+      perMessageDeflate: false,
+      handshakeTimeout: this.#timing.silence,
+    });
+    this.#socket = socket;
+    let alive: NodeJS.Timeout | undefined;
+    let lastSign = performance.now();
+    let opened = false;
+    let failure = '';
+    const sign = () => {
+      lastSign = performance.now();
+    };
+    socket.on('open', () => {
+      opened = true;
+      this.#lastFailure = '';
+      this.#log.info(say('connected to the controller', { controller: this.#url }));
+      sign();
+      alive = setInterval(() => {
+        if (performance.now() - lastSign > this.#timing.silence) socket.terminate();
+        else socket.ping();
+      }, this.#timing.ping);
+      for (const message of this.#greeting()) this.send(message);
+      this.emit('connected');
+    });
+    socket.on('pong', sign);
+    socket.on('ping', sign);
+    socket.on('message', (data) => {
+      sign();
+      this.#receive(data);
+    });
+    socket.on('error', (error) => {
+      failure = reason(error) || String((error as NodeJS.ErrnoException).code);
+    });
+    socket.on('close', (code, text) => {
+      clearInterval(alive);
+      if (this.#socket === socket) this.#socket = undefined;
+      if (this.#closed) return;
+      this.#lost(opened, failure || `closed by the controller: ${code} ${text.toString()}`.trim());
+    });
+  }
+
+  #lost(opened: boolean, why: string): void {
+    // A controller that is away for hours is reported once, not with every attempt.
+    if (opened || why !== this.#lastFailure) {
+      const message = opened ? 'connection to the controller lost' : 'controller not reached';
+      this.#log.warn(say(message, { controller: this.#url, reason: why }));
+    }
+    this.#lastFailure = why;
+    if (opened) this.emit('disconnected');
+    const wait = this.#wait / 2 + Math.random() * (this.#wait / 2);
+    this.#wait = Math.min(this.#wait * 2, this.#timing.backoffMax);
+    this.#redial = setTimeout(() => this.#dial(), wait);
+  }
+
+  #receive(data: RawData): void {
+    let message: ReturnType<typeof ControllerMessage.safeParse>;
+    try {
+      message = ControllerMessage.safeParse(JSON.parse(data.toString()));
+    } catch {
+      this.#log.error(say('message of the controller is not JSON'));
+      return;
+    }
+    if (!message.success) {
+      const issue = message.error.issues[0];
+      const field = issue?.path.join('.');
+      this.#log.error(say('message of the controller was not understood', { field, reason: issue?.message }));
+      return;
+    }
+    // Only a controller that really serves us resets the wait: one that throws us out at once must not be stormed.
+    this.#wait = this.#timing.backoffMin;
+    this.emit('program', message.data.program);
+  }
+}

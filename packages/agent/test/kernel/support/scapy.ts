@@ -1,0 +1,77 @@
+/** Frames that Scapy builds, see frames.py. */
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+/** Debian's own Python, which has python3-scapy; another one on the PATH may not. */
+const PYTHON = '/usr/bin/python3';
+const SCRIPT = fileURLToPath(new URL('frames.py', import.meta.url));
+
+/** An ERSPAN packet to build. Defaults: type 2, version 1, everything else 0. */
+export interface ErspanRequest {
+  inner: Buffer;
+  source: string;
+  address: string;
+  sourceMac: string;
+  destinationMac: string;
+  sequence?: number;
+  session?: number;
+  index?: number;
+  vlan?: number;
+  cos?: number;
+  en?: number;
+  t?: number;
+  type?: 1 | 2 | 3;
+  version?: number;
+  /** Further fields of the GRE header, as `chksum_present`. */
+  gre?: Record<string, number>;
+  /** IPv4 options in hex, flags as `DF` or `MF`, fragment offset in units of 8 bytes. */
+  options?: string;
+  flags?: string;
+  frag?: number;
+  /** Instead of the right ones. */
+  len?: number;
+  chksum?: number;
+}
+
+export interface BigRequest {
+  payload: Buffer;
+  six?: boolean;
+  vlan?: number;
+  timestamps?: boolean;
+}
+
+interface Request {
+  frames?: boolean;
+  erspan?: ErspanRequest[];
+  tcp?: BigRequest[];
+  udp?: BigRequest[];
+}
+
+interface Built {
+  /** One frame of each kind. */
+  frames: Map<string, Buffer>;
+  erspan: Buffer[];
+  tcp: Buffer[];
+  udp: Buffer[];
+}
+
+/** One run of Scapy takes about a second: ask for everything at once. */
+export function scapy(request: Request): Built {
+  const input = JSON.stringify(request, (key, value: unknown) =>
+    // JSON.stringify has called Buffer.toJSON already
+    (key === 'inner' || key === 'payload') && value !== null && typeof value === 'object'
+      ? Buffer.from((value as { data: number[] }).data).toString('hex')
+      : value,
+  );
+  const text = execFileSync(PYTHON, [SCRIPT], { input, encoding: 'utf8', maxBuffer: 2 ** 28 });
+  const answer = JSON.parse(text) as { [K in 'erspan' | 'tcp' | 'udp']: string[] } & {
+    frames?: Record<string, string>;
+  };
+  const bytes = (hex: string) => Buffer.from(hex, 'hex');
+  return {
+    frames: new Map(Object.entries(answer.frames ?? {}).map(([name, hex]) => [name, bytes(hex)])),
+    erspan: answer.erspan.map(bytes),
+    tcp: answer.tcp.map(bytes),
+    udp: answer.udp.map(bytes),
+  };
+}

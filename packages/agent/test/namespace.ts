@@ -1,0 +1,60 @@
+/** A network namespace of a test's own, with the discovery running inside. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { TestContext } from 'node:test';
+import { ip, until } from './support.ts';
+
+let made = 0;
+
+/** A namespace that goes with the test. `ip` runs inside. */
+export class Namespace {
+  readonly name = `mpagent-${process.pid}-${made++}`;
+
+  constructor(t: Pick<TestContext, 'after'>) {
+    ip('netns', 'add', this.name);
+    t.after(() => ip('netns', 'del', this.name));
+    // No router solicitations and the like: only what a test does shall happen.
+    this.run('sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1', 'net.ipv6.conf.default.disable_ipv6=1');
+  }
+
+  ip(...args: string[]): string {
+    return ip('-n', this.name, ...args);
+  }
+
+  run(...argv: string[]): string {
+    return ip('netns', 'exec', this.name, ...argv);
+  }
+}
+
+/** The probe inside a namespace. */
+export class Probe<T extends object> {
+  readonly lines: Partial<T>[] = [];
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<unknown>;
+
+  constructor(t: Pick<TestContext, 'after'>, namespace: Namespace, ...args: string[]) {
+    const probe = new URL('probe.ts', import.meta.url).pathname;
+    const argv = [`--net=/run/netns/${namespace.name}`, '--', process.execPath, probe, ...args];
+    this.#child = spawn('nsenter', argv, { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#ended = new Promise((resolve) => this.#child.once('close', resolve));
+    createInterface({ input: this.#child.stdout! }).on('line', (line) => this.lines.push(JSON.parse(line)));
+    t.after(() => this.stop());
+  }
+
+  /** Waits until a newest line with this key passes the check, and gives it. */
+  async see<K extends keyof T>(what: string, key: K, check: (value: T[K]) => boolean = () => true): Promise<T[K]> {
+    return until(what, () => {
+      const value = this.lines.findLast((line) => line[key] !== undefined)?.[key];
+      return value !== undefined && check(value) ? value : undefined;
+    });
+  }
+
+  say(text: string): void {
+    this.#child.stdin?.write(text);
+  }
+
+  async stop(): Promise<void> {
+    this.#child.kill('SIGTERM');
+    await this.#ended;
+  }
+}

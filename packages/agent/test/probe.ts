@@ -1,0 +1,57 @@
+/**
+ * Runs the discovery in the network namespace it is started in, and prints what it finds as JSON lines.
+ * `links`: devices on every change. `hops DEVICE FILE ADDRESS…`: underlay and next hops on every change; SIGTERM ends it
+ * as an agent would end, `release FILE` takes neighbour entries back.
+ */
+import { NetlinkLinkSource } from '../src/discovery/links.ts';
+import { NeighbourRecord } from '../src/discovery/neighbour-record.ts';
+import { NextHops, releaseAll } from '../src/discovery/neighbours.ts';
+import { RtClient } from '../src/discovery/rtnetlink.ts';
+import { findUnderlay } from '../src/discovery/underlay.ts';
+import { createLog } from '../src/log.ts';
+
+const [mode, ...args] = process.argv.slice(2);
+const log = createLog(process.env.V ? 'debug' : 'silent');
+const print = (value: object) => process.stdout.write(`${JSON.stringify(value)}\n`);
+
+async function links(receiveBuffer: number | undefined, block: number): Promise<void> {
+  const source = new NetlinkLinkSource({ log, ...(receiveBuffer === undefined ? {} : { receiveBuffer }) });
+  await source.open();
+  const show = () => print({ links: source.links() });
+  source.on('change', show);
+  show();
+  process.stdin.on('data', () => {
+    // Deaf for a while, so that events overrun the receive buffer.
+    print({ deaf: true });
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, block);
+  });
+}
+
+async function hops(device: string, file: string, addresses: string[]): Promise<void> {
+  const client = new RtClient();
+  const source = new NetlinkLinkSource({ log });
+  await source.open();
+  const nextHops = new NextHops({ client, record: await NeighbourRecord.load(file), log });
+  const follow = async () => {
+    const found = await findUnderlay(client, { device, address: undefined }, source.links());
+    print({ underlay: found });
+    if (found.underlay === undefined) return nextHops.want(undefined, []);
+    const { ifindex, mac } = found;
+    await nextHops.want({ device, ifindex, mac, address: found.underlay.address }, addresses);
+  };
+  nextHops.on('change', () => print({ hops: Object.fromEntries(nextHops.current()) }));
+  source.on('change', () => void follow());
+  source.on('network', () => void follow().then(() => nextHops.refresh()));
+  source.on('neighbour', (event) => nextHops.touched(event.ifindex, event.address));
+  await follow();
+}
+
+if (mode === 'links') await links(args[0] ? Number(args[0]) : undefined, Number(args[1] ?? 0));
+else if (mode === 'hops') await hops(args[0]!, args[1]!, args.slice(2));
+else if (mode === 'release') {
+  const client = new RtClient();
+  await releaseAll(client, await NeighbourRecord.load(args[0]!));
+  client.close();
+}
+// Keeps the process until it is told to end: netlink sockets do not.
+if (mode !== 'release') setInterval(() => undefined, 60_000);

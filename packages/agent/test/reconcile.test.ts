@@ -1,0 +1,246 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Capture, Delivery, NodeProgram } from '@mirrorplane/contract';
+import { identify, type NodeDevice } from '../src/discovery/devices.ts';
+import type { UnderlayState } from '../src/discovery/underlay.ts';
+import { captureStatuses, hookOf, reconcile, type Surroundings, thresholdOf } from '../src/reconcile.ts';
+import { link } from './support.ts';
+
+const UNDERLAY: UnderlayState = {
+  underlay: { device: 'underlay0', address: '10.98.0.11', mtu: 1600 },
+  ifindex: 2,
+  mac: '02:00:00:00:00:02',
+  up: true,
+};
+const NO_UNDERLAY: UnderlayState = { underlay: undefined, why: 'there is no device underlay0' };
+const NEXT_HOP = { sourceMac: '02:00:00:00:00:02', destinationMac: '02:00:00:00:00:99' };
+
+const LOCAL: Delivery = { id: 'p1/local', policy: 'p1', kind: 'local', interface: 'ids-1/0' };
+const EDGE: Delivery = { id: 'p1/edge', policy: 'p1', kind: 'edge', interface: 'uplink', vlanId: 100 };
+const ERSPAN: Delivery = {
+  id: 'p1/erspan',
+  policy: 'p1',
+  kind: 'erspan',
+  node: 'node-2',
+  address: '10.98.0.12',
+  remoteMtu: 1550,
+  session: 7,
+};
+
+function capture(more: Partial<Capture> = {}): Capture {
+  const base = { id: 'p1/web-1/0', policy: 'p1', source: 'web-1/0', kind: 'vm', sourceSlot: 3 } as const;
+  return { ...base, direction: 'all', percent: 100, delivery: LOCAL.id, ...more };
+}
+
+function program(more: Partial<NodeProgram> = {}): NodeProgram {
+  return { node: 'node-1', revision: 4, edges: [], captures: [], deliveries: [LOCAL], terminations: [], ...more };
+}
+
+const DEVICES = identify(
+  [
+    link('tap-web', 5, { alias: 'mirrorplane:kind=vm;id=web-1/0' }),
+    link('tap-ids', 6, { alias: 'mirrorplane:kind=vm;id=ids-1/0', mtu: 9000 }),
+    link('edge0', 7, { linkType: '' }),
+    link('tun0', 8, { ethernet: false, alias: 'mirrorplane:kind=vm;id=tun-1/0' }),
+  ],
+  [{ interface: 'uplink', device: 'edge0' }],
+).devices;
+
+function around(more: Partial<Surroundings> = {}): Surroundings {
+  return { devices: DEVICES, underlay: UNDERLAY, nextHops: new Map(), ...more };
+}
+
+const hooks: [kind: Capture['kind'], direction: 'inbound' | 'outbound', hook: string][] = [
+  ['vm', 'inbound', 'egress'],
+  ['vm', 'outbound', 'ingress'],
+  ['nfv', 'inbound', 'egress'],
+  ['nfv', 'outbound', 'ingress'],
+  ['edge', 'inbound', 'ingress'],
+  ['edge', 'outbound', 'egress'],
+];
+for (const [kind, direction, hook] of hooks) {
+  test(`${direction} of a source of kind ${kind} is at ${hook}`, () => assert.equal(hookOf(kind, direction), hook));
+}
+
+const thresholds: [percent: number, threshold: number][] = [
+  [0, 0],
+  [0.01, 429497],
+  [25, 2 ** 30],
+  [33.33, 1431512600],
+  [99.99, 4294537799],
+  [100, 2 ** 32],
+];
+for (const [percent, threshold] of thresholds) {
+  test(`${percent} percent is the threshold ${threshold}`, () => assert.equal(thresholdOf(percent), threshold));
+}
+
+test('direction all becomes one capture at each hook', () => {
+  const { state } = reconcile(program({ captures: [capture({ percent: 25, skipVlanId: 100 })] }), around());
+  const both = { policy: 'p1', source: 'web-1/0', ifindex: 5, threshold: 2 ** 30, skipVlanId: 100, sourceSlot: 3 };
+  assert.deepEqual(state.captures, [
+    { id: 'p1/web-1/0/inbound', direction: 'inbound', hook: 'egress', delivery: LOCAL.id, ...both },
+    { id: 'p1/web-1/0/outbound', direction: 'outbound', hook: 'ingress', delivery: LOCAL.id, ...both },
+  ]);
+});
+
+const single: [direction: 'inbound' | 'outbound', hook: string][] = [
+  ['inbound', 'egress'],
+  ['outbound', 'ingress'],
+];
+for (const [direction, hook] of single) {
+  test(`direction ${direction} becomes one capture`, () => {
+    const { state } = reconcile(program({ captures: [capture({ direction })] }), around());
+    assert.deepEqual(
+      state.captures.map(({ id, hook: at }) => [id, at]),
+      [[`p1/web-1/0/${direction}`, hook]],
+    );
+  });
+}
+
+test('an edge source is captured at its own device', () => {
+  const edge = capture({ id: 'p1/uplink', source: 'uplink', kind: 'edge', direction: 'inbound' });
+  const { state } = reconcile(program({ captures: [edge] }), around());
+  assert.deepEqual([state.captures[0]?.ifindex, state.captures[0]?.hook], [7, 'ingress']);
+});
+
+test('a capture whose interface has no device here rests, and keeps its place', () => {
+  const result = reconcile(program({ captures: [capture({ id: 'p1/gone', source: 'gone' })] }), around());
+  assert.deepEqual(
+    result.state.captures.map(({ id, ifindex }) => [id, ifindex]),
+    [
+      ['p1/gone/inbound', 0],
+      ['p1/gone/outbound', 0],
+    ],
+  );
+  assert.deepEqual(result.waiting, ['p1/gone']);
+  assert.deepEqual(captureStatuses(result, []), []);
+});
+
+test('a capture on a device without Ethernet header is refused with DEVICE_UNSUPPORTED', () => {
+  const result = reconcile(program({ captures: [capture({ id: 'p1/tun', source: 'tun-1/0' })] }), around());
+  assert.ok(result.state.captures.every(({ ifindex }) => ifindex === 0));
+  assert.deepEqual(captureStatuses(result, []), [
+    {
+      capture: 'p1/tun',
+      device: 'tun0',
+      state: 'refused',
+      code: 'DEVICE_UNSUPPORTED',
+      message: 'tun0 is no Ethernet device',
+    },
+  ]);
+});
+
+const deliveries: [outcome: string, delivery: Delivery, more: Partial<Surroundings>, expected: object][] = [
+  [
+    'a local delivery goes into its device with the MTU of that',
+    LOCAL,
+    {},
+    { kind: 'local', id: 'p1/local', policy: 'p1', ifindex: 6, mtu: 9000 },
+  ],
+  [
+    'a local delivery whose device has gone has none',
+    LOCAL,
+    { devices: [] },
+    { kind: 'local', id: 'p1/local', policy: 'p1', ifindex: 0, mtu: 0 },
+  ],
+  [
+    'an edge delivery carries its VLAN ID',
+    EDGE,
+    {},
+    { kind: 'edge', id: 'p1/edge', policy: 'p1', ifindex: 7, mtu: 1500, vlanId: 100 },
+  ],
+  [
+    'ERSPAN takes the smaller MTU of both ends, and no next hop until it is known',
+    ERSPAN,
+    {},
+    { ...erspanEntry(), mtu: 1550 },
+  ],
+  [
+    'ERSPAN takes the MTU of this end where that is smaller',
+    ERSPAN,
+    { underlay: { ...UNDERLAY, underlay: { device: 'underlay0', address: '10.98.0.11', mtu: 1500 } } },
+    { ...erspanEntry(), mtu: 1500 },
+  ],
+  [
+    'ERSPAN carries the next hop once it is resolved',
+    ERSPAN,
+    { nextHops: new Map([['10.98.0.12', { state: 'resolved', ...NEXT_HOP }]]) },
+    { ...erspanEntry(), mtu: 1550, nextHop: NEXT_HOP },
+  ],
+  [
+    'ERSPAN without underlay has no device',
+    ERSPAN,
+    { underlay: NO_UNDERLAY },
+    { ...erspanEntry(), ifindex: 0, mtu: 1550, sourceAddress: '0.0.0.0' },
+  ],
+];
+function erspanEntry() {
+  const base = { id: 'p1/erspan', policy: 'p1', kind: 'erspan', address: '10.98.0.12', session: 7 };
+  return { ...base, ifindex: 2, sourceAddress: '10.98.0.11' };
+}
+for (const [outcome, delivery, more, expected] of deliveries) {
+  test(outcome, () => {
+    const { state } = reconcile(program({ deliveries: [delivery] }), around(more));
+    assert.deepEqual(state.deliveries, [expected]);
+  });
+}
+
+test('a termination is handed on, and the mirror device is that of the underlay', () => {
+  const termination = { id: 't', policy: 'p2', node: 'node-2', address: '10.98.0.12', session: 9, delivery: LOCAL.id };
+  const { state } = reconcile(program({ terminations: [termination] }), around());
+  assert.deepEqual(state.terminations, [termination]);
+  assert.equal(state.mirrorDevice, 2);
+});
+
+test('without underlay there is no mirror device', () => {
+  assert.equal(reconcile(program(), around({ underlay: NO_UNDERLAY })).state.mirrorDevice, 0);
+});
+
+const down = (name: string): NodeDevice[] =>
+  DEVICES.map((device) => (device.name === name ? { ...device, up: false } : device));
+const problems: [outcome: string, more: Partial<NodeProgram>, surroundings: Partial<Surroundings>, codes: string[]][] =
+  [
+    ['nothing in the way is no problem', {}, {}, []],
+    ['ERSPAN without underlay', { deliveries: [ERSPAN] }, { underlay: NO_UNDERLAY }, ['NODE_UNDERLAY_UNKNOWN']],
+    ['no underlay and no ERSPAN is no problem', {}, { underlay: NO_UNDERLAY }, []],
+    ['the mirror device is down', { deliveries: [ERSPAN] }, { underlay: { ...UNDERLAY, up: false } }, ['DEVICE_DOWN']],
+    ['a next hop that is still looked up is no problem', { deliveries: [ERSPAN] }, {}, []],
+    [
+      'a next hop that does not answer',
+      { deliveries: [ERSPAN] },
+      { nextHops: new Map([['10.98.0.12', { state: 'unresolved', via: '10.98.0.1' }]]) },
+      ['NEIGHBOUR_UNKNOWN'],
+    ],
+    [
+      'no route',
+      { deliveries: [ERSPAN] },
+      { nextHops: new Map([['10.98.0.12', { state: 'noRoute', why: 'no route' }]]) },
+      ['ROUTE_MISSING'],
+    ],
+    ['the destination is down', {}, { devices: down('tap-ids') }, ['DEVICE_DOWN']],
+    [
+      'the destination carries no Ethernet',
+      { deliveries: [{ ...LOCAL, interface: 'tun-1/0' }] },
+      {},
+      ['DEVICE_UNSUPPORTED'],
+    ],
+    ['a destination that is absent is seen by the controller', {}, { devices: [] }, []],
+  ];
+for (const [outcome, more, surroundings, codes] of problems) {
+  test(`problems: ${outcome}`, () => {
+    const result = reconcile(program(more), around(surroundings));
+    assert.deepEqual(
+      result.problems.map(({ code }) => code),
+      codes,
+    );
+  });
+}
+
+test('a capture of which one hook was refused is refused as a whole, with the reason', () => {
+  const result = reconcile(program({ captures: [capture(), capture({ id: 'p1/ids', source: 'ids-1/0' })] }), around());
+  const refusal = { id: 'p1/web-1/0/outbound', ifindex: 5, code: 'HOOK_OCCUPIED', message: 'taken' } as const;
+  assert.deepEqual(captureStatuses(result, [refusal]), [
+    { capture: 'p1/web-1/0', device: 'tap-web', state: 'refused', code: 'HOOK_OCCUPIED', message: 'taken' },
+    { capture: 'p1/ids', device: 'tap-ids', state: 'capturing' },
+  ]);
+});

@@ -1,0 +1,134 @@
+/** Applies documents: checks all of them by a dry run, then changes what differs. */
+import type { Refusal } from '@mirrorplane/contract';
+import { repeatedSources, settledBy } from './apply-needs.ts';
+import { getIfThere, ProblemError, type Response } from './client.ts';
+import { compare } from './compare.ts';
+import type { Context } from './context.ts';
+import type { Document } from './documents.ts';
+import { CliError } from './exit.ts';
+import { problemText } from './output/errors.ts';
+import type { Outcome } from './output/render.ts';
+import { pathOf, RESOURCES } from './resources.ts';
+import { noteWarnings } from './warnings.ts';
+
+/** What a dry run said of one document. */
+interface Check {
+  document: Document;
+  result: 'created' | 'changed' | 'unchanged' | 'unchecked';
+  etag: string | undefined;
+  /** Why it could not be checked: it needs something that the same documents bring. */
+  reason?: string;
+}
+
+/**
+ * Makes the cluster have what the documents say.
+ *
+ * A document that is refused alone, and names a resource that the same documents create or change, may well be right
+ * once that is there: it is applied last, and refused then if it is wrong.
+ * @throws CliError after every refusal was printed on stderr; nothing was changed where a check refused.
+ */
+export async function applyDocuments(
+  context: Context,
+  documents: readonly Document[],
+  dryRun: boolean,
+): Promise<Outcome[]> {
+  const checks: Check[] = [];
+  const refused = repeatedSources(documents).map(({ document, refusals }) => ({ document, error: repeated(refusals) }));
+  const fatal = [...refused];
+  for (const document of documents) {
+    try {
+      checks.push(await check(context, document));
+    } catch (error) {
+      if (!(error instanceof ProblemError) || !isRefusal(error)) throw error;
+      refused.push({ document, error });
+    }
+  }
+  const moving = documents.filter(
+    (document) => !checks.some((one) => one.document === document && one.result === 'unchanged'),
+  );
+  for (const one of refused) {
+    if (fatal.includes(one)) continue;
+    const reason = settledBy(one.document, one.error.problem, moving);
+    if (reason === undefined) fatal.push(one);
+    else checks.push({ document: one.document, result: 'unchecked', etag: undefined, reason });
+  }
+  if (fatal.length > 0) {
+    for (const { document, error } of fatal) await noteRefusal(context, document, error);
+    const count = documents.length === 1 ? '' : `: ${fatal.length} of ${documents.length} documents are refused`;
+    throw new CliError(fatal[0]!.error.exit, `nothing was changed${count}`);
+  }
+  if (dryRun) return checks.map((one) => outcome(one, true));
+  return change(context, checks);
+}
+
+async function change(context: Context, checks: readonly Check[]): Promise<Outcome[]> {
+  const done: Outcome[] = [];
+  // What was checked goes first, in the order of kinds; what could not be checked needs it, in the same order.
+  const order = [
+    ...checks.filter((one) => one.result !== 'unchecked'),
+    ...checks.filter((one) => one.result === 'unchecked'),
+  ];
+  for (const one of order) {
+    try {
+      if (one.result === 'unchanged') {
+        done.push(outcome(one, false));
+      } else {
+        const now = one.result === 'unchecked' ? await check(context, one.document) : one;
+        if (now.result !== 'unchanged') await put(context, now, false);
+        done.push(outcome(now, false));
+      }
+    } catch (error) {
+      if (!(error instanceof ProblemError)) throw error;
+      for (const before of done) {
+        if (before.result !== 'unchanged')
+          context.note(`done before: ${before.kind} ${before.name} ${before.result}\n`);
+      }
+      await noteRefusal(context, one.document, error);
+      const left = order.length - done.length - 1;
+      throw new CliError(error.exit, `stopped at ${one.document.kind} ${one.document.name}; ${left} more not tried`);
+    }
+  }
+  return done;
+}
+
+async function check(context: Context, document: Document): Promise<Check> {
+  const { kind, name } = document;
+  const before = await getIfThere<object>(context.client, pathOf(kind, name));
+  const after = await put(context, { document, result: before ? 'changed' : 'created', etag: before?.etag }, true);
+  return { document, result: compare(kind, before?.body, after.body), etag: before?.etag };
+}
+
+async function put(context: Context, one: Check, dryRun: boolean): Promise<Response<object>> {
+  const { kind, name, spec } = one.document;
+  if (kind === 'Policy' && one.result === 'created') {
+    const response = await context.client.request<object>('POST', RESOURCES.Policy.path, { body: spec, dryRun });
+    if (!dryRun) noteWarnings(context, response.body);
+    return response;
+  }
+  return context.client.request<object>('PUT', pathOf(kind, name), {
+    body: spec,
+    dryRun,
+    // Between check and change nobody else may change it. Interfaces and nodes change by themselves, as agents report.
+    ifMatch: kind === 'Policy' ? one.etag : undefined,
+  });
+}
+
+function isRefusal(error: ProblemError): boolean {
+  return error.exit === 'refused' || error.exit === 'notFound' || error.exit === 'conflict';
+}
+
+function repeated(errors: Refusal[]): ProblemError {
+  const detail = 'a source is named by two policies of the same file';
+  const { code } = errors[0]!;
+  return new ProblemError({ type: 'about:blank', title: detail, status: 422, code, detail, errors });
+}
+
+function outcome(one: Check, dryRun: boolean): Outcome {
+  const { kind, name } = one.document;
+  return { kind, name, result: one.result, dryRun, ...(one.reason === undefined ? {} : { reason: one.reason }) };
+}
+
+async function noteRefusal(context: Context, document: Document, error: ProblemError): Promise<void> {
+  context.note(`${document.kind} ${document.name} (${document.where}):\n`);
+  context.note((await problemText(error)).replace(/^(?=.)/gm, '  '));
+}

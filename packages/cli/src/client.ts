@@ -1,0 +1,209 @@
+/** HTTP with the controller: JSON in and out, over TCP or a unix socket. */
+import { readFileSync } from 'node:fs';
+import * as http from 'node:http';
+import * as https from 'node:https';
+import type { Problem } from '@mirrorplane/contract';
+import { CliError, type Exit, exitOfStatus } from './exit.ts';
+
+/** Where an API token comes from. A file is read when the first request is sent. */
+export type TokenSource = { kind: 'text'; token: string } | { kind: 'file'; path: string; optional: boolean };
+
+export interface ClientOptions {
+  /** `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`. */
+  url: string;
+  token: TokenSource;
+  /** Milliseconds that a request may take. Default 30000. */
+  timeout?: number;
+}
+
+/** What a request may carry besides its path. */
+export interface RequestOptions {
+  query?: Record<string, string | undefined>;
+  body?: unknown;
+  /** ETag that the resource must still have. */
+  ifMatch?: string | undefined;
+  /** Content type of the body. Default `application/json`. */
+  contentType?: string;
+  /** Asks the controller to check and answer only, and to change nothing. */
+  dryRun?: boolean | undefined;
+}
+
+export interface Response<T> {
+  status: number;
+  etag: string | undefined;
+  body: T;
+}
+
+/** The controller answered with a problem document. */
+export class ProblemError extends CliError {
+  readonly problem: Problem;
+  constructor(problem: Problem, exit: Exit = exitOfStatus(problem.status)) {
+    super(exit, problem.detail);
+    this.name = 'ProblemError';
+    this.problem = problem;
+  }
+}
+
+/** A client of one controller. */
+export class Client {
+  readonly #options: ClientOptions;
+  readonly #target: { socketPath: string } | { base: URL };
+  #token: { token?: string; missing?: string } | undefined;
+
+  /** @throws CliError (usage) where the URL is not one. */
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.#target = parseTarget(options.url);
+  }
+
+  /** Sends one request. @throws ProblemError, or CliError where the controller cannot be reached or understood. */
+  async request<T>(method: string, path: string, options: RequestOptions = {}): Promise<Response<T>> {
+    this.#token ??= readToken(this.#options.token);
+    const answer = await this.#send(method, path, options, this.#token.token);
+    const body = parseBody(answer.text);
+    if (answer.status >= 200 && answer.status < 300) {
+      if (answer.text !== '' && body === undefined) {
+        throw new CliError(
+          'unexpected',
+          `${this.#options.url} answered ${method} ${path} with something other than JSON`,
+        );
+      }
+      return { status: answer.status, etag: answer.etag, body: body as T };
+    }
+    if (answer.status === 401 && this.#token.missing !== undefined) {
+      throw new CliError('denied', `no API token: ${this.#token.missing}; ${TOKEN_HELP}`);
+    }
+    throw new ProblemError(asProblem(answer.status, body, `${method} ${path}`, this.#options.url));
+  }
+
+  #send(method: string, path: string, options: RequestOptions, token: string | undefined) {
+    const search = new URLSearchParams();
+    for (const [name, value] of Object.entries(options.query ?? {})) {
+      if (value !== undefined) search.set(name, value);
+    }
+    if (options.dryRun) search.set('dryRun', 'true');
+    const payload = options.body === undefined ? undefined : Buffer.from(JSON.stringify(options.body));
+    const headers: http.OutgoingHttpHeaders = { accept: 'application/json, application/problem+json' };
+    if (token !== undefined) headers.authorization = `Bearer ${token}`;
+    if (options.ifMatch !== undefined) headers['if-match'] = options.ifMatch;
+    if (payload) {
+      headers['content-type'] = options.contentType ?? 'application/json';
+      headers['content-length'] = payload.length;
+    }
+    const query = search.size > 0 ? `?${search}` : '';
+    const target = this.#target;
+    const timeout = this.#options.timeout ?? 30_000;
+    return new Promise<{ status: number; etag: string | undefined; text: string }>((resolve, reject) => {
+      const fail = (cause: Error) => reject(unreachable(this.#options.url, cause));
+      const signal = AbortSignal.timeout(timeout);
+      // One connection per request: a command sends few, and a kept connection may be closed under the next request.
+      const common = { method, headers, agent: false as const, signal };
+      const request =
+        'socketPath' in target
+          ? http.request({ ...common, socketPath: target.socketPath, path: `/api/v1${path}${query}` })
+          : (target.base.protocol === 'https:' ? https : http).request(
+              new URL(`${target.base.pathname.replace(/\/$/, '')}/api/v1${path}${query}`, target.base),
+              common,
+            );
+      request.on('error', fail);
+      request.on('response', (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('error', fail);
+        response.on('end', () => {
+          const text = Buffer.concat(chunks).toString('utf8');
+          resolve({ status: response.statusCode ?? 0, etag: response.headers.etag, text });
+        });
+      });
+      request.end(payload);
+    });
+  }
+}
+
+/** Reads a resource; undefined where it does not exist. */
+export async function getIfThere<T>(client: Client, path: string): Promise<Response<T> | undefined> {
+  try {
+    return await client.request<T>('GET', path);
+  } catch (error) {
+    if (error instanceof ProblemError && error.exit === 'notFound') return undefined;
+    throw error;
+  }
+}
+
+const TOKEN_HELP = 'name the file with --token-file or MIRRORPLANE_TOKEN_FILE, or set MIRRORPLANE_TOKEN';
+
+function parseTarget(url: string): { socketPath: string } | { base: URL } {
+  if (url.startsWith('unix:')) {
+    const socketPath = url.slice('unix:'.length).replace(/^\/\/(?=\/)/, '');
+    if (socketPath === '')
+      throw new CliError('usage', 'the URL "unix:" needs the path of a socket, as in unix:/run/api.sock');
+    return { socketPath };
+  }
+  const base = URL.canParse(url) ? new URL(url) : undefined;
+  if (!base || (base.protocol !== 'http:' && base.protocol !== 'https:')) {
+    throw new CliError(
+      'usage',
+      `"${url}" is not a URL of a controller: use http://HOST:PORT, https://HOST:PORT or unix:/PATH`,
+    );
+  }
+  return { base };
+}
+
+function readToken(source: TokenSource): { token?: string; missing?: string } {
+  if (source.kind === 'text') return { token: source.token };
+  try {
+    const token = readFileSync(source.path, 'utf8').trim();
+    if (token !== '' && /^[\x21-\x7e]+$/.test(token)) return { token };
+    throw new CliError(
+      'denied',
+      `the token file ${source.path} ${token === '' ? 'is empty' : 'does not hold a token'}`,
+    );
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    const code = (error as NodeJS.ErrnoException).code;
+    const why =
+      code === 'ENOENT' ? 'does not exist' : code === 'EACCES' ? 'may not be read by you' : `cannot be read (${code})`;
+    const missing = `the token file ${source.path} ${why}`;
+    // The default place may well be empty; whether a token is needed is for the controller to say.
+    if (source.optional) return { missing };
+    throw new CliError('denied', `${missing}; ${TOKEN_HELP}`, { cause: error });
+  }
+}
+
+function parseBody(text: string): unknown {
+  try {
+    return text === '' ? undefined : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function asProblem(status: number, body: unknown, request: string, url: string): Problem {
+  const given = (typeof body === 'object' && body !== null ? body : {}) as Partial<Problem>;
+  if (typeof given.code === 'string' && typeof given.detail === 'string') {
+    return { ...(given as Problem), status, errors: given.errors ?? [] };
+  }
+  const code = status === 401 ? 'UNAUTHENTICATED' : status === 404 ? 'NOT_FOUND' : `HTTP_${status}`;
+  const detail = `${url} answered ${request} with HTTP ${status}, and without a problem document; is it a Mirrorplane controller?`;
+  return { type: 'about:blank', title: `HTTP ${status}`, status, code, detail, errors: [] };
+}
+
+function unreachable(url: string, cause: Error): CliError {
+  const code = (cause as NodeJS.ErrnoException).code;
+  const why =
+    cause.name === 'AbortError' || cause.name === 'TimeoutError'
+      ? 'no answer in time'
+      : code === 'ECONNREFUSED'
+        ? 'nothing listens there'
+        : code === 'ENOENT'
+          ? 'there is no such socket'
+          : code === 'EACCES'
+            ? 'you may not open it'
+            : cause.message || (code ?? 'no connection');
+  return new CliError(
+    'unavailable',
+    `the controller at ${url} cannot be reached: ${why}\n` +
+      'start one with "mirrorplane up" (this host) or "mirrorplane controller", or name another with --url or MIRRORPLANE_URL',
+    { cause },
+  );
+}

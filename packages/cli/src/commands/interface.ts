@@ -1,0 +1,115 @@
+/** `mirrorplane interface …`. */
+import type { Interface, InterfaceSpec } from '@mirrorplane/contract';
+import { type Command, Option } from 'commander';
+import { contextOf } from '../context.ts';
+import { CliError } from '../exit.ts';
+import { positiveInteger, vlanList } from '../options.ts';
+import { interfaceFields, interfaceTable } from '../output/inventory.ts';
+import { show } from '../output/render.ts';
+import { pathOf, RESOURCES } from '../resources.ts';
+import { showWatched, type WatchOptions } from '../watch.ts';
+import { deleteSeveral } from './delete.ts';
+import { putResource } from './put.ts';
+
+interface ListOptions extends WatchOptions {
+  node?: string;
+  kind?: string;
+  pool?: string;
+}
+
+interface DeclareOptions {
+  kind: InterfaceSpec['kind'];
+  node?: string;
+  device?: string;
+  mac?: string;
+  allowedVlans?: number[];
+  pool?: string;
+  name?: string;
+  network?: string;
+  dryRun?: boolean;
+}
+
+const KINDS = ['vm', 'nfv', 'edge'] as const;
+
+/** Adds the noun `interface`. */
+export function addInterfaceCommands(program: Command): void {
+  const noun = program.command('interface').description('interfaces: what can be mirrored or receive copies');
+
+  noun
+    .command('list')
+    .description('list the interfaces')
+    .option('--node <name>', 'only those with a device on this node')
+    .addOption(new Option('--kind <kind>', 'only those of this kind').choices(KINDS))
+    .option('--pool <name>', 'only those of this resource pool')
+    .option('--watch', 'read again every second and print changes, until Ctrl-C')
+    .option('--count <number>', 'watch, and end after this many readings', positiveInteger)
+    .action(async (options: ListOptions, command: Command) => {
+      const context = contextOf(command);
+      const query = { node: options.node, kind: options.kind, pool: options.pool };
+      const read = async () =>
+        (await context.client.request<{ items: Interface[] }>('GET', RESOURCES.Interface.path, { query })).body;
+      await showWatched(context, options, read, (data) => interfaceTable(data.items, context.color));
+    });
+
+  noun
+    .command('show')
+    .description('show one interface')
+    .argument('<id>')
+    .action(async (id: string, _options: object, command: Command) => {
+      const context = contextOf(command);
+      const { body } = await context.client.request<Interface>('GET', pathOf('Interface', id));
+      show(context, body, () => interfaceFields(body, context.color));
+    });
+
+  noun
+    .command('declare')
+    .description('declare an interface, or change its declaration; policies that use it follow')
+    .argument('<id>', 'stable id, as in web-1/0')
+    .addOption(new Option('--kind <kind>', 'what it is').choices(KINDS).makeOptionMandatory())
+    .option('--node <name>', 'edge: the node that it is part of')
+    .option('--device <name>', 'edge: name of the device on that node')
+    .option('--mac <address>', 'edge: MAC address of the device, instead of its name')
+    .option('--allowed-vlans <list>', 'edge: VLAN IDs that the switch port passes, as in 100,200-210', vlanList)
+    .option('--pool <name>', 'vm and nfv: the resource pool where it will appear')
+    .option('--name <text>', 'name for people')
+    .option('--network <text>', 'network that it belongs to')
+    .option('--dry-run', 'check it, print what would be done, and change nothing')
+    .action(async (id: string, options: DeclareOptions, command: Command) => {
+      await putResource(contextOf(command), 'Interface', id, specFrom(options), options.dryRun, 'declared');
+    });
+
+  noun
+    .command('delete')
+    .description('remove the declarations of interfaces; one that an agent sees stays listed')
+    .argument('<ids...>')
+    .option('--dry-run', 'check and print what would be done, and change nothing')
+    .action(async (ids: string[], options: { dryRun?: boolean }, command: Command) => {
+      await deleteSeveral(contextOf(command), 'Interface', ids, options.dryRun ?? false);
+    });
+}
+
+function specFrom(options: DeclareOptions): Record<string, unknown> {
+  const { kind, node, device, mac, allowedVlans, pool, name, network } = options;
+  const spec: Record<string, unknown> = { kind };
+  for (const [field, value] of Object.entries({ pool, name, network })) {
+    if (value !== undefined) spec[field] = value;
+  }
+  if (kind === 'edge') {
+    if (node === undefined) throw new CliError('usage', 'an edge needs --node, and --device or --mac');
+    if ((device === undefined) === (mac === undefined))
+      throw new CliError('usage', 'an edge needs either --device or --mac');
+    // MAC addresses are written in lower case everywhere; people paste them from labels and switches.
+    spec.edge = { node, device, mac: mac?.toLowerCase().replaceAll('-', ':'), allowedVlans };
+    return spec;
+  }
+  for (const [option, value] of Object.entries({
+    '--node': node,
+    '--device': device,
+    '--mac': mac,
+    '--allowed-vlans': allowedVlans,
+  })) {
+    if (value !== undefined)
+      throw new CliError('usage', `${option} is for --kind edge; a ${kind} interface is found by its identity`);
+  }
+  return spec;
+}

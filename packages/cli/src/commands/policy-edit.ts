@@ -1,0 +1,83 @@
+/** `policy edit`: by flags, or as YAML in an editor. */
+import type { Policy } from '@mirrorplane/contract';
+import type { Command } from 'commander';
+import type { Response } from '../client.ts';
+import { type Context, contextOf } from '../context.ts';
+import { editInEditor } from '../edit.ts';
+import { CliError } from '../exit.ts';
+import { collectIds, number, numberOrNone } from '../options.ts';
+import { show } from '../output/render.ts';
+import { pathOf } from '../resources.ts';
+import { noteWarnings } from '../warnings.ts';
+
+interface EditOptions {
+  description?: string;
+  source?: string[];
+  addSource?: string[];
+  removeSource?: string[];
+  destination?: string;
+  direction?: string;
+  percent?: number;
+  vlanId?: number | 'none';
+  dryRun?: boolean;
+}
+
+/** Adds `policy edit`. */
+export function addPolicyEdit(policy: Command): void {
+  policy
+    .command('edit')
+    .description('change a mirror policy: with options, or without any as YAML in $VISUAL or $EDITOR')
+    .argument('<name>')
+    .option('--source <id...>', 'these sources instead of the present ones', collectIds)
+    .option('--add-source <id...>', 'sources to add', collectIds)
+    .option('--remove-source <id...>', 'sources to remove', collectIds)
+    .option('--destination <id>', 'the interface that receives the copies')
+    .option('--direction <direction>', 'all, inbound or outbound')
+    .option('--percent <number>', 'share of packets that is copied, 0 to 100, two decimals', number)
+    .option('--vlan-id <id>', '802.1Q tag of the copies, 1 to 4094, or "none"', numberOrNone)
+    .option('--description <text>', 'free text for other operators')
+    .option('--dry-run', 'check it, print what would be done, and change nothing')
+    .action(async (name: string, options: EditOptions, command: Command) => {
+      const context = contextOf(command);
+      const before = await context.client.request<Policy>('GET', pathOf('Policy', name));
+      const { dryRun = false, ...changes } = options;
+      const after =
+        Object.keys(changes).length > 0
+          ? await patch(context, before, changes, dryRun)
+          : await editInEditor(context, before, dryRun);
+      if (after) noteWarnings(context, after);
+      // What a change touches beside the fields, such as its time, is no change by itself.
+      const done = after === undefined || after.revision === before.body.revision ? 'unchanged' : 'changed';
+      const word = dryRun && after !== undefined ? 'accepted; nothing changed in a dry run' : done;
+      show(context, after ?? before.body, () => `policy ${name} ${word}\n`);
+    });
+}
+
+async function patch(
+  context: Context,
+  before: Response<Policy>,
+  options: Omit<EditOptions, 'dryRun'>,
+  dryRun: boolean,
+): Promise<Policy> {
+  const { source, addSource = [], removeSource = [], ...fields } = options;
+  const body: Record<string, unknown> = { ...fields };
+  // In a merge patch null takes a field away.
+  if (fields.vlanId === 'none') body.vlanId = null;
+  if (source || addSource.length > 0 || removeSource.length > 0) {
+    body.sources = changedSources(source ?? before.body.sources, addSource, removeSource);
+  }
+  const answer = await context.client.request<Policy>('PATCH', pathOf('Policy', before.body.name), {
+    body,
+    contentType: 'application/merge-patch+json',
+    ifMatch: before.etag,
+    dryRun,
+  });
+  return answer.body;
+}
+
+function changedSources(sources: readonly string[], add: readonly string[], remove: readonly string[]): string[] {
+  const missing = remove.filter((id) => !sources.includes(id));
+  if (missing.length > 0) throw new CliError('usage', `not among the sources: ${missing.join(', ')}`);
+  const kept = sources.filter((id) => !remove.includes(id));
+  return [...kept, ...add.filter((id) => !kept.includes(id))];
+}

@@ -1,0 +1,40 @@
+/** `policy status`: what the kernel does, and why a policy is not active. */
+import type { PolicyStatus } from '@mirrorplane/contract';
+import type { Command } from 'commander';
+import { contextOf } from '../context.ts';
+import { EXIT_CODES } from '../exit.ts';
+import { positiveInteger } from '../options.ts';
+import { statusTable, statusText } from '../output/status.ts';
+import { pathOf, RESOURCES } from '../resources.ts';
+import { showWatched, type WatchOptions } from '../watch.ts';
+
+interface StatusOptions extends WatchOptions {
+  exitCode?: boolean;
+}
+
+/** Adds `policy status`. */
+export function addPolicyStatus(policy: Command): void {
+  policy
+    .command('status')
+    .description('show counters, and why a policy is not active; all policies, or one in full')
+    .argument('[name]')
+    .option('--watch', 'read again every second and print changes, until Ctrl-C')
+    .option('--count <number>', 'watch, and end after this many readings', positiveInteger)
+    .option('--exit-code', `exit with ${EXIT_CODES.notActive.code} where a policy is not active`)
+    .action(async (name: string | undefined, options: StatusOptions, command: Command) => {
+      const context = contextOf(command);
+      let states: string[];
+      if (name === undefined) {
+        const path = `${RESOURCES.Policy.path}/status`;
+        const read = async () => (await context.client.request<{ items: PolicyStatus[] }>('GET', path)).body;
+        const data = await showWatched(context, options, read, ({ items }) => statusTable(items, context.color));
+        states = data.items.map((status) => status.state);
+      } else {
+        const path = `${pathOf('Policy', name)}/status`;
+        const read = async () => (await context.client.request<PolicyStatus>('GET', path)).body;
+        const data = await showWatched(context, options, read, (status) => statusText(status, context.color));
+        states = [data.state];
+      }
+      if (options.exitCode && states.some((state) => state !== 'active')) process.exitCode = EXIT_CODES.notActive.code;
+    });
+}

@@ -1,0 +1,121 @@
+/** `mirrorplane policy …`, apart from `edit` and `status`, which have files of their own. */
+import type { Policy } from '@mirrorplane/contract';
+import type { Command } from 'commander';
+import { type Context, contextOf } from '../context.ts';
+import { collectIds, number, positiveInteger } from '../options.ts';
+import { policyFields, policyTable } from '../output/policy.ts';
+import { show, showOutcomes } from '../output/render.ts';
+import { pathOf, RESOURCES } from '../resources.ts';
+import { noteWarnings } from '../warnings.ts';
+import { showWatched, type WatchOptions } from '../watch.ts';
+import { addApplyCommand } from './apply.ts';
+import { deleteSeveral } from './delete.ts';
+import { addPolicyEdit } from './policy-edit.ts';
+import { addPolicyStatus } from './policy-status.ts';
+import { each } from './several.ts';
+
+interface CreateOptions {
+  source: string[];
+  destination: string;
+  direction?: string;
+  percent?: number;
+  vlanId?: number;
+  disabled?: boolean;
+  description?: string;
+  dryRun?: boolean;
+}
+
+/** Adds the noun `policy`. */
+export function addPolicyCommands(program: Command): void {
+  const policy = program.command('policy').description('mirror policies: which traffic is copied, and where to');
+
+  policy
+    .command('create')
+    .description('create a mirror policy')
+    .argument('<name>', 'unique name: 1 to 63 lower-case letters, digits and hyphens')
+    .requiredOption(
+      '--source <id...>',
+      'interfaces whose traffic is copied: 1 to 1024 ids, after each other',
+      collectIds,
+    )
+    .requiredOption('--destination <id>', 'the interface that receives the copies')
+    .option('--direction <direction>', 'all, inbound (received by the source) or outbound (sent by it); default all')
+    .option('--percent <number>', 'share of packets that is copied, 0 to 100, two decimals; default 100', number)
+    .option('--vlan-id <id>', '802.1Q tag of the copies, 1 to 4094; needed where the destination is an edge', number)
+    .option('--description <text>', 'free text for other operators')
+    .option('--disabled', 'create it switched off')
+    .option('--dry-run', 'check it, print what would be done, and change nothing')
+    .action(async (name: string, options: CreateOptions, command: Command) => {
+      await create(contextOf(command), name, options);
+    });
+
+  addApplyCommand(policy, 'Policy');
+
+  policy
+    .command('list')
+    .description('list the mirror policies')
+    .option('--watch', 'read again every second and print changes, until Ctrl-C')
+    .option('--count <number>', 'watch, and end after this many readings', positiveInteger)
+    .action(async (options: WatchOptions, command: Command) => {
+      const context = contextOf(command);
+      const read = async () => (await context.client.request<{ items: Policy[] }>('GET', RESOURCES.Policy.path)).body;
+      await showWatched(context, options, read, (data) => policyTable(data.items, context.color));
+    });
+
+  policy
+    .command('show')
+    .description('show one mirror policy')
+    .argument('<name>')
+    .action(async (name: string, _options: object, command: Command) => {
+      const context = contextOf(command);
+      const { body } = await context.client.request<Policy>('GET', pathOf('Policy', name));
+      show(context, body, () => policyFields(body, context.color));
+    });
+
+  addPolicyStatus(policy);
+  addSwitch(policy, 'enable', true);
+  addSwitch(policy, 'disable', false);
+  addPolicyEdit(policy);
+
+  policy
+    .command('delete')
+    .description('delete mirror policies; copying ends, the original traffic is not touched')
+    .argument('<names...>')
+    .option('--dry-run', 'check and print what would be done, and change nothing')
+    .action(async (names: string[], options: { dryRun?: boolean }, command: Command) => {
+      await deleteSeveral(contextOf(command), 'Policy', names, options.dryRun ?? false);
+    });
+}
+
+async function create(context: Context, name: string, options: CreateOptions): Promise<void> {
+  const { source, disabled, dryRun, ...rest } = options;
+  const body = { name, sources: source, ...rest, ...(disabled ? { enabled: false } : {}) };
+  const answer = await context.client.request<Policy>('POST', RESOURCES.Policy.path, { body, dryRun });
+  noteWarnings(context, answer.body);
+  show(context, answer.body, () => `policy ${name} ${dryRun ? 'would be created' : 'created'}\n`);
+}
+
+function addSwitch(policy: Command, verb: 'enable' | 'disable', enabled: boolean): void {
+  policy
+    .command(verb)
+    .description(enabled ? 'switch mirror policies on' : 'switch mirror policies off, and keep them')
+    .argument('<names...>')
+    .option('--dry-run', 'check and print what would be done, and change nothing')
+    .action(async (names: string[], options: { dryRun?: boolean }, command: Command) => {
+      const context = contextOf(command);
+      const dryRun = options.dryRun ?? false;
+      await each(context, names, showOutcomes, async (name) => {
+        const path = pathOf('Policy', name);
+        const before = await context.client.request<Policy>('GET', path);
+        if (before.body.enabled === enabled) return { kind: 'Policy', name, result: 'unchanged', dryRun };
+        const contentType = 'application/merge-patch+json';
+        const { body } = await context.client.request<Policy>('PATCH', path, {
+          body: { enabled },
+          contentType,
+          dryRun,
+        });
+        noteWarnings(context, body);
+        return { kind: 'Policy', name, result: enabled ? 'enabled' : 'disabled', dryRun };
+      });
+    });
+}

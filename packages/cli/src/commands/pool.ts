@@ -1,0 +1,69 @@
+/** `mirrorplane pool …`. */
+import type { Pool } from '@mirrorplane/contract';
+import type { Command } from 'commander';
+import { contextOf } from '../context.ts';
+import { show } from '../output/render.ts';
+import { renderFields, renderTable } from '../output/table.ts';
+import { pathOf, RESOURCES } from '../resources.ts';
+import { deleteSeveral } from './delete.ts';
+import { putResource } from './put.ts';
+
+interface CreateOptions {
+  domain: string;
+  description?: string;
+  dryRun?: boolean;
+}
+
+/** Adds the noun `pool`. */
+export function addPoolCommands(program: Command): void {
+  const noun = program.command('pool').description('resource pools: clusters of nodes within one communication domain');
+
+  noun
+    .command('list')
+    .description('list the resource pools')
+    .action(async (_options: object, command: Command) => {
+      const context = contextOf(command);
+      const { body } = await context.client.request<{ items: Pool[] }>('GET', RESOURCES.Pool.path);
+      const columns = [{ title: 'NAME' }, { title: 'DOMAIN' }, { title: 'DESCRIPTION' }];
+      const rows = body.items.map((pool) => [pool.name, pool.domain, pool.description]);
+      show(context, body, () => renderTable(columns, rows, context));
+    });
+
+  noun
+    .command('show')
+    .description('show one resource pool')
+    .argument('<name>')
+    .action(async (name: string, _options: object, command: Command) => {
+      const context = contextOf(command);
+      const { body } = await context.client.request<Pool>('GET', pathOf('Pool', name));
+      show(context, body, () =>
+        renderFields([
+          ['name', body.name],
+          ['domain', body.domain],
+          ['description', body.description],
+          ['revision', body.revision],
+        ]),
+      );
+    });
+
+  noun
+    .command('create')
+    .description('create a resource pool, or move it to another communication domain')
+    .argument('<name>')
+    .requiredOption('--domain <name>', 'communication domain that it belongs to')
+    .option('--description <text>', 'free text for other operators')
+    .option('--dry-run', 'check it, print what would be done, and change nothing')
+    .action(async (name: string, options: CreateOptions, command: Command) => {
+      const { dryRun, ...spec } = options;
+      await putResource(contextOf(command), 'Pool', name, spec, dryRun);
+    });
+
+  noun
+    .command('delete')
+    .description('delete resource pools')
+    .argument('<names...>')
+    .option('--dry-run', 'check and print what would be done, and change nothing')
+    .action(async (names: string[], options: { dryRun?: boolean }, command: Command) => {
+      await deleteSeveral(contextOf(command), 'Pool', names, options.dryRun ?? false);
+    });
+}

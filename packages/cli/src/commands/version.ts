@@ -1,0 +1,19 @@
+/** `mirrorplane version`. */
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { contextOf } from '../context.ts';
+import { show } from '../output/render.ts';
+
+/** Version of Mirrorplane. */
+export const VERSION: string = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
+
+/** Adds `version`. */
+export function addVersionCommand(program: Command): void {
+  program
+    .command('version')
+    .description('print the version of this command, and of the Node.js that runs it')
+    .action((_options: object, command: Command) => {
+      const version = { mirrorplane: VERSION, node: process.version };
+      show(contextOf(command), version, () => `mirrorplane ${VERSION} (Node.js ${process.version})\n`);
+    });
+}

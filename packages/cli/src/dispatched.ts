@@ -1,0 +1,7 @@
+/** Daemons and tools that bin/mirrorplane starts before it comes to this command: name and what each does. */
+export const DISPATCHED = [
+  ['up', 'controller and agent for this host in one process'],
+  ['controller', 'the controller daemon'],
+  ['agent', 'the agent daemon of a node'],
+  ['lab', 'a cluster on this machine, for trying things'],
+] as const;

@@ -1,0 +1,141 @@
+/** Reads the documents of `apply`: YAML or JSON, one or several. */
+import { readFileSync } from 'node:fs';
+import { parseAllDocuments } from 'yaml';
+import { CliError } from './exit.ts';
+import { KINDS, type Kind, RESOURCES } from './resources.ts';
+import { parseVlanList, VlanListError } from './vlans.ts';
+
+/** One resource of a file. `spec` is what is sent; unknown fields stay in it, so that the controller refuses them. */
+export interface Document {
+  kind: Kind;
+  name: string;
+  spec: Record<string, unknown>;
+  /** Where it stands, for messages: `policies.yaml, document 2`. */
+  where: string;
+}
+
+/** Fields that the controller adds. They are left out, so that what `show` prints can be applied again. */
+const ADDED: Record<Kind, readonly string[]> = {
+  Domain: ['revision'],
+  Pool: ['revision'],
+  Node: [
+    'revision',
+    'connected',
+    'underlay',
+    'agentVersion',
+    'kernel',
+    'lastSeenAt',
+    'programRevision',
+    'appliedRevision',
+    'problems',
+    'devices',
+  ],
+  Interface: ['revision', 'declared', 'devices'],
+  Policy: ['uid', 'type', 'revision', 'createdAt', 'updatedAt', 'warnings'],
+};
+
+/** Kinds of interfaces; a document whose `kind` is one of them is that interface, as `interface show` prints it. */
+const INTERFACE_KINDS = ['vm', 'nfv', 'edge'];
+
+/** Reads a file, or stdin for `-`. @throws CliError (usage) which names the document that is wrong. */
+export function readDocuments(file: string, assumed?: Kind): Document[] {
+  let text: string;
+  try {
+    text = readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    throw new CliError('usage', `${file} ${code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`}`, {
+      cause: error,
+    });
+  }
+  return parseDocuments(text, file === '-' ? 'stdin' : file, assumed);
+}
+
+/** Reads the documents of a text; JSON is YAML too. Sorted so that what others depend on comes first. */
+export function parseDocuments(text: string, origin: string, assumed?: Kind): Document[] {
+  const values: { value: unknown; where: string }[] = [];
+  const parsed = parseAllDocuments(text);
+  for (const [at, document] of (Array.isArray(parsed) ? parsed : []).entries()) {
+    const where = `${origin}, document ${at + 1}`;
+    const error = document.errors[0];
+    if (error) throw new CliError('usage', `${where}: ${error.message}`);
+    const value: unknown = document.toJS();
+    // An empty document, as after a trailing "---", says nothing.
+    if (value === null || value === undefined) continue;
+    const list = Array.isArray(value) ? value : isObject(value) && Array.isArray(value.items) ? value.items : undefined;
+    if (list) {
+      values.push(...list.map((entry: unknown, index) => ({ value: entry, where: `${where}, entry ${index + 1}` })));
+    } else {
+      values.push({ value, where });
+    }
+  }
+  if (values.length === 0) throw new CliError('usage', `${origin} holds no document`);
+  const documents = values.map(({ value, where }) => toDocument(value, where, assumed));
+  const seen = new Map<string, string>();
+  for (const { kind, name, where } of documents) {
+    const before = seen.get(`${kind} ${name}`);
+    if (before !== undefined) throw new CliError('usage', `${where}: ${kind} ${name} stands in ${before} already`);
+    seen.set(`${kind} ${name}`, where);
+  }
+  return documents.sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
+}
+
+function toDocument(value: unknown, where: string, assumed: Kind | undefined): Document {
+  if (!isObject(value)) throw new CliError('usage', `${where}: it is not a mapping of fields`);
+  const { kind: said, interfaceKind, ...rest } = value;
+  const spec: Record<string, unknown> = rest;
+  let kind: Kind;
+  if (said === undefined && assumed !== undefined) {
+    kind = assumed;
+  } else if (typeof said === 'string' && INTERFACE_KINDS.includes(said)) {
+    kind = 'Interface';
+    spec.kind = said;
+  } else if (typeof said === 'string' && (KINDS as readonly string[]).includes(said)) {
+    kind = said as Kind;
+  } else {
+    const problem = said === undefined ? 'it has no "kind"' : `its kind ${JSON.stringify(said)} is not known`;
+    throw new CliError('usage', `${where}: ${problem}; use ${KINDS.join(', ')}`);
+  }
+  if (interfaceKind !== undefined) spec.interfaceKind = interfaceKind;
+  if (kind === 'Interface') completeInterface(spec, where);
+  const key = RESOURCES[kind].key;
+  const name = spec[key];
+  if (typeof name !== 'string' || name === '') throw new CliError('usage', `${where}: the ${kind} has no "${key}"`);
+  for (const field of ADDED[kind]) delete spec[field];
+  // The URL names the resource. The name within a policy stays: it is a field of its own there.
+  if (kind !== 'Policy') delete spec[key];
+  return { kind, name, spec, where };
+}
+
+/** `kind: Interface` leaves no room for the interface's own kind: that is `interfaceKind`, or follows from `edge`. */
+function completeInterface(spec: Record<string, unknown>, where: string): void {
+  if (spec.kind === undefined) {
+    const kind = spec.interfaceKind ?? (spec.edge === undefined ? undefined : 'edge');
+    if (kind === undefined) {
+      throw new CliError('usage', `${where}: an Interface needs "interfaceKind": ${INTERFACE_KINDS.join(', ')}`);
+    }
+    spec.kind = kind;
+    delete spec.interfaceKind;
+  }
+  // The pool of an edge is that of its node: `show` prints it, and it is nothing to declare.
+  if (spec.kind === 'edge') delete spec.pool;
+  if (isObject(spec.edge) && spec.edge.allowedVlans !== undefined) {
+    spec.edge = { ...spec.edge, allowedVlans: readVlans(spec.edge.allowedVlans, where) };
+  }
+}
+
+/** A list of numbers and ranges, or one text, as in `100,200-210`. What is neither is left for the controller to refuse. */
+function readVlans(value: unknown, where: string): unknown {
+  const parts = Array.isArray(value) ? value : [value];
+  if (!parts.some((part) => typeof part === 'string')) return value;
+  try {
+    return [...new Set(parts.flatMap((part) => (typeof part === 'string' ? parseVlanList(part) : [part])))];
+  } catch (error) {
+    if (error instanceof VlanListError) throw new CliError('usage', `${where}: edge.allowedVlans: ${error.message}`);
+    throw error;
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

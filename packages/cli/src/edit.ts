@@ -1,0 +1,74 @@
+/** Editing a policy as YAML in the operator's editor. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Policy } from '@mirrorplane/contract';
+import type { Response } from './client.ts';
+import type { Context } from './context.ts';
+import { parseDocuments } from './documents.ts';
+import { CliError } from './exit.ts';
+import { toYaml } from './output/render.ts';
+import { pathOf, specOf } from './resources.ts';
+
+/**
+ * Opens the editor on a policy and sends what was written, if nobody changed the policy meanwhile.
+ * @returns the policy as it is now, or undefined where the text was left as it was.
+ * @throws whatever the controller answers; the text is kept then, and its file named on stderr.
+ */
+export async function editInEditor(
+  context: Context,
+  before: Response<Policy>,
+  dryRun: boolean,
+): Promise<Policy | undefined> {
+  const { name } = before.body;
+  const file = join(mkdtempSync(join(tmpdir(), 'mirrorplane-edit-')), `${name}.yaml`);
+  const original = textOf(before.body);
+  writeFileSync(file, original, { mode: 0o600 });
+  let keep = false;
+  try {
+    runEditor(file);
+    const text = readFileSync(file, 'utf8');
+    if (text === original) return undefined;
+    // From here on there is work of the operator in the file.
+    keep = true;
+    const documents = parseDocuments(text, file, 'Policy');
+    const [document] = documents;
+    if (documents.length !== 1 || document?.kind !== 'Policy') {
+      throw new CliError('usage', `${file} must hold one document, a Policy`);
+    }
+    const answer = await context.client.request<Policy>('PUT', pathOf('Policy', name), {
+      body: document.spec,
+      ifMatch: before.etag,
+      dryRun,
+    });
+    keep = dryRun;
+    return answer.body;
+  } finally {
+    if (keep) {
+      context.note(
+        `your text is kept in ${file}; compare it with "mirrorplane policy show ${name}", correct it, ` +
+          `and send it with "mirrorplane policy apply -f ${file}"\n`,
+      );
+    } else {
+      rmSync(dirname(file), { recursive: true, force: true });
+    }
+  }
+}
+
+function textOf(policy: Policy): string {
+  const comment =
+    `# Mirror policy ${policy.name} (${policy.type}), revision ${policy.revision}.\n` +
+    '# Save and leave the editor to apply it; leave it unchanged to do nothing.\n';
+  return comment + toYaml({ kind: 'Policy', name: policy.name, ...specOf('Policy', policy) });
+}
+
+function runEditor(file: string): void {
+  const editor = process.env.VISUAL || process.env.EDITOR || 'vi';
+  // Through a shell, since the variable may hold arguments, as in "code --wait".
+  const result = spawnSync('/bin/sh', ['-c', `${editor} "$1"`, 'sh', file], { stdio: 'inherit' });
+  if (result.status !== 0) {
+    const how = result.status === 127 ? 'was not found; set EDITOR' : `ended with ${result.status ?? result.signal}`;
+    throw new CliError('usage', `the editor "${editor}" ${how}; nothing was changed`);
+  }
+}

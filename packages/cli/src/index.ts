@@ -1,0 +1,3 @@
+/** Parts of the command that other programs of Mirrorplane use: its client of the API. */
+export * from './client.ts';
+export * from './exit.ts';

@@ -1,0 +1,19 @@
+/** Entry of the `mirrorplane` command. */
+
+import { CommanderError } from 'commander';
+import { errorText, exitCodeOf } from './output/errors.ts';
+import { buildProgram } from './program.ts';
+
+// A reader that went away, as in "mirrorplane policy list | head -1", is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit();
+  throw error;
+});
+
+try {
+  await buildProgram().parseAsync(process.argv);
+} catch (error) {
+  // Commander has printed its own errors already.
+  if (!(error instanceof CommanderError)) process.stderr.write(await errorText(error));
+  process.exitCode = exitCodeOf(error);
+}

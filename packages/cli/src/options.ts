@@ -1,0 +1,37 @@
+/** Readers of option values. A wrong value is a usage error; the rules of a policy are left to the controller. */
+import { InvalidArgumentError } from 'commander';
+import { parseVlanList, VlanListError } from './vlans.ts';
+
+/** Collects ids that are given one by one, several after one option, or with commas between them. */
+export function collectIds(value: string, before: string[] | undefined): string[] {
+  const ids = value.split(',').map((id) => id.trim());
+  if (ids.includes('')) throw new InvalidArgumentError('an id is empty.');
+  return [...(before ?? []), ...ids];
+}
+
+/** A decimal number. */
+export function number(value: string): number {
+  if (!/^[-+]?(\d+\.?\d*|\.\d+)$/.test(value.trim())) throw new InvalidArgumentError('it is not a number.');
+  return Number(value);
+}
+
+/** A number, or the word `none`. */
+export function numberOrNone(value: string): number | 'none' {
+  return value === 'none' ? 'none' : number(value);
+}
+
+/** A whole number of at least 1. */
+export function positiveInteger(value: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(value)) throw new InvalidArgumentError('use a whole number of at least 1.');
+  return Number(value);
+}
+
+/** A list of VLAN IDs, as in `100,200-210`. */
+export function vlanList(value: string): number[] {
+  try {
+    return parseVlanList(value);
+  } catch (error) {
+    if (error instanceof VlanListError) throw new InvalidArgumentError(`${error.message}.`);
+    throw error;
+  }
+}

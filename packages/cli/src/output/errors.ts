@@ -1,0 +1,57 @@
+/** Errors as text for stderr. */
+import type { Problem } from '@mirrorplane/contract';
+import { CommanderError } from 'commander';
+import { ProblemError } from '../client.ts';
+import { CliError, EXIT_CODES, type Exit } from '../exit.ts';
+import { printable } from './table.ts';
+
+const WORDS: Partial<Record<Exit, string>> = {
+  refused: 'refused',
+  notFound: 'not found',
+  conflict: 'conflict',
+  denied: 'not allowed',
+  unavailable: 'unavailable',
+};
+
+/** A problem document: one line for every refusal, or one for the whole where it lists none. */
+export async function problemText(error: ProblemError): Promise<string> {
+  const word = WORDS[error.exit] ?? 'error';
+  const { problem } = error;
+  if (problem.errors.length > 0) {
+    return problem.errors
+      .map((refusal) => {
+        const field = refusal.field === '' ? '' : ` (${refusal.field})`;
+        return `${word}: ${printable(`${refusal.code}${field}: ${refusal.message}`)}\n`;
+      })
+      .join('');
+  }
+  const remedy = await remedyOf(problem);
+  return `${word}: ${printable(`${problem.code}: ${problem.detail}`)}${remedy === undefined ? '' : `\n  ${remedy}`}\n`;
+}
+
+/** Any error as text; what is not meant for operators comes with its stack where MIRRORPLANE_DEBUG is set. */
+export async function errorText(error: unknown): Promise<string> {
+  if (error instanceof ProblemError) return problemText(error);
+  if (error instanceof CliError) return `error: ${error.message.replaceAll('\n', '\n  ')}\n`;
+  if (error instanceof Error) {
+    return `error: ${(process.env.MIRRORPLANE_DEBUG ? error.stack : undefined) ?? error.message}\n`;
+  }
+  return `error: ${String(error)}\n`;
+}
+
+/** The exit code that an error ends the command with. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof CliError) return EXIT_CODES[error.exit].code;
+  if (error instanceof CommanderError) {
+    // Help and version that were asked for are no errors; help shown for want of a command is.
+    return error.exitCode === 0 ? EXIT_CODES.ok.code : EXIT_CODES.usage.code;
+  }
+  return EXIT_CODES.unexpected.code;
+}
+
+/** The catalogue is loaded only here: its schemas take longer to load than a command takes to run. */
+async function remedyOf(problem: Problem): Promise<string | undefined> {
+  const { CATALOGUE } = await import('@mirrorplane/contract/errors.ts');
+  const entry = Object.hasOwn(CATALOGUE, problem.code) ? CATALOGUE[problem.code as keyof typeof CATALOGUE] : undefined;
+  return entry?.remedy;
+}

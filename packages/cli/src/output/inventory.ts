@@ -1,0 +1,142 @@
+/** Interfaces and nodes as text. */
+import type { Interface, Node } from '@mirrorplane/contract';
+import { formatVlanList } from '../vlans.ts';
+import { ago, UNKNOWN } from './numbers.ts';
+import { type Cell, type Column, printable, renderFields, renderTable } from './table.ts';
+
+/** A row an interface. */
+export function interfaceTable(interfaces: readonly Interface[], color: boolean): string {
+  const columns = ['ID', 'KIND', 'NAME', 'POOL', 'DEVICE', 'DECLARED', 'ALLOWED VLANS'].map((title) => ({ title }));
+  const rows = interfaces.map((one): Cell[] => [
+    one.id,
+    one.kind,
+    one.name || '-',
+    one.pool ?? UNKNOWN,
+    deviceCell(one),
+    one.declared ? 'yes' : 'no',
+    vlans(one),
+  ]);
+  return renderTable(columns, rows, { color });
+}
+
+/** One interface, a field a line, and its devices. */
+export function interfaceFields(one: Interface, color: boolean): string {
+  const { edge } = one;
+  const fields: [string, Cell][] = [
+    ['id', one.id],
+    ['kind', one.kind],
+    ['name', one.name || '-'],
+    ['network', one.network ?? '-'],
+    ['pool', one.pool ?? UNKNOWN],
+    ['declared', one.declared ? 'yes' : 'no'],
+  ];
+  if (edge) {
+    fields.push(['edge', `${edge.device ?? edge.mac} on ${edge.node}`], ['allowed vlans', vlans(one)]);
+  }
+  if (one.devices.length === 0) fields.push(['devices', deviceCell(one)]);
+  const columns: Column[] = [
+    { title: 'NODE' },
+    { title: 'DEVICE' },
+    { title: 'IFINDEX', align: 'right' },
+    { title: 'MAC' },
+    { title: 'MTU', align: 'right' },
+    { title: 'UP' },
+  ];
+  const rows = one.devices.map((device) => [
+    device.node,
+    device.name,
+    device.ifindex,
+    device.mac,
+    device.mtu,
+    upCell(device.up),
+  ]);
+  return renderFields(fields, color) + (rows.length > 0 ? `\n${renderTable(columns, rows, { color })}` : '');
+}
+
+/** A row a node. */
+export function nodeTable(nodes: readonly Node[], color: boolean): string {
+  const columns: Column[] = [
+    ...['NAME', 'POOL', 'CONNECTED', 'UNDERLAY'].map((title) => ({ title })),
+    { title: 'MTU', align: 'right' },
+    { title: 'DEVICES', align: 'right' },
+    { title: 'PROGRAM' },
+    { title: 'PROBLEMS' },
+    { title: 'LAST SEEN' },
+  ];
+  const rows = nodes.map((node): Cell[] => [
+    node.name,
+    node.pool,
+    connectedCell(node),
+    node.underlay?.address ?? UNKNOWN,
+    node.underlay?.mtu ?? UNKNOWN,
+    node.devices.length,
+    programText(node),
+    [...new Set(node.problems.map((problem) => problem.code))].join(',') || '-',
+    ago(node.lastSeenAt),
+  ]);
+  return renderTable(columns, rows, { color });
+}
+
+/** One node: its fields, problems and devices. */
+export function nodeFields(node: Node, color: boolean): string {
+  const { underlay } = node;
+  const fields = renderFields(
+    [
+      ['name', node.name],
+      ['pool', node.pool],
+      ['connected', connectedCell(node)],
+      ['last seen', ago(node.lastSeenAt)],
+      ['underlay', underlay ? `${underlay.address} on ${underlay.device}, MTU ${underlay.mtu}` : UNKNOWN],
+      ['agent', node.agentVersion ?? UNKNOWN],
+      ['kernel', node.kernel ?? UNKNOWN],
+      ['program', programText(node)],
+    ],
+    color,
+  );
+  const problems = node.problems.map((problem) => `problem: ${printable(`${problem.code}: ${problem.message}`)}\n`);
+  const columns: Column[] = [
+    { title: 'DEVICE' },
+    { title: 'IFINDEX', align: 'right' },
+    { title: 'MAC' },
+    { title: 'MTU', align: 'right' },
+    { title: 'UP' },
+    { title: 'LINK' },
+    { title: 'INTERFACE' },
+  ];
+  const rows = node.devices.map((device): Cell[] => [
+    device.name,
+    device.ifindex,
+    device.mac,
+    device.mtu,
+    upCell(device.up),
+    device.linkType || '-',
+    device.identityError ? { text: device.identityError, style: 'yellow' } : (device.identity?.id ?? '-'),
+  ]);
+  return fields + problems.join('') + (rows.length > 0 ? `\n${renderTable(columns, rows, { color })}` : '');
+}
+
+/** The revision that the kernel runs; and the newest one where that is another. */
+function programText(node: Node): string {
+  if (node.programRevision === undefined && node.appliedRevision === undefined) return UNKNOWN;
+  if (node.programRevision === node.appliedRevision) return `${node.appliedRevision}`;
+  return `${node.appliedRevision ?? UNKNOWN}, newest ${node.programRevision ?? UNKNOWN}`;
+}
+
+function deviceCell(one: Interface): Cell {
+  if (one.devices.length === 0) return { text: 'no device now', style: 'dim' };
+  return one.devices.map((device) => `${device.node}:${device.name}${device.up ? '' : ' (down)'}`).join(', ');
+}
+
+function vlans(one: Interface): string {
+  if (!one.edge) return '-';
+  if (!one.edge.allowedVlans) return 'not checked';
+  return formatVlanList(one.edge.allowedVlans) || 'none';
+}
+
+function upCell(up: boolean): Cell {
+  return up ? 'yes' : { text: 'no', style: 'yellow' };
+}
+
+function connectedCell(node: Node): Cell {
+  return node.connected ? { text: 'yes', style: 'green' } : { text: 'no', style: 'red' };
+}

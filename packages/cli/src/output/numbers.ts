@@ -1,0 +1,46 @@
+/** Numbers as operators read them. What is not known is written `unknown`, never 0. */
+import type { Count } from '@mirrorplane/contract';
+
+export const UNKNOWN = 'unknown';
+
+/** Packets of a count. */
+export function packets(count: Count | null | undefined): string {
+  return count ? String(count.packets) : UNKNOWN;
+}
+
+/** Bytes of a count, for people. */
+export function bytesOf(count: Count | null | undefined): string {
+  return count ? humanBytes(count.bytes) : UNKNOWN;
+}
+
+/** Bytes with a decimal unit and three figures, as in `1.23 MB`; below 1000 exactly, as in `98 B`. */
+export function humanBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'];
+  let value = bytes;
+  let unit = 0;
+  // 999.5 would be written 1000 in three figures.
+  while (Math.abs(value) >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  if (unit === 0) return `${bytes} B`;
+  const digits = Math.abs(value) >= 99.95 ? 0 : Math.abs(value) >= 9.995 ? 1 : 2;
+  return `${value.toFixed(digits)} ${units[unit]}`;
+}
+
+/**
+ * Packets lost on a path: sent minus delivered; unknown while one of the two is. The two nodes report at different
+ * moments, so that packets between two reports can make the difference negative: nothing is lost then.
+ */
+export function lost(sent: Count | null, delivered: Count | null): number | undefined {
+  return sent && delivered ? Math.max(0, sent.packets - delivered.packets) : undefined;
+}
+
+/** How long ago a time (ISO 8601) was, as in `3 s ago`. */
+export function ago(time: string | null | undefined, now = Date.now()): string {
+  if (!time) return 'never';
+  const seconds = Math.max(0, Math.round((now - Date.parse(time)) / 1000));
+  if (seconds < 120) return `${seconds} s ago`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min ago`;
+  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h ago` : `${Math.round(seconds / 86_400)} d ago`;
+}

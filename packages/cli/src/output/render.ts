@@ -1,0 +1,45 @@
+/** What a command prints on stdout, in the format that the operator chose. */
+import { stringify } from 'yaml';
+import type { Context } from '../context.ts';
+
+export const FORMATS = ['table', 'json', 'yaml'] as const;
+export type Format = (typeof FORMATS)[number];
+
+/** Data in the machine formats is exactly what the API sent. `line`: one line of JSON, or one YAML document of many. */
+export function renderData(data: unknown, format: 'json' | 'yaml', line = false): string {
+  if (format === 'json') return `${line ? JSON.stringify(data) : JSON.stringify(data, null, 2)}\n`;
+  return `${line ? '---\n' : ''}${toYaml(data)}`;
+}
+
+/** YAML without anchors and folded lines, so that a diff of two outputs shows what differs. */
+export function toYaml(data: unknown): string {
+  return stringify(data, { aliasDuplicateObjects: false, lineWidth: 0 });
+}
+
+/** Prints `data` as JSON or YAML, or what `text` makes of it for people. */
+export function show(context: Context, data: unknown, text: () => string): void {
+  context.print(context.format === 'table' ? text() : renderData(data, context.format));
+}
+
+/** What became of one resource of a command that takes several. */
+export interface Outcome {
+  kind: string;
+  name: string;
+  result: 'created' | 'changed' | 'unchanged' | 'deleted' | 'enabled' | 'disabled' | 'unchecked';
+  dryRun: boolean;
+  /** Why it was not checked; only with `unchecked`. */
+  reason?: string;
+}
+
+/** One outcome as a line. */
+export function outcomeText(outcome: Outcome): string {
+  const subject = `${outcome.kind.toLowerCase()} ${outcome.name}`;
+  if (outcome.result === 'unchecked') return `${subject} not checked: ${outcome.reason}\n`;
+  if (outcome.result === 'unchanged') return `${subject} unchanged\n`;
+  return outcome.dryRun ? `${subject} would be ${outcome.result}\n` : `${subject} ${outcome.result}\n`;
+}
+
+/** Prints outcomes: a line each, or one list. */
+export function showOutcomes(context: Context, outcomes: readonly Outcome[]): void {
+  show(context, outcomes, () => outcomes.map(outcomeText).join(''));
+}

@@ -1,0 +1,45 @@
+/** The tree of commands. */
+import { Command } from 'commander';
+import { addApplyCommand } from './commands/apply.ts';
+import { addCompletionCommand } from './commands/completion.ts';
+import { addDomainCommands } from './commands/domain.ts';
+import { addInterfaceCommands } from './commands/interface.ts';
+import { addNodeCommands } from './commands/node.ts';
+import { addPolicyCommands } from './commands/policy.ts';
+import { addPoolCommands } from './commands/pool.ts';
+import { addVersionCommand, VERSION } from './commands/version.ts';
+import { addGlobalOptions } from './context.ts';
+import { DISPATCHED } from './dispatched.ts';
+import { EXIT_CODES } from './exit.ts';
+
+/** Builds the whole program. It throws CommanderError and CliError, and never ends the process. */
+export function buildProgram(): Command {
+  const program = new Command('mirrorplane')
+    .description('Mirrors network traffic across a cluster of Linux hosts.')
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .exitOverride()
+    .showHelpAfterError('(add --help for help)')
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText('after', `\n${dispatchedHelp()}\n${exitCodeHelp()}`);
+  addGlobalOptions(program);
+  addApplyCommand(program);
+  addPolicyCommands(program);
+  addInterfaceCommands(program);
+  addNodeCommands(program);
+  addPoolCommands(program);
+  addDomainCommands(program);
+  addVersionCommand(program);
+  addCompletionCommand(program);
+  return program;
+}
+
+function dispatchedHelp(): string {
+  const lines = DISPATCHED.map(([name, what]) => `  ${name.padEnd(12)}${what}; see "mirrorplane ${name} --help"\n`);
+  return `Daemons and tools:\n${lines.join('')}`;
+}
+
+function exitCodeHelp(): string {
+  const lines = Object.values(EXIT_CODES).map(({ code, meaning }) => `  ${String(code).padStart(2)}  ${meaning}\n`);
+  return `Exit codes:\n${lines.join('')}`;
+}

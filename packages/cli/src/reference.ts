@@ -1,0 +1,61 @@
+/** The tree of commands as Markdown, for docs/reference/cli.md. */
+import type { Command, Option } from 'commander';
+import { EXIT_CODES } from './exit.ts';
+
+/** Lines between which docs/reference/cli.md holds what `commandReference` gives. */
+export const REFERENCE_BEGIN = '<!-- commands: made by packages/cli/test/reference.test.ts -->';
+export const REFERENCE_END = '<!-- end of commands -->';
+
+/** Every exit code, every command, every option. */
+export function commandReference(program: Command): string {
+  const parts = [
+    '## Exit codes\n',
+    table(
+      ['code', 'meaning'],
+      Object.values(EXIT_CODES).map(({ code, meaning }) => [`${code}`, meaning]),
+    ),
+    '## Options of every command\n',
+    optionTable(program.options),
+  ];
+  const visit = (command: Command, words: string) => {
+    const name = `${words} ${command.name()}`;
+    if (command.commands.length > 0) {
+      parts.push(`## ${name}\n`, `${sentence(command.description())}\n`);
+      for (const child of command.commands) visit(child, name);
+      return;
+    }
+    const level = words.includes(' ') ? '###' : '##';
+    const args = command.registeredArguments.map((argument) => {
+      const text = `${argument.name()}${argument.variadic ? '…' : ''}`.toUpperCase();
+      return ` ${argument.required ? text : `[${text}]`}`;
+    });
+    parts.push(`${level} ${name}${args.join('')}\n`, `${sentence(command.description())}\n`);
+    if (command.options.length > 0) parts.push(optionTable(command.options));
+  };
+  for (const command of program.commands) visit(command, program.name());
+  return parts.join('\n');
+}
+
+function optionTable(options: readonly Option[]): string {
+  const rows = options.map((option) => {
+    const details = [
+      option.description,
+      option.argChoices ? `choices: ${option.argChoices.join(', ')}` : '',
+      option.defaultValue === undefined || typeof option.defaultValue === 'boolean'
+        ? ''
+        : `default ${option.defaultValue}`,
+      option.mandatory ? 'required' : '',
+    ];
+    return [`\`${option.flags}\``, details.filter(Boolean).join('; ')];
+  });
+  return table(['option', 'meaning'], rows);
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
+  return line(head) + line(head.map(() => '---')) + rows.map(line).join('');
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}

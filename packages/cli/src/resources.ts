@@ -1,0 +1,31 @@
+/** The resources of the API: their paths, their identifying field, and which fields an operator writes. */
+export const RESOURCES = {
+  Domain: { path: '/domains', key: 'name', fields: ['description'] },
+  Pool: { path: '/pools', key: 'name', fields: ['domain', 'description'] },
+  Node: { path: '/nodes', key: 'name', fields: ['pool'] },
+  Interface: { path: '/interfaces', key: 'id', fields: ['kind', 'name', 'network', 'pool', 'edge'] },
+  Policy: {
+    path: '/policies',
+    key: 'name',
+    fields: ['description', 'sources', 'destination', 'direction', 'percent', 'vlanId', 'enabled'],
+  },
+} as const;
+
+/** Kinds in the order in which they can be created: each needs those before it. */
+export const KINDS = ['Domain', 'Pool', 'Node', 'Interface', 'Policy'] as const;
+export type Kind = (typeof KINDS)[number];
+
+/** Path of one resource below /api/v1. */
+export function pathOf(kind: Kind, name: string): string {
+  return `${RESOURCES[kind].path}/${encodeURIComponent(name)}`;
+}
+
+/** The fields of a resource that an operator writes, without those that the controller adds. */
+export function specOf(kind: Kind, resource: object): Record<string, unknown> {
+  const spec: Record<string, unknown> = {};
+  for (const field of RESOURCES[kind].fields) {
+    const value = (resource as Record<string, unknown>)[field];
+    if (value !== undefined) spec[field] = value;
+  }
+  return spec;
+}

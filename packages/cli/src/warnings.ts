@@ -1,0 +1,12 @@
+/** Warnings of a policy: they do not stop it, yet its author should know. */
+import type { Policy } from '@mirrorplane/contract';
+import type { Context } from './context.ts';
+import { printable } from './output/table.ts';
+
+/** Prints the warnings of a policy on stderr. */
+export function noteWarnings(context: Context, policy: object): void {
+  for (const warning of (policy as Partial<Policy>).warnings ?? []) {
+    const field = warning.field === undefined ? '' : ` (${warning.field})`;
+    context.note(`warning: ${printable(`${warning.code}${field}: ${warning.message}`)}\n`);
+  }
+}

@@ -1,0 +1,75 @@
+/** `--watch`: reads again every second and prints what changed. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Context } from './context.ts';
+import { CliError } from './exit.ts';
+import { errorText } from './output/errors.ts';
+import { renderData } from './output/render.ts';
+
+export interface WatchOptions {
+  watch?: boolean;
+  /** Number of readings after which watching ends; implies `watch`. Default: none, until SIGINT. */
+  count?: number;
+}
+
+const INTERVAL_MS = 1000;
+
+/**
+ * Prints what `read` gives, once or again and again. A terminal is redrawn; elsewhere a block, or a line of JSON, is
+ * printed for each change. A controller that goes away while watching is waited for; other errors end it.
+ * @returns the last data read.
+ */
+export async function showWatched<T>(
+  context: Context,
+  options: WatchOptions,
+  read: () => Promise<T>,
+  text: (data: T) => string,
+): Promise<T> {
+  let data = await read();
+  if (!options.watch && options.count === undefined) {
+    context.print(context.format === 'table' ? text(data) : renderData(data, context.format));
+    return data;
+  }
+  const stop = new AbortController();
+  const onSignal = () => stop.abort();
+  process.once('SIGINT', onSignal);
+  process.once('SIGTERM', onSignal);
+  try {
+    let printed: string | undefined;
+    let trouble: string | undefined;
+    for (let reading = 1; ; reading += 1) {
+      if (trouble === undefined) {
+        const block = context.format === 'table' ? text(data) : renderData(data, context.format, true);
+        if (block !== printed) print(context, block);
+        printed = block;
+      }
+      if (reading === options.count) return data;
+      await sleep(INTERVAL_MS, undefined, { signal: stop.signal }).catch(() => {});
+      if (stop.signal.aborted) return data;
+      try {
+        data = await read();
+        trouble = undefined;
+      } catch (error) {
+        if (!(error instanceof CliError) || error.exit !== 'unavailable') throw error;
+        const now = await errorText(error);
+        if (now !== trouble) context.note(now);
+        trouble = now;
+        // A terminal is drawn over again, message and all, as soon as there is something to draw.
+        if (context.terminal) printed = undefined;
+      }
+    }
+  } finally {
+    process.removeListener('SIGINT', onSignal);
+    process.removeListener('SIGTERM', onSignal);
+  }
+}
+
+function print(context: Context, block: string): void {
+  if (context.format !== 'table') {
+    context.print(block);
+  } else if (context.terminal) {
+    // Home, the block with the rest of every line cleared, then everything below cleared: does not flicker.
+    context.print(`\x1b[H${block.replaceAll('\n', '\x1b[K\n')}\x1b[J`);
+  } else {
+    context.print(`${block}\n`);
+  }
+}

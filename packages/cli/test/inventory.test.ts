@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { type Interface, parseJoinToken } from '@mirrorplane/contract';
+import { Controller } from './controller.ts';
+
+describe('the inventory', () => {
+  const controller = new Controller();
+  const cli = (text: string) => controller.run(text.split(' '));
+  before(() => controller.start());
+  after(() => controller.close());
+
+  it('is declared from domain to interface, command by command', async () => {
+    for (const [text, said] of [
+      ['domain create blue --description first', 'domain blue created\n'],
+      ['pool create rack-1 --domain blue --dry-run', 'pool rack-1 would be created\n'],
+      ['pool create rack-1 --domain blue', 'pool rack-1 created\n'],
+      ['node create node-1 --pool rack-1', 'node node-1 created\n'],
+      [
+        'interface declare up-1 --kind edge --node node-1 --device eth1 --allowed-vlans 100,200-202',
+        'interface up-1 declared\n',
+      ],
+      ['interface declare fw-1/0 --kind nfv --pool rack-1 --network dmz', 'interface fw-1/0 declared\n'],
+      ['interface declare web-1/0 --kind vm --pool rack-1', 'interface web-1/0 declared\n'],
+    ] as const) {
+      const { code, stdout, stderr } = await cli(text);
+      assert.equal(code, 0, `${text}: ${stderr}`);
+      assert.equal(stdout, said);
+    }
+    assert.match((await cli('domain list')).stdout, /^blue +first$/m);
+    assert.match((await cli('pool list')).stdout, /^rack-1 +blue$/m);
+    assert.match((await cli('node list')).stdout, /^node-1 +rack-1 +no +unknown +unknown +0 /m);
+    assert.match((await cli('interface list')).stdout, /^up-1 +edge +- +rack-1 +no device now +yes +100,200-202$/m);
+    assert.match((await cli('interface show fw-1/0')).stdout, /^network: +dmz$/m);
+    assert.match((await cli('node show node-1')).stdout, /^underlay: +unknown$/m);
+    assert.match((await cli('pool show rack-1')).stdout, /^domain: +blue$/m);
+    assert.match((await cli('domain show blue')).stdout, /^description: +first$/m);
+  });
+
+  it('is filtered by kind and pool', async () => {
+    const ids = async (...args: string[]) =>
+      (await controller.json<{ items: Interface[] }>('interface', 'list', ...args)).items.map(({ id }) => id);
+    assert.deepEqual(await ids('--kind', 'nfv'), ['fw-1/0']);
+    assert.deepEqual(await ids('--pool', 'rack-1'), ['fw-1/0', 'up-1', 'web-1/0']);
+    assert.deepEqual(await ids('--pool', 'none'), []);
+  });
+
+  it('changes an edge by declaring it again, from device name to MAC address', async () => {
+    const { code, stderr } = await cli('interface declare up-1 --kind edge --node node-1 --mac 02-00-00-00-00-AA');
+    assert.equal(code, 0, stderr);
+    const { edge } = await controller.json<Interface>('interface', 'show', 'up-1');
+    assert.deepEqual(edge, { node: 'node-1', mac: '02:00:00:00:00:aa' });
+    assert.match((await cli('interface list')).stdout, /^up-1 .* not checked$/m);
+  });
+
+  it('refuses an edge on a node that does not exist', async () => {
+    const { code, stderr } = await cli('interface declare up-2 --kind edge --node none --device eth1');
+    assert.equal(code, 3);
+    assert.match(stderr, /none/);
+  });
+
+  it('gives a join token for a node', async () => {
+    const { code, stdout } = await cli('node token node-1');
+    assert.equal(code, 0);
+    assert.equal(stdout.split('\n').length, 2);
+    assert.match(parseJoinToken(stdout).fingerprint, /^[0-9a-f]{64}$/);
+    assert.equal((await cli('node token none')).code, 4);
+  });
+
+  it('keeps what is in use, with 5, and deletes what is not', async () => {
+    assert.equal((await cli('policy create p --source web-1/0 --destination fw-1/0')).code, 0);
+    for (const text of ['domain delete blue', 'pool delete rack-1', 'interface delete fw-1/0']) {
+      const { code, stderr } = await cli(text);
+      assert.equal(code, 5, text);
+      assert.match(stderr, /conflict: /);
+    }
+    for (const text of [
+      'policy delete p',
+      'interface delete fw-1/0 up-1 web-1/0',
+      'node delete node-1',
+      'pool delete rack-1',
+      'domain delete blue',
+    ]) {
+      const { code, stderr } = await cli(text);
+      assert.equal(code, 0, `${text}: ${stderr}`);
+    }
+    assert.deepEqual(await controller.json<{ items: unknown[] }>('interface', 'list').then(({ items }) => items), []);
+  });
+});

@@ -1,0 +1,46 @@
+/** Starts real commands for the tests. */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const COMMAND = fileURLToPath(new URL('../../../bin/mirrorplane', import.meta.url));
+const LIMIT_MS = 30_000;
+
+/** What a command did. */
+export interface Result {
+  /** Exit code, or null where a signal ended it. */
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface RunOptions {
+  env?: Record<string, string>;
+  input?: string;
+  /** Called with all of stdout whenever there is more of it; returning true sends SIGINT. */
+  interruptWhen?: (stdout: string) => boolean;
+}
+
+/** Runs bin/mirrorplane to its end. Only what `env` says of MIRRORPLANE_… and editors is set. */
+export function run(args: readonly string[], options: RunOptions = {}): Promise<Result> {
+  const { PATH = '', HOME = '/', TMPDIR } = process.env;
+  const env = { PATH, HOME, ...(TMPDIR === undefined ? {} : { TMPDIR }), ...options.env };
+  const child = spawn(COMMAND, args, { env, timeout: LIMIT_MS, killSignal: 'SIGKILL' });
+  let stdout = '';
+  let stderr = '';
+  let interrupted = false;
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+    if (!interrupted && options.interruptWhen?.(stdout)) {
+      interrupted = true;
+      child.kill('SIGINT');
+    }
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  child.stdin.end(options.input ?? '');
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code, stdout, stderr }));
+  });
+}

@@ -1,0 +1,51 @@
+/** Join tokens: a secret that lets one agent ask for its certificate, once, within a day. */
+import { createHash, randomBytes } from 'node:crypto';
+import { formatJoinToken } from '@mirrorplane/contract';
+import type { TokenRecord } from '../resources.ts';
+import type { Operation } from '../store/store.ts';
+import type { View } from '../view.ts';
+import { keyOf } from '../view.ts';
+
+/** How long a join token is good for, in milliseconds. */
+export const TOKEN_LIFETIME_MS = 24 * 60 * 60 * 1000;
+
+/** A new token and the operations that make it valid. Tokens that have run out are swept with it. */
+export function issueToken(
+  view: View,
+  node: string,
+  fingerprint: string,
+  now: number,
+): { token: string; ops: Operation[] } {
+  const secret = randomBytes(32).toString('base64url');
+  const value: TokenRecord = { node, expiresAt: now + TOKEN_LIFETIME_MS };
+  const ops: Operation[] = [{ type: 'put', key: tokenKey(secret), value }];
+  for (const [digest, stored] of view.all('tokens')) {
+    if (stored.value.expiresAt <= now) {
+      ops.push({ type: 'delete', key: keyOf('tokens', digest) });
+    }
+  }
+  return { token: formatJoinToken({ secret, fingerprint }), ops };
+}
+
+/** The operation that uses the token up, or undefined where it is unknown, used, expired or for another node. */
+export function redeemToken(view: View, node: string, secret: string, now: number): Operation | undefined {
+  const key = tokenKey(secret);
+  const record = view.get('tokens', digestOf(secret))?.value;
+  return record && record.node === node && record.expiresAt > now ? { type: 'delete', key } : undefined;
+}
+
+/** Operations that make all tokens of a node useless. */
+export function revokeTokens(view: View, node: string): Operation[] {
+  return [...view.all('tokens')]
+    .filter(([, { value }]) => value.node === node)
+    .map(([digest]) => ({ type: 'delete', key: keyOf('tokens', digest) }));
+}
+
+function tokenKey(secret: string): string {
+  return keyOf('tokens', digestOf(secret));
+}
+
+/** The secret has 256 random bits: a plain hash cannot be turned back, and looking it up tells nothing by its time. */
+function digestOf(secret: string): string {
+  return createHash('sha256').update(secret).digest('hex');
+}

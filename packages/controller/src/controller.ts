@@ -1,0 +1,169 @@
+/** Puts the parts of the controller together, and takes them apart again. */
+import { chmodSync, mkdirSync } from 'node:fs';
+import path from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import pino from 'pino';
+import { AuditLog } from './audit/audit.ts';
+import { openAdminToken } from './auth/admin-token.ts';
+import { Authority } from './auth/authority.ts';
+import { Decisions } from './decisions.ts';
+import { buildApp } from './http/app.ts';
+import { clearSocket, formatListen, type ListenAddress, listenError, parseListen, parseTcp } from './listen.ts';
+import { LiveNodes } from './live.ts';
+import { Planning } from './planning.ts';
+import { SavedCounters } from './saved-counters.ts';
+import type { Services } from './services.ts';
+import { openSqliteStore } from './store/sqlite.ts';
+import { AgentServer } from './sync/server.ts';
+import { View } from './view.ts';
+
+export interface ControllerOptions {
+  /** Folder of everything that the controller keeps. Made where it does not exist. */
+  data: string;
+  /** Where the API listens: `ADDR:PORT` or `unix:PATH`. Default `['127.0.0.1:7070']`. */
+  listen?: readonly string[];
+  /** Where agents connect: `ADDR:PORT`. Default `0.0.0.0:7071`. */
+  agentListen?: string;
+  /** Default: a logger to stderr of level `info`. */
+  logger?: Logger;
+  /** Milliseconds since 1970. Default `Date.now`. */
+  clock?: () => number;
+}
+
+export interface Controller {
+  /** Addresses of the API, with the ports that were taken where 0 was asked for. */
+  addresses: string[];
+  /** Port that agents connect to. */
+  agentPort: number;
+  /** Stops listening, lets running requests end, closes the store. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Parts that are closed in the opposite order in which they were opened. */
+type Closer = () => Promise<void> | void;
+
+/**
+ * Starts a controller.
+ * @throws Error with a message for the operator where the folder or an address cannot be used; nothing is left open then
+ */
+export async function startController(options: ControllerOptions): Promise<Controller> {
+  const closers: Closer[] = [];
+  let closing: Promise<void> | undefined;
+  const close = () => {
+    closing ??= closeAll(closers);
+    return closing;
+  };
+  try {
+    return { ...(await open(options, closers)), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function closeAll(closers: Closer[]): Promise<void> {
+  for (const closer of closers.splice(0).reverse()) {
+    await closer();
+  }
+}
+
+async function open(options: ControllerOptions, closers: Closer[]) {
+  const listen = (options.listen ?? ['127.0.0.1:7070']).map(parseListen);
+  const agentListen = parseTcp(options.agentListen ?? '0.0.0.0:7071');
+  const clock = options.clock ?? Date.now;
+  const log = options.logger ?? pino({ name: 'controller' }, pino.destination(2));
+  const { data } = options;
+  prepareFolder(data);
+
+  const store = openSqliteStore(path.join(data, 'store.db'));
+  closers.push(() => store.close());
+  const view = new View(store, (error) => log.fatal({ err: error }, 'the watch of the store ended'));
+  await view.open();
+  closers.push(() => view.close());
+  const authority = await Authority.open(data, clock);
+  const audit = await AuditLog.open(path.join(data, 'audit.log'), clock);
+  closers.push(() => audit.close());
+
+  const live = new LiveNodes(clock);
+  for (const name of view.all('nodes').keys()) {
+    const state = view.get('nodeStates', name);
+    if (state) {
+      live.restore(name, state.value);
+    }
+  }
+  const counters = new SavedCounters({ folder: path.join(data, 'counters'), view, live, log });
+  await counters.open();
+  closers.push(() => counters.close());
+
+  const decisions = new Decisions(store, view);
+  closers.push(() => decisions.settled());
+  const planning = new Planning({ view, live, decisions, log });
+  closers.push(() => planning.close());
+  let agents: AgentServer | undefined;
+  let open = true;
+  const services: Services = {
+    view,
+    live,
+    decisions,
+    planning,
+    audit,
+    authority,
+    log,
+    clock,
+    isAdmin: openAdminToken(data),
+    ready: () => open && planning.planned !== undefined,
+    dismiss: (node) => agents?.dismiss(node),
+  };
+  planning.request();
+  planning.requestAfterGrace();
+  await planning.settled();
+  agents = await AgentServer.open(services, agentListen).catch((error: unknown) => {
+    throw listenError(error, agentListen);
+  });
+  closers.push(() => agents?.close());
+  const addresses: string[] = [];
+  for (const address of listen) {
+    const app = buildApp(services);
+    closers.push(() => app.close());
+    addresses.push(await listenOn(app, address));
+  }
+  closers.push(() => {
+    open = false;
+  });
+  log.info({ addresses, agentPort: agents.port, data }, 'controller started');
+  return { addresses, agentPort: agents.port };
+}
+
+function prepareFolder(data: string): void {
+  try {
+    mkdirSync(data, { recursive: true, mode: 0o700 });
+    // Everything in it is secret, or must not be changed by others.
+    chmodSync(data, 0o700);
+  } catch (error) {
+    throw new Error(`cannot use the data folder ${data}: ${(error as Error).message}`);
+  }
+}
+
+async function listenOn(app: FastifyInstance, address: ListenAddress): Promise<string> {
+  try {
+    if ('path' in address) {
+      await clearSocket(address.path);
+      // Between bind and chmod nobody else may connect.
+      const mask = process.umask(0o177);
+      try {
+        await app.listen({ path: address.path });
+      } finally {
+        process.umask(mask);
+      }
+      chmodSync(address.path, 0o600);
+      return formatListen(address);
+    }
+    await app.listen({ host: address.host, port: address.port });
+    const bound = app.server.address();
+    const port = typeof bound === 'object' && bound ? bound.port : address.port;
+    return formatListen({ host: address.host, port });
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === undefined ? error : listenError(error, address);
+  }
+}

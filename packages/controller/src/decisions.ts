@@ -1,0 +1,63 @@
+/** One decision at a time: what is decided from the state is committed only if the state is still the same. */
+import { GENERATION_KEY } from './resources.ts';
+import type { Operation, Store } from './store/store.ts';
+import type { View } from './view.ts';
+
+/** What to write, and the answer, given the revision at which it was written. Without operations nothing is written. */
+export interface Decision<T> {
+  ops: Operation[];
+  /** False where no other decision can depend on what is written: the generation then stays. Default true. */
+  decisive?: boolean;
+  result(revision: number): T;
+}
+
+/** How often a decision is made again because another controller was faster. */
+const MAX_ATTEMPTS = 32;
+
+export class Decisions {
+  readonly #store: Store;
+  readonly #view: View;
+  #tail: Promise<unknown> = Promise.resolve();
+
+  constructor(store: Store, view: View) {
+    this.#store = store;
+    this.#view = view;
+  }
+
+  /**
+   * Calls `make` when all earlier decisions are visible in the view, and commits what it returns. `make` must not
+   * wait, so that it sees one state; it may be called again where another controller wrote in between. What it throws
+   * is thrown here, and nothing is written.
+   * @param dryRun true: nothing is written, the result is that of the present revision.
+   */
+  decide<T>(make: () => Decision<T>, dryRun = false): Promise<T> {
+    const outcome = this.#tail.then(() => this.#run(make, dryRun));
+    this.#tail = outcome.catch(() => undefined);
+    return outcome;
+  }
+
+  /** Resolves when all decisions asked for so far are made. */
+  async settled(): Promise<void> {
+    await this.#tail;
+  }
+
+  async #run<T>(make: () => Decision<T>, dryRun: boolean): Promise<T> {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const generation = this.#view.generation;
+      const { ops, decisive = true, result } = make();
+      if (dryRun || ops.length === 0) {
+        return result(this.#view.revision);
+      }
+      const all: Operation[] = decisive ? [...ops, { type: 'put', key: GENERATION_KEY, value: null }] : ops;
+      const { ok, revision } = await this.#store.txn({
+        compare: [{ key: GENERATION_KEY, modRevision: generation }],
+        ops: all,
+      });
+      await this.#view.reached(revision);
+      if (ok) {
+        return result(revision);
+      }
+    }
+    throw new Error(`a decision lost ${MAX_ATTEMPTS} races against another controller`);
+  }
+}

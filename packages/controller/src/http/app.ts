@@ -1,0 +1,89 @@
+/** The HTTP side: all routes, and one shape for everything that goes wrong. */
+import { type Problem, problem } from '@mirrorplane/contract';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Services } from '../services.ts';
+import { openapiDocument } from './openapi.ts';
+import { ProblemError } from './problems.ts';
+import { route, serve } from './route.ts';
+import { ROUTES } from './routes.ts';
+
+/** The largest body that is read, in bytes. */
+export const BODY_LIMIT = 1024 * 1024;
+
+/** Builds the server; the caller lets it listen. */
+export function buildApp(services: Services): FastifyInstance {
+  const app = Fastify({
+    loggerInstance: services.log,
+    disableRequestLogging: true,
+    bodyLimit: BODY_LIMIT,
+    // An interface id may be 128 characters, each of them percent-encoded.
+    routerOptions: { maxParamLength: 512 },
+    return503OnClosing: true,
+  }) as unknown as FastifyInstance;
+  app.removeAllContentTypeParsers();
+  for (const type of ['application/json', 'application/merge-patch+json']) {
+    app.addContentTypeParser(type, { parseAs: 'string' }, parseJson);
+  }
+  app.setErrorHandler((error, request, reply) =>
+    sendProblem(reply, request, problemOf(error as FastifyError, services)),
+  );
+  app.setNotFoundHandler((request, reply) => {
+    const detail = `there is nothing at ${request.method} ${request.url.split('?')[0]}: see /api/v1/openapi.json`;
+    return sendProblem(reply, request, problem('NOT_FOUND', detail));
+  });
+  const document = JSON.stringify(openapiDocument());
+  const openapi = route({
+    method: 'get',
+    path: '/api/v1/openapi.json',
+    tag: 'api',
+    summary: 'This document',
+    responses: [{ status: 200, description: 'OpenAPI 3.1.', mediaType: 'application/json' }],
+    handle: () => ({ headers: { 'content-type': 'application/json' }, body: document }),
+  });
+  for (const spec of [...ROUTES, openapi]) {
+    serve(app, spec, services);
+  }
+  return app;
+}
+
+function parseJson(
+  _request: FastifyRequest,
+  text: string | Buffer,
+  done: (error: Error | null, body?: unknown) => void,
+): void {
+  if (text.length === 0) {
+    done(null, undefined);
+    return;
+  }
+  try {
+    done(null, JSON.parse(text.toString()));
+  } catch (error) {
+    done(new ProblemError('BAD_REQUEST', `the body is not JSON: ${(error as Error).message}`));
+  }
+}
+
+function problemOf(error: FastifyError, { log }: Services): Problem {
+  if (error instanceof ProblemError) {
+    return error.problem;
+  }
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    return { ...problem('BAD_REQUEST', `the body is larger than ${BODY_LIMIT} bytes: divide it`), status: 413 };
+  }
+  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+    const detail = 'the body is of a type that is not read: send JSON with Content-Type: application/json';
+    return { ...problem('BAD_REQUEST', detail), status: 415 };
+  }
+  if (error.statusCode !== undefined && error.statusCode < 500) {
+    return problem('BAD_REQUEST', `the request cannot be read: ${error.message}`);
+  }
+  log.error({ err: error }, 'request failed');
+  return problem('INTERNAL', 'the controller failed: see its log');
+}
+
+function sendProblem(reply: FastifyReply, request: FastifyRequest, document: Problem): FastifyReply {
+  if (document.status === 401) {
+    reply.header('www-authenticate', 'Bearer realm="mirrorplane"');
+  }
+  const body: Problem = { ...document, instance: request.url.split('?')[0]! };
+  return reply.code(document.status).type('application/problem+json').send(JSON.stringify(body));
+}

@@ -1,0 +1,61 @@
+/** Whether a change of the inventory would break policies that stand. */
+import type { Policy, Refusal } from '@mirrorplane/contract';
+import { validate } from '@mirrorplane/planner';
+import { mergeInventory, type Records } from '../inventory.ts';
+import type { LiveNodes } from '../live.ts';
+import { toPolicy } from '../planning.ts';
+import type { View } from '../view.ts';
+import { ProblemError } from './problems.ts';
+
+/** All policies of a view. */
+export function policiesOf(view: View): Policy[] {
+  return [...view.all('policies').values()].map(toPolicy);
+}
+
+/** Policies that have the interface as source or destination. */
+export function policiesUsing(policies: readonly Policy[], id: string): Policy[] {
+  return policies.filter(({ sources, destination }) => destination === id || sources.includes(id));
+}
+
+/** Throws IN_USE where a policy that is valid now would not be any more. @param affected policies to look at */
+export function refuseBroken(
+  affected: readonly Policy[],
+  view: View,
+  live: LiveNodes,
+  before: Records,
+  after: Records,
+): void {
+  if (affected.length === 0) {
+    return;
+  }
+  const policies = policiesOf(view);
+  const [old, next] = [mergeInventory(before, live), mergeInventory(after, live)];
+  const errors: Refusal[] = [];
+  for (const policy of affected) {
+    const known = new Set(validate(policy, { policies, inventory: old }, policy.name).refusals.map(keyOf));
+    for (const refusal of validate(policy, { policies, inventory: next }, policy.name).refusals) {
+      if (!known.has(keyOf(refusal))) {
+        errors.push({
+          code: refusal.code,
+          field: refusal.field,
+          message: `policy "${policy.name}": ${refusal.message}`,
+        });
+      }
+    }
+  }
+  if (errors.length > 0) {
+    throw new ProblemError('IN_USE', `it would break policies that use it: ${errors[0]!.message}`, errors);
+  }
+}
+
+function keyOf({ code, field }: Refusal): string {
+  return `${code} ${field}`;
+}
+
+/** Throws IN_USE where anything is named. @param users as in `policy "ids-all"` */
+export function refuseUsed(what: string, users: readonly string[]): void {
+  if (users.length > 0) {
+    const listed = users.slice(0, 5).join(', ') + (users.length > 5 ? ` and ${users.length - 5} more` : '');
+    throw new ProblemError('IN_USE', `${what} is used by ${listed}: change or delete those first`);
+  }
+}

@@ -1,0 +1,185 @@
+/** /api/v1/interfaces */
+import { Interface, InterfaceId, InterfaceKind, InterfaceSpec } from '@mirrorplane/contract';
+import * as z from 'zod';
+import { mergeInventory, oneInterface, recordsOf } from '../inventory.ts';
+import type { InterfaceRecord } from '../resources.ts';
+import { keyOf } from '../view.ts';
+import { policiesOf, policiesUsing, refuseBroken, refuseUsed } from './dependents.ts';
+import { checkPreconditions, etag, found, listOf, MutationQuery, mutate } from './mutation.ts';
+import { ProblemError } from './problems.ts';
+import { type Route, route } from './route.ts';
+
+const Params = z.object({ id: InterfaceId });
+const path = '/api/v1/interfaces';
+const tag = 'interfaces';
+
+const Filters = z.strictObject({
+  node: z.string().optional().meta({ description: 'Interfaces with a device on this node, and edges declared there.' }),
+  kind: InterfaceKind.optional(),
+  pool: z.string().optional(),
+});
+
+function recordOf(id: string, spec: InterfaceSpec, current: InterfaceRecord | undefined): InterfaceRecord {
+  const { kind, name, network, pool, edge } = spec;
+  const record: InterfaceRecord = { id, kind, name, declared: true };
+  // The pool where it was seen last is remembered where the operator says none.
+  const known = pool ?? (kind === 'edge' ? undefined : current?.pool);
+  return {
+    ...record,
+    ...(network !== undefined && { network }),
+    ...(known !== undefined && { pool: known }),
+    ...(edge && { edge }),
+  };
+}
+
+/** Field by field, for the two may have them in another order. */
+function sameRecord(a: InterfaceRecord, b: InterfaceRecord): boolean {
+  const text = ({ id, kind, name, network, pool, edge, declared }: InterfaceRecord) =>
+    JSON.stringify([
+      id,
+      kind,
+      name,
+      network,
+      pool,
+      edge && [edge.node, edge.device, edge.mac, edge.allowedVlans],
+      declared,
+    ]);
+  return text(a) === text(b);
+}
+
+function refuseField(field: string, message: string): never {
+  throw new ProblemError('FIELD_INVALID', message, [{ code: 'FIELD_INVALID', field, message }]);
+}
+
+export const interfaceRoutes: Route[] = [
+  route({
+    method: 'get',
+    path,
+    tag,
+    summary: 'List interfaces, declared and observed',
+    query: Filters,
+    responses: [
+      { status: 200, description: 'All interfaces that pass the filters, by id.', schema: listOf(Interface) },
+    ],
+    handle: ({ query: { node, kind, pool }, services: { view, live } }) => {
+      const items = mergeInventory(recordsOf(view), live).interfaces.filter(
+        (item) =>
+          (kind === undefined || item.kind === kind) &&
+          (pool === undefined || item.pool === pool) &&
+          (node === undefined || item.edge?.node === node || item.devices.some((device) => device.node === node)),
+      );
+      return { body: { items, revision: view.revision } };
+    },
+  }),
+  route({
+    method: 'get',
+    path: `${path}/{id}`,
+    tag,
+    summary: 'Read an interface',
+    params: Params,
+    responses: [{ status: 200, description: 'The interface.', schema: Interface }],
+    handle: ({ params: { id }, services: { view, live } }) => {
+      const item = found(oneInterface(id, recordsOf(view), live), 'interface', id);
+      return { headers: { etag: etag(item.revision) }, body: item };
+    },
+  }),
+  route({
+    method: 'put',
+    path: `${path}/{id}`,
+    tag,
+    summary: 'Declare an interface, or change what is declared',
+    params: Params,
+    query: MutationQuery,
+    body: InterfaceSpec,
+    conditional: true,
+    responses: [
+      { status: 200, description: 'Declared, or left as it was.', schema: Interface },
+      { status: 201, description: 'Declared for the first time, and not observed before.', schema: Interface },
+    ],
+    handle: (call) =>
+      mutate(call, 'replace', `interfaces/${call.params.id}`, () => {
+        const { body, request, services } = call;
+        const { id } = call.params;
+        const { view, live } = services;
+        const stored = view.get('interfaces', id);
+        checkPreconditions(request, stored?.revision);
+        if (body.edge && !view.get('nodes', body.edge.node)) {
+          refuseField(
+            'edge.node',
+            `there is no node "${body.edge.node}": register it first with PUT /api/v1/nodes/NAME`,
+          );
+        }
+        if (body.pool !== undefined && !view.get('pools', body.pool)) {
+          refuseField('pool', `there is no pool "${body.pool}": create it first with PUT /api/v1/pools/NAME`);
+        }
+        const value = recordOf(id, body, stored?.value);
+        const unchanged = stored !== undefined && sameRecord(stored.value, value);
+        const before = recordsOf(view);
+        const after = (revision: number) => ({
+          ...before,
+          interfaces: new Map(before.interfaces).set(id, { value, revision }),
+        });
+        if (!unchanged) {
+          refuseSecondEdge(id, value, before.interfaces);
+          refuseBroken(policiesUsing(policiesOf(view), id), view, live, before, after(0));
+        }
+        return {
+          ops: unchanged ? [] : [{ type: 'put', key: keyOf('interfaces', id), value }],
+          revision: stored?.revision ?? 0,
+          status: stored ? 200 : 201,
+          ...(!stored && { location: `${path}/${encodeURIComponent(id)}` }),
+          body: (revision) => oneInterface(id, after(revision), live),
+        };
+      }),
+  }),
+  route({
+    method: 'delete',
+    path: `${path}/{id}`,
+    tag,
+    summary: 'Delete an interface that no policy uses',
+    params: Params,
+    query: MutationQuery,
+    conditional: true,
+    responses: [{ status: 204, description: 'Deleted; one that an agent still sees is no longer declared.' }],
+    handle: (call) =>
+      mutate(call, 'delete', `interfaces/${call.params.id}`, () => {
+        const { request, services } = call;
+        const { id } = call.params;
+        const { view, live } = services;
+        const item = found(oneInterface(id, recordsOf(view), live), 'interface', id);
+        checkPreconditions(request, item.revision);
+        refuseUsed(
+          `interface "${id}"`,
+          policiesUsing(policiesOf(view), id).map(({ name }) => `policy "${name}"`),
+        );
+        const [device] = item.devices;
+        if (device && !item.declared) {
+          const seen = `node "${device.node}" sees it as device "${device.name}"`;
+          throw new ProblemError(
+            'IN_USE',
+            `interface "${id}" cannot be deleted while ${seen}: take the identity off it`,
+          );
+        }
+        return { ops: [{ type: 'delete', key: keyOf('interfaces', id) }] };
+      }),
+  }),
+];
+
+/** One device is one interface: two edges of the same device would get each other's copies. */
+function refuseSecondEdge(
+  id: string,
+  { edge }: InterfaceRecord,
+  all: ReadonlyMap<string, { value: InterfaceRecord }>,
+): void {
+  for (const { value: other } of all.values()) {
+    const sameDevice = edge?.device !== undefined && edge.device === other.edge?.device;
+    const sameMac = edge?.mac !== undefined && edge.mac === other.edge?.mac;
+    if (edge && other.id !== id && other.edge?.node === edge.node && (sameDevice || sameMac)) {
+      const field = sameDevice ? 'edge.device' : 'edge.mac';
+      refuseField(
+        field,
+        `interface "${other.id}" is that device already: name another device, or delete "${other.id}"`,
+      );
+    }
+  }
+}

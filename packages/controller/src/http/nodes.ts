@@ -1,0 +1,184 @@
+/** /api/v1/nodes */
+import { randomUUID } from 'node:crypto';
+import { Name, Node, NodeSpec } from '@mirrorplane/contract';
+import * as z from 'zod';
+import { issueToken, revokeTokens, TOKEN_LIFETIME_MS } from '../auth/join-tokens.ts';
+import { mergeInventory, recordsOf } from '../inventory.ts';
+import type { NodeRecord } from '../resources.ts';
+import type { Services } from '../services.ts';
+import type { Stored } from '../view.ts';
+import { keyOf } from '../view.ts';
+import { policiesOf, refuseBroken, refuseUsed } from './dependents.ts';
+import { checkPreconditions, etag, found, listOf, MutationQuery, mutate } from './mutation.ts';
+import { ProblemError } from './problems.ts';
+import { type Route, route } from './route.ts';
+
+const Params = z.object({ name: Name });
+const path = '/api/v1/nodes';
+const tag = 'nodes';
+
+const NodeToken = z
+  .object({
+    token: z.string().meta({ description: 'Join token, mp1.SECRET.FINGERPRINT; shown this once.' }),
+    expiresAt: z.string(),
+  })
+  .meta({ id: 'NodeToken' });
+
+/** The node with what its agent said last. */
+function toNode({ value: { name, pool }, revision }: Stored<NodeRecord>, { view, live }: Services): Node {
+  const node = live.get(name);
+  return {
+    name,
+    pool,
+    connected: node?.connected ?? false,
+    underlay: node?.underlay,
+    agentVersion: node?.agentVersion,
+    kernel: node?.kernel,
+    lastSeenAt: node?.lastSeenAt,
+    programRevision: view.get('programs', name)?.value.revision,
+    appliedRevision: node?.appliedRevision,
+    problems: (node?.problems ?? []).map(({ code, message }) => ({ code, message })),
+    devices: node?.devices ?? [],
+    revision,
+  };
+}
+
+/** Policies that lose something when the node goes: those with a device there, while the agent is at work. */
+function usersOf(name: string, { view, live }: Services): string[] {
+  const users: string[] = [];
+  const here = new Set<string>();
+  for (const { id, edge, devices } of mergeInventory(recordsOf(view), live).interfaces) {
+    if (edge?.node === name) {
+      users.push(`interface "${id}"`);
+    }
+    if (devices.some((device) => device.node === name)) {
+      here.add(id);
+    }
+  }
+  if (live.get(name)?.connected) {
+    for (const { name: policy, sources, destination } of policiesOf(view)) {
+      if (here.has(destination) || sources.some((id) => here.has(id))) {
+        users.push(`policy "${policy}"`);
+      }
+    }
+  }
+  return users;
+}
+
+export const nodeRoutes: Route[] = [
+  route({
+    method: 'get',
+    path,
+    tag,
+    summary: 'List nodes',
+    responses: [{ status: 200, description: 'All nodes by name.', schema: listOf(Node) }],
+    handle: ({ services }) => {
+      const nodes = [...services.view.all('nodes').values()].sort((a, b) => (a.value.name < b.value.name ? -1 : 1));
+      return { body: { items: nodes.map((node) => toNode(node, services)), revision: services.view.revision } };
+    },
+  }),
+  route({
+    method: 'get',
+    path: `${path}/{name}`,
+    tag,
+    summary: 'Read a node',
+    params: Params,
+    responses: [{ status: 200, description: 'The node.', schema: Node }],
+    handle: ({ params: { name }, services }) => {
+      const stored = found(services.view.get('nodes', name), 'node', name);
+      return { headers: { etag: etag(stored.revision) }, body: toNode(stored, services) };
+    },
+  }),
+  route({
+    method: 'put',
+    path: `${path}/{name}`,
+    tag,
+    summary: 'Register a node, or move it to another pool',
+    params: Params,
+    query: MutationQuery,
+    body: NodeSpec,
+    conditional: true,
+    responses: [
+      { status: 200, description: 'Changed, or left as it was.', schema: Node },
+      { status: 201, description: 'Registered.', schema: Node },
+    ],
+    handle: (call) =>
+      mutate(call, 'replace', `nodes/${call.params.name}`, () => {
+        const { body, request, services } = call;
+        const { name } = call.params;
+        const { view, live } = services;
+        const stored = view.get('nodes', name);
+        checkPreconditions(request, stored?.revision);
+        if (!view.get('pools', body.pool)) {
+          const message = `there is no pool "${body.pool}": create it first with PUT /api/v1/pools/NAME`;
+          throw new ProblemError('FIELD_INVALID', message, [{ code: 'FIELD_INVALID', field: 'pool', message }]);
+        }
+        const unchanged = stored?.value.pool === body.pool;
+        const value: NodeRecord = { name, pool: body.pool, uid: stored?.value.uid ?? randomUUID() };
+        if (stored && !unchanged) {
+          const before = recordsOf(view);
+          const after = { ...before, nodes: new Map(before.nodes).set(name, { value, revision: 0 }) };
+          refuseBroken(policiesOf(view), view, live, before, after);
+        }
+        return {
+          ops: unchanged ? [] : [{ type: 'put', key: keyOf('nodes', name), value }],
+          revision: stored?.revision ?? 0,
+          status: stored ? 200 : 201,
+          ...(!stored && { location: `${path}/${name}` }),
+          body: (revision) => toNode({ value, revision }, services),
+        };
+      }),
+  }),
+  route({
+    method: 'delete',
+    path: `${path}/{name}`,
+    tag,
+    summary: 'Delete a node',
+    params: Params,
+    query: MutationQuery,
+    conditional: true,
+    responses: [{ status: 204, description: 'Deleted; its agent is sent an empty program and then refused.' }],
+    handle: async (call) => {
+      const { services, request } = call;
+      const { name } = call.params;
+      const answer = await mutate(call, 'delete', `nodes/${name}`, () => {
+        const { view } = services;
+        const stored = found(view.get('nodes', name), 'node', name);
+        checkPreconditions(request, stored.revision);
+        refuseUsed(`node "${name}"`, usersOf(name, services));
+        return {
+          ops: [
+            { type: 'delete', key: keyOf('nodes', name) },
+            { type: 'delete', key: keyOf('nodeStates', name) },
+            { type: 'delete', key: keyOf('programs', name) },
+            ...revokeTokens(view, name),
+          ],
+        };
+      });
+      if (call.query.dryRun === 'false') {
+        services.dismiss(name);
+      }
+      return answer;
+    },
+  }),
+  route({
+    method: 'post',
+    path: `${path}/{name}/token`,
+    tag,
+    summary: 'Make a join token for the agent of a node',
+    params: Params,
+    query: MutationQuery,
+    responses: [{ status: 201, description: 'A token, good once and for 24 hours.', schema: NodeToken }],
+    handle: (call) =>
+      mutate(call, 'token', `nodes/${call.params.name}`, () => {
+        const { services } = call;
+        const { name } = call.params;
+        found(services.view.get('nodes', name), 'node', name);
+        const now = services.clock();
+        const { token, ops } = issueToken(services.view, name, services.authority.fingerprint, now);
+        const dryRun = call.query.dryRun === 'true';
+        const expiresAt = new Date(now + TOKEN_LIFETIME_MS).toISOString();
+        return { ops, status: 201, body: () => (dryRun ? {} : { token, expiresAt }), hasRevision: false };
+      }),
+  }),
+];

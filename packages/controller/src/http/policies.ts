@@ -1,0 +1,218 @@
+/** /api/v1/policies */
+import { randomUUID } from 'node:crypto';
+import { Policy, PolicySpec, PolicyStatus } from '@mirrorplane/contract';
+import { normalise, validate } from '@mirrorplane/planner';
+import * as z from 'zod';
+import { mergeInventory, recordsOf } from '../inventory.ts';
+import { toPolicy } from '../planning.ts';
+import type { PolicyRecord } from '../resources.ts';
+import type { Services } from '../services.ts';
+import { policyStatuses } from '../status.ts';
+import type { Stored } from '../view.ts';
+import { keyOf } from '../view.ts';
+import { policiesOf } from './dependents.ts';
+import { mergePatch } from './merge-patch.ts';
+import { type Change, checkPreconditions, etag, found, listOf, MutationQuery, mutate } from './mutation.ts';
+import { ProblemError, parseOrRefuse } from './problems.ts';
+import { type Route, route } from './route.ts';
+
+const Params = z.object({ name: z.string() });
+const path = '/api/v1/policies';
+const tag = 'policies';
+
+/** A policy in a PUT: the name may be left to the URL. */
+const PolicyReplacement = PolicySpec.extend({ name: z.string().optional() }).meta({ id: 'PolicyReplacement' });
+/** A merge patch (RFC 7396): the fields to change, null to go back to the default. */
+const PolicyPatch = z
+  .record(z.string(), z.unknown())
+  .meta({ id: 'PolicyPatch', description: 'RFC 7396 merge patch of the fields of PolicySpec.' });
+
+const FIELDS = ['description', 'sources', 'destination', 'direction', 'percent', 'vlanId', 'enabled'] as const;
+
+function specOf(record: PolicyRecord): PolicySpec {
+  const { name, description, sources, destination, direction, percent, vlanId, enabled } = record;
+  return {
+    name,
+    description,
+    sources,
+    destination,
+    direction,
+    percent,
+    enabled,
+    ...(vlanId !== undefined && { vlanId }),
+  };
+}
+
+/** Judges what is asked for, and says what to write. */
+function writePolicy(services: Services, given: PolicySpec, current: Stored<PolicyRecord> | undefined): Change {
+  const { view, live, clock } = services;
+  const inventory = mergeInventory(recordsOf(view), live);
+  const context = { policies: policiesOf(view), inventory };
+  const { refusals, warnings, type } = validate(given, context, current?.value.name);
+  if (given.name === 'status') {
+    const message =
+      '"status" is not usable as a name, for its URL is that of the status of all policies: choose another';
+    refusals.unshift({ code: 'POLICY_NAME_INVALID', field: 'name', message });
+  }
+  if (refusals.length > 0 || type === undefined) {
+    const more = refusals.length > 1 ? ` (and ${refusals.length - 1} more)` : '';
+    throw new ProblemError('POLICY_INVALID', `the policy is refused: ${refusals[0]?.message}${more}`, refusals);
+  }
+  const spec = normalise(given);
+  const now = new Date(clock()).toISOString();
+  const old = current?.value;
+  const value = {
+    ...spec,
+    type,
+    uid: old?.uid ?? randomUUID(),
+    createdAt: old?.createdAt ?? now,
+    updatedAt: now,
+  } as PolicyRecord;
+  const key = keyOf('policies', spec.name);
+  if (old && current && sameFields(old, value)) {
+    return { ops: [], revision: current.revision, body: (revision) => ({ ...old, revision, warnings }) };
+  }
+  return {
+    ops: [{ type: 'put', key, value }],
+    revision: current?.revision ?? 0,
+    status: old ? 200 : 201,
+    ...(!old && { location: `${path}/${spec.name}` }),
+    body: (revision) => ({ ...value, revision, warnings }),
+  };
+}
+
+function sameFields(a: PolicyRecord, b: PolicyRecord): boolean {
+  return a.type === b.type && FIELDS.every((field) => JSON.stringify(a[field]) === JSON.stringify(b[field]));
+}
+
+export const policyRoutes: Route[] = [
+  route({
+    method: 'get',
+    path,
+    tag,
+    summary: 'List all mirror policies',
+    responses: [{ status: 200, description: 'All policies by name.', schema: listOf(Policy) }],
+    handle: ({ services: { view } }) => {
+      const items = policiesOf(view).sort((a, b) => (a.name < b.name ? -1 : 1));
+      return { body: { items, revision: view.revision } };
+    },
+  }),
+  route({
+    method: 'post',
+    path,
+    tag,
+    summary: 'Create a mirror policy',
+    query: MutationQuery,
+    body: PolicySpec,
+    responses: [{ status: 201, description: 'Created.', schema: Policy }],
+    handle: (call) =>
+      mutate(call, 'create', `policies/${call.body.name}`, () => {
+        const { services, body } = call;
+        if (services.view.get('policies', body.name)) {
+          throw new ProblemError('ALREADY_EXISTS', `there is a policy "${body.name}" already: choose another name`);
+        }
+        return writePolicy(services, body, undefined);
+      }),
+  }),
+  route({
+    method: 'get',
+    path: `${path}/status`,
+    tag,
+    summary: 'The status of all mirror policies',
+    responses: [{ status: 200, description: 'All statuses by policy name.', schema: listOf(PolicyStatus) }],
+    handle: ({ services }) => ({ body: { items: policyStatuses(services), revision: services.view.revision } }),
+  }),
+  route({
+    method: 'get',
+    path: `${path}/{name}`,
+    tag,
+    summary: 'Read a mirror policy',
+    params: Params,
+    responses: [{ status: 200, description: 'The policy.', schema: Policy }],
+    handle: ({ params: { name }, services: { view, live } }) => {
+      const policy = toPolicy(found(view.get('policies', name), 'policy', name));
+      const inventory = mergeInventory(recordsOf(view), live);
+      const { warnings } = validate(policy, { policies: policiesOf(view), inventory }, name);
+      return { headers: { etag: etag(policy.revision) }, body: { ...policy, warnings } };
+    },
+  }),
+  route({
+    method: 'put',
+    path: `${path}/{name}`,
+    tag,
+    summary: 'Create or replace a mirror policy',
+    params: Params,
+    query: MutationQuery,
+    body: PolicyReplacement,
+    conditional: true,
+    responses: [
+      { status: 200, description: 'Replaced, or left as it was.', schema: Policy },
+      { status: 201, description: 'Created.', schema: Policy },
+    ],
+    handle: (call) =>
+      mutate(call, 'replace', `policies/${call.params.name}`, () => {
+        const { services, params, body, request } = call;
+        refuseOtherName(params.name, body.name);
+        const current = services.view.get('policies', params.name);
+        checkPreconditions(request, current?.revision);
+        return writePolicy(services, { ...body, name: params.name }, current);
+      }),
+  }),
+  route({
+    method: 'patch',
+    path: `${path}/{name}`,
+    tag,
+    summary: 'Change some fields of a mirror policy',
+    params: Params,
+    query: MutationQuery,
+    body: PolicyPatch,
+    bodyType: 'application/merge-patch+json',
+    conditional: true,
+    responses: [{ status: 200, description: 'Changed, or left as it was.', schema: Policy }],
+    handle: (call) =>
+      mutate(call, 'patch', `policies/${call.params.name}`, () => {
+        const { services, params, body, request } = call;
+        const current = found(services.view.get('policies', params.name), 'policy', params.name);
+        checkPreconditions(request, current.revision);
+        const spec = parseOrRefuse(PolicySpec, mergePatch(specOf(current.value), body), 'patched policy');
+        refuseOtherName(params.name, spec.name);
+        return writePolicy(services, spec, current);
+      }),
+  }),
+  route({
+    method: 'delete',
+    path: `${path}/{name}`,
+    tag,
+    summary: 'Delete a mirror policy',
+    params: Params,
+    query: MutationQuery,
+    conditional: true,
+    responses: [{ status: 204, description: 'Deleted.' }],
+    handle: (call) =>
+      mutate(call, 'delete', `policies/${call.params.name}`, () => {
+        const { services, params, request } = call;
+        const current = found(services.view.get('policies', params.name), 'policy', params.name);
+        checkPreconditions(request, current.revision);
+        return { ops: [{ type: 'delete', key: keyOf('policies', params.name) }] };
+      }),
+  }),
+  route({
+    method: 'get',
+    path: `${path}/{name}/status`,
+    tag,
+    summary: 'The status of a mirror policy',
+    params: Params,
+    responses: [{ status: 200, description: 'What agents report of it.', schema: PolicyStatus }],
+    handle: ({ params: { name }, services }) => {
+      const record = found(services.view.get('policies', name), 'policy', name);
+      return { body: policyStatuses(services, record)[0] };
+    },
+  }),
+];
+
+function refuseOtherName(name: string, given: string | undefined): void {
+  if (given !== undefined && given !== name) {
+    const message = `"${given}" is not "${name}": leave the name out, or make both the same; a policy keeps its name`;
+    throw new ProblemError('NAME_MISMATCH', message, [{ code: 'NAME_MISMATCH', field: 'name', message }]);
+  }
+}

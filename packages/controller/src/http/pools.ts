@@ -1,0 +1,115 @@
+/** /api/v1/pools */
+import { Name, Pool, PoolSpec } from '@mirrorplane/contract';
+import * as z from 'zod';
+import { recordsOf } from '../inventory.ts';
+import type { PoolRecord } from '../resources.ts';
+import type { View } from '../view.ts';
+import { keyOf } from '../view.ts';
+import { policiesOf, refuseBroken, refuseUsed } from './dependents.ts';
+import { checkPreconditions, etag, found, listOf, MutationQuery, mutate } from './mutation.ts';
+import { ProblemError } from './problems.ts';
+import { type Route, route } from './route.ts';
+
+const Params = z.object({ name: Name });
+const path = '/api/v1/pools';
+const tag = 'pools';
+
+function usersOf(name: string, view: View): string[] {
+  const nodes = [...view.all('nodes').values()].filter(({ value }) => value.pool === name);
+  const interfaces = [...view.all('interfaces').values()].filter(
+    ({ value }) => value.pool === name && (value.declared || isUsed(value.id, view)),
+  );
+  return [
+    ...nodes.map(({ value }) => `node "${value.name}"`),
+    ...interfaces.map(({ value }) => `interface "${value.id}"`),
+  ];
+}
+
+function isUsed(id: string, view: View): boolean {
+  return policiesOf(view).some(({ sources, destination }) => destination === id || sources.includes(id));
+}
+
+export const poolRoutes: Route[] = [
+  route({
+    method: 'get',
+    path,
+    tag,
+    summary: 'List resource pools',
+    responses: [{ status: 200, description: 'All pools by name.', schema: listOf(Pool) }],
+    handle: ({ services: { view } }) => {
+      const pools = [...view.all('pools').values()].sort((a, b) => (a.value.name < b.value.name ? -1 : 1));
+      return { body: { items: pools.map(({ value, revision }) => ({ ...value, revision })), revision: view.revision } };
+    },
+  }),
+  route({
+    method: 'get',
+    path: `${path}/{name}`,
+    tag,
+    summary: 'Read a resource pool',
+    params: Params,
+    responses: [{ status: 200, description: 'The pool.', schema: Pool }],
+    handle: ({ params: { name }, services: { view } }) => {
+      const { value, revision } = found(view.get('pools', name), 'pool', name);
+      return { headers: { etag: etag(revision) }, body: { ...value, revision } };
+    },
+  }),
+  route({
+    method: 'put',
+    path: `${path}/{name}`,
+    tag,
+    summary: 'Create or change a resource pool',
+    params: Params,
+    query: MutationQuery,
+    body: PoolSpec,
+    conditional: true,
+    responses: [
+      { status: 200, description: 'Changed, or left as it was.', schema: Pool },
+      { status: 201, description: 'Created.', schema: Pool },
+    ],
+    handle: (call) =>
+      mutate(call, 'replace', `pools/${call.params.name}`, () => {
+        const { body, request, services } = call;
+        const { name } = call.params;
+        const { view, live } = services;
+        const stored = view.get('pools', name);
+        checkPreconditions(request, stored?.revision);
+        if (!view.get('domains', body.domain)) {
+          const message = `there is no domain "${body.domain}": create it first with PUT /api/v1/domains/NAME`;
+          throw new ProblemError('FIELD_INVALID', message, [{ code: 'FIELD_INVALID', field: 'domain', message }]);
+        }
+        const value: PoolRecord = { name, domain: body.domain, description: body.description };
+        const unchanged = stored?.value.domain === value.domain && stored.value.description === value.description;
+        if (stored && stored.value.domain !== value.domain) {
+          const before = recordsOf(view);
+          const after = { ...before, pools: new Map(before.pools).set(name, { value, revision: 0 }) };
+          refuseBroken(policiesOf(view), view, live, before, after);
+        }
+        return {
+          ops: unchanged ? [] : [{ type: 'put', key: keyOf('pools', name), value }],
+          revision: stored?.revision ?? 0,
+          status: stored ? 200 : 201,
+          ...(!stored && { location: `${path}/${name}` }),
+          body: (revision) => ({ ...value, revision }),
+        };
+      }),
+  }),
+  route({
+    method: 'delete',
+    path: `${path}/{name}`,
+    tag,
+    summary: 'Delete a resource pool that nothing belongs to',
+    params: Params,
+    query: MutationQuery,
+    conditional: true,
+    responses: [{ status: 204, description: 'Deleted.' }],
+    handle: (call) =>
+      mutate(call, 'delete', `pools/${call.params.name}`, () => {
+        const { request, services } = call;
+        const { name } = call.params;
+        const stored = found(services.view.get('pools', name), 'pool', name);
+        checkPreconditions(request, stored.revision);
+        refuseUsed(`pool "${name}"`, usersOf(name, services.view));
+        return { ops: [{ type: 'delete', key: keyOf('pools', name) }] };
+      }),
+  }),
+];

@@ -1,0 +1,19 @@
+/** Every route of the API. */
+import { auditRoutes } from './audit.ts';
+import { domainRoutes } from './domains.ts';
+import { healthRoutes } from './health.ts';
+import { interfaceRoutes } from './interfaces.ts';
+import { nodeRoutes } from './nodes.ts';
+import { policyRoutes } from './policies.ts';
+import { poolRoutes } from './pools.ts';
+import type { Route } from './route.ts';
+
+export const ROUTES: readonly Route[] = [
+  ...policyRoutes,
+  ...interfaceRoutes,
+  ...nodeRoutes,
+  ...poolRoutes,
+  ...domainRoutes,
+  ...auditRoutes,
+  ...healthRoutes,
+];

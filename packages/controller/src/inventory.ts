@@ -1,0 +1,136 @@
+/** What operators declared merged with what agents observe. */
+import type { Device, Interface, InterfaceDevice, Inventory } from '@mirrorplane/contract';
+import type { LiveNode, LiveNodes } from './live.ts';
+import type { InterfaceRecord } from './resources.ts';
+import type { Stored, View } from './view.ts';
+
+/** Records as they are, or as they would be after a decision. */
+export interface Records {
+  domains: ReadonlyMap<string, unknown>;
+  pools: ReadonlyMap<string, Stored<{ name: string; domain: string }>>;
+  nodes: ReadonlyMap<string, Stored<{ name: string; pool: string }>>;
+  interfaces: ReadonlyMap<string, Stored<InterfaceRecord>>;
+}
+
+/** The records of a view, for `mergeInventory`. */
+export function recordsOf(view: View): Records {
+  return {
+    domains: view.all('domains'),
+    pools: view.all('pools'),
+    nodes: view.all('nodes'),
+    interfaces: view.all('interfaces'),
+  };
+}
+
+/** The whole inventory, everything in the order of names. */
+export function mergeInventory(records: Records, live: LiveNodes): Inventory & { interfaces: Interface[] } {
+  const devices = devicesByInterface(records, live);
+  return {
+    domains: [...records.domains.keys()].sort().map((name) => ({ name })),
+    pools: sorted(records.pools).map(({ value }) => ({ name: value.name, domain: value.domain })),
+    nodes: sorted(records.nodes).map(({ value: { name, pool } }) => ({
+      name,
+      pool,
+      underlay: live.get(name)?.underlay,
+    })),
+    interfaces: sorted(records.interfaces).map((stored) => toInterface(stored, devices.get(stored.value.id), records)),
+  };
+}
+
+/** One interface, as the API shows it. */
+export function oneInterface(id: string, records: Records, live: LiveNodes): Interface | undefined {
+  const stored = records.interfaces.get(id);
+  return stored && toInterface(stored, devicesByInterface(records, live).get(id), records);
+}
+
+function toInterface(
+  { value, revision }: Stored<InterfaceRecord>,
+  devices: InterfaceDevice[] = [],
+  records: Records,
+): Interface {
+  const node = devices.at(-1)?.node ?? value.edge?.node;
+  const pool = (node && records.nodes.get(node)?.value.pool) ?? value.pool;
+  return { ...value, pool, devices, revision };
+}
+
+function sorted<T>(map: ReadonlyMap<string, Stored<T>>): Stored<T>[] {
+  return [...map].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, stored]) => stored);
+}
+
+interface Sighting {
+  device: InterfaceDevice;
+  since: number;
+  present: boolean;
+}
+
+/** Which devices each interface is: those of declared edges by name or MAC, all others by their identity. */
+function devicesByInterface(records: Records, live: LiveNodes): Map<string, InterfaceDevice[]> {
+  const sightings = new Map<string, Sighting[]>();
+  const edges = edgesByNode(records);
+  for (const name of records.nodes.keys()) {
+    const node = live.get(name);
+    if (!node) {
+      continue;
+    }
+    const present = live.present(name);
+    for (const [id, device] of identified(node, edges.get(name) ?? [], records)) {
+      const list = sightings.get(id) ?? [];
+      list.push({ device: toInterfaceDevice(name, device), since: node.seen[id] ?? 0, present });
+      sightings.set(id, list);
+    }
+  }
+  const result = new Map<string, InterfaceDevice[]>();
+  for (const [id, list] of sightings) {
+    result.set(id, newestLast(list));
+  }
+  return result;
+}
+
+/** A node that is gone keeps a device only until the interface is seen later on a node that is there. */
+function newestLast(list: Sighting[]): InterfaceDevice[] {
+  const newestPresent = Math.max(-1, ...list.filter(({ present }) => present).map(({ since }) => since));
+  return list
+    .filter(({ present, since }) => present || since > newestPresent)
+    .sort((a, b) => a.since - b.since)
+    .slice(-2)
+    .map(({ device }) => device);
+}
+
+function edgesByNode(records: Records): Map<string, InterfaceRecord[]> {
+  const edges = new Map<string, InterfaceRecord[]>();
+  for (const { value } of records.interfaces.values()) {
+    if (value.edge) {
+      edges.set(value.edge.node, [...(edges.get(value.edge.node) ?? []), value]);
+    }
+  }
+  return edges;
+}
+
+/** Devices of a node with the interface that each is; where several claim the same one, the oldest device has it. */
+function identified(node: LiveNode, edges: InterfaceRecord[], records: Records): Map<string, Device> {
+  const found = new Map<string, Device>();
+  for (const { id, edge } of edges) {
+    const byName = (device: Device) =>
+      edge!.device === undefined ? device.mac === edge!.mac : device.name === edge!.device;
+    // An agent knows the permanent MAC address, which the present one need not be.
+    const bound = (device: Device) =>
+      edge!.mac !== undefined && device.identity?.provider === 'declared' && device.identity.id === id;
+    const device = node.devices.find(bound) ?? node.devices.find(byName);
+    if (device) {
+      found.set(id, device);
+    }
+  }
+  const byAge = [...node.devices].sort((a, b) => a.ifindex - b.ifindex);
+  for (const device of byAge) {
+    const { identity } = device;
+    const declaredEdge = identity && records.interfaces.get(identity.id)?.value.edge !== undefined;
+    if (identity && identity.provider !== 'declared' && !declaredEdge && !found.has(identity.id)) {
+      found.set(identity.id, device);
+    }
+  }
+  return found;
+}
+
+function toInterfaceDevice(node: string, { name, ifindex, mac, mtu, up }: Device): InterfaceDevice {
+  return { node, name, ifindex, mac, mtu, up };
+}

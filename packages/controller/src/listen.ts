@@ -1,0 +1,73 @@
+/** Addresses to listen on, as an operator writes them. */
+import { existsSync, lstatSync, rmSync } from 'node:fs';
+import { createConnection } from 'node:net';
+
+/** A TCP address or the path of a unix socket. */
+export type ListenAddress = { host: string; port: number } | { path: string };
+
+/** Reads `ADDR:PORT`, `[V6]:PORT` or `unix:PATH`. @throws Error where it is none of them */
+export function parseListen(text: string): ListenAddress {
+  if (text.startsWith('unix:') && text.length > 5) {
+    return { path: text.slice(5) };
+  }
+  return parseTcp(text);
+}
+
+/** Reads `ADDR:PORT` or `[V6]:PORT`; port 0 takes a free one. @throws Error where it is none of them */
+export function parseTcp(text: string): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (!match || port > 65535) {
+    throw new Error(`"${text}" is not an address: write ADDR:PORT, [V6ADDR]:PORT or unix:PATH`);
+  }
+  return { host: match[1] ?? match[2]!, port };
+}
+
+/** As an operator writes it. */
+export function formatListen(address: ListenAddress): string {
+  if ('path' in address) {
+    return `unix:${address.path}`;
+  }
+  return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
+}
+
+/** Removes the socket that a killed process left. @throws Error where one listens on it, or it is something else */
+export async function clearSocket(path: string): Promise<void> {
+  if (!existsSync(path)) {
+    return;
+  }
+  if (!lstatSync(path).isSocket()) {
+    throw new Error(`${path} exists and is not a socket; remove it or choose another path`);
+  }
+  if (await answers(path)) {
+    throw new Error(`another process listens on unix:${path}; stop it or choose another path`);
+  }
+  rmSync(path, { force: true });
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+/** Says what to do about an address that cannot be listened on. */
+export function listenError(error: unknown, address: ListenAddress): Error {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const where = formatListen(address);
+  switch (code) {
+    case 'EADDRINUSE':
+      return new Error(`cannot listen on ${where}: another process uses it; stop it or choose another address`);
+    case 'EADDRNOTAVAIL':
+      return new Error(`cannot listen on ${where}: this host has no such address`);
+    case 'EACCES':
+      return new Error(`cannot listen on ${where}: permission denied; choose a port above 1023 or another folder`);
+    default:
+      return new Error(`cannot listen on ${where}: ${message}`);
+  }
+}

@@ -1,0 +1,160 @@
+/** What agents say, as of now. In memory; the part that must outlive the controller is persisted by planning.ts. */
+import type { CaptureStatus, Device, Hello, InventoryMessage, NodeProblem, Underlay } from '@mirrorplane/contract';
+import { CounterTotals } from './counters.ts';
+import type { NodeStateRecord } from './resources.ts';
+
+/** A node whose agent is gone counts as present for this long, and so does every node after a start. Milliseconds. */
+export const GRACE_MS = 30_000;
+
+/** One node, as its agent described it last. */
+export interface LiveNode {
+  name: string;
+  connected: boolean;
+  /** When the connection ended, or the controller started. Milliseconds since 1970. */
+  disconnectedAt: number;
+  underlay?: Underlay | undefined;
+  agentVersion?: string | undefined;
+  kernel?: string | undefined;
+  lastSeenAt?: string | undefined;
+  devices: Device[];
+  seen: Record<string, number>;
+  appliedRevision?: number | undefined;
+  /** Last status message; undefined until one came. */
+  captures?: CaptureStatus[] | undefined;
+  problems: NodeProblem[];
+  counters: CounterTotals;
+  /** Time of the last counters, ISO 8601. */
+  countersAt?: string | undefined;
+  /** True where persisted state is behind. */
+  dirty: boolean;
+}
+
+export class LiveNodes {
+  readonly #nodes = new Map<string, LiveNode>();
+  readonly #clock: () => number;
+  #lastSeen = 0;
+
+  /** @param clock milliseconds since 1970. */
+  constructor(clock: () => number) {
+    this.#clock = clock;
+  }
+
+  get(name: string): LiveNode | undefined {
+    return this.#nodes.get(name);
+  }
+
+  all(): ReadonlyMap<string, LiveNode> {
+    return this.#nodes;
+  }
+
+  /** Takes over what was persisted when the controller ran last. */
+  restore(name: string, record: NodeStateRecord): void {
+    const node = this.#ensure(name);
+    Object.assign(node, record);
+    for (const sequence of Object.values(record.seen)) {
+      this.#lastSeen = Math.max(this.#lastSeen, sequence);
+    }
+  }
+
+  delete(name: string): void {
+    this.#nodes.delete(name);
+  }
+
+  /** An agent connected and introduced itself. Its devices stay those known until it lists them anew. */
+  hello(message: Hello): LiveNode {
+    const node = this.#ensure(message.node);
+    node.connected = true;
+    const { underlay = node.underlay, agentVersion, kernel } = message;
+    this.#touch(node);
+    this.#describe(node, { underlay, agentVersion, kernel });
+    if (message.appliedRevision !== undefined) {
+      node.appliedRevision = message.appliedRevision;
+    }
+    return node;
+  }
+
+  /**
+   * The agent lists its devices.
+   * @param underlay what the hello of the same connection said, where the message itself leaves it out.
+   */
+  inventory(name: string, message: InventoryMessage, underlay: Underlay | undefined): void {
+    const node = this.#ensure(name);
+    this.#touch(node);
+    const seen: Record<string, number> = {};
+    for (const { identity } of message.devices) {
+      if (identity) {
+        seen[identity.id] = node.seen[identity.id] ?? this.#nextSeen();
+      }
+    }
+    this.#describe(node, { underlay: message.underlay ?? underlay, devices: message.devices, seen });
+  }
+
+  /** The connection of the agent ended. */
+  disconnected(name: string): void {
+    const node = this.#nodes.get(name);
+    if (node?.connected) {
+      node.connected = false;
+      node.disconnectedAt = this.#clock();
+      this.#touch(node);
+      node.dirty = true;
+    }
+  }
+
+  /** Notes that the agent was heard. */
+  heard(name: string): void {
+    const node = this.#nodes.get(name);
+    if (node) {
+      this.#touch(node);
+    }
+  }
+
+  /** True where the agent is connected, or was within the grace period. */
+  present(name: string): boolean {
+    const node = this.#nodes.get(name);
+    return node !== undefined && (node.connected || this.#clock() - node.disconnectedAt < GRACE_MS);
+  }
+
+  /** What has to outlive the controller. */
+  static record(node: LiveNode): NodeStateRecord {
+    const { underlay, agentVersion, kernel, lastSeenAt, devices, seen } = node;
+    return { underlay, agentVersion, kernel, lastSeenAt, devices, seen };
+  }
+
+  #ensure(name: string): LiveNode {
+    let node = this.#nodes.get(name);
+    if (!node) {
+      node = {
+        name,
+        connected: false,
+        disconnectedAt: this.#clock(),
+        devices: [],
+        seen: {},
+        problems: [],
+        counters: new CounterTotals(),
+        dirty: false,
+      };
+      this.#nodes.set(name, node);
+    }
+    return node;
+  }
+
+  #touch(node: LiveNode): void {
+    node.lastSeenAt = new Date(this.#clock()).toISOString();
+  }
+
+  /** Sequence numbers are times, so that they grow across restarts, and never the same twice. */
+  #nextSeen(): number {
+    this.#lastSeen = Math.max(this.#lastSeen + 1, this.#clock());
+    return this.#lastSeen;
+  }
+
+  #describe(node: LiveNode, fields: Partial<LiveNode>): void {
+    for (const [name, value] of Object.entries(fields)) {
+      const key = name as keyof LiveNode;
+      if (JSON.stringify(node[key]) !== JSON.stringify(value)) {
+        Object.assign(node, { [key]: value });
+        node.dirty = true;
+      }
+    }
+  }
+}

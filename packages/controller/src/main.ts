@@ -1,0 +1,51 @@
+/** The command `mirrorplane controller`. */
+import { Command, Option } from 'commander';
+import pino from 'pino';
+import { type Controller, startController } from './controller.ts';
+
+const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
+
+interface Arguments {
+  data: string;
+  listen: string[];
+  agentListen: string;
+  logLevel: string;
+}
+
+const command = new Command('mirrorplane controller')
+  .description('Keeps the mirror policies of a cluster, plans for its nodes, and serves the API.')
+  .requiredOption('--data <dir>', 'folder of the store, the certificates and the admin token')
+  .option(
+    '--listen <address>',
+    'where the API listens: ADDR:PORT or unix:PATH; may be given again (default: 127.0.0.1:7070)',
+    (value: string, list: string[] | undefined) => [...(list ?? []), value],
+  )
+  .option('--agent-listen <address>', 'where agents connect: ADDR:PORT', '0.0.0.0:7071')
+  .addOption(new Option('--log-level <level>', 'least level of log lines').choices(LEVELS).default('info'));
+
+async function main(): Promise<void> {
+  const { data, listen, agentListen, logLevel } = command.parse().opts<Arguments>();
+  const logger = pino({ name: 'controller', level: logLevel }, pino.destination(2));
+  let controller: Controller | undefined;
+  let stopping = false;
+  const stop = (signal: string) => {
+    if (stopping) {
+      process.exit(1);
+    }
+    stopping = true;
+    logger.info({ signal }, 'controller stops');
+    void controller?.close().then(() => process.exit(0));
+  };
+  process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('SIGINT', () => stop('SIGINT'));
+  controller = await startController({ data, agentListen, logger, ...(listen && { listen }) });
+  if (stopping) {
+    await controller.close();
+    process.exit(0);
+  }
+}
+
+main().catch((error: Error) => {
+  process.stderr.write(`mirrorplane controller: ${error.message}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,75 @@
+/** Interfaces that agents see become records, so that they outlive their devices. */
+import { mergeInventory, type Records } from './inventory.ts';
+import type { LiveNodes } from './live.ts';
+import type { InterfaceRecord } from './resources.ts';
+import type { Operation } from './store/store.ts';
+import type { Stored } from './view.ts';
+import { keyOf } from './view.ts';
+
+/** The interface records as they have to be after what agents see now, and the operations that make them so. */
+export interface Observed {
+  interfaces: ReadonlyMap<string, Stored<InterfaceRecord>>;
+  ops: Operation[];
+}
+
+/** Compares what agents see with the records: new interfaces, changed names and kinds, and moves to another pool. */
+export function observedInterfaces(records: Records, live: LiveNodes): Observed {
+  const interfaces = new Map(records.interfaces);
+  const seen = newestSightings(records, live);
+  for (const [id, identity] of seen) {
+    const stored = interfaces.get(id);
+    if (!stored) {
+      interfaces.set(id, { value: { id, ...identity, declared: false }, revision: 0 });
+    } else if (!stored.value.declared) {
+      interfaces.set(id, { ...stored, value: { ...stored.value, ...identity } });
+    }
+  }
+  const merged = mergeInventory({ ...records, interfaces }, live);
+  for (const { id, pool, devices } of merged.interfaces) {
+    const stored = interfaces.get(id)!;
+    // The pool of an edge follows from its node and is not kept.
+    if (devices.length > 0 && !stored.value.edge && stored.value.pool !== pool) {
+      interfaces.set(id, { ...stored, value: { ...stored.value, pool } });
+    }
+  }
+  const ops: Operation[] = [];
+  for (const [id, { value }] of interfaces) {
+    const before = records.interfaces.get(id)?.value;
+    if (before !== value && !same(before, value)) {
+      ops.push({ type: 'put', key: keyOf('interfaces', id), value });
+    }
+  }
+  return { interfaces, ops };
+}
+
+/** What the identities of devices say of each interface; where nodes disagree, the one that saw it last is right. */
+function newestSightings({ nodes }: Records, live: LiveNodes) {
+  const newest = new Map<string, { since: number; said: Pick<InterfaceRecord, 'kind' | 'name' | 'network'> }>();
+  for (const name of nodes.keys()) {
+    const node = live.get(name);
+    // Sorted so that of two devices with the same identity the older one speaks last, as in inventory.ts.
+    for (const { identity } of [...(node?.devices ?? [])].sort((a, b) => b.ifindex - a.ifindex)) {
+      if (identity && identity.provider !== 'declared') {
+        const since = node!.seen[identity.id] ?? 0;
+        if (since >= (newest.get(identity.id)?.since ?? 0)) {
+          newest.set(identity.id, {
+            since,
+            said: { kind: identity.kind, name: identity.name, network: identity.network },
+          });
+        }
+      }
+    }
+  }
+  return new Map([...newest].map(([id, { said }]) => [id, said]));
+}
+
+/** Compares fields whatever their order; an absent field is the same as an undefined one. */
+function same(a: InterfaceRecord | undefined, b: InterfaceRecord): boolean {
+  const text = (record: InterfaceRecord) =>
+    JSON.stringify(
+      Object.entries(record)
+        .filter(([, v]) => v !== undefined)
+        .sort(([x], [y]) => (x < y ? -1 : 1)),
+    );
+  return a !== undefined && text(a) === text(b);
+}

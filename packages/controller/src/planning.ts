@@ -1,0 +1,172 @@
+/** Makes node programs of what is wanted and what is there, persists what must outlive the controller, hands them out. */
+import { createHash } from 'node:crypto';
+import type { Inventory, NodeProgram, Policy } from '@mirrorplane/contract';
+import { type Plan, type PlannedProgram, plan } from '@mirrorplane/planner';
+import type { Logger } from 'pino';
+import type { Decision, Decisions } from './decisions.ts';
+import { mergeInventory, recordsOf } from './inventory.ts';
+import { GRACE_MS, LiveNodes } from './live.ts';
+import { observedInterfaces } from './observed.ts';
+import type { PolicyRecord } from './resources.ts';
+import { SESSIONS_KEY } from './resources.ts';
+import type { Operation } from './store/store.ts';
+import type { Stored, View } from './view.ts';
+import { keyOf } from './view.ts';
+
+/** What the last planning came to. */
+export interface Planned {
+  inventory: ReturnType<typeof mergeInventory>;
+  policies: Plan['policies'];
+  programs: ReadonlyMap<string, NodeProgram>;
+}
+
+interface Parts {
+  view: View;
+  live: LiveNodes;
+  decisions: Decisions;
+  log: Logger;
+}
+
+export class Planning {
+  readonly #parts: Parts;
+  readonly #listeners = new Set<(planned: Planned) => void>();
+  #planned: Planned | undefined;
+  #wanted = false;
+  #running: Promise<void> | undefined;
+  #closed = false;
+  #graceTimer: NodeJS.Timeout | undefined;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** The last plan; undefined until the first one is made. */
+  get planned(): Planned | undefined {
+    return this.#planned;
+  }
+
+  /** Calls `listener` after every planning. */
+  onPlanned(listener: (planned: Planned) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Something changed: plans soon, once for all changes until then. */
+  request(): void {
+    this.#wanted = true;
+    if (!this.#running && !this.#closed) {
+      this.#running = new Promise<void>((done) => setImmediate(() => void this.#run().finally(done)));
+    }
+  }
+
+  /** Plans now, if something changed since the last time, and resolves when it is handed out. */
+  async settled(): Promise<void> {
+    while (this.#running) {
+      await this.#running;
+    }
+  }
+
+  /** An agent was lost: when its grace is over, its devices may count less. */
+  requestAfterGrace(): void {
+    clearTimeout(this.#graceTimer);
+    this.#graceTimer = setTimeout(() => this.request(), GRACE_MS + 1);
+    this.#graceTimer.unref();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#graceTimer);
+    await this.settled();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#wanted) {
+        this.#wanted = false;
+        const started = performance.now();
+        const planned = await this.#parts.decisions.decide(() => this.#plan());
+        this.#planned = planned;
+        this.#parts.log.debug({ ms: Math.round(performance.now() - started) }, 'planned');
+        for (const listener of this.#listeners) {
+          listener(planned);
+        }
+      }
+    } catch (error) {
+      this.#parts.log.error({ err: error }, 'planning failed');
+      if (!this.#closed) {
+        setTimeout(() => this.request(), 1000).unref();
+      }
+    } finally {
+      this.#running = undefined;
+      // A request that came while the last listener ran.
+      if (this.#wanted && !this.#closed && this.#planned) {
+        this.request();
+      }
+    }
+  }
+
+  /**
+   * One decision: interfaces seen for the first time, what agents said, sessions and programs are written together and
+   * before any agent hears of them, so that after a crash nothing is planned from less than what is in force.
+   */
+  #plan(): Decision<Planned> {
+    const { view, live } = this.#parts;
+    const observed = observedInterfaces(recordsOf(view), live);
+    const records = { ...recordsOf(view), interfaces: observed.interfaces };
+    const inventory = mergeInventory(records, live);
+    const policies = [...view.all('policies').values()].map(toPolicy);
+    const { value: sessions } = view.sessions;
+    const result = plan(policies, inventory as Inventory, sessions);
+    const ops: Operation[] = [...observed.ops, ...this.#nodeStates()];
+    if (JSON.stringify(result.sessions) !== JSON.stringify(sessions)) {
+      ops.push({ type: 'put', key: SESSIONS_KEY, value: result.sessions });
+    }
+    const programs = new Map<string, NodeProgram>();
+    for (const [node, program] of result.programs) {
+      programs.set(node, this.#number(node, program, ops));
+    }
+    const saved = [...live.all().values()]
+      .filter(({ dirty }) => dirty)
+      .map((node) => ({ node, record: LiveNodes.record(node) }));
+    return {
+      ops,
+      decisive: observed.ops.length > 0,
+      result: () => {
+        for (const { node, record } of saved) {
+          node.dirty = JSON.stringify(record) !== JSON.stringify(LiveNodes.record(node));
+        }
+        return { inventory, policies: result.policies, programs };
+      },
+    };
+  }
+
+  #nodeStates(): Operation[] {
+    const { view, live } = this.#parts;
+    const ops: Operation[] = [];
+    for (const [name, node] of live.all()) {
+      if (node.dirty && view.get('nodes', name)) {
+        ops.push({ type: 'put', key: keyOf('nodeStates', name), value: LiveNodes.record(node) });
+      }
+    }
+    return ops;
+  }
+
+  /** Gives the program a new revision where it differs from the one before. */
+  #number(node: string, program: PlannedProgram, ops: Operation[]): NodeProgram {
+    const { view, live } = this.#parts;
+    const digest = createHash('sha256').update(JSON.stringify(program)).digest('hex');
+    const before = view.get('programs', node)?.value;
+    // A kernel can be ahead of a controller whose data folder was restored from a copy.
+    const applied = live.get(node)?.appliedRevision ?? 0;
+    if (before?.digest === digest && before.revision >= applied) {
+      return { ...program, revision: before.revision };
+    }
+    const revision = Math.max(before?.revision ?? 0, applied) + 1;
+    ops.push({ type: 'put', key: keyOf('programs', node), value: { digest, revision } });
+    return { ...program, revision };
+  }
+}
+
+/** A policy as the planner and the API know it; warnings are those of the moment and not kept. */
+export function toPolicy({ value, revision }: Stored<PolicyRecord>): Policy {
+  return { ...value, revision, warnings: [] };
+}

@@ -1,0 +1,78 @@
+/** The records that the controller keeps in the store, under which keys, and the API resources made of them. */
+import type { Device, Domain, EdgeDeclaration, InterfaceKind, Policy, Pool, Underlay } from '@mirrorplane/contract';
+
+/** A policy without what follows from the store (revision) and from the moment (warnings). */
+export type PolicyRecord = Omit<Policy, 'revision' | 'warnings'>;
+export type DomainRecord = Omit<Domain, 'revision'>;
+export type PoolRecord = Omit<Pool, 'revision'>;
+
+export interface NodeRecord {
+  name: string;
+  pool: string;
+  /** Stands in the agent's certificate, so that one of a deleted node of the same name is not accepted. */
+  uid: string;
+}
+
+export interface InterfaceRecord {
+  id: string;
+  kind: InterfaceKind;
+  name: string;
+  network?: string | undefined;
+  pool?: string | undefined;
+  edge?: EdgeDeclaration | undefined;
+  declared: boolean;
+}
+
+/** What an agent said last. Kept, so that a restart of the controller does not look like every device vanished. */
+export interface NodeStateRecord {
+  underlay?: Underlay | undefined;
+  agentVersion?: string | undefined;
+  kernel?: string | undefined;
+  lastSeenAt?: string | undefined;
+  devices: Device[];
+  /** Interface id to the order in which it was seen first on a node: the higher number is the newer device. */
+  seen: Record<string, number>;
+}
+
+/** Digest and revision of the program that was planned last for a node. */
+export interface ProgramRecord {
+  digest: string;
+  revision: number;
+}
+
+/** A join token that was handed out. The secret itself is not kept. */
+export interface TokenRecord {
+  node: string;
+  /** Milliseconds since 1970. */
+  expiresAt: number;
+}
+
+/** Folder of the keys of each kind of record, each ending in a slash. */
+export const FOLDERS = {
+  policies: 'policies/',
+  domains: 'domains/',
+  pools: 'pools/',
+  nodes: 'nodes/',
+  interfaces: 'interfaces/',
+  nodeStates: 'nodes-state/',
+  programs: 'programs/',
+  tokens: 'tokens/',
+} as const;
+export type Folder = keyof typeof FOLDERS;
+
+/** Record type of each folder. */
+export interface Records {
+  policies: PolicyRecord;
+  domains: DomainRecord;
+  pools: PoolRecord;
+  nodes: NodeRecord;
+  interfaces: InterfaceRecord;
+  nodeStates: NodeStateRecord;
+  programs: ProgramRecord;
+  tokens: TokenRecord;
+}
+
+/** ERSPAN sessions in use, node to policy uid to session. */
+export const SESSIONS_KEY = 'sessions';
+/** Written by every decision: two decisions that were made of the same state cannot both be committed. */
+export const GENERATION_KEY = 'meta/generation';

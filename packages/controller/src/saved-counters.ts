@@ -1,0 +1,91 @@
+/** Keeps the counter totals of nodes on disk, as well as can be: they are written every ten seconds and at the end. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Logger } from 'pino';
+import { CounterTotals, type SavedTotals } from './counters.ts';
+import type { LiveNodes } from './live.ts';
+import type { View } from './view.ts';
+
+/** Also the period of `CounterTotals.tick`. Milliseconds. */
+export const SAVE_INTERVAL_MS = 10_000;
+
+interface Parts {
+  folder: string;
+  view: View;
+  live: LiveNodes;
+  log: Logger;
+}
+
+interface SavedFile {
+  uid: string;
+  countersAt?: string | undefined;
+  totals: SavedTotals;
+}
+
+export class SavedCounters {
+  readonly #parts: Parts;
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Hands what was saved to the live nodes, and saves from now on. */
+  async open(): Promise<void> {
+    const { folder, view, live, log } = this.#parts;
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    for (const file of readdirSync(folder)) {
+      const name = file.endsWith('.json') ? file.slice(0, -5) : undefined;
+      const node = name === undefined ? undefined : live.get(name);
+      try {
+        const saved = node && (JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as SavedFile);
+        if (node && saved && saved.uid === view.get('nodes', node.name)?.value.uid) {
+          node.counters = CounterTotals.restore(saved.totals);
+          node.countersAt = saved.countersAt;
+        }
+      } catch (error) {
+        log.warn({ file, err: error }, 'saved counters not read');
+      }
+    }
+    this.#timer = setInterval(() => this.#tick(), SAVE_INTERVAL_MS);
+    this.#timer.unref();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#writing = this.#writing.then(() => this.#save());
+    await this.#writing;
+  }
+
+  #tick(): void {
+    const { view, live } = this.#parts;
+    const policies = new Set([...view.all('policies').values()].map(({ value }) => value.uid));
+    for (const { counters } of live.all().values()) {
+      counters.prune((uid) => policies.has(uid));
+      counters.tick();
+    }
+    this.#writing = this.#writing.then(() => this.#save());
+  }
+
+  async #save(): Promise<void> {
+    const { folder, view, live, log } = this.#parts;
+    for (const { name, counters, countersAt } of [...live.all().values()]) {
+      const uid = view.get('nodes', name)?.value.uid;
+      const totals = counters.changed ? counters.save() : undefined;
+      if (!totals || uid === undefined) {
+        continue;
+      }
+      const file = path.join(folder, `${name}.json`);
+      const content: SavedFile = { uid, countersAt, totals };
+      try {
+        await writeFile(`${file}.new`, JSON.stringify(content), { mode: 0o600 });
+        await rename(`${file}.new`, file);
+      } catch (error) {
+        log.warn({ node: name, err: error }, 'counters not saved');
+        await rm(`${file}.new`, { force: true });
+      }
+    }
+  }
+}

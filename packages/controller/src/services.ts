@@ -1,0 +1,25 @@
+/** The parts of a running controller, as the HTTP and sync sides see them. */
+import type { Logger } from 'pino';
+import type { AuditLog } from './audit/audit.ts';
+import type { Authority } from './auth/authority.ts';
+import type { Decisions } from './decisions.ts';
+import type { LiveNodes } from './live.ts';
+import type { Planning } from './planning.ts';
+import type { View } from './view.ts';
+
+export interface Services {
+  view: View;
+  live: LiveNodes;
+  decisions: Decisions;
+  planning: Planning;
+  audit: AuditLog;
+  authority: Authority;
+  log: Logger;
+  /** Milliseconds since 1970. */
+  clock: () => number;
+  isAdmin: (token: string) => boolean;
+  /** True from the first plan until the controller closes. */
+  ready: () => boolean;
+  /** Ends the connection of an agent whose node is gone. */
+  dismiss: (node: string) => void;
+}

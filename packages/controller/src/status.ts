@@ -1,0 +1,50 @@
+/** What the controller knows of each node, put together for the status of policies. */
+import type { CounterReport, PolicyStatus } from '@mirrorplane/contract';
+import { type NodeReport, observe, statusFrom } from '@mirrorplane/planner';
+import { mergeInventory, recordsOf } from './inventory.ts';
+import type { LiveNode } from './live.ts';
+import { toPolicy } from './planning.ts';
+import type { PolicyRecord } from './resources.ts';
+import type { Services } from './services.ts';
+import type { Stored } from './view.ts';
+
+/** The status of one policy, or of all by name. Policies that were not planned yet are left out of the list of all. */
+export function policyStatuses(services: Services, only?: Stored<PolicyRecord>): PolicyStatus[] {
+  const { view, live, planning } = services;
+  const reports = new Map<string, NodeReport>();
+  const previous = new Map<string, CounterReport>();
+  for (const name of view.all('nodes').keys()) {
+    const node = live.get(name);
+    reports.set(name, reportOf(node, view.get('programs', name)?.value.revision));
+    const before = node?.counters.previous;
+    if (before) {
+      previous.set(name, before);
+    }
+  }
+  const observation = observe(mergeInventory(recordsOf(view), live), reports, previous);
+  const statuses: PolicyStatus[] = [];
+  for (const stored of only ? [only] : view.all('policies').values()) {
+    const policy = toPolicy(stored);
+    const policyPlan = planning.planned?.policies.get(policy.uid) ?? {
+      uid: policy.uid,
+      reasons: [],
+      sources: policy.sources.map((id) => ({ interface: id, nodes: [] })),
+      paths: [],
+    };
+    statuses.push(statusFrom(policy, policyPlan, observation));
+  }
+  return statuses.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function reportOf(node: LiveNode | undefined, programRevision: number | undefined): NodeReport {
+  const counters = node?.counters.sums();
+  return {
+    connected: node?.connected ?? false,
+    captures: node?.captures ?? [],
+    problems: node?.problems ?? [],
+    ...(programRevision !== undefined && { programRevision }),
+    ...(node?.appliedRevision !== undefined && { appliedRevision: node.appliedRevision }),
+    ...(counters && { counters }),
+    ...(counters && node?.countersAt !== undefined && { countersAt: node.countersAt }),
+  };
+}

@@ -1,0 +1,195 @@
+/** One connection of an agent: what it says goes to the live state, programs go out. */
+import {
+  AgentMessage,
+  type ControllerMessage,
+  type Hello,
+  type NodeProgram,
+  SYNC_PROTOCOL,
+  type Underlay,
+} from '@mirrorplane/contract';
+import type { Logger } from 'pino';
+import type { RawData, WebSocket } from 'ws';
+import * as z from 'zod';
+import type { LiveNodes } from '../live.ts';
+
+/** Codes with which the controller closes a connection; the reason is beside it in words. */
+export const CLOSE = {
+  /** The agent sent something that is not a message, or not in its place. */
+  badMessage: 4000,
+  /** The agent speaks another version of the protocol. */
+  wrongProtocol: 4001,
+  /** The name in the hello is not that of the certificate. */
+  wrongNode: 4002,
+  /** A newer connection of the same node took over. */
+  replaced: 4003,
+  /** The node was deleted. */
+  deleted: 4004,
+  /** No hello came in time. */
+  silent: 4005,
+  /** The controller stops. */
+  goingAway: 1001,
+} as const;
+
+/** Time for the hello to come, and between two pings, in milliseconds. */
+export const HELLO_TIMEOUT_MS = 10_000;
+export const PING_INTERVAL_MS = 10_000;
+/** A connection that leaves this many pings without an answer is dead. */
+export const MAX_MISSED_PINGS = 3;
+
+/** Where a session reports to. */
+export interface SessionHost {
+  live: LiveNodes;
+  log: Logger;
+  clock: () => number;
+  /** The hello is accepted. */
+  onHello(session: Session): void;
+  /** Devices, underlay or what else a plan depends on may have changed. */
+  onInventory(): void;
+  onClose(session: Session): void;
+}
+
+export class Session {
+  readonly node: string;
+  readonly #socket: WebSocket;
+  readonly #host: SessionHost;
+  readonly #helloTimer: NodeJS.Timeout;
+  readonly #pingTimer: NodeJS.Timeout;
+  #missed = 0;
+  #greeted = false;
+  #helloUnderlay: Underlay | undefined;
+  #sentRevision = 0;
+
+  /** @param node name in the agent's certificate */
+  constructor(socket: WebSocket, node: string, host: SessionHost) {
+    this.#socket = socket;
+    this.node = node;
+    this.#host = host;
+    this.#helloTimer = setTimeout(() => this.close(CLOSE.silent, 'no hello came'), HELLO_TIMEOUT_MS);
+    this.#pingTimer = setInterval(() => this.#ping(), PING_INTERVAL_MS);
+    socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
+    socket.on('pong', () => {
+      this.#missed = 0;
+    });
+    socket.on('error', (error) => host.log.warn({ node, err: error }, 'agent connection failed'));
+    socket.on('close', () => this.#ended());
+  }
+
+  /** Sends the program, unless this connection got the same revision before. */
+  send(program: NodeProgram): void {
+    if (this.#greeted && this.#sentRevision !== program.revision && this.#socket.readyState === this.#socket.OPEN) {
+      this.#sentRevision = program.revision;
+      const message: ControllerMessage = { type: 'program', program };
+      this.#socket.send(JSON.stringify(message));
+    }
+  }
+
+  /** Ends the connection; one whose other end does not answer is cut. */
+  close(code: number, reason: string): void {
+    this.#socket.close(code, reason);
+    setTimeout(() => this.#socket.terminate(), 2000).unref();
+  }
+
+  /** Cuts the connection at once. */
+  terminate(): void {
+    this.#socket.terminate();
+  }
+
+  #ping(): void {
+    if (this.#missed >= MAX_MISSED_PINGS) {
+      this.#host.log.warn({ node: this.node }, 'agent does not answer');
+      this.#socket.terminate();
+      return;
+    }
+    this.#missed++;
+    this.#socket.ping();
+  }
+
+  #receive(data: RawData, isBinary: boolean): void {
+    this.#missed = 0;
+    if (this.#socket.readyState !== this.#socket.OPEN) {
+      return;
+    }
+    const message = isBinary ? undefined : parse(data.toString());
+    if (!message || 'problem' in message) {
+      this.#refuse(message?.problem ?? 'a message has to be text');
+      return;
+    }
+    if (message.type === 'hello') {
+      this.#hello(message);
+    } else if (!this.#greeted) {
+      this.#refuse(`the first message has to be a hello, not ${message.type}`);
+    } else {
+      this.#take(message);
+    }
+  }
+
+  #hello(message: Hello): void {
+    if (message.protocol !== SYNC_PROTOCOL) {
+      this.close(CLOSE.wrongProtocol, `protocol ${SYNC_PROTOCOL} is spoken here, not ${message.protocol}`);
+    } else if (message.node !== this.node) {
+      this.#host.log.warn({ node: this.node, claimed: message.node }, 'agent claims another name');
+      this.close(CLOSE.wrongNode, 'the name is not that of the certificate');
+    } else if (this.#greeted) {
+      this.#refuse('a second hello');
+    } else {
+      clearTimeout(this.#helloTimer);
+      this.#greeted = true;
+      this.#helloUnderlay = message.underlay;
+      this.#host.live.hello(message);
+      this.#host.onHello(this);
+    }
+  }
+
+  #take(message: Exclude<AgentMessage, Hello>): void {
+    const { live, clock } = this.#host;
+    const node = live.get(this.node);
+    if (!node) {
+      return;
+    }
+    live.heard(this.node);
+    if (message.type === 'inventory') {
+      live.inventory(this.node, message, this.#helloUnderlay);
+      if (node.dirty) {
+        this.#host.onInventory();
+      }
+    } else if (message.type === 'status') {
+      node.appliedRevision = message.appliedRevision;
+      node.captures = message.captures;
+      node.problems = message.problems;
+    } else {
+      node.counters.take(message.report);
+      node.countersAt = new Date(clock()).toISOString();
+    }
+  }
+
+  #refuse(problem: string): void {
+    this.#host.log.warn({ node: this.node, problem }, 'agent sent a bad message');
+    // A close frame carries at most 123 bytes of reason (RFC 6455, section 5.5).
+    this.close(
+      CLOSE.badMessage,
+      Buffer.from(problem)
+        .subarray(0, 120)
+        .toString('latin1')
+        .replace(/[^ -~]/g, '?'),
+    );
+  }
+
+  #ended(): void {
+    clearTimeout(this.#helloTimer);
+    clearInterval(this.#pingTimer);
+    if (this.#greeted) {
+      this.#host.onClose(this);
+    }
+  }
+}
+
+function parse(text: string): AgentMessage | { problem: string } {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { problem: 'a message has to be JSON' };
+  }
+  const result = AgentMessage.safeParse(value);
+  return result.success ? result.data : { problem: z.prettifyError(result.error).replaceAll(/\s+/g, ' ') };
+}

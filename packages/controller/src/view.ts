@@ -1,0 +1,159 @@
+/** The store's content in memory, kept up to date by a watch. Everything that decides or plans reads it here. */
+import type { Folder, Records } from './resources.ts';
+import { FOLDERS, GENERATION_KEY, SESSIONS_KEY } from './resources.ts';
+import type { Entry, Store, StoreEvent, Watch } from './store/store.ts';
+import { CompactedError } from './store/store.ts';
+
+/** A record and the revision of its last change. */
+export interface Stored<T> {
+  value: T;
+  revision: number;
+}
+
+/** A read-only picture of the store at one revision. It moves on between two turns of the event loop, never within. */
+export class View {
+  readonly #store: Store;
+  readonly #onError: (error: Error) => void;
+  readonly #folders: { [F in Folder]: Map<string, Stored<Records[F]>> } = {
+    policies: new Map(),
+    domains: new Map(),
+    pools: new Map(),
+    nodes: new Map(),
+    interfaces: new Map(),
+    nodeStates: new Map(),
+    programs: new Map(),
+    tokens: new Map(),
+  };
+  readonly #waiters: { revision: number; done: () => void }[] = [];
+  #others = new Map<string, Entry>();
+  #revision = 0;
+  #watch: Watch | undefined;
+  #closed = false;
+
+  /** @param onError told when the watch breaks and cannot be taken up again. */
+  constructor(store: Store, onError: (error: Error) => void) {
+    this.#store = store;
+    this.#onError = onError;
+  }
+
+  /** Reads everything and follows from there. */
+  async open(): Promise<void> {
+    const snapshot = await this.#store.range('');
+    for (const folder of Object.values(this.#folders)) {
+      folder.clear();
+    }
+    this.#others = new Map();
+    for (const entry of snapshot.entries) {
+      this.#put(entry);
+    }
+    this.#advance(snapshot.revision);
+    this.#watch = await this.#store.watch('', snapshot.revision + 1, {
+      onBatch: (events, revision) => this.#take(events, revision),
+      onEnd: (error) => this.#again(error),
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#watch?.close();
+  }
+
+  /** Revision of the store that this picture shows. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** All records of a folder by their name or id. */
+  all<F extends Folder>(folder: F): ReadonlyMap<string, Stored<Records[F]>> {
+    return this.#folders[folder] as ReadonlyMap<string, Stored<Records[F]>>;
+  }
+
+  get<F extends Folder>(folder: F, name: string): Stored<Records[F]> | undefined {
+    return this.all(folder).get(name);
+  }
+
+  /** ERSPAN sessions, and the revision of their key (0: none yet). */
+  get sessions(): Stored<Record<string, Record<string, number>>> {
+    const entry = this.#others.get(SESSIONS_KEY);
+    return { value: (entry?.value ?? {}) as Record<string, Record<string, number>>, revision: entry?.modRevision ?? 0 };
+  }
+
+  /** Revision of the last decision; 0: none yet. */
+  get generation(): number {
+    return this.#others.get(GENERATION_KEY)?.modRevision ?? 0;
+  }
+
+  /** Resolves when the picture shows this revision or a later one. */
+  reached(revision: number): Promise<void> {
+    if (this.#revision >= revision) {
+      return Promise.resolve();
+    }
+    return new Promise((done) => this.#waiters.push({ revision, done }));
+  }
+
+  #take(events: StoreEvent[], revision: number): void {
+    for (const event of events) {
+      if (event.type === 'put') {
+        this.#put(event.entry);
+      } else {
+        this.#delete(event.key);
+      }
+    }
+    this.#advance(revision);
+  }
+
+  #put(entry: Entry): void {
+    const place = folderOf(entry.key);
+    if (place) {
+      const map = this.#folders[place.folder] as Map<string, Stored<unknown>>;
+      map.set(place.name, { value: entry.value, revision: entry.modRevision });
+    } else {
+      this.#others.set(entry.key, entry);
+    }
+  }
+
+  #delete(key: string): void {
+    const place = folderOf(key);
+    if (place) {
+      this.#folders[place.folder].delete(place.name);
+    } else {
+      this.#others.delete(key);
+    }
+  }
+
+  #advance(revision: number): void {
+    this.#revision = revision;
+    for (const waiter of this.#waiters.splice(0)) {
+      if (waiter.revision <= revision) {
+        waiter.done();
+      } else {
+        this.#waiters.push(waiter);
+      }
+    }
+  }
+
+  #again(error: Error): void {
+    if (this.#closed) {
+      return;
+    }
+    if (error instanceof CompactedError) {
+      this.open().catch(this.#onError);
+    } else {
+      this.#onError(error);
+    }
+  }
+}
+
+function folderOf(key: string): { folder: Folder; name: string } | undefined {
+  for (const [folder, prefix] of Object.entries(FOLDERS)) {
+    if (key.startsWith(prefix)) {
+      return { folder: folder as Folder, name: key.slice(prefix.length) };
+    }
+  }
+  return undefined;
+}
+
+/** Key of a record in the store. */
+export function keyOf(folder: Folder, name: string): string {
+  return FOLDERS[folder] + name;
+}

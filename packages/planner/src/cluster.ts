@@ -1,0 +1,77 @@
+/** The inventory, indexed once, and the questions that validation, planning and status ask of it. */
+import type { Inventory } from '@mirrorplane/contract';
+import { sortedBy } from './order.ts';
+
+export type ClusterInterface = Inventory['interfaces'][number];
+export type ClusterNode = Inventory['nodes'][number];
+
+/** An inventory with look-ups by name. Lists are sorted. */
+export interface Cluster {
+  interfaces: ReadonlyMap<string, ClusterInterface>;
+  nodes: ReadonlyMap<string, ClusterNode>;
+  nodesOfPool: ReadonlyMap<string, readonly string[]>;
+  domainOfPool: ReadonlyMap<string, string>;
+}
+
+/** Reads every list of the inventory once. */
+export function indexCluster(inventory: Inventory): Cluster {
+  const nodesOfPool = new Map<string, string[]>();
+  const nodes = sortedBy(inventory.nodes, (node) => node.name);
+  for (const { name, pool } of nodes) {
+    const list = nodesOfPool.get(pool);
+    if (list) {
+      list.push(name);
+    } else {
+      nodesOfPool.set(pool, [name]);
+    }
+  }
+  return {
+    interfaces: new Map(sortedBy(inventory.interfaces, ({ id }) => id).map((item) => [item.id, item])),
+    nodes: new Map(nodes.map((node) => [node.name, node])),
+    nodesOfPool,
+    domainOfPool: new Map(inventory.pools.map((pool) => [pool.name, pool.domain])),
+  };
+}
+
+/** Where an interface belongs now: an edge on its declared node, others where their newest device is. */
+export function homeNode(item: ClusterInterface): string | undefined {
+  return item.edge?.node ?? item.devices.at(-1)?.node;
+}
+
+/** The nodes where the interface has a device now, sorted. A device of an edge counts on its declared node only. */
+export function deviceNodes(item: ClusterInterface): string[] {
+  const names = new Set(item.devices.map((device) => device.node));
+  const edgeNode = item.edge?.node;
+  return sortedBy(
+    [...names].filter((node) => edgeNode === undefined || node === edgeNode),
+    (node) => node,
+  );
+}
+
+/** The pool that the interface belongs to now, or the last one known. */
+export function homePool(cluster: Cluster, item: ClusterInterface): string | undefined {
+  const node = homeNode(item);
+  return (node === undefined ? undefined : cluster.nodes.get(node)?.pool) ?? item.pool;
+}
+
+/** Every pool where the interface has a device now (two during a migration between pools), or the last one known. */
+export function currentPools(cluster: Cluster, item: ClusterInterface): string[] {
+  const pools = new Set<string>();
+  for (const node of deviceNodes(item)) {
+    const pool = cluster.nodes.get(node)?.pool;
+    if (pool !== undefined) {
+      pools.add(pool);
+    }
+  }
+  if (pools.size === 0) {
+    const last = homePool(cluster, item);
+    return last === undefined ? [] : [last];
+  }
+  return sortedBy(pools, (pool) => pool);
+}
+
+/** The communication domain that the interface belongs to. Undefined where its pool is not known. */
+export function homeDomain(cluster: Cluster, item: ClusterInterface): string | undefined {
+  const pool = homePool(cluster, item);
+  return pool === undefined ? undefined : cluster.domainOfPool.get(pool);
+}

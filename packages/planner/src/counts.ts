@@ -1,0 +1,39 @@
+/** Sums and differences of counters. */
+import { addCount, type CaptureCounts, type Count, ZERO } from '@mirrorplane/contract';
+
+/** Counts by reason; an absent reason is 0. */
+type ByReason = Partial<Record<string, Count>>;
+
+/** Counts of nothing, to add to. */
+export function zeroCounts(): CaptureCounts {
+  return { matched: ZERO, sampledOut: ZERO, copied: ZERO, truncated: ZERO, dropped: {}, skipped: {} };
+}
+
+/** The sum of two counts of captures. */
+export function addCaptureCounts(a: CaptureCounts, b: CaptureCounts): CaptureCounts {
+  return {
+    matched: addCount(a.matched, b.matched),
+    sampledOut: addCount(a.sampledOut, b.sampledOut),
+    copied: addCount(a.copied, b.copied),
+    truncated: addCount(a.truncated, b.truncated),
+    dropped: addByReason(a.dropped, b.dropped),
+    skipped: addByReason(a.skipped, b.skipped),
+  };
+}
+
+function addByReason<T extends ByReason>(a: T, b: T): T {
+  const sum: ByReason = { ...a };
+  for (const [reason, count] of Object.entries(b)) {
+    if (count) {
+      sum[reason] = addCount(sum[reason] ?? ZERO, count);
+    }
+  }
+  return sum as T;
+}
+
+/** How many packets each reason has gained since `before`. Reasons that gained nothing are left out. */
+export function packetsGained(now: ByReason, before: ByReason = {}): [reason: string, packets: number][] {
+  return Object.entries(now)
+    .map(([reason, count]): [string, number] => [reason, (count?.packets ?? 0) - (before[reason]?.packets ?? 0)])
+    .filter(([, packets]) => packets > 0);
+}

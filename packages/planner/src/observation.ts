@@ -1,0 +1,117 @@
+/** What agents report, indexed once for all policies. */
+import type {
+  CaptureReport,
+  CaptureStatus,
+  CounterReport,
+  DeliveryReport,
+  Inventory,
+  NodeProblem,
+  TerminationReport,
+} from '@mirrorplane/contract';
+import { type Cluster, indexCluster } from './cluster.ts';
+import { sortedBy } from './order.ts';
+
+/** The newest that the agent of a node has said. What was never said is undefined, or an empty list. */
+export interface NodeReport {
+  connected: boolean;
+  /** Revision of the program that the node should run. */
+  programRevision?: number;
+  /** Revision that its kernel runs. */
+  appliedRevision?: number;
+  captures: readonly CaptureStatus[];
+  problems: readonly NodeProblem[];
+  counters?: CounterReport;
+  /** Time of `counters`, ISO 8601 in UTC. */
+  countersAt?: string;
+}
+
+/** Node name to its counters of a while ago, about 10 s. Only what grew since then degrades a policy. */
+export type PreviousCounters = ReadonlyMap<string, CounterReport>;
+
+/** One report of a node, with the one of before: undefined where the node started again or said nothing before. */
+export interface Observed<T> {
+  node: string;
+  report: T;
+  before?: T;
+}
+
+/** Every counter of one policy, in the order of the nodes. */
+export interface PolicyCounters {
+  captures: Observed<CaptureReport>[];
+  deliveries: Observed<DeliveryReport>[];
+  terminations: Observed<TerminationReport>[];
+}
+
+/** Everything that the status of any policy is computed from, but its plan. */
+export interface Observation {
+  cluster: Cluster;
+  nodes: ReadonlyMap<string, NodeReport>;
+  /** Policy uid to its counters. */
+  counters: ReadonlyMap<string, PolicyCounters>;
+  /** Node name to capture id to what became of it on each device. */
+  captures: ReadonlyMap<string, ReadonlyMap<string, readonly CaptureStatus[]>>;
+}
+
+/** Indexes inventory and reports. To be done once, for the statuses of any number of policies. */
+export function observe(
+  inventory: Inventory,
+  nodes: ReadonlyMap<string, NodeReport>,
+  previous: PreviousCounters = new Map(),
+): Observation {
+  const counters = new Map<string, PolicyCounters>();
+  const captures = new Map<string, Map<string, CaptureStatus[]>>();
+  for (const [node, report] of sortedBy(nodes, ([name]) => name)) {
+    captures.set(
+      node,
+      group(report.captures, ({ capture }) => capture),
+    );
+    const now = report.counters;
+    if (!now) {
+      continue;
+    }
+    const old = previous.get(node);
+    const before = old?.epoch === now.epoch ? old : undefined;
+    const of = (uid: string): PolicyCounters => {
+      const found = counters.get(uid) ?? { captures: [], deliveries: [], terminations: [] };
+      counters.set(uid, found);
+      return found;
+    };
+    const captureKey = (item: CaptureReport) => JSON.stringify([item.policy, item.source, item.direction]);
+    for (const item of pair(node, now.captures, before?.captures, captureKey)) {
+      of(item.report.policy).captures.push(item);
+    }
+    for (const item of pair(node, now.deliveries, before?.deliveries, ({ delivery }) => delivery)) {
+      of(item.report.policy).deliveries.push(item);
+    }
+    for (const item of pair(node, now.terminations, before?.terminations, ({ termination }) => termination)) {
+      of(item.report.policy).terminations.push(item);
+    }
+  }
+  return { cluster: indexCluster(inventory), nodes, counters, captures };
+}
+
+function group<T>(items: readonly T[], key: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const list = groups.get(key(item));
+    if (list) {
+      list.push(item);
+    } else {
+      groups.set(key(item), [item]);
+    }
+  }
+  return groups;
+}
+
+function pair<T>(
+  node: string,
+  now: readonly T[],
+  before: readonly T[] | undefined,
+  key: (item: T) => string,
+): Observed<T>[] {
+  const old = new Map((before ?? []).map((item) => [key(item), item]));
+  return now.map((report) => {
+    const match = old.get(key(report));
+    return { node, report, ...(match && { before: match }) };
+  });
+}

@@ -1,0 +1,207 @@
+/** From policies and inventory to one node program for every node. */
+import type {
+  Capture,
+  Delivery,
+  Inventory,
+  NodeProgram,
+  Policy,
+  StatusReason,
+  Termination,
+} from '@mirrorplane/contract';
+import { type Cluster, indexCluster } from './cluster.ts';
+import { byText, sortedBy } from './order.ts';
+import { type Placement, place } from './place.ts';
+import { allocateSessions, MAX_SESSIONS_PER_NODE, type Sessions } from './sessions.ts';
+
+/** A node program, before the controller numbers it. */
+export type PlannedProgram = Omit<NodeProgram, 'revision'>;
+
+/** One source of a policy: the nodes where it has a device now and is to be captured, sorted. */
+export interface SourcePlan {
+  interface: string;
+  nodes: string[];
+}
+
+/** A pair of nodes with ERSPAN between them: `delivery` in the program of `from`, `termination` in that of `to`. */
+export interface PathPlan {
+  from: string;
+  to: string;
+  delivery: string;
+  termination: string;
+}
+
+/** What planning found out about a policy; its status is made from this and from what agents report. */
+export interface PolicyPlan {
+  uid: string;
+  /** The node of the destination; undefined while the destination is nowhere. */
+  destinationNode?: string;
+  /** What the inventory alone stands in the way of. Empty for a disabled policy. */
+  reasons: StatusReason[];
+  /** One for every source, in the order of the policy. */
+  sources: SourcePlan[];
+  /** Sorted by `from`. Also from nodes where a source may appear. */
+  paths: PathPlan[];
+}
+
+/** The desired state of the whole cluster. Both maps are sorted by key. */
+export interface Plan {
+  /** Node name to program, for every node of the inventory. */
+  programs: Map<string, PlannedProgram>;
+  /** To be kept, and handed to the next call. */
+  sessions: Sessions;
+  /** Policy uid to what planning found out. */
+  policies: Map<string, PolicyPlan>;
+}
+
+/**
+ * Plans all policies. Equal input in any order gives equal output; `plan` with the sessions that it returned gives the
+ * same again.
+ *
+ * @param sessions those of the plan before; empty the first time
+ */
+export function plan(policies: readonly Policy[], inventory: Inventory, sessions: Sessions = {}): Plan {
+  const cluster = indexCluster(inventory);
+  const placements = sortedBy(policies, ({ uid }) => uid).map((policy) => place(policy, cluster));
+  const demands = placements.map((placement) => ({
+    uid: placement.policy.uid,
+    node: placement.destinationNode,
+    needed: placement.sources.some(({ captureNodes }) =>
+      captureNodes.some((node) => node !== placement.destinationNode),
+    ),
+  }));
+  const allocated = allocateSessions(sessions, demands);
+  const programs = emptyPrograms(cluster);
+  const plans = placements.map((placement): [string, PolicyPlan] => {
+    const { uid } = placement.policy;
+    return [uid, carryOut(placement, allocated, programs, cluster)];
+  });
+  for (const program of programs.values()) {
+    for (const list of [program.captures, program.deliveries, program.terminations]) {
+      list.sort((a, b) => byText(a.id, b.id));
+    }
+  }
+  return { programs, sessions: allocated.sessions, policies: new Map(plans) };
+}
+
+function emptyPrograms(cluster: Cluster): Map<string, PlannedProgram> {
+  const programs = new Map<string, PlannedProgram>();
+  for (const node of cluster.nodes.keys()) {
+    programs.set(node, { node, edges: [], captures: [], deliveries: [], terminations: [] });
+  }
+  for (const { id, edge } of cluster.interfaces.values()) {
+    if (edge) {
+      const { node, device, mac } = edge;
+      const binding = { interface: id, ...(device !== undefined && { device }), ...(mac !== undefined && { mac }) };
+      programs.get(node)?.edges.push(binding);
+    }
+  }
+  return programs;
+}
+
+/** Writes captures, deliveries and terminations of one policy into the programs. */
+function carryOut(
+  placement: Placement,
+  { sessions, exhausted }: ReturnType<typeof allocateSessions>,
+  programs: Map<string, PlannedProgram>,
+  cluster: Cluster,
+): PolicyPlan {
+  const { policy, destination, destinationNode } = placement;
+  const { uid } = policy;
+  const result: PolicyPlan = { uid, reasons: placement.reasons, sources: [], paths: [] };
+  const planned = new Map<string, string[]>();
+  if (destination && destinationNode !== undefined) {
+    result.destinationNode = destinationNode;
+    const senders = new Set<string>();
+    const end = endDelivery(policy, destination.kind === 'edge');
+    for (const { id, slot, kind, captureNodes, deviceNodes } of placement.sources) {
+      const nodes = exhausted.has(uid) ? captureNodes.filter((node) => node === destinationNode) : captureNodes;
+      for (const node of nodes) {
+        const delivery = node === destinationNode ? end.id : erspanId(uid, destinationNode);
+        programs.get(node)!.captures.push(captureOf(policy, end, { id, slot, kind }, delivery));
+        senders.add(node);
+      }
+      const captured = new Set(nodes);
+      const present = deviceNodes.filter((node) => captured.has(node));
+      planned.set(id, present);
+    }
+    if (senders.size > 0) {
+      programs.get(destinationNode)!.deliveries.push(end);
+    }
+    senders.delete(destinationNode);
+    const session = Object.hasOwn(sessions, destinationNode) ? sessions[destinationNode]![uid] : undefined;
+    for (const from of sortedBy(senders, (name) => name)) {
+      result.paths.push(
+        connect({ policy: uid, from, to: destinationNode, end: end.id, session: session! }, programs, cluster),
+      );
+    }
+  }
+  if (exhausted.has(uid)) {
+    const message = `node "${destinationNode}" receives ${MAX_SESSIONS_PER_NODE} policies already: move some destinations to other nodes`;
+    result.reasons.push({ code: 'SESSIONS_EXHAUSTED', message, node: destinationNode! });
+  }
+  result.sources = policy.sources.map((id) => ({ interface: id, nodes: planned.get(id) ?? [] }));
+  return result;
+}
+
+function erspanId(uid: string, node: string): string {
+  return `${uid}/to/${node}`;
+}
+
+/** How copies leave on the node of the destination. */
+function endDelivery(policy: Policy, isEdge: boolean): Exclude<Delivery, { kind: 'erspan' }> {
+  const { uid, destination, vlanId } = policy;
+  if (isEdge) {
+    return { id: `${uid}/edge`, policy: uid, kind: 'edge', interface: destination, vlanId: vlanId! };
+  }
+  return { id: `${uid}/local`, policy: uid, kind: 'local', interface: destination };
+}
+
+function captureOf(
+  policy: Policy,
+  end: ReturnType<typeof endDelivery>,
+  source: { id: string; slot: number; kind: Capture['kind'] },
+  delivery: string,
+): Capture {
+  return {
+    id: `${policy.uid}/${source.id}`,
+    policy: policy.uid,
+    source: source.id,
+    kind: source.kind,
+    sourceSlot: source.slot,
+    direction: policy.direction,
+    percent: policy.percent,
+    delivery,
+    ...(end.kind === 'edge' && { skipVlanId: end.vlanId }),
+  };
+}
+
+/** ERSPAN from one node to the node of the destination. Both have an underlay: `place` saw to that. */
+function connect(
+  path: { policy: string; from: string; to: string; end: string; session: number },
+  programs: Map<string, PlannedProgram>,
+  cluster: Cluster,
+): PathPlan {
+  const { policy, from, to, session } = path;
+  const sender = cluster.nodes.get(from)!.underlay!;
+  const receiver = cluster.nodes.get(to)!.underlay!;
+  const delivery: Delivery = {
+    id: erspanId(policy, to),
+    policy,
+    kind: 'erspan',
+    node: to,
+    address: receiver.address,
+    remoteMtu: receiver.mtu,
+    session,
+  };
+  const termination: Termination = {
+    id: `${policy}/from/${from}`,
+    policy,
+    node: from,
+    address: sender.address,
+    session,
+    delivery: path.end,
+  };
+  programs.get(from)!.deliveries.push(delivery);
+  programs.get(to)!.terminations.push(termination);
+  return { from, to, delivery: delivery.id, termination: termination.id };
+}

@@ -1,0 +1,144 @@
+/** Why a policy is not active, as far as agents report it. */
+import { CATALOGUE, type CaptureStatus, type Policy, type StatusReason } from '@mirrorplane/contract';
+import { packetsGained } from './counts.ts';
+import type { NodeReport, Observation, PolicyCounters } from './observation.ts';
+import { byText, sortedBy } from './order.ts';
+import type { PolicyPlan } from './plan.ts';
+
+/** Bytes that ERSPAN type II puts in front of the IP packet of a copy: IPv4 20, GRE 8, ERSPAN 8, inner Ethernet 14. */
+const ERSPAN_OVERHEAD = 50;
+
+/** Problems of sending to another node: nothing to a policy that does not send from there. */
+const SENDING_CODES: ReadonlySet<string> = new Set(['NEIGHBOUR_UNKNOWN', 'ROUTE_MISSING', 'NODE_UNDERLAY_UNKNOWN']);
+
+/** Problems in spite of which copies flow: IP is sent without a neighbour, and one of two duplicate devices is taken. */
+const PARTIAL_CODES: ReadonlySet<string> = new Set(['NEIGHBOUR_UNKNOWN', 'INTERFACE_DUPLICATE']);
+
+/** A problem of a node that concerns a policy. */
+export interface PolicyProblem {
+  node: string;
+  code: string;
+  message: string;
+  interface?: string;
+  /** Whether nothing is copied where the problem is. */
+  blocking: boolean;
+}
+
+/** The nodes that a policy is about now: the destination's and those of its sources, sorted. */
+export function involvedNodes(plan: PolicyPlan): string[] {
+  const nodes = new Set(plan.sources.flatMap((source) => source.nodes));
+  if (plan.destinationNode !== undefined) {
+    nodes.add(plan.destinationNode);
+  }
+  return [...nodes].sort(byText);
+}
+
+/** The node has a newer program than its kernel runs, or has none yet. */
+export function isPending({ programRevision, appliedRevision }: NodeReport): boolean {
+  return appliedRevision === undefined || (programRevision !== undefined && appliedRevision < programRevision);
+}
+
+/** A reason for every involved node that is not connected, or has not caught up. */
+export function nodeReasons(plan: PolicyPlan, { nodes }: Observation): StatusReason[] {
+  return involvedNodes(plan).flatMap((node): StatusReason[] => {
+    const report = nodes.get(node);
+    if (!report?.connected) {
+      const message = `the agent of node "${node}" is not connected: check it, and the network of the node`;
+      return [{ code: 'NODE_DISCONNECTED', message, node }];
+    }
+    if (isPending(report)) {
+      const { appliedRevision = 'none', programRevision = 'its first' } = report;
+      const message = `node "${node}" runs program ${appliedRevision} and is to run ${programRevision}: wait a moment`;
+      return [{ code: 'NODE_PENDING', message, node }];
+    }
+    return [];
+  });
+}
+
+/** The reason why a node does not capture a source on one of its devices. */
+export function refusalReason(source: string, node: string, status: CaptureStatus): StatusReason {
+  const code = status.code !== undefined && Object.hasOwn(CATALOGUE, status.code) ? status.code : 'CAPTURE_REFUSED';
+  const why = status.message ?? CATALOGUE[code as keyof typeof CATALOGUE].title;
+  const message = `node "${node}" cannot capture "${source}" on device "${status.device}": ${why}`;
+  return { code, message, interface: source, node };
+}
+
+/** What the involved nodes report as problems, as far as it touches this policy. */
+export function problemsOf(policy: Policy, plan: PolicyPlan, { nodes }: Observation): PolicyProblem[] {
+  const sourcesOn = new Map<string, Set<string>>();
+  for (const source of plan.sources) {
+    for (const node of source.nodes) {
+      sourcesOn.set(node, (sourcesOn.get(node) ?? new Set()).add(source.interface));
+    }
+  }
+  return involvedNodes(plan).flatMap((node) => {
+    const isEnd = node === plan.destinationNode;
+    const sources = sourcesOn.get(node);
+    const concerns = (problem: NodeReport['problems'][number]): boolean => {
+      if (problem.policy !== undefined) {
+        return problem.policy === policy.uid;
+      }
+      if (problem.interface !== undefined) {
+        return sources?.has(problem.interface) || (isEnd && problem.interface === policy.destination);
+      }
+      return !(isEnd && SENDING_CODES.has(problem.code));
+    };
+    return (nodes.get(node)?.problems ?? []).filter(concerns).map((problem) => ({
+      node,
+      code: problem.code,
+      message: `node "${node}": ${problem.message}`,
+      ...(problem.interface !== undefined && { interface: problem.interface }),
+      blocking: !PARTIAL_CODES.has(problem.code),
+    }));
+  });
+}
+
+/** A reason for every node that has dropped copies of the policy since the counters of before. */
+export function dropReasons(counters: PolicyCounters | undefined): StatusReason[] {
+  const byNode = new Map<string, Map<string, number>>();
+  const count = (node: string, gained: [string, number][]): void => {
+    const sums = byNode.get(node) ?? new Map<string, number>();
+    for (const [reason, packets] of gained) {
+      sums.set(reason, (sums.get(reason) ?? 0) + packets);
+      byNode.set(node, sums);
+    }
+  };
+  for (const { node, report, before } of counters?.captures ?? []) {
+    count(node, packetsGained(report.counts.dropped, before?.counts.dropped));
+  }
+  for (const { node, report, before } of counters?.terminations ?? []) {
+    count(node, packetsGained(report.dropped, before?.dropped));
+  }
+  return sortedBy(byNode, ([node]) => node).map(([node, sums]) => {
+    const total = [...sums.values()].reduce((a, b) => a + b, 0);
+    const list = sortedBy(sums, ([reason]) => reason).map(([reason, packets]) => `${reason} ${packets}`);
+    const message = `node "${node}" dropped ${total} copies (${list.join(', ')}): see the counters by reason`;
+    return { code: 'COPIES_DROPPED', message, node };
+  });
+}
+
+/** A reason for every node that has cut copies of the policy since the counters of before. */
+export function truncationReasons(
+  policy: Policy,
+  counters: PolicyCounters | undefined,
+  { cluster }: Observation,
+): StatusReason[] {
+  const byNode = new Map<string, number>();
+  for (const { node, report, before } of counters?.captures ?? []) {
+    const gained = report.counts.truncated.packets - (before?.counts.truncated.packets ?? 0);
+    if (gained > 0) {
+      byNode.set(node, (byNode.get(node) ?? 0) + gained);
+    }
+  }
+  const mtus = policy.sources.flatMap((id) => cluster.interfaces.get(id)?.devices.map((device) => device.mtu) ?? []);
+  const largest = mtus.reduce((a, b) => Math.max(a, b), 0);
+  const needed =
+    largest > 0
+      ? `raise the MTU of the underlay to ${largest + ERSPAN_OVERHEAD} on both nodes (MTU ${largest} of the sources + ${ERSPAN_OVERHEAD})`
+      : `raise the MTU of the underlay to ${ERSPAN_OVERHEAD} bytes above that of the sources`;
+  return sortedBy(byNode, ([node]) => node).map(([node, packets]) => {
+    const mtu = cluster.nodes.get(node)?.underlay?.mtu;
+    const why = mtu === undefined ? 'to fit into the underlay' : `to fit into the underlay, which has MTU ${mtu} there`;
+    return { code: 'COPIES_TRUNCATED', message: `node "${node}" cut ${packets} copies ${why}: ${needed}`, node };
+  });
+}

@@ -1,0 +1,31 @@
+/** The shape of a policy, checked again where it comes from a form as it is typed, and not through the API. */
+import type { PolicySpec, Refusal } from '@mirrorplane/contract';
+
+const TEXT = 'has to be text';
+const NUMBER = 'has to be a number';
+
+/** A refusal for every field that the rules could not even look at. Empty for a `PolicySpec` of the declared type. */
+export function shapeRefusals(spec: PolicySpec): Refusal[] {
+  if (typeof spec !== 'object' || spec === null) {
+    return [{ code: 'FIELD_INVALID', field: '', message: 'a policy has to be an object: write its fields by name' }];
+  }
+  const refusals: Refusal[] = [];
+  const expect = (ok: boolean, field: string, what: string): void => {
+    if (!ok) {
+      refusals.push({ code: 'FIELD_INVALID', field, message: `${field} ${what}` });
+    }
+  };
+  expect(typeof spec.name === 'string', 'name', TEXT);
+  expect(Array.isArray(spec.sources), 'sources', 'has to be a list of interface ids');
+  if (Array.isArray(spec.sources)) {
+    // entries() and not forEach: holes are looked at too.
+    for (const [index, id] of spec.sources.entries()) {
+      expect(typeof id === 'string', `sources[${index}]`, TEXT);
+    }
+  }
+  expect(typeof spec.destination === 'string', 'destination', TEXT);
+  expect(typeof spec.direction === 'string', 'direction', TEXT);
+  expect(typeof spec.percent === 'number', 'percent', NUMBER);
+  expect(spec.vlanId === undefined || typeof spec.vlanId === 'number', 'vlanId', NUMBER);
+  return refusals;
+}

@@ -1,0 +1,267 @@
+/** The status of a policy: from its plan and from what agents report. */
+import {
+  addCount,
+  type CaptureCounts,
+  type Count,
+  type Inventory,
+  type PathStatus,
+  type Policy,
+  type PolicyState,
+  type PolicyStatus,
+  type SourceStatus,
+  type StatusReason,
+  ZERO,
+} from '@mirrorplane/contract';
+import { deviceNodes } from './cluster.ts';
+import { addCaptureCounts, zeroCounts } from './counts.ts';
+import {
+  type NodeReport,
+  type Observation,
+  observe,
+  type PolicyCounters,
+  type PreviousCounters,
+} from './observation.ts';
+import { byText } from './order.ts';
+import type { PolicyPlan, SourcePlan } from './plan.ts';
+import {
+  dropReasons,
+  involvedNodes,
+  isPending,
+  nodeReasons,
+  type PolicyProblem,
+  problemsOf,
+  refusalReason,
+  truncationReasons,
+} from './reasons.ts';
+
+/**
+ * The status of one policy. For many policies, call `observe` once and `statusFrom` for each.
+ *
+ * @param previous counters of about 10 s ago: drops and truncations degrade a policy only where they have grown since.
+ *   Without them, any do.
+ */
+export function policyStatus(
+  policy: Policy,
+  inventory: Inventory,
+  policyPlan: PolicyPlan,
+  nodes: ReadonlyMap<string, NodeReport>,
+  previous?: PreviousCounters,
+): PolicyStatus {
+  return statusFrom(policy, policyPlan, observe(inventory, nodes, previous));
+}
+
+/** The status of one policy, from an observation that serves them all. */
+export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observation): PolicyStatus {
+  const counters = observation.counters.get(policy.uid);
+  const destinationAbsent = plan.reasons.some(({ code }) => code === 'DESTINATION_ABSENT');
+  const refusals: StatusReason[] = [];
+  const sums = sumBySource(counters);
+  const sources = plan.sources.map((source) =>
+    sourceStatus({ policy, source, destinationAbsent, refusals, sums }, observation),
+  );
+  const problems = policy.enabled ? problemsOf(policy, plan, observation) : [];
+  const reasons = policy.enabled
+    ? uniqueReasons([
+        ...plan.reasons,
+        ...nodeReasons(plan, observation),
+        ...problems.map(({ blocking: _, ...reason }) => reason),
+        ...refusals,
+        ...unreportedReasons(plan, sources, observation),
+        ...dropReasons(counters),
+        ...truncationReasons(policy, counters, observation),
+      ])
+    : [];
+  const destination = observation.cluster.interfaces.get(policy.destination);
+  const nodes = new Set([...involvedNodes(plan), ...reportingNodes(counters)]);
+  return {
+    name: policy.name,
+    uid: policy.uid,
+    type: policy.type,
+    state: stateOf({ policy, plan, sources, problems, reasons, destinationAbsent }),
+    reasons,
+    destination: { interface: policy.destination, devices: destination ? [...destination.devices] : [] },
+    totals: (counters?.captures ?? []).reduce((sum, { report }) => addCaptureCounts(sum, report.counts), zeroCounts()),
+    delivered: deliveredOf(plan, counters, observation),
+    sources,
+    paths: pathsOf(plan, counters),
+    countersAt: oldest(reportingNodes(counters), observation),
+    stale: [...nodes].some((node) => !observation.nodes.get(node)?.connected),
+  };
+}
+
+interface SourceContext {
+  policy: Policy;
+  source: SourcePlan;
+  destinationAbsent: boolean;
+  /** Refused captures are added here. */
+  refusals: StatusReason[];
+  sums: SourceSums;
+}
+
+function sourceStatus(
+  { policy, source, destinationAbsent, refusals, sums }: SourceContext,
+  { cluster, captures }: Observation,
+): SourceStatus {
+  const id = source.interface;
+  const item = cluster.interfaces.get(id);
+  const state = (): SourceStatus['state'] => {
+    if (!policy.enabled) {
+      return 'disabled';
+    }
+    if (!item || deviceNodes(item).length === 0) {
+      return 'waiting';
+    }
+    if (source.nodes.length === 0) {
+      return destinationAbsent ? 'waiting' : 'refused';
+    }
+    const reported = source.nodes.flatMap((node) =>
+      (captures.get(node)?.get(`${policy.uid}/${id}`) ?? []).map((status) => ({ node, status })),
+    );
+    const refused = reported.filter(({ status }) => status.state === 'refused');
+    refusals.push(...refused.map(({ node, status }) => refusalReason(id, node, status)));
+    if (reported.length === 0) {
+      return 'pending';
+    }
+    return refused.length < reported.length ? 'capturing' : 'refused';
+  };
+  const { inbound, outbound } = sums.get(id) ?? {};
+  return {
+    interface: id,
+    state: state(),
+    devices: item ? [...item.devices] : [],
+    ...(inbound && { inbound }),
+    ...(outbound && { outbound }),
+  };
+}
+
+/** Source id to its counts by direction, summed over the nodes. A direction that no node has reported is absent. */
+type SourceSums = ReadonlyMap<string, Partial<Record<'inbound' | 'outbound', CaptureCounts>>>;
+
+function sumBySource(counters: PolicyCounters | undefined): SourceSums {
+  const sums = new Map<string, Partial<Record<'inbound' | 'outbound', CaptureCounts>>>();
+  for (const { report } of counters?.captures ?? []) {
+    const { source, direction, counts } = report;
+    const found = sums.get(source) ?? {};
+    const sum = found[direction];
+    found[direction] = addCaptureCounts(sum ?? zeroCounts(), counts);
+    sums.set(source, found);
+  }
+  return sums;
+}
+
+/** A source whose node has caught up and says nothing about it is not captured for sure, and so gives a reason. */
+function unreportedReasons(plan: PolicyPlan, sources: readonly SourceStatus[], { nodes }: Observation): StatusReason[] {
+  return sources.flatMap(({ interface: id, state }, index): StatusReason[] => {
+    const node = plan.sources[index]!.nodes.find((name) => {
+      const report = nodes.get(name);
+      return report?.connected && !isPending(report);
+    });
+    if (state !== 'pending' || node === undefined) {
+      return [];
+    }
+    const message = `node "${node}" has not reported a capture of "${id}" yet: wait a moment`;
+    return [{ code: 'NODE_PENDING', message, interface: id, node }];
+  });
+}
+
+function uniqueReasons(reasons: readonly StatusReason[]): StatusReason[] {
+  const seen = new Map<string, StatusReason>();
+  for (const reason of reasons) {
+    const key = JSON.stringify([reason.code, reason.interface, reason.node, reason.message]);
+    seen.set(key, seen.get(key) ?? reason);
+  }
+  return [...seen.values()];
+}
+
+interface StateInput {
+  policy: Policy;
+  plan: PolicyPlan;
+  sources: readonly SourceStatus[];
+  problems: readonly PolicyProblem[];
+  reasons: readonly StatusReason[];
+  destinationAbsent: boolean;
+}
+
+function stateOf({ policy, plan, sources, problems, reasons, destinationAbsent }: StateInput): PolicyState {
+  if (!policy.enabled) {
+    return 'disabled';
+  }
+  if (destinationAbsent || sources.every(({ state }) => state === 'waiting')) {
+    return 'waiting';
+  }
+  const blocking = problems.filter((problem) => problem.blocking);
+  const isOfWhole = (problem: PolicyProblem): boolean =>
+    problem.node === plan.destinationNode &&
+    (problem.interface === undefined || problem.interface === policy.destination);
+  const blocks = (id: string, node: string): boolean =>
+    blocking.some((problem) => problem.node === node && (problem.interface === undefined || problem.interface === id));
+  // A source that waits, or that planning left out, has no nodes, and so nothing of it is copied either.
+  const copiesNothing = ({ state, interface: id }: SourceStatus, index: number): boolean =>
+    state === 'refused' || plan.sources[index]!.nodes.every((node) => blocks(id, node));
+  if (blocking.some(isOfWhole) || sources.every(copiesNothing)) {
+    return 'failed';
+  }
+  return reasons.length > 0 ? 'degraded' : 'active';
+}
+
+/** The nodes that have reported any counter of the policy. */
+function reportingNodes(counters: PolicyCounters | undefined): Set<string> {
+  const all = counters ? [...counters.captures, ...counters.deliveries, ...counters.terminations] : [];
+  return new Set(all.map(({ node }) => node));
+}
+
+/**
+ * What the device of the destination was handed: copies made on its own node, and those that came from other nodes.
+ * Null while the counters of that node are not known.
+ */
+function deliveredOf(plan: PolicyPlan, counters: PolicyCounters | undefined, { nodes }: Observation): Count | null {
+  const end = plan.destinationNode;
+  if (end === undefined || nodes.get(end)?.counters === undefined) {
+    return null;
+  }
+  const local = (counters?.captures ?? []).filter(({ node }) => node === end).map(({ report }) => report.counts.copied);
+  const remote = (counters?.terminations ?? []).map(({ report }) => report.delivered);
+  return [...local, ...remote].reduce(addCount, ZERO);
+}
+
+/** The pairs of nodes that carried something, or have a source now, sorted. */
+function pathsOf(plan: PolicyPlan, counters: PolicyCounters | undefined): PathStatus[] {
+  const paths = new Map<string, PathStatus>();
+  const pathOf = (from: string, to: string): PathStatus => {
+    const key = JSON.stringify([from, to]);
+    const found = paths.get(key) ?? { from, to, sent: null, received: null, delivered: null };
+    paths.set(key, found);
+    return found;
+  };
+  const sending = new Set(plan.sources.flatMap(({ nodes }) => nodes));
+  const wanted = new Set<PathStatus>();
+  for (const { from, to } of plan.paths) {
+    if (sending.has(from)) {
+      wanted.add(pathOf(from, to));
+    }
+  }
+  const prefix = `${plan.uid}/to/`;
+  for (const { node, report } of counters?.deliveries ?? []) {
+    if (report.delivery.startsWith(prefix)) {
+      const path = pathOf(node, report.delivery.slice(prefix.length));
+      path.sent = report.sent;
+      if (report.sent.packets > 0) {
+        wanted.add(path);
+      }
+    }
+  }
+  for (const { node, report } of counters?.terminations ?? []) {
+    const path = pathOf(report.node, node);
+    path.received = report.received;
+    path.delivered = report.delivered;
+    if (report.received.packets > 0) {
+      wanted.add(path);
+    }
+  }
+  return [...wanted].sort((a, b) => byText(a.from, b.from) || byText(a.to, b.to));
+}
+
+function oldest(reporting: ReadonlySet<string>, { nodes }: Observation): string | null {
+  const times = [...reporting].map((node) => nodes.get(node)?.countersAt).filter((time) => time !== undefined);
+  return times.sort(byText)[0] ?? null;
+}

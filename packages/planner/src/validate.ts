@@ -1,0 +1,266 @@
+/** The rules of a policy: valid as a whole, or refused as a whole with every reason at once. */
+import {
+  type ErrorCode,
+  type InterfaceKind,
+  type Inventory,
+  MANY_POLICIES,
+  MAX_SOURCES,
+  Name,
+  type Policy,
+  type PolicySpec,
+  type PolicyType,
+  type Refusal,
+  TrafficDirection,
+  type Warning,
+} from '@mirrorplane/contract';
+import { type Cluster, homeDomain, homePool, indexCluster } from './cluster.ts';
+import { findCycle } from './cycle.ts';
+import { policyType } from './kinds.ts';
+import { sortedBy } from './order.ts';
+import { shapeRefusals } from './shape.ts';
+
+/** What a policy is judged against. */
+export interface ValidationContext {
+  /** All policies that exist, in any order. */
+  policies: readonly Policy[];
+  inventory: Inventory;
+}
+
+/** `type` is there where all interfaces exist and the type matrix has one for them. */
+export interface ValidationResult {
+  refusals: Refusal[];
+  warnings: Warning[];
+  type?: PolicyType;
+}
+
+type Refuse = (code: ErrorCode, field: string, message: string) => void;
+
+const quote = (text: string): string => JSON.stringify(text);
+
+/**
+ * Judges a policy. Refusals come in the order of the fields of a policy, the same for the same input.
+ *
+ * @param replacing name of the policy that this one takes the place of; it is not counted as another policy
+ */
+export function validate(spec: PolicySpec, context: ValidationContext, replacing?: string): ValidationResult {
+  const shape = shapeRefusals(spec);
+  if (shape.length > 0) {
+    return { refusals: shape, warnings: [] };
+  }
+  const others = context.policies.filter((policy) => policy.name !== replacing);
+  const cluster = indexCluster(context.inventory);
+  const refusals: Refusal[] = [];
+  const refuse: Refuse = (code, field, message) => refusals.push({ code, field, message });
+
+  checkName(spec, refuse);
+  checkSourceList(spec, cluster, refuse);
+  checkEachSource(spec, cluster, others, refuse);
+  checkDestination(spec, cluster, others, refuse);
+  checkDirection(spec, refuse);
+  checkPercent(spec, refuse);
+  checkVlan(spec, cluster, refuse);
+
+  const type = typeOf(spec, cluster);
+  return { refusals, warnings: warningsOf(others), ...(type === undefined ? {} : { type }) };
+}
+
+/** The same policy as it is kept: percent with two decimals and no negative zero, nothing undefined. */
+export function normalise(spec: PolicySpec): PolicySpec {
+  const { vlanId, ...rest } = spec;
+  // Adding 0 turns -0, which JSON can carry, into 0.
+  const percent = Number(spec.percent.toFixed(2)) + 0;
+  return { ...rest, percent, ...(vlanId === undefined ? {} : { vlanId }) };
+}
+
+function checkName(spec: PolicySpec, refuse: Refuse): void {
+  if (!Name.safeParse(spec.name).success) {
+    const rule = 'use 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends';
+    refuse('POLICY_NAME_INVALID', 'name', `${quote(spec.name)} is not usable as a name: ${rule}`);
+  }
+}
+
+function checkSourceList({ sources }: PolicySpec, cluster: Cluster, refuse: Refuse): void {
+  if (sources.length === 0) {
+    refuse('POLICY_NO_SOURCES', 'sources', `the policy has no source: name 1 to ${MAX_SOURCES} interfaces`);
+  }
+  if (sources.length > MAX_SOURCES) {
+    const remedy = `a policy takes at most ${MAX_SOURCES}; divide them among several policies`;
+    refuse('POLICY_TOO_MANY_SOURCES', 'sources', `the policy has ${sources.length} sources: ${remedy}`);
+  }
+  const edge = sources.find((id) => cluster.interfaces.get(id)?.kind === 'edge');
+  const virtual = sources.find((id) => isVirtual(cluster.interfaces.get(id)?.kind));
+  if (edge !== undefined && virtual !== undefined) {
+    const both = `${quote(edge)} is an edge-connected interface and ${quote(virtual)} is not`;
+    const remedy = 'write one policy for the edge sources and one for the others';
+    refuse('POLICY_SOURCE_KINDS_MIXED', 'sources', `${both}: ${remedy}`);
+  }
+}
+
+function checkEachSource(spec: PolicySpec, cluster: Cluster, others: readonly Policy[], refuse: Refuse): void {
+  const firstIndex = new Map<string, number>();
+  const owners = ownersOf(spec.sources, others);
+  const reference = domainReference(spec, cluster);
+  for (const [index, id] of spec.sources.entries()) {
+    const field = `sources[${index}]`;
+    const first = firstIndex.get(id);
+    if (first !== undefined) {
+      refuse('POLICY_SOURCE_REPEATED', field, `${quote(id)} is sources[${first}] already: name every source once`);
+      continue;
+    }
+    firstIndex.set(id, index);
+    const item = cluster.interfaces.get(id);
+    if (!item) {
+      const remedy = 'check the id with "mirrorplane interface list"';
+      refuse('POLICY_SOURCE_NOT_FOUND', field, `there is no interface ${quote(id)}: ${remedy}`);
+    }
+    const owner = owners.get(id);
+    if (owner) {
+      const which = `policy ${quote(owner.name)}${owner.enabled ? '' : ', which is disabled'}`;
+      const remedy = `remove it from the sources of ${quote(owner.name)} first`;
+      refuse('POLICY_SOURCE_IN_USE', field, `${quote(id)} is a source of ${which}: ${remedy}`);
+    }
+    const domain = item && homeDomain(cluster, item);
+    if (reference && domain !== undefined && domain !== reference.domain) {
+      const here = `${quote(id)} is in communication domain ${quote(domain)} (pool ${quote(homePool(cluster, item!)!)})`;
+      const there = `${reference.role} ${quote(reference.id)} in ${quote(reference.domain)}`;
+      const remedy = 'choose interfaces of pools within one domain';
+      refuse('POLICY_CROSS_DOMAIN', field, `${here}, ${there} (pool ${quote(reference.pool)}): ${remedy}`);
+    }
+  }
+}
+
+/** Which other policy has each of these sources; where several have, the first by name. */
+function ownersOf(sources: readonly string[], others: readonly Policy[]): Map<string, Policy> {
+  const wanted = new Set(sources);
+  const owners = new Map<string, Policy>();
+  for (const policy of sortedBy(others, ({ name }) => name)) {
+    for (const id of policy.sources) {
+      if (wanted.has(id) && !owners.has(id)) {
+        owners.set(id, policy);
+      }
+    }
+  }
+  return owners;
+}
+
+/** What the domains of the sources are compared with: the destination's, or while that is unknown, the first known. */
+function domainReference(spec: PolicySpec, cluster: Cluster) {
+  for (const id of [spec.destination, ...spec.sources]) {
+    const item = cluster.interfaces.get(id);
+    const domain = item && homeDomain(cluster, item);
+    if (domain !== undefined) {
+      const role = id === spec.destination ? 'the destination' : 'the source';
+      return { id, role, domain, pool: homePool(cluster, item!)! };
+    }
+  }
+  return undefined;
+}
+
+function checkDestination(spec: PolicySpec, cluster: Cluster, others: readonly Policy[], refuse: Refuse): void {
+  const { destination, sources } = spec;
+  const item = cluster.interfaces.get(destination);
+  if (!item) {
+    const remedy = 'check the id with "mirrorplane interface list"';
+    refuse('POLICY_DESTINATION_NOT_FOUND', 'destination', `there is no interface ${quote(destination)}: ${remedy}`);
+  }
+  const own = sources.indexOf(destination);
+  if (own >= 0) {
+    const message = `${quote(destination)} is sources[${own}] of this policy too: choose another destination`;
+    refuse('POLICY_DESTINATION_IS_SOURCE', 'destination', message);
+  }
+  const edge = sources.find((id) => cluster.interfaces.get(id)?.kind === 'edge');
+  if (edge !== undefined && isVirtual(item?.kind)) {
+    const both = `the source ${quote(edge)} is an edge-connected interface and ${quote(destination)} is not`;
+    const remedy = 'choose an edge-connected interface as destination';
+    refuse('POLICY_PHYSICAL_TO_VIRTUAL', 'destination', `${both}: ${remedy}`);
+  }
+  const chain = findCycle(spec, others);
+  if (chain) {
+    const steps = chain.map(({ to, policy }) => `-> ${quote(to)} (policy ${quote(policy)})`);
+    const spelt = [quote(chain[0]!.from), ...steps].join(' ');
+    const remedy = 'choose another destination, or change one of the other policies';
+    refuse('POLICY_CYCLE', 'destination', `copies would come back to their source: ${spelt}: ${remedy}`);
+  }
+}
+
+function checkDirection({ direction }: PolicySpec, refuse: Refuse): void {
+  if (!TrafficDirection.safeParse(direction).success) {
+    const message = `${quote(direction)} is not a direction: use all, inbound or outbound`;
+    refuse('POLICY_DIRECTION_INVALID', 'direction', message);
+  }
+}
+
+function checkPercent({ percent }: PolicySpec, refuse: Refuse): void {
+  // Comparing with what two decimals can write is exact; percent * 100 is not (0.29 * 100 = 28.999999999999996).
+  if (!(percent >= 0 && percent <= 100 && Number(percent.toFixed(2)) === percent)) {
+    refuse('POLICY_PERCENT_INVALID', 'percent', `${percent} is no percentage: use 0 to 100 with at most two decimals`);
+  }
+}
+
+function checkVlan(spec: PolicySpec, cluster: Cluster, refuse: Refuse): void {
+  const { vlanId, destination } = spec;
+  const item = cluster.interfaces.get(destination);
+  const isEdge = item?.kind === 'edge';
+  if (vlanId === undefined) {
+    if (isEdge) {
+      const message = `${quote(destination)} is an edge-connected interface: give a vlanId from 1 to 4094 for the copies`;
+      refuse('POLICY_VLAN_REQUIRED', 'vlanId', message);
+    }
+    return;
+  }
+  // Where edge sources want a virtual destination, it is the destination that has to change, and then the VLAN ID fits.
+  if (isVirtual(item?.kind) && !onlyEdges(spec.sources, cluster)) {
+    const message = `${quote(destination)} is not an edge-connected interface: remove vlanId ${vlanId}`;
+    refuse('POLICY_VLAN_NOT_ALLOWED', 'vlanId', message);
+    return;
+  }
+  if (!Number.isInteger(vlanId) || vlanId < 1 || vlanId > 4094) {
+    refuse('POLICY_VLAN_INVALID', 'vlanId', `${vlanId} is no VLAN ID: use a whole number from 1 to 4094`);
+    return;
+  }
+  const allowed = isEdge ? item.edge?.allowedVlans : undefined;
+  if (allowed && !allowed.includes(vlanId)) {
+    const remedy = `use one of its allowedVlans (${rangesOf(allowed)}), or extend that list`;
+    refuse('POLICY_VLAN_NOT_IN_TRUNK', 'vlanId', `${quote(destination)} does not carry VLAN ${vlanId}: ${remedy}`);
+  }
+}
+
+/** `100, 200-299`, as a switch writes a trunk list. */
+function rangesOf(numbers: readonly number[]): string {
+  const ranges: { first: number; last: number }[] = [];
+  for (const number of [...numbers].sort((a, b) => a - b)) {
+    const range = ranges.at(-1);
+    if (range && number <= range.last + 1) {
+      range.last = number;
+    } else {
+      ranges.push({ first: number, last: number });
+    }
+  }
+  return ranges.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join(', ') || 'none';
+}
+
+function isVirtual(kind: InterfaceKind | undefined): boolean {
+  return kind === 'vm' || kind === 'nfv';
+}
+
+function onlyEdges(sources: readonly string[], cluster: Cluster): boolean {
+  const kinds = new Set(sources.map((id) => cluster.interfaces.get(id)?.kind));
+  kinds.delete(undefined);
+  return kinds.size === 1 && kinds.has('edge');
+}
+
+function typeOf({ sources, destination }: PolicySpec, cluster: Cluster): PolicyType | undefined {
+  const kinds = sources.map((id) => cluster.interfaces.get(id)?.kind);
+  const destinationKind = cluster.interfaces.get(destination)?.kind;
+  const known = kinds.filter((kind) => kind !== undefined);
+  return destinationKind === undefined || known.length < kinds.length ? undefined : policyType(known, destinationKind);
+}
+
+function warningsOf(others: readonly Policy[]): Warning[] {
+  const count = others.length + 1;
+  if (count <= MANY_POLICIES) {
+    return [];
+  }
+  const remedy = 'consider joining policies that share a destination';
+  return [{ code: 'POLICY_MANY', message: `with this one there are ${count} policies: ${remedy}` }];
+}

@@ -1,0 +1,233 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { CATALOGUE, type Inventory, NodeProgram, type Policy } from '@mirrorplane/contract';
+import { type Plan, plan, policyStatus, validate } from '@mirrorplane/planner';
+import fc from 'fast-check';
+import { anySpec, clusters, inventories, sessionsBefore, wildSpecs } from './arbitrary.ts';
+
+const runs = { numRuns: 300 };
+
+function check<T>(values: fc.Arbitrary<T>, predicate: (value: T) => void): void {
+  fc.assert(fc.property(values, predicate), runs);
+}
+
+const cases = fc.record({ cluster: clusters, before: sessionsBefore, seed: fc.integer() });
+
+/** The same items in another order. */
+function shuffled<T>(items: readonly T[], seed: number): T[] {
+  const rank = (index: number) => Math.imul(index + 1, seed | 1) >>> 0;
+  return items
+    .map((item, index) => ({ item, key: rank(index) }))
+    .sort((a, b) => a.key - b.key)
+    .map(({ item }) => item);
+}
+
+function programsOf({ programs }: Plan) {
+  return [...programs.values()];
+}
+
+test('the generated clusters have accepted policies of every type', () => {
+  const types = new Set<string>();
+  fc.assert(
+    fc.property(clusters, ({ policies }) => {
+      for (const { type } of policies) {
+        types.add(type);
+      }
+    }),
+    { numRuns: 300, seed: 1 },
+  );
+  assert.deepEqual([...types].sort(), ['physical', 'virtual', 'virtual-to-physical']);
+});
+
+test('a plan does not depend on the order of policies, nodes, pools and interfaces', () => {
+  check(cases, ({ cluster: { later, policies }, before, seed }) => {
+    const other: Inventory = {
+      domains: shuffled(later.domains, seed),
+      pools: shuffled(later.pools, seed),
+      nodes: shuffled(later.nodes, seed),
+      interfaces: shuffled(later.interfaces, seed),
+    };
+    const one = plan(policies, later, before);
+    const two = plan(shuffled(policies, seed), other, before);
+    assert.deepEqual(two, one);
+    assert.deepEqual([...two.programs.keys()], [...one.programs.keys()]);
+    assert.deepEqual([...two.policies.keys()], [...one.policies.keys()]);
+  });
+});
+
+test('planning again with the sessions of a plan gives the same plan', () => {
+  check(cases, ({ cluster: { later, policies }, before }) => {
+    const first = plan(policies, later, before);
+    assert.deepEqual(plan(policies, later, first.sessions), first);
+  });
+});
+
+test('planning changes nothing of its input', () => {
+  check(cases, ({ cluster: { later, policies }, before }) => {
+    const copy = structuredClone({ later, policies, before });
+    plan(policies, later, before);
+    assert.deepEqual({ later, policies, before }, copy);
+  });
+});
+
+test('every node has a program of the declared shape, with ids that are unique and sorted', () => {
+  check(cases, ({ cluster: { later, policies }, before }) => {
+    const result = plan(policies, later, before);
+    assert.deepEqual([...result.programs.keys()], later.nodes.map(({ name }) => name).sort());
+    for (const program of programsOf(result)) {
+      NodeProgram.parse({ ...program, revision: 1 });
+      for (const list of [program.captures, program.deliveries, program.terminations]) {
+        const ids = list.map(({ id }) => id);
+        assert.deepEqual(ids, [...new Set(ids)].sort());
+      }
+    }
+  });
+});
+
+test('session numbers are from 1 to 1023 and unique for each destination node', () => {
+  check(cases, ({ cluster: { later, policies }, before }) => {
+    for (const numbers of Object.values(plan(policies, later, before).sessions)) {
+      const values = Object.values(numbers);
+      assert.equal(new Set(values).size, values.length);
+      assert.ok(values.every((value) => Number.isInteger(value) && value >= 1 && value <= 1023));
+    }
+  });
+});
+
+test('a policy keeps its session number while others come and go and interfaces move, if its destination stays', () => {
+  check(cases, ({ cluster: { inventory, later, policies }, before }) => {
+    const first = plan(policies, inventory, before);
+    const second = plan(policies.slice(1), later, first.sessions);
+    for (const { uid } of policies.slice(1)) {
+      const node = first.policies.get(uid)!.destinationNode;
+      const number = node === undefined ? undefined : first.sessions[node]?.[uid];
+      if (number !== undefined && second.policies.get(uid)!.destinationNode === node) {
+        assert.equal(second.sessions[node!]?.[uid], number);
+      }
+    }
+  });
+});
+
+test('every capture and every termination has its delivery in the same program, and every delivery is used', () => {
+  check(cases, ({ cluster: { later, policies }, before }) => {
+    for (const { captures, deliveries, terminations } of programsOf(plan(policies, later, before))) {
+      const used = new Set([...captures, ...terminations].map(({ delivery }) => delivery));
+      assert.deepEqual([...used].sort(), deliveries.map(({ id }) => id).sort());
+      for (const { delivery } of terminations) {
+        assert.notEqual(deliveries.find(({ id }) => id === delivery)!.kind, 'erspan');
+      }
+    }
+  });
+});
+
+test('every ERSPAN delivery has its termination at the other node, and every termination its delivery', () => {
+  check(cases, ({ cluster: { later, policies }, before }) => {
+    const result = plan(policies, later, before);
+    const address = new Map(later.nodes.map(({ name, underlay }) => [name, underlay?.address]));
+    const ends: string[] = [];
+    const sends: string[] = [];
+    for (const { node, deliveries, terminations } of programsOf(result)) {
+      for (const delivery of deliveries) {
+        if (delivery.kind === 'erspan') {
+          assert.equal(delivery.address, address.get(delivery.node));
+          sends.push(JSON.stringify([delivery.policy, node, delivery.node, delivery.session]));
+        }
+      }
+      for (const end of terminations) {
+        assert.equal(end.address, address.get(end.node));
+        ends.push(JSON.stringify([end.policy, end.node, node, end.session]));
+      }
+    }
+    assert.deepEqual(sends.sort(), ends.sort());
+    const paths = [...result.policies.values()].flatMap(({ uid, paths: list }) =>
+      list.map(({ from, to }) => JSON.stringify([uid, from, to, result.sessions[to]![uid]])),
+    );
+    assert.deepEqual(paths.sort(), sends);
+  });
+});
+
+test('no interface is captured by two policies on a node, and nothing physical goes into a virtual device', () => {
+  check(cases, ({ cluster: { later, policies }, before }) => {
+    const result = plan(policies, later, before);
+    const kindOf = new Map(later.interfaces.map(({ id, kind }) => [id, kind]));
+    const destinationOf = new Map(policies.map(({ uid, destination }) => [uid, destination]));
+    for (const { captures } of programsOf(result)) {
+      assert.equal(new Set(captures.map(({ source }) => source)).size, captures.length);
+      for (const { source, policy } of captures) {
+        assert.ok(kindOf.get(source) !== 'edge' || kindOf.get(destinationOf.get(policy)!) === 'edge');
+      }
+    }
+  });
+});
+
+test('accepted policies never bring copies back to their source, however interfaces are joined', () => {
+  check(clusters, ({ policies }) => {
+    for (const { sources } of policies) {
+      for (const start of sources) {
+        const reached = new Set<string>();
+        const queue = [start];
+        for (const from of queue) {
+          for (const { destination } of policies.filter((policy) => policy.sources.includes(from))) {
+            if (!reached.has(destination)) {
+              reached.add(destination);
+              queue.push(destination);
+            }
+          }
+        }
+        assert.ok(!reached.has(start), `copies of ${start} come back`);
+      }
+    }
+  });
+});
+
+test('no copy crosses into another communication domain, even after interfaces have moved', () => {
+  check(cases, ({ cluster: { later, policies }, before }) => {
+    const domainOfPool = new Map(later.pools.map(({ name, domain }) => [name, domain]));
+    const domainOf = new Map(later.nodes.map(({ name, pool }) => [name, domainOfPool.get(pool)]));
+    for (const { node, deliveries } of programsOf(plan(policies, later, before))) {
+      for (const delivery of deliveries) {
+        assert.ok(delivery.kind !== 'erspan' || domainOf.get(delivery.node) === domainOf.get(node));
+      }
+    }
+  });
+});
+
+test('an accepted policy stays accepted when it replaces itself', () => {
+  check(clusters, ({ inventory, policies }) => {
+    for (const policy of policies) {
+      assert.deepEqual(validate(policy, { policies, inventory }, policy.name).refusals, []);
+    }
+  });
+});
+
+test('validation does not depend on the order of the other policies', () => {
+  check(fc.record({ cluster: clusters, spec: wildSpecs, seed: fc.integer() }), ({ cluster, spec, seed }) => {
+    const { inventory, policies } = cluster;
+    const result = validate(spec, { policies, inventory });
+    assert.deepEqual(validate(spec, { policies: shuffled(policies, seed), inventory }), result);
+  });
+});
+
+test('validation never throws, and refuses with codes of the catalogue only', () => {
+  const values = fc.record({ spec: fc.oneof(wildSpecs, anySpec, fc.anything()), inventory: inventories });
+  check(values, ({ spec, inventory }) => {
+    const { refusals } = validate(spec as Policy, { policies: [], inventory });
+    for (const { code, message } of refusals) {
+      assert.ok(Object.hasOwn(CATALOGUE, code));
+      assert.ok(message.length > 10);
+    }
+  });
+});
+
+test('a policy without any report is never active, and disabled exactly where it is switched off', () => {
+  check(cases, ({ cluster: { later, policies }, before }) => {
+    const result = plan(policies, later, before);
+    for (const policy of policies) {
+      const { state, reasons, delivered } = policyStatus(policy, later, result.policies.get(policy.uid)!, new Map());
+      assert.notEqual(state, 'active');
+      assert.equal(state === 'disabled', !policy.enabled);
+      assert.equal(reasons.length > 0, policy.enabled);
+      assert.equal(delivered, null);
+    }
+  });
+});

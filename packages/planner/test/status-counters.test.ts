@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { PolicyStatus } from '@mirrorplane/contract';
+import { observe, plan, policyStatus, statusFrom } from '@mirrorplane/planner';
+import { inventoryOf, type ShortInventory } from './golden.ts';
+import { capture, count, counted, counts, healthy, inShort, scenePolicy, statusOf } from './reports.ts';
+
+const up1 = healthy(['web-1/0']);
+const up2 = healthy(['web-2/0']);
+
+/** node-1 copies 10 + 20 locally; node-2 copies 7 of 12 into ERSPAN, of which 6 arrive and 5 are delivered. */
+const node1 = counted(
+  {
+    captures: [capture('web-1/0', 'inbound', counts(10)), capture('web-1/0', 'outbound', counts(20))],
+    deliveries: [{ delivery: 'u-p/local', policy: 'u-p', sent: count(35) }],
+    terminations: [
+      {
+        termination: 'u-p/from/node-2',
+        policy: 'u-p',
+        node: 'node-2',
+        received: count(6),
+        delivered: count(5),
+        dropped: { destinationDown: count(1) },
+      },
+    ],
+  },
+  '2026-01-01T00:00:09.000Z',
+);
+const node2 = counted({
+  captures: [capture('web-2/0', 'outbound', counts(7, { sampledOut: 3, dropped: { cloneFailed: 2 } }))],
+  deliveries: [{ delivery: 'u-p/to/node-1', policy: 'u-p', sent: count(7) }],
+});
+const nodes = { 'node-1': { ...up1, ...node1 }, 'node-2': { ...up2, ...node2 } };
+
+test('totals are sums over sources, directions and nodes, and add up', () => {
+  const { totals } = statusOf({ nodes });
+  assert.deepEqual(totals, counts(37, { sampledOut: 3, dropped: { cloneFailed: 2 } }));
+});
+
+test('delivered is what was copied on the node of the destination, and what arrived from the others', () => {
+  assert.deepEqual(statusOf({ nodes }).delivered, count(10 + 20 + 5));
+});
+
+test('delivered is unknown while the node of the destination has reported no counters', () => {
+  assert.equal(statusOf({ nodes: { 'node-1': up1, 'node-2': nodes['node-2'] } }).delivered, null);
+  assert.deepEqual(statusOf({ nodes: { 'node-1': nodes['node-1'], 'node-2': up2 } }).delivered, count(35));
+  assert.deepEqual(statusOf({ nodes: { 'node-1': { ...up1, ...counted({}) }, 'node-2': up2 } }).delivered, count(0));
+});
+
+test('a source has its counters by direction, summed over nodes, and none where none were reported', () => {
+  const moved = counted({
+    ...node2.counters,
+    captures: [...node2.counters!.captures, capture('web-1/0', 'inbound', counts(4))],
+  });
+  const { sources } = statusOf({ nodes: { ...nodes, 'node-2': { ...up2, ...moved } } });
+  assert.deepEqual(sources[0]!.inbound, counts(14));
+  assert.deepEqual(sources[0]!.outbound, counts(20));
+  assert.equal(sources[1]!.inbound, undefined);
+  assert.equal(sources[1]!.outbound!.copied.packets, 7);
+});
+
+test('a path shows what left and what arrived', () => {
+  assert.deepEqual(statusOf({ nodes }).paths, [
+    { from: 'node-2', to: 'node-1', sent: count(7), received: count(6), delivered: count(5) },
+  ]);
+});
+
+test('what one end of a path has not reported is unknown', () => {
+  assert.deepEqual(statusOf({ nodes: { 'node-1': up1, 'node-2': nodes['node-2'] } }).paths, [
+    { from: 'node-2', to: 'node-1', sent: count(7), received: null, delivered: null },
+  ]);
+  assert.deepEqual(statusOf({}).paths, [{ from: 'node-2', to: 'node-1', sent: null, received: null, delivered: null }]);
+});
+
+test('a path is listed while it has a source, or where it carried something, and no other', () => {
+  const policy = { sources: ['web-1/0'] };
+  assert.deepEqual(statusOf({ policy }).paths, []);
+  const idle = counted({ deliveries: [{ delivery: 'u-p/to/node-1', policy: 'u-p', sent: count(0) }] });
+  assert.deepEqual(statusOf({ policy, nodes: { 'node-1': up1, 'node-2': { ...up2, ...idle } } }).paths, []);
+  assert.equal(statusOf({ policy, nodes }).paths.length, 1);
+});
+
+test('the time of the counters is that of the oldest report in the sums', () => {
+  assert.equal(statusOf({ nodes }).countersAt, '2026-01-01T00:00:05.000Z');
+  const other = { ...up2, ...counted({}, '2025-01-01T00:00:00.000Z') };
+  assert.equal(
+    statusOf({ nodes: { 'node-1': nodes['node-1'], 'node-2': other } }).countersAt,
+    '2026-01-01T00:00:09.000Z',
+  );
+  assert.equal(statusOf({}).countersAt, null);
+});
+
+test('counters of other policies are not counted', () => {
+  const other = counted({ captures: [{ ...capture('fw-1/0', 'inbound', counts(99)), policy: 'u-other' }] });
+  const status = statusOf({ nodes: { 'node-1': { ...up1, ...other }, 'node-2': up2 } });
+  assert.equal(status.totals.copied.packets, 0);
+  assert.deepEqual(status.delivered, count(0));
+});
+
+test('drops degrade a policy with a reason for each node, naming reasons and numbers', () => {
+  const status = statusOf({ nodes });
+  assert.deepEqual(inShort(status), ['degraded', 'COPIES_DROPPED @node-1', 'COPIES_DROPPED @node-2']);
+  assert.match(status.reasons[0]!.message, /"node-1" dropped 1 copies \(destinationDown 1\)/);
+  assert.match(status.reasons[1]!.message, /"node-2" dropped 2 copies \(cloneFailed 2\)/);
+});
+
+test('drops of before do not degrade a policy, an increase does, by its amount', () => {
+  const before = new Map([
+    ['node-1', node1.counters!],
+    ['node-2', node2.counters!],
+  ]);
+  assert.deepEqual(inShort(statusOf({ nodes, previous: before })), ['active']);
+  const more = counted({ captures: [capture('web-2/0', 'outbound', counts(9, { dropped: { cloneFailed: 5 } }))] });
+  const status = statusOf({ nodes: { ...nodes, 'node-2': { ...up2, ...more } }, previous: before });
+  assert.deepEqual(inShort(status), ['degraded', 'COPIES_DROPPED @node-2']);
+  assert.match(status.reasons[0]!.message, /dropped 3 copies \(cloneFailed 3\)/);
+});
+
+test('after a new epoch, all drops are new', () => {
+  const before = new Map([['node-2', { ...node2.counters!, epoch: 'e0' }]]);
+  const status = statusOf({ nodes: { 'node-1': up1, 'node-2': nodes['node-2'] }, previous: before });
+  assert.deepEqual(inShort(status), ['degraded', 'COPIES_DROPPED @node-2']);
+});
+
+test('truncated copies degrade a policy, and the message says which MTU is needed', () => {
+  const cut = counted({ captures: [capture('web-2/0', 'inbound', counts(8, { truncated: 3 }))] });
+  const scene = { nodes: { 'node-1': up1, 'node-2': { ...up2, ...cut } } };
+  const inventory: ShortInventory = { interfaces: { 'web-2/0': { kind: 'vm', on: ['node-2'], mtu: 9000 } } };
+  const status = statusOf({ ...scene, inventory });
+  assert.deepEqual(inShort(status), ['degraded', 'COPIES_TRUNCATED @node-2']);
+  assert.match(status.reasons[0]!.message, /cut 3 copies .*MTU 1600.* to 9050/);
+  assert.deepEqual(inShort(statusOf({ ...scene, previous: new Map([['node-2', cut.counters!]]) })), ['active']);
+});
+
+test('a status has the shape of the contract, and one observation gives the same as a single call', () => {
+  const policy = scenePolicy();
+  const inventory = inventoryOf();
+  const policyPlan = plan([policy], inventory).policies.get('u-p')!;
+  const reports = new Map(Object.entries(nodes));
+  const single = policyStatus(policy, inventory, policyPlan, reports);
+  assert.deepEqual(PolicyStatus.parse(single), single);
+  assert.deepEqual(statusFrom(policy, policyPlan, observe(inventory, reports)), single);
+});

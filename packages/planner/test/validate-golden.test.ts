@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { CATALOGUE, type Policy, type PolicySpec } from '@mirrorplane/contract';
+import { validate } from '@mirrorplane/planner';
+import { inventoryOf, policyOf, readGoldens, type ShortInventory, specOf } from './golden.ts';
+
+interface Input {
+  spec: Partial<PolicySpec>;
+  policies?: (Partial<Policy> & { name: string })[];
+  inventory?: ShortInventory;
+  replacing?: string;
+}
+
+/** `says`: what the message has to name, each. */
+interface Expected {
+  refusals: { code: string; field: string; says?: string[] }[];
+  warnings?: string[];
+  type?: string;
+}
+
+const goldens = readGoldens<Input, Expected>('validate');
+
+for (const { file, title, input, expected } of goldens) {
+  test(`${title} [${file}]`, () => {
+    const policies = (input.policies ?? []).map(policyOf);
+    const result = validate(specOf(input.spec), { policies, inventory: inventoryOf(input.inventory) }, input.replacing);
+    const found = result.refusals.map(({ code, field }) => ({ code, field }));
+    assert.deepEqual(
+      found,
+      expected.refusals.map(({ code, field }) => ({ code, field })),
+    );
+    for (const [index, { says = [] }] of expected.refusals.entries()) {
+      for (const text of says) {
+        const { message } = result.refusals[index]!;
+        assert.ok(message.includes(text), `the message does not name ${text}: ${message}`);
+      }
+    }
+    assert.deepEqual(
+      result.warnings.map(({ code }) => code),
+      expected.warnings ?? [],
+    );
+    assert.equal(result.type, expected.type);
+  });
+}
+
+test('every POLICY_ code of the catalogue is refused or warned of in a golden or by a generated case', () => {
+  const generated = ['POLICY_INVALID', 'POLICY_TOO_MANY_SOURCES', 'POLICY_MANY'];
+  const shown = new Set([
+    ...generated,
+    ...goldens.flatMap(({ expected }) => expected.refusals.map(({ code }) => code)),
+  ]);
+  const missing = Object.keys(CATALOGUE).filter((code) => code.startsWith('POLICY_') && !shown.has(code));
+  assert.deepEqual(missing, []);
+});
+
+test('every file of golden/validate has a title of its own', () => {
+  assert.equal(new Set(goldens.map(({ title }) => title)).size, goldens.length);
+  assert.ok(goldens.length > 0);
+});

@@ -1,0 +1,54 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before, type TestContext } from 'node:test';
+import { createLab, type Lab, type LabOptions } from '@mirrorplane/lab';
+
+/** Milliseconds that making or removing a lab may take on a loaded machine. */
+const LAB_MS = 120_000;
+/** Lines of each daemon's log that are shown when a test has failed. */
+const LOG_LINES = 25;
+
+/** A lab name that no other run on this machine uses. `letter` tells the labs of one file apart. */
+export function labName(letter = 't'): string {
+  return letter + (process.pid % 36 ** 5).toString(36);
+}
+
+/**
+ * One lab for all tests of the file, or of the `describe` that it is called in: made before them, removed behind them.
+ * When a test has failed, the ends of the daemons' logs are printed. Returns the way to it.
+ */
+export function useLab(options: LabOptions = {}): () => Lab {
+  let lab: Lab | undefined;
+  let failed = false;
+  before(
+    async () => {
+      lab = await createLab({ name: labName(), ...options });
+    },
+    { timeout: LAB_MS },
+  );
+  afterEach((context) => {
+    failed ||= !(context as TestContext).passed;
+  });
+  after(
+    async () => {
+      if (lab === undefined) return;
+      if (failed) process.stderr.write(logs(lab));
+      await lab.down();
+    },
+    { timeout: LAB_MS },
+  );
+  return () => {
+    if (lab === undefined) throw new Error('there is no lab yet: use it within a test');
+    return lab;
+  };
+}
+
+function logs(lab: Lab): string {
+  const folder = join(lab.runDir, 'logs');
+  return readdirSync(folder)
+    .map((file) => {
+      const lines = readFileSync(join(folder, file), 'utf8').trimEnd().split('\n');
+      return `== ${file}\n${lines.slice(-LOG_LINES).join('\n')}\n`;
+    })
+    .join('');
+}

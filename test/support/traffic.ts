@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import type { Lab } from '@mirrorplane/lab';
+
+/** Debian's Python, which has Scapy; another one on the path need not. */
+export const PYTHON = '/usr/bin/python3';
+const SEND = join(import.meta.dirname, 'send.py');
+
+/** How to ping. */
+export interface PingOptions {
+  /** Bytes of payload. Default 56. */
+  size?: number;
+  /** Seconds between two. Default 0.005. */
+  interval?: number;
+}
+
+function pingArgv(address: string, count: number, { size = 56, interval = 0.005 }: PingOptions): string[] {
+  return ['ping', '-q', '-n', '-c', String(count), '-i', String(interval), '-s', String(size), '-W', '2', address];
+}
+
+/** Sends `count` pings and asserts that every one was answered: the original traffic is untouched. */
+export async function ping(
+  lab: Lab,
+  from: string,
+  to: string,
+  count: number,
+  options: PingOptions = {},
+): Promise<void> {
+  const argv = pingArgv(lab.address(to), count, options);
+  const { stdout } = await lab.exec(from, argv, { check: false });
+  assertAllAnswered(stdout, `${from} to ${to}`, count);
+}
+
+function assertAllAnswered(stdout: string, what: string, count: number): void {
+  const [, sent, answered] = /(\d+) packets transmitted, (\d+) received/.exec(stdout) ?? [];
+  assert.deepEqual([Number(sent), Number(answered)], [count, count], `pings from ${what}: ${stdout}`);
+}
+
+/** Pings that go on in the background. */
+export interface RunningPings {
+  /** Resolves when all are sent; asserts that all were answered. */
+  done(): Promise<void>;
+  /** Ends them early; nothing is asserted. */
+  stop(): void;
+}
+
+/** Starts `count` pings in the background. */
+export function startPings(
+  lab: Lab,
+  from: string,
+  to: string,
+  count: number,
+  options: PingOptions = {},
+): RunningPings {
+  const argv = pingArgv(lab.address(to), count, options);
+  const child: ChildProcess = lab.spawn(from, argv, { stdio: ['ignore', 'pipe', 'ignore'] });
+  let stdout = '';
+  child.stdout?.on('data', (chunk: Buffer) => {
+    stdout += chunk.toString();
+  });
+  const closed = once(child, 'close');
+  return {
+    done: async () => {
+      await closed;
+      assertAllAnswered(stdout, `${from} to ${to}`, count);
+    },
+    stop: () => child.kill('SIGKILL'),
+  };
+}
+
+/** Sends frames, given as hex, out of a device, in this order. */
+export async function sendFrames(lab: Lab, host: string, device: string, frames: readonly string[]): Promise<void> {
+  await lab.exec(host, [PYTHON, SEND, device], { input: `${frames.join('\n')}\n` });
+}
+
+/** Runs a Python script of this folder with Scapy at hand and returns what it printed, parsed as JSON. */
+export async function python<T>(script: string, args: readonly string[], input = ''): Promise<T> {
+  const child = spawn(PYTHON, [join(import.meta.dirname, script), ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const out: Buffer[] = [];
+  const err: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
+  child.stdin.end(input);
+  const [code] = await once(child, 'close');
+  assert.equal(code, 0, `${script}: ${Buffer.concat(err).toString()}`);
+  return JSON.parse(Buffer.concat(out).toString()) as T;
+}
