@@ -34,12 +34,16 @@ const command = new Command('mirrorplane up')
   .description('Runs controller and agent for this host in one process. Needs root. Ctrl-C ends it; copying goes on.')
   .version(VERSION)
   .option('--data <dir>', 'folder for the store, the tokens and the keys', '/var/lib/mirrorplane')
-  .addOption(
-    new Option('--listen <address>', 'HOST:PORT or unix:/PATH of the API; may be given several times')
-      .argParser((value: string, before: string[] | undefined) => [...(before ?? []), value])
-      .default(undefined, '127.0.0.1:7070'),
+  .option(
+    '--listen <address>',
+    'where the API listens: ADDR:PORT or unix:PATH; may be given again (default: 127.0.0.1:7070)',
+    (value: string, before: string[] | undefined) => [...(before ?? []), value],
   )
-  .option('--agent-listen <host:port>', 'where agents connect; 0.0.0.0:7071 lets other nodes join', '127.0.0.1:7071')
+  .option(
+    '--agent-listen <address>',
+    'where agents connect: ADDR:PORT; 0.0.0.0:7071 lets other nodes join',
+    '127.0.0.1:7071',
+  )
   .option('--node <name>', 'name of this node (default: the host name)')
   .option(
     '--mirror-device <device>',
@@ -92,7 +96,7 @@ async function prepareNode(client: Client, node: string, agentData: string): Pro
 }
 
 /** How to use the command with this controller, in lines that can be copied into a shell. */
-function usage(url: string, tokenFile: string, node: string, agentData: string): string {
+function usage(url: string, tokenFile: string, node: string, agentData: string, bpffs: string): string {
   return `mirrorplane is up: node ${node}, API ${url}
 
   export MIRRORPLANE_URL=${url} MIRRORPLANE_TOKEN_FILE=${tokenFile}
@@ -101,7 +105,8 @@ function usage(url: string, tokenFile: string, node: string, agentData: string):
   mirrorplane policy create NAME --source ID --destination ID
   mirrorplane policy status NAME --watch
 
-Ctrl-C ends controller and agent. Copying goes on until "mirrorplane agent --uninstall --data ${agentData}".
+Ctrl-C ends controller and agent. Copying goes on until you remove it:
+  mirrorplane agent --uninstall --data ${agentData} --bpffs ${bpffs}
 `;
 }
 
@@ -154,7 +159,7 @@ async function run(flags: Flags): Promise<void> {
         ...(device === undefined ? {} : { mirrorDevice: device }),
       }),
     );
-    process.stdout.write(usage(url, tokenFile, node, agentData));
+    process.stdout.write(usage(url, tokenFile, node, agentData, bpffs));
     await stopped;
   } finally {
     await close();

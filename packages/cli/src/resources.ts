@@ -1,4 +1,7 @@
 /** The resources of the API: their paths, their identifying field, and which fields an operator writes. */
+import { CliError } from './exit.ts';
+
+/** Path below /api/v1, name of the field that identifies, and fields of the spec, by kind. */
 export const RESOURCES = {
   Domain: { path: '/domains', key: 'name', fields: ['description'] },
   Pool: { path: '/pools', key: 'name', fields: ['domain', 'description'] },
@@ -15,8 +18,14 @@ export const RESOURCES = {
 export const KINDS = ['Domain', 'Pool', 'Node', 'Interface', 'Policy'] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** Path of one resource below /api/v1. */
+/** Path of one resource below /api/v1. @throws CliError (notFound) for the one name that no policy can have. */
 export function pathOf(kind: Kind, name: string): string {
+  if (kind === 'Policy' && name === 'status') {
+    throw new CliError(
+      'notFound',
+      'there is no policy "status": the name is reserved, its URL is that of all statuses',
+    );
+  }
   return `${RESOURCES[kind].path}/${encodeURIComponent(name)}`;
 }
 

@@ -256,6 +256,7 @@ describe('policy', () => {
 
     it('ends with 4 for a policy that does not exist', async () => {
       assert.equal((await policy('status', 'none')).code, 4);
+      assert.equal((await policy('show', 'status')).code, 4);
     });
   });
 

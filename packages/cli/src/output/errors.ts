@@ -51,6 +51,8 @@ export function exitCodeOf(error: unknown): number {
 
 /** The catalogue is loaded only here: its schemas take longer to load than a command takes to run. */
 async function remedyOf(problem: Problem): Promise<string | undefined> {
+  // "What is wrong: what to do about it" says it already, and closer to the case.
+  if (problem.detail.includes(': ')) return undefined;
   const { CATALOGUE } = await import('@mirrorplane/contract/errors.ts');
   const entry = Object.hasOwn(CATALOGUE, problem.code) ? CATALOGUE[problem.code as keyof typeof CATALOGUE] : undefined;
   return entry?.remedy;
