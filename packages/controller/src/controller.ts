@@ -1,5 +1,5 @@
 /** Puts the parts of the controller together, and takes them apart again. */
-import { chmodSync, mkdirSync } from 'node:fs';
+import { accessSync, chmodSync, constants, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -137,29 +137,26 @@ async function open(options: ControllerOptions, closers: Closer[]) {
 
 function prepareFolder(data: string): void {
   try {
+    // A folder that exists keeps its mode, for it may be another's; each file is made for the owner alone.
     mkdirSync(data, { recursive: true, mode: 0o700 });
-    // Everything in it is secret, or must not be changed by others.
-    chmodSync(data, 0o700);
+    accessSync(data, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new Error(`cannot use the data folder ${data}: ${(error as Error).message}`);
   }
 }
 
+const listenTextResolver = () => 'api listens';
+
 async function listenOn(app: FastifyInstance, address: ListenAddress): Promise<string> {
   try {
     if ('path' in address) {
       await clearSocket(address.path);
-      // Between bind and chmod nobody else may connect.
-      const mask = process.umask(0o177);
-      try {
-        await app.listen({ path: address.path });
-      } finally {
-        process.umask(mask);
-      }
+      await app.listen({ path: address.path, listenTextResolver });
+      // Whoever was faster than this still needs the token.
       chmodSync(address.path, 0o600);
       return formatListen(address);
     }
-    await app.listen({ host: address.host, port: address.port });
+    await app.listen({ host: address.host, port: address.port, listenTextResolver });
     const bound = app.server.address();
     const port = typeof bound === 'object' && bound ? bound.port : address.port;
     return formatListen({ host: address.host, port });

@@ -115,7 +115,7 @@ function identified(node: LiveNode, edges: InterfaceRecord[], records: Records):
     // An agent knows the permanent MAC address, which the present one need not be.
     const bound = (device: Device) =>
       edge!.mac !== undefined && device.identity?.provider === 'declared' && device.identity.id === id;
-    const device = node.devices.find(bound) ?? node.devices.find(byName);
+    const device = node.devices.find(byName) ?? node.devices.find(bound);
     if (device) {
       found.set(id, device);
     }

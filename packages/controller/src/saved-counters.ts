@@ -39,9 +39,13 @@ export class SavedCounters {
     for (const file of readdirSync(folder)) {
       const name = file.endsWith('.json') ? file.slice(0, -5) : undefined;
       const node = name === undefined ? undefined : live.get(name);
+      if (!node) {
+        await rm(path.join(folder, file), { force: true });
+        continue;
+      }
       try {
-        const saved = node && (JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as SavedFile);
-        if (node && saved && saved.uid === view.get('nodes', node.name)?.value.uid) {
+        const saved = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as SavedFile;
+        if (saved.uid === view.get('nodes', node.name)?.value.uid) {
           node.counters = CounterTotals.restore(saved.totals);
           node.countersAt = saved.countersAt;
         }

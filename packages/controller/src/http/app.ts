@@ -1,6 +1,12 @@
 /** The HTTP side: all routes, and one shape for everything that goes wrong. */
 import { type Problem, problem } from '@mirrorplane/contract';
-import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import type { Services } from '../services.ts';
 import { openapiDocument } from './openapi.ts';
 import { ProblemError } from './problems.ts';
@@ -14,11 +20,15 @@ export const BODY_LIMIT = 1024 * 1024;
 export function buildApp(services: Services): FastifyInstance {
   const app = Fastify({
     loggerInstance: services.log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     // An interface id may be 128 characters, each of them percent-encoded.
     routerOptions: { maxParamLength: 512 },
     return503OnClosing: true,
+    // What fastify refuses before there is a route: a URL that cannot be decoded.
+    frameworkErrors: (error, request, reply) => {
+      sendProblem(reply as unknown as FastifyReply, request as FastifyRequest, problemOf(error, services));
+    },
   }) as unknown as FastifyInstance;
   app.removeAllContentTypeParsers();
   for (const type of ['application/json', 'application/merge-patch+json']) {

@@ -119,7 +119,7 @@ function operation(route: Route, components: Components): Schema {
         content: { 'application/json': body, ...(route.bodyType && { [route.bodyType]: body }) },
       },
     }),
-    responses: responsesOf(route.responses, components),
+    responses: responsesOf(withDryRun(route), components),
   };
 }
 
@@ -139,6 +139,16 @@ function parametersOf(schema: z.ZodObject | undefined, place: 'path' | 'query', 
     const required = place === 'path' || !(field as z.ZodType).safeParse(undefined).success;
     return { name, in: place, required, ...(description !== undefined && { description }), schema: rest };
   });
+}
+
+/** A dry run is answered with 200, whatever the change itself is. */
+function withDryRun({ query, responses }: Route): readonly ResponseSpec[] {
+  if (!query?.shape.dryRun || responses.some(({ status }) => status === 200)) {
+    return responses;
+  }
+  const [first] = responses;
+  const dryRun = { status: 200, description: 'Of a dry run: what would be.', mediaType: 'application/json' };
+  return [first?.schema ? { ...dryRun, schema: first.schema } : dryRun, ...responses];
 }
 
 function responsesOf(responses: readonly ResponseSpec[], components: Components): Schema {

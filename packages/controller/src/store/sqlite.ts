@@ -1,5 +1,6 @@
 /** The embedded engine of the store: one SQLite file, for one controller. */
 import { randomUUID } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import type { Entry, Lease, Operation, Snapshot, Store, StoreEvent, Transaction, Watch, Watcher } from './store.ts';
 import { CompactedError, LeaseExpiredError } from './store.ts';
@@ -56,6 +57,8 @@ function toEntry(row: Row): Entry {
 export function openSqliteStore(file: string, options: SqliteOptions = {}): Store {
   let db: DatabaseSync;
   try {
+    // SQLite gives its own files beside it the same mode.
+    closeSync(openSync(file, 'a', 0o600));
     db = new DatabaseSync(file, { timeout: 1000 });
     // Exclusive: a second controller on the same file would plan behind the back of the first. The kernel frees the
     // lock with the process, however that ends.
@@ -211,7 +214,10 @@ class SqliteStore implements Store {
       also?.();
       this.#db.exec('COMMIT');
     } catch (error) {
-      this.#db.exec('ROLLBACK');
+      // A full disk ends the transaction by itself, and rolling back nothing would hide the error.
+      if (this.#db.isTransaction) {
+        this.#db.exec('ROLLBACK');
+      }
       throw error;
     }
     this.#compacted = compacted;

@@ -1,7 +1,7 @@
 /** The agents' port: HTTPS with POST /enroll, and the WebSocket /sync for agents that have their certificate. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { problem } from '@mirrorplane/contract';
@@ -14,6 +14,10 @@ import { CLOSE, Session } from './session.ts';
 /** Largest request to enrol and largest message of an agent (a node with some ten thousand devices), in bytes. */
 const MAX_ENROLL = 64 * 1024;
 const MAX_MESSAGE = 32 * 1024 * 1024;
+/** How long agents may take to end their connections, in milliseconds. */
+const CLOSE_TIMEOUT_MS = 200;
+/** How often the port gets a fresh certificate, in milliseconds. */
+const RENEWAL_MS = 24 * 60 * 60 * 1000;
 
 export interface AgentAddress {
   host: string;
@@ -24,7 +28,9 @@ export class AgentServer {
   readonly #services: Services;
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE, perMessageDeflate: false });
+  readonly #connections = new Set<Socket>();
   readonly #pending = new Set<Session>();
+  #renewal: NodeJS.Timeout | undefined;
   /** The connection of each node; the newest wins. */
   readonly #sessions = new Map<string, Session>();
 
@@ -45,10 +51,15 @@ export class AgentServer {
       requestCert: true,
       rejectUnauthorized: false,
       minVersion: 'TLSv1.3',
+      handshakeTimeout: 10_000,
       headersTimeout: 10_000,
       requestTimeout: 20_000,
     });
     const agents = new AgentServer(services, server);
+    server.on('connection', (connection: Socket) => {
+      agents.#connections.add(connection);
+      connection.once('close', () => agents.#connections.delete(connection));
+    });
     server.on('request', (request, response) => void agents.#request(request, response));
     server.on('upgrade', (request, socket, head) => agents.#upgrade(request, socket, head));
     server.on('tlsClientError', (error) => services.log.debug({ err: error }, 'tls handshake failed'));
@@ -59,6 +70,7 @@ export class AgentServer {
         resolve();
       });
     });
+    agents.#renewal = setInterval(() => void agents.#renew(hosts), RENEWAL_MS).unref();
     services.planning.onPlanned(({ programs }) => {
       for (const [node, session] of agents.#sessions) {
         const program = programs.get(node);
@@ -79,8 +91,7 @@ export class AgentServer {
   dismiss(node: string): void {
     const session = this.#sessions.get(node);
     if (session) {
-      const revision = (this.#services.live.get(node)?.appliedRevision ?? 0) + 1_000_000;
-      session.send({ node, revision, edges: [], captures: [], deliveries: [], terminations: [] });
+      session.sendEmpty();
       session.close(CLOSE.deleted, 'the node is deleted');
       this.#sessions.delete(node);
     }
@@ -88,19 +99,30 @@ export class AgentServer {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#renewal);
     for (const session of [...this.#pending, ...this.#sessions.values()]) {
       session.close(CLOSE.goingAway, 'the controller stops');
     }
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
-      // What was upgraded no longer belongs to the HTTP server: agents get a moment to say goodbye.
+      // Agents get a moment to say goodbye; whoever else is connected, perhaps in the middle of a handshake, none.
       setTimeout(() => {
-        for (const session of [...this.#pending, ...this.#sessions.values()]) {
-          session.terminate();
+        for (const connection of this.#connections) {
+          connection.destroy();
         }
-      }, 200).unref();
+      }, CLOSE_TIMEOUT_MS).unref();
     });
+  }
+
+  /** A controller may run for longer than a certificate is good. */
+  async #renew(hosts: readonly string[]): Promise<void> {
+    const { authority, log } = this.#services;
+    try {
+      const { certificate, key } = await authority.serverCertificate(hosts);
+      this.#server.setSecureContext({ cert: certificate, key, ca: authority.pem, minVersion: 'TLSv1.3' });
+    } catch (error) {
+      log.error({ err: error }, 'certificate of the agents port not renewed');
+    }
   }
 
   async #request(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -9,7 +9,7 @@ import {
 } from '@mirrorplane/contract';
 import type { Logger } from 'pino';
 import type { RawData, WebSocket } from 'ws';
-import * as z from 'zod';
+import { fieldPath } from '../http/problems.ts';
 import type { LiveNodes } from '../live.ts';
 
 /** Codes with which the controller closes a connection; the reason is beside it in words. */
@@ -83,15 +83,17 @@ export class Session {
     }
   }
 
+  /** Sends a program with nothing in it, as the last one of this connection. */
+  sendEmpty(): void {
+    const { node } = this;
+    const revision = Math.max(this.#sentRevision, this.#host.live.get(node)?.appliedRevision ?? 0) + 1;
+    this.send({ node, revision, edges: [], captures: [], deliveries: [], terminations: [] });
+  }
+
   /** Ends the connection; one whose other end does not answer is cut. */
   close(code: number, reason: string): void {
     this.#socket.close(code, reason);
     setTimeout(() => this.#socket.terminate(), 2000).unref();
-  }
-
-  /** Cuts the connection at once. */
-  terminate(): void {
-    this.#socket.terminate();
   }
 
   #ping(): void {
@@ -191,5 +193,9 @@ function parse(text: string): AgentMessage | { problem: string } {
     return { problem: 'a message has to be JSON' };
   }
   const result = AgentMessage.safeParse(value);
-  return result.success ? result.data : { problem: z.prettifyError(result.error).replaceAll(/\s+/g, ' ') };
+  if (result.success) {
+    return result.data;
+  }
+  const issues = result.error.issues.map(({ path, message }) => `${fieldPath(path)}: ${message}`);
+  return { problem: `not a message: ${issues.join('; ')}` };
 }

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { CaptureCounts, CounterReport } from '@mirrorplane/contract';
+import { CounterTotals } from '../src/counters.ts';
+import { Bench, until, vmDevice } from './harness.ts';
+
+const count = (packets: number) => ({ packets, bytes: packets * 100 });
+const counts = (matched: number, dropped = 0): CaptureCounts => ({
+  matched: count(matched),
+  sampledOut: count(0),
+  copied: count(matched - dropped),
+  truncated: count(0),
+  dropped: dropped > 0 ? { noDelivery: count(dropped) } : {},
+  skipped: {},
+});
+
+function report(epoch: string, matched: number, dropped = 0, policy = 'u'): CounterReport {
+  return {
+    epoch,
+    captures: [{ policy, source: 'web-1/0', direction: 'inbound', counts: counts(matched, dropped) }],
+    deliveries: [{ delivery: 'u/local', policy, sent: count(matched - dropped) }],
+    terminations: [],
+    unknownErspan: matched,
+  };
+}
+
+const matched = (totals: CounterTotals) => totals.sums()?.captures[0]?.counts;
+
+test('totals follow a report within an epoch, and go on from there in the next', () => {
+  const totals = new CounterTotals();
+  assert.equal(totals.sums(), undefined);
+  totals.take(report('a', 10, 2));
+  totals.take(report('a', 30, 3));
+  assert.deepEqual(matched(totals), counts(30, 3));
+  totals.take(report('b', 5));
+  assert.deepEqual(matched(totals), counts(35, 3));
+  totals.take(report('b', 6, 1));
+  assert.deepEqual(matched(totals), counts(36, 4));
+  totals.take(report('c', 1, 1));
+  assert.deepEqual(matched(totals), counts(37, 5));
+  assert.deepEqual(totals.sums()?.deliveries[0]?.sent, count(32));
+  assert.equal(totals.sums()?.unknownErspan, 37);
+});
+
+test('a capture that leaves the reports keeps its counts, and one that counts anew from 0 does not fall', () => {
+  const totals = new CounterTotals();
+  totals.take(report('a', 10));
+  totals.take({ ...report('a', 0), captures: [] });
+  assert.deepEqual(matched(totals), counts(10));
+  totals.take(report('a', 12));
+  assert.deepEqual(matched(totals), counts(12));
+  totals.take(report('a', 3));
+  assert.deepEqual(matched(totals), counts(15));
+});
+
+test('totals that are saved and restored go on, in the same epoch and in another', () => {
+  const totals = new CounterTotals();
+  totals.take(report('a', 10));
+  totals.take(report('b', 5));
+  const saved = JSON.stringify(totals.save());
+  for (const [epoch, sum] of [
+    ['b', 17],
+    ['c', 22],
+  ] as const) {
+    const again = CounterTotals.restore(JSON.parse(saved));
+    assert.deepEqual(matched(again), counts(15));
+    again.take(report(epoch, 7));
+    assert.deepEqual(matched(again), counts(sum));
+  }
+});
+
+test('what was counted for a policy that is gone is forgotten', () => {
+  const totals = new CounterTotals();
+  totals.take(report('a', 10));
+  totals.prune((uid) => uid !== 'u');
+  assert.deepEqual(totals.sums()?.captures, []);
+});
+
+test('counters of an agent show in the status and the metrics of the policy, and outlive a restart', async (t) => {
+  const bench = await Bench.start(t);
+  await bench.cluster('node-1');
+  const credentials = await bench.credentials('node-1');
+  const agent = await bench.connect(credentials);
+  agent.hello('node-1');
+  agent.inventory(vmDevice('web-1/0', 7), vmDevice('ids-1/0', 8));
+  await until('both are listed', async () => (await bench.get('/api/v1/interfaces')).body.items.length === 2);
+  const body = { name: 'p', sources: ['web-1/0'], destination: 'ids-1/0' };
+  const { uid } = await bench.must('POST', '/api/v1/policies', body);
+  const program = await until('it is captured', () => agent.program?.captures.length === 1 && agent.program);
+  const captures = [{ capture: `${uid}/web-1/0`, device: 'tap7', state: 'capturing' as const }];
+  agent.send({ type: 'status', appliedRevision: program.revision, captures, problems: [] });
+  agent.send({ type: 'counters', report: report('a', 10, 2, uid) });
+  const status = async () => (await bench.get('/api/v1/policies/p/status')).body;
+  await until('it is counted', async () => (await status()).totals.matched.packets === 10);
+  const now = await status();
+  assert.deepEqual(now.totals.dropped, { noDelivery: count(2) });
+  assert.notEqual(now.countersAt, null);
+  const { text } = await bench.get('/metrics');
+  const labels = 'policy="p",source="web-1/0",direction="inbound"';
+  assert.ok(text.includes(`mirrorplane_policy_packets_total{${labels},outcome="matched",reason=""} 10\n`), text);
+  assert.ok(text.includes(`mirrorplane_policy_bytes_total{${labels},outcome="dropped",reason="noDelivery"} 200\n`));
+
+  await bench.restart();
+  assert.equal((await status()).totals.matched.packets, 10);
+  const again = await bench.connect(credentials);
+  again.hello('node-1');
+  again.send({ type: 'counters', report: report('b', 3, 0, uid) });
+  await until('it goes on', async () => (await status()).totals.matched.packets === 13);
+});

@@ -1,0 +1,278 @@
+/** A real controller on a real folder, a client of its API, and agents that speak to it over TLS. */
+import '../src/auth/reflect.ts';
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type AgentMessage, type Device, type NodeProgram, type Problem, parseJoinToken } from '@mirrorplane/contract';
+import * as x509 from '@peculiar/x509';
+import pino from 'pino';
+import { WebSocket } from 'ws';
+import { type Controller, startController } from '../src/index.ts';
+
+/** Longest wait for something to become true, in milliseconds. */
+const LIMIT_MS = 10_000;
+
+/** Waits until `check` gives something that is not undefined and not false. */
+export async function until<T>(what: string, check: () => T | Promise<T>): Promise<Exclude<T, undefined | false>> {
+  const end = Date.now() + LIMIT_MS;
+  for (;;) {
+    const value = await check();
+    if (value !== undefined && value !== false) {
+      return value as Exclude<T, undefined | false>;
+    }
+    assert.ok(Date.now() < end, `waited in vain until ${what}`);
+    await delay(5);
+  }
+}
+
+/** A folder that goes with the test. */
+export function temporaryFolder(t: TestContext): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'mirrorplane-controller-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: what a test reads from an answer, it asserts.
+type Body = any;
+
+export interface Reply {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
+  text: string;
+  body: Body;
+}
+
+export interface RequestOptions {
+  headers?: Record<string, string>;
+  token?: string | undefined;
+}
+
+export class Bench {
+  readonly data: string;
+  controller!: Controller;
+  /** Milliseconds that the controller's clock is ahead. */
+  ahead = 0;
+  readonly #agents: TestAgent[] = [];
+
+  private constructor(data: string) {
+    this.data = data;
+  }
+
+  static async start(t: TestContext): Promise<Bench> {
+    const bench = new Bench(temporaryFolder(t));
+    t.after(() => bench.stop());
+    await bench.restart();
+    return bench;
+  }
+
+  async stop(): Promise<void> {
+    for (const agent of this.#agents.splice(0)) {
+      agent.close();
+    }
+    await this.controller?.close();
+  }
+
+  /** Closes the controller, where one runs, and starts one on the same folder. */
+  async restart(): Promise<void> {
+    await this.controller?.close();
+    this.controller = await startController({
+      data: this.data,
+      listen: ['127.0.0.1:0'],
+      agentListen: '127.0.0.1:0',
+      logger: pino({ level: process.env.V ? 'debug' : 'silent' }, pino.destination(2)),
+      clock: () => Date.now() + this.ahead,
+    });
+  }
+
+  get token(): string {
+    return readFileSync(path.join(this.data, 'admin-token'), 'utf8').trim();
+  }
+
+  /** One request; `body` is sent as JSON, or as it is where it is text. */
+  async request(method: string, url: string, body?: unknown, options: RequestOptions = {}): Promise<Reply> {
+    const [host, port] = this.controller.addresses[0]!.split(':');
+    const token = 'token' in options ? options.token : this.token;
+    const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
+    const headers = {
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...(text !== undefined && { 'content-type': 'application/json' }),
+      ...options.headers,
+    };
+    const request = httpRequest({ host, port, method, path: url, headers, agent: false });
+    request.end(text);
+    return readReply(request);
+  }
+
+  get(url: string): Promise<Reply> {
+    return this.request('GET', url);
+  }
+
+  put(url: string, body: unknown, options?: RequestOptions): Promise<Reply> {
+    return this.request('PUT', url, body, options);
+  }
+
+  post(url: string, body?: unknown, options?: RequestOptions): Promise<Reply> {
+    return this.request('POST', url, body, options);
+  }
+
+  /** A change that has to succeed. */
+  async must(method: string, url: string, body?: unknown): Promise<Body> {
+    const reply = await this.request(method, url, body);
+    assert.ok(reply.status < 300, `${method} ${url}: ${reply.status} ${reply.text}`);
+    return reply.body;
+  }
+
+  /** One domain, one pool, and these nodes in it. */
+  async cluster(...nodes: string[]): Promise<void> {
+    await this.must('PUT', '/api/v1/domains/blue', {});
+    await this.must('PUT', '/api/v1/pools/east', { domain: 'blue' });
+    for (const node of nodes) {
+      await this.must('PUT', `/api/v1/nodes/${node}`, { pool: 'east' });
+    }
+  }
+
+  /** Declares VM interfaces of pool east. */
+  async declare(...ids: string[]): Promise<void> {
+    for (const id of ids) {
+      await this.must('PUT', `/api/v1/interfaces/${encodeURIComponent(id)}`, { kind: 'vm', pool: 'east' });
+    }
+  }
+
+  async joinToken(node: string): Promise<string> {
+    return (await this.must('POST', `/api/v1/nodes/${node}/token`)).token;
+  }
+
+  /** POST /enroll, without looking at the controller's certificate. */
+  async enroll(body: unknown): Promise<Reply> {
+    const text = JSON.stringify(body);
+    const request = httpsRequest({
+      host: '127.0.0.1',
+      port: this.controller.agentPort,
+      method: 'POST',
+      path: '/enroll',
+      rejectUnauthorized: false,
+      agent: false,
+      headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
+    });
+    request.end(text);
+    return readReply(request);
+  }
+
+  /** Enrols an agent for a node. */
+  async credentials(node: string): Promise<Credentials> {
+    const { secret } = parseJoinToken(await this.joinToken(node));
+    const { csr, key } = await certificateRequest(node);
+    const reply = await this.enroll({ node, secret, csr });
+    assert.equal(reply.status, 200, reply.text);
+    return { key, ...reply.body };
+  }
+
+  /** Connects an agent; resolves when the socket is open. */
+  async connect(credentials: Partial<Credentials>): Promise<TestAgent> {
+    const agent = new TestAgent(this.controller.agentPort, credentials);
+    this.#agents.push(agent);
+    await agent.opened;
+    return agent;
+  }
+}
+
+async function readReply(request: ReturnType<typeof httpRequest>): Promise<Reply> {
+  const [response] = await once(request, 'response');
+  let text = '';
+  for await (const chunk of response) {
+    text += chunk;
+  }
+  const isJson = /json/.test(response.headers['content-type'] ?? '');
+  return { status: response.statusCode, headers: response.headers, text, body: isJson ? JSON.parse(text) : undefined };
+}
+
+export interface Credentials {
+  key: string;
+  certificate: string;
+  authority: string;
+}
+
+/** A key and a certificate request for a name. */
+export async function certificateRequest(name: string): Promise<{ csr: string; key: string }> {
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const request = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: `CN=${name}`,
+    keys,
+    signingAlgorithm: algorithm,
+  });
+  const pkcs8 = await crypto.subtle.exportKey('pkcs8', keys.privateKey);
+  return { csr: request.toString('pem'), key: x509.PemConverter.encode(pkcs8, 'PRIVATE KEY') };
+}
+
+/** The other end of the sync protocol, over mutual TLS. */
+export class TestAgent {
+  readonly socket: WebSocket;
+  readonly programs: NodeProgram[] = [];
+  readonly opened: Promise<void>;
+  closed: { code: number; reason: string } | undefined;
+
+  constructor(port: number, { certificate, key, authority }: Partial<Credentials>) {
+    const tls = { ...(certificate && { cert: certificate, key }), ca: authority, servername: 'controller' };
+    this.socket = new WebSocket(`wss://127.0.0.1:${port}/sync`, tls);
+    this.socket.on('message', (data) => this.programs.push(JSON.parse(String(data)).program));
+    this.socket.on('close', (code, reason) => {
+      this.closed = { code, reason: String(reason) };
+    });
+    this.opened = new Promise((resolve, reject) => {
+      this.socket.once('open', resolve);
+      this.socket.once('unexpected-response', (_request, response) => {
+        reject(new Error(`status ${response.statusCode}`));
+        response.destroy();
+      });
+      this.socket.on('error', reject);
+    });
+  }
+
+  get program(): NodeProgram | undefined {
+    return this.programs.at(-1);
+  }
+
+  send(message: AgentMessage | string): void {
+    this.socket.send(typeof message === 'string' ? message : JSON.stringify(message));
+  }
+
+  hello(node: string, more: object = {}): void {
+    const number = Number(node.split('-')[1] ?? 1);
+    const underlay = { device: 'eth1', address: `10.0.0.${number}`, mtu: 1600 };
+    this.send({ type: 'hello', protocol: 1, node, agentVersion: '0.1.0', kernel: '6.12.0', underlay, ...more });
+  }
+
+  inventory(...devices: Device[]): void {
+    this.send({ type: 'inventory', devices });
+  }
+
+  close(): void {
+    this.socket.terminate();
+  }
+}
+
+/** A device with the identity of a VM's interface. */
+export function vmDevice(id: string, ifindex: number, more: Partial<Device> = {}): Device {
+  return {
+    name: `tap${ifindex}`,
+    ifindex,
+    mac: `02:00:00:00:00:${ifindex.toString(16).padStart(2, '0')}`,
+    mtu: 1500,
+    up: true,
+    linkType: 'tun',
+    identity: { kind: 'vm', id, name: id, provider: 'alias' },
+    ...more,
+  };
+}
+
+/** Codes of the refusals of a problem, with their fields. */
+export function refusals(reply: Reply): string[] {
+  return (reply.body as Problem).errors.map(({ code, field }) => `${code} ${field}`);
+}

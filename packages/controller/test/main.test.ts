@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import test, { type TestContext } from 'node:test';
+import { parseListen } from '../src/listen.ts';
+import { temporaryFolder, until } from './harness.ts';
+
+const MAIN = path.join(import.meta.dirname, '../src/main.ts');
+
+function run(t: TestContext, ...args: string[]): { child: ChildProcess; log: () => string } {
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let text = '';
+  child.stderr?.on('data', (data) => {
+    text += data;
+  });
+  t.after(() => child.kill('SIGKILL'));
+  return { child, log: () => text };
+}
+
+/** Status of GET over a unix socket; undefined where nobody answers. */
+function get(socketPath: string, url: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const call = request({ socketPath, path: url, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    });
+    call.on('error', () => resolve(undefined));
+    call.end();
+  });
+}
+
+async function exitOf(child: ChildProcess): Promise<number | null> {
+  return child.exitCode ?? (await once(child, 'close'))[0];
+}
+
+test('a controller that was killed starts again on its unix socket, and SIGTERM ends it with 0', async (t) => {
+  const folder = temporaryFolder(t);
+  const socket = path.join(folder, 'api.sock');
+  const args = ['--data', path.join(folder, 'data'), '--listen', `unix:${socket}`, '--agent-listen', '127.0.0.1:0'];
+  const first = run(t, ...args);
+  await until('the first answers', async () => (await get(socket, '/readyz')) === 200);
+  assert.equal(statSync(socket).mode & 0o777, 0o600);
+  assert.equal(await get(socket, '/api/v1/policies'), 401);
+  const token = readFileSync(path.join(folder, 'data/admin-token'), 'utf8');
+
+  const rival = run(t, ...args);
+  assert.equal(await exitOf(rival.child), 1);
+  assert.match(rival.log(), /^mirrorplane controller: another process uses the store .*; stop that controller first$/m);
+
+  first.child.kill('SIGKILL');
+  await exitOf(first.child);
+  assert.ok(existsSync(socket));
+  const second = run(t, ...args);
+  await until('the second answers', async () => (await get(socket, '/readyz')) === 200);
+  assert.equal(readFileSync(path.join(folder, 'data/admin-token'), 'utf8'), token);
+  second.child.kill('SIGTERM');
+  assert.equal(await exitOf(second.child), 0);
+  assert.ok(!existsSync(socket));
+  for (const line of second.log().trim().split('\n')) {
+    const { msg } = JSON.parse(line);
+    assert.equal(msg, msg.toLowerCase());
+  }
+});
+
+test('a port that is taken, a folder that is a file and an address that is none end it with a clear message', async (t) => {
+  const folder = temporaryFolder(t);
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const { port } = server.address() as { port: number };
+  const file = path.join(folder, 'file');
+  writeFileSync(file, 'text');
+  const taken = `127.0.0.1:${port}`;
+  const data = path.join(folder, 'data');
+  const cases: [args: string[], message: RegExp][] = [
+    [
+      ['--data', data, '--listen', taken, '--agent-listen', '127.0.0.1:0'],
+      /cannot listen on 127\.0\.0\.1:\d+: another process uses it/,
+    ],
+    [
+      ['--data', data, '--listen', '127.0.0.1:0', '--agent-listen', taken],
+      /cannot listen on 127\.0\.0\.1:\d+: another process uses it/,
+    ],
+    [['--data', data, '--listen', `unix:${file}`, '--agent-listen', '127.0.0.1:0'], /file exists and is not a socket/],
+    [['--data', file], /cannot use the data folder .*file/],
+    [['--data', data, '--listen', 'nonsense'], /"nonsense" is not an address: write ADDR:PORT/],
+    [[], /required option '--data <dir>'/],
+  ];
+  for (const [args, message] of cases) {
+    const { child, log } = run(t, ...args);
+    assert.equal(await exitOf(child), 1);
+    assert.match(log(), message);
+    assert.ok(!log().includes('    at '), log());
+  }
+  assert.equal(readFileSync(file, 'utf8'), 'text');
+});
+
+test('addresses are read as operators write them', () => {
+  assert.deepEqual(parseListen('127.0.0.1:7070'), { host: '127.0.0.1', port: 7070 });
+  assert.deepEqual(parseListen('[::1]:0'), { host: '::1', port: 0 });
+  assert.deepEqual(parseListen('unix:/run/x.sock'), { path: '/run/x.sock' });
+  for (const text of ['', '7070', ':7070', '::1:7070', 'host:70000', 'unix:', 'host:']) {
+    assert.throws(() => parseListen(text), /is not an address/, text);
+  }
+});

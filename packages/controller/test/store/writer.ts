@@ -1,0 +1,23 @@
+/** Writes transaction after transaction and says each that is acknowledged, until it is killed. */
+import { writeSync } from 'node:fs';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+
+const store = openSqliteStore(process.argv[2]!, { keepRevisions: 16 });
+let number = Number((await store.get('left'))?.value ?? 0);
+// A bound, so that a writer that nobody kills does not run for ever.
+for (const end = number + 20_000; number < end; ) {
+  number++;
+  const { ok } = await store.txn({
+    compare: [],
+    ops: [
+      { type: 'put', key: 'left', value: number },
+      { type: 'put', key: `row/${number}`, value: null },
+      { type: 'put', key: 'right', value: number },
+    ],
+  });
+  if (!ok) {
+    throw new Error('a transaction without comparisons was refused');
+  }
+  writeSync(1, `${number}\n`);
+  await new Promise((resolve) => setImmediate(resolve));
+}
