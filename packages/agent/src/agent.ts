@@ -3,7 +3,7 @@ import { release } from 'node:os';
 import {
   type AgentMessage,
   type CaptureStatus,
-  Device,
+  type Device,
   type NodeProblem,
   type NodeProgram,
   type StatusMessage,
@@ -141,6 +141,7 @@ export class Agent {
     clearTimeout(this.#retry);
     for (const timer of this.#timers) clearInterval(timer);
     await this.#passing;
+    await this.#parts.programs.settled();
   }
 
   #isOurs(program: NodeProgram): boolean {
@@ -174,12 +175,16 @@ export class Agent {
     const { links, nextHops, underlay } = this.#parts;
     this.#underlay = await underlay();
     this.#found = identify(links.links(), this.#program?.edges ?? [], ownership(this.#found.devices));
-    this.#sendInventory();
-    if (this.#program === undefined) return;
+    if (this.#program === undefined) {
+      this.#sendInventory();
+      return;
+    }
     // Not waited for: a capture must not wait for ARP. When something is found, it asks for another pass.
     void nextHops.want(this.#port(), erspanAddresses(this.#program));
     const around = { devices: this.#found.devices, underlay: this.#underlay, nextHops: nextHops.current() };
+    // Copying comes first, telling of it second.
     await this.#apply(this.#program, reconcile(this.#program, around));
+    this.#sendInventory();
     this.#sendStatus();
   }
 
@@ -187,10 +192,11 @@ export class Agent {
     const problems = [...this.#found.problems, ...reconciled.problems];
     try {
       const result = await this.#parts.datapath.apply(reconciled.state);
+      this.#report(program, reconciled, result);
       this.#captures = captureStatuses(reconciled, result.refused);
       this.#problems = problems;
-      this.#retryAfter = RETRY[0];
-      this.#report(program, reconciled, result);
+      if (result.refused.length > 0) this.#retryLater();
+      else this.#retryAfter = RETRY[0];
       this.#appliedRevision = program.revision;
     } catch (error) {
       const message = reason(error);
@@ -203,6 +209,8 @@ export class Agent {
   #report(program: NodeProgram, { state, waiting }: Reconciled, result: ApplyResult): void {
     const { attached, detached, written, refused } = result;
     for (const { id, ifindex, code, message } of refused) {
+      // Told once, not with every attempt.
+      if (this.#captures.some((status) => id.startsWith(`${status.capture}/`) && status.message === message)) continue;
       this.#log.warn(say('capture refused', { capture: id, ifindex, code, reason: message }));
     }
     const changed = attached + detached + written > 0 || this.#appliedRevision !== program.revision;
@@ -235,7 +243,7 @@ export class Agent {
 
   #inventory(): AgentMessage {
     const { underlay } = this.#underlay;
-    const devices = this.#found.devices.map((device) => Device.parse(device));
+    const devices = this.#found.devices.map(({ ethernet: _, ...device }): Device => device);
     return { type: 'inventory', ...(underlay === undefined ? {} : { underlay }), devices };
   }
 

@@ -1,6 +1,6 @@
 /** Joining: the node makes its key, and the controller certifies it in exchange for a join token. */
 import { createHash, createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { request } from 'node:https';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
@@ -11,7 +11,18 @@ import { writeAtomically } from './files.ts';
 import { CONTROLLER_NAME, type Credentials } from './sync.ts';
 
 /** Files below the data folder. */
-export const CREDENTIAL_FILES = { key: 'node.key', certificate: 'node.crt', authority: 'ca.crt' } as const;
+export const CREDENTIAL_FILES = {
+  key: 'node.key',
+  certificate: 'node.crt',
+  authority: 'ca.crt',
+  tokenHash: 'token.sha256',
+} as const;
+
+/** Credentials on disk, and the SHA-256 of the token that they were got with. */
+export interface StoredCredentials extends Credentials {
+  tokenHash: string;
+}
+
 /** Milliseconds until a controller that says nothing is given up. */
 const TIMEOUT = 10_000;
 /** Bytes of an answer. */
@@ -34,16 +45,17 @@ export function parseController(controller: string): { host: string; port: numbe
  * What an earlier enrolment left. Undefined where there was none.
  * @throws EnrollmentError where the certificate is that of another node
  */
-export async function loadCredentials(data: string, node: string): Promise<Credentials | undefined> {
+export async function loadCredentials(data: string, node: string): Promise<StoredCredentials | undefined> {
   const read = (name: string) => readFile(join(data, name), 'utf8');
-  let credentials: Credentials;
+  let credentials: StoredCredentials;
   try {
-    const [key, certificate, authority] = await Promise.all([
+    const [key, certificate, authority, tokenHash] = await Promise.all([
       read(CREDENTIAL_FILES.key),
       read(CREDENTIAL_FILES.certificate),
       read(CREDENTIAL_FILES.authority),
+      read(CREDENTIAL_FILES.tokenHash),
     ]);
-    credentials = { key, certificate, authority };
+    credentials = { key, certificate, authority, tokenHash };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
@@ -55,10 +67,13 @@ export async function loadCredentials(data: string, node: string): Promise<Crede
   return credentials;
 }
 
-/** True where these credentials were issued by the authority that the token names, and are valid now. */
-export function credentialsFit(credentials: Credentials, token: string | undefined, now = new Date()): boolean {
-  if (new Date(new X509Certificate(credentials.certificate).validTo) <= now) return false;
-  return token === undefined || fingerprint(credentials.authority) === parseJoinToken(token).fingerprint;
+/**
+ * True where these credentials are valid now and nobody asks to join anew. A token that is not the one they were got
+ * with does: the node was registered again, or belongs to another controller now.
+ */
+export function credentialsFit(stored: StoredCredentials, token: string | undefined, now = new Date()): boolean {
+  if (new Date(new X509Certificate(stored.certificate).validTo) <= now) return false;
+  return token === undefined || stored.tokenHash === hashOf(token);
 }
 
 /**
@@ -71,8 +86,8 @@ export async function enroll(options: {
   controller: string;
   token: string;
   data: string;
-}): Promise<Credentials> {
-  const { secret, fingerprint: pinned } = parseJoinToken(options.token);
+}): Promise<StoredCredentials> {
+  const { secret, fingerprint: pinned } = readToken(options.token);
   const { host, port } = parseController(options.controller);
   const pinnedAuthority = await fetchAuthority(host, port, pinned);
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -88,16 +103,31 @@ export async function enroll(options: {
     throw new EnrollmentError('the controller answered with a certificate that is not for this node');
   }
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-  // The certificate comes last: without it the node counts as not enrolled.
+  // The certificate goes first and comes last: without it the node counts as not enrolled.
+  await rm(join(options.data, CREDENTIAL_FILES.certificate), { force: true });
   await writeAtomically(join(options.data, CREDENTIAL_FILES.key), key);
   await writeAtomically(join(options.data, CREDENTIAL_FILES.authority), authority, 0o644);
+  const tokenHash = hashOf(options.token);
+  await writeAtomically(join(options.data, CREDENTIAL_FILES.tokenHash), tokenHash);
   await writeAtomically(join(options.data, CREDENTIAL_FILES.certificate), certificate, 0o644);
-  return { key, certificate, authority };
+  return { key, certificate, authority, tokenHash };
 }
 
 /** True where `key` belongs to `certificate`; both PEM. */
 export function keyFits(key: string, certificate: string): boolean {
   return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
+}
+
+function readToken(token: string) {
+  try {
+    return parseJoinToken(token);
+  } catch (error) {
+    throw new EnrollmentError((error as Error).message);
+  }
+}
+
+function hashOf(token: string): string {
+  return createHash('sha256').update(token.trim()).digest('hex');
 }
 
 function fingerprint(pem: string): string {

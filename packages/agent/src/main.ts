@@ -48,7 +48,9 @@ const command = new Command('mirrorplane agent')
   .version(AGENT_VERSION)
   .option('--node <name>', 'name of this node', nodeName)
   .option('--controller <host:port>', "the controller's port for agents", controllerAddress)
-  .addOption(new Option('--token <token>', 'join token, needed the first time').env('MIRRORPLANE_TOKEN'))
+  .addOption(
+    new Option('--token <token>', 'join token, needed the first time; a new one joins anew').env('MIRRORPLANE_TOKEN'),
+  )
   .addOption(new Option('--token-file <file>', 'file with the join token').conflicts('token'))
   .option('--data <dir>', 'folder for the key, the certificate and the last program', '/var/lib/mirrorplane/agent')
   .option('--mirror-device <device>', 'device that ERSPAN to and from other nodes takes')
@@ -59,6 +61,10 @@ const command = new Command('mirrorplane agent')
   .showHelpAfterError('(--help shows all options)');
 
 async function run(flags: Flags, log: Logger): Promise<void> {
+  const { node, controller } = flags;
+  if (!flags.uninstall && (node === undefined || controller === undefined)) {
+    command.error(`error: ${node === undefined ? '--node' : '--controller'} is missing`);
+  }
   requireRoot();
   const data = resolve(flags.data);
   const bpffs = resolve(flags.bpffs);
@@ -68,14 +74,11 @@ async function run(flags: Flags, log: Logger): Promise<void> {
     log.info('uninstalled');
     return;
   }
-  const { node, controller } = flags;
-  if (node === undefined || controller === undefined) {
-    command.error(`error: ${node === undefined ? '--node' : '--controller'} is missing`);
-  }
   const token = flags.tokenFile === undefined ? flags.token : (await readFile(flags.tokenFile, 'utf8')).trim();
   const stop = new AbortController();
   let started: Awaited<ReturnType<typeof startAgent>> | undefined;
   const end = (signal: string) => {
+    if (stop.signal.aborted) process.exit(1);
     log.info(`stopping, the data plane goes on [signal:${signal}]`);
     stop.abort(new Error('stopped'));
     void started?.close().then(() => process.exit(0));

@@ -25,7 +25,7 @@ export interface AgentOptions {
   node: string;
   /** HOST:PORT of the controller's port for agents. */
   controller: string;
-  /** Join token. Needed the first time only. */
+  /** Join token. Needed the first time only; a token that was not used before makes the node join anew. */
   token?: string;
   /** Data folder; is made. */
   data: string;
@@ -80,7 +80,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   };
   try {
     closers.push(await holdLock(data));
-    const credentials = await join_(options);
+    const credentials = await obtainCredentials(options);
     const datapath = options.datapath ?? (await kernelDatapath(bpffs));
     closers.push(() => datapath.close());
     await datapath.open();
@@ -125,7 +125,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
 }
 
 /** The credentials of the node; joins first where there are none that fit. */
-async function join_(options: AgentOptions): Promise<Credentials> {
+async function obtainCredentials(options: AgentOptions): Promise<Credentials> {
   const { data, node, token, log, controller } = options;
   const stored = await loadCredentials(data, node);
   if (stored !== undefined && credentialsFit(stored, token)) return stored;
@@ -134,7 +134,7 @@ async function join_(options: AgentOptions): Promise<Credentials> {
     throw new EnrollmentError(`${why}: give --token, made with "mirrorplane node token ${node}"`);
   }
   if (stored !== undefined)
-    log.info(say('joining anew: the stored certificate has expired or is of another authority'));
+    log.info(say('joining anew: the stored certificate has expired, or the token is a new one'));
   for (let wait = 200; ; wait = Math.min(wait * 2, 10_000)) {
     try {
       const credentials = await enroll({ node, controller, token, data });
@@ -142,15 +142,10 @@ async function join_(options: AgentOptions): Promise<Credentials> {
       return credentials;
     } catch (error) {
       options.signal?.throwIfAborted();
-      if (
-        error instanceof EnrollmentError ||
-        !(error instanceof Error) ||
-        error.message.startsWith('not a join token')
-      ) {
-        throw error;
-      }
-      log.warn(say('controller not reached, trying again', { controller, reason: reason(error) }));
-      await delay(wait, undefined, options.signal ? { signal: options.signal } : {});
+      if (error instanceof EnrollmentError) throw error;
+      log.warn(say('joining failed, trying again', { controller, reason: reason(error) }));
+      await delay(wait, undefined, options.signal ? { signal: options.signal } : {}).catch(() => undefined);
+      options.signal?.throwIfAborted();
     }
   }
 }

@@ -43,4 +43,8 @@ export class ProgramFile {
     this.#saving = saved;
     return saved;
   }
+  /** Resolves when nothing is being written any more. */
+  async settled(): Promise<void> {
+    await this.#saving.catch(() => undefined);
+  }
 }

@@ -27,13 +27,15 @@ export interface SyncTiming {
   /** First and longest wait before dialling again; it doubles, and a random half is left out. Default 200 and 10000. */
   backoffMin: number;
   backoffMax: number;
-  /** Between two pings. Default 5000. */
+  /** Between two pings. After `MAX_UNANSWERED` of them without a sign of life the connection is given up. Default 5000. */
   ping: number;
-  /** Without a sign of life for so long the connection is given up. Default 15000. */
-  silence: number;
 }
 
-const TIMING: SyncTiming = { backoffMin: 200, backoffMax: 10_000, ping: 5000, silence: 15_000 };
+const TIMING: SyncTiming = { backoffMin: 200, backoffMax: 10_000, ping: 5000 };
+/** Pings are counted, not seconds: an agent that was busy itself must not take its controller for dead. */
+const MAX_UNANSWERED = 3;
+/** Milliseconds for TCP, TLS and the upgrade together. */
+const HANDSHAKE_TIMEOUT = 10_000;
 /** Bytes; a program of 100000 captures is some 25 MB. */
 const MAX_PAYLOAD = 128 << 20;
 /** Bytes waiting to be sent, from which on counters are left out: the next ones say more. */
@@ -113,15 +115,15 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       ...tls,
       maxPayload: MAX_PAYLOAD,
       perMessageDeflate: false,
-      handshakeTimeout: this.#timing.silence,
+      handshakeTimeout: HANDSHAKE_TIMEOUT,
     });
     this.#socket = socket;
     let alive: NodeJS.Timeout | undefined;
-    let lastSign = performance.now();
+    let unanswered = 0;
     let opened = false;
     let failure = '';
     const sign = () => {
-      lastSign = performance.now();
+      unanswered = 0;
     };
     socket.on('open', () => {
       opened = true;
@@ -129,7 +131,7 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       this.#log.info(say('connected to the controller', { controller: this.#url }));
       sign();
       alive = setInterval(() => {
-        if (performance.now() - lastSign > this.#timing.silence) socket.terminate();
+        if (unanswered++ >= MAX_UNANSWERED) socket.terminate();
         else socket.ping();
       }, this.#timing.ping);
       for (const message of this.#greeting()) this.send(message);
@@ -142,7 +144,18 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       this.#receive(data);
     });
     socket.on('error', (error) => {
-      failure = reason(error) || String((error as NodeJS.ErrnoException).code);
+      failure ||= reason(error) || String((error as NodeJS.ErrnoException).code);
+    });
+    socket.on('unexpected-response', (_request, response) => {
+      // The controller says in the body why it does not want us.
+      let body = '';
+      response.on('data', (chunk: Buffer) => {
+        body = (body + chunk.toString()).slice(0, 500);
+      });
+      response.once('close', () => {
+        failure = `HTTP ${response.statusCode}: ${body.trim()}`;
+        socket.terminate();
+      });
     });
     socket.on('close', (code, text) => {
       clearInterval(alive);

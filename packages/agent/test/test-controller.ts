@@ -52,6 +52,8 @@ export class TestController {
       rejectUnauthorized: false,
     });
     server.on('request', (request, response) => {
+      // An agent that dials while the server stops: nobody upgrades it any more.
+      if (request.url !== '/enroll') return void request.socket.destroy();
       let body = '';
       request.on('data', (chunk) => {
         body += chunk;
@@ -101,9 +103,11 @@ export class TestController {
 
   /** Ends all connections and stops listening. */
   async stop(): Promise<void> {
-    for (const socket of this.#sockets?.clients ?? []) socket.terminate();
+    const server = this.#server;
+    const closed = new Promise((resolve) => (server ? server.close(resolve) : resolve(undefined)));
     this.#sockets?.close();
-    this.#server?.closeAllConnections();
-    await new Promise((resolve) => (this.#server ? this.#server.close(resolve) : resolve(undefined)));
+    for (const socket of this.#sockets?.clients ?? []) socket.terminate();
+    server?.closeAllConnections();
+    await closed;
   }
 }

@@ -213,6 +213,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
       if (this.#closed) return;
       if (changed || gone) this.emit('change');
       if (network) this.emit('network');
+      if (this.#monitor.overrun()) this.#lost();
     } catch (error) {
       if (this.#closed) return;
       this.#log.warn(say('devices could not be read, trying again', { reason: reason(error) }));
@@ -220,7 +221,6 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
     } finally {
       this.#reading = false;
     }
-    if (this.#monitor.overrun()) this.#lost();
     if (this.#touched.size > 0 || this.#readAll || this.#networkTouched) this.#schedule();
   }
 

@@ -15,7 +15,7 @@ const SO_RCVBUFFORCE = 33;
 const SOL_NETLINK = 270;
 const NETLINK_NO_ENOBUFS = 5;
 
-let setsockopt: koffi.KoffiFunction | undefined;
+let setsockopt: ReturnType<ReturnType<typeof koffi.load>['func']> | undefined;
 
 /**
  * Opens an rtnetlink socket that does not keep the process alive.
