@@ -12,19 +12,15 @@
  */
 #define COPY_MARK 0x4d697272
 
-/* Metadata tags count as a tag in the frame does: an interface of MTU m takes frames of m + 14 + 4 bytes. */
-static __always_inline bool fits(struct __sk_buff *skb, __u32 mtu) {
-    return skb->gso_size || skb->len <= mtu + ETH_HEADER_LEN + (skb->vlan_present ? 0 : VLAN_TAG_LEN);
-}
-
-static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capture, struct copy_context *copy) {
+static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capture, struct copy_context *copy,
+                                     __u32 length) {
     bool direct = capture->direct_mtu != 0;
     long verdict;
 
     copy->handled = 0;
     copy->delivery = capture->delivery;
     copy->erspan_index = capture->erspan_index;
-    if (direct && !fits(skb, capture->direct_mtu)) {
+    if (direct && !fits(length, capture->direct_mtu)) {
         count_dropped(copy, DROP_TOO_BIG_FOR_DESTINATION);
         return;
     }
@@ -71,7 +67,7 @@ static __always_inline int capture(struct __sk_buff *skb, enum hook hook) {
     copy->slot = capture->slot;
     copy->packets = size.packets;
     copy->bytes = size.bytes;
-    copy_out(skb, capture, copy);
+    copy_out(skb, capture, copy, longest_frame(skb, size.headers));
     return TCX_NEXT;
 }
 
