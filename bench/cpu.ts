@@ -1,5 +1,5 @@
-/** CPU time of the whole machine, from /proc/stat. */
-import { readFileSync } from 'node:fs';
+/** CPU time: of the whole machine, and of what the kernel does in its own threads for the traffic. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 
 /** Clock ticks a second in /proc/stat: the same on every Linux. */
@@ -27,4 +27,26 @@ export async function busySeconds<T>(work: () => Promise<T>): Promise<{ result: 
   const after = read();
   const wall = after.wall - before.wall;
   return { result, busy: wall * cpus().length - (after.unused - before.unused), wall };
+}
+
+let softirqThreads: string[] | undefined;
+
+/**
+ * CPU seconds that the kernel's softirq threads have had. What a packet costs on virtual devices is charged to the process
+ * that sends it, delivery to the last receiver and all copies included, until there is so much of it that one of these
+ * threads takes over. Both together are the cost of the traffic, and unlike /proc/stat without the cost of others' work.
+ */
+export function softirqSeconds(): number {
+  softirqThreads ??= readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && commandOf(pid).startsWith('ksoftirqd/'));
+  let nanoseconds = 0;
+  for (const pid of softirqThreads) nanoseconds += Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]);
+  return nanoseconds / 1e9;
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8');
+  } catch {
+    return ''; // it has ended since
+  }
 }

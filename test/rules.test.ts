@@ -51,17 +51,21 @@ const REFUSED: [title: string, change: Partial<PolicyInput>, expected: string[]]
   ['a source that does not exist', { sources: ['nobody/0'] }, ['POLICY_SOURCE_NOT_FOUND sources[0]']],
   ['a destination that does not exist', { destination: 'nobody/0' }, ['POLICY_DESTINATION_NOT_FOUND destination']],
   ['a source that is the destination', { sources: ['ids-1/0'] }, ['POLICY_DESTINATION_IS_SOURCE destination']],
-  ['virtual and edge sources together', { sources: ['web-1/0', 'edge-3'], destination: 'edge-1', vlanId: 100 }, [
-    'POLICY_SOURCE_KINDS_MIXED sources',
-  ]],
+  [
+    'virtual and edge sources together',
+    { sources: ['web-1/0', 'edge-3'], destination: 'edge-1', vlanId: 100 },
+    ['POLICY_SOURCE_KINDS_MIXED sources'],
+  ],
   ['an edge source and a virtual destination', { sources: ['edge-3'] }, ['POLICY_PHYSICAL_TO_VIRTUAL destination']],
   ['an edge destination without VLAN ID', { destination: 'edge-1' }, ['POLICY_VLAN_REQUIRED vlanId']],
   ['a virtual destination with VLAN ID', { vlanId: 100 }, ['POLICY_VLAN_NOT_ALLOWED vlanId']],
   ['VLAN ID 0', { destination: 'edge-1', vlanId: 0 }, ['POLICY_VLAN_INVALID vlanId']],
   ['VLAN ID 4095', { destination: 'edge-1', vlanId: 4095 }, ['POLICY_VLAN_INVALID vlanId']],
-  ['a VLAN ID that the trunk does not carry', { destination: 'edge-1', vlanId: 999 }, [
-    'POLICY_VLAN_NOT_IN_TRUNK vlanId',
-  ]],
+  [
+    'a VLAN ID that the trunk does not carry',
+    { destination: 'edge-1', vlanId: 999 },
+    ['POLICY_VLAN_NOT_IN_TRUNK vlanId'],
+  ],
   ['a source in another communication domain', { sources: ['other-1/0'] }, ['POLICY_CROSS_DOMAIN sources[0]']],
   ['a destination in another communication domain', { destination: 'other-1/0' }, ['POLICY_CROSS_DOMAIN sources[0]']],
   ['percent above 100', { percent: 100.01 }, ['POLICY_PERCENT_INVALID percent']],
@@ -115,19 +119,22 @@ test('refuses a chain of policies that would bring copies back to their source, 
 });
 
 test('a dry run answers as the real one would and changes nothing: no policy, no program, no copy', async () => {
-  const before = await programRevision(lab(), 'node-1');
-  const { status, body } = await lab().api('POST', '/api/v1/policies?dryRun=true', BASE);
-  assert.equal(status, 200, JSON.stringify(body));
-  assert.equal(body.type, 'virtual');
-  assert.equal((await lab().api('GET', '/api/v1/policies/base')).status, 404);
-  const refused = await refusedPolicy(lab(), { ...BASE, percent: 101 }, '?dryRun=true');
-  assert.deepEqual(refusals(refused), ['POLICY_PERCENT_INVALID percent']);
-  const seen = await watch(lab(), { source: { host: 'web-1' }, destination: { host: 'ids-1' } }, async (captures) => {
-    await ping(lab(), 'web-1', 'app-1', PINGS);
-    await captures.source.waitFor(2 * PINGS);
+  // While another policy is active, the program of node-1 stands still: everything before has been carried out.
+  await withPolicy(lab(), { name: 'other', sources: ['web-2/0'], destination: 'ids-1/0' }, async () => {
+    const before = await programRevision(lab(), 'node-1');
+    const { status, body } = await lab().api('POST', '/api/v1/policies?dryRun=true', BASE);
+    assert.equal(status, 200, JSON.stringify(body));
+    assert.equal(body.type, 'virtual');
+    assert.equal((await lab().api('GET', '/api/v1/policies/base')).status, 404);
+    const refused = await refusedPolicy(lab(), { ...BASE, percent: 101 }, '?dryRun=true');
+    assert.deepEqual(refusals(refused), ['POLICY_PERCENT_INVALID percent']);
+    const seen = await watch(lab(), { source: { host: 'web-1' }, destination: { host: 'ids-1' } }, async (captures) => {
+      await ping(lab(), 'web-1', 'app-1', PINGS);
+      await captures.source.waitFor(2 * PINGS);
+    });
+    assert.deepEqual([seen.source.packets, seen.destination.packets], [2 * PINGS, 0]);
+    assert.equal(await programRevision(lab(), 'node-1'), before);
   });
-  assert.deepEqual([seen.source.packets, seen.destination.packets], [2 * PINGS, 0]);
-  assert.equal(await programRevision(lab(), 'node-1'), before);
 });
 
 test('a change that lost a race is refused with 412, and the policy stays as the first one made it', async () => {
@@ -154,13 +161,14 @@ test('an interface that is declared before its VM runs is accepted, waits, and i
   assert.equal(declared.status, 201, JSON.stringify(declared.body));
   await createPolicy(lab(), { name: 'late', sources: ['late-1/0'], destination: 'ids-1/0' });
   try {
-    const waiting = await statusEventually(lab(), 'late', 'waiting', ({ state }) => state === 'waiting');
+    const waiting = await statusEventually(lab(), 'late', 'waiting, and no node behind', ({ state, reasons }) => {
+      return state === 'waiting' && !reasons.some(({ code }) => code === 'NODE_PENDING');
+    });
     assert.deepEqual(
       waiting.reasons.map(({ code, interface: id }) => [code, id]),
       [['SOURCE_ABSENT', 'late-1/0']],
     );
     // The VM starts: its device appears on node-1, with the identity set before it comes up.
-    const { ns } = lab().node('node-1');
     const alias = 'mirrorplane:kind=vm;id=late-1/0;name=late-1 eth0;network=blue';
     const make = `
       link add name tap-late address 02:01:00:00:00:63 type veth peer name late0 address 02:00:00:00:00:63
@@ -172,12 +180,10 @@ test('an interface that is declared before its VM runs is accepted, waits, and i
     assert.deepEqual(
       status.sources[0]?.devices.map(({ node, name }) => [node, name]),
       [['node-1', 'tap-late']],
-      ns,
     );
     // It speaks once, to a VM whose address the bridges know.
     const frame = `${lab().mac('app-1').replaceAll(':', '')}02000000006388b5${'00'.repeat(46)}`;
     const seen = await watch(lab(), { destination: { host: 'ids-1' } }, async (captures) => {
-
       await sendFrames(lab(), 'node-1', 'late0', [frame]);
       await captures.destination.waitFor(1);
       const { totals } = await countedEventually(lab(), 'late', 1);

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, afterEach, before, type TestContext } from 'node:test';
+import { after, afterEach, before } from 'node:test';
 import { createLab, type Lab, type LabOptions } from '@mirrorplane/lab';
 
 /** Milliseconds that making or removing a lab may take on a loaded machine. */
@@ -27,7 +27,8 @@ export function useLab(options: LabOptions = {}): () => Lab {
     { timeout: LAB_MS },
   );
   afterEach((context) => {
-    failed ||= !(context as TestContext).passed;
+    // Known to Node, and not to its types.
+    failed ||= (context as unknown as { passed?: boolean }).passed === false;
   });
   after(
     async () => {

@@ -1,6 +1,6 @@
 /** Policies through the HTTP API, as an operator's tool would use it. */
 import assert from 'node:assert/strict';
-import type { CaptureCounts, Policy, PolicyInput, PolicyStatus, Problem, Refusal } from '@mirrorplane/contract';
+import type { CaptureCounts, Policy, PolicyInput, PolicyStatus, Problem } from '@mirrorplane/contract';
 import { type Lab, waitUntil } from '@mirrorplane/lab';
 
 /** Milliseconds until a status must have come true: counters come every second, devices and programs at once. */
@@ -28,7 +28,7 @@ export async function refusedPolicy(lab: Lab, input: unknown, query = ''): Promi
 }
 
 /** The refusals as `CODE field`, in the order of the document. */
-export function refusals(problem: { errors: readonly Pick<Refusal, 'code' | 'field'>[] }): string[] {
+export function refusals(problem: Problem): string[] {
   return problem.errors.map(({ code, field }) => `${code} ${field}`);
 }
 

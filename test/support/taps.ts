@@ -10,8 +10,12 @@ export interface Tap extends CaptureOptions {
   device?: string;
 }
 
-/** KiB of kernel buffer for the captures that are expected to stay empty or small. */
-const SMALL_BUFFER = 2048;
+/**
+ * Bytes of a packet, and KiB of kernel buffer: every packet takes a slot of the largest size in it, so that with the
+ * usual 256 KiB a few packets would fill it. Enough for whole frames of the lab, and some 2000 of them.
+ */
+const SNAP_LENGTH = 2048;
+const BUFFER_KIB = 4096;
 
 /**
  * Captures at every tap while `work` runs, which returns when everything that was to arrive has arrived. Asserts that
@@ -26,7 +30,7 @@ export async function watch<K extends string>(
   const started = await Promise.allSettled(
     names.map((name) => {
       const { host, device = 'eth0', ...options } = taps[name];
-      return lab.capture(host, device, { bufferKiB: SMALL_BUFFER, lines: false, ...options });
+      return lab.capture(host, device, { bufferKiB: BUFFER_KIB, snapLength: SNAP_LENGTH, lines: false, ...options });
     }),
   );
   const captures = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
@@ -44,7 +48,10 @@ export async function watch<K extends string>(
 
 /** The frames of captures as hex, read by Scapy. */
 export function framesOf(...results: CaptureResult[]): Promise<string[][]> {
-  return python<string[][]>('frames.py', results.map(({ file }) => file));
+  return python<string[][]>(
+    'frames.py',
+    results.map(({ file }) => file),
+  );
 }
 
 /** Source MAC of a frame, hex without colons. */

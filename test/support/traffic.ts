@@ -47,13 +47,7 @@ export interface RunningPings {
 }
 
 /** Starts `count` pings in the background. */
-export function startPings(
-  lab: Lab,
-  from: string,
-  to: string,
-  count: number,
-  options: PingOptions = {},
-): RunningPings {
+export function startPings(lab: Lab, from: string, to: string, count: number, options: PingOptions = {}): RunningPings {
   const argv = pingArgv(lab.address(to), count, options);
   const child: ChildProcess = lab.spawn(from, argv, { stdio: ['ignore', 'pipe', 'ignore'] });
   let stdout = '';

@@ -84,7 +84,7 @@ export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observ
     delivered: deliveredOf(plan, counters, observation),
     sources,
     paths: pathsOf(plan, counters),
-    countersAt: oldest(reportingNodes(counters), observation),
+    countersAt: oldest(involvedNodes(plan), reportingNodes(counters), observation),
     stale: [...nodes].some((node) => !observation.nodes.get(node)?.connected),
   };
 }
@@ -261,7 +261,11 @@ function pathsOf(plan: PolicyPlan, counters: PolicyCounters | undefined): PathSt
   return [...wanted].sort((a, b) => byText(a.from, b.from) || byText(a.to, b.to));
 }
 
-function oldest(reporting: ReadonlySet<string>, { nodes }: Observation): string | null {
+/** The time of the sums. Null while an involved node has reported nothing at all: its share is not known, not 0. */
+function oldest(involved: readonly string[], reporting: ReadonlySet<string>, { nodes }: Observation): string | null {
+  if (involved.some((node) => nodes.get(node)?.counters === undefined)) {
+    return null;
+  }
   const times = [...reporting].map((node) => nodes.get(node)?.countersAt).filter((time) => time !== undefined);
   return times.sort(byText)[0] ?? null;
 }

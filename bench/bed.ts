@@ -1,0 +1,216 @@
+/**
+ * The test bed: a lab of two nodes without switch and daemons, the data plane of both, and a mirrored VM.
+ *
+ *   web-1 (source) <--traffic--> web-2        both on node-1
+ *   fw-1   on node-1 receives copies of a local mirror
+ *   ids-1  on node-2 receives copies that go there in ERSPAN
+ */
+import type { ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createLab, type Lab } from '../packages/lab/src/index.ts';
+import { NodeDatapath } from './node-datapath.ts';
+
+export const SOURCE = 'web-1';
+export const PEER = 'web-2';
+export const LOCAL_DESTINATION = 'fw-1';
+export const REMOTE_DESTINATION = 'ids-1';
+export const SOURCE_NODE = 'node-1';
+export const DESTINATION_NODE = 'node-2';
+
+/** Packets and bytes as a device counts them: a TCP super-packet is one packet. */
+export interface DeviceCount {
+  packets: number;
+  bytes: number;
+}
+
+export class Bed {
+  readonly lab: Lab;
+  /** Ends the bench: commands under way are killed, and throw. */
+  readonly signal: AbortSignal;
+  /** For files of this run. */
+  readonly folder: string;
+  readonly source: NodeDatapath;
+  readonly destination: NodeDatapath;
+  #underlayMtu: number;
+
+  private constructor(
+    lab: Lab,
+    signal: AbortSignal,
+    folder: string,
+    source: NodeDatapath,
+    destination: NodeDatapath,
+    underlayMtu: number,
+  ) {
+    this.lab = lab;
+    this.signal = signal;
+    this.folder = folder;
+    this.source = source;
+    this.destination = destination;
+    this.#underlayMtu = underlayMtu;
+  }
+
+  /** Makes the bed, lends it to `work`, and removes all of it whatever happens. */
+  static async with<T>(labName: string, signal: AbortSignal, work: (bed: Bed) => Promise<T>): Promise<T> {
+    const underlayMtu = 1500;
+    const folder = mkdtempSync(join(tmpdir(), 'mirrorplane-bench-'));
+    let lab: Lab | undefined;
+    const datapaths: NodeDatapath[] = [];
+    try {
+      lab = await createLab({ name: labName, bare: true, switch: false, nodes: 2, underlayMtu, signal });
+      for (const node of [SOURCE_NODE, DESTINATION_NODE]) datapaths.push(await NodeDatapath.open(lab, node));
+      const [source, destination] = datapaths as [NodeDatapath, NodeDatapath];
+      const bed = new Bed(lab, signal, folder, source, destination, underlayMtu);
+      await bed.#resolveUnderlay();
+      await bed.#limitBuffers();
+      return await work(bed);
+    } finally {
+      await Promise.allSettled(datapaths.map((datapath) => datapath.close()));
+      await lab?.down();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+
+  /** Runs a command in a host's namespace to its end and returns what it printed. @throws Error where it fails. */
+  async run(host: string, argv: string[], what: 'stdout' | 'with stderr' = 'stdout'): Promise<string> {
+    this.signal.throwIfAborted();
+    const child = this.lab.spawn(host, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const kill = () => child.kill('SIGKILL');
+    this.signal.addEventListener('abort', kill, { once: true });
+    try {
+      const [out, err, code] = await Promise.all([text(child.stdout), text(child.stderr), ended(child)]);
+      this.signal.throwIfAborted();
+      if (code !== 0) throw new Error(`${argv.join(' ')}: exit status ${code}: ${(err || out).trim().slice(-500)}`);
+      return what === 'stdout' ? out : out + err;
+    } finally {
+      this.signal.removeEventListener('abort', kill);
+    }
+  }
+
+  /** Starts a command that serves until `stop` is called, and waits until `ready` holds. */
+  async serve(host: string, argv: string[], ready: () => Promise<boolean>): Promise<{ stop: () => Promise<void> }> {
+    const child = this.lab.spawn(host, argv, { stdio: 'ignore' });
+    const end = ended(child);
+    const stop = async () => {
+      child.kill('SIGKILL');
+      await end;
+    };
+    try {
+      await until(`${argv[0]} is ready`, this.signal, async () => {
+        if (child.exitCode !== null) throw new Error(`${argv.join(' ')}: ended with status ${child.exitCode}`);
+        return ready();
+      });
+      return { stop };
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+  }
+
+  /** True once a socket is bound to this port in a host. */
+  async bound(host: string, protocol: 'tcp' | 'udp', port: number): Promise<boolean> {
+    const table = await this.run(host, ['cat', `/proc/net/${protocol}`, `/proc/net/${protocol}6`]).catch(() =>
+      this.run(host, ['cat', `/proc/net/${protocol}`]),
+    );
+    return table.includes(`:${port.toString(16).toUpperCase().padStart(4, '0')} `);
+  }
+
+  /** What the NIC of a VM has received and sent. */
+  async nic(vm: string): Promise<{ received: DeviceCount; sent: DeviceCount }> {
+    return this.device(vm, this.lab.vm(vm).guestDevice);
+  }
+
+  /** What a device of a host has received and sent. */
+  async device(host: string, device: string): Promise<{ received: DeviceCount; sent: DeviceCount }> {
+    const table = await this.run(host, ['cat', '/proc/net/dev']);
+    const line = table.split('\n').find((row) => row.trim().startsWith(`${device}:`));
+    if (line === undefined) throw new Error(`${host} has no device ${device}`);
+    const fields = line.split(':')[1]!.trim().split(/\s+/).map(Number);
+    return {
+      received: { bytes: fields[0]!, packets: fields[1]! },
+      sent: { bytes: fields[8]!, packets: fields[9]! },
+    };
+  }
+
+  /** Which CPU takes in what a device of a host receives; undefined: the one that it was sent from. */
+  async setReceiveCpu(host: string, device: string, cpu: number | undefined): Promise<void> {
+    const file = `/sys/class/net/${device}/queues/rx-0/rps_cpus`;
+    const mask = cpu === undefined ? '0' : (1 << cpu).toString(16);
+    // Unlike nsenter, this shows the namespace's own devices in /sys.
+    const command = ['ip', 'netns', 'exec', this.lab.ns(host), 'sh', '-c', `echo ${mask} >${file}`];
+    await this.run(host, command);
+  }
+
+  /** The ifindex of a device on a node. */
+  async ifindex(node: string, device: string): Promise<number> {
+    return (await this.#link(node, device)).ifindex;
+  }
+
+  async #link(host: string, device: string): Promise<{ ifindex: number; address: string }> {
+    return JSON.parse(await this.run(host, ['ip', '-json', 'link', 'show', 'dev', device]))[0];
+  }
+
+  /** Permanent neighbours, so that no run waits for ARP, or measures it. */
+  async #resolveUnderlay(): Promise<void> {
+    for (const [node, other] of [
+      [SOURCE_NODE, DESTINATION_NODE],
+      [DESTINATION_NODE, SOURCE_NODE],
+    ] as const) {
+      const { underlayAddress } = this.lab.node(other);
+      const neighbour = [underlayAddress, 'lladdr', await this.mac(other, 'underlay0'), 'dev', 'underlay0'];
+      await this.run(node, ['ip', 'neigh', 'replace', ...neighbour, 'nud', 'permanent']);
+    }
+  }
+
+  /**
+   * Socket buffers of 2 MB at most. Without the limit a stream falls, by chance, into a gait whose data stays in the cache,
+   * or into one whose data does not: 2.5 times apart in CPU time, which drowns whatever is compared.
+   */
+  async #limitBuffers(): Promise<void> {
+    for (const vm of [SOURCE, PEER]) {
+      const settings = ['net.ipv4.tcp_rmem=4096 131072 2000000', 'net.ipv4.tcp_wmem=4096 16384 2000000'];
+      await this.run(vm, ['sysctl', '--quiet', '--write', ...settings]);
+    }
+  }
+
+  /** The MAC of a device of a host. */
+  async mac(host: string, device: string): Promise<string> {
+    return (await this.#link(host, device)).address;
+  }
+
+  /** Sets the MTU of the underlay, in bytes, from end to end. */
+  async setUnderlayMtu(mtu: number): Promise<void> {
+    if (mtu === this.#underlayMtu) return;
+    const nodes = [SOURCE_NODE, DESTINATION_NODE];
+    for (const node of nodes) {
+      await this.run('fabric', ['ip', 'link', 'set', `u-${node}`, 'mtu', String(mtu)]);
+      await this.run(node, ['ip', 'link', 'set', 'underlay0', 'mtu', String(mtu)]);
+    }
+    await this.run('fabric', ['ip', 'link', 'set', 'under', 'mtu', String(mtu)]);
+    this.#underlayMtu = mtu;
+  }
+}
+
+/** Waits until `condition` holds, for ten seconds at most. */
+export async function until(what: string, signal: AbortSignal, condition: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + 10_000;
+  while (!(await condition())) {
+    signal.throwIfAborted();
+    if (performance.now() > end) throw new Error(`${what}: not after 10 seconds`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+async function text(stream: NodeJS.ReadableStream | null): Promise<string> {
+  let all = '';
+  for await (const chunk of stream ?? []) all += chunk;
+  return all;
+}
+
+function ended(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('exit', (code, signal) => resolve(code ?? (signal ? 128 : 1)));
+  });
+}

@@ -1,0 +1,91 @@
+/** `make bench`: what mirroring costs, side by side with no mirror and with the kernel's own. See docs/performance.md. */
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Bed } from './bed.ts';
+import { describeMachine, idleLoad } from './machine.ts';
+import { measureAttach } from './measurements/attach.ts';
+import { measurePrograms } from './measurements/programs.ts';
+import { MEASUREMENTS, type Options, parseOptions, USAGE } from './options.ts';
+import { type Row, table } from './report.ts';
+import { runRounds } from './rounds.ts';
+import { VARIANTS } from './variants.ts';
+
+const OUT = join(import.meta.dirname, 'out');
+
+/** To stderr, so that stdout is the table alone. */
+const say = (line: string) => process.stderr.write(`[bench] ${line}\n`);
+
+/** Two benches at once have different names; a lab's name has at most six characters. */
+const labName = `b${process.pid.toString(36)}`.slice(0, 6);
+
+async function measure(options: Options, signal: AbortSignal, loads: number[]): Promise<Row[]> {
+  const rows: Row[] = [];
+  const { rounds, seconds } = options;
+  const chosen = MEASUREMENTS.filter(({ name }) => options.only.includes(name));
+  const progress = (title: string) => (round: number) => say(`${title}: round ${round} of ${rounds}`);
+  if (chosen.length > 0 || options.only.includes('programs')) {
+    await Bed.with(labName, signal, async (bed) => {
+      for (const measurement of chosen) {
+        loads.push(await idleLoad());
+        const samples = await runRounds(bed, measurement, VARIANTS, rounds, seconds, progress(measurement.title));
+        rows.push(...measurement.rows(samples));
+      }
+      if (options.only.includes('programs')) {
+        rows.push(...(await measurePrograms(bed, rounds, seconds, progress('time of program runs'))));
+      }
+    });
+  }
+  if (options.only.includes('attach')) {
+    loads.push(await idleLoad());
+    rows.push(...(await measureAttach(labName, signal, rounds, progress('1024 captures'))));
+  }
+  return rows;
+}
+
+/** Written whole or not at all. */
+function save(rows: readonly Row[]): string {
+  mkdirSync(OUT, { recursive: true });
+  const file = join(OUT, 'latest.jsonl');
+  writeFileSync(`${file}.${process.pid}`, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  renameSync(`${file}.${process.pid}`, file);
+  return file;
+}
+
+async function main(): Promise<number> {
+  const options = parseOptions(process.argv.slice(2));
+  if (options === 'help') {
+    process.stdout.write(`${USAGE}\n`);
+    return 0;
+  }
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (!stop.signal.aborted) say(`${signal}: removing the lab`);
+      stop.abort(new Error(`ended by ${signal}`));
+    });
+  }
+  const start = performance.now();
+  const loads: number[] = [];
+  const rows = await measure(options, stop.signal, loads);
+  const file = save(rows);
+  process.stdout.write(`${table(rows)}\n\n`);
+  process.stdout.write(`${describeMachine(loads)}\n`);
+  process.stdout.write(
+    `${options.rounds} rounds of ${options.seconds} s in ${((performance.now() - start) / 60_000).toFixed(1)} minutes; ` +
+      'value: median over rounds; ratio: median of the ratios within a round; close: the noise does not decide\n',
+  );
+  if (options.quick) process.stdout.write('--quick: shows that the bench works; do not quote these numbers\n');
+  say(`written to ${file}`);
+  return 0;
+}
+
+main().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: Error) => {
+    say(error.message);
+    if (process.env.V) say(error.stack ?? '');
+    process.exitCode = 1;
+  },
+);

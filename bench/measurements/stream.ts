@@ -1,0 +1,134 @@
+/** One TCP stream as fast as it goes: sender and receiver on a CPU each, and both on one. */
+import { type Bed, PEER, SOURCE, SOURCE_NODE } from '../bed.ts';
+import { RECEIVER_CPU, SENDER_CPU, softirqSeconds } from '../cpu.ts';
+import { type Aim, comparedRow, metricRows, type Row, valuesOf } from '../report.ts';
+import { copiedBytes, type Measurement, type Sample, type Samples } from '../rounds.ts';
+import { type Amount, cpuRows } from './cpu-rows.ts';
+
+/** iperf3's own. */
+const PORT = 5201;
+
+/** What is used of iperf3's report. The percentages are of one CPU, from the process's own CPU clock. */
+interface Report {
+  end: {
+    sum_sent: { seconds: number };
+    sum_received: { bytes: number; bits_per_second: number };
+    cpu_utilization_percent: { host_total: number; remote_total: number };
+  };
+}
+
+interface Streamed {
+  /** That the receiver got. */
+  bytes: number;
+  /** Bit/s. */
+  bitRate: number;
+  /** CPU seconds of sender and receiver with all that the kernel did for the traffic. */
+  cpu: number;
+}
+
+/** Starts the receiver of streams in PEER; returns what ends it. */
+export async function startReceiver(bed: Bed): Promise<() => Promise<void>> {
+  const { stop } = await bed.serve(PEER, ['iperf3', '--server'], () => bed.bound(PEER, 'tcp', PORT));
+  return stop;
+}
+
+/** How a stream is sent. */
+export interface StreamOptions {
+  /** Seconds. */
+  seconds: number;
+  /** bit/s. Default: no limit. */
+  rate?: number;
+  /** Where the receiver runs; the sender is on SENDER_CPU. */
+  receiverCpu: string;
+}
+
+/** One TCP stream from SOURCE to PEER. */
+export async function stream(bed: Bed, { seconds, rate, receiverCpu }: StreamOptions): Promise<Streamed> {
+  const argv = ['iperf3', '--client', bed.lab.address(PEER), '--json', '--affinity', `${SENDER_CPU},${receiverCpu}`];
+  // Machines differ in their default, and one that paces itself makes ratios meaningless.
+  argv.push('--congestion', 'cubic');
+  // Fewer, larger calls: less of the user's side, so a mirror weighs more.
+  argv.push('--length', '1M');
+  // iperf3 takes whole seconds alone; where a shorter run is asked for, as many bytes as it would take at 12 Gbit/s.
+  if (Number.isInteger(seconds)) argv.push('--time', String(seconds));
+  else argv.push('--bytes', String(Math.round((seconds * (rate ?? 12e9)) / 8)));
+  if (rate !== undefined) argv.push('--bitrate', String(rate));
+  const softirq = softirqSeconds();
+  const { end } = JSON.parse(await bed.run(SOURCE, argv)) as Report;
+  const { host_total, remote_total } = end.cpu_utilization_percent;
+  return {
+    bytes: end.sum_received.bytes,
+    bitRate: end.sum_received.bits_per_second,
+    cpu: ((host_total + remote_total) / 100) * end.sum_sent.seconds + softirqSeconds() - softirq,
+  };
+}
+
+/**
+ * Lets the node take in what each of both VMs sends on one CPU, as the one thread of a hypervisor that serves a NIC does.
+ * Otherwise a veth packet goes on on the CPU that it was sent from: a stream's first half from the sender's CPU, the rest,
+ * which acknowledgements release, from the receiver's. The two overtake each other, TCP takes that for loss, and the rate
+ * falls to a third, or not, by chance.
+ */
+export async function startSteeredReceiver(bed: Bed): Promise<() => Promise<void>> {
+  const steer = async (on: boolean) => {
+    for (const [vm, cpu] of [
+      [SOURCE, SENDER_CPU],
+      [PEER, RECEIVER_CPU],
+    ] as const) {
+      await bed.setReceiveCpu(SOURCE_NODE, bed.lab.vm(vm).device, on ? Number(cpu) : undefined);
+    }
+  };
+  const stop = await startReceiver(bed);
+  await steer(true);
+  return async () => {
+    await stop();
+    await steer(false);
+  };
+}
+
+const LEAST: Record<string, Aim> = {
+  local: { at: 'least', ratio: 0.95 },
+  'erspan-1500': { at: 'least', ratio: 0.85 },
+  'erspan-1600': { at: 'least', ratio: 0.85 },
+};
+
+/** A stream's traffic in gigabytes, for CPU time. */
+export const BYTES: Amount = {
+  unit: 'GB',
+  sent: (sample) => sample.values.bytes! / 1e9,
+  copied: (sample) => copiedBytes(sample) / 1e9,
+};
+
+function rateRows(samples: Samples, name: string): Row[] {
+  const pick = (sample: Sample) => sample.values.gigabits!;
+  const local = valuesOf(samples, 'local', pick);
+  const aim = { at: 'least', ratio: 1 } as const;
+  return [
+    ...metricRows(samples, name, 'Gbit/s', pick, LEAST),
+    comparedRow(`${name}/local/vs-mirred`, 'Gbit/s', local, valuesOf(samples, 'mirred', pick), aim),
+  ];
+}
+
+export const STREAM: Measurement = {
+  name: 'stream',
+  title: 'one TCP stream, two CPUs',
+  prepare: startSteeredReceiver,
+  async run(bed, seconds) {
+    return { gigabits: (await stream(bed, { seconds, receiverCpu: RECEIVER_CPU })).bitRate / 1e9 };
+  },
+  leastArrived: 0.99,
+  rows: (samples) => rateRows(samples, 'stream/throughput'),
+};
+
+/** Everything on one CPU, which is always busy: the rate is what a packet costs, turned over. */
+export const STREAM_ONE_CPU: Measurement = {
+  name: 'stream-one-cpu',
+  title: 'one TCP stream, one CPU',
+  prepare: startReceiver,
+  async run(bed, seconds) {
+    const { bytes, bitRate, cpu } = await stream(bed, { seconds, receiverCpu: SENDER_CPU });
+    return { gigabits: bitRate / 1e9, bytes, cpu };
+  },
+  leastArrived: 0.99,
+  rows: (samples) => [...rateRows(samples, 'stream-one-cpu/throughput'), ...cpuRows(samples, 'stream-one-cpu', BYTES)],
+};

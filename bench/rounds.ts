@@ -1,0 +1,150 @@
+/** Runs that alternate between variants, each checked for copies that really arrived. */
+import { type Bed, type DeviceCount, LOCAL_DESTINATION, SOURCE, until } from './bed.ts';
+import type { Row } from './report.ts';
+import type { Totals, Variant } from './variants.ts';
+
+/** One thing that is measured, for every variant. */
+export interface Measurement {
+  name: string;
+  title: string;
+  /** Starts what the runs need and stays for all of them; returns what ends it. */
+  prepare(bed: Bed): Promise<() => Promise<void>>;
+  /** One run of `seconds`. Numbers by name; those named in `rows` must be there. */
+  run(bed: Bed, seconds: number): Promise<Record<string, number>>;
+  /** Least share of the source's packets, and of their bytes, that has to reach the destination for a run to count. */
+  leastArrived: number;
+  /** What is reported of all runs. */
+  rows(samples: Samples): Row[];
+}
+
+/** What one run gave. */
+export interface Sample {
+  values: Record<string, number>;
+  /** Sent and received by the source's NIC. */
+  offered: DeviceCount;
+  /** Received by the destination's device. Super-packets arrive whole, so packets compare. */
+  arrived: DeviceCount;
+  /** What the mirror counted, where it counts. */
+  counted: Totals | undefined;
+}
+
+/** By variant name, one sample a round: element i of all variants is of round i. */
+export type Samples = ReadonlyMap<string, readonly Sample[]>;
+
+/**
+ * Every variant once a round. The order is rotated and every second round reversed, so that a drift of the machine, or
+ * what one variant leaves in the caches, meets all of them alike.
+ */
+export async function runRounds(
+  bed: Bed,
+  measurement: Measurement,
+  variants: readonly Variant[],
+  rounds: number,
+  seconds: number,
+  onRound: (round: number) => void,
+): Promise<Samples> {
+  const samples = new Map<string, Sample[]>(variants.map((variant) => [variant.name, []]));
+  const finish = await measurement.prepare(bed);
+  try {
+    // One short run that is not counted: neighbours are resolved, code and caches are warm.
+    await measurement.run(bed, Math.min(seconds, 0.5));
+    for (let round = 0; round < rounds; round++) {
+      onRound(round + 1);
+      const rotated = variants.map((_, i) => variants[(i + round) % variants.length]!);
+      for (const variant of round % 2 ? rotated.reverse() : rotated) {
+        samples.get(variant.name)!.push(await sample(bed, measurement, variant, seconds));
+      }
+    }
+  } finally {
+    await finish();
+  }
+  return samples;
+}
+
+/** Tries once more where copies were lost: on a shared machine a run may be starved. Twice is a failure. */
+async function sample(bed: Bed, measurement: Measurement, variant: Variant, seconds: number): Promise<Sample> {
+  for (let attempt = 1; ; attempt++) {
+    const result = await whileMirrored(bed, variant, () => measurement.run(bed, seconds));
+    const problem = problemOf(result, variant, measurement.leastArrived);
+    if (problem === undefined) return result;
+    if (attempt === 2) throw new Error(`${measurement.name}, ${variant.name}: ${problem}, twice`);
+  }
+}
+
+/** Why a run does not count, or undefined. A variant that copies nothing cannot win. */
+function problemOf({ offered, arrived, counted }: Sample, variant: Variant, least: number): string | undefined {
+  if (variant.destination === undefined) {
+    return arrived.bytes > 0 ? `${arrived.bytes} bytes of copies although nothing is mirrored` : undefined;
+  }
+  const share = arrived.packets / offered.packets;
+  const percent = `${(share * 100).toFixed(1)} % of the source's packets`;
+  if (!(share >= least)) return `${percent} arrived as copies`;
+  // A little more than was offered: the packets between the two readings.
+  if (share > 1.01) return `${percent} arrived: copies of something else`;
+  if (arrived.bytes < least * offered.bytes) return `copies have ${arrived.bytes} of ${offered.bytes} bytes`;
+  if (counted && counted.matched !== counted.copied + counted.dropped) {
+    return `the counters do not add up: ${JSON.stringify(counted)}`;
+  }
+  return undefined;
+}
+
+/** Runs `work` while the variant copies, and reads all counters before and after. */
+export async function whileMirrored(
+  bed: Bed,
+  variant: Variant,
+  work: () => Promise<Record<string, number>>,
+): Promise<Sample> {
+  // Without a mirror the same device must stay silent.
+  const { host, device } = variant.destination ?? { host: LOCAL_DESTINATION, device: 'eth0' };
+  const read = async () => ({
+    source: await bed.nic(SOURCE),
+    arrived: (await bed.device(host, device)).received,
+    counted: await variant.totals?.(bed),
+  });
+  await variant.start(bed);
+  try {
+    const before = await read();
+    const values = await work();
+    await quiet(bed, host, device);
+    const after = await read();
+    const sent = difference(after.source.sent, before.source.sent);
+    const received = difference(after.source.received, before.source.received);
+    return {
+      values,
+      offered: { packets: sent.packets + received.packets, bytes: sent.bytes + received.bytes },
+      arrived: difference(after.arrived, before.arrived),
+      counted: after.counted && before.counted && minus(after.counted, before.counted),
+    };
+  } finally {
+    if (!bed.signal.aborted) await variant.stop(bed); // after an abort the whole lab goes
+  }
+}
+
+/** Bytes of originals that were copied: what arrived, without the headers of a tunnel that is still around it. */
+export function copiedBytes({ offered, arrived }: Sample): number {
+  return Math.min(offered.bytes, arrived.bytes);
+}
+
+/** Waits until a device receives no more: the last packets are still in queues when the sender ends. */
+async function quiet(bed: Bed, host: string, device: string): Promise<void> {
+  let last = -1;
+  await until(`${host} receives no more`, bed.signal, async () => {
+    const { received } = await bed.device(host, device);
+    const same = received.packets === last;
+    last = received.packets;
+    return same;
+  });
+}
+
+function difference(a: DeviceCount, b: DeviceCount): DeviceCount {
+  return { packets: a.packets - b.packets, bytes: a.bytes - b.bytes };
+}
+
+function minus(a: Totals, b: Totals): Totals {
+  return {
+    matched: a.matched - b.matched,
+    copied: a.copied - b.copied,
+    copiedBytes: a.copiedBytes - b.copiedBytes,
+    dropped: a.dropped - b.dropped,
+  };
+}

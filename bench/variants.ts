@@ -1,0 +1,203 @@
+/**
+ * What is compared: ways to copy the traffic of one VM, and none. A new one (another mirror of the kernel, a switch, a
+ * program that reads and resends) is one more object of the interface `Variant` in a list; measurements know nothing else.
+ */
+import type { DatapathState, DeliveryEntry, HookCapture } from '../packages/agent/src/datapath/datapath.ts';
+import { type Bed, DESTINATION_NODE, LOCAL_DESTINATION, REMOTE_DESTINATION, SOURCE, SOURCE_NODE } from './bed.ts';
+import { NOTHING } from './node-datapath.ts';
+
+export interface Variant {
+  /** Stable: part of the names in the results. */
+  name: string;
+  title: string;
+  /** Where copies arrive: a host and its device; undefined where nothing is copied. */
+  destination?: { host: string; device: string };
+  /** Begins to copy everything that SOURCE sends and receives. */
+  start(bed: Bed): Promise<void>;
+  /** Ends it. Where `start` fails the whole bed is removed instead. */
+  stop(bed: Bed): Promise<void>;
+  /** Totals that the mirror itself counts, where it does. */
+  totals?(bed: Bed): Promise<Totals>;
+}
+
+/** Packets on the wire (segments of super-packets), and bytes, since the mirror was set up the first time. */
+export interface Totals {
+  matched: number;
+  copied: number;
+  copiedBytes: number;
+  /** Matched but not copied. */
+  dropped: number;
+}
+
+const nicOf = (host: string) => ({ host, device: 'eth0' });
+
+const POLICY = 'bench';
+/** A packet is copied where a random 32-bit number is below it. */
+const ALL = 2 ** 32;
+
+/** Both directions of SOURCE into one delivery. Slots and names stay the same over all variants of a run. */
+export async function captureState(bed: Bed, delivery: DeliveryEntry, threshold = ALL): Promise<DatapathState> {
+  const ifindex = await bed.ifindex(SOURCE_NODE, bed.lab.vm(SOURCE).device);
+  const capture = (direction: HookCapture['direction'], hook: HookCapture['hook']): HookCapture => ({
+    id: `${delivery.id}/${direction}`,
+    policy: POLICY,
+    source: SOURCE,
+    direction,
+    ifindex,
+    hook,
+    threshold,
+    skipVlanId: 0,
+    sourceSlot: 1,
+    delivery: delivery.id,
+  });
+  return {
+    captures: [capture('outbound', 'ingress'), capture('inbound', 'egress')],
+    deliveries: [delivery],
+    terminations: [],
+    mirrorDevice: 0,
+  };
+}
+
+async function localDelivery(bed: Bed, node: string, vm: string): Promise<DeliveryEntry> {
+  const ifindex = await bed.ifindex(node, bed.lab.vm(vm).device);
+  return { id: `to-${vm}`, policy: POLICY, kind: 'local', ifindex, mtu: 1500 };
+}
+
+/** Sums over both directions; they only grow, so two readings tell what happened in between. */
+async function totals(bed: Bed): Promise<Totals> {
+  const sum: Totals = { matched: 0, copied: 0, copiedBytes: 0, dropped: 0 };
+  for (const { counts } of (await bed.source.counters()).captures) {
+    sum.matched += counts.matched.packets;
+    sum.copied += counts.copied.packets;
+    sum.copiedBytes += counts.copied.bytes;
+    for (const count of Object.values(counts.dropped)) sum.dropped += count.packets;
+  }
+  return sum;
+}
+
+/** The data plane is loaded and captures nothing. */
+export const NONE: Variant = {
+  name: 'none',
+  title: 'no mirror',
+  start: async () => undefined,
+  stop: async () => undefined,
+};
+
+export const LOCAL: Variant = {
+  name: 'local',
+  title: 'local mirror',
+  destination: nicOf(LOCAL_DESTINATION),
+  async start(bed) {
+    const delivery = await localDelivery(bed, SOURCE_NODE, LOCAL_DESTINATION);
+    await bed.source.apply(await captureState(bed, delivery));
+  },
+  async stop(bed) {
+    await bed.source.apply(NOTHING);
+  },
+  totals,
+};
+
+/** Captured and sampled out, each packet: what deciding costs, without any copy. Not a mirror, so not in VARIANTS. */
+export const SAMPLED_OUT: Variant = {
+  ...LOCAL,
+  name: 'percent-0',
+  title: 'percent 0',
+  async start(bed) {
+    const delivery = await localDelivery(bed, SOURCE_NODE, LOCAL_DESTINATION);
+    await bed.source.apply(await captureState(bed, delivery, 0));
+  },
+};
+
+const SESSION = 7;
+
+/** ERSPAN to the other node, and out of it into a VM there: both ends of the path run on this machine's CPUs. */
+function erspan(mtu: number): Variant {
+  return {
+    name: `erspan-${mtu}`,
+    title: `ERSPAN, underlay MTU ${mtu}`,
+    destination: nicOf(REMOTE_DESTINATION),
+    async start(bed) {
+      await bed.setUnderlayMtu(mtu);
+      const here = bed.lab.node(SOURCE_NODE);
+      const there = bed.lab.node(DESTINATION_NODE);
+      const delivery = await localDelivery(bed, DESTINATION_NODE, REMOTE_DESTINATION);
+      const termination = {
+        id: `from-${here.name}`,
+        policy: POLICY,
+        node: here.name,
+        address: here.underlayAddress,
+        session: SESSION,
+        delivery: delivery.id,
+      };
+      await bed.destination.apply({
+        captures: [],
+        deliveries: [delivery],
+        terminations: [termination],
+        mirrorDevice: await bed.ifindex(DESTINATION_NODE, 'underlay0'),
+      });
+      const state = await captureState(bed, {
+        id: `to-${there.name}`,
+        policy: POLICY,
+        kind: 'erspan',
+        ifindex: await bed.ifindex(SOURCE_NODE, 'underlay0'),
+        mtu,
+        sourceAddress: here.underlayAddress,
+        address: there.underlayAddress,
+        session: SESSION,
+      });
+      await bed.source.apply(state);
+    },
+    async stop(bed) {
+      await bed.source.apply(NOTHING);
+      await bed.destination.apply(NOTHING);
+    },
+    totals,
+  };
+}
+export const ERSPAN_1500 = erspan(1500);
+export const ERSPAN_1600 = erspan(1600);
+
+const CABLE = `u-${SOURCE_NODE}`;
+
+/**
+ * The node that mirrors, alone: the far end of its underlay cable is unplugged from the bridge and drops what arrives.
+ * What the other node does on a machine of its own elsewhere is not in these numbers.
+ */
+export const ERSPAN_SENDER: Variant = {
+  ...ERSPAN_1500,
+  name: 'erspan-1500-sender',
+  title: 'ERSPAN, sending node alone',
+  destination: { host: 'fabric', device: CABLE },
+  async start(bed) {
+    await bed.run('fabric', ['ip', 'link', 'set', CABLE, 'nomaster']);
+    await ERSPAN_1500.start(bed);
+  },
+  async stop(bed) {
+    await ERSPAN_1500.stop(bed);
+    await bed.run('fabric', ['ip', 'link', 'set', CABLE, 'master', 'under']);
+    const mac = await bed.mac(SOURCE_NODE, 'underlay0');
+    await bed.run('fabric', ['bridge', 'fdb', 'replace', mac, 'dev', CABLE, 'master', 'static']);
+  },
+};
+
+/** The kernel's own mirror, with the filter that this comes closest to "all": act_mirred behind u32 on clsact. */
+export const MIRRED: Variant = {
+  name: 'mirred',
+  title: 'tc mirred (yardstick)',
+  destination: nicOf(LOCAL_DESTINATION),
+  async start(bed) {
+    const device = bed.lab.vm(SOURCE).device;
+    const out = bed.lab.vm(LOCAL_DESTINATION).device;
+    await bed.run(SOURCE_NODE, ['tc', 'qdisc', 'add', 'dev', device, 'clsact']);
+    for (const hook of ['ingress', 'egress']) {
+      const filter = ['tc', 'filter', 'add', 'dev', device, hook, 'protocol', 'all', 'u32', 'match', 'u32', '0', '0'];
+      await bed.run(SOURCE_NODE, [...filter, 'action', 'mirred', 'egress', 'mirror', 'dev', out]);
+    }
+  },
+  async stop(bed) {
+    await bed.run(SOURCE_NODE, ['tc', 'qdisc', 'del', 'dev', bed.lab.vm(SOURCE).device, 'clsact']);
+  },
+};
+
+/** Everything that is compared; the first is the baseline. */
+export const VARIANTS: readonly Variant[] = [NONE, LOCAL, ERSPAN_1500, ERSPAN_1600, ERSPAN_SENDER, MIRRED];

@@ -1,0 +1,184 @@
+/** The data plane goes on without the agent and without the controller, and both take over what they find. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { PolicyInput } from '@mirrorplane/contract';
+import { waitUntil } from '@mirrorplane/lab';
+import { useLab } from './support/lab.ts';
+import {
+  activeEventually,
+  allCopied,
+  assertSumsClose,
+  countedEventually,
+  packets,
+  statusEventually,
+  withPolicy,
+} from './support/policy.ts';
+import { watch } from './support/taps.ts';
+import { ping, python, startPings } from './support/traffic.ts';
+
+const lab = useLab();
+const POLICY: PolicyInput = { name: 'steady', sources: ['web-1/0'], destination: 'ids-1/0' };
+/** Pings of one test, and seconds between two: traffic for a few seconds, longer than a restart takes. */
+const PINGS = 350;
+const INTERVAL = 0.01;
+
+/** The node's bpffs folder. */
+function bpffs(node: string): string {
+  return lab().state.bpffs.find((folder) => folder.endsWith(`-${node}`))!;
+}
+
+/** Every pinned link of a node: its name, and the number that the kernel gave the link. A new link has a new one. */
+async function links(node: string): Promise<Record<string, number>> {
+  const folder = join(bpffs(node), 'links');
+  const names = readdirSync(folder).sort();
+  const ids = await python<number[]>(
+    'link_ids.py',
+    names.map((name) => join(folder, name)),
+  );
+  return Object.fromEntries(names.map((name, i) => [name, ids[i]!]));
+}
+
+/** Links of the nodes that the policy runs on. */
+async function allLinks() {
+  return { 'node-1': await links('node-1'), 'node-2': await links('node-2') };
+}
+
+function daemonPid(name: string): number | undefined {
+  return lab().state.processes.find((process) => process.name === name)?.pid;
+}
+
+/**
+ * Runs traffic, and `work` in the middle of it: `work` begins when copies flow. Asserts that the destination gets every
+ * copy of the whole time exactly once.
+ */
+async function underTraffic(work: (copies: () => Promise<number>) => Promise<void>): Promise<void> {
+  const seen = await watch(lab(), { destination: { host: 'ids-1' } }, async (captures) => {
+    const running = startPings(lab(), 'web-1', 'app-1', PINGS, { interval: INTERVAL });
+    try {
+      await captures.destination.waitFor(20);
+      await work(captures.destination.count);
+      assert.ok((await captures.destination.count()) < 2 * PINGS, 'the traffic has lasted to the end of the restart');
+      await running.done();
+    } finally {
+      running.stop();
+    }
+    await captures.destination.waitFor(2 * PINGS);
+  });
+  assert.equal(seen.destination.packets, 2 * PINGS);
+}
+
+/** Waits until the copies have grown by 40: some time has passed in which the data plane worked. */
+async function someCopies(copies: () => Promise<number>): Promise<void> {
+  const before = await copies();
+  await waitUntil('more copies', 5000, async () => (await copies()) >= before + 40);
+}
+
+for (const node of ['node-1', 'node-2']) {
+  const side = node === 'node-1' ? 'the source' : 'the destination';
+  test(`the agent on the node of ${side} is killed and starts again: no copy is missing, nothing is attached anew, counters go on`, async () => {
+    await withPolicy(lab(), POLICY, async () => {
+      const before = await allLinks();
+      await underTraffic(async (copies) => {
+        await lab().stopAgent(node, 'SIGKILL');
+        const down = await statusEventually(lab(), 'steady', 'shows that the agent is gone', ({ stale }) => stale);
+        assert.ok(down.reasons.some((reason) => reason.code === 'NODE_DISCONNECTED' && reason.node === node));
+        await someCopies(copies);
+        await lab().startAgent(node);
+        await activeEventually(lab(), 'steady');
+        assert.deepEqual(await allLinks(), before);
+      });
+      const status = await countedEventually(lab(), 'steady', 2 * PINGS);
+      assert.deepEqual(packets(status.totals), allCopied(2 * PINGS));
+      assert.equal(status.delivered?.packets, 2 * PINGS);
+      assertSumsClose(status);
+      assert.deepEqual(await allLinks(), before);
+    });
+  });
+}
+
+test('the controller is killed and starts again: copies go on, policies are there, nothing is attached anew', async () => {
+  await withPolicy(lab(), POLICY, async () => {
+    const before = await allLinks();
+    const { body: policy } = await lab().api('GET', '/api/v1/policies/steady');
+    const agents = ['agent-node-1', 'agent-node-2'].map(daemonPid);
+    await underTraffic(async (copies) => {
+      await lab().stopController('SIGKILL');
+      await someCopies(copies);
+      await lab().startController();
+      assert.deepEqual((await lab().api('GET', '/api/v1/policies/steady')).body, policy);
+      await activeEventually(lab(), 'steady');
+    });
+    const status = await countedEventually(lab(), 'steady', 2 * PINGS);
+    assert.deepEqual(packets(status.totals), allCopied(2 * PINGS));
+    assertSumsClose(status);
+    assert.deepEqual(await allLinks(), before);
+    assert.deepEqual(['agent-node-1', 'agent-node-2'].map(daemonPid), agents, 'the agents were not restarted');
+  });
+});
+
+test('counters never fall while the controller is killed and starts again', async () => {
+  await withPolicy(lab(), POLICY, async () => {
+    await ping(lab(), 'web-1', 'app-1', 50);
+    await countedEventually(lab(), 'steady', 100);
+    await lab().stopController('SIGKILL');
+    await lab().startController();
+    await statusEventually(lab(), 'steady', 'counters known again', ({ countersAt, stale, totals }) => {
+      // Before the first report the totals may be unknown, which `countersAt` says; they are never less.
+      if (countersAt !== null) assert.equal(totals.matched.packets, 100);
+      return countersAt !== null && !stale;
+    });
+    await ping(lab(), 'web-1', 'app-1', 50);
+    const status = await countedEventually(lab(), 'steady', 200);
+    assert.deepEqual(packets(status.totals), allCopied(200));
+    assert.equal(status.delivered?.packets, 200);
+  });
+});
+
+test('an agent that starts while the controller is down applies the program that it has stored', async () => {
+  await withPolicy(lab(), POLICY, async () => {
+    await lab().stopAgent('node-1', 'SIGKILL');
+    await lab().stopController();
+    const command = ['agent', '--node', 'node-1', '--data', join(lab().runDir, 'agents', 'node-1')];
+    // As after a reboot of the node: nothing of ours is in the kernel any more.
+    for (const name of readdirSync(join(bpffs('node-1'), 'links'))) {
+      await lab().exec('node-1', ['rm', join(bpffs('node-1'), 'links', name)]);
+    }
+    await pingedCopies(0);
+    const argv = [lab().state.command, ...command, '--bpffs', bpffs('node-1')];
+    argv.push('--controller', '10.99.0.1:7071', '--mirror-device', 'underlay0');
+    const agent = lab().spawn('node-1', argv, { stdio: 'ignore' });
+    try {
+      await waitUntil('captures attached', 15_000, () => readdirSync(join(bpffs('node-1'), 'links')).length >= 4);
+      await pingedCopies(40);
+    } finally {
+      const ended = new Promise((resolve) => agent.once('exit', resolve));
+      agent.kill('SIGTERM');
+      await ended;
+      await lab().startController();
+      await lab().startAgent('node-1');
+    }
+    await activeEventually(lab(), 'steady');
+    await pingedCopies(40);
+  });
+});
+
+/** 20 pings, of which the destination must get so many copies. */
+async function pingedCopies(expected: number): Promise<void> {
+  const taps = { source: { host: 'web-1' }, destination: { host: 'ids-1' } };
+  const seen = await watch(lab(), taps, async (captures) => {
+    await ping(lab(), 'web-1', 'app-1', 20);
+    await captures.source.waitFor(40);
+    await captures.destination.waitFor(expected);
+  });
+  assert.equal(seen.destination.packets, expected);
+}
+
+test('the agents’ logs hold no error after all this', () => {
+  for (const node of ['node-1', 'node-2', 'node-3', 'node-4']) {
+    const log = readFileSync(join(lab().runDir, 'logs', `agent-${node}.log`), 'utf8');
+    const errors = log.split('\n').filter((line) => /"level":(50|60)/.test(line));
+    assert.deepEqual(errors, [], node);
+  }
+});
