@@ -33,7 +33,16 @@ function capture(more: Partial<Capture> = {}): Capture {
 }
 
 function program(more: Partial<NodeProgram> = {}): NodeProgram {
-  return { node: 'node-1', revision: 4, edges: [], captures: [], deliveries: [LOCAL], terminations: [], ...more };
+  return {
+    node: 'node-1',
+    revision: 4,
+    edges: [],
+    copyVlans: [],
+    captures: [],
+    deliveries: [LOCAL],
+    terminations: [],
+    ...more,
+  };
 }
 
 const DEVICES = identify(

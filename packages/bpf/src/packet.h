@@ -28,6 +28,11 @@ struct wire_size {
     __u32 transport; /* enum transport; known for super-packets alone */
 };
 
+/* Metadata tags count as a tag in the frame does: an interface of MTU m takes frames of m + 14 + 4 bytes. */
+static __always_inline bool fits(struct __sk_buff *skb, __u32 mtu) {
+    return skb->gso_size || skb->len <= mtu + ETH_HEADER_LEN + (skb->vlan_present ? 0 : VLAN_TAG_LEN);
+}
+
 static __always_inline bool is_vlan_protocol(__u16 protocol) {
     return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD);
 }

@@ -4,7 +4,6 @@
 #ifndef MIRRORPLANE_TERMINATE_H
 #define MIRRORPLANE_TERMINATE_H
 
-#include "capture.h"
 #include "counters.h"
 #include "erspan.h"
 #include "packet.h"
@@ -57,14 +56,20 @@ static __always_inline void measure_inner(struct __sk_buff *skb, struct wire_siz
     size->bytes += (size->packets - 1) * headers;
 }
 
+/*
+ * Hands the copy inside to its device. A clone is sent, not the packet itself: a redirect takes place after the program
+ * has returned, and nobody would learn that the device refused it; `active` keeps a capture at that device from copying
+ * it.
+ */
 static __always_inline int deliver(struct __sk_buff *skb, struct termination *termination,
-                                   struct termination_counters *counters, struct wire_size *size) {
+                                   struct termination_counters *counters, struct copy_context *copy,
+                                   struct wire_size *size) {
     __u8 ethernet[ETH_HEADER_LEN];
-    __u32 limit = termination->mtu + ETH_HEADER_LEN + VLAN_TAG_LEN;
+    long verdict;
 
     if (!termination->ifindex)
         return refuse(counters, size, TERMINATION_DESTINATION_DOWN);
-    if (!skb->gso_size && size->bytes > limit)
+    if (!skb->gso_size && size->bytes > termination->mtu + ETH_HEADER_LEN + VLAN_TAG_LEN)
         return refuse(counters, size, TERMINATION_TOO_BIG_FOR_DESTINATION);
     if (bpf_skb_load_bytes(skb, ETH_HEADER_LEN + ERSPAN_HEADERS_LEN, ethernet, sizeof(ethernet)))
         return refuse(counters, size, TERMINATION_MALFORMED);
@@ -75,9 +80,38 @@ static __always_inline int deliver(struct __sk_buff *skb, struct termination *te
         return refuse(counters, size, TERMINATION_DECAP_FAILED);
     if (termination->kind == DELIVERY_EDGE && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), termination->vlan_id))
         return refuse(counters, size, TERMINATION_DECAP_FAILED);
-    skb->mark = COPY_MARK;
+    copy->active = 1;
+    verdict = bpf_clone_redirect(skb, termination->ifindex, 0);
+    copy->active = 0;
+    if (verdict)
+        return refuse(counters, size, TERMINATION_DESTINATION_DOWN);
     add(&counters->delivered, size->packets, size->bytes);
-    return bpf_redirect(termination->ifindex, 0);
+    return TC_ACT_SHOT;
+}
+
+/* Beyond this distance a number is not late: the sender has begun anew. */
+#define SEQUENCE_WINDOW 4096
+
+/*
+ * Follows the sequence numbers of a sender. The segments of one super-packet share a number. Not atomic: GRE has no
+ * ports, so a sender's packets arrive on one queue and CPU; where they do not, `missing` is an estimate.
+ */
+static __always_inline void follow_sequence(__u32 slot, __u32 sequence) {
+    struct sequence_state *state = bpf_map_lookup_elem(&termination_sequences, &slot);
+    __s32 ahead;
+
+    if (!state)
+        return;
+    ahead = sequence - state->next;
+    if (!state->started || ahead < -SEQUENCE_WINDOW || ahead > SEQUENCE_WINDOW * 16) {
+        state->started = 1;
+        state->next = sequence + 1;
+    } else if (ahead >= 0) {
+        state->missing += ahead;
+        state->next = sequence + 1;
+    } else if (ahead < -1) {
+        state->late++;
+    }
 }
 
 static __always_inline int unknown_erspan(void) {
@@ -94,6 +128,7 @@ static __always_inline int terminate(struct __sk_buff *skb) {
     struct termination *termination;
     struct termination_key key;
     struct erspan_headers headers;
+    struct copy_context *copy;
     struct wire_size size;
 
     if (skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST)
@@ -110,11 +145,13 @@ static __always_inline int terminate(struct __sk_buff *skb) {
     if (!termination)
         return unknown_erspan();
     counters = bpf_map_lookup_elem(&termination_counters, &termination->slot);
-    if (!counters)
+    copy = this_copy();
+    if (!counters || !copy)
         return TC_ACT_SHOT;
+    follow_sequence(termination->slot, bpf_ntohl(headers.sequence));
     measure_inner(skb, &size);
     add(&counters->received, size.packets, size.bytes);
-    return deliver(skb, termination, counters, &size);
+    return deliver(skb, termination, counters, copy, &size);
 }
 
 #endif

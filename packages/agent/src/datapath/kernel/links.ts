@@ -8,6 +8,8 @@ import { attachTcx, closeFd, detachLink, getPinned, pin, programId, replaceProgr
 export const PROGRAMS = {
   captureIngress: 'capture_ingress',
   captureEgress: 'capture_egress',
+  arriveIngress: 'arrive_ingress',
+  arriveEgress: 'arrive_egress',
   transform: 'transform_copy',
   terminate: 'terminate_erspan',
 } as const;
