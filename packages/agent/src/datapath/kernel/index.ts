@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { CounterReport } from '@mirrorplane/contract';
 import type { ApplyResult, CaptureRefusal, Datapath, DatapathState, HookCapture } from '../datapath.ts';
 import { CounterReader } from './counters.ts';
+import { Expedite } from './expedite.ts';
 import { ensureHelper, removeHelper } from './helper-device.ts';
 import { type Installation, install, removeFolder, removeOldPrograms } from './install.ts';
 import { LAYOUT, VLAN_SET_SIZE } from './layout.ts';
@@ -37,18 +38,21 @@ interface Opened {
 
 class KernelDatapath implements Datapath {
   readonly #bpffs: string;
+  readonly #expedite: Expedite;
   #opened: Opened | undefined;
 
   constructor(bpffs: string) {
     this.#bpffs = bpffs;
+    this.#expedite = new Expedite(bpffs);
   }
 
   async open(): Promise<void> {
     if (this.#opened) return;
     const installation = install(this.#bpffs, {});
+    this.#expedite.recover();
     const { maps, programs } = installation;
     const links = new Links(this.#bpffs);
-    links.open(programs);
+    this.#expedite.during(() => links.open(programs));
     removeOldPrograms(this.#bpffs);
     const helper = await ensureHelper();
     const slots = new Slots(maps.slots, SLOT_LIMITS);
@@ -102,9 +106,13 @@ class KernelDatapath implements Datapath {
     ] as const) {
       written += tables[name].write(rows[name]);
     }
-    for (const { attachment, capture } of rows.attachments) this.#attach(attachment, capture, kept, result);
+    const attachAll = () => {
+      for (const { attachment, capture } of rows.attachments) this.#attach(attachment, capture, kept, result);
+    };
+    if (rows.attachments.every(({ attachment }) => links.attached(attachment))) attachAll();
+    else this.#expedite.during(attachAll);
     written += tables.arrivals.write(rows.arrivals);
-    const detached = links.detachOthers(kept);
+    const detached = links.countOthers(kept) > 0 ? this.#expedite.during(() => links.detachOthers(kept)) : 0;
     for (const name of ['captures', 'arrivalPorts', 'terminations', 'deliveries', 'hostAddresses'] as const) {
       written += tables[name].removeOthers(rows[name]);
     }
@@ -146,8 +154,8 @@ class KernelDatapath implements Datapath {
     this.close();
     const names = listFolder(this.#bpffs);
     if (names.length > 0) {
-      links.open(new Map()); // without programs: every link is dropped
-      links.detachOthers(new Set());
+      this.#expedite.recover();
+      this.#expedite.during(() => links.open(new Map())); // without programs: every link is dropped
       for (const name of names) removeFolder(join(this.#bpffs, name));
       rmdirSync(this.#bpffs);
     }

@@ -78,6 +78,11 @@ export class Links {
     this.#held.set(key, link);
   }
 
+  /** How many links `detachOthers` would detach. */
+  countOthers(kept: ReadonlySet<string>): number {
+    return [...this.#held.keys()].filter((key) => !kept.has(key)).length;
+  }
+
   /** Detaches every link whose key is not in `kept`. Returns how many. */
   detachOthers(kept: ReadonlySet<string>): number {
     const others = [...this.#held.keys()].filter((key) => !kept.has(key));
