@@ -7,8 +7,11 @@ from scapy.utils import RawPcapReader
 
 
 def frames(path):
-    with RawPcapReader(path) as reader:
+    reader = RawPcapReader(path)
+    try:
         return [data.hex() for data, _ in reader]
+    finally:
+        reader.close()
 
 
 print(json.dumps([frames(path) for path in sys.argv[1:]]))

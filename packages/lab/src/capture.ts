@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { inNetns, run, start } from './netns.ts';
 import { waitUntil } from './processes.ts';
 
@@ -49,8 +50,9 @@ export async function startCapture(
   const argv = ['tcpdump', '-n', '--immediate-mode', '-Z', 'root', '-i', device, '-w', file];
   argv.push('-B', String(options.bufferKiB ?? 16_384));
   if (options.snapLength !== undefined) argv.push('-s', String(options.snapLength));
-  const filter = kernelFilter(device, options);
-  if (filter !== '') argv.push(filter);
+  const direction = options.direction ?? (device === 'lo' ? 'in' : undefined);
+  if (direction !== undefined) argv.push('-Q', direction);
+  if (options.filter) argv.push(options.filter);
   const child = start(inNetns(ns, argv), { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr?.on('data', (chunk: Buffer) => {
@@ -72,8 +74,11 @@ export async function startCapture(
       // Ended at once, tcpdump would leave behind what it has not read yet.
       let last = { captured: 0, received: 0, dropped: 0 };
       await waitUntil(`tcpdump on ${device} to read all`, 10_000, async () => {
+        const idle = sleeps(child);
         last = await numbers();
-        return last.captured >= last.received - last.dropped;
+        // With a direction, what goes the other way counts as received too. A tcpdump that slept before it was asked
+        // had read everything until then.
+        return direction === undefined ? last.captured >= last.received - last.dropped : idle;
       });
       child.kill('SIGINT');
       await exited;
@@ -89,15 +94,10 @@ async function printed(file: string): Promise<string[]> {
   return stdout.split('\n').filter((line) => line !== '' && !line.startsWith('\t'));
 }
 
-/**
- * The whole filter as the kernel runs it: what libpcap would leave out itself (the other direction, the second sight of
- * a packet on the loopback device) would count as received and never as captured.
- */
-function kernelFilter(device: string, options: CaptureOptions): string {
-  const direction = options.direction ?? (device === 'lo' ? 'in' : undefined);
-  const parts = direction === undefined ? [] : [`${direction}bound`];
-  if (options.filter) parts.push(`(${options.filter})`);
-  return parts.join(' and ');
+/** True while a process waits in the kernel: tcpdump does so only where there is no packet left to read. */
+function sleeps({ pid }: ChildProcess): boolean {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return stat[stat.lastIndexOf(')') + 2] === 'S';
 }
 
 /** Asks tcpdump for its numbers (SIGUSR1) and waits for the answer. */
