@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { before, describe, type TestContext, test } from 'node:test';
+import { after, before, describe, type TestContext, test } from 'node:test';
 import type { CaptureCounts, PolicyInput } from '@mirrorplane/contract';
+import { waitUntil } from '@mirrorplane/lab';
 import {
   assertChecksums,
   assertOuter,
@@ -20,7 +21,7 @@ import {
   transfer,
 } from './support/exact-offload.ts';
 import { useLab } from './support/lab.ts';
-import { allCopied, assertSumsClose, packets, statusEventually, withPolicy } from './support/policy.ts';
+import { allCopied, assertSumsClose, packets, policyStatus, statusEventually, withPolicy } from './support/policy.ts';
 import { framesOf, watch } from './support/taps.ts';
 import { ping, python } from './support/traffic.ts';
 
@@ -94,9 +95,14 @@ describe('between two nodes', () => {
     guest?: Offloads;
     /** Segments are those of the original; else smaller or halved. */
     same: boolean;
+    /** How many there are at least. Default as for an MTU of 1500. */
+    segments?: number;
+    /** Super-packets beyond 64 KiB. Default false. */
+    big?: boolean;
   }
 
-  async function tcpCase({ ip, mtu, uplink = {}, guest = {}, same }: TcpCase): Promise<void> {
+  async function tcpCase(one: TcpCase): Promise<void> {
+    const { ip, mtu, uplink = {}, guest = {}, same, segments = MEGABYTES * 600, big = false } = one;
     await setUnderlayMtu(lab(), mtu);
     await offloads(lab(), 'node-1', 'underlay0', uplink);
     await offloads(lab(), 'web-1', 'eth0', guest);
@@ -115,19 +121,20 @@ describe('between two nodes', () => {
         const outer = await assertOuter(seen.underlay, mtu);
         assert.equal(outer.truncated, 0, 'nothing is truncated');
         if (same) {
-          await assertSameMultiset(seen.copy, seen.original, MEGABYTES * 600, undefined, 'copies bit for bit');
+          await assertSameMultiset(seen.copy, seen.original, segments, undefined, 'copies bit for bit');
         } else {
           const { longest } = await assertStream(seen.copy, PORT, file, 'the stream of the copies');
           assert.ok(longest <= mtu - 50 - 52, `segments of ${longest} bytes`);
           assert.ok(longest > 600);
         }
         await Promise.all([
-          assertChecksums(seen.copy, MEGABYTES * 600, 'copies'),
-          assertChecksums(seen.underlay, MEGABYTES * 600, 'on the underlay'),
+          assertChecksums(seen.copy, segments, 'copies'),
+          assertChecksums(seen.underlay, segments, 'on the underlay'),
         ]);
         if (guest.tso !== 'off') {
           const lengths = await python<number[]>('exact-pcap.py', ['lengths', seen.sent.file]);
-          assert.ok(Math.max(...lengths) > 60_000, 'super-packets near 64 KiB are among the originals');
+          const near = big ? 70_000 : 60_000;
+          assert.ok(Math.max(...lengths) > near, `super-packets of more than ${near} bytes are among the originals`);
         }
       });
     } finally {
@@ -247,4 +254,179 @@ describe('between two nodes', () => {
       assert.equal(copies.filter((frame) => frame.length === 2 * 1464).length, 22, 'cut to the byte');
     });
   });
+
+  test('input that GRO has put together is cut into the segments that came', async () => {
+    await setUnderlayMtu(lab(), 1550);
+    await makeWires(lab(), [
+      ['fabric', 'o-node-1'],
+      ['node-1', 'tap-web-1'],
+    ]);
+    await offloads(lab(), 'node-1', 'trunk0', { gro: 'on' });
+    try {
+      await withPolicy(lab(), { ...POLICY, direction: 'inbound' }, async () => {
+        const filter = `tcp port ${PORT}`;
+        const places = {
+          trunk: { host: 'node-1', device: 'trunk0', direction: 'in', filter, bufferKiB, snapLength: 128 },
+          original: { host: 'web-1', direction: 'in', filter, bufferKiB },
+          copy: { host: 'ids-1', direction: 'in', filter, bufferKiB },
+          underlay: { host: 'node-2', device: 'underlay0', direction: 'in', filter: 'proto 47', bufferKiB },
+        } as const;
+        let matched = 0;
+        const seen = await watch(lab(), places, async () => {
+          await transfer(lab(), file, 'db-1', { host: 'web-1', address: lab().address('web-1'), port: PORT });
+          const status = await delivered((totals) => totals.matched.bytes > MEGABYTES * 1e6);
+          matched = status.totals.matched.packets;
+          assertSumsClose(status);
+          assert.deepEqual(packets(status.totals), allCopied(matched));
+        });
+        const lengths = await python<number[]>('exact-pcap.py', ['lengths', seen.trunk.file]);
+        assert.ok(Math.max(...lengths) > 3000, 'GRO has put segments together');
+        assert.equal(seen.original.packets, matched);
+        await assertSameMultiset(seen.copy, seen.original, MEGABYTES * 600, undefined, 'copies');
+        await assertOuter(seen.underlay, 1550);
+        await assertChecksums(seen.copy, MEGABYTES * 600, 'copies');
+      });
+    } finally {
+      await offloads(lab(), 'node-1', 'trunk0', { gro: 'off' });
+      await offloads(lab(), 'node-1', 'tap-web-1', { tso: 'on', gso: 'on', tx: 'on' });
+    }
+  });
+
+  const VXLAN_PORT = 4789;
+  const tunnel = (device: string, local: string, remote: string, address: string, dev: string) =>
+    `ip link add ${device} type vxlan id 7 local ${local} remote ${remote} dstport ${VXLAN_PORT} dev ${dev}
+     ip link set ${device} mtu 1450 up
+     ip address add ${address}/24 dev ${device}`;
+
+  for (const { who, host, from, dev } of [
+    { who: 'a guest', host: 'web-1', from: 'web-1', dev: 'eth0' },
+    { who: 'the host of the guest', host: 'node-1', from: 'host', dev: 'br0' },
+  ]) {
+    test(`VXLAN made by ${who}: single packets are copied bit for bit, super-packets in a tunnel are dropped and counted`, async (context) => {
+      await setUnderlayMtu(lab(), 1550);
+      // What the host sends into the guest is received by the source; what the guest sends is sent by it.
+      const inbound = from === 'host';
+      const end = inbound ? { host: 'web-1' } : { host: 'web-2' };
+      const hostAddress = '10.0.0.200';
+      const local = inbound ? hostAddress : lab().address('web-1');
+      const remote = lab().address(end.host);
+      const made = await lab().exec(host, ['sh', '-ec', tunnel('vx0', local, remote, '192.168.7.1', dev)], {
+        check: false,
+      });
+      if (made.code !== 0) return context.skip(`the kernel makes no VXLAN device: ${made.stderr.trim()}`);
+      try {
+        if (inbound) await lab().exec('node-1', ['ip', 'address', 'add', `${hostAddress}/24`, 'dev', 'br0']);
+        await lab().exec(end.host, ['sh', '-ec', tunnel('vx0', remote, local, '192.168.7.2', 'eth0')]);
+        const filter = `udp port ${VXLAN_PORT}`;
+        await withPolicy(lab(), { ...POLICY, direction: inbound ? 'inbound' : 'outbound' }, async () => {
+          const places = {
+            original: { host: end.host, direction: 'in', filter, bufferKiB },
+            copy: { host: 'ids-1', direction: 'in', filter, bufferKiB },
+            underlay: { host: 'node-2', device: 'underlay0', direction: 'in', filter: 'proto 47', bufferKiB },
+          } as const;
+          if (inbound) await makeWires(lab(), [['node-1', 'tap-web-1']]);
+          // Neighbours of the tunnel are found, and IPv6 within it is quiet, before anything is compared.
+          await lab().exec(host, ['ping', '-q', '-c', '1', '-W', '2', '192.168.7.2']);
+          const single = await watch(lab(), places, async (captures) => {
+            await lab().exec(host, ['ping', '-q', '-c', '20', '-i', '0.005', '-s', '1400', '192.168.7.2']);
+            await captures.original.waitFor(20);
+            await captures.copy.waitFor(20);
+          });
+          await assertSameMultiset(single.copy, single.original, 20, undefined, 'copies of single packets');
+          await assertOuter(single.underlay, 1550);
+          let status = await policyStatus(lab(), 'offload');
+          await watch(lab(), places, async () => {
+            await transferByName(host, end.host, '192.168.7.2');
+            status = await delivered((totals) => totals.matched.bytes > MEGABYTES * 1e6);
+          });
+          assertSumsClose(status);
+          const { totals } = status;
+          const reasons = Object.keys(packets(totals)?.dropped ?? {});
+          assert.ok(
+            reasons.every((reason) => reason === 'gsoUnsupported'),
+            `dropped for ${reasons}`,
+          );
+          assert.equal(totals.truncated.packets, 0);
+        });
+      } finally {
+        await lab().exec(host, ['ip', 'link', 'del', 'vx0'], { check: false });
+        await lab().exec(end.host, ['ip', 'link', 'del', 'vx0'], { check: false });
+        await lab().exec('node-1', ['ip', 'address', 'flush', 'dev', 'br0', 'scope', 'global'], { check: false });
+        await offloads(lab(), 'node-1', 'tap-web-1', { tso: 'on', gso: 'on', tx: 'on' });
+      }
+    });
+  }
+
+  const transferByName = (from: string, host: string, address: string) =>
+    transfer(lab(), file, from, { host, address, port: PORT });
+
+  describe('with jumbo frames inside', () => {
+    const devices = [
+      ['web-1', 'eth0'],
+      ['web-2', 'eth0'],
+      ['ids-1', 'eth0'],
+      ['node-1', 'tap-web-1'],
+      ['node-1', 'tap-web-2'],
+      ['node-2', 'tap-ids-1'],
+      ['node-1', 'br0'],
+    ] as const;
+    const mtuOfAll = async (mtu: number) => {
+      for (const [host, device] of devices) {
+        await lab().exec(host, ['ip', 'link', 'set', device, 'mtu', String(mtu)]);
+      }
+      await waitUntil(`devices with an MTU of ${mtu}`, 20_000, async () => {
+        const { body } = await lab().api('GET', '/api/v1/interfaces/ids-1%2F0');
+        return JSON.stringify(body).includes(`"mtu":${mtu}`);
+      });
+    };
+    before(() => mtuOfAll(9000));
+    after(() => mtuOfAll(1500));
+
+    for (const ip of [4, 6] as const) {
+      test(`TCP over IPv${ip}, interfaces 9000, underlay 9100: segments of 9000 are bit for bit those of the original`, () =>
+        tcpCase({ ip, mtu: 9100, same: true, segments: 400 }));
+      test(`TCP over IPv${ip}, interfaces 9000, underlay 1500: smaller segments carry the same stream`, () =>
+        tcpCase({ ip, mtu: 1500, same: false }));
+      test(`TCP over IPv${ip}, interfaces 9000, underlay 1500, uplink without any offload: the same`, () =>
+        tcpCase({ ip, mtu: 1500, same: false, uplink: { tso: 'off', gso: 'off', tx: 'off' } }));
+    }
+
+    test('a ping of 8900 bytes on an underlay of 1500 is truncated, counted, and the status names 9050', async () => {
+      await setUnderlayMtu(lab(), 1500);
+      await withPolicy(lab(), POLICY, async () => {
+        const seen = await watch(lab(), taps('icmp'), async (captures) => {
+          await ping(lab(), 'web-1', 'web-2', 5, { size: 8900 });
+          await captures.copy.waitFor(5);
+          const status = await delivered(({ matched }) => matched.packets >= 5);
+          assert.deepEqual(packets(status.totals), { ...allCopied(5), truncated: 5 });
+          assert.match(status.reasons[0]?.message ?? '', /\b9050\b/);
+        });
+        const outer = await assertOuter(seen.underlay, 1500);
+        assert.deepEqual([outer.packets, outer.truncated, outer.longest], [5, 5, 1500]);
+      });
+    });
+  });
+
+  for (const ip of [4, 6] as const) {
+    test(`super-packets beyond 64 KiB over IPv${ip} (BIG TCP) are copied whole, or dropped and counted`, async (context) => {
+      const size = ip === 4 ? 'gso_ipv4_max_size' : 'gso_max_size';
+      const set = async (bytes: number) => {
+        const results = [];
+        for (const [host, device] of [
+          ['web-1', 'eth0'],
+          ['node-1', 'tap-web-1'],
+        ] as const) {
+          results.push(await lab().exec(host, ['ip', 'link', 'set', device, size, String(bytes)], { check: false }));
+        }
+        return results.find(({ code }) => code !== 0);
+      };
+      const refused = await set(150_000);
+      if (refused) return context.skip(`no ${size} on this machine: ${refused.stderr.trim()}`);
+      try {
+        await tcpCase({ ip, mtu: 1550, same: true, big: true });
+      } finally {
+        await set(65_536);
+      }
+    });
+  }
 });

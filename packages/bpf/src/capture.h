@@ -7,7 +7,8 @@
 #include "guard.h"
 #include "packet.h"
 
-static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capture, struct copy_context *copy) {
+static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capture, struct copy_context *copy,
+                                     __u32 length) {
     bool direct = capture->direct_mtu != 0;
     long verdict;
 
@@ -15,7 +16,7 @@ static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capt
     copy->part = PART_WHOLE;
     copy->delivery = capture->delivery;
     copy->erspan_index = capture->erspan_index;
-    if (direct && !fits(skb, capture->direct_mtu)) {
+    if (direct && !fits(length, capture->direct_mtu)) {
         count_dropped(copy, DROP_TOO_BIG_FOR_DESTINATION);
         return;
     }
@@ -94,7 +95,7 @@ static __always_inline int capture_as(struct __sk_buff *skb, struct capture_key 
     copy->slot = capture->slot;
     copy->packets = size.packets;
     copy->bytes = size.bytes;
-    copy_out(skb, capture, copy);
+    copy_out(skb, capture, copy, longest_frame(skb, size.headers));
     return TCX_NEXT;
 }
 

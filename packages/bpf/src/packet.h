@@ -28,13 +28,15 @@ struct wire_size {
     __u32 transport; /* enum transport; known for super-packets alone */
 };
 
-/* Metadata tags count as a tag in the frame does: an interface of MTU m takes frames of m + 14 + 4 bytes. */
-static __always_inline bool fits(struct __sk_buff *skb, __u32 mtu) {
-    return skb->gso_size || skb->len <= mtu + ETH_HEADER_LEN + (skb->vlan_present ? 0 : VLAN_TAG_LEN);
-}
-
 static __always_inline bool is_vlan_protocol(__u16 protocol) {
     return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD);
+}
+
+/* Whether a device is no longer there. A redirect would tell nobody: it happens after the program. */
+static __always_inline bool is_gone(struct __sk_buff *skb, __u32 ifindex) {
+    __u32 mtu = 0;
+
+    return !ifindex || bpf_check_mtu(skb, ifindex, &mtu, 0, 0) < 0;
 }
 
 /* The outermost VLAN ID, be it metadata of the skb or in the frame; 0: untagged or priority-tagged. */
@@ -135,6 +137,20 @@ static __always_inline void measure(struct __sk_buff *skb, struct wire_size *siz
     else if (skb->gso_segs)
         size->packets = skb->gso_segs;
     size->bytes += (size->packets - 1) * (size->headers + tag);
+}
+
+/* Length of the longest frame that a packet becomes, whose headers are as measured; 0: they could not be read. */
+static __always_inline __u32 longest_frame(struct __sk_buff *skb, __u32 headers) {
+    __u32 tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
+
+    if (!skb->gso_size)
+        return skb->len + tag;
+    return headers ? headers + skb->gso_size + tag : 0;
+}
+
+/* An interface of MTU m takes frames of m + 14 bytes and one tag, as is_skb_forwardable of the kernel has it. */
+static __always_inline bool fits(__u32 length, __u32 mtu) {
+    return length <= mtu + ETH_HEADER_LEN + VLAN_TAG_LEN;
 }
 
 #endif

@@ -8,6 +8,8 @@
 #include "erspan.h"
 #include "packet.h"
 
+#define ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8) /* BPF_F_ADJ_ROOM_DECAP_L3_IPV6, newer than the headers of Debian 12 */
+
 static __always_inline int refuse(struct termination_counters *counters, struct wire_size *size,
                                   enum termination_drop reason) {
     add(&counters->dropped[reason], size->packets, size->bytes);
@@ -24,9 +26,9 @@ static __always_inline void measure_inner(struct __sk_buff *skb, struct wire_siz
     __u16 protocol = 0;
     __u8 transport = 0;
     __u8 data_offset = 0;
-    __u32 headers;
 
     size->packets = 1;
+    size->headers = 0;
     size->bytes = skb->len - outer;
     if (!skb->gso_size)
         return;
@@ -51,9 +53,54 @@ static __always_inline void measure_inner(struct __sk_buff *skb, struct wire_siz
     }
     if (skb->len <= offset)
         return;
-    headers = offset - outer;
+    size->headers = offset - outer;
     size->packets = segments_of(skb->len - offset, skb->gso_size);
-    size->bytes += (size->packets - 1) * headers;
+    size->bytes += (size->packets - 1) * size->headers;
+}
+
+/*
+ * Whether the outer packet is whole. What Ethernet appended to it is cut off, so that it does not become a part of
+ * the copy. A super-packet (virtual underlays alone) has the length of the whole, or 0 where 16 bits do not hold it.
+ */
+static __always_inline bool is_whole(struct __sk_buff *skb, struct erspan_headers *headers) {
+    __u32 length = bpf_ntohs(headers->ip.tot_len);
+
+    if (ip_checksum(&headers->ip))
+        return false;
+    if (skb->gso_size)
+        return true;
+    if (length < ERSPAN_HEADERS_LEN + ETH_HEADER_LEN || length + ETH_HEADER_LEN > skb->len)
+        return false;
+    return length + ETH_HEADER_LEN == skb->len || !bpf_skb_change_tail(skb, length + ETH_HEADER_LEN, 0);
+}
+
+/* Takes the outer headers and the inner Ethernet header away; the outer one becomes the inner one. */
+static __always_inline bool strip(struct __sk_buff *skb) {
+    __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+    __u32 removed = ERSPAN_HEADERS_LEN + ETH_HEADER_LEN;
+    __u32 length = skb->len;
+    __u32 least = removed + ETH_HEADER_LEN;
+    __u8 ethernet[ETH_HEADER_LEN];
+    __u16 protocol;
+
+    /* A tag of the outer frame is metadata, and would become one of the copy. */
+    if (skb->vlan_present && bpf_skb_vlan_pop(skb))
+        return false;
+    if (bpf_skb_load_bytes(skb, removed, ethernet, sizeof(ethernet)))
+        return false;
+    protocol = ethernet[12] << 8 | ethernet[13];
+    if (skb->gso_size && protocol != ETH_P_IP && protocol != ETH_P_IPV6)
+        return false; /* nobody could segment it: skb->protocol would stay IPv4 */
+    if (protocol == ETH_P_IPV6)
+        flags |= ADJ_ROOM_DECAP_L3_IPV6; /* else the kernel would segment it as IPv4 */
+    /* The kernel leaves no less than an IP header behind: a shorter frame is padded for the moment. */
+    least += protocol == ETH_P_IPV6 ? 40 : sizeof(struct iphdr);
+    if (length < least && bpf_skb_change_tail(skb, least, 0))
+        return false;
+    if (bpf_skb_adjust_room(skb, -(__s32)removed, BPF_ADJ_ROOM_MAC, flags) ||
+        bpf_skb_store_bytes(skb, 0, ethernet, sizeof(ethernet), 0))
+        return false;
+    return skb->len == length - removed || !bpf_skb_change_tail(skb, length - removed, 0);
 }
 
 /*
@@ -64,19 +111,14 @@ static __always_inline void measure_inner(struct __sk_buff *skb, struct wire_siz
 static __always_inline int deliver(struct __sk_buff *skb, struct termination *termination,
                                    struct termination_counters *counters, struct copy_context *copy,
                                    struct wire_size *size) {
-    __u8 ethernet[ETH_HEADER_LEN];
+    __u32 length = skb->gso_size ? longest_frame(skb, size->headers) : size->bytes;
     long verdict;
 
-    if (!termination->ifindex)
+    if (is_gone(skb, termination->ifindex))
         return refuse(counters, size, TERMINATION_DESTINATION_DOWN);
-    if (!skb->gso_size && size->bytes > termination->mtu + ETH_HEADER_LEN + VLAN_TAG_LEN)
+    if (!fits(length, termination->mtu))
         return refuse(counters, size, TERMINATION_TOO_BIG_FOR_DESTINATION);
-    if (bpf_skb_load_bytes(skb, ETH_HEADER_LEN + ERSPAN_HEADERS_LEN, ethernet, sizeof(ethernet)))
-        return refuse(counters, size, TERMINATION_MALFORMED);
-    /* Takes the outer headers and the inner Ethernet header away; the outer one becomes the inner one. */
-    if (bpf_skb_adjust_room(skb, -(__s32)(ERSPAN_HEADERS_LEN + ETH_HEADER_LEN), BPF_ADJ_ROOM_MAC,
-                            BPF_F_ADJ_ROOM_FIXED_GSO) ||
-        bpf_skb_store_bytes(skb, 0, ethernet, sizeof(ethernet), 0))
+    if (!strip(skb))
         return refuse(counters, size, TERMINATION_DECAP_FAILED);
     if (termination->kind == DELIVERY_EDGE && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), termination->vlan_id))
         return refuse(counters, size, TERMINATION_DECAP_FAILED);
@@ -130,8 +172,11 @@ static __always_inline int terminate(struct __sk_buff *skb) {
     struct erspan_headers headers;
     struct copy_context *copy;
     struct wire_size size;
+    bool whole;
 
     if (skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST)
+        return TCX_NEXT;
+    if (skb->vlan_present && skb->vlan_tci & VLAN_ID_MASK) /* of a VLAN device on top of this one */
         return TCX_NEXT;
     if (bpf_skb_load_bytes(skb, ETH_HEADER_LEN, &headers, sizeof(headers)))
         return TCX_NEXT;
@@ -149,8 +194,11 @@ static __always_inline int terminate(struct __sk_buff *skb) {
     if (!counters || !copy)
         return TC_ACT_SHOT;
     follow_sequence(termination->slot, bpf_ntohl(headers.sequence));
+    whole = is_whole(skb, &headers);
     measure_inner(skb, &size);
     add(&counters->received, size.packets, size.bytes);
+    if (!whole)
+        return refuse(counters, &size, TERMINATION_MALFORMED);
     return deliver(skb, termination, counters, copy, &size);
 }
 

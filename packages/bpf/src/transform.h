@@ -25,9 +25,10 @@ static __always_inline int drop(struct copy_context *copy, enum drop_reason reas
 /* Out of an edge device with the policy's tag. A tag that the frame has already stays inside, as in 802.1ad.
  */
 static __always_inline int to_edge(struct __sk_buff *skb, struct copy_context *copy, struct delivery *delivery) {
-    __u32 own_tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
+    __u32 transport = TRANSPORT_OTHER;
+    __u32 headers = skb->gso_size ? header_length(skb, &transport) : 0;
 
-    if (!skb->gso_size && skb->len + own_tag > delivery->mtu + ETH_HEADER_LEN + VLAN_TAG_LEN)
+    if (!fits(longest_frame(skb, headers), delivery->mtu))
         return drop(copy, DROP_TOO_BIG_FOR_DESTINATION);
     if (bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), delivery->vlan_id))
         return drop(copy, DROP_VLAN_UNSUPPORTED);
@@ -161,8 +162,8 @@ static __always_inline void fill_headers(struct erspan_headers *headers, struct 
     __builtin_memset(headers, 0, sizeof(*headers));
     headers->ip.version = 4;
     headers->ip.ihl = 5;
-    headers->ip.tot_len = bpf_htons(ip_length);
-    headers->ip.frag_off = bpf_htons(0x4000); /* do not fragment */
+    headers->ip.tot_len = ip_length > 0xffff ? 0 : bpf_htons(ip_length); /* segments get their own */
+    headers->ip.frag_off = bpf_htons(0x4000);                            /* do not fragment */
     headers->ip.ttl = 64;
     headers->ip.protocol = IPPROTO_GRE;
     headers->ip.saddr = delivery->source_address;
@@ -233,10 +234,12 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     if (copy->part != PART_FIRST) /* it is one packet, however many carry it */
         count_copied(copy, truncated);
     count_sent(delivery->slot, outer.packets, outer.bytes);
-    if (ip) /* the kernel finds the next hop, and waits for its address where it has to */
+    /* Also in front of bpf_redirect_neigh, which drops a frame that was multicast or broadcast. */
+    bpf_skb_store_bytes(skb, 0, delivery->destination_mac, 6, 0);
+    skb->mark = 0; /* the original's, which must not route the copy */
+    if (ip)        /* the kernel finds the next hop, and waits for its address where it has to */
         return bpf_redirect_neigh(delivery->ifindex, NULL, 0, 0);
     l2.protocol = bpf_htons(ETH_P_IP);
-    bpf_skb_store_bytes(skb, 0, delivery->destination_mac, 6, 0);
     bpf_skb_store_bytes(skb, 6, delivery->source_mac, 6, 0);
     bpf_skb_store_bytes(skb, 12, &l2.protocol, sizeof(l2.protocol), 0);
     return bpf_redirect(delivery->ifindex, 0);
@@ -279,7 +282,7 @@ static __always_inline int transform(struct __sk_buff *skb) {
     delivery = bpf_map_lookup_elem(&deliveries, &copy->delivery);
     if (!delivery)
         return drop(copy, DROP_NO_DELIVERY);
-    if (!delivery->ifindex)
+    if (is_gone(skb, delivery->ifindex))
         return drop(copy, DROP_DESTINATION_DOWN);
     if (delivery->kind == DELIVERY_EDGE)
         return to_edge(skb, copy, delivery);

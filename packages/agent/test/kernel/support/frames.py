@@ -76,6 +76,7 @@ def frames():
         "unknown": Ether(src=A, dst=B, type=0x9999) / text(80),
         "unknown-full": Ether(src=A, dst=B, type=0x9999) / text(1500),
         "unknown-tiny": Ether(src=A, dst=B, type=0x9999) / text(3),
+        "ipv4-bare": e / ip / udp,
         "ipv4-runt": e / ip / udp / text(18),
         "ipv4-broken": Ether(src=A, dst=B, type=0x0800) / text(5),
         "broadcast": broadcast / IP(src="10.0.0.1", dst="10.0.0.255") / udp / text(33),

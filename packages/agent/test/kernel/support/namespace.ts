@@ -1,6 +1,6 @@
 /** Network devices of a test that runs in a network namespace of its own (`unshare -n`). */
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync, statfsSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { createKernelDatapath } from '../../../src/datapath/kernel/index.ts';
 
 const BPFFS = '/sys/fs/bpf';
@@ -19,6 +19,15 @@ export function enterOwnNamespace(): void {
   quiet();
   run('ip', 'link', 'set', 'lo', 'up');
   if (statfsSync(BPFFS).type !== BPF_FS_MAGIC) run('mount', '-t', 'bpf', 'bpf', BPFFS);
+  removeStale();
+}
+
+/** Removes what a run left that was killed: bpffs outlives the namespace. */
+function removeStale(): void {
+  for (const name of readdirSync(BPFFS)) {
+    const pid = /^mirrorplane-test-(\d+)-/.exec(name)?.[1];
+    if (pid && !existsSync(`/proc/${pid}`)) rmSync(`${BPFFS}/${name}`, { recursive: true, force: true });
+  }
 }
 
 /** Whether any process above this one lives in another network namespace. Process 1 may not be readable. */
@@ -94,6 +103,11 @@ export function addVeth(name: string, options: { mtu?: number } = {}): Veth {
 
 /** A bridge of the given ports that forwards every frame, those of its own protocols too, as far as the kernel allows. */
 export function addBridge(name: string, ports: string[]): void {
+  // Else netfilter trims and drops IP packets on a bridge.
+  for (const family of ['ip', 'ip6', 'arp']) {
+    const sysctl = `/proc/sys/net/bridge/bridge-nf-call-${family}tables`;
+    if (existsSync(sysctl)) writeFileSync(sysctl, '0');
+  }
   run('ip', 'link', 'add', name, 'type', 'bridge', 'stp_state', '0', 'mcast_snooping', '0', 'group_fwd_mask', '0x4000');
   for (const port of ports) run('ip', 'link', 'set', port, 'master', name);
   run('ip', 'link', 'set', name, 'up');
@@ -110,10 +124,12 @@ export function underlay(device: string, own: string, other: string, otherMac: s
   run('ip', 'neigh', 'replace', other, 'lladdr', otherMac, 'dev', device, 'nud', 'permanent');
 }
 
-/** A second, anonymous network namespace. Devices are moved into it by `pid`. */
+/** A further, anonymous network namespace, that of process `pid`. */
 export interface Namespace {
   pid: number;
   run(program: string, ...args: string[]): string;
+  /** Moves a device of the own namespace here. */
+  adopt(device: string): void;
   close(): void;
 }
 
@@ -126,7 +142,8 @@ export async function addNamespace(): Promise<Namespace> {
   const inside = (...args: string[]) => run('nsenter', '-t', String(pid), '-n', ...args);
   inside('sh', '-c', 'for f in all default; do echo 1 > /proc/sys/net/ipv6/conf/$f/disable_ipv6 || true; done');
   inside('ip', 'link', 'set', 'lo', 'up');
-  return { pid, run: inside, close: () => child.kill('SIGKILL') };
+  const adopt = (device: string) => void run('ip', 'link', 'set', device, 'netns', String(pid));
+  return { pid, run: inside, adopt, close: () => child.kill('SIGKILL') };
 }
 
 /** Folders of this run that are left on bpffs: none after a test has cleaned up. */
@@ -135,11 +152,15 @@ export function leftPins(): string[] {
 }
 
 /** Waits until `check` returns something true. @throws Error after `seconds`. */
-export async function until<T>(what: string, check: () => T | Promise<T>, seconds = 15): Promise<T> {
+export async function until<T>(
+  what: string,
+  check: () => T | Promise<T>,
+  seconds = 15,
+): Promise<Exclude<T, undefined | false>> {
   const end = performance.now() + seconds * 1000;
   for (;;) {
     const value = await check();
-    if (value) return value;
+    if (value) return value as Exclude<T, undefined | false>;
     if (performance.now() > end) throw new Error(`waited ${seconds} s for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

@@ -15,6 +15,8 @@ const AF_PACKET = 17;
 const SOCK_RAW = 3;
 const SOL_PACKET = 263;
 const PACKET_VNET_HDR = 15;
+const SOL_SOCKET = 1;
+const SO_MARK = 36;
 
 /** VIRTIO_NET_HDR_GSO_*: how the kernel is to cut a super-packet. */
 export const GSO = { tcp4: 1, ufo: 3, tcp6: 4, udp: 5 } as const;
@@ -40,6 +42,13 @@ export class RawSocket {
     if (this.#fd < 0 || call.bind(this.#fd, address, address.length) < 0) throw new Error(`no raw socket on ${device}`);
     const on = Buffer.from([1, 0, 0, 0]);
     if (call.setsockopt(this.#fd, SOL_PACKET, PACKET_VNET_HDR, on, 4) < 0) throw new Error('PACKET_VNET_HDR refused');
+  }
+
+  /** Packets sent from now on bear this mark. */
+  mark(mark: number): void {
+    const value = Buffer.alloc(4);
+    value.writeUInt32LE(mark);
+    if (call.setsockopt(this.#fd, SOL_SOCKET, SO_MARK, value, 4) < 0) throw new Error('SO_MARK refused');
   }
 
   /** Sends a frame. Its transport checksum has to be right already, or, for a super-packet, is filled in by the kernel. */
@@ -70,8 +79,7 @@ export class RawSocket {
 
 /** What a driver leaves in the checksum field: the sum over the pseudo header, not inverted. */
 function pseudoHeaderSum(frame: Buffer, { kind, transport }: SuperPacket): number {
-  const six = kind === 'tcp6' || frame.readUInt8(transport - 40) >> 4 === 6;
-  const addresses = six ? frame.subarray(transport - 32, transport) : frame.subarray(transport - 8, transport);
+  const addresses = frame.subarray(transport - (kind === 'tcp6' ? 32 : 8), transport);
   let sum = (kind.startsWith('tcp') ? 6 : 17) + frame.length - transport;
   for (let i = 0; i < addresses.length; i += 2) sum += addresses.readUInt16BE(i);
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);

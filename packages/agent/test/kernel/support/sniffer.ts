@@ -16,11 +16,31 @@ export class Sniffer {
     this.#child = child;
   }
 
-  /** Captures what `device` receives. Returns once tcpdump listens. */
-  static async start(device: string): Promise<Sniffer> {
+  /**
+   * Captures what `device` receives. Returns once tcpdump listens.
+   * @param options `pid`: a process in the network namespace of the device. `longest`: bytes of a frame; the buffer
+   * holds 16 MiB divided by it, so where many frames come at once it has to be small.
+   */
+  static async start(device: string, options: { pid?: number; longest?: number } = {}): Promise<Sniffer> {
+    const { pid = process.pid, longest = 70_000 } = options;
     const folder = mkdtempSync(join(tmpdir(), 'mirrorplane-test-'));
-    const args = ['-Z', 'root', '-i', device, '-Q', 'in', '-U', '--immediate-mode', '-s', '0', '-B', '16384'];
-    const child = spawn('tcpdump', [...args, '-w', join(folder, 'pcap')], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const args = [
+      '-Z',
+      'root',
+      '-i',
+      device,
+      '-Q',
+      'in',
+      '-U',
+      '--immediate-mode',
+      '-s',
+      String(longest),
+      '-B',
+      '16384',
+    ];
+    const child = spawn('nsenter', ['-t', String(pid), '-n', 'tcpdump', ...args, '-w', join(folder, 'pcap')], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     let stderr = '';
     child.stderr!.on('data', (chunk: Buffer) => {
       stderr += chunk;
@@ -47,7 +67,7 @@ export class Sniffer {
     try {
       return await until(`${count} frames at ${this.#device}`, () => {
         const frames = this.frames();
-        return frames.length >= count && frames;
+        return frames.length >= count ? frames : undefined;
       });
     } catch (error) {
       throw new Error(`${(error as Error).message}, there are ${this.frames().length}`);

@@ -35,6 +35,8 @@ export interface World {
   guest: RawSocket;
   far: RawSocket;
   host: RawSocket;
+  /** At the other end of the underlay. */
+  wire: RawSocket;
   close(): Promise<void>;
 }
 
@@ -47,7 +49,12 @@ export async function createWorld(options: { underlayMtu?: number } = {}): Promi
   underlay('und', OWN_ADDRESS, OTHER_ADDRESS, nextHop.destinationMac);
   const { bpffs, datapath } = newDatapath();
   await datapath.open();
-  const sockets = { guest: new RawSocket('vmp'), far: new RawSocket('farp'), host: new RawSocket('vm') };
+  const sockets = {
+    guest: new RawSocket('vmp'),
+    far: new RawSocket('farp'),
+    host: new RawSocket('vm'),
+    wire: new RawSocket('undp'),
+  };
   return {
     devices,
     bpffs,

@@ -1,0 +1,299 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import type { CounterReport } from '@mirrorplane/contract';
+import type { DeliveryEntry } from '../../src/datapath/datapath.ts';
+import { enterOwnNamespace, leftPins, run, segmentInSoftware } from './support/namespace.ts';
+import type { SuperPacket } from './support/raw-socket.ts';
+import { type BigRequest, scapy } from './support/scapy.ts';
+import { type Sniffer, sniffing } from './support/sniffer.ts';
+import {
+  assertSameFrames,
+  assertSumsClose,
+  capturesOf,
+  countOf,
+  countsOf,
+  createWorld,
+  edgeTo,
+  erspanOver,
+  localTo,
+  stateOf,
+  type World,
+} from './support/world.ts';
+
+const OUTER = 14 + 20 + 8 + 8;
+
+let world: World;
+let super4: Buffer;
+let super6: Buffer;
+let superTagged: Buffer;
+let superUdp: Buffer;
+let runs = 0;
+
+/** 40,000 bytes, none of whose parts looks like another. */
+const PAYLOAD = Buffer.from(Array.from({ length: 40_000 }, (_, i) => (i * 31 + (i >> 8) * 7 + (i >> 16)) & 0xff));
+const TCP4: SuperPacket = { kind: 'tcp4', segment: 1448, transport: 34 };
+const TCP6: SuperPacket = { kind: 'tcp6', segment: 1428, transport: 54 };
+const TAGGED: SuperPacket = { kind: 'tcp4', segment: 1448, transport: 38 };
+const UDP: SuperPacket = { kind: 'udp', segment: 1400, transport: 34 };
+
+before(async () => {
+  enterOwnNamespace();
+  const one: BigRequest = { payload: PAYLOAD };
+  const built = scapy({ tcp: [one, { ...one, six: true }, { ...one, vlan: 77 }], udp: [one] });
+  [super4, super6, superTagged] = built.tcp as [Buffer, Buffer, Buffer];
+  [superUdp] = built.udp as [Buffer];
+  world = await createWorld({ underlayMtu: 1600 });
+  // What leaves these devices is seen at their other ends as it would be on a wire.
+  segmentInSoftware('far', 'vm', 'dst', 'und');
+});
+after(async () => {
+  await world?.close();
+  assert.deepEqual(leftPins(), []);
+});
+
+/** Applies one delivery under the name of a new source, so that all counters begin at 0. Returns that name. */
+async function capture(delivery: DeliveryEntry): Promise<string> {
+  const source = `run-${++runs}`;
+  const captures = capturesOf(world.devices.vm.ifindex, source, { source });
+  await world.datapath.apply(stateOf({ captures, deliveries: [{ ...delivery, id: source }] }));
+  return source;
+}
+
+function sentBy(report: CounterReport, delivery: string) {
+  return report.deliveries.find((entry) => entry.delivery === delivery)!.sent;
+}
+
+/** All checksums of the inner packets are right, in the eyes of tshark. */
+function assertInnerChecksums(sniffer: Sniffer, transport: 'tcp' | 'udp'): void {
+  const options = ['ip', 'tcp', 'udp'].flatMap((name) => ['-o', `${name}.check_checksum:TRUE`]);
+  for (const row of sniffer.decode(['ip.checksum.status', `${transport}.checksum.status`], 'last', options)) {
+    assert.ok(
+      row.every((status) => status === '1' || status === ''),
+      `checksum status ${row}`,
+    );
+    assert.equal(row[1], '1');
+  }
+}
+
+interface Segment {
+  sequence: number;
+  payload: Buffer;
+}
+
+function tcpSegment(frame: Buffer): Segment {
+  let offset = 14;
+  while ([0x8100, 0x88a8].includes(frame.readUInt16BE(offset - 2))) offset += 4;
+  const six = frame.readUInt16BE(offset - 2) === 0x86dd;
+  const end = offset + (six ? 40 + frame.readUInt16BE(offset + 4) : frame.readUInt16BE(offset + 2));
+  const tcp = offset + (six ? 40 : (frame[offset]! & 15) * 4);
+  assert.equal(end, frame.length, 'the IP length fits the frame');
+  return { sequence: frame.readUInt32BE(tcp + 4), payload: frame.subarray(tcp + (frame[tcp + 12]! >> 4) * 4) };
+}
+
+/** The byte stream of segments in any order. Fails where there is a gap, an overlap or a repetition. */
+function streamOf(frames: readonly Buffer[]): Buffer {
+  const segments = frames.map(tcpSegment).sort((a, b) => a.sequence - b.sequence);
+  let next = segments[0]?.sequence ?? 0;
+  for (const { sequence, payload } of segments) {
+    assert.equal(sequence, next, 'gap or repetition in the stream');
+    next += payload.length;
+  }
+  return Buffer.concat(segments.map(({ payload }) => payload));
+}
+
+const cases = [
+  ['IPv4', () => super4, TCP4],
+  ['IPv6', () => super6, TCP6],
+  ['VLAN-tagged', () => superTagged, TAGGED],
+] as const;
+
+for (const [direction, from, to] of [
+  ['outbound', 'guest', 'farp'],
+  ['inbound', 'host', 'vmp'],
+] as const) {
+  describe(`${direction} super-packets`, () => {
+    for (const [name, packet, gso] of cases) {
+      test(`${name}: a super-packet leaves at underlay MTU 1600 in the segments of its original`, async () => {
+        const source = await capture(erspanOver(world, { mtu: 1600 }));
+        const count = Math.ceil(PAYLOAD.length / gso.segment);
+        await sniffing([to, 'undp'], async ([originals, outer]) => {
+          world[from].send(packet(), gso);
+          const segments = await originals.expect(count);
+          const outers = await outer.expect(count);
+          assertSameFrames(
+            outers.map((frame) => frame.subarray(OUTER)),
+            segments,
+            'inner segments',
+          );
+          assert.ok(outers.every((frame) => frame.length <= 1614));
+          assertInnerChecksums(outer, 'tcp');
+          const report = await world.datapath.counters();
+          const counts = countsOf(report, direction, source);
+          assert.deepEqual(counts.matched, countOf(segments), 'a super-packet counts as its segments');
+          assert.deepEqual(counts.copied, countOf(segments));
+          assert.deepEqual(sentBy(report, source), countOf(outers));
+          assertSumsClose(report);
+        });
+      });
+
+      test(`${name}: a super-packet is cut smaller at underlay MTU 1500, with the same byte stream`, async () => {
+        const source = await capture(erspanOver(world, { mtu: 1500 }));
+        await sniffing([to, 'undp'], async ([originals, outer]) => {
+          world[from].send(packet(), gso);
+          const segments = await originals.expect(Math.ceil(PAYLOAD.length / gso.segment));
+          const room = gso.transport === 38 ? 54 : 50;
+          const outers = await outer.expect(Math.ceil(PAYLOAD.length / (gso.segment - room)));
+          assert.ok(outers.every((frame) => frame.length <= 1514));
+          const inner = outers.map((frame) => frame.subarray(OUTER));
+          assert.ok(streamOf(inner).equals(PAYLOAD), 'byte stream');
+          assert.ok(streamOf(segments).equals(PAYLOAD), 'byte stream of the original');
+          assertInnerChecksums(outer, 'tcp');
+          const report = await world.datapath.counters();
+          assert.deepEqual(countsOf(report, direction, source).copied, countOf(segments));
+          assert.deepEqual(sentBy(report, source), countOf(outers));
+          assertSumsClose(report);
+        });
+      });
+    }
+
+    test('a super-packet is copied to a local device in the segments of its original', async () => {
+      const source = await capture(localTo(world.devices.dst.ifindex));
+      const count = Math.ceil(PAYLOAD.length / TCP4.segment);
+      await sniffing([to, 'dstp'], async ([originals, copies]) => {
+        world[from].send(super4, TCP4);
+        const segments = await originals.expect(count);
+        assertSameFrames(await copies.expect(count), segments, 'copies');
+        assert.deepEqual(countsOf(await world.datapath.counters(), direction, source).copied, countOf(segments));
+      });
+    });
+
+    test('a super-packet leaves an edge device with a tag on each segment', async () => {
+      const source = await capture(edgeTo(world.devices.dst.ifindex));
+      const count = Math.ceil(PAYLOAD.length / TCP4.segment);
+      await sniffing([to, 'dstp'], async ([originals, copies]) => {
+        world[from].send(super4, TCP4);
+        const segments = await originals.expect(count);
+        const tag = Buffer.from('81000064', 'hex');
+        const tagged = segments.map((frame) => Buffer.concat([frame.subarray(0, 12), tag, frame.subarray(12)]));
+        const seen = await copies.expect(count);
+        assertSameFrames(seen, tagged, 'copies');
+        const report = await world.datapath.counters();
+        assert.deepEqual(countsOf(report, direction, source).copied, countOf(segments));
+        assert.deepEqual(sentBy(report, source), countOf(seen));
+      });
+    });
+
+    test('a super-packet whose segments the destination does not take is dropped as tooBigForDestination', async () => {
+      for (const delivery of [
+        localTo(world.devices.dst.ifindex, { mtu: 1495 }),
+        edgeTo(world.devices.dst.ifindex, { mtu: 1495 }),
+      ]) {
+        const source = await capture(delivery);
+        await sniffing([to, 'dstp'], async ([originals, copies]) => {
+          world[from].send(super4, TCP4);
+          const segments = await originals.expect(Math.ceil(PAYLOAD.length / TCP4.segment));
+          assert.deepEqual(copies.frames(), []);
+          const report = await world.datapath.counters();
+          assert.deepEqual(countsOf(report, direction, source).dropped, { tooBigForDestination: countOf(segments) });
+          assertSumsClose(report);
+        });
+      }
+    });
+
+    test('a UDP super-packet keeps its datagrams where they fit', async () => {
+      const source = await capture(erspanOver(world, { mtu: 1500 }));
+      const count = Math.ceil(PAYLOAD.length / UDP.segment);
+      await sniffing([to, 'undp'], async ([originals, outer]) => {
+        world[from].send(superUdp, UDP);
+        const segments = await originals.expect(count);
+        const outers = await outer.expect(count);
+        assertSameFrames(
+          outers.map((frame) => frame.subarray(OUTER)),
+          segments,
+          'inner datagrams',
+        );
+        assertInnerChecksums(outer, 'udp');
+        assert.deepEqual(countsOf(await world.datapath.counters(), direction, source).copied, countOf(segments));
+      });
+    });
+
+    test('a UDP super-packet whose datagrams do not fit is dropped as gsoUnsupported', async () => {
+      const source = await capture(erspanOver(world, { mtu: 1400 }));
+      await sniffing([to, 'undp'], async ([originals, outer]) => {
+        world[from].send(superUdp, UDP);
+        const segments = await originals.expect(Math.ceil(PAYLOAD.length / UDP.segment));
+        assert.deepEqual(outer.frames(), []);
+        const report = await world.datapath.counters();
+        assert.deepEqual(countsOf(report, direction, source).dropped, { gsoUnsupported: countOf(segments) });
+        assertSumsClose(report);
+      });
+    });
+
+    test('a TCP super-packet that cannot be cut small enough is dropped as tooBigForUnderlay', async () => {
+      const source = await capture(erspanOver(world, { mtu: 1300 }));
+      await sniffing([to, 'undp'], async ([originals, outer]) => {
+        world[from].send(super4, TCP4);
+        const segments = await originals.expect(Math.ceil(PAYLOAD.length / TCP4.segment));
+        assert.deepEqual(outer.frames(), []);
+        const report = await world.datapath.counters();
+        assert.deepEqual(countsOf(report, direction, source).dropped, { tooBigForUnderlay: countOf(segments) });
+        assertSumsClose(report);
+      });
+    });
+  });
+}
+
+test('segments of any size and remainder are counted as many as leave', async () => {
+  const source = await capture(erspanOver(world, { mtu: 1500 }));
+  const headers = 14 + 20 + 32;
+  const plans = [
+    [500, 501],
+    [1200, 1201],
+    [1398, 1398 * 3],
+    [1399, 1399 * 3],
+    [1448, 1449],
+    [1448, 1448 * 2 + 1],
+    [1448, 1398 * 4],
+  ] as const;
+  await sniffing(['farp', 'undp'], async ([originals, outer]) => {
+    let originalCount = 0;
+    let outerCount = 0;
+    for (const [segment, length] of plans) {
+      const frame = Buffer.from(super4.subarray(0, headers + length));
+      frame.writeUInt16BE(frame.length - 14, 16); // the kernel sets length and checksum of each segment anew
+      world.guest.send(setIpChecksum(frame), { ...TCP4, segment });
+      originalCount += Math.ceil(length / segment);
+      outerCount += Math.ceil(length / (segment + headers + 36 <= 1500 ? segment : segment - 50));
+    }
+    const seen = await originals.expect(originalCount);
+    const outers = await outer.expect(outerCount);
+    assert.ok(outers.every((frame) => frame.length <= 1514));
+    const report = await world.datapath.counters();
+    assert.deepEqual(countsOf(report, 'outbound', source).copied, countOf(seen));
+    assert.deepEqual(sentBy(report, source), countOf(outers));
+    assertSumsClose(report);
+  });
+});
+
+function setIpChecksum(frame: Buffer): Buffer {
+  frame.writeUInt16BE(0, 24);
+  let sum = 0;
+  for (let i = 14; i < 34; i += 2) sum += frame.readUInt16BE(i);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  frame.writeUInt16BE(~sum & 0xffff, 24);
+  return frame;
+}
+
+test('where the underlay segments later, a super-packet stays whole', async () => {
+  run('ethtool', '-K', 'und', 'tx', 'on', 'tso', 'on', 'gso', 'on');
+  try {
+    await capture(erspanOver(world, { mtu: 1600 }));
+    await sniffing(['undp'], async ([outer]) => {
+      world.guest.send(super4, TCP4);
+      const [whole] = await outer.expect(1);
+      assert.equal(whole!.length, super4.length + OUTER);
+    });
+  } finally {
+    segmentInSoftware('und');
+  }
+});

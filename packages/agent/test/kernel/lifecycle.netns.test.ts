@@ -1,0 +1,308 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import type { Datapath, DatapathState } from '../../src/datapath/datapath.ts';
+import { createKernelDatapath } from '../../src/datapath/kernel/index.ts';
+import { addVeth, enterOwnNamespace, leftPins, run } from './support/namespace.ts';
+import { RawSocket } from './support/raw-socket.ts';
+import { scapy } from './support/scapy.ts';
+import { sniffing } from './support/sniffer.ts';
+import {
+  assertSameFrames,
+  assertSumsClose,
+  capturesOf,
+  countOf,
+  countsOf,
+  createWorld,
+  edgeTo,
+  erspanOver,
+  localTo,
+  stateOf,
+  type World,
+} from './support/world.ts';
+
+let world: World;
+let datapath: Datapath;
+let frame: Buffer;
+let runs = 0;
+
+before(async () => {
+  enterOwnNamespace();
+  frame = scapy({ frames: true }).frames.get('ipv4-udp')!;
+  world = await createWorld();
+  datapath = world.datapath;
+});
+after(async () => {
+  datapath?.close();
+  await world?.close();
+  assert.deepEqual(leftPins(), []);
+});
+
+/** A state that uses everything, under new names. */
+function everything(): DatapathState & { source: string } {
+  const { vm, dst, by, und } = world.devices;
+  const source = `run-${++runs}`;
+  const termination = { id: `T-${source}`, policy: 'p', node: 'other', address: '10.98.0.2', session: 3 };
+  return {
+    source,
+    captures: [...capturesOf(vm.ifindex, 'L', { source }), ...capturesOf(by.ifindex, 'E', { source: `${source}-by` })],
+    deliveries: [localTo(dst.ifindex), erspanOver(world), edgeTo(dst.ifindex)],
+    terminations: [{ ...termination, delivery: 'V' }],
+    mirrorDevice: und.ifindex,
+  };
+}
+
+/** Sends one frame from the VM, and waits until it has gone all the way. */
+async function pass(...more: string[]): Promise<void> {
+  await sniffing(['farp', ...more], async (sniffers) => {
+    world.guest.send(frame);
+    for (const sniffer of sniffers) assertSameFrames(await sniffer.expect(1), [frame], 'frames');
+  });
+}
+
+test('applying the same state again writes, attaches and detaches nothing', async () => {
+  const state = everything();
+  const first = await datapath.apply(state);
+  assert.deepEqual([first.refused, first.attached > 4, first.written > 7], [[], true, true]);
+  assert.deepEqual(await datapath.apply(state), { refused: [], attached: 0, detached: 0, written: 0 });
+});
+
+test('copies while nobody holds the data path, and the next one takes over counters and links', async () => {
+  const state = everything();
+  await datapath.apply(state);
+  await pass('dstp');
+  const { epoch } = await datapath.counters();
+  datapath.close();
+  await pass('dstp');
+  datapath = createKernelDatapath({ bpffs: world.bpffs });
+  await datapath.open();
+  assert.deepEqual(await datapath.apply(state), { refused: [], attached: 0, detached: 0, written: 0 });
+  await pass('dstp');
+  const report = await datapath.counters();
+  assert.equal(report.epoch, epoch);
+  assert.deepEqual(countsOf(report, 'outbound', state.source).copied, countOf([frame, frame, frame]));
+  assertSumsClose(report);
+});
+
+test('a copy into a device that is a source itself is not copied again', async () => {
+  const { vm, dst, by } = world.devices;
+  const source = `run-${++runs}`;
+  await datapath.apply(
+    stateOf({
+      captures: [
+        ...capturesOf(vm.ifindex, 'L', { source }),
+        ...capturesOf(dst.ifindex, 'B', { source: `${source}-dst` }),
+      ],
+      deliveries: [localTo(dst.ifindex), localTo(by.ifindex, { id: 'B' })],
+    }),
+  );
+  await sniffing(['byp'], async ([again]) => {
+    await pass('dstp');
+    assert.deepEqual(again.frames(), []);
+  });
+  const report = await datapath.counters();
+  const counts = countsOf(report, 'inbound', `${source}-dst`);
+  assert.deepEqual(counts.skipped, { isCopy: countOf([frame]) });
+  assert.equal(counts.matched.packets, 0);
+  assert.equal(countsOf(report, 'outbound', source).copied.packets, 1);
+});
+
+test('copies that leave by a device that is a source itself are not copied again', async () => {
+  const { vm, by, und, dst } = world.devices;
+  for (const [device, delivery] of [
+    [und, erspanOver(world)],
+    [dst, edgeTo(dst.ifindex)],
+  ] as const) {
+    const source = `run-${++runs}`;
+    await datapath.apply(
+      stateOf({
+        captures: [
+          ...capturesOf(vm.ifindex, delivery.id, { source }),
+          ...capturesOf(device.ifindex, 'B', { source: `${source}-out` }),
+        ],
+        deliveries: [delivery, localTo(by.ifindex, { id: 'B' })],
+      }),
+    );
+    await sniffing(['byp', device.peer], async ([again, copies]) => {
+      world.guest.send(frame);
+      await copies.expect(1);
+      assert.deepEqual(again.frames(), []);
+    });
+    const counts = countsOf(await datapath.counters(), 'inbound', `${source}-out`);
+    assert.equal(counts.skipped.isCopy?.packets, 1);
+    assert.equal(counts.matched.packets, 0);
+  }
+});
+
+test('two sources on the way of one packet both copy it', async () => {
+  const { vm, far, dst, by } = world.devices;
+  const source = `run-${++runs}`;
+  await datapath.apply(
+    stateOf({
+      captures: [
+        ...capturesOf(vm.ifindex, 'L', { source }),
+        ...capturesOf(far.ifindex, 'B', { source: `${source}-far` }),
+      ],
+      deliveries: [localTo(dst.ifindex), localTo(by.ifindex, { id: 'B' })],
+    }),
+  );
+  await pass('dstp', 'byp');
+  const report = await datapath.counters();
+  assert.equal(countsOf(report, 'outbound', source).copied.packets, 1);
+  assert.equal(countsOf(report, 'inbound', `${source}-far`).copied.packets, 1);
+});
+
+test('a destination that is down or gone before anybody says so is counted as destinationDown', async () => {
+  const gone = addVeth('gone');
+  const { vm } = world.devices;
+  const source = `run-${++runs}`;
+  const state = stateOf({
+    captures: capturesOf(vm.ifindex, 'G', { source }),
+    deliveries: [localTo(gone.ifindex, { id: 'G' })],
+  });
+  await datapath.apply(state);
+  await pass('gonep');
+  run('ip', 'link', 'set', 'gone', 'down');
+  await pass();
+  run('ip', 'link', 'del', 'gone');
+  await pass();
+  await datapath.apply({ ...state, deliveries: [localTo(0, { id: 'G' })] });
+  await pass();
+  const report = await datapath.counters();
+  const counts = countsOf(report, 'outbound', source);
+  assert.deepEqual(counts.dropped, { destinationDown: countOf([frame, frame, frame]) });
+  assert.deepEqual(counts.copied, countOf([frame]));
+  assertSumsClose(report);
+});
+
+test('a source that comes back with another ifindex is attached again, and its counters go on', async () => {
+  const source = `run-${++runs}`;
+  const { dst } = world.devices;
+  const state = (ifindex: number) =>
+    stateOf({ captures: capturesOf(ifindex, 'L', { source }), deliveries: [localTo(dst.ifindex)] });
+  const send = async () => {
+    const socket = new RawSocket('movep');
+    await sniffing(['dstp'], async ([copies]) => {
+      socket.send(frame);
+      await copies.expect(1);
+    });
+    socket.close();
+  };
+  const first = addVeth('move');
+  await datapath.apply(state(first.ifindex));
+  await send();
+  run('ip', 'link', 'del', 'move');
+  await datapath.apply(state(0));
+  const resting = countsOf(await datapath.counters(), 'outbound', source);
+  assert.deepEqual(resting.copied, countOf([frame]));
+  assert.equal((await datapath.apply(state(0))).written, 0);
+  const second = addVeth('move');
+  assert.notEqual(second.ifindex, first.ifindex);
+  assert.equal((await datapath.apply(state(second.ifindex))).attached, 2);
+  await send();
+  assert.deepEqual(countsOf(await datapath.counters(), 'outbound', source).copied, countOf([frame, frame]));
+  run('ip', 'link', 'del', 'move');
+});
+
+test('a device made anew under the same ifindex is attached again', async () => {
+  const source = `run-${++runs}`;
+  const { dst } = world.devices;
+  const make = () => {
+    run('ip', 'link', 'add', 'same', 'index', '9000', 'type', 'veth', 'peer', 'name', 'samep');
+    for (const device of ['same', 'samep']) run('ip', 'link', 'set', device, 'up');
+  };
+  const state = stateOf({ captures: capturesOf(9000, 'L', { source }), deliveries: [localTo(dst.ifindex)] });
+  make();
+  assert.equal((await datapath.apply(state)).attached, 2);
+  run('ip', 'link', 'del', 'same');
+  make();
+  assert.equal((await datapath.apply(state)).attached, 2);
+  const socket = new RawSocket('samep');
+  await sniffing(['dstp'], async ([copies]) => {
+    socket.send(frame);
+    await copies.expect(1);
+  });
+  socket.close();
+  run('ip', 'link', 'del', 'same');
+});
+
+test('a device that does not exist is refused, and all others are in force', async () => {
+  const state = everything();
+  const missing = capturesOf(99_999, 'L', { source: 'missing' });
+  const { refused } = await datapath.apply({ ...state, captures: [...missing, ...state.captures] });
+  assert.deepEqual(
+    refused.map(({ id, code }) => [id, code]),
+    missing.map(({ id }) => [id, 'ATTACH_FAILED']),
+  );
+  await pass('dstp');
+});
+
+test('a helper device that somebody removed is made again', async () => {
+  const { vm } = world.devices;
+  const source = `run-${++runs}`;
+  const captures = capturesOf(vm.ifindex, 'V', { source });
+  const state = stateOf({ captures, deliveries: [edgeTo(world.devices.dst.ifindex)] });
+  await datapath.apply(state);
+  run('ip', 'link', 'del', 'mirror0');
+  await pass();
+  const lost = countsOf(await datapath.counters(), 'outbound', source);
+  assert.deepEqual(lost.dropped, { destinationDown: countOf([frame]) });
+  assert.equal((await datapath.apply(state)).attached, 1);
+  await sniffing(['dstp'], async ([copies]) => {
+    world.guest.send(frame);
+    await copies.expect(1);
+  });
+});
+
+test("other people's filters on the same hooks go on, and survive the uninstall that removes all of ours", async () => {
+  await datapath.uninstall();
+  assert.ok(!existsSync(world.bpffs));
+  run('tc', 'qdisc', 'add', 'dev', 'vm', 'clsact');
+  const match = ['protocol', 'all', 'u32', 'match', 'u8', '0', '0'];
+  const mirred = ['action', 'mirred', 'egress', 'mirror', 'dev', 'by'];
+  run('tc', 'filter', 'add', 'dev', 'vm', 'ingress', ...match, ...mirred);
+  const settled = () => ({
+    links: allLinks(),
+    qdiscs: run('tc', 'qdisc'),
+    filters: run('tc', 'filter', 'show', 'dev', 'vm', 'ingress'),
+  });
+  const before = settled();
+  await pass('byp');
+
+  datapath = createKernelDatapath({ bpffs: world.bpffs });
+  await datapath.open();
+  await datapath.apply(everything());
+  await pass('dstp', 'byp');
+
+  await datapath.uninstall();
+  await pass('byp');
+  assert.ok(!existsSync(world.bpffs));
+  assert.deepEqual(settled(), before);
+  run('tc', 'qdisc', 'del', 'dev', 'vm', 'clsact');
+});
+
+/** All devices with their settings. */
+function allLinks(): unknown {
+  const timers = /timer$|^age$/; // those of the bridge run
+  return JSON.parse(run('ip', '-d', '-json', 'link', 'show'), (key, value: unknown) =>
+    timers.test(key) ? null : value,
+  );
+}
+
+test('uninstalling what is not installed does nothing', async () => {
+  const before = allLinks();
+  await datapath.uninstall();
+  await datapath.uninstall();
+  assert.deepEqual(allLinks(), before);
+});
+
+test("leaves a device alone that has the helper's name and is not ours", async () => {
+  run('ip', 'link', 'add', 'mirror0', 'type', 'bridge');
+  try {
+    await assert.rejects(datapath.open(), /mirror0/);
+    await datapath.uninstall();
+    assert.match(run('ip', 'link', 'show', 'mirror0'), /mirror0/);
+  } finally {
+    run('ip', 'link', 'del', 'mirror0');
+  }
+});

@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { enterOwnNamespace, leftPins } from '../../agent/test/kernel/support/namespace.ts';
+import { scapy } from '../../agent/test/kernel/support/scapy.ts';
+import {
+  assertSumsClose,
+  capturesOf,
+  countOf,
+  countsOf,
+  createWorld,
+  localTo,
+  stateOf,
+  type World,
+} from '../../agent/test/kernel/support/world.ts';
+import { Program, VERDICT } from './support/prog-run.ts';
+
+/** COPY_MARK of capture.h. */
+const COPY_MARK = 0x4d697272;
+
+let world: World;
+let frames: Map<string, Buffer>;
+let programs: { outbound: Program; inbound: Program; transform: Program };
+let runs = 0;
+
+before(async () => {
+  enterOwnNamespace();
+  frames = scapy({ frames: true }).frames;
+  frames.delete('ipv4-broken'); // BPF_PROG_RUN wants whole IP headers
+  world = await createWorld();
+  programs = {
+    outbound: new Program(world.bpffs, 'capture_ingress'),
+    inbound: new Program(world.bpffs, 'capture_egress'),
+    transform: new Program(world.bpffs, 'transform_copy'),
+  };
+});
+after(async () => {
+  for (const program of Object.values(programs ?? {})) program.close();
+  await world?.close();
+  assert.deepEqual(leftPins(), []);
+});
+
+/** Captures the VM's device under a new source, so that counters begin at 0. Returns its name. */
+async function capture(more: { threshold?: number; skipVlanId?: number } = {}): Promise<string> {
+  const source = `run-${++runs}`;
+  const { vm, dst } = world.devices;
+  const captures = capturesOf(vm.ifindex, 'L', { source, ...more });
+  await world.datapath.apply(stateOf({ captures, deliveries: [localTo(dst.ifindex)] }));
+  return source;
+}
+
+for (const direction of ['outbound', 'inbound'] as const) {
+  test(`${direction}: every kind of packet goes on unchanged and is counted as copied`, async () => {
+    const source = await capture();
+    const { ifindex } = world.devices.vm;
+    for (const [name, frame] of frames) {
+      const { verdict, packet, mark } = programs[direction].run(frame, { ifindex, mark: 0x1234 });
+      assert.deepEqual([verdict, packet.equals(frame), mark], [VERDICT.next, true, 0x1234], name);
+    }
+    const report = await world.datapath.counters();
+    const all = countOf([...frames.values()]);
+    const { matched, copied } = countsOf(report, direction, source);
+    assert.deepEqual([matched, copied], [all, all]);
+    assertSumsClose(report);
+  });
+
+  test(`${direction}: a device that is not mirrored is not counted`, async () => {
+    const source = await capture();
+    const frame = frames.get('ipv4-udp')!;
+    const { verdict, packet } = programs[direction].run(frame, { ifindex: world.devices.by.ifindex });
+    assert.deepEqual([verdict, packet], [VERDICT.next, frame]);
+    assert.equal(countsOf(await world.datapath.counters(), direction, source).matched.packets, 0);
+  });
+
+  test(`${direction}: what bears the mark of a copy is skipped as isCopy`, async () => {
+    const source = await capture();
+    const frame = frames.get('ipv4-udp')!;
+    const { ifindex } = world.devices.vm;
+    assert.equal(programs[direction].run(frame, { ifindex, mark: COPY_MARK }).verdict, VERDICT.next);
+    assert.equal(programs[direction].run(frame, { ifindex, mark: COPY_MARK ^ 1 }).verdict, VERDICT.next);
+    const counts = countsOf(await world.datapath.counters(), direction, source);
+    assert.deepEqual([counts.skipped, counts.matched], [{ isCopy: countOf([frame]) }, countOf([frame])]);
+  });
+
+  test(`${direction}: the VLAN ID that the policy pushes is skipped as sameVlan, be it the outermost`, async () => {
+    const source = await capture({ skipVlanId: 44 });
+    const { ifindex } = world.devices.vm;
+    const same = Buffer.from(frames.get('vlan-ipv4')!);
+    same.writeUInt16BE(0xe000 | 44, 14);
+    const others = ['qinq-ipv4', 'vlan-ipv4', 'vlan-priority', 'ipv4-udp'].map((name) => frames.get(name)!);
+    for (const frame of [same, ...others]) {
+      const { verdict, packet } = programs[direction].run(frame, { ifindex });
+      assert.deepEqual([verdict, packet], [VERDICT.next, frame]);
+    }
+    const counts = countsOf(await world.datapath.counters(), direction, source);
+    assert.deepEqual([counts.skipped, counts.matched], [{ sameVlan: countOf([same]) }, countOf(others)]);
+  });
+}
+
+const RUNS = 20_000;
+for (const percent of [0, 0.01, 25, 50, 99.99, 100]) {
+  test(`${percent} % of ${RUNS} packets are copied, within five standard deviations`, async () => {
+    const share = percent / 100;
+    const source = await capture({ threshold: Math.round(share * 2 ** 32) });
+    const frame = frames.get('ipv4-udp')!;
+    const { verdict } = programs.outbound.run(frame, { ifindex: world.devices.vm.ifindex, repeat: RUNS });
+    assert.equal(verdict, VERDICT.next);
+    const report = await world.datapath.counters();
+    const { matched, sampledOut, copied, dropped } = countsOf(report, 'outbound', source);
+    assert.equal(matched.packets, RUNS);
+    // The kernel drops copies that the other end of the veth has no room for; they were chosen all the same.
+    const chosen = copied.packets + (dropped.destinationDown?.packets ?? 0);
+    const bound = 5 * Math.sqrt(RUNS * share * (1 - share));
+    assert.ok(Math.abs(chosen - RUNS * share) <= bound, `${chosen} of ${RUNS}, bound ${bound}`);
+    assert.equal(sampledOut.packets, RUNS - chosen);
+    assertSumsClose(report);
+  });
+}
+
+test('transform drops what the host sends into the helper device, and counts nothing', async () => {
+  await capture();
+  const before = await world.datapath.counters();
+  for (const frame of frames.values()) assert.equal(programs.transform.run(frame).verdict, VERDICT.shot);
+  assert.deepEqual(await world.datapath.counters(), before);
+});

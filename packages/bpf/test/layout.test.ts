@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { DROP_REASONS, SKIP_REASONS, TERMINATION_DROP_REASONS } from '@mirrorplane/contract';
+import { MAPS, OBJECT_PATH } from '../../agent/src/datapath/kernel/install.ts';
+import { DELIVERY_KIND, HOOK, LAYOUT } from '../../agent/src/datapath/kernel/layout.ts';
+import { PROGRAMS } from '../../agent/src/datapath/kernel/links.ts';
+
+interface BtfType {
+  kind: string;
+  name: string;
+  size?: number;
+  members?: { name: string; bits_offset: number }[];
+}
+
+const { types } = JSON.parse(
+  execFileSync('bpftool', ['btf', 'dump', 'file', OBJECT_PATH, '-j'], {
+    encoding: 'utf8',
+    env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
+  }),
+) as { types: BtfType[] };
+
+function struct(name: string): BtfType {
+  const found = types.find((type) => type.kind === 'STRUCT' && type.name === name);
+  assert.ok(found, `no struct ${name} in the object`);
+  return found;
+}
+
+for (const [name, layout] of Object.entries(LAYOUT)) {
+  test(`struct ${name} has the size and the offsets that user space writes and reads`, () => {
+    const { size, members } = struct(name);
+    assert.equal(size, layout.size);
+    const offsets = members!
+      .filter((member) => member.name !== 'padding')
+      .map((member) => [member.name, member.bits_offset / 8]);
+    assert.deepEqual(Object.fromEntries(offsets), layout.fields);
+  });
+}
+
+test('a count is packets, then bytes, 64 bits each', () => {
+  const { size, members } = struct('count');
+  assert.equal(size, 16);
+  assert.deepEqual(
+    members!.map((member) => [member.name, member.bits_offset]),
+    [
+      ['packets', 0],
+      ['bytes', 64],
+    ],
+  );
+});
+
+test('the object has every map and every program that the agent opens', () => {
+  const named = (kind: string) => new Set(types.filter((type) => type.kind === kind).map(({ name }) => name));
+  for (const name of MAPS) assert.ok(named('VAR').has(name), `map ${name}`);
+  for (const name of Object.values(PROGRAMS)) assert.ok(named('FUNC').has(name), `program ${name}`);
+});
+
+const constant = (prefix: string, camelCase: string) =>
+  `${prefix}_${camelCase.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+
+/** Compiles claims about types.h. The object's BTF leaves out enums that no variable has as its type. */
+function assertInC(claims: Record<string, number>): void {
+  const source = [
+    '#include "types.h"',
+    ...Object.entries(claims).map(([name, value]) => `_Static_assert(${name} == ${value}, "${name} is not ${value}");`),
+  ];
+  execFileSync('clang', ['-fsyntax-only', '-x', 'c', '-I', fileURLToPath(new URL('../src', import.meta.url)), '-'], {
+    input: source.join('\n'),
+    stdio: ['pipe', 'ignore', 'pipe'],
+  });
+}
+
+for (const [what, prefix, names, count] of [
+  ['drop reasons', 'DROP', DROP_REASONS, 'DROP_REASON_COUNT'],
+  ['skip reasons', 'SKIP', SKIP_REASONS, 'SKIP_REASON_COUNT'],
+  ['termination drop reasons', 'TERMINATION', TERMINATION_DROP_REASONS, 'TERMINATION_DROP_COUNT'],
+] as const) {
+  test(`the ${what} of types.h are those of the contract, in the same order`, () => {
+    const values = names.map((name, i) => [constant(prefix, name), i] as const);
+    assertInC({ ...Object.fromEntries(values), [count]: names.length });
+  });
+}
+
+test('hooks and delivery kinds of types.h are those of user space', () => {
+  const values = (prefix: string, names: Record<string, number>) =>
+    Object.fromEntries(Object.entries(names).map(([name, value]) => [constant(prefix, name), value]));
+  assertInC({ ...values('HOOK', HOOK), ...values('DELIVERY', DELIVERY_KIND) });
+});
+
+test('a wrong claim about types.h does not compile', () => {
+  assert.throws(() => assertInC({ DROP_REASON_COUNT: 0 }), /DROP_REASON_COUNT is not 0/);
+});
