@@ -116,13 +116,15 @@ function deliveryEntry(
   const { id, policy } = delivery;
   if (delivery.kind !== 'erspan') {
     const found = byInterface.get(delivery.interface);
-    const device = found?.ethernet ? found : undefined;
+    // A device that is down would lose what it is handed without a word, when a redirect takes it there.
+    const device = found?.ethernet && found.up ? found : undefined;
     const base = { id, policy, ifindex: device?.ifindex ?? 0, mtu: device?.mtu ?? 0 };
     return delivery.kind === 'local' ? { ...base, kind: 'local' } : { ...base, kind: 'edge', vlanId: delivery.vlanId };
   }
   const { address, session, remoteMtu } = delivery;
   const base = { id, policy, kind: 'erspan', address, session } as const;
-  if (underlay.underlay === undefined) return { ...base, ifindex: 0, mtu: remoteMtu, sourceAddress: '0.0.0.0' };
+  if (underlay.underlay === undefined || !underlay.up)
+    return { ...base, ifindex: 0, mtu: remoteMtu, sourceAddress: '0.0.0.0' };
   const hop = nextHops.get(address);
   return {
     ...base,
