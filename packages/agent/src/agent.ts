@@ -11,6 +11,7 @@ import {
 } from '@mirrorplane/contract';
 import type { ApplyResult, Datapath } from './datapath/datapath.ts';
 import { identify, type NodeDevices, ownership } from './discovery/devices.ts';
+import type { ForwardingTables } from './discovery/forwarding.ts';
 import type { LinkSource } from './discovery/links.ts';
 import type { NextHops } from './discovery/neighbours.ts';
 import type { UnderlayState } from './discovery/underlay.ts';
@@ -31,6 +32,10 @@ export interface AgentParts {
   version: string;
   links: LinkSource;
   nextHops: NextHops;
+  /** Left out: firewalls on bridges are not seen through. */
+  forwarding?: ForwardingTables;
+  /** Addresses of the node itself, as they are now. */
+  hostAddresses?: () => string[];
   /** Finds the underlay among the devices that `links` has now. */
   underlay: () => Promise<UnderlayState>;
   datapath: Datapath;
@@ -73,7 +78,7 @@ export class Agent {
 
   /** Applies the program of the last run, if there is one, and begins to follow changes. */
   async start(): Promise<void> {
-    const { programs, links, nextHops } = this.#parts;
+    const { programs, links, nextHops, forwarding } = this.#parts;
     try {
       const program = await programs.load();
       if (program !== undefined && this.#isOurs(program)) this.#program = program;
@@ -87,6 +92,11 @@ export class Agent {
     });
     links.on('neighbour', (event) => nextHops.touched(event.ifindex, event.address));
     nextHops.on('change', () => this.#poke());
+    if (forwarding) {
+      links.on('forwarding', () => void forwarding.refresh());
+      forwarding.on('change', () => this.#poke());
+      await forwarding.refresh();
+    }
     this.#timers = [
       setInterval(() => void this.#sendCounters(), COUNTER_INTERVAL),
       setInterval(() => this.#poke(), REPAIR_INTERVAL),
@@ -172,7 +182,7 @@ export class Agent {
   }
 
   async #pass(): Promise<void> {
-    const { links, nextHops, underlay } = this.#parts;
+    const { links, nextHops, underlay, forwarding, hostAddresses } = this.#parts;
     this.#underlay = await underlay();
     this.#found = identify(links.links(), this.#program?.edges ?? [], ownership(this.#found.devices));
     if (this.#program === undefined) {
@@ -181,7 +191,13 @@ export class Agent {
     }
     // Not waited for: a capture must not wait for ARP. When something is found, it asks for another pass.
     void nextHops.want(this.#port(), erspanAddresses(this.#program));
-    const around = { devices: this.#found.devices, underlay: this.#underlay, nextHops: nextHops.current() };
+    const around = {
+      devices: this.#found.devices,
+      underlay: this.#underlay,
+      nextHops: nextHops.current(),
+      hostAddresses: hostAddresses?.() ?? [],
+      ...(forwarding && { links: links.links(), forwarding: forwarding.current() }),
+    };
     // Copying comes first, telling of it second.
     await this.#apply(this.#program, reconcile(this.#program, around));
     this.#sendInventory();

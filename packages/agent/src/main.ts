@@ -18,6 +18,7 @@ interface Flags {
   data: string;
   mirrorDevice?: string;
   mirrorAddress?: string;
+  arrive: boolean;
   bpffs: string;
   logLevel: LogLevel;
   uninstall?: boolean;
@@ -55,6 +56,7 @@ const command = new Command('mirrorplane agent')
   .option('--data <dir>', 'folder for the key, the certificate and the last program', '/var/lib/mirrorplane/agent')
   .option('--mirror-device <device>', 'device that ERSPAN to and from other nodes takes')
   .option('--mirror-address <address>', 'IPv4 address for ERSPAN (default: the first one of the mirror device)', ipv4)
+  .option('--no-arrive', "leave out what a firewall on a guest's bridge drops")
   .option('--bpffs <dir>', 'folder on a bpf file system', DEFAULT_BPFFS)
   .addOption(new Option('--log-level <level>', 'least level that is logged').choices(LOG_LEVELS).default('info'))
   .option('--uninstall', 'remove everything that the agent left on this node, and end')
@@ -94,6 +96,7 @@ async function run(flags: Flags, log: Logger): Promise<void> {
     signal: stop.signal,
     ...(token === undefined ? {} : { token }),
     ...(flags.mirrorDevice === undefined ? {} : { mirrorDevice: flags.mirrorDevice }),
+    arrive: flags.arrive,
     ...(flags.mirrorAddress === undefined ? {} : { mirrorAddress: flags.mirrorAddress }),
   });
   if (stop.signal.aborted) {

@@ -1,7 +1,10 @@
 /** From a node program and what is there to the state that the data plane shall have. Pure: no I/O, no clock. */
 import type { Capture, CaptureStatus, Delivery, NodeProblem, NodeProgram, Termination } from '@mirrorplane/contract';
+import { planArrivals } from './arrivals.ts';
 import type { CaptureRefusal, DatapathState, DeliveryEntry, Hook, HookCapture } from './datapath/datapath.ts';
 import type { NodeDevice } from './discovery/devices.ts';
+import type { ForwardingEntry } from './discovery/forwarding.ts';
+import type { Link } from './discovery/links.ts';
 import type { NextHop } from './discovery/neighbours.ts';
 import type { UnderlayState } from './discovery/underlay.ts';
 
@@ -11,6 +14,12 @@ export interface Surroundings {
   underlay: UnderlayState;
   /** By ERSPAN address; an address that is absent has not been looked up yet. */
   nextHops: ReadonlyMap<string, NextHop>;
+  /** All devices of the node, bridges among them; left out: unicast is captured at the devices of guests alone. */
+  links?: readonly Link[];
+  /** The bridges' forwarding tables. */
+  forwarding?: readonly ForwardingEntry[];
+  /** Addresses of the node itself. */
+  hostAddresses?: readonly string[];
 }
 
 /** A capture of the program with the device it is on. */
@@ -69,10 +78,12 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
   });
   return {
     state: {
-      captures,
+      ...planArrivals(captures, around.links ?? [], around.forwarding ?? []),
       deliveries: program.deliveries.map((delivery) => deliveryEntry(delivery, byInterface, around)),
       terminations: program.terminations.map(terminationEntry),
       mirrorDevice: around.underlay.underlay === undefined ? 0 : around.underlay.ifindex,
+      hostAddresses: [...(around.hostAddresses ?? [])],
+      copyVlans: program.copyVlans,
     },
     placed,
     waiting,
@@ -93,6 +104,7 @@ function hookCaptures(capture: Capture, device: NodeDevice | undefined): HookCap
     skipVlanId: capture.skipVlanId ?? 0,
     sourceSlot: capture.sourceSlot,
     delivery: capture.delivery,
+    edge: capture.kind === 'edge',
   }));
 }
 
@@ -104,13 +116,15 @@ function deliveryEntry(
   const { id, policy } = delivery;
   if (delivery.kind !== 'erspan') {
     const found = byInterface.get(delivery.interface);
-    const device = found?.ethernet ? found : undefined;
+    // A device that is down would lose what it is handed without a word, when a redirect takes it there.
+    const device = found?.ethernet && found.up ? found : undefined;
     const base = { id, policy, ifindex: device?.ifindex ?? 0, mtu: device?.mtu ?? 0 };
     return delivery.kind === 'local' ? { ...base, kind: 'local' } : { ...base, kind: 'edge', vlanId: delivery.vlanId };
   }
   const { address, session, remoteMtu } = delivery;
   const base = { id, policy, kind: 'erspan', address, session } as const;
-  if (underlay.underlay === undefined) return { ...base, ifindex: 0, mtu: remoteMtu, sourceAddress: '0.0.0.0' };
+  if (underlay.underlay === undefined || !underlay.up)
+    return { ...base, ifindex: 0, mtu: remoteMtu, sourceAddress: '0.0.0.0' };
   const hop = nextHops.get(address);
   return {
     ...base,

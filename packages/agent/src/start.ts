@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Agent } from './agent.ts';
 import type { Datapath } from './datapath/datapath.ts';
+import { ForwardingTables } from './discovery/forwarding.ts';
+import { hostAddresses } from './discovery/host-addresses.ts';
 import { NetlinkLinkSource } from './discovery/links.ts';
 import { NeighbourRecord } from './discovery/neighbour-record.ts';
 import { NextHops } from './discovery/neighbours.ts';
@@ -33,6 +35,8 @@ export interface AgentOptions {
   mirrorDevice?: string;
   /** IPv4 address for ERSPAN. Default: the first one of global scope on the mirror device. */
   mirrorAddress?: string;
+  /** Capture unicast towards guests where it enters their bridge, before a firewall there can drop it. Default true. */
+  arrive?: boolean;
   /** Folder on a bpf file system for links, programs and maps. Default /sys/fs/bpf/mirrorplane. */
   bpffs?: string;
   log: Logger;
@@ -92,12 +96,16 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     const record = await NeighbourRecord.load(join(data, STATE_FILES.neighbours));
     const nextHops = new NextHops({ client, record, log });
     closers.push(() => nextHops.close());
+    const forwarding = options.arrive === false ? undefined : new ForwardingTables({ client, log });
+    closers.push(() => forwarding?.close());
     const underlayOptions = { device: options.mirrorDevice, address: options.mirrorAddress };
     const agent = new Agent({
       node,
       version: AGENT_VERSION,
       links,
       nextHops,
+      ...(forwarding && { forwarding }),
+      hostAddresses,
       underlay: () => findUnderlay(client, underlayOptions, links.links()),
       datapath,
       programs: new ProgramFile(join(data, STATE_FILES.program)),

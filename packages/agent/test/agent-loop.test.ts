@@ -34,6 +34,7 @@ const PROGRAM: NodeProgram = {
   node: 'node-1',
   revision: 4,
   edges: [],
+  copyVlans: [],
   captures: [
     {
       id: 'p1/web-1/0',

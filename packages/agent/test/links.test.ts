@@ -44,6 +44,8 @@ test('a device that appears is seen with all that is known of it', options, asyn
     name: 'tap1',
     mac: '02:00:00:00:01:01',
     permanentMac: '',
+    master: 0,
+    forwarding: true,
     mtu: 1400,
     up: false,
     linkType: 'veth',

@@ -33,7 +33,16 @@ function capture(more: Partial<Capture> = {}): Capture {
 }
 
 function program(more: Partial<NodeProgram> = {}): NodeProgram {
-  return { node: 'node-1', revision: 4, edges: [], captures: [], deliveries: [LOCAL], terminations: [], ...more };
+  return {
+    node: 'node-1',
+    revision: 4,
+    edges: [],
+    copyVlans: [],
+    captures: [],
+    deliveries: [LOCAL],
+    terminations: [],
+    ...more,
+  };
 }
 
 const DEVICES = identify(
@@ -76,7 +85,15 @@ for (const [percent, threshold] of thresholds) {
 
 test('direction all becomes one capture at each hook', () => {
   const { state } = reconcile(program({ captures: [capture({ percent: 25, skipVlanId: 100 })] }), around());
-  const both = { policy: 'p1', source: 'web-1/0', ifindex: 5, threshold: 2 ** 30, skipVlanId: 100, sourceSlot: 3 };
+  const both = {
+    policy: 'p1',
+    source: 'web-1/0',
+    ifindex: 5,
+    threshold: 2 ** 30,
+    skipVlanId: 100,
+    sourceSlot: 3,
+    edge: false,
+  };
   assert.deepEqual(state.captures, [
     { id: 'p1/web-1/0/inbound', direction: 'inbound', hook: 'egress', delivery: LOCAL.id, ...both },
     { id: 'p1/web-1/0/outbound', direction: 'outbound', hook: 'ingress', delivery: LOCAL.id, ...both },

@@ -47,6 +47,8 @@ export function link(name: string, ifindex: number, more: Partial<Link> = {}): L
     up: true,
     linkType: 'veth',
     alias: '',
+    master: 0,
+    forwarding: true,
     ethernet: true,
     ...more,
   };

@@ -4,13 +4,8 @@
 #define MIRRORPLANE_CAPTURE_H
 
 #include "counters.h"
+#include "guard.h"
 #include "packet.h"
-
-/*
- * Mark of copies that `terminate` hands to a local device: the capture at that device's egress hook sees them
- * after terminate has returned, so copy_context cannot tell. All 32 bits are compared.
- */
-#define COPY_MARK 0x4d697272
 
 static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capture, struct copy_context *copy,
                                      __u32 length) {
@@ -18,6 +13,7 @@ static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capt
     long verdict;
 
     copy->handled = 0;
+    copy->part = PART_WHOLE;
     copy->delivery = capture->delivery;
     copy->erspan_index = capture->erspan_index;
     if (direct && !fits(length, capture->direct_mtu)) {
@@ -37,12 +33,41 @@ static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capt
     }
 }
 
-static __always_inline int capture(struct __sk_buff *skb, enum hook hook) {
-    struct capture_key key = {.ifindex = skb->ifindex, .hook = hook};
-    struct capture *capture = bpf_map_lookup_elem(&captures, &key);
+/* The port of the guest that this unicast frame is for, where it is mirrored; NULL for all other frames. */
+static __always_inline __u32 *find_arrival(struct __sk_buff *skb, __u32 bridge) {
+    struct arrival_key key = {.bridge = bridge};
+
+    if (bpf_skb_load_bytes(skb, 0, key.mac, sizeof(key.mac)) || key.mac[0] & 1)
+        return NULL;
+    return bpf_map_lookup_elem(&arrivals, &key);
+}
+
+/* The reason why a packet of a mirrored device does not belong to the capture, or -1 where it does. */
+static __always_inline int skip_reason(struct __sk_buff *skb, struct capture *capture, __u32 hook,
+                                       struct copy_context *copy) {
+    if (copy->active)
+        return SKIP_IS_COPY;
+    if (capture->skip_vlan_id && outer_vlan_id(skb) == capture->skip_vlan_id)
+        return SKIP_SAME_VLAN;
+    if (capture->flags & CAPTURE_EDGE) {
+        if (has_copy_vlan(skb))
+            return SKIP_IS_COPY;
+        if (is_host_traffic(skb, hook))
+            return SKIP_HOST_TRAFFIC;
+    }
+    return -1;
+}
+
+/*
+ * Captures a packet as one that passes `key`. `arriving`: it has not come to that device yet, see arrive.h.
+ * Returns "next" whatever happens.
+ */
+static __always_inline int capture_as(struct __sk_buff *skb, struct capture_key *key, bool arriving) {
+    struct capture *capture = bpf_map_lookup_elem(&captures, key);
     struct capture_counters *counters;
     struct copy_context *copy;
     struct wire_size size;
+    int reason;
 
     if (!capture)
         return TCX_NEXT;
@@ -50,13 +75,16 @@ static __always_inline int capture(struct __sk_buff *skb, enum hook hook) {
     copy = this_copy();
     if (!counters || !copy)
         return TCX_NEXT;
-    measure(skb, &size);
-    if (copy->active || skb->mark == COPY_MARK) {
-        add(&counters->skipped[SKIP_IS_COPY], size.packets, size.bytes);
-        return TCX_NEXT;
+    if (!arriving && capture->arrival_bridge && !copy->active) {
+        __u32 *guest = find_arrival(skb, capture->arrival_bridge);
+        if (guest && *guest == key->ifindex)
+            return TCX_NEXT; /* counted where it arrived */
     }
-    if (capture->skip_vlan_id && outer_vlan_id(skb) == capture->skip_vlan_id) {
-        add(&counters->skipped[SKIP_SAME_VLAN], size.packets, size.bytes);
+    measure(skb, &size);
+    reason = skip_reason(skb, capture, key->hook, copy);
+    if (reason >= 0) {
+        if (reason < SKIP_REASON_COUNT) /* for the verifier */
+            add(&counters->skipped[reason], size.packets, size.bytes);
         return TCX_NEXT;
     }
     add(&counters->matched, size.packets, size.bytes);
@@ -69,6 +97,12 @@ static __always_inline int capture(struct __sk_buff *skb, enum hook hook) {
     copy->bytes = size.bytes;
     copy_out(skb, capture, copy, longest_frame(skb, size.headers));
     return TCX_NEXT;
+}
+
+static __always_inline int capture(struct __sk_buff *skb, enum hook hook) {
+    struct capture_key key = {.ifindex = skb->ifindex, .hook = hook};
+
+    return capture_as(skb, &key, false);
 }
 
 #endif

@@ -18,6 +18,41 @@ struct {
     __type(value, struct capture);
 } captures SEC(".maps");
 
+/* Key: device. Value: the bridge that its frames enter. Memory: about 70 bytes an entry. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 16384);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u32);
+    __type(value, __u32);
+} arrival_ports SEC(".maps");
+
+/* Key: bridge and MAC address of a guest. Value: ifindex of its mirrored port. Memory: about 80 bytes an entry. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 65536);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct arrival_key);
+    __type(value, __u32);
+} arrivals SEC(".maps");
+
+/* Key: an address of the node. Value: unused. Memory: about 80 bytes an entry. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 16384);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct host_address);
+    __type(value, __u32);
+} host_addresses SEC(".maps");
+
+/* Key: 0. Value: a bit for each VLAN ID that policies push on copies. Frames that have one are copies. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u8[512]);
+} copy_vlans SEC(".maps");
+
 /* Key: capture slot. Value: counters. Memory: 240 bytes a slot and CPU. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -69,6 +104,14 @@ struct {
     __type(value, struct termination_counters);
 } termination_counters SEC(".maps");
 
+/* Key: termination slot. Value: sequence numbers, one for all CPUs. Memory: 24 bytes a slot. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 8192);
+    __type(key, __u32);
+    __type(value, struct sequence_state);
+} termination_sequences SEC(".maps");
+
 /* Key: 0. Value: counters of the node. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -81,6 +124,25 @@ struct {
  * What `capture` tells `transform`, which runs within its call of bpf_clone_redirect on the same CPU. Nothing
  * of it travels in the packet, so the original's mark is never touched.
  */
+/* A TCP segment that leaves in two halves, see split.h. Offsets and lengths in bytes, without metadata tags. */
+struct split {
+    __u32 tcp;     /* offset of its header */
+    __u32 headers; /* length of all headers */
+    __u32 payload;
+    __u32 cut; /* of which the first half has so many */
+    __u32 ipv6;
+    __u32 checksum_done; /* else the stack computes it when the packet leaves */
+};
+
+#define SCRATCH_SIZE 512
+#define SPLIT_CUT_MAX 2048
+
+enum part {
+    PART_WHOLE,
+    PART_FIRST,
+    PART_SECOND,
+};
+
 struct copy_context {
     __u32 active;  /* a copy is being made on this CPU: whatever passes a hook now is that copy */
     __u32 handled; /* transform has run, and has counted */
@@ -89,6 +151,10 @@ struct copy_context {
     __u32 erspan_index;
     __u32 packets;
     __u64 bytes;
+    __u32 part;   /* enum part */
+    __u32 failed; /* counted as dropped */
+    struct split split;
+    __u8 scratch[SCRATCH_SIZE + 4]; /* whole words, whatever the verifier thinks */
 };
 
 /* Key: 0. Value: the copy that this CPU is making. */

@@ -13,6 +13,7 @@
 
 #define TCX_NEXT (-1) /* enum tcx_action_base; newer than the headers of Debian 12 */
 
+#include "arrive.h"
 #include "capture.h"
 #include "terminate.h"
 #include "transform.h"
@@ -25,6 +26,16 @@ int capture_ingress(struct __sk_buff *skb) {
 SEC("tc")
 int capture_egress(struct __sk_buff *skb) {
     return capture(skb, HOOK_EGRESS);
+}
+
+SEC("tc")
+int arrive_ingress(struct __sk_buff *skb) {
+    return arrive(skb);
+}
+
+SEC("tc")
+int arrive_egress(struct __sk_buff *skb) {
+    return arrive(skb);
 }
 
 SEC("tc")

@@ -4,7 +4,6 @@
 #ifndef MIRRORPLANE_TERMINATE_H
 #define MIRRORPLANE_TERMINATE_H
 
-#include "capture.h"
 #include "counters.h"
 #include "erspan.h"
 #include "packet.h"
@@ -104,9 +103,16 @@ static __always_inline bool strip(struct __sk_buff *skb) {
     return skb->len == length - removed || !bpf_skb_change_tail(skb, length - removed, 0);
 }
 
+/*
+ * Hands the copy inside to its device. A clone is sent, not the packet itself: a redirect takes place after the program
+ * has returned, and nobody would learn that the device refused it; `active` keeps a capture at that device from copying
+ * it.
+ */
 static __always_inline int deliver(struct __sk_buff *skb, struct termination *termination,
-                                   struct termination_counters *counters, struct wire_size *size) {
+                                   struct termination_counters *counters, struct copy_context *copy,
+                                   struct wire_size *size) {
     __u32 length = skb->gso_size ? longest_frame(skb, size->headers) : size->bytes;
+    long verdict;
 
     if (is_gone(skb, termination->ifindex))
         return refuse(counters, size, TERMINATION_DESTINATION_DOWN);
@@ -116,9 +122,38 @@ static __always_inline int deliver(struct __sk_buff *skb, struct termination *te
         return refuse(counters, size, TERMINATION_DECAP_FAILED);
     if (termination->kind == DELIVERY_EDGE && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), termination->vlan_id))
         return refuse(counters, size, TERMINATION_DECAP_FAILED);
-    skb->mark = COPY_MARK;
+    copy->active = 1;
+    verdict = bpf_clone_redirect(skb, termination->ifindex, 0);
+    copy->active = 0;
+    if (verdict)
+        return refuse(counters, size, TERMINATION_DESTINATION_DOWN);
     add(&counters->delivered, size->packets, size->bytes);
-    return bpf_redirect(termination->ifindex, 0);
+    return TC_ACT_SHOT;
+}
+
+/* Beyond this distance a number is not late: the sender has begun anew. */
+#define SEQUENCE_WINDOW 4096
+
+/*
+ * Follows the sequence numbers of a sender. The segments of one super-packet share a number. Not atomic: GRE has no
+ * ports, so a sender's packets arrive on one queue and CPU; where they do not, `missing` is an estimate.
+ */
+static __always_inline void follow_sequence(__u32 slot, __u32 sequence) {
+    struct sequence_state *state = bpf_map_lookup_elem(&termination_sequences, &slot);
+    __s32 ahead;
+
+    if (!state)
+        return;
+    ahead = sequence - state->next;
+    if (!state->started || ahead < -SEQUENCE_WINDOW || ahead > SEQUENCE_WINDOW * 16) {
+        state->started = 1;
+        state->next = sequence + 1;
+    } else if (ahead >= 0) {
+        state->missing += ahead;
+        state->next = sequence + 1;
+    } else if (ahead < -1) {
+        state->late++;
+    }
 }
 
 static __always_inline int unknown_erspan(void) {
@@ -135,6 +170,7 @@ static __always_inline int terminate(struct __sk_buff *skb) {
     struct termination *termination;
     struct termination_key key;
     struct erspan_headers headers;
+    struct copy_context *copy;
     struct wire_size size;
     bool whole;
 
@@ -154,14 +190,16 @@ static __always_inline int terminate(struct __sk_buff *skb) {
     if (!termination)
         return unknown_erspan();
     counters = bpf_map_lookup_elem(&termination_counters, &termination->slot);
-    if (!counters)
+    copy = this_copy();
+    if (!counters || !copy)
         return TC_ACT_SHOT;
+    follow_sequence(termination->slot, bpf_ntohl(headers.sequence));
     whole = is_whole(skb, &headers);
     measure_inner(skb, &size);
     add(&counters->received, size.packets, size.bytes);
     if (!whole)
         return refuse(counters, &size, TERMINATION_MALFORMED);
-    return deliver(skb, termination, counters, &size);
+    return deliver(skb, termination, counters, copy, &size);
 }
 
 #endif

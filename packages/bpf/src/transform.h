@@ -7,6 +7,7 @@
 #include "counters.h"
 #include "erspan.h"
 #include "packet.h"
+#include "split.h"
 
 #define MAX_TAGS 2
 
@@ -17,6 +18,7 @@ struct vlan_tag {
 
 static __always_inline int drop(struct copy_context *copy, enum drop_reason reason) {
     count_dropped(copy, reason);
+    copy->failed = 1;
     return TC_ACT_SHOT;
 }
 
@@ -80,18 +82,36 @@ static __always_inline long store_inner_l2(struct __sk_buff *skb, __u32 offset, 
     return err | bpf_skb_store_bytes(skb, offset + 12 + tags * VLAN_TAG_LEN, &l2->protocol, 2, 0);
 }
 
-/* Room for the headers in front of a frame. IP: the stack learns that it is a tunnel, so that GSO goes on
- * working. */
-static __always_inline long make_room(struct __sk_buff *skb, bool ip, int tags, bool keep_gso_size) {
-    __u32 l2 = ETH_HEADER_LEN + tags * VLAN_TAG_LEN;
+/* Room for the headers, in front of an IP packet: the stack learns that it is a tunnel, so that GSO goes on working. */
+static __always_inline long make_tunnel_room(struct __sk_buff *skb, __u32 l2, bool keep_gso_size) {
     __u64 flags = BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE | BPF_F_ADJ_ROOM_ENCAP_L2_ETH |
                   BPF_F_ADJ_ROOM_ENCAP_L2((__u64)l2);
 
-    if (!ip)
-        return bpf_skb_change_head(skb, ERSPAN_HEADERS_LEN + l2, 0);
     if (keep_gso_size)
         flags |= BPF_F_ADJ_ROOM_FIXED_GSO;
     return bpf_skb_adjust_room(skb, ERSPAN_HEADERS_LEN + l2, BPF_ADJ_ROOM_MAC, flags);
+}
+
+/* One call makes room of 4095 bytes at most (bpf_skb_adjust_room in net/core/filter.c). */
+#define SHRINK_STEP 4000
+#define SHRINK_STEPS 3
+
+/*
+ * Makes the segments of a TCP super-packet smaller by `bytes`: the kernel takes room that is made off their size, and
+ * leaves the size alone when the room is given back with FIXED_GSO.
+ */
+static __always_inline long shrink_segments(struct __sk_buff *skb, __u32 bytes) {
+#pragma unroll
+    for (int i = 0; i < SHRINK_STEPS; i++) {
+        __s32 step = bytes > SHRINK_STEP ? SHRINK_STEP : bytes;
+        if (!step)
+            break;
+        if (bpf_skb_adjust_room(skb, step, BPF_ADJ_ROOM_MAC, 0) ||
+            bpf_skb_adjust_room(skb, -step, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
+            return -1;
+        bytes -= step;
+    }
+    return bytes ? -1 : 0;
 }
 
 /* Outer packets and their bytes of one copy. */
@@ -101,27 +121,35 @@ struct outer_size {
     bool keep_gso_size;
 };
 
+/* Below this many bytes of payload a segment is not worth its headers. */
+#define SMALLEST_SEGMENT 128
+
 /*
- * How a super-packet leaves. Where a segment and its outer headers fit into the MTU, segments keep their
- * size; else the kernel shrinks TCP segments by the room that is made, which covers the headers
- * (bpf_skb_net_grow in net/core/filter.c). UDP datagrams are never cut differently.
+ * How a super-packet leaves; returns a drop reason or -1. Where a segment and its outer headers fit into the MTU,
+ * segments keep their size; else TCP segments become smaller. UDP datagrams cannot be cut differently.
  */
 static __always_inline int plan_gso(struct __sk_buff *skb, __u32 mtu, int tags, struct outer_size *outer) {
     __u32 room = ERSPAN_HEADERS_LEN + ETH_HEADER_LEN + tags * VLAN_TAG_LEN;
     __u32 segment = skb->gso_size;
     __u32 transport = TRANSPORT_OTHER;
     __u32 headers = header_length(skb, &transport);
+    __u32 overhead = headers + ERSPAN_HEADERS_LEN + tags * VLAN_TAG_LEN; /* of an outer IP packet over its payload */
     __u32 payload;
 
     if (!headers || skb->len <= headers)
         return DROP_GSO_UNSUPPORTED;
-    outer->keep_gso_size = headers + segment + ERSPAN_HEADERS_LEN + tags * VLAN_TAG_LEN <= mtu;
+    outer->keep_gso_size = overhead + segment <= mtu;
     if (!outer->keep_gso_size) {
         if (transport != TRANSPORT_TCP)
             return DROP_GSO_UNSUPPORTED;
-        if (segment <= room || headers + segment - room + ERSPAN_HEADERS_LEN + tags * VLAN_TAG_LEN > mtu)
-            return DROP_TOO_BIG_FOR_UNDERLAY;
-        segment -= room;
+        if (segment > room && overhead + segment - room <= mtu) {
+            segment -= room; /* by making room for the headers */
+        } else {
+            if (mtu < overhead + SMALLEST_SEGMENT || shrink_segments(skb, overhead + segment - mtu))
+                return DROP_TOO_BIG_FOR_UNDERLAY;
+            segment = mtu - overhead;
+            outer->keep_gso_size = true;
+        }
     }
     payload = skb->len - headers;
     outer->packets = segments_of(payload, segment);
@@ -177,13 +205,20 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
             return drop(copy, DROP_ENCAP_FAILED);
         truncated = true;
     }
-    if (!ip && !delivery->has_next_hop)
-        return drop(copy, DROP_NO_NEIGHBOUR);
     if (bpf_skb_load_bytes(skb, 0, l2.addresses, 12) ||
         bpf_skb_load_bytes(skb, ETH_HEADER_LEN - 2, &l2.protocol, sizeof(l2.protocol)))
         return drop(copy, DROP_ENCAP_FAILED);
-    if (make_room(skb, ip, tags, outer.keep_gso_size))
-        return drop(copy, skb->gso_size ? DROP_GSO_UNSUPPORTED : DROP_ENCAP_FAILED);
+    /* The kernel knows one level of encapsulation: a packet that has it already goes as other frames do. */
+    if (ip && make_tunnel_room(skb, ETH_HEADER_LEN + tag_bytes, outer.keep_gso_size))
+        ip = false;
+    if (!ip) {
+        if (skb->gso_size)
+            return drop(copy, DROP_GSO_UNSUPPORTED);
+        if (!delivery->has_next_hop)
+            return drop(copy, DROP_NO_NEIGHBOUR);
+        if (bpf_skb_change_head(skb, ERSPAN_HEADERS_LEN + ETH_HEADER_LEN + tag_bytes, 0))
+            return drop(copy, DROP_ENCAP_FAILED);
+    }
     if (!skb->gso_size)
         outer.bytes = skb->len;
 
@@ -196,7 +231,8 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     if (bpf_skb_store_bytes(skb, ETH_HEADER_LEN, &headers, sizeof(headers), 0) ||
         store_inner_l2(skb, ETH_HEADER_LEN + ERSPAN_HEADERS_LEN, &l2, tags))
         return drop(copy, DROP_ENCAP_FAILED);
-    count_copied(copy, truncated);
+    if (copy->part != PART_FIRST) /* it is one packet, however many carry it */
+        count_copied(copy, truncated);
     count_sent(delivery->slot, outer.packets, outer.bytes);
     /* Also in front of bpf_redirect_neigh, which drops a frame that was multicast or broadcast. */
     bpf_skb_store_bytes(skb, 0, delivery->destination_mac, 6, 0);
@@ -207,6 +243,32 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     bpf_skb_store_bytes(skb, 6, delivery->source_mac, 6, 0);
     bpf_skb_store_bytes(skb, 12, &l2.protocol, sizeof(l2.protocol), 0);
     return bpf_redirect(delivery->ifindex, 0);
+}
+
+/* True where a frame with its outer headers is too long for the underlay. Super-packets are cut by the stack. */
+static __always_inline bool is_oversize(struct __sk_buff *skb, __u32 mtu) {
+    __u32 tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
+
+    return !skb->gso_size && skb->len + tag + ERSPAN_HEADERS_LEN > mtu;
+}
+
+/* Sends the first half of a segment by way of this very program, and sends the second half itself. */
+static __always_inline int to_node_in_halves(struct __sk_buff *skb, struct copy_context *copy,
+                                             struct delivery *delivery) {
+    copy->part = PART_FIRST;
+    copy->handled = 0;
+    copy->failed = 0;
+    bpf_clone_redirect(skb, skb->ifindex, 0);
+    copy->part = PART_SECOND;
+    if (!copy->handled) {
+        copy->handled = 1;
+        return drop(copy, DROP_CLONE_FAILED);
+    }
+    if (copy->failed)
+        return TC_ACT_SHOT;
+    if (make_half(skb, copy, true))
+        return drop(copy, DROP_ENCAP_FAILED);
+    return to_node(skb, copy, delivery);
 }
 
 static __always_inline int transform(struct __sk_buff *skb) {
@@ -224,8 +286,14 @@ static __always_inline int transform(struct __sk_buff *skb) {
         return drop(copy, DROP_DESTINATION_DOWN);
     if (delivery->kind == DELIVERY_EDGE)
         return to_edge(skb, copy, delivery);
-    if (delivery->kind == DELIVERY_ERSPAN)
+    if (delivery->kind == DELIVERY_ERSPAN) {
+        if (copy->part == PART_FIRST && make_half(skb, copy, false))
+            return drop(copy, DROP_ENCAP_FAILED);
+        if (copy->part == PART_WHOLE && is_oversize(skb, delivery->mtu) &&
+            plan_split(skb, copy, delivery->mtu - ERSPAN_HEADERS_LEN - (skb->vlan_present ? VLAN_TAG_LEN : 0)))
+            return to_node_in_halves(skb, copy, delivery);
         return to_node(skb, copy, delivery);
+    }
     return drop(copy, DROP_DESTINATION_DOWN);
 }
 

@@ -38,6 +38,7 @@ enum drop_reason {
 enum skip_reason {
     SKIP_IS_COPY,
     SKIP_SAME_VLAN,
+    SKIP_HOST_TRAFFIC,
     SKIP_REASON_COUNT,
 };
 
@@ -61,14 +62,21 @@ struct capture_key {
     __u32 hook; /* enum hook */
 };
 
+/* Bits of capture.flags. */
+enum capture_flag {
+    CAPTURE_EDGE = 1, /* an edge device: traffic of the node itself, and copies on their way, are left out */
+};
+
 struct capture {
-    __u64 threshold;    /* 0 to 2^32: copied where a random 32-bit number is below */
-    __u32 slot;         /* in capture_counters */
-    __u32 delivery;     /* key in deliveries */
-    __u32 out_ifindex;  /* device that copies go to: the helper device, or that of a local delivery */
-    __u32 direct_mtu;   /* not 0: out_ifindex is a local delivery of this MTU, copies go there as they are */
-    __u32 erspan_index; /* 20 bits: source slot << 1 | outbound */
-    __u32 skip_vlan_id; /* 0: none */
+    __u64 threshold;      /* 0 to 2^32: copied where a random 32-bit number is below */
+    __u32 slot;           /* in capture_counters */
+    __u32 delivery;       /* key in deliveries */
+    __u32 out_ifindex;    /* device that copies go to: the helper device, or that of a local delivery */
+    __u32 direct_mtu;     /* not 0: out_ifindex is a local delivery of this MTU, copies go there as they are */
+    __u32 erspan_index;   /* 20 bits: source slot << 1 | outbound */
+    __u32 skip_vlan_id;   /* 0: none */
+    __u32 flags;          /* enum capture_flag */
+    __u32 arrival_bridge; /* not 0: unicast of this bridge is captured where it arrives, see arrive.h */
 };
 
 struct capture_counters {
@@ -117,6 +125,26 @@ struct termination_counters {
     struct count received;
     struct count delivered;
     struct count dropped[TERMINATION_DROP_COUNT];
+};
+
+/* What the sequence numbers of one sender and session tell. */
+struct sequence_state {
+    __u32 next;    /* the number that is due */
+    __u32 started; /* a packet has been seen */
+    __u64 missing; /* numbers that were left out */
+    __u64 late;    /* of which so many came after all */
+};
+
+/* A guest behind a mirrored port of a bridge. */
+struct arrival_key {
+    __u32 bridge; /* ifindex */
+    __u8 mac[6];
+    __u8 padding[2];
+};
+
+/* An address of the node itself, as in IPv6; IPv4 is ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */
+struct host_address {
+    __u8 bytes[16];
 };
 
 /* Counters of a node as a whole. */

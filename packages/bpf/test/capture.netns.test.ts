@@ -15,7 +15,6 @@ import {
 import { Program, VERDICT } from './support/prog-run.ts';
 
 /** COPY_MARK of capture.h. */
-const COPY_MARK = 0x4d697272;
 
 let world: World;
 let frames: Map<string, Buffer>;
@@ -69,16 +68,6 @@ for (const direction of ['outbound', 'inbound'] as const) {
     const { verdict, packet } = programs[direction].run(frame, { ifindex: world.devices.by.ifindex });
     assert.deepEqual([verdict, packet], [VERDICT.next, frame]);
     assert.equal(countsOf(await world.datapath.counters(), direction, source).matched.packets, 0);
-  });
-
-  test(`${direction}: what bears the mark of a copy is skipped as isCopy`, async () => {
-    const source = await capture();
-    const frame = frames.get('ipv4-udp')!;
-    const { ifindex } = world.devices.vm;
-    assert.equal(programs[direction].run(frame, { ifindex, mark: COPY_MARK }).verdict, VERDICT.next);
-    assert.equal(programs[direction].run(frame, { ifindex, mark: COPY_MARK ^ 1 }).verdict, VERDICT.next);
-    const counts = countsOf(await world.datapath.counters(), direction, source);
-    assert.deepEqual([counts.skipped, counts.matched], [{ isCopy: countOf([frame]) }, countOf([frame])]);
   });
 
   test(`${direction}: the VLAN ID that the policy pushes is skipped as sameVlan, be it the outermost`, async () => {

@@ -28,10 +28,11 @@ export type DropReason = (typeof DROP_REASONS)[number];
 
 /**
  * Why a packet on a mirrored device did not match. Order as in `enum skip_reason` in types.h.
- * - `isCopy`: it is a copy itself (loop guard).
+ * - `isCopy`: it is a copy itself (loop guard); on an edge also: it carries a VLAN ID that some policy pushes.
  * - `sameVlan`: it carries the VLAN ID that the policy pushes.
+ * - `hostTraffic`: on an edge: management, storage or overlay traffic of the node itself.
  */
-export const SKIP_REASONS = ['isCopy', 'sameVlan'] as const;
+export const SKIP_REASONS = ['isCopy', 'sameVlan', 'hostTraffic'] as const;
 export type SkipReason = (typeof SKIP_REASONS)[number];
 
 /**
@@ -86,6 +87,10 @@ export const TerminationReport = z.object({
   received: Count,
   delivered: Count,
   dropped: z.partialRecord(z.enum(TERMINATION_DROP_REASONS), Count),
+  missing: Count.optional().meta({
+    description: 'Sequence numbers that were left out; segments of a super-packet share one. bytes: not known, 0.',
+  }),
+  late: Count.optional().meta({ description: 'Of the missing, those that came after all. bytes: not known, 0.' }),
 });
 export type TerminationReport = z.infer<typeof TerminationReport>;
 

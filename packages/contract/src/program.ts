@@ -76,6 +76,10 @@ export const NodeProgram = z
     node: Name,
     revision: z.number().int().meta({ description: 'Grows with every change of the program.' }),
     edges: z.array(EdgeBinding),
+    copyVlans: z
+      .array(z.number().int().min(1).max(4094))
+      .default([])
+      .meta({ description: 'VLAN IDs that policies of the communication domain push: an edge does not mirror these.' }),
     captures: z.array(Capture),
     deliveries: z.array(Delivery),
     terminations: z.array(Termination),

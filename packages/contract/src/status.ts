@@ -39,6 +39,10 @@ export const PathStatus = z.object({
   sent: Count.nullable(),
   received: Count.nullable(),
   delivered: Count.nullable(),
+  missing: Count.nullable().optional().meta({
+    description:
+      'Sequence numbers that have not come: what the receiver alone can tell of a loss. bytes: not known, 0.',
+  }),
 });
 export type PathStatus = z.infer<typeof PathStatus>;
 

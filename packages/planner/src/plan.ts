@@ -71,6 +71,7 @@ export function plan(policies: readonly Policy[], inventory: Inventory, sessions
   }));
   const allocated = allocateSessions(sessions, demands);
   const programs = emptyPrograms(cluster);
+  addCopyVlans(policies, programs, cluster);
   const plans = placements.map((placement): [string, PolicyPlan] => {
     const { uid } = placement.policy;
     return [uid, carryOut(placement, allocated, programs, cluster)];
@@ -86,7 +87,7 @@ export function plan(policies: readonly Policy[], inventory: Inventory, sessions
 function emptyPrograms(cluster: Cluster): Map<string, PlannedProgram> {
   const programs = new Map<string, PlannedProgram>();
   for (const node of cluster.nodes.keys()) {
-    programs.set(node, { node, edges: [], captures: [], deliveries: [], terminations: [] });
+    programs.set(node, { node, edges: [], copyVlans: [], captures: [], deliveries: [], terminations: [] });
   }
   for (const { id, edge } of cluster.interfaces.values()) {
     if (edge) {
@@ -96,6 +97,27 @@ function emptyPrograms(cluster: Cluster): Map<string, PlannedProgram> {
     }
   }
   return programs;
+}
+
+function domainOfNode(node: string, cluster: Cluster): string | undefined {
+  const pool = cluster.nodes.get(node)?.pool;
+  return pool === undefined ? undefined : cluster.domainOfPool.get(pool);
+}
+
+/** Tells every node of a communication domain which VLAN IDs there carry copies: a switch may bring them to any edge. */
+function addCopyVlans(policies: readonly Policy[], programs: Map<string, PlannedProgram>, cluster: Cluster): void {
+  const byDomain = new Map<string, Set<number>>();
+  for (const { enabled, destination, vlanId } of policies) {
+    const edge = cluster.interfaces.get(destination)?.edge;
+    const domain = edge && domainOfNode(edge.node, cluster);
+    if (!enabled || vlanId === undefined || domain === undefined) continue;
+    const ids = byDomain.get(domain) ?? new Set();
+    byDomain.set(domain, ids.add(vlanId));
+  }
+  for (const [node, program] of programs) {
+    const domain = domainOfNode(node, cluster);
+    program.copyVlans = [...((domain && byDomain.get(domain)) || [])].sort((a, b) => a - b);
+  }
 }
 
 /** Writes captures, deliveries and terminations of one policy into the programs. */

@@ -25,6 +25,10 @@ export interface HookCapture {
   sourceSlot: number;
   /** id of a delivery of the same state. */
   delivery: string;
+  /** The source is an edge: traffic of the node itself and frames of `copyVlans` are left out. Default false. */
+  edge?: boolean;
+  /** ifindex of the bridge where unicast for this source is captured as it arrives; 0 or left out: none. */
+  arrivalBridge?: number;
 }
 
 interface DeliveryBase {
@@ -67,6 +71,22 @@ export interface TerminationEntry {
   delivery: string;
 }
 
+/** A place where frames enter a bridge: ingress of a port, egress of the bridge device itself. */
+export interface ArrivalPort {
+  ifindex: number;
+  hook: Hook;
+  /** ifindex of the bridge. */
+  bridge: number;
+}
+
+/** A guest behind a mirrored port, as the bridge's forwarding table has it. */
+export interface Arrival {
+  bridge: number;
+  mac: string;
+  /** The port. */
+  ifindex: number;
+}
+
 /** Everything that the data plane of a node does. */
 export interface DatapathState {
   captures: HookCapture[];
@@ -74,6 +94,13 @@ export interface DatapathState {
   terminations: TerminationEntry[];
   /** ifindex of the mirror device, where `terminate` hangs; 0: none. */
   mirrorDevice: number;
+  /** Where unicast towards mirrored guests is captured before a firewall of the bridge can drop it. Default nowhere. */
+  arrivalPorts?: ArrivalPort[];
+  arrivals?: Arrival[];
+  /** IPv4 and IPv6 addresses of the node. Default none. */
+  hostAddresses?: string[];
+  /** VLAN IDs of copies, 1 to 4094. Default none. */
+  copyVlans?: number[];
 }
 
 /** A capture that the kernel did not take. All others are in force. */

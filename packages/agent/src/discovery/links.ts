@@ -35,6 +35,10 @@ export interface Link {
   linkType: string;
   /** Text set with `ip link set DEV alias`; empty where there is none. */
   alias: string;
+  /** ifindex of the bridge or other device that it is a port of; 0: of none. */
+  master: number;
+  /** As a port of a bridge: it forwards (STP state). True for all others. */
+  forwarding: boolean;
   /** It carries Ethernet frames (ARPHRD_ETHER) and is no loopback device. */
   ethernet: boolean;
 }
@@ -49,8 +53,10 @@ export interface NeighbourEvent {
 interface LinkSourceEvents {
   /** A device came, went or changed. */
   change: [];
-  /** IPv4 addresses or routes changed. */
+  /** IP addresses or IPv4 routes changed. */
   network: [];
+  /** A bridge has learned or forgotten an address. */
+  forwarding: [];
   /** A neighbour entry changed. */
   neighbour: [NeighbourEvent];
 }
@@ -67,12 +73,24 @@ export interface LinkSource {
 }
 
 const IFINFOMSG = 16;
+const AF_BRIDGE = 7;
 const NDMSG = 12;
 const IFF_UP = 0x1;
 const IFF_LOOPBACK = 0x8;
 const ARPHRD_ETHER = 1;
-const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINKINFO: 18, IFALIAS: 20, EXT_MASK: 29, PERM_ADDRESS: 54 } as const;
-const IFLA_INFO_KIND = 1;
+const IFLA = {
+  ADDRESS: 1,
+  IFNAME: 3,
+  MTU: 4,
+  MASTER: 10,
+  LINKINFO: 18,
+  IFALIAS: 20,
+  EXT_MASK: 29,
+  PERM_ADDRESS: 54,
+} as const;
+const IFLA_INFO = { KIND: 1, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
+const IFLA_BRPORT_STATE = 1;
+const BR_STATE_FORWARDING = 3;
 const NDA_DST = 1;
 /** Leaves statistics out of the answer: they are half of it. */
 const SKIP_STATISTICS = attribute(IFLA.EXT_MASK, u32(1 << 3));
@@ -88,7 +106,8 @@ export function parseLink(message: RtMessage): Link | undefined {
   if (message.type !== RTM.NEWLINK || data.length < IFINFOMSG || data[0] !== 0) return undefined;
   const attrs = attributes(data, IFINFOMSG);
   const flags = getU32(data, 8);
-  const info = attrs.get(IFLA.LINKINFO);
+  const info = attributes(attrs.get(IFLA.LINKINFO) ?? Buffer.alloc(0), 0);
+  const master = attrs.get(IFLA.MASTER);
   const mtu = attrs.get(IFLA.MTU);
   const permanent = macText(attrs.get(IFLA.PERM_ADDRESS));
   return {
@@ -98,10 +117,18 @@ export function parseLink(message: RtMessage): Link | undefined {
     permanentMac: /[1-9a-f]/.test(permanent) ? permanent : '',
     mtu: mtu === undefined ? 0 : getU32(mtu, 0),
     up: (flags & IFF_UP) !== 0,
-    linkType: info === undefined ? '' : text(attributes(info, 0).get(IFLA_INFO_KIND)),
+    linkType: text(info.get(IFLA_INFO.KIND)),
+    master: master === undefined ? 0 : getU32(master, 0),
+    forwarding: forwards(info),
     alias: text(attrs.get(IFLA.IFALIAS)),
     ethernet: getU16(data, 2) === ARPHRD_ETHER && (flags & IFF_LOOPBACK) === 0,
   };
+}
+
+function forwards(info: ReadonlyMap<number, Buffer>): boolean {
+  const data = info.get(IFLA_INFO.SLAVE_DATA);
+  if (text(info.get(IFLA_INFO.SLAVE_KIND)) !== 'bridge' || data === undefined) return true;
+  return (attributes(data, 0).get(IFLA_BRPORT_STATE)?.[0] ?? BR_STATE_FORWARDING) === BR_STATE_FORWARDING;
 }
 
 function sameLink(a: Link | undefined, b: Link | undefined): boolean {
@@ -129,7 +156,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
     super();
     this.#log = options.log;
     this.#monitor = new RtMonitor({
-      groups: [GROUP.LINK, GROUP.IPV4_IFADDR, GROUP.IPV4_ROUTE, GROUP.NEIGH],
+      groups: [GROUP.LINK, GROUP.IPV4_IFADDR, GROUP.IPV6_IFADDR, GROUP.IPV4_ROUTE, GROUP.NEIGH],
       message: (message) => this.#event(message),
       lost: () => this.#lost(),
       ...(options.receiveBuffer === undefined ? {} : { receiveBuffer: options.receiveBuffer }),
@@ -163,6 +190,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
       if (type === RTM.DELLINK) this.#gone = true;
       this.#touched.add(getU32(data, 4));
     } else if (type === RTM.NEWNEIGH || type === RTM.DELNEIGH) {
+      if (data[0] === AF_BRIDGE) this.emit('forwarding');
       const destination = data.length < NDMSG ? undefined : attributes(data, NDMSG).get(NDA_DST);
       if (destination?.length === 4) {
         this.emit('neighbour', { ifindex: getU32(data, 4), address: ipv4Text(destination) });
@@ -213,6 +241,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
       if (this.#closed) return;
       if (changed || gone) this.emit('change');
       if (network) this.emit('network');
+      if (all || changed) this.emit('forwarding');
       if (this.#monitor.overrun()) this.#lost();
     } catch (error) {
       if (this.#closed) return;

@@ -22,7 +22,7 @@ export const RTM = {
 } as const;
 
 /** Multicast groups, enum rtnetlink_groups. */
-export const GROUP = { LINK: 1, NEIGH: 3, IPV4_IFADDR: 5, IPV4_ROUTE: 7 } as const;
+export const GROUP = { LINK: 1, NEIGH: 3, IPV4_IFADDR: 5, IPV4_ROUTE: 7, IPV6_IFADDR: 9 } as const;
 
 export const NLM_F_REPLACE = 0x100;
 export const NLM_F_CREATE = 0x400;

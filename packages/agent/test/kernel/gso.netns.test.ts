@@ -230,7 +230,7 @@ for (const [direction, from, to] of [
     });
 
     test('a TCP super-packet that cannot be cut small enough is dropped as tooBigForUnderlay', async () => {
-      const source = await capture(erspanOver(world, { mtu: 1300 }));
+      const source = await capture(erspanOver(world, { mtu: 220 }));
       await sniffing([to, 'undp'], async ([originals, outer]) => {
         world[from].send(super4, TCP4);
         const segments = await originals.expect(Math.ceil(PAYLOAD.length / TCP4.segment));

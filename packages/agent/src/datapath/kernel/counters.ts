@@ -1,5 +1,5 @@
 /** Reading the counters, and giving each the names of the program that it counts for. */
-import type { CaptureReport, CounterReport, DeliveryReport, TerminationReport } from '@mirrorplane/contract';
+import type { CaptureReport, Count, CounterReport, DeliveryReport, TerminationReport } from '@mirrorplane/contract';
 import type { DatapathState } from '../datapath.ts';
 import type { MapName } from './install.ts';
 import {
@@ -75,6 +75,9 @@ export class CounterReader {
   reset(kind: SlotKind, slot: number): void {
     const size = LAYOUT[MAP_OF[kind]].size;
     this.#maps[MAP_OF[kind]].update(u32Key(slot), Buffer.alloc(size * this.#cpus));
+    if (kind === 'termination') {
+      this.#maps.termination_sequences.update(u32Key(slot), Buffer.alloc(LAYOUT.sequence_state.size));
+    }
     if (kind === 'delivery') this.#maps.delivery_sequences.update(u32Key(slot), Buffer.alloc(8));
   }
 
@@ -92,12 +95,20 @@ export class CounterReader {
     const terminations: TerminationReport[] = [];
     for (const [id, { name }] of this.#names.termination) {
       const sums = this.#sums('termination', id);
-      if (sums) terminations.push({ ...name, ...decodeTerminationCounters(sums) });
+      if (sums) terminations.push({ ...name, ...decodeTerminationCounters(sums), ...this.#sequence(id) });
     }
     const node = Buffer.alloc(LAYOUT.node_counters.size * this.#cpus);
     this.#maps.node_counters.lookup(u32Key(0), node);
     const unknownErspan = sumPerCpu(node, LAYOUT.node_counters.size)[0]!;
     return { epoch: this.#epoch, captures, deliveries, terminations, unknownErspan };
+  }
+
+  #sequence(id: string): { missing: Count; late: Count } {
+    const state = Buffer.alloc(LAYOUT.sequence_state.size);
+    this.#maps.termination_sequences.lookup(u32Key(this.#slots.find('termination', id)!), state);
+    const { missing, late } = LAYOUT.sequence_state.fields;
+    const at = (offset: number) => ({ packets: Number(state.readBigUInt64LE(offset)), bytes: 0 });
+    return { missing: at(missing), late: at(late) };
   }
 
   #sums(kind: SlotKind, id: string): number[] | undefined {

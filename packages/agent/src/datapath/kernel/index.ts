@@ -4,19 +4,13 @@ import { join } from 'node:path';
 import type { CounterReport } from '@mirrorplane/contract';
 import type { ApplyResult, CaptureRefusal, Datapath, DatapathState, HookCapture } from '../datapath.ts';
 import { CounterReader } from './counters.ts';
+import { Expedite } from './expedite.ts';
 import { ensureHelper, removeHelper } from './helper-device.ts';
 import { type Installation, install, removeFolder, removeOldPrograms } from './install.ts';
-import {
-  encodeCapture,
-  encodeCaptureKey,
-  encodeDelivery,
-  encodeTermination,
-  encodeTerminationKey,
-  LAYOUT,
-  u32Key,
-} from './layout.ts';
-import { BpfError } from './libbpf.ts';
-import { type Attachment, attachmentKey, Links, PROGRAMS } from './links.ts';
+import { LAYOUT, VLAN_SET_SIZE } from './layout.ts';
+import { BpfError, type BpfMap } from './libbpf.ts';
+import { type Attachment, attachmentKey, Links } from './links.ts';
+import { buildRows, type DatapathRows, transformAt } from './rows.ts';
 import { Slots } from './slots.ts';
 import { TableWriter } from './table-writer.ts';
 
@@ -39,129 +33,104 @@ interface Opened {
   slots: Slots;
   helper: number;
   counters: CounterReader;
-  captures: TableWriter;
-  deliveries: TableWriter;
-  terminations: TableWriter;
+  tables: Record<Exclude<keyof DatapathRows, 'attachments'>, TableWriter>;
 }
 
 class KernelDatapath implements Datapath {
   readonly #bpffs: string;
+  readonly #expedite: Expedite;
   #opened: Opened | undefined;
 
   constructor(bpffs: string) {
     this.#bpffs = bpffs;
+    this.#expedite = new Expedite(bpffs);
   }
 
   async open(): Promise<void> {
     if (this.#opened) return;
     const installation = install(this.#bpffs, {});
+    this.#expedite.recover();
     const { maps, programs } = installation;
     const links = new Links(this.#bpffs);
-    links.open(programs);
+    this.#expedite.during(() => links.open(programs));
     removeOldPrograms(this.#bpffs);
     const helper = await ensureHelper();
     const slots = new Slots(maps.slots, SLOT_LIMITS);
+    const table = (map: BpfMap, key: number, value: number) => new TableWriter(map, key, value);
     this.#opened = {
       installation,
       links,
       slots,
       helper,
       counters: new CounterReader(maps, slots, Slots.epoch(maps.slots)),
-      captures: new TableWriter(maps.captures, LAYOUT.capture_key.size, LAYOUT.capture.size),
-      deliveries: new TableWriter(maps.deliveries, 4, LAYOUT.delivery.size),
-      terminations: new TableWriter(maps.terminations, LAYOUT.termination_key.size, LAYOUT.termination.size),
+      tables: {
+        captures: table(maps.captures, LAYOUT.capture_key.size, LAYOUT.capture.size),
+        deliveries: table(maps.deliveries, 4, LAYOUT.delivery.size),
+        terminations: table(maps.terminations, LAYOUT.termination_key.size, LAYOUT.termination.size),
+        arrivalPorts: table(maps.arrival_ports, 4, 4),
+        arrivals: table(maps.arrivals, LAYOUT.arrival_key.size, 4),
+        hostAddresses: table(maps.host_addresses, LAYOUT.host_address.size, 4),
+        copyVlans: table(maps.copy_vlans, 4, VLAN_SET_SIZE),
+      },
     };
   }
 
   async apply(desired: DatapathState): Promise<ApplyResult> {
     const opened = this.#get();
-    opened.helper = await ensureHelper();
-    const { slots, counters, captures, deliveries, terminations } = opened;
-    const deliveryOf = new Map(desired.deliveries.map((delivery) => [delivery.id, delivery]));
+    const { slots, counters, tables, links } = opened;
+    // The helper is there as long as the program hangs on it: asking that is cheaper than listing devices.
+    if (!links.attached(transformAt(opened.helper))) opened.helper = await ensureHelper();
     counters.remember(desired);
-
-    const deliveryRows = new Map<string, Buffer>();
-    for (const delivery of desired.deliveries) {
-      const { slot, isNew } = slots.take('delivery', delivery.id);
-      if (isNew) counters.reset('delivery', slot);
-      deliveryRows.set(u32Key(slot).toString('hex'), encodeDelivery(delivery, slot));
-    }
-    const terminationRows = new Map<string, Buffer>();
-    for (const termination of desired.terminations) {
-      const delivery = deliveryOf.get(termination.delivery);
-      if (!delivery)
-        throw new Error(`termination ${termination.id} names delivery ${termination.delivery}, which is absent`);
-      const { slot, isNew } = slots.take('termination', termination.id);
-      if (isNew) counters.reset('termination', slot);
-      const key = encodeTerminationKey(termination.address, termination.session);
-      terminationRows.set(key.toString('hex'), encodeTermination(delivery, slot));
-    }
-    const captureRows = new Map<string, Buffer>();
-    const attachments: { attachment: Attachment; capture: HookCapture | undefined }[] = [];
-    for (const capture of desired.captures) {
-      if (!deliveryOf.has(capture.delivery)) {
-        throw new Error(`capture ${capture.id} names delivery ${capture.delivery}, which is absent`);
-      }
-      if (capture.ifindex === 0) continue;
-      const { slot, isNew } = slots.take('capture', capture.id);
-      if (isNew) counters.reset('capture', slot);
-      captureRows.set(
-        encodeCaptureKey(capture.ifindex, capture.hook).toString('hex'),
-        this.#captureRow(capture, slot, deliveryOf),
-      );
-      const program = capture.hook === 'ingress' ? PROGRAMS.captureIngress : PROGRAMS.captureEgress;
-      attachments.push({ attachment: { ifindex: capture.ifindex, hook: capture.hook, program }, capture });
-    }
-
-    // From the end of the path to its beginning, so that no copy meets a missing part; removal goes the other way.
-    let written = deliveries.write(deliveryRows) + terminations.write(terminationRows);
-    const attached = { count: 0, refused: [] as CaptureRefusal[] };
+    const rows = buildRows(
+      desired,
+      (kind, id) => {
+        const { slot, isNew } = slots.take(kind, id);
+        if (isNew) counters.reset(kind, slot);
+        return slot;
+      },
+      opened.helper,
+    );
+    const result = { attached: 0, refused: [] as CaptureRefusal[] };
     const kept = new Set<string>();
-    this.#attach({ ifindex: opened.helper, hook: 'egress', program: PROGRAMS.transform }, undefined, kept, attached);
-    if (desired.mirrorDevice !== 0) {
-      const terminate: Attachment = { ifindex: desired.mirrorDevice, hook: 'ingress', program: PROGRAMS.terminate };
-      this.#attach(terminate, undefined, kept, attached);
-    }
-    written += captures.write(captureRows);
-    for (const { attachment, capture } of attachments) this.#attach(attachment, capture, kept, attached);
-    const detached = opened.links.detachOthers(kept);
-    written += captures.removeOthers(captureRows);
-    written += terminations.removeOthers(terminationRows) + deliveries.removeOthers(deliveryRows);
-    slots.release(counters.named());
-    return { refused: attached.refused, attached: attached.count, detached, written };
-  }
 
-  #captureRow(
-    capture: HookCapture,
-    slot: number,
-    deliveryOf: ReadonlyMap<string, DatapathState['deliveries'][number]>,
-  ): Buffer {
-    const { slots, helper } = this.#get();
-    const delivery = deliveryOf.get(capture.delivery)!;
-    // A local delivery changes nothing in the packet, so it does without the helper device.
-    const direct = delivery.kind === 'local' && delivery.ifindex !== 0;
-    return encodeCapture({
-      threshold: capture.threshold,
-      slot,
-      delivery: slots.find('delivery', delivery.id)!,
-      outIfindex: direct ? delivery.ifindex : helper,
-      directMtu: direct ? delivery.mtu : 0,
-      erspanIndex: (capture.sourceSlot << 1) | (capture.direction === 'outbound' ? 1 : 0),
-      skipVlanId: capture.skipVlanId,
-    });
+    // What is taken out of the arrivals is captured at its device again before anything that arrival needs goes.
+    let written = tables.arrivals.removeOthers(rows.arrivals);
+    // From the end of the path to its beginning, so that no copy meets a missing part; removal goes the other way.
+    for (const name of [
+      'copyVlans',
+      'hostAddresses',
+      'deliveries',
+      'terminations',
+      'arrivalPorts',
+      'captures',
+    ] as const) {
+      written += tables[name].write(rows[name]);
+    }
+    const attachAll = () => {
+      for (const { attachment, capture } of rows.attachments) this.#attach(attachment, capture, kept, result);
+    };
+    if (rows.attachments.every(({ attachment }) => links.attached(attachment))) attachAll();
+    else this.#expedite.during(attachAll);
+    written += tables.arrivals.write(rows.arrivals);
+    const detached = links.countOthers(kept) > 0 ? this.#expedite.during(() => links.detachOthers(kept)) : 0;
+    for (const name of ['captures', 'arrivalPorts', 'terminations', 'deliveries', 'hostAddresses'] as const) {
+      written += tables[name].removeOthers(rows[name]);
+    }
+    slots.release(counters.named());
+    return { ...result, detached, written };
   }
 
   #attach(
     attachment: Attachment,
     capture: HookCapture | undefined,
     kept: Set<string>,
-    result: { count: number; refused: CaptureRefusal[] },
+    result: { attached: number; refused: CaptureRefusal[] },
   ): void {
     const { links, installation } = this.#get();
     try {
       if (!links.attached(attachment)) {
         links.attach(attachment, installation.programs.get(attachment.program)!);
-        result.count++;
+        result.attached++;
       }
       kept.add(attachmentKey(attachment));
     } catch (error) {
@@ -185,8 +154,8 @@ class KernelDatapath implements Datapath {
     this.close();
     const names = listFolder(this.#bpffs);
     if (names.length > 0) {
-      links.open(new Map()); // without programs: every link is dropped
-      links.detachOthers(new Set());
+      this.#expedite.recover();
+      this.#expedite.during(() => links.open(new Map())); // without programs: every link is dropped
       for (const name of names) removeFolder(join(this.#bpffs, name));
       rmdirSync(this.#bpffs);
     }

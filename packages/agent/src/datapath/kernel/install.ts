@@ -23,12 +23,17 @@ const BPF_FS_MAGIC = 0xcafe4a11;
 /** Maps that user space reads or writes. */
 export const MAPS = [
   'captures',
+  'arrival_ports',
+  'arrivals',
+  'host_addresses',
+  'copy_vlans',
   'capture_counters',
   'deliveries',
   'delivery_counters',
   'delivery_sequences',
   'terminations',
   'termination_counters',
+  'termination_sequences',
   'node_counters',
   'copy_context',
   'slots',

@@ -1,4 +1,5 @@
 /** Bytes of the structs in packages/bpf/src/types.h. A test compares sizes and offsets with the object's BTF. */
+import { isIPv4 } from 'node:net';
 import {
   type CaptureCounts,
   type Count,
@@ -14,7 +15,7 @@ const COUNT_SIZE = 16;
 export const LAYOUT = {
   capture_key: { size: 8, fields: { ifindex: 0, hook: 4 } },
   capture: {
-    size: 32,
+    size: 40,
     fields: {
       threshold: 0,
       slot: 8,
@@ -23,6 +24,8 @@ export const LAYOUT = {
       direct_mtu: 20,
       erspan_index: 24,
       skip_vlan_id: 28,
+      flags: 32,
+      arrival_bridge: 36,
     },
   },
   capture_counters: {
@@ -59,11 +62,18 @@ export const LAYOUT = {
     size: COUNT_SIZE * (2 + TERMINATION_DROP_REASONS.length),
     fields: { received: 0, delivered: COUNT_SIZE, dropped: 2 * COUNT_SIZE },
   },
+  sequence_state: { size: 24, fields: { next: 0, started: 4, missing: 8, late: 16 } },
+  arrival_key: { size: 12, fields: { bridge: 0, mac: 4 } },
+  host_address: { size: 16, fields: { bytes: 0 } },
   node_counters: { size: 8, fields: { unknown_erspan: 0 } },
 } as const;
 
 /** enum hook and enum delivery_kind. */
 export const HOOK = { ingress: 0, egress: 1 } as const satisfies Record<Hook, number>;
+/** Bytes of a bit for each VLAN ID. */
+export const VLAN_SET_SIZE = 512;
+/** enum capture_flag. */
+export const CAPTURE_FLAG = { edge: 1 } as const;
 export const DELIVERY_KIND = { local: 1, edge: 2, erspan: 3 } as const satisfies Record<DeliveryEntry['kind'], number>;
 
 /** A 32-bit key, as arrays and slot maps have. */
@@ -96,6 +106,8 @@ export interface CaptureValue {
   directMtu: number;
   erspanIndex: number;
   skipVlanId: number;
+  edge: boolean;
+  arrivalBridge: number;
 }
 
 export function encodeCapture(capture: CaptureValue): Buffer {
@@ -108,6 +120,8 @@ export function encodeCapture(capture: CaptureValue): Buffer {
   value.writeUInt32LE(capture.directMtu, at.direct_mtu);
   value.writeUInt32LE(capture.erspanIndex, at.erspan_index);
   value.writeUInt32LE(capture.skipVlanId, at.skip_vlan_id);
+  value.writeUInt32LE(capture.edge ? CAPTURE_FLAG.edge : 0, at.flags);
+  value.writeUInt32LE(capture.arrivalBridge, at.arrival_bridge);
   return value;
 }
 
@@ -148,6 +162,40 @@ export function encodeTermination(delivery: DeliveryEntry, slot: number): Buffer
   value.writeUInt32LE(delivery.mtu, at.mtu);
   value.writeUInt32LE(delivery.kind === 'edge' ? delivery.vlanId : 0, at.vlan_id);
   return value;
+}
+
+export function encodeArrivalKey(bridge: number, guestMac: string): Buffer {
+  const key = Buffer.alloc(LAYOUT.arrival_key.size);
+  key.writeUInt32LE(bridge, LAYOUT.arrival_key.fields.bridge);
+  mac(guestMac).copy(key, LAYOUT.arrival_key.fields.mac);
+  return key;
+}
+
+/** An address as IPv6; IPv4 as ::ffff:a.b.c.d. */
+export function encodeHostAddress(text: string): Buffer {
+  const bytes = Buffer.alloc(LAYOUT.host_address.size);
+  if (isIPv4(text)) {
+    bytes.writeUInt16BE(0xffff, 10);
+    address(text).copy(bytes, 12);
+    return bytes;
+  }
+  const [head, tail] = text.split('%')[0]!.split('::') as [string, string | undefined];
+  const groups = (part: string | undefined) => (part ? part.split(':').map((group) => Number.parseInt(group, 16)) : []);
+  groups(head).forEach((group, i) => {
+    bytes.writeUInt16BE(group, 2 * i);
+  });
+  const last = groups(tail);
+  last.forEach((group, i) => {
+    bytes.writeUInt16BE(group, 16 - 2 * (last.length - i));
+  });
+  return bytes;
+}
+
+/** The value of the map `copy_vlans`: a bit for each VLAN ID. */
+export function encodeVlanSet(ids: readonly number[]): Buffer {
+  const bits = Buffer.alloc(VLAN_SET_SIZE);
+  for (const id of ids) bits[id >> 3]! |= 1 << (id & 7);
+  return bits;
 }
 
 /** Sums the values of all CPUs, field by field of 64 bits. Counters stay below 2^53 for decades of line rate. */

@@ -8,6 +8,8 @@ import { attachTcx, closeFd, detachLink, getPinned, pin, programId, replaceProgr
 export const PROGRAMS = {
   captureIngress: 'capture_ingress',
   captureEgress: 'capture_egress',
+  arriveIngress: 'arrive_ingress',
+  arriveEgress: 'arrive_egress',
   transform: 'transform_copy',
   terminate: 'terminate_erspan',
 } as const;
@@ -74,6 +76,11 @@ export class Links {
       throw error;
     }
     this.#held.set(key, link);
+  }
+
+  /** How many links `detachOthers` would detach. */
+  countOthers(kept: ReadonlySet<string>): number {
+    return [...this.#held.keys()].filter((key) => !kept.has(key)).length;
   }
 
   /** Detaches every link whose key is not in `kept`. Returns how many. */

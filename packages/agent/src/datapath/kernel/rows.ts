@@ -1,0 +1,112 @@
+/** From the state of a data path to rows of maps and programs at hooks. */
+import type { DatapathState, DeliveryEntry, HookCapture } from '../datapath.ts';
+import {
+  encodeArrivalKey,
+  encodeCapture,
+  encodeCaptureKey,
+  encodeDelivery,
+  encodeHostAddress,
+  encodeTermination,
+  encodeTerminationKey,
+  encodeVlanSet,
+  u32Key,
+} from './layout.ts';
+import { type Attachment, PROGRAMS } from './links.ts';
+import type { Rows } from './table-writer.ts';
+
+/** Gives an identity its counter slot. */
+export type TakeSlot = (kind: 'capture' | 'delivery' | 'termination', id: string) => number;
+
+/** A program at a hook, and the captures that do not work without it. */
+export interface Placed {
+  attachment: Attachment;
+  capture?: HookCapture;
+}
+
+/** The content of every map, and everything that has to be attached. */
+export interface DatapathRows {
+  captures: Rows;
+  deliveries: Rows;
+  terminations: Rows;
+  arrivalPorts: Rows;
+  arrivals: Rows;
+  hostAddresses: Rows;
+  copyVlans: Rows;
+  attachments: Placed[];
+}
+
+/** Where `transform` hangs. */
+export function transformAt(helper: number): Attachment {
+  return { ifindex: helper, hook: 'egress', program: PROGRAMS.transform };
+}
+
+const PRESENT = u32Key(1);
+
+/** @param helper ifindex of the helper device. @throws Error where a capture or termination names an absent delivery. */
+export function buildRows(state: DatapathState, take: TakeSlot, helper: number): DatapathRows {
+  const deliveryOf = new Map(state.deliveries.map((delivery) => [delivery.id, delivery]));
+  const need = (what: string, id: string): DeliveryEntry => {
+    const delivery = deliveryOf.get(id);
+    if (!delivery) throw new Error(`${what} names delivery ${id}, which is absent`);
+    return delivery;
+  };
+  const captures = new Map<string, Buffer>();
+  const attachments: Placed[] = [{ attachment: transformAt(helper) }];
+  if (state.mirrorDevice !== 0) {
+    attachments.push({ attachment: { ifindex: state.mirrorDevice, hook: 'ingress', program: PROGRAMS.terminate } });
+  }
+  for (const { ifindex, hook } of state.arrivalPorts ?? []) {
+    const program = hook === 'ingress' ? PROGRAMS.arriveIngress : PROGRAMS.arriveEgress;
+    attachments.push({ attachment: { ifindex, hook, program } });
+  }
+  for (const capture of state.captures) {
+    const delivery = need(`capture ${capture.id}`, capture.delivery);
+    const { ifindex, hook } = capture;
+    if (ifindex === 0) continue;
+    const row = captureRow(capture, delivery, take, helper);
+    captures.set(encodeCaptureKey(ifindex, hook).toString('hex'), row);
+    const program = hook === 'ingress' ? PROGRAMS.captureIngress : PROGRAMS.captureEgress;
+    attachments.push({ attachment: { ifindex, hook, program }, capture });
+  }
+  return {
+    captures,
+    attachments,
+    deliveries: rows(state.deliveries, (delivery) => {
+      const slot = take('delivery', delivery.id);
+      return [u32Key(slot), encodeDelivery(delivery, slot)];
+    }),
+    terminations: rows(state.terminations, ({ id, address, session, delivery }) => {
+      const end = need(`termination ${id}`, delivery);
+      return [encodeTerminationKey(address, session), encodeTermination(end, take('termination', id))];
+    }),
+    arrivalPorts: rows(state.arrivalPorts, ({ ifindex, bridge }) => [u32Key(ifindex), u32Key(bridge)]),
+    arrivals: rows(state.arrivals, ({ bridge, mac, ifindex }) => [encodeArrivalKey(bridge, mac), u32Key(ifindex)]),
+    hostAddresses: rows(state.hostAddresses, (address) => [encodeHostAddress(address), PRESENT]),
+    copyVlans: new Map([[u32Key(0).toString('hex'), encodeVlanSet(state.copyVlans ?? [])]]),
+  };
+}
+
+function rows<T>(entries: readonly T[] | undefined, encode: (entry: T) => [key: Buffer, value: Buffer]): Rows {
+  return new Map(
+    (entries ?? []).map((entry) => {
+      const [key, value] = encode(entry);
+      return [key.toString('hex'), value];
+    }),
+  );
+}
+
+function captureRow(capture: HookCapture, delivery: DeliveryEntry, take: TakeSlot, helper: number): Buffer {
+  // A local delivery changes nothing in the packet, so it does without the helper device.
+  const direct = delivery.kind === 'local' && delivery.ifindex !== 0;
+  return encodeCapture({
+    threshold: capture.threshold,
+    slot: take('capture', capture.id),
+    delivery: take('delivery', delivery.id),
+    outIfindex: direct ? delivery.ifindex : helper,
+    directMtu: direct ? delivery.mtu : 0,
+    erspanIndex: (capture.sourceSlot << 1) | (capture.direction === 'outbound' ? 1 : 0),
+    skipVlanId: capture.skipVlanId,
+    edge: capture.edge ?? false,
+    arrivalBridge: capture.arrivalBridge ?? 0,
+  });
+}

@@ -1,0 +1,88 @@
+/** The forwarding tables of the node's bridges: which MAC address is behind which port. */
+import { EventEmitter } from 'node:events';
+import { type Logger, reason, say } from '../log.ts';
+import { attributes, getU16, getU32, macText, RTM, type RtClient, type RtMessage } from './rtnetlink.ts';
+
+/** A MAC address behind a port of a bridge. */
+export interface ForwardingEntry {
+  /** ifindex of the bridge. */
+  bridge: number;
+  /** ifindex of the port. */
+  port: number;
+  mac: string;
+}
+
+const AF_BRIDGE = 7;
+const NDMSG = 12;
+const NDA = { LLADDR: 2, MASTER: 9 } as const;
+/** Entries of the bridge's own addresses: frames for them go to the host, not out of the port. */
+const NUD_PERMANENT = 0x80;
+/** Milliseconds between two reads: a bridge that learns a lot must not keep the agent busy. */
+const READ_INTERVAL = 10;
+
+/** Reads one RTM_NEWNEIGH of family AF_BRIDGE. Undefined for what is no entry of a bridge, or is the bridge's own. */
+export function parseForwarding({ type, data }: RtMessage): ForwardingEntry | undefined {
+  if (type !== RTM.NEWNEIGH || data.length < NDMSG || data[0] !== AF_BRIDGE) return undefined;
+  const attrs = attributes(data, NDMSG);
+  const bridge = attrs.get(NDA.MASTER);
+  const mac = attrs.get(NDA.LLADDR);
+  if (bridge === undefined || mac?.length !== 6 || getU16(data, 8) & NUD_PERMANENT) return undefined;
+  return { bridge: getU32(bridge, 0), port: getU32(data, 4), mac: macText(mac) };
+}
+
+/** Keeps the tables as the kernel has them. An event only says that they changed; they are then read as a whole. */
+export class ForwardingTables extends EventEmitter<{ change: [] }> {
+  readonly #client: RtClient;
+  readonly #log: Logger;
+  #entries: readonly ForwardingEntry[] = [];
+  #text = '';
+  #reading: Promise<void> | undefined;
+  #again = false;
+  #closed = false;
+
+  constructor(parts: { client: RtClient; log: Logger }) {
+    super();
+    this.#client = parts.client;
+    this.#log = parts.log;
+  }
+
+  current(): readonly ForwardingEntry[] {
+    return this.#entries;
+  }
+
+  /** Reads the tables, at once or soon. Emits `change` where they differ. Resolves when they are read. */
+  refresh(): Promise<void> {
+    if (this.#reading) {
+      this.#again = true;
+      return this.#reading;
+    }
+    this.#reading = this.#read().finally(() => {
+      this.#reading = undefined;
+      if (!this.#again || this.#closed) return;
+      this.#again = false;
+      setTimeout(() => void this.refresh(), READ_INTERVAL).unref();
+    });
+    return this.#reading;
+  }
+
+  async #read(): Promise<void> {
+    try {
+      const header = Buffer.alloc(NDMSG);
+      header[0] = AF_BRIDGE;
+      const messages = await this.#client.dump(RTM.GETNEIGH, header);
+      const entries = messages.flatMap((message) => parseForwarding(message) ?? []);
+      const text = entries.map(({ bridge, port, mac }) => `${bridge} ${port} ${mac}`).join();
+      if (text === this.#text || this.#closed) return;
+      this.#text = text;
+      this.#entries = entries;
+      this.emit('change');
+    } catch (error) {
+      if (!this.#closed) this.#log.warn(say('forwarding tables could not be read', { reason: reason(error) }));
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.removeAllListeners();
+  }
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * guard: what an edge device carries beside business traffic. Management, storage, overlay tunnels and our own
+ * ERSPAN have an address of the node itself on the node's side; copies on their way to a recorder have a VLAN ID
+ * that a policy pushes.
+ */
+#ifndef MIRRORPLANE_GUARD_H
+#define MIRRORPLANE_GUARD_H
+
+#include "maps.h"
+#include "packet.h"
+
+#define NEXT_ICMPV6 58
+#define ND_SOLICITATION 135
+
+static __always_inline bool is_host_address(struct host_address *address) {
+    return bpf_map_lookup_elem(&host_addresses, address) != NULL;
+}
+
+static __always_inline bool is_host_ipv4(struct __sk_buff *skb, __u32 offset) {
+    struct host_address address = {};
+
+    address.bytes[10] = 0xff;
+    address.bytes[11] = 0xff;
+    return !bpf_skb_load_bytes(skb, offset, &address.bytes[12], 4) && is_host_address(&address);
+}
+
+static __always_inline bool is_host_ipv6(struct __sk_buff *skb, __u32 offset) {
+    struct host_address address;
+
+    return !bpf_skb_load_bytes(skb, offset, &address, sizeof(address)) && is_host_address(&address);
+}
+
+/* A solicitation goes to a multicast address; whom it looks for stands in the message (RFC 4861, 4.3). */
+static __always_inline bool solicits_host(struct __sk_buff *skb, __u32 offset) {
+    __u8 byte;
+
+    if (bpf_skb_load_bytes(skb, offset + 6, &byte, 1) || byte != NEXT_ICMPV6)
+        return false;
+    if (bpf_skb_load_bytes(skb, offset + 40, &byte, 1) || byte != ND_SOLICITATION)
+        return false;
+    return is_host_ipv6(skb, offset + 48);
+}
+
+/*
+ * True where the node's side of this frame is the node itself: the receiver on ingress, the sender on egress. ARP and
+ * neighbour discovery for the node's own addresses belong to it too.
+ */
+static __always_inline bool is_host_traffic(struct __sk_buff *skb, enum hook hook) {
+    bool received = hook == HOOK_INGRESS;
+    __u32 offset = ETH_HEADER_LEN;
+    __u16 protocol;
+
+    if (bpf_skb_load_bytes(skb, ETH_HEADER_LEN - 2, &protocol, sizeof(protocol)))
+        return false;
+    if (is_vlan_protocol(protocol)) {
+        if (bpf_skb_load_bytes(skb, offset + 2, &protocol, sizeof(protocol)))
+            return false;
+        offset += VLAN_TAG_LEN;
+    }
+    if (protocol == bpf_htons(ETH_P_IP))
+        return is_host_ipv4(skb, offset + (received ? 16 : 12));
+    if (protocol == bpf_htons(ETH_P_ARP))
+        return is_host_ipv4(skb, offset + (received ? 24 : 14));
+    if (protocol == bpf_htons(ETH_P_IPV6))
+        return is_host_ipv6(skb, offset + (received ? 24 : 8)) || (received && solicits_host(skb, offset));
+    return false;
+}
+
+/* True where the outermost tag is one that a policy pushes: a switch has brought a copy here. */
+static __always_inline bool has_copy_vlan(struct __sk_buff *skb) {
+    __u32 vlan_id = outer_vlan_id(skb);
+    __u32 zero = 0;
+    __u8 *bits;
+
+    if (!vlan_id)
+        return false;
+    bits = bpf_map_lookup_elem(&copy_vlans, &zero);
+    return bits && bits[(vlan_id >> 3) & 511] & (1 << (vlan_id & 7));
+}
+
+#endif

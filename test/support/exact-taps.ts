@@ -1,0 +1,26 @@
+/** Captures of whole frames in a burst: room for thousands, where a reader waits for the CPU. */
+import type { Capture, CaptureResult, Lab } from '@mirrorplane/lab';
+import { type Tap, watch } from './taps.ts';
+
+/** Bytes kept of a frame: none of these tests sends a longer one, and the kernel keeps a slot of that size for each. */
+const SNAP_LENGTH = 2048;
+const BUFFER_KIB = 16_384;
+
+/** As `watch`. */
+export function watchAll<K extends string>(
+  lab: Lab,
+  taps: Record<K, Tap>,
+  work: (captures: Record<K, Capture>) => Promise<void>,
+): Promise<Record<K, CaptureResult>> {
+  const roomy = (tap: Tap): Tap => ({ ...tap, snapLength: SNAP_LENGTH, bufferKiB: BUFFER_KIB });
+  const all = Object.entries<Tap>(taps).map(([name, tap]) => [name, roomy(tap)]);
+  return watch(lab, Object.fromEntries(all) as Record<K, Tap>, work);
+}
+
+/**
+ * Waits until so many packets are captured, or until no more come. The frames are compared afterwards, which tells more than
+ * their number.
+ */
+export async function arrived(capture: Capture, packets: number): Promise<void> {
+  await capture.waitFor(packets, 3000).catch(() => undefined);
+}
