@@ -29,6 +29,9 @@ test_needs='
 /usr/sbin/trafgen netsniff-ng
 /usr/sbin/ethtool ethtool
 /usr/bin/pgrep procps
+/usr/sbin/iptables iptables
+/usr/bin/openssl openssl
+/usr/bin/python3 python3-minimal
 '
 [ "$level" = run ] && needs=$run_needs || needs="$run_needs$test_needs"
 
