@@ -163,10 +163,7 @@ export class Bed {
     }
   }
 
-  /**
-   * Socket buffers of 2 MB at most. Without the limit a stream falls, by chance, into a gait whose data stays in the cache,
-   * or into one whose data does not: 2.5 times apart in CPU time, which drowns whatever is compared.
-   */
+  /** Socket buffers of 2 MB at most, so that how much of a stream waits in queues does not depend on the machine's memory. */
   async #limitBuffers(): Promise<void> {
     for (const vm of [SOURCE, PEER]) {
       const settings = ['net.ipv4.tcp_rmem=4096 131072 2000000', 'net.ipv4.tcp_wmem=4096 16384 2000000'];

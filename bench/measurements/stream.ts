@@ -47,8 +47,10 @@ export async function stream(bed: Bed, { seconds, rate, receiverCpu }: StreamOpt
   const argv = ['iperf3', '--client', bed.lab.address(PEER), '--json', '--affinity', `${SENDER_CPU},${receiverCpu}`];
   // Machines differ in their default, and one that paces itself makes ratios meaningless.
   argv.push('--congestion', 'cubic');
-  // Fewer, larger calls: less of the user's side, so a mirror weighs more.
-  argv.push('--length', '1M');
+  // On one CPU a write is one super-packet: the receiver takes each before the next is written, and runs agree to a few
+  // percent. With larger writes queues grow, or the kernel's softirq threads wake, by chance, and CPU time varies
+  // threefold. Over two CPUs large writes keep both sides from sleeping, and waking, between packets.
+  argv.push('--length', receiverCpu === SENDER_CPU ? '60K' : '1M');
   // iperf3 takes whole seconds alone; where a shorter run is asked for, as many bytes as it would take at 12 Gbit/s.
   if (Number.isInteger(seconds)) argv.push('--time', String(seconds));
   else argv.push('--bytes', String(Math.round((seconds * (rate ?? 12e9)) / 8)));
@@ -90,6 +92,7 @@ const LEAST: Record<string, Aim> = {
   local: { at: 'least', ratio: 0.95 },
   'erspan-1500': { at: 'least', ratio: 0.85 },
   'erspan-1600': { at: 'least', ratio: 0.85 },
+  'erspan-1500-sender': { at: 'least', ratio: 0.85 },
 };
 
 /** A stream's traffic in gigabytes, for CPU time. */

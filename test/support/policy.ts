@@ -102,7 +102,10 @@ export function countedEventually(
     lab,
     name,
     `matched ${matched}, delivered ${delivered}`,
-    (status) => status.totals.matched.packets >= matched && (status.delivered?.packets ?? -1) >= delivered,
+    (status) =>
+      status.totals.matched.packets >= matched &&
+      (status.delivered?.packets ?? -1) >= delivered &&
+      status.paths.every(({ received }) => received !== null),
   );
 }
 
