@@ -36,6 +36,8 @@ export interface AgentParts {
   forwarding?: ForwardingTables;
   /** Addresses of the node itself, as they are now. */
   hostAddresses?: () => string[];
+  /** Mbit/s of copies that the node may make; left out: no limit. */
+  maxRate?: number;
   /** Finds the underlay among the devices that `links` has now. */
   underlay: () => Promise<UnderlayState>;
   datapath: Datapath;
@@ -182,7 +184,7 @@ export class Agent {
   }
 
   async #pass(): Promise<void> {
-    const { links, nextHops, underlay, forwarding, hostAddresses } = this.#parts;
+    const { links, nextHops, underlay, forwarding, hostAddresses, maxRate } = this.#parts;
     this.#underlay = await underlay();
     this.#found = identify(links.links(), this.#program?.edges ?? [], ownership(this.#found.devices));
     if (this.#program === undefined) {
@@ -196,6 +198,7 @@ export class Agent {
       underlay: this.#underlay,
       nextHops: nextHops.current(),
       hostAddresses: hostAddresses?.() ?? [],
+      ...(maxRate !== undefined && { maxRate }),
       ...(forwarding && { links: links.links(), forwarding: forwarding.current() }),
     };
     // Copying comes first, telling of it second.

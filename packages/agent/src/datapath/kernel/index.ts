@@ -7,7 +7,7 @@ import { CounterReader } from './counters.ts';
 import { Expedite } from './expedite.ts';
 import { ensureHelper, removeHelper } from './helper-device.ts';
 import { type Installation, install, removeFolder, removeOldPrograms } from './install.ts';
-import { LAYOUT, VLAN_SET_SIZE } from './layout.ts';
+import { BUDGET_SIZE, LAYOUT, VLAN_SET_SIZE } from './layout.ts';
 import { BpfError, type BpfMap } from './libbpf.ts';
 import { type Attachment, attachmentKey, Links } from './links.ts';
 import { buildRows, type DatapathRows, transformAt } from './rows.ts';
@@ -71,6 +71,7 @@ class KernelDatapath implements Datapath {
         arrivals: table(maps.arrivals, LAYOUT.arrival_key.size, 4),
         hostAddresses: table(maps.host_addresses, LAYOUT.host_address.size, 4),
         copyVlans: table(maps.copy_vlans, 4, VLAN_SET_SIZE),
+        budgets: table(maps.budgets, 4, BUDGET_SIZE),
       },
     };
   }
@@ -98,6 +99,7 @@ class KernelDatapath implements Datapath {
     // From the end of the path to its beginning, so that no copy meets a missing part; removal goes the other way.
     for (const name of [
       'copyVlans',
+      'budgets',
       'hostAddresses',
       'deliveries',
       'terminations',

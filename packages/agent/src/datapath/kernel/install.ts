@@ -27,6 +27,7 @@ export const MAPS = [
   'arrivals',
   'host_addresses',
   'copy_vlans',
+  'budgets',
   'capture_counters',
   'deliveries',
   'delivery_counters',
