@@ -48,7 +48,7 @@ export interface AgentParts {
 /** Milliseconds between two reports of counters. */
 const COUNTER_INTERVAL = 1000;
 /** Milliseconds between two passes that nothing asked for: they repair what others broke. */
-const REPAIR_INTERVAL = 10_000;
+const REPAIR_INTERVAL = 1000;
 /** Milliseconds before a data path that failed is tried again: doubles from the first to the second. */
 const RETRY: [number, number] = [200, 10_000];
 

@@ -121,6 +121,8 @@ export interface ApplyResult {
   attached: number;
   detached: number;
   written: number;
+  /** Programs and pins of ours that others had taken away or pushed back, and that are in their place again. */
+  repaired: number;
 }
 
 export interface Datapath {
