@@ -36,6 +36,8 @@ export interface AgentParts {
   forwarding?: ForwardingTables;
   /** Addresses of the node itself, as they are now. */
   hostAddresses?: () => string[];
+  /** Mbit/s of copies that the node may make; left out: no limit. */
+  maxRate?: number;
   /** Finds the underlay among the devices that `links` has now. */
   underlay: () => Promise<UnderlayState>;
   datapath: Datapath;
@@ -46,7 +48,7 @@ export interface AgentParts {
 /** Milliseconds between two reports of counters. */
 const COUNTER_INTERVAL = 1000;
 /** Milliseconds between two passes that nothing asked for: they repair what others broke. */
-const REPAIR_INTERVAL = 10_000;
+const REPAIR_INTERVAL = 1000;
 /** Milliseconds before a data path that failed is tried again: doubles from the first to the second. */
 const RETRY: [number, number] = [200, 10_000];
 
@@ -182,7 +184,7 @@ export class Agent {
   }
 
   async #pass(): Promise<void> {
-    const { links, nextHops, underlay, forwarding, hostAddresses } = this.#parts;
+    const { links, nextHops, underlay, forwarding, hostAddresses, maxRate } = this.#parts;
     this.#underlay = await underlay();
     this.#found = identify(links.links(), this.#program?.edges ?? [], ownership(this.#found.devices));
     if (this.#program === undefined) {
@@ -196,6 +198,7 @@ export class Agent {
       underlay: this.#underlay,
       nextHops: nextHops.current(),
       hostAddresses: hostAddresses?.() ?? [],
+      ...(maxRate !== undefined && { maxRate }),
       ...(forwarding && { links: links.links(), forwarding: forwarding.current() }),
     };
     // Copying comes first, telling of it second.

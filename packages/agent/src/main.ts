@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { isIPv4 } from 'node:net';
 import { resolve } from 'node:path';
-import { Name } from '@mirrorplane/contract';
+import { MAX_RATE, Name } from '@mirrorplane/contract';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseController } from './enroll.ts';
 import { createLog, LOG_LEVELS, type Logger, type LogLevel, reason } from './log.ts';
@@ -19,6 +19,7 @@ interface Flags {
   mirrorDevice?: string;
   mirrorAddress?: string;
   arrive: boolean;
+  maxRate?: number;
   bpffs: string;
   logLevel: LogLevel;
   uninstall?: boolean;
@@ -39,6 +40,12 @@ function controllerAddress(text: string): string {
   return text;
 }
 
+function megabits(text: string): number {
+  const rate = Number(text);
+  if (!(rate >= 1 && rate <= MAX_RATE)) throw new InvalidArgumentError(`use 1 to ${MAX_RATE} Mbit/s.`);
+  return rate;
+}
+
 function ipv4(text: string): string {
   if (!isIPv4(text)) throw new InvalidArgumentError('it is not an IPv4 address.');
   return text;
@@ -56,6 +63,7 @@ const command = new Command('mirrorplane agent')
   .option('--data <dir>', 'folder for the key, the certificate and the last program', '/var/lib/mirrorplane/agent')
   .option('--mirror-device <device>', 'device that ERSPAN to and from other nodes takes')
   .option('--mirror-address <address>', 'IPv4 address for ERSPAN (default: the first one of the mirror device)', ipv4)
+  .option('--max-rate <mbit>', 'budget for all copies that this node makes, Mbit/s (default: no limit)', megabits)
   .option('--no-arrive', "leave out what a firewall on a guest's bridge drops")
   .option('--bpffs <dir>', 'folder on a bpf file system', DEFAULT_BPFFS)
   .addOption(new Option('--log-level <level>', 'least level that is logged').choices(LOG_LEVELS).default('info'))
@@ -97,6 +105,7 @@ async function run(flags: Flags, log: Logger): Promise<void> {
     ...(token === undefined ? {} : { token }),
     ...(flags.mirrorDevice === undefined ? {} : { mirrorDevice: flags.mirrorDevice }),
     arrive: flags.arrive,
+    ...(flags.maxRate !== undefined && { maxRate: flags.maxRate }),
     ...(flags.mirrorAddress === undefined ? {} : { mirrorAddress: flags.mirrorAddress }),
   });
   if (stop.signal.aborted) {

@@ -20,6 +20,8 @@ export interface Surroundings {
   forwarding?: readonly ForwardingEntry[];
   /** Addresses of the node itself. */
   hostAddresses?: readonly string[];
+  /** Mbit/s of copies that the node may make. */
+  maxRate?: number;
 }
 
 /** A capture of the program with the device it is on. */
@@ -84,6 +86,7 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
       mirrorDevice: around.underlay.underlay === undefined ? 0 : around.underlay.ifindex,
       hostAddresses: [...(around.hostAddresses ?? [])],
       copyVlans: program.copyVlans,
+      ...(around.maxRate !== undefined && { maxRate: bytesPerSecond(around.maxRate) }),
     },
     placed,
     waiting,
@@ -108,21 +111,26 @@ function hookCaptures(capture: Capture, device: NodeDevice | undefined): HookCap
   }));
 }
 
+function bytesPerSecond(megabits: number): number {
+  return (megabits * 1_000_000) / 8;
+}
+
 function deliveryEntry(
   delivery: Delivery,
   byInterface: ReadonlyMap<string, NodeDevice>,
   { underlay, nextHops }: Surroundings,
 ): DeliveryEntry {
   const { id, policy } = delivery;
+  const budget = delivery.maxRate !== undefined && { maxRate: bytesPerSecond(delivery.maxRate) };
   if (delivery.kind !== 'erspan') {
     const found = byInterface.get(delivery.interface);
     // A device that is down would lose what it is handed without a word, when a redirect takes it there.
     const device = found?.ethernet && found.up ? found : undefined;
-    const base = { id, policy, ifindex: device?.ifindex ?? 0, mtu: device?.mtu ?? 0 };
+    const base = { ...budget, id, policy, ifindex: device?.ifindex ?? 0, mtu: device?.mtu ?? 0 };
     return delivery.kind === 'local' ? { ...base, kind: 'local' } : { ...base, kind: 'edge', vlanId: delivery.vlanId };
   }
   const { address, session, remoteMtu } = delivery;
-  const base = { id, policy, kind: 'erspan', address, session } as const;
+  const base = { ...budget, id, policy, kind: 'erspan', address, session } as const;
   if (underlay.underlay === undefined || !underlay.up)
     return { ...base, ifindex: 0, mtu: remoteMtu, sourceAddress: '0.0.0.0' };
   const hop = nextHops.get(address);

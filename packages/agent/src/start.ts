@@ -37,6 +37,8 @@ export interface AgentOptions {
   mirrorAddress?: string;
   /** Capture unicast towards guests where it enters their bridge, before a firewall there can drop it. Default true. */
   arrive?: boolean;
+  /** Mbit/s of copies that the node may make. Default no limit. */
+  maxRate?: number;
   /** Folder on a bpf file system for links, programs and maps. Default /sys/fs/bpf/mirrorplane. */
   bpffs?: string;
   log: Logger;
@@ -106,6 +108,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       nextHops,
       ...(forwarding && { forwarding }),
       hostAddresses,
+      ...(options.maxRate !== undefined && { maxRate: options.maxRate }),
       underlay: () => findUnderlay(client, underlayOptions, links.links()),
       datapath,
       programs: new ProgramFile(join(data, STATE_FILES.program)),

@@ -3,6 +3,7 @@
 #ifndef MIRRORPLANE_CAPTURE_H
 #define MIRRORPLANE_CAPTURE_H
 
+#include "budget.h"
 #include "counters.h"
 #include "guard.h"
 #include "packet.h"
@@ -95,6 +96,10 @@ static __always_inline int capture_as(struct __sk_buff *skb, struct capture_key 
     copy->slot = capture->slot;
     copy->packets = size.packets;
     copy->bytes = size.bytes;
+    if (!is_within_budget(capture->budget, size.bytes)) {
+        count_dropped(copy, DROP_OVER_BUDGET);
+        return TCX_NEXT;
+    }
     copy_out(skb, capture, copy, longest_frame(skb, size.headers));
     return TCX_NEXT;
 }

@@ -53,6 +53,22 @@ struct {
     __type(value, __u8[512]);
 } copy_vlans SEC(".maps");
 
+struct locked_budget {
+    struct budget budget;
+    struct bpf_spin_lock lock;
+};
+
+/*
+ * Key: 0 for the node, else 1 + slot of the delivery of a policy. Value: its token bucket, one for all CPUs. Memory: 40
+ * bytes a slot. User space writes a bucket when its rate changes, and no more.
+ */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 4097);
+    __type(key, __u32);
+    __type(value, struct locked_budget);
+} budgets SEC(".maps");
+
 /* Key: capture slot. Value: counters. Memory: 240 bytes a slot and CPU. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -31,6 +31,7 @@ enum drop_reason {
     DROP_NO_NEIGHBOUR,
     DROP_ENCAP_FAILED,
     DROP_NO_DELIVERY,
+    DROP_OVER_BUDGET,
     DROP_REASON_COUNT,
 };
 
@@ -62,6 +63,14 @@ struct capture_key {
     __u32 hook; /* enum hook */
 };
 
+/* A token bucket: copies beyond it are dropped, so that service traffic keeps the uplink and the CPU. */
+struct budget {
+    __u64 rate;   /* bytes a second that come in; 0: no limit */
+    __u64 burst;  /* bytes that it holds at most */
+    __u64 tokens; /* bytes that are in it; user space writes 0 */
+    __u64 filled; /* ktime in ns when that was so; user space writes 0 */
+};
+
 /* Bits of capture.flags. */
 enum capture_flag {
     CAPTURE_EDGE = 1, /* an edge device: traffic of the node itself, and copies on their way, are left out */
@@ -77,6 +86,8 @@ struct capture {
     __u32 skip_vlan_id;   /* 0: none */
     __u32 flags;          /* enum capture_flag */
     __u32 arrival_bridge; /* not 0: unicast of this bridge is captured where it arrives, see arrive.h */
+    __u32 budget;         /* key of the policy in budgets; 0: none */
+    __u32 padding;
 };
 
 struct capture_counters {

@@ -10,7 +10,7 @@ export const RESOURCES = {
   Policy: {
     path: '/policies',
     key: 'name',
-    fields: ['description', 'sources', 'destination', 'direction', 'percent', 'vlanId', 'enabled'],
+    fields: ['description', 'sources', 'destination', 'direction', 'percent', 'vlanId', 'maxRate', 'enabled'],
   },
 } as const;
 

@@ -12,6 +12,7 @@ import * as z from 'zod';
  * - `noNeighbour`: the link-layer address of the next hop is not known yet.
  * - `encapFailed`: the kernel refused to make room for the headers.
  * - `noDelivery`: the delivery is not there (the program is being changed).
+ * - `overBudget`: the policy, or the node, has used up the rate that it may make copies at.
  */
 export const DROP_REASONS = [
   'cloneFailed',
@@ -23,6 +24,7 @@ export const DROP_REASONS = [
   'noNeighbour',
   'encapFailed',
   'noDelivery',
+  'overBudget',
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 

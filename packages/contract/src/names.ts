@@ -30,5 +30,7 @@ export const DeviceName = z
 export const MAX_SOURCES = 1024;
 /** From this many policies on, creating one more is answered with the warning POLICY_MANY. */
 export const MANY_POLICIES = 100;
+/** The highest rate that a budget can have, Mbit/s. */
+export const MAX_RATE = 100_000;
 /** ERSPAN session ids run from 1 to this value (10 bits, 0 unused). */
 export const MAX_SESSION = 1023;

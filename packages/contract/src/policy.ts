@@ -1,6 +1,6 @@
 /** The mirror policy: what an operator writes, and what the controller keeps of it. */
 import * as z from 'zod';
-import { InterfaceId, MAX_SOURCES, Name } from './names.ts';
+import { InterfaceId, MAX_RATE, MAX_SOURCES, Name } from './names.ts';
 
 /** Which way the traffic goes, seen from the source: `inbound` is what it receives, `outbound` what it sends. */
 export const TrafficDirection = z.enum(['all', 'inbound', 'outbound']).meta({ id: 'TrafficDirection' });
@@ -33,6 +33,11 @@ export const PolicySpec = z
       minimum: 1,
       maximum: 4094,
     }),
+    maxRate: z.number().optional().meta({
+      description: 'Budget: Mbit/s of copies that each node may make for this policy. Left out: no limit.',
+      minimum: 1,
+      maximum: MAX_RATE,
+    }),
     enabled: z.boolean().default(true),
   })
   .meta({ id: 'PolicySpec' });
@@ -56,6 +61,7 @@ export const Policy = z
     direction: TrafficDirection,
     percent: z.number(),
     vlanId: z.number().int().optional(),
+    maxRate: z.number().optional(),
     enabled: z.boolean(),
     type: PolicyType,
     revision: z.number().int().meta({ description: 'Store revision of the last change; also the ETag.' }),

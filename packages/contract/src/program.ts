@@ -27,7 +27,11 @@ export const Capture = z.object({
 });
 export type Capture = z.infer<typeof Capture>;
 
-const deliveryBase = { id: z.string(), policy: z.string() };
+const deliveryBase = {
+  id: z.string(),
+  policy: z.string(),
+  maxRate: z.number().optional().meta({ description: 'Mbit/s of copies that this node may make for the policy.' }),
+};
 
 /** Into a local device. */
 export const LocalDelivery = z.object({ ...deliveryBase, kind: z.literal('local'), interface: InterfaceId });

@@ -76,6 +76,7 @@ export function plan(policies: readonly Policy[], inventory: Inventory, sessions
     const { uid } = placement.policy;
     return [uid, carryOut(placement, allocated, programs, cluster)];
   });
+  addBudgets(policies, programs);
   for (const program of programs.values()) {
     for (const list of [program.captures, program.deliveries, program.terminations]) {
       list.sort((a, b) => byText(a.id, b.id));
@@ -102,6 +103,15 @@ function emptyPrograms(cluster: Cluster): Map<string, PlannedProgram> {
 function domainOfNode(node: string, cluster: Cluster): string | undefined {
   const pool = cluster.nodes.get(node)?.pool;
   return pool === undefined ? undefined : cluster.domainOfPool.get(pool);
+}
+
+/** A budget is spent where copies are made: it goes with the delivery of the policy on each node. */
+function addBudgets(policies: readonly Policy[], programs: ReadonlyMap<string, PlannedProgram>): void {
+  const rates = new Map(policies.map(({ uid, maxRate }) => [uid, maxRate]));
+  for (const delivery of [...programs.values()].flatMap(({ deliveries }) => deliveries)) {
+    const maxRate = rates.get(delivery.policy);
+    if (maxRate !== undefined) delivery.maxRate = maxRate;
+  }
 }
 
 /** Tells every node of a communication domain which VLAN IDs there carry copies: a switch may bring them to any edge. */

@@ -27,5 +27,6 @@ export function shapeRefusals(spec: PolicySpec): Refusal[] {
   expect(typeof spec.direction === 'string', 'direction', TEXT);
   expect(typeof spec.percent === 'number', 'percent', NUMBER);
   expect(spec.vlanId === undefined || typeof spec.vlanId === 'number', 'vlanId', NUMBER);
+  expect(spec.maxRate === undefined || typeof spec.maxRate === 'number', 'maxRate', NUMBER);
   return refusals;
 }

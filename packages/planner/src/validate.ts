@@ -4,6 +4,7 @@ import {
   type InterfaceKind,
   type Inventory,
   MANY_POLICIES,
+  MAX_RATE,
   MAX_SOURCES,
   Name,
   type Policy,
@@ -59,6 +60,7 @@ export function validate(spec: PolicySpec, context: ValidationContext, replacing
   checkDirection(spec, refuse);
   checkPercent(spec, refuse);
   checkVlan(spec, cluster, refuse);
+  checkRate(spec, refuse);
 
   const type = typeOf(spec, cluster);
   return { refusals, warnings: warningsOf(others), ...(type === undefined ? {} : { type }) };
@@ -66,10 +68,15 @@ export function validate(spec: PolicySpec, context: ValidationContext, replacing
 
 /** The same policy as it is kept: percent with two decimals and no negative zero, nothing undefined. */
 export function normalise(spec: PolicySpec): PolicySpec {
-  const { vlanId, ...rest } = spec;
+  const { vlanId, maxRate, ...rest } = spec;
   // Adding 0 turns -0, which JSON can carry, into 0.
   const percent = Number(spec.percent.toFixed(2)) + 0;
-  return { ...rest, percent, ...(vlanId === undefined ? {} : { vlanId }) };
+  return { ...rest, percent, ...(vlanId !== undefined && { vlanId }), ...(maxRate !== undefined && { maxRate }) };
+}
+
+function checkRate({ maxRate }: PolicySpec, refuse: Refuse): void {
+  if (maxRate === undefined || (maxRate >= 1 && maxRate <= MAX_RATE)) return;
+  refuse('POLICY_RATE_INVALID', 'maxRate', `${maxRate} is out of range: use 1 to ${MAX_RATE} Mbit/s, or leave it out`);
 }
 
 function checkName(spec: PolicySpec, refuse: Refuse): void {

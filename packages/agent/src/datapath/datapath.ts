@@ -38,6 +38,8 @@ interface DeliveryBase {
   ifindex: number;
   /** MTU of that device in bytes; for ERSPAN the smaller of both ends. */
   mtu: number;
+  /** Bytes of copies a second that the captures of this delivery may make together. Left out: no limit. */
+  maxRate?: number;
 }
 
 export interface LocalDeliveryEntry extends DeliveryBase {
@@ -101,6 +103,8 @@ export interface DatapathState {
   hostAddresses?: string[];
   /** VLAN IDs of copies, 1 to 4094. Default none. */
   copyVlans?: number[];
+  /** Bytes of copies a second that the node may make. Left out: no limit. */
+  maxRate?: number;
 }
 
 /** A capture that the kernel did not take. All others are in force. */
@@ -117,6 +121,8 @@ export interface ApplyResult {
   attached: number;
   detached: number;
   written: number;
+  /** Programs and pins of ours that others had taken away or pushed back, and that are in their place again. */
+  repaired: number;
 }
 
 export interface Datapath {

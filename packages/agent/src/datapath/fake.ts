@@ -77,6 +77,7 @@ export class FakeDatapath implements Datapath {
       attached: hooks.difference(this.#attached).size,
       detached: this.#attached.difference(hooks).size,
       written: written(this.state, desired),
+      repaired: 0,
     };
     this.#attached = hooks;
     this.state = structuredClone(desired);

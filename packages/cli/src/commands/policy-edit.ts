@@ -19,6 +19,7 @@ interface EditOptions {
   direction?: string;
   percent?: number;
   vlanId?: number | 'none';
+  maxRate?: number | 'none';
   dryRun?: boolean;
 }
 
@@ -35,6 +36,7 @@ export function addPolicyEdit(policy: Command): void {
     .option('--direction <direction>', 'all, inbound or outbound')
     .option('--percent <number>', 'share of packets that is copied, 0 to 100, two decimals', number)
     .option('--vlan-id <id>', '802.1Q tag of the copies, 1 to 4094, or "none"', numberOrNone)
+    .option('--max-rate <mbit>', 'budget of each node for its copies, Mbit/s, or "none"', numberOrNone)
     .option('--description <text>', 'free text for other operators')
     .option('--dry-run', 'check it, print what would be done, and change nothing')
     .action(async (name: string, options: EditOptions, command: Command) => {
@@ -63,6 +65,7 @@ async function patch(
   const body: Record<string, unknown> = { ...fields };
   // In a merge patch null takes a field away.
   if (fields.vlanId === 'none') body.vlanId = null;
+  if (fields.maxRate === 'none') body.maxRate = null;
   if (source || addSource.length > 0 || removeSource.length > 0) {
     body.sources = changedSources(source ?? before.body.sources, addSource, removeSource);
   }

@@ -41,6 +41,7 @@ export function policyFields(policy: Policy, color: boolean): string {
     ['direction', policy.direction],
     ['percent', policy.percent],
     ['vlan id', policy.vlanId ?? '-'],
+    ['max rate', policy.maxRate === undefined ? 'no limit' : `${policy.maxRate} Mbit/s on each node`],
     ['destination', policy.destination],
     ['sources', `${policy.sources.length}`],
   ];

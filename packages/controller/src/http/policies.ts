@@ -27,10 +27,19 @@ const PolicyPatch = z
   .record(z.string(), z.unknown())
   .meta({ id: 'PolicyPatch', description: 'RFC 7396 merge patch of the fields of PolicySpec.' });
 
-const FIELDS = ['description', 'sources', 'destination', 'direction', 'percent', 'vlanId', 'enabled'] as const;
+const FIELDS = [
+  'description',
+  'sources',
+  'destination',
+  'direction',
+  'percent',
+  'vlanId',
+  'maxRate',
+  'enabled',
+] as const;
 
 function specOf(record: PolicyRecord): PolicySpec {
-  const { name, description, sources, destination, direction, percent, vlanId, enabled } = record;
+  const { name, description, sources, destination, direction, percent, vlanId, maxRate, enabled } = record;
   return {
     name,
     description,
@@ -40,6 +49,7 @@ function specOf(record: PolicyRecord): PolicySpec {
     percent,
     enabled,
     ...(vlanId !== undefined && { vlanId }),
+    ...(maxRate !== undefined && { maxRate }),
   };
 }
 

@@ -7,7 +7,7 @@ import { CounterReader } from './counters.ts';
 import { Expedite } from './expedite.ts';
 import { ensureHelper, removeHelper } from './helper-device.ts';
 import { type Installation, install, removeFolder, removeOldPrograms } from './install.ts';
-import { LAYOUT, VLAN_SET_SIZE } from './layout.ts';
+import { BUDGET_SIZE, LAYOUT, VLAN_SET_SIZE } from './layout.ts';
 import { BpfError, type BpfMap } from './libbpf.ts';
 import { type Attachment, attachmentKey, Links } from './links.ts';
 import { buildRows, type DatapathRows, transformAt } from './rows.ts';
@@ -19,6 +19,8 @@ export interface KernelDatapathOptions {
   bpffs: string;
 }
 
+/** Milliseconds. */
+const VERIFY_INTERVAL = 900;
 const SLOT_LIMITS = { capture: 8192, delivery: 4096, termination: 8192 };
 
 /** Makes the data path of this network namespace. Nothing is touched before open(). */
@@ -39,6 +41,7 @@ interface Opened {
 class KernelDatapath implements Datapath {
   readonly #bpffs: string;
   readonly #expedite: Expedite;
+  #verifiedAt = 0;
   #opened: Opened | undefined;
 
   constructor(bpffs: string) {
@@ -71,6 +74,7 @@ class KernelDatapath implements Datapath {
         arrivals: table(maps.arrivals, LAYOUT.arrival_key.size, 4),
         hostAddresses: table(maps.host_addresses, LAYOUT.host_address.size, 4),
         copyVlans: table(maps.copy_vlans, 4, VLAN_SET_SIZE),
+        budgets: table(maps.budgets, 4, BUDGET_SIZE),
       },
     };
   }
@@ -79,7 +83,9 @@ class KernelDatapath implements Datapath {
     const opened = this.#get();
     const { slots, counters, tables, links } = opened;
     // The helper is there as long as the program hangs on it: asking that is cheaper than listing devices.
-    if (!links.attached(transformAt(opened.helper))) opened.helper = await ensureHelper();
+    const helper = links.attached(transformAt(opened.helper)) ? opened.helper : await ensureHelper();
+    const remade = helper === opened.helper ? 0 : 1;
+    opened.helper = helper;
     counters.remember(desired);
     const rows = buildRows(
       desired,
@@ -90,7 +96,7 @@ class KernelDatapath implements Datapath {
       },
       opened.helper,
     );
-    const result = { attached: 0, refused: [] as CaptureRefusal[] };
+    const result = { attached: 0, repaired: remade + this.#verify(rows), refused: [] as CaptureRefusal[] };
     const kept = new Set<string>();
 
     // What is taken out of the arrivals is captured at its device again before anything that arrival needs goes.
@@ -98,6 +104,7 @@ class KernelDatapath implements Datapath {
     // From the end of the path to its beginning, so that no copy meets a missing part; removal goes the other way.
     for (const name of [
       'copyVlans',
+      'budgets',
       'hostAddresses',
       'deliveries',
       'terminations',
@@ -118,6 +125,22 @@ class KernelDatapath implements Datapath {
     }
     slots.release(counters.named());
     return { ...result, detached, written };
+  }
+
+  /**
+   * Looks for what others did to us, at most once in VERIFY_INTERVAL: pins that are gone, programs that were taken off
+   * or pushed back. Puts it right, or takes it off so that it is attached anew, in front. Returns how many.
+   */
+  #verify({ attachments }: DatapathRows): number {
+    const { links, installation } = this.#get();
+    const takenOff = attachments.filter(({ attachment }) => links.wasTakenOff(attachment)).length;
+    if (performance.now() - this.#verifiedAt < VERIFY_INTERVAL) return takenOff;
+    this.#verifiedAt = performance.now();
+    const back = attachments
+      .map(({ attachment }) => attachment)
+      .filter((attachment) => links.attached(attachment) && links.isPushedBack(attachment, installation.programIds));
+    if (back.length > 0) this.#expedite.during(() => links.detach(back));
+    return takenOff + back.length + installation.restorePins() + links.restorePins();
   }
 
   #attach(

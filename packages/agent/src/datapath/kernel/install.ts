@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { BpfMap, closeFd, getPinned, loadObject, pin } from './libbpf.ts';
+import { BpfMap, closeFd, getPinned, loadObject, pin, programId } from './libbpf.ts';
 import { PROGRAMS, type ProgramName } from './links.ts';
 
 /** The object that `make build` makes of packages/bpf. */
@@ -27,6 +27,7 @@ export const MAPS = [
   'arrivals',
   'host_addresses',
   'copy_vlans',
+  'budgets',
   'capture_counters',
   'deliveries',
   'delivery_counters',
@@ -44,6 +45,10 @@ export type MapName = (typeof MAPS)[number];
 export interface Installation {
   maps: Record<MapName, BpfMap>;
   programs: ReadonlyMap<ProgramName, number>;
+  /** Kernel ids of the programs. */
+  programIds: ReadonlySet<number>;
+  /** Pins what somebody has unpinned. Returns how many pins were missing. */
+  restorePins(): number;
   close(): void;
 }
 
@@ -82,9 +87,21 @@ export function install(bpffs: string, sizes: Partial<Record<MapName, number>>):
   };
   const maps = Object.fromEntries(MAPS.map((name) => [name, new BpfMap(name, open(pins[name]!))]));
   const programs = new Map(Object.values(PROGRAMS).map((name) => [name, open(join(programFolder, name))]));
+  const all = [
+    ...Object.values(maps).map((map) => [pins[map.name]!, map.fd] as const),
+    ...[...programs].map(([name, fd]) => [join(programFolder, name), fd] as const),
+  ];
   return {
     maps: maps as Record<MapName, BpfMap>,
     programs,
+    programIds: new Set([...programs.values()].map(programId)),
+    restorePins() {
+      mkdirSync(mapFolder, { recursive: true, mode: 0o700 });
+      mkdirSync(programFolder, { recursive: true });
+      const missing = all.filter(([path]) => !existsSync(path));
+      for (const [path, fd] of missing) pin(fd, path);
+      return missing.length;
+    },
     close() {
       for (const map of Object.values(maps)) closeFd(map.fd);
       for (const fd of programs.values()) closeFd(fd);

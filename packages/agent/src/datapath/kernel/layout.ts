@@ -15,7 +15,7 @@ const COUNT_SIZE = 16;
 export const LAYOUT = {
   capture_key: { size: 8, fields: { ifindex: 0, hook: 4 } },
   capture: {
-    size: 40,
+    size: 48,
     fields: {
       threshold: 0,
       slot: 8,
@@ -26,6 +26,7 @@ export const LAYOUT = {
       skip_vlan_id: 28,
       flags: 32,
       arrival_bridge: 36,
+      budget: 40,
     },
   },
   capture_counters: {
@@ -63,6 +64,7 @@ export const LAYOUT = {
     fields: { received: 0, delivered: COUNT_SIZE, dropped: 2 * COUNT_SIZE },
   },
   sequence_state: { size: 24, fields: { next: 0, started: 4, missing: 8, late: 16 } },
+  budget: { size: 32, fields: { rate: 0, burst: 8, tokens: 16, filled: 24 } },
   arrival_key: { size: 12, fields: { bridge: 0, mac: 4 } },
   host_address: { size: 16, fields: { bytes: 0 } },
   node_counters: { size: 8, fields: { unknown_erspan: 0 } },
@@ -70,6 +72,8 @@ export const LAYOUT = {
 
 /** enum hook and enum delivery_kind. */
 export const HOOK = { ingress: 0, egress: 1 } as const satisfies Record<Hook, number>;
+/** Bytes of a bucket with its lock. */
+export const BUDGET_SIZE = 40;
 /** Bytes of a bit for each VLAN ID. */
 export const VLAN_SET_SIZE = 512;
 /** enum capture_flag. */
@@ -108,6 +112,8 @@ export interface CaptureValue {
   skipVlanId: number;
   edge: boolean;
   arrivalBridge: number;
+  /** Key in the map `budgets`; 0: none. */
+  budget: number;
 }
 
 export function encodeCapture(capture: CaptureValue): Buffer {
@@ -122,6 +128,7 @@ export function encodeCapture(capture: CaptureValue): Buffer {
   value.writeUInt32LE(capture.skipVlanId, at.skip_vlan_id);
   value.writeUInt32LE(capture.edge ? CAPTURE_FLAG.edge : 0, at.flags);
   value.writeUInt32LE(capture.arrivalBridge, at.arrival_bridge);
+  value.writeUInt32LE(capture.budget, at.budget);
   return value;
 }
 
@@ -189,6 +196,21 @@ export function encodeHostAddress(text: string): Buffer {
     bytes.writeUInt16BE(group, 16 - 2 * (last.length - i));
   });
   return bytes;
+}
+
+/** What a bucket holds at least: a few super-packets, so that a low rate does not stop them altogether. */
+const SMALLEST_BURST = 256 * 1024;
+/** Seconds of its rate that a bucket holds. */
+const BURST_SECONDS = 0.05;
+
+/** A token bucket that fills up when it is first used. @param rate bytes a second; 0: no limit */
+export function encodeBudget(rate: number): Buffer {
+  const at = LAYOUT.budget.fields;
+  const value = Buffer.alloc(BUDGET_SIZE);
+  if (rate === 0) return value;
+  value.writeBigUInt64LE(BigInt(Math.round(rate)), at.rate);
+  value.writeBigUInt64LE(BigInt(Math.round(Math.max(rate * BURST_SECONDS, SMALLEST_BURST))), at.burst);
+  return value;
 }
 
 /** The value of the map `copy_vlans`: a bit for each VLAN ID. */

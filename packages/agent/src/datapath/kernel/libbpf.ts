@@ -47,6 +47,9 @@ const call = {
   update: library.func('int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)'),
   remove: library.func('int bpf_map_delete_elem(int fd, const void *key)'),
   nextKey: library.func('int bpf_map_get_next_key(int fd, const void *key, void *next)'),
+  progQuery: library.func(
+    'int bpf_prog_query(int target, int type, uint32_t flags, void *attachFlags, void *ids, void *count)',
+  ),
   linkCreate: library.func('int bpf_link_create(int program, int target, int type, const void *options)'),
   linkUpdate: library.func('int bpf_link_update(int link, int program, const void *options)'),
   linkDetach: library.func('int bpf_link_detach(int link)'),
@@ -62,6 +65,7 @@ function check(what: string, result: number): number {
 }
 
 const ENOENT = 2;
+const ENODEV = 19;
 
 /** Number of CPUs that per-CPU maps have values for. */
 export function possibleCpus(): number {
@@ -180,6 +184,20 @@ export function attachTcx(program: number, ifindex: number, hook: 'ingress' | 'e
     `attach to ${hook} of ifindex ${ifindex}`,
     call.linkCreate(program, ifindex, TCX_ATTACH_TYPE[hook], options),
   );
+}
+
+/** At most so many programs hang on one hook (BPF_MPROG_MAX, include/linux/bpf_mprog.h). */
+const MPROG_MAX = 64;
+
+/** Kernel ids of the programs at a tcx hook, in the order in which they run. Empty where the device is gone. */
+export function programsAt(ifindex: number, hook: 'ingress' | 'egress'): number[] {
+  const ids = Buffer.alloc(4 * MPROG_MAX);
+  const count = Buffer.alloc(4);
+  count.writeUInt32LE(MPROG_MAX);
+  const result: number = call.progQuery(ifindex, TCX_ATTACH_TYPE[hook], 0, Buffer.alloc(4), ids, count);
+  if (result === -ENOENT || result === -ENODEV) return [];
+  check(`list the programs at ${hook} of ifindex ${ifindex}`, result);
+  return Array.from({ length: count.readUInt32LE() }, (_, i) => ids.readUInt32LE(4 * i));
 }
 
 /** The device that a tcx link hangs on now: 0 where the device is gone and the kernel has detached the link. */

@@ -2,7 +2,17 @@
 import { existsSync, mkdirSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Hook } from '../datapath.ts';
-import { attachTcx, closeFd, detachLink, getPinned, pin, programId, replaceProgram, tcxLinkInfo } from './libbpf.ts';
+import {
+  attachTcx,
+  closeFd,
+  detachLink,
+  getPinned,
+  pin,
+  programId,
+  programsAt,
+  replaceProgram,
+  tcxLinkInfo,
+} from './libbpf.ts';
 
 /** The programs of mirror.bpf.c by their place. */
 export const PROGRAMS = {
@@ -78,9 +88,35 @@ export class Links {
     this.#held.set(key, link);
   }
 
+  /** True where we attached it and somebody took it off. */
+  wasTakenOff(attachment: Attachment): boolean {
+    return this.#held.has(attachmentKey(attachment)) && !this.attached(attachment);
+  }
+
+  /** True where a program of somebody else runs before ours at this hook, and could end the chain or change the packet. */
+  isPushedBack({ ifindex, hook }: Attachment, ours: ReadonlySet<number>): boolean {
+    const ids = programsAt(ifindex, hook);
+    const foreign = ids.findIndex((id) => !ours.has(id));
+    return foreign !== -1 && ids.slice(foreign).some((id) => ours.has(id));
+  }
+
+  /** Pins links whose pin somebody has removed. Returns how many. */
+  restorePins(): number {
+    mkdirSync(this.#folder, { recursive: true });
+    const present = new Set(readdirSync(this.#folder));
+    const missing = [...this.#held].filter(([key]) => !present.has(key));
+    for (const [key, link] of missing) pin(link, join(this.#folder, key));
+    return missing.length;
+  }
+
   /** How many links `detachOthers` would detach. */
   countOthers(kept: ReadonlySet<string>): number {
     return [...this.#held.keys()].filter((key) => !kept.has(key)).length;
+  }
+
+  /** Detaches these. */
+  detach(attachments: readonly Attachment[]): void {
+    for (const attachment of attachments) this.#drop(attachmentKey(attachment));
   }
 
   /** Detaches every link whose key is not in `kept`. Returns how many. */

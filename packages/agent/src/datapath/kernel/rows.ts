@@ -2,6 +2,7 @@
 import type { DatapathState, DeliveryEntry, HookCapture } from '../datapath.ts';
 import {
   encodeArrivalKey,
+  encodeBudget,
   encodeCapture,
   encodeCaptureKey,
   encodeDelivery,
@@ -32,6 +33,7 @@ export interface DatapathRows {
   arrivals: Rows;
   hostAddresses: Rows;
   copyVlans: Rows;
+  budgets: Rows;
   attachments: Placed[];
 }
 
@@ -81,6 +83,7 @@ export function buildRows(state: DatapathState, take: TakeSlot, helper: number):
     }),
     arrivalPorts: rows(state.arrivalPorts, ({ ifindex, bridge }) => [u32Key(ifindex), u32Key(bridge)]),
     arrivals: rows(state.arrivals, ({ bridge, mac, ifindex }) => [encodeArrivalKey(bridge, mac), u32Key(ifindex)]),
+    budgets: budgetRows(state, take),
     hostAddresses: rows(state.hostAddresses, (address) => [encodeHostAddress(address), PRESENT]),
     copyVlans: new Map([[u32Key(0).toString('hex'), encodeVlanSet(state.copyVlans ?? [])]]),
   };
@@ -108,5 +111,18 @@ function captureRow(capture: HookCapture, delivery: DeliveryEntry, take: TakeSlo
     skipVlanId: capture.skipVlanId,
     edge: capture.edge ?? false,
     arrivalBridge: capture.arrivalBridge ?? 0,
+    budget: delivery.maxRate === undefined ? 0 : budgetKey(take('delivery', delivery.id)),
   });
+}
+
+/** Key 0 is the node's. */
+function budgetKey(deliverySlot: number): number {
+  return deliverySlot + 1;
+}
+
+function budgetRows(state: DatapathState, take: TakeSlot): Rows {
+  const budgets = state.deliveries.flatMap(({ id, maxRate }): [number, number][] =>
+    maxRate === undefined ? [] : [[budgetKey(take('delivery', id)), maxRate]],
+  );
+  return rows([[0, state.maxRate ?? 0] as const, ...budgets], ([key, rate]) => [u32Key(key), encodeBudget(rate)]);
 }
