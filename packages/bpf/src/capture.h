@@ -8,6 +8,9 @@
 #include "guard.h"
 #include "packet.h"
 
+/* Threshold of a capture that copies everything: no random number is drawn. */
+#define COPY_ALL (1ULL << 32)
+
 static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capture, struct copy_context *copy,
                                      __u32 length) {
     bool direct = capture->direct_mtu != 0;
@@ -89,7 +92,7 @@ static __always_inline int capture_as(struct __sk_buff *skb, struct capture_key 
         return TCX_NEXT;
     }
     add(&counters->matched, size.packets, size.bytes);
-    if (bpf_get_prandom_u32() >= capture->threshold) {
+    if (capture->threshold < COPY_ALL && bpf_get_prandom_u32() >= capture->threshold) {
         add(&counters->sampled_out, size.packets, size.bytes);
         return TCX_NEXT;
     }

@@ -114,7 +114,7 @@ static __always_inline int deliver(struct __sk_buff *skb, struct termination *te
     __u32 length = skb->gso_size ? longest_frame(skb, size->headers) : size->bytes;
     long verdict;
 
-    if (is_gone(skb, termination->ifindex))
+    if (!termination->ifindex)
         return refuse(counters, size, TERMINATION_DESTINATION_DOWN);
     if (!fits(length, termination->mtu))
         return refuse(counters, size, TERMINATION_TOO_BIG_FOR_DESTINATION);
