@@ -91,8 +91,10 @@ for (const percent of [0, 0.01, 25, 50, 99.99, 100]) {
     const share = percent / 100;
     const source = await capture({ threshold: Math.round(share * 2 ** 32) });
     const frame = frames.get('ipv4-udp')!;
-    const { verdict } = programs.outbound.run(frame, { ifindex: world.devices.vm.ifindex, repeat: RUNS });
-    assert.equal(verdict, VERDICT.next);
+    // One call a packet: a call that repeats ends early where a signal is pending, and nobody knows after how many.
+    for (let i = 0; i < RUNS; i++) {
+      assert.equal(programs.outbound.run(frame, { ifindex: world.devices.vm.ifindex }).verdict, VERDICT.next);
+    }
     const report = await world.datapath.counters();
     const { matched, sampledOut, copied, dropped } = countsOf(report, 'outbound', source);
     assert.equal(matched.packets, RUNS);

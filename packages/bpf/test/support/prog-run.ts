@@ -38,7 +38,6 @@ export interface RunOptions {
   /** Device that the packet is of. Its MAC decides whether the packet is for this host. */
   ifindex?: number;
   mark?: number;
-  repeat?: number;
 }
 
 export interface RunResult {
@@ -83,7 +82,7 @@ export class Program {
       ctx_size_in: CONTEXT_SIZE,
       ctx_size_out: CONTEXT_SIZE,
       retval: 0,
-      repeat: options.repeat ?? 1,
+      repeat: 1,
       duration: 0,
       flags: 0,
       cpu: 0,
