@@ -62,7 +62,7 @@ export class Bed {
       for (const node of [SOURCE_NODE, DESTINATION_NODE]) datapaths.push(await NodeDatapath.open(lab, node));
       const [source, destination] = datapaths as [NodeDatapath, NodeDatapath];
       const bed = new Bed(lab, signal, folder, source, destination, underlayMtu);
-      await bed.#resolveUnderlay();
+      await bed.resolveUnderlay();
       await bed.#limitBuffers();
       return await work(bed);
     } finally {
@@ -152,7 +152,7 @@ export class Bed {
   }
 
   /** Permanent neighbours, so that no run waits for ARP, or measures it. */
-  async #resolveUnderlay(): Promise<void> {
+  async resolveUnderlay(): Promise<void> {
     for (const [node, other] of [
       [SOURCE_NODE, DESTINATION_NODE],
       [DESTINATION_NODE, SOURCE_NODE],

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { Bed } from './bed.ts';
 import { describeMachine, idleLoad } from './machine.ts';
 import { measureAttach } from './measurements/attach.ts';
+import { measurePolicies } from './measurements/policies.ts';
 import { measurePrograms } from './measurements/programs.ts';
+import { measureRates } from './measurements/rates.ts';
 import { MEASUREMENTS, type Options, parseOptions, USAGE } from './options.ts';
 import { type Row, table } from './report.ts';
 import { runRounds } from './rounds.ts';
@@ -18,20 +20,29 @@ const say = (line: string) => process.stderr.write(`[bench] ${line}\n`);
 /** Two benches at once have different names; a lab's name has at most six characters. */
 const labName = `b${process.pid.toString(36)}`.slice(0, 6);
 
+/** Parts that choose themselves what to compare. */
+const PARTS_OF_THEIR_OWN = [
+  ['programs', 'time of program runs', measurePrograms],
+  ['rates', 'loss at rate', measureRates],
+  ['policies', '1 to 1,000 policies', measurePolicies],
+] as const;
+
 async function measure(options: Options, signal: AbortSignal, loads: number[]): Promise<Row[]> {
   const rows: Row[] = [];
   const { rounds, seconds } = options;
   const chosen = MEASUREMENTS.filter(({ name }) => options.only.includes(name));
   const progress = (title: string) => (round: number) => say(`${title}: round ${round} of ${rounds}`);
-  if (chosen.length > 0 || options.only.includes('programs')) {
+  if (chosen.length > 0 || PARTS_OF_THEIR_OWN.some(([name]) => options.only.includes(name))) {
     await Bed.with(labName, signal, async (bed) => {
       for (const measurement of chosen) {
         loads.push(await idleLoad());
         const samples = await runRounds(bed, measurement, VARIANTS, rounds, seconds, progress(measurement.title));
         rows.push(...measurement.rows(samples));
       }
-      if (options.only.includes('programs')) {
-        rows.push(...(await measurePrograms(bed, rounds, seconds, progress('time of program runs'))));
+      for (const [name, title, part] of PARTS_OF_THEIR_OWN) {
+        if (!options.only.includes(name)) continue;
+        loads.push(await idleLoad());
+        rows.push(...(await part(bed, rounds, seconds, progress(title))));
       }
     });
   }

@@ -8,8 +8,14 @@ import { STREAM_CPU } from './measurements/stream-cpu.ts';
 
 /** Measurements that compare variants, in the order in which they run. */
 export const MEASUREMENTS = [STREAM, STREAM_ONE_CPU, STREAM_CPU, PACKETS, PACKETS_CPU, LATENCY];
-/** All parts by name; the last two do not compare variants. */
-export const PARTS = [...MEASUREMENTS.map((measurement) => measurement.name), 'programs', 'attach'];
+/** All parts by name; the last four have their own way. */
+export const PARTS = [
+  ...MEASUREMENTS.map((measurement) => measurement.name),
+  'programs',
+  'rates',
+  'policies',
+  'attach',
+];
 
 export const USAGE = `usage: make bench BENCH='[OPTION...]', or scripts/run.sh bench/main.ts [OPTION...]
   --rounds N      rounds of every measurement, each variant once a round. Default 9

@@ -58,7 +58,7 @@ export async function captureState(bed: Bed, delivery: DeliveryEntry, threshold 
   };
 }
 
-async function localDelivery(bed: Bed, node: string, vm: string): Promise<DeliveryEntry> {
+export async function localDelivery(bed: Bed, node: string, vm: string): Promise<DeliveryEntry> {
   const ifindex = await bed.ifindex(node, bed.lab.vm(vm).device);
   return { id: `to-${vm}`, policy: POLICY, kind: 'local', ifindex, mtu: 1500 };
 }
@@ -108,7 +108,27 @@ export const SAMPLED_OUT: Variant = {
   },
 };
 
-const SESSION = 7;
+export const SESSION = 7;
+
+/** The other node takes ERSPAN of SOURCE_NODE and hands it to a VM there. */
+export async function terminateAtDestination(bed: Bed): Promise<void> {
+  const here = bed.lab.node(SOURCE_NODE);
+  const delivery = await localDelivery(bed, DESTINATION_NODE, REMOTE_DESTINATION);
+  const termination = {
+    id: `from-${here.name}`,
+    policy: POLICY,
+    node: here.name,
+    address: here.underlayAddress,
+    session: SESSION,
+    delivery: delivery.id,
+  };
+  await bed.destination.apply({
+    captures: [],
+    deliveries: [delivery],
+    terminations: [termination],
+    mirrorDevice: await bed.ifindex(DESTINATION_NODE, 'underlay0'),
+  });
+}
 
 /** ERSPAN to the other node, and out of it into a VM there: both ends of the path run on this machine's CPUs. */
 function erspan(mtu: number): Variant {
@@ -120,21 +140,7 @@ function erspan(mtu: number): Variant {
       await bed.setUnderlayMtu(mtu);
       const here = bed.lab.node(SOURCE_NODE);
       const there = bed.lab.node(DESTINATION_NODE);
-      const delivery = await localDelivery(bed, DESTINATION_NODE, REMOTE_DESTINATION);
-      const termination = {
-        id: `from-${here.name}`,
-        policy: POLICY,
-        node: here.name,
-        address: here.underlayAddress,
-        session: SESSION,
-        delivery: delivery.id,
-      };
-      await bed.destination.apply({
-        captures: [],
-        deliveries: [delivery],
-        terminations: [termination],
-        mirrorDevice: await bed.ifindex(DESTINATION_NODE, 'underlay0'),
-      });
+      await terminateAtDestination(bed);
       const state = await captureState(bed, {
         id: `to-${there.name}`,
         policy: POLICY,

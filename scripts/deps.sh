@@ -31,6 +31,7 @@ test_needs='
 /usr/bin/pgrep procps
 /usr/sbin/iptables iptables
 /usr/bin/openssl openssl
+/usr/include/pcap.h libpcap-dev
 /usr/bin/python3 python3-minimal
 '
 [ "$level" = run ] && needs=$run_needs || needs="$run_needs$test_needs"

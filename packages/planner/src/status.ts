@@ -84,7 +84,7 @@ export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observ
     delivered: deliveredOf(plan, counters, observation),
     sources,
     paths: pathsOf(plan, counters),
-    countersAt: oldest(involvedNodes(plan), reportingNodes(counters), observation),
+    countersAt: oldest(nodes, observation),
     stale: [...nodes].some((node) => !observation.nodes.get(node)?.connected),
   };
 }
@@ -264,11 +264,18 @@ function pathsOf(plan: PolicyPlan, counters: PolicyCounters | undefined): PathSt
   return [...wanted].sort((a, b) => byText(a.from, b.from) || byText(a.to, b.to));
 }
 
-/** The time of the sums. Null while an involved node has reported nothing at all: its share is not known, not 0. */
-function oldest(involved: readonly string[], reporting: ReadonlySet<string>, { nodes }: Observation): string | null {
-  if (involved.some((node) => nodes.get(node)?.counters === undefined)) {
-    return null;
+/**
+ * The time of the sums. Null while an involved node has reported nothing at all: its share is not known, not 0. A report
+ * that does not mention the policy is in the sums too, and may be from before the policy was.
+ */
+function oldest(involved: Iterable<string>, { nodes }: Observation): string | null {
+  const times: string[] = [];
+  for (const node of involved) {
+    const { counters, countersAt } = nodes.get(node) ?? {};
+    if (!counters || countersAt === undefined) {
+      return null;
+    }
+    times.push(countersAt);
   }
-  const times = [...reporting].map((node) => nodes.get(node)?.countersAt).filter((time) => time !== undefined);
   return times.sort(byText)[0] ?? null;
 }

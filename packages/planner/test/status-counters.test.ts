@@ -82,11 +82,13 @@ test('a path is listed while it has a source, or where it carried something, and
 
 test('the time of the counters is that of the oldest report in the sums', () => {
   assert.equal(statusOf({ nodes }).countersAt, '2026-01-01T00:00:05.000Z');
-  const other = { ...up2, ...counted({}, '2025-01-01T00:00:00.000Z') };
+  // A node that is to capture and does not say so yet counts too: its report is from before the policy was.
+  const early = { ...up2, ...counted({}, '2025-01-01T00:00:00.000Z') };
   assert.equal(
-    statusOf({ nodes: { 'node-1': nodes['node-1'], 'node-2': other } }).countersAt,
-    '2026-01-01T00:00:09.000Z',
+    statusOf({ nodes: { 'node-1': nodes['node-1'], 'node-2': early } }).countersAt,
+    '2025-01-01T00:00:00.000Z',
   );
+  assert.equal(statusOf({ nodes: { 'node-1': nodes['node-1'], 'node-2': up2 } }).countersAt, null);
   assert.equal(statusOf({}).countersAt, null);
 });
 
