@@ -5,6 +5,7 @@ OBJECT := packages/bpf/dist/mirror.bpf.o
 help:
 	@echo "make demo        a lab cluster with one policy of each type, and a live table (ONCE=1: one row each, then exit)"
 	@echo "make test        every test; 'make test PARTS=unit' or kernel, product"
+	@echo "make fuzz        a million mutated packets at the receiving end of ERSPAN"
 	@echo "make check       format, lint, types"
 	@echo "make bench       ratios side by side, also in bench/out/latest.jsonl"
 	@echo "make up          controller and agent for this host"
@@ -28,6 +29,9 @@ check: deps
 test: build check root
 	@scripts/test.sh $(PARTS)
 
+fuzz: build root
+	@FUZZ_PACKETS=1000000 unshare -n scripts/run.sh --test packages/bpf/test/terminate.netns.test.ts
+
 demo: build root
 	@scripts/run.sh packages/lab/src/demo/main.ts $(if $(ONCE),--once)
 
@@ -45,4 +49,4 @@ clean:
 	@$(MAKE) -s -C packages/bpf clean
 	rm -rf bench/out
 
-.PHONY: help deps deps-run build check test demo bench up root clean
+.PHONY: help deps deps-run build check test fuzz demo bench up root clean

@@ -181,7 +181,10 @@ function isForUs(packet: Buffer): 'local' | 'edge' | undefined {
   return session === SESSION ? 'local' : session === EDGE_SESSION ? 'edge' : undefined;
 }
 
-test('20,000 mutated packets: exactly those of a known sender and session are delivered', async () => {
+/** How many are tried; `make fuzz` asks for a million. */
+const MUTATED = Number(process.env.FUZZ_PACKETS ?? 20_000);
+
+test(`${MUTATED} mutated packets: exactly those of a known sender and session are delivered`, async () => {
   const count = await terminate();
   const random = seeded(20_260_101);
   const inner = ['ipv4-udp', 'arp-request', 'qinq-ipv4', 'unknown-tiny', 'ipv4-broken'].map(
@@ -192,7 +195,7 @@ test('20,000 mutated packets: exactly those of a known sender and session are de
   }).erspan;
   let delivered = 0;
   let refused = 0; // by BPF_PROG_RUN: turned into IPv6 that is too short
-  for (let i = 0; i < 20_000; i++) {
+  for (let i = 0; i < MUTATED; i++) {
     let packet = Buffer.from(bases[random() % bases.length]!);
     for (let changes = random() % 3; changes > 0; changes--) {
       // Mostly in the headers, where it matters.
@@ -222,8 +225,8 @@ test('20,000 mutated packets: exactly those of a known sender and session are de
     if (!isTagged(expected) || target === 'local')
       assert.equal(result.packet.toString('hex'), expected.toString('hex'), what);
   }
-  assert.ok(delivered > 2_000, `${delivered} delivered`);
-  assert.ok(refused < 100, `${refused} refused`);
+  assert.ok(delivered > MUTATED / 10, `${delivered} delivered`);
+  assert.ok(refused < MUTATED / 200, `${refused} refused`);
   const { local, edge } = await count();
   assert.equal(local.delivered.packets + edge.delivered.packets, delivered);
 });
