@@ -8,19 +8,13 @@ import type { CounterReport } from '@mirrorplane/contract';
 import type { Lab } from '@mirrorplane/lab';
 import type { ApplyResult, DatapathState } from '../../packages/agent/src/datapath/datapath.ts';
 import { createKernelDatapath } from '../../packages/agent/src/datapath/kernel/index.ts';
-import { type FuzzReport, type FuzzRequest, fuzz } from './exact-fuzz.ts';
 
-type Command =
-  | { do: 'apply'; state: DatapathState }
-  | { do: 'counters' }
-  | { do: 'fuzz'; request: FuzzRequest }
-  | { do: 'close' };
+type Command = { do: 'apply'; state: DatapathState } | { do: 'counters' } | { do: 'close' };
 
 /** The data path of a node. */
 export interface NodeDatapath {
   apply(state: Partial<DatapathState>): Promise<ApplyResult>;
   counters(): Promise<CounterReport>;
-  fuzz(request: FuzzRequest): Promise<FuzzReport>;
   /** Removes all that it has made. */
   close(): Promise<void>;
 }
@@ -50,8 +44,9 @@ export async function startDatapath(lab: Lab, node: string): Promise<NodeDatapat
       return ask({ do: 'apply', state: all }) as Promise<ApplyResult>;
     },
     counters: () => ask({ do: 'counters' }) as Promise<CounterReport>,
-    fuzz: (request) => ask({ do: 'fuzz', request }) as Promise<FuzzReport>,
     close: async () => {
+      // A lab that has gone down has ended it already.
+      if (child.exitCode !== null || child.signalCode !== null) return;
       await ask({ do: 'close' });
       child.stdin!.end();
     },
@@ -71,7 +66,6 @@ async function serve(folder: string): Promise<void> {
   const run = (command: Command): unknown => {
     if (command.do === 'apply') return datapath.apply(command.state);
     if (command.do === 'counters') return datapath.counters();
-    if (command.do === 'fuzz') return fuzz(folder, command.request);
     return datapath.uninstall();
   };
   try {

@@ -83,6 +83,16 @@ export const FIREWALLS: Firewall[] = [
   classicFilter('egress', PORTS),
 ];
 
+/** Firewalls of the VM's own bridge: as orchestrators write them, rules name the VM's tap. */
+export const OWN_BRIDGE_FIREWALLS: Firewall[] = [
+  bridgeChain('forward', 0, [`iifname "${TAP}" ${match} drop`, `oifname "${TAP}" ${match} drop`]),
+  bridgeChain('prerouting', -300, [`iifname { "${TAP}", "fwln" } ${match} drop`]),
+  physdev('iptables-nft'),
+  physdev('iptables-legacy'),
+  netdevChain('ingress', [TAP, 'fwln']),
+  netdevChain('egress', [TAP, 'fwln']),
+];
+
 /** For a firewall bridge of one VM: a bridge between its tap and `br0`, as Proxmox (learning) and OpenStack (none) have. */
 export function firewallBridge(mac: string, learning: boolean): Firewall {
   const options = learning ? '' : 'ageing_time 0 mcast_snooping 0';

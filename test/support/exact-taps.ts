@@ -1,6 +1,7 @@
 /** Captures of whole frames in a burst: room for thousands, where a reader waits for the CPU. */
+import assert from 'node:assert/strict';
 import type { Capture, CaptureResult, Lab } from '@mirrorplane/lab';
-import { type Tap, watch } from './taps.ts';
+import { assertSameFrames, type Tap, watch } from './taps.ts';
 
 /** Bytes kept of a frame: none of these tests sends a longer one, and the kernel keeps a slot of that size for each. */
 const SNAP_LENGTH = 2048;
@@ -23,4 +24,17 @@ export function watchAll<K extends string>(
  */
 export async function arrived(capture: Capture, packets: number): Promise<void> {
   await capture.waitFor(packets, 3000).catch(() => undefined);
+}
+
+/** As `assertSameFrames`; where it fails, the frames that are too many and those that are missing are shown. */
+export function assertFrames(seen: readonly string[], expected: readonly string[], what: string): void {
+  const surplus = [...seen];
+  const missing = expected.filter((frame) => {
+    const at = surplus.indexOf(frame);
+    if (at >= 0) surplus.splice(at, 1);
+    return at < 0;
+  });
+  const some = (frames: string[]) => ({ count: frames.length, first: frames.slice(0, 3) });
+  assert.deepEqual({ surplus: some(surplus), missing: some(missing) }, { surplus: some([]), missing: some([]) }, what);
+  assertSameFrames(seen, expected, what);
 }

@@ -1,7 +1,7 @@
 /** Where unicast towards mirrored guests is captured before a firewall of their bridge can drop it. Pure. */
 import type { Arrival, ArrivalPort, HookCapture } from './datapath/datapath.ts';
 import type { ForwardingEntry } from './discovery/forwarding.ts';
-import type { Link } from './discovery/links.ts';
+import { FLOODED, type Link } from './discovery/links.ts';
 
 /** What `planArrivals` gives: parts of a DatapathState. */
 export interface ArrivalPlan {
@@ -12,7 +12,8 @@ export interface ArrivalPlan {
 
 /**
  * Takes the captures of what guests receive, and moves them to the ports of the guests' bridges, for the addresses that the
- * bridges know. What a bridge floods (broadcast, multicast, addresses not learned yet) stays with the guest's device.
+ * bridges know. What a bridge floods (broadcast, multicast, addresses not learned yet) stays with the guest's device, save
+ * on a firewall bridge of one guest, which has no other way to go: it need not learn at all.
  *
  * An address that a bridge has behind two ports (with VLAN filtering it may) is left to the devices too.
  */
@@ -44,16 +45,36 @@ export function planArrivals(
       if (!bridges.has(link.master) || !link.forwarding) return [];
       return [{ ifindex: link.ifindex, hook: 'ingress', bridge: link.master }];
     }),
-    arrivals: unambiguous(forwarding)
-      .filter(({ bridge, port }) => bridges.has(bridge) && guests.has(port))
-      .map(({ bridge, port, mac }) => ({ bridge, mac, ifindex: port })),
+    arrivals: [...bridges].flatMap((bridge) => {
+      const known = unambiguous(forwarding.filter((entry) => entry.bridge === bridge));
+      const ports = links.filter((link) => link.master === bridge);
+      const sole = ports.length === 2 ? ports.filter(({ ifindex }) => guests.has(ifindex)) : [];
+      const guest = sole.length === 1 ? sole[0]! : undefined;
+      if (guest === undefined || !guest.forwarding) return known.filter(({ ifindex }) => guests.has(ifindex));
+      return [...known, ...floodedTo(guest, byIfindex.get(bridge)!, ports)];
+    }),
   };
 }
 
-function unambiguous(forwarding: readonly ForwardingEntry[]): ForwardingEntry[] {
-  const groups = Map.groupBy(forwarding, ({ bridge, mac }) => `${bridge} ${mac}`);
-  return [...groups.values()].flatMap((entries) => {
-    const ports = new Set(entries.map(({ port }) => port));
-    return ports.size === 1 ? [entries[0]!] : [];
+/** Addresses that stand for kinds of frames, see find_arrival in packages/bpf/src/capture.h. */
+const FLOOD_ADDRESSES = [
+  [FLOODED.unicast, '00:00:00:00:00:00'],
+  [FLOODED.multicast, '01:00:00:00:00:00'],
+  [FLOODED.broadcast, 'ff:ff:ff:ff:ff:ff'],
+] as const;
+
+/** What a bridge of two ports, one of them a guest's, floods: all of it goes to the guest, save what is for the node. */
+function floodedTo(guest: Link, bridge: Link, ports: readonly Link[]): Arrival[] {
+  const own = [bridge, ...ports].map(({ mac }) => ({ bridge: bridge.ifindex, mac, ifindex: bridge.ifindex }));
+  const floods = (guest.floods ?? 7) & (bridge.floods ?? 7);
+  const kinds = FLOOD_ADDRESSES.filter(([kind]) => floods & kind);
+  return [...own, ...kinds.map(([, mac]) => ({ bridge: bridge.ifindex, mac, ifindex: guest.ifindex }))];
+}
+
+/** The entries of one bridge, without addresses that are behind two ports. */
+function unambiguous(forwarding: readonly ForwardingEntry[]): Arrival[] {
+  return [...Map.groupBy(forwarding, ({ mac }) => mac)].flatMap(([mac, entries]) => {
+    const [{ bridge, port }] = entries as [ForwardingEntry];
+    return entries.every((entry) => entry.port === port) ? [{ bridge, mac, ifindex: port }] : [];
   });
 }

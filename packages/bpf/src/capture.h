@@ -37,12 +37,39 @@ static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capt
     }
 }
 
-/* The port of the guest that this unicast frame is for, where it is mirrored; NULL for all other frames. */
+/* Addresses that a bridge keeps to itself: 01:80:c2:00:00:00 to 0f (IEEE 802.1Q, 8.6.3). */
+static __always_inline bool is_bridge_group(const __u8 mac[6]) {
+    return mac[0] == 0x01 && mac[1] == 0x80 && mac[2] == 0xc2 && !mac[3] && !mac[4] && mac[5] < 16;
+}
+
+static __always_inline bool is_broadcast(const __u8 mac[6]) {
+    return (mac[0] & mac[1] & mac[2] & mac[3] & mac[4] & mac[5]) == 0xff;
+}
+
+/*
+ * The mirrored port that this frame goes to, where that is known as it enters the bridge; NULL for all other frames. Where
+ * a bridge has no other way to go than one guest's port, the zero address stands for unicast that the bridge has not learned,
+ * 01:00:00:00:00:00 for multicast, and broadcast for itself.
+ */
 static __always_inline __u32 *find_arrival(struct __sk_buff *skb, __u32 bridge) {
     struct arrival_key key = {.bridge = bridge};
+    __u32 *port;
 
-    if (bpf_skb_load_bytes(skb, 0, key.mac, sizeof(key.mac)) || key.mac[0] & 1)
+    if (bpf_skb_load_bytes(skb, 0, key.mac, sizeof(key.mac)))
         return NULL;
+    if (key.mac[0] & 1) {
+        if (is_bridge_group(key.mac))
+            return NULL;
+        if (!is_broadcast(key.mac)) {
+            __builtin_memset(key.mac, 0, sizeof(key.mac));
+            key.mac[0] = 1;
+        }
+        return bpf_map_lookup_elem(&arrivals, &key);
+    }
+    port = bpf_map_lookup_elem(&arrivals, &key);
+    if (port)
+        return port;
+    __builtin_memset(key.mac, 0, sizeof(key.mac));
     return bpf_map_lookup_elem(&arrivals, &key);
 }
 

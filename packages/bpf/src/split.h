@@ -20,17 +20,18 @@
 #define TCP_URG 0x20
 #define TCP_HEADER_MAX 60
 #define CHUNKS (2 * SPLIT_CUT_MAX / SCRATCH_SIZE)
+#define SUM_CHUNKS 20 /* a frame of 10 KiB */
 
 static __always_inline __u32 fold(__u32 sum) {
     sum = (sum & 0xffff) + (sum >> 16);
     return (sum & 0xffff) + (sum >> 16);
 }
 
-/* Adds up `length` bytes from `offset` on, for an internet checksum; at most 2 * SPLIT_CUT_MAX. -1: they cannot be
- * read. */
+/* Adds up `length` bytes from `offset` on, for an internet checksum; at most SUM_CHUNKS * SCRATCH_SIZE. -1: they
+ * cannot be read. */
 static __always_inline __s64 sum_bytes(struct __sk_buff *skb, struct copy_context *copy, __u32 offset, __u32 length,
                                        __u32 sum) {
-    for (int i = 0; i < CHUNKS; i++) {
+    for (int i = 0; i < SUM_CHUNKS; i++) {
         __u32 n = length > SCRATCH_SIZE ? SCRATCH_SIZE : length;
         __s64 next;
 
@@ -51,8 +52,9 @@ static __always_inline __s64 sum_bytes(struct __sk_buff *skb, struct copy_contex
 }
 
 /* The sum of the pseudo header (RFC 9293, 3.1). */
-static __always_inline __s64 sum_pseudo(struct __sk_buff *skb, struct copy_context *copy, __u32 tcp_length) {
-    __u32 sum = bpf_htons(IPPROTO_TCP) + bpf_htons(tcp_length);
+static __always_inline __s64 sum_pseudo(struct __sk_buff *skb, struct copy_context *copy, __u8 protocol,
+                                        __u32 length) {
+    __u32 sum = bpf_htons(protocol) + bpf_htons(length);
 
     if (copy->split.ipv6)
         return sum_bytes(skb, copy, ETH_HEADER_LEN + 8, 32, sum);
@@ -63,7 +65,7 @@ static __always_inline __s64 sum_pseudo(struct __sk_buff *skb, struct copy_conte
 static __always_inline bool read_checksum(struct __sk_buff *skb, struct copy_context *copy) {
     struct split *split = &copy->split;
     __u32 tcp_length = split->headers - split->tcp + split->payload;
-    __s64 pseudo = sum_pseudo(skb, copy, tcp_length);
+    __s64 pseudo = sum_pseudo(skb, copy, IPPROTO_TCP, tcp_length);
     __s64 all;
     __u16 check;
 
@@ -182,7 +184,7 @@ static __always_inline long make_half(struct __sk_buff *skb, struct copy_context
     if (bpf_skb_store_bytes(skb, split->tcp + 4, &sequence, sizeof(sequence), 0) ||
         bpf_skb_store_bytes(skb, split->tcp + TCP_FLAGS, &flags, sizeof(flags), 0) || write_ip(skb, split, second))
         return -1;
-    pseudo = sum_pseudo(skb, copy, tcp_length);
+    pseudo = sum_pseudo(skb, copy, IPPROTO_TCP, tcp_length);
     if (pseudo < 0)
         return -1;
     if (split->checksum_done) {

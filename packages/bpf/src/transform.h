@@ -5,6 +5,7 @@
 #define MIRRORPLANE_TRANSFORM_H
 
 #include "counters.h"
+#include "cut.h"
 #include "erspan.h"
 #include "packet.h"
 #include "split.h"
@@ -114,6 +115,32 @@ static __always_inline long shrink_segments(struct __sk_buff *skb, __u32 bytes) 
     return bytes ? -1 : 0;
 }
 
+/* Hop-by-hop header with nothing but a jumbo payload option (RFC 2675): next header, length 0, type, length 4, 32 bits. */
+#define JUMBO_OPTION_LEN 8
+#define JUMBO_OPTION_TYPE 0xc2
+
+/*
+ * IPv6 super-packets beyond 64 KiB have a jumbo payload option that the stack takes off when it makes segments, but not
+ * where they are in a tunnel: it would send garbage. So it goes before; segments never had it. False: the kernel refused.
+ */
+static __always_inline bool strip_jumbo_option(struct __sk_buff *skb) {
+    __u32 option = ETH_HEADER_LEN + 40;
+    __u8 header[4]; /* of IPv6: length of the payload, next header */
+    __u8 bytes[4];
+
+    if (skb->protocol != bpf_htons(ETH_P_IPV6) || skb->len <= 0xffff)
+        return true;
+    if (bpf_skb_load_bytes(skb, ETH_HEADER_LEN + 4, header, sizeof(header)) ||
+        bpf_skb_load_bytes(skb, option, bytes, sizeof(bytes)))
+        return false;
+    if (header[2] != NEXT_HOP_BY_HOP)
+        return true;
+    if (bytes[1] || bytes[2] != JUMBO_OPTION_TYPE)
+        return false;
+    return !bpf_skb_adjust_room(skb, -JUMBO_OPTION_LEN, BPF_ADJ_ROOM_NET, BPF_F_ADJ_ROOM_FIXED_GSO) &&
+           !bpf_skb_store_bytes(skb, ETH_HEADER_LEN + 6, &bytes[0], 1, 0);
+}
+
 /* Outer packets and their bytes of one copy. */
 struct outer_size {
     __u32 packets;
@@ -194,14 +221,13 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     tag_bytes = tags * VLAN_TAG_LEN;
     ip = skb->protocol == bpf_htons(ETH_P_IP) || skb->protocol == bpf_htons(ETH_P_IPV6);
     if (skb->gso_size) {
-        if (!ip)
+        if (!ip || !strip_jumbo_option(skb))
             return drop(copy, DROP_GSO_UNSUPPORTED);
         reason = plan_gso(skb, delivery->mtu, tags, &outer);
         if (reason >= 0)
             return drop(copy, reason);
     } else if (skb->len + tag_bytes + ERSPAN_HEADERS_LEN > delivery->mtu) {
-        /* Before the encapsulation: afterwards the kernel refuses. */
-        if (bpf_skb_change_tail(skb, delivery->mtu - ERSPAN_HEADERS_LEN - tag_bytes, 0))
+        if (cut(skb, copy, delivery->mtu - ERSPAN_HEADERS_LEN - tag_bytes))
             return drop(copy, DROP_ENCAP_FAILED);
         truncated = true;
     }

@@ -39,6 +39,8 @@ export interface Link {
   master: number;
   /** As a port of a bridge: it forwards (STP state). True for all others. */
   forwarding: boolean;
+  /** What a bridge sends to every port that lets it pass: bits of `FLOODED`. Of a bridge, and of a port of one. Default all. */
+  floods?: number;
   /** It carries Ethernet frames (ARPHRD_ETHER) and is no loopback device. */
   ethernet: boolean;
 }
@@ -88,8 +90,9 @@ const IFLA = {
   EXT_MASK: 29,
   PERM_ADDRESS: 54,
 } as const;
-const IFLA_INFO = { KIND: 1, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
-const IFLA_BRPORT_STATE = 1;
+const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
+const IFLA_BR_MCAST_SNOOPING = 23;
+const IFLA_BRPORT = { STATE: 1, UNICAST_FLOOD: 9, MCAST_FLOOD: 27, BCAST_FLOOD: 30 } as const;
 const BR_STATE_FORWARDING = 3;
 const NDA_DST = 1;
 /** Leaves statistics out of the answer: they are half of it. */
@@ -98,6 +101,10 @@ const SKIP_STATISTICS = attribute(IFLA.EXT_MASK, u32(1 << 3));
 const DUMP_FROM = 24;
 /** Milliseconds between full reads that no event asked for: a safety net. */
 const FULL_READ_INTERVAL = 10_000;
+
+/** Kinds of frames that bridges flood: unicast to addresses not learned, multicast, broadcast. */
+export const FLOODED = { unicast: 1, multicast: 2, broadcast: 4 } as const;
+const ALL_FLOODED = FLOODED.unicast | FLOODED.multicast | FLOODED.broadcast;
 
 /** Reads one RTM_NEWLINK. Undefined for messages of a bridge port and the like, which describe no device. */
 export function parseLink(message: RtMessage): Link | undefined {
@@ -120,6 +127,7 @@ export function parseLink(message: RtMessage): Link | undefined {
     linkType: text(info.get(IFLA_INFO.KIND)),
     master: master === undefined ? 0 : getU32(master, 0),
     forwarding: forwards(info),
+    floods: floods(info),
     alias: text(attrs.get(IFLA.IFALIAS)),
     ethernet: getU16(data, 2) === ARPHRD_ETHER && (flags & IFF_LOOPBACK) === 0,
   };
@@ -128,7 +136,23 @@ export function parseLink(message: RtMessage): Link | undefined {
 function forwards(info: ReadonlyMap<number, Buffer>): boolean {
   const data = info.get(IFLA_INFO.SLAVE_DATA);
   if (text(info.get(IFLA_INFO.SLAVE_KIND)) !== 'bridge' || data === undefined) return true;
-  return (attributes(data, 0).get(IFLA_BRPORT_STATE)?.[0] ?? BR_STATE_FORWARDING) === BR_STATE_FORWARDING;
+  return (attributes(data, 0).get(IFLA_BRPORT.STATE)?.[0] ?? BR_STATE_FORWARDING) === BR_STATE_FORWARDING;
+}
+
+function floods(info: ReadonlyMap<number, Buffer>): number {
+  if (text(info.get(IFLA_INFO.KIND)) === 'bridge') {
+    const snooping = attributes(info.get(IFLA_INFO.DATA) ?? Buffer.alloc(0), 0).get(IFLA_BR_MCAST_SNOOPING)?.[0];
+    // Whether a bridge that snoops floods a group is known to the bridge alone.
+    return snooping === 0 ? ALL_FLOODED : ALL_FLOODED & ~FLOODED.multicast;
+  }
+  if (text(info.get(IFLA_INFO.SLAVE_KIND)) !== 'bridge') return ALL_FLOODED;
+  const port = attributes(info.get(IFLA_INFO.SLAVE_DATA) ?? Buffer.alloc(0), 0);
+  const bit = (attr: number, kind: number) => (port.get(attr)?.[0] === 0 ? 0 : kind);
+  return (
+    bit(IFLA_BRPORT.UNICAST_FLOOD, FLOODED.unicast) |
+    bit(IFLA_BRPORT.MCAST_FLOOD, FLOODED.multicast) |
+    bit(IFLA_BRPORT.BCAST_FLOOD, FLOODED.broadcast)
+  );
 }
 
 function sameLink(a: Link | undefined, b: Link | undefined): boolean {
@@ -185,7 +209,14 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
   #event(message: RtMessage): void {
     const { type, data } = message;
     if (type === RTM.NEWLINK || type === RTM.DELLINK) {
-      if (data.length < IFINFOMSG || data[0] !== 0) return;
+      if (data.length < IFINFOMSG) return;
+      if (data[0] === AF_BRIDGE) {
+        // That a port forwards from now on, or no longer, is told in no other message.
+        this.#touched.add(getU32(data, 4));
+        this.#schedule();
+        return;
+      }
+      if (data[0] !== 0) return;
       // A device that comes back under the same ifindex looks unchanged when it is read, yet all that hung on it is gone.
       if (type === RTM.DELLINK) this.#gone = true;
       this.#touched.add(getU32(data, 4));
