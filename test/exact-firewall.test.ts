@@ -42,6 +42,12 @@ const RULE = `ether type ip udp dport ${DROPPED} drop`;
 const N = 8;
 
 let id = 0;
+
+/** Takes `count` numbers that no frame has had yet; gives the first behind them, as `frames` wants it. */
+function nextIds(count: number): number {
+  id += count;
+  return id;
+}
 /** `count` frames from one VM to another, to one UDP port. */
 function flow(from: string, to: string, port: number, count = N): string[] {
   const first = id;
@@ -175,7 +181,7 @@ test('copies once what firewalls at the input and output hooks of the bridge dro
   const bridge: string = JSON.parse(stdout)[0].address;
   const vm = lab().mac('web-1');
   const both = (from: string, to: string) =>
-    [DROPPED, ACCEPTED].flatMap((port) => frames(N, (id += N), (n) => udpFrame({ from, to, port, id: n })));
+    [DROPPED, ACCEPTED].flatMap((port) => frames(N, nextIds(N), (n) => udpFrame({ from, to, port, id: n })));
   for (const { destination, host } of DESTINATIONS) {
     await withPolicy(lab(), { name: 'host', sources: ['web-1/0'], destination }, () =>
       behind(t, firewall, async () => {
@@ -203,11 +209,11 @@ test('copies once what firewalls at the input and output hooks of the bridge dro
 function flooded(from: string): string[] {
   const mac = lab().mac(from);
   return [
-    ...frames(N, (id += N), (n) => udpFrame({ from: mac, to: BROADCAST, id: n })),
-    ...frames(N, (id += N), (n) => udpFrame({ from: mac, to: '01:00:5e:01:02:03', destination: '239.1.2.3', id: n })),
-    ...frames(N, (id += N), (n) => ether(mac, '33:33:00:01:02:03', 0x88b5, payloadOf(n))),
-    ...frames(N, (id += N), (n) => arpRequest(mac, '10.0.0.77', '10.0.0.78', n)),
-    ...frames(N, (id += N), (n) => udpFrame({ from: mac, to: '02:ee:00:00:00:01', id: n })),
+    ...frames(N, nextIds(N), (n) => udpFrame({ from: mac, to: BROADCAST, id: n })),
+    ...frames(N, nextIds(N), (n) => udpFrame({ from: mac, to: '01:00:5e:01:02:03', destination: '239.1.2.3', id: n })),
+    ...frames(N, nextIds(N), (n) => ether(mac, '33:33:00:01:02:03', 0x88b5, payloadOf(n))),
+    ...frames(N, nextIds(N), (n) => arpRequest(mac, '10.0.0.77', '10.0.0.78', n)),
+    ...frames(N, nextIds(N), (n) => udpFrame({ from: mac, to: '02:ee:00:00:00:01', id: n })),
   ];
 }
 
@@ -266,8 +272,8 @@ test('each frame is copied once while the MAC address of the VM changes', async 
       sent.push(...list);
       await sendFrames(lab(), host, 'eth0', list);
     };
-    const towards = (to: string) => frames(N, (id += N), (n) => udpFrame({ from: lab().mac('fw-1'), to, id: n }));
-    const outOf = (mac: string) => frames(N, (id += N), (n) => udpFrame({ from: mac, to: lab().mac('fw-1'), id: n }));
+    const towards = (to: string) => frames(N, nextIds(N), (n) => udpFrame({ from: lab().mac('fw-1'), to, id: n }));
+    const outOf = (mac: string) => frames(N, nextIds(N), (n) => udpFrame({ from: mac, to: lab().mac('fw-1'), id: n }));
     const seen = await watchAll(lab(), { destination: { host: 'd-1-1' } }, async ({ destination }) => {
       await from('fw-1', towards(old));
       await sh(lab(), 'web-1', `ip link set dev eth0 address ${changed}\n`);
@@ -290,7 +296,7 @@ test('frames of a port that joins the bridge while traffic runs are copied withi
   const [count, pause] = [400, 0.005];
   await withPolicy(lab(), { name: 'joining', sources: ['web-1/0'], destination: 'd-2-1/0' }, async () => {
     const from = '02:00:00:00:00:99';
-    const list = frames(count, (id += count), (n) => udpFrame({ from, to: lab().mac('web-1'), id: n }));
+    const list = frames(count, nextIds(count), (n) => udpFrame({ from, to: lab().mac('web-1'), id: n }));
     await sh(lab(), 'node-1', 'ip link add joinvm type veth peer name joinport\nip link set joinvm up\n');
     try {
       const taps = { destination: { host: 'd-2-1' }, vm: { host: 'web-1', direction: 'in' } } as const;

@@ -13,9 +13,6 @@ import { python, sendFrames } from '../support/traffic.ts';
 import { GOLDEN_FILE, type Golden, makeGolden } from './golden.ts';
 
 describe('decoders', () => {
-  let sender: NodeDatapath;
-  let receiver: NodeDatapath;
-  // Registered, and so run, before the lab's own.
   let sender: NodeDatapath | undefined;
   let receiver: NodeDatapath | undefined;
   // Before the lab goes: hooks run in the order in which they are written.

@@ -52,8 +52,7 @@ static __always_inline __s64 sum_bytes(struct __sk_buff *skb, struct copy_contex
 }
 
 /* The sum of the pseudo header (RFC 9293, 3.1). */
-static __always_inline __s64 sum_pseudo(struct __sk_buff *skb, struct copy_context *copy, __u8 protocol,
-                                        __u32 length) {
+static __always_inline __s64 sum_pseudo(struct __sk_buff *skb, struct copy_context *copy, __u8 protocol, __u32 length) {
     __u32 sum = bpf_htons(protocol) + bpf_htons(length);
 
     if (copy->split.ipv6)

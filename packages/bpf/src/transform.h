@@ -115,13 +115,15 @@ static __always_inline long shrink_segments(struct __sk_buff *skb, __u32 bytes) 
     return bytes ? -1 : 0;
 }
 
-/* Hop-by-hop header with nothing but a jumbo payload option (RFC 2675): next header, length 0, type, length 4, 32 bits. */
+/* Hop-by-hop header with nothing but a jumbo payload option (RFC 2675): next header, length 0, type, length 4, 32 bits.
+ */
 #define JUMBO_OPTION_LEN 8
 #define JUMBO_OPTION_TYPE 0xc2
 
 /*
  * IPv6 super-packets beyond 64 KiB have a jumbo payload option that the stack takes off when it makes segments, but not
- * where they are in a tunnel: it would send garbage. So it goes before; segments never had it. False: the kernel refused.
+ * where they are in a tunnel: it would send garbage. So it goes before; segments never had it. False: the kernel
+ * refused.
  */
 static __always_inline bool strip_jumbo_option(struct __sk_buff *skb) {
     __u32 option = ETH_HEADER_LEN + 40;
