@@ -3,6 +3,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/node.sh
-"$NODE" node_modules/@biomejs/biome/bin/biome check --error-on-warnings .
+case "$(uname -m)" in
+  aarch64) biome=node_modules/@biomejs/cli-linux-arm64/biome ;;
+  *) biome=node_modules/@biomejs/cli-linux-x64/biome ;;
+esac
+"$biome" check --error-on-warnings .
 "$NODE" node_modules/typescript/bin/tsc -p .
 clang-format --dry-run -Werror packages/bpf/src/*.c packages/bpf/src/*.h

@@ -17,6 +17,6 @@ for part in "$@"; do
   esac
   [ -n "$files" ] || continue
   # shellcheck disable=SC2086
-  $run "$NODE" --test --test-concurrency="$jobs" --test-reporter=${TEST_REPORTER:-spec} $files || status=1
+  $run "$NODE" --test --test-concurrency="$jobs" --test-timeout=300000 --test-reporter=${TEST_REPORTER:-spec} $files || status=1
 done
 exit $status
