@@ -24,7 +24,6 @@ import {
   createPolicy,
   deletePolicy,
   packets,
-  policyStatus,
   withPolicy,
 } from './support/policy.ts';
 import { framesOf, type Tap } from './support/taps.ts';
@@ -41,12 +40,16 @@ const RULE = `ether type ip udp dport ${DROPPED} drop`;
 /** Frames of each kind. */
 const N = 8;
 
-let id = 0;
+let nextId = 0;
+/** The first of `count` numbers that no frame has had. */
+function fresh(count: number): number {
+  nextId += count;
+  return nextId - count;
+}
+
 /** `count` frames from one VM to another, to one UDP port. */
 function flow(from: string, to: string, port: number, count = N): string[] {
-  const first = id;
-  id += count;
-  return frames(count, first, (n) => udpFrame({ from: lab().mac(from), to: lab().mac(to), port, id: n }));
+  return frames(count, fresh(count), (n) => udpFrame({ from: lab().mac(from), to: lab().mac(to), port, id: n }));
 }
 
 const isTo = (host: string) => (frame: string) => frame.startsWith(lab().mac(host).replaceAll(':', ''));
@@ -68,8 +71,11 @@ async function send(lists: Record<string, string[]>): Promise<void> {
 
 const PEERS = ['db-1', 'fw-1'];
 
-/** Traffic that the firewall drops and that it accepts, in both directions, within the node and over the uplink. */
-async function assertSeenThrough(host: string): Promise<void> {
+/**
+ * Traffic that the firewall drops and that it accepts, in both directions, within the node and over the uplink. Returns the
+ * number of frames.
+ */
+async function assertSeenThrough(host: string): Promise<number> {
   const mixed = (from: string, to: string) =>
     [flow(from, to, DROPPED, N / 2), flow(from, to, ACCEPTED), flow(from, to, DROPPED, N / 2)].flat();
   const accepted = (list: string[]) => list.filter((frame) => frame.slice(72, 76) === '0008');
@@ -95,6 +101,7 @@ async function assertSeenThrough(host: string): Promise<void> {
   PEERS.forEach((peer, i) => {
     assertFrames(atPeers[i]!, accepted(fromVm).filter(isTo(peer)), `what ${peer} receives`);
   });
+  return originals.length;
 }
 
 for (const { where, destination, host } of DESTINATIONS) {
@@ -105,10 +112,13 @@ for (const { where, destination, host } of DESTINATIONS) {
       await arrivalEventually(lab(), 'node-1', 'br0', lab().mac('web-1'), TAP);
     });
     after(() => deletePolicy(lab(), 'through'));
+    let sent = 0;
 
     for (const firewall of FIREWALLS) {
       test(`copies once, in both directions, what is dropped and what is accepted by ${firewall.name}`, (t) =>
-        behind(t, firewall, () => assertSeenThrough(host)));
+        behind(t, firewall, async () => {
+          sent += await assertSeenThrough(host);
+        }));
     }
 
     for (const limit of LIMITS) {
@@ -116,6 +126,7 @@ for (const { where, destination, host } of DESTINATIONS) {
         behind(t, limit, async () => {
           const [from, to] = limit.direction === 'from' ? ['web-1', 'fw-1'] : ['fw-1', 'web-1'];
           const list = flow(from, to, DROPPED, 60);
+          sent += list.length;
           const taps: Record<string, Tap> = { destination: { host }, receiver: { host: to, direction: 'in' } };
           const seen = await watchAll(lab(), taps, async (captures) => {
             await sendFrames(lab(), from, 'eth0', list);
@@ -130,12 +141,10 @@ for (const { where, destination, host } of DESTINATIONS) {
     }
 
     test('has counted each packet once', async () => {
-      const status = await policyStatus(lab(), 'through');
-      const { matched } = status.totals;
-      const counted = await countedEventually(lab(), 'through', matched.packets);
+      assert.ok(sent > 8 * N, 'there were firewalls');
+      const counted = await countedEventually(lab(), 'through', sent);
       assertSumsClose(counted);
-      assert.deepEqual(packets(counted.totals), allCopied(counted.totals.matched.packets));
-      assert.ok(matched.packets >= 8 * N * 5, 'the firewalls were there');
+      assert.deepEqual(packets(counted.totals), allCopied(sent));
     });
   });
 }
@@ -175,7 +184,7 @@ test('copies once what firewalls at the input and output hooks of the bridge dro
   const bridge: string = JSON.parse(stdout)[0].address;
   const vm = lab().mac('web-1');
   const both = (from: string, to: string) =>
-    [DROPPED, ACCEPTED].flatMap((port) => frames(N, (id += N), (n) => udpFrame({ from, to, port, id: n })));
+    [DROPPED, ACCEPTED].flatMap((port) => frames(N, fresh(N), (n) => udpFrame({ from, to, port, id: n })));
   for (const { destination, host } of DESTINATIONS) {
     await withPolicy(lab(), { name: 'host', sources: ['web-1/0'], destination }, () =>
       behind(t, firewall, async () => {
@@ -203,11 +212,11 @@ test('copies once what firewalls at the input and output hooks of the bridge dro
 function flooded(from: string): string[] {
   const mac = lab().mac(from);
   return [
-    ...frames(N, (id += N), (n) => udpFrame({ from: mac, to: BROADCAST, id: n })),
-    ...frames(N, (id += N), (n) => udpFrame({ from: mac, to: '01:00:5e:01:02:03', destination: '239.1.2.3', id: n })),
-    ...frames(N, (id += N), (n) => ether(mac, '33:33:00:01:02:03', 0x88b5, payloadOf(n))),
-    ...frames(N, (id += N), (n) => arpRequest(mac, '10.0.0.77', '10.0.0.78', n)),
-    ...frames(N, (id += N), (n) => udpFrame({ from: mac, to: '02:ee:00:00:00:01', id: n })),
+    ...frames(N, fresh(N), (n) => udpFrame({ from: mac, to: BROADCAST, id: n })),
+    ...frames(N, fresh(N), (n) => udpFrame({ from: mac, to: '01:00:5e:01:02:03', destination: '239.1.2.3', id: n })),
+    ...frames(N, fresh(N), (n) => ether(mac, '33:33:00:01:02:03', 0x88b5, payloadOf(n))),
+    ...frames(N, fresh(N), (n) => arpRequest(mac, '10.0.0.77', '10.0.0.78', n)),
+    ...frames(N, fresh(N), (n) => udpFrame({ from: mac, to: '02:ee:00:00:00:01', id: n })),
   ];
 }
 
@@ -266,8 +275,8 @@ test('each frame is copied once while the MAC address of the VM changes', async 
       sent.push(...list);
       await sendFrames(lab(), host, 'eth0', list);
     };
-    const towards = (to: string) => frames(N, (id += N), (n) => udpFrame({ from: lab().mac('fw-1'), to, id: n }));
-    const outOf = (mac: string) => frames(N, (id += N), (n) => udpFrame({ from: mac, to: lab().mac('fw-1'), id: n }));
+    const towards = (to: string) => frames(N, fresh(N), (n) => udpFrame({ from: lab().mac('fw-1'), to, id: n }));
+    const outOf = (mac: string) => frames(N, fresh(N), (n) => udpFrame({ from: mac, to: lab().mac('fw-1'), id: n }));
     const seen = await watchAll(lab(), { destination: { host: 'd-1-1' } }, async ({ destination }) => {
       await from('fw-1', towards(old));
       await sh(lab(), 'web-1', `ip link set dev eth0 address ${changed}\n`);
@@ -290,7 +299,7 @@ test('frames of a port that joins the bridge while traffic runs are copied withi
   const [count, pause] = [400, 0.005];
   await withPolicy(lab(), { name: 'joining', sources: ['web-1/0'], destination: 'd-2-1/0' }, async () => {
     const from = '02:00:00:00:00:99';
-    const list = frames(count, (id += count), (n) => udpFrame({ from, to: lab().mac('web-1'), id: n }));
+    const list = frames(count, fresh(count), (n) => udpFrame({ from, to: lab().mac('web-1'), id: n }));
     await sh(lab(), 'node-1', 'ip link add joinvm type veth peer name joinport\nip link set joinvm up\n');
     try {
       const taps = { destination: { host: 'd-2-1' }, vm: { host: 'web-1', direction: 'in' } } as const;

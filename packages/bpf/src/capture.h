@@ -43,9 +43,9 @@ static __always_inline bool is_broadcast(const __u8 mac[6]) {
 }
 
 /*
- * The mirrored port that this frame goes to, where that is known as it enters the bridge; NULL for all other frames. Where
- * a bridge has no other way to go than one guest's port, the zero address stands for unicast that the bridge has not learned,
- * 01:00:00:00:00:00 for multicast, and broadcast for itself.
+ * The mirrored port that this frame goes to, where that is known as it enters the bridge; NULL for all other frames.
+ * Where a bridge has no other way to go than one guest's port, the zero address stands for unicast that the bridge has
+ * not learned, 01:00:00:00:00:00 for multicast, and broadcast for itself.
  */
 static __always_inline __u32 *find_arrival(struct __sk_buff *skb, __u32 bridge) {
     struct arrival_key key = {.bridge = bridge};
@@ -81,6 +81,8 @@ static __always_inline int skip_reason(struct __sk_buff *skb, struct capture *ca
             return SKIP_IS_COPY;
         if (is_host_traffic(skb, hook))
             return SKIP_HOST_TRAFFIC;
+    } else if (hook == HOOK_EGRESS && is_returned_copy(skb)) {
+        return SKIP_IS_COPY;
     }
     return -1;
 }

@@ -70,6 +70,7 @@ class KernelDatapath implements Datapath {
         arrivalPorts: table(maps.arrival_ports, 4, 4),
         arrivals: table(maps.arrivals, LAYOUT.arrival_key.size, 4),
         hostAddresses: table(maps.host_addresses, LAYOUT.host_address.size, 4),
+        physicalDevices: table(maps.physical_devices, 4, 4),
         copyVlans: table(maps.copy_vlans, 4, VLAN_SET_SIZE),
       },
     };
@@ -98,6 +99,7 @@ class KernelDatapath implements Datapath {
     // From the end of the path to its beginning, so that no copy meets a missing part; removal goes the other way.
     for (const name of [
       'copyVlans',
+      'physicalDevices',
       'hostAddresses',
       'deliveries',
       'terminations',
@@ -113,7 +115,14 @@ class KernelDatapath implements Datapath {
     else this.#expedite.during(attachAll);
     written += tables.arrivals.write(rows.arrivals);
     const detached = links.countOthers(kept) > 0 ? this.#expedite.during(() => links.detachOthers(kept)) : 0;
-    for (const name of ['captures', 'arrivalPorts', 'terminations', 'deliveries', 'hostAddresses'] as const) {
+    for (const name of [
+      'captures',
+      'arrivalPorts',
+      'terminations',
+      'deliveries',
+      'hostAddresses',
+      'physicalDevices',
+    ] as const) {
       written += tables[name].removeOthers(rows[name]);
     }
     slots.release(counters.named());

@@ -27,6 +27,7 @@ export const MAPS = [
   'arrivals',
   'host_addresses',
   'copy_vlans',
+  'physical_devices',
   'capture_counters',
   'deliveries',
   'delivery_counters',

@@ -32,6 +32,7 @@ export interface DatapathRows {
   arrivals: Rows;
   hostAddresses: Rows;
   copyVlans: Rows;
+  physicalDevices: Rows;
   attachments: Placed[];
 }
 
@@ -82,6 +83,7 @@ export function buildRows(state: DatapathState, take: TakeSlot, helper: number):
     arrivalPorts: rows(state.arrivalPorts, ({ ifindex, bridge }) => [u32Key(ifindex), u32Key(bridge)]),
     arrivals: rows(state.arrivals, ({ bridge, mac, ifindex }) => [encodeArrivalKey(bridge, mac), u32Key(ifindex)]),
     hostAddresses: rows(state.hostAddresses, (address) => [encodeHostAddress(address), PRESENT]),
+    physicalDevices: rows(state.physicalDevices, (ifindex) => [u32Key(ifindex), PRESENT]),
     copyVlans: new Map([[u32Key(0).toString('hex'), encodeVlanSet(state.copyVlans ?? [])]]),
   };
 }
