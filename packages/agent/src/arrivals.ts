@@ -56,6 +56,23 @@ export function planArrivals(
   };
 }
 
+/**
+ * The other port of firewall bridges of one mirrored guest. By what device a frame came to the node is forgotten where it
+ * passes a veth pair, so copies that a switch has returned are looked for here.
+ */
+export function firewallUplinks(captures: readonly HookCapture[], links: readonly Link[]): number[] {
+  const guests = new Set(captures.filter(({ edge }) => !edge).map(({ ifindex }) => ifindex));
+  const bridges = new Set(links.filter(({ linkType }) => linkType === 'bridge').map(({ ifindex }) => ifindex));
+  const ports = Map.groupBy(
+    links.filter(({ master }) => bridges.has(master)),
+    ({ master }) => master,
+  );
+  return [...ports.values()].flatMap((pair) => {
+    const others = pair.filter(({ ifindex }) => !guests.has(ifindex));
+    return pair.length === 2 && others.length === 1 ? [others[0]!.ifindex] : [];
+  });
+}
+
 /** Addresses that stand for kinds of frames, see find_arrival in packages/bpf/src/capture.h. */
 const FLOOD_ADDRESSES = [
   [FLOODED.unicast, '00:00:00:00:00:00'],

@@ -1,6 +1,6 @@
 /** From a node program and what is there to the state that the data plane shall have. Pure: no I/O, no clock. */
 import type { Capture, CaptureStatus, Delivery, NodeProblem, NodeProgram, Termination } from '@mirrorplane/contract';
-import { planArrivals } from './arrivals.ts';
+import { firewallUplinks, planArrivals } from './arrivals.ts';
 import type { CaptureRefusal, DatapathState, DeliveryEntry, Hook, HookCapture } from './datapath/datapath.ts';
 import type { NodeDevice } from './discovery/devices.ts';
 import type { ForwardingEntry } from './discovery/forwarding.ts';
@@ -85,6 +85,7 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
       terminations: program.terminations.map(terminationEntry),
       mirrorDevice: around.underlay.underlay === undefined ? 0 : around.underlay.ifindex,
       hostAddresses: [...(around.hostAddresses ?? [])],
+      physicalDevices: [...physicalDevices(around), ...firewallUplinks(captures, around.links ?? [])],
       copyVlans: program.copyVlans,
       ...(around.maxRate !== undefined && { maxRate: bytesPerSecond(around.maxRate) }),
     },
@@ -92,6 +93,13 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
     waiting,
     problems: problemsOf(program, around),
   };
+}
+
+/** Edges, and NICs that nobody has declared. */
+function physicalDevices({ devices }: Surroundings): number[] {
+  return devices
+    .filter(({ ethernet, linkType, identity }) => ethernet && (identity?.kind === 'edge' || linkType === ''))
+    .map(({ ifindex }) => ifindex);
 }
 
 function hookCaptures(capture: Capture, device: NodeDevice | undefined): HookCapture[] {

@@ -85,6 +85,8 @@ static __always_inline int skip_reason(struct __sk_buff *skb, struct capture *ca
             return SKIP_IS_COPY;
         if (is_host_traffic(skb, hook))
             return SKIP_HOST_TRAFFIC;
+    } else if (hook == HOOK_EGRESS && is_returned_copy(skb)) {
+        return SKIP_IS_COPY;
     }
     return -1;
 }

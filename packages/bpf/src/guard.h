@@ -44,7 +44,8 @@ static __always_inline bool solicits_host(struct __sk_buff *skb, __u32 offset) {
 
 /*
  * True where the node's side of this frame is the node itself: the receiver on ingress, the sender on egress. ARP and
- * neighbour discovery for the node's own addresses belong to it too.
+ * neighbour discovery for the node's own addresses belong to it too, whoever asks: a node that tries an address
+ * before it takes it (RFC 4862, 5.4; RFC 5227) has no address to ask from.
  */
 static __always_inline bool is_host_traffic(struct __sk_buff *skb, enum hook hook) {
     bool received = hook == HOOK_INGRESS;
@@ -61,9 +62,9 @@ static __always_inline bool is_host_traffic(struct __sk_buff *skb, enum hook hoo
     if (protocol == bpf_htons(ETH_P_IP))
         return is_host_ipv4(skb, offset + (received ? 16 : 12));
     if (protocol == bpf_htons(ETH_P_ARP))
-        return is_host_ipv4(skb, offset + (received ? 24 : 14));
+        return is_host_ipv4(skb, offset + 24) || (!received && is_host_ipv4(skb, offset + 14));
     if (protocol == bpf_htons(ETH_P_IPV6))
-        return is_host_ipv6(skb, offset + (received ? 24 : 8)) || (received && solicits_host(skb, offset));
+        return is_host_ipv6(skb, offset + (received ? 24 : 8)) || solicits_host(skb, offset);
     return false;
 }
 
@@ -77,6 +78,14 @@ static __always_inline bool has_copy_vlan(struct __sk_buff *skb) {
         return false;
     bits = bpf_map_lookup_elem(&copy_vlans, &zero);
     return bits && bits[(vlan_id >> 3) & 511] & (1 << (vlan_id & 7));
+}
+
+/* True where a copy has come back to the node, and a bridge hands it to a guest. Guests may use the VLAN ID themselves.
+ */
+static __always_inline bool is_returned_copy(struct __sk_buff *skb) {
+    __u32 device = skb->ingress_ifindex;
+
+    return has_copy_vlan(skb) && bpf_map_lookup_elem(&physical_devices, &device) != NULL;
 }
 
 #endif

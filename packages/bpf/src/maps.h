@@ -45,6 +45,15 @@ struct {
     __type(value, __u32);
 } host_addresses SEC(".maps");
 
+/* Key: a device that leads to the physical network. Value: unused. Memory: about 70 bytes an entry. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 16384);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u32);
+    __type(value, __u32);
+} physical_devices SEC(".maps");
+
 /* Key: 0. Value: a bit for each VLAN ID that policies push on copies. Frames that have one are copies. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);

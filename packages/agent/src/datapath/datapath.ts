@@ -101,6 +101,8 @@ export interface DatapathState {
   arrivals?: Arrival[];
   /** IPv4 and IPv6 addresses of the node. Default none. */
   hostAddresses?: string[];
+  /** ifindexes of devices by which copies may come back from the physical network. Default none. */
+  physicalDevices?: number[];
   /** VLAN IDs of copies, 1 to 4094. Default none. */
   copyVlans?: number[];
   /** Bytes of copies a second that the node may make. Left out: no limit. */

@@ -73,6 +73,7 @@ class KernelDatapath implements Datapath {
         arrivalPorts: table(maps.arrival_ports, 4, 4),
         arrivals: table(maps.arrivals, LAYOUT.arrival_key.size, 4),
         hostAddresses: table(maps.host_addresses, LAYOUT.host_address.size, 4),
+        physicalDevices: table(maps.physical_devices, 4, 4),
         copyVlans: table(maps.copy_vlans, 4, VLAN_SET_SIZE),
         budgets: table(maps.budgets, 4, BUDGET_SIZE),
       },
@@ -105,6 +106,7 @@ class KernelDatapath implements Datapath {
     for (const name of [
       'copyVlans',
       'budgets',
+      'physicalDevices',
       'hostAddresses',
       'deliveries',
       'terminations',
@@ -120,7 +122,14 @@ class KernelDatapath implements Datapath {
     else this.#expedite.during(attachAll);
     written += tables.arrivals.write(rows.arrivals);
     const detached = links.countOthers(kept) > 0 ? this.#expedite.during(() => links.detachOthers(kept)) : 0;
-    for (const name of ['captures', 'arrivalPorts', 'terminations', 'deliveries', 'hostAddresses'] as const) {
+    for (const name of [
+      'captures',
+      'arrivalPorts',
+      'terminations',
+      'deliveries',
+      'hostAddresses',
+      'physicalDevices',
+    ] as const) {
       written += tables[name].removeOthers(rows[name]);
     }
     slots.release(counters.named());

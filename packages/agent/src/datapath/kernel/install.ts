@@ -28,6 +28,7 @@ export const MAPS = [
   'host_addresses',
   'copy_vlans',
   'budgets',
+  'physical_devices',
   'capture_counters',
   'deliveries',
   'delivery_counters',

@@ -34,6 +34,7 @@ export interface DatapathRows {
   hostAddresses: Rows;
   copyVlans: Rows;
   budgets: Rows;
+  physicalDevices: Rows;
   attachments: Placed[];
 }
 
@@ -85,6 +86,7 @@ export function buildRows(state: DatapathState, take: TakeSlot, helper: number):
     arrivals: rows(state.arrivals, ({ bridge, mac, ifindex }) => [encodeArrivalKey(bridge, mac), u32Key(ifindex)]),
     budgets: budgetRows(state, take),
     hostAddresses: rows(state.hostAddresses, (address) => [encodeHostAddress(address), PRESENT]),
+    physicalDevices: rows(state.physicalDevices, (ifindex) => [u32Key(ifindex), PRESENT]),
     copyVlans: new Map([[u32Key(0).toString('hex'), encodeVlanSet(state.copyVlans ?? [])]]),
   };
 }
