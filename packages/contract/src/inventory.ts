@@ -76,9 +76,16 @@ export const DeviceIdentity = z.object({
   id: InterfaceId,
   name: z.string().max(128).default(''),
   network: z.string().max(128).optional(),
-  provider: z.string().meta({ description: 'alias or declared.' }),
+  provider: z.string().meta({ description: 'alias, declared, libvirt or open-vswitch.' }),
 });
 export type DeviceIdentity = z.infer<typeof DeviceIdentity>;
+
+/**
+ * Whether the guest runs behind a device. `absent`: it does not now, as on the target node of a live migration before the
+ * switch-over, or on the source node after it. Left out: not known, which means running unless another node has the guest.
+ */
+export const GuestState = z.enum(['running', 'absent']);
+export type GuestState = z.infer<typeof GuestState>;
 
 /** A kernel netdev on a node, as an agent observes it. */
 export const Device = z
@@ -94,6 +101,7 @@ export const Device = z
       .string()
       .optional()
       .meta({ description: 'Why an alias that names Mirrorplane was not understood.' }),
+    guest: GuestState.optional(),
   })
   .meta({ id: 'Device' });
 export type Device = z.infer<typeof Device>;
@@ -106,6 +114,7 @@ export const InterfaceDevice = z.object({
   mac: z.string(),
   mtu: z.number().int(),
   up: z.boolean(),
+  guest: GuestState.optional(),
 });
 export type InterfaceDevice = z.infer<typeof InterfaceDevice>;
 
