@@ -12,10 +12,12 @@ import {
 import type { ApplyResult, Datapath } from './datapath/datapath.ts';
 import { identify, type NodeDevices, ownership } from './discovery/devices.ts';
 import type { ForwardingTables } from './discovery/forwarding.ts';
-import type { LinkSource } from './discovery/links.ts';
+import type { Link, LinkSource } from './discovery/links.ts';
 import type { NextHops } from './discovery/neighbours.ts';
 import type { UnderlayState } from './discovery/underlay.ts';
+import type { EventRecorder } from './events.ts';
 import { type Logger, reason, say } from './log.ts';
+import { PassEvents } from './pass-events.ts';
 import { captureStatuses, erspanAddresses, type Reconciled, reconcile } from './reconcile.ts';
 import type { ProgramFile } from './state.ts';
 
@@ -42,6 +44,8 @@ export interface AgentParts {
   underlay: () => Promise<UnderlayState>;
   datapath: Datapath;
   programs: ProgramFile;
+  /** Where everything that happens is told. */
+  events: EventRecorder;
   log: Logger;
 }
 
@@ -56,6 +60,7 @@ const RETRY: [number, number] = [200, 10_000];
 export class Agent {
   readonly #parts: AgentParts;
   readonly #log: Logger;
+  readonly #passEvents: PassEvents;
   #uplink: Uplink | undefined;
   #program: NodeProgram | undefined;
   #found: NodeDevices = { devices: [], problems: [] };
@@ -76,6 +81,7 @@ export class Agent {
   constructor(parts: AgentParts) {
     this.#parts = parts;
     this.#log = parts.log;
+    this.#passEvents = new PassEvents(parts.events);
   }
 
   /** Applies the program of the last run, if there is one, and begins to follow changes. */
@@ -83,7 +89,10 @@ export class Agent {
     const { programs, links, nextHops, forwarding } = this.#parts;
     try {
       const program = await programs.load();
-      if (program !== undefined && this.#isOurs(program)) this.#program = program;
+      if (program !== undefined && this.#isOurs(program)) {
+        this.#program = program;
+        this.#passEvents.resume(program);
+      }
     } catch (error) {
       this.#log.error(say('the stored program is not used', { reason: reason(error) }));
     }
@@ -110,6 +119,7 @@ export class Agent {
   /** Names the connection that reports go to. */
   connect(uplink: Uplink): void {
     this.#uplink = uplink;
+    this.#parts.events.connect(uplink);
   }
 
   /** What the controller is told first on every connection. */
@@ -129,7 +139,7 @@ export class Agent {
     const status = this.#status();
     this.#sentInventory = JSON.stringify(inventory);
     this.#sentStatus = JSON.stringify(status);
-    return status === undefined ? [hello, inventory] : [hello, inventory, status];
+    return [hello, inventory, ...(status === undefined ? [] : [status]), ...this.#parts.events.greeting()];
   }
 
   /** Takes a program of the controller: it is carried out at once and kept for the next start. */
@@ -186,7 +196,8 @@ export class Agent {
   async #pass(): Promise<void> {
     const { links, nextHops, underlay, forwarding, hostAddresses, maxRate } = this.#parts;
     this.#underlay = await underlay();
-    this.#found = identify(links.links(), this.#program?.edges ?? [], ownership(this.#found.devices));
+    const present = links.links();
+    this.#found = identify(present, this.#program?.edges ?? [], ownership(this.#found.devices));
     if (this.#program === undefined) {
       this.#sendInventory();
       return;
@@ -199,20 +210,23 @@ export class Agent {
       nextHops: nextHops.current(),
       hostAddresses: hostAddresses?.() ?? [],
       ...(maxRate !== undefined && { maxRate }),
-      ...(forwarding && { links: links.links(), forwarding: forwarding.current() }),
+      ...(forwarding && { links: present, forwarding: forwarding.current() }),
     };
     // Copying comes first, telling of it second.
-    await this.#apply(this.#program, reconcile(this.#program, around));
+    await this.#apply(this.#program, reconcile(this.#program, around), present);
     this.#sendInventory();
     this.#sendStatus();
   }
 
-  async #apply(program: NodeProgram, reconciled: Reconciled): Promise<void> {
+  async #apply(program: NodeProgram, reconciled: Reconciled, links: readonly Link[]): Promise<void> {
     const problems = [...this.#found.problems, ...reconciled.problems];
     try {
       const result = await this.#parts.datapath.apply(reconciled.state);
+      const at = performance.now();
       this.#report(program, reconciled, result);
       this.#captures = captureStatuses(reconciled, result.refused);
+      const { placed } = reconciled;
+      this.#passEvents.applied({ program, placed, statuses: this.#captures, result, links, at });
       this.#problems = problems;
       if (result.refused.length > 0) this.#retryLater();
       else this.#retryAfter = RETRY[0];
@@ -220,6 +234,7 @@ export class Agent {
     } catch (error) {
       const message = reason(error);
       this.#log.error(say('data path could not be changed', { revision: program.revision, reason: message }));
+      this.#passEvents.failed(program, message);
       this.#problems = [...problems, { code: 'ATTACH_FAILED', message }];
       this.#retryLater();
     }

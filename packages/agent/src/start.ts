@@ -13,6 +13,7 @@ import { NextHops } from './discovery/neighbours.ts';
 import { RtClient } from './discovery/rtnetlink.ts';
 import { findUnderlay } from './discovery/underlay.ts';
 import { credentialsFit, EnrollmentError, enroll, loadCredentials } from './enroll.ts';
+import { EventRecorder } from './events.ts';
 import { holdLock } from './lock.ts';
 import { type Logger, reason, say } from './log.ts';
 import { ProgramFile } from './state.ts';
@@ -101,6 +102,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     const forwarding = options.arrive === false ? undefined : new ForwardingTables({ client, log });
     closers.push(() => forwarding?.close());
     const underlayOptions = { device: options.mirrorDevice, address: options.mirrorAddress };
+    const events = new EventRecorder();
     const agent = new Agent({
       node,
       version: AGENT_VERSION,
@@ -112,6 +114,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       underlay: () => findUnderlay(client, underlayOptions, links.links()),
       datapath,
       programs: new ProgramFile(join(data, STATE_FILES.program)),
+      events,
       log,
     });
     closers.push(() => agent.close());
@@ -125,6 +128,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     });
     closers.push(() => sync.close());
     sync.on('program', (program) => agent.take(program));
+    sync.on('eventsTaken', (taken) => events.taken(taken));
     agent.connect(sync);
     sync.start();
     log.info(say('agent started', { node, version: AGENT_VERSION, controller: options.controller }));

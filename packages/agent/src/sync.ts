@@ -1,7 +1,7 @@
 /** The agent's side of the sync connection: a WebSocket over mutual TLS that the agent dials, and dials again. */
 import { EventEmitter } from 'node:events';
 import type { ConnectionOptions } from 'node:tls';
-import { type AgentMessage, ControllerMessage, type NodeProgram } from '@mirrorplane/contract';
+import { type AgentMessage, ControllerMessage, type EventsTakenMessage, type NodeProgram } from '@mirrorplane/contract';
 import { type RawData, WebSocket } from 'ws';
 import { type Logger, reason, say } from './log.ts';
 
@@ -18,6 +18,8 @@ export const CONTROLLER_NAME = 'controller';
 interface SyncEvents {
   /** A program came. */
   program: [NodeProgram];
+  /** The controller has events of ours. */
+  eventsTaken: [EventsTakenMessage];
   connected: [];
   disconnected: [];
 }
@@ -194,6 +196,7 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     }
     // Only a controller that really serves us resets the wait: one that throws us out at once must not be stormed.
     this.#wait = this.#timing.backoffMin;
-    this.emit('program', message.data.program);
+    if (message.data.type === 'program') this.emit('program', message.data.program);
+    else this.emit('eventsTaken', message.data);
   }
 }

@@ -2,13 +2,15 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { AgentMessage, NodeProgram } from '@mirrorplane/contract';
+import { setImmediate as tick } from 'node:timers/promises';
+import type { AgentEvent, AgentMessage, NodeProgram } from '@mirrorplane/contract';
 import { Agent } from '../src/agent.ts';
 import { FakeDatapath } from '../src/datapath/fake.ts';
 import type { Link, LinkSource } from '../src/discovery/links.ts';
 import { NeighbourRecord } from '../src/discovery/neighbour-record.ts';
 import { NextHops } from '../src/discovery/neighbours.ts';
 import { RtClient } from '../src/discovery/rtnetlink.ts';
+import { EventRecorder } from '../src/events.ts';
 import { ProgramFile } from '../src/state.ts';
 import { link, temporaryFolder, testLog, until } from './support.ts';
 
@@ -68,6 +70,7 @@ async function running(t: TestContext, ...first: Link[]) {
     underlay: async () => ({ underlay: undefined, why: 'there is none in this test' }),
     datapath,
     programs: new ProgramFile(join(folder, 'program.json')),
+    events: new EventRecorder(),
     log: testLog,
   });
   const sent: AgentMessage[] = [];
@@ -80,8 +83,22 @@ async function running(t: TestContext, ...first: Link[]) {
   });
   const last = <T extends AgentMessage['type']>(type: T) =>
     sent.findLast((message): message is Extract<AgentMessage, { type: T }> => message.type === type);
-  return { agent, links, datapath, sent, last };
+  let read = 0;
+  /** Events that were told since this was called last. */
+  const told = async (): Promise<AgentEvent[]> => {
+    await agent.settled();
+    await tick();
+    const all = sent.flatMap((message) => (message.type === 'events' ? message.events : []));
+    const before = read;
+    read = all.length;
+    return all.slice(before);
+  };
+  return { agent, links, datapath, sent, last, told };
 }
+
+/** Kind, cause and interface of each event. */
+const brief = (events: AgentEvent[]) =>
+  events.map(({ kind, cause, interface: id }) => `${kind} by ${cause}${id === undefined ? '' : ` ${id}`}`);
 
 test('a device that appears is captured, and told of', async (t) => {
   const { agent, links, datapath, last } = await running(t, ids);
@@ -181,4 +198,111 @@ test('the greeting tells the newest state, status only once there is a program',
   const [hello, , status] = agent.greeting();
   assert.equal(hello?.type === 'hello' && hello.appliedRevision, 4);
   assert.equal(status?.type === 'status' && status.captures.length, 1);
+});
+
+test('tells of a capture that a new program brings and takes as caused by the controller', async (t) => {
+  const { agent, told } = await running(t, web(), ids);
+  agent.take(PROGRAM);
+  const [begun, ...more] = await told();
+  assert.deepEqual(more, []);
+  const { seq: _, at: __, ...rest } = begun!;
+  const about = { interface: 'web-1/0', policy: 'p1' };
+  assert.deepEqual(rest, { kind: 'captureAttached', cause: 'controller', message: 'capture at tap5 began', ...about });
+  agent.take({ ...PROGRAM, revision: 5, captures: [] });
+  assert.deepEqual(brief(await told()), ['captureDetached by controller web-1/0']);
+});
+
+test('tells of a device that comes, with the milliseconds to its capture, and of one that goes', async (t) => {
+  const { agent, links, told } = await running(t, ids);
+  agent.take(PROGRAM);
+  assert.deepEqual(await told(), []);
+  links.set(web(5, { seenAt: performance.now() - 50 }), ids);
+  const events = await told();
+  assert.deepEqual(brief(events), ['captureAttached by agent web-1/0']);
+  const ms = events[0]?.ms ?? 0;
+  assert.ok(ms >= 50 && ms < 5000, `${ms} ms`);
+  links.set(ids);
+  const [gone] = await told();
+  assert.deepEqual([gone?.kind, gone?.message], ['captureDetached', 'capture at tap5 ended: the device is gone']);
+});
+
+test('tells of a device that came back under the same ifindex as gone and come', async (t) => {
+  const { agent, links, datapath, told } = await running(t, web(5, { seenAt: 1 }), ids);
+  agent.take(PROGRAM);
+  await told();
+  links.set(web(5, { seenAt: 2 }), ids);
+  assert.deepEqual(brief(await told()), ['captureDetached by agent web-1/0', 'captureAttached by agent web-1/0']);
+  links.set(web(5, { seenAt: 2, mtu: 1400 }), ids);
+  assert.deepEqual(await told(), []);
+  assert.equal(datapath.state.captures[0]?.ifindex, 5);
+});
+
+test('tells of a refusal once, and of the capture that is taken later', async (t) => {
+  const { agent, datapath, told, last } = await running(t, web(), ids);
+  datapath.refuse(5, 'HOOK_OCCUPIED');
+  agent.take(PROGRAM);
+  const events = await told();
+  assert.deepEqual(brief(events), ['captureRefused by controller web-1/0']);
+  assert.equal(events[0]?.code, 'HOOK_OCCUPIED');
+  const before = datapath.applied;
+  await until('it was tried again', () => datapath.applied > before);
+  assert.deepEqual(await told(), []);
+  datapath.accept(5);
+  await until('it is taken', () => last('status')?.captures[0]?.state === 'capturing');
+  assert.deepEqual(brief(await told()), ['captureAttached by agent web-1/0']);
+});
+
+test('tells what was repaired: a program of a device by its name, pins and the helper by their number', async (t) => {
+  const { agent, links, datapath, told } = await running(t, web(), ids);
+  agent.take(PROGRAM);
+  await told();
+  datapath.interference = [
+    { kind: 'helperGone', count: 1 },
+    { kind: 'takenOff', program: 'capture_ingress', ifindex: 5, count: 1 },
+    { kind: 'pushedBack', program: 'capture_egress', ifindex: 5, count: 1 },
+    { kind: 'unpinned', count: 3 },
+  ];
+  links.set(web(), ids);
+  const said = (await told()).map(({ kind, message, interface: id, count }) => [kind, message, id, count]);
+  assert.deepEqual(said, [
+    ['repaired', 'put right: the helper device was gone, 3 pins were removed', undefined, 4],
+    [
+      'repaired',
+      'put right: capture_ingress of tap5 was taken off, capture_egress of tap5 was pushed back by another program',
+      'web-1/0',
+      2,
+    ],
+  ]);
+});
+
+test('tells of a data path that fails once, until it works again', async (t) => {
+  const { agent, datapath, told, last } = await running(t, web(), ids);
+  datapath.failure = new Error('out of memory');
+  agent.take(PROGRAM);
+  const before = datapath.applied;
+  await until('it was tried again', () => datapath.applied > before + 1);
+  const [failed, ...more] = await told();
+  assert.deepEqual(more, []);
+  assert.deepEqual([failed?.kind, failed?.code, failed?.message], ['datapathFailed', 'ATTACH_FAILED', 'out of memory']);
+  datapath.failure = undefined;
+  await until('it works', () => last('status')?.appliedRevision === 4);
+  assert.deepEqual(brief(await told()), ['captureAttached by controller web-1/0']);
+});
+
+test('many captures of one policy at once are told in one event with their number', async (t) => {
+  const many = Array.from({ length: 40 }, (_, index) =>
+    link(`tap${100 + index}`, 100 + index, { alias: `mirrorplane:kind=vm;id=many-${index}/0` }),
+  );
+  const { agent, told } = await running(t, ids, ...many);
+  const captures = many.map((_, index) => {
+    const source = `many-${index}/0`;
+    return { ...PROGRAM.captures[0]!, id: `p1/${source}`, source, sourceSlot: index };
+  });
+  agent.take({ ...PROGRAM, captures });
+  const [event, ...more] = await told();
+  assert.deepEqual(more, []);
+  assert.deepEqual(
+    [event?.kind, event?.count, event?.policy, event?.interface],
+    ['captureAttached', 40, 'p1', undefined],
+  );
 });

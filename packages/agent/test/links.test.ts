@@ -38,8 +38,9 @@ test('a device that appears is seen with all that is known of it', options, asyn
     'peer1',
   );
   const links = await has('tap1', (all) => named(all, 'tap1') !== undefined && named(all, 'peer1') !== undefined);
-  const { ifindex, ...tap1 } = named(links, 'tap1')!;
+  const { ifindex, seenAt, ...tap1 } = named(links, 'tap1')!;
   assert.ok(ifindex > 1);
+  assert.ok(seenAt !== undefined && seenAt > 0, 'it came while we listened');
   assert.deepEqual(tap1, {
     name: 'tap1',
     mac: '02:00:00:00:01:01',
@@ -54,6 +55,7 @@ test('a device that appears is seen with all that is known of it', options, asyn
     ethernet: true,
   });
   assert.equal(named(links, 'lo')?.ethernet, false);
+  assert.equal(named(links, 'lo')?.seenAt, undefined, 'it was there before');
 });
 
 test('alias, name, MTU, address and state of a device are followed', options, async (t) => {
@@ -117,11 +119,13 @@ test('a device that comes back under the same ifindex is announced, though it lo
     'p1',
   ];
   namespace.ip(...add, 'index', '78', 'address', '02:00:00:00:01:02');
-  await has('tap1', (all) => named(all, 'tap1') !== undefined);
+  const first = await has('tap1', (all) => named(all, 'tap1') !== undefined);
   const before = probe.lines.length;
+  const { seenAt } = named(first, 'tap1')!;
   namespace.ip('link', 'del', 'tap1');
   namespace.ip(...add, 'index', '78', 'address', '02:00:00:00:01:02');
   await probe.see('a new list', 'links', (all) => probe.lines.length > before && named(all, 'tap1') !== undefined);
+  await has('its own time', (all) => (named(all, 'tap1')?.seenAt ?? 0) > seenAt!);
 });
 
 test('two hundred devices at once are all seen', options, async (t) => {

@@ -1,6 +1,7 @@
 /** Every resource and message of Mirrorplane, declared once. */
 export * from './counters.ts';
 export * from './errors.ts';
+export * from './events.ts';
 export * from './inventory.ts';
 export * from './names.ts';
 export * from './policy.ts';

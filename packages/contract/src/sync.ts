@@ -1,6 +1,7 @@
 /** Messages between agent and controller, one JSON text per WebSocket frame. Level-triggered: the newest of a type wins. */
 import * as z from 'zod';
 import { CounterReport } from './counters.ts';
+import { EventsMessage, EventsTakenMessage } from './events.ts';
 import { Device, Underlay } from './inventory.ts';
 import { Name } from './names.ts';
 import { NodeProgram } from './program.ts';
@@ -60,14 +61,20 @@ export type StatusMessage = z.infer<typeof StatusMessage>;
 export const CountersMessage = z.object({ type: z.literal('counters'), report: CounterReport });
 export type CountersMessage = z.infer<typeof CountersMessage>;
 
-export const AgentMessage = z.discriminatedUnion('type', [Hello, InventoryMessage, StatusMessage, CountersMessage]);
+export const AgentMessage = z.discriminatedUnion('type', [
+  Hello,
+  InventoryMessage,
+  StatusMessage,
+  CountersMessage,
+  EventsMessage,
+]);
 export type AgentMessage = z.infer<typeof AgentMessage>;
 
 /** The node's program, whole. Sent after hello and after every change. */
 export const ProgramMessage = z.object({ type: z.literal('program'), program: NodeProgram });
 export type ProgramMessage = z.infer<typeof ProgramMessage>;
 
-export const ControllerMessage = z.discriminatedUnion('type', [ProgramMessage]);
+export const ControllerMessage = z.discriminatedUnion('type', [ProgramMessage, EventsTakenMessage]);
 export type ControllerMessage = z.infer<typeof ControllerMessage>;
 
 /** An agent's request for its certificate: POST /enroll on the agents' port, TLS without a client certificate. */

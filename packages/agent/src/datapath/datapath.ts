@@ -115,16 +115,34 @@ export interface CaptureRefusal {
   ifindex: number;
   code: Extract<ErrorCode, 'ATTACH_FAILED' | 'HOOK_OCCUPIED' | 'DEVICE_UNSUPPORTED'>;
   message: string;
+  /** True where the device went while the capture was being attached. */
+  gone?: boolean;
+}
+
+/**
+ * Something of ours that others had taken away or pushed aside, and that is in its place again.
+ * - `takenOff`, `pushedBack`: a program at a hook; another program ran before it, or it was not there any more.
+ * - `unpinned`: pins of maps, programs or links were removed.
+ * - `helperGone`: the helper device was deleted.
+ */
+export interface Repair {
+  kind: 'takenOff' | 'pushedBack' | 'unpinned' | 'helperGone';
+  /** How many; of a program 1. */
+  count: number;
+  /** Name of the program, as `capture_ingress`, and its device. */
+  program?: string;
+  ifindex?: number;
 }
 
 export interface ApplyResult {
   refused: CaptureRefusal[];
+  /** ids of the captures on devices that were not in force before, and are now. */
+  begun: string[];
   /** How many programs were attached and detached, and map entries written: 0 everywhere where nothing changed. */
   attached: number;
   detached: number;
   written: number;
-  /** Programs and pins of ours that others had taken away or pushed back, and that are in their place again. */
-  repaired: number;
+  repaired: Repair[];
 }
 
 export interface Datapath {

@@ -13,6 +13,7 @@ import type {
   DatapathState,
   DeliveryEntry,
   HookCapture,
+  Repair,
   TerminationEntry,
 } from './datapath.ts';
 
@@ -23,6 +24,7 @@ function noCounts(): CaptureCounts {
   return { matched: ZERO, sampledOut: ZERO, copied: ZERO, truncated: ZERO, dropped: {}, skipped: {} };
 }
 
+const hookKey = ({ ifindex, hook }: HookCapture) => `${ifindex}/${hook}`;
 const sameEntry = (a: object | undefined, b: object) => JSON.stringify(a) === JSON.stringify(b);
 
 /** See `Datapath`. What would be in the kernel is in `kernel`, and outlives `close()`. */
@@ -33,6 +35,8 @@ export class FakeDatapath implements Datapath {
   applied = 0;
   /** Set, it is thrown by the next `apply` calls. */
   failure: Error | undefined;
+  /** What others have broken, to be repaired by the next `apply`. */
+  interference: Repair[] = [];
   readonly #refusals = new Map<number, CaptureRefusal['code']>();
   readonly #captures = new Map<string, CaptureCounts>();
   /** `ifindex/hook`, each with one program. */
@@ -68,17 +72,20 @@ export class FakeDatapath implements Datapath {
     const refused = desired.captures.flatMap((capture) => this.#refusalOf(capture));
     const refusedIds = new Set(refused.map((refusal) => refusal.id));
     const hooks = new Set(
-      desired.captures
-        .filter((capture) => capture.ifindex !== 0 && !refusedIds.has(capture.id))
-        .map((capture) => `${capture.ifindex}/${capture.hook}`),
+      desired.captures.filter((capture) => capture.ifindex !== 0 && !refusedIds.has(capture.id)).map(hookKey),
     );
+    const inForce = (capture: HookCapture) => this.#attached.has(hookKey(capture));
     const result = {
       refused,
+      begun: desired.captures
+        .filter((capture) => capture.ifindex !== 0 && !refusedIds.has(capture.id) && !inForce(capture))
+        .map(({ id }) => id),
       attached: hooks.difference(this.#attached).size,
       detached: this.#attached.difference(hooks).size,
       written: written(this.state, desired),
-      repaired: 0,
+      repaired: this.interference,
     };
+    this.interference = [];
     this.#attached = hooks;
     this.state = structuredClone(desired);
     const kept = new Set(desired.captures.map((capture) => capture.id));

@@ -43,6 +43,8 @@ export interface Link {
   floods?: number;
   /** It carries Ethernet frames (ARPHRD_ETHER) and is no loopback device. */
   ethernet: boolean;
+  /** When the kernel first told of the device, in milliseconds of `performance.now()`. Left out: it was there before. */
+  seenAt?: number;
 }
 
 /** An event of the neighbour table: of this device, about this address. */
@@ -157,7 +159,7 @@ function floods(info: ReadonlyMap<number, Buffer>): number {
 
 function sameLink(a: Link | undefined, b: Link | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
-  return (Object.keys(a) as (keyof Link)[]).every((key) => a[key] === b[key]);
+  return a.seenAt === b.seenAt && (Object.keys(a) as (keyof Link)[]).every((key) => a[key] === b[key]);
 }
 
 /** The real thing: netlink. An event only says where to look; what is there is then read from the kernel. */
@@ -167,6 +169,8 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
   readonly #monitor: RtMonitor;
   #links = new Map<number, Link>();
   #touched = new Set<number>();
+  /** `Link.seenAt` of every device that is there, by ifindex. */
+  readonly #seenAt = new Map<number, number | undefined>();
   #readAll = false;
   #gone = false;
   #networkTouched = false;
@@ -189,7 +193,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
 
   async open(): Promise<void> {
     this.#monitor.open();
-    this.#links = await this.#dump();
+    this.#links = await this.#dump(undefined);
     this.#timer = setInterval(() => this.#touchAll(), FULL_READ_INTERVAL);
     this.#timer.unref();
   }
@@ -217,9 +221,13 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
         return;
       }
       if (data[0] !== 0) return;
+      const ifindex = getU32(data, 4);
       // A device that comes back under the same ifindex looks unchanged when it is read, yet all that hung on it is gone.
-      if (type === RTM.DELLINK) this.#gone = true;
-      this.#touched.add(getU32(data, 4));
+      if (type === RTM.DELLINK) {
+        this.#gone = true;
+        this.#seenAt.delete(ifindex);
+      } else if (!this.#seenAt.has(ifindex)) this.#seenAt.set(ifindex, performance.now());
+      this.#touched.add(ifindex);
     } else if (type === RTM.NEWNEIGH || type === RTM.DELNEIGH) {
       if (data[0] === AF_BRIDGE) this.emit('forwarding');
       const destination = data.length < NDMSG ? undefined : attributes(data, NDMSG).get(NDA_DST);
@@ -286,7 +294,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
 
   async #readEverything(): Promise<boolean> {
     const before = this.#links;
-    this.#links = await this.#dump();
+    this.#links = await this.#dump(performance.now());
     return before.size !== this.#links.size || [...this.#links].some(([key, link]) => !sameLink(before.get(key), link));
   }
 
@@ -306,16 +314,28 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
     const header = Buffer.concat([Buffer.alloc(4), u32(ifindex), Buffer.alloc(8)]);
     try {
       const [message] = await this.#client.request(RTM.GETLINK, Buffer.concat([header, SKIP_STATISTICS]));
-      return message === undefined ? undefined : parseLink(message);
+      const link = message === undefined ? undefined : parseLink(message);
+      return link && this.#dated(link);
     } catch (error) {
       if (error instanceof NetlinkError && error.code === 'ENODEV') return undefined;
       throw error;
     }
   }
 
-  async #dump(): Promise<Map<number, Link>> {
+  /** @param seenAt `Link.seenAt` of devices that no event told of */
+  async #dump(seenAt: number | undefined): Promise<Map<number, Link>> {
     const messages = await this.#client.dump(RTM.GETLINK, Buffer.concat([Buffer.alloc(IFINFOMSG), SKIP_STATISTICS]));
-    const links = messages.flatMap((message) => parseLink(message) ?? []);
-    return new Map(links.map((link) => [link.ifindex, link]));
+    const links = new Map(messages.flatMap((message) => parseLink(message) ?? []).map((link) => [link.ifindex, link]));
+    for (const ifindex of this.#seenAt.keys()) if (!links.has(ifindex)) this.#seenAt.delete(ifindex);
+    for (const [ifindex, link] of links) {
+      if (!this.#seenAt.has(ifindex)) this.#seenAt.set(ifindex, seenAt);
+      links.set(ifindex, this.#dated(link));
+    }
+    return links;
+  }
+
+  #dated(link: Link): Link {
+    const seenAt = this.#seenAt.get(link.ifindex);
+    return seenAt === undefined ? link : { ...link, seenAt };
   }
 }

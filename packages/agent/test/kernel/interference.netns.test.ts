@@ -56,7 +56,7 @@ after(async () => {
 function repaired(): Promise<ApplyResult> {
   return until('repair', async () => {
     const result = await world.datapath.apply(state);
-    return result.repaired > 0 ? result : undefined;
+    return result.repaired.length > 0 ? result : undefined;
   });
 }
 
@@ -82,8 +82,8 @@ const keyOf = (program: string) => readdirSync(links()).find((key) => key.endsWi
 test('nothing is repaired where nobody interfered', async () => {
   const end = performance.now() + 1500;
   while (performance.now() < end) {
-    const { attached, detached, written, repaired: count } = await world.datapath.apply(state);
-    assert.deepEqual([attached, detached, written, count], [0, 0, 0, 0]);
+    const { attached, detached, written, repaired: repairs } = await world.datapath.apply(state);
+    assert.deepEqual([attached, detached, written, repairs], [0, 0, 0, []]);
   }
   await assertCopies();
 });
@@ -94,8 +94,10 @@ test('a program that somebody detaches is attached again', async () => {
   detachLink(fd);
   closeFd(fd);
   assert.deepEqual(programsAt(world.devices.vm.ifindex, 'ingress'), []);
-  const { repaired: count, attached } = await repaired();
-  assert.deepEqual([count, attached], [1, 1]);
+  const { repaired: repairs, attached } = await repaired();
+  const { ifindex } = world.devices.vm;
+  assert.deepEqual(repairs, [{ kind: 'takenOff', program: 'capture_ingress', ifindex, count: 1 }]);
+  assert.equal(attached, 1);
   await assertCopies();
 });
 
@@ -113,7 +115,7 @@ test('pins of maps and programs that somebody removes come back', async () => {
   unlinkSync(join(world.bpffs, 'maps', 'captures'));
   for (const name of names) unlinkSync(join(programs, name));
   rmdirSync(programs);
-  assert.equal((await repaired()).repaired, 1 + names.length);
+  assert.deepEqual((await repaired()).repaired, [{ kind: 'unpinned', count: 1 + names.length }]);
   assert.deepEqual(readdirSync(programs).sort(), names.sort());
   assert.ok(readdirSync(join(world.bpffs, 'maps')).includes('captures'));
   await assertCopies();
@@ -121,7 +123,7 @@ test('pins of maps and programs that somebody removes come back', async () => {
 
 test('a helper device that somebody deletes is made anew, and ERSPAN goes on', async () => {
   run('ip', 'link', 'del', 'mirror0');
-  await repaired();
+  assert.deepEqual((await repaired()).repaired[0], { kind: 'helperGone', count: 1 });
   assert.ok(link('mirror0').ifindex > 0);
   const before = await copied('erspan');
   const bystander = new RawSocket('byp');
@@ -140,7 +142,8 @@ test('where somebody attaches in front and ends the chain, ours comes first agai
   const theirs = attachTcx(program, ifindex, 'ingress');
   try {
     assert.equal(programsAt(ifindex, 'ingress')[0], programId(program));
-    await repaired();
+    const { repaired: repairs } = await repaired();
+    assert.deepEqual(repairs, [{ kind: 'pushedBack', program: 'capture_ingress', ifindex, count: 1 }]);
     const order = programsAt(ifindex, 'ingress');
     assert.equal(order.length, 2);
     assert.equal(order[1], programId(program));

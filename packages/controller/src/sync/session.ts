@@ -158,7 +158,7 @@ export class Session {
       node.appliedRevision = message.appliedRevision;
       node.captures = message.captures;
       node.problems = message.problems;
-    } else {
+    } else if (message.type === 'counters') {
       node.counters.take(message.report);
       node.countersAt = new Date(clock()).toISOString();
     }

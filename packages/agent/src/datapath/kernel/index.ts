@@ -2,7 +2,7 @@
 import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CounterReport } from '@mirrorplane/contract';
-import type { ApplyResult, CaptureRefusal, Datapath, DatapathState, HookCapture } from '../datapath.ts';
+import type { ApplyResult, Datapath, DatapathState, HookCapture, Repair } from '../datapath.ts';
 import { CounterReader } from './counters.ts';
 import { Expedite } from './expedite.ts';
 import { ensureHelper, removeHelper } from './helper-device.ts';
@@ -37,6 +37,9 @@ interface Opened {
   counters: CounterReader;
   tables: Record<Exclude<keyof DatapathRows, 'attachments'>, TableWriter>;
 }
+
+/** What attaching comes to. */
+type Outcome = Pick<ApplyResult, 'attached' | 'begun' | 'refused' | 'repaired'>;
 
 class KernelDatapath implements Datapath {
   readonly #bpffs: string;
@@ -85,7 +88,7 @@ class KernelDatapath implements Datapath {
     const { slots, counters, tables, links } = opened;
     // The helper is there as long as the program hangs on it: asking that is cheaper than listing devices.
     const helper = links.attached(transformAt(opened.helper)) ? opened.helper : await ensureHelper();
-    const remade = helper === opened.helper ? 0 : 1;
+    const remade: Repair[] = helper === opened.helper ? [] : [{ kind: 'helperGone', count: 1 }];
     opened.helper = helper;
     counters.remember(desired);
     const rows = buildRows(
@@ -97,7 +100,7 @@ class KernelDatapath implements Datapath {
       },
       opened.helper,
     );
-    const result = { attached: 0, repaired: remade + this.#verify(rows), refused: [] as CaptureRefusal[] };
+    const result: Outcome = { attached: 0, repaired: [...remade, ...this.#verify(rows)], begun: [], refused: [] };
     const kept = new Set<string>();
 
     // What is taken out of the arrivals is captured at its device again before anything that arrival needs goes.
@@ -137,37 +140,39 @@ class KernelDatapath implements Datapath {
   }
 
   /**
-   * Looks for what others did to us, at most once in VERIFY_INTERVAL: pins that are gone, programs that were taken off
-   * or pushed back. Puts it right, or takes it off so that it is attached anew, in front. Returns how many.
+   * Looks for what others did to us, at most once in VERIFY_INTERVAL: pins that are gone, programs that were pushed
+   * back. Puts it right, or takes it off so that it is attached anew, in front. Returns what it was. A program that was
+   * taken off is found where it is attached again.
    */
-  #verify({ attachments }: DatapathRows): number {
+  #verify({ attachments }: DatapathRows): Repair[] {
     const { links, installation } = this.#get();
-    const takenOff = attachments.filter(({ attachment }) => links.wasTakenOff(attachment)).length;
-    if (performance.now() - this.#verifiedAt < VERIFY_INTERVAL) return takenOff;
+    if (performance.now() - this.#verifiedAt < VERIFY_INTERVAL) return [];
     this.#verifiedAt = performance.now();
     const back = attachments
       .map(({ attachment }) => attachment)
       .filter((attachment) => links.attached(attachment) && links.isPushedBack(attachment, installation.programIds));
     if (back.length > 0) this.#expedite.during(() => links.detach(back));
-    return takenOff + back.length + installation.restorePins() + links.restorePins();
+    const count = installation.restorePins() + links.restorePins();
+    const unpinned: Repair[] = count > 0 ? [{ kind: 'unpinned', count }] : [];
+    return [...back.map((attachment) => repairOf('pushedBack', attachment)), ...unpinned];
   }
 
-  #attach(
-    attachment: Attachment,
-    capture: HookCapture | undefined,
-    kept: Set<string>,
-    result: { attached: number; refused: CaptureRefusal[] },
-  ): void {
+  #attach(attachment: Attachment, capture: HookCapture | undefined, kept: Set<string>, result: Outcome): void {
     const { links, installation } = this.#get();
     try {
       if (!links.attached(attachment)) {
+        const takenOff = links.wasTakenOff(attachment);
         links.attach(attachment, installation.programs.get(attachment.program)!);
         result.attached++;
+        if (takenOff) result.repaired.push(repairOf('takenOff', attachment));
+        else if (capture && !wasRepaired(attachment, result)) result.begun.push(capture.id);
       }
       kept.add(attachmentKey(attachment));
     } catch (error) {
       if (!capture || !(error instanceof BpfError)) throw error;
-      result.refused.push({ id: capture.id, ifindex: capture.ifindex, code: 'ATTACH_FAILED', message: error.message });
+      const { id, ifindex } = capture;
+      const gone = error.code === 'ENODEV';
+      result.refused.push({ id, ifindex, code: 'ATTACH_FAILED', message: error.message, ...(gone && { gone }) });
     }
   }
 
@@ -198,6 +203,14 @@ class KernelDatapath implements Datapath {
     if (!this.#opened) throw new Error('the data path is not open');
     return this.#opened;
   }
+}
+
+function repairOf(kind: 'takenOff' | 'pushedBack', { program, ifindex }: Attachment): Repair {
+  return { kind, program, ifindex, count: 1 };
+}
+
+function wasRepaired({ program, ifindex }: Attachment, { repaired }: Outcome): boolean {
+  return repaired.some((repair) => repair.program === program && repair.ifindex === ifindex);
 }
 
 function listFolder(folder: string): string[] {

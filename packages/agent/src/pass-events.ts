@@ -1,0 +1,199 @@
+/** Compares what a pass has come to with the pass before, and tells of the difference. */
+import type { CaptureStatus, NodeProgram } from '@mirrorplane/contract';
+import type { ApplyResult, Repair } from './datapath/datapath.ts';
+import type { Link } from './discovery/links.ts';
+import type { AgentEventDraft, EventRecorder } from './events.ts';
+import type { PlacedCapture } from './reconcile.ts';
+
+/** What a pass did. */
+export interface PassOutcome {
+  program: NodeProgram;
+  /** Captures with the device that each is on, and beside them, in the same order, what became of each. */
+  placed: readonly PlacedCapture[];
+  statuses: readonly CaptureStatus[];
+  result: ApplyResult;
+  /** All devices, as the pass saw them. */
+  links: readonly Link[];
+  /** When the data path was done, in milliseconds of `performance.now()`. */
+  at: number;
+}
+
+/** More events of one pass than this about one policy, of the same kind and cause, become one with a count. */
+export const FEW = 16;
+
+/** A capture on one device: another device, or one that came back, makes another one. */
+interface Known {
+  id: string;
+  policy: string;
+  interface: string;
+  device: string;
+  state: CaptureStatus['state'];
+  code?: string | undefined;
+  message?: string | undefined;
+}
+
+/** Tells of captures that begin, end or are refused, of repairs, and of a data path that cannot be changed. */
+export class PassEvents {
+  readonly #events: EventRecorder;
+  #known: ReadonlyMap<string, Known> | undefined;
+  /** ids of the captures of the program before. */
+  #captures: ReadonlySet<string> = new Set();
+  #revision: number | undefined;
+  #failure = '';
+
+  constructor(events: EventRecorder) {
+    this.#events = events;
+  }
+
+  /** The agent starts with a program that it had carried out before. */
+  resume(program: NodeProgram): void {
+    this.#captures = captureIds(program);
+    this.#revision = program.revision;
+  }
+
+  /** The data path has taken the state. */
+  applied(outcome: PassOutcome): void {
+    const { program, result, links } = outcome;
+    const seenAt = new Map(links.map((link) => [link.ifindex, link.seenAt]));
+    const known = new Map(
+      outcome.placed.map((placed, index): [string, Known] => {
+        const { ifindex } = placed.device;
+        const key = `${placed.capture.id} ${ifindex} ${seenAt.get(ifindex) ?? ''}`;
+        return [key, knownOf(placed, outcome.statuses[index]!)];
+      }),
+    );
+    const captures = program.revision === this.#revision ? this.#captures : captureIds(program);
+    const drafts = [
+      ...this.#ended(known, captures),
+      ...this.#begun(known, outcome, seenAt),
+      ...this.#refused(known, result),
+    ];
+    for (const draft of summed(drafts)) this.#events.tell(draft);
+    this.#repaired(outcome);
+    this.#known = known;
+    this.#captures = captures;
+    this.#revision = program.revision;
+    this.#failure = '';
+  }
+
+  /** The data path could not be changed. Told once, however often it is tried again. */
+  failed(program: NodeProgram, message: string): void {
+    if (message === this.#failure) return;
+    this.#failure = message;
+    const cause = program.revision === this.#revision ? 'agent' : 'controller';
+    this.#events.tell({ kind: 'datapathFailed', cause, code: 'ATTACH_FAILED', message });
+  }
+
+  #ended(known: ReadonlyMap<string, Known>, captures: ReadonlySet<string>): AgentEventDraft[] {
+    return [...(this.#known ?? [])].flatMap(([key, before]): AgentEventDraft[] => {
+      if (before.state !== 'capturing' || known.has(key)) return [];
+      const wanted = captures.has(before.id);
+      const why = wanted ? 'the device is gone' : 'no policy asks for it any more';
+      const message = `capture at ${before.device} ended: ${why}`;
+      return [{ kind: 'captureDetached', cause: wanted ? 'agent' : 'controller', message, ...about(before) }];
+    });
+  }
+
+  #begun(
+    known: ReadonlyMap<string, Known>,
+    { result, at }: PassOutcome,
+    seenAt: ReadonlyMap<number, number | undefined>,
+  ): AgentEventDraft[] {
+    // A data plane that was taken over runs already: only what the first pass had to attach begins.
+    const begun = this.#known === undefined ? new Set(result.begun.map(withoutDirection)) : undefined;
+    return [...known].flatMap(([key, now]): AgentEventDraft[] => {
+      if (now.state !== 'capturing' || this.#known?.get(key)?.state === 'capturing') return [];
+      if (begun && !begun.has(now.id)) return [];
+      const waited = this.#captures.has(now.id);
+      const seen = seenAt.get(Number(key.split(' ').at(-2)));
+      return [
+        {
+          kind: 'captureAttached',
+          cause: waited ? 'agent' : 'controller',
+          message: `capture at ${now.device} began`,
+          ...about(now),
+          ...(waited && seen !== undefined && { ms: Math.round((at - seen) * 10) / 10 }),
+        },
+      ];
+    });
+  }
+
+  #refused(known: ReadonlyMap<string, Known>, { refused }: ApplyResult): AgentEventDraft[] {
+    // A device that went while it was being attached is told of as gone, if it was captured, and else not at all.
+    const vanished = new Set(refused.filter(({ gone }) => gone).map(({ id }) => withoutDirection(id)));
+    return [...known].flatMap(([key, now]): AgentEventDraft[] => {
+      if (now.state !== 'refused' || vanished.has(now.id)) return [];
+      const before = this.#known?.get(key);
+      if (before?.state === 'refused' && before.message === now.message) return [];
+      const cause = this.#captures.has(now.id) ? 'agent' : 'controller';
+      const message = `capture at ${now.device} was refused: ${now.message}`;
+      return [{ kind: 'captureRefused', cause, message, ...(now.code && { code: now.code }), ...about(now) }];
+    });
+  }
+
+  /** One event for each device, and one for what belongs to no device. */
+  #repaired({ result, placed, links }: PassOutcome): void {
+    for (const [ifindex, repairs] of Map.groupBy(result.repaired, (repair) => repair.ifindex)) {
+      const name = links.find((link) => link.ifindex === ifindex)?.name ?? `device ${ifindex}`;
+      const capture = placed.find(({ device }) => device.ifindex === ifindex)?.capture;
+      this.#events.tell({
+        kind: 'repaired',
+        cause: 'agent',
+        message: `put right: ${repairs.map((repair) => phrase(repair, name)).join(', ')}`,
+        count: repairs.reduce((sum, { count }) => sum + count, 0),
+        ...(capture && { interface: capture.source, policy: capture.policy }),
+      });
+    }
+  }
+}
+
+/** What others had done, in words. */
+function phrase({ kind, count, program }: Repair, device: string): string {
+  switch (kind) {
+    case 'takenOff':
+      return `${program} of ${device} was taken off`;
+    case 'pushedBack':
+      return `${program} of ${device} was pushed back by another program`;
+    case 'unpinned':
+      return count === 1 ? 'a pin was removed' : `${count} pins were removed`;
+    case 'helperGone':
+      return 'the helper device was gone';
+  }
+}
+
+function captureIds({ captures }: NodeProgram): Set<string> {
+  return new Set(captures.map(({ id }) => id));
+}
+
+/** The capture of the program that a capture of the data path is one direction of. */
+function withoutDirection(id: string): string {
+  return id.slice(0, id.lastIndexOf('/'));
+}
+
+function knownOf({ capture, device }: PlacedCapture, { state, code, message }: CaptureStatus): Known {
+  const { id, policy, source } = capture;
+  return { id, policy, interface: source, device: device.name, state, code, message };
+}
+
+function about({ policy, interface: id }: Known): Pick<AgentEventDraft, 'interface' | 'policy'> {
+  return { interface: id, policy };
+}
+
+function summed(drafts: readonly AgentEventDraft[]): AgentEventDraft[] {
+  const groups = Map.groupBy(drafts, ({ kind, cause, policy, code }) => [kind, cause, policy, code].join(' '));
+  return [...groups.values()].flatMap((group) => {
+    if (group.length <= FEW) return group;
+    const [{ kind, cause, policy, code }] = group as [AgentEventDraft];
+    const names = group.slice(0, 3).map((draft) => draft.interface);
+    const message = `${group.length} of ${WHAT[kind]}, ${names.join(', ')} among them`;
+    return [{ kind, cause, message, count: group.length, ...(policy && { policy }), ...(code && { code }) }];
+  });
+}
+
+const WHAT: Record<AgentEventDraft['kind'], string> = {
+  captureAttached: 'the captures of a policy began',
+  captureDetached: 'the captures of a policy ended',
+  captureRefused: 'the captures of a policy were refused',
+  repaired: 'the repairs',
+  datapathFailed: 'the failures',
+};

@@ -1,0 +1,184 @@
+/** Events: what happened, when, to what, why, and who caused it. Told once, kept in order, never changed. */
+import * as z from 'zod';
+import { PolicyState, StatusReason } from './status.ts';
+
+/**
+ * Every kind of event; a kind, once released, keeps its meaning.
+ * - `policyCreated`, `policyChanged`, `policyEnabled`, `policyDisabled`, `policyDeleted`: an operator did it.
+ * - `policyStateChanged`: the state of a policy, or the reasons for it, are others than before.
+ * - `captureAttached`, `captureDetached`, `captureRefused`: an agent began, ended or could not begin a capture.
+ * - `repaired`: an agent put back what others had taken away or pushed aside.
+ * - `datapathFailed`: the data plane of a node could not be changed at all.
+ * - `interfaceAppeared`, `interfaceGone`: it has a device now, or none any more.
+ * - `interfaceMigrating`: it has a second device, on another node. `interfaceMigrated`: it has moved to another node.
+ * - `edgeDeviceChanged`: an edge-connected interface has another device, or lost or found it.
+ * - `nodeConnected`, `nodeDisconnected`: the connection of an agent.
+ * - `requestRefused`: what an operator or an agent asked for was refused.
+ * - `eventsLost`: an agent could not keep all its events while the controller was away; `count` says how many it dropped.
+ * - `controllerStarted`: the controller was started.
+ */
+export const EVENT_KINDS = [
+  'policyCreated',
+  'policyChanged',
+  'policyEnabled',
+  'policyDisabled',
+  'policyDeleted',
+  'policyStateChanged',
+  'captureAttached',
+  'captureDetached',
+  'captureRefused',
+  'repaired',
+  'datapathFailed',
+  'interfaceAppeared',
+  'interfaceGone',
+  'interfaceMigrating',
+  'interfaceMigrated',
+  'edgeDeviceChanged',
+  'nodeConnected',
+  'nodeDisconnected',
+  'requestRefused',
+  'eventsLost',
+  'controllerStarted',
+] as const;
+export const EventKind = z.enum(EVENT_KINDS).meta({ id: 'EventKind' });
+export type EventKind = z.infer<typeof EventKind>;
+
+/** The newest events are kept, this many. */
+export const MAX_EVENTS = 10_000;
+/** A status event lists at most this many reasons. */
+export const MAX_EVENT_REASONS = 16;
+/** One message of an agent carries at most this many events. */
+export const MAX_EVENTS_MESSAGE = 500;
+
+/** What an event is about. */
+export const EventObject = z.object({
+  kind: z.enum(['policy', 'interface', 'node', 'pool', 'domain', 'controller']),
+  name: z.string().meta({ description: 'Name or id; empty where a refused request named none.' }),
+});
+export type EventObject = z.infer<typeof EventObject>;
+
+/** Who caused an event: an operator, the agent of a node, or the controller by itself. */
+export const EventCause = z.object({
+  kind: z.enum(['operator', 'agent', 'controller']),
+  name: z.string().meta({ description: 'Name of the operator, of the node of the agent, or "controller".' }),
+});
+export type EventCause = z.infer<typeof EventCause>;
+
+/** What an event can measure. */
+const measures = {
+  ms: z.number().nonnegative().optional().meta({
+    description: 'Milliseconds from the moment when the agent first saw the device to its capture being in force.',
+  }),
+  missed: z
+    .number()
+    .int()
+    .nonnegative()
+    .optional()
+    .meta({
+      description:
+        'Packets that passed the new device before its capture was in force, or copies that were sent and not delivered ' +
+        'while the destination moved. Absent: not known.',
+    }),
+  count: z.number().int().optional().meta({ description: 'How many, where it is about several things.' }),
+};
+
+/** One event. Fields beside those that every event has are there where they mean something. */
+export const Event = z
+  .object({
+    id: z.number().int().positive().meta({ description: 'Grows with every event, also across restarts.' }),
+    at: z.string().meta({ description: 'When it happened, ISO 8601 in UTC, by the clock of whoever saw it.' }),
+    kind: EventKind,
+    object: EventObject,
+    code: z.string().optional().meta({ description: 'Reason: a code of the error catalogue.' }),
+    message: z.string(),
+    cause: EventCause,
+    policy: z.string().optional().meta({ description: 'Name of the policy concerned, where the object is another.' }),
+    node: z.string().optional().meta({ description: 'Name of the node concerned, where the object is another.' }),
+    from: z.string().optional().meta({ description: 'Of a migration: the node that the interface comes from.' }),
+    state: PolicyState.optional().meta({ description: 'State of the policy from now on.' }),
+    previousState: PolicyState.optional().meta({ description: 'State before; absent where there was none yet.' }),
+    reasons: z
+      .array(StatusReason)
+      .optional()
+      .meta({ description: `Why the policy is not active; the first ${MAX_EVENT_REASONS}.` }),
+    ...measures,
+    doubled: z.number().int().nonnegative().optional().meta({
+      description: 'Of a migration: packets that were copied, or whose copy was delivered, twice.',
+    }),
+  })
+  .meta({ id: 'Event' });
+export type Event = z.infer<typeof Event>;
+
+/** An event before it has its number; its time is that of the controller where it has none. */
+export type EventDraft = Omit<Event, 'id' | 'at'> & { at?: string };
+
+/** Answer to a list of events. */
+export const EventList = z
+  .object({
+    items: z.array(Event).meta({ description: 'The oldest first.' }),
+    last: z.number().int().meta({
+      description: 'Pass it as `after`, to this list or to the stream, to go on from here without a gap.',
+    }),
+    oldest: z.number().int().meta({ description: 'Id of the oldest event that is kept; 0: there is none.' }),
+  })
+  .meta({ id: 'EventList' });
+export type EventList = z.infer<typeof EventList>;
+
+/** Sent within a stream as an SSE event named `gap`: events between the two ids are not kept any more. */
+export const EventGap = z
+  .object({
+    after: z.number().int().meta({ description: 'The id that the stream was to go on after.' }),
+    resumed: z.number().int().meta({ description: 'The id that it goes on after instead.' }),
+  })
+  .meta({ id: 'EventGap' });
+export type EventGap = z.infer<typeof EventGap>;
+
+/** The kinds of events that an agent tells of. */
+export const AgentEventKind = z.enum([
+  'captureAttached',
+  'captureDetached',
+  'captureRefused',
+  'repaired',
+  'datapathFailed',
+]);
+export type AgentEventKind = z.infer<typeof AgentEventKind>;
+
+/** One event of an agent. Without `interface` it is about the node. */
+export const AgentEvent = z.object({
+  seq: z.number().int().positive().meta({ description: 'From 1, without gaps, within one epoch.' }),
+  at: z.string(),
+  kind: AgentEventKind,
+  cause: z.enum(['agent', 'controller']).meta({ description: 'controller: it carried out a new program.' }),
+  message: z.string(),
+  interface: z.string().optional(),
+  policy: z.string().optional().meta({ description: 'uid of the policy.' }),
+  code: z.string().optional(),
+  ...measures,
+});
+export type AgentEvent = z.infer<typeof AgentEvent>;
+
+/**
+ * What happened on the node. Repeated on every connection until the controller has answered with `eventsTaken`: at least
+ * once, and `epoch` with `seq` tells the controller what it has already. A gap in `seq` is what the agent had to drop.
+ */
+export const EventsMessage = z.object({
+  type: z.literal('events'),
+  epoch: z.string().meta({ description: 'Another one for every start of the agent.' }),
+  events: z.array(AgentEvent).min(1).max(MAX_EVENTS_MESSAGE),
+});
+export type EventsMessage = z.infer<typeof EventsMessage>;
+
+/** The controller has kept, or knew already, all events up to this one. */
+export const EventsTakenMessage = z.object({
+  type: z.literal('eventsTaken'),
+  epoch: z.string(),
+  seq: z.number().int(),
+});
+export type EventsTakenMessage = z.infer<typeof EventsTakenMessage>;
+
+/** Reads `KIND/NAME`, as in `policy/ids-all` or `interface/web-1/0`. Undefined where it is not of that form. */
+export function parseEventObject(text: string): EventObject | undefined {
+  const at = text.indexOf('/');
+  const result = EventObject.safeParse({ kind: text.slice(0, at), name: text.slice(at + 1) });
+  return at > 0 && at < text.length - 1 && result.success ? result.data : undefined;
+}
