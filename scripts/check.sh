@@ -9,4 +9,4 @@ case "$(uname -m)" in
 esac
 "$biome" check --error-on-warnings .
 "$NODE" node_modules/typescript/bin/tsc -p .
-clang-format --dry-run -Werror packages/bpf/src/*.c packages/bpf/src/*.h
+clang-format --dry-run -Werror packages/bpf/src/*.c packages/bpf/src/*.h packages/lab/src/qemu/*.c

@@ -31,6 +31,8 @@ test_needs='
 /usr/bin/pgrep procps
 /usr/sbin/iptables iptables
 /usr/bin/openssl openssl
+/usr/bin/qemu-system-x86_64 qemu-system-x86
+/usr/include/stdio.h libc6-dev
 /usr/include/pcap.h libpcap-dev
 /usr/bin/python3 python3-minimal
 '

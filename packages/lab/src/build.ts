@@ -1,4 +1,4 @@
-import { guestLines, linkLine, nodeVmFdbLines, nodeVmLines, overlayPort } from './links.ts';
+import { guestLines, linkLine, nodeVmFdbLines, nodeVmLines, overlayPort, tapMac } from './links.ts';
 import { labMac, MAC_GROUP } from './mac.ts';
 import { heredoc, ipBatch, parallel, script } from './netns.ts';
 import { CONTROLLER_ADDRESS, type Topology } from './topology.ts';
@@ -8,7 +8,8 @@ const WIDTH = 4;
 
 /** The hosts of a lab, which are its namespaces without the prefix. */
 export function hostNames(topology: Topology): string[] {
-  const names = ['fabric', 'ctl', ...topology.nodes.map((n) => n.name), ...topology.vms.map((vm) => vm.host)];
+  const names = ['fabric', 'ctl', ...topology.nodes.map((n) => n.name)];
+  for (const vm of topology.vms) if (vm.machine === 'namespace') names.push(vm.host);
   if (topology.switch !== null) {
     names.push('switch', ...topology.switch.hosts.map((h) => h.name));
     for (const edge of topology.edges) if (edge.gateway !== null) names.push(edge.gateway.name);
@@ -58,7 +59,7 @@ function linkLines(lab: string, topology: Topology): string[] {
     pair([node.name, 'trunk0', labMac(MAC_GROUP.bridge, 256 + node.index)], fabric(3, 'o'));
   }
   for (const vm of topology.vms) {
-    pair([vm.host, vm.guestDevice, vm.mac], [vm.node, vm.device, labMac(MAC_GROUP.tap, vm.index)]);
+    if (vm.machine === 'namespace') pair([vm.host, vm.guestDevice, vm.mac], [vm.node, vm.device, tapMac(vm)]);
   }
   topology.edges.forEach((edge, i) => {
     pair([edge.node, edge.device, edge.mac], ['switch', edge.switchPort, labMac(MAC_GROUP.fabric, 2048 + i)]);
@@ -135,7 +136,8 @@ function fabricLines(topology: Topology, ip: string[], bridge: string[]): void {
   }
   bridge.push(`fdb replace ${labMac(MAC_GROUP.management, 1)} dev m-ctl master static`);
   for (const vm of topology.vms) {
-    if (vm.bridge === 'br0') bridge.push(`fdb replace ${vm.mac} dev ${overlayPort(vm)} master static`);
+    if (vm.bridge === 'br0' && vm.machine === 'namespace')
+      bridge.push(`fdb replace ${vm.mac} dev ${overlayPort(vm)} master static`);
   }
 }
 

@@ -49,6 +49,7 @@ export function topologyProblems(topology: Topology): string[] {
     if (node.index < 1 || node.index > 99) problems.push(`node ${node.name} has index ${node.index}, not 1 to 99`);
   }
   for (const vm of topology.vms) {
+    if (!NAME.test(vm.name)) problems.push(`VM name '${vm.name}' has other characters than a-z, 0-9 and -`);
     if (!nodes.has(vm.node)) problems.push(`VM ${vm.name} is on ${vm.node}, which does not exist`);
     if (vm.index < 1 || vm.index > 0xffff) problems.push(`VM ${vm.name} has index ${vm.index}, not 1 to 65535`);
   }

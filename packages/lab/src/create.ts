@@ -6,6 +6,8 @@ import { Lab } from './lab.ts';
 import { run } from './netns.ts';
 import { checkMachine } from './preflight.ts';
 import type { ProcessRecord } from './processes.ts';
+import { type GuestImage, guestImage } from './qemu/guest-image.ts';
+import { guestUp, prepareMachines, startMachine } from './qemu/machine.ts';
 import { createState, DEFAULT_RUN_ROOT, LabError, labRunDir, updateState } from './state.ts';
 import { startSwitch } from './switch.ts';
 import { defaultTopology, type Topology, type TopologyOptions } from './topology.ts';
@@ -35,9 +37,13 @@ export async function createLab(options: LabOptions = {}): Promise<Lab> {
   const standard = defaultTopology(options);
   const topology = typeof options.topology === 'function' ? options.topology(standard) : (options.topology ?? standard);
   checkTopology(topology);
-  checkMachine(topology.switch !== null);
+  const unknown = options.qemu?.filter((name) => !topology.vms.some((vm) => vm.name === name)) ?? [];
+  if (unknown.length > 0) throw new LabError(`there is no VM ${unknown.join(', ')} to be a QEMU machine`);
+  const machines = topology.vms.some((vm) => vm.machine === 'qemu');
+  checkMachine(topology.switch !== null, machines);
   const namespaces = hostNames(topology).map((host) => namespaceOf(name, host));
   await refuseForeign(namespaces);
+  const image = machines ? await guestImage({ onProgress: options.onProgress ?? (() => undefined) }) : null;
   createState({
     version: 1,
     name,
@@ -53,7 +59,7 @@ export async function createLab(options: LabOptions = {}): Promise<Lab> {
   });
   const lab = new Lab(name, runDir);
   try {
-    await build(lab, topology, options);
+    await build(lab, topology, image, options);
     return lab;
   } catch (error) {
     await lab.down().catch((second: unknown) => {
@@ -63,11 +69,13 @@ export async function createLab(options: LabOptions = {}): Promise<Lab> {
   }
 }
 
-async function build(lab: Lab, topology: Topology, options: LabOptions): Promise<void> {
+async function build(lab: Lab, topology: Topology, image: GuestImage | null, options: LabOptions): Promise<void> {
   const { signal, onProgress = () => undefined } = options;
   onProgress(`network: ${topology.nodes.length} nodes, ${topology.vms.length} VMs`);
   await mountBpffs();
   await buildNetwork(lab.name, topology, signal);
+  // They boot while the rest is made.
+  const guests = image === null ? [] : startMachines(lab, topology, image, onProgress);
   if (topology.switch !== null) {
     signal?.throwIfAborted();
     onProgress('switch: Open vSwitch');
@@ -88,10 +96,18 @@ async function build(lab: Lab, topology: Topology, options: LabOptions): Promise
     const started = await Promise.allSettled(topology.nodes.map((node) => lab.startAgent(node.name, signal)));
     for (const result of started) if (result.status === 'rejected') throw result.reason;
   }
+  for (const { vm, record } of guests) await guestUp(lab, vm, record, signal);
   signal?.throwIfAborted();
   updateState(lab.runDir, (state) => {
     state.phase = 'ready';
   });
+}
+
+function startMachines(lab: Lab, topology: Topology, image: GuestImage, onProgress: (line: string) => void) {
+  const vms = topology.vms.filter((vm) => vm.machine === 'qemu');
+  onProgress(`QEMU: ${vms.map((vm) => vm.name).join(', ')}`);
+  prepareMachines(lab, topology, image);
+  return vms.map((vm) => ({ vm, record: startMachine(lab, vm, vm.node) }));
 }
 
 /** Namespaces of these names that the lab did not make would be removed by `down`: refuse instead. */

@@ -32,7 +32,8 @@ export function runningDaemon(lab: Lab, name: string): ProcessRecord | undefined
   return lab.state.processes.find((p) => p.name === name && isAlive(p));
 }
 
-function launch(lab: Lab, name: string, argv: string[]): ProcessRecord {
+/** Starts a daemon of the lab, with a log of its name. `down` ends it. */
+export function launch(lab: Lab, name: string, argv: string[]): ProcessRecord {
   const folder = join(lab.runDir, 'logs');
   mkdirSync(folder, { recursive: true });
   const record = startDaemon(name, argv, join(folder, `${name}.log`), commandEnv());
@@ -48,17 +49,18 @@ function logTail(record: ProcessRecord): string {
 }
 
 /** Waits for `condition`, and throws with the end of the log when the daemon ends or takes too long. */
-async function waitReady(
+export async function waitReady(
   record: ProcessRecord,
   what: string,
   condition: () => Promise<boolean>,
   signal?: AbortSignal,
+  limitMs = READY_MS,
 ): Promise<void> {
   let ended = false;
   try {
     await waitUntil(
       what,
-      READY_MS,
+      limitMs,
       async () => {
         ended = !isAlive(record);
         return ended || (await condition().catch(() => false));

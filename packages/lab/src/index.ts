@@ -3,7 +3,7 @@ export type { Capture, CaptureOptions, CaptureResult } from './capture.ts';
 export { createLab, type LabOptions } from './create.ts';
 export { downLab } from './down.ts';
 export { Lab, openLab } from './lab.ts';
-export type { MigrateOptions } from './migrate.ts';
+export type { MigrateOptions, MigrationTimes } from './migrate.ts';
 export { CommandError, type RunOptions, type RunResult } from './netns.ts';
 export { waitUntil } from './processes.ts';
 export { DEFAULT_RUN_ROOT, LabError, type LabState, labNames } from './state.ts';

@@ -6,8 +6,11 @@ import { hostNames, namespaceOf } from './build.ts';
 import { type Capture, type CaptureOptions, startCapture } from './capture.ts';
 import * as daemons from './daemons.ts';
 import { downLab } from './down.ts';
-import { type MigrateOptions, moveVm } from './migrate.ts';
+import { type MigrateOptions, type MigrationTimes, moveVm } from './migrate.ts';
 import { inNetns, type RunOptions, type RunResult, run, start } from './netns.ts';
+import { runInGuest } from './qemu/console.ts';
+import { moveLive } from './qemu/live.ts';
+import { machineSockets } from './qemu/machine.ts';
 import { DEFAULT_RUN_ROOT, LabError, type LabState, labRunDir, readState, updateState } from './state.ts';
 import { ovsAppctl, ovsVsctl } from './switch.ts';
 import type { LabNode, LabVm, Topology } from './topology.ts';
@@ -41,10 +44,15 @@ export class Lab {
     return hostNames(this.topology);
   }
 
-  /** The network namespace of a host. Throws `LabError` on a name that is none. */
+  /** The network namespace of a host. Throws `LabError` on a name that is none, and on a QEMU machine, which has none. */
   ns(host: string): string {
     const { topology } = this;
-    const name = topology.vms.find((vm) => vm.name === host)?.host ?? host;
+    const vm = topology.vms.find((v) => v.name === host);
+    if (vm?.machine === 'qemu') {
+      const how = `run commands in it with 'lab exec', capture on ${vm.device} of ${vm.node}`;
+      throw new LabError(`${host} is a QEMU machine and no namespace: ${how}`);
+    }
+    const name = vm?.host ?? host;
     if (!hostNames(topology).includes(name)) {
       throw new LabError(`lab ${this.name} has no host ${host}; it has ${hostNames(topology).join(', ')}`);
     }
@@ -86,9 +94,21 @@ export class Lab {
     return [...vms, ...gateways, ...(sw?.hosts ?? [])].find((endpoint) => endpoint.name === host);
   }
 
-  /** Runs a command in a host's namespace to its end. Throws `CommandError` on a status other than 0 unless `check: false`. */
+  /**
+   * Runs a command in a host's namespace to its end, or in a QEMU machine through its console: there with busybox and `probe`
+   * only, and without input. Throws `CommandError` on a status other than 0 unless `check: false`.
+   */
   exec(host: string, argv: string[], options: RunOptions = {}): Promise<RunResult> {
+    if (this.isMachine(host)) {
+      // Asked for again each time: the guest may move while the command runs.
+      return runInGuest(() => machineSockets(this, host, this.vm(host).node).console, argv, options);
+    }
     return run(inNetns(this.ns(host), argv), options);
+  }
+
+  /** True for a VM that is a QEMU machine. */
+  isMachine(host: string): boolean {
+    return this.topology.vms.some((vm) => vm.name === host && vm.machine === 'qemu');
   }
 
   /** Starts a command in a host's namespace. The caller ends it; `down` ends what was forgotten. */
@@ -104,16 +124,17 @@ export class Lab {
     return startCapture(this.ns(host), device, file, options);
   }
 
-  /** Moves a VM to another node. See `moveVm`. */
-  async migrate(vm: string, node: string, options: MigrateOptions = {}): Promise<void> {
+  /** Moves a VM to another node, see `moveVm` and, for a QEMU machine, `moveLive`. Returns null where it is there already. */
+  async migrate(vm: string, node: string, options: MigrateOptions = {}): Promise<MigrationTimes | null> {
     const before = this.vm(vm);
     this.node(node);
-    if (before.node === node) return;
+    if (before.node === node) return null;
+    if (before.machine === 'qemu') return moveLive(this, before, node, options);
     const after = { ...before, node };
     const { topology } = updateState(this.runDir, (state) => {
       state.topology.vms = state.topology.vms.map((v) => (v.name === vm ? after : v));
     });
-    await moveVm(this.name, topology, before, after, options);
+    return moveVm(this.name, topology, before, after, options);
   }
 
   /** Runs `ovs-vsctl` on the physical switch, for example to change a port's allowed VLANs. Returns its output. */

@@ -1,3 +1,4 @@
+import { labMac, MAC_GROUP } from './mac.ts';
 import { identityAlias, type LabVm, type Topology } from './topology.ts';
 
 /** One end of a veth pair: namespace, device name, MAC. */
@@ -12,6 +13,11 @@ export function linkLine(a: LinkEnd, b: LinkEnd, mtu = 1500): string {
 /** The port of the fabric's `overlay` bridge behind which a VM is. */
 export function overlayPort(vm: LabVm): string {
   return `o-${vm.node}`;
+}
+
+/** The MAC of the device of a VM on its node. */
+export function tapMac(vm: LabVm): string {
+  return labMac(MAC_GROUP.tap, vm.index);
 }
 
 /** `ip` lines for the guest side of a VM's NIC, in the VM's namespace. */
@@ -29,16 +35,21 @@ export function guestLines(topology: Topology, vm: LabVm, device: string = vm.gu
   return lines;
 }
 
-/** `ip` lines for the device of a VM on its node: identity first, so that it never shows up without. */
+/** `ip` lines for the device of a VM on its node, which for a QEMU machine they make. Identity before it is up. */
 export function nodeVmLines(vm: LabVm): string[] {
+  const made = [`tuntap add dev ${vm.device} mode tap`, `link set ${vm.device} address ${tapMac(vm)}`];
   return [
+    ...(vm.machine === 'qemu' ? made : []),
     `link set ${vm.device} alias "${identityAlias(vm)}"`,
     vm.bridge === null ? `link set ${vm.device} up` : `link set ${vm.device} master ${vm.bridge} up`,
   ];
 }
 
-/** `bridge` lines that tell a node's bridge where a VM is: at its own port, or behind the trunk. */
+/**
+ * `bridge` lines that tell a node's bridge where a VM is: at its own port, or behind the trunk. A QEMU machine announces
+ * itself, and bridges learn where it is, as they do outside of a lab.
+ */
 export function nodeVmFdbLines(vm: LabVm, node: string): string[] {
-  if (vm.bridge === null) return [];
+  if (vm.bridge === null || vm.machine === 'qemu') return [];
   return [`fdb replace ${vm.mac} dev ${vm.node === node ? vm.device : 'trunk0'} master static`];
 }

@@ -39,6 +39,7 @@ command('up', 'make a lab')
   .option('--underlay-mtu <bytes>', 'MTU of the underlay', integer, 1600)
   .option('--edge-vlans <ids>', 'VLANs that the edge trunks let pass', integers, [100, 200, 300])
   .option('--no-switch', 'without the physical switch and the edges')
+  .option('--qemu <vms>', 'VMs that are QEMU machines, for example web-1,ids-1', (text: string) => text.split(','))
   .option('--ipv6', 'leave IPv6 on')
   .action(async (options) => {
     const abort = new AbortController();
@@ -76,7 +77,10 @@ command('list', 'show the names of all labs').action((options: Common) => {
   }
 });
 
-command('exec', 'run a command in the namespace of a host, node or VM; its exit status is passed on')
+command(
+  'exec',
+  'run a command in the namespace of a host, node or VM, or in a QEMU machine; its exit status is passed on',
+)
   .argument('<host>')
   .argument('<command...>')
   .passThroughOptions()
@@ -89,6 +93,8 @@ command('shell', 'open a shell in the namespace of a host, node or VM')
   .argument('<host>')
   .action((host: string, options: Common) => {
     const prompt = `[${options.name}:${host}] # `;
+    if (openLab(options.name, options.runDir).isMachine(host))
+      throw new LabError(`${host} is a QEMU machine, which has no shell of its own: use 'lab exec'`);
     return attached(options, host, ['env', `PS1=${prompt}`, 'bash', '--norc', '-i']);
   });
 
@@ -96,13 +102,28 @@ command('migrate', 'move a VM to another node')
   .argument('<vm>')
   .argument('<node>')
   .option('--overlap', 'the new device appears before the old one goes')
-  .action((vm: string, node: string, options: Common & { overlap?: boolean }) =>
-    openLab(options.name, options.runDir).migrate(vm, node, { overlap: options.overlap ?? false }),
-  );
+  .action(async (vm: string, node: string, options: Common & { overlap?: boolean }) => {
+    const lab = openLab(options.name, options.runDir);
+    const times = await lab.migrate(vm, node, { overlap: options.overlap ?? false });
+    if (typeof times?.stopped !== 'number' || times.resumed === null) return;
+    const [stood, two] = [times.resumed - times.stopped, times.deviceRemoved - times.deviceAdded];
+    console.log(`${vm} runs on ${node}: it stood still for ${stood.toFixed(0)} ms, and had two devices for ${two} ms`);
+  });
+
+/** Milliseconds that a command in a QEMU machine may take: it has no terminal to be ended from. */
+const MACHINE_COMMAND_MS = 600_000;
 
 /** Runs a command on the terminal and ends with its status. */
-function attached(options: Common, host: string, argv: string[]): Promise<void> {
-  const child = openLab(options.name, options.runDir).spawn(host, argv, { stdio: 'inherit' });
+async function attached(options: Common, host: string, argv: string[]): Promise<void> {
+  const lab = openLab(options.name, options.runDir);
+  if (lab.isMachine(host)) {
+    const { code, stdout, stderr } = await lab.exec(host, argv, { check: false, timeoutMs: MACHINE_COMMAND_MS });
+    process.stdout.write(stdout);
+    process.stderr.write(stderr);
+    process.exitCode = code;
+    return;
+  }
+  const child = lab.spawn(host, argv, { stdio: 'inherit' });
   // The terminal sends Ctrl-C to the child too; we wait for what it makes of it. A kill of ours is handed on.
   process.on('SIGINT', () => undefined);
   process.on('SIGTERM', () => child.kill('SIGTERM'));

@@ -1,16 +1,29 @@
 import { namespaceOf } from './build.ts';
-import { guestLines, linkLine, nodeVmFdbLines, nodeVmLines, overlayPort } from './links.ts';
-import { labMac, MAC_GROUP } from './mac.ts';
+import { guestLines, linkLine, nodeVmFdbLines, nodeVmLines, overlayPort, tapMac } from './links.ts';
 import { heredoc, ipBatch, script } from './netns.ts';
 import type { LabVm, Topology } from './topology.ts';
+
+/** When what happened in a migration: milliseconds since 1970, by the clock of this machine. */
+export interface MigrationTimes {
+  /** The device on the new node was there, with its identity. */
+  deviceAdded: number;
+  /** The guest stopped on the old node, and ran on the new one; null for a namespace, whose processes never stop. */
+  stopped: number | null;
+  resumed: number | null;
+  /** The device on the old node was gone. */
+  deviceRemoved: number;
+}
 
 /** How a VM moves. */
 export interface MigrateOptions {
   /**
    * The device on the new node appears before the one on the old node goes, as in a live migration: for a moment the
-   * interface has two. Default false: it goes first, and for a moment there is none.
+   * interface has two. Default false: it goes first, and for a moment there is none. A QEMU machine always moves with
+   * overlap.
    */
   overlap?: boolean;
+  /** QEMU machines only: awaited when the device on the new node is there and the guest still runs on the old one. */
+  beforeSwitchOver?: () => unknown;
 }
 
 /**
@@ -24,25 +37,33 @@ export async function moveVm(
   before: LabVm,
   after: LabVm,
   options: MigrateOptions = {},
-): Promise<void> {
+): Promise<MigrationTimes> {
   const host = namespaceOf(lab, after.host);
   const node = namespaceOf(lab, after.node);
   const fresh = options.overlap ? 'moving0' : after.guestDevice;
   const remove = [`link delete ${before.guestDevice}`];
-  const add = linkLine([host, fresh, after.mac], [node, after.device, labMac(MAC_GROUP.tap, after.index)]);
+  const add = linkLine([host, fresh, after.mac], [node, after.device, tapMac(after)]);
 
-  if (!options.overlap) await ipBatch(host, remove);
+  let deviceRemoved = 0;
+  const removed = () => {
+    deviceRemoved = Date.now();
+  };
+  if (!options.overlap) await ipBatch(host, remove).then(removed);
   await ipBatch(null, [add]);
   await script(node, [
     ...heredoc('ip -batch -', nodeVmLines(after)),
     ...heredoc('bridge -batch -', nodeVmFdbLines(after, after.node)),
   ]);
+  const deviceAdded = Date.now();
   const rename = options.overlap ? [...remove, `link set ${fresh} name ${after.guestDevice}`] : [];
   await ipBatch(host, [...rename, ...guestLines(topology, after)]);
-  if (after.bridge === null) return;
+  if (options.overlap) removed();
+  const times = { deviceAdded, stopped: null, resumed: null, deviceRemoved };
+  if (after.bridge === null) return times;
   // Last, as a real network learns it: from now on frames for the VM find the new place.
   await script(namespaceOf(lab, 'fabric'), [
     ...heredoc('bridge -batch -', [`fdb replace ${after.mac} dev ${overlayPort(after)} master static`]),
   ]);
   await script(namespaceOf(lab, before.node), heredoc('bridge -batch -', nodeVmFdbLines(after, before.node)));
+  return times;
 }

@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { commandEnv } from './netns.ts';
 import { LabError } from './state.ts';
@@ -14,8 +14,16 @@ const SWITCH = {
   ethtool: 'ethtool',
 };
 
+/** Commands that QEMU machines need on top: some to build what they boot. */
+const QEMU = {
+  'qemu-system-x86_64': 'qemu-system-x86',
+  clang: 'clang',
+  'dpkg-deb': 'dpkg',
+  'apt-get': 'apt',
+};
+
 /** Throws `LabError` with what this machine lacks for a lab, before anything is made. */
-export function checkMachine(withSwitch: boolean): void {
+export function checkMachine(withSwitch: boolean, withQemu = false): void {
   if (process.getuid?.() !== 0) throw new LabError('a lab needs root: it makes network namespaces');
   const folders = (commandEnv().PATH ?? '').split(':');
   const isThere = (command: string) =>
@@ -27,7 +35,11 @@ export function checkMachine(withSwitch: boolean): void {
         return false;
       }
     });
-  const missing = Object.entries(withSwitch ? { ...ALWAYS, ...SWITCH } : ALWAYS).filter(([name]) => !isThere(name));
+  if (withQemu && !existsSync('/dev/net/tun'))
+    throw new LabError('missing: /dev/net/tun, which makes the taps of QEMU');
+  const missing = Object.entries({ ...ALWAYS, ...(withSwitch ? SWITCH : {}), ...(withQemu ? QEMU : {}) }).filter(
+    ([name]) => !isThere(name),
+  );
   if (missing.length === 0) return;
   const packages = [...new Set(missing.map(([, debianPackage]) => debianPackage))].join(' ');
   throw new LabError(`missing: ${missing.map(([name]) => name).join(', ')}; on Debian: apt-get install ${packages}`);

@@ -1,6 +1,7 @@
 import { apiSocket, tokenFile } from './daemons.ts';
 import { isAlive } from './processes.ts';
 import type { LabState } from './state.ts';
+import type { LabVm } from './topology.ts';
 
 /** Lines of text columns, padded to the widest cell of each. */
 export function table(head: string[], rows: string[][]): string {
@@ -45,7 +46,8 @@ export function statusText(state: LabState): string {
     n.underlayAddress,
     ns(n.name),
   ]);
-  const vms = topology.vms.map((vm) => [vm.id, vm.kind, vm.node, vm.device, vm.mac, vm.address ?? '-', ns(vm.host)]);
+  const guest = (vm: LabVm) => (vm.machine === 'qemu' ? 'a QEMU machine' : ns(vm.host));
+  const vms = topology.vms.map((vm) => [vm.id, vm.kind, vm.node, vm.device, vm.mac, vm.address ?? '-', guest(vm)]);
   const edges = topology.edges.map((edge) => [
     edge.declare?.id ?? '-',
     'edge',

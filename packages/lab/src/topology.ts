@@ -19,7 +19,7 @@ export interface LabNode {
   underlayAddress: string;
 }
 
-/** A NIC of a VM or of an NFV device: a veth pair with one end on a node. */
+/** A NIC of a VM or of an NFV device, with a device on a node. */
 export interface LabVm {
   name: string;
   kind: 'vm' | 'nfv';
@@ -33,10 +33,12 @@ export interface LabVm {
   mac: string;
   /** Address in the flat VM network with no prefix length, or null for a NIC with none. */
   address: string | null;
-  /** The host (namespace) that the guest side is in; usually the VM itself. */
+  /** The host (namespace) that the guest side is in; usually the VM itself. A QEMU machine has no namespace. */
   host: string;
   /** Name of the guest side. Default `eth0`. */
   guestDevice: string;
+  /** What the guest is: a network namespace, with a veth pair to the node, or a real machine of QEMU, with a tap. Default `namespace`. */
+  machine: 'namespace' | 'qemu';
   /** Name of the device on the node, for example `tap-web-1`. */
   device: string;
   /** The bridge on the node that the device is a port of, or null for none. */
@@ -117,6 +119,8 @@ export interface TopologyOptions {
    * 0 to 4096, default 0.
    */
   devicesPerNode?: number;
+  /** Names of VMs that are QEMU machines and not namespaces. Default none. */
+  qemu?: string[];
   /** Bytes, 576 to 9216, default 1600. */
   underlayMtu?: number;
   /** Allowed VLANs of the edge trunks. Default 100, 200, 300. */
@@ -168,6 +172,7 @@ export function makeVm(name: string, kind: 'vm' | 'nfv', node: string, index: nu
     address: `10.0.${Math.floor((index - 1) / 250)}.${((index - 1) % 250) + 1}`,
     host: name,
     guestDevice: 'eth0',
+    machine: 'namespace',
     device: `tap-${name}`,
     bridge: 'br0',
   };
@@ -212,6 +217,7 @@ export function defaultTopology(options: TopologyOptions = {}): Topology {
     }
     for (let k = 1; k <= (options.devicesPerNode ?? 0); k++) vms.push(makeDevice(node, k, nextDevice++));
   }
+  for (const vm of vms) if (options.qemu?.includes(vm.name)) vm.machine = 'qemu';
   const edgeVlans = options.edgeVlans ?? [100, 200, 300];
   const withSwitch = options.switch ?? true;
   const topology: Topology = {

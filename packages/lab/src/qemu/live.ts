@@ -1,0 +1,98 @@
+/** Moves a running guest from one QEMU to another, on another node, as an orchestrator does it. */
+import { existsSync, rmSync } from 'node:fs';
+import { stopDaemon, waitReady } from '../daemons.ts';
+import type { Lab } from '../lab.ts';
+import { nodeVmLines } from '../links.ts';
+import type { MigrateOptions, MigrationTimes } from '../migrate.ts';
+import { ipBatch } from '../netns.ts';
+import { waitUntil } from '../processes.ts';
+import { updateState } from '../state.ts';
+import type { LabVm } from '../topology.ts';
+import { machineName, machineSockets, startMachine } from './machine.ts';
+import { Qmp, type QmpEvent } from './qmp.ts';
+
+/** Milliseconds that the guest may stand still while its last pages move. */
+const DOWNTIME_LIMIT_MS = 50;
+/** Bytes a second: as fast as the machine can. */
+const BANDWIDTH_MAX = 2 ** 33;
+/** Room for a loaded machine; an idle one needs less than a second. */
+const MOVE_MS = 60_000;
+
+/**
+ * Moves a QEMU guest to another node while it runs: the tap on the new node first, then QEMU there, then the guest, which
+ * announces itself to the network; then QEMU and the tap on the old node go. When that fails, the guest goes on where it was.
+ */
+export async function moveLive(
+  lab: Lab,
+  vm: LabVm,
+  node: string,
+  options: MigrateOptions = {},
+): Promise<MigrationTimes> {
+  const there = { ...vm, node };
+  await ipBatch(lab.ns(node), nodeVmLines(there));
+  const deviceAdded = Date.now();
+  let moved: { stopped: number; resumed: number };
+  try {
+    moved = await switchOver(lab, vm, node, options);
+  } catch (error) {
+    await endMachine(lab, vm, node);
+    throw error;
+  }
+  updateState(lab.runDir, (state) => {
+    state.topology.vms = state.topology.vms.map((v) => (v.name === vm.name ? there : v));
+  });
+  await endMachine(lab, vm, vm.node);
+  return { deviceAdded, ...moved, deviceRemoved: Date.now() };
+}
+
+/** Ends the QEMU of a VM on a node, and removes its tap and its sockets. */
+async function endMachine(lab: Lab, vm: LabVm, node: string): Promise<void> {
+  await stopDaemon(lab, machineName(vm.name, node), 'SIGTERM');
+  await ipBatch(lab.ns(node), [`link delete ${vm.device}`]);
+  for (const socket of Object.values(machineSockets(lab, vm.name, node))) rmSync(socket, { force: true });
+}
+
+async function switchOver(lab: Lab, vm: LabVm, node: string, options: MigrateOptions) {
+  const [from, to] = [machineSockets(lab, vm.name, vm.node), machineSockets(lab, vm.name, node)];
+  const record = startMachine(lab, vm, node, true);
+  await waitReady(record, `QEMU on ${node}`, async () => existsSync(to.qmp));
+  const source = await Qmp.connect(from.qmp);
+  const target = await Qmp.connect(to.qmp).catch((error: unknown) => {
+    source.close();
+    throw error;
+  });
+  try {
+    const uri = `unix:${to.incoming}`;
+    const capabilities = [{ capability: 'events', state: true }];
+    for (const qmp of [source, target]) await qmp.execute('migrate-set-capabilities', { capabilities });
+    await source.execute('migrate-set-parameters', {
+      'max-bandwidth': BANDWIDTH_MAX,
+      'downtime-limit': DOWNTIME_LIMIT_MS,
+    });
+    await target.execute('migrate-incoming', { uri });
+    await options.beforeSwitchOver?.();
+    await source.execute('migrate', { uri });
+    return await completion(source, target);
+  } catch (error) {
+    // Whatever went wrong: unless the guest has moved, it goes on here.
+    await source.execute('cont').catch(() => undefined);
+    throw error;
+  } finally {
+    source.close();
+    target.close();
+  }
+}
+
+/** Waits for the guest to run at the target. Throws where QEMU gives up. */
+async function completion(source: Qmp, target: Qmp): Promise<{ stopped: number; resumed: number }> {
+  const last = (qmp: Qmp, event: string): QmpEvent | undefined => qmp.events.findLast((e) => e.event === event);
+  const is = (qmp: Qmp, status: string) => qmp.events.some((e) => e.event === 'MIGRATION' && e.data.status === status);
+  await waitUntil('live migration', MOVE_MS, async () => {
+    if (is(source, 'failed') || is(target, 'failed')) {
+      const answer = (await source.execute('query-migrate')) as { 'error-desc'?: string };
+      throw new Error(`live migration: ${answer['error-desc'] ?? 'QEMU on the new node has given up'}`);
+    }
+    return is(source, 'completed') && last(target, 'RESUME') !== undefined;
+  });
+  return { stopped: last(source, 'STOP')?.at ?? Number.NaN, resumed: last(target, 'RESUME')?.at ?? Number.NaN };
+}

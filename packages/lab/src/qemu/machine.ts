@@ -1,0 +1,89 @@
+/** A VM of the lab that is a real QEMU machine: how it is started, and where it can be talked to. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { launch, waitReady } from '../daemons.ts';
+import type { Lab } from '../lab.ts';
+import { inNetns } from '../netns.ts';
+import type { ProcessRecord } from '../processes.ts';
+import type { LabVm, Topology } from '../topology.ts';
+import { guestAnswers } from './console.ts';
+import { settingsFile } from './guest-files.ts';
+import type { GuestImage } from './guest-image.ts';
+import { initramfs } from './initramfs.ts';
+
+/** Enough for the kernel to unpack itself; 64 are not. */
+const MEMORY_MIB = 96;
+/** Room for a loaded machine; an idle one boots in four seconds without KVM. */
+const BOOT_MS = 120_000;
+const MTU = 1500;
+
+/** The unix sockets of a VM's QEMU on a node. */
+export interface MachineSockets {
+  /** The guest's serial console. */
+  console: string;
+  qmp: string;
+  /** Where the state of a guest that moves here comes in. */
+  incoming: string;
+}
+
+const folder = (lab: Lab) => join(lab.runDir, 'qemu');
+
+/** The sockets of a VM's QEMU on a node, whether it runs there or not. */
+export function machineSockets(lab: Lab, vm: string, node: string): MachineSockets {
+  const at = (kind: string) => join(folder(lab), `${vm}-${node}.${kind}`);
+  return { console: at('console'), qmp: at('qmp'), incoming: at('incoming') };
+}
+
+/** The name of a VM's QEMU on a node among the lab's processes. */
+export const machineName = (vm: string, node: string) => `qemu-${vm}-${node}`;
+
+/** The first file system of one guest: what all have, and its own settings behind it. */
+const guestInitramfs = (lab: Lab, vm: string) => join(folder(lab), `${vm}.initramfs`);
+const kernelOf = (lab: Lab) => join(folder(lab), 'vmlinuz');
+
+/** Puts everything that the lab's QEMU machines boot from into the lab's folder. */
+export function prepareMachines(lab: Lab, topology: Topology, image: GuestImage): void {
+  mkdirSync(folder(lab), { recursive: true });
+  writeFileSync(kernelOf(lab), readFileSync(image.kernel));
+  const common = readFileSync(image.initramfs);
+  for (const vm of topology.vms) {
+    if (vm.machine !== 'qemu') continue;
+    const own = initramfs(settingsFile(settings(topology, vm)));
+    writeFileSync(guestInitramfs(lab, vm.name), Buffer.concat([common, own]));
+  }
+}
+
+function settings(topology: Topology, vm: LabVm): Record<string, string> {
+  const others = topology.vms.filter((other) => other.address !== null && other.name !== vm.name);
+  return {
+    mtu: String(MTU),
+    address: vm.address === null ? '' : `${vm.address}/${topology.vmPrefixLength}`,
+    neighbours: topology.permanentNeighbours ? others.map((o) => `${o.address}=${o.mac}`).join(' ') : '',
+  };
+}
+
+/**
+ * Starts a VM's QEMU on a node, where its tap is already: it boots, or, `incoming`, waits for a guest that moves here. The
+ * lab's `down` ends it.
+ */
+export function startMachine(lab: Lab, vm: LabVm, node: string, incoming = false): ProcessRecord {
+  const sockets = machineSockets(lab, vm.name, node);
+  for (const socket of Object.values(sockets)) rmSync(socket, { force: true });
+  const ipv6 = lab.topology.ipv6 ? '' : ' ipv6.disable=1';
+  const argv = ['qemu-system-x86_64', '-name', vm.name, '-machine', 'pc', '-accel', 'tcg', '-m', `${MEMORY_MIB}M`];
+  argv.push('-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot');
+  argv.push('-kernel', kernelOf(lab), '-initrd', guestInitramfs(lab, vm.name));
+  argv.push('-append', `console=ttyS0 quiet panic=-1${ipv6}`);
+  argv.push('-netdev', `tap,id=net0,ifname=${vm.device},script=no,downscript=no,vhost=off`);
+  argv.push('-device', `virtio-net-pci,netdev=net0,mac=${vm.mac},romfile=`);
+  argv.push('-chardev', `socket,id=console,path=${sockets.console},server=on,wait=off`, '-serial', 'chardev:console');
+  argv.push('-qmp', `unix:${sockets.qmp},server=on,wait=off`);
+  if (incoming) argv.push('-incoming', 'defer');
+  return launch(lab, machineName(vm.name, node), inNetns(lab.ns(node), argv));
+}
+
+/** Waits until a guest that was started is up and answers. Throws with QEMU's last words when it ends or takes too long. */
+export async function guestUp(lab: Lab, vm: LabVm, record: ProcessRecord, signal?: AbortSignal): Promise<void> {
+  const { console } = machineSockets(lab, vm.name, vm.node);
+  await waitReady(record, `guest ${vm.name}`, () => guestAnswers(console), signal, BOOT_MS);
+}
