@@ -53,8 +53,24 @@ export interface AgentParts {
 const COUNTER_INTERVAL = 1000;
 /** Milliseconds between two passes that nothing asked for: they repair what others broke. */
 const REPAIR_INTERVAL = 1000;
+/** Milliseconds that a program may take to be stored before it is carried out all the same. */
+const SAVE_LIMIT = 1000;
+/** Milliseconds that a starting agent may take to read the next hops that the kernel knows. */
+const NEXT_HOP_LIMIT = 500;
 /** Milliseconds before a data path that failed is tried again: doubles from the first to the second. */
 const RETRY: [number, number] = [200, 10_000];
+
+/** Resolves with the promise, or after `limit` milliseconds. */
+async function atMost(promise: Promise<unknown>, limit: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([
+    promise,
+    new Promise((resolve) => {
+      timer = setTimeout(resolve, limit);
+    }),
+  ]);
+  clearTimeout(timer);
+}
 
 /** One agent. Everything it does is a pass: read what is there, work out the state, apply it, report. */
 export class Agent {
@@ -63,6 +79,9 @@ export class Agent {
   readonly #passEvents: PassEvents;
   #uplink: Uplink | undefined;
   #program: NodeProgram | undefined;
+  /** The program that came last; it becomes `#program` when it is stored. */
+  #newest: NodeProgram | undefined;
+  #taking: Promise<void> = Promise.resolve();
   #found: NodeDevices = { devices: [], problems: [] };
   #underlay: UnderlayState = { underlay: undefined, why: 'not looked up yet' };
   #appliedRevision: number | undefined;
@@ -142,18 +161,27 @@ export class Agent {
     return [hello, inventory, ...(status === undefined ? [] : [status]), ...this.#parts.events.greeting()];
   }
 
-  /** Takes a program of the controller: it is carried out at once and kept for the next start. */
+  /**
+   * Takes a program of the controller. It is kept for the next start first, and carried out then: an agent that is killed
+   * in between would otherwise go back behind what it has reported.
+   */
   take(program: NodeProgram): void {
     if (!this.#isOurs(program)) return;
-    this.#program = program;
-    this.#parts.programs.save(program).catch((error: unknown) => {
+    this.#newest = program;
+    const saved = this.#parts.programs.save(program).catch((error: unknown) => {
       this.#log.error(say('the program could not be stored', { reason: reason(error) }));
     });
-    this.#poke();
+    // A disk that is full or stuck must not keep the node from mirroring.
+    this.#taking = atMost(saved, SAVE_LIMIT).then(() => {
+      if (this.#newest !== program) return;
+      this.#program = program;
+      this.#poke();
+    });
   }
 
   /** Resolves when no pass is under way or due. */
   async settled(): Promise<void> {
+    await this.#taking;
     while (this.#passing !== undefined) await this.#passing;
   }
 
@@ -202,8 +230,10 @@ export class Agent {
       this.#sendInventory();
       return;
     }
-    // Not waited for: a capture must not wait for ARP. When something is found, it asks for another pass.
-    void nextHops.want(this.#port(), erspanAddresses(this.#program));
+    // Not waited for: a capture must not wait for ARP. When something is found, it asks for another pass. Save the first
+    // time: what the kernel's neighbour table holds already must not be taken away from deliveries that are in force.
+    const looked = nextHops.want(this.#port(), erspanAddresses(this.#program));
+    if (this.#appliedRevision === undefined) await atMost(looked, NEXT_HOP_LIMIT);
     const around = {
       devices: this.#found.devices,
       underlay: this.#underlay,

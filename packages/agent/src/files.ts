@@ -2,12 +2,18 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
+/** Where `writeAtomically` keeps what is not whole yet. One name, so that a process that was killed leaves one file at most. */
+export function draftOf(path: string): string {
+  return `${path}.tmp`;
+}
+
 /**
  * Replaces a file: the content is written beside it, made durable, and renamed into place.
+ * Nobody else may write the same file meanwhile.
  * @param mode permissions of the file. Default 0600
  */
 export async function writeAtomically(path: string, content: string, mode = 0o600): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
+  const temporary = draftOf(path);
   try {
     const file = await open(temporary, 'w', mode);
     try {

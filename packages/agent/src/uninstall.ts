@@ -7,6 +7,7 @@ import { NeighbourRecord } from './discovery/neighbour-record.ts';
 import { releaseAll } from './discovery/neighbours.ts';
 import { RtClient } from './discovery/rtnetlink.ts';
 import { CREDENTIAL_FILES } from './enroll.ts';
+import { draftOf } from './files.ts';
 import { holdLock } from './lock.ts';
 import { STATE_FILES } from './start.ts';
 
@@ -27,7 +28,8 @@ export async function uninstall(options: { data: string; datapath: Datapath }): 
       client.close();
     }
     const files = [...Object.values(STATE_FILES), ...Object.values(CREDENTIAL_FILES)];
-    await Promise.all(files.map((file) => rm(join(data, file), { force: true })));
+    const paths = files.map((file) => join(data, file));
+    await Promise.all([...paths, ...paths.map(draftOf)].map((path) => rm(path, { force: true })));
     await rmdir(data).catch(() => undefined);
   } finally {
     await free();

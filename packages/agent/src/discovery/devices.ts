@@ -17,7 +17,7 @@ export interface NodeDevices {
 }
 
 /** The helper pair of the data plane: part of Mirrorplane, not of the node. */
-const HELPERS = new Set(['mirror0', 'mirror1']);
+const HELPERS = new Set(['mirror0', 'mirror1', 'mirror0-part', 'mirror1-part']);
 
 /**
  * Gives every device its identity. Left out are devices that cannot be mirrored and claim nothing (loopback, tunnels),

@@ -136,7 +136,7 @@ test('a helper device that somebody deletes is made anew, and ERSPAN goes on', a
 });
 
 test('where somebody attaches in front and ends the chain, ours comes first again, and theirs stays', async () => {
-  const object = loadObject(foreignObject(), {}, {});
+  const object = loadObject(foreignObject(), {});
   const program = object.program('end_chain');
   const { ifindex } = world.devices.vm;
   const theirs = attachTcx(program, ifindex, 'ingress');

@@ -6,7 +6,7 @@ import type { ApplyResult, Datapath, DatapathState, HookCapture, Repair } from '
 import { CounterReader } from './counters.ts';
 import { Expedite } from './expedite.ts';
 import { ensureHelper, removeHelper } from './helper-device.ts';
-import { type Installation, install, removeFolder, removeOldPrograms } from './install.ts';
+import { type Installation, install, removeFolder } from './install.ts';
 import { BUDGET_SIZE, LAYOUT, VLAN_SET_SIZE } from './layout.ts';
 import { BpfError, type BpfMap } from './libbpf.ts';
 import { type Attachment, attachmentKey, Links } from './links.ts';
@@ -17,6 +17,8 @@ import { TableWriter } from './table-writer.ts';
 export interface KernelDatapathOptions {
   /** Folder on a BPF file system that belongs to this node alone, as /sys/fs/bpf/mirrorplane. */
   bpffs: string;
+  /** The object file of the programs. Default that of this release. */
+  object?: string;
 }
 
 /** Milliseconds. */
@@ -25,12 +27,14 @@ const SLOT_LIMITS = { capture: 8192, delivery: 4096, termination: 8192 };
 
 /** Makes the data path of this network namespace. Nothing is touched before open(). */
 export function createKernelDatapath(options: KernelDatapathOptions): Datapath {
-  return new KernelDatapath(options.bpffs);
+  return new KernelDatapath(options);
 }
 
 /** What is there only between open() and close(). */
 interface Opened {
   installation: Installation;
+  /** The links have the programs of this build: from the first apply on, when the maps are filled. */
+  switched: boolean;
   links: Links;
   slots: Slots;
   helper: number;
@@ -43,28 +47,30 @@ type Outcome = Pick<ApplyResult, 'attached' | 'begun' | 'refused' | 'repaired'>;
 
 class KernelDatapath implements Datapath {
   readonly #bpffs: string;
+  readonly #object: string | undefined;
   readonly #expedite: Expedite;
   #verifiedAt = 0;
   #opened: Opened | undefined;
 
-  constructor(bpffs: string) {
+  constructor({ bpffs, object }: KernelDatapathOptions) {
     this.#bpffs = bpffs;
+    this.#object = object;
     this.#expedite = new Expedite(bpffs);
   }
 
   async open(): Promise<void> {
     if (this.#opened) return;
-    const installation = install(this.#bpffs, {});
     this.#expedite.recover();
-    const { maps, programs } = installation;
+    const installation = install(this.#bpffs, this.#object);
+    const { maps } = installation;
     const links = new Links(this.#bpffs);
-    this.#expedite.during(() => links.open(programs));
-    removeOldPrograms(this.#bpffs);
+    this.#expedite.during(() => links.open());
     const helper = await ensureHelper();
     const slots = new Slots(maps.slots, SLOT_LIMITS);
     const table = (map: BpfMap, key: number, value: number) => new TableWriter(map, key, value);
     this.#opened = {
       installation,
+      switched: false,
       links,
       slots,
       helper,
@@ -93,11 +99,7 @@ class KernelDatapath implements Datapath {
     counters.remember(desired);
     const rows = buildRows(
       desired,
-      (kind, id) => {
-        const { slot, isNew } = slots.take(kind, id);
-        if (isNew) counters.reset(kind, slot);
-        return slot;
-      },
+      (kind, id) => slots.take(kind, id, (slot) => counters.reset(kind, slot)),
       opened.helper,
     );
     const result: Outcome = { attached: 0, repaired: [...remade, ...this.#verify(rows)], begun: [], refused: [] };
@@ -117,6 +119,11 @@ class KernelDatapath implements Datapath {
       'captures',
     ] as const) {
       written += tables[name].write(rows[name]);
+    }
+    if (!opened.switched) {
+      links.switchTo(opened.installation.programs);
+      opened.installation.finish();
+      opened.switched = true;
     }
     const attachAll = () => {
       for (const { attachment, capture } of rows.attachments) this.#attach(attachment, capture, kept, result);
@@ -145,8 +152,8 @@ class KernelDatapath implements Datapath {
    * taken off is found where it is attached again.
    */
   #verify({ attachments }: DatapathRows): Repair[] {
-    const { links, installation } = this.#get();
-    if (performance.now() - this.#verifiedAt < VERIFY_INTERVAL) return [];
+    const { links, installation, switched } = this.#get();
+    if (!switched || performance.now() - this.#verifiedAt < VERIFY_INTERVAL) return [];
     this.#verifiedAt = performance.now();
     const back = attachments
       .map(({ attachment }) => attachment)
@@ -192,8 +199,13 @@ class KernelDatapath implements Datapath {
     const names = listFolder(this.#bpffs);
     if (names.length > 0) {
       this.#expedite.recover();
-      this.#expedite.during(() => links.open(new Map())); // without programs: every link is dropped
-      for (const name of names) removeFolder(join(this.#bpffs, name));
+      this.#expedite.during(() => {
+        links.open();
+        links.switchTo(new Map()); // without programs: every link is dropped
+      });
+      // Programs first: where they are, every map has to be.
+      const programsFirst = names.toSorted((a, b) => Number(isPrograms(b)) - Number(isPrograms(a)));
+      for (const name of programsFirst) removeFolder(join(this.#bpffs, name));
       rmdirSync(this.#bpffs);
     }
     await removeHelper();
@@ -211,6 +223,10 @@ function repairOf(kind: 'takenOff' | 'pushedBack', { program, ifindex }: Attachm
 
 function wasRepaired({ program, ifindex }: Attachment, { repaired }: Outcome): boolean {
   return repaired.some((repair) => repair.program === program && repair.ifindex === ifindex);
+}
+
+function isPrograms(name: string): boolean {
+  return name.startsWith('programs-');
 }
 
 function listFolder(folder: string): string[] {

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { BpfMap, closeFd, getPinned, loadObject, pin, programId } from './libbpf.ts';
+import { BpfMap, closeFd, getPinned, loadObject, mapInfo, mapsOf, pin, programId, shapesIn } from './libbpf.ts';
 import { PROGRAMS, type ProgramName } from './links.ts';
 
 /** The object that `make build` makes of packages/bpf. */
@@ -42,38 +42,61 @@ export const MAPS = [
 ] as const;
 export type MapName = (typeof MAPS)[number];
 
+/** Maps that no program uses. */
+const USER_SPACE_ALONE: ReadonlySet<MapName> = new Set<MapName>(['slots']);
+
 /** What runs in the kernel: every map, and the programs that links are made of. */
 export interface Installation {
   maps: Record<MapName, BpfMap>;
   programs: ReadonlyMap<ProgramName, number>;
   /** Kernel ids of the programs. */
   programIds: ReadonlySet<number>;
+  /** Removes the programs of other builds, which no link may use any more, and the maps that only they had. */
+  finish(): void;
   /** Pins what somebody has unpinned. Returns how many pins were missing. */
   restorePins(): number;
   close(): void;
 }
 
 /**
+ * Counters, and which identity they belong to: where one of these maps changes its shape, all of them begin anew, and
+ * whoever reads them sees another epoch.
+ */
+const COUNTING: readonly MapName[] = [
+  'slots',
+  'capture_counters',
+  'delivery_counters',
+  'delivery_sequences',
+  'termination_counters',
+  'termination_sequences',
+  'node_counters',
+];
+
+/**
  * Maps stay where they are; programs are loaded anew only where the build has changed. The folder of programs bears the
  * hash of the object file, so one look tells which build is installed.
+ *
+ * A map that this build wants in another shape is made beside the old one, which the programs that run now go on with:
+ * `finish` is to be called when the new ones are filled and the links have the new programs.
  * @throws Error where `bpffs` is not on a BPF file system, or the kernel refuses the programs.
  */
-export function install(bpffs: string, sizes: Partial<Record<MapName, number>>): Installation {
-  if (!existsSync(OBJECT_PATH)) throw new Error(`the data plane is not built: no ${OBJECT_PATH}; run "make build"`);
-  const build = createHash('sha256').update(readFileSync(OBJECT_PATH)).digest('hex').slice(0, 12);
+export function install(bpffs: string, objectPath = OBJECT_PATH): Installation {
+  if (!existsSync(objectPath)) throw new Error(`the data plane is not built: no ${objectPath}; run "make build"`);
+  const build = createHash('sha256').update(readFileSync(objectPath)).digest('hex').slice(0, 12);
   const mapFolder = join(bpffs, 'maps');
   mkdirSync(mapFolder, { recursive: true, mode: 0o700 });
   if (statfsSync(bpffs).type !== BPF_FS_MAGIC) {
     throw new Error(`${bpffs} is not on a BPF file system; mount one with "mount -t bpf bpf /sys/fs/bpf"`);
   }
-  const pins = Object.fromEntries(MAPS.map((name) => [name, join(mapFolder, name)]));
+  const pins = choosePins(mapFolder, objectPath);
   const programFolder = join(bpffs, `programs-${build}`);
-  if (!existsSync(programFolder)) {
-    // Made under another name and moved: a folder of the final name is always whole.
+  if (!isWhole(programFolder, pins)) {
+    removeFolder(programFolder);
+    // Made under another name and moved: whoever is killed in between leaves nothing that looks whole.
     const partFolder = join(bpffs, 'programs-part');
     removeFolder(partFolder);
     mkdirSync(partFolder);
-    const object = loadObject(OBJECT_PATH, pins, sizes as Record<string, number>);
+    const object = loadObject(objectPath, pins);
     try {
       for (const name of Object.values(PROGRAMS)) pin(object.program(name), join(partFolder, name));
     } finally {
@@ -81,25 +104,32 @@ export function install(bpffs: string, sizes: Partial<Record<MapName, number>>):
     }
     renameSync(partFolder, programFolder);
   }
-  const open = (path: string) => {
-    const fd = getPinned(path);
-    if (fd === undefined) throw new Error(`${path} is missing; remove ${bpffs} with "mirrorplane agent --uninstall"`);
-    return fd;
-  };
-  const maps = Object.fromEntries(MAPS.map((name) => [name, new BpfMap(name, open(pins[name]!))]));
-  const programs = new Map(Object.values(PROGRAMS).map((name) => [name, open(join(programFolder, name))]));
-  const all = [
-    ...Object.values(maps).map((map) => [pins[map.name]!, map.fd] as const),
+  const maps = Object.fromEntries(MAPS.map((name) => [name, new BpfMap(name, openPinned(pins[name]))]));
+  const programs = new Map(Object.values(PROGRAMS).map((name) => [name, openPinned(join(programFolder, name))]));
+  const all = () => [
+    ...Object.values(maps).map((map) => [pins[map.name as MapName], map.fd] as const),
     ...[...programs].map(([name, fd]) => [join(programFolder, name), fd] as const),
   ];
   return {
     maps: maps as Record<MapName, BpfMap>,
     programs,
     programIds: new Set([...programs.values()].map(programId)),
+    finish() {
+      for (const name of readdirSync(bpffs)) {
+        if (name.startsWith('programs-') && name !== `programs-${build}`) removeFolder(join(bpffs, name));
+      }
+      for (const name of MAPS) {
+        const path = join(mapFolder, name);
+        if (pins[name] !== path) renameSync(pins[name], path);
+        pins[name] = path;
+      }
+      const known = new Set<string>(MAPS);
+      for (const name of readdirSync(mapFolder)) if (!known.has(name)) unlinkSync(join(mapFolder, name));
+    },
     restorePins() {
       mkdirSync(mapFolder, { recursive: true, mode: 0o700 });
       mkdirSync(programFolder, { recursive: true });
-      const missing = all.filter(([path]) => !existsSync(path));
+      const missing = all().filter(([path]) => !existsSync(path));
       for (const [path, fd] of missing) pin(fd, path);
       return missing.length;
     },
@@ -110,12 +140,56 @@ export function install(bpffs: string, sizes: Partial<Record<MapName, number>>):
   };
 }
 
-/** Removes the programs of earlier builds, once no link uses them. */
-export function removeOldPrograms(bpffs: string): void {
-  const build = createHash('sha256').update(readFileSync(OBJECT_PATH)).digest('hex').slice(0, 12);
-  for (const name of readdirSync(bpffs)) {
-    if (name.startsWith('programs-') && name !== `programs-${build}`) removeFolder(join(bpffs, name));
+function openPinned(path: string): number {
+  const fd = getPinned(path);
+  if (fd === undefined) throw new Error(`${path} is missing; somebody removes pins while the data path starts`);
+  return fd;
+}
+
+function withPinned<T>(path: string, read: (fd: number) => T): T | undefined {
+  const fd = getPinned(path);
+  if (fd === undefined) return undefined;
+  try {
+    return read(fd);
+  } finally {
+    closeFd(fd);
   }
+}
+
+/**
+ * Where the maps of this build are, or are to be made: under their names, or, where a map of another shape has the name,
+ * beside it, with a mark of this build's shapes behind the name. Comes to the same however often it is begun.
+ */
+function choosePins(mapFolder: string, objectPath: string): Record<MapName, string> {
+  const wanted = shapesIn(objectPath, MAPS);
+  const mark = createHash('sha256')
+    .update(JSON.stringify([...wanted]))
+    .digest('hex')
+    .slice(0, 8);
+  const beside = (name: MapName) => join(mapFolder, `${name}.${mark}`);
+  const differs = (name: MapName) => {
+    const shape = withPinned(join(mapFolder, name), (fd) => mapInfo(fd).shape);
+    return shape !== undefined && `${shape}` !== `${wanted.get(name)}`;
+  };
+  const changed = new Set(MAPS.filter(differs));
+  if (COUNTING.some((name) => changed.has(name))) for (const name of COUNTING) changed.add(name);
+  const path = (name: MapName) =>
+    changed.has(name) || existsSync(beside(name)) ? beside(name) : join(mapFolder, name);
+  return Object.fromEntries(MAPS.map((name) => [name, path(name)])) as Record<MapName, string>;
+}
+
+/** True where all programs are there, and use these very maps. */
+function isWhole(programFolder: string, pins: Record<MapName, string>): boolean {
+  const used = new Set<number>();
+  for (const name of Object.values(PROGRAMS)) {
+    const ids = withPinned(join(programFolder, name), mapsOf);
+    if (ids === undefined) return false;
+    for (const id of ids) used.add(id);
+  }
+  return MAPS.every((name) => {
+    const id = withPinned(pins[name], (fd) => mapInfo(fd).id);
+    return id !== undefined && (used.has(id) || USER_SPACE_ALONE.has(name));
+  });
 }
 
 /** Removes a folder of pins. bpffs knows no recursive removal of its own. */

@@ -38,7 +38,9 @@ const call = {
   findMap: library.func('void *bpf_object__find_map_by_name(void *object, const char *name)'),
   findProgram: library.func('void *bpf_object__find_program_by_name(void *object, const char *name)'),
   mapSetPinPath: library.func('int bpf_map__set_pin_path(void *map, const char *path)'),
-  mapSetMaxEntries: library.func('int bpf_map__set_max_entries(void *map, uint32_t entries)'),
+  mapShape: (['type', 'key_size', 'value_size', 'max_entries', 'map_flags'] as const).map((field) =>
+    library.func(`uint32_t bpf_map__${field}(void *map)`),
+  ),
   programFd: library.func('int bpf_program__fd(void *program)'),
   objGet: library.func('int bpf_obj_get(const char *path)'),
   objPin: library.func('int bpf_obj_pin(int fd, const char *path)'),
@@ -139,20 +141,46 @@ export interface LoadedObject {
   close(): void;
 }
 
+/** Type, bytes of a key, bytes of a value, number of entries, flags. Maps that differ in these are not interchangeable. */
+export type MapShape = readonly number[];
+
+/** The kernel's number and the shape of a map that is loaded. */
+export function mapInfo(map: number): { id: number; shape: MapShape } {
+  const info = Buffer.alloc(24); // struct bpf_map_info up to the flags: type, id, key_size, value_size, max_entries, map_flags
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(info.length);
+  check('read map', call.objInfo(map, info, length));
+  return { id: info.readUInt32LE(4), shape: [0, 8, 12, 16, 20].map((offset) => info.readUInt32LE(offset)) };
+}
+
+/** The shapes of maps as an object file describes them. Nothing is loaded. @throws Error where one of them is not in it */
+export function shapesIn(path: string, names: readonly string[]): Map<string, MapShape> {
+  const object: unknown = call.objectOpen(path, null);
+  if (object === null) throw new Error(`cannot read the BPF object ${path}; build it with "make build"`);
+  try {
+    return new Map(
+      names.map((name) => {
+        const map: unknown = call.findMap(object, name);
+        if (map === null) throw new Error(`${path} has no map ${name}`);
+        return [name, call.mapShape.map((read) => read(map) as number)];
+      }),
+    );
+  } finally {
+    call.objectClose(object);
+  }
+}
+
 /**
  * Loads an object file.
  * @param pins where each map is pinned: an existing pin is used (libbpf refuses one of another shape).
- * @param sizes max_entries by map name, where it differs from the source.
  */
-export function loadObject(path: string, pins: Record<string, string>, sizes: Record<string, number>): LoadedObject {
+export function loadObject(path: string, pins: Record<string, string>): LoadedObject {
   const object: unknown = call.objectOpen(path, null);
   if (object === null) throw new Error(`cannot read the BPF object ${path}; build it with "make build"`);
   try {
     for (const [name, pinPath] of Object.entries(pins)) {
       const map: unknown = call.findMap(object, name);
       if (map === null) throw new Error(`${path} has no map ${name}`);
-      const size = sizes[name];
-      if (size !== undefined) check(`size map ${name}`, call.mapSetMaxEntries(map, size));
       check(`name the pin of map ${name}`, call.mapSetPinPath(map, pinPath));
     }
     check(`load ${path}`, call.objectLoad(object));
@@ -218,6 +246,19 @@ export function programId(program: number): number {
   length.writeUInt32LE(info.length);
   check('read program', call.objInfo(program, info, length));
   return info.readUInt32LE(4);
+}
+
+/** The kernel's numbers of the maps that a program uses. */
+export function mapsOf(program: number): number[] {
+  const ids = Buffer.alloc(4 * 64); // BPF_MAX_USED_MAPS
+  // struct bpf_prog_info up to the maps: nr_map_ids is at 52, the address of their array at 56.
+  const info = Buffer.alloc(64);
+  const length = Buffer.alloc(4);
+  info.writeUInt32LE(ids.length / 4, 52);
+  info.writeBigUInt64LE(BigInt(koffi.address(ids)), 56);
+  length.writeUInt32LE(info.length);
+  check('read program', call.objInfo(program, info, length));
+  return Array.from({ length: info.readUInt32LE(52) }, (_, i) => ids.readUInt32LE(4 * i));
 }
 
 /** Replaces the program of a link atomically. */

@@ -52,18 +52,26 @@ export class Links {
     this.#folder = join(bpffs, 'links');
   }
 
-  /** Takes over pinned links, and gives each the program that is current now. Links of vanished devices are removed. */
-  open(programs: ReadonlyMap<ProgramName, number>): void {
+  /** Takes over pinned links, with the programs that they have. Links of vanished devices are removed. */
+  open(): void {
     mkdirSync(this.#folder, { recursive: true });
     for (const key of readdirSync(this.#folder)) {
       const attachment = parseKey(key);
       const link = attachment && getPinned(join(this.#folder, key));
       if (!attachment || link === undefined) continue;
-      const program = programs.get(attachment.program);
-      const info = tcxLinkInfo(link);
       this.#held.set(key, link);
-      if (info.ifindex !== attachment.ifindex || program === undefined) this.#drop(key);
-      else if (info.programId !== programId(program)) replaceProgram(link, program);
+      if (tcxLinkInfo(link).ifindex !== attachment.ifindex) this.#drop(key);
+    }
+  }
+
+  /** Gives each link the program that is current now, atomically; links of programs that are no more are dropped. */
+  switchTo(programs: ReadonlyMap<ProgramName, number>): void {
+    const ids = new Map([...programs].map(([name, program]) => [name, programId(program)]));
+    for (const [key, link] of [...this.#held]) {
+      const { program: name } = parseKey(key)!;
+      const program = programs.get(name);
+      if (program === undefined) this.#drop(key);
+      else if (tcxLinkInfo(link).programId !== ids.get(name)) replaceProgram(link, program);
     }
   }
 

@@ -33,10 +33,14 @@ export class Slots {
     }
   }
 
-  /** The slot of an identity; a free one is taken where it has none. @throws Error where none is left. */
-  take(kind: SlotKind, id: string): { slot: number; isNew: boolean } {
+  /**
+   * The slot of an identity; a free one is taken where it has none.
+   * @param prepare called with a slot that is newly taken, before it is written down: who is killed in between does it again
+   * @throws Error where none is left
+   */
+  take(kind: SlotKind, id: string, prepare: (slot: number) => void): number {
     const known = this.#byHash.get(hash(kind, id));
-    if (known !== undefined) return { slot: known & SLOT_MASK, isNew: false };
+    if (known !== undefined) return known & SLOT_MASK;
     const used = this.#used[kind];
     const limit = this.#limits[kind];
     if (used.size >= limit) throw new Error(`no free ${kind} slot: a node holds ${limit} of them`);
@@ -44,10 +48,11 @@ export class Slots {
     while (used.has(slot)) slot = (slot + 1) % limit;
     this.#next[kind] = (slot + 1) % limit;
     const packed = ((SLOT_KINDS.indexOf(kind) << KIND_SHIFT) | slot) >>> 0;
+    prepare(slot);
     this.#map.update(Buffer.from(hash(kind, id), 'hex'), u32Key(packed));
     this.#byHash.set(hash(kind, id), packed);
     used.add(slot);
-    return { slot, isNew: true };
+    return slot;
   }
 
   /** The slot of an identity that has one. */
