@@ -52,7 +52,7 @@ export interface AgentParts {
 /** Milliseconds between two reports of counters. */
 const COUNTER_INTERVAL = 1000;
 /** Milliseconds between two passes that nothing asked for: they repair what others broke. */
-const REPAIR_INTERVAL = 1000;
+const REPAIR_INTERVAL = 500;
 /** Milliseconds that a program may take to be stored before it is carried out all the same. */
 const SAVE_LIMIT = 1000;
 /** Milliseconds that a starting agent may take to read the next hops that the kernel knows. */
@@ -257,8 +257,8 @@ export class Agent {
       this.#captures = captureStatuses(reconciled, result.refused);
       const { placed } = reconciled;
       this.#passEvents.applied({ program, placed, statuses: this.#captures, result, links, at });
-      this.#problems = problems;
-      if (result.refused.length > 0) this.#retryLater();
+      this.#problems = [...problems, ...result.problems];
+      if (result.refused.length + result.problems.length > 0) this.#retryLater();
       else this.#retryAfter = RETRY[0];
       this.#appliedRevision = program.revision;
     } catch (error) {

@@ -158,6 +158,10 @@ function phrase({ kind, count, program }: Repair, device: string): string {
       return count === 1 ? 'a pin was removed' : `${count} pins were removed`;
     case 'helperGone':
       return 'the helper device was gone';
+    case 'helperChanged':
+      return 'the helper device was set down or renamed';
+    case 'mapWritten':
+      return count === 1 ? 'a row of a map was changed' : `${count} rows of maps were changed`;
   }
 }
 

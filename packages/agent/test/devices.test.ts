@@ -25,7 +25,8 @@ test('an alias that is not understood becomes the identity error of its device',
 
 test('loopback, tunnels without claim and the helper pair are not listed', () => {
   const links = [link('lo', 1, { ethernet: false }), link('tun0', 4, { ethernet: false, linkType: 'tun' })];
-  const { devices } = identify([...links, link('mirror0', 8), link('mirror1', 7)], []);
+  const renamed = link('foo', 9, { alias: 'mirrorplane:helper' });
+  const { devices } = identify([...links, link('mirror0', 8), link('mirror1', 7), renamed], []);
   assert.deepEqual(devices, []);
 });
 

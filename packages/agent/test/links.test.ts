@@ -38,9 +38,10 @@ test('a device that appears is seen with all that is known of it', options, asyn
     'peer1',
   );
   const links = await has('tap1', (all) => named(all, 'tap1') !== undefined && named(all, 'peer1') !== undefined);
-  const { ifindex, seenAt, ...tap1 } = named(links, 'tap1')!;
+  const { ifindex, seenAt, peer, ...tap1 } = named(links, 'tap1')!;
   assert.ok(ifindex > 1);
   assert.ok(seenAt !== undefined && seenAt > 0, 'it came while we listened');
+  assert.equal(peer, named(links, 'peer1')?.ifindex);
   assert.deepEqual(tap1, {
     name: 'tap1',
     mac: '02:00:00:00:01:01',

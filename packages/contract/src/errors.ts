@@ -101,6 +101,11 @@ export const CATALOGUE = {
   DEVICE_DOWN: entry(200, 'The device is down', 'set it up'),
   HOOK_OCCUPIED: entry(200, 'Another program stands first at the hook', 'detach it, or let it continue the chain'),
   ATTACH_FAILED: entry(200, 'The kernel refused the program', 'see the message of the node'),
+  ARRIVAL_UNSEEN: entry(
+    200,
+    'What a firewall on a bridge drops is not captured; all else is',
+    'let the agent attach first at every port of the bridge',
+  ),
   NEIGHBOUR_UNKNOWN: entry(
     200,
     'The next hop to a node has no link-layer address yet',

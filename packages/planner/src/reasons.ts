@@ -11,8 +11,16 @@ const ERSPAN_OVERHEAD = 50;
 /** Problems of sending to another node: nothing to a policy that does not send from there. */
 const SENDING_CODES: ReadonlySet<string> = new Set(['NEIGHBOUR_UNKNOWN', 'ROUTE_MISSING', 'NODE_UNDERLAY_UNKNOWN']);
 
-/** Problems in spite of which copies flow: IP is sent without a neighbour, and one of two duplicate devices is taken. */
-const PARTIAL_CODES: ReadonlySet<string> = new Set(['NEIGHBOUR_UNKNOWN', 'INTERFACE_DUPLICATE']);
+/**
+ * Problems in spite of which copies flow: IP is sent without a neighbour, one of two duplicate devices is taken, and what
+ * stands in front of us, or drops what we do not see, leaves the rest.
+ */
+const PARTIAL_CODES: ReadonlySet<string> = new Set([
+  'NEIGHBOUR_UNKNOWN',
+  'INTERFACE_DUPLICATE',
+  'HOOK_OCCUPIED',
+  'ARRIVAL_UNSEEN',
+]);
 
 /** A problem of a node that concerns a policy. */
 export interface PolicyProblem {

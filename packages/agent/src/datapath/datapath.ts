@@ -123,10 +123,11 @@ export interface CaptureRefusal {
  * Something of ours that others had taken away or pushed aside, and that is in its place again.
  * - `takenOff`, `pushedBack`: a program at a hook; another program ran before it, or it was not there any more.
  * - `unpinned`: pins of maps, programs or links were removed.
- * - `helperGone`: the helper device was deleted.
+ * - `helperGone`, `helperChanged`: the helper device was deleted, or set down or renamed.
+ * - `mapWritten`: rows of our maps were changed.
  */
 export interface Repair {
-  kind: 'takenOff' | 'pushedBack' | 'unpinned' | 'helperGone';
+  kind: 'takenOff' | 'pushedBack' | 'unpinned' | 'helperGone' | 'helperChanged' | 'mapWritten';
   /** How many; of a program 1. */
   count: number;
   /** Name of the program, as `capture_ingress`, and its device. */
@@ -134,10 +135,20 @@ export interface Repair {
   ifindex?: number;
 }
 
+/** What stands in the way of more than one capture, or of a part of one. All else is in force. */
+export interface DatapathProblem {
+  code: Extract<ErrorCode, 'ATTACH_FAILED' | 'HOOK_OCCUPIED' | 'ARRIVAL_UNSEEN'>;
+  message: string;
+  /** The policy, and the source, that it concerns; left out: all of the node. */
+  policy?: string;
+  interface?: string;
+}
+
 export interface ApplyResult {
   refused: CaptureRefusal[];
   /** ids of the captures on devices that were not in force before, and are now. */
   begun: string[];
+  problems: DatapathProblem[];
   /** How many programs were attached and detached, and map entries written: 0 everywhere where nothing changed. */
   attached: number;
   detached: number;

@@ -80,6 +80,7 @@ export class FakeDatapath implements Datapath {
       begun: desired.captures
         .filter((capture) => capture.ifindex !== 0 && !refusedIds.has(capture.id) && !inForce(capture))
         .map(({ id }) => id),
+      problems: [],
       attached: hooks.difference(this.#attached).size,
       detached: this.#attached.difference(hooks).size,
       written: written(this.state, desired),

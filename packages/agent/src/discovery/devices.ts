@@ -16,8 +16,14 @@ export interface NodeDevices {
   problems: NodeProblem[];
 }
 
-/** The helper pair of the data plane: part of Mirrorplane, not of the node. */
-const HELPERS = new Set(['mirror0', 'mirror1', 'mirror0-part', 'mirror1-part']);
+const HELPER_NAMES = new Set(['mirror0', 'mirror1', 'mirror0-part', 'mirror1-part']);
+/** Alias of both ends of the helper pair, which somebody may have renamed. */
+export const HELPER_ALIAS = 'mirrorplane:helper';
+
+/** An end of the helper pair: part of Mirrorplane, not of the node. */
+export function isHelper({ name, linkType, alias }: Link): boolean {
+  return linkType === 'veth' && (HELPER_NAMES.has(name) || alias === HELPER_ALIAS);
+}
 
 /**
  * Gives every device its identity. Left out are devices that cannot be mirrored and claim nothing (loopback, tunnels),
@@ -33,7 +39,7 @@ export function identify(
   const declared = bindEdges(edges, links);
   const problems = [...declared.problems];
   const devices = links
-    .filter((link) => !(HELPERS.has(link.name) && link.linkType === 'veth') && link.name !== '')
+    .filter((link) => !isHelper(link) && link.name !== '')
     .map((link) => withIdentity(link, declared.edges.get(link.ifindex)))
     .filter((device) => device.ethernet || device.identity !== undefined || device.identityError !== undefined);
   for (const [id, claimants] of claims(devices)) {

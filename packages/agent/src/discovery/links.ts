@@ -45,6 +45,8 @@ export interface Link {
   ethernet: boolean;
   /** When the kernel first told of the device, in milliseconds of `performance.now()`. Left out: it was there before. */
   seenAt?: number;
+  /** ifindex of the device that it is the other end of, or is on top of; left out: of none in this network namespace. */
+  peer?: number;
 }
 
 /** An event of the neighbour table: of this device, about this address. */
@@ -86,10 +88,12 @@ const IFLA = {
   ADDRESS: 1,
   IFNAME: 3,
   MTU: 4,
+  LINK: 5,
   MASTER: 10,
   LINKINFO: 18,
   IFALIAS: 20,
   EXT_MASK: 29,
+  LINK_NETNSID: 37,
   PERM_ADDRESS: 54,
 } as const;
 const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
@@ -118,6 +122,7 @@ export function parseLink(message: RtMessage): Link | undefined {
   const info = attributes(attrs.get(IFLA.LINKINFO) ?? Buffer.alloc(0), 0);
   const master = attrs.get(IFLA.MASTER);
   const mtu = attrs.get(IFLA.MTU);
+  const peer = attrs.has(IFLA.LINK_NETNSID) ? undefined : attrs.get(IFLA.LINK);
   const permanent = macText(attrs.get(IFLA.PERM_ADDRESS));
   return {
     name: text(attrs.get(IFLA.IFNAME)),
@@ -132,6 +137,7 @@ export function parseLink(message: RtMessage): Link | undefined {
     floods: floods(info),
     alias: text(attrs.get(IFLA.IFALIAS)),
     ethernet: getU16(data, 2) === ARPHRD_ETHER && (flags & IFF_LOOPBACK) === 0,
+    ...(peer !== undefined && { peer: getU32(peer, 0) }),
   };
 }
 
@@ -155,6 +161,25 @@ function floods(info: ReadonlyMap<number, Buffer>): number {
     bit(IFLA_BRPORT.MCAST_FLOOD, FLOODED.multicast) |
     bit(IFLA_BRPORT.BCAST_FLOOD, FLOODED.broadcast)
   );
+}
+
+/** Reads one device. Undefined where there is none of this number. */
+export async function readLink(client: RtClient, ifindex: number): Promise<Link | undefined> {
+  const header = Buffer.concat([Buffer.alloc(4), u32(ifindex), Buffer.alloc(8)]);
+  try {
+    const [message] = await client.request(RTM.GETLINK, Buffer.concat([header, SKIP_STATISTICS]));
+    return message === undefined ? undefined : parseLink(message);
+  } catch (error) {
+    if (error instanceof NetlinkError && error.code === 'ENODEV') return undefined;
+    throw error;
+  }
+}
+
+/** Reads all devices, by ifindex. */
+export async function dumpLinks(client: RtClient): Promise<Map<number, Link>> {
+  const messages = await client.dump(RTM.GETLINK, Buffer.concat([Buffer.alloc(IFINFOMSG), SKIP_STATISTICS]));
+  const links = messages.flatMap((message) => parseLink(message) ?? []);
+  return new Map(links.map((link) => [link.ifindex, link]));
 }
 
 function sameLink(a: Link | undefined, b: Link | undefined): boolean {
@@ -311,21 +336,13 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
   }
 
   async #one(ifindex: number): Promise<Link | undefined> {
-    const header = Buffer.concat([Buffer.alloc(4), u32(ifindex), Buffer.alloc(8)]);
-    try {
-      const [message] = await this.#client.request(RTM.GETLINK, Buffer.concat([header, SKIP_STATISTICS]));
-      const link = message === undefined ? undefined : parseLink(message);
-      return link && this.#dated(link);
-    } catch (error) {
-      if (error instanceof NetlinkError && error.code === 'ENODEV') return undefined;
-      throw error;
-    }
+    const link = await readLink(this.#client, ifindex);
+    return link && this.#dated(link);
   }
 
   /** @param seenAt `Link.seenAt` of devices that no event told of */
   async #dump(seenAt: number | undefined): Promise<Map<number, Link>> {
-    const messages = await this.#client.dump(RTM.GETLINK, Buffer.concat([Buffer.alloc(IFINFOMSG), SKIP_STATISTICS]));
-    const links = new Map(messages.flatMap((message) => parseLink(message) ?? []).map((link) => [link.ifindex, link]));
+    const links = await dumpLinks(this.#client);
     for (const ifindex of this.#seenAt.keys()) if (!links.has(ifindex)) this.#seenAt.delete(ifindex);
     for (const [ifindex, link] of links) {
       if (!this.#seenAt.has(ifindex)) this.#seenAt.set(ifindex, seenAt);

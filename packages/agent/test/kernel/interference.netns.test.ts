@@ -3,17 +3,9 @@ import { readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { ApplyResult, DatapathState } from '../../src/datapath/datapath.ts';
-import {
-  attachTcx,
-  closeFd,
-  detachLink,
-  getPinned,
-  loadObject,
-  programId,
-  programsAt,
-} from '../../src/datapath/kernel/libbpf.ts';
-import { foreignObject } from './support/foreign.ts';
-import { enterOwnNamespace, leftPins, link, run, until } from './support/namespace.ts';
+import { closeFd, detachLink, getPinned, programsAt } from '../../src/datapath/kernel/libbpf.ts';
+import { attachForeign, type Foreign, foreignObject } from './support/foreign.ts';
+import { addNamespace, enterOwnNamespace, leftPins, link, run, until } from './support/namespace.ts';
 import { RawSocket } from './support/raw-socket.ts';
 import { scapy } from './support/scapy.ts';
 import { sniffing } from './support/sniffer.ts';
@@ -121,10 +113,8 @@ test('pins of maps and programs that somebody removes come back', async () => {
   await assertCopies();
 });
 
-test('a helper device that somebody deletes is made anew, and ERSPAN goes on', async () => {
-  run('ip', 'link', 'del', 'mirror0');
-  assert.deepEqual((await repaired()).repaired[0], { kind: 'helperGone', count: 1 });
-  assert.ok(link('mirror0').ifindex > 0);
+/** A frame of the bystander leaves in ERSPAN. */
+async function assertSends(): Promise<void> {
   const before = await copied('erspan');
   const bystander = new RawSocket('byp');
   await sniffing(['undp'], async ([outer]) => {
@@ -133,24 +123,198 @@ test('a helper device that somebody deletes is made anew, and ERSPAN goes on', a
     assert.equal((await outer.expect(1)).length, 1);
   });
   assert.equal(await copied('erspan'), before + 1);
+}
+
+test('a helper device that somebody deletes is made anew, and ERSPAN goes on', async () => {
+  run('ip', 'link', 'del', 'mirror0');
+  assert.deepEqual((await repaired()).repaired[0], { kind: 'helperGone', count: 1 });
+  assert.ok(link('mirror0').ifindex > 0);
+  await assertSends();
+});
+
+test('a helper device that somebody sets down, renames or robs of its alias is put right, the same device', async () => {
+  const { ifindex } = link('mirror0');
+  const changes: [device: string, ...change: string[]][] = [
+    ['mirror0', 'down'],
+    ['mirror1', 'down'],
+    ['mirror0', 'name', 'foo'],
+    ['mirror1', 'name', 'mirror9'],
+    ['mirror1', 'alias', ''],
+  ];
+  for (const change of changes) {
+    run('ip', 'link', 'set', ...change);
+    const { repaired: repairs } = await world.datapath.apply(state);
+    assert.deepEqual(repairs, [{ kind: 'helperChanged', count: 1 }], change.join(' '));
+    await assertSends();
+  }
+  assert.equal(link('mirror0').ifindex, ifindex);
+  const ends: { flags: string[]; ifalias: string }[] = ['mirror0', 'mirror1'].map(
+    (name) => JSON.parse(run('ip', '-json', 'link', 'show', name))[0],
+  );
+  for (const { flags, ifalias } of ends) {
+    assert.ok(flags.includes('UP') && flags.includes('LOWER_UP'));
+    assert.equal(ifalias, 'mirrorplane:helper');
+  }
+});
+
+test('an MTU that somebody gives to the helper device changes nothing', async () => {
+  run('ip', 'link', 'set', 'mirror0', 'mtu', '68');
+  await assertSends();
+  assert.deepEqual((await world.datapath.apply(state)).repaired, []);
+});
+
+test('a helper device that somebody moves to another network namespace is made anew', async () => {
+  const elsewhere = await addNamespace();
+  try {
+    for (const device of ['mirror0', 'mirror1']) {
+      elsewhere.adopt(device);
+      assert.deepEqual((await world.datapath.apply(state)).repaired[0], { kind: 'helperGone', count: 1 });
+      await assertSends();
+      assert.doesNotMatch(elsewhere.run('ip', 'link'), /mirror/, 'nothing of ours is left there');
+    }
+  } finally {
+    elsewhere.close();
+  }
+});
+
+test("where somebody else takes the helper's name, local copies go on and the others are dropped and told of", async () => {
+  run('ip', 'link', 'del', 'mirror0');
+  run('ip', 'link', 'add', 'mirror0', 'type', 'bridge');
+  const { problems } = await world.datapath.apply(state);
+  assert.deepEqual(
+    problems.map(({ code }) => code),
+    ['ATTACH_FAILED'],
+  );
+  assert.match(problems[0]!.message, /a device mirror0 exists that Mirrorplane did not make/);
+  await assertCopies();
+  const before = countsOf(await world.datapath.counters(), 'outbound', 'erspan').dropped.destinationDown?.packets ?? 0;
+  const bystander = new RawSocket('byp');
+  bystander.send(frame);
+  bystander.close();
+  const after = countsOf(await world.datapath.counters(), 'outbound', 'erspan').dropped.destinationDown?.packets;
+  assert.equal(after, before + 1);
+  run('ip', 'link', 'del', 'mirror0');
+  assert.deepEqual((await world.datapath.apply(state)).problems, []);
+  await assertSends();
+});
+
+test('rows that somebody writes into our maps are set right', async () => {
+  const map = join(world.bpffs, 'maps', 'captures');
+  const entries: { key: string[] }[] = JSON.parse(run('bpftool', '-j', 'map', 'dump', 'pinned', map));
+  run('bpftool', 'map', 'delete', 'pinned', map, 'key', 'hex', ...entries[0]!.key.map((byte) => byte.slice(2)));
+  const { repaired: repairs, written } = await repaired();
+  assert.deepEqual([repairs, written], [[{ kind: 'mapWritten', count: 1 }], 1]);
+  assert.deepEqual(JSON.parse(run('bpftool', '-j', 'map', 'dump', 'pinned', map)).length, entries.length);
 });
 
 test('where somebody attaches in front and ends the chain, ours comes first again, and theirs stays', async () => {
-  const object = loadObject(foreignObject(), {});
-  const program = object.program('end_chain');
   const { ifindex } = world.devices.vm;
-  const theirs = attachTcx(program, ifindex, 'ingress');
+  const theirs = attachForeign(foreignObject(), ifindex, 'ingress', 'end_chain');
   try {
-    assert.equal(programsAt(ifindex, 'ingress')[0], programId(program));
+    assert.equal(programsAt(ifindex, 'ingress')[0], theirs.id);
     const { repaired: repairs } = await repaired();
     assert.deepEqual(repairs, [{ kind: 'pushedBack', program: 'capture_ingress', ifindex, count: 1 }]);
     const order = programsAt(ifindex, 'ingress');
     assert.equal(order.length, 2);
-    assert.equal(order[1], programId(program));
+    assert.equal(order[1], theirs.id);
     await assertCopies();
   } finally {
-    detachLink(theirs);
-    closeFd(theirs);
-    object.close();
+    theirs.close();
+  }
+});
+
+test('where `arrive` finds no place at a port, unicast is captured at the guest, once, and all else goes on', async () => {
+  const { vm, far } = world.devices;
+  const bridge = link('lan').ifindex;
+  const guarded: DatapathState = {
+    ...state,
+    captures: state.captures.map((capture) =>
+      capture.source === 'local' && capture.hook === 'egress' ? { ...capture, arrivalBridge: bridge } : capture,
+    ),
+    arrivalPorts: [
+      { ifindex: vm.ifindex, hook: 'ingress', bridge },
+      { ifindex: far.ifindex, hook: 'ingress', bridge },
+      { ifindex: bridge, hook: 'egress', bridge },
+    ],
+    arrivals: [
+      {
+        bridge,
+        mac: [...frame.subarray(0, 6)].map((b) => b.toString(16).padStart(2, '0')).join(':'),
+        ifindex: vm.ifindex,
+      },
+    ],
+  };
+  const inbound = async () => countsOf(await world.datapath.counters(), 'inbound', 'local').copied.packets;
+  const once = async () => {
+    const before = await inbound();
+    await sniffing(['vmp', 'dstp'], async (sniffers) => {
+      world.far.send(frame);
+      for (const sniffer of sniffers) assert.equal((await sniffer.expect(1)).length, 1);
+    });
+    assert.equal(await inbound(), before + 1);
+  };
+  const object = foreignObject();
+  const foreign: Foreign[] = [];
+  const crowd = () => {
+    for (;;) foreign.push(attachForeign(object, far.ifindex, 'ingress', 'go_on'));
+  };
+  try {
+    assert.throws(crowd, { code: 'ERANGE' }, 'the hook is full');
+    const { problems, refused, attached } = await world.datapath.apply(guarded);
+    assert.deepEqual(refused, []);
+    assert.equal(attached, 2);
+    assert.deepEqual(
+      problems.map(({ code, policy, interface: source }) => [code, policy, source]),
+      [['ARRIVAL_UNSEEN', 'p', 'local']],
+    );
+    assert.match(problems[0]!.message, /^attach to ingress of far: \w+: what a firewall on lan drops is not captured$/);
+    await once();
+  } finally {
+    for (const one of foreign) one.close();
+  }
+  const { problems, attached } = await world.datapath.apply(guarded);
+  assert.deepEqual([problems, attached], [[], 1]);
+  await once();
+  // A port that has gone in the meantime keeps nobody waiting.
+  const gone = { ifindex: 99_999, hook: 'ingress', bridge } as const;
+  const late = await world.datapath.apply({ ...guarded, arrivalPorts: [gone, ...guarded.arrivalPorts!] });
+  assert.deepEqual([late.problems, late.refused], [[], []]);
+  await once();
+});
+
+test('against somebody who goes first again each time, ours backs off and says that the hook is taken', async () => {
+  const { ifindex } = world.devices.vm;
+  const theirs = attachForeign(foreignObject(), ifindex, 'ingress', 'go_on');
+  try {
+    let moves = 0;
+    const first = () => programsAt(ifindex, 'ingress')[0] !== theirs.id;
+    const { problems } = await until('dispute', async () => {
+      const result = await world.datapath.apply(state);
+      if (first()) {
+        moves++;
+        theirs.goFirst();
+      }
+      return result.problems.length > 0 ? result : undefined;
+    });
+    assert.deepEqual(problems, [
+      {
+        code: 'HOOK_OCCUPIED',
+        message:
+          'at ingress of vm another program keeps coming back in front of ours: what it does not let through is not seen',
+        policy: 'p',
+        interface: 'local',
+      },
+    ]);
+    assert.ok(moves <= 3, `${moves} turns`);
+    const end = performance.now() + 1500;
+    while (performance.now() < end) {
+      assert.deepEqual((await world.datapath.apply(state)).repaired, [], 'it stays behind for 2 s');
+      assert.ok(!first());
+    }
+    await assertCopies();
+    await until('ours in front again', async () => (await world.datapath.apply(state)).repaired.length > 0 && first());
+    assert.equal(programsAt(ifindex, 'ingress')[1], theirs.id);
+  } finally {
+    theirs.close();
   }
 });

@@ -4,7 +4,7 @@
  * setting is that of the whole machine and costs every CPU an interrupt a grace period, so it is on only while programs are
  * being attached.
  */
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const SETTING = '/sys/kernel/rcu_expedited';
@@ -22,18 +22,29 @@ export class Expedite {
   recover(): void {
     if (!existsSync(this.#mark)) return;
     write('0');
-    rmdirSync(this.#mark);
+    rmSync(this.#mark, { recursive: true, force: true });
   }
 
   /** Runs `work`, which must not wait, with expedited grace periods. */
   during<T>(work: () => T): T {
-    if (read() !== '0') return work();
-    mkdirSync(this.#mark, { recursive: true });
+    if (read() !== '0' || !this.#leaveMark()) return work();
     try {
       write('1');
       return work();
     } finally {
-      this.recover();
+      // Not by way of the mark, which somebody may have removed meanwhile.
+      write('0');
+      rmSync(this.#mark, { recursive: true, force: true });
+    }
+  }
+
+  /** False where nothing can be kept in bpffs, as after somebody unmounted it: nobody would turn the setting off again. */
+  #leaveMark(): boolean {
+    try {
+      mkdirSync(this.#mark, { recursive: true });
+      return true;
+    } catch {
+      return false;
     }
   }
 }

@@ -2,15 +2,17 @@
 import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CounterReport } from '@mirrorplane/contract';
-import type { ApplyResult, Datapath, DatapathState, HookCapture, Repair } from '../datapath.ts';
+import type { ApplyResult, Datapath, DatapathState, Repair } from '../datapath.ts';
 import { CounterReader } from './counters.ts';
 import { Expedite } from './expedite.ts';
-import { ensureHelper, removeHelper } from './helper-device.ts';
-import { type Installation, install, removeFolder } from './install.ts';
+import { HelperDevice } from './helper-device.ts';
+import { type Installation, install, isOurFolder, removeFolder } from './install.ts';
 import { BUDGET_SIZE, LAYOUT, VLAN_SET_SIZE } from './layout.ts';
 import { BpfError, type BpfMap } from './libbpf.ts';
 import { type Attachment, attachmentKey, Links } from './links.ts';
-import { buildRows, type DatapathRows, transformAt } from './rows.ts';
+import { attachProblems, disputedBridges, disputes } from './problems.ts';
+import { Rivals } from './rivals.ts';
+import { arrivalRows, buildRows, type DatapathRows, type Placed } from './rows.ts';
 import { Slots } from './slots.ts';
 import { TableWriter } from './table-writer.ts';
 
@@ -21,14 +23,33 @@ export interface KernelDatapathOptions {
   object?: string;
 }
 
-/** Milliseconds. */
-const VERIFY_INTERVAL = 900;
+/** Milliseconds between two looks at what others did, at least. */
+const VERIFY_INTERVAL = 400;
+/** Tables of up to so many rows are read again at every look, others at every so many. */
+const SMALL_TABLE = 256;
+const LARGE_TABLE_TURN = 20;
 const SLOT_LIMITS = { capture: 8192, delivery: 4096, termination: 8192 };
 
 /** Makes the data path of this network namespace. Nothing is touched before open(). */
 export function createKernelDatapath(options: KernelDatapathOptions): Datapath {
   return new KernelDatapath(options);
 }
+
+/** Written in this order; removed from in the other one. */
+const WRITTEN = [
+  'copyVlans',
+  'budgets',
+  'physicalDevices',
+  'hostAddresses',
+  'deliveries',
+  'terminations',
+  'arrivalPorts',
+  'captures',
+] as const;
+const REMOVED = ['captures', 'arrivalPorts', 'terminations', 'deliveries', 'hostAddresses', 'physicalDevices'] as const;
+
+/** A result in the making. */
+type Progress = Omit<ApplyResult, 'detached' | 'written'>;
 
 /** What is there only between open() and close(). */
 interface Opened {
@@ -37,19 +58,20 @@ interface Opened {
   switched: boolean;
   links: Links;
   slots: Slots;
+  helperDevice: HelperDevice;
+  /** ifindex; 0: it cannot be made. */
   helper: number;
+  rivals: Rivals;
   counters: CounterReader;
   tables: Record<Exclude<keyof DatapathRows, 'attachments'>, TableWriter>;
 }
-
-/** What attaching comes to. */
-type Outcome = Pick<ApplyResult, 'attached' | 'begun' | 'refused' | 'repaired'>;
 
 class KernelDatapath implements Datapath {
   readonly #bpffs: string;
   readonly #object: string | undefined;
   readonly #expedite: Expedite;
   #verifiedAt = 0;
+  #verified = 0;
   #opened: Opened | undefined;
 
   constructor({ bpffs, object }: KernelDatapathOptions) {
@@ -65,7 +87,8 @@ class KernelDatapath implements Datapath {
     const { maps } = installation;
     const links = new Links(this.#bpffs);
     this.#expedite.during(() => links.open());
-    const helper = await ensureHelper();
+    const helperDevice = new HelperDevice();
+    const { ifindex: helper } = await helperDevice.ensure();
     const slots = new Slots(maps.slots, SLOT_LIMITS);
     const table = (map: BpfMap, key: number, value: number) => new TableWriter(map, key, value);
     this.#opened = {
@@ -73,7 +96,9 @@ class KernelDatapath implements Datapath {
       switched: false,
       links,
       slots,
+      helperDevice,
       helper,
+      rivals: new Rivals(),
       counters: new CounterReader(maps, slots, Slots.epoch(maps.slots)),
       tables: {
         captures: table(maps.captures, LAYOUT.capture_key.size, LAYOUT.capture.size),
@@ -92,79 +117,99 @@ class KernelDatapath implements Datapath {
   async apply(desired: DatapathState): Promise<ApplyResult> {
     const opened = this.#get();
     const { slots, counters, tables, links } = opened;
-    // The helper is there as long as the program hangs on it: asking that is cheaper than listing devices.
-    const helper = links.attached(transformAt(opened.helper)) ? opened.helper : await ensureHelper();
-    const remade: Repair[] = helper === opened.helper ? [] : [{ kind: 'helperGone', count: 1 }];
-    opened.helper = helper;
+    const result: Progress = { attached: 0, begun: [], repaired: [], refused: [], problems: [] };
+    await this.#keepHelper(result);
     counters.remember(desired);
     const rows = buildRows(
       desired,
       (kind, id) => slots.take(kind, id, (slot) => counters.reset(kind, slot)),
       opened.helper,
     );
-    const result: Outcome = { attached: 0, repaired: [...remade, ...this.#verify(rows)], begun: [], refused: [] };
+    const now = performance.now();
+    this.#verify(rows, result, now);
+    const unwatched = new Set(disputedBridges(rows, opened.rivals, now));
     const kept = new Set<string>();
 
     // What is taken out of the arrivals is captured at its device again before anything that arrival needs goes.
-    let written = tables.arrivals.removeOthers(rows.arrivals);
-    // From the end of the path to its beginning, so that no copy meets a missing part; removal goes the other way.
-    for (const name of [
-      'copyVlans',
-      'budgets',
-      'physicalDevices',
-      'hostAddresses',
-      'deliveries',
-      'terminations',
-      'arrivalPorts',
-      'captures',
-    ] as const) {
-      written += tables[name].write(rows[name]);
-    }
-    if (!opened.switched) {
-      links.switchTo(opened.installation.programs);
-      opened.installation.finish();
-      opened.switched = true;
-    }
-    const attachAll = () => {
-      for (const { attachment, capture } of rows.attachments) this.#attach(attachment, capture, kept, result);
+    let written = tables.arrivals.removeOthers(arrivalRows(desired, unwatched));
+    const install = () => {
+      // From the end of the path to its beginning, so that no copy meets a missing part; removal goes the other way.
+      const [path, others] = partition(rows.attachments, ({ capture, bridge }) => !capture && bridge === undefined);
+      for (const placed of path) this.#attach(placed, desired, kept, result);
+      for (const name of WRITTEN) written += tables[name].write(rows[name]);
+      this.#switch();
+      for (const placed of others) {
+        if (!this.#attach(placed, desired, kept, result) && placed.bridge !== undefined) unwatched.add(placed.bridge);
+      }
     };
-    if (rows.attachments.every(({ attachment }) => links.attached(attachment))) attachAll();
-    else this.#expedite.during(attachAll);
-    written += tables.arrivals.write(rows.arrivals);
+    if (rows.attachments.every(({ attachment }) => links.attached(attachment))) install();
+    else this.#expedite.during(install);
+    const arrivals = arrivalRows(desired, unwatched);
+    written += tables.arrivals.removeOthers(arrivals) + tables.arrivals.write(arrivals);
     const detached = links.countOthers(kept) > 0 ? this.#expedite.during(() => links.detachOthers(kept)) : 0;
-    for (const name of [
-      'captures',
-      'arrivalPorts',
-      'terminations',
-      'deliveries',
-      'hostAddresses',
-      'physicalDevices',
-    ] as const) {
-      written += tables[name].removeOthers(rows[name]);
-    }
+    for (const name of REMOVED) written += tables[name].removeOthers(rows[name]);
     slots.release(counters.named());
+    result.problems.push(...disputes(rows, desired, opened.rivals, now));
     return { ...result, detached, written };
   }
 
-  /**
-   * Looks for what others did to us, at most once in VERIFY_INTERVAL: pins that are gone, programs that were pushed
-   * back. Puts it right, or takes it off so that it is attached anew, in front. Returns what it was. A program that was
-   * taken off is found where it is attached again.
-   */
-  #verify({ attachments }: DatapathRows): Repair[] {
-    const { links, installation, switched } = this.#get();
-    if (!switched || performance.now() - this.#verifiedAt < VERIFY_INTERVAL) return [];
-    this.#verifiedAt = performance.now();
-    const back = attachments
-      .map(({ attachment }) => attachment)
-      .filter((attachment) => links.attached(attachment) && links.isPushedBack(attachment, installation.programIds));
-    if (back.length > 0) this.#expedite.during(() => links.detach(back));
-    const count = installation.restorePins() + links.restorePins();
-    const unpinned: Repair[] = count > 0 ? [{ kind: 'unpinned', count }] : [];
-    return [...back.map((attachment) => repairOf('pushedBack', attachment)), ...unpinned];
+  /** Without the helper device, copies that have to be changed are dropped as `destinationDown`, and local ones go on. */
+  async #keepHelper(result: Progress): Promise<void> {
+    const opened = this.#get();
+    try {
+      const { ifindex, repair } = await opened.helperDevice.ensure();
+      opened.helper = ifindex;
+      if (repair) result.repaired.push(repair);
+    } catch (error) {
+      opened.helper = 0;
+      result.problems.push({ code: 'ATTACH_FAILED', message: messageOf(error) });
+    }
   }
 
-  #attach(attachment: Attachment, capture: HookCapture | undefined, kept: Set<string>, result: Outcome): void {
+  /**
+   * Looks for what others did to us, at most once in VERIFY_INTERVAL: pins that are gone, maps that were written, programs
+   * that were pushed back. Puts it right, or takes it off so that it is attached anew, in front. A program that was taken
+   * off is found where it is attached again.
+   */
+  #verify({ attachments }: DatapathRows, result: Progress, now: number): void {
+    const { links, installation, rivals, tables, switched } = this.#get();
+    if (!switched || now - this.#verifiedAt < VERIFY_INTERVAL) return;
+    this.#verifiedAt = now;
+    this.#verified++;
+    const back = attachments
+      .map(({ attachment }) => attachment)
+      .filter((attachment) => links.attached(attachment) && links.isPushedBack(attachment, installation.programIds))
+      .filter((attachment) => rivals.behind(attachmentKey(attachment), now));
+    if (back.length > 0) this.#expedite.during(() => links.detach(back));
+    result.repaired.push(...back.map((attachment) => repairOf('pushedBack', attachment)));
+    let rewritten = 0;
+    for (const [name, table] of Object.entries(tables)) {
+      // The kernel itself fills the buckets of budgets.
+      const due = table.size <= SMALL_TABLE || this.#verified % LARGE_TABLE_TURN === 0;
+      if (name !== 'budgets' && due) rewritten += table.reread();
+    }
+    if (rewritten > 0) result.repaired.push({ kind: 'mapWritten', count: rewritten });
+    try {
+      const unpinned = installation.restorePins() + links.restorePins();
+      if (unpinned > 0) result.repaired.push({ kind: 'unpinned', count: unpinned });
+    } catch (error) {
+      const message = `what the agent keeps in ${this.#bpffs} cannot be put back: ${messageOf(error)}`;
+      result.problems.push({ code: 'ATTACH_FAILED', message });
+    }
+  }
+
+  /** Gives the links of another build the programs of this one, now that the maps are filled. */
+  #switch(): void {
+    const opened = this.#get();
+    if (opened.switched) return;
+    opened.links.switchTo(opened.installation.programs);
+    opened.installation.finish();
+    opened.switched = true;
+  }
+
+  /** Attaches a program where it is not. A failure concerns what needs this program, and nothing else. */
+  #attach(placed: Placed, state: DatapathState, kept: Set<string>, result: Progress): boolean {
+    const { attachment, capture } = placed;
     const { links, installation } = this.#get();
     try {
       if (!links.attached(attachment)) {
@@ -175,11 +220,18 @@ class KernelDatapath implements Datapath {
         else if (capture && !wasRepaired(attachment, result)) result.begun.push(capture.id);
       }
       kept.add(attachmentKey(attachment));
+      return true;
     } catch (error) {
-      if (!capture || !(error instanceof BpfError)) throw error;
-      const { id, ifindex } = capture;
-      const gone = error.code === 'ENODEV';
-      result.refused.push({ id, ifindex, code: 'ATTACH_FAILED', message: error.message, ...(gone && { gone }) });
+      const { message } = error as Error;
+      const gone = error instanceof BpfError && error.code === 'ENODEV';
+      if (capture) {
+        const { id, ifindex } = capture;
+        result.refused.push({ id, ifindex, code: 'ATTACH_FAILED', message, ...(gone && { gone }) });
+      } else if (!gone) {
+        // A device that went needs nothing any more; who names it will hear of that too.
+        result.problems.push(...attachProblems(placed, state, message));
+      }
+      return false;
     }
   }
 
@@ -188,6 +240,7 @@ class KernelDatapath implements Datapath {
   }
 
   close(): void {
+    this.#opened?.helperDevice.close();
     this.#opened?.links.close();
     this.#opened?.installation.close();
     this.#opened = undefined;
@@ -197,18 +250,21 @@ class KernelDatapath implements Datapath {
     const links = new Links(this.#bpffs);
     this.close();
     const names = listFolder(this.#bpffs);
-    if (names.length > 0) {
+    const ours = names.filter(isOurFolder);
+    if (ours.length > 0) {
       this.#expedite.recover();
       this.#expedite.during(() => {
         links.open();
         links.switchTo(new Map()); // without programs: every link is dropped
       });
       // Programs first: where they are, every map has to be.
-      const programsFirst = names.toSorted((a, b) => Number(isPrograms(b)) - Number(isPrograms(a)));
+      const programsFirst = ours.toSorted((a, b) => Number(isPrograms(b)) - Number(isPrograms(a)));
       for (const name of programsFirst) removeFolder(join(this.#bpffs, name));
-      rmdirSync(this.#bpffs);
     }
-    await removeHelper();
+    // Something that is not ours may lie there.
+    if (names.length > 0 && listFolder(this.#bpffs).length === 0) rmdirSync(this.#bpffs);
+    const helper = new HelperDevice();
+    await helper.remove().finally(() => helper.close());
   }
 
   #get(): Opened {
@@ -221,7 +277,7 @@ function repairOf(kind: 'takenOff' | 'pushedBack', { program, ifindex }: Attachm
   return { kind, program, ifindex, count: 1 };
 }
 
-function wasRepaired({ program, ifindex }: Attachment, { repaired }: Outcome): boolean {
+function wasRepaired({ program, ifindex }: Attachment, { repaired }: Progress): boolean {
   return repaired.some((repair) => repair.program === program && repair.ifindex === ifindex);
 }
 
@@ -236,3 +292,9 @@ function listFolder(folder: string): string[] {
     return [];
   }
 }
+
+function partition<T>(items: readonly T[], test: (item: T) => boolean): [T[], T[]] {
+  return [items.filter(test), items.filter((item) => !test(item))];
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

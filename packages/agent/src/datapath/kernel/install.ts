@@ -1,15 +1,6 @@
 /** Loading the data plane, or taking over one that is pinned already. */
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmdirSync,
-  statfsSync,
-  unlinkSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statfsSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BpfMap, closeFd, getPinned, loadObject, mapInfo, mapsOf, pin, programId, shapesIn } from './libbpf.ts';
@@ -192,9 +183,12 @@ function isWhole(programFolder: string, pins: Record<MapName, string>): boolean 
   });
 }
 
-/** Removes a folder of pins. bpffs knows no recursive removal of its own. */
+/** Folders that we make in bpffs. What else lies there belongs to somebody else. */
+export function isOurFolder(name: string): boolean {
+  return name === 'maps' || name === 'links' || name === 'expedited' || name.startsWith('programs-');
+}
+
+/** Removes a folder of pins and what is in it; one that is gone already is fine. */
 export function removeFolder(folder: string): void {
-  if (!existsSync(folder)) return;
-  for (const name of readdirSync(folder)) unlinkSync(join(folder, name));
-  rmdirSync(folder);
+  rmSync(folder, { recursive: true, force: true });
 }

@@ -56,6 +56,7 @@ const call = {
   linkUpdate: library.func('int bpf_link_update(int link, int program, const void *options)'),
   linkDetach: library.func('int bpf_link_detach(int link)'),
   close: libc.func('int close(int fd)'),
+  deviceName: libc.func('char *if_indextoname(uint32_t ifindex, uint8_t *name)'),
 };
 
 // libbpf's own messages would go to stderr; failures are reported through return values instead.
@@ -76,6 +77,12 @@ export function possibleCpus(): number {
 
 export function closeFd(fd: number): void {
   call.close(fd);
+}
+
+/** The name of a device, for people; of one that is gone its number. */
+export function deviceName(ifindex: number): string {
+  const name: string | null = call.deviceName(ifindex, Buffer.alloc(16)); // IF_NAMESIZE
+  return name ?? `ifindex ${ifindex}`;
 }
 
 /** Opens what is pinned at `path`; undefined where nothing is. */
@@ -209,7 +216,7 @@ export function attachTcx(program: number, ifindex: number, hook: 'ingress' | 'e
   options.writeBigUInt64LE(16n, 0);
   options.writeUInt32LE(BPF_F_BEFORE, 8);
   return check(
-    `attach to ${hook} of ifindex ${ifindex}`,
+    `attach to ${hook} of ${deviceName(ifindex)}`,
     call.linkCreate(program, ifindex, TCX_ATTACH_TYPE[hook], options),
   );
 }
@@ -224,7 +231,7 @@ export function programsAt(ifindex: number, hook: 'ingress' | 'egress'): number[
   count.writeUInt32LE(MPROG_MAX);
   const result: number = call.progQuery(ifindex, TCX_ATTACH_TYPE[hook], 0, Buffer.alloc(4), ids, count);
   if (result === -ENOENT || result === -ENODEV) return [];
-  check(`list the programs at ${hook} of ifindex ${ifindex}`, result);
+  check(`list the programs at ${hook} of ${deviceName(ifindex)}`, result);
   return Array.from({ length: count.readUInt32LE() }, (_, i) => ids.readUInt32LE(4 * i));
 }
 

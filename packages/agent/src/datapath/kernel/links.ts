@@ -1,5 +1,5 @@
 /** Programs at tcx hooks: each link is pinned as `links/HOOK-IFINDEX-PROGRAM`, and so outlives the agent. */
-import { existsSync, mkdirSync, readdirSync, unlinkSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Hook } from '../datapath.ts';
 import {
@@ -138,11 +138,13 @@ export class Links {
     const link = this.#held.get(key);
     if (link === undefined) return;
     this.#held.delete(key);
-    const path = join(this.#folder, key);
-    if (existsSync(path)) unlinkSync(path);
+    rmSync(join(this.#folder, key), { force: true });
     try {
       // Closing the last descriptor detaches in the background; what we promise to remove is gone when we return.
       if (tcxLinkInfo(link).ifindex !== 0) detachLink(link);
+    } catch (error) {
+      // The device went, and the program with it, after we had asked.
+      if (tcxLinkInfo(link).ifindex !== 0) throw error;
     } finally {
       closeFd(link);
     }

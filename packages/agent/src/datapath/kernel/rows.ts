@@ -18,10 +18,12 @@ import type { Rows } from './table-writer.ts';
 /** Gives an identity its counter slot. */
 export type TakeSlot = (kind: 'capture' | 'delivery' | 'termination', id: string) => number;
 
-/** A program at a hook, and the captures that do not work without it. */
+/** A program at a hook, and what does not work without it. */
 export interface Placed {
   attachment: Attachment;
   capture?: HookCapture;
+  /** ifindex of the bridge whose arrivals are captured here. */
+  bridge?: number;
 }
 
 /** The content of every map, and everything that has to be attached. */
@@ -45,7 +47,7 @@ export function transformAt(helper: number): Attachment {
 
 const PRESENT = u32Key(1);
 
-/** @param helper ifindex of the helper device. @throws Error where a capture or termination names an absent delivery. */
+/** @param helper ifindex of the helper device, 0: there is none. @throws Error where a capture or termination names an absent delivery. */
 export function buildRows(state: DatapathState, take: TakeSlot, helper: number): DatapathRows {
   const deliveryOf = new Map(state.deliveries.map((delivery) => [delivery.id, delivery]));
   const need = (what: string, id: string): DeliveryEntry => {
@@ -54,13 +56,13 @@ export function buildRows(state: DatapathState, take: TakeSlot, helper: number):
     return delivery;
   };
   const captures = new Map<string, Buffer>();
-  const attachments: Placed[] = [{ attachment: transformAt(helper) }];
+  const attachments: Placed[] = helper === 0 ? [] : [{ attachment: transformAt(helper) }];
   if (state.mirrorDevice !== 0) {
     attachments.push({ attachment: { ifindex: state.mirrorDevice, hook: 'ingress', program: PROGRAMS.terminate } });
   }
-  for (const { ifindex, hook } of state.arrivalPorts ?? []) {
+  for (const { ifindex, hook, bridge } of state.arrivalPorts ?? []) {
     const program = hook === 'ingress' ? PROGRAMS.arriveIngress : PROGRAMS.arriveEgress;
-    attachments.push({ attachment: { ifindex, hook, program } });
+    attachments.push({ attachment: { ifindex, hook, program }, bridge });
   }
   for (const capture of state.captures) {
     const delivery = need(`capture ${capture.id}`, capture.delivery);
@@ -83,12 +85,18 @@ export function buildRows(state: DatapathState, take: TakeSlot, helper: number):
       return [encodeTerminationKey(address, session), encodeTermination(end, take('termination', id))];
     }),
     arrivalPorts: rows(state.arrivalPorts, ({ ifindex, bridge }) => [u32Key(ifindex), u32Key(bridge)]),
-    arrivals: rows(state.arrivals, ({ bridge, mac, ifindex }) => [encodeArrivalKey(bridge, mac), u32Key(ifindex)]),
+    arrivals: arrivalRows(state, new Set()),
     budgets: budgetRows(state, take),
     hostAddresses: rows(state.hostAddresses, (address) => [encodeHostAddress(address), PRESENT]),
     physicalDevices: rows(state.physicalDevices, (ifindex) => [u32Key(ifindex), PRESENT]),
     copyVlans: new Map([[u32Key(0).toString('hex'), encodeVlanSet(state.copyVlans ?? [])]]),
   };
+}
+
+/** What guests are behind which ports, without the bridges where not every way in is watched. */
+export function arrivalRows({ arrivals }: DatapathState, unwatched: ReadonlySet<number>): Rows {
+  const watched = arrivals?.filter(({ bridge }) => !unwatched.has(bridge));
+  return rows(watched, ({ bridge, mac, ifindex }) => [encodeArrivalKey(bridge, mac), u32Key(ifindex)]);
 }
 
 function rows<T>(entries: readonly T[] | undefined, encode: (entry: T) => [key: Buffer, value: Buffer]): Rows {

@@ -6,15 +6,38 @@ export type Rows = ReadonlyMap<string, Buffer>;
 
 export class TableWriter {
   readonly #map: BpfMap;
-  /** What the map holds, as read at the start and written since: nobody else writes it. */
-  readonly #rows = new Map<string, Buffer>();
+  readonly #keySize: number;
+  readonly #valueSize: number;
+  /** What the map holds, as read last and written since. */
+  #rows: Map<string, Buffer>;
 
   constructor(map: BpfMap, keySize: number, valueSize: number) {
     this.#map = map;
-    for (const key of map.keys(keySize)) {
-      const value = Buffer.alloc(valueSize);
-      if (map.lookup(key, value)) this.#rows.set(key.toString('hex'), value);
+    this.#keySize = keySize;
+    this.#valueSize = valueSize;
+    this.#rows = this.#read();
+  }
+
+  get size(): number {
+    return this.#rows.size;
+  }
+
+  /** Looks whether somebody else has written the map. Returns how many rows are others: the next writes set them right. */
+  reread(): number {
+    const rows = this.#read();
+    const before = this.#rows;
+    this.#rows = rows;
+    const changed = [...rows].filter(([key, value]) => !before.get(key)?.equals(value)).length;
+    return changed + [...before.keys()].filter((key) => !rows.has(key)).length;
+  }
+
+  #read(): Map<string, Buffer> {
+    const rows = new Map<string, Buffer>();
+    for (const key of this.#map.keys(this.#keySize)) {
+      const value = Buffer.alloc(this.#valueSize);
+      if (this.#map.lookup(key, value)) rows.set(key.toString('hex'), value);
     }
+    return rows;
   }
 
   /** Writes new and changed rows. Returns how many. */

@@ -1,0 +1,61 @@
+/** What stands in the way of a data path, in words. Pure. */
+import type { DatapathProblem, DatapathState } from '../datapath.ts';
+import { deviceName } from './libbpf.ts';
+import { attachmentKey, PROGRAMS } from './links.ts';
+import type { Rivals } from './rivals.ts';
+import type { DatapathRows, Placed } from './rows.ts';
+
+/** ifindexes of the bridges where somebody keeps coming back in front of `arrive`: not all that enters them is seen. */
+export function disputedBridges({ attachments }: DatapathRows, rivals: Rivals, now: number): number[] {
+  return attachments.flatMap(({ attachment, bridge }) => {
+    return bridge !== undefined && rivals.isDisputed(attachmentKey(attachment), now) ? [bridge] : [];
+  });
+}
+
+/** A problem for whatever is behind a foreign program. */
+export function disputes(
+  { attachments }: DatapathRows,
+  state: DatapathState,
+  rivals: Rivals,
+  now: number,
+): DatapathProblem[] {
+  return attachments.flatMap((placed) => {
+    const { attachment } = placed;
+    if (!rivals.isDisputed(attachmentKey(attachment), now)) return [];
+    const where = `${attachment.hook} of ${deviceName(attachment.ifindex)}`;
+    const message = `at ${where} another program keeps coming back in front of ours`;
+    if (placed.bridge !== undefined) return arrivalProblems(placed.bridge, state, message);
+    return concerned(placed, state).map((whom) => ({
+      code: 'HOOK_OCCUPIED',
+      message: `${message}: what it does not let through is not seen`,
+      ...whom,
+    }));
+  });
+}
+
+/** A problem for whatever needs a program that could not be attached. */
+export function attachProblems(placed: Placed, state: DatapathState, message: string): DatapathProblem[] {
+  if (placed.bridge !== undefined) return arrivalProblems(placed.bridge, state, message);
+  return concerned(placed, state).map((policy) => ({ code: 'ATTACH_FAILED', message, ...policy }));
+}
+
+/** Copies flow, captured at the guests' devices. */
+function arrivalProblems(bridge: number, { captures }: DatapathState, why: string): DatapathProblem[] {
+  return captures
+    .filter(({ arrivalBridge }) => arrivalBridge === bridge)
+    .map(({ policy, source }) => ({
+      code: 'ARRIVAL_UNSEEN',
+      message: `${why}: what a firewall on ${deviceName(bridge)} drops is not captured`,
+      policy,
+      interface: source,
+    }));
+}
+
+type Whom = Pick<DatapathProblem, 'policy' | 'interface'>;
+
+function concerned({ attachment, capture }: Placed, { deliveries, terminations }: DatapathState): Whom[] {
+  if (capture) return [{ policy: capture.policy, interface: capture.source }];
+  const users =
+    attachment.program === PROGRAMS.terminate ? terminations : deliveries.filter(({ kind }) => kind !== 'local');
+  return [...new Set(users.map(({ policy }) => policy))].map((policy) => ({ policy }));
+}
