@@ -24,6 +24,8 @@ export interface MigrateOptions {
   overlap?: boolean;
   /** QEMU machines only: awaited when the device on the new node is there and the guest still runs on the old one. */
   beforeSwitchOver?: () => unknown;
+  /** QEMU machines only: awaited when the guest runs on the new node and the device on the old one is still there. */
+  afterSwitchOver?: () => unknown;
 }
 
 /**

@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { CommandError, createLab, type Lab, LabError, waitUntil } from '@mirrorplane/lab';
+import { MIRRORPLANE } from '../src/daemons.ts';
+import { run } from '../src/netns.ts';
+import { isAlive } from '../src/processes.ts';
 import { buildGuest, guestPackages } from '../src/qemu/guest-image.ts';
 import { countedIn, type Numbered, sendNumbered } from '../src/qemu/probe.ts';
 import { labName } from './helpers.ts';
@@ -150,6 +153,23 @@ test('a move that QEMU refuses leaves the guest where it was, and nothing on the
   assert.match((await ping('db-1', 'web-1')).stdout, / 3 received/);
 });
 
+test('the commands of the lab know QEMU machines', async () => {
+  const command = async (...args: string[]) => {
+    const { code, stdout, stderr } = await run([MIRRORPLANE, 'lab', ...args], { check: false });
+    return { code, output: stdout + stderr };
+  };
+  const name = ['--name', lab.name];
+  assert.match((await command('status', ...name)).output, /web-1\/0 .* a QEMU machine/);
+  const exec = await command('exec', ...name, 'web-1', '--', 'sh', '-c', 'hostname; exit 7');
+  assert.deepEqual(exec, { code: 7, output: '(none)\n' });
+  const moved = await command('migrate', ...name, 'web-1', 'node-3');
+  assert.equal(moved.code, 0, moved.output);
+  assert.match(moved.output, /^web-1 runs on node-3: it stood still for \d+ ms, and had two devices for \d+ ms/);
+  assert.equal(lab.vm('web-1').node, 'node-3');
+  assert.match((await command('shell', ...name, 'web-1')).output, /web-1 is a QEMU machine, .* use 'lab exec'/);
+  assert.match((await command('up', '--name', labName('s'), '--qemu', 'nobody')).output, /there is no VM nobody/);
+});
+
 test('a VM that does not exist cannot be a QEMU machine', async () => {
   await assert.rejects(createLab({ name: labName('r'), bare: true, qemu: ['nobody'] }), /there is no VM nobody/);
 });
@@ -158,7 +178,7 @@ test('down leaves no QEMU, no socket and no tap behind', async () => {
   const machines = lab.state.processes.filter((p) => p.name.startsWith('qemu-'));
   assert.equal(machines.length, 2);
   await lab.down();
-  for (const { pid } of machines) assert.ok(!existsSync(`/proc/${pid}`), `process ${pid}`);
+  for (const machine of machines) assert.ok(!isAlive(machine), `process ${machine.pid}`);
   assert.ok(!existsSync(lab.runDir));
   const namespaces = existsSync('/run/netns') ? readdirSync('/run/netns') : [];
   assert.deepEqual(

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { CommandError, run } from '../netns.ts';
 import { LabError } from '../state.ts';
 import { GUEST_MODULES, guestFiles } from './guest-files.ts';
@@ -57,20 +57,25 @@ export async function guestImage(options: GuestImageOptions = {}): Promise<Guest
   const { cache = cacheFolder(), onProgress = () => undefined } = options;
   const folder = join(cache, `guest-${recipe()}`);
   try {
-    if (!existsSync(folder)) await buildAside(cache, folder, await guestPackages(options), onProgress);
+    await makeOnce(folder, async (work) => {
+      const packages = await guestPackages(options);
+      onProgress('guest: building its image (once)');
+      await buildGuest(packages, work);
+    });
   } catch (error) {
     throw new LabError(`the guest image cannot be built: ${(error as Error).message}`);
   }
   return { kernel: join(folder, 'vmlinuz'), initramfs: join(folder, 'initramfs') };
 }
 
-async function buildAside(cache: string, folder: string, packages: string[], onProgress: (line: string) => void) {
-  const work = mkdtempSync(join(cache, 'building-'));
+/** Makes a folder as a whole or not at all, unless it is there. Of two that make it at once, the first one wins. */
+async function makeOnce(folder: string, make: (work: string) => Promise<void>): Promise<void> {
+  if (existsSync(folder)) return;
+  mkdirSync(dirname(folder), { recursive: true });
+  const work = mkdtempSync(join(dirname(folder), 'making-'));
   try {
-    onProgress('guest: building its image (once)');
-    await buildGuest(packages, work);
-    // Two that build at once: the first one wins, and both are the same.
-    if (!existsSync(folder)) renameSync(work, folder);
+    await make(work);
+    renameSync(work, folder);
   } catch (error) {
     if (!existsSync(folder)) throw error;
   } finally {
@@ -82,17 +87,10 @@ async function buildAside(cache: string, folder: string, packages: string[], onP
 export async function guestPackages(options: GuestImageOptions = {}): Promise<string[]> {
   const { cache = cacheFolder(), onProgress = () => undefined } = options;
   const folder = join(cache, 'packages');
-  if (!existsSync(folder)) {
-    mkdirSync(cache, { recursive: true });
-    const work = mkdtempSync(join(cache, 'fetching-'));
-    try {
-      onProgress('guest: downloading its kernel and busybox (28 MB, once)');
-      await download(work);
-      if (!existsSync(folder)) renameSync(work, folder);
-    } finally {
-      rmSync(work, { recursive: true, force: true });
-    }
-  }
+  await makeOnce(folder, (work) => {
+    onProgress('guest: downloading its kernel and busybox (28 MB, once)');
+    return download(work);
+  });
   return readdirSync(folder)
     .filter((file) => file.endsWith('.deb'))
     .sort()

@@ -41,7 +41,11 @@ export async function moveLive(
   updateState(lab.runDir, (state) => {
     state.topology.vms = state.topology.vms.map((v) => (v.name === vm.name ? there : v));
   });
-  await endMachine(lab, vm, vm.node);
+  try {
+    await options.afterSwitchOver?.();
+  } finally {
+    await endMachine(lab, vm, vm.node);
+  }
   return { deviceAdded, ...moved, deviceRemoved: Date.now() };
 }
 
