@@ -1,64 +1,92 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* budget: how many bytes of copies a policy, and the node, may make a second. */
+/* budget: how many bytes of copies a policy, a device and the node may make a second. */
 #ifndef MIRRORPLANE_BUDGET_H
 #define MIRRORPLANE_BUDGET_H
 
 #include "maps.h"
 
-#define NODE_BUDGET 0
 #define NS_PER_SECOND 1000000000ULL
 
-/* Takes `bytes` out of a bucket; false where there are not enough. */
-static __always_inline bool spend(__u32 slot, __u64 bytes) {
-    struct locked_budget *locked = bpf_map_lookup_elem(&budgets, &slot);
-    struct budget *budget;
-    bool enough;
-    __u64 elapsed;
+/*
+ * Takes `bytes` out of a bucket; false where it is empty. The copy that empties it is allowed whole, so that none is
+ * too big for ever. What passes a device's budget is counted even while it has no limit: that is how much of the
+ * device's traffic is copies.
+ */
+static __always_inline bool spend(__u32 key, __u64 bytes, __u64 packets) {
+    struct budget *budget = bpf_map_lookup_elem(&budget_rates, &key);
+    struct locked_bucket *locked;
+    struct bucket *bucket;
+    bool enough = true;
+    __u64 burst;
+    __u64 rate;
+    __s64 elapsed;
     __u64 now;
 
-    if (!locked || !locked->budget.rate)
+    if (!budget || (!budget->rate && key < FIRST_DEVICE_BUDGET))
         return true;
-    budget = &locked->budget;
+    locked = bpf_map_lookup_elem(&budget_buckets, &key);
+    if (!locked)
+        return true;
+    rate = budget->rate;
+    burst = budget->burst;
+    bucket = &locked->bucket;
     now = bpf_ktime_get_ns();
     bpf_spin_lock(&locked->lock);
-    elapsed = now - budget->filled;
-    if (elapsed >= NS_PER_SECOND) { /* also the first time */
-        budget->tokens = budget->burst;
-        budget->filled = now;
-    } else {
-        __u64 earned = elapsed * budget->rate / NS_PER_SECOND; /* fits for up to 137 Gbit/s */
-        if (earned) {                                          /* what is less than a byte is not forgotten */
-            budget->filled = now;
-            budget->tokens += earned;
-            if (budget->tokens > budget->burst)
-                budget->tokens = budget->burst;
+    if (rate) {
+        elapsed = now - bucket->filled;
+        if (elapsed >= (__s64)NS_PER_SECOND) { /* also the first time */
+            bucket->tokens = burst;
+            bucket->filled = now;
+        } else if (elapsed > 0) {                          /* another CPU may have been here after `now` */
+            __u64 earned = elapsed * rate / NS_PER_SECOND; /* fits for up to 137 Gbit/s */
+            if (earned) {                                  /* what is less than a byte is not forgotten */
+                bucket->filled = now;
+                bucket->tokens += earned;
+            }
         }
+        if (bucket->tokens > (__s64)burst)
+            bucket->tokens = burst;
+        enough = bucket->tokens > 0;
+        if (enough)
+            bucket->tokens -= bytes;
     }
-    enough = budget->tokens >= bytes;
     if (enough)
-        budget->tokens -= bytes;
+        bucket->passed += bytes;
+    else
+        bucket->refused += packets;
     bpf_spin_unlock(&locked->lock);
     return enough;
 }
 
-static __always_inline void give_back(__u32 slot, __u64 bytes) {
-    struct locked_budget *locked = bpf_map_lookup_elem(&budgets, &slot);
+/* Undoes a `spend` that was allowed. */
+static __always_inline void give_back(__u32 key, __u64 bytes) {
+    struct locked_bucket *locked = bpf_map_lookup_elem(&budget_buckets, &key);
 
-    if (!locked || !locked->budget.rate)
+    if (!locked)
         return;
     bpf_spin_lock(&locked->lock);
-    locked->budget.tokens += bytes;
+    locked->bucket.tokens +=
+        bytes; /* beyond its burst where it has no limit: the next `spend` under one sees to that */
+    locked->bucket.passed -= bytes;
     bpf_spin_unlock(&locked->lock);
 }
 
-/* True where the budget of the policy and that of the node allow a copy of `bytes`. */
-static __always_inline bool is_within_budget(__u32 policy, __u64 bytes) {
-    if (policy && !spend(policy, bytes))
+/* True where the budgets of the policy, of the device by which the copy leaves the node, and of the node allow a copy.
+ */
+static __always_inline bool is_within_budget(struct capture *capture, __u64 packets, __u64 bytes) {
+    __u64 on_wire = bytes + packets * capture->overhead;
+    __u32 device = capture->device_budget;
+
+    if (capture->budget && !spend(capture->budget, bytes, packets))
         return false;
-    if (spend(NODE_BUDGET, bytes))
-        return true;
-    if (policy)
-        give_back(policy, bytes);
+    if (!device || spend(device, on_wire, packets)) {
+        if (spend(NODE_BUDGET, bytes, packets))
+            return true;
+        if (device)
+            give_back(device, on_wire);
+    }
+    if (capture->budget)
+        give_back(capture->budget, bytes);
     return false;
 }
 

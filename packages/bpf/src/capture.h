@@ -128,7 +128,7 @@ static __always_inline int capture_as(struct __sk_buff *skb, struct capture_key 
     copy->slot = capture->slot;
     copy->packets = size.packets;
     copy->bytes = size.bytes;
-    if (!is_within_budget(capture->budget, size.bytes)) {
+    if (!is_within_budget(capture, size.packets, size.bytes)) {
         count_dropped(copy, DROP_OVER_BUDGET);
         return TCX_NEXT;
     }

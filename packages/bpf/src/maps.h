@@ -62,21 +62,32 @@ struct {
     __type(value, __u8[512]);
 } copy_vlans SEC(".maps");
 
-struct locked_budget {
-    struct budget budget;
+/* Keys of budgets: the node's, then 1 + slot of the delivery of a policy, then devices by which copies leave the node.
+ */
+#define NODE_BUDGET 0
+#define FIRST_DEVICE_BUDGET 4097
+#define BUDGETS (FIRST_DEVICE_BUDGET + 1024)
+
+/* Key: as above. Value: rate and burst, which user space writes while copies are made. Memory: 16 bytes a slot. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, BUDGETS);
+    __type(key, __u32);
+    __type(value, struct budget);
+} budget_rates SEC(".maps");
+
+struct locked_bucket {
+    struct bucket bucket;
     struct bpf_spin_lock lock;
 };
 
-/*
- * Key: 0 for the node, else 1 + slot of the delivery of a policy. Value: its token bucket, one for all CPUs. Memory: 40
- * bytes a slot. User space writes a bucket when its rate changes, and no more.
- */
+/* Key: the same. Value: the bucket, one for all CPUs. Memory: 40 bytes a slot. User space reads it alone. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 4097);
+    __uint(max_entries, BUDGETS);
     __type(key, __u32);
-    __type(value, struct locked_budget);
-} budgets SEC(".maps");
+    __type(value, struct locked_bucket);
+} budget_buckets SEC(".maps");
 
 /* Key: capture slot. Value: counters. Memory: 240 bytes a slot and CPU. */
 struct {

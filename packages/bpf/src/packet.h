@@ -5,6 +5,12 @@
 
 #include "types.h"
 
+/*
+ * Priority of a copy on its way out of the node: TC_PRIO_FILLER, the last band of pfifo_fast and prio, and, where VLAN
+ * devices map priorities one to one, the 802.1Q class "background". What the node itself sends waits for no copy there.
+ */
+#define COPY_PRIORITY 1
+
 #define ETH_HEADER_LEN 14
 #define VLAN_TAG_LEN 4
 #define VLAN_ID_MASK 0x0fff

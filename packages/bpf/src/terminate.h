@@ -122,6 +122,8 @@ static __always_inline int deliver(struct __sk_buff *skb, struct termination *te
         return refuse(counters, size, TERMINATION_DECAP_FAILED);
     if (termination->kind == DELIVERY_EDGE && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), termination->vlan_id))
         return refuse(counters, size, TERMINATION_DECAP_FAILED);
+    if (termination->kind == DELIVERY_EDGE)
+        skb->priority = COPY_PRIORITY;
     copy->active = 1;
     verdict = bpf_clone_redirect(skb, termination->ifindex, 0);
     copy->active = 0;

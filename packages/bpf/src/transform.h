@@ -312,6 +312,7 @@ static __always_inline int transform(struct __sk_buff *skb) {
         return drop(copy, DROP_NO_DELIVERY);
     if (is_gone(skb, delivery->ifindex))
         return drop(copy, DROP_DESTINATION_DOWN);
+    skb->priority = COPY_PRIORITY;
     if (delivery->kind == DELIVERY_EDGE)
         return to_edge(skb, copy, delivery);
     if (delivery->kind == DELIVERY_ERSPAN) {

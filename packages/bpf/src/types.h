@@ -63,12 +63,18 @@ struct capture_key {
     __u32 hook; /* enum hook */
 };
 
-/* A token bucket: copies beyond it are dropped, so that service traffic keeps the uplink and the CPU. */
+/* How fast copies may be made: those beyond are dropped, so that service traffic keeps the uplink and the CPU. */
 struct budget {
-    __u64 rate;   /* bytes a second that come in; 0: no limit */
-    __u64 burst;  /* bytes that it holds at most */
-    __u64 tokens; /* bytes that are in it; user space writes 0 */
-    __u64 filled; /* ktime in ns when that was so; user space writes 0 */
+    __u64 rate;  /* bytes a second; 0: no limit */
+    __u64 burst; /* bytes that its bucket holds at most */
+};
+
+/* What is in the bucket of a budget. The data plane's own: a new rate neither fills nor empties it. */
+struct bucket {
+    __s64 tokens;  /* bytes; the copy that empties it may take more than there are */
+    __u64 filled;  /* ktime in ns when that was so */
+    __u64 passed;  /* bytes that were allowed, ever */
+    __u64 refused; /* packets that were not */
 };
 
 /* Bits of capture.flags. */
@@ -86,8 +92,9 @@ struct capture {
     __u32 skip_vlan_id;   /* 0: none */
     __u32 flags;          /* enum capture_flag */
     __u32 arrival_bridge; /* not 0: unicast of this bridge is captured where it arrives, see arrive.h */
-    __u32 budget;         /* key of the policy in budgets; 0: none */
-    __u32 padding;
+    __u32 budget;         /* key of the policy in budget_rates; 0: none */
+    __u16 device_budget;  /* likewise of the device by which copies leave the node */
+    __u16 overhead;       /* bytes that a copy has there over its original, with what is between frames on a wire */
 };
 
 struct capture_counters {

@@ -107,6 +107,19 @@ export interface DatapathState {
   copyVlans?: number[];
   /** Bytes of copies a second that the node may make. Left out: no limit. */
   maxRate?: number;
+  /** Copies that leave the node by a device count against that device's budget, see `setDeviceBudgets`. Default false. */
+  protect?: boolean;
+}
+
+/** The budget of a device by which copies leave the node. */
+export interface DeviceBudget {
+  ifindex: number;
+  /** Bytes of copies a second; 0: no limit. */
+  rate: number;
+  /** Bytes of copies that were allowed so far, as they are on the wire, with what is between frames there. */
+  passed: number;
+  /** Packets whose copies were dropped so far, as `overBudget`, because of this budget. */
+  refused: number;
 }
 
 /** A capture that the kernel did not take. All others are in force. */
@@ -166,6 +179,13 @@ export interface Datapath {
   apply(desired: DatapathState): Promise<ApplyResult>;
   /** All counters, named by the state applied last. */
   counters(): Promise<CounterReport>;
+  /** The budgets of all devices by which copies leave, where the state applied last has `protect`. */
+  deviceBudgets(): Promise<DeviceBudget[]>;
+  /**
+   * Sets budgets of devices, by ifindex, in bytes a second; 0: no limit. They stay in force until they are set anew,
+   * also while no agent runs. A device that no copies leave by is passed over.
+   */
+  setDeviceBudgets(rates: ReadonlyMap<number, number>): Promise<void>;
   /** Lets go of file descriptors. The data plane goes on. */
   close(): void;
   /** Removes every link, pin, map and helper device of ours. */

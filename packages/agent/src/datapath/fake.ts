@@ -12,6 +12,7 @@ import type {
   Datapath,
   DatapathState,
   DeliveryEntry,
+  DeviceBudget,
   HookCapture,
   Repair,
   TerminationEntry,
@@ -39,6 +40,9 @@ export class FakeDatapath implements Datapath {
   interference: Repair[] = [];
   readonly #refusals = new Map<number, CaptureRefusal['code']>();
   readonly #captures = new Map<string, CaptureCounts>();
+  /** What the budgets of devices shall have let through, and not, by ifindex. */
+  readonly spent = new Map<number, { passed: number; refused: number }>();
+  readonly #budgets = new Map<number, number>();
   /** `ifindex/hook`, each with one program. */
   #attached = new Set<string>();
   #epoch = 1;
@@ -105,6 +109,25 @@ export class FakeDatapath implements Datapath {
       terminations: this.state.terminations.map(terminationReport),
       unknownErspan: 0,
     };
+  }
+
+  async deviceBudgets(): Promise<DeviceBudget[]> {
+    this.#mustBeOpen();
+    const { protect, deliveries } = this.state;
+    const leaving = deliveries.filter(({ kind, ifindex }) => kind !== 'local' && ifindex !== 0);
+    const devices = new Set(protect ? leaving.map(({ ifindex }) => ifindex) : []);
+    for (const ifindex of this.#budgets.keys()) if (!devices.has(ifindex)) this.#budgets.delete(ifindex);
+    return [...devices].map((ifindex) => {
+      const { passed = 0, refused = 0 } = this.spent.get(ifindex) ?? {};
+      return { ifindex, rate: this.#budgets.get(ifindex) ?? 0, passed, refused };
+    });
+  }
+
+  async setDeviceBudgets(rates: ReadonlyMap<number, number>): Promise<void> {
+    for (const { ifindex } of await this.deviceBudgets()) {
+      const rate = rates.get(ifindex);
+      if (rate !== undefined) this.#budgets.set(ifindex, rate);
+    }
   }
 
   close(): void {

@@ -1,12 +1,26 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { enterOwnNamespace, leftPins } from './support/namespace.ts';
+import type { DeliveryEntry } from '../../src/datapath/datapath.ts';
+import { enterOwnNamespace, leftPins, run, until, type Veth } from './support/namespace.ts';
+import { RawSocket } from './support/raw-socket.ts';
 import { scapy } from './support/scapy.ts';
 import { Sniffer } from './support/sniffer.ts';
-import { assertSumsClose, capturesOf, countsOf, createWorld, localTo, stateOf, type World } from './support/world.ts';
+import {
+  assertSumsClose,
+  capturesOf,
+  countsOf,
+  createWorld,
+  edgeTo,
+  erspanOver,
+  localTo,
+  stateOf,
+  type World,
+} from './support/world.ts';
 
 /** What a bucket holds at least, bytes (layout.ts). */
 const BURST = 256 * 1024;
+/** Likewise of a device. */
+const DEVICE_BURST = 64 * 1024;
 /** Bytes a second: 1 Mbit/s, so that next to nothing comes in while a burst is sent. */
 const SLOW = 125_000;
 
@@ -70,9 +84,108 @@ test('copies beyond the budget of the node are dropped as overBudget', async () 
 });
 
 test('the lower of two budgets counts, and what the node refuses is not taken from the policy', async () => {
-  // Another rate than before: the bucket of a node begins anew, full.
+  await burst(1, { node: 1e9 }); // fills the bucket of the node
   assertBudget(await burst(400, { policy: 1e9, node: SLOW + 1000 }), 400, SLOW + 1000);
   assertBudget(await burst(400, { policy: SLOW, node: 1e9 }), 400, SLOW);
+});
+
+test('a new rate neither fills nor empties the bucket, however often it comes', async () => {
+  await burst(1, { node: 1e9 });
+  const start = performance.now();
+  let copied = 0;
+  for (let i = 0; i < 10; i++) copied += (await burst(60, { node: SLOW + i })).copied;
+  const ms = performance.now() - start;
+  const most = Math.ceil((BURST + ((SLOW + 10) * ms) / 1000) / frame.length) + 1;
+  const least = Math.floor(BURST / frame.length);
+  assert.ok(copied >= least && copied <= most, `${copied} copies in ${ms} ms, and not ${least} to ${most}`);
+});
+
+test('copies beyond the budget of the device that they leave by are dropped as overBudget, and local ones are not', async () => {
+  const { vm, und, dst } = world.devices;
+  const state = (delivery: DeliveryEntry, source: string) =>
+    stateOf({ captures: capturesOf(vm.ifindex, delivery.id, { source }), deliveries: [delivery], protect: true });
+  const send = async (count: number) => {
+    const originals = await Sniffer.start('farp', { longest: 2000 });
+    try {
+      for (let i = 0; i < count; i++) world.guest.send(frame);
+      assert.equal((await originals.expect(count)).length, count, 'no original is lost');
+    } finally {
+      originals.close();
+    }
+    const report = await world.datapath.counters();
+    assertSumsClose(report);
+    return report;
+  };
+  await world.datapath.apply(state(erspanOver(world), 'leaves'));
+  await world.datapath.setDeviceBudgets(new Map([[und.ifindex, SLOW]]));
+  const start = performance.now();
+  const { copied, dropped } = countsOf(await send(400), 'outbound', 'leaves');
+  const ms = performance.now() - start;
+  const onWire = frame.length + 50 + 24;
+  const least = Math.floor(DEVICE_BURST / onWire);
+  const most = least + Math.ceil((SLOW * ms) / 1000 / onWire) + 1;
+  assert.ok(copied.packets >= least && copied.packets <= most, `${copied.packets} copies, and not ${least} to ${most}`);
+  assert.equal(copied.packets + dropped.overBudget!.packets, 400);
+  assert.deepEqual(await world.datapath.deviceBudgets(), [
+    { ifindex: und.ifindex, rate: SLOW, passed: copied.packets * onWire, refused: dropped.overBudget!.packets },
+  ]);
+
+  // The budget outlives the agent.
+  world.datapath.close();
+  await world.datapath.open();
+  await world.datapath.apply(state(erspanOver(world), 'leaves'));
+  assert.equal((await world.datapath.deviceBudgets())[0]!.rate, SLOW);
+
+  await world.datapath.apply(state({ ...localTo(dst.ifindex), id: 'L-stays' }, 'stays'));
+  assert.equal(countsOf(await send(400), 'outbound', 'stays').copied.packets, 400);
+  assert.deepEqual(await world.datapath.deviceBudgets(), []);
+});
+
+/**
+ * Puts 50 copies and then a frame of the node itself into a slow queue that knows priorities; gives the place at which
+ * the frame comes out.
+ */
+async function placeOfHostFrame(delivery: DeliveryEntry, device: Veth): Promise<number> {
+  run(
+    'tc',
+    'qdisc',
+    'add',
+    'dev',
+    device.name,
+    'root',
+    'handle',
+    '1:',
+    ...'tbf rate 400kbit burst 2k limit 1mb'.split(' '),
+  );
+  run('tc', 'qdisc', 'add', 'dev', device.name, 'parent', '1:1', 'handle', '10:', 'pfifo_fast');
+  const hostFrame = Buffer.from(frame);
+  hostFrame.fill(0xee, 60);
+  const socket = new RawSocket(device.name);
+  const arrived = await Sniffer.start(device.peer, { longest: 2000 });
+  try {
+    await world.datapath.apply(
+      stateOf({ captures: capturesOf(world.devices.vm.ifindex, delivery.id), deliveries: [delivery] }),
+    );
+    for (let i = 0; i < 50; i++) world.guest.send(frame);
+    socket.send(hostFrame);
+    return await until('the frame of the node', () => {
+      const place = arrived.frames().findIndex((found) => found.equals(hostFrame));
+      return place < 0 ? undefined : { place };
+    }).then(({ place }) => place);
+  } finally {
+    arrived.close();
+    socket.close();
+    run('tc', 'qdisc', 'del', 'dev', device.name, 'root');
+  }
+}
+
+test('what the node itself sends overtakes copies that wait to leave, and none that wait for a local destination', async () => {
+  const { und, dst } = world.devices;
+  for (const delivery of [erspanOver(world, { id: 'E-first' }), edgeTo(und.ifindex, { id: 'V-first' })]) {
+    const place = await placeOfHostFrame(delivery, und);
+    assert.ok(place < 40, `${delivery.kind}: the frame came out after ${place} of 50 copies`);
+  }
+  assert.equal(await placeOfHostFrame({ ...localTo(dst.ifindex), id: 'L-first' }, dst), 50);
 });
 
 test('without a budget, and within one, every packet is copied', async () => {

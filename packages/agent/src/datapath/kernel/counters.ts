@@ -28,11 +28,14 @@ type Names = {
   termination: Map<string, Named<Pick<TerminationReport, 'termination' | 'policy' | 'node'>>>;
 };
 
+/** Kinds of slots with counters. */
+type CountedKind = Exclude<SlotKind, 'device'>;
+
 const MAP_OF = {
   capture: 'capture_counters',
   delivery: 'delivery_counters',
   termination: 'termination_counters',
-} as const satisfies Record<SlotKind, MapName>;
+} as const satisfies Record<CountedKind, MapName>;
 
 export class CounterReader {
   readonly #maps: Record<MapName, BpfMap>;
@@ -66,13 +69,13 @@ export class CounterReader {
   }
 
   /** Ids that have to keep their slots. */
-  named(): Record<SlotKind, ReadonlySet<string>> {
-    const ids = (kind: SlotKind) => new Set(this.#names[kind].keys());
+  named(): Record<CountedKind, ReadonlySet<string>> {
+    const ids = (kind: CountedKind) => new Set(this.#names[kind].keys());
     return { capture: ids('capture'), delivery: ids('delivery'), termination: ids('termination') };
   }
 
   /** Sets the counters of a slot to 0, before its new owner uses it. */
-  reset(kind: SlotKind, slot: number): void {
+  reset(kind: CountedKind, slot: number): void {
     const size = LAYOUT[MAP_OF[kind]].size;
     this.#maps[MAP_OF[kind]].update(u32Key(slot), Buffer.alloc(size * this.#cpus));
     if (kind === 'termination') {
@@ -111,7 +114,7 @@ export class CounterReader {
     return { missing: at(missing), late: at(late) };
   }
 
-  #sums(kind: SlotKind, id: string): number[] | undefined {
+  #sums(kind: CountedKind, id: string): number[] | undefined {
     const slot = this.#slots.find(kind, id);
     if (slot === undefined) return undefined;
     const size = LAYOUT[MAP_OF[kind]].size;

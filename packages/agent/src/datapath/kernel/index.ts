@@ -2,18 +2,19 @@
 import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CounterReport } from '@mirrorplane/contract';
-import type { ApplyResult, Datapath, DatapathState, Repair } from '../datapath.ts';
+import type { ApplyResult, Datapath, DatapathState, DeviceBudget, Repair } from '../datapath.ts';
 import { CounterReader } from './counters.ts';
+import { DeviceBudgets } from './device-budgets.ts';
 import { Expedite } from './expedite.ts';
 import { HelperDevice } from './helper-device.ts';
 import { type Installation, install, isOurFolder, removeFolder } from './install.ts';
-import { BUDGET_SIZE, LAYOUT, VLAN_SET_SIZE } from './layout.ts';
+import { LAYOUT, VLAN_SET_SIZE } from './layout.ts';
 import { BpfError, type BpfMap } from './libbpf.ts';
 import { type Attachment, attachmentKey, Links } from './links.ts';
 import { attachProblems, disputedBridges, disputes } from './problems.ts';
 import { Rivals } from './rivals.ts';
-import { arrivalRows, buildRows, type DatapathRows, type Placed } from './rows.ts';
-import { Slots } from './slots.ts';
+import { arrivalRows, budgetKey, buildRows, type DatapathRows, type Placed } from './rows.ts';
+import { type SlotKind, Slots } from './slots.ts';
 import { TableWriter } from './table-writer.ts';
 
 export interface KernelDatapathOptions {
@@ -28,7 +29,7 @@ const VERIFY_INTERVAL = 400;
 /** Tables of up to so many rows are read again at every look, others at every so many. */
 const SMALL_TABLE = 256;
 const LARGE_TABLE_TURN = 20;
-const SLOT_LIMITS = { capture: 8192, delivery: 4096, termination: 8192 };
+const SLOT_LIMITS = { capture: 8192, delivery: 4096, termination: 8192, device: 1024 };
 
 /** Makes the data path of this network namespace. Nothing is touched before open(). */
 export function createKernelDatapath(options: KernelDatapathOptions): Datapath {
@@ -63,6 +64,7 @@ interface Opened {
   helper: number;
   rivals: Rivals;
   counters: CounterReader;
+  devices: DeviceBudgets;
   tables: Record<Exclude<keyof DatapathRows, 'attachments'>, TableWriter>;
 }
 
@@ -91,6 +93,7 @@ class KernelDatapath implements Datapath {
     const { ifindex: helper } = await helperDevice.ensure();
     const slots = new Slots(maps.slots, SLOT_LIMITS);
     const table = (map: BpfMap, key: number, value: number) => new TableWriter(map, key, value);
+    const budgets = table(maps.budget_rates, 4, LAYOUT.budget.size);
     this.#opened = {
       installation,
       switched: false,
@@ -100,6 +103,7 @@ class KernelDatapath implements Datapath {
       helper,
       rivals: new Rivals(),
       counters: new CounterReader(maps, slots, Slots.epoch(maps.slots)),
+      devices: new DeviceBudgets(budgets, maps.budget_buckets, slots),
       tables: {
         captures: table(maps.captures, LAYOUT.capture_key.size, LAYOUT.capture.size),
         deliveries: table(maps.deliveries, 4, LAYOUT.delivery.size),
@@ -109,22 +113,25 @@ class KernelDatapath implements Datapath {
         hostAddresses: table(maps.host_addresses, LAYOUT.host_address.size, 4),
         physicalDevices: table(maps.physical_devices, 4, 4),
         copyVlans: table(maps.copy_vlans, 4, VLAN_SET_SIZE),
-        budgets: table(maps.budgets, 4, BUDGET_SIZE),
+        budgets,
       },
     };
   }
 
   async apply(desired: DatapathState): Promise<ApplyResult> {
     const opened = this.#get();
-    const { slots, counters, tables, links } = opened;
+    const { slots, counters, devices, tables, links } = opened;
     const result: Progress = { attached: 0, begun: [], repaired: [], refused: [], problems: [] };
     await this.#keepHelper(result);
     counters.remember(desired);
-    const rows = buildRows(
-      desired,
-      (kind, id) => slots.take(kind, id, (slot) => counters.reset(kind, slot)),
-      opened.helper,
-    );
+    devices.remember(desired);
+    const reset = (kind: SlotKind, slot: number) => {
+      if (kind === 'device') return devices.reset(slot);
+      counters.reset(kind, slot);
+      if (kind === 'delivery') devices.refill(budgetKey(slot));
+    };
+    const take = (kind: SlotKind, id: string) => slots.take(kind, id, (slot) => reset(kind, slot));
+    const rows = buildRows(desired, take, opened.helper);
     const now = performance.now();
     this.#verify(rows, result, now);
     const unwatched = new Set(disputedBridges(rows, opened.rivals, now));
@@ -148,7 +155,7 @@ class KernelDatapath implements Datapath {
     written += tables.arrivals.removeOthers(arrivals) + tables.arrivals.write(arrivals);
     const detached = links.countOthers(kept) > 0 ? this.#expedite.during(() => links.detachOthers(kept)) : 0;
     for (const name of REMOVED) written += tables[name].removeOthers(rows[name]);
-    slots.release(counters.named());
+    slots.release({ ...counters.named(), device: devices.named() });
     result.problems.push(...disputes(rows, desired, opened.rivals, now));
     return { ...result, detached, written };
   }
@@ -183,10 +190,9 @@ class KernelDatapath implements Datapath {
     if (back.length > 0) this.#expedite.during(() => links.detach(back));
     result.repaired.push(...back.map((attachment) => repairOf('pushedBack', attachment)));
     let rewritten = 0;
-    for (const [name, table] of Object.entries(tables)) {
-      // The kernel itself fills the buckets of budgets.
+    for (const table of Object.values(tables)) {
       const due = table.size <= SMALL_TABLE || this.#verified % LARGE_TABLE_TURN === 0;
-      if (name !== 'budgets' && due) rewritten += table.reread();
+      if (due) rewritten += table.reread();
     }
     if (rewritten > 0) result.repaired.push({ kind: 'mapWritten', count: rewritten });
     try {
@@ -237,6 +243,14 @@ class KernelDatapath implements Datapath {
 
   async counters(): Promise<CounterReport> {
     return this.#get().counters.read();
+  }
+
+  async deviceBudgets(): Promise<DeviceBudget[]> {
+    return this.#get().devices.read();
+  }
+
+  async setDeviceBudgets(rates: ReadonlyMap<number, number>): Promise<void> {
+    this.#get().devices.set(rates);
   }
 
   close(): void {

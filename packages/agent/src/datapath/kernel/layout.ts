@@ -27,6 +27,8 @@ export const LAYOUT = {
       flags: 32,
       arrival_bridge: 36,
       budget: 40,
+      device_budget: 44,
+      overhead: 46,
     },
   },
   capture_counters: {
@@ -64,7 +66,8 @@ export const LAYOUT = {
     fields: { received: 0, delivered: COUNT_SIZE, dropped: 2 * COUNT_SIZE },
   },
   sequence_state: { size: 24, fields: { next: 0, started: 4, missing: 8, late: 16 } },
-  budget: { size: 32, fields: { rate: 0, burst: 8, tokens: 16, filled: 24 } },
+  budget: { size: 16, fields: { rate: 0, burst: 8 } },
+  bucket: { size: 32, fields: { tokens: 0, filled: 8, passed: 16, refused: 24 } },
   arrival_key: { size: 12, fields: { bridge: 0, mac: 4 } },
   host_address: { size: 16, fields: { bytes: 0 } },
   node_counters: { size: 8, fields: { unknown_erspan: 0 } },
@@ -73,7 +76,9 @@ export const LAYOUT = {
 /** enum hook and enum delivery_kind. */
 export const HOOK = { ingress: 0, egress: 1 } as const satisfies Record<Hook, number>;
 /** Bytes of a bucket with its lock. */
-export const BUDGET_SIZE = 40;
+export const LOCKED_BUCKET_SIZE = 40;
+/** Where the budgets of devices begin in the maps of budgets; before them the node's, and one for each delivery slot. */
+export const FIRST_DEVICE_BUDGET = 4097;
 /** Bytes of a bit for each VLAN ID. */
 export const VLAN_SET_SIZE = 512;
 /** enum capture_flag. */
@@ -112,8 +117,11 @@ export interface CaptureValue {
   skipVlanId: number;
   edge: boolean;
   arrivalBridge: number;
-  /** Key in the map `budgets`; 0: none. */
+  /** Keys in the maps of budgets; 0: none. */
   budget: number;
+  deviceBudget: number;
+  /** Bytes that a copy has over its original where it leaves the node. */
+  overhead: number;
 }
 
 export function encodeCapture(capture: CaptureValue): Buffer {
@@ -129,6 +137,8 @@ export function encodeCapture(capture: CaptureValue): Buffer {
   value.writeUInt32LE(capture.edge ? CAPTURE_FLAG.edge : 0, at.flags);
   value.writeUInt32LE(capture.arrivalBridge, at.arrival_bridge);
   value.writeUInt32LE(capture.budget, at.budget);
+  value.writeUInt16LE(capture.deviceBudget, at.device_budget);
+  value.writeUInt16LE(capture.overhead, at.overhead);
   return value;
 }
 
@@ -198,19 +208,36 @@ export function encodeHostAddress(text: string): Buffer {
   return bytes;
 }
 
-/** What a bucket holds at least: a few super-packets, so that a low rate does not stop them altogether. */
-const SMALLEST_BURST = 256 * 1024;
-/** Seconds of its rate that a bucket holds. */
-const BURST_SECONDS = 0.05;
+/** What a bucket holds: so many seconds of its rate, and so many bytes at least. */
+export interface Burst {
+  seconds: number;
+  least: number;
+}
 
-/** A token bucket that fills up when it is first used. @param rate bytes a second; 0: no limit */
-export function encodeBudget(rate: number): Buffer {
+/** Of policies and nodes: a few super-packets at least, so that a low rate lets a burst of traffic through. */
+export const BURST: Burst = { seconds: 0.05, least: 256 * 1024 };
+/** Of devices: so little that copies alone do not fill the queue of service traffic. */
+export const DEVICE_BURST: Burst = { seconds: 0.005, least: 64 * 1024 };
+
+/** @param rate bytes a second; 0: no limit */
+export function encodeBudget(rate: number, { seconds, least }: Burst = BURST): Buffer {
   const at = LAYOUT.budget.fields;
-  const value = Buffer.alloc(BUDGET_SIZE);
+  const value = Buffer.alloc(LAYOUT.budget.size);
   if (rate === 0) return value;
   value.writeBigUInt64LE(BigInt(Math.round(rate)), at.rate);
-  value.writeBigUInt64LE(BigInt(Math.round(Math.max(rate * BURST_SECONDS, SMALLEST_BURST))), at.burst);
+  value.writeBigUInt64LE(BigInt(Math.round(Math.max(rate * seconds, least))), at.burst);
   return value;
+}
+
+/** The rate of a budget, bytes a second; 0: no limit. */
+export function decodeBudgetRate(value: Buffer): number {
+  return Number(value.readBigUInt64LE(LAYOUT.budget.fields.rate));
+}
+
+/** What a bucket has let through and what it has not. */
+export function decodeBucket(value: Buffer): { passed: number; refused: number } {
+  const at = LAYOUT.bucket.fields;
+  return { passed: Number(value.readBigUInt64LE(at.passed)), refused: Number(value.readBigUInt64LE(at.refused)) };
 }
 
 /** The value of the map `copy_vlans`: a bit for each VLAN ID. */

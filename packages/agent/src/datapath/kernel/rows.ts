@@ -10,13 +10,15 @@ import {
   encodeTermination,
   encodeTerminationKey,
   encodeVlanSet,
+  FIRST_DEVICE_BUDGET,
   u32Key,
 } from './layout.ts';
 import { type Attachment, PROGRAMS } from './links.ts';
+import type { SlotKind } from './slots.ts';
 import type { Rows } from './table-writer.ts';
 
 /** Gives an identity its counter slot. */
-export type TakeSlot = (kind: 'capture' | 'delivery' | 'termination', id: string) => number;
+export type TakeSlot = (kind: SlotKind, id: string) => number;
 
 /** A program at a hook, and what does not work without it. */
 export interface Placed {
@@ -55,6 +57,8 @@ export function buildRows(state: DatapathState, take: TakeSlot, helper: number):
     if (!delivery) throw new Error(`${what} names delivery ${id}, which is absent`);
     return delivery;
   };
+  // Also where nothing is captured just now: a budget outlasts that.
+  if (state.protect) for (const delivery of state.deliveries.filter(leaves)) take('device', String(delivery.ifindex));
   const captures = new Map<string, Buffer>();
   const attachments: Placed[] = helper === 0 ? [] : [{ attachment: transformAt(helper) }];
   if (state.mirrorDevice !== 0) {
@@ -68,7 +72,7 @@ export function buildRows(state: DatapathState, take: TakeSlot, helper: number):
     const delivery = need(`capture ${capture.id}`, capture.delivery);
     const { ifindex, hook } = capture;
     if (ifindex === 0) continue;
-    const row = captureRow(capture, delivery, take, helper);
+    const row = captureRow(capture, delivery, take, helper, state.protect ?? false);
     captures.set(encodeCaptureKey(ifindex, hook).toString('hex'), row);
     const program = hook === 'ingress' ? PROGRAMS.captureIngress : PROGRAMS.captureEgress;
     attachments.push({ attachment: { ifindex, hook, program }, capture });
@@ -108,7 +112,13 @@ function rows<T>(entries: readonly T[] | undefined, encode: (entry: T) => [key: 
   );
 }
 
-function captureRow(capture: HookCapture, delivery: DeliveryEntry, take: TakeSlot, helper: number): Buffer {
+function captureRow(
+  capture: HookCapture,
+  delivery: DeliveryEntry,
+  take: TakeSlot,
+  helper: number,
+  protect: boolean,
+): Buffer {
   // A local delivery changes nothing in the packet, so it does without the helper device.
   const direct = delivery.kind === 'local' && delivery.ifindex !== 0;
   return encodeCapture({
@@ -122,11 +132,28 @@ function captureRow(capture: HookCapture, delivery: DeliveryEntry, take: TakeSlo
     edge: capture.edge ?? false,
     arrivalBridge: capture.arrivalBridge ?? 0,
     budget: delivery.maxRate === undefined ? 0 : budgetKey(take('delivery', delivery.id)),
+    deviceBudget: protect && leaves(delivery) ? deviceBudgetKey(take('device', String(delivery.ifindex))) : 0,
+    overhead: OVERHEAD[delivery.kind],
   });
 }
 
-/** Key 0 is the node's. */
-function budgetKey(deliverySlot: number): number {
+/** Bytes around a frame on an Ethernet wire: checksum, preamble, gap. */
+const AROUND_FRAME = 24;
+/** Bytes that a copy needs on the wire over its original. */
+const OVERHEAD = { local: 0, edge: 4 + AROUND_FRAME, erspan: 50 + AROUND_FRAME } as const;
+
+/** Whether copies of this delivery leave the node, by a device that may carry service traffic too. */
+export function leaves({ kind, ifindex }: DeliveryEntry): boolean {
+  return kind !== 'local' && ifindex !== 0;
+}
+
+/** Key of the budget of a device, by its slot. */
+export function deviceBudgetKey(slot: number): number {
+  return FIRST_DEVICE_BUDGET + slot;
+}
+
+/** Key of the budget of a policy, by the slot of its delivery. Key 0 is the node's. */
+export function budgetKey(deliverySlot: number): number {
   return deliverySlot + 1;
 }
 

@@ -1,9 +1,9 @@
-/** Which identity holds which slot of a counter array. Kept in a pinned map, so that counters survive a restart. */
+/** Which identity holds which slot of an array of counters, or of budgets. Kept in a pinned map, so that counters survive a restart. */
 import { createHash } from 'node:crypto';
 import { u32Key } from './layout.ts';
 import type { BpfMap } from './libbpf.ts';
 
-export const SLOT_KINDS = ['capture', 'delivery', 'termination'] as const;
+export const SLOT_KINDS = ['capture', 'delivery', 'termination', 'device'] as const;
 export type SlotKind = (typeof SLOT_KINDS)[number];
 
 const KIND_SHIFT = 24;
@@ -15,9 +15,14 @@ export class Slots {
   readonly #map: BpfMap;
   readonly #limits: Record<SlotKind, number>;
   readonly #byHash = new Map<string, number>();
-  readonly #used: Record<SlotKind, Set<number>> = { capture: new Set(), delivery: new Set(), termination: new Set() };
+  readonly #used: Record<SlotKind, Set<number>> = {
+    capture: new Set(),
+    delivery: new Set(),
+    termination: new Set(),
+    device: new Set(),
+  };
   /** Where the search for a free slot begins. */
-  readonly #next: Record<SlotKind, number> = { capture: 0, delivery: 0, termination: 0 };
+  readonly #next: Record<SlotKind, number> = { capture: 0, delivery: 0, termination: 0, device: 0 };
 
   constructor(map: BpfMap, limits: Record<SlotKind, number>) {
     this.#map = map;

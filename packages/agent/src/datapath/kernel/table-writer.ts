@@ -40,6 +40,11 @@ export class TableWriter {
     return rows;
   }
 
+  /** The value of a row as the map holds it. */
+  get(key: Buffer): Buffer | undefined {
+    return this.#rows.get(key.toString('hex'));
+  }
+
   /** Writes new and changed rows. Returns how many. */
   write(rows: Rows): number {
     let written = 0;

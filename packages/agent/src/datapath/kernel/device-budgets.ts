@@ -1,0 +1,72 @@
+/** Budgets of the devices by which copies leave the node. Their rates outlive the agent; `apply` leaves them alone. */
+import type { DatapathState, DeviceBudget } from '../datapath.ts';
+import {
+  DEVICE_BURST,
+  decodeBucket,
+  decodeBudgetRate,
+  encodeBudget,
+  LAYOUT,
+  LOCKED_BUCKET_SIZE,
+  u32Key,
+} from './layout.ts';
+import type { BpfMap } from './libbpf.ts';
+import { deviceBudgetKey, leaves } from './rows.ts';
+import type { Slots } from './slots.ts';
+import type { TableWriter } from './table-writer.ts';
+
+export class DeviceBudgets {
+  readonly #rates: TableWriter;
+  readonly #buckets: BpfMap;
+  readonly #slots: Slots;
+  #ifindexes: ReadonlySet<number> = new Set();
+
+  constructor(rates: TableWriter, buckets: BpfMap, slots: Slots) {
+    this.#rates = rates;
+    this.#buckets = buckets;
+    this.#slots = slots;
+  }
+
+  /** Takes the devices of a new state. */
+  remember(state: DatapathState): void {
+    this.#ifindexes = new Set(state.protect ? state.deliveries.filter(leaves).map(({ ifindex }) => ifindex) : []);
+  }
+
+  /** Ids that have to keep their slots. */
+  named(): ReadonlySet<string> {
+    return new Set([...this.#ifindexes].map(String));
+  }
+
+  /** Begins anew in a slot, without a limit, before its new owner uses it. */
+  reset(slot: number): void {
+    this.#write(slot, 0);
+    this.refill(deviceBudgetKey(slot));
+  }
+
+  /** Lets a bucket begin anew: it is full when it is first used. */
+  refill(key: number): void {
+    this.#buckets.update(u32Key(key), Buffer.alloc(LOCKED_BUCKET_SIZE));
+  }
+
+  set(rates: ReadonlyMap<number, number>): void {
+    for (const [ifindex, rate] of rates) {
+      const slot = this.#slots.find('device', String(ifindex));
+      if (slot !== undefined) this.#write(slot, rate);
+    }
+  }
+
+  read(): DeviceBudget[] {
+    return [...this.#ifindexes].flatMap((ifindex) => {
+      const slot = this.#slots.find('device', String(ifindex));
+      if (slot === undefined) return [];
+      const key = u32Key(deviceBudgetKey(slot));
+      const bucket = Buffer.alloc(LOCKED_BUCKET_SIZE);
+      this.#buckets.lookup(key, bucket);
+      const rate = decodeBudgetRate(this.#rates.get(key) ?? Buffer.alloc(LAYOUT.budget.size));
+      return [{ ifindex, rate, ...decodeBucket(bucket) }];
+    });
+  }
+
+  #write(slot: number, rate: number): void {
+    this.#rates.write(new Map([[u32Key(deviceBudgetKey(slot)).toString('hex'), encodeBudget(rate, DEVICE_BURST)]]));
+  }
+}
