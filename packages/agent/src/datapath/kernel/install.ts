@@ -158,7 +158,8 @@ function choosePins(mapFolder: string, objectPath: string): Record<MapName, stri
     .update(JSON.stringify([...wanted]))
     .digest('hex')
     .slice(0, 8);
-  const beside = (name: MapName) => join(mapFolder, `${name}.${mark}`);
+  // bpffs takes no dots in names.
+  const beside = (name: MapName) => join(mapFolder, `${name}-${mark}`);
   const differs = (name: MapName) => {
     const shape = withPinned(join(mapFolder, name), (fd) => mapInfo(fd).shape);
     return shape !== undefined && `${shape}` !== `${wanted.get(name)}`;

@@ -1,0 +1,261 @@
+/** A data path whose process is killed in the middle of a change: the next one makes it whole, and packets notice nothing. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { DatapathState, HookCapture } from '../../src/datapath/datapath.ts';
+import { createKernelDatapath } from '../../src/datapath/kernel/index.ts';
+import { MAPS, OBJECT_PATH } from '../../src/datapath/kernel/install.ts';
+import { programsAt } from '../../src/datapath/kernel/libbpf.ts';
+import { type Builds, otherBuilds } from './support/build.ts';
+import { addVeth, enterOwnNamespace, leftPins, link, links, run } from './support/namespace.ts';
+import { assertEveryOne, type Paced, padded, underLoad } from './support/pacer.ts';
+import { scapy } from './support/scapy.ts';
+import { Sniffer } from './support/sniffer.ts';
+import {
+  assertSumsClose,
+  capturesOf,
+  countsOf,
+  createWorld,
+  edgeTo,
+  erspanOver,
+  localTo,
+  type World,
+} from './support/world.ts';
+
+/** How often; `make soak` asks for more. */
+const KILLS = Number(process.env.KILLS ?? 10);
+/** Where the run begins to differ from others: printed, and taken again from here. */
+const SEED = Number(process.env.SEED ?? 1 + Math.floor(Math.random() * 1e6));
+
+let world: World;
+let frames: Map<string, Buffer>;
+let states: DatapathState[];
+let file: string;
+let builds: Builds;
+/** Builds that count into the same maps. */
+let objects: string[];
+/** Devices of sources that come and go. */
+const EXTRA = ['x0', 'x1', 'x2'];
+
+/** Numbers from 0 to 1, the same for a seed (Park and Miller). */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state / 2_147_483_647;
+  };
+}
+
+/** What the traffic of the test needs; in every state. */
+function steady(): DatapathState {
+  const { vm, dst, by, und } = world.devices;
+  return {
+    captures: [
+      ...capturesOf(vm.ifindex, 'L', { source: 'local' }),
+      ...capturesOf(by.ifindex, 'E', { source: 'erspan' }),
+    ],
+    deliveries: [localTo(dst.ifindex), erspanOver(world)],
+    terminations: [],
+    mirrorDevice: und.ifindex,
+  };
+}
+
+/** States that differ in policies, sources, deliveries, terminations and everything else, on top of what is steady. */
+function makeStates(): DatapathState[] {
+  const { far } = world.devices;
+  const base = steady();
+  const extra = (n: number, delivery: string, more: Partial<HookCapture> = {}) =>
+    capturesOf(link(EXTRA[n]!).ifindex, delivery, { source: `s${n}`, policy: `p${n}`, ...more });
+  const edge = edgeTo(far.ifindex);
+  const termination = (session: number) => ({
+    id: `T${session}`,
+    policy: 'p',
+    node: 'other',
+    address: '10.98.0.2',
+    session,
+  });
+  return [
+    base,
+    {
+      ...base,
+      captures: [...base.captures, ...extra(0, 'V'), ...extra(1, 'V', { threshold: 2 ** 31 })],
+      deliveries: [...base.deliveries, edge],
+      copyVlans: [100],
+    },
+    {
+      ...base,
+      captures: [...base.captures, ...extra(1, 'M'), ...extra(2, 'M', { policy: 'other' })],
+      deliveries: [...base.deliveries, { ...edge, id: 'M', maxRate: 1_000_000 }, { ...localTo(far.ifindex), id: 'F' }],
+      terminations: [{ ...termination(3), delivery: 'F' }],
+      hostAddresses: ['10.98.0.1', 'fe80::1'],
+    },
+    {
+      ...base,
+      captures: [...base.captures, ...extra(0, 'N'), ...extra(2, 'N')],
+      deliveries: [
+        ...base.deliveries,
+        { ...erspanOver(world), id: 'N', session: 9 },
+        { ...localTo(far.ifindex), id: 'F' },
+      ],
+      terminations: [3, 4, 5].map((session) => ({ ...termination(session), delivery: 'F' })),
+      physicalDevices: [far.ifindex],
+      arrivalPorts: [{ ifindex: far.ifindex, hook: 'ingress', bridge: link('lan').ifindex }],
+    },
+  ];
+}
+
+before(async () => {
+  enterOwnNamespace();
+  frames = scapy({ frames: true }).frames;
+  world = await createWorld();
+  for (const name of EXTRA) addVeth(name);
+  builds = otherBuilds();
+  objects = [OBJECT_PATH, OBJECT_PATH, builds.same, builds.tables];
+  states = makeStates();
+  file = join(tmpdir(), `mirrorplane-states-${process.pid}.json`);
+  writeFileSync(file, JSON.stringify(states));
+});
+after(async () => {
+  for (const name of EXTRA) if (links().some(({ ifname }) => ifname === name)) run('ip', 'link', 'del', name);
+  await world?.close();
+  builds?.close();
+  if (file) rmSync(file, { force: true });
+  assert.deepEqual(leftPins(), []);
+});
+
+/** Every hook that a state uses, with the number of programs that must hang there. */
+function expectedPrograms(state: DatapathState): Record<string, number> {
+  const hooks = [
+    ...state.captures,
+    ...(state.arrivalPorts ?? []),
+    { ifindex: state.mirrorDevice, hook: 'ingress' },
+    { ifindex: link('mirror0').ifindex, hook: 'egress' },
+  ];
+  return Object.fromEntries(
+    [...Map.groupBy(hooks, ({ ifindex, hook }) => `${hook}-${ifindex}`)].map(([key, at]) => [key, at.length]),
+  );
+}
+
+/** Every hook of this namespace where programs hang. */
+function foundPrograms(): Record<string, number> {
+  const all = links().flatMap(({ ifindex }) =>
+    (['ingress', 'egress'] as const).map((hook) => [`${hook}-${ifindex}`, programsAt(ifindex, hook).length] as const),
+  );
+  return Object.fromEntries(all.filter(([, count]) => count > 0));
+}
+
+const sorted = (record: Record<string, number>) => Object.fromEntries(Object.entries(record).sort());
+
+/** Takes over what a killed process left, makes `state` of it, and asserts that nothing is missing and nothing double. */
+async function assertConverges(state: DatapathState, object: string): Promise<void> {
+  const datapath = createKernelDatapath({ bpffs: world.bpffs, object });
+  await datapath.open();
+  try {
+    assert.deepEqual((await datapath.apply(state)).refused, []);
+    const again = await datapath.apply(state);
+    assert.deepEqual([again.attached, again.detached, again.written], [0, 0, 0]);
+    assert.deepEqual(sorted(foundPrograms()), sorted(expectedPrograms(state)));
+    assert.deepEqual(readdirSync(join(world.bpffs, 'maps')).sort(), [...MAPS].sort());
+    const pins = readdirSync(join(world.bpffs, 'links')).map((key) => key.split('-').slice(0, 2).join('-'));
+    const perHook = Object.fromEntries([...Map.groupBy(pins, (key) => key)].map(([key, at]) => [key, at.length]));
+    assert.deepEqual(sorted(perHook), sorted(expectedPrograms(state)), 'a pin for each link, and no other');
+    const folders = readdirSync(world.bpffs).map((name) => name.replace(/^programs-[0-9a-f]{12}$/, 'programs'));
+    assert.deepEqual(folders.sort(), ['links', 'maps', 'programs']);
+    assertSumsClose(await datapath.counters());
+  } finally {
+    datapath.close();
+  }
+}
+
+/** Runs the process, with strace where it is to die at its `nth` call of a kind, else for some milliseconds. */
+async function runAndKill(object: string, at: { call: string; nth: number } | { ms: number }): Promise<string> {
+  const script = [
+    process.execPath,
+    '--disable-warning=ExperimentalWarning',
+    join(import.meta.dirname, 'support/applier.ts'),
+    world.bpffs,
+    file,
+    object,
+  ];
+  const trace =
+    'call' in at
+      ? [
+          'strace',
+          '-qq',
+          '-o',
+          '/dev/null',
+          '-e',
+          `trace=${at.call}`,
+          '-e',
+          `inject=${at.call}:signal=SIGKILL:when=${at.nth}`,
+        ]
+      : [];
+  const [program, ...args] = [...trace, ...script];
+  const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    text += chunk;
+  });
+  const closed = once(child, 'close');
+  if ('ms' in at) {
+    while (!text.includes('starting') && child.exitCode === null) await delay(1);
+    await delay(at.ms);
+    child.kill('SIGKILL');
+  }
+  await closed;
+  return text;
+}
+
+test(`after each of ${KILLS} kills in the middle of changes the data path is made whole, and no frame or copy is missing or double`, async (t) => {
+  t.diagnostic(`seed ${SEED}`);
+  const random = seeded(SEED);
+  const pick = <T>(from: readonly T[]) => from[Math.floor(random() * from.length)]!;
+  await world.datapath.apply(states[0]!);
+  const before = readdirSync(join(world.bpffs, 'links'));
+  world.datapath.close();
+  const paced: Paced[] = [
+    { device: 'vmp', frame: padded(frames.get('ipv4-udp')!) },
+    { device: 'byp', frame: padded(frames.get('arp-request')!) },
+  ];
+  const sniffers = await Promise.all(['farp', 'dstp', 'undp'].map((device) => Sniffer.start(device, { longest: 256 })));
+  const [originals, copies, erspan] = sniffers as [Sniffer, Sniffer, Sniffer];
+  const where: Record<string, number> = {};
+  try {
+    const sent = await underLoad(paced, async () => {
+      for (let kill = 0; kill < KILLS; kill++) {
+        const gone = random() < 0.3 ? pick(EXTRA) : undefined;
+        if (gone) run('ip', 'link', 'del', gone);
+        const call = ['bpf', 'bpf', 'bpf', 'unlink', 'rename', 'rmdir'][Math.floor(random() * 9)];
+        const at = call ? { call, nth: 1 + Math.floor(random() * (call === 'bpf' ? 700 : 5)) } : { ms: random() * 400 };
+        const said = await runAndKill(pick(objects), at);
+        const key = `${call ?? 'time'}: ${said.includes('applied') ? 'in an apply' : said.includes('starting') ? 'in open' : 'before'}`;
+        where[key] = (where[key] ?? 0) + 1;
+        if (gone) {
+          addVeth(gone);
+          states = makeStates();
+          writeFileSync(file, JSON.stringify(states));
+        }
+        await assertConverges(pick(states), pick(objects));
+      }
+    });
+    t.diagnostic(`killed ${JSON.stringify(where)}, sent ${JSON.stringify(sent)}`);
+    await Promise.all([originals.expect(sent.vmp!), copies.expect(sent.vmp!), erspan.expect(sent.byp!)]);
+    assertEveryOne(originals.frames(), sent.vmp!, 'originals');
+    assertEveryOne(copies.frames(), sent.vmp!, 'copies to the device');
+    assertEveryOne(erspan.frames(), sent.byp!, 'copies in ERSPAN');
+    await world.datapath.open();
+    await world.datapath.apply(states[0]!);
+    assert.deepEqual(readdirSync(join(world.bpffs, 'links')).sort(), before.sort());
+    const report = await world.datapath.counters();
+    assertSumsClose(report);
+    assert.equal(countsOf(report, 'outbound', 'local').copied.packets, sent.vmp, 'counters have gone on');
+    assert.equal(countsOf(report, 'outbound', 'erspan').copied.packets, sent.byp);
+  } finally {
+    for (const sniffer of sniffers) sniffer.close();
+  }
+});
