@@ -5,6 +5,7 @@ OBJECT := packages/bpf/dist/mirror.bpf.o
 help:
 	@echo "make demo        a lab cluster with one policy of each type, and a live table (ONCE=1: one row each, then exit)"
 	@echo "make test        every test; 'make test PARTS=unit' or kernel, product"
+	@echo "make soak        the tests of restarts with a hundred kills each, and 200 moves: half an hour (KILLS=, MOVES=, SEED=)"
 	@echo "make fuzz        a million mutated packets at the receiving end of ERSPAN"
 	@echo "make check       format, lint, types"
 	@echo "make bench       ratios side by side, also in bench/out/latest.jsonl"
@@ -29,6 +30,9 @@ check: deps
 test: build check root
 	@scripts/test.sh $(PARTS)
 
+soak: build root
+	@scripts/soak.sh
+
 fuzz: build root
 	@FUZZ_PACKETS=1000000 unshare -n scripts/run.sh --test packages/bpf/test/terminate.netns.test.ts
 
@@ -49,4 +53,4 @@ clean:
 	@$(MAKE) -s -C packages/bpf clean
 	rm -rf bench/out
 
-.PHONY: help deps deps-run build check test fuzz demo bench up root clean
+.PHONY: help deps deps-run build check test soak fuzz demo bench up root clean

@@ -35,6 +35,7 @@ test_needs='
 /usr/include/stdio.h libc6-dev
 /usr/include/pcap.h libpcap-dev
 /usr/bin/python3 python3-minimal
+/usr/bin/strace strace
 '
 [ "$level" = run ] && needs=$run_needs || needs="$run_needs$test_needs"
 

@@ -7,6 +7,7 @@ import pino from 'pino';
 import { AuditLog } from './audit/audit.ts';
 import { openAdminToken } from './auth/admin-token.ts';
 import { Authority } from './auth/authority.ts';
+import { syncFolder } from './auth/files.ts';
 import { Decisions } from './decisions.ts';
 import { buildApp } from './http/app.ts';
 import { clearSocket, formatListen, type ListenAddress, listenError, parseListen, parseTcp } from './listen.ts';
@@ -84,6 +85,7 @@ async function open(options: ControllerOptions, closers: Closer[]) {
   const authority = await Authority.open(data, clock);
   const audit = await AuditLog.open(path.join(data, 'audit.log'), clock);
   closers.push(() => audit.close());
+  await audit.recover(view.unaudited);
 
   const live = new LiveNodes(clock);
   for (const name of view.all('nodes').keys()) {
@@ -138,7 +140,12 @@ async function open(options: ControllerOptions, closers: Closer[]) {
 function prepareFolder(data: string): void {
   try {
     // A folder that exists keeps its mode, for it may be another's; each file is made for the owner alone.
-    mkdirSync(data, { recursive: true, mode: 0o700 });
+    const made = mkdirSync(data, { recursive: true, mode: 0o700 });
+    // What is acknowledged must not go with a folder whose name was not on the disk yet.
+    for (let folder = path.resolve(data); made && folder.length >= path.resolve(made).length; ) {
+      folder = path.dirname(folder);
+      syncFolder(folder);
+    }
     accessSync(data, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new Error(`cannot use the data folder ${data}: ${(error as Error).message}`);

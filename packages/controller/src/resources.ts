@@ -74,5 +74,17 @@ export interface Records {
 
 /** ERSPAN sessions in use, node to policy uid to session. */
 export const SESSIONS_KEY = 'sessions';
+/** What the audit log has to say of a decision. `revision` is left out for the decision that wrote it. */
+export interface Unaudited {
+  /** ISO 8601. */
+  time: string;
+  actor: string;
+  address: string;
+  action: string;
+  resource: string;
+  revision?: number;
+}
+/** Value of GENERATION_KEY: decisions that were committed before their lines were known to be in the audit log. */
+export type GenerationRecord = { unaudited: Unaudited[] } | null;
 /** Written by every decision: two decisions that were made of the same state cannot both be committed. */
 export const GENERATION_KEY = 'meta/generation';

@@ -84,7 +84,8 @@ export class SavedCounters {
       const file = path.join(folder, `${name}.json`);
       const content: SavedFile = { uid, countersAt, totals };
       try {
-        await writeFile(`${file}.new`, JSON.stringify(content), { mode: 0o600 });
+        // Flushed before it is renamed: after a loss of power there is the old file or the new one, and none that is empty.
+        await writeFile(`${file}.new`, JSON.stringify(content), { mode: 0o600, flush: true });
         await rename(`${file}.new`, file);
       } catch (error) {
         log.warn({ node: name, err: error }, 'counters not saved');

@@ -1,5 +1,5 @@
 /** The store's content in memory, kept up to date by a watch. Everything that decides or plans reads it here. */
-import type { Folder, Records } from './resources.ts';
+import type { Folder, GenerationRecord, Records, Unaudited } from './resources.ts';
 import { FOLDERS, GENERATION_KEY, SESSIONS_KEY } from './resources.ts';
 import type { Entry, Store, StoreEvent, Watch } from './store/store.ts';
 import { CompactedError } from './store/store.ts';
@@ -81,6 +81,13 @@ export class View {
   /** Revision of the last decision; 0: none yet. */
   get generation(): number {
     return this.#others.get(GENERATION_KEY)?.modRevision ?? 0;
+  }
+
+  /** Decisions that may have been committed without their lines in the audit log, with their revisions. */
+  get unaudited(): (Unaudited & { revision: number })[] {
+    const entry = this.#others.get(GENERATION_KEY);
+    const record = (entry?.value ?? null) as GenerationRecord;
+    return (record?.unaudited ?? []).map((one) => ({ revision: entry!.modRevision, ...one }));
   }
 
   /** Resolves when the picture shows this revision or a later one. */

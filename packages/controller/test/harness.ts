@@ -18,9 +18,13 @@ import { type Controller, startController } from '../src/index.ts';
 /** Longest wait for something to become true, in milliseconds. */
 const LIMIT_MS = 10_000;
 
-/** Waits until `check` gives something that is not undefined and not false. */
-export async function until<T>(what: string, check: () => T | Promise<T>): Promise<Exclude<T, undefined | false>> {
-  const end = Date.now() + LIMIT_MS;
+/** Waits until `check` gives something that is not undefined and not false, 10 seconds at most or as told. */
+export async function until<T>(
+  what: string,
+  check: () => T | Promise<T>,
+  limitMs = LIMIT_MS,
+): Promise<Exclude<T, undefined | false>> {
+  const end = Date.now() + limitMs;
   for (;;) {
     const value = await check();
     if (value !== undefined && value !== false) {

@@ -1,7 +1,9 @@
 /** The append-only record of who changed what: DATA/audit.log, one JSON object a line. */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import * as z from 'zod';
+import { syncFolder } from '../auth/files.ts';
 
 export const AuditEntry = z
   .object({
@@ -18,6 +20,8 @@ export const AuditEntry = z
 export type AuditEntry = z.infer<typeof AuditEntry>;
 
 const CHUNK = 64 * 1024;
+/** Lines in which to look for those of the last decisions. */
+const RECOVER_LINES = 4096;
 
 export class AuditLog {
   readonly #file: FileHandle;
@@ -32,6 +36,7 @@ export class AuditLog {
   /** Opens the log for appending. A line that a crash cut short is ended, so that the next one stands by itself. */
   static async open(path: string, clock: () => number): Promise<AuditLog> {
     const file = await open(path, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT, 0o600);
+    syncFolder(dirname(path));
     const { size } = await file.stat();
     if (size > 0) {
       const last = Buffer.alloc(1);
@@ -43,8 +48,11 @@ export class AuditLog {
     return new AuditLog(file, clock);
   }
 
-  /** Resolves when the entry is on the disk. */
-  append(entry: Omit<AuditEntry, 'time'>): Promise<void> {
+  /**
+   * Resolves when the entry is on the disk.
+   * @param entry `time` may be left out: now
+   */
+  append(entry: Omit<AuditEntry, 'time'> & { time?: string }): Promise<void> {
     const line = `${JSON.stringify({ time: new Date(this.#clock()).toISOString(), ...entry })}\n`;
     const written = this.#tail.then(async () => {
       await this.#file.appendFile(line);
@@ -52,6 +60,19 @@ export class AuditLog {
     });
     this.#tail = written.catch(() => undefined);
     return written;
+  }
+
+  /** Adds lines of decisions that were committed by a controller which was killed before it wrote them. */
+  async recover(unaudited: readonly (Omit<AuditEntry, 'outcome'> & { revision: number })[]): Promise<void> {
+    if (unaudited.length === 0) {
+      return;
+    }
+    const written = new Set((await this.read(RECOVER_LINES)).map(({ outcome, revision }) => `${outcome} ${revision}`));
+    for (const entry of unaudited) {
+      if (!written.has(`done ${entry.revision}`)) {
+        await this.append({ ...entry, outcome: 'done' });
+      }
+    }
   }
 
   /** The newest entries, the newest first. */

@@ -2,9 +2,9 @@
 import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 
-/** Replaces `file` at once. @param mode permission bits, whatever the umask. */
+/** Replaces `file` at once. Nobody else may write it meanwhile. @param mode permission bits, whatever the umask. */
 export function writeFileDurably(file: string, text: string, mode: number): void {
-  const draft = `${file}.${process.pid}.new`;
+  const draft = `${file}.new`;
   try {
     const handle = openSync(draft, 'w', mode);
     try {
@@ -19,7 +19,15 @@ export function writeFileDurably(file: string, text: string, mode: number): void
     rmSync(draft, { force: true });
     throw error;
   }
-  const folder = openSync(path.dirname(file), 'r');
-  fsyncSync(folder);
-  closeSync(folder);
+  syncFolder(path.dirname(file));
+}
+
+/** Makes the names in a folder as durable as the files: without this a file that was just made can vanish with the power. */
+export function syncFolder(folder: string): void {
+  const handle = openSync(folder, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
 }

@@ -1,6 +1,7 @@
 /** What every change through the API has in common: preconditions, dry run, no-op, audit, planning. */
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
+import type { Unaudited } from '../resources.ts';
 import type { Operation } from '../store/store.ts';
 import { ProblemError } from './problems.ts';
 import type { Answer, Call } from './route.ts';
@@ -46,7 +47,7 @@ export async function mutate(
   const { services, request, query } = call;
   const dryRun = query.dryRun === 'true';
   const who = { actor: 'admin', address: addressOf(request), action, resource };
-  const { change, revision } = await decide(call, make, dryRun).catch(async (error: unknown) => {
+  const { change, revision } = await decide(call, make, who, dryRun).catch(async (error: unknown) => {
     if (!dryRun) {
       const refused = error instanceof ProblemError;
       const code = refused ? error.problem.code : 'INTERNAL';
@@ -60,14 +61,21 @@ export async function mutate(
   }
   if (!dryRun) {
     await services.audit.append({ ...who, outcome: changed ? 'done' : 'unchanged', revision });
+    services.decisions.audited(revision);
   }
   return answerOf(change, changed ? revision : (change.revision ?? 0), dryRun);
 }
 
-async function decide({ services }: Call<unknown, unknown, unknown>, make: () => Change, dryRun: boolean) {
+async function decide(
+  { services }: Call<unknown, unknown, unknown>,
+  make: () => Change,
+  who: Omit<Unaudited, 'time'>,
+  dryRun: boolean,
+) {
+  const audit = { time: new Date(services.clock()).toISOString(), ...who };
   return services.decisions.decide(() => {
     const change = make();
-    return { ops: change.ops, result: (revision) => ({ change, revision }) };
+    return { ops: change.ops, audit, result: (revision) => ({ change, revision }) };
   }, dryRun);
 }
 

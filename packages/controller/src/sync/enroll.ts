@@ -33,9 +33,11 @@ export async function enroll(body: unknown, address: string, services: Services)
         throw new ProblemError('UNAUTHENTICATED', REFUSED);
       }
       const op = redeemToken(view, node, request.secret, clock())!;
-      return { ops: [op], result: (committed) => committed };
+      const line = { time: new Date(clock()).toISOString(), ...who };
+      return { ops: [op], audit: line, result: (committed) => committed };
     });
     await audit.append({ ...who, outcome: 'done', revision });
+    decisions.audited(revision);
     log.info({ node, address }, 'agent enrolled');
     return { certificate, authority: authority.pem };
   } catch (error) {

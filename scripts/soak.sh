@@ -1,0 +1,20 @@
+#!/bin/sh
+# Runs the tests of restarts for long: a hundred kills of everything that can be killed, 200 moves of a guest.
+# usage: scripts/soak.sh [FILE...]   KILLS=100 MOVES=200 SEED=number
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/node.sh
+export NODE_OPTIONS="--disable-warning=ExperimentalWarning"
+export KILLS="${KILLS:-100}" MOVES="${MOVES:-200}" SOAK=1
+[ $# -gt 0 ] || set -- packages/controller/test/kill.test.ts packages/controller/test/store/*.test.ts \
+  packages/agent/test/kernel/kill.netns.test.ts test/kill.test.ts test/moves.test.ts
+status=0
+for file in "$@"; do
+  printf '\n== %s\n' "$file"
+  case $file in
+    *.netns.test.ts) run="unshare -n" ;;
+    *) run="" ;;
+  esac
+  $run "$NODE" --test --test-timeout=7200000 --test-reporter="${TEST_REPORTER:-spec}" "$file" || status=1
+done
+exit $status
