@@ -12,6 +12,7 @@ import {
 import type { ApplyResult, Datapath } from './datapath/datapath.ts';
 import { identify, type NodeDevices, ownership } from './discovery/devices.ts';
 import type { ForwardingTables } from './discovery/forwarding.ts';
+import type { Identities } from './discovery/identities.ts';
 import type { Link, LinkSource } from './discovery/links.ts';
 import type { NextHops } from './discovery/neighbours.ts';
 import type { UnderlayState } from './discovery/underlay.ts';
@@ -34,6 +35,8 @@ export interface AgentParts {
   version: string;
   links: LinkSource;
   nextHops: NextHops;
+  /** Left out: only aliases and declared edges tell which interface a device is. */
+  identities?: Identities;
   /** Left out: firewalls on bridges are not seen through. */
   forwarding?: ForwardingTables;
   /** Addresses of the node itself, as they are now. */
@@ -105,7 +108,7 @@ export class Agent {
 
   /** Applies the program of the last run, if there is one, and begins to follow changes. */
   async start(): Promise<void> {
-    const { programs, links, nextHops, forwarding } = this.#parts;
+    const { programs, links, nextHops, forwarding, identities } = this.#parts;
     try {
       const program = await programs.load();
       if (program !== undefined && this.#isOurs(program)) {
@@ -115,7 +118,11 @@ export class Agent {
     } catch (error) {
       this.#log.error(say('the stored program is not used', { reason: reason(error) }));
     }
-    links.on('change', () => this.#poke());
+    links.on('change', () => {
+      identities?.look(links.links());
+      this.#poke();
+    });
+    identities?.on('change', () => this.#poke());
     links.on('network', () => {
       void nextHops.refresh();
       this.#poke();
@@ -222,10 +229,12 @@ export class Agent {
   }
 
   async #pass(): Promise<void> {
-    const { links, nextHops, underlay, forwarding, hostAddresses, maxRate } = this.#parts;
+    const { links, nextHops, underlay, forwarding, hostAddresses, maxRate, identities } = this.#parts;
     this.#underlay = await underlay();
     const present = links.links();
-    this.#found = identify(present, this.#program?.edges ?? [], ownership(this.#found.devices));
+    const claimsOf = (link: Link) => identities?.of(link) ?? [];
+    this.#found = identify(present, this.#program?.edges ?? [], ownership(this.#found.devices), claimsOf);
+    this.#found.problems.push(...(identities?.problems() ?? []));
     if (this.#program === undefined) {
       this.#sendInventory();
       return;

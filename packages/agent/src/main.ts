@@ -19,6 +19,8 @@ interface Flags {
   mirrorDevice?: string;
   mirrorAddress?: string;
   arrive: boolean;
+  libvirt: string;
+  openVswitch: string;
   maxRate?: number;
   bpffs: string;
   logLevel: LogLevel;
@@ -65,6 +67,8 @@ const command = new Command('mirrorplane agent')
   .option('--mirror-address <address>', 'IPv4 address for ERSPAN (default: the first one of the mirror device)', ipv4)
   .option('--max-rate <mbit>', 'budget for all copies that this node makes, Mbit/s (default: no limit)', megabits)
   .option('--no-arrive', "leave out what a firewall on a guest's bridge drops")
+  .option('--libvirt <uri>', 'libvirt that knows the VMs of this node: a connection URI, auto or off', 'auto')
+  .option('--open-vswitch <socket>', "Open vSwitch that knows the NICs: its database's socket, auto or off", 'auto')
   .option('--bpffs <dir>', 'folder on a bpf file system', DEFAULT_BPFFS)
   .addOption(new Option('--log-level <level>', 'least level that is logged').choices(LOG_LEVELS).default('info'))
   .option('--uninstall', 'remove everything that the agent left on this node, and end')
@@ -105,6 +109,8 @@ async function run(flags: Flags, log: Logger): Promise<void> {
     ...(token === undefined ? {} : { token }),
     ...(flags.mirrorDevice === undefined ? {} : { mirrorDevice: flags.mirrorDevice }),
     arrive: flags.arrive,
+    libvirt: flags.libvirt,
+    openVswitch: flags.openVswitch,
     ...(flags.maxRate !== undefined && { maxRate: flags.maxRate }),
     ...(flags.mirrorAddress === undefined ? {} : { mirrorAddress: flags.mirrorAddress }),
   });

@@ -7,9 +7,13 @@ import { Agent } from './agent.ts';
 import type { Datapath } from './datapath/datapath.ts';
 import { ForwardingTables } from './discovery/forwarding.ts';
 import { hostAddresses } from './discovery/host-addresses.ts';
+import { Identities } from './discovery/identities.ts';
+import { IdentityRecord } from './discovery/identity-record.ts';
+import { LibvirtProvider } from './discovery/libvirt.ts';
 import { NetlinkLinkSource } from './discovery/links.ts';
 import { NeighbourRecord } from './discovery/neighbour-record.ts';
 import { NextHops } from './discovery/neighbours.ts';
+import { OpenVswitchProvider } from './discovery/open-vswitch.ts';
 import { RtClient } from './discovery/rtnetlink.ts';
 import { findUnderlay } from './discovery/underlay.ts';
 import { credentialsFit, EnrollmentError, enroll, loadCredentials } from './enroll.ts';
@@ -20,7 +24,11 @@ import { ProgramFile } from './state.ts';
 import { type Credentials, SyncClient, type SyncTiming } from './sync.ts';
 
 /** Files of the agent below its data folder, beside the credentials. */
-export const STATE_FILES = { program: 'program.json', neighbours: 'neighbours.json' } as const;
+export const STATE_FILES = {
+  program: 'program.json',
+  neighbours: 'neighbours.json',
+  identities: 'identities.json',
+} as const;
 
 /** How to run an agent. */
 export interface AgentOptions {
@@ -38,6 +46,10 @@ export interface AgentOptions {
   mirrorAddress?: string;
   /** Capture unicast towards guests where it enters their bridge, before a firewall there can drop it. Default true. */
   arrive?: boolean;
+  /** Connection URI of libvirt; `auto`: the system's, where it is; `off`: none. Default auto. */
+  libvirt?: string;
+  /** Socket of the Open vSwitch database; `auto`: the usual one, where it is; `off`: none. Default auto. */
+  openVswitch?: string;
   /** Mbit/s of copies that the node may make. Default no limit. */
   maxRate?: number;
   /** Folder on a bpf file system for links, programs and maps. Default /sys/fs/bpf/mirrorplane. */
@@ -101,6 +113,12 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     closers.push(() => nextHops.close());
     const forwarding = options.arrive === false ? undefined : new ForwardingTables({ client, log });
     closers.push(() => forwarding?.close());
+    const identities = new Identities({
+      providers: identityProviders(options),
+      record: await IdentityRecord.load(join(data, STATE_FILES.identities), log),
+    });
+    closers.push(() => identities.close());
+    identities.open(links.links());
     const underlayOptions = { device: options.mirrorDevice, address: options.mirrorAddress };
     const events = new EventRecorder();
     const agent = new Agent({
@@ -108,6 +126,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       version: AGENT_VERSION,
       links,
       nextHops,
+      identities,
       ...(forwarding && { forwarding }),
       hostAddresses,
       ...(options.maxRate !== undefined && { maxRate: options.maxRate }),
@@ -137,6 +156,14 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     await close();
     throw error;
   }
+}
+
+/** In the order in which they are believed. */
+function identityProviders({ libvirt = 'auto', openVswitch = 'auto', log }: AgentOptions) {
+  return [
+    ...(libvirt === 'off' ? [] : [new LibvirtProvider({ uri: libvirt, log })]),
+    ...(openVswitch === 'off' ? [] : [new OpenVswitchProvider({ socket: openVswitch, log })]),
+  ];
 }
 
 /** The credentials of the node; joins first where there are none that fit. */

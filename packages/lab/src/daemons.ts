@@ -127,6 +127,11 @@ function agentArguments(lab: Lab, node: string): string[] {
     agentData(lab, node),
     '--bpffs',
     agentBpffs(lab.name, node),
+    // The machine's own VMs and switch are none of the lab's.
+    '--libvirt',
+    'off',
+    '--open-vswitch',
+    'off',
   ];
 }
 
