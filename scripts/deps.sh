@@ -33,6 +33,8 @@ test_needs='
 /usr/bin/openssl openssl
 /usr/bin/qemu-system-x86_64 qemu-system-x86
 /usr/include/stdio.h libc6-dev
+/usr/sbin/libvirtd libvirt-daemon
+/usr/bin/virsh libvirt-clients
 /usr/include/pcap.h libpcap-dev
 /usr/bin/python3 python3-minimal
 /usr/bin/strace strace

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { identify, ownership } from '../src/discovery/devices.ts';
+import type { Link } from '../src/discovery/links.ts';
+import type { Claim } from '../src/discovery/provider.ts';
 import { link } from './support.ts';
 
 const ALIAS = 'mirrorplane:kind=vm;id=web-1/0';
@@ -120,4 +122,54 @@ test('a device that is declared as two edges is the first, and a problem', () =>
   const { devices, problems } = identify([link('edge0', 3)], edges);
   assert.equal(devices[0]?.identity?.id, 'uplink');
   assert.equal(problems[0]?.interface, 'other');
+});
+
+const nic = (device: string, id: string, guest?: 'running' | 'absent'): Claim => ({
+  device,
+  identity: { kind: 'vm', id, name: '', provider: 'libvirt' },
+  ...(guest && { guest }),
+});
+
+test('a device that only a provider knows has the identity and the guest that it says', () => {
+  const { devices } = identify([link('tap1', 5)], [], new Map(), () => [nic('tap1', 'a', 'absent')]);
+  assert.equal(devices[0]?.identity?.id, 'a');
+  assert.equal(devices[0]?.guest, 'absent');
+});
+
+test('an alias is believed before a provider, which still says where the guest is', () => {
+  const { devices } = identify([link('tap1', 5, { alias: ALIAS })], [], new Map(), () => [nic('tap1', 'a', 'running')]);
+  assert.equal(devices[0]?.identity?.id, 'web-1/0');
+  assert.equal(devices[0]?.guest, 'running');
+});
+
+test('a declared edge is believed before a provider, and has no guest', () => {
+  const claims = () => [nic('eth1', 'a', 'running')];
+  const { devices } = identify([link('eth1', 5)], [{ interface: 'uplink', device: 'eth1' }], new Map(), claims);
+  assert.equal(devices[0]?.identity?.id, 'uplink');
+  assert.equal(devices[0]?.guest, undefined);
+});
+
+test('of two providers the first one is believed, and the guest is where the first one says that knows it', () => {
+  const { devices } = identify([link('tap1', 5)], [], new Map(), () => [nic('tap1', 'a'), nic('tap1', 'b', 'absent')]);
+  assert.equal(devices[0]?.identity?.id, 'a');
+  assert.equal(devices[0]?.guest, 'absent');
+});
+
+test('a device whose guest is absent loses its interface to one whose guest is here, although it had it', () => {
+  const [tap1, tap2] = [link('tap1', 5), link('tap2', 6)];
+  const claimsOf = ({ name }: Link) => [nic(name, 'a', name === 'tap1' ? 'absent' : 'running')];
+  const { devices } = identify([tap1, tap2], [], new Map([['a', 5]]), claimsOf);
+  assert.deepEqual(
+    devices.map(({ identity, guest }) => [identity?.id, guest]),
+    [
+      [undefined, undefined],
+      ['a', 'running'],
+    ],
+  );
+});
+
+test('a macvtap device with an identity is refused: its directions are reversed', () => {
+  const { devices } = identify([link('macvtap0', 5, { linkType: 'macvtap', alias: ALIAS })], []);
+  assert.equal(devices[0]?.identity, undefined);
+  assert.match(devices[0]?.identityError ?? '', /web-1\/0: a macvtap device cannot be mirrored/);
 });

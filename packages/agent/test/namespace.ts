@@ -42,19 +42,25 @@ export class Probe<T extends object> {
   }
 
   /** Waits until a newest line with this key passes the check, and gives it. */
-  async see<K extends keyof T>(what: string, key: K, check: (value: T[K]) => boolean = () => true): Promise<T[K]> {
-    return until(what, () => {
+  async see<K extends keyof T>(
+    what: string,
+    key: K,
+    check: (value: T[K]) => boolean = () => true,
+    limit = 10_000,
+  ): Promise<T[K]> {
+    const found = () => {
       const value = this.lines.findLast((line) => line[key] !== undefined)?.[key];
       return value !== undefined && check(value) ? value : undefined;
-    });
+    };
+    return until(what, found, limit);
   }
 
   say(text: string): void {
     this.#child.stdin?.write(text);
   }
 
-  async stop(): Promise<void> {
-    this.#child.kill('SIGTERM');
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    this.#child.kill(signal);
     await this.#ended;
   }
 }

@@ -1,11 +1,17 @@
 /**
  * Runs the discovery in the network namespace it is started in, and prints what it finds as JSON lines.
  * `links`: devices on every change. `hops DEVICE FILE ADDRESS…`: underlay and next hops on every change; SIGTERM ends it
- * as an agent would end, `release FILE` takes neighbour entries back.
+ * as an agent would end, `release FILE` takes neighbour entries back. `identities FILE LIBVIRT SWITCH`: devices with their
+ * identities on every change, as an agent with these options has them.
  */
+import { identify } from '../src/discovery/devices.ts';
+import { Identities } from '../src/discovery/identities.ts';
+import { IdentityRecord } from '../src/discovery/identity-record.ts';
+import { LibvirtProvider } from '../src/discovery/libvirt.ts';
 import { NetlinkLinkSource } from '../src/discovery/links.ts';
 import { NeighbourRecord } from '../src/discovery/neighbour-record.ts';
 import { NextHops, releaseAll } from '../src/discovery/neighbours.ts';
+import { OpenVswitchProvider } from '../src/discovery/open-vswitch.ts';
 import { RtClient } from '../src/discovery/rtnetlink.ts';
 import { findUnderlay } from '../src/discovery/underlay.ts';
 import { createLog } from '../src/log.ts';
@@ -46,7 +52,35 @@ async function hops(device: string, file: string, addresses: string[]): Promise<
   await follow();
 }
 
-if (mode === 'links') await links(args[0] ? Number(args[0]) : undefined, Number(args[1] ?? 0));
+async function identities(file: string, libvirt: string, socket: string): Promise<void> {
+  const source = new NetlinkLinkSource({ log });
+  await source.open();
+  const providers = [
+    ...(libvirt === 'off' ? [] : [new LibvirtProvider({ uri: libvirt, log })]),
+    ...(socket === 'off' ? [] : [new OpenVswitchProvider({ socket, log })]),
+  ];
+  const all = new Identities({ providers, record: await IdentityRecord.load(file, log) });
+  let printed = '';
+  const show = () => {
+    const { devices, problems } = identify(source.links(), [], new Map(), (link) => all.of(link));
+    const value = { devices, problems: [...problems, ...all.problems()] };
+    // What the wrong moment shows must be seen too: nothing is left out but repetition.
+    if (printed === JSON.stringify(value)) return;
+    printed = JSON.stringify(value);
+    print({ at: performance.timeOrigin + performance.now(), ...value });
+  };
+  source.on('change', () => {
+    all.look(source.links());
+    show();
+  });
+  all.on('change', show);
+  all.open(source.links());
+  show();
+  process.on('SIGTERM', () => void all.close().then(() => process.exit(0)));
+}
+
+if (mode === 'identities') await identities(args[0]!, args[1]!, args[2]!);
+else if (mode === 'links') await links(args[0] ? Number(args[0]) : undefined, Number(args[1] ?? 0));
 else if (mode === 'hops') await hops(args[0]!, args[1]!, args.slice(2));
 else if (mode === 'release') {
   const client = new RtClient();

@@ -82,11 +82,12 @@ function readNic(domain: Domain, nic: Element, { index, life, guest, given }: Ni
   const mac = attribute(nic, 'mac', 'address').toLowerCase();
   const named = given.get(mac);
   const label = `${domain.name} ${attribute(nic, 'alias', 'name') || `net${index}`}`;
+  const network = named?.getAttribute('network') || networkOf(nic);
   const identity = DeviceIdentity.safeParse({
     kind: named?.getAttribute('kind') || 'vm',
     id: named?.getAttribute('id') || `${domain.uuid}/${mac.replaceAll(':', '-')}`,
     name: (named?.getAttribute('name') || label).slice(0, MAX_TEXT),
-    network: (named?.getAttribute('network') || networkOf(nic))?.slice(0, MAX_TEXT),
+    ...(network && { network: network.slice(0, MAX_TEXT) }),
     provider: 'libvirt',
   });
   const type = nic.getAttribute('type') ?? '';
@@ -115,8 +116,8 @@ function refusal(identity: ReturnType<typeof DeviceIdentity.safeParse>): string 
 }
 
 /** What the NIC is connected to: a network of libvirt, else a bridge. */
-function networkOf(nic: Element): string | undefined {
-  return attribute(nic, 'source', 'network') || attribute(nic, 'source', 'bridge') || undefined;
+function networkOf(nic: Element): string {
+  return attribute(nic, 'source', 'network') || attribute(nic, 'source', 'bridge');
 }
 
 /** What the operator wrote of each NIC, by MAC address. */

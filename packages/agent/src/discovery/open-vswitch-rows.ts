@@ -60,11 +60,12 @@ export function opened(claims: readonly SwitchClaim[], there: DeviceIndex): Devi
 
 function identityOf(ids: ReadonlyMap<string, string>, id: string, bridge: string | undefined) {
   const guest = [ids.get('vm-id') ?? ids.get('vm-uuid'), ids.get('attached-mac')].filter(Boolean).join(' ');
+  const network = ids.get('mirrorplane-network') ?? bridge;
   return DeviceIdentity.safeParse({
     kind: ids.get('mirrorplane-kind') ?? 'vm',
     id,
     name: (ids.get('mirrorplane-name') ?? guest).slice(0, MAX_TEXT),
-    network: (ids.get('mirrorplane-network') ?? bridge)?.slice(0, MAX_TEXT),
+    ...(network !== undefined && { network: network.slice(0, MAX_TEXT) }),
     provider: 'open-vswitch',
   });
 }
