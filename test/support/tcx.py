@@ -1,4 +1,5 @@
-"""tcx.py: prints as JSON how many programs hang at the tcx hooks of each device of this network namespace."""
+"""tcx.py: prints as JSON how many programs hang at the tcx hooks of each device of this network namespace; `tcx.py ids` the
+kernel's numbers of them, in the order in which they run."""
 
 import ctypes
 import json
@@ -16,7 +17,7 @@ def programs(ifindex, hook):
     # The kernel reads the device's number where libbpf says target_fd: one union.
     if libbpf.bpf_prog_query(ifindex, hook, 0, None, ids, ctypes.byref(count)):
         sys.exit(f"device {ifindex}: {os.strerror(ctypes.get_errno())}")
-    return count.value
+    return ids[: count.value] if "ids" in sys.argv[1:] else count.value
 
 
 devices = socket.if_nameindex()

@@ -29,10 +29,10 @@ test('somebody who came in front once or twice is no rival', () => {
   assert.ok(!rivals.isDisputed('egress-5-capture_egress', 1000));
 });
 
-test('the dispute is over when nobody has come in front for ten seconds, and begins anew after that', () => {
+test('the dispute is over when nobody has come in front for five seconds, and begins anew after that', () => {
   const rivals = new Rivals();
   fight(rivals, 2000);
-  assert.ok(rivals.isDisputed(HOOK, 11_000));
-  assert.ok(!rivals.isDisputed(HOOK, 11_501));
+  assert.ok(rivals.isDisputed(HOOK, 6000));
+  assert.ok(!rivals.isDisputed(HOOK, 6501));
   assert.ok(rivals.behind(HOOK, 12_000));
 });

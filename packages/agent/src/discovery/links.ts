@@ -11,6 +11,8 @@ import {
   ipv4Text,
   macText,
   NetlinkError,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
   RTM,
   RtClient,
   type RtMessage,
@@ -83,6 +85,7 @@ const AF_BRIDGE = 7;
 const NDMSG = 12;
 const IFF_UP = 0x1;
 const IFF_LOOPBACK = 0x8;
+const IFF_NOARP = 0x80;
 const ARPHRD_ETHER = 1;
 const IFLA = {
   ADDRESS: 1,
@@ -97,6 +100,7 @@ const IFLA = {
   PERM_ADDRESS: 54,
 } as const;
 const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
+const VETH_INFO_PEER = 1;
 const IFLA_BR_MCAST_SNOOPING = 23;
 const IFLA_BRPORT = { STATE: 1, UNICAST_FLOOD: 9, MCAST_FLOOD: 27, BCAST_FLOOD: 30 } as const;
 const BR_STATE_FORWARDING = 3;
@@ -180,6 +184,47 @@ export async function dumpLinks(client: RtClient): Promise<Map<number, Link>> {
   const messages = await client.dump(RTM.GETLINK, Buffer.concat([Buffer.alloc(IFINFOMSG), SKIP_STATISTICS]));
   const links = messages.flatMap((message) => parseLink(message) ?? []);
   return new Map(links.map((link) => [link.ifindex, link]));
+}
+
+/** What can be changed of a device. */
+export interface LinkChange {
+  name?: string;
+  alias?: string;
+  up?: true;
+}
+
+/** Changes a device. @throws NetlinkError where the kernel refuses */
+export async function changeLink(client: RtClient, ifindex: number, { name, alias, up }: LinkChange): Promise<void> {
+  const attrs: Buffer[] = [];
+  if (name !== undefined) attrs.push(attribute(IFLA.IFNAME, Buffer.from(`${name}\0`)));
+  if (alias !== undefined) attrs.push(attribute(IFLA.IFALIAS, Buffer.from(alias)));
+  const flags = up ? IFF_UP : 0;
+  await client.request(RTM.SETLINK, Buffer.concat([linkHeader(ifindex, flags), ...attrs]));
+}
+
+/** Deletes a device; of a veth pair both ends. */
+export async function deleteLink(client: RtClient, ifindex: number): Promise<void> {
+  await client.request(RTM.DELLINK, linkHeader(ifindex, 0));
+}
+
+/** Makes a veth pair that does no ARP, down. @throws NetlinkError where a name is taken */
+export async function addVethPair(client: RtClient, name: string, peer: string): Promise<void> {
+  const end = (device: string) =>
+    Buffer.concat([linkHeader(0, IFF_NOARP), attribute(IFLA.IFNAME, Buffer.from(`${device}\0`))]);
+  const info = Buffer.concat([
+    attribute(IFLA_INFO.KIND, Buffer.from('veth')),
+    attribute(IFLA_INFO.DATA, attribute(VETH_INFO_PEER, end(peer))),
+  ]);
+  await client.request(
+    RTM.NEWLINK,
+    Buffer.concat([end(name), attribute(IFLA.LINKINFO, info)]),
+    NLM_F_CREATE | NLM_F_EXCL,
+  );
+}
+
+/** A struct ifinfomsg that sets these flags and leaves the others. */
+function linkHeader(ifindex: number, flags: number): Buffer {
+  return Buffer.concat([Buffer.alloc(4), u32(ifindex), u32(flags), u32(flags)]);
 }
 
 function sameLink(a: Link | undefined, b: Link | undefined): boolean {

@@ -10,6 +10,7 @@ export const RTM = {
   NEWLINK: 16,
   DELLINK: 17,
   GETLINK: 18,
+  SETLINK: 19,
   NEWADDR: 20,
   DELADDR: 21,
   GETADDR: 22,
@@ -25,6 +26,7 @@ export const RTM = {
 export const GROUP = { LINK: 1, NEIGH: 3, IPV4_IFADDR: 5, IPV4_ROUTE: 7, IPV6_IFADDR: 9 } as const;
 
 export const NLM_F_REPLACE = 0x100;
+export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 const NLM_F_DUMP = 0x300;
 const NLM_F_DUMP_INTR = 0x10;

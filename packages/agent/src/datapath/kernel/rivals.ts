@@ -8,7 +8,7 @@ const PATIENCE = 3;
 /** Milliseconds that ours stays behind when it has been pushed back once too often: doubles from the first to the second. */
 const BACK_OFF: [number, number] = [2000, 60_000];
 /** Milliseconds in front, undisturbed, after which the matter is closed. */
-const PEACE = 10_000;
+const PEACE = 5000;
 
 interface Dispute {
   /** How often ours was pushed back. */

@@ -1,0 +1,90 @@
+/** Interfering with a node as others do, under numbered traffic, and looking at what is theirs. */
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import type { Lab } from '@mirrorplane/lab';
+import { type FlowGap, type Numbered, repairLimit, shown } from './numbered.ts';
+import { PYTHON } from './traffic.ts';
+
+const TCX = join(import.meta.dirname, 'tcx.py');
+
+/** The folder that a node's agent pins in. */
+export function bpffsOf(lab: Lab, node: string): string {
+  return lab.state.bpffs.find((path) => path.endsWith(`-${node}`))!;
+}
+
+/** Paths of the pinned links of a node, of the programs whose name ends like this. */
+export function pinnedLinks(lab: Lab, node: string, suffix = ''): string[] {
+  const folder = join(bpffsOf(lab, node), 'links');
+  return readdirSync(folder)
+    .filter((name) => name.endsWith(suffix))
+    .map((name) => join(folder, name));
+}
+
+/** A device of a node, as `ip` shows it. */
+export interface IpLink {
+  ifname: string;
+  ifindex: number;
+  address: string;
+  mtu: number;
+  flags: string[];
+  ifalias?: string;
+}
+
+/** A device of a host by its name; undefined where there is none. */
+export async function ipLink(lab: Lab, host: string, name: string): Promise<IpLink | undefined> {
+  const { stdout } = await lab.exec(host, ['ip', '-json', 'link', 'show', 'dev', name], { check: false });
+  return stdout.trim() === '' ? undefined : JSON.parse(stdout)[0];
+}
+
+/** Runs `ip` with these words in a host. */
+export async function ip(lab: Lab, host: string, ...words: string[]): Promise<string> {
+  return (await lab.exec(host, ['ip', ...words])).stdout;
+}
+
+/** Numbers of the programs at the tcx hooks of all devices of a node, in their order. */
+export async function tcxPrograms(
+  lab: Lab,
+  node: string,
+): Promise<Record<string, { ingress: number[]; egress: number[] }>> {
+  return JSON.parse((await lab.exec(node, [PYTHON, TCX, 'ids'])).stdout);
+}
+
+/** Qdiscs, filters and firewall rules of a node, all of which are not ours: `tc` shows no tcx. */
+export async function foreignState(lab: Lab, node: string): Promise<string> {
+  const script = `tc qdisc show
+    for dev in $(ls /proc/sys/net/ipv4/conf | grep -v -e all -e default -e mirror); do
+      for hook in ingress egress; do echo "$dev $hook"; tc filter show dev $dev $hook; done
+    done
+    nft list ruleset`;
+  const { stdout } = await lab.exec(node, ['sh', '-c', script]);
+  return stdout.replaceAll(/^qdisc .* dev mirror[01] .*\n/gm, '');
+}
+
+/**
+ * Interferes, and waits until it is put right and every flow goes on. Asserts that no copy was doubled, that flows which
+ * it does not concern missed nothing, and that those which it concerns were copied again within the limit.
+ * @param options.hit names of the flows that may miss copies; default none
+ * @param options.names flows to look at; default all
+ */
+export async function interfere(
+  t: TestContext,
+  traffic: Numbered,
+  act: () => unknown,
+  options: {
+    hit?: readonly string[];
+    names?: readonly string[];
+    repaired?: () => boolean | Promise<boolean>;
+  } = {},
+): Promise<Record<string, FlowGap>> {
+  const gaps = await traffic.during(act, options);
+  t.diagnostic(shown(gaps));
+  const limit = repairLimit();
+  for (const [name, { missing, doubled, gapMs }] of Object.entries(gaps)) {
+    assert.equal(doubled, 0, `${name} doubled: ${shown(gaps)}`);
+    if (options.hit?.includes(name)) assert.ok(gapMs < limit, `${name} within ${limit} ms: ${shown(gaps)}`);
+    else assert.equal(missing, 0, `${name} is not concerned: ${shown(gaps)}`);
+  }
+  return gaps;
+}
