@@ -172,7 +172,9 @@ test('against a program that goes first again and again ours backs off, and the 
     assert.ok((await programsOf(TAP)).ingress.includes(id));
     await traffic.moreCopies(ALL);
   });
-  await activeEventually(lab(), 'remote');
+  await statusEventually(lab(), 'remote', 'not HOOK_OCCUPIED any more', ({ reasons }) => {
+    return reasons.every(({ code }) => code !== 'HOOK_OCCUPIED' && code !== 'ARRIVAL_UNSEEN');
+  });
 });
 
 test('qdiscs, filters and firewall rules of others come, change and go; ours and theirs stay as they are', async (t) => {
@@ -185,8 +187,9 @@ test('qdiscs, filters and firewall rules of others come, change and go; ours and
     await tc('filter', 'add', 'dev', TAP, 'ingress', 'pref', '1', ...match, 'flowid', '1:1');
     await tc('filter', 'add', 'dev', TAP, 'egress', 'pref', '1', ...match, 'flowid', '1:1');
     await tc('qdisc', 'replace', 'dev', TAP, 'root', 'pfifo', 'limit', '1000');
-    const rules = `table netdev theirs { chain in { type filter hook ingress device "${TAP}" priority 0; udp dport 9 drop; } }`;
-    await lab().exec(NODE, ['nft', rules]);
+    const hook = `type filter hook ingress device "${TAP}" priority 0`;
+    const rules = `table netdev theirs {\n chain in {\n ${hook};\n udp dport 9 drop\n }\n}\n`;
+    await lab().exec(NODE, ['nft', '-f', '-'], { input: rules });
   });
   const full = await foreignState(lab(), NODE);
   // What is theirs outlives our repairs too.

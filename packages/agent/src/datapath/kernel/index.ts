@@ -133,7 +133,7 @@ class KernelDatapath implements Datapath {
     const take = (kind: SlotKind, id: string) => slots.take(kind, id, (slot) => reset(kind, slot));
     const rows = buildRows(desired, take, opened.helper);
     const now = performance.now();
-    this.#verify(rows, result, now);
+    const pushedBack = this.#verify(rows, result, now);
     const unwatched = new Set(disputedBridges(rows, opened.rivals, now));
     const kept = new Set<string>();
 
@@ -142,14 +142,17 @@ class KernelDatapath implements Datapath {
     const install = () => {
       // From the end of the path to its beginning, so that no copy meets a missing part; removal goes the other way.
       const [path, others] = partition(rows.attachments, ({ capture, bridge }) => !capture && bridge === undefined);
-      for (const placed of path) this.#attach(placed, desired, kept, result);
+      const attach = (placed: Placed) => this.#attach(placed, desired, kept, result, pushedBack);
+      for (const placed of path) attach(placed);
       for (const name of WRITTEN) written += tables[name].write(rows[name]);
       this.#switch();
       for (const placed of others) {
-        if (!this.#attach(placed, desired, kept, result) && placed.bridge !== undefined) unwatched.add(placed.bridge);
+        if (!attach(placed) && placed.bridge !== undefined) unwatched.add(placed.bridge);
       }
     };
-    if (rows.attachments.every(({ attachment }) => links.attached(attachment))) install();
+    const inPlace = ({ attachment }: Placed) =>
+      links.attached(attachment) && !pushedBack.has(attachmentKey(attachment));
+    if (rows.attachments.every(inPlace)) install();
     else this.#expedite.during(install);
     const arrivals = arrivalRows(desired, unwatched);
     written += tables.arrivals.removeOthers(arrivals) + tables.arrivals.write(arrivals);
@@ -175,19 +178,18 @@ class KernelDatapath implements Datapath {
 
   /**
    * Looks for what others did to us, at most once in VERIFY_INTERVAL: pins that are gone, maps that were written, programs
-   * that were pushed back. Puts it right, or takes it off so that it is attached anew, in front. A program that was taken
-   * off is found where it is attached again.
+   * that were pushed back. Puts pins and maps right, and returns the keys of what has to be attached anew, in front. A
+   * program that was taken off is found where it is attached again.
    */
-  #verify({ attachments }: DatapathRows, result: Progress, now: number): void {
+  #verify({ attachments }: DatapathRows, result: Progress, now: number): ReadonlySet<string> {
     const { links, installation, rivals, tables, switched } = this.#get();
-    if (!switched || now - this.#verifiedAt < VERIFY_INTERVAL) return;
+    if (!switched || now - this.#verifiedAt < VERIFY_INTERVAL) return new Set();
     this.#verifiedAt = now;
     this.#verified++;
     const back = attachments
       .map(({ attachment }) => attachment)
       .filter((attachment) => links.attached(attachment) && links.isPushedBack(attachment, installation.programIds))
       .filter((attachment) => rivals.behind(attachmentKey(attachment), now));
-    if (back.length > 0) this.#expedite.during(() => links.detach(back));
     result.repaired.push(...back.map((attachment) => repairOf('pushedBack', attachment)));
     let rewritten = 0;
     for (const table of Object.values(tables)) {
@@ -202,6 +204,7 @@ class KernelDatapath implements Datapath {
       const message = `what the agent keeps in ${this.#bpffs} cannot be put back: ${messageOf(error)}`;
       result.problems.push({ code: 'ATTACH_FAILED', message });
     }
+    return new Set(back.map(attachmentKey));
   }
 
   /** Gives the links of another build the programs of this one, now that the maps are filled. */
@@ -214,11 +217,18 @@ class KernelDatapath implements Datapath {
   }
 
   /** Attaches a program where it is not. A failure concerns what needs this program, and nothing else. */
-  #attach(placed: Placed, state: DatapathState, kept: Set<string>, result: Progress): boolean {
+  #attach(
+    placed: Placed,
+    state: DatapathState,
+    kept: Set<string>,
+    result: Progress,
+    pushedBack: ReadonlySet<string>,
+  ): boolean {
     const { attachment, capture } = placed;
     const { links, installation } = this.#get();
     try {
-      if (!links.attached(attachment)) {
+      if (!links.attached(attachment) || pushedBack.has(attachmentKey(attachment))) {
+        // Off and on again without anything in between: what passes meanwhile is missed.
         const takenOff = links.wasTakenOff(attachment);
         links.attach(attachment, installation.programs.get(attachment.program)!);
         result.attached++;

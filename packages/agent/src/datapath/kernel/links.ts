@@ -122,11 +122,6 @@ export class Links {
     return [...this.#held.keys()].filter((key) => !kept.has(key)).length;
   }
 
-  /** Detaches these. */
-  detach(attachments: readonly Attachment[]): void {
-    for (const attachment of attachments) this.#drop(attachmentKey(attachment));
-  }
-
   /** Detaches every link whose key is not in `kept`. Returns how many. */
   detachOthers(kept: ReadonlySet<string>): number {
     const others = [...this.#held.keys()].filter((key) => !kept.has(key));
