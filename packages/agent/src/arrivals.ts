@@ -40,10 +40,11 @@ export function planArrivals(
   return {
     captures: moved,
     arrivalPorts: links.flatMap((link): ArrivalPort[] => {
-      if (bridges.has(link.ifindex)) return [{ ifindex: link.ifindex, hook: 'egress', bridge: link.ifindex }];
+      if (bridges.has(link.ifindex))
+        return [{ ifindex: link.ifindex, hook: 'egress', bridge: link.ifindex, learns: false }];
       // A port that does not forward drops what it receives: its frames do not arrive.
       if (!bridges.has(link.master) || !link.forwarding) return [];
-      return [{ ifindex: link.ifindex, hook: 'ingress', bridge: link.master }];
+      return [{ ifindex: link.ifindex, hook: 'ingress', bridge: link.master, learns: link.learns ?? true }];
     }),
     arrivals: [...bridges].flatMap((bridge) => {
       const known = unambiguous(forwarding.filter((entry) => entry.bridge === bridge));

@@ -48,6 +48,7 @@ test('a device that appears is seen with all that is known of it', options, asyn
     permanentMac: '',
     master: 0,
     forwarding: true,
+    learns: true,
     floods: 7,
     mtu: 1400,
     up: false,

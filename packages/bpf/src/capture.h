@@ -92,6 +92,23 @@ static __always_inline int skip_reason(struct __sk_buff *skb, struct capture *ca
 }
 
 /*
+ * A capture at a device of a guest that is on another node, see CAPTURE_STANDBY. Returns false where the frame is to be
+ * left alone. The guest's first frame comes before anything that is sent to it because of that frame, so nothing is
+ * missed.
+ */
+static __always_inline bool wake(struct capture *capture, struct capture_key *key) {
+    struct capture_key other = {.ifindex = key->ifindex, .hook = HOOK_EGRESS};
+
+    if (key->hook == HOOK_EGRESS)
+        return false;
+    capture->flags &= ~CAPTURE_STANDBY;
+    capture = bpf_map_lookup_elem(&captures, &other);
+    if (capture)
+        capture->flags &= ~CAPTURE_STANDBY;
+    return true;
+}
+
+/*
  * Captures a packet as one that passes `key`. `arriving`: it has not come to that device yet, see arrive.h.
  * Returns "next" whatever happens.
  */
@@ -115,6 +132,12 @@ static __always_inline int capture_as(struct __sk_buff *skb, struct capture_key 
     }
     measure(skb, &size);
     reason = skip_reason(skb, capture, key->hook, copy);
+    if (reason < 0 && capture->flags & (CAPTURE_STANDBY | CAPTURE_WATCH)) {
+        if (capture->flags & CAPTURE_STANDBY && !wake(capture, key))
+            reason = SKIP_GUEST_ABSENT;
+        else if (capture->flags & CAPTURE_WATCH)
+            return TCX_NEXT;
+    }
     if (reason >= 0) {
         if (reason < SKIP_REASON_COUNT) /* for the verifier */
             add(&counters->skipped[reason], size.packets, size.bytes);

@@ -18,16 +18,19 @@ struct {
     __type(value, struct capture);
 } captures SEC(".maps");
 
-/* Key: device. Value: the bridge that its frames enter. Memory: about 70 bytes an entry. */
+/* Key: device. Value: the bridge that its frames enter. Memory: about 75 bytes an entry. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 16384);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, __u32);
-    __type(value, __u32);
+    __type(value, struct arrival_port);
 } arrival_ports SEC(".maps");
 
-/* Key: bridge and MAC address of a guest. Value: ifindex of its mirrored port. Memory: about 80 bytes an entry. */
+/*
+ * Key: bridge and MAC address of a guest. Value: ifindex of its mirrored port; of another port from the moment when a
+ * frame with this source address has come in there. Memory: about 80 bytes an entry.
+ */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 65536);

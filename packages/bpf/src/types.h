@@ -40,6 +40,7 @@ enum skip_reason {
     SKIP_IS_COPY,
     SKIP_SAME_VLAN,
     SKIP_HOST_TRAFFIC,
+    SKIP_GUEST_ABSENT,
     SKIP_REASON_COUNT,
 };
 
@@ -80,6 +81,12 @@ struct bucket {
 /* Bits of capture.flags. */
 enum capture_flag {
     CAPTURE_EDGE = 1, /* an edge device: traffic of the node itself, and copies on their way, are left out */
+    /*
+     * The guest is on another node now, with a device there too: what is sent into this device reaches nobody. The
+     * first frame that the guest sends here takes the flag away, from the captures of both hooks.
+     */
+    CAPTURE_STANDBY = 2,
+    CAPTURE_WATCH = 4, /* no capture: it is here to see that first frame, where only the other hook is captured */
 };
 
 struct capture {
@@ -151,6 +158,12 @@ struct sequence_state {
     __u32 started; /* a packet has been seen */
     __u64 missing; /* numbers that were left out */
     __u64 late;    /* of which so many came after all */
+};
+
+/* Where frames enter a bridge. */
+struct arrival_port {
+    __u32 bridge; /* ifindex */
+    __u32 learns; /* the bridge learns addresses from what comes in here */
 };
 
 /* A guest behind a mirrored port of a bridge. */

@@ -33,8 +33,9 @@ export type DropReason = (typeof DROP_REASONS)[number];
  * - `isCopy`: it is a copy itself (loop guard); on an edge also: it carries a VLAN ID that some policy pushes.
  * - `sameVlan`: it carries the VLAN ID that the policy pushes.
  * - `hostTraffic`: on an edge: management, storage or overlay traffic of the node itself.
+ * - `guestAbsent`: sent into the device of a guest that is on another node now, during a live migration.
  */
-export const SKIP_REASONS = ['isCopy', 'sameVlan', 'hostTraffic'] as const;
+export const SKIP_REASONS = ['isCopy', 'sameVlan', 'hostTraffic', 'guestAbsent'] as const;
 export type SkipReason = (typeof SKIP_REASONS)[number];
 
 /**

@@ -29,6 +29,11 @@ export interface HookCapture {
   edge?: boolean;
   /** ifindex of the bridge where unicast for this source is captured as it arrives; 0 or left out: none. */
   arrivalBridge?: number;
+  /**
+   * The guest is on another node now: what is sent into the device is left out, until the guest itself sends a frame here,
+   * which the data plane sees by itself. Default false.
+   */
+  standby?: boolean;
 }
 
 interface DeliveryBase {
@@ -79,6 +84,8 @@ export interface ArrivalPort {
   hook: Hook;
   /** ifindex of the bridge. */
   bridge: number;
+  /** The bridge learns addresses from what comes in here. Default true. */
+  learns?: boolean;
 }
 
 /** A guest behind a mirrored port, as the bridge's forwarding table has it. */

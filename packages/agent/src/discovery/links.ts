@@ -41,6 +41,8 @@ export interface Link {
   master: number;
   /** As a port of a bridge: it forwards (STP state). True for all others. */
   forwarding: boolean;
+  /** As a port of a bridge: it learns addresses from what comes in. Default true. */
+  learns?: boolean;
   /** What a bridge sends to every port that lets it pass: bits of `FLOODED`. Of a bridge, and of a port of one. Default all. */
   floods?: number;
   /** It carries Ethernet frames (ARPHRD_ETHER) and is no loopback device. */
@@ -102,7 +104,7 @@ const IFLA = {
 const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
 const VETH_INFO_PEER = 1;
 const IFLA_BR_MCAST_SNOOPING = 23;
-const IFLA_BRPORT = { STATE: 1, UNICAST_FLOOD: 9, MCAST_FLOOD: 27, BCAST_FLOOD: 30 } as const;
+const IFLA_BRPORT = { STATE: 1, LEARNING: 8, UNICAST_FLOOD: 9, MCAST_FLOOD: 27, BCAST_FLOOD: 30 } as const;
 const BR_STATE_FORWARDING = 3;
 const NDA_DST = 1;
 /** Leaves statistics out of the answer: they are half of it. */
@@ -137,7 +139,7 @@ export function parseLink(message: RtMessage): Link | undefined {
     up: (flags & IFF_UP) !== 0,
     linkType: text(info.get(IFLA_INFO.KIND)),
     master: master === undefined ? 0 : getU32(master, 0),
-    forwarding: forwards(info),
+    ...bridgePort(info),
     floods: floods(info),
     alias: text(attrs.get(IFLA.IFALIAS)),
     ethernet: getU16(data, 2) === ARPHRD_ETHER && (flags & IFF_LOOPBACK) === 0,
@@ -145,10 +147,16 @@ export function parseLink(message: RtMessage): Link | undefined {
   };
 }
 
-function forwards(info: ReadonlyMap<number, Buffer>): boolean {
+function bridgePort(info: ReadonlyMap<number, Buffer>): { forwarding: boolean; learns: boolean } {
   const data = info.get(IFLA_INFO.SLAVE_DATA);
-  if (text(info.get(IFLA_INFO.SLAVE_KIND)) !== 'bridge' || data === undefined) return true;
-  return (attributes(data, 0).get(IFLA_BRPORT.STATE)?.[0] ?? BR_STATE_FORWARDING) === BR_STATE_FORWARDING;
+  if (text(info.get(IFLA_INFO.SLAVE_KIND)) !== 'bridge' || data === undefined) {
+    return { forwarding: true, learns: true };
+  }
+  const port = attributes(data, 0);
+  return {
+    forwarding: (port.get(IFLA_BRPORT.STATE)?.[0] ?? BR_STATE_FORWARDING) === BR_STATE_FORWARDING,
+    learns: port.get(IFLA_BRPORT.LEARNING)?.[0] !== 0,
+  };
 }
 
 function floods(info: ReadonlyMap<number, Buffer>): number {

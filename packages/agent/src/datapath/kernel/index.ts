@@ -108,7 +108,7 @@ class KernelDatapath implements Datapath {
         captures: table(maps.captures, LAYOUT.capture_key.size, LAYOUT.capture.size),
         deliveries: table(maps.deliveries, 4, LAYOUT.delivery.size),
         terminations: table(maps.terminations, LAYOUT.termination_key.size, LAYOUT.termination.size),
-        arrivalPorts: table(maps.arrival_ports, 4, 4),
+        arrivalPorts: table(maps.arrival_ports, 4, LAYOUT.arrival_port.size),
         arrivals: table(maps.arrivals, LAYOUT.arrival_key.size, 4),
         hostAddresses: table(maps.host_addresses, LAYOUT.host_address.size, 4),
         physicalDevices: table(maps.physical_devices, 4, 4),

@@ -68,6 +68,7 @@ export const LAYOUT = {
   sequence_state: { size: 24, fields: { next: 0, started: 4, missing: 8, late: 16 } },
   budget: { size: 16, fields: { rate: 0, burst: 8 } },
   bucket: { size: 32, fields: { tokens: 0, filled: 8, passed: 16, refused: 24 } },
+  arrival_port: { size: 8, fields: { bridge: 0, learns: 4 } },
   arrival_key: { size: 12, fields: { bridge: 0, mac: 4 } },
   host_address: { size: 16, fields: { bytes: 0 } },
   node_counters: { size: 8, fields: { unknown_erspan: 0 } },
@@ -82,7 +83,7 @@ export const FIRST_DEVICE_BUDGET = 4097;
 /** Bytes of a bit for each VLAN ID. */
 export const VLAN_SET_SIZE = 512;
 /** enum capture_flag. */
-export const CAPTURE_FLAG = { edge: 1 } as const;
+export const CAPTURE_FLAG = { edge: 1, standby: 2, watch: 4 } as const;
 export const DELIVERY_KIND = { local: 1, edge: 2, erspan: 3 } as const satisfies Record<DeliveryEntry['kind'], number>;
 
 /** A 32-bit key, as arrays and slot maps have. */
@@ -115,7 +116,7 @@ export interface CaptureValue {
   directMtu: number;
   erspanIndex: number;
   skipVlanId: number;
-  edge: boolean;
+  flags: readonly (keyof typeof CAPTURE_FLAG)[];
   arrivalBridge: number;
   /** Keys in the maps of budgets; 0: none. */
   budget: number;
@@ -134,7 +135,10 @@ export function encodeCapture(capture: CaptureValue): Buffer {
   value.writeUInt32LE(capture.directMtu, at.direct_mtu);
   value.writeUInt32LE(capture.erspanIndex, at.erspan_index);
   value.writeUInt32LE(capture.skipVlanId, at.skip_vlan_id);
-  value.writeUInt32LE(capture.edge ? CAPTURE_FLAG.edge : 0, at.flags);
+  value.writeUInt32LE(
+    capture.flags.reduce((bits, flag) => bits | CAPTURE_FLAG[flag], 0),
+    at.flags,
+  );
   value.writeUInt32LE(capture.arrivalBridge, at.arrival_bridge);
   value.writeUInt32LE(capture.budget, at.budget);
   value.writeUInt16LE(capture.deviceBudget, at.device_budget);
@@ -178,6 +182,13 @@ export function encodeTermination(delivery: DeliveryEntry, slot: number): Buffer
   value.writeUInt32LE(delivery.ifindex, at.ifindex);
   value.writeUInt32LE(delivery.mtu, at.mtu);
   value.writeUInt32LE(delivery.kind === 'edge' ? delivery.vlanId : 0, at.vlan_id);
+  return value;
+}
+
+export function encodeArrivalPort(bridge: number, learns: boolean): Buffer {
+  const value = Buffer.alloc(LAYOUT.arrival_port.size);
+  value.writeUInt32LE(bridge, LAYOUT.arrival_port.fields.bridge);
+  value.writeUInt32LE(learns ? 1 : 0, LAYOUT.arrival_port.fields.learns);
   return value;
 }
 

@@ -2,6 +2,7 @@
 import type { DatapathState, DeliveryEntry, HookCapture } from '../datapath.ts';
 import {
   encodeArrivalKey,
+  encodeArrivalPort,
   encodeBudget,
   encodeCapture,
   encodeCaptureKey,
@@ -77,6 +78,16 @@ export function buildRows(state: DatapathState, take: TakeSlot, helper: number):
     const program = hook === 'ingress' ? PROGRAMS.captureIngress : PROGRAMS.captureEgress;
     attachments.push({ attachment: { ifindex, hook, program }, capture });
   }
+  for (const capture of state.captures.filter(
+    ({ ifindex, hook, standby }) => standby && ifindex && hook === 'egress',
+  )) {
+    // Where only what the guest receives is captured, somebody has to see its first frame all the same.
+    const key = encodeCaptureKey(capture.ifindex, 'ingress').toString('hex');
+    if (captures.has(key)) continue;
+    captures.set(key, captureRow(capture, need(capture.id, capture.delivery), take, helper, state.protect ?? false, true));
+    const attachment = { ifindex: capture.ifindex, hook: 'ingress', program: PROGRAMS.captureIngress } as const;
+    attachments.push({ attachment, capture });
+  }
   return {
     captures,
     attachments,
@@ -88,7 +99,10 @@ export function buildRows(state: DatapathState, take: TakeSlot, helper: number):
       const end = need(`termination ${id}`, delivery);
       return [encodeTerminationKey(address, session), encodeTermination(end, take('termination', id))];
     }),
-    arrivalPorts: rows(state.arrivalPorts, ({ ifindex, bridge }) => [u32Key(ifindex), u32Key(bridge)]),
+    arrivalPorts: rows(state.arrivalPorts, ({ ifindex, bridge, learns = true }) => [
+      u32Key(ifindex),
+      encodeArrivalPort(bridge, learns),
+    ]),
     arrivals: arrivalRows(state, new Set()),
     budgets: budgetRows(state, take),
     hostAddresses: rows(state.hostAddresses, (address) => [encodeHostAddress(address), PRESENT]),
@@ -118,6 +132,7 @@ function captureRow(
   take: TakeSlot,
   helper: number,
   protect: boolean,
+  watch = false,
 ): Buffer {
   // A local delivery changes nothing in the packet, so it does without the helper device.
   const direct = delivery.kind === 'local' && delivery.ifindex !== 0;
@@ -129,7 +144,11 @@ function captureRow(
     directMtu: direct ? delivery.mtu : 0,
     erspanIndex: (capture.sourceSlot << 1) | (capture.direction === 'outbound' ? 1 : 0),
     skipVlanId: capture.skipVlanId,
-    edge: capture.edge ?? false,
+    flags: [
+      ...(capture.edge ? (['edge'] as const) : []),
+      ...(capture.standby ? (['standby'] as const) : []),
+      ...(watch ? (['watch'] as const) : []),
+    ],
     arrivalBridge: capture.arrivalBridge ?? 0,
     budget: delivery.maxRate === undefined ? 0 : budgetKey(take('delivery', delivery.id)),
     deviceBudget: protect && leaves(delivery) ? deviceBudgetKey(take('device', String(delivery.ifindex))) : 0,
