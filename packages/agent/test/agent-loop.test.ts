@@ -37,6 +37,7 @@ const PROGRAM: NodeProgram = {
   revision: 4,
   edges: [],
   copyVlans: [],
+  standby: [],
   captures: [
     {
       id: 'p1/web-1/0',

@@ -38,6 +38,7 @@ function program(more: Partial<NodeProgram> = {}): NodeProgram {
     revision: 4,
     edges: [],
     copyVlans: [],
+    standby: [],
     captures: [],
     deliveries: [LOCAL],
     terminations: [],

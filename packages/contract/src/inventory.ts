@@ -120,7 +120,8 @@ export type InterfaceDevice = z.infer<typeof InterfaceDevice>;
 
 /**
  * Something that can be mirrored or receive copies. `devices` has no, one or (during a live migration) two entries,
- * the newest last. `pool` is that of the newest device, or the last one known; undefined where none was ever known.
+ * the newest last. `home` is the node where the guest is; undefined without a device. `pool` is that of `home`, or the
+ * last one known; undefined where none was ever known.
  */
 export const Interface = z
   .object({
@@ -132,6 +133,7 @@ export const Interface = z
     edge: EdgeDeclaration.optional(),
     declared: z.boolean(),
     devices: z.array(InterfaceDevice),
+    home: Name.optional().meta({ description: 'Of the nodes with a device, the one where the guest runs now.' }),
     revision: z.number().int(),
   })
   .meta({ id: 'Interface' });
@@ -161,5 +163,5 @@ export interface Inventory {
   domains: readonly Pick<Domain, 'name'>[];
   pools: readonly Pick<Pool, 'name' | 'domain'>[];
   nodes: readonly Pick<Node, 'name' | 'pool' | 'underlay'>[];
-  interfaces: readonly Pick<Interface, 'id' | 'kind' | 'pool' | 'edge' | 'devices'>[];
+  interfaces: readonly Pick<Interface, 'id' | 'kind' | 'pool' | 'edge' | 'devices' | 'home'>[];
 }

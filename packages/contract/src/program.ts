@@ -1,5 +1,6 @@
 /** The node program: the whole desired state of one node's data plane. Made by the planner, carried out by the agent. */
 import * as z from 'zod';
+import { GuestState } from './inventory.ts';
 import { DeviceName, InterfaceId, MAX_SESSION, Name } from './names.ts';
 import { TrafficDirection } from './policy.ts';
 
@@ -27,9 +28,21 @@ export const Capture = z.object({
 });
 export type Capture = z.infer<typeof Capture>;
 
+/** Another delivery, used while the guest of `interface` is absent from this node, or from when it runs here. */
+export const InsteadDelivery = z.object({
+  delivery: z.string().meta({ description: 'id of a delivery of this program.' }),
+  interface: InterfaceId,
+  when: GuestState,
+});
+export type InsteadDelivery = z.infer<typeof InsteadDelivery>;
+
 const deliveryBase = {
   id: z.string(),
   policy: z.string(),
+  instead: InsteadDelivery.optional().meta({
+    description:
+      'While the destination migrates live: what the agent uses by itself, as soon as it sees where the guest is.',
+  }),
   maxRate: z.number().optional().meta({ description: 'Mbit/s of copies that this node may make for the policy.' }),
 };
 
@@ -74,6 +87,13 @@ export const EdgeBinding = z.object({
 });
 export type EdgeBinding = z.infer<typeof EdgeBinding>;
 
+/**
+ * An interface with a device here whose guest is on another node. `expected`: it is about to come, `left`: it is gone from
+ * here. The agent watches for its first frame.
+ */
+export const Standby = z.object({ interface: InterfaceId, guest: z.enum(['expected', 'left']) });
+export type Standby = z.infer<typeof Standby>;
+
 /** Desired state of one node. Level-triggered: applying it twice changes nothing. */
 export const NodeProgram = z
   .object({
@@ -84,6 +104,7 @@ export const NodeProgram = z
       .array(z.number().int().min(1).max(4094))
       .default([])
       .meta({ description: 'VLAN IDs that policies of the communication domain push: an edge does not mirror these.' }),
+    standby: z.array(Standby).default([]).meta({ description: 'Interfaces of policies that migrate live now.' }),
     captures: z.array(Capture),
     deliveries: z.array(Delivery),
     terminations: z.array(Termination),

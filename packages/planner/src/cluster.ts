@@ -33,9 +33,24 @@ export function indexCluster(inventory: Inventory): Cluster {
   };
 }
 
-/** Where an interface belongs now: an edge on its declared node, others where their newest device is. */
+/** Where an interface belongs now: an edge on its declared node, others where the guest is, or their newest device. */
 export function homeNode(item: ClusterInterface): string | undefined {
-  return item.edge?.node ?? item.devices.at(-1)?.node;
+  return item.edge?.node ?? item.home ?? item.devices.at(-1)?.node;
+}
+
+/**
+ * The nodes where a migrating guest has a device too, beside the one where it is: `expected` on a newer device, `left`
+ * behind an older one. Empty for an interface that does not migrate.
+ */
+export function awayNodes(item: ClusterInterface): { node: string; guest: 'expected' | 'left' }[] {
+  const home = homeNode(item);
+  const at = item.devices.findIndex(({ node }) => node === home);
+  if (item.edge || at < 0) {
+    return [];
+  }
+  return item.devices.flatMap(({ node }, index) =>
+    node === home ? [] : [{ node, guest: index > at ? ('expected' as const) : ('left' as const) }],
+  );
 }
 
 /** The nodes where the interface has a device now, sorted. A device of an edge counts on its declared node only. */

@@ -1,6 +1,6 @@
 /** Where a policy has to act: its destination node and, for each source, the nodes that capture it. */
 import type { ErrorCode, Policy, StatusReason } from '@mirrorplane/contract';
-import { type Cluster, type ClusterInterface, currentPools, deviceNodes, homeNode } from './cluster.ts';
+import { awayNodes, type Cluster, type ClusterInterface, currentPools, deviceNodes, homeNode } from './cluster.ts';
 import { policyType } from './kinds.ts';
 
 /** One source that is captured somewhere, or would be. */
@@ -21,6 +21,8 @@ export interface Placement {
   destination?: ClusterInterface;
   /** Set where the destination is somewhere now, also for a disabled policy. */
   destinationNode?: string;
+  /** Where a migrating destination has a device too; empty for a disabled policy. */
+  destinationAway: ReturnType<typeof awayNodes>;
   sources: SourcePlacement[];
   reasons: StatusReason[];
 }
@@ -33,6 +35,7 @@ export function place(policy: Policy, cluster: Cluster): Placement {
     policy,
     ...(destination && { destination }),
     ...(destinationNode !== undefined && { destinationNode }),
+    destinationAway: [],
     sources: [],
     reasons: [],
   };
@@ -56,6 +59,11 @@ export function place(policy: Policy, cluster: Cluster): Placement {
     const captureNodes = target ? captureNodesOf(item, devices, target, cluster, reasons) : [];
     placement.sources.push({ id, slot, kind: item.kind, captureNodes, deviceNodes: devices });
   }
+  const reachable = (node: string) => {
+    const known = cluster.nodes.get(node);
+    return target?.hasUnderlay && known?.underlay && cluster.domainOfPool.get(known.pool) === target.domain;
+  };
+  placement.destinationAway = target ? awayNodes(target.item).filter(({ node }) => reachable(node)) : [];
   placement.reasons = reasons.list;
   return placement;
 }

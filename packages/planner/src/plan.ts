@@ -1,15 +1,8 @@
 /** From policies and inventory to one node program for every node. */
-import type {
-  Capture,
-  Delivery,
-  Inventory,
-  NodeProgram,
-  Policy,
-  StatusReason,
-  Termination,
-} from '@mirrorplane/contract';
-import { type Cluster, indexCluster } from './cluster.ts';
+import type { Capture, Delivery, Inventory, NodeProgram, Policy, StatusReason } from '@mirrorplane/contract';
+import { awayNodes, type Cluster, indexCluster } from './cluster.ts';
 import { byText, sortedBy } from './order.ts';
+import { connect, erspanId, type Path, prepareMove } from './paths.ts';
 import { type Placement, place } from './place.ts';
 import { allocateSessions, MAX_SESSIONS_PER_NODE, type Sessions } from './sessions.ts';
 
@@ -68,6 +61,7 @@ export function plan(policies: readonly Policy[], inventory: Inventory, sessions
     needed: placement.sources.some(({ captureNodes }) =>
       captureNodes.some((node) => node !== placement.destinationNode),
     ),
+    away: placement.destinationAway.flatMap(({ node }) => [node, placement.destinationNode!]),
   }));
   const allocated = allocateSessions(sessions, demands);
   const programs = emptyPrograms(cluster);
@@ -77,10 +71,12 @@ export function plan(policies: readonly Policy[], inventory: Inventory, sessions
     return [uid, carryOut(placement, allocated, programs, cluster)];
   });
   addBudgets(policies, programs);
+  addStandby(policies, programs, cluster);
   for (const program of programs.values()) {
     for (const list of [program.captures, program.deliveries, program.terminations]) {
       list.sort((a, b) => byText(a.id, b.id));
     }
+    program.standby.sort((a, b) => byText(a.interface, b.interface));
   }
   return { programs, sessions: allocated.sessions, policies: new Map(plans) };
 }
@@ -88,7 +84,15 @@ export function plan(policies: readonly Policy[], inventory: Inventory, sessions
 function emptyPrograms(cluster: Cluster): Map<string, PlannedProgram> {
   const programs = new Map<string, PlannedProgram>();
   for (const node of cluster.nodes.keys()) {
-    programs.set(node, { node, edges: [], copyVlans: [], captures: [], deliveries: [], terminations: [] });
+    programs.set(node, {
+      node,
+      edges: [],
+      copyVlans: [],
+      standby: [],
+      captures: [],
+      deliveries: [],
+      terminations: [],
+    });
   }
   for (const { id, edge } of cluster.interfaces.values()) {
     if (edge) {
@@ -111,6 +115,23 @@ function addBudgets(policies: readonly Policy[], programs: ReadonlyMap<string, P
   for (const delivery of [...programs.values()].flatMap(({ deliveries }) => deliveries)) {
     const maxRate = rates.get(delivery.policy);
     if (maxRate !== undefined) delivery.maxRate = maxRate;
+  }
+}
+
+/** Tells the nodes between which interfaces of policies migrate where the guest is not. */
+function addStandby(
+  policies: readonly Policy[],
+  programs: ReadonlyMap<string, PlannedProgram>,
+  cluster: Cluster,
+): void {
+  const used = new Set(
+    policies.flatMap(({ enabled, sources, destination }) => (enabled ? [...sources, destination] : [])),
+  );
+  for (const id of used) {
+    const item = cluster.interfaces.get(id);
+    for (const { node, guest } of item ? awayNodes(item) : []) {
+      programs.get(node)?.standby.push({ interface: id, guest });
+    }
   }
 }
 
@@ -157,14 +178,23 @@ function carryOut(
       planned.set(id, present);
     }
     if (senders.size > 0) {
-      programs.get(destinationNode)!.deliveries.push(end);
+      programs.get(destinationNode)!.deliveries.push({ ...end });
     }
-    senders.delete(destinationNode);
-    const session = Object.hasOwn(sessions, destinationNode) ? sessions[destinationNode]![uid] : undefined;
+    const path = (from: string, to: string): Path => ({
+      policy: uid,
+      from,
+      to,
+      end: end.id,
+      session: Object.hasOwn(sessions, to) ? sessions[to]![uid] : undefined,
+    });
+    const network = { path, programs, cluster };
     for (const from of sortedBy(senders, (name) => name)) {
-      result.paths.push(
-        connect({ policy: uid, from, to: destinationNode, end: end.id, session: session! }, programs, cluster),
-      );
+      if (from !== destinationNode) {
+        result.paths.push(connect(path(from, destinationNode), network));
+      }
+    }
+    for (const away of senders.size > 0 && !exhausted.has(uid) ? placement.destinationAway : []) {
+      prepareMove({ home: destinationNode, away, end, senders }, network);
     }
   }
   if (exhausted.has(uid)) {
@@ -173,10 +203,6 @@ function carryOut(
   }
   result.sources = policy.sources.map((id) => ({ interface: id, nodes: planned.get(id) ?? [] }));
   return result;
-}
-
-function erspanId(uid: string, node: string): string {
-  return `${uid}/to/${node}`;
 }
 
 /** How copies leave on the node of the destination. */
@@ -205,35 +231,4 @@ function captureOf(
     delivery,
     ...(end.kind === 'edge' && { skipVlanId: end.vlanId }),
   };
-}
-
-/** ERSPAN from one node to the node of the destination. Both have an underlay: `place` saw to that. */
-function connect(
-  path: { policy: string; from: string; to: string; end: string; session: number },
-  programs: Map<string, PlannedProgram>,
-  cluster: Cluster,
-): PathPlan {
-  const { policy, from, to, session } = path;
-  const sender = cluster.nodes.get(from)!.underlay!;
-  const receiver = cluster.nodes.get(to)!.underlay!;
-  const delivery: Delivery = {
-    id: erspanId(policy, to),
-    policy,
-    kind: 'erspan',
-    node: to,
-    address: receiver.address,
-    remoteMtu: receiver.mtu,
-    session,
-  };
-  const termination: Termination = {
-    id: `${policy}/from/${from}`,
-    policy,
-    node: from,
-    address: sender.address,
-    session,
-    delivery: path.end,
-  };
-  programs.get(from)!.deliveries.push(delivery);
-  programs.get(to)!.terminations.push(termination);
-  return { from, to, delivery: delivery.id, termination: termination.id };
 }

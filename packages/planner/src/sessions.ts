@@ -15,6 +15,8 @@ export interface SessionDemand {
   node: string | undefined;
   /** Whether a number has to be there: some other node sends to the destination. */
   needed: boolean;
+  /** Nodes where a migrating destination has a device too: they get a number where one is left. */
+  away?: readonly string[];
 }
 
 /** Numbers of one node, both ways. */
@@ -62,7 +64,7 @@ export function allocateSessions(
   for (const [node, numbers] of Object.entries(before)) {
     for (const [uid, session] of sortedBy(Object.entries(numbers), ([key]) => key)) {
       const demand = demandOf.get(uid);
-      if (demand && (demand.node === undefined || demand.node === node)) {
+      if (demand && (demand.node === undefined || demand.node === node || demand.away?.includes(node))) {
         ofNode(node).keep(uid, session);
       }
     }
@@ -71,6 +73,13 @@ export function allocateSessions(
   for (const { uid, node, needed } of sortedBy(demands, (demand) => demand.uid)) {
     if (needed && node !== undefined && !ofNode(node).byUid.has(uid) && !ofNode(node).take(uid)) {
       exhausted.add(uid);
+    }
+  }
+  for (const { uid, away = [] } of sortedBy(demands, (demand) => demand.uid)) {
+    for (const node of away) {
+      if (!ofNode(node).byUid.has(uid)) {
+        ofNode(node).take(uid);
+      }
     }
   }
   const entries = [...byNode].filter(([, { byUid }]) => byUid.size > 0).sort(([a], [b]) => byText(a, b));

@@ -38,13 +38,20 @@ const interfaces = fc.tuple(
         on: someNodes,
         pool: fc.option(fc.constantFrom(...POOLS), { nil: undefined }),
         node: fc.constantFrom(...NODES),
+        home: fc.nat({ max: 1 }),
       })
-      .map(({ on, pool, node }): Inventory['interfaces'][number] => {
+      .map(({ on, pool, node, home }): Inventory['interfaces'][number] => {
         if (index % 3 === 0) {
           const edge = { node, device: 'eth1' };
           return { id, kind: 'edge', edge, devices: on.length > 0 ? [deviceOn(node)] : [] };
         }
-        return { id, kind: index % 3 === 1 ? 'vm' : 'nfv', ...(pool && { pool }), devices: on.map(deviceOn) };
+        return {
+          id,
+          kind: index % 3 === 1 ? 'vm' : 'nfv',
+          ...(pool && { pool }),
+          ...(on[home] && { home: on[home] }),
+          devices: on.map(deviceOn),
+        };
       }),
   ),
 );

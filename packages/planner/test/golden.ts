@@ -17,13 +17,14 @@ export interface ShortInventory {
   pools?: Record<string, string | null>;
   /** `underlay` is the IPv4 address; its MTU is 1600. */
   nodes?: Record<string, { pool: string; underlay?: string } | null>;
-  /** `on`: nodes where it has a device, the newest last. */
+  /** `on`: nodes where it has a device, the newest last. `home`: the one where the guest is. */
   interfaces?: Record<string, ShortInterface | null>;
 }
 
 interface ShortInterface {
   kind: InterfaceKind;
   on?: string[];
+  home?: string;
   pool?: string;
   mtu?: number;
   edge?: Inventory['interfaces'][number]['edge'];
@@ -62,7 +63,7 @@ function entriesOf<T>(record: Record<string, T | null>): [string, T][] {
 
 function expandInterface(
   id: string,
-  { kind, on = [], pool, mtu = 1500, edge }: ShortInterface,
+  { kind, on = [], home, pool, mtu = 1500, edge }: ShortInterface,
   index: number,
   nodes: Map<string, { pool: string }>,
 ): Inventory['interfaces'][number] {
@@ -74,6 +75,7 @@ function expandInterface(
     kind,
     ...(current !== undefined && { pool: current }),
     ...(edge && { edge }),
+    ...(home !== undefined && { home }),
     devices: on.map((node) => ({ node, name: `dev${index}`, ifindex: index + 10, mac, mtu, up: true })),
   };
 }

@@ -29,7 +29,15 @@ for (const { file, title, input, expected } of goldens) {
     const inventory = inventoryOf(input.inventory, {});
     const result = plan(input.policies.map(policyOf), inventory, input.sessions ?? {});
     const programs = inventory.nodes.map(({ name }): [string, PlannedProgram] => {
-      const empty = { node: name, edges: [], copyVlans: [], captures: [], deliveries: [], terminations: [] };
+      const empty = {
+        node: name,
+        edges: [],
+        copyVlans: [],
+        standby: [],
+        captures: [],
+        deliveries: [],
+        terminations: [],
+      };
       return [name, { ...empty, ...expected.programs[name] }];
     });
     assert.deepEqual(result.programs, new Map(programs));

@@ -111,7 +111,8 @@ test('a policy keeps its session number while others come and go and interfaces 
 test('every capture and every termination has its delivery in the same program, and every delivery is used', () => {
   check(cases, ({ cluster: { later, policies }, before }) => {
     for (const { captures, deliveries, terminations } of programsOf(plan(policies, later, before))) {
-      const used = new Set([...captures, ...terminations].map(({ delivery }) => delivery));
+      const instead = deliveries.flatMap((delivery) => delivery.instead ?? []);
+      const used = new Set([...captures, ...terminations, ...instead].map(({ delivery }) => delivery));
       assert.deepEqual([...used].sort(), deliveries.map(({ id }) => id).sort());
       for (const { delivery } of terminations) {
         assert.notEqual(deliveries.find(({ id }) => id === delivery)!.kind, 'erspan');
@@ -120,7 +121,7 @@ test('every capture and every termination has its delivery in the same program, 
   });
 });
 
-test('every ERSPAN delivery has its termination at the other node, and every termination its delivery', () => {
+test('every ERSPAN delivery has its termination at the other node; a termination without one awaits a migrating destination', () => {
   check(cases, ({ cluster: { later, policies }, before }) => {
     const result = plan(policies, later, before);
     const address = new Map(later.nodes.map(({ name, underlay }) => [name, underlay?.address]));
@@ -138,11 +139,25 @@ test('every ERSPAN delivery has its termination at the other node, and every ter
         ends.push(JSON.stringify([end.policy, end.node, node, end.session]));
       }
     }
-    assert.deepEqual(sends.sort(), ends.sort());
+    const missing = (of: string[], among: string[]) => of.filter((item) => !among.includes(item));
+    assert.deepEqual(missing(sends, ends), []);
+    const destinationOf = new Map(policies.map(({ uid, destination }) => [uid, destination]));
+    const awaits = (uid: string, node: string) => {
+      const item = later.interfaces.find(({ id }) => id === destinationOf.get(uid))!;
+      return item.devices.some((device) => device.node === node) && item.home !== node;
+    };
+    for (const end of missing(ends, sends)) {
+      const [uid, , node] = JSON.parse(end);
+      assert.ok(awaits(uid, node), end);
+    }
     const paths = [...result.policies.values()].flatMap(({ uid, paths: list }) =>
       list.map(({ from, to }) => JSON.stringify([uid, from, to, result.sessions[to]![uid]])),
     );
-    assert.deepEqual(paths.sort(), sends);
+    assert.deepEqual(missing(paths, sends), []);
+    for (const path of missing(sends, paths)) {
+      const [uid, from, to] = JSON.parse(path);
+      assert.ok(awaits(uid, from) || awaits(uid, to), `passed on from where the guest was to where it is: ${path}`);
+    }
   });
 });
 
@@ -229,5 +244,28 @@ test('a policy without any report is never active, and disabled exactly where it
       assert.equal(reasons.length > 0, policy.enabled);
       assert.equal(delivered, null);
     }
+  });
+});
+
+test('a node where the guest is not is told to stand by, for each interface of an enabled policy, and no other node is', () => {
+  check(cases, ({ cluster: { later, policies }, before }) => {
+    const used = new Set(policies.flatMap((p) => (p.enabled ? [...p.sources, p.destination] : [])));
+    const expected = later.interfaces.flatMap(({ id, edge, devices, ...item }) => {
+      const nodes = devices.map(({ node }) => node);
+      const home = item.home ?? nodes.at(-1);
+      return edge || !used.has(id)
+        ? []
+        : nodes
+            .filter((node) => node !== home)
+            .map((node) => [
+              node,
+              { interface: id, guest: nodes.indexOf(node) > nodes.indexOf(home!) ? 'expected' : 'left' },
+            ]);
+    });
+    const told = programsOf(plan(policies, later, before)).flatMap(({ node, standby }) =>
+      standby.map((item) => [node, item]),
+    );
+    const sorted = (list: unknown[]) => list.map((item) => JSON.stringify(item)).sort();
+    assert.deepEqual(sorted(told), sorted(expected));
   });
 });

@@ -87,7 +87,16 @@ export class Session {
   sendEmpty(): void {
     const { node } = this;
     const revision = Math.max(this.#sentRevision, this.#host.live.get(node)?.appliedRevision ?? 0) + 1;
-    this.send({ node, revision, edges: [], copyVlans: [], captures: [], deliveries: [], terminations: [] });
+    this.send({
+      node,
+      revision,
+      edges: [],
+      copyVlans: [],
+      standby: [],
+      captures: [],
+      deliveries: [],
+      terminations: [],
+    });
   }
 
   /** Ends the connection; one whose other end does not answer is cut. */

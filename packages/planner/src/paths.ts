@@ -1,0 +1,95 @@
+/** ERSPAN between nodes: who sends to whom, and what is prepared where a destination is about to move. */
+import type { Delivery, Termination } from '@mirrorplane/contract';
+import type { awayNodes, Cluster } from './cluster.ts';
+import { sortedBy } from './order.ts';
+import type { PathPlan, PlannedProgram } from './plan.ts';
+
+/** From one node to another, for one policy. */
+export interface Path {
+  policy: string;
+  from: string;
+  to: string;
+  /** id of the delivery at `to`. */
+  end: string;
+  /** Undefined where `to` has none left. */
+  session: number | undefined;
+}
+
+/** Where paths are written to. */
+export interface Network {
+  path(from: string, to: string): Path;
+  programs: ReadonlyMap<string, PlannedProgram>;
+  cluster: Cluster;
+}
+
+/** id of the delivery by which copies of a policy leave for a node. */
+export function erspanId(uid: string, node: string): string {
+  return `${uid}/to/${node}`;
+}
+
+/** ERSPAN from one node to the node of the destination. Both have an underlay: `place` saw to that. */
+export function connect(path: Path, { programs, cluster }: Network): PathPlan {
+  const { policy, from, to, session } = path;
+  const { address, mtu } = cluster.nodes.get(to)!.underlay!;
+  const id = erspanId(policy, to);
+  programs
+    .get(from)!
+    .deliveries.push({ id, policy, kind: 'erspan', node: to, address, remoteMtu: mtu, session: session! });
+  return { from, to, delivery: id, termination: receive(path, programs, cluster) };
+}
+
+/** The receiving half of a path. Returns the id of the termination. */
+function receive(
+  { policy, from, to, end, session }: Path,
+  programs: ReadonlyMap<string, PlannedProgram>,
+  cluster: Cluster,
+): string {
+  const { address } = cluster.nodes.get(from)!.underlay!;
+  const id = `${policy}/from/${from}`;
+  const termination: Termination = { id, policy, node: from, address, session: session!, delivery: end };
+  programs.get(to)!.terminations.push(termination);
+  return id;
+}
+
+/** A destination with a device on two nodes. */
+export interface Move {
+  home: string;
+  away: ReturnType<typeof awayNodes>[number];
+  /** How copies leave at either node. */
+  end: Exclude<Delivery, { kind: 'erspan' }>;
+  senders: ReadonlySet<string>;
+}
+
+/**
+ * The destination migrates: its other node receives like its home, so that the change from one to the other is one write at
+ * each sender. Until every sender has made it, the older of the two nodes passes on to the newer what reaches it for a guest
+ * that is not there, and the newer delivers to itself as soon as the guest is.
+ */
+export function prepareMove({ home, away, end, senders }: Move, network: Network): void {
+  const { path, programs, cluster } = network;
+  const [older, newer] = away.guest === 'expected' ? [home, away.node] : [away.node, home];
+  const others = sortedBy(senders, (name) => name).filter((from) => from !== away.node && from !== home);
+  if (path(older, newer).session === undefined || path(home, away.node).session === undefined) {
+    return;
+  }
+  // Nobody sends to the node that the guest has left, but the node where it is.
+  if (away.guest === 'left' && others.length === 0) {
+    return;
+  }
+  const deliveryOf = (node: string, id: string) =>
+    programs.get(node)!.deliveries.find((delivery) => delivery.id === id);
+  programs.get(away.node)!.deliveries.push({ ...end });
+  for (const from of others) {
+    receive(path(from, away.node), programs, cluster);
+  }
+  const forward = erspanId(end.policy, newer);
+  if (!deliveryOf(older, forward)) {
+    connect(path(older, newer), network);
+  }
+  const guest = { interface: end.interface };
+  deliveryOf(older, end.id)!.instead = { ...guest, delivery: forward, when: 'absent' };
+  const back = deliveryOf(newer, erspanId(end.policy, older));
+  if (back) {
+    back.instead = { ...guest, delivery: end.id, when: 'running' };
+  }
+}
