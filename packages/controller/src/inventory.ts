@@ -24,7 +24,7 @@ export function recordsOf(view: View): Records {
 
 /** The whole inventory, everything in the order of names. */
 export function mergeInventory(records: Records, live: LiveNodes): Inventory & { interfaces: Interface[] } {
-  const devices = devicesByInterface(records, live);
+  const places = placesByInterface(records, live);
   return {
     domains: [...records.domains.keys()].sort().map((name) => ({ name })),
     pools: sorted(records.pools).map(({ value }) => ({ name: value.name, domain: value.domain })),
@@ -33,24 +33,24 @@ export function mergeInventory(records: Records, live: LiveNodes): Inventory & {
       pool,
       underlay: live.get(name)?.underlay,
     })),
-    interfaces: sorted(records.interfaces).map((stored) => toInterface(stored, devices.get(stored.value.id), records)),
+    interfaces: sorted(records.interfaces).map((stored) => toInterface(stored, places.get(stored.value.id), records)),
   };
 }
 
 /** One interface, as the API shows it. */
 export function oneInterface(id: string, records: Records, live: LiveNodes): Interface | undefined {
   const stored = records.interfaces.get(id);
-  return stored && toInterface(stored, devicesByInterface(records, live).get(id), records);
+  return stored && toInterface(stored, placesByInterface(records, live).get(id), records);
 }
 
 function toInterface(
   { value, revision }: Stored<InterfaceRecord>,
-  devices: InterfaceDevice[] = [],
+  { devices, home }: Places = { devices: [], home: undefined },
   records: Records,
 ): Interface {
-  const node = devices.at(-1)?.node ?? value.edge?.node;
+  const node = home ?? value.edge?.node;
   const pool = (node && records.nodes.get(node)?.value.pool) ?? value.pool;
-  return { ...value, pool, devices, revision };
+  return { ...value, pool, devices, ...(home !== undefined && { home }), revision };
 }
 
 function sorted<T>(map: ReadonlyMap<string, Stored<T>>): Stored<T>[] {
@@ -60,11 +60,19 @@ function sorted<T>(map: ReadonlyMap<string, Stored<T>>): Stored<T>[] {
 interface Sighting {
   device: InterfaceDevice;
   since: number;
+  /** When the agent began to say that the guest runs there; of two that say so, the later one is right. */
+  runningSince: number;
   present: boolean;
 }
 
+/** Where an interface has devices, the newest last, and at which of them the guest is. */
+interface Places {
+  devices: InterfaceDevice[];
+  home: string | undefined;
+}
+
 /** Which devices each interface is: those of declared edges by name or MAC, all others by their identity. */
-function devicesByInterface(records: Records, live: LiveNodes): Map<string, InterfaceDevice[]> {
+function placesByInterface(records: Records, live: LiveNodes): Map<string, Places> {
   const sightings = new Map<string, Sighting[]>();
   const edges = edgesByNode(records);
   for (const name of records.nodes.keys()) {
@@ -75,25 +83,38 @@ function devicesByInterface(records: Records, live: LiveNodes): Map<string, Inte
     const present = live.present(name);
     for (const [id, device] of identified(node, edges.get(name) ?? [], records)) {
       const list = sightings.get(id) ?? [];
-      list.push({ device: toInterfaceDevice(name, device), since: node.seen[id] ?? 0, present });
+      const [since, runningSince] = [node.seen[id] ?? 0, node.running[id] ?? 0];
+      list.push({ device: toInterfaceDevice(name, device), since, runningSince, present });
       sightings.set(id, list);
     }
   }
-  const result = new Map<string, InterfaceDevice[]>();
+  const result = new Map<string, Places>();
   for (const [id, list] of sightings) {
-    result.set(id, newestLast(list));
+    const kept = newestLast(list);
+    result.set(id, { devices: kept.map(({ device }) => device), home: homeOf(kept)?.device.node });
   }
   return result;
 }
 
 /** A node that is gone keeps a device only until the interface is seen later on a node that is there. */
-function newestLast(list: Sighting[]): InterfaceDevice[] {
+function newestLast(list: Sighting[]): Sighting[] {
   const newestPresent = Math.max(-1, ...list.filter(({ present }) => present).map(({ since }) => since));
   return list
     .filter(({ present, since }) => present || since > newestPresent)
     .sort((a, b) => a.since - b.since)
-    .slice(-2)
-    .map(({ device }) => device);
+    .slice(-2);
+}
+
+/**
+ * Where the guest is. During a live migration its next device exists for a while before the guest does: the older device
+ * has it, until an agent sees it run behind the newer one.
+ */
+function homeOf(list: Sighting[]): Sighting | undefined {
+  const running = list.filter(({ device }) => device.guest === 'running');
+  if (running.length > 0) {
+    return running.reduce((a, b) => (b.runningSince > a.runningSince ? b : a));
+  }
+  return list.find(({ device }) => device.guest !== 'absent') ?? list[0];
 }
 
 function edgesByNode(records: Records): Map<string, InterfaceRecord[]> {
@@ -131,6 +152,6 @@ function identified(node: LiveNode, edges: InterfaceRecord[], records: Records):
   return found;
 }
 
-function toInterfaceDevice(node: string, { name, ifindex, mac, mtu, up }: Device): InterfaceDevice {
-  return { node, name, ifindex, mac, mtu, up };
+function toInterfaceDevice(node: string, { name, ifindex, mac, mtu, up, guest }: Device): InterfaceDevice {
+  return { node, name, ifindex, mac, mtu, up, ...(guest && { guest }) };
 }

@@ -18,6 +18,7 @@ export interface LiveNode {
   lastSeenAt?: string | undefined;
   devices: Device[];
   seen: Record<string, number>;
+  running: Record<string, number>;
   appliedRevision?: number | undefined;
   /** Last status message; undefined until one came. */
   captures?: CaptureStatus[] | undefined;
@@ -51,7 +52,7 @@ export class LiveNodes {
   restore(name: string, record: NodeStateRecord): void {
     const node = this.#ensure(name);
     Object.assign(node, record);
-    for (const sequence of Object.values(record.seen)) {
+    for (const sequence of [...Object.values(record.seen), ...Object.values(node.running)]) {
       this.#lastSeen = Math.max(this.#lastSeen, sequence);
     }
   }
@@ -81,12 +82,16 @@ export class LiveNodes {
     const node = this.#ensure(name);
     this.#touch(node);
     const seen: Record<string, number> = {};
-    for (const { identity } of message.devices) {
+    const running: Record<string, number> = {};
+    for (const { identity, guest } of message.devices) {
       if (identity) {
         seen[identity.id] = node.seen[identity.id] ?? this.#nextSeen();
+        if (guest === 'running') {
+          running[identity.id] = node.running[identity.id] ?? this.#nextSeen();
+        }
       }
     }
-    this.#describe(node, { underlay: message.underlay ?? underlay, devices: message.devices, seen });
+    this.#describe(node, { underlay: message.underlay ?? underlay, devices: message.devices, seen, running });
   }
 
   /** The connection of the agent ended. */
@@ -116,8 +121,8 @@ export class LiveNodes {
 
   /** What has to outlive the controller. */
   static record(node: LiveNode): NodeStateRecord {
-    const { underlay, agentVersion, kernel, lastSeenAt, devices, seen } = node;
-    return { underlay, agentVersion, kernel, lastSeenAt, devices, seen };
+    const { underlay, agentVersion, kernel, lastSeenAt, devices, seen, running } = node;
+    return { underlay, agentVersion, kernel, lastSeenAt, devices, seen, running };
   }
 
   #ensure(name: string): LiveNode {
@@ -129,6 +134,7 @@ export class LiveNodes {
         disconnectedAt: this.#clock(),
         devices: [],
         seen: {},
+        running: {},
         problems: [],
         counters: new CounterTotals(),
         dirty: false,

@@ -32,6 +32,8 @@ export interface NodeStateRecord {
   devices: Device[];
   /** Interface id to the order in which it was seen first on a node: the higher number is the newer device. */
   seen: Record<string, number>;
+  /** Interface id to the order in which its guest was first seen running there, as far as it is. */
+  running?: Record<string, number>;
 }
 
 /** Digest and revision of the program that was planned last for a node. */

@@ -211,17 +211,24 @@ function reportingNodes(counters: PolicyCounters | undefined): Set<string> {
 }
 
 /**
- * What the device of the destination was handed: copies made on its own node, and those that came from other nodes.
- * Null while the counters of that node are not known.
+ * What the devices of the destination were handed, wherever it has been: copies made on its own node, and those that came
+ * from other nodes. Null while the counters of the node where it is are not known.
  */
 function deliveredOf(plan: PolicyPlan, counters: PolicyCounters | undefined, { nodes }: Observation): Count | null {
   const end = plan.destinationNode;
   if (end === undefined || nodes.get(end)?.counters === undefined) {
     return null;
   }
-  const local = (counters?.captures ?? []).filter(({ node }) => node === end).map(({ report }) => report.counts.copied);
+  const local = (counters?.deliveries ?? [])
+    .filter(({ report }) => !report.delivery.startsWith(`${plan.uid}/to/`))
+    .map(({ report: { delivery, sent } }) => (delivery.endsWith('/edge') ? withoutTag(sent) : sent));
   const remote = (counters?.terminations ?? []).map(({ report }) => report.delivered);
   return [...local, ...remote].reduce(addCount, ZERO);
+}
+
+/** Bytes of the frames before an edge has put its 802.1Q tag of 4 bytes into each. */
+function withoutTag({ packets, bytes }: Count): Count {
+  return { packets, bytes: bytes - 4 * packets };
 }
 
 /** The pairs of nodes that carried something, or have a source now, sorted. */

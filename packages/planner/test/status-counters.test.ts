@@ -12,7 +12,7 @@ const up2 = healthy(['web-2/0']);
 const node1 = counted(
   {
     captures: [capture('web-1/0', 'inbound', counts(10)), capture('web-1/0', 'outbound', counts(20))],
-    deliveries: [{ delivery: 'u-p/local', policy: 'u-p', sent: count(35) }],
+    deliveries: [{ delivery: 'u-p/local', policy: 'u-p', sent: count(30) }],
     terminations: [
       {
         termination: 'u-p/from/node-2',
@@ -142,4 +142,14 @@ test('a status has the shape of the contract, and one observation gives the same
   const single = policyStatus(policy, inventory, policyPlan, reports);
   assert.deepEqual(PolicyStatus.parse(single), single);
   assert.deepEqual(statusFrom(policy, policyPlan, observe(inventory, reports)), single);
+});
+
+test('what a destination was handed where it has been before stays in what was delivered', () => {
+  const before = counted({ deliveries: [{ delivery: 'u-p/local', policy: 'u-p', sent: count(9) }] });
+  assert.deepEqual(statusOf({ nodes: { ...nodes, 'node-2': { ...up2, ...before } } }).delivered, count(9 + 30 + 5));
+});
+
+test('the tag that an edge puts into a copy is not in the bytes that were delivered', () => {
+  const edge = counted({ deliveries: [{ delivery: 'u-p/edge', policy: 'u-p', sent: { packets: 2, bytes: 208 } }] });
+  assert.deepEqual(statusOf({ nodes: { 'node-1': { ...up1, ...edge }, 'node-2': up2 } }).delivered, count(2));
 });
