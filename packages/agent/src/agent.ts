@@ -15,8 +15,10 @@ import type { ForwardingTables } from './discovery/forwarding.ts';
 import type { Identities } from './discovery/identities.ts';
 import type { Link, LinkSource } from './discovery/links.ts';
 import type { NextHops } from './discovery/neighbours.ts';
+import type { DeviceStatistics } from './discovery/statistics.ts';
 import type { UnderlayState } from './discovery/underlay.ts';
 import type { EventRecorder } from './events.ts';
+import { GuestWatch } from './guests.ts';
 import { type Logger, reason, say } from './log.ts';
 import { PassEvents } from './pass-events.ts';
 import { captureStatuses, erspanAddresses, type Reconciled, reconcile } from './reconcile.ts';
@@ -43,6 +45,8 @@ export interface AgentParts {
   hostAddresses?: () => string[];
   /** Mbit/s of copies that the node may make; left out: no limit. */
   maxRate?: number;
+  /** What a device has carried. Left out: where the guests of migrating interfaces are is what the controller says. */
+  statistics?: (ifindex: number) => Promise<DeviceStatistics | undefined>;
   /** Finds the underlay among the devices that `links` has now. */
   underlay: () => Promise<UnderlayState>;
   datapath: Datapath;
@@ -79,6 +83,7 @@ async function atMost(promise: Promise<unknown>, limit: number): Promise<void> {
 export class Agent {
   readonly #parts: AgentParts;
   readonly #log: Logger;
+  readonly #guests: GuestWatch;
   readonly #passEvents: PassEvents;
   #uplink: Uplink | undefined;
   #program: NodeProgram | undefined;
@@ -103,6 +108,8 @@ export class Agent {
   constructor(parts: AgentParts) {
     this.#parts = parts;
     this.#log = parts.log;
+    const statistics = parts.statistics ?? (async () => undefined);
+    this.#guests = new GuestWatch({ statistics, arrived: () => this.#poke() });
     this.#passEvents = new PassEvents(parts.events);
   }
 
@@ -197,6 +204,7 @@ export class Agent {
     this.#closed = true;
     clearTimeout(this.#retry);
     for (const timer of this.#timers) clearInterval(timer);
+    this.#guests.close();
     await this.#passing;
     await this.#parts.programs.settled();
   }
@@ -233,8 +241,11 @@ export class Agent {
     this.#underlay = await underlay();
     const present = links.links();
     const claimsOf = (link: Link) => identities?.of(link) ?? [];
-    this.#found = identify(present, this.#program?.edges ?? [], ownership(this.#found.devices), claimsOf);
-    this.#found.problems.push(...(identities?.problems() ?? []));
+    const found = identify(present, this.#program?.edges ?? [], ownership(this.#found.devices), claimsOf);
+    this.#found = {
+      devices: await this.#guests.look(found.devices, this.#program?.standby ?? []),
+      problems: [...found.problems, ...(identities?.problems() ?? [])],
+    };
     if (this.#program === undefined) {
       this.#sendInventory();
       return;

@@ -1,7 +1,14 @@
 /** From a node program and what is there to the state that the data plane shall have. Pure: no I/O, no clock. */
 import type { Capture, CaptureStatus, Delivery, NodeProblem, NodeProgram, Termination } from '@mirrorplane/contract';
 import { firewallUplinks, planArrivals } from './arrivals.ts';
-import type { CaptureRefusal, DatapathState, DeliveryEntry, Hook, HookCapture } from './datapath/datapath.ts';
+import type {
+  CaptureRefusal,
+  DatapathState,
+  DeliveryEntry,
+  Hook,
+  HookCapture,
+  TerminationEntry,
+} from './datapath/datapath.ts';
 import type { NodeDevice } from './discovery/devices.ts';
 import type { ForwardingEntry } from './discovery/forwarding.ts';
 import type { Link } from './discovery/links.ts';
@@ -68,12 +75,13 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
   const byInterface = new Map(
     around.devices.flatMap((device) => (device.identity ? [[device.identity.id, device]] : [])),
   );
+  const choose = chooser(program, byInterface);
   const placed: PlacedCapture[] = [];
   const waiting: string[] = [];
   const captures = program.captures.flatMap((capture) => {
     const device = byInterface.get(capture.source);
     const usable = device?.ethernet ? device : undefined;
-    const hooks = hookCaptures(capture, usable);
+    const hooks = hookCaptures({ ...capture, delivery: choose(capture.delivery) }, usable);
     if (device === undefined) waiting.push(capture.id);
     else placed.push({ capture, device, hooks: usable ? hooks.map((hook) => hook.id) : [] });
     return hooks;
@@ -82,7 +90,7 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
     state: {
       ...planArrivals(captures, around.links ?? [], around.forwarding ?? []),
       deliveries: program.deliveries.map((delivery) => deliveryEntry(delivery, byInterface, around)),
-      terminations: program.terminations.map(terminationEntry),
+      terminations: program.terminations.map((termination) => terminationEntry(termination, choose)),
       mirrorDevice: around.underlay.underlay === undefined ? 0 : around.underlay.ifindex,
       hostAddresses: [...(around.hostAddresses ?? [])],
       physicalDevices: [...physicalDevices(around), ...firewallUplinks(captures, around.links ?? [])],
@@ -93,6 +101,19 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
     waiting,
     problems: problemsOf(program, around),
   };
+}
+
+/** Which delivery is used in place of one of a migrating destination: that depends on where the guest is seen. */
+function chooser(program: NodeProgram, byInterface: ReadonlyMap<string, NodeDevice>): (delivery: string) => string {
+  const instead = new Map(
+    program.deliveries.flatMap(({ id, instead: other }) => {
+      if (other === undefined) return [];
+      const device = byInterface.get(other.interface);
+      const guest = device === undefined ? 'absent' : device.guest;
+      return other.when === guest ? [[id, other.delivery] as const] : [];
+    }),
+  );
+  return (delivery) => instead.get(delivery) ?? delivery;
 }
 
 /** Edges, and NICs that nobody has declared. */
@@ -116,6 +137,7 @@ function hookCaptures(capture: Capture, device: NodeDevice | undefined): HookCap
     sourceSlot: capture.sourceSlot,
     delivery: capture.delivery,
     edge: capture.kind === 'edge',
+    ...(device?.guest === 'absent' && { standby: true }),
   }));
 }
 
@@ -151,8 +173,11 @@ function deliveryEntry(
   };
 }
 
-function terminationEntry({ id, policy, node, address, session, delivery }: Termination) {
-  return { id, policy, node, address, session, delivery };
+function terminationEntry(
+  { id, policy, node, address, session, delivery }: Termination,
+  choose: (delivery: string) => string,
+): TerminationEntry {
+  return { id, policy, node, address, session, delivery: choose(delivery) };
 }
 
 function problemsOf(program: NodeProgram, { underlay, nextHops, devices }: Surroundings): NodeProblem[] {

@@ -15,6 +15,7 @@ import { NeighbourRecord } from './discovery/neighbour-record.ts';
 import { NextHops } from './discovery/neighbours.ts';
 import { OpenVswitchProvider } from './discovery/open-vswitch.ts';
 import { RtClient } from './discovery/rtnetlink.ts';
+import { deviceStatistics } from './discovery/statistics.ts';
 import { findUnderlay } from './discovery/underlay.ts';
 import { credentialsFit, EnrollmentError, enroll, loadCredentials } from './enroll.ts';
 import { EventRecorder } from './events.ts';
@@ -130,6 +131,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       ...(forwarding && { forwarding }),
       hostAddresses,
       ...(options.maxRate !== undefined && { maxRate: options.maxRate }),
+      statistics: (ifindex) => deviceStatistics(client, ifindex),
       underlay: () => findUnderlay(client, underlayOptions, links.links()),
       datapath,
       programs: new ProgramFile(join(data, STATE_FILES.program)),

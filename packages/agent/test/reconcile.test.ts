@@ -262,3 +262,56 @@ test('a capture of which one hook was refused is refused as a whole, with the re
     { capture: 'p1/ids', device: 'tap-ids', state: 'capturing' },
   ]);
 });
+
+/** The devices, with the guest of one interface where it is said to be. */
+function guestOf(id: string, guest: 'running' | 'absent' | undefined): NodeDevice[] {
+  return DEVICES.map((device) => (device.identity?.id === id && guest ? { ...device, guest } : device));
+}
+
+test('a source whose guest is elsewhere stands by', () => {
+  for (const guest of ['running', 'absent', undefined] as const) {
+    const { state } = reconcile(program({ captures: [capture()] }), around({ devices: guestOf('web-1/0', guest) }));
+    const standby = state.captures.map((hook) => hook.standby ?? false);
+    assert.deepEqual(standby, [guest === 'absent', guest === 'absent'], String(guest));
+  }
+});
+
+const onward: Delivery = {
+  ...LOCAL,
+  instead: { interface: 'ids-1/0', delivery: ERSPAN.id, when: 'absent' },
+};
+const home: Delivery = {
+  ...ERSPAN,
+  instead: { interface: 'ids-1/0', delivery: LOCAL.id, when: 'running' },
+};
+const choices: [what: string, deliveries: Delivery[], guest: 'running' | 'absent' | undefined, used: string][] = [
+  ['a destination that has left gets its copies where it is', [onward, ERSPAN], 'absent', ERSPAN.id],
+  ['a destination that may be here gets them here', [onward, ERSPAN], undefined, LOCAL.id],
+  ['a destination that has arrived gets them here', [LOCAL, home], 'running', LOCAL.id],
+  ['a destination that is only expected gets them where it still is', [LOCAL, home], 'absent', ERSPAN.id],
+];
+for (const [what, deliveries, guest, used] of choices) {
+  test(what, () => {
+    const [first] = deliveries.filter(({ instead }) => instead);
+    const termination = {
+      id: 't',
+      policy: 'p1',
+      node: 'node-3',
+      address: '10.98.0.13',
+      session: 9,
+      delivery: first!.id,
+    };
+    const { state } = reconcile(
+      program({ captures: [capture({ delivery: first!.id })], deliveries, terminations: [termination] }),
+      around({ devices: guestOf('ids-1/0', guest) }),
+    );
+    const chosen = [...state.captures, ...state.terminations].map(({ delivery }) => delivery);
+    assert.deepEqual(chosen, [used, used, used]);
+  });
+}
+
+test('a destination whose device is gone gets its copies where it is', () => {
+  const devices = DEVICES.filter(({ identity }) => identity?.id !== 'ids-1/0');
+  const { state } = reconcile(program({ captures: [capture()], deliveries: [onward, ERSPAN] }), around({ devices }));
+  assert.deepEqual([...new Set(state.captures.map(({ delivery }) => delivery))], [ERSPAN.id]);
+});

@@ -7,6 +7,7 @@
 #include "counters.h"
 #include "erspan.h"
 #include "packet.h"
+#include "relay.h"
 
 #define ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8) /* BPF_F_ADJ_ROOM_DECAP_L3_IPV6, newer than the headers of Debian 12 */
 
@@ -133,6 +134,20 @@ static __always_inline int deliver(struct __sk_buff *skb, struct termination *te
     return TC_ACT_SHOT;
 }
 
+/* Passes the packet on to the node where the destination is now. */
+static __always_inline int relay(struct __sk_buff *skb, struct termination *termination, struct erspan_headers *headers,
+                                 struct termination_counters *counters, struct wire_size *size) {
+    struct delivery *delivery = bpf_map_lookup_elem(&deliveries, &termination->delivery);
+    int reason = delivery ? readdress(skb, headers, delivery) : TERMINATION_DESTINATION_DOWN;
+
+    if (reason >= 0)
+        return refuse(counters, size, reason);
+    add(&counters->relayed, size->packets, size->bytes);
+    count_sent(delivery->slot, size->packets, size->bytes + size->packets * (ETH_HEADER_LEN + ERSPAN_HEADERS_LEN));
+    skb->mark = 0;
+    return bpf_redirect(delivery->ifindex, 0);
+}
+
 /* Beyond this distance a number is not late: the sender has begun anew. */
 #define SEQUENCE_WINDOW 4096
 
@@ -201,6 +216,8 @@ static __always_inline int terminate(struct __sk_buff *skb) {
     add(&counters->received, size.packets, size.bytes);
     if (!whole)
         return refuse(counters, &size, TERMINATION_MALFORMED);
+    if (termination->kind == DELIVERY_ERSPAN)
+        return relay(skb, termination, &headers, counters, &size);
     return deliver(skb, termination, counters, copy, &size);
 }
 

@@ -139,16 +139,17 @@ struct termination_key {
 
 struct termination {
     __u32 slot; /* in termination_counters */
-    __u32 kind; /* DELIVERY_LOCAL or DELIVERY_EDGE */
+    __u32 kind; /* enum delivery_kind; DELIVERY_ERSPAN: passed on to another node, see relay.h */
     __u32 ifindex;
     __u32 mtu;
     __u32 vlan_id;
-    __u32 padding;
+    __u32 delivery; /* of DELIVERY_ERSPAN: key in deliveries */
 };
 
 struct termination_counters {
     struct count received;
     struct count delivered;
+    struct count relayed; /* passed on to another node */
     struct count dropped[TERMINATION_DROP_COUNT];
 };
 

@@ -82,13 +82,16 @@ export type CaptureReport = z.infer<typeof CaptureReport>;
 export const DeliveryReport = z.object({ delivery: z.string(), policy: z.string(), sent: Count });
 export type DeliveryReport = z.infer<typeof DeliveryReport>;
 
-/** What arrived from another node and was delivered. `received = delivered + sum of dropped`. */
+/** What arrived from another node and was delivered. `received = delivered + relayed + sum of dropped`. */
 export const TerminationReport = z.object({
   termination: z.string(),
   policy: z.string(),
   node: z.string().meta({ description: 'The node that sent it.' }),
   received: Count,
   delivered: Count,
+  relayed: Count.default({ packets: 0, bytes: 0 }).meta({
+    description: 'Passed on to the node that the destination has moved to, which counts them as received again.',
+  }),
   dropped: z.partialRecord(z.enum(TERMINATION_DROP_REASONS), Count),
   missing: Count.optional().meta({
     description: 'Sequence numbers that were left out; segments of a super-packet share one. bytes: not known, 0.',

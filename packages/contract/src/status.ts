@@ -32,13 +32,16 @@ export const SourceStatus = z.object({
 });
 export type SourceStatus = z.infer<typeof SourceStatus>;
 
-/** Between two nodes: `lost` is sent minus delivered, null while one of the two is not known. */
+/** Between two nodes: `lost` is sent minus delivered and relayed, null while one of them is not known. */
 export const PathStatus = z.object({
   from: z.string(),
   to: z.string(),
   sent: Count.nullable(),
   received: Count.nullable(),
   delivered: Count.nullable(),
+  relayed: Count.optional().meta({
+    description: 'Of those received: passed on to the node that the destination has moved to. Absent: none.',
+  }),
   missing: Count.nullable().optional().meta({
     description:
       'Sequence numbers that have not come: what the receiver alone can tell of a loss. bytes: not known, 0.',

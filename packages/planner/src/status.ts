@@ -261,6 +261,9 @@ function pathsOf(plan: PolicyPlan, counters: PolicyCounters | undefined): PathSt
     const path = pathOf(report.node, node);
     path.received = report.received;
     path.delivered = report.delivered;
+    if (report.relayed.packets > 0) {
+      path.relayed = report.relayed;
+    }
     if (report.missing) {
       path.missing = { packets: Math.max(0, report.missing.packets - (report.late?.packets ?? 0)), bytes: 0 };
     }

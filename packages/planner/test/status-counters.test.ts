@@ -20,6 +20,7 @@ const node1 = counted(
         node: 'node-2',
         received: count(6),
         delivered: count(5),
+        relayed: count(0),
         dropped: { destinationDown: count(1) },
       },
     ],

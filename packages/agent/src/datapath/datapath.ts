@@ -74,7 +74,7 @@ export interface TerminationEntry {
   node: string;
   address: string;
   session: number;
-  /** id of a local or edge delivery of the same state. */
+  /** id of a delivery of the same state; one to another node passes the copies on to it. */
   delivery: string;
 }
 

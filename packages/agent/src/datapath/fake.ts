@@ -177,5 +177,5 @@ function deliveryReport({ id, policy }: DeliveryEntry): DeliveryReport {
 }
 
 function terminationReport({ id, policy, node }: TerminationEntry): TerminationReport {
-  return { termination: id, policy, node, received: ZERO, delivered: ZERO, dropped: {} };
+  return { termination: id, policy, node, received: ZERO, delivered: ZERO, relayed: ZERO, dropped: {} };
 }

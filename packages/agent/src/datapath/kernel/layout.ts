@@ -60,10 +60,10 @@ export const LAYOUT = {
   },
   delivery_counters: { size: COUNT_SIZE, fields: { sent: 0 } },
   termination_key: { size: 8, fields: { address: 0, session: 4 } },
-  termination: { size: 24, fields: { slot: 0, kind: 4, ifindex: 8, mtu: 12, vlan_id: 16 } },
+  termination: { size: 24, fields: { slot: 0, kind: 4, ifindex: 8, mtu: 12, vlan_id: 16, delivery: 20 } },
   termination_counters: {
-    size: COUNT_SIZE * (2 + TERMINATION_DROP_REASONS.length),
-    fields: { received: 0, delivered: COUNT_SIZE, dropped: 2 * COUNT_SIZE },
+    size: COUNT_SIZE * (3 + TERMINATION_DROP_REASONS.length),
+    fields: { received: 0, delivered: COUNT_SIZE, relayed: 2 * COUNT_SIZE, dropped: 3 * COUNT_SIZE },
   },
   sequence_state: { size: 24, fields: { next: 0, started: 4, missing: 8, late: 16 } },
   budget: { size: 16, fields: { rate: 0, burst: 8 } },
@@ -174,7 +174,8 @@ export function encodeTerminationKey(senderAddress: string, session: number): Bu
   return key;
 }
 
-export function encodeTermination(delivery: DeliveryEntry, slot: number): Buffer {
+/** @param deliverySlot key of `delivery` in the map `deliveries` */
+export function encodeTermination(delivery: DeliveryEntry, slot: number, deliverySlot: number): Buffer {
   const at = LAYOUT.termination.fields;
   const value = Buffer.alloc(LAYOUT.termination.size);
   value.writeUInt32LE(slot, at.slot);
@@ -182,6 +183,7 @@ export function encodeTermination(delivery: DeliveryEntry, slot: number): Buffer
   value.writeUInt32LE(delivery.ifindex, at.ifindex);
   value.writeUInt32LE(delivery.mtu, at.mtu);
   value.writeUInt32LE(delivery.kind === 'edge' ? delivery.vlanId : 0, at.vlan_id);
+  value.writeUInt32LE(deliverySlot, at.delivery);
   return value;
 }
 
@@ -305,6 +307,7 @@ export function decodeTerminationCounters(sums: readonly number[]) {
   return {
     received: countAt(sums, 0),
     delivered: countAt(sums, 1),
-    dropped: byName(sums, 2, TERMINATION_DROP_REASONS),
+    relayed: countAt(sums, 2),
+    dropped: byName(sums, 3, TERMINATION_DROP_REASONS),
   };
 }

@@ -84,7 +84,10 @@ export function buildRows(state: DatapathState, take: TakeSlot, helper: number):
     // Where only what the guest receives is captured, somebody has to see its first frame all the same.
     const key = encodeCaptureKey(capture.ifindex, 'ingress').toString('hex');
     if (captures.has(key)) continue;
-    captures.set(key, captureRow(capture, need(capture.id, capture.delivery), take, helper, state.protect ?? false, true));
+    captures.set(
+      key,
+      captureRow(capture, need(capture.id, capture.delivery), take, helper, state.protect ?? false, true),
+    );
     const attachment = { ifindex: capture.ifindex, hook: 'ingress', program: PROGRAMS.captureIngress } as const;
     attachments.push({ attachment, capture });
   }
@@ -97,7 +100,10 @@ export function buildRows(state: DatapathState, take: TakeSlot, helper: number):
     }),
     terminations: rows(state.terminations, ({ id, address, session, delivery }) => {
       const end = need(`termination ${id}`, delivery);
-      return [encodeTerminationKey(address, session), encodeTermination(end, take('termination', id))];
+      return [
+        encodeTerminationKey(address, session),
+        encodeTermination(end, take('termination', id), take('delivery', end.id)),
+      ];
     }),
     arrivalPorts: rows(state.arrivalPorts, ({ ifindex, bridge, learns = true }) => [
       u32Key(ifindex),

@@ -129,10 +129,10 @@ export function assertSumsClose(report: CounterReport): void {
       assert.equal(counts.matched[unit], counts.sampledOut[unit] + counts.copied[unit] + dropped, message);
     }
   }
-  for (const { termination, received, delivered, dropped } of report.terminations) {
+  for (const { termination, received, delivered, relayed, dropped } of report.terminations) {
     for (const unit of ['packets', 'bytes'] as const) {
       const sum = Object.values(dropped).reduce((total, count) => total + count[unit], 0);
-      assert.equal(received[unit], delivered[unit] + sum, `${termination} ${unit}`);
+      assert.equal(received[unit], delivered[unit] + relayed[unit] + sum, `${termination} ${unit}`);
     }
   }
 }

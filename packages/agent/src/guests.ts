@@ -1,0 +1,96 @@
+/** Where the guests of migrating interfaces are: the first frame that a guest sends through a device tells that it runs there. */
+import type { GuestState, Standby } from '@mirrorplane/contract';
+import type { NodeDevice } from './discovery/devices.ts';
+import type { DeviceStatistics } from './discovery/statistics.ts';
+
+/** Milliseconds between two looks at a device whose guest is about to come, and at one whose guest has left. */
+const LOOK_INTERVAL = { expected: 5, left: 100 } as const;
+
+interface Watched {
+  guest: Standby['guest'];
+  /** Packets that the device had received when the guest was not there; more of them are the guest's. */
+  baseline: number;
+  arrived: boolean;
+  /** The controller asks for it in its present program. */
+  asked: boolean;
+}
+
+/** Watches the devices that the controller says the guest is not behind. Without any, it does nothing. */
+export class GuestWatch {
+  readonly #statistics: (ifindex: number) => Promise<DeviceStatistics | undefined>;
+  readonly #arrived: () => void;
+  /** By device: `ifindex interface`, so that a device that comes back as another interface starts anew. */
+  readonly #watched = new Map<string, Watched>();
+  #timer: NodeJS.Timeout | undefined;
+  #looks = 0;
+  #closed = false;
+
+  /** @param parts.arrived called when a guest has been seen: `look` again */
+  constructor(parts: { statistics: (ifindex: number) => Promise<DeviceStatistics | undefined>; arrived: () => void }) {
+    this.#statistics = parts.statistics;
+    this.#arrived = parts.arrived;
+  }
+
+  /**
+   * Looks at all devices that are to stand by, and completes what identity providers have said of guests: `running` for one
+   * that was seen, `absent` for one that is to stand by and was not. What a provider says itself stays.
+   */
+  async look(devices: readonly NodeDevice[], standby: readonly Standby[]): Promise<NodeDevice[]> {
+    const asked = new Map(standby.map(({ interface: id, guest }) => [id, guest]));
+    const keys = new Map(devices.map((device) => [device, keyOf(device)]));
+    const present = new Set(keys.values());
+    for (const key of this.#watched.keys()) if (!present.has(key)) this.#watched.delete(key);
+    for (const device of devices) {
+      const guest = device.identity && device.guest === undefined ? asked.get(device.identity.id) : undefined;
+      const key = keys.get(device)!;
+      if (guest !== undefined) await this.#watch(key, device.ifindex, guest);
+      else if (this.#watched.has(key)) this.#watched.get(key)!.asked = false;
+    }
+    this.#schedule(devices, ++this.#looks);
+    return devices.map((device) => {
+      const watched = device.guest === undefined ? this.#watched.get(keys.get(device)!) : undefined;
+      if (!watched?.arrived && !watched?.asked) return device;
+      return { ...device, guest: (watched.arrived ? 'running' : 'absent') satisfies GuestState };
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  async #watch(key: string, ifindex: number, guest: Standby['guest']): Promise<void> {
+    let watched = this.#watched.get(key);
+    const goesOn = watched?.asked && watched.guest === guest;
+    if (goesOn && watched!.arrived) return;
+    const received = (await this.#statistics(ifindex))?.received ?? 0;
+    if (watched === undefined || !goesOn) {
+      // What a guest that has left had sent before says nothing. A device that awaits its guest is new: all is from it.
+      watched = { guest, baseline: guest === 'left' ? received : 0, arrived: false, asked: true };
+      this.#watched.set(key, watched);
+    }
+    watched.arrived = received > watched.baseline;
+  }
+
+  #schedule(devices: readonly NodeDevice[], look: number): void {
+    if (look !== this.#looks) return; // somebody has looked meanwhile
+    clearTimeout(this.#timer);
+    const awaited = devices.flatMap((device) => {
+      const watched = this.#watched.get(keyOf(device));
+      return watched?.asked && !watched.arrived ? [{ device, watched }] : [];
+    });
+    if (awaited.length === 0 || this.#closed) return;
+    const interval = Math.min(...awaited.map(({ watched }) => LOOK_INTERVAL[watched.guest]));
+    this.#timer = setTimeout(async () => {
+      for (const { device, watched } of awaited) {
+        const received = (await this.#statistics(device.ifindex).catch(() => undefined))?.received ?? 0;
+        if (received > watched.baseline) return this.#arrived();
+      }
+      this.#schedule(devices, look);
+    }, interval);
+  }
+}
+
+function keyOf({ ifindex, identity }: NodeDevice): string {
+  return `${ifindex} ${identity?.id ?? ''}`;
+}

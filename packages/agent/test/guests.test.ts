@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Standby } from '@mirrorplane/contract';
+import { identify, type NodeDevice } from '../src/discovery/devices.ts';
+import { GuestWatch } from '../src/guests.ts';
+import { link, until } from './support.ts';
+
+const DEVICES = identify(
+  [5, 6].map((i) => link(`tap${i}`, i, { alias: `mirrorplane:kind=vm;id=web-${i}` })),
+  [],
+).devices;
+const expected: Standby[] = [{ interface: 'web-5', guest: 'expected' }];
+const left: Standby[] = [{ interface: 'web-5', guest: 'left' }];
+
+/** A watch over devices that have received as many packets as `received` says. */
+function watch(received: Record<number, number>) {
+  const asked: number[] = [];
+  let arrivals = 0;
+  const guests = new GuestWatch({
+    statistics: async (ifindex) => {
+      asked.push(ifindex);
+      return { received: received[ifindex] ?? 0, sent: 0 };
+    },
+    arrived: () => {
+      arrivals++;
+    },
+  });
+  const look = async (standby: Standby[], devices: NodeDevice[] = DEVICES) =>
+    (await guests.look(devices, standby)).map(({ guest }) => guest);
+  return { guests, look, asked, arrivals: () => arrivals };
+}
+
+test('without anything to stand by, no device is asked and nothing is said', async () => {
+  const { look, asked } = watch({ 5: 9 });
+  assert.deepEqual(await look([]), [undefined, undefined]);
+  assert.deepEqual(asked, []);
+});
+
+test('an expected guest is absent until its device has received a frame, and runs there from then on', async () => {
+  const received = { 5: 0 };
+  const { guests, look, arrivals } = watch(received);
+  assert.deepEqual(await look(expected), ['absent', undefined]);
+  assert.equal(arrivals(), 0);
+  received[5] = 1;
+  await until('the arrival', () => arrivals() > 0);
+  assert.deepEqual(await look(expected), ['running', undefined]);
+  // The controller has heard of it, and asks no more.
+  assert.deepEqual(await look([]), ['running', undefined]);
+  guests.close();
+});
+
+test('what a guest had sent before it left does not bring it back, what it sends afterwards does', async () => {
+  const received = { 5: 1000 };
+  const { guests, look, arrivals } = watch(received);
+  assert.deepEqual(await look(left), ['absent', undefined]);
+  assert.deepEqual(await look(left), ['absent', undefined]);
+  received[5]++;
+  await until('the return', () => arrivals() > 0);
+  assert.deepEqual(await look(left), ['running', undefined]);
+  guests.close();
+});
+
+test('a guest that arrived, and left again later, is absent', async () => {
+  const received = { 5: 3 };
+  const { guests, look } = watch(received);
+  assert.deepEqual(await look(expected), ['running', undefined]);
+  assert.deepEqual(await look([]), ['running', undefined]);
+  assert.deepEqual(await look(left), ['absent', undefined]);
+  guests.close();
+});
+
+test('what an identity provider says of a guest is believed, and its device is not asked', async () => {
+  const { look, asked } = watch({ 5: 3 });
+  const said = DEVICES.map((device) => ({ ...device, guest: 'absent' as const }));
+  assert.deepEqual(await look(expected, said), ['absent', 'absent']);
+  assert.deepEqual(asked, []);
+});
+
+test('a device that comes back as another interface starts anew', async () => {
+  const received = { 5: 3 };
+  const { guests, look } = watch(received);
+  assert.deepEqual(await look(expected), ['running', undefined]);
+  const other = identify([link('tap5', 5, { alias: 'mirrorplane:kind=vm;id=other' })], []).devices;
+  assert.deepEqual(await look([], other), [undefined]);
+  received[5] = 0;
+  assert.deepEqual(await look(expected), ['absent', undefined]);
+  guests.close();
+});
+
+test('after it is closed, nothing is asked any more', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { guests, look, asked } = watch({ 5: 0 });
+  await look(expected);
+  guests.close();
+  t.mock.timers.tick(1000);
+  assert.equal(asked.length, 1);
+});

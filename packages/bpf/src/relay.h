@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * relay: a destination that migrates has left this node, and the senders do not know it yet. Their ERSPAN goes on to
+ * the node where the destination is: other addresses, another session and the sequence of the next path, the copy
+ * untouched.
+ */
+#ifndef MIRRORPLANE_RELAY_H
+#define MIRRORPLANE_RELAY_H
+
+#include "counters.h"
+#include "erspan.h"
+#include "packet.h"
+
+/* Returns a termination_drop, or -1 where the packet now stands as it is to leave by `delivery`. */
+static __always_inline int readdress(struct __sk_buff *skb, struct erspan_headers *headers, struct delivery *delivery) {
+    __u64 *sequence = bpf_map_lookup_elem(&delivery_sequences, &delivery->slot);
+
+    if (!sequence || !delivery->ifindex || !delivery->has_next_hop)
+        return TERMINATION_DESTINATION_DOWN;
+    if (!skb->gso_size && skb->len - ETH_HEADER_LEN > delivery->mtu)
+        return TERMINATION_TOO_BIG_FOR_DESTINATION;
+    headers->ip.saddr = delivery->source_address;
+    headers->ip.daddr = delivery->address;
+    headers->ip.ttl = 64;
+    headers->ip.check = 0;
+    headers->ip.check = ip_checksum(&headers->ip);
+    headers->sequence = bpf_htonl(__sync_fetch_and_add(sequence, 1));
+    headers->word = (headers->word & bpf_htonl(~0x03ffU)) | bpf_htonl(delivery->session & 0x03ff);
+    if (bpf_skb_store_bytes(skb, ETH_HEADER_LEN, headers, sizeof(*headers), BPF_F_RECOMPUTE_CSUM) ||
+        bpf_skb_store_bytes(skb, 0, delivery->destination_mac, 6, 0) ||
+        bpf_skb_store_bytes(skb, 6, delivery->source_mac, 6, 0))
+        return TERMINATION_DECAP_FAILED;
+    return -1;
+}
+
+#endif
