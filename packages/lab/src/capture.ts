@@ -10,10 +10,19 @@ export interface Capture {
   file: string;
   /** Packets taken so far. */
   count(): Promise<number>;
+  /** What tcpdump says of itself now. */
+  statistics(): Promise<CaptureStatistics>;
   /** Waits until at least `packets` are taken. Throws after `limitMs` (default 5000). */
   waitFor(packets: number, limitMs?: number): Promise<void>;
   /** Ends it once everything the kernel has taken is in the file. */
   stop(): Promise<CaptureResult>;
+}
+
+/** Packets that the filter let pass, those of them that tcpdump has written, and those that the kernel had no room for. */
+export interface CaptureStatistics {
+  captured: number;
+  received: number;
+  dropped: number;
 }
 
 /** What a capture has taken. */
@@ -36,6 +45,8 @@ export interface CaptureOptions {
   bufferKiB?: number;
   /** Bytes kept of each packet. Default all. */
   snapLength?: number;
+  /** Each packet is in the file as soon as tcpdump has it. Default false. */
+  flush?: boolean;
   /** Print the packets at the end. Default true; false for captures of very many. */
   lines?: boolean;
 }
@@ -49,6 +60,7 @@ export async function startCapture(
 ): Promise<Capture> {
   const argv = ['tcpdump', '-n', '--immediate-mode', '-Z', 'root', '-i', device, '-w', file];
   argv.push('-B', String(options.bufferKiB ?? 16_384));
+  if (options.flush) argv.push('-U');
   if (options.snapLength !== undefined) argv.push('-s', String(options.snapLength));
   const direction = options.direction ?? (device === 'lo' ? 'in' : undefined);
   if (direction !== undefined) argv.push('-Q', direction);
@@ -68,6 +80,7 @@ export async function startCapture(
   return {
     file,
     count: async () => (await numbers()).captured,
+    statistics: numbers,
     waitFor: (packets, limitMs = 5000) =>
       waitUntil(`${packets} packets on ${device}`, limitMs, async () => (await numbers()).captured >= packets),
     stop: async () => {
@@ -101,7 +114,7 @@ function sleeps({ pid }: ChildProcess): boolean {
 }
 
 /** Asks tcpdump for its numbers (SIGUSR1) and waits for the answer. */
-async function statistics(child: ChildProcess, said: () => string, ended: () => boolean) {
+async function statistics(child: ChildProcess, said: () => string, ended: () => boolean): Promise<CaptureStatistics> {
   const pattern = /(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped by kernel/g;
   const before = [...said().matchAll(pattern)].length;
   child.kill('SIGUSR1');

@@ -1,5 +1,5 @@
 export type { ApiResponse } from './api.ts';
-export type { Capture, CaptureOptions, CaptureResult } from './capture.ts';
+export type { Capture, CaptureOptions, CaptureResult, CaptureStatistics } from './capture.ts';
 export { createLab, type LabOptions } from './create.ts';
 export { downLab } from './down.ts';
 export { Lab, openLab } from './lab.ts';

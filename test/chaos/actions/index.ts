@@ -1,0 +1,23 @@
+/** Everything that chaos can do to the cluster. */
+import type { AnyAction } from './action.ts';
+import * as daemons from './daemons.ts';
+import * as edges from './edges.ts';
+import * as interference from './interference.ts';
+import * as links from './links.ts';
+import * as migrate from './migrate.ts';
+import * as policies from './policies.ts';
+import * as refusals from './refusals.ts';
+
+export type { Action, AnyAction, Hands } from './action.ts';
+
+/** In this order a plan chooses among them, so a new one goes to the end. */
+export const ACTIONS: AnyAction[] = [policies, refusals, migrate, daemons, links, edges, interference].flatMap((all) =>
+  Object.values(all),
+);
+
+/** The action of this name. */
+export function actionOf(name: string): AnyAction {
+  const action = ACTIONS.find((one) => one.name === name);
+  if (!action) throw new Error(`there is no action ${name}`);
+  return action;
+}

@@ -1,0 +1,134 @@
+/** Do the numbers of the API add up, and do they say what the captures saw? */
+import type { CaptureCounts, PolicyStatus } from '@mirrorplane/contract';
+import { END_HOSTS, FLOWS, passages } from './flows.ts';
+import type { Round, Sighting } from './oracle.ts';
+import type { Timeline } from './timeline.ts';
+import { type Spec, vmOf, type World } from './world.ts';
+
+/** What is compared at a moment of rest. */
+export interface Books {
+  at: number;
+  statuses: PolicyStatus[];
+}
+
+const DIRECTIONS = ['inbound', 'outbound'] as const;
+/** Standard deviations that a drawn share may be off: once in 10^9. */
+const SIGMAS = 6;
+
+const dropped = (counts: CaptureCounts, unit: 'packets' | 'bytes') =>
+  Object.values(counts.dropped).reduce((sum, count) => sum + (count?.[unit] ?? 0), 0);
+
+/** Sums within one status: each packet that matched ended somewhere, and the totals are the sums of their parts. */
+export function sumProblems(status: PolicyStatus): string[] {
+  const problems: string[] = [];
+  const parts = status.sources.flatMap((source) =>
+    DIRECTIONS.flatMap((direction) => {
+      const counts = source[direction];
+      return counts ? [{ what: `${source.interface} ${direction}`, counts }] : [];
+    }),
+  );
+  for (const unit of ['packets', 'bytes'] as const) {
+    for (const { what, counts } of [...parts, { what: 'totals', counts: status.totals }]) {
+      const sum = counts.sampledOut[unit] + counts.copied[unit] + dropped(counts, unit);
+      if (sum !== counts.matched[unit]) {
+        problems.push(`${status.name} ${what}: matched ${counts.matched[unit]} ${unit}, but the parts make ${sum}`);
+      }
+    }
+    for (const { from, to, sent, received, delivered } of status.paths) {
+      if (!sent || !received || !delivered) continue;
+      if (delivered[unit] > received[unit])
+        problems.push(`${status.name} ${from} to ${to}: more delivered than received`);
+      if (received[unit] > sent[unit])
+        problems.push(`${status.name} ${from} to ${to}: more received than sent, in ${unit}`);
+    }
+  }
+  return problems;
+}
+
+/** Counters of a policy that has stayed the same policy never run backwards. */
+export function backwards(before: PolicyStatus, after: PolicyStatus): string[] {
+  const problems: string[] = [];
+  for (const source of after.sources) {
+    const old = before.sources.find((one) => one.interface === source.interface);
+    for (const direction of DIRECTIONS) {
+      const [a, b] = [old?.[direction], source[direction]];
+      if (!a) continue;
+      for (const field of ['matched', 'sampledOut', 'copied', 'truncated'] as const) {
+        // A number that was known and is not any more is no number that ran backwards.
+        if (b && b[field].packets < a[field].packets) {
+          const numbers = `from ${a[field].packets} to ${b[field].packets}`;
+          problems.push(`${after.name} ${source.interface} ${direction}: ${field} fell ${numbers}`);
+        }
+      }
+    }
+  }
+  return problems;
+}
+
+/** Compares what was counted between two moments of rest with what was seen, where nothing was changing. */
+export function compareBooks(before: Books, after: Books, world: World, round: Round, timeline: Timeline): string[] {
+  const problems: string[] = [];
+  for (const status of after.statuses) {
+    problems.push(...sumProblems(status));
+    const old = before.statuses.find(({ uid }) => uid === status.uid);
+    if (old) problems.push(...backwards(old, status));
+    const spec = world.policies[status.name];
+    if (spec && old) problems.push(...compareSources(spec, old, status, { before, after, world, round, timeline }));
+  }
+  return problems;
+}
+
+interface Context {
+  before: Books;
+  after: Books;
+  world: World;
+  round: Round;
+  timeline: Timeline;
+}
+
+function compareSources(spec: Spec, old: PolicyStatus, status: PolicyStatus, context: Context): string[] {
+  const { before, after, world, round, timeline } = context;
+  if (!spec.enabled) return [];
+  return spec.sources.flatMap((id) => {
+    if (!timeline.isSteady(spec.name, id, before.at, after.at)) return [];
+    const host = vmOf(id);
+    if (world.hidden.includes(host ?? '') || world.hidden.includes(vmOf(spec.destination) ?? '')) return [];
+    // Somebody talked beside the numbered flows.
+    if (host !== undefined && (round.others.get(host) ?? 0) > 0) return [];
+    const source = status.sources.find((one) => one.interface === id)!;
+    const was = old.sources.find((one) => one.interface === id);
+    return DIRECTIONS.flatMap((direction) => {
+      const counts = source[direction];
+      if (spec.direction !== 'all' && spec.direction !== direction) return [];
+      const seen = passed(round, id, direction, world);
+      const what = `${spec.name} ${id} ${direction}`;
+      if (!counts) return seen === 0 ? [] : [`${what}: ${seen} frames passed, and no number is known`];
+      const delta = (field: 'matched' | 'copied' | 'sampledOut') =>
+        counts[field].packets - (was?.[direction]?.[field].packets ?? 0);
+      const problems: string[] = [];
+      if (delta('matched') !== seen) problems.push(`${what}: ${delta('matched')} matched, ${seen} frames passed`);
+      const share = spec.percent / 100;
+      const spread = SIGMAS * Math.sqrt(seen * share * (1 - share)) + (share === 1 || share === 0 ? 0 : 1);
+      const off = Math.abs(delta('matched') - delta('sampledOut') - share * seen);
+      if (off > spread) problems.push(`${what}: ${delta('sampledOut')} of ${seen} sampled out at ${spec.percent} %`);
+      return problems;
+    });
+  });
+}
+
+/** How many frames of the round passed an interface. */
+function passed(round: Round, source: string, direction: string, world: World): number {
+  const flows = new Set(
+    FLOWS.filter((flow) =>
+      passages(flow, world).some((passage) => passage.source === source && passage.direction === direction),
+    ).map(({ id }) => id),
+  );
+  let count = 0;
+  for (const sightings of round.frames.values()) {
+    const flow = FLOWS[sightings[0]!.flow]!;
+    const at = direction === 'outbound' ? flow.from : flow.to;
+    const isIt = ({ host, out }: Sighting) => host === at && out === (direction === 'outbound');
+    if (flows.has(flow.id) && END_HOSTS.includes(at) && sightings.some(isIt)) count++;
+  }
+  return count;
+}

@@ -1,0 +1,61 @@
+/** Has everything come to be what it is meant to be? Asked of the API, which says what agents report. */
+import type { Interface, Node, PolicyStatus } from '@mirrorplane/contract';
+import type { Lab } from '@mirrorplane/lab';
+import { expectedState, interfaceOf, nicKey, TOPOLOGY, type World } from './world.ts';
+
+/** Reasons that tell of the past ten seconds, or of an MTU that is too small by intention. */
+const HARMLESS = ['COPIES_DROPPED', 'COPIES_TRUNCATED'];
+
+/** The first thing that is not yet as it shall be, or undefined. */
+export async function unsettled(lab: Lab, world: World): Promise<string | undefined> {
+  const nodes = await items<Node>(lab, 'nodes');
+  for (const { name, connected, programRevision, appliedRevision } of nodes) {
+    if (!connected) return `${name} is not connected`;
+    if (programRevision !== appliedRevision) return `${name} runs program ${appliedRevision}, not ${programRevision}`;
+  }
+  const interfaces = new Map((await items<Interface>(lab, 'interfaces')).map((item) => [item.id, item]));
+  for (const { name, device } of TOPOLOGY.vms) {
+    const wanted = world.hidden.includes(name) ? [] : [`${world.places[name]}:${device}`];
+    const problem = devicesProblem(interfaces.get(interfaceOf(name)), interfaceOf(name), wanted);
+    if (problem) return problem;
+  }
+  for (const [id, nic] of Object.entries(world.edges)) {
+    const problem = devicesProblem(interfaces.get(id), id, [`${nic.node}:${world.nicNames[nicKey(nic)]}`]);
+    if (problem) return problem;
+  }
+  const statuses = await policyStatuses(lab);
+  const names = statuses.map(({ name }) => name).sort();
+  const wanted = Object.keys(world.policies).sort();
+  if (names.join() !== wanted.join()) return `the policies are ${names}, not ${wanted}`;
+  for (const status of statuses) {
+    const problem = stateProblem(status, expectedState(world, world.policies[status.name]!));
+    if (problem) return problem;
+  }
+  return undefined;
+}
+
+/** The status of every policy. */
+export function policyStatuses(lab: Lab): Promise<PolicyStatus[]> {
+  return items<PolicyStatus>(lab, 'policies/status');
+}
+
+async function items<T>(lab: Lab, path: string): Promise<T[]> {
+  const { status, body } = await lab.api('GET', `/api/v1/${path}`);
+  if (status !== 200) throw new Error(`GET ${path}: ${status} ${JSON.stringify(body)}`);
+  return (body as { items: T[] }).items;
+}
+
+function devicesProblem(item: Interface | undefined, id: string, wanted: string[]): string | undefined {
+  const found = (item?.devices ?? []).map(({ node, name }) => `${node}:${name}`);
+  const down = item?.devices.find(({ up }) => !up);
+  if (found.join() !== wanted.join())
+    return `${id} has devices ${found.join() || 'none'}, not ${wanted.join() || 'none'}`;
+  return down && `${down.name} of ${id} is down`;
+}
+
+function stateProblem({ name, state, reasons }: PolicyStatus, wanted: string): string | undefined {
+  const others = reasons.filter(({ code }) => !HARMLESS.includes(code));
+  const seen = state === 'degraded' && others.length === 0 ? 'active' : state;
+  if (seen === wanted) return undefined;
+  return `policy ${name} is ${state}, not ${wanted}: ${reasons.map(({ code, message }) => `${code} ${message}`).join('; ')}`;
+}

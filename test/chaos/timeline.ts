@@ -1,0 +1,110 @@
+/**
+ * What was meant to be at every moment, and what may not be relied on. The oracle judges a frame by this: where nothing
+ * was changing, exactly; where something was, by what any of the worlds before and behind the change allows.
+ */
+import { nodeOf, type Spec, type World } from './world.ts';
+
+interface Span {
+  from: number;
+  to: number;
+}
+
+/** A world that is in force, or is about to be. */
+interface WorldSpan extends Span {
+  world: World;
+}
+
+/** Copies that may be missing for a while. */
+export interface Doubt {
+  reason: string;
+  /** True for a policy and one of its sources whose copies may be missing. */
+  touches(spec: Spec, source: string): boolean;
+}
+
+/** Originals that may be lost, or flooded, because the step takes away the wire under them. */
+export interface Excuse {
+  reason: string;
+  hosts: string[];
+}
+
+/** Milliseconds around a change in which a frame may have met either side of it: clocks of captures, frames under way. */
+const MARGIN_MS = 250;
+const OPEN = Number.POSITIVE_INFINITY;
+
+const meets = (span: Span, at: number) => span.from - MARGIN_MS <= at && at <= span.to + MARGIN_MS;
+
+export class Timeline {
+  readonly #worlds: WorldSpan[];
+  readonly #doubts: (Span & Doubt)[] = [];
+  readonly #excuses: (Span & Excuse)[] = [];
+
+  constructor(world: World, now: number) {
+    this.#worlds = [{ from: now, to: OPEN, world: structuredClone(world) }];
+  }
+
+  /** From now on the world may be this one; the one before is possible until the next `settle`. */
+  change(world: World, now: number): void {
+    this.#worlds.push({ from: now, to: OPEN, world: structuredClone(world) });
+  }
+
+  /** Opens a doubt, which the next `settle` ends. */
+  doubt(doubt: Doubt, now: number): void {
+    this.#doubts.push({ ...doubt, from: now, to: OPEN });
+  }
+
+  /** Opens an excuse. Returns what ends it. */
+  excuse(excuse: Excuse, now: number): (now: number) => void {
+    const span = { ...excuse, from: now, to: OPEN };
+    this.#excuses.push(span);
+    return (end) => {
+      span.to = end;
+    };
+  }
+
+  /** Everything is as it was last meant to be: from `now` on, nothing else is allowed. */
+  settle(now: number): void {
+    for (const span of this.#worlds.slice(0, -1)) span.to = Math.min(span.to, now);
+    for (const span of this.#doubts) span.to = Math.min(span.to, now);
+  }
+
+  /** The worlds that a frame of this moment may have met. */
+  worlds(at: number): World[] {
+    return this.#worlds.filter((span) => meets(span, at)).map(({ world }) => world);
+  }
+
+  /** Why copies of a source may be missing at this moment; undefined where they may not. */
+  doubtAbout(spec: Spec, source: string, at: number): string | undefined {
+    return this.#doubts.find((span) => meets(span, at) && span.touches(spec, source))?.reason;
+  }
+
+  /** Why the originals from or to one of these hosts may be lost at this moment; undefined where they may not. */
+  excuseFor(hosts: readonly string[], at: number): string | undefined {
+    return this.#excuses.find((span) => meets(span, at) && span.hosts.some((host) => hosts.includes(host)))?.reason;
+  }
+
+  /** True where a policy stayed the same from one moment to another, and so did all that its copies of a source need. */
+  isSteady(name: string, source: string, from: number, to: number): boolean {
+    const during = (span: Span) => span.from - MARGIN_MS <= to && from <= span.to + MARGIN_MS;
+    const worlds = this.#worlds.filter(during).map(({ world }) => world);
+    const pictures = new Set(worlds.map((world) => JSON.stringify(picture(world, name, source))));
+    const spec = worlds[0]?.policies[name];
+    if (spec === undefined || pictures.size !== 1) return false;
+    const hosts = [source, spec.destination].map((id) => id.replace(/\/0$/, ''));
+    return (
+      !this.#doubts.some((span) => during(span) && span.touches(spec, source)) &&
+      !this.#excuses.some((span) => during(span) && span.hosts.some((host) => hosts.includes(host)))
+    );
+  }
+
+  /** Forgets what was before `now`, which nothing is judged by any more. */
+  forget(now: number): void {
+    for (const list of [this.#worlds, this.#doubts, this.#excuses] as Span[][]) {
+      for (let i = list.length - 1; i >= 0; i--) if (list[i]!.to + MARGIN_MS < now) list.splice(i, 1);
+    }
+  }
+}
+
+function picture(world: World, name: string, source: string) {
+  const spec = world.policies[name];
+  return spec && [spec, nodeOf(world, source), nodeOf(world, spec.destination), world.edges];
+}
