@@ -7,6 +7,7 @@ help:
 	@echo "make test        every test; 'make test PARTS=unit' or kernel, product"
 	@echo "make soak        the tests of restarts with a hundred kills each, and 200 moves: half an hour (KILLS=, MOVES=, SEED=)"
 	@echo "make fuzz        a million mutated packets at the receiving end of ERSPAN"
+	@echo "make chaos       random changes and faults under traffic; 'make chaos SEED=7 MINUTES=10' (ROUNDS=, ONLY=)"
 	@echo "make check       format, lint, types"
 	@echo "make bench       ratios side by side, also in bench/out/latest.jsonl"
 	@echo "make up          controller and agent for this host"
@@ -36,6 +37,9 @@ soak: build root
 fuzz: build root
 	@FUZZ_PACKETS=1000000 unshare -n scripts/run.sh --test packages/bpf/test/terminate.netns.test.ts
 
+chaos: build root
+	@scripts/run.sh test/chaos/main.ts
+
 demo: build root
 	@scripts/run.sh packages/lab/src/demo/main.ts $(if $(ONCE),--once)
 
@@ -53,4 +57,4 @@ clean:
 	@$(MAKE) -s -C packages/bpf clean
 	rm -rf bench/out
 
-.PHONY: help deps deps-run build check test soak fuzz demo bench up root clean
+.PHONY: help deps deps-run build check test soak fuzz chaos demo bench up root clean

@@ -63,7 +63,7 @@ export class Captures {
     const eyes = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     const failed = started.find((one) => one.status === 'rejected');
     if (failed) {
-      await Promise.allSettled(eyes.map(({ capture }) => capture.stop()));
+      await Promise.all(eyes.map(({ capture }) => capture.abort()));
       throw failed.reason;
     }
     return new Captures(eyes);
@@ -102,6 +102,6 @@ export class Captures {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#eyes.map(({ capture }) => capture.stop()));
+    await Promise.all(this.#eyes.map(({ capture }) => capture.abort()));
   }
 }

@@ -6,9 +6,10 @@ import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { createLab } from '@mirrorplane/lab';
 import { labName } from '../support/lab.ts';
-import { rounds } from './plan.ts';
+import { homeward, rounds } from './plan.ts';
 import { failureText, writeRun } from './report.ts';
 import { ChaosRun } from './run.ts';
+import { uninstallProblems } from './uninstall.ts';
 
 const number = (name: string, otherwise: number) => Number(process.env[name] || otherwise);
 const seed = number('SEED', Math.floor(Math.random() * 2 ** 32));
@@ -38,17 +39,24 @@ try {
         `round ${run.summary.rounds} ${ok ? 'ok' : 'FAILED'} ${((Date.now() - begin) / 1000).toFixed(1)} s: ${names}`,
       );
     }
+    if (ok) {
+      ok = await run.round(homeward(run.world));
+      console.log(`home ${ok ? 'ok' : 'FAILED'}`);
+    }
+    console.log(JSON.stringify(run.summary));
+    const replay = `make chaos SEED=${seed} ROUNDS=${run.summary.rounds}${only ? ` ONLY=${only}` : ''}`;
+    if (!ok) console.log(failureText(run, replay));
   } finally {
-    await run.stop();
     writeRun(folder, run);
+    await run.stop();
+    if (!ok) {
+      for (const name of ['captures', 'logs']) cpSync(join(lab.runDir, name), join(folder, name), { recursive: true });
+    }
   }
-  console.log(JSON.stringify(run.summary));
-  const replay = `make chaos SEED=${seed} ROUNDS=${run.summary.rounds}${only ? ` ONLY=${only}` : ''}`;
-  if (!ok) {
-    console.log(failureText(run, replay));
-    cpSync(join(lab.runDir, 'captures'), join(folder, 'captures'), { recursive: true });
-    cpSync(join(lab.runDir, 'logs'), join(folder, 'logs'), { recursive: true });
-  }
+  const nodes = ok ? lab.topology.nodes : [];
+  const problems = (await Promise.all(nodes.map(({ name }) => uninstallProblems(lab, name)))).flat();
+  for (const problem of problems) console.log(`after uninstall: ${problem}`);
+  ok &&= problems.length === 0;
 } finally {
   await lab.down();
 }

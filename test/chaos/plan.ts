@@ -1,7 +1,8 @@
 /** From a seed to what is done and when. Pure: the same seed gives the same rounds, however the run goes. */
 import { ACTIONS, type AnyAction, actionOf } from './actions/index.ts';
+import { create as createPolicy } from './actions/policies.ts';
 import { type Random, seeded } from './random.ts';
-import { firstWorld, type World } from './world.ts';
+import { firstWorld, nicKey, type World } from './world.ts';
 
 /** One thing that is done. */
 export interface Step {
@@ -23,6 +24,8 @@ export interface Round {
 const PAUSE_MS = 700;
 /** Disturbances of a round, from and up to. */
 const DISTURBANCES = [3, 6] as const;
+/** With fewer policies, a round begins with new ones: where nothing is mirrored, nothing is shown. */
+const FEW_POLICIES = 3;
 const SETTLE_CHANCE = 0.6;
 /** How likely it is, after each step, that something that was begun is ended. */
 const UNDO_CHANCE = 0.35;
@@ -49,6 +52,14 @@ function round(world: World, random: Random, actions: readonly AnyAction[]): Rou
     actionOf(next.action).change(world, next.params);
     add(next.action, next.params);
   };
+  const act = (action: AnyAction, params: unknown) => {
+    action.change(world, params);
+    add(action.name, params);
+  };
+  for (let tries = 0; tries < 2 * FEW_POLICIES && Object.keys(world.policies).length < FEW_POLICIES; tries++) {
+    const params = createPolicy.choose(world, random);
+    if (params) act(createPolicy, params);
+  }
   const [least, most] = DISTURBANCES;
   for (let left = least + random.int(most - least + 1); left > 0; left--) {
     while (world.undo.length > 0 && random.chance(UNDO_CHANCE)) undo();
@@ -58,9 +69,33 @@ function round(world: World, random: Random, actions: readonly AnyAction[]): Rou
     });
     if (possible.length === 0) break;
     const { action, params } = random.weighted(possible, ({ action: { weight } }) => weight);
-    action.change(world, params);
-    add(action.name, params);
+    act(action, params);
   }
   while (world.undo.length > 0) undo();
+  return { steps };
+}
+
+/** A round that takes every policy away and brings everything back to where it was when the lab was made. */
+export function homeward(from: World): Round {
+  const world = structuredClone(from);
+  const home = firstWorld();
+  const steps: Step[] = [];
+  const add = (action: string, params: unknown) => {
+    actionOf(action).change(world, params);
+    steps.push({ action, params, at: 0, settle: false });
+  };
+  for (const name of Object.keys(world.policies)) add('delete-policy', { name });
+  for (const [vm, node] of Object.entries(home.places)) {
+    if (world.places[vm] !== node) add('migrate', { vm, node, overlap: false });
+  }
+  const rename = (edge: string) => {
+    const key = nicKey(world.edges[edge]!);
+    if (world.nicNames[key] !== home.nicNames[key]) add('rename-edge', { edge, name: home.nicNames[key] });
+  };
+  for (const [edge, nic] of Object.entries(home.edges)) {
+    rename(edge);
+    if (nicKey(world.edges[edge]!) !== nicKey(nic)) add('replace-edge', { edge, nic });
+    rename(edge);
+  }
   return { steps };
 }

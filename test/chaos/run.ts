@@ -20,6 +20,8 @@ const PROBE = 12;
 const PROBE_MS = (1000 * PROBE) / RATE;
 /** Milliseconds until everything must be as it is meant to be, on a loaded machine. */
 const SETTLE_MS = 30_000;
+/** Milliseconds after which an interference must be repaired, seen or not: a second is promised, the rest is for load. */
+const HEAL_MS = 5000;
 /** Milliseconds between two looks that must agree that all has settled. */
 const AGREE_MS = 200;
 const COUNTERS_MS = 20_000;
@@ -56,7 +58,7 @@ export class ChaosRun {
   readonly #captures: Captures;
   readonly #ports: Ports;
   readonly timeline: Timeline;
-  #healing: { what: string; condition: () => Promise<boolean> }[] = [];
+  #healing: { what: string; condition: () => Promise<boolean>; until: number }[] = [];
   #books: Books;
 
   private constructor(parts: {
@@ -144,7 +146,7 @@ export class ChaosRun {
           end(Date.now());
         }
       },
-      healed: (what, condition) => this.#healing.push({ what, condition }),
+      healed: (what, condition) => this.#healing.push({ what, condition, until: Date.now() + HEAL_MS }),
       violation: (message) => this.#violation(message),
     };
   }
@@ -173,7 +175,9 @@ export class ChaosRun {
   }
 
   async #unsettled(): Promise<string | undefined> {
-    for (const { what, condition } of this.#healing) if (!(await condition())) return `${what} is not there`;
+    for (const { what, condition, until } of this.#healing) {
+      if (Date.now() < until && !(await condition())) return `${what} is not there`;
+    }
     return unsettled(this.#lab, this.world);
   }
 

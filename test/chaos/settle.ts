@@ -9,8 +9,10 @@ const HARMLESS = ['COPIES_DROPPED', 'COPIES_TRUNCATED'];
 /** The first thing that is not yet as it shall be, or undefined. */
 export async function unsettled(lab: Lab, world: World): Promise<string | undefined> {
   const nodes = await items<Node>(lab, 'nodes');
-  for (const { name, connected, programRevision, appliedRevision } of nodes) {
+  for (const { name, connected, programRevision, appliedRevision, underlay } of nodes) {
     if (!connected) return `${name} is not connected`;
+    const mtu = world.mtus[name] ?? TOPOLOGY.underlayMtu;
+    if (underlay?.mtu !== mtu) return `${name} tells of MTU ${underlay?.mtu}, not ${mtu}`;
     if (programRevision !== appliedRevision) return `${name} runs program ${appliedRevision}, not ${programRevision}`;
   }
   const interfaces = new Map((await items<Interface>(lab, 'interfaces')).map((item) => [item.id, item]));

@@ -16,6 +16,8 @@ export interface Capture {
   waitFor(packets: number, limitMs?: number): Promise<void>;
   /** Ends it once everything the kernel has taken is in the file. */
   stop(): Promise<CaptureResult>;
+  /** Ends it at once, for one whose file is of no more use. */
+  abort(): Promise<void>;
 }
 
 /** Packets that the filter let pass, those of them that tcpdump has written, and those that the kernel had no room for. */
@@ -72,7 +74,7 @@ export async function startCapture(
   });
   const exited = once(child, 'exit');
   const ended = () => child.exitCode !== null || child.signalCode !== null;
-  await waitUntil(`tcpdump on ${device}`, 10_000, () => {
+  await waitUntil(`tcpdump on ${device}`, 45_000, () => {
     if (ended()) throw new Error(`tcpdump on ${device}: ${said.trim()}`);
     return said.includes('listening on');
   });
@@ -83,6 +85,10 @@ export async function startCapture(
     statistics: numbers,
     waitFor: (packets, limitMs = 5000) =>
       waitUntil(`${packets} packets on ${device}`, limitMs, async () => (await numbers()).captured >= packets),
+    abort: async () => {
+      child.kill('SIGKILL');
+      await exited;
+    },
     stop: async () => {
       // Ended at once, tcpdump would leave behind what it has not read yet.
       let last = { captured: 0, received: 0, dropped: 0 };

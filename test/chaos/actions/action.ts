@@ -14,7 +14,7 @@ export interface Hands {
   doubt(doubt: Doubt): void;
   /** While `work` runs, originals of these hosts may be lost or flooded. */
   excused(excuse: Excuse, work: () => Promise<void>): Promise<void>;
-  /** Not settled before this holds. */
+  /** Not settled before this holds; after some seconds, what was disturbed must be right whether it holds or not. */
   healed(what: string, condition: () => Promise<boolean>): void;
   /** Something that must never be: fails the run. */
   violation(message: string): void;

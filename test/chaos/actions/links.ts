@@ -85,14 +85,10 @@ export const underlayMtuBack: Action<Mtu> = {
   run: setMtu,
 };
 
-async function setMtu({ lab, before, doubt, healed }: Parameters<Action<Mtu>['run']>[0], { node, mtu }: Mtu) {
+async function setMtu({ lab, before, doubt }: Parameters<Action<Mtu>['run']>[0], { node, mtu }: Mtu) {
   const wanted = mtu || lab.topology.underlayMtu;
   doubt(crossing(`the underlay of ${node} gets MTU ${wanted}`, node, before));
   await lab.exec(node, ['ip', 'link', 'set', 'underlay0', 'mtu', String(wanted)]);
-  healed(`${node} to tell of MTU ${wanted}`, async () => {
-    const { underlay } = (await lab.api('GET', `/api/v1/nodes/${node}`)).body;
-    return underlay?.mtu === wanted;
-  });
 }
 
 /** The identity of a VM's device is taken away: the interface has no device until it is back. */

@@ -26,6 +26,8 @@ export const migrate: Action<Move> = {
     const id = interfaceOf(vm);
     const reason = `${vm} moves to ${node}`;
     doubt({ reason, touches: ({ destination }, source) => source === id || destination === id });
-    await excused({ reason, hosts: [vm] }, () => lab.migrate(vm, node, { overlap }));
+    await excused({ reason, hosts: [vm] }, async () => {
+      await lab.migrate(vm, node, { overlap });
+    });
   },
 };
