@@ -1,0 +1,216 @@
+/** The identity provider `open-vswitch` with a real switch, and with a real libvirt that plugs a guest into it. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, type TestContext, test } from 'node:test';
+import type { Device, NodeProblem } from '@mirrorplane/contract';
+import { domainXml, LibvirtHost, noLibvirt } from './libvirt-host.ts';
+import { Namespace, Probe } from './namespace.ts';
+import { noOpenVswitch, OpenVswitchHost } from './open-vswitch-host.ts';
+import { isRoot, temporaryFolder } from './support.ts';
+
+/** Milliseconds: room for a loaded machine. */
+const LIMIT = 60_000;
+const PORT = 'c83ca6c4-0d0b-4b57-8d2c-6a1f2c9d0e11';
+const MAC = '52:54:00:00:00:01';
+
+interface Lines {
+  at: number;
+  devices: Device[];
+  problems: NodeProblem[];
+}
+
+const skip = isRoot ? noOpenVswitch && `needs ${noOpenVswitch}` : 'needs root';
+
+/** A watched host with a switch. */
+async function watched(scope: Pick<TestContext, 'after'>) {
+  let host: OpenVswitchHost | undefined;
+  scope.after(() => host?.stop());
+  const namespace = new Namespace(scope);
+  const folder = temporaryFolder(scope);
+  host = new OpenVswitchHost(namespace, join(folder, 'ovs'));
+  await host.start();
+  const probe = new Probe<Lines>(scope, namespace, 'identities', join(folder, 'identities.json'), 'off', host.socket);
+  await probe.see('the first list', 'devices', undefined, LIMIT);
+  return { host, namespace, probe };
+}
+
+describe('open vswitch', { skip, timeout: 240_000 }, () => {
+  const endings: (() => unknown)[] = [];
+  const scope = { after: (ending: () => unknown) => void endings.push(ending) } as Pick<TestContext, 'after'>;
+  let at: Awaited<ReturnType<typeof watched>>;
+
+  before(async () => {
+    at = await watched(scope);
+  });
+  after(async () => {
+    for (const ending of endings) await ending();
+  });
+
+  const named = (devices: Device[], name: string) => devices.find((device) => device.name === name);
+  const see = (what: string, check: (devices: Device[]) => boolean) => at.probe.see(what, 'devices', check, LIMIT);
+  const tap = (name: string) => {
+    at.namespace.ip('tuntap', 'add', name, 'mode', 'tap');
+    at.namespace.ip('link', 'set', name, 'up');
+  };
+  const plug = (name: string, ...external: string[]) =>
+    at.host.vsctl(
+      'add-port',
+      'br-int',
+      name,
+      '--',
+      'set',
+      'interface',
+      name,
+      ...external.map((id) => `external_ids:${id}`),
+    );
+
+  test('a port with an iface-id is that NIC, on the network of its bridge', async () => {
+    tap('tap1');
+    await plug('tap1', `iface-id=${PORT}`, `attached-mac="${MAC}"`, 'vm-uuid=vm-1', 'iface-status=active');
+    const devices = await see('tap1', (all) => named(all, 'tap1')?.identity !== undefined);
+    assert.deepEqual(named(devices, 'tap1')?.identity, {
+      kind: 'vm',
+      id: PORT,
+      name: `vm-1 ${MAC}`,
+      network: 'br-int',
+      provider: 'open-vswitch',
+    });
+    assert.equal(named(devices, 'tap1')?.guest, undefined);
+  });
+
+  test('external_ids of ours give a port its id, kind, name and network', async () => {
+    tap('tap2');
+    const ours = [
+      'mirrorplane-id=fw-1/wan',
+      'mirrorplane-kind=nfv',
+      'mirrorplane-name=wan',
+      'mirrorplane-network=outside',
+    ];
+    await plug('tap2', 'iface-id=other', ...ours);
+    const devices = await see('tap2', (all) => named(all, 'tap2')?.identity !== undefined);
+    assert.deepEqual(named(devices, 'tap2')?.identity, {
+      kind: 'nfv',
+      id: 'fw-1/wan',
+      name: 'wan',
+      network: 'outside',
+      provider: 'open-vswitch',
+    });
+  });
+
+  test('a port that is inactive has no guest, until it is active', async () => {
+    await at.host.vsctl('set', 'interface', 'tap1', 'external_ids:iface-status=inactive');
+    await see('the guest is absent', (all) => named(all, 'tap1')?.guest === 'absent');
+    await at.host.vsctl('set', 'interface', 'tap1', 'external_ids:iface-status=active');
+    await see('it is not known to be absent', (all) => named(all, 'tap1')?.guest === undefined);
+  });
+
+  test('a value that cannot be used is an error of its device', async () => {
+    await at.host.vsctl('set', 'interface', 'tap2', 'external_ids:mirrorplane-kind=pod');
+    const devices = await see('an error', (all) => named(all, 'tap2')?.identityError !== undefined);
+    assert.match(named(devices, 'tap2')!.identityError!, /kind in external_ids/);
+    assert.equal(named(devices, 'tap2')?.identity, undefined);
+    await at.host.vsctl('set', 'interface', 'tap2', 'external_ids:mirrorplane-kind=nfv');
+    await see('the identity is back', (all) => named(all, 'tap2')?.identity?.kind === 'nfv');
+  });
+
+  test('an internal port is refused where it is named for us, and a vhost-user port is a problem', async () => {
+    await at.host.vsctl(
+      'add-port',
+      'br-int',
+      'int1',
+      '--',
+      'set',
+      'interface',
+      'int1',
+      'type=internal',
+      'external_ids:mirrorplane-id=int/0',
+    );
+    const devices = await see('int1', (all) => named(all, 'int1')?.identityError !== undefined);
+    assert.match(named(devices, 'int1')!.identityError!, /directions are reversed/);
+    // This switch is built without DPDK: the port is in the database, and the switch cannot open it.
+    await at.host.vsctl(
+      '--no-wait',
+      'add-port',
+      'br-int',
+      'vhu1',
+      '--',
+      'set',
+      'interface',
+      'vhu1',
+      'type=dpdkvhostuserclient',
+      'external_ids:iface-id=vhu/0',
+    );
+    const problems = await at.probe.see('a problem', 'problems', (all) => all.length > 0, LIMIT);
+    assert.deepEqual(
+      problems.map(({ code, interface: id }) => [code, id]),
+      [['DEVICE_UNSUPPORTED', 'vhu/0']],
+    );
+  });
+
+  test('a device that comes under the name of another has its identity only once the switch has opened it', async () => {
+    await at.host.stopSwitch();
+    const old = named(at.probe.lines.at(-1)!.devices!, 'tap1')!.ifindex;
+    at.namespace.ip('link', 'del', 'tap1');
+    tap('tap1');
+    const devices = await see('the new device', (all) => (named(all, 'tap1')?.ifindex ?? old) !== old);
+    assert.equal(named(devices, 'tap1')?.identity, undefined);
+    at.host.startSwitch();
+    await see('it is the NIC again', (all) => named(all, 'tap1')?.identity?.id === PORT);
+  });
+
+  test('identities hold while the database is killed and back, and what happened since is read', async () => {
+    const from = at.probe.lines.length;
+    await at.host.stopDatabase();
+    await at.host.startDatabase();
+    await at.host.vsctl('--no-wait', 'set', 'interface', 'tap1', 'external_ids:mirrorplane-name=back');
+    await see('what was written since', (all) => named(all, 'tap1')?.identity?.name === 'back');
+    const lost = at.probe.lines.slice(from).filter(({ devices }) => named(devices!, 'tap1')?.identity?.id !== PORT);
+    assert.deepEqual(lost, []);
+  });
+
+  test('a port that is unplugged is no NIC any more', async () => {
+    await at.host.vsctl('del-port', 'br-int', 'tap1');
+    await see('a device without identity', (all) => {
+      const device = named(all, 'tap1');
+      return device !== undefined && device.identity === undefined;
+    });
+  });
+});
+
+test('a NIC that libvirt plugs into Open vSwitch is known by both, and libvirt is believed', {
+  skip: skip || (noLibvirt && `needs ${noLibvirt}`),
+  timeout: 240_000,
+}, async (t) => {
+  let ovs: OpenVswitchHost | undefined;
+  t.after(() => ovs?.stop());
+  const host = new LibvirtHost(t);
+  // Where libvirt's own ovs-vsctl looks for it.
+  ovs = new OpenVswitchHost(host.namespace, join(host.folder, 'run/openvswitch'));
+  await Promise.all([host.start(), ovs.start()]);
+  const uuid = '5d7c0f1a-2b3c-4d5e-8f90-0123456789ab';
+  const watch = (libvirt: string) =>
+    new Probe<Lines>(
+      t,
+      host.namespace,
+      'identities',
+      join(host.folder, `${libvirt}.json`.replaceAll('/', '-')),
+      libvirt,
+      ovs!.socket,
+    );
+  const probes = [watch('off'), watch(host.uri)];
+  await Promise.all(probes.map((probe) => probe.see('the first list', 'devices', undefined, LIMIT)));
+  const nic = `<interface type='bridge'><mac address='${MAC}'/><source bridge='br-int'/>
+    <virtualport type='openvswitch'><parameters interfaceid='${PORT}'/></virtualport><model type='virtio'/></interface>`;
+  await host.define('create', domainXml('web-1', uuid, nic));
+  const seen = (devices: Device[]) => devices.find(({ name }) => name === 'vnet0');
+  const bySwitch = await probes[0]!.see('the port', 'devices', (all) => seen(all)?.identity !== undefined, LIMIT);
+  assert.deepEqual(seen(bySwitch)?.identity, {
+    kind: 'vm',
+    id: PORT,
+    name: `${uuid} ${MAC}`,
+    network: 'br-int',
+    provider: 'open-vswitch',
+  });
+  const byBoth = await probes[1]!.see('the guest runs', 'devices', (all) => seen(all)?.guest === 'running', LIMIT);
+  assert.equal(seen(byBoth)?.identity?.id, `${uuid}/52-54-00-00-00-01`);
+});
