@@ -70,6 +70,13 @@ describe('libvirt', { skip, timeout: 240_000 }, () => {
   const all = (guest: string) => (seen: Record<string, string | undefined>) => IDS.every((id) => seen[id] === guest);
   const none = (seen: Record<string, string | undefined>) => Object.keys(seen).length === 0;
 
+  const write = (metadata: string) => {
+    const where = ['--live', '--uri', 'urn:mirrorplane:interfaces:1', '--key', 'm'];
+    return hosts[0]!.virsh('metadata', 'web-1', ...where, '--set', metadata);
+  };
+  const name = (mac: string, id: string) => write(`<interfaces><interface mac='${mac}' id='${id}'/></interfaces>`);
+  const nameAgain = () => write(METADATA.replaceAll('m:', '').replace(':m', ''));
+
   test('the NICs of a domain are known before its guest runs, and run when it does', async () => {
     await hosts[0]!.define('define', domainXml('web-1', UUID, NICS, METADATA));
     await hosts[0]!.virsh('start', 'web-1');
@@ -99,29 +106,9 @@ describe('libvirt', { skip, timeout: 240_000 }, () => {
     const from = probes[0]!.lines.length;
     await hosts[0]!.virsh('suspend', 'web-1');
     // Something that is seen for certain, so that the pause was read too.
-    await hosts[0]!.virsh(
-      'metadata',
-      'web-1',
-      '--live',
-      '--uri',
-      'urn:mirrorplane:interfaces:1',
-      '--key',
-      'm',
-      '--set',
-      "<interfaces><interface mac='52:54:00:00:00:01' id='web-1/0'/></interfaces>",
-    );
+    await name('52:54:00:00:00:01', 'web-1/0');
     await see(0, 'the id of the metadata', (seen) => seen['web-1/0'] === 'running' && !(IDS[0]! in seen));
-    await hosts[0]!.virsh(
-      'metadata',
-      'web-1',
-      '--live',
-      '--uri',
-      'urn:mirrorplane:interfaces:1',
-      '--key',
-      'm',
-      '--set',
-      METADATA.replaceAll('m:', '').replace(':m', ''),
-    );
+    await nameAgain();
     await see(0, 'the ids of before', all('running'));
     assert.match(await hosts[0]!.virsh('domstate', '--reason', 'web-1'), /paused \(user\)/);
     assert.ok(
@@ -145,35 +132,25 @@ describe('libvirt', { skip, timeout: 240_000 }, () => {
     await see(0, 'the new NIC', (seen) => seen[`${UUID}/52-54-00-00-00-05`] === 'running');
   });
 
+  test('a NIC whose device is renamed is still that NIC when libvirt is read again', async () => {
+    hosts[0]!.namespace.ip('link', 'set', 'vnet1', 'name', 'moved0');
+    await name('52:54:00:00:00:01', 'web-1/0');
+    const devices = await probes[0]!.see('what was read', 'devices', (all) => 'web-1/0' in guests(all), LIMIT);
+    assert.equal(devices.find((device) => device.identity?.id === IDS[2])?.name, 'moved0');
+    hosts[0]!.namespace.ip('link', 'set', 'moved0', 'name', 'vnet1');
+    await nameAgain();
+    await see(0, 'the ids of before', all('running'));
+  });
+
   test('identities hold while libvirtd is killed and back, and what happened meanwhile is read', async () => {
     const from = probes[0]!.lines.length;
     await hosts[0]!.stop('SIGKILL');
     await hosts[0]!.start();
-    await hosts[0]!.virsh(
-      'metadata',
-      'web-1',
-      '--live',
-      '--uri',
-      'urn:mirrorplane:interfaces:1',
-      '--key',
-      'm',
-      '--set',
-      "<interfaces><interface mac='52:54:00:00:00:01' id='back/0'/></interfaces>",
-    );
+    await name('52:54:00:00:00:01', 'back/0');
     await see(0, 'what was written after the restart', (seen) => 'back/0' in seen);
     const lost = probes[0]!.lines.slice(from).filter((line) => !(IDS[2]! in guests(line.devices ?? [])));
     assert.deepEqual(lost, []);
-    await hosts[0]!.virsh(
-      'metadata',
-      'web-1',
-      '--live',
-      '--uri',
-      'urn:mirrorplane:interfaces:1',
-      '--key',
-      'm',
-      '--set',
-      METADATA.replaceAll('m:', '').replace(':m', ''),
-    );
+    await nameAgain();
     await see(0, 'the ids of before', all('running'));
   });
 
@@ -214,12 +191,17 @@ describe('libvirt', { skip, timeout: 240_000 }, () => {
     }
   });
 
-  test('another domain of the same name on the other host is another interface', async () => {
+  test('another domain of the same name on the other host is another interface, and its macvtap is refused', async () => {
     const uuid = '11111111-2222-4333-8444-555555555555';
-    const nic = `<interface type='bridge'><mac address='52:54:00:00:00:01'/><source bridge='br0'/></interface>`;
-    await hosts[0]!.define('create', domainXml('web-1', uuid, nic));
+    hosts[0]!.namespace.ip('link', 'add', 'lower0', 'type', 'veth', 'peer', 'name', 'lower1');
+    const nics = `<interface type='bridge'><mac address='52:54:00:00:00:01'/><source bridge='br0'/></interface>
+      <interface type='direct'><mac address='52:54:00:00:00:06'/><source dev='lower0' mode='bridge'/></interface>`;
+    await hosts[0]!.define('create', domainXml('web-1', uuid, nics));
     await see(0, 'the other one runs', (seen) => seen[`${uuid}/52-54-00-00-00-01`] === 'running');
-    assert.ok(!(IDS[0]! in guests(probes[0]!.lines.at(-1)!.devices!)));
+    const { devices } = probes[0]!.lines.at(-1)!;
+    assert.ok(!(IDS[0]! in guests(devices!)));
+    const direct = devices!.find(({ linkType }) => linkType === 'macvtap');
+    assert.match(direct?.identityError ?? '', /52-54-00-00-00-06: a macvtap device cannot be mirrored/);
     await hosts[0]!.virsh('destroy', 'web-1');
     await see(0, 'it is gone', none);
   });
