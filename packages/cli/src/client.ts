@@ -1,9 +1,11 @@
 /** HTTP with the controller: JSON in and out, over TCP or a unix socket. */
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import * as http from 'node:http';
 import * as https from 'node:https';
 import type { Problem } from '@mirrorplane/contract';
 import { CliError, type Exit, exitOfStatus } from './exit.ts';
+import { type SseMessage, SseParser } from './sse.ts';
 
 /** Where an API token comes from. A file is read when the first request is sent. */
 export type TokenSource = { kind: 'text'; token: string } | { kind: 'file'; path: string; optional: boolean };
@@ -27,6 +29,18 @@ export interface RequestOptions {
   /** Asks the controller to check and answer only, and to change nothing. */
   dryRun?: boolean | undefined;
 }
+
+/** How a stream of server-sent events is asked for. */
+export interface StreamOptions {
+  query?: Record<string, string | undefined>;
+  /** The stream goes on after the event of this id. */
+  lastEventId?: string | undefined;
+  /** Ends the stream. */
+  signal: AbortSignal;
+}
+
+/** Milliseconds without a byte after which a stream is given up: three signs of life of the controller. */
+const SILENCE_MS = 45_000;
 
 export interface Response<T> {
   status: number;
@@ -70,18 +84,49 @@ export class Client {
       }
       return { status: answer.status, etag: answer.etag, body: body as T };
     }
-    if (answer.status === 401 && this.#token.missing !== undefined) {
+    return this.#refuse(answer.status, answer.text, `${method} ${path}`);
+  }
+
+  /**
+   * Reads server-sent events, and gives each to `take`, until the controller ends the stream or falls silent. What ends
+   * it is thrown. @throws ProblemError, or CliError (unavailable) where the stream ended; nothing where `signal` did
+   */
+  async stream(path: string, options: StreamOptions, take: (message: SseMessage) => void): Promise<void> {
+    this.#token ??= readToken(this.#options.token);
+    const { query, lastEventId, signal } = options;
+    const headers: http.OutgoingHttpHeaders = { accept: 'text/event-stream, application/problem+json' };
+    if (this.#token.token !== undefined) headers.authorization = `Bearer ${this.#token.token}`;
+    if (lastEventId !== undefined) headers['last-event-id'] = lastEventId;
+    const request = this.#request('GET', path, query, { headers, signal });
+    request.setTimeout(SILENCE_MS, () => request.destroy(new Error('it has fallen silent')));
+    request.end();
+    try {
+      const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+      response.setEncoding('utf8');
+      const status = response.statusCode ?? 0;
+      if (status === 200) {
+        const parser = new SseParser(take);
+        for await (const text of response) parser.add(text);
+        throw new Error('it has ended the stream');
+      }
+      let text = '';
+      for await (const part of response) text += part;
+      this.#refuse(status, text, `GET ${path}`);
+    } catch (error) {
+      if (signal.aborted) return;
+      throw error instanceof CliError ? error : unreachable(this.#options.url, error as Error);
+    }
+  }
+
+  #refuse(status: number, text: string, request: string): never {
+    if (status === 401 && this.#token?.missing !== undefined) {
       throw new CliError('denied', `no API token: ${this.#token.missing}; ${TOKEN_HELP}`);
     }
-    throw new ProblemError(asProblem(answer.status, body, `${method} ${path}`, this.#options.url));
+    throw new ProblemError(asProblem(status, parseBody(text), request, this.#options.url));
   }
 
   #send(method: string, path: string, options: RequestOptions, token: string | undefined) {
-    const search = new URLSearchParams();
-    for (const [name, value] of Object.entries(options.query ?? {})) {
-      if (value !== undefined) search.set(name, value);
-    }
-    if (options.dryRun) search.set('dryRun', 'true');
+    const query = { ...options.query, ...(options.dryRun && { dryRun: 'true' }) };
     const payload = options.body === undefined ? undefined : Buffer.from(JSON.stringify(options.body));
     const headers: http.OutgoingHttpHeaders = { accept: 'application/json, application/problem+json' };
     if (token !== undefined) headers.authorization = `Bearer ${token}`;
@@ -90,21 +135,10 @@ export class Client {
       headers['content-type'] = options.contentType ?? 'application/json';
       headers['content-length'] = payload.length;
     }
-    const query = search.size > 0 ? `?${search}` : '';
-    const target = this.#target;
     const timeout = this.#options.timeout ?? 30_000;
     return new Promise<{ status: number; etag: string | undefined; text: string }>((resolve, reject) => {
       const fail = (cause: Error) => reject(unreachable(this.#options.url, cause));
-      const signal = AbortSignal.timeout(timeout);
-      // One connection per request: a command sends few, and a kept connection may be closed under the next request.
-      const common = { method, headers, agent: false as const, signal };
-      const request =
-        'socketPath' in target
-          ? http.request({ ...common, socketPath: target.socketPath, path: `/api/v1${path}${query}` })
-          : (target.base.protocol === 'https:' ? https : http).request(
-              new URL(`${target.base.pathname.replace(/\/$/, '')}/api/v1${path}${query}`, target.base),
-              common,
-            );
+      const request = this.#request(method, path, query, { headers, signal: AbortSignal.timeout(timeout) });
       request.on('error', fail);
       request.on('response', (response) => {
         const chunks: Buffer[] = [];
@@ -117,6 +151,26 @@ export class Client {
       });
       request.end(payload);
     });
+  }
+
+  #request(
+    method: string,
+    path: string,
+    query: Record<string, string | undefined> | undefined,
+    options: { headers: http.OutgoingHttpHeaders; signal: AbortSignal },
+  ): http.ClientRequest {
+    const search = new URLSearchParams();
+    for (const [name, value] of Object.entries(query ?? {})) {
+      if (value !== undefined) search.set(name, value);
+    }
+    const where = `/api/v1${path}${search.size > 0 ? `?${search}` : ''}`;
+    // One connection per request: a command sends few, and a kept connection may be closed under the next request.
+    const common = { method, agent: false as const, ...options };
+    const target = this.#target;
+    if ('socketPath' in target) return http.request({ ...common, socketPath: target.socketPath, path: where });
+    const { protocol, pathname } = target.base;
+    const url = new URL(`${pathname.replace(/\/$/, '')}${where}`, target.base);
+    return (protocol === 'https:' ? https : http).request(url, common);
   }
 }
 

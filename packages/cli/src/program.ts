@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { addApplyCommand } from './commands/apply.ts';
 import { addCompletionCommand } from './commands/completion.ts';
 import { addDomainCommands } from './commands/domain.ts';
+import { addEventsCommand } from './commands/events.ts';
 import { addInterfaceCommands } from './commands/interface.ts';
 import { addNodeCommands } from './commands/node.ts';
 import { addPolicyCommands } from './commands/policy.ts';
@@ -29,6 +30,7 @@ export function buildProgram(): Command {
   addNodeCommands(program);
   addPoolCommands(program);
   addDomainCommands(program);
+  addEventsCommand(program);
   addVersionCommand(program);
   addCompletionCommand(program);
   return program;

@@ -63,6 +63,40 @@ export async function showWatched<T>(
   }
 }
 
+/**
+ * Runs `work` until it ends by itself or by `stop`, which SIGINT and SIGTERM abort. Where the controller cannot be
+ * reached it is run again; that is said once, until `work` has called `heard`. Other errors are thrown.
+ */
+export async function whileUnavailable(
+  context: Context,
+  stop: AbortController,
+  work: (heard: () => void) => Promise<void>,
+): Promise<void> {
+  const onSignal = () => stop.abort();
+  process.once('SIGINT', onSignal);
+  process.once('SIGTERM', onSignal);
+  let trouble: string | undefined;
+  const heard = () => {
+    trouble = undefined;
+  };
+  try {
+    while (!stop.signal.aborted) {
+      try {
+        return await work(heard);
+      } catch (error) {
+        if (!(error instanceof CliError) || error.exit !== 'unavailable') throw error;
+        const now = await errorText(error);
+        if (trouble === undefined) context.note(now);
+        trouble = now;
+      }
+      await sleep(INTERVAL_MS, undefined, { signal: stop.signal }).catch(() => {});
+    }
+  } finally {
+    process.removeListener('SIGINT', onSignal);
+    process.removeListener('SIGTERM', onSignal);
+  }
+}
+
 function print(context: Context, block: string): void {
   if (context.format !== 'table') {
     context.print(block);

@@ -42,15 +42,20 @@ export class Controller {
     }
   }
 
-  /** Stops it and removes everything. */
-  async close(): Promise<void> {
+  /** Stops it; `start` starts it again on the same store. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const child = this.#child;
     if (child && child.exitCode === null && child.signalCode === null) {
       const gone = new Promise((done) => child.once('exit', done));
-      child.kill('SIGTERM');
+      child.kill(signal);
       await Promise.race([gone, sleep(5000, undefined, { ref: false })]);
       if (child.exitCode === null) child.kill('SIGKILL');
     }
+  }
+
+  /** Stops it and removes everything. */
+  async close(): Promise<void> {
+    await this.stop();
     rmSync(this.folder, { recursive: true, force: true });
   }
 

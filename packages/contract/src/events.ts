@@ -11,6 +11,7 @@ import { PolicyState, StatusReason } from './status.ts';
  * - `datapathFailed`: the data plane of a node could not be changed at all.
  * - `interfaceAppeared`, `interfaceGone`: it has a device now, or none any more.
  * - `interfaceMigrating`: it has a second device, on another node. `interfaceMigrated`: it has moved to another node.
+ *   `interfaceStayed`: its second device went again, and it has not moved.
  * - `edgeDeviceChanged`: an edge-connected interface has another device, or lost or found it.
  * - `nodeConnected`, `nodeDisconnected`: the connection of an agent.
  * - `requestRefused`: what an operator or an agent asked for was refused.
@@ -33,6 +34,7 @@ export const EVENT_KINDS = [
   'interfaceGone',
   'interfaceMigrating',
   'interfaceMigrated',
+  'interfaceStayed',
   'edgeDeviceChanged',
   'nodeConnected',
   'nodeDisconnected',

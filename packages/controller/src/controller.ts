@@ -1,6 +1,7 @@
 /** Puts the parts of the controller together, and takes them apart again. */
 import { accessSync, chmodSync, constants, mkdirSync } from 'node:fs';
 import path from 'node:path';
+import type { EventDraft } from '@mirrorplane/contract';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import pino from 'pino';
@@ -9,12 +10,15 @@ import { openAdminToken } from './auth/admin-token.ts';
 import { Authority } from './auth/authority.ts';
 import { syncFolder } from './auth/files.ts';
 import { Decisions } from './decisions.ts';
+import { EventLog } from './events/log.ts';
+import { EventObserver } from './events/observer.ts';
 import { buildApp } from './http/app.ts';
 import { clearSocket, formatListen, type ListenAddress, listenError, parseListen, parseTcp } from './listen.ts';
 import { LiveNodes } from './live.ts';
 import { Planning } from './planning.ts';
 import { SavedCounters } from './saved-counters.ts';
 import type { Services } from './services.ts';
+import { policyStatuses } from './status.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { AgentServer } from './sync/server.ts';
 import { View } from './view.ts';
@@ -86,6 +90,9 @@ async function open(options: ControllerOptions, closers: Closer[]) {
   const audit = await AuditLog.open(path.join(data, 'audit.log'), clock);
   closers.push(() => audit.close());
   await audit.recover(view.unaudited);
+  const events = await EventLog.open(path.join(data, 'events.log'), { clock, log });
+  closers.push(() => events.close());
+  await events.recover(view.unaudited);
 
   const live = new LiveNodes(clock);
   for (const name of view.all('nodes').keys()) {
@@ -102,6 +109,8 @@ async function open(options: ControllerOptions, closers: Closer[]) {
   closers.push(() => decisions.settled());
   const planning = new Planning({ view, live, decisions, log });
   closers.push(() => planning.close());
+  const statuses = () => policyStatuses(services);
+  const observer = new EventObserver({ events, view, live, planning, log, clock, statuses });
   let agents: AgentServer | undefined;
   let open = true;
   const services: Services = {
@@ -110,6 +119,9 @@ async function open(options: ControllerOptions, closers: Closer[]) {
     decisions,
     planning,
     audit,
+    events,
+    observer,
+    streams: new Set(),
     authority,
     log,
     clock,
@@ -117,6 +129,7 @@ async function open(options: ControllerOptions, closers: Closer[]) {
     ready: () => open && planning.planned !== undefined,
     dismiss: (node) => agents?.dismiss(node),
   };
+  void events.note(started());
   planning.request();
   planning.requestAfterGrace();
   await planning.settled();
@@ -124,6 +137,8 @@ async function open(options: ControllerOptions, closers: Closer[]) {
     throw listenError(error, agentListen);
   });
   closers.push(() => agents?.close());
+  // Before the agents' port: that all agents go when the controller does is no news.
+  closers.push(() => observer.close());
   const addresses: string[] = [];
   for (const address of listen) {
     const app = buildApp(services);
@@ -135,6 +150,11 @@ async function open(options: ControllerOptions, closers: Closer[]) {
   });
   log.info({ addresses, agentPort: agents.port, data }, 'controller started');
   return { addresses, agentPort: agents.port };
+}
+
+function started(): EventDraft {
+  const controller = { kind: 'controller', name: 'controller' } as const;
+  return { kind: 'controllerStarted', object: controller, message: 'the controller was started', cause: controller };
 }
 
 function prepareFolder(data: string): void {

@@ -1,5 +1,14 @@
 /** The records that the controller keeps in the store, under which keys, and the API resources made of them. */
-import type { Device, Domain, EdgeDeclaration, InterfaceKind, Policy, Pool, Underlay } from '@mirrorplane/contract';
+import type {
+  Device,
+  Domain,
+  EdgeDeclaration,
+  EventDraft,
+  InterfaceKind,
+  Policy,
+  Pool,
+  Underlay,
+} from '@mirrorplane/contract';
 
 /** A policy without what follows from the store (revision) and from the moment (warnings). */
 export type PolicyRecord = Omit<Policy, 'revision' | 'warnings'>;
@@ -76,7 +85,7 @@ export interface Records {
 
 /** ERSPAN sessions in use, node to policy uid to session. */
 export const SESSIONS_KEY = 'sessions';
-/** What the audit log has to say of a decision. `revision` is left out for the decision that wrote it. */
+/** What the logs have to say of a decision. `revision` is left out for the decision that wrote it. */
 export interface Unaudited {
   /** ISO 8601. */
   time: string;
@@ -85,8 +94,10 @@ export interface Unaudited {
   action: string;
   resource: string;
   revision?: number;
+  /** What the log of events has to tell of it. */
+  events?: EventDraft[];
 }
-/** Value of GENERATION_KEY: decisions that were committed before their lines were known to be in the audit log. */
+/** Value of GENERATION_KEY: decisions that were committed before their lines were known to be in the audit log and that of events. */
 export type GenerationRecord = { unaudited: Unaudited[] } | null;
 /** Written by every decision: two decisions that were made of the same state cannot both be committed. */
 export const GENERATION_KEY = 'meta/generation';

@@ -3,6 +3,9 @@ import type { Logger } from 'pino';
 import type { AuditLog } from './audit/audit.ts';
 import type { Authority } from './auth/authority.ts';
 import type { Decisions } from './decisions.ts';
+import type { EventLog } from './events/log.ts';
+import type { EventObserver } from './events/observer.ts';
+import type { EventStream } from './http/event-stream.ts';
 import type { LiveNodes } from './live.ts';
 import type { Planning } from './planning.ts';
 import type { View } from './view.ts';
@@ -13,6 +16,10 @@ export interface Services {
   decisions: Decisions;
   planning: Planning;
   audit: AuditLog;
+  events: EventLog;
+  observer: EventObserver;
+  /** Streams of events that are being read. */
+  streams: Set<EventStream>;
   authority: Authority;
   log: Logger;
   /** Milliseconds since 1970. */

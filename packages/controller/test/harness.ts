@@ -9,7 +9,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type AgentMessage, type Device, type NodeProgram, type Problem, parseJoinToken } from '@mirrorplane/contract';
+import {
+  type AgentMessage,
+  type ControllerMessage,
+  type Device,
+  type NodeProgram,
+  type Problem,
+  parseJoinToken,
+} from '@mirrorplane/contract';
 import * as x509 from '@peculiar/x509';
 import pino from 'pino';
 import { WebSocket } from 'ws';
@@ -219,13 +226,22 @@ export async function certificateRequest(name: string): Promise<{ csr: string; k
 export class TestAgent {
   readonly socket: WebSocket;
   readonly programs: NodeProgram[] = [];
+  /** Numbers of events that the controller has acknowledged. */
+  readonly eventsTaken: number[] = [];
   readonly opened: Promise<void>;
   closed: { code: number; reason: string } | undefined;
 
   constructor(port: number, { certificate, key, authority }: Partial<Credentials>) {
     const tls = { ...(certificate && { cert: certificate, key }), ca: authority, servername: 'controller' };
     this.socket = new WebSocket(`wss://127.0.0.1:${port}/sync`, tls);
-    this.socket.on('message', (data) => this.programs.push(JSON.parse(String(data)).program));
+    this.socket.on('message', (data) => {
+      const message = JSON.parse(String(data)) as ControllerMessage;
+      if (message.type === 'program') {
+        this.programs.push(message.program);
+      } else {
+        this.eventsTaken.push(message.seq);
+      }
+    });
     this.socket.on('close', (code, reason) => {
       this.closed = { code, reason: String(reason) };
     });

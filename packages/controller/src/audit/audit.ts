@@ -68,9 +68,9 @@ export class AuditLog {
       return;
     }
     const written = new Set((await this.read(RECOVER_LINES)).map(({ outcome, revision }) => `${outcome} ${revision}`));
-    for (const entry of unaudited) {
-      if (!written.has(`done ${entry.revision}`)) {
-        await this.append({ ...entry, outcome: 'done' });
+    for (const { time, actor, address, action, resource, revision } of unaudited) {
+      if (!written.has(`done ${revision}`)) {
+        await this.append({ time, actor, address, action, resource, revision, outcome: 'done' });
       }
     }
   }

@@ -41,6 +41,12 @@ export function buildApp(services: Services): FastifyInstance {
     const detail = `there is nothing at ${request.method} ${request.url.split('?')[0]}: see /api/v1/openapi.json`;
     return sendProblem(reply, request, problem('NOT_FOUND', detail));
   });
+  // A stream would keep its connection, and the server with it, open for ever.
+  app.addHook('preClose', async () => {
+    for (const stream of services.streams) {
+      stream.end();
+    }
+  });
   const document = JSON.stringify(openapiDocument());
   const openapi = route({
     method: 'get',

@@ -1,6 +1,8 @@
 /** What every change through the API has in common: preconditions, dry run, no-op, audit, planning. */
+import type { EventDraft, Problem } from '@mirrorplane/contract';
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
+import { policyChanges } from '../events/policy-changes.ts';
 import type { Unaudited } from '../resources.ts';
 import type { Operation } from '../store/store.ts';
 import { ProblemError } from './problems.ts';
@@ -29,6 +31,9 @@ export interface Change {
   location?: string;
 }
 
+/** Who changes things through the API: there is one operator so far. */
+const OPERATOR = 'admin';
+
 /** Where a request came from: an address, or `unix`. */
 export function addressOf(request: FastifyRequest): string {
   return request.socket.remoteAddress ?? 'unix';
@@ -46,12 +51,15 @@ export async function mutate(
 ): Promise<Answer> {
   const { services, request, query } = call;
   const dryRun = query.dryRun === 'true';
-  const who = { actor: 'admin', address: addressOf(request), action, resource };
-  const { change, revision } = await decide(call, make, who, dryRun).catch(async (error: unknown) => {
+  const who = { actor: OPERATOR, address: addressOf(request), action, resource };
+  const { change, events, revision } = await decide(call, make, who, dryRun).catch(async (error: unknown) => {
     if (!dryRun) {
       const refused = error instanceof ProblemError;
       const code = refused ? error.problem.code : 'INTERNAL';
-      await services.audit.append({ ...who, outcome: refused ? 'refused' : 'failed', code });
+      await Promise.all([
+        services.audit.append({ ...who, outcome: refused ? 'refused' : 'failed', code }),
+        refused && services.events.note(refusal(resource, error.problem)),
+      ]);
     }
     throw error;
   });
@@ -60,7 +68,10 @@ export async function mutate(
     services.planning.request();
   }
   if (!dryRun) {
-    await services.audit.append({ ...who, outcome: changed ? 'done' : 'unchanged', revision });
+    await Promise.all([
+      services.audit.append({ ...who, outcome: changed ? 'done' : 'unchanged', revision }),
+      services.events.noteDecision(revision, events),
+    ]);
     services.decisions.audited(revision);
   }
   return answerOf(change, changed ? revision : (change.revision ?? 0), dryRun);
@@ -75,9 +86,38 @@ async function decide(
   const audit = { time: new Date(services.clock()).toISOString(), ...who };
   return services.decisions.decide(() => {
     const change = make();
-    return { ops: change.ops, audit, result: (revision) => ({ change, revision }) };
+    const events = policyChanges(change.ops, (name) => services.view.get('policies', name)?.value, OPERATOR).map(
+      (event) => ({ ...event, at: audit.time }),
+    );
+    return {
+      ops: change.ops,
+      audit: { ...audit, ...(events.length > 0 && { events }) },
+      result: (revision) => ({ change, events, revision }),
+    };
   }, dryRun);
 }
+
+/** What was refused to an operator. */
+function refusal(resource: string, { code, detail }: Problem): EventDraft {
+  const at = resource.indexOf('/');
+  const kind = OBJECTS[resource.slice(0, at) as keyof typeof OBJECTS];
+  return {
+    kind: 'requestRefused',
+    object: { kind, name: resource.slice(at + 1) },
+    code,
+    message: detail,
+    cause: { kind: 'operator', name: OPERATOR },
+  };
+}
+
+/** Folder of a resource in the API to the kind of object that it holds. */
+const OBJECTS = {
+  policies: 'policy',
+  interfaces: 'interface',
+  nodes: 'node',
+  pools: 'pool',
+  domains: 'domain',
+} as const;
 
 function answerOf(change: Change, revision: number, dryRun: boolean): Answer {
   const body = change.body?.(revision);

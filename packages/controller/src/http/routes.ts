@@ -1,6 +1,7 @@
 /** Every route of the API. */
 import { auditRoutes } from './audit.ts';
 import { domainRoutes } from './domains.ts';
+import { eventRoutes } from './events.ts';
 import { healthRoutes } from './health.ts';
 import { interfaceRoutes } from './interfaces.ts';
 import { nodeRoutes } from './nodes.ts';
@@ -14,6 +15,7 @@ export const ROUTES: readonly Route[] = [
   ...nodeRoutes,
   ...poolRoutes,
   ...domainRoutes,
+  ...eventRoutes,
   ...auditRoutes,
   ...healthRoutes,
 ];

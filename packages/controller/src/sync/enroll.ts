@@ -13,7 +13,7 @@ const REFUSED = 'the join token is not valid for this node: it is unknown, used 
  * @param address where the request came from
  */
 export async function enroll(body: unknown, address: string, services: Services): Promise<EnrollResponse> {
-  const { view, authority, decisions, audit, clock, log } = services;
+  const { view, authority, decisions, audit, events, clock, log } = services;
   const request = parseOrRefuse(EnrollRequest, body, 'request');
   const { node } = request;
   const who = { actor: `node:${node}`, address, action: 'enroll', resource: `nodes/${node}` };
@@ -44,6 +44,11 @@ export async function enroll(body: unknown, address: string, services: Services)
     const refused = error instanceof ProblemError;
     const code = refused ? error.problem.code : 'INTERNAL';
     log.warn({ node, address, code }, 'agent not enrolled');
+    if (refused) {
+      const about = { kind: 'node', name: node } as const;
+      const cause = { kind: 'agent', name: node } as const;
+      await events.note({ kind: 'requestRefused', object: about, code, message: error.message, cause });
+    }
     await audit.append({ ...who, outcome: refused ? 'refused' : 'failed', code });
     throw error;
   }

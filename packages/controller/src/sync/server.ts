@@ -160,9 +160,10 @@ export class AgentServer {
       return;
     }
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const { live, clock } = this.#services;
+      const { live, observer, clock } = this.#services;
       const session: Session = new Session(webSocket, identity.node, {
         live,
+        observer,
         log,
         clock,
         onHello: (greeted) => this.#join(greeted),
@@ -205,6 +206,7 @@ export class AgentServer {
     this.#sessions.set(node, session);
     older?.close(CLOSE.replaced, 'a newer connection of the node took over');
     this.#services.log.info({ node }, 'agent connected');
+    this.#services.observer.connected(node);
     // At once what was planned last, for an agent that was away; then whatever its hello changes.
     const program = this.#services.planning.planned?.programs.get(node);
     if (program && program.revision >= (this.#services.live.get(node)?.appliedRevision ?? 0)) {
@@ -219,6 +221,7 @@ export class AgentServer {
       this.#sessions.delete(node);
       this.#services.live.disconnected(node);
       this.#services.log.info({ node }, 'agent disconnected');
+      this.#services.observer.disconnected(node);
       this.#services.planning.request();
       this.#services.planning.requestAfterGrace();
     }

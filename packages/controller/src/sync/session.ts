@@ -2,6 +2,7 @@
 import {
   AgentMessage,
   type ControllerMessage,
+  type EventsMessage,
   type Hello,
   type NodeProgram,
   SYNC_PROTOCOL,
@@ -9,6 +10,7 @@ import {
 } from '@mirrorplane/contract';
 import type { Logger } from 'pino';
 import type { RawData, WebSocket } from 'ws';
+import type { EventObserver } from '../events/observer.ts';
 import { fieldPath } from '../http/problems.ts';
 import type { LiveNodes } from '../live.ts';
 
@@ -39,6 +41,7 @@ export const MAX_MISSED_PINGS = 3;
 /** Where a session reports to. */
 export interface SessionHost {
   live: LiveNodes;
+  observer: EventObserver;
   log: Logger;
   clock: () => number;
   /** The hello is accepted. */
@@ -167,9 +170,29 @@ export class Session {
       node.appliedRevision = message.appliedRevision;
       node.captures = message.captures;
       node.problems = message.problems;
-    } else if (message.type === 'counters') {
+      this.#host.observer.reported(this.node);
+    } else if (message.type === 'events') {
+      void this.#keep(message);
+    } else {
       node.counters.take(message.report);
       node.countersAt = new Date(clock()).toISOString();
+    }
+  }
+
+  /** What could not be kept is not acknowledged, and comes again with the next connection. */
+  async #keep(message: EventsMessage): Promise<void> {
+    const { observer, log } = this.#host;
+    try {
+      const taken: ControllerMessage = {
+        type: 'eventsTaken',
+        epoch: message.epoch,
+        seq: await observer.take(this.node, message),
+      };
+      if (this.#socket.readyState === this.#socket.OPEN) {
+        this.#socket.send(JSON.stringify(taken));
+      }
+    } catch (error) {
+      log.error({ node: this.node, err: error }, 'events of an agent not kept');
     }
   }
 

@@ -1,0 +1,94 @@
+/** `mirrorplane events`: what happened, and what happens. */
+import type { Event, EventGap, EventList } from '@mirrorplane/contract';
+import { type Command, InvalidArgumentError } from 'commander';
+import { type Context, contextOf } from '../context.ts';
+import { collectIds, positiveInteger } from '../options.ts';
+import { eventLine, eventTable } from '../output/events.ts';
+import { renderData, show } from '../output/render.ts';
+import { whileUnavailable } from '../watch.ts';
+
+interface EventsOptions {
+  follow?: boolean;
+  /** Number of events after which following ends; implies `follow`. */
+  count?: number;
+  after?: number;
+  limit?: number;
+  kind?: string[];
+  object?: string;
+}
+
+const PATH = '/events';
+/** Events that are shown, and before those that follow. */
+const SHOWN = 100;
+const SHOWN_BEFORE = 10;
+
+function eventId(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('use the id of an event, or 0 for all.');
+  return Number(text);
+}
+
+/** Adds `events`. */
+export function addEventsCommand(program: Command): void {
+  program
+    .command('events')
+    .description('show what happened, the newest last: changes, migrations, repairs, refusals, and who caused them')
+    .option('--follow', 'go on with what happens, until Ctrl-C')
+    .option('--count <number>', 'follow, and end after this many events', positiveInteger)
+    .option('--after <id>', 'only events after this id; 0: all that are kept', eventId)
+    .option(
+      '--limit <number>',
+      `past events at most (default: ${SHOWN}, ${SHOWN_BEFORE} with --follow)`,
+      positiveInteger,
+    )
+    .option('--kind <kinds...>', 'only events of these kinds', collectIds)
+    .option('--object <kind/name>', 'only events that concern it, as in policy/ids-all or interface/web-1/0')
+    .action(async (options: EventsOptions, command: Command) => {
+      const context = contextOf(command);
+      const filter = { kind: options.kind?.join(','), object: options.object };
+      if (options.follow || options.count !== undefined) await follow(context, options, filter);
+      else {
+        const list = await read(context, options.after, options.limit ?? SHOWN, filter);
+        show(context, list, () => eventTable(list.items, context.color));
+      }
+    });
+}
+
+type Filter = Record<'kind' | 'object', string | undefined>;
+
+async function read(context: Context, after: number | undefined, limit: number, filter: Filter): Promise<EventList> {
+  const query = { ...filter, limit: String(limit), after: after?.toString() };
+  return (await context.client.request<EventList>('GET', PATH, { query })).body;
+}
+
+/** A controller that goes away is waited for; the stream then goes on after the last event that was printed. */
+async function follow(context: Context, { after, limit, count }: EventsOptions, filter: Filter): Promise<void> {
+  const print = (event: Event) => {
+    const { format } = context;
+    context.print(format === 'table' ? eventLine(event, context.color) : renderData(event, format, true));
+  };
+  let last: string | undefined;
+  if (after === undefined) {
+    const list = await read(context, undefined, limit ?? SHOWN_BEFORE, filter);
+    list.items.forEach(print);
+    last = String(list.last);
+  } else last = String(after);
+  let left = count;
+  const stop = new AbortController();
+  await whileUnavailable(context, stop, (heard) =>
+    context.client.stream(`${PATH}/stream`, { query: filter, lastEventId: last, signal: stop.signal }, (message) => {
+      if (stop.signal.aborted) return;
+      heard();
+      last = message.id;
+      if (message.data === '') return;
+      if (message.name === 'gap') return context.note(gapText(JSON.parse(message.data) as EventGap));
+      print(JSON.parse(message.data) as Event);
+      if (left !== undefined && --left === 0) stop.abort();
+    }),
+  );
+}
+
+function gapText({ after, resumed }: EventGap): string {
+  return resumed < after
+    ? 'the controller has begun a new log of events: it goes on with the first one\n'
+    : `the events from ${after + 1} to ${resumed} are not kept any more\n`;
+}

@@ -1,0 +1,163 @@
+/** Sees what changes by itself, agents and interfaces and the states of policies, and tells of it. */
+import type { EventDraft, EventsMessage, PolicyStatus } from '@mirrorplane/contract';
+import type { Logger } from 'pino';
+import type { LiveNodes } from '../live.ts';
+import type { Planned, Planning } from '../planning.ts';
+import type { View } from '../view.ts';
+import { agentEvent, PolicyNames } from './agent-events.ts';
+import { interfaceChanges, type Whereabouts, whereabouts } from './interface-changes.ts';
+import type { EventLog } from './log.ts';
+import { PolicyStates } from './policy-states.ts';
+
+/** Milliseconds of quiet before states are compared, so that a step in between is not told; and the longest wait. */
+const QUIET_MS = 150;
+const LONGEST_MS = 1000;
+/** Milliseconds between comparisons that only counters ask for. */
+const COUNTERS_MS = 5000;
+/** Milliseconds after a start for the agents to come back: until then their absence is no news. */
+const RETURN_MS = 10_000;
+/** Comparing takes at most one part in so many of the time. */
+const SHARE = 10;
+
+interface Parts {
+  events: EventLog;
+  view: View;
+  live: LiveNodes;
+  planning: Planning;
+  log: Logger;
+  /** Milliseconds since 1970. */
+  clock: () => number;
+  /** The status of every policy now. */
+  statuses: () => PolicyStatus[];
+}
+
+export class EventObserver {
+  readonly #parts: Parts;
+  readonly #names = new PolicyNames();
+  readonly #states: PolicyStates;
+  readonly #interfaces = new Map<string, Whereabouts>();
+  /** Nodes whose agents may be about to come back. */
+  readonly #awaited: Set<string>;
+  readonly #started = performance.now();
+  readonly #counting: NodeJS.Timeout;
+  #first = true;
+  #timer: NodeJS.Timeout | undefined;
+  #askedAt: number | undefined;
+  #notBefore = 0;
+  #countersSeen = '';
+  #closed = false;
+
+  /** To be made before the first planning: what that one finds is where everything stands. */
+  constructor(parts: Parts) {
+    const { view, live, planning, events, clock } = parts;
+    this.#parts = parts;
+    this.#states = new PolicyStates(new Date(clock()).toISOString());
+    this.#states.resume(
+      [...view.all('policies').values()].map(({ value }) => value),
+      events.newestFirst(),
+    );
+    this.#awaited = new Set([...live.all().keys()].filter((name) => view.get('nodes', name)));
+    planning.onPlanned((planned) => this.#planned(planned));
+    this.#counting = setInterval(() => this.#counted(), COUNTERS_MS).unref();
+  }
+
+  /** The agent of the node is connected. */
+  connected(node: string): void {
+    const version = this.#parts.live.get(node)?.agentVersion;
+    this.#tellOfNode('nodeConnected', node, `the agent is connected${version === undefined ? '' : `, ${version}`}`);
+  }
+
+  /** It is connected no more. */
+  disconnected(node: string): void {
+    this.#tellOfNode('nodeDisconnected', node, 'the agent is not connected any more');
+  }
+
+  /** The agent of the node has reported what its kernel runs. */
+  reported(node: string): void {
+    this.#awaited.delete(node);
+    this.#ask();
+  }
+
+  /** Takes what an agent tells. @returns the number of the last event, when all up to it are kept */
+  take(node: string, { epoch, events }: EventsMessage): Promise<number> {
+    this.#names.learn(this.#parts.view);
+    return this.#parts.events.take(node, epoch, events, (event) => agentEvent(node, event, this.#names));
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    clearInterval(this.#counting);
+  }
+
+  #tellOfNode(kind: EventDraft['kind'], name: string, message: string): void {
+    if (!this.#closed) {
+      void this.#parts.events.note({ kind, object: { kind: 'node', name }, message, cause: { kind: 'agent', name } });
+      this.#ask();
+    }
+  }
+
+  #planned({ inventory }: Planned): void {
+    this.#names.learn(this.#parts.view);
+    const drafts: EventDraft[] = [];
+    const present = new Set<string>();
+    for (const item of inventory.interfaces) {
+      const before = this.#interfaces.get(item.id);
+      present.add(item.id);
+      if (!this.#first) {
+        drafts.push(...interfaceChanges(before, item));
+      }
+      this.#interfaces.set(item.id, whereabouts(item, before));
+    }
+    for (const id of this.#interfaces.keys()) {
+      if (!present.has(id)) {
+        this.#interfaces.delete(id);
+      }
+    }
+    this.#first = false;
+    void this.#parts.events.note(...drafts);
+    this.#ask();
+  }
+
+  #counted(): void {
+    const seen = [...this.#parts.live.all().values()].map(({ countersAt }) => countersAt).join();
+    if (seen !== this.#countersSeen) {
+      this.#countersSeen = seen;
+      this.#ask();
+    }
+  }
+
+  /** Compares soon, once for all that asks until then. */
+  #ask(): void {
+    if (this.#closed) {
+      return;
+    }
+    const now = performance.now();
+    this.#askedAt ??= now;
+    const at = Math.max(Math.min(now + QUIET_MS, this.#askedAt + LONGEST_MS), this.#notBefore);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#compare(), at - now).unref();
+  }
+
+  #compare(): void {
+    this.#askedAt = undefined;
+    const now = performance.now();
+    const grace = this.#started + RETURN_MS - now;
+    if (this.#awaited.size > 0 && grace > 0) {
+      this.#timer = setTimeout(() => this.#compare(), grace).unref();
+      return;
+    }
+    const { view, events, statuses, log } = this.#parts;
+    try {
+      const judged = statuses().flatMap((status) => {
+        const policy = view.get('policies', status.name)?.value;
+        return policy ? [{ status, createdAt: policy.createdAt, updatedAt: policy.updatedAt }] : [];
+      });
+      void events.note(...this.#states.changes(judged));
+    } catch (error) {
+      log.error({ err: error }, 'states of policies not compared');
+    }
+    const took = performance.now() - now;
+    this.#notBefore = now + took * SHARE;
+  }
+}

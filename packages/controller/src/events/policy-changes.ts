@@ -1,0 +1,61 @@
+/** What an operator has done to policies, read from the operations that do it. Pure. */
+import type { EventDraft } from '@mirrorplane/contract';
+import { FOLDERS, type PolicyRecord } from '../resources.ts';
+import type { Operation } from '../store/store.ts';
+
+/** Fields that the controller writes by itself. */
+const OWN_FIELDS: ReadonlySet<string> = new Set(['uid', 'type', 'createdAt', 'updatedAt', 'enabled']);
+
+/**
+ * The events of operations that an operator asked for.
+ * @param before gives the policy as it is until then
+ * @param operator name of the operator
+ */
+export function policyChanges(
+  ops: readonly Operation[],
+  before: (name: string) => PolicyRecord | undefined,
+  operator: string,
+): EventDraft[] {
+  return ops.flatMap((op): EventDraft[] => {
+    if (!op.key.startsWith(FOLDERS.policies)) {
+      return [];
+    }
+    const name = op.key.slice(FOLDERS.policies.length);
+    const was = before(name);
+    const is = op.type === 'put' ? (op.value as PolicyRecord) : undefined;
+    const event = (kind: EventDraft['kind'], message: string): EventDraft => {
+      return { kind, object: { kind: 'policy', name }, message, cause: { kind: 'operator', name: operator } };
+    };
+    if (!is) {
+      return was ? [event('policyDeleted', 'the policy was deleted')] : [];
+    }
+    if (!was) {
+      return [event('policyCreated', `the policy was created: ${outline(is)}`)];
+    }
+    const changed = changedFields(was, is);
+    const toggled = was.enabled !== is.enabled;
+    return [
+      ...(changed.length > 0 ? [event('policyChanged', `the policy was changed: ${changed.join(', ')}`)] : []),
+      ...(toggled && is.enabled ? [event('policyEnabled', 'the policy was enabled')] : []),
+      ...(toggled && !is.enabled ? [event('policyDisabled', 'the policy was disabled')] : []),
+    ];
+  });
+}
+
+function outline({ sources, destination, direction, percent, enabled }: PolicyRecord): string {
+  const many = sources.length === 1 ? '1 source' : `${sources.length} sources`;
+  return `${many} to ${destination}, ${direction}, ${percent} %${enabled ? '' : ', disabled'}`;
+}
+
+/** As in `percent 100 to 25`; of lists and texts, that they have changed. */
+function changedFields(was: PolicyRecord, is: PolicyRecord): string[] {
+  const names = new Set([...Object.keys(was), ...Object.keys(is)].filter((name) => !OWN_FIELDS.has(name)));
+  return [...names].flatMap((name) => {
+    const [old, now] = [was[name as keyof PolicyRecord], is[name as keyof PolicyRecord]];
+    if (JSON.stringify(old) === JSON.stringify(now)) {
+      return [];
+    }
+    const short = typeof (now ?? old) === 'number' || ['destination', 'direction'].includes(name);
+    return [short ? `${name} ${old ?? 'none'} to ${now ?? 'none'}` : name];
+  });
+}

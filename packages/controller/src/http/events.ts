@@ -1,0 +1,131 @@
+/** /api/v1/events */
+import { Event, EventGap, EventKind, EventList, type EventObject, parseEventObject } from '@mirrorplane/contract';
+import * as z from 'zod';
+import type { Services } from '../services.ts';
+import { EventStream } from './event-stream.ts';
+import { ProblemError } from './problems.ts';
+import { type Route, route } from './route.ts';
+
+const path = '/api/v1/events';
+const tag = 'events';
+const Id = z.coerce.number().int().min(0);
+
+const filters = {
+  kind: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(EventKind))
+    .optional()
+    .meta({ description: 'Kinds of events, with commas between them. Default all.' }),
+  object: z
+    .string()
+    .transform((text, context): EventObject => {
+      const object = parseEventObject(text);
+      if (!object) {
+        context.addIssue({ code: 'custom', message: 'write KIND/NAME, as in policy/ids-all or interface/web-1/0' });
+        return z.NEVER;
+      }
+      return object;
+    })
+    .optional()
+    .meta({ description: 'KIND/NAME, as in policy/ids-all: events about it, or that name it. Default all.' }),
+};
+
+const ListQuery = z.strictObject({
+  after: Id.optional().meta({ description: 'Events after this id. Default: the newest ones.' }),
+  limit: z.coerce.number().int().min(1).max(1000).default(100).meta({ description: 'Events at most, 1 to 1000.' }),
+  ...filters,
+});
+
+const StreamQuery = z.strictObject({
+  after: Id.optional().meta({
+    description: 'Begins after this id; the header Last-Event-ID is stronger. Default: with what happens from now on.',
+  }),
+  ...filters,
+});
+
+/** An event concerns a policy or node also where it is about an interface and names them. */
+function matcher({ kind, object }: { kind?: EventKind[] | undefined; object?: EventObject | undefined }) {
+  const kinds = kind && new Set(kind);
+  return (event: Event): boolean => (!kinds || kinds.has(event.kind)) && (!object || concerns(event, object));
+}
+
+function concerns(event: Event, { kind, name }: EventObject): boolean {
+  if (event.object.kind === kind && event.object.name === name) {
+    return true;
+  }
+  if (kind === 'node') {
+    return event.node === name || event.from === name;
+  }
+  return kind === 'policy' && event.policy === name;
+}
+
+/** Where a stream begins. */
+function startOf(header: string | string[] | undefined, after: number | undefined, { events }: Services): number {
+  if (header === undefined || header === '') {
+    return after ?? events.last;
+  }
+  const id = Id.safeParse(header);
+  if (!id.success) {
+    throw new ProblemError('BAD_REQUEST', 'Last-Event-ID is the id of an event: leave it out, or send back what came');
+  }
+  return id.data;
+}
+
+export const eventRoutes: Route[] = [
+  route({
+    method: 'get',
+    path,
+    tag,
+    summary: 'What happened: changes, migrations, repairs, refusals',
+    query: ListQuery,
+    responses: [{ status: 200, description: 'Events, the oldest first.', schema: EventList }],
+    handle: ({ query: { after, limit, ...filter }, services: { events } }) => {
+      const wanted = matcher(filter);
+      const items: Event[] = [];
+      for (const event of after === undefined ? events.newestFirst() : events.since(after)) {
+        if (items.length === limit) {
+          break;
+        }
+        if (wanted(event)) {
+          items.push(event);
+        }
+      }
+      if (after === undefined) {
+        items.reverse();
+      }
+      const cut = after !== undefined && items.length === limit;
+      return { body: { items, last: cut ? items.at(-1)!.id : events.last, oldest: events.oldest } };
+    },
+  }),
+  route({
+    method: 'get',
+    path: `${path}/stream`,
+    tag,
+    summary: 'What happens, as server-sent events',
+    query: StreamQuery,
+    responses: [
+      {
+        status: 200,
+        description:
+          'The data of each server-sent event: an Event, or where it is named "gap" an EventGap. Its id goes into ' +
+          'Last-Event-ID of the next connection.',
+        mediaType: 'text/event-stream',
+        schema: z.union([Event, EventGap]),
+      },
+    ],
+    handle: ({ query: { after, ...filter }, request, services }) => {
+      const start = startOf(request.headers['last-event-id'], after, services);
+      const stream = new EventStream(services.events, { after: start, wanted: matcher(filter) });
+      services.streams.add(stream);
+      stream.once('close', () => services.streams.delete(stream));
+      const headers = {
+        'content-type': 'text/event-stream',
+        'cache-control': 'no-store',
+        // A proxy that collects an answer before it passes it on would keep events back.
+        'x-accel-buffering': 'no',
+      };
+      return { headers, body: stream };
+    },
+  }),
+];
