@@ -6,24 +6,25 @@ import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { waitUntil } from '@mirrorplane/lab';
 import { foreignObject } from '../packages/agent/test/kernel/support/foreign.ts';
-import { bpffsOf, foreignState, interfere, ip, ipLink, pinnedLinks, tcxPrograms } from './support/interfering.ts';
+import {
+  bpffsOf,
+  FLOWS,
+  foreignState,
+  interfere,
+  ip,
+  ipLink,
+  pinnedLinks,
+  startFlows,
+  tcxPrograms,
+} from './support/interfering.ts';
 import { useLab } from './support/lab.ts';
-import { Numbered } from './support/numbered.ts';
-import { activeEventually, createPolicy, policyStatus, statusEventually } from './support/policy.ts';
+import type { Numbered } from './support/numbered.ts';
+import { activeEventually, policyStatus, statusEventually } from './support/policy.ts';
 import { PYTHON } from './support/traffic.ts';
 
 const lab = useLab({ vmsPerNode: 1 });
 const NODE = 'node-1';
 const TAP = 'tap-web-1';
-/** Copied in ERSPAN to another node, to a device of the same node, and out of an edge with a tag. */
-const FLOWS = {
-  remoteOut: { from: 'web-1', to: 'app-1', port: 7001, copies: 'ids-1' },
-  remoteIn: { from: 'app-1', to: 'web-1', port: 7002, copies: 'ids-1' },
-  localOut: { from: 'web-2', to: 'app-1', port: 7003, copies: 'vm-1-1' },
-  localIn: { from: 'app-1', to: 'web-2', port: 7004, copies: 'vm-1-1' },
-  edgeOut: { from: 'fw-1', to: 'app-1', port: 7005, copies: 'mon-sw' },
-  edgeIn: { from: 'app-1', to: 'fw-1', port: 7006, copies: 'mon-sw' },
-};
 const ALL = Object.keys(FLOWS);
 const CHANGED = ALL.filter((name) => !name.startsWith('local'));
 let traffic: Numbered;
@@ -37,12 +38,7 @@ const destinationDown = async (policy: string) =>
   (await policyStatus(lab(), policy)).totals.dropped.destinationDown?.packets ?? 0;
 
 test('every flow is copied', async () => {
-  await createPolicy(lab(), { name: 'remote', sources: ['web-1/0'], destination: 'ids-1/0' });
-  await createPolicy(lab(), { name: 'local', sources: ['web-2/0'], destination: 'vm-1-1/0' });
-  await createPolicy(lab(), { name: 'edge', sources: ['fw-1/0'], destination: 'edge-1', vlanId: 100 });
-  for (const name of ['remote', 'local', 'edge']) await activeEventually(lab(), name);
-  traffic = new Numbered(lab(), FLOWS);
-  await traffic.start();
+  traffic = await startFlows(lab());
 });
 
 test('a program that somebody detaches is attached again, first, and no other flow misses a copy', async (t) => {

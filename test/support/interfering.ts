@@ -4,10 +4,38 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Lab } from '@mirrorplane/lab';
-import { type FlowGap, type Numbered, repairLimit, shown } from './numbered.ts';
+import { type FlowGap, Numbered, repairLimit, shown } from './numbered.ts';
+import { activeEventually, createPolicy } from './policy.ts';
 import { PYTHON } from './traffic.ts';
 
 const TCX = join(import.meta.dirname, 'tcx.py');
+
+/**
+ * Flows of sources on node-1 that are copied in ERSPAN to another node, to a device of the same node, and out of an edge
+ * with a tag. For a lab with `vmsPerNode: 1`.
+ */
+export const FLOWS = {
+  remoteOut: { from: 'web-1', to: 'app-1', port: 7001, copies: 'ids-1' },
+  remoteIn: { from: 'app-1', to: 'web-1', port: 7002, copies: 'ids-1' },
+  localOut: { from: 'web-2', to: 'app-1', port: 7003, copies: 'vm-1-1' },
+  localIn: { from: 'app-1', to: 'web-2', port: 7004, copies: 'vm-1-1' },
+  edgeOut: { from: 'fw-1', to: 'app-1', port: 7005, copies: 'mon-sw' },
+  edgeIn: { from: 'app-1', to: 'fw-1', port: 7006, copies: 'mon-sw' },
+};
+
+/** Creates the policies `remote`, `local` and `edge`, and starts their flows. */
+export async function startFlows(lab: Lab): Promise<Numbered> {
+  const policies = [
+    { name: 'remote', sources: ['web-1/0'], destination: 'ids-1/0' },
+    { name: 'local', sources: ['web-2/0'], destination: 'vm-1-1/0' },
+    { name: 'edge', sources: ['fw-1/0'], destination: 'edge-1', vlanId: 100 },
+  ];
+  for (const policy of policies) await createPolicy(lab, policy);
+  for (const { name } of policies) await activeEventually(lab, name);
+  const traffic = new Numbered(lab, FLOWS);
+  await traffic.start();
+  return traffic;
+}
 
 /** The folder that a node's agent pins in. */
 export function bpffsOf(lab: Lab, node: string): string {

@@ -46,9 +46,10 @@ class Watcher {
   #header = false;
   said = '';
   /** By port: number to the times at which it was seen. */
-  readonly seen = new Map<number, Map<number, number[]>>();
+  readonly seen: Map<number, Map<number, number[]>>;
 
-  constructor(lab: Lab, host: string, device: string, filter: string) {
+  constructor(lab: Lab, host: string, device: string, filter: string, before?: Watcher) {
+    this.seen = before?.seen ?? new Map();
     const argv = ['tcpdump', '-n', '--immediate-mode', '-Z', 'root', '-U', '-s', '96', '-B', '8192', '-i', device];
     this.#child = lab.spawn(host, [...argv, '-w', '-', filter], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child.stdout?.on('data', (chunk: Buffer) => this.#take(chunk));
@@ -66,6 +67,7 @@ class Watcher {
   }
 
   async stop(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const closed = once(this.#child, 'close');
     this.#child.kill('SIGINT');
     await closed;
@@ -130,10 +132,11 @@ export class Numbered {
 
   /** Captures at a host, again where its device has been made anew. */
   async watch(host: string): Promise<void> {
-    await this.#watchers.get(host)?.stop();
+    const before = this.#watchers.get(host);
+    await before?.stop();
     const ports = Object.values(this.flows).map(({ port }) => port);
     const filter = `udp and dst portrange ${Math.min(...ports)}-${Math.max(...ports)}`;
-    const watcher = new Watcher(this.#lab, host, 'eth0', filter);
+    const watcher = new Watcher(this.#lab, host, 'eth0', filter, before);
     this.#watchers.set(host, watcher);
     await waitUntil(`tcpdump in ${host}`, 10_000, () => watcher.ready);
   }

@@ -10,6 +10,7 @@ import {
   SYNC_PROTOCOL,
 } from '@mirrorplane/contract';
 import type { ApplyResult, Datapath } from './datapath/datapath.ts';
+import type { Announced } from './discovery/announce.ts';
 import { identify, type NodeDevices, ownership } from './discovery/devices.ts';
 import type { ForwardingTables } from './discovery/forwarding.ts';
 import type { Identities } from './discovery/identities.ts';
@@ -49,6 +50,8 @@ export interface AgentParts {
   statistics?: (ifindex: number) => Promise<DeviceStatistics | undefined>;
   /** Finds the underlay among the devices that `links` has now. */
   underlay: () => Promise<UnderlayState>;
+  /** Tells the neighbours where the underlay address is. Left out: they find out by themselves. */
+  announce?: (underlay: Announced) => void;
   datapath: Datapath;
   programs: ProgramFile;
   /** Where everything that happens is told. */
@@ -92,6 +95,7 @@ export class Agent {
   #taking: Promise<void> = Promise.resolve();
   #found: NodeDevices = { devices: [], problems: [] };
   #underlay: UnderlayState = { underlay: undefined, why: 'not looked up yet' };
+  #announced = '';
   #appliedRevision: number | undefined;
   #captures: CaptureStatus[] = [];
   #problems: NodeProblem[] = [];
@@ -239,6 +243,7 @@ export class Agent {
   async #pass(): Promise<void> {
     const { links, nextHops, underlay, forwarding, hostAddresses, maxRate, identities } = this.#parts;
     this.#underlay = await underlay();
+    this.#announce();
     const present = links.links();
     const claimsOf = (link: Link) => identities?.of(link) ?? [];
     const found = identify(present, this.#program?.edges ?? [], ownership(this.#found.devices), claimsOf);
@@ -266,6 +271,21 @@ export class Agent {
     await this.#apply(this.#program, reconcile(this.#program, around), present);
     this.#sendInventory();
     this.#sendStatus();
+  }
+
+  /** After every change of the underlay that its neighbours have to know of. */
+  #announce(): void {
+    const port = this.#port();
+    const up = this.#underlay.underlay !== undefined && this.#underlay.up;
+    const now = port === undefined || !up ? '' : [port.ifindex, port.mac, port.address].join();
+    if (now === this.#announced) return;
+    this.#announced = now;
+    if (port === undefined || now === '') return;
+    try {
+      this.#parts.announce?.(port);
+    } catch (error) {
+      this.#log.warn(say('underlay could not be announced', { device: port.device, reason: reason(error) }));
+    }
   }
 
   async #apply(program: NodeProgram, reconciled: Reconciled, links: readonly Link[]): Promise<void> {

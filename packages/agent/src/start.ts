@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Agent } from './agent.ts';
 import type { Datapath } from './datapath/datapath.ts';
+import { announce } from './discovery/announce.ts';
 import { ForwardingTables } from './discovery/forwarding.ts';
 import { hostAddresses } from './discovery/host-addresses.ts';
 import { Identities } from './discovery/identities.ts';
@@ -133,6 +134,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       ...(options.maxRate !== undefined && { maxRate: options.maxRate }),
       statistics: (ifindex) => deviceStatistics(client, ifindex),
       underlay: () => findUnderlay(client, underlayOptions, links.links()),
+      announce,
       datapath,
       programs: new ProgramFile(join(data, STATE_FILES.program)),
       events,

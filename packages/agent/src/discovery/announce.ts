@@ -1,0 +1,55 @@
+/**
+ * Says on the underlay where the node's address is now. A neighbour that has kept an address of a NIC which is gone would
+ * send copies there until it asks anew, which takes the kernel up to a minute.
+ */
+import koffi from 'koffi';
+import { ipv4Bytes } from './rtnetlink.ts';
+
+/** The end of the underlay that is announced. */
+export interface Announced {
+  ifindex: number;
+  /** Of the device, lower case with colons. */
+  mac: string;
+  /** IPv4 address. */
+  address: string;
+}
+
+const AF_PACKET = 17;
+const SOCK_RAW = 3;
+const BROADCAST = Buffer.alloc(6, 0xff);
+
+/** The frame of an ARP announcement: a request for the own address (RFC 5227, 3). */
+export function announcement({ mac, address }: Announced): Buffer {
+  const own = Buffer.from(mac.replaceAll(':', ''), 'hex');
+  // EtherType ARP; hardware Ethernet, protocol IPv4, their lengths, request.
+  const fixed = Buffer.from([0x08, 0x06, 0, 1, 0x08, 0x00, 6, 4, 0, 1]);
+  const ip = ipv4Bytes(address);
+  return Buffer.concat([BROADCAST, own, fixed, own, ip, Buffer.alloc(6), ip]);
+}
+
+let calls: Record<'socket' | 'sendto' | 'close', ReturnType<ReturnType<typeof koffi.load>['func']>> | undefined;
+
+/** Sends the announcement. @throws Error where the kernel refuses */
+export function announce(underlay: Announced): void {
+  if (calls === undefined) {
+    const libc = koffi.load('libc.so.6');
+    calls = {
+      socket: libc.func('int socket(int domain, int type, int protocol)'),
+      sendto: libc.func('long sendto(int, const void *, size_t, int flags, const void *address, uint32_t)'),
+      close: libc.func('int close(int fd)'),
+    };
+  }
+  const fd: number = calls.socket(AF_PACKET, SOCK_RAW, 0); // protocol 0: receives nothing
+  if (fd < 0) throw new Error(`no packet socket: errno ${koffi.errno()}`);
+  try {
+    const to = Buffer.alloc(20); // struct sockaddr_ll: family, protocol, ifindex, and what is not needed to send
+    to.writeUInt16LE(AF_PACKET, 0);
+    to.writeInt32LE(underlay.ifindex, 4);
+    const frame = announcement(underlay);
+    if (calls.sendto(fd, frame, frame.length, 0, to, to.length) !== frame.length) {
+      throw new Error(`the frame was not taken: errno ${koffi.errno()}`);
+    }
+  } finally {
+    calls.close(fd);
+  }
+}
