@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Capture, type CaptureResult, waitUntil } from '@mirrorplane/lab';
 import { countedIn } from '@mirrorplane/lab/qemu/probe.ts';
-import { useLab } from './support/lab.ts';
 import { numberedKey, startGuestNumbers, startNumbers, tally } from './support/guest-numbers.ts';
+import { useLab } from './support/lab.ts';
 import { activeEventually, policyStatus, withPolicy } from './support/policy.ts';
 import { framesOf } from './support/taps.ts';
 

@@ -33,7 +33,7 @@ export class GuestWatch {
 
   /**
    * Looks at all devices that are to stand by, and completes what identity providers have said of guests: `running` for one
-   * that was seen, `absent` for one that is to stand by and was not. What a provider says itself stays.
+   * that was seen, also where a provider does not know of it yet, `absent` for one that is to stand by and was not.
    */
   async look(devices: readonly NodeDevice[], standby: readonly Standby[]): Promise<NodeDevice[]> {
     const asked = new Map(standby.map(({ interface: id, guest }) => [id, guest]));
@@ -41,14 +41,14 @@ export class GuestWatch {
     const present = new Set(keys.values());
     for (const key of this.#watched.keys()) if (!present.has(key)) this.#watched.delete(key);
     for (const device of devices) {
-      const guest = device.identity && device.guest === undefined ? asked.get(device.identity.id) : undefined;
+      const guest = device.identity && device.guest !== 'running' ? asked.get(device.identity.id) : undefined;
       const key = keys.get(device)!;
       if (guest !== undefined) await this.#watch(key, device.ifindex, guest);
       else if (this.#watched.has(key)) this.#watched.get(key)!.asked = false;
     }
     this.#schedule(devices, ++this.#looks);
     return devices.map((device) => {
-      const watched = device.guest === undefined ? this.#watched.get(keys.get(device)!) : undefined;
+      const watched = device.guest !== 'running' ? this.#watched.get(keys.get(device)!) : undefined;
       if (!watched?.arrived && !watched?.asked) return device;
       return { ...device, guest: (watched.arrived ? 'running' : 'absent') satisfies GuestState };
     });

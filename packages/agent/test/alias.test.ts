@@ -48,6 +48,7 @@ const errors: [outcome: string, alias: string, expected: RegExp][] = [
   ['with an id that is not usable', 'mirrorplane:kind=vm;id=a b', /id "a b": use 1 to 128/],
   ['with a word that is no field', 'mirrorplane:kind=vm;oops;id=a', /"oops" is no KEY=VALUE/],
   ['with a key that comes twice', 'mirrorplane:kind=vm;id=a;id=b', /"id" is given twice/],
+  ['with a guest that is neither here nor away', 'mirrorplane:kind=vm;id=a;guest=gone', /guest "gone": write/],
   ['with a name that is too long', `mirrorplane:kind=vm;id=a;name=${'x'.repeat(129)}`, /name is longer/],
   ['with a network that is too long', `mirrorplane:kind=vm;id=a;network=${'x'.repeat(129)}`, /network is longer/],
 ];
@@ -58,6 +59,13 @@ for (const [outcome, alias, expected] of errors) {
     assert.match(result.error, expected);
   });
 }
+
+test('an alias says whether the guest runs there', () => {
+  for (const guest of ['running', 'absent'] as const) {
+    const said = parseAlias(`mirrorplane:kind=vm;id=a;guest=${guest}`);
+    assert.deepEqual(said, { identity: { kind: 'vm', id: 'a', name: '', provider: 'alias' }, guest });
+  }
+});
 
 test('an alias that is not about Mirrorplane says nothing', () => {
   for (const alias of ['', 'uplink to rack 4', 'xmirrorplane:kind=vm;id=a']) assert.equal(parseAlias(alias), undefined);

@@ -69,11 +69,21 @@ test('a guest that arrived, and left again later, is absent', async () => {
   guests.close();
 });
 
-test('what an identity provider says of a guest is believed, and its device is not asked', async () => {
-  const { look, asked } = watch({ 5: 3 });
+test('a guest that an identity provider says is running is believed, and its device is not asked', async () => {
+  const { look, asked } = watch({ 5: 0 });
+  const said = DEVICES.map((device) => ({ ...device, guest: 'running' as const }));
+  assert.deepEqual(await look(expected, said), ['running', 'running']);
+  assert.deepEqual(asked, []);
+});
+
+test('a guest that an identity provider says is absent runs all the same once it has sent a frame', async () => {
+  const received = { 5: 0 };
+  const { guests, look } = watch(received);
   const said = DEVICES.map((device) => ({ ...device, guest: 'absent' as const }));
   assert.deepEqual(await look(expected, said), ['absent', 'absent']);
-  assert.deepEqual(asked, []);
+  received[5] = 1;
+  assert.deepEqual(await look(expected, said), ['running', 'absent']);
+  guests.close();
 });
 
 test('a device that comes back as another interface starts anew', async () => {

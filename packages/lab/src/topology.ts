@@ -189,9 +189,13 @@ function makeDevice(node: LabNode, k: number, index: number): LabVm {
   };
 }
 
-/** The identity alias of the device of a VM or NFV device, as the agent's `alias` provider reads it. */
-export function identityAlias(vm: LabVm): string {
-  return `mirrorplane:kind=${vm.kind};id=${vm.id};name=${vm.name} ${vm.guestDevice};network=${VM_NETWORK}`;
+/**
+ * The identity alias of the device of a VM or NFV device, as the agent's `alias` provider reads it.
+ * @param guest whether the guest runs behind it, where the orchestrator says so
+ */
+export function identityAlias(vm: LabVm, guest?: 'absent'): string {
+  const identity = `mirrorplane:kind=${vm.kind};id=${vm.id};name=${vm.name} ${vm.guestDevice};network=${VM_NETWORK}`;
+  return guest === undefined ? identity : `${identity};guest=${guest}`;
 }
 
 /** The standard lab: four nodes in three pools and two domains, the named VMs, edges and the switch. Pure. */

@@ -2,14 +2,14 @@
  * The identity provider `alias`: any orchestrator can tell which interface a device is with
  * `ip link set DEV alias 'mirrorplane:kind=vm;id=web-1/0;name=web-1 eth0;network=blue'`.
  */
-import { type DeviceIdentity, InterfaceId } from '@mirrorplane/contract';
+import { type DeviceIdentity, GuestState, InterfaceId } from '@mirrorplane/contract';
 
 const PREFIX = 'mirrorplane:';
 /** As in the schema of DeviceIdentity. */
 const MAX_TEXT = 128;
 
 /** What an alias says: nothing of ours, an identity, or something that is not understood. */
-export type AliasResult = { identity: DeviceIdentity } | { error: string } | undefined;
+export type AliasResult = { identity: DeviceIdentity; guest?: GuestState } | { error: string } | undefined;
 
 /**
  * Reads the alias of a device. Keys come in any order; keys that are not known are left to later versions. Undefined
@@ -44,5 +44,11 @@ function identityOf(fields: ReadonlyMap<string, string>): AliasResult {
   if (network !== undefined && network.length > MAX_TEXT) {
     return { error: `network is longer than ${MAX_TEXT} characters` };
   }
-  return { identity: { kind, id, name, ...(network ? { network } : {}), provider: 'alias' } };
+  const guest = fields.get('guest');
+  const state = GuestState.safeParse(guest);
+  if (guest !== undefined && !state.success) return { error: `guest "${guest}": write guest=running or guest=absent` };
+  return {
+    identity: { kind, id, name, ...(network ? { network } : {}), provider: 'alias' },
+    ...(state.success && { guest: state.data }),
+  };
 }

@@ -88,7 +88,7 @@ function withIdentity(link: Link, edge: string | undefined, claims: readonly Cla
   if ('error' in said) device.identityError = said.error;
   else if (REVERSED.has(linkType)) device.identityError = `${said.identity.id}: ${REVERSED.get(linkType)}`;
   else device.identity = said.identity;
-  const guest = claims.find((claim) => claim.guest !== undefined)?.guest;
+  const guest = [said, ...claims].flatMap((claim) => ('guest' in claim && claim.guest) || [])[0];
   if (device.identity !== undefined && guest !== undefined) device.guest = guest;
   return device;
 }

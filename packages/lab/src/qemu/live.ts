@@ -4,10 +4,10 @@ import { stopDaemon, waitReady } from '../daemons.ts';
 import type { Lab } from '../lab.ts';
 import { nodeVmLines } from '../links.ts';
 import type { MigrateOptions, MigrationTimes } from '../migrate.ts';
-import { ipBatch } from '../netns.ts';
+import { ipBatch, start } from '../netns.ts';
 import { waitUntil } from '../processes.ts';
 import { updateState } from '../state.ts';
-import type { LabVm } from '../topology.ts';
+import { identityAlias, type LabVm } from '../topology.ts';
 import { machineName, machineSockets, startMachine } from './machine.ts';
 import { Qmp, type QmpEvent } from './qmp.ts';
 
@@ -65,6 +65,11 @@ async function switchOver(lab: Lab, vm: LabVm, node: string, options: MigrateOpt
     source.close();
     throw error;
   });
+  const tellGuest = guestTeller(lab, vm);
+  source.onEvent = ({ event }) => {
+    // As libvirt and others do: from this moment on the guest is behind this device no more.
+    if (event === 'STOP') tellGuest.absent();
+  };
   try {
     const uri = `unix:${to.incoming}`;
     const capabilities = [{ capability: 'events', state: true }];
@@ -80,11 +85,25 @@ async function switchOver(lab: Lab, vm: LabVm, node: string, options: MigrateOpt
   } catch (error) {
     // Whatever went wrong: unless the guest has moved, it goes on here.
     await source.execute('cont').catch(() => undefined);
+    tellGuest.back();
     throw error;
   } finally {
+    tellGuest.close();
     source.close();
     target.close();
   }
+}
+
+/** Says at the device of a VM whether the guest is there. The command that does it waits for its word: starting it takes time. */
+function guestTeller(lab: Lab, vm: LabVm) {
+  const ip = start(['ip', '-n', lab.ns(vm.node), '-batch', '-'], { stdio: ['pipe', 'ignore', 'ignore'] });
+  const say = (alias: string) => ip.stdin?.write(`link set ${vm.device} alias "${alias}"\n`);
+  ip.stdin?.on('error', () => undefined);
+  return {
+    absent: () => say(identityAlias(vm, 'absent')),
+    back: () => say(identityAlias(vm)),
+    close: () => ip.stdin?.end(),
+  };
 }
 
 /** Waits for the guest to run at the target. Throws where QEMU gives up. */

@@ -28,6 +28,8 @@ interface Waiting {
 export class Qmp {
   /** Every event since the connection was made. */
   readonly events: QmpEvent[] = [];
+  /** Told of each event as it comes. */
+  onEvent: (event: QmpEvent) => void = () => undefined;
   readonly #socket: Socket;
   // QEMU answers in the order in which it was asked.
   readonly #asked: Waiting[] = [];
@@ -68,7 +70,9 @@ export class Qmp {
   #take(message: Message): void {
     if (message.event !== undefined) {
       const { seconds = 0, microseconds = 0 } = message.timestamp ?? {};
-      this.events.push({ event: message.event, data: message.data ?? {}, at: seconds * 1000 + microseconds / 1000 });
+      const event = { event: message.event, data: message.data ?? {}, at: seconds * 1000 + microseconds / 1000 };
+      this.events.push(event);
+      this.onEvent(event);
     } else if (message.error !== undefined) this.#asked.shift()?.reject(new Error(message.error.desc));
     else if ('return' in message) this.#asked.shift()?.resolve(message.return);
   }
