@@ -11,7 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { temporaryFolder, until } from './harness.ts';
 
 /** How often; `make soak` asks for more. */
-const KILLS = Number(process.env.KILLS ?? 10);
+const KILLS = Number(process.env.KILLS ?? 5);
 const SEED = Number(process.env.SEED ?? 1 + Math.floor(Math.random() * 1e6));
 const MAIN = path.join(import.meta.dirname, '../src/main.ts');
 const WRITERS = 6;

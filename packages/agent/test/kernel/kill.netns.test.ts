@@ -28,7 +28,7 @@ import {
 } from './support/world.ts';
 
 /** How often; `make soak` asks for more. */
-const KILLS = Number(process.env.KILLS ?? 10);
+const KILLS = Number(process.env.KILLS ?? 5);
 /** Where the run begins to differ from others: printed, and taken again from here. */
 const SEED = Number(process.env.SEED ?? 1 + Math.floor(Math.random() * 1e6));
 

@@ -1,17 +1,21 @@
-/** Writes transaction after transaction and says each that is acknowledged, until it is killed. */
+/**
+ * writer.ts FILE [COUNT [BYTES]]: writes transaction after transaction and says each that is acknowledged, until it is
+ * killed or has written so many. BYTES: of the value of each row.
+ */
 import { writeSync } from 'node:fs';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 
 const store = openSqliteStore(process.argv[2]!, { keepRevisions: 16 });
 let number = Number((await store.get('left'))?.value ?? 0);
+const value = process.argv[4] === undefined ? null : 'x'.repeat(Number(process.argv[4]));
 // A bound, so that a writer that nobody kills does not run for ever.
-for (const end = number + 20_000; number < end; ) {
+for (const end = number + Number(process.argv[3] ?? 20_000); number < end; ) {
   number++;
   const { ok } = await store.txn({
     compare: [],
     ops: [
       { type: 'put', key: 'left', value: number },
-      { type: 'put', key: `row/${number}`, value: null },
+      { type: 'put', key: `row/${number}`, value },
       { type: 'put', key: 'right', value: number },
     ],
   });
