@@ -1,6 +1,6 @@
 /** A libvirt of a test's own, with QEMU: in its namespaces and its folder, away from the machine's. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
@@ -28,18 +28,24 @@ exec libvirtd --config /etc/libvirt/libvirtd.conf --pid-file /run/libvirtd.pid`;
 
 let made = 0;
 
+/** The connection URI of the libvirt in this folder. */
+export function libvirtUri(folder: string): string {
+  return `qemu+unix:///system?socket=${join(folder, 'run/libvirt/libvirt-sock')}`;
+}
+
 /** One host with libvirt. Bridges `br0` and `br1` are there, and the network `blue` of libvirt on `br1`. */
 export class LibvirtHost {
-  readonly namespace: Namespace;
+  readonly namespace: Pick<Namespace, 'name' | 'ip'>;
   readonly folder: string;
   readonly #name = `host-${made++}`;
   #daemon: ChildProcess | undefined;
 
-  constructor(t: Pick<TestContext, 'after'>) {
+  /** @param place where it shall run. Default: a namespace of its own, with bridges */
+  constructor(t: Pick<TestContext, 'after'>, place?: { namespace: Pick<Namespace, 'name' | 'ip'>; folder: string }) {
     // First what runs goes, then what it runs in.
     t.after(() => this.#end());
-    this.namespace = new Namespace(t);
-    this.folder = temporaryFolder(t);
+    this.namespace = place?.namespace ?? new Namespace(t);
+    this.folder = place?.folder ?? temporaryFolder(t);
     for (const folder of ['run', 'var/lib', 'var/log', 'var/cache', 'etc']) {
       mkdirSync(join(this.folder, folder), { recursive: true });
     }
@@ -59,7 +65,7 @@ export class LibvirtHost {
     ]);
     write('passwd', ['root:x:0:0::/root:/bin/sh', 'libvirt-qemu:x:64055:64055::/:/bin/false']);
     write('group', ['root:x:0:', 'kvm:x:64056:', 'libvirt-qemu:x:64055:']);
-    for (const bridge of ['br0', 'br1']) {
+    for (const bridge of place ? [] : ['br0', 'br1']) {
       this.namespace.ip('link', 'add', bridge, 'type', 'bridge');
       this.namespace.ip('link', 'set', bridge, 'up');
     }
@@ -67,7 +73,7 @@ export class LibvirtHost {
 
   /** The connection URI of this libvirt. */
   get uri(): string {
-    return `qemu+unix:///system?socket=${join(this.folder, 'run/libvirt/libvirt-sock')}`;
+    return libvirtUri(this.folder);
   }
 
   /** Starts libvirtd; after a stop again. Resolves when it answers. */
@@ -111,26 +117,45 @@ export class LibvirtHost {
 
   async #end(): Promise<void> {
     await this.stop('SIGKILL');
-    // The guests, and nothing else, still run in the namespace.
-    for (const pid of ip('netns', 'pids', this.namespace.name).split('\n').filter(Boolean)) {
+    for (const pid of this.#guests()) {
       try {
-        process.kill(Number(pid), 'SIGKILL');
+        process.kill(pid, 'SIGKILL');
       } catch (error) {
         // It may have ended since.
         if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
       }
     }
-    await until('the guests have ended', () => ip('netns', 'pids', this.namespace.name) === '');
+    await until('the guests have ended', () => this.#guests().length === 0);
+  }
+
+  /** pids of QEMU in the namespace. */
+  #guests(): number[] {
+    const pids = ip('netns', 'pids', this.namespace.name).split('\n').filter(Boolean).map(Number);
+    return pids.filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('qemu-system');
+      } catch {
+        return false;
+      }
+    });
   }
 }
 
-/** The XML of a domain whose guest stays in the BIOS: what matters here is its state, and its devices. */
-export function domainXml(name: string, uuid: string, nics: string, metadata = ''): string {
+/**
+ * The XML of a domain whose guest stays in the BIOS: what matters here is its state, and its devices.
+ * @param more.boot what it boots from: `network` makes it send DHCP requests, again and again. Default: nothing
+ */
+export function domainXml(
+  name: string,
+  uuid: string,
+  nics: string,
+  { metadata = '', boot = '' }: { metadata?: string; boot?: string } = {},
+): string {
   return `<domain type='qemu'>
   <name>${name}</name><uuid>${uuid}</uuid>
   <metadata>${metadata}</metadata>
-  <memory unit='MiB'>16</memory><vcpu>1</vcpu>
-  <os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features>
+  <memory unit='MiB'>${boot ? 64 : 16}</memory><vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='pc'>hvm</type>${boot}</os><features><acpi/></features>
   <devices>
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
     ${nics}

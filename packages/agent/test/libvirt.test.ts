@@ -78,7 +78,7 @@ describe('libvirt', { skip, timeout: 240_000 }, () => {
   const nameAgain = () => write(METADATA.replaceAll('m:', '').replace(':m', ''));
 
   test('the NICs of a domain are known before its guest runs, and run when it does', async () => {
-    await hosts[0]!.define('define', domainXml('web-1', UUID, NICS, METADATA));
+    await hosts[0]!.define('define', domainXml('web-1', UUID, NICS, { metadata: METADATA }));
     await hosts[0]!.virsh('start', 'web-1');
     const devices = await see(0, 'all run', all('running'));
     const first = probes[0]!.lines.find((line) => IDS[0]! in guests(line.devices ?? []));

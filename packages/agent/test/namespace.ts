@@ -32,7 +32,7 @@ export class Probe<T extends object> {
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
 
-  constructor(t: Pick<TestContext, 'after'>, namespace: Namespace, ...args: string[]) {
+  constructor(t: Pick<TestContext, 'after'>, namespace: Pick<Namespace, 'name'>, ...args: string[]) {
     const probe = new URL('probe.ts', import.meta.url).pathname;
     const argv = [`--net=/run/netns/${namespace.name}`, '--', process.execPath, probe, ...args];
     this.#child = spawn('nsenter', argv, { stdio: ['pipe', 'pipe', 'inherit'] });

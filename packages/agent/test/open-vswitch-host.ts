@@ -17,13 +17,13 @@ export const noOpenVswitch =
 
 /** The database and the switch. */
 export class OpenVswitchHost {
-  readonly #namespace: Namespace;
+  readonly #namespace: Pick<Namespace, 'name'>;
   readonly #folder: string;
   #database: ChildProcess | undefined;
   #switch: ChildProcess | undefined;
 
   /** @param folder for database, sockets and logs; is made */
-  constructor(namespace: Namespace, folder: string) {
+  constructor(namespace: Pick<Namespace, 'name'>, folder: string) {
     this.#namespace = namespace;
     this.#folder = folder;
     mkdirSync(folder, { recursive: true });

@@ -22,6 +22,8 @@ export interface LabOptions extends TopologyOptions {
   topology?: Topology | ((standard: Topology) => Topology);
   /** The `mirrorplane` command that starts controller and agents. Default that of this checkout. */
   command?: string;
+  /** Options of the agents by node. Default: neither libvirt nor Open vSwitch, since those of the machine are none of the lab's. */
+  agentArguments?: Record<string, string[]>;
   /** Folder of all labs. Default `/run/mirrorplane-lab`. */
   runRoot?: string;
   /** Stops the making; what was made is removed, and `createLab` throws. */
@@ -56,6 +58,7 @@ export async function createLab(options: LabOptions = {}): Promise<Lab> {
     processes: [],
     apiPort: null,
     command: options.command ?? MIRRORPLANE,
+    agentArguments: options.agentArguments ?? {},
   });
   const lab = new Lab(name, runDir);
   try {

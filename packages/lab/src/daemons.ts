@@ -127,11 +127,7 @@ function agentArguments(lab: Lab, node: string): string[] {
     agentData(lab, node),
     '--bpffs',
     agentBpffs(lab.name, node),
-    // The machine's own VMs and switch are none of the lab's.
-    '--libvirt',
-    'off',
-    '--open-vswitch',
-    'off',
+    ...(lab.state.agentArguments[node] ?? ['--libvirt', 'off', '--open-vswitch', 'off']),
   ];
 }
 

@@ -26,6 +26,8 @@ export interface LabState {
   apiPort: number | null;
   /** The `mirrorplane` command that starts controller and agents. */
   command: string;
+  /** Options of the agents by node, beside those that every agent has. */
+  agentArguments: Record<string, string[]>;
 }
 
 /** A lab that does not exist, exists already, or cannot be made as asked. The message is for the operator. */
