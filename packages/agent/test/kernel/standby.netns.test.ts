@@ -135,3 +135,19 @@ test('a guest that answers from behind another port is not captured here any mor
   bystander.close();
   assert.deepEqual(await counted('inbound', source), { matched: 2, guestAbsent: 2 });
 });
+
+test('what the data plane has learned by itself is no interference: an agent that looks again changes nothing of it', async () => {
+  const source = `run-${++runs}`;
+  const captures = capturesOf(world.devices.vm.ifindex, 'L', { source, standby: true });
+  const state = stateOf({ captures, deliveries: [localTo(world.devices.dst.ifindex)] });
+  await world.datapath.apply(state);
+  pass('outbound', frame(BROADCAST, GUEST, 'announcement'));
+  // Longer than the agent takes until it looks at its maps again.
+  const end = performance.now() + 2000;
+  while (performance.now() < end) {
+    const { written, repaired } = await world.datapath.apply(state);
+    assert.deepEqual([written, repaired], [0, []]);
+  }
+  pass('inbound', frame(GUEST, OTHER, 'after'));
+  assert.deepEqual(await counted('inbound', source), { matched: 1, guestAbsent: 0 });
+});

@@ -4,17 +4,38 @@ import type { BpfMap } from './libbpf.ts';
 /** Rows by their key in hex. */
 export type Rows = ReadonlyMap<string, Buffer>;
 
+/** True where the data plane itself may have made one value out of the other, and nothing is to be put right. */
+export type Own = (written: Buffer, found: Buffer, key: string) => boolean;
+
+/**
+ * For what the data plane learns before user space does: a difference that is found once is its own, for user space may
+ * not know yet; one that is still there the next time is not.
+ */
+export function learned(): Own {
+  const once = new Map<string, string>();
+  return (_written, found, key) => {
+    const value = found.toString('hex');
+    const again = once.get(key) === value;
+    if (again) once.delete(key);
+    else once.set(key, value);
+    return !again;
+  };
+}
+
 export class TableWriter {
   readonly #map: BpfMap;
   readonly #keySize: number;
   readonly #valueSize: number;
+  readonly #own: Own;
   /** What the map holds, as read last and written since. */
   #rows: Map<string, Buffer>;
 
-  constructor(map: BpfMap, keySize: number, valueSize: number) {
+  /** @param own what the data plane changes by itself. Default nothing */
+  constructor(map: BpfMap, keySize: number, valueSize: number, own: Own = () => false) {
     this.#map = map;
     this.#keySize = keySize;
     this.#valueSize = valueSize;
+    this.#own = own;
     this.#rows = this.#read();
   }
 
@@ -26,6 +47,10 @@ export class TableWriter {
   reread(): number {
     const rows = this.#read();
     const before = this.#rows;
+    for (const [key, value] of rows) {
+      const written = before.get(key);
+      if (written && !written.equals(value) && this.#own(written, value, key)) rows.set(key, written);
+    }
     this.#rows = rows;
     const changed = [...rows].filter(([key, value]) => !before.get(key)?.equals(value)).length;
     return changed + [...before.keys()].filter((key) => !rows.has(key)).length;
