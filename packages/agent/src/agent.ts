@@ -22,6 +22,7 @@ import type { EventRecorder } from './events.ts';
 import { GuestWatch } from './guests.ts';
 import { type Logger, reason, say } from './log.ts';
 import { PassEvents } from './pass-events.ts';
+import type { Protection } from './protection.ts';
 import { captureStatuses, erspanAddresses, type Reconciled, reconcile } from './reconcile.ts';
 import type { ProgramFile } from './state.ts';
 
@@ -48,6 +49,8 @@ export interface AgentParts {
   maxRate?: number;
   /** What a device has carried. Left out: where the guests of migrating interfaces are is what the controller says. */
   statistics?: (ifindex: number) => Promise<DeviceStatistics | undefined>;
+  /** Keeps copies within what service traffic leaves of a device; left out: no device has a budget. */
+  protection?: Pick<Protection, 'held' | 'on'>;
   /** Finds the underlay among the devices that `links` has now. */
   underlay: () => Promise<UnderlayState>;
   /** Tells the neighbours where the underlay address is. Left out: they find out by themselves. */
@@ -119,7 +122,7 @@ export class Agent {
 
   /** Applies the program of the last run, if there is one, and begins to follow changes. */
   async start(): Promise<void> {
-    const { programs, links, nextHops, forwarding, identities } = this.#parts;
+    const { programs, links, nextHops, forwarding, identities, protection } = this.#parts;
     try {
       const program = await programs.load();
       if (program !== undefined && this.#isOurs(program)) {
@@ -140,6 +143,7 @@ export class Agent {
     });
     links.on('neighbour', (event) => nextHops.touched(event.ifindex, event.address));
     nextHops.on('change', () => this.#poke());
+    protection?.on('change', () => this.#poke());
     if (forwarding) {
       links.on('forwarding', () => void forwarding.refresh());
       forwarding.on('change', () => this.#poke());
@@ -241,7 +245,7 @@ export class Agent {
   }
 
   async #pass(): Promise<void> {
-    const { links, nextHops, underlay, forwarding, hostAddresses, maxRate, identities } = this.#parts;
+    const { links, nextHops, underlay, forwarding, hostAddresses, maxRate, identities, protection } = this.#parts;
     this.#underlay = await underlay();
     this.#announce();
     const present = links.links();
@@ -265,6 +269,7 @@ export class Agent {
       nextHops: nextHops.current(),
       hostAddresses: hostAddresses?.() ?? [],
       ...(maxRate !== undefined && { maxRate }),
+      ...(protection && { held: protection.held }),
       ...(forwarding && { links: present, forwarding: forwarding.current() }),
     };
     // Copying comes first, telling of it second.

@@ -22,6 +22,8 @@ interface Flags {
   libvirt: string;
   openVswitch: string;
   maxRate?: number;
+  protect: 'auto' | 'off';
+  uplinkRate?: number;
   bpffs: string;
   logLevel: LogLevel;
   uninstall?: boolean;
@@ -66,6 +68,12 @@ const command = new Command('mirrorplane agent')
   .option('--mirror-device <device>', 'device that ERSPAN to and from other nodes takes')
   .option('--mirror-address <address>', 'IPv4 address for ERSPAN (default: the first one of the mirror device)', ipv4)
   .option('--max-rate <mbit>', 'budget for all copies that this node makes, Mbit/s (default: no limit)', megabits)
+  .addOption(
+    new Option('--protect <mode>', 'hold copies back where service traffic needs the device that they leave by')
+      .choices(['auto', 'off'])
+      .default('auto'),
+  )
+  .option('--uplink-rate <mbit>', 'what the mirror device can send, Mbit/s (default: found out)', megabits)
   .option('--no-arrive', "leave out what a firewall on a guest's bridge drops")
   .option('--libvirt <uri>', 'libvirt that knows the VMs of this node: a connection URI, auto or off', 'auto')
   .option('--open-vswitch <socket>', "Open vSwitch that knows the NICs: its database's socket, auto or off", 'auto')
@@ -112,6 +120,8 @@ async function run(flags: Flags, log: Logger): Promise<void> {
     libvirt: flags.libvirt,
     openVswitch: flags.openVswitch,
     ...(flags.maxRate !== undefined && { maxRate: flags.maxRate }),
+    protect: flags.protect === 'auto',
+    ...(flags.uplinkRate !== undefined && { uplinkRate: flags.uplinkRate }),
     ...(flags.mirrorAddress === undefined ? {} : { mirrorAddress: flags.mirrorAddress }),
   });
   if (stop.signal.aborted) {

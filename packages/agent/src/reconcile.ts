@@ -29,6 +29,8 @@ export interface Surroundings {
   hostAddresses?: readonly string[];
   /** Mbit/s of copies that the node may make. */
   maxRate?: number;
+  /** ifindexes of devices that hold copies back for service traffic; left out: none shall. */
+  held?: ReadonlySet<number>;
 }
 
 /** A capture of the program with the device it is on. */
@@ -86,20 +88,22 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
     else placed.push({ capture, device, hooks: usable ? hooks.map((hook) => hook.id) : [] });
     return hooks;
   });
+  const deliveries = program.deliveries.map((delivery) => deliveryEntry(delivery, byInterface, around));
   return {
     state: {
       ...planArrivals(captures, around.links ?? [], around.forwarding ?? []),
-      deliveries: program.deliveries.map((delivery) => deliveryEntry(delivery, byInterface, around)),
+      deliveries,
       terminations: program.terminations.map((termination) => terminationEntry(termination, choose)),
       mirrorDevice: around.underlay.underlay === undefined ? 0 : around.underlay.ifindex,
       hostAddresses: [...(around.hostAddresses ?? [])],
       physicalDevices: [...physicalDevices(around), ...firewallUplinks(captures, around.links ?? [])],
       copyVlans: program.copyVlans,
       ...(around.maxRate !== undefined && { maxRate: bytesPerSecond(around.maxRate) }),
+      protect: around.held !== undefined,
     },
     placed,
     waiting,
-    problems: problemsOf(program, around),
+    problems: [...problemsOf(program, around), ...heldBack(deliveries, around)],
   };
 }
 
@@ -211,6 +215,16 @@ function problemsOf(program: NodeProgram, { underlay, nextHops, devices }: Surro
     } else if (!device.up) problems.push({ code: 'DEVICE_DOWN', message: `${device.name} is down`, ...base });
   }
   return problems;
+}
+
+/** Which policies have copies held back, so that service traffic has its device to itself. */
+function heldBack(deliveries: readonly DeliveryEntry[], { held, devices }: Surroundings): NodeProblem[] {
+  const concerned = deliveries.filter(({ kind, ifindex }) => kind !== 'local' && held?.has(ifindex));
+  return concerned.map(({ policy, ifindex }) => {
+    const name = devices.find((device) => device.ifindex === ifindex)?.name ?? `device ${ifindex}`;
+    const message = `service traffic leaves ${name} too little room for all copies, which are dropped as overBudget`;
+    return { code: 'UPLINK_BUSY', message, policy };
+  });
 }
 
 /** What to report of every capture that has a device here, after the data path has taken the state. */

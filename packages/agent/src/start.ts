@@ -22,6 +22,7 @@ import { credentialsFit, EnrollmentError, enroll, loadCredentials } from './enro
 import { EventRecorder } from './events.ts';
 import { holdLock } from './lock.ts';
 import { type Logger, reason, say } from './log.ts';
+import { Protection } from './protection.ts';
 import { ProgramFile } from './state.ts';
 import { type Credentials, SyncClient, type SyncTiming } from './sync.ts';
 
@@ -54,6 +55,10 @@ export interface AgentOptions {
   openVswitch?: string;
   /** Mbit/s of copies that the node may make. Default no limit. */
   maxRate?: number;
+  /** Hold copies back where service traffic needs the device that they leave by. Default true. */
+  protect?: boolean;
+  /** Mbit/s that the mirror device can send. Default the speed of its link, or what is learned from its queue. */
+  uplinkRate?: number;
   /** Folder on a bpf file system for links, programs and maps. Default /sys/fs/bpf/mirrorplane. */
   bpffs?: string;
   log: Logger;
@@ -121,6 +126,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     });
     closers.push(() => identities.close());
     identities.open(links.links());
+    const protection = options.protect === false ? undefined : createProtection(options, datapath, links, closers);
     const underlayOptions = { device: options.mirrorDevice, address: options.mirrorAddress };
     const events = new EventRecorder();
     const agent = new Agent({
@@ -133,6 +139,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       hostAddresses,
       ...(options.maxRate !== undefined && { maxRate: options.maxRate }),
       statistics: (ifindex) => deviceStatistics(client, ifindex),
+      ...(protection && { protection }),
       underlay: () => findUnderlay(client, underlayOptions, links.links()),
       announce,
       datapath,
@@ -142,6 +149,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     });
     closers.push(() => agent.close());
     await agent.start();
+    protection?.start();
     const sync = new SyncClient({
       controller: options.controller,
       credentials,
@@ -168,6 +176,20 @@ function identityProviders({ libvirt = 'auto', openVswitch = 'auto', log }: Agen
     ...(libvirt === 'off' ? [] : [new LibvirtProvider({ uri: libvirt, log })]),
     ...(openVswitch === 'off' ? [] : [new OpenVswitchProvider({ socket: openVswitch, log })]),
   ];
+}
+
+function createProtection(
+  { mirrorDevice, uplinkRate, log }: AgentOptions,
+  datapath: Datapath,
+  links: NetlinkLinkSource,
+  closers: (() => unknown)[],
+): Protection {
+  const client = new RtClient();
+  closers.push(() => client.close());
+  const rates = mirrorDevice !== undefined && uplinkRate !== undefined ? { [mirrorDevice]: uplinkRate } : {};
+  const protection = new Protection({ datapath, client, links: () => links.links(), rates, log });
+  closers.push(() => protection.close());
+  return protection;
 }
 
 /** The credentials of the node; joins first where there are none that fit. */

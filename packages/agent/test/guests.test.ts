@@ -19,7 +19,7 @@ function watch(received: Record<number, number>) {
   const guests = new GuestWatch({
     statistics: async (ifindex) => {
       asked.push(ifindex);
-      return { received: received[ifindex] ?? 0, sent: 0 };
+      return { received: received[ifindex] ?? 0, sent: 0, sentBytes: 0 };
     },
     arrived: () => {
       arrivals++;

@@ -315,3 +315,18 @@ test('a destination whose device is gone gets its copies where it is', () => {
   const { state } = reconcile(program({ captures: [capture()], deliveries: [onward, ERSPAN] }), around({ devices }));
   assert.deepEqual([...new Set(state.captures.map(({ delivery }) => delivery))], [ERSPAN.id]);
 });
+
+test('tells of every policy whose copies a device holds back, and of no other', () => {
+  const held = new Set([2]);
+  const other: Delivery = { ...ERSPAN, id: 'p2/local', policy: 'p2', kind: 'local', interface: 'ids-1/0' } as Delivery;
+  const deliveries = [ERSPAN, EDGE, other];
+  const { state, problems } = reconcile(program({ deliveries }), around({ held, nextHops: new Map() }));
+  assert.equal(state.protect, true);
+  assert.deepEqual(
+    problems.filter(({ code }) => code === 'UPLINK_BUSY').map(({ policy }) => policy),
+    ['p1'],
+  );
+  const off = reconcile(program({ deliveries }), around());
+  assert.equal(off.state.protect, false);
+  assert.ok(!off.problems.some(({ code }) => code === 'UPLINK_BUSY'));
+});

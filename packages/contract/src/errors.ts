@@ -119,6 +119,11 @@ export const CATALOGUE = {
     'raise the MTU of the underlay by 50 bytes over that of the interfaces',
   ),
   COPIES_DROPPED: entry(200, 'Copies were dropped', 'see the counters by reason'),
+  UPLINK_BUSY: entry(
+    200,
+    'Copies are held back for service traffic',
+    'give the node a mirror device of its own, or mirror less: percent, maxRate',
+  ),
 } as const satisfies Record<string, CatalogueEntry>;
 export type ErrorCode = keyof typeof CATALOGUE;
 

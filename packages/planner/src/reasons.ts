@@ -13,13 +13,14 @@ const SENDING_CODES: ReadonlySet<string> = new Set(['NEIGHBOUR_UNKNOWN', 'ROUTE_
 
 /**
  * Problems in spite of which copies flow: IP is sent without a neighbour, one of two duplicate devices is taken, and what
- * stands in front of us, or drops what we do not see, leaves the rest.
+ * stands in front of us, or drops what we do not see, leaves the rest, as service traffic does that has an uplink nearly full.
  */
 const PARTIAL_CODES: ReadonlySet<string> = new Set([
   'NEIGHBOUR_UNKNOWN',
   'INTERFACE_DUPLICATE',
   'HOOK_OCCUPIED',
   'ARRIVAL_UNSEEN',
+  'UPLINK_BUSY',
 ]);
 
 /** A problem of a node that concerns a policy. */

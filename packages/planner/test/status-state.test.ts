@@ -134,6 +134,14 @@ const cases: [string, Scene, string[]][] = [
     ['degraded', 'NEIGHBOUR_UNKNOWN @node-2'],
   ],
   [
+    'is degraded only, while copies are held back for service traffic',
+    {
+      policy: { sources: ['web-2/0'] },
+      nodes: { 'node-1': healthy([]), 'node-2': { ...up2, ...problem('UPLINK_BUSY') } },
+    },
+    ['degraded', 'UPLINK_BUSY @node-2'],
+  ],
+  [
     'does not care for problems of sending where nothing is sent: on the node of the destination',
     { nodes: { 'node-1': { ...up1, ...problem('ROUTE_MISSING') }, 'node-2': up2 } },
     ['active'],

@@ -20,11 +20,15 @@ export const RTM = {
   NEWNEIGH: 28,
   DELNEIGH: 29,
   GETNEIGH: 30,
+  NEWQDISC: 36,
+  GETQDISC: 38,
 } as const;
 
 /** Multicast groups, enum rtnetlink_groups. */
 export const GROUP = { LINK: 1, NEIGH: 3, IPV4_IFADDR: 5, IPV4_ROUTE: 7, IPV6_IFADDR: 9 } as const;
 
+/** Without it the kernel answers a request for a queue to its monitors alone. */
+export const NLM_F_ECHO = 0x8;
 export const NLM_F_REPLACE = 0x100;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;

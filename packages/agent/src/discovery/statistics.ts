@@ -7,6 +7,8 @@ export interface DeviceStatistics {
   received: number;
   /** What went out: of a tap, what its guest has taken. */
   sent: number;
+  /** Bytes of that. */
+  sentBytes: number;
 }
 
 const IFINFOMSG = 16;
@@ -18,8 +20,8 @@ export async function deviceStatistics(client: RtClient, ifindex: number): Promi
   try {
     const [message] = await client.request(RTM.GETLINK, header);
     const stats = message && attributes(message.data, IFINFOMSG).get(IFLA_STATS64);
-    if (stats === undefined || stats.length < 16) return undefined;
-    return { received: getU64(stats, 0), sent: getU64(stats, 8) };
+    if (stats === undefined || stats.length < 32) return undefined;
+    return { received: getU64(stats, 0), sent: getU64(stats, 8), sentBytes: getU64(stats, 24) };
   } catch (error) {
     if (error instanceof NetlinkError && error.code === 'ENODEV') return undefined;
     throw error;
@@ -27,5 +29,5 @@ export async function deviceStatistics(client: RtClient, ifindex: number): Promi
 }
 
 /** Host order; counters stay below 2^53 for decades of line rate. */
-const getU64 = (data: Buffer, at: number): number =>
+export const getU64 = (data: Buffer, at: number): number =>
   Number(new BigUint64Array(new Uint8Array(data.subarray(at, at + 8)).buffer)[0]);

@@ -20,7 +20,7 @@ import {
 /** What a bucket holds at least, bytes (layout.ts). */
 const BURST = 256 * 1024;
 /** Likewise of a device. */
-const DEVICE_BURST = 64 * 1024;
+const DEVICE_BURST = 16 * 1024;
 /** Bytes a second: 1 Mbit/s, so that next to nothing comes in while a burst is sent. */
 const SLOW = 125_000;
 

@@ -241,7 +241,7 @@ export interface Burst {
 /** Of policies and nodes: a few super-packets at least, so that a low rate lets a burst of traffic through. */
 export const BURST: Burst = { seconds: 0.05, least: 256 * 1024 };
 /** Of devices: so little that copies alone do not fill the queue of service traffic. */
-export const DEVICE_BURST: Burst = { seconds: 0.005, least: 64 * 1024 };
+export const DEVICE_BURST: Burst = { seconds: 0.005, least: 16 * 1024 };
 
 /** @param rate bytes a second; 0: no limit */
 export function encodeBudget(rate: number, { seconds, least }: Burst = BURST): Buffer {

@@ -1,0 +1,137 @@
+/** Service traffic first: keeps the budgets of devices to the headroom that they have. The arithmetic is in headroom.ts. */
+import { EventEmitter } from 'node:events';
+import { performance } from 'node:perf_hooks';
+import type { Datapath, DeviceBudget } from './datapath/datapath.ts';
+import type { Link } from './discovery/links.ts';
+import type { RtClient } from './discovery/rtnetlink.ts';
+import { linkSpeed, readSending } from './discovery/sending.ts';
+import { Headroom } from './headroom.ts';
+import { type Logger, reason, say } from './log.ts';
+
+export interface ProtectionParts {
+  datapath: Pick<Datapath, 'deviceBudgets' | 'setDeviceBudgets'>;
+  /** Of its own: an answer must not wait behind a dump of all devices. */
+  client: RtClient;
+  /** All devices of the node, as they are now. */
+  links: () => readonly Link[];
+  /** What a device can send, by name, in Mbit/s, where the operator says so. */
+  rates?: Readonly<Record<string, number>>;
+  log: Logger;
+}
+
+interface ProtectionEvents {
+  /** `held` has changed. */
+  change: [];
+}
+
+/** Milliseconds between two readings of a device. */
+export const READING_INTERVAL = 100;
+/** Milliseconds for which a device counts as held after it has last refused a copy. */
+const HELD_FOR = 10_000;
+/** Bytes on an Ethernet wire between frames, with checksum and preamble. */
+const AROUND_FRAME = 24;
+
+interface Followed {
+  headroom: Headroom;
+  refused: number;
+  /** Monotonic milliseconds until which it counts as held. */
+  heldUntil: number;
+}
+
+/** Follows every device by which copies leave the node, as long as it runs. */
+export class Protection extends EventEmitter<ProtectionEvents> {
+  readonly #parts: ProtectionParts;
+  readonly #followed = new Map<number, Followed>();
+  #held: ReadonlySet<number> = new Set();
+  #timer: NodeJS.Timeout | undefined;
+  #reading: Promise<void> | undefined;
+  #failing = false;
+
+  constructor(parts: ProtectionParts) {
+    super();
+    this.#parts = parts;
+  }
+
+  /** ifindexes of devices whose budget has refused copies in the last seconds. */
+  get held(): ReadonlySet<number> {
+    return this.#held;
+  }
+
+  /** Begins, with a first reading at once. */
+  start(): void {
+    this.#timer = setInterval(() => this.#tick(), READING_INTERVAL);
+    this.#tick();
+  }
+
+  /** Ends. Budgets stay as they are. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#reading;
+  }
+
+  #tick(): void {
+    this.#reading ??= this.#read()
+      .then(() => {
+        this.#failing = false;
+      })
+      .catch((error: unknown) => {
+        if (!this.#failing) this.#parts.log.warn(say('devices cannot be read', { reason: reason(error) }));
+        this.#failing = true;
+      })
+      .finally(() => {
+        this.#reading = undefined;
+      });
+  }
+
+  async #read(): Promise<void> {
+    const { datapath } = this.#parts;
+    const budgets = await datapath.deviceBudgets();
+    const present = new Set(budgets.map(({ ifindex }) => ifindex));
+    for (const ifindex of this.#followed.keys()) if (!present.has(ifindex)) this.#followed.delete(ifindex);
+    const rates = new Map<number, number>();
+    for (const budget of budgets) {
+      const rate = await this.#follow(budget);
+      if (rate !== undefined && rate !== budget.rate) rates.set(budget.ifindex, rate);
+    }
+    if (rates.size > 0) await datapath.setDeviceBudgets(rates);
+    this.#tellHeld();
+  }
+
+  /** Its budget from now on; undefined: as it is. */
+  async #follow({ ifindex, rate, passed, refused }: DeviceBudget): Promise<number | undefined> {
+    const link = this.#parts.links().find((candidate) => candidate.ifindex === ifindex);
+    const stats = link && (await readSending(this.#parts.client, ifindex));
+    if (!link || !stats) return undefined;
+    const followed = this.#followed.get(ifindex) ?? { headroom: new Headroom(rate), refused, heldUntil: 0 };
+    this.#followed.set(ifindex, followed);
+    const at = performance.now();
+    if (refused !== followed.refused) followed.heldUntil = at + HELD_FOR;
+    followed.refused = refused;
+    const { bytes, packets, queue } = stats;
+    const capacity = this.#capacity(link);
+    return followed.headroom.next({
+      at,
+      sent: bytes + packets * AROUND_FRAME,
+      copies: passed,
+      ...(queue && { queue }),
+      ...(capacity !== undefined && { capacity }),
+    });
+  }
+
+  /** Bytes a second. A virtual device has a speed that means nothing. */
+  #capacity({ name, ifindex, linkType }: Link): number | undefined {
+    const megabits = this.#parts.rates?.[name];
+    if (megabits !== undefined) return (megabits * 1_000_000) / 8;
+    return linkType === '' ? linkSpeed(name, ifindex) : undefined;
+  }
+
+  #tellHeld(): void {
+    const now = performance.now();
+    const held = new Set(
+      [...this.#followed].filter(([, { heldUntil }]) => heldUntil > now).map(([ifindex]) => ifindex),
+    );
+    if (held.size === this.#held.size && [...held].every((ifindex) => this.#held.has(ifindex))) return;
+    this.#held = held;
+    this.emit('change');
+  }
+}

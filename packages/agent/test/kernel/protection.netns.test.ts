@@ -1,0 +1,159 @@
+/** Copies that would fill an uplink ten times over, beside service traffic that needs half of it. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { RtClient } from '../../src/discovery/rtnetlink.ts';
+import { createLog } from '../../src/log.ts';
+import { Protection } from '../../src/protection.ts';
+import { link as linkOf } from '../support.ts';
+import { enterOwnNamespace, leftPins, run, until } from './support/namespace.ts';
+import { RawSocket } from './support/raw-socket.ts';
+import { scapy } from './support/scapy.ts';
+import { Sniffer } from './support/sniffer.ts';
+import {
+  assertSumsClose,
+  capturesOf,
+  countsOf,
+  createWorld,
+  erspanOver,
+  stateOf,
+  type World,
+} from './support/world.ts';
+
+/** Mbit/s that the uplink can send. */
+const UPLINK = 10;
+/** A burst of both kinds is sent every so many milliseconds: half of the uplink, and ten times as much as it takes,
+ * so that it is saturated on a slow machine too. */
+const BURST_MS = 10;
+const LENGTH = 1000;
+const perBurst = (megabits: number) => Math.round((megabits * 1e6 * BURST_MS) / 1000 / 8 / LENGTH);
+const SERVICE = perBurst(UPLINK / 2);
+const MIRRORED = perBurst(10 * UPLINK);
+/** Bursts in which service traffic is alone, and in which the guest sends too. */
+const ALONE = 40;
+const TOGETHER = 120;
+
+let world: World;
+let uplink: RawSocket;
+let frame: Buffer;
+let runs = 0;
+
+before(async () => {
+  enterOwnNamespace();
+  const udp = scapy({ frames: true }).frames.get('ipv4-udp')!;
+  frame = Buffer.concat([udp, Buffer.alloc(LENGTH - udp.length)]);
+  world = await createWorld();
+  uplink = new RawSocket('und');
+});
+after(async () => {
+  uplink?.close();
+  await world?.close();
+  assert.deepEqual(leftPins(), []);
+});
+
+/** A frame of the node itself with a number. */
+function numbered(number: number): Buffer {
+  const service = Buffer.from(frame);
+  service.fill(0xee, 60);
+  service.writeUInt32BE(number, 60);
+  return service;
+}
+
+/** Sends by the uplink. A full queue refuses the frame, which is then one that does not come through. */
+function offer(service: Buffer): void {
+  try {
+    uplink.send(service);
+  } catch (error) {
+    assert.match(String(error), /took -1/);
+  }
+}
+
+function numberOf(frame: Buffer): number | undefined {
+  return frame[LENGTH - 1] === 0xee && frame.length === LENGTH ? frame.readUInt32BE(60) : undefined;
+}
+
+/** Sends service traffic, and after a while the guest's beside it; gives what came through. */
+async function compete(options: { protect: boolean; known: boolean; bands: boolean }) {
+  const { vm, und } = world.devices;
+  const source = `compete-${++runs}`;
+  const tbf = `tbf rate ${UPLINK}mbit burst 4k limit 100k`.split(' ');
+  run('tc', 'qdisc', 'add', 'dev', 'und', 'root', 'handle', '1:', ...tbf);
+  if (options.bands) run('tc', 'qdisc', 'add', 'dev', 'und', 'parent', '1:1', 'handle', '10:', 'pfifo_fast');
+  const client = new RtClient();
+  const protection = new Protection({
+    datapath: world.datapath,
+    client,
+    links: () => [linkOf('und', und.ifindex, { linkType: 'veth' })],
+    ...(options.known && { rates: { und: UPLINK } }),
+    log: createLog('warn'),
+  });
+  const state = stateOf({
+    captures: capturesOf(vm.ifindex, 'E', { source }),
+    deliveries: [erspanOver(world)],
+    protect: options.protect,
+  });
+  await world.datapath.apply(state);
+  if (options.protect) protection.start();
+  const [wire, far] = [
+    await Sniffer.start('undp', { longest: 2 * LENGTH }),
+    await Sniffer.start('farp', { longest: LENGTH }),
+  ];
+  try {
+    let sent = 0;
+    for (let burst = 0; burst < ALONE + TOGETHER; burst++) {
+      for (let i = 0; i < MIRRORED && burst >= ALONE; i++) world.guest.send(frame);
+      for (let i = 0; i < SERVICE; i++) offer(numbered(sent++));
+      await delay(BURST_MS);
+    }
+    const originals = (await far.expect(TOGETHER * MIRRORED)).length;
+    // The queue is empty when nothing more comes out of it.
+    await until(
+      'the queue is empty',
+      () => run('tc', '-s', 'qdisc', 'show', 'dev', 'und').includes('backlog 0b 0p') || undefined,
+    );
+    const service = wire.frames().flatMap((found) => numberOf(found) ?? []);
+    const report = await world.datapath.counters();
+    assertSumsClose(report);
+    const { matched, copied, dropped } = countsOf(report, 'outbound', source);
+    const budgets = await world.datapath.deviceBudgets();
+    const held = protection.held.has(und.ifindex);
+    return { sent, service, originals, matched, copied, overBudget: dropped.overBudget?.packets ?? 0, budgets, held };
+  } finally {
+    await protection.close();
+    client.close();
+    wire.close();
+    far.close();
+    run('tc', 'qdisc', 'del', 'dev', 'und', 'root');
+    await world.datapath.apply(stateOf({}));
+  }
+}
+
+function assertProtected(result: Awaited<ReturnType<typeof compete>>): void {
+  const { sent, service, originals, matched, copied, overBudget, budgets, held } = result;
+  assert.deepEqual(
+    service,
+    Array.from({ length: sent }, (_, number) => number),
+    'all service traffic came through, in order',
+  );
+  assert.equal(originals, TOGETHER * MIRRORED, 'all originals of the guest arrived');
+  assert.equal(matched.packets, TOGETHER * MIRRORED);
+  assert.ok(copied.packets > 0, 'some copies were made');
+  assert.ok(overBudget > 0, 'the others were dropped as overBudget');
+  assert.equal(budgets[0]!.refused, overBudget);
+  assert.ok(held, 'the device counts as held');
+}
+
+test('service traffic loses nothing on an uplink of known rate that copies would fill ten times', async () => {
+  assertProtected(await compete({ protect: true, known: true, bands: false }));
+});
+
+test('service traffic loses nothing where the queue knows priorities, whatever else is known', async () => {
+  assertProtected(await compete({ protect: true, known: false, bands: true }));
+});
+
+test('without protection the same copies cost service traffic packets', async () => {
+  const { sent, service, overBudget, budgets } = await compete({ protect: false, known: true, bands: false });
+  assert.ok(service.length < sent, `all ${sent} packets came through: the test shows nothing`);
+  assert.equal(overBudget, 0);
+  assert.deepEqual(budgets, []);
+});
