@@ -3,7 +3,17 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { waitUntil } from '@mirrorplane/lab';
 import { guestLines, nodeVmFdbLines, nodeVmLines, tapMac } from '../packages/lab/src/links.ts';
-import { FLOWS, interfere, ip, ipLink, pinnedLinks, startFlows, tcxPrograms } from './support/interfering.ts';
+import {
+  FLOWS,
+  interfere,
+  ip,
+  ipLink,
+  newestEvent,
+  pinnedLinks,
+  repairsAfter,
+  startFlows,
+  tcxPrograms,
+} from './support/interfering.ts';
 import { useLab } from './support/lab.ts';
 import type { Numbered } from './support/numbered.ts';
 import { activeEventually, packets, policyStatus, statusEventually } from './support/policy.ts';
@@ -85,7 +95,9 @@ async function remake(name: string, ifindex: number, identity?: string): Promise
 
 test('a source made anew under the same ifindex is captured again', async (t) => {
   const { ifindex } = (await ipLink(lab(), NODE, 'tap-web-1'))!;
+  const newest = await newestEvent(lab());
   await interfere(t, traffic, () => remake('web-1', ifindex), { hit: REMOTE });
+  assert.deepEqual(await repairsAfter(lab(), NODE, newest), [], 'nobody interfered');
 });
 
 test('another guest that gets the ifindex of a source is not captured, nor does one get copies for another', async (t) => {

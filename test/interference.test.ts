@@ -32,6 +32,7 @@ let traffic: Numbered;
 after(() => traffic?.stop());
 
 const ifindex = async (device: string) => (await ipLink(lab(), NODE, device))!.ifindex;
+const told = (words: RegExp, node = NODE) => ({ told: { lab: lab(), node, words } });
 const programsOf = async (device: string) => (await tcxPrograms(lab(), NODE))[device]!;
 const detach = (path: string) => lab().exec(NODE, ['bpftool', 'link', 'detach', 'pinned', path]);
 const destinationDown = async (policy: string) =>
@@ -44,7 +45,10 @@ test('every flow is copied', async () => {
 test('a program that somebody detaches is attached again, first, and no other flow misses a copy', async (t) => {
   const before = await programsOf(TAP);
   const [link] = pinnedLinks(lab(), NODE, `ingress-${await ifindex(TAP)}-capture_ingress`);
-  await interfere(t, traffic, () => detach(link!), { hit: ['remoteOut'] });
+  await interfere(t, traffic, () => detach(link!), {
+    hit: ['remoteOut'],
+    ...told(/^put right: capture_ingress of tap-web-1 was taken off$/),
+  });
   assert.deepEqual(await programsOf(TAP), before);
 });
 
@@ -53,13 +57,18 @@ test('all programs of a node that somebody detaches at once are attached again',
   const all = pinnedLinks(lab(), NODE);
   const script = all.map((path) => `bpftool link detach pinned ${path}`).join('\n');
   const whole = async () => JSON.stringify(await tcxPrograms(lab(), NODE)) === JSON.stringify(before);
-  await interfere(t, traffic, () => lab().exec(NODE, ['sh', '-e'], { input: script }), { hit: ALL, repaired: whole });
+  await interfere(t, traffic, () => lab().exec(NODE, ['sh', '-e'], { input: script }), {
+    hit: ALL,
+    repaired: whole,
+    ...told(/of tap-fw-1 was taken off/),
+  });
 });
 
 test('the receiving end that somebody detaches is attached again', async (t) => {
   const [link] = pinnedLinks(lab(), 'node-2', 'terminate_erspan');
   await interfere(t, traffic, () => lab().exec('node-2', ['bpftool', 'link', 'detach', 'pinned', link!]), {
     hit: ['remoteOut', 'remoteIn'],
+    ...told(/^put right: terminate_erspan of underlay0 was taken off$/, 'node-2'),
   });
 });
 
@@ -67,11 +76,15 @@ test('pins that somebody removes come back, one link’s and the whole folder, a
   const folder = bpffsOf(lab(), NODE);
   const tree = () => JSON.stringify(readdirSync(folder, { recursive: true }).sort());
   const before = tree();
-  await interfere(t, traffic, () => rmSync(pinnedLinks(lab(), NODE)[0]!), { repaired: () => tree() === before });
+  await interfere(t, traffic, () => rmSync(pinnedLinks(lab(), NODE)[0]!), {
+    repaired: () => tree() === before,
+    ...told(/^put right: a pin was removed$/),
+  });
   await interfere(t, traffic, () => lab().exec(NODE, ['rm', '-r', join(folder, 'maps')]), {
     repaired: () => tree() === before,
   });
   await interfere(t, traffic, () => lab().exec(NODE, ['rm', '-r', folder]), {
+    ...told(/^put right: \d\d pins were removed$/),
     repaired: () => {
       try {
         return tree() === before;
@@ -89,13 +102,19 @@ test('rows that somebody takes out of a map come back', async (t) => {
   const script = before
     .map(({ key }) => `bpftool map delete pinned ${map} key hex ${key.map((byte) => byte.slice(2)).join(' ')}`)
     .join('\n');
-  await interfere(t, traffic, () => lab().exec(NODE, ['sh', '-e'], { input: script }), { hit: ALL });
+  await interfere(t, traffic, () => lab().exec(NODE, ['sh', '-e'], { input: script }), {
+    hit: ALL,
+    ...told(/rows? of (a map was|maps were) changed/),
+  });
   assert.deepEqual((await dump()).length, before.length);
 });
 
 test('a helper device that somebody deletes is made anew; what it dropped is counted, and local copies go on', async (t) => {
   const before = { remote: await destinationDown('remote'), edge: await destinationDown('edge') };
-  const gaps = await interfere(t, traffic, () => ip(lab(), NODE, 'link', 'del', 'mirror0'), { hit: CHANGED });
+  const gaps = await interfere(t, traffic, () => ip(lab(), NODE, 'link', 'del', 'mirror0'), {
+    hit: CHANGED,
+    ...told(/the helper device was gone/),
+  });
   for (const policy of ['remote', 'edge'] as const) {
     const lost = gaps[`${policy}Out`]!.missing + gaps[`${policy}In`]!.missing;
     await statusEventually(lab(), policy, 'dropped copies counted', ({ totals }) => {
@@ -153,7 +172,7 @@ for (const [program, does] of [
           assert.deepEqual((await programsOf(TAP)).ingress.toSorted(), [...ours.ingress, id].toSorted());
           await traffic.moreCopies(['remoteOut']);
         }),
-      { hit: ['remoteOut'] },
+      { hit: ['remoteOut'], ...told(/capture_ingress of tap-web-1 was pushed back by another program/) },
     );
   });
 }

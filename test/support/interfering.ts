@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import type { Lab } from '@mirrorplane/lab';
+import type { Event } from '@mirrorplane/contract';
+import { type Lab, waitUntil } from '@mirrorplane/lab';
 import { type FlowGap, Numbered, repairLimit, shown } from './numbered.ts';
 import { activeEventually, createPolicy } from './policy.ts';
 import { PYTHON } from './traffic.ts';
@@ -90,11 +91,37 @@ export async function foreignState(lab: Lab, node: string): Promise<string> {
   return stdout.replaceAll(/^qdisc .* dev mirror[01] .*\n/gm, '');
 }
 
+/** Id of the newest event. */
+export async function newestEvent(lab: Lab): Promise<number> {
+  return (await lab.api('GET', '/api/v1/events?limit=1')).body.last;
+}
+
+/** Events of repairs on a node after this id. */
+export async function repairsAfter(lab: Lab, node: string, id: number): Promise<Event[]> {
+  const { body } = await lab.api('GET', `/api/v1/events?after=${id}&kind=repaired&object=node/${node}`);
+  return body.items;
+}
+
+/** Waits until a repair is told of in these words. */
+export async function toldOf(lab: Lab, node: string, after: number, words: RegExp): Promise<void> {
+  let told: Event[] = [];
+  await waitUntil(`an event that says ${words}`, 10_000, async () => {
+    told = await repairsAfter(lab, node, after);
+    return told.some(({ message }) => words.test(message));
+  }).catch((error: unknown) => {
+    throw new Error(`${(error as Error).message}; told was ${JSON.stringify(told.map(({ message }) => message))}`);
+  });
+  const event = told.find(({ message }) => words.test(message))!;
+  assert.ok((event.count ?? 0) >= 1, 'it is counted');
+  assert.deepEqual(event.cause, { kind: 'agent', name: node });
+}
+
 /**
  * Interferes, and waits until it is put right and every flow goes on. Asserts that no copy was doubled, that flows which
  * it does not concern missed nothing, and that those which it concerns were copied again within the limit.
  * @param options.hit names of the flows that may miss copies; default none
  * @param options.names flows to look at; default all
+ * @param options.told words of the event that has to tell of the repair
  */
 export async function interfere(
   t: TestContext,
@@ -104,8 +131,11 @@ export async function interfere(
     hit?: readonly string[];
     names?: readonly string[];
     repaired?: () => boolean | Promise<boolean>;
+    told?: { lab: Lab; node: string; words: RegExp };
   } = {},
 ): Promise<Record<string, FlowGap>> {
+  const { told } = options;
+  const newest = told && (await newestEvent(told.lab));
   const gaps = await traffic.during(act, options);
   t.diagnostic(shown(gaps));
   const limit = repairLimit();
@@ -114,5 +144,6 @@ export async function interfere(
     if (options.hit?.includes(name)) assert.ok(gapMs < limit, `${name} within ${limit} ms: ${shown(gaps)}`);
     else assert.equal(missing, 0, `${name} is not concerned: ${shown(gaps)}`);
   }
+  if (told) await toldOf(told.lab, told.node, newest!, told.words);
   return gaps;
 }

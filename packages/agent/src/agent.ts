@@ -316,13 +316,13 @@ export class Agent {
   }
 
   #report(program: NodeProgram, { state, waiting }: Reconciled, result: ApplyResult): void {
-    const { attached, detached, written, refused } = result;
+    const { attached, detached, written, refused, repaired } = result;
     for (const { id, ifindex, code, message } of refused) {
       // Told once, not with every attempt.
       if (this.#captures.some((status) => id.startsWith(`${status.capture}/`) && status.message === message)) continue;
       this.#log.warn(say('capture refused', { capture: id, ifindex, code, reason: message }));
     }
-    const changed = attached + detached + written > 0 || this.#appliedRevision !== program.revision;
+    const changed = attached + detached + written + repaired.length > 0 || this.#appliedRevision !== program.revision;
     this.#log[changed ? 'info' : 'debug'](
       say('program applied', {
         revision: program.revision,
@@ -332,6 +332,7 @@ export class Agent {
         detached,
         written,
         refused: refused.length,
+        repaired: repaired.reduce((sum, { count }) => sum + count, 0),
       }),
     );
   }

@@ -40,6 +40,8 @@ export class PassEvents {
   #captures: ReadonlySet<string> = new Set();
   #revision: number | undefined;
   #failure = '';
+  /** `Link.seenAt` by ifindex, in the pass before. */
+  #seenAt: ReadonlyMap<number, number | undefined> = new Map();
 
   constructor(events: EventRecorder) {
     this.#events = events;
@@ -69,7 +71,8 @@ export class PassEvents {
       ...this.#refused(known, result),
     ];
     for (const draft of summed(drafts)) this.#events.tell(draft);
-    this.#repaired(outcome);
+    this.#repaired(outcome, seenAt);
+    this.#seenAt = seenAt;
     this.#known = known;
     this.#captures = captures;
     this.#revision = program.revision;
@@ -132,8 +135,11 @@ export class PassEvents {
   }
 
   /** One event for each device, and one for what belongs to no device. */
-  #repaired({ result, placed, links }: PassOutcome): void {
-    for (const [ifindex, repairs] of Map.groupBy(result.repaired, (repair) => repair.ifindex)) {
+  #repaired({ result, placed, links }: PassOutcome, seenAt: ReadonlyMap<number, number | undefined>): void {
+    // A device that was made anew under the number of another lost its programs with that one: nobody took them off.
+    const isNew = (ifindex = 0) => this.#seenAt.has(ifindex) && this.#seenAt.get(ifindex) !== seenAt.get(ifindex);
+    const repaired = result.repaired.filter(({ kind, ifindex }) => kind !== 'takenOff' || !isNew(ifindex));
+    for (const [ifindex, repairs] of Map.groupBy(repaired, (repair) => repair.ifindex)) {
       const name = links.find((link) => link.ifindex === ifindex)?.name ?? `device ${ifindex}`;
       const capture = placed.find(({ device }) => device.ifindex === ifindex)?.capture;
       this.#events.tell({
