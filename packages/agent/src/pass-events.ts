@@ -65,10 +65,12 @@ export class PassEvents {
       }),
     );
     const captures = program.revision === this.#revision ? this.#captures : captureIds(program);
+    // A device that went while it was being attached is told of as gone, if it was captured, and else not at all.
+    const vanished = new Set(result.refused.filter(({ gone }) => gone).map(({ id }) => withoutDirection(id)));
     const drafts = [
-      ...this.#ended(known, captures),
+      ...this.#ended(known, captures, vanished),
       ...this.#begun(known, outcome, seenAt),
-      ...this.#refused(known, result),
+      ...this.#refused(known, vanished),
     ];
     for (const draft of summed(drafts)) this.#events.tell(draft);
     this.#repaired(outcome, seenAt);
@@ -87,9 +89,13 @@ export class PassEvents {
     this.#events.tell({ kind: 'datapathFailed', cause, code: 'ATTACH_FAILED', message });
   }
 
-  #ended(known: ReadonlyMap<string, Known>, captures: ReadonlySet<string>): AgentEventDraft[] {
+  #ended(
+    known: ReadonlyMap<string, Known>,
+    captures: ReadonlySet<string>,
+    vanished: ReadonlySet<string>,
+  ): AgentEventDraft[] {
     return [...(this.#known ?? [])].flatMap(([key, before]): AgentEventDraft[] => {
-      if (before.state !== 'capturing' || known.has(key)) return [];
+      if (before.state !== 'capturing' || (known.has(key) && !vanished.has(before.id))) return [];
       const wanted = captures.has(before.id);
       const why = wanted ? 'the device is gone' : 'no policy asks for it any more';
       const message = `capture at ${before.device} ended: ${why}`;
@@ -121,9 +127,7 @@ export class PassEvents {
     });
   }
 
-  #refused(known: ReadonlyMap<string, Known>, { refused }: ApplyResult): AgentEventDraft[] {
-    // A device that went while it was being attached is told of as gone, if it was captured, and else not at all.
-    const vanished = new Set(refused.filter(({ gone }) => gone).map(({ id }) => withoutDirection(id)));
+  #refused(known: ReadonlyMap<string, Known>, vanished: ReadonlySet<string>): AgentEventDraft[] {
     return [...known].flatMap(([key, now]): AgentEventDraft[] => {
       if (now.state !== 'refused' || vanished.has(now.id)) return [];
       const before = this.#known?.get(key);

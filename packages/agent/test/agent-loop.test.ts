@@ -253,6 +253,17 @@ test('tells of a refusal once, and of the capture that is taken later', async (t
   assert.deepEqual(brief(await told()), ['captureAttached by agent web-1/0']);
 });
 
+test('tells of a device that vanished in the middle of a pass as gone, once, and of no refusal', async (t) => {
+  const { agent, links, datapath, told } = await running(t, web(), ids);
+  agent.take(PROGRAM);
+  await told();
+  datapath.refuse(5, 'ATTACH_FAILED', true);
+  links.set(web(), ids);
+  assert.deepEqual(brief(await told()), ['captureDetached by agent web-1/0']);
+  links.set(ids);
+  assert.deepEqual(await told(), []);
+});
+
 test('tells what was repaired: a program of a device by its name, pins and the helper by their number', async (t) => {
   const { agent, links, datapath, told } = await running(t, web(), ids);
   agent.take(PROGRAM);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { type Event, type EventDraft, type InterfaceDevice, MAX_EVENT_REASONS } from '@mirrorplane/contract';
-import { interfaceChanges, type Whereabouts, whereabouts } from '../src/events/interface-changes.ts';
+import { interfaceStep, type Whereabouts } from '../src/events/interface-changes.ts';
 import { policyChanges } from '../src/events/policy-changes.ts';
 import { type Judged, PolicyStates } from '../src/events/policy-states.ts';
 import type { PolicyRecord } from '../src/resources.ts';
@@ -10,43 +10,59 @@ const device = (node: string, ifindex = 5): InterfaceDevice => {
   return { node, name: `tap${ifindex}`, ifindex, mac: '02:00:00:00:00:05', mtu: 1500, up: true };
 };
 
-/** Goes through these sets of devices, and gives the events of each step, as `KIND node < from`. */
-function steps(kind: 'vm' | 'edge', ...sets: InterfaceDevice[][]): string[][] {
+type Look = InterfaceDevice[] | { devices: InterfaceDevice[]; home: string };
+
+/** Goes through these looks, and gives the events of each step, as `KIND node < from`. */
+function steps(kind: 'vm' | 'edge', ...looks: Look[]): string[][] {
   let before: Whereabouts | undefined;
-  return sets.map((devices) => {
-    const events = interfaceChanges(before, { id: 'web-1/0', kind, devices });
-    before = whereabouts({ id: 'web-1/0', kind, devices }, before);
+  return looks.map((look) => {
+    const seen = Array.isArray(look) ? { devices: look } : look;
+    const { events, next } = interfaceStep(before, { id: 'web-1/0', kind, ...seen });
+    before = next;
     return events.map(({ kind: what, node, from }) => `${what} ${node}${from === undefined ? '' : ` < ${from}`}`);
   });
 }
 const A = device('a');
 const B = device('b', 9);
 const C = device('c', 7);
+const at = (home: string, ...devices: InterfaceDevice[]) => ({ devices, home });
+const CAME = ['interfaceAppeared a'];
 
-for (const [what, sets, expected] of [
-  ['a device that comes, stays and goes', [[], [A], [A], []], [[], ['interfaceAppeared a'], [], ['interfaceGone a']]],
+const MOVES: [what: string, looks: Look[], expected: string[][]][] = [
+  ['a device that comes, stays and goes', [[], [A], [A], []], [[], CAME, [], ['interfaceGone a']]],
   [
-    'a live migration, in which there are two for a while',
-    [[A], [A, B], [A, B], [B]],
-    [['interfaceAppeared a'], ['interfaceMigrating b < a'], [], ['interfaceMigrated b < a']],
+    'a live migration is over when the guest runs on the other node, whenever its old device goes',
+    [[A], at('a', A, B), at('a', A, B), at('b', A, B), [B]],
+    [CAME, ['interfaceMigrating b < a'], [], ['interfaceMigrated b < a'], []],
+  ],
+  [
+    'a live migration of which only the devices are known is over when the old one goes',
+    [[A], at('a', A, B), [B]],
+    [CAME, ['interfaceMigrating b < a'], ['interfaceMigrated b < a']],
   ],
   [
     'a live migration that is given up',
-    [[A], [A, B], [A]],
-    [['interfaceAppeared a'], ['interfaceMigrating b < a'], ['interfaceStayed a']],
+    [[A], at('a', A, B), [A], [A]],
+    [CAME, ['interfaceMigrating b < a'], ['interfaceStayed a'], []],
   ],
-  ['a move with nothing in between', [[A], [B]], [['interfaceAppeared a'], ['interfaceMigrated b < a']]],
-  ['a move with a gap', [[A], [], [B]], [['interfaceAppeared a'], ['interfaceGone a'], ['interfaceMigrated b < a']]],
+  ['a move with nothing in between', [[A], [B]], [CAME, ['interfaceMigrated b < a']]],
+  ['a move with a gap', [[A], [], [B]], [CAME, ['interfaceGone a'], ['interfaceMigrated b < a']]],
+  ['off and on again', [[A], [], [A]], [CAME, ['interfaceGone a'], CAME]],
   [
     'a second migration right after the first',
-    [[A], [A, B], [B, C], [C]],
-    [['interfaceAppeared a'], ['interfaceMigrating b < a'], ['interfaceMigrating c < b'], ['interfaceMigrated c < a']],
+    [[A], at('a', A, B), at('b', A, B), at('b', B, C), at('c', C)],
+    [
+      CAME,
+      ['interfaceMigrating b < a'],
+      ['interfaceMigrated b < a'],
+      ['interfaceMigrating c < b'],
+      ['interfaceMigrated c < b'],
+    ],
   ],
-  ['a device that is replaced', [[A], [device('a', 6)]], [['interfaceAppeared a'], ['interfaceAppeared a']]],
-] as const) {
-  test(`interfaces: ${what}`, () => {
-    assert.deepEqual(steps('vm', ...sets.map((set) => [...set])), expected);
-  });
+  ['a device that is replaced', [[A], [device('a', 6)]], [CAME, CAME]],
+];
+for (const [what, looks, expected] of MOVES) {
+  test(`interfaces: ${what}`, () => assert.deepEqual(steps('vm', ...looks), expected));
 }
 
 test('interfaces: an edge tells of its device alone', () => {
@@ -108,41 +124,43 @@ function judged(state: Judged['status']['state'], reasons: Reason[] = [], more: 
 const lost = (node: string, message = 'gone'): Reason => ({ code: 'NODE_DISCONNECTED', message, node });
 const START = '2026-01-01T12:00:00.000Z';
 
+const changes = (states: PolicyStates, all: Judged[], now = 0) => states.changes(all, now);
+
 /** `before > state by cause`. */
 const brief = (drafts: EventDraft[]) =>
   drafts.map(({ previousState = '-', state, cause }) => `${previousState} > ${state} by ${cause.kind} ${cause.name}`);
 
 test('states: told when they change, or their reasons do, and not when only a number in a message does', () => {
   const states = new PolicyStates(START);
-  assert.deepEqual(brief(states.changes([judged('active')])), ['- > active by operator admin']);
-  assert.deepEqual(states.changes([judged('active')]), []);
-  assert.deepEqual(brief(states.changes([judged('degraded', [lost('a')])])), ['active > degraded by agent a']);
-  assert.deepEqual(states.changes([judged('degraded', [lost('a', 'still gone')])]), []);
-  const two = states.changes([judged('degraded', [lost('a'), lost('b')])]);
+  assert.deepEqual(brief(changes(states, [judged('active')])), ['- > active by operator admin']);
+  assert.deepEqual(changes(states, [judged('active')]), []);
+  assert.deepEqual(brief(changes(states, [judged('degraded', [lost('a')])])), ['active > degraded by agent a']);
+  assert.deepEqual(changes(states, [judged('degraded', [lost('a', 'still gone')])]), []);
+  const two = changes(states, [judged('degraded', [lost('a'), lost('b')])]);
   assert.deepEqual(brief(two), ['degraded > degraded by agent b']);
   assert.deepEqual([two[0]?.code, two[0]?.message], ['NODE_DISCONNECTED', 'degraded: gone (and 1 more)']);
-  assert.deepEqual(brief(states.changes([judged('active')])), ['degraded > active by controller controller']);
+  assert.deepEqual(brief(changes(states, [judged('active')])), ['degraded > active by controller controller']);
   const disabled = judged('disabled', [], { updatedAt: '2026-01-03T00:00:00.000Z' });
-  assert.deepEqual(brief(states.changes([disabled])), ['active > disabled by operator admin']);
+  assert.deepEqual(brief(changes(states, [disabled])), ['active > disabled by operator admin']);
 });
 
 test('states: a policy that was deleted and created anew begins without a state before', () => {
   const states = new PolicyStates(START);
-  states.changes([judged('active')]);
-  assert.deepEqual(states.changes([]), []);
-  assert.deepEqual(brief(states.changes([judged('active')])), ['- > active by operator admin']);
+  changes(states, [judged('active')]);
+  assert.deepEqual(changes(states, []), []);
+  assert.deepEqual(brief(changes(states, [judged('active')])), ['- > active by operator admin']);
 });
 
 test('states: more reasons than an event holds are counted, and compared after a restart as well', () => {
   const reasons = Array.from({ length: MAX_EVENT_REASONS + 4 }, (_, index) => lost(`node-${index}`));
-  const [event] = new PolicyStates(START).changes([judged('degraded', reasons)]);
+  const [event] = changes(new PolicyStates(START), [judged('degraded', reasons)]);
   assert.deepEqual([event?.reasons?.length, event?.count], [MAX_EVENT_REASONS, MAX_EVENT_REASONS + 4]);
   const kept: Event = { id: 1, at: '2026-01-02T00:00:01.000Z', ...event! };
   const policy = { uid: 'u1', name: 'ids', createdAt: '2026-01-02T00:00:00.000Z' };
   const states = new PolicyStates('2026-01-05T00:00:00.000Z');
   states.resume([policy], [kept]);
-  assert.deepEqual(states.changes([judged('degraded', reasons)]), []);
-  assert.deepEqual(brief(states.changes([judged('active')])), ['degraded > active by controller controller']);
+  assert.deepEqual(changes(states, [judged('degraded', reasons)]), []);
+  assert.deepEqual(brief(changes(states, [judged('active')])), ['degraded > active by controller controller']);
 });
 
 test('states: what was told of an earlier policy of the same name is not taken for this one', () => {
@@ -157,5 +175,17 @@ test('states: what was told of an earlier policy of the same name is not taken f
   };
   const states = new PolicyStates('2026-01-05T00:00:00.000Z');
   states.resume([{ uid: 'u1', name: 'ids', createdAt: '2026-01-02T00:00:00.000Z' }], [earlier]);
-  assert.deepEqual(brief(states.changes([judged('active')])), ['- > active by controller controller']);
+  assert.deepEqual(brief(changes(states, [judged('active')])), ['- > active by controller controller']);
+});
+
+test('states: a node that is behind is no news until it lasts', () => {
+  const states = new PolicyStates(START);
+  const pending = judged('degraded', [{ code: 'NODE_PENDING', message: 'wait', node: 'a' }]);
+  assert.deepEqual([changes(states, [pending], 0), states.unsettled], [[], true]);
+  assert.deepEqual(brief(changes(states, [judged('active')], 100)), ['- > active by operator admin']);
+  assert.equal(states.unsettled, false);
+  assert.deepEqual(changes(states, [pending], 1000), []);
+  assert.deepEqual(changes(states, [pending], 5999), []);
+  assert.deepEqual(brief(changes(states, [pending], 6000)), ['active > degraded by agent a']);
+  assert.deepEqual(changes(states, [pending], 7000), []);
 });

@@ -38,7 +38,7 @@ export class FakeDatapath implements Datapath {
   failure: Error | undefined;
   /** What others have broken, to be repaired by the next `apply`. */
   interference: Repair[] = [];
-  readonly #refusals = new Map<number, CaptureRefusal['code']>();
+  readonly #refusals = new Map<number, Pick<CaptureRefusal, 'code' | 'gone'>>();
   readonly #captures = new Map<string, CaptureCounts>();
   /** What the budgets of devices shall have let through, and not, by ifindex. */
   readonly spent = new Map<number, { passed: number; refused: number }>();
@@ -48,9 +48,9 @@ export class FakeDatapath implements Datapath {
   #epoch = 1;
   #open = false;
 
-  /** From now on every capture on this device is refused. */
-  refuse(ifindex: number, code: CaptureRefusal['code'] = 'ATTACH_FAILED'): void {
-    this.#refusals.set(ifindex, code);
+  /** From now on every capture on this device is refused. @param gone the device has vanished */
+  refuse(ifindex: number, code: CaptureRefusal['code'] = 'ATTACH_FAILED', gone = false): void {
+    this.#refusals.set(ifindex, { code, ...(gone && { gone }) });
   }
 
   /** Ends `refuse`. */
@@ -147,8 +147,8 @@ export class FakeDatapath implements Datapath {
   }
 
   #refusalOf({ id, ifindex }: HookCapture): CaptureRefusal[] {
-    const code = this.#refusals.get(ifindex);
-    return code === undefined ? [] : [{ id, ifindex, code, message: `refused by the test: ${code}` }];
+    const refusal = this.#refusals.get(ifindex);
+    return refusal === undefined ? [] : [{ id, ifindex, ...refusal, message: `refused by the test: ${refusal.code}` }];
   }
 }
 

@@ -4,65 +4,64 @@ import type { EventCause, EventDraft, Interface, InterfaceDevice } from '@mirror
 /** What is remembered of an interface. */
 export interface Whereabouts {
   devices: readonly InterfaceDevice[];
-  /** The node where it was last without being anywhere else. */
-  home: string | undefined;
+  /** The node where it is, or was last. */
+  home?: string | undefined;
+  /** The node that it is about to move to, as was told. */
+  target?: string | undefined;
 }
 
-type Seen = Pick<Interface, 'id' | 'kind' | 'devices'>;
-
-/** What to remember of an interface that was not known before. */
-export function whereabouts({ devices }: Seen, before?: Whereabouts): Whereabouts {
-  const nodes = nodesOf(devices);
-  return { devices, home: nodes.length === 1 ? nodes[0] : before?.home };
+/** The events of a step, none where nothing happened, and what to remember for the next one. */
+export interface Step {
+  events: EventDraft[];
+  next: Whereabouts;
 }
 
-/** The events of the step from `before` (undefined: the interface was not known) to `now`; none where nothing happened. */
-export function interfaceChanges(before: Whereabouts | undefined, now: Seen): EventDraft[] {
-  return now.kind === 'edge' ? edgeChanges(before, now) : virtualChanges(before, now);
+type Seen = Pick<Interface, 'id' | 'kind' | 'devices' | 'home'>;
+
+/** @param before undefined: the interface was not known. */
+export function interfaceStep(before: Whereabouts | undefined, now: Seen): Step {
+  const { id, kind, devices } = now;
+  const home = now.home ?? devices.at(-1)?.node;
+  const known = before ?? { devices: [] };
+  const next = { devices, home: home ?? known.home };
+  if (kind === 'edge') {
+    return { events: edgeEvents(known, now), next };
+  }
+  const device = devices.find(({ node }) => node === home);
+  const was = known.devices.find(({ node }) => node === home);
+  const other = devices.findLast(({ node }) => node !== home);
+  const event = (what: EventDraft['kind'], node: string, message: string, from?: string): EventDraft => {
+    const object = { kind: 'interface', name: id } as const;
+    return { kind: what, object, node, message, cause: causeOf(node), ...(from && { from }) };
+  };
+  if (home === undefined || !device) {
+    const [left] = known.devices;
+    const node = known.home ?? left?.node;
+    const gone = left && node !== undefined;
+    return { events: gone ? [event('interfaceGone', node, `it has no device any more on node ${node}`)] : [], next };
+  }
+  if (known.home !== undefined && known.home !== home) {
+    const message = `it has moved from node ${known.home} to node ${home}, device ${device.name}`;
+    return { events: [event('interfaceMigrated', home, message, known.home)], next };
+  }
+  const events: EventDraft[] = [];
+  if (!was) {
+    events.push(event('interfaceAppeared', home, `it has the device ${device.name} on node ${home}`));
+  } else if (was.ifindex !== device.ifindex) {
+    events.push(event('interfaceAppeared', home, `it has another device, ${device.name} on node ${home}`));
+  }
+  const isNew = other && !known.devices.some(({ node }) => node === other.node);
+  if (isNew) {
+    const message = `it has a second device, ${other.name} on node ${other.node}`;
+    events.push(event('interfaceMigrating', other.node, message, home));
+  } else if (!other && known.target !== undefined) {
+    events.push(event('interfaceStayed', home, `it has not moved: its device on node ${known.target} went again`));
+  }
+  return { events, next: { ...next, target: isNew ? other.node : other && known.target } };
 }
 
-function virtualChanges(before: Whereabouts | undefined, { id, devices }: Seen): EventDraft[] {
-  const was = nodesOf(before?.devices ?? []);
-  const is = nodesOf(devices);
-  const home = before?.home;
-  const last = devices.at(-1);
-  const event = (kind: EventDraft['kind'], node: string, message: string, from?: string): EventDraft[] => [
-    { kind, object: { kind: 'interface', name: id }, node, message, cause: causeOf(node), ...(from && { from }) },
-  ];
-  if (!last) {
-    const left = was.at(-1);
-    return left === undefined ? [] : event('interfaceGone', left, `it has no device any more on node ${left}`);
-  }
-  if (is.length > 1) {
-    const from = is.find((node) => node === home) ?? is[0]!;
-    const to = is.findLast((node) => node !== from)!;
-    if (was.length > 1 && was.includes(to)) {
-      return [];
-    }
-    return event('interfaceMigrating', to, `it has a second device, ${last.name} on node ${to}`, from);
-  }
-  const node = last.node;
-  if (home !== undefined && home !== node) {
-    return event(
-      'interfaceMigrated',
-      node,
-      `it has moved from node ${home} to node ${node}, device ${last.name}`,
-      home,
-    );
-  }
-  if (was.length > 1) {
-    const other = was.find((name) => name !== node)!;
-    return event('interfaceStayed', node, `it has not moved: its device on node ${other} went again`);
-  }
-  if (was.length === 0) {
-    return event('interfaceAppeared', node, `it has the device ${last.name} on node ${node}`);
-  }
-  const same = before?.devices.at(-1)?.ifindex === last.ifindex;
-  return same ? [] : event('interfaceAppeared', node, `it has another device, ${last.name} on node ${node}`);
-}
-
-function edgeChanges(before: Whereabouts | undefined, { id, devices }: Seen): EventDraft[] {
-  const was = before?.devices.at(-1);
+function edgeEvents(before: Whereabouts, { id, devices }: Seen): EventDraft[] {
+  const was = before.devices.at(-1);
   const is = devices.at(-1);
   const node = is?.node ?? was?.node;
   const same = was?.node === is?.node && was?.name === is?.name && was?.ifindex === is?.ifindex;
@@ -77,9 +76,4 @@ function edgeChanges(before: Whereabouts | undefined, { id, devices }: Seen): Ev
 /** The agent of the node has seen it. */
 function causeOf(node: string): EventCause {
   return { kind: 'agent', name: node };
-}
-
-/** Different nodes, that of the newest device last. */
-function nodesOf(devices: readonly InterfaceDevice[]): string[] {
-  return [...new Set(devices.map(({ node }) => node))];
 }

@@ -5,7 +5,7 @@ import type { LiveNodes } from '../live.ts';
 import type { Planned, Planning } from '../planning.ts';
 import type { View } from '../view.ts';
 import { agentEvent, PolicyNames } from './agent-events.ts';
-import { interfaceChanges, type Whereabouts, whereabouts } from './interface-changes.ts';
+import { interfaceStep, type Whereabouts } from './interface-changes.ts';
 import type { EventLog } from './log.ts';
 import { PolicyStates } from './policy-states.ts';
 
@@ -102,12 +102,12 @@ export class EventObserver {
     const drafts: EventDraft[] = [];
     const present = new Set<string>();
     for (const item of inventory.interfaces) {
-      const before = this.#interfaces.get(item.id);
+      const { events, next } = interfaceStep(this.#interfaces.get(item.id), item);
       present.add(item.id);
       if (!this.#first) {
-        drafts.push(...interfaceChanges(before, item));
+        drafts.push(...events);
       }
-      this.#interfaces.set(item.id, whereabouts(item, before));
+      this.#interfaces.set(item.id, next);
     }
     for (const id of this.#interfaces.keys()) {
       if (!present.has(id)) {
@@ -153,11 +153,14 @@ export class EventObserver {
         const policy = view.get('policies', status.name)?.value;
         return policy ? [{ status, createdAt: policy.createdAt, updatedAt: policy.updatedAt }] : [];
       });
-      void events.note(...this.#states.changes(judged));
+      void events.note(...this.#states.changes(judged, now));
     } catch (error) {
       log.error({ err: error }, 'states of policies not compared');
     }
     const took = performance.now() - now;
     this.#notBefore = now + took * SHARE;
+    if (this.#states.unsettled) {
+      this.#timer = setTimeout(() => this.#ask(), LONGEST_MS).unref();
+    }
   }
 }

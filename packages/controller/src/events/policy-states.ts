@@ -9,6 +9,9 @@ import {
   type StatusReason,
 } from '@mirrorplane/contract';
 
+/** Milliseconds for which nodes may be behind before it is told. */
+const PENDING_MS = 5000;
+
 interface Told {
   name: string;
   state: PolicyState;
@@ -29,6 +32,8 @@ export interface Judged {
 
 export class PolicyStates {
   readonly #told = new Map<string, Told>();
+  /** uid of a policy to the time since which nodes have been about to catch up, in milliseconds. */
+  readonly #pending = new Map<string, number>();
   readonly #since: string;
 
   /** @param since when the controller started, ISO 8601 */
@@ -50,27 +55,40 @@ export class PolicyStates {
     }
   }
 
-  /** The events that lead from what was told to what is now. Policies that are not among them are forgotten. */
-  changes(judged: readonly Judged[]): EventDraft[] {
+  /** True where a change is not told yet, for it may be over in a moment. */
+  get unsettled(): boolean {
+    return this.#pending.size > 0;
+  }
+
+  /**
+   * The events that lead from what was told to what is now. Policies that are not among them are forgotten.
+   * @param now milliseconds, of any clock that only grows
+   */
+  changes(judged: readonly Judged[], now: number): EventDraft[] {
     const present = new Set(judged.map(({ status }) => status.uid));
-    for (const uid of this.#told.keys()) {
-      if (!present.has(uid)) {
-        this.#told.delete(uid);
+    for (const map of [this.#told, this.#pending]) {
+      for (const uid of map.keys()) {
+        if (!present.has(uid)) {
+          map.delete(uid);
+        }
       }
     }
     return judged.flatMap(({ status, createdAt, updatedAt }): EventDraft[] => {
       const { uid, name, state } = status;
+      if (this.#isPassing(status, now)) {
+        return [];
+      }
       const before = this.#told.get(uid);
       const reasons = status.reasons.slice(0, MAX_EVENT_REASONS);
-      const now: Told = {
+      const is: Told = {
         name,
         state,
         reasons: digest(reasons, status.reasons.length),
         nodes: nodesOf(reasons),
         updatedAt,
       };
-      this.#told.set(uid, now);
-      if (before?.state === state && before.reasons === now.reasons) {
+      this.#told.set(uid, is);
+      if (before?.state === state && before.reasons === is.reasons) {
         return [];
       }
       const [first] = reasons;
@@ -80,7 +98,7 @@ export class PolicyStates {
           kind: 'policyStateChanged',
           object: { kind: 'policy', name },
           message: messageOf(status, before),
-          cause: byOperator ? { kind: 'operator', name: 'admin' } : observedBy(now.nodes, before?.nodes),
+          cause: byOperator ? { kind: 'operator', name: 'admin' } : observedBy(is.nodes, before?.nodes),
           state,
           ...(before && { previousState: before.state }),
           ...(first && { code: first.code, reasons }),
@@ -88,6 +106,17 @@ export class PolicyStates {
         },
       ];
     });
+  }
+
+  /** A node that has not applied the newest program yet does so in a moment, mostly: that is no news until it lasts. */
+  #isPassing({ uid, state, reasons }: PolicyStatus, now: number): boolean {
+    if (state !== 'degraded' || !reasons.every(({ code }) => code === 'NODE_PENDING')) {
+      this.#pending.delete(uid);
+      return false;
+    }
+    const since = this.#pending.get(uid) ?? now;
+    this.#pending.set(uid, since);
+    return now - since < PENDING_MS;
   }
 }
 
