@@ -43,5 +43,6 @@ export function writeRun(folder: string, run: ChaosRun): void {
   const lines = (list: readonly unknown[]) => list.map((item) => `${JSON.stringify(item)}\n`).join('');
   writeFileSync(join(folder, 'steps.jsonl'), lines(run.steps));
   writeFileSync(join(folder, 'summary.json'), `${JSON.stringify(run.summary, null, 2)}\n`);
+  writeFileSync(join(folder, 'books.json'), JSON.stringify(run.books, null, 1));
   writeFileSync(join(folder, 'violations.txt'), run.violations.flatMap(violationLines).join('\n'));
 }

@@ -59,7 +59,8 @@ export class ChaosRun {
   readonly #ports: Ports;
   readonly timeline: Timeline;
   #healing: { what: string; condition: () => Promise<boolean>; until: number }[] = [];
-  #books: Books;
+  /** The numbers at the last rest and at the one before. */
+  books: Books[];
 
   private constructor(parts: {
     lab: Lab;
@@ -74,7 +75,7 @@ export class ChaosRun {
     this.#traffic = parts.traffic;
     this.#captures = parts.captures;
     this.#ports = parts.ports;
-    this.#books = parts.books;
+    this.books = [parts.books];
     this.timeline = new Timeline(this.world, Date.now());
   }
 
@@ -193,9 +194,9 @@ export class ChaosRun {
     if (round.frames.size < FLOWS.length * PROBE) this.#violation(`only ${round.frames.size} frames were sent`);
     const books = await this.#newBooks();
     if (books === undefined) return;
-    const problems = compareBooks(this.#books, books, this.world, round, this.timeline);
+    const problems = compareBooks(this.books.at(-1)!, books, this.world, round, this.timeline);
     for (const problem of problems) this.#violation(`books: ${problem}`);
-    this.#books = books;
+    this.books = [this.books.at(-1)!, books];
     this.timeline.forget(books.at);
     if (this.violations.length === 0) await this.#captures.forget();
   }

@@ -82,6 +82,11 @@ export class Timeline {
     return this.#excuses.find((span) => meets(span, at) && span.hosts.some((host) => hosts.includes(host)))?.reason;
   }
 
+  /** True where some original was excused between two moments. */
+  hasExcuse(from: number, to: number): boolean {
+    return this.#excuses.some((span) => span.from - MARGIN_MS <= to && from <= span.to + MARGIN_MS);
+  }
+
   /** True where a policy stayed the same from one moment to another, and so did all that its copies of a source need. */
   isSteady(name: string, source: string, from: number, to: number): boolean {
     const during = (span: Span) => span.from - MARGIN_MS <= to && from <= span.to + MARGIN_MS;

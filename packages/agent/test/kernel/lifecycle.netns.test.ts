@@ -86,6 +86,23 @@ test('copies while nobody holds the data path, and the next one takes over count
   assertSumsClose(report);
 });
 
+test('a source that was taken out when its agent was killed, and comes back under the next one, goes on counting', async () => {
+  const state = everything();
+  await datapath.apply(state);
+  await pass('dstp');
+  // Nobody has read the counters since, and nobody can: the agent is killed.
+  await datapath.apply(stateOf({}));
+  datapath.close();
+  datapath = createKernelDatapath({ bpffs: world.bpffs });
+  await datapath.open();
+  await datapath.apply(stateOf({}));
+  await datapath.apply(state);
+  await pass('dstp');
+  const report = await datapath.counters();
+  assert.deepEqual(countsOf(report, 'outbound', state.source).copied, countOf([frame, frame]));
+  assertSumsClose(report);
+});
+
 test('a copy into a device that is a source itself is not copied again', async () => {
   const { vm, dst, by } = world.devices;
   const source = `run-${++runs}`;

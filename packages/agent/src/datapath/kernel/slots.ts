@@ -10,11 +10,20 @@ const KIND_SHIFT = 24;
 const SLOT_MASK = 0xffffff;
 const HASH_SIZE = 16;
 
+/**
+ * Milliseconds for which slots of counters that were found are kept, although nothing names them yet. Their last packets may
+ * not have been reported when the agent was killed; where the identity comes back, its counters go on.
+ */
+const INHERITED_MS = 60_000;
+
 /** Reads and writes the map `slots`: key the hash of kind and id, value kind << 24 | slot. */
 export class Slots {
   readonly #map: BpfMap;
   readonly #limits: Record<SlotKind, number>;
   readonly #byHash = new Map<string, number>();
+  /** What was found and has not been asked for since. */
+  readonly #inherited = new Set<string>();
+  readonly #inheritedUntil = performance.now() + INHERITED_MS;
   readonly #used: Record<SlotKind, Set<number>> = {
     capture: new Set(),
     delivery: new Set(),
@@ -34,6 +43,7 @@ export class Slots {
       const kind = SLOT_KINDS[packed >>> KIND_SHIFT];
       if (!kind) continue; // the epoch
       this.#byHash.set(key.toString('hex'), packed);
+      if (kind !== 'device') this.#inherited.add(key.toString('hex'));
       this.#used[kind].add(packed & SLOT_MASK);
     }
   }
@@ -45,9 +55,11 @@ export class Slots {
    */
   take(kind: SlotKind, id: string, prepare: (slot: number) => void): number {
     const known = this.#byHash.get(hash(kind, id));
+    this.#inherited.delete(hash(kind, id));
     if (known !== undefined) return known & SLOT_MASK;
     const used = this.#used[kind];
     const limit = this.#limits[kind];
+    if (used.size >= limit) this.#forgetInherited();
     if (used.size >= limit) throw new Error(`no free ${kind} slot: a node holds ${limit} of them`);
     let slot = this.#next[kind];
     while (used.has(slot)) slot = (slot + 1) % limit;
@@ -68,17 +80,28 @@ export class Slots {
 
   /** Gives back every slot whose identity is not among `kept`. Returns what was given back. */
   release(kept: Record<SlotKind, ReadonlySet<string>>): { kind: SlotKind; slot: number }[] {
+    if (performance.now() > this.#inheritedUntil) this.#inherited.clear();
     const keep = new Set(SLOT_KINDS.flatMap((kind) => [...kept[kind]].map((id) => hash(kind, id))));
     const released: { kind: SlotKind; slot: number }[] = [];
     for (const [key, packed] of this.#byHash) {
-      if (keep.has(key)) continue;
-      const kind = SLOT_KINDS[packed >>> KIND_SHIFT]!;
-      this.#map.remove(Buffer.from(key, 'hex'));
-      this.#byHash.delete(key);
-      this.#used[kind].delete(packed & SLOT_MASK);
-      released.push({ kind, slot: packed & SLOT_MASK });
+      if (keep.has(key) || this.#inherited.has(key)) continue;
+      released.push(this.#giveBack(key, packed));
     }
     return released;
+  }
+
+  #giveBack(key: string, packed: number): { kind: SlotKind; slot: number } {
+    const kind = SLOT_KINDS[packed >>> KIND_SHIFT]!;
+    this.#map.remove(Buffer.from(key, 'hex'));
+    this.#byHash.delete(key);
+    this.#used[kind].delete(packed & SLOT_MASK);
+    return { kind, slot: packed & SLOT_MASK };
+  }
+
+  /** Makes room for those that are there. */
+  #forgetInherited(): void {
+    for (const key of this.#inherited) this.#giveBack(key, this.#byHash.get(key)!);
+    this.#inherited.clear();
   }
 
   /** A number that lives as long as the maps do: with it, a reader knows whether counters began anew. */

@@ -41,7 +41,7 @@ export function otherBuilds(): Builds {
   };
   return {
     same: build('same', []),
-    tables: build('tables', ['captures', 'deliveries', 'terminations', 'budgets', 'copy_vlans']),
+    tables: build('tables', ['captures', 'deliveries', 'terminations', 'budget_rates', 'copy_vlans']),
     counters: build('counters', ['capture_counters', 'termination_sequences']),
     close: () => rmSync(folder, { recursive: true, force: true }),
   };
