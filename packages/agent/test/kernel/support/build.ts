@@ -22,7 +22,7 @@ export function otherBuilds(): Builds {
   const folder = mkdtempSync(join(tmpdir(), 'mirrorplane-builds-'));
   const resize = (maps: string, name: string) => {
     const resized = maps.replace(
-      new RegExp(`max_entries, (\\d+)(\\);(?:(?!max_entries)[^])*?\\} ${name} SEC)`),
+      new RegExp(`max_entries, (\\w+)(\\);(?:(?!max_entries)[^])*?\\} ${name} SEC)`),
       'max_entries, $1 + 1$2',
     );
     if (resized === maps) throw new Error(`there is no map ${name} to resize`);
