@@ -124,7 +124,8 @@ function judged(state: Judged['status']['state'], reasons: Reason[] = [], more: 
 const lost = (node: string, message = 'gone'): Reason => ({ code: 'NODE_DISCONNECTED', message, node });
 const START = '2026-01-01T12:00:00.000Z';
 
-const changes = (states: PolicyStates, all: Judged[], now = 0) => states.changes(all, now);
+const changes = (states: PolicyStates, all: Judged[], now = 0, awaited: string[] = []) =>
+  states.changes(all, now, new Set(awaited));
 
 /** `before > state by cause`. */
 const brief = (drafts: EventDraft[]) =>
@@ -188,4 +189,14 @@ test('states: a node that is behind is no news until it lasts', () => {
   assert.deepEqual(changes(states, [pending], 5999), []);
   assert.deepEqual(brief(changes(states, [pending], 6000)), ['active > degraded by agent a']);
   assert.deepEqual(changes(states, [pending], 7000), []);
+});
+
+test('states: an agent that may be about to come back is no news, and another one that is gone is', () => {
+  const states = new PolicyStates(START);
+  changes(states, [judged('active')]);
+  assert.deepEqual(changes(states, [judged('degraded', [lost('a'), lost('b')])], 0, ['a']), []);
+  assert.deepEqual(brief(changes(states, [judged('degraded', [lost('b')])], 0, ['a'])), [
+    'active > degraded by agent b',
+  ]);
+  assert.equal(changes(states, [judged('degraded', [lost('a')])]).length, 1);
 });

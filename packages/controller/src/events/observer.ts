@@ -1,7 +1,7 @@
 /** Sees what changes by itself, agents and interfaces and the states of policies, and tells of it. */
 import type { EventDraft, EventsMessage, PolicyStatus } from '@mirrorplane/contract';
 import type { Logger } from 'pino';
-import type { LiveNodes } from '../live.ts';
+import { GRACE_MS, type LiveNodes } from '../live.ts';
 import type { Planned, Planning } from '../planning.ts';
 import type { View } from '../view.ts';
 import { agentEvent, PolicyNames } from './agent-events.ts';
@@ -14,8 +14,6 @@ const QUIET_MS = 150;
 const LONGEST_MS = 1000;
 /** Milliseconds between comparisons that only counters ask for. */
 const COUNTERS_MS = 5000;
-/** Milliseconds after a start for the agents to come back: until then their absence is no news. */
-const RETURN_MS = 10_000;
 /** Comparing takes at most one part in so many of the time. */
 const SHARE = 10;
 
@@ -36,9 +34,9 @@ export class EventObserver {
   readonly #names = new PolicyNames();
   readonly #states: PolicyStates;
   readonly #interfaces = new Map<string, Whereabouts>();
-  /** Nodes whose agents may be about to come back. */
+  /** After a start, nodes whose agents may be about to come back: until the grace is over their absence is no news. */
   readonly #awaited: Set<string>;
-  readonly #started = performance.now();
+  readonly #grace: NodeJS.Timeout;
   readonly #counting: NodeJS.Timeout;
   #first = true;
   #timer: NodeJS.Timeout | undefined;
@@ -57,6 +55,10 @@ export class EventObserver {
       events.newestFirst(),
     );
     this.#awaited = new Set([...live.all().keys()].filter((name) => view.get('nodes', name)));
+    this.#grace = setTimeout(() => {
+      this.#awaited.clear();
+      this.#ask();
+    }, GRACE_MS).unref();
     planning.onPlanned((planned) => this.#planned(planned));
     this.#counting = setInterval(() => this.#counted(), COUNTERS_MS).unref();
   }
@@ -87,6 +89,7 @@ export class EventObserver {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#grace);
     clearInterval(this.#counting);
   }
 
@@ -142,18 +145,13 @@ export class EventObserver {
   #compare(): void {
     this.#askedAt = undefined;
     const now = performance.now();
-    const grace = this.#started + RETURN_MS - now;
-    if (this.#awaited.size > 0 && grace > 0) {
-      this.#timer = setTimeout(() => this.#compare(), grace).unref();
-      return;
-    }
     const { view, events, statuses, log } = this.#parts;
     try {
       const judged = statuses().flatMap((status) => {
         const policy = view.get('policies', status.name)?.value;
         return policy ? [{ status, createdAt: policy.createdAt, updatedAt: policy.updatedAt }] : [];
       });
-      void events.note(...this.#states.changes(judged, now));
+      void events.note(...this.#states.changes(judged, now, this.#awaited));
     } catch (error) {
       log.error({ err: error }, 'states of policies not compared');
     }

@@ -63,8 +63,9 @@ export class PolicyStates {
   /**
    * The events that lead from what was told to what is now. Policies that are not among them are forgotten.
    * @param now milliseconds, of any clock that only grows
+   * @param awaited nodes whose agents are about to come back: of a policy that waits for one, nothing is told yet
    */
-  changes(judged: readonly Judged[], now: number): EventDraft[] {
+  changes(judged: readonly Judged[], now: number, awaited: ReadonlySet<string>): EventDraft[] {
     const present = new Set(judged.map(({ status }) => status.uid));
     for (const map of [this.#told, this.#pending]) {
       for (const uid of map.keys()) {
@@ -75,7 +76,7 @@ export class PolicyStates {
     }
     return judged.flatMap(({ status, createdAt, updatedAt }): EventDraft[] => {
       const { uid, name, state } = status;
-      if (this.#isPassing(status, now)) {
+      if (this.#isPassing(status, now) || waitsFor(status, awaited)) {
         return [];
       }
       const before = this.#told.get(uid);
@@ -118,6 +119,12 @@ export class PolicyStates {
     this.#pending.set(uid, since);
     return now - since < PENDING_MS;
   }
+}
+
+function waitsFor({ reasons }: PolicyStatus, awaited: ReadonlySet<string>): boolean {
+  return reasons.some(({ code, node }) => {
+    return node !== undefined && awaited.has(node) && (code === 'NODE_DISCONNECTED' || code === 'NODE_PENDING');
+  });
 }
 
 function messageOf({ state, reasons }: PolicyStatus, before: Told | undefined): string {
