@@ -8,9 +8,17 @@ import { createInterface } from 'node:readline';
 import type { CounterReport } from '@mirrorplane/contract';
 import type { ApplyResult, DatapathState } from '../packages/agent/src/datapath/datapath.ts';
 import { createKernelDatapath } from '../packages/agent/src/datapath/kernel/index.ts';
+import { RtClient } from '../packages/agent/src/discovery/rtnetlink.ts';
+import { createLog } from '../packages/agent/src/log.ts';
+import { Protection } from '../packages/agent/src/protection.ts';
 
 /** What the bench asks for. */
-export type Request = { op: 'apply'; state: DatapathState } | { op: 'counters' };
+export type Request =
+  | { op: 'apply'; state: DatapathState }
+  | { op: 'counters' }
+  /** Keeps the budget of a device to its headroom, as an agent does. `rate`: Mbit/s that it can send, where that is known. */
+  | { op: 'protect'; device: string; ifindex: number; rate?: number }
+  | { op: 'unprotect' };
 /** Answers; `milliseconds` is the time of `apply` alone, without the way through the pipe. */
 export interface Applied {
   result: ApplyResult;
@@ -26,7 +34,31 @@ process.on('SIGINT', () => undefined);
 const datapath = createKernelDatapath({ bpffs });
 const say = (reply: Reply) => process.stdout.write(`${JSON.stringify(reply)}\n`);
 
-async function obey(request: Request): Promise<Applied | CounterReport> {
+let client: RtClient | undefined;
+let protection: Protection | undefined;
+
+async function unprotect(): Promise<void> {
+  await protection?.close();
+  client?.close();
+  protection = undefined;
+}
+
+async function protect(device: string, ifindex: number, rate: number | undefined): Promise<void> {
+  client = new RtClient();
+  protection = new Protection({
+    datapath,
+    client,
+    links: () => [{ name: device, ifindex, linkType: 'veth' }],
+    ...(rate !== undefined && { rates: { [device]: rate } }),
+    log: createLog('warn'),
+  });
+  protection.start();
+}
+
+async function obey(request: Request): Promise<Applied | CounterReport | { ready: true }> {
+  if (request.op === 'protect') await protect(request.device, request.ifindex, request.rate);
+  if (request.op === 'unprotect') await unprotect();
+  if (request.op === 'protect' || request.op === 'unprotect') return { ready: true };
   if (request.op === 'counters') return datapath.counters();
   const start = performance.now();
   const result = await datapath.apply(request.state);
@@ -47,5 +79,6 @@ try {
   say({ error: (error as Error).message });
   process.exitCode = 1;
 } finally {
+  await unprotect();
   await datapath.uninstall();
 }

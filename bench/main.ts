@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Bed } from './bed.ts';
 import { describeMachine, idleLoad } from './machine.ts';
 import { measureAttach } from './measurements/attach.ts';
+import { measureOverload } from './measurements/overload.ts';
 import { measurePolicies } from './measurements/policies.ts';
 import { measurePrograms } from './measurements/programs.ts';
 import { measureRates } from './measurements/rates.ts';
@@ -25,6 +26,7 @@ const PARTS_OF_THEIR_OWN = [
   ['programs', 'time of program runs', measurePrograms],
   ['rates', 'loss at rate', measureRates],
   ['policies', '1 to 1,000 policies', measurePolicies],
+  ['overload', 'service traffic on a full uplink', measureOverload],
 ] as const;
 
 async function measure(options: Options, signal: AbortSignal, loads: number[]): Promise<Row[]> {

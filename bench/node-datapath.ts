@@ -14,10 +14,14 @@ export const NOTHING: DatapathState = { captures: [], deliveries: [], terminatio
 export class NodeDatapath {
   /** Folder of this data plane's pins; the lab removes it too, should the child die. */
   readonly bpffs: string;
+  readonly #lab: Lab;
+  readonly #node: string;
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
 
-  private constructor(child: ChildProcess, bpffs: string) {
+  private constructor(lab: Lab, node: string, child: ChildProcess, bpffs: string) {
+    this.#lab = lab;
+    this.#node = node;
     this.#child = child;
     this.bpffs = bpffs;
     this.#lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
@@ -30,7 +34,7 @@ export class NodeDatapath {
     const argv = [process.execPath, join(import.meta.dirname, 'apply.ts'), bpffs];
     const child = lab.spawn(node, argv, { stdio: ['pipe', 'pipe', 'inherit'] });
     child.stdin!.on('error', () => undefined); // a dead child shows in the answers
-    const datapath = new NodeDatapath(child, bpffs);
+    const datapath = new NodeDatapath(lab, node, child, bpffs);
     await datapath.#answer();
     return datapath;
   }
@@ -45,6 +49,18 @@ export class NodeDatapath {
 
   async counters(): Promise<CounterReport> {
     return (await this.#ask({ op: 'counters' })) as CounterReport;
+  }
+
+  /** From now on copies are kept to the headroom of a device. @param rate Mbit/s that it can send, where that is known */
+  async protect(device: string, rate?: number): Promise<void> {
+    const { stdout } = await this.#lab.exec(this.#node, ['ip', '-json', 'link', 'show', 'dev', device]);
+    const { ifindex } = JSON.parse(stdout)[0];
+    await this.#ask({ op: 'protect', device, ifindex, ...(rate !== undefined && { rate }) });
+  }
+
+  /** Ends `protect`. */
+  async unprotect(): Promise<void> {
+    await this.#ask({ op: 'unprotect' });
   }
 
   /** Uninstalls, and waits until the child has ended. */

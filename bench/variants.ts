@@ -130,6 +130,21 @@ export async function terminateAtDestination(bed: Bed): Promise<void> {
   });
 }
 
+/** The state of the node that sends ERSPAN to the other one. */
+export async function erspanState(bed: Bed, mtu: number): Promise<DatapathState> {
+  const there = bed.lab.node(DESTINATION_NODE);
+  return captureState(bed, {
+    id: `to-${there.name}`,
+    policy: POLICY,
+    kind: 'erspan',
+    ifindex: await bed.ifindex(SOURCE_NODE, 'underlay0'),
+    mtu,
+    sourceAddress: bed.lab.node(SOURCE_NODE).underlayAddress,
+    address: there.underlayAddress,
+    session: SESSION,
+  });
+}
+
 /** ERSPAN to the other node, and out of it into a VM there: both ends of the path run on this machine's CPUs. */
 function erspan(mtu: number): Variant {
   return {
@@ -138,20 +153,8 @@ function erspan(mtu: number): Variant {
     destination: nicOf(REMOTE_DESTINATION),
     async start(bed) {
       await bed.setUnderlayMtu(mtu);
-      const here = bed.lab.node(SOURCE_NODE);
-      const there = bed.lab.node(DESTINATION_NODE);
       await terminateAtDestination(bed);
-      const state = await captureState(bed, {
-        id: `to-${there.name}`,
-        policy: POLICY,
-        kind: 'erspan',
-        ifindex: await bed.ifindex(SOURCE_NODE, 'underlay0'),
-        mtu,
-        sourceAddress: here.underlayAddress,
-        address: there.underlayAddress,
-        session: SESSION,
-      });
-      await bed.source.apply(state);
+      await bed.source.apply(await erspanState(bed, mtu));
     },
     async stop(bed) {
       await bed.source.apply(NOTHING);

@@ -13,7 +13,7 @@ export interface ProtectionParts {
   /** Of its own: an answer must not wait behind a dump of all devices. */
   client: RtClient;
   /** All devices of the node, as they are now. */
-  links: () => readonly Link[];
+  links: () => readonly Pick<Link, 'name' | 'ifindex' | 'linkType'>[];
   /** What a device can send, by name, in Mbit/s, where the operator says so. */
   rates?: Readonly<Record<string, number>>;
   log: Logger;
@@ -119,7 +119,7 @@ export class Protection extends EventEmitter<ProtectionEvents> {
   }
 
   /** Bytes a second. A virtual device has a speed that means nothing. */
-  #capacity({ name, ifindex, linkType }: Link): number | undefined {
+  #capacity({ name, ifindex, linkType }: Pick<Link, 'name' | 'ifindex' | 'linkType'>): number | undefined {
     const megabits = this.#parts.rates?.[name];
     if (megabits !== undefined) return (megabits * 1_000_000) / 8;
     return linkType === '' ? linkSpeed(name, ifindex) : undefined;
