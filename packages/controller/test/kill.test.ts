@@ -198,18 +198,31 @@ function assertWhole(data: string): number[] {
   }
 }
 
-/** Entries of the audit log that say that something was changed. */
-function auditOf(data: string): { revision: number }[] {
-  return readFileSync(path.join(data, 'audit.log'), 'utf8')
+/** Lines of a log that are whole. */
+function linesOf(file: string): Body[] {
+  return readFileSync(file, 'utf8')
     .split('\n')
     .flatMap((line) => {
       try {
-        const entry = JSON.parse(line);
-        return entry.outcome === 'done' ? [entry] : [];
+        return [JSON.parse(line)];
       } catch {
         return [];
       }
     });
+}
+
+/** Revisions of the changes that the audit log tells of. */
+function audited(data: string): number[] {
+  return linesOf(path.join(data, 'audit.log'))
+    .filter(({ outcome }) => outcome === 'done')
+    .map(({ revision }) => revision);
+}
+
+/** Revisions of the changes that the log of events tells of. */
+function told(data: string): number[] {
+  return linesOf(path.join(data, 'events.log'))
+    .filter(({ event, revision }) => event && revision !== undefined)
+    .map(({ revision }) => revision);
 }
 
 test(`after each of ${KILLS} kills of a controller that ${WRITERS} write to, all that it acknowledged is there, and nothing half done`, async (t) => {
@@ -243,7 +256,6 @@ test(`after each of ${KILLS} kills of a controller that ${WRITERS} write to, all
     await cluster.start();
     const { items } = await cluster.must('GET', '/api/v1/policies');
     const found = new Map<string, Body>(items.map((policy: Body) => [policy.name, policy]));
-    const audit = auditOf(cluster.data);
     for (const [name, { description, revision, perhaps }] of expected) {
       const policy = found.get(name);
       if (perhaps !== undefined) {
@@ -257,14 +269,16 @@ test(`after each of ${KILLS} kills of a controller that ${WRITERS} write to, all
       }
       expected.set(name, { description: policy?.description, revision: policy?.revision ?? 0 });
     }
-    // Whether acknowledged or not: what has happened has its line in the audit log, once.
-    const told = new Set(audit.map(({ revision }) => revision));
-    assert.equal(told.size, audit.length, 'a revision is told of once');
-    assert.deepEqual(
-      changes.filter((revision) => !told.has(revision)),
-      [],
-      'changes without a line in the audit log',
-    );
+    // Whether acknowledged or not: what has happened has its line in the audit log, and is an event, once.
+    for (const [log, all] of Object.entries({ 'the audit log': audited(cluster.data), events: told(cluster.data) })) {
+      const revisions = new Set(all);
+      assert.equal(revisions.size, all.length, `a revision is in ${log} once`);
+      assert.deepEqual(
+        changes.filter((revision) => !revisions.has(revision)),
+        [],
+        `changes that are missing in ${log}`,
+      );
+    }
     for (const name of found.keys()) assert.ok(name === 'race' || expected.has(name), `nobody asked for ${name}`);
   }
   t.diagnostic(`policies compared: ${acknowledged} as acknowledged, ${unanswered} unanswered; ${wins.size} races won`);
