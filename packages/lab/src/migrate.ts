@@ -51,9 +51,9 @@ export async function moveVm(
     deviceRemoved = Date.now();
   };
   if (!options.overlap) await ipBatch(host, remove).then(removed);
-  await ipBatch(null, [add]);
   await script(node, [
-    ...heredoc('ip -batch -', nodeVmLines(after)),
+    // In one go, as an orchestrator does it: identity and bridge follow the device at once.
+    ...heredoc('ip -batch -', [add, ...nodeVmLines(after)]),
     ...heredoc('bridge -batch -', nodeVmFdbLines(after, after.node)),
   ]);
   const deviceAdded = Date.now();

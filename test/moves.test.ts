@@ -1,0 +1,121 @@
+/** A guest's device vanishes and appears on another node: how long until it is captured there. Numbers are reported, not judged. */
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import type { Event } from '@mirrorplane/contract';
+import { type CaptureResult, waitUntil } from '@mirrorplane/lab';
+import { useLab } from './support/lab.ts';
+import { withPolicy } from './support/policy.ts';
+import { watch } from './support/taps.ts';
+
+/** How often; `make soak` asks for more. */
+const MOVES = Number(process.env.MOVES ?? 12);
+/** Seconds between two pings. */
+const INTERVAL = 0.005;
+const NODES = ['node-1', 'node-2'];
+
+const lab = useLab({ nodes: 2, switch: false });
+
+/** Events of captures of web-1 after one, the oldest first. */
+async function attached(after: number): Promise<Event[]> {
+  const query = `kind=captureAttached&object=interface/web-1/0&limit=1000&after=${after}`;
+  return (await lab().api('GET', `/api/v1/events?${query}`)).body.items as Event[];
+}
+
+/** What `ip monitor` says of a node's links, with the time at which the kernel told it. */
+function monitor(node: string): { child: ChildProcess; appeared(since: number): number | undefined } {
+  const env = { ...process.env, TZ: 'UTC' };
+  const child = lab().spawn(node, ['ip', '-ts', 'monitor', 'link'], { stdio: ['ignore', 'pipe', 'ignore'], env });
+  let text = '';
+  child.stdout!.on('data', (chunk: Buffer) => {
+    text += chunk;
+  });
+  return {
+    child,
+    /** When web-1's device was told of for the first time after `since`. Milliseconds since 1970. */
+    appeared(since) {
+      for (const message of text.split(/^(?=\[)/m)) {
+        if (!/ tap-web-1[@:]/.test(message) || message.includes('Deleted')) continue;
+        const at = /^\[(\S+?)(\d{3})\]/.exec(message);
+        const time = at ? Date.parse(`${at[1]}Z`) + Number(at[2]) / 1000 : 0;
+        if (time >= since) return time;
+      }
+      return undefined;
+    },
+  };
+}
+
+/** Sequence numbers of echo requests from web-1, with how often each was seen. */
+function requests({ lines }: CaptureResult): Map<string, number> {
+  const seen = new Map<string, number>();
+  for (const line of lines) {
+    const seq = /echo request, id (\d+, seq \d+),/.exec(line)?.[1];
+    if (seq !== undefined) seen.set(seq, (seen.get(seq) ?? 0) + 1);
+  }
+  return seen;
+}
+
+/** A row of numbers: its p50, p99 and highest, in milliseconds. */
+function summary(values: readonly number[]): string {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]!;
+  return `p50 ${at(0.5).toFixed(1)} ms, p99 ${at(0.99).toFixed(1)} ms, highest ${at(1).toFixed(1)} ms`;
+}
+
+test(`${MOVES} moves of a guest whose device vanishes first: each is captured where it comes, told of, and nothing is copied twice`, async (t) => {
+  const product: number[] = [];
+  const independent: number[] = [];
+  await withPolicy(lab(), { name: 'mover', sources: ['web-1/0'], destination: 'ids-1/0' }, async () => {
+    const monitors = Object.fromEntries(NODES.map((node) => [node, monitor(node)]));
+    const filter = 'icmp[icmptype] == icmp-echo';
+    const taps = { original: { host: 'db-1', filter, lines: true }, copy: { host: 'ids-1', filter, lines: true } };
+    const ping = lab().spawn('web-1', ['ping', '-q', '-n', '-i', String(INTERVAL), lab().address('db-1')], {
+      stdio: 'ignore',
+    });
+    try {
+      const seen = await watch(lab(), taps, async (captures) => {
+        await captures.copy.waitFor(20);
+        let last = (await attached(0)).at(-1)?.id ?? 0;
+        for (let move = 0; move < MOVES; move++) {
+          const node = NODES[(move + 1) % 2]!;
+          const since = Date.now();
+          await lab().migrate('web-1', node);
+          let event: Event | undefined;
+          await waitUntil(`capture at ${node}`, 30_000, async () => {
+            event = (await attached(last)).find((one) => one.node === node);
+            return event !== undefined;
+          });
+          last = event!.id;
+          assert.ok(event!.ms !== undefined, JSON.stringify(event));
+          product.push(event!.ms);
+          await waitUntil('the kernel to have told', 5000, () => monitors[node]!.appeared(since) !== undefined);
+          // Times of events are whole milliseconds.
+          independent.push(Math.max(0, Date.parse(event!.at) - monitors[node]!.appeared(since)!));
+          const copies = await captures.copy.count();
+          await captures.copy.waitFor(copies + 5, 30_000);
+        }
+        const ended = once(ping, 'close');
+        ping.kill('SIGINT');
+        await ended;
+        await waitUntil(
+          'the last copies',
+          10_000,
+          async () => (await captures.copy.count()) >= (await captures.original.count()) - MOVES * 20,
+        );
+      });
+      const [originals, copies] = [requests(seen.original), requests(seen.copy)];
+      const twice = [...copies].filter(([seq, count]) => count > (originals.get(seq) ?? 0));
+      const missed = [...originals].filter(([seq, count]) => (copies.get(seq) ?? 0) < count);
+      t.diagnostic(`from device seen to captured, as the product says: ${summary(product)}`);
+      t.diagnostic(`from the kernel's first word of the device (ip monitor) to captured: ${summary(independent)}`);
+      t.diagnostic(
+        `${missed.length} of ${originals.size} requests of the guest were not copied, ${twice.length} doubled; one every ${INTERVAL * 1000} ms`,
+      );
+      assert.deepEqual(twice, []);
+    } finally {
+      ping.kill('SIGKILL');
+      for (const { child } of Object.values(monitors)) child.kill('SIGKILL');
+    }
+  });
+});
