@@ -297,7 +297,7 @@ export class Agent {
     const problems = [...this.#found.problems, ...reconciled.problems];
     try {
       const result = await this.#parts.datapath.apply(reconciled.state);
-      const at = performance.now();
+      const at = result.begunAt ?? performance.now();
       this.#report(program, reconciled, result);
       this.#captures = captureStatuses(reconciled, result.refused);
       const { placed } = reconciled;

@@ -131,7 +131,10 @@ function agentArguments(lab: Lab, node: string): string[] {
   ];
 }
 
-/** Starts a node's agent; the first time with a join token. Waits until the controller says that it is connected. */
+/**
+ * Starts a node's agent; the first time with a join token. Waits until the controller says that it is connected, or, while
+ * there is none, until the agent has applied what it has stored.
+ */
 export async function startAgent(lab: Lab, node: string, signal?: AbortSignal): Promise<void> {
   if (runningDaemon(lab, agentName(node))) return;
   const argv = [...agentArguments(lab, node), '--controller', AGENT_LISTEN, '--mirror-device', 'underlay0'];
@@ -141,9 +144,18 @@ export async function startAgent(lab: Lab, node: string, signal?: AbortSignal): 
     argv.push('--token', (body as { token: string }).token);
   }
   mkdirSync(agentData(lab, node), { recursive: true, mode: 0o700 });
+  const saidBefore = timesStarted(lab, node);
   const record = launch(lab, agentName(node), inNetns(lab.ns(node), argv));
-  await waitReady(record, `agent of ${node} connected`, () => agentConnected(lab, node), signal);
+  const ready = async () =>
+    runningDaemon(lab, 'controller') ? await agentConnected(lab, node) : timesStarted(lab, node) > saidBefore;
+  await waitReady(record, `agent of ${node} ready`, ready, signal);
   writeFileSync(joinedMarker(lab, node), '');
+}
+
+/** How often a node's agent has said that it has started: it has then applied the program that it had stored. */
+function timesStarted(lab: Lab, node: string): number {
+  const log = join(lab.runDir, 'logs', `${agentName(node)}.log`);
+  return existsSync(log) ? readFileSync(log, 'utf8').split('agent started').length - 1 : 0;
 }
 
 interface NodeAnswer {

@@ -177,7 +177,10 @@ export class Lab {
     return daemons.declareInventory(this);
   }
 
-  /** Starts a node's agent and waits until the controller sees it connected, with every VM. Nothing to do when it runs. */
+  /**
+   * Starts a node's agent and waits until the controller sees it connected, with every VM; while there is no controller,
+   * until the agent has applied what it has stored. Nothing to do when it runs.
+   */
   startAgent(node: string, signal?: AbortSignal): Promise<void> {
     return daemons.startAgent(this, node, signal);
   }

@@ -168,6 +168,8 @@ export interface ApplyResult {
   refused: CaptureRefusal[];
   /** ids of the captures on devices that were not in force before, and are now. */
   begun: string[];
+  /** When the last of those was attached, in milliseconds of `performance.now()`. Left out: none was, or it is not known. */
+  begunAt?: number;
   problems: DatapathProblem[];
   /** How many programs were attached and detached, and map entries written: 0 everywhere where nothing changed. */
   attached: number;

@@ -233,7 +233,10 @@ class KernelDatapath implements Datapath {
         links.attach(attachment, installation.programs.get(attachment.program)!);
         result.attached++;
         if (takenOff) result.repaired.push(repairOf('takenOff', attachment));
-        else if (capture && !wasRepaired(attachment, result)) result.begun.push(capture.id);
+        else if (capture && !wasRepaired(attachment, result)) {
+          result.begun.push(capture.id);
+          result.begunAt = performance.now();
+        }
       }
       kept.add(attachmentKey(attachment));
       return true;

@@ -65,10 +65,6 @@ export function buildRows(state: DatapathState, take: TakeSlot, helper: number):
   if (state.mirrorDevice !== 0) {
     attachments.push({ attachment: { ifindex: state.mirrorDevice, hook: 'ingress', program: PROGRAMS.terminate } });
   }
-  for (const { ifindex, hook, bridge } of state.arrivalPorts ?? []) {
-    const program = hook === 'ingress' ? PROGRAMS.arriveIngress : PROGRAMS.arriveEgress;
-    attachments.push({ attachment: { ifindex, hook, program }, bridge });
-  }
   for (const capture of state.captures) {
     const delivery = need(`capture ${capture.id}`, capture.delivery);
     const { ifindex, hook } = capture;
@@ -77,6 +73,11 @@ export function buildRows(state: DatapathState, take: TakeSlot, helper: number):
     captures.set(encodeCaptureKey(ifindex, hook).toString('hex'), row);
     const program = hook === 'ingress' ? PROGRAMS.captureIngress : PROGRAMS.captureEgress;
     attachments.push({ attachment: { ifindex, hook, program }, capture });
+  }
+  // Behind the captures: each attaching may wait for the kernel, and until a guest's own device is captured copies are missed.
+  for (const { ifindex, hook, bridge } of state.arrivalPorts ?? []) {
+    const program = hook === 'ingress' ? PROGRAMS.arriveIngress : PROGRAMS.arriveEgress;
+    attachments.push({ attachment: { ifindex, hook, program }, bridge });
   }
   for (const capture of state.captures.filter(
     ({ ifindex, hook, standby }) => standby && ifindex && hook === 'egress',
