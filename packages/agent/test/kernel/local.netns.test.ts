@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { enterOwnNamespace, leftPins } from './support/namespace.ts';
+import { enterOwnNamespace, leftPins, run } from './support/namespace.ts';
 import { scapy } from './support/scapy.ts';
 import { sniffing } from './support/sniffer.ts';
 import {
@@ -119,4 +119,23 @@ test('drops what is larger than the destination takes as tooBigForDestination, t
   assert.equal(counts.dropped.tooBigForDestination!.packets - before, 1);
   assert.deepEqual(difference(start, counts).copied, { packets: 1, bytes: 918 });
   assertSumsClose(report);
+});
+
+test('a sender with a small buffer does not wait for copies that wait: a clone holds none of its memory', async () => {
+  await apply();
+  // Slow enough that hardly a copy leaves while 200 originals are sent.
+  run('tc', 'qdisc', 'add', 'dev', 'dst', 'root', ...'tbf rate 10kbit burst 2k limit 10mb'.split(' '));
+  try {
+    const frame = Buffer.concat([frames[0]!, Buffer.alloc(1000 - frames[0]!.length)]).toString('hex');
+    const send = `import socket
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
+s.bind(("vmp", 0))
+for _ in range(200): s.send(bytes.fromhex("${frame}"))`;
+    run('python3', '-c', send);
+    const [queue] = JSON.parse(run('tc', '-s', '-json', 'qdisc', 'show', 'dev', 'dst')) as { qlen: number }[];
+    assert.ok(queue!.qlen > 150, `all originals are sent, and ${queue!.qlen} of 200 copies still wait`);
+  } finally {
+    run('tc', 'qdisc', 'del', 'dev', 'dst', 'root');
+  }
 });
