@@ -34,7 +34,7 @@ const SOCKETS = ['/run/libvirt/libvirt-sock-ro', '/run/libvirt/virtqemud-sock-ro
 /** Milliseconds after connecting at which all is read again: `virsh` does not say when it has begun to listen. */
 const AGAIN_AFTER = [300, 1000, 3000];
 /** Milliseconds between readings that no event asked for: not all that can be changed has an event. */
-const FULL_READ_INTERVAL = 30_000;
+const FULL_READ_INTERVAL = 60_000;
 /** Milliseconds before a reading that failed is tried again. */
 const READ_AGAIN = 1000;
 /** Milliseconds after a device came at which the domain that it may belong to is looked for. */
