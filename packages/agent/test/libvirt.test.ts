@@ -45,10 +45,12 @@ describe('libvirt', { skip, timeout: 240_000 }, () => {
     }
     if (errors.length > 0) throw new AggregateError(errors);
   });
+  // They write into the folders of the hosts, and so end first.
+  const probeScope = { after: (ending: () => unknown) => void endings.unshift(ending) } as typeof scope;
   const hosts: LibvirtHost[] = [];
   const probes: Probe<Lines>[] = [];
   const watch = (host: LibvirtHost) =>
-    new Probe<Lines>(scope, host.namespace, 'identities', join(host.folder, 'identities.json'), host.uri, 'off');
+    new Probe<Lines>(probeScope, host.namespace, 'identities', join(host.folder, 'identities.json'), host.uri, 'off');
   const start = async (host: LibvirtHost) => {
     await host.start();
     await host.define('net-define', "<network><name>blue</name><forward mode='bridge'/><bridge name='br1'/></network>");

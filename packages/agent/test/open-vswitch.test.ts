@@ -24,12 +24,15 @@ const skip = isRoot ? noOpenVswitch && `needs ${noOpenVswitch}` : 'needs root';
 /** A watched host with a switch. */
 async function watched(scope: Pick<TestContext, 'after'>) {
   let host: OpenVswitchHost | undefined;
+  let probe: Probe<Lines> | undefined;
+  // It writes into the folder of the host, and so ends first.
+  scope.after(() => probe?.stop());
   scope.after(() => host?.stop());
   const namespace = new Namespace(scope);
   const folder = temporaryFolder(scope);
   host = new OpenVswitchHost(namespace, join(folder, 'ovs'));
   await host.start();
-  const probe = new Probe<Lines>(scope, namespace, 'identities', join(folder, 'identities.json'), 'off', host.socket);
+  probe = new Probe<Lines>(scope, namespace, 'identities', join(folder, 'identities.json'), 'off', host.socket);
   await probe.see('the first list', 'devices', undefined, LIMIT);
   return { host, namespace, probe };
 }
@@ -181,6 +184,9 @@ test('a NIC that libvirt plugs into Open vSwitch is known by both, and libvirt i
   skip: skip || (noLibvirt && `needs ${noLibvirt}`),
   timeout: 240_000,
 }, async (t) => {
+  const probes: Probe<Lines>[] = [];
+  // They write into the folder of the host, and so end first.
+  t.after(() => Promise.all(probes.map((probe) => probe.stop())));
   let ovs: OpenVswitchHost | undefined;
   t.after(() => ovs?.stop());
   const host = new LibvirtHost(t);
@@ -197,7 +203,7 @@ test('a NIC that libvirt plugs into Open vSwitch is known by both, and libvirt i
       libvirt,
       ovs!.socket,
     );
-  const probes = [watch('off'), watch(host.uri)];
+  probes.push(watch('off'), watch(host.uri));
   await Promise.all(probes.map((probe) => probe.see('the first list', 'devices', undefined, LIMIT)));
   const nic = `<interface type='bridge'><mac address='${MAC}'/><source bridge='br-int'/>
     <virtualport type='openvswitch'><parameters interfaceid='${PORT}'/></virtualport><model type='virtio'/></interface>`;

@@ -140,6 +140,7 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
     if (this.#closed) return;
+    this.#virsh.close();
     this.#unreadable(why);
     this.#backoff.later();
   }

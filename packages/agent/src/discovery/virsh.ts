@@ -1,15 +1,9 @@
-/** The command `virsh`, as the client of libvirt: one process that listens to events, others that read. */
+/** The command `virsh`, as the client of libvirt: one process listens to events, some answer questions. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { reason } from '../log.ts';
 import { type Domain, type DomainState, guestState, parseDomain } from './libvirt-domain.ts';
-
-/** Domains that one process reads. */
-const CHUNK = 50;
-/** Milliseconds that a process may take: libvirt locks a domain for seconds at the end of its migration. */
-const READ_LIMIT = 60_000;
-/** Stands between the answers about two domains. */
-const MARK = '<!--mirrorplane-->';
+import { DOMAIN, VirshShell, virshEnvironment, virshOptions } from './virsh-shell.ts';
 
 /** What a reading of domains gave. */
 export interface Reading {
@@ -23,7 +17,8 @@ export interface Reading {
 /** Calls `virsh` with one connection URI. */
 export class Virsh {
   readonly #uri: string;
-  readonly #children = new Set<ChildProcess>();
+  readonly #listeners = new Set<ChildProcess>();
+  #shells: VirshShell[] = [];
 
   constructor(uri: string) {
     this.#uri = uri;
@@ -34,105 +29,85 @@ export class Virsh {
    * @param ended called once, with the reason, when there will be no more
    */
   listen(line: (line: string) => void, ended: (why: string) => void): void {
-    const child = this.#spawn(['event', '--loop', '--all']);
+    // The agent may be killed: the kernel then ends a process that would listen for ever.
+    const argv = ['--pdeathsig', 'TERM', '--', 'virsh', ...virshOptions(this.#uri), 'event', '--loop', '--all'];
+    const child = spawn('setpriv', argv, { stdio: ['ignore', 'pipe', 'pipe'], env: virshEnvironment() });
+    this.#listeners.add(child);
+    let complaints = '';
     createInterface({ input: child.stdout! }).on('line', line);
-    const complaints = collect(child.stderr!);
-    child.once('error', (error) => ended(error.message));
-    child.once('close', () => ended(firstLine(complaints()) || 'virsh event has ended'));
+    child.stderr!.setEncoding('utf8').on('data', (part: string) => {
+      complaints += part;
+    });
+    const over = (why: string) => {
+      if (this.#listeners.delete(child)) ended(why);
+    };
+    child.once('error', (error) => over(error.message));
+    child.once('close', () => over(errorIn(complaints) ?? (complaints.trim() || 'virsh event has ended')));
   }
 
   /** UUIDs of the domains. @throws Error with what virsh says */
   async uuids(which: 'all' | 'active'): Promise<string[]> {
-    const { output } = await this.#read(which === 'all' ? 'list --all --uuid' : 'list --uuid');
-    return output
-      .split('\n')
-      .map((line) => line.trim())
-      .filter((line) => line !== '');
+    const answer = await this.#ask([which === 'all' ? 'list --all --uuid' : 'list --uuid']);
+    const error = errorIn(answer);
+    if (error !== undefined) throw new Error(error);
+    return answer.match(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/gm) ?? [];
   }
 
   /**
-   * Reads domains. One that goes while it is read is `gone`.
+   * Reads domains, one after the other. One that goes while it is read is `gone`.
    * @param names UUIDs, or names without quotes and spaces
    * @throws Error with what virsh says, where it reaches no libvirt
    */
   async domains(names: readonly string[]): Promise<Reading> {
     const reading: Reading = { domains: [], gone: [], failed: new Map() };
-    for (let from = 0; from < names.length; from += CHUNK) {
-      const chunk = names.slice(from, from + CHUNK);
-      const commands = chunk.map((name) => `domstats --state ${name}; dumpxml ${name}`);
-      const { output, complaints } = await this.#read(commands.join(`; echo '${MARK}'; `));
-      const parts = output.split(MARK);
-      chunk.forEach((name, index) => {
-        try {
-          const domain = parseAnswer(parts[index] ?? '');
-          if (domain !== undefined) reading.domains.push(domain);
-          else if (complaints.includes(`failed to get domain '${name}'`)) reading.gone.push(name);
-          else reading.failed.set(name, firstLine(complaints) || 'virsh says nothing of it');
-        } catch (error) {
-          reading.failed.set(name, reason(error));
-        }
-      });
+    for (const name of names) {
+      const answer = await this.#ask([`domstats --state ${name}`, `dumpxml ${name}`]);
+      try {
+        const domain = parseAnswer(answer);
+        if (domain !== undefined) reading.domains.push(domain);
+        else if (answer.includes(`failed to get domain '${name}'`)) reading.gone.push(name);
+        else reading.failed.set(name, errorIn(answer) ?? 'virsh says nothing of it');
+      } catch (error) {
+        reading.failed.set(name, reason(error));
+      }
     }
     return reading;
   }
 
-  /** Ends every process that runs. */
+  /** Ends every process that runs. Questions that wait for an answer are rejected. */
   close(): void {
-    for (const child of this.#children) child.kill();
+    for (const child of this.#listeners) child.kill();
+    for (const shell of this.#shells) shell.close();
+    this.#shells = [];
   }
 
-  async #read(commands: string): Promise<{ output: string; complaints: string }> {
-    const child = this.#spawn([commands]);
-    const output = collect(child.stdout!);
-    const complaints = collect(child.stderr!);
-    const limit = setTimeout(() => child.kill(), READ_LIMIT);
-    try {
-      const code = await new Promise<number | null>((resolve, reject) => {
-        child.once('error', reject);
-        child.once('close', resolve);
-      });
-      // A domain that went in the meantime is no failure of the others.
-      if (code !== 0 && !complaints().includes('failed to get domain')) {
-        throw new Error(firstLine(complaints()) || 'virsh did not answer');
-      }
-      return { output: output(), complaints: complaints() };
-    } finally {
-      clearTimeout(limit);
+  /** Asks one that has nothing to do, or a new one. Of those that have nothing to do then, one is kept. */
+  async #ask(commands: readonly string[]): Promise<string> {
+    let shell = this.#shells.find(({ idle }) => idle);
+    if (shell === undefined) {
+      shell = new VirshShell(this.#uri);
+      this.#shells.push(shell);
     }
-  }
-
-  /** The parent may be killed: setpriv lets the kernel end the child with it. */
-  #spawn(args: string[]): ChildProcess {
-    const argv = ['--pdeathsig', 'TERM', '--', 'virsh', '--readonly', '--quiet', '--connect', this.#uri, ...args];
-    const child = spawn('setpriv', argv, {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, LC_ALL: 'C', VIRSH_HISTSIZE: '0' },
-    });
-    this.#children.add(child);
-    child.once('close', () => this.#children.delete(child));
-    child.once('error', () => this.#children.delete(child));
-    return child;
+    try {
+      return await shell.ask(commands);
+    } finally {
+      const idle = this.#shells.filter((other) => other.idle);
+      for (const spare of idle.slice(1)) spare.close();
+      this.#shells = this.#shells.filter(({ ended }) => !ended);
+    }
   }
 }
 
 /** The answer about one domain: its state, then its XML. Undefined where it is not whole. */
 function parseAnswer(answer: string): Domain | undefined {
-  const number = (key: string) => Number(new RegExp(`^\\s*state\\.${key}=(\\d+)$`, 'm').exec(answer)?.[1] ?? 0);
-  const from = answer.indexOf('<domain');
-  if (from < 0) return undefined;
+  const [xml] = DOMAIN.exec(answer) ?? [];
+  if (xml === undefined) return undefined;
+  const before = answer.slice(0, answer.indexOf(xml));
+  const number = (key: string) => Number(new RegExp(`^\\s*state\\.${key}=(\\d+)$`, 'm').exec(before)?.[1] ?? 0);
   const state: DomainState = { state: number('state'), reason: number('reason') };
-  return parseDomain(answer.slice(from), guestState(state));
+  return parseDomain(xml, guestState(state));
 }
 
-function collect(stream: NodeJS.ReadableStream): () => string {
-  let text = '';
-  stream.setEncoding('utf8');
-  stream.on('data', (part: string) => {
-    text += part;
-  });
-  return () => text;
-}
-
-function firstLine(text: string): string {
-  return (text.trim().split('\n')[0] ?? '').replace(/^error: /, '');
+function errorIn(answer: string): string | undefined {
+  return /^error: (.*)$/m.exec(answer)?.[1];
 }
