@@ -148,13 +148,21 @@ test('an alias that becomes another, or goes, ends the capture at once; when it 
 });
 
 test('the MTU of a destination is followed: copies that do not fit are dropped and counted, then they fit again', async () => {
-  await set(NODE, 'tap-vm-1-1', 'mtu', '1000');
+  // The agent tells of it when it has carried it out.
+  const followed = async (mtu: number) => {
+    await set(NODE, 'tap-vm-1-1', 'mtu', String(mtu));
+    await waitUntil(`MTU ${mtu} to be followed`, 5000, async () => {
+      const { body } = await lab().api('GET', `/api/v1/interfaces/${encodeURIComponent('vm-1-1/0')}`);
+      return body.devices[0]?.mtu === mtu;
+    });
+  };
+  await followed(1000);
   const before = await dropped('local', 'tooBigForDestination');
   await ping(lab(), 'web-2', 'app-1', 5, { size: 1200 });
   await statusEventually(lab(), 'local', '10 copies too big', ({ totals }) => {
     return (totals.dropped.tooBigForDestination?.packets ?? 0) === before + 10;
   });
-  await set(NODE, 'tap-vm-1-1', 'mtu', '1500');
+  await followed(1500);
   const seen = await watch(
     lab(),
     { copies: { host: 'vm-1-1', filter: 'icmp', direction: 'in' } },

@@ -1,102 +1,152 @@
 /** The node is left as it was found. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync } from 'node:fs';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
+import { waitUntil } from '@mirrorplane/lab';
+import { foreignObject } from '../packages/agent/test/kernel/support/foreign.ts';
+import { bpffsOf, pinnedLinks, tcxPrograms } from './support/interfering.ts';
 import { useLab } from './support/lab.ts';
-import { activeEventually, createPolicy } from './support/policy.ts';
+import { picture } from './support/picture.ts';
+import { activeEventually, createPolicy, deletePolicy } from './support/policy.ts';
 import { PYTHON, ping } from './support/traffic.ts';
 
 const lab = useLab({ bare: true });
 const NODE = 'node-1';
-const TCX = join(import.meta.dirname, 'support', 'tcx.py');
+const TAP = 'tap-web-1';
+const POLICIES = [
+  { name: 'out', sources: ['web-1/0'], destination: 'ids-1/0', maxRate: 500 },
+  { name: 'in', sources: ['db-1/0'], destination: 'web-2/0' },
+  { name: 'edge', sources: ['fw-1/0'], destination: 'edge-1', vlanId: 100 },
+];
 
-interface Link {
-  ifname: string;
-  [field: string]: unknown;
+/** Runs the agent of the node with all kinds of policies, and traffic through them. */
+async function run(): Promise<void> {
+  await lab().startAgent(NODE);
+  for (const { name } of POLICIES) await activeEventually(lab(), name);
+  for (const from of ['web-1', 'db-1', 'fw-1']) await ping(lab(), from, 'web-2', 5);
 }
 
-interface Neighbour {
-  dev: string;
-  dst: string;
-  lladdr?: string;
-  state: string[];
-  [field: string]: unknown;
-}
+const expedited = () => readFileSync('/sys/kernel/rcu_expedited', 'utf8').trim();
+const EXPEDITED = expedited();
 
-/** All that the kernel of a node says of itself, without what changes by itself. */
-async function picture(node: string) {
-  const ip = async (...args: string[]) => JSON.parse((await lab().exec(node, ['ip', '-json', ...args])).stdout || '[]');
-  const links: Link[] = await ip('-details', 'link', 'show');
-  const neighbours: Neighbour[] = await ip('neigh', 'show');
-  const text = async (...argv: string[]) => (await lab().exec(node, argv)).stdout.trim().split('\n').sort();
-  const folder = lab().state.bpffs.find((path) => path.endsWith(`-${node}`))!;
-  return {
-    links: links.map(withoutTimers),
-    addresses: (await ip('address', 'show')).map(({ ifname, addr_info }: Link) => ({ ifname, addr_info })),
-    routes: await ip('route', 'show', 'table', 'all'),
-    rules: await ip('rule', 'show'),
-    // The kernel resolves by itself whom the node talks to, and forgets it again; entries that somebody made stay.
-    neighbours: neighbours.filter((entry) => !isCache(entry)),
-    qdiscs: await text('tc', 'qdisc', 'show'),
-    ingress: await Promise.all(links.map(({ ifname }) => text('tc', 'filter', 'show', 'dev', ifname, 'ingress'))),
-    egress: await Promise.all(links.map(({ ifname }) => text('tc', 'filter', 'show', 'dev', ifname, 'egress'))),
-    // `tc` does not show these.
-    tcx: JSON.parse((await lab().exec(node, [PYTHON, TCX])).stdout) as Record<
-      string,
-      { ingress: number; egress: number }
-    >,
-    ruleset: await text('nft', 'list', 'ruleset').catch(() => 'no nft on this machine'),
-    bpffs: existsSync(folder) ? readdirSync(folder) : 'absent',
-    data: existsSync(join(lab().runDir, 'agents', node)) ? 'there' : 'absent',
-  };
-}
-
-/** Bridges tell how long until their timers run out; the promiscuity that tcpdump asks for ends with it. */
-function withoutTimers({ linkinfo, ...link }: Link): Link {
-  const text = JSON.stringify(linkinfo ?? {}, (key, value) => (key.endsWith('_timer') ? undefined : value));
-  return { ...link, linkinfo: JSON.parse(text) };
-}
-
-/** An entry that the kernel made for itself: it is neither permanent nor kept by anyone. */
-function isCache({ state, ...entry }: Neighbour): boolean {
-  const kept = ['extern_learn', 'managed', 'offload', 'proxy', 'router'].some((flag) => flag in entry);
-  return !kept && !state.some((word) => word === 'PERMANENT' || word === 'NOARP');
+/** Removes all of the agent's, and asserts that grace periods are as they were, as soon as no other agent has them so. */
+async function uninstall(): Promise<void> {
+  await lab().uninstallAgent(NODE);
+  await waitUntil(`rcu_expedited back at ${EXPEDITED}`, 10_000, () => EXPEDITED === '1' || expedited() === '0');
 }
 
 test('an agent that ran policies and is uninstalled leaves its node as it found it', async () => {
-  const before = await picture(NODE);
+  const before = await picture(lab(), NODE);
   await lab().startController();
   await lab().declare();
   for (const node of ['node-1', 'node-2']) await lab().startAgent(node);
-  const policies = [
-    { name: 'out', sources: ['web-1/0'], destination: 'ids-1/0' },
-    { name: 'in', sources: ['db-1/0'], destination: 'web-2/0' },
-    { name: 'edge', sources: ['fw-1/0'], destination: 'edge-1', vlanId: 100 },
-  ];
-  for (const policy of policies) await createPolicy(lab(), policy);
-  for (const { name } of policies) await activeEventually(lab(), name);
-  for (const from of ['web-1', 'db-1', 'fw-1']) await ping(lab(), from, 'web-2', 5);
+  for (const policy of POLICIES) await createPolicy(lab(), policy);
+  await run();
 
-  const during = await picture(NODE);
+  const during = await picture(lab(), NODE);
   const added = during.links.map(({ ifname }) => ifname).filter((name) => !before.links.some((l) => l.ifname === name));
   assert.deepEqual(added.sort(), ['mirror0', 'mirror1']);
   assert.notEqual(during.bpffs, 'absent');
   // On ingress also `arrive`, for unicast towards the mirrored guests of the same bridge: on each of its ports.
-  assert.deepEqual(during.tcx['tap-web-1'], { ingress: 2, egress: 1 });
-  assert.deepEqual(during.tcx['tap-web-2'], { ingress: 1, egress: 0 }, 'what no source receives is not captured');
-  assert.deepEqual(during.tcx.mgmt0, { ingress: 0, egress: 0 }, 'nothing hangs on a device without a part in it');
+  const programs = (device: string) => [during.tcx[device]!.ingress.length, during.tcx[device]!.egress.length];
+  assert.deepEqual(programs(TAP), [2, 1]);
+  assert.deepEqual(programs('tap-web-2'), [1, 0], 'what no source receives is not captured');
+  assert.deepEqual(programs('mgmt0'), [0, 0], 'nothing hangs on a device without a part in it');
 
   await lab().stopAgent(NODE);
-  assert.notEqual((await picture(NODE)).bpffs, 'absent', 'a stopped agent leaves the data plane working');
-  await lab().uninstallAgent(NODE);
-  assert.deepEqual(await picture(NODE), before);
+  assert.notEqual((await picture(lab(), NODE)).bpffs, 'absent', 'a stopped agent leaves the data plane working');
+  await uninstall();
+  assert.deepEqual(await picture(lab(), NODE), before);
 });
 
 test('a second uninstall finds nothing to do', async () => {
-  const before = await picture(NODE);
+  const before = await picture(lab(), NODE);
   await lab().uninstallAgent(NODE);
-  assert.deepEqual(await picture(NODE), before);
+  assert.deepEqual(await picture(lab(), NODE), before);
+});
+
+const cleanups: (() => unknown)[] = [];
+after(async () => {
+  for (const cleanup of cleanups) await cleanup();
+});
+
+/** Things of others on the node: programs around ours, qdiscs, filters, rules, neighbours, pins. */
+async function furnish(): Promise<() => Promise<void>> {
+  const exec = (...argv: string[]) => lab().exec(NODE, argv);
+  const hold = async (hook: string) => {
+    const script = join(import.meta.dirname, 'support', 'foreign_tcx.py');
+    const child = lab().spawn(NODE, [PYTHON, script, foreignObject(), 'go_on', TAP, hook], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    cleanups.push(() => child.kill('SIGKILL'));
+    await once(child.stdout!, 'data');
+    return child;
+  };
+  const first = await hold('ingress');
+  const second = await hold('ingress');
+  const third = await hold('egress');
+  await exec('tc', 'qdisc', 'add', 'dev', TAP, 'clsact');
+  const match = ['protocol', 'all', 'u32', 'match', 'u8', '0', '0', 'flowid', '1:1'];
+  await exec('tc', 'filter', 'add', 'dev', TAP, 'ingress', 'pref', '7', ...match);
+  await exec('tc', 'qdisc', 'replace', 'dev', TAP, 'root', 'pfifo', 'limit', '77');
+  const rules = 'table bridge theirs {\n chain c {\n type filter hook forward priority 0;\n udp dport 9 drop\n }\n}\n';
+  await lab().exec(NODE, ['nft', '-f', '-'], { input: rules });
+  await exec('ip', 'neigh', 'add', '10.98.0.77', 'lladdr', '02:00:00:00:77:77', 'dev', 'underlay0', 'nud', 'permanent');
+  await exec('ip', 'neigh', 'add', '10.98.0.78', 'dev', 'underlay0', 'managed');
+  return async () => {
+    for (const child of [first, second, third]) {
+      child.kill('SIGKILL');
+      await once(child, 'close');
+    }
+    await exec('tc', 'qdisc', 'del', 'dev', TAP, 'clsact');
+    await exec('tc', 'qdisc', 'del', 'dev', TAP, 'root');
+    await exec('nft', 'delete table bridge theirs');
+    for (const address of ['10.98.0.77', '10.98.0.78']) await exec('ip', 'neigh', 'del', address, 'dev', 'underlay0');
+  };
+}
+
+test('after interference, a kill in the middle, and beside things of others, all of theirs stays and all of ours goes', async () => {
+  const bare = await picture(lab(), NODE);
+  const clear = await furnish();
+  const before = await picture(lab(), NODE);
+  await run();
+  const other = {
+    node: await tcxPrograms(lab(), 'node-2'),
+    pins: readdirSync(bpffsOf(lab(), 'node-2'), { recursive: true }),
+  };
+
+  const wanted = await tcxPrograms(lab(), NODE);
+  for (const path of pinnedLinks(lab(), NODE, 'capture_ingress')) {
+    await lab().exec(NODE, ['bpftool', 'link', 'detach', 'pinned', path]);
+  }
+  for (const path of pinnedLinks(lab(), NODE, 'capture_egress')) rmSync(path);
+  await lab().exec(NODE, ['ip', 'link', 'del', 'mirror0']);
+  await waitUntil('repair', 10_000, async () => {
+    const { mirror0, mirror1: _, ...rest } = await tcxPrograms(lab(), NODE);
+    const { mirror0: helper, mirror1: __, ...all } = wanted;
+    return mirror0?.egress.length === helper!.egress.length && JSON.stringify(rest) === JSON.stringify(all);
+  });
+  // In our own folder, even.
+  const folder = bpffsOf(lab(), NODE);
+  cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+  const map = ['type', 'hash', 'key', '4', 'value', '4', 'entries', '1', 'name', 'theirs'];
+  await lab().exec(NODE, ['bpftool', 'map', 'create', join(folder, 'theirs'), ...map]);
+  // In the middle of taking its captures off.
+  const killed = lab().stopAgent(NODE, 'SIGKILL');
+  await deletePolicy(lab(), 'edge');
+  await killed;
+  await uninstall();
+  assert.deepEqual(await picture(lab(), NODE), { ...before, bpffs: ['theirs'] });
+  rmSync(folder, { recursive: true });
+  assert.deepEqual(
+    { node: await tcxPrograms(lab(), 'node-2'), pins: readdirSync(bpffsOf(lab(), 'node-2'), { recursive: true }) },
+    other,
+    'the agent of another node is not touched',
+  );
+  await clear();
+  assert.deepEqual(await picture(lab(), NODE), bare);
 });
 
 test('the traffic of the node passes as before', async () => {

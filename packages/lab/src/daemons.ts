@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { callApi } from './api.ts';
 import type { Lab } from './lab.ts';
@@ -182,9 +182,10 @@ export async function stopAgent(lab: Lab, node: string, signal: NodeJS.Signals):
   });
 }
 
-/** Removes all that a node's agent made. */
-export function uninstallAgent(lab: Lab, node: string): Promise<RunResult> {
-  return run(inNetns(lab.ns(node), [...agentArguments(lab, node), '--uninstall']));
+/** Removes all that a node's agent made: it has to join anew. */
+export async function uninstallAgent(lab: Lab, node: string): Promise<RunResult> {
+  rmSync(joinedMarker(lab, node), { force: true });
+  return await run(inNetns(lab.ns(node), [...agentArguments(lab, node), '--uninstall']));
 }
 
 /** Starts the forwarder in the root namespace and waits for its port. */

@@ -1,4 +1,5 @@
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { netnsPath, run } from './netns.ts';
 import { processesIn, stopProcesses } from './processes.ts';
 import { DEFAULT_RUN_ROOT, type LabState, labRunDir, readState, removeState } from './state.ts';
@@ -34,7 +35,7 @@ async function removeLab(state: LabState): Promise<void> {
   }
   // What `lab exec` and the tests left running would keep a namespace alive for good.
   await attempt(() => stopProcesses(processesIn(state.namespaces), 'SIGTERM', 2000));
-  for (const folder of state.bpffs) await attempt(() => rmSync(folder, { recursive: true, force: true }));
+  for (const folder of state.bpffs) await attempt(() => removeBpffs(folder));
   for (const ns of state.namespaces) {
     await attempt(async () => {
       if (existsSync(netnsPath(ns))) await run(['ip', 'netns', 'delete', ns]);
@@ -43,4 +44,10 @@ async function removeLab(state: LabState): Promise<void> {
   if (failures.length > 0)
     throw new AggregateError(failures, `lab ${state.name} is not removed completely: ${failures.join('; ')}`);
   removeState(state.runDir);
+}
+
+/** An agent that was killed while it attached programs has left a mark, and a setting of the whole machine. */
+function removeBpffs(folder: string): void {
+  if (existsSync(join(folder, 'expedited'))) writeFileSync('/sys/kernel/rcu_expedited', '0');
+  rmSync(folder, { recursive: true, force: true });
 }
