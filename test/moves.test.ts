@@ -70,11 +70,13 @@ test(`${MOVES} moves of a guest whose device vanishes first: each is captured wh
     const monitors = Object.fromEntries(NODES.map((node) => [node, monitor(node)]));
     const filter = 'icmp[icmptype] == icmp-echo';
     const taps = { original: { host: 'db-1', filter, lines: true }, copy: { host: 'ids-1', filter, lines: true } };
-    const ping = lab().spawn('web-1', ['ping', '-q', '-n', '-i', String(INTERVAL), lab().address('db-1')], {
-      stdio: 'ignore',
-    });
+    let ping: ChildProcess | undefined;
     try {
       const seen = await watch(lab(), taps, async (captures) => {
+        // Only now: what a capture gets before its filter is in place it counts and does not keep.
+        ping = lab().spawn('web-1', ['ping', '-q', '-n', '-i', String(INTERVAL), lab().address('db-1')], {
+          stdio: 'ignore',
+        });
         await captures.copy.waitFor(20);
         let last = (await attached(0)).at(-1)?.id ?? 0;
         for (let move = 0; move < MOVES; move++) {
@@ -114,7 +116,7 @@ test(`${MOVES} moves of a guest whose device vanishes first: each is captured wh
       );
       assert.deepEqual(twice, []);
     } finally {
-      ping.kill('SIGKILL');
+      ping?.kill('SIGKILL');
       for (const { child } of Object.values(monitors)) child.kill('SIGKILL');
     }
   });
