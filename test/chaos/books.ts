@@ -72,7 +72,9 @@ export function compareBooks(before: Books, after: Books, world: World, round: R
     const old = before.statuses.find(({ uid }) => uid === status.uid);
     if (old) problems.push(...backwards(old, status));
     const spec = world.policies[status.name];
-    if (spec && old) problems.push(...compareSources(spec, old, status, { before, after, world, round, timeline }));
+    if (!spec || !old) continue;
+    const context = { before, after, world, round, timeline };
+    problems.push(...compareSources(spec, old, status, context), ...compareDelivery(spec, old, status, context));
   }
   return problems;
 }
@@ -118,6 +120,32 @@ function compareSources(spec: Spec, old: PolicyStatus, status: PolicyStatus, con
       return problems;
     });
   });
+}
+
+/** Where nothing about a policy changed, every copy that was made was sent, received and delivered. */
+function compareDelivery(spec: Spec, old: PolicyStatus, status: PolicyStatus, context: Context): string[] {
+  const { before, after, timeline, round } = context;
+  if (!spec.sources.every((id) => timeline.isSteady(spec.name, id, before.at, after.at))) return [];
+  const problems: string[] = [];
+  const copied = status.totals.copied.packets - old.totals.copied.packets;
+  // A super-packet may leave in more segments than it came in.
+  const talked = spec.sources.some((id) => (round.others.get(vmOf(id) ?? '') ?? 0) > 0);
+  if (!talked && status.delivered && old.delivered) {
+    const delivered = status.delivered.packets - old.delivered.packets;
+    if (copied !== delivered) problems.push(`${spec.name}: ${copied} copied, ${delivered} delivered`);
+  }
+  for (const path of status.paths) {
+    const was = old.paths.find(({ from, to }) => from === path.from && to === path.to);
+    const [sent, received, delivered] = (['sent', 'received', 'delivered'] as const).map((field) =>
+      path[field] ? path[field].packets - (was?.[field]?.packets ?? 0) : undefined,
+    );
+    if (sent === undefined || received === undefined || delivered === undefined) continue;
+    if (sent !== received || received !== delivered) {
+      const numbers = `${sent} sent, ${received} received, ${delivered} delivered`;
+      problems.push(`${spec.name} ${path.from} to ${path.to}: ${numbers} while nothing changed`);
+    }
+  }
+  return problems;
 }
 
 /** How many frames passed, at least and at most. */

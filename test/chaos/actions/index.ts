@@ -7,12 +7,13 @@ import * as links from './links.ts';
 import * as migrate from './migrate.ts';
 import * as policies from './policies.ts';
 import * as refusals from './refusals.ts';
+import * as streams from './streams.ts';
 
 export type { Action, AnyAction, Hands } from './action.ts';
 
 /** In this order a plan chooses among them, so a new one goes to the end. */
-export const ACTIONS: AnyAction[] = [policies, refusals, migrate, daemons, links, edges, interference].flatMap((all) =>
-  Object.values(all),
+export const ACTIONS: AnyAction[] = [policies, refusals, migrate, daemons, links, edges, interference, streams].flatMap(
+  (all) => Object.values(all),
 );
 
 /** The action of this name. */
