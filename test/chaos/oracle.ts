@@ -7,7 +7,7 @@ import { dissect, type Numbered, type Outer } from './dissect.ts';
 import { END_HOSTS, FLOWS, type Flow, passages } from './flows.ts';
 import { FABRIC, type Ports, SWITCH } from './ports.ts';
 import type { Timeline } from './timeline.ts';
-import { type EdgeNic, NODES, nicKey, type Spec, TOPOLOGY, vmOf, type World } from './world.ts';
+import { type EdgeNic, NODES, nicKey, nodeOf, type Spec, TOPOLOGY, vmOf, type World } from './world.ts';
 
 /** A numbered frame on a device of a host. */
 export interface Sighting extends Numbered {
@@ -194,7 +194,17 @@ function checkCopies(
     if (count > max + flooded) report(`${count} copies at ${place}, ${max} at most allowed${because}`);
   }
   const outer = sightings.filter((sighting) => sighting.outer && isOnWire(sighting)).length;
-  if (outer > most + flooded) report(`${outer} ERSPAN packets with it, ${most} at most allowed`);
+  if (outer > most * hops(worlds) + flooded) report(`${outer} ERSPAN packets with it, ${most} at most allowed`);
+}
+
+/** How many nodes a copy may pass: where a destination was before, copies are passed on to where it is now. */
+function hops(worlds: readonly World[]): number {
+  const names = new Set(worlds.flatMap(({ policies }) => Object.keys(policies)));
+  const nodes = [...names].map((name) => {
+    const homes = worlds.map((world) => world.policies[name] && nodeOf(world, world.policies[name].destination));
+    return new Set(homes.filter((node) => node !== undefined)).size;
+  });
+  return Math.max(1, ...nodes);
 }
 
 /** How often a frame came to each place, less the original. */
