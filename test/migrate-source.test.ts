@@ -1,6 +1,7 @@
 /** A mirror source that is a real QEMU guest and migrates live: each frame has exactly one copy. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Event, EventList } from '@mirrorplane/contract';
 import { type Capture, type CaptureResult, waitUntil } from '@mirrorplane/lab';
 import { countedIn } from '@mirrorplane/lab/qemu/probe.ts';
 import { numberedKey, startGuestNumbers, startNumbers, tally } from './support/guest-numbers.ts';
@@ -56,6 +57,26 @@ async function moveAround(taps: Taps): Promise<void> {
   }
 }
 
+interface Move {
+  node: string;
+  ms: number;
+  missed: number;
+  doubled: number | undefined;
+}
+
+/** What events tell of the moves, once all of them are told. */
+async function reportedMoves(): Promise<Move[]> {
+  let events: Event[] = [];
+  await waitUntil('events of all moves', 20_000, async () => {
+    const { body } = await lab().api('GET', '/api/v1/events?object=interface/web-1/0&limit=1000');
+    events = (body as EventList).items.filter(({ policy }) => policy === 'moving');
+    return events.filter(({ kind }) => kind === 'captureDetached').length >= MOVES.length;
+  });
+  const began = events.filter(({ kind, ms }) => kind === 'captureAttached' && ms !== undefined);
+  const ended = events.filter(({ kind }) => kind === 'captureDetached');
+  return began.map(({ node = '', ms = -1, missed = -1 }, i) => ({ node, ms, missed, doubled: ended[i]?.doubled }));
+}
+
 /** What has another number of copies than it must have, as `KEY: SEEN of WANTED`. */
 function wrongCopies(
   seen: Map<string, number>,
@@ -106,6 +127,15 @@ test('each frame that a guest sends or gets while it migrates live has exactly o
         received: wrongCopies(copies, received, fromPeer),
       },
       { sent: [], received: [] },
+    );
+    const moves = await reportedMoves();
+    for (const { node, ms, missed, doubled } of moves) {
+      console.log(`to ${node}: captured ${ms} ms after its device was seen, ${missed} missed, ${doubled} doubled`);
+    }
+    assert.deepEqual(
+      moves.map(({ node, missed, doubled }) => ({ node, missed, doubled })),
+      MOVES.map((node) => ({ node, missed: 0, doubled: 0 })),
+      'what the product itself says of each move',
     );
   });
 });

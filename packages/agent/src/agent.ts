@@ -21,6 +21,7 @@ import type { UnderlayState } from './discovery/underlay.ts';
 import type { EventRecorder } from './events.ts';
 import { GuestWatch } from './guests.ts';
 import { type Logger, reason, say } from './log.ts';
+import { MoveCounter } from './move-counts.ts';
 import { PassEvents } from './pass-events.ts';
 import type { Protection } from './protection.ts';
 import { captureStatuses, erspanAddresses, type Reconciled, reconcile } from './reconcile.ts';
@@ -90,6 +91,7 @@ export class Agent {
   readonly #parts: AgentParts;
   readonly #log: Logger;
   readonly #guests: GuestWatch;
+  readonly #moves: MoveCounter;
   readonly #passEvents: PassEvents;
   #uplink: Uplink | undefined;
   #program: NodeProgram | undefined;
@@ -116,6 +118,7 @@ export class Agent {
     this.#parts = parts;
     this.#log = parts.log;
     const statistics = parts.statistics ?? (async () => undefined);
+    this.#moves = new MoveCounter({ datapath: parts.datapath, statistics });
     this.#guests = new GuestWatch({ statistics, arrived: () => this.#poke() });
     this.#passEvents = new PassEvents(parts.events);
   }
@@ -296,12 +299,14 @@ export class Agent {
   async #apply(program: NodeProgram, reconciled: Reconciled, links: readonly Link[]): Promise<void> {
     const problems = [...this.#found.problems, ...reconciled.problems];
     try {
+      const counted = this.#moves.before(reconciled.placed, reconciled.state.captures);
       const result = await this.#parts.datapath.apply(reconciled.state);
       const at = result.begunAt ?? performance.now();
+      const moves = await counted();
       this.#report(program, reconciled, result);
       this.#captures = captureStatuses(reconciled, result.refused);
       const { placed } = reconciled;
-      this.#passEvents.applied({ program, placed, statuses: this.#captures, result, links, at });
+      this.#passEvents.applied({ program, placed, statuses: this.#captures, result, links, at, moves });
       this.#problems = [...problems, ...result.problems];
       if (result.refused.length + result.problems.length > 0) this.#retryLater();
       else this.#retryAfter = RETRY[0];

@@ -3,6 +3,7 @@ import type { CaptureStatus, NodeProgram } from '@mirrorplane/contract';
 import type { ApplyResult, Repair } from './datapath/datapath.ts';
 import type { Link } from './discovery/links.ts';
 import type { AgentEventDraft, EventRecorder } from './events.ts';
+import { type MoveCounts, moveKey } from './move-counts.ts';
 import type { PlacedCapture } from './reconcile.ts';
 
 /** What a pass did. */
@@ -16,6 +17,7 @@ export interface PassOutcome {
   links: readonly Link[];
   /** When the data path was done, in milliseconds of `performance.now()`. */
   at: number;
+  moves: MoveCounts;
 }
 
 /** More events of one pass than this about one policy, of the same kind and cause, become one with a count. */
@@ -27,6 +29,7 @@ interface Known {
   policy: string;
   interface: string;
   device: string;
+  ifindex: number;
   state: CaptureStatus['state'];
   code?: string | undefined;
   message?: string | undefined;
@@ -68,7 +71,7 @@ export class PassEvents {
     // A device that went while it was being attached is told of as gone, if it was captured, and else not at all.
     const vanished = new Set(result.refused.filter(({ gone }) => gone).map(({ id }) => withoutDirection(id)));
     const drafts = [
-      ...this.#ended(known, captures, vanished),
+      ...this.#ended(known, captures, vanished, outcome.moves),
       ...this.#begun(known, outcome, seenAt),
       ...this.#refused(known, vanished),
     ];
@@ -93,19 +96,24 @@ export class PassEvents {
     known: ReadonlyMap<string, Known>,
     captures: ReadonlySet<string>,
     vanished: ReadonlySet<string>,
+    { doubled }: MoveCounts,
   ): AgentEventDraft[] {
     return [...(this.#known ?? [])].flatMap(([key, before]): AgentEventDraft[] => {
       if (before.state !== 'capturing' || (known.has(key) && !vanished.has(before.id))) return [];
       const wanted = captures.has(before.id);
       const why = wanted ? 'the device is gone' : 'no policy asks for it any more';
       const message = `capture at ${before.device} ended: ${why}`;
-      return [{ kind: 'captureDetached', cause: wanted ? 'agent' : 'controller', message, ...about(before) }];
+      const twice = doubled.get(moveKey(before.id, before.ifindex));
+      const cause = wanted ? 'agent' : 'controller';
+      return [
+        { kind: 'captureDetached', cause, message, ...about(before), ...(twice !== undefined && { doubled: twice }) },
+      ];
     });
   }
 
   #begun(
     known: ReadonlyMap<string, Known>,
-    { result, at }: PassOutcome,
+    { result, at, moves }: PassOutcome,
     seenAt: ReadonlyMap<number, number | undefined>,
   ): AgentEventDraft[] {
     // A data plane that was taken over runs already: only what the first pass had to attach begins.
@@ -114,7 +122,8 @@ export class PassEvents {
       if (now.state !== 'capturing' || this.#known?.get(key)?.state === 'capturing') return [];
       if (begun && !begun.has(now.id)) return [];
       const waited = this.#captures.has(now.id);
-      const seen = seenAt.get(Number(key.split(' ').at(-2)));
+      const seen = seenAt.get(now.ifindex);
+      const missed = moves.missed.get(moveKey(now.id, now.ifindex));
       return [
         {
           kind: 'captureAttached',
@@ -122,6 +131,7 @@ export class PassEvents {
           message: `capture at ${now.device} began`,
           ...about(now),
           ...(waited && seen !== undefined && { ms: Math.round((at - seen) * 10) / 10 }),
+          ...(waited && seen !== undefined && missed !== undefined && { missed }),
         },
       ];
     });
@@ -186,7 +196,7 @@ function withoutDirection(id: string): string {
 
 function knownOf({ capture, device }: PlacedCapture, { state, code, message }: CaptureStatus): Known {
   const { id, policy, source } = capture;
-  return { id, policy, interface: source, device: device.name, state, code, message };
+  return { id, policy, interface: source, device: device.name, ifindex: device.ifindex, state, code, message };
 }
 
 function about({ policy, interface: id }: Known): Pick<AgentEventDraft, 'interface' | 'policy'> {

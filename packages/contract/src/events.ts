@@ -71,16 +71,14 @@ const measures = {
   ms: z.number().nonnegative().optional().meta({
     description: 'Milliseconds from the moment when the agent first saw the device to its capture being in force.',
   }),
-  missed: z
-    .number()
-    .int()
-    .nonnegative()
-    .optional()
-    .meta({
-      description:
-        'Packets that passed the new device before its capture was in force, or copies that were sent and not delivered ' +
-        'while the destination moved. Absent: not known.',
-    }),
+  missed: z.number().int().nonnegative().optional().meta({
+    description:
+      'Packets that passed the device before its capture was in force, as the device counts them. Absent: not known.',
+  }),
+  doubled: z.number().int().nonnegative().optional().meta({
+    description:
+      'Packets that were captured on the node that a guest has left after it had gone, and so a second time. Absent: not known.',
+  }),
   count: z.number().int().optional().meta({ description: 'How many, where it is about several things.' }),
 };
 
@@ -104,9 +102,6 @@ export const Event = z
       .optional()
       .meta({ description: `Why the policy is not active; the first ${MAX_EVENT_REASONS}.` }),
     ...measures,
-    doubled: z.number().int().nonnegative().optional().meta({
-      description: 'Of a migration: packets that were copied, or whose copy was delivered, twice.',
-    }),
   })
   .meta({ id: 'Event' });
 export type Event = z.infer<typeof Event>;

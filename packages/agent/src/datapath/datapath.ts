@@ -2,7 +2,7 @@
  * The narrow interface between the agent and whatever copies packets. `kernel/` is the real one, `fake.ts` stands beside
  * it. Its words are the kernel's (ifindex, hook); `reconcile.ts` translates a node program into them.
  */
-import type { CounterReport, ErrorCode } from '@mirrorplane/contract';
+import type { CaptureCounts, CounterReport, ErrorCode } from '@mirrorplane/contract';
 
 /** `ingress`: what the device receives; `egress`: what the node sends into the device. */
 export type Hook = 'ingress' | 'egress';
@@ -188,6 +188,8 @@ export interface Datapath {
   apply(desired: DatapathState): Promise<ApplyResult>;
   /** All counters, named by the state applied last. */
   counters(): Promise<CounterReport>;
+  /** Counts of a few captures, by id: cheap beside `counters`. Of one that never was in a state there are none. */
+  countsOf(ids: readonly string[]): ReadonlyMap<string, CaptureCounts>;
   /** The budgets of all devices by which copies leave, where the state applied last has `protect`. */
   deviceBudgets(): Promise<DeviceBudget[]>;
   /**

@@ -111,6 +111,11 @@ export class FakeDatapath implements Datapath {
     };
   }
 
+  countsOf(ids: readonly string[]): ReadonlyMap<string, CaptureCounts> {
+    this.#mustBeOpen();
+    return new Map(ids.flatMap((id) => (this.#captures.has(id) ? [[id, this.#captures.get(id)!] as const] : [])));
+  }
+
   async deviceBudgets(): Promise<DeviceBudget[]> {
     this.#mustBeOpen();
     const { protect, deliveries } = this.state;

@@ -1,5 +1,12 @@
 /** Reading the counters, and giving each the names of the program that it counts for. */
-import type { CaptureReport, Count, CounterReport, DeliveryReport, TerminationReport } from '@mirrorplane/contract';
+import type {
+  CaptureCounts,
+  CaptureReport,
+  Count,
+  CounterReport,
+  DeliveryReport,
+  TerminationReport,
+} from '@mirrorplane/contract';
 import type { DatapathState } from '../datapath.ts';
 import type { MapName } from './install.ts';
 import {
@@ -104,6 +111,16 @@ export class CounterReader {
     this.#maps.node_counters.lookup(u32Key(0), node);
     const unknownErspan = sumPerCpu(node, LAYOUT.node_counters.size)[0]!;
     return { epoch: this.#epoch, captures, deliveries, terminations, unknownErspan };
+  }
+
+  /** Counts of a few captures, by id. */
+  countsOf(ids: readonly string[]): Map<string, CaptureCounts> {
+    return new Map(
+      ids.flatMap((id) => {
+        const sums = this.#sums('capture', id);
+        return sums ? [[id, decodeCaptureCounters(sums)] as const] : [];
+      }),
+    );
   }
 
   #sequence(id: string): { missing: Count; late: Count } {

@@ -1,7 +1,7 @@
 /** The real data path: eBPF programs at tcx hooks, maps pinned in bpffs. Goes on without the agent once applied. */
 import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { CounterReport } from '@mirrorplane/contract';
+import type { CaptureCounts, CounterReport } from '@mirrorplane/contract';
 import type { ApplyResult, Datapath, DatapathState, DeviceBudget, Repair } from '../datapath.ts';
 import { CounterReader } from './counters.ts';
 import { DeviceBudgets } from './device-budgets.ts';
@@ -256,6 +256,10 @@ class KernelDatapath implements Datapath {
 
   async counters(): Promise<CounterReport> {
     return this.#get().counters.read();
+  }
+
+  countsOf(ids: readonly string[]): ReadonlyMap<string, CaptureCounts> {
+    return this.#get().counters.countsOf(ids);
   }
 
   async deviceBudgets(): Promise<DeviceBudget[]> {

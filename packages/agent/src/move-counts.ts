@@ -1,0 +1,106 @@
+/** What a move of a guest has cost: packets that passed before their capture was in force, and packets captured twice. */
+import type { CaptureCounts } from '@mirrorplane/contract';
+import type { Datapath, HookCapture } from './datapath/datapath.ts';
+import type { DeviceStatistics } from './discovery/statistics.ts';
+import type { PlacedCapture } from './reconcile.ts';
+
+/** One capture on one device. */
+interface Placed {
+  placed: PlacedCapture;
+  hooks: HookCapture[];
+}
+
+/** What is known of the captures of a pass, by `capture ifindex`. */
+export interface MoveCounts {
+  /** Captures that began on a device: packets that it had carried until then. Absent: not known. */
+  missed: ReadonlyMap<string, number>;
+  /** Captures that ended on a device whose guest had left: packets towards the guest that were captured there after that. */
+  doubled: ReadonlyMap<string, number>;
+}
+
+/** The key of both maps. */
+export const moveKey = (capture: string, ifindex: number): string => `${capture} ${ifindex}`;
+
+/**
+ * Compares what a device has carried, by its own count, with what its captures have looked at. To be asked in every pass:
+ * `before` it changes the data path, `after` it has.
+ */
+export class MoveCounter {
+  readonly #datapath: Pick<Datapath, 'countsOf'>;
+  readonly #statistics: (ifindex: number) => Promise<DeviceStatistics | undefined>;
+  #known: ReadonlyMap<string, Placed> | undefined;
+  /** What the captures of devices without their guest had matched when that was seen. */
+  readonly #left = new Map<string, number>();
+
+  constructor(parts: {
+    datapath: Pick<Datapath, 'countsOf'>;
+    statistics: (ifindex: number) => Promise<DeviceStatistics | undefined>;
+  }) {
+    this.#datapath = parts.datapath;
+    this.#statistics = parts.statistics;
+  }
+
+  /** Returns what is to be asked when the data path is done. */
+  before(placed: readonly PlacedCapture[], captures: readonly HookCapture[]): () => Promise<MoveCounts> {
+    const hooksOf = Map.groupBy(captures, ({ ifindex, id }) => moveKey(id.slice(0, id.lastIndexOf('/')), ifindex));
+    const now = new Map(
+      placed.map((item): [string, Placed] => {
+        const key = moveKey(item.capture.id, item.device.ifindex);
+        return [key, { placed: item, hooks: hooksOf.get(key) ?? [] }];
+      }),
+    );
+    const known = this.#known;
+    this.#known = now;
+    // A data plane that was taken over has captured all along.
+    const fresh = known === undefined ? [] : [...now].filter(([key]) => !known.has(key));
+    const base = this.#matched(fresh.map(([, item]) => item));
+    const gone = [...(known ?? [])].filter(([key]) => !now.has(key));
+    return async () => {
+      const doubled = new Map(
+        gone.flatMap(([key, item]): [string, number][] => {
+          const left = this.#left.get(key);
+          this.#left.delete(key);
+          return left === undefined ? [] : [[key, this.#inbound(item) - left]];
+        }),
+      );
+      for (const [key, item] of now) {
+        if (item.placed.device.guest !== 'absent') this.#left.delete(key);
+        else if (!this.#left.has(key)) this.#left.set(key, this.#inbound(item));
+      }
+      const missed = new Map<string, number>();
+      for (const [key, item] of fresh) {
+        const looked = this.#matched([item]);
+        const carried = await this.#statistics(item.placed.device.ifindex);
+        if (carried) missed.set(key, missedOf(item, base, looked, carried));
+      }
+      return { missed, doubled };
+    };
+  }
+
+  #matched(items: readonly Placed[]): ReadonlyMap<string, CaptureCounts> {
+    return this.#datapath.countsOf(items.flatMap(({ hooks }) => hooks.map(({ id }) => id)));
+  }
+
+  #inbound({ hooks }: Placed): number {
+    const ids = hooks.filter(({ direction }) => direction === 'inbound').map(({ id }) => id);
+    return [...this.#datapath.countsOf(ids).values()].reduce((sum, { matched }) => sum + matched.packets, 0);
+  }
+}
+
+/** Packets that a device has carried in the directions of its captures, without those that they have looked at. */
+function missedOf(
+  { hooks }: Placed,
+  base: ReadonlyMap<string, CaptureCounts>,
+  looked: ReadonlyMap<string, CaptureCounts>,
+  carried: DeviceStatistics,
+): number {
+  return hooks.reduce((sum, { id, hook }) => {
+    const seen = packetsSeen(looked.get(id)) - packetsSeen(base.get(id));
+    return sum + Math.max(0, (hook === 'ingress' ? carried.received : carried.sent) - seen);
+  }, 0);
+}
+
+function packetsSeen(counts: CaptureCounts | undefined): number {
+  if (counts === undefined) return 0;
+  return counts.matched.packets + Object.values(counts.skipped).reduce((sum, { packets }) => sum + packets, 0);
+}

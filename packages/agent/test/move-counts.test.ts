@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Capture, GuestState } from '@mirrorplane/contract';
+import type { HookCapture } from '../src/datapath/datapath.ts';
+import { FakeDatapath } from '../src/datapath/fake.ts';
+import { identify } from '../src/discovery/devices.ts';
+import { MoveCounter, moveKey } from '../src/move-counts.ts';
+import { hookOf, type PlacedCapture } from '../src/reconcile.ts';
+import { link } from './support.ts';
+
+const CAPTURE: Capture = {
+  ...{ id: 'p/web-1/0', policy: 'p', source: 'web-1/0', kind: 'vm', sourceSlot: 0 },
+  ...{ direction: 'all', percent: 100, delivery: 'd' },
+};
+const KEY = moveKey(CAPTURE.id, 5);
+
+const hooks: HookCapture[] = (['inbound', 'outbound'] as const).map((direction) => ({
+  ...{ id: `${CAPTURE.id}/${direction}`, policy: 'p', source: 'web-1/0', direction, ifindex: 5 },
+  ...{ hook: hookOf('vm', direction), threshold: 2 ** 32, skipVlanId: 0, sourceSlot: 0, delivery: 'd' },
+}));
+
+function placed(guest?: GuestState): PlacedCapture[] {
+  const [device] = identify([link('tap5', 5, { alias: 'mirrorplane:kind=vm;id=web-1/0' })], []).devices;
+  return [{ capture: CAPTURE, device: { ...device!, ...(guest && { guest }) }, hooks: hooks.map(({ id }) => id) }];
+}
+
+/** A data path in memory whose captures can be made to count, and a device that has carried some packets. */
+async function scene(carried = { received: 0, sent: 0 }) {
+  const datapath = new FakeDatapath();
+  await datapath.open();
+  const counter = new MoveCounter({ datapath, statistics: async () => carried });
+  const pass = async (items: PlacedCapture[], work: () => void = () => undefined) => {
+    const counted = counter.before(items, items.length > 0 ? hooks : []);
+    work();
+    return counted();
+  };
+  return { datapath, pass, carried };
+}
+
+test('packets that a device had carried before its capture was in force are missed, those that it looked at are not', async () => {
+  const { datapath, pass, carried } = await scene();
+  await pass([]);
+  const { missed } = await pass(placed(), () => {
+    Object.assign(carried, { received: 7, sent: 5 });
+    datapath.count(`${CAPTURE.id}/outbound`, 4);
+    datapath.count(`${CAPTURE.id}/inbound`, 5);
+  });
+  assert.deepEqual([...missed], [[KEY, 3]]);
+});
+
+test('what the captures had counted on an earlier device is left out of the sum', async () => {
+  const { datapath, pass, carried } = await scene();
+  datapath.count(`${CAPTURE.id}/outbound`, 100);
+  await pass([]);
+  const { missed } = await pass(placed(), () => {
+    Object.assign(carried, { received: 2, sent: 0 });
+    datapath.count(`${CAPTURE.id}/outbound`, 102);
+  });
+  assert.deepEqual([...missed], [[KEY, 0]]);
+});
+
+test('captures that were taken over say nothing, and none does twice', async () => {
+  const { pass } = await scene({ received: 9, sent: 9 });
+  assert.deepEqual([...(await pass(placed())).missed], []);
+  assert.deepEqual([...(await pass(placed())).missed], []);
+});
+
+test('what is captured towards a guest that has left is counted as doubled, when its device goes', async () => {
+  const { datapath, pass } = await scene();
+  datapath.count(`${CAPTURE.id}/inbound`, 10);
+  await pass(placed());
+  datapath.count(`${CAPTURE.id}/inbound`, 11);
+  await pass(placed('absent'));
+  datapath.count(`${CAPTURE.id}/inbound`, 12);
+  await pass(placed('absent'));
+  const { doubled } = await pass([]);
+  assert.deepEqual([...doubled], [[KEY, 1]]);
+});
+
+test('a guest that came back before its device went has nothing doubled', async () => {
+  const { datapath, pass } = await scene();
+  await pass(placed('absent'));
+  await pass(placed());
+  datapath.count(`${CAPTURE.id}/inbound`, 4);
+  assert.deepEqual([...(await pass([])).doubled], []);
+});
