@@ -113,16 +113,19 @@ export class PassEvents {
 
   #begun(
     known: ReadonlyMap<string, Known>,
-    { result, at, moves }: PassOutcome,
+    { program, result, at, moves }: PassOutcome,
     seenAt: ReadonlyMap<number, number | undefined>,
   ): AgentEventDraft[] {
     // A data plane that was taken over runs already: only what the first pass had to attach begins.
     const begun = this.#known === undefined ? new Set(result.begun.map(withoutDirection)) : undefined;
+    const expected = new Set(program.standby.map((item) => item.interface));
     return [...known].flatMap(([key, now]): AgentEventDraft[] => {
       if (now.state !== 'capturing' || this.#known?.get(key)?.state === 'capturing') return [];
       if (begun && !begun.has(now.id)) return [];
       const waited = this.#captures.has(now.id);
       const seen = seenAt.get(now.ifindex);
+      // A policy that was made after the device says nothing of a move.
+      const moved = (waited || expected.has(now.interface)) && seen !== undefined;
       const missed = moves.missed.get(moveKey(now.id, now.ifindex));
       return [
         {
@@ -130,8 +133,8 @@ export class PassEvents {
           cause: waited ? 'agent' : 'controller',
           message: `capture at ${now.device} began`,
           ...about(now),
-          ...(waited && seen !== undefined && { ms: Math.round((at - seen) * 10) / 10 }),
-          ...(waited && seen !== undefined && missed !== undefined && { missed }),
+          ...(moved && { ms: Math.round((at - seen) * 10) / 10 }),
+          ...(moved && missed !== undefined && { missed }),
         },
       ];
     });

@@ -25,7 +25,7 @@ function placed(guest?: GuestState): PlacedCapture[] {
 }
 
 /** A data path in memory whose captures can be made to count, and a device that has carried some packets. */
-async function scene(carried = { received: 0, sent: 0 }) {
+async function scene(carried = { received: 0, sent: 0, sentBytes: 0 }) {
   const datapath = new FakeDatapath();
   await datapath.open();
   const counter = new MoveCounter({ datapath, statistics: async () => carried });
@@ -60,7 +60,7 @@ test('what the captures had counted on an earlier device is left out of the sum'
 });
 
 test('captures that were taken over say nothing, and none does twice', async () => {
-  const { pass } = await scene({ received: 9, sent: 9 });
+  const { pass } = await scene({ received: 9, sent: 9, sentBytes: 900 });
   assert.deepEqual([...(await pass(placed())).missed], []);
   assert.deepEqual([...(await pass(placed())).missed], []);
 });
