@@ -61,21 +61,18 @@ interface Move {
   node: string;
   ms: number;
   missed: number;
-  doubled: number | undefined;
+  doubled: number;
 }
 
-/** What events tell of the moves, once all of them are told. */
+/** What the product tells of the moves, once all of them are told. */
 async function reportedMoves(): Promise<Move[]> {
-  let events: Event[] = [];
-  const all = async () => {
-    const { body } = await lab().api('GET', '/api/v1/events?object=interface/web-1/0&limit=1000');
-    events = (body as EventList).items.filter(({ policy }) => policy === 'moving');
-    return events.filter(({ kind }) => kind === 'captureDetached').length >= MOVES.length;
-  };
-  await waitUntil('events of all moves', 20_000, all).catch(() => console.log(JSON.stringify(events, null, 1)));
-  const began = events.filter(({ kind, ms }) => kind === 'captureAttached' && ms !== undefined);
-  const ended = events.filter(({ kind }) => kind === 'captureDetached');
-  return began.map(({ node = '', ms = -1, missed = -1 }, i) => ({ node, ms, missed, doubled: ended[i]?.doubled }));
+  let moves: Event[] = [];
+  await waitUntil('events of all moves', 20_000, async () => {
+    const { body } = await lab().api('GET', '/api/v1/events?object=interface/web-1/0&kind=migrationMeasured');
+    moves = (body as EventList).items;
+    return moves.length >= MOVES.length;
+  });
+  return moves.map(({ node = '', ms = -1, missed = -1, doubled = -1 }) => ({ node, ms, missed, doubled }));
 }
 
 /** What has another number of copies than it must have, as `KEY: SEEN of WANTED`. */

@@ -12,6 +12,7 @@ import { PolicyState, StatusReason } from './status.ts';
  * - `interfaceAppeared`, `interfaceGone`: it has a device now, or none any more.
  * - `interfaceMigrating`: it has a second device, on another node. `interfaceMigrated`: it has moved to another node.
  *   `interfaceStayed`: its second device went again, and it has not moved.
+ * - `migrationMeasured`: the old device of a source that migrated live is gone: what the move has missed and doubled.
  * - `edgeDeviceChanged`: an edge-connected interface has another device, or lost or found it.
  * - `nodeConnected`, `nodeDisconnected`: the connection of an agent.
  * - `requestRefused`: what an operator or an agent asked for was refused.
@@ -34,6 +35,7 @@ export const EVENT_KINDS = [
   'interfaceGone',
   'interfaceMigrating',
   'interfaceMigrated',
+  'migrationMeasured',
   'interfaceStayed',
   'edgeDeviceChanged',
   'nodeConnected',

@@ -7,6 +7,7 @@ import type { View } from '../view.ts';
 import { agentEvent, PolicyNames } from './agent-events.ts';
 import { interfaceStep, type Whereabouts } from './interface-changes.ts';
 import type { EventLog } from './log.ts';
+import { MoveCosts } from './move-costs.ts';
 import { PolicyStates } from './policy-states.ts';
 
 /** Milliseconds of quiet before states are compared, so that a step in between is not told; and the longest wait. */
@@ -32,6 +33,7 @@ interface Parts {
 export class EventObserver {
   readonly #parts: Parts;
   readonly #names = new PolicyNames();
+  readonly #costs = new MoveCosts();
   readonly #states: PolicyStates;
   readonly #interfaces = new Map<string, Whereabouts>();
   /** After a start, nodes whose agents may be about to come back: until the grace is over their absence is no news. */
@@ -83,7 +85,15 @@ export class EventObserver {
   /** Takes what an agent tells. @returns the number of the last event, when all up to it are kept */
   take(node: string, { epoch, events }: EventsMessage): Promise<number> {
     this.#names.learn(this.#parts.view);
-    return this.#parts.events.take(node, epoch, events, (event) => agentEvent(node, event, this.#names));
+    return this.#parts.events.take(node, epoch, events, (event) => {
+      const draft = agentEvent(node, event, this.#names);
+      const measured = this.#costs.take(draft);
+      // Behind the event that completes it.
+      if (measured.length > 0) {
+        setImmediate(() => void this.#parts.events.note(...measured));
+      }
+      return draft;
+    });
   }
 
   close(): void {

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { EventDraft } from '@mirrorplane/contract';
+import { MoveCosts } from '../src/events/move-costs.ts';
+
+function told(kind: EventDraft['kind'], node: string, more: Partial<EventDraft> = {}): EventDraft {
+  const object = { kind: 'interface', name: 'web-1/0' } as const;
+  return { kind, object, node, policy: 'ids', message: '', cause: { kind: 'agent', name: node }, ...more };
+}
+
+test('a move is measured when the node that the guest has left has told of its end', () => {
+  const costs = new MoveCosts();
+  assert.deepEqual(costs.take(told('captureAttached', 'b', { ms: 4.2, missed: 0 })), []);
+  const [measured, ...others] = costs.take(told('captureDetached', 'a', { doubled: 1 }));
+  assert.deepEqual(others, []);
+  const { kind, node, from, ms, missed, doubled, policy } = measured!;
+  assert.deepEqual([kind, node, from, ms, missed, doubled, policy], ['migrationMeasured', 'b', 'a', 4.2, 0, 1, 'ids']);
+  assert.match(measured!.message, /from node a: captured 4.2 ms after .*, 0 packets missed, 1 doubled/);
+  // Once.
+  assert.deepEqual(costs.take(told('captureDetached', 'a', { doubled: 1 })), []);
+});
+
+test('what is not known of a move is not made up', () => {
+  const costs = new MoveCosts();
+  costs.take(told('captureAttached', 'b', { ms: 4 }));
+  const [measured] = costs.take(told('captureDetached', 'a', { doubled: 0 }));
+  assert.equal('missed' in measured!, false);
+  assert.match(measured!.message, /an unknown number of packets missed/);
+});
+
+const nothing: [what: string, events: EventDraft[]][] = [
+  ['a capture that ended without a migration', [told('captureAttached', 'b', { ms: 4 }), told('captureDetached', 'a')]],
+  [
+    'a capture that ended where it had begun',
+    [told('captureAttached', 'a', { ms: 4 }), told('captureDetached', 'a', { doubled: 0 })],
+  ],
+  ['a capture that a policy began', [told('captureAttached', 'b'), told('captureDetached', 'a', { doubled: 0 })]],
+  ['another kind of event', [told('repaired', 'b', { ms: 4 }), told('captureDetached', 'a', { doubled: 0 })]],
+];
+for (const [what, events] of nothing) {
+  test(`${what} measures nothing`, () => {
+    const costs = new MoveCosts();
+    assert.deepEqual(
+      events.flatMap((event) => costs.take(event)),
+      [],
+    );
+  });
+}
