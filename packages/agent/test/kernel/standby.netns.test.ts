@@ -151,3 +151,22 @@ test('what the data plane has learned by itself is no interference: an agent tha
   pass('inbound', frame(GUEST, OTHER, 'after'));
   assert.deepEqual(await counted('inbound', source), { matched: 1, guestAbsent: 0 });
 });
+
+test('what the data plane has seen of a guest stays when the agent rewrites its captures for another reason', async () => {
+  const { vm, dst, by } = world.devices;
+  const source = `run-${++runs}`;
+  const apply = (standby: boolean, device: number) =>
+    world.datapath.apply(
+      stateOf({ captures: capturesOf(vm.ifindex, 'L', { source, standby }), deliveries: [localTo(device)] }),
+    );
+  await apply(true, dst.ifindex);
+  pass('outbound', frame(BROADCAST, GUEST, 'announcement'));
+  assert.ok((await apply(true, by.ifindex)).written > 0);
+  pass('inbound', frame(GUEST, OTHER, 'after'));
+  assert.deepEqual(await counted('inbound', source), { matched: 1, guestAbsent: 0 });
+  // The agent's own opinion changes: it counts.
+  await apply(false, by.ifindex);
+  await apply(true, by.ifindex);
+  pass('inbound', frame(GUEST, OTHER, 'after it has left'));
+  assert.deepEqual(await counted('inbound', source), { matched: 1, guestAbsent: 1 });
+});

@@ -8,14 +8,15 @@ import { DeviceBudgets } from './device-budgets.ts';
 import { Expedite } from './expedite.ts';
 import { HelperDevice } from './helper-device.ts';
 import { type Installation, install, isOurFolder, removeFolder } from './install.ts';
-import { LAYOUT, sameButStandby, VLAN_SET_SIZE } from './layout.ts';
+import { LAYOUT, VLAN_SET_SIZE } from './layout.ts';
 import { BpfError, type BpfMap } from './libbpf.ts';
 import { type Attachment, attachmentKey, Links } from './links.ts';
 import { attachProblems, disputedBridges, disputes } from './problems.ts';
 import { Rivals } from './rivals.ts';
 import { arrivalRows, budgetKey, buildRows, type DatapathRows, type Placed } from './rows.ts';
 import { type SlotKind, Slots } from './slots.ts';
-import { learned, type Own, TableWriter } from './table-writer.ts';
+import { standbyFlag } from './standby-flag.ts';
+import { learned, type Shared, TableWriter } from './table-writer.ts';
 
 export interface KernelDatapathOptions {
   /** Folder on a BPF file system that belongs to this node alone, as /sys/fs/bpf/mirrorplane. */
@@ -92,7 +93,8 @@ class KernelDatapath implements Datapath {
     const helperDevice = new HelperDevice();
     const { ifindex: helper } = await helperDevice.ensure();
     const slots = new Slots(maps.slots, SLOT_LIMITS);
-    const table = (map: BpfMap, key: number, value: number, own?: Own) => new TableWriter(map, key, value, own);
+    const table = (map: BpfMap, key: number, value: number, shared?: Shared) =>
+      new TableWriter(map, key, value, shared);
     const budgets = table(maps.budget_rates, 4, LAYOUT.budget.size);
     this.#opened = {
       installation,
@@ -105,7 +107,7 @@ class KernelDatapath implements Datapath {
       counters: new CounterReader(maps, slots, Slots.epoch(maps.slots)),
       devices: new DeviceBudgets(budgets, maps.budget_buckets, slots),
       tables: {
-        captures: table(maps.captures, LAYOUT.capture_key.size, LAYOUT.capture.size, sameButStandby),
+        captures: table(maps.captures, LAYOUT.capture_key.size, LAYOUT.capture.size, standbyFlag),
         deliveries: table(maps.deliveries, 4, LAYOUT.delivery.size),
         terminations: table(maps.terminations, LAYOUT.termination_key.size, LAYOUT.termination.size),
         arrivalPorts: table(maps.arrival_ports, 4, LAYOUT.arrival_port.size),

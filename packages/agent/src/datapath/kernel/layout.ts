@@ -146,17 +146,6 @@ export function encodeCapture(capture: CaptureValue): Buffer {
   return value;
 }
 
-/** True where two values differ in nothing but the flag that the data plane sets and clears by itself. */
-export function sameButStandby(a: Buffer, b: Buffer): boolean {
-  const awake = (value: Buffer) => {
-    const copy = Buffer.from(value);
-    const at = LAYOUT.capture.fields.flags;
-    copy.writeUInt32LE((copy.readUInt32LE(at) & ~CAPTURE_FLAG.standby) >>> 0, at);
-    return copy;
-  };
-  return awake(a).equals(awake(b));
-}
-
 export function encodeDelivery(delivery: DeliveryEntry, slot: number): Buffer {
   const at = LAYOUT.delivery.fields;
   const value = Buffer.alloc(LAYOUT.delivery.size);

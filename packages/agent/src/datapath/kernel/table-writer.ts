@@ -4,21 +4,28 @@ import type { BpfMap } from './libbpf.ts';
 /** Rows by their key in hex. */
 export type Rows = ReadonlyMap<string, Buffer>;
 
-/** True where the data plane itself may have made one value out of the other, and nothing is to be put right. */
-export type Own = (written: Buffer, found: Buffer, key: string) => boolean;
+/** What the data plane itself writes into a map beside us. */
+export interface Shared {
+  /** True where it may have made one value out of the other, and nothing is to be put right. */
+  isOwn(written: Buffer, found: Buffer, key: string): boolean;
+  /** What to write instead of `row`, so that what it has made of `written` since stays. Default `row`. */
+  keep?(written: Buffer, found: Buffer, row: Buffer): Buffer;
+}
 
 /**
  * For what the data plane learns before user space does: a difference that is found once is its own, for user space may
  * not know yet; one that is still there the next time is not.
  */
-export function learned(): Own {
+export function learned(): Shared {
   const once = new Map<string, string>();
-  return (_written, found, key) => {
-    const value = found.toString('hex');
-    const again = once.get(key) === value;
-    if (again) once.delete(key);
-    else once.set(key, value);
-    return !again;
+  return {
+    isOwn(_written, found, key) {
+      const value = found.toString('hex');
+      const again = once.get(key) === value;
+      if (again) once.delete(key);
+      else once.set(key, value);
+      return !again;
+    },
   };
 }
 
@@ -26,16 +33,16 @@ export class TableWriter {
   readonly #map: BpfMap;
   readonly #keySize: number;
   readonly #valueSize: number;
-  readonly #own: Own;
+  readonly #shared: Shared | undefined;
   /** What the map holds, as read last and written since. */
   #rows: Map<string, Buffer>;
 
-  /** @param own what the data plane changes by itself. Default nothing */
-  constructor(map: BpfMap, keySize: number, valueSize: number, own: Own = () => false) {
+  /** @param shared what the data plane changes by itself. Default nothing */
+  constructor(map: BpfMap, keySize: number, valueSize: number, shared?: Shared) {
     this.#map = map;
     this.#keySize = keySize;
     this.#valueSize = valueSize;
-    this.#own = own;
+    this.#shared = shared;
     this.#rows = this.#read();
   }
 
@@ -49,7 +56,7 @@ export class TableWriter {
     const before = this.#rows;
     for (const [key, value] of rows) {
       const written = before.get(key);
-      if (written && !written.equals(value) && this.#own(written, value, key)) rows.set(key, written);
+      if (written && !written.equals(value) && this.#shared?.isOwn(written, value, key)) rows.set(key, written);
     }
     this.#rows = rows;
     const changed = [...rows].filter(([key, value]) => !before.get(key)?.equals(value)).length;
@@ -74,12 +81,19 @@ export class TableWriter {
   write(rows: Rows): number {
     let written = 0;
     for (const [key, value] of rows) {
-      if (this.#rows.get(key)?.equals(value)) continue;
-      this.#map.update(Buffer.from(key, 'hex'), value);
+      const before = this.#rows.get(key);
+      if (before?.equals(value)) continue;
+      this.#map.update(Buffer.from(key, 'hex'), this.#kept(key, before, value));
       this.#rows.set(key, value);
       written++;
     }
     return written;
+  }
+
+  #kept(key: string, before: Buffer | undefined, row: Buffer): Buffer {
+    if (!before || !this.#shared?.keep) return row;
+    const found = Buffer.alloc(this.#valueSize);
+    return this.#map.lookup(Buffer.from(key, 'hex'), found) ? this.#shared.keep(before, found, row) : row;
   }
 
   /** Removes all other rows. Returns how many. */
