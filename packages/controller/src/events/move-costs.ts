@@ -16,7 +16,7 @@ export class MoveCosts {
   readonly #arrivals = new Map<string, Arrival>();
 
   /** Takes an event of an agent. @returns `migrationMeasured`, where that event is the end of a move */
-  take({ kind, object, node, policy, ms, missed, doubled }: EventDraft): EventDraft[] {
+  take({ kind, object, node, policy, cause, ms, missed, doubled }: EventDraft): EventDraft[] {
     const id = object.name;
     if (object.kind !== 'interface' || node === undefined) {
       return [];
@@ -30,18 +30,21 @@ export class MoveCosts {
       }
     }
     const arrival = this.#arrivals.get(id);
-    if (kind !== 'captureDetached' || doubled === undefined || !arrival || arrival.node === node) {
+    // Ended by the agent: the device is gone.
+    if (kind !== 'captureDetached' || cause.kind !== 'agent' || !arrival || arrival.node === node) {
       return [];
     }
     this.#arrivals.delete(id);
-    const lost = arrival.missed === undefined ? 'an unknown number of' : arrival.missed;
-    const message = `moved from node ${node}: captured ${arrival.ms} ms after its device was seen, ${lost} packets missed, ${doubled} doubled`;
+    const number = (count: number | undefined) => count ?? 'an unknown number of';
+    const cost = `${number(arrival.missed)} packets missed, ${number(doubled)} doubled`;
+    const message = `moved from node ${node}: captured ${arrival.ms} ms after its device was seen, ${cost}`;
     return [
       {
         ...{ kind: 'migrationMeasured', object, node: arrival.node, from: node, message },
         cause: { kind: 'agent', name: arrival.node },
         ...(policy !== undefined && { policy }),
-        ...{ ms: arrival.ms, doubled },
+        ms: arrival.ms,
+        ...(doubled !== undefined && { doubled }),
         ...(arrival.missed !== undefined && { missed: arrival.missed }),
       },
     ];
