@@ -16,7 +16,7 @@ const BROADCAST = 'ffffffffffff';
 const OUTWARD = 1;
 const INWARD = 2;
 /** Seconds. */
-const INTERVAL = 0.002;
+const INTERVAL = 0.003;
 const CAPTURE = { filter: 'udp port 9 or rarp or arp', snapLength: 256, lines: false, direction: 'in' } as const;
 
 /** Captures of what the guest sends, at its tap on each node that it comes to. */
@@ -43,6 +43,11 @@ async function seenOn(node: string): Promise<boolean> {
   return sources[0]?.devices.some((device) => device.node === node) ?? false;
 }
 
+/** True once the controller knows that the guest runs on the node. */
+async function isHome(node: string): Promise<boolean> {
+  return (await lab().api('GET', '/api/v1/interfaces/web-1%2F0')).body.home === node;
+}
+
 async function moveAround(taps: Taps): Promise<void> {
   for (const node of MOVES) {
     const times = await lab().migrate('web-1', node, {
@@ -50,7 +55,12 @@ async function moveAround(taps: Taps): Promise<void> {
         await taps.comesTo(node);
         await waitUntil(`device on ${node} in the status`, 20_000, () => seenOn(node));
       },
-      afterSwitchOver: () => taps.hasLeft(),
+      afterSwitchOver: async () => {
+        // Both nodes know that the guest has moved: from now on a copy at the old one would be counted as doubled.
+        await waitUntil(`home on ${node}`, 20_000, () => isHome(node));
+        await activeEventually(lab(), 'moving');
+        await taps.hasLeft();
+      },
     });
     assert.ok(times?.stopped && times.resumed);
     await activeEventually(lab(), 'moving');

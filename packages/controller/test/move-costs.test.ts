@@ -29,7 +29,13 @@ test('what is not known of a move is not made up', () => {
 });
 
 const nothing: [what: string, events: EventDraft[]][] = [
-  ['a capture that ended without a migration', [told('captureAttached', 'b', { ms: 4 }), told('captureDetached', 'a')]],
+  [
+    'a capture that a policy ended',
+    [
+      told('captureAttached', 'b', { ms: 4 }),
+      told('captureDetached', 'a', { cause: { kind: 'controller', name: 'controller' } }),
+    ],
+  ],
   [
     'a capture that ended where it had begun',
     [told('captureAttached', 'a', { ms: 4 }), told('captureDetached', 'a', { doubled: 0 })],
