@@ -69,17 +69,23 @@ export const CaptureCounts = z
   .meta({ id: 'CaptureCounts' });
 export type CaptureCounts = z.infer<typeof CaptureCounts>;
 
+const life = z.number().int().optional().meta({
+  description:
+    'Another number where counting began anew from 0 within the epoch, after it had been out of the program.',
+});
+
 /** Counts of one source and direction of one policy on one node, since `epoch` began. */
 export const CaptureReport = z.object({
   policy: z.string(),
   source: z.string(),
   direction: z.enum(['inbound', 'outbound']),
+  life,
   counts: CaptureCounts,
 });
 export type CaptureReport = z.infer<typeof CaptureReport>;
 
 /** What left a node for a delivery. For ERSPAN, packets are outer packets after segmentation. */
-export const DeliveryReport = z.object({ delivery: z.string(), policy: z.string(), sent: Count });
+export const DeliveryReport = z.object({ delivery: z.string(), policy: z.string(), life, sent: Count });
 export type DeliveryReport = z.infer<typeof DeliveryReport>;
 
 /** What arrived from another node and was delivered. `received = delivered + relayed + sum of dropped`. */
@@ -87,6 +93,7 @@ export const TerminationReport = z.object({
   termination: z.string(),
   policy: z.string(),
   node: z.string().meta({ description: 'The node that sent it.' }),
+  life,
   received: Count,
   delivered: Count,
   relayed: Count.default({ packets: 0, bytes: 0 }).meta({

@@ -53,7 +53,7 @@ function fellBehind(last: Flat, next: Flat): boolean {
 }
 
 /** Totals of one kind of report, by the id of what is counted. */
-class Totals<R extends { policy: string }> {
+class Totals<R extends { policy: string; life?: number | undefined }> {
   readonly #totals: Map<string, Total<R>>;
   readonly #id: (report: R) => string;
 
@@ -75,7 +75,8 @@ class Totals<R extends { policy: string }> {
         this.#totals.set(id, { last: report, base: {} });
         continue;
       }
-      if (!newEpoch && fellBehind(flatten(total.last), flatten(report))) {
+      const another = total.last.life !== undefined && total.last.life !== report.life;
+      if (!newEpoch && (another || fellBehind(flatten(total.last), flatten(report)))) {
         fold(total);
       }
       total.last = report;

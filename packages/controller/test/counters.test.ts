@@ -53,6 +53,26 @@ test('a capture that leaves the reports keeps its counts, and one that counts an
   assert.deepEqual(matched(totals), counts(15));
 });
 
+test('what counts anew and has overtaken its old count before it is reported is added to it, and not taken for its growth', () => {
+  const lived = (life: number, packets: number): CounterReport => {
+    const one = report('a', packets);
+    return {
+      ...one,
+      captures: one.captures.map((capture) => ({ ...capture, life })),
+      deliveries: one.deliveries.map((delivery) => ({ ...delivery, life })),
+    };
+  };
+  const totals = new CounterTotals();
+  totals.take(lived(7, 10));
+  totals.take(lived(8, 12));
+  totals.take(lived(8, 13));
+  assert.deepEqual(matched(totals), counts(23));
+  assert.deepEqual(totals.sums()?.deliveries[0]?.sent, count(23));
+  const restored = CounterTotals.restore(JSON.parse(JSON.stringify(totals.save())));
+  restored.take(lived(8, 14));
+  assert.deepEqual(matched(restored), counts(24));
+});
+
 test('totals that are saved and restored go on, in the same epoch and in another', () => {
   const totals = new CounterTotals();
   totals.take(report('a', 10));

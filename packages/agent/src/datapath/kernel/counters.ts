@@ -95,17 +95,23 @@ export class CounterReader {
     const captures: CaptureReport[] = [];
     for (const [id, { name }] of this.#names.capture) {
       const sums = this.#sums('capture', id);
-      if (sums) captures.push({ ...name, counts: decodeCaptureCounters(sums) });
+      if (sums) captures.push({ ...name, ...this.#life('capture', id), counts: decodeCaptureCounters(sums) });
     }
     const deliveries: DeliveryReport[] = [];
     for (const [id, { name }] of this.#names.delivery) {
       const sums = this.#sums('delivery', id);
-      if (sums) deliveries.push({ ...name, ...decodeDeliveryCounters(sums) });
+      if (sums) deliveries.push({ ...name, ...this.#life('delivery', id), ...decodeDeliveryCounters(sums) });
     }
     const terminations: TerminationReport[] = [];
     for (const [id, { name }] of this.#names.termination) {
       const sums = this.#sums('termination', id);
-      if (sums) terminations.push({ ...name, ...decodeTerminationCounters(sums), ...this.#sequence(id) });
+      if (sums)
+        terminations.push({
+          ...name,
+          ...this.#life('termination', id),
+          ...decodeTerminationCounters(sums),
+          ...this.#sequence(id),
+        });
     }
     const node = Buffer.alloc(LAYOUT.node_counters.size * this.#cpus);
     this.#maps.node_counters.lookup(u32Key(0), node);
@@ -121,6 +127,11 @@ export class CounterReader {
         return sums ? [[id, decodeCaptureCounters(sums)] as const] : [];
       }),
     );
+  }
+
+  #life(kind: SlotKind, id: string): { life?: number } {
+    const life = this.#slots.life(kind, id);
+    return life === undefined ? {} : { life };
   }
 
   #sequence(id: string): { missing: Count; late: Count } {

@@ -7,7 +7,11 @@ export const SLOT_KINDS = ['capture', 'delivery', 'termination', 'device'] as co
 export type SlotKind = (typeof SLOT_KINDS)[number];
 
 const KIND_SHIFT = 24;
-const SLOT_MASK = 0xffffff;
+/** The most slots that a kind can have: 8192. */
+const SLOT_MASK = 0x1fff;
+const LIFE_SHIFT = 13;
+const LIFE_MASK = 0x7ff;
+const EPOCH_MASK = 0xffffff;
 const HASH_SIZE = 16;
 
 /**
@@ -16,7 +20,10 @@ const HASH_SIZE = 16;
  */
 const INHERITED_MS = 60_000;
 
-/** Reads and writes the map `slots`: key the hash of kind and id, value kind << 24 | slot. */
+/**
+ * Reads and writes the map `slots`: key the hash of kind and id, value kind << 24 | life << 13 | slot. An identity that has given
+ * its slot back and takes one again begins another life, and its counters begin at 0.
+ */
 export class Slots {
   readonly #map: BpfMap;
   readonly #limits: Record<SlotKind, number>;
@@ -32,6 +39,7 @@ export class Slots {
   };
   /** Where the search for a free slot begins. */
   readonly #next: Record<SlotKind, number> = { capture: 0, delivery: 0, termination: 0, device: 0 };
+  #life = Math.floor(Math.random() * LIFE_MASK);
 
   constructor(map: BpfMap, limits: Record<SlotKind, number>) {
     this.#map = map;
@@ -64,7 +72,8 @@ export class Slots {
     let slot = this.#next[kind];
     while (used.has(slot)) slot = (slot + 1) % limit;
     this.#next[kind] = (slot + 1) % limit;
-    const packed = ((SLOT_KINDS.indexOf(kind) << KIND_SHIFT) | slot) >>> 0;
+    this.#life = (this.#life + 1) & LIFE_MASK;
+    const packed = ((SLOT_KINDS.indexOf(kind) << KIND_SHIFT) | (this.#life << LIFE_SHIFT) | slot) >>> 0;
     prepare(slot);
     this.#map.update(Buffer.from(hash(kind, id), 'hex'), u32Key(packed));
     this.#byHash.set(hash(kind, id), packed);
@@ -76,6 +85,12 @@ export class Slots {
   find(kind: SlotKind, id: string): number | undefined {
     const packed = this.#byHash.get(hash(kind, id));
     return packed === undefined ? undefined : packed & SLOT_MASK;
+  }
+
+  /** Which life of an identity counts now, 0 to 2047. */
+  life(kind: SlotKind, id: string): number | undefined {
+    const packed = this.#byHash.get(hash(kind, id));
+    return packed === undefined ? undefined : (packed >>> LIFE_SHIFT) & LIFE_MASK;
   }
 
   /** Gives back every slot whose identity is not among `kept`. Returns what was given back. */
@@ -109,7 +124,7 @@ export class Slots {
     const key = Buffer.alloc(HASH_SIZE); // no hash is all zeros
     const value = Buffer.alloc(4);
     if (!map.lookup(key, value)) {
-      value.writeUInt32LE(((0xff << KIND_SHIFT) | Math.floor(Math.random() * SLOT_MASK)) >>> 0);
+      value.writeUInt32LE(((0xff << KIND_SHIFT) | Math.floor(Math.random() * EPOCH_MASK)) >>> 0);
       map.update(key, value);
     }
     return value.toString('hex');

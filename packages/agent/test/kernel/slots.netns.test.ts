@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { BpfMap, closeFd, getPinned } from '../../src/datapath/kernel/libbpf.ts';
+import { Slots } from '../../src/datapath/kernel/slots.ts';
+import { enterOwnNamespace, leftPins } from './support/namespace.ts';
+import { createWorld, type World } from './support/world.ts';
+
+const LIMITS = { capture: 8192, delivery: 4096, termination: 8192, device: 1024 };
+const NONE = {
+  capture: new Set<string>(),
+  delivery: new Set<string>(),
+  termination: new Set<string>(),
+  device: new Set<string>(),
+};
+
+let world: World;
+let map: BpfMap;
+
+before(async () => {
+  enterOwnNamespace();
+  world = await createWorld();
+  map = new BpfMap('slots', getPinned(join(world.bpffs, 'maps', 'slots'))!);
+});
+after(async () => {
+  if (map) closeFd(map.fd);
+  await world?.close();
+  assert.deepEqual(leftPins(), []);
+});
+
+test('an identity that gives its slot back and takes one again begins another life, also for who reads the map anew', () => {
+  const slots = new Slots(map, LIMITS);
+  const prepared: number[] = [];
+  const take = (id: string) => slots.take('capture', id, (slot) => prepared.push(slot));
+  take('a');
+  take('b');
+  const first = slots.life('capture', 'a');
+  assert.equal(take('a'), slots.find('capture', 'a'));
+  assert.deepEqual([slots.life('capture', 'a'), prepared.length], [first, 2], 'asking again changes nothing');
+  slots.release({ ...NONE, capture: new Set(['b']) });
+  assert.equal(slots.life('capture', 'a'), undefined);
+  take('a');
+  assert.notEqual(slots.life('capture', 'a'), first);
+  const again = new Slots(map, LIMITS);
+  for (const id of ['a', 'b']) {
+    assert.deepEqual(
+      [again.find('capture', id), again.life('capture', id)],
+      [slots.find('capture', id), slots.life('capture', id)],
+    );
+  }
+});
+
+test('every kind has room for as many slots as its limit', () => {
+  const slots = new Slots(map, { ...LIMITS, termination: 8192 });
+  const taken = new Set(Array.from({ length: 8192 }, (_, i) => slots.take('termination', `t${i}`, () => undefined)));
+  assert.equal(taken.size, 8192);
+  assert.throws(() => slots.take('termination', 'one more', () => undefined), /no free termination slot/);
+  slots.release(NONE);
+});
