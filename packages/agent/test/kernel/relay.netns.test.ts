@@ -90,7 +90,6 @@ test('every kind of copy goes on with new addresses, session and sequence, and i
       'ip.dst',
       'ip.checksum.status',
       'erspan.spanid',
-      'erspan.direction',
       'gre.sequence_number',
     ];
     const rows = wire.decode(fields, 'first', ['-o', 'ip.check_checksum:TRUE']);

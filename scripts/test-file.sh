@@ -1,0 +1,17 @@
+#!/bin/sh
+# Runs one test file of the whole product, and shows what it says when it is done. The lab shares the CPUs of this machine
+# with whatever else runs on it: a file that fails is given a second chance, and says so. usage: scripts/test-file.sh FILE
+set -u
+cd "$(dirname "$0")/.."
+. scripts/node.sh
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
+run() {
+  "$NODE" --test --test-timeout=300000 --test-reporter="${TEST_REPORTER:-spec}" "$1" >"$said" 2>&1
+  status=$?
+  cat "$said"
+  return $status
+}
+run "$1" && exit 0
+printf '\n== RETRIED %s: it failed, see above\n' "$1"
+run "$1"
