@@ -85,13 +85,7 @@ test('every kind of copy goes on with new addresses, session and sequence, and i
       inner,
       'the copies inside',
     );
-    const fields = [
-      'ip.src',
-      'ip.dst',
-      'ip.checksum.status',
-      'erspan.spanid',
-      'gre.sequence_number',
-    ];
+    const fields = ['ip.src', 'ip.dst', 'ip.checksum.status', 'erspan.spanid', 'gre.sequence_number'];
     const rows = wire.decode(fields, 'first', ['-o', 'ip.check_checksum:TRUE']);
     const outer = rows.map(([source, destination, checksum, session]) => [source, destination, checksum, session]);
     assert.deepEqual(outer, Array(packets.length).fill([OWN_ADDRESS, NEXT_ADDRESS, '1', String(NEXT_SESSION)]));
