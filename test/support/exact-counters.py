@@ -22,12 +22,12 @@ def get(name):
 
 def entries(name, key_size, value_size):
     fd = get(name)
-    key, value = None, ctypes.create_string_buffer(value_size)
+    key, value = None, ctypes.create_string_buffer(max(value_size, 256))
     following = ctypes.create_string_buffer(key_size)
     while libbpf.bpf_map_get_next_key(fd, key, following) == 0:
         key = ctypes.create_string_buffer(following.raw, key_size)
         if libbpf.bpf_map_lookup_elem(fd, key, value) == 0:
-            yield value.raw
+            yield value.raw[:value_size]
     os.close(fd)
 
 
@@ -45,7 +45,8 @@ def add(name, slot, numbers):
     os.close(fd)
 
 
-# struct capture: threshold 64 bits, then slot; struct termination begins with slot.
+# struct capture: threshold 64 bits, then slot; struct termination begins with slot. Behind received and delivered of a
+# termination comes relayed.
 found = [struct.unpack_from("I", value, 8)[0] for value in entries("captures", 8, 40)]
 dropped = [1001 + i for i in range(drops)]
 for slot in found:
@@ -53,5 +54,5 @@ for slot in found:
 ended = [struct.unpack_from("I", value)[0] for value in entries("terminations", 8, 24)]
 refused = [3001 + i for i in range(terminations)]
 for slot in ended:
-    add("termination_counters", slot, [sum(refused), 0, *refused])
+    add("termination_counters", slot, [sum(refused), 0, 0, *refused])
 print(json.dumps({"captures": len(found), "terminations": len(ended)}))
