@@ -15,6 +15,7 @@ import {
   ipLink,
   pinnedLinks,
   startFlows,
+  tcxProgramSets,
   tcxPrograms,
 } from './support/interfering.ts';
 import { useLab } from './support/lab.ts';
@@ -34,6 +35,7 @@ after(() => traffic?.stop());
 const ifindex = async (device: string) => (await ipLink(lab(), NODE, device))!.ifindex;
 const told = (words: RegExp, node = NODE) => ({ told: { lab: lab(), node, words } });
 const programsOf = async (device: string) => (await tcxPrograms(lab(), NODE))[device]!;
+const programSetOf = async (device: string) => (await tcxProgramSets(lab(), NODE))[device]!;
 const detach = (path: string) => lab().exec(NODE, ['bpftool', 'link', 'detach', 'pinned', path]);
 const destinationDown = async (policy: string) =>
   (await policyStatus(lab(), policy)).totals.dropped.destinationDown?.packets ?? 0;
@@ -43,20 +45,20 @@ test('every flow is copied', async () => {
 });
 
 test('a program that somebody detaches is attached again, first, and no other flow misses a copy', async (t) => {
-  const before = await programsOf(TAP);
+  const before = await programSetOf(TAP);
   const [link] = pinnedLinks(lab(), NODE, `ingress-${await ifindex(TAP)}-capture_ingress`);
   await interfere(t, traffic, () => detach(link!), {
     hit: ['remoteOut'],
     ...told(/^put right: capture_ingress of tap-web-1 was taken off$/),
   });
-  assert.deepEqual(await programsOf(TAP), before);
+  assert.deepEqual(await programSetOf(TAP), before);
 });
 
 test('all programs of a node that somebody detaches at once are attached again', async (t) => {
-  const before = await tcxPrograms(lab(), NODE);
+  const before = await tcxProgramSets(lab(), NODE);
   const all = pinnedLinks(lab(), NODE);
   const script = all.map((path) => `bpftool link detach pinned ${path}`).join('\n');
-  const whole = async () => JSON.stringify(await tcxPrograms(lab(), NODE)) === JSON.stringify(before);
+  const whole = async () => JSON.stringify(await tcxProgramSets(lab(), NODE)) === JSON.stringify(before);
   await interfere(t, traffic, () => lab().exec(NODE, ['sh', '-e'], { input: script }), {
     hit: ALL,
     repaired: whole,
@@ -193,7 +195,7 @@ test('against a program that goes first again and again ours backs off, and the 
 });
 
 test('qdiscs, filters and firewall rules of others come, change and go; ours and theirs stay as they are', async (t) => {
-  const ours = await programsOf(TAP);
+  const ours = await programSetOf(TAP);
   const bare = await foreignState(lab(), NODE);
   const tc = (...words: string[]) => lab().exec(NODE, ['tc', ...words]);
   const match = ['protocol', 'all', 'u32', 'match', 'u8', '0', '0'];
@@ -210,7 +212,7 @@ test('qdiscs, filters and firewall rules of others come, change and go; ours and
   // What is theirs outlives our repairs too.
   for (const link of pinnedLinks(lab(), NODE).filter((path) => path.includes('capture_'))) await detach(link);
   await waitUntil('programs attached again', 10_000, async () => {
-    return JSON.stringify(await programsOf(TAP)) === JSON.stringify(ours);
+    return JSON.stringify(await programSetOf(TAP)) === JSON.stringify(ours);
   });
   assert.equal(await foreignState(lab(), NODE), full);
   await interfere(t, traffic, async () => {
@@ -219,7 +221,7 @@ test('qdiscs, filters and firewall rules of others come, change and go; ours and
     await tc('qdisc', 'del', 'dev', TAP, 'root');
     await lab().exec(NODE, ['nft', 'delete table netdev theirs']);
   });
-  assert.deepEqual(await programsOf(TAP), ours);
+  assert.deepEqual(await programSetOf(TAP), ours);
   assert.equal(await foreignState(lab(), NODE), bare);
 });
 

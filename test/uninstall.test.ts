@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { waitUntil } from '@mirrorplane/lab';
 import { foreignObject } from '../packages/agent/test/kernel/support/foreign.ts';
-import { bpffsOf, pinnedLinks, tcxPrograms } from './support/interfering.ts';
+import { bpffsOf, pinnedLinks, tcxProgramSets, tcxPrograms } from './support/interfering.ts';
 import { useLab } from './support/lab.ts';
 import { picture } from './support/picture.ts';
 import { activeEventually, createPolicy, deletePolicy } from './support/policy.ts';
@@ -117,16 +117,16 @@ test('after interference, a kill in the middle, and beside things of others, all
     pins: readdirSync(bpffsOf(lab(), 'node-2'), { recursive: true }),
   };
 
-  const wanted = await tcxPrograms(lab(), NODE);
+  const wanted = await tcxProgramSets(lab(), NODE);
   for (const path of pinnedLinks(lab(), NODE, 'capture_ingress')) {
     await lab().exec(NODE, ['bpftool', 'link', 'detach', 'pinned', path]);
   }
   for (const path of pinnedLinks(lab(), NODE, 'capture_egress')) rmSync(path);
   await lab().exec(NODE, ['ip', 'link', 'del', 'mirror0']);
   await waitUntil('repair', 10_000, async () => {
-    const { mirror0, mirror1: _, ...rest } = await tcxPrograms(lab(), NODE);
+    const { mirror0, mirror1: _, ...rest } = await tcxProgramSets(lab(), NODE);
     const { mirror0: helper, mirror1: __, ...all } = wanted;
-    return mirror0?.egress.length === helper!.egress.length && JSON.stringify(rest) === JSON.stringify(all);
+    return mirror0?.flat().length === helper!.flat().length && JSON.stringify(rest) === JSON.stringify(all);
   });
   // In our own folder, even.
   const folder = bpffsOf(lab(), NODE);

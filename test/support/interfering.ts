@@ -80,6 +80,14 @@ export async function tcxPrograms(
   return JSON.parse((await lab.exec(node, [PYTHON, TCX, 'ids'])).stdout);
 }
 
+/** The same without the order: which of two programs of ours comes first changes nothing. */
+export async function tcxProgramSets(lab: Lab, node: string): Promise<Record<string, number[][]>> {
+  const sets = Object.entries(await tcxPrograms(lab, node)).map(([device, { ingress, egress }]) => {
+    return [device, [ingress, egress].map((ids) => ids.toSorted((a, b) => a - b))] as const;
+  });
+  return Object.fromEntries(sets);
+}
+
 /** Qdiscs, filters and firewall rules of a node, all of which are not ours: `tc` shows no tcx. */
 export async function foreignState(lab: Lab, node: string): Promise<string> {
   const script = `tc qdisc show
