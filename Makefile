@@ -5,6 +5,7 @@ OBJECT := packages/bpf/dist/mirror.bpf.o
 help:
 	@echo "make demo        a lab cluster with one policy of each type, and a live table (ONCE=1: one row each, then exit)"
 	@echo "make test        every test; 'make test PARTS=unit' or kernel, product"
+	@echo "make test-long   the tests that take longer than those of make test may: a quarter of an hour"
 	@echo "make soak        the tests of restarts with a hundred kills each, and 200 moves: half an hour (KILLS=, MOVES=, SEED=)"
 	@echo "make fuzz        a million mutated packets at the receiving end of ERSPAN"
 	@echo "make chaos       random changes and faults under traffic; 'make chaos SEED=7 MINUTES=10' (ROUNDS=, ONLY=)"
@@ -30,6 +31,9 @@ check: deps
 
 test: build check root
 	@scripts/test.sh $(PARTS)
+
+test-long: build root
+	@scripts/test.sh long
 
 soak: build root
 	@scripts/soak.sh
@@ -57,4 +61,4 @@ clean:
 	@$(MAKE) -s -C packages/bpf clean
 	rm -rf bench/out
 
-.PHONY: help deps deps-run build check test soak fuzz chaos demo bench up root clean
+.PHONY: help deps deps-run build check test test-long soak fuzz chaos demo bench up root clean

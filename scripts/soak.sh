@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 export NODE_OPTIONS="--disable-warning=ExperimentalWarning"
 export KILLS="${KILLS:-100}" MOVES="${MOVES:-200}" SOAK=1
 [ $# -gt 0 ] || set -- packages/controller/test/kill.test.ts packages/controller/test/store/*.test.ts \
-  packages/agent/test/kernel/kill.netns.test.ts test/kill.test.ts test/moves.test.ts
+  packages/agent/test/kernel/kill.netns.test.ts test/long/kill.test.ts test/long/moves.test.ts
 status=0
 for file in "$@"; do
   printf '\n== %s\n' "$file"

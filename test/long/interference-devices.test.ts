@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { waitUntil } from '@mirrorplane/lab';
-import { guestLines, nodeVmFdbLines, nodeVmLines, tapMac } from '../packages/lab/src/links.ts';
+import { guestLines, nodeVmFdbLines, nodeVmLines, tapMac } from '../../packages/lab/src/links.ts';
 import {
   FLOWS,
   interfere,
@@ -13,12 +13,12 @@ import {
   repairsAfter,
   startFlows,
   tcxPrograms,
-} from './support/interfering.ts';
-import { useLab } from './support/lab.ts';
-import type { Numbered } from './support/numbered.ts';
-import { activeEventually, packets, policyStatus, statusEventually } from './support/policy.ts';
-import { watch } from './support/taps.ts';
-import { ping, sendFrames } from './support/traffic.ts';
+} from '../support/interfering.ts';
+import { useLab } from '../support/lab.ts';
+import type { Numbered } from '../support/numbered.ts';
+import { activeEventually, packets, policyStatus, statusEventually } from '../support/policy.ts';
+import { watch } from '../support/taps.ts';
+import { ping, sendFrames } from '../support/traffic.ts';
 
 const lab = useLab({ vmsPerNode: 1 });
 const NODE = 'node-1';

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { waitUntil } from '@mirrorplane/lab';
 import { countedIn } from '@mirrorplane/lab/qemu/probe.ts';
-import { runsOf, startNumbers } from './support/guest-numbers.ts';
-import { useLab } from './support/lab.ts';
-import { activeEventually, policyStatus, withPolicy } from './support/policy.ts';
+import { runsOf, startNumbers } from '../support/guest-numbers.ts';
+import { useLab } from '../support/lab.ts';
+import { activeEventually, policyStatus, withPolicy } from '../support/policy.ts';
 
 const lab = useLab({ qemu: ['ids-1'], switch: false });
 /** Away from a node of its own, to the source's, to the peer's, and back. */

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { waitUntil } from '@mirrorplane/lab';
-import { domainXml, LibvirtHost, libvirtUri, noLibvirt } from '../packages/agent/test/libvirt-host.ts';
-import { ip } from '../packages/agent/test/support.ts';
-import { useLab } from './support/lab.ts';
+import { domainXml, LibvirtHost, libvirtUri, noLibvirt } from '../../packages/agent/test/libvirt-host.ts';
+import { ip } from '../../packages/agent/test/support.ts';
+import { useLab } from '../support/lab.ts';
 import {
   countedEventually,
   createPolicy,
@@ -15,7 +15,7 @@ import {
   programEventually,
   programRevision,
   statusEventually,
-} from './support/policy.ts';
+} from '../support/policy.ts';
 
 const NODES = ['node-1', 'node-2'] as const;
 /** Milliseconds: room for a loaded machine. */

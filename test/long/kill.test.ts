@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { waitUntil } from '@mirrorplane/lab';
-import { useLab } from './support/lab.ts';
+import { useLab } from '../support/lab.ts';
 import {
   activeEventually,
   allCopied,
@@ -15,14 +15,14 @@ import {
   packets,
   statusEventually,
   withPolicy,
-} from './support/policy.ts';
-import { watch } from './support/taps.ts';
-import { PYTHON, python } from './support/traffic.ts';
+} from '../support/policy.ts';
+import { watch } from '../support/taps.ts';
+import { PYTHON, python } from '../support/traffic.ts';
 
 /** How often; `make soak` asks for more. */
 const KILLS = Number(process.env.KILLS ?? 4);
 const SEED = Number(process.env.SEED ?? 1 + Math.floor(Math.random() * 1e6));
-const PACER = join(import.meta.dirname, '../packages/agent/test/kernel/support/pacer.py');
+const PACER = join(import.meta.dirname, '../../packages/agent/test/kernel/support/pacer.py');
 /** Milliseconds until everything must have come to rest after a kill, on a loaded machine. */
 const CALM_MS = 60_000;
 const NODES = ['node-1', 'node-2'];

@@ -5,9 +5,9 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import type { Event } from '@mirrorplane/contract';
 import { type CaptureResult, waitUntil } from '@mirrorplane/lab';
-import { useLab } from './support/lab.ts';
-import { withPolicy } from './support/policy.ts';
-import { watch } from './support/taps.ts';
+import { useLab } from '../support/lab.ts';
+import { withPolicy } from '../support/policy.ts';
+import { watch } from '../support/taps.ts';
 
 /** How often; `make soak` asks for more. */
 const MOVES = Number(process.env.MOVES ?? 12);
