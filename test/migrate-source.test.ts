@@ -15,6 +15,8 @@ const MOVES = ['node-3', 'node-2', 'node-1', 'node-3', 'node-1'];
 const BROADCAST = 'ffffffffffff';
 const OUTWARD = 1;
 const INWARD = 2;
+/** Milliseconds after its start in which QEMU announces a guest five times (announce-initial, -step and -rounds of QMP). */
+const ANNOUNCED_MS = 1500;
 /** Seconds. */
 const INTERVAL = 0.003;
 const CAPTURE = { filter: 'udp port 9 or rarp or arp', snapLength: 256, lines: false, direction: 'in' } as const;
@@ -49,6 +51,7 @@ async function isHome(node: string): Promise<boolean> {
 }
 
 async function moveAround(taps: Taps): Promise<void> {
+  let resumed = 0;
   for (const node of MOVES) {
     const times = await lab().migrate('web-1', node, {
       beforeSwitchOver: async () => {
@@ -63,8 +66,11 @@ async function moveAround(taps: Taps): Promise<void> {
       },
     });
     assert.ok(times?.stopped && times.resumed);
+    resumed = times.resumed;
     await activeEventually(lab(), 'moving');
   }
+  // Else an announcement comes to the one capture and not to the other, which has ended.
+  await waitUntil('the last announcement', 10_000, () => Date.now() > resumed + ANNOUNCED_MS);
 }
 
 interface Move {
