@@ -19,11 +19,11 @@ import {
   sendUdp,
   setUnderlayMtu,
   transfer,
-} from './support/exact-offload.ts';
-import { useLab } from './support/lab.ts';
-import { allCopied, assertSumsClose, packets, policyStatus, statusEventually, withPolicy } from './support/policy.ts';
-import { framesOf, watch } from './support/taps.ts';
-import { ping, python } from './support/traffic.ts';
+} from '../support/exact-offload.ts';
+import { useLab } from '../support/lab.ts';
+import { allCopied, assertSumsClose, packets, policyStatus, statusEventually, withPolicy } from '../support/policy.ts';
+import { framesOf, watch } from '../support/taps.ts';
+import { ping, python } from '../support/traffic.ts';
 
 const PORT = 5201;
 const MEGABYTES = 4;
