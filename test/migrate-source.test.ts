@@ -77,7 +77,7 @@ interface Move {
   node: string;
   ms: number;
   missed: number;
-  doubled: number;
+  doubled: number | undefined;
 }
 
 /** What the product tells of the moves, once all of them are told. */
@@ -88,7 +88,7 @@ async function reportedMoves(): Promise<Move[]> {
     moves = (body as EventList).items;
     return moves.length >= MOVES.length;
   });
-  return moves.map(({ node = '', ms = -1, missed = -1, doubled = -1 }) => ({ node, ms, missed, doubled }));
+  return moves.map(({ node = '', ms = -1, missed = -1, doubled }) => ({ node, ms, missed, doubled }));
 }
 
 /** What has another number of copies than it must have, as `KEY: SEEN of WANTED`. */
@@ -144,12 +144,21 @@ test('each frame that a guest sends or gets while it migrates live has exactly o
     );
     const moves = await reportedMoves();
     for (const { node, ms, missed, doubled } of moves) {
-      console.log(`to ${node}: captured ${ms} ms after its device was seen, ${missed} missed, ${doubled} doubled`);
+      console.log(
+        `to ${node}: captured ${ms} ms after its device was seen, ${missed} missed, ${doubled ?? 'unknown'} doubled`,
+      );
     }
     assert.deepEqual(
-      moves.map(({ node, missed, doubled }) => ({ node, missed, doubled })),
-      MOVES.map((node) => ({ node, missed: 0, doubled: 0 })),
+      moves.map(({ node, missed }) => ({ node, missed })),
+      MOVES.map((node) => ({ node, missed: 0 })),
       'what the product itself says of each move',
+    );
+    // Where the old device goes before its agent has heard that the guest has left, the number is not known.
+    const known = moves.flatMap(({ doubled }) => (doubled === undefined ? [] : [doubled]));
+    assert.ok(known.length > 0);
+    assert.ok(
+      known.every((doubled) => doubled === 0),
+      `doubled: ${known}`,
     );
   });
 });
