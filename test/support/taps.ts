@@ -12,10 +12,10 @@ export interface Tap extends CaptureOptions {
 
 /**
  * Bytes of a packet, and KiB of kernel buffer: every packet takes a slot of the largest size in it, so that with the
- * usual 256 KiB a few packets would fill it. Enough for whole frames of the lab, and some 2000 of them.
+ * usual 256 KiB a few packets would fill it. Enough for whole frames of the lab, and some 8000 of them.
  */
 const SNAP_LENGTH = 2048;
-const BUFFER_KIB = 4096;
+const BUFFER_KIB = 16_384;
 
 /**
  * Captures at every tap while `work` runs, which returns when everything that was to arrive has arrived. Asserts that
