@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { PolicyInput } from '@mirrorplane/contract';
 import { waitUntil } from '@mirrorplane/lab';
+import { bpffsOf, pinnedLinkIds } from './support/interfering.ts';
 import { useLab } from './support/lab.ts';
 import {
   activeEventually,
@@ -16,7 +17,7 @@ import {
   withPolicy,
 } from './support/policy.ts';
 import { watch } from './support/taps.ts';
-import { ping, python, startPings } from './support/traffic.ts';
+import { ping, startPings } from './support/traffic.ts';
 
 const lab = useLab();
 const POLICY: PolicyInput = { name: 'steady', sources: ['web-1/0'], destination: 'ids-1/0' };
@@ -24,21 +25,8 @@ const POLICY: PolicyInput = { name: 'steady', sources: ['web-1/0'], destination:
 const PINGS = 350;
 const INTERVAL = 0.01;
 
-/** The node's bpffs folder. */
-function bpffs(node: string): string {
-  return lab().state.bpffs.find((folder) => folder.endsWith(`-${node}`))!;
-}
-
-/** Every pinned link of a node: its name, and the number that the kernel gave the link. A new link has a new one. */
-async function links(node: string): Promise<Record<string, number>> {
-  const folder = join(bpffs(node), 'links');
-  const names = readdirSync(folder).sort();
-  const ids = await python<number[]>(
-    'link_ids.py',
-    names.map((name) => join(folder, name)),
-  );
-  return Object.fromEntries(names.map((name, i) => [name, ids[i]!]));
-}
+const bpffs = (node: string) => bpffsOf(lab(), node);
+const links = (node: string) => pinnedLinkIds(lab(), node);
 
 /** Links of the nodes that the policy runs on. */
 async function allLinks() {

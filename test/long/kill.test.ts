@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { waitUntil } from '@mirrorplane/lab';
+import { bpffsOf, pinnedLinkIds } from '../support/interfering.ts';
 import { useLab } from '../support/lab.ts';
 import {
   activeEventually,
@@ -17,7 +18,7 @@ import {
   withPolicy,
 } from '../support/policy.ts';
 import { watch } from '../support/taps.ts';
-import { PYTHON, python } from '../support/traffic.ts';
+import { PYTHON } from '../support/traffic.ts';
 
 /** How often; `make soak` asks for more. */
 const KILLS = Number(process.env.KILLS ?? 4);
@@ -38,18 +39,8 @@ function seeded(seed: number): () => number {
   };
 }
 
-const bpffs = (node: string) => lab().state.bpffs.find((folder) => folder.endsWith(`-${node}`))!;
-
-/** Pinned links of a node and the kernel's numbers of them. Those that go while it is read are left out. */
-async function links(node: string): Promise<Record<string, number>> {
-  const folder = join(bpffs(node), 'links');
-  const names = readdirSync(folder).sort();
-  const ids = await python<number[]>(
-    'link_ids.py',
-    names.map((name) => join(folder, name)),
-  );
-  return Object.fromEntries(names.map((name, i) => [name, ids[i]!]));
-}
+const bpffs = (node: string) => bpffsOf(lab(), node);
+const links = (node: string) => pinnedLinkIds(lab(), node);
 
 /** Kills a daemon of the lab without a word to anybody. */
 async function kill(name: string): Promise<void> {

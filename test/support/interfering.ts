@@ -7,7 +7,7 @@ import type { Event } from '@mirrorplane/contract';
 import { type Lab, waitUntil } from '@mirrorplane/lab';
 import { type FlowGap, Numbered, repairLimit, shown } from './numbered.ts';
 import { activeEventually, createPolicy } from './policy.ts';
-import { PYTHON } from './traffic.ts';
+import { PYTHON, python } from './traffic.ts';
 
 const TCX = join(import.meta.dirname, 'tcx.py');
 
@@ -41,6 +41,17 @@ export async function startFlows(lab: Lab): Promise<Numbered> {
 /** The folder that a node's agent pins in. */
 export function bpffsOf(lab: Lab, node: string): string {
   return lab.state.bpffs.find((path) => path.endsWith(`-${node}`))!;
+}
+
+/** Every pinned link of a node: its name, and the number that the kernel gave the link. A new link has a new one. */
+export async function pinnedLinkIds(lab: Lab, node: string): Promise<Record<string, number>> {
+  const folder = join(bpffsOf(lab, node), 'links');
+  const names = readdirSync(folder).sort();
+  const ids = await python<number[]>(
+    'link_ids.py',
+    names.map((name) => join(folder, name)),
+  );
+  return Object.fromEntries(names.map((name, i) => [name, ids[i]!]));
 }
 
 /** Paths of the pinned links of a node, of the programs whose name ends like this. */

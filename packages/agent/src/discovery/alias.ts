@@ -3,10 +3,9 @@
  * `ip link set DEV alias 'mirrorplane:kind=vm;id=web-1/0;name=web-1 eth0;network=blue'`.
  */
 import { type DeviceIdentity, GuestState, InterfaceId } from '@mirrorplane/contract';
+import { MAX_TEXT } from './provider.ts';
 
 const PREFIX = 'mirrorplane:';
-/** As in the schema of DeviceIdentity. */
-const MAX_TEXT = 128;
 
 /** What an alias says: nothing of ours, an identity, or something that is not understood. */
 export type AliasResult = { identity: DeviceIdentity; guest?: GuestState } | { error: string } | undefined;
