@@ -1,6 +1,6 @@
 /** The data plane goes on without the agent and without the controller, and both take over what they find. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { PolicyInput } from '@mirrorplane/contract';
@@ -13,6 +13,8 @@ import {
   assertSumsClose,
   countedEventually,
   packets,
+  programEventually,
+  programRevision,
   statusEventually,
   withPolicy,
 } from './support/policy.ts';
@@ -125,6 +127,39 @@ test('the controller is killed and starts again: counters that it shows as new a
     assert.equal(status.delivered?.packets, 200);
   });
 });
+
+for (const order of [
+  ['agent', 'controller'],
+  ['controller', 'agent'],
+] as const) {
+  test(`what left the program is in the totals although first the ${order[0]} was killed and then the ${order[1]}, before it was saved`, async () => {
+    const saves = join(lab().runDir, 'controller', 'counters');
+    await withPolicy(lab(), POLICY, async () => {
+      // Without their folder, none of the totals from now on can be saved.
+      renameSync(saves, `${saves}-away`);
+      await ping(lab(), 'web-1', 'app-1', 50);
+      await countedEventually(lab(), 'steady', 100);
+      const nodes = ['node-1', 'node-2'];
+      const revisions = await Promise.all(nodes.map((node) => programRevision(lab(), node)));
+      const { body: policy } = await lab().api('PATCH', '/api/v1/policies/steady', { enabled: false });
+      assert.equal(policy.enabled, false);
+      await Promise.all(nodes.map((node, i) => programEventually(lab(), node, revisions[i]!)));
+      const kill = {
+        agent: () => Promise.all(nodes.map((node) => lab().stopAgent(node, 'SIGKILL'))),
+        controller: () => lab().stopController('SIGKILL'),
+      };
+      for (const one of order) await kill[one]();
+      assert.equal(existsSync(saves), false);
+      renameSync(`${saves}-away`, saves);
+      await lab().startController();
+      await Promise.all(nodes.map((node) => lab().startAgent(node)));
+      const status = await countedEventually(lab(), 'steady', 100);
+      assert.deepEqual(packets(status.totals), allCopied(100));
+      assert.equal(status.delivered?.packets, 100);
+      assertSumsClose(status);
+    });
+  });
+}
 
 test('an agent that starts while the controller is down applies the program that it has stored', async () => {
   await withPolicy(lab(), POLICY, async () => {

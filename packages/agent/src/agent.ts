@@ -1,8 +1,10 @@
 /** The agent's loop: what the controller wants and what the node has become what the data path does. */
+import { randomUUID } from 'node:crypto';
 import { release } from 'node:os';
 import {
   type AgentMessage,
   type CaptureStatus,
+  type CounterReading,
   type Device,
   type NodeProblem,
   type NodeProgram,
@@ -112,6 +114,7 @@ export class Agent {
   #retry: NodeJS.Timeout | undefined;
   #timers: NodeJS.Timeout[] = [];
   #counting = false;
+  readonly #run = randomUUID();
   #closed = false;
 
   constructor(parts: AgentParts) {
@@ -202,6 +205,12 @@ export class Agent {
       this.#program = program;
       this.#poke();
     });
+  }
+
+  /** The controller has saved counters: those of what has left the program need not be kept for it any more. */
+  countersSaved({ run, readAt }: CounterReading): void {
+    // An answer to an agent that ran before says nothing about what this one has read.
+    if (run === this.#run) this.#parts.datapath.countersSaved(readAt);
   }
 
   /** Resolves when no pass is under way or due. */
@@ -395,8 +404,9 @@ export class Agent {
     }
     this.#counting = true;
     try {
+      const reading = { run: this.#run, readAt: performance.now() };
       const report = await this.#parts.datapath.counters();
-      this.#uplink?.send({ type: 'counters', report });
+      this.#uplink?.send({ type: 'counters', reading, report });
     } catch (error) {
       this.#log.warn(say('counters could not be read', { reason: reason(error) }));
     } finally {

@@ -160,6 +160,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     closers.push(() => sync.close());
     sync.on('program', (program) => agent.take(program));
     sync.on('eventsTaken', (taken) => events.taken(taken));
+    sync.on('countersSaved', (saved) => agent.countersSaved(saved));
     agent.connect(sync);
     sync.start();
     log.info(say('agent started', { node, version: AGENT_VERSION, controller: options.controller }));

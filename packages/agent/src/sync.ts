@@ -1,7 +1,13 @@
 /** The agent's side of the sync connection: a WebSocket over mutual TLS that the agent dials, and dials again. */
 import { EventEmitter } from 'node:events';
 import type { ConnectionOptions } from 'node:tls';
-import { type AgentMessage, ControllerMessage, type EventsTakenMessage, type NodeProgram } from '@mirrorplane/contract';
+import {
+  type AgentMessage,
+  ControllerMessage,
+  type CountersSavedMessage,
+  type EventsTakenMessage,
+  type NodeProgram,
+} from '@mirrorplane/contract';
 import { type RawData, WebSocket } from 'ws';
 import { type Logger, reason, say } from './log.ts';
 
@@ -20,6 +26,8 @@ interface SyncEvents {
   program: [NodeProgram];
   /** The controller has events of ours. */
   eventsTaken: [EventsTakenMessage];
+  /** The controller has saved totals with counters of ours. */
+  countersSaved: [CountersSavedMessage];
   connected: [];
   disconnected: [];
 }
@@ -197,6 +205,7 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     // Only a controller that really serves us resets the wait: one that throws us out at once must not be stormed.
     this.#wait = this.#timing.backoffMin;
     if (message.data.type === 'program') this.emit('program', message.data.program);
-    else this.emit('eventsTaken', message.data);
+    else if (message.data.type === 'eventsTaken') this.emit('eventsTaken', message.data);
+    else this.emit('countersSaved', message.data);
   }
 }

@@ -214,6 +214,16 @@ struct {
     __type(value, __u32);
 } slots SEC(".maps");
 
+/* User space alone: what each of these slots counts, as text that ends with the first zero, so that counts of what has
+ * left the node program can be told by name after a restart too. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 32768);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u8[16]);
+    __type(value, __u8[512]);
+} slot_names SEC(".maps");
+
 static __always_inline struct copy_context *this_copy(void) {
     __u32 zero = 0;
     return bpf_map_lookup_elem(&copy_context, &zero);

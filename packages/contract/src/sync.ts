@@ -57,8 +57,20 @@ export const StatusMessage = z.object({
 });
 export type StatusMessage = z.infer<typeof StatusMessage>;
 
-/** Sent every second. */
-export const CountersMessage = z.object({ type: z.literal('counters'), report: CounterReport });
+/** Names one report of one agent, so that it can be acknowledged. */
+const reading = {
+  run: z.string().meta({ description: 'Another one for every start of the agent.' }),
+  readAt: z.number().nonnegative().meta({ description: 'When it was read, in milliseconds since the agent started.' }),
+};
+export const CounterReading = z.object(reading);
+export type CounterReading = z.infer<typeof CounterReading>;
+
+/** Sent every second. Without `reading` it is not acknowledged. */
+export const CountersMessage = z.object({
+  type: z.literal('counters'),
+  reading: CounterReading.optional(),
+  report: CounterReport,
+});
 export type CountersMessage = z.infer<typeof CountersMessage>;
 
 export const AgentMessage = z.discriminatedUnion('type', [
@@ -74,7 +86,18 @@ export type AgentMessage = z.infer<typeof AgentMessage>;
 export const ProgramMessage = z.object({ type: z.literal('program'), program: NodeProgram });
 export type ProgramMessage = z.infer<typeof ProgramMessage>;
 
-export const ControllerMessage = z.discriminatedUnion('type', [ProgramMessage, EventsTakenMessage]);
+/**
+ * Totals that include this reading are on the disk of the controller. Until then the agent keeps, and reports, the counters
+ * of what has left its program.
+ */
+export const CountersSavedMessage = z.object({ type: z.literal('countersSaved'), ...reading });
+export type CountersSavedMessage = z.infer<typeof CountersSavedMessage>;
+
+export const ControllerMessage = z.discriminatedUnion('type', [
+  ProgramMessage,
+  EventsTakenMessage,
+  CountersSavedMessage,
+]);
 export type ControllerMessage = z.infer<typeof ControllerMessage>;
 
 /** An agent's request for its certificate: POST /enroll on the agents' port, TLS without a client certificate. */

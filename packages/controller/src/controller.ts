@@ -101,7 +101,14 @@ async function open(options: ControllerOptions, closers: Closer[]) {
       live.restore(name, state.value);
     }
   }
-  const counters = new SavedCounters({ folder: path.join(data, 'counters'), view, live, log });
+  let agents: AgentServer | undefined;
+  const counters = new SavedCounters({
+    folder: path.join(data, 'counters'),
+    view,
+    live,
+    log,
+    saved: (node, reading) => agents?.countersSaved(node, reading),
+  });
   await counters.open();
   closers.push(() => counters.close());
 
@@ -111,7 +118,6 @@ async function open(options: ControllerOptions, closers: Closer[]) {
   closers.push(() => planning.close());
   const statuses = () => policyStatuses(services);
   const observer = new EventObserver({ events, view, live, planning, log, clock, statuses });
-  let agents: AgentServer | undefined;
   let open = true;
   const services: Services = {
     view,

@@ -1,5 +1,13 @@
 /** What agents say, as of now. In memory; the part that must outlive the controller is persisted by planning.ts. */
-import type { CaptureStatus, Device, Hello, InventoryMessage, NodeProblem, Underlay } from '@mirrorplane/contract';
+import type {
+  CaptureStatus,
+  CounterReading,
+  Device,
+  Hello,
+  InventoryMessage,
+  NodeProblem,
+  Underlay,
+} from '@mirrorplane/contract';
 import { CounterTotals } from './counters.ts';
 import type { NodeStateRecord } from './resources.ts';
 
@@ -24,6 +32,8 @@ export interface LiveNode {
   captures?: CaptureStatus[] | undefined;
   problems: NodeProblem[];
   counters: CounterTotals;
+  /** Which reading of the agent `counters` has taken last; undefined: none that it wants to hear of. */
+  reading?: CounterReading | undefined;
   /** Time of the last counters, ISO 8601. */
   countersAt?: string | undefined;
   /** True where persisted state is behind. */

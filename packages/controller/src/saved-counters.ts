@@ -2,7 +2,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { CounterReading } from '@mirrorplane/contract';
 import type { Logger } from 'pino';
+import { syncFolder } from './auth/files.ts';
 import { CounterTotals, type SavedTotals } from './counters.ts';
 import type { LiveNodes } from './live.ts';
 import type { View } from './view.ts';
@@ -15,6 +17,8 @@ interface Parts {
   view: View;
   live: LiveNodes;
   log: Logger;
+  /** Called when totals of a node that include this reading are on the disk. */
+  saved: (node: string, reading: CounterReading) => void;
 }
 
 interface SavedFile {
@@ -75,7 +79,8 @@ export class SavedCounters {
 
   async #save(): Promise<void> {
     const { folder, view, live, log } = this.#parts;
-    for (const { name, counters, countersAt } of [...live.all().values()]) {
+    const written: [string, CounterReading][] = [];
+    for (const { name, counters, countersAt, reading } of [...live.all().values()]) {
       const uid = view.get('nodes', name)?.value.uid;
       const totals = counters.changed ? counters.save() : undefined;
       if (!totals || uid === undefined) {
@@ -87,10 +92,26 @@ export class SavedCounters {
         // Flushed before it is renamed: after a loss of power there is the old file or the new one, and none that is empty.
         await writeFile(`${file}.new`, JSON.stringify(content), { mode: 0o600, flush: true });
         await rename(`${file}.new`, file);
+        if (reading) {
+          written.push([name, reading]);
+        }
       } catch (error) {
         log.warn({ node: name, err: error }, 'counters not saved');
         await rm(`${file}.new`, { force: true });
       }
+    }
+    if (written.length === 0) {
+      return;
+    }
+    try {
+      syncFolder(folder);
+    } catch (error) {
+      log.warn({ err: error }, 'counters not saved');
+      return;
+    }
+    // Only now: what an agent hears of, it counts no longer.
+    for (const [name, reading] of written) {
+      this.#parts.saved(name, reading);
     }
   }
 }

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import test from 'node:test';
 import type { CaptureCounts, CounterReport } from '@mirrorplane/contract';
 import { CounterTotals } from '../src/counters.ts';
-import { Bench, until, vmDevice } from './harness.ts';
+import { SAVE_INTERVAL_MS } from '../src/saved-counters.ts';
+import { Bench, type TestAgent, until, vmDevice } from './harness.ts';
 
 const count = (packets: number) => ({ packets, bytes: packets * 100 });
 const counts = (matched: number, dropped = 0): CaptureCounts => ({
@@ -87,6 +90,28 @@ test('totals that are saved and restored go on, in the same epoch and in another
     again.take(report(epoch, 7));
     assert.deepEqual(matched(again), counts(sum));
   }
+});
+
+test('a reading of an agent is acknowledged when totals with it are on the disk, and one without a name never', async (t) => {
+  const bench = await Bench.start(t);
+  await bench.cluster('node-1', 'node-2');
+  await bench.declare('web-1/0', 'ids-1/0');
+  const agents: TestAgent[] = [];
+  for (const node of ['node-1', 'node-2']) {
+    const agent = await bench.connect(await bench.credentials(node));
+    agent.hello(node);
+    agents.push(agent);
+  }
+  const body = { name: 'p', sources: ['web-1/0'], destination: 'ids-1/0' };
+  const { uid } = await bench.must('POST', '/api/v1/policies', body);
+  const reading = { run: 'first', readAt: 12.5 };
+  agents[0]!.send({ type: 'counters', reading, report: report('a', 10, 2, uid) });
+  agents[1]!.send({ type: 'counters', report: report('a', 10, 2, uid) });
+  await until('it is acknowledged', () => agents[0]!.countersSaved.length > 0, 3 * SAVE_INTERVAL_MS);
+  assert.deepEqual(agents[0]!.countersSaved, [reading]);
+  const saved = JSON.parse(readFileSync(path.join(bench.data, 'counters', 'node-1.json'), 'utf8'));
+  assert.deepEqual(matched(CounterTotals.restore(saved.totals)), counts(10, 2));
+  assert.deepEqual(agents[1]!.countersSaved, []);
 });
 
 test('what was counted for a policy that is gone is forgotten', () => {

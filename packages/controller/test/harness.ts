@@ -12,6 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   type AgentMessage,
   type ControllerMessage,
+  type CounterReading,
   type Device,
   type NodeProgram,
   type Problem,
@@ -228,6 +229,8 @@ export class TestAgent {
   readonly programs: NodeProgram[] = [];
   /** Numbers of events that the controller has acknowledged. */
   readonly eventsTaken: number[] = [];
+  /** Readings of counters that the controller has saved. */
+  readonly countersSaved: CounterReading[] = [];
   readonly opened: Promise<void>;
   closed: { code: number; reason: string } | undefined;
 
@@ -238,8 +241,10 @@ export class TestAgent {
       const message = JSON.parse(String(data)) as ControllerMessage;
       if (message.type === 'program') {
         this.programs.push(message.program);
-      } else {
+      } else if (message.type === 'eventsTaken') {
         this.eventsTaken.push(message.seq);
+      } else {
+        this.countersSaved.push({ run: message.run, readAt: message.readAt });
       }
     });
     this.socket.on('close', (code, reason) => {

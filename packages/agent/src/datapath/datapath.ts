@@ -186,8 +186,16 @@ export interface Datapath {
    * before the captures that use them, and removed after. Applying the same state again writes nothing.
    */
   apply(desired: DatapathState): Promise<ApplyResult>;
-  /** All counters, named by the state applied last. */
+  /**
+   * All counters: of what the state applied last names, and of what has left it, until its last counts are saved. A slot of
+   * counters that is needed for something new is taken from what has left first, saved or not.
+   */
   counters(): Promise<CounterReport>;
+  /**
+   * What `counters` returned at some time is on the disk of the controller.
+   * @param readAt when `counters` was called, in milliseconds of `performance.now()`
+   */
+  countersSaved(readAt: number): void;
   /** Counts of a few captures, by id: cheap beside `counters`. Of one that never was in a state there are none. */
   countsOf(ids: readonly string[]): ReadonlyMap<string, CaptureCounts>;
   /** The budgets of all devices by which copies leave, where the state applied last has `protect`. */

@@ -34,6 +34,8 @@ export class FakeDatapath implements Datapath {
   state: DatapathState = EMPTY_STATE;
   /** How often `apply` was called. */
   applied = 0;
+  /** When the newest report that is saved was read. */
+  savedAt: number | undefined;
   /** Set, it is thrown by the next `apply` calls. */
   failure: Error | undefined;
   /** What others have broken, to be repaired by the next `apply`. */
@@ -109,6 +111,10 @@ export class FakeDatapath implements Datapath {
       terminations: this.state.terminations.map(terminationReport),
       unknownErspan: 0,
     };
+  }
+
+  countersSaved(readAt: number): void {
+    this.savedAt = readAt;
   }
 
   countsOf(ids: readonly string[]): ReadonlyMap<string, CaptureCounts> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import type { Datapath, DatapathState } from '../../src/datapath/datapath.ts';
+import { SETTLE_MS } from '../../src/datapath/kernel/counted-names.ts';
 import { createKernelDatapath } from '../../src/datapath/kernel/index.ts';
 import { addVeth, enterOwnNamespace, leftPins, run } from './support/namespace.ts';
 import { RawSocket } from './support/raw-socket.ts';
@@ -101,6 +102,33 @@ test('a source that was taken out when its agent was killed, and comes back unde
   const report = await datapath.counters();
   assert.deepEqual(countsOf(report, 'outbound', state.source).copied, countOf([frame, frame]));
   assertSumsClose(report);
+});
+
+test('counters of what left before its agent was killed are told by the next one, until they are saved, and no longer', async () => {
+  const state = everything();
+  await datapath.apply(state);
+  await pass('dstp');
+  await datapath.apply(stateOf({}));
+  for (let kill = 0; kill < 2; kill++) {
+    datapath.close();
+    datapath = createKernelDatapath({ bpffs: world.bpffs });
+    await datapath.open();
+    await datapath.apply(stateOf({}));
+    // What was read before it left says nothing of its last counts.
+    datapath.countersSaved(0);
+    await datapath.apply(stateOf({}));
+    const report = await datapath.counters();
+    assert.deepEqual(countsOf(report, 'outbound', state.source).copied, countOf([frame]));
+    assert.deepEqual(report.deliveries.find(({ delivery }) => delivery === 'L')?.policy, 'p');
+    assert.ok(
+      report.terminations.some(({ termination, node }) => termination === `T-${state.source}` && node === 'other'),
+    );
+    assertSumsClose(report);
+  }
+  datapath.countersSaved(performance.now() + 2 * SETTLE_MS);
+  await datapath.apply(stateOf({}));
+  const { captures, deliveries, terminations } = await datapath.counters();
+  assert.deepEqual([captures, deliveries, terminations], [[], [], []]);
 });
 
 test('a copy into a device that is a source itself is not copied again', async () => {

@@ -15,21 +15,22 @@ const NONE = {
 };
 
 let world: World;
-let map: BpfMap;
+let maps: Record<'slots' | 'slot_names', BpfMap>;
 
 before(async () => {
   enterOwnNamespace();
   world = await createWorld();
-  map = new BpfMap('slots', getPinned(join(world.bpffs, 'maps', 'slots'))!);
+  const open = (name: string) => new BpfMap(name, getPinned(join(world.bpffs, 'maps', name))!);
+  maps = { slots: open('slots'), slot_names: open('slot_names') };
 });
 after(async () => {
-  if (map) closeFd(map.fd);
+  for (const map of Object.values(maps ?? {})) closeFd(map.fd);
   await world?.close();
   assert.deepEqual(leftPins(), []);
 });
 
 test('an identity that gives its slot back and takes one again begins another life, also for who reads the map anew', () => {
-  const slots = new Slots(map, LIMITS);
+  const slots = new Slots(maps, LIMITS);
   const prepared: number[] = [];
   const take = (id: string) => slots.take('capture', id, (slot) => prepared.push(slot));
   take('a');
@@ -41,7 +42,7 @@ test('an identity that gives its slot back and takes one again begins another li
   assert.equal(slots.life('capture', 'a'), undefined);
   take('a');
   assert.notEqual(slots.life('capture', 'a'), first);
-  const again = new Slots(map, LIMITS);
+  const again = new Slots(maps, LIMITS);
   for (const id of ['a', 'b']) {
     assert.deepEqual(
       [again.find('capture', id), again.life('capture', id)],
@@ -51,9 +52,21 @@ test('an identity that gives its slot back and takes one again begins another li
 });
 
 test('every kind has room for as many slots as its limit', () => {
-  const slots = new Slots(map, { ...LIMITS, termination: 8192 });
+  const slots = new Slots(maps, { ...LIMITS, termination: 8192 });
   const taken = new Set(Array.from({ length: 8192 }, (_, i) => slots.take('termination', `t${i}`, () => undefined)));
   assert.equal(taken.size, 8192);
   assert.throws(() => slots.take('termination', 'one more', () => undefined), /no free termination slot/);
   slots.release(NONE);
+});
+
+test('the text of a slot is there for who reads the maps anew, and goes with the slot', () => {
+  const slots = new Slots(maps, LIMITS);
+  slots.take('capture', 'a', () => undefined, 'what a is');
+  slots.take('delivery', 'b', () => undefined, 'what b is');
+  const again = new Slots(maps, LIMITS);
+  assert.deepEqual([again.texts('capture'), again.texts('delivery')], [['what a is'], ['what b is']]);
+  again.forget('capture', 'a');
+  assert.deepEqual(new Slots(maps, LIMITS).texts('capture'), []);
+  again.release(NONE);
+  assert.deepEqual(maps.slot_names.keys(16), []);
 });

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { problem } from '@mirrorplane/contract';
+import { type CounterReading, problem } from '@mirrorplane/contract';
 import { WebSocketServer } from 'ws';
 import { NODE_URN } from '../auth/authority.ts';
 import type { Services } from '../services.ts';
@@ -85,6 +85,11 @@ export class AgentServer {
   /** The port that is listened on. */
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Totals of the node with this reading are on the disk: its agent is told, if it is there. */
+  countersSaved(node: string, reading: CounterReading): void {
+    this.#sessions.get(node)?.countersSaved(reading);
   }
 
   /** The node is deleted: its kernel is to do nothing any more, and its agent has nothing more to say. */

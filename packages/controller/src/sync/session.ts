@@ -2,6 +2,7 @@
 import {
   AgentMessage,
   type ControllerMessage,
+  type CounterReading,
   type EventsMessage,
   type Hello,
   type NodeProgram,
@@ -84,6 +85,11 @@ export class Session {
       const message: ControllerMessage = { type: 'program', program };
       this.#socket.send(JSON.stringify(message));
     }
+  }
+
+  /** Tells the agent that totals with this reading are on the disk. */
+  countersSaved(reading: CounterReading): void {
+    this.#send({ type: 'countersSaved', ...reading });
   }
 
   /** Sends a program with nothing in it, as the last one of this connection. */
@@ -175,6 +181,7 @@ export class Session {
       void this.#keep(message);
     } else {
       node.counters.take(message.report);
+      node.reading = message.reading;
       node.countersAt = new Date(clock()).toISOString();
     }
   }
@@ -188,11 +195,15 @@ export class Session {
         epoch: message.epoch,
         seq: await observer.take(this.node, message),
       };
-      if (this.#socket.readyState === this.#socket.OPEN) {
-        this.#socket.send(JSON.stringify(taken));
-      }
+      this.#send(taken);
     } catch (error) {
       log.error({ node: this.node, err: error }, 'events of an agent not kept');
+    }
+  }
+
+  #send(message: ControllerMessage): void {
+    if (this.#socket.readyState === this.#socket.OPEN) {
+      this.#socket.send(JSON.stringify(message));
     }
   }
 

@@ -8,6 +8,7 @@ import type {
   TerminationReport,
 } from '@mirrorplane/contract';
 import type { DatapathState } from '../datapath.ts';
+import { CountedNames } from './counted-names.ts';
 import type { MapName } from './install.ts';
 import {
   decodeCaptureCounters,
@@ -20,23 +21,17 @@ import {
 import { type BpfMap, possibleCpus } from './libbpf.ts';
 import type { SlotKind, Slots } from './slots.ts';
 
-/** Counters of something removed are still reported for this long, so that its last packets are not lost to a reader. */
-const LINGER_MS = 60_000;
-
-interface Named<T> {
-  name: T;
-  /** Monotonic milliseconds after which it is forgotten; undefined while it is in the program. */
-  until?: number | undefined;
-}
-
-type Names = {
-  capture: Map<string, Named<Pick<CaptureReport, 'policy' | 'source' | 'direction'>>>;
-  delivery: Map<string, Named<Pick<DeliveryReport, 'delivery' | 'policy'>>>;
-  termination: Map<string, Named<Pick<TerminationReport, 'termination' | 'policy' | 'node'>>>;
-};
-
 /** Kinds of slots with counters. */
 type CountedKind = Exclude<SlotKind, 'device'>;
+const COUNTED_KINDS = ['capture', 'delivery', 'termination'] as const satisfies CountedKind[];
+
+/** What the reports of a kind are named by. */
+interface NameOf {
+  capture: Pick<CaptureReport, 'policy' | 'source' | 'direction'>;
+  delivery: Pick<DeliveryReport, 'delivery' | 'policy'>;
+  termination: Pick<TerminationReport, 'termination' | 'policy' | 'node'>;
+}
+type Names = { [Kind in CountedKind]: CountedNames<NameOf[Kind]> };
 
 const MAP_OF = {
   capture: 'capture_counters',
@@ -49,36 +44,61 @@ export class CounterReader {
   readonly #slots: Slots;
   readonly #epoch: string;
   readonly #cpus = possibleCpus();
-  readonly #names: Names = { capture: new Map(), delivery: new Map(), termination: new Map() };
+  readonly #names: Names = {
+    capture: new CountedNames(),
+    delivery: new CountedNames(),
+    termination: new CountedNames(),
+  };
 
   constructor(maps: Record<MapName, BpfMap>, slots: Slots, epoch: string) {
     this.#maps = maps;
     this.#slots = slots;
     this.#epoch = epoch;
+    const now = performance.now();
+    for (const kind of COUNTED_KINDS) {
+      const names: CountedNames<object> = this.#names[kind];
+      names.inherit(slots.texts(kind).flatMap(parseText), now);
+    }
   }
 
-  /** Takes the names of a new state; what is not in it any more lingers. */
+  /** Takes the names of a new state, before it is applied. What is not in it any more is reported until it is saved. */
   remember(state: DatapathState): void {
+    const { capture, delivery, termination } = this.#names;
+    capture.enter(
+      new Map(state.captures.map(({ id, policy, source, direction }) => [id, { policy, source, direction }])),
+    );
+    delivery.enter(new Map(state.deliveries.map(({ id, policy }) => [id, { delivery: id, policy }])));
+    termination.enter(
+      new Map(state.terminations.map(({ id, policy, node }) => [id, { termination: id, policy, node }])),
+    );
+  }
+
+  /** The state whose names were taken is applied. */
+  applied(): void {
     const now = performance.now();
-    for (const names of Object.values(this.#names)) {
-      for (const [id, named] of names) {
-        named.until ??= now + LINGER_MS;
-        if (named.until < now) names.delete(id);
-      }
-    }
-    for (const { id, policy, source, direction } of state.captures) {
-      this.#names.capture.set(id, { name: { policy, source, direction } });
-    }
-    for (const { id, policy } of state.deliveries) this.#names.delivery.set(id, { name: { delivery: id, policy } });
-    for (const { id, policy, node } of state.terminations) {
-      this.#names.termination.set(id, { name: { termination: id, policy, node } });
-    }
+    for (const kind of COUNTED_KINDS) this.#names[kind].entered(now);
+  }
+
+  /** A report that was read at `readAt`, in milliseconds of `performance.now()`, is on the disk of the controller. */
+  saved(readAt: number): void {
+    for (const kind of COUNTED_KINDS) this.#names[kind].saved(readAt);
+  }
+
+  /** Makes room among counters that are not saved yet: gives up those that left the program first. */
+  makeRoom(kind: CountedKind): void {
+    const id = this.#names[kind].forgetOldest();
+    if (id !== undefined) this.#slots.forget(kind, id);
+  }
+
+  /** What is written down beside the slot of an id, for the next run. */
+  textOf(kind: CountedKind, id: string): string {
+    return JSON.stringify([id, this.#names[kind].get(id)]);
   }
 
   /** Ids that have to keep their slots. */
   named(): Record<CountedKind, ReadonlySet<string>> {
-    const ids = (kind: CountedKind) => new Set(this.#names[kind].keys());
-    return { capture: ids('capture'), delivery: ids('delivery'), termination: ids('termination') };
+    const { capture, delivery, termination } = this.#names;
+    return { capture: capture.ids(), delivery: delivery.ids(), termination: termination.ids() };
   }
 
   /** Sets the counters of a slot to 0, before its new owner uses it. */
@@ -93,17 +113,17 @@ export class CounterReader {
 
   read(): CounterReport {
     const captures: CaptureReport[] = [];
-    for (const [id, { name }] of this.#names.capture) {
+    for (const [id, name] of this.#names.capture.entries()) {
       const sums = this.#sums('capture', id);
       if (sums) captures.push({ ...name, ...this.#life('capture', id), counts: decodeCaptureCounters(sums) });
     }
     const deliveries: DeliveryReport[] = [];
-    for (const [id, { name }] of this.#names.delivery) {
+    for (const [id, name] of this.#names.delivery.entries()) {
       const sums = this.#sums('delivery', id);
       if (sums) deliveries.push({ ...name, ...this.#life('delivery', id), ...decodeDeliveryCounters(sums) });
     }
     const terminations: TerminationReport[] = [];
-    for (const [id, { name }] of this.#names.termination) {
+    for (const [id, name] of this.#names.termination.entries()) {
       const sums = this.#sums('termination', id);
       if (sums)
         terminations.push({
@@ -148,5 +168,14 @@ export class CounterReader {
     const size = LAYOUT[MAP_OF[kind]].size;
     const values = Buffer.alloc(size * this.#cpus);
     return this.#maps[MAP_OF[kind]].lookup(u32Key(slot), values) ? sumPerCpu(values, size) : undefined;
+  }
+}
+
+/** Nothing where it is no text of ours: a map that others have written must not keep an agent from starting. */
+function parseText(text: string): [string, object][] {
+  try {
+    return [JSON.parse(text) as [string, object]];
+  } catch {
+    return [];
   }
 }

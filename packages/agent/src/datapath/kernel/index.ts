@@ -92,7 +92,7 @@ class KernelDatapath implements Datapath {
     this.#expedite.during(() => links.open());
     const helperDevice = new HelperDevice();
     const { ifindex: helper } = await helperDevice.ensure();
-    const slots = new Slots(maps.slots, SLOT_LIMITS);
+    const slots = new Slots(maps, SLOT_LIMITS);
     const table = (map: BpfMap, key: number, value: number, shared?: Shared) =>
       new TableWriter(map, key, value, shared);
     const budgets = table(maps.budget_rates, 4, LAYOUT.budget.size);
@@ -132,7 +132,12 @@ class KernelDatapath implements Datapath {
       counters.reset(kind, slot);
       if (kind === 'delivery') devices.refill(budgetKey(slot));
     };
-    const take = (kind: SlotKind, id: string) => slots.take(kind, id, (slot) => reset(kind, slot));
+    const take = (kind: SlotKind, id: string) => {
+      const prepare = (slot: number) => reset(kind, slot);
+      if (kind === 'device') return slots.take(kind, id, prepare);
+      if (slots.lacksRoom(kind, id)) counters.makeRoom(kind);
+      return slots.take(kind, id, prepare, counters.textOf(kind, id));
+    };
     const rows = buildRows(desired, take, opened.helper);
     const now = performance.now();
     const pushedBack = this.#verify(rows, result, now);
@@ -160,6 +165,7 @@ class KernelDatapath implements Datapath {
     written += tables.arrivals.removeOthers(arrivals) + tables.arrivals.write(arrivals);
     const detached = links.countOthers(kept) > 0 ? this.#expedite.during(() => links.detachOthers(kept)) : 0;
     for (const name of REMOVED) written += tables[name].removeOthers(rows[name]);
+    counters.applied();
     slots.release({ ...counters.named(), device: devices.named() });
     result.problems.push(...disputes(rows, desired, opened.rivals, now));
     return { ...result, detached, written };
@@ -258,6 +264,10 @@ class KernelDatapath implements Datapath {
 
   async counters(): Promise<CounterReport> {
     return this.#get().counters.read();
+  }
+
+  countersSaved(readAt: number): void {
+    this.#get().counters.saved(readAt);
   }
 
   countsOf(ids: readonly string[]): ReadonlyMap<string, CaptureCounts> {

@@ -31,11 +31,12 @@ export const MAPS = [
   'node_counters',
   'copy_context',
   'slots',
+  'slot_names',
 ] as const;
 export type MapName = (typeof MAPS)[number];
 
 /** Maps that no program uses. */
-const USER_SPACE_ALONE: ReadonlySet<MapName> = new Set<MapName>(['slots']);
+const USER_SPACE_ALONE: ReadonlySet<MapName> = new Set<MapName>(['slots', 'slot_names']);
 
 /** What runs in the kernel: every map, and the programs that links are made of. */
 export interface Installation {
@@ -56,6 +57,7 @@ export interface Installation {
  */
 const COUNTING: readonly MapName[] = [
   'slots',
+  'slot_names',
   'capture_counters',
   'delivery_counters',
   'delivery_sequences',

@@ -14,23 +14,21 @@ const LIFE_MASK = 0x7ff;
 const EPOCH_MASK = 0xffffff;
 const HASH_SIZE = 16;
 
-/**
- * Milliseconds for which slots of counters that were found are kept, although nothing names them yet. Their last packets may
- * not have been reported when the agent was killed; where the identity comes back, its counters go on.
- */
-const INHERITED_MS = 60_000;
+/** Bytes of a value of `slot_names`. */
+const NAME_SIZE = 512;
 
 /**
  * Reads and writes the map `slots`: key the hash of kind and id, value kind << 24 | life << 13 | slot. An identity that has given
- * its slot back and takes one again begins another life, and its counters begin at 0.
+ * its slot back and takes one again begins another life, and its counters begin at 0. The map `slot_names` has a text
+ * under the same key, which says what the slot is for, also to an agent whose program does not name it any more.
  */
 export class Slots {
   readonly #map: BpfMap;
+  readonly #names: BpfMap;
   readonly #limits: Record<SlotKind, number>;
   readonly #byHash = new Map<string, number>();
-  /** What was found and has not been asked for since. */
-  readonly #inherited = new Set<string>();
-  readonly #inheritedUntil = performance.now() + INHERITED_MS;
+  /** Texts by hash. */
+  readonly #texts = new Map<string, string>();
   readonly #used: Record<SlotKind, Set<number>> = {
     capture: new Set(),
     delivery: new Set(),
@@ -41,8 +39,10 @@ export class Slots {
   readonly #next: Record<SlotKind, number> = { capture: 0, delivery: 0, termination: 0, device: 0 };
   #life = Math.floor(Math.random() * LIFE_MASK);
 
-  constructor(map: BpfMap, limits: Record<SlotKind, number>) {
+  constructor(maps: Record<'slots' | 'slot_names', BpfMap>, limits: Record<SlotKind, number>) {
+    const map = maps.slots;
     this.#map = map;
+    this.#names = maps.slot_names;
     this.#limits = limits;
     const value = Buffer.alloc(4);
     for (const key of map.keys(HASH_SIZE)) {
@@ -51,23 +51,47 @@ export class Slots {
       const kind = SLOT_KINDS[packed >>> KIND_SHIFT];
       if (!kind) continue; // the epoch
       this.#byHash.set(key.toString('hex'), packed);
-      if (kind !== 'device') this.#inherited.add(key.toString('hex'));
       this.#used[kind].add(packed & SLOT_MASK);
     }
+    this.#readNames();
+  }
+
+  #readNames(): void {
+    const value = Buffer.alloc(NAME_SIZE);
+    for (const key of this.#names.keys(HASH_SIZE)) {
+      if (!this.#names.lookup(key, value)) continue;
+      const hex = key.toString('hex');
+      // Whoever was killed between the two writes has left a name without a slot.
+      if (this.#byHash.has(hex)) this.#texts.set(hex, value.toString('utf8', 0, value.indexOf(0)));
+      else this.#names.remove(key);
+    }
+  }
+
+  /** The texts of all slots of a kind. */
+  texts(kind: SlotKind): string[] {
+    return [...this.#texts].flatMap(([key, text]) =>
+      SLOT_KINDS[this.#byHash.get(key)! >>> KIND_SHIFT] === kind ? [text] : [],
+    );
+  }
+
+  /** True where `take` would find no free slot for this identity. */
+  lacksRoom(kind: SlotKind, id: string): boolean {
+    return this.#used[kind].size >= this.#limits[kind] && !this.#byHash.has(hash(kind, id));
   }
 
   /**
    * The slot of an identity; a free one is taken where it has none.
    * @param prepare called with a slot that is newly taken, before it is written down: who is killed in between does it again
+   * @param text what the slot is for, at most 511 bytes of UTF-8; left out: only its identity tells
    * @throws Error where none is left
    */
-  take(kind: SlotKind, id: string, prepare: (slot: number) => void): number {
+  take(kind: SlotKind, id: string, prepare: (slot: number) => void, text?: string): number {
     const known = this.#byHash.get(hash(kind, id));
-    this.#inherited.delete(hash(kind, id));
+    // Before the slot: there is never one that counts and cannot be named.
+    if (text !== undefined) this.#keepText(hash(kind, id), text);
     if (known !== undefined) return known & SLOT_MASK;
     const used = this.#used[kind];
     const limit = this.#limits[kind];
-    if (used.size >= limit) this.#forgetInherited();
     if (used.size >= limit) throw new Error(`no free ${kind} slot: a node holds ${limit} of them`);
     let slot = this.#next[kind];
     while (used.has(slot)) slot = (slot + 1) % limit;
@@ -95,28 +119,38 @@ export class Slots {
 
   /** Gives back every slot whose identity is not among `kept`. Returns what was given back. */
   release(kept: Record<SlotKind, ReadonlySet<string>>): { kind: SlotKind; slot: number }[] {
-    if (performance.now() > this.#inheritedUntil) this.#inherited.clear();
     const keep = new Set(SLOT_KINDS.flatMap((kind) => [...kept[kind]].map((id) => hash(kind, id))));
     const released: { kind: SlotKind; slot: number }[] = [];
     for (const [key, packed] of this.#byHash) {
-      if (keep.has(key) || this.#inherited.has(key)) continue;
+      if (keep.has(key)) continue;
       released.push(this.#giveBack(key, packed));
     }
     return released;
+  }
+
+  /** Gives one slot back. */
+  forget(kind: SlotKind, id: string): void {
+    const packed = this.#byHash.get(hash(kind, id));
+    if (packed !== undefined) this.#giveBack(hash(kind, id), packed);
+  }
+
+  #keepText(key: string, text: string): void {
+    if (this.#texts.get(key) === text) return;
+    const value = Buffer.alloc(NAME_SIZE);
+    const bytes = Buffer.from(text);
+    if (bytes.length >= NAME_SIZE) throw new Error(`the name of a counter has more than ${NAME_SIZE - 1} bytes`);
+    bytes.copy(value);
+    this.#names.update(Buffer.from(key, 'hex'), value);
+    this.#texts.set(key, text);
   }
 
   #giveBack(key: string, packed: number): { kind: SlotKind; slot: number } {
     const kind = SLOT_KINDS[packed >>> KIND_SHIFT]!;
     this.#map.remove(Buffer.from(key, 'hex'));
     this.#byHash.delete(key);
+    if (this.#texts.delete(key)) this.#names.remove(Buffer.from(key, 'hex'));
     this.#used[kind].delete(packed & SLOT_MASK);
     return { kind, slot: packed & SLOT_MASK };
-  }
-
-  /** Makes room for those that are there. */
-  #forgetInherited(): void {
-    for (const key of this.#inherited) this.#giveBack(key, this.#byHash.get(key)!);
-    this.#inherited.clear();
   }
 
   /** A number that lives as long as the maps do: with it, a reader knows whether counters began anew. */
