@@ -13,7 +13,7 @@ import {
 } from '@mirrorplane/contract';
 import type { ApplyResult, Datapath } from './datapath/datapath.ts';
 import type { Announced } from './discovery/announce.ts';
-import { identify, type NodeDevices, ownership } from './discovery/devices.ts';
+import { identify, isHelper, type NodeDevices, ownership } from './discovery/devices.ts';
 import type { ForwardingTables } from './discovery/forwarding.ts';
 import type { Identities } from './discovery/identities.ts';
 import type { Link, LinkSource } from './discovery/links.ts';
@@ -109,6 +109,10 @@ export class Agent {
   #sentInventory = '';
   #sentStatus = '';
   #dirty = false;
+  /** The next pass looks for what others did, too. */
+  #look = true;
+  /** The helper devices, as the last pass saw them. */
+  #helpers = '';
   #passing: Promise<void> | undefined;
   #retryAfter = RETRY[0];
   #retry: NodeJS.Timeout | undefined;
@@ -157,7 +161,10 @@ export class Agent {
     }
     this.#timers = [
       setInterval(() => void this.#sendCounters(), COUNTER_INTERVAL),
-      setInterval(() => this.#poke(), REPAIR_INTERVAL),
+      setInterval(() => {
+        this.#look = true;
+        this.#poke();
+      }, REPAIR_INTERVAL),
     ];
     this.#poke();
     await this.#passing;
@@ -261,6 +268,7 @@ export class Agent {
     this.#underlay = await underlay();
     this.#announce();
     const present = links.links();
+    const look = this.#looks(present);
     const claimsOf = (link: Link) => identities?.of(link) ?? [];
     const found = identify(present, this.#program?.edges ?? [], ownership(this.#found.devices), claimsOf);
     this.#found = {
@@ -285,9 +293,21 @@ export class Agent {
       ...(forwarding && { links: present, forwarding: forwarding.current() }),
     };
     // Copying comes first, telling of it second.
-    await this.#apply(this.#program, reconcile(this.#program, around), present);
+    await this.#apply(this.#program, reconcile(this.#program, around), present, look);
     this.#sendInventory();
     this.#sendStatus();
+  }
+
+  /**
+   * Whether this pass looks for what others did. Not the one that a device has asked for: looking waits for the lock that
+   * whoever makes the device holds, and nothing is captured meanwhile.
+   */
+  #looks(links: readonly Link[]): boolean {
+    const helpers = JSON.stringify(links.filter(isHelper));
+    const look = this.#look || helpers !== this.#helpers;
+    this.#look = false;
+    this.#helpers = helpers;
+    return look;
   }
 
   /** After every change of the underlay that its neighbours have to know of. */
@@ -305,11 +325,11 @@ export class Agent {
     }
   }
 
-  async #apply(program: NodeProgram, reconciled: Reconciled, links: readonly Link[]): Promise<void> {
+  async #apply(program: NodeProgram, reconciled: Reconciled, links: readonly Link[], look: boolean): Promise<void> {
     const problems = [...this.#found.problems, ...reconciled.problems];
     try {
       const counted = this.#moves.before(reconciled.placed, reconciled.state.captures);
-      const result = await this.#parts.datapath.apply(reconciled.state);
+      const result = await this.#parts.datapath.apply(reconciled.state, { look });
       const at = result.begunAt ?? performance.now();
       const moves = await counted();
       this.#report(program, reconciled, result);
@@ -354,7 +374,10 @@ export class Agent {
   #retryLater(): void {
     if (this.#closed) return;
     clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => this.#poke(), this.#retryAfter);
+    this.#retry = setTimeout(() => {
+      this.#look = true;
+      this.#poke();
+    }, this.#retryAfter);
     this.#retryAfter = Math.min(this.#retryAfter * 2, RETRY[1]);
   }
 

@@ -178,6 +178,12 @@ export interface ApplyResult {
   repaired: Repair[];
 }
 
+/** How a state is applied. */
+export interface ApplyOptions {
+  /** Looks for what others did to us, too, and puts it right: not where something urgent waits. Default true. */
+  look?: boolean;
+}
+
 export interface Datapath {
   /** Takes over what is pinned, or installs it anew. Idempotent. @throws Error where the kernel lacks what is needed. */
   open(): Promise<void>;
@@ -185,7 +191,7 @@ export interface Datapath {
    * Makes the kernel do `desired` and nothing else of ours; what others attached is not touched. Deliveries are written
    * before the captures that use them, and removed after. Applying the same state again writes nothing.
    */
-  apply(desired: DatapathState): Promise<ApplyResult>;
+  apply(desired: DatapathState, options?: ApplyOptions): Promise<ApplyResult>;
   /**
    * All counters: of what the state applied last names, and of what has left it, until its last counts are saved. A slot of
    * counters that is needed for something new is taken from what has left first, saved or not.

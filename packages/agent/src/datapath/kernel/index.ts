@@ -2,7 +2,7 @@
 import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CaptureCounts, CounterReport } from '@mirrorplane/contract';
-import type { ApplyResult, Datapath, DatapathState, DeviceBudget, Repair } from '../datapath.ts';
+import type { ApplyOptions, ApplyResult, Datapath, DatapathState, DeviceBudget, Repair } from '../datapath.ts';
 import { CounterReader } from './counters.ts';
 import { DeviceBudgets } from './device-budgets.ts';
 import { Expedite } from './expedite.ts';
@@ -120,11 +120,11 @@ class KernelDatapath implements Datapath {
     };
   }
 
-  async apply(desired: DatapathState): Promise<ApplyResult> {
+  async apply(desired: DatapathState, { look = true }: ApplyOptions = {}): Promise<ApplyResult> {
     const opened = this.#get();
     const { slots, counters, devices, tables, links } = opened;
     const result: Progress = { attached: 0, begun: [], repaired: [], refused: [], problems: [] };
-    await this.#keepHelper(result);
+    if (look || opened.helper === 0) await this.#keepHelper(result);
     counters.remember(desired);
     devices.remember(desired);
     const reset = (kind: SlotKind, slot: number) => {
@@ -140,12 +140,13 @@ class KernelDatapath implements Datapath {
     };
     const rows = buildRows(desired, take, opened.helper);
     const now = performance.now();
-    const pushedBack = this.#verify(rows, result, now);
+    const pushedBack = look ? this.#verify(rows, result, now) : new Set<string>();
     const unwatched = new Set(disputedBridges(rows, opened.rivals, now));
     const kept = new Set<string>();
 
     // What is taken out of the arrivals is captured at its device again before anything that arrival needs goes.
     let written = tables.arrivals.removeOthers(arrivalRows(desired, unwatched));
+    const isNew = ({ attachment }: Placed) => !links.holds(attachment);
     const install = () => {
       // From the end of the path to its beginning, so that no copy meets a missing part; removal goes the other way.
       const [path, others] = partition(rows.attachments, ({ capture, bridge }) => !capture && bridge === undefined);
@@ -153,13 +154,15 @@ class KernelDatapath implements Datapath {
       for (const placed of path) attach(placed);
       for (const name of WRITTEN) written += tables[name].write(rows[name]);
       this.#switch();
-      for (const placed of others) {
+      // What is new first: asking after a link that is there takes the rtnl lock, as attaching does.
+      const [fresh, known] = partition(others, isNew);
+      for (const placed of [...fresh, ...known]) {
         if (!attach(placed) && placed.bridge !== undefined) unwatched.add(placed.bridge);
       }
     };
     const inPlace = ({ attachment }: Placed) =>
       links.attached(attachment) && !pushedBack.has(attachmentKey(attachment));
-    if (rows.attachments.every(inPlace)) install();
+    if (!rows.attachments.some(isNew) && rows.attachments.every(inPlace)) install();
     else this.#expedite.during(install);
     const arrivals = arrivalRows(desired, unwatched);
     written += tables.arrivals.removeOthers(arrivals) + tables.arrivals.write(arrivals);

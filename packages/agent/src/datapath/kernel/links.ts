@@ -75,6 +75,11 @@ export class Links {
     }
   }
 
+  /** True where we attached it once, and have not detached it. Asks nobody. */
+  holds(attachment: Attachment): boolean {
+    return this.#held.has(attachmentKey(attachment));
+  }
+
   /** True where the link hangs on its device still: a device that goes away detaches its links. */
   attached(attachment: Attachment): boolean {
     const link = this.#held.get(attachmentKey(attachment));
