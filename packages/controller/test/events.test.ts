@@ -296,13 +296,17 @@ async function startProcess(t: TestContext, data: string, port: number): Promise
   const args = ['--data', data, '--listen', `127.0.0.1:${port}`, '--agent-listen', '127.0.0.1:0'];
   const child = spawn(process.execPath, [main, ...args, '--log-level', 'error'], { stdio: 'inherit' });
   t.after(() => child.kill('SIGKILL'));
-  await until('it listens', () => {
-    return new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => resolve(true));
-      socket.on('error', () => resolve(false));
-      socket.once('connect', () => socket.destroy());
-    });
-  });
+  await until(
+    'it listens',
+    () => {
+      return new Promise<boolean>((resolve) => {
+        const socket = connect(port, '127.0.0.1', () => resolve(true));
+        socket.on('error', () => resolve(false));
+        socket.once('connect', () => socket.destroy());
+      });
+    },
+    30_000,
+  ); // of a process that starts on a busy machine
   return child;
 }
 

@@ -1,9 +1,9 @@
 /** tcx programs that are not ours. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
-import { machine, tmpdir } from 'node:os';
+import { machine } from 'node:os';
 import { join } from 'node:path';
 import { attachTcx, closeFd, detachLink, loadObject, programId } from '../../../src/datapath/kernel/libbpf.ts';
+import { processFolder } from './folder.ts';
 
 const SOURCE = `
 #include <linux/bpf.h>
@@ -15,7 +15,7 @@ char LICENSE[] SEC("license") = "GPL";
 
 /** Compiles it. Returns the path of the object file. */
 export function foreignObject(): string {
-  const path = join(mkdtempSync(join(tmpdir(), 'mirrorplane-test-')), 'foreign.o');
+  const path = join(processFolder(), 'foreign.o');
   const flags = [
     '-O2',
     '-g',

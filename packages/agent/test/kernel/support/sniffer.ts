@@ -1,8 +1,8 @@
 /** What arrives at a device, as tcpdump writes it; and what tshark reads in it. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { processFolder } from './folder.ts';
 import { run, until } from './namespace.ts';
 
 export class Sniffer {
@@ -23,7 +23,7 @@ export class Sniffer {
    */
   static async start(device: string, options: { pid?: number; longest?: number } = {}): Promise<Sniffer> {
     const { pid = process.pid, longest = 70_000 } = options;
-    const folder = mkdtempSync(join(tmpdir(), 'mirrorplane-test-'));
+    const folder = processFolder();
     const args = [
       '-Z',
       'root',
