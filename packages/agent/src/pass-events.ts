@@ -1,6 +1,6 @@
 /** Compares what a pass has come to with the pass before, and tells of the difference. */
 import type { CaptureStatus, NodeProgram } from '@mirrorplane/contract';
-import type { ApplyResult, Repair } from './datapath/datapath.ts';
+import type { ApplyResult, HeldCounts, Repair } from './datapath/datapath.ts';
 import type { Link } from './discovery/links.ts';
 import type { AgentEventDraft, EventRecorder } from './events.ts';
 import { type MoveCounts, moveKey } from './move-counts.ts';
@@ -76,6 +76,7 @@ export class PassEvents {
       ...this.#refused(known, vanished),
     ];
     for (const draft of summed(drafts)) this.#events.tell(draft);
+    for (const held of result.held) this.#events.tell(departure(held));
     this.#repaired(outcome, seenAt);
     this.#seenAt = seenAt;
     this.#known = known;
@@ -170,6 +171,22 @@ export class PassEvents {
   }
 }
 
+/** A destination has left this node: what has become of the copies that were handed to it while it was about to. */
+function departure({ interface: id, node, handed, read, passedOn, doubtful }: HeldCounts): AgentEventDraft {
+  const missed = Math.max(0, handed - read - (passedOn - doubtful));
+  const message = `left for node ${node}: ${passedOn} copies that it had not read went after it, ${missed} were lost, ${doubtful} may have come twice`;
+  return {
+    kind: 'migrationMeasured',
+    cause: 'agent',
+    message,
+    interface: id,
+    to: node,
+    count: passedOn,
+    missed,
+    doubled: doubtful,
+  };
+}
+
 /** What others had done, in words. */
 function phrase({ kind, count, program }: Repair, device: string): string {
   switch (kind) {
@@ -223,4 +240,5 @@ const WHAT: Record<AgentEventDraft['kind'], string> = {
   captureRefused: 'the captures of a policy were refused',
   repaired: 'the repairs',
   datapathFailed: 'the failures',
+  migrationMeasured: 'the migrations',
 };

@@ -1,5 +1,13 @@
 /** From a node program and what is there to the state that the data plane shall have. Pure: no I/O, no clock. */
-import type { Capture, CaptureStatus, Delivery, NodeProblem, NodeProgram, Termination } from '@mirrorplane/contract';
+import type {
+  Capture,
+  CaptureStatus,
+  Delivery,
+  InsteadDelivery,
+  NodeProblem,
+  NodeProgram,
+  Termination,
+} from '@mirrorplane/contract';
 import { firewallUplinks, planArrivals } from './arrivals.ts';
 import type {
   CaptureRefusal,
@@ -7,6 +15,7 @@ import type {
   DeliveryEntry,
   Hook,
   HookCapture,
+  LocalDeliveryEntry,
   TerminationEntry,
 } from './datapath/datapath.ts';
 import type { NodeDevice } from './discovery/devices.ts';
@@ -77,7 +86,8 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
   const byInterface = new Map(
     around.devices.flatMap((device) => (device.identity ? [[device.identity.id, device]] : [])),
   );
-  const choose = chooser(program, byInterface);
+  const instead = replacements(program, byInterface);
+  const choose = (delivery: string) => instead.get(delivery) ?? delivery;
   const placed: PlacedCapture[] = [];
   const waiting: string[] = [];
   const captures = program.captures.flatMap((capture) => {
@@ -88,7 +98,12 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
     else placed.push({ capture, device, hooks: usable ? hooks.map((hook) => hook.id) : [] });
     return hooks;
   });
-  const deliveries = program.deliveries.map((delivery) => deliveryEntry(delivery, byInterface, around));
+  const deliveries = program.deliveries.map((delivery) => {
+    const entry = deliveryEntry(delivery, byInterface, around);
+    return entry.kind === 'local'
+      ? { ...entry, ...leavingOf(program, delivery.instead, byInterface, instead.has(entry.id)) }
+      : entry;
+  });
   return {
     state: {
       ...planArrivals(captures, around.links ?? [], around.forwarding ?? []),
@@ -108,8 +123,8 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
 }
 
 /** Which delivery is used in place of one of a migrating destination: that depends on where the guest is seen. */
-function chooser(program: NodeProgram, byInterface: ReadonlyMap<string, NodeDevice>): (delivery: string) => string {
-  const instead = new Map(
+function replacements(program: NodeProgram, byInterface: ReadonlyMap<string, NodeDevice>): ReadonlyMap<string, string> {
+  return new Map(
     program.deliveries.flatMap(({ id, instead: other }) => {
       if (other === undefined) return [];
       const device = byInterface.get(other.interface);
@@ -117,7 +132,6 @@ function chooser(program: NodeProgram, byInterface: ReadonlyMap<string, NodeDevi
       return other.when === guest ? [[id, other.delivery] as const] : [];
     }),
   );
-  return (delivery) => instead.get(delivery) ?? delivery;
 }
 
 /** Edges, and NICs that nobody has declared. */
@@ -175,6 +189,20 @@ function deliveryEntry(
     sourceAddress: underlay.underlay.address,
     ...(hop?.state === 'resolved' ? { nextHop: { sourceMac: hop.sourceMac, destinationMac: hop.destinationMac } } : {}),
   };
+}
+
+/** Of a destination that is about to leave this node, or has. Only of a tap the kernel tells what its guest reads. */
+function leavingOf(
+  { deliveries }: NodeProgram,
+  instead: InsteadDelivery | undefined,
+  byInterface: ReadonlyMap<string, NodeDevice>,
+  left: boolean,
+): Pick<LocalDeliveryEntry, 'leaving'> {
+  if (instead?.when !== 'absent') return {};
+  const device = byInterface.get(instead.interface);
+  const forward = deliveries.find(({ id }) => id === instead.delivery);
+  if (forward?.kind !== 'erspan' || (device !== undefined && device.linkType !== 'tun')) return {};
+  return { leaving: { interface: instead.interface, node: forward.node, forward: forward.id, left } };
 }
 
 function terminationEntry(

@@ -316,6 +316,24 @@ test('a destination whose device is gone gets its copies where it is', () => {
   assert.deepEqual([...new Set(state.captures.map(({ delivery }) => delivery))], [ERSPAN.id]);
 });
 
+test('copies are held for a destination behind a tap that may leave, and let go when it has left or its tap is gone', () => {
+  const leavingOf = (deliveries: Delivery[], guest: 'running' | 'absent' | 'gone', linkType: string) => {
+    const devices = guestOf('ids-1/0', guest === 'gone' ? 'absent' : guest)
+      .filter(({ identity }) => guest !== 'gone' || identity?.id !== 'ids-1/0')
+      .map((device) => ({ ...device, linkType }));
+    const { state } = reconcile(program({ deliveries }), around({ devices }));
+    const local = state.deliveries.find(({ kind }) => kind === 'local');
+    return local?.kind === 'local' ? local.leaving : undefined;
+  };
+  const leaving = { interface: 'ids-1/0', node: ERSPAN.node, forward: ERSPAN.id };
+  assert.deepEqual(leavingOf([onward, ERSPAN], 'running', 'tun'), { ...leaving, left: false });
+  assert.deepEqual(leavingOf([onward, ERSPAN], 'absent', 'tun'), { ...leaving, left: true });
+  assert.deepEqual(leavingOf([onward, ERSPAN], 'gone', 'tun'), { ...leaving, left: true });
+  assert.equal(leavingOf([onward, ERSPAN], 'running', 'veth'), undefined, 'nobody tells what is read behind a veth');
+  assert.equal(leavingOf([LOCAL, home], 'running', 'tun'), undefined, 'it is about to come, not to leave');
+  assert.equal(leavingOf([LOCAL, ERSPAN], 'running', 'tun'), undefined, 'it does not migrate');
+});
+
 test('tells of every policy whose copies a device holds back, and of no other', () => {
   const held = new Set([2]);
   const other: Delivery = { ...ERSPAN, id: 'p2/local', policy: 'p2', kind: 'local', interface: 'ids-1/0' } as Delivery;

@@ -6,6 +6,7 @@
 #include "budget.h"
 #include "counters.h"
 #include "guard.h"
+#include "hold.h"
 #include "packet.h"
 
 /* Threshold of a capture that copies everything: no random number is drawn. */
@@ -14,6 +15,7 @@
 static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capture, struct copy_context *copy,
                                      __u32 length) {
     bool direct = capture->direct_mtu != 0;
+    __u32 mark = skb->mark;
     long verdict;
 
     copy->handled = 0;
@@ -24,8 +26,18 @@ static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capt
         count_dropped(copy, DROP_TOO_BIG_FOR_DESTINATION);
         return;
     }
+    copy->truncated = 0;
     copy->active = 1;
-    verdict = bpf_clone_redirect(skb, capture->out_ifindex, 0);
+    if (capture->flags & CAPTURE_HOLD) {
+        bool held = hold(skb, capture->out_ifindex, copy, 0);
+
+        verdict = bpf_clone_redirect(skb, capture->out_ifindex, 0);
+        if (held)
+            verdict = 0;
+        skb->mark = mark;
+    } else {
+        verdict = bpf_clone_redirect(skb, capture->out_ifindex, 0);
+    }
     copy->active = 0;
     if (copy->handled)
         return;

@@ -9,6 +9,7 @@
 #define GRE_FLAG_SEQUENCE 0x1000
 #define GRE_PROTOCOL_ERSPAN 0x88be
 #define ERSPAN_VERSION_II 1
+#define ERSPAN_TRUNCATED_SHIFT 10
 #define ERSPAN_EN_NONE 0
 #define ERSPAN_EN_IN_FRAME 3
 
@@ -23,11 +24,11 @@ struct erspan_headers {
 
 #define ERSPAN_HEADERS_LEN ((__u32)sizeof(struct erspan_headers))
 
-static __always_inline __be32 erspan_word(__u16 tci, bool tagged, bool truncated, __u32 session) {
+static __always_inline __be32 erspan_word(__u16 tci, bool tagged, __u32 truncated, __u32 session) {
     __u32 en = tagged ? ERSPAN_EN_IN_FRAME : ERSPAN_EN_NONE;
 
     return bpf_htonl((ERSPAN_VERSION_II << 28) | ((tci & 0x0fff) << 16) | ((tci >> 13) << 13) | (en << 11) |
-                     ((__u32)truncated << 10) | (session & 0x03ff));
+                     truncated << ERSPAN_TRUNCATED_SHIFT | (session & 0x03ff));
 }
 
 static __always_inline __sum16 ip_checksum(struct iphdr *ip) {

@@ -151,6 +151,43 @@ struct {
     __type(value, struct sequence_state);
 } termination_sequences SEC(".maps");
 
+/* Key: ifindex of a tap whose guest is about to leave. Memory: about 80 bytes an entry. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 1024);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u32);
+    __type(value, struct hold);
+} holds SEC(".maps");
+
+/* Key: the same. User space puts zeros there, and reads. Memory: about 110 bytes an entry. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 1024);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u32);
+    __type(value, struct hold_counts);
+} hold_counts SEC(".maps");
+
+/* More than the hold queue has room for, and fewer than there are numbers in a mark. */
+#define HELD_COPIES 16384
+
+/* Key: number of a copy modulo HELD_COPIES. Memory: 48 bytes a slot. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, HELD_COPIES);
+    __type(key, __u32);
+    __type(value, struct held_copy);
+} held_copies SEC(".maps");
+
+/* Key: 0. Value: the number of the next copy. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u64);
+} hold_numbers SEC(".maps");
+
 /* Key: 0. Value: counters of the node. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -182,6 +219,9 @@ enum part {
     PART_SECOND,
 };
 
+/* Of a copy that a capture has counted before. */
+#define NO_SLOT (~0U)
+
 struct copy_context {
     __u32 active;  /* a copy is being made on this CPU: whatever passes a hook now is that copy */
     __u32 handled; /* transform has run, and has counted */
@@ -190,8 +230,10 @@ struct copy_context {
     __u32 erspan_index;
     __u32 packets;
     __u64 bytes;
-    __u32 part;   /* enum part */
-    __u32 failed; /* counted as dropped */
+    __u32 part;      /* enum part */
+    __u32 failed;    /* counted as dropped */
+    __u32 truncated; /* 1: it was cut on its way here already */
+    __u32 padding;
     struct split split;
     __u8 scratch[SCRATCH_SIZE + 4]; /* whole words, whatever the verifier thinks */
 };

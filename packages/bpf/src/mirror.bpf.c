@@ -15,6 +15,7 @@
 
 #include "arrive.h"
 #include "capture.h"
+#include "hold.h"
 #include "terminate.h"
 #include "transform.h"
 
@@ -46,6 +47,17 @@ int transform_copy(struct __sk_buff *skb) {
 SEC("tc")
 int terminate_erspan(struct __sk_buff *skb) {
     return terminate(skb);
+}
+
+SEC("tc")
+int release_held(struct __sk_buff *skb) {
+    return release(skb);
+}
+
+SEC("tp_btf/consume_skb")
+int BPF_PROG(read_copy, struct sk_buff *skb) {
+    read_packet(skb);
+    return 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

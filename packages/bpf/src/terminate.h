@@ -6,6 +6,7 @@
 
 #include "counters.h"
 #include "erspan.h"
+#include "hold.h"
 #include "packet.h"
 #include "relay.h"
 
@@ -110,9 +111,10 @@ static __always_inline bool strip(struct __sk_buff *skb) {
  * it.
  */
 static __always_inline int deliver(struct __sk_buff *skb, struct termination *termination,
-                                   struct termination_counters *counters, struct copy_context *copy,
-                                   struct wire_size *size) {
+                                   struct erspan_headers *headers, struct termination_counters *counters,
+                                   struct copy_context *copy, struct wire_size *size) {
     __u32 length = skb->gso_size ? longest_frame(skb, size->headers) : size->bytes;
+    bool held = false;
     long verdict;
 
     if (!termination->ifindex)
@@ -126,9 +128,15 @@ static __always_inline int deliver(struct __sk_buff *skb, struct termination *te
     if (termination->kind == DELIVERY_EDGE)
         skb->priority = COPY_PRIORITY;
     copy->active = 1;
+    if (termination->hold) {
+        copy->delivery = termination->delivery;
+        copy->erspan_index = bpf_ntohl(headers->index) & 0x000fffff;
+        copy->packets = size->packets;
+        held = hold(skb, termination->ifindex, copy, bpf_ntohl(headers->word) >> ERSPAN_TRUNCATED_SHIFT & 1);
+    }
     verdict = bpf_clone_redirect(skb, termination->ifindex, 0);
     copy->active = 0;
-    if (verdict)
+    if (verdict && !held)
         return refuse(counters, size, TERMINATION_DESTINATION_DOWN);
     add(&counters->delivered, size->packets, size->bytes);
     return TC_ACT_SHOT;
@@ -218,7 +226,7 @@ static __always_inline int terminate(struct __sk_buff *skb) {
         return refuse(counters, &size, TERMINATION_MALFORMED);
     if (termination->kind == DELIVERY_ERSPAN)
         return relay(skb, termination, &headers, counters, &size);
-    return deliver(skb, termination, counters, copy, &size);
+    return deliver(skb, termination, &headers, counters, copy, &size);
 }
 
 #endif

@@ -87,6 +87,7 @@ enum capture_flag {
      */
     CAPTURE_STANDBY = 2,
     CAPTURE_WATCH = 4, /* no capture: it is here to see that first frame, where only the other hook is captured */
+    CAPTURE_HOLD = 8,  /* its destination is about to leave this node: copies are kept till they are read, see hold.h */
 };
 
 struct capture {
@@ -126,6 +127,7 @@ struct delivery {
     __u8 source_mac[6];
     __u8 destination_mac[6];
     __u16 padding;
+    __u32 forward; /* key of the delivery to the node that the destination moves to; 0: it does not move */
 };
 
 struct delivery_counters {
@@ -143,7 +145,8 @@ struct termination {
     __u32 ifindex;
     __u32 mtu;
     __u32 vlan_id;
-    __u32 delivery; /* of DELIVERY_ERSPAN: key in deliveries */
+    __u32 delivery; /* key in deliveries */
+    __u32 hold;     /* not 0: the destination is about to leave this node, see hold.h */
 };
 
 struct termination_counters {
@@ -177,6 +180,37 @@ struct arrival_key {
 /* An address of the node itself, as in IPv6; IPv4 is ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */
 struct host_address {
     __u8 bytes[16];
+};
+
+/* A tap whose guest is about to leave, or has left. */
+struct hold {
+    __u32 queue;    /* ifindex of the device that copies are held behind */
+    __u32 released; /* the guest has left: what it has not read goes on to the other node */
+    __u32 netns;    /* inode of the network namespace of the tap */
+};
+
+/* What has become of the copies for a guest that leaves. Packets as in struct count. */
+struct hold_counts {
+    __u64 handed;    /* put into the tap since it is held for */
+    __u64 read;      /* of those have been taken out of it */
+    __u64 passed_on; /* sent on to the node where the guest is */
+    __u64 doubtful;  /* of those had been taken out, maybe for a guest that had stopped */
+    __u64 last_read; /* ktime in ns */
+    __u32 reads;     /* copies that have been taken out: super-packets count as one */
+    __u32 proven;    /* so many of the first of them have reached the guest for certain */
+};
+
+/* A copy in the hold queue. */
+struct held_copy {
+    __u32 number;
+    __u32 ifindex; /* of the tap */
+    __u32 delivery;
+    __u32 erspan_index;
+    __u32 truncated;
+    __u32 packets;
+    __u32 read;      /* the how manieth that was taken out of the tap; 0: it is there still */
+    __u64 handed_at; /* ktime in ns, as is the next */
+    __u64 read_at;
 };
 
 /* Counters of a node as a whole. */

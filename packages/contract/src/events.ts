@@ -12,7 +12,8 @@ import { PolicyState, StatusReason } from './status.ts';
  * - `interfaceAppeared`, `interfaceGone`: it has a device now, or none any more.
  * - `interfaceMigrating`: it has a second device, on another node. `interfaceMigrated`: it has moved to another node.
  *   `interfaceStayed`: its second device went again, and it has not moved.
- * - `migrationMeasured`: the old device of a source that migrated live is gone: what the move has missed and doubled.
+ * - `migrationMeasured`: the old device of a source or destination that migrated live is gone: what the move has missed and
+ *   doubled; of a destination `count` copies that it had not read were sent on to it.
  * - `edgeDeviceChanged`: an edge-connected interface has another device, or lost or found it.
  * - `nodeConnected`, `nodeDisconnected`: the connection of an agent.
  * - `requestRefused`: what an operator or an agent asked for was refused.
@@ -75,11 +76,11 @@ const measures = {
   }),
   missed: z.number().int().nonnegative().optional().meta({
     description:
-      'Packets that passed the device before its capture was in force, as the device counts them. Absent: not known.',
+      'Packets that passed the device before its capture was in force, as the device counts them; of a destination that has migrated: copies that were lost with its old device. Absent: not known.',
   }),
   doubled: z.number().int().nonnegative().optional().meta({
     description:
-      'Packets that were captured on the node that a guest has left after it had gone, and so a second time. Absent: not known.',
+      'Packets that were captured on the node that a guest has left after it had gone, and so a second time; of a destination that has migrated: copies that may have come to it twice, at most. Absent: not known.',
   }),
   count: z.number().int().optional().meta({ description: 'How many, where it is about several things.' }),
 };
@@ -139,6 +140,7 @@ export const AgentEventKind = z.enum([
   'captureRefused',
   'repaired',
   'datapathFailed',
+  'migrationMeasured',
 ]);
 export type AgentEventKind = z.infer<typeof AgentEventKind>;
 
@@ -152,6 +154,7 @@ export const AgentEvent = z.object({
   interface: z.string().optional(),
   policy: z.string().optional().meta({ description: 'uid of the policy.' }),
   code: z.string().optional(),
+  to: z.string().optional().meta({ description: 'Of a migration: name of the node that the interface has moved to.' }),
   ...measures,
 });
 export type AgentEvent = z.infer<typeof AgentEvent>;

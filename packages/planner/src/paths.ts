@@ -61,8 +61,8 @@ export interface Move {
 }
 
 /**
- * The destination migrates: its other node receives like its home, so that the change from one to the other is one write at
- * each sender. Until every sender has made it, the older of the two nodes passes on to the newer what reaches it for a guest
+ * The destination migrates: its other node receives like its home, and senders have the way there already, so that the change
+ * from one to the other is one write at each of them. Until every sender has made it, the older of the two nodes passes on to the newer what reaches it for a guest
  * that is not there, and the newer delivers to itself as soon as the guest is.
  */
 export function prepareMove({ home, away, end, senders }: Move, network: Network): void {
@@ -72,15 +72,13 @@ export function prepareMove({ home, away, end, senders }: Move, network: Network
   if (path(older, newer).session === undefined || path(home, away.node).session === undefined) {
     return;
   }
-  // Nobody sends to the node that the guest has left, but the node where it is.
-  if (away.guest === 'left' && others.length === 0) {
-    return;
-  }
   const deliveryOf = (node: string, id: string) =>
     programs.get(node)!.deliveries.find((delivery) => delivery.id === id);
   programs.get(away.node)!.deliveries.push({ ...end });
   for (const from of others) {
-    receive(path(from, away.node), programs, cluster);
+    // A sender learns now which way the node is: by the change of home there is nothing left to find out.
+    if (away.guest === 'expected') connect(path(from, away.node), network);
+    else receive(path(from, away.node), programs, cluster);
   }
   const forward = erspanId(end.policy, newer);
   if (!deliveryOf(older, forward)) {

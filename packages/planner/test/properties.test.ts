@@ -108,12 +108,20 @@ test('a policy keeps its session number while others come and go and interfaces 
   });
 });
 
-test('every capture and every termination has its delivery in the same program, and every delivery is used', () => {
+test('every capture and every termination has its delivery in the same program, and every delivery is used, or awaits a migrating destination', () => {
   check(cases, ({ cluster: { later, policies }, before }) => {
-    for (const { captures, deliveries, terminations } of programsOf(plan(policies, later, before))) {
+    const { programs } = plan(policies, later, before);
+    const awaited = (policy: string, node: string) => {
+      const { destination } = policies.find(({ uid }) => uid === policy)!;
+      return programs.get(node)!.standby.some((item) => item.interface === destination && item.guest === 'expected');
+    };
+    for (const { captures, deliveries, terminations } of programs.values()) {
       const instead = deliveries.flatMap((delivery) => delivery.instead ?? []);
       const used = new Set([...captures, ...terminations, ...instead].map(({ delivery }) => delivery));
-      assert.deepEqual([...used].sort(), deliveries.map(({ id }) => id).sort());
+      const prepared = deliveries.filter(
+        ({ id, ...delivery }) => !used.has(id) && delivery.kind === 'erspan' && awaited(delivery.policy, delivery.node),
+      );
+      assert.deepEqual([...used, ...prepared.map(({ id }) => id)].sort(), deliveries.map(({ id }) => id).sort());
       for (const { delivery } of terminations) {
         assert.notEqual(deliveries.find(({ id }) => id === delivery)!.kind, 'erspan');
       }

@@ -49,6 +49,11 @@ interface DeliveryBase {
 
 export interface LocalDeliveryEntry extends DeliveryBase {
   kind: 'local';
+  /**
+   * The guest is about to leave this node: copies are held until it has read them. `left`: it has, and what it has not read
+   * goes by the delivery `forward` to the node where it is. Only into devices that a guest reads from the node, as a tap.
+   */
+  leaving?: { interface: string; node: string; forward: string; left: boolean };
 }
 export interface EdgeDeliveryEntry extends DeliveryBase {
   kind: 'edge';
@@ -164,6 +169,21 @@ export interface DatapathProblem {
   interface?: string;
 }
 
+/** What has become of the copies that were held for a guest which has left. In packets. */
+export interface HeldCounts {
+  interface: string;
+  /** Name of the node where the guest is now. */
+  node: string;
+  /** Put into its device while it was about to leave. */
+  handed: number;
+  /** Of those, taken out of it: by the guest, save the `doubtful`. */
+  read: number;
+  /** Of those, sent on to the node where the guest is. */
+  passedOn: number;
+  /** Of those that were sent on, taken out of the device before, for a guest that may have stopped by then. */
+  doubtful: number;
+}
+
 export interface ApplyResult {
   refused: CaptureRefusal[];
   /** ids of the captures on devices that were not in force before, and are now. */
@@ -176,6 +196,8 @@ export interface ApplyResult {
   detached: number;
   written: number;
   repaired: Repair[];
+  /** Of guests that have left and are held for no longer. */
+  held: HeldCounts[];
 }
 
 /** How a state is applied. */

@@ -91,6 +91,7 @@ export class FakeDatapath implements Datapath {
       detached: this.#attached.difference(hooks).size,
       written: written(this.state, desired),
       repaired: this.interference,
+      held: [],
     };
     this.interference = [];
     this.#attached = hooks;

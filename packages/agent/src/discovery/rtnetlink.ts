@@ -21,6 +21,7 @@ export const RTM = {
   DELNEIGH: 29,
   GETNEIGH: 30,
   NEWQDISC: 36,
+  DELQDISC: 37,
   GETQDISC: 38,
 } as const;
 

@@ -61,7 +61,16 @@ async function pass(...more: string[]): Promise<void> {
   });
 }
 
-const NOTHING_DONE = { refused: [], problems: [], begun: [], attached: 0, detached: 0, written: 0, repaired: [] };
+const NOTHING_DONE = {
+  refused: [],
+  problems: [],
+  begun: [],
+  attached: 0,
+  detached: 0,
+  written: 0,
+  repaired: [],
+  held: [],
+};
 
 test('applying the same state again writes, attaches and detaches nothing', async () => {
   const state = everything();

@@ -33,13 +33,14 @@ export class PolicyNames {
 
 /** What an agent tells, with names for uids. It is about the interface that it names, else about the node. */
 export function agentEvent(node: string, event: AgentEvent, names: PolicyNames): EventDraft {
-  const { seq: _, interface: id, policy: uid, cause, ...rest } = event;
+  const { seq: _, interface: id, policy: uid, cause, to, ...rest } = event;
   const policy = uid === undefined ? undefined : names.get(uid);
   return {
     ...rest,
     object: id === undefined ? { kind: 'node', name: node } : { kind: 'interface', name: id },
     cause: cause === 'agent' ? { kind: 'agent', name: node } : { kind: 'controller', name: 'controller' },
     ...(id !== undefined && { node }),
+    ...(to !== undefined && { node: to, from: node }),
     ...(policy !== undefined && { policy }),
   };
 }

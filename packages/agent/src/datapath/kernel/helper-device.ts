@@ -22,6 +22,8 @@ const PART = { helper: 'mirror0-part', peer: 'mirror1-part' } as const;
 export interface HelperState {
   /** Of `mirror0`. */
   ifindex: number;
+  /** Of `mirror1`. */
+  peer: number;
   /** What had to be put right; absent where the pair was as we left it, or is new. */
   repair?: Repair;
 }
@@ -44,8 +46,9 @@ export class HelperDevice {
     const pair = found ?? (await this.#make());
     this.#ends = [pair[0].ifindex, pair[1].ifindex];
     const count = found ? await this.#mend(found) : Number(wasKnown);
-    if (count === 0) return { ifindex: pair[0].ifindex };
-    return { ifindex: pair[0].ifindex, repair: { kind: found ? 'helperChanged' : 'helperGone', count } };
+    const [ifindex, peer] = this.#ends;
+    if (count === 0) return { ifindex, peer };
+    return { ifindex, peer, repair: { kind: found ? 'helperChanged' : 'helperGone', count } };
   }
 
   /** Removes the pair, if it is ours, under whatever name. */

@@ -7,6 +7,7 @@ import { CounterReader } from './counters.ts';
 import { DeviceBudgets } from './device-budgets.ts';
 import { Expedite } from './expedite.ts';
 import { HelperDevice } from './helper-device.ts';
+import { Holding } from './holding.ts';
 import { type Installation, install, isOurFolder, removeFolder } from './install.ts';
 import { LAYOUT, VLAN_SET_SIZE } from './layout.ts';
 import { BpfError, type BpfMap } from './libbpf.ts';
@@ -63,6 +64,9 @@ interface Opened {
   helperDevice: HelperDevice;
   /** ifindex; 0: it cannot be made. */
   helper: number;
+  /** ifindex of its other end. */
+  peer: number;
+  holding: Holding;
   rivals: Rivals;
   counters: CounterReader;
   devices: DeviceBudgets;
@@ -91,7 +95,7 @@ class KernelDatapath implements Datapath {
     const links = new Links(this.#bpffs);
     this.#expedite.during(() => links.open());
     const helperDevice = new HelperDevice();
-    const { ifindex: helper } = await helperDevice.ensure();
+    const { ifindex: helper, peer } = await helperDevice.ensure();
     const slots = new Slots(maps, SLOT_LIMITS);
     const table = (map: BpfMap, key: number, value: number, shared?: Shared) =>
       new TableWriter(map, key, value, shared);
@@ -103,6 +107,8 @@ class KernelDatapath implements Datapath {
       slots,
       helperDevice,
       helper,
+      peer,
+      holding: new Holding(this.#bpffs, installation),
       rivals: new Rivals(),
       counters: new CounterReader(maps, slots, Slots.epoch(maps.slots)),
       devices: new DeviceBudgets(budgets, maps.budget_buckets, slots),
@@ -123,7 +129,7 @@ class KernelDatapath implements Datapath {
   async apply(desired: DatapathState, { look = true }: ApplyOptions = {}): Promise<ApplyResult> {
     const opened = this.#get();
     const { slots, counters, devices, tables, links } = opened;
-    const result: Progress = { attached: 0, begun: [], repaired: [], refused: [], problems: [] };
+    const result: Progress = { attached: 0, begun: [], repaired: [], refused: [], problems: [], held: [] };
     if (look || opened.helper === 0) await this.#keepHelper(result);
     counters.remember(desired);
     devices.remember(desired);
@@ -138,7 +144,8 @@ class KernelDatapath implements Datapath {
       if (slots.lacksRoom(kind, id)) counters.makeRoom(kind);
       return slots.take(kind, id, prepare, counters.textOf(kind, id));
     };
-    const rows = buildRows(desired, take, opened.helper);
+    const holding = await this.#hold(desired, result);
+    const rows = buildRows(desired, { take, helper: opened.helper, holding });
     const now = performance.now();
     const pushedBack = look ? this.#verify(rows, result, now) : new Set<string>();
     const unwatched = new Set(disputedBridges(rows, opened.rivals, now));
@@ -169,17 +176,31 @@ class KernelDatapath implements Datapath {
     const detached = links.countOthers(kept) > 0 ? this.#expedite.during(() => links.detachOthers(kept)) : 0;
     for (const name of REMOVED) written += tables[name].removeOthers(rows[name]);
     counters.applied();
+    result.held = await opened.holding.end(desired);
     slots.release({ ...counters.named(), device: devices.named() });
     result.problems.push(...disputes(rows, desired, opened.rivals, now));
     return { ...result, detached, written };
+  }
+
+  /** Where copies cannot be held, what a migrating destination has not read when it leaves is lost. */
+  async #hold(desired: DatapathState, { problems }: Progress): Promise<boolean> {
+    const { holding, helper, peer } = this.#get();
+    try {
+      return await holding.begin(desired, helper === 0 ? 0 : peer);
+    } catch (error) {
+      const message = `copies for a guest that is about to leave cannot be held: ${messageOf(error)}`;
+      problems.push({ code: 'ATTACH_FAILED', message });
+      return false;
+    }
   }
 
   /** Without the helper device, copies that have to be changed are dropped as `destinationDown`, and local ones go on. */
   async #keepHelper(result: Progress): Promise<void> {
     const opened = this.#get();
     try {
-      const { ifindex, repair } = await opened.helperDevice.ensure();
+      const { ifindex, peer, repair } = await opened.helperDevice.ensure();
       opened.helper = ifindex;
+      opened.peer = peer;
       if (repair) result.repaired.push(repair);
     } catch (error) {
       opened.helper = 0;
@@ -287,6 +308,7 @@ class KernelDatapath implements Datapath {
 
   close(): void {
     this.#opened?.helperDevice.close();
+    this.#opened?.holding.close();
     this.#opened?.links.close();
     this.#opened?.installation.close();
     this.#opened = undefined;

@@ -11,6 +11,9 @@ export const OBJECT_PATH = fileURLToPath(new URL('../../../../bpf/dist/mirror.bp
 
 const BPF_FS_MAGIC = 0xcafe4a11;
 
+/** Pin of the link by which the kernel tells what guests read; there while something is held. */
+export const READER_PIN = 'reader';
+
 /** Maps that user space reads or writes. */
 export const MAPS = [
   'captures',
@@ -29,11 +32,19 @@ export const MAPS = [
   'termination_counters',
   'termination_sequences',
   'node_counters',
+  'holds',
+  'hold_counts',
+  'held_copies',
+  'hold_numbers',
   'copy_context',
   'slots',
   'slot_names',
 ] as const;
 export type MapName = (typeof MAPS)[number];
+
+/** The program that hears what guests read. It is not for a hook, and wants to know the kernel's types. */
+const READER = 'read_copy';
+const KERNEL_TYPES = '/sys/kernel/btf/vmlinux';
 
 /** Maps that no program uses. */
 const USER_SPACE_ALONE: ReadonlySet<MapName> = new Set<MapName>(['slots', 'slot_names']);
@@ -42,6 +53,8 @@ const USER_SPACE_ALONE: ReadonlySet<MapName> = new Set<MapName>(['slots', 'slot_
 export interface Installation {
   maps: Record<MapName, BpfMap>;
   programs: ReadonlyMap<ProgramName, number>;
+  /** The program that hears what guests read. Undefined where the kernel does not tell its types. */
+  reader: number | undefined;
   /** Kernel ids of the programs. */
   programIds: ReadonlySet<number>;
   /** Removes the programs of other builds, which no link may use any more, and the maps that only they had. */
@@ -84,15 +97,17 @@ export function install(bpffs: string, objectPath = OBJECT_PATH): Installation {
   }
   const pins = choosePins(mapFolder, objectPath);
   const programFolder = join(bpffs, `programs-${build}`);
-  if (!isWhole(programFolder, pins)) {
+  const canRead = existsSync(KERNEL_TYPES);
+  const programNames = [...Object.values(PROGRAMS), ...(canRead ? [READER] : [])];
+  if (!isWhole(programFolder, programNames, pins)) {
     removeFolder(programFolder);
     // Made under another name and moved: whoever is killed in between leaves nothing that looks whole.
     const partFolder = join(bpffs, 'programs-part');
     removeFolder(partFolder);
     mkdirSync(partFolder);
-    const object = loadObject(objectPath, pins);
+    const object = loadObject(objectPath, pins, canRead ? [] : [READER]);
     try {
-      for (const name of Object.values(PROGRAMS)) pin(object.program(name), join(partFolder, name));
+      for (const name of programNames) pin(object.program(name), join(partFolder, name));
     } finally {
       object.close();
     }
@@ -100,13 +115,16 @@ export function install(bpffs: string, objectPath = OBJECT_PATH): Installation {
   }
   const maps = Object.fromEntries(MAPS.map((name) => [name, new BpfMap(name, openPinned(pins[name]))]));
   const programs = new Map(Object.values(PROGRAMS).map((name) => [name, openPinned(join(programFolder, name))]));
+  const reader = canRead ? openPinned(join(programFolder, READER)) : undefined;
   const all = () => [
     ...Object.values(maps).map((map) => [pins[map.name as MapName], map.fd] as const),
     ...[...programs].map(([name, fd]) => [join(programFolder, name), fd] as const),
+    ...(reader === undefined ? [] : [[join(programFolder, READER), reader] as const]),
   ];
   return {
     maps: maps as Record<MapName, BpfMap>,
     programs,
+    reader,
     programIds: new Set([...programs.values()].map(programId)),
     finish() {
       for (const name of readdirSync(bpffs)) {
@@ -130,6 +148,7 @@ export function install(bpffs: string, objectPath = OBJECT_PATH): Installation {
     close() {
       for (const map of Object.values(maps)) closeFd(map.fd);
       for (const fd of programs.values()) closeFd(fd);
+      if (reader !== undefined) closeFd(reader);
     },
   };
 }
@@ -174,9 +193,9 @@ function choosePins(mapFolder: string, objectPath: string): Record<MapName, stri
 }
 
 /** True where all programs are there, and use these very maps. */
-function isWhole(programFolder: string, pins: Record<MapName, string>): boolean {
+function isWhole(programFolder: string, programNames: readonly string[], pins: Record<MapName, string>): boolean {
   const used = new Set<number>();
-  for (const name of Object.values(PROGRAMS)) {
+  for (const name of programNames) {
     const ids = withPinned(join(programFolder, name), mapsOf);
     if (ids === undefined) return false;
     for (const id of ids) used.add(id);
@@ -187,9 +206,9 @@ function isWhole(programFolder: string, pins: Record<MapName, string>): boolean 
   });
 }
 
-/** Folders that we make in bpffs. What else lies there belongs to somebody else. */
+/** What we make in bpffs. What else lies there belongs to somebody else. */
 export function isOurFolder(name: string): boolean {
-  return name === 'maps' || name === 'links' || name === 'expedited' || name.startsWith('programs-');
+  return ['maps', 'links', 'expedited', READER_PIN].includes(name) || name.startsWith('programs-');
 }
 
 /** Removes a folder of pins and what is in it; one that is gone already is fine. */

@@ -43,7 +43,7 @@ export const LAYOUT = {
     },
   },
   delivery: {
-    size: 44,
+    size: 48,
     fields: {
       kind: 0,
       ifindex: 4,
@@ -56,11 +56,12 @@ export const LAYOUT = {
       has_next_hop: 28,
       source_mac: 30,
       destination_mac: 36,
+      forward: 44,
     },
   },
   delivery_counters: { size: COUNT_SIZE, fields: { sent: 0 } },
   termination_key: { size: 8, fields: { address: 0, session: 4 } },
-  termination: { size: 24, fields: { slot: 0, kind: 4, ifindex: 8, mtu: 12, vlan_id: 16, delivery: 20 } },
+  termination: { size: 28, fields: { slot: 0, kind: 4, ifindex: 8, mtu: 12, vlan_id: 16, delivery: 20, hold: 24 } },
   termination_counters: {
     size: COUNT_SIZE * (3 + TERMINATION_DROP_REASONS.length),
     fields: { received: 0, delivered: COUNT_SIZE, relayed: 2 * COUNT_SIZE, dropped: 3 * COUNT_SIZE },
@@ -71,6 +72,11 @@ export const LAYOUT = {
   arrival_port: { size: 8, fields: { bridge: 0, learns: 4 } },
   arrival_key: { size: 12, fields: { bridge: 0, mac: 4 } },
   host_address: { size: 16, fields: { bytes: 0 } },
+  hold: { size: 12, fields: { queue: 0, released: 4, netns: 8 } },
+  hold_counts: {
+    size: 48,
+    fields: { handed: 0, read: 8, passed_on: 16, doubtful: 24, last_read: 32, reads: 40, proven: 44 },
+  },
   node_counters: { size: 8, fields: { unknown_erspan: 0 } },
 } as const;
 
@@ -83,7 +89,7 @@ export const FIRST_DEVICE_BUDGET = 4097;
 /** Bytes of a bit for each VLAN ID. */
 export const VLAN_SET_SIZE = 512;
 /** enum capture_flag. */
-export const CAPTURE_FLAG = { edge: 1, standby: 2, watch: 4 } as const;
+export const CAPTURE_FLAG = { edge: 1, standby: 2, watch: 4, hold: 8 } as const;
 export const DELIVERY_KIND = { local: 1, edge: 2, erspan: 3 } as const satisfies Record<DeliveryEntry['kind'], number>;
 
 /** A 32-bit key, as arrays and slot maps have. */
@@ -146,13 +152,15 @@ export function encodeCapture(capture: CaptureValue): Buffer {
   return value;
 }
 
-export function encodeDelivery(delivery: DeliveryEntry, slot: number): Buffer {
+/** @param forward slot of the delivery to the node that the destination is about to move to */
+export function encodeDelivery(delivery: DeliveryEntry, slot: number, forward = 0): Buffer {
   const at = LAYOUT.delivery.fields;
   const value = Buffer.alloc(LAYOUT.delivery.size);
   value.writeUInt32LE(DELIVERY_KIND[delivery.kind], at.kind);
   value.writeUInt32LE(delivery.ifindex, at.ifindex);
   value.writeUInt32LE(delivery.mtu, at.mtu);
   value.writeUInt32LE(slot, at.slot);
+  value.writeUInt32LE(forward, at.forward);
   if (delivery.kind === 'edge') value.writeUInt16LE(delivery.vlanId, at.vlan_id);
   if (delivery.kind === 'erspan') {
     address(delivery.sourceAddress).copy(value, at.source_address);
@@ -174,8 +182,11 @@ export function encodeTerminationKey(senderAddress: string, session: number): Bu
   return key;
 }
 
-/** @param deliverySlot key of `delivery` in the map `deliveries` */
-export function encodeTermination(delivery: DeliveryEntry, slot: number, deliverySlot: number): Buffer {
+/**
+ * @param deliverySlot key of `delivery` in the map `deliveries`
+ * @param hold copies are held until the guest has read them
+ */
+export function encodeTermination(delivery: DeliveryEntry, slot: number, deliverySlot: number, hold: boolean): Buffer {
   const at = LAYOUT.termination.fields;
   const value = Buffer.alloc(LAYOUT.termination.size);
   value.writeUInt32LE(slot, at.slot);
@@ -184,6 +195,7 @@ export function encodeTermination(delivery: DeliveryEntry, slot: number, deliver
   value.writeUInt32LE(delivery.mtu, at.mtu);
   value.writeUInt32LE(delivery.kind === 'edge' ? delivery.vlanId : 0, at.vlan_id);
   value.writeUInt32LE(deliverySlot, at.delivery);
+  value.writeUInt32LE(hold ? 1 : 0, at.hold);
   return value;
 }
 
@@ -251,6 +263,27 @@ export function decodeBudgetRate(value: Buffer): number {
 export function decodeBucket(value: Buffer): { passed: number; refused: number } {
   const at = LAYOUT.bucket.fields;
   return { passed: Number(value.readBigUInt64LE(at.passed)), refused: Number(value.readBigUInt64LE(at.refused)) };
+}
+
+/** @param netns inode of the network namespace */
+export function encodeHold(queue: number, released: boolean, netns: number): Buffer {
+  const at = LAYOUT.hold.fields;
+  const value = Buffer.alloc(LAYOUT.hold.size);
+  value.writeUInt32LE(queue, at.queue);
+  value.writeUInt32LE(released ? 1 : 0, at.released);
+  value.writeUInt32LE(netns, at.netns);
+  return value;
+}
+
+export function decodeHoldCounts(value: Buffer): Record<'handed' | 'read' | 'passedOn' | 'doubtful', number> {
+  const at = LAYOUT.hold_counts.fields;
+  const field = (offset: number) => Number(value.readBigUInt64LE(offset));
+  return {
+    handed: field(at.handed),
+    read: field(at.read),
+    passedOn: field(at.passed_on),
+    doubtful: field(at.doubtful),
+  };
 }
 
 /** The value of the map `copy_vlans`: a bit for each VLAN ID. */

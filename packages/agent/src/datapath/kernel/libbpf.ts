@@ -41,6 +41,8 @@ const call = {
   mapShape: (['type', 'key_size', 'value_size', 'max_entries', 'map_flags'] as const).map((field) =>
     library.func(`uint32_t bpf_map__${field}(void *map)`),
   ),
+  setAutoload: library.func('int bpf_program__set_autoload(void *program, bool load)'),
+  rawTracepointOpen: library.func('int bpf_raw_tracepoint_open(const char *name, int program)'),
   programFd: library.func('int bpf_program__fd(void *program)'),
   objGet: library.func('int bpf_obj_get(const char *path)'),
   objPin: library.func('int bpf_obj_pin(int fd, const char *path)'),
@@ -180,8 +182,9 @@ export function shapesIn(path: string, names: readonly string[]): Map<string, Ma
 /**
  * Loads an object file.
  * @param pins where each map is pinned: an existing pin is used (libbpf refuses one of another shape).
+ * @param without programs that are left out
  */
-export function loadObject(path: string, pins: Record<string, string>): LoadedObject {
+export function loadObject(path: string, pins: Record<string, string>, without: readonly string[] = []): LoadedObject {
   const object: unknown = call.objectOpen(path, null);
   if (object === null) throw new Error(`cannot read the BPF object ${path}; build it with "make build"`);
   try {
@@ -190,6 +193,7 @@ export function loadObject(path: string, pins: Record<string, string>): LoadedOb
       if (map === null) throw new Error(`${path} has no map ${name}`);
       check(`name the pin of map ${name}`, call.mapSetPinPath(map, pinPath));
     }
+    for (const name of without) call.setAutoload(call.findProgram(object, name), false);
     check(`load ${path}`, call.objectLoad(object));
   } catch (error) {
     call.objectClose(object);
@@ -221,6 +225,11 @@ export function attachTcx(program: number, ifindex: number, hook: 'ingress' | 'e
   );
 }
 
+/** Attaches a program that is for a tracepoint of the kernel. Returns the link's file descriptor. */
+export function attachTracing(program: number): number {
+  return check('attach to a tracepoint', call.rawTracepointOpen(null, program));
+}
+
 /** At most so many programs hang on one hook (BPF_MPROG_MAX, include/linux/bpf_mprog.h). */
 const MPROG_MAX = 64;
 
@@ -244,6 +253,15 @@ export function tcxLinkInfo(link: number): { ifindex: number; programId: number 
   // struct bpf_link_info: type, id, prog_id, padding, then tcx.ifindex and tcx.attach_type
   if (info.readUInt32LE(0) !== BPF_LINK_TYPE_TCX) throw new Error('a pinned link is not a tcx link');
   return { ifindex: info.readUInt32LE(16), programId: info.readUInt32LE(8) };
+}
+
+/** The kernel's id of the program of a link of any kind. */
+export function programOfLink(link: number): number {
+  const info = Buffer.alloc(16); // struct bpf_link_info: type, id, prog_id
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(info.length);
+  check('read link', call.objInfo(link, info, length));
+  return info.readUInt32LE(8);
 }
 
 /** The kernel's id of a program. */

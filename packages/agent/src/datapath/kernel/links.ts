@@ -21,6 +21,7 @@ export const PROGRAMS = {
   arriveIngress: 'arrive_ingress',
   arriveEgress: 'arrive_egress',
   transform: 'transform_copy',
+  release: 'release_held',
   terminate: 'terminate_erspan',
 } as const;
 export type ProgramName = (typeof PROGRAMS)[keyof typeof PROGRAMS];

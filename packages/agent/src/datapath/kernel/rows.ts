@@ -43,6 +43,15 @@ export interface DatapathRows {
   attachments: Placed[];
 }
 
+/** What `buildRows` has to know beside the state. */
+export interface Around {
+  take: TakeSlot;
+  /** ifindex of the helper device; 0: there is none. */
+  helper: number;
+  /** Copies for guests that are about to leave can be held. */
+  holding: boolean;
+}
+
 /** Where `transform` hangs. */
 export function transformAt(helper: number): Attachment {
   return { ifindex: helper, hook: 'egress', program: PROGRAMS.transform };
@@ -50,8 +59,9 @@ export function transformAt(helper: number): Attachment {
 
 const PRESENT = u32Key(1);
 
-/** @param helper ifindex of the helper device, 0: there is none. @throws Error where a capture or termination names an absent delivery. */
-export function buildRows(state: DatapathState, take: TakeSlot, helper: number): DatapathRows {
+/** @throws Error where a capture or termination names an absent delivery. */
+export function buildRows(state: DatapathState, around: Around): DatapathRows {
+  const { take, helper, holding } = around;
   const deliveryOf = new Map(state.deliveries.map((delivery) => [delivery.id, delivery]));
   const need = (what: string, id: string): DeliveryEntry => {
     const delivery = deliveryOf.get(id);
@@ -62,6 +72,7 @@ export function buildRows(state: DatapathState, take: TakeSlot, helper: number):
   if (state.protect) for (const delivery of state.deliveries.filter(leaves)) take('device', String(delivery.ifindex));
   const captures = new Map<string, Buffer>();
   const attachments: Placed[] = helper === 0 ? [] : [{ attachment: transformAt(helper) }];
+  if (holding) attachments.push({ attachment: { ifindex: helper, hook: 'ingress', program: PROGRAMS.release } });
   if (state.mirrorDevice !== 0) {
     attachments.push({ attachment: { ifindex: state.mirrorDevice, hook: 'ingress', program: PROGRAMS.terminate } });
   }
@@ -69,7 +80,7 @@ export function buildRows(state: DatapathState, take: TakeSlot, helper: number):
     const delivery = need(`capture ${capture.id}`, capture.delivery);
     const { ifindex, hook } = capture;
     if (ifindex === 0) continue;
-    const row = captureRow(capture, delivery, take, helper, state.protect ?? false);
+    const row = captureRow(capture, delivery, around, state.protect ?? false);
     captures.set(encodeCaptureKey(ifindex, hook).toString('hex'), row);
     const program = hook === 'ingress' ? PROGRAMS.captureIngress : PROGRAMS.captureEgress;
     attachments.push({ attachment: { ifindex, hook, program }, capture });
@@ -85,10 +96,7 @@ export function buildRows(state: DatapathState, take: TakeSlot, helper: number):
     // Where only what the guest receives is captured, somebody has to see its first frame all the same.
     const key = encodeCaptureKey(capture.ifindex, 'ingress').toString('hex');
     if (captures.has(key)) continue;
-    captures.set(
-      key,
-      captureRow(capture, need(capture.id, capture.delivery), take, helper, state.protect ?? false, true),
-    );
+    captures.set(key, captureRow(capture, need(capture.id, capture.delivery), around, state.protect ?? false, true));
     const attachment = { ifindex: capture.ifindex, hook: 'ingress', program: PROGRAMS.captureIngress } as const;
     attachments.push({ attachment, capture });
   }
@@ -97,13 +105,14 @@ export function buildRows(state: DatapathState, take: TakeSlot, helper: number):
     attachments,
     deliveries: rows(state.deliveries, (delivery) => {
       const slot = take('delivery', delivery.id);
-      return [u32Key(slot), encodeDelivery(delivery, slot)];
+      const forward = delivery.kind === 'local' ? delivery.leaving?.forward : undefined;
+      return [u32Key(slot), encodeDelivery(delivery, slot, forward === undefined ? 0 : take('delivery', forward))];
     }),
     terminations: rows(state.terminations, ({ id, address, session, delivery }) => {
       const end = need(`termination ${id}`, delivery);
       return [
         encodeTerminationKey(address, session),
-        encodeTermination(end, take('termination', id), take('delivery', end.id)),
+        encodeTermination(end, take('termination', id), take('delivery', end.id), holding && isHeld(end)),
       ];
     }),
     arrivalPorts: rows(state.arrivalPorts, ({ ifindex, bridge, learns = true }) => [
@@ -136,8 +145,7 @@ function rows<T>(entries: readonly T[] | undefined, encode: (entry: T) => [key: 
 function captureRow(
   capture: HookCapture,
   delivery: DeliveryEntry,
-  take: TakeSlot,
-  helper: number,
+  { take, helper, holding }: Around,
   protect: boolean,
   watch = false,
 ): Buffer {
@@ -155,12 +163,17 @@ function captureRow(
       ...(capture.edge ? (['edge'] as const) : []),
       ...(capture.standby ? (['standby'] as const) : []),
       ...(watch ? (['watch'] as const) : []),
+      ...(holding && direct && isHeld(delivery) ? (['hold'] as const) : []),
     ],
     arrivalBridge: capture.arrivalBridge ?? 0,
     budget: delivery.maxRate === undefined ? 0 : budgetKey(take('delivery', delivery.id)),
     deviceBudget: protect && leaves(delivery) ? deviceBudgetKey(take('device', String(delivery.ifindex))) : 0,
     overhead: OVERHEAD[delivery.kind],
   });
+}
+
+function isHeld(delivery: DeliveryEntry): boolean {
+  return delivery.kind === 'local' && delivery.leaving !== undefined;
 }
 
 /** Bytes around a frame on an Ethernet wire: checksum, preamble, gap. */

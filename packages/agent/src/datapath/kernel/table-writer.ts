@@ -46,6 +46,11 @@ export class TableWriter {
     this.#rows = this.#read();
   }
 
+  /** In hex. */
+  keys(): string[] {
+    return [...this.#rows.keys()];
+  }
+
   get size(): number {
     return this.#rows.size;
   }

@@ -1,0 +1,177 @@
+/** Copies for guests that are about to leave are held until they are read, or go on to the node where the guest is. */
+import { existsSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DatapathState, HeldCounts, LocalDeliveryEntry } from '../datapath.ts';
+import { HoldQueue } from './hold-queue.ts';
+import { type Installation, READER_PIN } from './install.ts';
+import { decodeHoldCounts, encodeHold, LAYOUT, u32Key } from './layout.ts';
+import { attachTracing, closeFd, getPinned, pin, programId, programOfLink } from './libbpf.ts';
+import { type Rows, TableWriter } from './table-writer.ts';
+
+/** Milliseconds that what is released may take to leave the queue. */
+const RELEASE_LIMIT = 300;
+/** Milliseconds between two looks at the queue. */
+const LOOK_INTERVAL = 2;
+
+/** The data plane's own from the first copy on. */
+const COUNTED = { isOwn: () => true, keep: (_written: Buffer, found: Buffer) => found };
+
+type Leaving = LocalDeliveryEntry & { leaving: NonNullable<LocalDeliveryEntry['leaving']> };
+
+/** Deliveries into devices whose guests are about to leave. */
+export function leavingOf({ deliveries }: DatapathState): Leaving[] {
+  return deliveries.filter(
+    (delivery): delivery is Leaving => delivery.kind === 'local' && delivery.leaving !== undefined,
+  );
+}
+
+function isReleased(row: Buffer): boolean {
+  return row.readUInt32LE(LAYOUT.hold.fields.released) !== 0;
+}
+
+export class Holding {
+  readonly #pin: string;
+  readonly #installation: Installation;
+  readonly #holds: TableWriter;
+  readonly #counts: TableWriter;
+  readonly #queue = new HoldQueue();
+  readonly #netns = statSync('/proc/self/ns/net').ino;
+  /** Which interface each held tap is, and the deliveries into it. */
+  readonly #known = new Map<string, { interface: string; node: string; deliveries: Set<string> }>();
+  #device = 0;
+  /** Queue and reader may be there: an agent that was killed has left them. */
+  #used = true;
+  /** Taps whose released copies have been let out. */
+  readonly #released = new Set<string>();
+
+  constructor(bpffs: string, installation: Installation) {
+    this.#pin = join(bpffs, READER_PIN);
+    this.#installation = installation;
+    const { holds, hold_counts } = installation.maps;
+    this.#holds = new TableWriter(holds, 4, LAYOUT.hold.size);
+    this.#counts = new TableWriter(hold_counts, 4, LAYOUT.hold_counts.size, COUNTED);
+  }
+
+  /**
+   * Before rows are written: makes queue and reader where something is to be held, lets go what is to be released.
+   * @param device ifindex of the peer of the helper device
+   * @returns whether captures and terminations may hold
+   * @throws Error where something is to be held and cannot
+   */
+  async begin(state: DatapathState, device: number): Promise<boolean> {
+    const leaving = leavingOf(state);
+    const rows = this.#rows(leaving, device);
+    await this.#drainEnding(rows);
+    this.#device = device;
+    if (rows.size === 0) return false;
+    this.#used = true;
+    const { reader } = this.#installation;
+    if (reader === undefined) throw new Error('the kernel does not tell its types (CONFIG_DEBUG_INFO_BTF)');
+    if (device === 0) throw new Error('there is no helper device');
+    this.#attachReader(reader);
+    await this.#queue.ensure(device);
+    for (const { id, ifindex, leaving: about } of leaving) {
+      if (ifindex === 0) continue;
+      const key = u32Key(ifindex).toString('hex');
+      const deliveries = this.#known.get(key)?.deliveries ?? new Set();
+      this.#known.set(key, { interface: about.interface, node: about.node, deliveries: deliveries.add(id) });
+    }
+    this.#counts.write(new Map([...rows.keys()].map((key) => [key, Buffer.alloc(LAYOUT.hold_counts.size)])));
+    this.#holds.write(rows);
+    return true;
+  }
+
+  /** After rows are written. Returns what has become of the copies of each guest that has left and is held for no longer. */
+  async end(state: DatapathState): Promise<HeldCounts[]> {
+    const rows = this.#rows(leavingOf(state), this.#device);
+    await this.#release([...rows].filter(([, row]) => isReleased(row)).map(([key]) => key));
+    const ended = [...this.#holds.keys()].filter((key) => !rows.has(key));
+    const left = ended.filter((key) => isReleased(this.#holds.get(Buffer.from(key, 'hex'))!));
+    const results = left.flatMap((key): HeldCounts[] => {
+      const counts = Buffer.alloc(LAYOUT.hold_counts.size);
+      const known = this.#known.get(key);
+      const found = this.#installation.maps.hold_counts.lookup(Buffer.from(key, 'hex'), counts);
+      return found && known ? [{ interface: known.interface, node: known.node, ...decodeHoldCounts(counts) }] : [];
+    });
+    for (const key of ended) {
+      this.#known.delete(key);
+      this.#released.delete(key);
+    }
+    this.#holds.removeOthers(rows);
+    this.#counts.removeOthers(rows);
+    if (rows.size === 0 && this.#used) await this.#tidy();
+    return results;
+  }
+
+  close(): void {
+    this.#queue.close();
+  }
+
+  /**
+   * By tap: one whose device is gone stays, released, as long as a delivery that led into it has a guest to forward to.
+   */
+  #rows(leaving: readonly Leaving[], device: number): Rows {
+    const rows = new Map<string, Buffer>();
+    for (const {
+      ifindex,
+      leaving: { left },
+    } of leaving) {
+      if (ifindex !== 0) rows.set(u32Key(ifindex).toString('hex'), encodeHold(device, left, this.#netns));
+    }
+    const gone = new Set(leaving.filter(({ ifindex, leaving: { left } }) => ifindex === 0 && left).map(({ id }) => id));
+    for (const key of gone.size > 0 ? this.#holds.keys() : []) {
+      const known = this.#known.get(key);
+      // An agent that has started anew does not know what led into it.
+      const concerned = known === undefined || [...known.deliveries].some((id) => gone.has(id));
+      if (!rows.has(key) && concerned) rows.set(key, encodeHold(device, true, this.#netns));
+    }
+    return rows;
+  }
+
+  /** What is released must be out before the paths that it takes are changed. */
+  async #drainEnding(rows: Rows): Promise<void> {
+    const ending = [...this.#holds.keys()].filter(
+      (key) => !rows.has(key) && isReleased(this.#holds.get(Buffer.from(key, 'hex'))!),
+    );
+    if (ending.length > 0) await this.#drain();
+  }
+
+  /** Lets out, once, what waits for a guest that has left, now that nothing more is held for it. */
+  async #release(keys: readonly string[]): Promise<void> {
+    if (keys.every((key) => this.#released.has(key))) return;
+    await this.#queue.setRate(this.#device, 'releasing');
+    await this.#drain();
+    // Others may be held for still, and what they have not read would go round as fast as it can.
+    await this.#queue.setRate(this.#device, 'holding');
+    for (const key of keys) this.#released.add(key);
+  }
+
+  async #drain(): Promise<void> {
+    const deadline = performance.now() + RELEASE_LIMIT;
+    while ((await this.#queue.length(this.#device)) > 0 && performance.now() < deadline) await sleep(LOOK_INTERVAL);
+  }
+
+  /** The link is pinned: what is read while no agent runs is known too. */
+  #attachReader(program: number): void {
+    const pinned = getPinned(this.#pin);
+    if (pinned !== undefined) {
+      const current = programOfLink(pinned) === programId(program);
+      closeFd(pinned);
+      if (current) return;
+      rmSync(this.#pin, { force: true });
+    }
+    const link = attachTracing(program);
+    try {
+      pin(link, this.#pin);
+    } finally {
+      closeFd(link);
+    }
+  }
+
+  async #tidy(): Promise<void> {
+    if (existsSync(this.#pin)) rmSync(this.#pin);
+    if (this.#device !== 0) await this.#queue.remove(this.#device);
+    this.#used = false;
+  }
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * hold: copies for a guest that is about to leave. What a tap is handed between the moment when its guest stops and the
+ * moment when this node can know of that lies unread in the tap's ring, and is lost with it. So while the destination
+ * migrates, each copy gets a number, and a second clone of it goes into the hold queue: the peer of the helper device,
+ * behind a qdisc that lets little through and keeps the newest. The number is the mark of both clones. The kernel tells
+ * `read_copy` of every packet that the guest takes out of the tap. What comes out of the queue ends here where it has
+ * been read; else it goes round again, or, once the guest has left, to the node where the guest is.
+ */
+#ifndef MIRRORPLANE_HOLD_H
+#define MIRRORPLANE_HOLD_H
+
+#include <bpf/bpf_tracing.h>
+
+#include "counters.h"
+#include "packet.h"
+
+/* The mark of a numbered copy: these 12 bits, and the number below. No original has it but by chance. */
+#define HOLD_MARK 0x5a700000
+#define HOLD_MARK_MASK 0xfff00000
+
+/* As the kernel has them; where the fields are, the loader finds out (CO-RE). */
+struct ns_common {
+    unsigned int inum;
+} __attribute__((preserve_access_index));
+struct net {
+    struct ns_common ns;
+} __attribute__((preserve_access_index));
+typedef struct {
+    struct net *net;
+} __attribute__((preserve_access_index)) possible_net_t;
+struct net_device {
+    int ifindex;
+    possible_net_t nd_net;
+} __attribute__((preserve_access_index));
+struct sk_buff {
+    struct net_device *dev;
+    __u32 mark;
+} __attribute__((preserve_access_index));
+
+static __always_inline struct held_copy *held_copy(__u32 mark) {
+    __u32 number = mark & ~HOLD_MARK_MASK;
+    __u32 slot = number % HELD_COPIES;
+    struct held_copy *held = bpf_map_lookup_elem(&held_copies, &slot);
+
+    return held && held->number == number ? held : NULL;
+}
+
+/*
+ * Numbers a copy that is about to go into the tap `ifindex`, and puts a clone of it into the hold queue. The mark of
+ * `skb` is the number then. False where it is not held; else it will reach the guest even where the tap refuses it.
+ */
+static __always_inline bool hold(struct __sk_buff *skb, __u32 ifindex, struct copy_context *copy, __u32 truncated) {
+    struct hold_counts *counts = bpf_map_lookup_elem(&hold_counts, &ifindex);
+    struct hold *hold = bpf_map_lookup_elem(&holds, &ifindex);
+    struct held_copy *held;
+    __u32 zero = 0;
+    __u32 number;
+    __u32 slot;
+    __u64 *next = bpf_map_lookup_elem(&hold_numbers, &zero);
+
+    if (!hold || !counts || !next)
+        return false;
+    number = __sync_fetch_and_add(next, 1) & ~HOLD_MARK_MASK;
+    slot = number % HELD_COPIES;
+    held = bpf_map_lookup_elem(&held_copies, &slot);
+    if (!held)
+        return false;
+    held->number = number;
+    held->ifindex = ifindex;
+    held->delivery = copy->delivery;
+    held->erspan_index = copy->erspan_index;
+    held->truncated = truncated;
+    held->packets = copy->packets;
+    held->read = 0;
+    held->handed_at = bpf_ktime_get_ns();
+    __sync_fetch_and_add(&counts->handed, copy->packets);
+    skb->mark = HOLD_MARK | number;
+    return !bpf_clone_redirect(skb, hold->queue, 0);
+}
+
+/* Of a worker of vhost-net, which ends with the guest and takes nothing out of a tap that the guest does not get. */
+static __always_inline bool is_vhost(void) {
+    char comm[16] = {};
+
+    bpf_get_current_comm(comm, sizeof(comm));
+    return comm[0] == 'v' && comm[1] == 'h' && comm[2] == 'o' && comm[3] == 's' && comm[4] == 't' && comm[5] == '-';
+}
+
+/* A packet that has waited for longer than this, in ns, was not taken out by somebody who was waiting for packets. */
+#define PROMPT 1000000
+/* What was read so long before, in ns, was not read by a guest that has stopped since. */
+#define DOUBT 1000000000
+
+/*
+ * QEMU without vhost-net goes on for a moment when its guest has stopped: it takes one packet out of the tap, sees that
+ * nobody wants it, and waits for the guest; and once more when the migration is done. Both are lost. So the last read
+ * is in doubt. One that follows it promptly proves that the guest was there to take what was read before.
+ */
+static __always_inline void count_read(struct hold_counts *counts, struct held_copy *held) {
+    __u64 now = bpf_ktime_get_ns();
+    __u64 since = held->handed_at > counts->last_read ? held->handed_at : counts->last_read;
+
+    if (now - since < PROMPT)
+        counts->proven = counts->reads;
+    held->read = ++counts->reads;
+    held->read_at = now;
+    if (is_vhost())
+        counts->proven = counts->reads;
+    counts->last_read = now;
+    __sync_fetch_and_add(&counts->read, held->packets);
+}
+
+static __always_inline bool has_reached_guest(struct hold_counts *counts, struct held_copy *held) {
+    if (!held->read)
+        return false;
+    if (held->read <= counts->proven)
+        return true;
+    /* With others behind it that are not read, it is one of those that nobody wanted. */
+    return counts->handed == counts->read && bpf_ktime_get_ns() - held->read_at > DOUBT;
+}
+
+/* The kernel gives a packet back that somebody has taken: where it is a numbered copy in a tap, its guest has read it.
+ */
+static __always_inline void read_packet(struct sk_buff *skb) {
+    struct hold_counts *counts;
+    struct held_copy *held;
+    struct hold *hold;
+    __u32 mark = skb->mark;
+    __u32 ifindex;
+
+    if ((mark & HOLD_MARK_MASK) != HOLD_MARK)
+        return;
+    held = held_copy(mark);
+    ifindex = skb->dev->ifindex;
+    hold = bpf_map_lookup_elem(&holds, &ifindex);
+    counts = bpf_map_lookup_elem(&hold_counts, &ifindex);
+    if (!held || !hold || !counts || held->ifindex != ifindex || skb->dev->nd_net.net->ns.inum != hold->netns)
+        return;
+    if (!held->read)
+        count_read(counts, held);
+}
+
+/* A copy that comes out of the hold queue. */
+static __always_inline int release(struct __sk_buff *skb) {
+    struct hold_counts *counts;
+    struct copy_context *copy = this_copy();
+    struct delivery *delivery;
+    struct held_copy *held;
+    struct wire_size size;
+    struct hold *hold;
+    __u32 ifindex;
+
+    if ((skb->mark & HOLD_MARK_MASK) != HOLD_MARK)
+        return TC_ACT_SHOT;
+    held = held_copy(skb->mark);
+    if (!held || !copy)
+        return TC_ACT_SHOT;
+    ifindex = held->ifindex;
+    hold = bpf_map_lookup_elem(&holds, &ifindex);
+    counts = bpf_map_lookup_elem(&hold_counts, &ifindex);
+    if (!hold || !counts || has_reached_guest(counts, held))
+        return TC_ACT_SHOT;
+    if (!hold->released)
+        return bpf_redirect(hold->queue, 0);
+    delivery = bpf_map_lookup_elem(&deliveries, &held->delivery);
+    if (!delivery)
+        return TC_ACT_SHOT;
+    measure(skb, &size);
+    copy->slot = NO_SLOT; /* its capture has counted it already */
+    copy->delivery = delivery->forward;
+    copy->erspan_index = held->erspan_index;
+    copy->packets = size.packets;
+    copy->bytes = size.bytes;
+    copy->truncated = held->truncated;
+    copy->part = PART_WHOLE;
+    copy->handled = 0;
+    copy->failed = 0;
+    copy->active = 1;
+    bpf_clone_redirect(skb, skb->ifindex, 0);
+    copy->active = 0;
+    if (copy->handled && !copy->failed) {
+        __sync_fetch_and_add(&counts->passed_on, held->packets);
+        if (held->read)
+            __sync_fetch_and_add(&counts->doubtful, held->packets);
+    }
+    return TC_ACT_SHOT;
+}
+
+#endif
