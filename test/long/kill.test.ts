@@ -145,7 +145,7 @@ class Churn {
 
 /** Programs at the hooks of a node, pins of links and folders of programs: none double, none left over. */
 async function assertNothingDouble(node: string): Promise<void> {
-  const script = join(import.meta.dirname, 'support/tcx.py');
+  const script = join(import.meta.dirname, '../support/tcx.py');
   const { stdout } = await lab().exec(node, [PYTHON, script]);
   const hooks = JSON.parse(stdout) as Record<string, { ingress: number; egress: number }>;
   const programs = Object.values(hooks).reduce((sum, { ingress, egress }) => sum + ingress + egress, 0);
