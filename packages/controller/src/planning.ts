@@ -4,6 +4,7 @@ import type { Inventory, NodeProgram, Policy } from '@mirrorplane/contract';
 import { type Plan, type PlannedProgram, plan } from '@mirrorplane/planner';
 import type { Logger } from 'pino';
 import type { Decision, Decisions } from './decisions.ts';
+import { FormerNodes } from './former-nodes.ts';
 import { mergeInventory, recordsOf } from './inventory.ts';
 import { GRACE_MS, LiveNodes } from './live.ts';
 import { observedInterfaces } from './observed.ts';
@@ -35,6 +36,8 @@ export class Planning {
   #running: Promise<void> | undefined;
   #closed = false;
   #graceTimer: NodeJS.Timeout | undefined;
+  readonly #former = new FormerNodes();
+  #formerTimer: NodeJS.Timeout | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -75,6 +78,7 @@ export class Planning {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#graceTimer);
+    clearTimeout(this.#formerTimer);
     await this.settled();
   }
 
@@ -85,6 +89,7 @@ export class Planning {
         const started = performance.now();
         const planned = await this.#parts.decisions.decide(() => this.#plan());
         this.#planned = planned;
+        this.#planAgainWhenDue();
         this.#parts.log.debug({ ms: Math.round(performance.now() - started) }, 'planned');
         for (const listener of this.#listeners) {
           listener(planned);
@@ -104,6 +109,12 @@ export class Planning {
     }
   }
 
+  #planAgainWhenDue(): void {
+    clearTimeout(this.#formerTimer);
+    const { due } = this.#former;
+    if (due !== undefined) this.#formerTimer = setTimeout(() => this.request(), due + 1).unref();
+  }
+
   /**
    * One decision: interfaces seen for the first time, what agents said, sessions and programs are written together and
    * before any agent hears of them, so that after a crash nothing is planned from less than what is in force.
@@ -115,7 +126,7 @@ export class Planning {
     const inventory = mergeInventory(records, live);
     const policies = [...view.all('policies').values()].map(toPolicy);
     const { value: sessions } = view.sessions;
-    const result = plan(policies, inventory as Inventory, sessions);
+    const result = plan(policies, inventory as Inventory, sessions, this.#former.look(inventory.interfaces));
     const ops: Operation[] = [...observed.ops, ...this.#nodeStates()];
     if (JSON.stringify(result.sessions) !== JSON.stringify(sessions)) {
       ops.push({ type: 'put', key: SESSIONS_KEY, value: result.sessions });

@@ -11,10 +11,12 @@ export interface Cluster {
   nodes: ReadonlyMap<string, ClusterNode>;
   nodesOfPool: ReadonlyMap<string, readonly string[]>;
   domainOfPool: ReadonlyMap<string, string>;
+  /** By interface: the node that it left a moment ago, where its device is gone already. */
+  former: ReadonlyMap<string, string>;
 }
 
 /** Reads every list of the inventory once. */
-export function indexCluster(inventory: Inventory): Cluster {
+export function indexCluster(inventory: Inventory, former: ReadonlyMap<string, string> = new Map()): Cluster {
   const nodesOfPool = new Map<string, string[]>();
   const nodes = sortedBy(inventory.nodes, (node) => node.name);
   for (const { name, pool } of nodes) {
@@ -30,6 +32,7 @@ export function indexCluster(inventory: Inventory): Cluster {
     nodes: new Map(nodes.map((node) => [node.name, node])),
     nodesOfPool,
     domainOfPool: new Map(inventory.pools.map((pool) => [pool.name, pool.domain])),
+    former,
   };
 }
 

@@ -63,9 +63,18 @@ export function place(policy: Policy, cluster: Cluster): Placement {
     const known = cluster.nodes.get(node);
     return target?.hasUnderlay && known?.underlay && cluster.domainOfPool.get(known.pool) === target.domain;
   };
-  placement.destinationAway = target ? awayNodes(target.item).filter(({ node }) => reachable(node)) : [];
+  placement.destinationAway = target
+    ? [...awayNodes(target.item), ...left(target, cluster)].filter(({ node }) => reachable(node))
+    : [];
   placement.reasons = reasons.list;
   return placement;
+}
+
+/** The node that the destination left a moment ago: senders that do not know yet still send there. */
+function left({ item, node }: Target, { former }: Cluster): Placement['destinationAway'] {
+  const before = former.get(item.id);
+  const concerned = before !== undefined && before !== node && !deviceNodes(item).includes(before);
+  return concerned ? [{ node: before, guest: 'left' }] : [];
 }
 
 /** Reasons without repetition: a node that stands in the way of 40 sources is named once. */

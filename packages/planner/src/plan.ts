@@ -51,9 +51,16 @@ export interface Plan {
  * same again.
  *
  * @param sessions those of the plan before; empty the first time
+ * @param former by interface that has just moved: the node that it left. Where it is a destination, that node passes on
+ *   what senders still send there
  */
-export function plan(policies: readonly Policy[], inventory: Inventory, sessions: Sessions = {}): Plan {
-  const cluster = indexCluster(inventory);
+export function plan(
+  policies: readonly Policy[],
+  inventory: Inventory,
+  sessions: Sessions = {},
+  former: ReadonlyMap<string, string> = new Map(),
+): Plan {
+  const cluster = indexCluster(inventory, former);
   const placements = sortedBy(policies, ({ uid }) => uid).map((policy) => place(policy, cluster));
   const demands = placements.map((placement) => ({
     uid: placement.policy.uid,

@@ -10,6 +10,8 @@ interface Input {
   /** All of it: nothing is added. */
   inventory: ShortInventory;
   sessions?: Sessions;
+  /** Nodes that interfaces have just left. */
+  former?: Record<string, string>;
 }
 
 /** Programs that are left out are empty, and so are lists. `says`: what the message of a reason has to name. */
@@ -27,7 +29,12 @@ const goldens = readGoldens<Input, Expected>('plan');
 for (const { file, title, input, expected } of goldens) {
   test(`${title} [${file}]`, () => {
     const inventory = inventoryOf(input.inventory, {});
-    const result = plan(input.policies.map(policyOf), inventory, input.sessions ?? {});
+    const result = plan(
+      input.policies.map(policyOf),
+      inventory,
+      input.sessions ?? {},
+      new Map(Object.entries(input.former ?? {})),
+    );
     const programs = inventory.nodes.map(({ name }): [string, PlannedProgram] => {
       const empty = {
         node: name,
