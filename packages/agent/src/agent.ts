@@ -53,7 +53,7 @@ export interface AgentParts {
   /** What a device has carried. Left out: where the guests of migrating interfaces are is what the controller says. */
   statistics?: (ifindex: number) => Promise<DeviceStatistics | undefined>;
   /** Keeps copies within what service traffic leaves of a device; left out: no device has a budget. */
-  protection?: Pick<Protection, 'held' | 'on'>;
+  protection?: Pick<Protection, 'held' | 'cpuHeld' | 'on'>;
   /** Finds the underlay among the devices that `links` has now. */
   underlay: () => Promise<UnderlayState>;
   /** Tells the neighbours where the underlay address is. Left out: they find out by themselves. */
@@ -289,7 +289,7 @@ export class Agent {
       nextHops: nextHops.current(),
       hostAddresses: hostAddresses?.() ?? [],
       ...(maxRate !== undefined && { maxRate }),
-      ...(protection && { held: protection.held }),
+      ...(protection && { held: protection.held, cpuHeld: protection.cpuHeld }),
       ...(forwarding && { links: present, forwarding: forwarding.current() }),
     };
     // Copying comes first, telling of it second.

@@ -22,7 +22,7 @@ interface Flags {
   libvirt: string;
   openVswitch: string;
   maxRate?: number;
-  protect: 'auto' | 'off';
+  protect: 'auto' | 'all' | 'off';
   uplinkRate?: number;
   bpffs: string;
   logLevel: LogLevel;
@@ -69,8 +69,11 @@ const command = new Command('mirrorplane agent')
   .option('--mirror-address <address>', 'IPv4 address for ERSPAN (default: the first one of the mirror device)', ipv4)
   .option('--max-rate <mbit>', 'budget for all copies that this node makes, Mbit/s (default: no limit)', megabits)
   .addOption(
-    new Option('--protect <mode>', 'hold copies back where service traffic needs the device that they leave by')
-      .choices(['auto', 'off'])
+    new Option(
+      '--protect <mode>',
+      'hold copies back where service traffic needs the device that they leave by; all: or CPUs',
+    )
+      .choices(['auto', 'all', 'off'])
       .default('auto'),
   )
   .option('--uplink-rate <mbit>', 'what the mirror device can send, Mbit/s (default: found out)', megabits)
@@ -120,7 +123,8 @@ async function run(flags: Flags, log: Logger): Promise<void> {
     libvirt: flags.libvirt,
     openVswitch: flags.openVswitch,
     ...(flags.maxRate !== undefined && { maxRate: flags.maxRate }),
-    protect: flags.protect === 'auto',
+    protect: flags.protect !== 'off',
+    protectCpu: flags.protect === 'all',
     ...(flags.uplinkRate !== undefined && { uplinkRate: flags.uplinkRate }),
     ...(flags.mirrorAddress === undefined ? {} : { mirrorAddress: flags.mirrorAddress }),
   });

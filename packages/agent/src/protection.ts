@@ -1,6 +1,7 @@
-/** Service traffic first: keeps the budgets of devices to the headroom that they have. The arithmetic is in headroom.ts. */
+/** Service traffic first: keeps budgets to the headroom of devices and CPUs. The arithmetic is in headroom.ts and cpu-headroom.ts. */
 import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
+import { COUNTING, CpuHeadroom } from './cpu-headroom.ts';
 import type { Datapath, DeviceBudget } from './datapath/datapath.ts';
 import type { Link } from './discovery/links.ts';
 import type { RtClient } from './discovery/rtnetlink.ts';
@@ -9,18 +10,20 @@ import { Headroom } from './headroom.ts';
 import { type Logger, reason, say } from './log.ts';
 
 export interface ProtectionParts {
-  datapath: Pick<Datapath, 'deviceBudgets' | 'setDeviceBudgets'>;
+  datapath: Pick<Datapath, 'deviceBudgets' | 'setDeviceBudgets' | 'nodeBudget' | 'setNodeBudget'>;
   /** Of its own: an answer must not wait behind a dump of all devices. */
   client: RtClient;
   /** All devices of the node, as they are now. */
   links: () => readonly Pick<Link, 'name' | 'ifindex' | 'linkType'>[];
   /** What a device can send, by name, in Mbit/s, where the operator says so. */
   rates?: Readonly<Record<string, number>>;
+  /** Follows CPUs too: packets so far that the machine had no CPU time for. Left out: they are not followed. */
+  lost?: () => number;
   log: Logger;
 }
 
 interface ProtectionEvents {
-  /** `held` has changed. */
+  /** `held` or `cpuHeld` has changed. */
   change: [];
 }
 
@@ -31,11 +34,14 @@ const HELD_FOR = 10_000;
 /** Bytes on an Ethernet wire between frames, with checksum and preamble. */
 const AROUND_FRAME = 24;
 
-interface Followed {
-  headroom: Headroom;
+interface Refusing {
   refused: number;
   /** Monotonic milliseconds until which it counts as held. */
   heldUntil: number;
+}
+
+interface Followed extends Refusing {
+  headroom: Headroom;
 }
 
 /** Follows every device by which copies leave the node, as long as it runs. */
@@ -43,6 +49,8 @@ export class Protection extends EventEmitter<ProtectionEvents> {
   readonly #parts: ProtectionParts;
   readonly #followed = new Map<number, Followed>();
   #held: ReadonlySet<number> = new Set();
+  #node: (Refusing & { headroom: CpuHeadroom }) | undefined;
+  #cpuHeld = false;
   #timer: NodeJS.Timeout | undefined;
   #reading: Promise<void> | undefined;
   #failing = false;
@@ -55,6 +63,11 @@ export class Protection extends EventEmitter<ProtectionEvents> {
   /** ifindexes of devices whose budget has refused copies in the last seconds. */
   get held(): ReadonlySet<number> {
     return this.#held;
+  }
+
+  /** Whether the node's budget has refused copies in the last seconds. Undefined where CPUs are not followed. */
+  get cpuHeld(): boolean | undefined {
+    return this.#parts.lost && this.#cpuHeld;
   }
 
   /** Begins, with a first reading at once. */
@@ -75,7 +88,7 @@ export class Protection extends EventEmitter<ProtectionEvents> {
         this.#failing = false;
       })
       .catch((error: unknown) => {
-        if (!this.#failing) this.#parts.log.warn(say('devices cannot be read', { reason: reason(error) }));
+        if (!this.#failing) this.#parts.log.warn(say('devices or CPUs cannot be read', { reason: reason(error) }));
         this.#failing = true;
       })
       .finally(() => {
@@ -94,7 +107,22 @@ export class Protection extends EventEmitter<ProtectionEvents> {
       if (rate !== undefined && rate !== budget.rate) rates.set(budget.ifindex, rate);
     }
     if (rates.size > 0) await datapath.setDeviceBudgets(rates);
+    await this.#followCpus();
     this.#tellHeld();
+  }
+
+  async #followCpus(): Promise<void> {
+    const { datapath, lost } = this.#parts;
+    if (!lost) return;
+    const { rate, passed, refused } = await datapath.nodeBudget();
+    this.#node ??= { headroom: new CpuHeadroom(rate), refused, heldUntil: 0 };
+    const at = performance.now();
+    // What `maxRate` alone refuses is not held back for want of CPU.
+    const limits = rate > 0 && rate < COUNTING;
+    noteRefused(this.#node, limits ? refused : this.#node.refused, at);
+    this.#node.refused = refused;
+    const next = this.#node.headroom.next({ at, lost: lost(), copies: passed });
+    if (next !== rate) await datapath.setNodeBudget(next);
   }
 
   /** Its budget from now on; undefined: as it is. */
@@ -105,8 +133,7 @@ export class Protection extends EventEmitter<ProtectionEvents> {
     const followed = this.#followed.get(ifindex) ?? { headroom: new Headroom(rate), refused, heldUntil: 0 };
     this.#followed.set(ifindex, followed);
     const at = performance.now();
-    if (refused !== followed.refused) followed.heldUntil = at + HELD_FOR;
-    followed.refused = refused;
+    noteRefused(followed, refused, at);
     const { bytes, packets, queue } = stats;
     const capacity = this.#capacity(link);
     return followed.headroom.next({
@@ -130,8 +157,17 @@ export class Protection extends EventEmitter<ProtectionEvents> {
     const held = new Set(
       [...this.#followed].filter(([, { heldUntil }]) => heldUntil > now).map(([ifindex]) => ifindex),
     );
-    if (held.size === this.#held.size && [...held].every((ifindex) => this.#held.has(ifindex))) return;
+    const cpuHeld = (this.#node?.heldUntil ?? 0) > now;
+    const same = held.size === this.#held.size && [...held].every((ifindex) => this.#held.has(ifindex));
+    if (same && cpuHeld === this.#cpuHeld) return;
     this.#held = held;
+    this.#cpuHeld = cpuHeld;
     this.emit('change');
   }
+}
+
+/** Takes the number of copies that a budget has refused so far. */
+function noteRefused(budget: Refusing, refused: number, now: number): void {
+  if (refused !== budget.refused) budget.heldUntil = now + HELD_FOR;
+  budget.refused = refused;
 }

@@ -40,6 +40,8 @@ export interface Surroundings {
   maxRate?: number;
   /** ifindexes of devices that hold copies back for service traffic; left out: none shall. */
   held?: ReadonlySet<number>;
+  /** Copies are held back because packets are lost for want of CPU; left out: CPUs are not followed. */
+  cpuHeld?: boolean | undefined;
 }
 
 /** A capture of the program with the device it is on. */
@@ -115,10 +117,11 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
       copyVlans: program.copyVlans,
       ...(around.maxRate !== undefined && { maxRate: bytesPerSecond(around.maxRate) }),
       protect: around.held !== undefined,
+      protectCpu: around.cpuHeld !== undefined,
     },
     placed,
     waiting,
-    problems: [...problemsOf(program, around), ...heldBack(deliveries, around)],
+    problems: [...problemsOf(program, around), ...heldBack(deliveries, around), ...heldBackByCpus(program, around)],
   };
 }
 
@@ -253,6 +256,13 @@ function heldBack(deliveries: readonly DeliveryEntry[], { held, devices }: Surro
     const message = `service traffic leaves ${name} too little room for all copies, which are dropped as overBudget`;
     return { code: 'UPLINK_BUSY', message, policy };
   });
+}
+
+/** Which policies have copies held back, so that originals have the CPUs to themselves: all that are captured here. */
+function heldBackByCpus({ captures }: NodeProgram, { cpuHeld }: Surroundings): NodeProblem[] {
+  if (!cpuHeld) return [];
+  const message = 'packets are lost for want of CPU time: copies are held back, and dropped as overBudget';
+  return [...new Set(captures.map(({ policy }) => policy))].map((policy) => ({ code: 'CPU_BUSY', message, policy }));
 }
 
 /** What to report of every capture that has a device here, after the data path has taken the state. */

@@ -16,6 +16,7 @@ import { NeighbourRecord } from './discovery/neighbour-record.ts';
 import { NextHops } from './discovery/neighbours.ts';
 import { OpenVswitchProvider } from './discovery/open-vswitch.ts';
 import { RtClient } from './discovery/rtnetlink.ts';
+import { readLost } from './discovery/softnet.ts';
 import { deviceStatistics } from './discovery/statistics.ts';
 import { findUnderlay } from './discovery/underlay.ts';
 import { credentialsFit, EnrollmentError, enroll, loadCredentials } from './enroll.ts';
@@ -57,6 +58,8 @@ export interface AgentOptions {
   maxRate?: number;
   /** Hold copies back where service traffic needs the device that they leave by. Default true. */
   protect?: boolean;
+  /** Hold copies back, too, where packets are lost for want of CPU time. Needs `protect`. Default false. */
+  protectCpu?: boolean;
   /** Mbit/s that the mirror device can send. Default the speed of its link, or what is learned from its queue. */
   uplinkRate?: number;
   /** Folder on a bpf file system for links, programs and maps. Default /sys/fs/bpf/mirrorplane. */
@@ -180,7 +183,7 @@ function identityProviders({ libvirt = 'auto', openVswitch = 'auto', log }: Agen
 }
 
 function createProtection(
-  { mirrorDevice, uplinkRate, log }: AgentOptions,
+  { mirrorDevice, uplinkRate, protectCpu = false, log }: AgentOptions,
   datapath: Datapath,
   links: NetlinkLinkSource,
   closers: (() => unknown)[],
@@ -188,7 +191,8 @@ function createProtection(
   const client = new RtClient();
   closers.push(() => client.close());
   const rates = mirrorDevice !== undefined && uplinkRate !== undefined ? { [mirrorDevice]: uplinkRate } : {};
-  const protection = new Protection({ datapath, client, links: () => links.links(), rates, log });
+  const lost = protectCpu && { lost: readLost };
+  const protection = new Protection({ datapath, client, links: () => links.links(), rates, ...lost, log });
   closers.push(() => protection.close());
   return protection;
 }

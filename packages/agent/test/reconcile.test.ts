@@ -348,3 +348,14 @@ test('tells of every policy whose copies a device holds back, and of no other', 
   assert.equal(off.state.protect, false);
   assert.ok(!off.problems.some(({ code }) => code === 'UPLINK_BUSY'));
 });
+
+test('a node that loses packets says so once for every policy that it captures for, where it follows its CPUs', () => {
+  const busy = (cpuHeld: boolean | undefined) => {
+    const captures = [capture(), capture({ id: 'again' })];
+    const { state, problems } = reconcile(program({ captures, deliveries: [ERSPAN] }), around({ cpuHeld }));
+    return [state.protectCpu, problems.filter(({ code }) => code === 'CPU_BUSY').map(({ policy }) => policy)];
+  };
+  assert.deepEqual(busy(true), [true, [capture().policy]]);
+  assert.deepEqual(busy(false), [true, []]);
+  assert.deepEqual(busy(undefined), [false, []]);
+});

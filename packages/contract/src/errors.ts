@@ -124,6 +124,11 @@ export const CATALOGUE = {
     'Copies are held back for service traffic',
     'give the node a mirror device of its own, or mirror less: percent, maxRate',
   ),
+  CPU_BUSY: entry(
+    200,
+    'Copies are held back because a node loses packets for want of CPU time',
+    'mirror less there: percent, maxRate; or spread what the node receives over more CPUs',
+  ),
 } as const satisfies Record<string, CatalogueEntry>;
 export type ErrorCode = keyof typeof CATALOGUE;
 

@@ -13,7 +13,7 @@ const SENDING_CODES: ReadonlySet<string> = new Set(['NEIGHBOUR_UNKNOWN', 'ROUTE_
 
 /**
  * Problems in spite of which copies flow: IP is sent without a neighbour, one of two duplicate devices is taken, and what
- * stands in front of us, or drops what we do not see, leaves the rest, as service traffic does that has an uplink nearly full.
+ * stands in front of us, or drops what we do not see, leaves the rest, as service traffic does that has an uplink or a CPU nearly full.
  */
 const PARTIAL_CODES: ReadonlySet<string> = new Set([
   'NEIGHBOUR_UNKNOWN',
@@ -21,6 +21,7 @@ const PARTIAL_CODES: ReadonlySet<string> = new Set([
   'HOOK_OCCUPIED',
   'ARRIVAL_UNSEEN',
   'UPLINK_BUSY',
+  'CPU_BUSY',
 ]);
 
 /** A problem of a node that concerns a policy. */

@@ -121,6 +121,18 @@ export interface DatapathState {
   maxRate?: number;
   /** Copies that leave the node by a device count against that device's budget, see `setDeviceBudgets`. Default false. */
   protect?: boolean;
+  /** Copies count against what CPUs leave for them, see `setNodeBudget`. Default false. */
+  protectCpu?: boolean;
+}
+
+/** The budget of the node for what its CPUs leave. `maxRate` holds beside it. */
+export interface NodeBudget {
+  /** Bytes of copies a second; 0: no limit. */
+  rate: number;
+  /** Bytes of copies that were allowed so far, counted while there was a limit. */
+  passed: number;
+  /** Packets whose copies were dropped so far, as `overBudget`, because of this budget or `maxRate`. */
+  refused: number;
 }
 
 /** The budget of a device by which copies leave the node. */
@@ -233,6 +245,13 @@ export interface Datapath {
    * also while no agent runs. A device that no copies leave by is passed over.
    */
   setDeviceBudgets(rates: ReadonlyMap<number, number>): Promise<void>;
+  /** The budget of the node. */
+  nodeBudget(): Promise<NodeBudget>;
+  /**
+   * Sets the budget of the node in bytes a second; 0: no limit. It stays in force until it is set anew, also while no
+   * agent runs, or until a state without `protectCpu` is applied.
+   */
+  setNodeBudget(rate: number): Promise<void>;
   /** Lets go of file descriptors. The data plane goes on. */
   close(): void;
   /** Removes every link, pin, map and helper device of ours. */

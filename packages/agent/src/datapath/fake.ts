@@ -14,6 +14,7 @@ import type {
   DeliveryEntry,
   DeviceBudget,
   HookCapture,
+  NodeBudget,
   Repair,
   TerminationEntry,
 } from './datapath.ts';
@@ -49,6 +50,7 @@ export class FakeDatapath implements Datapath {
   #attached = new Set<string>();
   #epoch = 1;
   #open = false;
+  #nodeRate = 0;
 
   /** From now on every capture on this device is refused. @param gone the device has vanished */
   refuse(ifindex: number, code: CaptureRefusal['code'] = 'ATTACH_FAILED', gone = false): void {
@@ -96,6 +98,7 @@ export class FakeDatapath implements Datapath {
     this.interference = [];
     this.#attached = hooks;
     this.state = structuredClone(desired);
+    if (!desired.protectCpu) this.#nodeRate = 0;
     const kept = new Set(desired.captures.map((capture) => capture.id));
     for (const id of this.#captures.keys()) if (!kept.has(id)) this.#captures.delete(id);
     return result;
@@ -140,6 +143,16 @@ export class FakeDatapath implements Datapath {
       const rate = rates.get(ifindex);
       if (rate !== undefined) this.#budgets.set(ifindex, rate);
     }
+  }
+
+  async nodeBudget(): Promise<NodeBudget> {
+    this.#mustBeOpen();
+    return { rate: this.#nodeRate, passed: 0, refused: 0 };
+  }
+
+  async setNodeBudget(rate: number): Promise<void> {
+    this.#mustBeOpen();
+    this.#nodeRate = rate;
   }
 
   close(): void {

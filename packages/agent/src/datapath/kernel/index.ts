@@ -2,7 +2,15 @@
 import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CaptureCounts, CounterReport } from '@mirrorplane/contract';
-import type { ApplyOptions, ApplyResult, Datapath, DatapathState, DeviceBudget, Repair } from '../datapath.ts';
+import type {
+  ApplyOptions,
+  ApplyResult,
+  Datapath,
+  DatapathState,
+  DeviceBudget,
+  NodeBudget,
+  Repair,
+} from '../datapath.ts';
 import { CounterReader } from './counters.ts';
 import { DeviceBudgets } from './device-budgets.ts';
 import { Expedite } from './expedite.ts';
@@ -12,6 +20,7 @@ import { type Installation, install, isOurFolder, removeFolder } from './install
 import { LAYOUT, VLAN_SET_SIZE } from './layout.ts';
 import { BpfError, type BpfMap } from './libbpf.ts';
 import { type Attachment, attachmentKey, Links } from './links.ts';
+import { NodeBudgetWriter } from './node-budget.ts';
 import { attachProblems, disputedBridges, disputes } from './problems.ts';
 import { Rivals } from './rivals.ts';
 import { arrivalRows, budgetKey, buildRows, type DatapathRows, type Placed } from './rows.ts';
@@ -70,6 +79,7 @@ interface Opened {
   rivals: Rivals;
   counters: CounterReader;
   devices: DeviceBudgets;
+  node: NodeBudgetWriter;
   tables: Record<Exclude<keyof DatapathRows, 'attachments'>, TableWriter>;
 }
 
@@ -112,6 +122,7 @@ class KernelDatapath implements Datapath {
       rivals: new Rivals(),
       counters: new CounterReader(maps, slots, Slots.epoch(maps.slots)),
       devices: new DeviceBudgets(budgets, maps.budget_buckets, slots),
+      node: new NodeBudgetWriter(budgets, maps.budget_buckets),
       tables: {
         captures: table(maps.captures, LAYOUT.capture_key.size, LAYOUT.capture.size, standbyFlag),
         deliveries: table(maps.deliveries, 4, LAYOUT.delivery.size),
@@ -128,11 +139,12 @@ class KernelDatapath implements Datapath {
 
   async apply(desired: DatapathState, { look = true }: ApplyOptions = {}): Promise<ApplyResult> {
     const opened = this.#get();
-    const { slots, counters, devices, tables, links } = opened;
+    const { slots, counters, devices, node, tables, links } = opened;
     const result: Progress = { attached: 0, begun: [], repaired: [], refused: [], problems: [], held: [] };
     if (look || opened.helper === 0) await this.#keepHelper(result);
     counters.remember(desired);
     devices.remember(desired);
+    node.remember(desired);
     const reset = (kind: SlotKind, slot: number) => {
       if (kind === 'device') return devices.reset(slot);
       counters.reset(kind, slot);
@@ -159,6 +171,8 @@ class KernelDatapath implements Datapath {
       const [path, others] = partition(rows.attachments, ({ capture, bridge }) => !capture && bridge === undefined);
       const attach = (placed: Placed) => this.#attach(placed, desired, kept, result, pushedBack);
       for (const placed of path) attach(placed);
+      // Only now: the node's budget may have been set since the rows were built.
+      rows.budgets.set(...node.row());
       for (const name of WRITTEN) written += tables[name].write(rows[name]);
       this.#switch();
       // What is new first: asking after a link that is there takes the rtnl lock, as attaching does.
@@ -304,6 +318,14 @@ class KernelDatapath implements Datapath {
 
   async setDeviceBudgets(rates: ReadonlyMap<number, number>): Promise<void> {
     this.#get().devices.set(rates);
+  }
+
+  async nodeBudget(): Promise<NodeBudget> {
+    return this.#get().node.read();
+  }
+
+  async setNodeBudget(rate: number): Promise<void> {
+    this.#get().node.set(rate);
   }
 
   close(): void {

@@ -38,7 +38,8 @@ export interface DatapathRows {
   arrivals: Rows;
   hostAddresses: Rows;
   copyVlans: Rows;
-  budgets: Rows;
+  /** The node's is not among them. */
+  budgets: Map<string, Buffer>;
   physicalDevices: Rows;
   attachments: Placed[];
 }
@@ -133,7 +134,10 @@ export function arrivalRows({ arrivals }: DatapathState, unwatched: ReadonlySet<
   return rows(watched, ({ bridge, mac, ifindex }) => [encodeArrivalKey(bridge, mac), u32Key(ifindex)]);
 }
 
-function rows<T>(entries: readonly T[] | undefined, encode: (entry: T) => [key: Buffer, value: Buffer]): Rows {
+function rows<T>(
+  entries: readonly T[] | undefined,
+  encode: (entry: T) => [key: Buffer, value: Buffer],
+): Map<string, Buffer> {
   return new Map(
     (entries ?? []).map((entry) => {
       const [key, value] = encode(entry);
@@ -196,9 +200,9 @@ export function budgetKey(deliverySlot: number): number {
   return deliverySlot + 1;
 }
 
-function budgetRows(state: DatapathState, take: TakeSlot): Rows {
+function budgetRows(state: DatapathState, take: TakeSlot): Map<string, Buffer> {
   const budgets = state.deliveries.flatMap(({ id, maxRate }): [number, number][] =>
     maxRate === undefined ? [] : [[budgetKey(take('delivery', id)), maxRate]],
   );
-  return rows([[0, state.maxRate ?? 0] as const, ...budgets], ([key, rate]) => [u32Key(key), encodeBudget(rate)]);
+  return rows(budgets, ([key, rate]) => [u32Key(key), encodeBudget(rate)]);
 }

@@ -1,0 +1,23 @@
+/** Packets that the kernel received and lost because a CPU had no time for them. Of the machine, not of a network namespace. */
+import { readFileSync } from 'node:fs';
+
+/** Field of a line of /proc/net/softnet_stat: packets that found the backlog of the line's CPU full. */
+const DROPPED = 1;
+
+/** The sum over all CPUs in a text of /proc/net/softnet_stat. @throws Error where it is no such text */
+export function parseLost(text: string): number {
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const dropped = Number.parseInt(line.trim().split(/\s+/)[DROPPED] ?? '', 16);
+      if (Number.isNaN(dropped)) throw new Error(`/proc/net/softnet_stat has a line of another kind: ${line}`);
+      return dropped;
+    })
+    .reduce((sum, dropped) => sum + dropped, 0);
+}
+
+/** As it is now. @throws Error where /proc does not tell */
+export function readLost(): number {
+  return parseLost(readFileSync('/proc/net/softnet_stat', 'utf8'));
+}

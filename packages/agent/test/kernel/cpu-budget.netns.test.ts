@@ -1,0 +1,122 @@
+/**
+ * What becomes of copies when packets are lost for want of CPU time. The data plane is the kernel's; that packets are
+ * lost is told to it: a backlog that overflows is one of the whole machine, and what runs beside this would lose packets.
+ */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { RtClient } from '../../src/discovery/rtnetlink.ts';
+import { createLog } from '../../src/log.ts';
+import { Protection } from '../../src/protection.ts';
+import { enterOwnNamespace, leftPins, run, until } from './support/namespace.ts';
+import { scapy } from './support/scapy.ts';
+import { assertSumsClose, capturesOf, countsOf, createWorld, localTo, stateOf, type World } from './support/world.ts';
+
+let world: World;
+let frame: Buffer;
+
+before(async () => {
+  enterOwnNamespace();
+  const udp = scapy({ frames: true }).frames.get('ipv4-udp')!;
+  frame = Buffer.concat([udp, Buffer.alloc(1000 - udp.length)]);
+  world = await createWorld();
+});
+after(async () => {
+  await world?.close();
+  assert.deepEqual(leftPins(), []);
+});
+
+/** Packets that a device has received, as ip counts them. */
+function received(device: string): number {
+  return JSON.parse(run('ip', '-json', '-s', 'link', 'show', 'dev', device))[0].stats64.rx.packets;
+}
+
+/** Sends frames, with a breath after every hundred, until `done`; gives how many. */
+async function sendUntil(what: string, done: () => Promise<boolean>): Promise<number> {
+  let sent = 0;
+  await until(what, async () => {
+    for (let i = 0; i < 100; i++) world.guest.send(frame);
+    sent += 100;
+    await delay(1);
+    return done();
+  });
+  return sent;
+}
+
+test('copies give way while packets are lost, no original does, and the budget goes when the loss has ended', async () => {
+  const { vm, dst } = world.devices;
+  const { datapath } = world;
+  const state = stateOf({
+    captures: capturesOf(vm.ifindex, 'L', { source: 'busy' }),
+    deliveries: [localTo(dst.ifindex)],
+    protectCpu: true,
+  });
+  await datapath.apply(state);
+  let losing = false;
+  let lost = 0;
+  const client = new RtClient();
+  const lostSoFar = () => (losing ? ++lost : lost);
+  const protection = new Protection({ datapath, client, links: () => [], lost: lostSoFar, log: createLog('warn') });
+  const counts = async () => countsOf(await datapath.counters(), 'outbound', 'busy');
+  const refused = async () => (await counts()).dropped.overBudget?.packets ?? 0;
+  const originalsBefore = received('farp');
+  const copiesBefore = received('dstp');
+  try {
+    assert.equal((await datapath.nodeBudget()).rate, 0);
+    protection.start();
+    let sent = await sendUntil('copies flow', async () => (await counts()).copied.packets >= 2000);
+    assert.deepEqual([(await datapath.nodeBudget()).rate, await refused()], [0, 0], 'nothing is lost, nothing limited');
+
+    losing = true;
+    sent += await sendUntil('copies are refused', async () => protection.cpuHeld === true);
+    const { rate } = await datapath.nodeBudget();
+    assert.ok(rate > 0 && rate < 16e9, `the budget is ${rate}`);
+    // The same program again, as every pass of the agent applies it, leaves the budget where it is.
+    assert.equal((await datapath.apply(state)).written, 0);
+
+    losing = false;
+    await until('the budget is gone', async () => (await datapath.nodeBudget()).rate === 0);
+    const over = await refused();
+    sent += await sendUntil('copies flow again', async () => true);
+    assert.equal(await refused(), over, 'nothing is refused any more');
+
+    const report = await datapath.counters();
+    assertSumsClose(report);
+    const { matched, copied } = countsOf(report, 'outbound', 'busy');
+    assert.ok(over > 0);
+    assert.deepEqual([matched.packets, copied.packets], [sent, sent - over]);
+    await until('all originals and copies are there', () => received('dstp') - copiesBefore >= copied.packets);
+    assert.equal(received('farp') - originalsBefore, sent, 'no original is lost');
+    assert.equal(received('dstp') - copiesBefore, copied.packets);
+  } finally {
+    await protection.close();
+    client.close();
+  }
+});
+
+test('the budget outlives the agent, keeps to the limit of the operator, and goes with a state that does not want it', async () => {
+  const { datapath } = world;
+  const inForce = () =>
+    JSON.stringify(
+      JSON.parse(run('bpftool', '-j', 'map', 'lookup', 'pinned', pinOf('budget_rates'), 'key', '0', '0', '0', '0')),
+    );
+  const pinOf = (map: string) => run('find', world.bpffs, '-name', map).trim();
+  await datapath.apply(stateOf({ protectCpu: true }));
+  await datapath.setNodeBudget(500_000);
+  const limited = inForce();
+  datapath.close();
+  await datapath.open();
+  await datapath.apply(stateOf({ protectCpu: true }));
+  assert.equal((await datapath.nodeBudget()).rate, 500_000);
+  assert.equal(inForce(), limited);
+
+  await datapath.apply(stateOf({ protectCpu: true, maxRate: 200_000 }));
+  const lower = inForce();
+  assert.notEqual(lower, limited);
+  await datapath.setNodeBudget(900_000);
+  assert.equal(inForce(), lower, 'the lower of both is in force');
+
+  await datapath.apply(stateOf({}));
+  assert.equal((await datapath.nodeBudget()).rate, 0);
+  assert.notEqual(inForce(), lower);
+});
