@@ -20,10 +20,12 @@ export interface RunOptions {
   interruptWhen?: (stdout: string) => boolean;
 }
 
-/** Runs bin/mirrorplane to its end. Only what `env` says of MIRRORPLANE_… and editors is set. */
+/** Runs bin/mirrorplane to its end. Only what `env` says of MIRRORPLANE_… and editors is set. Compiled code is shared. */
 export function run(args: readonly string[], options: RunOptions = {}): Promise<Result> {
-  const { PATH = '', HOME = '/', TMPDIR } = process.env;
-  const env = { PATH, HOME, ...(TMPDIR === undefined ? {} : { TMPDIR }), ...options.env };
+  const { PATH = '', HOME = '/' } = process.env;
+  const env: NodeJS.ProcessEnv = { PATH, HOME };
+  for (const name of ['TMPDIR', 'NODE_COMPILE_CACHE']) if (process.env[name]) env[name] = process.env[name];
+  Object.assign(env, options.env);
   const child = spawn(COMMAND, args, { env, timeout: LIMIT_MS, killSignal: 'SIGKILL' });
   let stdout = '';
   let stderr = '';
