@@ -107,7 +107,8 @@ test(`${MOVES} moves of a guest whose device vanishes first: each is captured wh
         );
       });
       const [originals, copies] = [requests(seen.original), requests(seen.copy)];
-      const twice = [...copies].filter(([seq, count]) => count > (originals.get(seq) ?? 0));
+      // A request may be lost on its way after it was copied: while a guest moves, bridges learn of it one by one.
+      const twice = [...copies].filter(([seq, count]) => count > Math.max(1, originals.get(seq) ?? 0));
       const missed = [...originals].filter(([seq, count]) => (copies.get(seq) ?? 0) < count);
       t.diagnostic(`from device seen to captured, as the product says: ${summary(product)}`);
       t.diagnostic(`from the kernel's first word of the device (ip monitor) to captured: ${summary(independent)}`);

@@ -7,6 +7,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseController } from './enroll.ts';
 import { createLog, LOG_LEVELS, type Logger, type LogLevel, reason } from './log.ts';
 import { requireBpffs, requireRoot } from './preflight.ts';
+import { comeFirst } from './priority.ts';
 import { AGENT_VERSION, DEFAULT_BPFFS, kernelDatapath, startAgent } from './start.ts';
 import { uninstall } from './uninstall.ts';
 
@@ -100,6 +101,7 @@ async function run(flags: Flags, log: Logger): Promise<void> {
     return;
   }
   const token = flags.tokenFile === undefined ? flags.token : (await readFile(flags.tokenFile, 'utf8')).trim();
+  comeFirst(log);
   const stop = new AbortController();
   let started: Awaited<ReturnType<typeof startAgent>> | undefined;
   const end = (signal: string) => {

@@ -18,7 +18,7 @@ import { OpenVswitchProvider } from './discovery/open-vswitch.ts';
 import { RtClient } from './discovery/rtnetlink.ts';
 import { readLost } from './discovery/softnet.ts';
 import { deviceStatistics } from './discovery/statistics.ts';
-import { findUnderlay } from './discovery/underlay.ts';
+import { findUnderlay, KnownAddresses } from './discovery/underlay.ts';
 import { credentialsFit, EnrollmentError, enroll, loadCredentials } from './enroll.ts';
 import { EventRecorder } from './events.ts';
 import { holdLock } from './lock.ts';
@@ -130,6 +130,9 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     closers.push(() => identities.close());
     identities.open(links.links());
     const protection = options.protect === false ? undefined : createProtection(options, datapath, links, closers);
+    const addresses = new KnownAddresses(client);
+    links.on('network', () => addresses.forget());
+    const addressesOf = (ifindex: number) => addresses.of(ifindex);
     const underlayOptions = { device: options.mirrorDevice, address: options.mirrorAddress };
     const events = new EventRecorder();
     const agent = new Agent({
@@ -143,7 +146,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       ...(options.maxRate !== undefined && { maxRate: options.maxRate }),
       statistics: (ifindex) => deviceStatistics(client, ifindex),
       ...(protection && { protection }),
-      underlay: () => findUnderlay(client, underlayOptions, links.links()),
+      underlay: () => findUnderlay(addressesOf, underlayOptions, links.links()),
       announce,
       datapath,
       programs: new ProgramFile(join(data, STATE_FILES.program)),

@@ -13,7 +13,7 @@ import { NeighbourRecord } from '../src/discovery/neighbour-record.ts';
 import { NextHops, releaseAll } from '../src/discovery/neighbours.ts';
 import { OpenVswitchProvider } from '../src/discovery/open-vswitch.ts';
 import { RtClient } from '../src/discovery/rtnetlink.ts';
-import { findUnderlay } from '../src/discovery/underlay.ts';
+import { findUnderlay, globalAddresses } from '../src/discovery/underlay.ts';
 import { createLog } from '../src/log.ts';
 
 const [mode, ...args] = process.argv.slice(2);
@@ -39,7 +39,11 @@ async function hops(device: string, file: string, addresses: string[]): Promise<
   await source.open();
   const nextHops = new NextHops({ client, record: await NeighbourRecord.load(file), log });
   const follow = async () => {
-    const found = await findUnderlay(client, { device, address: undefined }, source.links());
+    const found = await findUnderlay(
+      (ifindex) => globalAddresses(client, ifindex),
+      { device, address: undefined },
+      source.links(),
+    );
     print({ underlay: found });
     if (found.underlay === undefined) return nextHops.want(undefined, []);
     const { ifindex, mac } = found;

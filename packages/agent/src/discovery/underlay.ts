@@ -39,9 +39,39 @@ export async function globalAddresses(client: RtClient, ifindex: number): Promis
   return [...primary, ...found.filter((entry) => entry.secondary)].map((entry) => entry.address);
 }
 
-/** Finds the underlay among the devices of the node. */
+/**
+ * The addresses of devices, asked for once until they are forgotten: a pass must not wait behind other requests for what has
+ * not changed.
+ */
+export class KnownAddresses {
+  readonly #client: RtClient;
+  #known = new Map<number, string[]>();
+
+  constructor(client: RtClient) {
+    this.#client = client;
+  }
+
+  /** As `globalAddresses`. */
+  async of(ifindex: number): Promise<string[]> {
+    const known = this.#known;
+    const addresses = known.get(ifindex) ?? (await globalAddresses(this.#client, ifindex));
+    // Into the map that was there before: what was forgotten meanwhile stays so.
+    known.set(ifindex, addresses);
+    return addresses;
+  }
+
+  /** To be called when addresses have changed, or may have. */
+  forget(): void {
+    this.#known = new Map();
+  }
+}
+
+/**
+ * Finds the underlay among the devices of the node.
+ * @param addresses of a device by ifindex, as `globalAddresses` gives them
+ */
 export async function findUnderlay(
-  client: RtClient,
+  addresses: (ifindex: number) => Promise<string[]>,
   options: UnderlayOptions,
   links: readonly Link[],
 ): Promise<UnderlayState> {
@@ -50,7 +80,7 @@ export async function findUnderlay(
   const link = links.find((candidate) => candidate.name === options.device);
   if (link === undefined) return { underlay: undefined, why: `there is no device ${options.device}` };
   if (!link.ethernet) return { underlay: undefined, why: `${link.name} is no Ethernet device` };
-  const address = options.address ?? (await globalAddresses(client, link.ifindex))[0];
+  const address = options.address ?? (await addresses(link.ifindex))[0];
   if (address === undefined) return { underlay: undefined, why: `${link.name} has no IPv4 address of global scope` };
   return {
     underlay: { device: link.name, address, mtu: link.mtu },
