@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs the tests: pure and service tests in parallel, kernel tests in a network namespace of their own, the whole
-# product on labs, two files at once. `long`: what takes longer than a check before each change may, one file after the
+# Runs the tests, two files at once: pure and service tests, kernel tests in a network namespace for each file, the whole
+# product on labs. `long`: what takes longer than a check before each change may, one file after the
 # other. usage: scripts/test.sh [unit|kernel|product|long]...
 set -eu
 cd "$(dirname "$0")/.."
@@ -10,27 +10,23 @@ export NODE_OPTIONS="--disable-warning=ExperimentalWarning"
 export NODE_COMPILE_CACHE="$PWD/node_modules/.cache/compiled"
 [ $# -gt 0 ] || set -- unit kernel product
 status=0
-run=""
-jobs=1
-
-# usage: test_files FILE...
-test_files() {
-  $run "$NODE" --test --test-concurrency="$jobs" --test-timeout=300000 --test-reporter="${TEST_REPORTER:-spec}" "$@"
-}
 
 for part in "$@"; do
   printf '\n== %s tests\n' "$part"
   case $part in
-    unit) files=$(find packages/*/test -name '*.test.ts' ! -name '*.netns.test.ts' ! -name qemu.test.ts | sort); run="" ; jobs=2 ;;
-    kernel) files=$(find packages/*/test -name '*.netns.test.ts' | sort); run="unshare -n"; jobs=1 ;;
+    unit) files=$(find packages/*/test -name '*.test.ts' ! -name '*.netns.test.ts' ! -name qemu.test.ts | sort) ;;
+    kernel) files=$(find packages/*/test -name '*.netns.test.ts' | sort) ;;
     product) files=$(find test -name '*.test.ts' ! -path 'test/long/*' | sort) ;;
     long) files=$(find test/long packages/lab/test/qemu.test.ts -name '*.test.ts' | sort) ;;
     *) echo "unknown part $part: use unit, kernel, product, long" >&2; exit 2 ;;
   esac
   [ -n "$files" ] || continue
   case $part in
-    # shellcheck disable=SC2086
-    unit | kernel) test_files $files || status=1 ;;
+    unit)
+      # shellcheck disable=SC2086
+      "$NODE" --test --test-concurrency=2 --test-timeout=300000 --test-reporter="${TEST_REPORTER:-spec}" $files || status=1
+      ;;
+    kernel) printf '%s\n' "$files" | TRIES=1 xargs -P 2 -n 1 unshare -n scripts/test-file.sh || status=1 ;;
     long) printf '%s\n' "$files" | xargs -n 1 scripts/test-file.sh || status=1 ;;
     product)
       # It captures more than two CPUs can write down while something else runs.
