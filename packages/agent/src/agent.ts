@@ -69,6 +69,8 @@ export interface AgentParts {
 const COUNTER_INTERVAL = 1000;
 /** Milliseconds between two passes that nothing asked for: they repair what others broke. */
 const REPAIR_INTERVAL = 500;
+/** Milliseconds after a device was first told of in which it is likely to get what its capture needs. */
+const ARRIVAL = 100;
 /** Milliseconds that a program may take to be stored before it is carried out all the same. */
 const SAVE_LIMIT = 1000;
 /** Milliseconds that a starting agent may take to read the next hops that the kernel knows. */
@@ -111,6 +113,8 @@ export class Agent {
   #dirty = false;
   /** The next pass looks for what others did, too. */
   #look = true;
+  /** The last look was put off. */
+  #putOff = false;
   /** The helper devices, as the last pass saw them. */
   #helpers = '';
   #passing: Promise<void> | undefined;
@@ -299,12 +303,16 @@ export class Agent {
   }
 
   /**
-   * Whether this pass looks for what others did. Not the one that a device has asked for: looking waits for the lock that
-   * whoever makes the device holds, and nothing is captured meanwhile.
+   * Whether this pass looks for what others did. Not the one that a device has asked for, nor one while a device is being
+   * made: looking waits for the lock that whoever makes the device holds, and nothing is captured meanwhile.
    */
   #looks(links: readonly Link[]): boolean {
     const helpers = JSON.stringify(links.filter(isHelper));
-    const look = this.#look || helpers !== this.#helpers;
+    const now = performance.now();
+    const arriving = links.some(({ seenAt }) => seenAt !== undefined && now - seenAt < ARRIVAL);
+    // Put off to the next turn of the timer, and not twice: devices may come all the time.
+    if (this.#look) this.#putOff = arriving && !this.#putOff;
+    const look = (this.#look && !this.#putOff) || helpers !== this.#helpers;
     this.#look = false;
     this.#helpers = helpers;
     return look;

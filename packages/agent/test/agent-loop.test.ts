@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { setImmediate as tick } from 'node:timers/promises';
 import type { AgentEvent, AgentMessage, NodeProgram } from '@mirrorplane/contract';
 import { Agent } from '../src/agent.ts';
+import type { ApplyOptions, DatapathState } from '../src/datapath/datapath.ts';
 import { FakeDatapath } from '../src/datapath/fake.ts';
 import type { Link, LinkSource } from '../src/discovery/links.ts';
 import { NeighbourRecord } from '../src/discovery/neighbour-record.ts';
@@ -317,4 +318,19 @@ test('many captures of one policy at once are told in one event with their numbe
     [event?.kind, event?.count, event?.policy, event?.interface],
     ['captureAttached', 40, 'p1', undefined],
   );
+});
+
+test('while devices keep coming, the look for what others did is put off, and not for good', async (t) => {
+  const { agent, links, datapath } = await running(t);
+  const looks: boolean[] = [];
+  const apply = datapath.apply.bind(datapath);
+  datapath.apply = (state: DatapathState, options?: ApplyOptions) => {
+    looks.push(options?.look ?? true);
+    return apply(state);
+  };
+  // It is new whenever somebody asks.
+  links.links = () => [web(5, { seenAt: performance.now() }), ids];
+  agent.take(PROGRAM);
+  await until('two looks', () => looks.filter((look) => look).length >= 2);
+  assert.ok(!looks.some((look, index) => look && looks[index + 1]), looks.join());
 });
