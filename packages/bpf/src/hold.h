@@ -95,14 +95,16 @@ static __always_inline bool is_vhost(void) {
 /*
  * QEMU without vhost-net goes on for a moment when its guest has stopped: it takes one packet out of the tap, sees that
  * nobody wants it, and waits for the guest; and once more when the migration is done. Both are lost. So the last read
- * is in doubt. One that follows it promptly proves that the guest was there to take what was read before.
+ * is in doubt. Two in a row without delay prove that the guest was there to take what was read before.
  */
 static __always_inline void count_read(struct hold_counts *counts, struct held_copy *held) {
     __u64 now = bpf_ktime_get_ns();
     __u64 since = held->handed_at > counts->last_read ? held->handed_at : counts->last_read;
+    bool prompt = now - since < PROMPT;
 
-    if (now - since < PROMPT)
+    if (prompt && counts->prompt)
         counts->proven = counts->reads;
+    counts->prompt = prompt;
     held->read = ++counts->reads;
     held->read_at = now;
     if (is_vhost())

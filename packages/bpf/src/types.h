@@ -198,6 +198,8 @@ struct hold_counts {
     __u64 last_read; /* ktime in ns */
     __u32 reads;     /* copies that have been taken out: super-packets count as one */
     __u32 proven;    /* so many of the first of them have reached the guest for certain */
+    __u32 prompt;    /* not 0: the last was taken out without delay */
+    __u32 padding;
 };
 
 /* A copy in the hold queue. */

@@ -74,8 +74,8 @@ export const LAYOUT = {
   host_address: { size: 16, fields: { bytes: 0 } },
   hold: { size: 12, fields: { queue: 0, released: 4, netns: 8 } },
   hold_counts: {
-    size: 48,
-    fields: { handed: 0, read: 8, passed_on: 16, doubtful: 24, last_read: 32, reads: 40, proven: 44 },
+    size: 56,
+    fields: { handed: 0, read: 8, passed_on: 16, doubtful: 24, last_read: 32, reads: 40, proven: 44, prompt: 48 },
   },
   node_counters: { size: 8, fields: { unknown_erspan: 0 } },
 } as const;
