@@ -94,8 +94,8 @@ static __always_inline bool is_vhost(void) {
 
 /*
  * QEMU without vhost-net goes on for a moment when its guest has stopped: it takes one packet out of the tap, sees that
- * nobody wants it, and waits for the guest; and once more when the migration is done. Both are lost. So the last read
- * is in doubt. Two in a row without delay prove that the guest was there to take what was read before.
+ * nobody wants it, and waits for the guest; and once more when the migration goes on. Both are lost. So the last two
+ * reads are in doubt, and all since the last pair of reads without delay: a third one behind such a pair is not QEMU's.
  */
 static __always_inline void count_read(struct hold_counts *counts, struct held_copy *held) {
     __u64 now = bpf_ktime_get_ns();
@@ -103,7 +103,7 @@ static __always_inline void count_read(struct hold_counts *counts, struct held_c
     bool prompt = now - since < PROMPT;
 
     if (prompt && counts->prompt)
-        counts->proven = counts->reads;
+        counts->proven = counts->reads - 1;
     counts->prompt = prompt;
     held->read = ++counts->reads;
     held->read_at = now;
