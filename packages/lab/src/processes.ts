@@ -72,6 +72,9 @@ export async function waitUntil(
   }
 }
 
+/** Milliseconds that the kernel may take to end a process: one that it holds up itself, as while many devices go, waits. */
+const KILL_LIMIT_MS = 60_000;
+
 /** Ends processes with `signal`, and those that are left after `graceMs` with SIGKILL. Returns when none runs. */
 export async function stopProcesses(
   records: ProcessRecord[],
@@ -84,7 +87,11 @@ export async function stopProcesses(
     await waitUntil('end of processes', graceMs, gone);
   } catch {
     for (const record of records) signalProcess(record, 'SIGKILL');
-    await waitUntil(`end of ${records.map((r) => `${r.name} (${r.pid})`).join(', ')} after SIGKILL`, 5000, gone);
+    await waitUntil(
+      `end of ${records.map((r) => `${r.name} (${r.pid})`).join(', ')} after SIGKILL`,
+      KILL_LIMIT_MS,
+      gone,
+    );
   }
 }
 
