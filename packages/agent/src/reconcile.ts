@@ -127,11 +127,16 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
 
 /** Which delivery is used in place of one of a migrating destination: that depends on where the guest is seen. */
 function replacements(program: NodeProgram, byInterface: ReadonlyMap<string, NodeDevice>): ReadonlyMap<string, string> {
+  const moved = new Set(program.standby.filter(({ guest }) => guest === 'left').map((item) => item.interface));
   return new Map(
     program.deliveries.flatMap(({ id, instead: other }) => {
       if (other === undefined) return [];
       const device = byInterface.get(other.interface);
       const guest = device === undefined ? 'absent' : device.guest;
+      // A guest that has stopped here and does not run there yet: copies are held (`leavingOf`). QEMU may throw away what it
+      // finds in a tap before its guest runs.
+      const between = device?.linkType === 'tun' && guest === 'absent' && !moved.has(other.interface);
+      if (between) return [];
       return other.when === guest ? [[id, other.delivery] as const] : [];
     }),
   );

@@ -317,17 +317,28 @@ test('a destination whose device is gone gets its copies where it is', () => {
 });
 
 test('copies are held for a destination behind a tap that may leave, and let go when it has left or its tap is gone', () => {
-  const leavingOf = (deliveries: Delivery[], guest: 'running' | 'absent' | 'gone', linkType: string) => {
+  const leavingOf = (
+    deliveries: Delivery[],
+    guest: 'running' | 'absent' | 'gone',
+    linkType: string,
+    standby: NodeProgram['standby'] = [],
+  ) => {
     const devices = guestOf('ids-1/0', guest === 'gone' ? 'absent' : guest)
       .filter(({ identity }) => guest !== 'gone' || identity?.id !== 'ids-1/0')
       .map((device) => ({ ...device, linkType }));
-    const { state } = reconcile(program({ deliveries }), around({ devices }));
+    const { state } = reconcile(program({ deliveries, standby }), around({ devices }));
     const local = state.deliveries.find(({ kind }) => kind === 'local');
     return local?.kind === 'local' ? local.leaving : undefined;
   };
   const leaving = { interface: 'ids-1/0', node: ERSPAN.node, forward: ERSPAN.id };
   assert.deepEqual(leavingOf([onward, ERSPAN], 'running', 'tun'), { ...leaving, left: false });
-  assert.deepEqual(leavingOf([onward, ERSPAN], 'absent', 'tun'), { ...leaving, left: true });
+  assert.deepEqual(
+    leavingOf([onward, ERSPAN], 'absent', 'tun'),
+    { ...leaving, left: false },
+    'it has stopped, and does not run elsewhere yet',
+  );
+  const left = [{ interface: 'ids-1/0', guest: 'left' as const }];
+  assert.deepEqual(leavingOf([onward, ERSPAN], 'absent', 'tun', left), { ...leaving, left: true });
   assert.deepEqual(leavingOf([onward, ERSPAN], 'gone', 'tun'), { ...leaving, left: true });
   assert.equal(leavingOf([onward, ERSPAN], 'running', 'veth'), undefined, 'nobody tells what is read behind a veth');
   assert.equal(leavingOf([LOCAL, home], 'running', 'tun'), undefined, 'it is about to come, not to leave');
