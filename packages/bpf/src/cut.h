@@ -65,7 +65,9 @@ static __always_inline void keep_checksum(struct __sk_buff *skb, struct copy_con
 }
 
 /* Shortens a copy to `length` bytes. Before the encapsulation: afterwards the kernel refuses. */
-static __always_inline long cut(struct __sk_buff *skb, struct copy_context *copy, __u32 length) {
+__global long cut(struct __sk_buff *skb, struct copy_context *copy, __u32 length) {
+    if (!copy)
+        return -1;
     keep_checksum(skb, copy, length);
     return bpf_skb_change_tail(skb, length, 0);
 }

@@ -9,6 +9,7 @@
 
 #include "maps.h"
 #include "packet.h"
+#include "verifier.h"
 
 #define NEXT_ICMPV6 58
 #define ND_SOLICITATION 135
@@ -77,7 +78,10 @@ static __always_inline bool has_copy_vlan(struct __sk_buff *skb) {
     if (!vlan_id)
         return false;
     bits = bpf_map_lookup_elem(&copy_vlans, &zero);
-    return bits && bits[(vlan_id >> 3) & 511] & (1 << (vlan_id & 7));
+    if (!bits)
+        return false;
+    forget(vlan_id);
+    return bits[(vlan_id >> 3) & 511] & (1 << (vlan_id & 7));
 }
 
 /* True where a copy has come back to the node, and a bridge hands it to a guest. Guests may use the VLAN ID themselves.

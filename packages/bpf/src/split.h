@@ -10,6 +10,7 @@
 #include "erspan.h"
 #include "maps.h"
 #include "packet.h"
+#include "verifier.h"
 
 #define TCP_FLAGS 13 /* offset in the header */
 #define TCP_CHECK 16
@@ -27,10 +28,17 @@ static __always_inline __u32 fold(__u32 sum) {
     return (sum & 0xffff) + (sum >> 16);
 }
 
+/* The same length, 1 to SCRATCH_SIZE, with bounds that the verifier sees. To be used right before the call. */
+static __always_inline __u32 chunk(__u32 length) {
+    forget(length);
+    return ((length - 1) & (SCRATCH_SIZE - 1)) + 1;
+}
+
 /* Adds up `length` bytes from `offset` on, for an internet checksum; at most SUM_CHUNKS * SCRATCH_SIZE. -1: they
  * cannot be read. */
-static __always_inline __s64 sum_bytes(struct __sk_buff *skb, struct copy_context *copy, __u32 offset, __u32 length,
-                                       __u32 sum) {
+__global __s64 sum_bytes(struct __sk_buff *skb, struct copy_context *copy, __u32 offset, __u32 length, __u32 sum) {
+    if (!copy)
+        return -1;
     for (int i = 0; i < SUM_CHUNKS; i++) {
         __u32 n = length > SCRATCH_SIZE ? SCRATCH_SIZE : length;
         __s64 next;
@@ -39,9 +47,9 @@ static __always_inline __s64 sum_bytes(struct __sk_buff *skb, struct copy_contex
             break;
         if (n & 3) /* bpf_csum_diff takes whole words */
             *(__u32 *)&copy->scratch[n & (SCRATCH_SIZE - 4)] = 0;
-        if (bpf_skb_load_bytes(skb, offset, copy->scratch, n))
+        if (bpf_skb_load_bytes(skb, offset, copy->scratch, chunk(n)))
             return -1;
-        next = bpf_csum_diff(NULL, 0, (__be32 *)copy->scratch, (n + 3) & ~3U, sum);
+        next = bpf_csum_diff(NULL, 0, (__be32 *)copy->scratch, (chunk(n) + 3) & ~3U, sum);
         if (next < 0)
             return -1;
         sum = next;
@@ -101,10 +109,13 @@ static __always_inline bool read_ip(struct __sk_buff *skb, struct split *split) 
 }
 
 /* True where both halves of the segment are frames of at most `limit` bytes; fills copy->split. */
-static __always_inline bool plan_split(struct __sk_buff *skb, struct copy_context *copy, __u32 limit) {
-    struct split *split = &copy->split;
+__global bool plan_split(struct __sk_buff *skb, struct copy_context *copy, __u32 limit) {
+    struct split *split;
     __u8 bytes[2]; /* data offset, flags */
 
+    if (!copy)
+        return false;
+    split = &copy->split;
     if (!read_ip(skb, split) || bpf_skb_load_bytes(skb, split->tcp + TCP_FLAGS - 1, bytes, sizeof(bytes)))
         return false;
     if (bytes[1] & (TCP_SYN | TCP_RST | TCP_URG))
@@ -130,8 +141,8 @@ static __always_inline long move_payload(struct __sk_buff *skb, struct copy_cont
 
         if (!n)
             break;
-        if (bpf_skb_load_bytes(skb, to + split->cut, copy->scratch, n) ||
-            bpf_skb_store_bytes(skb, to, copy->scratch, n, 0))
+        if (bpf_skb_load_bytes(skb, to + split->cut, copy->scratch, chunk(n)) ||
+            bpf_skb_store_bytes(skb, to, copy->scratch, chunk(n), 0))
             return -1;
         to += n;
         left -= n;
@@ -158,9 +169,9 @@ static __always_inline long write_ip(struct __sk_buff *skb, struct split *split,
     return bpf_skb_store_bytes(skb, ETH_HEADER_LEN, &ip, sizeof(ip), 0);
 }
 
-/* Makes this packet the first or the second half of the segment that it is. */
-static __always_inline long make_half(struct __sk_buff *skb, struct copy_context *copy, bool second) {
-    struct split *split = &copy->split;
+/* Makes this packet the first or the second half of the segment that it is. Not 0: it is neither, and useless. */
+__global long make_half(struct __sk_buff *skb, struct copy_context *copy, bool second) {
+    struct split *split;
     __u32 tcp_length;
     __u32 sequence;
     __u16 check = 0;
@@ -168,6 +179,9 @@ static __always_inline long make_half(struct __sk_buff *skb, struct copy_context
     __s64 sum;
     __u8 flags;
 
+    if (!copy)
+        return -1;
+    split = &copy->split;
     if (second && move_payload(skb, copy))
         return -1;
     if (bpf_skb_change_tail(skb, split->headers + (second ? split->payload - split->cut : split->cut), 0))

@@ -10,7 +10,9 @@
 #include "packet.h"
 #include "relay.h"
 
-#define ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8) /* BPF_F_ADJ_ROOM_DECAP_L3_IPV6, newer than the headers of Debian 12 */
+/* BPF_F_ADJ_ROOM_DECAP_L3_IPV6, of 6.3 and newer than the headers of Debian 12. Kernels without it refuse a
+ * super-packet with IPv6 inside, which virtual underlays alone bring. */
+#define ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8)
 
 static __always_inline int refuse(struct termination_counters *counters, struct wire_size *size,
                                   enum termination_drop reason) {
@@ -93,7 +95,7 @@ static __always_inline bool strip(struct __sk_buff *skb) {
     protocol = ethernet[12] << 8 | ethernet[13];
     if (skb->gso_size && protocol != ETH_P_IP && protocol != ETH_P_IPV6)
         return false; /* nobody could segment it: skb->protocol would stay IPv4 */
-    if (protocol == ETH_P_IPV6)
+    if (skb->gso_size && protocol == ETH_P_IPV6)
         flags |= ADJ_ROOM_DECAP_L3_IPV6; /* else the kernel would segment it as IPv4 */
     /* The kernel leaves no less than an IP header behind: a shorter frame is padded for the moment. */
     least += protocol == ETH_P_IPV6 ? 40 : sizeof(struct iphdr);

@@ -280,9 +280,11 @@ static __always_inline bool is_oversize(struct __sk_buff *skb, __u32 mtu) {
     return !skb->gso_size && skb->len + tag + ERSPAN_HEADERS_LEN > mtu;
 }
 
-/* Sends the first half of a segment by way of this very program, and sends the second half itself. */
-static __always_inline int to_node_in_halves(struct __sk_buff *skb, struct copy_context *copy,
-                                             struct delivery *delivery) {
+/*
+ * Sends the first half of a segment by way of this very program, and leaves the second half in `skb`. False where the
+ * copy has ended here, and is counted.
+ */
+static __always_inline bool send_first_half(struct __sk_buff *skb, struct copy_context *copy) {
     copy->part = PART_FIRST;
     copy->handled = 0;
     copy->failed = 0;
@@ -290,13 +292,16 @@ static __always_inline int to_node_in_halves(struct __sk_buff *skb, struct copy_
     copy->part = PART_SECOND;
     if (!copy->handled) {
         copy->handled = 1;
-        return drop(copy, DROP_CLONE_FAILED);
+        drop(copy, DROP_CLONE_FAILED);
+        return false;
     }
     if (copy->failed)
-        return TC_ACT_SHOT;
-    if (make_half(skb, copy, true))
-        return drop(copy, DROP_ENCAP_FAILED);
-    return to_node(skb, copy, delivery);
+        return false;
+    if (make_half(skb, copy, true)) {
+        drop(copy, DROP_ENCAP_FAILED);
+        return false;
+    }
+    return true;
 }
 
 static __always_inline int transform(struct __sk_buff *skb) {
@@ -319,8 +324,9 @@ static __always_inline int transform(struct __sk_buff *skb) {
         if (copy->part == PART_FIRST && make_half(skb, copy, false))
             return drop(copy, DROP_ENCAP_FAILED);
         if (copy->part == PART_WHOLE && is_oversize(skb, delivery->mtu) &&
-            plan_split(skb, copy, delivery->mtu - ERSPAN_HEADERS_LEN - (skb->vlan_present ? VLAN_TAG_LEN : 0)))
-            return to_node_in_halves(skb, copy, delivery);
+            plan_split(skb, copy, delivery->mtu - ERSPAN_HEADERS_LEN - (skb->vlan_present ? VLAN_TAG_LEN : 0)) &&
+            !send_first_half(skb, copy))
+            return TC_ACT_SHOT;
         return to_node(skb, copy, delivery);
     }
     return drop(copy, DROP_DESTINATION_DOWN);
