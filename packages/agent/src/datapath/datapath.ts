@@ -219,6 +219,12 @@ export interface ApplyOptions {
 }
 
 export interface Datapath {
+  /**
+   * Loads into the kernel what is not installed, and changes nothing on the node. `open` goes on with it, `close` drops it.
+   * @returns whether all of this build was installed already
+   * @throws Error where the kernel lacks what is needed
+   */
+  prepare(): Promise<{ installed: boolean }>;
   /** Takes over what is pinned, or installs it anew. Idempotent. @throws Error where the kernel lacks what is needed. */
   open(): Promise<void>;
   /**

@@ -68,6 +68,10 @@ export class FakeDatapath implements Datapath {
     this.#captures.set(id, { ...(this.#captures.get(id) ?? noCounts()), matched: counts, copied: counts });
   }
 
+  async prepare(): Promise<{ installed: boolean }> {
+    return { installed: true };
+  }
+
   async open(): Promise<void> {
     this.#open = true;
   }

@@ -16,7 +16,7 @@ import { DeviceBudgets } from './device-budgets.ts';
 import { Expedite } from './expedite.ts';
 import { HelperDevice } from './helper-device.ts';
 import { Holding } from './holding.ts';
-import { type Installation, install, isOurFolder, removeFolder } from './install.ts';
+import { type Installation, install, isOurFolder, type Prepared, prepare, removeFolder } from './install.ts';
 import { LAYOUT, VLAN_SET_SIZE } from './layout.ts';
 import { BpfError, type BpfMap } from './libbpf.ts';
 import { type Attachment, attachmentKey, Links } from './links.ts';
@@ -89,6 +89,7 @@ class KernelDatapath implements Datapath {
   readonly #expedite: Expedite;
   #verifiedAt = 0;
   #verified = 0;
+  #prepared: Prepared | undefined;
   #opened: Opened | undefined;
 
   constructor({ bpffs, object }: KernelDatapathOptions) {
@@ -97,10 +98,19 @@ class KernelDatapath implements Datapath {
     this.#expedite = new Expedite(bpffs);
   }
 
+  async prepare(): Promise<{ installed: boolean }> {
+    // What was installed a while ago may have been removed.
+    if (this.#prepared?.object === undefined) this.#prepared = prepare(this.#bpffs, this.#object);
+    return { installed: this.#prepared.object === undefined };
+  }
+
   async open(): Promise<void> {
     if (this.#opened) return;
     this.#expedite.recover();
-    const installation = install(this.#bpffs, this.#object);
+    await this.prepare();
+    const prepared = this.#prepared!;
+    this.#prepared = undefined;
+    const installation = install(this.#bpffs, prepared);
     const { maps } = installation;
     const links = new Links(this.#bpffs);
     this.#expedite.during(() => links.open());
@@ -334,6 +344,8 @@ class KernelDatapath implements Datapath {
     this.#opened?.links.close();
     this.#opened?.installation.close();
     this.#opened = undefined;
+    this.#prepared?.object?.close();
+    this.#prepared = undefined;
   }
 
   async uninstall(): Promise<void> {

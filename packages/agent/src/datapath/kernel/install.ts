@@ -1,9 +1,30 @@
 /** Loading the data plane, or taking over one that is pinned already. */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statfsSync, unlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statfsSync,
+  unlinkSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { BpfMap, closeFd, getPinned, loadObject, mapInfo, mapsOf, pin, programId, shapesIn } from './libbpf.ts';
+import {
+  BpfMap,
+  closeFd,
+  getPinned,
+  type LoadedObject,
+  loadObject,
+  mapInfo,
+  mapsOf,
+  pin,
+  programId,
+  shapesIn,
+} from './libbpf.ts';
 import { PROGRAMS, type ProgramName } from './links.ts';
 
 /** The object that `make build` makes of packages/bpf. */
@@ -79,39 +100,52 @@ const COUNTING: readonly MapName[] = [
   'node_counters',
 ];
 
+/** A build that is ready to be installed. */
+export interface Prepared {
+  /** Mark of the object file: the folder of its programs bears it. */
+  build: string;
+  /** Where each map is, or is to be made. */
+  pins: Record<MapName, string>;
+  programNames: readonly string[];
+  /** The reader of held copies is among the programs. */
+  canRead: boolean;
+  /** Loaded, and pinned nowhere yet. Undefined: the build is installed. */
+  object: LoadedObject | undefined;
+}
+
 /**
- * Maps stay where they are; programs are loaded anew only where the build has changed. The folder of programs bears the
+ * Loads the build where it is not installed. Changes nothing in bpffs.
+ * @throws ProgramRefused where the kernel does not take a program; Error where the object is not there or not loadable
+ */
+export function prepare(bpffs: string, objectPath = OBJECT_PATH): Prepared {
+  if (!existsSync(objectPath)) throw new Error(`the data plane is not built: no ${objectPath}; run "make build"`);
+  const build = createHash('sha256').update(readFileSync(objectPath)).digest('hex').slice(0, 12);
+  const pins = choosePins(join(bpffs, 'maps'), objectPath);
+  const canRead = existsSync(KERNEL_TYPES);
+  const programNames = [...Object.values(PROGRAMS), ...(canRead ? [READER] : [])];
+  const installed = isWhole(join(bpffs, `programs-${build}`), programNames, pins);
+  const present = Object.fromEntries(Object.entries(pins).filter(([, path]) => existsSync(path)));
+  const object = installed ? undefined : loadObject(objectPath, present, canRead ? [] : [READER]);
+  return { build, pins, programNames, canRead, object };
+}
+
+/**
+ * Maps stay where they are; programs are replaced only where the build has changed. The folder of programs bears the
  * hash of the object file, so one look tells which build is installed.
  *
  * A map that this build wants in another shape is made beside the old one, which the programs that run now go on with:
  * `finish` is to be called when the new ones are filled and the links have the new programs.
- * @throws Error where `bpffs` is not on a BPF file system, or the kernel refuses the programs.
+ * @param prepared of the same folder; its object is closed
+ * @throws Error where `bpffs` is not on a BPF file system or takes no pins. Then nothing new is left there
  */
-export function install(bpffs: string, objectPath = OBJECT_PATH): Installation {
-  if (!existsSync(objectPath)) throw new Error(`the data plane is not built: no ${objectPath}; run "make build"`);
-  const build = createHash('sha256').update(readFileSync(objectPath)).digest('hex').slice(0, 12);
+export function install(bpffs: string, prepared: Prepared): Installation {
+  const { build, pins, canRead, object } = prepared;
   const mapFolder = join(bpffs, 'maps');
-  mkdirSync(mapFolder, { recursive: true, mode: 0o700 });
-  if (statfsSync(bpffs).type !== BPF_FS_MAGIC) {
-    throw new Error(`${bpffs} is not on a BPF file system; mount one with "mount -t bpf bpf /sys/fs/bpf"`);
-  }
-  const pins = choosePins(mapFolder, objectPath);
   const programFolder = join(bpffs, `programs-${build}`);
-  const canRead = existsSync(KERNEL_TYPES);
-  const programNames = [...Object.values(PROGRAMS), ...(canRead ? [READER] : [])];
-  if (!isWhole(programFolder, programNames, pins)) {
-    removeFolder(programFolder);
-    // Made under another name and moved: whoever is killed in between leaves nothing that looks whole.
-    const partFolder = join(bpffs, 'programs-part');
-    removeFolder(partFolder);
-    mkdirSync(partFolder);
-    const object = loadObject(objectPath, pins, canRead ? [] : [READER]);
-    try {
-      for (const name of programNames) pin(object.program(name), join(partFolder, name));
-    } finally {
-      object.close();
-    }
-    renameSync(partFolder, programFolder);
+  try {
+    if (object !== undefined) pinObject(bpffs, prepared, object, programFolder);
+  } finally {
+    object?.close();
   }
   const maps = Object.fromEntries(MAPS.map((name) => [name, new BpfMap(name, openPinned(pins[name]))]));
   const programs = new Map(Object.values(PROGRAMS).map((name) => [name, openPinned(join(programFolder, name))]));
@@ -151,6 +185,45 @@ export function install(bpffs: string, objectPath = OBJECT_PATH): Installation {
       if (reader !== undefined) closeFd(reader);
     },
   };
+}
+
+function pinObject(bpffs: string, { pins, programNames }: Prepared, object: LoadedObject, programFolder: string): void {
+  const partFolder = join(bpffs, 'programs-part');
+  const mapFolder = join(bpffs, 'maps');
+  const newMaps: string[] = [];
+  const made = mkdirSync(mapFolder, { recursive: true, mode: 0o700 });
+  try {
+    if (statfsSync(bpffs).type !== BPF_FS_MAGIC) {
+      throw new Error(`${bpffs} is not on a BPF file system; mount one with "mount -t bpf bpf /sys/fs/bpf"`);
+    }
+    for (const name of MAPS) {
+      if (existsSync(pins[name])) continue;
+      pin(object.map(name), pins[name]);
+      newMaps.push(pins[name]);
+    }
+    removeFolder(programFolder);
+    // Made under another name and moved: whoever is killed in between leaves nothing that looks whole.
+    removeFolder(partFolder);
+    mkdirSync(partFolder);
+    for (const name of programNames) pin(object.program(name), join(partFolder, name));
+    renameSync(partFolder, programFolder);
+  } catch (error) {
+    removeFolder(partFolder);
+    for (const path of newMaps) rmSync(path, { force: true });
+    if (made !== undefined) removeEmpty(mapFolder, made);
+    throw error;
+  }
+}
+
+/** Removes empty folders from `folder` up to `last`. */
+function removeEmpty(folder: string, last: string): void {
+  for (let path = folder; path.startsWith(last); path = dirname(path)) {
+    try {
+      rmdirSync(path);
+    } catch {
+      return; // something is in it, of ours or of others
+    }
+  }
 }
 
 function openPinned(path: string): number {

@@ -1,4 +1,5 @@
 /** The one file that calls libbpf, through koffi. Every function throws a BpfError where libbpf returns a negative number. */
+import { release } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
 
@@ -13,6 +14,27 @@ export class BpfError extends Error {
     this.name = 'BpfError';
     this.errno = errno;
     this.code = code;
+  }
+}
+
+/** Lines of the verifier that an error shows, and characters of each. */
+const SHOWN_LINES = 20;
+const SHOWN_COLUMNS = 300;
+
+/** The kernel does not take a program. The message names kernel, program and the last lines of the verifier. */
+export class ProgramRefused extends BpfError {
+  readonly program: string;
+  /** The last lines that the verifier said, without line ends. Empty where it said nothing. */
+  readonly lines: readonly string[];
+
+  /** @param log what the verifier said */
+  constructor(program: string, errno: number, log: string) {
+    super(`Linux ${release()} refuses the program ${program}`, errno);
+    this.name = 'ProgramRefused';
+    this.program = program;
+    const lines = log.trimEnd().split('\n').slice(-SHOWN_LINES);
+    this.lines = log.trim() === '' ? [] : lines.map((line) => line.slice(0, SHOWN_COLUMNS));
+    if (this.lines.length > 0) this.message += `. The verifier's last lines:\n${this.lines.join('\n')}`;
   }
 }
 
@@ -35,13 +57,16 @@ const call = {
   objectOpen: library.func('void *bpf_object__open_file(const char *path, void *options)'),
   objectLoad: library.func('int bpf_object__load(void *object)'),
   objectClose: library.func('void bpf_object__close(void *object)'),
+  nextProgram: library.func('void *bpf_object__next_program(const void *object, void *program)'),
   findMap: library.func('void *bpf_object__find_map_by_name(void *object, const char *name)'),
   findProgram: library.func('void *bpf_object__find_program_by_name(void *object, const char *name)'),
+  mapFd: library.func('int bpf_map__fd(const void *map)'),
   mapSetPinPath: library.func('int bpf_map__set_pin_path(void *map, const char *path)'),
   mapShape: (['type', 'key_size', 'value_size', 'max_entries', 'map_flags'] as const).map((field) =>
     library.func(`uint32_t bpf_map__${field}(void *map)`),
   ),
   setAutoload: library.func('int bpf_program__set_autoload(void *program, bool load)'),
+  setLogBuffer: library.func('int bpf_program__set_log_buf(void *program, uint8_t *buffer, size_t size)'),
   rawTracepointOpen: library.func('int bpf_raw_tracepoint_open(const char *name, int program)'),
   programFd: library.func('int bpf_program__fd(void *program)'),
   objGet: library.func('int bpf_obj_get(const char *path)'),
@@ -58,6 +83,7 @@ const call = {
   linkUpdate: library.func('int bpf_link_update(int link, int program, const void *options)'),
   linkDetach: library.func('int bpf_link_detach(int link)'),
   close: libc.func('int close(int fd)'),
+  format: libc.func('int vsnprintf(uint8_t *buffer, size_t size, const char *format, void *arguments)'),
   deviceName: libc.func('char *if_indextoname(uint32_t ifindex, uint8_t *name)'),
 };
 
@@ -143,10 +169,12 @@ export class BpfMap {
   }
 }
 
-/** A loaded object file; its maps are pinned, or those already pinned are used. */
+/** A loaded object file. */
 export interface LoadedObject {
   /** File descriptor of a program; valid until close(). */
   program(name: string): number;
+  /** File descriptor of a map; valid until close(). */
+  map(name: string): number;
   close(): void;
 }
 
@@ -179,34 +207,85 @@ export function shapesIn(path: string, names: readonly string[]): Map<string, Ma
   }
 }
 
+/** Bytes for what the verifier says: the most that kernels before 6.4 take. Pages that are not written cost nothing. */
+const LOG_SIZE = (1 << 24) - 1;
+/** Bytes for one message of libbpf. */
+const MESSAGE_SIZE = 4096;
+const LIBBPF_WARN = 0;
+
 /**
- * Loads an object file.
- * @param pins where each map is pinned: an existing pin is used (libbpf refuses one of another shape).
+ * Loads an object file. Nothing is pinned.
+ * @param pins maps that exist already, by the path of their pin: they are used (libbpf refuses one of another shape)
  * @param without programs that are left out
+ * @throws ProgramRefused where the kernel does not take a program; BpfError where loading fails otherwise
  */
-export function loadObject(path: string, pins: Record<string, string>, without: readonly string[] = []): LoadedObject {
+export function loadObject(
+  path: string,
+  pins: Partial<Record<string, string>> = {},
+  without: readonly string[] = [],
+): LoadedObject {
   const object: unknown = call.objectOpen(path, null);
   if (object === null) throw new Error(`cannot read the BPF object ${path}; build it with "make build"`);
+  const find = (kind: 'map' | 'program', name: string) => {
+    const found: unknown = (kind === 'map' ? call.findMap : call.findProgram)(object, name);
+    if (found === null) throw new Error(`${path} has no ${kind} ${name}`);
+    return found;
+  };
   try {
     for (const [name, pinPath] of Object.entries(pins)) {
-      const map: unknown = call.findMap(object, name);
-      if (map === null) throw new Error(`${path} has no map ${name}`);
-      check(`name the pin of map ${name}`, call.mapSetPinPath(map, pinPath));
+      check(`name the pin of map ${name}`, call.mapSetPinPath(find('map', name), pinPath));
     }
-    for (const name of without) call.setAutoload(call.findProgram(object, name), false);
-    check(`load ${path}`, call.objectLoad(object));
+    for (const name of without) call.setAutoload(find('program', name), false);
+    load(path, object);
   } catch (error) {
     call.objectClose(object);
     throw error;
   }
   return {
-    program(name) {
-      const program: unknown = call.findProgram(object, name);
-      if (program === null) throw new Error(`${path} has no program ${name}`);
-      return check(`find program ${name}`, call.programFd(program));
-    },
+    program: (name) => check(`find program ${name}`, call.programFd(find('program', name))),
+    map: (name) => check(`find map ${name}`, call.mapFd(find('map', name))),
     close: () => call.objectClose(object),
   };
+}
+
+function load(path: string, object: unknown): void {
+  // One buffer for all: libbpf asks for the log only of a program that was refused, and ends there.
+  const log = Buffer.alloc(LOG_SIZE);
+  for (let program = call.nextProgram(object, null); program !== null; program = call.nextProgram(object, program)) {
+    check('set the buffer of a log', call.setLogBuffer(program, log, log.length));
+  }
+  const messages: string[] = [];
+  const result = listening(messages, () => call.objectLoad(object) as number);
+  if (result >= 0) return;
+  const refused = messages.map((message) => /prog '([^']+)': BPF program load failed/.exec(message)?.[1]).find(Boolean);
+  if (refused !== undefined) throw new ProgramRefused(refused, -result, textOf(log));
+  const error = new BpfError(`load ${path}`, -result);
+  error.message = [error.message, ...messages.slice(-SHOWN_LINES)].join('\n');
+  throw error;
+}
+
+/** Runs `work`, and collects what libbpf warns of meanwhile. */
+function listening<T>(messages: string[], work: () => T): T {
+  const text = Buffer.alloc(MESSAGE_SIZE);
+  const listener = koffi.register((level: number, format: string, values: unknown) => {
+    if (level !== LIBBPF_WARN) return 0;
+    call.format(text, text.length, format, values);
+    messages.push(textOf(text).trimEnd());
+    return 0;
+  }, print);
+  call.setPrint(listener);
+  try {
+    return work();
+  } finally {
+    call.setPrint(null);
+    koffi.unregister(listener);
+  }
+}
+
+/** The text up to the first NUL. */
+function textOf(buffer: Buffer): string {
+  const end = buffer.indexOf(0);
+  return buffer.toString('utf8', 0, end === -1 ? buffer.length : end);
 }
 
 /** enum bpf_attach_type and BPF_F_BEFORE, include/uapi/linux/bpf.h (newer than libbpf 1.1). */

@@ -17,6 +17,23 @@ export interface Builds {
   close(): void;
 }
 
+/** Copies the sources to `folder`, lets `change` edit them there, and compiles. Returns the path of the object file. */
+function buildIn(folder: string, change: (edit: (file: string, to: (text: string) => string) => void) => void): string {
+  cpSync(join(SOURCE, 'src'), join(folder, 'src'), { recursive: true });
+  cpSync(join(SOURCE, 'Makefile'), join(folder, 'Makefile'));
+  change((file, to) => {
+    const path = join(folder, 'src', file);
+    writeFileSync(path, to(readFileSync(path, 'utf8')));
+  });
+  execFileSync('make', ['-s', '-C', folder], { stdio: ['ignore', 'ignore', 'inherit'] });
+  return join(folder, 'dist/mirror.bpf.o');
+}
+
+/** The data plane with one more program at the end of its main file. */
+export function buildWith(folder: string, program: string): string {
+  return buildIn(folder, (edit) => edit('mirror.bpf.c', (text) => `${text}\n${program}\n`));
+}
+
 /** Compiles all of them. */
 export function otherBuilds(): Builds {
   const folder = mkdtempSync(join(tmpdir(), 'mirrorplane-builds-'));
@@ -28,17 +45,11 @@ export function otherBuilds(): Builds {
     if (resized === maps) throw new Error(`there is no map ${name} to resize`);
     return resized;
   };
-  const build = (name: string, resized: string[]) => {
-    const copy = join(folder, name);
-    cpSync(join(SOURCE, 'src'), join(copy, 'src'), { recursive: true });
-    cpSync(join(SOURCE, 'Makefile'), join(copy, 'Makefile'));
-    const maps = join(copy, 'src/maps.h');
-    writeFileSync(maps, resized.reduce(resize, readFileSync(maps, 'utf8')));
-    const main = join(copy, 'src/mirror.bpf.c');
-    writeFileSync(main, `${readFileSync(main, 'utf8')}\nchar BUILD[] SEC("build") = "${name}";\n`);
-    execFileSync('make', ['-s', '-C', copy], { stdio: ['ignore', 'ignore', 'inherit'] });
-    return join(copy, 'dist/mirror.bpf.o');
-  };
+  const build = (name: string, resized: string[]) =>
+    buildIn(join(folder, name), (edit) => {
+      edit('maps.h', (maps) => resized.reduce(resize, maps));
+      edit('mirror.bpf.c', (main) => `${main}\nchar BUILD[] SEC("build") = "${name}";\n`);
+    });
   return {
     same: build('same', []),
     tables: build('tables', ['captures', 'deliveries', 'terminations', 'budget_rates', 'copy_vlans']),
