@@ -12,6 +12,7 @@ help:
 	@echo "make check       format, lint, types"
 	@echo "make bench       ratios side by side, also in bench/out/latest.jsonl"
 	@echo "make up          controller and agent for this host"
+	@echo "make packages    Debian packages for amd64 and arm64, into dist/"
 	@echo "make build       the data plane; make deps: what is missing on this machine"
 
 deps:
@@ -44,6 +45,9 @@ fuzz: build root
 chaos: build root
 	@scripts/run.sh test/chaos/main.ts
 
+packages: build
+	@scripts/run.sh packaging/main.ts $(if $(VERSION),--version $(VERSION))
+
 demo: build root
 	@scripts/run.sh packages/lab/src/demo/main.ts $(if $(ONCE),--once)
 
@@ -61,4 +65,4 @@ clean:
 	@$(MAKE) -s -C packages/bpf clean
 	rm -rf bench/out
 
-.PHONY: help deps deps-run build check test test-long soak fuzz chaos demo bench up root clean
+.PHONY: help deps deps-run build check test test-long soak fuzz chaos packages demo bench up root clean

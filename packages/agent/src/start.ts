@@ -1,8 +1,8 @@
 /** Puts an agent together and runs it. */
-import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import manifest from '../package.json' with { type: 'json' };
 import { Agent } from './agent.ts';
 import type { Datapath } from './datapath/datapath.ts';
 import { announce } from './discovery/announce.ts';
@@ -84,9 +84,7 @@ export interface RunningAgent {
 export const DEFAULT_BPFFS = '/sys/fs/bpf/mirrorplane';
 
 /** The version of this agent. */
-export const AGENT_VERSION: string = JSON.parse(
-  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
-).version;
+export const AGENT_VERSION: string = manifest.version;
 
 /** The data path in the kernel. Loaded late: a test with another one needs no BPF. */
 export async function kernelDatapath(bpffs: string): Promise<Datapath> {

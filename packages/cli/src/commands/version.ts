@@ -1,11 +1,11 @@
 /** `mirrorplane version`. */
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import manifest from '../../package.json' with { type: 'json' };
 import { contextOf } from '../context.ts';
 import { show } from '../output/render.ts';
 
 /** Version of Mirrorplane. */
-export const VERSION: string = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
+export const VERSION: string = manifest.version;
 
 /** Adds `version`. */
 export function addVersionCommand(program: Command): void {

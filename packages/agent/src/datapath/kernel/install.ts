@@ -12,7 +12,7 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { OBJECT_PATH } from './brought.ts';
 import {
   BpfMap,
   closeFd,
@@ -27,8 +27,7 @@ import {
 } from './libbpf.ts';
 import { PROGRAMS, type ProgramName } from './links.ts';
 
-/** The object that `make build` makes of packages/bpf. */
-export const OBJECT_PATH = fileURLToPath(new URL('../../../../bpf/dist/mirror.bpf.o', import.meta.url));
+export { OBJECT_PATH };
 
 const BPF_FS_MAGIC = 0xcafe4a11;
 

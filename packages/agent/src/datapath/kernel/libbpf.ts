@@ -2,6 +2,7 @@
 import { release } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
+import { LIBBPF } from './brought.ts';
 
 /** A failed call of libbpf or the kernel. `errno` is positive, `code` its name, as EBUSY. */
 export class BpfError extends Error {
@@ -47,7 +48,7 @@ function errnoName(errno: number): string {
   }
 }
 
-const library = koffi.load('libbpf.so.1');
+const library = koffi.load(LIBBPF);
 const libc = koffi.load('libc.so.6');
 const print = koffi.pointer(koffi.proto('int LibbpfPrint(int level, const char *format, void *arguments)'));
 

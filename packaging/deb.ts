@@ -1,0 +1,85 @@
+/** Debian packages, by dpkg-deb. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import type { Architecture } from './fetch.ts';
+import type { Package } from './packages.ts';
+
+const MAINTAINER = 'The Mirrorplane authors <maintainers@mirrorplane.invalid>';
+const SCRIPTS = join(import.meta.dirname, 'files/scripts');
+
+/** The name of a package's file. */
+export function debName({ name, version }: Package, architecture: Architecture): string {
+  return `${name}_${version}_${architecture}.deb`;
+}
+
+/** Packs one package into `folder`. The same files give the same bytes. Returns the path of the package. */
+export function packDeb(pack: Package, architecture: Architecture, folder: string): string {
+  const control = join(pack.tree, 'DEBIAN');
+  mkdirSync(control, { mode: 0o755 });
+  const files = filesIn(pack.tree).filter((path) => !path.startsWith(control));
+  const bytes = files.reduce((sum, path) => sum + lstatSync(path).size, 0);
+  writeFileSync(join(control, 'control'), controlText(pack, architecture, Math.ceil(bytes / 1024)));
+  const sums = files.map((path) => `${md5(path)}  ${relative(pack.tree, path)}\n`).sort();
+  writeFileSync(join(control, 'md5sums'), sums.join(''));
+  if (pack.conffiles.length > 0) writeFileSync(join(control, 'conffiles'), `${pack.conffiles.join('\n')}\n`);
+  for (const script of ['preinst', 'postinst', 'prerm', 'postrm']) {
+    const text = scriptText(pack, script);
+    if (text !== undefined) writeFileSync(join(control, script), text, { mode: 0o755 });
+  }
+  for (const path of [...filesIn(pack.tree), ...foldersIn(pack.tree)]) utimesSync(path, pack.epoch, pack.epoch);
+  const target = join(folder, debName(pack, architecture));
+  execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', pack.tree, target], {
+    // One thread: several cut the data into blocks, and how many there are depends on the machine. xz, because the dpkg
+    // of Debian 11 reads no zstd.
+    env: { ...process.env, SOURCE_DATE_EPOCH: String(pack.epoch), DPKG_DEB_THREADS_MAX: '1' },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  return target;
+}
+
+function controlText(pack: Package, architecture: Architecture, kibibytes: number): string {
+  return `Package: ${pack.name}
+Version: ${pack.version}
+Architecture: ${architecture}
+Maintainer: ${MAINTAINER}
+Installed-Size: ${kibibytes}
+Depends: ${pack.depends.join(', ')}
+Section: net
+Priority: optional
+Description: ${pack.summary}
+ ${pack.description}
+`;
+}
+
+/** A maintainer script: what is ours alone, and what every service needs. */
+function scriptText(pack: Package, script: string): string | undefined {
+  const own = join(SCRIPTS, `${pack.name}.${script}`);
+  const shared = join(SCRIPTS, `service.${script}`);
+  const parts = [own, ...(pack.service === undefined ? [] : [shared])].filter((path) => existsSync(path));
+  if (parts.length === 0) return undefined;
+  // Taking down goes in the opposite order of setting up.
+  if (script === 'prerm' || script === 'postrm') parts.reverse();
+  const text = parts.map((path) => readFileSync(path, 'utf8')).join('\n');
+  return `#!/bin/sh\nset -e\n${text
+    .replaceAll('@SERVICE@', pack.service ?? '')
+    .replaceAll('@VERSION@', pack.version)
+    .replaceAll('@PACKAGE@', pack.name)}`;
+}
+
+function filesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name));
+}
+
+function foldersIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name));
+}
+
+function md5(path: string): string {
+  return createHash('md5').update(readFileSync(path)).digest('hex');
+}

@@ -1,0 +1,182 @@
+/** The packages: what is in each, and what it needs. */
+import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type Bundled, bundle } from './bundle.ts';
+import { type Brought, neededGlibc } from './fetch.ts';
+import { ROOT } from './paths.ts';
+
+/** Where the programs are on a host. */
+const LIB = '/usr/lib/mirrorplane';
+const FILES = join(import.meta.dirname, 'files');
+
+/** One package, ready to be packed. */
+export interface Package {
+  name: string;
+  version: string;
+  /** One line. */
+  summary: string;
+  description: string;
+  /** What must be there, in Debian's words. */
+  depends: string[];
+  /** What must be there, in the words of RPM. */
+  requires: string[];
+  /** Files that belong to the operator once they are there. */
+  conffiles: string[];
+  /** The folder that holds its files as they will be on a host. */
+  tree: string;
+  /** Systemd unit that runs it. */
+  service?: string;
+  /** Seconds since 1970 that its files are dated. */
+  epoch: number;
+}
+
+/** What is the same for all packages of a build. */
+export interface Build {
+  version: string;
+  /** Seconds since 1970 that files are dated. */
+  epoch: number;
+  /** An empty folder. */
+  work: string;
+  brought: Brought;
+}
+
+/** npm dates every file so; so the runtime has the same bytes whenever it is built. */
+const NPM_EPOCH = Date.UTC(1985, 9, 26, 8, 15) / 1000;
+
+/** Node.js. Its version is that of Node.js, so it is downloaded again only when that changes. */
+export function runtimePackage({ work, brought }: Build): Package {
+  const tree = new Tree(join(work, 'mirrorplane-runtime'));
+  tree.copy(brought.node, `${LIB}/runtime/node`, 0o755);
+  tree.copy(brought.nodeLicence, '/usr/share/doc/mirrorplane-runtime/copyright');
+  return {
+    name: 'mirrorplane-runtime',
+    version: brought.nodeVersion,
+    summary: 'Node.js for Mirrorplane',
+    description: 'The Node.js that the other packages of Mirrorplane run on. Nothing else on a host uses it.',
+    depends: [`libc6 (>= ${neededGlibc([brought.node])})`, 'libstdc++6 (>= 5.2)', 'libgcc-s1 | libgcc1'],
+    requires: ['glibc', 'libstdc++', 'libgcc'],
+    conffiles: [],
+    tree: tree.root,
+    epoch: NPM_EPOCH,
+  };
+}
+
+/** The command line. */
+export async function cliPackage(build: Build): Promise<Package> {
+  const name = 'mirrorplane';
+  const tree = new Tree(join(build.work, name));
+  const bundled = await bundle('cli', tree.at(`${LIB}/cli`), build.version);
+  tree.copy(join(FILES, 'bin/mirrorplane'), '/usr/bin/mirrorplane', 0o755);
+  tree.write(`/usr/share/doc/${name}/copyright`, copyright(bundled));
+  return {
+    ...common(build, name, tree),
+    summary: 'command line of Mirrorplane',
+    description: 'Writes mirror policies and shows what becomes of them, through the API of a Mirrorplane controller.',
+  };
+}
+
+/** The controller. */
+export async function controllerPackage(build: Build): Promise<Package> {
+  const name = 'mirrorplane-controller';
+  const tree = new Tree(join(build.work, name));
+  const bundled = await bundle('controller', tree.at(`${LIB}/controller`), build.version);
+  tree.copy(build.brought.koffi, `${LIB}/controller/koffi.node`);
+  daemon(tree, 'controller');
+  tree.write(`/usr/share/doc/${name}/copyright`, copyright(bundled));
+  const base = common(build, name, tree);
+  return {
+    ...base,
+    depends: [...base.depends, 'passwd'],
+    requires: [...base.requires, 'shadow-utils'],
+    service: 'mirrorplane-controller.service',
+    conffiles: [] as string[],
+    summary: 'controller of Mirrorplane',
+    description: 'Keeps the mirror policies of a cluster, plans for its nodes, and serves the API.',
+  };
+}
+
+/** The agent, with the data plane and libbpf. */
+export async function agentPackage(build: Build): Promise<Package> {
+  const name = 'mirrorplane-agent';
+  const { brought } = build;
+  const tree = new Tree(join(build.work, name));
+  const bundled = await bundle('agent', tree.at(`${LIB}/agent`), build.version);
+  tree.copy(brought.koffi, `${LIB}/agent/koffi.node`);
+  tree.copy(brought.netlink, `${LIB}/agent/netlink.node`);
+  tree.copy(brought.libbpf, `${LIB}/agent/libbpf.so.1`);
+  tree.copy(join(ROOT, 'packages/bpf/dist/mirror.bpf.o'), `${LIB}/agent/mirror.bpf.o`);
+  daemon(tree, 'agent');
+  tree.write(`/usr/share/doc/${name}/copyright`, copyright(bundled));
+  tree.copy(join(ROOT, 'packages/bpf/LICENSE'), `/usr/share/doc/${name}/copyright.mirror.bpf.o`);
+  tree.copy(brought.libbpfCopyright, `/usr/share/doc/${name}/copyright.libbpf`);
+  const base = common(build, name, tree);
+  return {
+    ...base,
+    depends: [...base.depends, 'libelf1t64 | libelf1', 'zlib1g', 'util-linux', 'mount'],
+    requires: [...base.requires, 'elfutils-libelf', 'zlib', 'util-linux'],
+    service: 'mirrorplane-agent.service',
+    conffiles: [] as string[],
+    summary: 'agent of Mirrorplane for one node',
+    description: 'Attaches the eBPF data plane to the devices of a node, and carries out what the controller plans.',
+  };
+}
+
+function common(build: Build, name: string, tree: Tree) {
+  const { version, epoch, brought } = build;
+  const [major, minor] = brought.nodeVersion.split('.');
+  const runtime = `${major}.${minor}`;
+  const native = [brought.koffi, brought.netlink, brought.libbpf];
+  return {
+    name,
+    version,
+    epoch,
+    depends: [`mirrorplane-runtime (>= ${runtime})`, `libc6 (>= ${neededGlibc(native)})`],
+    requires: [`mirrorplane-runtime >= ${runtime}`],
+    conffiles: [] as string[],
+    tree: tree.root,
+  };
+}
+
+function daemon(tree: Tree, part: 'agent' | 'controller'): void {
+  tree.copy(join(FILES, `bin/mirrorplane-${part}`), `/usr/sbin/mirrorplane-${part}`, 0o755);
+  const unit = `mirrorplane-${part}.service`;
+  tree.copy(join(FILES, 'systemd', unit), `/usr/lib/systemd/system/${unit}`);
+}
+
+function copyright(bundled: readonly Bundled[]): string {
+  const parts = bundled.map(
+    ({ name, version, licence, text }) => `${name} ${version} (${licence})\n\n${text.trim()}\n`,
+  );
+  return [
+    'Mirrorplane is licensed under Apache-2.0; see /usr/share/common-licenses/Apache-2.0 or',
+    'https://www.apache.org/licenses/LICENSE-2.0. Its JavaScript contains these packages of npm:\n',
+    ...parts,
+  ].join('\n');
+}
+
+/** Files of a package as they will be on a host, below a folder. */
+class Tree {
+  readonly root: string;
+
+  constructor(root: string) {
+    this.root = root;
+    mkdirSync(root, { recursive: true, mode: 0o755 });
+  }
+
+  /** Where a path of the host is while the package is made. */
+  at(path: string): string {
+    const place = join(this.root, path);
+    mkdirSync(dirname(place), { recursive: true });
+    return place;
+  }
+
+  write(path: string, content: string | Buffer, mode = 0o644): void {
+    writeFileSync(this.at(path), content);
+    chmodSync(join(this.root, path), mode);
+  }
+
+  copy(from: string, path: string, mode = 0o644): void {
+    copyFileSync(from, this.at(path));
+    chmodSync(join(this.root, path), mode);
+  }
+}
