@@ -38,6 +38,8 @@ test_needs='
 /usr/include/pcap.h libpcap-dev
 /usr/bin/python3 python3-minimal
 /usr/bin/strace strace
+/usr/sbin/modprobe kmod
+/usr/bin/xz xz-utils
 '
 [ "$level" = run ] && needs=$run_needs || needs="$run_needs$test_needs"
 

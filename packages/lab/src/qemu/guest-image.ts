@@ -40,7 +40,8 @@ const BUSYBOX = 'busybox-static';
 const DOWNLOAD_MS = 300_000;
 const PROBE_SOURCE = join(import.meta.dirname, 'probe.c');
 
-const cacheFolder = () => join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mirrorplane');
+/** Folder of what is kept between runs: `mirrorplane` in `$XDG_CACHE_HOME`, or in `~/.cache`. */
+export const cacheFolder = () => join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mirrorplane');
 
 /** Changes whenever what we add to the packages changes, so that a stale image is never booted. */
 function recipe(): string {
@@ -69,7 +70,7 @@ export async function guestImage(options: GuestImageOptions = {}): Promise<Guest
 }
 
 /** Makes a folder as a whole or not at all, unless it is there. Of two that make it at once, the first one wins. */
-async function makeOnce(folder: string, make: (work: string) => Promise<void>): Promise<void> {
+export async function makeOnce(folder: string, make: (work: string) => Promise<void>): Promise<void> {
   if (existsSync(folder)) return;
   mkdirSync(dirname(folder), { recursive: true });
   const work = mkdtempSync(join(dirname(folder), 'making-'));
