@@ -54,6 +54,8 @@ export interface AgentParts {
   statistics?: (ifindex: number) => Promise<DeviceStatistics | undefined>;
   /** Keeps copies within what service traffic leaves of a device; left out: no device has a budget. */
   protection?: Pick<Protection, 'held' | 'cpuHeld' | 'on'>;
+  /** Whether a NIC may handle flows itself, by the name of its device. Left out: none does. */
+  offloads?: (device: string) => boolean;
   /** Finds the underlay among the devices that `links` has now. */
   underlay: () => Promise<UnderlayState>;
   /** Tells the neighbours where the underlay address is. Left out: they find out by themselves. */
@@ -274,7 +276,9 @@ export class Agent {
     const present = links.links();
     const look = this.#looks(present);
     const claimsOf = (link: Link) => identities?.of(link) ?? [];
-    const found = identify(present, this.#program?.edges ?? [], ownership(this.#found.devices), claimsOf);
+    const offloads = (link: Link) => this.#parts.offloads?.(link.name) ?? false;
+    const edges = this.#program?.edges ?? [];
+    const found = identify(present, edges, ownership(this.#found.devices), claimsOf, offloads);
     this.#found = {
       devices: await this.#guests.look(found.devices, this.#program?.standby ?? []),
       problems: [...found.problems, ...(identities?.problems() ?? [])],

@@ -18,7 +18,7 @@ import type {
   LocalDeliveryEntry,
   TerminationEntry,
 } from './datapath/datapath.ts';
-import type { NodeDevice } from './discovery/devices.ts';
+import { type NodeDevice, refusalOf } from './discovery/devices.ts';
 import type { ForwardingEntry } from './discovery/forwarding.ts';
 import type { Link } from './discovery/links.ts';
 import type { NextHop } from './discovery/neighbours.ts';
@@ -94,7 +94,7 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
   const waiting: string[] = [];
   const captures = program.captures.flatMap((capture) => {
     const device = byInterface.get(capture.source);
-    const usable = device?.ethernet ? device : undefined;
+    const usable = device && refusalOf(device) === undefined ? device : undefined;
     const hooks = hookCaptures({ ...capture, delivery: choose(capture.delivery) }, usable);
     if (device === undefined) waiting.push(capture.id);
     else placed.push({ capture, device, hooks: usable ? hooks.map((hook) => hook.id) : [] });
@@ -181,7 +181,7 @@ function deliveryEntry(
   if (delivery.kind !== 'erspan') {
     const found = byInterface.get(delivery.interface);
     // A device that is down would lose what it is handed without a word, when a redirect takes it there.
-    const device = found?.ethernet && found.up ? found : undefined;
+    const device = found?.up && refusalOf(found) === undefined ? found : undefined;
     const base = { ...budget, id, policy, ifindex: device?.ifindex ?? 0, mtu: device?.mtu ?? 0 };
     return delivery.kind === 'local' ? { ...base, kind: 'local' } : { ...base, kind: 'edge', vlanId: delivery.vlanId };
   }
@@ -245,10 +245,9 @@ function problemsOf(program: NodeProgram, { underlay, nextHops, devices }: Surro
     if (delivery.kind === 'erspan') continue;
     const device = devices.find((candidate) => candidate.identity?.id === delivery.interface);
     const base = { policy: delivery.policy, interface: delivery.interface };
-    if (device === undefined) continue;
-    if (!device.ethernet) {
-      problems.push({ code: 'DEVICE_UNSUPPORTED', message: `${device.name} is no Ethernet device`, ...base });
-    } else if (!device.up) problems.push({ code: 'DEVICE_DOWN', message: `${device.name} is down`, ...base });
+    // Why a device cannot be mirrored is said with the devices, whoever uses it.
+    if (device !== undefined && !device.up && refusalOf(device) === undefined)
+      problems.push({ code: 'DEVICE_DOWN', message: `${device.name} is down`, ...base });
   }
   return problems;
 }
@@ -276,7 +275,7 @@ export function captureStatuses(reconciled: Reconciled, refused: readonly Captur
   return reconciled.placed.map(({ capture, device, hooks }) => {
     const base = { capture: capture.id, device: device.name };
     if (hooks.length === 0) {
-      const message = `${device.name} is no Ethernet device`;
+      const message = refusalOf(device) ?? '';
       return { ...base, state: 'refused', code: 'DEVICE_UNSUPPORTED', message };
     }
     const refusal = hooks.map((id) => refusals.get(id)).find((found) => found !== undefined);

@@ -14,6 +14,7 @@ import { LibvirtProvider } from './discovery/libvirt.ts';
 import { NetlinkLinkSource } from './discovery/links.ts';
 import { NeighbourRecord } from './discovery/neighbour-record.ts';
 import { NextHops } from './discovery/neighbours.ts';
+import { featureReader, HW_TC_OFFLOAD } from './discovery/offload.ts';
 import { OpenVswitchProvider } from './discovery/open-vswitch.ts';
 import { RtClient } from './discovery/rtnetlink.ts';
 import { readLost } from './discovery/softnet.ts';
@@ -145,6 +146,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       statistics: (ifindex) => deviceStatistics(client, ifindex),
       ...(protection && { protection }),
       underlay: () => findUnderlay(addressesOf, underlayOptions, links.links()),
+      offloads: featureReader(HW_TC_OFFLOAD),
       announce,
       datapath,
       programs: new ProgramFile(join(data, STATE_FILES.program)),

@@ -167,9 +167,3 @@ test('a device whose guest is absent loses its interface to one whose guest is h
     ],
   );
 });
-
-test('a macvtap device with an identity is refused: its directions are reversed', () => {
-  const { devices } = identify([link('macvtap0', 5, { linkType: 'macvtap', alias: ALIAS })], []);
-  assert.equal(devices[0]?.identity, undefined);
-  assert.match(devices[0]?.identityError ?? '', /web-1\/0: a macvtap device cannot be mirrored/);
-});

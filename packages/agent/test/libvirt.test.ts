@@ -203,7 +203,8 @@ describe('libvirt', { skip, timeout: 240_000 }, () => {
     const { devices } = probes[0]!.lines.at(-1)!;
     assert.ok(!(IDS[0]! in guests(devices!)));
     const direct = devices!.find(({ linkType }) => linkType === 'macvtap');
-    assert.match(direct?.identityError ?? '', /52-54-00-00-00-06: a macvtap device cannot be mirrored/);
+    assert.match(direct?.identity?.id ?? '', /52-54-00-00-00-06$/);
+    assert.match(direct?.notMirrorable?.guest ?? '', /is a macvtap device/);
     await hosts[0]!.virsh('destroy', 'web-1');
     await see(0, 'it is gone', none);
   });

@@ -51,7 +51,7 @@ const DEVICES = identify(
     link('tap-web', 5, { alias: 'mirrorplane:kind=vm;id=web-1/0' }),
     link('tap-ids', 6, { alias: 'mirrorplane:kind=vm;id=ids-1/0', mtu: 9000 }),
     link('edge0', 7, { linkType: '' }),
-    link('tun0', 8, { ethernet: false, alias: 'mirrorplane:kind=vm;id=tun-1/0' }),
+    link('tun0', 8, { linkType: 'tun', ethernet: false, alias: 'mirrorplane:kind=vm;id=tun-1/0' }),
   ],
   [{ interface: 'uplink', device: 'edge0' }],
 ).devices;
@@ -143,7 +143,7 @@ test('a capture on a device without Ethernet header is refused with DEVICE_UNSUP
       device: 'tun0',
       state: 'refused',
       code: 'DEVICE_UNSUPPORTED',
-      message: 'tun0 is no Ethernet device',
+      message: 'tun0 is a tun device, which carries no Ethernet frames: name the tap or veth of the guest instead',
     },
   ]);
 });
@@ -236,12 +236,6 @@ const problems: [outcome: string, more: Partial<NodeProgram>, surroundings: Part
       ['ROUTE_MISSING'],
     ],
     ['the destination is down', {}, { devices: down('tap-ids') }, ['DEVICE_DOWN']],
-    [
-      'the destination carries no Ethernet',
-      { deliveries: [{ ...LOCAL, interface: 'tun-1/0' }] },
-      {},
-      ['DEVICE_UNSUPPORTED'],
-    ],
     ['a destination that is absent is seen by the controller', {}, { devices: [] }, []],
   ];
 for (const [outcome, more, surroundings, codes] of problems) {
@@ -253,6 +247,14 @@ for (const [outcome, more, surroundings, codes] of problems) {
     );
   });
 }
+
+test('copies for a device that cannot be mirrored go nowhere, and never to its ifindex', () => {
+  const { state } = reconcile(program({ deliveries: [{ ...LOCAL, interface: 'tun-1/0' }] }), around());
+  assert.deepEqual(
+    state.deliveries.map(({ ifindex }) => ifindex),
+    [0],
+  );
+});
 
 test('a capture of which one hook was refused is refused as a whole, with the reason', () => {
   const result = reconcile(program({ captures: [capture(), capture({ id: 'p1/ids', source: 'ids-1/0' })] }), around());

@@ -36,7 +36,7 @@ export function temporaryFolder(t: Pick<TestContext, 'after'>): string {
   return folder;
 }
 
-/** An Ethernet device as netlink would give it. */
+/** An Ethernet device as netlink would give it; one without a kind is a NIC. */
 export function link(name: string, ifindex: number, more: Partial<Link> = {}): Link {
   return {
     name,
@@ -50,6 +50,7 @@ export function link(name: string, ifindex: number, more: Partial<Link> = {}): L
     master: 0,
     forwarding: true,
     ethernet: true,
+    ...(more.linkType === '' && { bus: 'pci' }),
     ...more,
   };
 }

@@ -27,6 +27,11 @@ export const CATALOGUE = {
   PRECONDITION_FAILED: entry(412, 'It was changed in the meantime', 'read it again and repeat the change'),
   INTERNAL: entry(500, 'The controller failed', 'see the log of the controller'),
   UNAVAILABLE: entry(503, 'The controller is not ready', 'try again in a moment'),
+  EDGE_UNSUPPORTED: entry(
+    422,
+    'The device cannot be an edge-connected interface',
+    'declare a physical NIC, a bond, a VLAN device or a veth, as the message says',
+  ),
   // Rules of a policy
   POLICY_INVALID: entry(422, 'The policy is refused', 'correct every listed field'),
   POLICY_NAME_INVALID: entry(422, 'The name is not usable', 'use 1 to 63 lower-case letters, digits and hyphens'),
@@ -34,6 +39,16 @@ export const CATALOGUE = {
   POLICY_TOO_MANY_SOURCES: entry(422, 'More than 1024 sources', 'divide the sources among several policies'),
   POLICY_SOURCE_REPEATED: entry(422, 'A source is named twice', 'name every source once'),
   POLICY_SOURCE_NOT_FOUND: entry(422, 'A source does not exist', 'check the id with "mirrorplane interface list"'),
+  POLICY_SOURCE_UNSUPPORTED: entry(
+    422,
+    'The device of a source cannot be mirrored',
+    'name the tap or veth of the guest, or the NIC, as the message says',
+  ),
+  POLICY_SOURCES_OVERLAP: entry(
+    422,
+    'Two sources carry the same packets',
+    'name one of the two, or write a policy for each',
+  ),
   POLICY_SOURCE_IN_USE: entry(422, 'A source belongs to another policy', 'remove it from the other policy first'),
   POLICY_SOURCE_KINDS_MIXED: entry(
     422,
@@ -44,6 +59,11 @@ export const CATALOGUE = {
     422,
     'The destination does not exist',
     'check the id with "mirrorplane interface list"',
+  ),
+  POLICY_DESTINATION_UNSUPPORTED: entry(
+    422,
+    'The device of the destination cannot take copies',
+    'name the tap or veth of the guest, or the NIC, as the message says',
   ),
   POLICY_DESTINATION_IS_SOURCE: entry(422, 'The destination is a source too', 'choose another destination'),
   POLICY_CYCLE: entry(
@@ -95,8 +115,13 @@ export const CATALOGUE = {
   CAPTURE_REFUSED: entry(200, 'A node cannot capture a source', 'see the message of the node'),
   DEVICE_UNSUPPORTED: entry(
     200,
-    'The device has no Ethernet header or no tc hook',
-    'use a tap, veth or Ethernet device',
+    'The device cannot be mirrored',
+    'name the tap or veth of the guest, or the NIC, as the message says',
+  ),
+  OFFLOAD_UNSEEN: entry(
+    200,
+    'Flows that a NIC handles itself are not captured; all else is',
+    'switch hw-tc-offload off, or keep the flows of the sources out of the hardware',
   ),
   DEVICE_DOWN: entry(200, 'The device is down', 'set it up'),
   HOOK_OCCUPIED: entry(200, 'Another program stands first at the hook', 'detach it, or let it continue the chain'),

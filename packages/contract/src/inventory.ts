@@ -1,6 +1,6 @@
 /** What exists in the cluster: declared by operators, observed by agents, and both merged. */
 import * as z from 'zod';
-import { DeviceName, InterfaceId, MacAddress, Name } from './names.ts';
+import { DeviceName, DeviceReference, InterfaceId, MacAddress, Name } from './names.ts';
 
 /** `vm`: a VM's NIC. `nfv`: a NIC of a virtual router, firewall, load balancer. `edge`: joins virtual and physical. */
 export const InterfaceKind = z.enum(['vm', 'nfv', 'edge']).meta({ id: 'InterfaceKind' });
@@ -41,7 +41,7 @@ export type Underlay = z.infer<typeof Underlay>;
 export const EdgeDeclaration = z
   .strictObject({
     node: Name,
-    device: DeviceName.optional().meta({ description: 'Device name; give this or mac.' }),
+    device: DeviceReference.optional().meta({ description: 'Device name; give this or mac.' }),
     mac: MacAddress.optional().meta({ description: 'Permanent MAC address; give this or device.' }),
     allowedVlans: z.array(z.number().int().min(1).max(4094)).optional().meta({
       description: 'VLAN IDs that the switch port lets pass. Left out: not checked.',
@@ -102,9 +102,24 @@ export const Device = z
       .optional()
       .meta({ description: 'Why an alias that names Mirrorplane was not understood.' }),
     guest: GuestState.optional(),
+    notMirrorable: z.object({ guest: z.string().optional(), edge: z.string().optional() }).optional().meta({
+      description:
+        'Why it cannot be the device of a guest (vm, nfv), or of an edge, as "is a bridge, …: …". Left out: it can.',
+    }),
+    altNames: z.array(z.string()).optional().meta({ description: 'Further names of the device.' }),
+    warning: z.string().optional().meta({ description: 'Which packets of its interface are not seen there.' }),
+    sharesWith: z.array(DeviceName).optional().meta({
+      description:
+        'Devices of the node that carry its packets too: those below a VLAN device, the other end of a veth.',
+    }),
   })
   .meta({ id: 'Device' });
 export type Device = z.infer<typeof Device>;
+
+/** Why a device cannot be that of an interface of this kind. Undefined: it can. Follows the name of the device. */
+export function whyNotMirrorable(device: Pick<Device, 'notMirrorable'>, kind: InterfaceKind): string | undefined {
+  return kind === 'edge' ? device.notMirrorable?.edge : device.notMirrorable?.guest;
+}
 
 /** The device that an interface is today, and on which node. */
 export const InterfaceDevice = z.object({
@@ -115,6 +130,9 @@ export const InterfaceDevice = z.object({
   mtu: z.number().int(),
   up: z.boolean(),
   guest: GuestState.optional(),
+  notMirrorable: z.string().optional().meta({ description: 'Why it cannot be mirrored, as "is a bridge, …: …".' }),
+  warning: z.string().optional().meta({ description: 'Which packets are not seen there.' }),
+  sharesWith: z.array(DeviceName).optional().meta({ description: 'Devices of the node that carry its packets too.' }),
 });
 export type InterfaceDevice = z.infer<typeof InterfaceDevice>;
 

@@ -26,6 +26,11 @@ export const DeviceName = z
   .string()
   .regex(/^[^\s/:]{1,15}$/, 'a device name has 1 to 15 characters, without spaces, "/" and ":"');
 
+/** The name of a device, or a further one of up to 127 characters (`altname`, ALTIFNAMSIZ). */
+export const DeviceReference = z
+  .string()
+  .regex(/^[^\s/:]{1,127}$/, 'a device name has 1 to 15 characters, an altname 127, without spaces, "/" and ":"');
+
 /** The most sources one mirror policy takes. */
 export const MAX_SOURCES = 1024;
 /** From this many policies on, creating one more is answered with the warning POLICY_MANY. */

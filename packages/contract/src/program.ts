@@ -1,7 +1,7 @@
 /** The node program: the whole desired state of one node's data plane. Made by the planner, carried out by the agent. */
 import * as z from 'zod';
 import { GuestState } from './inventory.ts';
-import { DeviceName, InterfaceId, MAX_SESSION, Name } from './names.ts';
+import { DeviceReference, InterfaceId, MAX_SESSION, Name } from './names.ts';
 import { TrafficDirection } from './policy.ts';
 
 /**
@@ -82,7 +82,7 @@ export type Termination = z.infer<typeof Termination>;
 /** Tells the agent which of its devices an edge-connected interface is: by name or by MAC address. */
 export const EdgeBinding = z.object({
   interface: InterfaceId,
-  device: DeviceName.optional(),
+  device: DeviceReference.optional(),
   mac: z.string().optional(),
 });
 export type EdgeBinding = z.infer<typeof EdgeBinding>;

@@ -1,5 +1,13 @@
 /** What operators declared merged with what agents observe. */
-import type { Device, Interface, InterfaceDevice, Inventory } from '@mirrorplane/contract';
+import {
+  type Device,
+  type EdgeDeclaration,
+  type Interface,
+  type InterfaceDevice,
+  type InterfaceKind,
+  type Inventory,
+  whyNotMirrorable,
+} from '@mirrorplane/contract';
 import type { LiveNode, LiveNodes } from './live.ts';
 import type { InterfaceRecord } from './resources.ts';
 import type { Stored, View } from './view.ts';
@@ -84,13 +92,16 @@ function placesByInterface(records: Records, live: LiveNodes): Map<string, Place
     for (const [id, device] of identified(node, edges.get(name) ?? [], records)) {
       const list = sightings.get(id) ?? [];
       const [since, runningSince] = [node.seen[id] ?? 0, node.running[id] ?? 0];
-      list.push({ device: toInterfaceDevice(name, device), since, runningSince, present });
+      const kind = records.interfaces.get(id)?.value.kind ?? device.identity?.kind ?? 'vm';
+      list.push({ device: toInterfaceDevice(name, device, kind), since, runningSince, present });
       sightings.set(id, list);
     }
   }
   const result = new Map<string, Places>();
-  for (const [id, list] of sightings) {
-    const kept = newestLast(list);
+  for (const [id, all] of sightings) {
+    // A device that cannot be mirrored is no second device of an interface that has one which can.
+    const mirrorable = all.filter(({ device }) => device.notMirrorable === undefined);
+    const kept = newestLast(mirrorable.length > 0 ? mirrorable : all);
     result.set(id, { devices: kept.map(({ device }) => device), home: homeOf(kept)?.device.node });
   }
   return result;
@@ -131,12 +142,7 @@ function edgesByNode(records: Records): Map<string, InterfaceRecord[]> {
 function identified(node: LiveNode, edges: InterfaceRecord[], records: Records): Map<string, Device> {
   const found = new Map<string, Device>();
   for (const { id, edge } of edges) {
-    const byName = (device: Device) =>
-      edge!.device === undefined ? device.mac === edge!.mac : device.name === edge!.device;
-    // An agent knows the permanent MAC address, which the present one need not be.
-    const bound = (device: Device) =>
-      edge!.mac !== undefined && device.identity?.provider === 'declared' && device.identity.id === id;
-    const device = node.devices.find(byName) ?? node.devices.find(bound);
+    const device = deviceOfEdge(node, id, edge!);
     if (device) {
       found.set(id, device);
     }
@@ -152,6 +158,31 @@ function identified(node: LiveNode, edges: InterfaceRecord[], records: Records):
   return found;
 }
 
-function toInterfaceDevice(node: string, { name, ifindex, mac, mtu, up, guest }: Device): InterfaceDevice {
-  return { node, name, ifindex, mac, mtu, up, ...(guest && { guest }) };
+/** The device of a declared edge, as far as the node has it now. */
+export function deviceOfEdge({ devices }: LiveNode, id: string, { device, mac }: EdgeDeclaration): Device | undefined {
+  if (device !== undefined) {
+    return devices.find(({ name }) => name === device) ?? devices.find(({ altNames }) => altNames?.includes(device));
+  }
+  // An agent knows the permanent MAC address, which the present one need not be.
+  const bound = ({ identity }: Device) => identity?.provider === 'declared' && identity.id === id;
+  const same = devices.filter((one) => one.mac === mac);
+  // A bridge has the MAC address of its NIC.
+  return same.find((one) => whyNotMirrorable(one, 'edge') === undefined) ?? devices.find(bound) ?? same[0];
+}
+
+function toInterfaceDevice(node: string, device: Device, kind: InterfaceKind): InterfaceDevice {
+  const { name, ifindex, mac, mtu, up, guest, warning, sharesWith } = device;
+  const notMirrorable = whyNotMirrorable(device, kind);
+  return {
+    node,
+    name,
+    ifindex,
+    mac,
+    mtu,
+    up,
+    ...(guest && { guest }),
+    ...(notMirrorable !== undefined && { notMirrorable }),
+    ...(warning !== undefined && { warning }),
+    ...(sharesWith && { sharesWith }),
+  };
 }

@@ -1,4 +1,5 @@
 /** The rules of a mirror policy as pure functions: no I/O, no clock, no randomness. */
+export type { Explain, Explanation } from './devices.ts';
 export { policyType } from './kinds.ts';
 export { type NodeReport, type Observation, observe, type PreviousCounters } from './observation.ts';
 export { type PathPlan, type Plan, type PlannedProgram, type PolicyPlan, plan, type SourcePlan } from './plan.ts';

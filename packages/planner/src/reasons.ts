@@ -22,6 +22,7 @@ const PARTIAL_CODES: ReadonlySet<string> = new Set([
   'ARRIVAL_UNSEEN',
   'UPLINK_BUSY',
   'CPU_BUSY',
+  'OFFLOAD_UNSEEN',
 ]);
 
 /** A problem of a node that concerns a policy. */
@@ -89,7 +90,9 @@ export function problemsOf(policy: Policy, plan: PolicyPlan, { nodes }: Observat
         return problem.policy === policy.uid;
       }
       if (problem.interface !== undefined) {
-        return sources?.has(problem.interface) || (isEnd && problem.interface === policy.destination);
+        // What a NIC sends by itself stands in the way of capturing, and not of a copy that is handed to it.
+        const ofEnd = isEnd && problem.code !== 'OFFLOAD_UNSEEN' && problem.interface === policy.destination;
+        return sources?.has(problem.interface) || ofEnd;
       }
       return !(isEnd && SENDING_CODES.has(problem.code));
     };

@@ -65,7 +65,7 @@ export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observ
         ...plan.reasons,
         ...nodeReasons(plan, observation),
         ...problems.map(({ blocking: _, ...reason }) => reason),
-        ...refusals,
+        ...refusals.filter((refusal) => !problems.some((problem) => isSame(problem, refusal))),
         ...unreportedReasons(plan, sources, observation),
         ...dropReasons(counters),
         ...truncationReasons(policy, counters, observation),
@@ -162,6 +162,11 @@ function unreportedReasons(plan: PolicyPlan, sources: readonly SourceStatus[], {
     const message = `node "${node}" has not reported a capture of "${id}" yet: wait a moment`;
     return [{ code: 'NODE_PENDING', message, interface: id, node }];
   });
+}
+
+/** A capture is refused for what the node says of the device already. */
+function isSame(problem: PolicyProblem, { code, node, interface: id }: StatusReason): boolean {
+  return problem.code === code && problem.node === node && problem.interface === id;
 }
 
 function uniqueReasons(reasons: readonly StatusReason[]): StatusReason[] {

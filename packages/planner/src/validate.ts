@@ -16,6 +16,7 @@ import {
 } from '@mirrorplane/contract';
 import { type Cluster, homeDomain, homePool, indexCluster } from './cluster.ts';
 import { findCycle } from './cycle.ts';
+import { deviceRefusal, type Explain, overlaps } from './devices.ts';
 import { policyType } from './kinds.ts';
 import { sortedBy } from './order.ts';
 import { shapeRefusals } from './shape.ts';
@@ -25,6 +26,8 @@ export interface ValidationContext {
   /** All policies that exist, in any order. */
   policies: readonly Policy[];
   inventory: Inventory;
+  /** What is known of an interface that has no device. Left out: nothing. */
+  explain?: Explain;
 }
 
 /** `type` is there where all interfaces exist and the type matrix has one for them. */
@@ -55,8 +58,8 @@ export function validate(spec: PolicySpec, context: ValidationContext, replacing
 
   checkName(spec, refuse);
   checkSourceList(spec, cluster, refuse);
-  checkEachSource(spec, cluster, others, refuse);
-  checkDestination(spec, cluster, others, refuse);
+  checkEachSource({ spec, cluster, others, explain: context.explain }, refuse);
+  checkDestination({ spec, cluster, others, explain: context.explain }, refuse);
   checkDirection(spec, refuse);
   checkPercent(spec, refuse);
   checkVlan(spec, cluster, refuse);
@@ -103,10 +106,19 @@ function checkSourceList({ sources }: PolicySpec, cluster: Cluster, refuse: Refu
   }
 }
 
-function checkEachSource(spec: PolicySpec, cluster: Cluster, others: readonly Policy[], refuse: Refuse): void {
+/** A policy and what it is judged against. */
+interface Case {
+  spec: PolicySpec;
+  cluster: Cluster;
+  others: readonly Policy[];
+  explain: Explain | undefined;
+}
+
+function checkEachSource({ spec, cluster, others, explain }: Case, refuse: Refuse): void {
   const firstIndex = new Map<string, number>();
   const owners = ownersOf(spec.sources, others);
   const reference = domainReference(spec, cluster);
+  const overlapping = Map.groupBy(overlaps(spec.sources, cluster), ({ index }) => index);
   for (const [index, id] of spec.sources.entries()) {
     const field = `sources[${index}]`;
     const first = firstIndex.get(id);
@@ -116,9 +128,12 @@ function checkEachSource(spec: PolicySpec, cluster: Cluster, others: readonly Po
     }
     firstIndex.set(id, index);
     const item = cluster.interfaces.get(id);
-    if (!item) {
-      const remedy = 'check the id with "mirrorplane interface list"';
-      refuse('POLICY_SOURCE_NOT_FOUND', field, `there is no interface ${quote(id)}: ${remedy}`);
+    const refused = deviceRefusal(id, item, 'SOURCE', explain);
+    if (refused) {
+      refuse(refused.code, field, refused.message);
+    }
+    for (const { message } of overlapping.get(index) ?? []) {
+      refuse('POLICY_SOURCES_OVERLAP', field, message);
     }
     const owner = owners.get(id);
     if (owner) {
@@ -163,12 +178,12 @@ function domainReference(spec: PolicySpec, cluster: Cluster) {
   return undefined;
 }
 
-function checkDestination(spec: PolicySpec, cluster: Cluster, others: readonly Policy[], refuse: Refuse): void {
+function checkDestination({ spec, cluster, others, explain }: Case, refuse: Refuse): void {
   const { destination, sources } = spec;
   const item = cluster.interfaces.get(destination);
-  if (!item) {
-    const remedy = 'check the id with "mirrorplane interface list"';
-    refuse('POLICY_DESTINATION_NOT_FOUND', 'destination', `there is no interface ${quote(destination)}: ${remedy}`);
+  const refused = deviceRefusal(destination, item, 'DESTINATION', explain);
+  if (refused) {
+    refuse(refused.code, 'destination', refused.message);
   }
   const own = sources.indexOf(destination);
   if (own >= 0) {

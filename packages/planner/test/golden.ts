@@ -27,6 +27,10 @@ interface ShortInterface {
   home?: string;
   pool?: string;
   mtu?: number;
+  /** Of every device: its name, why it cannot be mirrored, which others carry its packets. */
+  device?: string;
+  notMirrorable?: string;
+  sharesWith?: string[];
   edge?: Inventory['interfaces'][number]['edge'];
 }
 
@@ -63,7 +67,7 @@ function entriesOf<T>(record: Record<string, T | null>): [string, T][] {
 
 function expandInterface(
   id: string,
-  { kind, on = [], home, pool, mtu = 1500, edge }: ShortInterface,
+  { kind, on = [], home, pool, mtu = 1500, device, notMirrorable, sharesWith, edge }: ShortInterface,
   index: number,
   nodes: Map<string, { pool: string }>,
 ): Inventory['interfaces'][number] {
@@ -76,7 +80,16 @@ function expandInterface(
     ...(current !== undefined && { pool: current }),
     ...(edge && { edge }),
     ...(home !== undefined && { home }),
-    devices: on.map((node) => ({ node, name: `dev${index}`, ifindex: index + 10, mac, mtu, up: true })),
+    devices: on.map((node) => ({
+      node,
+      name: device ?? `dev${index}`,
+      ifindex: index + 10,
+      mac,
+      mtu,
+      up: true,
+      ...(notMirrorable !== undefined && { notMirrorable }),
+      ...(sharesWith && { sharesWith }),
+    })),
   };
 }
 

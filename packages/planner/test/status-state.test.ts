@@ -12,6 +12,35 @@ const toEdge = { destination: 'edge-1', vlanId: 100, type: 'virtual-to-physical'
 
 /** Title, scene, state and reasons in short. */
 const cases: [string, Scene, string[]][] = [
+  [
+    'fails where the device of every source cannot be mirrored, and says so once for each',
+    {
+      policy: { sources: ['web-2/0'] },
+      nodes: {
+        'node-1': healthy([]),
+        'node-2': {
+          ...refused('web-2/0', 'DEVICE_UNSUPPORTED'),
+          ...problem('DEVICE_UNSUPPORTED', { interface: 'web-2/0' }),
+        },
+      },
+    },
+    ['failed', 'DEVICE_UNSUPPORTED web-2/0 @node-2'],
+  ],
+  [
+    'fails where the device of the destination cannot take copies',
+    { nodes: { 'node-1': { ...up1, ...problem('DEVICE_UNSUPPORTED', { interface: 'ids-1/0' }) }, 'node-2': up2 } },
+    ['failed', 'DEVICE_UNSUPPORTED ids-1/0 @node-1'],
+  ],
+  [
+    'is degraded where the NIC of a source handles flows itself',
+    { nodes: { 'node-1': up1, 'node-2': { ...up2, ...problem('OFFLOAD_UNSEEN', { interface: 'web-2/0' }) } } },
+    ['degraded', 'OFFLOAD_UNSEEN web-2/0 @node-2'],
+  ],
+  [
+    'is active where the NIC of the destination handles flows itself',
+    { nodes: { 'node-1': { ...up1, ...problem('OFFLOAD_UNSEEN', { interface: 'ids-1/0' }) }, 'node-2': up2 } },
+    ['active'],
+  ],
   ['is active where every source is captured and all is reported', {}, ['active']],
   ['is active with an edge destination that has a device', { policy: toEdge }, ['active']],
   ['is disabled without reasons, whatever nodes say', { policy: { enabled: false }, nodes: {} }, ['disabled']],

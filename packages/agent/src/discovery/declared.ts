@@ -37,7 +37,7 @@ export function bindEdges(bindings: readonly EdgeBinding[], links: readonly Link
 }
 
 function candidates(binding: EdgeBinding, links: readonly Link[]): Link[] {
-  if (binding.device !== undefined) return links.filter((link) => link.name === binding.device);
+  if (binding.device !== undefined) return named(links, binding.device);
   const mac = binding.mac?.toLowerCase();
   if (mac === undefined) return [];
   const ethernet = links.filter((link) => link.ethernet);
@@ -46,6 +46,12 @@ function candidates(binding: EdgeBinding, links: readonly Link[]): Link[] {
   const current = ethernet.filter((link) => link.mac === mac);
   const physical = current.filter((link) => link.linkType === '');
   return physical.length > 0 ? physical : current;
+}
+
+/** The device of this name, or else the one that has it as a further name (`altname`). */
+export function named(links: readonly Link[], name: string): Link[] {
+  const first = links.filter((link) => link.name === name);
+  return first.length > 0 ? first : links.filter(({ altNames }) => altNames?.includes(name));
 }
 
 function duplicate(binding: EdgeBinding, why: string): NodeProblem {

@@ -1,14 +1,21 @@
 /** Devices with their identities: what the node reports, and what its program is matched with. */
-import type { Device, EdgeBinding, NodeProblem } from '@mirrorplane/contract';
+import { type Device, type EdgeBinding, type NodeProblem, whyNotMirrorable } from '@mirrorplane/contract';
 import { parseAlias } from './alias.ts';
 import { bindEdges } from './declared.ts';
+import { judge, kindOf, sharedWith } from './device-kinds.ts';
 import type { Link } from './links.ts';
 import type { Claim } from './provider.ts';
 
-/** A device, and whether it can be mirrored at all. */
+/** A device with what the agent alone needs to know of it. */
 export interface NodeDevice extends Device {
-  /** Only Ethernet devices can be mirrored. */
+  /** It carries Ethernet frames. */
   ethernet: boolean;
+}
+
+/** Why the device cannot be that of the interface that it is, with its name in front. Undefined: it can. */
+export function refusalOf({ name, identity, notMirrorable }: Device): string | undefined {
+  const why = identity && whyNotMirrorable({ notMirrorable }, identity.kind);
+  return why === undefined ? undefined : `${name} ${why}`;
 }
 
 /** The devices of a node, and which of them stand for the same interface. */
@@ -26,36 +33,43 @@ export function isHelper({ name, linkType, alias }: Link): boolean {
   return linkType === 'veth' && (HELPER_NAMES.has(name) || alias === HELPER_ALIAS);
 }
 
-/** Kinds of devices that are the guest's own end of the cable: a guest's frames leave by them and do not come in. */
-const REVERSED = new Map([
-  ['macvtap', 'a macvtap device cannot be mirrored: connect the NIC to a bridge, or to Open vSwitch'],
-]);
+/** What is said of flows that a NIC handles itself: they pass by the hooks of the kernel. */
+const OFFLOADED = {
+  representor: 'is the port of a virtual function: packets of flows that its NIC switches itself are not seen',
+  offload: 'has hw-tc-offload on: packets of flows that the NIC handles itself are not seen',
+};
 
 /**
  * Gives every device its identity. Left out are devices that cannot be mirrored and claim nothing (loopback, tunnels),
  * and our own helpers. Where two devices claim one interface, the one that had it before keeps it, else the one with
  * the lowest ifindex gets it: a second device never takes traffic away from, or adds its own to, a running mirror. Only a
- * device whose guest is absent gives way to one whose guest is here.
+ * device that cannot be mirrored, or whose guest is absent, gives way to one that can, or whose guest is here.
  *
  * Where several speak of a device, the declared edge is believed, then the alias, then the providers in their order.
  * @param before ifindex that each interface had last
  * @param claimsOf what identity providers say of a device, the most believed first
+ * @param offloads whether a NIC may handle flows itself
  */
 export function identify(
   links: readonly Link[],
   edges: readonly EdgeBinding[],
   before: ReadonlyMap<string, number> = new Map(),
   claimsOf: (link: Link) => readonly Claim[] = () => [],
+  offloads: (link: Link) => boolean = () => false,
 ): NodeDevices {
   const declared = bindEdges(edges, links);
   const problems = [...declared.problems];
+  const byIndex = new Map(links.map((link) => [link.ifindex, link]));
   const devices = links
     .filter((link) => !isHelper(link) && link.name !== '')
-    .map((link) => withIdentity(link, declared.edges.get(link.ifindex), claimsOf(link)))
+    .map((link) => {
+      const device = withIdentity(link, declared.edges.get(link.ifindex), claimsOf(link));
+      return { ...device, ...judged(link, device, byIndex, offloads) };
+    })
     .filter((device) => device.ethernet || device.identity !== undefined || device.identityError !== undefined);
   for (const [id, claimants] of claims(devices)) {
-    const present = claimants.filter((device) => device.guest !== 'absent');
-    const eligible = present.length > 0 ? present : claimants;
+    const mirrorable = preferring(claimants, (device) => refusalOf(device) === undefined);
+    const eligible = preferring(mirrorable, ({ guest }) => guest !== 'absent');
     const owner = eligible.find((device) => device.ifindex === before.get(id)) ?? eligible[0]!;
     for (const device of claimants) {
       if (device === owner) continue;
@@ -66,7 +80,50 @@ export function identify(
       problems.push({ code: 'INTERFACE_DUPLICATE', message, interface: id });
     }
   }
-  return { devices, problems };
+  return { devices, problems: [...problems, ...devices.flatMap(problemOf)] };
+}
+
+/** What stands in the way of the interface that a device is. */
+function problemOf(device: NodeDevice): NodeProblem[] {
+  const { name, identity, warning } = device;
+  if (identity === undefined) return [];
+  const refused = refusalOf(device);
+  const base = { interface: identity.id };
+  if (refused !== undefined) {
+    return [{ ...base, code: 'DEVICE_UNSUPPORTED', message: `${identity.id}: ${refused}` }];
+  }
+  if (warning === undefined) return [];
+  return [{ ...base, code: 'OFFLOAD_UNSEEN', message: `${identity.id}: ${name} ${warning}` }];
+}
+
+/** Those that pass the check; all where none does. */
+function preferring<T>(all: readonly T[], check: (one: T) => boolean): readonly T[] {
+  const passing = all.filter(check);
+  return passing.length > 0 ? passing : all;
+}
+
+/** What a device can be, and what is not seen there. */
+function judged(
+  link: Link,
+  { identity }: NodeDevice,
+  byIndex: ReadonlyMap<number, Link>,
+  offloads: (link: Link) => boolean,
+): Pick<Device, 'notMirrorable' | 'warning' | 'sharesWith' | 'altNames'> {
+  const verdict = judge(link, byIndex);
+  const shared = sharedWith(link, byIndex);
+  const isTaken = identity !== undefined && whyNotMirrorable({ notMirrorable: verdict }, identity.kind) === undefined;
+  const warning = isTaken ? warningOf(link, offloads) : undefined;
+  return {
+    ...(Object.keys(verdict).length > 0 && { notMirrorable: { ...verdict } }),
+    ...(warning !== undefined && { warning }),
+    ...(shared.length > 0 && { sharesWith: shared }),
+    ...(link.altNames && { altNames: [...link.altNames] }),
+  };
+}
+
+function warningOf(link: Link, offloads: (link: Link) => boolean): string | undefined {
+  if (kindOf(link) === 'representor') return OFFLOADED.representor;
+  return link.bus !== undefined && offloads(link) ? OFFLOADED.offload : undefined;
 }
 
 /** ifindex by interface, to be handed to the next `identify`. */
@@ -86,7 +143,6 @@ function withIdentity(link: Link, edge: string | undefined, claims: readonly Cla
   const said = alias ?? claims[0];
   if (said === undefined) return device;
   if ('error' in said) device.identityError = said.error;
-  else if (REVERSED.has(linkType)) device.identityError = `${said.identity.id}: ${REVERSED.get(linkType)}`;
   else device.identity = said.identity;
   const guest = [said, ...claims].flatMap((claim) => ('guest' in claim && claim.guest) || [])[0];
   if (device.identity !== undefined && guest !== undefined) device.guest = guest;

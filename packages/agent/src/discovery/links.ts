@@ -1,5 +1,6 @@
 /** The netdevs of the network namespace that the agent runs in. */
 import { EventEmitter } from 'node:events';
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../log.ts';
 import { reason, say } from '../log.ts';
 import {
@@ -17,6 +18,7 @@ import {
   RtClient,
   type RtMessage,
   RtMonitor,
+  repeated,
   text,
   u32,
 } from './rtnetlink.ts';
@@ -47,6 +49,16 @@ export interface Link {
   floods?: number;
   /** It carries Ethernet frames (ARPHRD_ETHER) and is no loopback device. */
   ethernet: boolean;
+  /** It is the loopback device. Default false. */
+  loopback?: boolean;
+  /** Of kind `tun`: it is a tap. Left out: the kernel does not say. */
+  tunTap?: boolean;
+  /** Bus of the hardware behind it, as `pci` or `virtio`; left out: there is none. */
+  bus?: string;
+  /** Name of the port on its hardware, as `p0` or `pf0vf1`; left out: it has none. */
+  portName?: string;
+  /** Further names of the device. Default none. */
+  altNames?: readonly string[];
   /** When the kernel first told of the device, in milliseconds of `performance.now()`. Left out: it was there before. */
   seenAt?: number;
   /** ifindex of the device that it is the other end of, or is on top of; left out: of none in this network namespace. */
@@ -99,10 +111,16 @@ const IFLA = {
   IFALIAS: 20,
   EXT_MASK: 29,
   LINK_NETNSID: 37,
+  PHYS_PORT_NAME: 38,
+  PROP_LIST: 52,
+  ALT_IFNAME: 53,
   PERM_ADDRESS: 54,
+  PARENT_DEV_BUS_NAME: 57,
 } as const;
 const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
 const VETH_INFO_PEER = 1;
+const IFLA_TUN_TYPE = 3;
+const IFF_TAP = 2;
 const IFLA_BR_MCAST_SNOOPING = 23;
 const IFLA_BRPORT = { STATE: 1, LEARNING: 8, UNICAST_FLOOD: 9, MCAST_FLOOD: 27, BCAST_FLOOD: 30 } as const;
 const BR_STATE_FORWARDING = 3;
@@ -143,7 +161,26 @@ export function parseLink(message: RtMessage): Link | undefined {
     floods: floods(info),
     alias: text(attrs.get(IFLA.IFALIAS)),
     ethernet: getU16(data, 2) === ARPHRD_ETHER && (flags & IFF_LOOPBACK) === 0,
+    ...kindFacts(attrs, info, flags),
     ...(peer !== undefined && { peer: getU32(peer, 0) }),
+  };
+}
+
+/** What `kindOf` needs beside the kind that the kernel names. */
+function kindFacts(attrs: ReadonlyMap<number, Buffer>, info: ReadonlyMap<number, Buffer>, flags: number) {
+  const bus = text(attrs.get(IFLA.PARENT_DEV_BUS_NAME));
+  const portName = text(attrs.get(IFLA.PHYS_PORT_NAME));
+  const altNames = repeated(attrs.get(IFLA.PROP_LIST), IFLA.ALT_IFNAME).map(text);
+  const isTun = text(info.get(IFLA_INFO.KIND)) === 'tun';
+  const tunType = isTun
+    ? attributes(info.get(IFLA_INFO.DATA) ?? Buffer.alloc(0), 0).get(IFLA_TUN_TYPE)?.[0]
+    : undefined;
+  return {
+    ...((flags & IFF_LOOPBACK) !== 0 && { loopback: true }),
+    ...(tunType !== undefined && { tunTap: tunType === IFF_TAP }),
+    ...(bus !== '' && { bus }),
+    ...(portName !== '' && { portName }),
+    ...(altNames.length > 0 && { altNames }),
   };
 }
 
@@ -233,11 +270,6 @@ export async function addVethPair(client: RtClient, name: string, peer: string):
 /** A struct ifinfomsg that sets these flags and leaves the others. */
 function linkHeader(ifindex: number, flags: number): Buffer {
   return Buffer.concat([Buffer.alloc(4), u32(ifindex), u32(flags), u32(flags)]);
-}
-
-function sameLink(a: Link | undefined, b: Link | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return a.seenAt === b.seenAt && (Object.keys(a) as (keyof Link)[]).every((key) => a[key] === b[key]);
 }
 
 /** The real thing: netlink. An event only says where to look; what is there is then read from the kernel. */
@@ -373,14 +405,17 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
   async #readEverything(): Promise<boolean> {
     const before = this.#links;
     this.#links = await this.#dump(performance.now());
-    return before.size !== this.#links.size || [...this.#links].some(([key, link]) => !sameLink(before.get(key), link));
+    return (
+      before.size !== this.#links.size ||
+      [...this.#links].some(([key, link]) => !isDeepStrictEqual(before.get(key), link))
+    );
   }
 
   async #readSome(touched: ReadonlySet<number>): Promise<boolean> {
     let changed = false;
     for (const ifindex of touched) {
       const link = await this.#one(ifindex);
-      if (sameLink(this.#links.get(ifindex), link)) continue;
+      if (isDeepStrictEqual(this.#links.get(ifindex), link)) continue;
       changed = true;
       if (link === undefined) this.#links.delete(ifindex);
       else this.#links.set(ifindex, link);

@@ -88,6 +88,18 @@ export function attributes(data: Buffer, offset: number): Map<number, Buffer> {
   return found;
 }
 
+/** The payloads of all attributes of one type, where a list repeats it. */
+export function repeated(data: Buffer | undefined, type: number): Buffer[] {
+  const found: Buffer[] = [];
+  for (let at = 0; data !== undefined && at + 4 <= data.length; ) {
+    const length = getU16(data, at);
+    if (length < 4 || at + length > data.length) break;
+    if ((getU16(data, at + 2) & 0x3fff) === type) found.push(data.subarray(at + 4, at + length));
+    at += (length + 3) & ~3;
+  }
+  return found;
+}
+
 /** One attribute, padded. */
 export function attribute(type: number, payload: Buffer): Buffer {
   const length = 4 + payload.length;

@@ -1,5 +1,6 @@
 /** Where this node sends and receives ERSPAN: the device, its address and its MTU. */
 import type { Underlay } from '@mirrorplane/contract';
+import { named } from './declared.ts';
 import type { Link } from './links.ts';
 import { AF_INET, attributes, getU32, ipv4Text, RTM, type RtClient, u32 } from './rtnetlink.ts';
 
@@ -77,7 +78,7 @@ export async function findUnderlay(
 ): Promise<UnderlayState> {
   if (options.device === undefined)
     return { underlay: undefined, why: 'the agent was started without --mirror-device' };
-  const link = links.find((candidate) => candidate.name === options.device);
+  const [link] = named(links, options.device);
   if (link === undefined) return { underlay: undefined, why: `there is no device ${options.device}` };
   if (!link.ethernet) return { underlay: undefined, why: `${link.name} is no Ethernet device` };
   const address = options.address ?? (await addresses(link.ifindex))[0];

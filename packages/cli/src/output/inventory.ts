@@ -1,5 +1,5 @@
 /** Interfaces and nodes as text. */
-import type { Interface, Node } from '@mirrorplane/contract';
+import { type Device, type Interface, type Node, whyNotMirrorable } from '@mirrorplane/contract';
 import { formatVlanList } from '../vlans.ts';
 import { ago, UNKNOWN } from './numbers.ts';
 import { type Cell, type Column, printable, renderFields, renderTable } from './table.ts';
@@ -50,6 +50,10 @@ export function interfaceFields(one: Interface, color: boolean): string {
     device.mtu,
     upCell(device.up),
   ]);
+  for (const { node, name, notMirrorable, warning } of one.devices) {
+    const remark = notMirrorable ?? warning;
+    if (remark !== undefined) fields.push(['problem', { text: `${name} on ${node} ${remark}`, style: 'yellow' }]);
+  }
   return renderFields(fields, color) + (rows.length > 0 ? `\n${renderTable(columns, rows, { color })}` : '');
 }
 
@@ -110,9 +114,18 @@ export function nodeFields(node: Node, color: boolean): string {
     device.mtu,
     upCell(device.up),
     device.linkType || '-',
-    device.identityError ? { text: device.identityError, style: 'yellow' } : (device.identity?.id ?? '-'),
+    identityCell(device),
   ]);
   return fields + problems.join('') + (rows.length > 0 ? `\n${renderTable(columns, rows, { color })}` : '');
+}
+
+/** The interface that a device is, and what stands in the way. */
+function identityCell(device: Device): Cell {
+  const { identity, identityError, warning } = device;
+  const why = identity && whyNotMirrorable(device, identity.kind);
+  const remarks = [why, warning, identityError].filter((text) => text !== undefined);
+  if (remarks.length === 0) return identity?.id ?? '-';
+  return { text: [identity?.id, ...remarks].filter((text) => text !== undefined).join(': '), style: 'yellow' };
 }
 
 /** The revision that the kernel runs; and the newest one where that is another. */
@@ -124,7 +137,12 @@ function programText(node: Node): string {
 
 function deviceCell(one: Interface): Cell {
   if (one.devices.length === 0) return { text: 'no device now', style: 'dim' };
-  return one.devices.map((device) => `${device.node}:${device.name}${device.up ? '' : ' (down)'}`).join(', ');
+  return one.devices
+    .map(
+      ({ node, name, up, notMirrorable }) =>
+        `${node}:${name}${notMirrorable ? ' (not mirrorable)' : up ? '' : ' (down)'}`,
+    )
+    .join(', ');
 }
 
 function vlans(one: Interface): string {

@@ -1,7 +1,8 @@
 /** /api/v1/interfaces */
-import { Interface, InterfaceId, InterfaceKind, InterfaceSpec } from '@mirrorplane/contract';
+import { Interface, InterfaceId, InterfaceKind, InterfaceSpec, whyNotMirrorable } from '@mirrorplane/contract';
 import * as z from 'zod';
-import { mergeInventory, oneInterface, recordsOf } from '../inventory.ts';
+import { deviceOfEdge, mergeInventory, oneInterface, recordsOf } from '../inventory.ts';
+import type { LiveNodes } from '../live.ts';
 import type { InterfaceRecord } from '../resources.ts';
 import { keyOf } from '../view.ts';
 import { policiesOf, policiesUsing, refuseBroken, refuseUsed } from './dependents.ts';
@@ -121,6 +122,7 @@ export const interfaceRoutes: Route[] = [
         });
         if (!unchanged) {
           refuseSecondEdge(id, value, before.interfaces);
+          refuseNoEdge(id, value, live);
           refuseBroken(policiesUsing(policiesOf(view), id), view, live, before, after(0));
         }
         return {
@@ -182,4 +184,17 @@ function refuseSecondEdge(
       );
     }
   }
+}
+
+/** Refuses to declare a device that cannot be an edge, where its node has shown it. */
+function refuseNoEdge(id: string, { edge }: InterfaceRecord, live: LiveNodes): void {
+  const node = edge && live.get(edge.node);
+  const device = node && deviceOfEdge(node, id, edge);
+  const why = device && whyNotMirrorable(device, 'edge');
+  if (edge === undefined || device === undefined || why === undefined) {
+    return;
+  }
+  const message = `${device.name} on node "${edge.node}" ${why}`;
+  const field = edge.device === undefined ? 'edge.mac' : 'edge.device';
+  throw new ProblemError('EDGE_UNSUPPORTED', message, [{ code: 'EDGE_UNSUPPORTED', field, message }]);
 }

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { Policy, PolicySpec, PolicyStatus } from '@mirrorplane/contract';
 import { normalise, validate } from '@mirrorplane/planner';
 import * as z from 'zod';
+import { explainId } from '../explain.ts';
 import { mergeInventory, recordsOf } from '../inventory.ts';
 import { toPolicy } from '../planning.ts';
 import type { PolicyRecord } from '../resources.ts';
@@ -57,7 +58,7 @@ function specOf(record: PolicyRecord): PolicySpec {
 function writePolicy(services: Services, given: PolicySpec, current: Stored<PolicyRecord> | undefined): Change {
   const { view, live, clock } = services;
   const inventory = mergeInventory(recordsOf(view), live);
-  const context = { policies: policiesOf(view), inventory };
+  const context = { policies: policiesOf(view), inventory, explain: (id: string) => explainId(id, live) };
   const { refusals, warnings, type } = validate(given, context, current?.value.name);
   if (given.name === 'status') {
     const message =

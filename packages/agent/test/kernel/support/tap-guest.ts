@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { processFolder } from './folder.ts';
 import { link, run } from './namespace.ts';
 
 export class TapGuest {
@@ -21,13 +22,32 @@ export class TapGuest {
   /** Makes the tap, without addresses of its own, so that nothing but copies comes there. */
   static async start(name: string): Promise<TapGuest> {
     run('ip', 'tuntap', 'add', name, 'mode', 'tap');
+    return TapGuest.#open(name);
+  }
+
+  /** Opens a macvtap device that is there already, by its character device. */
+  static openMacvtap(name: string): Promise<TapGuest> {
+    const node = join(processFolder(), name);
+    // The mount of /sys that is there shows another network namespace.
+    const find = 'mount -t sysfs sysfs /sys && cat /sys/class/net/"$1"/macvtap/tap*/dev';
+    const [major, minor] = run('unshare', '-m', 'sh', '-c', find, 'sh', name).trim().split(':') as [string, string];
+    run('mknod', node, 'c', major, minor);
+    return TapGuest.#open(name, node);
+  }
+
+  static async #open(name: string, ...node: string[]): Promise<TapGuest> {
     run('sysctl', '-qw', `net.ipv6.conf.${name}.disable_ipv6=1`);
     const script = join(import.meta.dirname, 'tap-guest.py');
-    const child = spawn('/usr/bin/python3', [script, name], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn('/usr/bin/python3', [script, name, ...node], { stdio: ['pipe', 'pipe', 'inherit'] });
     const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
     await lines.next();
     run('ip', 'link', 'set', name, 'up');
     return new TapGuest(name, child, lines);
+  }
+
+  /** Sends a frame as the guest. */
+  send(frame: Buffer): void {
+    this.#child.stdin!.write(`send ${frame.toString('hex')}\n`);
   }
 
   /** Takes so many frames out of the tap; waits for them. */

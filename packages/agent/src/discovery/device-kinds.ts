@@ -1,0 +1,140 @@
+/**
+ * Which devices can be mirrored, and as what. A `guest` device has a guest on its far side: what the guest sends comes in
+ * there. An `edge` leads to the physical network. Everything else is refused, with the reason. Pure: one table decides.
+ */
+import type { Link } from './links.ts';
+
+/** Why a device is refused as each; left out: it is taken. A reason follows the name of the device: `is a bridge, …`. */
+export interface Verdict {
+  guest?: string;
+  edge?: string;
+}
+
+const NO_GUEST = 'and no guest is behind it: declare it as an edge-connected interface';
+const LEADS_TO_GUEST = 'which leads to a guest: give it an alias as vm or nfv';
+const NAME_GUEST = 'name the tap or veth of the guest instead';
+const DECLARE_NIC = 'declare the NIC instead';
+
+function neither(what: string): Verdict {
+  return { guest: `${what}: ${NAME_GUEST}`, edge: `${what}: ${DECLARE_NIC}` };
+}
+
+/** The host's own end of a cable: what it sends to the network leaves there, so directions are those of the host. */
+const ownEnd = (what: string) => neither(`is ${what}, an end of the host's own`);
+const tunnel = (what: string) => neither(`is ${what}, which carries packets within packets`);
+const noEthernet = (what: string) => neither(`is ${what}, which carries no Ethernet frames`);
+
+/** By the word that `kindOf` gives. The documentation has the same table, docs/devices.md. */
+export const DEVICE_KINDS: Readonly<Record<string, Verdict>> = {
+  tap: { edge: `is a tap, ${LEADS_TO_GUEST}` },
+  veth: {},
+  'xen-vif': { edge: `is a port of Xen, ${LEADS_TO_GUEST}` },
+  representor: { edge: `is the port of a virtual function, ${LEADS_TO_GUEST}` },
+  physical: { guest: `is a physical NIC, ${NO_GUEST}` },
+  bond: { guest: `is a bond, ${NO_GUEST}` },
+  team: { guest: `is a team, ${NO_GUEST}` },
+  vlan: { guest: `is a VLAN device, ${NO_GUEST}` },
+  bridge: neither('is a bridge, which many guests share'),
+  openvswitch: ownEnd('an internal port of Open vSwitch'),
+  macvtap: ownEnd('a macvtap device, whose directions are reversed and whose copies would leave by the NIC'),
+  macvlan: ownEnd('a macvlan device'),
+  ipvlan: ownEnd('an ipvlan device'),
+  ipvtap: ownEnd('an ipvtap device'),
+  macsec: ownEnd('a macsec device'),
+  netkit: neither('is a netkit device, whose traffic container networks lead past its hooks'),
+  dummy: neither('is a dummy device, behind which nothing is'),
+  ifb: neither('is an ifb device, which carries what other devices redirect to it'),
+  vrf: neither('is a VRF, which stands for several devices'),
+  vxlan: tunnel('a vxlan tunnel'),
+  geneve: tunnel('a geneve tunnel'),
+  gretap: tunnel('a gretap tunnel'),
+  ip6gretap: tunnel('an ip6gretap tunnel'),
+  erspan: tunnel('an erspan tunnel'),
+  ip6erspan: tunnel('an ip6erspan tunnel'),
+  tun: noEthernet('a tun device'),
+  wireguard: noEthernet('a wireguard tunnel'),
+  loopback: noEthernet('the loopback device'),
+};
+
+/** Kinds of devices whose ports stay devices of their own. Ports of all others are parts of the one above. */
+const SWITCHES = new Set(['bridge', 'openvswitch', 'vrf']);
+/** Port names of virtual and sub-functions in switchdev mode, as `pf0vf3` and `c1pf0sf7` (devlink_port_phys_port_name). */
+const REPRESENTOR = /^(c\d+)?pf\d+(vf|sf)\d+$/;
+const XEN_BACKEND = 'xen-backend';
+
+/** The kind of a device in one word: a key of `DEVICE_KINDS`, or what the kernel calls it; `unknown` where it says nothing. */
+export function kindOf({ linkType, ethernet, loopback, tunTap, bus, portName }: Link): string {
+  if (loopback) return 'loopback';
+  if (linkType === 'tun') return (tunTap ?? ethernet) ? 'tap' : 'tun';
+  if (bus && REPRESENTOR.test(portName ?? '')) return 'representor';
+  // A simulated NIC behaves as a physical one, and is of use to tests alone.
+  if (linkType !== '' && linkType !== 'netdevsim') return linkType;
+  if (bus === XEN_BACKEND) return 'xen-vif';
+  return bus ? 'physical' : 'unknown';
+}
+
+/**
+ * Judges a device.
+ * @param byIndex all devices of the node: a device is judged by the one it is part of, or on top of
+ */
+export function judge(link: Link, byIndex: ReadonlyMap<number, Link>): Verdict {
+  const kind = kindOf(link);
+  const master = link.master === 0 ? undefined : byIndex.get(link.master);
+  if (master !== undefined && !SWITCHES.has(kindOf(master))) {
+    const kindOfMaster = master.linkType === '' ? 'device' : master.linkType;
+    const what = `is a slave of the ${kindOfMaster} ${master.name}`;
+    return { guest: `${what}: ${NAME_GUEST}`, edge: `${what}: declare ${master.name} instead` };
+  }
+  const verdict = verdictOn(kind, link);
+  if (kind === 'bridge') return { ...verdict, edge: `is a bridge: declare ${portsOf(link, byIndex)} instead` };
+  const below = lower(link, byIndex);
+  if (below === undefined) return verdict;
+  if (kind === 'vlan') {
+    const refused = judge(below, byIndex).edge;
+    return refused === undefined
+      ? verdict
+      : { ...verdict, edge: `is a VLAN device of ${below.name}, which ${refused}` };
+  }
+  if (verdict.edge?.endsWith(DECLARE_NIC) && judge(below, byIndex).edge === undefined) {
+    return { ...verdict, edge: verdict.edge.replace(DECLARE_NIC, `declare ${below.name} instead`) };
+  }
+  return verdict;
+}
+
+function verdictOn(kind: string, { ethernet }: Link): Verdict {
+  const known = Object.hasOwn(DEVICE_KINDS, kind) ? DEVICE_KINDS[kind]! : undefined;
+  if (!ethernet && !(known?.guest && known.edge)) return noEthernet(`a device of kind ${kind}`);
+  if (known) return known;
+  if (kind !== 'unknown') return neither(`is of kind ${kind}, which is not known to lead to a guest or a network`);
+  return neither('is a virtual device, of which the kernel does not say what is behind it');
+}
+
+/** The device that this one is on top of. */
+function lower({ peer, linkType }: Link, byIndex: ReadonlyMap<number, Link>): Link | undefined {
+  return peer === undefined || linkType === 'veth' ? undefined : byIndex.get(peer);
+}
+
+/** The ports of a bridge that can be edges, in words. */
+function portsOf({ ifindex }: Link, byIndex: ReadonlyMap<number, Link>): string {
+  const ports = [...byIndex.values()].filter(({ master }) => master === ifindex);
+  const edges = ports.filter((port) => port.linkType !== 'veth' && judge(port, byIndex).edge === undefined);
+  if (edges.length === 0) return 'the NIC that is its port';
+  return `its port ${edges.map(({ name }) => name).join(' or ')}`;
+}
+
+/**
+ * Names of the devices that carry the packets of this one too: those below a VLAN device, and the other end of a veth pair
+ * where that is on this node.
+ */
+export function sharedWith(link: Link, byIndex: ReadonlyMap<number, Link>): string[] {
+  const names: string[] = [];
+  let at = link;
+  // A VLAN within a VLAN within …: the kernel takes 8 levels (MAX_NEST_DEV).
+  for (let depth = 0; depth < 8 && at.peer !== undefined && (at.linkType === 'vlan' || at === link); depth++) {
+    const next = byIndex.get(at.peer);
+    if (next === undefined || (at.linkType !== 'vlan' && at.linkType !== 'veth')) break;
+    names.push(next.name);
+    at = next;
+  }
+  return names;
+}

@@ -1,0 +1,35 @@
+/** Says why an id that a policy names has no device, from what agents report beside the interfaces. */
+import type { Explanation } from '@mirrorplane/planner';
+import type { LiveNodes } from './live.ts';
+
+/** What nodes know of an id: that its NIC has no device that can be mirrored, or that it is the name of a device. */
+export function explainId(id: string, live: LiveNodes): Explanation | undefined {
+  for (const node of live.all().values()) {
+    const problem = node.connected
+      ? node.problems.find(({ code, interface: about }) => code === 'DEVICE_UNSUPPORTED' && about === id)
+      : undefined;
+    if (problem) {
+      return { message: `"${id}" cannot be mirrored: node "${node.name}" says: ${problem.message}`, unsupported: true };
+    }
+  }
+  for (const node of live.all().values()) {
+    const device = node.devices.find(({ name, altNames }) => name === id || altNames?.includes(id));
+    if (!device) {
+      continue;
+    }
+    const what = `"${id}" is a device of node "${node.name}"`;
+    if (device.identity) {
+      return { message: `${what}: name the interface "${device.identity.id}" instead` };
+    }
+    if (device.identityError !== undefined) {
+      return { message: `${what}, whose identity is not understood: ${device.identityError}` };
+    }
+    const { guest, edge } = device.notMirrorable ?? {};
+    if (guest !== undefined && edge !== undefined) {
+      return { message: `${what} and cannot be mirrored: it ${guest}`, unsupported: true };
+    }
+    const remedy = guest === undefined ? 'give it an alias' : 'declare it with "mirrorplane interface"';
+    return { message: `${what} without identity: ${remedy}, and name the id that it gets` };
+  }
+  return undefined;
+}

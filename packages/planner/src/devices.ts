@@ -1,0 +1,64 @@
+/** What the devices of interfaces allow: whether they can be mirrored, and which carry the same packets. */
+import type { ErrorCode } from '@mirrorplane/contract';
+import type { Cluster, ClusterInterface } from './cluster.ts';
+
+/** Why there is no device for an interface, in words that end with a remedy. */
+export interface Explanation {
+  message: string;
+  /** The interface is known, and no device of it can be mirrored. */
+  unsupported?: boolean;
+}
+
+/** What is known of an interface id beyond the inventory. */
+export type Explain = (id: string) => Explanation | undefined;
+
+const quote = (text: string): string => JSON.stringify(text);
+const NO_DEVICES: ReadonlyMap<string, string> = new Map();
+
+/** Why an interface cannot be used for what its devices are. Undefined: it can, or it has no device now. */
+export function deviceRefusal(
+  id: string,
+  item: ClusterInterface | undefined,
+  role: 'SOURCE' | 'DESTINATION',
+  explain: Explain | undefined,
+): { code: ErrorCode; message: string } | undefined {
+  const devices = item?.devices ?? [];
+  const whys = devices.flatMap(({ node, name, notMirrorable: why }) =>
+    why === undefined ? [] : `${name} on node ${quote(node)} ${why}`,
+  );
+  const unsupported = `POLICY_${role}_UNSUPPORTED` as const;
+  if (devices.length > 0) {
+    const none = whys.length === devices.length;
+    return none ? { code: unsupported, message: `${quote(id)} cannot be mirrored: ${whys.join('; ')}` } : undefined;
+  }
+  const known = explain?.(id);
+  if (known?.unsupported) return { code: unsupported, message: known.message };
+  if (item !== undefined) return undefined;
+  const message =
+    known?.message ?? `there is no interface ${quote(id)}: check the id with "mirrorplane interface list"`;
+  return { code: `POLICY_${role}_NOT_FOUND`, message };
+}
+
+/** Sources that carry packets of another source before them in the list: the position of each, and why. */
+export function overlaps(sources: readonly string[], cluster: Cluster): { index: number; message: string }[] {
+  const byNode = new Map<string, Map<string, string>>();
+  const placed = sources.flatMap((id, index) =>
+    (cluster.interfaces.get(id)?.devices ?? []).map((device) => ({ id, index, device })),
+  );
+  for (const { id, device } of placed) {
+    byNode.set(device.node, (byNode.get(device.node) ?? new Map<string, string>()).set(device.name, id));
+  }
+  const found = new Map<string, { index: number; message: string }>();
+  for (const { id, device } of placed) {
+    for (const name of device.sharesWith ?? []) {
+      const other = (byNode.get(device.node) ?? NO_DEVICES).get(name);
+      if (other === undefined || other === id) continue;
+      const index = Math.max(sources.indexOf(id), sources.indexOf(other));
+      const what = `${device.name} of ${quote(id)} and ${name} of ${quote(other)} on node ${quote(device.node)}`;
+      const message = `${what} carry the same packets, which would be copied twice: name one of the two`;
+      const key = [id, other].sort().join(' ');
+      if (!found.has(key)) found.set(key, { index, message });
+    }
+  }
+  return [...found.values()];
+}
