@@ -1,9 +1,13 @@
 /** The packages: what is in each, and what it needs. */
 import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { type Bundled, bundle } from './bundle.ts';
+import { describeDaemon } from './describe.ts';
 import { type Brought, neededGlibc } from './fetch.ts';
+import { commandPage, daemonPage } from './man.ts';
 import { ROOT } from './paths.ts';
+import { settingsTemplate } from './settings-template.ts';
 
 /** Where the programs are on a host. */
 const LIB = '/usr/lib/mirrorplane';
@@ -67,6 +71,7 @@ export async function cliPackage(build: Build): Promise<Package> {
   const tree = new Tree(join(build.work, name));
   const bundled = await bundle('cli', tree.at(`${LIB}/cli`), build.version);
   tree.copy(join(FILES, 'bin/mirrorplane'), '/usr/bin/mirrorplane', 0o755);
+  manPage(tree, 'mirrorplane.1', commandPage(build));
   tree.write(`/usr/share/doc/${name}/copyright`, copyright(bundled));
   return {
     ...common(build, name, tree),
@@ -81,7 +86,7 @@ export async function controllerPackage(build: Build): Promise<Package> {
   const tree = new Tree(join(build.work, name));
   const bundled = await bundle('controller', tree.at(`${LIB}/controller`), build.version);
   tree.copy(build.brought.koffi, `${LIB}/controller/koffi.node`);
-  daemon(tree, 'controller');
+  daemon(tree, 'controller', build);
   tree.write(`/usr/share/doc/${name}/copyright`, copyright(bundled));
   const base = common(build, name, tree);
   return {
@@ -89,7 +94,7 @@ export async function controllerPackage(build: Build): Promise<Package> {
     depends: [...base.depends, 'passwd'],
     requires: [...base.requires, 'shadow-utils'],
     service: 'mirrorplane-controller.service',
-    conffiles: [] as string[],
+    conffiles: ['/etc/mirrorplane/controller.yaml'],
     summary: 'controller of Mirrorplane',
     description: 'Keeps the mirror policies of a cluster, plans for its nodes, and serves the API.',
   };
@@ -105,7 +110,7 @@ export async function agentPackage(build: Build): Promise<Package> {
   tree.copy(brought.netlink, `${LIB}/agent/netlink.node`);
   tree.copy(brought.libbpf, `${LIB}/agent/libbpf.so.1`);
   tree.copy(join(ROOT, 'packages/bpf/dist/mirror.bpf.o'), `${LIB}/agent/mirror.bpf.o`);
-  daemon(tree, 'agent');
+  daemon(tree, 'agent', build);
   tree.write(`/usr/share/doc/${name}/copyright`, copyright(bundled));
   tree.copy(join(ROOT, 'packages/bpf/LICENSE'), `/usr/share/doc/${name}/copyright.mirror.bpf.o`);
   tree.copy(brought.libbpfCopyright, `/usr/share/doc/${name}/copyright.libbpf`);
@@ -115,7 +120,7 @@ export async function agentPackage(build: Build): Promise<Package> {
     depends: [...base.depends, 'libelf1t64 | libelf1', 'zlib1g', 'util-linux', 'mount'],
     requires: [...base.requires, 'elfutils-libelf', 'zlib', 'util-linux'],
     service: 'mirrorplane-agent.service',
-    conffiles: [] as string[],
+    conffiles: ['/etc/mirrorplane/agent.yaml'],
     summary: 'agent of Mirrorplane for one node',
     description: 'Attaches the eBPF data plane to the devices of a node, and carries out what the controller plans.',
   };
@@ -137,10 +142,26 @@ function common(build: Build, name: string, tree: Tree) {
   };
 }
 
-function daemon(tree: Tree, part: 'agent' | 'controller'): void {
+/** Settings that the package makes, because they belong to its unit. */
+const SETTINGS = {
+  agent: { data: '/var/lib/mirrorplane-agent' },
+  controller: { data: '/var/lib/mirrorplane' },
+} as const;
+
+function daemon(tree: Tree, part: 'agent' | 'controller', build: Build): void {
   tree.copy(join(FILES, `bin/mirrorplane-${part}`), `/usr/sbin/mirrorplane-${part}`, 0o755);
   const unit = `mirrorplane-${part}.service`;
   tree.copy(join(FILES, 'systemd', unit), `/usr/lib/systemd/system/${unit}`);
+  const described = describeDaemon(part);
+  // A token may be in the agent's; the controller reads its own as another user.
+  const mode = part === 'agent' ? 0o640 : 0o644;
+  tree.write(`/etc/mirrorplane/${part}.yaml`, settingsTemplate(described, SETTINGS[part]), mode);
+  manPage(tree, `mirrorplane-${part}.8`, daemonPage(described, build));
+}
+
+function manPage(tree: Tree, name: string, page: string): void {
+  // The header of a gzip file made by zlib holds no date.
+  tree.write(`/usr/share/man/man${name.slice(-1)}/${name}.gz`, gzipSync(page, { level: 9 }));
 }
 
 function copyright(bundled: readonly Bundled[]): string {

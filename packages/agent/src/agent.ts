@@ -120,6 +120,8 @@ export class Agent {
   /** The helper devices, as the last pass saw them. */
   #helpers = '';
   #passing: Promise<void> | undefined;
+  /** When the pass under way began, on the monotonic clock. */
+  #passBegan: number | undefined;
   #retryAfter = RETRY[0];
   #retry: NodeJS.Timeout | undefined;
   #timers: NodeJS.Timeout[] = [];
@@ -232,6 +234,11 @@ export class Agent {
     while (this.#passing !== undefined) await this.#passing;
   }
 
+  /** Milliseconds that the pass under way has taken until now; 0 where none is. */
+  passingFor(): number {
+    return this.#passBegan === undefined ? 0 : performance.now() - this.#passBegan;
+  }
+
   /** Stops following changes. The data plane goes on. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -260,11 +267,14 @@ export class Agent {
   async #passes(): Promise<void> {
     while (this.#dirty && !this.#closed) {
       this.#dirty = false;
+      this.#passBegan = performance.now();
       try {
         await this.#pass();
       } catch (error) {
         this.#log.error(say('pass failed', { reason: reason(error) }));
         this.#retryLater();
+      } finally {
+        this.#passBegan = undefined;
       }
     }
   }

@@ -1,4 +1,5 @@
-/** The agent's log: pino, one JSON object a line, the context at the end of the message. */
+/** The agent's log: pino, one JSON object a line, or plain lines in the journal; the context at the end of the message. */
+import { logDestination } from '@mirrorplane/daemon/journal.ts';
 import { type Logger, pino } from 'pino';
 
 export type { Logger };
@@ -9,7 +10,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** A log that writes to standard error, so that standard output stays free for what a command prints. */
 export function createLog(level: LogLevel): Logger {
-  return pino({ level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2));
+  return pino({ level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, logDestination());
 }
 
 /** A log line: `attach failed [device:tap12 errno:EBUSY]`. Entries that are undefined are left out. */

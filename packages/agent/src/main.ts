@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { isIPv4 } from 'node:net';
 import { resolve } from 'node:path';
 import { MAX_RATE, Name } from '@mirrorplane/contract';
+import { openServiceManager, parseSettings, type ServiceManager } from '@mirrorplane/daemon';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseController } from './enroll.ts';
 import { createLog, LOG_LEVELS, type Logger, type LogLevel, reason } from './log.ts';
@@ -29,6 +30,9 @@ interface Flags {
   logLevel: LogLevel;
   uninstall?: boolean;
 }
+
+/** Milliseconds after which a pass over the node is taken to be stuck. A thousand devices take less than half of that. */
+const STUCK = 60_000;
 
 function nodeName(text: string): string {
   const checked = Name.safeParse(text);
@@ -86,7 +90,7 @@ const command = new Command('mirrorplane agent')
   .option('--uninstall', 'remove everything that the agent left on this node, and end')
   .showHelpAfterError('(--help shows all options)');
 
-async function run(flags: Flags, log: Logger): Promise<void> {
+async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<void> {
   const { node, controller } = flags;
   if (!flags.uninstall && (node === undefined || controller === undefined)) {
     command.error(`error: ${node === undefined ? '--node' : '--controller'} is missing`);
@@ -107,6 +111,7 @@ async function run(flags: Flags, log: Logger): Promise<void> {
   const end = (signal: string) => {
     if (stop.signal.aborted) process.exit(1);
     log.info(`stopping, the data plane goes on [signal:${signal}]`);
+    manager.stopping();
     stop.abort(new Error('stopped'));
     void started?.close().then(() => process.exit(0));
   };
@@ -134,13 +139,16 @@ async function run(flags: Flags, log: Logger): Promise<void> {
     await started.close();
     process.exit(0);
   }
+  const { agent } = started;
+  manager.watch(() => agent.passingFor() < STUCK);
+  manager.ready();
 }
 
-command.parse();
+parseSettings(command, { prefix: 'MIRRORPLANE_AGENT' });
 const flags = command.opts<Flags>();
 const log = createLog(flags.logLevel);
 try {
-  await run(flags, log);
+  await run(flags, log, await openServiceManager());
 } catch (error) {
   if (reason(error) === 'stopped') process.exit(0);
   process.stderr.write(`error: ${reason(error)}\n`);

@@ -41,6 +41,8 @@ export interface Controller {
   addresses: string[];
   /** Port that agents connect to. */
   agentPort: number;
+  /** Milliseconds that the planning under way has taken until now; 0 where none is. */
+  planningFor: () => number;
   /** Stops listening, lets running requests end, closes the store. Idempotent. */
   close(): Promise<void>;
 }
@@ -155,7 +157,7 @@ async function open(options: ControllerOptions, closers: Closer[]) {
     open = false;
   });
   log.info({ addresses, agentPort: agents.port, data }, 'controller started');
-  return { addresses, agentPort: agents.port };
+  return { addresses, agentPort: agents.port, planningFor: () => planning.runningFor() };
 }
 
 function started(): EventDraft {

@@ -1,9 +1,13 @@
 /** The command `mirrorplane controller`. */
+import { logDestination, openServiceManager, parseSettings } from '@mirrorplane/daemon';
 import { Command, Option } from 'commander';
 import pino from 'pino';
 import { type Controller, startController } from './controller.ts';
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
+
+/** Milliseconds after which planning is taken to be stuck. */
+const STUCK = 60_000;
 
 interface Arguments {
   data: string;
@@ -24,8 +28,10 @@ const command = new Command('mirrorplane controller')
   .addOption(new Option('--log-level <level>', 'least level of log lines').choices(LEVELS).default('info'));
 
 async function main(): Promise<void> {
-  const { data, listen, agentListen, logLevel } = command.parse().opts<Arguments>();
-  const logger = pino({ name: 'controller', level: logLevel }, pino.destination(2));
+  parseSettings(command, { prefix: 'MIRRORPLANE_CONTROLLER' });
+  const { data, listen, agentListen, logLevel } = command.opts<Arguments>();
+  const logger = pino({ name: 'controller', level: logLevel }, logDestination());
+  const manager = await openServiceManager();
   let controller: Controller | undefined;
   let stopping = false;
   const stop = (signal: string) => {
@@ -33,6 +39,7 @@ async function main(): Promise<void> {
       process.exit(1);
     }
     stopping = true;
+    manager.stopping();
     logger.info({ signal }, 'controller stops');
     void controller?.close().then(() => process.exit(0));
   };
@@ -43,6 +50,9 @@ async function main(): Promise<void> {
     await controller.close();
     process.exit(0);
   }
+  const { planningFor } = controller;
+  manager.watch(() => planningFor() < STUCK);
+  manager.ready();
 }
 
 main().catch((error: Error) => {

@@ -34,6 +34,8 @@ export class Planning {
   #planned: Planned | undefined;
   #wanted = false;
   #running: Promise<void> | undefined;
+  /** When the planning under way began, on the monotonic clock. */
+  #began: number | undefined;
   #closed = false;
   #graceTimer: NodeJS.Timeout | undefined;
   readonly #former = new FormerNodes();
@@ -68,6 +70,11 @@ export class Planning {
     }
   }
 
+  /** Milliseconds that the planning under way has taken until now; 0 where none is. */
+  runningFor(): number {
+    return this.#began === undefined ? 0 : performance.now() - this.#began;
+  }
+
   /** An agent was lost: when its grace is over, its devices may count less. */
   requestAfterGrace(): void {
     clearTimeout(this.#graceTimer);
@@ -87,6 +94,7 @@ export class Planning {
       while (this.#wanted) {
         this.#wanted = false;
         const started = performance.now();
+        this.#began = started;
         const planned = await this.#parts.decisions.decide(() => this.#plan());
         this.#planned = planned;
         this.#planAgainWhenDue();
@@ -102,6 +110,7 @@ export class Planning {
       }
     } finally {
       this.#running = undefined;
+      this.#began = undefined;
       // A request that came while the last listener ran.
       if (this.#wanted && !this.#closed && this.#planned) {
         this.request();

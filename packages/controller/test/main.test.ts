@@ -88,7 +88,7 @@ test('a port that is taken, a folder that is a file and an address that is none 
     [['--data', data, '--listen', `unix:${file}`, '--agent-listen', '127.0.0.1:0'], /file exists and is not a socket/],
     [['--data', file], /cannot use the data folder .*file/],
     [['--data', data, '--listen', 'nonsense'], /"nonsense" is not an address: write ADDR:PORT/],
-    [[], /required option '--data <dir>'/],
+    [[], /--data is missing: give it/],
   ];
   for (const [args, message] of cases) {
     const { child, log } = run(t, ...args);

@@ -1,0 +1,4 @@
+/** What a daemon needs of the system that it runs on: its settings, the service manager, the journal. */
+export { logDestination } from './journal.ts';
+export { openServiceManager, type ServiceManager } from './service-manager.ts';
+export { parseSettings, type SettingsOptions } from './settings.ts';

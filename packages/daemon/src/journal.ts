@@ -1,0 +1,54 @@
+/** Log lines for the journal: plain text with the level in front, as in sd-daemon(3). */
+import { fstatSync } from 'node:fs';
+import { type DestinationStream, destination } from 'pino';
+
+/** Descriptor of standard error. */
+const STDERR = 2;
+
+/** Fields of a line that the journal has already, or that are not for people. */
+const LEFT_OUT = new Set(['level', 'time', 'pid', 'hostname', 'name', 'msg']);
+
+/** Where a pino log goes: to standard error, as JSON; where that is the journal, as text that `journalctl` shows well. */
+export function logDestination(env: NodeJS.ProcessEnv = process.env): DestinationStream {
+  const out = destination(STDERR);
+  if (!isJournal(env.JOURNAL_STREAM)) return out;
+  return { write: (line) => void out.write(journalLine(line)) };
+}
+
+/** JOURNAL_STREAM holds device and inode of the journal's socket; standard error may have been sent elsewhere. */
+function isJournal(stream: string | undefined): boolean {
+  if (stream === undefined) return false;
+  const { dev, ino } = fstatSync(STDERR);
+  return stream === `${dev}:${ino}`;
+}
+
+/** A line of pino as one of the journal: `<6>attach failed [device:tap12]`. What is no such line stays as it is. */
+export function journalLine(line: string): string {
+  let entry: Record<string, unknown>;
+  try {
+    entry = JSON.parse(line);
+  } catch {
+    return line;
+  }
+  const context = Object.entries(entry).flatMap(([key, value]) => (LEFT_OUT.has(key) ? [] : [`${key}:${text(value)}`]));
+  const message = context.length === 0 ? `${entry.msg}` : `${entry.msg} [${context.join(' ')}]`;
+  const stack = (entry.err as { stack?: unknown } | undefined)?.stack;
+  const lines = [message, ...(typeof stack === 'string' ? stack.split('\n').slice(1) : [])];
+  const prefix = `<${priority(Number(entry.level))}>`;
+  return lines.map((one) => `${prefix}${one.replaceAll('\n', ' ')}\n`).join('');
+}
+
+function text(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value);
+  // An error, as pino writes it; its stack follows in lines of its own.
+  if ('message' in value && 'stack' in value) return String(value.message);
+  return JSON.stringify(value);
+}
+
+/** The level of syslog(3) that belongs to one of pino. */
+function priority(level: number): number {
+  if (level >= 60) return 2;
+  if (level >= 50) return 3;
+  if (level >= 40) return 4;
+  return level >= 30 ? 6 : 7;
+}

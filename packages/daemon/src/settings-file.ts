@@ -1,0 +1,36 @@
+/** Reads a file of settings: YAML, one mapping. */
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { parseDocument } from 'yaml';
+
+/** Bytes that a file of settings may have. */
+const MAX_SIZE = 65_536;
+
+/** The mapping that a file holds; an empty file holds none. @throws Error that names the file and what to do */
+export function readSettingsFile(file: string): Record<string, unknown> {
+  const document = parseDocument(readText(file));
+  const error = document.errors[0];
+  if (error) throw new Error(`${file}: it is not YAML: ${error.message.split('\n')[0]}`);
+  const content: unknown = document.toJS({ maxAliasCount: 0 });
+  if (content === null || content === undefined) return {};
+  if (typeof content !== 'object' || Array.isArray(content)) {
+    throw new Error(`${file}: write one setting a line, as "logLevel: info"`);
+  }
+  return content as Record<string, unknown>;
+}
+
+function readText(file: string): string {
+  try {
+    const descriptor = openSync(file, 'r');
+    try {
+      const { size } = fstatSync(descriptor);
+      if (size > MAX_SIZE) throw new Error(`it has ${size} bytes, and ${MAX_SIZE} are the limit`);
+      return readFileSync(descriptor, 'utf8');
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') throw new Error(`${file}: there is no such file: name another one with --config`);
+    throw new Error(`${file}: it cannot be read: ${code ?? message}`);
+  }
+}

@@ -1,0 +1,171 @@
+/** The settings of a daemon: each option of its command may also stand in the environment or in a file. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { readSettingsFile } from './settings-file.ts';
+import { describeSettings, isSetting, settingKey } from './settings-names.ts';
+
+/** Where settings come from, besides the file. */
+export interface SettingsOptions {
+  /** What the names in the environment begin with, as MIRRORPLANE_AGENT. */
+  prefix: string;
+  /** Default `process.argv`. */
+  argv?: readonly string[];
+  /** Default `process.env`. */
+  env?: NodeJS.ProcessEnv;
+}
+
+/** From where a value was taken; the first that has one gives it. */
+const SOURCES = ['cli', 'env', 'config'] as const;
+type Source = (typeof SOURCES)[number];
+
+/** One value that the environment or the file gives, and what to call it in a message. */
+interface Given {
+  source: Source;
+  value: unknown;
+  where: string;
+}
+
+/**
+ * Parses the command line of a daemon, and takes what it does not say from the environment, what that does not say from
+ * the file of `--config`, and what that does not say from the defaults. `command.opts()` has the outcome.
+ *
+ * Every option with a value and every `--no-…` is a setting: its key in the file is its name in camel case, its name in
+ * the environment that in capitals behind the prefix. An option without a value, as `--uninstall`, asks for something
+ * once and is on the command line alone. What is wrong ends the process with exit code 1 and a message.
+ */
+export function parseSettings(command: Command, { prefix, argv = process.argv, env = process.env }: SettingsOptions) {
+  command.option('--config <file>', `file with settings (env: ${prefix}_CONFIG)`);
+  command.addOption(new Option('--describe-settings', 'print what can be set, as JSON, and end').hideHelp());
+  command.addHelpText(
+    'after',
+    `\nEach option with a value, and each --no-…, may also be set in the environment, as ${prefix}_LOG_LEVEL=debug, or in ` +
+      'the file\nof --config, as "logLevel: debug". The command line comes first, the environment second, the file last.',
+  );
+  // What must be there may be in the file; commander would ask for it before the file is read.
+  const mandatory = command.options.filter((option) => option.mandatory);
+  for (const option of mandatory) option.mandatory = false;
+  command.parse(argv);
+  if (command.getOptionValue('describeSettings')) {
+    process.stdout.write(`${JSON.stringify(describeSettings(command, prefix, mandatory), null, 2)}\n`);
+    process.exit(0);
+  }
+  try {
+    settle(command, prefix, env);
+  } catch (error) {
+    if (!(error instanceof SettingError)) throw error;
+    command.error(`error: ${error.message}`);
+  }
+  for (const option of mandatory) {
+    if (command.getOptionValue(option.attributeName()) !== undefined) continue;
+    command.error(
+      `error: ${option.long} is missing: give it, or set ${environmentName(prefix, option)}, or "${settingKey(option)}" in the file of --config`,
+    );
+  }
+}
+
+class SettingError extends Error {}
+
+function settle(command: Command, prefix: string, env: NodeJS.ProcessEnv): void {
+  const options = command.options.filter(isSetting);
+  const file: string | undefined = command.getOptionValue('config') ?? (env[`${prefix}_CONFIG`] || undefined);
+  const content = file === undefined ? {} : readFile(file);
+  refuseUnknown(content, options, file);
+  const given = new Map<Option, Given>();
+  for (const option of options) {
+    const found = find(option, { command, prefix, env, content, file });
+    if (found !== undefined) given.set(option, found);
+  }
+  for (const [option, { source, value, where }] of given) {
+    if (source === 'cli' || beaten(option, source, given)) continue;
+    command.setOptionValueWithSource(option.attributeName(), read(option, value, where), source);
+  }
+}
+
+function readFile(file: string): Record<string, unknown> {
+  try {
+    return readSettingsFile(file);
+  } catch (error) {
+    throw new SettingError((error as Error).message);
+  }
+}
+
+function refuseUnknown(content: Record<string, unknown>, options: readonly Option[], file: string | undefined): void {
+  const known = options.map(settingKey);
+  for (const key of Object.keys(content)) {
+    if (known.includes(key)) continue;
+    throw new SettingError(`${file}: there is no setting "${key}": use ${known.join(', ')}`);
+  }
+}
+
+interface Places {
+  command: Command;
+  prefix: string;
+  env: NodeJS.ProcessEnv;
+  content: Record<string, unknown>;
+  file: string | undefined;
+}
+
+function find(option: Option, { command, prefix, env, content, file }: Places): Given | undefined {
+  const source: string | undefined = command.getOptionValueSource(option.attributeName());
+  // An option may have a name of its own in the environment, which commander has read.
+  if (source === 'cli' || source === 'env') return { source, value: undefined, where: option.flags };
+  const name = environmentName(prefix, option);
+  const text = env[name];
+  if (text !== undefined && text !== '') return { source: 'env', value: text, where: `${name} in the environment` };
+  const key = settingKey(option);
+  if (!Object.hasOwn(content, key)) return undefined;
+  return { source: 'config', value: content[key], where: `${file}: ${key}` };
+}
+
+/** Of two options that exclude each other, the one of the better source counts. @throws SettingError where both are as good */
+function beaten(option: Option, source: Source, given: ReadonlyMap<Option, Given>): boolean {
+  for (const [other, { source: otherSource }] of given) {
+    if (other === option || !excludes(option, other)) continue;
+    if (SOURCES.indexOf(otherSource) < SOURCES.indexOf(source)) return true;
+    if (otherSource === source) {
+      const names = `${settingKey(option)} and ${settingKey(other)}`;
+      throw new SettingError(`${given.get(option)!.where}: ${names} exclude each other: leave out one of them`);
+    }
+  }
+  return false;
+}
+
+function excludes(one: Option, other: Option): boolean {
+  const conflicts = (option: Option) => (option as unknown as { conflictsWith: string[] }).conflictsWith;
+  return conflicts(one).includes(other.attributeName()) || conflicts(other).includes(one.attributeName());
+}
+
+/** Reads a value of the environment or of the file as the command line would read it. */
+function read(option: Option, value: unknown, where: string): unknown {
+  if (option.negate) {
+    if (value === true || value === 'true' || value === 'yes' || value === '1') return true;
+    if (value === false || value === 'false' || value === 'no' || value === '0') return false;
+    throw new SettingError(`${where}: use true or false`);
+  }
+  const texts = (Array.isArray(value) ? value : [value]).map((entry) => {
+    if (typeof entry === 'string' && entry !== '') return entry;
+    if (typeof entry === 'number' || typeof entry === 'boolean') return String(entry);
+    const problem =
+      entry === null || entry === '' ? 'it has no value: give one, or leave it out' : 'it is no plain value';
+    throw new SettingError(`${where}: ${problem}`);
+  });
+  if (texts.length === 0) throw new SettingError(`${where}: the list is empty: give a value, or leave it out`);
+  const parse = option.parseArg as ((text: string, before: unknown) => unknown) | undefined;
+  let result: unknown;
+  for (const text of texts) {
+    try {
+      result = parse === undefined ? text : parse(text, result);
+    } catch (error) {
+      if (!(error instanceof InvalidArgumentError)) throw error;
+      throw new SettingError(`${where}: "${text}" cannot be used: ${error.message}`);
+    }
+  }
+  if (texts.length > 1 && !Array.isArray(result))
+    throw new SettingError(`${where}: it takes one value, and not a list`);
+  return result;
+}
+
+function environmentName(prefix: string, option: Option): string {
+  return `${prefix}_${settingKey(option)
+    .replace(/[A-Z]/g, (letter) => `_${letter}`)
+    .toUpperCase()}`;
+}
