@@ -119,7 +119,9 @@ export async function terminateAtDestination(bed: Bed): Promise<void> {
     policy: POLICY,
     node: here.name,
     address: here.underlayAddress,
+    ownAddress: bed.lab.node(DESTINATION_NODE).underlayAddress,
     session: SESSION,
+    generation: 0,
     delivery: delivery.id,
   };
   await bed.destination.apply({
@@ -142,6 +144,7 @@ export async function erspanState(bed: Bed, mtu: number): Promise<DatapathState>
     sourceAddress: bed.lab.node(SOURCE_NODE).underlayAddress,
     address: there.underlayAddress,
     session: SESSION,
+    generation: 0,
   });
 }
 

@@ -80,6 +80,7 @@ describe('Open vSwitch on node-2', () => {
           sourceAddress: lab().node('node-1').underlayAddress,
           address: lab().node('node-2').underlayAddress,
           session: SESSION,
+          generation: 0,
           nextHop: { sourceMac: underlay.mac, destinationMac: (await deviceOf(lab(), 'node-2', 'ovs-phy')).mac },
         },
       ],
@@ -128,7 +129,16 @@ describe('Open vSwitch on node-2', () => {
       mirrorDevice: underlay.ifindex,
       deliveries: [delivery],
       terminations: [
-        { id: 'T', policy: 'ovs', node: 'node-2', address: underlayAddress, session: SESSION, delivery: 'L' },
+        {
+          id: 'T',
+          policy: 'ovs',
+          node: 'node-2',
+          address: underlayAddress,
+          ownAddress: lab().node('node-1').underlayAddress,
+          session: SESSION,
+          generation: 0,
+          delivery: 'L',
+        },
       ],
     });
     await ovs!.vsctl(

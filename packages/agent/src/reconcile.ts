@@ -110,7 +110,7 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
     state: {
       ...planArrivals(captures, around.links ?? [], around.forwarding ?? []),
       deliveries,
-      terminations: program.terminations.map((termination) => terminationEntry(termination, choose)),
+      terminations: program.terminations.flatMap((termination) => terminationEntry(termination, around, choose)),
       mirrorDevice: around.underlay.underlay === undefined ? 0 : around.underlay.ifindex,
       hostAddresses: [...(around.hostAddresses ?? [])],
       physicalDevices: [...physicalDevices(around), ...firewallUplinks(captures, around.links ?? [])],
@@ -185,8 +185,8 @@ function deliveryEntry(
     const base = { ...budget, id, policy, ifindex: device?.ifindex ?? 0, mtu: device?.mtu ?? 0 };
     return delivery.kind === 'local' ? { ...base, kind: 'local' } : { ...base, kind: 'edge', vlanId: delivery.vlanId };
   }
-  const { address, session, remoteMtu } = delivery;
-  const base = { ...budget, id, policy, kind: 'erspan', address, session } as const;
+  const { address, session, generation, remoteMtu } = delivery;
+  const base = { ...budget, id, policy, kind: 'erspan', address, session, generation } as const;
   if (underlay.underlay === undefined || !underlay.up)
     return { ...base, ifindex: 0, mtu: remoteMtu, sourceAddress: '0.0.0.0' };
   const hop = nextHops.get(address);
@@ -213,11 +213,14 @@ function leavingOf(
   return { leaving: { interface: instead.interface, node: forward.node, forward: forward.id, left } };
 }
 
+/** None without an address of this node: nothing can be sent to it. */
 function terminationEntry(
-  { id, policy, node, address, session, delivery }: Termination,
+  { delivery, ...termination }: Termination,
+  { underlay }: Surroundings,
   choose: (delivery: string) => string,
-): TerminationEntry {
-  return { id, policy, node, address, session, delivery: choose(delivery) };
+): TerminationEntry[] {
+  const ownAddress = underlay.underlay?.address;
+  return ownAddress === undefined ? [] : [{ ...termination, ownAddress, delivery: choose(delivery) }];
 }
 
 function problemsOf(program: NodeProgram, { underlay, nextHops, devices }: Surroundings): NodeProblem[] {

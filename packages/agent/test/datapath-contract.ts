@@ -51,6 +51,7 @@ export function datapathContract(name: string, factory: () => DatapathFixture | 
       sourceAddress: '10.98.0.11',
       address: '10.98.0.12',
       session: 7,
+      generation: 0,
       ...more,
     });
     const capture = (direction: 'inbound' | 'outbound', more: Partial<HookCapture> = {}): HookCapture => ({
@@ -146,7 +147,9 @@ export function datapathContract(name: string, factory: () => DatapathFixture | 
         policy: 'p3',
         node: 'node-2',
         address: '10.98.0.12',
+        ownAddress: '10.98.0.11',
         session: 9,
+        generation: 0,
         delivery: 'p3/local',
       };
       const build = (more: object) =>

@@ -25,6 +25,7 @@ const ERSPAN: Delivery = {
   address: '10.98.0.12',
   remoteMtu: 1550,
   session: 7,
+  generation: 3,
 };
 
 function capture(more: Partial<Capture> = {}): Capture {
@@ -193,7 +194,7 @@ const deliveries: [outcome: string, delivery: Delivery, more: Partial<Surroundin
   ],
 ];
 function erspanEntry() {
-  const base = { id: 'p1/erspan', policy: 'p1', kind: 'erspan', address: '10.98.0.12', session: 7 };
+  const base = { id: 'p1/erspan', policy: 'p1', kind: 'erspan', address: '10.98.0.12', session: 7, generation: 3 };
   return { ...base, ifindex: 2, sourceAddress: '10.98.0.11' };
 }
 for (const [outcome, delivery, more, expected] of deliveries) {
@@ -204,9 +205,17 @@ for (const [outcome, delivery, more, expected] of deliveries) {
 }
 
 test('a termination is handed on, and the mirror device is that of the underlay', () => {
-  const termination = { id: 't', policy: 'p2', node: 'node-2', address: '10.98.0.12', session: 9, delivery: LOCAL.id };
+  const termination = {
+    id: 't',
+    policy: 'p2',
+    node: 'node-2',
+    address: '10.98.0.12',
+    session: 9,
+    generation: 1,
+    delivery: LOCAL.id,
+  };
   const { state } = reconcile(program({ terminations: [termination] }), around());
-  assert.deepEqual(state.terminations, [termination]);
+  assert.deepEqual(state.terminations, [{ ...termination, ownAddress: '10.98.0.11' }]);
   assert.equal(state.mirrorDevice, 2);
 });
 
@@ -301,6 +310,7 @@ for (const [what, deliveries, guest, used] of choices) {
       node: 'node-3',
       address: '10.98.0.13',
       session: 9,
+      generation: 1,
       delivery: first!.id,
     };
     const { state } = reconcile(

@@ -22,6 +22,17 @@ struct erspan_headers {
     __be32 index; /* reserved 12, index 20 bits */
 };
 
+/*
+ * The index, 20 bits: generation of the session 9, source slot 10, outbound 1. A session number serves one policy after
+ * another; the generation tells them apart, so that a sender that has missed a change reaches nobody.
+ */
+#define INDEX_GENERATION_SHIFT 11
+#define INDEX_SOURCE_MASK 0x7ff
+
+static __always_inline __u32 index_with_generation(__u32 index, __u32 generation) {
+    return (index & INDEX_SOURCE_MASK) | (generation & 0x1ff) << INDEX_GENERATION_SHIFT;
+}
+
 #define ERSPAN_HEADERS_LEN ((__u32)sizeof(struct erspan_headers))
 
 static __always_inline __be32 erspan_word(__u16 tci, bool tagged, __u32 truncated, __u32 session) {

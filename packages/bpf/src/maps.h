@@ -135,7 +135,17 @@ struct {
     __type(value, struct termination);
 } terminations SEC(".maps");
 
-/* Key: termination slot. Value: counters. Memory: 96 bytes a slot and CPU. */
+/* Key: address of a node that may send here, network byte order. Value: what of it was refused. Memory: about 80 bytes
+ * an entry. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 16384);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u32);
+    __type(value, struct peer);
+} peers SEC(".maps");
+
+/* Key: termination slot. Value: counters. Memory: 112 bytes a slot and CPU. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 8192);

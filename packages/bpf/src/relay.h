@@ -26,6 +26,7 @@ static __always_inline int readdress(struct __sk_buff *skb, struct erspan_header
     headers->ip.check = ip_checksum(&headers->ip);
     headers->sequence = bpf_htonl(__sync_fetch_and_add(sequence, 1));
     headers->word = (headers->word & bpf_htonl(~0x03ffU)) | bpf_htonl(delivery->session & 0x03ff);
+    headers->index = bpf_htonl(index_with_generation(bpf_ntohl(headers->index), delivery->generation));
     if (bpf_skb_store_bytes(skb, ETH_HEADER_LEN, headers, sizeof(*headers), BPF_F_RECOMPUTE_CSUM) ||
         bpf_skb_store_bytes(skb, 0, delivery->destination_mac, 6, 0) ||
         bpf_skb_store_bytes(skb, 6, delivery->source_mac, 6, 0))

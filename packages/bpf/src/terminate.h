@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* terminate: ERSPAN from a known node with a known session is stripped and delivered; anything else is left
- * alone. */
+/*
+ * terminate: ERSPAN is stripped and delivered where sender, own address, session and generation agree with what a
+ * policy has now. What else a node of ours sends to this node is counted and ends here: the stack would answer with a
+ * quotation of it. Anything else is left alone.
+ */
 #ifndef MIRRORPLANE_TERMINATE_H
 #define MIRRORPLANE_TERMINATE_H
 
@@ -132,7 +135,7 @@ static __always_inline int deliver(struct __sk_buff *skb, struct termination *te
     copy->active = 1;
     if (termination->hold) {
         copy->delivery = termination->delivery;
-        copy->erspan_index = bpf_ntohl(headers->index) & 0x000fffff;
+        copy->erspan_index = bpf_ntohl(headers->index) & INDEX_SOURCE_MASK;
         copy->packets = size->packets;
         held = hold(skb, termination->ifindex, copy, bpf_ntohl(headers->word) >> ERSPAN_TRUNCATED_SHIFT & 1);
     }
@@ -192,6 +195,40 @@ static __always_inline int unknown_erspan(void) {
     return TCX_NEXT;
 }
 
+/* True where the packet is for another host, and comes through here because this node is a router. */
+static __always_inline bool is_on_its_way(struct __sk_buff *skb, struct erspan_headers *headers) {
+    struct bpf_fib_lookup route = {.family = 2 /* AF_INET */, .ifindex = skb->ifindex};
+    long result;
+
+    route.ipv4_src = headers->ip.saddr;
+    route.ipv4_dst = headers->ip.daddr;
+    result = bpf_fib_lookup(skb, &route, sizeof(route), 0);
+    return result == BPF_FIB_LKUP_RET_SUCCESS || result == BPF_FIB_LKUP_RET_NO_NEIGH ||
+           result == BPF_FIB_LKUP_RET_FRAG_NEEDED;
+}
+
+/* `termination`: of that sender and session, where there is one. */
+static __always_inline int refuse_unproven(struct __sk_buff *skb, struct erspan_headers *headers,
+                                           struct termination *termination) {
+    __u32 address = headers->ip.saddr;
+    struct peer *peer = bpf_map_lookup_elem(&peers, &address);
+
+    if (!peer)
+        return unknown_erspan();
+    if (is_on_its_way(skb, headers))
+        return TCX_NEXT;
+    if (termination && termination->own_address != headers->ip.daddr)
+        __sync_fetch_and_add(&peer->wrong_address, 1);
+    else
+        __sync_fetch_and_add(&peer->stale_session, 1);
+    return TC_ACT_SHOT;
+}
+
+static __always_inline bool is_proven(struct termination *termination, struct erspan_headers *headers) {
+    return termination && termination->own_address == headers->ip.daddr &&
+           termination->generation == (bpf_ntohl(headers->index) >> INDEX_GENERATION_SHIFT & 0x1ff);
+}
+
 static __always_inline int terminate(struct __sk_buff *skb) {
     struct termination_counters *counters;
     struct termination *termination;
@@ -214,8 +251,8 @@ static __always_inline int terminate(struct __sk_buff *skb) {
     key.address = headers.ip.saddr;
     key.session = bpf_ntohl(headers.word) & 0x03ff;
     termination = bpf_map_lookup_elem(&terminations, &key);
-    if (!termination)
-        return unknown_erspan();
+    if (!is_proven(termination, &headers))
+        return refuse_unproven(skb, &headers, termination);
     counters = bpf_map_lookup_elem(&termination_counters, &termination->slot);
     copy = this_copy();
     if (!counters || !copy)

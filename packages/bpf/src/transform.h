@@ -202,7 +202,7 @@ static __always_inline void fill_headers(struct erspan_headers *headers, struct 
     headers->gre_protocol = bpf_htons(GRE_PROTOCOL_ERSPAN);
     headers->sequence = bpf_htonl(sequence);
     headers->word = word;
-    headers->index = bpf_htonl(index & 0x000fffff);
+    headers->index = bpf_htonl(index);
 }
 
 static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *copy, struct delivery *delivery) {
@@ -255,7 +255,8 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
         return drop(copy, DROP_NO_DELIVERY);
     tci = tags ? bpf_ntohs(l2.tags[0].tci) : 0;
     fill_headers(&headers, delivery, __sync_fetch_and_add(sequence, 1), skb->len - ETH_HEADER_LEN,
-                 erspan_word(tci, tags > 0, truncated | copy->truncated, delivery->session), copy->erspan_index);
+                 erspan_word(tci, tags > 0, truncated | copy->truncated, delivery->session),
+                 index_with_generation(copy->erspan_index, delivery->generation));
     if (bpf_skb_store_bytes(skb, ETH_HEADER_LEN, &headers, sizeof(headers), 0) ||
         store_inner_l2(skb, ETH_HEADER_LEN + ERSPAN_HEADERS_LEN, &l2, tags))
         return drop(copy, DROP_ENCAP_FAILED);

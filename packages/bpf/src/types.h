@@ -126,8 +126,8 @@ struct delivery {
     __u16 has_next_hop; /* the two addresses below are known */
     __u8 source_mac[6];
     __u8 destination_mac[6];
-    __u16 padding;
-    __u32 forward; /* key of the delivery to the node that the destination moves to; 0: it does not move */
+    __u16 generation; /* of the session, see erspan.h */
+    __u32 forward;    /* key of the delivery to the node that the destination moves to; 0: it does not move */
 };
 
 struct delivery_counters {
@@ -145,8 +145,16 @@ struct termination {
     __u32 ifindex;
     __u32 mtu;
     __u32 vlan_id;
-    __u32 delivery; /* key in deliveries */
-    __u32 hold;     /* not 0: the destination is about to leave this node, see hold.h */
+    __u32 delivery;    /* key in deliveries */
+    __u32 hold;        /* not 0: the destination is about to leave this node, see hold.h */
+    __u32 own_address; /* that the sender has to send to, network byte order */
+    __u32 generation;  /* that the session has to have, see erspan.h */
+};
+
+/* ERSPAN from a node of ours that is not delivered: nobody has proven whose copies it carries. Packets. */
+struct peer {
+    __u64 stale_session; /* the session is not known, or another policy has it now */
+    __u64 wrong_address; /* sent to another address of this node */
 };
 
 struct termination_counters {

@@ -7,6 +7,7 @@ import {
   countOf,
   createWorld,
   edgeTo,
+  erspanFrom,
   localTo,
   OTHER_ADDRESS,
   OWN_ADDRESS,
@@ -50,13 +51,12 @@ const run = (packet: Buffer) => program.run(packet, { ifindex: world.devices.und
 async function terminate() {
   const number = ++runs;
   const { dst, by, und } = world.devices;
-  const common = { policy: 'p', node: 'other', address: OTHER_ADDRESS };
   await world.datapath.apply(
     stateOf({
       deliveries: [localTo(dst.ifindex), edgeTo(by.ifindex)],
       terminations: [
-        { ...common, id: `local-${number}`, session: SESSION, delivery: 'L' },
-        { ...common, id: `edge-${number}`, session: EDGE_SESSION, delivery: 'V' },
+        erspanFrom('L', { id: `local-${number}` }),
+        erspanFrom('V', { id: `edge-${number}`, session: EDGE_SESSION }),
       ],
       mirrorDevice: und.ifindex,
     }),
@@ -75,7 +75,7 @@ test('the inner frame comes out of what Scapy wrapped, byte for byte, and is han
   const inner = [...frames.values()];
   const variants: Partial<ErspanRequest>[] = [
     {},
-    { sequence: 0xffffffff, index: 0xfffff, vlan: 4095, cos: 7, en: 3 },
+    { sequence: 0xffffffff, index: 0x7ff, vlan: 4095, cos: 7, en: 3 },
     { t: 1, flags: '' },
   ];
   const packets = scapy({ erspan: variants.flatMap((more) => inner.map((frame) => request(frame, more))) }).erspan;
@@ -92,13 +92,11 @@ test('the inner frame comes out of what Scapy wrapped, byte for byte, and is han
   assert.deepEqual([local.received, local.delivered, edge.received.packets, unknown], [all, all, 0, 0]);
 });
 
-test('what is not ERSPAN II of a known sender and session goes on unchanged', async () => {
+test('what is not ERSPAN II of a known sender goes on unchanged', async () => {
   const count = await terminate();
   const inner = frames.get('ipv4-udp')!;
   const foreign = world.nextHop.destinationMac;
   const cases: [string, Partial<ErspanRequest>, number][] = [
-    ['unknown session', { session: SESSION + 1 }, 1],
-    ['session 0', { session: 0 }, 1],
     ['unknown sender', { source: '10.98.0.9' }, 1],
     ['type I', { type: 1 }, 0],
     ['type III', { type: 3 }, 0],
@@ -128,6 +126,37 @@ test('what is not ERSPAN II of a known sender and session goes on unchanged', as
     unknown,
     cases.reduce((sum, [, , counted]) => sum + counted, 0),
   );
+});
+
+test('a known sender that does not prove whose copies it sends is refused, and counted by what is wrong', async () => {
+  const count = await terminate();
+  const inner = frames.get('ipv4-udp')!;
+  const cases: [string, Partial<ErspanRequest>, 'staleSession' | 'wrongAddress'][] = [
+    ['a session of no policy', { session: SESSION + 1 }, 'staleSession'],
+    ['session 0', { session: 0 }, 'staleSession'],
+    ['the next generation', { index: 1 << 11 }, 'staleSession'],
+    ['the last generation', { index: 511 << 11 }, 'staleSession'],
+    ['the address of another host', { address: '10.98.0.77' }, 'wrongAddress'],
+    ['a broadcast address', { address: '10.98.0.255' }, 'wrongAddress'],
+  ];
+  const packets = scapy({ erspan: cases.map(([, more]) => request(inner, more)) }).erspan;
+  const peer = async () =>
+    (await world.datapath.counters()).peers.find(({ address }) => address === OTHER_ADDRESS) ?? {
+      staleSession: 0,
+      wrongAddress: 0,
+    };
+  for (const [i, [name, , reason]] of cases.entries()) {
+    const before = await peer();
+    assert.equal(run(packets[i]!).verdict, VERDICT.shot, name);
+    const { staleSession, wrongAddress } = await peer();
+    const grown = {
+      staleSession: staleSession - before.staleSession,
+      wrongAddress: wrongAddress - before.wrongAddress,
+    };
+    assert.deepEqual(grown, { staleSession: 0, wrongAddress: 0, [reason]: 1 }, name);
+  }
+  const { local, edge, unknown } = await count();
+  assert.deepEqual([local.received.packets, edge.received.packets, unknown], [0, 0, 0]);
 });
 
 test('a packet cut at any length is never delivered', async () => {
@@ -175,7 +204,8 @@ function isForUs(packet: Buffer): 'local' | 'edge' | undefined {
   const length = packet.readUInt16BE(16);
   if (length + 14 > packet.length || length < OUTER) return undefined;
   if (packet.readUInt16BE(20) & 0x3fff) return undefined; // the highest bits: reserved, do not fragment
-  if (packet.readUInt32BE(26) !== 0x0a620002) return undefined;
+  if (packet.readUInt32BE(26) !== 0x0a620002 || packet.readUInt32BE(30) !== 0x0a620001) return undefined;
+  if ((packet.readUInt32BE(46) >>> 11) & 0x1ff) return undefined; // another generation
   if (packet.readUInt32BE(34) !== 0x100088be || packet[42]! >> 4 !== 1) return undefined;
   const session = packet.readUInt16BE(44) & 0x3ff;
   return session === SESSION ? 'local' : session === EDGE_SESSION ? 'edge' : undefined;

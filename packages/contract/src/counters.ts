@@ -40,7 +40,8 @@ export type SkipReason = (typeof SKIP_REASONS)[number];
 
 /**
  * Why a received ERSPAN packet was not delivered. Order as in `enum termination_drop` in types.h. Packets of an
- * unknown sender or session are left to the node and counted in `unknownErspan`.
+ * unknown sender are left to the node and counted in `unknownErspan`; what a known one sends without proof is refused
+ * and counted by sender, see `PeerReport`.
  * - `malformed`: shorter than its headers say, or headers that do not go together.
  * - `destinationDown`, `tooBigForDestination`, `decapFailed`: the copy could not be handed to the destination.
  */
@@ -107,13 +108,26 @@ export const TerminationReport = z.object({
 });
 export type TerminationReport = z.infer<typeof TerminationReport>;
 
+/**
+ * What a node refused of another node's ERSPAN, because nobody has proven whose copies it carries. Packets.
+ * - `staleSession`: the session is not known any more, or another policy has it now.
+ * - `wrongAddress`: it was sent to another address of this node than that of the policy.
+ */
+export const PeerReport = z.object({
+  address: z.ipv4().meta({ description: 'Underlay address of the sender.' }),
+  staleSession: z.number().int(),
+  wrongAddress: z.number().int(),
+});
+export type PeerReport = z.infer<typeof PeerReport>;
+
 /** All counters of a node. They grow as long as `epoch` stays the same; a new epoch starts again from 0. */
 export const CounterReport = z.object({
   epoch: z.string(),
   captures: z.array(CaptureReport),
   deliveries: z.array(DeliveryReport),
   terminations: z.array(TerminationReport),
-  unknownErspan: z.number().int().meta({ description: 'ERSPAN packets of an unknown sender or session, left alone.' }),
+  peers: z.array(PeerReport).default([]).meta({ description: 'Senders of which something was refused.' }),
+  unknownErspan: z.number().int().meta({ description: 'ERSPAN packets of an unknown sender, left alone.' }),
 });
 export type CounterReport = z.infer<typeof CounterReport>;
 

@@ -144,6 +144,11 @@ export const CATALOGUE = {
     'raise the MTU of the underlay by 50 bytes over that of the interfaces',
   ),
   COPIES_DROPPED: entry(200, 'Copies were dropped', 'see the counters by reason'),
+  COPIES_UNPROVEN: entry(
+    200,
+    'Copies were refused, because nothing proves whose they are',
+    'check that the agent of the sending node runs and has the newest program',
+  ),
   UPLINK_BUSY: entry(
     200,
     'Copies are held back for service traffic',

@@ -39,3 +39,5 @@ export const MANY_POLICIES = 100;
 export const MAX_RATE = 100_000;
 /** ERSPAN session ids run from 1 to this value (10 bits, 0 unused). */
 export const MAX_SESSION = 1023;
+/** Generations of a session id run from 0 to this value (9 bits of the ERSPAN index). */
+export const MAX_GENERATION = 511;

@@ -1,7 +1,7 @@
 /** The node program: the whole desired state of one node's data plane. Made by the planner, carried out by the agent. */
 import * as z from 'zod';
 import { GuestState } from './inventory.ts';
-import { DeviceReference, InterfaceId, MAX_SESSION, Name } from './names.ts';
+import { DeviceReference, InterfaceId, MAX_GENERATION, MAX_SESSION, Name } from './names.ts';
 import { TrafficDirection } from './policy.ts';
 
 /**
@@ -36,6 +36,14 @@ export const InsteadDelivery = z.object({
 });
 export type InsteadDelivery = z.infer<typeof InsteadDelivery>;
 
+/** A session number, and which of the policies that had it one after another is meant. */
+const sessionNumber = {
+  session: z.number().int().min(1).max(MAX_SESSION),
+  generation: z.number().int().min(0).max(MAX_GENERATION).meta({
+    description: 'Goes into the ERSPAN index. A receiver refuses another generation than that of its termination.',
+  }),
+};
+
 const deliveryBase = {
   id: z.string(),
   policy: z.string(),
@@ -62,19 +70,19 @@ export const ErspanDelivery = z.object({
   node: Name,
   address: z.ipv4(),
   remoteMtu: z.number().int().meta({ description: 'Underlay MTU of the other node, bytes.' }),
-  session: z.number().int().min(1).max(MAX_SESSION),
+  ...sessionNumber,
 });
 /** How copies leave. */
 export const Delivery = z.discriminatedUnion('kind', [LocalDelivery, EdgeDelivery, ErspanDelivery]);
 export type Delivery = z.infer<typeof Delivery>;
 
-/** ERSPAN from this node with this session becomes that delivery. */
+/** ERSPAN from this node with this session and generation becomes that delivery. */
 export const Termination = z.object({
   id: z.string(),
   policy: z.string(),
   node: Name,
   address: z.ipv4(),
-  session: z.number().int().min(1).max(MAX_SESSION),
+  ...sessionNumber,
   delivery: z.string(),
 });
 export type Termination = z.infer<typeof Termination>;

@@ -1,5 +1,12 @@
 /** Adds up what a node counts across the epochs of its counters, so that a total never falls. */
-import type { CaptureReport, Count, CounterReport, DeliveryReport, TerminationReport } from '@mirrorplane/contract';
+import type {
+  CaptureReport,
+  Count,
+  CounterReport,
+  DeliveryReport,
+  PeerReport,
+  TerminationReport,
+} from '@mirrorplane/contract';
 import { addCount } from '@mirrorplane/contract';
 
 /** Counts by name, one level deep: `dropped.noDelivery` beside `matched`. */
@@ -122,6 +129,8 @@ function clear(value: object): void {
 export class CounterTotals {
   #epoch: string | undefined;
   #unknownErspan = { base: 0, last: 0 };
+  /** As the agent says it: what matters is whether it grows. */
+  #peers: PeerReport[] = [];
   #captures = new Totals<CaptureReport>(({ policy, source, direction }) => `${policy}/${source}/${direction}`);
   #deliveries = new Totals<DeliveryReport>(({ policy, delivery }) => `${policy}/${delivery}`);
   #terminations = new Totals<TerminationReport>(({ policy, termination }) => `${policy}/${termination}`);
@@ -136,6 +145,7 @@ export class CounterTotals {
     const { base, last } = this.#unknownErspan;
     this.#unknownErspan = { base: newEpoch ? base + last : base, last: report.unknownErspan };
     this.#epoch = report.epoch;
+    this.#peers = report.peers;
     this.#captures.take(report.captures, newEpoch);
     this.#deliveries.take(report.deliveries, newEpoch);
     this.#terminations.take(report.terminations, newEpoch);
@@ -159,6 +169,7 @@ export class CounterTotals {
       captures: this.#captures.sums(),
       deliveries: this.#deliveries.sums(),
       terminations: this.#terminations.sums(),
+      peers: this.#peers,
       unknownErspan: this.#unknownErspan.base + this.#unknownErspan.last,
     };
   }

@@ -1,4 +1,5 @@
 /** The store's content in memory, kept up to date by a watch. Everything that decides or plans reads it here. */
+import type { Sessions } from '@mirrorplane/planner';
 import type { Folder, GenerationRecord, Records, Unaudited } from './resources.ts';
 import { FOLDERS, GENERATION_KEY, SESSIONS_KEY } from './resources.ts';
 import type { Entry, Store, StoreEvent, Watch } from './store/store.ts';
@@ -73,9 +74,9 @@ export class View {
   }
 
   /** ERSPAN sessions, and the revision of their key (0: none yet). */
-  get sessions(): Stored<Record<string, Record<string, number>>> {
+  get sessions(): Stored<Sessions> {
     const entry = this.#others.get(SESSIONS_KEY);
-    return { value: (entry?.value ?? {}) as Record<string, Record<string, number>>, revision: entry?.modRevision ?? 0 };
+    return { value: (entry?.value ?? {}) as Sessions, revision: entry?.modRevision ?? 0 };
   }
 
   /** Revision of the last decision; 0: none yet. */

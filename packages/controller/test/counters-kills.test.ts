@@ -60,7 +60,7 @@ class Node {
       const counts = { matched: { packets, bytes: 0 }, sampledOut: zero, copied: zero, truncated: zero };
       return { policy: 'p', source: id, direction: 'inbound', life, counts: { ...counts, dropped: {}, skipped: {} } };
     });
-    this.totals.take({ epoch: 'e', captures, deliveries: [], terminations: [], unknownErspan: 0 });
+    this.totals.take({ epoch: 'e', captures, deliveries: [], terminations: [], peers: [], unknownErspan: 0 });
     this.#reading = { run: String(this.#run), readAt: this.now };
   }
 

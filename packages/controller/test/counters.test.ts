@@ -23,6 +23,7 @@ function report(epoch: string, matched: number, dropped = 0, policy = 'u'): Coun
     captures: [{ policy, source: 'web-1/0', direction: 'inbound', counts: counts(matched, dropped) }],
     deliveries: [{ delivery: 'u/local', policy, sent: count(matched - dropped) }],
     terminations: [],
+    peers: [],
     unknownErspan: matched,
   };
 }

@@ -6,6 +6,7 @@ import type {
   DeliveryReport,
   Inventory,
   NodeProblem,
+  PeerReport,
   TerminationReport,
 } from '@mirrorplane/contract';
 import { type Cluster, indexCluster } from './cluster.ts';
@@ -48,6 +49,8 @@ export interface Observation {
   nodes: ReadonlyMap<string, NodeReport>;
   /** Policy uid to its counters. */
   counters: ReadonlyMap<string, PolicyCounters>;
+  /** Node name to what it has refused lately, by the address of the sender. Packets. */
+  refused: ReadonlyMap<string, ReadonlyMap<string, number>>;
   /** Node name to capture id to what became of it on each device. */
   captures: ReadonlyMap<string, ReadonlyMap<string, readonly CaptureStatus[]>>;
 }
@@ -60,6 +63,7 @@ export function observe(
 ): Observation {
   const counters = new Map<string, PolicyCounters>();
   const captures = new Map<string, Map<string, CaptureStatus[]>>();
+  const refused = new Map<string, Map<string, number>>();
   for (const [node, report] of sortedBy(nodes, ([name]) => name)) {
     captures.set(
       node,
@@ -71,6 +75,7 @@ export function observe(
     }
     const old = previous.get(node);
     const before = old?.epoch === now.epoch ? old : undefined;
+    refused.set(node, refusedLately(now, before));
     const of = (uid: string): PolicyCounters => {
       const found = counters.get(uid) ?? { captures: [], deliveries: [], terminations: [] };
       counters.set(uid, found);
@@ -87,7 +92,14 @@ export function observe(
       of(item.report.policy).terminations.push(item);
     }
   }
-  return { cluster: indexCluster(inventory), nodes, counters, captures };
+  return { cluster: indexCluster(inventory), nodes, counters, refused, captures };
+}
+
+function refusedLately({ peers }: CounterReport, before: CounterReport | undefined): Map<string, number> {
+  const all = ({ staleSession, wrongAddress }: PeerReport) => staleSession + wrongAddress;
+  const old = new Map((before?.peers ?? []).map((peer) => [peer.address, all(peer)]));
+  const grown = peers.map((peer): [string, number] => [peer.address, all(peer) - (old.get(peer.address) ?? 0)]);
+  return new Map(grown.filter(([, packets]) => packets > 0));
 }
 
 function group<T>(items: readonly T[], key: (item: T) => string): Map<string, T[]> {

@@ -3,6 +3,7 @@ import type { Delivery, Termination } from '@mirrorplane/contract';
 import type { awayNodes, Cluster } from './cluster.ts';
 import { sortedBy } from './order.ts';
 import type { PathPlan, PlannedProgram } from './plan.ts';
+import type { SessionNumber } from './sessions.ts';
 
 /** From one node to another, for one policy. */
 export interface Path {
@@ -12,7 +13,7 @@ export interface Path {
   /** id of the delivery at `to`. */
   end: string;
   /** Undefined where `to` has none left. */
-  session: number | undefined;
+  number: SessionNumber | undefined;
 }
 
 /** Where paths are written to. */
@@ -29,24 +30,26 @@ export function erspanId(uid: string, node: string): string {
 
 /** ERSPAN from one node to the node of the destination. Both have an underlay: `place` saw to that. */
 export function connect(path: Path, { programs, cluster }: Network): PathPlan {
-  const { policy, from, to, session } = path;
+  const { policy, from, to, number } = path;
   const { address, mtu } = cluster.nodes.get(to)!.underlay!;
+  const { session, generation } = number!;
   const id = erspanId(policy, to);
   programs
     .get(from)!
-    .deliveries.push({ id, policy, kind: 'erspan', node: to, address, remoteMtu: mtu, session: session! });
+    .deliveries.push({ id, policy, kind: 'erspan', node: to, address, remoteMtu: mtu, session, generation });
   return { from, to, delivery: id, termination: receive(path, programs, cluster) };
 }
 
 /** The receiving half of a path. Returns the id of the termination. */
 function receive(
-  { policy, from, to, end, session }: Path,
+  { policy, from, to, end, number }: Path,
   programs: ReadonlyMap<string, PlannedProgram>,
   cluster: Cluster,
 ): string {
   const { address } = cluster.nodes.get(from)!.underlay!;
   const id = `${policy}/from/${from}`;
-  const termination: Termination = { id, policy, node: from, address, session: session!, delivery: end };
+  const { session, generation } = number!;
+  const termination: Termination = { id, policy, node: from, address, session, generation, delivery: end };
   programs.get(to)!.terminations.push(termination);
   return id;
 }
@@ -69,7 +72,7 @@ export function prepareMove({ home, away, end, senders }: Move, network: Network
   const { path, programs, cluster } = network;
   const [older, newer] = away.guest === 'expected' ? [home, away.node] : [away.node, home];
   const others = sortedBy(senders, (name) => name).filter((from) => from !== away.node && from !== home);
-  if (path(older, newer).session === undefined || path(home, away.node).session === undefined) {
+  if (path(older, newer).number === undefined || path(home, away.node).number === undefined) {
     return;
   }
   const deliveryOf = (node: string, id: string) =>

@@ -64,6 +64,7 @@ export function plan(
   const placements = sortedBy(policies, ({ uid }) => uid).map((policy) => place(policy, cluster));
   const demands = placements.map((placement) => ({
     uid: placement.policy.uid,
+    end: endOf(placement.policy),
     node: placement.destinationNode,
     needed: placement.sources.some(({ captureNodes }) =>
       captureNodes.some((node) => node !== placement.destinationNode),
@@ -192,7 +193,7 @@ function carryOut(
       from,
       to,
       end: end.id,
-      session: Object.hasOwn(sessions, to) ? sessions[to]![uid] : undefined,
+      number: Object.hasOwn(sessions, to) ? sessions[to]!.policies[uid] : undefined,
     });
     const network = { path, programs, cluster };
     for (const from of sortedBy(senders, (name) => name)) {
@@ -210,6 +211,11 @@ function carryOut(
   }
   result.sources = policy.sources.map((id) => ({ interface: id, nodes: planned.get(id) ?? [] }));
   return result;
+}
+
+/** Where the copies of a policy come out, as text that can be compared. */
+function endOf({ destination, vlanId }: Policy): string {
+  return vlanId === undefined ? destination : `${destination} VLAN ${vlanId}`;
 }
 
 /** How copies leave on the node of the destination. */

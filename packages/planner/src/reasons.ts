@@ -130,6 +130,20 @@ export function dropReasons(counters: PolicyCounters | undefined): StatusReason[
   });
 }
 
+/** A reason for every path whose sender has sent what its receiver cannot tell to be of this policy. */
+export function unprovenReasons({ paths }: PolicyPlan, { cluster, refused }: Observation): StatusReason[] {
+  return paths.flatMap(({ from, to }): StatusReason[] => {
+    const address = cluster.nodes.get(from)?.underlay?.address;
+    const packets = (address !== undefined && refused.get(to)?.get(address)) || 0;
+    if (packets === 0) {
+      return [];
+    }
+    const why = 'they carry no session that a policy has there now';
+    const message = `node "${to}" refused ${packets} copies of node "${from}", for ${why}: check the agent of "${from}"`;
+    return [{ code: 'COPIES_UNPROVEN', message, node: to }];
+  });
+}
+
 /** A reason for every node that has cut copies of the policy since the counters of before. */
 export function truncationReasons(
   policy: Policy,

@@ -32,6 +32,7 @@ import {
   problemsOf,
   refusalReason,
   truncationReasons,
+  unprovenReasons,
 } from './reasons.ts';
 
 /**
@@ -69,6 +70,7 @@ export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observ
         ...unreportedReasons(plan, sources, observation),
         ...dropReasons(counters),
         ...truncationReasons(policy, counters, observation),
+        ...unprovenReasons(plan, observation),
       ])
     : [];
   const destination = observation.cluster.interfaces.get(policy.destination);

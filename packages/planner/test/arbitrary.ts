@@ -90,9 +90,24 @@ export const clusters = fc
 /** Session numbers of before, also such as cannot be. */
 export const sessionsBefore: fc.Arbitrary<Sessions> = fc.dictionary(
   fc.constantFrom(...NODES, 'gone', 'constructor'),
-  fc.dictionary(fc.constantFrom('u-p0', 'u-p1', 'u-p2', 'u-p3', 'u-gone'), fc.integer({ min: -1, max: 1025 }), {
-    noNullPrototype: true,
-  }),
+  fc.record(
+    {
+      given: fc.integer({ min: -1, max: 1_000_000 }),
+      policies: fc.dictionary(
+        fc.constantFrom('u-p0', 'u-p1', 'u-p2', 'u-p3', 'u-gone'),
+        fc.record(
+          {
+            session: fc.integer({ min: -1, max: 1025 }),
+            generation: fc.integer({ min: -1, max: 513 }),
+            end: fc.constantFrom(...IDS, 'elsewhere'),
+          },
+          { noNullPrototype: true },
+        ),
+        { noNullPrototype: true },
+      ),
+    },
+    { noNullPrototype: true },
+  ),
   { noNullPrototype: true },
 );
 

@@ -87,9 +87,10 @@ test('every node has a program of the declared shape, with ids that are unique a
 test('session numbers are from 1 to 1023 and unique for each destination node', () => {
   check(cases, ({ cluster: { later, policies }, before }) => {
     for (const numbers of Object.values(plan(policies, later, before).sessions)) {
-      const values = Object.values(numbers);
-      assert.equal(new Set(values).size, values.length);
-      assert.ok(values.every((value) => Number.isInteger(value) && value >= 1 && value <= 1023));
+      const values = Object.values(numbers.policies);
+      assert.equal(new Set(values.map(({ session }) => session)).size, values.length);
+      assert.ok(values.every(({ session }) => Number.isInteger(session) && session >= 1 && session <= 1023));
+      assert.ok(values.every(({ generation }) => Number.isInteger(generation) && generation >= 0 && generation <= 511));
     }
   });
 });
@@ -100,9 +101,9 @@ test('a policy keeps its session number while others come and go and interfaces 
     const second = plan(policies.slice(1), later, first.sessions);
     for (const { uid } of policies.slice(1)) {
       const node = first.policies.get(uid)!.destinationNode;
-      const number = node === undefined ? undefined : first.sessions[node]?.[uid];
+      const number = node === undefined ? undefined : first.sessions[node]?.policies[uid];
       if (number !== undefined && second.policies.get(uid)!.destinationNode === node) {
-        assert.equal(second.sessions[node!]?.[uid], number);
+        assert.deepEqual(second.sessions[node!]?.policies[uid], number);
       }
     }
   });
@@ -139,12 +140,13 @@ test('every ERSPAN delivery has its termination at the other node; a termination
       for (const delivery of deliveries) {
         if (delivery.kind === 'erspan') {
           assert.equal(delivery.address, address.get(delivery.node));
-          sends.push(JSON.stringify([delivery.policy, node, delivery.node, delivery.session]));
+          const { policy, session, generation } = delivery;
+          sends.push(JSON.stringify([policy, node, delivery.node, session, generation]));
         }
       }
       for (const end of terminations) {
         assert.equal(end.address, address.get(end.node));
-        ends.push(JSON.stringify([end.policy, end.node, node, end.session]));
+        ends.push(JSON.stringify([end.policy, end.node, node, end.session, end.generation]));
       }
     }
     const missing = (of: string[], among: string[]) => of.filter((item) => !among.includes(item));
@@ -159,7 +161,10 @@ test('every ERSPAN delivery has its termination at the other node; a termination
       assert.ok(awaits(uid, node), end);
     }
     const paths = [...result.policies.values()].flatMap(({ uid, paths: list }) =>
-      list.map(({ from, to }) => JSON.stringify([uid, from, to, result.sessions[to]![uid]])),
+      list.map(({ from, to }) => {
+        const { session, generation } = result.sessions[to]!.policies[uid]!;
+        return JSON.stringify([uid, from, to, session, generation]);
+      }),
     );
     assert.deepEqual(missing(paths, sends), []);
     for (const path of missing(sends, paths)) {

@@ -47,7 +47,7 @@ export function counted(
   countersAt = '2026-01-01T00:00:05.000Z',
 ): Pick<NodeReport, 'counters' | 'countersAt'> {
   return {
-    counters: { epoch: 'e1', captures: [], deliveries: [], terminations: [], unknownErspan: 0, ...parts },
+    counters: { epoch: 'e1', captures: [], deliveries: [], terminations: [], peers: [], unknownErspan: 0, ...parts },
     countersAt,
   };
 }

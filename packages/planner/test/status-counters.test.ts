@@ -42,6 +42,20 @@ test('delivered is what was copied on the node of the destination, and what arri
   assert.deepEqual(statusOf({ nodes }).delivered, count(10 + 20 + 5));
 });
 
+test('a receiver that refuses copies of a sender degrades the policies between them as long as it goes on', () => {
+  const sender = '10.9.0.2'; // node-2
+  const refusing = (staleSession: number) => {
+    const counters = counted({ ...node1.counters, peers: [{ address: sender, staleSession, wrongAddress: 0 }] });
+    return { ...nodes, 'node-1': { ...up1, ...counters } };
+  };
+  const codes = (now: number, before: number) => {
+    const old = Object.entries(refusing(before)).map(([node, { counters }]) => [node, counters!] as const);
+    return inShort(statusOf({ nodes: refusing(now), previous: new Map(old) }));
+  };
+  assert.deepEqual(codes(7, 5), ['degraded', 'COPIES_UNPROVEN @node-1']);
+  assert.deepEqual(codes(7, 7), ['active']);
+});
+
 test('delivered is unknown while the node of the destination has reported no counters', () => {
   assert.equal(statusOf({ nodes: { 'node-1': up1, 'node-2': nodes['node-2'] } }).delivered, null);
   assert.deepEqual(statusOf({ nodes: { 'node-1': nodes['node-1'], 'node-2': up2 } }).delivered, count(35));

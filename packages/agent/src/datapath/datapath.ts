@@ -66,19 +66,24 @@ export interface ErspanDeliveryEntry extends DeliveryBase {
   address: string;
   /** 1 to 1023. */
   session: number;
+  /** 0 to 511: which of the policies that had the session one after another. */
+  generation: number;
   /** Link-layer addresses towards the next hop. Undefined while not resolved: only IP frames can be sent then. */
   nextHop?: { sourceMac: string; destinationMac: string };
 }
 export type DeliveryEntry = LocalDeliveryEntry | EdgeDeliveryEntry | ErspanDeliveryEntry;
 
-/** ERSPAN from `address` with `session` becomes `delivery`. */
+/** ERSPAN from `address` to `ownAddress` with `session` and `generation` becomes `delivery`. */
 export interface TerminationEntry {
   id: string;
   policy: string;
   /** Name of the sending node. */
   node: string;
   address: string;
+  /** Where the sender has to send to: the underlay address of this node. */
+  ownAddress: string;
   session: number;
+  generation: number;
   /** id of a delivery of the same state; one to another node passes the copies on to it. */
   delivery: string;
 }

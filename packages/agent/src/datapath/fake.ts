@@ -117,6 +117,7 @@ export class FakeDatapath implements Datapath {
       }),
       deliveries: this.state.deliveries.map(deliveryReport),
       terminations: this.state.terminations.map(terminationReport),
+      peers: [],
       unknownErspan: 0,
     };
   }

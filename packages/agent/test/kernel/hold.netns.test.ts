@@ -12,6 +12,7 @@ import {
   assertSumsClose,
   capturesOf,
   createWorld,
+  erspanFrom,
   erspanOver,
   OTHER_ADDRESS,
   OWN_ADDRESS,
@@ -63,7 +64,7 @@ function stateAt(phase: Phase): DatapathState {
       { id: 'L', policy: 'p', kind: 'local', ifindex, mtu: 1500, ...(phase !== 'here' && { leaving }) },
       erspanOver(world, { id: 'N', address: NEXT_ADDRESS, session: NEXT_SESSION, mtu: 1600 }),
     ],
-    terminations: [{ id: 't', policy: 'p', node: 'other', address: OTHER_ADDRESS, session: SESSION, delivery }],
+    terminations: [erspanFrom(delivery, { id: 't' })],
     mirrorDevice: world.devices.und.ifindex,
   });
 }

@@ -22,6 +22,7 @@ import {
   countsOf,
   createWorld,
   edgeTo,
+  erspanFrom,
   erspanOver,
   localTo,
   type World,
@@ -72,13 +73,6 @@ function makeStates(): DatapathState[] {
   const extra = (n: number, delivery: string, more: Partial<HookCapture> = {}) =>
     capturesOf(link(EXTRA[n]!).ifindex, delivery, { source: `s${n}`, policy: `p${n}`, ...more });
   const edge = edgeTo(far.ifindex);
-  const termination = (session: number) => ({
-    id: `T${session}`,
-    policy: 'p',
-    node: 'other',
-    address: '10.98.0.2',
-    session,
-  });
   return [
     base,
     {
@@ -91,7 +85,7 @@ function makeStates(): DatapathState[] {
       ...base,
       captures: [...base.captures, ...extra(1, 'M'), ...extra(2, 'M', { policy: 'other' })],
       deliveries: [...base.deliveries, { ...edge, id: 'M', maxRate: 1_000_000 }, { ...localTo(far.ifindex), id: 'F' }],
-      terminations: [{ ...termination(3), delivery: 'F' }],
+      terminations: [erspanFrom('F', { id: 'T3', session: 3 })],
       hostAddresses: ['10.98.0.1', 'fe80::1'],
     },
     {
@@ -102,7 +96,7 @@ function makeStates(): DatapathState[] {
         { ...erspanOver(world), id: 'N', session: 9 },
         { ...localTo(far.ifindex), id: 'F' },
       ],
-      terminations: [3, 4, 5].map((session) => ({ ...termination(session), delivery: 'F' })),
+      terminations: [3, 4, 5].map((session) => erspanFrom('F', { id: `T${session}`, session })),
       physicalDevices: [far.ifindex],
       arrivalPorts: [{ ifindex: far.ifindex, hook: 'ingress', bridge: link('lan').ifindex }],
     },

@@ -16,6 +16,7 @@ import {
   countsOf,
   createWorld,
   edgeTo,
+  erspanFrom,
   erspanOver,
   localTo,
   stateOf,
@@ -43,12 +44,11 @@ after(async () => {
 function everything(): DatapathState & { source: string } {
   const { vm, dst, by, und } = world.devices;
   const source = `run-${++runs}`;
-  const termination = { id: `T-${source}`, policy: 'p', node: 'other', address: '10.98.0.2', session: 3 };
   return {
     source,
     captures: [...capturesOf(vm.ifindex, 'L', { source }), ...capturesOf(by.ifindex, 'E', { source: `${source}-by` })],
     deliveries: [localTo(dst.ifindex), erspanOver(world), edgeTo(dst.ifindex)],
-    terminations: [{ ...termination, delivery: 'V' }],
+    terminations: [erspanFrom('V', { id: `T-${source}` })],
     mirrorDevice: und.ifindex,
   };
 }

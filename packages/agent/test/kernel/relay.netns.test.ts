@@ -11,6 +11,7 @@ import {
   assertSumsClose,
   countOf,
   createWorld,
+  erspanFrom,
   erspanOver,
   localTo,
   OTHER_ADDRESS,
@@ -60,7 +61,7 @@ async function apply(
   await world.datapath.apply(
     stateOf({
       deliveries: [localTo(world.devices.dst.ifindex), towards(more)],
-      terminations: [{ id, policy: 'p', node: 'other', address: OTHER_ADDRESS, session: SESSION, delivery }],
+      terminations: [erspanFrom(delivery, { id })],
       mirrorDevice: world.devices.und.ifindex,
     }),
   );

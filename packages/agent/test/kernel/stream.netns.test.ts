@@ -151,7 +151,7 @@ for (const mtu of [1500, 1600]) {
         captures: capturesOf(vm.ifindex, id, { source: id }),
         deliveries: [
           {
-            ...{ id, policy: 'p', kind: 'erspan', ifindex: und.ifindex, mtu, session: 7, nextHop },
+            ...{ id, policy: 'p', kind: 'erspan', ifindex: und.ifindex, mtu, session: 7, generation: 0, nextHop },
             ...{ sourceAddress: '10.98.0.1', address: '10.98.0.2' },
           },
         ],

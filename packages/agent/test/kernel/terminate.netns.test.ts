@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import type { TerminationReport } from '@mirrorplane/contract';
 import type { DeliveryEntry } from '../../src/datapath/datapath.ts';
-import { enterOwnNamespace, leftPins, run, segmentInSoftware } from './support/namespace.ts';
+import { enterOwnNamespace, leftPins, run, segmentInSoftware, until } from './support/namespace.ts';
 import type { SuperPacket } from './support/raw-socket.ts';
 import { type ErspanRequest, scapy } from './support/scapy.ts';
 import { sniffing } from './support/sniffer.ts';
@@ -14,6 +15,7 @@ import {
   countsOf,
   createWorld,
   edgeTo,
+  erspanFrom,
   erspanOver,
   localTo,
   OTHER_ADDRESS,
@@ -62,11 +64,10 @@ function request(inner: Buffer, more: Partial<ErspanRequest> = {}): ErspanReques
 /** Terminates at the underlay device under a new id, so that counters begin at 0. Returns the id. */
 async function terminate(delivery: DeliveryEntry): Promise<string> {
   const id = `T-${++runs}`;
-  const termination = { ...{ id, policy: 'p', node: 'other', address: OTHER_ADDRESS }, session: SESSION };
   await world.datapath.apply(
     stateOf({
       deliveries: [delivery],
-      terminations: [{ ...termination, delivery: delivery.id }],
+      terminations: [erspanFrom(delivery.id, { id })],
       mirrorDevice: world.devices.und.ifindex,
     }),
   );
@@ -108,13 +109,11 @@ test('delivers out of an edge device with the VLAN tag pushed, over a tag that i
   assert.deepEqual((await reportOf(id)).delivered, countOf(inner));
 });
 
-test('leaves ERSPAN of an unknown sender or session to the node, and counts it', async () => {
+test('leaves ERSPAN of an unknown sender to the node, and counts it', async () => {
   const inner = frames.get('ipv4-udp')!;
   const known = Buffer.concat([inner, Buffer.from('last')]);
   const packets = scapy({
     erspan: [
-      request(inner, { session: SESSION + 1 }),
-      request(inner, { session: 0 }),
       request(inner, { source: '10.98.0.3' }),
       request(inner, { type: 1 }),
       request(inner, { type: 3 }),
@@ -127,8 +126,67 @@ test('leaves ERSPAN of an unknown sender or session to the node, and counts it',
     for (const packet of packets) world.wire.send(packet);
     assertSameFrames(await copies.expect(1), [known], 'copies');
   });
-  assert.equal((await world.datapath.counters()).unknownErspan - before, 3);
+  assert.equal((await world.datapath.counters()).unknownErspan - before, 1);
   assert.equal((await reportOf(id)).received.packets, 1);
+});
+
+/** What this node refuses of the other node. */
+async function refused() {
+  const { peers } = await world.datapath.counters();
+  const { staleSession = 0, wrongAddress = 0 } = peers.find(({ address }) => address === OTHER_ADDRESS) ?? {};
+  return { staleSession, wrongAddress };
+}
+
+test('a copy with the number of another policy is not delivered, and the stack does not quote it', async () => {
+  const inner = frames.get('ipv4-udp')!;
+  const own = Buffer.concat([inner, Buffer.from('own')]);
+  const [stale, other, unknown, mine] = scapy({
+    erspan: [
+      request(inner, { index: 1 << 11 }),
+      request(inner, { session: SESSION + 1 }),
+      request(inner, { source: '10.98.0.9' }),
+      request(own),
+    ],
+  }).erspan as [Buffer, Buffer, Buffer, Buffer];
+  run('ip', 'neighbour', 'add', '10.98.0.9', 'lladdr', '02:00:00:00:98:09', 'dev', 'und', 'nud', 'permanent');
+  await terminate(localTo(world.devices.dst.ifindex));
+  const before = await refused();
+  await sniffing(['dstp', 'undp'], async ([copies, wire]) => {
+    for (const packet of [stale, other, unknown, mine]) world.wire.send(packet);
+    assertSameFrames(await copies.expect(1), [own], 'copies');
+    // The stack answers the stranger, so it would have answered the other two before it. ICMP type 3, code 2.
+    const answers = () => wire.frames().filter((frame) => frame[23] === 1 && frame.readUInt16BE(34) === 0x0302);
+    await until('the answer to the stranger', () => answers().length > 0);
+    assert.deepEqual(
+      answers().map((frame) => frame.subarray(30, 34).join('.')),
+      ['10.98.0.9'],
+    );
+  });
+  assert.deepEqual(await refused(), { ...before, staleSession: before.staleSession + 2 });
+});
+
+test('a copy for another address of this node is not delivered here, and one for another host goes on to it', async () => {
+  const inner = frames.get('ipv4-udp')!;
+  run('ip', 'address', 'add', '10.98.77.1/32', 'dev', 'und');
+  run('ip', 'route', 'add', '10.97.0.5/32', 'dev', 'far');
+  run('ip', 'neighbour', 'add', '10.97.0.5', 'lladdr', '02:00:00:00:97:05', 'dev', 'far', 'nud', 'permanent');
+  writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
+  const [here, there] = scapy({
+    erspan: [request(inner, { address: '10.98.77.1' }), request(inner, { address: '10.97.0.5' })],
+  }).erspan as [Buffer, Buffer];
+  await terminate(localTo(world.devices.dst.ifindex));
+  const before = await refused();
+  await sniffing(['dstp', 'farp'], async ([copies, onward]) => {
+    for (const packet of [here, there]) world.wire.send(packet);
+    const [passed] = await onward.expect(1);
+    // As it was but for addresses of the link, time to live and its checksum.
+    assert.equal(passed!.subarray(26).toString('hex'), there.subarray(26).toString('hex'));
+    assert.equal(passed![22], there[22]! - 1);
+    assert.deepEqual(copies.frames(), []);
+  });
+  assert.deepEqual(await refused(), { ...before, wrongAddress: before.wrongAddress + 1 });
+  run('ip', 'address', 'del', '10.98.77.1/32', 'dev', 'und');
+  run('ip', 'route', 'del', '10.97.0.5/32', 'dev', 'far');
 });
 
 test('leaves what is no ERSPAN alone: the node answers ARP on its mirror device', async () => {
@@ -203,12 +261,11 @@ test('a delivered copy is not copied again where the destination is a source its
   const inner = frames.get('ipv4-udp')!;
   const [packet] = scapy({ erspan: [request(inner)] }).erspan;
   const { dst, by, und } = world.devices;
-  const termination = { id: 'guard', policy: 'p', node: 'other', address: OTHER_ADDRESS, session: SESSION };
   await world.datapath.apply(
     stateOf({
       captures: capturesOf(dst.ifindex, 'B', { policy: 'q', source: 'dst' }),
       deliveries: [localTo(dst.ifindex), localTo(by.ifindex, { id: 'B' })],
-      terminations: [{ ...termination, delivery: 'L' }],
+      terminations: [erspanFrom('L', { id: 'guard' })],
       mirrorDevice: und.ifindex,
     }),
   );
@@ -230,7 +287,7 @@ async function loop(delivery: DeliveryEntry, mtu: number): Promise<string> {
     stateOf({
       captures: capturesOf(world.devices.vm.ifindex, `E-${id}`, { source: id }),
       deliveries: [erspanOver(world, { id: `E-${id}`, mtu }), delivery],
-      terminations: [{ id, policy: 'p', node: 'self', address: OWN_ADDRESS, session: SESSION, delivery: delivery.id }],
+      terminations: [erspanFrom(delivery.id, { id, node: 'self', address: OWN_ADDRESS, ownAddress: OTHER_ADDRESS })],
       mirrorDevice: JSON.parse(run('ip', '-json', 'link', 'show', 'undp'))[0].ifindex,
     }),
   );

@@ -44,8 +44,13 @@ export const METRICS = {
   },
   unknownErspan: {
     name: 'mirrorplane_node_unknown_erspan_packets_total',
-    help: 'ERSPAN packets of an unknown sender or session, left to the node.',
+    help: 'ERSPAN packets of an unknown sender, left to the node.',
     labels: ['node'],
+  },
+  refusedErspan: {
+    name: 'mirrorplane_node_refused_erspan_packets_total',
+    help: 'ERSPAN packets of another node that were refused: no policy has their session, generation or address now.',
+    labels: ['node', 'sender', 'reason'],
   },
 } as const;
 
@@ -72,6 +77,7 @@ export async function renderMetrics(
     connected: gauge(METRICS.nodeConnected),
     pending: gauge(METRICS.nodePending),
     unknown: counter(METRICS.unknownErspan),
+    refused: counter(METRICS.refusedErspan),
   };
   for (const status of policyStatuses(services)) {
     const policy = status.name;
@@ -113,6 +119,10 @@ export async function renderMetrics(
     const sums = node?.counters.sums();
     if (sums) {
       metrics.unknown.inc({ node: name }, sums.unknownErspan);
+      for (const { address: sender, staleSession, wrongAddress } of sums.peers) {
+        metrics.refused.inc({ node: name, sender, reason: 'staleSession' }, staleSession);
+        metrics.refused.inc({ node: name, sender, reason: 'wrongAddress' }, wrongAddress);
+      }
     }
   }
   return { contentType: registry.contentType, text: await registry.metrics() };

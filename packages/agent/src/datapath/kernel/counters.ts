@@ -5,6 +5,7 @@ import type {
   Count,
   CounterReport,
   DeliveryReport,
+  PeerReport,
   TerminationReport,
 } from '@mirrorplane/contract';
 import type { DatapathState } from '../datapath.ts';
@@ -13,6 +14,7 @@ import type { MapName } from './install.ts';
 import {
   decodeCaptureCounters,
   decodeDeliveryCounters,
+  decodePeer,
   decodeTerminationCounters,
   LAYOUT,
   sumPerCpu,
@@ -136,7 +138,7 @@ export class CounterReader {
     const node = Buffer.alloc(LAYOUT.node_counters.size * this.#cpus);
     this.#maps.node_counters.lookup(u32Key(0), node);
     const unknownErspan = sumPerCpu(node, LAYOUT.node_counters.size)[0]!;
-    return { epoch: this.#epoch, captures, deliveries, terminations, unknownErspan };
+    return { epoch: this.#epoch, captures, deliveries, terminations, peers: this.#peers(), unknownErspan };
   }
 
   /** Counts of a few captures, by id. */
@@ -147,6 +149,14 @@ export class CounterReader {
         return sums ? [[id, decodeCaptureCounters(sums)] as const] : [];
       }),
     );
+  }
+
+  #peers(): PeerReport[] {
+    const value = Buffer.alloc(LAYOUT.peer.size);
+    return this.#maps.peers.keys(4).flatMap((key) => {
+      const peer = this.#maps.peers.lookup(key, value) ? decodePeer(key, value) : undefined;
+      return peer && peer.staleSession + peer.wrongAddress > 0 ? [peer] : [];
+    });
   }
 
   #life(kind: SlotKind, id: string): { life?: number } {

@@ -7,15 +7,12 @@ import { HoldQueue } from './hold-queue.ts';
 import { type Installation, READER_PIN } from './install.ts';
 import { decodeHoldCounts, encodeHold, LAYOUT, u32Key } from './layout.ts';
 import { attachTracing, closeFd, getPinned, pin, programId, programOfLink } from './libbpf.ts';
-import { type Rows, TableWriter } from './table-writer.ts';
+import { COUNTED, type Rows, TableWriter } from './table-writer.ts';
 
 /** Milliseconds that what is released may take to leave the queue. */
 const RELEASE_LIMIT = 300;
 /** Milliseconds between two looks at the queue. */
 const LOOK_INTERVAL = 2;
-
-/** The data plane's own from the first copy on. */
-const COUNTED = { isOwn: () => true, keep: (_written: Buffer, found: Buffer) => found };
 
 type Leaving = LocalDeliveryEntry & { leaving: NonNullable<LocalDeliveryEntry['leaving']> };
 

@@ -26,7 +26,7 @@ import { Rivals } from './rivals.ts';
 import { arrivalRows, budgetKey, buildRows, type DatapathRows, type Placed } from './rows.ts';
 import { type SlotKind, Slots } from './slots.ts';
 import { standbyFlag } from './standby-flag.ts';
-import { learned, type Shared, TableWriter } from './table-writer.ts';
+import { COUNTED, learned, type Shared, TableWriter } from './table-writer.ts';
 
 export interface KernelDatapathOptions {
   /** Folder on a BPF file system that belongs to this node alone, as /sys/fs/bpf/mirrorplane. */
@@ -40,6 +40,11 @@ const VERIFY_INTERVAL = 400;
 /** Tables of up to so many rows are read again at every look, others at every so many. */
 const SMALL_TABLE = 256;
 const LARGE_TABLE_TURN = 20;
+/**
+ * Senders of which no policy is left stay known up to this number: one that is away may go on sending, and what it sends
+ * must not reach the stack.
+ */
+const MAX_PEERS = 4096;
 const SLOT_LIMITS = { capture: 8192, delivery: 4096, termination: 8192, device: 1024 };
 
 /** Makes the data path of this network namespace. Nothing is touched before open(). */
@@ -54,6 +59,7 @@ const WRITTEN = [
   'physicalDevices',
   'hostAddresses',
   'deliveries',
+  'peers',
   'terminations',
   'arrivalPorts',
   'captures',
@@ -137,6 +143,7 @@ class KernelDatapath implements Datapath {
         captures: table(maps.captures, LAYOUT.capture_key.size, LAYOUT.capture.size, standbyFlag),
         deliveries: table(maps.deliveries, 4, LAYOUT.delivery.size),
         terminations: table(maps.terminations, LAYOUT.termination_key.size, LAYOUT.termination.size),
+        peers: table(maps.peers, 4, LAYOUT.peer.size, COUNTED),
         arrivalPorts: table(maps.arrival_ports, 4, LAYOUT.arrival_port.size),
         arrivals: table(maps.arrivals, LAYOUT.arrival_key.size, 4, learned()),
         hostAddresses: table(maps.host_addresses, LAYOUT.host_address.size, 4),
@@ -199,6 +206,7 @@ class KernelDatapath implements Datapath {
     written += tables.arrivals.removeOthers(arrivals) + tables.arrivals.write(arrivals);
     const detached = links.countOthers(kept) > 0 ? this.#expedite.during(() => links.detachOthers(kept)) : 0;
     for (const name of REMOVED) written += tables[name].removeOthers(rows[name]);
+    if (tables.peers.size > MAX_PEERS) written += tables.peers.removeOthers(rows.peers);
     counters.applied();
     result.held = await opened.holding.end(desired);
     slots.release({ ...counters.named(), device: devices.named() });

@@ -51,6 +51,7 @@ export const MAPS = [
   'terminations',
   'termination_counters',
   'termination_sequences',
+  'peers',
   'node_counters',
   'holds',
   'hold_counts',

@@ -4,10 +4,11 @@ import {
   type CaptureCounts,
   type Count,
   DROP_REASONS,
+  type PeerReport,
   SKIP_REASONS,
   TERMINATION_DROP_REASONS,
 } from '@mirrorplane/contract';
-import type { DeliveryEntry, Hook } from '../datapath.ts';
+import type { DeliveryEntry, Hook, TerminationEntry } from '../datapath.ts';
 
 const COUNT_SIZE = 16;
 
@@ -56,12 +57,27 @@ export const LAYOUT = {
       has_next_hop: 28,
       source_mac: 30,
       destination_mac: 36,
+      generation: 42,
       forward: 44,
     },
   },
   delivery_counters: { size: COUNT_SIZE, fields: { sent: 0 } },
   termination_key: { size: 8, fields: { address: 0, session: 4 } },
-  termination: { size: 28, fields: { slot: 0, kind: 4, ifindex: 8, mtu: 12, vlan_id: 16, delivery: 20, hold: 24 } },
+  termination: {
+    size: 36,
+    fields: {
+      slot: 0,
+      kind: 4,
+      ifindex: 8,
+      mtu: 12,
+      vlan_id: 16,
+      delivery: 20,
+      hold: 24,
+      own_address: 28,
+      generation: 32,
+    },
+  },
+  peer: { size: 16, fields: { stale_session: 0, wrong_address: 8 } },
   termination_counters: {
     size: COUNT_SIZE * (3 + TERMINATION_DROP_REASONS.length),
     fields: { received: 0, delivered: COUNT_SIZE, relayed: 2 * COUNT_SIZE, dropped: 3 * COUNT_SIZE },
@@ -166,6 +182,7 @@ export function encodeDelivery(delivery: DeliveryEntry, slot: number, forward = 
     address(delivery.sourceAddress).copy(value, at.source_address);
     address(delivery.address).copy(value, at.address);
     value.writeUInt16LE(delivery.session, at.session);
+    value.writeUInt16LE(delivery.generation, at.generation);
     if (delivery.nextHop) {
       value.writeUInt16LE(1, at.has_next_hop);
       mac(delivery.nextHop.sourceMac).copy(value, at.source_mac);
@@ -186,7 +203,11 @@ export function encodeTerminationKey(senderAddress: string, session: number): Bu
  * @param deliverySlot key of `delivery` in the map `deliveries`
  * @param hold copies are held until the guest has read them
  */
-export function encodeTermination(delivery: DeliveryEntry, slot: number, deliverySlot: number, hold: boolean): Buffer {
+export function encodeTermination(
+  { ownAddress, generation }: TerminationEntry,
+  delivery: DeliveryEntry,
+  { slot, deliverySlot, hold }: { slot: number; deliverySlot: number; hold: boolean },
+): Buffer {
   const at = LAYOUT.termination.fields;
   const value = Buffer.alloc(LAYOUT.termination.size);
   value.writeUInt32LE(slot, at.slot);
@@ -196,7 +217,24 @@ export function encodeTermination(delivery: DeliveryEntry, slot: number, deliver
   value.writeUInt32LE(delivery.kind === 'edge' ? delivery.vlanId : 0, at.vlan_id);
   value.writeUInt32LE(deliverySlot, at.delivery);
   value.writeUInt32LE(hold ? 1 : 0, at.hold);
+  address(ownAddress).copy(value, at.own_address);
+  value.writeUInt32LE(generation, at.generation);
   return value;
+}
+
+/** The key of the map `peers`. */
+export function encodePeerKey(senderAddress: string): Buffer {
+  return address(senderAddress);
+}
+
+/** A row of the map `peers`, in the words of the report. */
+export function decodePeer(key: Buffer, value: Buffer): PeerReport {
+  const at = LAYOUT.peer.fields;
+  return {
+    address: [...key].join('.'),
+    staleSession: Number(value.readBigUInt64LE(at.stale_session)),
+    wrongAddress: Number(value.readBigUInt64LE(at.wrong_address)),
+  };
 }
 
 export function encodeArrivalPort(bridge: number, learns: boolean): Buffer {

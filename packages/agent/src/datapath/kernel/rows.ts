@@ -8,10 +8,12 @@ import {
   encodeCaptureKey,
   encodeDelivery,
   encodeHostAddress,
+  encodePeerKey,
   encodeTermination,
   encodeTerminationKey,
   encodeVlanSet,
   FIRST_DEVICE_BUDGET,
+  LAYOUT,
   u32Key,
 } from './layout.ts';
 import { type Attachment, PROGRAMS } from './links.ts';
@@ -34,6 +36,7 @@ export interface DatapathRows {
   captures: Rows;
   deliveries: Rows;
   terminations: Rows;
+  peers: Rows;
   arrivalPorts: Rows;
   arrivals: Rows;
   hostAddresses: Rows;
@@ -59,6 +62,7 @@ export function transformAt(helper: number): Attachment {
 }
 
 const PRESENT = u32Key(1);
+const NOTHING_REFUSED = Buffer.alloc(LAYOUT.peer.size);
 
 /** @throws Error where a capture or termination names an absent delivery. */
 export function buildRows(state: DatapathState, around: Around): DatapathRows {
@@ -109,13 +113,19 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
       const forward = delivery.kind === 'local' ? delivery.leaving?.forward : undefined;
       return [u32Key(slot), encodeDelivery(delivery, slot, forward === undefined ? 0 : take('delivery', forward))];
     }),
-    terminations: rows(state.terminations, ({ id, address, session, delivery }) => {
+    terminations: rows(state.terminations, (termination) => {
+      const { id, address, session, delivery } = termination;
       const end = need(`termination ${id}`, delivery);
       return [
         encodeTerminationKey(address, session),
-        encodeTermination(end, take('termination', id), take('delivery', end.id), holding && isHeld(end)),
+        encodeTermination(termination, end, {
+          slot: take('termination', id),
+          deliverySlot: take('delivery', end.id),
+          hold: holding && isHeld(end),
+        }),
       ];
     }),
+    peers: rows(state.terminations, ({ address }) => [encodePeerKey(address), NOTHING_REFUSED]),
     arrivalPorts: rows(state.arrivalPorts, ({ ifindex, bridge, learns = true }) => [
       u32Key(ifindex),
       encodeArrivalPort(bridge, learns),

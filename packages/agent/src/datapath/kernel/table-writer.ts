@@ -29,6 +29,9 @@ export function learned(): Shared {
   };
 }
 
+/** For what the data plane counts in: its own from the first packet on. */
+export const COUNTED: Shared = { isOwn: () => true, keep: (_written, found) => found };
+
 export class TableWriter {
   readonly #map: BpfMap;
   readonly #keySize: number;

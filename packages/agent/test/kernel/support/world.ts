@@ -11,6 +11,7 @@ import type {
   EdgeDeliveryEntry,
   ErspanDeliveryEntry,
   HookCapture,
+  TerminationEntry,
 } from '../../../src/datapath/datapath.ts';
 import { addBridge, addVeth, link, newDatapath, run, underlay, type Veth } from './namespace.ts';
 import { RawSocket } from './raw-socket.ts';
@@ -104,7 +105,23 @@ export function erspanOver(world: World, more: Partial<ErspanDeliveryEntry> = {}
     sourceAddress: OWN_ADDRESS,
     address: OTHER_ADDRESS,
     session: SESSION,
+    generation: 0,
     nextHop: world.nextHop,
+    ...more,
+  };
+}
+
+/** ERSPAN of the other node for this one becomes `delivery`. */
+export function erspanFrom(delivery: string, more: Partial<TerminationEntry> = {}): TerminationEntry {
+  return {
+    id: 'T',
+    policy: 'p',
+    node: 'other',
+    address: OTHER_ADDRESS,
+    ownAddress: OWN_ADDRESS,
+    session: SESSION,
+    generation: 0,
+    delivery,
     ...more,
   };
 }
