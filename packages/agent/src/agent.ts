@@ -412,7 +412,7 @@ export class Agent {
 
   #inventory(): AgentMessage {
     const { underlay } = this.#underlay;
-    const devices = this.#found.devices.map(({ ethernet: _, ...device }): Device => device);
+    const devices = this.#found.devices.map(({ ethernet: _, reversed: __, ...device }): Device => device);
     return { type: 'inventory', ...(underlay === undefined ? {} : { underlay }), devices };
   }
 

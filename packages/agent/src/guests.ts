@@ -43,7 +43,7 @@ export class GuestWatch {
     for (const device of devices) {
       const guest = device.identity && device.guest !== 'running' ? asked.get(device.identity.id) : undefined;
       const key = keys.get(device)!;
-      if (guest !== undefined) await this.#watch(key, device.ifindex, guest);
+      if (guest !== undefined) await this.#watch(key, device, guest);
       else if (this.#watched.has(key)) this.#watched.get(key)!.asked = false;
     }
     this.#schedule(devices, ++this.#looks);
@@ -59,17 +59,23 @@ export class GuestWatch {
     clearTimeout(this.#timer);
   }
 
-  async #watch(key: string, ifindex: number, guest: Standby['guest']): Promise<void> {
+  async #watch(key: string, device: NodeDevice, guest: Standby['guest']): Promise<void> {
     let watched = this.#watched.get(key);
     const goesOn = watched?.asked && watched.guest === guest;
     if (goesOn && watched!.arrived) return;
-    const received = (await this.#statistics(ifindex))?.received ?? 0;
+    const received = await this.#sentByGuest(device);
     if (watched === undefined || !goesOn) {
       // What a guest that has left had sent before says nothing. A device that awaits its guest is new: all is from it.
       watched = { guest, baseline: guest === 'left' ? received : 0, arrived: false, asked: true };
       this.#watched.set(key, watched);
     }
     watched.arrived = received > watched.baseline;
+  }
+
+  /** Packets that the guest has sent: they come in at its device, and leave by one that is its own end of the cable. */
+  async #sentByGuest({ ifindex, reversed }: NodeDevice): Promise<number> {
+    const statistics = await this.#statistics(ifindex);
+    return (reversed ? statistics?.sent : statistics?.received) ?? 0;
   }
 
   #schedule(devices: readonly NodeDevice[], look: number): void {
@@ -83,7 +89,7 @@ export class GuestWatch {
     const interval = Math.min(...awaited.map(({ watched }) => LOOK_INTERVAL[watched.guest]));
     this.#timer = setTimeout(async () => {
       for (const { device, watched } of awaited) {
-        const received = (await this.#statistics(device.ifindex).catch(() => undefined))?.received ?? 0;
+        const received = await this.#sentByGuest(device).catch(() => 0);
         if (received > watched.baseline) return this.#arrived();
       }
       this.#schedule(devices, look);

@@ -18,7 +18,7 @@ import type {
   LocalDeliveryEntry,
   TerminationEntry,
 } from './datapath/datapath.ts';
-import { type NodeDevice, refusalOf } from './discovery/devices.ts';
+import { copiesRefusalOf, type NodeDevice, refusalOf } from './discovery/devices.ts';
 import type { ForwardingEntry } from './discovery/forwarding.ts';
 import type { Link } from './discovery/links.ts';
 import type { NextHop } from './discovery/neighbours.ts';
@@ -72,9 +72,11 @@ export function thresholdOf(percent: number): number {
 /**
  * Where a direction is seen on the node. The host side of a VM's NIC is the far end of its cable: what the VM sends
  * comes in there. An edge-connected interface is the NIC itself.
+ * @param reversed the device of a guest is the guest's own end of the cable
  */
-export function hookOf(kind: Capture['kind'], direction: 'inbound' | 'outbound'): Hook {
-  const received = kind === 'edge' ? direction === 'inbound' : direction === 'outbound';
+export function hookOf(kind: Capture['kind'], direction: 'inbound' | 'outbound', reversed = false): Hook {
+  const isOwnEnd = kind === 'edge' || reversed;
+  const received = isOwnEnd ? direction === 'inbound' : direction === 'outbound';
   return received ? 'ingress' : 'egress';
 }
 
@@ -157,13 +159,14 @@ function hookCaptures(capture: Capture, device: NodeDevice | undefined): HookCap
     source: capture.source,
     direction,
     ifindex: device?.ifindex ?? 0,
-    hook: hookOf(capture.kind, direction),
+    hook: hookOf(capture.kind, direction, device?.reversed),
     threshold: thresholdOf(capture.percent),
     skipVlanId: capture.skipVlanId ?? 0,
     sourceSlot: capture.sourceSlot,
     delivery: capture.delivery,
     edge: capture.kind === 'edge',
-    ...(device?.guest === 'absent' && { standby: true }),
+    // libvirt holds a macvtap device down while its guest is elsewhere (qemuInterfaceStopDevice), so nothing passes there.
+    ...(device?.guest === 'absent' && !device.reversed && { standby: true }),
   }));
 }
 
@@ -181,7 +184,7 @@ function deliveryEntry(
   if (delivery.kind !== 'erspan') {
     const found = byInterface.get(delivery.interface);
     // A device that is down would lose what it is handed without a word, when a redirect takes it there.
-    const device = found?.up && refusalOf(found) === undefined ? found : undefined;
+    const device = found?.up && copiesRefusalOf(found) === undefined ? found : undefined;
     const base = { ...budget, id, policy, ifindex: device?.ifindex ?? 0, mtu: device?.mtu ?? 0 };
     return delivery.kind === 'local' ? { ...base, kind: 'local' } : { ...base, kind: 'edge', vlanId: delivery.vlanId };
   }
@@ -248,9 +251,10 @@ function problemsOf(program: NodeProgram, { underlay, nextHops, devices }: Surro
     if (delivery.kind === 'erspan') continue;
     const device = devices.find((candidate) => candidate.identity?.id === delivery.interface);
     const base = { policy: delivery.policy, interface: delivery.interface };
-    // Why a device cannot be mirrored is said with the devices, whoever uses it.
-    if (device !== undefined && !device.up && refusalOf(device) === undefined)
-      problems.push({ code: 'DEVICE_DOWN', message: `${device.name} is down`, ...base });
+    if (device === undefined || refusalOf(device) !== undefined) continue; // said with the devices, whoever uses it
+    const refused = copiesRefusalOf(device);
+    if (refused !== undefined) problems.push({ code: 'DEVICE_UNSUPPORTED', message: refused, ...base });
+    else if (!device.up) problems.push({ code: 'DEVICE_DOWN', message: `${device.name} is down`, ...base });
   }
   return problems;
 }

@@ -12,18 +12,23 @@ const index = (...links: Link[]) => new Map(links.map((one) => [one.ifindex, one
 const nic = (name: string, ifindex: number, more: Partial<Link> = {}) => link(name, ifindex, { linkType: '', ...more });
 
 test('the documentation says of every kind what the code says, and of no other', () => {
-  const rows = [...readFileSync(DOCS, 'utf8').matchAll(/^\| `([\w-]+)` \| (yes|no) \| (yes|no) \|/gm)];
+  const rows = [...readFileSync(DOCS, 'utf8').matchAll(/^\| `([\w-]+)` \| (yes|no|source) \| (yes|no) \|/gm)];
   const documented = rows.map(([, kind, guest, edge]) => [kind, guest, edge]);
   const word = (reason: string | undefined) => (reason === undefined ? 'yes' : 'no');
   assert.deepEqual(
     documented,
-    Object.entries(DEVICE_KINDS).map(([kind, { guest, edge }]) => [kind, word(guest), word(edge)]),
+    Object.entries(DEVICE_KINDS).map(([kind, { guest, edge, destination }]) => [
+      kind,
+      guest === undefined && destination !== undefined ? 'source' : word(guest),
+      word(edge),
+    ]),
   );
 });
 
 test('every reason follows the name of a device, and ends with a remedy', () => {
-  for (const { guest, edge } of Object.values(DEVICE_KINDS)) {
-    for (const reason of [guest, edge]) if (reason !== undefined) assert.match(reason, /^is an? .+: .+|^is the .+: .+/);
+  for (const { guest, edge, destination } of Object.values(DEVICE_KINDS)) {
+    for (const reason of [guest, edge, destination])
+      if (reason !== undefined) assert.match(reason, /^is an? .+: .+|^is the .+: .+/);
   }
 });
 

@@ -265,6 +265,33 @@ test('copies for a device that cannot be mirrored go nowhere, and never to its i
   );
 });
 
+test('of a macvtap device, which is the own end of the guest, what the guest sends is at egress', () => {
+  const alias = 'mirrorplane:kind=vm;id=mv-1/0';
+  const { devices } = identify([link('macvtap0', 9, { linkType: 'macvtap', alias }), link('tap-ids', 6)], []);
+  const { state } = reconcile(program({ captures: [capture({ id: 'p1/mv', source: 'mv-1/0' })] }), around({ devices }));
+  assert.deepEqual(
+    state.captures.map(({ direction, hook, ifindex }) => [direction, hook, ifindex]),
+    [
+      ['inbound', 'ingress', 9],
+      ['outbound', 'egress', 9],
+    ],
+  );
+});
+
+test('a macvtap device gets no copies, and the policy is told why', () => {
+  const alias = 'mirrorplane:kind=vm;id=mv-1/0';
+  const { devices } = identify([link('macvtap0', 9, { linkType: 'macvtap', alias })], []);
+  const { state, problems: found } = reconcile(
+    program({ deliveries: [{ ...LOCAL, interface: 'mv-1/0' }] }),
+    around({ devices }),
+  );
+  assert.equal(state.deliveries[0]?.ifindex, 0);
+  assert.deepEqual(
+    found.map(({ code, policy, interface: id }) => [code, policy, id]),
+    [['DEVICE_UNSUPPORTED', 'p1', 'mv-1/0']],
+  );
+});
+
 test('a capture of which one hook was refused is refused as a whole, with the reason', () => {
   const result = reconcile(program({ captures: [capture(), capture({ id: 'p1/ids', source: 'ids-1/0' })] }), around());
   const refusal = { id: 'p1/web-1/0/outbound', ifindex: 5, code: 'HOOK_OCCUPIED', message: 'taken' } as const;

@@ -102,10 +102,14 @@ export const Device = z
       .optional()
       .meta({ description: 'Why an alias that names Mirrorplane was not understood.' }),
     guest: GuestState.optional(),
-    notMirrorable: z.object({ guest: z.string().optional(), edge: z.string().optional() }).optional().meta({
-      description:
-        'Why it cannot be the device of a guest (vm, nfv), or of an edge, as "is a bridge, …: …". Left out: it can.',
-    }),
+    notMirrorable: z
+      .object({ guest: z.string().optional(), edge: z.string().optional(), destination: z.string().optional() })
+      .optional()
+      .meta({
+        description:
+          'Why it cannot be the device of a guest (vm, nfv), or of an edge, or, as that of a guest, take copies: as in ' +
+          '"is a bridge, …: …". Left out: it can.',
+      }),
     altNames: z.array(z.string()).optional().meta({ description: 'Further names of the device.' }),
     warning: z.string().optional().meta({ description: 'Which packets of its interface are not seen there.' }),
     sharesWith: z.array(DeviceName).optional().meta({
@@ -131,6 +135,7 @@ export const InterfaceDevice = z.object({
   up: z.boolean(),
   guest: GuestState.optional(),
   notMirrorable: z.string().optional().meta({ description: 'Why it cannot be mirrored, as "is a bridge, …: …".' }),
+  noDestination: z.string().optional().meta({ description: 'Why it can be mirrored and not take copies.' }),
   warning: z.string().optional().meta({ description: 'Which packets are not seen there.' }),
   sharesWith: z.array(DeviceName).optional().meta({ description: 'Devices of the node that carry its packets too.' }),
 });

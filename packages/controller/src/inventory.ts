@@ -173,6 +173,7 @@ export function deviceOfEdge({ devices }: LiveNode, id: string, { device, mac }:
 function toInterfaceDevice(node: string, device: Device, kind: InterfaceKind): InterfaceDevice {
   const { name, ifindex, mac, mtu, up, guest, warning, sharesWith } = device;
   const notMirrorable = whyNotMirrorable(device, kind);
+  const noDestination = kind === 'edge' ? undefined : device.notMirrorable?.destination;
   return {
     node,
     name,
@@ -182,6 +183,7 @@ function toInterfaceDevice(node: string, device: Device, kind: InterfaceKind): I
     up,
     ...(guest && { guest }),
     ...(notMirrorable !== undefined && { notMirrorable }),
+    ...(noDestination !== undefined && { noDestination }),
     ...(warning !== undefined && { warning }),
     ...(sharesWith && { sharesWith }),
   };

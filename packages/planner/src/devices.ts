@@ -23,13 +23,15 @@ export function deviceRefusal(
   explain: Explain | undefined,
 ): { code: ErrorCode; message: string } | undefined {
   const devices = item?.devices ?? [];
-  const whys = devices.flatMap(({ node, name, notMirrorable: why }) =>
-    why === undefined ? [] : `${name} on node ${quote(node)} ${why}`,
-  );
+  const whys = devices.flatMap(({ node, name, notMirrorable, noDestination }) => {
+    const why = notMirrorable ?? (role === 'DESTINATION' ? noDestination : undefined);
+    return why === undefined ? [] : `${name} on node ${quote(node)} ${why}`;
+  });
   const unsupported = `POLICY_${role}_UNSUPPORTED` as const;
   if (devices.length > 0) {
     const none = whys.length === devices.length;
-    return none ? { code: unsupported, message: `${quote(id)} cannot be mirrored: ${whys.join('; ')}` } : undefined;
+    const cannot = role === 'SOURCE' ? 'cannot be mirrored' : 'cannot take copies';
+    return none ? { code: unsupported, message: `${quote(id)} ${cannot}: ${whys.join('; ')}` } : undefined;
   }
   const known = explain?.(id);
   if (known?.unsupported) return { code: unsupported, message: known.message };

@@ -30,6 +30,7 @@ interface ShortInterface {
   /** Of every device: its name, why it cannot be mirrored, which others carry its packets. */
   device?: string;
   notMirrorable?: string;
+  noDestination?: string;
   sharesWith?: string[];
   edge?: Inventory['interfaces'][number]['edge'];
 }
@@ -67,7 +68,7 @@ function entriesOf<T>(record: Record<string, T | null>): [string, T][] {
 
 function expandInterface(
   id: string,
-  { kind, on = [], home, pool, mtu = 1500, device, notMirrorable, sharesWith, edge }: ShortInterface,
+  { kind, on = [], home, pool, mtu = 1500, device, notMirrorable, noDestination, sharesWith, edge }: ShortInterface,
   index: number,
   nodes: Map<string, { pool: string }>,
 ): Inventory['interfaces'][number] {
@@ -88,6 +89,7 @@ function expandInterface(
       mtu,
       up: true,
       ...(notMirrorable !== undefined && { notMirrorable }),
+      ...(noDestination !== undefined && { noDestination }),
       ...(sharesWith && { sharesWith }),
     })),
   };

@@ -8,6 +8,8 @@ import type { Link } from './links.ts';
 export interface Verdict {
   guest?: string;
   edge?: string;
+  /** Of one that is taken as a guest: why it cannot receive copies. */
+  destination?: string;
 }
 
 const NO_GUEST = 'and no guest is behind it: declare it as an edge-connected interface';
@@ -36,7 +38,10 @@ export const DEVICE_KINDS: Readonly<Record<string, Verdict>> = {
   vlan: { guest: `is a VLAN device, ${NO_GUEST}` },
   bridge: neither('is a bridge, which many guests share'),
   openvswitch: ownEnd('an internal port of Open vSwitch'),
-  macvtap: ownEnd('a macvtap device, whose directions are reversed and whose copies would leave by the NIC'),
+  macvtap: {
+    edge: `is a macvtap device, which leads to a guest: ${DECLARE_NIC}`,
+    destination: 'is a macvtap device, where a copy would leave by the NIC: connect the guest to a bridge instead',
+  },
   macvlan: ownEnd('a macvlan device'),
   ipvlan: ownEnd('an ipvlan device'),
   ipvtap: ownEnd('an ipvtap device'),
@@ -61,6 +66,9 @@ const SWITCHES = new Set(['bridge', 'openvswitch', 'vrf']);
 /** Port names of virtual and sub-functions in switchdev mode, as `pf0vf3` and `c1pf0sf7` (devlink_port_phys_port_name). */
 const REPRESENTOR = /^(c\d+)?pf\d+(vf|sf)\d+$/;
 const XEN_BACKEND = 'xen-backend';
+
+/** Whether the device is the guest's own end of the cable: what the guest sends leaves by it (docs/adr/0026). */
+export const isReversed = (link: Link): boolean => kindOf(link) === 'macvtap';
 
 /** The kind of a device in one word: a key of `DEVICE_KINDS`, or what the kernel calls it; `unknown` where it says nothing. */
 export function kindOf({ linkType, ethernet, loopback, tunTap, bus, portName }: Link): string {

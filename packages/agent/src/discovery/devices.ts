@@ -2,7 +2,7 @@
 import { type Device, type EdgeBinding, type NodeProblem, whyNotMirrorable } from '@mirrorplane/contract';
 import { parseAlias } from './alias.ts';
 import { bindEdges } from './declared.ts';
-import { judge, kindOf, sharedWith } from './device-kinds.ts';
+import { isReversed, judge, kindOf, sharedWith } from './device-kinds.ts';
 import type { Link } from './links.ts';
 import type { Claim } from './provider.ts';
 
@@ -10,12 +10,20 @@ import type { Claim } from './provider.ts';
 export interface NodeDevice extends Device {
   /** It carries Ethernet frames. */
   ethernet: boolean;
+  /** It is the guest's own end of the cable: what the guest sends leaves by it. Default false. */
+  reversed?: boolean;
 }
 
 /** Why the device cannot be that of the interface that it is, with its name in front. Undefined: it can. */
 export function refusalOf({ name, identity, notMirrorable }: Device): string | undefined {
   const why = identity && whyNotMirrorable({ notMirrorable }, identity.kind);
   return why === undefined ? undefined : `${name} ${why}`;
+}
+
+/** Why the device cannot take copies for the interface that it is, with its name in front. Undefined: it can. */
+export function copiesRefusalOf(device: Device): string | undefined {
+  const why = device.identity?.kind === 'edge' ? undefined : device.notMirrorable?.destination;
+  return refusalOf(device) ?? (why === undefined ? undefined : `${device.name} ${why}`);
 }
 
 /** The devices of a node, and which of them stand for the same interface. */
@@ -108,12 +116,13 @@ function judged(
   { identity }: NodeDevice,
   byIndex: ReadonlyMap<number, Link>,
   offloads: (link: Link) => boolean,
-): Pick<Device, 'notMirrorable' | 'warning' | 'sharesWith' | 'altNames'> {
+): Partial<NodeDevice> {
   const verdict = judge(link, byIndex);
   const shared = sharedWith(link, byIndex);
   const isTaken = identity !== undefined && whyNotMirrorable({ notMirrorable: verdict }, identity.kind) === undefined;
   const warning = isTaken ? warningOf(link, offloads) : undefined;
   return {
+    ...(isReversed(link) && { reversed: true }),
     ...(Object.keys(verdict).length > 0 && { notMirrorable: { ...verdict } }),
     ...(warning !== undefined && { warning }),
     ...(shared.length > 0 && { sharesWith: shared }),

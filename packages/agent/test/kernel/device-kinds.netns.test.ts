@@ -45,7 +45,7 @@ const KINDS: [kind: string, taken: '' | 'guest' | 'edge' | 'both', how: string][
   ['tun', '', 'tuntap add x mode tun'],
   ['bridge', '', 'link add x type bridge'],
   ['macvlan', '', 'link add x link low type macvlan mode bridge'],
-  ['macvtap', '', 'link add x link low type macvtap mode bridge'],
+  ['macvtap', 'guest', 'link add x link low type macvtap mode bridge'],
   ['ipvlan', '', 'link add x link low type ipvlan mode l2'],
   ['ipvtap', '', 'link add x link low type ipvtap mode l2'],
   ['macsec', '', 'link add x link low type macsec'],
@@ -202,7 +202,7 @@ const AT_WORK: {
   far: () => Promise<FarSide>;
   there?: (frame: Buffer) => Buffer;
 }[] = [
-  { kind: 'tap', role: 'vm', make: [], far: () => tapGuest('x') },
+  { kind: 'tap', role: 'vm', make: [], far: async () => guestSide(await TapGuest.start('x')) },
   { kind: 'veth', role: 'vm', make: ['link add x type veth peer name xp'], far: () => farEnd('xp') },
   { kind: 'veth', role: 'edge', make: ['link add x type veth peer name xp'], far: () => farEnd('xp') },
   {
@@ -220,8 +220,7 @@ const AT_WORK: {
   },
 ];
 
-async function tapGuest(name: string): Promise<FarSide> {
-  const guest = await TapGuest.start(name);
+function guestSide(guest: TapGuest): FarSide {
   return { send: (one) => guest.send(one), read: (count) => guest.read(count), close: () => guest.remove() };
 }
 
@@ -258,6 +257,47 @@ for (const { kind, role, make, far, there = (one: Buffer) => one } of AT_WORK) {
     assert.equal(countsOf(report, fromHost, id).copied.packets, 2);
   });
 }
+
+test('a guest behind macvtap: what it sends is outbound, what it receives inbound, and no copy is handed to it', async (t) => {
+  if (!made(t, 'macvtap', 'link add x link low type macvtap mode bridge')) return;
+  run('ip', 'link', 'set', 'x', 'up');
+  run('ip', 'link', 'set', 'x', 'alias', 'mirrorplane:kind=vm;id=macvtap');
+  const guest = await TapGuest.openMacvtap('x');
+  const network = await farEnd('lowp');
+  t.after(async () => {
+    await guest.remove();
+    await network.close();
+    await datapath.apply({ captures: [], deliveries: [], terminations: [], mirrorDevice: 0 });
+  });
+  const [own, all] = [link('x').address.replaceAll(':', ''), 'ffffffffffff'];
+  const sent = frame('0200000000bb', 'from the guest');
+  const received = [frame(own, 'to the guest'), frame(all, 'to all'), frame(own, 'to the guest again')];
+  await datapath.apply((await reconciled(programOf('macvtap', 'vm', 'dst'))).state);
+  await sniffing(['dstp'], async ([copies]) => {
+    guest.send(sent);
+    assertSameFrames(await network.read(1), [sent], 'originals');
+    for (const one of received) network.send(one);
+    assertSameFrames(await guest.read(3), received, 'originals');
+    assertSameFrames(await copies.expect(4), [sent, ...received], 'copies');
+  });
+  const report = await datapath.counters();
+  assert.equal(countsOf(report, 'outbound', 'macvtap').copied.packets, 1);
+  assert.equal(countsOf(report, 'inbound', 'macvtap').copied.packets, 3);
+
+  const { state, problems } = await reconciled(programOf('src', 'vm', 'macvtap'));
+  assert.deepEqual(
+    problems.map(({ code }) => code),
+    ['DEVICE_UNSUPPORTED'],
+  );
+  assert.equal(state.deliveries[0]?.ifindex, 0);
+  // Why: handed to the device, a copy is on the wire.
+  await datapath.apply({ ...state, deliveries: [{ ...state.deliveries[0]!, ifindex: link('x').ifindex, mtu: 1500 }] });
+  const copy = frame('0200000000dd', 'a copy');
+  const source = new RawSocket('srcp');
+  t.after(() => source.close());
+  source.send(copy);
+  assertSameFrames((await network.read(2)).slice(1), [copy], 'on the wire');
+});
 
 test('a NIC that becomes a slave is refused in favour of its bond, and taken again when it leaves it', async (t) => {
   if (!made(t, 'bond', 'link add x type bond mode active-backup')) return;
