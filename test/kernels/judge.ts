@@ -1,0 +1,30 @@
+/** What is wrong with what a kernel said, and all of it as a table. Pure. */
+import type { LoadedProgram } from './load.ts';
+
+/** Steps of the verifier that a program may take: 1,000,000 is the kernel's limit, and the next kernel may take more of them. */
+export const STEPS_MAX = 400_000;
+
+/** One sentence for each program that does not load, or takes too many steps. */
+export function faults(results: readonly LoadedProgram[]): string[] {
+  if (results.length === 0) return ['no program was loaded'];
+  return results.flatMap(({ program, errno, steps, lines }) => {
+    if (errno !== 0)
+      return [`${program} is refused with error ${errno}:\n${lines.map((line) => `    ${line}`).join('\n')}`];
+    if (steps === undefined) return [`${program}: the verifier did not say how many steps it took`];
+    if (steps > STEPS_MAX) return [`${program} takes ${steps} steps of the verifier; at most ${STEPS_MAX} are allowed`];
+    return [];
+  });
+}
+
+/** The largest number of steps, and the program that takes them, as `40,290 transform_copy`. */
+export function mostSteps(results: readonly LoadedProgram[]): string {
+  const [most] = [...results].sort((a, b) => (b.steps ?? 0) - (a.steps ?? 0));
+  return most?.steps === undefined ? 'unknown' : `${most.steps.toLocaleString('en')} ${most.program}`;
+}
+
+/** A table as Markdown; the columns stand below each other. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((_, i) => Math.max(3, ...[head, ...rows].map((row) => row[i]?.length ?? 0)));
+  const line = (row: readonly string[]) => `| ${widths.map((width, i) => (row[i] ?? '').padEnd(width)).join(' | ')} |`;
+  return [line(head), `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...rows.map(line)].join('\n');
+}
