@@ -10,6 +10,7 @@ import {
 } from '@mirrorplane/contract';
 import { type RawData, WebSocket } from 'ws';
 import { type Logger, reason, say } from './log.ts';
+import { textsOf } from './message-parts.ts';
 
 /** The certificate of this node, its key and the authority that the controller must be certified by, all PEM. */
 export interface Credentials {
@@ -101,7 +102,8 @@ export class SyncClient extends EventEmitter<SyncEvents> {
 
   /** Sends a message if there is a connection. */
   send(message: AgentMessage): void {
-    if (this.connected) this.#socket?.send(JSON.stringify(message));
+    if (!this.connected) return;
+    for (const text of textsOf(message)) this.#socket?.send(text);
   }
 
   close(): void {

@@ -1,5 +1,7 @@
 /** Names of everything that is counted. The C enums in packages/bpf/src/types.h list the same names in the same order. */
 import * as z from 'zod';
+import { boundedList, Id, MAX_CAPTURE_STATUSES, MAX_COUNT, MAX_PEERS, Word } from './bounds.ts';
+import { Name } from './names.ts';
 
 /**
  * Why a matched packet was not copied. Order and number are those of `enum drop_reason` in types.h.
@@ -54,7 +56,14 @@ export const TERMINATION_DROP_REASONS = [
 export type TerminationDropReason = (typeof TERMINATION_DROP_REASONS)[number];
 
 /** Packets as they are on the wire (a GSO super-packet counts as its segments) and bytes of their Ethernet frames. */
-export const Count = z.object({ packets: z.number().int(), bytes: z.number().int() }).meta({ id: 'Count' });
+const amount = z
+  .number()
+  .min(0)
+  .max(MAX_COUNT)
+  // Not int(): that ends at 2^53, which a link of 100 Gbit/s has passed after eight days.
+  .refine(Number.isInteger, 'use a whole number')
+  .meta({ type: 'integer' });
+export const Count = z.object({ packets: amount, bytes: amount }).meta({ id: 'Count' });
 export type Count = z.infer<typeof Count>;
 
 /** `matched = sampledOut + copied + sum of dropped`. `truncated` is a share of `copied`. Absent reasons are 0. */
@@ -77,8 +86,8 @@ const life = z.number().int().optional().meta({
 
 /** Counts of one source and direction of one policy on one node, since `epoch` began. */
 export const CaptureReport = z.object({
-  policy: z.string(),
-  source: z.string(),
+  policy: Id,
+  source: Id,
   direction: z.enum(['inbound', 'outbound']),
   life,
   counts: CaptureCounts,
@@ -86,14 +95,14 @@ export const CaptureReport = z.object({
 export type CaptureReport = z.infer<typeof CaptureReport>;
 
 /** What left a node for a delivery. For ERSPAN, packets are outer packets after segmentation. */
-export const DeliveryReport = z.object({ delivery: z.string(), policy: z.string(), life, sent: Count });
+export const DeliveryReport = z.object({ delivery: Id, policy: Id, life, sent: Count });
 export type DeliveryReport = z.infer<typeof DeliveryReport>;
 
 /** What arrived from another node and was delivered. `received = delivered + relayed + sum of dropped`. */
 export const TerminationReport = z.object({
-  termination: z.string(),
-  policy: z.string(),
-  node: z.string().meta({ description: 'The node that sent it.' }),
+  termination: Id,
+  policy: Id,
+  node: Name.meta({ description: 'The node that sent it.' }),
   life,
   received: Count,
   delivered: Count,
@@ -115,19 +124,21 @@ export type TerminationReport = z.infer<typeof TerminationReport>;
  */
 export const PeerReport = z.object({
   address: z.ipv4().meta({ description: 'Underlay address of the sender.' }),
-  staleSession: z.number().int(),
-  wrongAddress: z.number().int(),
+  staleSession: amount,
+  wrongAddress: amount,
 });
 export type PeerReport = z.infer<typeof PeerReport>;
 
 /** All counters of a node. They grow as long as `epoch` stays the same; a new epoch starts again from 0. */
 export const CounterReport = z.object({
-  epoch: z.string(),
-  captures: z.array(CaptureReport),
-  deliveries: z.array(DeliveryReport),
-  terminations: z.array(TerminationReport),
-  peers: z.array(PeerReport).default([]).meta({ description: 'Senders of which something was refused.' }),
-  unknownErspan: z.number().int().meta({ description: 'ERSPAN packets of an unknown sender, left alone.' }),
+  epoch: Word,
+  captures: boundedList(CaptureReport, MAX_CAPTURE_STATUSES),
+  deliveries: boundedList(DeliveryReport, MAX_CAPTURE_STATUSES),
+  terminations: boundedList(TerminationReport, MAX_CAPTURE_STATUSES),
+  peers: boundedList(PeerReport, MAX_PEERS)
+    .default([])
+    .meta({ description: 'Senders of which something was refused.' }),
+  unknownErspan: amount.meta({ description: 'ERSPAN packets of an unknown sender, left alone.' }),
 });
 export type CounterReport = z.infer<typeof CounterReport>;
 

@@ -109,6 +109,16 @@ export const CATALOGUE = {
   DESTINATION_ABSENT: entry(200, 'The destination has no device now', 'start the VM, or attach its NIC'),
   SOURCE_ABSENT: entry(200, 'A source has no device now', 'start the VM, or attach its NIC'),
   NODE_DISCONNECTED: entry(200, 'The agent of a node is not connected', 'check the agent and the network of the node'),
+  PROTOCOL_UNSUPPORTED: entry(
+    200,
+    'The agent of a node speaks another version of the protocol',
+    'upgrade the older one of agent and controller',
+  ),
+  COUNTERS_REFUSED: entry(
+    200,
+    'A node reports counters that cannot be its own',
+    'restart its agent; if it goes on, check who controls that host',
+  ),
   NODE_PENDING: entry(200, 'A node has not applied the newest program yet', 'wait a moment'),
   NODE_UNDERLAY_UNKNOWN: entry(200, 'A node has no address for ERSPAN', 'start its agent with --mirror-device'),
   SESSIONS_EXHAUSTED: entry(200, 'A node receives 1023 policies already', 'move some destinations to other nodes'),

@@ -1,5 +1,7 @@
 /** Events: what happened, when, to what, why, and who caused it. Told once, kept in order, never changed. */
 import * as z from 'zod';
+import { boundedList, Id, Text, Word } from './bounds.ts';
+import { InterfaceId, Name } from './names.ts';
 import { PolicyState, StatusReason } from './status.ts';
 
 /**
@@ -16,8 +18,11 @@ import { PolicyState, StatusReason } from './status.ts';
  *   doubled; of a destination `count` copies that it had not read were sent on to it.
  * - `edgeDeviceChanged`: an edge-connected interface has another device, or lost or found it.
  * - `nodeConnected`, `nodeDisconnected`: the connection of an agent.
+ * - `nodeRejected`: an agent was turned away: it speaks another version of the protocol.
  * - `requestRefused`: what an operator or an agent asked for was refused.
  * - `eventsLost`: an agent could not keep all its events while the controller was away; `count` says how many it dropped.
+ * - `eventsLeftOut`: the controller has left out events that a node caused or sent: more than its share, or not about what is
+ *   its own; `count` says how many.
  * - `controllerStarted`: the controller was started.
  */
 export const EVENT_KINDS = [
@@ -41,8 +46,10 @@ export const EVENT_KINDS = [
   'edgeDeviceChanged',
   'nodeConnected',
   'nodeDisconnected',
+  'nodeRejected',
   'requestRefused',
   'eventsLost',
+  'eventsLeftOut',
   'controllerStarted',
 ] as const;
 export const EventKind = z.enum(EVENT_KINDS).meta({ id: 'EventKind' });
@@ -82,14 +89,17 @@ const measures = {
     description:
       'Packets that were captured on the node that a guest has left after it had gone, and so a second time; of a destination that has migrated: copies that may have come to it twice, at most. Absent: not known.',
   }),
-  count: z.number().int().optional().meta({ description: 'How many, where it is about several things.' }),
+  count: z.number().int().nonnegative().optional().meta({ description: 'How many, where it is about several things.' }),
 };
 
 /** One event. Fields beside those that every event has are there where they mean something. */
 export const Event = z
   .object({
     id: z.number().int().positive().meta({ description: 'Grows with every event, also across restarts.' }),
-    at: z.string().meta({ description: 'When it happened, ISO 8601 in UTC, by the clock of whoever saw it.' }),
+    at: z.string().meta({ description: 'When it happened, ISO 8601 in UTC, by the clock of the agent or controller.' }),
+    claimedAt: z.string().optional().meta({
+      description: 'The time that the agent gave, where it cannot be: `at` is then when the controller got the event.',
+    }),
     kind: EventKind,
     object: EventObject,
     code: z.string().optional().meta({ description: 'Reason: a code of the error catalogue.' }),
@@ -147,14 +157,14 @@ export type AgentEventKind = z.infer<typeof AgentEventKind>;
 /** One event of an agent. Without `interface` it is about the node. */
 export const AgentEvent = z.object({
   seq: z.number().int().positive().meta({ description: 'From 1, without gaps, within one epoch.' }),
-  at: z.string(),
+  at: z.iso.datetime(),
   kind: AgentEventKind,
   cause: z.enum(['agent', 'controller']).meta({ description: 'controller: it carried out a new program.' }),
-  message: z.string(),
-  interface: z.string().optional(),
-  policy: z.string().optional().meta({ description: 'uid of the policy.' }),
-  code: z.string().optional(),
-  to: z.string().optional().meta({ description: 'Of a migration: name of the node that the interface has moved to.' }),
+  message: Text,
+  interface: InterfaceId.optional(),
+  policy: Id.optional().meta({ description: 'uid of the policy.' }),
+  code: Word.optional(),
+  to: Name.optional().meta({ description: 'Of a migration: name of the node that the interface has moved to.' }),
   ...measures,
 });
 export type AgentEvent = z.infer<typeof AgentEvent>;
@@ -165,8 +175,11 @@ export type AgentEvent = z.infer<typeof AgentEvent>;
  */
 export const EventsMessage = z.object({
   type: z.literal('events'),
-  epoch: z.string().meta({ description: 'Another one for every start of the agent.' }),
-  events: z.array(AgentEvent).min(1).max(MAX_EVENTS_MESSAGE),
+  epoch: Word.meta({ description: 'Another one for every start of the agent.' }),
+  events: boundedList(AgentEvent, MAX_EVENTS_MESSAGE).refine(
+    (events) => events.length > 0 && events.every(({ seq }, index) => index === 0 || seq > events[index - 1]!.seq),
+    'send at least one event, in the order of their numbers',
+  ),
 });
 export type EventsMessage = z.infer<typeof EventsMessage>;
 

@@ -1,5 +1,6 @@
 /** What exists in the cluster: declared by operators, observed by agents, and both merged. */
 import * as z from 'zod';
+import { MAX_INNER_ITEMS, Text, Word } from './bounds.ts';
 import { DeviceName, DeviceReference, InterfaceId, MacAddress, Name } from './names.ts';
 
 /** `vm`: a VM's NIC. `nfv`: a NIC of a virtual router, firewall, load balancer. `edge`: joins virtual and physical. */
@@ -27,12 +28,15 @@ export type PoolSpec = z.infer<typeof PoolSpec>;
 export const NodeSpec = z.strictObject({ pool: Name }).meta({ id: 'NodeSpec' });
 export type NodeSpec = z.infer<typeof NodeSpec>;
 
+/** The largest MTU of a device: the kernel keeps it as an unsigned number of 32 bits (IFLA_MTU). */
+const MAX_MTU = 2 ** 32 - 1;
+
 /** Where a node sends and receives ERSPAN. */
 export const Underlay = z
   .object({
     device: DeviceName,
     address: z.ipv4().meta({ description: 'IPv4 address that the other nodes send ERSPAN to.' }),
-    mtu: z.number().int().meta({ description: 'MTU of the device, bytes of IP packet.' }),
+    mtu: z.number().int().min(0).max(MAX_MTU).meta({ description: 'MTU of the device, bytes of IP packet.' }),
   })
   .meta({ id: 'Underlay' });
 export type Underlay = z.infer<typeof Underlay>;
@@ -76,7 +80,7 @@ export const DeviceIdentity = z.object({
   id: InterfaceId,
   name: z.string().max(128).default(''),
   network: z.string().max(128).optional(),
-  provider: z.string().meta({ description: 'alias, declared, libvirt or open-vswitch.' }),
+  provider: Word.meta({ description: 'alias, declared, libvirt or open-vswitch.' }),
 });
 export type DeviceIdentity = z.infer<typeof DeviceIdentity>;
 
@@ -92,27 +96,24 @@ export const Device = z
   .object({
     name: DeviceName,
     ifindex: z.number().int().positive(),
-    mac: z.string(),
-    mtu: z.number().int(),
+    mac: Word,
+    mtu: z.number().int().min(0).max(MAX_MTU),
     up: z.boolean(),
-    linkType: z.string().meta({ description: 'Kernel link kind, as veth or tun; empty for a physical NIC.' }),
+    linkType: Word.meta({ description: 'Kernel link kind, as veth or tun; empty for a physical NIC.' }),
     identity: DeviceIdentity.optional(),
-    identityError: z
-      .string()
-      .optional()
-      .meta({ description: 'Why an alias that names Mirrorplane was not understood.' }),
+    identityError: Text.optional().meta({ description: 'Why an alias that names Mirrorplane was not understood.' }),
     guest: GuestState.optional(),
     notMirrorable: z
-      .object({ guest: z.string().optional(), edge: z.string().optional(), destination: z.string().optional() })
+      .object({ guest: Text.optional(), edge: Text.optional(), destination: Text.optional() })
       .optional()
       .meta({
         description:
           'Why it cannot be the device of a guest (vm, nfv), or of an edge, or, as that of a guest, take copies: as in ' +
           '"is a bridge, …: …". Left out: it can.',
       }),
-    altNames: z.array(z.string()).optional().meta({ description: 'Further names of the device.' }),
-    warning: z.string().optional().meta({ description: 'Which packets of its interface are not seen there.' }),
-    sharesWith: z.array(DeviceName).optional().meta({
+    altNames: z.array(Word).max(MAX_INNER_ITEMS).optional().meta({ description: 'Further names of the device.' }),
+    warning: Text.optional().meta({ description: 'Which packets of its interface are not seen there.' }),
+    sharesWith: z.array(DeviceName).max(MAX_INNER_ITEMS).optional().meta({
       description:
         'Devices of the node that carry its packets too: those below a VLAN device, the other end of a veth.',
     }),
@@ -136,8 +137,12 @@ export const InterfaceDevice = z.object({
   guest: GuestState.optional(),
   notMirrorable: z.string().optional().meta({ description: 'Why it cannot be mirrored, as "is a bridge, …: …".' }),
   noDestination: z.string().optional().meta({ description: 'Why it can be mirrored and not take copies.' }),
-  warning: z.string().optional().meta({ description: 'Which packets are not seen there.' }),
-  sharesWith: z.array(DeviceName).optional().meta({ description: 'Devices of the node that carry its packets too.' }),
+  warning: Text.optional().meta({ description: 'Which packets are not seen there.' }),
+  sharesWith: z
+    .array(DeviceName)
+    .max(MAX_INNER_ITEMS)
+    .optional()
+    .meta({ description: 'Devices of the node that carry its packets too.' }),
 });
 export type InterfaceDevice = z.infer<typeof InterfaceDevice>;
 

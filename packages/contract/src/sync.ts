@@ -1,5 +1,6 @@
 /** Messages between agent and controller, one JSON text per WebSocket frame. Level-triggered: the newest of a type wins. */
 import * as z from 'zod';
+import { boundedList, Id, MAX_CAPTURE_STATUSES, MAX_DEVICES, MAX_PROBLEMS, Text, Word } from './bounds.ts';
 import { CounterReport } from './counters.ts';
 import { EventsMessage, EventsTakenMessage } from './events.ts';
 import { Device, Underlay } from './inventory.ts';
@@ -14,58 +15,72 @@ export const Hello = z.object({
   type: z.literal('hello'),
   protocol: z.number().int(),
   node: Name,
-  agentVersion: z.string(),
-  kernel: z.string().meta({ description: 'uname -r' }),
+  agentVersion: Word,
+  kernel: Word.meta({ description: 'uname -r' }),
   underlay: Underlay.optional(),
-  appliedRevision: z.number().int().optional(),
+  appliedRevision: z.number().int().nonnegative().optional(),
 });
 export type Hello = z.infer<typeof Hello>;
+
+/** The start of a hello of any version of this protocol: enough to say why it is refused. */
+export const AnyHello = z.object({ type: z.literal('hello'), protocol: z.number().int() });
+
+/**
+ * What an agent has to say at once may be more than one message holds. It divides its lists, and all messages but the last
+ * of them have `more`: the controller acts on them when the last one is there.
+ */
+const more = z.literal(true).optional();
 
 /** All devices of the node. Sent after hello and after every change. */
 export const InventoryMessage = z.object({
   type: z.literal('inventory'),
   underlay: Underlay.optional(),
-  devices: z.array(Device),
+  devices: boundedList(Device, MAX_DEVICES),
+  more,
 });
 export type InventoryMessage = z.infer<typeof InventoryMessage>;
 
 /** What became of one capture, on one device of its interface. */
 export const CaptureStatus = z.object({
-  capture: z.string(),
-  device: z.string(),
+  capture: Id,
+  device: Word,
   state: z.enum(['capturing', 'refused']),
-  code: z.string().optional(),
-  message: z.string().optional(),
+  code: Word.optional(),
+  message: Text.optional(),
 });
 export type CaptureStatus = z.infer<typeof CaptureStatus>;
 
 /** Something on the node that stands in the way of its program; `policy` is a uid where one policy alone is concerned. */
 export const NodeProblem = z.object({
-  code: z.string(),
-  message: z.string(),
-  policy: z.string().optional(),
-  interface: z.string().optional(),
+  code: Word,
+  message: Text,
+  policy: Id.optional(),
+  interface: Id.optional(),
 });
 export type NodeProblem = z.infer<typeof NodeProblem>;
 
 /** What the kernel of the node runs now. Sent after every reconcile. */
 export const StatusMessage = z.object({
   type: z.literal('status'),
-  appliedRevision: z.number().int(),
-  captures: z.array(CaptureStatus),
-  problems: z.array(NodeProblem),
+  appliedRevision: z.number().int().nonnegative(),
+  captures: boundedList(CaptureStatus, MAX_CAPTURE_STATUSES),
+  problems: boundedList(NodeProblem, MAX_PROBLEMS),
+  more,
 });
 export type StatusMessage = z.infer<typeof StatusMessage>;
 
 /** Names one report of one agent, so that it can be acknowledged. */
 const reading = {
-  run: z.string().meta({ description: 'Another one for every start of the agent.' }),
+  run: Word.meta({ description: 'Another one for every start of the agent.' }),
   readAt: z.number().nonnegative().meta({ description: 'When it was read, in milliseconds since the agent started.' }),
 };
 export const CounterReading = z.object(reading);
 export type CounterReading = z.infer<typeof CounterReading>;
 
-/** Sent every second. Without `reading` it is not acknowledged. */
+/**
+ * Sent every second. Without `reading` it is not acknowledged. A report that is more than one message holds comes in several;
+ * each is a report of its own, and the last one has the reading.
+ */
 export const CountersMessage = z.object({
   type: z.literal('counters'),
   reading: CounterReading.optional(),
@@ -103,8 +118,8 @@ export type ControllerMessage = z.infer<typeof ControllerMessage>;
 /** An agent's request for its certificate: POST /enroll on the agents' port, TLS without a client certificate. */
 export const EnrollRequest = z.object({
   node: Name,
-  secret: z.string().meta({ description: 'The secret part of the join token.' }),
-  csr: z.string().meta({ description: 'PKCS #10 request in PEM, subject CN = node.' }),
+  secret: z.string().max(256).meta({ description: 'The secret part of the join token.' }),
+  csr: z.string().max(4096).meta({ description: 'PKCS #10 request in PEM, subject CN = node.' }),
 });
 export type EnrollRequest = z.infer<typeof EnrollRequest>;
 

@@ -20,7 +20,9 @@ import { SavedCounters } from './saved-counters.ts';
 import type { Services } from './services.ts';
 import { policyStatuses } from './status.ts';
 import { openSqliteStore } from './store/sqlite.ts';
+import { Refusals } from './sync/refusals.ts';
 import { AgentServer } from './sync/server.ts';
+import { refusalTeller } from './sync/tell-refusals.ts';
 import { View } from './view.ts';
 
 export interface ControllerOptions {
@@ -120,6 +122,8 @@ async function open(options: ControllerOptions, closers: Closer[]) {
   closers.push(() => planning.close());
   const statuses = () => policyStatuses(services);
   const observer = new EventObserver({ events, view, live, planning, log, clock, statuses });
+  const refusals = new Refusals(refusalTeller({ audit, events, log }));
+  closers.push(() => refusals.close());
   let open = true;
   const services: Services = {
     view,
@@ -129,6 +133,7 @@ async function open(options: ControllerOptions, closers: Closer[]) {
     audit,
     events,
     observer,
+    refusals,
     streams: new Set(),
     authority,
     log,

@@ -31,6 +31,8 @@ export interface LiveNode {
   /** Last status message; undefined until one came. */
   captures?: CaptureStatus[] | undefined;
   problems: NodeProblem[];
+  /** Why the agent that tried to connect last was turned away; undefined where it was not. */
+  rejection?: NodeProblem | undefined;
   counters: CounterTotals;
   /** Which reading of the agent `counters` has taken last; undefined: none that it wants to hear of. */
   reading?: CounterReading | undefined;
@@ -62,6 +64,8 @@ export class LiveNodes {
   restore(name: string, record: NodeStateRecord): void {
     const node = this.#ensure(name);
     Object.assign(node, record);
+    node.seen = byId(record.seen);
+    node.running = byId(record.running);
     for (const sequence of [...Object.values(record.seen), ...Object.values(node.running)]) {
       this.#lastSeen = Math.max(this.#lastSeen, sequence);
     }
@@ -75,6 +79,7 @@ export class LiveNodes {
   hello(message: Hello): LiveNode {
     const node = this.#ensure(message.node);
     node.connected = true;
+    node.rejection = undefined;
     const { underlay = node.underlay, agentVersion, kernel } = message;
     this.#touch(node);
     this.#describe(node, { underlay, agentVersion, kernel });
@@ -84,6 +89,19 @@ export class LiveNodes {
     return node;
   }
 
+  /** An agent was turned away. Returns whether that is news. */
+  reject(name: string, problem: NodeProblem): boolean {
+    const node = this.#ensure(name);
+    const news = node.rejection?.message !== problem.message;
+    node.rejection = problem;
+    return news;
+  }
+
+  /** What stands in the way of a node, as its agent and the controller see it. */
+  static problems({ rejection, problems }: LiveNode): NodeProblem[] {
+    return rejection ? [rejection, ...problems] : problems;
+  }
+
   /**
    * The agent lists its devices.
    * @param underlay what the hello of the same connection said, where the message itself leaves it out.
@@ -91,8 +109,8 @@ export class LiveNodes {
   inventory(name: string, message: InventoryMessage, underlay: Underlay | undefined): void {
     const node = this.#ensure(name);
     this.#touch(node);
-    const seen: Record<string, number> = {};
-    const running: Record<string, number> = {};
+    const seen = byId();
+    const running = byId();
     for (const { identity, guest } of message.devices) {
       if (identity) {
         seen[identity.id] = node.seen[identity.id] ?? this.#nextSeen();
@@ -143,8 +161,8 @@ export class LiveNodes {
         connected: false,
         disconnectedAt: this.#clock(),
         devices: [],
-        seen: {},
-        running: {},
+        seen: byId(),
+        running: byId(),
         problems: [],
         counters: new CounterTotals(),
         dirty: false,
@@ -173,4 +191,9 @@ export class LiveNodes {
       }
     }
   }
+}
+
+/** Numbers by the id of an interface. Without a prototype, for "constructor" is a good id. */
+function byId(from: Record<string, number> = {}): Record<string, number> {
+  return Object.assign(Object.create(null), from);
 }

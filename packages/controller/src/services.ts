@@ -8,6 +8,7 @@ import type { EventObserver } from './events/observer.ts';
 import type { EventStream } from './http/event-stream.ts';
 import type { LiveNodes } from './live.ts';
 import type { Planning } from './planning.ts';
+import type { Refusals } from './sync/refusals.ts';
 import type { View } from './view.ts';
 
 export interface Services {
@@ -18,6 +19,8 @@ export interface Services {
   audit: AuditLog;
   events: EventLog;
   observer: EventObserver;
+  /** What was refused on the agents' port. */
+  refusals: Refusals;
   /** Streams of events that are being read. */
   streams: Set<EventStream>;
   authority: Authority;

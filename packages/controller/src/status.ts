@@ -2,7 +2,7 @@
 import type { CounterReport, PolicyStatus } from '@mirrorplane/contract';
 import { type NodeReport, observe, statusFrom } from '@mirrorplane/planner';
 import { mergeInventory, recordsOf } from './inventory.ts';
-import type { LiveNode } from './live.ts';
+import { type LiveNode, LiveNodes } from './live.ts';
 import { toPolicy } from './planning.ts';
 import type { PolicyRecord } from './resources.ts';
 import type { Services } from './services.ts';
@@ -41,7 +41,7 @@ function reportOf(node: LiveNode | undefined, programRevision: number | undefine
   return {
     connected: node?.connected ?? false,
     captures: node?.captures ?? [],
-    problems: node?.problems ?? [],
+    problems: node ? LiveNodes.problems(node) : [],
     ...(programRevision !== undefined && { programRevision }),
     ...(node?.appliedRevision !== undefined && { appliedRevision: node.appliedRevision }),
     ...(counters && { counters }),

@@ -1,5 +1,5 @@
 /** Sees what changes by itself, agents and interfaces and the states of policies, and tells of it. */
-import type { EventDraft, EventsMessage, PolicyStatus } from '@mirrorplane/contract';
+import type { EventDraft, EventsMessage, NodeProblem, PolicyStatus } from '@mirrorplane/contract';
 import type { Logger } from 'pino';
 import { GRACE_MS, type LiveNodes } from '../live.ts';
 import type { Planned, Planning } from '../planning.ts';
@@ -74,6 +74,14 @@ export class EventObserver {
   /** It is connected no more. */
   disconnected(node: string): void {
     this.#tellOfNode('nodeDisconnected', node, 'the agent is not connected any more');
+  }
+
+  /** An agent of the node was turned away. */
+  rejected(node: string, { code, message }: NodeProblem): void {
+    const object = { kind: 'node', name: node } as const;
+    const cause = { kind: 'controller', name: 'controller' } as const;
+    void this.#parts.events.note({ kind: 'nodeRejected', object, code, message, cause });
+    this.#ask();
   }
 
   /** The agent of the node has reported what its kernel runs. */

@@ -52,6 +52,11 @@ export const METRICS = {
     help: 'ERSPAN packets of another node that were refused: no policy has their session, generation or address now.',
     labels: ['node', 'sender', 'reason'],
   },
+  requestsRefused: {
+    name: 'mirrorplane_agent_requests_refused_total',
+    help: "Requests that were refused on the agents' port, since the controller was started.",
+    labels: ['request', 'reason'],
+  },
 } as const;
 
 /** @param accept Accept header of the request: OpenMetrics where it names it, else the Prometheus text format. */
@@ -78,7 +83,11 @@ export async function renderMetrics(
     pending: gauge(METRICS.nodePending),
     unknown: counter(METRICS.unknownErspan),
     refused: counter(METRICS.refusedErspan),
+    requestsRefused: counter(METRICS.requestsRefused),
   };
+  for (const { request, reason, count } of services.refusals.counts()) {
+    metrics.requestsRefused.inc({ request, reason }, count);
+  }
   for (const status of policyStatuses(services)) {
     const policy = status.name;
     for (const state of PolicyState.options) {

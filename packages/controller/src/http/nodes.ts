@@ -4,6 +4,7 @@ import { Name, Node, NodeSpec } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { issueToken, revokeTokens, TOKEN_LIFETIME_MS } from '../auth/join-tokens.ts';
 import { mergeInventory, recordsOf } from '../inventory.ts';
+import { LiveNodes } from '../live.ts';
 import type { NodeRecord } from '../resources.ts';
 import type { Services } from '../services.ts';
 import type { Stored } from '../view.ts';
@@ -37,7 +38,7 @@ function toNode({ value: { name, pool }, revision }: Stored<NodeRecord>, { view,
     lastSeenAt: node?.lastSeenAt,
     programRevision: view.get('programs', name)?.value.revision,
     appliedRevision: node?.appliedRevision,
-    problems: (node?.problems ?? []).map(({ code, message }) => ({ code, message })),
+    problems: (node ? LiveNodes.problems(node) : []).map(({ code, message }) => ({ code, message })),
     devices: node?.devices ?? [],
     revision,
   };

@@ -13,7 +13,7 @@ const REFUSED = 'the join token is not valid for this node: it is unknown, used 
  * @param address where the request came from
  */
 export async function enroll(body: unknown, address: string, services: Services): Promise<EnrollResponse> {
-  const { view, authority, decisions, audit, events, clock, log } = services;
+  const { view, authority, decisions, audit, refusals, clock, log } = services;
   const request = parseOrRefuse(EnrollRequest, body, 'request');
   const { node } = request;
   const who = { actor: `node:${node}`, address, action: 'enroll', resource: `nodes/${node}` };
@@ -41,15 +41,12 @@ export async function enroll(body: unknown, address: string, services: Services)
     log.info({ node, address }, 'agent enrolled');
     return { certificate, authority: authority.pem };
   } catch (error) {
-    const refused = error instanceof ProblemError;
-    const code = refused ? error.problem.code : 'INTERNAL';
-    log.warn({ node, address, code }, 'agent not enrolled');
-    if (refused) {
-      const about = { kind: 'node', name: node } as const;
-      const cause = { kind: 'agent', name: node } as const;
-      await events.note({ kind: 'requestRefused', object: about, code, message: error.message, cause });
+    if (error instanceof ProblemError) {
+      refusals.add({ request: 'enroll', reason: error.problem.code, message: error.message, address, node });
+    } else {
+      log.warn({ node, address, err: error }, 'agent not enrolled');
+      await audit.append({ ...who, outcome: 'failed', code: 'INTERNAL' });
     }
-    await audit.append({ ...who, outcome: refused ? 'refused' : 'failed', code });
     throw error;
   }
 

@@ -1,19 +1,26 @@
 /** The agents' port: HTTPS with POST /enroll, and the WebSocket /sync for agents that have their certificate. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { type CounterReading, problem } from '@mirrorplane/contract';
+import { type CounterReading, MAX_HELLO_BYTES, MAX_MESSAGE_BYTES, problem } from '@mirrorplane/contract';
 import { WebSocketServer } from 'ws';
 import { NODE_URN } from '../auth/authority.ts';
 import type { Services } from '../services.ts';
 import { enroll, enrollProblem } from './enroll.ts';
 import { CLOSE, Session } from './session.ts';
+import { Strangers } from './strangers.ts';
 
-/** Largest request to enrol and largest message of an agent (a node with some ten thousand devices), in bytes. */
-const MAX_ENROLL = 64 * 1024;
-const MAX_MESSAGE = 32 * 1024 * 1024;
+/** Largest request to enrol, in bytes: a certificate request is less than 1 KB. */
+const MAX_ENROLL = 8 * 1024;
+/** Frames of one message, and pieces in which they arrive, at most. An agent sends one frame; TCP brings it in pieces. */
+const MAX_FRAGMENTS = 64;
+const MAX_CHUNKS = 4096;
+/** Bytes of WebSocket frames around a hello (RFC 6455, section 5.2), and some pings. */
+const FRAMING = 256;
+/** Connections of one node: the one in force, and some that are about to take over. */
+const MAX_CONNECTIONS_OF_NODE = 4;
 /** How long agents may take to end their connections, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 200;
 /** How often the port gets a fresh certificate, in milliseconds. */
@@ -27,7 +34,14 @@ export interface AgentAddress {
 export class AgentServer {
   readonly #services: Services;
   readonly #server: Server;
-  readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE, perMessageDeflate: false });
+  readonly #sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: MAX_MESSAGE_BYTES,
+    maxFragments: MAX_FRAGMENTS,
+    maxBufferedChunks: MAX_CHUNKS,
+    perMessageDeflate: false,
+  });
+  readonly #strangers: Strangers;
   readonly #connections = new Set<Socket>();
   readonly #pending = new Set<Session>();
   #renewal: NodeJS.Timeout | undefined;
@@ -37,6 +51,14 @@ export class AgentServer {
   private constructor(services: Services, server: Server) {
     this.#services = services;
     this.#server = server;
+    this.#strangers = new Strangers((address) =>
+      services.refusals.add({
+        request: 'connection',
+        reason: 'tooMany',
+        message: 'a connection did not come to an end in time, or was one of too many',
+        address,
+      }),
+    );
   }
 
   /** Listens. @throws Error where the port is taken */
@@ -53,11 +75,14 @@ export class AgentServer {
       minVersion: 'TLSv1.3',
       handshakeTimeout: 10_000,
       headersTimeout: 10_000,
-      requestTimeout: 20_000,
+      requestTimeout: 15_000,
+      connectionsCheckingInterval: 2000,
+      keepAliveTimeout: 1000,
     });
     const agents = new AgentServer(services, server);
     server.on('connection', (connection: Socket) => {
       agents.#connections.add(connection);
+      agents.#strangers.add(connection);
       connection.once('close', () => agents.#connections.delete(connection));
     });
     server.on('request', (request, response) => void agents.#request(request, response));
@@ -105,6 +130,7 @@ export class AgentServer {
 
   async close(): Promise<void> {
     clearInterval(this.#renewal);
+    this.#strangers.close();
     for (const session of [...this.#pending, ...this.#sessions.values()]) {
       session.close(CLOSE.goingAway, 'the controller stops');
     }
@@ -151,51 +177,76 @@ export class AgentServer {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { log } = this.#services;
+    const { live, observer, clock, log } = this.#services;
+    const tls = request.socket as TLSSocket;
     socket.on('error', (error) => log.debug({ err: error }, 'agent connection failed'));
-    const identity =
-      request.url === '/sync' ? this.#identify(request.socket as TLSSocket) : { refusal: 'no such path', status: 404 };
-    if ('refusal' in identity) {
-      log.warn({ address: request.socket.remoteAddress, problem: identity.refusal }, 'agent refused');
-      const text = identity.status === 404 ? 'Not Found' : 'Unauthorized';
-      const body = `${identity.refusal}\n`;
-      socket.end(
-        `HTTP/1.1 ${identity.status} ${text}\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
-      );
+    const identity = request.url === '/sync' ? this.#identify(tls) : REFUSED.unknownPath;
+    if ('status' in identity) {
+      this.#refuseUpgrade(tls, identity);
       return;
     }
+    const { node } = identity;
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const { live, observer, clock } = this.#services;
-      const session: Session = new Session(webSocket, identity.node, {
+      this.#strangers.admit(tls);
+      const session: Session = new Session(webSocket, node, {
         live,
         observer,
         log,
         clock,
         onHello: (greeted) => this.#join(greeted),
+        onRejected: (rejected, message) => this.#reject(rejected, message, tls.remoteAddress),
         onInventory: () => this.#services.planning.request(),
         onClose: (closed) => this.#leave(closed),
       });
       this.#pending.add(session);
       webSocket.on('close', () => this.#pending.delete(session));
+      endUnlessGreeted(tls, session);
     });
   }
 
+  /** Answers, and lets go of the socket: the other end is not waited for. */
+  #refuseUpgrade(socket: TLSSocket, { reason, message, status }: Refused): void {
+    this.#services.refusals.add({ request: 'sync', reason, message, address: socket.remoteAddress ?? 'unknown' });
+    const body = `${message}\n`;
+    const head = ['Content-Type: text/plain', `Content-Length: ${Buffer.byteLength(body)}`, 'Connection: close'];
+    // Not ended: an end that stays half-open on the other side would not notice that it is to close.
+    socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head.join('\r\n')}\r\n\r\n${body}`);
+    socket.once('end', () => socket.destroy()).resume();
+    this.#strangers.dismiss(socket);
+  }
+
   /** Which node the certificate is for. It has to be of our authority, and of the node's present registration. */
-  #identify(socket: TLSSocket): { node: string } | { refusal: string; status: number } {
+  #identify(socket: TLSSocket): { node: string } | Refused {
     const certificate = socket.getPeerCertificate();
     if (!certificate.subject) {
-      return { refusal: 'a client certificate is needed: enrol first', status: 401 };
+      return REFUSED.noCertificate;
     }
     if (!socket.authorized) {
-      return { refusal: `the client certificate is not valid: ${socket.authorizationError}`, status: 401 };
+      const message = `the client certificate is not valid: ${socket.authorizationError}`;
+      return { reason: 'invalidCertificate', message, status: 401 };
     }
     const node = String(certificate.subject.CN);
     const record = this.#services.view.get('nodes', node)?.value;
     const names = (certificate.subjectaltname ?? '').split(', ');
     if (!record || !names.includes(`URI:${NODE_URN}${record.uid}`)) {
-      return { refusal: `node "${node}" is not registered, or was registered anew: enrol again`, status: 401 };
+      const message = `node "${node}" is not registered, or was registered anew: enrol again`;
+      return { reason: 'notRegistered', message, status: 401 };
+    }
+    const open = [...this.#pending].filter((session) => session.node === node).length;
+    if (open + (this.#sessions.has(node) ? 1 : 0) >= MAX_CONNECTIONS_OF_NODE) {
+      const message = `node "${node}" has ${MAX_CONNECTIONS_OF_NODE} connections already: is its agent started twice?`;
+      return { reason: 'tooManyOfNode', message, status: 429 };
     }
     return { node };
+  }
+
+  #reject({ node }: Session, message: string, address: string | undefined): void {
+    const { live, observer, log } = this.#services;
+    const problem = { code: 'PROTOCOL_UNSUPPORTED', message };
+    if (live.reject(node, problem)) {
+      log.warn({ node, address, problem: message }, 'agent rejected');
+      observer.rejected(node, problem);
+    }
   }
 
   #join(session: Session): void {
@@ -231,6 +282,33 @@ export class AgentServer {
       this.#services.planning.requestAfterGrace();
     }
   }
+}
+
+/** Why an upgrade is refused; `reason` is a word for the metrics. */
+interface Refused {
+  reason: string;
+  message: string;
+  status: number;
+}
+
+const REFUSED = {
+  unknownPath: { reason: 'unknownPath', message: 'no such path', status: 404 },
+  noCertificate: { reason: 'noCertificate', message: 'a client certificate is needed: enrol first', status: 401 },
+} as const satisfies Record<string, Refused>;
+
+/** Ends a connection that sends more than a hello may have before its hello was accepted. */
+function endUnlessGreeted(socket: TLSSocket, session: Session): void {
+  let bytes = 0;
+  // Behind that of the WebSocket: what came in one piece with a hello is already known to follow one.
+  const count = (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (session.greeted) {
+      socket.off('data', count);
+    } else if (bytes > MAX_HELLO_BYTES + FRAMING) {
+      socket.destroy();
+    }
+  };
+  socket.on('data', count);
 }
 
 class BodyError extends Error {}

@@ -1,19 +1,25 @@
 /** One connection of an agent: what it says goes to the live state, programs go out. */
 import {
   AgentMessage,
+  AnyHello,
   type ControllerMessage,
   type CounterReading,
   type EventsMessage,
   type Hello,
+  MAX_HELLO_BYTES,
   type NodeProgram,
   SYNC_PROTOCOL,
+  shapeProblem,
   type Underlay,
 } from '@mirrorplane/contract';
 import type { Logger } from 'pino';
-import type { RawData, WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import type { EventObserver } from '../events/observer.ts';
 import { fieldPath } from '../http/problems.ts';
 import type { LiveNodes } from '../live.ts';
+import { TokenBucket } from '../token-bucket.ts';
+import { MessageParts } from './message-parts.ts';
+import { protocolProblem } from './protocol.ts';
 
 /** Codes with which the controller closes a connection; the reason is beside it in words. */
 export const CLOSE = {
@@ -39,6 +45,14 @@ export const PING_INTERVAL_MS = 10_000;
 /** A connection that leaves this many pings without an answer is dead. */
 export const MAX_MISSED_PINGS = 3;
 
+/**
+ * A node may keep the controller busy for so many milliseconds of each second, and so many at once; then its messages wait in
+ * its socket.
+ */
+const BUSY = { reserve: 1000, perSecond: 250 };
+/** Inventories of a node that ask for planning at once, and in each second after that; others wait for the next second. */
+const INVENTORIES = { reserve: 50, perSecond: 5 };
+
 /** Where a session reports to. */
 export interface SessionHost {
   live: LiveNodes;
@@ -47,6 +61,8 @@ export interface SessionHost {
   clock: () => number;
   /** The hello is accepted. */
   onHello(session: Session): void;
+  /** The agent speaks another version of the protocol: why it is not served. */
+  onRejected(session: Session, message: string): void;
   /** Devices, underlay or what else a plan depends on may have changed. */
   onInventory(): void;
   onClose(session: Session): void;
@@ -62,6 +78,11 @@ export class Session {
   #greeted = false;
   #helloUnderlay: Underlay | undefined;
   #sentRevision = 0;
+  readonly #parts = new MessageParts();
+  readonly #busy = new TokenBucket(BUSY);
+  readonly #inventories = new TokenBucket(INVENTORIES);
+  #resume: NodeJS.Timeout | undefined;
+  #planning: NodeJS.Timeout | undefined;
 
   /** @param node name in the agent's certificate */
   constructor(socket: WebSocket, node: string, host: SessionHost) {
@@ -70,12 +91,17 @@ export class Session {
     this.#host = host;
     this.#helloTimer = setTimeout(() => this.close(CLOSE.silent, 'no hello came'), HELLO_TIMEOUT_MS);
     this.#pingTimer = setInterval(() => this.#ping(), PING_INTERVAL_MS);
-    socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
+    socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
     socket.on('pong', () => {
       this.#missed = 0;
     });
     socket.on('error', (error) => host.log.warn({ node, err: error }, 'agent connection failed'));
     socket.on('close', () => this.#ended());
+  }
+
+  /** True from when the hello was accepted. */
+  get greeted(): boolean {
+    return this.#greeted;
   }
 
   /** Sends the program, unless this connection got the same revision before. */
@@ -124,14 +150,37 @@ export class Session {
     this.#socket.ping();
   }
 
-  #receive(data: RawData, isBinary: boolean): void {
+  #receive(data: Buffer, isBinary: boolean): void {
     this.#missed = 0;
     if (this.#socket.readyState !== this.#socket.OPEN) {
       return;
     }
-    const message = isBinary ? undefined : parse(data.toString());
-    if (!message || 'problem' in message) {
-      this.#refuse(message?.problem ?? 'a message has to be text');
+    const began = performance.now();
+    this.#read(data, isBinary);
+    const wait = this.#busy.spend(performance.now() - began);
+    if (wait > 0 && this.#resume === undefined) {
+      this.#socket.pause();
+      this.#resume = setTimeout(() => {
+        this.#resume = undefined;
+        this.#socket.resume();
+      }, wait);
+    }
+  }
+
+  #read(data: Buffer, isBinary: boolean): void {
+    if (!this.#greeted && data.length > MAX_HELLO_BYTES) {
+      this.#refuse(`the first message has to be a hello of at most ${MAX_HELLO_BYTES} bytes`);
+      return;
+    }
+    const message = isBinary ? { problem: 'a message has to be text' } : parse(data.toString());
+    if ('otherProtocol' in message) {
+      const problem = protocolProblem(message.otherProtocol);
+      this.#host.onRejected(this, problem.message);
+      this.close(CLOSE.wrongProtocol, problem.reason);
+      return;
+    }
+    if ('problem' in message) {
+      this.#refuse(message.problem);
       return;
     }
     if (message.type === 'hello') {
@@ -144,9 +193,7 @@ export class Session {
   }
 
   #hello(message: Hello): void {
-    if (message.protocol !== SYNC_PROTOCOL) {
-      this.close(CLOSE.wrongProtocol, `protocol ${SYNC_PROTOCOL} is spoken here, not ${message.protocol}`);
-    } else if (message.node !== this.node) {
+    if (message.node !== this.node) {
       this.#host.log.warn({ node: this.node, claimed: message.node }, 'agent claims another name');
       this.close(CLOSE.wrongNode, 'the name is not that of the certificate');
     } else if (this.#greeted) {
@@ -160,17 +207,23 @@ export class Session {
     }
   }
 
-  #take(message: Exclude<AgentMessage, Hello>): void {
+  #take(part: Exclude<AgentMessage, Hello>): void {
     const { live, clock } = this.#host;
     const node = live.get(this.node);
     if (!node) {
       return;
     }
     live.heard(this.node);
-    if (message.type === 'inventory') {
+    const message = this.#parts.join(part);
+    if (message === undefined) {
+      return;
+    }
+    if ('problem' in message) {
+      this.#refuse(message.problem);
+    } else if (message.type === 'inventory') {
       live.inventory(this.node, message, this.#helloUnderlay);
       if (node.dirty) {
-        this.#host.onInventory();
+        this.#plan();
       }
     } else if (message.type === 'status') {
       node.appliedRevision = message.appliedRevision;
@@ -183,6 +236,22 @@ export class Session {
       node.counters.take(message.report);
       node.reading = message.reading;
       node.countersAt = new Date(clock()).toISOString();
+    }
+  }
+
+  /** An agent whose devices come and go without end must not keep the controller planning. */
+  #plan(): void {
+    const wait = this.#inventories.spend(1);
+    if (wait === 0) {
+      this.#host.onInventory();
+    } else {
+      this.#planning ??= setTimeout(
+        () => {
+          this.#planning = undefined;
+          this.#host.onInventory();
+        },
+        Math.min(wait, 1000),
+      );
     }
   }
 
@@ -222,23 +291,34 @@ export class Session {
   #ended(): void {
     clearTimeout(this.#helloTimer);
     clearInterval(this.#pingTimer);
+    clearTimeout(this.#resume);
+    clearTimeout(this.#planning);
     if (this.#greeted) {
       this.#host.onClose(this);
     }
   }
 }
 
-function parse(text: string): AgentMessage | { problem: string } {
+/** A message, the version where it is a hello of another version of the protocol, or why it is neither. */
+function parse(text: string): AgentMessage | { otherProtocol: number } | { problem: string } {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
     return { problem: 'a message has to be JSON' };
   }
+  const problem = shapeProblem(value);
+  if (problem !== undefined) {
+    return { problem: `not a message: ${problem}` };
+  }
+  const hello = AnyHello.safeParse(value);
+  if (hello.success && hello.data.protocol !== SYNC_PROTOCOL) {
+    return { otherProtocol: hello.data.protocol };
+  }
   const result = AgentMessage.safeParse(value);
   if (result.success) {
     return result.data;
   }
-  const issues = result.error.issues.map(({ path, message }) => `${fieldPath(path)}: ${message}`);
+  const issues = result.error.issues.slice(0, 3).map(({ path, message }) => `${fieldPath(path)}: ${message}`);
   return { problem: `not a message: ${issues.join('; ')}` };
 }

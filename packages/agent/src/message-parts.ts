@@ -1,0 +1,111 @@
+/** Messages as texts that the controller accepts: none longer than it reads, no text for people longer than it takes. */
+import {
+  type AgentMessage,
+  type CountersMessage,
+  type Device,
+  type EventsMessage,
+  MAX_CAPTURE_STATUSES,
+  MAX_DEVICES,
+  MAX_PROBLEMS,
+  MAX_TEXT,
+  PART_BYTES,
+  type StatusMessage,
+} from '@mirrorplane/contract';
+
+/** Characters of JSON around a list. */
+const AROUND = 4096;
+
+/** The texts of a message: one, or several where it is larger than `limit` bytes. */
+export function* textsOf(message: AgentMessage, limit = PART_BYTES): Generator<string> {
+  const bounded = withinLimits(message);
+  const text = textOf(bounded);
+  if (Buffer.byteLength(text) <= limit) {
+    yield text;
+    return;
+  }
+  for (const part of partsOf(bounded, limit - AROUND)) yield textOf(part);
+}
+
+/** Cuts long texts for people, as of a verifier. Counters have none, and there are many of them. */
+function textOf(message: AgentMessage): string {
+  return JSON.stringify(message, message.type === 'counters' ? undefined : cut);
+}
+
+function cut(_key: string, value: unknown): unknown {
+  return typeof value === 'string' && value.length > MAX_TEXT ? `${value.slice(0, MAX_TEXT - 1)}…` : value;
+}
+
+/** Leaves out what is more than the controller takes of one node; devices that no interface is on go first. */
+function withinLimits(message: AgentMessage): AgentMessage {
+  if (message.type === 'inventory' && message.devices.length > MAX_DEVICES) {
+    const isNamed = (device: Device) => device.identity !== undefined;
+    const devices = [...message.devices.filter(isNamed), ...message.devices.filter((device) => !isNamed(device))];
+    return { ...message, devices: devices.slice(0, MAX_DEVICES) };
+  }
+  if (message.type === 'status') {
+    const { captures, problems } = message;
+    return {
+      ...message,
+      captures: captures.slice(0, MAX_CAPTURE_STATUSES),
+      problems: problems.slice(0, MAX_PROBLEMS),
+    };
+  }
+  return message;
+}
+
+function partsOf(message: AgentMessage, limit: number): AgentMessage[] {
+  switch (message.type) {
+    case 'hello':
+      return [message];
+    case 'inventory':
+      return marked(divide(message.devices, limit).map((devices) => ({ ...message, devices })));
+    case 'status':
+      return statusParts(message, limit);
+    case 'counters':
+      return counterParts(message, limit);
+    case 'events':
+      return divide(message.events, limit).map((events): EventsMessage => ({ ...message, events }));
+  }
+}
+
+function statusParts(message: StatusMessage, limit: number): StatusMessage[] {
+  const captures = divide(message.captures, limit).map((part) => ({ ...message, captures: part, problems: [] }));
+  const problems = divide(message.problems, limit).map((part) => ({ ...message, captures: [], problems: part }));
+  return marked([...captures, ...problems]);
+}
+
+/** Each part is a report of its own, for what a report does not mention keeps its counts. The last one has the reading. */
+function counterParts({ reading, report, ...message }: CountersMessage, limit: number): CountersMessage[] {
+  const empty = { ...report, captures: [], deliveries: [], terminations: [] };
+  const reports = [
+    ...divide(report.captures, limit).map((captures) => ({ ...empty, captures })),
+    ...divide(report.deliveries, limit).map((deliveries) => ({ ...empty, deliveries })),
+    ...divide(report.terminations, limit).map((terminations) => ({ ...empty, terminations })),
+  ];
+  return reports.map((part, index) => ({
+    ...message,
+    ...(index === reports.length - 1 && reading && { reading }),
+    report: part,
+  }));
+}
+
+/** All but the last say that more is to come. */
+function marked<T extends { more?: true | undefined }>(parts: T[]): T[] {
+  return parts.map((part, index) => (index < parts.length - 1 ? { ...part, more: true } : part));
+}
+
+/** Lists whose JSON is at most `limit` bytes each, unless one item alone is more; at least one list. */
+function divide<T>(items: readonly T[], limit: number): T[][] {
+  const parts: T[][] = [[]];
+  let size = 0;
+  for (const item of items) {
+    const bytes = Buffer.byteLength(JSON.stringify(item, cut)) + 1;
+    if (size + bytes > limit && parts.at(-1)!.length > 0) {
+      parts.push([]);
+      size = 0;
+    }
+    parts.at(-1)!.push(item);
+    size += bytes;
+  }
+  return parts;
+}

@@ -1,0 +1,13 @@
+/** What is said of an agent that speaks another version of the protocol. */
+import { SYNC_PROTOCOL } from '@mirrorplane/contract';
+
+/** @returns `message` for operators, and `reason` for the agent: that of a close frame, at most 123 bytes */
+export function protocolProblem(protocol: number): { message: string; reason: string } {
+  const older = protocol < SYNC_PROTOCOL ? 'the agent' : 'the controller';
+  return {
+    message:
+      `its agent speaks version ${protocol} of the protocol and this controller version ${SYNC_PROTOCOL}, ` +
+      `so it is not served: upgrade ${older}`,
+    reason: `protocol ${SYNC_PROTOCOL} is spoken here, not ${protocol}: upgrade ${older}`,
+  };
+}

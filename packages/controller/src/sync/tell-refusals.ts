@@ -1,0 +1,30 @@
+/** How refusals on the agents' port are told: in the log, and of a certificate as an event and in the audit log. */
+import type { Logger } from 'pino';
+import type { AuditLog } from '../audit/audit.ts';
+import type { EventLog } from '../events/log.ts';
+import type { Refusal } from './refusals.ts';
+
+/** Gives what `Refusals` calls, at most once a minute for each kind of request. */
+export function refusalTeller(parts: { audit: AuditLog; events: EventLog; log: Logger }) {
+  const { audit, events, log } = parts;
+  return (refusal: Refusal, count: number): void => {
+    const { request, reason, message, address, node } = refusal;
+    log.warn({ request, reason, address, count, ...(node !== undefined && { node }) }, `refused: ${message}`);
+    if (request !== 'enroll' || node === undefined) {
+      return;
+    }
+    const others = count > 1 ? ` (the last of ${count} requests within a minute)` : '';
+    void events.note({
+      kind: 'requestRefused',
+      object: { kind: 'node', name: node },
+      code: reason,
+      message: `${message}${others}`,
+      cause: { kind: 'agent', name: node },
+      ...(count > 1 && { count }),
+    });
+    const entry = { actor: `node:${node}`, address, action: 'enroll', resource: `nodes/${node}` };
+    audit.append({ ...entry, outcome: 'refused', code: reason }).catch((error: unknown) => {
+      log.error({ err: error }, 'refusal not written to the audit log');
+    });
+  };
+}
