@@ -1,75 +1,148 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * cut: truncation of a copy that does not fit into the underlay. Where the stack has still to compute the checksum of
- * TCP or UDP, it would do so over what is left; what is cut off is added to its starting value, so that the copy
- * carries the checksum that the whole packet has.
+ * cut: truncation of a copy that does not fit into the underlay. What is left is what the original has there on a wire:
+ * where the stack has still to compute a checksum, what is cut off is added to its starting value.
  */
 #ifndef MIRRORPLANE_CUT_H
 #define MIRRORPLANE_CUT_H
 
+#include "skb.h"
 #include "split.h"
 
-#define UDP_CHECK 6
-
-/* Offset of the TCP or UDP header of a whole packet without IP options or extension headers, else 0. */
-static __always_inline __u32 find_transport(struct __sk_buff *skb, struct split *split, __u8 *protocol) {
-    __u32 transport = ETH_HEADER_LEN + 40;
-    __u16 length;
-
-    split->ipv6 = skb->protocol == bpf_htons(ETH_P_IPV6);
-    if (split->ipv6) {
-        if (bpf_skb_load_bytes(skb, ETH_HEADER_LEN + 6, protocol, 1) ||
-            bpf_skb_load_bytes(skb, ETH_HEADER_LEN + 4, &length, sizeof(length)))
-            return 0;
-        return bpf_ntohs(length) == skb->len - transport ? transport : 0;
-    }
-    if (skb->protocol == bpf_htons(ETH_P_IP)) {
-        struct iphdr ip;
-
-        transport = ETH_HEADER_LEN + sizeof(ip);
-        if (bpf_skb_load_bytes(skb, ETH_HEADER_LEN, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl != 5 ||
-            ip.frag_off & bpf_htons(0x3fff))
-            return 0;
-        *protocol = ip.protocol;
-        return bpf_ntohs(ip.tot_len) == skb->len - ETH_HEADER_LEN ? transport : 0;
-    }
-    return 0;
-}
-
-/* Adds what is behind `length` to a checksum that the stack is to finish; leaves one that is finished alone. */
-static __always_inline void keep_checksum(struct __sk_buff *skb, struct copy_context *copy, __u32 length) {
-    __u8 protocol = 0;
-    __u32 transport = find_transport(skb, &copy->split, &protocol);
-    __u32 field = transport + (protocol == IPPROTO_UDP ? UDP_CHECK : TCP_CHECK);
-    __s64 pseudo;
-    __s64 sum;
+/* Adds what is behind `length` to a checksum that the stack is to finish. Not 0: it cannot be read. */
+static __always_inline long keep_checksum(struct __sk_buff *skb, struct copy_context *copy,
+                                          struct pending_checksum *pending, __u32 length) {
+    __s64 sum = sum_bytes(skb, copy, length, skb->len - length, 0);
     __u32 tail;
     __u16 check;
 
-    if (!transport || (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP) || length < field + sizeof(check))
-        return;
-    pseudo = sum_pseudo(skb, copy, protocol, skb->len - transport);
-    if (pseudo < 0 || bpf_skb_load_bytes(skb, field, &check, sizeof(check)) || check != fold(pseudo))
-        return;
-    sum = sum_bytes(skb, copy, transport, skb->len - transport, pseudo);
-    if (sum < 0 || fold(sum) == 0xffff)
-        return;
-    sum = sum_bytes(skb, copy, length, skb->len - length, 0);
-    if (sum < 0)
-        return;
+    if (sum < 0 || bpf_skb_load_bytes(skb, pending->field, &check, sizeof(check)))
+        return -1;
     tail = fold(sum);
-    if ((length - transport) & 1) /* its first byte is the second of a word */
+    if ((length - pending->field) & 1) /* its first byte is the second of a word of the field */
         tail = (tail >> 8 | tail << 8) & 0xffff;
     check = fold(check + tail);
-    bpf_skb_store_bytes(skb, field, &check, sizeof(check), 0);
+    return bpf_skb_store_bytes(skb, pending->field, &check, sizeof(check), 0);
+}
+
+/* Computes a checksum that would have been left to the stack, as skb_checksum_help() does. `length`: of the frame. */
+static __always_inline long finish_checksum(struct __sk_buff *skb, struct copy_context *copy,
+                                            struct pending_checksum *pending, __u32 length) {
+    __s64 sum = sum_bytes(skb, copy, pending->start, length - pending->start, 0);
+    __u16 check;
+
+    if (sum < 0)
+        return -1;
+    check = ~fold(sum);
+    if (!check)
+        check = 0xffff;
+    return bpf_skb_store_bytes(skb, pending->field, &check, sizeof(check), 0);
+}
+
+/*
+ * Gives a frame the protocol IPv4, whatever it is, for helpers that take no other. The kernel takes the protocol out of
+ * the frame when a tag is popped that is not the outermost; so two are pushed, and what is behind them says IPv4.
+ */
+static __always_inline long pretend_ip(struct __sk_buff *skb) {
+    __u16 protocol = bpf_htons(ETH_P_IP);
+
+    if (skb->vlan_present || bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 0) ||
+        bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 0) ||
+        bpf_skb_store_bytes(skb, ETH_HEADER_LEN + VLAN_TAG_LEN - 2, &protocol, sizeof(protocol), 0))
+        return -1;
+    return bpf_skb_vlan_pop(skb) || bpf_skb_vlan_pop(skb);
+}
+
+/* Takes all away between the Ethernet header and the last `rest` bytes. */
+static __always_inline long remove_front(struct __sk_buff *skb, __u32 rest) {
+    for (int i = 0; i < ROOM_STEPS; i++) {
+        __u32 length = skb->len;
+        __s32 step = length - ETH_HEADER_LEN - rest;
+
+        if (length <= ETH_HEADER_LEN + rest)
+            return 0;
+        if (step > ROOM_STEP)
+            step = ROOM_STEP;
+        if (bpf_skb_adjust_room(skb, -step, BPF_ADJ_ROOM_MAC, 0))
+            return -1;
+    }
+    return -1;
+}
+
+/* Makes room behind the Ethernet header, so that the frame has `length` bytes. */
+static __always_inline long make_front(struct __sk_buff *skb, __u32 length) {
+    for (int i = 0; i < ROOM_STEPS; i++) {
+        __s32 step = length - skb->len;
+
+        if (skb->len >= length)
+            return 0;
+        if (step > ROOM_STEP)
+            step = ROOM_STEP;
+        if (bpf_skb_adjust_room(skb, step, BPF_ADJ_ROOM_MAC, 0))
+            return -1;
+    }
+    return -1;
+}
+
+/* Reads or writes `length` bytes from offset `offset` on; at most KEPT_BYTES. */
+static __always_inline long copy_kept(struct __sk_buff *skb, __u8 *bytes, __u32 offset, __u32 length, bool store) {
+    for (int i = 0; i < SUM_CHUNKS; i++) {
+        __u32 n = length > SCRATCH_SIZE ? SCRATCH_SIZE : length;
+        long err;
+
+        if (!n)
+            break;
+        if (store)
+            err = bpf_skb_store_bytes(skb, offset, bytes + i * SCRATCH_SIZE, chunk(n), 0);
+        else
+            err = bpf_skb_load_bytes(skb, offset, bytes + i * SCRATCH_SIZE, chunk(n));
+        if (err)
+            return err;
+        offset += n;
+        length -= n;
+    }
+    return length ? -1 : 0;
+}
+
+/*
+ * Shortens a frame that bpf_skb_change_tail refuses: one that is in a tunnel already (skb->encapsulation), and one
+ * whose transport header, or whose checksum to be, is behind the cut (__bpf_skb_min_len in net/core/filter.c), which a
+ * guest can bring about with any frame. The bytes are kept aside and the packet is made anew from its front, which has
+ * no such limits. What it knows of headers then points before its data, and the kernel lets go of the checksum.
+ */
+static __always_inline long rebuild(struct __sk_buff *skb, __u32 length) {
+    const __u32 start = ETH_HEADER_LEN - 2; /* with the Ethernet type */
+    __u32 zero = 0;
+    struct kept_bytes *kept = bpf_map_lookup_elem(&kept_bytes, &zero);
+    __u32 rest;
+
+    if (!kept || length < start || copy_kept(skb, kept->bytes, start, length - start, false))
+        return -1;
+    if (skb->protocol != bpf_htons(ETH_P_IP) && skb->protocol != bpf_htons(ETH_P_IPV6) && pretend_ip(skb))
+        return -1;
+    /* The kernel leaves an IP header; what it is to let go of must not be in there. Of a tunnel it never is. */
+    rest = skb->protocol == bpf_htons(ETH_P_IPV6) ? 40 : sizeof(struct iphdr);
+    bpf_skb_change_tail(skb, skb->len + ETH_HEADER_LEN + rest, 0);
+    if (remove_front(skb, rest) || make_front(skb, length))
+        return -1;
+    return copy_kept(skb, kept->bytes, start, length - start, true);
 }
 
 /* Shortens a copy to `length` bytes. Before the encapsulation: afterwards the kernel refuses. */
 __global long cut(struct __sk_buff *skb, struct copy_context *copy, __u32 length) {
+    struct pending_checksum pending;
+    bool keep;
+
     if (!copy)
         return -1;
-    keep_checksum(skb, copy, length);
-    return bpf_skb_change_tail(skb, length, 0);
+    keep = read_pending_checksum(skb, &pending) && length >= pending.field + sizeof(__u16);
+    if (keep && keep_checksum(skb, copy, &pending, length))
+        return -1;
+    if (!bpf_skb_change_tail(skb, length, 0))
+        return 0;
+    if (keep && finish_checksum(skb, copy, &pending, length))
+        return -1;
+    return rebuild(skb, length);
 }
 
 #endif

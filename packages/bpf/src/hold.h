@@ -14,29 +14,11 @@
 
 #include "counters.h"
 #include "packet.h"
+#include "skb.h"
 
 /* The mark of a numbered copy: these 12 bits, and the number below. No original has it but by chance. */
 #define HOLD_MARK 0x5a700000
 #define HOLD_MARK_MASK 0xfff00000
-
-/* As the kernel has them; where the fields are, the loader finds out (CO-RE). */
-struct ns_common {
-    unsigned int inum;
-} __attribute__((preserve_access_index));
-struct net {
-    struct ns_common ns;
-} __attribute__((preserve_access_index));
-typedef struct {
-    struct net *net;
-} __attribute__((preserve_access_index)) possible_net_t;
-struct net_device {
-    int ifindex;
-    possible_net_t nd_net;
-} __attribute__((preserve_access_index));
-struct sk_buff {
-    struct net_device *dev;
-    __u32 mark;
-} __attribute__((preserve_access_index));
 
 static __always_inline struct held_copy *held_copy(__u32 mark) {
     __u32 number = mark & ~HOLD_MARK_MASK;

@@ -256,6 +256,21 @@ struct {
     __type(value, struct copy_context);
 } copy_context SEC(".maps");
 
+/* Of the longest frame that can be summed up or made anew. */
+#define KEPT_BYTES 10240
+
+struct kept_bytes {
+    __u8 bytes[KEPT_BYTES];
+};
+
+/* Key: 0. Value: the bytes of a frame that is made anew, see cut.h. Memory: 10 KiB a CPU. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct kept_bytes);
+} kept_bytes SEC(".maps");
+
 /* User space alone: which identity (first 16 bytes of a SHA-256) holds which slot, so that counters survive
  * restarts. */
 struct {

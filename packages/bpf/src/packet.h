@@ -15,6 +15,11 @@
 #define VLAN_TAG_LEN 4
 #define VLAN_ID_MASK 0x0fff
 
+/* One call makes or takes room of 4095 bytes at most (bpf_skb_adjust_room in net/core/filter.c). */
+#define ROOM_STEP 4000
+/* As many as a packet of 64 KiB needs. */
+#define ROOM_STEPS 17
+
 /* IPv6 extension headers (RFC 8200); linux/in6.h cannot be had together with linux/in.h. */
 #define NEXT_HOP_BY_HOP 0
 #define NEXT_ROUTING 43
@@ -36,6 +41,12 @@ struct wire_size {
 
 static __always_inline bool is_vlan_protocol(__u16 protocol) {
     return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD);
+}
+
+/* An IP packet, as far as the kernel can tell: with all of the least header. */
+static __always_inline bool is_ip(struct __sk_buff *skb) {
+    return (skb->protocol == bpf_htons(ETH_P_IP) || skb->protocol == bpf_htons(ETH_P_IPV6)) &&
+           skb->len >= ETH_HEADER_LEN + sizeof(struct iphdr);
 }
 
 /* Whether a device is no longer there. A redirect would tell nobody: it happens after the program. */

@@ -21,7 +21,7 @@
 #define TCP_URG 0x20
 #define TCP_HEADER_MAX 60
 #define CHUNKS (2 * SPLIT_CUT_MAX / SCRATCH_SIZE)
-#define SUM_CHUNKS 20 /* a frame of 10 KiB */
+#define SUM_CHUNKS (KEPT_BYTES / SCRATCH_SIZE)
 
 static __always_inline __u32 fold(__u32 sum) {
     sum = (sum & 0xffff) + (sum >> 16);

@@ -86,7 +86,7 @@ static __always_inline bool strip(struct __sk_buff *skb) {
     __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
     __u32 removed = ERSPAN_HEADERS_LEN + ETH_HEADER_LEN;
     __u32 length = skb->len;
-    __u32 least = removed + ETH_HEADER_LEN;
+    __u32 least = removed + ETH_HEADER_LEN + sizeof(struct iphdr);
     __u8 ethernet[ETH_HEADER_LEN];
     __u16 protocol;
 
@@ -101,7 +101,6 @@ static __always_inline bool strip(struct __sk_buff *skb) {
     if (skb->gso_size && protocol == ETH_P_IPV6)
         flags |= ADJ_ROOM_DECAP_L3_IPV6; /* else the kernel would segment it as IPv4 */
     /* The kernel leaves no less than an IP header behind: a shorter frame is padded for the moment. */
-    least += protocol == ETH_P_IPV6 ? 40 : sizeof(struct iphdr);
     if (length < least && bpf_skb_change_tail(skb, least, 0))
         return false;
     if (bpf_skb_adjust_room(skb, -(__s32)removed, BPF_ADJ_ROOM_MAC, flags) ||

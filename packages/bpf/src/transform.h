@@ -93,8 +93,6 @@ static __always_inline long make_tunnel_room(struct __sk_buff *skb, __u32 l2, bo
     return bpf_skb_adjust_room(skb, ERSPAN_HEADERS_LEN + l2, BPF_ADJ_ROOM_MAC, flags);
 }
 
-/* One call makes room of 4095 bytes at most (bpf_skb_adjust_room in net/core/filter.c). */
-#define SHRINK_STEP 4000
 #define SHRINK_STEPS 3
 
 /*
@@ -104,7 +102,7 @@ static __always_inline long make_tunnel_room(struct __sk_buff *skb, __u32 l2, bo
 static __always_inline long shrink_segments(struct __sk_buff *skb, __u32 bytes) {
 #pragma unroll
     for (int i = 0; i < SHRINK_STEPS; i++) {
-        __s32 step = bytes > SHRINK_STEP ? SHRINK_STEP : bytes;
+        __s32 step = bytes > ROOM_STEP ? ROOM_STEP : bytes;
         if (!step)
             break;
         if (bpf_skb_adjust_room(skb, step, BPF_ADJ_ROOM_MAC, 0) ||
@@ -209,6 +207,7 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     struct erspan_headers headers;
     struct inner_l2 l2 = {};
     struct outer_size outer = {.packets = 1};
+    __u32 super = skb->gso_size; /* not 0 for a super-packet; read once, for the verifier */
     bool truncated = false;
     __u32 tag_bytes;
     __u64 *sequence;
@@ -221,8 +220,12 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     if (tags < 0 || tags > MAX_TAGS)
         return drop(copy, DROP_VLAN_UNSUPPORTED);
     tag_bytes = tags * VLAN_TAG_LEN;
-    ip = skb->protocol == bpf_htons(ETH_P_IP) || skb->protocol == bpf_htons(ETH_P_IPV6);
-    if (skb->gso_size) {
+    /*
+     * A frame that ends within an IP header gets no tunnel: on a virtual underlay the receiver would find it as one,
+     * and the kernel pads no tunnel, as it has to be done there (see strip).
+     */
+    ip = is_ip(skb);
+    if (super) {
         if (!ip || !strip_jumbo_option(skb))
             return drop(copy, DROP_GSO_UNSUPPORTED);
         reason = plan_gso(skb, delivery->mtu, tags, &outer);
@@ -240,14 +243,14 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     if (ip && make_tunnel_room(skb, ETH_HEADER_LEN + tag_bytes, outer.keep_gso_size))
         ip = false;
     if (!ip) {
-        if (skb->gso_size)
+        if (super)
             return drop(copy, DROP_GSO_UNSUPPORTED);
         if (!delivery->has_next_hop)
             return drop(copy, DROP_NO_NEIGHBOUR);
         if (bpf_skb_change_head(skb, ERSPAN_HEADERS_LEN + ETH_HEADER_LEN + tag_bytes, 0))
             return drop(copy, DROP_ENCAP_FAILED);
     }
-    if (!skb->gso_size)
+    if (!super)
         outer.bytes = skb->len;
 
     sequence = bpf_map_lookup_elem(&delivery_sequences, &delivery->slot);

@@ -58,6 +58,7 @@ export const MAPS = [
   'held_copies',
   'hold_numbers',
   'copy_context',
+  'kept_bytes',
   'slots',
   'slot_names',
 ] as const;

@@ -51,6 +51,15 @@ export class RawSocket {
     if (call.setsockopt(this.#fd, SOL_SOCKET, SO_MARK, value, 4) < 0) throw new Error('SO_MARK refused');
   }
 
+  /** Sends a frame whose checksum over all from `start` on the kernel is to put at `field`, as a guest asks for it. */
+  sendUnfinished(frame: Buffer, start: number, field: number): void {
+    const header = Buffer.alloc(10);
+    header.writeUInt8(1, 0);
+    header.writeUInt16LE(start, 6);
+    header.writeUInt16LE(field - start, 8);
+    this.#write(header, frame);
+  }
+
   /** Sends a frame. Its transport checksum has to be right already, or, for a super-packet, is filled in by the kernel. */
   send(frame: Buffer, gso?: SuperPacket): void {
     const header = Buffer.alloc(10); // struct virtio_net_hdr
@@ -66,9 +75,13 @@ export class RawSocket {
       data = Buffer.from(frame);
       data.writeUInt16BE(pseudoHeaderSum(frame, gso), gso.transport + field);
     }
+    this.#write(header, data);
+  }
+
+  #write(header: Buffer, data: Buffer): void {
     const sent: number = call.send(this.#fd, Buffer.concat([header, data]), header.length + data.length, 0);
     if (sent !== header.length + data.length) {
-      throw new Error(`${this.#device} took ${sent} of ${header.length + data.length} bytes`);
+      throw new Error(`${this.#device} took ${sent} of ${header.length + data.length} bytes, errno ${koffi.errno()}`);
     }
   }
 

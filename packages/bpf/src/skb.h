@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Fields of the kernel's own structs. Only what is read is named; where it is, the loader finds out (CO-RE). */
+#ifndef MIRRORPLANE_SKB_H
+#define MIRRORPLANE_SKB_H
+
+#include <bpf/bpf_core_read.h>
+
+struct ns_common {
+    unsigned int inum;
+} __attribute__((preserve_access_index));
+struct net {
+    struct ns_common ns;
+} __attribute__((preserve_access_index));
+typedef struct {
+    struct net *net;
+} __attribute__((preserve_access_index)) possible_net_t;
+struct net_device {
+    int ifindex;
+    possible_net_t nd_net;
+} __attribute__((preserve_access_index));
+struct sk_buff {
+    struct net_device *dev;
+    __u32 mark;
+    unsigned char *head;
+    unsigned char *data;
+    __u16 csum_start; /* from `head` on */
+    __u16 csum_offset;
+    __u8 ip_summed : 2;
+} __attribute__((preserve_access_index));
+
+/* ip_summed: the stack has still to compute the checksum, when the packet leaves (include/linux/skbuff.h). */
+#define CHECKSUM_PARTIAL 3
+
+/* A checksum that the stack has still to compute. Offsets in the frame. */
+struct pending_checksum {
+    __u32 start; /* of what it is over; it goes on to the end of the frame */
+    __u32 field; /* where it goes, and where its starting value is */
+};
+
+/* False where all checksums of the frame are as they will be on the wire. The context of a program at tc is the skb. */
+static __always_inline bool read_pending_checksum(struct __sk_buff *skb, struct pending_checksum *pending) {
+    struct sk_buff *kernel = (struct sk_buff *)skb;
+    __u32 headroom;
+
+    if (BPF_CORE_READ_BITFIELD_PROBED(kernel, ip_summed) != CHECKSUM_PARTIAL)
+        return false;
+    headroom = BPF_CORE_READ(kernel, data) - BPF_CORE_READ(kernel, head);
+    pending->start = BPF_CORE_READ(kernel, csum_start) - headroom;
+    pending->field = pending->start + BPF_CORE_READ(kernel, csum_offset);
+    return true;
+}
+
+#endif
