@@ -98,6 +98,13 @@ test('a macvlan device as an edge is refused with the name of the NIC below it',
   assert.match(judge(link('mv0', 3, { linkType: 'macvlan', peer: 2 }), all).edge ?? '', /declare eth0 instead$/);
 });
 
+test('devices that name each other as the one below, in a pair or a circle, are judged all the same', () => {
+  const pair = index(link('nk0', 2, { linkType: 'netkit', peer: 3 }), link('nk1', 3, { linkType: 'netkit', peer: 2 }));
+  for (const one of pair.values()) assert.match(judge(one, pair).edge ?? '', /netkit device, .*: declare the NIC/);
+  const ring = index(...[2, 3, 4].map((i) => link(`v${i}`, i, { linkType: 'vlan', peer: i === 4 ? 2 : i + 1 })));
+  for (const one of ring.values()) assert.ok(judge(one, ring).guest !== undefined && sharedWith(one, ring).length < 9);
+});
+
 test('a VLAN device shares with all devices below it, a veth with its other end, a tunnel with none', () => {
   const all = index(
     nic('eth0', 2),

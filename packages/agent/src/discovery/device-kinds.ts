@@ -66,6 +66,8 @@ const SWITCHES = new Set(['bridge', 'openvswitch', 'vrf']);
 /** Port names of virtual and sub-functions in switchdev mode, as `pf0vf3` and `c1pf0sf7` (devlink_port_phys_port_name). */
 const REPRESENTOR = /^(c\d+)?pf\d+(vf|sf)\d+$/;
 const XEN_BACKEND = 'xen-backend';
+/** Devices on top of each other, as the kernel takes them (MAX_NEST_DEV). What netlink says of tunnels may go in circles. */
+const MAX_DEPTH = 8;
 
 /** Whether the device is the guest's own end of the cable: what the guest sends leaves by it (docs/adr/0026). */
 export const isReversed = (link: Link): boolean => kindOf(link) === 'macvtap';
@@ -85,7 +87,7 @@ export function kindOf({ linkType, ethernet, loopback, tunTap, bus, portName }: 
  * Judges a device.
  * @param byIndex all devices of the node: a device is judged by the one it is part of, or on top of
  */
-export function judge(link: Link, byIndex: ReadonlyMap<number, Link>): Verdict {
+export function judge(link: Link, byIndex: ReadonlyMap<number, Link>, depth = MAX_DEPTH): Verdict {
   const kind = kindOf(link);
   const master = link.master === 0 ? undefined : byIndex.get(link.master);
   if (master !== undefined && !SWITCHES.has(kindOf(master))) {
@@ -94,16 +96,23 @@ export function judge(link: Link, byIndex: ReadonlyMap<number, Link>): Verdict {
     return { guest: `${what}: ${NAME_GUEST}`, edge: `${what}: declare ${master.name} instead` };
   }
   const verdict = verdictOn(kind, link);
-  if (kind === 'bridge') return { ...verdict, edge: `is a bridge: declare ${portsOf(link, byIndex)} instead` };
+  if (depth === 0) return verdict;
+  const edgeOf = (other: Link) => judge(other, byIndex, depth - 1).edge;
+  if (kind === 'bridge') {
+    const ports = [...byIndex.values()].filter((port) => port.master === link.ifindex && port.linkType !== 'veth');
+    const names = ports.filter((port) => edgeOf(port) === undefined).map(({ name }) => name);
+    const instead = names.length === 0 ? 'the NIC that is its port' : `its port ${names.join(' or ')}`;
+    return { ...verdict, edge: `is a bridge: declare ${instead} instead` };
+  }
   const below = lower(link, byIndex);
   if (below === undefined) return verdict;
   if (kind === 'vlan') {
-    const refused = judge(below, byIndex).edge;
+    const refused = edgeOf(below);
     return refused === undefined
       ? verdict
       : { ...verdict, edge: `is a VLAN device of ${below.name}, which ${refused}` };
   }
-  if (verdict.edge?.endsWith(DECLARE_NIC) && judge(below, byIndex).edge === undefined) {
+  if (verdict.edge?.endsWith(DECLARE_NIC) && edgeOf(below) === undefined) {
     return { ...verdict, edge: verdict.edge.replace(DECLARE_NIC, `declare ${below.name} instead`) };
   }
   return verdict;
@@ -117,17 +126,10 @@ function verdictOn(kind: string, { ethernet }: Link): Verdict {
   return neither('is a virtual device, of which the kernel does not say what is behind it');
 }
 
-/** The device that this one is on top of. */
-function lower({ peer, linkType }: Link, byIndex: ReadonlyMap<number, Link>): Link | undefined {
-  return peer === undefined || linkType === 'veth' ? undefined : byIndex.get(peer);
-}
-
-/** The ports of a bridge that can be edges, in words. */
-function portsOf({ ifindex }: Link, byIndex: ReadonlyMap<number, Link>): string {
-  const ports = [...byIndex.values()].filter(({ master }) => master === ifindex);
-  const edges = ports.filter((port) => port.linkType !== 'veth' && judge(port, byIndex).edge === undefined);
-  if (edges.length === 0) return 'the NIC that is its port';
-  return `its port ${edges.map(({ name }) => name).join(' or ')}`;
+/** The device that this one is on top of. Two that name each other are the ends of a pair. */
+function lower({ peer, ifindex }: Link, byIndex: ReadonlyMap<number, Link>): Link | undefined {
+  const below = peer === undefined ? undefined : byIndex.get(peer);
+  return below?.peer === ifindex ? undefined : below;
 }
 
 /**
@@ -137,8 +139,7 @@ function portsOf({ ifindex }: Link, byIndex: ReadonlyMap<number, Link>): string 
 export function sharedWith(link: Link, byIndex: ReadonlyMap<number, Link>): string[] {
   const names: string[] = [];
   let at = link;
-  // A VLAN within a VLAN within …: the kernel takes 8 levels (MAX_NEST_DEV).
-  for (let depth = 0; depth < 8 && at.peer !== undefined && (at.linkType === 'vlan' || at === link); depth++) {
+  for (let depth = 0; depth < MAX_DEPTH && at.peer !== undefined && (at.linkType === 'vlan' || at === link); depth++) {
     const next = byIndex.get(at.peer);
     if (next === undefined || (at.linkType !== 'vlan' && at.linkType !== 'veth')) break;
     names.push(next.name);
