@@ -5,16 +5,17 @@ import { join, resolve } from 'node:path';
 import {
   createLog,
   DEFAULT_BPFFS,
+  kernelDatapath,
   LOG_LEVELS,
   type LogLevel,
-  requireBpffs,
-  requireRoot,
+  requireFit,
   startAgent,
 } from '@mirrorplane/agent';
 import { Client, ProblemError } from '@mirrorplane/cli';
 import { VERSION } from '@mirrorplane/cli/commands/version.ts';
 import { defaultRouteDevice, nodeNameOf } from '@mirrorplane/cli/host.ts';
 import { startController } from '@mirrorplane/controller';
+import { exitForUsage } from '@mirrorplane/daemon';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 interface Flags {
@@ -52,7 +53,8 @@ const command = new Command('mirrorplane up')
   )
   .option('--bpffs <dir>', 'folder on a bpf file system', DEFAULT_BPFFS)
   .addOption(new Option('--log-level <level>', 'least level that is logged').choices(LOG_LEVELS).default('warn'))
-  .showHelpAfterError('(--help shows all options)');
+  .showHelpAfterError('(--help shows all options)')
+  .exitOverride(exitForUsage);
 
 function mirrorDevice(value: string): string {
   if (value === 'lo') throw new InvalidArgumentError('the loopback device reaches no other node.');
@@ -116,13 +118,16 @@ function local(listen: string): string {
 }
 
 async function run(flags: Flags): Promise<void> {
-  requireRoot();
   const log = createLog(flags.logLevel);
   const bpffs = resolve(flags.bpffs);
-  requireBpffs(bpffs, log);
   const data = resolve(flags.data);
+  const agentData = join(data, 'agent');
   const node = flags.node ?? nodeNameOf(hostname());
   if (node === undefined) throw new Error(`the host name "${hostname()}" is no name of a node: give one with --node`);
+  // The device of the default route is a guess: where it cannot be used, the status of the node says so.
+  const { mirrorDevice } = flags;
+  const host = { bpffs, data: agentData, mirrorDevice, datapath: () => kernelDatapath(bpffs) };
+  const datapath = await requireFit(host, log);
   const device = findMirrorDevice(flags);
   const closers: { close(): Promise<void> }[] = [];
   const close = async () => {
@@ -145,7 +150,6 @@ async function run(flags: Flags): Promise<void> {
     const url = address.startsWith('unix:') ? address : `http://${address}`;
     const tokenFile = join(data, 'admin-token');
     const client = new Client({ url, token: { kind: 'file', path: tokenFile, optional: false } });
-    const agentData = join(data, 'agent');
     const token = await prepareNode(client, node, agentData);
     closers.push(
       await startAgent({
@@ -154,6 +158,7 @@ async function run(flags: Flags): Promise<void> {
         token,
         data: agentData,
         bpffs,
+        datapath,
         log,
         signal: stop.signal,
         ...(device === undefined ? {} : { mirrorDevice: device }),

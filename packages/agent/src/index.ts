@@ -1,6 +1,6 @@
 /** The agent as a part of another process. */
 export { createLog, LOG_LEVELS, type Logger, type LogLevel } from './log.ts';
-export { requireBpffs, requireRoot } from './preflight.ts';
+export { requireFit } from './preflight/index.ts';
 export {
   AGENT_VERSION,
   type AgentOptions,

@@ -3,11 +3,15 @@ import { readFile } from 'node:fs/promises';
 import { isIPv4 } from 'node:net';
 import { resolve } from 'node:path';
 import { MAX_RATE, Name } from '@mirrorplane/contract';
-import { openServiceManager, parseSettings, type ServiceManager } from '@mirrorplane/daemon';
+import { exitForUsage, openServiceManager, parseSettings, type ServiceManager } from '@mirrorplane/daemon';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseController } from './enroll.ts';
 import { createLog, LOG_LEVELS, type Logger, type LogLevel, reason } from './log.ts';
-import { requireBpffs, requireRoot } from './preflight.ts';
+import { requirePins } from './preflight/bpffs.ts';
+import { isFit } from './preflight/check.ts';
+import { checkHost, requireFit } from './preflight/index.ts';
+import { renderChecks } from './preflight/render.ts';
+import { requireRoot } from './preflight/rights.ts';
 import { comeFirst } from './priority.ts';
 import { AGENT_VERSION, DEFAULT_BPFFS, kernelDatapath, startAgent } from './start.ts';
 import { uninstall } from './uninstall.ts';
@@ -29,6 +33,8 @@ interface Flags {
   bpffs: string;
   logLevel: LogLevel;
   uninstall?: boolean;
+  check?: boolean;
+  output: 'table' | 'json';
 }
 
 /** Milliseconds after which a pass over the node is taken to be stuck. A thousand devices take less than half of that. */
@@ -87,24 +93,40 @@ const command = new Command('mirrorplane agent')
   .option('--open-vswitch <socket>', "Open vSwitch that knows the NICs: its database's socket, auto or off", 'auto')
   .option('--bpffs <dir>', 'folder on a bpf file system', DEFAULT_BPFFS)
   .addOption(new Option('--log-level <level>', 'least level that is logged').choices(LOG_LEVELS).default('info'))
-  .option('--uninstall', 'remove everything that the agent left on this node, and end')
-  .showHelpAfterError('(--help shows all options)');
+  .option('--check', 'check whether this host can run the agent, print a list, change nothing, and end')
+  .addOption(new Option('-o, --output <format>', 'how --check prints').choices(['table', 'json']).default('table'))
+  .addOption(
+    new Option('--uninstall', 'remove everything that the agent left on this node, and end').conflicts('check'),
+  )
+  .showHelpAfterError('(--help shows all options)')
+  .exitOverride(exitForUsage);
 
 async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<void> {
-  const { node, controller } = flags;
-  if (!flags.uninstall && (node === undefined || controller === undefined)) {
-    command.error(`error: ${node === undefined ? '--node' : '--controller'} is missing`);
-  }
-  requireRoot();
+  const { node, controller, mirrorDevice, mirrorAddress } = flags;
   const data = resolve(flags.data);
   const bpffs = resolve(flags.bpffs);
-  requireBpffs(bpffs, log);
   if (flags.uninstall) {
+    requireRoot();
+    requirePins(bpffs);
     await uninstall({ data, datapath: await kernelDatapath(bpffs) });
     log.info('uninstalled');
     return;
   }
+  const host = { bpffs, data, node, mirrorDevice, mirrorAddress, datapath: () => kernelDatapath(bpffs) };
+  if (flags.check) {
+    const checks = await checkHost({ ...host, controller });
+    const fit = isFit(checks);
+    process.stdout.write(
+      flags.output === 'json' ? `${JSON.stringify({ fit, checks }, null, 2)}\n` : renderChecks(checks),
+    );
+    process.exitCode = fit ? 0 : 1;
+    return;
+  }
+  if (node === undefined || controller === undefined) {
+    return command.error(`error: ${node === undefined ? '--node' : '--controller'} is missing`);
+  }
   const token = flags.tokenFile === undefined ? flags.token : (await readFile(flags.tokenFile, 'utf8')).trim();
+  const datapath = await requireFit({ ...host, token: token !== undefined }, log);
   comeFirst(log);
   const stop = new AbortController();
   let started: Awaited<ReturnType<typeof startAgent>> | undefined;
@@ -118,14 +140,15 @@ async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<
   process.on('SIGTERM', end);
   process.on('SIGINT', end);
   started = await startAgent({
-    node: node!,
-    controller: controller!,
+    node,
+    controller,
     data,
     bpffs,
+    datapath,
     log,
     signal: stop.signal,
     ...(token === undefined ? {} : { token }),
-    ...(flags.mirrorDevice === undefined ? {} : { mirrorDevice: flags.mirrorDevice }),
+    ...(mirrorDevice !== undefined && { mirrorDevice }),
     arrive: flags.arrive,
     libvirt: flags.libvirt,
     openVswitch: flags.openVswitch,
@@ -133,7 +156,7 @@ async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<
     protect: flags.protect !== 'off',
     protectCpu: flags.protect === 'all',
     ...(flags.uplinkRate !== undefined && { uplinkRate: flags.uplinkRate }),
-    ...(flags.mirrorAddress === undefined ? {} : { mirrorAddress: flags.mirrorAddress }),
+    ...(mirrorAddress !== undefined && { mirrorAddress }),
   });
   if (stop.signal.aborted) {
     await started.close();

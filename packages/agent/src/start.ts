@@ -6,6 +6,7 @@ import manifest from '../package.json' with { type: 'json' };
 import { Agent } from './agent.ts';
 import type { Datapath } from './datapath/datapath.ts';
 import { announce } from './discovery/announce.ts';
+import { named } from './discovery/declared.ts';
 import { ForwardingTables } from './discovery/forwarding.ts';
 import { hostAddresses } from './discovery/host-addresses.ts';
 import { Identities } from './discovery/identities.ts';
@@ -45,7 +46,7 @@ export interface AgentOptions {
   token?: string;
   /** Data folder; is made. */
   data: string;
-  /** Device that ERSPAN leaves and arrives by. Without it the node takes no part in ERSPAN. */
+  /** Device that ERSPAN leaves and arrives by, also by an alternative name. Without it the node takes no part in ERSPAN. */
   mirrorDevice?: string;
   /** IPv4 address for ERSPAN. Default: the first one of global scope on the mirror device. */
   mirrorAddress?: string;
@@ -193,7 +194,9 @@ function createProtection(
 ): Protection {
   const client = new RtClient();
   closers.push(() => client.close());
-  const rates = mirrorDevice !== undefined && uplinkRate !== undefined ? { [mirrorDevice]: uplinkRate } : {};
+  const [device] = mirrorDevice === undefined ? [] : named(links.links(), mirrorDevice);
+  const name = device?.name ?? mirrorDevice;
+  const rates = name !== undefined && uplinkRate !== undefined ? { [name]: uplinkRate } : {};
   const lost = protectCpu && { lost: readLost };
   const protection = new Protection({ datapath, client, links: () => links.links(), rates, ...lost, log });
   closers.push(() => protection.close());

@@ -1,5 +1,5 @@
 /** The command `mirrorplane controller`. */
-import { logDestination, openServiceManager, parseSettings } from '@mirrorplane/daemon';
+import { exitForUsage, logDestination, openServiceManager, parseSettings } from '@mirrorplane/daemon';
 import { Command, Option } from 'commander';
 import pino from 'pino';
 import { type Controller, startController } from './controller.ts';
@@ -25,7 +25,8 @@ const command = new Command('mirrorplane controller')
     (value: string, list: string[] | undefined) => [...(list ?? []), value],
   )
   .option('--agent-listen <address>', 'where agents connect: ADDR:PORT', '0.0.0.0:7071')
-  .addOption(new Option('--log-level <level>', 'least level of log lines').choices(LEVELS).default('info'));
+  .addOption(new Option('--log-level <level>', 'least level of log lines').choices(LEVELS).default('info'))
+  .exitOverride(exitForUsage);
 
 async function main(): Promise<void> {
   parseSettings(command, { prefix: 'MIRRORPLANE_CONTROLLER' });

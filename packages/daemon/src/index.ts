@@ -2,3 +2,4 @@
 export { logDestination } from './journal.ts';
 export { openServiceManager, type ServiceManager } from './service-manager.ts';
 export { parseSettings, type SettingsOptions } from './settings.ts';
+export { exitForUsage } from './usage.ts';

@@ -2,7 +2,7 @@
 import type { Command, Option } from 'commander';
 
 /** Options that say where settings are, or print something. */
-const NO_SETTINGS = ['config', 'describeSettings', 'version', 'help'];
+const NO_SETTINGS = ['config', 'describeSettings', 'version', 'help', 'output'];
 
 /** Whether an option can be set in a file: it has a value, or switches something off. */
 export function isSetting(option: Option): boolean {

@@ -30,7 +30,7 @@ interface Given {
  *
  * Every option with a value and every `--no-…` is a setting: its key in the file is its name in camel case, its name in
  * the environment that in capitals behind the prefix. An option without a value, as `--uninstall`, asks for something
- * once and is on the command line alone. What is wrong ends the process with exit code 1 and a message.
+ * once and is on the command line alone. What is wrong ends the process, or as `command.exitOverride` says, with a message.
  */
 export function parseSettings(command: Command, { prefix, argv = process.argv, env = process.env }: SettingsOptions) {
   command.option('--config <file>', `file with settings (env: ${prefix}_CONFIG)`);

@@ -138,6 +138,11 @@ export class RtClient {
     }
   }
 
+  /** Opens the socket now, in the network namespace that this thread is in; else the first request does. */
+  open(): void {
+    this.#open();
+  }
+
   close(): void {
     this.#socket?.close();
     this.#socket = undefined;

@@ -39,7 +39,12 @@ const INNER = 0x20000;
 export type HoldRate = keyof typeof RATE;
 
 export class HoldQueue {
-  readonly #client = new RtClient();
+  readonly #client: RtClient;
+
+  /** @param client asks the kernel; `close` closes it. Default one for the network namespace of this process */
+  constructor(client = new RtClient()) {
+    this.#client = client;
+  }
 
   /** Makes the queue on a device where it is not there. @throws NetlinkError where the kernel has no TBF */
   async ensure(ifindex: number): Promise<void> {

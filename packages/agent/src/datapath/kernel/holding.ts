@@ -63,10 +63,8 @@ export class Holding {
     this.#device = device;
     if (rows.size === 0) return false;
     this.#used = true;
-    const { reader } = this.#installation;
-    if (reader === undefined) throw new Error('the kernel does not tell its types (CONFIG_DEBUG_INFO_BTF)');
     if (device === 0) throw new Error('there is no helper device');
-    this.#attachReader(reader);
+    this.#attachReader(this.#installation.reader);
     await this.#queue.ensure(device);
     for (const { id, ifindex, leaving: about } of leaving) {
       if (ifindex === 0) continue;

@@ -64,9 +64,9 @@ export const MAPS = [
 ] as const;
 export type MapName = (typeof MAPS)[number];
 
-/** The program that hears what guests read. It is not for a hook, and wants to know the kernel's types. */
+/** The program that hears what guests read. It is not for a hook. */
 const READER = 'read_copy';
-const KERNEL_TYPES = '/sys/kernel/btf/vmlinux';
+const PROGRAM_NAMES = [...Object.values(PROGRAMS), READER];
 
 /** Maps that no program uses. */
 const USER_SPACE_ALONE: ReadonlySet<MapName> = new Set<MapName>(['slots', 'slot_names']);
@@ -75,8 +75,8 @@ const USER_SPACE_ALONE: ReadonlySet<MapName> = new Set<MapName>(['slots', 'slot_
 export interface Installation {
   maps: Record<MapName, BpfMap>;
   programs: ReadonlyMap<ProgramName, number>;
-  /** The program that hears what guests read. Undefined where the kernel does not tell its types. */
-  reader: number | undefined;
+  /** The program that hears what guests read. */
+  reader: number;
   /** Kernel ids of the programs. */
   programIds: ReadonlySet<number>;
   /** Removes the programs of other builds, which no link may use any more, and the maps that only they had. */
@@ -107,9 +107,6 @@ export interface Prepared {
   build: string;
   /** Where each map is, or is to be made. */
   pins: Record<MapName, string>;
-  programNames: readonly string[];
-  /** The reader of held copies is among the programs. */
-  canRead: boolean;
   /** Loaded, and pinned nowhere yet. Undefined: the build is installed. */
   object: LoadedObject | undefined;
 }
@@ -122,12 +119,10 @@ export function prepare(bpffs: string, objectPath = OBJECT_PATH): Prepared {
   if (!existsSync(objectPath)) throw new Error(`the data plane is not built: no ${objectPath}; run "make build"`);
   const build = createHash('sha256').update(readFileSync(objectPath)).digest('hex').slice(0, 12);
   const pins = choosePins(join(bpffs, 'maps'), objectPath);
-  const canRead = existsSync(KERNEL_TYPES);
-  const programNames = [...Object.values(PROGRAMS), ...(canRead ? [READER] : [])];
-  const installed = isWhole(join(bpffs, `programs-${build}`), programNames, pins);
+  const installed = isWhole(join(bpffs, `programs-${build}`), pins);
   const present = Object.fromEntries(Object.entries(pins).filter(([, path]) => existsSync(path)));
-  const object = installed ? undefined : loadObject(objectPath, present, canRead ? [] : [READER]);
-  return { build, pins, programNames, canRead, object };
+  const object = installed ? undefined : loadObject(objectPath, present);
+  return { build, pins, object };
 }
 
 /**
@@ -140,7 +135,7 @@ export function prepare(bpffs: string, objectPath = OBJECT_PATH): Prepared {
  * @throws Error where `bpffs` is not on a BPF file system or takes no pins. Then nothing new is left there
  */
 export function install(bpffs: string, prepared: Prepared): Installation {
-  const { build, pins, canRead, object } = prepared;
+  const { build, pins, object } = prepared;
   const mapFolder = join(bpffs, 'maps');
   const programFolder = join(bpffs, `programs-${build}`);
   try {
@@ -150,11 +145,11 @@ export function install(bpffs: string, prepared: Prepared): Installation {
   }
   const maps = Object.fromEntries(MAPS.map((name) => [name, new BpfMap(name, openPinned(pins[name]))]));
   const programs = new Map(Object.values(PROGRAMS).map((name) => [name, openPinned(join(programFolder, name))]));
-  const reader = canRead ? openPinned(join(programFolder, READER)) : undefined;
+  const reader = openPinned(join(programFolder, READER));
   const all = () => [
     ...Object.values(maps).map((map) => [pins[map.name as MapName], map.fd] as const),
     ...[...programs].map(([name, fd]) => [join(programFolder, name), fd] as const),
-    ...(reader === undefined ? [] : [[join(programFolder, READER), reader] as const]),
+    [join(programFolder, READER), reader] as const,
   ];
   return {
     maps: maps as Record<MapName, BpfMap>,
@@ -183,12 +178,12 @@ export function install(bpffs: string, prepared: Prepared): Installation {
     close() {
       for (const map of Object.values(maps)) closeFd(map.fd);
       for (const fd of programs.values()) closeFd(fd);
-      if (reader !== undefined) closeFd(reader);
+      closeFd(reader);
     },
   };
 }
 
-function pinObject(bpffs: string, { pins, programNames }: Prepared, object: LoadedObject, programFolder: string): void {
+function pinObject(bpffs: string, { pins }: Prepared, object: LoadedObject, programFolder: string): void {
   const partFolder = join(bpffs, 'programs-part');
   const mapFolder = join(bpffs, 'maps');
   const newMaps: string[] = [];
@@ -206,7 +201,7 @@ function pinObject(bpffs: string, { pins, programNames }: Prepared, object: Load
     // Made under another name and moved: whoever is killed in between leaves nothing that looks whole.
     removeFolder(partFolder);
     mkdirSync(partFolder);
-    for (const name of programNames) pin(object.program(name), join(partFolder, name));
+    for (const name of PROGRAM_NAMES) pin(object.program(name), join(partFolder, name));
     renameSync(partFolder, programFolder);
   } catch (error) {
     removeFolder(partFolder);
@@ -267,9 +262,9 @@ function choosePins(mapFolder: string, objectPath: string): Record<MapName, stri
 }
 
 /** True where all programs are there, and use these very maps. */
-function isWhole(programFolder: string, programNames: readonly string[], pins: Record<MapName, string>): boolean {
+function isWhole(programFolder: string, pins: Record<MapName, string>): boolean {
   const used = new Set<number>();
-  for (const name of programNames) {
+  for (const name of PROGRAM_NAMES) {
     const ids = withPinned(join(programFolder, name), mapsOf);
     if (ids === undefined) return false;
     for (const id of ids) used.add(id);

@@ -54,6 +54,11 @@ const print = koffi.pointer(koffi.proto('int LibbpfPrint(int level, const char *
 
 const call = {
   setPrint: library.func('libbpf_set_print', 'void *', [print]),
+  version: library.func('const char *libbpf_version_string()'),
+  probeHelper: library.func('int libbpf_probe_bpf_helper(int type, int helper, const void *options)'),
+  programLoad: library.func(
+    'int bpf_prog_load(int type, const char *name, const char *license, const void *code, size_t count, void *options)',
+  ),
   possibleCpus: library.func('int libbpf_num_possible_cpus()'),
   objectOpen: library.func('void *bpf_object__open_file(const char *path, void *options)'),
   objectLoad: library.func('int bpf_object__load(void *object)'),
@@ -66,7 +71,6 @@ const call = {
   mapShape: (['type', 'key_size', 'value_size', 'max_entries', 'map_flags'] as const).map((field) =>
     library.func(`uint32_t bpf_map__${field}(void *map)`),
   ),
-  setAutoload: library.func('int bpf_program__set_autoload(void *program, bool load)'),
   setLogBuffer: library.func('int bpf_program__set_log_buf(void *program, uint8_t *buffer, size_t size)'),
   rawTracepointOpen: library.func('int bpf_raw_tracepoint_open(const char *name, int program)'),
   programFd: library.func('int bpf_program__fd(void *program)'),
@@ -217,14 +221,9 @@ const LIBBPF_WARN = 0;
 /**
  * Loads an object file. Nothing is pinned.
  * @param pins maps that exist already, by the path of their pin: they are used (libbpf refuses one of another shape)
- * @param without programs that are left out
  * @throws ProgramRefused where the kernel does not take a program; BpfError where loading fails otherwise
  */
-export function loadObject(
-  path: string,
-  pins: Partial<Record<string, string>> = {},
-  without: readonly string[] = [],
-): LoadedObject {
+export function loadObject(path: string, pins: Partial<Record<string, string>> = {}): LoadedObject {
   const object: unknown = call.objectOpen(path, null);
   if (object === null) throw new Error(`cannot read the BPF object ${path}; build it with "make build"`);
   const find = (kind: 'map' | 'program', name: string) => {
@@ -236,7 +235,6 @@ export function loadObject(
     for (const [name, pinPath] of Object.entries(pins)) {
       check(`name the pin of map ${name}`, call.mapSetPinPath(find('map', name), pinPath));
     }
-    for (const name of without) call.setAutoload(find('program', name), false);
     load(path, object);
   } catch (error) {
     call.objectClose(object);
@@ -287,6 +285,39 @@ function listening<T>(messages: string[], work: () => T): T {
 function textOf(buffer: Buffer): string {
   const end = buffer.indexOf(0);
   return buffer.toString('utf8', 0, end === -1 ? buffer.length : end);
+}
+
+/** BPF_PROG_TYPE_SCHED_CLS, include/uapi/linux/bpf.h. */
+const FOR_TRAFFIC_CONTROL = 3;
+
+/** Version of the library, as 1.1. */
+export function libbpfVersion(): string {
+  return (call.version() as string).replace(/^v/, '');
+}
+
+/**
+ * Loads a program for traffic control.
+ * @param code instructions, 8 bytes each (struct bpf_insn)
+ * @returns its file descriptor
+ * @throws BpfError where the kernel refuses it
+ */
+export function loadProgram(code: Buffer): number {
+  const count = code.length / 8;
+  return check('load a program', call.programLoad(FOR_TRAFFIC_CONTROL, 'trial', 'GPL', code, count, null));
+}
+
+/** Whether the kernel has made machine code of a program. */
+export function isCompiled(program: number): boolean {
+  const info = Buffer.alloc(24); // struct bpf_prog_info: type, id, tag (8 bytes), jited_prog_len, xlated_prog_len
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(info.length);
+  check('read program', call.objInfo(program, info, length));
+  return info.readUInt32LE(16) > 0;
+}
+
+/** Whether programs for traffic control may call a helper. @param helper its number in enum bpf_func_id */
+export function hasHelper(helper: number): boolean {
+  return check('look for a helper', call.probeHelper(FOR_TRAFFIC_CONTROL, helper, null)) === 1;
 }
 
 /** enum bpf_attach_type and BPF_F_BEFORE, include/uapi/linux/bpf.h (newer than libbpf 1.1). */

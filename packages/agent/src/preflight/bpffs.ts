@@ -1,0 +1,123 @@
+/** The bpf file system in which links, programs and maps are pinned. */
+import { execFileSync } from 'node:child_process';
+import { readlinkSync, statfsSync, statSync } from 'node:fs';
+import { type Logger, say } from '../log.ts';
+import { type Check, failed, ok, warning } from './check.ts';
+import { type FolderFacts, OTHERS_WRITE, octal, readFolder } from './folder.ts';
+
+/** f_type of a bpf file system, include/uapi/linux/magic.h. */
+const BPF_FS_MAGIC = 0xcafe4a11;
+/** f_type of others that may be found in its place. */
+const FILE_SYSTEMS = new Map([
+  [BPF_FS_MAGIC, 'bpf'],
+  [0x62656572, 'sysfs'],
+  [0x01021994, 'tmpfs'],
+  [0xef53, 'ext4'],
+  [0x58465342, 'xfs'],
+  [0x9123683e, 'btrfs'],
+  [0x794c7630, 'overlay'],
+]);
+/** Where everybody mounts the bpf file system. */
+const BPF_MOUNT = '/sys/fs/bpf';
+const MOUNT = ['mount', '-t', 'bpf', '-o', 'mode=0700', 'bpf', BPF_MOUNT];
+const MOUNT_COMMAND = `run "${MOUNT.join(' ')}"`;
+
+export interface BpffsFacts extends FolderFacts {
+  /** Name of the file system at `nearest`; its number where we have no name for it. */
+  type: string;
+  /** Process 1 sees what is pinned, or mounted, there too. Undefined: not known. */
+  shared: boolean | undefined;
+  /** CAP_SYS_ADMIN: a file system can be mounted. */
+  canMount: boolean;
+}
+
+/** Looks at a folder for pins. Changes nothing. */
+export function readBpffs(folder: string, canMount: boolean): BpffsFacts {
+  const facts = readFolder(folder);
+  const { type } = statfsSync(facts.nearest);
+  const name = FILE_SYSTEMS.get(type) ?? `0x${type.toString(16)}`;
+  return { ...facts, type: name, shared: isShared(facts.nearest, name), canMount };
+}
+
+function isShared(path: string, type: string): boolean | undefined {
+  try {
+    if (type === 'bpf') return statSync(`/proc/1/root${path}`).dev === statSync(path).dev;
+    return readlinkSync('/proc/1/ns/mnt') === readlinkSync('/proc/self/ns/mnt');
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? false : undefined;
+  }
+}
+
+/** True where nothing is mounted on the usual place, and the folder is to be there. */
+function isToBeMounted({ folder, type }: BpffsFacts): boolean {
+  return type === 'sysfs' && (folder === BPF_MOUNT || folder.startsWith(`${BPF_MOUNT}/`));
+}
+
+const ALONE =
+  'only this process and its children see it: what is pinned goes with them, and copying ends with the agent';
+const STICKY = 0o1000;
+
+export function judgeBpffs(facts: BpffsFacts): Check {
+  if (isToBeMounted(facts)) return judgeMount(facts);
+  const { folder, nearest, type, uid, mode, refused, shared } = facts;
+  if (type !== 'bpf') {
+    const found = `${nearest} is on a file system of type ${type}, where nothing can be pinned`;
+    const elsewhere = 'leave out --bpffs, or mount a bpf file system above its folder: "mount -t bpf bpf DIR"';
+    return failed('bpffs', found, nearest === BPF_MOUNT ? `unmount it, and ${MOUNT_COMMAND}` : elsewhere);
+  }
+  if (uid !== 0) return failed('bpffs', `${nearest} belongs to user ${uid}`, `run "chown root: ${nearest}"`);
+  if (refused !== undefined) {
+    const remedy = `mount it for writing: "mount -o remount,rw ${BPF_MOUNT}"`;
+    return failed('bpffs', `${nearest} cannot be written: ${refused}`, remedy);
+  }
+  const othersWrite = (mode & OTHERS_WRITE) !== 0;
+  // In a sticky folder others cannot take away what is ours.
+  if (othersWrite && (nearest === folder || (mode & STICKY) === 0)) {
+    return failed('bpffs', `others may write ${nearest} (mode ${octal(mode)})`, `run "chmod go-w ${nearest}"`);
+  }
+  if (shared === false) {
+    const remedy = 'start the agent in the mount namespace of the host; give a container the /sys/fs/bpf of the host';
+    return warning('bpffs', `${nearest}: ${ALONE}`, remedy);
+  }
+  if (othersWrite) {
+    return warning(
+      'bpffs',
+      `others may make ${folder} before the agent does (${nearest} has mode ${octal(mode)})`,
+      `run "mount -o remount,mode=0700 ${BPF_MOUNT}"`,
+    );
+  }
+  return ok('bpffs', folder);
+}
+
+function judgeMount({ nearest, canMount, shared }: BpffsFacts): Check {
+  if (nearest !== BPF_MOUNT) {
+    return failed('bpffs', `the kernel has no ${BPF_MOUNT}`, 'boot a kernel with CONFIG_BPF_SYSCALL, and mount sysfs');
+  }
+  const found = `no bpf file system is mounted on ${BPF_MOUNT}`;
+  const onHost = `${MOUNT_COMMAND} on the host`;
+  if (!canMount) return failed('bpffs', found, `${onHost}: the agent may not, without CAP_SYS_ADMIN`);
+  if (shared === false) return warning('bpffs', `${found}; the agent mounts one, and ${ALONE}`, onHost);
+  return warning('bpffs', `${found}; the agent mounts one when it starts`, `${onHost} at boot, as systemd does`);
+}
+
+/**
+ * Mounts a bpf file system on its usual place, where nothing is mounted there and the folder is to be there.
+ * @throws Error where that fails
+ */
+export function mountBpffs(folder: string, log: Logger): void {
+  if (!isToBeMounted(readBpffs(folder, true))) return;
+  try {
+    execFileSync(MOUNT[0]!, MOUNT.slice(1), { stdio: 'pipe' });
+  } catch (error) {
+    const said = String((error as { stderr?: Buffer }).stderr ?? error).trim();
+    throw new Error(`no bpf file system is mounted on ${BPF_MOUNT}, and mounting one failed: ${said}`);
+  }
+  log.info(say('bpf file system mounted', { folder: BPF_MOUNT }));
+}
+
+/** @throws Error where the folder cannot have pins, though it could with a bpf file system mounted or not */
+export function requirePins(folder: string): void {
+  const facts = readBpffs(folder, true);
+  if (facts.type !== 'bpf' && !isToBeMounted(facts))
+    throw new Error(`${folder} is on no bpf file system: correct --bpffs`);
+}

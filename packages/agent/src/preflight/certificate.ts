@@ -1,0 +1,73 @@
+/** The certificate that an earlier start has got, and the clock that it is judged by. */
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { CREDENTIAL_FILES } from '../enroll.ts';
+import { reason } from '../log.ts';
+import { type Check, failed, ok, warning } from './check.ts';
+
+/** Undefined: the node has not joined. */
+export type CertificateFacts = undefined | { error: string } | { node: string; from: Date; to: Date };
+
+/** @param data the data folder */
+export function readCertificate(data: string): CertificateFacts {
+  try {
+    const { subject, validFrom, validTo } = new X509Certificate(readFileSync(join(data, CREDENTIAL_FILES.certificate)));
+    return { node: /^CN=(.*)$/m.exec(subject)?.[1] ?? '', from: new Date(validFrom), to: new Date(validTo) };
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    return ['ENOENT', 'ENOTDIR'].includes(code) ? undefined : { error: reason(error) };
+  }
+}
+
+export interface CertificateQuestion {
+  /** The data folder. */
+  data: string;
+  now: Date;
+  /** Name of the node; undefined: not known. */
+  node: string | undefined;
+  /** A join token is given. Undefined: that is not known yet. */
+  token: boolean | undefined;
+}
+
+export function judgeCertificate(facts: CertificateFacts, { data, now, node, token }: CertificateQuestion): Check {
+  const join = `make a token with "mirrorplane node token ${node ?? 'NODE'}", and give it with --token`;
+  if (facts === undefined) {
+    if (token !== false) return ok('certificate', 'none: the first start joins, with a join token');
+    return failed('certificate', 'the node has not joined yet, and no join token is given', join);
+  }
+  if ('error' in facts) {
+    return failed('certificate', `that in ${data} cannot be read: ${facts.error}`, `remove it, and ${join}`);
+  }
+  if (node !== undefined && facts.node !== node) {
+    const found = `that in ${data} is of node "${facts.node}", and not of "${node}"`;
+    return failed('certificate', found, 'name another folder with --data');
+  }
+  if (facts.to <= now) {
+    const found = `that of node ${facts.node} has expired on ${facts.to.toISOString()}`;
+    return token ? ok('certificate', `${found}: the node joins again`) : failed('certificate', found, join);
+  }
+  return ok('certificate', `of node ${facts.node}, valid until ${facts.to.toISOString()}`);
+}
+
+/** Milliseconds that clocks may differ. */
+const SLACK = 24 * 3600 * 1000;
+
+/** @param installed when the files of this agent were written; undefined: not known */
+export function judgeClock(now: Date, installed: Date | undefined, certificate: CertificateFacts): Check {
+  const remedy = 'set the clock, and keep it right with NTP: "timedatectl set-ntp true"';
+  const says = `the clock says ${now.toISOString()}`;
+  if (certificate !== undefined && 'from' in certificate && now < certificate.from) {
+    const found = `${says}, and the certificate of the node is valid from ${certificate.from.toISOString()}`;
+    return failed('clock', found, remedy);
+  }
+  if (installed !== undefined && now.getTime() < installed.getTime() - SLACK) {
+    return warning('clock', `${says}, and this agent was installed on ${installed.toISOString()}`, remedy);
+  }
+  return ok('clock', says);
+}
+
+/** When the files of this agent were written; undefined: not known. */
+export function readInstalled(): Date | undefined {
+  return statSync(new URL(import.meta.url), { throwIfNoEntry: false })?.mtime;
+}

@@ -1,0 +1,56 @@
+/** Whether the controller is found and reached. Never a failure: an agent waits for its controller. */
+import { lookup } from 'node:dns/promises';
+import { connect } from 'node:net';
+import { parseController } from '../enroll.ts';
+import { reason } from '../log.ts';
+import { type Check, ok, warning } from './check.ts';
+
+/** Milliseconds that a controller may take to answer. */
+const TIMEOUT = 3000;
+
+export interface ControllerFacts {
+  /** HOST:PORT. */
+  controller: string;
+  /** What the name stands for; undefined: nothing. */
+  address: string | undefined;
+  /** Why there is no address, or no connection; undefined: one was made. */
+  refused: string | undefined;
+}
+
+/** Looks up the name, and makes a TCP connection that carries nothing. */
+export async function readController(controller: string): Promise<ControllerFacts> {
+  const { host, port } = parseController(controller);
+  try {
+    const { address } = await lookup(host);
+    return { controller, address, refused: await connectTo(address, port) };
+  } catch (error) {
+    return { controller, address: undefined, refused: reason(error) };
+  }
+}
+
+/** Why no connection can be made; undefined: one can. */
+function connectTo(host: string, port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: TIMEOUT });
+    const end = (refused: string | undefined) => {
+      socket.destroy();
+      resolve(refused);
+    };
+    socket.once('connect', () => end(undefined));
+    socket.once('timeout', () => end(`no answer within ${TIMEOUT / 1000} s`));
+    socket.once('error', (error: NodeJS.ErrnoException) => end(error.code ?? error.message));
+  });
+}
+
+export function judgeController({ controller, address, refused }: ControllerFacts): Check {
+  if (address === undefined) {
+    const remedy = 'correct --controller, the DNS or /etc/hosts';
+    return warning('controller', `the host of ${controller} is not found: ${refused}`, remedy);
+  }
+  if (refused === undefined) return ok('controller', `${controller} can be reached`);
+  return warning(
+    'controller',
+    `${controller} (${address}) cannot be reached: ${refused}`,
+    'start the controller with --agent-listen on an address that this node reaches, and let TCP through firewalls',
+  );
+}

@@ -1,0 +1,18 @@
+/** Whether the kernel takes the programs of this build. */
+import type { Datapath } from '../datapath/datapath.ts';
+import { reason } from '../log.ts';
+import { type Check, failed, ok } from './check.ts';
+
+/** Loads what an agent would load; the `open` of the data path goes on with that. Changes nothing on the node. */
+export async function tryDatapath(make: () => Promise<Pick<Datapath, 'prepare'>>): Promise<Check> {
+  const begun = performance.now();
+  try {
+    const { installed } = await (await make()).prepare();
+    if (installed) return ok('data-path', 'this build is installed, and its programs are loaded');
+    return ok('data-path', `all programs load (in ${((performance.now() - begun) / 1000).toFixed(1)} s)`);
+  } catch (error) {
+    const [found = '', ...lines] = reason(error).split('\n');
+    const remedy = 'boot a kernel that docs/install.md says was tested; report these lines, so that this one can be';
+    return { ...failed('data-path', found, remedy), lines };
+  }
+}

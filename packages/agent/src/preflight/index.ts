@@ -1,0 +1,124 @@
+/** Runs the preflight checks. */
+import { release } from 'node:os';
+import type { Datapath } from '../datapath/datapath.ts';
+import { type Logger, reason, say } from '../log.ts';
+import { judgeBpf, judgeJit, judgeLockdown, judgeMemlock, readMemlock, readOptional } from './bpf.ts';
+import { judgeBpffs, mountBpffs, readBpffs } from './bpffs.ts';
+import { judgeCertificate, judgeClock, readCertificate, readInstalled } from './certificate.ts';
+import { type Check, type CheckId, guarded, HostUnfit, isFit, judged, SEE_ABOVE, skipped } from './check.ts';
+import { judgeController, readController } from './controller.ts';
+import { judgeDataFolder, readDataFolder } from './data-folder.ts';
+import { tryDatapath } from './data-path.ts';
+import {
+  type HookFacts,
+  judgeBtf,
+  judgeHelperDevice,
+  judgeHoldQueue,
+  judgeHook,
+  judgeKernelFeatures,
+} from './kernel-features.ts';
+import { judgeLibbpf, judgeRuntime } from './libraries.ts';
+import { judgeMirrorDevice, readMirrorDevice } from './mirror-device.ts';
+import { hasCapability, judgeCapabilities, judgeRoot, type RightsFacts, readRights } from './rights.ts';
+import { type NetworkFacts, tryNetwork } from './trial-network.ts';
+
+type HookChoice = HookFacts['choice'];
+
+/** What an agent is to be started with. What is left out is not checked. */
+export interface PreflightOptions {
+  /** Folder for pins. */
+  bpffs: string;
+  /** Data folder. */
+  data: string;
+  /** Gives the data path of `bpffs`. Called where libbpf is there and the kernel takes programs. */
+  datapath: () => Promise<Datapath>;
+  /** Default auto. */
+  hook?: HookChoice | undefined;
+  node?: string | undefined;
+  /** A join token is given. Left out: that is not known yet. */
+  token?: boolean | undefined;
+  mirrorDevice?: string | undefined;
+  mirrorAddress?: string | undefined;
+  /** HOST:PORT. It is connected to. */
+  controller?: string | undefined;
+}
+
+/** Checks whether an agent can run here. Changes nothing on the host. */
+export async function checkHost(options: PreflightOptions): Promise<Check[]> {
+  const { bpffs, data, node, token, mirrorDevice, mirrorAddress, controller } = options;
+  const rights = readRights();
+  const canMount = hasCapability(rights, 'CAP_SYS_ADMIN');
+  const checks = [judgeRuntime(process.versions.node), judgeRoot(rights), judgeCapabilities(rights)];
+  checks.push(...(await checkKernel(checks, rights, options.hook ?? 'auto')));
+  checks.push(await guarded('bpffs', () => judgeBpffs(readBpffs(bpffs, canMount))));
+  const takesPrograms = KERNEL_NEEDED.every((id) => checks.some((check) => check.id === id && check.state === 'ok'));
+  checks.push(takesPrograms ? await tryDatapath(options.datapath) : skipped('data-path', SEE_ABOVE));
+  const certificate = readCertificate(data);
+  if (mirrorDevice !== undefined) {
+    const question = { address: mirrorAddress, joined: certificate !== undefined };
+    const look = async () => judgeMirrorDevice(await readMirrorDevice(mirrorDevice), question);
+    checks.push(await guarded('mirror-device', look));
+  }
+  checks.push(await guarded('data-folder', () => judgeDataFolder(readDataFolder(data))));
+  const now = new Date();
+  checks.push(judgeCertificate(certificate, { data, now, node, token }));
+  checks.push(judgeClock(now, readInstalled(), certificate));
+  if (controller !== undefined) checks.push(judgeController(await readController(controller)));
+  return checks;
+}
+
+/**
+ * Sees to it that an agent can run here: mounts the bpf file system where only that is missing, and logs warnings.
+ * @returns the data path, prepared
+ * @throws HostUnfit where a check has failed; nothing is changed then
+ */
+export async function requireFit(options: PreflightOptions, log: Logger): Promise<Datapath> {
+  let datapath: Datapath | undefined;
+  const make = async () => {
+    datapath = await options.datapath();
+    return datapath;
+  };
+  const checks = await checkHost({ ...options, datapath: make });
+  if (datapath === undefined || !isFit(checks)) {
+    datapath?.close();
+    throw new HostUnfit(checks);
+  }
+  for (const { id, state, found, remedy } of checks) {
+    if (state === 'warning') log.warn(say(`${found}; ${remedy}`, { check: id }));
+  }
+  mountBpffs(options.bpffs, log);
+  return datapath;
+}
+
+/** What must be ok before it makes sense to load the data path. */
+const KERNEL_NEEDED: readonly CheckId[] = ['capabilities', 'libbpf', 'bpf', 'kernel-features', 'btf'];
+
+/** @param before the checks of rights */
+async function checkKernel(before: readonly Check[], rights: RightsFacts, choice: HookChoice): Promise<Check[]> {
+  const trials = await import('./kernel-trials.ts').catch((error: unknown) => reason(error));
+  const library = typeof trials === 'string' ? { error: trials } : { version: trials.libbpfVersion() };
+  const lockdown = judgeLockdown(readOptional('/sys/kernel/security/lockdown'));
+  const allowed = typeof trials !== 'string' && isFit(before) ? trials : undefined;
+  const smallest = allowed?.loadSmallest();
+  const loaded = smallest && 'program' in smallest ? smallest : undefined;
+  const kernel = loaded && allowed?.tryKernel();
+  const network = loaded && (await tryNetwork(loaded.program).catch((error: unknown) => ({ error: reason(error) })));
+  if (loaded) allowed?.closeFd(loaded.program);
+  const onNetwork = (id: CheckId, judge: (facts: NetworkFacts) => Check) =>
+    judged(id, network, (facts) => ('error' in facts ? skipped(id, facts.error) : judge(facts)));
+  return [
+    judgeLibbpf(library),
+    judged('bpf', smallest, (facts) => judgeBpf('refused' in facts ? facts.refused : undefined)),
+    lockdown,
+    judged('memlock', kernel, ({ memoryByGroup }) => judgeMemlock(memoryByGroup, readMemlock(rights))),
+    judged('jit', loaded, ({ compiled }) => judgeJit(compiled)),
+    judged('kernel-features', kernel, ({ missing }) => judgeKernelFeatures(missing, release())),
+    judged('btf', kernel, ({ btf }) => judgeBtf(btf)),
+    // Where the kernel has tcx, and that will do, nobody needs to know about clsact.
+    kernel?.tcx && choice !== 'clsact'
+      ? judgeHook({ choice, tcx: true, clsact: undefined }, release())
+      : onNetwork('hook', ({ clsact }) => judgeHook({ choice, tcx: kernel!.tcx, clsact }, release())),
+    onNetwork('helper-device', ({ veth }) => judgeHelperDevice(veth)),
+    onNetwork('hold-queue', ({ holdQueue }) => judgeHoldQueue(holdQueue)),
+  ];
+}

@@ -1,0 +1,79 @@
+/** Features of the kernel that the agent needs. Each is tried: a version is only said, never compared. */
+import { type Check, failed, ok, warning } from './check.ts';
+
+/** What programs need, and the version of Linux that has brought it. */
+export const KERNEL_FEATURES = {
+  spinLocks: { name: 'spin locks in maps', since: '5.1' },
+  redirectNeighbour: { name: 'bpf_redirect_neigh', since: '5.10' },
+  checkMtu: { name: 'bpf_check_mtu', since: '5.12' },
+  atomics: { name: 'atomic operations with a result', since: '5.12' },
+} as const;
+export type KernelFeature = keyof typeof KERNEL_FEATURES;
+
+/** @param missing what the kernel does not have */
+export function judgeKernelFeatures(missing: readonly KernelFeature[], release: string): Check {
+  if (missing.length === 0) return ok('kernel-features', `Linux ${release} has what the programs need`);
+  const names = missing.map((feature) => `${KERNEL_FEATURES[feature].name} (since ${KERNEL_FEATURES[feature].since})`);
+  return failed(
+    'kernel-features',
+    `Linux ${release} has no ${names.join(', no ')}`,
+    'boot a newer kernel: the oldest that is tested is 6.1',
+  );
+}
+
+/** @param there /sys/kernel/btf/vmlinux is there: libbpf fits a program to the types of the kernel */
+export function judgeBtf(there: boolean): Check {
+  if (there) return ok('btf', 'the kernel describes its types');
+  return failed(
+    'btf',
+    'the kernel does not describe its types: there is no /sys/kernel/btf/vmlinux',
+    'boot a kernel with CONFIG_DEBUG_INFO_BTF, as all large distributions have them, and mount sysfs on /sys',
+  );
+}
+
+export interface HookFacts {
+  /** What the operator asks for. */
+  choice: 'auto' | 'tcx' | 'clsact';
+  /** The kernel has tcx. */
+  tcx: boolean;
+  /** What the kernel said to a filter at clsact in a network namespace made for the trial; undefined: it took it. */
+  clsact: string | undefined;
+}
+
+export function judgeHook({ choice, tcx, clsact }: HookFacts, release: string): Check {
+  if (choice !== 'clsact' && tcx) return ok('hook', 'tcx');
+  if (choice === 'tcx') {
+    return failed(
+      'hook',
+      `Linux ${release} has no tcx, which came with 6.6`,
+      'use --hook auto, or boot a newer kernel',
+    );
+  }
+  if (clsact === undefined) return ok('hook', choice === 'clsact' ? 'clsact' : 'clsact, as the kernel has no tcx');
+  const newer = tcx ? 'use --hook auto' : 'boot Linux 6.6 or newer, which has tcx';
+  return failed(
+    'hook',
+    `no filter can be attached at clsact: ${clsact}`,
+    `load the kernel modules ("modprobe -a sch_ingress cls_bpf"), or ${newer}`,
+  );
+}
+
+/** @param refused what the kernel said to a veth pair in a network namespace made for the trial; undefined: it was made */
+export function judgeHelperDevice(refused: string | undefined): Check {
+  if (refused === undefined) return ok('helper-device', 'veth pairs can be made');
+  return failed(
+    'helper-device',
+    `no veth pair can be made: ${refused}`,
+    'load the kernel module ("modprobe veth"), or boot a kernel with CONFIG_VETH',
+  );
+}
+
+/** @param refused what the kernel said to the queue for held copies, there too; undefined: it was made */
+export function judgeHoldQueue(refused: string | undefined): Check {
+  if (refused === undefined) return ok('hold-queue', 'the queue for held copies can be made');
+  return warning(
+    'hold-queue',
+    `no queue for held copies can be made (${refused}): a destination that migrates may miss some`,
+    'load the kernel module ("modprobe sch_tbf"), or boot a kernel with CONFIG_NET_SCH_TBF',
+  );
+}

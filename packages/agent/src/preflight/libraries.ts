@@ -1,0 +1,20 @@
+/** Node.js and libbpf. */
+import { type Check, failed, ok } from './check.ts';
+
+const LEAST_NODE = 24;
+
+/** @param version as `process.versions.node` */
+export function judgeRuntime(version: string): Check {
+  if (Number.parseInt(version, 10) >= LEAST_NODE) return ok('runtime', `Node.js ${version}`);
+  const remedy = `run the agent with Node.js ${LEAST_NODE} or newer, as the command mirrorplane does`;
+  return failed('runtime', `Node.js ${version}`, remedy);
+}
+
+/** The version of libbpf, or what its loader said. */
+export type LibbpfFacts = { version: string } | { error: string };
+
+export function judgeLibbpf(facts: LibbpfFacts): Check {
+  if ('version' in facts) return ok('libbpf', `libbpf ${facts.version}`);
+  const remedy = 'install libbpf 1.0 or newer: on Debian and Ubuntu the package libbpf1, on others libbpf';
+  return failed('libbpf', `libbpf.so.1 cannot be used: ${facts.error}`, remedy);
+}

@@ -1,0 +1,77 @@
+/** The device that ERSPAN leaves and arrives by. */
+import { named } from '../discovery/declared.ts';
+import { dumpLinks, type Link } from '../discovery/links.ts';
+import { RtClient } from '../discovery/rtnetlink.ts';
+import { globalAddresses } from '../discovery/underlay.ts';
+import { type Check, failed, ok, warning } from './check.ts';
+
+export interface MirrorDeviceFacts {
+  /** As the operator names it. */
+  name: string;
+  /** The device of this name, or alternative name; undefined: there is none. */
+  link: Link | undefined;
+  /** Its IPv4 addresses of global scope. */
+  addresses: readonly string[];
+  /** Physical devices that are up. */
+  others: readonly string[];
+}
+
+/** Looks for the device in the network namespace of this process. @param name as the operator names it */
+export async function readMirrorDevice(name: string): Promise<MirrorDeviceFacts> {
+  const client = new RtClient();
+  try {
+    const all = [...(await dumpLinks(client)).values()];
+    const [link] = named(all, name);
+    const addresses = link === undefined ? [] : await globalAddresses(client, link.ifindex);
+    const others = all.filter(({ ethernet, up, linkType }) => ethernet && up && linkType === '');
+    return { name, link, addresses, others: others.map((other) => other.name) };
+  } finally {
+    client.close();
+  }
+}
+
+/** Bytes of the MTU that ERSPAN takes: IPv4, GRE, ERSPAN II, and the Ethernet header inside. */
+const OVERHEAD = 50;
+/** The MTU of most interfaces. */
+const USUAL_MTU = 1500;
+const NAME_ANOTHER = 'name the device of the underlay with --mirror-device';
+
+export interface MirrorDeviceQuestion {
+  /** Address that the operator names; undefined: the first one of the device. */
+  address: string | undefined;
+  /** The node has joined. */
+  joined: boolean;
+}
+
+/**
+ * What may change later, as a NIC that comes late, fails a node that is to join. It is a warning for a node that has joined:
+ * its agent has policies to carry out that need no other node.
+ */
+export function judgeMirrorDevice(facts: MirrorDeviceFacts, { address, joined }: MirrorDeviceQuestion): Check {
+  const { link, addresses, others } = facts;
+  const lacks = (found: string, remedy: string) =>
+    joined
+      ? warning('mirror-device', `${found}: no copies to and from other nodes until it is mended`, remedy)
+      : failed('mirror-device', found, remedy);
+  if (link === undefined) {
+    const candidates = others.length === 0 ? '' : `, as ${others.slice(0, 8).join(' or ')}`;
+    return lacks(`there is no device ${facts.name}`, `${NAME_ANOTHER}${candidates}`);
+  }
+  const name = link.name === facts.name ? link.name : `${facts.name} (${link.name})`;
+  if (link.name === 'lo') return failed('mirror-device', 'lo reaches no other node', NAME_ANOTHER);
+  if (!link.ethernet) return failed('mirror-device', `${name} is no Ethernet device`, NAME_ANOTHER);
+  if (!link.up) return lacks(`${name} is down`, `run "ip link set ${link.name} up"`);
+  if (addresses.length === 0) {
+    const remedy = `give it one: "ip addr add ADDRESS/PREFIX dev ${link.name}"`;
+    return lacks(`${name} has no IPv4 address of global scope`, remedy);
+  }
+  const used = address ?? addresses[0]!;
+  if (!addresses.includes(used)) {
+    const found = `${name} has the addresses ${addresses.join(', ')}, and not ${used}`;
+    return lacks(found, 'name one of them with --mirror-address');
+  }
+  const found = `${name}, ${used}, MTU ${link.mtu}`;
+  const whole = link.mtu - OVERHEAD;
+  if (whole >= USUAL_MTU) return ok('mirror-device', found);
+  return ok('mirror-device', `${found}: of packets with more than ${whole} bytes TCP is split, others are truncated`);
+}
