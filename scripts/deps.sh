@@ -40,6 +40,8 @@ test_needs='
 /usr/bin/strace strace
 /usr/sbin/modprobe kmod
 /usr/bin/xz xz-utils
+/usr/bin/podman podman
+/bin/busybox busybox-static
 '
 [ "$level" = run ] && needs=$run_needs || needs="$run_needs$test_needs"
 

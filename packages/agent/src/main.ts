@@ -27,6 +27,10 @@ interface Flags {
   arrive: boolean;
   libvirt: string;
   openVswitch: string;
+  proxmox: string;
+  incus: string;
+  containers: string;
+  identityScope?: string;
   maxRate?: number;
   protect: 'auto' | 'all' | 'off';
   uplinkRate?: number;
@@ -91,6 +95,14 @@ const command = new Command('mirrorplane agent')
   .option('--no-arrive', "leave out what a firewall on a guest's bridge drops")
   .option('--libvirt <uri>', 'libvirt that knows the VMs of this node: a connection URI, auto or off', 'auto')
   .option('--open-vswitch <socket>', "Open vSwitch that knows the NICs: its database's socket, auto or off", 'auto')
+  .option('--proxmox <dir>', 'where Proxmox VE that knows the guests is mounted: a folder, auto or off', 'auto')
+  .option('--incus <socket>', 'Incus or LXD that knows the instances: its socket, auto or off', 'auto')
+  .option(
+    '--containers <paths>',
+    'runtimes that know pods and containers: sockets of Docker or Podman, folders of bundles, auto or off',
+    'auto',
+  )
+  .option('--identity-scope <name>', 'keeps ids of Proxmox VE and of pods apart from those of other clusters', nodeName)
   .option('--bpffs <dir>', 'folder on a bpf file system', DEFAULT_BPFFS)
   .addOption(new Option('--log-level <level>', 'least level that is logged').choices(LOG_LEVELS).default('info'))
   .option('--check', 'check whether this host can run the agent, print a list, change nothing, and end')
@@ -152,6 +164,10 @@ async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<
     arrive: flags.arrive,
     libvirt: flags.libvirt,
     openVswitch: flags.openVswitch,
+    proxmox: flags.proxmox,
+    incus: flags.incus,
+    containers: flags.containers,
+    ...(flags.identityScope !== undefined && { identityScope: flags.identityScope }),
     ...(flags.maxRate !== undefined && { maxRate: flags.maxRate }),
     protect: flags.protect !== 'off',
     protectCpu: flags.protect === 'all',

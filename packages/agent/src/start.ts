@@ -11,12 +11,11 @@ import { ForwardingTables } from './discovery/forwarding.ts';
 import { hostAddresses } from './discovery/host-addresses.ts';
 import { Identities } from './discovery/identities.ts';
 import { IdentityRecord } from './discovery/identity-record.ts';
-import { LibvirtProvider } from './discovery/libvirt.ts';
 import { NetlinkLinkSource } from './discovery/links.ts';
 import { NeighbourRecord } from './discovery/neighbour-record.ts';
 import { NextHops } from './discovery/neighbours.ts';
 import { featureReader, HW_TC_OFFLOAD } from './discovery/offload.ts';
-import { OpenVswitchProvider } from './discovery/open-vswitch.ts';
+import { createProviders } from './discovery/providers.ts';
 import { RtClient } from './discovery/rtnetlink.ts';
 import { readLost } from './discovery/softnet.ts';
 import { deviceStatistics } from './discovery/statistics.ts';
@@ -56,6 +55,14 @@ export interface AgentOptions {
   libvirt?: string;
   /** Socket of the Open vSwitch database; `auto`: the usual one, where it is; `off`: none. Default auto. */
   openVswitch?: string;
+  /** Folder of Proxmox VE; `auto`: the usual one, where it is; `off`: none. Default auto. */
+  proxmox?: string;
+  /** Socket of Incus or LXD; `auto`: the usual one, where it is; `off`: none. Default auto. */
+  incus?: string;
+  /** Sockets and folders of container runtimes; `auto`: the usual ones, where they are; `off`: none. Default auto. */
+  containers?: string;
+  /** What keeps ids of Proxmox VE and of pods apart from those of other clusters. */
+  identityScope?: string;
   /** Mbit/s of copies that the node may make. Default no limit. */
   maxRate?: number;
   /** Hold copies back where service traffic needs the device that they leave by. Default true. */
@@ -124,7 +131,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     const forwarding = options.arrive === false ? undefined : new ForwardingTables({ client, log });
     closers.push(() => forwarding?.close());
     const identities = new Identities({
-      providers: identityProviders(options),
+      providers: createProviders(options),
       record: await IdentityRecord.load(join(data, STATE_FILES.identities), log),
     });
     closers.push(() => identities.close());
@@ -176,14 +183,6 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     await close();
     throw error;
   }
-}
-
-/** In the order in which they are believed. */
-function identityProviders({ libvirt = 'auto', openVswitch = 'auto', log }: AgentOptions) {
-  return [
-    ...(libvirt === 'off' ? [] : [new LibvirtProvider({ uri: libvirt, log })]),
-    ...(openVswitch === 'off' ? [] : [new OpenVswitchProvider({ socket: openVswitch, log })]),
-  ];
 }
 
 function createProtection(

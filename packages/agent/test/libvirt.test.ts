@@ -50,7 +50,13 @@ describe('libvirt', { skip, timeout: 240_000 }, () => {
   const hosts: LibvirtHost[] = [];
   const probes: Probe<Lines>[] = [];
   const watch = (host: LibvirtHost) =>
-    new Probe<Lines>(probeScope, host.namespace, 'identities', join(host.folder, 'identities.json'), host.uri, 'off');
+    new Probe<Lines>(
+      probeScope,
+      host.namespace,
+      'identities',
+      join(host.folder, 'identities.json'),
+      `libvirt=${host.uri}`,
+    );
   const start = async (host: LibvirtHost) => {
     await host.start();
     await host.define('net-define', "<network><name>blue</name><forward mode='bridge'/><bridge name='br1'/></network>");

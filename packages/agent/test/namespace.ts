@@ -26,15 +26,22 @@ export class Namespace {
   }
 }
 
+/** Where a probe runs: a network namespace, or what `nsenter` enters instead. */
+export interface ProbePlace {
+  name: string;
+  /** Arguments of `nsenter`. Default: the network namespace of this name. */
+  enter?: readonly string[];
+}
+
 /** The probe inside a namespace. */
 export class Probe<T extends object> {
   readonly lines: Partial<T>[] = [];
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
 
-  constructor(t: Pick<TestContext, 'after'>, namespace: Pick<Namespace, 'name'>, ...args: string[]) {
+  constructor(t: Pick<TestContext, 'after'>, { name, enter }: ProbePlace, ...args: string[]) {
     const probe = new URL('probe.ts', import.meta.url).pathname;
-    const argv = [`--net=/run/netns/${namespace.name}`, '--', process.execPath, probe, ...args];
+    const argv = [...(enter ?? [`--net=/run/netns/${name}`]), '--', process.execPath, probe, ...args];
     this.#child = spawn('nsenter', argv, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#ended = new Promise((resolve) => this.#child.once('close', resolve));
     createInterface({ input: this.#child.stdout! }).on('line', (line) => this.lines.push(JSON.parse(line)));

@@ -32,7 +32,13 @@ async function watched(scope: Pick<TestContext, 'after'>) {
   const folder = temporaryFolder(scope);
   host = new OpenVswitchHost(namespace, join(folder, 'ovs'));
   await host.start();
-  probe = new Probe<Lines>(scope, namespace, 'identities', join(folder, 'identities.json'), 'off', host.socket);
+  probe = new Probe<Lines>(
+    scope,
+    namespace,
+    'identities',
+    join(folder, 'identities.json'),
+    `openVswitch=${host.socket}`,
+  );
   await probe.see('the first list', 'devices', undefined, LIMIT);
   return { host, namespace, probe };
 }
@@ -171,6 +177,35 @@ describe('open vswitch', { skip, timeout: 240_000 }, () => {
     assert.deepEqual(lost, []);
   });
 
+  test("the switch's end of OpenStack's hybrid plugging is no NIC, and the tap behind it is the port", async () => {
+    const [port, cut] = ['7a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d', '7a1b2c3d-4e'];
+    tap(`tap${cut}`);
+    at.namespace.ip('link', 'add', `qbr${cut}`, 'type', 'bridge');
+    at.namespace.ip('link', 'add', `qvb${cut}`, 'type', 'veth', 'peer', 'name', `qvo${cut}`);
+    for (const end of ['tap', 'qvb']) at.namespace.ip('link', 'set', `${end}${cut}`, 'master', `qbr${cut}`);
+    for (const end of ['qbr', 'qvb', 'qvo']) at.namespace.ip('link', 'set', `${end}${cut}`, 'up');
+    await plug(`qvo${cut}`, `iface-id=${port}`, `attached-mac="${MAC}"`, 'vm-uuid=vm-2', 'iface-status=active');
+    const devices = await see('the port', (all) => all.some(({ identity }) => identity?.id === port));
+    assert.deepEqual(
+      devices.filter(({ identity }) => identity?.id === port).map(({ name }) => name),
+      [`tap${cut}`],
+    );
+    for (const end of ['qbr', 'qvb', 'qvo']) {
+      assert.deepEqual(
+        [named(devices, `${end}${cut}`)?.identity, named(devices, `${end}${cut}`)?.identityError],
+        [undefined, undefined],
+      );
+    }
+    at.namespace.ip('link', 'del', `tap${cut}`);
+    await see('nothing is the port without its tap', (all) => all.every(({ identity }) => identity?.id !== port));
+  });
+
+  test('a port that is only named like one of the hybrid plugging is a NIC by itself', async () => {
+    tap('qvo00000000-00');
+    await plug('qvo00000000-00', 'iface-id=11111111-2222-4333-8444-555555555555');
+    await see('the port', (all) => named(all, 'qvo00000000-00')?.identity !== undefined);
+  });
+
   test('a port that is unplugged is no NIC any more', async () => {
     await at.host.vsctl('del-port', 'br-int', 'tap1');
     await see('a device without identity', (all) => {
@@ -200,8 +235,8 @@ test('a NIC that libvirt plugs into Open vSwitch is known by both, and libvirt i
       host.namespace,
       'identities',
       join(host.folder, `${libvirt}.json`.replaceAll('/', '-')),
-      libvirt,
-      ovs!.socket,
+      `libvirt=${libvirt}`,
+      `openVswitch=${ovs!.socket}`,
     );
   probes.push(watch('off'), watch(host.uri));
   await Promise.all(probes.map((probe) => probe.see('the first list', 'devices', undefined, LIMIT)));
@@ -219,4 +254,40 @@ test('a NIC that libvirt plugs into Open vSwitch is known by both, and libvirt i
   });
   const byBoth = await probes[1]!.see('the guest runs', 'devices', (all) => seen(all)?.guest === 'running', LIMIT);
   assert.equal(seen(byBoth)?.identity?.id, `${uuid}/52-54-00-00-00-01`);
+});
+
+test('a NIC that libvirt plugs as OpenStack does in hybrid mode is one interface, with the id that it has without the bridge', {
+  skip: skip || (noLibvirt && `needs ${noLibvirt}`),
+  timeout: 240_000,
+}, async (t) => {
+  let probe: Probe<Lines> | undefined;
+  t.after(() => probe?.stop());
+  let ovs: OpenVswitchHost | undefined;
+  t.after(() => ovs?.stop());
+  const host = new LibvirtHost(t);
+  ovs = new OpenVswitchHost(host.namespace, join(host.folder, 'run/openvswitch'));
+  await Promise.all([host.start(), ovs.start()]);
+  const cut = PORT.slice(0, 11);
+  const ip = (...args: string[]) => host.namespace.ip('link', ...args);
+  ip('add', `qbr${cut}`, 'type', 'bridge');
+  ip('add', `qvb${cut}`, 'type', 'veth', 'peer', 'name', `qvo${cut}`);
+  ip('set', `qvb${cut}`, 'master', `qbr${cut}`);
+  for (const end of ['qbr', 'qvb', 'qvo']) ip('set', `${end}${cut}`, 'up');
+  const external = [`iface-id=${PORT}`, `attached-mac="${MAC}"`, 'vm-uuid=vm-1', 'iface-status=active'];
+  const columns = external.map((id) => `external_ids:${id}`);
+  await ovs.vsctl('add-port', 'br-int', `qvo${cut}`, '--', 'set', 'interface', `qvo${cut}`, ...columns);
+  const file = join(host.folder, 'identities.json');
+  probe = new Probe<Lines>(t, host.namespace, 'identities', file, `libvirt=${host.uri}`, `openVswitch=${ovs.socket}`);
+  await probe.see('the first list', 'devices', undefined, LIMIT);
+  const uuid = '5d7c0f1a-2b3c-4d5e-8f90-0123456789ab';
+  const nic = `<interface type='bridge'><mac address='${MAC}'/><source bridge='qbr${cut}'/>
+    <target dev='tap${cut}'/><model type='virtio'/></interface>`;
+  await host.define('create', domainXml('web-1', uuid, nic));
+  const runs = (all: Device[]) => all.some(({ guest }) => guest === 'running');
+  const devices = await probe.see('the guest runs', 'devices', runs, LIMIT);
+  assert.deepEqual(
+    devices.flatMap(({ name, identity }) => (identity ? [[name, identity.id]] : [])),
+    [[`tap${cut}`, `${uuid}/52-54-00-00-00-01`]],
+  );
+  assert.deepEqual(probe.lines.at(-1)?.problems, []);
 });

@@ -1,17 +1,16 @@
 /**
  * Runs the discovery in the network namespace it is started in, and prints what it finds as JSON lines.
  * `links`: devices on every change. `hops DEVICE FILE ADDRESS…`: underlay and next hops on every change; SIGTERM ends it
- * as an agent would end, `release FILE` takes neighbour entries back. `identities FILE LIBVIRT SWITCH`: devices with their
- * identities on every change, as an agent with these options has them.
+ * as an agent would end, `release FILE` takes neighbour entries back. `identities FILE OPTION=VALUE…`: devices with their
+ * identities on every change, as an agent with these options of `createProviders` has them; what is not named is off.
  */
 import { identify } from '../src/discovery/devices.ts';
 import { Identities } from '../src/discovery/identities.ts';
 import { IdentityRecord } from '../src/discovery/identity-record.ts';
-import { LibvirtProvider } from '../src/discovery/libvirt.ts';
 import { NetlinkLinkSource } from '../src/discovery/links.ts';
 import { NeighbourRecord } from '../src/discovery/neighbour-record.ts';
 import { NextHops, releaseAll } from '../src/discovery/neighbours.ts';
-import { OpenVswitchProvider } from '../src/discovery/open-vswitch.ts';
+import { createProviders } from '../src/discovery/providers.ts';
 import { RtClient } from '../src/discovery/rtnetlink.ts';
 import { findUnderlay, globalAddresses } from '../src/discovery/underlay.ts';
 import { createLog } from '../src/log.ts';
@@ -56,13 +55,12 @@ async function hops(device: string, file: string, addresses: string[]): Promise<
   await follow();
 }
 
-async function identities(file: string, libvirt: string, socket: string): Promise<void> {
+async function identities(file: string, options: string[]): Promise<void> {
   const source = new NetlinkLinkSource({ log });
   await source.open();
-  const providers = [
-    ...(libvirt === 'off' ? [] : [new LibvirtProvider({ uri: libvirt, log })]),
-    ...(socket === 'off' ? [] : [new OpenVswitchProvider({ socket, log })]),
-  ];
+  const off = { libvirt: 'off', openVswitch: 'off', proxmox: 'off', incus: 'off', containers: 'off' };
+  const given = Object.fromEntries(options.map((option) => option.split(/=(.*)/s, 2)));
+  const providers = createProviders({ ...off, ...given, node: 'node-1', log });
   const all = new Identities({ providers, record: await IdentityRecord.load(file, log) });
   let printed = '';
   const show = () => {
@@ -83,7 +81,7 @@ async function identities(file: string, libvirt: string, socket: string): Promis
   process.on('SIGTERM', () => void all.close().then(() => process.exit(0)));
 }
 
-if (mode === 'identities') await identities(args[0]!, args[1]!, args[2]!);
+if (mode === 'identities') await identities(args[0]!, args.slice(1));
 else if (mode === 'links') await links(args[0] ? Number(args[0]) : undefined, Number(args[1] ?? 0));
 else if (mode === 'hops') await hops(args[0]!, args[1]!, args.slice(2));
 else if (mode === 'release') {

@@ -133,6 +133,11 @@ export const CATALOGUE = {
     'Flows that a NIC handles itself are not captured; all else is',
     'switch hw-tc-offload off, or keep the flows of the sources out of the hardware',
   ),
+  IDENTITY_UNREADABLE: entry(
+    200,
+    'What a system says of a guest is not understood, so its NICs are not known',
+    'see the message of the node',
+  ),
   DEVICE_DOWN: entry(200, 'The device is down', 'set it up'),
   HOOK_OCCUPIED: entry(200, 'Another program stands first at the hook', 'detach it, or let it continue the chain'),
   ATTACH_FAILED: entry(200, 'The kernel refused the program', 'see the message of the node'),

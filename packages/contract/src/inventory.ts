@@ -80,7 +80,7 @@ export const DeviceIdentity = z.object({
   id: InterfaceId,
   name: z.string().max(128).default(''),
   network: z.string().max(128).optional(),
-  provider: Word.meta({ description: 'alias, declared, libvirt or open-vswitch.' }),
+  provider: Word.meta({ description: 'alias, declared, libvirt, proxmox, incus, containers or open-vswitch.' }),
 });
 export type DeviceIdentity = z.infer<typeof DeviceIdentity>;
 

@@ -15,6 +15,10 @@ export type SwitchClaim = Claim & { ifindex?: number };
 
 /** Types of interfaces that are devices of the kernel and lead to a guest; the empty one is `system`. */
 const LEADS_TO_GUEST = new Set(['', 'system', 'tap']);
+/** What OpenStack calls the switch's end of the cable to the bridge on which it filters; behind it the port's id begins. */
+const HYBRID_PORT = 'qvo';
+/** Characters of a port's id that fit into the name of a device, as OpenStack cuts it. */
+const CUT = 11;
 const INTERNAL = 'is an internal port of Open vSwitch, whose directions are reversed: use a tap or a veth';
 
 /** Who is behind which device, and which NICs no device stands for. */
@@ -32,10 +36,11 @@ export function readInterfaces(tables: Tables): { claims: SwitchClaim[]; problem
     if (type === 'internal' && !ids.has('mirrorplane-id')) continue;
     const identity = identityOf(ids, id, bridges.get(uuid));
     const error = type === 'internal' ? `${id}: ${name} ${INTERNAL}` : refusal(identity);
+    const tap = hybridTap(name, ids.get('iface-id'));
     if (LEADS_TO_GUEST.has(type) || error !== undefined) {
       claims.push({
-        device: name,
-        ...ifindexOf(row),
+        device: tap ?? name,
+        ...(tap === undefined && ifindexOf(row)),
         ...guestOf(ids),
         ...macOf(ids),
         ...(error === undefined && identity.success ? { identity: identity.data } : { error: error ?? '' }),
@@ -56,6 +61,15 @@ export function opened(claims: readonly SwitchClaim[], there: DeviceIndex): Devi
   const means = (claim: SwitchClaim) => claim.ifindex === undefined || claim.ifindex === there.get(claim.device);
   const names = new Set(claims.filter(means).map(({ device }) => device));
   return new Map([...there].filter(([name]) => names.has(name)));
+}
+
+/**
+ * The guest's tap behind a port of OpenStack's hybrid plugging, where a bridge with its filter stands between the tap and
+ * the switch. The NIC is the tap: so it is where libvirt knows it too, and what the filter drops on the way out is seen.
+ */
+function hybridTap(name: string, port: string | undefined): string | undefined {
+  const cut = port?.slice(0, CUT);
+  return cut?.length === CUT && name === `${HYBRID_PORT}${cut}` ? `tap${cut}` : undefined;
 }
 
 function identityOf(ids: ReadonlyMap<string, string>, id: string, bridge: string | undefined) {

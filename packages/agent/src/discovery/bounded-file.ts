@@ -1,0 +1,37 @@
+/** Reads files that others write, and no more of them than fits. */
+import { open } from 'node:fs/promises';
+
+/** The code of a failed system call, as `ENOENT`. */
+export function errno(error: unknown): string | undefined {
+  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+}
+
+/**
+ * Reads a text file; undefined where there is none. Its size is not asked for: files of FUSE and of /proc do not know it.
+ * @param limit bytes
+ * @throws Error where it is larger, or cannot be read
+ */
+export async function readBounded(path: string, limit: number): Promise<string | undefined> {
+  let file: Awaited<ReturnType<typeof open>>;
+  try {
+    file = await open(path, 'r');
+  } catch (error) {
+    // A part of the path that is no folder: there is no such file either.
+    if (errno(error) === 'ENOENT' || errno(error) === 'ENOTDIR') return undefined;
+    throw error;
+  }
+  try {
+    const parts: Buffer[] = [];
+    let size = 0;
+    for (;;) {
+      const part = Buffer.alloc(Math.min(limit + 1 - size, 64 << 10));
+      const { bytesRead } = await file.read(part, 0, part.length, null);
+      if (bytesRead === 0) return Buffer.concat(parts).toString();
+      size += bytesRead;
+      if (size > limit) throw new Error(`${path} is larger than ${limit} bytes`);
+      parts.push(part.subarray(0, bytesRead));
+    }
+  } finally {
+    await file.close();
+  }
+}

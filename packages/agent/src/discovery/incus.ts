@@ -1,0 +1,64 @@
+/** The identity provider `incus`: which instance and NIC a device is, by the API of Incus or LXD on its unix socket. */
+import { existsSync } from 'node:fs';
+import { type Logger, reason } from '../log.ts';
+import { unreadableProblems } from './claim.ts';
+import { InstanceList, readInstance, Server } from './incus-instances.ts';
+import type { Link } from './links.ts';
+import type { Listing, PolledSource } from './polled-provider.ts';
+import { getJson } from './unix-http.ts';
+
+/** Where they listen: Incus, LXD as a snap, LXD as a package. */
+export const INCUS_SOCKETS = [
+  '/var/lib/incus/unix.socket',
+  '/var/snap/lxd/common/lxd/unix.socket',
+  '/var/lib/lxd/unix.socket',
+] as const;
+
+/** All projects, whole instances, without their state: asking for that would ask each guest. */
+const INSTANCES = '/1.0/instances?recursion=1&all-projects=true';
+
+/** Asks the daemon. */
+export class IncusSource implements PolledSource {
+  readonly name = 'incus';
+  readonly log: Logger;
+  readonly #socket: string;
+
+  /** @param options.socket of the daemon; `auto`: the usual ones, the first that is there */
+  constructor({ socket, log }: { socket: string; log: Logger }) {
+    this.#socket = socket;
+    this.log = log;
+  }
+
+  concerns({ linkType }: Link): boolean {
+    return linkType === 'veth' || linkType === 'tun';
+  }
+
+  async read(): Promise<Listing | undefined> {
+    const socket = this.#socket === 'auto' ? INCUS_SOCKETS.find((path) => existsSync(path)) : this.#socket;
+    if (socket === undefined) return undefined;
+    const { environment } = Server.parse(await metadata(socket, '/1.0'));
+    const member = environment.server_clustered ? environment.server_name : undefined;
+    const listing = { claims: [], problems: [] } as { [K in keyof Listing]: Listing[K][number][] };
+    const unreadable: string[] = [];
+    for (const listed of InstanceList.parse(await metadata(socket, INSTANCES))) {
+      try {
+        const { claims, problems } = readInstance(listed, member);
+        listing.claims.push(...claims);
+        listing.problems.push(...problems);
+      } catch (error) {
+        unreadable.push(`${nameOf(listed)}: ${reason(error)}`);
+      }
+    }
+    listing.problems.push(...unreadableProblems(unreadable));
+    return listing;
+  }
+}
+
+function nameOf(listed: unknown): string {
+  const { project, name } = (listed ?? {}) as { project?: unknown; name?: unknown };
+  return `${project}/${name}`;
+}
+
+async function metadata(socket: string, path: string): Promise<unknown> {
+  return ((await getJson(socket, path)) as { metadata?: unknown } | null)?.metadata;
+}

@@ -1,0 +1,151 @@
+/** The identity provider `proxmox`: which guest and NIC a device is, by the cluster's file system of Proxmox VE. */
+import { existsSync, type FSWatcher, watch } from 'node:fs';
+import { readdir, readlink } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { GuestState } from '@mirrorplane/contract';
+import { type Logger, reason } from '../log.ts';
+import { errno, readBounded } from './bounded-file.ts';
+import type { Link } from './links.ts';
+import type { Listing, PolledSource } from './polled-provider.ts';
+import type { Claim } from './provider.ts';
+import { clusterName, type GuestDevice, guestClaim, guestDevice, parseGuestConfig } from './proxmox-config.ts';
+
+/** Where Proxmox VE mounts it. */
+export const PROXMOX_FOLDER = '/etc/pve';
+
+/** Bytes: no file there is larger. */
+const FILE_LIMIT = 1 << 20;
+/** Milliseconds: what other nodes write there has no event here. */
+const INTERVAL = 1000;
+/** Nodes whose folders are searched for a guest; clusters are far smaller. */
+const MAX_NODES = 256;
+const FOLDERS = ['qemu-server', 'lxc'] as const;
+
+interface Found {
+  text: string;
+  guest: GuestState;
+}
+
+/** Reads the folder whenever its version, or the devices of the node, have changed. */
+export class ProxmoxSource implements PolledSource {
+  readonly name = 'proxmox';
+  readonly interval = INTERVAL;
+  readonly log: Logger;
+  readonly #folder: string;
+  readonly #auto: boolean;
+  readonly #scope: string | undefined;
+  #watchers: FSWatcher[] = [];
+  #node = '';
+  #last: { version: string; devices: string; listing: Listing } | undefined;
+  #hinted = false;
+
+  /**
+   * @param options.folder the mounted file system; `auto`: the usual one, where it is
+   * @param options.scope instead of the cluster's name in ids
+   */
+  constructor({ folder, scope, log }: { folder: string; scope?: string | undefined; log: Logger }) {
+    this.#auto = folder === 'auto';
+    this.#folder = this.#auto ? PROXMOX_FOLDER : folder;
+    this.#scope = scope;
+    this.log = log;
+  }
+
+  concerns({ name }: Link): boolean {
+    return guestDevice(name) !== undefined;
+  }
+
+  async read(links: readonly Link[]): Promise<Listing | undefined> {
+    if (this.#auto && !existsSync(this.#folder)) return undefined;
+    const devices = links.flatMap(({ name }) => guestDevice(name) ?? []);
+    const names = devices.map(({ name }) => name).join();
+    const hinted = this.#hinted;
+    this.#hinted = false;
+    // Asked for before the files: what changes while they are read is then read again.
+    const version = await this.#version();
+    const last = this.#last;
+    if (!hinted && last !== undefined && version !== '' && last.version === version && last.devices === names) {
+      return last.listing;
+    }
+    // Not there while the file system is not mounted: the folder is then an empty one.
+    this.#node = basename(await readlink(join(this.#folder, 'local')));
+    const listing = { claims: await this.#claims(devices), problems: [] };
+    this.#last = { version, devices: names, listing };
+    return listing;
+  }
+
+  follow(hint: () => void): void {
+    if (this.#watchers.length > 0) return;
+    for (const folder of FOLDERS) {
+      try {
+        const watcher = watch(join(this.#folder, 'nodes', this.#node, folder), { persistent: false }, () => {
+          this.#hinted = true;
+          hint();
+        });
+        watcher.on('error', () => this.unfollow());
+        this.#watchers.push(watcher);
+      } catch {
+        // The clock does it.
+      }
+    }
+  }
+
+  unfollow(): void {
+    for (const watcher of this.#watchers) watcher.close();
+    this.#watchers = [];
+  }
+
+  /** Changes with every change of a guest's configuration in the cluster. Empty where it cannot be told. */
+  async #version(): Promise<string> {
+    try {
+      const version = JSON.parse((await readBounded(join(this.#folder, '.version'), FILE_LIMIT)) ?? '{}');
+      const { starttime, vmlist, 'corosync.conf': corosync } = version;
+      return vmlist === undefined ? '' : `${starttime} ${vmlist} ${corosync}`;
+    } catch {
+      return '';
+    }
+  }
+
+  async #claims(devices: readonly GuestDevice[]): Promise<Claim[]> {
+    const scope = await this.#scopeOfIds();
+    const guests = Map.groupBy(devices, ({ folder, vmid }) => `${folder}/${vmid}.conf`);
+    const claims: Claim[] = [];
+    for (const [file, ofGuest] of guests) {
+      claims.push(...(await this.#claimsOf(file, ofGuest, scope)));
+    }
+    return claims;
+  }
+
+  async #claimsOf(file: string, devices: readonly GuestDevice[], scope: string): Promise<Claim[]> {
+    const all = (error: string) => devices.map(({ name }) => ({ device: name, error }));
+    try {
+      // A file that moves from node to node may be missed once, and is then found where it went.
+      const found = (await this.#find(file)) ?? (await this.#find(file));
+      if (found === undefined) return all(`there is no ${file} on any node in ${this.#folder}`);
+      const config = parseGuestConfig(found.text);
+      return devices.map((device) => guestClaim(device, config, scope, found.guest));
+    } catch (error) {
+      // That the file system cannot be read is not about one guest.
+      if (errno(error) !== undefined) throw error;
+      return all(reason(error));
+    }
+  }
+
+  /** Whose folder has it, owns the guest: in a live migration the file is moved between the stop here and the start there. */
+  async #find(file: string): Promise<Found | undefined> {
+    const nodes = join(this.#folder, 'nodes');
+    const own = await readBounded(join(nodes, this.#node, file), FILE_LIMIT);
+    if (own !== undefined) return { text: own, guest: 'running' };
+    for (const node of (await readdir(nodes)).slice(0, MAX_NODES)) {
+      const text = await readBounded(join(nodes, node, file), FILE_LIMIT);
+      if (text !== undefined) return { text, guest: node === this.#node ? 'running' : 'absent' };
+    }
+    return undefined;
+  }
+
+  /** A host that is in no cluster is one by itself, under its own name. */
+  async #scopeOfIds(): Promise<string> {
+    if (this.#scope !== undefined) return this.#scope;
+    const corosync = await readBounded(join(this.#folder, 'corosync.conf'), FILE_LIMIT);
+    return (corosync !== undefined && clusterName(corosync)) || this.#node;
+  }
+}
