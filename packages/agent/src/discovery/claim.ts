@@ -23,14 +23,15 @@ export interface ListedNic {
 
 /** The claim on a device; an error, which names the NIC, where it cannot be an identity. */
 export function claimOf(nic: ListedNic): Claim {
-  const { device, kind, id, name, network, provider, guest, life } = nic;
+  const { device, kind, id, network, provider, guest, life } = nic;
+  const name = nic.name.slice(0, MAX_TEXT);
   const mac = nic.mac?.toLowerCase();
   const base = { device, guest, life, mac: MacAddress.safeParse(mac).success ? mac : undefined };
   const claim = dropUndefined(base) as Pick<Claim, 'device' | 'guest' | 'life' | 'mac'>;
   const checked = DeviceIdentity.safeParse({
     kind,
     id,
-    name: name.slice(0, MAX_TEXT),
+    name,
     ...(network && { network: network.slice(0, MAX_TEXT) }),
     provider,
   });

@@ -1,7 +1,7 @@
 /** Reads what Proxmox VE writes of a guest, and of its cluster. Pure. The formats: `man 5 qm.conf`, `man 5 pct.conf`. */
 import type { GuestState } from '@mirrorplane/contract';
 import { claimOf } from './claim.ts';
-import type { Claim } from './provider.ts';
+import { type Claim, MAX_TEXT } from './provider.ts';
 
 /** A guest's NIC by the name of its device: `tap100i0` of a VM, `veth100i0` of a container. */
 export interface GuestDevice {
@@ -62,7 +62,7 @@ export function parseGuestConfig(text: string): GuestConfig {
     if (/^net\d+$/.test(key)) {
       if (!nics.has(key)) nics.set(key, parseNic(value));
     } else if (section !== '') continue;
-    else if (key === 'name' || key === 'hostname') name = value;
+    else if (key === 'name' || key === 'hostname') name = value.slice(0, MAX_TEXT);
     else if (key === 'tags') tags = value.split(/[;, ]+/).filter(Boolean);
   }
   return { name, tags, nics };
