@@ -13,6 +13,7 @@ help:
 	@echo "make bench       ratios side by side, also in bench/out/latest.jsonl"
 	@echo "make up          controller and agent for this host"
 	@echo "make packages    Debian packages for amd64 and arm64, into dist/"
+	@echo "make packages-test  the packages on a fresh Debian: install, copy, upgrade, purge"
 	@echo "make build       the data plane; make deps: what is missing on this machine"
 
 deps:
@@ -48,6 +49,9 @@ chaos: build root
 packages: build
 	@scripts/run.sh packaging/main.ts $(if $(VERSION),--version $(VERSION))
 
+packages-test: build root
+	@scripts/run.sh --test test/packages/install.test.ts
+
 demo: build root
 	@scripts/run.sh packages/lab/src/demo/main.ts $(if $(ONCE),--once)
 
@@ -65,4 +69,4 @@ clean:
 	@$(MAKE) -s -C packages/bpf clean
 	rm -rf bench/out
 
-.PHONY: help deps deps-run build check test test-long soak fuzz chaos packages demo bench up root clean
+.PHONY: help deps deps-run build check test test-long soak fuzz chaos packages packages-test demo bench up root clean

@@ -38,6 +38,7 @@ test_needs='
 /usr/include/pcap.h libpcap-dev
 /usr/bin/python3 python3-minimal
 /usr/bin/strace strace
+/usr/bin/mmdebstrap mmdebstrap
 /usr/sbin/modprobe kmod
 /usr/bin/xz xz-utils
 /usr/bin/podman podman

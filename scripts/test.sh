@@ -16,8 +16,8 @@ for part in "$@"; do
   case $part in
     unit) files=$(find packages/*/test -name '*.test.ts' ! -name '*.netns.test.ts' ! -name qemu.test.ts | sort) ;;
     kernel) files=$(find packages/*/test -name '*.netns.test.ts' | sort) ;;
-    product) files=$(find test -name '*.test.ts' ! -path 'test/long/*' | sort) ;;
-    long) files=$(find test/long packages/lab/test/qemu.test.ts -name '*.test.ts' | sort) ;;
+    product) files=$(find test -name '*.test.ts' ! -path 'test/long/*' ! -path 'test/packages/*' | sort) ;;
+    long) files=$(find test/long test/packages packages/lab/test/qemu.test.ts -name '*.test.ts' | sort) ;;
     *) echo "unknown part $part: use unit, kernel, product, long" >&2; exit 2 ;;
   esac
   [ -n "$files" ] || continue
