@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { DEVICE_KINDS, judge, kindOf, sharedWith } from '../src/discovery/device-kinds.ts';
+import { DEVICE_KINDS, indexLinks, judge, kindOf, sharedWith } from '../src/discovery/device-kinds.ts';
 import { identify } from '../src/discovery/devices.ts';
 import type { Link } from '../src/discovery/links.ts';
 import { findUnderlay } from '../src/discovery/underlay.ts';
 import { link } from './support.ts';
 
 const DOCS = new URL('../../../docs/devices.md', import.meta.url);
-const index = (...links: Link[]) => new Map(links.map((one) => [one.ifindex, one]));
+const index = (...links: Link[]) => indexLinks(links);
 const nic = (name: string, ifindex: number, more: Partial<Link> = {}) => link(name, ifindex, { linkType: '', ...more });
 
 test('the documentation says of every kind what the code says, and of no other', () => {
@@ -50,13 +50,13 @@ for (const [what, device, kind] of kinds) {
 }
 
 test('a kind that is not known is refused as both, with its name', () => {
-  const verdict = judge(link('x', 2, { linkType: 'hsr' }), new Map());
+  const verdict = judge(link('x', 2, { linkType: 'hsr' }), index());
   assert.match(verdict.guest ?? '', /of kind hsr/);
   assert.match(verdict.edge ?? '', /of kind hsr/);
 });
 
 test('a NIC that carries no Ethernet, as InfiniBand, is no edge', () => {
-  assert.match(judge(nic('ib0', 2, { ethernet: false }), new Map()).edge ?? '', /no Ethernet frames/);
+  assert.match(judge(nic('ib0', 2, { ethernet: false }), index()).edge ?? '', /no Ethernet frames/);
 });
 
 test('the slaves of a bond are refused in its favour, and the bond is taken', () => {
@@ -71,8 +71,8 @@ test('the slaves of a bond are refused in its favour, and the bond is taken', ()
 for (const linkType of ['bridge', 'openvswitch', 'vrf']) {
   test(`a port of a device of kind ${linkType} stays a device of its own`, () => {
     const all = index(link('m', 2, { linkType }), nic('eth0', 3, { master: 2 }), link('tap0', 4, { master: 2 }));
-    assert.equal(judge(all.get(3)!, all).edge, undefined);
-    assert.equal(judge(all.get(4)!, all).guest, undefined);
+    assert.equal(judge(all.byIfindex.get(3)!, all).edge, undefined);
+    assert.equal(judge(all.byIfindex.get(4)!, all).guest, undefined);
   });
 }
 
@@ -83,7 +83,7 @@ test('a bridge as an edge is refused with the name of its NIC', () => {
     link('tap100i0', 4, { linkType: 'tun', tunTap: true, master: 2 }),
     link('veth101i0', 5, { master: 2 }),
   );
-  assert.equal(judge(all.get(2)!, all).edge, 'is a bridge: declare its port enp1s0 instead');
+  assert.equal(judge(all.byIfindex.get(2)!, all).edge, 'is a bridge: declare its port enp1s0 instead');
 });
 
 test('a VLAN device of a NIC is an edge; one of a bridge is refused as the bridge is', () => {
@@ -100,9 +100,11 @@ test('a macvlan device as an edge is refused with the name of the NIC below it',
 
 test('devices that name each other as the one below, in a pair or a circle, are judged all the same', () => {
   const pair = index(link('nk0', 2, { linkType: 'netkit', peer: 3 }), link('nk1', 3, { linkType: 'netkit', peer: 2 }));
-  for (const one of pair.values()) assert.match(judge(one, pair).edge ?? '', /netkit device, .*: declare the NIC/);
+  for (const one of pair.byIfindex.values())
+    assert.match(judge(one, pair).edge ?? '', /netkit device, .*: declare the NIC/);
   const ring = index(...[2, 3, 4].map((i) => link(`v${i}`, i, { linkType: 'vlan', peer: i === 4 ? 2 : i + 1 })));
-  for (const one of ring.values()) assert.ok(judge(one, ring).guest !== undefined && sharedWith(one, ring).length < 9);
+  for (const one of ring.byIfindex.values())
+    assert.ok(judge(one, ring).guest !== undefined && sharedWith(one, ring).length < 9);
 });
 
 test('a VLAN device shares with all devices below it, a veth with its other end, a tunnel with none', () => {
@@ -114,7 +116,7 @@ test('a VLAN device shares with all devices below it, a veth with its other end,
     link('b', 6, { peer: 5 }),
     link('vx', 7, { linkType: 'vxlan', peer: 2 }),
   );
-  const shared = [...all.values()].map((one) => sharedWith(one, all));
+  const shared = [...all.byIfindex.values()].map((one) => sharedWith(one, all));
   assert.deepEqual(shared, [[], ['eth0'], ['eth0.5', 'eth0'], ['b'], ['a'], []]);
 });
 

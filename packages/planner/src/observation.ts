@@ -53,6 +53,8 @@ export interface Observation {
   refused: ReadonlyMap<string, ReadonlyMap<string, number>>;
   /** Node name to capture id to what became of it on each device. */
   captures: ReadonlyMap<string, ReadonlyMap<string, readonly CaptureStatus[]>>;
+  /** Interface id to the nodes that say that they cannot mirror it, and why. */
+  unsupported: ReadonlyMap<string, readonly { node: string; message: string }[]>;
 }
 
 /** Indexes inventory and reports. To be done once, for the statuses of any number of policies. */
@@ -63,12 +65,18 @@ export function observe(
 ): Observation {
   const counters = new Map<string, PolicyCounters>();
   const captures = new Map<string, Map<string, CaptureStatus[]>>();
+  const unsupported = new Map<string, { node: string; message: string }[]>();
   const refused = new Map<string, Map<string, number>>();
   for (const [node, report] of sortedBy(nodes, ([name]) => name)) {
     captures.set(
       node,
       group(report.captures, ({ capture }) => capture),
     );
+    for (const { code, interface: id, message } of report.connected ? report.problems : []) {
+      if (code === 'DEVICE_UNSUPPORTED' && id !== undefined) {
+        unsupported.set(id, [...(unsupported.get(id) ?? []), { node, message }]);
+      }
+    }
     const now = report.counters;
     if (!now) {
       continue;
@@ -92,7 +100,7 @@ export function observe(
       of(item.report.policy).terminations.push(item);
     }
   }
-  return { cluster: indexCluster(inventory), nodes, counters, refused, captures };
+  return { cluster: indexCluster(inventory), nodes, counters, refused, captures, unsupported };
 }
 
 function refusedLately({ peers }: CounterReport, before: CounterReport | undefined): Map<string, number> {

@@ -106,6 +106,16 @@ export function problemsOf(policy: Policy, plan: PolicyPlan, { nodes }: Observat
   });
 }
 
+/** Why interfaces of the policy have no device: a node has their NIC and cannot mirror it. */
+export function unsupportedReasons(policy: Policy, { cluster, unsupported }: Observation): StatusReason[] {
+  const absent = [...policy.sources, policy.destination].filter((id) => !cluster.interfaces.get(id)?.devices.length);
+  return absent.flatMap((id) =>
+    (unsupported.get(id) ?? []).map(({ node, message }) => {
+      return { code: 'DEVICE_UNSUPPORTED', message: `node "${node}": ${message}`, interface: id, node };
+    }),
+  );
+}
+
 /** A reason for every node that has dropped copies of the policy since the counters of before. */
 export function dropReasons(counters: PolicyCounters | undefined): StatusReason[] {
   const byNode = new Map<string, Map<string, number>>();

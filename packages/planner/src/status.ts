@@ -33,6 +33,7 @@ import {
   refusalReason,
   truncationReasons,
   unprovenReasons,
+  unsupportedReasons,
 } from './reasons.ts';
 
 /**
@@ -64,6 +65,7 @@ export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observ
   const reasons = policy.enabled
     ? uniqueReasons([
         ...plan.reasons,
+        ...unsupportedReasons(policy, observation),
         ...nodeReasons(plan, observation),
         ...problems.map(({ blocking: _, ...reason }) => reason),
         ...refusals.filter((refusal) => !problems.some((problem) => isSame(problem, refusal))),

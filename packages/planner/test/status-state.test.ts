@@ -32,6 +32,14 @@ const cases: [string, Scene, string[]][] = [
     ['failed', 'DEVICE_UNSUPPORTED ids-1/0 @node-1'],
   ],
   [
+    'says of a source without device that a node cannot mirror its NIC',
+    {
+      inventory: { interfaces: { 'web-2/0': asleep } },
+      nodes: { 'node-1': up1, 'node-3': healthy([], problem('DEVICE_UNSUPPORTED', { interface: 'web-2/0' })) },
+    },
+    ['degraded', 'SOURCE_ABSENT web-2/0', 'DEVICE_UNSUPPORTED web-2/0 @node-3'],
+  ],
+  [
     'is degraded where the NIC of a source handles flows itself',
     { nodes: { 'node-1': up1, 'node-2': { ...up2, ...problem('OFFLOAD_UNSEEN', { interface: 'web-2/0' }) } } },
     ['degraded', 'OFFLOAD_UNSEEN web-2/0 @node-2'],

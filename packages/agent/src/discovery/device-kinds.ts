@@ -83,13 +83,25 @@ export function kindOf({ linkType, ethernet, loopback, tunTap, bus, portName }: 
   return bus ? 'physical' : 'unknown';
 }
 
+/** All devices of a node, to be asked which is below or above another. */
+export interface LinkIndex {
+  byIfindex: ReadonlyMap<number, Link>;
+  /** Ports of bridges, bonds and the like, by the ifindex of that. */
+  byMaster: ReadonlyMap<number, readonly Link[]>;
+}
+
+export function indexLinks(links: readonly Link[]): LinkIndex {
+  const byIfindex = new Map(links.map((link) => [link.ifindex, link]));
+  return { byIfindex, byMaster: Map.groupBy(links, ({ master }) => master) };
+}
+
 /**
  * Judges a device.
- * @param byIndex all devices of the node: a device is judged by the one it is part of, or on top of
+ * @param all the devices of the node: a device is judged by the one it is part of, or on top of
  */
-export function judge(link: Link, byIndex: ReadonlyMap<number, Link>, depth = MAX_DEPTH): Verdict {
+export function judge(link: Link, all: LinkIndex, depth = MAX_DEPTH): Verdict {
   const kind = kindOf(link);
-  const master = link.master === 0 ? undefined : byIndex.get(link.master);
+  const master = link.master === 0 ? undefined : all.byIfindex.get(link.master);
   if (master !== undefined && !SWITCHES.has(kindOf(master))) {
     const kindOfMaster = master.linkType === '' ? 'device' : master.linkType;
     const what = `is a slave of the ${kindOfMaster} ${master.name}`;
@@ -97,14 +109,14 @@ export function judge(link: Link, byIndex: ReadonlyMap<number, Link>, depth = MA
   }
   const verdict = verdictOn(kind, link);
   if (depth === 0) return verdict;
-  const edgeOf = (other: Link) => judge(other, byIndex, depth - 1).edge;
+  const edgeOf = (other: Link) => judge(other, all, depth - 1).edge;
   if (kind === 'bridge') {
-    const ports = [...byIndex.values()].filter((port) => port.master === link.ifindex && port.linkType !== 'veth');
+    const ports = (all.byMaster.get(link.ifindex) ?? []).filter((port) => port.linkType !== 'veth');
     const names = ports.filter((port) => edgeOf(port) === undefined).map(({ name }) => name);
     const instead = names.length === 0 ? 'the NIC that is its port' : `its port ${names.join(' or ')}`;
     return { ...verdict, edge: `is a bridge: declare ${instead} instead` };
   }
-  const below = lower(link, byIndex);
+  const below = lower(link, all);
   if (below === undefined) return verdict;
   if (kind === 'vlan') {
     const refused = edgeOf(below);
@@ -127,8 +139,8 @@ function verdictOn(kind: string, { ethernet }: Link): Verdict {
 }
 
 /** The device that this one is on top of. Two that name each other are the ends of a pair. */
-function lower({ peer, ifindex }: Link, byIndex: ReadonlyMap<number, Link>): Link | undefined {
-  const below = peer === undefined ? undefined : byIndex.get(peer);
+function lower({ peer, ifindex }: Link, { byIfindex }: LinkIndex): Link | undefined {
+  const below = peer === undefined ? undefined : byIfindex.get(peer);
   return below?.peer === ifindex ? undefined : below;
 }
 
@@ -136,11 +148,11 @@ function lower({ peer, ifindex }: Link, byIndex: ReadonlyMap<number, Link>): Lin
  * Names of the devices that carry the packets of this one too: those below a VLAN device, and the other end of a veth pair
  * where that is on this node.
  */
-export function sharedWith(link: Link, byIndex: ReadonlyMap<number, Link>): string[] {
+export function sharedWith(link: Link, { byIfindex }: LinkIndex): string[] {
   const names: string[] = [];
   let at = link;
   for (let depth = 0; depth < MAX_DEPTH && at.peer !== undefined && (at.linkType === 'vlan' || at === link); depth++) {
-    const next = byIndex.get(at.peer);
+    const next = byIfindex.get(at.peer);
     if (next === undefined || (at.linkType !== 'vlan' && at.linkType !== 'veth')) break;
     names.push(next.name);
     at = next;

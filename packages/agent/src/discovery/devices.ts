@@ -2,7 +2,7 @@
 import { type Device, type EdgeBinding, type NodeProblem, whyNotMirrorable } from '@mirrorplane/contract';
 import { parseAlias } from './alias.ts';
 import { bindEdges } from './declared.ts';
-import { isReversed, judge, kindOf, sharedWith } from './device-kinds.ts';
+import { indexLinks, isReversed, judge, kindOf, type LinkIndex, sharedWith } from './device-kinds.ts';
 import type { Link } from './links.ts';
 import type { Claim } from './provider.ts';
 
@@ -67,12 +67,12 @@ export function identify(
 ): NodeDevices {
   const declared = bindEdges(edges, links);
   const problems = [...declared.problems];
-  const byIndex = new Map(links.map((link) => [link.ifindex, link]));
+  const all = indexLinks(links);
   const devices = links
     .filter((link) => !isHelper(link) && link.name !== '')
     .map((link) => {
       const device = withIdentity(link, declared.edges.get(link.ifindex), claimsOf(link));
-      return { ...device, ...judged(link, device, byIndex, offloads) };
+      return { ...device, ...judged(link, device, all, offloads) };
     })
     .filter((device) => device.ethernet || device.identity !== undefined || device.identityError !== undefined);
   for (const [id, claimants] of claims(devices)) {
@@ -114,11 +114,11 @@ function preferring<T>(all: readonly T[], check: (one: T) => boolean): readonly 
 function judged(
   link: Link,
   { identity }: NodeDevice,
-  byIndex: ReadonlyMap<number, Link>,
+  all: LinkIndex,
   offloads: (link: Link) => boolean,
 ): Partial<NodeDevice> {
-  const verdict = judge(link, byIndex);
-  const shared = sharedWith(link, byIndex);
+  const verdict = judge(link, all);
+  const shared = sharedWith(link, all);
   const isTaken = identity !== undefined && whyNotMirrorable({ notMirrorable: verdict }, identity.kind) === undefined;
   const warning = isTaken ? warningOf(link, offloads) : undefined;
   return {
