@@ -9,6 +9,7 @@ help:
 	@echo "make soak        the tests of restarts with a hundred kills each, and 200 moves: half an hour (KILLS=, MOVES=, SEED=)"
 	@echo "make fuzz        a million mutated packets at the receiving end of ERSPAN"
 	@echo "make chaos       random changes and faults under traffic; 'make chaos SEED=7 MINUTES=10' (ROUNDS=, ONLY=)"
+	@echo "make kernels     other kernels and compilers, in QEMU: the object loads, kernel tests pass (KERNELS=, COMPILERS=, TESTS=)"
 	@echo "make check       format, lint, types"
 	@echo "make bench       ratios side by side, also in bench/out/latest.jsonl"
 	@echo "make up          controller and agent for this host"
@@ -46,6 +47,10 @@ fuzz: build root
 chaos: build root
 	@scripts/run.sh test/chaos/main.ts
 
+kernels: build root
+	@scripts/kernels.sh matrix $(if $(KERNELS),--kernels "$(KERNELS)") $(if $(COMPILERS),--compilers "$(COMPILERS)") \
+	  $(if $(TESTS),--tests "$(TESTS)") $(if $(TESTED),--tested "$(TESTED)")
+
 packages: build
 	@scripts/run.sh packaging/main.ts $(if $(VERSION),--version $(VERSION))
 
@@ -67,6 +72,6 @@ root:
 
 clean:
 	@$(MAKE) -s -C packages/bpf clean
-	rm -rf bench/out
+	rm -rf bench/out test/kernels/out
 
-.PHONY: help deps deps-run build check test test-long soak fuzz chaos packages packages-test demo bench up root clean
+.PHONY: help deps deps-run build check test test-long soak fuzz chaos kernels packages packages-test demo bench up root clean

@@ -32,6 +32,7 @@ test_needs='
 /usr/sbin/iptables iptables
 /usr/bin/openssl openssl
 /usr/bin/qemu-system-x86_64 qemu-system-x86
+/usr/bin/qemu-system-aarch64 qemu-system-arm
 /usr/include/stdio.h libc6-dev
 /usr/sbin/libvirtd libvirt-daemon
 /usr/bin/virsh libvirt-clients

@@ -20,6 +20,8 @@ export interface Order {
   env?: Record<string, string>;
   /** Folder of this machine that is the root. Default `/`, for another architecture to be given. */
   root?: string;
+  /** Folder of this machine that is to be read in `/run/files`. Default none. */
+  files?: string;
   /** Seconds until it is ended, the boot included. Default 600. */
   seconds?: number;
   /** MiB of memory. Default 3072. */
@@ -48,6 +50,10 @@ const QEMU: Record<Architecture, string[]> = {
 };
 const CONSOLE: Record<Architecture, string> = { amd64: 'ttyS0', arm64: 'ttyAMA0' };
 
+/** How a folder of this machine is mounted: what the guest writes to is read each time. */
+const NINE_P = 'trans=virtio,version=9p2000.L,msize=512000';
+const SHARED = `ro,cache=loose,${NINE_P}`;
+
 /** Put into the first file system: makes the root and goes there. */
 const FIRST = `#!/bin/busybox sh
 b=/bin/busybox
@@ -55,8 +61,7 @@ for module in $($b cat /modules/order); do $b insmod /modules/$module; done
 $b mkdir -p /proc /lower /upper /root
 $b mount -t proc proc /proc
 $b mount -t devtmpfs dev /dev
-p9='trans=virtio,version=9p2000.L,msize=512000'
-$b mount -t 9p -o ro,cache=loose,$p9 root /lower || exec $b poweroff -f
+$b mount -t 9p -o ${SHARED} root /lower || exec $b poweroff -f
 $b mount -t tmpfs -o size=75% tmpfs /upper
 $b mkdir /upper/files /upper/work
 $b mount -t overlay -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work overlay /root
@@ -64,12 +69,12 @@ $b mkdir -p /root/proc /root/sys /root/dev /root/run /root/tmp
 $b mount --move /dev /root/dev
 $b mount --move /proc /root/proc
 $b mount -t tmpfs tmpfs /root/run
-$b mkdir /root/run/order /root/run/checkout
-$b mount -t 9p -o $p9 order /root/run/order
+$b mkdir /root/run/order
+$b mount -t 9p -o ${NINE_P} order /root/run/order
 exec $b switch_root /root /bin/sh /run/order/init
 `;
 
-/** The first program of the root. `modules`, `checkout` and `modprobe` are set before it. */
+/** The end of the first program of the root. */
 const INIT = `
 mount -t sysfs sysfs /sys
 mount -t bpf bpf /sys/fs/bpf
@@ -133,6 +138,8 @@ async function firstFiles(kernel: Kernel): Promise<Buffer> {
  */
 export async function runOn(kernel: Kernel, order: Order): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), 'mirrorplane-kernel-'));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', remove);
   try {
     writeFileSync(join(folder, 'initramfs'), await firstFiles(kernel));
     const variables = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', ...order.env };
@@ -141,8 +148,9 @@ export async function runOn(kernel: Kernel, order: Order): Promise<Outcome> {
       ...exports,
       `mkdir -p /lib/modules/${kernel.release}`,
       // The modules are in a cache that a root of another architecture does not see.
-      `mount -t 9p -o ro,cache=loose,trans=virtio,version=9p2000.L modules /lib/modules/${kernel.release}`,
+      `mount -t 9p -o ${SHARED} modules /lib/modules/${kernel.release}`,
       `for module in ${HOST_MODULES.join(' ')}; do modprobe -q $module; done`,
+      ...(order.files === undefined ? [] : ['mkdir /run/files', `mount -t 9p -o ${SHARED} files /run/files`]),
       INIT,
     ];
     writeFileSync(join(folder, 'init'), init.join('\n'));
@@ -154,7 +162,8 @@ export async function runOn(kernel: Kernel, order: Order): Promise<Outcome> {
     writeFileSync(join(folder, 'command'), command.join('\n'));
     return await boot(kernel, order, folder);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    remove();
+    process.off('exit', remove);
   }
 }
 
@@ -177,6 +186,7 @@ function qemuArguments(kernel: Kernel, order: Order, folder: string): string[] {
     ...['-device', 'virtio-rng-pci'],
     ...share('root', order.root ?? '/', true),
     ...share('modules', kernel.modules, true),
+    ...(order.files === undefined ? [] : share('files', order.files, true)),
     ...share('order', folder, false),
   ];
 }
