@@ -14,6 +14,9 @@ import type { NodeStateRecord } from './resources.ts';
 /** A node whose agent is gone counts as present for this long, and so does every node after a start. Milliseconds. */
 export const GRACE_MS = 30_000;
 
+/** Interfaces that had a device on a node of which that is remembered. */
+const MAX_FORMER = 4096;
+
 /** One node, as its agent described it last. */
 export interface LiveNode {
   name: string;
@@ -27,6 +30,10 @@ export interface LiveNode {
   devices: Device[];
   seen: Record<string, number>;
   running: Record<string, number>;
+  /** Interfaces that had a device here and have none now, those that went last behind. Not all of them: see `MAX_FORMER`. */
+  former: Set<string>;
+  /** When the agent was heard last before the present connection; milliseconds since 1970. */
+  heardBefore?: number | undefined;
   appliedRevision?: number | undefined;
   /** Last status message; undefined until one came. */
   captures?: CaptureStatus[] | undefined;
@@ -79,6 +86,7 @@ export class LiveNodes {
   hello(message: Hello): LiveNode {
     const node = this.#ensure(message.node);
     node.connected = true;
+    node.heardBefore = node.lastSeenAt === undefined ? undefined : Date.parse(node.lastSeenAt);
     node.rejection = undefined;
     const { underlay = node.underlay, agentVersion, kernel } = message;
     this.#touch(node);
@@ -119,7 +127,14 @@ export class LiveNodes {
         }
       }
     }
+    remember(node.former, Object.keys(node.seen), seen);
     this.#describe(node, { underlay: message.underlay ?? underlay, devices: message.devices, seen, running });
+  }
+
+  /** Whether the node has a device of the interface, or had one that is remembered. */
+  hasHad(name: string, id: string): boolean {
+    const node = this.#nodes.get(name);
+    return node !== undefined && (id in node.seen || node.former.has(id));
   }
 
   /** The connection of the agent ended. */
@@ -163,6 +178,7 @@ export class LiveNodes {
         devices: [],
         seen: byId(),
         running: byId(),
+        former: new Set(),
         problems: [],
         counters: new CounterTotals(),
         dirty: false,
@@ -190,6 +206,22 @@ export class LiveNodes {
         node.dirty = true;
       }
     }
+  }
+}
+
+/** Adds what was before and is not now to `former`, and forgets what went first. */
+function remember(former: Set<string>, before: readonly string[], now: object): void {
+  for (const id of before) {
+    if (!(id in now)) {
+      former.delete(id);
+      former.add(id);
+    }
+  }
+  for (const id of former) {
+    if (former.size <= MAX_FORMER) {
+      return;
+    }
+    former.delete(id);
   }
 }
 

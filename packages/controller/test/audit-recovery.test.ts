@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { Bench } from './harness.ts';
+import { AuditLog } from '../src/audit/audit.ts';
+import { Bench, temporaryFolder } from './harness.ts';
 
 /** Entries of the audit log about one resource, without their times. */
 function linesAbout(bench: Bench, resource: string): string[] {
@@ -35,4 +36,45 @@ test('a change that was committed and not yet in the audit log when the controll
   assert.deepEqual(parsed(), [expected], 'not added again');
   const { items } = (await bench.get('/api/v1/audit')).body;
   assert.equal(items.filter((entry: { resource: string }) => entry.resource === 'policies/late').length, 1);
+});
+
+test('the audit log begins a new file when one is full, keeps four that are, and reads on in those', async (t) => {
+  const file = path.join(temporaryFolder(t), 'audit.log');
+  const entry = (revision: number) => {
+    const who = { actor: 'admin', address: 'unix', action: 'create' } as const;
+    return { ...who, resource: `policies/p${revision}`, outcome: 'done', revision } as const;
+  };
+  let log = await AuditLog.open(file, Date.now, 10_000);
+  for (let revision = 1; revision <= 200; revision++) {
+    await log.append(entry(revision));
+  }
+  const revisions = async (limit: number) => (await log.read(limit)).map(({ revision }) => revision);
+  const newest = Array.from({ length: 150 }, (_, index) => 200 - index);
+  assert.deepEqual(await revisions(150), newest);
+  await log.close();
+  log = await AuditLog.open(file, Date.now, 10_000);
+  assert.deepEqual(await revisions(150), newest);
+  for (let revision = 201; revision <= 2000; revision++) {
+    await log.append(entry(revision));
+  }
+  const files = readdirSync(path.dirname(file)).sort();
+  assert.deepEqual(files, ['audit.log', 'audit.log.1', 'audit.log.2', 'audit.log.3', 'audit.log.4']);
+  for (const name of files) {
+    assert.ok(statSync(path.join(path.dirname(file), name)).size < 11_000);
+  }
+  await log.close();
+});
+
+test('an audit log with a line of any length opens and is read', async (t) => {
+  const file = path.join(temporaryFolder(t), 'audit.log');
+  writeFileSync(file, `${'x'.repeat(40 << 20)}\n`);
+  const log = await AuditLog.open(file, Date.now);
+  await log.append({ actor: 'admin', address: 'unix', action: 'create', resource: 'policies/p', outcome: 'done' });
+  const before = process.memoryUsage().rss;
+  assert.deepEqual(
+    (await log.read(1000)).map(({ resource }) => resource),
+    ['policies/p'],
+  );
+  assert.ok(process.memoryUsage().rss - before < 40 << 20);
+  await log.close();
 });

@@ -1,6 +1,6 @@
 /** The append-only record of who changed what: DATA/audit.log, one JSON object a line. */
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import * as z from 'zod';
 import { syncFolder } from '../auth/files.ts';
@@ -19,23 +19,37 @@ export const AuditEntry = z
   .meta({ id: 'AuditEntry' });
 export type AuditEntry = z.infer<typeof AuditEntry>;
 
+/** Bytes of a file before the next one is begun, and how many that are full are kept: audit.log.1 is the newest of them. */
+const MAX_FILE_BYTES = 64 << 20;
+const FULL_FILES = 4;
 const CHUNK = 64 * 1024;
+/** Bytes that are read at most for one answer. Lines are short: this is many more than an answer has. */
+const MAX_READ_BYTES = 8 << 20;
 /** Lines in which to look for those of the last decisions. */
 const RECOVER_LINES = 4096;
 
 export class AuditLog {
-  readonly #file: FileHandle;
+  readonly #path: string;
   readonly #clock: () => number;
+  readonly #maxBytes: number;
+  #file: FileHandle;
+  #size: number;
   #tail: Promise<unknown> = Promise.resolve();
 
-  private constructor(file: FileHandle, clock: () => number) {
+  private constructor(path: string, file: FileHandle, size: number, clock: () => number, maxBytes: number) {
+    this.#path = path;
     this.#file = file;
+    this.#size = size;
     this.#clock = clock;
+    this.#maxBytes = maxBytes;
   }
 
-  /** Opens the log for appending. A line that a crash cut short is ended, so that the next one stands by itself. */
-  static async open(path: string, clock: () => number): Promise<AuditLog> {
-    const file = await open(path, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT, 0o600);
+  /**
+   * Opens the log for appending. A line that a crash cut short is ended, so that the next one stands by itself.
+   * @param maxBytes of a file before the next one is begun. Default 64 MB
+   */
+  static async open(path: string, clock: () => number, maxBytes = MAX_FILE_BYTES): Promise<AuditLog> {
+    const file = await openFile(path);
     syncFolder(dirname(path));
     const { size } = await file.stat();
     if (size > 0) {
@@ -45,7 +59,7 @@ export class AuditLog {
         await file.appendFile('\n');
       }
     }
-    return new AuditLog(file, clock);
+    return new AuditLog(path, file, size, clock, maxBytes);
   }
 
   /**
@@ -55,8 +69,12 @@ export class AuditLog {
   append(entry: Omit<AuditEntry, 'time'> & { time?: string }): Promise<void> {
     const line = `${JSON.stringify({ time: new Date(this.#clock()).toISOString(), ...entry })}\n`;
     const written = this.#tail.then(async () => {
+      if (this.#size > this.#maxBytes) {
+        await this.#beginNext();
+      }
       await this.#file.appendFile(line);
       await this.#file.datasync();
+      this.#size += Buffer.byteLength(line);
     });
     this.#tail = written.catch(() => undefined);
     return written;
@@ -78,31 +96,78 @@ export class AuditLog {
   /** The newest entries, the newest first. */
   async read(limit: number): Promise<AuditEntry[]> {
     await this.#tail;
-    let position = (await this.#file.stat()).size;
-    let text = Buffer.alloc(0);
-    let lines = 0;
-    while (position > 0 && lines <= limit) {
-      const length = Math.min(CHUNK, position);
-      position -= length;
-      const chunk = Buffer.alloc(length);
-      await this.#file.read(chunk, 0, length, position);
-      text = Buffer.concat([chunk, text]);
-      lines += chunk.reduce((count, byte) => count + (byte === 0x0a ? 1 : 0), 0);
-    }
     const entries: AuditEntry[] = [];
-    for (const line of text.toString('utf8').split('\n').reverse()) {
-      const entry = parseLine(line);
-      if (entry && entries.length < limit) {
-        entries.push(entry);
+    let left = MAX_READ_BYTES;
+    for (let index = 0; index <= FULL_FILES && entries.length < limit && left > 0; index++) {
+      const file = index === 0 ? this.#file : await open(fullFile(this.#path, index), 'r').catch(() => undefined);
+      if (!file) {
+        break;
+      }
+      try {
+        const { text, bytes } = await readEnd(file, limit - entries.length, left);
+        left -= bytes;
+        for (const line of text.split('\n').reverse()) {
+          const entry = parseLine(line);
+          if (entry && entries.length < limit) {
+            entries.push(entry);
+          }
+        }
+      } finally {
+        if (file !== this.#file) {
+          await file.close();
+        }
       }
     }
     return entries;
+  }
+
+  /** The file becomes the newest of those that are full; the oldest of them goes. */
+  async #beginNext(): Promise<void> {
+    for (let index = FULL_FILES - 1; index >= 0; index--) {
+      const from = index === 0 ? this.#path : fullFile(this.#path, index);
+      await rename(from, fullFile(this.#path, index + 1)).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') {
+          throw error;
+        }
+      });
+    }
+    const full = this.#file;
+    this.#file = await openFile(this.#path);
+    this.#size = 0;
+    syncFolder(dirname(this.#path));
+    await full.close();
   }
 
   async close(): Promise<void> {
     await this.#tail;
     await this.#file.close();
   }
+}
+
+function openFile(path: string): Promise<FileHandle> {
+  return open(path, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT, 0o600);
+}
+
+/** @param index 1 is the newest one */
+function fullFile(path: string, index: number): string {
+  return `${path}.${index}`;
+}
+
+/** The end of a file: so many lines and a part of the one before, or so many bytes. */
+async function readEnd(file: FileHandle, lines: number, maxBytes: number): Promise<{ text: string; bytes: number }> {
+  let position = (await file.stat()).size;
+  const chunks: Buffer[] = [];
+  let [bytes, ends] = [0, 0];
+  while (position > 0 && ends <= lines && bytes < maxBytes) {
+    const length = Math.min(CHUNK, position);
+    position -= length;
+    const chunk = Buffer.alloc(length);
+    await file.read(chunk, 0, length, position);
+    chunks.unshift(chunk);
+    bytes += length;
+    ends += chunk.reduce((count, byte) => count + (byte === 0x0a ? 1 : 0), 0);
+  }
+  return { text: Buffer.concat(chunks).toString('utf8'), bytes };
 }
 
 function parseLine(line: string): AuditEntry | undefined {

@@ -3,26 +3,14 @@
  * blocks the event loop: what comes while the disk is busy is written together afterwards.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, open, readFile, rename } from 'node:fs/promises';
+import { type FileHandle, open, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { type AgentEvent, type Event, type EventDraft, MAX_EVENTS } from '@mirrorplane/contract';
 import type { Logger } from 'pino';
 import { syncFolder } from '../auth/files.ts';
-
-/** Which event of which start of which agent it is. */
-interface Origin {
-  node: string;
-  epoch: string;
-  seq: number;
-}
-
-/** A line of the file. The first lines of a file that was written anew say what had been told by then. */
-interface Line {
-  event?: Event;
-  origin?: Origin;
-  /** Store revision of the change that it tells of. */
-  revision?: number;
-}
+import { KeptEvents } from './kept.ts';
+import { bounded, type Line, type Origin, parseLine, readLines, textOf } from './lines.ts';
+import { NodeShares, type SharesOptions } from './shares.ts';
 
 interface Waiting extends Omit<Line, 'event'> {
   draft: EventDraft & { at: string };
@@ -34,7 +22,16 @@ export interface EventLogOptions {
   log: Logger;
   /** How many events are kept. Default `MAX_EVENTS`. */
   limit?: number;
+  /** How many bytes of events are kept. Default `MAX_LOG_BYTES`. */
+  maxBytes?: number;
+  /** How much of that one node may cause. Default `NODE_SHARE`. */
+  shares?: Omit<SharesOptions, 'tell'>;
 }
+
+/** Bytes of events that are kept. The file is written anew when it is twice as large. */
+export const MAX_LOG_BYTES = 16 << 20;
+/** An id that is so far above the one before it is damage. */
+const FAR = 1e12;
 
 /** Milliseconds between attempts to write to a disk that refuses. */
 const RETRY_MS = 1000;
@@ -52,30 +49,38 @@ export class EventLog {
   readonly #written = new Map<string, Origin>();
   /** Revisions of the changes that were told last. */
   readonly #revisions = new Set<number>();
+  readonly #maxBytes: number;
+  readonly #shares: NodeShares;
   #file: FileHandle;
-  /** What is on the disk, the oldest first, ids without gaps. */
-  #kept: Event[] = [];
+  /** What is on the disk. */
+  readonly #kept: KeptEvents;
   #lines = 0;
+  #bytes = 0;
   #last = 0;
+  #newestRead = 0;
   #waiting: Waiting[] = [];
   #tail: Promise<unknown> = Promise.resolve();
   #torn = false;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
 
-  private constructor(file: FileHandle, filePath: string, { clock, log, limit = MAX_EVENTS }: EventLogOptions) {
+  private constructor(file: FileHandle, filePath: string, options: EventLogOptions) {
+    const { clock, log, limit = MAX_EVENTS, maxBytes = MAX_LOG_BYTES, shares } = options;
     this.#file = file;
     this.#path = filePath;
     this.#clock = clock;
     this.#log = log;
     this.#limit = limit;
+    this.#maxBytes = maxBytes;
+    this.#kept = new KeptEvents({ limit, maxBytes });
+    this.#shares = new NodeShares({ ...shares, tell: (draft) => this.#tellUnbounded(draft) });
   }
 
-  /** Reads what is there, and appends from now on. A line that a crash cut short is left out. */
+  /** Reads what is there, and appends from now on. A line that is cut short, damaged or too long is left out. */
   static async open(filePath: string, options: EventLogOptions): Promise<EventLog> {
     const events = new EventLog(await openForAppending(filePath), filePath, options);
     syncFolder(path.dirname(filePath));
-    events.#read(await readFile(filePath, 'utf8'));
+    await events.#read();
     return events;
   }
 
@@ -86,22 +91,17 @@ export class EventLog {
 
   /** Id of the oldest event that is kept; 0: there is none. */
   get oldest(): number {
-    return this.#kept[0]?.id ?? 0;
+    return this.#kept.oldest;
   }
 
   /** The events that are kept with an id above `after`, the oldest first. */
-  *since(after: number): Generator<Event> {
-    // Ids have no gaps, so the place follows from the id.
-    for (let at = Math.max(0, after + 1 - this.oldest); at < this.#kept.length; at++) {
-      yield this.#kept[at]!;
-    }
+  since(after: number): Generator<Event> {
+    return this.#kept.since(after);
   }
 
   /** The events that are kept, the newest first. */
-  *newestFirst(): Generator<Event> {
-    for (let at = this.#kept.length - 1; at >= 0; at--) {
-      yield this.#kept[at]!;
-    }
+  newestFirst(): Generator<Event> {
+    return this.#kept.newestFirst();
   }
 
   /** Resolves when the events are on the disk and can be read. @throws Error where the disk refuses; it is tried again. */
@@ -132,14 +132,14 @@ export class EventLog {
   /**
    * Keeps what an agent tells, each event once, however often it is told. What is missing between the last one and these
    * is told of as lost.
-   * @param translate gives the event as it is kept
+   * @param translate gives the event as it is kept, or undefined: it is about what the node does not have
    * @returns number of the last one, when all up to it are on the disk
    */
   async take(
     node: string,
     epoch: string,
     events: readonly AgentEvent[],
-    translate: (event: AgentEvent) => EventDraft,
+    translate: (event: AgentEvent) => EventDraft | undefined,
   ): Promise<number> {
     const before = this.#taken.get(node);
     const known = before?.epoch === epoch ? before.seq : 0;
@@ -149,14 +149,26 @@ export class EventLog {
       this.#taken.set(node, { node, epoch, seq: newest.seq });
     }
     const lost = (fresh[0]?.seq ?? 0) - known - 1;
-    const waiting = fresh.map((event): Waiting => {
-      return { draft: this.#dated(translate(event)), origin: { node, epoch, seq: event.seq } };
+    const waiting = fresh.flatMap((event): Waiting[] => {
+      const draft = translate(event);
+      if (draft === undefined) {
+        this.#shares.leaveOut(node, 'foreign');
+        return [];
+      }
+      return [{ draft: this.#dated(draft), origin: { node, epoch, seq: event.seq } }];
     });
     if (lost > 0) {
       waiting.unshift({ draft: this.#dated(lostEvent(node, lost)) });
     }
     await this.#enqueue(waiting);
     return Math.max(known, newest?.seq ?? 0);
+  }
+
+  /** The node is deleted: which events of its agent were taken need not be known any more. */
+  forget(node: string): void {
+    this.#taken.delete(node);
+    this.#written.delete(node);
+    this.#shares.forget(node);
   }
 
   /** Calls `listener` whenever events were added. Returns what ends that. */
@@ -167,6 +179,7 @@ export class EventLog {
 
   /** Writes what waits, and lets go of the file. What is told from now on is not kept. */
   async close(): Promise<void> {
+    this.#shares.flush();
     this.#closed = true;
     clearTimeout(this.#retry);
     await this.#tail;
@@ -174,15 +187,22 @@ export class EventLog {
   }
 
   #dated(draft: EventDraft): EventDraft & { at: string } {
-    return { ...draft, at: draft.at ?? new Date(this.#clock()).toISOString() };
+    return bounded({ ...draft, at: draft.at ?? new Date(this.#clock()).toISOString() });
   }
 
   async #enqueue(waiting: readonly Waiting[]): Promise<void> {
     if (this.#closed) {
       throw new Error('the event log is closed');
     }
-    this.#waiting.push(...waiting);
+    this.#waiting.push(...waiting.filter(({ draft }) => this.#shares.admit(draft)));
     await this.#write();
+  }
+
+  #tellUnbounded(draft: EventDraft): void {
+    if (!this.#closed) {
+      this.#waiting.push({ draft: this.#dated(draft) });
+      void this.#write().catch(() => undefined);
+    }
   }
 
   /** What waits when the disk is free is written at once; later calls find that nothing is left. */
@@ -200,22 +220,25 @@ export class EventLog {
     this.#waiting = [];
     let id = this.#last;
     const lines = waiting.map(({ draft, ...rest }) => ({ event: { id: ++id, ...draft }, ...rest }));
+    const texts = lines.map((line) => textOf([line]));
     try {
-      await this.#file.appendFile((this.#torn ? '\n' : '') + textOf(lines));
+      await this.#file.appendFile((this.#torn ? '\n' : '') + texts.join(''));
       await this.#file.datasync();
     } catch (error) {
       this.#failed(waiting, error as Error);
       throw error;
     }
     this.#torn = false;
-    this.#lines += lines.length;
-    this.#keep(lines.map(({ event }) => event));
+    this.#last = id;
+    for (const [index, { event }] of lines.entries()) {
+      this.#keep(event, texts[index]!);
+    }
     this.#remember(lines, this.#written);
     this.#rememberChanges(lines);
     for (const listener of this.#listeners) {
       listener();
     }
-    if (this.#lines > 2 * this.#limit) {
+    if (this.#lines > 2 * this.#limit || this.#bytes > 2 * this.#maxBytes) {
       await this.#rewrite();
     }
   }
@@ -231,12 +254,11 @@ export class EventLog {
     }
   }
 
-  #keep(events: readonly Event[]): void {
-    this.#kept.push(...events);
-    this.#last = events.at(-1)?.id ?? this.#last;
-    if (this.#kept.length > this.#limit) {
-      this.#kept.splice(0, this.#kept.length - this.#limit);
-    }
+  #keep(event: Event, text: string): void {
+    const bytes = Buffer.byteLength(text);
+    this.#kept.add(event, bytes);
+    this.#lines++;
+    this.#bytes += bytes;
   }
 
   #rememberChanges(lines: readonly Line[]): void {
@@ -268,9 +290,10 @@ export class EventLog {
       const file = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC, 0o600);
       await file.appendFile(
         textOf([
+          { last: this.#last },
           ...[...this.#written.values()].map((origin): Line => ({ origin })),
           ...[...this.#revisions].map((revision): Line => ({ revision })),
-          ...this.#kept.map((event): Line => ({ event })),
+          ...[...this.#kept.since(0)].map((event): Line => ({ event })),
         ]),
       );
       await file.datasync();
@@ -280,31 +303,47 @@ export class EventLog {
       const old = this.#file;
       this.#file = await openForAppending(this.#path);
       await old.close();
-      this.#lines = this.#kept.length;
+      this.#lines = this.#kept.size;
+      this.#bytes = (await this.#file.stat()).size;
     } catch (error) {
       // The old file is as good as it was; it is tried again when as many events have come once more.
       this.#lines = 0;
+      this.#bytes = 0;
       this.#log.warn({ err: error }, 'event log not shortened');
     }
   }
 
-  #read(text: string): void {
-    this.#torn = text !== '' && !text.endsWith('\n');
-    const lines = text.split('\n').map(parseLine);
-    this.#remember(lines, this.#taken);
-    this.#remember(lines, this.#written);
-    const events: Event[] = [];
-    this.#rememberChanges(lines);
-    for (const { event } of lines) {
-      // A batch that a full disk had taken in part was written again.
-      if (event && event.id > (events.at(-1)?.id ?? 0)) {
-        events.push(event);
+  async #read(): Promise<void> {
+    let left = 0;
+    const file = await open(this.#path, 'r');
+    try {
+      for await (const { text, ended } of readLines(file)) {
+        this.#torn = !ended;
+        const line = parseLine(text);
+        this.#remember([line], this.#taken);
+        this.#remember([line], this.#written);
+        this.#rememberChanges([line]);
+        this.#last = Math.max(this.#last, line.last ?? 0);
+        // A batch that a full disk had taken in part was written again.
+        const newest = this.#newestRead;
+        if (line.event && line.event.id > newest && (newest === 0 || line.event.id < newest + FAR)) {
+          this.#newestRead = line.event.id;
+          this.#keep(line.event, text);
+        } else if (Object.keys(line).length === 0) {
+          left++;
+        }
       }
+    } finally {
+      await file.close();
     }
-    this.#lines = lines.length;
-    // Where lines in the middle are damaged, what was before them is left out: ids of kept events have no gaps.
-    const gap = events.findLastIndex((event, at) => at > 0 && event.id !== events[at - 1]!.id + 1);
-    this.#keep(events.slice(Math.max(gap, 0)));
+    this.#last = Math.max(this.#last, this.#newestRead);
+    this.#bytes = (await this.#file.stat()).size;
+    if (left > 0) {
+      this.#log.warn({ path: this.#path, lines: left }, 'lines of the event log not understood');
+    }
+    if (this.#bytes > 2 * this.#maxBytes) {
+      await this.#rewrite();
+    }
   }
 }
 
@@ -316,23 +355,6 @@ function lostEvent(node: string, count: number): EventDraft {
     cause: { kind: 'agent', name: node },
     count,
   };
-}
-
-function textOf(lines: readonly Line[]): string {
-  return lines.map((line) => `${JSON.stringify(line)}\n`).join('');
-}
-
-function parseLine(line: string): Line {
-  try {
-    const { event, origin, revision } = JSON.parse(line) as Line;
-    return {
-      ...(Number.isSafeInteger(event?.id) && { event: event! }),
-      ...(origin?.node && { origin }),
-      ...(revision !== undefined && { revision }),
-    };
-  } catch {
-    return {};
-  }
 }
 
 function openForAppending(filePath: string): Promise<FileHandle> {

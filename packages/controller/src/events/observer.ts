@@ -4,10 +4,11 @@ import type { Logger } from 'pino';
 import { GRACE_MS, type LiveNodes } from '../live.ts';
 import type { Planned, Planning } from '../planning.ts';
 import type { View } from '../view.ts';
-import { agentEvent, PolicyNames } from './agent-events.ts';
+import { agentEvent } from './agent-events.ts';
 import { interfaceStep, type Whereabouts } from './interface-changes.ts';
 import type { EventLog } from './log.ts';
 import { MoveCosts } from './move-costs.ts';
+import { PoliciesOfNodes, PolicyNames } from './policy-names.ts';
 import { PolicyStates } from './policy-states.ts';
 
 /** Milliseconds of quiet before states are compared, so that a step in between is not told; and the longest wait. */
@@ -33,6 +34,7 @@ interface Parts {
 export class EventObserver {
   readonly #parts: Parts;
   readonly #names = new PolicyNames();
+  readonly #policies = new PoliciesOfNodes();
   readonly #costs = new MoveCosts();
   readonly #states: PolicyStates;
   readonly #interfaces = new Map<string, Whereabouts>();
@@ -92,9 +94,22 @@ export class EventObserver {
 
   /** Takes what an agent tells. @returns the number of the last event, when all up to it are kept */
   take(node: string, { epoch, events }: EventsMessage): Promise<number> {
-    this.#names.learn(this.#parts.view);
-    return this.#parts.events.take(node, epoch, events, (event) => {
-      const draft = agentEvent(node, event, this.#names);
+    const { events: log, view, live, planning, clock } = this.#parts;
+    this.#names.learn(view);
+    this.#policies.learn(node, planning.planned?.programs.get(node));
+    const teller = {
+      node,
+      hasInterface: (id: string) => live.hasHad(node, id),
+      policyName: (uid: string) => (this.#policies.has(node, uid) ? this.#names.get(uid) : undefined),
+      isNode: (name: string) => view.get('nodes', name) !== undefined,
+      heardBefore: live.get(node)?.heardBefore,
+      now: clock(),
+    };
+    return log.take(node, epoch, events, (event) => {
+      const draft = agentEvent(event, teller);
+      if (draft === undefined) {
+        return undefined;
+      }
       const measured = this.#costs.take(draft);
       // Behind the event that completes it.
       if (measured.length > 0) {
@@ -102,6 +117,12 @@ export class EventObserver {
       }
       return draft;
     });
+  }
+
+  /** The node is deleted. */
+  forget(node: string): void {
+    this.#policies.forget(node);
+    this.#parts.events.forget(node);
   }
 
   close(): void {

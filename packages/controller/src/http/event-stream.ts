@@ -83,14 +83,14 @@ export class EventStream extends Readable {
 
   #pump(): void {
     const { last, oldest } = this.#events;
-    const first = oldest || last + 1;
     // Ids beyond the last one are of a log that is lost: this one was begun anew.
-    if (this.#ready && (this.#cursor < first - 1 || this.#cursor > last)) {
-      const gap: EventGap = { after: this.#cursor, resumed: first - 1 };
-      this.#cursor = gap.resumed;
-      this.#send(`event: gap\nid: ${gap.resumed}\ndata: ${JSON.stringify(gap)}\n\n`, gap.resumed);
+    if (this.#ready && this.#cursor > last) {
+      this.#tellGap((oldest || last + 1) - 1);
     }
     for (const event of this.#events.since(this.#cursor)) {
+      if (this.#ready && event.id > this.#cursor + 1) {
+        this.#tellGap(event.id - 1);
+      }
       if (!this.#ready) {
         return;
       }
@@ -99,6 +99,16 @@ export class EventStream extends Readable {
         this.#send(`id: ${event.id}\ndata: ${JSON.stringify(event)}\n\n`, event.id);
       }
     }
+    if (this.#ready && this.#cursor < last) {
+      this.#tellGap(last);
+    }
+  }
+
+  /** Events up to this id are not kept any more. */
+  #tellGap(resumed: number): void {
+    const gap: EventGap = { after: this.#cursor, resumed };
+    this.#cursor = resumed;
+    this.#send(`event: gap\nid: ${resumed}\ndata: ${JSON.stringify(gap)}\n\n`, resumed);
   }
 
   #beat(): void {

@@ -126,6 +126,7 @@ export class AgentServer {
       this.#sessions.delete(node);
     }
     this.#services.live.delete(node);
+    this.#services.observer.forget(node);
   }
 
   async close(): Promise<void> {
