@@ -44,6 +44,7 @@ test_needs='
 /usr/bin/xz xz-utils
 /usr/bin/podman podman
 /bin/busybox busybox-static
+/usr/bin/lxd lxd
 '
 [ "$level" = run ] && needs=$run_needs || needs="$run_needs$test_needs"
 

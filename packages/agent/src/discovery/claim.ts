@@ -35,9 +35,13 @@ export function claimOf(nic: ListedNic): Claim {
     ...(network && { network: network.slice(0, MAX_TEXT) }),
     provider,
   });
+  if (checked.success && checked.data.kind === 'edge')
+    return { ...claim, error: `${name}: kind "edge": write vm or nfv` };
   if (checked.success) return { ...claim, identity: checked.data };
   const issue = checked.error.issues[0];
-  return { ...claim, error: `${name}: ${issue?.path.join('.')} "${id.slice(0, MAX_TEXT)}": ${issue?.message}` };
+  const field = issue?.path.join('.');
+  const value = String(field === 'kind' ? kind : id).slice(0, MAX_TEXT);
+  return { ...claim, error: `${name}: ${field} "${value}": ${issue?.message}` };
 }
 
 /** More entries than this are not understood for one reason. */

@@ -62,11 +62,9 @@ export function readInstance(listed: unknown, member: string | undefined): Insta
     const name = `${label} ${key}`;
     const without = NO_DEVICE[nic.nictype ?? ''];
     const device = instance.config[`volatile.${key}.host_name`];
-    if (without !== undefined && here) {
-      problems.push({
-        code: 'DEVICE_UNSUPPORTED',
-        message: `${name}: ${without}, and no kernel device sees its traffic`,
-      });
+    if (without !== undefined) {
+      const message = `${name}: ${without}, and no kernel device sees its traffic`;
+      if (here) problems.push({ code: 'DEVICE_UNSUPPORTED', message });
     } else if (device && uuid === undefined) {
       claims.push({
         device,
