@@ -2,6 +2,7 @@
 import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { SCRIPTS } from '@mirrorplane/cli/commands/completion.ts';
 import { type Bundled, bundle } from './bundle.ts';
 import { describeDaemon } from './describe.ts';
 import { type Brought, neededGlibc } from './fetch.ts';
@@ -72,6 +73,9 @@ export async function cliPackage(build: Build): Promise<Package> {
   const bundled = await bundle('cli', tree.at(`${LIB}/cli`), build.version);
   tree.copy(join(FILES, 'bin/mirrorplane'), '/usr/bin/mirrorplane', 0o755);
   manPage(tree, 'mirrorplane.1', commandPage(build));
+  tree.write('/usr/share/bash-completion/completions/mirrorplane', SCRIPTS.bash);
+  tree.write('/usr/share/zsh/vendor-completions/_mirrorplane', SCRIPTS.zsh);
+  tree.write('/usr/share/fish/vendor_completions.d/mirrorplane.fish', SCRIPTS.fish);
   tree.write(`/usr/share/doc/${name}/copyright`, copyright(bundled));
   return {
     ...common(build, name, tree),

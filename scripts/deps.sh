@@ -40,6 +40,8 @@ test_needs='
 /usr/bin/python3 python3-minimal
 /usr/bin/strace strace
 /usr/bin/mmdebstrap mmdebstrap
+/usr/bin/zsh zsh
+/usr/bin/fish fish
 /usr/sbin/modprobe kmod
 /usr/bin/xz xz-utils
 /usr/bin/podman podman

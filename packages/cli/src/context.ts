@@ -45,13 +45,17 @@ export function addGlobalOptions(program: Command): Command {
     .addOption(new Option('--no-color', 'do not colour (also: NO_COLOR)'));
 }
 
-/** The context of a command that runs. @throws CliError (usage) where the URL is not one. */
-export function contextOf(command: Command, env: NodeJS.ProcessEnv = process.env): Context {
+/**
+ * The context of a command that runs.
+ * @param timeout milliseconds that a request may take. Default that of the client
+ * @throws CliError (usage) where the URL is not one
+ */
+export function contextOf(command: Command, env: NodeJS.ProcessEnv = process.env, timeout?: number): Context {
   const options = command.optsWithGlobals<GlobalOptions>();
   const url = options.url ?? (env.MIRRORPLANE_URL || DEFAULT_URL);
   const terminal = process.stdout.isTTY === true;
   return {
-    client: new Client({ url, token: tokenSource(options.tokenFile, env) }),
+    client: new Client({ url, token: tokenSource(options.tokenFile, env), ...(timeout !== undefined && { timeout }) }),
     url,
     format: options.output,
     color: options.color && terminal && !env.NO_COLOR && env.TERM !== 'dumb',

@@ -11,7 +11,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  await buildProgram().parseAsync(process.argv);
+  if (process.argv[2] === '__complete') {
+    const { complete } = await import('./complete/index.ts');
+    for (const word of await complete(process.argv.slice(3))) process.stdout.write(`${word}\n`);
+  } else {
+    await buildProgram().parseAsync(process.argv);
+  }
 } catch (error) {
   // Commander has printed its own errors already.
   if (!(error instanceof CommanderError)) process.stderr.write(await errorText(error));

@@ -171,9 +171,4 @@ describe('usage', () => {
     assert.match(JSON.parse((await run(['version', '-o', 'json'])).stdout).mirrorplane, /^\d+\.\d+\.\d+$/);
     assert.equal((await run(['--version'])).code, 0);
   });
-
-  it('completes in bash what the tree of commands has', async () => {
-    const { stdout } = await run(['completion', 'bash']);
-    assert.match(stdout, /complete -F _mirrorplane mirrorplane/);
-  });
 });

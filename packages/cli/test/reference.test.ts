@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import type { Command } from 'commander';
-import { bashScript } from '../src/commands/completion.ts';
 import { EXIT_CODES } from '../src/exit.ts';
 import { buildProgram } from '../src/program.ts';
 import { commandReference, REFERENCE_BEGIN, REFERENCE_END } from '../src/reference.ts';
@@ -44,10 +43,5 @@ describe('the program', () => {
       command.commands.forEach(visit);
     };
     visit(buildProgram());
-  });
-
-  it('gives bash a word for every command', () => {
-    const script = bashScript(buildProgram());
-    for (const words of leaves(buildProgram())) assert.ok(script.includes(`'${words}')`), words);
   });
 });

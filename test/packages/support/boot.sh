@@ -3,10 +3,14 @@
 # would. CGROUP is the name of the cgroup that it gets; the caller removes it.
 set -eu
 if [ "${3-}" != inside ]; then
-  for base in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
+  # With cgroups of version 1 there is one tree for each controller, and systemd mounts those that are not there.
+  bases=/sys/fs/cgroup
+  [ -e /sys/fs/cgroup/cgroup.procs ] || bases=/sys/fs/cgroup/*
+  for base in $bases; do
     [ -e "$base/cgroup.procs" ] || continue
     mkdir "$base/$2"
-    echo $$ >"$base/$2/cgroup.procs"
+    # One without CPUs takes no process.
+    sh -c 'echo $PPID >"$1"' sh "$base/$2/cgroup.procs" 2>/dev/null || rmdir "$base/$2"
   done
   exec unshare --pid --mount --net --ipc --uts --cgroup --fork --kill-child --propagation private "$0" "$1" "$2" inside
 fi

@@ -102,8 +102,8 @@ export class FreshHost {
     await Promise.all(
       this.#children.map((child) => child.exitCode === null && child.signalCode === null && once(child, 'exit')),
     );
-    for (const base of ['/sys/fs/cgroup', '/sys/fs/cgroup/systemd', '/sys/fs/cgroup/unified']) {
-      const folder = join(base, this.#cgroup);
+    for (const base of ['.', ...readdirSync('/sys/fs/cgroup')]) {
+      const folder = join('/sys/fs/cgroup', base, this.#cgroup);
       if (!existsSync(folder)) continue;
       // The last process of the host may still be on its way out.
       await waitUntil(`no process in ${folder}`, 10_000, async () => {

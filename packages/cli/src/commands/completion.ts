@@ -1,43 +1,38 @@
-/** `mirrorplane completion bash`: words of the tree of commands. */
+/** `mirrorplane completion SHELL`: scripts that ask the command itself for words. */
 import { Argument, type Command } from 'commander';
-import { DISPATCHED } from '../dispatched.ts';
+
+/** Scripts by shell. Each passes on what has been typed, and offers what comes back; with nothing, names of files. */
+export const SCRIPTS = {
+  bash: `_mirrorplane() {
+  local IFS=$'\\n'
+  COMPREPLY=($(mirrorplane __complete "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+}
+complete -o default -F _mirrorplane mirrorplane
+`,
+  zsh: `#compdef mirrorplane
+_mirrorplane() {
+  local -a found
+  found=("\${(@f)$(mirrorplane __complete "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  if [[ -n "\${found[1]}" ]]; then compadd -- "\${found[@]}"; else _files; fi
+}
+if [[ "\${funcstack[1]}" = _mirrorplane ]]; then _mirrorplane "$@"; else compdef _mirrorplane mirrorplane; fi
+`,
+  fish: `function __mirrorplane_complete
+  set -l words (commandline -opc) (commandline -ct)
+  mirrorplane __complete $words[2..-1] 2>/dev/null
+end
+complete -c mirrorplane -a '(__mirrorplane_complete)'
+`,
+} as const;
+
+/** A shell that can complete. */
+export type Shell = keyof typeof SCRIPTS;
 
 /** Adds `completion`. */
 export function addCompletionCommand(program: Command): void {
   program
     .command('completion')
-    .description('print a script that completes commands and options: source <(mirrorplane completion bash)')
-    .addArgument(new Argument('<shell>').choices(['bash']))
-    .action(() => void process.stdout.write(bashScript(program)));
-}
-
-/** A bash script with one case for each command, keyed by the words that lead to it. */
-export function bashScript(program: Command): string {
-  const cases: string[] = [];
-  const visit = (command: Command, words: readonly string[]) => {
-    const children = command.commands.map((child) => child.name());
-    if (words.length === 0) children.push(...DISPATCHED.map(([name]) => name));
-    const options = [...command.options, ...(words.length > 0 ? program.options : [])].map((option) => option.long);
-    cases.push(`    '${words.join(' ')}') words='${[...children, ...options, '--help'].join(' ')}' ;;`);
-    for (const child of command.commands) visit(child, [...words, child.name()]);
-  };
-  visit(program, []);
-  const nouns = program.commands.filter((command) => command.commands.length > 0).map((command) => command.name());
-  return `_mirrorplane() {
-  local words= path= word
-  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "$word" in -*) continue ;; esac
-    case "$path" in
-      '') path=$word ;;
-      ${nouns.join(' | ')}) path="$path $word" ;;
-    esac
-  done
-  case "$path" in
-${cases.join('\n')}
-  esac
-  COMPREPLY=($(compgen -W "$words" -- "\${COMP_WORDS[COMP_CWORD]}"))
-  if [ \${#COMPREPLY[@]} -eq 0 ]; then COMPREPLY=($(compgen -f -- "\${COMP_WORDS[COMP_CWORD]}")); fi
-}
-complete -F _mirrorplane mirrorplane
-`;
+    .description('print a script that completes commands, options and names: source <(mirrorplane completion bash)')
+    .addArgument(new Argument('<shell>').choices(Object.keys(SCRIPTS)))
+    .action((shell: Shell) => void process.stdout.write(SCRIPTS[shell]));
 }

@@ -1,0 +1,99 @@
+/** What can stand where the cursor is: words, or names that the controller knows. Pure. */
+import type { Argument, Command, Option } from 'commander';
+import { DISPATCHED } from '../dispatched.ts';
+import type { Kind } from '../resources.ts';
+
+/** What can stand in one place. */
+export interface Expected {
+  /** Words that are known without asking. */
+  words: string[];
+  /** Objects of the controller whose names can stand there. */
+  names?: Kind;
+  /** Values of options of every command that stand before, by attribute: which controller to ask. */
+  options: Record<string, string>;
+}
+
+/** Kinds by the noun that a command belongs to, and by the name of an option that takes an object. */
+const BY_NOUN: Record<string, Kind> = {
+  policy: 'Policy',
+  interface: 'Interface',
+  node: 'Node',
+  pool: 'Pool',
+  domain: 'Domain',
+};
+const BY_OPTION: Record<string, Kind> = {
+  source: 'Interface',
+  addSource: 'Interface',
+  removeSource: 'Interface',
+  destination: 'Interface',
+  node: 'Node',
+  pool: 'Pool',
+  domain: 'Domain',
+};
+/** Verbs whose argument is a name that nothing has yet. */
+const MAKING = ['create', 'declare'];
+
+/**
+ * Finds what can stand as the last of `words`.
+ * @param words what follows "mirrorplane" up to the cursor; the last one is what has been typed of the word there
+ */
+export function expected(program: Command, words: readonly string[]): Expected {
+  const current = words.at(-1) ?? '';
+  const options: Record<string, string> = {};
+  let command = program;
+  let arguments_ = 0;
+  /** The option whose value comes next. */
+  let open: Option | undefined;
+  for (const word of words.slice(0, -1)) {
+    if (open !== undefined && !word.startsWith('-')) {
+      options[open.attributeName()] = word;
+      if (!open.variadic) open = undefined;
+      continue;
+    }
+    open = undefined;
+    if (word.startsWith('-')) {
+      const [flag, value] = word.split(/=(.*)/s) as [string, string?];
+      const option = optionsOf(program, command).find(({ short, long }) => flag === short || flag === long);
+      if (option === undefined || !takesValue(option)) continue;
+      if (value === undefined) open = option;
+      else options[option.attributeName()] = value;
+      continue;
+    }
+    const child = command.commands.find((one) => one.name() === word);
+    if (child === undefined) arguments_ += 1;
+    else command = child;
+  }
+  if (open !== undefined && !current.startsWith('-')) return { ...valuesOf(open), options };
+  if (current.startsWith('-')) {
+    const flags = optionsOf(program, command).filter(({ hidden }) => !hidden);
+    return { words: [...flags.map(({ long, short }) => long ?? short ?? ''), '--help'], options };
+  }
+  if (command.commands.length > 0) {
+    const dispatched = command === program ? DISPATCHED.map(([name]) => name) : [];
+    return { words: [...command.commands.map((child) => child.name()), ...dispatched], options };
+  }
+  return { ...argumentsOf(command, arguments_), options };
+}
+
+function optionsOf(program: Command, command: Command): readonly Option[] {
+  return command === program ? program.options : [...command.options, ...program.options];
+}
+
+function takesValue(option: Option): boolean {
+  return option.required || option.optional;
+}
+
+function valuesOf(option: Option): Omit<Expected, 'options'> {
+  const names = BY_OPTION[option.attributeName()];
+  return { words: option.argChoices ?? [], ...(names && { names }) };
+}
+
+function argumentsOf(command: Command, at: number): Omit<Expected, 'options'> {
+  const { registeredArguments } = command;
+  const argument: Argument | undefined =
+    registeredArguments[at] ?? (registeredArguments.at(-1)?.variadic ? registeredArguments.at(-1) : undefined);
+  if (argument === undefined) return { words: [] };
+  if (argument.argChoices) return { words: argument.argChoices };
+  const names = MAKING.includes(command.name()) ? undefined : BY_NOUN[command.parent?.name() ?? ''];
+  return { words: [], ...(names && { names }) };
+}
