@@ -12,7 +12,10 @@ export async function tryDatapath(make: () => Promise<Pick<Datapath, 'prepare'>>
     return ok('data-path', `all programs load (in ${((performance.now() - begun) / 1000).toFixed(1)} s)`);
   } catch (error) {
     const [found = '', ...lines] = reason(error).split('\n');
-    const remedy = 'boot a kernel that docs/install.md says was tested; report these lines, so that this one can be';
+    const refused = error instanceof Error && 'errno' in error;
+    const remedy = refused
+      ? 'boot a kernel that was tested (the README names them), and report these lines'
+      : 'run "make build", or install the package again';
     return { ...failed('data-path', found, remedy), lines };
   }
 }
