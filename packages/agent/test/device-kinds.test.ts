@@ -166,6 +166,27 @@ test('a NIC that handles flows itself, and a representor, are taken with a warni
   assert.equal(devices[1]?.warning, undefined);
 });
 
+test('a bond of a NIC that handles flows itself, and a VLAN device on it, have the warning too', () => {
+  const links = [
+    nic('eth0', 2, { master: 4 }),
+    nic('eth1', 3, { master: 4 }),
+    link('bond0', 4, { linkType: 'bond' }),
+    link('bond0.5', 5, { linkType: 'vlan', peer: 4 }),
+    nic('eth2', 6),
+    link('eth2.5', 7, { linkType: 'vlan', peer: 6 }),
+  ];
+  const edges = ['bond0', 'bond0.5', 'eth2.5'].map((device) => ({ interface: device, device }));
+  const { problems } = identify(links, edges, new Map(), undefined, ({ name }) => name === 'eth1');
+  assert.deepEqual(
+    problems.map(({ code, interface: id }) => [code, id]),
+    [
+      ['OFFLOAD_UNSEEN', 'bond0'],
+      ['OFFLOAD_UNSEEN', 'bond0.5'],
+    ],
+  );
+  assert.match(problems[1]!.message, /bond0.5 is on top of eth1, which has hw-tc-offload on/);
+});
+
 test('an edge and the mirror device are found by a further name, unless another device bears it', async () => {
   const links = [nic('eth0', 2, { altNames: ['lan0', 'eth1'] }), nic('eth1', 3)];
   const bound = (device: string) =>

@@ -105,3 +105,16 @@ test('after it is closed, nothing is asked any more', async (t) => {
   t.mock.timers.tick(1000);
   assert.equal(asked.length, 1);
 });
+
+test('a guest behind macvtap runs here when its device has sent a frame, and not when it has received one', async () => {
+  const counts = { received: 3, sent: 0, sentBytes: 0 };
+  let arrived = false;
+  const guests = new GuestWatch({ statistics: async () => counts, arrived: () => (arrived = true) });
+  const alias = 'mirrorplane:kind=vm;id=web-5';
+  const { devices } = identify([link('macvtap0', 5, { linkType: 'macvtap', alias })], []);
+  assert.equal((await guests.look(devices, expected))[0]?.guest, 'absent');
+  counts.sent = 1;
+  await until('the arrival', () => arrived);
+  assert.equal((await guests.look(devices, expected))[0]?.guest, 'running');
+  guests.close();
+});

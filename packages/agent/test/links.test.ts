@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import type { Link } from '../src/discovery/links.ts';
+import { dumpLinks, type Link } from '../src/discovery/links.ts';
+import { RtClient } from '../src/discovery/rtnetlink.ts';
 import { Namespace, Probe } from './namespace.ts';
 import { isRoot } from './support.ts';
 
@@ -146,4 +148,16 @@ test('after events were lost, everything is read again', options, async (t) => {
   await has('79 of them less one pair', (all) => all.filter(({ linkType }) => linkType === 'veth').length === 78);
   namespace.ip('link', 'set', 'a1', 'mtu', '1234');
   await has('later events', (all) => named(all, 'a1')?.mtu === 1234);
+});
+
+test('a device of this machine has a bus where sysfs shows hardware behind it, and nowhere else', async () => {
+  const client = new RtClient();
+  try {
+    const links = [...(await dumpLinks(client)).values()];
+    const withBus = links.filter(({ bus }) => bus !== undefined).map(({ name }) => name);
+    const withHardware = links.map(({ name }) => name).filter((name) => existsSync(`/sys/class/net/${name}/device`));
+    assert.deepEqual(withBus, withHardware);
+  } finally {
+    client.close();
+  }
 });

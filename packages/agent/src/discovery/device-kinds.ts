@@ -61,6 +61,7 @@ export const DEVICE_KINDS: Readonly<Record<string, Verdict>> = {
   loopback: noEthernet('the loopback device'),
 };
 
+const BONDS = new Set(['bond', 'team']);
 /** Kinds of devices whose ports stay devices of their own. Ports of all others are parts of the one above. */
 const SWITCHES = new Set(['bridge', 'openvswitch', 'vrf']);
 /** Port names of virtual and sub-functions in switchdev mode, as `pf0vf3` and `c1pf0sf7` (devlink_port_phys_port_name). */
@@ -142,6 +143,15 @@ function verdictOn(kind: string, { ethernet }: Link): Verdict {
 function lower({ peer, ifindex }: Link, { byIfindex }: LinkIndex): Link | undefined {
   const below = peer === undefined ? undefined : byIfindex.get(peer);
   return below?.peer === ifindex ? undefined : below;
+}
+
+/** The hardware that carries the packets of a device: its own, that below a VLAN device, or that of the ports of a bond. */
+export function hardwareOf(link: Link, all: LinkIndex, depth = MAX_DEPTH): Link[] {
+  if (link.bus !== undefined) return [link];
+  if (depth === 0) return [];
+  const below = link.linkType === 'vlan' ? lower(link, all) : undefined;
+  const ports = BONDS.has(link.linkType) ? (all.byMaster.get(link.ifindex) ?? []) : [];
+  return [...(below ? [below] : []), ...ports].flatMap((one) => hardwareOf(one, all, depth - 1));
 }
 
 /**

@@ -2,7 +2,7 @@
 import { type Device, type EdgeBinding, type NodeProblem, whyNotMirrorable } from '@mirrorplane/contract';
 import { parseAlias } from './alias.ts';
 import { bindEdges } from './declared.ts';
-import { indexLinks, isReversed, judge, kindOf, type LinkIndex, sharedWith } from './device-kinds.ts';
+import { hardwareOf, indexLinks, isReversed, judge, kindOf, type LinkIndex, sharedWith } from './device-kinds.ts';
 import type { Link } from './links.ts';
 import type { Claim } from './provider.ts';
 
@@ -120,7 +120,7 @@ function judged(
   const verdict = judge(link, all);
   const shared = sharedWith(link, all);
   const isTaken = identity !== undefined && whyNotMirrorable({ notMirrorable: verdict }, identity.kind) === undefined;
-  const warning = isTaken ? warningOf(link, offloads) : undefined;
+  const warning = isTaken ? warningOf(link, all, offloads) : undefined;
   return {
     ...(isReversed(link) && { reversed: true }),
     ...(Object.keys(verdict).length > 0 && { notMirrorable: { ...verdict } }),
@@ -130,9 +130,11 @@ function judged(
   };
 }
 
-function warningOf(link: Link, offloads: (link: Link) => boolean): string | undefined {
+function warningOf(link: Link, all: LinkIndex, offloads: (link: Link) => boolean): string | undefined {
   if (kindOf(link) === 'representor') return OFFLOADED.representor;
-  return link.bus !== undefined && offloads(link) ? OFFLOADED.offload : undefined;
+  const nic = hardwareOf(link, all).find(offloads);
+  if (nic === undefined) return undefined;
+  return nic === link ? OFFLOADED.offload : `is on top of ${nic.name}, which ${OFFLOADED.offload}`;
 }
 
 /** ifindex by interface, to be handed to the next `identify`. */
