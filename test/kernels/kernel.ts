@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { run } from '../../packages/lab/src/netns.ts';
 import { type Architecture, describe, extracted, ownArchitecture, packageNames, updateLists } from './apt.ts';
 
+/** Milliseconds for the index of some 4000 modules, which are compressed in newer kernels: two seconds on an idle machine. */
+const DEPMOD_MS = 300_000;
+
 /** Which kernel somebody wants: `6.12`, `6.12:arm64`, `newest`, `6.12.117`. */
 export interface KernelWish {
   /** Begin of the version, or `newest`. */
@@ -56,7 +59,7 @@ export async function getKernel(wish: KernelWish, say: (line: string) => void = 
   const packages = [name, ...parts].map((part) => `${part}:${architecture}`);
   const folder = await extracted(release, packages, architecture, async (work) => {
     if (!existsSync(join(work, 'lib'))) symlinkSync('usr/lib', join(work, 'lib'));
-    await run(['depmod', '-b', work, release]);
+    await run(['depmod', '-b', work, release], { timeoutMs: DEPMOD_MS });
     const image = readdirSync(work, { recursive: true, encoding: 'utf8' }).find((file) =>
       /(^|\/)vmlinuz(-[^/]*)?$/.test(file),
     );
