@@ -32,13 +32,8 @@ export function parseWish(text: string): KernelWish {
   return { version: match[1] as string, architecture: (match[2] as Architecture) ?? ownArchitecture() };
 }
 
-/** As `parseWish` reads it. */
-export function wishName({ version, architecture }: KernelWish): string {
-  return architecture === ownArchitecture() ? version : `${version}:${architecture}`;
-}
-
 /** Debian's full kernel: no cloud or real-time build, no build without signature. Release candidates are left out. */
-const packagePattern = ({ version, architecture }: KernelWish) => {
+export const packagePattern = ({ version, architecture }: KernelWish) => {
   const begin = version === 'newest' ? '\\d+\\.\\d+\\.\\d+' : `${version.replaceAll('.', '\\.')}(?:\\.\\d+)?`;
   return new RegExp(`^linux-image-(?:${begin})(?:-\\d+)?(?:\\+deb\\d+(?:\\.\\d+)?)?-${architecture}$`);
 };
