@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from '../../packages/lab/src/netns.ts';
+import { CommandError, run } from '../../packages/lab/src/netns.ts';
 import { cacheFolder, makeOnce } from '../../packages/lab/src/qemu/guest-image.ts';
 
 /** Everything that this folder keeps between runs. */
@@ -52,37 +52,50 @@ function options(architecture: Architecture): string[] {
   return pairs.flatMap(([name, value]) => ['-o', `${name}=${value}`]);
 }
 
+/** Runs one of apt's programs. @throws Error with the words of apt alone: its command line is of no use to anyone */
 async function apt(program: 'apt-get' | 'apt-cache', architecture: Architecture, ...argv: string[]): Promise<string> {
-  const { stdout } = await run([program, ...options(architecture), ...argv], {
-    timeoutMs: APT_MS,
-    env: { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' },
-  });
-  return stdout;
+  return aptIn('/', program, architecture, ...argv);
 }
 
-/** The address from which this machine's apt takes Debian. @throws Error where it takes nothing from Debian */
-async function mirror(): Promise<string> {
-  const format = '$(COMPONENT) $(CREATED_BY) $(REPO_URI) $(CODENAME)';
-  const { stdout } = await run(['apt-get', 'indextargets', '--format', format], { timeoutMs: APT_MS });
-  for (const line of stdout.split('\n')) {
-    const [component, createdBy, uri, codename = ''] = line.split(' ');
-    if (component === 'main' && createdBy === 'Packages' && /^[a-z]+$/.test(codename) && uri && !/security/.test(uri))
-      if (await isDebian(uri, codename)) return uri;
+async function aptIn(folder: string, program: string, architecture: Architecture, ...argv: string[]): Promise<string> {
+  const lock = argv[0] === 'update' ? ['flock', join(APT, 'lock')] : [];
+  const command = ['env', '-C', folder, ...lock, program, ...options(architecture), ...argv];
+  try {
+    const env = { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' };
+    return (await run(command, { timeoutMs: APT_MS, env })).stdout;
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    const said = error.result.stderr.split('\n').find((line) => line.startsWith('E: '));
+    throw new Error(`${program} ${argv[0]}: ${said?.slice(3) ?? error.message.slice(-300)}`);
   }
+}
+
+/**
+ * The address from which this machine's apt takes Debian, also where it has read no lists yet.
+ * @throws Error where it takes nothing from Debian
+ */
+async function mirror(): Promise<string> {
+  const { stdout } = await run(['apt-get', 'update', '--print-uris'], { timeoutMs: APT_MS });
+  // Mirrors of Debian are called so; the one for security has its own name, and releases of others are elsewhere.
+  const uri = /^'(\S+\/debian)\/+dists\/[a-z]+\/InRelease'/m.exec(stdout)?.[1];
+  if (uri !== undefined) return uri;
   throw new Error('the package sources of this machine have no release of Debian; add one to /etc/apt/sources.list.d');
 }
 
-async function isDebian(uri: string, codename: string): Promise<boolean> {
-  const format = '$(ORIGIN) $(REPO_URI) $(CODENAME)';
-  const { stdout } = await run(['apt-get', 'indextargets', '--format', format], { timeoutMs: APT_MS });
-  return stdout.split('\n').includes(`Debian ${uri} ${codename}`);
+const STAMP = join(APT, 'updated');
+
+/** Milliseconds since the package lists were read. */
+export function listsAge(): number {
+  return existsSync(STAMP) ? Date.now() - statSync(STAMP).mtimeMs : Number.POSITIVE_INFINITY;
 }
 
-/** Reads the package lists, where they are missing or old. Two that do it at once wait for each other. */
-export async function updateLists(say: (line: string) => void = () => undefined): Promise<void> {
-  const stamp = join(APT, 'updated');
-  const fresh = () => existsSync(stamp) && Date.now() - statSync(stamp).mtimeMs < LISTS_MS;
-  if (fresh()) return;
+/**
+ * Reads the package lists, where they are missing or old. Two that do it at once wait for each other.
+ * @param say told what is being done, a line each
+ * @param maxAge milliseconds that they may be old. Default a day
+ */
+export async function updateLists(say: (line: string) => void, maxAge = LISTS_MS): Promise<void> {
+  if (listsAge() < maxAge) return;
   for (const folder of ['lists/partial', 'amd64/archives/partial', 'arm64/archives/partial'])
     mkdirSync(join(APT, folder), { recursive: true });
   say(`reading the package lists of ${SUITES.join(', ')} (60 MB, once a day)`);
@@ -91,7 +104,7 @@ export async function updateLists(say: (line: string) => void = () => undefined)
   writeFileSync(SOURCES, SUITES.map((suite) => `deb ${signed}${uri} ${suite} main\n`).join(''));
   writeFileSync(join(APT, 'status'), '');
   await apt('apt-get', ownArchitecture(), 'update', '-qq');
-  writeFileSync(stamp, '');
+  writeFileSync(STAMP, '');
 }
 
 /** Names of packages that match, the newest version last. */
@@ -114,12 +127,12 @@ export async function describe(name: string, architecture: Architecture): Promis
 /**
  * Downloads packages and extracts them into a folder of the cache, once. Nothing is installed, and no script of theirs
  * runs. Returns the folder.
- * @param packages as apt takes them: NAME, NAME:ARCHITECTURE, NAME=VERSION
+ * @param packages which ones, as apt takes them: NAME, NAME:ARCHITECTURE, NAME=VERSION; asked only where there is no folder yet
  * @param finish what is done in the folder before it counts as made
  */
 export async function extracted(
   folder: string,
-  packages: readonly string[],
+  packages: () => Promise<readonly string[]>,
   architecture: Architecture,
   finish: (folder: string) => Promise<void> = async () => undefined,
 ): Promise<string> {
@@ -127,8 +140,7 @@ export async function extracted(
   await makeOnce(made, async (work) => {
     const debs = join(work, '.debs');
     mkdirSync(debs);
-    const argv = ['env', '-C', debs, 'apt-get', ...options(architecture), 'download', '-qq', ...packages];
-    await run(argv, { timeoutMs: APT_MS });
+    await aptIn(debs, 'apt-get', architecture, 'download', '-qq', ...(await packages()));
     for (const deb of readdirSync(debs))
       await run(['dpkg-deb', '--extract', join(debs, deb), work], { timeoutMs: APT_MS });
     rmSync(debs, { recursive: true });

@@ -51,8 +51,7 @@ const wanted = (version: string) => (need: string) =>
 async function fetchClang(version: string, say: (line: string) => void): Promise<string> {
   const architecture = ownArchitecture();
   await updateLists(say);
-  const needs = (await withNeeds([`clang-${version}`], architecture)).filter(wanted(version));
-  if (needs.length === 0) throw new Error(`no package clang-${version} for ${architecture}`);
+  const needs = async () => (await withNeeds([`clang-${version}`], architecture)).filter(wanted(version));
   const folder = await extracted(`clang-${version}`, needs, architecture, async (work) => {
     const files = readdirSync(work, { recursive: true, encoding: 'utf8' });
     const one = (pattern: RegExp) => {

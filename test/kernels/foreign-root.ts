@@ -18,21 +18,25 @@ const APPLETS = ['sh', 'cat', 'ifconfig', 'head', 'ls', 'mkdir', 'modprobe', 'mo
 /** The folder that such a guest has as its root, made once. */
 export async function foreignRoot(architecture: Architecture): Promise<string> {
   const brought = fetchAll(architecture);
-  const packages = await withNeeds(PACKAGES, architecture);
-  return extracted(`root-${architecture}-node-${brought.nodeVersion}`, packages, architecture, async (root) => {
-    // Newer packages have everything in /usr, and take it that /lib and its like lead there.
-    for (const name of ['bin', 'sbin', 'lib', 'lib64']) {
-      mkdirSync(join(root, 'usr', name), { recursive: true });
-      if (!existsSync(join(root, name))) symlinkSync(`usr/${name}`, join(root, name));
-    }
-    const busybox = ['usr/bin/busybox', 'bin/busybox'].find((path) => existsSync(join(root, path)));
-    for (const applet of APPLETS) {
-      const path = join(root, 'usr/bin', applet);
-      if (!existsSync(path)) symlinkSync(`/${busybox}`, path);
-    }
-    copyFileSync(brought.node, join(root, 'usr/bin/node'));
-    for (const name of ['proc', 'sys', 'dev', 'run', 'tmp', 'root']) mkdirSync(join(root, name), { recursive: true });
-  });
+  return extracted(
+    `root-${architecture}-node-${brought.nodeVersion}`,
+    () => withNeeds(PACKAGES, architecture),
+    architecture,
+    async (root) => {
+      // Newer packages have everything in /usr, and take it that /lib and its like lead there.
+      for (const name of ['bin', 'sbin', 'lib', 'lib64']) {
+        mkdirSync(join(root, 'usr', name), { recursive: true });
+        if (!existsSync(join(root, name))) symlinkSync(`usr/${name}`, join(root, name));
+      }
+      const busybox = ['usr/bin/busybox', 'bin/busybox'].find((path) => existsSync(join(root, path)));
+      for (const applet of APPLETS) {
+        const path = join(root, 'usr/bin', applet);
+        if (!existsSync(path)) symlinkSync(`/${busybox}`, path);
+      }
+      copyFileSync(brought.node, join(root, 'usr/bin/node'));
+      for (const name of ['proc', 'sys', 'dev', 'run', 'tmp', 'root']) mkdirSync(join(root, name), { recursive: true });
+    },
+  );
 }
 
 /** Bundles the loader for an architecture, with libbpf and koffi beside it, into a folder. Returns the name of its file. */

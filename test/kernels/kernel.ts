@@ -2,10 +2,13 @@
 import { existsSync, readdirSync, renameSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../../packages/lab/src/netns.ts';
-import { type Architecture, describe, extracted, ownArchitecture, packageNames, updateLists } from './apt.ts';
+import { type Architecture, describe, extracted, listsAge, ownArchitecture, packageNames, updateLists } from './apt.ts';
 
 /** Milliseconds for the index of some 4000 modules, which are compressed in newer kernels: two seconds on an idle machine. */
 const DEPMOD_MS = 300_000;
+
+/** Lists that are no older than this, in milliseconds, are not read again because something is not to be had. */
+const FRESH_MS = 10 * 60_000;
 
 /** Which kernel somebody wants: `6.12`, `6.12:arm64`, `newest`, `6.12.117`. */
 export interface KernelWish {
@@ -43,22 +46,35 @@ export const packagePattern = ({ version, architecture }: KernelWish) => {
  * @param say told what is being done, a line each
  */
 export async function getKernel(wish: KernelWish, say: (line: string) => void = () => undefined): Promise<Kernel> {
-  const { architecture } = wish;
   await updateLists(say);
+  try {
+    return await newest(wish);
+  } catch (error) {
+    // The lists may name a version that has been replaced since.
+    if (listsAge() < FRESH_MS) throw error;
+    await updateLists(say, 0);
+    return newest(wish);
+  }
+}
+
+async function newest(wish: KernelWish): Promise<Kernel> {
+  const { architecture } = wish;
   const name = (await packageNames('linux-image-', packagePattern(wish), architecture)).at(-1);
   if (name === undefined) throw new Error(`no package of Linux ${wish.version} for ${architecture}`);
   const release = name.slice('linux-image-'.length);
   // Newer packages hold nothing themselves: the kernel and its modules are in two others.
-  const depends = (await describe(name, architecture))?.get('Depends') ?? '';
-  const parts = [`linux-binary-${release}`, `linux-modules-${release}`].filter((part) => depends.includes(part));
-  const packages = [name, ...parts].map((part) => `${part}:${architecture}`);
+  const packages = async () => {
+    const depends = (await describe(name, architecture))?.get('Depends') ?? '';
+    const parts = [`linux-binary-${release}`, `linux-modules-${release}`].filter((part) => depends.includes(part));
+    return [name, ...parts].map((part) => `${part}:${architecture}`);
+  };
   const folder = await extracted(release, packages, architecture, async (work) => {
     if (!existsSync(join(work, 'lib'))) symlinkSync('usr/lib', join(work, 'lib'));
     await run(['depmod', '-b', work, release], { timeoutMs: DEPMOD_MS });
     const image = readdirSync(work, { recursive: true, encoding: 'utf8' }).find((file) =>
       /(^|\/)vmlinuz(-[^/]*)?$/.test(file),
     );
-    if (image === undefined) throw new Error(`no kernel in ${packages.join(', ')}`);
+    if (image === undefined) throw new Error(`no kernel in ${name}`);
     renameSync(join(work, image), join(work, 'image'));
   });
   return { release, architecture, image: join(folder, 'image'), modules: join(folder, 'lib/modules', release) };

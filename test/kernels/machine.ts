@@ -116,7 +116,11 @@ async function unpacked(path: string): Promise<Buffer> {
 /** The first file system for a kernel: busybox, what the root needs, and the program that goes there. */
 async function firstFiles(kernel: Kernel): Promise<Buffer> {
   const { architecture } = kernel;
-  const busybox = await extracted(`busybox-${architecture}`, [`busybox-static:${architecture}`], architecture);
+  const busybox = await extracted(
+    `busybox-${architecture}`,
+    async () => [`busybox-static:${architecture}`],
+    architecture,
+  );
   const program = ['bin/busybox', 'usr/bin/busybox'].map((path) => join(busybox, path)).find(existsSync);
   if (program === undefined) throw new Error('no busybox in the package busybox-static');
   const order = modulesInOrder(kernel);
