@@ -120,7 +120,7 @@ async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<
   if (flags.uninstall) {
     requireRoot();
     requirePins(bpffs);
-    await uninstall({ data, datapath: await kernelDatapath(bpffs) });
+    await uninstall({ data, bpffs, datapath: await kernelDatapath(bpffs) });
     log.info('uninstalled');
     return;
   }

@@ -22,7 +22,7 @@ import { deviceStatistics } from './discovery/statistics.ts';
 import { findUnderlay, KnownAddresses } from './discovery/underlay.ts';
 import { credentialsFit, EnrollmentError, enroll, loadCredentials } from './enroll.ts';
 import { EventRecorder } from './events.ts';
-import { holdLock } from './lock.ts';
+import { holdLock, holdPins } from './lock.ts';
 import { type Logger, reason, say } from './log.ts';
 import { Protection } from './protection.ts';
 import { ProgramFile } from './state.ts';
@@ -116,6 +116,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   };
   try {
     closers.push(await holdLock(data));
+    if (options.datapath === undefined || options.bpffs !== undefined) closers.push(await holdPins(bpffs));
     const credentials = await obtainCredentials(options);
     const datapath = options.datapath ?? (await kernelDatapath(bpffs));
     closers.push(() => datapath.close());

@@ -8,30 +8,44 @@ import { releaseAll } from './discovery/neighbours.ts';
 import { RtClient } from './discovery/rtnetlink.ts';
 import { CREDENTIAL_FILES } from './enroll.ts';
 import { draftOf } from './files.ts';
-import { holdLock } from './lock.ts';
+import { holdLock, holdPins, LOCK_FILE } from './lock.ts';
 import { STATE_FILES } from './start.ts';
 
 /**
  * Removes the data plane, our neighbour entries and our files; the data folder too if nothing else is in it.
- * @throws Error where an agent is running
+ * @param options.bpffs folder of the pins of `datapath`, where it has pins
+ * @throws Error where an agent is running, or a folder belongs to others
  */
-export async function uninstall(options: { data: string; datapath: Datapath }): Promise<void> {
-  const { data, datapath } = options;
-  if (!existsSync(data)) return await datapath.uninstall();
-  const free = await holdLock(data);
+export async function uninstall(options: { data: string; datapath: Datapath; bpffs?: string }): Promise<void> {
+  const { data, datapath, bpffs } = options;
+  const freeData = existsSync(data) ? await holdLock(data) : undefined;
+  try {
+    await uninstallDatapath(datapath, bpffs);
+    if (freeData !== undefined) await removeFiles(data);
+  } finally {
+    freeData?.();
+  }
+}
+
+async function uninstallDatapath(datapath: Datapath, bpffs: string | undefined): Promise<void> {
+  const free = bpffs !== undefined && existsSync(bpffs) ? await holdPins(bpffs) : undefined;
   try {
     await datapath.uninstall();
-    const client = new RtClient();
-    try {
-      await releaseAll(client, await NeighbourRecord.load(join(data, STATE_FILES.neighbours)));
-    } finally {
-      client.close();
-    }
-    const files = [...Object.values(STATE_FILES), ...Object.values(CREDENTIAL_FILES)];
-    const paths = files.map((file) => join(data, file));
-    await Promise.all([...paths, ...paths.map(draftOf)].map((path) => rm(path, { force: true })));
-    await rmdir(data).catch(() => undefined);
   } finally {
-    await free();
+    free?.();
   }
+}
+
+/** What the agent has written, and the entries of the kernel that it has written down; the folder too where it is empty then. */
+async function removeFiles(data: string): Promise<void> {
+  const client = new RtClient();
+  try {
+    await releaseAll(client, await NeighbourRecord.load(join(data, STATE_FILES.neighbours)));
+  } finally {
+    client.close();
+  }
+  const files = [...Object.values(STATE_FILES), ...Object.values(CREDENTIAL_FILES), LOCK_FILE];
+  const paths = files.map((file) => join(data, file));
+  await Promise.all([...paths, ...paths.map(draftOf)].map((path) => rm(path, { force: true })));
+  await rmdir(data).catch(() => undefined);
 }
