@@ -66,6 +66,7 @@ export class ProxmoxSource implements PolledSource {
     if (!hinted && last !== undefined && version !== '' && last.version === version && last.devices === names) {
       return last.listing;
     }
+    this.#last = undefined;
     // Not there while the file system is not mounted: the folder is then an empty one.
     this.#node = basename(await readlink(join(this.#folder, 'local')));
     const listing = { claims: await this.#claims(devices), problems: [] };
