@@ -106,6 +106,16 @@ test('a pod that is made again under its name keeps its id at its new device', {
   await see('the new one', (all) => all.vethnew === 'pod/shop/web-0/eth0' && !('vethold' in all));
 });
 
+test('an interface that the pod itself renames keeps its id', { skip }, async (t) => {
+  const { see, start } = await watched(t);
+  const inside = start('web-0', ['vethweb', 'eth0']);
+  await see('the pod', (all) => all.vethweb === 'pod/shop/web-0/eth0');
+  inside.ip('link', 'set', 'eth0', 'name', 'hidden0');
+  start('db-0', ['vethdb', 'eth0']);
+  const devices = await see('what was read since', (all) => 'vethdb' in all);
+  assert.equal(byDevice(devices).vethweb, 'pod/shop/web-0/eth0');
+});
+
 test('a bundle that cannot be read, and a path that is no network namespace, are problems of their own', {
   skip,
 }, async (t) => {

@@ -8,7 +8,7 @@ function provider(t: TestContext, read: () => Promise<Listing | undefined> | Lis
   const source = {
     name: 'test',
     reads: 0,
-    hint: () => undefined as void,
+    hint: (): void => {},
     read: async () => {
       source.reads++;
       return read();

@@ -20,6 +20,12 @@ import { RtClient } from './rtnetlink.ts';
 /** Milliseconds: Podman's service starts for each question. */
 const INTERVAL = 60_000;
 
+/** What a container's device was called when it was seen first. A container may call it something else later. */
+interface FirstName {
+  container: string;
+  name: string;
+}
+
 /** Asks all runtimes, and the kernel which device leads to whom. */
 export class ContainerSource implements PolledSource {
   readonly name = 'containers';
@@ -31,6 +37,8 @@ export class ContainerSource implements PolledSource {
   readonly #last = new Map<Runtime, ContainerReading>();
   readonly #complaints = new Map<Runtime, string>();
   readonly #watchers = new Map<string, FSWatcher>();
+  /** By ifindex of the device here. */
+  #names: ReadonlyMap<number, FirstName> = new Map();
 
   /**
    * @param options.runtimes paths with commas between them, each a socket of Docker's API or a folder of bundles; `auto`:
@@ -52,16 +60,23 @@ export class ContainerSource implements PolledSource {
     const ends = await FarEnds.read(this.#client);
     const claims: Claim[] = [];
     const unreadable: string[] = [];
+    const names = new Map<number, FirstName>();
     for (const reading of this.#last.values()) {
       unreadable.push(...reading.unreadable);
       for (const container of reading.containers) {
         try {
-          claims.push(...claimsOf(container, await ends.into(container.namespace)));
+          for (const end of await ends.into(container.namespace)) {
+            const first = this.#names.get(end.ifindex);
+            const name = first?.container === container.id ? first.name : end.name;
+            names.set(end.ifindex, { container: container.id, name });
+            claims.push(nicClaim(container, end, name));
+          }
         } catch (error) {
           unreadable.push(`${container.name}: ${container.namespace}: ${reason(error)}`);
         }
       }
     }
+    this.#names = names;
     return { claims, problems: unreadableProblems(unreadable) };
   }
 
@@ -102,19 +117,17 @@ export class ContainerSource implements PolledSource {
   }
 }
 
-function claimsOf({ id, name, namespace, networks }: Container, ends: readonly FarEnd[]): Claim[] {
-  return ends.map((end) =>
-    claimOf({
-      device: end.device,
-      kind: 'vm',
-      id: `${id}/${end.name}`,
-      name: `${name} ${end.name}`,
-      network: networks.get(end.mac) ?? '',
-      provider: 'containers',
-      mac: end.mac,
-      life: namespace,
-    }),
-  );
+function nicClaim({ id, name, namespace, networks }: Container, end: FarEnd, called: string): Claim {
+  return claimOf({
+    device: end.device,
+    kind: 'vm',
+    id: `${id}/${called}`,
+    name: `${name} ${called}`,
+    network: networks.get(end.mac) ?? '',
+    provider: 'containers',
+    mac: end.mac,
+    life: namespace,
+  });
 }
 
 function runtimeAt(path: string): Runtime {
