@@ -1,7 +1,7 @@
 /** The preflight checks on real hosts: this one, with something taken away from it for one process. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
@@ -9,7 +9,9 @@ import { createKernelDatapath } from '../../src/datapath/kernel/index.ts';
 import type { Check, CheckId } from '../../src/preflight/check.ts';
 import { readController } from '../../src/preflight/controller.ts';
 import { tryDatapath } from '../../src/preflight/data-path.ts';
+import { closeFd, loadSmallest } from '../../src/preflight/kernel-trials.ts';
 import { judgeMirrorDevice, readMirrorDevice } from '../../src/preflight/mirror-device.ts';
+import { tryNetwork } from '../../src/preflight/trial-network.ts';
 import { testAuthority } from '../support.ts';
 import { buildWith } from './support/build.ts';
 import { processFolder } from './support/folder.ts';
@@ -186,6 +188,28 @@ test('without CAP_BPF an agent says so before it joins, and tries no program', a
   assert.match(stderr, /capabilities: without CAP_BPF/);
   assert.equal(connections, 0);
   assert.equal(existsSync(bpffs), false);
+});
+
+test('root in a user namespace of its own is told that its capabilities do not count', async () => {
+  const { fit, checks } = await check((argv) => ['unshare', '--user', '--map-root-user', ...argv]);
+  assert.equal(fit, false);
+  assert.equal(checks.root?.state, 'ok');
+  assert.match(checks.capabilities!.found, /user namespace/);
+  assert.equal(checks.bpf?.state, 'skipped');
+});
+
+test('what is tried in a network namespace works there, and this process is back in its own at once', async () => {
+  const own = readlinkSync('/proc/self/ns/net');
+  const smallest = loadSmallest();
+  assert.ok('program' in smallest);
+  const trial = tryNetwork(smallest.program);
+  assert.equal(readlinkSync('/proc/self/ns/net'), own);
+  assert.deepEqual(await trial, { veth: undefined, clsact: undefined, holdQueue: undefined });
+  // What is no program is refused: the trial asks the kernel.
+  const refused = await tryNetwork(0);
+  assert.match(refused.clsact!, /EINVAL|EBADF/);
+  assert.equal(refused.veth, undefined);
+  closeFd(smallest.program);
 });
 
 test('without libbpf an agent names the package', async () => {
