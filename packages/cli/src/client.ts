@@ -1,8 +1,7 @@
 /** HTTP with the controller: JSON in and out, over TCP or a unix socket. */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import * as http from 'node:http';
-import * as https from 'node:https';
+import type * as http from 'node:http';
 import type { Problem } from '@mirrorplane/contract';
 import { CliError, type Exit, exitOfStatus } from './exit.ts';
 import { type SseMessage, SseParser } from './sse.ts';
@@ -167,10 +166,11 @@ export class Client {
     // One connection per request: a command sends few, and a kept connection may be closed under the next request.
     const common = { method, agent: false as const, ...options };
     const target = this.#target;
-    if ('socketPath' in target) return http.request({ ...common, socketPath: target.socketPath, path: where });
+    if ('socketPath' in target)
+      return httpModule('node:http').request({ ...common, socketPath: target.socketPath, path: where });
     const { protocol, pathname } = target.base;
     const url = new URL(`${pathname.replace(/\/$/, '')}${where}`, target.base);
-    return (protocol === 'https:' ? https : http).request(url, common);
+    return httpModule(protocol === 'https:' ? 'node:https' : 'node:http').request(url, common);
   }
 }
 
@@ -182,6 +182,14 @@ export async function getIfThere<T>(client: Client, path: string): Promise<Respo
     if (error instanceof ProblemError && error.exit === 'notFound') return undefined;
     throw error;
   }
+}
+
+/**
+ * Loaded late, and not by `import`: that reads every export of the module, and the ones for WebSockets load a client of
+ * HTTP that nobody here uses. It would take longer than all the rest of a command.
+ */
+function httpModule(name: 'node:http' | 'node:https'): Pick<typeof http, 'request'> {
+  return process.getBuiltinModule(name);
 }
 
 const TOKEN_HELP = 'name the file with --token-file or MIRRORPLANE_TOKEN_FILE, or set MIRRORPLANE_TOKEN';

@@ -4,6 +4,7 @@ export * from './counters.ts';
 export * from './errors.ts';
 export * from './events.ts';
 export * from './inventory.ts';
+export * from './mirrorable.ts';
 export * from './names.ts';
 export * from './policy.ts';
 export * from './program.ts';

@@ -121,11 +121,6 @@ export const Device = z
   .meta({ id: 'Device' });
 export type Device = z.infer<typeof Device>;
 
-/** Why a device cannot be that of an interface of this kind. Undefined: it can. Follows the name of the device. */
-export function whyNotMirrorable(device: Pick<Device, 'notMirrorable'>, kind: InterfaceKind): string | undefined {
-  return kind === 'edge' ? device.notMirrorable?.edge : device.notMirrorable?.guest;
-}
-
 /** The device that an interface is today, and on which node. */
 export const InterfaceDevice = z.object({
   node: Name,
