@@ -17,7 +17,7 @@ import { allCopied, packets, policyStatus, statusEventually, withPolicy } from '
 import { ping, python } from './support/traffic.ts';
 
 /** Copies may fill what they leave by: what is lost there has to be counted. */
-const UNPROTECTED = ['--libvirt', 'off', '--open-vswitch', 'off', '--protect', 'off'];
+const UNPROTECTED = ['--protect', 'off'];
 const lab = useLab({
   nodes: 2,
   switch: false,

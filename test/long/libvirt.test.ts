@@ -36,9 +36,7 @@ after(async () => {
 const lab = useLab({
   nodes: 2,
   switch: false,
-  agentArguments: Object.fromEntries(
-    [...folders].map(([node, folder]) => [node, ['--libvirt', libvirtUri(folder), '--open-vswitch', 'off']]),
-  ),
+  agentArguments: Object.fromEntries([...folders].map(([node, folder]) => [node, ['--libvirt', libvirtUri(folder)]])),
 });
 
 /** libvirt on a node, with a device for the guest that is there before it. */

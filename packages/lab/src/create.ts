@@ -22,7 +22,7 @@ export interface LabOptions extends TopologyOptions {
   topology?: Topology | ((standard: Topology) => Topology);
   /** The `mirrorplane` command that starts controller and agents. Default that of this checkout. */
   command?: string;
-  /** Options of the agents by node. Default: neither libvirt nor Open vSwitch, since those of the machine are none of the lab's. */
+  /** Options of the agents by node. Identity providers are off unless they are given here. */
   agentArguments?: Record<string, string[]>;
   /** Folder of all labs. Default `/run/mirrorplane-lab`. */
   runRoot?: string;

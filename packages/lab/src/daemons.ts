@@ -117,6 +117,12 @@ export async function declareInventory(lab: Lab): Promise<void> {
   }
 }
 
+/** Whoever the machine's own guests are, they are none of the lab's. */
+const NO_PROVIDERS = ['--libvirt', '--proxmox', '--incus', '--containers', '--open-vswitch'].flatMap((option) => [
+  option,
+  'off',
+]);
+
 function agentArguments(lab: Lab, node: string): string[] {
   return [
     lab.state.command,
@@ -127,7 +133,8 @@ function agentArguments(lab: Lab, node: string): string[] {
     agentData(lab, node),
     '--bpffs',
     agentBpffs(lab.name, node),
-    ...(lab.state.agentArguments[node] ?? ['--libvirt', 'off', '--open-vswitch', 'off']),
+    ...NO_PROVIDERS,
+    ...(lab.state.agentArguments[node] ?? []),
   ];
 }
 
