@@ -106,8 +106,16 @@ export const CATALOGUE = {
     'a warning only: consider joining policies that share a destination',
   ),
   // Why a policy is not active
-  DESTINATION_ABSENT: entry(200, 'The destination has no device now', 'start the VM, or attach its NIC'),
-  SOURCE_ABSENT: entry(200, 'A source has no device now', 'start the VM, or attach its NIC'),
+  DESTINATION_ABSENT: entry(
+    200,
+    'The destination has no device now',
+    'start the VM, attach its NIC, or give its device the identity again',
+  ),
+  SOURCE_ABSENT: entry(
+    200,
+    'A source has no device now',
+    'start the VM, attach its NIC, or give its device the identity again',
+  ),
   NODE_DISCONNECTED: entry(200, 'The agent of a node is not connected', 'check the agent and the network of the node'),
   PROTOCOL_UNSUPPORTED: entry(
     200,

@@ -54,7 +54,7 @@ export function place(policy: Policy, cluster: Cluster): Placement {
     }
     const devices = deviceNodes(item);
     if (devices.length === 0) {
-      reasons.add('SOURCE_ABSENT', `"${id}" has no device now: start the VM, or attach its NIC`, { interface: id });
+      reasons.add('SOURCE_ABSENT', `"${id}" has no device now: ${absenceRemedy(item)}`, { interface: id });
     }
     const captureNodes = target ? captureNodesOf(item, devices, target, cluster, reasons) : [];
     placement.sources.push({ id, slot, kind: item.kind, captureNodes, deviceNodes: devices });
@@ -116,8 +116,7 @@ function findTarget(
   }
   // An edge is planned for before its device is seen: the agent finds it by itself, also without the controller.
   if (deviceNodes(item).length === 0) {
-    const remedy = item.kind === 'edge' ? 'check the NIC and its declaration' : 'start the VM, or attach its NIC';
-    reasons.add('DESTINATION_ABSENT', `"${id}" has no device now: ${remedy}`, { interface: id });
+    reasons.add('DESTINATION_ABSENT', `"${id}" has no device now: ${absenceRemedy(item)}`, { interface: id });
   }
   if (node === undefined) {
     return undefined;
@@ -141,6 +140,12 @@ function findTarget(
   }
   const domain = cluster.domainOfPool.get(known.pool);
   return { item, node, pool: known.pool, domain, hasUnderlay: known.underlay !== undefined };
+}
+
+/** What may be done about an interface without device. A tap that was made again may lack its alias. */
+function absenceRemedy({ kind }: ClusterInterface): string {
+  if (kind === 'edge') return 'check the NIC and its declaration';
+  return 'start the VM, attach its NIC, or give its device the identity again';
 }
 
 /** The nodes that capture a source: its pools, as far as they may reach the destination and have an underlay for it. */
