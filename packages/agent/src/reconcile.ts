@@ -159,6 +159,7 @@ function hookCaptures(capture: Capture, device: NodeDevice | undefined): HookCap
     source: capture.source,
     direction,
     ifindex: device?.ifindex ?? 0,
+    ...(device && { mtu: device.mtu }),
     hook: hookOf(capture.kind, direction, device?.reversed),
     threshold: thresholdOf(capture.percent),
     skipVlanId: capture.skipVlanId ?? 0,
@@ -188,7 +189,7 @@ function deliveryEntry(
     const base = { ...budget, id, policy, ifindex: device?.ifindex ?? 0, mtu: device?.mtu ?? 0 };
     return delivery.kind === 'local' ? { ...base, kind: 'local' } : { ...base, kind: 'edge', vlanId: delivery.vlanId };
   }
-  const { address, session, generation, remoteMtu } = delivery;
+  const { address, destinationMtu, session, generation, remoteMtu } = delivery;
   const base = { ...budget, id, policy, kind: 'erspan', address, session, generation } as const;
   if (underlay.underlay === undefined || !underlay.up)
     return { ...base, ifindex: 0, mtu: remoteMtu, sourceAddress: '0.0.0.0' };
@@ -197,6 +198,7 @@ function deliveryEntry(
     ...base,
     ifindex: underlay.ifindex,
     mtu: Math.min(underlay.underlay.mtu, remoteMtu),
+    ...(destinationMtu !== undefined && { destinationMtu }),
     sourceAddress: underlay.underlay.address,
     ...(hop?.state === 'resolved' ? { nextHop: { sourceMac: hop.sourceMac, destinationMac: hop.destinationMac } } : {}),
   };

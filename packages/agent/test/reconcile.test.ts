@@ -91,6 +91,7 @@ test('direction all becomes one capture at each hook', () => {
     policy: 'p1',
     source: 'web-1/0',
     ifindex: 5,
+    mtu: 1500,
     threshold: 2 ** 30,
     skipVlanId: 100,
     sourceSlot: 3,
@@ -173,6 +174,12 @@ const deliveries: [outcome: string, delivery: Delivery, more: Partial<Surroundin
     ERSPAN,
     {},
     { ...erspanEntry(), mtu: 1550 },
+  ],
+  [
+    'ERSPAN knows the MTU of the destination beside that of the underlay',
+    { ...ERSPAN, destinationMtu: 1500 },
+    {},
+    { ...erspanEntry(), mtu: 1550, destinationMtu: 1500 },
   ],
   [
     'ERSPAN takes the MTU of this end where that is smaller',

@@ -12,7 +12,9 @@ static __always_inline void add(struct count *count, __u64 packets, __u64 bytes)
 
 /* Every matched packet that passed sampling ends in one of these two. */
 static __always_inline void count_copied(struct copy_context *copy, bool truncated) {
-    struct capture_counters *counters = bpf_map_lookup_elem(&capture_counters, &copy->slot);
+    __u32 slot =
+        copy->slot; /* on the stack: before 6.2 a key must not be in the memory of a global function's argument */
+    struct capture_counters *counters = bpf_map_lookup_elem(&capture_counters, &slot);
 
     if (!counters)
         return;
@@ -22,7 +24,8 @@ static __always_inline void count_copied(struct copy_context *copy, bool truncat
 }
 
 static __always_inline void count_dropped(struct copy_context *copy, enum drop_reason reason) {
-    struct capture_counters *counters = bpf_map_lookup_elem(&capture_counters, &copy->slot);
+    __u32 slot = copy->slot;
+    struct capture_counters *counters = bpf_map_lookup_elem(&capture_counters, &slot);
 
     if (counters && reason < DROP_REASON_COUNT)
         add(&counters->dropped[reason], copy->packets, copy->bytes);

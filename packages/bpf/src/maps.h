@@ -210,23 +210,25 @@ struct {
  * What `capture` tells `transform`, which runs within its call of bpf_clone_redirect on the same CPU. Nothing
  * of it travels in the packet, so the original's mark is never touched.
  */
-/* A TCP segment that leaves in two halves, see split.h. Offsets and lengths in bytes, without metadata tags. */
+/* A TCP segment that leaves in several, see split.h. Offsets and lengths in bytes, without metadata tags. */
 struct split {
     __u32 tcp;     /* offset of its header */
     __u32 headers; /* length of all headers */
     __u32 payload;
-    __u32 cut; /* of which the first half has so many */
+    __u32 cut;   /* of which each part has so many, and the last one the rest */
+    __u32 parts; /* how many */
+    __u32 index; /* of the one that is made now */
     __u32 ipv6;
     __u32 checksum_done; /* else the stack computes it when the packet leaves */
 };
 
 #define SCRATCH_SIZE 512
-#define SPLIT_CUT_MAX 2048
+#define SPLIT_CUT_MAX 8192
+#define SPLIT_PARTS_MAX 16
 
 enum part {
-    PART_WHOLE,
-    PART_FIRST,
-    PART_SECOND,
+    PART_WHOLE, /* or the last part */
+    PART_CLONE, /* others come after it */
 };
 
 /* Of a copy that a capture has counted before. */
@@ -240,10 +242,11 @@ struct copy_context {
     __u32 erspan_index;
     __u32 packets;
     __u64 bytes;
-    __u32 part;      /* enum part */
-    __u32 failed;    /* counted as dropped */
-    __u32 truncated; /* 1: it was cut on its way here already */
-    __u32 padding;
+    __u32 part;        /* enum part */
+    __u32 failed;      /* counted as dropped */
+    __u32 truncated;   /* 1: it was cut on its way here already */
+    __u32 segmenting;  /* segments of one super-packet are passing, see super.h */
+    struct count left; /* of it that no segment has been counted for */
     struct split split;
     __u8 scratch[SCRATCH_SIZE + 4]; /* whole words, whatever the verifier thinks */
 };
@@ -258,6 +261,7 @@ struct {
 
 /* Of the longest frame that can be summed up or made anew. */
 #define KEPT_BYTES 10240
+#define KEPT_CHUNKS (KEPT_BYTES / SCRATCH_SIZE)
 
 struct kept_bytes {
     __u8 bytes[KEPT_BYTES];

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * split: a TCP segment that does not fit into the underlay with its outer headers becomes two valid segments, so that
- * nothing is lost where the underlay has the MTU of the interfaces. `transform` clones the copy back to the helper
- * device for the first half, and makes the second half of what is left in its hands.
+ * split: a TCP segment that does not fit, into the underlay with its outer headers or into the destination, becomes
+ * several valid segments, so that nothing is lost where the underlay has the MTU of the interfaces, or the destination
+ * a smaller one than the source. `transform` clones the copy back to the helper device for each part but the last, and
+ * makes the last one of what is left in its hands.
  */
 #ifndef MIRRORPLANE_SPLIT_H
 #define MIRRORPLANE_SPLIT_H
@@ -10,6 +11,8 @@
 #include "erspan.h"
 #include "maps.h"
 #include "packet.h"
+#include "rebuild.h"
+#include "skb.h"
 #include "verifier.h"
 
 #define TCP_FLAGS 13 /* offset in the header */
@@ -19,27 +22,21 @@
 #define TCP_RST 0x04
 #define TCP_PSH 0x08
 #define TCP_URG 0x20
+#define TCP_CWR 0x80
 #define TCP_HEADER_MAX 60
-#define CHUNKS (2 * SPLIT_CUT_MAX / SCRATCH_SIZE)
-#define SUM_CHUNKS (KEPT_BYTES / SCRATCH_SIZE)
+#define CHUNKS (SPLIT_CUT_MAX / SCRATCH_SIZE)
 
 static __always_inline __u32 fold(__u32 sum) {
     sum = (sum & 0xffff) + (sum >> 16);
     return (sum & 0xffff) + (sum >> 16);
 }
 
-/* The same length, 1 to SCRATCH_SIZE, with bounds that the verifier sees. To be used right before the call. */
-static __always_inline __u32 chunk(__u32 length) {
-    forget(length);
-    return ((length - 1) & (SCRATCH_SIZE - 1)) + 1;
-}
-
-/* Adds up `length` bytes from `offset` on, for an internet checksum; at most SUM_CHUNKS * SCRATCH_SIZE. -1: they
+/* Adds up `length` bytes from `offset` on, for an internet checksum; at most KEPT_CHUNKS * SCRATCH_SIZE. -1: they
  * cannot be read. */
 __global __s64 sum_bytes(struct __sk_buff *skb, struct copy_context *copy, __u32 offset, __u32 length, __u32 sum) {
     if (!copy)
         return -1;
-    for (int i = 0; i < SUM_CHUNKS; i++) {
+    for (int i = 0; i < KEPT_CHUNKS; i++) {
         __u32 n = length > SCRATCH_SIZE ? SCRATCH_SIZE : length;
         __s64 next;
 
@@ -108,10 +105,14 @@ static __always_inline bool read_ip(struct __sk_buff *skb, struct split *split) 
     return false;
 }
 
-/* True where both halves of the segment are frames of at most `limit` bytes; fills copy->split. */
+/*
+ * True where the segment can leave in parts that are frames of at most `limit` bytes; fills copy->split. Parts are of
+ * equal length, and begin at a multiple of four bytes.
+ */
 __global bool plan_split(struct __sk_buff *skb, struct copy_context *copy, __u32 limit) {
     struct split *split;
     __u8 bytes[2]; /* data offset, flags */
+    __u32 room;
 
     if (!copy)
         return false;
@@ -121,37 +122,41 @@ __global bool plan_split(struct __sk_buff *skb, struct copy_context *copy, __u32
     if (bytes[1] & (TCP_SYN | TCP_RST | TCP_URG))
         return false;
     split->headers = split->tcp + (bytes[0] >> 4) * 4;
-    if (split->headers < split->tcp + 20 || skb->len <= split->headers)
+    if (split->headers < split->tcp + 20 || skb->len <= split->headers || limit < split->headers + 4)
         return false;
     split->payload = skb->len - split->headers;
-    split->cut = ((split->payload + 1) / 2 + 3) & ~3U;
-    if (split->cut > SPLIT_CUT_MAX || split->payload <= split->cut || split->headers + split->cut > limit)
+    room = (limit - split->headers) & ~3U;
+    if (room > SPLIT_CUT_MAX)
+        room = SPLIT_CUT_MAX;
+    split->parts = (split->payload + room - 1) / room;
+    if (split->parts < 2 || split->parts > SPLIT_PARTS_MAX)
+        return false;
+    split->cut = ((split->payload + split->parts - 1) / split->parts + 3) & ~3U;
+    if (split->cut > room || split->payload <= split->cut * (split->parts - 1))
         return false;
     return read_checksum(skb, copy);
 }
 
-/* Moves the second half of the payload to the front. */
-static __always_inline long move_payload(struct __sk_buff *skb, struct copy_context *copy) {
-    struct split *split = &copy->split;
-    __u32 left = split->payload - split->cut;
-    __u32 to = split->headers;
+/* Moves `length` bytes of the payload to its front, from `offset` on. */
+static __always_inline long move_payload(struct __sk_buff *skb, struct copy_context *copy, __u32 offset, __u32 length) {
+    __u32 to = copy->split.headers;
 
-    for (int i = 0; i < CHUNKS / 2; i++) {
-        __u32 n = left > SCRATCH_SIZE ? SCRATCH_SIZE : left;
+    for (int i = 0; i < CHUNKS; i++) {
+        __u32 n = length > SCRATCH_SIZE ? SCRATCH_SIZE : length;
 
         if (!n)
             break;
-        if (bpf_skb_load_bytes(skb, to + split->cut, copy->scratch, chunk(n)) ||
+        if (bpf_skb_load_bytes(skb, to + offset, copy->scratch, chunk(n)) ||
             bpf_skb_store_bytes(skb, to, copy->scratch, chunk(n), 0))
             return -1;
         to += n;
-        left -= n;
+        length -= n;
     }
-    return left ? -1 : 0;
+    return length ? -1 : 0;
 }
 
 /* Lengths, identification and checksum of the IP header. */
-static __always_inline long write_ip(struct __sk_buff *skb, struct split *split, bool second) {
+static __always_inline long write_ip(struct __sk_buff *skb, struct split *split) {
     struct iphdr ip;
     __u16 length;
 
@@ -162,18 +167,21 @@ static __always_inline long write_ip(struct __sk_buff *skb, struct split *split,
     if (bpf_skb_load_bytes(skb, ETH_HEADER_LEN, &ip, sizeof(ip)))
         return -1;
     ip.tot_len = bpf_htons(skb->len - ETH_HEADER_LEN);
-    if (second)
-        ip.id = bpf_htons(bpf_ntohs(ip.id) + 1);
+    ip.id = bpf_htons(bpf_ntohs(ip.id) + split->index);
     ip.check = 0;
     ip.check = ip_checksum(&ip);
     return bpf_skb_store_bytes(skb, ETH_HEADER_LEN, &ip, sizeof(ip), 0);
 }
 
-/* Makes this packet the first or the second half of the segment that it is. Not 0: it is neither, and useless. */
-__global long make_half(struct __sk_buff *skb, struct copy_context *copy, bool second) {
+/* Makes this packet the part of the segment that split.index says. Not 0: it is none, and useless. */
+__global long make_part(struct __sk_buff *skb, struct copy_context *copy) {
     struct split *split;
+    bool checksum_done;
+    bool last;
     __u32 tcp_length;
     __u32 sequence;
+    __u32 offset;
+    __u32 length;
     __u16 check = 0;
     __s64 pseudo;
     __s64 sum;
@@ -182,25 +190,35 @@ __global long make_half(struct __sk_buff *skb, struct copy_context *copy, bool s
     if (!copy)
         return -1;
     split = &copy->split;
-    if (second && move_payload(skb, copy))
+    checksum_done = split->checksum_done;
+    last = split->index + 1 == split->parts;
+    offset = split->index * split->cut;
+    if (offset >= split->payload)
         return -1;
-    if (bpf_skb_change_tail(skb, split->headers + (second ? split->payload - split->cut : split->cut), 0))
+    length = last ? split->payload - offset : split->cut;
+    if (offset && move_payload(skb, copy, offset, length))
         return -1;
+    if (bpf_skb_change_tail(skb, split->headers + length, 0)) {
+        checksum_done = true; /* the kernel lets go of it */
+        if (rebuild(skb, split->headers + length))
+            return -1;
+    }
     tcp_length = skb->len - split->tcp;
     if (bpf_skb_load_bytes(skb, split->tcp + 4, &sequence, sizeof(sequence)) ||
         bpf_skb_load_bytes(skb, split->tcp + TCP_FLAGS, &flags, sizeof(flags)))
         return -1;
-    if (second)
-        sequence = bpf_htonl(bpf_ntohl(sequence) + split->cut);
-    else
+    sequence = bpf_htonl(bpf_ntohl(sequence) + offset);
+    if (!last)
         flags &= ~(TCP_FIN | TCP_PSH); /* they belong to the last byte */
+    if (offset)
+        flags &= ~TCP_CWR; /* it is said once (RFC 3168, 6.1.2) */
     if (bpf_skb_store_bytes(skb, split->tcp + 4, &sequence, sizeof(sequence), 0) ||
-        bpf_skb_store_bytes(skb, split->tcp + TCP_FLAGS, &flags, sizeof(flags), 0) || write_ip(skb, split, second))
+        bpf_skb_store_bytes(skb, split->tcp + TCP_FLAGS, &flags, sizeof(flags), 0) || write_ip(skb, split))
         return -1;
     pseudo = sum_pseudo(skb, copy, IPPROTO_TCP, tcp_length);
     if (pseudo < 0)
         return -1;
-    if (split->checksum_done) {
+    if (checksum_done) {
         if (bpf_skb_store_bytes(skb, split->tcp + TCP_CHECK, &check, sizeof(check), 0))
             return -1;
         sum = sum_bytes(skb, copy, split->tcp, tcp_length, pseudo);

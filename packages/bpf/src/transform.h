@@ -9,6 +9,7 @@
 #include "erspan.h"
 #include "packet.h"
 #include "split.h"
+#include "super.h"
 
 #define MAX_TAGS 2
 
@@ -16,27 +17,6 @@ struct vlan_tag {
     __be16 protocol;
     __be16 tci;
 };
-
-static __always_inline int drop(struct copy_context *copy, enum drop_reason reason) {
-    count_dropped(copy, reason);
-    copy->failed = 1;
-    return TC_ACT_SHOT;
-}
-
-/* Out of an edge device with the policy's tag. A tag that the frame has already stays inside, as in 802.1ad.
- */
-static __always_inline int to_edge(struct __sk_buff *skb, struct copy_context *copy, struct delivery *delivery) {
-    __u32 transport = TRANSPORT_OTHER;
-    __u32 headers = skb->gso_size ? header_length(skb, &transport) : 0;
-
-    if (!fits(longest_frame(skb, headers), delivery->mtu))
-        return drop(copy, DROP_TOO_BIG_FOR_DESTINATION);
-    if (bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), delivery->vlan_id))
-        return drop(copy, DROP_VLAN_UNSUPPORTED);
-    count_copied(copy, false);
-    count_sent(delivery->slot, copy->packets, copy->bytes + (__u64)copy->packets * VLAN_TAG_LEN);
-    return bpf_redirect(delivery->ifindex, 0);
-}
 
 /*
  * Takes the tags off, outermost first: a tag left as metadata would end up on the outer frame, and
@@ -62,6 +42,13 @@ static __always_inline int pop_tags(struct __sk_buff *skb, struct vlan_tag tags[
         count++;
     }
     return skb->vlan_present ? -1 : count;
+}
+
+/* Puts the tags on again. */
+static __always_inline long push_tags(struct __sk_buff *skb, struct vlan_tag tags[MAX_TAGS], int count) {
+    if (count > 1 && bpf_skb_vlan_push(skb, tags[1].protocol, bpf_ntohs(tags[1].tci)))
+        return -1;
+    return count > 0 ? bpf_skb_vlan_push(skb, tags[0].protocol, bpf_ntohs(tags[0].tci)) : 0;
 }
 
 /* Ethernet header and tags of the copy, as they were in the original. `length` is 14 to 22. */
@@ -93,97 +80,6 @@ static __always_inline long make_tunnel_room(struct __sk_buff *skb, __u32 l2, bo
     return bpf_skb_adjust_room(skb, ERSPAN_HEADERS_LEN + l2, BPF_ADJ_ROOM_MAC, flags);
 }
 
-#define SHRINK_STEPS 3
-
-/*
- * Makes the segments of a TCP super-packet smaller by `bytes`: the kernel takes room that is made off their size, and
- * leaves the size alone when the room is given back with FIXED_GSO.
- */
-static __always_inline long shrink_segments(struct __sk_buff *skb, __u32 bytes) {
-#pragma unroll
-    for (int i = 0; i < SHRINK_STEPS; i++) {
-        __s32 step = bytes > ROOM_STEP ? ROOM_STEP : bytes;
-        if (!step)
-            break;
-        if (bpf_skb_adjust_room(skb, step, BPF_ADJ_ROOM_MAC, 0) ||
-            bpf_skb_adjust_room(skb, -step, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
-            return -1;
-        bytes -= step;
-    }
-    return bytes ? -1 : 0;
-}
-
-/* Hop-by-hop header with nothing but a jumbo payload option (RFC 2675): next header, length 0, type, length 4, 32 bits.
- */
-#define JUMBO_OPTION_LEN 8
-#define JUMBO_OPTION_TYPE 0xc2
-
-/*
- * IPv6 super-packets beyond 64 KiB have a jumbo payload option that the stack takes off when it makes segments, but not
- * where they are in a tunnel: it would send garbage. So it goes before; segments never had it. False: the kernel
- * refused.
- */
-static __always_inline bool strip_jumbo_option(struct __sk_buff *skb) {
-    __u32 option = ETH_HEADER_LEN + 40;
-    __u8 header[4]; /* of IPv6: length of the payload, next header */
-    __u8 bytes[4];
-
-    if (skb->protocol != bpf_htons(ETH_P_IPV6) || skb->len <= 0xffff)
-        return true;
-    if (bpf_skb_load_bytes(skb, ETH_HEADER_LEN + 4, header, sizeof(header)) ||
-        bpf_skb_load_bytes(skb, option, bytes, sizeof(bytes)))
-        return false;
-    if (header[2] != NEXT_HOP_BY_HOP)
-        return true;
-    if (bytes[1] || bytes[2] != JUMBO_OPTION_TYPE)
-        return false;
-    return !bpf_skb_adjust_room(skb, -JUMBO_OPTION_LEN, BPF_ADJ_ROOM_NET, BPF_F_ADJ_ROOM_FIXED_GSO) &&
-           !bpf_skb_store_bytes(skb, ETH_HEADER_LEN + 6, &bytes[0], 1, 0);
-}
-
-/* Outer packets and their bytes of one copy. */
-struct outer_size {
-    __u32 packets;
-    __u64 bytes;
-    bool keep_gso_size;
-};
-
-/* Below this many bytes of payload a segment is not worth its headers. */
-#define SMALLEST_SEGMENT 128
-
-/*
- * How a super-packet leaves; returns a drop reason or -1. Where a segment and its outer headers fit into the MTU,
- * segments keep their size; else TCP segments become smaller. UDP datagrams cannot be cut differently.
- */
-static __always_inline int plan_gso(struct __sk_buff *skb, __u32 mtu, int tags, struct outer_size *outer) {
-    __u32 room = ERSPAN_HEADERS_LEN + ETH_HEADER_LEN + tags * VLAN_TAG_LEN;
-    __u32 segment = skb->gso_size;
-    __u32 transport = TRANSPORT_OTHER;
-    __u32 headers = header_length(skb, &transport);
-    __u32 overhead = headers + ERSPAN_HEADERS_LEN + tags * VLAN_TAG_LEN; /* of an outer IP packet over its payload */
-    __u32 payload;
-
-    if (!headers || skb->len <= headers)
-        return DROP_GSO_UNSUPPORTED;
-    outer->keep_gso_size = overhead + segment <= mtu;
-    if (!outer->keep_gso_size) {
-        if (transport != TRANSPORT_TCP)
-            return DROP_GSO_UNSUPPORTED;
-        if (segment > room && overhead + segment - room <= mtu) {
-            segment -= room; /* by making room for the headers */
-        } else {
-            if (mtu < overhead + SMALLEST_SEGMENT || shrink_segments(skb, overhead + segment - mtu))
-                return DROP_TOO_BIG_FOR_UNDERLAY;
-            segment = mtu - overhead;
-            outer->keep_gso_size = true;
-        }
-    }
-    payload = skb->len - headers;
-    outer->packets = segments_of(payload, segment);
-    outer->bytes = payload + (__u64)outer->packets * (headers + room);
-    return -1;
-}
-
 static __always_inline void fill_headers(struct erspan_headers *headers, struct delivery *delivery, __u32 sequence,
                                          __u32 ip_length, __be32 word, __u32 index) {
     __builtin_memset(headers, 0, sizeof(*headers));
@@ -201,6 +97,14 @@ static __always_inline void fill_headers(struct erspan_headers *headers, struct 
     headers->sequence = bpf_htonl(sequence);
     headers->word = word;
     headers->index = bpf_htonl(index);
+}
+
+/* A super-packet that cannot be wrapped as it is. */
+static __always_inline int by_segments(struct __sk_buff *skb, struct copy_context *copy, struct delivery *delivery,
+                                       struct vlan_tag tags[MAX_TAGS], int count, enum drop_reason reason) {
+    if (push_tags(skb, tags, count))
+        return drop(copy, reason);
+    return send_segments(skb, copy, delivery->segmenter, reason);
 }
 
 static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *copy, struct delivery *delivery) {
@@ -226,11 +130,9 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
      */
     ip = is_ip(skb);
     if (super) {
-        if (!ip || !strip_jumbo_option(skb))
-            return drop(copy, DROP_GSO_UNSUPPORTED);
-        reason = plan_gso(skb, delivery->mtu, tags, &outer);
+        reason = ip && strip_jumbo_option(skb) ? plan_gso(skb, delivery, tags, &outer) : DROP_GSO_UNSUPPORTED;
         if (reason >= 0)
-            return drop(copy, reason);
+            return by_segments(skb, copy, delivery, l2.tags, tags, reason);
     } else if (skb->len + tag_bytes + ERSPAN_HEADERS_LEN > delivery->mtu) {
         if (cut(skb, copy, delivery->mtu - ERSPAN_HEADERS_LEN - tag_bytes))
             return drop(copy, DROP_ENCAP_FAILED);
@@ -244,7 +146,7 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
         ip = false;
     if (!ip) {
         if (super)
-            return drop(copy, DROP_GSO_UNSUPPORTED);
+            return by_segments(skb, copy, delivery, l2.tags, tags, DROP_GSO_UNSUPPORTED);
         if (!delivery->has_next_hop)
             return drop(copy, DROP_NO_NEIGHBOUR);
         if (bpf_skb_change_head(skb, ERSPAN_HEADERS_LEN + ETH_HEADER_LEN + tag_bytes, 0))
@@ -263,7 +165,7 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     if (bpf_skb_store_bytes(skb, ETH_HEADER_LEN, &headers, sizeof(headers), 0) ||
         store_inner_l2(skb, ETH_HEADER_LEN + ERSPAN_HEADERS_LEN, &l2, tags))
         return drop(copy, DROP_ENCAP_FAILED);
-    if (copy->part != PART_FIRST) /* it is one packet, however many carry it */
+    if (copy->part != PART_CLONE) /* it is one packet, however many carry it */
         count_copied(copy, truncated);
     count_sent(delivery->slot, outer.packets, outer.bytes);
     /* Also in front of bpf_redirect_neigh, which drops a frame that was multicast or broadcast. */
@@ -277,31 +179,93 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     return bpf_redirect(delivery->ifindex, 0);
 }
 
-/* True where a frame with its outer headers is too long for the underlay. Super-packets are cut by the stack. */
-static __always_inline bool is_oversize(struct __sk_buff *skb, __u32 mtu) {
+/*
+ * Into a local device, or out of an edge device with the policy's tag. A tag that the frame has already stays inside,
+ * as in 802.1ad.
+ */
+static __always_inline int to_device(struct __sk_buff *skb, struct copy_context *copy, struct delivery *delivery) {
     __u32 tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
+    __u32 pushed = delivery->kind == DELIVERY_EDGE ? VLAN_TAG_LEN : 0;
+    __u32 super = skb->gso_size;
+    __u32 transport = TRANSPORT_OTHER;
+    __u32 headers = super ? header_length(skb, &transport) : 0;
+    __u64 packets = 1;
+    __u64 bytes = skb->len + tag;
 
-    return !skb->gso_size && skb->len + tag + ERSPAN_HEADERS_LEN > mtu;
+    if (super) {
+        packets = copy->packets;
+        bytes = copy->bytes;
+    }
+    if (!fits(longest_frame(skb, headers), delivery->mtu)) {
+        __u32 segment = 0;
+        if (super && transport == TRANSPORT_TCP)
+            segment = fit_segments(skb, headers, delivery->mtu + ETH_HEADER_LEN);
+        if (!segment)
+            return drop(copy, DROP_TOO_BIG_FOR_DESTINATION);
+        packets = segments_of(skb->len - headers, segment);
+        bytes = skb->len + tag + (packets - 1) * (headers + tag);
+    }
+    if (pushed) {
+        if (bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), delivery->vlan_id))
+            return drop(copy, DROP_VLAN_UNSUPPORTED);
+    } else if (bpf_clone_redirect(skb, delivery->ifindex, 0)) { /* a redirect would tell nobody */
+        return drop(copy, DROP_DESTINATION_DOWN);
+    }
+    if (copy->part != PART_CLONE)
+        count_copied(copy, false);
+    count_sent(delivery->slot, packets, bytes + packets * pushed);
+    return pushed ? bpf_redirect(delivery->ifindex, 0) : TC_ACT_SHOT;
+}
+
+/* True where a frame does not fit, into the underlay with its outer headers or into the destination. */
+static __always_inline bool is_too_long(struct __sk_buff *skb, struct delivery *delivery) {
+    __u32 length = skb->len + (skb->vlan_present ? VLAN_TAG_LEN : 0);
+
+    if (skb->gso_size)
+        return false;
+    if (delivery->kind != DELIVERY_ERSPAN)
+        return !fits(length, delivery->mtu);
+    return length + ERSPAN_HEADERS_LEN > delivery->mtu ||
+           (delivery->destination_mtu && !fits(length, delivery->destination_mtu));
+}
+
+/* How long parts of a TCP segment may be, a tag that is metadata left out. */
+static __always_inline __u32 part_limit(struct __sk_buff *skb, struct delivery *delivery) {
+    __u32 limit = delivery->mtu - ERSPAN_HEADERS_LEN - (skb->vlan_present ? VLAN_TAG_LEN : 0);
+
+    if (delivery->kind != DELIVERY_ERSPAN)
+        return delivery->mtu + ETH_HEADER_LEN;
+    if (delivery->destination_mtu && delivery->destination_mtu + ETH_HEADER_LEN < limit)
+        return delivery->destination_mtu + ETH_HEADER_LEN;
+    return limit;
 }
 
 /*
- * Sends the first half of a segment by way of this very program, and leaves the second half in `skb`. False where the
+ * Sends all parts of a segment but the last by way of this very program, and leaves the last in `skb`. False where the
  * copy has ended here, and is counted.
  */
-static __always_inline bool send_first_half(struct __sk_buff *skb, struct copy_context *copy) {
-    copy->part = PART_FIRST;
-    copy->handled = 0;
-    copy->failed = 0;
-    bpf_clone_redirect(skb, skb->ifindex, 0);
-    copy->part = PART_SECOND;
-    if (!copy->handled) {
-        copy->handled = 1;
-        drop(copy, DROP_CLONE_FAILED);
+__global bool send_parts(struct __sk_buff *skb, struct copy_context *copy) {
+    if (!copy)
         return false;
+    for (__u32 i = 0; i < SPLIT_PARTS_MAX - 1; i++) {
+        if (i + 1 >= copy->split.parts)
+            break;
+        copy->split.index = i;
+        copy->part = PART_CLONE;
+        copy->handled = 0;
+        copy->failed = 0;
+        bpf_clone_redirect(skb, skb->ifindex, 0);
+        copy->part = PART_WHOLE;
+        if (!copy->handled) {
+            copy->handled = 1;
+            drop(copy, DROP_CLONE_FAILED);
+            return false;
+        }
+        if (copy->failed)
+            return false;
     }
-    if (copy->failed)
-        return false;
-    if (make_half(skb, copy, true)) {
+    copy->split.index = copy->split.parts - 1;
+    if (make_part(skb, copy)) {
         drop(copy, DROP_ENCAP_FAILED);
         return false;
     }
@@ -311,29 +275,33 @@ static __always_inline bool send_first_half(struct __sk_buff *skb, struct copy_c
 static __always_inline int transform(struct __sk_buff *skb) {
     struct copy_context *copy = this_copy();
     struct delivery *delivery;
+    bool segment;
 
     /* Whatever else the host sends into the helper device ends here. */
-    if (!copy || !copy->active || copy->handled)
+    if (!copy || !copy->active)
+        return TC_ACT_SHOT;
+    segment = copy->segmenting && copy->part == PART_WHOLE;
+    if (copy->handled && !segment)
         return TC_ACT_SHOT;
     copy->handled = 1;
+    if (segment)
+        take_segment(skb, copy);
     delivery = bpf_map_lookup_elem(&deliveries, &copy->delivery);
     if (!delivery)
         return drop(copy, DROP_NO_DELIVERY);
     if (is_gone(skb, delivery->ifindex))
         return drop(copy, DROP_DESTINATION_DOWN);
-    skb->priority = COPY_PRIORITY;
-    if (delivery->kind == DELIVERY_EDGE)
-        return to_edge(skb, copy, delivery);
-    if (delivery->kind == DELIVERY_ERSPAN) {
-        if (copy->part == PART_FIRST && make_half(skb, copy, false))
+    if (copy->part == PART_CLONE) {
+        if (make_part(skb, copy))
             return drop(copy, DROP_ENCAP_FAILED);
-        if (copy->part == PART_WHOLE && is_oversize(skb, delivery->mtu) &&
-            plan_split(skb, copy, delivery->mtu - ERSPAN_HEADERS_LEN - (skb->vlan_present ? VLAN_TAG_LEN : 0)) &&
-            !send_first_half(skb, copy))
-            return TC_ACT_SHOT;
-        return to_node(skb, copy, delivery);
+    } else if (is_too_long(skb, delivery) && plan_split(skb, copy, part_limit(skb, delivery)) &&
+               !send_parts(skb, copy)) {
+        return TC_ACT_SHOT;
     }
-    return drop(copy, DROP_DESTINATION_DOWN);
+    if (delivery->kind == DELIVERY_LOCAL)
+        return to_device(skb, copy, delivery);
+    skb->priority = COPY_PRIORITY;
+    return delivery->kind == DELIVERY_EDGE ? to_device(skb, copy, delivery) : to_node(skb, copy, delivery);
 }
 
 #endif

@@ -126,8 +126,10 @@ struct delivery {
     __u16 has_next_hop; /* the two addresses below are known */
     __u8 source_mac[6];
     __u8 destination_mac[6];
-    __u16 generation; /* of the session, see erspan.h */
-    __u32 forward;    /* key of the delivery to the node that the destination moves to; 0: it does not move */
+    __u16 generation;      /* of the session, see erspan.h */
+    __u32 forward;         /* key of the delivery to the node that the destination moves to; 0: it does not move */
+    __u32 destination_mtu; /* of ERSPAN: MTU of the destination's own device; 0: not known */
+    __u32 segmenter;       /* ifindex of the device that makes segments of super-packets; 0: there is none */
 };
 
 struct delivery_counters {

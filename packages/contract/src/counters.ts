@@ -7,7 +7,7 @@ import { Name } from './names.ts';
  * Why a matched packet was not copied. Order and number are those of `enum drop_reason` in types.h.
  * - `cloneFailed`: the kernel had no memory for the copy.
  * - `destinationDown`: the destination's device, or the mirror device, is gone or down, or it refused the copy.
- * - `tooBigForDestination`: larger than the MTU of the local or edge device.
+ * - `tooBigForDestination`: not TCP, and larger than the MTU of the local or edge device.
  * - `tooBigForUnderlay`: a super-packet whose segments do not fit into the underlay MTU.
  * - `gsoUnsupported`: a super-packet of a kind that cannot be encapsulated (UDP GSO too large, SCTP, already encapsulated).
  * - `vlanUnsupported`: more VLAN tags than can be carried, or a tagged super-packet of a kind that cannot.

@@ -164,7 +164,7 @@ export const CATALOGUE = {
   COPIES_TRUNCATED: entry(
     200,
     'Copies are cut to the underlay MTU',
-    'raise the MTU of the underlay by 50 bytes over that of the interfaces',
+    'raise the MTU of the underlay by 50 bytes over that of the sources, and that of the destination to that of the sources',
   ),
   COPIES_DROPPED: entry(200, 'Copies were dropped', 'see the counters by reason'),
   COPIES_UNPROVEN: entry(

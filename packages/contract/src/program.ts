@@ -70,6 +70,10 @@ export const ErspanDelivery = z.object({
   node: Name,
   address: z.ipv4(),
   remoteMtu: z.number().int().meta({ description: 'Underlay MTU of the other node, bytes.' }),
+  destinationMtu: z.number().int().optional().meta({
+    description:
+      "MTU of the destination's device on the other node, bytes: TCP is cut to it. Left out: it has none there.",
+  }),
   ...sessionNumber,
 });
 /** How copies leave. */

@@ -14,6 +14,8 @@ export interface Path {
   end: string;
   /** Undefined where `to` has none left. */
   number: SessionNumber | undefined;
+  /** Of the destination's device at `to`, bytes; undefined where it has none there. */
+  destinationMtu: number | undefined;
 }
 
 /** Where paths are written to. */
@@ -30,13 +32,14 @@ export function erspanId(uid: string, node: string): string {
 
 /** ERSPAN from one node to the node of the destination. Both have an underlay: `place` saw to that. */
 export function connect(path: Path, { programs, cluster }: Network): PathPlan {
-  const { policy, from, to, number } = path;
+  const { policy, from, to, number, destinationMtu } = path;
   const { address, mtu } = cluster.nodes.get(to)!.underlay!;
   const { session, generation } = number!;
   const id = erspanId(policy, to);
-  programs
-    .get(from)!
-    .deliveries.push({ id, policy, kind: 'erspan', node: to, address, remoteMtu: mtu, session, generation });
+  programs.get(from)!.deliveries.push({
+    ...{ id, policy, kind: 'erspan', node: to, address, remoteMtu: mtu, session, generation },
+    ...(destinationMtu !== undefined && { destinationMtu }),
+  });
   return { from, to, delivery: id, termination: receive(path, programs, cluster) };
 }
 

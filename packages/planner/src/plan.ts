@@ -194,6 +194,7 @@ function carryOut(
       to,
       end: end.id,
       number: Object.hasOwn(sessions, to) ? sessions[to]!.policies[uid] : undefined,
+      destinationMtu: destination.devices.find(({ node }) => node === to)?.mtu,
     });
     const network = { path, programs, cluster };
     for (const from of sortedBy(senders, (name) => name)) {

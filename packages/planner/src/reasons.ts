@@ -116,8 +116,34 @@ export function unsupportedReasons(policy: Policy, { cluster, unsupported }: Obs
   );
 }
 
+/** The largest MTU of the devices of some interfaces, in bytes; 0 where none has a device. */
+function largestMtu(cluster: Observation['cluster'], ids: readonly string[]): number {
+  const mtus = ids.flatMap((id) => cluster.interfaces.get(id)?.devices.map((device) => device.mtu) ?? []);
+  return mtus.reduce((a, b) => Math.max(a, b), 0);
+}
+
+/** What to do with the destination, where it has a smaller MTU than a source. */
+function raiseDestination(policy: Policy, { cluster }: Observation): string | undefined {
+  const needed = largestMtu(cluster, policy.sources);
+  const mtu = largestMtu(cluster, [policy.destination]);
+  return mtu > 0 && mtu < needed
+    ? `the MTU of the destination "${policy.destination}", now ${mtu}, to ${needed}`
+    : undefined;
+}
+
+/** What helps against the drops of one node. */
+function dropRemedy(sums: ReadonlyMap<string, number>, policy: Policy, observation: Observation): string {
+  if (!sums.has('tooBigForDestination')) return 'see the counters by reason';
+  const raise = raiseDestination(policy, observation);
+  return `raise ${raise ?? `the MTU of the destination "${policy.destination}" to that of what its sources send`}`;
+}
+
 /** A reason for every node that has dropped copies of the policy since the counters of before. */
-export function dropReasons(counters: PolicyCounters | undefined): StatusReason[] {
+export function dropReasons(
+  policy: Policy,
+  counters: PolicyCounters | undefined,
+  observation: Observation,
+): StatusReason[] {
   const byNode = new Map<string, Map<string, number>>();
   const count = (node: string, gained: [string, number][]): void => {
     const sums = byNode.get(node) ?? new Map<string, number>();
@@ -135,7 +161,8 @@ export function dropReasons(counters: PolicyCounters | undefined): StatusReason[
   return sortedBy(byNode, ([node]) => node).map(([node, sums]) => {
     const total = [...sums.values()].reduce((a, b) => a + b, 0);
     const list = sortedBy(sums, ([reason]) => reason).map(([reason, packets]) => `${reason} ${packets}`);
-    const message = `node "${node}" dropped ${total} copies (${list.join(', ')}): see the counters by reason`;
+    const remedy = dropRemedy(sums, policy, observation);
+    const message = `node "${node}" dropped ${total} copies (${list.join(', ')}): ${remedy}`;
     return { code: 'COPIES_DROPPED', message, node };
   });
 }
@@ -158,8 +185,9 @@ export function unprovenReasons({ paths }: PolicyPlan, { cluster, refused }: Obs
 export function truncationReasons(
   policy: Policy,
   counters: PolicyCounters | undefined,
-  { cluster }: Observation,
+  observation: Observation,
 ): StatusReason[] {
+  const { cluster } = observation;
   const byNode = new Map<string, number>();
   for (const { node, report, before } of counters?.captures ?? []) {
     const gained = report.counts.truncated.packets - (before?.counts.truncated.packets ?? 0);
@@ -167,12 +195,14 @@ export function truncationReasons(
       byNode.set(node, (byNode.get(node) ?? 0) + gained);
     }
   }
-  const mtus = policy.sources.flatMap((id) => cluster.interfaces.get(id)?.devices.map((device) => device.mtu) ?? []);
-  const largest = mtus.reduce((a, b) => Math.max(a, b), 0);
-  const needed =
+  const largest = largestMtu(cluster, policy.sources);
+  const underlay =
     largest > 0
       ? `raise the MTU of the underlay to ${largest + ERSPAN_OVERHEAD} on both nodes (MTU ${largest} of the sources + ${ERSPAN_OVERHEAD})`
       : `raise the MTU of the underlay to ${ERSPAN_OVERHEAD} bytes above that of the sources`;
+  // Else the copies would come to the destination whole, and be dropped there.
+  const destination = raiseDestination(policy, observation);
+  const needed = destination === undefined ? underlay : `${underlay}, and ${destination}`;
   return sortedBy(byNode, ([node]) => node).map(([node, packets]) => {
     const mtu = cluster.nodes.get(node)?.underlay?.mtu;
     const why = mtu === undefined ? 'to fit into the underlay' : `to fit into the underlay, which has MTU ${mtu} there`;

@@ -70,7 +70,7 @@ export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observ
         ...problems.map(({ blocking: _, ...reason }) => reason),
         ...refusals.filter((refusal) => !problems.some((problem) => isSame(problem, refusal))),
         ...unreportedReasons(plan, sources, observation),
-        ...dropReasons(counters),
+        ...dropReasons(policy, counters, observation),
         ...truncationReasons(policy, counters, observation),
         ...unprovenReasons(plan, observation),
       ])

@@ -139,6 +139,18 @@ test('after a new epoch, all drops are new', () => {
   assert.deepEqual(inShort(status), ['degraded', 'COPIES_DROPPED @node-2']);
 });
 
+test('copies that are too big for the destination name its MTU, and the one that is needed', () => {
+  const lost = counted({
+    captures: [capture('web-2/0', 'inbound', counts(8, { dropped: { tooBigForDestination: 2 } }))],
+  });
+  const inventory: ShortInventory = { interfaces: { 'web-2/0': { kind: 'vm', on: ['node-2'], mtu: 9000 } } };
+  const status = statusOf({ nodes: { 'node-1': up1, 'node-2': { ...up2, ...lost } }, inventory });
+  assert.match(
+    status.reasons[0]!.message,
+    /\(tooBigForDestination 2\): raise the MTU of the destination "[^"]+", now 1500, to 9000$/,
+  );
+});
+
 test('truncated copies degrade a policy, and the message says which MTU is needed', () => {
   const cut = counted({ captures: [capture('web-2/0', 'inbound', counts(8, { truncated: 3 }))] });
   const scene = { nodes: { 'node-1': up1, 'node-2': { ...up2, ...cut } } };
@@ -146,6 +158,7 @@ test('truncated copies degrade a policy, and the message says which MTU is neede
   const status = statusOf({ ...scene, inventory });
   assert.deepEqual(inShort(status), ['degraded', 'COPIES_TRUNCATED @node-2']);
   assert.match(status.reasons[0]!.message, /cut 3 copies .*MTU 1600.* to 9050/);
+  assert.match(status.reasons[0]!.message, /, and the MTU of the destination "[^"]+", now 1500, to 9000$/);
   assert.deepEqual(inShort(statusOf({ ...scene, previous: new Map([['node-2', cut.counters!]]) })), ['active']);
 });
 

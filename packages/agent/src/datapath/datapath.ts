@@ -17,6 +17,8 @@ export interface HookCapture {
   /** 0: resting, the source has no device on this node now. Its counters are kept. */
   ifindex: number;
   hook: Hook;
+  /** MTU of the device in bytes. Left out: no delivery has a smaller one. */
+  mtu?: number;
   /** 0 to 2^32: a packet is copied where a random 32-bit number is below it. 2^32 copies all. */
   threshold: number;
   /** Frames with this outermost VLAN ID are left out; 0: none. */
@@ -68,6 +70,8 @@ export interface ErspanDeliveryEntry extends DeliveryBase {
   session: number;
   /** 0 to 511: which of the policies that had the session one after another. */
   generation: number;
+  /** MTU of the destination's own device in bytes, where that is known: TCP is cut to it. */
+  destinationMtu?: number;
   /** Link-layer addresses towards the next hop. Undefined while not resolved: only IP frames can be sent then. */
   nextHop?: { sourceMac: string; destinationMac: string };
 }

@@ -5,7 +5,8 @@ import type { DeliveryEntry } from '../../src/datapath/datapath.ts';
 import { enterOwnNamespace, leftPins, run, segmentInSoftware } from './support/namespace.ts';
 import type { SuperPacket } from './support/raw-socket.ts';
 import { type BigRequest, scapy } from './support/scapy.ts';
-import { type Sniffer, sniffing } from './support/sniffer.ts';
+import { assertInnerChecksums, streamOf } from './support/segments.ts';
+import { sniffing } from './support/sniffer.ts';
 import {
   assertSameFrames,
   assertSumsClose,
@@ -61,44 +62,6 @@ async function capture(delivery: DeliveryEntry): Promise<string> {
 
 function sentBy(report: CounterReport, delivery: string) {
   return report.deliveries.find((entry) => entry.delivery === delivery)!.sent;
-}
-
-/** All checksums of the inner packets are right, in the eyes of tshark. */
-function assertInnerChecksums(sniffer: Sniffer, transport: 'tcp' | 'udp'): void {
-  const options = ['ip', 'tcp', 'udp'].flatMap((name) => ['-o', `${name}.check_checksum:TRUE`]);
-  for (const row of sniffer.decode(['ip.checksum.status', `${transport}.checksum.status`], 'last', options)) {
-    assert.ok(
-      row.every((status) => status === '1' || status === ''),
-      `checksum status ${row}`,
-    );
-    assert.equal(row[1], '1');
-  }
-}
-
-interface Segment {
-  sequence: number;
-  payload: Buffer;
-}
-
-function tcpSegment(frame: Buffer): Segment {
-  let offset = 14;
-  while ([0x8100, 0x88a8].includes(frame.readUInt16BE(offset - 2))) offset += 4;
-  const six = frame.readUInt16BE(offset - 2) === 0x86dd;
-  const end = offset + (six ? 40 + frame.readUInt16BE(offset + 4) : frame.readUInt16BE(offset + 2));
-  const tcp = offset + (six ? 40 : (frame[offset]! & 15) * 4);
-  assert.equal(end, frame.length, 'the IP length fits the frame');
-  return { sequence: frame.readUInt32BE(tcp + 4), payload: frame.subarray(tcp + (frame[tcp + 12]! >> 4) * 4) };
-}
-
-/** The byte stream of segments in any order. Fails where there is a gap, an overlap or a repetition. */
-function streamOf(frames: readonly Buffer[]): Buffer {
-  const segments = frames.map(tcpSegment).sort((a, b) => a.sequence - b.sequence);
-  let next = segments[0]?.sequence ?? 0;
-  for (const { sequence, payload } of segments) {
-    assert.equal(sequence, next, 'gap or repetition in the stream');
-    next += payload.length;
-  }
-  return Buffer.concat(segments.map(({ payload }) => payload));
 }
 
 const cases = [
@@ -181,23 +144,6 @@ for (const [direction, from, to] of [
         assert.deepEqual(countsOf(report, direction, source).copied, countOf(segments));
         assert.deepEqual(sentBy(report, source), countOf(seen));
       });
-    });
-
-    test('a super-packet whose segments the destination does not take is dropped as tooBigForDestination', async () => {
-      for (const delivery of [
-        localTo(world.devices.dst.ifindex, { mtu: 1495 }),
-        edgeTo(world.devices.dst.ifindex, { mtu: 1495 }),
-      ]) {
-        const source = await capture(delivery);
-        await sniffing([to, 'dstp'], async ([originals, copies]) => {
-          world[from].send(super4, TCP4);
-          const segments = await originals.expect(Math.ceil(PAYLOAD.length / TCP4.segment));
-          assert.deepEqual(copies.frames(), []);
-          const report = await world.datapath.counters();
-          assert.deepEqual(countsOf(report, direction, source).dropped, { tooBigForDestination: countOf(segments) });
-          assertSumsClose(report);
-        });
-      }
     });
 
     test('a UDP super-packet keeps its datagrams where they fit', async () => {

@@ -44,7 +44,7 @@ export const LAYOUT = {
     },
   },
   delivery: {
-    size: 48,
+    size: 56,
     fields: {
       kind: 0,
       ifindex: 4,
@@ -59,6 +59,8 @@ export const LAYOUT = {
       destination_mac: 36,
       generation: 42,
       forward: 44,
+      destination_mtu: 48,
+      segmenter: 52,
     },
   },
   delivery_counters: { size: COUNT_SIZE, fields: { sent: 0 } },
@@ -168,8 +170,11 @@ export function encodeCapture(capture: CaptureValue): Buffer {
   return value;
 }
 
-/** @param forward slot of the delivery to the node that the destination is about to move to */
-export function encodeDelivery(delivery: DeliveryEntry, slot: number, forward = 0): Buffer {
+/**
+ * @param forward slot of the delivery to the node that the destination is about to move to
+ * @param segmenter ifindex of the device that makes segments of super-packets; 0: there is none
+ */
+export function encodeDelivery(delivery: DeliveryEntry, slot: number, forward = 0, segmenter = 0): Buffer {
   const at = LAYOUT.delivery.fields;
   const value = Buffer.alloc(LAYOUT.delivery.size);
   value.writeUInt32LE(DELIVERY_KIND[delivery.kind], at.kind);
@@ -177,8 +182,10 @@ export function encodeDelivery(delivery: DeliveryEntry, slot: number, forward = 
   value.writeUInt32LE(delivery.mtu, at.mtu);
   value.writeUInt32LE(slot, at.slot);
   value.writeUInt32LE(forward, at.forward);
+  value.writeUInt32LE(segmenter, at.segmenter);
   if (delivery.kind === 'edge') value.writeUInt16LE(delivery.vlanId, at.vlan_id);
   if (delivery.kind === 'erspan') {
+    value.writeUInt32LE(delivery.destinationMtu ?? 0, at.destination_mtu);
     address(delivery.sourceAddress).copy(value, at.source_address);
     address(delivery.address).copy(value, at.address);
     value.writeUInt16LE(delivery.session, at.session);

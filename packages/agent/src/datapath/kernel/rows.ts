@@ -163,8 +163,7 @@ function captureRow(
   protect: boolean,
   watch = false,
 ): Buffer {
-  // A local delivery changes nothing in the packet, so it does without the helper device.
-  const direct = delivery.kind === 'local' && delivery.ifindex !== 0;
+  const direct = isDirect(capture, delivery, helper);
   return encodeCapture({
     threshold: capture.threshold,
     slot: take('capture', capture.id),
@@ -184,6 +183,15 @@ function captureRow(
     deviceBudget: protect && leaves(delivery) ? deviceBudgetKey(take('device', String(delivery.ifindex))) : 0,
     overhead: OVERHEAD[delivery.kind],
   });
+}
+
+/**
+ * A local delivery changes nothing in the packet, so it does without the helper device; save where the destination has a
+ * smaller MTU than the source, and TCP has to be cut to it. What is held goes as it is.
+ */
+function isDirect({ mtu = 0 }: HookCapture, delivery: DeliveryEntry, helper: number): boolean {
+  if (delivery.kind !== 'local' || delivery.ifindex === 0) return false;
+  return helper === 0 || mtu <= delivery.mtu || isHeld(delivery);
 }
 
 function isHeld(delivery: DeliveryEntry): boolean {

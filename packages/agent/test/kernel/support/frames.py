@@ -130,7 +130,7 @@ def erspan(entry):
     return raw(Ether(src=entry["sourceMac"], dst=entry["destinationMac"]) / ip / gre)
 
 
-def big(entry, transport):
+def big(entry, transport, chksum=0):
     """A super-packet: checksums of transport are left to the kernel; lengths are those of the whole."""
     base = Ether(src=A, dst=B)
     if entry.get("vlan"):
@@ -138,13 +138,13 @@ def big(entry, transport):
     ip = IPv6(src="fd00::1", dst="fd00::2") if entry.get("six") else IP(src="10.0.0.1", dst="10.0.0.2", id=100)
     payload = Raw(bytes.fromhex(entry["payload"]))
     if transport == "tcp":
-        layer = TCP(sport=5000, dport=5001, seq=1000, ack=1, flags="PA", chksum=0, options=[("Timestamp", (1, 2))])
+        layer = TCP(sport=5000, dport=5001, seq=1000, ack=1, flags="PA", chksum=chksum, options=[("Timestamp", (1, 2))])
         if not entry.get("timestamps", True):
             layer.options = []
         else:
             layer.options = [("NOP", None), ("NOP", None), ("Timestamp", (1, 2))]
     else:
-        layer = UDP(sport=5000, dport=5001, chksum=0)
+        layer = UDP(sport=5000, dport=5001, chksum=chksum)
     return raw(base / ip / layer / payload)
 
 
@@ -155,4 +155,6 @@ if request.get("frames"):
 answer["erspan"] = [erspan(entry).hex() for entry in request.get("erspan", [])]
 answer["tcp"] = [big(entry, "tcp").hex() for entry in request.get("tcp", [])]
 answer["udp"] = [big(entry, "udp").hex() for entry in request.get("udp", [])]
+answer["segments"] = [big(entry, "tcp", None).hex() for entry in request.get("segments", [])]
+answer["datagrams"] = [big(entry, "udp", None).hex() for entry in request.get("datagrams", [])]
 json.dump(answer, sys.stdout)

@@ -45,6 +45,9 @@ interface Request {
   erspan?: ErspanRequest[];
   tcp?: BigRequest[];
   udp?: BigRequest[];
+  /** As `tcp` and `udp`, with all checksums: for frames that are no super-packets. */
+  segments?: BigRequest[];
+  datagrams?: BigRequest[];
 }
 
 interface Built {
@@ -53,6 +56,8 @@ interface Built {
   erspan: Buffer[];
   tcp: Buffer[];
   udp: Buffer[];
+  segments: Buffer[];
+  datagrams: Buffer[];
 }
 
 /** One run of Scapy takes about a second: ask for everything at once. */
@@ -64,7 +69,7 @@ export function scapy(request: Request): Built {
       : value,
   );
   const text = execFileSync(PYTHON, [SCRIPT], { input, encoding: 'utf8', maxBuffer: 2 ** 28 });
-  const answer = JSON.parse(text) as { [K in 'erspan' | 'tcp' | 'udp']: string[] } & {
+  const answer = JSON.parse(text) as { [K in 'erspan' | 'tcp' | 'udp' | 'segments' | 'datagrams']: string[] } & {
     frames?: Record<string, string>;
   };
   const bytes = (hex: string) => Buffer.from(hex, 'hex');
@@ -73,5 +78,7 @@ export function scapy(request: Request): Built {
     erspan: answer.erspan.map(bytes),
     tcp: answer.tcp.map(bytes),
     udp: answer.udp.map(bytes),
+    segments: answer.segments.map(bytes),
+    datagrams: answer.datagrams.map(bytes),
   };
 }
