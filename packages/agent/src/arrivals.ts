@@ -15,12 +15,16 @@ export interface ArrivalPlan {
  * bridges know. What a bridge floods (broadcast, multicast, addresses not learned yet) stays with the guest's device, save
  * on a firewall bridge of one guest, which has no other way to go: it need not learn at all.
  *
- * An address that a bridge has behind two ports (with VLAN filtering it may) is left to the devices too.
+ * An address that a bridge has behind two ports (with VLAN filtering it may) is left to the devices too, and so is a guest
+ * with more than MAX_ADDRESSES of them: nothing of it is missed, but for what a firewall drops.
+ *
+ * @param guestDevices ifindexes of devices with a guest behind them: no guest that leaves the node comes back there
  */
 export function planArrivals(
   captures: readonly HookCapture[],
   links: readonly Link[],
   forwarding: readonly ForwardingEntry[],
+  guestDevices: ReadonlySet<number> = new Set(),
 ): ArrivalPlan {
   const byIfindex = new Map(links.map((link) => [link.ifindex, link]));
   const bridgeOf = (ifindex: number) => {
@@ -41,13 +45,14 @@ export function planArrivals(
     captures: moved,
     arrivalPorts: links.flatMap((link): ArrivalPort[] => {
       if (bridges.has(link.ifindex))
-        return [{ ifindex: link.ifindex, hook: 'egress', bridge: link.ifindex, learns: false }];
+        return [{ ifindex: link.ifindex, hook: 'egress', bridge: link.ifindex, uplink: false }];
       // A port that does not forward drops what it receives: its frames do not arrive.
       if (!bridges.has(link.master) || !link.forwarding) return [];
-      return [{ ifindex: link.ifindex, hook: 'ingress', bridge: link.master, learns: link.learns ?? true }];
+      const uplink = (link.learns ?? true) && !guestDevices.has(link.ifindex);
+      return [{ ifindex: link.ifindex, hook: 'ingress', bridge: link.master, uplink }];
     }),
     arrivals: [...bridges].flatMap((bridge) => {
-      const known = unambiguous(forwarding.filter((entry) => entry.bridge === bridge));
+      const known = bounded(unambiguous(forwarding.filter((entry) => entry.bridge === bridge)));
       const ports = links.filter((link) => link.master === bridge);
       const sole = ports.length === 2 ? ports.filter(({ ifindex }) => guests.has(ifindex)) : [];
       const guest = sole.length === 1 ? sole[0]! : undefined;
@@ -72,6 +77,15 @@ export function firewallUplinks(captures: readonly HookCapture[], links: readonl
     const others = pair.filter(({ ifindex }) => !guests.has(ifindex));
     return pair.length === 2 && others.length === 1 ? [others[0]!.ifindex] : [];
   });
+}
+
+/** Addresses of one port that are looked for where they arrive. A guest that takes more, captures at its device. */
+const MAX_ADDRESSES = 1024;
+
+/** Without the ports that have too many addresses: a guest that floods its bridge takes no room from the others. */
+function bounded(arrivals: readonly Arrival[]): Arrival[] {
+  const ports = Map.groupBy(arrivals, ({ ifindex }) => ifindex);
+  return [...ports.values()].filter(({ length }) => length <= MAX_ADDRESSES).flat();
 }
 
 /** Addresses that stand for kinds of frames, see find_arrival in packages/bpf/src/capture.h. */

@@ -92,12 +92,13 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
   );
   const instead = replacements(program, byInterface);
   const choose = (delivery: string) => instead.get(delivery) ?? delivery;
+  const leaving = new Set(program.leaving);
   const placed: PlacedCapture[] = [];
   const waiting: string[] = [];
   const captures = program.captures.flatMap((capture) => {
     const device = byInterface.get(capture.source);
     const usable = device && refusalOf(device) === undefined ? device : undefined;
-    const hooks = hookCaptures({ ...capture, delivery: choose(capture.delivery) }, usable);
+    const hooks = hookCaptures({ ...capture, delivery: choose(capture.delivery) }, usable, leaving);
     if (device === undefined) waiting.push(capture.id);
     else placed.push({ capture, device, hooks: usable ? hooks.map((hook) => hook.id) : [] });
     return hooks;
@@ -110,7 +111,7 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
   });
   return {
     state: {
-      ...planArrivals(captures, around.links ?? [], around.forwarding ?? []),
+      ...planArrivals(captures, around.links ?? [], around.forwarding ?? [], guestDevices(around)),
       deliveries,
       terminations: program.terminations.flatMap((termination) => terminationEntry(termination, around, choose)),
       mirrorDevice: around.underlay.underlay === undefined ? 0 : around.underlay.ifindex,
@@ -144,6 +145,11 @@ function replacements(program: NodeProgram, byInterface: ReadonlyMap<string, Nod
   );
 }
 
+function guestDevices({ devices }: Surroundings): ReadonlySet<number> {
+  const guests = devices.filter(({ identity }) => identity && identity.kind !== 'edge');
+  return new Set(guests.map(({ ifindex }) => ifindex));
+}
+
 /** Edges, and NICs that nobody has declared. */
 function physicalDevices({ devices }: Surroundings): number[] {
   return devices
@@ -151,7 +157,7 @@ function physicalDevices({ devices }: Surroundings): number[] {
     .map(({ ifindex }) => ifindex);
 }
 
-function hookCaptures(capture: Capture, device: NodeDevice | undefined): HookCapture[] {
+function hookCaptures(capture: Capture, device: NodeDevice | undefined, leaving: ReadonlySet<string>): HookCapture[] {
   const directions = capture.direction === 'all' ? (['inbound', 'outbound'] as const) : [capture.direction];
   return directions.map((direction) => ({
     id: `${capture.id}/${direction}`,
@@ -168,6 +174,7 @@ function hookCaptures(capture: Capture, device: NodeDevice | undefined): HookCap
     edge: capture.kind === 'edge',
     // libvirt holds a macvtap device down while its guest is elsewhere (qemuInterfaceStopDevice), so nothing passes there.
     ...(device?.guest === 'absent' && !device.reversed && { standby: true }),
+    ...(leaving.has(capture.source) && { leaving: true }),
   }));
 }
 

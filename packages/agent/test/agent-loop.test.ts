@@ -39,6 +39,7 @@ const PROGRAM: NodeProgram = {
   edges: [],
   copyVlans: [],
   standby: [],
+  leaving: [],
   captures: [
     {
       id: 'p1/web-1/0',

@@ -40,6 +40,7 @@ function program(more: Partial<NodeProgram> = {}): NodeProgram {
     edges: [],
     copyVlans: [],
     standby: [],
+    leaving: [],
     captures: [],
     deliveries: [LOCAL],
     terminations: [],

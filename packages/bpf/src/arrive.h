@@ -2,11 +2,14 @@
 /*
  * arrive: unicast towards a mirrored guest, captured where it enters the guest's bridge, before a firewall on the
  * bridge can drop it. Hangs on the ingress of the bridge's ports and on the egress of the bridge device. Which MAC
- * address is behind which port is the bridge's own forwarding table, which user space keeps in the map `arrivals`. The
- * capture at the guest's device leaves exactly those frames alone, so that each is copied once.
+ * address is behind which port user space reads from the bridge's forwarding table into the map `arrivals`.
  *
- * A guest that moves to another node is behind another port from its first frame on. The bridge learns that with the
- * frame, user space some milliseconds later; so `follow` learns it with the frame too.
+ * That map is a hint: the bridge may send the frame elsewhere, or send another one to the guest. So a frame that is
+ * accounted for here gets a token, and the capture at the guest's device leaves alone only what has its token.
+ *
+ * A guest that moves to another node is behind an uplink from its first frame on. The bridge learns that with the
+ * frame, user space some milliseconds later. While the controller says that a guest may leave, `follow` learns it with
+ * the frame.
  */
 #ifndef MIRRORPLANE_ARRIVE_H
 #define MIRRORPLANE_ARRIVE_H
@@ -31,13 +34,19 @@ static __always_inline void set_standby(__u32 ifindex) {
  */
 static __always_inline void follow(struct __sk_buff *skb, struct arrival_port *entered) {
     struct arrival_key key = {.bridge = entered->bridge};
+    struct capture_key guest = {.hook = HOOK_EGRESS};
+    struct capture *capture;
     __u32 *port;
 
-    if (!entered->learns || bpf_skb_load_bytes(skb, 6, key.mac, sizeof(key.mac)))
+    if (!entered->uplink || bpf_skb_load_bytes(skb, 6, key.mac, sizeof(key.mac)))
         return;
     port = bpf_map_lookup_elem(&arrivals, &key);
     /* An address of the bridge itself stays where it is. */
     if (!port || *port == skb->ifindex || *port == entered->bridge)
+        return;
+    guest.ifindex = *port;
+    capture = bpf_map_lookup_elem(&captures, &guest);
+    if (!capture || !(capture->flags & CAPTURE_LEAVING))
         return;
     set_standby(*port);
     *port = skb->ifindex;
@@ -51,13 +60,18 @@ static __always_inline int arrive(struct __sk_buff *skb) {
 
     if (!entered)
         return TCX_NEXT;
+    if (skb->tc_index & ARRIVAL_TOKEN) /* of another bridge, or of the way through a guest */
+        skb->tc_index = 0;
     follow(skb, entered);
     guest = find_arrival(skb, entered->bridge);
-    /* A frame that comes from the port of the guest itself is not sent back to it. */
-    if (!guest || *guest == port)
+    /* A frame that comes from the port of the guest itself is not sent back to it; one that has no room for the token
+     * is captured there. */
+    if (!guest || *guest == port || skb->tc_index)
         return TCX_NEXT;
     key.ifindex = *guest;
-    return capture_as(skb, &key, true);
+    if (account(skb, &key))
+        skb->tc_index = arrival_token(key.ifindex);
+    return TCX_NEXT;
 }
 
 #endif

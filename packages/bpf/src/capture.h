@@ -121,10 +121,10 @@ static __always_inline bool wake(struct capture *capture, struct capture_key *ke
 }
 
 /*
- * Captures a packet as one that passes `key`. `arriving`: it has not come to that device yet, see arrive.h.
- * Returns "next" whatever happens.
+ * Captures a packet as one that passes `key`. False where there is no such capture; else it is accounted for, whatever
+ * became of it.
  */
-static __always_inline int capture_as(struct __sk_buff *skb, struct capture_key *key, bool arriving) {
+static __always_inline bool account(struct __sk_buff *skb, struct capture_key *key) {
     struct capture *capture = bpf_map_lookup_elem(&captures, key);
     struct capture_counters *counters;
     struct copy_context *copy;
@@ -132,49 +132,59 @@ static __always_inline int capture_as(struct __sk_buff *skb, struct capture_key 
     int reason;
 
     if (!capture)
-        return TCX_NEXT;
+        return false;
     counters = bpf_map_lookup_elem(&capture_counters, &capture->slot);
     copy = this_copy();
     if (!counters || !copy)
-        return TCX_NEXT;
-    if (!arriving && capture->arrival_bridge && !copy->active) {
-        __u32 *guest = find_arrival(skb, capture->arrival_bridge);
-        if (guest && *guest == key->ifindex)
-            return TCX_NEXT; /* counted where it arrived */
-    }
+        return false;
     measure(skb, &size);
     reason = skip_reason(skb, capture, key->hook, copy);
     if (reason < 0 && capture->flags & (CAPTURE_STANDBY | CAPTURE_WATCH)) {
         if (capture->flags & CAPTURE_STANDBY && !wake(capture, key))
             reason = SKIP_GUEST_ABSENT;
         else if (capture->flags & CAPTURE_WATCH)
-            return TCX_NEXT;
+            return true;
     }
     if (reason >= 0) {
         if (reason < SKIP_REASON_COUNT) /* for the verifier */
             add(&counters->skipped[reason], size.packets, size.bytes);
-        return TCX_NEXT;
+        return true;
     }
     add(&counters->matched, size.packets, size.bytes);
     if (capture->threshold < COPY_ALL && bpf_get_prandom_u32() >= capture->threshold) {
         add(&counters->sampled_out, size.packets, size.bytes);
-        return TCX_NEXT;
+        return true;
     }
     copy->slot = capture->slot;
     copy->packets = size.packets;
     copy->bytes = size.bytes;
     if (!is_within_budget(capture, size.packets, size.bytes)) {
         count_dropped(copy, DROP_OVER_BUDGET);
-        return TCX_NEXT;
+        return true;
     }
     copy_out(skb, capture, copy, longest_frame(skb, size.headers));
-    return TCX_NEXT;
+    return true;
+}
+
+/*
+ * The token in skb->tc_index of a packet that has been accounted for where it arrived, as one for that port. The kernel
+ * keeps the field through bridges, firewalls, queues to user space, fragmentation and segmentation, and nobody else has
+ * used its upper half since cls_tcindex went (6.3). It never leaves the node.
+ */
+#define ARRIVAL_TOKEN 0x8000
+
+static __always_inline __u32 arrival_token(__u32 ifindex) {
+    return ARRIVAL_TOKEN | (ifindex & (ARRIVAL_TOKEN - 1));
 }
 
 static __always_inline int capture(struct __sk_buff *skb, enum hook hook) {
     struct capture_key key = {.ifindex = skb->ifindex, .hook = hook};
 
-    return capture_as(skb, &key, false);
+    if (hook == HOOK_EGRESS && skb->tc_index == arrival_token(key.ifindex))
+        skb->tc_index = 0;
+    else
+        account(skb, &key);
+    return TCX_NEXT;
 }
 
 #endif

@@ -88,21 +88,23 @@ enum capture_flag {
     CAPTURE_STANDBY = 2,
     CAPTURE_WATCH = 4, /* no capture: it is here to see that first frame, where only the other hook is captured */
     CAPTURE_HOLD = 8,  /* its destination is about to leave this node: copies are kept till they are read, see hold.h */
+    CAPTURE_LEAVING =
+        16, /* its guest may go to another node: seen behind an uplink of the bridge, it has, see arrive.h */
 };
 
 struct capture {
-    __u64 threshold;      /* 0 to 2^32: copied where a random 32-bit number is below */
-    __u32 slot;           /* in capture_counters */
-    __u32 delivery;       /* key in deliveries */
-    __u32 out_ifindex;    /* device that copies go to: the helper device, or that of a local delivery */
-    __u32 direct_mtu;     /* not 0: out_ifindex is a local delivery of this MTU, copies go there as they are */
-    __u32 erspan_index;   /* 20 bits: source slot << 1 | outbound */
-    __u32 skip_vlan_id;   /* 0: none */
-    __u32 flags;          /* enum capture_flag */
-    __u32 arrival_bridge; /* not 0: unicast of this bridge is captured where it arrives, see arrive.h */
-    __u32 budget;         /* key of the policy in budget_rates; 0: none */
-    __u16 device_budget;  /* likewise of the device by which copies leave the node */
-    __u16 overhead;       /* bytes that a copy has there over its original, with what is between frames on a wire */
+    __u64 threshold;    /* 0 to 2^32: copied where a random 32-bit number is below */
+    __u32 slot;         /* in capture_counters */
+    __u32 delivery;     /* key in deliveries */
+    __u32 out_ifindex;  /* device that copies go to: the helper device, or that of a local delivery */
+    __u32 direct_mtu;   /* not 0: out_ifindex is a local delivery of this MTU, copies go there as they are */
+    __u32 erspan_index; /* 20 bits: source slot << 1 | outbound */
+    __u32 skip_vlan_id; /* 0: none */
+    __u32 flags;        /* enum capture_flag */
+    __u32 padding;
+    __u32 budget;        /* key of the policy in budget_rates; 0: none */
+    __u16 device_budget; /* likewise of the device by which copies leave the node */
+    __u16 overhead;      /* bytes that a copy has there over its original, with what is between frames on a wire */
 };
 
 struct capture_counters {
@@ -177,7 +179,7 @@ struct sequence_state {
 /* Where frames enter a bridge. */
 struct arrival_port {
     __u32 bridge; /* ifindex */
-    __u32 learns; /* the bridge learns addresses from what comes in here */
+    __u32 uplink; /* a guest that leaves the node may be behind it: the bridge learns here, and it is no guest's */
 };
 
 /* A guest behind a mirrored port of a bridge. */

@@ -148,6 +148,7 @@ export const CATALOGUE = {
   ),
   DEVICE_DOWN: entry(200, 'The device is down', 'set it up'),
   HOOK_OCCUPIED: entry(200, 'Another program stands first at the hook', 'detach it, or let it continue the chain'),
+  TABLE_FULL: entry(200, 'A table of the data plane is full', 'mirror fewer interfaces on this node'),
   ATTACH_FAILED: entry(200, 'The kernel refused the program', 'see the message of the node'),
   ARRIVAL_UNSEEN: entry(
     200,

@@ -117,6 +117,9 @@ export const NodeProgram = z
       .default([])
       .meta({ description: 'VLAN IDs that policies of the communication domain push: an edge does not mirror these.' }),
     standby: z.array(Standby).default([]).meta({ description: 'Interfaces of policies that migrate live now.' }),
+    leaving: z.array(InterfaceId).default([]).meta({
+      description: 'Interfaces of policies whose guest is here and about to move: another node has a newer device.',
+    }),
     captures: z.array(Capture),
     deliveries: z.array(Delivery),
     terminations: z.array(Termination),

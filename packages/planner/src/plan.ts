@@ -1,6 +1,6 @@
 /** From policies and inventory to one node program for every node. */
 import type { Capture, Delivery, Inventory, NodeProgram, Policy, StatusReason } from '@mirrorplane/contract';
-import { awayNodes, type Cluster, indexCluster } from './cluster.ts';
+import { awayNodes, type Cluster, homeNode, indexCluster } from './cluster.ts';
 import { byText, sortedBy } from './order.ts';
 import { connect, erspanId, type Path, prepareMove } from './paths.ts';
 import { type Placement, place } from './place.ts';
@@ -85,6 +85,7 @@ export function plan(
       list.sort((a, b) => byText(a.id, b.id));
     }
     program.standby.sort((a, b) => byText(a.interface, b.interface));
+    program.leaving.sort(byText);
   }
   return { programs, sessions: allocated.sessions, policies: new Map(plans) };
 }
@@ -97,6 +98,7 @@ function emptyPrograms(cluster: Cluster): Map<string, PlannedProgram> {
       edges: [],
       copyVlans: [],
       standby: [],
+      leaving: [],
       captures: [],
       deliveries: [],
       terminations: [],
@@ -137,8 +139,12 @@ function addStandby(
   );
   for (const id of used) {
     const item = cluster.interfaces.get(id);
-    for (const { node, guest } of item ? awayNodes(item) : []) {
+    const away = item ? awayNodes(item) : [];
+    for (const { node, guest } of away) {
       programs.get(node)?.standby.push({ interface: id, guest });
+    }
+    if (item && away.some(({ guest }) => guest === 'expected')) {
+      programs.get(homeNode(item)!)?.leaving.push(id);
     }
   }
 }

@@ -41,6 +41,7 @@ for (const { file, title, input, expected } of goldens) {
         edges: [],
         copyVlans: [],
         standby: [],
+        leaving: [],
         captures: [],
         deliveries: [],
         terminations: [],

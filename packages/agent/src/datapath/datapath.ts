@@ -29,13 +29,15 @@ export interface HookCapture {
   delivery: string;
   /** The source is an edge: traffic of the node itself and frames of `copyVlans` are left out. Default false. */
   edge?: boolean;
-  /** ifindex of the bridge where unicast for this source is captured as it arrives; 0 or left out: none. */
+  /** ifindex of the bridge where unicast for this source is captured as it arrives, to name it; 0 or left out: none. */
   arrivalBridge?: number;
   /**
    * The guest is on another node now: what is sent into the device is left out, until the guest itself sends a frame here,
    * which the data plane sees by itself. Default false.
    */
   standby?: boolean;
+  /** The controller says that the guest may leave this node: seen behind an uplink of its bridge, it has. Default false. */
+  leaving?: boolean;
 }
 
 interface DeliveryBase {
@@ -98,8 +100,8 @@ export interface ArrivalPort {
   hook: Hook;
   /** ifindex of the bridge. */
   bridge: number;
-  /** The bridge learns addresses from what comes in here. Default true. */
-  learns?: boolean;
+  /** A guest that leaves the node may be behind it: the bridge learns here, and no guest of this node is here. Default true. */
+  uplink?: boolean;
 }
 
 /** A guest behind a mirrored port, as the bridge's forwarding table has it. */
@@ -183,7 +185,7 @@ export interface Repair {
 
 /** What stands in the way of more than one capture, or of a part of one. All else is in force. */
 export interface DatapathProblem {
-  code: Extract<ErrorCode, 'ATTACH_FAILED' | 'HOOK_OCCUPIED' | 'ARRIVAL_UNSEEN'>;
+  code: Extract<ErrorCode, 'ATTACH_FAILED' | 'HOOK_OCCUPIED' | 'ARRIVAL_UNSEEN' | 'TABLE_FULL'>;
   message: string;
   /** The policy, and the source, that it concerns; left out: all of the node. */
   policy?: string;

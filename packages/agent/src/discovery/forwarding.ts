@@ -17,8 +17,12 @@ const NDMSG = 12;
 const NDA = { LLADDR: 2, MASTER: 9 } as const;
 /** Entries of the bridge's own addresses: frames for them go to the host, not out of the port. */
 const NUD_PERMANENT = 0x80;
-/** Milliseconds between two reads: a bridge that learns a lot must not keep the agent busy. */
+/** Milliseconds between two reads, at least. */
 const READ_INTERVAL = 10;
+/** And so many times as long as a read takes: a bridge that learns a lot must not keep the agent busy. */
+const READ_SHARE = 10;
+/** Entries of a port that are kept. A guest that floods its bridge with addresses does not fill our memory. */
+const MAX_ENTRIES = 1025; // one more than arrivals.ts takes: so it sees that there are more
 
 /** Reads one RTM_NEWNEIGH of family AF_BRIDGE. Undefined for what is no entry of a bridge, or is the bridge's own. */
 export function parseForwarding({ type, data }: RtMessage): ForwardingEntry | undefined {
@@ -38,6 +42,7 @@ export class ForwardingTables extends EventEmitter<{ change: [] }> {
   #text = '';
   #reading: Promise<void> | undefined;
   #again = false;
+  #pause = READ_INTERVAL;
   #closed = false;
 
   constructor(parts: { client: RtClient; log: Logger }) {
@@ -60,17 +65,18 @@ export class ForwardingTables extends EventEmitter<{ change: [] }> {
       this.#reading = undefined;
       if (!this.#again || this.#closed) return;
       this.#again = false;
-      setTimeout(() => void this.refresh(), READ_INTERVAL).unref();
+      setTimeout(() => void this.refresh(), this.#pause).unref();
     });
     return this.#reading;
   }
 
   async #read(): Promise<void> {
+    const started = performance.now();
     try {
       const header = Buffer.alloc(NDMSG);
       header[0] = AF_BRIDGE;
       const messages = await this.#client.dump(RTM.GETNEIGH, header);
-      const entries = messages.flatMap((message) => parseForwarding(message) ?? []);
+      const entries = firstOfEachPort(messages.flatMap((message) => parseForwarding(message) ?? []));
       const text = entries.map(({ bridge, port, mac }) => `${bridge} ${port} ${mac}`).join();
       if (text === this.#text || this.#closed) return;
       this.#text = text;
@@ -78,6 +84,8 @@ export class ForwardingTables extends EventEmitter<{ change: [] }> {
       this.emit('change');
     } catch (error) {
       if (!this.#closed) this.#log.warn(say('forwarding tables could not be read', { reason: reason(error) }));
+    } finally {
+      this.#pause = Math.max(READ_INTERVAL, READ_SHARE * (performance.now() - started));
     }
   }
 
@@ -85,4 +93,14 @@ export class ForwardingTables extends EventEmitter<{ change: [] }> {
     this.#closed = true;
     this.removeAllListeners();
   }
+}
+
+/** The first MAX_ENTRIES of each port. */
+function firstOfEachPort(entries: readonly ForwardingEntry[]): ForwardingEntry[] {
+  const taken = new Map<number, number>();
+  return entries.filter(({ port }) => {
+    const count = (taken.get(port) ?? 0) + 1;
+    taken.set(port, count);
+    return count <= MAX_ENTRIES;
+  });
 }

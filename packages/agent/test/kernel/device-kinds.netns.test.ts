@@ -106,6 +106,7 @@ function programOf(source: string, kind: 'vm' | 'edge', destination: string, edg
     edges,
     copyVlans: [],
     standby: [],
+    leaving: [],
     captures: [{ ...base, id: `p-${source}/${source}`, source, kind, delivery: delivery.id }],
     deliveries: [delivery],
     terminations: [],

@@ -128,6 +128,7 @@ export class Session {
       edges: [],
       copyVlans: [],
       standby: [],
+      leaving: [],
       captures: [],
       deliveries: [],
       terminations: [],

@@ -21,7 +21,7 @@ import { LAYOUT, VLAN_SET_SIZE } from './layout.ts';
 import { BpfError, type BpfMap } from './libbpf.ts';
 import { type Attachment, attachmentKey, Links } from './links.ts';
 import { NodeBudgetWriter } from './node-budget.ts';
-import { attachProblems, disputedBridges, disputes } from './problems.ts';
+import { attachProblems, disputedBridges, disputes, fullTables } from './problems.ts';
 import { Rivals } from './rivals.ts';
 import { arrivalRows, budgetKey, buildRows, type DatapathRows, type Placed } from './rows.ts';
 import { type SlotKind, Slots } from './slots.ts';
@@ -206,6 +206,9 @@ class KernelDatapath implements Datapath {
     written += tables.arrivals.removeOthers(arrivals) + tables.arrivals.write(arrivals);
     const detached = links.countOthers(kept) > 0 ? this.#expedite.during(() => links.detachOthers(kept)) : 0;
     for (const name of REMOVED) written += tables[name].removeOthers(rows[name]);
+    // What found no room may have some now.
+    for (const name of WRITTEN.filter((one) => tables[one].lacksRoom > 0)) written += tables[name].write(rows[name]);
+    result.problems.push(...fullTables(tables));
     if (tables.peers.size > MAX_PEERS) written += tables.peers.removeOthers(rows.peers);
     counters.applied();
     result.held = await opened.holding.end(desired);

@@ -26,7 +26,6 @@ export const LAYOUT = {
       erspan_index: 24,
       skip_vlan_id: 28,
       flags: 32,
-      arrival_bridge: 36,
       budget: 40,
       device_budget: 44,
       overhead: 46,
@@ -87,7 +86,7 @@ export const LAYOUT = {
   sequence_state: { size: 24, fields: { next: 0, started: 4, missing: 8, late: 16 } },
   budget: { size: 16, fields: { rate: 0, burst: 8 } },
   bucket: { size: 32, fields: { tokens: 0, filled: 8, passed: 16, refused: 24 } },
-  arrival_port: { size: 8, fields: { bridge: 0, learns: 4 } },
+  arrival_port: { size: 8, fields: { bridge: 0, uplink: 4 } },
   arrival_key: { size: 12, fields: { bridge: 0, mac: 4 } },
   host_address: { size: 16, fields: { bytes: 0 } },
   hold: { size: 12, fields: { queue: 0, released: 4, netns: 8 } },
@@ -107,7 +106,7 @@ export const FIRST_DEVICE_BUDGET = 4097;
 /** Bytes of a bit for each VLAN ID. */
 export const VLAN_SET_SIZE = 512;
 /** enum capture_flag. */
-export const CAPTURE_FLAG = { edge: 1, standby: 2, watch: 4, hold: 8 } as const;
+export const CAPTURE_FLAG = { edge: 1, standby: 2, watch: 4, hold: 8, leaving: 16 } as const;
 export const DELIVERY_KIND = { local: 1, edge: 2, erspan: 3 } as const satisfies Record<DeliveryEntry['kind'], number>;
 
 /** A 32-bit key, as arrays and slot maps have. */
@@ -141,7 +140,6 @@ export interface CaptureValue {
   erspanIndex: number;
   skipVlanId: number;
   flags: readonly (keyof typeof CAPTURE_FLAG)[];
-  arrivalBridge: number;
   /** Keys in the maps of budgets; 0: none. */
   budget: number;
   deviceBudget: number;
@@ -163,7 +161,6 @@ export function encodeCapture(capture: CaptureValue): Buffer {
     capture.flags.reduce((bits, flag) => bits | CAPTURE_FLAG[flag], 0),
     at.flags,
   );
-  value.writeUInt32LE(capture.arrivalBridge, at.arrival_bridge);
   value.writeUInt32LE(capture.budget, at.budget);
   value.writeUInt16LE(capture.deviceBudget, at.device_budget);
   value.writeUInt16LE(capture.overhead, at.overhead);
@@ -244,10 +241,10 @@ export function decodePeer(key: Buffer, value: Buffer): PeerReport {
   };
 }
 
-export function encodeArrivalPort(bridge: number, learns: boolean): Buffer {
+export function encodeArrivalPort(bridge: number, uplink: boolean): Buffer {
   const value = Buffer.alloc(LAYOUT.arrival_port.size);
   value.writeUInt32LE(bridge, LAYOUT.arrival_port.fields.bridge);
-  value.writeUInt32LE(learns ? 1 : 0, LAYOUT.arrival_port.fields.learns);
+  value.writeUInt32LE(uplink ? 1 : 0, LAYOUT.arrival_port.fields.uplink);
   return value;
 }
 

@@ -51,6 +51,15 @@ function arrivalProblems(bridge: number, { captures }: DatapathState, why: strin
     }));
 }
 
+/** A problem for every table that had no room for all its rows. The others are whole. */
+export function fullTables(tables: Readonly<Record<string, { lacksRoom: number }>>): DatapathProblem[] {
+  return Object.entries(tables).flatMap(([name, { lacksRoom }]) => {
+    if (lacksRoom === 0) return [];
+    const message = `the table ${name} of the data plane has no room for ${lacksRoom} more entries`;
+    return [{ code: 'TABLE_FULL', message }];
+  });
+}
+
 type Whom = Pick<DatapathProblem, 'policy' | 'interface'>;
 
 function concerned({ attachment, capture }: Placed, { deliveries, terminations }: DatapathState): Whom[] {

@@ -126,9 +126,9 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
       ];
     }),
     peers: rows(state.terminations, ({ address }) => [encodePeerKey(address), NOTHING_REFUSED]),
-    arrivalPorts: rows(state.arrivalPorts, ({ ifindex, bridge, learns = true }) => [
+    arrivalPorts: rows(state.arrivalPorts, ({ ifindex, bridge, uplink = true }) => [
       u32Key(ifindex),
-      encodeArrivalPort(bridge, learns),
+      encodeArrivalPort(bridge, uplink),
     ]),
     arrivals: arrivalRows(state, new Set()),
     budgets: budgetRows(state, take),
@@ -176,9 +176,9 @@ function captureRow(
       ...(capture.edge ? (['edge'] as const) : []),
       ...(capture.standby ? (['standby'] as const) : []),
       ...(watch ? (['watch'] as const) : []),
+      ...(capture.leaving ? (['leaving'] as const) : []),
       ...(holding && direct && isHeld(delivery) ? (['hold'] as const) : []),
     ],
-    arrivalBridge: capture.arrivalBridge ?? 0,
     budget: delivery.maxRate === undefined ? 0 : budgetKey(take('delivery', delivery.id)),
     deviceBudget: protect && leaves(delivery) ? deviceBudgetKey(take('device', String(delivery.ifindex))) : 0,
     overhead: OVERHEAD[delivery.kind],

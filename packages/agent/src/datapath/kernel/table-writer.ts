@@ -1,5 +1,5 @@
 /** Keeps one map equal to a table of rows, writing differences alone. */
-import type { BpfMap } from './libbpf.ts';
+import { BpfError, type BpfMap } from './libbpf.ts';
 
 /** Rows by their key in hex. */
 export type Rows = ReadonlyMap<string, Buffer>;
@@ -39,6 +39,7 @@ export class TableWriter {
   readonly #shared: Shared | undefined;
   /** What the map holds, as read last and written since. */
   #rows: Map<string, Buffer>;
+  #left = 0;
 
   /** @param shared what the data plane changes by itself. Default nothing */
   constructor(map: BpfMap, keySize: number, valueSize: number, shared?: Shared) {
@@ -85,17 +86,29 @@ export class TableWriter {
     return this.#rows.get(key.toString('hex'));
   }
 
-  /** Writes new and changed rows. Returns how many. */
+  /** Writes new and changed rows, as far as there is room: see `lacksRoom`. Returns how many. */
   write(rows: Rows): number {
     let written = 0;
+    this.#left = 0;
     for (const [key, value] of rows) {
       const before = this.#rows.get(key);
       if (before?.equals(value)) continue;
-      this.#map.update(Buffer.from(key, 'hex'), this.#kept(key, before, value));
+      try {
+        this.#map.update(Buffer.from(key, 'hex'), this.#kept(key, before, value));
+      } catch (error) {
+        if (!(error instanceof BpfError) || error.code !== 'E2BIG') throw error;
+        this.#left++;
+        continue;
+      }
       this.#rows.set(key, value);
       written++;
     }
     return written;
+  }
+
+  /** How many rows the last `write` has found no room for. */
+  get lacksRoom(): number {
+    return this.#left;
   }
 
   #kept(key: string, before: Buffer | undefined, row: Buffer): Buffer {

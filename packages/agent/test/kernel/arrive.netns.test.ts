@@ -1,0 +1,197 @@
+/** Frames towards a mirrored guest are copied exactly once, whatever its neighbours, a firewall or the bridge do with them. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { planArrivals } from '../../src/arrivals.ts';
+import type { Datapath } from '../../src/datapath/datapath.ts';
+import type { ForwardingEntry } from '../../src/discovery/forwarding.ts';
+import { addBridge, addVeth, enterOwnNamespace, leftPins, link, newDatapath, run } from './support/namespace.ts';
+import { RawSocket } from './support/raw-socket.ts';
+import { Sniffer } from './support/sniffer.ts';
+import { assertSumsClose, capturesOf, countsOf, localTo, stateOf } from './support/world.ts';
+
+/** Guests of one bridge. `web` and `spy` are mirrored, `web` to `ids` and `spy` to `log`. */
+const GUESTS = ['web', 'spy', 'far'] as const;
+type Guest = (typeof GUESTS)[number];
+const MAC: Record<Guest, string> = { web: '020000000b01', spy: '020000000b02', far: '020000000b03' };
+/** An address that moves between guests (RFC 9568, 7.3), one that nobody has, and that of all. */
+const VIRTUAL = '00005e000107';
+const NOBODY = '020000000bff';
+const ALL = 'ffffffffffff';
+
+let datapath: Datapath;
+const sockets = new Map<Guest, RawSocket>();
+let bridge: number;
+
+before(async () => {
+  enterOwnNamespace();
+  for (const name of [...GUESTS, 'ids', 'log']) addVeth(name);
+  addBridge('lan', [...GUESTS]);
+  bridge = link('lan').ifindex;
+  ({ datapath } = newDatapath());
+  await datapath.open();
+  for (const guest of GUESTS) sockets.set(guest, new RawSocket(`${guest}p`));
+  run('nft', 'add table bridge t');
+});
+after(async () => {
+  for (const socket of sockets.values()) socket.close();
+  await datapath?.uninstall();
+  assert.deepEqual(leftPins(), []);
+});
+
+/** A frame with a number. */
+function frame(to: string, from: string, number = 0): Buffer {
+  const numbered = Buffer.alloc(60);
+  numbered.writeUInt32BE(number);
+  return Buffer.concat([Buffer.from(`${to}${from}88b5`, 'hex'), numbered]);
+}
+
+/** The bridge's table as the kernel has it, read by ip-bridge. */
+function table(): ForwardingEntry[] {
+  const rows: { mac: string; ifname: string; state?: string }[] = JSON.parse(
+    run('bridge', '-j', 'fdb', 'show', 'br', 'lan'),
+  );
+  return rows.flatMap(({ mac, ifname, state }) =>
+    state === 'permanent' ? [] : [{ bridge, mac, port: link(ifname).ifindex }],
+  );
+}
+
+/** Applies what an agent makes of the bridge's table at this moment, or of another one. */
+async function apply(entries = table()): Promise<string> {
+  const base = { permanentMac: '', mtu: 1500, up: true, alias: '', ethernet: true, forwarding: true };
+  const links = [
+    ...GUESTS.map((guest) => ({ ...base, ...link(guest), name: guest, mac: '', master: bridge, linkType: 'veth' })),
+    { ...base, name: 'lan', ifindex: bridge, mac: '', master: 0, linkType: 'bridge' },
+  ];
+  const captures = [
+    ...capturesOf(link('web').ifindex, 'L', { source: 'web' }),
+    ...capturesOf(link('spy').ifindex, 'S', { source: 'spy' }),
+  ];
+  const guests = new Set(GUESTS.map((guest) => link(guest).ifindex));
+  const deliveries = [localTo(link('ids').ifindex), localTo(link('log').ifindex, { id: 'S' })];
+  const { problems } = await datapath.apply(
+    stateOf({ ...planArrivals(captures, links as never, entries, guests), deliveries }),
+  );
+  return problems.map(({ code }) => code).join();
+}
+
+/** What `send` makes `web`, and the destinations, receive of frames from `far`: numbers in order. */
+async function seen(send: (far: (to: string, number: number) => void) => void) {
+  const places = ['webp', 'idsp', 'logp'];
+  const sniffers = await Promise.all(places.map((device) => Sniffer.start(device)));
+  const inbound = async (source: string) => countsOf(await datapath.counters(), 'inbound', source).matched.packets;
+  const before = [await inbound('web'), await inbound('spy')];
+  send((to, number) => sockets.get('far')!.send(frame(to, MAC.far, number)));
+  // A frame for each destination behind them: then all the others have been there too.
+  sockets.get('web')!.send(frame(ALL, MAC.web, 0xffff));
+  sockets.get('spy')!.send(frame(ALL, MAC.spy, 0xffff));
+  const numbers = (frames: readonly Buffer[]) =>
+    frames.filter((found) => found.subarray(6, 12).toString('hex') === MAC.far).map((found) => found.readUInt32BE(14));
+  const ended = (frames: readonly Buffer[]) => frames.filter((found) => found.readUInt32BE(14) === 0xffff).length > 0;
+  for (const sniffer of sniffers) {
+    for (let tries = 0; !ended(sniffer.frames()); tries++) {
+      assert.ok(tries < 500, 'the last frame came');
+      await new Promise((done) => setTimeout(done, 10));
+    }
+  }
+  const [web, ids, log] = sniffers.map((sniffer) => numbers(sniffer.frames()));
+  for (const sniffer of sniffers) sniffer.close();
+  assertSumsClose(await datapath.counters());
+  return { web, ids, log, matched: (await inbound('web')) - before[0]!, spied: (await inbound('spy')) - before[1]! };
+}
+
+/** Both guests and the far one are known to the bridge, by frames that are counted for nobody here. */
+async function learn(): Promise<void> {
+  for (const guest of GUESTS) sockets.get(guest)!.send(frame(ALL, MAC[guest]));
+  assert.equal(await apply(), '');
+}
+
+test('a frame with the address of its neighbour, which the firewall drops, takes no copy from the neighbour', async () => {
+  await learn();
+  run('nft', 'add chain bridge t spoof { type filter hook prerouting priority -300; }');
+  run('nft', `add rule bridge t spoof iifname "spy" ether saddr != ${MAC.spy.match(/../g)!.join(':')} drop`);
+  const result = await seen((far) => {
+    for (let i = 0; i < 30; i++) {
+      if (i % 3 === 0) sockets.get('spy')!.send(frame(ALL, MAC.web));
+      far(MAC.web, i);
+    }
+  });
+  run('nft', 'delete chain bridge t spoof');
+  const all = Array.from({ length: 30 }, (_, i) => i);
+  // The broadcasts of the end: one of `spy` towards `web`, and one of `web` towards `spy`.
+  assert.deepEqual(result, { web: all, ids: all, log: [], matched: 31, spied: 1 });
+});
+
+test('what a firewall on the bridge drops is copied, once, and what it lets through as well', async () => {
+  await learn();
+  run('nft', 'add chain bridge t drops { type filter hook forward priority 0; }');
+  run('nft', 'add rule bridge t drops oifname "web" ether type 0x88b5 @ll,112,32 < 10 drop');
+  const result = await seen((far) => {
+    for (let i = 0; i < 20; i++) far(MAC.web, i);
+  });
+  run('nft', 'delete chain bridge t drops');
+  const all = Array.from({ length: 20 }, (_, i) => i);
+  assert.deepEqual([result.web, result.ids, result.log], [all.slice(10), all, []]);
+});
+
+test('an address that moves to a neighbour takes only its own frames with it', async () => {
+  await learn();
+  sockets.get('web')!.send(frame(ALL, VIRTUAL));
+  await apply();
+  // The table of before is still in force: the agent has not heard of the move.
+  sockets.get('spy')!.send(frame(ALL, VIRTUAL));
+  const { web, ids } = await seen((far) => {
+    for (let i = 0; i < 20; i++) far(MAC.web, i);
+  });
+  assert.deepEqual([web, ids], [Array.from({ length: 20 }, (_, i) => i), Array.from({ length: 20 }, (_, i) => i)]);
+  await apply();
+  const after = await seen((far) => {
+    for (let i = 0; i < 20; i++) far(VIRTUAL, i);
+  });
+  assert.deepEqual([after.web, after.ids, after.log], [[], [], Array.from({ length: 20 }, (_, i) => i)]);
+});
+
+test('frames whose destination is rewritten inside the bridge are copied for the guest that gets them', async () => {
+  await learn();
+  const colons = MAC.web.match(/../g)!.join(':');
+  run('nft', 'add chain bridge t rewrite { type filter hook prerouting priority -300; }');
+  run(
+    'nft',
+    `add rule bridge t rewrite iifname "far" ether daddr ${NOBODY.match(/../g)!.join(':')} ether daddr set ${colons}`,
+  );
+  const result = await seen((far) => {
+    for (let i = 0; i < 20; i++) far(i % 2 ? NOBODY : MAC.web, i);
+  });
+  run('nft', 'delete chain bridge t rewrite');
+  const all = Array.from({ length: 20 }, (_, i) => i);
+  assert.deepEqual([result.web, result.ids, result.log], [all, all, []]);
+});
+
+test('a table that is behind the bridge costs no copy: what the guest gets is copied for it, whoever it was taken for', async () => {
+  await learn();
+  const wrong = table().map((entry) => ({ ...entry, port: link('spy').ifindex }));
+  await apply(wrong);
+  const { web, ids } = await seen((far) => {
+    for (let i = 0; i < 20; i++) far(MAC.web, i);
+  });
+  const all = Array.from({ length: 20 }, (_, i) => i);
+  assert.deepEqual([web, ids], [all, all]);
+  await apply();
+});
+
+test('a guest that floods its bridge with addresses takes no copy from anybody, and its own go on', async () => {
+  await learn();
+  const spy = link('spy').ifindex;
+  const flood = Array.from({ length: 70_000 }, (_, i) => ({
+    bridge,
+    port: spy,
+    mac: `02:00:${(i + 0x66000000).toString(16).match(/../g)!.join(':')}`,
+  }));
+  assert.equal(await apply([...table(), ...flood]), '');
+  const result = await seen((far) => {
+    for (let i = 0; i < 10; i++) far(MAC.web, i);
+    for (let i = 10; i < 20; i++) far(MAC.spy, i);
+  });
+  const numbers = (from: number) => Array.from({ length: 10 }, (_, i) => from + i);
+  assert.deepEqual([result.web, result.ids, result.log], [numbers(0), numbers(0), numbers(10)]);
+  await apply();
+});
