@@ -5,6 +5,7 @@ import { type Plan, type PlannedProgram, plan } from '@mirrorplane/planner';
 import type { Logger } from 'pino';
 import type { Decision, Decisions } from './decisions.ts';
 import { FormerNodes } from './former-nodes.ts';
+import { ProgramsInForce } from './in-force.ts';
 import { mergeInventory, recordsOf } from './inventory.ts';
 import { GRACE_MS, LiveNodes } from './live.ts';
 import { observedInterfaces } from './observed.ts';
@@ -39,7 +40,8 @@ export class Planning {
   #closed = false;
   #graceTimer: NodeJS.Timeout | undefined;
   readonly #former = new FormerNodes();
-  #formerTimer: NodeJS.Timeout | undefined;
+  readonly #inForce = new ProgramsInForce();
+  #dueTimer: NodeJS.Timeout | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -75,6 +77,13 @@ export class Planning {
     return this.#began === undefined ? 0 : performance.now() - this.#began;
   }
 
+  /** A node has confirmed a program: steps that wait for that may go on. */
+  confirmed(): void {
+    if (this.#inForce.isWaiting) {
+      this.request();
+    }
+  }
+
   /** An agent was lost: when its grace is over, its devices may count less. */
   requestAfterGrace(): void {
     clearTimeout(this.#graceTimer);
@@ -85,7 +94,7 @@ export class Planning {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#graceTimer);
-    clearTimeout(this.#formerTimer);
+    clearTimeout(this.#dueTimer);
     await this.settled();
   }
 
@@ -119,9 +128,9 @@ export class Planning {
   }
 
   #planAgainWhenDue(): void {
-    clearTimeout(this.#formerTimer);
-    const { due } = this.#former;
-    if (due !== undefined) this.#formerTimer = setTimeout(() => this.request(), due + 1).unref();
+    clearTimeout(this.#dueTimer);
+    const due = Math.min(this.#former.due ?? Number.POSITIVE_INFINITY, this.#inForce.due ?? Number.POSITIVE_INFINITY);
+    if (due !== Number.POSITIVE_INFINITY) this.#dueTimer = setTimeout(() => this.request(), due + 1).unref();
   }
 
   /**
@@ -141,7 +150,8 @@ export class Planning {
       ops.push({ type: 'put', key: SESSIONS_KEY, value: result.sessions });
     }
     const programs = new Map<string, NodeProgram>();
-    for (const [node, program] of result.programs) {
+    const staged = this.#inForce.stage(result.programs, live);
+    for (const [node, program] of staged.programs) {
       programs.set(node, this.#number(node, program, ops));
     }
     const saved = [...live.all().values()]
@@ -154,6 +164,7 @@ export class Planning {
         for (const { node, record } of saved) {
           node.dirty = JSON.stringify(record) !== JSON.stringify(LiveNodes.record(node));
         }
+        this.#inForce.told(programs, staged.waiting, live);
         return { inventory, policies: result.policies, programs };
       },
     };

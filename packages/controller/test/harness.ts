@@ -227,6 +227,8 @@ export async function certificateRequest(name: string): Promise<{ csr: string; k
 export class TestAgent {
   readonly socket: WebSocket;
   readonly programs: NodeProgram[] = [];
+  /** It says of each program that the kernel runs it, and captures nothing. */
+  confirms = true;
   /** Numbers of events that the controller has acknowledged. */
   readonly eventsTaken: number[] = [];
   /** Readings of counters that the controller has saved. */
@@ -241,6 +243,8 @@ export class TestAgent {
       const message = JSON.parse(String(data)) as ControllerMessage;
       if (message.type === 'program') {
         this.programs.push(message.program);
+        const { revision } = message.program;
+        if (this.confirms) this.send({ type: 'status', appliedRevision: revision, captures: [], problems: [] });
       } else if (message.type === 'eventsTaken') {
         this.eventsTaken.push(message.seq);
       } else {

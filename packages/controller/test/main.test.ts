@@ -76,7 +76,7 @@ test('a port that is taken, a folder that is a file and an address that is none 
   writeFileSync(file, 'text');
   const taken = `127.0.0.1:${port}`;
   const data = path.join(folder, 'data');
-  const cases: [args: string[], message: RegExp][] = [
+  const cases: [args: string[], message: RegExp, code?: number][] = [
     [
       ['--data', data, '--listen', taken, '--agent-listen', '127.0.0.1:0'],
       /cannot listen on 127\.0\.0\.1:\d+: another process uses it/,
@@ -88,11 +88,11 @@ test('a port that is taken, a folder that is a file and an address that is none 
     [['--data', data, '--listen', `unix:${file}`, '--agent-listen', '127.0.0.1:0'], /file exists and is not a socket/],
     [['--data', file], /cannot use the data folder .*file/],
     [['--data', data, '--listen', 'nonsense'], /"nonsense" is not an address: write ADDR:PORT/],
-    [[], /--data is missing: give it/],
+    [[], /--data is missing: give it/, 2],
   ];
-  for (const [args, message] of cases) {
+  for (const [args, message, code = 1] of cases) {
     const { child, log } = run(t, ...args);
-    assert.equal(await exitOf(child), 1);
+    assert.equal(await exitOf(child), code, args.join(' '));
     assert.match(log(), message);
     assert.ok(!log().includes('    at '), log());
   }

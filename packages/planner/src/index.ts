@@ -4,5 +4,6 @@ export { policyType } from './kinds.ts';
 export { type NodeReport, type Observation, observe, type PreviousCounters } from './observation.ts';
 export { type PathPlan, type Plan, type PlannedProgram, type PolicyPlan, plan, type SourcePlan } from './plan.ts';
 export { MAX_SESSIONS_PER_NODE, type Sessions } from './sessions.ts';
+export { type InForce, type Staged, stage } from './staging.ts';
 export { policyStatus, statusFrom } from './status.ts';
 export { normalise, type ValidationContext, type ValidationResult, validate } from './validate.ts';

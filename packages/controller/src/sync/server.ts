@@ -197,6 +197,7 @@ export class AgentServer {
         onHello: (greeted) => this.#join(greeted),
         onRejected: (rejected, message) => this.#reject(rejected, message, tls.remoteAddress),
         onInventory: () => this.#services.planning.request(),
+        onConfirmed: () => this.#services.planning.confirmed(),
         onClose: (closed) => this.#leave(closed),
       });
       this.#pending.add(session);

@@ -65,6 +65,8 @@ export interface SessionHost {
   onRejected(session: Session, message: string): void;
   /** Devices, underlay or what else a plan depends on may have changed. */
   onInventory(): void;
+  /** The kernel of the node runs another program than before. */
+  onConfirmed(): void;
   onClose(session: Session): void;
 }
 
@@ -227,10 +229,14 @@ export class Session {
         this.#plan();
       }
     } else if (message.type === 'status') {
+      const isNews = node.appliedRevision !== message.appliedRevision;
       node.appliedRevision = message.appliedRevision;
       node.captures = message.captures;
       node.problems = message.problems;
       this.#host.observer.reported(this.node);
+      if (isNews) {
+        this.#host.onConfirmed();
+      }
     } else if (message.type === 'events') {
       void this.#keep(message);
     } else {

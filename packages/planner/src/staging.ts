@@ -1,0 +1,171 @@
+/**
+ * A path between two nodes changes in steps: its receiver is ready before the first copy is made, and ends after the last
+ * one has arrived. `plan` says where everything shall come to; `stage` says what nodes may be told now. Pure.
+ */
+import type { Delivery, Termination } from '@mirrorplane/contract';
+import type { PlannedProgram } from './plan.ts';
+
+/** What is known of the program that the kernel of a node runs. */
+export interface InForce {
+  /** The one that it has confirmed. Undefined: none whose content is known. */
+  confirmed?: PlannedProgram;
+  /** What it was told last. Undefined: not known. */
+  last?: PlannedProgram;
+  /** All that it may run: what it has confirmed, and everything that it was told since. */
+  possible: readonly PlannedProgram[];
+  connected: boolean;
+}
+
+/** What nodes may be told now. */
+export interface Staged {
+  /** By node name, for every planned node. */
+  programs: Map<string, PlannedProgram>;
+  /** Steps that wait for a node to confirm something, as keys that stay the same from one call to the next. */
+  waiting: string[];
+}
+
+type ErspanDelivery = Extract<Delivery, { kind: 'erspan' }>;
+
+/**
+ * Holds back what the other end of a path is not ready for. A node of which nothing is known is told what is planned at
+ * once, and so is one where a policy's destination migrates: there the plan itself keeps both ways open.
+ *
+ * @param expired steps that have waited for too long. A sender stops then, and a receiver ends
+ */
+export function stage(
+  planned: ReadonlyMap<string, PlannedProgram>,
+  inForce: ReadonlyMap<string, InForce>,
+  expired: ReadonlySet<string> = new Set(),
+): Staged {
+  const waiting: string[] = [];
+  const wait = (key: string): boolean => {
+    waiting.push(key);
+    return !expired.has(key);
+  };
+  const migrating = migratingPolicies(planned);
+  const senders = new Map(
+    [...planned].map(([node, program]): [string, PlannedProgram] => [
+      node,
+      stageSender(program, inForce, { wait, migrating }),
+    ]),
+  );
+  const programs = new Map(
+    [...senders].map(([node, program]): [string, PlannedProgram] => [
+      node,
+      stageReceiver(program, senders, inForce, { wait, migrating }),
+    ]),
+  );
+  return { programs, waiting };
+}
+
+interface Staging {
+  /** Notes a step that waits. False where it has waited for too long. */
+  wait(key: string): boolean;
+  migrating: ReadonlySet<string>;
+}
+
+function migratingPolicies(planned: ReadonlyMap<string, PlannedProgram>): ReadonlySet<string> {
+  const deliveries = [...planned.values()].flatMap((program) => program.deliveries);
+  return new Set(deliveries.filter(({ instead }) => instead).map(({ policy }) => policy));
+}
+
+/** Captures keep their former delivery, or are left out, while the receiver of the new one has not confirmed it. */
+function stageSender(
+  planned: PlannedProgram,
+  inForce: ReadonlyMap<string, InForce>,
+  { wait, migrating }: Staging,
+): PlannedProgram {
+  const { node } = planned;
+  const last = inForce.get(node)?.last;
+  if (!last) {
+    return planned;
+  }
+  const isUnready = (delivery: Delivery): delivery is ErspanDelivery =>
+    delivery.kind === 'erspan' &&
+    !migrating.has(delivery.policy) &&
+    !last.deliveries.some((before) => before.kind === 'erspan' && isSamePath(before, delivery)) &&
+    !inForce.get(delivery.node)?.confirmed?.terminations.some((end) => end.node === node && hasNumber(end, delivery));
+  const unready = new Map(planned.deliveries.filter(isUnready).map((delivery) => [delivery.id, delivery]));
+  if (unready.size === 0) {
+    return planned;
+  }
+  const mayKeep = new Map(
+    [...unready].map(([id, delivery]) => [id, wait(`${node} sends ${id} ${numberOf(delivery)}`)]),
+  );
+  const deliveries = new Map(planned.deliveries.filter(({ id }) => !unready.has(id)).map((one) => [one.id, one]));
+  const former = (id: string) => last.deliveries.find((one) => one.id === id);
+  const captures = planned.captures.flatMap((capture) => {
+    if (!unready.has(capture.delivery)) {
+      return [capture];
+    }
+    const before = last.captures.find(({ id }) => id === capture.id);
+    const delivery = before && mayKeep.get(capture.delivery) ? former(before.delivery) : undefined;
+    const there = delivery && deliveries.get(delivery.id);
+    if (!delivery || (there && there !== delivery)) {
+      return [];
+    }
+    deliveries.set(delivery.id, delivery);
+    return [{ ...capture, delivery: delivery.id }];
+  });
+  return { ...planned, captures, deliveries: sorted(deliveries.values()) };
+}
+
+/** Terminations stay while their sender may still send, with the way out that they had. */
+function stageReceiver(
+  planned: PlannedProgram,
+  senders: ReadonlyMap<string, PlannedProgram>,
+  inForce: ReadonlyMap<string, InForce>,
+  { wait, migrating }: Staging,
+): PlannedProgram {
+  const { node } = planned;
+  const last = inForce.get(node)?.last;
+  const isOver = (end: Termination) =>
+    !planned.terminations.some((one) => one.node === end.node && hasNumber(one, end));
+  const over = (last?.terminations ?? []).filter((end) => isOver(end) && !migrating.has(end.policy));
+  const deliveries = new Map(planned.deliveries.map((one) => [one.id, one]));
+  const kept = over.flatMap((end): Termination[] => {
+    const sender = inForce.get(end.node);
+    const told = senders.get(end.node);
+    const programs = [...(sender?.possible ?? []), ...(told ? [told] : [])];
+    const isUsed = programs.some((program) =>
+      program.deliveries.some((one) => one.kind === 'erspan' && one.node === node && hasNumber(one, end)),
+    );
+    const way = last!.deliveries.find(({ id }) => id === end.delivery);
+    if (!isUsed || !sender?.connected || !way || way.kind === 'erspan') {
+      return [];
+    }
+    if (!wait(`${node} receives ${end.id} ${numberOf(end)}`)) {
+      return [];
+    }
+    const { instead: _, ...plain } = way;
+    const there = deliveries.get(way.id);
+    const id = there && JSON.stringify(there) !== JSON.stringify(plain) ? `${way.id}/before` : way.id;
+    deliveries.set(id, { ...plain, id });
+    return [{ ...end, delivery: id }];
+  });
+  if (kept.length === 0) {
+    return planned;
+  }
+  const terminations = [...planned.terminations, ...kept].sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  return { ...planned, deliveries: sorted(deliveries.values()), terminations };
+}
+
+function isSamePath(a: ErspanDelivery, b: ErspanDelivery): boolean {
+  return a.node === b.node && a.address === b.address && hasNumber(a, b);
+}
+
+function hasNumber(a: { session: number; generation: number }, b: { session: number; generation: number }): boolean {
+  return a.session === b.session && a.generation === b.generation;
+}
+
+function numberOf({ session, generation }: { session: number; generation: number }): string {
+  return `${session}.${generation}`;
+}
+
+function key(end: Termination): string {
+  return `${end.id} ${numberOf(end)}`;
+}
+
+function sorted<T extends { id: string }>(items: Iterable<T>): T[] {
+  return [...items].sort((a, b) => (a.id < b.id ? -1 : 1));
+}

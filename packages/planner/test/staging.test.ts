@@ -1,0 +1,251 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { Policy } from '@mirrorplane/contract';
+import { type InForce, type PlannedProgram, plan, type Sessions, type Staged, stage } from '@mirrorplane/planner';
+import fc from 'fast-check';
+import { inventoryOf, policyOf } from './golden.ts';
+
+const NODES = ['node-1', 'node-2', 'node-3'];
+const inventory = inventoryOf(
+  {
+    pools: { 'pool-a': 'east' },
+    nodes: Object.fromEntries(NODES.map((name, i) => [name, { pool: 'pool-a', underlay: `10.9.0.${i + 1}` }])),
+    interfaces: Object.fromEntries(
+      NODES.flatMap((name, i) =>
+        ['a', 'b', 'c'].map((letter) => [`${letter}${i + 1}`, { kind: 'vm' as const, on: [name] }] as const),
+      ),
+    ),
+  },
+  {},
+);
+
+/** Nodes that take what they are told when the test says so, and a controller that remembers what it told. */
+class Cluster {
+  #sessions: Sessions = {};
+  readonly #told = new Map(NODES.map((node) => [node, [] as PlannedProgram[]]));
+  /** Index in `#told` of what the kernel runs. */
+  readonly #runs = new Map(NODES.map((node) => [node, -1]));
+  readonly away = new Set<string>();
+  policies: Policy[] = [];
+
+  /** Plans, and tells the nodes what they may know. */
+  tell(expired: readonly string[] = []): Staged {
+    const planned = plan(this.policies, inventory, this.#sessions);
+    this.#sessions = planned.sessions;
+    const staged = stage(planned.programs, this.#inForce(), new Set(expired));
+    for (const [node, program] of staged.programs) {
+      const told = this.#told.get(node)!;
+      if (JSON.stringify(told.at(-1)) !== JSON.stringify(program)) told.push(program);
+    }
+    return staged;
+  }
+
+  #inForce(): Map<string, InForce> {
+    return new Map(
+      NODES.map((node) => {
+        const told = this.#told.get(node)!;
+        const runs = this.#runs.get(node)!;
+        const confirmed = told[runs];
+        const last = told.at(-1);
+        const connected = !this.away.has(node);
+        const possible = told.slice(Math.max(0, runs));
+        return [node, { possible, connected, ...(confirmed && { confirmed }), ...(last && { last }) }];
+      }),
+    );
+  }
+
+  /** The kernel of a node runs the newest that it was told, and says so. */
+  apply(...nodes: string[]): void {
+    for (const node of nodes.filter((name) => !this.away.has(name))) {
+      this.#runs.set(node, this.#told.get(node)!.length - 1);
+    }
+  }
+
+  /** Tells and applies until nothing waits any more. */
+  settle(): void {
+    for (let i = 0; i < 10; i++) {
+      this.tell();
+      this.apply(...NODES);
+    }
+    assert.deepEqual(this.tell().waiting, []);
+  }
+
+  kernel(node: string): PlannedProgram | undefined {
+    return this.#told.get(node)![this.#runs.get(node)!];
+  }
+
+  /** What node-2 takes from node-1. A source is captured on every node of its pool, so there are others beside it. */
+  get fromFirst() {
+    return this.kernel('node-2')!.terminations.filter(({ node }) => node === 'node-1');
+  }
+
+  /** Where the copies of a source come out now; undefined where it is not captured. */
+  pathOf(source: string): string | undefined {
+    for (const node of NODES) {
+      const program = this.kernel(node);
+      const capture = program?.captures.find((one) => one.source === source && NODES[Number(source[1]) - 1] === node);
+      const delivery = program?.deliveries.find(({ id }) => id === capture?.delivery);
+      if (!delivery) continue;
+      if (delivery.kind !== 'erspan') return delivery.interface;
+      const there = this.kernel(delivery.node);
+      const end = there?.terminations.find(
+        (one) => one.node === node && one.session === delivery.session && one.generation === delivery.generation,
+      );
+      const way = there?.deliveries.find(({ id }) => id === end?.delivery);
+      return way && way.kind !== 'erspan' ? way.interface : 'lost';
+    }
+    return undefined;
+  }
+}
+
+const policy = (sources: string[], destination: string, more: Partial<Policy> = {}) =>
+  policyOf({ name: 'p', sources, destination, ...more });
+
+function settled(...policies: Policy[]): Cluster {
+  const cluster = new Cluster();
+  cluster.settle(); // the nodes are there before the policies
+  cluster.policies = policies;
+  cluster.settle();
+  return cluster;
+}
+
+test('a sender makes no copy before its receiver is ready for it', () => {
+  const cluster = settled();
+  cluster.policies = [policy(['a1'], 'a2')];
+  cluster.tell();
+  cluster.apply('node-1');
+  cluster.tell();
+  cluster.apply('node-1');
+  assert.equal(cluster.pathOf('a1'), undefined);
+  cluster.apply('node-2');
+  cluster.tell();
+  cluster.apply('node-1');
+  assert.equal(cluster.pathOf('a1'), 'a2');
+});
+
+test('a receiver ends when its sender has confirmed that it has ended, for a policy that is deleted or disabled', () => {
+  for (const rest of [[], [policy(['a1'], 'a2', { enabled: false })]]) {
+    const cluster = settled(policy(['a1'], 'a2'));
+    cluster.policies = rest;
+    cluster.tell();
+    cluster.apply('node-2');
+    assert.equal(cluster.pathOf('a1'), 'a2');
+    cluster.apply('node-1');
+    assert.equal(cluster.pathOf('a1'), undefined);
+    assert.equal(cluster.fromFirst.length, 1);
+    cluster.settle();
+    assert.equal(cluster.kernel('node-2')!.terminations.length, 0);
+    assert.deepEqual(cluster.kernel('node-2')!.deliveries, []);
+  }
+});
+
+test('a destination that changes to another node takes over without a moment in which copies are lost', () => {
+  const cluster = settled(policy(['a1'], 'a2'));
+  cluster.policies = [policy(['a1'], 'a3')];
+  const seen = new Set<string | undefined>();
+  for (const node of ['node-2', 'node-1', 'node-2', 'node-3', 'node-2', 'node-1', 'node-2']) {
+    cluster.tell();
+    cluster.apply(node);
+    seen.add(cluster.pathOf('a1'));
+  }
+  assert.deepEqual([...seen], ['a2', 'a3']);
+  cluster.settle();
+  assert.deepEqual(cluster.kernel('node-2')!.terminations, []);
+});
+
+test('a destination that changes on its node has both ways in until the sender uses the new one', () => {
+  const cluster = settled(policy(['a1'], 'a2'));
+  cluster.policies = [policy(['a1'], 'b2')];
+  cluster.tell();
+  cluster.apply('node-2');
+  assert.equal(cluster.pathOf('a1'), 'a2');
+  const ways = cluster.fromFirst.map(({ delivery }) => delivery);
+  assert.deepEqual(ways.sort(), ['u-p/local', 'u-p/local/before']);
+  cluster.tell();
+  cluster.apply('node-1');
+  assert.equal(cluster.pathOf('a1'), 'b2');
+  cluster.settle();
+  assert.equal(cluster.fromFirst.length, 1);
+});
+
+test('a sender that is away holds nobody up: its receiver ends at once', () => {
+  const cluster = settled(policy(['a1'], 'a2'));
+  cluster.away.add('node-1');
+  cluster.policies = [];
+  const { waiting } = cluster.tell();
+  assert.deepEqual(
+    waiting.filter((step) => step.includes('node-1')),
+    [],
+  );
+  cluster.apply('node-2');
+  assert.equal(cluster.pathOf('a1'), 'lost');
+});
+
+test('a step that has waited for too long ends: the sender stops, and the receiver too', () => {
+  const cluster = settled(policy(['a1'], 'a2'));
+  cluster.policies = [policy(['a1'], 'a3')];
+  const { waiting } = cluster.tell();
+  assert.ok(waiting.some((step) => step.startsWith('node-1 sends')));
+  assert.ok(waiting.some((step) => step.startsWith('node-2 receives u-p/from/node-1')));
+  cluster.tell(waiting);
+  cluster.apply('node-1', 'node-2');
+  assert.equal(cluster.pathOf('a1'), undefined);
+  assert.deepEqual(cluster.fromFirst, []);
+  cluster.settle();
+  assert.equal(cluster.pathOf('a1'), 'a3');
+});
+
+test('a node of which nothing is known is told at once what is planned', () => {
+  const planned = plan([policy(['a1'], 'a2')], inventory).programs;
+  const { programs, waiting } = stage(planned, new Map());
+  assert.deepEqual([programs, waiting], [planned, []]);
+});
+
+const change = fc.record({
+  policies: fc.uniqueArray(
+    fc.record({
+      name: fc.constantFrom('p', 'q', 'r'),
+      sources: fc.uniqueArray(fc.constantFrom('a1', 'a2', 'a3', 'b1', 'b2', 'b3'), { minLength: 1, maxLength: 3 }),
+      destination: fc.constantFrom('c1', 'c2', 'c3'),
+      enabled: fc.boolean(),
+    }),
+    { selector: ({ name }) => name, maxLength: 3 },
+  ),
+  order: fc.array(fc.constantFrom(...NODES), { maxLength: 8 }),
+});
+
+test('whatever changes, and in whatever order nodes confirm: no copy is lost on a path, and none comes out elsewhere', () => {
+  fc.assert(
+    fc.property(fc.array(change, { minLength: 1, maxLength: 5 }), (changes) => {
+      const cluster = settled();
+      const ends = new Map<string, Set<string>>();
+      for (const { policies, order } of changes) {
+        // A source is of one policy at most: the first that names it.
+        const taken = new Set<string>();
+        cluster.policies = policies.flatMap(({ sources, ...rest }) => {
+          const own = sources.filter((id) => !taken.has(id));
+          for (const id of own) taken.add(id);
+          return own.length > 0 ? [policyOf({ ...rest, sources: own })] : [];
+        });
+        for (const { sources, destination } of cluster.policies) {
+          for (const id of sources) ends.set(id, (ends.get(id) ?? new Set()).add(destination));
+        }
+        for (const node of order) {
+          cluster.tell();
+          cluster.apply(node);
+          for (const [source, allowed] of ends) {
+            const end = cluster.pathOf(source);
+            assert.ok(end === undefined || allowed.has(end), `${source} comes out at ${end}`);
+          }
+        }
+      }
+      cluster.settle();
+      const wanted = cluster.policies.filter(({ enabled }) => enabled);
+      for (const source of ends.keys()) {
+        const of = wanted.find(({ sources }) => sources.includes(source));
+        assert.equal(cluster.pathOf(source), of?.destination);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
