@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { Device } from '@mirrorplane/contract';
 import { DEVICE_KINDS, indexLinks, judge, kindOf, sharedWith } from '../src/discovery/device-kinds.ts';
 import { identify } from '../src/discovery/devices.ts';
 import type { Link } from '../src/discovery/links.ts';
@@ -84,6 +85,14 @@ test('a bridge as an edge is refused with the name of its NIC', () => {
     link('veth101i0', 5, { master: 2 }),
   );
   assert.equal(judge(all.byIfindex.get(2)!, all).edge, 'is a bridge: declare its port enp1s0 instead');
+});
+
+test('a bridge with a thousand NICs, and a device with a thousand names, fit into a message', () => {
+  const ports = Array.from({ length: 1000 }, (_, i) => nic(`eth${i}`, i + 10, { master: 2 }));
+  const altNames = ports.map(({ name }) => `alt-${name}`);
+  const { devices } = identify([link('br0', 2, { linkType: 'bridge', altNames }), ...ports], []);
+  const bridge = Device.parse(devices[0]);
+  assert.equal(bridge.notMirrorable?.edge, 'is a bridge: declare its port eth0 or eth1 or eth2 or another instead');
 });
 
 test('a VLAN device of a NIC is an edge; one of a bridge is refused as the bridge is', () => {

@@ -69,6 +69,8 @@ const REPRESENTOR = /^(c\d+)?pf\d+(vf|sf)\d+$/;
 const XEN_BACKEND = 'xen-backend';
 /** Devices on top of each other, as the kernel takes them (MAX_NEST_DEV). What netlink says of tunnels may go in circles. */
 const MAX_DEPTH = 8;
+/** Ports of a bridge that a reason names: a message to the controller has its bounds. */
+const MAX_NAMED = 3;
 
 /** Whether the device is the guest's own end of the cable: what the guest sends leaves by it (docs/adr/0026). */
 export const isReversed = (link: Link): boolean => kindOf(link) === 'macvtap';
@@ -114,7 +116,8 @@ export function judge(link: Link, all: LinkIndex, depth = MAX_DEPTH): Verdict {
   if (kind === 'bridge') {
     const ports = (all.byMaster.get(link.ifindex) ?? []).filter((port) => port.linkType !== 'veth');
     const names = ports.filter((port) => edgeOf(port) === undefined).map(({ name }) => name);
-    const instead = names.length === 0 ? 'the NIC that is its port' : `its port ${names.join(' or ')}`;
+    const some = names.length > MAX_NAMED ? [...names.slice(0, MAX_NAMED), 'another'] : names;
+    const instead = names.length === 0 ? 'the NIC that is its port' : `its port ${some.join(' or ')}`;
     return { ...verdict, edge: `is a bridge: declare ${instead} instead` };
   }
   const below = lower(link, all);

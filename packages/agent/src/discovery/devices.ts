@@ -41,6 +41,9 @@ export function isHelper({ name, linkType, alias }: Link): boolean {
   return linkType === 'veth' && (HELPER_NAMES.has(name) || alias === HELPER_ALIAS);
 }
 
+/** Further names of a device that are reported. */
+const MAX_ALT_NAMES = 64;
+
 /** What is said of flows that a NIC handles itself: they pass by the hooks of the kernel. */
 const OFFLOADED = {
   representor: 'is the port of a virtual function: packets of flows that its NIC switches itself are not seen',
@@ -126,7 +129,7 @@ function judged(
     ...(Object.keys(verdict).length > 0 && { notMirrorable: { ...verdict } }),
     ...(warning !== undefined && { warning }),
     ...(shared.length > 0 && { sharesWith: shared }),
-    ...(link.altNames && { altNames: [...link.altNames] }),
+    ...(link.altNames && { altNames: link.altNames.slice(0, MAX_ALT_NAMES) }),
   };
 }
 
