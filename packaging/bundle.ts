@@ -65,7 +65,7 @@ function versioned(version: string): Plugin {
 }
 
 /** Native modules are beside the bundle, one file each, and not found by trying folders. */
-export const native: Plugin = {
+const native: Plugin = {
   name: 'native',
   setup(build) {
     build.onLoad({ filter: /\/koffi\/src\/koffi\/src\/static[.]js$/ }, () => ({

@@ -1,10 +1,7 @@
 /** Loads object files into another kernel. */
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { ROOT } from '../../packaging/paths.ts';
 import { ownArchitecture } from './apt.ts';
-import { bundleLoader, foreignRoot } from './foreign-root.ts';
+import { foreignRoot } from './foreign-root.ts';
 import type { Kernel } from './kernel.ts';
 import type { LoadedProgram } from './load.ts';
 import { type Order, runOn } from './machine.ts';
@@ -22,36 +19,26 @@ const LOAD_SECONDS = 120;
 
 /**
  * Boots a kernel and loads every program of object files into it.
+ * @param objects paths within the source tree
  * @throws Error where the machine fails, or the loader does not get through all of them
  */
 export async function loadOn(kernel: Kernel, objects: readonly string[]): Promise<LoadedObjects> {
-  if (kernel.architecture === ownArchitecture())
-    return runLoader(kernel, { argv: ['scripts/run.sh', 'test/kernels/load.ts', ...objects], cwd: ROOT }, objects);
-  const files = mkdtempSync(join(tmpdir(), 'mirrorplane-loader-'));
-  try {
-    const loader = await bundleLoader(kernel.architecture, files);
-    for (const [i, object] of objects.entries()) copyFileSync(object, join(files, `${i}.o`));
-    const argv = ['node', `/run/files/${loader}`, ...objects.map((_, i) => `/run/files/${i}.o`)];
-    const root = await foreignRoot(kernel.architecture);
-    return await runLoader(kernel, { argv, cwd: '/', root, files }, objects);
-  } finally {
-    rmSync(files, { recursive: true });
-  }
-}
-
-async function runLoader(kernel: Kernel, order: Order, objects: readonly string[]): Promise<LoadedObjects> {
   const said: Buffer[] = [];
   const { code, bootSeconds } = await runOn(kernel, {
-    ...order,
+    argv: ['scripts/run.sh', 'test/kernels/load.ts', ...objects],
+    ...(await sourceTree(kernel)),
     seconds: BOOT_SECONDS + LOAD_SECONDS * objects.length,
     onOutput: (bytes) => said.push(bytes),
   });
   const text = Buffer.concat(said).toString();
   if (code !== 0)
     throw new Error(`Linux ${kernel.release}: the loader ended with status ${code}: ${text.slice(-2000)}`);
-  const results = text.split('\n').filter((line) => line.startsWith('{'));
-  const programs = results.map((line) => JSON.parse(line) as LoadedProgram);
-  const paths = [...new Set(programs.map(({ object }) => object))];
-  // The loader takes the files in their order; another root has them under other names.
-  return { bootSeconds, programs: programs.map((each) => ({ ...each, object: objects[paths.indexOf(each.object)]! })) };
+  const lines = text.split('\n').filter((line) => line.startsWith('{'));
+  return { bootSeconds, programs: lines.map((line) => JSON.parse(line) as LoadedProgram) };
+}
+
+/** The part of an order by which a command runs in the source tree, whatever architecture the guest has. */
+export async function sourceTree({ architecture }: Kernel): Promise<Pick<Order, 'cwd' | 'root' | 'beside'>> {
+  if (architecture === ownArchitecture()) return { cwd: ROOT };
+  return { cwd: ROOT, root: await foreignRoot(architecture), beside: ROOT };
 }

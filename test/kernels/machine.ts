@@ -20,8 +20,8 @@ export interface Order {
   env?: Record<string, string>;
   /** Folder of this machine that is the root. Default `/`, for another architecture to be given. */
   root?: string;
-  /** Folder of this machine that is to be read in `/run/files`. Default none. */
-  files?: string;
+  /** Folder of this machine that is at the same place in the guest, where the root has it not. Default none. */
+  beside?: string;
   /** Seconds until it is ended, the boot included. Default 600. */
   seconds?: number;
   /** MiB of memory. Default 3072. */
@@ -91,6 +91,14 @@ echo o >/proc/sysrq-trigger
 while :; do sleep 1; done
 `;
 
+/** Lines that put a folder into another root; what is written to it stays in the guest's memory. */
+const besideRoot = (folder: string) => [
+  'mkdir -p /run/beside /run/beside-files /run/beside-work',
+  `mkdir -p ${quoted(folder)}`,
+  `mount -t 9p -o ${SHARED} beside /run/beside`,
+  `mount -t overlay -o lowerdir=/run/beside,upperdir=/run/beside-files,workdir=/run/beside-work overlay ${quoted(folder)}`,
+];
+
 const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
 
 /** Modules in the order of loading, each after those that it needs; the files as modules.dep names them. */
@@ -154,7 +162,7 @@ export async function runOn(kernel: Kernel, order: Order): Promise<Outcome> {
       // The modules are in a cache that a root of another architecture does not see.
       `mount -t 9p -o ${SHARED} modules /lib/modules/${kernel.release}`,
       `for module in ${HOST_MODULES.join(' ')}; do modprobe -q $module; done`,
-      ...(order.files === undefined ? [] : ['mkdir /run/files', `mount -t 9p -o ${SHARED} files /run/files`]),
+      ...(order.beside === undefined ? [] : besideRoot(order.beside)),
       INIT,
     ];
     writeFileSync(join(folder, 'init'), init.join('\n'));
@@ -190,7 +198,7 @@ function qemuArguments(kernel: Kernel, order: Order, folder: string): string[] {
     ...['-device', 'virtio-rng-pci'],
     ...share('root', order.root ?? '/', true),
     ...share('modules', kernel.modules, true),
-    ...(order.files === undefined ? [] : share('files', order.files, true)),
+    ...(order.beside === undefined ? [] : share('beside', order.beside, true)),
     ...share('order', folder, false),
   ];
 }

@@ -3,6 +3,8 @@
  * main.ts matrix [--kernels LIST] [--compilers LIST] [--tests LIST] [--tested LIST]: kernels, compilers, kernel tests.
  */
 import { parseArgs } from 'node:util';
+import { ownArchitecture } from './apt.ts';
+import { sourceTree } from './check.ts';
 import { getKernel, parseWish } from './kernel.ts';
 import { runOn } from './machine.ts';
 import { runMatrix } from './matrix.ts';
@@ -27,7 +29,9 @@ const { positionals, values } = parseArgs({
 
 async function runOne(wish: string): Promise<number> {
   const kernel = await getKernel(parseWish(wish), say);
-  const order = { argv: command, seconds: Number(values.seconds), memory: Number(values.memory) };
+  // A guest of this architecture has the same folders; one of the other has the source tree alone.
+  const place = kernel.architecture === ownArchitecture() ? {} : await sourceTree(kernel);
+  const order = { argv: command, ...place, seconds: Number(values.seconds), memory: Number(values.memory) };
   const { code, bootSeconds } = await runOn(kernel, order);
   say(`Linux ${kernel.release}: booted in ${bootSeconds.toFixed(1)} s, exit status ${code}`);
   return code;

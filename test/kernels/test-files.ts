@@ -2,6 +2,7 @@
 import { globSync, mkdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { ROOT } from '../../packaging/paths.ts';
+import { sourceTree } from './check.ts';
 import type { Kernel } from './kernel.ts';
 import { runOn } from './machine.ts';
 
@@ -38,7 +39,7 @@ export async function testOn(kernel: Kernel, file: string, out: string): Promise
   try {
     const argv = ['unshare', '-n', 'scripts/test-file.sh', file];
     const onOutput = (bytes: Buffer) => said.push(bytes);
-    ({ code } = await runOn(kernel, { argv, cwd: ROOT, seconds: FILE_SECONDS, onOutput }));
+    ({ code } = await runOn(kernel, { argv, ...(await sourceTree(kernel)), seconds: FILE_SECONDS, onOutput }));
   } catch (error) {
     said.push(Buffer.from(`\n${(error as Error).message}\n`));
   }
