@@ -47,6 +47,7 @@ test_needs='
 /usr/bin/podman podman
 /bin/busybox busybox-static
 /usr/bin/lxd lxd
+/usr/bin/containerd containerd
 '
 [ "$level" = run ] && needs=$run_needs || needs="$run_needs$test_needs"
 

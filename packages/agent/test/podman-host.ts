@@ -14,8 +14,14 @@ const LIMIT = 60_000;
 /** Why these tests cannot run here; false where they can. */
 export const noPodman = ['/usr/bin/podman', '/usr/bin/crun', '/bin/busybox'].find((path) => !existsSync(path)) ?? false;
 
-// crun takes the unified hierarchy alone, and Podman mounts network namespaces: both in a mount namespace of its own.
-const SCRIPT = `umount --lazy /sys/fs/cgroup 2>/dev/null; mount -t cgroup2 none /sys/fs/cgroup && echo ready && exec sleep infinity`;
+// crun takes the unified hierarchy alone. Podman and its network plugins write below /run and /var/lib.
+const SCRIPT = `umount --lazy /sys/fs/cgroup 2>/dev/null
+set -e
+mount -t cgroup2 none /sys/fs/cgroup
+mount -t tmpfs none /run
+mount -t tmpfs none /var/lib
+echo ready
+exec sleep infinity`;
 
 /** One host with Podman. */
 export class PodmanHost implements ProbePlace {
