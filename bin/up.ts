@@ -5,6 +5,8 @@ import { join, resolve } from 'node:path';
 import {
   createLog,
   DEFAULT_BPFFS,
+  HOOK_OPTION,
+  type HookChoice,
   kernelDatapath,
   LOG_LEVELS,
   type LogLevel,
@@ -24,6 +26,7 @@ interface Flags {
   agentListen: string;
   node?: string;
   mirrorDevice?: string;
+  hook: HookChoice;
   bpffs: string;
   logLevel: LogLevel;
 }
@@ -51,6 +54,7 @@ const command = new Command('mirrorplane up')
     'device that copies to other nodes take (default: that of the default route)',
     mirrorDevice,
   )
+  .addOption(HOOK_OPTION)
   .option('--bpffs <dir>', 'folder on a bpf file system', DEFAULT_BPFFS)
   .addOption(new Option('--log-level <level>', 'least level that is logged').choices(LOG_LEVELS).default('warn'))
   .showHelpAfterError('(--help shows all options)')
@@ -125,8 +129,8 @@ async function run(flags: Flags): Promise<void> {
   const node = flags.node ?? nodeNameOf(hostname());
   if (node === undefined) throw new Error(`the host name "${hostname()}" is no name of a node: give one with --node`);
   // The device of the default route is a guess: where it cannot be used, the status of the node says so.
-  const { mirrorDevice } = flags;
-  const host = { bpffs, data: agentData, mirrorDevice, datapath: () => kernelDatapath(bpffs) };
+  const { hook, mirrorDevice } = flags;
+  const host = { bpffs, data: agentData, hook, mirrorDevice, datapath: () => kernelDatapath(bpffs, hook) };
   const datapath = await requireFit(host, log);
   const device = findMirrorDevice(flags);
   const closers: { close(): Promise<void> }[] = [];

@@ -194,6 +194,7 @@ export class Agent {
       node,
       agentVersion: version,
       kernel: release(),
+      hook: this.#parts.datapath.hookKind(),
     };
     if (underlay !== undefined) hello.underlay = underlay;
     if (this.#appliedRevision !== undefined) hello.appliedRevision = this.#appliedRevision;

@@ -5,7 +5,9 @@ import { resolve } from 'node:path';
 import { MAX_RATE, Name } from '@mirrorplane/contract';
 import { exitForUsage, openServiceManager, parseSettings, type ServiceManager } from '@mirrorplane/daemon';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { HookChoice } from './datapath/kernel/hook-kind.ts';
 import { parseController } from './enroll.ts';
+import { HOOK_OPTION } from './hook-option.ts';
 import { createLog, LOG_LEVELS, type Logger, type LogLevel, reason } from './log.ts';
 import { requirePins } from './preflight/bpffs.ts';
 import { isFit } from './preflight/check.ts';
@@ -34,6 +36,7 @@ interface Flags {
   maxRate?: number;
   protect: 'auto' | 'all' | 'off';
   uplinkRate?: number;
+  hook: HookChoice;
   bpffs: string;
   logLevel: LogLevel;
   uninstall?: boolean;
@@ -103,6 +106,7 @@ const command = new Command('mirrorplane agent')
     'auto',
   )
   .option('--identity-scope <name>', 'keeps ids of Proxmox VE and of pods apart from those of other clusters', nodeName)
+  .addOption(HOOK_OPTION)
   .option('--bpffs <dir>', 'folder on a bpf file system', DEFAULT_BPFFS)
   .addOption(new Option('--log-level <level>', 'least level that is logged').choices(LOG_LEVELS).default('info'))
   .option('--check', 'check whether this host can run the agent, print a list, change nothing, and end')
@@ -124,7 +128,8 @@ async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<
     log.info('uninstalled');
     return;
   }
-  const host = { bpffs, data, node, mirrorDevice, mirrorAddress, datapath: () => kernelDatapath(bpffs) };
+  const { hook } = flags;
+  const host = { bpffs, data, node, hook, mirrorDevice, mirrorAddress, datapath: () => kernelDatapath(bpffs, hook) };
   if (flags.check) {
     const checks = await checkHost({ ...host, controller });
     const fit = isFit(checks);

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import manifest from '../package.json' with { type: 'json' };
 import { Agent } from './agent.ts';
 import type { Datapath } from './datapath/datapath.ts';
+import type { HookChoice } from './datapath/kernel/hook-kind.ts';
 import { announce } from './discovery/announce.ts';
 import { named } from './discovery/declared.ts';
 import { ForwardingTables } from './discovery/forwarding.ts';
@@ -71,6 +72,8 @@ export interface AgentOptions {
   protectCpu?: boolean;
   /** Mbit/s that the mirror device can send. Default the speed of its link, or what is learned from its queue. */
   uplinkRate?: number;
+  /** How programs hang at devices; `auto`: by tcx where the kernel has it, else as filters of clsact. Default auto. */
+  hook?: HookChoice;
   /** Folder on a bpf file system for links, programs and maps. Default /sys/fs/bpf/mirrorplane. */
   bpffs?: string;
   log: Logger;
@@ -96,9 +99,9 @@ export const DEFAULT_BPFFS = '/sys/fs/bpf/mirrorplane';
 export const AGENT_VERSION: string = manifest.version;
 
 /** The data path in the kernel. Loaded late: a test with another one needs no BPF. */
-export async function kernelDatapath(bpffs: string): Promise<Datapath> {
+export async function kernelDatapath(bpffs: string, hook: HookChoice = 'auto'): Promise<Datapath> {
   const { createKernelDatapath } = await import('./datapath/kernel/index.ts');
-  return createKernelDatapath({ bpffs });
+  return createKernelDatapath({ bpffs, hook });
 }
 
 /**
@@ -118,7 +121,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     closers.push(await holdLock(data));
     if (options.datapath === undefined || options.bpffs !== undefined) closers.push(await holdPins(bpffs));
     const credentials = await obtainCredentials(options);
-    const datapath = options.datapath ?? (await kernelDatapath(bpffs));
+    const datapath = options.datapath ?? (await kernelDatapath(bpffs, options.hook));
     closers.push(() => datapath.close());
     await datapath.open();
     const client = new RtClient();

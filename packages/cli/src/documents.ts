@@ -24,6 +24,7 @@ const ADDED: Record<Kind, readonly string[]> = {
     'underlay',
     'agentVersion',
     'kernel',
+    'hook',
     'lastSeenAt',
     'programRevision',
     'appliedRevision',

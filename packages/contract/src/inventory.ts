@@ -162,6 +162,10 @@ export const Interface = z
   .meta({ id: 'Interface' });
 export type Interface = z.infer<typeof Interface>;
 
+/** How a data plane hangs its programs at devices: by tcx, or, where the kernel has none, as filters of clsact. */
+export const HookKind = z.enum(['tcx', 'clsact']);
+export type HookKind = z.infer<typeof HookKind>;
+
 /** A host running the agent. `underlay` is undefined until its agent has connected once. */
 export const Node = z
   .object({
@@ -171,6 +175,7 @@ export const Node = z
     underlay: Underlay.optional(),
     agentVersion: z.string().optional(),
     kernel: z.string().optional(),
+    hook: HookKind.optional().meta({ description: 'How the programs of the node hang at devices.' }),
     lastSeenAt: z.string().optional(),
     programRevision: z.number().int().optional().meta({ description: 'Revision of the node program last sent.' }),
     appliedRevision: z.number().int().optional().meta({ description: 'Revision that the kernel of the node runs.' }),

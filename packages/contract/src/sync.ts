@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { boundedList, Id, MAX_CAPTURE_STATUSES, MAX_DEVICES, MAX_PROBLEMS, Text, Word } from './bounds.ts';
 import { CounterReport } from './counters.ts';
 import { EventsMessage, EventsTakenMessage } from './events.ts';
-import { Device, Underlay } from './inventory.ts';
+import { Device, HookKind, Underlay } from './inventory.ts';
 import { Name } from './names.ts';
 import { NodeProgram } from './program.ts';
 
@@ -17,6 +17,7 @@ export const Hello = z.object({
   node: Name,
   agentVersion: Word,
   kernel: Word.meta({ description: 'uname -r' }),
+  hook: HookKind.optional(),
   underlay: Underlay.optional(),
   appliedRevision: z.number().int().nonnegative().optional(),
 });

@@ -4,6 +4,7 @@ import type {
   CounterReading,
   Device,
   Hello,
+  HookKind,
   InventoryMessage,
   NodeProblem,
   Underlay,
@@ -26,6 +27,7 @@ export interface LiveNode {
   underlay?: Underlay | undefined;
   agentVersion?: string | undefined;
   kernel?: string | undefined;
+  hook?: HookKind | undefined;
   lastSeenAt?: string | undefined;
   devices: Device[];
   seen: Record<string, number>;
@@ -88,9 +90,9 @@ export class LiveNodes {
     node.connected = true;
     node.heardBefore = node.lastSeenAt === undefined ? undefined : Date.parse(node.lastSeenAt);
     node.rejection = undefined;
-    const { underlay = node.underlay, agentVersion, kernel } = message;
+    const { underlay = node.underlay, agentVersion, kernel, hook } = message;
     this.#touch(node);
-    this.#describe(node, { underlay, agentVersion, kernel });
+    this.#describe(node, { underlay, agentVersion, kernel, hook });
     if (message.appliedRevision !== undefined) {
       node.appliedRevision = message.appliedRevision;
     }
@@ -164,8 +166,8 @@ export class LiveNodes {
 
   /** What has to outlive the controller. */
   static record(node: LiveNode): NodeStateRecord {
-    const { underlay, agentVersion, kernel, lastSeenAt, devices, seen, running } = node;
-    return { underlay, agentVersion, kernel, lastSeenAt, devices, seen, running };
+    const { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running } = node;
+    return { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running };
   }
 
   #ensure(name: string): LiveNode {

@@ -4,6 +4,7 @@ import type {
   Domain,
   EdgeDeclaration,
   EventDraft,
+  HookKind,
   InterfaceKind,
   Policy,
   Pool,
@@ -37,6 +38,7 @@ export interface NodeStateRecord {
   underlay?: Underlay | undefined;
   agentVersion?: string | undefined;
   kernel?: string | undefined;
+  hook?: HookKind | undefined;
   lastSeenAt?: string | undefined;
   devices: Device[];
   /** Interface id to the order in which it was seen first on a node: the higher number is the newer device. */

@@ -2,7 +2,7 @@
  * The narrow interface between the agent and whatever copies packets. `kernel/` is the real one, `fake.ts` stands beside
  * it. Its words are the kernel's (ifindex, hook); `reconcile.ts` translates a node program into them.
  */
-import type { CaptureCounts, CounterReport, ErrorCode } from '@mirrorplane/contract';
+import type { CaptureCounts, CounterReport, ErrorCode, HookKind } from '@mirrorplane/contract';
 
 /** `ingress`: what the device receives; `egress`: what the node sends into the device. */
 export type Hook = 'ingress' | 'egress';
@@ -238,6 +238,8 @@ export interface Datapath {
   prepare(): Promise<{ installed: boolean }>;
   /** Takes over what is pinned, or installs it anew. Idempotent. @throws Error where the kernel lacks what is needed. */
   open(): Promise<void>;
+  /** How its programs hang at devices. */
+  hookKind(): HookKind;
   /**
    * Makes the kernel do `desired` and nothing else of ours; what others attached is not touched. Deliveries are written
    * before the captures that use them, and removed after. Applying the same state again writes nothing.

@@ -68,6 +68,10 @@ export class FakeDatapath implements Datapath {
     this.#captures.set(id, { ...(this.#captures.get(id) ?? noCounts()), matched: counts, copied: counts });
   }
 
+  hookKind(): 'tcx' {
+    return 'tcx';
+  }
+
   async prepare(): Promise<{ installed: boolean }> {
     return { installed: true };
   }

@@ -23,10 +23,16 @@ export const RTM = {
   NEWQDISC: 36,
   DELQDISC: 37,
   GETQDISC: 38,
+  NEWTFILTER: 44,
+  DELTFILTER: 45,
+  GETTFILTER: 46,
+  NEWCHAIN: 100,
+  DELCHAIN: 101,
+  GETCHAIN: 102,
 } as const;
 
 /** Multicast groups, enum rtnetlink_groups. */
-export const GROUP = { LINK: 1, NEIGH: 3, IPV4_IFADDR: 5, IPV4_ROUTE: 7, IPV6_IFADDR: 9 } as const;
+export const GROUP = { LINK: 1, NEIGH: 3, TC: 4, IPV4_IFADDR: 5, IPV4_ROUTE: 7, IPV6_IFADDR: 9 } as const;
 
 /** Without it the kernel answers a request for a queue to its monitors alone. */
 export const NLM_F_ECHO = 0x8;
@@ -68,7 +74,8 @@ export function u32(value: number): Buffer {
   else data.writeUInt32BE(value >>> 0);
   return data;
 }
-function u16(value: number): Buffer {
+/** A buffer of one 16-bit number in host order. */
+export function u16(value: number): Buffer {
   const data = Buffer.alloc(2);
   if (LITTLE) data.writeUInt16LE(value);
   else data.writeUInt16BE(value);

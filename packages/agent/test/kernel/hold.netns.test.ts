@@ -1,8 +1,10 @@
 /** Copies for a guest that leaves: what it has not read from its tap goes after it, what it has read does not. */
+
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import type { ApplyResult, DatapathState } from '../../src/datapath/datapath.ts';
 import { createKernelDatapath } from '../../src/datapath/kernel/index.ts';
+import { HOOK } from './support/hook.ts';
 import { enterOwnNamespace, leftPins, run } from './support/namespace.ts';
 import { scapy } from './support/scapy.ts';
 import { sniffing } from './support/sniffer.ts';
@@ -192,7 +194,7 @@ test('what is read while no agent runs is known to the next one', async () => {
     world.datapath.close();
     for (const frame of frames.slice(5)) world.guest.send(frame);
     assertSameFrames(await guest.read(15), frames.slice(0, 15), 'read');
-    const next = createKernelDatapath({ bpffs: world.bpffs });
+    const next = createKernelDatapath({ hook: HOOK, bpffs: world.bpffs });
     await next.open();
     await next.apply(stateAt('left'));
     const out = await wire.expect(7);

@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test';
 import type { Datapath, DatapathState } from '../../src/datapath/datapath.ts';
 import { SETTLE_MS } from '../../src/datapath/kernel/counted-names.ts';
 import { createKernelDatapath } from '../../src/datapath/kernel/index.ts';
+import { HOOK } from './support/hook.ts';
 import { addVeth, enterOwnNamespace, leftPins, run } from './support/namespace.ts';
 import { RawSocket } from './support/raw-socket.ts';
 import { scapy } from './support/scapy.ts';
@@ -86,7 +87,7 @@ test('copies while nobody holds the data path, and the next one takes over count
   const { epoch } = await datapath.counters();
   datapath.close();
   await pass('dstp');
-  datapath = createKernelDatapath({ bpffs: world.bpffs });
+  datapath = createKernelDatapath({ hook: HOOK, bpffs: world.bpffs });
   await datapath.open();
   assert.deepEqual(await datapath.apply(state), NOTHING_DONE);
   await pass('dstp');
@@ -103,7 +104,7 @@ test('a source that was taken out when its agent was killed, and comes back unde
   // Nobody has read the counters since, and nobody can: the agent is killed.
   await datapath.apply(stateOf({}));
   datapath.close();
-  datapath = createKernelDatapath({ bpffs: world.bpffs });
+  datapath = createKernelDatapath({ hook: HOOK, bpffs: world.bpffs });
   await datapath.open();
   await datapath.apply(stateOf({}));
   await datapath.apply(state);
@@ -120,7 +121,7 @@ test('counters of what left before its agent was killed are told by the next one
   await datapath.apply(stateOf({}));
   for (let kill = 0; kill < 2; kill++) {
     datapath.close();
-    datapath = createKernelDatapath({ bpffs: world.bpffs });
+    datapath = createKernelDatapath({ hook: HOOK, bpffs: world.bpffs });
     await datapath.open();
     await datapath.apply(stateOf({}));
     // What was read before it left says nothing of its last counts.
@@ -325,7 +326,7 @@ test("other people's filters on the same hooks go on, and survive the uninstall 
   const before = settled();
   await pass('byp');
 
-  datapath = createKernelDatapath({ bpffs: world.bpffs });
+  datapath = createKernelDatapath({ hook: HOOK, bpffs: world.bpffs });
   await datapath.open();
   await datapath.apply(everything());
   await pass('dstp', 'byp');

@@ -1,4 +1,5 @@
 /** Another build of the data plane takes the place of the one that runs, while packets pass. */
+
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -8,8 +9,8 @@ import type { CounterReport } from '@mirrorplane/contract';
 import type { DatapathState } from '../../src/datapath/datapath.ts';
 import { createKernelDatapath } from '../../src/datapath/kernel/index.ts';
 import { MAPS, OBJECT_PATH } from '../../src/datapath/kernel/install.ts';
-import { programsAt } from '../../src/datapath/kernel/libbpf.ts';
 import { type Builds, otherBuilds } from './support/build.ts';
+import { HOOK, places, programsAt } from './support/hook.ts';
 import { enterOwnNamespace, leftPins, run, until } from './support/namespace.ts';
 import { assertEveryOne, padded, underLoad } from './support/pacer.ts';
 import { scapy } from './support/scapy.ts';
@@ -23,8 +24,6 @@ import {
   localTo,
   type World,
 } from './support/world.ts';
-
-const LINK_IDS = join(import.meta.dirname, '../../../../test/support/link_ids.py');
 
 let world: World;
 let frames: Map<string, Buffer>;
@@ -45,14 +44,6 @@ after(async () => {
   assert.deepEqual(leftPins(), []);
 });
 
-/** Names of pinned links and the kernel's numbers of them. */
-function linkIds(): Record<string, number> {
-  const folder = join(world.bpffs, 'links');
-  const names = readdirSync(folder).sort();
-  const ids = JSON.parse(run('/usr/bin/python3', LINK_IDS, ...names.map((name) => join(folder, name)))) as number[];
-  return Object.fromEntries(names.map((name, i) => [name, ids[i]!]));
-}
-
 /** Kernel ids of the programs on the path of a copy. */
 function programs(): number[] {
   const { vm, by } = world.devices;
@@ -72,7 +63,7 @@ function isLoaded(program: number): boolean {
 
 /** A new agent of this build, as far as the data path goes. */
 async function start(object: string): Promise<CounterReport> {
-  const datapath = createKernelDatapath({ bpffs: world.bpffs, object });
+  const datapath = createKernelDatapath({ hook: HOOK, bpffs: world.bpffs, object });
   await datapath.open();
   try {
     assert.deepEqual((await datapath.apply(state)).refused, []);
@@ -101,7 +92,7 @@ async function upgrade(
     mirrorDevice: und.ifindex,
   };
   await start(objects[0]!);
-  const ids = linkIds();
+  const ids = places(world.bpffs);
   const sniffers = await Promise.all(['farp', 'dstp', 'undp'].map((device) => Sniffer.start(device, { longest: 256 })));
   const [originals, copies, outer] = sniffers as [Sniffer, Sniffer, Sniffer];
   const reports: CounterReport[] = [];
@@ -124,7 +115,7 @@ async function upgrade(
             [],
             'every program is of the new build',
           );
-          assert.deepEqual(linkIds(), ids, 'the links are the same');
+          assert.deepEqual(places(world.bpffs), ids, 'the links are the same');
           await until('the old programs to be unloaded', () => !old.some(isLoaded));
           assert.deepEqual(readdirSync(join(world.bpffs, 'maps')).sort(), [...MAPS].sort());
           assert.equal(readdirSync(world.bpffs).filter((name) => name.startsWith('programs')).length, 1);

@@ -94,6 +94,7 @@ export function nodeFields(node: Node, color: boolean): string {
       ['underlay', underlay ? `${underlay.address} on ${underlay.device}, MTU ${underlay.mtu}` : UNKNOWN],
       ['agent', node.agentVersion ?? UNKNOWN],
       ['kernel', node.kernel ?? UNKNOWN],
+      ['hook', node.hook ?? UNKNOWN],
       ['program', programText(node)],
     ],
     color,

@@ -1,7 +1,7 @@
-/** The real data path: eBPF programs at tcx hooks, maps pinned in bpffs. Goes on without the agent once applied. */
+/** The real data path: eBPF programs at the hooks of devices, maps pinned in bpffs. Goes on without the agent once applied. */
 import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { CaptureCounts, CounterReport } from '@mirrorplane/contract';
+import type { CaptureCounts, CounterReport, HookKind } from '@mirrorplane/contract';
 import type {
   ApplyOptions,
   ApplyResult,
@@ -14,14 +14,15 @@ import type {
 import { CounterReader } from './counters.ts';
 import { DeviceBudgets } from './device-budgets.ts';
 import { Expedite } from './expedite.ts';
-import { HelperDevice } from './helper-device.ts';
+import { HelperDevice, type HelperState } from './helper-device.ts';
 import { Holding } from './holding.ts';
+import { type HookChoice, makeLinks } from './hook-kind.ts';
 import { type Installation, install, isOurFolder, type Prepared, prepare, removeFolder } from './install.ts';
 import { LAYOUT, VLAN_SET_SIZE } from './layout.ts';
-import { BpfError, type BpfMap } from './libbpf.ts';
-import { type Attachment, attachmentKey, Links } from './links.ts';
+import type { BpfMap } from './libbpf.ts';
+import { type Attachment, attachmentKey, type Links } from './links.ts';
 import { NodeBudgetWriter } from './node-budget.ts';
-import { attachProblems, disputedBridges, disputes, fullTables } from './problems.ts';
+import { attachProblems, disputedBridges, disputes, fullTables, obstacles } from './problems.ts';
 import { Rivals } from './rivals.ts';
 import { arrivalRows, budgetKey, buildRows, type DatapathRows, type Placed } from './rows.ts';
 import { type SlotKind, Slots } from './slots.ts';
@@ -33,6 +34,8 @@ export interface KernelDatapathOptions {
   bpffs: string;
   /** The object file of the programs. Default that of this release. */
   object?: string;
+  /** How programs hang at hooks. Default auto. */
+  hook?: HookChoice;
 }
 
 /** Milliseconds between two looks at what others did, at least. */
@@ -75,6 +78,8 @@ interface Opened {
   /** The links have the programs of this build: from the first apply on, when the maps are filled. */
   switched: boolean;
   links: Links;
+  /** What an earlier agent may have left that used the other kind of hook. Undefined when it is gone. */
+  others: Links | undefined;
   slots: Slots;
   helperDevice: HelperDevice;
   /** ifindex; 0: it cannot be made. */
@@ -92,15 +97,17 @@ interface Opened {
 class KernelDatapath implements Datapath {
   readonly #bpffs: string;
   readonly #object: string | undefined;
+  readonly #hook: HookChoice;
   readonly #expedite: Expedite;
   #verifiedAt = 0;
   #verified = 0;
   #prepared: Prepared | undefined;
   #opened: Opened | undefined;
 
-  constructor({ bpffs, object }: KernelDatapathOptions) {
+  constructor({ bpffs, object, hook = 'auto' }: KernelDatapathOptions) {
     this.#bpffs = bpffs;
     this.#object = object;
+    this.#hook = hook;
     this.#expedite = new Expedite(bpffs);
   }
 
@@ -112,16 +119,23 @@ class KernelDatapath implements Datapath {
 
   async open(): Promise<void> {
     if (this.#opened) return;
+    const { links, others } = makeLinks(this.#hook, this.#bpffs);
     this.#expedite.recover();
     await this.prepare();
     const prepared = this.#prepared!;
     this.#prepared = undefined;
     const installation = install(this.#bpffs, prepared);
     const { maps } = installation;
-    const links = new Links(this.#bpffs);
-    this.#expedite.during(() => links.open());
     const helperDevice = new HelperDevice();
-    const { ifindex: helper, peer } = await helperDevice.ensure();
+    let pair: HelperState;
+    try {
+      this.#expedite.during(() => links.open());
+      pair = await helperDevice.ensure();
+    } catch (error) {
+      for (const part of [helperDevice, links, installation]) part.close();
+      throw error;
+    }
+    const { ifindex: helper, peer } = pair;
     const slots = new Slots(maps, SLOT_LIMITS);
     const table = (map: BpfMap, key: number, value: number, shared?: Shared) =>
       new TableWriter(map, key, value, shared);
@@ -130,6 +144,7 @@ class KernelDatapath implements Datapath {
       installation,
       switched: false,
       links,
+      others,
       slots,
       helperDevice,
       helper,
@@ -174,10 +189,17 @@ class KernelDatapath implements Datapath {
       return slots.take(kind, id, prepare, counters.textOf(kind, id));
     };
     const holding = await this.#hold(desired, result);
+    links.look();
     const rows = buildRows(desired, { take, helper: opened.helper, holding });
     const now = performance.now();
     const pushedBack = look ? this.#verify(rows, result, now) : new Set<string>();
-    const unwatched = new Set(disputedBridges(rows, opened.rivals, now));
+    const ours = opened.installation.programIds;
+    const unwatched = new Set(
+      disputedBridges(rows, (attachment) => {
+        const disputed = opened.rivals.isDisputed(attachmentKey(attachment), now);
+        return disputed || links.obstacle(attachment, ours) !== undefined;
+      }),
+    );
     const kept = new Set<string>();
 
     // What is taken out of the arrivals is captured at its device again before anything that arrival needs goes.
@@ -214,6 +236,7 @@ class KernelDatapath implements Datapath {
     result.held = await opened.holding.end(desired);
     slots.release({ ...counters.named(), device: devices.named() });
     result.problems.push(...disputes(rows, desired, opened.rivals, now));
+    result.problems.push(...obstacles(rows, desired, links, ours));
     return { ...result, detached, written };
   }
 
@@ -279,6 +302,11 @@ class KernelDatapath implements Datapath {
     const opened = this.#get();
     if (opened.switched) return;
     opened.links.switchTo(opened.installation.programs);
+    // Right before ours are attached in the other way: with both, packets would be copied twice.
+    opened.others?.open();
+    opened.others?.switchTo(new Map()); // without programs: all are dropped
+    opened.others?.close();
+    opened.others = undefined;
     opened.installation.finish();
     opened.switched = true;
   }
@@ -308,17 +336,22 @@ class KernelDatapath implements Datapath {
       kept.add(attachmentKey(attachment));
       return true;
     } catch (error) {
-      const { message } = error as Error;
-      const gone = error instanceof BpfError && error.code === 'ENODEV';
+      const { message, code: cause } = error as Error & { code?: string };
+      const gone = cause === 'ENODEV';
+      const code = cause === 'HOOK_OCCUPIED' ? cause : 'ATTACH_FAILED';
       if (capture) {
         const { id, ifindex } = capture;
-        result.refused.push({ id, ifindex, code: 'ATTACH_FAILED', message, ...(gone && { gone }) });
+        result.refused.push({ id, ifindex, code, message, ...(gone && { gone }) });
       } else if (!gone) {
         // A device that went needs nothing any more; who names it will hear of that too.
-        result.problems.push(...attachProblems(placed, state, message));
+        result.problems.push(...attachProblems(placed, state, code, message));
       }
       return false;
     }
+  }
+
+  hookKind(): HookKind {
+    return this.#get().links.kind;
   }
 
   async counters(): Promise<CounterReport> {
@@ -360,16 +393,22 @@ class KernelDatapath implements Datapath {
   }
 
   async uninstall(): Promise<void> {
-    const links = new Links(this.#bpffs);
+    const { links, others } = makeLinks('auto', this.#bpffs);
     this.close();
     const names = listFolder(this.#bpffs);
     const ours = names.filter(isOurFolder);
-    if (ours.length > 0) {
+    const remove = () => {
+      for (const kind of [links, others]) {
+        kind.open();
+        kind.removeAll();
+        kind.close();
+      }
+    };
+    // Filters may be there also where somebody has unmounted the file system of our pins.
+    if (ours.length === 0) remove();
+    else {
       this.#expedite.recover();
-      this.#expedite.during(() => {
-        links.open();
-        links.switchTo(new Map()); // without programs: every link is dropped
-      });
+      this.#expedite.during(remove);
       // Programs first: where they are, every map has to be.
       const programsFirst = ours.toSorted((a, b) => Number(isPrograms(b)) - Number(isPrograms(a)));
       for (const name of programsFirst) removeFolder(join(this.#bpffs, name));

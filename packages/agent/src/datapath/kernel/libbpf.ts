@@ -102,6 +102,7 @@ function check(what: string, result: number): number {
 
 const ENOENT = 2;
 const ENODEV = 19;
+const EINVAL = 22;
 
 /** Number of CPUs that per-CPU maps have values for. */
 export function possibleCpus(): number {
@@ -334,6 +335,15 @@ export function attachTcx(program: number, ifindex: number, hook: 'ingress' | 'e
     `attach to ${hook} of ${deviceName(ifindex)}`,
     call.linkCreate(program, ifindex, TCX_ATTACH_TYPE[hook], options),
   );
+}
+
+/** True where the kernel has tcx. The loopback device is always there, and always the first. */
+export function hasTcx(): boolean {
+  const count = Buffer.alloc(4);
+  const result: number = call.progQuery(1, TCX_ATTACH_TYPE.ingress, 0, Buffer.alloc(4), null, count);
+  if (result === -EINVAL) return false;
+  if (result !== -ENOENT) check('ask for tcx', result);
+  return true;
 }
 
 /** Attaches a program that is for a tracepoint of the kernel. Returns the link's file descriptor. */

@@ -1,14 +1,17 @@
-/** What stands in the way of a data path, in words. Pure. */
+/** What stands in the way of a data path, in words. */
 import type { DatapathProblem, DatapathState } from '../datapath.ts';
 import { deviceName } from './libbpf.ts';
-import { attachmentKey, PROGRAMS } from './links.ts';
+import { type Attachment, attachmentKey, type Links, PROGRAMS } from './links.ts';
 import type { Rivals } from './rivals.ts';
 import type { DatapathRows, Placed } from './rows.ts';
 
-/** ifindexes of the bridges where somebody keeps coming back in front of `arrive`: not all that enters them is seen. */
-export function disputedBridges({ attachments }: DatapathRows, rivals: Rivals, now: number): number[] {
+/** ifindexes of the bridges where a program of somebody else stays in front of `arrive`: not all that enters them is seen. */
+export function disputedBridges(
+  { attachments }: DatapathRows,
+  isBehind: (attachment: Attachment) => boolean,
+): number[] {
   return attachments.flatMap(({ attachment, bridge }) => {
-    return bridge !== undefined && rivals.isDisputed(attachmentKey(attachment), now) ? [bridge] : [];
+    return bridge !== undefined && isBehind(attachment) ? [bridge] : [];
   });
 }
 
@@ -23,20 +26,43 @@ export function disputes(
     const { attachment } = placed;
     if (!rivals.isDisputed(attachmentKey(attachment), now)) return [];
     const where = `${attachment.hook} of ${deviceName(attachment.ifindex)}`;
-    const message = `at ${where} another program keeps coming back in front of ours`;
-    if (placed.bridge !== undefined) return arrivalProblems(placed.bridge, state, message);
-    return concerned(placed, state).map((whom) => ({
-      code: 'HOOK_OCCUPIED',
-      message: `${message}: what it does not let through is not seen`,
-      ...whom,
-    }));
+    return occupied(placed, state, `at ${where} another program keeps coming back in front of ours`);
   });
 }
 
-/** A problem for whatever needs a program that could not be attached. */
-export function attachProblems(placed: Placed, state: DatapathState, message: string): DatapathProblem[] {
+/** A problem for whatever is behind something foreign that ours cannot overtake. */
+export function obstacles(
+  { attachments }: DatapathRows,
+  state: DatapathState,
+  links: Links,
+  ours: ReadonlySet<number>,
+): DatapathProblem[] {
+  return attachments.flatMap((placed) => {
+    const { attachment } = placed;
+    const what = links.obstacle(attachment, ours);
+    if (what === undefined) return [];
+    return occupied(placed, state, `at ${attachment.hook} of ${deviceName(attachment.ifindex)} ${what}`);
+  });
+}
+
+function occupied(placed: Placed, state: DatapathState, message: string): DatapathProblem[] {
   if (placed.bridge !== undefined) return arrivalProblems(placed.bridge, state, message);
-  return concerned(placed, state).map((policy) => ({ code: 'ATTACH_FAILED', message, ...policy }));
+  return concerned(placed, state).map((whom) => ({
+    code: 'HOOK_OCCUPIED',
+    message: `${message}: what it does not let through is not seen`,
+    ...whom,
+  }));
+}
+
+/** A problem for whatever needs a program that could not be attached. */
+export function attachProblems(
+  placed: Placed,
+  state: DatapathState,
+  code: 'ATTACH_FAILED' | 'HOOK_OCCUPIED',
+  message: string,
+): DatapathProblem[] {
+  if (placed.bridge !== undefined) return arrivalProblems(placed.bridge, state, message);
+  return concerned(placed, state).map((policy) => ({ code, message, ...policy }));
 }
 
 /** Copies flow, captured at the guests' devices. */

@@ -1,9 +1,20 @@
-/** tcx programs that are not ours. */
+/** Programs at hooks that are not ours, in the way in which ours hang there. */
 import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { machine } from 'node:os';
 import { join } from 'node:path';
-import { attachTcx, closeFd, detachLink, loadObject, programId } from '../../../src/datapath/kernel/libbpf.ts';
+import {
+  attachTcx,
+  closeFd,
+  detachLink,
+  deviceName,
+  loadObject,
+  pin,
+  programId,
+} from '../../../src/datapath/kernel/libbpf.ts';
 import { processFolder } from './folder.ts';
+import { BY_CLSACT } from './hook.ts';
+import { bpffsFolder, run } from './namespace.ts';
 
 const SOURCE = `
 #include <linux/bpf.h>
@@ -42,22 +53,57 @@ export interface Foreign {
   close(): void;
 }
 
-/** Attaches a program of `foreignObject` at the head of a hook. @throws BpfError where the kernel refuses. */
+type Side = 'ingress' | 'egress';
+type Name = 'end_chain' | 'go_on';
+/** Attaches, and gives what takes it off. */
+type Attach = () => () => void;
+
+function byTcx(fd: number, ifindex: number, side: Side): Attach {
+  return () => {
+    const link = attachTcx(fd, ifindex, side);
+    return () => {
+      detachLink(link);
+      closeFd(link);
+    };
+  };
+}
+
+let filters = 0;
+
+/** As a filter of the lowest preference. */
+function byClsact(fd: number, ifindex: number, side: Side): Attach {
+  const device = deviceName(ifindex);
+  const which = ['pref', '1', 'handle', String(++filters), 'protocol', 'all', 'bpf'];
+  const path = bpffsFolder();
+  return () => {
+    pin(fd, path);
+    try {
+      run('tc', 'filter', 'add', 'dev', device, side, ...which, 'direct-action', 'object-pinned', path);
+    } finally {
+      rmSync(path);
+    }
+    return () => void run('tc', 'filter', 'del', 'dev', device, side, ...which);
+  };
+}
+
+/**
+ * Attaches a program of `foreignObject` at the head of a hook.
+ * @param clsact as a filter; there has to be a clsact then. Default: as ours hang in this run
+ * @throws BpfError where the kernel refuses
+ */
 export function attachForeign(
   object: string,
   ifindex: number,
-  hook: 'ingress' | 'egress',
-  program: 'end_chain' | 'go_on',
+  side: Side,
+  program: Name,
+  clsact: boolean = BY_CLSACT,
 ): Foreign {
   const loaded = loadObject(object, {});
   const fd = loaded.program(program);
-  let link = 0;
-  const detach = () => {
-    detachLink(link);
-    closeFd(link);
-  };
+  const attach = (clsact ? byClsact : byTcx)(fd, ifindex, side);
+  let detach: () => void;
   try {
-    link = attachTcx(fd, ifindex, hook);
+    detach = attach();
   } catch (error) {
     loaded.close();
     throw error;
@@ -66,7 +112,7 @@ export function attachForeign(
     id: programId(fd),
     goFirst() {
       detach();
-      link = attachTcx(fd, ifindex, hook);
+      detach = attach();
     },
     close() {
       detach();

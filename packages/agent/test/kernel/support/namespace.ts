@@ -1,7 +1,9 @@
 /** Network devices of a test that runs in a network namespace of its own (`unshare -n`). */
+
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { createKernelDatapath } from '../../../src/datapath/kernel/index.ts';
+import { HOOK } from './hook.ts';
 
 const BPFFS = '/sys/fs/bpf';
 const BPF_FS_MAGIC = 0xcafe4a11;
@@ -62,7 +64,7 @@ export function bpffsFolder(): string {
 /** A data path on a folder of its own. */
 export function newDatapath() {
   const bpffs = bpffsFolder();
-  return { bpffs, datapath: createKernelDatapath({ bpffs }) };
+  return { bpffs, datapath: createKernelDatapath({ hook: HOOK, bpffs }) };
 }
 
 /** One end of a veth pair; `peer` is the name of the other. */

@@ -1,0 +1,249 @@
+/**
+ * Programs as cls_bpf filters (direct action) at clsact, the way of kernels without tcx.
+ *
+ * What is ours is told by what hangs there itself: filters by their name, a clsact that we made by an empty chain of our
+ * number. Both live and go with the device, so nothing has to be remembered elsewhere, and a device that gets the number of
+ * another is not mistaken for it.
+ *
+ * A clsact that we made stays until all of ours is removed from the node. To add or remove one, the kernel takes the
+ * device's queues away for a moment (qdisc_graft in net/sched/sch_api.c), and drops what is sent into it meanwhile.
+ */
+import type { HookKind } from '@mirrorplane/contract';
+import { GROUP, getU32, RTM } from '../../discovery/rtnetlink.ts';
+import type { Hook } from '../datapath.ts';
+import { deviceName, programId, programsAt } from './libbpf.ts';
+import { type Attachment, attachmentKey, HookOccupiedError, type Links, PROGRAMS, type ProgramName } from './links.ts';
+import { RtChanges } from './rt-sync.ts';
+import { type Filter, type Replacement, type Side, TcFilters } from './tc-filters.ts';
+
+const HOOKS = ['ingress', 'egress'] as const;
+const NAMES: readonly string[] = Object.values(PROGRAMS);
+const PREFIX = 'mirrorplane:';
+/** A clsact that has this chain at ingress is ours. The kernel takes 28 bits. */
+const OWN_CHAIN = 0x6d70000;
+/** The first of our handles: one that nobody else is likely to choose, for the same one would take the place of ours. */
+const FIRST_HANDLE = 0x6d700001;
+/** The preference of a filter that runs first. The kernel gives those of who does not choose from 49152 downwards. */
+const FIRST_PREFERENCE = 1;
+/** After these, what hangs on a device may be another. The header of each has the ifindex at the same place. */
+const TELLING: readonly number[] = [RTM.DELQDISC, RTM.NEWTFILTER, RTM.DELTFILTER, RTM.DELLINK];
+/** Milliseconds after which all hooks are read again, whatever the kernel has told. */
+const FULL_READ_INTERVAL = 10_000;
+
+/** A hook of a device. */
+interface Place {
+  side: Side;
+  /** Those of the first chain, where every packet begins, in the order in which they run. */
+  filters: readonly Filter[];
+}
+
+/** A filter of ours. */
+type Own = Filter & { owner: ProgramName };
+
+function own(filter: Filter): Own | undefined {
+  if (filter.kind !== 'bpf' || !filter.name.startsWith(PREFIX)) return undefined;
+  const owner = filter.name.slice(PREFIX.length);
+  return NAMES.includes(owner) ? { ...filter, owner: owner as ProgramName } : undefined;
+}
+
+/** The way of kernels without tcx. */
+export class ClsactLinks implements Links {
+  readonly kind: HookKind = 'clsact';
+  readonly #filters = new TcFilters();
+  /** The kernel has tcx, and what hangs there runs before everything here. */
+  readonly #tcx: boolean;
+  readonly #changes = new RtChanges([GROUP.LINK, GROUP.TC]);
+  readonly #held = new Map<string, Attachment>();
+  /** Hooks that have not changed since they were read, by ifindex and hook. */
+  #known = new Map<string, Place>();
+  #readAt = 0;
+
+  constructor(options: { tcx: boolean }) {
+    this.#tcx = options.tcx;
+  }
+
+  open(): void {
+    this.#changes.open();
+    for (const ifindex of this.#filters.carriers()) {
+      for (const hook of HOOKS) {
+        for (const { owner: program } of this.#ownAt(ifindex, hook)) {
+          const attachment = { ifindex, hook, program };
+          this.#held.set(attachmentKey(attachment), attachment);
+        }
+      }
+    }
+  }
+
+  switchTo(programs: ReadonlyMap<ProgramName, number>): void {
+    const ids = new Map([...programs].map(([name, program]) => [name, programId(program)]));
+    const replaced: Replacement[] = [];
+    for (const [key, { ifindex, hook, program: name }] of [...this.#held]) {
+      const program = programs.get(name);
+      const filter = this.#find(ifindex, hook, name);
+      if (program === undefined) this.#drop(key);
+      else if (filter && filter.program !== ids.get(name))
+        replaced.push({ ifindex, side: this.#place(ifindex, hook).side, filter: { ...filter, program } });
+    }
+    // All together: what one build has begun to count, the other should not end.
+    this.#filters.replace(replaced);
+    for (const { ifindex } of replaced) this.#forget(ifindex);
+  }
+
+  look(): void {
+    const changes = this.#changes.take();
+    const now = performance.now();
+    if (changes === undefined || now - this.#readAt > FULL_READ_INTERVAL) {
+      this.#readAt = now;
+      this.#known.clear();
+    }
+    for (const { type, data } of changes ?? []) {
+      if (TELLING.includes(type) && data.length >= 8) this.#forget(getU32(data, 4));
+    }
+  }
+
+  holds(attachment: Attachment): boolean {
+    return this.#held.has(attachmentKey(attachment));
+  }
+
+  attached({ ifindex, hook, program }: Attachment): boolean {
+    return this.#find(ifindex, hook, program) !== undefined;
+  }
+
+  attach(attachment: Attachment, program: number): void {
+    const { ifindex, hook, program: name } = attachment;
+    this.#forget(ifindex);
+    const carrier = this.#filters.carrier(ifindex);
+    if (carrier === 'ingress' && hook === 'egress') throw new HookOccupiedError(occupied(deviceName(ifindex)));
+    if (carrier === undefined) this.#filters.makeCarrier(ifindex, OWN_CHAIN);
+    const { side, filters } = this.#place(ifindex, hook);
+    const old = this.#find(ifindex, hook, name);
+    if (old) this.#filters.remove(ifindex, side, old);
+    const others = filters.filter(({ preference, handle }) => preference !== old?.preference || handle !== old.handle);
+    const [preference, handle] = [bestPreference(others), freeHandle(others, name)];
+    this.#filters.add(ifindex, side, { name: PREFIX + name, program, preference, handle });
+    this.#forget(ifindex);
+    this.#held.set(attachmentKey(attachment), attachment);
+  }
+
+  wasTakenOff(attachment: Attachment): boolean {
+    return this.holds(attachment) && !this.attached(attachment);
+  }
+
+  isPushedBack({ ifindex, hook, program }: Attachment): boolean {
+    const filters = this.#list(ifindex, hook);
+    const at = filters.findIndex((filter) => own(filter)?.owner === program);
+    const best = bestPreference(filters);
+    return filters.slice(0, Math.max(at, 0)).some((filter) => !own(filter) && filter.preference >= best);
+  }
+
+  obstacle({ ifindex, hook, program }: Attachment, ours: ReadonlySet<number>): string | undefined {
+    const foreign = this.#tcx ? programsAt(ifindex, hook).find((id) => !ours.has(id)) : undefined;
+    if (foreign !== undefined)
+      return `program ${foreign} at tcx runs before all of clsact; run the agent with --hook tcx`;
+    const filters = this.#list(ifindex, hook);
+    const first = filters[0];
+    if (first === undefined || own(first) || first.preference >= bestPreference(filters)) return undefined;
+    if (!filters.some((filter) => own(filter)?.owner === program)) return undefined;
+    return `a ${first.kind} filter of preference ${first.preference} runs before ours; give it another preference`;
+  }
+
+  /** There are none: a filter stays until somebody removes it. */
+  restorePins(): number {
+    return 0;
+  }
+
+  countOthers(kept: ReadonlySet<string>): number {
+    return [...this.#held.keys()].filter((key) => !kept.has(key)).length;
+  }
+
+  detachOthers(kept: ReadonlySet<string>): number {
+    const others = [...this.#held.keys()].filter((key) => !kept.has(key));
+    for (const key of others) this.#drop(key);
+    return others.length;
+  }
+
+  removeAll(): void {
+    this.switchTo(new Map());
+    for (const ifindex of this.#filters.carriers()) {
+      if (!this.#filters.chains(ifindex, 'ingress').includes(OWN_CHAIN)) continue;
+      const empty = HOOKS.every((hook) => {
+        const chains = this.#filters.chains(ifindex, hook).filter((chain) => chain !== OWN_CHAIN && chain !== 0);
+        return chains.length === 0 && this.#filters.list(ifindex, hook).length === 0;
+      });
+      if (empty) this.#filters.removeCarrier(ifindex);
+      else this.#filters.removeChain(ifindex, OWN_CHAIN);
+    }
+  }
+
+  close(): void {
+    this.#changes.close();
+    this.#filters.close();
+    this.#held.clear();
+    this.#known.clear();
+  }
+
+  #drop(key: string): void {
+    const { ifindex, hook, program } = this.#held.get(key)!;
+    this.#held.delete(key);
+    this.#forget(ifindex);
+    const filter = this.#find(ifindex, hook, program);
+    if (filter) this.#filters.remove(ifindex, this.#place(ifindex, hook).side, filter);
+    this.#forget(ifindex);
+  }
+
+  #find(ifindex: number, hook: Hook, program: ProgramName): Own | undefined {
+    return this.#ownAt(ifindex, hook).find(({ owner }) => owner === program);
+  }
+
+  #ownAt(ifindex: number, hook: Hook): Own[] {
+    return this.#list(ifindex, hook).flatMap((filter) => own(filter) ?? []);
+  }
+
+  #list(ifindex: number, hook: Hook): readonly Filter[] {
+    return this.#place(ifindex, hook).filters;
+  }
+
+  #place(ifindex: number, hook: Hook): Place {
+    const key = `${ifindex}-${hook}`;
+    let place = this.#known.get(key);
+    if (place === undefined) {
+      const carrier = this.#filters.carrier(ifindex);
+      const side = carrier === 'ingress' ? 'sole' : hook;
+      const none = carrier === undefined || (side === 'sole' && hook === 'egress');
+      const filters = none ? [] : this.#filters.list(ifindex, side).filter(({ chain }) => chain === 0);
+      place = { side, filters };
+      this.#known.set(key, place);
+    }
+    return place;
+  }
+
+  #forget(ifindex: number): void {
+    for (const hook of HOOKS) this.#known.delete(`${ifindex}-${hook}`);
+  }
+}
+
+/** The lowest preference where a filter of ours can be. One preference has one classifier and one protocol. */
+function bestPreference(filters: readonly Filter[]): number {
+  const barred = new Set(
+    filters.filter(({ kind, allProtocols }) => kind !== 'bpf' || !allProtocols).map(({ preference }) => preference),
+  );
+  let preference = FIRST_PREFERENCE;
+  while (barred.has(preference)) preference++;
+  return preference;
+}
+
+/** Each of our programs has its own; where somebody else has that, a later one. */
+function freeHandle(filters: readonly Filter[], name: ProgramName): number {
+  const taken = new Set(filters.map(({ handle }) => handle));
+  let handle = FIRST_HANDLE + NAMES.indexOf(name);
+  while (taken.has(handle)) handle += NAMES.length;
+  return handle;
+}
+
+function occupied(device: string): string {
+  return (
+    `${device} has a qdisc "ingress", as a limit of what it may send makes one (libvirt, Proxmox VE, Open vSwitch): ` +
+    'the kernel allows no clsact beside it, so what the node sends into the device cannot be captured; ' +
+    `take the limit off ("tc qdisc del dev ${device} ingress"), or run Linux 6.6 or newer`
+  );
+}

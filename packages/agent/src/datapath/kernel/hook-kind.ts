@@ -1,0 +1,20 @@
+/** Which way the kernel hangs programs at hooks: found out by asking, not by its version. */
+import type { HookKind } from '@mirrorplane/contract';
+import { ClsactLinks } from './clsact-links.ts';
+import { hasTcx } from './libbpf.ts';
+import type { Links } from './links.ts';
+import { TcxLinks } from './tcx-links.ts';
+
+/** What an operator can ask for. `auto`: tcx where the kernel has it, else clsact. */
+export type HookChoice = 'auto' | HookKind;
+
+/** Links in the way that was asked for, and those that an earlier agent may have made in the other way. */
+export function makeLinks(choice: HookChoice, bpffs: string): { links: Links; others: Links } {
+  const tcx = hasTcx();
+  if (choice === 'tcx' && !tcx) {
+    throw new Error('this kernel has no tcx, which came with Linux 6.6: use --hook auto or clsact, or a newer kernel');
+  }
+  const [first, second] = [new TcxLinks(bpffs), new ClsactLinks({ tcx })] as const;
+  const useTcx = choice === 'tcx' || (choice === 'auto' && tcx);
+  return useTcx ? { links: first, others: second } : { links: second, others: first };
+}

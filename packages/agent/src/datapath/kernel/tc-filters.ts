@@ -1,0 +1,236 @@
+/** What hangs in the classic places of traffic control: the qdisc that carries filters, and cls_bpf filters at it. */
+import {
+  attribute,
+  attributes,
+  getU32,
+  NetlinkError,
+  NLM_F_CREATE,
+  NLM_F_ECHO,
+  NLM_F_EXCL,
+  NLM_F_REPLACE,
+  RTM,
+  text,
+  u32,
+} from '../../discovery/rtnetlink.ts';
+import { type RtRequest, RtSync } from './rt-sync.ts';
+
+/** include/uapi/linux/rtnetlink.h, pkt_sched.h, pkt_cls.h. */
+const TCA = { KIND: 1, OPTIONS: 2, CHAIN: 11 } as const;
+const TCA_BPF = { FD: 6, NAME: 7, FLAGS: 8, FLAGS_GEN: 9, ID: 11 } as const;
+const TCA_BPF_FLAG_ACT_DIRECT = 1;
+/** Nothing of ours is given to a NIC to be run there. */
+const TCA_CLS_FLAGS_SKIP_HW = 1;
+/** Where `ingress` and `clsact` hang: one of them, at most, on a device. */
+const TC_H_CLSACT = 0xfffffff1;
+const CLSACT_HANDLE = 0xffff0000;
+/** The two sides of clsact, and the only one of a qdisc `ingress`. */
+const PARENT = { ingress: 0xfffffff2, egress: 0xfffffff3, sole: CLSACT_HANDLE } as const;
+/** Where filters hang. */
+export type Side = keyof typeof PARENT;
+
+const TCMSG = 20;
+/** ETH_P_ALL as it is on the wire. */
+const ALL_PROTOCOLS = 0x0300;
+
+/** A filter in the order in which it runs. */
+export interface Filter {
+  /** Classifier, as `bpf` or `u32`. */
+  kind: string;
+  /** 1 to 65535; the lowest runs first. */
+  preference: number;
+  /** It is asked about every frame, of whatever protocol. */
+  allProtocols: boolean;
+  handle: number;
+  /** 0 is where a packet begins; others are gone to from there. */
+  chain: number;
+  /** Of a bpf filter what its maker called it, else empty. */
+  name: string;
+  /** Kernel id of the program of a bpf filter, else 0. */
+  program: number;
+}
+
+/** Which of a device's filters is meant. */
+type At = Pick<Filter, 'preference' | 'handle'>;
+
+/** A filter to be: `program` is a file descriptor. */
+type FilterDraft = At & { name: string; program: number };
+
+/** A filter that is there, with the program that it is to have. */
+export interface Replacement {
+  ifindex: number;
+  side: Side;
+  filter: FilterDraft;
+}
+
+/** So many filters are replaced in one call: the answers wait in the socket until it returns. */
+const TOGETHER = 64;
+
+const NOTHING = Buffer.alloc(0);
+
+/** Reads and changes qdiscs and filters of the network namespace. */
+export class TcFilters {
+  readonly #netlink = new RtSync();
+
+  /** The kind of the qdisc that carries the filters of a device; undefined where there is none, or no such device. */
+  carrier(ifindex: number): string | undefined {
+    try {
+      const [message] = this.#netlink.request(RTM.GETQDISC, header(ifindex, 0, TC_H_CLSACT), NLM_F_ECHO);
+      return message && text(attributes(message.data, TCMSG).get(TCA.KIND));
+    } catch (error) {
+      if (isGone(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** ifindexes of all devices that have such a qdisc. */
+  carriers(): number[] {
+    return this.#netlink
+      .dump(RTM.GETQDISC, header(0, 0, 0))
+      .filter(({ data }) => data.length >= TCMSG && getU32(data, 12) === TC_H_CLSACT)
+      .map(({ data }) => getU32(data, 4));
+  }
+
+  /** All filters of a side in the order in which they run. A qdisc `ingress` gives what it has whatever side is asked for. */
+  list(ifindex: number, side: Side): Filter[] {
+    try {
+      const messages = this.#netlink.dump(RTM.GETTFILTER, header(ifindex, 0, PARENT[side]));
+      return messages.flatMap(({ data }) => (data.length < TCMSG ? [] : parseFilter(data)));
+    } catch (error) {
+      if (isGone(error)) return [];
+      throw error;
+    }
+  }
+
+  /** Numbers of the chains of a side: 0, where a packet begins, and those that somebody has made beside it. */
+  chains(ifindex: number, side: Side): number[] {
+    const chains = this.#netlink.dump(RTM.GETCHAIN, header(ifindex, 0, PARENT[side]));
+    return chains.map(({ data }) => chainOf(attributes(data, TCMSG)));
+  }
+
+  /** Attaches a program. @throws NetlinkError where the kernel refuses; nothing is left behind then */
+  add(ifindex: number, side: Side, filter: FilterDraft): void {
+    const { type, payload, flags } = filterRequest(ifindex, side, filter, NLM_F_CREATE | NLM_F_EXCL);
+    this.#netlink.request(type, payload, flags);
+  }
+
+  /**
+   * Makes clsact, with an empty chain of this number at ingress: no packet goes there, and it goes with the qdisc. Both in
+   * one call, so that there is never the one without the other. @throws NetlinkError where there is such a qdisc already
+   */
+  makeCarrier(ifindex: number, chain: number): void {
+    const [made, marked] = this.#netlink.requests([
+      {
+        type: RTM.NEWQDISC,
+        payload: Buffer.concat([
+          header(ifindex, CLSACT_HANDLE, TC_H_CLSACT),
+          attribute(TCA.KIND, Buffer.from('clsact\0')),
+        ]),
+        flags: NLM_F_CREATE | NLM_F_EXCL,
+      },
+      { type: RTM.NEWCHAIN, payload: chainHeader(ifindex, chain), flags: NLM_F_CREATE | NLM_F_EXCL },
+    ]);
+    if (made instanceof NetlinkError) {
+      // Another has made one in the meantime, and has the chain now.
+      if (!(marked instanceof NetlinkError)) this.removeChain(ifindex, chain);
+      throw made;
+    }
+    if (!(marked instanceof NetlinkError)) return;
+    this.removeCarrier(ifindex);
+    throw marked;
+  }
+
+  /** Removes a chain of ingress. One that is gone already is fine. */
+  removeChain(ifindex: number, chain: number): void {
+    this.#delete(RTM.DELCHAIN, chainHeader(ifindex, chain));
+  }
+
+  /** Gives filters that are there other programs; no packet sees neither or both. @throws NetlinkError, the first one */
+  replace(replacements: readonly Replacement[]): void {
+    for (let at = 0; at < replacements.length; at += TOGETHER) {
+      const requests = replacements
+        .slice(at, at + TOGETHER)
+        .map(({ ifindex, side, filter }) => filterRequest(ifindex, side, filter, NLM_F_CREATE | NLM_F_REPLACE));
+      for (const answer of this.#netlink.requests(requests))
+        if (answer instanceof NetlinkError && !isGone(answer)) throw answer;
+    }
+  }
+
+  /** Removes one of our filters. One that is gone already, with its device perhaps, is fine. */
+  remove(ifindex: number, side: Side, filter: At): void {
+    this.#delete(RTM.DELTFILTER, filterHeader(ifindex, side, filter));
+  }
+
+  /** Removes the qdisc that carries filters, with all of them. One that is gone already is fine. */
+  removeCarrier(ifindex: number): void {
+    this.#delete(RTM.DELQDISC, header(ifindex, 0, TC_H_CLSACT));
+  }
+
+  close(): void {
+    this.#netlink.close();
+  }
+
+  #delete(type: number, payload: Buffer): void {
+    try {
+      this.#netlink.request(type, payload);
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
+  }
+}
+
+/** The kernel says EINVAL about filters of a device that has no qdisc for them. */
+function isGone(error: unknown): boolean {
+  return error instanceof NetlinkError && ['ENODEV', 'ENOENT', 'EINVAL'].includes(error.code);
+}
+
+/** struct tcmsg: family, ifindex, handle, parent, info. */
+function header(ifindex: number, handle: number, parent: number, info = 0): Buffer {
+  return Buffer.concat([Buffer.alloc(4), u32(ifindex), u32(handle), u32(parent), u32(info)]);
+}
+
+function filterHeader(ifindex: number, side: Side, { preference, handle }: At): Buffer {
+  const info = ((preference << 16) | ALL_PROTOCOLS) >>> 0;
+  return Buffer.concat([header(ifindex, handle, PARENT[side], info), attribute(TCA.KIND, Buffer.from('bpf\0'))]);
+}
+
+function filterRequest(ifindex: number, side: Side, filter: FilterDraft, flags: number): RtRequest {
+  const options = Buffer.concat([
+    attribute(TCA_BPF.FD, u32(filter.program)),
+    attribute(TCA_BPF.NAME, Buffer.from(`${filter.name}\0`)),
+    attribute(TCA_BPF.FLAGS, u32(TCA_BPF_FLAG_ACT_DIRECT)),
+    attribute(TCA_BPF.FLAGS_GEN, u32(TCA_CLS_FLAGS_SKIP_HW)),
+  ]);
+  const payload = Buffer.concat([filterHeader(ifindex, side, filter), attribute(TCA.OPTIONS, options)]);
+  return { type: RTM.NEWTFILTER, payload, flags };
+}
+
+function chainHeader(ifindex: number, chain: number): Buffer {
+  return Buffer.concat([header(ifindex, 0, PARENT.ingress), attribute(TCA.CHAIN, u32(chain))]);
+}
+
+function chainOf(attrs: ReadonlyMap<number, Buffer>): number {
+  const chain = attrs.get(TCA.CHAIN);
+  return chain === undefined ? 0 : getU32(chain, 0);
+}
+
+/** Nothing for what has no handle: that says only that a preference has a classifier, and its filters follow. */
+function parseFilter(data: Buffer): Filter[] {
+  const handle = getU32(data, 8);
+  const attrs = attributes(data, TCMSG);
+  const kind = text(attrs.get(TCA.KIND));
+  const options = attributes(kind === 'bpf' ? (attrs.get(TCA.OPTIONS) ?? NOTHING) : NOTHING, 0);
+  const program = options.get(TCA_BPF.ID);
+  if (kind === 'bpf' && handle === 0) return [];
+  const info = getU32(data, 16);
+  return [
+    {
+      kind,
+      preference: info >>> 16,
+      allProtocols: (info & 0xffff) === ALL_PROTOCOLS,
+      handle,
+      chain: chainOf(attrs),
+      name: text(options.get(TCA_BPF.NAME)),
+      program: program === undefined ? 0 : getU32(program, 0),
+    },
+  ];
+}

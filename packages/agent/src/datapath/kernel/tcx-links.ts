@@ -1,0 +1,130 @@
+/** Programs at tcx hooks: each link is pinned as `links/HOOK-IFINDEX-PROGRAM`, and so outlives the agent. */
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  attachTcx,
+  closeFd,
+  detachLink,
+  getPinned,
+  pin,
+  programId,
+  programsAt,
+  replaceProgram,
+  tcxLinkInfo,
+} from './libbpf.ts';
+import { type Attachment, attachmentKey, type Links, type ProgramName, parseKey } from './links.ts';
+
+/** The way of kernels since 6.6. */
+export class TcxLinks implements Links {
+  readonly kind = 'tcx';
+  readonly #folder: string;
+  /** Key to file descriptor of the link. */
+  readonly #held = new Map<string, number>();
+
+  constructor(bpffs: string) {
+    this.#folder = join(bpffs, 'links');
+  }
+
+  open(): void {
+    for (const key of existsSync(this.#folder) ? readdirSync(this.#folder) : []) {
+      const attachment = parseKey(key);
+      const link = attachment && getPinned(join(this.#folder, key));
+      if (!attachment || link === undefined) continue;
+      this.#held.set(key, link);
+      if (tcxLinkInfo(link).ifindex !== attachment.ifindex) this.#drop(key);
+    }
+  }
+
+  switchTo(programs: ReadonlyMap<ProgramName, number>): void {
+    const ids = new Map([...programs].map(([name, program]) => [name, programId(program)]));
+    for (const [key, link] of [...this.#held]) {
+      const { program: name } = parseKey(key)!;
+      const program = programs.get(name);
+      if (program === undefined) this.#drop(key);
+      else if (tcxLinkInfo(link).programId !== ids.get(name)) replaceProgram(link, program);
+    }
+  }
+
+  /** The kernel is asked each time. */
+  look(): void {}
+
+  holds(attachment: Attachment): boolean {
+    return this.#held.has(attachmentKey(attachment));
+  }
+
+  attached(attachment: Attachment): boolean {
+    const link = this.#held.get(attachmentKey(attachment));
+    return link !== undefined && tcxLinkInfo(link).ifindex === attachment.ifindex;
+  }
+
+  attach(attachment: Attachment, program: number): void {
+    const key = attachmentKey(attachment);
+    this.#drop(key);
+    mkdirSync(this.#folder, { recursive: true });
+    const link = attachTcx(program, attachment.ifindex, attachment.hook);
+    try {
+      pin(link, join(this.#folder, key));
+    } catch (error) {
+      detachLink(link);
+      closeFd(link);
+      throw error;
+    }
+    this.#held.set(key, link);
+  }
+
+  wasTakenOff(attachment: Attachment): boolean {
+    return this.#held.has(attachmentKey(attachment)) && !this.attached(attachment);
+  }
+
+  isPushedBack({ ifindex, hook }: Attachment, ours: ReadonlySet<number>): boolean {
+    const ids = programsAt(ifindex, hook);
+    const foreign = ids.findIndex((id) => !ours.has(id));
+    return foreign !== -1 && ids.slice(foreign).some((id) => ours.has(id));
+  }
+
+  /** Ours can always go first. */
+  obstacle(): undefined {}
+
+  restorePins(): number {
+    mkdirSync(this.#folder, { recursive: true });
+    const present = new Set(readdirSync(this.#folder));
+    const missing = [...this.#held].filter(([key]) => !present.has(key));
+    for (const [key, link] of missing) pin(link, join(this.#folder, key));
+    return missing.length;
+  }
+
+  countOthers(kept: ReadonlySet<string>): number {
+    return [...this.#held.keys()].filter((key) => !kept.has(key)).length;
+  }
+
+  detachOthers(kept: ReadonlySet<string>): number {
+    const others = [...this.#held.keys()].filter((key) => !kept.has(key));
+    for (const key of others) this.#drop(key);
+    return others.length;
+  }
+
+  #drop(key: string): void {
+    const link = this.#held.get(key);
+    if (link === undefined) return;
+    this.#held.delete(key);
+    rmSync(join(this.#folder, key), { force: true });
+    try {
+      // Closing the last descriptor detaches in the background; what we promise to remove is gone when we return.
+      if (tcxLinkInfo(link).ifindex !== 0) detachLink(link);
+    } catch (error) {
+      // The device went, and the program with it, after we had asked.
+      if (tcxLinkInfo(link).ifindex !== 0) throw error;
+    } finally {
+      closeFd(link);
+    }
+  }
+
+  removeAll(): void {
+    this.switchTo(new Map());
+  }
+
+  close(): void {
+    for (const link of this.#held.values()) closeFd(link);
+    this.#held.clear();
+  }
+}
