@@ -13,7 +13,7 @@ help:
 	@echo "make check       format, lint, types"
 	@echo "make bench       ratios side by side, also in bench/out/latest.jsonl"
 	@echo "make up          controller and agent for this host"
-	@echo "make packages    Debian packages for amd64 and arm64, into dist/"
+	@echo "make packages    Debian packages for amd64 and arm64, into dist/ (RPM=1: RPMs too; VERSION=)"
 	@echo "make packages-test  the packages on a fresh Debian: install, copy, upgrade, purge"
 	@echo "make build       the data plane; make deps: what is missing on this machine"
 
@@ -52,7 +52,7 @@ kernels: build root
 	  $(if $(TESTS),--tests "$(TESTS)") $(if $(TESTED),--tested "$(TESTED)")
 
 packages: build
-	@scripts/run.sh packaging/main.ts $(if $(VERSION),--version $(VERSION))
+	@scripts/run.sh packaging/main.ts $(if $(VERSION),--version $(VERSION)) $(if $(RPM),--rpm)
 
 packages-test: build root
 	@scripts/run.sh --test test/packages/install.test.ts

@@ -1,4 +1,4 @@
-/** `make packages`: Debian packages for every architecture, into dist/. */
+/** `make packages`: packages for every architecture, into dist/: Debian's, and with `--rpm` RPMs too. */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,14 +7,16 @@ import { parseArgs } from 'node:util';
 import manifest from '../package.json' with { type: 'json' };
 import { debName, packDeb } from './deb.ts';
 import { ARCHITECTURES, type Architecture, fetchAll } from './fetch.ts';
-import { agentPackage, type Build, cliPackage, controllerPackage, runtimePackage } from './packages.ts';
+import { agentPackage, type Build, cliPackage, controllerPackage, type Package, runtimePackage } from './packages.ts';
 import { CACHE, DIST, ROOT } from './paths.ts';
+import { packRpm, rpmName } from './rpm.ts';
 
 const { values } = parseArgs({
   options: {
     version: { type: 'string', default: manifest.version },
     architecture: { type: 'string', multiple: true, default: [...ARCHITECTURES] },
     output: { type: 'string', default: DIST },
+    rpm: { type: 'boolean', default: false },
   },
 });
 
@@ -25,27 +27,40 @@ function sourceDate(): number {
   return Number(execFileSync('git', ['-C', ROOT, 'log', '-1', '--format=%ct'], { encoding: 'utf8' }));
 }
 
+/** A kind of package. */
+interface Format {
+  nameOf(pack: Package, architecture: Architecture): string;
+  pack(pack: Package, architecture: Architecture, folder: string): string;
+}
+const DEB: Format = { nameOf: debName, pack: packDeb };
+const RPM: Format = { nameOf: rpmName, pack: packRpm };
+// A tree is packed as RPM first: what dpkg-deb wants to have in it does not belong into others.
+const FORMATS = values.rpm ? [RPM, DEB] : [DEB];
+
 async function buildFor(architecture: Architecture, output: string): Promise<string[]> {
   const work = mkdtempSync(join(tmpdir(), 'mirrorplane-packages-'));
   try {
     const build: Build = { version: values.version, epoch: sourceDate(), work, brought: fetchAll(architecture) };
     const packs = [await cliPackage(build), await controllerPackage(build), await agentPackage(build)];
-    return [runtime(build, architecture, output), ...packs.map((pack) => packDeb(pack, architecture, output))];
+    const runtime = runtimePackage(build);
+    return FORMATS.flatMap((format) => [
+      packOnce(format, runtime, architecture, output, work),
+      ...packs.map((pack) => format.pack(pack, architecture, output)),
+    ]);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
 }
 
-/** Node.js takes a minute to compress, and is the same in every build. */
-function runtime(build: Build, architecture: Architecture, output: string): string {
-  const pack = runtimePackage(build);
+/** Packs what takes a minute to compress and is the same in every build, or takes it from the cache. */
+function packOnce(format: Format, pack: Package, architecture: Architecture, output: string, work: string): string {
   const cache = join(CACHE, 'runtime');
-  const name = debName(pack, architecture);
+  const name = format.nameOf(pack, architecture);
   if (!existsSync(join(cache, name))) {
-    const part = join(build.work, 'packed');
+    const part = join(work, 'packed');
     for (const folder of [cache, part]) mkdirSync(folder, { recursive: true });
     // Another file system may be between them.
-    copyFileSync(packDeb(pack, architecture, part), join(cache, `${name}.part`));
+    copyFileSync(format.pack(pack, architecture, part), join(cache, `${name}.part`));
     renameSync(join(cache, `${name}.part`), join(cache, name));
   }
   copyFileSync(join(cache, name), join(output, name));

@@ -140,7 +140,7 @@ function common(build: Build, name: string, tree: Tree) {
     version,
     epoch,
     depends: [`mirrorplane-runtime (>= ${runtime})`, `libc6 (>= ${neededGlibc(native)})`],
-    requires: [`mirrorplane-runtime >= ${runtime}`],
+    requires: [`mirrorplane-runtime >= ${runtime}`, `glibc >= ${neededGlibc(native)}`],
     conffiles: [] as string[],
     tree: tree.root,
   };

@@ -40,6 +40,7 @@ test_needs='
 /usr/bin/python3 python3-minimal
 /usr/bin/strace strace
 /usr/bin/mmdebstrap mmdebstrap
+/usr/bin/rpmbuild rpm
 /usr/bin/zsh zsh
 /usr/bin/fish fish
 /usr/sbin/modprobe kmod

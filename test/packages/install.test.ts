@@ -109,6 +109,11 @@ test('an agent that is told which node it is starts, says so to systemd, and log
   const settings = join(host.root, 'etc/mirrorplane/agent.yaml');
   const given = 'node: node-1\ncontroller: 127.0.0.1:7071\ntokenFile: /etc/mirrorplane/token\n';
   writeFileSync(settings, readFileSync(settings, 'utf8') + given);
+  const { checks } = JSON.parse((await host.run(['mirrorplane', 'agent', '--check', '-o', 'json'])).stdout);
+  assert.deepEqual(
+    checks.filter(({ state }: { state: string }) => state === 'failed'),
+    [],
+  );
   await host.run(['systemctl', 'start', 'mirrorplane-agent']);
   assert.equal(await isActive('mirrorplane-agent'), 'active');
   assert.equal(await show('mirrorplane-agent', 'WatchdogUSec'), '1min');
@@ -119,6 +124,11 @@ test('an agent that is told which node it is starts, says so to systemd, and log
     .map((line) => JSON.parse(line));
   const started = lines.find(({ MESSAGE }) => String(MESSAGE).startsWith('agent started [node:node-1'));
   assert.equal(started?.PRIORITY, '6');
+  assert.deepEqual(
+    lines.filter(({ PRIORITY, SYSLOG_IDENTIFIER }) => SYSLOG_IDENTIFIER === 'mirrorplane-agent' && PRIORITY < '6'),
+    [],
+    'nothing that it needs is hidden from it',
+  );
 });
 
 test('a policy copies what its source sends, all of it and nothing else', async () => {

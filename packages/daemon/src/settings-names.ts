@@ -4,9 +4,13 @@ import type { Command, Option } from 'commander';
 /** Options that say where settings are, or print something. */
 const NO_SETTINGS = ['config', 'describeSettings', 'version', 'help', 'output'];
 
-/** Whether an option can be set in a file: it has a value, or switches something off. */
+/**
+ * Whether an option can be set in a file: it has a value, or switches something off. One with a short form, as
+ * `-o, --output`, is about what a person at a terminal wants to see.
+ */
 export function isSetting(option: Option): boolean {
-  return (option.negate || option.required || option.optional) && !NO_SETTINGS.includes(option.attributeName());
+  const sets = option.negate || option.required || option.optional;
+  return sets && option.short === undefined && !NO_SETTINGS.includes(option.attributeName());
 }
 
 /** The key of an option in a file: `mirrorDevice` for `--mirror-device`, `arrive` for `--no-arrive`. */

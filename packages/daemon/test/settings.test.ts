@@ -33,7 +33,8 @@ function settle({ file, env = {}, argv = [] }: Given): Record<string, unknown> {
     .addOption(new Option('--token <token>', 'one of two'))
     .addOption(new Option('--token-file <file>', 'the other').conflicts('token'))
     .addOption(new Option('--log-level <level>', 'one of these').choices(['info', 'warn']).default('info'))
-    .option('--uninstall', 'done once');
+    .option('--uninstall', 'done once')
+    .option('-o, --output <format>', 'for a person');
   const path = join(folder, 'daemon.yaml');
   if (file !== undefined) writeFileSync(path, file);
   const config = file === undefined ? [] : ['--config', path];
@@ -111,6 +112,7 @@ test('what is wrong in a file is refused with the name of the file, of the key, 
 
 test('what is asked for once cannot be set for good', () => {
   assert.match(refusal({ file: 'data: /d\nuninstall: true\n' }), /there is no setting "uninstall"/);
+  assert.match(refusal({ file: 'data: /d\noutput: json\n' }), /there is no setting "output"/);
   assert.equal(settle({ argv: ['--data', '/d'], env: { X_UNINSTALL: 'true' } }).uninstall, undefined);
 });
 
