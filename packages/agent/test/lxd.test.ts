@@ -1,6 +1,7 @@
 /** The identity provider `incus` with a real LXD, whose API is the one of Incus, and its containers. */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import type { Device } from '@mirrorplane/contract';
 import { LxdHost, noLxd } from './lxd-host.ts';
@@ -38,6 +39,10 @@ describe('lxd', { skip, timeout: 240_000 }, () => {
   });
   after(async () => {
     for (const ending of endings) await ending();
+  });
+
+  test('LXD that is in use has the folder beside its socket that `auto` looks for', () => {
+    assert.ok(existsSync(join(dirname(host.socket), 'database')));
   });
 
   test('an instance is known by its UUID and the name of its NIC, at the device that LXD says', async () => {

@@ -1,5 +1,5 @@
 /** Asks container runtimes for their containers: by the bundles that they run, or by the API of Docker and Podman. */
-import { readdir } from 'node:fs/promises';
+import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errno, readBounded } from './bounded-file.ts';
 import { type Container, ContainerList, containerOf, podOf } from './container-lists.ts';
@@ -11,6 +11,8 @@ export interface Runtime {
   path: string;
   /** `bundles`: a folder with one of a container each. `api`: a socket where Docker's API is spoken. */
   kind: 'bundles' | 'api';
+  /** File that is there while it runs: who connects to the socket of one that does not run would start it. */
+  pidFile?: string;
 }
 
 /** What `auto` looks for. */
@@ -21,7 +23,7 @@ export const RUNTIMES: readonly Runtime[] = [
   ),
   // CRI-O.
   { path: '/run/containers/storage/overlay-containers', kind: 'bundles' },
-  { path: '/run/docker.sock', kind: 'api' },
+  { path: '/run/docker.sock', kind: 'api', pidFile: '/run/docker.pid' },
   { path: '/run/podman/podman.sock', kind: 'api' },
 ];
 
@@ -53,6 +55,7 @@ export interface ContainerNaming {
  */
 export async function readContainers(runtime: Runtime, naming: ContainerNaming): Promise<ContainerReading> {
   const reading: ContainerReading = { containers: [], unreadable: [] };
+  if (runtime.pidFile !== undefined) await access(runtime.pidFile);
   const bundles = runtime.kind === 'bundles';
   const ids = bundles
     ? await readdir(runtime.path)

@@ -1,5 +1,6 @@
 /** The identity provider `incus`: which instance and NIC a device is, by the API of Incus or LXD on its unix socket. */
 import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type Logger, reason } from '../log.ts';
 import { unreadableProblems } from './claim.ts';
 import { InstanceList, readInstance, Server } from './incus-instances.ts';
@@ -23,7 +24,7 @@ export class IncusSource implements PolledSource {
   readonly log: Logger;
   readonly #socket: string;
 
-  /** @param options.socket of the daemon; `auto`: the usual ones, the first that is there */
+  /** @param options.socket of the daemon; `auto`: the first of the usual ones that is in use */
   constructor({ socket, log }: { socket: string; log: Logger }) {
     this.#socket = socket;
     this.log = log;
@@ -34,7 +35,7 @@ export class IncusSource implements PolledSource {
   }
 
   async read(): Promise<Listing | undefined> {
-    const socket = this.#socket === 'auto' ? INCUS_SOCKETS.find((path) => existsSync(path)) : this.#socket;
+    const socket = this.#socket === 'auto' ? INCUS_SOCKETS.find(isInUse) : this.#socket;
     if (socket === undefined) return undefined;
     const { environment } = Server.parse(await metadata(socket, '/1.0'));
     const member = environment.server_clustered ? environment.server_name : undefined;
@@ -52,6 +53,11 @@ export class IncusSource implements PolledSource {
     listing.problems.push(...unreadableProblems(unreadable));
     return listing;
   }
+}
+
+/** Some systems bring LXD without being asked, and whoever connects to its socket starts it. Then it has no database yet. */
+function isInUse(socket: string): boolean {
+  return existsSync(socket) && existsSync(join(dirname(socket), 'database'));
 }
 
 function nameOf(listed: unknown): string {
