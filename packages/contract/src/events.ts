@@ -19,6 +19,7 @@ import { PolicyState, StatusReason } from './status.ts';
  * - `edgeDeviceChanged`: an edge-connected interface has another device, or lost or found it.
  * - `nodeConnected`, `nodeDisconnected`: the connection of an agent.
  * - `nodeRejected`: an agent was turned away: it speaks another version of the protocol.
+ * - `countersRefused`: a node reports counters that cannot be its own; they are not taken.
  * - `requestRefused`: what an operator or an agent asked for was refused.
  * - `eventsLost`: an agent could not keep all its events while the controller was away; `count` says how many it dropped.
  * - `eventsLeftOut`: the controller has left out events that a node caused or sent: more than its share, or not about what is
@@ -47,6 +48,7 @@ export const EVENT_KINDS = [
   'nodeConnected',
   'nodeDisconnected',
   'nodeRejected',
+  'countersRefused',
   'requestRefused',
   'eventsLost',
   'eventsLeftOut',

@@ -7,7 +7,7 @@ import type {
   PeerReport,
   TerminationReport,
 } from '@mirrorplane/contract';
-import { addCount } from '@mirrorplane/contract';
+import { addCount, ZERO } from '@mirrorplane/contract';
 
 /** Counts by name, one level deep: `dropped.noDelivery` beside `matched`. */
 type Flat = Record<string, Count>;
@@ -59,6 +59,40 @@ function fellBehind(last: Flat, next: Flat): boolean {
   return Object.entries(last).some(([path, count]) => (next[path]?.packets ?? 0) < count.packets);
 }
 
+/** Kinds of what is counted. */
+export type Counted = 'capture' | 'delivery' | 'termination';
+type ReportOf = { capture: CaptureReport; delivery: DeliveryReport; termination: TerminationReport };
+
+/** Why a count is not taken: the node does not have it, it went back, or nothing can count so much in that time. */
+export type RefusedCount = 'foreign' | 'backward' | 'implausible';
+
+/** What the controller knows itself of what a node may count. */
+export interface CounterJudge {
+  /** Asked of what the node has not counted before. `unknown`: it is of a policy that is gone, and nobody's fault. */
+  owns: (kind: Counted, report: ReportOf[Counted]) => boolean | 'unknown';
+  /** Seconds in which it can have been counted: since the last reading where there was one, else since the policy was made. */
+  seconds: (policy: string, before: boolean) => number;
+}
+
+/** What was refused: how much of each kind, and one of it. */
+export type RefusedCounts = Map<RefusedCount, { count: number; example: string }>;
+
+/** More than these in a second no node can count: sixteen links of 400 Gbit/s, in small frames and in large ones. */
+const MAX_PER_SECOND: Count = { packets: 1e10, bytes: 1e12 };
+/** Seconds that readings may come late. */
+const LATE_SECONDS = 60;
+
+/** True where a counter has grown by more than can be in so many seconds. */
+function grewTooFast(last: Flat, next: Flat, seconds: number): boolean {
+  const most = Math.max(0, seconds) + LATE_SECONDS;
+  return Object.entries(next).some(([path, { packets, bytes }]) => {
+    const before = last[path] ?? ZERO;
+    return (
+      packets - before.packets > most * MAX_PER_SECOND.packets || bytes - before.bytes > most * MAX_PER_SECOND.bytes
+    );
+  });
+}
+
 /** Totals of one kind of report, by the id of what is counted. */
 class Totals<R extends { policy: string; life?: number | undefined }> {
   readonly #totals: Map<string, Total<R>>;
@@ -69,7 +103,16 @@ class Totals<R extends { policy: string; life?: number | undefined }> {
     this.#totals = new Map(saved);
   }
 
-  take(reports: readonly R[], newEpoch: boolean): void {
+  /**
+   * @param refuse told what is not taken
+   * @param judge left out: everything is taken
+   */
+  take(
+    reports: readonly R[],
+    newEpoch: boolean,
+    judge?: { owns: (report: R) => boolean | 'unknown'; seconds: CounterJudge['seconds'] },
+    refuse: (why: RefusedCount, id: string) => void = () => undefined,
+  ): void {
     if (newEpoch) {
       for (const total of this.#totals.values()) {
         fold(total);
@@ -78,12 +121,35 @@ class Totals<R extends { policy: string; life?: number | undefined }> {
     for (const report of reports) {
       const id = this.#id(report);
       const total = this.#totals.get(id);
-      if (!total) {
-        this.#totals.set(id, { last: report, base: {} });
+      const owns = total || !judge ? true : judge.owns(report);
+      if (owns !== true) {
+        if (owns === false) {
+          refuse('foreign', id);
+        }
         continue;
       }
-      const another = total.last.life !== undefined && total.last.life !== report.life;
-      if (!newEpoch && (another || fellBehind(flatten(total.last), flatten(report)))) {
+      const next = flatten(report);
+      if (!total) {
+        const tooMuch = judge && grewTooFast({}, next, judge.seconds(report.policy, false));
+        if (tooMuch) {
+          refuse('implausible', id);
+        }
+        this.#totals.set(id, { last: report, base: tooMuch ? negative(next) : {} });
+        continue;
+      }
+      const another = newEpoch || (total.last.life !== undefined && total.last.life !== report.life);
+      const back = fellBehind(flatten(total.last), next);
+      const why =
+        judge && back && !another
+          ? 'backward'
+          : judge && grewTooFast(another ? {} : flatten(total.last), next, judge.seconds(report.policy, true))
+            ? 'implausible'
+            : undefined;
+      if (why !== undefined) {
+        // The total stays, and follows what comes after.
+        refuse(why, id);
+        total.base = difference(flatten(plus(total.last, total.base)), next);
+      } else if (!newEpoch && (another || back)) {
         fold(total);
       }
       total.last = report;
@@ -105,6 +171,20 @@ class Totals<R extends { policy: string; life?: number | undefined }> {
   save(): [string, Total<R>][] {
     return [...this.#totals];
   }
+}
+
+function difference(a: Flat, b: Flat): Flat {
+  const paths = new Set([...Object.keys(a), ...Object.keys(b)]);
+  return Object.fromEntries(
+    [...paths].map((path) => {
+      const [x, y] = [a[path] ?? ZERO, b[path] ?? ZERO];
+      return [path, { packets: x.packets - y.packets, bytes: x.bytes - y.bytes }];
+    }),
+  );
+}
+
+function negative(flat: Flat): Flat {
+  return difference({}, flat);
 }
 
 /** Moves the last counts into the base and sets them to 0. */
@@ -139,17 +219,28 @@ export class CounterTotals {
   /** True where something was taken since the last `save`. */
   changed = false;
 
-  /** Takes a report over. What it no longer mentions keeps its last counts. */
-  take(report: CounterReport): void {
+  /**
+   * Takes a report over. What it no longer mentions keeps its last counts.
+   * @param judge left out: everything is taken
+   * @returns what was not taken
+   */
+  take(report: CounterReport, judge?: CounterJudge): RefusedCounts {
+    const refused: RefusedCounts = new Map();
+    const refuse = (why: RefusedCount, example: string) => {
+      refused.set(why, { example, count: (refused.get(why)?.count ?? 0) + 1 });
+    };
+    const judgeOf = (kind: Counted) =>
+      judge && { owns: (one: ReportOf[Counted]) => judge.owns(kind, one), seconds: judge.seconds };
     const newEpoch = this.#epoch !== undefined && this.#epoch !== report.epoch;
     const { base, last } = this.#unknownErspan;
     this.#unknownErspan = { base: newEpoch ? base + last : base, last: report.unknownErspan };
     this.#epoch = report.epoch;
     this.#peers = report.peers;
-    this.#captures.take(report.captures, newEpoch);
-    this.#deliveries.take(report.deliveries, newEpoch);
-    this.#terminations.take(report.terminations, newEpoch);
+    this.#captures.take(report.captures, newEpoch, judgeOf('capture'), refuse);
+    this.#deliveries.take(report.deliveries, newEpoch, judgeOf('delivery'), refuse);
+    this.#terminations.take(report.terminations, newEpoch, judgeOf('termination'), refuse);
     this.changed = true;
+    return refused;
   }
 
   /** Forgets policies that no longer exist. */

@@ -18,6 +18,9 @@ export const GRACE_MS = 30_000;
 /** Interfaces that had a device on a node of which that is remembered. */
 const MAX_FORMER = 4096;
 
+/** Milliseconds that refused counters stay a problem of their node. */
+const REFUSED_COUNTERS_MS = 60_000;
+
 /** One node, as its agent described it last. */
 export interface LiveNode {
   name: string;
@@ -45,6 +48,10 @@ export interface LiveNode {
   counters: CounterTotals;
   /** Which reading of the agent `counters` has taken last; undefined: none that it wants to hear of. */
   reading?: CounterReading | undefined;
+  /** When a whole report of counters was taken last, milliseconds since 1970; undefined: not since the start. */
+  completeAt?: number | undefined;
+  /** Counters that were refused, and when last. */
+  refusedCounters?: { message: string; at: number } | undefined;
   /** Time of the last counters, ISO 8601. */
   countersAt?: string | undefined;
   /** True where persisted state is behind. */
@@ -108,8 +115,32 @@ export class LiveNodes {
   }
 
   /** What stands in the way of a node, as its agent and the controller see it. */
-  static problems({ rejection, problems }: LiveNode): NodeProblem[] {
-    return rejection ? [rejection, ...problems] : problems;
+  static problems({ rejection, refusedCounters, problems }: LiveNode): NodeProblem[] {
+    return [
+      ...(rejection ? [rejection] : []),
+      ...(refusedCounters ? [{ code: 'COUNTERS_REFUSED', message: refusedCounters.message }] : []),
+      ...problems,
+    ];
+  }
+
+  /**
+   * Some counters of a node were refused, or (`message` undefined) none of a report were. What was refused stays a problem for a
+   * while. Returns whether there was none before.
+   */
+  refusedCounters(name: string, message: string | undefined): boolean {
+    const node = this.#nodes.get(name);
+    if (!node) {
+      return false;
+    }
+    const before = node.refusedCounters;
+    if (message !== undefined) {
+      node.refusedCounters = { message, at: this.#clock() };
+      return before === undefined;
+    }
+    if (before && this.#clock() - before.at > REFUSED_COUNTERS_MS) {
+      node.refusedCounters = undefined;
+    }
+    return false;
   }
 
   /**

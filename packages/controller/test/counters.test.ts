@@ -103,8 +103,11 @@ test('a reading of an agent is acknowledged when totals with it are on the disk,
     agent.hello(node);
     agents.push(agent);
   }
+  agents[0]!.inventory(vmDevice('web-1/0', 7));
+  agents[1]!.inventory(vmDevice('ids-1/0', 8));
   const body = { name: 'p', sources: ['web-1/0'], destination: 'ids-1/0' };
   const { uid } = await bench.must('POST', '/api/v1/policies', body);
+  await until('it is captured', () => agents[0]!.program?.captures.length === 1);
   const reading = { run: 'first', readAt: 12.5 };
   agents[0]!.send({ type: 'counters', reading, report: report('a', 10, 2, uid) });
   agents[1]!.send({ type: 'counters', report: report('a', 10, 2, uid) });

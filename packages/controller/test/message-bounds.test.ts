@@ -135,21 +135,27 @@ test('an agent that keeps the controller busy waits, and others do not', options
   const devices = Array.from({ length: 3000 }, (_, at) => vmDevice(`vm-${at}/0`, at + 1));
   const message = JSON.stringify({ type: 'inventory', devices });
   assert.ok(message.length < MAX_MESSAGE_BYTES);
-  for (let count = 0; count < 200; count++) {
+  busy.send(message);
+  await until(
+    '3000 are listed',
+    async () => (await bench.get('/api/v1/nodes/node-1')).body.devices.length === 3000,
+    60_000,
+  );
+  /** Requests of an operator that are answered within a time. */
+  const served = async () => {
+    let count = 0;
+    for (const end = performance.now() + 4000; performance.now() < end; count++) {
+      assert.equal((await bench.get('/api/v1/domains')).status, 200);
+    }
+    return count;
+  };
+  const quiet = await served();
+  for (let count = 0; count < 300; count++) {
     busy.send(message);
   }
-  const took: number[] = [];
-  const end = performance.now() + 5000;
-  while (performance.now() < end) {
-    const began = performance.now();
-    assert.equal((await bench.get('/api/v1/domains')).status, 200);
-    took.push(performance.now() - began);
-  }
-  took.sort((a, b) => a - b);
-  assert.ok(
-    took[Math.floor(took.length / 2)]! < 200,
-    `half of the requests took more than ${took[took.length >> 1]} ms`,
-  );
+  const during = await served();
+  // A quarter of the time is the agent's; this machine has other work, so only the order of magnitude is looked at.
+  assert.ok(during > quiet / 8, `${during} requests were served, and ${quiet} without that agent`);
   assert.equal(busy.closed, undefined);
 });
 
@@ -164,8 +170,9 @@ test('an agent of another version is turned away, and log of events and node say
     const { code, reason } = await until('it is closed', () => agent.closed);
     assert.deepEqual([code, reason], [4001, 'protocol 1 is spoken here, not 3: upgrade the controller']);
   }
-  const { items } = (await bench.get('/api/v1/events?object=node/node-1')).body;
-  const rejected = items.filter(({ kind }: { kind: string }) => kind === 'nodeRejected');
+  const told = async () => (await bench.get('/api/v1/events?object=node/node-1&kind=nodeRejected')).body.items;
+  await until('it is told', async () => (await told()).length > 0);
+  const rejected = await told();
   assert.equal(rejected.length, 1);
   assert.equal(rejected[0].code, 'PROTOCOL_UNSUPPORTED');
   assert.match(rejected[0].message, /version 3 .* version 1.*: upgrade the controller/);

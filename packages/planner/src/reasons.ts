@@ -23,6 +23,8 @@ const PARTIAL_CODES: ReadonlySet<string> = new Set([
   'UPLINK_BUSY',
   'CPU_BUSY',
   'OFFLOAD_UNSEEN',
+  'PROTOCOL_UNSUPPORTED',
+  'COUNTERS_REFUSED',
 ]);
 
 /** A problem of a node that concerns a policy. */

@@ -1,5 +1,5 @@
 /** Sees what changes by itself, agents and interfaces and the states of policies, and tells of it. */
-import type { EventDraft, EventsMessage, NodeProblem, PolicyStatus } from '@mirrorplane/contract';
+import type { EventDraft, EventsMessage, NodeProblem, NodeProgram, PolicyStatus } from '@mirrorplane/contract';
 import type { Logger } from 'pino';
 import { GRACE_MS, type LiveNodes } from '../live.ts';
 import type { Planned, Planning } from '../planning.ts';
@@ -117,6 +117,25 @@ export class EventObserver {
       }
       return draft;
     });
+  }
+
+  /** Takes over in which policies the node has a part now. */
+  learn(node: string, program: NodeProgram): void {
+    this.#policies.learn(node, program);
+  }
+
+  /** Whether the node has, or had, a part in the policy. */
+  hasPart(node: string, uid: string): boolean {
+    this.#policies.learn(node, this.#parts.planning.planned?.programs.get(node));
+    return this.#policies.has(node, uid);
+  }
+
+  /** The node reports counters that cannot be its own. */
+  countersRefused(name: string, message: string): void {
+    const object = { kind: 'node', name } as const;
+    const cause = { kind: 'controller', name: 'controller' } as const;
+    void this.#parts.events.note({ kind: 'countersRefused', object, code: 'COUNTERS_REFUSED', message, cause });
+    this.#ask();
   }
 
   /** The node is deleted. */

@@ -4,10 +4,19 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { type CounterReading, MAX_HELLO_BYTES, MAX_MESSAGE_BYTES, problem } from '@mirrorplane/contract';
+import {
+  type CounterReading,
+  type CountersMessage,
+  MAX_HELLO_BYTES,
+  MAX_MESSAGE_BYTES,
+  problem,
+} from '@mirrorplane/contract';
 import { WebSocketServer } from 'ws';
 import { NODE_URN } from '../auth/authority.ts';
+import type { PolicyRecord } from '../resources.ts';
 import type { Services } from '../services.ts';
+import type { View } from '../view.ts';
+import { counterJudge, refusedCountersMessage } from './counter-judge.ts';
 import { enroll, enrollProblem } from './enroll.ts';
 import { CLOSE, Session } from './session.ts';
 import { Strangers } from './strangers.ts';
@@ -100,6 +109,7 @@ export class AgentServer {
       for (const [node, session] of agents.#sessions) {
         const program = programs.get(node);
         if (program) {
+          services.observer.learn(node, program);
           session.send(program);
         }
       }
@@ -178,7 +188,7 @@ export class AgentServer {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { live, observer, clock, log } = this.#services;
+    const { live, observer, log } = this.#services;
     const tls = request.socket as TLSSocket;
     socket.on('error', (error) => log.debug({ err: error }, 'agent connection failed'));
     const identity = request.url === '/sync' ? this.#identify(tls) : REFUSED.unknownPath;
@@ -193,9 +203,9 @@ export class AgentServer {
         live,
         observer,
         log,
-        clock,
         onHello: (greeted) => this.#join(greeted),
         onRejected: (rejected, message) => this.#reject(rejected, message, tls.remoteAddress),
+        onCounters: (counting, message) => this.#count(counting, message),
         onInventory: () => this.#services.planning.request(),
         onConfirmed: () => this.#services.planning.confirmed(),
         onClose: (closed) => this.#leave(closed),
@@ -248,6 +258,32 @@ export class AgentServer {
     if (live.reject(node, problem)) {
       log.warn({ node, address, problem: message }, 'agent rejected');
       observer.rejected(node, problem);
+    }
+  }
+
+  #count({ node: name }: Session, { reading, report }: CountersMessage): void {
+    const { live, observer, planning, view, clock, log } = this.#services;
+    const node = live.get(name);
+    if (!node) {
+      return;
+    }
+    const now = clock();
+    const judge = counterJudge({
+      program: planning.planned?.programs.get(name),
+      hasInterface: (id) => live.hasHad(name, id),
+      hasPart: (uid) => observer.hasPart(name, uid) || !planning.planned?.policies.has(uid),
+      policyOf: (uid) => policyOf(view, uid),
+      readBefore: node.completeAt ?? (node.countersAt === undefined ? undefined : Date.parse(node.countersAt)),
+      now,
+    });
+    const message = refusedCountersMessage(node.counters.take(report, judge));
+    node.reading = reading;
+    node.countersAt = new Date(now).toISOString();
+    // A report in several messages is complete with the reading.
+    node.completeAt = reading || node.completeAt === undefined ? now : node.completeAt;
+    if (live.refusedCounters(name, message)) {
+      log.warn({ node: name, problem: message }, 'counters refused');
+      observer.countersRefused(name, message!);
     }
   }
 
@@ -330,6 +366,15 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   } catch {
     throw new BodyError('the body is not JSON');
   }
+}
+
+function policyOf(view: View, uid: string): PolicyRecord | undefined {
+  for (const { value } of view.all('policies').values()) {
+    if (value.uid === uid) {
+      return value;
+    }
+  }
+  return undefined;
 }
 
 function asProblem(document: ReturnType<typeof problem>) {

@@ -4,6 +4,7 @@ import {
   AnyHello,
   type ControllerMessage,
   type CounterReading,
+  type CountersMessage,
   type EventsMessage,
   type Hello,
   MAX_HELLO_BYTES,
@@ -58,11 +59,11 @@ export interface SessionHost {
   live: LiveNodes;
   observer: EventObserver;
   log: Logger;
-  clock: () => number;
   /** The hello is accepted. */
   onHello(session: Session): void;
   /** The agent speaks another version of the protocol: why it is not served. */
   onRejected(session: Session, message: string): void;
+  onCounters(session: Session, message: CountersMessage): void;
   /** Devices, underlay or what else a plan depends on may have changed. */
   onInventory(): void;
   /** The kernel of the node runs another program than before. */
@@ -211,7 +212,7 @@ export class Session {
   }
 
   #take(part: Exclude<AgentMessage, Hello>): void {
-    const { live, clock } = this.#host;
+    const { live } = this.#host;
     const node = live.get(this.node);
     if (!node) {
       return;
@@ -240,9 +241,7 @@ export class Session {
     } else if (message.type === 'events') {
       void this.#keep(message);
     } else {
-      node.counters.take(message.report);
-      node.reading = message.reading;
-      node.countersAt = new Date(clock()).toISOString();
+      this.#host.onCounters(this, message);
     }
   }
 
