@@ -58,7 +58,8 @@ function toInterface(
 ): Interface {
   const node = home ?? value.edge?.node;
   const pool = (node && records.nodes.get(node)?.value.pool) ?? value.pool;
-  return { ...value, pool, devices, ...(home !== undefined && { home }), revision };
+  const { lastNode: _, goneAt: __, ...record } = value;
+  return { ...record, pool, devices, ...(home !== undefined && { home }), revision };
 }
 
 function sorted<T>(map: ReadonlyMap<string, Stored<T>>): Stored<T>[] {

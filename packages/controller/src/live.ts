@@ -72,6 +72,11 @@ export class LiveNodes {
     return this.#nodes.get(name);
   }
 
+  /** Milliseconds since 1970. */
+  now(): number {
+    return this.#clock();
+  }
+
   all(): ReadonlyMap<string, LiveNode> {
     return this.#nodes;
   }

@@ -1,4 +1,5 @@
 /** Interfaces that agents see become records, so that they outlive their devices. */
+import { type FormerOptions, withoutFormer } from './former-interfaces.ts';
 import { mergeInventory, type Records } from './inventory.ts';
 import type { LiveNodes } from './live.ts';
 import type { InterfaceRecord } from './resources.ts';
@@ -12,31 +13,47 @@ export interface Observed {
   ops: Operation[];
 }
 
-/** Compares what agents see with the records: new interfaces, changed names and kinds, and moves to another pool. */
-export function observedInterfaces(records: Records, live: LiveNodes): Observed {
-  const interfaces = new Map(records.interfaces);
+/**
+ * Compares what agents see with the records: new interfaces, changed names and kinds, moves to another pool, and those that
+ * are gone for good.
+ * @param named ids that policies name
+ * @param now milliseconds since 1970
+ */
+export function observedInterfaces(
+  records: Records,
+  live: LiveNodes,
+  { named, now }: Pick<FormerOptions, 'named' | 'now'>,
+): Observed {
+  const present = new Map(records.interfaces);
   const seen = newestSightings(records, live);
   for (const [id, identity] of seen) {
-    const stored = interfaces.get(id);
+    const stored = present.get(id);
     if (!stored) {
-      interfaces.set(id, { value: { id, ...identity, declared: false }, revision: 0 });
+      present.set(id, { value: { id, ...identity, declared: false }, revision: 0 });
     } else if (!stored.value.declared) {
-      interfaces.set(id, { ...stored, value: { ...stored.value, ...identity } });
+      present.set(id, { ...stored, value: { ...stored.value, ...identity } });
     }
   }
-  const merged = mergeInventory({ ...records, interfaces }, live);
+  const merged = mergeInventory({ ...records, interfaces: present }, live);
   for (const { id, pool, devices } of merged.interfaces) {
-    const stored = interfaces.get(id)!;
+    const stored = present.get(id)!;
     // The pool of an edge follows from its node and is not kept.
     if (devices.length > 0 && !stored.value.edge && stored.value.pool !== pool) {
-      interfaces.set(id, { ...stored, value: { ...stored.value, pool } });
+      present.set(id, { ...stored, value: { ...stored.value, pool } });
     }
   }
+  const former = { observed: merged.interfaces, named, nodes: records.nodes, now };
+  const interfaces = withoutFormer(present, former);
   const ops: Operation[] = [];
   for (const [id, { value }] of interfaces) {
     const before = records.interfaces.get(id)?.value;
     if (before !== value && !same(before, value)) {
       ops.push({ type: 'put', key: keyOf('interfaces', id), value });
+    }
+  }
+  for (const id of records.interfaces.keys()) {
+    if (!interfaces.has(id)) {
+      ops.push({ type: 'delete', key: keyOf('interfaces', id) });
     }
   }
   return { interfaces, ops };

@@ -22,6 +22,9 @@ export interface Planned {
   programs: ReadonlyMap<string, NodeProgram>;
 }
 
+/** Milliseconds between two looks for records of interfaces that end without anything else happening. */
+const FORMER_MS = 60 * 60 * 1000;
+
 interface Parts {
   view: View;
   live: LiveNodes;
@@ -39,12 +42,14 @@ export class Planning {
   #began: number | undefined;
   #closed = false;
   #graceTimer: NodeJS.Timeout | undefined;
+  readonly #formerTimer: NodeJS.Timeout;
   readonly #former = new FormerNodes();
   readonly #inForce = new ProgramsInForce();
   #dueTimer: NodeJS.Timeout | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#formerTimer = setInterval(() => this.request(), FORMER_MS).unref();
   }
 
   /** The last plan; undefined until the first one is made. */
@@ -93,6 +98,7 @@ export class Planning {
 
   async close(): Promise<void> {
     this.#closed = true;
+    clearInterval(this.#formerTimer);
     clearTimeout(this.#graceTimer);
     clearTimeout(this.#dueTimer);
     await this.settled();
@@ -139,7 +145,10 @@ export class Planning {
    */
   #plan(): Decision<Planned> {
     const { view, live } = this.#parts;
-    const observed = observedInterfaces(recordsOf(view), live);
+    const named = new Set(
+      [...view.all('policies').values()].flatMap(({ value }) => [...value.sources, value.destination]),
+    );
+    const observed = observedInterfaces(recordsOf(view), live, { named, now: live.now() });
     const records = { ...recordsOf(view), interfaces: observed.interfaces };
     const inventory = mergeInventory(records, live);
     const policies = [...view.all('policies').values()].map(toPolicy);

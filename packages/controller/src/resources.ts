@@ -31,6 +31,10 @@ export interface InterfaceRecord {
   pool?: string | undefined;
   edge?: EdgeDeclaration | undefined;
   declared: boolean;
+  /** Of one that is not declared: the node where it is, or was last. */
+  lastNode?: string | undefined;
+  /** Of one that is not declared: since when it has no device, milliseconds since 1970. */
+  goneAt?: number | undefined;
 }
 
 /** What an agent said last. Kept, so that a restart of the controller does not look like every device vanished. */

@@ -137,6 +137,7 @@ export class AgentServer {
     }
     this.#services.live.delete(node);
     this.#services.observer.forget(node);
+    this.#services.planning.request();
   }
 
   async close(): Promise<void> {
