@@ -31,7 +31,8 @@ for part in "$@"; do
       # Once more with the hooks of kernels without tcx. The programs alone have nothing to do with hooks.
       if [ "${MIRRORPLANE_HOOK:-auto}" = auto ]; then
         printf '\n== kernel tests over clsact\n'
-        printf '%s\n' "$files" | grep '/agent/' | MIRRORPLANE_HOOK=clsact TRIES=1 xargs -P 2 -n 1 unshare -n scripts/test-file.sh || status=1
+        echo 'SKIPPED preflight.netns.test.ts: the checks of a host ask for both kinds of hook in one run'
+        printf '%s\n' "$files" | grep '/agent/' | grep -v '/preflight[.]' | MIRRORPLANE_HOOK=clsact TRIES=1 xargs -P 2 -n 1 unshare -n scripts/test-file.sh || status=1
       fi
       ;;
     long) printf '%s\n' "$files" | xargs -n 1 scripts/test-file.sh || status=1 ;;
