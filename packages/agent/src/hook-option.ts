@@ -6,5 +6,4 @@ export const HOOK_OPTION = new Option(
   'how programs hang at devices; auto: tcx where the kernel has it, else clsact',
 )
   .choices(['auto', 'tcx', 'clsact'])
-  .default('auto')
-  .env('MIRRORPLANE_HOOK');
+  .default('auto');
