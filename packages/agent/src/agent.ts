@@ -6,6 +6,7 @@ import {
   type CaptureStatus,
   type CounterReading,
   type Device,
+  emptyProgram,
   type NodeProblem,
   type NodeProgram,
   type StatusMessage,
@@ -221,6 +222,15 @@ export class Agent {
       this.#program = program;
       this.#poke();
     });
+  }
+
+  /** The controller knows this node no more: it was deleted, or is another host now. Nothing is copied here any more. */
+  dismiss(): void {
+    const { node } = this.#parts;
+    const current = this.#newest ?? this.#program;
+    if (!current || current.captures.length + current.deliveries.length + current.terminations.length === 0) return;
+    this.#log.warn(say('the node is not registered any more: all copying here ends', { node }));
+    this.take(emptyProgram(node, current.revision + 1));
   }
 
   /** The controller has saved counters: those of what has left the program need not be kept for it any more. */

@@ -179,6 +179,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     sync.on('program', (program) => agent.take(program));
     sync.on('eventsTaken', (taken) => events.taken(taken));
     sync.on('countersSaved', (saved) => agent.countersSaved(saved));
+    sync.on('dismissed', () => agent.dismiss());
     agent.connect(sync);
     sync.start();
     log.info(say('agent started', { node, version: AGENT_VERSION, controller: options.controller }));

@@ -6,7 +6,9 @@ import {
   ControllerMessage,
   type CountersSavedMessage,
   type EventsTakenMessage,
+  NOT_REGISTERED,
   type NodeProgram,
+  REFUSED_HEADER,
 } from '@mirrorplane/contract';
 import { type RawData, WebSocket } from 'ws';
 import { type Logger, reason, say } from './log.ts';
@@ -27,6 +29,8 @@ interface SyncEvents {
   program: [NodeProgram];
   /** The controller has events of ours. */
   eventsTaken: [EventsTakenMessage];
+  /** The controller knows this node no more. */
+  dismissed: [];
   /** The controller has saved totals with counters of ours. */
   countersSaved: [CountersSavedMessage];
   connected: [];
@@ -159,6 +163,7 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       failure ||= reason(error) || String((error as NodeJS.ErrnoException).code);
     });
     socket.on('unexpected-response', (_request, response) => {
+      if (response.statusCode === 401 && response.headers[REFUSED_HEADER] === NOT_REGISTERED) this.emit('dismissed');
       // The controller says in the body why it does not want us.
       let body = '';
       response.on('data', (chunk: Buffer) => {

@@ -173,6 +173,11 @@ export const CATALOGUE = {
     'Copies were refused, because nothing proves whose they are',
     'check that the agent of the sending node runs and has the newest program',
   ),
+  POLICY_ENDING: entry(
+    200,
+    'A node has not confirmed that it has stopped copying',
+    'check the agent of the node; until it is back, the node may still copy',
+  ),
   UPLINK_BUSY: entry(
     200,
     'Copies are held back for service traffic',

@@ -181,6 +181,10 @@ export const Node = z
     appliedRevision: z.number().int().optional().meta({ description: 'Revision that the kernel of the node runs.' }),
     problems: z.array(z.object({ code: z.string(), message: z.string() })).default([]),
     devices: z.array(Device).default([]),
+    ending: z.array(z.string()).default([]).meta({
+      description:
+        'Names of disabled and deleted policies that this node may still copy for: it has not confirmed that it stopped.',
+    }),
     revision: z.number().int(),
   })
   .meta({ id: 'Node' });

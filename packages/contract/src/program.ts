@@ -126,3 +126,17 @@ export const NodeProgram = z
   })
   .meta({ id: 'NodeProgram' });
 export type NodeProgram = z.infer<typeof NodeProgram>;
+
+/** The program of a node that is to do nothing. */
+export function emptyProgram(node: string, revision: number): NodeProgram {
+  const nothing = {
+    edges: [],
+    copyVlans: [],
+    standby: [],
+    leaving: [],
+    captures: [],
+    deliveries: [],
+    terminations: [],
+  };
+  return { node, revision, ...nothing };
+}

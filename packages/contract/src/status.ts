@@ -6,9 +6,12 @@ import { PolicyType } from './policy.ts';
 
 /**
  * `active`: every source is captured and the destination can be reached. `degraded`: a part of it is not, see reasons.
- * `waiting`: the destination, or every source, has no device now. `disabled`: switched off. `failed`: nothing is copied.
+ * `waiting`: the destination, or every source, has no device now. `ending`: switched off, and a node that may still copy has
+ * not confirmed it. `disabled`: switched off, and no node copies any more. `failed`: nothing is copied.
  */
-export const PolicyState = z.enum(['active', 'degraded', 'waiting', 'disabled', 'failed']).meta({ id: 'PolicyState' });
+export const PolicyState = z
+  .enum(['active', 'degraded', 'waiting', 'ending', 'disabled', 'failed'])
+  .meta({ id: 'PolicyState' });
 export type PolicyState = z.infer<typeof PolicyState>;
 
 /** Why a policy is not active. Codes are those of the catalogue in errors.ts. */

@@ -10,6 +10,11 @@ import { NodeProgram } from './program.ts';
 /** Version of this protocol; the controller closes a connection that speaks another. */
 export const SYNC_PROTOCOL = 1;
 
+/** Header of an answer that refuses /sync: a word for the reason. */
+export const REFUSED_HEADER = 'mirrorplane-refused';
+/** Its value where the certificate is of this controller, and its node is deleted or was registered again. */
+export const NOT_REGISTERED = 'notRegistered';
+
 /** First message of an agent. */
 export const Hello = z.object({
   type: z.literal('hello'),

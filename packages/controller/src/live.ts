@@ -7,6 +7,7 @@ import type {
   HookKind,
   InventoryMessage,
   NodeProblem,
+  StatusMessage,
   Underlay,
 } from '@mirrorplane/contract';
 import { CounterTotals } from './counters.ts';
@@ -40,6 +41,8 @@ export interface LiveNode {
   /** When the agent was heard last before the present connection; milliseconds since 1970. */
   heardBefore?: number | undefined;
   appliedRevision?: number | undefined;
+  /** Policies that the node copied for when it was heard last; kept over a restart of the controller. */
+  copying: { uid: string; name: string }[];
   /** Last status message; undefined until one came. */
   captures?: CaptureStatus[] | undefined;
   problems: NodeProblem[];
@@ -87,6 +90,7 @@ export class LiveNodes {
     Object.assign(node, record);
     node.seen = byId(record.seen);
     node.running = byId(record.running);
+    node.copying = record.copying ?? [];
     for (const sequence of [...Object.values(record.seen), ...Object.values(node.running)]) {
       this.#lastSeen = Math.max(this.#lastSeen, sequence);
     }
@@ -175,6 +179,24 @@ export class LiveNodes {
     return node !== undefined && (id in node.seen || node.former.has(id));
   }
 
+  /**
+   * The agent says what its kernel runs. Returns true where that is another program than before.
+   * @param nameOf the name of a policy
+   */
+  status(name: string, message: StatusMessage, nameOf: (uid: string) => string | undefined): boolean {
+    const node = this.#ensure(name);
+    const isNews = node.appliedRevision !== message.appliedRevision;
+    node.appliedRevision = message.appliedRevision;
+    node.captures = message.captures;
+    node.problems = message.problems;
+    const known = new Map(node.copying.map((policy) => [policy.uid, policy.name]));
+    const capturing = message.captures.filter(({ state }) => state === 'capturing');
+    const uids = new Set(capturing.map(({ capture }) => capture.slice(0, capture.indexOf('/'))));
+    const copying = [...uids].sort().map((uid) => ({ uid, name: nameOf(uid) ?? known.get(uid) ?? uid }));
+    this.#describe(node, { copying });
+    return isNews;
+  }
+
   /** The connection of the agent ended. */
   disconnected(name: string): void {
     const node = this.#nodes.get(name);
@@ -202,8 +224,8 @@ export class LiveNodes {
 
   /** What has to outlive the controller. */
   static record(node: LiveNode): NodeStateRecord {
-    const { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running } = node;
-    return { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running };
+    const { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running, copying } = node;
+    return { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running, copying };
   }
 
   #ensure(name: string): LiveNode {
@@ -214,6 +236,7 @@ export class LiveNodes {
         connected: false,
         disconnectedAt: this.#clock(),
         devices: [],
+        copying: [],
         seen: byId(),
         running: byId(),
         former: new Set(),

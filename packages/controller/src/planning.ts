@@ -82,6 +82,12 @@ export class Planning {
     return this.#began === undefined ? 0 : performance.now() - this.#began;
   }
 
+  /** Name of the policy with this uid, while there is one. */
+  nameOf(uid: string): string | undefined {
+    const policies = this.#parts.view.all('policies').values();
+    return [...policies].find(({ value }) => value.uid === uid)?.value.name;
+  }
+
   /** A node has confirmed a program: steps that wait for that may go on. */
   confirmed(): void {
     if (this.#inForce.isWaiting) {

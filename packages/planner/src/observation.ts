@@ -20,6 +20,8 @@ export interface NodeReport {
   /** Revision that its kernel runs. */
   appliedRevision?: number;
   captures: readonly CaptureStatus[];
+  /** uids of the policies that it copied for when it was heard last. */
+  copying?: readonly string[];
   problems: readonly NodeProblem[];
   counters?: CounterReport;
   /** Time of `counters`, ISO 8601 in UTC. */

@@ -169,6 +169,16 @@ export function dropReasons(
   });
 }
 
+/** A reason for every node that copied for a disabled policy when it was heard last. */
+export function endingReasons({ uid }: Policy, { nodes }: Observation): StatusReason[] {
+  const copying = [...nodes].filter(([, report]) => report.copying?.includes(uid)).map(([node]) => node);
+  return copying.sort(byText).map((node): StatusReason => {
+    const why = nodes.get(node)?.connected ? 'wait a moment' : 'its agent is not connected: check it';
+    const message = `node "${node}" has not confirmed that it has stopped, and may still copy: ${why}`;
+    return { code: 'POLICY_ENDING', message, node };
+  });
+}
+
 /** A reason for every path whose sender has sent what its receiver cannot tell to be of this policy. */
 export function unprovenReasons({ paths }: PolicyPlan, { cluster, refused }: Observation): StatusReason[] {
   return paths.flatMap(({ from, to }): StatusReason[] => {

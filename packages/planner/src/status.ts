@@ -25,6 +25,7 @@ import { byText } from './order.ts';
 import type { PolicyPlan, SourcePlan } from './plan.ts';
 import {
   dropReasons,
+  endingReasons,
   involvedNodes,
   isPending,
   nodeReasons,
@@ -74,7 +75,7 @@ export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observ
         ...truncationReasons(policy, counters, observation),
         ...unprovenReasons(plan, observation),
       ])
-    : [];
+    : endingReasons(policy, observation);
   const destination = observation.cluster.interfaces.get(policy.destination);
   const nodes = new Set([...involvedNodes(plan), ...reportingNodes(counters)]);
   return {
@@ -193,7 +194,7 @@ interface StateInput {
 
 function stateOf({ policy, plan, sources, problems, reasons, destinationAbsent }: StateInput): PolicyState {
   if (!policy.enabled) {
-    return 'disabled';
+    return reasons.length > 0 ? 'ending' : 'disabled';
   }
   if (destinationAbsent || sources.every(({ state }) => state === 'waiting')) {
     return 'waiting';

@@ -99,7 +99,12 @@ export function nodeFields(node: Node, color: boolean): string {
     ],
     color,
   );
-  const problems = node.problems.map((problem) => `problem: ${printable(`${problem.code}: ${problem.message}`)}\n`);
+  const problems = [
+    ...node.problems.map((problem) => `problem: ${printable(`${problem.code}: ${problem.message}`)}\n`),
+    ...node.ending.map(
+      (name) => `ending: ${printable(`policy ${name} is switched off, and this node may still copy`)}\n`,
+    ),
+  ];
   const columns: Column[] = [
     { title: 'DEVICE' },
     { title: 'IFINDEX', align: 'right' },

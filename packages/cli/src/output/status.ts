@@ -7,6 +7,7 @@ const STATE_STYLES: Record<PolicyState, Style> = {
   active: 'green',
   degraded: 'yellow',
   waiting: 'yellow',
+  ending: 'yellow',
   disabled: 'dim',
   failed: 'red',
 };

@@ -4,7 +4,7 @@ import { Name, Node, NodeSpec } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { issueToken, revokeTokens, TOKEN_LIFETIME_MS } from '../auth/join-tokens.ts';
 import { mergeInventory, recordsOf } from '../inventory.ts';
-import { LiveNodes } from '../live.ts';
+import { type LiveNode, LiveNodes } from '../live.ts';
 import type { NodeRecord } from '../resources.ts';
 import type { Services } from '../services.ts';
 import type { Stored } from '../view.ts';
@@ -41,8 +41,15 @@ function toNode({ value: { name, pool }, revision }: Stored<NodeRecord>, { view,
     appliedRevision: node?.appliedRevision,
     problems: (node ? LiveNodes.problems(node) : []).map(({ code, message }) => ({ code, message })),
     devices: node?.devices ?? [],
+    ending: node ? endingOn(node, view) : [],
     revision,
   };
+}
+
+/** Policies that are disabled or gone, and that the node copied for when it was heard last. */
+function endingOn({ copying }: LiveNode, view: Services['view']): string[] {
+  const enabled = new Set(policiesOf(view).flatMap((policy) => (policy.enabled ? [policy.uid] : [])));
+  return copying.filter(({ uid }) => !enabled.has(uid)).map(({ name }) => name);
 }
 
 /** Policies that lose something when the node goes: those with a device there, while the agent is at work. */

@@ -9,7 +9,9 @@ import {
   type CountersMessage,
   MAX_HELLO_BYTES,
   MAX_MESSAGE_BYTES,
+  NOT_REGISTERED,
   problem,
+  REFUSED_HEADER,
 } from '@mirrorplane/contract';
 import { WebSocketServer } from 'ws';
 import { NODE_URN } from '../auth/authority.ts';
@@ -209,6 +211,7 @@ export class AgentServer {
         onCounters: (counting, message) => this.#count(counting, message),
         onInventory: () => this.#services.planning.request(),
         onConfirmed: () => this.#services.planning.confirmed(),
+        policyName: (uid) => this.#services.planning.nameOf(uid),
         onClose: (closed) => this.#leave(closed),
       });
       this.#pending.add(session);
@@ -221,7 +224,12 @@ export class AgentServer {
   #refuseUpgrade(socket: TLSSocket, { reason, message, status }: Refused): void {
     this.#services.refusals.add({ request: 'sync', reason, message, address: socket.remoteAddress ?? 'unknown' });
     const body = `${message}\n`;
-    const head = ['Content-Type: text/plain', `Content-Length: ${Buffer.byteLength(body)}`, 'Connection: close'];
+    const head = [
+      `${REFUSED_HEADER}: ${reason}`,
+      'Content-Type: text/plain',
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      'Connection: close',
+    ];
     // Not ended: an end that stays half-open on the other side would not notice that it is to close.
     socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head.join('\r\n')}\r\n\r\n${body}`);
     socket.once('end', () => socket.destroy()).resume();
@@ -243,7 +251,7 @@ export class AgentServer {
     const names = (certificate.subjectaltname ?? '').split(', ');
     if (!record || !names.includes(`URI:${NODE_URN}${record.uid}`)) {
       const message = `node "${node}" is not registered, or was registered anew: enrol again`;
-      return { reason: 'notRegistered', message, status: 401 };
+      return { reason: NOT_REGISTERED, message, status: 401 };
     }
     const open = [...this.#pending].filter((session) => session.node === node).length;
     if (open + (this.#sessions.has(node) ? 1 : 0) >= MAX_CONNECTIONS_OF_NODE) {

@@ -6,6 +6,7 @@ import {
   type CounterReading,
   type CountersMessage,
   type EventsMessage,
+  emptyProgram,
   type Hello,
   MAX_HELLO_BYTES,
   type NodeProgram,
@@ -68,6 +69,8 @@ export interface SessionHost {
   onInventory(): void;
   /** The kernel of the node runs another program than before. */
   onConfirmed(): void;
+  /** Name of the policy with this uid, while there is one. */
+  policyName(uid: string): string | undefined;
   onClose(session: Session): void;
 }
 
@@ -125,17 +128,7 @@ export class Session {
   sendEmpty(): void {
     const { node } = this;
     const revision = Math.max(this.#sentRevision, this.#host.live.get(node)?.appliedRevision ?? 0) + 1;
-    this.send({
-      node,
-      revision,
-      edges: [],
-      copyVlans: [],
-      standby: [],
-      leaving: [],
-      captures: [],
-      deliveries: [],
-      terminations: [],
-    });
+    this.send(emptyProgram(node, revision));
   }
 
   /** Ends the connection; one whose other end does not answer is cut. */
@@ -230,10 +223,7 @@ export class Session {
         this.#plan();
       }
     } else if (message.type === 'status') {
-      const isNews = node.appliedRevision !== message.appliedRevision;
-      node.appliedRevision = message.appliedRevision;
-      node.captures = message.captures;
-      node.problems = message.problems;
+      const isNews = live.status(this.node, message, this.#host.policyName);
       this.#host.observer.reported(this.node);
       if (isNews) {
         this.#host.onConfirmed();

@@ -1,0 +1,67 @@
+/** What a node may still do is said, until it has confirmed that it stopped. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { waitUntil } from '@mirrorplane/lab';
+import { useLab } from './support/lab.ts';
+import { activeEventually, createPolicy, deletePolicy, statusEventually } from './support/policy.ts';
+import { watch } from './support/taps.ts';
+import { ping } from './support/traffic.ts';
+
+const PINGS = 10;
+const lab = useLab({ nodes: 2 });
+const POLICY = { name: 'kept', sources: ['web-1/0'], destination: 'fw-1/0' };
+
+/** Copies that fw-1 gets of pings between two others. */
+async function copies(): Promise<number> {
+  const seen = await watch(lab(), { destination: { host: 'fw-1' } }, async (captures) => {
+    await ping(lab(), 'web-1', 'web-2', PINGS);
+    // A frame of its own, behind what may be copied.
+    await ping(lab(), 'web-2', 'fw-1', 1);
+    await captures.destination.waitFor(2);
+  });
+  return seen.destination.packets - 2;
+}
+
+/** Names of policies that node-1 may still copy for. */
+const ending = async (): Promise<string[]> => (await lab().api('GET', '/api/v1/nodes/node-1')).body.ending;
+
+test('a disabled policy is ending, with the node that may still copy, until that node has confirmed it', async () => {
+  await createPolicy(lab(), POLICY);
+  await activeEventually(lab(), 'kept');
+  await lab().stopAgent('node-1', 'SIGKILL');
+  const { status } = await lab().api('PUT', '/api/v1/policies/kept', { ...POLICY, enabled: false });
+  assert.equal(status, 200);
+  const { reasons } = await statusEventually(lab(), 'kept', 'ending', ({ state }) => state === 'ending');
+  assert.deepEqual(
+    reasons.map(({ code, node }) => [code, node]),
+    [['POLICY_ENDING', 'node-1']],
+  );
+  assert.deepEqual(await ending(), ['kept']);
+  assert.ok((await copies()) >= 2 * PINGS, 'it does copy still');
+  await lab().startAgent('node-1');
+  await statusEventually(lab(), 'kept', 'disabled', ({ state }) => state === 'disabled');
+  assert.deepEqual([await ending(), await copies()], [[], 0]);
+  await deletePolicy(lab(), 'kept');
+});
+
+test('a deleted policy is named at the node that may still copy, over a restart of the controller; a deleted node learns it', async () => {
+  await createPolicy(lab(), POLICY);
+  await activeEventually(lab(), 'kept');
+  await lab().stopAgent('node-1', 'SIGKILL');
+  await deletePolicy(lab(), 'kept');
+  assert.deepEqual(await ending(), ['kept']);
+  await lab().stopController('SIGKILL');
+  await lab().startController();
+  assert.deepEqual(await ending(), ['kept']);
+  const { items } = (await lab().api('GET', '/api/v1/interfaces')).body;
+  for (const { id } of items.filter((one: { edge?: { node: string } }) => one.edge?.node === 'node-1')) {
+    assert.equal((await lab().api('DELETE', `/api/v1/interfaces/${id}`)).status, 204);
+  }
+  assert.equal((await lab().api('DELETE', '/api/v1/nodes/node-1')).status, 204);
+  assert.ok((await copies()) >= 2 * PINGS);
+  // It never becomes ready: the controller does not know it any more.
+  void lab()
+    .startAgent('node-1')
+    .catch(() => undefined);
+  await waitUntil('its agent has ended the copies', 20_000, async () => (await copies()) === 0);
+});
