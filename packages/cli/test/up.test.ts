@@ -102,9 +102,9 @@ describe('mirrorplane up', { skip: root ? false : 'needs root' }, () => {
     await until('an active policy', async () => (await json<PolicyStatus>('policy', 'status', 'p')).state === 'active');
   });
 
-  it('refuses lo as mirror device, and ends with 1', async () => {
+  it('refuses lo as mirror device, and ends with 2', async () => {
     const { code, stderr: said }: Result = await run(['up', '--mirror-device', 'lo', '--data', `${folder}/other`]);
-    assert.equal(code, 1);
+    assert.equal(code, 2);
     assert.match(said, /the loopback device reaches no other node/);
   });
 
