@@ -12,7 +12,7 @@ function device(name: string, linkType: string, more: Partial<Device> = {}): Dev
 }
 
 function node(...devices: Device[]): Node {
-  return { name: 'node-1', pool: 'east', connected: true, problems: [], devices, revision: 1 };
+  return { name: 'node-1', pool: 'east', connected: true, problems: [], ending: [], devices, revision: 1 };
 }
 
 describe('a node', () => {
