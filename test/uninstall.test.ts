@@ -47,7 +47,7 @@ test('an agent that ran policies and is uninstalled leaves its node as it found 
 
   const during = await picture(lab(), NODE);
   const added = during.links.map(({ ifname }) => ifname).filter((name) => !before.links.some((l) => l.ifname === name));
-  assert.deepEqual(added.sort(), ['mirror0', 'mirror1']);
+  assert.deepEqual(added.sort(), ['mirror0', 'mirror1', 'mirror2']);
   assert.notEqual(during.bpffs, 'absent');
   // On ingress also `arrive`, for unicast towards the mirrored guests of the same bridge: on each of its ports.
   const programs = (device: string) => [during.tcx[device]!.ingress.length, during.tcx[device]!.egress.length];

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import type { Lab } from '@mirrorplane/lab';
 import { bpffsOf, hooksOf } from './tcx.ts';
 
-const OURS = ['mirror0', 'mirror1'];
+const OURS = ['mirror0', 'mirror1', 'mirror2'];
 
 interface Link {
   ifname: string;

@@ -3,6 +3,7 @@
 #ifndef MIRRORPLANE_PACKET_H
 #define MIRRORPLANE_PACKET_H
 
+#include "skb.h"
 #include "types.h"
 
 /*
@@ -151,8 +152,15 @@ static __always_inline void measure(struct __sk_buff *skb, struct wire_size *siz
     size->headers = header_length(skb, &size->transport);
     if (size->headers && skb->len > size->headers)
         size->packets = segments_of(skb->len - size->headers, skb->gso_size);
-    else if (skb->gso_segs)
-        size->packets = skb->gso_segs;
+    if (skb->gso_segs && skb->gso_segs != size->packets) { /* in a tunnel, or of a kind that is not known here */
+        __u32 headers = tunnel_headers(skb);
+
+        if (headers || !size->headers) {
+            size->packets = skb->gso_segs;
+            size->headers = headers;
+            size->transport = TRANSPORT_OTHER;
+        }
+    }
     size->bytes += (size->packets - 1) * (size->headers + tag);
 }
 

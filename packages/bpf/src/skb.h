@@ -5,6 +5,8 @@
 
 #include <bpf/bpf_core_read.h>
 
+#include "verifier.h"
+
 struct ns_common {
     unsigned int inum;
 } __attribute__((preserve_access_index));
@@ -25,7 +27,10 @@ struct sk_buff {
     unsigned char *data;
     __u16 csum_start; /* from `head` on */
     __u16 csum_offset;
+    __u16 inner_network_header; /* likewise, as is the next */
+    __u16 inner_transport_header;
     __u8 ip_summed : 2;
+    __u8 encapsulation : 1;
 } __attribute__((preserve_access_index));
 
 /* ip_summed: the stack has still to compute the checksum, when the packet leaves (include/linux/skbuff.h). */
@@ -48,6 +53,33 @@ static __always_inline bool read_pending_checksum(struct __sk_buff *skb, struct 
     pending->start = BPF_CORE_READ(kernel, csum_start) - headroom;
     pending->field = pending->start + BPF_CORE_READ(kernel, csum_offset);
     return true;
+}
+
+/*
+ * Length of all headers of a super-packet in a tunnel that the node itself made (skb->encapsulation), the inner TCP or
+ * UDP header included; 0 for any other.
+ */
+__global __u32 tunnel_headers(struct __sk_buff *skb) {
+    struct sk_buff *kernel = (struct sk_buff *)skb;
+    __u32 headroom;
+    __u32 network;
+    __u32 transport;
+    __u8 version;
+    __u8 byte;
+
+    if (!BPF_CORE_READ_BITFIELD_PROBED(kernel, encapsulation))
+        return 0;
+    headroom = BPF_CORE_READ(kernel, data) - BPF_CORE_READ(kernel, head);
+    network = BPF_CORE_READ(kernel, inner_network_header) - headroom;
+    transport = BPF_CORE_READ(kernel, inner_transport_header) - headroom;
+    if (bpf_skb_load_bytes(skb, network, &version, 1) ||
+        bpf_skb_load_bytes(skb, network + (version >> 4 == 4 ? 9 : 6), &byte, 1))
+        return 0;
+    if (byte == IPPROTO_UDP)
+        return transport + 8;
+    if (byte != IPPROTO_TCP || bpf_skb_load_bytes(skb, transport + 12, &byte, 1))
+        return 0;
+    return transport + (byte >> 4) * 4;
 }
 
 #endif

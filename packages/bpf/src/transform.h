@@ -186,24 +186,17 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
 static __always_inline int to_device(struct __sk_buff *skb, struct copy_context *copy, struct delivery *delivery) {
     __u32 tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
     __u32 pushed = delivery->kind == DELIVERY_EDGE ? VLAN_TAG_LEN : 0;
-    __u32 super = skb->gso_size;
-    __u32 transport = TRANSPORT_OTHER;
-    __u32 headers = super ? header_length(skb, &transport) : 0;
-    __u64 packets = 1;
-    __u64 bytes = skb->len + tag;
+    struct wire_size size;
 
-    if (super) {
-        packets = copy->packets;
-        bytes = copy->bytes;
-    }
-    if (!fits(longest_frame(skb, headers), delivery->mtu)) {
+    measure(skb, &size);
+    if (!fits(longest_frame(skb, size.headers), delivery->mtu)) {
         __u32 segment = 0;
-        if (super && transport == TRANSPORT_TCP)
-            segment = fit_segments(skb, headers, delivery->mtu + ETH_HEADER_LEN);
+        if (size.transport == TRANSPORT_TCP)
+            segment = fit_segments(skb, size.headers, delivery->mtu + ETH_HEADER_LEN);
         if (!segment)
             return drop(copy, DROP_TOO_BIG_FOR_DESTINATION);
-        packets = segments_of(skb->len - headers, segment);
-        bytes = skb->len + tag + (packets - 1) * (headers + tag);
+        size.packets = segments_of(skb->len - size.headers, segment);
+        size.bytes = skb->len + tag + (size.packets - 1) * (size.headers + tag);
     }
     if (pushed) {
         if (bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), delivery->vlan_id))
@@ -213,7 +206,7 @@ static __always_inline int to_device(struct __sk_buff *skb, struct copy_context 
     }
     if (copy->part != PART_CLONE)
         count_copied(copy, false);
-    count_sent(delivery->slot, packets, bytes + packets * pushed);
+    count_sent(delivery->slot, size.packets, size.bytes + (__u64)size.packets * pushed);
     return pushed ? bpf_redirect(delivery->ifindex, 0) : TC_ACT_SHOT;
 }
 

@@ -9,7 +9,7 @@ import { Name } from './names.ts';
  * - `destinationDown`: the destination's device, or the mirror device, is gone or down, or it refused the copy.
  * - `tooBigForDestination`: not TCP, and larger than the MTU of the local or edge device.
  * - `tooBigForUnderlay`: a super-packet whose segments do not fit into the underlay MTU.
- * - `gsoUnsupported`: a super-packet of a kind that cannot be encapsulated (UDP GSO too large, SCTP, already encapsulated).
+ * - `gsoUnsupported`: a super-packet that cannot be wrapped whole, and of which the kernel makes no segments.
  * - `vlanUnsupported`: more VLAN tags than can be carried, or a tagged super-packet of a kind that cannot.
  * - `noNeighbour`: the link-layer address of the next hop is not known yet.
  * - `encapFailed`: the kernel refused to make room for the headers.

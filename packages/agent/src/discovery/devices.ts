@@ -36,8 +36,12 @@ const HELPER_NAMES = new Set(['mirror0', 'mirror1', 'mirror0-part', 'mirror1-par
 /** Alias of both ends of the helper pair, which somebody may have renamed. */
 export const HELPER_ALIAS = 'mirrorplane:helper';
 
-/** An end of the helper pair: part of Mirrorplane, not of the node. */
+/** Name of the macvlan over the helper pair. */
+export const SEGMENTER = 'mirror2';
+
+/** An end of the helper pair, or the macvlan over it: part of Mirrorplane, not of the node. */
 export function isHelper({ name, linkType, alias }: Link): boolean {
+  if (linkType === 'macvlan') return name === SEGMENTER || alias === HELPER_ALIAS;
   return linkType === 'veth' && (HELPER_NAMES.has(name) || alias === HELPER_ALIAS);
 }
 

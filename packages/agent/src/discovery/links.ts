@@ -112,6 +112,8 @@ const IFLA = {
   EXT_MASK: 29,
   LINK_NETNSID: 37,
   PHYS_PORT_NAME: 38,
+  GSO_MAX_SEGS: 40,
+  GSO_MAX_SIZE: 41,
   PROP_LIST: 52,
   ALT_IFNAME: 53,
   PERM_ADDRESS: 54,
@@ -119,6 +121,10 @@ const IFLA = {
 } as const;
 const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
 const VETH_INFO_PEER = 1;
+const IFLA_MACVLAN_MODE = 1;
+const MACVLAN_MODE_PRIVATE = 1;
+/** Bytes: about the least that the kernel lets a device have (MAX_TCP_HEADER). A super-packet has more. */
+const LEAST_GSO_SIZE = 512;
 const IFLA_TUN_TYPE = 3;
 const IFF_TAP = 2;
 const IFLA_BR_MCAST_SNOOPING = 23;
@@ -265,6 +271,25 @@ export async function addVethPair(client: RtClient, name: string, peer: string):
     Buffer.concat([end(name), attribute(IFLA.LINKINFO, info)]),
     NLM_F_CREATE | NLM_F_EXCL,
   );
+}
+
+/**
+ * Makes a macvlan over a device, down, that takes no super-packets: the kernel makes segments of what is sent into it.
+ * @throws NetlinkError where the kernel has no macvlan, or the name is taken
+ */
+export async function addSegmentingMacvlan(client: RtClient, name: string, lower: number): Promise<void> {
+  const info = Buffer.concat([
+    attribute(IFLA_INFO.KIND, Buffer.from('macvlan')),
+    attribute(IFLA_INFO.DATA, attribute(IFLA_MACVLAN_MODE, u32(MACVLAN_MODE_PRIVATE))),
+  ]);
+  const attrs = [
+    attribute(IFLA.IFNAME, Buffer.from(`${name}\0`)),
+    attribute(IFLA.LINK, u32(lower)),
+    attribute(IFLA.GSO_MAX_SEGS, u32(1)),
+    attribute(IFLA.GSO_MAX_SIZE, u32(LEAST_GSO_SIZE)),
+    attribute(IFLA.LINKINFO, info),
+  ];
+  await client.request(RTM.NEWLINK, Buffer.concat([linkHeader(0, IFF_NOARP), ...attrs]), NLM_F_CREATE | NLM_F_EXCL);
 }
 
 /** A struct ifinfomsg that sets these flags and leaves the others. */

@@ -12,6 +12,7 @@ import {
 } from '../../discovery/links.ts';
 import { NetlinkError, RtClient } from '../../discovery/rtnetlink.ts';
 import type { Repair } from '../datapath.ts';
+import { Segmenter } from './segmenter.ts';
 
 const HELPER = 'mirror0';
 const PEER = 'mirror1';
@@ -24,6 +25,8 @@ export interface HelperState {
   ifindex: number;
   /** Of `mirror1`. */
   peer: number;
+  /** Of the device over `mirror0` that makes segments; 0: it cannot be made, and super-packets that need it are dropped. */
+  segmenter: number;
   /** What had to be put right; absent where the pair was as we left it, or is new. */
   repair?: Repair;
 }
@@ -33,6 +36,7 @@ type Pair = readonly [helper: Link, peer: Link];
 /** Keeps the pair as it has to be: both ends here, up, under their names. */
 export class HelperDevice {
   readonly #client = new RtClient();
+  readonly #segmenter = new Segmenter();
   /** ifindexes of the two ends; 0 until they have been found or made. */
   #ends: readonly [helper: number, peer: number] = [0, 0];
 
@@ -47,8 +51,9 @@ export class HelperDevice {
     this.#ends = [pair[0].ifindex, pair[1].ifindex];
     const count = found ? await this.#mend(found) : Number(wasKnown);
     const [ifindex, peer] = this.#ends;
-    if (count === 0) return { ifindex, peer };
-    return { ifindex, peer, repair: { kind: found ? 'helperChanged' : 'helperGone', count } };
+    const segmenter = await this.#segmenter.ensure(ifindex);
+    if (count === 0) return { ifindex, peer, segmenter };
+    return { ifindex, peer, segmenter, repair: { kind: found ? 'helperChanged' : 'helperGone', count } };
   }
 
   /** Removes the pair, if it is ours, under whatever name. */
@@ -59,6 +64,7 @@ export class HelperDevice {
 
   close(): void {
     this.#client.close();
+    this.#segmenter.close();
   }
 
   /** The pair that was there last, if both ends are here still: one that went to another network namespace is not. */
@@ -88,7 +94,8 @@ export class HelperDevice {
   async #ours(): Promise<Link[]> {
     const names: readonly string[] = Object.values(PART);
     return (await this.#all()).filter(
-      (link) => isHelper(link) && (link.alias === HELPER_ALIAS || names.includes(link.name)),
+      (link) =>
+        link.linkType === 'veth' && isHelper(link) && (link.alias === HELPER_ALIAS || names.includes(link.name)),
     );
   }
 

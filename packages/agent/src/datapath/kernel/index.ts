@@ -86,6 +86,8 @@ interface Opened {
   helper: number;
   /** ifindex of its other end. */
   peer: number;
+  /** ifindex of the device over the helper device; 0: there is none. */
+  segmenter: number;
   holding: Holding;
   rivals: Rivals;
   counters: CounterReader;
@@ -135,7 +137,7 @@ class KernelDatapath implements Datapath {
       for (const part of [helperDevice, links, installation]) part.close();
       throw error;
     }
-    const { ifindex: helper, peer } = pair;
+    const { ifindex: helper, peer, segmenter } = pair;
     const slots = new Slots(maps, SLOT_LIMITS);
     const table = (map: BpfMap, key: number, value: number, shared?: Shared) =>
       new TableWriter(map, key, value, shared);
@@ -149,6 +151,7 @@ class KernelDatapath implements Datapath {
       helperDevice,
       helper,
       peer,
+      segmenter,
       holding: new Holding(this.#bpffs, installation),
       rivals: new Rivals(),
       counters: new CounterReader(maps, slots, Slots.epoch(maps.slots)),
@@ -190,7 +193,7 @@ class KernelDatapath implements Datapath {
     };
     const holding = await this.#hold(desired, result);
     links.look();
-    const rows = buildRows(desired, { take, helper: opened.helper, holding });
+    const rows = buildRows(desired, { take, helper: opened.helper, segmenter: opened.segmenter, holding });
     const now = performance.now();
     const pushedBack = look ? this.#verify(rows, result, now) : new Set<string>();
     const ours = opened.installation.programIds;
@@ -256,12 +259,14 @@ class KernelDatapath implements Datapath {
   async #keepHelper(result: Progress): Promise<void> {
     const opened = this.#get();
     try {
-      const { ifindex, peer, repair } = await opened.helperDevice.ensure();
+      const { ifindex, peer, segmenter, repair } = await opened.helperDevice.ensure();
       opened.helper = ifindex;
       opened.peer = peer;
+      opened.segmenter = segmenter;
       if (repair) result.repaired.push(repair);
     } catch (error) {
       opened.helper = 0;
+      opened.segmenter = 0;
       result.problems.push({ code: 'ATTACH_FAILED', message: messageOf(error) });
     }
   }

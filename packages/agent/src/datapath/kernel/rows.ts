@@ -52,6 +52,8 @@ export interface Around {
   take: TakeSlot;
   /** ifindex of the helper device; 0: there is none. */
   helper: number;
+  /** ifindex of the device that makes segments of super-packets; 0: there is none. */
+  segmenter: number;
   /** Copies for guests that are about to leave can be held. */
   holding: boolean;
 }
@@ -66,7 +68,7 @@ const NOTHING_REFUSED = Buffer.alloc(LAYOUT.peer.size);
 
 /** @throws Error where a capture or termination names an absent delivery. */
 export function buildRows(state: DatapathState, around: Around): DatapathRows {
-  const { take, helper, holding } = around;
+  const { take, helper, segmenter, holding } = around;
   const deliveryOf = new Map(state.deliveries.map((delivery) => [delivery.id, delivery]));
   const need = (what: string, id: string): DeliveryEntry => {
     const delivery = deliveryOf.get(id);
@@ -111,7 +113,8 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
     deliveries: rows(state.deliveries, (delivery) => {
       const slot = take('delivery', delivery.id);
       const forward = delivery.kind === 'local' ? delivery.leaving?.forward : undefined;
-      return [u32Key(slot), encodeDelivery(delivery, slot, forward === undefined ? 0 : take('delivery', forward))];
+      const forwardSlot = forward === undefined ? 0 : take('delivery', forward);
+      return [u32Key(slot), encodeDelivery(delivery, slot, forwardSlot, segmenter)];
     }),
     terminations: rows(state.terminations, (termination) => {
       const { id, address, session, delivery } = termination;
