@@ -52,7 +52,7 @@ const MAX_UNANSWERED = 3;
 /** Milliseconds for TCP, TLS and the upgrade together. */
 const HANDSHAKE_TIMEOUT = 10_000;
 /** Bytes; a program of 100000 captures is some 25 MB. */
-const MAX_PAYLOAD = 128 << 20;
+const MAX_PAYLOAD = 64 << 20;
 /** Bytes waiting to be sent, from which on counters are left out: the next ones say more. */
 const CONGESTED = 1 << 20;
 

@@ -29,6 +29,8 @@ export const MAX_WORD = 128;
 /** Packets or bytes of one counter: half of what the 64 bits of the kernel hold, 23 years at 100 Gbit/s in bytes. */
 export const MAX_COUNT = 2 ** 63;
 
+/** Items of any list. */
+const MAX_ITEMS = 16_384;
 /** Fields of one object, and levels of objects within each other, that any message has. */
 const MAX_FIELDS = 64;
 const MAX_DEPTH = 12;
@@ -66,7 +68,7 @@ export function boundedList<T extends z.ZodType>(item: T, max: number) {
 
 /**
  * Looks at the shape of parsed JSON before a schema does: its depth, the number of fields of each object, and the length of
- * lists within lists. An outermost list is left to `boundedList`.
+ * lists, which is less for lists within lists.
  * @returns what is wrong with it; undefined: nothing
  */
 export function shapeProblem(value: unknown): string | undefined {
@@ -80,6 +82,9 @@ export function shapeProblem(value: unknown): string | undefined {
       return `it has more than ${MAX_DEPTH} levels`;
     }
     const isList = Array.isArray(at);
+    if (isList && at.length > MAX_ITEMS) {
+      return `a list has more than ${MAX_ITEMS} items`;
+    }
     if (isList && inList && at.length > MAX_INNER_ITEMS) {
       return `a list within a list has more than ${MAX_INNER_ITEMS} items`;
     }

@@ -1,5 +1,5 @@
 /** Puts the parts of the controller together, and takes them apart again. */
-import { accessSync, chmodSync, constants, mkdirSync } from 'node:fs';
+import { accessSync, chmodSync, constants, mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { EventDraft } from '@mirrorplane/contract';
 import type { FastifyInstance } from 'fastify';
@@ -180,8 +180,20 @@ function prepareFolder(data: string): void {
       syncFolder(folder);
     }
     accessSync(data, constants.R_OK | constants.W_OK | constants.X_OK);
+    requireOwn(data);
   } catch (error) {
     throw new Error(`cannot use the data folder ${data}: ${(error as Error).message}`);
+  }
+}
+
+/** Keys, tokens and policies are in it. @throws Error where any user could put others in their place */
+function requireOwn(data: string): void {
+  const { uid, mode } = statSync(data);
+  if (uid !== 0 && uid !== process.geteuid?.()) {
+    throw new Error(`it belongs to user ${uid}: run the controller as that user, or name another folder`);
+  }
+  if ((mode & 0o002) !== 0) {
+    throw new Error(`all users may write it: run "chmod go-rwx ${data}"`);
   }
 }
 

@@ -1,5 +1,5 @@
 /** The HTTP side: all routes, and one shape for everything that goes wrong. */
-import { type Problem, problem } from '@mirrorplane/contract';
+import { type Problem, problem, shapeProblem } from '@mirrorplane/contract';
 import Fastify, {
   type FastifyError,
   type FastifyInstance,
@@ -16,12 +16,20 @@ import { ROUTES } from './routes.ts';
 /** The largest body that is read, in bytes. */
 export const BODY_LIMIT = 1024 * 1024;
 
+/** Milliseconds in which the head of a request, and all of it, has to come. An answer may take longer. */
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 60_000;
+/** Connections at a time: browsers and tools of operators, and readers of events. */
+const MAX_CONNECTIONS = 2048;
+
 /** Builds the server; the caller lets it listen. */
 export function buildApp(services: Services): FastifyInstance {
   const app = Fastify({
     loggerInstance: services.log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 2000 },
     // An interface id may be 128 characters, each of them percent-encoded.
     routerOptions: { maxParamLength: 512 },
     return503OnClosing: true,
@@ -30,6 +38,7 @@ export function buildApp(services: Services): FastifyInstance {
       sendProblem(reply as unknown as FastifyReply, request as FastifyRequest, problemOf(error, services));
     },
   }) as unknown as FastifyInstance;
+  app.server.maxConnections = MAX_CONNECTIONS;
   app.removeAllContentTypeParsers();
   for (const type of ['application/json', 'application/merge-patch+json']) {
     app.addContentTypeParser(type, { parseAs: 'string' }, parseJson);
@@ -71,11 +80,15 @@ function parseJson(
     done(null, undefined);
     return;
   }
+  let value: unknown;
   try {
-    done(null, JSON.parse(text.toString()));
+    value = JSON.parse(text.toString());
   } catch (error) {
     done(new ProblemError('BAD_REQUEST', `the body is not JSON: ${(error as Error).message}`));
+    return;
   }
+  const shape = shapeProblem(value);
+  done(shape === undefined ? null : new ProblemError('BAD_REQUEST', `the body cannot be read: ${shape}`), value);
 }
 
 function problemOf(error: FastifyError, { log }: Services): Problem {

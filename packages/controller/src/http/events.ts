@@ -8,6 +8,8 @@ import { type Route, route } from './route.ts';
 
 const path = '/api/v1/events';
 const tag = 'events';
+/** Streams that are read at a time. */
+export const MAX_STREAMS = 256;
 const Id = z.coerce.number().int().min(0);
 
 const filters = {
@@ -115,6 +117,10 @@ export const eventRoutes: Route[] = [
       },
     ],
     handle: ({ query: { after, ...filter }, request, services }) => {
+      if (services.streams.size >= MAX_STREAMS) {
+        const message = `${MAX_STREAMS} streams of events are being read already: end some, or try again later`;
+        throw new ProblemError('UNAVAILABLE', message);
+      }
       const start = startOf(request.headers['last-event-id'], after, services);
       const stream = new EventStream(services.events, { after: start, wanted: matcher(filter) });
       services.streams.add(stream);
