@@ -57,7 +57,7 @@ export const EVENT_KINDS = [
 export const EventKind = z.enum(EVENT_KINDS).meta({ id: 'EventKind' });
 export type EventKind = z.infer<typeof EventKind>;
 
-/** The newest events are kept, this many. */
+/** Events that are kept at most. */
 export const MAX_EVENTS = 10_000;
 /** A status event lists at most this many reasons. */
 export const MAX_EVENT_REASONS = 16;

@@ -6,7 +6,10 @@ const KIND_STYLES: Partial<Record<Event['kind'], Style>> = {
   captureRefused: 'red',
   datapathFailed: 'red',
   requestRefused: 'red',
+  nodeRejected: 'red',
+  countersRefused: 'red',
   eventsLost: 'yellow',
+  eventsLeftOut: 'yellow',
   nodeDisconnected: 'yellow',
   repaired: 'yellow',
 };
