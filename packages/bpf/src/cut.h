@@ -42,11 +42,16 @@ static __always_inline long finish_checksum(struct __sk_buff *skb, struct copy_c
 /* Shortens a copy to `length` bytes. Before the encapsulation: afterwards the kernel refuses. */
 __global long cut(struct __sk_buff *skb, struct copy_context *copy, __u32 length) {
     struct pending_checksum pending;
+    bool is_pending;
     bool keep;
 
     if (!copy)
         return -1;
-    keep = read_pending_checksum(skb, &pending) && length >= pending.field + sizeof(__u16);
+    is_pending = read_pending_checksum(skb, &pending);
+    /* The cut goes through the checksum: its first byte has to be right, and nobody would compute it any more. */
+    if (is_pending && length == pending.field + 1 && finish_checksum(skb, copy, &pending, skb->len))
+        return -1;
+    keep = is_pending && length >= pending.field + sizeof(__u16);
     if (keep && keep_checksum(skb, copy, &pending, length))
         return -1;
     if (!bpf_skb_change_tail(skb, length, 0))

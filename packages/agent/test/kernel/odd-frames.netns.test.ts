@@ -149,6 +149,20 @@ for (const mtu of [1500, 1600]) {
   });
 }
 
+test('a frame is cut right before, in and behind a checksum that is left to the kernel', async () => {
+  const id = await loop(1500);
+  const limit = 1500 - OUTER;
+  const frames = Array.from({ length: 24 }, (_, i) => {
+    const content = Buffer.from(Array.from({ length: 1500 }, (_byte, at) => (at * 7 + i) & 0xff));
+    return Buffer.concat([Buffer.from('020000000b02020000000a019999', 'hex'), content]);
+  });
+  let next = 0;
+  await expectCopies(id, 1500, frames, (frame) => {
+    const field = limit - 3 + (next % 6);
+    world.guest.sendUnfinished(frame, next++ < 12 ? field : 201, field);
+  });
+});
+
 /** Sends datagrams through a VXLAN tunnel of the guest; what comes out is at `check`. */
 async function throughTunnel(send: string, check: () => Promise<void>): Promise<void> {
   run('ip', 'addr', 'add', '10.77.0.1/24', 'dev', 'vmp');
