@@ -1,21 +1,40 @@
 /** Reads a file of settings: YAML, one mapping. */
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { parseDocument } from 'yaml';
+import { parseDocument, visit } from 'yaml';
 
 /** Bytes that a file of settings may have. */
 const MAX_SIZE = 65_536;
 
-/** The mapping that a file holds; an empty file holds none. @throws Error that names the file and what to do */
+/**
+ * The mapping that a file holds; an empty file holds none. Numbers are given as they are written: a name may look like one.
+ * @throws Error that names the file and what to do
+ */
 export function readSettingsFile(file: string): Record<string, unknown> {
-  const document = parseDocument(readText(file));
-  const error = document.errors[0];
-  if (error) throw new Error(`${file}: it is not YAML: ${error.message.split('\n')[0]}`);
-  const content: unknown = document.toJS({ maxAliasCount: 0 });
+  const content = parse(readText(file), file);
   if (content === null || content === undefined) return {};
   if (typeof content !== 'object' || Array.isArray(content)) {
     throw new Error(`${file}: write one setting a line, as "logLevel: info"`);
   }
   return content as Record<string, unknown>;
+}
+
+function parse(text: string, file: string): unknown {
+  try {
+    const document = parseDocument(text);
+    const [error] = document.errors;
+    if (error) throw new Error(`it is not YAML: ${error.message}`);
+    visit(document, {
+      Scalar: (_key, scalar) => {
+        if (typeof scalar.value === 'number' && scalar.source !== undefined) scalar.value = scalar.source;
+      },
+      Alias: () => {
+        throw new Error('an alias is not read: write the value itself');
+      },
+    });
+    return document.toJS();
+  } catch (error) {
+    throw new Error(`${file}: ${(error as Error).message.split('\n')[0]}`);
+  }
 }
 
 function readText(file: string): string {

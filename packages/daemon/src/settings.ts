@@ -43,13 +43,14 @@ export function parseSettings(command: Command, { prefix, argv = process.argv, e
   // What must be there may be in the file; commander would ask for it before the file is read.
   const mandatory = command.options.filter((option) => option.mandatory);
   for (const option of mandatory) option.mandatory = false;
+  const ownNames = takeOwnNames(command);
   command.parse(argv);
   if (command.getOptionValue('describeSettings')) {
     process.stdout.write(`${JSON.stringify(describeSettings(command, prefix, mandatory), null, 2)}\n`);
     process.exit(0);
   }
   try {
-    settle(command, prefix, env);
+    settle(command, { prefix, env, ownNames });
   } catch (error) {
     if (!(error instanceof SettingError)) throw error;
     command.error(`error: ${error.message}`);
@@ -64,14 +65,37 @@ export function parseSettings(command: Command, { prefix, argv = process.argv, e
 
 class SettingError extends Error {}
 
-function settle(command: Command, prefix: string, env: NodeJS.ProcessEnv): void {
+/**
+ * The names in the environment that options have beside the one with the prefix. They are taken from commander, which would
+ * read them first, and refuse them beside an option of the command line that excludes them; its help keeps them.
+ */
+function takeOwnNames(command: Command): ReadonlyMap<Option, string> {
+  const names = new Map<Option, string>();
+  for (const option of command.options) {
+    if (option.envVar === undefined) continue;
+    names.set(option, option.envVar);
+    option.description += ` (env: ${option.envVar})`;
+    option.envVar = undefined;
+  }
+  return names;
+}
+
+/** What belongs to the environment of a daemon. */
+interface Environment {
+  prefix: string;
+  env: NodeJS.ProcessEnv;
+  ownNames: ReadonlyMap<Option, string>;
+}
+
+function settle(command: Command, environment: Environment): void {
+  const { prefix, env } = environment;
   const options = command.options.filter(isSetting);
   const file: string | undefined = command.getOptionValue('config') ?? (env[`${prefix}_CONFIG`] || undefined);
   const content = file === undefined ? {} : readFile(file);
   refuseUnknown(content, options, file);
   const given = new Map<Option, Given>();
   for (const option of options) {
-    const found = find(option, { command, prefix, env, content, file });
+    const found = find(option, { ...environment, command, content, file });
     if (found !== undefined) given.set(option, found);
   }
   for (const [option, { source, value, where }] of given) {
@@ -96,21 +120,19 @@ function refuseUnknown(content: Record<string, unknown>, options: readonly Optio
   }
 }
 
-interface Places {
+interface Places extends Environment {
   command: Command;
-  prefix: string;
-  env: NodeJS.ProcessEnv;
   content: Record<string, unknown>;
   file: string | undefined;
 }
 
-function find(option: Option, { command, prefix, env, content, file }: Places): Given | undefined {
+function find(option: Option, { command, prefix, env, ownNames, content, file }: Places): Given | undefined {
   const source: string | undefined = command.getOptionValueSource(option.attributeName());
-  // An option may have a name of its own in the environment, which commander has read.
-  if (source === 'cli' || source === 'env') return { source, value: undefined, where: option.flags };
-  const name = environmentName(prefix, option);
-  const text = env[name];
-  if (text !== undefined && text !== '') return { source: 'env', value: text, where: `${name} in the environment` };
+  if (source === 'cli') return { source, value: undefined, where: option.flags };
+  for (const name of [environmentName(prefix, option), ownNames.get(option) ?? '']) {
+    const text = env[name];
+    if (text !== undefined && text !== '') return { source: 'env', value: text, where: `${name} in the environment` };
+  }
   const key = settingKey(option);
   if (!Object.hasOwn(content, key)) return undefined;
   return { source: 'config', value: content[key], where: `${file}: ${key}` };
@@ -143,7 +165,7 @@ function read(option: Option, value: unknown, where: string): unknown {
   }
   const texts = (Array.isArray(value) ? value : [value]).map((entry) => {
     if (typeof entry === 'string' && entry !== '') return entry;
-    if (typeof entry === 'number' || typeof entry === 'boolean') return String(entry);
+    if (typeof entry === 'boolean') return String(entry);
     const problem =
       entry === null || entry === '' ? 'it has no value: give one, or leave it out' : 'it is no plain value';
     throw new SettingError(`${where}: ${problem}`);

@@ -30,7 +30,7 @@ function settle({ file, env = {}, argv = [] }: Given): Record<string, unknown> {
     .option('--listen <address>', 'a list', (value, before: string[] | undefined) => [...(before ?? []), value])
     .option('--max-rate <mbit>', 'a number', rate)
     .option('--no-arrive', 'switched off')
-    .addOption(new Option('--token <token>', 'one of two'))
+    .addOption(new Option('--token <token>', 'one of two').env('OWN_TOKEN'))
     .addOption(new Option('--token-file <file>', 'the other').conflicts('token'))
     .addOption(new Option('--log-level <level>', 'one of these').choices(['info', 'warn']).default('info'))
     .option('--uninstall', 'done once')
@@ -89,6 +89,26 @@ test('of two that exclude each other the better source counts, and two in one pl
   const { token, tokenFile } = settle({ file, argv: ['--token', 'abc'] });
   assert.deepEqual([token, tokenFile], ['abc', undefined]);
   assert.match(refusal({ file: `${file}token: abc\n` }), /exclude each other: leave out one of them/);
+});
+
+test('an option with a name of its own in the environment is found there, after its name with the prefix', () => {
+  const data = { X_DATA: '/d' };
+  assert.equal(settle({ env: { ...data, OWN_TOKEN: 'own' } }).token, 'own');
+  assert.equal(settle({ env: { ...data, OWN_TOKEN: 'own', X_TOKEN: 'x' } }).token, 'x');
+  assert.equal(settle({ env: { ...data, OWN_TOKEN: '' } }).token, undefined);
+  assert.equal(settle({ env: { ...data, OWN_TOKEN: 'own' }, argv: ['--token', 'cli'] }).token, 'cli');
+  assert.equal(settle({ env: { ...data, OWN_TOKEN: 'own' }, file: 'token: file\n' }).token, 'own');
+  const chosen = settle({ env: { ...data, OWN_TOKEN: 'own' }, argv: ['--token-file', '/t'] });
+  assert.deepEqual([chosen.token, chosen.tokenFile], [undefined, '/t'], 'the command line excludes it');
+});
+
+test('a value in the file is what stands there: a number keeps its zeros, and an alias is refused with the file', () => {
+  const inFile = (token: string) => settle({ file: `data: /d\ntoken: ${token}\n` }).token;
+  for (const text of ['0815', '1e3', '0x10', '12345678901234567890', '1.10']) assert.equal(inFile(text), text);
+  assert.equal(settle({ file: 'data: /d\nmaxRate: 1e3\n' }).maxRate, 1000);
+  assert.match(refusal({ file: 'data: &a /d\ntoken: *a\n' }), /^error: \/etc\/daemon.yaml: .*alias/);
+  assert.match(refusal({ file: '__proto__: {data: /d}\n' }), /there is no setting "__proto__"/);
+  assert.match(refusal({ file: `data: ${'['.repeat(20_000)}\n` }), /^error: \/etc\/daemon.yaml: /);
 });
 
 test('what is wrong in a file is refused with the name of the file, of the key, and what to do', () => {
