@@ -116,3 +116,12 @@ test('the name of a cluster is read from corosync.conf', () => {
   assert.equal(clusterName(conf), 'prod-1');
   assert.equal(clusterName('totem {\n}\n'), undefined);
 });
+
+test('a file as large as can be is read at once, whatever spaces are in it', () => {
+  const spaces = ' '.repeat(1_000_000);
+  const from = performance.now();
+  assert.equal(parseGuestConfig(`description: a${spaces}b\n[a]${spaces}b\nname: web-1${spaces}\n`).name, 'web-1');
+  assert.equal(clusterName(`${spaces.replaceAll(' ', '\n')}\n  cluster_name: prod\n`), 'prod');
+  // Where each space is a place to begin from, it takes more than an hour.
+  assert.ok(performance.now() - from < 20_000);
+});

@@ -57,8 +57,10 @@ export function parseGuestConfig(text: string): GuestConfig {
   for (const line of text.split('\n')) {
     const [, header] = /^\[([^\]]*)\]\s*$/.exec(line) ?? [];
     if (header !== undefined) section = header;
-    const [, key, value] = /^([a-z][a-z_0-9]*):\s*(.*?)\s*$/.exec(line) ?? [];
-    if (key === undefined || value === undefined || (section !== '' && section !== 'PENDING')) continue;
+    const [, key, content] = /^([a-z][a-z_0-9]*):(.*)/.exec(line) ?? [];
+    if (key === undefined || content === undefined || (section !== '' && section !== 'PENDING')) continue;
+    // Not by the expression: it would try every run of spaces in a long text from each of its characters.
+    const value = content.trim();
     if (/^net\d+$/.test(key)) {
       if (!nics.has(key)) nics.set(key, parseNic(value));
     } else if (section !== '') continue;
@@ -81,7 +83,11 @@ function parseNic(value: string): ConfiguredNic {
 
 /** The name of the cluster in a corosync.conf; undefined where there is none. */
 export function clusterName(text: string): string | undefined {
-  return /^\s*cluster_name:\s*(\S+)\s*$/m.exec(text)?.[1];
+  for (const line of text.split('\n')) {
+    const [, name] = /^cluster_name:\s*(\S+)$/.exec(line.trim()) ?? [];
+    if (name !== undefined) return name;
+  }
+  return undefined;
 }
 
 /**
