@@ -241,6 +241,21 @@ test('beside a qdisc `ingress` what the VM sends is copied, what it receives is 
   assert.deepEqual((await datapath.apply(state)).refused, [], 'both, without it');
 });
 
+test('a qdisc with a block that devices share is left alone, and refused for that direction with what to do', async () => {
+  run('tc', 'qdisc', 'add', 'dev', 'vm', 'egress_block', '22', 'clsact');
+  const shown = () => [run('tc', 'qdisc', 'show', 'dev', 'vm'), run('tc', 'filter', 'show', 'block', '22')];
+  const before = shown();
+  const { refused } = await datapath.apply(state);
+  assert.deepEqual(
+    refused.map(({ id, code }) => [id, code]),
+    [['p/s/inbound', 'HOOK_OCCUPIED']],
+  );
+  assert.match(refused[0]!.message, /^the qdisc of vm has its filters of egress in a block .*without the block/);
+  await assertCopies();
+  await datapath.uninstall();
+  assert.deepEqual(shown(), before);
+});
+
 test('a bridge device whose egress has no place for `arrive` is told of as ARRIVAL_UNSEEN, and the guest is captured', async () => {
   run('tc', 'qdisc', 'add', 'dev', 'lan', 'ingress');
   const bridge = link('lan').ifindex;

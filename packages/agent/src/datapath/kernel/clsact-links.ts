@@ -9,7 +9,7 @@
  * device's queues away for a moment (qdisc_graft in net/sched/sch_api.c), and drops what is sent into it meanwhile.
  */
 import type { HookKind } from '@mirrorplane/contract';
-import { GROUP, getU32, RTM } from '../../discovery/rtnetlink.ts';
+import { GROUP, getU32, NetlinkError, RTM } from '../../discovery/rtnetlink.ts';
 import type { Hook } from '../datapath.ts';
 import { deviceName, programId, programsAt } from './libbpf.ts';
 import { type Attachment, attachmentKey, HookOccupiedError, type Links, PROGRAMS, type ProgramName } from './links.ts';
@@ -120,7 +120,12 @@ export class ClsactLinks implements Links {
     if (old) this.#filters.remove(ifindex, side, old);
     const others = filters.filter(({ preference, handle }) => preference !== old?.preference || handle !== old.handle);
     const [preference, handle] = [bestPreference(others), freeHandle(others, name)];
-    this.#filters.add(ifindex, side, { name: PREFIX + name, program, preference, handle });
+    try {
+      this.#filters.add(ifindex, side, { name: PREFIX + name, program, preference, handle });
+    } catch (error) {
+      if (isSharedBlock(error)) throw new HookOccupiedError(shared(deviceName(ifindex), hook));
+      throw error;
+    }
     this.#forget(ifindex);
     this.#held.set(attachmentKey(attachment), attachment);
   }
@@ -238,6 +243,19 @@ function freeHandle(filters: readonly Filter[], name: ProgramName): number {
   let handle = FIRST_HANDLE + NAMES.indexOf(name);
   while (taken.has(handle)) handle += NAMES.length;
   return handle;
+}
+
+/** So the kernel refuses a filter of one device where its qdisc has a block that can be shared (net/sched/cls_api.c). */
+function isSharedBlock(error: unknown): boolean {
+  return error instanceof NetlinkError && error.code === 'ENOTSUP';
+}
+
+function shared(device: string, hook: Hook): string {
+  return (
+    `the qdisc of ${device} has its filters of ${hook} in a block that other devices may share ` +
+    `("tc qdisc show dev ${device}" names it), and a filter there would see the packets of all of them; ` +
+    'make the qdisc without the block, or run Linux 6.6 or newer'
+  );
 }
 
 function occupied(device: string): string {
