@@ -15,6 +15,13 @@ export const REFUSED_HEADER = 'mirrorplane-refused';
 /** Its value where the certificate is of this controller, and its node is deleted or was registered again. */
 export const NOT_REGISTERED = 'notRegistered';
 
+/** Revision of a program. The controller goes on from what an agent says, so there has to be room above it. */
+const Revision = z
+  .number()
+  .int()
+  .min(0)
+  .max(2 ** 48);
+
 /** First message of an agent. */
 export const Hello = z.object({
   type: z.literal('hello'),
@@ -24,7 +31,7 @@ export const Hello = z.object({
   kernel: Word.meta({ description: 'uname -r' }),
   hook: HookKind.optional(),
   underlay: Underlay.optional(),
-  appliedRevision: z.number().int().nonnegative().optional(),
+  appliedRevision: Revision.optional(),
 });
 export type Hello = z.infer<typeof Hello>;
 
@@ -68,7 +75,7 @@ export type NodeProblem = z.infer<typeof NodeProblem>;
 /** What the kernel of the node runs now. Sent after every reconcile. */
 export const StatusMessage = z.object({
   type: z.literal('status'),
-  appliedRevision: z.number().int().nonnegative(),
+  appliedRevision: Revision,
   captures: boundedList(CaptureStatus, MAX_CAPTURE_STATUSES),
   problems: boundedList(NodeProblem, MAX_PROBLEMS),
   more,

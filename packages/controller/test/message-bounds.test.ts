@@ -51,6 +51,15 @@ test('what is larger than a hello may be is not read before the hello', options,
   assert.equal((await bench.get('/api/v1/nodes/node-1')).body.connected, false);
 });
 
+test('a revision that leaves no room for others is refused', options, async (t) => {
+  const { bench, connect } = await start(t);
+  const agent = await connect();
+  agent.hello('node-1', { appliedRevision: 2 ** 53 - 1 });
+  const { code, reason } = await until('it is closed', () => agent.closed);
+  assert.deepEqual([code, /appliedRevision/.test(reason)], [4000, true]);
+  assert.ok((await bench.get('/api/v1/nodes/node-1')).body.programRevision < 100);
+});
+
 test('an inventory that is sent together with the hello is taken', options, async (t) => {
   const { bench, connect } = await start(t);
   const agent = await connect();
