@@ -163,8 +163,8 @@ test('an agent that keeps the controller busy waits, and others do not', options
     busy.send(message);
   }
   const during = await served();
-  // A quarter of the time is the agent's; this machine has other work, so only the order of magnitude is looked at.
-  assert.ok(during > quiet / 8, `${during} requests were served, and ${quiet} without that agent`);
+  // The agent of this test runs in the same process and takes its time, too: without the bound hardly one is served.
+  assert.ok(during > quiet / 40, `${during} requests were served, and ${quiet} without that agent`);
   assert.equal(busy.closed, undefined);
 });
 
