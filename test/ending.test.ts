@@ -34,7 +34,7 @@ test('a disabled policy is ending, with the node that may still copy, until that
   const { reasons } = await statusEventually(lab(), 'kept', 'ending', ({ state }) => state === 'ending');
   assert.deepEqual(
     reasons.map(({ code, node }) => [code, node]),
-    [['POLICY_ENDING', 'node-1']],
+    [['ENDING_UNCONFIRMED', 'node-1']],
   );
   assert.deepEqual(await ending(), ['kept']);
   assert.ok((await copies()) >= 2 * PINGS, 'it does copy still');

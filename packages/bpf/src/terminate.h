@@ -160,7 +160,7 @@ static __always_inline int relay(struct __sk_buff *skb, struct termination *term
     return bpf_redirect(delivery->ifindex, 0);
 }
 
-/* Beyond this distance a number is not late: the sender has begun anew. */
+/* A number that is further behind is not late: the sender has started again. */
 #define SEQUENCE_WINDOW 4096
 
 /*
@@ -174,13 +174,13 @@ static __always_inline void follow_sequence(__u32 slot, __u32 sequence) {
     if (!state)
         return;
     ahead = sequence - state->next;
-    if (!state->started || ahead < -SEQUENCE_WINDOW || ahead > SEQUENCE_WINDOW * 16) {
+    if (!state->started || ahead < -SEQUENCE_WINDOW) {
         state->started = 1;
         state->next = sequence + 1;
-    } else if (ahead >= 0) {
+    } else if (ahead >= 0) { /* however far: numbers that never came were lost on the way */
         state->missing += ahead;
         state->next = sequence + 1;
-    } else if (ahead < -1) {
+    } else if (ahead < -1 && state->late < state->missing) { /* else it is a duplicate, and nothing is outstanding */
         state->late++;
     }
 }

@@ -159,6 +159,29 @@ test('a known sender that does not prove whose copies it sends is refused, and c
   assert.deepEqual([local.received.packets, edge.received.packets, unknown], [0, 0, 0]);
 });
 
+const RUNS: [what: string, sequences: number[], missing: number, late: number][] = [
+  ['numbers that follow each other', [10, 11, 12], 0, 0],
+  ['the segments of one super-packet, which share a number', [10, 11, 11, 11, 12], 0, 0],
+  ['a gap', [10, 14], 3, 0],
+  ['an outage of 210,817 packets', [10, 210_828], 210_817, 0],
+  ['an outage of a billion packets', [10, 1_000_000_011], 1_000_000_000, 0],
+  ['the wrap of 32 bits', [0xfffffffe, 0xffffffff, 0, 2], 1, 0],
+  ['one that comes after all', [10, 12, 11], 1, 1],
+  ['duplicates, where nothing is outstanding', [10, 11, 12, 10, 11, 13], 0, 0],
+  ['a sender that starts again', [100_000, 100_001, 0, 1, 3], 1, 0],
+];
+for (const [what, sequences, missing, late] of RUNS) {
+  test(`sequence numbers tell what is missing: ${what}`, async () => {
+    const count = await terminate();
+    const inner = frames.get('ipv4-udp')!;
+    for (const packet of scapy({ erspan: sequences.map((sequence) => request(inner, { sequence })) }).erspan)
+      run(packet);
+    const { local } = await count();
+    assert.deepEqual([local.missing?.packets, local.late?.packets], [missing, late]);
+    assert.equal(local.delivered.packets, sequences.length);
+  });
+}
+
 test('a packet cut at any length is never delivered', async () => {
   const count = await terminate();
   const [packet] = scapy({ erspan: [request(frames.get('ipv4-udp')!)] }).erspan as [Buffer];

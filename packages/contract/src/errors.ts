@@ -168,12 +168,17 @@ export const CATALOGUE = {
     'raise the MTU of the underlay by 50 bytes over that of the sources, and that of the destination to that of the sources',
   ),
   COPIES_DROPPED: entry(200, 'Copies were dropped', 'see the counters by reason'),
+  COPIES_LOST: entry(
+    200,
+    'Copies are lost between two nodes',
+    'check the underlay: its MTU, firewalls for GRE (IP protocol 47), and the load of its links',
+  ),
   COPIES_UNPROVEN: entry(
     200,
     'Copies were refused, because nothing proves whose they are',
     'check that the agent of the sending node runs and has the newest program',
   ),
-  POLICY_ENDING: entry(
+  ENDING_UNCONFIRMED: entry(
     200,
     'A node has not confirmed that it has stopped copying',
     'check the agent of the node; until it is back, the node may still copy',

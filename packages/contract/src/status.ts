@@ -35,13 +35,17 @@ export const SourceStatus = z.object({
 });
 export type SourceStatus = z.infer<typeof SourceStatus>;
 
-/** Between two nodes: `lost` is sent minus delivered and relayed, null while one of them is not known. */
+/** Between two nodes. `sent` counts outer packets, all other counts the copies inside them. */
 export const PathStatus = z.object({
   from: z.string(),
   to: z.string(),
-  sent: Count.nullable(),
-  received: Count.nullable(),
-  delivered: Count.nullable(),
+  sent: Count.nullable().meta({ description: 'Outer packets; bytes with the outer headers.' }),
+  received: Count.nullable().meta({ description: 'Copies; bytes without the outer headers.' }),
+  delivered: Count.nullable().meta({ description: 'Copies; bytes without the outer headers.' }),
+  lost: z.number().int().nullable().meta({
+    description:
+      'Packets of `sent` that were neither delivered nor relayed, of those that have had the time to arrive: what is on its way is not among them. Exact at rest; under traffic at least so many. Null while not known.',
+  }),
   relayed: Count.optional().meta({
     description: 'Of those received: passed on to the node that the destination has moved to. Absent: none.',
   }),
@@ -64,6 +68,7 @@ export const PolicyStatus = z
     delivered: Count.nullable().meta({
       description: 'Handed to the device of the destination, locally and from other nodes; null while not known.',
     }),
+    lost: z.number().int().nullable().meta({ description: 'Sum over all paths; null while one of them is not known.' }),
     sources: z.array(SourceStatus),
     paths: z.array(PathStatus),
     countersAt: z.string().nullable().meta({ description: 'Time of the oldest report in the sums; null: none yet.' }),

@@ -265,6 +265,11 @@ export class CounterTotals {
     };
   }
 
+  /** Packets sent, by delivery. */
+  sentPackets(): Map<string, number> {
+    return new Map(this.#deliveries.sums().map(({ delivery, sent }) => [delivery, sent.packets]));
+  }
+
   /** Totals of one to two periods ago, for what has grown lately; undefined until then. */
   get previous(): CounterReport | undefined {
     return this.#older;

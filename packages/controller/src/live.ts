@@ -10,6 +10,7 @@ import type {
   StatusMessage,
   Underlay,
 } from '@mirrorplane/contract';
+import type { SentReading } from '@mirrorplane/planner';
 import { CounterTotals } from './counters.ts';
 import type { NodeStateRecord } from './resources.ts';
 
@@ -55,6 +56,8 @@ export interface LiveNode {
   completeAt?: number | undefined;
   /** Counters that were refused, and when last. */
   refusedCounters?: { message: string; at: number } | undefined;
+  /** What it had sent at its last few reports; newest last. */
+  sent: SentReading[];
   /** Time of the last counters, ISO 8601. */
   countersAt?: string | undefined;
   /** True where persisted state is behind. */
@@ -237,6 +240,7 @@ export class LiveNodes {
         disconnectedAt: this.#clock(),
         devices: [],
         copying: [],
+        sent: [],
         seen: byId(),
         running: byId(),
         former: new Set(),

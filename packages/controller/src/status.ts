@@ -41,6 +41,7 @@ function reportOf(node: LiveNode | undefined, programRevision: number | undefine
   return {
     connected: node?.connected ?? false,
     captures: node?.captures ?? [],
+    sent: node?.sent ?? [],
     copying: (node?.copying ?? []).map(({ uid }) => uid),
     problems: node ? LiveNodes.problems(node) : [],
     ...(programRevision !== undefined && { programRevision }),

@@ -1,7 +1,7 @@
 /** The rules of a mirror policy as pure functions: no I/O, no clock, no randomness. */
 export type { Explain, Explanation } from './devices.ts';
 export { policyType } from './kinds.ts';
-export { type NodeReport, type Observation, observe, type PreviousCounters } from './observation.ts';
+export { type NodeReport, type Observation, observe, type PreviousCounters, type SentReading } from './observation.ts';
 export { type PathPlan, type Plan, type PlannedProgram, type PolicyPlan, plan, type SourcePlan } from './plan.ts';
 export { MAX_SESSIONS_PER_NODE, type Sessions } from './sessions.ts';
 export { type InForce, type Staged, stage } from './staging.ts';

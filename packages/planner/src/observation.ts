@@ -12,6 +12,14 @@ import type {
 import { type Cluster, indexCluster } from './cluster.ts';
 import { sortedBy } from './order.ts';
 
+/** What a node had sent at some moment. */
+export interface SentReading {
+  /** ISO 8601 in UTC. */
+  at: string;
+  /** Packets by delivery id. */
+  packets: ReadonlyMap<string, number>;
+}
+
 /** The newest that the agent of a node has said. What was never said is undefined, or an empty list. */
 export interface NodeReport {
   connected: boolean;
@@ -26,6 +34,8 @@ export interface NodeReport {
   counters?: CounterReport;
   /** Time of `counters`, ISO 8601 in UTC. */
   countersAt?: string;
+  /** Packets sent by delivery id, as the last few reports had them; newest last. */
+  sent?: readonly SentReading[];
 }
 
 /** Node name to its counters of a while ago, about 10 s. Only what grew since then degrades a policy. */

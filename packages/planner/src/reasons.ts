@@ -1,8 +1,10 @@
 /** Why a policy is not active, as far as agents report it. */
 import { CATALOGUE, type CaptureStatus, type Policy, type StatusReason } from '@mirrorplane/contract';
 import { packetsGained } from './counts.ts';
+import { lostOn } from './losses.ts';
 import type { NodeReport, Observation, PolicyCounters } from './observation.ts';
 import { byText, sortedBy } from './order.ts';
+import { erspanId } from './paths.ts';
 import type { PolicyPlan } from './plan.ts';
 
 /** Bytes that ERSPAN type II puts in front of the IP packet of a copy: IPv4 20, GRE 8, ERSPAN 8, inner Ethernet 14. */
@@ -175,7 +177,7 @@ export function endingReasons({ uid }: Policy, { nodes }: Observation): StatusRe
   return copying.sort(byText).map((node): StatusReason => {
     const why = nodes.get(node)?.connected ? 'wait a moment' : 'its agent is not connected: check it';
     const message = `node "${node}" has not confirmed that it has stopped, and may still copy: ${why}`;
-    return { code: 'POLICY_ENDING', message, node };
+    return { code: 'ENDING_UNCONFIRMED', message, node };
   });
 }
 
@@ -191,6 +193,36 @@ export function unprovenReasons({ paths }: PolicyPlan, { cluster, refused }: Obs
     const message = `node "${to}" refused ${packets} copies of node "${from}", for ${why}: check the agent of "${from}"`;
     return [{ code: 'COPIES_UNPROVEN', message, node: to }];
   });
+}
+
+/** A reason for every path that has lost more copies since the counters of before. */
+export function lossReasons(
+  { uid, paths }: PolicyPlan,
+  counters: PolicyCounters | undefined,
+  observation: Observation,
+): StatusReason[] {
+  return paths.flatMap(({ from, to }): StatusReason[] => {
+    const lost = lostOn({ from, to }, uid, counters, observation) ?? 0;
+    const gained = lost - lostBefore(uid, from, to, counters);
+    if (gained <= 0) {
+      return [];
+    }
+    const remedy = 'check the underlay: its MTU, firewalls for GRE (IP protocol 47), and the load of its links';
+    const message = `${gained} copies from node "${from}" to node "${to}" were lost lately, ${lost} in all: ${remedy}`;
+    return [{ code: 'COPIES_LOST', message, node: to }];
+  });
+}
+
+/** As both nodes had it at the same moment; what was on its way counts as lost, so growth is never overstated. */
+function lostBefore(uid: string, from: string, to: string, counters: PolicyCounters | undefined): number {
+  const id = erspanId(uid, to);
+  const sent = counters?.deliveries.find(({ node, report }) => node === from && report.delivery === id)?.before?.sent;
+  const there = counters?.terminations.find(({ node, report }) => node === to && report.node === from);
+  if (!sent) {
+    return 0;
+  }
+  const { delivered, relayed } = there?.before ?? {};
+  return Math.max(0, sent.packets - (delivered?.packets ?? 0) - (relayed?.packets ?? 0));
 }
 
 /** A reason for every node that has cut copies of the policy since the counters of before. */

@@ -14,6 +14,7 @@ import {
 } from '@mirrorplane/contract';
 import { deviceNodes } from './cluster.ts';
 import { addCaptureCounts, zeroCounts } from './counts.ts';
+import { lostOn } from './losses.ts';
 import {
   type NodeReport,
   type Observation,
@@ -28,6 +29,7 @@ import {
   endingReasons,
   involvedNodes,
   isPending,
+  lossReasons,
   nodeReasons,
   type PolicyProblem,
   problemsOf,
@@ -74,9 +76,11 @@ export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observ
         ...dropReasons(policy, counters, observation),
         ...truncationReasons(policy, counters, observation),
         ...unprovenReasons(plan, observation),
+        ...lossReasons(plan, counters, observation),
       ])
     : endingReasons(policy, observation);
   const destination = observation.cluster.interfaces.get(policy.destination);
+  const paths = pathsOf(plan, counters, observation);
   const nodes = new Set([...involvedNodes(plan), ...reportingNodes(counters)]);
   return {
     name: policy.name,
@@ -88,7 +92,8 @@ export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observ
     totals: (counters?.captures ?? []).reduce((sum, { report }) => addCaptureCounts(sum, report.counts), zeroCounts()),
     delivered: deliveredOf(plan, counters, observation),
     sources,
-    paths: pathsOf(plan, counters),
+    lost: sumOfLost(paths),
+    paths,
     countersAt: oldest(nodes, observation),
     stale: [...nodes].some((node) => !observation.nodes.get(node)?.connected),
   };
@@ -242,11 +247,15 @@ function withoutTag({ packets, bytes }: Count): Count {
 }
 
 /** The pairs of nodes that carried something, or have a source now, sorted. */
-function pathsOf(plan: PolicyPlan, counters: PolicyCounters | undefined): PathStatus[] {
+function pathsOf(
+  plan: PolicyPlan,
+  counters: PolicyCounters | undefined,
+  observation: Pick<Observation, 'nodes'>,
+): PathStatus[] {
   const paths = new Map<string, PathStatus>();
   const pathOf = (from: string, to: string): PathStatus => {
     const key = JSON.stringify([from, to]);
-    const found = paths.get(key) ?? { from, to, sent: null, received: null, delivered: null };
+    const found = paths.get(key) ?? { from, to, sent: null, received: null, delivered: null, lost: null };
     paths.set(key, found);
     return found;
   };
@@ -281,7 +290,14 @@ function pathsOf(plan: PolicyPlan, counters: PolicyCounters | undefined): PathSt
       wanted.add(path);
     }
   }
+  for (const path of wanted) {
+    path.lost = lostOn(path, plan.uid, counters, observation);
+  }
   return [...wanted].sort((a, b) => byText(a.from, b.from) || byText(a.to, b.to));
+}
+
+function sumOfLost(paths: readonly PathStatus[]): number | null {
+  return paths.reduce<number | null>((sum, { lost }) => (sum === null || lost === null ? null : sum + lost), 0);
 }
 
 /**

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { PolicyStatus } from '@mirrorplane/contract';
+import { PolicyStatus, type TerminationReport } from '@mirrorplane/contract';
 import { observe, plan, policyStatus, statusFrom } from '@mirrorplane/planner';
 import { inventoryOf, type ShortInventory } from './golden.ts';
 import { capture, count, counted, counts, healthy, inShort, scenePolicy, statusOf } from './reports.ts';
@@ -76,15 +76,90 @@ test('a source has its counters by direction, summed over nodes, and none where 
 
 test('a path shows what left and what arrived', () => {
   assert.deepEqual(statusOf({ nodes }).paths, [
-    { from: 'node-2', to: 'node-1', sent: count(7), received: count(6), delivered: count(5) },
+    { from: 'node-2', to: 'node-1', sent: count(7), received: count(6), delivered: count(5), lost: null },
   ]);
 });
 
 test('what one end of a path has not reported is unknown', () => {
   assert.deepEqual(statusOf({ nodes: { 'node-1': up1, 'node-2': nodes['node-2'] } }).paths, [
-    { from: 'node-2', to: 'node-1', sent: count(7), received: null, delivered: null },
+    { from: 'node-2', to: 'node-1', sent: count(7), received: null, delivered: null, lost: null },
   ]);
-  assert.deepEqual(statusOf({}).paths, [{ from: 'node-2', to: 'node-1', sent: null, received: null, delivered: null }]);
+  assert.deepEqual(statusOf({}).paths, [
+    { from: 'node-2', to: 'node-1', sent: null, received: null, delivered: null, lost: null },
+  ]);
+});
+
+/** node-2 has sent so many at these seconds of the minute; node-1, read at second 9, has got and counted this. */
+function lostOf(sent: [second: number, packets: number][], got: Partial<TerminationReport>) {
+  const readings = sent.map(([second, packets]) => ({
+    at: `2026-01-01T00:00:0${second}.000Z`,
+    packets: new Map([['u-p/to/node-1', packets]]),
+  }));
+  const [termination] = node1.counters!.terminations;
+  const report = { ...termination!, dropped: {}, ...got };
+  const receiver = counted({ ...node1.counters, terminations: [report] }, '2026-01-01T00:00:09.000Z');
+  const status = statusOf({
+    nodes: { 'node-1': { ...up1, ...receiver }, 'node-2': { ...up2, ...node2, sent: readings } },
+  });
+  assert.equal(status.lost, status.paths[0]!.lost);
+  return status.lost;
+}
+
+test('nothing is lost on a path that is busy: what was sent a moment before the receiver was read is compared', () => {
+  const delivered = count(900);
+  assert.equal(
+    lostOf(
+      [
+        [7, 700],
+        [8, 800],
+        [9, 1000],
+      ],
+      { delivered },
+    ),
+    0,
+  );
+});
+
+test('what was sent and did not arrive is lost, but for what was relayed', () => {
+  assert.equal(lostOf([[8, 1000]], { delivered: count(900) }), 100);
+  assert.equal(lostOf([[8, 1000]], { delivered: count(900), relayed: count(60) }), 40);
+});
+
+test('what sequence numbers show is lost is known at once, and so is what the receiver could not deliver', () => {
+  const delivered = count(2000);
+  assert.equal(lostOf([[8, 1000]], { delivered, missing: count(210_817), late: count(17) }), 210_800);
+  assert.equal(lostOf([[8, 1000]], { delivered, dropped: { destinationDown: count(3) } }), 3);
+});
+
+test('what was lost is unknown while the sender has said nothing since before the receiver was read', () => {
+  assert.equal(lostOf([], { delivered: count(900) }), null);
+  assert.equal(lostOf([[9, 1000]], { delivered: count(900) }), null);
+});
+
+test('a path that goes on losing copies degrades its policy, and one that has lost some once does not', () => {
+  const sent = (packets: number) => [
+    { at: '2026-01-01T00:00:08.000Z', packets: new Map([['u-p/to/node-1', packets]]) },
+  ];
+  const reports = (out: number, delivered: number) => {
+    const [termination] = node1.counters!.terminations;
+    const end = { ...termination!, dropped: {}, received: count(delivered), delivered: count(delivered) };
+    const left = { delivery: 'u-p/to/node-1', policy: 'u-p', sent: count(out) };
+    return {
+      'node-1': { ...up1, ...counted({ terminations: [end] }, '2026-01-01T00:00:09.000Z') },
+      'node-2': { ...up2, ...counted({ deliveries: [left] }), sent: sent(out) },
+    };
+  };
+  const after = (before: [number, number], now: [number, number]) => {
+    const previous = new Map(Object.entries(reports(...before)).map(([node, { counters }]) => [node, counters!]));
+    return statusOf({ nodes: reports(...now), previous });
+  };
+  const status = after([1000, 900], [2000, 1500]);
+  assert.deepEqual(inShort(status), ['degraded', 'COPIES_LOST @node-1']);
+  assert.match(
+    status.reasons[0]!.message,
+    /^400 copies from node "node-2" to node "node-1" were lost lately, 500 in all/,
+  );
+  assert.deepEqual(inShort(after([1000, 900], [2000, 1900])), ['active']);
 });
 
 test('a path is listed while it has a source, or where it carried something, and no other', () => {

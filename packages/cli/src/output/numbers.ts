@@ -28,14 +28,6 @@ export function humanBytes(bytes: number): string {
   return `${value.toFixed(digits)} ${units[unit]}`;
 }
 
-/**
- * Packets lost on a path: sent minus delivered; unknown while one of the two is. The two nodes report at different
- * moments, so that packets between two reports can make the difference negative: nothing is lost then.
- */
-export function lost(sent: Count | null, delivered: Count | null): number | undefined {
-  return sent && delivered ? Math.max(0, sent.packets - delivered.packets) : undefined;
-}
-
 /** How long ago a time (ISO 8601) was, as in `3 s ago`. */
 export function ago(time: string | null | undefined, now = Date.now()): string {
   if (!time) return 'never';

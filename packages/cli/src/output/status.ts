@@ -1,6 +1,6 @@
 /** The status of policies as text: state, reasons, and counters that add up. */
 import type { CaptureCounts, Count, PolicyState, PolicyStatus, SourceStatus } from '@mirrorplane/contract';
-import { ago, bytesOf, humanBytes, lost, packets, UNKNOWN } from './numbers.ts';
+import { ago, bytesOf, humanBytes, packets, UNKNOWN } from './numbers.ts';
 import { type Cell, type Column, paint, printable, renderTable, type Style } from './table.ts';
 
 const STATE_STYLES: Record<PolicyState, Style> = {
@@ -34,7 +34,7 @@ export function statusTable(statuses: readonly PolicyStatus[], color: boolean): 
       packets(totals?.copied),
       packets(totals && sum(totals.dropped)),
       packets(status.delivered),
-      lostCell(sumLost(status)),
+      lostCell(status.lost),
       [...new Set(status.reasons.map((reason) => reason.code))].join(',') || '-',
     ];
   });
@@ -118,13 +118,13 @@ function pathsTable(status: PolicyStatus, color: boolean): string {
   const columns: Column[] = [
     { title: 'FROM' },
     { title: 'TO' },
-    ...['SENT', 'BYTES', 'RECEIVED', 'BYTES', 'DELIVERED', 'BYTES', 'LOST'].map(right),
+    ...['SENT', 'OUTER BYTES', 'RECEIVED', 'BYTES', 'DELIVERED', 'BYTES', 'LOST'].map(right),
   ];
   const rows = status.paths.map((path): Cell[] => [
     path.from,
     path.to,
     ...[path.sent, path.received, path.delivered].flatMap((count) => [packets(count), bytesOf(count)]),
-    lostCell(lost(path.sent, path.delivered)),
+    lostCell(path.lost),
   ]);
   return renderTable(columns, rows, { color });
 }
@@ -134,19 +134,8 @@ function totalsOf(status: PolicyStatus): CaptureCounts | undefined {
   return status.countersAt === null ? undefined : status.totals;
 }
 
-/** Packets lost on all paths; nothing can be lost where there is none. */
-function sumLost(status: PolicyStatus): number | undefined {
-  let total = 0;
-  for (const path of status.paths) {
-    const one = lost(path.sent, path.delivered);
-    if (one === undefined) return undefined;
-    total += one;
-  }
-  return total;
-}
-
-function lostCell(count: number | undefined): Cell {
-  return count === undefined ? UNKNOWN : { text: String(count), style: count > 0 ? 'yellow' : undefined };
+function lostCell(count: number | null): Cell {
+  return count === null ? UNKNOWN : { text: String(count), style: count > 0 ? 'yellow' : undefined };
 }
 
 function reasons(counts: Partial<Record<string, Count>> | undefined): [string, Count][] {

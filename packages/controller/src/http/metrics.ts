@@ -31,6 +31,11 @@ export const METRICS = {
     help: 'ERSPAN packets between two nodes, as each of the two counts them.',
     labels: ['policy', 'from', 'to', 'outcome'],
   },
+  pathLost: {
+    name: 'mirrorplane_path_lost_packets',
+    help: 'Packets that were sent and neither delivered nor relayed, of those that have had the time to arrive.',
+    labels: ['policy', 'from', 'to'],
+  },
   delivered: {
     name: 'mirrorplane_policy_delivered_packets_total',
     help: 'Packets handed to the device of the destination. Absent while not known.',
@@ -78,6 +83,7 @@ export async function renderMetrics(
     bytes: counter(METRICS.policyBytes),
     skipped: counter(METRICS.policySkipped),
     path: counter(METRICS.pathPackets),
+    lost: gauge(METRICS.pathLost),
     delivered: counter(METRICS.delivered),
     connected: gauge(METRICS.nodeConnected),
     pending: gauge(METRICS.nodePending),
@@ -108,7 +114,10 @@ export async function renderMetrics(
         }
       }
     }
-    for (const { from, to, ...counts } of status.paths) {
+    for (const { from, to, lost, ...counts } of status.paths) {
+      if (lost !== null) {
+        metrics.lost.set({ policy, from, to }, lost);
+      }
       for (const [outcome, count] of Object.entries(counts)) {
         if (count) {
           metrics.path.inc({ policy, from, to, outcome }, count.packets);

@@ -32,6 +32,8 @@ const MAX_CHUNKS = 4096;
 const FRAMING = 256;
 /** Connections of one node: the one in force, and some that are about to take over. */
 const MAX_CONNECTIONS_OF_NODE = 4;
+/** Reports of a node whose amounts of sent packets are kept: reports come every second. */
+const SENT_READINGS = 4;
 /** How long agents may take to end their connections, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 200;
 /** How often the port gets a fresh certificate, in milliseconds. */
@@ -288,6 +290,7 @@ export class AgentServer {
     const message = refusedCountersMessage(node.counters.take(report, judge));
     node.reading = reading;
     node.countersAt = new Date(now).toISOString();
+    node.sent = [...node.sent, { at: node.countersAt, packets: node.counters.sentPackets() }].slice(-SENT_READINGS);
     // A report in several messages is complete with the reading.
     node.completeAt = reading || node.completeAt === undefined ? now : node.completeAt;
     if (live.refusedCounters(name, message)) {
