@@ -2,7 +2,7 @@
 import type { Refusal } from '@mirrorplane/contract';
 import { repeatedSources, settledBy } from './apply-needs.ts';
 import { getIfThere, ProblemError, type Response } from './client.ts';
-import { compare } from './compare.ts';
+import { agrees, compare } from './compare.ts';
 import type { Context } from './context.ts';
 import type { Document } from './documents.ts';
 import { CliError } from './exit.ts';
@@ -94,6 +94,10 @@ async function change(context: Context, checks: readonly Check[]): Promise<Outco
 async function check(context: Context, document: Document): Promise<Check> {
   const { kind, name } = document;
   const before = await getIfThere<object>(context.client, pathOf(kind, name));
+  // What an agent sees and nobody has declared stays so, as long as the document says nothing else of it.
+  if (document.observed && before && agrees(document, before.body)) {
+    return { document, result: 'unchanged', etag: before.etag };
+  }
   const after = await put(context, { document, result: before ? 'changed' : 'created', etag: before?.etag }, true);
   return { document, result: compare(kind, before?.body, after.body), etag: before?.etag };
 }

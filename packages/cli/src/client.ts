@@ -252,6 +252,8 @@ function asProblem(status: number, body: unknown, request: string, url: string):
 
 function unreachable(url: string, cause: Error): CliError {
   const code = (cause as NodeJS.ErrnoException).code;
+  const secure = url.startsWith('https:') ? notSecure(code) : undefined;
+  if (secure !== undefined) return new CliError('unavailable', `the controller at ${url} ${secure}`, { cause });
   const why =
     cause.name === 'AbortError' || cause.name === 'TimeoutError'
       ? 'no answer in time'
@@ -268,4 +270,21 @@ function unreachable(url: string, cause: Error): CliError {
       'start one with "mirrorplane up" (this host) or "mirrorplane controller", or name another with --url or MIRRORPLANE_URL',
     { cause },
   );
+}
+
+/** Why TLS did not come about, with what to do; undefined where it is not to blame. */
+function notSecure(code: string | undefined): string | undefined {
+  if (code === 'EPROTO' || code?.startsWith('ERR_SSL_')) {
+    return (
+      'does not speak TLS: its API is plain HTTP\n' +
+      'use http:// or unix: on its own host; from elsewhere, put a proxy with TLS before it and name that one'
+    );
+  }
+  if (code !== undefined && /CERT|ISSUER|SIGNATURE|CRL/.test(code)) {
+    return (
+      `has a certificate that is not trusted here (${code})\n` +
+      'name a file with the authority that signed it in NODE_EXTRA_CA_CERTS; the port of the agents is none of the API'
+    );
+  }
+  return undefined;
 }

@@ -1,5 +1,6 @@
 /** What a change comes to. */
 import { isDeepStrictEqual } from 'node:util';
+import type { Document } from './documents.ts';
 import { type Kind, specOf } from './resources.ts';
 
 /**
@@ -9,4 +10,11 @@ import { type Kind, specOf } from './resources.ts';
 export function compare(kind: Kind, before: object | undefined, after: object): 'created' | 'changed' | 'unchanged' {
   if (!before || (kind === 'Interface' && (before as { declared?: boolean }).declared === false)) return 'created';
   return isDeepStrictEqual(specOf(kind, before), specOf(kind, after)) ? 'unchanged' : 'changed';
+}
+
+/** Whether a resource is already as a document says. */
+export function agrees(document: Document, resource: object): boolean {
+  return Object.entries(document.spec).every(([field, value]) =>
+    isDeepStrictEqual(value, (resource as Record<string, unknown>)[field]),
+  );
 }

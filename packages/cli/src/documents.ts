@@ -1,7 +1,7 @@
 /** Reads the documents of `apply`: YAML or JSON, one or several. */
-import { readFileSync } from 'node:fs';
 import { parseAllDocuments } from 'yaml';
 import { CliError } from './exit.ts';
+import { readInput } from './input.ts';
 import { KINDS, type Kind, RESOURCES } from './resources.ts';
 import { parseVlanList, VlanListError } from './vlans.ts';
 
@@ -12,10 +12,12 @@ export interface Document {
   spec: Record<string, unknown>;
   /** Where it stands, for messages: `policies.yaml, document 2`. */
   where: string;
+  /** An interface as `show` printed it, that an agent had seen and nobody had declared. */
+  observed?: true;
 }
 
 /** Fields that the controller adds. They are left out, so that what `show` prints can be applied again. */
-const ADDED: Record<Kind, readonly string[]> = {
+export const ADDED: Record<Kind, readonly string[]> = {
   Domain: ['revision'],
   Pool: ['revision'],
   Node: [
@@ -30,8 +32,9 @@ const ADDED: Record<Kind, readonly string[]> = {
     'appliedRevision',
     'problems',
     'devices',
+    'ending',
   ],
-  Interface: ['revision', 'declared', 'devices'],
+  Interface: ['revision', 'declared', 'devices', 'home'],
   Policy: ['uid', 'type', 'revision', 'createdAt', 'updatedAt', 'warnings'],
 };
 
@@ -39,38 +42,32 @@ const ADDED: Record<Kind, readonly string[]> = {
 const INTERFACE_KINDS = ['vm', 'nfv', 'edge'];
 
 /** Reads a file, or stdin for `-`. @throws CliError (usage) which names the document that is wrong. */
-export function readDocuments(file: string, assumed?: Kind): Document[] {
-  let text: string;
-  try {
-    text = readFileSync(file === '-' ? 0 : file, 'utf8');
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    throw new CliError('usage', `${file} ${code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`}`, {
-      cause: error,
-    });
-  }
-  return parseDocuments(text, file === '-' ? 'stdin' : file, assumed);
+export async function readDocuments(file: string, assumed?: Kind): Promise<Document[]> {
+  return parseDocuments(await readInput(file), file === '-' ? 'stdin' : file, assumed);
 }
 
 /** Reads the documents of a text; JSON is YAML too. Sorted so that what others depend on comes first. */
 export function parseDocuments(text: string, origin: string, assumed?: Kind): Document[] {
   const values: { value: unknown; where: string }[] = [];
+  let lists = 0;
   const parsed = parseAllDocuments(text);
   for (const [at, document] of (Array.isArray(parsed) ? parsed : []).entries()) {
     const where = `${origin}, document ${at + 1}`;
     const error = document.errors[0];
     if (error) throw new CliError('usage', `${where}: ${error.message}`);
-    const value: unknown = document.toJS();
+    const value = toValue(document, where);
     // An empty document, as after a trailing "---", says nothing.
     if (value === null || value === undefined) continue;
     const list = Array.isArray(value) ? value : isObject(value) && Array.isArray(value.items) ? value.items : undefined;
     if (list) {
+      lists += 1;
       values.push(...list.map((entry: unknown, index) => ({ value: entry, where: `${where}, entry ${index + 1}` })));
     } else {
       values.push({ value, where });
     }
   }
-  if (values.length === 0) throw new CliError('usage', `${origin} holds no document`);
+  // A list of nothing is what `list` prints of nothing.
+  if (values.length === 0 && lists === 0) throw new CliError('usage', `${origin} holds no document`);
   const documents = values.map(({ value, where }) => toDocument(value, where, assumed));
   const seen = new Map<string, string>();
   for (const { kind, name, where } of documents) {
@@ -79,6 +76,15 @@ export function parseDocuments(text: string, origin: string, assumed?: Kind): Do
     seen.set(`${kind} ${name}`, where);
   }
   return documents.sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
+}
+
+function toValue(document: { toJS(): unknown }, where: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    // Aliases of YAML that grow without bound.
+    throw new CliError('usage', `${where}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 function toDocument(value: unknown, where: string, assumed: Kind | undefined): Document {
@@ -102,10 +108,11 @@ function toDocument(value: unknown, where: string, assumed: Kind | undefined): D
   const key = RESOURCES[kind].key;
   const name = spec[key];
   if (typeof name !== 'string' || name === '') throw new CliError('usage', `${where}: the ${kind} has no "${key}"`);
+  const observed = kind === 'Interface' && spec.declared === false;
   for (const field of ADDED[kind]) delete spec[field];
   // The URL names the resource. The name within a policy stays: it is a field of its own there.
   if (kind !== 'Policy') delete spec[key];
-  return { kind, name, spec, where };
+  return { kind, name, spec, where, ...(observed && { observed }) };
 }
 
 /** `kind: Interface` leaves no room for the interface's own kind: that is `interfaceKind`, or follows from `edge`. */

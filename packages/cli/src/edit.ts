@@ -22,6 +22,7 @@ export async function editInEditor(
   dryRun: boolean,
 ): Promise<Policy | undefined> {
   const { name } = before.body;
+  checkTerminal(name);
   const file = join(mkdtempSync(join(tmpdir(), 'mirrorplane-edit-')), `${name}.yaml`);
   const original = textOf(before.body);
   writeFileSync(file, original, { mode: 0o600 });
@@ -63,8 +64,26 @@ function textOf(policy: Policy): string {
   return comment + toYaml({ kind: 'Policy', name: policy.name, ...specOf('Policy', policy) });
 }
 
+/** Editors that draw on a screen. Another one, such as a script, may do without a terminal. */
+const ON_SCREEN = ['vi', 'vim', 'nvim', 'view', 'nano', 'pico', 'emacs', 'joe', 'jed', 'ne', 'mcedit', 'micro', 'hx'];
+
+/** @throws CliError (usage) where the editor needs a terminal and there is none */
+function checkTerminal(name: string): void {
+  const program = editorOf().trim().split(/\s+/)[0]!.split('/').at(-1)!;
+  if ((process.stdin.isTTY && process.stdout.isTTY) || !ON_SCREEN.includes(program)) return;
+  throw new CliError(
+    'usage',
+    `there is no terminal for the editor "${program}": give the changes as options (--help), or write them to a file with ` +
+      `"mirrorplane policy show ${name} -o yaml > FILE" and apply it with "mirrorplane apply -f FILE"`,
+  );
+}
+
+function editorOf(): string {
+  return process.env.VISUAL || process.env.EDITOR || 'vi';
+}
+
 function runEditor(file: string): void {
-  const editor = process.env.VISUAL || process.env.EDITOR || 'vi';
+  const editor = editorOf();
   // Through a shell, since the variable may hold arguments, as in "code --wait".
   const result = spawnSync('/bin/sh', ['-c', `${editor} "$1"`, 'sh', file], { stdio: 'inherit' });
   if (result.status !== 0) {

@@ -1,14 +1,18 @@
 /** Entry of the `mirrorplane` command. */
 
 import { CommanderError } from 'commander';
+import { EXIT_CODES } from './exit.ts';
 import { errorText, exitCodeOf } from './output/errors.ts';
 import { buildProgram } from './program.ts';
 
 // A reader that went away, as in "mirrorplane policy list | head -1", is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit();
-  throw error;
+  process.stderr.write(`error: the command cannot write to standard output (${error.code ?? error.message})\n`);
+  process.exit(EXIT_CODES.unexpected.code);
 });
+// Where messages cannot be written, there is nowhere to say so.
+process.stderr.on('error', () => {});
 
 try {
   if (process.argv[2] === '__complete') {

@@ -20,6 +20,15 @@ export function numberOrNone(value: string): number | 'none' {
   return value === 'none' ? 'none' : number(value);
 }
 
+/** A whole number from 1 to `most`. */
+export function integerUpTo(most: number): (value: string) => number {
+  return (value) => {
+    const read = /^\d{1,9}$/.test(value) ? Number(value) : 0;
+    if (read < 1 || read > most) throw new InvalidArgumentError(`use a whole number from 1 to ${most}.`);
+    return read;
+  };
+}
+
 /** A whole number of at least 1. */
 export function positiveInteger(value: string): number {
   if (!/^[1-9]\d{0,8}$/.test(value)) throw new InvalidArgumentError('use a whole number of at least 1.');

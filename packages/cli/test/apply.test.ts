@@ -56,7 +56,39 @@ describe('apply', () => {
     assert.equal((await policies()).items[0]!.percent, 50);
   });
 
-  it('takes again what list prints as YAML and as JSON, and changes nothing', async () => {
+  it('takes again what list and show print of everything, as YAML and as JSON, and changes nothing', async () => {
+    const { revision } = await policies();
+    const printed: string[] = [];
+    for (const args of [
+      ...['domain', 'pool', 'node', 'interface', 'policy'].map((noun) => [noun, 'list']),
+      ['domain', 'show', 'red'],
+      ['pool', 'show', 'rack-9'],
+      ['node', 'show', 'node-9'],
+      ['interface', 'show', 'uplink-2'],
+      ['policy', 'show', 'one'],
+    ]) {
+      for (const format of ['yaml', 'json']) {
+        const { stdout } = await controller.run([...args, '-o', format]);
+        const { code, stdout: said, stderr } = await apply(stdout);
+        assert.equal(code, 0, `${args.join(' ')} -o ${format}: ${stderr}`);
+        for (const line of said.trim().split('\n')) assert.match(line, / unchanged$/);
+        if (args[1] === 'list' && format === 'yaml') printed.push(stdout);
+      }
+    }
+    const all = await apply(printed.join('---\n'));
+    assert.equal(all.code, 0, all.stderr);
+    assert.equal(all.stdout.match(/ unchanged$/gm)?.length, 17, all.stdout);
+    assert.equal((await policies()).revision, revision);
+  });
+
+  it('refuses a misspelt field in what show printed', async () => {
+    const { stdout } = await controller.run(['node', 'show', 'node-9', '-o', 'yaml']);
+    const { code, stderr } = await apply(`${stdout}conected: true\n`);
+    assert.equal(code, 3);
+    assert.match(stderr, /FIELD_UNKNOWN \(conected\)/);
+  });
+
+  it('takes again what policy and interface list print as YAML and as JSON, and changes nothing', async () => {
     for (const format of ['yaml', 'json']) {
       const { stdout: listed } = await controller.run(['policy', 'list', '-o', format]);
       const { code, stdout, stderr } = await controller.run(['policy', 'apply', '-f', '-'], { input: listed });

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { run } from './run.ts';
 
 /** What the server of these tests answers next. The controller itself never answers so. */
@@ -85,6 +88,27 @@ describe('a command', () => {
     assert.match(odd.stderr, /something other than JSON/);
   });
 
+  it('says of a URL with https that the controller does not speak TLS, and what to use', async () => {
+    reply(200, '{}');
+    const { code, stderr } = await run(['node', 'list', '--url', url.replace('http:', 'https:')], { env: env() });
+    assert.equal(code, 7);
+    assert.match(stderr, /^error: the controller at https:.* does not speak TLS: its API is plain HTTP$/m);
+    assert.match(stderr, /use http:\/\/ or unix:/);
+    assert.doesNotMatch(stderr, /SSL|mirrorplane up/);
+  });
+
+  it('says in one line that standard output cannot be written, and ends with 1', async () => {
+    reply(200, '{"items":[],"revision":1}');
+    const script = `exec ${fileURLToPath(new URL('../../../bin/mirrorplane', import.meta.url))} node list > /dev/full`;
+    const child = spawn('sh', ['-c', script], { env: { ...process.env, ...env() } });
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    const [code] = await once(child, 'close');
+    assert.deepEqual([code, said], [1, 'error: the command cannot write to standard output (ENOSPC)\n']);
+  });
+
   it('ends with 7 where the connection breaks', async () => {
     answer = (request) => void request.socket.destroy();
     assert.equal((await run(['node', 'list'], { env: env() })).code, 7);
@@ -148,6 +172,9 @@ describe('usage', () => {
       ['interface', 'declare', 'x', '--kind', 'edge', '--node', 'n', '--device', 'd', '--allowed-vlans', '5000'],
       /out of range/,
     ],
+    [['events', '--limit', '10000'], /use a whole number from 1 to 1000/],
+    [['apply', '-f', '/'], /\/ is a folder/],
+    [['apply', '-f', '/dev/zero'], /\/dev\/zero holds more than 16 MiB/],
     [['apply', '-f', '/nowhere.yaml'], /\/nowhere\.yaml does not exist/],
     [['apply', '-f', '-'], /stdin holds no document/],
     [[], /Usage: mirrorplane/],

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Domain, Interface, Node, Policy, Pool } from '@mirrorplane/contract';
 import { repeatedSources, settledBy } from '../src/apply-needs.ts';
-import { type Document, parseDocuments } from '../src/documents.ts';
+import { ADDED, type Document, parseDocuments } from '../src/documents.ts';
 import { CliError } from '../src/exit.ts';
+import { KINDS, RESOURCES } from '../src/resources.ts';
 
 const refusedWith = (message: RegExp) => (error: unknown) =>
   error instanceof CliError && error.exit === 'usage' && message.test(error.message);
@@ -72,6 +74,26 @@ name: d
     assert.deepEqual(vm!.spec, { kind: 'vm', pool: 'one' });
     const [edge] = parseDocuments('{kind: Interface, id: a, edge: {node: n, device: e, allowedVlans: "5,7-8"}}', 'f');
     assert.deepEqual(edge!.spec, { kind: 'edge', edge: { node: 'n', device: 'e', allowedVlans: [5, 7, 8] } });
+  });
+
+  it('have no field of the API that is neither written by operators nor left out', () => {
+    const schemas = { Domain, Pool, Node, Interface, Policy };
+    for (const kind of KINDS) {
+      const { key, fields } = RESOURCES[kind];
+      const known = [...new Set<string>([key, ...fields, ...ADDED[kind]])].sort();
+      assert.deepEqual(Object.keys(schemas[kind].shape).sort(), known, kind);
+    }
+  });
+
+  it('of an interface that was only seen are marked, since applying them is to declare nothing', () => {
+    const [seen] = parseDocuments('{kind: vm, id: a, name: "", pool: one, declared: false, devices: [], home: n}', 'f');
+    assert.deepEqual([seen!.observed, seen!.spec], [true, { kind: 'vm', name: '', pool: 'one' }]);
+    const [declared] = parseDocuments('{kind: vm, id: a, declared: true}', 'f');
+    assert.equal(declared!.observed, undefined);
+  });
+
+  it('may be a list of nothing, as what "list" prints of nothing', () => {
+    assert.deepEqual(parseDocuments('{items: [], revision: 3}', 'f'), []);
   });
 
   it('keep unknown fields, so that the controller refuses them', () => {

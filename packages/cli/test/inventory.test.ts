@@ -41,7 +41,15 @@ describe('the inventory', () => {
       (await controller.json<{ items: Interface[] }>('interface', 'list', ...args)).items.map(({ id }) => id);
     assert.deepEqual(await ids('--kind', 'nfv'), ['fw-1/0']);
     assert.deepEqual(await ids('--pool', 'rack-1'), ['fw-1/0', 'up-1', 'web-1/0']);
-    assert.deepEqual(await ids('--pool', 'none'), []);
+    assert.deepEqual(await ids('--kind', 'nfv', '--node', 'node-1'), []);
+    for (const [option, said] of [
+      ['--node', /not found: NOT_FOUND: there is no node "nope"/],
+      ['--pool', /not found: NOT_FOUND: there is no pool "nope"/],
+    ] as const) {
+      const { code, stdout, stderr } = await controller.run(['interface', 'list', option, 'nope']);
+      assert.deepEqual([code, stdout], [4, '']);
+      assert.match(stderr, said);
+    }
   });
 
   it('changes an edge by declaring it again, from device name to MAC address', async () => {
@@ -50,6 +58,22 @@ describe('the inventory', () => {
     const { edge } = await controller.json<Interface>('interface', 'show', 'up-1');
     assert.deepEqual(edge, { node: 'node-1', mac: '02:00:00:00:00:aa' });
     assert.match((await cli('interface list')).stdout, /^up-1 .* not checked$/m);
+  });
+
+  it('refuses what names something that is not there, in words of the command', async () => {
+    for (const [text, said] of [
+      ['pool create rack-2 --domain dc-9', /"dc-9": create it first, as with "mirrorplane domain create dc-9"/],
+      ['node create node-2 --pool none', /"none": create it first, as with "mirrorplane pool create none"/],
+      ['interface declare a/0 --kind vm --pool none', /"mirrorplane pool create none"/],
+      ['pool create Rack_2 --domain blue', /refused: /],
+      [`domain create blue --description ${'x'.repeat(1025)}`, /"description": use at most 1024 characters/],
+      ['events --kind polcyCreated', /"kind\[0\]": use .* or /],
+    ] as const) {
+      const { code, stderr } = await cli(text);
+      assert.equal(code, 3, `${text}: ${stderr}`);
+      assert.match(stderr, said);
+      assert.doesNotMatch(stderr, /api\/v1|expected|Invalid|Too big/);
+    }
   });
 
   it('refuses an edge on a node that does not exist', async () => {

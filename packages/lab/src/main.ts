@@ -7,7 +7,12 @@ import { isAlive } from './processes.ts';
 import { statusText, usageText } from './report.ts';
 import { DEFAULT_RUN_ROOT, LabError, labNames, labRunDir, readState } from './state.ts';
 
-const program = new Command('mirrorplane lab').description('a cluster on one machine, made of network namespaces');
+/** Exit code of wrong usage, as of every other command. */
+const USAGE = 2;
+
+const program = new Command('mirrorplane lab')
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE))
+  .description('a cluster on one machine, made of network namespaces');
 program.enablePositionalOptions();
 
 function integer(text: string): number {

@@ -27,7 +27,7 @@ export function addApplyCommand(parent: Command, assumed?: Kind): void {
     .option('--dry-run', 'check and print what would be done, and change nothing')
     .action(async (options: ApplyOptions, command: Command) => {
       const context = contextOf(command);
-      const documents = readDocuments(options.file, assumed);
+      const documents = await readDocuments(options.file, assumed);
       showOutcomes(context, await applyDocuments(context, documents, options.dryRun ?? false));
     });
 }

@@ -2,7 +2,7 @@
 import type { Domain } from '@mirrorplane/contract';
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
-import { show } from '../output/render.ts';
+import { show, withKind } from '../output/render.ts';
 import { renderFields, renderTable } from '../output/table.ts';
 import { pathOf, RESOURCES } from '../resources.ts';
 import { deleteSeveral } from './delete.ts';
@@ -19,7 +19,9 @@ export function addDomainCommands(program: Command): void {
       const context = contextOf(command);
       const { body } = await context.client.request<{ items: Domain[] }>('GET', RESOURCES.Domain.path);
       const rows = body.items.map((domain) => [domain.name, domain.description]);
-      show(context, body, () => renderTable([{ title: 'NAME' }, { title: 'DESCRIPTION' }], rows, context));
+      show(context, withKind('Domain', body), () =>
+        renderTable([{ title: 'NAME' }, { title: 'DESCRIPTION' }], rows, context),
+      );
     });
 
   noun
@@ -29,7 +31,7 @@ export function addDomainCommands(program: Command): void {
     .action(async (name: string, _options: object, command: Command) => {
       const context = contextOf(command);
       const { body } = await context.client.request<Domain>('GET', pathOf('Domain', name));
-      show(context, body, () =>
+      show(context, withKind('Domain', body), () =>
         renderFields([
           ['name', body.name],
           ['description', body.description],

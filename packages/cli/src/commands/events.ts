@@ -2,7 +2,7 @@
 import type { Event, EventGap, EventList } from '@mirrorplane/contract';
 import { type Command, InvalidArgumentError } from 'commander';
 import { type Context, contextOf } from '../context.ts';
-import { collectIds, positiveInteger } from '../options.ts';
+import { collectIds, integerUpTo, positiveInteger } from '../options.ts';
 import { eventLine, eventTable } from '../output/events.ts';
 import { renderData, show } from '../output/render.ts';
 import { whileUnavailable } from '../watch.ts';
@@ -21,6 +21,8 @@ const PATH = '/events';
 /** Events that are shown, and before those that follow. */
 const SHOWN = 100;
 const SHOWN_BEFORE = 10;
+/** Events that the controller gives at once. */
+const MOST = 1000;
 
 function eventId(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('use the id of an event, or 0 for all.');
@@ -37,8 +39,8 @@ export function addEventsCommand(program: Command): void {
     .option('--after <id>', 'only events after this id; 0: all that are kept', eventId)
     .option(
       '--limit <number>',
-      `past events at most (default: ${SHOWN}, ${SHOWN_BEFORE} with --follow)`,
-      positiveInteger,
+      `past events at most, 1 to ${MOST} (default: ${SHOWN}, ${SHOWN_BEFORE} with --follow)`,
+      integerUpTo(MOST),
     )
     .option('--kind <kinds...>', 'only events of these kinds', collectIds)
     .option('--object <kind/name>', 'only events that concern it, as in policy/ids-all or interface/web-1/0')

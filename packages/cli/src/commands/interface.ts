@@ -46,8 +46,16 @@ export function addInterfaceCommands(program: Command): void {
     .action(async (options: ListOptions, command: Command) => {
       const context = contextOf(command);
       const query = { node: options.node, kind: options.kind, pool: options.pool };
-      const read = async () =>
-        (await context.client.request<{ items: Interface[] }>('GET', RESOURCES.Interface.path, { query })).body;
+      const { client } = context;
+      const read = async () => {
+        const { body } = await client.request<{ items: Interface[] }>('GET', RESOURCES.Interface.path, { query });
+        // Nothing on a node is an answer; a node that does not exist is a mistake.
+        if (body.items.length === 0) {
+          if (options.node !== undefined) await client.request('GET', pathOf('Node', options.node));
+          if (options.pool !== undefined) await client.request('GET', pathOf('Pool', options.pool));
+        }
+        return body;
+      };
       await showWatched(context, options, read, (data) => interfaceTable(data.items, context.color));
     });
 

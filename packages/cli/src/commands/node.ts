@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
 import { positiveInteger } from '../options.ts';
 import { nodeFields, nodeTable } from '../output/inventory.ts';
-import { show } from '../output/render.ts';
+import { show, withKind } from '../output/render.ts';
 import { pathOf, RESOURCES } from '../resources.ts';
 import { showWatched, type WatchOptions } from '../watch.ts';
 import { deleteSeveral } from './delete.ts';
@@ -21,7 +21,8 @@ export function addNodeCommands(program: Command): void {
     .option('--count <number>', 'watch, and end after this many readings', positiveInteger)
     .action(async (options: WatchOptions, command: Command) => {
       const context = contextOf(command);
-      const read = async () => (await context.client.request<{ items: Node[] }>('GET', RESOURCES.Node.path)).body;
+      const read = async () =>
+        withKind('Node', (await context.client.request<{ items: Node[] }>('GET', RESOURCES.Node.path)).body);
       await showWatched(context, options, read, (data) => nodeTable(data.items, context.color));
     });
 
@@ -32,7 +33,7 @@ export function addNodeCommands(program: Command): void {
     .action(async (name: string, _options: object, command: Command) => {
       const context = contextOf(command);
       const { body } = await context.client.request<Node>('GET', pathOf('Node', name));
-      show(context, body, () => nodeFields(body, context.color));
+      show(context, withKind('Node', body), () => nodeFields(body, context.color));
     });
 
   noun

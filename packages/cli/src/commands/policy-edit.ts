@@ -6,7 +6,7 @@ import { type Context, contextOf } from '../context.ts';
 import { editInEditor } from '../edit.ts';
 import { CliError } from '../exit.ts';
 import { collectIds, number, numberOrNone } from '../options.ts';
-import { show } from '../output/render.ts';
+import { show, withKind } from '../output/render.ts';
 import { pathOf } from '../resources.ts';
 import { noteWarnings } from '../warnings.ts';
 
@@ -51,7 +51,7 @@ export function addPolicyEdit(policy: Command): void {
       // What a change touches beside the fields, such as its time, is no change by itself.
       const done = after === undefined || after.revision === before.body.revision ? 'unchanged' : 'changed';
       const word = dryRun && after !== undefined ? 'accepted; nothing changed in a dry run' : done;
-      show(context, after ?? before.body, () => `policy ${name} ${word}\n`);
+      show(context, withKind('Policy', after ?? before.body), () => `policy ${name} ${word}\n`);
     });
 }
 

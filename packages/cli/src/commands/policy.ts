@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { type Context, contextOf } from '../context.ts';
 import { collectIds, number, positiveInteger } from '../options.ts';
 import { policyFields, policyTable } from '../output/policy.ts';
-import { show, showOutcomes } from '../output/render.ts';
+import { show, showOutcomes, withKind } from '../output/render.ts';
 import { pathOf, RESOURCES } from '../resources.ts';
 import { noteWarnings } from '../warnings.ts';
 import { showWatched, type WatchOptions } from '../watch.ts';
@@ -60,7 +60,8 @@ export function addPolicyCommands(program: Command): void {
     .option('--count <number>', 'watch, and end after this many readings', positiveInteger)
     .action(async (options: WatchOptions, command: Command) => {
       const context = contextOf(command);
-      const read = async () => (await context.client.request<{ items: Policy[] }>('GET', RESOURCES.Policy.path)).body;
+      const read = async () =>
+        withKind('Policy', (await context.client.request<{ items: Policy[] }>('GET', RESOURCES.Policy.path)).body);
       await showWatched(context, options, read, (data) => policyTable(data.items, context.color));
     });
 
@@ -71,7 +72,7 @@ export function addPolicyCommands(program: Command): void {
     .action(async (name: string, _options: object, command: Command) => {
       const context = contextOf(command);
       const { body } = await context.client.request<Policy>('GET', pathOf('Policy', name));
-      show(context, body, () => policyFields(body, context.color));
+      show(context, withKind('Policy', body), () => policyFields(body, context.color));
     });
 
   addPolicyStatus(policy);
@@ -94,7 +95,7 @@ async function create(context: Context, name: string, options: CreateOptions): P
   const body = { name, sources: source, ...rest, ...(disabled ? { enabled: false } : {}) };
   const answer = await context.client.request<Policy>('POST', RESOURCES.Policy.path, { body, dryRun });
   noteWarnings(context, answer.body);
-  show(context, answer.body, () => `policy ${name} ${dryRun ? 'would be created' : 'created'}\n`);
+  show(context, withKind('Policy', answer.body), () => `policy ${name} ${dryRun ? 'would be created' : 'created'}\n`);
 }
 
 function addSwitch(policy: Command, verb: 'enable' | 'disable', enabled: boolean): void {

@@ -2,7 +2,7 @@
 import type { Pool } from '@mirrorplane/contract';
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
-import { show } from '../output/render.ts';
+import { show, withKind } from '../output/render.ts';
 import { renderFields, renderTable } from '../output/table.ts';
 import { pathOf, RESOURCES } from '../resources.ts';
 import { deleteSeveral } from './delete.ts';
@@ -26,7 +26,7 @@ export function addPoolCommands(program: Command): void {
       const { body } = await context.client.request<{ items: Pool[] }>('GET', RESOURCES.Pool.path);
       const columns = [{ title: 'NAME' }, { title: 'DOMAIN' }, { title: 'DESCRIPTION' }];
       const rows = body.items.map((pool) => [pool.name, pool.domain, pool.description]);
-      show(context, body, () => renderTable(columns, rows, context));
+      show(context, withKind('Pool', body), () => renderTable(columns, rows, context));
     });
 
   noun
@@ -36,7 +36,7 @@ export function addPoolCommands(program: Command): void {
     .action(async (name: string, _options: object, command: Command) => {
       const context = contextOf(command);
       const { body } = await context.client.request<Pool>('GET', pathOf('Pool', name));
-      show(context, body, () =>
+      show(context, withKind('Pool', body), () =>
         renderFields([
           ['name', body.name],
           ['domain', body.domain],

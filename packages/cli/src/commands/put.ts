@@ -3,7 +3,7 @@
 import { getIfThere } from '../client.ts';
 import { compare } from '../compare.ts';
 import type { Context } from '../context.ts';
-import { show } from '../output/render.ts';
+import { show, withKind } from '../output/render.ts';
 import { type Kind, pathOf } from '../resources.ts';
 
 /**
@@ -24,5 +24,5 @@ export async function putResource(
   const result = compare(kind, before?.body, answer.body);
   const word = result === 'created' ? created : result;
   const would = dryRun && result !== 'unchanged' ? 'would be ' : '';
-  show(context, answer.body, () => `${kind.toLowerCase()} ${name} ${would}${word}\n`);
+  show(context, withKind(kind, answer.body), () => `${kind.toLowerCase()} ${name} ${would}${word}\n`);
 }

@@ -1,11 +1,12 @@
 /** What a command prints on stdout, in the format that the operator chose. */
 import { stringify } from 'yaml';
 import type { Context } from '../context.ts';
+import type { Kind } from '../resources.ts';
 
 export const FORMATS = ['table', 'json', 'yaml'] as const;
 export type Format = (typeof FORMATS)[number];
 
-/** Data in the machine formats is exactly what the API sent. `line`: one line of JSON, or one YAML document of many. */
+/** Data in a machine format. `line`: one line of JSON, or one YAML document of many. */
 export function renderData(data: unknown, format: 'json' | 'yaml', line = false): string {
   if (format === 'json') return `${line ? JSON.stringify(data) : JSON.stringify(data, null, 2)}\n`;
   return `${line ? '---\n' : ''}${toYaml(data)}`;
@@ -14,6 +15,18 @@ export function renderData(data: unknown, format: 'json' | 'yaml', line = false)
 /** YAML without anchors and folded lines, so that a diff of two outputs shows what differs. */
 export function toYaml(data: unknown): string {
   return stringify(data, { aliasDuplicateObjects: false, lineWidth: 0 });
+}
+
+/**
+ * A resource, or a list of them, as the API sent it, with the kind that `apply` needs to know. An interface has a kind of
+ * its own there: vm, nfv or edge.
+ */
+export function withKind<T extends object>(kind: Kind, data: T): T {
+  if (kind === 'Interface') return data;
+  const { items } = data as { items?: unknown };
+  return Array.isArray(items)
+    ? { ...data, items: items.map((item: object) => ({ kind, ...item })) }
+    : { kind, ...data };
 }
 
 /** Prints `data` as JSON or YAML, or what `text` makes of it for people. */

@@ -107,11 +107,14 @@ export const interfaceRoutes: Route[] = [
         if (body.edge && !view.get('nodes', body.edge.node)) {
           refuseField(
             'edge.node',
-            `there is no node "${body.edge.node}": register it first with PUT /api/v1/nodes/NAME`,
+            `there is no node "${body.edge.node}": register it first, as with "mirrorplane node create ${body.edge.node}"`,
           );
         }
         if (body.pool !== undefined && !view.get('pools', body.pool)) {
-          refuseField('pool', `there is no pool "${body.pool}": create it first with PUT /api/v1/pools/NAME`);
+          refuseField(
+            'pool',
+            `there is no pool "${body.pool}": create it first, as with "mirrorplane pool create ${body.pool}"`,
+          );
         }
         const value = recordOf(id, body, stored?.value);
         const unchanged = stored !== undefined && sameRecord(stored.value, value);

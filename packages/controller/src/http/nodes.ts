@@ -119,7 +119,7 @@ export const nodeRoutes: Route[] = [
         const stored = view.get('nodes', name);
         checkPreconditions(request, stored?.revision);
         if (!view.get('pools', body.pool)) {
-          const message = `there is no pool "${body.pool}": create it first with PUT /api/v1/pools/NAME`;
+          const message = `there is no pool "${body.pool}": create it first, as with "mirrorplane pool create ${body.pool}"`;
           throw new ProblemError('FIELD_INVALID', message, [{ code: 'FIELD_INVALID', field: 'pool', message }]);
         }
         const unchanged = stored?.value.pool === body.pool;

@@ -74,7 +74,7 @@ export const poolRoutes: Route[] = [
         const stored = view.get('pools', name);
         checkPreconditions(request, stored?.revision);
         if (!view.get('domains', body.domain)) {
-          const message = `there is no domain "${body.domain}": create it first with PUT /api/v1/domains/NAME`;
+          const message = `there is no domain "${body.domain}": create it first, as with "mirrorplane domain create ${body.domain}"`;
           throw new ProblemError('FIELD_INVALID', message, [{ code: 'FIELD_INVALID', field: 'domain', message }]);
         }
         const value: PoolRecord = { name, domain: body.domain, description: body.description };

@@ -1,6 +1,7 @@
 /** Turns whatever went wrong with a request into a problem document that lists every refusal. */
 import { type ErrorCode, type Problem, problem, type Refusal } from '@mirrorplane/contract';
 import * as z from 'zod';
+import { issueWords } from './issue-words.ts';
 
 /** Thrown by whatever refuses a request; becomes the response. */
 export class ProblemError extends Error {
@@ -15,7 +16,7 @@ export class ProblemError extends Error {
 
 /** Parses `value`, or throws a problem with every issue. @param what part of the request, as "body" */
 export function parseOrRefuse<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
-  const result = schema.safeParse(value, { reportInput: true });
+  const result = schema.safeParse(value, { reportInput: true, error: issueWords });
   if (result.success) {
     return result.data;
   }
