@@ -144,12 +144,26 @@ test('a bundle that cannot be read, and a path that is no network namespace, are
   }
 });
 
+test('a container that its runtime lists and cannot describe now keeps its identity, and is a problem', {
+  skip,
+}, async (t) => {
+  const { probe, see, start, bundles } = await watched(t);
+  start('web-0', ['vethweb', 'eth0']);
+  await see('the pod', (all) => all.vethweb === 'pod/shop/web-0/eth0');
+  writeFileSync(join(bundles, 'web-0', 'config.json'), '{');
+  start('db-0', ['vethdb', 'eth0']);
+  const devices = await see('what was read since', (all) => 'vethdb' in all);
+  assert.equal(byDevice(devices).vethweb, 'pod/shop/web-0/eth0');
+  await probe.see('the problem', 'problems', (all) => all.some(({ message }) => message.includes('web-0')), LIMIT);
+});
+
 test('an answer that is too large, too late or an error is refused', async (t) => {
   const socket = join(temporaryFolder(t), 'api.sock');
   const server = createServer((request, answer) => {
     if (request.url === '/large') answer.end(JSON.stringify('x'.repeat(5000)));
     else if (request.url === '/late') answer.write('"');
     else if (request.url === '/torn') answer.end('{');
+    else if (request.url === '/other') answer.writeHead(101, { connection: 'upgrade', upgrade: 'x' }).end();
     else answer.writeHead(request.url === '/good' ? 200 : 500).end('"well"');
   });
   await new Promise<void>((resolve) => server.listen(socket, resolve));
@@ -161,5 +175,6 @@ test('an answer that is too large, too late or an error is refused', async (t) =
   await assert.rejects(getJson(socket, '/large', { limit: 1000 }), /the answer to \/large is larger than 1000 bytes/);
   await assert.rejects(getJson(socket, '/late', { timeout: 50 }), /no answer to \/late in 50 ms/);
   await assert.rejects(getJson(socket, '/torn'), SyntaxError);
+  await assert.rejects(getJson(socket, '/other'), /the connection for \/other has ended without an answer/);
   await assert.rejects(getJson(socket, '/bad'), /the answer to \/bad is 500/);
 });

@@ -36,7 +36,8 @@ const PARALLEL = 4;
 
 /** What a runtime has given. */
 export interface ContainerReading {
-  containers: Container[];
+  /** By the id of the runtime. */
+  containers: Map<string, Container>;
   /** What was not understood, a line each. */
   unreadable: string[];
 }
@@ -50,11 +51,16 @@ export interface ContainerNaming {
 }
 
 /**
- * Reads the containers of a runtime.
+ * Reads the containers of a runtime. Of one that is listed and cannot be read now, what was said last holds.
+ * @param last what the runtime has given the last time
  * @throws Error where it cannot be read now; with the code `ENOENT` where it is not there
  */
-export async function readContainers(runtime: Runtime, naming: ContainerNaming): Promise<ContainerReading> {
-  const reading: ContainerReading = { containers: [], unreadable: [] };
+export async function readContainers(
+  runtime: Runtime,
+  naming: ContainerNaming,
+  last?: ContainerReading,
+): Promise<ContainerReading> {
+  const reading: ContainerReading = { containers: new Map(), unreadable: [] };
   if (runtime.pidFile !== undefined) await access(runtime.pidFile);
   const bundles = runtime.kind === 'bundles';
   const ids = bundles
@@ -68,11 +74,13 @@ export async function readContainers(runtime: Runtime, naming: ContainerNaming):
     for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
       try {
         const found = bundles ? await podIn(join(runtime.path, id), naming) : await inspect(runtime.path, id, naming);
-        if (found !== undefined) reading.containers.push(found);
+        if (found !== undefined) reading.containers.set(id, found);
       } catch (error) {
         // That the runtime itself cannot be read is not about one container.
         if (errno(error) !== undefined) throw error;
         reading.unreadable.push(`${join(runtime.path, id)}: ${error instanceof Error ? error.message : error}`);
+        const known = last?.containers.get(id);
+        if (known !== undefined) reading.containers.set(id, known);
       }
     }
   };

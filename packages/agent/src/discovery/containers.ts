@@ -63,7 +63,7 @@ export class ContainerSource implements PolledSource {
     const names = new Map<number, FirstName>();
     for (const reading of this.#last.values()) {
       unreadable.push(...reading.unreadable);
-      for (const container of reading.containers) {
+      for (const container of reading.containers.values()) {
         try {
           for (const end of await ends.into(container.namespace)) {
             const first = this.#names.get(end.ifindex);
@@ -105,7 +105,7 @@ export class ContainerSource implements PolledSource {
   /** Keeps what a runtime said last while it cannot be read. */
   async #ask(runtime: Runtime): Promise<void> {
     try {
-      this.#last.set(runtime, await readContainers(runtime, this.#naming));
+      this.#last.set(runtime, await readContainers(runtime, this.#naming, this.#last.get(runtime)));
       this.#complaints.delete(runtime);
     } catch (error) {
       const why = reason(error);

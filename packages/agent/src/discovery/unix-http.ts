@@ -47,6 +47,8 @@ export async function getJson(
       });
     });
     asked.on('error', (error) => reject(signal.aborted ? new Error(`no answer to ${path} in ${timeout} ms`) : error));
+    // Another protocol instead of an answer (101) ends without one, and without an error.
+    asked.on('close', () => reject(new Error(`the connection for ${path} has ended without an answer`)));
     asked.end();
   });
   return JSON.parse(body);
