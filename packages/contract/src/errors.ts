@@ -161,7 +161,17 @@ export const CATALOGUE = {
     'check that the nodes reach each other on the underlay',
   ),
   ROUTE_MISSING: entry(200, 'There is no route to a node', 'check the routes of the underlay'),
-  INTERFACE_DUPLICATE: entry(200, 'Two devices of one node claim the same interface', 'give every device its own id'),
+  INTERFACE_DUPLICATE: entry(200, 'Two devices claim the same interface', 'give every device its own id'),
+  INTERFACE_CONTESTED: entry(
+    200,
+    'A node claims an interface that a node of another communication domain has',
+    'give its device an id of its own; if the guest has moved there, end its device on the other node',
+  ),
+  INTERFACE_KIND_REFUSED: entry(
+    200,
+    'A node says that a device is an edge',
+    'declare edges with "mirrorplane interface declare"; what an agent sees is vm or nfv',
+  ),
   COPIES_TRUNCATED: entry(
     200,
     'Copies are cut to the underlay MTU',

@@ -16,6 +16,7 @@ import { PolicyState, StatusReason } from './status.ts';
  *   `interfaceStayed`: its second device went again, and it has not moved.
  * - `migrationMeasured`: the old device of a source or destination that migrated live is gone: what the move has missed and
  *   doubled; of a destination `count` copies that it had not read were sent on to it.
+ * - `interfaceContested`: a node claims an interface that another node has, and is not believed.
  * - `edgeDeviceChanged`: an edge-connected interface has another device, or lost or found it.
  * - `nodeConnected`, `nodeDisconnected`: the connection of an agent.
  * - `nodeRejected`: an agent was turned away: it speaks another version of the protocol.
@@ -44,6 +45,7 @@ export const EVENT_KINDS = [
   'interfaceMigrated',
   'migrationMeasured',
   'interfaceStayed',
+  'interfaceContested',
   'edgeDeviceChanged',
   'nodeConnected',
   'nodeDisconnected',

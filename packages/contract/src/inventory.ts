@@ -157,6 +157,9 @@ export const Interface = z
     declared: z.boolean(),
     devices: z.array(InterfaceDevice),
     home: Name.optional().meta({ description: 'Of the nodes with a device, the one where the guest runs now.' }),
+    contested: z.array(Name).optional().meta({
+      description: 'Nodes that claim the interface too, and are not believed: `home` has it.',
+    }),
     revision: z.number().int(),
   })
   .meta({ id: 'Interface' });
@@ -195,5 +198,5 @@ export interface Inventory {
   domains: readonly Pick<Domain, 'name'>[];
   pools: readonly Pick<Pool, 'name' | 'domain'>[];
   nodes: readonly Pick<Node, 'name' | 'pool' | 'underlay'>[];
-  interfaces: readonly Pick<Interface, 'id' | 'kind' | 'pool' | 'edge' | 'devices' | 'home'>[];
+  interfaces: readonly Pick<Interface, 'id' | 'kind' | 'pool' | 'edge' | 'devices' | 'home' | 'contested'>[];
 }

@@ -1,14 +1,14 @@
 /** What operators declared merged with what agents observe. */
 import {
   type Device,
+  type DeviceIdentity,
   type EdgeDeclaration,
   type Interface,
-  type InterfaceDevice,
-  type InterfaceKind,
   type Inventory,
   whyNotMirrorable,
 } from '@mirrorplane/contract';
 import type { LiveNode, LiveNodes } from './live.ts';
+import { type Contest, NOWHERE, type Place, placeOf, type Sighting, toInterfaceDevice } from './places.ts';
 import type { InterfaceRecord } from './resources.ts';
 import type { Stored, View } from './view.ts';
 
@@ -30,8 +30,16 @@ export function recordsOf(view: View): Records {
   };
 }
 
+/** The inventory, with the claims of nodes to what is another's. */
+export type Merged = Inventory & {
+  interfaces: Interface[];
+  contests: Contest[];
+  /** When the next claim is one too many, milliseconds since 1970. */
+  due: number | undefined;
+};
+
 /** The whole inventory, everything in the order of names. */
-export function mergeInventory(records: Records, live: LiveNodes): Inventory & { interfaces: Interface[] } {
+export function mergeInventory(records: Records, live: LiveNodes): Merged {
   const places = placesByInterface(records, live);
   return {
     domains: [...records.domains.keys()].sort().map((name) => ({ name })),
@@ -42,6 +50,11 @@ export function mergeInventory(records: Records, live: LiveNodes): Inventory & {
       underlay: live.get(name)?.underlay,
     })),
     interfaces: sorted(records.interfaces).map((stored) => toInterface(stored, places.get(stored.value.id), records)),
+    contests: [...places.values()].flatMap(({ contests }) => contests),
+    due: [...places.values()].reduce<number | undefined>(
+      (a, { due: b }) => (a! < b! || b === undefined ? a : b),
+      undefined,
+    ),
   };
 }
 
@@ -53,80 +66,46 @@ export function oneInterface(id: string, records: Records, live: LiveNodes): Int
 
 function toInterface(
   { value, revision }: Stored<InterfaceRecord>,
-  { devices, home }: Places = { devices: [], home: undefined },
+  { devices, home, contests }: Place = NOWHERE,
   records: Records,
 ): Interface {
   const node = home ?? value.edge?.node;
   const pool = (node && records.nodes.get(node)?.value.pool) ?? value.pool;
   const { lastNode: _, goneAt: __, ...record } = value;
-  return { ...record, pool, devices, ...(home !== undefined && { home }), revision };
+  const contested = contests.map(({ claimant }) => claimant).sort();
+  const extra = { ...(home !== undefined && { home }), ...(contested.length > 0 && { contested }) };
+  return { ...record, pool, devices, ...extra, revision };
 }
 
 function sorted<T>(map: ReadonlyMap<string, Stored<T>>): Stored<T>[] {
   return [...map].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, stored]) => stored);
 }
 
-interface Sighting {
-  device: InterfaceDevice;
-  since: number;
-  /** When the agent began to say that the guest runs there; of two that say so, the later one is right. */
-  runningSince: number;
-  present: boolean;
-}
-
-/** Where an interface has devices, the newest last, and at which of them the guest is. */
-interface Places {
-  devices: InterfaceDevice[];
-  home: string | undefined;
-}
-
 /** Which devices each interface is: those of declared edges by name or MAC, all others by their identity. */
-function placesByInterface(records: Records, live: LiveNodes): Map<string, Places> {
+export function placesByInterface(records: Records, live: LiveNodes): Map<string, Place> {
   const sightings = new Map<string, Sighting[]>();
   const edges = edgesByNode(records);
-  for (const name of records.nodes.keys()) {
+  for (const [name, { value }] of records.nodes) {
     const node = live.get(name);
     if (!node) {
       continue;
     }
     const present = live.present(name);
-    for (const [id, device] of identified(node, edges.get(name) ?? [], records)) {
+    const domain = records.pools.get(value.pool)?.value.domain;
+    for (const [id, source] of identified(node, edges.get(name) ?? [], records)) {
       const list = sightings.get(id) ?? [];
-      const [since, runningSince] = [node.seen[id] ?? 0, node.running[id] ?? 0];
-      const kind = records.interfaces.get(id)?.value.kind ?? device.identity?.kind ?? 'vm';
-      list.push({ device: toInterfaceDevice(name, device, kind), since, runningSince, present });
+      const kind = records.interfaces.get(id)?.value.kind ?? source.identity?.kind ?? 'vm';
+      list.push({
+        ...{ node: name, domain, source, present, device: toInterfaceDevice(name, source, kind) },
+        since: node.seen[id] ?? 0,
+        claimedSince: source.guest === 'absent' ? undefined : (node.claimed[id] ?? 0),
+        runningSince: source.guest === 'running' ? (node.running[id] ?? 0) : undefined,
+      });
       sightings.set(id, list);
     }
   }
-  const result = new Map<string, Places>();
-  for (const [id, all] of sightings) {
-    // A device that cannot be mirrored is no second device of an interface that has one which can.
-    const mirrorable = all.filter(({ device }) => device.notMirrorable === undefined);
-    const kept = newestLast(mirrorable.length > 0 ? mirrorable : all);
-    result.set(id, { devices: kept.map(({ device }) => device), home: homeOf(kept)?.device.node });
-  }
-  return result;
-}
-
-/** A node that is gone keeps a device only until the interface is seen later on a node that is there. */
-function newestLast(list: Sighting[]): Sighting[] {
-  const newestPresent = Math.max(-1, ...list.filter(({ present }) => present).map(({ since }) => since));
-  return list
-    .filter(({ present, since }) => present || since > newestPresent)
-    .sort((a, b) => a.since - b.since)
-    .slice(-2);
-}
-
-/**
- * Where the guest is. During a live migration its next device exists for a while before the guest does: the older device
- * has it, until an agent sees it run behind the newer one.
- */
-function homeOf(list: Sighting[]): Sighting | undefined {
-  const running = list.filter(({ device }) => device.guest === 'running');
-  if (running.length > 0) {
-    return running.reduce((a, b) => (b.runningSince > a.runningSince ? b : a));
-  }
-  return list.find(({ device }) => device.guest !== 'absent') ?? list[0];
+  const now = live.now();
+  return new Map([...sightings].map(([id, all]) => [id, placeOf(id, all, now)]));
 }
 
 function edgesByNode(records: Records): Map<string, InterfaceRecord[]> {
@@ -137,6 +116,11 @@ function edgesByNode(records: Records): Map<string, InterfaceRecord[]> {
     }
   }
   return edges;
+}
+
+/** What an agent sees is a guest's. Which NIC is an edge is an operator's to declare. */
+function isGuest({ provider, kind }: DeviceIdentity): boolean {
+  return provider !== 'declared' && kind !== 'edge';
 }
 
 /** Devices of a node with the interface that each is; where several claim the same one, the oldest device has it. */
@@ -152,7 +136,7 @@ function identified(node: LiveNode, edges: InterfaceRecord[], records: Records):
   for (const device of byAge) {
     const { identity } = device;
     const declaredEdge = identity && records.interfaces.get(identity.id)?.value.edge !== undefined;
-    if (identity && identity.provider !== 'declared' && !declaredEdge && !found.has(identity.id)) {
+    if (identity && isGuest(identity) && !declaredEdge && !found.has(identity.id)) {
       found.set(identity.id, device);
     }
   }
@@ -169,23 +153,4 @@ export function deviceOfEdge({ devices }: LiveNode, id: string, { device, mac }:
   const same = devices.filter((one) => one.mac === mac);
   // A bridge has the MAC address of its NIC.
   return same.find((one) => whyNotMirrorable(one, 'edge') === undefined) ?? devices.find(bound) ?? same[0];
-}
-
-function toInterfaceDevice(node: string, device: Device, kind: InterfaceKind): InterfaceDevice {
-  const { name, ifindex, mac, mtu, up, guest, warning, sharesWith } = device;
-  const notMirrorable = whyNotMirrorable(device, kind);
-  const noDestination = kind === 'edge' ? undefined : device.notMirrorable?.destination;
-  return {
-    node,
-    name,
-    ifindex,
-    mac,
-    mtu,
-    up,
-    ...(guest && { guest }),
-    ...(notMirrorable !== undefined && { notMirrorable }),
-    ...(noDestination !== undefined && { noDestination }),
-    ...(warning !== undefined && { warning }),
-    ...(sharesWith && { sharesWith }),
-  };
 }

@@ -37,6 +37,10 @@ export interface LiveNode {
   devices: Device[];
   seen: Record<string, number>;
   running: Record<string, number>;
+  /** Since when the node has said of each interface, without a break, that its guest is there or may be. */
+  claimed: Record<string, number>;
+  /** Claims of the node that are refused, and those of others to what it has. */
+  contests: NodeProblem[];
   /** Interfaces that had a device here and have none now, those that went last behind. Not all of them: see `MAX_FORMER`. */
   former: Set<string>;
   /** When the agent was heard last before the present connection; milliseconds since 1970. */
@@ -93,8 +97,13 @@ export class LiveNodes {
     Object.assign(node, record);
     node.seen = byId(record.seen);
     node.running = byId(record.running);
+    node.claimed = byId(record.claimed ?? record.seen);
     node.copying = record.copying ?? [];
-    for (const sequence of [...Object.values(record.seen), ...Object.values(node.running)]) {
+    for (const sequence of [
+      ...Object.values(record.seen),
+      ...Object.values(node.running),
+      ...Object.values(node.claimed),
+    ]) {
       this.#lastSeen = Math.max(this.#lastSeen, sequence);
     }
   }
@@ -106,6 +115,11 @@ export class LiveNodes {
   /** An agent connected and introduced itself. Its devices stay those known until it lists them anew. */
   hello(message: Hello): LiveNode {
     const node = this.#ensure(message.node);
+    if (!this.present(message.node)) {
+      // Meanwhile others may have taken over, as after the end of its host: it claims behind them.
+      node.claimed = byId();
+      node.running = byId();
+    }
     node.connected = true;
     node.heardBefore = node.lastSeenAt === undefined ? undefined : Date.parse(node.lastSeenAt);
     node.rejection = undefined;
@@ -127,10 +141,11 @@ export class LiveNodes {
   }
 
   /** What stands in the way of a node, as its agent and the controller see it. */
-  static problems({ rejection, refusedCounters, problems }: LiveNode): NodeProblem[] {
+  static problems({ rejection, refusedCounters, contests, problems }: LiveNode): NodeProblem[] {
     return [
       ...(rejection ? [rejection] : []),
       ...(refusedCounters ? [{ code: 'COUNTERS_REFUSED', message: refusedCounters.message }] : []),
+      ...contests,
       ...problems,
     ];
   }
@@ -164,16 +179,27 @@ export class LiveNodes {
     this.#touch(node);
     const seen = byId();
     const running = byId();
+    const claimed = byId();
     for (const { identity, guest } of message.devices) {
       if (identity) {
-        seen[identity.id] = node.seen[identity.id] ?? this.#nextSeen();
+        const { id } = identity;
+        // All that is new in one message has one number: so a device that was never seen without its guest can be told.
+        let sequence: number | undefined;
+        const next = () => {
+          sequence ??= this.#nextSeen();
+          return sequence;
+        };
+        seen[id] = node.seen[id] ?? next();
+        if (guest !== 'absent') {
+          claimed[id] = node.claimed[id] ?? next();
+        }
         if (guest === 'running') {
-          running[identity.id] = node.running[identity.id] ?? this.#nextSeen();
+          running[id] = node.running[id] ?? next();
         }
       }
     }
     remember(node.former, Object.keys(node.seen), seen);
-    this.#describe(node, { underlay: message.underlay ?? underlay, devices: message.devices, seen, running });
+    this.#describe(node, { underlay: message.underlay ?? underlay, devices: message.devices, seen, running, claimed });
   }
 
   /** Whether the node has a device of the interface, or had one that is remembered. */
@@ -227,8 +253,8 @@ export class LiveNodes {
 
   /** What has to outlive the controller. */
   static record(node: LiveNode): NodeStateRecord {
-    const { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running, copying } = node;
-    return { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running, copying };
+    const { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running, claimed, copying } = node;
+    return { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running, claimed, copying };
   }
 
   #ensure(name: string): LiveNode {
@@ -243,6 +269,8 @@ export class LiveNodes {
         sent: [],
         seen: byId(),
         running: byId(),
+        claimed: byId(),
+        contests: [],
         former: new Set(),
         problems: [],
         counters: new CounterTotals(),

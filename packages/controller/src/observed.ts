@@ -1,6 +1,6 @@
 /** Interfaces that agents see become records, so that they outlive their devices. */
 import { type FormerOptions, withoutFormer } from './former-interfaces.ts';
-import { mergeInventory, type Records } from './inventory.ts';
+import { mergeInventory, placesByInterface, type Records } from './inventory.ts';
 import type { LiveNodes } from './live.ts';
 import type { InterfaceRecord } from './resources.ts';
 import type { Operation } from './store/store.ts';
@@ -25,7 +25,7 @@ export function observedInterfaces(
   { named, now }: Pick<FormerOptions, 'named' | 'now'>,
 ): Observed {
   const present = new Map(records.interfaces);
-  const seen = newestSightings(records, live);
+  const seen = identitiesOf(records, live);
   for (const [id, identity] of seen) {
     const stored = present.get(id);
     if (!stored) {
@@ -59,25 +59,16 @@ export function observedInterfaces(
   return { interfaces, ops };
 }
 
-/** What the identities of devices say of each interface; where nodes disagree, the one that saw it last is right. */
-function newestSightings({ nodes }: Records, live: LiveNodes) {
-  const newest = new Map<string, { since: number; said: Pick<InterfaceRecord, 'kind' | 'name' | 'network'> }>();
-  for (const name of nodes.keys()) {
-    const node = live.get(name);
-    // Sorted so that of two devices with the same identity the older one speaks last, as in inventory.ts.
-    for (const { identity } of [...(node?.devices ?? [])].sort((a, b) => b.ifindex - a.ifindex)) {
-      if (identity && identity.provider !== 'declared') {
-        const since = node!.seen[identity.id] ?? 0;
-        if (since >= (newest.get(identity.id)?.since ?? 0)) {
-          newest.set(identity.id, {
-            since,
-            said: { kind: identity.kind, name: identity.name, network: identity.network },
-          });
-        }
-      }
+/** What the node that has each interface says of it. */
+function identitiesOf(records: Records, live: LiveNodes) {
+  const found = new Map<string, Pick<InterfaceRecord, 'kind' | 'name' | 'network'>>();
+  for (const [id, { source }] of placesByInterface(records, live)) {
+    const identity = source?.identity;
+    if (identity && identity.provider !== 'declared') {
+      found.set(id, { kind: identity.kind, name: identity.name, network: identity.network });
     }
   }
-  return new Map([...newest].map(([id, { said }]) => [id, said]));
+  return found;
 }
 
 /** Compares fields whatever their order; an absent field is the same as an undefined one. */

@@ -46,6 +46,8 @@ export class Planning {
   readonly #former = new FormerNodes();
   readonly #inForce = new ProgramsInForce();
   #dueTimer: NodeJS.Timeout | undefined;
+  /** When the next claim is one too many, milliseconds since 1970. */
+  #contestDue: number | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -141,8 +143,10 @@ export class Planning {
 
   #planAgainWhenDue(): void {
     clearTimeout(this.#dueTimer);
-    const due = Math.min(this.#former.due ?? Number.POSITIVE_INFINITY, this.#inForce.due ?? Number.POSITIVE_INFINITY);
-    if (due !== Number.POSITIVE_INFINITY) this.#dueTimer = setTimeout(() => this.request(), due + 1).unref();
+    const contest = this.#contestDue === undefined ? undefined : this.#contestDue - this.#parts.live.now();
+    const waits = [this.#former.due, this.#inForce.due, contest].filter((wait) => wait !== undefined);
+    const due = Math.max(0, Math.min(...waits));
+    if (waits.length > 0) this.#dueTimer = setTimeout(() => this.request(), due + 1).unref();
   }
 
   /**
@@ -179,6 +183,7 @@ export class Planning {
         for (const { node, record } of saved) {
           node.dirty = JSON.stringify(record) !== JSON.stringify(LiveNodes.record(node));
         }
+        this.#contestDue = inventory.due;
         this.#inForce.told(programs, staged.waiting, live);
         return { inventory, policies: result.policies, programs };
       },

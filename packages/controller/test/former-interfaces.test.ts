@@ -71,6 +71,7 @@ test('interfaces of a node that is deleted end with it, and those that have move
   agent.inventory(vmDevice('app-1/0', 4), vmDevice('web-1/0', 7));
   await lists('app-1/0,web-1/0');
   two.inventory(vmDevice('web-1/0', 7, { guest: 'running' }));
+  agent.inventory(vmDevice('app-1/0', 4), vmDevice('web-1/0', 7, { guest: 'absent' }));
   const home = async () => (await bench.get('/api/v1/interfaces/web-1%2F0')).body.home;
   await until('it has moved', async () => (await home()) === 'node-2');
   agent.inventory(vmDevice('app-1/0', 4));

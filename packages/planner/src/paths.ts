@@ -68,8 +68,8 @@ export interface Move {
 
 /**
  * The destination migrates: its other node receives like its home, and senders have the way there already, so that the change
- * from one to the other is one write at each of them. Until every sender has made it, the older of the two nodes passes on to the newer what reaches it for a guest
- * that is not there, and the newer delivers to itself as soon as the guest is.
+ * from one to the other is one write at each of them. Until every sender has made it, the newer node among them, the older
+ * of the two nodes passes on to the newer what reaches it for a guest that is not there.
  */
 export function prepareMove({ home, away, end, senders }: Move, network: Network): void {
   const { path, programs, cluster } = network;
@@ -90,10 +90,6 @@ export function prepareMove({ home, away, end, senders }: Move, network: Network
   if (!deliveryOf(older, forward)) {
     connect(path(older, newer), network);
   }
-  const guest = { interface: end.interface };
-  deliveryOf(older, end.id)!.instead = { ...guest, delivery: forward, when: 'absent' };
-  const back = deliveryOf(newer, erspanId(end.policy, older));
-  if (back) {
-    back.instead = { ...guest, delivery: end.id, when: 'running' };
-  }
+  // The newer node does not take its own copies by itself: a clone says that it runs, too (ADR 0034).
+  deliveryOf(older, end.id)!.instead = { interface: end.interface, delivery: forward, when: 'absent' };
 }

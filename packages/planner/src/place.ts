@@ -166,10 +166,12 @@ function captureNodesOf(
   const allowed = new Set(pools);
   const here = new Set(devices);
   const isEdge = item.kind === 'edge';
+  const contested = new Set(item.contested);
   const candidates = isEdge ? [homeNode(item)] : pools.flatMap((pool) => cluster.nodesOfPool.get(pool) ?? []);
   const nodes = candidates.filter((name): name is string => {
     const node = name === undefined ? undefined : cluster.nodes.get(name);
-    return node !== undefined && allowed.has(node.pool) && canSend(node, here.has(node.name), target, reasons);
+    const ours = node !== undefined && allowed.has(node.pool) && !contested.has(node.name);
+    return ours && canSend(node, here.has(node.name), target, reasons);
   });
   for (const name of devices) {
     if (!cluster.nodes.has(name)) {

@@ -8,6 +8,7 @@ const KIND_STYLES: Partial<Record<Event['kind'], Style>> = {
   requestRefused: 'red',
   nodeRejected: 'red',
   countersRefused: 'red',
+  interfaceContested: 'red',
   eventsLost: 'yellow',
   eventsLeftOut: 'yellow',
   nodeDisconnected: 'yellow',

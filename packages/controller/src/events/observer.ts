@@ -1,6 +1,7 @@
 /** Sees what changes by itself, agents and interfaces and the states of policies, and tells of it. */
 import type { EventDraft, EventsMessage, NodeProblem, NodeProgram, PolicyStatus } from '@mirrorplane/contract';
 import type { Logger } from 'pino';
+import { tellContests } from '../contests.ts';
 import { GRACE_MS, type LiveNodes } from '../live.ts';
 import type { Planned, Planning } from '../planning.ts';
 import type { View } from '../view.ts';
@@ -175,6 +176,9 @@ export class EventObserver {
         this.#interfaces.delete(id);
       }
     }
+    // What stood already when the controller was started is no news.
+    const contested = tellContests(inventory.contests, this.#parts.live);
+    drafts.push(...(this.#first ? [] : contested));
     this.#first = false;
     void this.#parts.events.note(...drafts);
     this.#ask();

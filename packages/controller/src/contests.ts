@@ -1,0 +1,78 @@
+/** Claims of nodes to what another node has, in words: at both nodes, and as an event. */
+import type { Device, EventDraft, NodeProblem } from '@mirrorplane/contract';
+import type { LiveNodes } from './live.ts';
+import type { Contest } from './places.ts';
+
+/** Problems that are shown of one node. */
+const MAX_SHOWN = 64;
+/** Events of contests of one node in one planning; its others are counted in the last of them. */
+const MAX_EVENTS = 8;
+
+/**
+ * Makes the contests of now the problems of their nodes.
+ * @returns events of those that are new
+ */
+export function tellContests(contests: readonly Contest[], live: LiveNodes): EventDraft[] {
+  const problems = new Map<string, NodeProblem[]>();
+  const news = new Map<string, NodeProblem[]>();
+  const add = (to: Map<string, NodeProblem[]>, node: string, problem: NodeProblem) =>
+    to.set(node, [...(to.get(node) ?? []), problem]);
+  const before = new Map([...live.all()].map(([name, node]) => [name, new Set(node.contests.map(keyOf))]));
+  for (const contest of contests) {
+    const problem = problemOf(contest);
+    if ((problems.get(contest.claimant)?.length ?? 0) >= MAX_SHOWN) {
+      continue;
+    }
+    add(problems, contest.claimant, problem);
+    // What a node of another communication domain says is nothing to the one that has the interface, nor to its policies.
+    if (!contest.domains && (problems.get(contest.holder)?.length ?? 0) < MAX_SHOWN) {
+      add(problems, contest.holder, problem);
+    }
+    if (!before.get(contest.claimant)?.has(keyOf(problem))) {
+      add(news, contest.claimant, problem);
+    }
+  }
+  for (const [name, { devices }] of live.all()) {
+    for (const problem of edgeProblems(devices)) {
+      add(problems, name, problem);
+      if (!before.get(name)?.has(keyOf(problem))) {
+        add(news, name, problem);
+      }
+    }
+  }
+  for (const [name, node] of live.all()) {
+    node.contests = problems.get(name) ?? [];
+  }
+  return [...news].flatMap(([node, list]) => list.slice(0, MAX_EVENTS).map((problem) => eventOf(node, problem)));
+}
+
+function keyOf({ code, message }: NodeProblem): string {
+  return `${code} ${message}`;
+}
+
+function problemOf({ interface: id, claimant, claimantDevice, holder, holderDevice, domains }: Contest): NodeProblem {
+  const where = (domain: string | undefined) => (domain === undefined ? '' : ` in communication domain "${domain}"`);
+  const other = `node "${claimant}"${where(domains?.claimant)} claims it too with ${claimantDevice}, and is not believed`;
+  const has = `node "${holder}"${where(domains?.holder)} has it with ${holderDevice}`;
+  const remedy = 'give the second device an id of its own, or end the first one if the guest has moved';
+  const code = domains ? 'INTERFACE_CONTESTED' : 'INTERFACE_DUPLICATE';
+  return { code, message: `"${id}": ${has}; ${other}: ${remedy}`, interface: id };
+}
+
+/** Which NIC is an edge is for an operator to declare: an agent that says it of a device is not believed. */
+function edgeProblems(devices: readonly Device[]): NodeProblem[] {
+  return devices
+    .flatMap(({ name, identity }): NodeProblem[] => {
+      if (identity?.kind !== 'edge' || identity.provider === 'declared') {
+        return [];
+      }
+      const message = `"${identity.id}": ${name} says that it is an edge, and is not believed: declare the edge with its node`;
+      return [{ code: 'INTERFACE_KIND_REFUSED', message, interface: identity.id }];
+    })
+    .slice(0, MAX_SHOWN);
+}
+
+function eventOf(node: string, { code, message, interface: id }: NodeProblem): EventDraft {
+  const cause = { kind: 'controller', name: 'controller' } as const;
+  return { kind: 'interfaceContested', object: { kind: 'interface', name: id! }, node, code, message, cause };
+}

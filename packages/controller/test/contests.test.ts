@@ -1,0 +1,140 @@
+/** A node is believed about what is its own: what another node has is not taken away by a claim. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { BOTH_RUN_MS, MOVE_MS } from '../src/places.ts';
+import { Bench, type TestAgent, until, vmDevice } from './harness.ts';
+
+const body = { name: 'p', sources: ['app-1/0'], destination: 'mon-1/0' };
+
+/** Node-1 has the source, node-2 the destination; node-3 is another of their domain, node-4 of domain green. */
+async function start(t: TestContext) {
+  const bench = await Bench.start(t);
+  await bench.cluster('node-1', 'node-2', 'node-3');
+  await bench.must('PUT', '/api/v1/domains/green', {});
+  await bench.must('PUT', '/api/v1/pools/south', { domain: 'green' });
+  await bench.must('PUT', '/api/v1/nodes/node-4', { pool: 'south' });
+  const agents: TestAgent[] = [];
+  for (const node of ['node-1', 'node-2', 'node-3', 'node-4']) {
+    const agent = await bench.connect(await bench.credentials(node));
+    agent.hello(node);
+    agents.push(agent);
+  }
+  const [one, two, three, four] = agents as [TestAgent, TestAgent, TestAgent, TestAgent];
+  one.inventory(vmDevice('app-1/0', 5));
+  two.inventory(vmDevice('mon-1/0', 6));
+  await until('both are listed', async () => (await bench.get('/api/v1/interfaces')).body.items.length === 2);
+  await bench.must('POST', '/api/v1/policies', body);
+  await until('node-1 sends', () => sentTo(one).length > 0);
+  const problems = async (node: string): Promise<[string, string][]> =>
+    (await bench.get(`/api/v1/nodes/${node}`)).body.problems.map((p: { code: string; message: string }) => [
+      p.code,
+      p.message,
+    ]);
+  const told = (node: string, code: string) =>
+    until(`${code} at ${node}`, async () => (await problems(node)).find((problem) => problem[0] === code)?.[1]);
+  const place = async (id: string) => {
+    const { home, devices } = (await bench.get(`/api/v1/interfaces/${encodeURIComponent(id)}`)).body;
+    return `${home}: ${devices.map(({ node }: { node: string }) => node).join()}`;
+  };
+  return { bench, one, two, three, four, problems, told, place };
+}
+
+/** Addresses to which the node has a way for copies, those that its captures use first. */
+function sentTo({ program }: TestAgent): string[] {
+  return program?.deliveries.flatMap((delivery) => (delivery.kind === 'erspan' ? [delivery.address] : [])) ?? [];
+}
+
+test('a claim of a running guest takes nothing from the node that has it, and both are told', async (t) => {
+  const { bench, one, three, told, place } = await start(t);
+  three.inventory(vmDevice('mon-1/0', 9, { guest: 'running' }));
+  for (const node of ['node-2', 'node-3']) {
+    assert.match(await told(node, 'INTERFACE_DUPLICATE'), /"mon-1\/0": node "node-2" has it .* node "node-3"/);
+  }
+  assert.equal(await place('mon-1/0'), 'node-2: node-2');
+  assert.deepEqual(sentTo(one), ['10.0.0.2']);
+  assert.ok(!three.program?.deliveries.some(({ kind }) => kind === 'local'));
+  const { reasons } = (await bench.get('/api/v1/policies/p/status')).body;
+  assert.ok(reasons.some(({ code }: { code: string }) => code === 'INTERFACE_DUPLICATE'));
+  const events = (await bench.get('/api/v1/events?kind=interfaceContested')).body.items;
+  assert.deepEqual(
+    events.map(({ object, node, code }: { object: { name: string }; node: string; code: string }) => [
+      object.name,
+      node,
+      code,
+    ]),
+    [['mon-1/0', 'node-3', 'INTERFACE_DUPLICATE']],
+  );
+});
+
+test('a claim to a source is not captured, until the node that has it lets go', async (t) => {
+  const { one, three, told, problems, place } = await start(t);
+  assert.equal(three.program?.captures.length, 1, 'every node of the pool is prepared');
+  three.inventory(vmDevice('app-1/0', 9, { guest: 'running' }));
+  await told('node-3', 'INTERFACE_DUPLICATE');
+  await until('node-3 captures nothing', () => three.program?.captures.length === 0);
+  one.inventory(vmDevice('app-1/0', 5, { guest: 'absent' }));
+  await until('it has moved', async () => (await place('app-1/0')) === 'node-3: node-1,node-3');
+  await until('node-3 captures it', () => three.program?.captures.length === 1);
+  await until('nothing is wrong', async () => (await problems('node-3')).length === 0);
+  // The node that it has left claims it behind the one that has it now.
+  one.inventory(vmDevice('app-1/0', 5, { guest: 'running' }));
+  await until('it says so', async () => (await place('app-1/0')) === 'node-3: node-1,node-3');
+});
+
+test('a claim from another communication domain is no device, and nothing to the policy, until the former goes', async (t) => {
+  const { bench, one, two, four, told, problems, place } = await start(t);
+  four.inventory(vmDevice('mon-1/0', 9));
+  const message = await told('node-4', 'INTERFACE_CONTESTED');
+  assert.match(
+    message,
+    /node "node-2" in communication domain "blue" .* node "node-4" in communication domain "green"/,
+  );
+  assert.equal(await place('mon-1/0'), 'node-2: node-2');
+  assert.deepEqual([sentTo(one), four.program?.terminations.length], [['10.0.0.2'], 0]);
+  assert.deepEqual(await problems('node-2'), []);
+  const { reasons } = (await bench.get('/api/v1/policies/p/status')).body;
+  assert.ok(!reasons.some(({ code }: { code: string }) => code.startsWith('INTERFACE_')));
+  two.inventory();
+  await until('it has moved', async () => (await place('mon-1/0')) === 'node-4: node-4');
+  await until('node-1 sends nothing', () => sentTo(one).length === 0);
+});
+
+test('what an agent says of a kind, a name or a network counts where it has the interface', async (t) => {
+  const { bench, one, three, told } = await start(t);
+  const other = vmDevice('app-1/0', 9);
+  three.inventory({ ...other, identity: { ...other.identity!, kind: 'nfv', name: 'mine', network: 'red' } });
+  const edge = vmDevice('mon-1/0', 10);
+  three.inventory({ ...edge, identity: { ...edge.identity!, kind: 'edge' } });
+  assert.match(await told('node-3', 'INTERFACE_KIND_REFUSED'), /"mon-1\/0": tap10 says that it is an edge/);
+  for (const id of ['app-1/0', 'mon-1/0']) {
+    const { kind, name, network } = (await bench.get(`/api/v1/interfaces/${encodeURIComponent(id)}`)).body;
+    assert.deepEqual([kind, name, network], ['vm', id, undefined]);
+  }
+  const own = vmDevice('app-1/0', 5);
+  one.inventory({ ...own, identity: { ...own.identity!, name: 'renamed' } });
+  const name = async () => (await bench.get('/api/v1/interfaces/app-1%2F0')).body.name;
+  await until('its own node renames it', async () => (await name()) === 'renamed');
+});
+
+test('a second device is prepared for while it may be that of a migration, and is a duplicate after that', async (t) => {
+  const { bench, one, three, told, problems, place } = await start(t);
+  three.inventory(vmDevice('mon-1/0', 9));
+  await until('it is prepared for', () => three.program?.standby.length === 1);
+  assert.deepEqual([(await problems('node-3')).length, sentTo(one).length], [0, 2]);
+  three.inventory(vmDevice('mon-1/0', 9, { guest: 'absent' }));
+  three.inventory(vmDevice('mon-1/0', 9, { guest: 'running' }));
+  await until('it says so', async () => (await bench.get('/api/v1/nodes/node-3')).body.devices[0].guest === 'running');
+  assert.equal(await place('mon-1/0'), 'node-2: node-2,node-3');
+  bench.ahead = BOTH_RUN_MS + 1;
+  // Any change has the controller plan; else it does at that time.
+  await bench.declare('other');
+  await told('node-3', 'INTERFACE_DUPLICATE');
+  await until('it is not prepared for', () => three.program?.standby.length === 0 && sentTo(one).length === 1);
+  three.inventory();
+  await until('all is well', async () => (await problems('node-2')).length === 0);
+  three.inventory(vmDevice('mon-1/0', 10, { guest: 'absent' }));
+  await until('it is prepared for again', () => three.program?.standby.length === 1);
+  bench.ahead += MOVE_MS + 1;
+  await bench.declare('another');
+  await told('node-3', 'INTERFACE_DUPLICATE');
+});
