@@ -2,6 +2,9 @@
 import type { ErrorCode, Problem, Refusal } from '@mirrorplane/contract';
 import type { Document } from './documents.ts';
 
+/** Where a document stands that stands for a policy to be deleted. */
+export const PRUNED = 'not in the file';
+
 /** Refusals of a policy that depend on what its interfaces are, on where they are, and on the other policies. */
 const BY_INTERFACE: readonly string[] = [
   'POLICY_SOURCE_KINDS_MIXED',
@@ -33,6 +36,7 @@ export function settledBy(document: Document, problem: Problem, others: readonly
     if (problem.errors.some((refusal) => !REFERENCES.includes(refusal.field))) return undefined;
     found = rest.find((other) => isReferred(document, other));
   }
+  if (found?.where === PRUNED) return `it needs ${found.kind} ${found.name} to be deleted`;
   return found && `it needs ${found.kind} ${found.name} of the same file`;
 }
 

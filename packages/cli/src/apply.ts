@@ -1,6 +1,6 @@
 /** Applies documents: checks all of them by a dry run, then changes what differs. */
 import type { Refusal } from '@mirrorplane/contract';
-import { repeatedSources, settledBy } from './apply-needs.ts';
+import { PRUNED, repeatedSources, settledBy } from './apply-needs.ts';
 import { getIfThere, ProblemError, type Response } from './client.ts';
 import { agrees, compare } from './compare.ts';
 import type { Context } from './context.ts';
@@ -8,14 +8,18 @@ import type { Document } from './documents.ts';
 import { CliError } from './exit.ts';
 import { problemText } from './output/errors.ts';
 import type { Outcome } from './output/render.ts';
+import { remove } from './remove.ts';
 import { pathOf, RESOURCES } from './resources.ts';
 import { noteWarnings } from './warnings.ts';
 
 /** What a dry run said of one document. */
-interface Check {
+export interface Check {
   document: Document;
-  result: 'created' | 'changed' | 'unchanged' | 'unchecked';
+  result: 'created' | 'changed' | 'unchanged' | 'unchecked' | 'deleted';
   etag: string | undefined;
+  /** The resource as it is, and as it would be; undefined where it is not there, or was not checked. */
+  before?: object | undefined;
+  after?: object | undefined;
   /** Why it could not be checked: it needs something that the same documents bring. */
   reason?: string;
 }
@@ -25,13 +29,33 @@ interface Check {
  *
  * A document that is refused alone, and names a resource that the same documents create or change, may well be right
  * once that is there: it is applied last, and refused then if it is wrong.
+ * @param pruned names of policies that are deleted, after what was checked is applied
  * @throws CliError after every refusal was printed on stderr; nothing was changed where a check refused.
  */
 export async function applyDocuments(
   context: Context,
   documents: readonly Document[],
   dryRun: boolean,
+  pruned: readonly string[] = [],
 ): Promise<Outcome[]> {
+  const deletions = pruned.map((name): Document => ({ kind: 'Policy', name, spec: {}, where: PRUNED }));
+  const checks: Check[] = [
+    ...(await dryRunOf(context, documents, deletions)),
+    ...deletions.map((document): Check => ({ document, result: 'deleted', etag: undefined })),
+  ];
+  return dryRun ? checks.map((one) => outcome(one, true)) : change(context, checks);
+}
+
+/**
+ * Checks all documents by a dry run, and changes nothing.
+ * @param deletions policies that are to be deleted: what they hold may become free
+ * @throws CliError after every refusal was printed on stderr
+ */
+export async function dryRunOf(
+  context: Context,
+  documents: readonly Document[],
+  deletions: readonly Document[] = [],
+): Promise<Check[]> {
   const checks: Check[] = [];
   const refused = repeatedSources(documents).map(({ document, refusals }) => ({ document, error: repeated(refusals) }));
   const fatal = [...refused];
@@ -43,7 +67,7 @@ export async function applyDocuments(
       refused.push({ document, error });
     }
   }
-  const moving = documents.filter(
+  const moving = [...documents, ...deletions].filter(
     (document) => !checks.some((one) => one.document === document && one.result === 'unchanged'),
   );
   for (const one of refused) {
@@ -57,8 +81,7 @@ export async function applyDocuments(
     const count = documents.length === 1 ? '' : `: ${fatal.length} of ${documents.length} documents are refused`;
     throw new CliError(fatal[0]!.error.exit, `nothing was changed${count}`);
   }
-  if (dryRun) return checks.map((one) => outcome(one, true));
-  return change(context, checks);
+  return checks;
 }
 
 async function change(context: Context, checks: readonly Check[]): Promise<Outcome[]> {
@@ -71,6 +94,9 @@ async function change(context: Context, checks: readonly Check[]): Promise<Outco
   for (const one of order) {
     try {
       if (one.result === 'unchanged') {
+        done.push(outcome(one, false));
+      } else if (one.result === 'deleted') {
+        await remove(context, one.document.kind, one.document.name, false);
         done.push(outcome(one, false));
       } else {
         const now = one.result === 'unchecked' ? await check(context, one.document) : one;
@@ -96,10 +122,11 @@ async function check(context: Context, document: Document): Promise<Check> {
   const before = await getIfThere<object>(context.client, pathOf(kind, name));
   // What an agent sees and nobody has declared stays so, as long as the document says nothing else of it.
   if (document.observed && before && agrees(document, before.body)) {
-    return { document, result: 'unchanged', etag: before.etag };
+    return { document, result: 'unchanged', etag: before.etag, before: before.body };
   }
   const after = await put(context, { document, result: before ? 'changed' : 'created', etag: before?.etag }, true);
-  return { document, result: compare(kind, before?.body, after.body), etag: before?.etag };
+  const result = compare(kind, before?.body, after.body);
+  return { document, result, etag: before?.etag, before: before?.body, after: after.body };
 }
 
 async function put(context: Context, one: Check, dryRun: boolean): Promise<Response<object>> {

@@ -11,6 +11,8 @@ export interface Context {
   url: string;
   format: Format;
   color: boolean;
+  /** Whether tables have more columns. */
+  wide: boolean;
   /** True where stdout is a terminal. */
   terminal: boolean;
   print(text: string): void;
@@ -41,7 +43,11 @@ export function addGlobalOptions(program: Command): Command {
           'MIRRORPLANE_TOKEN holds the token itself',
       ),
     )
-    .addOption(new Option('-o, --output <format>', 'how to print').choices(FORMATS).default('table'))
+    .addOption(
+      new Option('-o, --output <format>', 'how to print; wide: a table with more columns, name: only names, one a line')
+        .choices(FORMATS)
+        .default('table'),
+    )
     .addOption(new Option('--no-color', 'do not colour (also: NO_COLOR)'));
 }
 
@@ -58,6 +64,7 @@ export function contextOf(command: Command, env: NodeJS.ProcessEnv = process.env
     client: new Client({ url, token: tokenSource(options.tokenFile, env), ...(timeout !== undefined && { timeout }) }),
     url,
     format: options.output,
+    wide: options.output === 'wide',
     color: options.color && terminal && !env.NO_COLOR && env.TERM !== 'dumb',
     terminal,
     print: (text) => void process.stdout.write(text),

@@ -14,6 +14,15 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 // Where messages cannot be written, there is nowhere to say so.
 process.stderr.on('error', () => {});
 
+/** Says what may have been meant by words of other tools. Loaded only here, since most commands are right. */
+async function noteMeant(): Promise<void> {
+  const words = process.argv.slice(2);
+  const end = words.findIndex((word) => word.startsWith('-'));
+  const { meant } = await import('./suggest.ts');
+  const text = meant(buildProgram(), end < 0 ? words : words.slice(0, end));
+  if (words.length > 0 && text !== undefined) process.stderr.write(`did you mean "${text}"?\n`);
+}
+
 try {
   if (process.argv[2] === '__complete') {
     const { complete } = await import('./complete/index.ts');
@@ -24,5 +33,6 @@ try {
 } catch (error) {
   // Commander has printed its own errors already.
   if (!(error instanceof CommanderError)) process.stderr.write(await errorText(error));
+  else if (error.exitCode !== 0) await noteMeant();
   process.exitCode = exitCodeOf(error);
 }

@@ -20,6 +20,22 @@ export function numberOrNone(value: string): number | 'none' {
   return value === 'none' ? 'none' : number(value);
 }
 
+const SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+/** A moment: so long ago, as in `10m`, or a time of ISO 8601. As ISO 8601 in UTC. */
+export function moment(value: string): string {
+  const ago = /^(\d{1,6})([smhd])$/.exec(value);
+  const time = ago
+    ? Date.now() - Number(ago[1]) * SECONDS[ago[2]!]! * 1000
+    : /^\d{4}-\d\d-\d\d(T.*)?$/.test(value)
+      ? Date.parse(value)
+      : Number.NaN;
+  if (Number.isNaN(time)) {
+    throw new InvalidArgumentError('use how long ago, as in 10m, 2h or 1d, or a time as in 2026-01-31T12:00:00Z.');
+  }
+  return new Date(time).toISOString();
+}
+
 /** A whole number from 1 to `most`. */
 export function integerUpTo(most: number): (value: string) => number {
   return (value) => {

@@ -2,6 +2,8 @@
 import { Command } from 'commander';
 import { addApplyCommand } from './commands/apply.ts';
 import { addCompletionCommand } from './commands/completion.ts';
+import { addDeleteCommand } from './commands/delete.ts';
+import { addDiffCommand } from './commands/diff.ts';
 import { addDomainCommands } from './commands/domain.ts';
 import { addEventsCommand } from './commands/events.ts';
 import { addInterfaceCommands } from './commands/interface.ts';
@@ -25,6 +27,8 @@ export function buildProgram(): Command {
     .addHelpText('after', `\n${dispatchedHelp()}\n${exitCodeHelp()}`);
   addGlobalOptions(program);
   addApplyCommand(program);
+  addDiffCommand(program);
+  addDeleteCommand(program);
   addPolicyCommands(program);
   addInterfaceCommands(program);
   addNodeCommands(program);

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from './context.ts';
 import { CliError } from './exit.ts';
 import { errorText } from './output/errors.ts';
-import { renderData } from './output/render.ts';
+import { render } from './output/render.ts';
 
 export interface WatchOptions {
   watch?: boolean;
@@ -26,7 +26,7 @@ export async function showWatched<T>(
 ): Promise<T> {
   let data = await read();
   if (!options.watch && options.count === undefined) {
-    context.print(context.format === 'table' ? text(data) : renderData(data, context.format));
+    context.print(render(context.format, data, () => text(data)));
     return data;
   }
   const stop = new AbortController();
@@ -38,7 +38,7 @@ export async function showWatched<T>(
     let trouble: string | undefined;
     for (let reading = 1; ; reading += 1) {
       if (trouble === undefined) {
-        const block = context.format === 'table' ? text(data) : renderData(data, context.format, true);
+        const block = render(context.format, data, () => text(data), true);
         if (block !== printed) print(context, block);
         printed = block;
       }
@@ -98,7 +98,7 @@ export async function whileUnavailable(
 }
 
 function print(context: Context, block: string): void {
-  if (context.format !== 'table') {
+  if (context.format !== 'table' && context.format !== 'wide') {
     context.print(block);
   } else if (context.terminal) {
     // Home, the block with the rest of every line cleared, then everything below cleared: does not flicker.

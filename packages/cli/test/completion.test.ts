@@ -57,7 +57,7 @@ describe('completion', () => {
     assert.deepEqual(await of('policy', 'create', 'x', '--source', 'db-1/0', '--dest'), ['--destination']);
     assert.deepEqual(await of('policy', 'create', 'x', '--destination', 'ids'), ['ids-1/0', 'ids-2/0']);
     assert.deepEqual(await of('pool', 'create', 'x', '--domain', ''), ['blue', 'red']);
-    assert.deepEqual(await of('policy', 'list', '-o', ''), ['json', 'table', 'yaml']);
+    assert.deepEqual(await of('policy', 'list', '-o', ''), ['json', 'name', 'table', 'wide', 'yaml']);
     assert.deepEqual(await of('completion', ''), ['bash', 'fish', 'zsh']);
   });
 

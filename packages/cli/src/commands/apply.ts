@@ -1,14 +1,18 @@
 /** `apply -f`: makes the cluster have what a file says. */
+import type { Policy } from '@mirrorplane/contract';
 import type { Command } from 'commander';
 import { applyDocuments } from '../apply.ts';
-import { contextOf } from '../context.ts';
-import { readDocuments } from '../documents.ts';
+import { type Context, contextOf } from '../context.ts';
+import { type Document, readDocuments } from '../documents.ts';
+import { CliError } from '../exit.ts';
 import { showOutcomes } from '../output/render.ts';
-import type { Kind } from '../resources.ts';
+import { type Kind, RESOURCES } from '../resources.ts';
 
 interface ApplyOptions {
   file: string;
   dryRun?: boolean;
+  prune?: boolean;
+  prunePrefix?: string;
 }
 
 /**
@@ -25,9 +29,32 @@ export function addApplyCommand(parent: Command, assumed?: Kind): void {
     )
     .requiredOption('-f, --file <file>', 'YAML (one or more documents) or JSON (one, or a list); "-" reads stdin')
     .option('--dry-run', 'check and print what would be done, and change nothing')
+    .option('--prune', 'delete policies that the file does not name, of those that --prune-prefix covers')
+    .option('--prune-prefix <text>', 'with --prune: only policies whose name begins with this text')
     .action(async (options: ApplyOptions, command: Command) => {
       const context = contextOf(command);
+      const prefix = prefixOf(options);
       const documents = await readDocuments(options.file, assumed);
-      showOutcomes(context, await applyDocuments(context, documents, options.dryRun ?? false));
+      const pruned = prefix === undefined ? [] : await policiesBeside(context, documents, prefix);
+      showOutcomes(context, await applyDocuments(context, documents, options.dryRun ?? false, pruned));
     });
+}
+
+/** The bound of --prune. @throws CliError (usage) where one of the two options stands alone */
+function prefixOf({ prune, prunePrefix }: ApplyOptions): string | undefined {
+  if (prune && !prunePrefix) {
+    throw new CliError(
+      'usage',
+      '--prune deletes policies: say which may be deleted with --prune-prefix, as in "team-a-"',
+    );
+  }
+  if (!prune && prunePrefix !== undefined) throw new CliError('usage', '--prune-prefix is for --prune: add that');
+  return prunePrefix;
+}
+
+/** Names of the policies that begin with the prefix and stand in no document. */
+async function policiesBeside(context: Context, documents: readonly Document[], prefix: string): Promise<string[]> {
+  const named = new Set(documents.filter(({ kind }) => kind === 'Policy').map(({ name }) => name));
+  const { body } = await context.client.request<{ items: Policy[] }>('GET', RESOURCES.Policy.path);
+  return body.items.map(({ name }) => name).filter((name) => name.startsWith(prefix) && !named.has(name));
 }

@@ -1,26 +1,25 @@
-/** `delete` of every noun. */
-import type { Node } from '@mirrorplane/contract';
-import type { Context } from '../context.ts';
+/** `delete` of every noun, and `delete -f`. */
+import type { Command } from 'commander';
+import { type Context, contextOf } from '../context.ts';
+import { deleteDocuments } from '../delete-documents.ts';
+import { readDocuments } from '../documents.ts';
 import { showOutcomes } from '../output/render.ts';
-import { type Kind, pathOf, RESOURCES } from '../resources.ts';
+import { remove } from '../remove.ts';
+import type { Kind } from '../resources.ts';
 import { each } from './several.ts';
 
-/** Milliseconds that nodes get to confirm a deletion before the command names those that have not. */
-const CONFIRMATION_MS = 2000;
-
-/** Says which nodes have not confirmed that they stopped copying for a deleted policy. */
-async function noteEnding(context: Context, policy: string): Promise<void> {
-  const end = performance.now() + CONFIRMATION_MS;
-  for (;;) {
-    const { body } = await context.client.request<{ items: Node[] }>('GET', RESOURCES.Node.path);
-    const nodes = body.items.filter(({ ending }) => ending?.includes(policy)).map(({ name }) => name);
-    if (nodes.length === 0) return;
-    if (performance.now() > end) {
-      context.note(`warning: ${nodes.join(', ')} may still copy for ${policy}: not confirmed yet; see "node show"\n`);
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+/** Adds `delete -f`. */
+export function addDeleteCommand(program: Command): void {
+  program
+    .command('delete')
+    .description('delete what a file describes, policies first; what is not there is left out')
+    .requiredOption('-f, --file <file>', 'YAML or JSON as for "apply"; "-" reads stdin')
+    .option('--dry-run', 'check and print what would be done, and change nothing')
+    .action(async (options: { file: string; dryRun?: boolean }, command: Command) => {
+      const context = contextOf(command);
+      const documents = await readDocuments(options.file);
+      showOutcomes(context, await deleteDocuments(context, documents, options.dryRun ?? false));
+    });
 }
 
 /** Deletes resources one after the other. */
@@ -31,8 +30,7 @@ export async function deleteSeveral(
   dryRun: boolean,
 ): Promise<void> {
   await each(context, names, showOutcomes, async (name) => {
-    await context.client.request('DELETE', pathOf(kind, name), { dryRun });
-    if (kind === 'Policy' && !dryRun) await noteEnding(context, name);
+    await remove(context, kind, name, dryRun);
     return { kind, name, result: 'deleted', dryRun };
   });
 }

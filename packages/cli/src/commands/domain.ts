@@ -2,6 +2,7 @@
 import type { Domain } from '@mirrorplane/contract';
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
+import { addSort, type SortOptions, sorted } from '../list.ts';
 import { show, withKind } from '../output/render.ts';
 import { renderFields, renderTable } from '../output/table.ts';
 import { pathOf, RESOURCES } from '../resources.ts';
@@ -12,12 +13,12 @@ import { putResource } from './put.ts';
 export function addDomainCommands(program: Command): void {
   const noun = program.command('domain').description('communication domains: pools of one domain can reach each other');
 
-  noun
-    .command('list')
+  addSort(noun.command('list'))
     .description('list the communication domains')
-    .action(async (_options: object, command: Command) => {
+    .action(async (options: SortOptions, command: Command) => {
       const context = contextOf(command);
-      const { body } = await context.client.request<{ items: Domain[] }>('GET', RESOURCES.Domain.path);
+      const { body: list } = await context.client.request<{ items: Domain[] }>('GET', RESOURCES.Domain.path);
+      const body = sorted(list, options.sort);
       const rows = body.items.map((domain) => [domain.name, domain.description]);
       show(context, withKind('Domain', body), () =>
         renderTable([{ title: 'NAME' }, { title: 'DESCRIPTION' }], rows, context),

@@ -2,9 +2,9 @@
 import type { Event, EventGap, EventList } from '@mirrorplane/contract';
 import { type Command, InvalidArgumentError } from 'commander';
 import { type Context, contextOf } from '../context.ts';
-import { collectIds, integerUpTo, positiveInteger } from '../options.ts';
+import { collectIds, integerUpTo, moment, positiveInteger } from '../options.ts';
 import { eventLine, eventTable } from '../output/events.ts';
-import { renderData, show } from '../output/render.ts';
+import { render, show } from '../output/render.ts';
 import { whileUnavailable } from '../watch.ts';
 
 interface EventsOptions {
@@ -13,6 +13,7 @@ interface EventsOptions {
   count?: number;
   after?: number;
   limit?: number;
+  since?: string;
   kind?: string[];
   object?: string;
 }
@@ -42,6 +43,7 @@ export function addEventsCommand(program: Command): void {
       `past events at most, 1 to ${MOST} (default: ${SHOWN}, ${SHOWN_BEFORE} with --follow)`,
       integerUpTo(MOST),
     )
+    .option('--since <time>', 'only events since then: how long ago, as in 10m, 2h, 1d, or a time of ISO 8601', moment)
     .option('--kind <kinds...>', 'only events of these kinds', collectIds)
     .option('--object <kind/name>', 'only events that concern it, as in policy/ids-all or interface/web-1/0')
     .action(async (options: EventsOptions, command: Command) => {
@@ -49,7 +51,11 @@ export function addEventsCommand(program: Command): void {
       const filter = { kind: options.kind?.join(','), object: options.object };
       if (options.follow || options.count !== undefined) await follow(context, options, filter);
       else {
-        const list = await read(context, options.after, options.limit ?? SHOWN, filter);
+        const limit = options.limit ?? (options.since === undefined ? SHOWN : MOST);
+        const list = await read(context, options, limit, filter);
+        if (options.since !== undefined && list.items.length === limit) {
+          context.note(`there may be more since then: these are ${limit} (--limit)\n`);
+        }
         show(context, list, () => eventTable(list.items, context.color));
       }
     });
@@ -57,20 +63,25 @@ export function addEventsCommand(program: Command): void {
 
 type Filter = Record<'kind' | 'object', string | undefined>;
 
-async function read(context: Context, after: number | undefined, limit: number, filter: Filter): Promise<EventList> {
-  const query = { ...filter, limit: String(limit), after: after?.toString() };
+async function read(
+  context: Context,
+  { after, since }: Pick<EventsOptions, 'after' | 'since'>,
+  limit: number,
+  filter: Filter,
+): Promise<EventList> {
+  const query = { ...filter, limit: String(limit), after: after?.toString(), since };
   return (await context.client.request<EventList>('GET', PATH, { query })).body;
 }
 
 /** A controller that goes away is waited for; the stream then goes on after the last event that was printed. */
-async function follow(context: Context, { after, limit, count }: EventsOptions, filter: Filter): Promise<void> {
+async function follow(context: Context, { after, limit, count, since }: EventsOptions, filter: Filter): Promise<void> {
   const print = (event: Event) => {
-    const { format } = context;
-    context.print(format === 'table' ? eventLine(event, context.color) : renderData(event, format, true));
+    context.print(render(context.format, event, () => eventLine(event, context.color), true));
   };
   let last: string | undefined;
   if (after === undefined) {
-    const list = await read(context, undefined, limit ?? SHOWN_BEFORE, filter);
+    const before = limit ?? (since === undefined ? SHOWN_BEFORE : MOST);
+    const list = await read(context, { since }, before, filter);
     list.items.forEach(print);
     last = String(list.last);
   } else last = String(after);

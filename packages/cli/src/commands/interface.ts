@@ -3,6 +3,7 @@ import type { Interface, InterfaceSpec } from '@mirrorplane/contract';
 import { type Command, Option } from 'commander';
 import { contextOf } from '../context.ts';
 import { CliError } from '../exit.ts';
+import { addSort, type SortOptions, sorted } from '../list.ts';
 import { positiveInteger, vlanList } from '../options.ts';
 import { interfaceFields, interfaceTable } from '../output/inventory.ts';
 import { show } from '../output/render.ts';
@@ -11,7 +12,7 @@ import { showWatched, type WatchOptions } from '../watch.ts';
 import { deleteSeveral } from './delete.ts';
 import { putResource } from './put.ts';
 
-interface ListOptions extends WatchOptions {
+interface ListOptions extends WatchOptions, SortOptions {
   node?: string;
   kind?: string;
   pool?: string;
@@ -35,8 +36,7 @@ const KINDS = ['vm', 'nfv', 'edge'] as const;
 export function addInterfaceCommands(program: Command): void {
   const noun = program.command('interface').description('interfaces: what can be mirrored or receive copies');
 
-  noun
-    .command('list')
+  addSort(noun.command('list'))
     .description('list the interfaces')
     .option('--node <name>', 'only those with a device on this node')
     .addOption(new Option('--kind <kind>', 'only those of this kind').choices(KINDS))
@@ -54,9 +54,9 @@ export function addInterfaceCommands(program: Command): void {
           if (options.node !== undefined) await client.request('GET', pathOf('Node', options.node));
           if (options.pool !== undefined) await client.request('GET', pathOf('Pool', options.pool));
         }
-        return body;
+        return sorted(body, options.sort);
       };
-      await showWatched(context, options, read, (data) => interfaceTable(data.items, context.color));
+      await showWatched(context, options, read, (data) => interfaceTable(data.items, context.color, context.wide));
     });
 
   noun

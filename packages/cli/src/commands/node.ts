@@ -2,6 +2,7 @@
 import type { Node } from '@mirrorplane/contract';
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
+import { addSort, type SortOptions, sorted } from '../list.ts';
 import { positiveInteger } from '../options.ts';
 import { nodeFields, nodeTable } from '../output/inventory.ts';
 import { show, withKind } from '../output/render.ts';
@@ -14,16 +15,18 @@ import { putResource } from './put.ts';
 export function addNodeCommands(program: Command): void {
   const noun = program.command('node').description('nodes: hosts that run the agent');
 
-  noun
-    .command('list')
+  addSort(noun.command('list'))
     .description('list the nodes')
     .option('--watch', 'read again every second and print changes, until Ctrl-C')
     .option('--count <number>', 'watch, and end after this many readings', positiveInteger)
-    .action(async (options: WatchOptions, command: Command) => {
+    .action(async (options: WatchOptions & SortOptions, command: Command) => {
       const context = contextOf(command);
       const read = async () =>
-        withKind('Node', (await context.client.request<{ items: Node[] }>('GET', RESOURCES.Node.path)).body);
-      await showWatched(context, options, read, (data) => nodeTable(data.items, context.color));
+        sorted(
+          withKind('Node', (await context.client.request<{ items: Node[] }>('GET', RESOURCES.Node.path)).body),
+          options.sort,
+        );
+      await showWatched(context, options, read, (data) => nodeTable(data.items, context.color, context.wide));
     });
 
   noun

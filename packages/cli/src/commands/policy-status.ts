@@ -3,19 +3,19 @@ import type { PolicyStatus } from '@mirrorplane/contract';
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
 import { EXIT_CODES } from '../exit.ts';
+import { addSort, type SortOptions, sorted } from '../list.ts';
 import { positiveInteger } from '../options.ts';
 import { statusTable, statusText } from '../output/status.ts';
 import { pathOf, RESOURCES } from '../resources.ts';
 import { showWatched, type WatchOptions } from '../watch.ts';
 
-interface StatusOptions extends WatchOptions {
+interface StatusOptions extends WatchOptions, SortOptions {
   exitCode?: boolean;
 }
 
 /** Adds `policy status`. */
 export function addPolicyStatus(policy: Command): void {
-  policy
-    .command('status')
+  addSort(policy.command('status'))
     .description('show counters, and why a policy is not active; all policies, or one in full')
     .argument('[name]')
     .option('--watch', 'read again every second and print changes, until Ctrl-C')
@@ -26,7 +26,8 @@ export function addPolicyStatus(policy: Command): void {
       let states: string[];
       if (name === undefined) {
         const path = `${RESOURCES.Policy.path}/status`;
-        const read = async () => (await context.client.request<{ items: PolicyStatus[] }>('GET', path)).body;
+        const read = async () =>
+          sorted((await context.client.request<{ items: PolicyStatus[] }>('GET', path)).body, options.sort);
         const data = await showWatched(context, options, read, ({ items }) => statusTable(items, context.color));
         states = data.items.map((status) => status.state);
       } else {

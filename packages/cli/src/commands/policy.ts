@@ -2,6 +2,7 @@
 import type { Policy } from '@mirrorplane/contract';
 import type { Command } from 'commander';
 import { type Context, contextOf } from '../context.ts';
+import { addSort, type SortOptions, sorted } from '../list.ts';
 import { collectIds, number, positiveInteger } from '../options.ts';
 import { policyFields, policyTable } from '../output/policy.ts';
 import { show, showOutcomes, withKind } from '../output/render.ts';
@@ -10,6 +11,7 @@ import { noteWarnings } from '../warnings.ts';
 import { showWatched, type WatchOptions } from '../watch.ts';
 import { addApplyCommand } from './apply.ts';
 import { deleteSeveral } from './delete.ts';
+import { addDiffCommand } from './diff.ts';
 import { addPolicyEdit } from './policy-edit.ts';
 import { addPolicyStatus } from './policy-status.ts';
 import { each } from './several.ts';
@@ -52,17 +54,20 @@ export function addPolicyCommands(program: Command): void {
     });
 
   addApplyCommand(policy, 'Policy');
+  addDiffCommand(policy, 'Policy');
 
-  policy
-    .command('list')
+  addSort(policy.command('list'))
     .description('list the mirror policies')
     .option('--watch', 'read again every second and print changes, until Ctrl-C')
     .option('--count <number>', 'watch, and end after this many readings', positiveInteger)
-    .action(async (options: WatchOptions, command: Command) => {
+    .action(async (options: WatchOptions & SortOptions, command: Command) => {
       const context = contextOf(command);
       const read = async () =>
-        withKind('Policy', (await context.client.request<{ items: Policy[] }>('GET', RESOURCES.Policy.path)).body);
-      await showWatched(context, options, read, (data) => policyTable(data.items, context.color));
+        sorted(
+          withKind('Policy', (await context.client.request<{ items: Policy[] }>('GET', RESOURCES.Policy.path)).body),
+          options.sort,
+        );
+      await showWatched(context, options, read, (data) => policyTable(data.items, context.color, context.wide));
     });
 
   policy

@@ -2,6 +2,7 @@
 import type { Pool } from '@mirrorplane/contract';
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
+import { addSort, type SortOptions, sorted } from '../list.ts';
 import { show, withKind } from '../output/render.ts';
 import { renderFields, renderTable } from '../output/table.ts';
 import { pathOf, RESOURCES } from '../resources.ts';
@@ -18,12 +19,12 @@ interface CreateOptions {
 export function addPoolCommands(program: Command): void {
   const noun = program.command('pool').description('resource pools: clusters of nodes within one communication domain');
 
-  noun
-    .command('list')
+  addSort(noun.command('list'))
     .description('list the resource pools')
-    .action(async (_options: object, command: Command) => {
+    .action(async (options: SortOptions, command: Command) => {
       const context = contextOf(command);
-      const { body } = await context.client.request<{ items: Pool[] }>('GET', RESOURCES.Pool.path);
+      const { body: list } = await context.client.request<{ items: Pool[] }>('GET', RESOURCES.Pool.path);
+      const body = sorted(list, options.sort);
       const columns = [{ title: 'NAME' }, { title: 'DOMAIN' }, { title: 'DESCRIPTION' }];
       const rows = body.items.map((pool) => [pool.name, pool.domain, pool.description]);
       show(context, withKind('Pool', body), () => renderTable(columns, rows, context));

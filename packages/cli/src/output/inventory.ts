@@ -5,9 +5,11 @@ import { formatVlanList } from '../vlans.ts';
 import { ago, UNKNOWN } from './numbers.ts';
 import { type Cell, type Column, printable, renderFields, renderTable } from './table.ts';
 
-/** A row an interface. */
-export function interfaceTable(interfaces: readonly Interface[], color: boolean): string {
-  const columns = ['ID', 'KIND', 'NAME', 'POOL', 'DEVICE', 'DECLARED', 'ALLOWED VLANS'].map((title) => ({ title }));
+/** A row an interface. `wide`: with more columns. */
+export function interfaceTable(interfaces: readonly Interface[], color: boolean, wide = false): string {
+  const more = wide ? ['NETWORK', 'HOME', 'MAC', 'MTU'] : [];
+  const titles = ['ID', 'KIND', 'NAME', 'POOL', 'DEVICE', 'DECLARED', 'ALLOWED VLANS', ...more];
+  const columns = titles.map((title) => ({ title }));
   const rows = interfaces.map((one): Cell[] => [
     one.id,
     one.kind,
@@ -16,6 +18,7 @@ export function interfaceTable(interfaces: readonly Interface[], color: boolean)
     deviceCell(one),
     one.declared ? 'yes' : 'no',
     vlans(one),
+    ...(wide ? [one.network ?? '-', one.home ?? '-', ...ofDevices(one)] : []),
   ]);
   return renderTable(columns, rows, { color });
 }
@@ -58,8 +61,13 @@ export function interfaceFields(one: Interface, color: boolean): string {
   return renderFields(fields, color) + (rows.length > 0 ? `\n${renderTable(columns, rows, { color })}` : '');
 }
 
-/** A row a node. */
-export function nodeTable(nodes: readonly Node[], color: boolean): string {
+/** MAC addresses and MTUs of the devices, as texts. */
+function ofDevices({ devices }: Interface): string[] {
+  return [devices.map(({ mac }) => mac), devices.map(({ mtu }) => mtu)].map((values) => values.join(', ') || '-');
+}
+
+/** A row a node. `wide`: with more columns. */
+export function nodeTable(nodes: readonly Node[], color: boolean, wide = false): string {
   const columns: Column[] = [
     ...['NAME', 'POOL', 'CONNECTED', 'UNDERLAY'].map((title) => ({ title })),
     { title: 'MTU', align: 'right' },
@@ -67,6 +75,7 @@ export function nodeTable(nodes: readonly Node[], color: boolean): string {
     { title: 'PROGRAM' },
     { title: 'PROBLEMS' },
     { title: 'LAST SEEN' },
+    ...(wide ? ['UNDERLAY DEVICE', 'AGENT', 'KERNEL', 'HOOK'].map((title) => ({ title })) : []),
   ];
   const rows = nodes.map((node): Cell[] => [
     node.name,
@@ -78,6 +87,7 @@ export function nodeTable(nodes: readonly Node[], color: boolean): string {
     programText(node),
     [...new Set(node.problems.map((problem) => problem.code))].join(',') || '-',
     ago(node.lastSeenAt),
+    ...(wide ? [node.underlay?.device, node.agentVersion, node.kernel, node.hook].map((text) => text ?? UNKNOWN) : []),
   ]);
   return renderTable(columns, rows, { color });
 }

@@ -12,11 +12,12 @@ const COLUMNS: readonly Column[] = [
   { title: 'VLAN ID', align: 'right' },
   { title: 'ENABLED' },
 ];
+const WIDE: readonly Column[] = [{ title: 'MAX RATE', align: 'right' }, { title: 'UPDATED' }, { title: 'DESCRIPTION' }];
 
-/** A row a policy. */
-export function policyTable(policies: readonly Policy[], color: boolean): string {
+/** A row a policy. `wide`: with more columns. */
+export function policyTable(policies: readonly Policy[], color: boolean, wide = false): string {
   return renderTable(
-    COLUMNS,
+    wide ? [...COLUMNS, ...WIDE] : COLUMNS,
     policies.map((policy) => [
       policy.name,
       policy.type,
@@ -26,6 +27,7 @@ export function policyTable(policies: readonly Policy[], color: boolean): string
       policy.percent,
       policy.vlanId ?? '-',
       enabledCell(policy),
+      ...(wide ? [policy.maxRate ?? '-', policy.updatedAt, policy.description || '-'] : []),
     ]),
     { color },
   );

@@ -2,8 +2,9 @@
 import { stringify } from 'yaml';
 import type { Context } from '../context.ts';
 import type { Kind } from '../resources.ts';
+import { printable } from './table.ts';
 
-export const FORMATS = ['table', 'json', 'yaml'] as const;
+export const FORMATS = ['table', 'wide', 'json', 'yaml', 'name'] as const;
 export type Format = (typeof FORMATS)[number];
 
 /** Data in a machine format. `line`: one line of JSON, or one YAML document of many. */
@@ -31,14 +32,28 @@ export function withKind<T extends object>(kind: Kind, data: T): T {
 
 /** Prints `data` as JSON or YAML, or what `text` makes of it for people. */
 export function show(context: Context, data: unknown, text: () => string): void {
-  context.print(context.format === 'table' ? text() : renderData(data, context.format));
+  context.print(render(context.format, data, text));
+}
+
+/** `data` in a format. `line` as for `renderData`. What has no name is text where names are asked for. */
+export function render(format: Format, data: unknown, text: () => string, line = false): string {
+  if (format === 'json' || format === 'yaml') return renderData(data, format, line);
+  return (format === 'name' ? namesOf(data) : undefined) ?? text();
+}
+
+/** A name a line, for scripts. Interfaces and events go by their id. */
+function namesOf(data: unknown): string | undefined {
+  const { items = Array.isArray(data) ? data : [data] } = data as { items?: unknown };
+  const names = (items as { id?: unknown; name?: unknown }[]).map(({ id, name }) => id ?? name);
+  if (names.includes(undefined)) return undefined;
+  return names.map((name) => `${printable(String(name))}\n`).join('');
 }
 
 /** What became of one resource of a command that takes several. */
 export interface Outcome {
   kind: string;
   name: string;
-  result: 'created' | 'changed' | 'unchanged' | 'deleted' | 'enabled' | 'disabled' | 'unchecked';
+  result: 'created' | 'changed' | 'unchanged' | 'deleted' | 'enabled' | 'disabled' | 'unchecked' | 'absent';
   dryRun: boolean;
   /** Why it was not checked; only with `unchecked`. */
   reason?: string;
@@ -48,6 +63,7 @@ export interface Outcome {
 export function outcomeText(outcome: Outcome): string {
   const subject = `${outcome.kind.toLowerCase()} ${outcome.name}`;
   if (outcome.result === 'unchecked') return `${subject} not checked: ${outcome.reason}\n`;
+  if (outcome.result === 'absent') return `${subject} is not there\n`;
   if (outcome.result === 'unchanged') return `${subject} unchanged\n`;
   return outcome.dryRun ? `${subject} would be ${outcome.result}\n` : `${subject} ${outcome.result}\n`;
 }

@@ -35,6 +35,11 @@ const filters = {
 
 const ListQuery = z.strictObject({
   after: Id.optional().meta({ description: 'Events after this id. Default: the newest ones.' }),
+  since: z.iso
+    .datetime({ offset: true, error: 'write a time of ISO 8601, as in 2026-01-31T12:00:00Z' })
+    .transform((text) => Date.parse(text))
+    .optional()
+    .meta({ description: 'Only events that happened at this time or later, ISO 8601.' }),
   limit: z.coerce.number().int().min(1).max(1000).default(100).meta({ description: 'Events at most, 1 to 1000.' }),
   ...filters,
 });
@@ -82,14 +87,14 @@ export const eventRoutes: Route[] = [
     summary: 'What happened: changes, migrations, repairs, refusals',
     query: ListQuery,
     responses: [{ status: 200, description: 'Events, the oldest first.', schema: EventList }],
-    handle: ({ query: { after, limit, ...filter }, services: { events } }) => {
+    handle: ({ query: { after, since, limit, ...filter }, services: { events } }) => {
       const wanted = matcher(filter);
       const items: Event[] = [];
       for (const event of after === undefined ? events.newestFirst() : events.since(after)) {
         if (items.length === limit) {
           break;
         }
-        if (wanted(event)) {
+        if (wanted(event) && (since === undefined || Date.parse(event.at) >= since)) {
           items.push(event);
         }
       }
