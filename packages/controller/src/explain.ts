@@ -18,14 +18,15 @@ export function explainId(id: string, live: LiveNodes): Explanation | undefined 
       continue;
     }
     const what = `"${id}" is a device of node "${node.name}"`;
-    if (device.identity) {
+    const { guest, edge } = device.notMirrorable ?? {};
+    const notAtAll = guest !== undefined && edge !== undefined;
+    if (device.identity && !notAtAll) {
       return { message: `${what}: name the interface "${device.identity.id}" instead` };
     }
     if (device.identityError !== undefined) {
       return { message: `${what}, whose identity is not understood: ${device.identityError}` };
     }
-    const { guest, edge } = device.notMirrorable ?? {};
-    if (guest !== undefined && edge !== undefined) {
+    if (notAtAll) {
       return { message: `${what} and cannot be mirrored: it ${guest}`, unsupported: true };
     }
     const remedy = guest === undefined ? 'give it an alias' : 'declare it with "mirrorplane interface"';

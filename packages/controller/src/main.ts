@@ -1,8 +1,10 @@
 /** The command `mirrorplane controller`. */
 import { exitForUsage, logDestination, openServiceManager, parseSettings } from '@mirrorplane/daemon';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import pino from 'pino';
+import manifest from '../package.json' with { type: 'json' };
 import { type Controller, startController } from './controller.ts';
+import { parseListen, parseTcp } from './listen.ts';
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 
@@ -16,15 +18,34 @@ interface Arguments {
   logLevel: string;
 }
 
+/** An address as it was written. Where it is none, the message names the option, or file and key. */
+function checked(value: string, parse: (value: string) => unknown, remedy: string): string {
+  try {
+    parse(value);
+  } catch {
+    throw new InvalidArgumentError(remedy);
+  }
+  return value;
+}
+
 const command = new Command('mirrorplane controller')
+  .version(manifest.version)
   .description('Keeps the mirror policies of a cluster, plans for its nodes, and serves the API.')
   .requiredOption('--data <dir>', 'folder of the store, the certificates and the admin token')
   .option(
     '--listen <address>',
     'where the API listens: ADDR:PORT or unix:PATH; may be given again (default: 127.0.0.1:7070)',
-    (value: string, list: string[] | undefined) => [...(list ?? []), value],
+    (value: string, list: string[] | undefined) => [
+      ...(list ?? []),
+      checked(value, parseListen, 'write ADDR:PORT, [V6ADDR]:PORT or unix:PATH.'),
+    ],
   )
-  .option('--agent-listen <address>', 'where agents connect: ADDR:PORT', '0.0.0.0:7071')
+  .option(
+    '--agent-listen <address>',
+    'where agents connect: ADDR:PORT',
+    (value: string) => checked(value, parseTcp, 'write ADDR:PORT or [V6ADDR]:PORT.'),
+    '0.0.0.0:7071',
+  )
   .addOption(new Option('--log-level <level>', 'least level of log lines').choices(LEVELS).default('info'))
   .exitOverride(exitForUsage);
 

@@ -85,6 +85,7 @@ test('an id that is the name of a device is answered with what that device is', 
     plain('eth0', 7, { notMirrorable: { guest: 'is a physical NIC, …' } }),
     plain('br0', 8, { notMirrorable: BRIDGE }),
     vmDevice('db-1/0', 9),
+    vmDevice('br-1/0', 10, { notMirrorable: BRIDGE }),
   );
   agent.send({
     type: 'status',
@@ -98,6 +99,7 @@ test('an id that is the name of a device is answered with what that device is', 
     ['eth0', 'NOT_FOUND', /"eth0" is a device of node "node-1" without identity: declare it/],
     ['br0', 'UNSUPPORTED', /"br0" is a device of node "node-1" and cannot be mirrored: it is a bridge/],
     ['tap9', 'NOT_FOUND', /name the interface "db-1\/0" instead/],
+    ['tap10', 'UNSUPPORTED', /"tap10" is a device of node "node-1" and cannot be mirrored: it is a bridge/],
     ['vhu/0', 'UNSUPPORTED', /node "node-1" says: vhu-1 is a port of type dpdkvhostuser/],
     ['nope', 'NOT_FOUND', /there is no interface "nope"/],
   ];
