@@ -79,7 +79,7 @@ const command = new Command('mirrorplane agent')
   .option('--node <name>', 'name of this node', nodeName)
   .option('--controller <host:port>', "the controller's port for agents", controllerAddress)
   .addOption(
-    new Option('--token <token>', 'join token, needed the first time; a new one joins anew').env('MIRRORPLANE_TOKEN'),
+    new Option('--token <token>', 'join token, needed the first time; a new one joins again').env('MIRRORPLANE_TOKEN'),
   )
   .addOption(new Option('--token-file <file>', 'file with the join token').conflicts('token'))
   .option('--data <dir>', 'folder for the key, the certificate and the last program', '/var/lib/mirrorplane/agent')

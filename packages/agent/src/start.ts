@@ -217,7 +217,7 @@ async function obtainCredentials(options: AgentOptions): Promise<Credentials> {
     throw new EnrollmentError(`${why}: give --token, made with "mirrorplane node token ${node}"`);
   }
   if (stored !== undefined)
-    log.info(say('joining anew: the stored certificate has expired, or the token is a new one'));
+    log.info(say('joining again: the stored certificate has expired, or the token is a new one'));
   for (let wait = 200; ; wait = Math.min(wait * 2, 10_000)) {
     try {
       const credentials = await enroll({ node, controller, token, data });

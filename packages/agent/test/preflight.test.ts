@@ -221,7 +221,13 @@ describe('certificate and clock', () => {
 });
 
 describe('the mirror device', () => {
-  const facts: MirrorDeviceFacts = { name: 'eth1', link: link('eth1', 3), addresses: ['10.0.0.1'], others: ['eth0'] };
+  const facts: MirrorDeviceFacts = {
+    name: 'eth1',
+    link: link('eth1', 3),
+    addresses: ['10.0.0.1'],
+    master: undefined,
+    others: ['eth0'],
+  };
   const question = { address: undefined, joined: false };
 
   test('is an Ethernet device that is up and has an address', () => {
@@ -243,6 +249,7 @@ describe('the mirror device', () => {
     ['is not there', { link: undefined }, undefined, /no device eth1/, /as eth0/],
     ['is down', { link: link('eth1', 3, { up: false }) }, undefined, /is down/, /ip link set eth1 up/],
     ['has no address', { addresses: [] }, undefined, /no IPv4 address/, /ip addr add/],
+    ['is a port of a bridge', { addresses: [], master: 'vmbr0' }, undefined, /a part of vmbr0/, /as vmbr0$/],
     ['has another address', {}, '10.0.0.9', /10\.0\.0\.1, and not 10\.0\.0\.9/, /--mirror-address/],
   ];
   for (const [what, more, address, found, remedy] of cases) {

@@ -12,9 +12,14 @@ export interface MirrorDeviceFacts {
   link: Link | undefined;
   /** Its IPv4 addresses of global scope. */
   addresses: readonly string[];
+  /** The bridge, bond or team that it is a part of, which then has the address; undefined: none. */
+  master: string | undefined;
   /** Physical devices that are up. */
   others: readonly string[];
 }
+
+/** Kinds of devices that have the address of the devices that are parts of them. */
+const TAKE_ADDRESS = new Set(['bridge', 'bond', 'team']);
 
 /** Looks for the device in the network namespace of this process. @param name as the operator names it */
 export async function readMirrorDevice(name: string): Promise<MirrorDeviceFacts> {
@@ -23,8 +28,9 @@ export async function readMirrorDevice(name: string): Promise<MirrorDeviceFacts>
     const all = [...(await dumpLinks(client)).values()];
     const [link] = named(all, name);
     const addresses = link === undefined ? [] : await globalAddresses(client, link.ifindex);
+    const master = all.find(({ ifindex, linkType }) => ifindex === link?.master && TAKE_ADDRESS.has(linkType))?.name;
     const others = all.filter(({ ethernet, up, linkType }) => ethernet && up && linkType === '');
-    return { name, link, addresses, others: others.map((other) => other.name) };
+    return { name, link, addresses, master, others: others.map((other) => other.name) };
   } finally {
     client.close();
   }
@@ -48,7 +54,7 @@ export interface MirrorDeviceQuestion {
  * its agent has policies to carry out that need no other node.
  */
 export function judgeMirrorDevice(facts: MirrorDeviceFacts, { address, joined }: MirrorDeviceQuestion): Check {
-  const { link, addresses, others } = facts;
+  const { link, addresses, master, others } = facts;
   const lacks = (found: string, remedy: string) =>
     joined
       ? warning('mirror-device', `${found}: no copies to and from other nodes until it is mended`, remedy)
@@ -62,8 +68,9 @@ export function judgeMirrorDevice(facts: MirrorDeviceFacts, { address, joined }:
   if (!link.ethernet) return failed('mirror-device', `${name} is no Ethernet device`, NAME_ANOTHER);
   if (!link.up) return lacks(`${name} is down`, `run "ip link set ${link.name} up"`);
   if (addresses.length === 0) {
-    const remedy = `give it one: "ip addr add ADDRESS/PREFIX dev ${link.name}"`;
-    return lacks(`${name} has no IPv4 address of global scope`, remedy);
+    const found = `${name} has no IPv4 address of global scope`;
+    if (master !== undefined) return lacks(`${found}, and is a part of ${master}`, `${NAME_ANOTHER}, as ${master}`);
+    return lacks(found, `give it one: "ip addr add ADDRESS/PREFIX dev ${link.name}"`);
   }
   const used = address ?? addresses[0]!;
   if (!addresses.includes(used)) {
