@@ -28,6 +28,7 @@ export function daemonPage(command: CommandDescription, { version, epoch }: Page
     ...command.options.map(optionEntry),
     section('FILES'),
     entry(`/etc/mirrorplane/${part}.yaml`, 'Settings, for the service. Keys:'),
+    '.br',
     ...settings.map(({ key, flags }) => `${text(key!)} (${text(flags)})\n.br`),
     section('ENVIRONMENT'),
     text(
