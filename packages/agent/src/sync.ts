@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { ConnectionOptions } from 'node:tls';
 import {
   type AgentMessage,
+  CLOSE_SECOND_AGENT,
   ControllerMessage,
   type CountersSavedMessage,
   type EventsTakenMessage,
@@ -42,11 +43,13 @@ export interface SyncTiming {
   /** First and longest wait before dialling again; it doubles, and a random half is left out. Default 200 and 10000. */
   backoffMin: number;
   backoffMax: number;
+  /** Longest wait where the node has another agent. Default 60000. */
+  backoffSecond: number;
   /** Between two pings. After `MAX_UNANSWERED` of them without a sign of life the connection is given up. Default 5000. */
   ping: number;
 }
 
-const TIMING: SyncTiming = { backoffMin: 200, backoffMax: 10_000, ping: 5000 };
+const TIMING: SyncTiming = { backoffMin: 200, backoffMax: 10_000, backoffSecond: 60_000, ping: 5000 };
 /** Pings are counted, not seconds: an agent that was busy itself must not take its controller for dead. */
 const MAX_UNANSWERED = 3;
 /** Milliseconds for TCP, TLS and the upgrade together. */
@@ -178,11 +181,13 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       clearInterval(alive);
       if (this.#socket === socket) this.#socket = undefined;
       if (this.#closed) return;
-      this.#lost(opened, failure || `closed by the controller: ${code} ${text.toString()}`.trim());
+      const { backoffMax, backoffSecond } = this.#timing;
+      const longest = code === CLOSE_SECOND_AGENT ? backoffSecond : backoffMax;
+      this.#lost(opened, longest, failure || `closed by the controller: ${code} ${text.toString()}`.trim());
     });
   }
 
-  #lost(opened: boolean, why: string): void {
+  #lost(opened: boolean, longest: number, why: string): void {
     // A controller that is away for hours is reported once, not with every attempt.
     if (opened || why !== this.#lastFailure) {
       const message = opened ? 'connection to the controller lost' : 'controller not reached';
@@ -191,7 +196,7 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     this.#lastFailure = why;
     if (opened) this.emit('disconnected');
     const wait = this.#wait / 2 + Math.random() * (this.#wait / 2);
-    this.#wait = Math.min(this.#wait * 2, this.#timing.backoffMax);
+    this.#wait = Math.min(this.#wait * 2, longest);
     this.#redial = setTimeout(() => this.#dial(), wait);
   }
 

@@ -122,6 +122,11 @@ export const CATALOGUE = {
     'The agent of a node speaks another version of the protocol',
     'upgrade the older one of agent and controller',
   ),
+  NODE_SECOND_AGENT: entry(
+    200,
+    'Two agents have the name of one node',
+    'stop one of them, or register its host as another node; a copied data folder is of one host only',
+  ),
   COUNTERS_REFUSED: entry(
     200,
     'A node reports counters that cannot be its own',

@@ -19,7 +19,7 @@ import { PolicyState, StatusReason } from './status.ts';
  * - `interfaceContested`: a node claims an interface that another node has, and is not believed.
  * - `edgeDeviceChanged`: an edge-connected interface has another device, or lost or found it.
  * - `nodeConnected`, `nodeDisconnected`: the connection of an agent.
- * - `nodeRejected`: an agent was turned away: it speaks another version of the protocol.
+ * - `nodeRejected`: an agent was turned away: it speaks another version of the protocol, or its node has another agent.
  * - `countersRefused`: a node reports counters that cannot be its own; they are not taken.
  * - `requestRefused`: what an operator or an agent asked for was refused.
  * - `eventsLost`: an agent could not keep all its events while the controller was away; `count` says how many it dropped.

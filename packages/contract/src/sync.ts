@@ -21,6 +21,8 @@ const Revision = z
   .int()
   .min(0)
   .max(2 ** 48);
+/** Code with which the controller closes the connection of an agent whose node has another agent that answers. */
+export const CLOSE_SECOND_AGENT = 4006;
 
 /** First message of an agent. */
 export const Hello = z.object({

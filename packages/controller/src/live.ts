@@ -23,6 +23,9 @@ const MAX_FORMER = 4096;
 /** Milliseconds that refused counters stay a problem of their node. */
 const REFUSED_COUNTERS_MS = 60_000;
 
+/** Milliseconds that a second agent stays a problem of its node: it tries again within one minute. */
+const SECOND_AGENT_MS = 120_000;
+
 /** One node, as its agent described it last. */
 export interface LiveNode {
   name: string;
@@ -53,6 +56,8 @@ export interface LiveNode {
   problems: NodeProblem[];
   /** Why the agent that tried to connect last was turned away; undefined where it was not. */
   rejection?: NodeProblem | undefined;
+  /** The last agent that was refused because this one answers, and when. */
+  second?: { problem: NodeProblem; at: number } | undefined;
   counters: CounterTotals;
   /** Which reading of the agent `counters` has taken last; undefined: none that it wants to hear of. */
   reading?: CounterReading | undefined;
@@ -138,6 +143,19 @@ export class LiveNodes {
     const news = node.rejection?.message !== problem.message;
     node.rejection = problem;
     return news;
+  }
+
+  /** A second agent was turned away. Returns whether that is news. */
+  secondAgent(name: string, problem: NodeProblem): boolean {
+    const node = this.#ensure(name);
+    const before = node.second;
+    node.second = { problem, at: this.#clock() };
+    return before === undefined || this.#clock() - before.at > SECOND_AGENT_MS;
+  }
+
+  /** Whether an agent was turned away lately because another one serves the node. */
+  secondAgentOf({ second }: LiveNode): NodeProblem | undefined {
+    return second && this.#clock() - second.at <= SECOND_AGENT_MS ? second.problem : undefined;
   }
 
   /** What stands in the way of a node, as its agent and the controller see it. */

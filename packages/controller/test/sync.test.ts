@@ -92,18 +92,60 @@ function hello(more: object): object {
   return { type: 'hello', protocol: 1, node: 'node-1', agentVersion: '0', kernel: '6', ...more };
 }
 
-test('the newest connection of a node takes over from the one before', async (t) => {
+test('the newest connection of a node takes over from one that does not answer any more', async (t) => {
   const bench = await Bench.start(t);
   await bench.cluster('node-1');
   const credentials = await bench.credentials('node-1');
   const older = await bench.connect(credentials);
   older.hello('node-1');
   await until('the older one has a program', () => older.program);
+  // As where its host is cut off: nothing is read, so no ping is answered.
+  older.socket.pause();
   const newer = await bench.connect(credentials);
   newer.hello('node-1');
+  newer.inventory(vmDevice('web-1/0', 7));
   await until('the newer one has a program', () => newer.program);
+  await until('what it said meanwhile is taken', async () => (await bench.get('/api/v1/interfaces')).body.items.length);
+  older.socket.resume();
   assert.equal((await until('the older one is closed', () => older.closed)).code, 4003);
-  assert.equal((await bench.get('/api/v1/nodes/node-1')).body.connected, true);
+  const { connected, problems } = (await bench.get('/api/v1/nodes/node-1')).body;
+  assert.deepEqual([connected, problems], [true, []]);
+});
+
+test('a second agent of a node is refused while the first one answers, and changes nothing', async (t) => {
+  const bench = await Bench.start(t);
+  await bench.cluster('node-1');
+  const credentials = await bench.credentials('node-1');
+  const first = await bench.connect(credentials);
+  first.hello('node-1');
+  first.inventory(vmDevice('web-1/0', 7));
+  await until('its interface is listed', async () => (await bench.get('/api/v1/interfaces')).body.items.length === 1);
+  const programs = [...first.programs];
+  for (let i = 0; i < 3; i++) {
+    const second = await bench.connect(credentials);
+    second.hello('node-1', { underlay: { device: 'eth1', address: '10.0.0.77', mtu: 1500 } });
+    second.inventory(vmDevice('other/0', 9));
+    const { code, reason } = await until('it is closed', () => second.closed);
+    assert.equal(code, 4006);
+    assert.match(reason, /127\.0\.0\.1 has the node, \S*127\.0\.0\.1 is refused/);
+    assert.deepEqual(second.programs, []);
+  }
+  const { connected, problems, underlay, devices } = (await bench.get('/api/v1/nodes/node-1')).body;
+  assert.deepEqual([connected, underlay.address, devices.length], [true, '10.0.0.1', 1]);
+  assert.deepEqual(
+    problems.map(({ code }: { code: string }) => code),
+    ['NODE_SECOND_AGENT'],
+  );
+  assert.match(problems[0].message, /agent at \S*127\.0\.0\.1 serves this node, and another one at \S*127\.0\.0\.1/);
+  const events = (await bench.get('/api/v1/events?kind=nodeRejected')).body.items;
+  assert.deepEqual(
+    events.map(({ code }: { code: string }) => code),
+    ['NODE_SECOND_AGENT'],
+  );
+  assert.deepEqual([first.closed, first.programs], [undefined, programs]);
+  assert.equal((await bench.get('/api/v1/events?kind=nodeDisconnected')).body.items.length, 0);
+  bench.ahead = 130_000;
+  assert.deepEqual((await bench.get('/api/v1/nodes/node-1')).body.problems, []);
 });
 
 test('after a restart of the controller devices, sessions and programs are those of before', async (t) => {

@@ -34,6 +34,8 @@ const FRAMING = 256;
 const MAX_CONNECTIONS_OF_NODE = 4;
 /** Reports of a node whose amounts of sent packets are kept: reports come every second. */
 const SENT_READINGS = 4;
+/** How long the agent of a node may take to answer, where another one has come, in milliseconds. */
+const ANSWER_MS = 3000;
 /** How long agents may take to end their connections, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 200;
 /** How often the port gets a fresh certificate, in milliseconds. */
@@ -58,7 +60,7 @@ export class AgentServer {
   readonly #connections = new Set<Socket>();
   readonly #pending = new Set<Session>();
   #renewal: NodeJS.Timeout | undefined;
-  /** The connection of each node; the newest wins. */
+  /** The connection of each node: the first one, as long as its other end answers. */
   readonly #sessions = new Map<string, Session>();
 
   private constructor(services: Services, server: Server) {
@@ -204,18 +206,24 @@ export class AgentServer {
     const { node } = identity;
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
       this.#strangers.admit(tls);
-      const session: Session = new Session(webSocket, node, {
-        live,
-        observer,
-        log,
-        onHello: (greeted) => this.#join(greeted),
-        onRejected: (rejected, message) => this.#reject(rejected, message, tls.remoteAddress),
-        onCounters: (counting, message) => this.#count(counting, message),
-        onInventory: () => this.#services.planning.request(),
-        onConfirmed: () => this.#services.planning.confirmed(),
-        policyName: (uid) => this.#services.planning.nameOf(uid),
-        onClose: (closed) => this.#leave(closed),
-      });
+      const address = tls.remoteAddress ?? 'unknown';
+      const session: Session = new Session(
+        webSocket,
+        { node, address },
+        {
+          live,
+          observer,
+          log,
+          admits: (asking) => this.#admit(asking),
+          onHello: (greeted) => this.#join(greeted),
+          onRejected: (rejected, message) => this.#reject(rejected, message, tls.remoteAddress),
+          onCounters: (counting, message) => this.#count(counting, message),
+          onInventory: () => this.#services.planning.request(),
+          onConfirmed: () => this.#services.planning.confirmed(),
+          policyName: (uid) => this.#services.planning.nameOf(uid),
+          onClose: (closed) => this.#leave(closed),
+        },
+      );
       this.#pending.add(session);
       webSocket.on('close', () => this.#pending.delete(session));
       endUnlessGreeted(tls, session);
@@ -261,6 +269,30 @@ export class AgentServer {
       return { reason: 'tooManyOfNode', message, status: 429 };
     }
     return { node };
+  }
+
+  /** Why a connection may not be that of its node; undefined: it may. One node has one agent. */
+  #admit(session: Session): string | undefined | Promise<string | undefined> {
+    const older = this.#sessions.get(session.node);
+    return older && older !== session ? this.#compare(session, older) : undefined;
+  }
+
+  async #compare(session: Session, older: Session): Promise<string | undefined> {
+    if (!(await older.answers(ANSWER_MS))) {
+      const now = this.#sessions.get(session.node);
+      return now && now !== older ? this.#compare(session, now) : undefined;
+    }
+    const { node } = session;
+    const { live, observer, log } = this.#services;
+    const places = `the agent at ${older.address} serves this node, and another one at ${session.address}`;
+    const message = `${places} was refused: stop one of them, or register its host as another node`;
+    const problem = { code: 'NODE_SECOND_AGENT', message };
+    if (live.secondAgent(node, problem)) {
+      log.warn({ node, address: session.address, problem: message }, 'agent rejected');
+      observer.rejected(node, problem);
+    }
+    // At most 123 bytes, also of two addresses of IPv6.
+    return `one more agent: ${older.address} has the node, ${session.address} is refused`.slice(0, 120);
   }
 
   #reject({ node }: Session, message: string, address: string | undefined): void {

@@ -2,6 +2,7 @@
 import {
   AgentMessage,
   AnyHello,
+  CLOSE_SECOND_AGENT,
   type ControllerMessage,
   type CounterReading,
   type CountersMessage,
@@ -37,6 +38,8 @@ export const CLOSE = {
   deleted: 4004,
   /** No hello came in time. */
   silent: 4005,
+  /** The node has another agent, which answers. */
+  secondAgent: CLOSE_SECOND_AGENT,
   /** The controller stops. */
   goingAway: 1001,
 } as const;
@@ -60,6 +63,11 @@ export interface SessionHost {
   live: LiveNodes;
   observer: EventObserver;
   log: Logger;
+  /**
+   * Whether the connection may be that of its node: undefined where it may, else why not. Where another one has to be asked,
+   * what comes meanwhile waits.
+   */
+  admits(session: Session): string | undefined | Promise<string | undefined>;
   /** The hello is accepted. */
   onHello(session: Session): void;
   /** The agent speaks another version of the protocol: why it is not served. */
@@ -76,12 +84,16 @@ export interface SessionHost {
 
 export class Session {
   readonly node: string;
+  /** Address of the other end. */
+  readonly address: string;
   readonly #socket: WebSocket;
   readonly #host: SessionHost;
   readonly #helloTimer: NodeJS.Timeout;
   readonly #pingTimer: NodeJS.Timeout;
   #missed = 0;
   #greeted = false;
+  /** What came while it is not known whether the connection may be that of its node; undefined at other times. */
+  #waiting: Buffer[] | undefined;
   #helloUnderlay: Underlay | undefined;
   #sentRevision = 0;
   readonly #parts = new MessageParts();
@@ -90,10 +102,12 @@ export class Session {
   #resume: NodeJS.Timeout | undefined;
   #planning: NodeJS.Timeout | undefined;
 
-  /** @param node name in the agent's certificate */
-  constructor(socket: WebSocket, node: string, host: SessionHost) {
+  /** @param peer name in the agent's certificate, and the address that it comes from */
+  constructor(socket: WebSocket, peer: { node: string; address: string }, host: SessionHost) {
+    const { node, address } = peer;
     this.#socket = socket;
     this.node = node;
+    this.address = address;
     this.#host = host;
     this.#helloTimer = setTimeout(() => this.close(CLOSE.silent, 'no hello came'), HELLO_TIMEOUT_MS);
     this.#pingTimer = setInterval(() => this.#ping(), PING_INTERVAL_MS);
@@ -105,9 +119,29 @@ export class Session {
     socket.on('close', () => this.#ended());
   }
 
-  /** True from when the hello was accepted. */
+  /** True from when a good hello came. */
   get greeted(): boolean {
-    return this.#greeted;
+    return this.#greeted || this.#waiting !== undefined;
+  }
+
+  /** Pings, and resolves with whether anything came within `limitMs` milliseconds. */
+  answers(limitMs: number): Promise<boolean> {
+    const socket = this.#socket;
+    return new Promise((resolve) => {
+      const end = (answered: boolean) => {
+        clearTimeout(timer);
+        socket.off('pong', yes).off('message', yes).off('close', no);
+        resolve(answered);
+      };
+      const [yes, no] = [() => end(true), () => end(false)];
+      const timer = setTimeout(no, limitMs);
+      socket.on('pong', yes).on('message', yes).on('close', no);
+      if (socket.readyState === socket.OPEN) {
+        socket.ping();
+      } else {
+        no();
+      }
+    });
   }
 
   /** Sends the program, unless this connection got the same revision before. */
@@ -150,6 +184,10 @@ export class Session {
   #receive(data: Buffer, isBinary: boolean): void {
     this.#missed = 0;
     if (this.#socket.readyState !== this.#socket.OPEN) {
+      return;
+    }
+    if (this.#waiting) {
+      this.#waiting.push(data);
       return;
     }
     const began = performance.now();
@@ -197,11 +235,39 @@ export class Session {
       this.#refuse('a second hello');
     } else {
       clearTimeout(this.#helloTimer);
-      this.#greeted = true;
-      this.#helloUnderlay = message.underlay;
-      this.#host.live.hello(message);
-      this.#host.onHello(this);
+      const refusal = this.#host.admits(this);
+      if (refusal instanceof Promise) {
+        this.#waiting = [];
+        this.#socket.pause();
+        void refusal.then((why) => this.#decided(message, why));
+      } else {
+        this.#join(message, refusal);
+      }
     }
+  }
+
+  /** It is known now whether the connection may be that of its node. */
+  #decided(message: Hello, refusal: string | undefined): void {
+    const waiting = this.#waiting ?? [];
+    this.#waiting = undefined;
+    this.#socket.resume();
+    if (this.#socket.readyState === this.#socket.OPEN) {
+      this.#join(message, refusal);
+      for (const data of waiting) {
+        this.#receive(data, false);
+      }
+    }
+  }
+
+  #join(message: Hello, refusal: string | undefined): void {
+    if (refusal !== undefined) {
+      this.close(CLOSE.secondAgent, refusal);
+      return;
+    }
+    this.#greeted = true;
+    this.#helloUnderlay = message.underlay;
+    this.#host.live.hello(message);
+    this.#host.onHello(this);
   }
 
   #take(part: Exclude<AgentMessage, Hello>): void {
