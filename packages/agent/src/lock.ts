@@ -60,8 +60,9 @@ export async function holdLock(data: string): Promise<() => void> {
  * @throws Error where another process has it, or others than root can use the folder
  */
 export async function holdPins(folder: string): Promise<() => void> {
+  requireNoLink(folder);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  // A link could lead to a folder of others.
+  // Of a link that has come since, this sees the link.
   requireOwn(folder, lstatSync(folder), OTHERS_WRITE);
   requireNotReplaceable(folder);
   const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
@@ -84,6 +85,12 @@ export async function holdPins(folder: string): Promise<() => void> {
   };
 }
 
+/** @throws Error where the folder is a symbolic link: it could lead to a folder of others */
+export function requireNoLink(folder: string): void {
+  if (!lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink()) return;
+  throw new Error(`${folder} is a symbolic link: name the folder that it leads to`);
+}
+
 function take(fd: number, folder: string): void {
   if (flock(fd, LOCK_EX | LOCK_NB) === 0) return;
   const errno = koffi.errno();
@@ -102,10 +109,14 @@ function requireOwn(path: string, { uid, mode }: Stats, forbidden: number): void
   }
 }
 
-/** Where all may write a folder above, they can put another one in the place of ours. Not in a sticky one, as /tmp is. */
-function requireNotReplaceable(folder: string): void {
+/**
+ * Where all may write a folder above, they can put another one in the place of ours. Not in a sticky one, as /tmp is.
+ * @param folder it, and those above it, need not be there yet
+ * @throws Error with what to do
+ */
+export function requireNotReplaceable(folder: string): void {
   for (let path = dirname(resolve(folder)); ; path = dirname(path)) {
-    const { mode } = statSync(path);
+    const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
     if ((mode & ALL_WRITE) !== 0 && (mode & STICKY) === 0) {
       throw new Error(`all users may write ${path}, and so replace ${folder}: run "chmod o-w ${path}"`);
     }

@@ -1,13 +1,15 @@
 /** What is made of facts about a host: each row is a host that could be. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { judgeBpf, judgeJit, judgeLockdown, judgeMemlock, parseMemlock } from '../src/preflight/bpf.ts';
-import { type BpffsFacts, judgeBpffs } from '../src/preflight/bpffs.ts';
-import { judgeCertificate, judgeClock } from '../src/preflight/certificate.ts';
+import { type BpffsFacts, judgeBpffs, readBpffs } from '../src/preflight/bpffs.ts';
+import { judgeCertificate, judgeClock, readCertificate } from '../src/preflight/certificate.ts';
 import { CHECK_IDS, type Check, failed, HostUnfit, isFit, ok, skipped, warning } from '../src/preflight/check.ts';
 import { judgeController } from '../src/preflight/controller.ts';
-import { type DataFolderFacts, judgeDataFolder } from '../src/preflight/data-folder.ts';
+import { type DataFolderFacts, judgeDataFolder, readDataFolder } from '../src/preflight/data-folder.ts';
 import {
   judgeBtf,
   judgeHelperDevice,
@@ -19,7 +21,7 @@ import { judgeLibbpf, judgeRuntime } from '../src/preflight/libraries.ts';
 import { judgeMirrorDevice, type MirrorDeviceFacts } from '../src/preflight/mirror-device.ts';
 import { renderChecks } from '../src/preflight/render.ts';
 import { hasCapability, judgeCapabilities, judgeRoot, parseRights } from '../src/preflight/rights.ts';
-import { link } from './support.ts';
+import { link, temporaryFolder } from './support.ts';
 
 /** Asserts the state, that what was found says so, and that there is a remedy exactly where something is to be done. */
 function assertCheck(check: Check, state: Check['state'], found: RegExp, remedy?: RegExp): void {
@@ -190,6 +192,20 @@ describe('folders', () => {
   });
 });
 
+test('a folder that the start would refuse is refused by the check: by way of a link, or under one that all may write', (t) => {
+  const above = temporaryFolder(t);
+  symlinkSync(join(above, 'nowhere'), join(above, 'dangling'));
+  assert.throws(() => readDataFolder(join(above, 'dangling')), /dangling is a symbolic link that leads nowhere/);
+  assert.throws(() => readDataFolder(join(above, 'dangling/data')), /dangling is a symbolic link that leads nowhere/);
+  mkdirSync(join(above, 'data'));
+  symlinkSync(join(above, 'data'), join(above, 'link'));
+  assert.equal(readDataFolder(join(above, 'link')).isFolder, true, 'one that leads to a folder is as good as that');
+  assert.throws(() => readBpffs(join(above, 'link'), true), /link is a symbolic link: name the folder/);
+  mkdirSync(join(above, 'open'));
+  chmodSync(join(above, 'open'), 0o777);
+  assert.throws(() => readDataFolder(join(above, 'open/new/data')), /all users may write .*open.*chmod o-w/);
+});
+
 describe('certificate and clock', () => {
   const at = (text: string) => new Date(`${text}T00:00:00Z`);
   const certificate = { node: 'node-1', from: at('2026-01-01'), to: at('2027-01-01') };
@@ -209,6 +225,23 @@ describe('certificate and clock', () => {
     assertCheck(judge(certificate, '2027-02-01', 'node-1', false), 'failed', /expired/, /--token/);
     assertCheck(judge(certificate, '2027-02-01', 'node-1', true), 'ok', /joins again/);
     assertCheck(judge({ error: 'no PEM' }, '2026-06-01'), 'failed', /no PEM/, /remove it/);
+  });
+
+  test('what is in the place of a certificate is neither waited for nor read whole', async (t) => {
+    const folder = temporaryFolder(t);
+    const put = (name: string) => join(folder, name, 'node.crt');
+    for (const name of ['none', 'pipe', 'large', 'folder']) mkdirSync(join(folder, name));
+    execFileSync('mkfifo', [put('pipe')]);
+    writeFileSync(put('large'), Buffer.alloc(1 << 20));
+    mkdirSync(put('folder'));
+    const read = async (name: string) => {
+      const facts = await readCertificate(join(folder, name));
+      return facts && 'error' in facts ? facts.error : facts;
+    };
+    assert.equal(await read('none'), undefined);
+    assert.match(`${await read('pipe')}`, /./);
+    assert.match(`${await read('large')}`, /larger than 65536 bytes/);
+    assert.match(`${await read('folder')}`, /EISDIR/);
   });
 
   test('a clock before the certificate is a failure, before the agent itself a warning', () => {

@@ -1,4 +1,5 @@
 /** Reads files that others write, and no more of them than fits. */
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 
 /** The code of a failed system call, as `ENOENT`. */
@@ -8,13 +9,14 @@ export function errno(error: unknown): string | undefined {
 
 /**
  * Reads a text file; undefined where there is none. Its size is not asked for: files of FUSE and of /proc do not know it.
+ * A pipe in its place is not waited for.
  * @param limit bytes
  * @throws Error where it is larger, or cannot be read
  */
 export async function readBounded(path: string, limit: number): Promise<string | undefined> {
   let file: Awaited<ReturnType<typeof open>>;
   try {
-    file = await open(path, 'r');
+    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     // A part of the path that is no folder: there is no such file either.
     if (errno(error) === 'ENOENT' || errno(error) === 'ENOTDIR') return undefined;

@@ -1,6 +1,7 @@
 /** The bpf file system in which links, programs and maps are pinned. */
 import { execFileSync } from 'node:child_process';
 import { readlinkSync, statfsSync, statSync } from 'node:fs';
+import { requireNoLink } from '../lock.ts';
 import { type Logger, say } from '../log.ts';
 import { type Check, failed, ok, warning } from './check.ts';
 import { type FolderFacts, OTHERS_WRITE, octal, readFolder } from './folder.ts';
@@ -33,6 +34,7 @@ export interface BpffsFacts extends FolderFacts {
 
 /** Looks at a folder for pins. Changes nothing. */
 export function readBpffs(folder: string, canMount: boolean): BpffsFacts {
+  requireNoLink(folder);
   const facts = readFolder(folder);
   const { type } = statfsSync(facts.nearest);
   const name = FILE_SYSTEMS.get(type) ?? `0x${type.toString(16)}`;

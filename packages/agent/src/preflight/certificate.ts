@@ -1,22 +1,27 @@
 /** The certificate that an earlier start has got, and the clock that it is judged by. */
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { readBounded } from '../discovery/bounded-file.ts';
 import { CREDENTIAL_FILES } from '../enroll.ts';
 import { reason } from '../log.ts';
 import { type Check, failed, ok, warning } from './check.ts';
+
+/** Bytes; those that a controller gives have less than one KiB. */
+const MAX_SIZE = 64 << 10;
 
 /** Undefined: the node has not joined. */
 export type CertificateFacts = undefined | { error: string } | { node: string; from: Date; to: Date };
 
 /** @param data the data folder */
-export function readCertificate(data: string): CertificateFacts {
+export async function readCertificate(data: string): Promise<CertificateFacts> {
   try {
-    const { subject, validFrom, validTo } = new X509Certificate(readFileSync(join(data, CREDENTIAL_FILES.certificate)));
+    const text = await readBounded(join(data, CREDENTIAL_FILES.certificate), MAX_SIZE);
+    if (text === undefined) return undefined;
+    const { subject, validFrom, validTo } = new X509Certificate(text);
     return { node: /^CN=(.*)$/m.exec(subject)?.[1] ?? '', from: new Date(validFrom), to: new Date(validTo) };
   } catch (error) {
-    const { code = '' } = error as NodeJS.ErrnoException;
-    return ['ENOENT', 'ENOTDIR'].includes(code) ? undefined : { error: reason(error) };
+    return { error: reason(error) };
   }
 }
 

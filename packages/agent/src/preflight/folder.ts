@@ -1,6 +1,7 @@
 /** A folder that the agent is to use, looked at without changing anything. */
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, lstatSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { requireNotReplaceable } from '../lock.ts';
 
 /** Permissions of group and others to write. */
 export const OTHERS_WRITE = 0o022;
@@ -21,7 +22,9 @@ export interface FolderFacts {
   refused: string | undefined;
 }
 
+/** @throws Error where it cannot be told what the folder will be, or others can replace it */
 export function readFolder(folder: string): FolderFacts {
+  requireNotReplaceable(folder);
   const nearest = nearestOf(folder);
   const stat = statSync(nearest);
   return {
@@ -41,6 +44,9 @@ function nearestOf(path: string): string {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if ((code !== 'ENOENT' && code !== 'ENOTDIR') || path === dirname(path)) throw error;
+    // No folder can be made in its place.
+    if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink())
+      throw new Error(`${path} is a symbolic link that leads nowhere`);
     return nearestOf(dirname(path));
   }
 }

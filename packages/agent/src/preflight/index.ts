@@ -53,7 +53,7 @@ export async function checkHost(options: PreflightOptions): Promise<Check[]> {
   checks.push(await guarded('bpffs', () => judgeBpffs(readBpffs(bpffs, canMount))));
   const takesPrograms = KERNEL_NEEDED.every((id) => checks.some((check) => check.id === id && check.state === 'ok'));
   checks.push(takesPrograms ? await tryDatapath(options.datapath) : skipped('data-path', SEE_ABOVE));
-  const certificate = readCertificate(data);
+  const certificate = await readCertificate(data);
   if (mirrorDevice !== undefined) {
     const question = { address: mirrorAddress, joined: certificate !== undefined };
     const look = async () => judgeMirrorDevice(await readMirrorDevice(mirrorDevice), question);
