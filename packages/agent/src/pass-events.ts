@@ -143,11 +143,12 @@ export class PassEvents {
 
   #refused(known: ReadonlyMap<string, Known>, vanished: ReadonlySet<string>): AgentEventDraft[] {
     return [...known].flatMap(([key, now]): AgentEventDraft[] => {
-      if (now.state !== 'refused' || vanished.has(now.id)) return [];
+      if (now.code === undefined || vanished.has(now.id)) return [];
       const before = this.#known?.get(key);
-      if (before?.state === 'refused' && before.message === now.message) return [];
+      if (before?.state === now.state && before.message === now.message) return [];
       const cause = this.#captures.has(now.id) ? 'agent' : 'controller';
-      const message = `capture at ${now.device} was refused: ${now.message}`;
+      const refused = now.state === 'refused' ? 'was refused' : 'was refused in one direction';
+      const message = `capture at ${now.device} ${refused}: ${now.message}`;
       return [{ kind: 'captureRefused', cause, message, ...(now.code && { code: now.code }), ...about(now) }];
     });
   }

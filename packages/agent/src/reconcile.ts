@@ -294,8 +294,10 @@ export function captureStatuses(reconciled: Reconciled, refused: readonly Captur
       const message = refusalOf(device) ?? '';
       return { ...base, state: 'refused', code: 'DEVICE_UNSUPPORTED', message };
     }
-    const refusal = hooks.map((id) => refusals.get(id)).find((found) => found !== undefined);
+    const refusedHooks = hooks.flatMap((id) => refusals.get(id) ?? []);
+    const [refusal] = refusedHooks;
     if (refusal === undefined) return { ...base, state: 'capturing' };
-    return { ...base, state: 'refused', code: refusal.code, message: refusal.message };
+    const isPart = refusedHooks.length < hooks.length && !refusedHooks.some(({ gone }) => gone);
+    return { ...base, state: isPart ? 'capturing' : 'refused', code: refusal.code, message: refusal.message };
   });
 }

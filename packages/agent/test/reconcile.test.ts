@@ -300,13 +300,17 @@ test('a macvtap device gets no copies, and the policy is told why', () => {
   );
 });
 
-test('a capture of which one hook was refused is refused as a whole, with the reason', () => {
+test('a capture is refused where all its hooks are, and goes on with the reason where one is left', () => {
   const result = reconcile(program({ captures: [capture(), capture({ id: 'p1/ids', source: 'ids-1/0' })] }), around());
-  const refusal = { id: 'p1/web-1/0/outbound', ifindex: 5, code: 'HOOK_OCCUPIED', message: 'taken' } as const;
-  assert.deepEqual(captureStatuses(result, [refusal]), [
-    { capture: 'p1/web-1/0', device: 'tap-web', state: 'refused', code: 'HOOK_OCCUPIED', message: 'taken' },
-    { capture: 'p1/ids', device: 'tap-ids', state: 'capturing' },
-  ]);
+  const outbound = { id: 'p1/web-1/0/outbound', ifindex: 5, code: 'HOOK_OCCUPIED', message: 'taken' } as const;
+  const inbound = { ...outbound, id: 'p1/web-1/0/inbound' };
+  const why = { code: 'HOOK_OCCUPIED', message: 'taken' };
+  const web = { capture: 'p1/web-1/0', device: 'tap-web' };
+  const ids = { capture: 'p1/ids', device: 'tap-ids', state: 'capturing' };
+  assert.deepEqual(captureStatuses(result, [outbound]), [{ ...web, state: 'capturing', ...why }, ids]);
+  assert.deepEqual(captureStatuses(result, [outbound, inbound]), [{ ...web, state: 'refused', ...why }, ids]);
+  // Its device went while it was being attached.
+  assert.deepEqual(captureStatuses(result, [{ ...outbound, gone: true }]), [{ ...web, state: 'refused', ...why }, ids]);
 });
 
 /** The devices, with the guest of one interface where it is said to be. */

@@ -55,7 +55,10 @@ export const InventoryMessage = z.object({
 });
 export type InventoryMessage = z.infer<typeof InventoryMessage>;
 
-/** What became of one capture, on one device of its interface. */
+/**
+ * What became of one capture, on one device of its interface. `code` and `message` say why it is refused or, where it is
+ * `capturing`, why it is so in one direction only.
+ */
 export const CaptureStatus = z.object({
   capture: Id,
   device: Word,

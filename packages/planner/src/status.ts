@@ -128,7 +128,8 @@ function sourceStatus(
       (captures.get(node)?.get(`${policy.uid}/${id}`) ?? []).map((status) => ({ node, status })),
     );
     const refused = reported.filter(({ status }) => status.state === 'refused');
-    refusals.push(...refused.map(({ node, status }) => refusalReason(id, node, status)));
+    const incomplete = reported.filter(({ status }) => status.state === 'refused' || status.code !== undefined);
+    refusals.push(...incomplete.map(({ node, status }) => refusalReason(id, node, status)));
     if (reported.length === 0) {
       return 'pending';
     }

@@ -6,6 +6,8 @@ const up1 = healthy(['web-1/0']);
 const up2 = healthy(['web-2/0']);
 const refused = (id: string, code?: string) =>
   healthy([], { captures: [{ capture: `u-p/${id}`, device: 'dev1', state: 'refused', ...(code && { code }) }] });
+const inPart = (id: string) =>
+  healthy([], { captures: [{ capture: `u-p/${id}`, device: 'dev1', state: 'capturing', code: 'HOOK_OCCUPIED' }] });
 const problem = (code: string, fields: object = {}) => ({ problems: [{ code, message: 'of some kind', ...fields }] });
 const asleep = { kind: 'vm', pool: 'pool-a' } as const;
 const toEdge = { destination: 'edge-1', vlanId: 100, type: 'virtual-to-physical' } as const;
@@ -109,6 +111,11 @@ const cases: [string, Scene, string[]][] = [
   [
     'is degraded while a node refuses one of two captures, with the code of the node',
     { nodes: { 'node-1': up1, 'node-2': refused('web-2/0', 'HOOK_OCCUPIED') } },
+    ['degraded', 'HOOK_OCCUPIED web-2/0 @node-2'],
+  ],
+  [
+    'is degraded while a node captures its only source in one direction only',
+    { policy: { sources: ['web-2/0'] }, nodes: { 'node-1': healthy([]), 'node-2': inPart('web-2/0') } },
     ['degraded', 'HOOK_OCCUPIED web-2/0 @node-2'],
   ],
   [
