@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Policy, PolicyStatus } from '@mirrorplane/contract';
+import type { Interface, Policy, PolicyStatus } from '@mirrorplane/contract';
 import { useLab } from './support/lab.ts';
 import { activeEventually, allCopied, countedEventually, packets } from './support/policy.ts';
 import { watch } from './support/taps.ts';
@@ -81,6 +81,24 @@ test('a policy from a YAML file becomes active and copies; its counters are exac
   assert.equal((await mirrorplane('policy', 'status', 'from-file', '--exit-code')).code, 10);
   await done('policy', 'delete', 'from-file');
   assert.equal((await mirrorplane('policy', 'show', 'from-file')).code, 4);
+});
+
+test('what list prints of everything is applied again: nothing changes, and what agents see stays undeclared', async () => {
+  const declared = async () => {
+    const { items } = JSON.parse(await done('interface', 'list', '-o', 'json')) as { items: Interface[] };
+    return items.map((one) => [one.id, one.declared]);
+  };
+  const before = await declared();
+  assert.ok(before.some(([, is]) => !is) && before.some(([, is]) => is));
+  const lists: string[] = [];
+  for (const noun of ['domain', 'pool', 'node', 'interface', 'policy']) {
+    lists.push(await done(noun, 'list', '-o', 'yaml'));
+  }
+  const file = join(lab().runDir, 'everything.yaml');
+  writeFileSync(file, lists.join('---\n'));
+  assert.equal(await done('diff', '-f', file), '');
+  for (const line of (await done('apply', '-f', file)).trim().split('\n')) assert.match(line, / unchanged$/);
+  assert.deepEqual(await declared(), before);
 });
 
 test('a refused policy exits with 3 and prints every reason', async () => {

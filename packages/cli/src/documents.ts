@@ -34,7 +34,7 @@ export const ADDED: Record<Kind, readonly string[]> = {
     'devices',
     'ending',
   ],
-  Interface: ['revision', 'declared', 'devices', 'home'],
+  Interface: ['revision', 'declared', 'devices', 'home', 'contested'],
   Policy: ['uid', 'type', 'revision', 'createdAt', 'updatedAt', 'warnings'],
 };
 
