@@ -122,6 +122,11 @@ export const CATALOGUE = {
     'The agent of a node speaks another version of the protocol',
     'upgrade the older one of agent and controller',
   ),
+  NODE_UNDERLAY_REFUSED: entry(
+    200,
+    'The address that a node offers for ERSPAN cannot be its own',
+    'give the node an address that no other node has, with --mirror-address',
+  ),
   NODE_SECOND_AGENT: entry(
     200,
     'Two agents have the name of one node',

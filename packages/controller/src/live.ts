@@ -13,6 +13,7 @@ import type {
 import type { SentReading } from '@mirrorplane/planner';
 import { CounterTotals } from './counters.ts';
 import type { NodeStateRecord } from './resources.ts';
+import { underlayProblem } from './underlays.ts';
 
 /** A node whose agent is gone counts as present for this long, and so does every node after a start. Milliseconds. */
 export const GRACE_MS = 30_000;
@@ -56,6 +57,8 @@ export interface LiveNode {
   problems: NodeProblem[];
   /** Why the agent that tried to connect last was turned away; undefined where it was not. */
   rejection?: NodeProblem | undefined;
+  /** An underlay that the agent offers and that is not taken, and why. */
+  refusedUnderlay?: { offered: Underlay; problem: NodeProblem } | undefined;
   /** The last agent that was refused because this one answers, and when. */
   second?: { problem: NodeProblem; at: number } | undefined;
   counters: CounterTotals;
@@ -115,6 +118,12 @@ export class LiveNodes {
 
   delete(name: string): void {
     this.#nodes.delete(name);
+    // Its address is free for another node that offers it.
+    for (const node of this.#nodes.values()) {
+      if (node.refusedUnderlay) {
+        this.#describe(node, { underlay: this.#judge(node, node.refusedUnderlay.offered) });
+      }
+    }
   }
 
   /** An agent connected and introduced itself. Its devices stay those known until it lists them anew. */
@@ -128,7 +137,8 @@ export class LiveNodes {
     node.connected = true;
     node.heardBefore = node.lastSeenAt === undefined ? undefined : Date.parse(node.lastSeenAt);
     node.rejection = undefined;
-    const { underlay = node.underlay, agentVersion, kernel, hook } = message;
+    const { agentVersion, kernel, hook } = message;
+    const underlay = this.#judge(node, message.underlay ?? node.underlay);
     this.#touch(node);
     this.#describe(node, { underlay, agentVersion, kernel, hook });
     if (message.appliedRevision !== undefined) {
@@ -159,10 +169,11 @@ export class LiveNodes {
   }
 
   /** What stands in the way of a node, as its agent and the controller see it. */
-  static problems({ rejection, refusedCounters, contests, problems }: LiveNode): NodeProblem[] {
+  static problems({ rejection, refusedCounters, refusedUnderlay, contests, problems }: LiveNode): NodeProblem[] {
     return [
       ...(rejection ? [rejection] : []),
       ...(refusedCounters ? [{ code: 'COUNTERS_REFUSED', message: refusedCounters.message }] : []),
+      ...(refusedUnderlay ? [refusedUnderlay.problem] : []),
       ...contests,
       ...problems,
     ];
@@ -217,7 +228,8 @@ export class LiveNodes {
       }
     }
     remember(node.former, Object.keys(node.seen), seen);
-    this.#describe(node, { underlay: message.underlay ?? underlay, devices: message.devices, seen, running, claimed });
+    const accepted = this.#judge(node, message.underlay ?? underlay);
+    this.#describe(node, { underlay: accepted, devices: message.devices, seen, running, claimed });
   }
 
   /** Whether the node has a device of the interface, or had one that is remembered. */
@@ -297,6 +309,14 @@ export class LiveNodes {
       this.#nodes.set(name, node);
     }
     return node;
+  }
+
+  /** What is taken of an underlay that an agent offers: all, or what it had before. Whose an address is already keeps it. */
+  #judge(node: LiveNode, offered: Underlay | undefined): Underlay | undefined {
+    const others = [...this.#nodes.values()].filter((other) => other !== node);
+    const problem = offered && underlayProblem(offered, others);
+    node.refusedUnderlay = problem && { offered: offered!, problem };
+    return problem ? node.underlay : offered;
   }
 
   #touch(node: LiveNode): void {

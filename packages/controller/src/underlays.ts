@@ -1,0 +1,39 @@
+/** Whether the underlay that an agent offers can be its own. Copies of others would go where it says. */
+import type { NodeProblem, Underlay } from '@mirrorplane/contract';
+
+/** Every host has to take an IPv4 packet of so many bytes (RFC 791, section 3.1), and none can be larger than this. */
+const MTU = { least: 576, most: 65_535 };
+
+/**
+ * Why an underlay is refused; undefined: it is not.
+ * @param others the underlays of the other registered nodes
+ */
+export function underlayProblem(
+  { address, mtu }: Underlay,
+  others: Iterable<{ name: string; underlay?: Underlay | undefined }>,
+): NodeProblem | undefined {
+  const refuse = (why: string) => ({ code: 'NODE_UNDERLAY_REFUSED', message: `its mirror address ${address} ${why}` });
+  const kind = specialUse(address);
+  if (kind !== undefined) {
+    return refuse(`is ${kind}: start its agent with --mirror-address and an address that other nodes reach`);
+  }
+  if (mtu < MTU.least || mtu > MTU.most) {
+    return refuse(`is on a device with MTU ${mtu}: set one from ${MTU.least} to ${MTU.most}`);
+  }
+  for (const { name, underlay } of others) {
+    if (underlay?.address === address) {
+      return refuse(`is that of node "${name}" already: give this node another one, or delete node "${name}"`);
+    }
+  }
+  return undefined;
+}
+
+/** What an address is where it is not that of one host (RFC 6890, section 2.2.2; RFC 1112, section 4). */
+function specialUse(address: string): string | undefined {
+  const [first, second] = address.split('.').map(Number) as [number, number];
+  if (first === 0) return 'of "this network"';
+  if (first === 127) return 'a loopback address';
+  if (first === 169 && second === 254) return 'a link-local address';
+  if (first >= 224 && first < 240) return 'a multicast address';
+  return first >= 240 ? 'a broadcast or reserved address' : undefined;
+}
