@@ -13,6 +13,8 @@ interface Watched {
   arrived: boolean;
   /** The controller asks for it in its present program. */
   asked: boolean;
+  /** What the identity provider said last. */
+  said: GuestState | undefined;
 }
 
 /** Watches the devices that the controller says the guest is not behind. Without any, it does nothing. */
@@ -41,6 +43,7 @@ export class GuestWatch {
     const present = new Set(keys.values());
     for (const key of this.#watched.keys()) if (!present.has(key)) this.#watched.delete(key);
     for (const device of devices) {
+      this.#hear(keys.get(device)!, device);
       const guest = device.identity && device.guest !== 'running' ? asked.get(device.identity.id) : undefined;
       const key = keys.get(device)!;
       if (guest !== undefined) await this.#watch(key, device, guest);
@@ -59,6 +62,13 @@ export class GuestWatch {
     clearTimeout(this.#timer);
   }
 
+  /** A provider that now says `absent`, and did not before, knows that a guest that was seen here has left. */
+  #hear(key: string, { guest }: NodeDevice): void {
+    const watched = this.#watched.get(key);
+    if (watched?.arrived && guest === 'absent' && watched.said !== 'absent') this.#watched.delete(key);
+    else if (watched !== undefined) watched.said = guest;
+  }
+
   async #watch(key: string, device: NodeDevice, guest: Standby['guest']): Promise<void> {
     let watched = this.#watched.get(key);
     const goesOn = watched?.asked && watched.guest === guest;
@@ -66,7 +76,7 @@ export class GuestWatch {
     const received = await this.#sentByGuest(device);
     if (watched === undefined || !goesOn) {
       // What a guest that has left had sent before says nothing. A device that awaits its guest is new: all is from it.
-      watched = { guest, baseline: guest === 'left' ? received : 0, arrived: false, asked: true };
+      watched = { guest, baseline: guest === 'left' ? received : 0, arrived: false, asked: true, said: device.guest };
       this.#watched.set(key, watched);
     }
     watched.arrived = received > watched.baseline;

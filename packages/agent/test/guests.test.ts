@@ -118,3 +118,13 @@ test('a guest behind macvtap runs here when its device has sent a frame, and not
   assert.equal((await guests.look(devices, expected))[0]?.guest, 'running');
   guests.close();
 });
+
+test('a guest that was seen is absent from when its provider begins to say so', async () => {
+  const received = { 5: 3 };
+  const { guests, look } = watch(received);
+  assert.deepEqual(await look(expected), ['running', undefined]);
+  const stopped = DEVICES.map((device, i) => (i === 0 ? { ...device, guest: 'absent' as const } : device));
+  assert.deepEqual(await look([], stopped), ['absent', undefined]);
+  assert.deepEqual(await look(left, stopped), ['absent', undefined]);
+  guests.close();
+});
