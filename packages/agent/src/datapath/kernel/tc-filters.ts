@@ -135,7 +135,8 @@ export class TcFilters {
       throw made;
     }
     if (!(marked instanceof NetlinkError)) return;
-    this.removeCarrier(ifindex);
+    // Somebody has removed ours in between: what is there now, or will be, is not ours.
+    if (!isGone(marked)) this.removeCarrier(ifindex);
     throw marked;
   }
 
