@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import type { CounterReport } from '@mirrorplane/contract';
 import type { DeliveryEntry } from '../../src/datapath/datapath.ts';
 import { enterOwnNamespace, leftPins, run, segmentInSoftware } from './support/namespace.ts';
-import type { SuperPacket } from './support/raw-socket.ts';
+import { RawSocket, type SuperPacket } from './support/raw-socket.ts';
 import { type BigRequest, scapy } from './support/scapy.ts';
 import { assertInnerChecksums, streamOf } from './support/segments.ts';
 import { sniffing } from './support/sniffer.ts';
@@ -28,6 +28,7 @@ let super4: Buffer;
 let super6: Buffer;
 let superTagged: Buffer;
 let superUdp: Buffer;
+let noUdp: string | undefined;
 let runs = 0;
 
 /** 40,000 bytes, none of whose parts looks like another. */
@@ -46,6 +47,7 @@ before(async () => {
   world = await createWorld({ underlayMtu: 1600 });
   // What leaves these devices is seen at their other ends as it would be on a wire.
   segmentInSoftware('far', 'vm', 'dst', 'und');
+  noUdp = RawSocket.noUdpSuperPackets('vmp', superUdp, UDP);
 });
 after(async () => {
   await world?.close();
@@ -146,7 +148,8 @@ for (const [direction, from, to] of [
       });
     });
 
-    test('a UDP super-packet keeps its datagrams where they fit', async () => {
+    test('a UDP super-packet keeps its datagrams where they fit', async (t) => {
+      if (noUdp !== undefined) return t.skip(noUdp);
       const source = await capture(erspanOver(world, { mtu: 1500 }));
       const count = Math.ceil(PAYLOAD.length / UDP.segment);
       await sniffing([to, 'undp'], async ([originals, outer]) => {
@@ -163,7 +166,8 @@ for (const [direction, from, to] of [
       });
     });
 
-    test('a UDP super-packet whose datagrams do not fit leaves in datagrams, each of them truncated', async () => {
+    test('a UDP super-packet whose datagrams do not fit leaves in datagrams, each of them truncated', async (t) => {
+      if (noUdp !== undefined) return t.skip(noUdp);
       const source = await capture(erspanOver(world, { mtu: 1400 }));
       await sniffing([to, 'undp'], async ([originals, outer]) => {
         world[from].send(superUdp, UDP);

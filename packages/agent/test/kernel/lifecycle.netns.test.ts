@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import type { Datapath, DatapathState } from '../../src/datapath/datapath.ts';
 import { SETTLE_MS } from '../../src/datapath/kernel/counted-names.ts';
 import { createKernelDatapath } from '../../src/datapath/kernel/index.ts';
 import { HOOK } from './support/hook.ts';
-import { addVeth, enterOwnNamespace, leftPins, run } from './support/namespace.ts';
+import { addVeth, enterOwnNamespace, leftPins, run, until } from './support/namespace.ts';
 import { RawSocket } from './support/raw-socket.ts';
 import { scapy } from './support/scapy.ts';
 import { sniffing } from './support/sniffer.ts';
@@ -334,6 +335,8 @@ test("other people's filters on the same hooks go on, and survive the uninstall 
   await datapath.uninstall();
   await pass('byp');
   assert.ok(!existsSync(world.bpffs));
+  // A sniffer that has ended leaves its device a moment later.
+  await until('what was there before', () => isDeepStrictEqual(settled(), before)).catch(() => undefined);
   assert.deepEqual(settled(), before);
   run('tc', 'qdisc', 'del', 'dev', 'vm', 'clsact');
 });

@@ -85,6 +85,19 @@ export class RawSocket {
     }
   }
 
+  /** Why UDP super-packets cannot be sent; undefined where they can. The kernel takes them from sockets since 6.2. */
+  static noUdpSuperPackets(device: string, frame: Buffer, gso: SuperPacket): string | undefined {
+    const socket = new RawSocket(device);
+    try {
+      socket.send(frame, gso);
+      return undefined;
+    } catch (error) {
+      return `SKIPPED: this kernel takes no UDP super-packet from a socket (${(error as Error).message})`;
+    } finally {
+      socket.close();
+    }
+  }
+
   close(): void {
     call.close(this.#fd);
   }
