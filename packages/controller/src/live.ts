@@ -20,6 +20,8 @@ export const GRACE_MS = 30_000;
 
 /** Interfaces that had a device on a node of which that is remembered. */
 const MAX_FORMER = 4096;
+/** And so many of them are kept over a restart of the controller. */
+const MAX_FORMER_KEPT = 256;
 
 /** Milliseconds that refused counters stay a problem of their node. */
 const REFUSED_COUNTERS_MS = 60_000;
@@ -103,6 +105,7 @@ export class LiveNodes {
   restore(name: string, record: NodeStateRecord): void {
     const node = this.#ensure(name);
     Object.assign(node, record);
+    node.former = new Set(record.former);
     node.seen = byId(record.seen);
     node.running = byId(record.running);
     node.claimed = byId(record.claimed ?? record.seen);
@@ -284,7 +287,8 @@ export class LiveNodes {
   /** What has to outlive the controller. */
   static record(node: LiveNode): NodeStateRecord {
     const { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running, claimed, copying } = node;
-    return { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running, claimed, copying };
+    const former = [...node.former].slice(-MAX_FORMER_KEPT);
+    return { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running, claimed, copying, former };
   }
 
   #ensure(name: string): LiveNode {

@@ -53,6 +53,8 @@ export interface NodeStateRecord {
   claimed?: Record<string, number>;
   /** Policies that the node copied for when it was heard last. */
   copying?: { uid: string; name: string }[];
+  /** Interfaces that had a device there and have none now, the last ones. */
+  former?: string[];
 }
 
 /** Digest and revision of the program that was planned last for a node. */

@@ -10,7 +10,7 @@ const WORDS = {
   implausible: 'that grew by more than can be',
 } as const;
 
-export type JudgedPolicy = Pick<PolicyRecord, 'createdAt' | 'sources' | 'destination'>;
+export type JudgedPolicy = Pick<PolicyRecord, 'createdAt' | 'updatedAt' | 'sources' | 'destination'>;
 
 export interface JudgedNode {
   /** The program of the node now. */
@@ -44,8 +44,9 @@ export function counterJudge(node: JudgedNode): CounterJudge {
       if (ids[kind].has(idOf(report)) || (policy && mayHaveCounted(report, policy, node))) {
         return true;
       }
-      // It left the program before it was ever reported.
-      return hasPart(report.policy) || !policy ? 'unknown' : false;
+      // It left the program before it was ever reported, or a source left its policy before this controller started.
+      const formerSource = 'source' in report && policy?.createdAt !== policy?.updatedAt;
+      return hasPart(report.policy) || !policy || formerSource ? 'unknown' : false;
     },
     seconds: (uid, before) => {
       const since = (before ? readBefore : undefined) ?? Date.parse(policyOf(uid)?.createdAt ?? '');
