@@ -243,9 +243,9 @@ export class LiveNodes {
 
   /**
    * The agent says what its kernel runs. Returns true where that is another program than before.
-   * @param nameOf the name of a policy
+   * @param names names of all policies by uid; asked only where the node copies for others than before
    */
-  status(name: string, message: StatusMessage, nameOf: (uid: string) => string | undefined): boolean {
+  status(name: string, message: StatusMessage, names: () => ReadonlyMap<string, string>): boolean {
     const node = this.#ensure(name);
     const isNews = node.appliedRevision !== message.appliedRevision;
     node.appliedRevision = message.appliedRevision;
@@ -254,8 +254,11 @@ export class LiveNodes {
     const known = new Map(node.copying.map((policy) => [policy.uid, policy.name]));
     const capturing = message.captures.filter(({ state }) => state === 'capturing');
     const uids = new Set(capturing.map(({ capture }) => capture.slice(0, capture.indexOf('/'))));
-    const copying = [...uids].sort().map((uid) => ({ uid, name: nameOf(uid) ?? known.get(uid) ?? uid }));
-    this.#describe(node, { copying });
+    if (uids.size !== known.size || [...uids].some((uid) => !known.has(uid))) {
+      const all = names();
+      const copying = [...uids].sort().map((uid) => ({ uid, name: all.get(uid) ?? known.get(uid) ?? uid }));
+      this.#describe(node, { copying });
+    }
     return isNews;
   }
 

@@ -84,10 +84,9 @@ export class Planning {
     return this.#began === undefined ? 0 : performance.now() - this.#began;
   }
 
-  /** Name of the policy with this uid, while there is one. */
-  nameOf(uid: string): string | undefined {
-    const policies = this.#parts.view.all('policies').values();
-    return [...policies].find(({ value }) => value.uid === uid)?.value.name;
+  /** Names of all policies by uid. */
+  policyNames(): ReadonlyMap<string, string> {
+    return new Map([...this.#parts.view.all('policies').values()].map(({ value }) => [value.uid, value.name]));
   }
 
   /** A node has confirmed a program: steps that wait for that may go on. */

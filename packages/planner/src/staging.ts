@@ -119,8 +119,8 @@ function stageReceiver(
 ): PlannedProgram {
   const { node } = planned;
   const last = inForce.get(node)?.last;
-  const isOver = (end: Termination) =>
-    !planned.terminations.some((one) => one.node === end.node && hasNumber(one, end));
+  const stays = new Set(planned.terminations.map((end) => `${end.node} ${numberOf(end)}`));
+  const isOver = (end: Termination) => !stays.has(`${end.node} ${numberOf(end)}`);
   const over = (last?.terminations ?? []).filter((end) => isOver(end) && !migrating.has(end.policy));
   const deliveries = new Map(planned.deliveries.map((one) => [one.id, one]));
   const kept = over.flatMap((end): Termination[] => {

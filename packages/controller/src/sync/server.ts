@@ -220,7 +220,7 @@ export class AgentServer {
           onCounters: (counting, message) => this.#count(counting, message),
           onInventory: () => this.#services.planning.request(),
           onConfirmed: () => this.#services.planning.confirmed(),
-          policyName: (uid) => this.#services.planning.nameOf(uid),
+          policyNames: () => this.#services.planning.policyNames(),
           onClose: (closed) => this.#leave(closed),
         },
       );

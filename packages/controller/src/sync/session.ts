@@ -77,8 +77,8 @@ export interface SessionHost {
   onInventory(): void;
   /** The kernel of the node runs another program than before. */
   onConfirmed(): void;
-  /** Name of the policy with this uid, while there is one. */
-  policyName(uid: string): string | undefined;
+  /** Names of all policies by uid. */
+  policyNames(): ReadonlyMap<string, string>;
   onClose(session: Session): void;
 }
 
@@ -289,7 +289,7 @@ export class Session {
         this.#plan();
       }
     } else if (message.type === 'status') {
-      const isNews = live.status(this.node, message, this.#host.policyName);
+      const isNews = live.status(this.node, message, this.#host.policyNames);
       this.#host.observer.reported(this.node);
       if (isNews) {
         this.#host.onConfirmed();
