@@ -1,6 +1,6 @@
 /** The identity provider `containers` with bundles as containerd and CRI-O write them, and real network namespaces. */
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -130,15 +130,20 @@ test('a bundle that cannot be read, and a path that is no network namespace, are
     writeFileSync(join(bundles, name, 'config.json'), text);
   }
   mkdirSync(join(bundles, 'empty'));
+  mkdirSync(join(bundles, 'folder/config.json'), { recursive: true });
+  mkdirSync(join(bundles, 'loop'));
+  symlinkSync('config.json', join(bundles, 'loop/config.json'));
   start('web-0', ['vethweb', 'eth0']);
   await see('the pod', (all) => all.vethweb === 'pod/shop/web-0/eth0');
-  const problems = await probe.see('the problems', 'problems', (all) => all.length === 3, LIMIT);
+  const problems = await probe.see('the problems', 'problems', (all) => all.length === 5, LIMIT);
   assert.deepEqual([...new Set(problems.map(({ code }) => code))], ['IDENTITY_UNREADABLE']);
   const text = problems.map(({ message }) => message).join('\n');
   for (const part of [
     /k8s.io\/torn: /,
     /large\/config.json is larger than 4194304 bytes/,
     /shop\/file-0: \/etc\/passwd/,
+    /folder\/config.json is no file/,
+    /loop\/config.json is no file/,
   ]) {
     assert.match(text, part);
   }

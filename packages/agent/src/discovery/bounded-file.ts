@@ -11,7 +11,8 @@ export function errno(error: unknown): string | undefined {
  * Reads a text file; undefined where there is none. Its size is not asked for: files of FUSE and of /proc do not know it.
  * A pipe in its place is not waited for.
  * @param limit bytes
- * @throws Error where it is larger, or cannot be read
+ * @throws Error where it is larger, no file, or cannot be read; the last with the code of the system call, for that may be
+ *   about more than this file
  */
 export async function readBounded(path: string, limit: number): Promise<string | undefined> {
   let file: Awaited<ReturnType<typeof open>>;
@@ -20,7 +21,7 @@ export async function readBounded(path: string, limit: number): Promise<string |
   } catch (error) {
     // A part of the path that is no folder: there is no such file either.
     if (errno(error) === 'ENOENT' || errno(error) === 'ENOTDIR') return undefined;
-    throw error;
+    throw errno(error) === 'ELOOP' ? noFile(path) : error;
   }
   try {
     const parts: Buffer[] = [];
@@ -33,7 +34,13 @@ export async function readBounded(path: string, limit: number): Promise<string |
       if (size > limit) throw new Error(`${path} is larger than ${limit} bytes`);
       parts.push(part.subarray(0, bytesRead));
     }
+  } catch (error) {
+    throw errno(error) === 'EISDIR' ? noFile(path) : error;
   } finally {
     await file.close();
   }
+}
+
+function noFile(path: string): Error {
+  return new Error(`${path} is no file`);
 }
