@@ -77,6 +77,10 @@ describe('completion', () => {
   it('works in fish', { skip: !existsSync('/usr/bin/fish') }, async () => {
     const script = 'mirrorplane completion fish | source; complete -C "mirrorplane policy show i"';
     assert.equal(await shell('fish', ['-c', script]), 'ids-web');
+    const words = 'mirrorplane completion fish | source; cd /; complete -C "mirrorplane completion "';
+    assert.equal(await shell('fish', ['-c', words]), 'bash\nfish\nzsh', 'no file among the words');
+    const files = 'mirrorplane completion fish | source; complete -C "mirrorplane apply -f /etc/host"';
+    assert.match(await shell('fish', ['-c', files]), /^\/etc\/hosts\b/m);
   });
 
   it('works in zsh', { skip: !existsSync('/usr/bin/zsh') }, async () => {

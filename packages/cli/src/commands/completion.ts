@@ -19,9 +19,14 @@ if [[ "\${funcstack[1]}" = _mirrorplane ]]; then _mirrorplane "$@"; else compdef
 `,
   fish: `function __mirrorplane_complete
   set -l words (commandline -opc) (commandline -ct)
-  mirrorplane __complete $words[2..-1] 2>/dev/null
+  set -l found (mirrorplane __complete $words[2..-1] 2>/dev/null)
+  if set -q found[1]
+    printf '%s\\n' $found
+  else
+    __fish_complete_path $words[-1]
+  end
 end
-complete -c mirrorplane -a '(__mirrorplane_complete)'
+complete -c mirrorplane -f -a '(__mirrorplane_complete)'
 `,
 } as const;
 
