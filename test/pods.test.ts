@@ -76,7 +76,7 @@ async function devicesEventually(node: string): Promise<void> {
   });
 }
 
-test('a pod is mirrored in both directions by its name, and again when it is made anew on another node', async () => {
+test('a pod is mirrored in both directions by its name, and again when it is made again on another node', async () => {
   let pod = startPod('node-1');
   await devicesEventually('node-1');
   await createPolicy(lab(), { name: 'pods', sources: [ID], destination: 'ids-1/0' });

@@ -8,7 +8,7 @@ import { extracted, ownArchitecture, updateLists, withNeeds } from './apt.ts';
 
 /** A compiler that can be called. */
 export interface Compiler {
-  /** What somebody asked for: `default`, or a version as `19`. */
+  /** What someone asked for: `default`, or a version as `19`. */
   wish: string;
   /** What it says of its version, as `19.1.7`. */
   version: string;

@@ -10,7 +10,7 @@ const DEPMOD_MS = 300_000;
 /** Lists that are no older than this, in milliseconds, are not read again because something is not to be had. */
 const FRESH_MS = 10 * 60_000;
 
-/** Which kernel somebody wants: `6.12`, `6.12:arm64`, `newest`, `6.12.117`. */
+/** Which kernel someone wants: `6.12`, `6.12:arm64`, `newest`, `6.12.117`. */
 export interface KernelWish {
   /** Begin of the version, or `newest`. */
   version: string;

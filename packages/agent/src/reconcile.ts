@@ -260,7 +260,7 @@ function problemsOf(program: NodeProgram, { underlay, nextHops, devices }: Surro
     if (delivery.kind === 'erspan') continue;
     const device = devices.find((candidate) => candidate.identity?.id === delivery.interface);
     const base = { policy: delivery.policy, interface: delivery.interface };
-    if (device === undefined || refusalOf(device) !== undefined) continue; // said with the devices, whoever uses it
+    if (device === undefined || refusalOf(device) !== undefined) continue; // said with the devices, whatever uses it
     const refused = copiesRefusalOf(device);
     if (refused !== undefined) problems.push({ code: 'DEVICE_UNSUPPORTED', message: refused, ...base });
     else if (!device.up) problems.push({ code: 'DEVICE_DOWN', message: `${device.name} is down`, ...base });

@@ -54,7 +54,7 @@ export interface Pod {
   namespace: string;
   /** Of the life of the pod. */
   uid: string;
-  /** What whoever made the pod has written. */
+  /** What the author of the pod has written. */
   annotations?: Record<string, string>;
 }
 

@@ -259,7 +259,7 @@ struct {
     __type(value, struct copy_context);
 } copy_context SEC(".maps");
 
-/* Of the longest frame that can be summed up or made anew. */
+/* Of the longest frame that can be summed up or made again. */
 #define KEPT_BYTES 10240
 #define KEPT_CHUNKS (KEPT_BYTES / SCRATCH_SIZE)
 
@@ -267,7 +267,7 @@ struct kept_bytes {
     __u8 bytes[KEPT_BYTES];
 };
 
-/* Key: 0. Value: the bytes of a frame that is made anew, see cut.h. Memory: 10 KiB a CPU. */
+/* Key: 0. Value: the bytes of a frame that is made again, see cut.h. Memory: 10 KiB a CPU. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 1);

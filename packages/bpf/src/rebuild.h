@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* rebuild: shortens a packet that bpf_skb_change_tail refuses to shorten, by making it anew. */
+/* rebuild: shortens a packet that bpf_skb_change_tail refuses to shorten, by making it again. */
 #ifndef MIRRORPLANE_REBUILD_H
 #define MIRRORPLANE_REBUILD_H
 
@@ -81,7 +81,7 @@ static __always_inline long copy_kept(struct __sk_buff *skb, __u8 *bytes, __u32 
 /*
  * Shortens a frame that bpf_skb_change_tail refuses: one that is in a tunnel already (skb->encapsulation), and one
  * whose transport header, or whose checksum to be, is behind the cut (__bpf_skb_min_len in net/core/filter.c), which a
- * guest can bring about with any frame. The bytes are kept aside and the packet is made anew from its front, which has
+ * guest can bring about with any frame. The bytes are kept aside and the packet is made again from its front, which has
  * no such limits. What it knows of headers then points before its data, and the kernel lets go of the checksum.
  */
 __global long rebuild(struct __sk_buff *skb, __u32 length) {

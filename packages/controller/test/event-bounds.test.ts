@@ -147,7 +147,7 @@ test('the file is bounded by bytes, and texts of events are', async (t) => {
   await again.close();
 });
 
-test('a reader is told of every gap that a flood has left', async (t) => {
+test('a reader hears of every gap that a flood has left', async (t) => {
   const { log } = await openLog(t, { limit: 6 });
   const node = (count: number) => log.append(...Array.from({ length: count }, () => ofNode('evil')));
   await log.append(ofOperator('a'));

@@ -76,7 +76,7 @@ const POD_SANDBOX = /^k8s_POD_([^_]+)_([^_]+)_[^_]+_\d+$/;
 
 /**
  * Reads what Docker or Podman says of a container. Undefined where it has no network of its own. Labels are not asked:
- * whoever made the image may have written them.
+ * the author of the image may have written them.
  * @param node where it runs: names of containers are unique there only
  * @throws Error where it is not understood
  */

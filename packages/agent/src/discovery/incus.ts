@@ -55,7 +55,7 @@ export class IncusSource implements PolledSource {
   }
 }
 
-/** Some systems bring LXD without being asked, and whoever connects to its socket starts it. Then it has no database yet. */
+/** Some systems bring LXD without being asked, and a client that connects to its socket starts it. Then it has no database yet. */
 function isInUse(socket: string): boolean {
   return existsSync(socket) && existsSync(join(dirname(socket), 'database'));
 }

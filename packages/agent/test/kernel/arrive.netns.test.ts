@@ -166,7 +166,7 @@ test('frames whose destination is rewritten inside the bridge are copied for the
   assert.deepEqual([result.web, result.ids, result.log], [all, all, []]);
 });
 
-test('a table that is behind the bridge costs no copy: what the guest gets is copied for it, whoever it was taken for', async () => {
+test('a table that is behind the bridge costs no copy: what the guest gets is copied for it, whatever guest it was taken for', async () => {
   await learn();
   const wrong = table().map((entry) => ({ ...entry, port: link('spy').ifindex }));
   await apply(wrong);

@@ -109,7 +109,7 @@ test('a capture that ends takes its filter off and leaves the qdisc, and no pack
   }
 });
 
-test('a qdisc that somebody deletes is made again within a second, counted for each program', async () => {
+test('a qdisc that someone deletes is made again within a second, counted for each program', async () => {
   await datapath.apply(state);
   run('tc', 'qdisc', 'del', 'dev', 'vm', 'clsact');
   const { repaired: repairs, took } = await repaired();
@@ -122,7 +122,7 @@ test('a qdisc that somebody deletes is made again within a second, counted for e
   await assertCopies();
 });
 
-test('filters that somebody flushes are attached again, and the qdisc is known as ours still', async () => {
+test('filters that someone flushes are attached again, and the qdisc is known as ours still', async () => {
   await datapath.apply(state);
   for (const side of ['ingress', 'egress']) run('tc', 'filter', 'del', 'dev', 'vm', side);
   assert.equal((await repaired()).repaired.length, 2);
@@ -130,7 +130,7 @@ test('filters that somebody flushes are attached again, and the qdisc is known a
   assert.equal(carrierOf('vm'), undefined);
 });
 
-test('a clsact of somebody else, and what hangs in it, stays when ours goes', async () => {
+test('a clsact of someone else, and what hangs in it, stays when ours goes', async () => {
   run('tc', 'qdisc', 'add', 'dev', 'vm', 'clsact');
   run('tc', 'filter', 'add', 'dev', 'vm', 'egress', 'pref', '7', 'protocol', 'all', 'u32', 'match', 'u8', '0', '0');
   const shown = () => [run('tc', 'qdisc', 'show', 'dev', 'vm'), run('tc', 'filter', 'show', 'dev', 'vm', 'egress')];
@@ -148,7 +148,7 @@ test('a clsact of somebody else, and what hangs in it, stays when ours goes', as
   assert.equal(carrierOf('vm'), 'clsact', 'an empty one too');
 });
 
-test('a clsact of ours in which somebody else has hung a filter stays with it', async () => {
+test('a clsact of ours in which someone else has hung a filter stays with it', async () => {
   await datapath.apply(state);
   run('tc', 'filter', 'add', 'dev', 'vm', 'egress', 'pref', '7', 'protocol', 'all', 'u32', 'match', 'u8', '0', '0');
   await datapath.uninstall();
@@ -158,7 +158,7 @@ test('a clsact of ours in which somebody else has hung a filter stays with it', 
   assert.equal(run('tc', 'chain', 'show', 'dev', 'vm', 'ingress'), '', 'nothing says that it is ours');
 });
 
-test('a device that gets the number of one that is gone, with a clsact of somebody else, keeps that', async () => {
+test('a device that gets the number of one that is gone, with a clsact of someone else, keeps that', async () => {
   const add = () => run('ip', 'link', 'add', 'same', 'index', '9000', 'type', 'veth', 'peer', 'name', 'samep');
   add();
   await datapath.apply(stateOf({ captures: capturesOf(9000, 'L'), deliveries: [localTo(world.devices.dst.ifindex)] }));
@@ -172,7 +172,7 @@ test('a device that gets the number of one that is gone, with a clsact of somebo
   run('ip', 'link', 'del', 'same');
 });
 
-test('a filter of preference 1 that ours cannot pass is told of as HOOK_OCCUPIED until it goes, and ours hangs behind it', async () => {
+test('a filter of preference 1 that ours cannot pass is reported as HOOK_OCCUPIED until it goes, and ours hangs behind it', async () => {
   run('tc', 'qdisc', 'add', 'dev', 'vm', 'clsact');
   run('tc', 'filter', 'add', 'dev', 'vm', 'ingress', 'pref', '1', 'protocol', 'ip', 'u32', 'match', 'u8', '0', '0');
   const { refused } = await datapath.apply(state);
@@ -256,7 +256,7 @@ test('a qdisc with a block that devices share is left alone, and refused for tha
   assert.deepEqual(shown(), before);
 });
 
-test('a bridge device whose egress has no place for `arrive` is told of as ARRIVAL_UNSEEN, and the guest is captured', async () => {
+test('a bridge device whose egress has no place for `arrive` is reported as ARRIVAL_UNSEEN, and the guest is captured', async () => {
   run('tc', 'qdisc', 'add', 'dev', 'lan', 'ingress');
   const bridge = link('lan').ifindex;
   try {
@@ -280,7 +280,7 @@ test('a bridge device whose egress has no place for `arrive` is told of as ARRIV
 
 const BOTH = { skip: !hasTcx() && 'this kernel has no tcx' };
 
-test('a program of somebody else at tcx runs before clsact: HOOK_OCCUPIED, with what to do', BOTH, async () => {
+test('a program of someone else at tcx runs before clsact: HOOK_OCCUPIED, with what to do', BOTH, async () => {
   await datapath.apply(state);
   const theirs = attachForeign(foreignObject(), world.devices.vm.ifindex, 'ingress', 'go_on', false);
   try {

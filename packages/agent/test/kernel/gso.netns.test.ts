@@ -239,7 +239,7 @@ test('segments of any size and remainder are counted as many as leave', async ()
   });
 });
 
-/** A super-packet of IPv4 with less payload. The kernel sets length and checksum of each segment anew. */
+/** A super-packet of IPv4 with less payload. The kernel sets length and checksum of each segment again. */
 function shortened(packet: Buffer, payload: number): Buffer {
   const frame = Buffer.from(packet.subarray(0, 14 + 20 + 32 + payload));
   frame.writeUInt16BE(frame.length - 14, 16);

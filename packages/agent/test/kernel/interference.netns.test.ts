@@ -93,7 +93,7 @@ test('a program that somebody detaches is attached again', async () => {
   await assertCopies();
 });
 
-test('a link whose pin somebody removes stays, and is pinned again', NO_PINS, async () => {
+test('a link whose pin someone removes stays, and is pinned again', NO_PINS, async () => {
   unlinkSync(join(links(), keyOf('capture_ingress')));
   await assertCopies();
   assert.equal((await repaired()).attached, 0);

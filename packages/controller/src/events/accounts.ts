@@ -7,7 +7,7 @@ export interface Account {
   member: string;
 }
 
-/** What a node can bring about is its own, whoever tells of it: that it connects, and which devices it says it has. */
+/** What a node can bring about is its own, whichever node reports it: that it connects, and which devices it says it has. */
 export function accountOf({ kind, object, cause, node }: EventDraft | Event): Account {
   if (kind === 'policyStateChanged') {
     return { group: 'policies', member: object.name };

@@ -9,7 +9,7 @@ export interface Origin {
   seq: number;
 }
 
-/** A line of the file. The first lines of a file that was written anew say what had been told by then. */
+/** A line of the file. The first lines of a file that was written again say what had been told by then. */
 export interface Line {
   event?: Event;
   origin?: Origin;

@@ -28,7 +28,7 @@ export interface EventLogOptions {
   shares?: Omit<SharesOptions, 'tell'>;
 }
 
-/** Bytes of events that are kept. The file is written anew when it is twice as large. */
+/** Bytes of events that are kept. The file is written again when it is twice as large. */
 export const MAX_LOG_BYTES = 16 << 20;
 /** An id that is so far above the one before it is damage. */
 const FAR = 1e12;

@@ -134,7 +134,7 @@ function keyOf(address: string, port: number): string {
   return `${address} ${port}`;
 }
 
-/** The address; of an IPv6 address its first 64 bits, for whoever has one such network has all its addresses. */
+/** The address; of an IPv6 address its first 64 bits, for the holder of one such network has all its addresses. */
 export function originOf(address: string): string {
   if (!address.includes(':') || address.startsWith('::ffff:')) {
     return address;

@@ -152,7 +152,7 @@ export class ClsactLinks implements Links {
     return `a ${first.kind} filter of preference ${first.preference} runs before ours; give it another preference`;
   }
 
-  /** There are none: a filter stays until somebody removes it. */
+  /** There are none: a filter stays until someone removes it. */
   restorePins(): number {
     return 0;
   }
@@ -237,7 +237,7 @@ function bestPreference(filters: readonly Filter[]): number {
   return preference;
 }
 
-/** Each of our programs has its own; where somebody else has that, a later one. */
+/** Each of our programs has its own; where someone else has that, a later one. */
 function freeHandle(filters: readonly Filter[], name: ProgramName): number {
   const taken = new Set(filters.map(({ handle }) => handle));
   let handle = FIRST_HANDLE + NAMES.indexOf(name);

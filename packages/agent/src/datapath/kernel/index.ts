@@ -409,7 +409,7 @@ class KernelDatapath implements Datapath {
         kind.close();
       }
     };
-    // Filters may be there also where somebody has unmounted the file system of our pins.
+    // Filters may be there also where someone has unmounted the file system of our pins.
     if (ours.length === 0) remove();
     else {
       this.#expedite.recover();

@@ -198,7 +198,7 @@ function pinObject(bpffs: string, { pins }: Prepared, object: LoadedObject, prog
       newMaps.push(pins[name]);
     }
     removeFolder(programFolder);
-    // Made under another name and moved: whoever is killed in between leaves nothing that looks whole.
+    // Made under another name and moved: a process that is killed in between leaves nothing that looks whole.
     removeFolder(partFolder);
     mkdirSync(partFolder);
     for (const name of PROGRAM_NAMES) pin(object.program(name), join(partFolder, name));

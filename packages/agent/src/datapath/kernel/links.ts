@@ -58,13 +58,13 @@ export interface Links {
   /** True where we attached it and somebody took it off. */
   wasTakenOff(attachment: Attachment): boolean;
   /**
-   * True where a program of somebody else runs before ours at this hook, and could end the chain or change the packet, and
+   * True where a program of someone else runs before ours at this hook, and could end the chain or change the packet, and
    * attaching again puts ours in front.
    */
   isPushedBack(attachment: Attachment, ours: ReadonlySet<number>): boolean;
-  /** What of somebody else runs before ours and stays there whatever we do, in words; undefined where nothing does. */
+  /** What of someone else runs before ours and stays there whatever we do, in words; undefined where nothing does. */
   obstacle(attachment: Attachment, ours: ReadonlySet<number>): string | undefined;
-  /** Pins again what somebody has unpinned. Returns how many pins were missing. */
+  /** Pins again what someone has unpinned. Returns how many pins were missing. */
   restorePins(): number;
   /** How many places `detachOthers` would leave. */
   countOthers(kept: ReadonlySet<string>): number;

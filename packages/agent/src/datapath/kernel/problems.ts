@@ -5,7 +5,7 @@ import { type Attachment, attachmentKey, type Links, PROGRAMS } from './links.ts
 import type { Rivals } from './rivals.ts';
 import type { DatapathRows, Placed } from './rows.ts';
 
-/** ifindexes of the bridges where a program of somebody else stays in front of `arrive`: not all that enters them is seen. */
+/** ifindexes of the bridges where a program of someone else stays in front of `arrive`: not all that enters them is seen. */
 export function disputedBridges(
   { attachments }: DatapathRows,
   isBehind: (attachment: Attachment) => boolean,

@@ -156,7 +156,7 @@ export class RtSync {
   }
 }
 
-/** What the kernel tells of changes, for who asks from time to time: nothing is called meanwhile. */
+/** What the kernel tells of changes, for a reader that asks now and then: nothing is called meanwhile. */
 export class RtChanges {
   readonly #groups: readonly number[];
   readonly #received = Buffer.alloc(RECEIVE);
@@ -177,7 +177,7 @@ export class RtChanges {
       const joined = call.setsockopt(this.#fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, [group], 4);
       check('listen to rtnetlink', joined);
     }
-    // Refused without the right to it: then more is lost, and read anew.
+    // Refused without the right to it: then more is lost, and read again.
     call.setsockopt(this.#fd, SOL_SOCKET, SO_RCVBUFFORCE, [WAITING], 4);
   }
 

@@ -15,9 +15,9 @@ export class Segmenter {
   #refusedOver = 0;
 
   /**
-   * Makes it where it is not there, and sets it up where somebody has set it down.
+   * Makes it where it is not there, and sets it up where someone has brought it down.
    * @param helper ifindex of the helper device; 0: there is none
-   * @returns its ifindex; 0: the kernel has no macvlan, or somebody else has the name
+   * @returns its ifindex; 0: the kernel has no macvlan, or someone else has the name
    */
   async ensure(helper: number): Promise<number> {
     if (helper === 0 || helper === this.#refusedOver) return 0;
@@ -32,7 +32,7 @@ export class Segmenter {
     } catch (error) {
       if (!(error instanceof NetlinkError)) throw error;
       this.#ifindex = 0;
-      // Not where it went while it was looked at: the next look makes it anew.
+      // Not where it went while it was looked at: the next look makes it again.
       if (error.code !== 'ENODEV') this.#refusedOver = helper;
     }
     return this.#ifindex;

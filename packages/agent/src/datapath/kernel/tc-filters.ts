@@ -101,7 +101,7 @@ export class TcFilters {
     }
   }
 
-  /** Numbers of the chains of a side: 0, where a packet begins, and those that somebody has made beside it. */
+  /** Numbers of the chains of a side: 0, where a packet begins, and those that someone has made beside it. */
   chains(ifindex: number, side: Side): number[] {
     const chains = this.#netlink.dump(RTM.GETCHAIN, header(ifindex, 0, PARENT[side]));
     return chains.map(({ data }) => chainOf(attributes(data, TCMSG)));

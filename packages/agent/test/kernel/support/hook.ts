@@ -49,7 +49,7 @@ export function programsAt(ifindex: number, side: Side): number[] {
   return device === undefined ? [] : filtersAt(device, side).map(({ program }) => program);
 }
 
-/** Takes one of our programs off its hook, as somebody else would. */
+/** Takes one of our programs off its hook, as someone else would. */
 export function takeOff(bpffs: string, ifindex: number, side: Side, program: string): void {
   if (BY_CLSACT) {
     const device = nameOf(ifindex)!;
