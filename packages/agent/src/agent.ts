@@ -106,7 +106,7 @@ export class Agent {
   #newest: NodeProgram | undefined;
   #taking: Promise<void> = Promise.resolve();
   #found: NodeDevices = { devices: [], problems: [] };
-  #underlay: UnderlayState = { underlay: undefined, why: 'not looked up yet' };
+  #underlay: UnderlayState = { underlay: undefined, why: 'not looked up yet', asked: false };
   #announced = '';
   #appliedRevision: number | undefined;
   #captures: CaptureStatus[] = [];

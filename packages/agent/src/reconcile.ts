@@ -238,7 +238,9 @@ function terminationEntry(
 function problemsOf(program: NodeProgram, { underlay, nextHops, devices }: Surroundings): NodeProblem[] {
   const problems: NodeProblem[] = [];
   const erspan = program.deliveries.filter((delivery) => delivery.kind === 'erspan');
-  if (erspan.length > 0 || program.terminations.length > 0) {
+  // A device that was asked for and is not there is said before a policy needs it.
+  const asked = underlay.underlay === undefined && underlay.asked;
+  if (asked || erspan.length > 0 || program.terminations.length > 0) {
     if (underlay.underlay === undefined) problems.push({ code: 'NODE_UNDERLAY_UNKNOWN', message: underlay.why });
     else if (!underlay.up) {
       problems.push({ code: 'DEVICE_DOWN', message: `the mirror device ${underlay.underlay.device} is down` });

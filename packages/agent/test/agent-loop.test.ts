@@ -70,7 +70,7 @@ async function running(t: TestContext, ...first: Link[]) {
     version: '0.0.0',
     links,
     nextHops,
-    underlay: async () => ({ underlay: undefined, why: 'there is none in this test' }),
+    underlay: async () => ({ underlay: undefined, why: 'there is none in this test', asked: false }),
     datapath,
     programs: new ProgramFile(join(folder, 'program.json')),
     events: new EventRecorder(),

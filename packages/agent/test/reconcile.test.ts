@@ -12,7 +12,7 @@ const UNDERLAY: UnderlayState = {
   mac: '02:00:00:00:00:02',
   up: true,
 };
-const NO_UNDERLAY: UnderlayState = { underlay: undefined, why: 'there is no device underlay0' };
+const NO_UNDERLAY: UnderlayState = { underlay: undefined, why: 'there is no device underlay0', asked: false };
 const NEXT_HOP = { sourceMac: '02:00:00:00:00:02', destinationMac: '02:00:00:00:00:99' };
 
 const LOCAL: Delivery = { id: 'p1/local', policy: 'p1', kind: 'local', interface: 'ids-1/0' };
@@ -238,6 +238,12 @@ const problems: [outcome: string, more: Partial<NodeProgram>, surroundings: Part
     ['nothing in the way is no problem', {}, {}, []],
     ['ERSPAN without underlay', { deliveries: [ERSPAN] }, { underlay: NO_UNDERLAY }, ['NODE_UNDERLAY_UNKNOWN']],
     ['no underlay and no ERSPAN is no problem', {}, { underlay: NO_UNDERLAY }, []],
+    [
+      'a mirror device that was asked for and is not there is a problem before a policy needs it',
+      {},
+      { underlay: { ...NO_UNDERLAY, asked: true } as UnderlayState },
+      ['NODE_UNDERLAY_UNKNOWN'],
+    ],
     ['the mirror device is down', { deliveries: [ERSPAN] }, { underlay: { ...UNDERLAY, up: false } }, ['DEVICE_DOWN']],
     ['a next hop that is still looked up is no problem', { deliveries: [ERSPAN] }, {}, []],
     [

@@ -138,7 +138,11 @@ export const CATALOGUE = {
     'restart its agent; if it goes on, check who controls that host',
   ),
   NODE_PENDING: entry(200, 'A node has not applied the newest program yet', 'wait a moment'),
-  NODE_UNDERLAY_UNKNOWN: entry(200, 'A node has no address for ERSPAN', 'start its agent with --mirror-device'),
+  NODE_UNDERLAY_UNKNOWN: entry(
+    200,
+    'A node has no address for ERSPAN',
+    'give its agent a --mirror-device that is there and has an IPv4 address',
+  ),
   SESSIONS_EXHAUSTED: entry(200, 'A node receives 1023 policies already', 'move some destinations to other nodes'),
   CAPTURE_REFUSED: entry(200, 'A node cannot capture a source', 'see the message of the node'),
   DEVICE_UNSUPPORTED: entry(

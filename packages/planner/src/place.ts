@@ -213,7 +213,8 @@ function canSend(
   }
   if (matters) {
     for (const name of lacking) {
-      const message = `node "${name}" has no address for ERSPAN: start its agent with --mirror-device`;
+      const remedy = 'give its agent a --mirror-device that is there and has an IPv4 address (see its problems)';
+      const message = `node "${name}" has no address for ERSPAN: ${remedy}`;
       reasons.add('NODE_UNDERLAY_UNKNOWN', message, { node: name });
     }
   }

@@ -15,7 +15,7 @@ export interface UnderlayOptions {
 /** The underlay with the device behind it, or why there is none. */
 export type UnderlayState =
   | { underlay: Underlay; ifindex: number; mac: string; up: boolean }
-  | { underlay: undefined; why: string };
+  | { underlay: undefined; why: string /** The operator named a device. */; asked: boolean };
 
 const IFADDRMSG = 8;
 const IFA_ADDRESS = 1;
@@ -77,12 +77,13 @@ export async function findUnderlay(
   links: readonly Link[],
 ): Promise<UnderlayState> {
   if (options.device === undefined)
-    return { underlay: undefined, why: 'the agent was started without --mirror-device' };
+    return { underlay: undefined, why: 'the agent was started without --mirror-device', asked: false };
+  const none = (why: string) => ({ underlay: undefined, why: `the mirror device: ${why}`, asked: true });
   const [link] = named(links, options.device);
-  if (link === undefined) return { underlay: undefined, why: `there is no device ${options.device}` };
-  if (!link.ethernet) return { underlay: undefined, why: `${link.name} is no Ethernet device` };
+  if (link === undefined) return none(`there is no device ${options.device}`);
+  if (!link.ethernet) return none(`${link.name} is no Ethernet device`);
   const address = options.address ?? (await addresses(link.ifindex))[0];
-  if (address === undefined) return { underlay: undefined, why: `${link.name} has no IPv4 address of global scope` };
+  if (address === undefined) return none(`${link.name} has no IPv4 address of global scope`);
   return {
     underlay: { device: link.name, address, mtu: link.mtu },
     ifindex: link.ifindex,

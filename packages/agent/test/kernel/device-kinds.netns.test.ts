@@ -115,7 +115,7 @@ function programOf(source: string, kind: 'vm' | 'edge', destination: string, edg
 
 async function reconciled(program: NodeProgram) {
   const { devices } = await discover(program.edges);
-  const underlay = { underlay: undefined, why: 'none' } as const;
+  const underlay = { underlay: undefined, why: 'none', asked: false } as const;
   return reconcile(program, { devices, underlay, nextHops: new Map() });
 }
 
