@@ -119,6 +119,8 @@ test('every capture and every termination has its delivery in the same program, 
     for (const { captures, deliveries, terminations } of programs.values()) {
       const instead = deliveries.flatMap((delivery) => delivery.instead ?? []);
       const used = new Set([...captures, ...terminations, ...instead].map(({ delivery }) => delivery));
+      // What was handed to a guest that has left goes after it by way of this delivery, see ADR 0021.
+      for (const { id } of deliveries.filter(({ kind, instead: other }) => kind === 'local' && other)) used.add(id);
       const prepared = deliveries.filter(
         ({ id, ...delivery }) => !used.has(id) && delivery.kind === 'erspan' && awaited(delivery.policy, delivery.node),
       );

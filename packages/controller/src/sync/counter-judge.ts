@@ -44,9 +44,9 @@ export function counterJudge(node: JudgedNode): CounterJudge {
       if (ids[kind].has(idOf(report)) || (policy && mayHaveCounted(report, policy, node))) {
         return true;
       }
-      // It left the program before it was ever reported, or a source left its policy before this controller started.
-      const formerSource = 'source' in report && policy?.createdAt !== policy?.updatedAt;
-      return hasPart(report.policy) || !policy || formerSource ? 'unknown' : false;
+      // It left the program before it was ever reported. What a policy was before its last change, a controller that started
+      // since does not know.
+      return hasPart(report.policy) || policy?.createdAt !== policy?.updatedAt ? 'unknown' : false;
     },
     seconds: (uid, before) => {
       const since = (before ? readBefore : undefined) ?? Date.parse(policyOf(uid)?.createdAt ?? '');
