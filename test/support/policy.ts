@@ -91,7 +91,10 @@ export async function withPolicy<T>(lab: Lab, input: PolicyInput, work: () => Pr
   }
 }
 
-/** Waits until the counters show at least so many matched and delivered packets, and returns the status. */
+/**
+ * Waits until the counters show at least so many matched and delivered packets, and both ends of each path have reported the
+ * same of it: nodes report at different moments. Returns the status.
+ */
 export function countedEventually(
   lab: Lab,
   name: string,
@@ -105,7 +108,7 @@ export function countedEventually(
     (status) =>
       status.totals.matched.packets >= matched &&
       (status.delivered?.packets ?? -1) >= delivered &&
-      status.paths.every(({ received }) => received !== null),
+      status.paths.every(({ sent, received }) => received !== null && sent?.packets === received.packets),
   );
 }
 
