@@ -49,6 +49,8 @@ export interface LiveNode {
   contests: NodeProblem[];
   /** Interfaces that had a device here and have none now, those that went last behind. Not all of them: see `MAX_FORMER`. */
   former: Set<string>;
+  /** The agent was away, and has not reported counters in whole since. */
+  unseen: boolean;
   /** When the agent was heard last before the present connection; milliseconds since 1970. */
   heardBefore?: number | undefined;
   appliedRevision?: number | undefined;
@@ -139,6 +141,7 @@ export class LiveNodes {
     }
     node.connected = true;
     node.heardBefore = node.lastSeenAt === undefined ? undefined : Date.parse(node.lastSeenAt);
+    node.unseen = node.heardBefore !== undefined;
     node.rejection = undefined;
     const { agentVersion, kernel, hook } = message;
     const underlay = this.#judge(node, message.underlay ?? node.underlay);
@@ -303,6 +306,7 @@ export class LiveNodes {
         disconnectedAt: this.#clock(),
         devices: [],
         copying: [],
+        unseen: false,
         sent: [],
         seen: byId(),
         running: byId(),

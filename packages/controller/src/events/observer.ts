@@ -131,6 +131,11 @@ export class EventObserver {
     return this.#policies.has(node, uid);
   }
 
+  /** Whether the node was told of a capture, delivery or termination with this id, now or before. */
+  wasTold(node: string, id: string): boolean {
+    return this.#policies.hasPart(node, id);
+  }
+
   /** The node reports counters that cannot be its own. */
   countersRefused(name: string, message: string): void {
     const object = { kind: 'node', name } as const;

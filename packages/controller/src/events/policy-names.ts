@@ -34,9 +34,11 @@ export class PolicyNames {
 /** Policies that were in the program of a node and are not now, of which it is remembered. */
 const MAX_FORMER_OF_NODE = 4096;
 
-/** Uids of the policies that a node has, or had, a part in. */
+/** The policies that a node has, or had, a part in, and what of them it was told. */
 export class PoliciesOfNodes {
   readonly #uids = new Map<string, Set<string>>();
+  /** Ids of captures, deliveries and terminations by node. */
+  readonly #parts = new Map<string, Set<string>>();
   readonly #learned = new WeakSet<NodeProgram>();
 
   /** Takes over what is in the program of the node. */
@@ -45,22 +47,22 @@ export class PoliciesOfNodes {
       return;
     }
     this.#learned.add(program);
-    const uids = this.#uids.get(node) ?? new Set<string>();
-    this.#uids.set(node, uids);
-    const present = [program.captures, program.deliveries, program.terminations].flatMap((list) =>
-      list.map(({ policy }) => policy),
+    const parts = [...program.captures, ...program.deliveries, ...program.terminations];
+    addNewest(
+      this.#uids,
+      node,
+      parts.map(({ policy }) => policy),
     );
-    for (const uid of present) {
-      uids.delete(uid);
-      uids.add(uid);
-    }
-    const keep = new Set(present).size + MAX_FORMER_OF_NODE;
-    for (const uid of uids) {
-      if (uids.size <= keep) {
-        return;
-      }
-      uids.delete(uid);
-    }
+    addNewest(
+      this.#parts,
+      node,
+      parts.map(({ id }) => id),
+    );
+  }
+
+  /** Whether the node was told of a capture, delivery or termination with this id. */
+  hasPart(node: string, id: string): boolean {
+    return this.#parts.get(node)?.has(id) ?? false;
   }
 
   has(node: string, uid: string): boolean {
@@ -69,5 +71,23 @@ export class PoliciesOfNodes {
 
   forget(node: string): void {
     this.#uids.delete(node);
+    this.#parts.delete(node);
+  }
+}
+
+/** Adds what is present, and forgets what went first, but for MAX_FORMER_OF_NODE of it. */
+function addNewest(of: Map<string, Set<string>>, node: string, present: readonly string[]): void {
+  const all = of.get(node) ?? new Set<string>();
+  of.set(node, all);
+  for (const one of present) {
+    all.delete(one);
+    all.add(one);
+  }
+  const keep = new Set(present).size + MAX_FORMER_OF_NODE;
+  for (const one of all) {
+    if (all.size <= keep) {
+      return;
+    }
+    all.delete(one);
   }
 }

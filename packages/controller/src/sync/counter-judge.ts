@@ -17,6 +17,10 @@ export interface JudgedNode {
   program: NodeProgram | undefined;
   /** True where the node has, or had, a device of the interface. A program has captures of its whole pool. */
   hasInterface: (id: string) => boolean;
+  /** True where the node was told of a capture, delivery or termination with this id. */
+  wasTold: (id: string) => boolean;
+  /** Nobody saw the node since it was heard before: it may have had any interface that it was to capture. */
+  unseen: boolean;
   /** True where the node has, or had, a part in the policy, or where that is not known yet. */
   hasPart: (uid: string) => boolean;
   /** The policy with this uid; undefined: there is none. */
@@ -28,7 +32,7 @@ export interface JudgedNode {
 
 /** A judge for one report: what it needs of the program it looks up once, and only where it is asked. */
 export function counterJudge(node: JudgedNode): CounterJudge {
-  const { program, hasInterface, hasPart, policyOf, readBefore, now } = node;
+  const { program, hasInterface, wasTold, unseen, hasPart, policyOf, readBefore, now } = node;
   let ids: Record<Counted, Set<string>> | undefined;
   return {
     owns: (kind, report) => {
@@ -38,10 +42,11 @@ export function counterJudge(node: JudgedNode): CounterJudge {
         termination: new Set(program?.terminations.map(({ id }) => id)),
       };
       const policy = policyOf(report.policy);
+      const inProgram = ids[kind].has(idOf(report));
       if ('source' in report && !hasInterface(report.source)) {
-        return false;
+        return unseen && inProgram;
       }
-      if (ids[kind].has(idOf(report)) || (policy && mayHaveCounted(report, policy, node))) {
+      if (inProgram || wasTold(idOf(report)) || (policy && mayHaveCounted(report, policy, node))) {
         return true;
       }
       // It left the program before it was ever reported. What a policy was before its last change, a controller that started

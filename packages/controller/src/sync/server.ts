@@ -314,6 +314,8 @@ export class AgentServer {
     const judge = counterJudge({
       program: planning.planned?.programs.get(name),
       hasInterface: (id) => live.hasHad(name, id),
+      wasTold: (id) => observer.wasTold(name, id),
+      unseen: node.unseen,
       hasPart: (uid) => observer.hasPart(name, uid) || !planning.planned?.policies.has(uid),
       policyOf: (uid) => policyOf(view, uid),
       readBefore: node.completeAt ?? (node.countersAt === undefined ? undefined : Date.parse(node.countersAt)),
@@ -324,6 +326,7 @@ export class AgentServer {
     node.countersAt = new Date(now).toISOString();
     node.sent = [...node.sent, { at: node.countersAt, packets: node.counters.sentPackets() }].slice(-SENT_READINGS);
     // A report in several messages is complete with the reading.
+    node.unseen &&= reading === undefined || planning.planned === undefined;
     node.completeAt = reading || node.completeAt === undefined ? now : node.completeAt;
     if (live.refusedCounters(name, message)) {
       log.warn({ node: name, problem: message }, 'counters refused');
