@@ -13,8 +13,7 @@
 #include "packet.h"
 #include "relay.h"
 
-/* BPF_F_ADJ_ROOM_DECAP_L3_IPV6, of 6.3 and newer than the headers of Debian 12. Kernels without it refuse a
- * super-packet with IPv6 inside, which virtual underlays alone bring. */
+/* BPF_F_ADJ_ROOM_DECAP_L3_IPV6, of 6.3 and newer than the headers of Debian 12. */
 #define ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8)
 
 static __always_inline int refuse(struct termination_counters *counters, struct wire_size *size,
@@ -81,9 +80,25 @@ static __always_inline bool is_whole(struct __sk_buff *skb, struct erspan_header
     return length + ETH_HEADER_LEN == skb->len || !bpf_skb_change_tail(skb, length + ETH_HEADER_LEN, 0);
 }
 
+/*
+ * Takes `removed` bytes away behind the Ethernet header. `to_ipv6`: lets the kernel know that IPv6 is what is left,
+ * else it would segment a super-packet as IPv4. Before Linux 6.3 a change of the protocol does that: it makes room for
+ * a longer header, which goes with the rest.
+ */
+static __always_inline long uncover(struct __sk_buff *skb, __u32 removed, bool to_ipv6) {
+    __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+
+    if (!to_ipv6)
+        return bpf_skb_adjust_room(skb, -(__s32)removed, BPF_ADJ_ROOM_MAC, flags);
+    if (!bpf_skb_adjust_room(skb, -(__s32)removed, BPF_ADJ_ROOM_MAC, flags | ADJ_ROOM_DECAP_L3_IPV6))
+        return 0;
+    removed += 40 - sizeof(struct iphdr);
+    return bpf_skb_change_proto(skb, bpf_htons(ETH_P_IPV6), 0) ||
+           bpf_skb_adjust_room(skb, -(__s32)removed, BPF_ADJ_ROOM_MAC, flags);
+}
+
 /* Takes the outer headers and the inner Ethernet header away; the outer one becomes the inner one. */
 static __always_inline bool strip(struct __sk_buff *skb) {
-    __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
     __u32 removed = ERSPAN_HEADERS_LEN + ETH_HEADER_LEN;
     __u32 length = skb->len;
     __u32 least = removed + ETH_HEADER_LEN + sizeof(struct iphdr);
@@ -98,12 +113,10 @@ static __always_inline bool strip(struct __sk_buff *skb) {
     protocol = ethernet[12] << 8 | ethernet[13];
     if (skb->gso_size && protocol != ETH_P_IP && protocol != ETH_P_IPV6)
         return false; /* nobody could segment it: skb->protocol would stay IPv4 */
-    if (skb->gso_size && protocol == ETH_P_IPV6)
-        flags |= ADJ_ROOM_DECAP_L3_IPV6; /* else the kernel would segment it as IPv4 */
     /* The kernel leaves no less than an IP header behind: a shorter frame is padded for the moment. */
     if (length < least && bpf_skb_change_tail(skb, least, 0))
         return false;
-    if (bpf_skb_adjust_room(skb, -(__s32)removed, BPF_ADJ_ROOM_MAC, flags) ||
+    if (uncover(skb, removed, skb->gso_size && protocol == ETH_P_IPV6) ||
         bpf_skb_store_bytes(skb, 0, ethernet, sizeof(ethernet), 0))
         return false;
     return skb->len == length - removed || !bpf_skb_change_tail(skb, length - removed, 0);
