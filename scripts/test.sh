@@ -22,17 +22,14 @@ for part in "$@"; do
   esac
   [ -n "$files" ] || continue
   case $part in
-    unit)
-      # shellcheck disable=SC2086
-      "$NODE" --test --test-concurrency=2 --test-timeout=300000 --test-reporter="${TEST_REPORTER:-spec}" $files || status=1
-      ;;
+    unit) printf '%s\n' "$files" | xargs -P 2 -n 1 scripts/test-file.sh || status=1 ;;
     kernel)
-      printf '%s\n' "$files" | TRIES=1 xargs -P 2 -n 1 unshare -n scripts/test-file.sh || status=1
+      printf '%s\n' "$files" | xargs -P 2 -n 1 unshare -n scripts/test-file.sh || status=1
       # Once more with the hooks of kernels without tcx. The programs alone have nothing to do with hooks.
       if [ "${MIRRORPLANE_HOOK:-auto}" = auto ]; then
         printf '\n== kernel tests over clsact\n'
         echo 'SKIPPED preflight.netns.test.ts: the checks of a host ask for both kinds of hook in one run'
-        printf '%s\n' "$files" | grep '/agent/' | grep -v '/preflight[.]' | MIRRORPLANE_HOOK=clsact TRIES=1 xargs -P 2 -n 1 unshare -n scripts/test-file.sh || status=1
+        printf '%s\n' "$files" | grep '/agent/' | grep -v '/preflight[.]' | MIRRORPLANE_HOOK=clsact xargs -P 2 -n 1 unshare -n scripts/test-file.sh || status=1
       fi
       ;;
     long) printf '%s\n' "$files" | xargs -n 1 scripts/test-file.sh || status=1 ;;
