@@ -212,7 +212,7 @@ export function lossReasons(
     if (gained <= 0) {
       return [];
     }
-    const remedy = 'check the underlay: its MTU, firewalls for GRE (IP protocol 47), and the load of its links';
+    const { remedy } = CATALOGUE.COPIES_LOST;
     const message = `${gained} copies from node "${from}" to node "${to}" were lost lately, ${lost} in all: ${remedy}`;
     return [{ code: 'COPIES_LOST', message, node: to }];
   });

@@ -131,7 +131,7 @@ export class EventObserver {
     return this.#policies.has(node, uid);
   }
 
-  /** Whether the node was told of a capture, delivery or termination with this id, now or before. */
+  /** Whether a program of the node has, or had, a capture, delivery or termination with this id. */
   wasTold(node: string, id: string): boolean {
     return this.#policies.hasPart(node, id);
   }

@@ -60,7 +60,7 @@ export class PoliciesOfNodes {
     );
   }
 
-  /** Whether the node was told of a capture, delivery or termination with this id. */
+  /** Whether a program of the node has, or had, a capture, delivery or termination with this id. */
   hasPart(node: string, id: string): boolean {
     return this.#parts.get(node)?.has(id) ?? false;
   }

@@ -17,7 +17,7 @@ export interface JudgedNode {
   program: NodeProgram | undefined;
   /** True where the node has, or had, a device of the interface. A program has captures of its whole pool. */
   hasInterface: (id: string) => boolean;
-  /** True where the node was told of a capture, delivery or termination with this id. */
+  /** True where a program of the node has, or had, a capture, delivery or termination with this id. */
   wasTold: (id: string) => boolean;
   /** Nobody saw the node since it was heard before: it may have had any interface that it was to capture. */
   unseen: boolean;
