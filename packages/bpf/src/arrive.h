@@ -69,8 +69,11 @@ static __always_inline int arrive(struct __sk_buff *skb) {
     if (!guest || *guest == port || skb->tc_index)
         return TCX_NEXT;
     key.ifindex = *guest;
-    if (account(skb, &key))
+    if (account(skb, &key)) {
         skb->tc_index = arrival_token(key.ifindex);
+        /* A later program at tcx that ends the chain with TCX_PASS makes the class the index (net/core/dev.c). */
+        skb->tc_classid = arrival_token(key.ifindex);
+    }
     return TCX_NEXT;
 }
 

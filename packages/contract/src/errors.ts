@@ -167,7 +167,7 @@ export const CATALOGUE = {
   ARRIVAL_UNSEEN: entry(
     200,
     'What a firewall on a bridge drops is not captured; all else is',
-    'let the agent attach first at every port of the bridge',
+    'let the agent attach first at every port of the bridge, and keep filters of others off those ports',
   ),
   NEIGHBOUR_UNKNOWN: entry(
     200,

@@ -9,14 +9,21 @@
  * device's queues away for a moment (qdisc_graft in net/sched/sch_api.c), and drops what is sent into it meanwhile.
  */
 import type { HookKind } from '@mirrorplane/contract';
-import { GROUP, getU32, NetlinkError, RTM } from '../../discovery/rtnetlink.ts';
+import { NetlinkError } from '../../discovery/rtnetlink.ts';
 import type { Hook } from '../datapath.ts';
+import { HookFilters, type Place } from './hook-filters.ts';
 import { deviceName, programId, programsAt } from './libbpf.ts';
-import { type Attachment, attachmentKey, HookOccupiedError, type Links, PROGRAMS, type ProgramName } from './links.ts';
-import { RtChanges } from './rt-sync.ts';
-import { type Filter, type Replacement, type Side, TcFilters } from './tc-filters.ts';
+import {
+  type Attachment,
+  attachmentKey,
+  HOOKS,
+  HookOccupiedError,
+  type Links,
+  PROGRAMS,
+  type ProgramName,
+} from './links.ts';
+import { type Filter, type Replacement, TcFilters } from './tc-filters.ts';
 
-const HOOKS = ['ingress', 'egress'] as const;
 const NAMES: readonly string[] = Object.values(PROGRAMS);
 const PREFIX = 'mirrorplane:';
 /** A clsact that has this chain at ingress is ours. The kernel takes 28 bits. */
@@ -25,18 +32,6 @@ const OWN_CHAIN = 0x6d70000;
 const FIRST_HANDLE = 0x6d700001;
 /** The preference of a filter that runs first. The kernel gives those of who does not choose from 49152 downwards. */
 const FIRST_PREFERENCE = 1;
-/** After these, what hangs on a device may be another. The header of each has the ifindex at the same place. */
-const TELLING: readonly number[] = [RTM.DELQDISC, RTM.NEWTFILTER, RTM.DELTFILTER, RTM.DELLINK];
-/** Milliseconds after which all hooks are read again, whatever the kernel has told. */
-const FULL_READ_INTERVAL = 10_000;
-
-/** A hook of a device. */
-interface Place {
-  side: Side;
-  /** Those of the first chain, where every packet begins, in the order in which they run. */
-  filters: readonly Filter[];
-}
-
 /** A filter of ours. */
 type Own = Filter & { owner: ProgramName };
 
@@ -52,18 +47,15 @@ export class ClsactLinks implements Links {
   readonly #filters = new TcFilters();
   /** The kernel has tcx, and what hangs there runs before everything here. */
   readonly #tcx: boolean;
-  readonly #changes = new RtChanges([GROUP.LINK, GROUP.TC]);
+  readonly #places = new HookFilters(this.#filters);
   readonly #held = new Map<string, Attachment>();
-  /** Hooks that have not changed since they were read, by ifindex and hook. */
-  #known = new Map<string, Place>();
-  #readAt = 0;
 
   constructor(options: { tcx: boolean }) {
     this.#tcx = options.tcx;
   }
 
   open(): void {
-    this.#changes.open();
+    this.#places.open();
     for (const ifindex of this.#filters.carriers()) {
       for (const hook of HOOKS) {
         for (const { owner: program } of this.#ownAt(ifindex, hook)) {
@@ -86,19 +78,11 @@ export class ClsactLinks implements Links {
     }
     // All together: what one build has begun to count, the other should not end.
     this.#filters.replace(replaced);
-    for (const { ifindex } of replaced) this.#forget(ifindex);
+    for (const { ifindex } of replaced) this.#places.forget(ifindex);
   }
 
   look(): void {
-    const changes = this.#changes.take();
-    const now = performance.now();
-    if (changes === undefined || now - this.#readAt > FULL_READ_INTERVAL) {
-      this.#readAt = now;
-      this.#known.clear();
-    }
-    for (const { type, data } of changes ?? []) {
-      if (TELLING.includes(type) && data.length >= 8) this.#forget(getU32(data, 4));
-    }
+    this.#places.look();
   }
 
   holds(attachment: Attachment): boolean {
@@ -111,7 +95,7 @@ export class ClsactLinks implements Links {
 
   attach(attachment: Attachment, program: number): void {
     const { ifindex, hook, program: name } = attachment;
-    this.#forget(ifindex);
+    this.#places.forget(ifindex);
     const carrier = this.#filters.carrier(ifindex);
     if (carrier === 'ingress' && hook === 'egress') throw new HookOccupiedError(occupied(deviceName(ifindex)));
     if (carrier === undefined) this.#filters.makeCarrier(ifindex, OWN_CHAIN);
@@ -126,7 +110,7 @@ export class ClsactLinks implements Links {
       if (isSharedBlock(error)) throw new HookOccupiedError(shared(deviceName(ifindex), hook));
       throw error;
     }
-    this.#forget(ifindex);
+    this.#places.forget(ifindex);
     this.#held.set(attachmentKey(attachment), attachment);
   }
 
@@ -150,6 +134,10 @@ export class ClsactLinks implements Links {
     if (first === undefined || own(first) || first.preference >= bestPreference(filters)) return undefined;
     if (!filters.some((filter) => own(filter)?.owner === program)) return undefined;
     return `a ${first.kind} filter of preference ${first.preference} runs before ours; give it another preference`;
+  }
+
+  isOverruled({ ifindex, hook }: Attachment): boolean {
+    return this.#list(ifindex, hook).some((filter) => !own(filter));
   }
 
   /** There are none: a filter stays until someone removes it. */
@@ -181,19 +169,18 @@ export class ClsactLinks implements Links {
   }
 
   close(): void {
-    this.#changes.close();
+    this.#places.close();
     this.#filters.close();
     this.#held.clear();
-    this.#known.clear();
   }
 
   #drop(key: string): void {
     const { ifindex, hook, program } = this.#held.get(key)!;
     this.#held.delete(key);
-    this.#forget(ifindex);
+    this.#places.forget(ifindex);
     const filter = this.#find(ifindex, hook, program);
     if (filter) this.#filters.remove(ifindex, this.#place(ifindex, hook).side, filter);
-    this.#forget(ifindex);
+    this.#places.forget(ifindex);
   }
 
   #find(ifindex: number, hook: Hook, program: ProgramName): Own | undefined {
@@ -209,21 +196,7 @@ export class ClsactLinks implements Links {
   }
 
   #place(ifindex: number, hook: Hook): Place {
-    const key = `${ifindex}-${hook}`;
-    let place = this.#known.get(key);
-    if (place === undefined) {
-      const carrier = this.#filters.carrier(ifindex);
-      const side = carrier === 'ingress' ? 'sole' : hook;
-      const none = carrier === undefined || (side === 'sole' && hook === 'egress');
-      const filters = none ? [] : this.#filters.list(ifindex, side).filter(({ chain }) => chain === 0);
-      place = { side, filters };
-      this.#known.set(key, place);
-    }
-    return place;
-  }
-
-  #forget(ifindex: number): void {
-    for (const hook of HOOKS) this.#known.delete(`${ifindex}-${hook}`);
+    return this.#places.at({ ifindex, hook });
   }
 }
 

@@ -22,7 +22,15 @@ import { LAYOUT, VLAN_SET_SIZE } from './layout.ts';
 import type { BpfMap } from './libbpf.ts';
 import { type Attachment, attachmentKey, type Links } from './links.ts';
 import { NodeBudgetWriter } from './node-budget.ts';
-import { attachProblems, disputedBridges, disputes, fullTables, obstacles } from './problems.ts';
+import {
+  attachProblems,
+  disputedBridges,
+  disputes,
+  fullTables,
+  obstacles,
+  overruledPorts,
+  overruledProblems,
+} from './problems.ts';
 import { Rivals } from './rivals.ts';
 import { arrivalRows, budgetKey, buildRows, type DatapathRows, type Placed } from './rows.ts';
 import { type SlotKind, Slots } from './slots.ts';
@@ -193,7 +201,12 @@ class KernelDatapath implements Datapath {
     };
     const holding = await this.#hold(desired, result);
     links.look();
-    const rows = buildRows(desired, { take, helper: opened.helper, segmenter: opened.segmenter, holding });
+    const overruled = overruledPorts(desired, links);
+    const arrivalPorts = desired.arrivalPorts?.filter((port) => !overruled.includes(port));
+    const rows = buildRows(
+      { ...desired, arrivalPorts },
+      { take, helper: opened.helper, segmenter: opened.segmenter, holding },
+    );
     const now = performance.now();
     const pushedBack = look ? this.#verify(rows, result, now) : new Set<string>();
     const ours = opened.installation.programIds;
@@ -240,6 +253,7 @@ class KernelDatapath implements Datapath {
     slots.release({ ...counters.named(), device: devices.named() });
     result.problems.push(...disputes(rows, desired, opened.rivals, now));
     result.problems.push(...obstacles(rows, desired, links, ours));
+    result.problems.push(...overruledProblems(overruled, desired));
     return { ...result, detached, written };
   }
 

@@ -14,6 +14,9 @@ export const PROGRAMS = {
 } as const;
 export type ProgramName = (typeof PROGRAMS)[keyof typeof PROGRAMS];
 
+/** The two hooks of a device. */
+export const HOOKS = ['ingress', 'egress'] as const;
+
 /** A program that is to hang on a hook of a device. */
 export interface Attachment {
   ifindex: number;
@@ -64,6 +67,11 @@ export interface Links {
   isPushedBack(attachment: Attachment, ours: ReadonlySet<number>): boolean;
   /** What of someone else runs before ours and stays there whatever we do, in words; undefined where nothing does. */
   obstacle(attachment: Attachment, ours: ReadonlySet<number>): string | undefined;
+  /**
+   * True where a filter of someone else is at this hook: where it comes after ours, its verdict takes away what ours
+   * leaves in skb->tc_index (tc_run in net/core/dev.c).
+   */
+  isOverruled(attachment: Attachment): boolean;
   /** Pins again what someone has unpinned. Returns how many pins were missing. */
   restorePins(): number;
   /** How many places `detachOthers` would leave. */

@@ -1,9 +1,9 @@
 /** What stands in the way of a data path, in words. */
-import type { DatapathProblem, DatapathState } from '../datapath.ts';
+import type { ArrivalPort, DatapathProblem, DatapathState } from '../datapath.ts';
 import { deviceName } from './libbpf.ts';
 import { type Attachment, attachmentKey, type Links, PROGRAMS } from './links.ts';
 import type { Rivals } from './rivals.ts';
-import type { DatapathRows, Placed } from './rows.ts';
+import { arriveAt, type DatapathRows, type Placed } from './rows.ts';
 
 /** ifindexes of the bridges where a program of someone else stays in front of `arrive`: not all that enters them is seen. */
 export function disputedBridges(
@@ -45,6 +45,28 @@ export function obstacles(
   });
 }
 
+/**
+ * The ports where a later filter takes the token of `arrive` away. There, frames are captured at the device of the guest
+ * that gets them: with `arrive` they would be captured at both places.
+ */
+export function overruledPorts({ arrivalPorts = [] }: DatapathState, links: Links): ArrivalPort[] {
+  return arrivalPorts.filter(({ ifindex, hook }) => links.isOverruled({ ifindex, hook, program: arriveAt(hook) }));
+}
+
+/** A problem for whatever is captured where it arrives, and not at these ports. */
+export function overruledProblems(ports: readonly ArrivalPort[], state: DatapathState): DatapathProblem[] {
+  const bridges = Map.groupBy(ports, ({ bridge }) => bridge);
+  return [...bridges].flatMap(([bridge, overruled]) => {
+    const where = overruled.map(({ ifindex, hook }) => `${hook} of ${deviceName(ifindex)}`).join(', ');
+    return arrivalProblems(
+      bridge,
+      state,
+      `filters of someone else come after ours at ${where}`,
+      ' of what enters there',
+    );
+  });
+}
+
 function occupied(placed: Placed, state: DatapathState, message: string): DatapathProblem[] {
   if (placed.bridge !== undefined) return arrivalProblems(placed.bridge, state, message);
   return concerned(placed, state).map((whom) => ({
@@ -65,13 +87,13 @@ export function attachProblems(
   return concerned(placed, state).map((policy) => ({ code, message, ...policy }));
 }
 
-/** Copies flow, captured at the guests' devices. */
-function arrivalProblems(bridge: number, { captures }: DatapathState, why: string): DatapathProblem[] {
+/** Copies flow, captured at the guests' devices. @param of what of its frames the firewall may drop; default all */
+function arrivalProblems(bridge: number, { captures }: DatapathState, why: string, of = ''): DatapathProblem[] {
   return captures
     .filter(({ arrivalBridge }) => arrivalBridge === bridge)
     .map(({ policy, source }) => ({
       code: 'ARRIVAL_UNSEEN',
-      message: `${why}: what a firewall on ${deviceName(bridge)} drops is not captured`,
+      message: `${why}: what a firewall on ${deviceName(bridge)} drops${of} is not captured`,
       policy,
       interface: source,
     }));

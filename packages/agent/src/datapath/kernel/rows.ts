@@ -1,5 +1,5 @@
 /** From the state of a data path to rows of maps and programs at hooks. */
-import type { DatapathState, DeliveryEntry, HookCapture } from '../datapath.ts';
+import type { DatapathState, DeliveryEntry, Hook, HookCapture } from '../datapath.ts';
 import {
   encodeArrivalKey,
   encodeArrivalPort,
@@ -16,7 +16,7 @@ import {
   LAYOUT,
   u32Key,
 } from './layout.ts';
-import { type Attachment, PROGRAMS } from './links.ts';
+import { type Attachment, PROGRAMS, type ProgramName } from './links.ts';
 import type { SlotKind } from './slots.ts';
 import type { Rows } from './table-writer.ts';
 
@@ -63,6 +63,11 @@ export function transformAt(helper: number): Attachment {
   return { ifindex: helper, hook: 'egress', program: PROGRAMS.transform };
 }
 
+/** The program that captures where frames enter a bridge. */
+export function arriveAt(hook: Hook): ProgramName {
+  return hook === 'ingress' ? PROGRAMS.arriveIngress : PROGRAMS.arriveEgress;
+}
+
 const PRESENT = u32Key(1);
 const NOTHING_REFUSED = Buffer.alloc(LAYOUT.peer.size);
 
@@ -94,8 +99,7 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
   }
   // Behind the captures: each attaching may wait for the kernel, and until a guest's own device is captured copies are missed.
   for (const { ifindex, hook, bridge } of state.arrivalPorts ?? []) {
-    const program = hook === 'ingress' ? PROGRAMS.arriveIngress : PROGRAMS.arriveEgress;
-    attachments.push({ attachment: { ifindex, hook, program }, bridge });
+    attachments.push({ attachment: { ifindex, hook, program: arriveAt(hook) }, bridge });
   }
   for (const capture of state.captures.filter(
     ({ ifindex, hook, standby }) => standby && ifindex && hook === 'egress',

@@ -1,6 +1,7 @@
 /** Programs at tcx hooks: each link is pinned as `links/HOOK-IFINDEX-PROGRAM`, and so outlives the agent. */
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { HookFilters } from './hook-filters.ts';
 import {
   attachTcx,
   closeFd,
@@ -13,6 +14,7 @@ import {
   tcxLinkInfo,
 } from './libbpf.ts';
 import { type Attachment, attachmentKey, type Links, type ProgramName, parseKey } from './links.ts';
+import { TcFilters } from './tc-filters.ts';
 
 /** The way of kernels since 6.6. */
 export class TcxLinks implements Links {
@@ -20,12 +22,15 @@ export class TcxLinks implements Links {
   readonly #folder: string;
   /** Key to file descriptor of the link. */
   readonly #held = new Map<string, number>();
+  readonly #filters = new TcFilters();
+  readonly #places = new HookFilters(this.#filters);
 
   constructor(bpffs: string) {
     this.#folder = join(bpffs, 'links');
   }
 
   open(): void {
+    this.#places.open();
     for (const key of existsSync(this.#folder) ? readdirSync(this.#folder) : []) {
       const attachment = parseKey(key);
       const link = attachment && getPinned(join(this.#folder, key));
@@ -45,8 +50,10 @@ export class TcxLinks implements Links {
     }
   }
 
-  /** The kernel is asked each time. */
-  look(): void {}
+  /** About what hangs at tcx, the kernel is asked each time. */
+  look(): void {
+    this.#places.look();
+  }
 
   holds(attachment: Attachment): boolean {
     return this.#held.has(attachmentKey(attachment));
@@ -84,6 +91,11 @@ export class TcxLinks implements Links {
 
   /** Ours can always go first. */
   obstacle(): undefined {}
+
+  /** A program at tcx that comes after ours leaves the class that ours has given, see packages/bpf/src/arrive.h. */
+  isOverruled(attachment: Attachment): boolean {
+    return this.#places.at(attachment).filters.length > 0;
+  }
 
   restorePins(): number {
     mkdirSync(this.#folder, { recursive: true });
@@ -126,5 +138,7 @@ export class TcxLinks implements Links {
   close(): void {
     for (const link of this.#held.values()) closeFd(link);
     this.#held.clear();
+    this.#places.close();
+    this.#filters.close();
   }
 }

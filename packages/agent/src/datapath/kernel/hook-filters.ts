@@ -1,0 +1,78 @@
+/** The filters at hooks of devices, read once and again after the kernel has told of a change. */
+import { GROUP, getU32, RTM } from '../../discovery/rtnetlink.ts';
+import type { Hook } from '../datapath.ts';
+import { type Attachment, HOOKS } from './links.ts';
+import { RtChanges } from './rt-sync.ts';
+import type { Filter, Side, TcFilters } from './tc-filters.ts';
+
+/** After these, what hangs on a device may be another. The header of each has the ifindex at the same place. */
+const TELLING: readonly number[] = [RTM.NEWQDISC, RTM.DELQDISC, RTM.NEWTFILTER, RTM.DELTFILTER, RTM.DELLINK];
+/** Milliseconds after which all hooks are read again, whatever the kernel has told. */
+const FULL_READ_INTERVAL = 10_000;
+
+/** A hook of a device. */
+export interface Place {
+  side: Side;
+  /** Those of the first chain, where every packet begins, in the order in which they run. */
+  filters: readonly Filter[];
+}
+
+/** Reads them when they are asked for. */
+export class HookFilters {
+  readonly #filters: TcFilters;
+  readonly #changes = new RtChanges([GROUP.LINK, GROUP.TC]);
+  /** Hooks that have not changed since they were read, by ifindex and hook. */
+  readonly #known = new Map<string, Place>();
+  #readAt = 0;
+
+  /** @param filters what reads them; it is closed by whoever made it */
+  constructor(filters: TcFilters) {
+    this.#filters = filters;
+  }
+
+  /** Begins to listen. @throws NetlinkError */
+  open(): void {
+    this.#changes.open();
+  }
+
+  /** Forgets what has changed since the last call. @throws NetlinkError */
+  look(): void {
+    const changes = this.#changes.take();
+    const now = performance.now();
+    if (changes === undefined || now - this.#readAt > FULL_READ_INTERVAL) {
+      this.#readAt = now;
+      this.#known.clear();
+    }
+    for (const { type, data } of changes ?? []) {
+      if (TELLING.includes(type) && data.length >= 8) this.forget(getU32(data, 4));
+    }
+  }
+
+  /** What hangs at a hook. @throws NetlinkError */
+  at({ ifindex, hook }: Pick<Attachment, 'ifindex' | 'hook'>): Place {
+    const key = `${ifindex}-${hook}`;
+    let place = this.#known.get(key);
+    if (place === undefined) {
+      place = this.#read(ifindex, hook);
+      this.#known.set(key, place);
+    }
+    return place;
+  }
+
+  /** Makes sure that the hooks of a device are read again. */
+  forget(ifindex: number): void {
+    for (const hook of HOOKS) this.#known.delete(`${ifindex}-${hook}`);
+  }
+
+  close(): void {
+    this.#changes.close();
+    this.#known.clear();
+  }
+
+  #read(ifindex: number, hook: Hook): Place {
+    const carrier = this.#filters.carrier(ifindex);
+    const side = carrier === 'ingress' ? 'sole' : hook;
+    const none = carrier === undefined || (side === 'sole' && hook === 'egress');
+    return { side, filters: none ? [] : this.#filters.list(ifindex, side).filter(({ chain }) => chain === 0) };
+  }
+}
