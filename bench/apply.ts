@@ -8,9 +8,9 @@ import { createInterface } from 'node:readline';
 import type { CounterReport } from '@mirrorplane/contract';
 import type { ApplyResult, DatapathState } from '../packages/agent/src/datapath/datapath.ts';
 import { createKernelDatapath } from '../packages/agent/src/datapath/kernel/index.ts';
-import { RtClient } from '../packages/agent/src/discovery/rtnetlink.ts';
 import { createLog } from '../packages/agent/src/log.ts';
-import { Protection } from '../packages/agent/src/protection.ts';
+import { RtClient } from '../packages/agent/src/netlink/rtnetlink.ts';
+import { Protection } from '../packages/agent/src/throttle/throttle.ts';
 
 /** What the bench asks for. */
 export type Request =

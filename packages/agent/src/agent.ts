@@ -12,6 +12,7 @@ import {
   type StatusMessage,
   SYNC_PROTOCOL,
 } from '@mirrorplane/contract';
+import type { EventRecorder } from './controller-link/event-outbox.ts';
 import type { ApplyResult, Datapath } from './datapath/datapath.ts';
 import type { Announced } from './discovery/announce.ts';
 import { identify, isHelper, type NodeDevices, ownership } from './discovery/devices.ts';
@@ -19,16 +20,15 @@ import type { ForwardingTables } from './discovery/forwarding.ts';
 import type { Identities } from './discovery/identities.ts';
 import type { Link, LinkSource } from './discovery/links.ts';
 import type { NextHops } from './discovery/neighbours.ts';
-import type { DeviceStatistics } from './discovery/statistics.ts';
 import type { UnderlayState } from './discovery/underlay.ts';
-import type { EventRecorder } from './events.ts';
-import { GuestWatch } from './guests.ts';
+import type { ProgramFile } from './host/program-file.ts';
 import { type Logger, reason, say } from './log.ts';
-import { MoveCounter } from './move-counts.ts';
+import { GuestWatch } from './migration/guest-watch.ts';
+import { MoveCounter } from './migration/move-counter.ts';
+import type { DeviceStatistics } from './netlink/statistics.ts';
 import { PassEvents } from './pass-events.ts';
-import type { Protection } from './protection.ts';
-import { captureStatuses, erspanAddresses, type Reconciled, reconcile } from './reconcile.ts';
-import type { ProgramFile } from './state.ts';
+import { captureStatuses, erspanAddresses, type Reconciled, reconcile } from './reconcile/reconcile.ts';
+import type { Protection } from './throttle/throttle.ts';
 
 /** The part of the sync client that the agent uses. */
 export interface Uplink {

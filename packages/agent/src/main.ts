@@ -5,16 +5,16 @@ import { resolve } from 'node:path';
 import { MAX_RATE, Name } from '@mirrorplane/contract';
 import { exitForUsage, openServiceManager, parseSettings, type ServiceManager } from '@mirrorplane/daemon';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { parseController } from './controller-link/enroll.ts';
 import type { HookChoice } from './datapath/kernel/hook-kind.ts';
-import { parseController } from './enroll.ts';
 import { HOOK_OPTION } from './hook-option.ts';
+import { comeFirst } from './host/priority.ts';
 import { createLog, LOG_LEVELS, type Logger, type LogLevel, reason } from './log.ts';
 import { requirePins } from './preflight/bpffs.ts';
 import { isFit } from './preflight/check.ts';
 import { checkHost, requireFit } from './preflight/index.ts';
 import { renderChecks } from './preflight/render.ts';
 import { requireRoot } from './preflight/rights.ts';
-import { comeFirst } from './priority.ts';
 import { AGENT_VERSION, DEFAULT_BPFFS, kernelDatapath, startAgent } from './start.ts';
 import { uninstall } from './uninstall.ts';
 

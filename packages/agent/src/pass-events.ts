@@ -1,10 +1,10 @@
 /** Compares what a pass has come to with the pass before, and tells of the difference. */
 import type { CaptureStatus, NodeProgram } from '@mirrorplane/contract';
+import type { AgentEventDraft, EventRecorder } from './controller-link/event-outbox.ts';
 import type { ApplyResult, HeldCounts, Repair } from './datapath/datapath.ts';
 import type { Link } from './discovery/links.ts';
-import type { AgentEventDraft, EventRecorder } from './events.ts';
-import { type MoveCounts, moveKey } from './move-counts.ts';
-import type { PlacedCapture } from './reconcile.ts';
+import { type MoveCounts, moveKey } from './migration/move-counter.ts';
+import type { PlacedCapture } from './reconcile/reconcile.ts';
 
 /** What a pass did. */
 export interface PassOutcome {

@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import manifest from '../package.json' with { type: 'json' };
 import { Agent } from './agent.ts';
+import { credentialsFit, EnrollmentError, enroll, loadCredentials } from './controller-link/enroll.ts';
+import { EventRecorder } from './controller-link/event-outbox.ts';
+import { type Credentials, SyncClient, type SyncTiming } from './controller-link/sync.ts';
 import type { Datapath } from './datapath/datapath.ts';
 import type { HookChoice } from './datapath/kernel/hook-kind.ts';
 import { announce } from './discovery/announce.ts';
@@ -17,17 +20,14 @@ import { NeighbourRecord } from './discovery/neighbour-record.ts';
 import { NextHops } from './discovery/neighbours.ts';
 import { featureReader, HW_TC_OFFLOAD } from './discovery/offload.ts';
 import { createProviders } from './discovery/providers.ts';
-import { RtClient } from './discovery/rtnetlink.ts';
-import { readLost } from './discovery/softnet.ts';
-import { deviceStatistics } from './discovery/statistics.ts';
 import { findUnderlay, KnownAddresses } from './discovery/underlay.ts';
-import { credentialsFit, EnrollmentError, enroll, loadCredentials } from './enroll.ts';
-import { EventRecorder } from './events.ts';
-import { holdLock, holdPins } from './lock.ts';
+import { holdLock, holdPins } from './host/lock.ts';
+import { ProgramFile } from './host/program-file.ts';
 import { type Logger, reason, say } from './log.ts';
-import { Protection } from './protection.ts';
-import { ProgramFile } from './state.ts';
-import { type Credentials, SyncClient, type SyncTiming } from './sync.ts';
+import { RtClient } from './netlink/rtnetlink.ts';
+import { deviceStatistics } from './netlink/statistics.ts';
+import { readLost } from './throttle/backlog-drops.ts';
+import { Protection } from './throttle/throttle.ts';
 
 /** Files of the agent below its data folder, beside the credentials. */
 export const STATE_FILES = {

@@ -5,14 +5,14 @@ import { type TestContext, test } from 'node:test';
 import { setImmediate as tick } from 'node:timers/promises';
 import type { AgentEvent, AgentMessage, NodeProgram } from '@mirrorplane/contract';
 import { Agent } from '../src/agent.ts';
+import { EventRecorder } from '../src/controller-link/event-outbox.ts';
 import type { ApplyOptions, DatapathState } from '../src/datapath/datapath.ts';
 import { FakeDatapath } from '../src/datapath/fake.ts';
 import type { Link, LinkSource } from '../src/discovery/links.ts';
 import { NeighbourRecord } from '../src/discovery/neighbour-record.ts';
 import { NextHops } from '../src/discovery/neighbours.ts';
-import { RtClient } from '../src/discovery/rtnetlink.ts';
-import { EventRecorder } from '../src/events.ts';
-import { ProgramFile } from '../src/state.ts';
+import { ProgramFile } from '../src/host/program-file.ts';
+import { RtClient } from '../src/netlink/rtnetlink.ts';
 import { link, temporaryFolder, testLog, until } from './support.ts';
 
 /** Devices that a test brings and takes. */

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { COUNTING, CpuHeadroom, LEAST } from '../src/cpu-headroom.ts';
-import { parseLost, readLost } from '../src/discovery/softnet.ts';
+import { parseLost, readLost } from '../src/throttle/backlog-drops.ts';
+import { COUNTING, CpuHeadroom, LEAST } from '../src/throttle/cpu-headroom.ts';
 
 /** Milliseconds between readings. */
 const STEP = 100;

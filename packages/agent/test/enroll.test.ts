@@ -3,7 +3,14 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { formatJoinToken } from '@mirrorplane/contract';
-import { credentialsFit, EnrollmentError, enroll, keyFits, loadCredentials, parseController } from '../src/enroll.ts';
+import {
+  credentialsFit,
+  EnrollmentError,
+  enroll,
+  keyFits,
+  loadCredentials,
+  parseController,
+} from '../src/controller-link/enroll.ts';
 import { temporaryFolder, testAuthority } from './support.ts';
 import { SECRET, TestController } from './test-controller.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as tick } from 'node:timers/promises';
 import { AgentMessage, type EventsMessage, MAX_EVENTS_MESSAGE } from '@mirrorplane/contract';
-import { type AgentEventDraft, EventRecorder } from '../src/events.ts';
+import { type AgentEventDraft, EventRecorder } from '../src/controller-link/event-outbox.ts';
 
 const event = (number: number): AgentEventDraft => ({
   kind: 'repaired',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Standby } from '@mirrorplane/contract';
 import { identify, type NodeDevice } from '../src/discovery/devices.ts';
-import { GuestWatch } from '../src/guests.ts';
+import { GuestWatch } from '../src/migration/guest-watch.ts';
 import { link, until } from './support.ts';
 
 const DEVICES = identify(

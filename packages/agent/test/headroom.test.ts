@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Headroom } from '../src/headroom.ts';
+import { Headroom } from '../src/throttle/uplink-headroom.ts';
 
 /** Bytes a second: 200 Mbit/s. */
 const LINK = 25e6;

@@ -17,7 +17,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { FakeDatapath } from '../src/datapath/fake.ts';
-import { holdLock, holdPins, LOCK_FILE } from '../src/lock.ts';
+import { holdLock, holdPins, LOCK_FILE } from '../src/host/lock.ts';
 import { uninstall } from '../src/uninstall.ts';
 import { temporaryFolder } from './support.ts';
 
@@ -27,7 +27,7 @@ const asRoot = { skip: process.getuid?.() === 0 ? false : 'SKIPPED: needs root' 
 /** A process that holds the lock of a folder until it is killed. */
 async function holder(t: TestContext, what: 'holdLock' | 'holdPins', folder: string): Promise<ChildProcess> {
   const code = `
-    import { ${what} } from '${new URL('../src/lock.ts', import.meta.url)}';
+    import { ${what} } from '${new URL('../src/host/lock.ts', import.meta.url)}';
     const free = await ${what}(process.argv[1]);
     console.log('held');
     setInterval(() => free, 1000);

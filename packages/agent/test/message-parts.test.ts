@@ -9,7 +9,7 @@ import {
   MAX_TEXT,
   PART_BYTES,
 } from '@mirrorplane/contract';
-import { textsOf } from '../src/message-parts.ts';
+import { textsOf } from '../src/controller-link/message-parts.ts';
 
 const count = { packets: 2 ** 53, bytes: 2 ** 62 };
 const uid = '0b0e4d0c-6d1f-4f0a-9a35-8c1b6a3f6a11';

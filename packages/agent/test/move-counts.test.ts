@@ -4,8 +4,8 @@ import type { Capture, GuestState } from '@mirrorplane/contract';
 import type { HookCapture } from '../src/datapath/datapath.ts';
 import { FakeDatapath } from '../src/datapath/fake.ts';
 import { identify } from '../src/discovery/devices.ts';
-import { MoveCounter, moveKey } from '../src/move-counts.ts';
-import { hookOf, type PlacedCapture } from '../src/reconcile.ts';
+import { MoveCounter, moveKey } from '../src/migration/move-counter.ts';
+import { hookOf, type PlacedCapture } from '../src/reconcile/reconcile.ts';
 import { link } from './support.ts';
 
 const CAPTURE: Capture = {

@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { afterPowerLoss, recordDisk } from '../../../test/support/power-loss.ts';
-import { ProgramFile } from '../src/state.ts';
+import { ProgramFile } from '../src/host/program-file.ts';
 import { programOf } from './program-writer.ts';
 import { temporaryFolder } from './support.ts';
 

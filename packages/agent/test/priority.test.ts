@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 const code = `
-  import { comeFirst } from '${new URL('../src/priority.ts', import.meta.url)}';
+  import { comeFirst } from '${new URL('../src/host/priority.ts', import.meta.url)}';
   import { createLog } from '${new URL('../src/log.ts', import.meta.url)}';
   comeFirst(createLog('error'));
   console.log('ready');

@@ -11,9 +11,9 @@ import { NetlinkLinkSource } from '../src/discovery/links.ts';
 import { NeighbourRecord } from '../src/discovery/neighbour-record.ts';
 import { NextHops, releaseAll } from '../src/discovery/neighbours.ts';
 import { createProviders } from '../src/discovery/providers.ts';
-import { RtClient } from '../src/discovery/rtnetlink.ts';
 import { findUnderlay, globalAddresses } from '../src/discovery/underlay.ts';
 import { createLog } from '../src/log.ts';
+import { RtClient } from '../src/netlink/rtnetlink.ts';
 
 const [mode, ...args] = process.argv.slice(2);
 const log = createLog(process.env.V ? 'debug' : 'silent');

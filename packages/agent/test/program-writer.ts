@@ -1,7 +1,7 @@
 /** program-writer.ts FILE COUNT: saves programs of growing revisions, and says each that is on the disk. */
 import { writeSync } from 'node:fs';
 import { NodeProgram } from '@mirrorplane/contract';
-import { ProgramFile } from '../src/state.ts';
+import { ProgramFile } from '../src/host/program-file.ts';
 
 /** A program with as many captures as its revision says, so that no two are of the same length. */
 export function programOf(revision: number): NodeProgram {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Capture, Delivery, NodeProgram } from '@mirrorplane/contract';
 import { identify, type NodeDevice } from '../src/discovery/devices.ts';
 import type { UnderlayState } from '../src/discovery/underlay.ts';
-import { captureStatuses, hookOf, reconcile, type Surroundings, thresholdOf } from '../src/reconcile.ts';
+import { captureStatuses, hookOf, reconcile, type Surroundings, thresholdOf } from '../src/reconcile/reconcile.ts';
 import { link } from './support.ts';
 
 const UNDERLAY: UnderlayState = {

@@ -3,7 +3,7 @@
  * send copies there until it asks anew, which takes the kernel up to a minute.
  */
 import koffi from 'koffi';
-import { ipv4Bytes } from './rtnetlink.ts';
+import { ipv4Bytes } from '../netlink/rtnetlink.ts';
 
 /** The end of the underlay that is announced. */
 export interface Announced {

@@ -1,6 +1,7 @@
 /** The identity provider `containers`: which pod or container a veth leads into, by the network namespace that the runtime lists. */
 import { type FSWatcher, statSync, watch } from 'node:fs';
 import { type Logger, reason, say } from '../log.ts';
+import { RtClient } from '../netlink/rtnetlink.ts';
 import { errno } from './bounded-file.ts';
 import { claimOf, unreadableProblems } from './claim.ts';
 import type { Container } from './container-lists.ts';
@@ -15,7 +16,6 @@ import { type FarEnd, FarEnds } from './far-ends.ts';
 import type { Link } from './links.ts';
 import type { Listing, PolledSource } from './polled-provider.ts';
 import type { Claim } from './provider.ts';
-import { RtClient } from './rtnetlink.ts';
 
 /** Milliseconds: Podman's service starts for each question. */
 const INTERVAL = 60_000;

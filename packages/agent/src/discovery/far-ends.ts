@@ -5,8 +5,18 @@
  */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
+import {
+  attribute,
+  attributes,
+  getU32,
+  macText,
+  NetlinkError,
+  RTM,
+  type RtClient,
+  text,
+  u32,
+} from '../netlink/rtnetlink.ts';
 import { errno } from './bounded-file.ts';
-import { attribute, attributes, getU32, macText, NetlinkError, RTM, type RtClient, text, u32 } from './rtnetlink.ts';
 
 /** A device, here, whose other end is in another network namespace. */
 export interface FarEnd {

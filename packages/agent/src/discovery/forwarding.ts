@@ -1,7 +1,7 @@
 /** The forwarding tables of the node's bridges: which MAC address is behind which port. */
 import { EventEmitter } from 'node:events';
 import { type Logger, reason, say } from '../log.ts';
-import { attributes, getU16, getU32, macText, RTM, type RtClient, type RtMessage } from './rtnetlink.ts';
+import { attributes, getU16, getU32, macText, RTM, type RtClient, type RtMessage } from '../netlink/rtnetlink.ts';
 
 /** A MAC address behind a port of a bridge. */
 export interface ForwardingEntry {

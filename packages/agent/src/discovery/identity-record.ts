@@ -3,7 +3,7 @@
  * before it could be read, must not take down the captures that its predecessor left running.
  */
 import { readFile } from 'node:fs/promises';
-import { writeAtomically } from '../files.ts';
+import { writeAtomically } from '../host/files.ts';
 import { type Logger, reason, say } from '../log.ts';
 import type { Link } from './links.ts';
 import type { Claim } from './provider.ts';

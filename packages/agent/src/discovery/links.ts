@@ -21,7 +21,7 @@ import {
   repeated,
   text,
   u32,
-} from './rtnetlink.ts';
+} from '../netlink/rtnetlink.ts';
 
 /** A netdev as the kernel shows it. */
 export interface Link {

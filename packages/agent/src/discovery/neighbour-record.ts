@@ -1,6 +1,6 @@
 /** Remembers, in the data folder, which neighbour entries are ours, so that they can be taken back. */
 import { readFile, rm } from 'node:fs/promises';
-import { writeAtomically } from '../files.ts';
+import { writeAtomically } from '../host/files.ts';
 
 /** A neighbour entry: an IPv4 address behind a device. */
 export interface NeighbourRef {

@@ -5,7 +5,6 @@
 import { EventEmitter } from 'node:events';
 import type { Logger } from '../log.ts';
 import { reason, say } from '../log.ts';
-import type { NeighbourRecord, NeighbourRef } from './neighbour-record.ts';
 import {
   AF_INET,
   attribute,
@@ -21,7 +20,8 @@ import {
   RTM,
   type RtClient,
   u32,
-} from './rtnetlink.ts';
+} from '../netlink/rtnetlink.ts';
+import type { NeighbourRecord, NeighbourRef } from './neighbour-record.ts';
 
 /** How packets reach an address. */
 export type NextHop =

@@ -1,7 +1,7 @@
 /** The bpf file system in which links, programs and maps are pinned. */
 import { execFileSync } from 'node:child_process';
 import { readlinkSync, statfsSync, statSync } from 'node:fs';
-import { requireNoLink } from '../lock.ts';
+import { requireNoLink } from '../host/lock.ts';
 import { type Logger, say } from '../log.ts';
 import { type Check, failed, ok, warning } from './check.ts';
 import { type FolderFacts, OTHERS_WRITE, octal, readFolder } from './folder.ts';

@@ -2,8 +2,8 @@
 import { X509Certificate } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { CREDENTIAL_FILES } from '../controller-link/enroll.ts';
 import { readBounded } from '../discovery/bounded-file.ts';
-import { CREDENTIAL_FILES } from '../enroll.ts';
 import { reason } from '../log.ts';
 import { type Check, failed, ok, warning } from './check.ts';
 

@@ -1,7 +1,7 @@
 /** Whether the controller is found and reached. Never a failure: an agent waits for its controller. */
 import { lookup } from 'node:dns/promises';
 import { connect } from 'node:net';
-import { parseController } from '../enroll.ts';
+import { parseController } from '../controller-link/enroll.ts';
 import { reason } from '../log.ts';
 import { type Check, ok, warning } from './check.ts';
 

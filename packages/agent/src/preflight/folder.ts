@@ -1,7 +1,7 @@
 /** A folder that the agent is to use, looked at without changing anything. */
 import { accessSync, constants, lstatSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { requireNotReplaceable } from '../lock.ts';
+import { requireNotReplaceable } from '../host/lock.ts';
 
 /** Permissions of group and others to write. */
 export const OTHERS_WRITE = 0o022;

@@ -1,8 +1,8 @@
 /** The device that ERSPAN leaves and arrives by. */
 import { named } from '../discovery/declared.ts';
 import { dumpLinks, type Link } from '../discovery/links.ts';
-import { RtClient } from '../discovery/rtnetlink.ts';
 import { globalAddresses } from '../discovery/underlay.ts';
+import { RtClient } from '../netlink/rtnetlink.ts';
 import { type Check, failed, ok, warning } from './check.ts';
 
 export interface MirrorDeviceFacts {

@@ -1,9 +1,9 @@
 /** Frames towards a mirrored guest are copied exactly once, whatever its neighbours, a firewall or the bridge do with them. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { planArrivals } from '../../src/arrivals.ts';
 import type { Datapath } from '../../src/datapath/datapath.ts';
 import type { ForwardingEntry } from '../../src/discovery/forwarding.ts';
+import { planArrivals } from '../../src/reconcile/arrivals.ts';
 import { attachForeign, foreignObject } from './support/foreign.ts';
 import { BY_CLSACT, programsAt } from './support/hook.ts';
 import { addBridge, addVeth, enterOwnNamespace, leftPins, link, newDatapath, run } from './support/namespace.ts';

@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { RtClient } from '../../src/discovery/rtnetlink.ts';
 import { createLog } from '../../src/log.ts';
-import { Protection } from '../../src/protection.ts';
+import { RtClient } from '../../src/netlink/rtnetlink.ts';
+import { Protection } from '../../src/throttle/throttle.ts';
 import { enterOwnNamespace, leftPins, run, until } from './support/namespace.ts';
 import { scapy } from './support/scapy.ts';
 import { assertSumsClose, capturesOf, countsOf, createWorld, localTo, stateOf, type World } from './support/world.ts';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Program, VERDICT } from '../../../bpf/test/support/prog-run.ts';
-import { planArrivals } from '../../src/arrivals.ts';
 import type { HookCapture } from '../../src/datapath/datapath.ts';
+import { planArrivals } from '../../src/reconcile/arrivals.ts';
 import { enterOwnNamespace, leftPins, run, until } from './support/namespace.ts';
 import { RawSocket } from './support/raw-socket.ts';
 import { sniffing } from './support/sniffer.ts';

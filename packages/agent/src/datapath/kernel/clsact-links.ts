@@ -9,7 +9,8 @@
  * device's queues away for a moment (qdisc_graft in net/sched/sch_api.c), and drops what is sent into it meanwhile.
  */
 import type { HookKind } from '@mirrorplane/contract';
-import { NetlinkError } from '../../discovery/rtnetlink.ts';
+import { NetlinkError } from '../../netlink/rtnetlink.ts';
+import { type Filter, type Replacement, TcFilters } from '../../netlink/tc-filters.ts';
 import type { Hook } from '../datapath.ts';
 import { HookFilters, type Place } from './hook-filters.ts';
 import { deviceName, programId, programsAt } from './libbpf.ts';
@@ -22,7 +23,6 @@ import {
   PROGRAMS,
   type ProgramName,
 } from './links.ts';
-import { type Filter, type Replacement, TcFilters } from './tc-filters.ts';
 
 const NAMES: readonly string[] = Object.values(PROGRAMS);
 const PREFIX = 'mirrorplane:';

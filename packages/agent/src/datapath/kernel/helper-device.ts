@@ -10,7 +10,7 @@ import {
   type LinkChange,
   readLink,
 } from '../../discovery/links.ts';
-import { NetlinkError, RtClient } from '../../discovery/rtnetlink.ts';
+import { NetlinkError, RtClient } from '../../netlink/rtnetlink.ts';
 import type { Repair } from '../datapath.ts';
 import { Segmenter } from './segmenter.ts';
 

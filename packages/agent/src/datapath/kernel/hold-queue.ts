@@ -12,7 +12,7 @@ import {
   RTM,
   RtClient,
   u32,
-} from '../../discovery/rtnetlink.ts';
+} from '../../netlink/rtnetlink.ts';
 
 /** Copies that are held at most, of all guests of a node together; then the oldest go. */
 export const HELD_MOST = 4096;

@@ -1,9 +1,10 @@
 /** The filters at hooks of devices, read once and again after the kernel has told of a change. */
-import { GROUP, getU32, RTM } from '../../discovery/rtnetlink.ts';
+
+import { RtChanges } from '../../netlink/rt-sync.ts';
+import { GROUP, getU32, RTM } from '../../netlink/rtnetlink.ts';
+import type { Filter, Side, TcFilters } from '../../netlink/tc-filters.ts';
 import type { Hook } from '../datapath.ts';
 import { type Attachment, HOOKS } from './links.ts';
-import { RtChanges } from './rt-sync.ts';
-import type { Filter, Side, TcFilters } from './tc-filters.ts';
 
 /** After these, what hangs on a device may be another. The header of each has the ifindex at the same place. */
 const TELLING: readonly number[] = [RTM.NEWQDISC, RTM.DELQDISC, RTM.NEWTFILTER, RTM.DELTFILTER, RTM.DELLINK];

@@ -1,6 +1,7 @@
 /** Programs at tcx hooks: each link is pinned as `links/HOOK-IFINDEX-PROGRAM`, and so outlives the agent. */
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { TcFilters } from '../../netlink/tc-filters.ts';
 import { HookFilters } from './hook-filters.ts';
 import {
   attachTcx,
@@ -14,7 +15,6 @@ import {
   tcxLinkInfo,
 } from './libbpf.ts';
 import { type Attachment, attachmentKey, type Links, type ProgramName, parseKey } from './links.ts';
-import { TcFilters } from './tc-filters.ts';
 
 /** The way of kernels since 6.6. */
 export class TcxLinks implements Links {

@@ -1,13 +1,13 @@
 /** Service traffic first: keeps budgets to the headroom of devices and CPUs. The arithmetic is in headroom.ts and cpu-headroom.ts. */
 import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
+import type { Datapath, DeviceBudget } from '../datapath/datapath.ts';
+import type { Link } from '../discovery/links.ts';
+import { type Logger, reason, say } from '../log.ts';
+import type { RtClient } from '../netlink/rtnetlink.ts';
 import { COUNTING, CpuHeadroom } from './cpu-headroom.ts';
-import type { Datapath, DeviceBudget } from './datapath/datapath.ts';
-import type { Link } from './discovery/links.ts';
-import type { RtClient } from './discovery/rtnetlink.ts';
-import { linkSpeed, readSending } from './discovery/sending.ts';
-import { Headroom } from './headroom.ts';
-import { type Logger, reason, say } from './log.ts';
+import { Headroom } from './uplink-headroom.ts';
+import { linkSpeed, readSending } from './uplink-load.ts';
 
 export interface ProtectionParts {
   datapath: Pick<Datapath, 'deviceBudgets' | 'setDeviceBudgets' | 'nodeBudget' | 'setNodeBudget'>;

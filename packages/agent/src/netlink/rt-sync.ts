@@ -4,7 +4,7 @@
  */
 import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
-import { attributes, getU16, getU32, NetlinkError, type RtMessage, text, u16, u32 } from '../../discovery/rtnetlink.ts';
+import { attributes, getU16, getU32, NetlinkError, type RtMessage, text, u16, u32 } from './rtnetlink.ts';
 
 /** include/uapi/linux/netlink.h, socket.h of the kernel and the C library. */
 const AF_NETLINK = 16;

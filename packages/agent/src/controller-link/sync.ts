@@ -12,7 +12,7 @@ import {
   REFUSED_HEADER,
 } from '@mirrorplane/contract';
 import { type RawData, WebSocket } from 'ws';
-import { type Logger, reason, say } from './log.ts';
+import { type Logger, reason, say } from '../log.ts';
 import { textsOf } from './message-parts.ts';
 
 /** The certificate of this node, its key and the authority that the controller must be certified by, all PEM. */

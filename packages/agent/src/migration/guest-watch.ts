@@ -1,7 +1,7 @@
 /** Where the guests of migrating interfaces are: the first frame that a guest sends through a device tells that it runs there. */
 import type { GuestState, Standby } from '@mirrorplane/contract';
-import type { NodeDevice } from './discovery/devices.ts';
-import type { DeviceStatistics } from './discovery/statistics.ts';
+import type { NodeDevice } from '../discovery/devices.ts';
+import type { DeviceStatistics } from '../netlink/statistics.ts';
 
 /** Milliseconds between two looks at a device whose guest is about to come, and at one whose guest has left. */
 const LOOK_INTERVAL = { expected: 5, left: 100 } as const;

@@ -1,7 +1,7 @@
 /** The agent's place in the queue for a CPU. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
-import { type Logger, reason, say } from './log.ts';
+import { type Logger, reason, say } from '../log.ts';
 
 /** Nice value: as that of other daemons that networks wait for. */
 const NICE = -10;

@@ -8,7 +8,6 @@ import type {
   NodeProgram,
   Termination,
 } from '@mirrorplane/contract';
-import { firewallUplinks, planArrivals } from './arrivals.ts';
 import type {
   CaptureRefusal,
   DatapathState,
@@ -17,12 +16,13 @@ import type {
   HookCapture,
   LocalDeliveryEntry,
   TerminationEntry,
-} from './datapath/datapath.ts';
-import { copiesRefusalOf, type NodeDevice, refusalOf } from './discovery/devices.ts';
-import type { ForwardingEntry } from './discovery/forwarding.ts';
-import type { Link } from './discovery/links.ts';
-import type { NextHop } from './discovery/neighbours.ts';
-import type { UnderlayState } from './discovery/underlay.ts';
+} from '../datapath/datapath.ts';
+import { copiesRefusalOf, type NodeDevice, refusalOf } from '../discovery/devices.ts';
+import type { ForwardingEntry } from '../discovery/forwarding.ts';
+import type { Link } from '../discovery/links.ts';
+import type { NextHop } from '../discovery/neighbours.ts';
+import type { UnderlayState } from '../discovery/underlay.ts';
+import { firewallUplinks, planArrivals } from './arrivals.ts';
 
 /** What a node program is matched with. */
 export interface Surroundings {

@@ -1,4 +1,6 @@
 /** What hangs in the classic places of traffic control: the qdisc that carries filters, and cls_bpf filters at it. */
+
+import { type RtRequest, RtSync } from './rt-sync.ts';
 import {
   attribute,
   attributes,
@@ -11,8 +13,7 @@ import {
   RTM,
   text,
   u32,
-} from '../../discovery/rtnetlink.ts';
-import { type RtRequest, RtSync } from './rt-sync.ts';
+} from './rtnetlink.ts';
 
 /** include/uapi/linux/rtnetlink.h, pkt_sched.h, pkt_cls.h. */
 const TCA = { KIND: 1, OPTIONS: 2, CHAIN: 11 } as const;

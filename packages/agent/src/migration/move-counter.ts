@@ -1,8 +1,8 @@
 /** What a move of a guest has cost: packets that passed before their capture was in force, and packets captured twice. */
 import type { CaptureCounts } from '@mirrorplane/contract';
-import type { Datapath, HookCapture } from './datapath/datapath.ts';
-import type { DeviceStatistics } from './discovery/statistics.ts';
-import type { PlacedCapture } from './reconcile.ts';
+import type { Datapath, HookCapture } from '../datapath/datapath.ts';
+import type { DeviceStatistics } from '../netlink/statistics.ts';
+import type { PlacedCapture } from '../reconcile/reconcile.ts';
 
 /** One capture on one device. */
 interface Placed {

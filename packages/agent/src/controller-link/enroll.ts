@@ -6,8 +6,8 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
 import { type EnrollRequest, EnrollResponse, parseJoinToken } from '@mirrorplane/contract';
+import { writeAtomically } from '../host/files.ts';
 import { certificateRequest } from './csr.ts';
-import { writeAtomically } from './files.ts';
 import { CONTROLLER_NAME, type Credentials } from './sync.ts';
 
 /** Files below the data folder. */

@@ -1,7 +1,7 @@
 /** What a device has sent, and how its queue stands, as the kernel counts it. */
 import { readFileSync } from 'node:fs';
-import { attributes, getU32, NetlinkError, NLM_F_ECHO, RTM, type RtClient, text, u32 } from './rtnetlink.ts';
-import { deviceStatistics, getU64 } from './statistics.ts';
+import { attributes, getU32, NetlinkError, NLM_F_ECHO, RTM, type RtClient, text, u32 } from '../netlink/rtnetlink.ts';
+import { deviceStatistics, getU64 } from '../netlink/statistics.ts';
 
 /** Since the device was made. */
 export interface Sending {
