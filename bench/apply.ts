@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import type { CounterReport } from '@mirrorplane/contract';
 import type { ApplyResult, DatapathState } from '../packages/agent/src/datapath/datapath.ts';
 import { createKernelDatapath } from '../packages/agent/src/datapath/kernel/index.ts';
+import type { Link } from '../packages/agent/src/discovery/links.ts';
 import { createLog } from '../packages/agent/src/log.ts';
 import { RtClient } from '../packages/agent/src/netlink/rtnetlink.ts';
 import { Protection } from '../packages/agent/src/throttle/throttle.ts';
@@ -43,12 +44,17 @@ async function unprotect(): Promise<void> {
   protection = undefined;
 }
 
+function veth(name: string, ifindex: number): Link {
+  const plain = { mac: '', permanentMac: '', mtu: 1500, up: true, alias: '', master: 0, forwarding: true };
+  return { ...plain, name, ifindex, linkType: 'veth', ethernet: true };
+}
+
 async function protect(device: string, ifindex: number, rate: number | undefined): Promise<void> {
   client = new RtClient();
   protection = new Protection({
     datapath,
     client,
-    links: () => [{ name: device, ifindex, linkType: 'veth' }],
+    links: () => [veth(device, ifindex)],
     ...(rate !== undefined && { rates: { [device]: rate } }),
     log: createLog('warn'),
   });

@@ -54,7 +54,7 @@ export interface AgentParts {
   /** What a device has carried. Left out: where the guests of migrating interfaces are is what the controller says. */
   statistics?: (ifindex: number) => Promise<DeviceStatistics | undefined>;
   /** Keeps copies within what service traffic leaves of a device; left out: no device has a budget. */
-  protection?: Pick<Protection, 'held' | 'cpuHeld' | 'on'>;
+  protection?: Pick<Protection, 'held' | 'cpuHeld' | 'unprotected' | 'on'>;
   /** Whether a NIC may handle flows itself, by the name of its device. Left out: none does. */
   offloads?: (device: string) => boolean;
   /** Finds the underlay among the devices that `links` has now. */
@@ -318,7 +318,11 @@ export class Agent {
       nextHops: nextHops.current(),
       hostAddresses: hostAddresses?.() ?? [],
       ...(maxRate !== undefined && { maxRate }),
-      ...(protection && { held: protection.held, cpuHeld: protection.cpuHeld }),
+      ...(protection && {
+        held: protection.held,
+        cpuHeld: protection.cpuHeld,
+        unprotected: protection.unprotected,
+      }),
       ...(forwarding && { links: present, forwarding: forwarding.current() }),
     };
     // Copying comes first, telling of it second.

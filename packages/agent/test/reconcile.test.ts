@@ -417,6 +417,13 @@ test('tells of every policy whose copies a device holds back, and of no other', 
   assert.ok(!off.problems.some(({ code }) => code === 'UPLINK_BUSY'));
 });
 
+test('a node says of a mirror device that service traffic is not protected there, and blames no policy', () => {
+  const { problems } = reconcile(program({ deliveries: [ERSPAN] }), around({ unprotected: new Set([2]) }));
+  const [problem, ...more] = problems.filter(({ code }) => code === 'UPLINK_UNPROTECTED');
+  assert.deepEqual([problem?.policy, more], [undefined, []]);
+  assert.match(problem?.message ?? '', /--uplink-rate/);
+});
+
 test('a node that loses packets says so once for every policy that it captures for, where it follows its CPUs', () => {
   const busy = (cpuHeld: boolean | undefined) => {
     const captures = [capture(), capture({ id: 'again' })];

@@ -212,6 +212,11 @@ export const CATALOGUE = {
     'Copies are held back for service traffic',
     'give the node a mirror device of its own, or mirror less: percent, maxRate',
   ),
+  UPLINK_UNPROTECTED: entry(
+    200,
+    'Service traffic shares a device with copies, and nothing holds the copies back',
+    'give the agent --uplink-rate, or the device a queue ("tc qdisc"), or the node a mirror device of its own',
+  ),
   CPU_BUSY: entry(
     200,
     'Copies are held back because a node loses packets for want of CPU time',
@@ -219,6 +224,9 @@ export const CATALOGUE = {
   ),
 } as const satisfies Record<string, CatalogueEntry>;
 export type ErrorCode = keyof typeof CATALOGUE;
+
+/** Problems of a node that are no reason against its policies: they copy as they should. Shown with the node alone. */
+export const NODE_ONLY_CODES: ReadonlySet<string> = new Set<ErrorCode>(['UPLINK_UNPROTECTED']);
 
 /** One reason why a policy is refused. `field` is a path such as `sources[3]`; `message` names the remedy too. */
 export const Refusal = z.object({ code: z.string(), field: z.string(), message: z.string() }).meta({ id: 'Refusal' });

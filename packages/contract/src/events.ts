@@ -21,6 +21,7 @@ import { PolicyState, StatusReason } from './status.ts';
  * - `nodeConnected`, `nodeDisconnected`: the connection of an agent.
  * - `nodeRejected`: an agent was turned away: it speaks another version of the protocol, or its node has another agent.
  * - `countersRefused`: a node reports counters that cannot be its own; they are not taken.
+ * - `nodeProblemBegan`, `nodeProblemEnded`: a node has a problem of this code, or none of it any more.
  * - `requestRefused`: what an operator or an agent asked for was refused.
  * - `eventsLost`: an agent could not keep all its events while the controller was away; `count` says how many it dropped.
  * - `eventsLeftOut`: the controller has left out events that a node caused or sent: more than its share, or not about what is
@@ -51,6 +52,8 @@ export const EVENT_KINDS = [
   'nodeDisconnected',
   'nodeRejected',
   'countersRefused',
+  'nodeProblemBegan',
+  'nodeProblemEnded',
   'requestRefused',
   'eventsLost',
   'eventsLeftOut',

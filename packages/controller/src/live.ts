@@ -174,14 +174,31 @@ export class LiveNodes {
     return second && this.#clock() - second.at <= SECOND_AGENT_MS ? second.problem : undefined;
   }
 
-  /** What stands in the way of a node, as its agent and the controller see it. */
-  static problems({ rejection, refusedCounters, refusedUnderlay, contests, problems }: LiveNode): NodeProblem[] {
+  /** The problems of a node: as its agent sees it, and as the controller does. */
+  judged(node: LiveNode): { name: string; reported: NodeProblem[]; found: NodeProblem[]; known: boolean } {
+    const second = this.secondAgentOf(node);
+    const found = [...(second ? [second] : []), ...LiveNodes.#found(node)];
+    const known = node.connected && node.captures !== undefined;
+    return { name: node.name, reported: node.problems, found, known };
+  }
+
+  /** All of them. A second agent is a problem of the node, and not of its policies: copies go on as before. */
+  problemsOf(node: LiveNode): NodeProblem[] {
+    const { reported, found } = this.judged(node);
+    return [...found, ...reported];
+  }
+
+  /** What stands in the way of the policies of a node, as its agent and the controller see it. */
+  static problems(node: LiveNode): NodeProblem[] {
+    return [...LiveNodes.#found(node), ...node.problems];
+  }
+
+  static #found({ rejection, refusedCounters, refusedUnderlay, contests }: LiveNode): NodeProblem[] {
     return [
       ...(rejection ? [rejection] : []),
       ...(refusedCounters ? [{ code: 'COUNTERS_REFUSED', message: refusedCounters.message }] : []),
       ...(refusedUnderlay ? [refusedUnderlay.problem] : []),
       ...contests,
-      ...problems,
     ];
   }
 

@@ -1,5 +1,5 @@
 /** Why a policy is not active, as far as agents report it. */
-import { CATALOGUE, type CaptureStatus, type Policy, type StatusReason } from '@mirrorplane/contract';
+import { CATALOGUE, type CaptureStatus, NODE_ONLY_CODES, type Policy, type StatusReason } from '@mirrorplane/contract';
 import { packetsGained } from './counts.ts';
 import { lostOn } from './losses.ts';
 import type { NodeReport, Observation, PolicyCounters } from './observation.ts';
@@ -95,6 +95,9 @@ export function problemsOf(policy: Policy, plan: PolicyPlan, { nodes }: Observat
     const isEnd = node === plan.destinationNode;
     const sources = sourcesOn.get(node);
     const concerns = (problem: NodeReport['problems'][number]): boolean => {
+      if (NODE_ONLY_CODES.has(problem.code)) {
+        return false;
+      }
       if (problem.policy !== undefined) {
         return problem.policy === policy.uid;
       }

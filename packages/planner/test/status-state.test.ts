@@ -186,6 +186,11 @@ const cases: [string, Scene, string[]][] = [
     ['degraded', 'UPLINK_BUSY @node-2'],
   ],
   [
+    'does not care for a problem of a node in spite of which it copies as it should',
+    { nodes: { 'node-1': { ...up1, ...problem('UPLINK_UNPROTECTED') }, 'node-2': up2 } },
+    ['active'],
+  ],
+  [
     'does not care for problems of sending where nothing is sent: on the node of the destination',
     { nodes: { 'node-1': { ...up1, ...problem('ROUTE_MISSING') }, 'node-2': up2 } },
     ['active'],

@@ -61,7 +61,8 @@ export const DEVICE_KINDS: Readonly<Record<string, Verdict>> = {
   loopback: noEthernet('the loopback device'),
 };
 
-const BONDS = new Set(['bond', 'team']);
+/** Kinds of devices whose ports are parts of them, and share their traffic. */
+export const BONDS: ReadonlySet<string> = new Set(['bond', 'team']);
 /** Kinds of devices whose ports stay devices of their own. Ports of all others are parts of the one above. */
 const SWITCHES = new Set(['bridge', 'openvswitch', 'vrf']);
 /** Port names of virtual and sub-functions in switchdev mode, as `pf0vf3` and `c1pf0sf7` (devlink_port_phys_port_name). */
@@ -143,7 +144,7 @@ function verdictOn(kind: string, { ethernet }: Link): Verdict {
 }
 
 /** The device that this one is on top of. Two that name each other are the ends of a pair. */
-function lower({ peer, ifindex }: Link, { byIfindex }: LinkIndex): Link | undefined {
+export function lower({ peer, ifindex }: Link, { byIfindex }: LinkIndex): Link | undefined {
   const below = peer === undefined ? undefined : byIfindex.get(peer);
   return below?.peer === ifindex ? undefined : below;
 }

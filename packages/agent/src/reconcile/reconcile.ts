@@ -40,6 +40,8 @@ export interface Surroundings {
   maxRate?: number;
   /** ifindexes of devices that hold copies back for service traffic; left out: none shall. */
   held?: ReadonlySet<number>;
+  /** ifindexes of devices whose service traffic nothing protects from copies. */
+  unprotected?: ReadonlySet<number>;
   /** Copies are held back because packets are lost for want of CPU; left out: CPUs are not followed. */
   cpuHeld?: boolean | undefined;
 }
@@ -124,7 +126,12 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
     },
     placed,
     waiting,
-    problems: [...problemsOf(program, around), ...heldBack(deliveries, around), ...heldBackByCpus(program, around)],
+    problems: [
+      ...problemsOf(program, around),
+      ...heldBack(deliveries, around),
+      ...heldBackByCpus(program, around),
+      ...unprotected(around),
+    ],
   };
 }
 
@@ -277,6 +284,19 @@ function heldBack(deliveries: readonly DeliveryEntry[], { held, devices }: Surro
     const name = devices.find((device) => device.ifindex === ifindex)?.name ?? `device ${ifindex}`;
     const message = `service traffic leaves ${name} too little room for all copies, which are dropped as overBudget`;
     return { code: 'UPLINK_BUSY', message, policy };
+  });
+}
+
+/** Devices by which copies and service traffic leave, and of which nobody knows what they can send: of the node alone. */
+function unprotected({ unprotected: ifindexes = new Set(), devices, underlay }: Surroundings): NodeProblem[] {
+  return [...ifindexes].map((ifindex) => {
+    const mirror =
+      underlay.underlay !== undefined && underlay.ifindex === ifindex ? underlay.underlay.device : undefined;
+    const name = mirror ?? devices.find((device) => device.ifindex === ifindex)?.name ?? `device ${ifindex}`;
+    const shape = `give it a queue of the rate that it can send, as with "tc qdisc replace dev ${name} root tbf rate 1gbit burst 256k latency 10ms"`;
+    const remedy = mirror === undefined ? shape : `say what it can send with --uplink-rate, or ${shape}`;
+    const message = `${name} carries service traffic beside copies, and neither its speed nor a queue is known, so copies do not give way: ${remedy}`;
+    return { code: 'UPLINK_UNPROTECTED', message };
   });
 }
 

@@ -2,19 +2,21 @@
 import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import type { Datapath, DeviceBudget } from '../datapath/datapath.ts';
+import { type Carrier, carriersOf } from '../discovery/carriers.ts';
 import type { Link } from '../discovery/links.ts';
 import { type Logger, reason, say } from '../log.ts';
 import type { RtClient } from '../netlink/rtnetlink.ts';
 import { COUNTING, CpuHeadroom } from './cpu-headroom.ts';
+import { Unprotected } from './unprotected.ts';
 import { Headroom } from './uplink-headroom.ts';
-import { linkSpeed, readSending } from './uplink-load.ts';
+import { linkSpeed, readSending, type Sending } from './uplink-load.ts';
 
 export interface ProtectionParts {
   datapath: Pick<Datapath, 'deviceBudgets' | 'setDeviceBudgets' | 'nodeBudget' | 'setNodeBudget'>;
   /** Of its own: an answer must not wait behind a dump of all devices. */
   client: RtClient;
   /** All devices of the node, as they are now. */
-  links: () => readonly Pick<Link, 'name' | 'ifindex' | 'linkType'>[];
+  links: () => readonly Link[];
   /** What a device can send, by name, in Mbit/s, where the operator says so. */
   rates?: Readonly<Record<string, number>>;
   /** Follows CPUs too: packets so far that the machine had no CPU time for. Left out: they are not followed. */
@@ -23,7 +25,7 @@ export interface ProtectionParts {
 }
 
 interface ProtectionEvents {
-  /** `held` or `cpuHeld` has changed. */
+  /** `held`, `cpuHeld` or `unprotected` has changed. */
   change: [];
 }
 
@@ -40,8 +42,18 @@ interface Refusing {
   heldUntil: number;
 }
 
+/** A device by which copies leave. */
 interface Followed extends Refusing {
-  headroom: Headroom;
+  /** Of each device that may have to carry them, by its ifindex. */
+  headrooms: Map<number, Headroom>;
+  shared: Unprotected;
+  isUnprotected: boolean;
+}
+
+/** What a carrier has sent, and can send: bytes a second; undefined: not known. */
+interface CarrierReading extends Sending {
+  ifindex: number;
+  capacity: number | undefined;
 }
 
 /** Follows every device by which copies leave the node, as long as it runs. */
@@ -49,6 +61,7 @@ export class Protection extends EventEmitter<ProtectionEvents> {
   readonly #parts: ProtectionParts;
   readonly #followed = new Map<number, Followed>();
   #held: ReadonlySet<number> = new Set();
+  #unprotected: ReadonlySet<number> = new Set();
   #node: (Refusing & { headroom: CpuHeadroom }) | undefined;
   #cpuHeld = false;
   #timer: NodeJS.Timeout | undefined;
@@ -63,6 +76,11 @@ export class Protection extends EventEmitter<ProtectionEvents> {
   /** ifindexes of devices whose budget has refused copies in the last seconds. */
   get held(): ReadonlySet<number> {
     return this.#held;
+  }
+
+  /** ifindexes of devices whose service traffic nothing protects from copies: neither a speed nor a queue is known there. */
+  get unprotected(): ReadonlySet<number> {
+    return this.#unprotected;
   }
 
   /** Whether the node's budget has refused copies in the last seconds. Undefined where CPUs are not followed. */
@@ -127,29 +145,54 @@ export class Protection extends EventEmitter<ProtectionEvents> {
 
   /** Its budget from now on; undefined: as it is. */
   async #follow({ ifindex, rate, passed, refused }: DeviceBudget): Promise<number | undefined> {
-    const link = this.#parts.links().find((candidate) => candidate.ifindex === ifindex);
-    const stats = link && (await readSending(this.#parts.client, ifindex));
-    if (!link || !stats) return undefined;
-    const followed = this.#followed.get(ifindex) ?? { headroom: new Headroom(rate), refused, heldUntil: 0 };
+    const links = this.#parts.links();
+    const link = links.find((candidate) => candidate.ifindex === ifindex);
+    if (!link) return undefined;
+    const readings = await this.#readCarriers(link, links);
+    const own = readings.find((reading) => reading.ifindex === ifindex);
+    if (!own) return undefined;
+    const followed = this.#followed.get(ifindex) ?? begin(refused);
     this.#followed.set(ifindex, followed);
     const at = performance.now();
     noteRefused(followed, refused, at);
-    const { bytes, packets, queue } = stats;
-    const capacity = this.#capacity(link);
-    return followed.headroom.next({
-      at,
-      sent: bytes + packets * AROUND_FRAME,
-      copies: passed,
-      ...(queue && { queue }),
-      ...(capacity !== undefined && { capacity }),
+    const known = readings.some(({ queue, capacity }) => queue !== undefined || capacity !== undefined);
+    followed.isUnprotected = followed.shared.next({ at, sent: wireBytes(own), copies: passed, known });
+    for (const gone of followed.headrooms.keys()) {
+      if (!readings.some((reading) => reading.ifindex === gone)) followed.headrooms.delete(gone);
+    }
+    const limits = readings.map((reading) => {
+      const headroom = followed.headrooms.get(reading.ifindex) ?? new Headroom(rate);
+      followed.headrooms.set(reading.ifindex, headroom);
+      const { queue, capacity } = reading;
+      return headroom.next({
+        at,
+        sent: wireBytes(reading),
+        copies: passed,
+        ...(queue && { queue }),
+        ...(capacity !== undefined && { capacity }),
+      });
     });
+    // All copies may leave by any of them. 0 is no limit.
+    const least = Math.min(...limits.map((limit) => limit || Number.POSITIVE_INFINITY));
+    return Number.isFinite(least) ? least : 0;
+  }
+
+  async #readCarriers(link: Link, links: readonly Link[]): Promise<CarrierReading[]> {
+    const readings: CarrierReading[] = [];
+    for (const carrier of carriersOf(link, links)) {
+      const { ifindex } = carrier.link;
+      const sending = await readSending(this.#parts.client, ifindex);
+      if (sending) readings.push({ ...sending, ifindex, capacity: this.#capacity(carrier, link) });
+    }
+    return readings;
   }
 
   /** Bytes a second. A virtual device has a speed that means nothing. */
-  #capacity({ name, ifindex, linkType }: Pick<Link, 'name' | 'ifindex' | 'linkType'>): number | undefined {
-    const megabits = this.#parts.rates?.[name];
+  #capacity({ link, whole }: Carrier, { name }: Link): number | undefined {
+    const { rates } = this.#parts;
+    const megabits = rates?.[link.name] ?? (whole ? rates?.[name] : undefined);
     if (megabits !== undefined) return (megabits * 1_000_000) / 8;
-    return linkType === '' ? linkSpeed(name, ifindex) : undefined;
+    return link.linkType === '' ? linkSpeed(link.name, link.ifindex) : undefined;
   }
 
   #tellHeld(): void {
@@ -157,13 +200,29 @@ export class Protection extends EventEmitter<ProtectionEvents> {
     const held = new Set(
       [...this.#followed].filter(([, { heldUntil }]) => heldUntil > now).map(([ifindex]) => ifindex),
     );
+    const unprotected = new Set(
+      [...this.#followed].filter(([, { isUnprotected }]) => isUnprotected).map(([ifindex]) => ifindex),
+    );
     const cpuHeld = (this.#node?.heldUntil ?? 0) > now;
-    const same = held.size === this.#held.size && [...held].every((ifindex) => this.#held.has(ifindex));
-    if (same && cpuHeld === this.#cpuHeld) return;
+    if (same(held, this.#held) && same(unprotected, this.#unprotected) && cpuHeld === this.#cpuHeld) return;
     this.#held = held;
+    this.#unprotected = unprotected;
     this.#cpuHeld = cpuHeld;
     this.emit('change');
   }
+}
+
+function same(a: ReadonlySet<number>, b: ReadonlySet<number>): boolean {
+  return a.size === b.size && [...a].every((one) => b.has(one));
+}
+
+function begin(refused: number): Followed {
+  return { headrooms: new Map(), shared: new Unprotected(), isUnprotected: false, refused, heldUntil: 0 };
+}
+
+/** Bytes sent, with what is between frames on a wire. */
+function wireBytes({ bytes, packets }: Sending): number {
+  return bytes + packets * AROUND_FRAME;
 }
 
 /** Takes the number of copies that a budget has refused so far. */

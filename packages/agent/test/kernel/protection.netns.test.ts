@@ -1,5 +1,6 @@
 /** Copies that would fill an uplink ten times over, beside service traffic that needs half of it. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createLog } from '../../src/log.ts';
@@ -73,23 +74,25 @@ function numberOf(frame: Buffer): number | undefined {
 }
 
 /** Sends service traffic, and after a while the guest's beside it; gives what came through. */
-async function compete(options: { protect: boolean; known: boolean; bands: boolean }) {
+async function compete(options: { protect: boolean; known: boolean; bands: boolean; bridge?: boolean }) {
   const { vm, und } = world.devices;
   const source = `compete-${++runs}`;
   const tbf = `tbf rate ${UPLINK}mbit burst 4k limit 100k`.split(' ');
   run('tc', 'qdisc', 'add', 'dev', 'und', 'root', 'handle', '1:', ...tbf);
   if (options.bands) run('tc', 'qdisc', 'add', 'dev', 'und', 'parent', '1:1', 'handle', '10:', 'pfifo_fast');
+  const bridge = options.bridge ? addBridge() : 0;
   const client = new RtClient();
+  const uplinkOf = linkOf('und', und.ifindex, { linkType: 'veth', master: bridge });
   const protection = new Protection({
     datapath: world.datapath,
     client,
-    links: () => [linkOf('und', und.ifindex, { linkType: 'veth' })],
+    links: () => (options.bridge ? [uplinkOf, linkOf('brul', bridge, { linkType: 'bridge' })] : [uplinkOf]),
     ...(options.known && { rates: { und: UPLINK } }),
     log: createLog('warn'),
   });
   const state = stateOf({
     captures: capturesOf(vm.ifindex, 'E', { source }),
-    deliveries: [erspanOver(world)],
+    deliveries: [erspanOver(world, options.bridge ? { ifindex: bridge } : {})],
     protect: options.protect,
   });
   await world.datapath.apply(state);
@@ -116,7 +119,7 @@ async function compete(options: { protect: boolean; known: boolean; bands: boole
     assertSumsClose(report);
     const { matched, copied, dropped } = countsOf(report, 'outbound', source);
     const budgets = await world.datapath.deviceBudgets();
-    const held = protection.held.has(und.ifindex);
+    const held = protection.held.has(bridge || und.ifindex);
     return { sent, service, originals, matched, copied, overBudget: dropped.overBudget?.packets ?? 0, budgets, held };
   } finally {
     await protection.close();
@@ -125,7 +128,15 @@ async function compete(options: { protect: boolean; known: boolean; bands: boole
     far.close();
     run('tc', 'qdisc', 'del', 'dev', 'und', 'root');
     await world.datapath.apply(stateOf({}));
+    if (options.bridge) run('ip', 'link', 'del', 'brul');
   }
+}
+
+/** A bridge whose port is the uplink; gives its ifindex. */
+function addBridge(): number {
+  run('ip', 'link', 'add', 'brul', 'up', 'type', 'bridge');
+  run('ip', 'link', 'set', 'und', 'master', 'brul');
+  return Number(readFileSync('/proc/net/dev_snmp6/brul', 'utf8').match(/^ifIndex\s+(\d+)/)![1]);
 }
 
 function assertProtected(result: Awaited<ReturnType<typeof compete>>): void {
@@ -149,6 +160,35 @@ test('service traffic loses nothing on an uplink of known rate that copies would
 
 test('service traffic loses nothing where the queue knows priorities, whatever else is known', async () => {
   assertProtected(await compete({ protect: true, known: false, bands: true }));
+});
+
+test('service traffic loses nothing where the mirror device is a bridge, whose port has the queue', async () => {
+  assertProtected(await compete({ protect: true, known: true, bands: true, bridge: true }));
+});
+
+test('a device without speed and queue that carries service traffic is unprotected, and not after it gets a queue', async () => {
+  const { und, vm } = world.devices;
+  const client = new RtClient();
+  const links = () => [linkOf('und', und.ifindex, { linkType: 'veth' })];
+  const protection = new Protection({ datapath: world.datapath, client, links, log: createLog('warn') });
+  const captures = capturesOf(vm.ifindex, 'E', { source: 'unprotected' });
+  await world.datapath.apply(stateOf({ captures, deliveries: [erspanOver(world)], protect: true }));
+  protection.start();
+  const service = setInterval(() => {
+    for (let i = 0; i < SERVICE; i++) offer(numbered(i));
+  }, BURST_MS);
+  try {
+    assert.ok(!protection.unprotected.has(und.ifindex));
+    await until('it is unprotected', () => protection.unprotected.has(und.ifindex) || undefined);
+    run('tc', 'qdisc', 'add', 'dev', 'und', 'root', 'pfifo_fast');
+    await until('it is protected', () => !protection.unprotected.has(und.ifindex) || undefined);
+  } finally {
+    clearInterval(service);
+    await protection.close();
+    client.close();
+    run('sh', '-c', 'tc qdisc del dev und root 2>/dev/null || true');
+    await world.datapath.apply(stateOf({}));
+  }
 });
 
 test('without protection the same copies cost service traffic packets', async () => {

@@ -9,6 +9,7 @@ const KIND_STYLES: Partial<Record<Event['kind'], Style>> = {
   nodeRejected: 'red',
   countersRefused: 'red',
   interfaceContested: 'red',
+  nodeProblemBegan: 'yellow',
   eventsLost: 'yellow',
   eventsLeftOut: 'yellow',
   nodeDisconnected: 'yellow',

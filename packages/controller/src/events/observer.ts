@@ -9,6 +9,7 @@ import { agentEvent } from './agent-events.ts';
 import { interfaceStep, type Whereabouts } from './interface-changes.ts';
 import type { EventLog } from './log.ts';
 import { MoveCosts } from './move-costs.ts';
+import { NodeProblems } from './node-problems.ts';
 import { PoliciesOfNodes, PolicyNames } from './policy-names.ts';
 import { PolicyStates } from './policy-states.ts';
 
@@ -38,6 +39,7 @@ export class EventObserver {
   readonly #policies = new PoliciesOfNodes();
   readonly #costs = new MoveCosts();
   readonly #states: PolicyStates;
+  readonly #problems = new NodeProblems();
   readonly #interfaces = new Map<string, Whereabouts>();
   /** After a start, nodes whose agents may be about to come back: until the grace is over their absence is no news. */
   readonly #awaited: Set<string>;
@@ -59,6 +61,7 @@ export class EventObserver {
       [...view.all('policies').values()].map(({ value }) => value),
       events.newestFirst(),
     );
+    this.#problems.resume(new Set(view.all('nodes').keys()), events.newestFirst());
     this.#awaited = new Set([...live.all().keys()].filter((name) => view.get('nodes', name)));
     this.#grace = setTimeout(() => {
       this.#awaited.clear();
@@ -212,19 +215,21 @@ export class EventObserver {
   #compare(): void {
     this.#askedAt = undefined;
     const now = performance.now();
-    const { view, events, statuses, log } = this.#parts;
+    const { view, live, events, statuses, log } = this.#parts;
     try {
       const judged = statuses().flatMap((status) => {
         const policy = view.get('policies', status.name)?.value;
         return policy ? [{ status, createdAt: policy.createdAt, updatedAt: policy.updatedAt }] : [];
       });
-      void events.note(...this.#states.changes(judged, now, this.#awaited));
+      const nodes = [...view.all('nodes').keys()].flatMap((name) => live.get(name) ?? []);
+      const changes = this.#states.changes(judged, now, this.#awaited);
+      void events.note(...changes, ...this.#problems.changes(nodes.map(live.judged, live), now));
     } catch (error) {
-      log.error({ err: error }, 'states of policies not compared');
+      log.error({ err: error }, 'states of policies and nodes not compared');
     }
     const took = performance.now() - now;
     this.#notBefore = now + took * SHARE;
-    if (this.#states.unsettled) {
+    if (this.#states.unsettled || this.#problems.unsettled) {
       this.#timer = setTimeout(() => this.#ask(), LONGEST_MS).unref();
     }
   }

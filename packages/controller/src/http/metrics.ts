@@ -11,6 +11,11 @@ export const METRICS = {
     help: '1 for the state that the policy is in.',
     labels: ['policy', 'state'],
   },
+  policyReasons: {
+    name: 'mirrorplane_policy_reasons',
+    help: 'How many reasons of this code the policy has now. No series: none.',
+    labels: ['policy', 'code'],
+  },
   policyPackets: {
     name: 'mirrorplane_policy_packets_total',
     help: 'Packets at the captures of a source. matched = sampledOut + copied + dropped; truncated is a share of copied.',
@@ -42,6 +47,11 @@ export const METRICS = {
     labels: ['policy'],
   },
   nodeConnected: { name: 'mirrorplane_node_connected', help: '1 where the agent is connected.', labels: ['node'] },
+  nodeProblems: {
+    name: 'mirrorplane_node_problems',
+    help: 'How many problems of this code the node has now. No series: none.',
+    labels: ['node', 'code'],
+  },
   nodePending: {
     name: 'mirrorplane_node_program_pending',
     help: '1 where the kernel of the node does not run the newest program yet.',
@@ -79,6 +89,8 @@ export async function renderMetrics(
     new Counter({ name, help, labelNames: [...labels], registers });
   const metrics = {
     state: gauge(METRICS.policyState),
+    reasons: gauge(METRICS.policyReasons),
+    problems: gauge(METRICS.nodeProblems),
     packets: counter(METRICS.policyPackets),
     bytes: counter(METRICS.policyBytes),
     skipped: counter(METRICS.policySkipped),
@@ -98,6 +110,9 @@ export async function renderMetrics(
     const policy = status.name;
     for (const state of PolicyState.options) {
       metrics.state.set({ policy, state }, state === status.state ? 1 : 0);
+    }
+    for (const { code } of status.reasons) {
+      metrics.reasons.inc({ policy, code });
     }
     for (const source of status.sources) {
       for (const direction of ['inbound', 'outbound'] as const) {
@@ -134,6 +149,9 @@ export async function renderMetrics(
     const program = view.get('programs', name)?.value.revision;
     metrics.connected.set({ node: name }, node?.connected ? 1 : 0);
     metrics.pending.set({ node: name }, program !== undefined && node?.appliedRevision !== program ? 1 : 0);
+    for (const { code } of node ? live.problemsOf(node) : []) {
+      metrics.problems.inc({ node: name, code });
+    }
     const sums = node?.counters.sums();
     if (sums) {
       metrics.unknown.inc({ node: name }, sums.unknownErspan);

@@ -1,10 +1,10 @@
 /** /api/v1/nodes */
 import { randomUUID } from 'node:crypto';
-import { Name, Node, type NodeProblem, NodeSpec } from '@mirrorplane/contract';
+import { Name, Node, NodeSpec } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { issueToken, revokeTokens, TOKEN_LIFETIME_MS } from '../auth/join-tokens.ts';
 import { mergeInventory, recordsOf } from '../inventory.ts';
-import { type LiveNode, LiveNodes } from '../live.ts';
+import type { LiveNode } from '../live.ts';
 import type { NodeRecord } from '../resources.ts';
 import type { Services } from '../services.ts';
 import type { Stored } from '../view.ts';
@@ -39,20 +39,11 @@ function toNode({ value: { name, pool }, revision }: Stored<NodeRecord>, { view,
     lastSeenAt: node?.lastSeenAt,
     programRevision: view.get('programs', name)?.value.revision,
     appliedRevision: node?.appliedRevision,
-    problems: (node ? [...secondAgent(node, live), ...LiveNodes.problems(node)] : []).map(({ code, message }) => ({
-      code,
-      message,
-    })),
+    problems: (node ? live.problemsOf(node) : []).map(({ code, message }) => ({ code, message })),
     devices: node?.devices ?? [],
     ending: node ? endingOn(node, view) : [],
     revision,
   };
-}
-
-/** Copies go on as before: it is a problem of the node, and not of its policies. */
-function secondAgent(node: LiveNode, live: LiveNodes): NodeProblem[] {
-  const problem = live.secondAgentOf(node);
-  return problem ? [problem] : [];
 }
 
 /** Policies that are disabled or gone, and that the node copied for when it was heard last. */

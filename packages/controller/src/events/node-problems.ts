@@ -1,0 +1,112 @@
+/** Compares the problems of nodes with those that were told last. Pure but for what it remembers. */
+import type { Event, EventDraft, NodeProblem } from '@mirrorplane/contract';
+
+/** Milliseconds for which a problem lasts, or is over, before it is told: what heals in a moment is no news. */
+const SETTLE_MS = 2000;
+/** Codes that have an event of their own when they appear. That they are over is told here. */
+const TOLD_ELSEWHERE: ReadonlySet<string> = new Set([
+  'PROTOCOL_UNSUPPORTED',
+  'NODE_SECOND_AGENT',
+  'COUNTERS_REFUSED',
+  'INTERFACE_CONTESTED',
+  'INTERFACE_KIND_REFUSED',
+]);
+
+/** A node with what stands in its way. */
+export interface JudgedNode {
+  name: string;
+  /** As its agent sees it. */
+  reported: readonly NodeProblem[];
+  /** As the controller sees it. */
+  found: readonly NodeProblem[];
+  /** Its agent is there and has reported. Else a problem that is not listed may still be there. */
+  known: boolean;
+}
+
+interface Told {
+  /** Milliseconds since which it is other than told; undefined: it is as told. */
+  since?: number | undefined;
+  told: boolean;
+}
+
+export class NodeProblems {
+  readonly #nodes = new Map<string, Map<string, Told>>();
+
+  /** Remembers what an earlier controller has told, so that a start by itself is no change. */
+  resume(nodes: ReadonlySet<string>, newestFirst: Iterable<Event>): void {
+    for (const { kind, object, code } of newestFirst) {
+      const ofNode = kind === 'nodeProblemBegan' || kind === 'nodeProblemEnded';
+      if (ofNode && code !== undefined && nodes.has(object.name) && !this.#of(object.name).has(code)) {
+        this.#of(object.name).set(code, { told: kind === 'nodeProblemBegan' });
+      }
+    }
+  }
+
+  /** True where a change is not told yet, for it may be over in a moment. */
+  get unsettled(): boolean {
+    return [...this.#nodes.values()].some((codes) => [...codes.values()].some(({ since }) => since !== undefined));
+  }
+
+  /**
+   * The events that lead from what was told to what is now. Nodes that are not among them are forgotten.
+   * @param now milliseconds, of any clock that only grows
+   */
+  changes(judged: readonly JudgedNode[], now: number): EventDraft[] {
+    const present = new Set(judged.map(({ name }) => name));
+    for (const name of this.#nodes.keys()) {
+      if (!present.has(name)) {
+        this.#nodes.delete(name);
+      }
+    }
+    return judged.flatMap((node) => this.#changesOf(node, now));
+  }
+
+  #changesOf({ name, reported, found, known }: JudgedNode, now: number): EventDraft[] {
+    const codes = this.#of(name);
+    const byCode = Map.groupBy([...found, ...reported], ({ code }) => code);
+    const drafts: EventDraft[] = [];
+    for (const code of new Set([...byCode.keys(), ...codes.keys()])) {
+      const problems = byCode.get(code);
+      const entry = codes.get(code) ?? { told: false };
+      codes.set(code, entry);
+      if ((problems !== undefined) === entry.told || (problems === undefined && !known)) {
+        entry.since = undefined;
+      } else {
+        entry.since ??= now;
+        if (now - entry.since >= SETTLE_MS) {
+          codes.set(code, { told: !entry.told });
+          const cause = found.some((problem) => problem.code === code) ? controller : agentOf(name);
+          drafts.push(...(problems ? began(name, problems, cause) : [ended(name, code)]));
+        }
+      }
+      if (!codes.get(code)!.told && problems === undefined) {
+        codes.delete(code);
+      }
+    }
+    return drafts;
+  }
+
+  #of(name: string): Map<string, Told> {
+    const codes = this.#nodes.get(name) ?? new Map<string, Told>();
+    this.#nodes.set(name, codes);
+    return codes;
+  }
+}
+
+const controller = { kind: 'controller', name: 'controller' } as const;
+const agentOf = (name: string) => ({ kind: 'agent', name }) as const;
+
+function began(name: string, problems: readonly NodeProblem[], cause: EventDraft['cause']): EventDraft[] {
+  const [{ code, message }] = problems as [NodeProblem];
+  if (TOLD_ELSEWHERE.has(code)) {
+    return [];
+  }
+  const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : '';
+  const count = problems.length > 1 && { count: problems.length };
+  return [{ kind: 'nodeProblemBegan', object: { kind: 'node', name }, code, message: message + more, cause, ...count }];
+}
+
+function ended(name: string, code: string): EventDraft {
+  const message = `it has no problem ${code} any more`;
+  return { kind: 'nodeProblemEnded', object: { kind: 'node', name }, code, message, cause: agentOf(name) };
+}

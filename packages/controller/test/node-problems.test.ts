@@ -1,0 +1,111 @@
+/** A problem of a node is told when it appears and when it ends: as an event, and as a metric. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Event, EventDraft } from '@mirrorplane/contract';
+import { type JudgedNode, NodeProblems } from '../src/events/node-problems.ts';
+import { Bench, until } from './harness.ts';
+
+const down = { code: 'DEVICE_DOWN', message: 'eth1 is down' };
+const node = (more: Partial<JudgedNode> = {}): JudgedNode => ({
+  name: 'node-1',
+  reported: [],
+  found: [],
+  known: true,
+  ...more,
+});
+const kinds = (drafts: readonly EventDraft[]) => drafts.map(({ kind, code }) => `${kind} ${code}`);
+const events = (...drafts: EventDraft[]) =>
+  drafts.map((draft, index) => ({ ...draft, id: drafts.length - index, at: '2026-01-01T00:00:00Z' }) as Event);
+
+test('a problem that lasts is told once, and once that it is over', () => {
+  const problems = new NodeProblems();
+  assert.deepEqual(problems.changes([node({ reported: [down] })], 0), []);
+  assert.ok(problems.unsettled);
+  const [told, ...more] = problems.changes([node({ reported: [down, down] })], 2000);
+  assert.deepEqual(told, {
+    kind: 'nodeProblemBegan',
+    object: { kind: 'node', name: 'node-1' },
+    code: 'DEVICE_DOWN',
+    message: 'eth1 is down (and 1 more)',
+    cause: { kind: 'agent', name: 'node-1' },
+    count: 2,
+  });
+  assert.deepEqual(more, []);
+  assert.ok(!problems.unsettled);
+  assert.deepEqual(problems.changes([node({ reported: [down] })], 4000), []);
+  assert.deepEqual(problems.changes([node()], 5000), []);
+  assert.deepEqual(kinds(problems.changes([node()], 7000)), ['nodeProblemEnded DEVICE_DOWN']);
+  assert.deepEqual(problems.changes([node()], 9000), []);
+});
+
+test('what heals in a moment is no news, neither a problem nor its end', () => {
+  const problems = new NodeProblems();
+  problems.changes([node({ reported: [down] })], 0);
+  assert.deepEqual(problems.changes([node()], 1000), []);
+  assert.ok(!problems.unsettled);
+  problems.changes([node({ reported: [down] })], 2000);
+  assert.equal(problems.changes([node({ reported: [down] })], 4000).length, 1);
+  problems.changes([node()], 5000);
+  assert.deepEqual(problems.changes([node({ reported: [down] })], 8000), []);
+});
+
+test('a problem of a node whose agent is away is not over', () => {
+  const problems = new NodeProblems();
+  problems.changes([node({ reported: [down] })], 0);
+  problems.changes([node({ reported: [down] })], 2000);
+  for (const now of [3000, 90_000]) assert.deepEqual(problems.changes([node({ known: false })], now), []);
+});
+
+test('what has an event of its own is not told twice, and its end is', () => {
+  const problems = new NodeProblems();
+  const second = { code: 'NODE_SECOND_AGENT', message: 'two' };
+  for (const now of [0, 2000]) assert.deepEqual(problems.changes([node({ found: [second] })], now), []);
+  problems.changes([node()], 3000);
+  assert.deepEqual(kinds(problems.changes([node()], 5000)), ['nodeProblemEnded NODE_SECOND_AGENT']);
+});
+
+test('a controller that starts again goes on from what was told', () => {
+  const problems = new NodeProblems();
+  const draft = (kind: EventDraft['kind'], code: string): EventDraft => ({
+    kind,
+    object: { kind: 'node', name: 'node-1' },
+    code,
+    message: '',
+    cause: { kind: 'agent', name: 'node-1' },
+  });
+  const newestFirst = events(
+    draft('nodeProblemBegan', 'DEVICE_DOWN'),
+    draft('nodeProblemEnded', 'CPU_BUSY'),
+    draft('nodeProblemBegan', 'CPU_BUSY'),
+  );
+  problems.resume(new Set(['node-1']), newestFirst);
+  for (const now of [0, 2000]) assert.deepEqual(problems.changes([node({ reported: [down] })], now), []);
+  problems.changes([node()], 3000);
+  assert.deepEqual(kinds(problems.changes([node()], 5000)), ['nodeProblemEnded DEVICE_DOWN']);
+});
+
+test('an agent that reports a problem makes an event and a metric of it, and no reason of its policies', async (t) => {
+  const bench = await Bench.start(t);
+  await bench.cluster('node-1');
+  const agent = await bench.connect(await bench.credentials('node-1'));
+  agent.confirms = false;
+  agent.hello('node-1');
+  await until('a program came', () => agent.program !== undefined);
+  const { revision } = agent.program!;
+  const say = (...problems: { code: string; message: string }[]) =>
+    agent.send({ type: 'status', appliedRevision: revision, captures: [], problems });
+  const metric = async () =>
+    (await bench.get('/metrics')).text.split('\n').filter((line) => /^mirrorplane_node_problems\{/.test(line));
+  const told = async (kind: string) => (await bench.get(`/api/v1/events?kind=${kind}`)).body.items;
+  say({ code: 'UPLINK_UNPROTECTED', message: 'br0 carries service traffic' });
+  const [began] = await until('it is told', async () => {
+    const items = await told('nodeProblemBegan');
+    return items.length > 0 && items;
+  });
+  assert.equal(began.code, 'UPLINK_UNPROTECTED');
+  assert.deepEqual(await metric(), ['mirrorplane_node_problems{node="node-1",code="UPLINK_UNPROTECTED"} 1']);
+  assert.deepEqual(await told('nodeProblemEnded'), []);
+  say();
+  await until('its end is told', async () => (await told('nodeProblemEnded')).length > 0);
+  assert.deepEqual(await metric(), []);
+});
