@@ -16,6 +16,35 @@ export function faults(results: readonly LoadedProgram[]): string[] {
   });
 }
 
+/** What a run of the matrix came to. */
+export interface Tried {
+  /** Objects that were handed to a kernel that booted: one for each pair of a kernel and a compiler. */
+  loads: number;
+  /** What was skipped although it was asked for by name. */
+  skipped: readonly string[];
+  /** Test files that were asked for, whether there are any or not; undefined where no tests were wanted. */
+  tests: { files: number; passed: ReadonlyMap<string, number> } | undefined;
+}
+
+/**
+ * One sentence for each thing that was asked for and did not come about. What was skipped is no success.
+ * @param tried `tests.passed`: passed tests by the kernel that they were to run on
+ */
+export function notTried({ loads, skipped, tests }: Tried): string[] {
+  const kernels = [...(tests?.passed ?? [])];
+  return [
+    ...skipped.map((what) => `${what} was asked for and was skipped`),
+    ...(loads === 0 ? ['nothing was tried: no object was loaded into any kernel'] : []),
+    ...(tests?.files === 0 ? ['no test file has a name like that; TESTS=none runs no tests'] : []),
+    ...(tests && tests.files > 0 && kernels.length === 0
+      ? ['the kernel tests ran on no kernel: none of TESTED= was at hand; TESTS=none runs no tests']
+      : []),
+    ...(tests && tests.files > 0
+      ? kernels.flatMap(([kernel, passed]) => (passed === 0 ? [`Linux ${kernel}: no kernel test passed`] : []))
+      : []),
+  ];
+}
+
 /** The largest number of steps, and the program that takes them, as `40,290 transform_copy`. */
 export function mostSteps(results: readonly LoadedProgram[]): string {
   const [most] = [...results].sort((a, b) => (b.steps ?? 0) - (a.steps ?? 0));

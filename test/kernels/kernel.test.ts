@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { mostSteps, table } from './judge.ts';
+import { mostSteps, notTried, table } from './judge.ts';
 import { packagePattern, parseWish } from './kernel.ts';
 
 /** Names of packages that Debian has had. */
@@ -49,5 +49,20 @@ test('a table has its columns below each other, and names the program with most 
   assert.equal(
     table(['kernel', 'clang 14'], [['6.1', most]]),
     ['| kernel | clang 14         |', '|--------|------------------|', '| 6.1    | 22,465 transform |'].join('\n'),
+  );
+});
+
+test('what was skipped is no success: neither all of it, nor what was named, nor every kernel test', () => {
+  const passed = (...of: [string, number][]) => ({ files: 2, passed: new Map(of) });
+  const all = { loads: 2, skipped: [], tests: passed(['6.1', 3]) };
+  assert.deepEqual(notTried(all), []);
+  assert.deepEqual(notTried({ ...all, tests: undefined }), []);
+  assert.match(notTried({ ...all, loads: 0 }).join(), /nothing was tried/);
+  assert.deepEqual(notTried({ ...all, skipped: ['Linux 9.9'] }), ['Linux 9.9 was asked for and was skipped']);
+  assert.match(notTried({ ...all, tests: passed() }).join(), /ran on no kernel/);
+  assert.deepEqual(notTried({ ...all, tests: passed(['6.1', 3], ['6.12', 0]) }), ['Linux 6.12: no kernel test passed']);
+  assert.match(
+    notTried({ ...all, tests: { files: 0, passed: new Map() } }).join(),
+    /no test file has a name like that/,
   );
 });

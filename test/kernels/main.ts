@@ -12,6 +12,10 @@ import { runMatrix } from './matrix.ts';
 const say = (line: string) => process.stderr.write(`[kernels] ${line}\n`);
 const words = (text: string) => text.split(/[\s,]+/).filter(Boolean);
 
+/** What is tried where nothing is named. */
+const KERNELS = '6.1 6.12 6.17 6.18 newest 6.12:arm64';
+const COMPILERS = 'default 14 16 19 22';
+
 const at = process.argv.indexOf('--');
 const command = at < 0 ? [] : process.argv.slice(at + 1);
 const { positionals, values } = parseArgs({
@@ -20,8 +24,8 @@ const { positionals, values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '600' },
     memory: { type: 'string', default: '3072' },
-    kernels: { type: 'string', default: '6.1 6.12 6.17 6.18 newest 6.12:arm64' },
-    compilers: { type: 'string', default: 'default 14 16 19 22' },
+    kernels: { type: 'string' },
+    compilers: { type: 'string' },
     tests: { type: 'string', default: 'all' },
     tested: { type: 'string', default: '6.1 6.12' },
   },
@@ -40,8 +44,9 @@ async function runOne(wish: string): Promise<number> {
 async function runAll(): Promise<number> {
   const tests = values.tests === 'all' ? [] : words(values.tests);
   const selection = {
-    kernels: words(values.kernels),
-    compilers: words(values.compilers),
+    kernels: words(values.kernels ?? KERNELS),
+    compilers: words(values.compilers ?? COMPILERS),
+    named: { kernels: values.kernels !== undefined, compilers: values.compilers !== undefined },
     tested: values.tests === 'none' ? [] : words(values.tested),
     tests,
   };
