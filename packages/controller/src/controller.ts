@@ -13,6 +13,7 @@ import { Decisions } from './decisions.ts';
 import { EventLog } from './events/log.ts';
 import { EventObserver } from './events/observer.ts';
 import { buildApp } from './http/app.ts';
+import { grantedNodes, recordsOf } from './inventory.ts';
 import { clearSocket, formatListen, type ListenAddress, listenError, parseListen, parseTcp } from './listen.ts';
 import { LiveNodes } from './live.ts';
 import { Planning } from './planning.ts';
@@ -99,6 +100,7 @@ async function open(options: ControllerOptions, closers: Closer[]) {
   await events.recover(view.unaudited);
 
   const live = new LiveNodes(clock);
+  live.judgeBy(() => grantedNodes(recordsOf(view), live));
   for (const name of view.all('nodes').keys()) {
     const state = view.get('nodeStates', name);
     if (state) {

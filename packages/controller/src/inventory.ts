@@ -34,6 +34,8 @@ export function recordsOf(view: View): Records {
 export type Merged = Inventory & {
   interfaces: Interface[];
   contests: Contest[];
+  /** Nodes that are believed to have it, by interface. */
+  granted: ReadonlyMap<string, readonly string[]>;
   /** When the next claim is one too many, milliseconds since 1970. */
   due: number | undefined;
 };
@@ -50,6 +52,7 @@ export function mergeInventory(records: Records, live: LiveNodes): Merged {
       underlay: live.get(name)?.underlay,
     })),
     interfaces: sorted(records.interfaces).map((stored) => toInterface(stored, places.get(stored.value.id), records)),
+    granted: new Map([...places].map(([id, { granted }]) => [id, granted])),
     contests: [...places.values()].flatMap(({ contests }) => contests),
     due: [...places.values()].reduce<number | undefined>(
       (a, { due: b }) => (a! < b! || b === undefined ? a : b),
@@ -79,6 +82,11 @@ function toInterface(
 
 function sorted<T>(map: ReadonlyMap<string, Stored<T>>): Stored<T>[] {
   return [...map].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, stored]) => stored);
+}
+
+/** The nodes that are believed to have each interface. */
+export function grantedNodes(records: Records, live: LiveNodes): Map<string, readonly string[]> {
+  return new Map([...placesByInterface(records, live)].map(([id, { granted }]) => [id, granted]));
 }
 
 /** Which devices each interface is: those of declared edges by name or MAC, all others by their identity. */

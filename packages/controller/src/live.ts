@@ -29,6 +29,9 @@ const REFUSED_COUNTERS_MS = 60_000;
 /** Milliseconds that a second agent stays a problem of its node: it tries again within one minute. */
 const SECOND_AGENT_MS = 120_000;
 
+/** Names of the nodes that are believed to have each interface, by its id. */
+export type Grants = ReadonlyMap<string, readonly string[]>;
+
 /** One node, as its agent described it last. */
 export interface LiveNode {
   name: string;
@@ -47,7 +50,9 @@ export interface LiveNode {
   claimed: Record<string, number>;
   /** Claims of the node that are refused, and those of others to what it has. */
   contests: NodeProblem[];
-  /** Interfaces that had a device here and have none now, those that went last behind. Not all of them: see `MAX_FORMER`. */
+  /** Interfaces that the node is believed to have, as of the last judgement. */
+  granted: ReadonlySet<string>;
+  /** Those that it was believed to have and is not now, those that went last behind. Not all of them: see `MAX_FORMER`. */
   former: Set<string>;
   /** The agent was away, and has not reported counters in whole since. */
   unseen: boolean;
@@ -84,10 +89,18 @@ export class LiveNodes {
   readonly #nodes = new Map<string, LiveNode>();
   readonly #clock: () => number;
   #lastSeen = 0;
+  /** Whether a node has said something since `grant` that may change who has an interface. */
+  #unjudged = true;
+  #judgeGrants: (() => Grants) | undefined;
 
   /** @param clock milliseconds since 1970. */
   constructor(clock: () => number) {
     this.#clock = clock;
+  }
+
+  /** Says how it is found out which nodes are believed to have each interface. */
+  judgeBy(judge: () => Grants): void {
+    this.#judgeGrants = judge;
   }
 
   get(name: string): LiveNode | undefined {
@@ -250,15 +263,44 @@ export class LiveNodes {
         }
       }
     }
-    remember(node.former, Object.keys(node.seen), seen);
+    this.#unjudged = true;
     const accepted = this.#judge(node, message.underlay ?? underlay);
     this.#describe(node, { underlay: accepted, devices: message.devices, seen, running, claimed });
   }
 
-  /** Whether the node has a device of the interface, or had one that is remembered. */
+  /**
+   * Whether the node is believed to have the interface, or was, as far as that is remembered. To say that it has what is
+   * another's makes it neither.
+   */
   hasHad(name: string, id: string): boolean {
     const node = this.#nodes.get(name);
-    return node !== undefined && (id in node.seen || node.former.has(id));
+    const known = () => node!.granted.has(id) || node!.former.has(id);
+    if (node === undefined || known()) {
+      return node !== undefined;
+    }
+    // What came a moment ago is reported on before anything is planned.
+    if (!(id in node.seen) || !this.#unjudged || !this.#judgeGrants) {
+      return false;
+    }
+    this.grant(this.#judgeGrants());
+    return known();
+  }
+
+  /** Takes over which nodes are believed to have each interface: what a node reports on others is not believed. */
+  grant(grants: Grants): void {
+    const now = new Map<string, Set<string>>([...this.#nodes.keys()].map((name) => [name, new Set()]));
+    for (const [id, nodes] of grants) {
+      for (const name of nodes) {
+        now.get(name)?.add(id);
+      }
+    }
+    for (const [name, granted] of now) {
+      const node = this.#nodes.get(name)!;
+      const isNews = remember(node.former, node.granted, granted);
+      node.dirty ||= isNews;
+      node.granted = granted;
+    }
+    this.#unjudged = false;
   }
 
   /**
@@ -329,6 +371,7 @@ export class LiveNodes {
         running: byId(),
         claimed: byId(),
         contests: [],
+        granted: new Set(),
         former: new Set(),
         problems: [],
         counters: new CounterTotals(),
@@ -368,20 +411,20 @@ export class LiveNodes {
   }
 }
 
-/** Adds what was before and is not now to `former`, and forgets what went first. */
-function remember(former: Set<string>, before: readonly string[], now: object): void {
-  for (const id of before) {
-    if (!(id in now)) {
-      former.delete(id);
-      former.add(id);
-    }
+/** Adds what was before and is not now to `former`, and forgets what went first. Returns whether anything was added. */
+function remember(former: Set<string>, before: ReadonlySet<string>, now: ReadonlySet<string>): boolean {
+  const gone = [...before].filter((id) => !now.has(id));
+  for (const id of gone) {
+    former.delete(id);
+    former.add(id);
   }
   for (const id of former) {
     if (former.size <= MAX_FORMER) {
-      return;
+      break;
     }
     former.delete(id);
   }
+  return gone.length > 0;
 }
 
 /** Numbers by the id of an interface. Without a prototype, for "constructor" is a good id. */

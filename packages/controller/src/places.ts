@@ -50,13 +50,22 @@ export interface Place {
   home: string | undefined;
   /** The device at the home. */
   source: Device | undefined;
+  /** Nodes that are believed to have it: all that say so, without those whose claim is refused. */
+  granted: string[];
   contests: Contest[];
   /** When a second device is one too long to be that of a migration, milliseconds since 1970. */
   due: number | undefined;
 }
 
 /** Where nothing is. */
-export const NOWHERE: Place = { devices: [], home: undefined, source: undefined, contests: [], due: undefined };
+export const NOWHERE: Place = {
+  devices: [],
+  home: undefined,
+  source: undefined,
+  granted: [],
+  contests: [],
+  due: undefined,
+};
 
 /**
  * Sorts out what agents say of one interface.
@@ -90,6 +99,7 @@ export function placeOf(id: string, sightings: readonly Sighting[], now: number)
     devices: kept.map(({ device }) => device),
     home: holder.node,
     source: holder.source,
+    granted: [holder, ...moves].map(({ node }) => node),
     contests,
     due: due === Number.POSITIVE_INFINITY ? undefined : due,
   };

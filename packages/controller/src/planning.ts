@@ -160,6 +160,7 @@ export class Planning {
     const observed = observedInterfaces(recordsOf(view), live, { named, now: live.now() });
     const records = { ...recordsOf(view), interfaces: observed.interfaces };
     const inventory = mergeInventory(records, live);
+    live.grant(inventory.granted);
     const policies = [...view.all('policies').values()].map(toPolicy);
     const { value: sessions } = view.sessions;
     const result = plan(policies, inventory as Inventory, sessions, this.#former.look(inventory.interfaces));

@@ -39,6 +39,19 @@ async function start(t: TestContext) {
   return { bench, one, two, three, four, problems, told, place };
 }
 
+/** What a node tells of an interface: an event, and counters of it as the source of a policy. */
+function tell(agent: TestAgent, id: string, uid: string, packets: number): void {
+  const none = { packets: 0, bytes: 0 };
+  const matched = { packets, bytes: packets * 100 };
+  const counts = { matched, sampledOut: none, copied: matched, truncated: none, dropped: {}, skipped: {} };
+  const captures = [{ policy: uid, source: id, direction: 'inbound', life: 1, counts } as const];
+  const report = { epoch: 'e', captures, deliveries: [], terminations: [], peers: [], unknownErspan: 0 };
+  agent.send({ type: 'counters', reading: { run: 'r', readAt: 1 }, report });
+  const at = new Date().toISOString();
+  const event = { seq: packets, at, kind: 'repaired', cause: 'agent', message: `${packets}`, interface: id } as const;
+  agent.send({ type: 'events', epoch: 'e', events: [event] });
+}
+
 /** Addresses to which the node has a way for copies, those that its captures use first. */
 function sentTo({ program }: TestAgent): string[] {
   return program?.deliveries.flatMap((delivery) => (delivery.kind === 'erspan' ? [delivery.address] : [])) ?? [];
@@ -137,4 +150,55 @@ test('a second device is prepared for while it may be that of a migration, and i
   bench.ahead += MOVE_MS + 1;
   await bench.declare('another');
   await told('node-3', 'INTERFACE_DUPLICATE');
+});
+
+test('a node whose claim is refused adds no counts and no events, also at once and after a restart of the controller', async (t) => {
+  const { bench, one, three, problems, told } = await start(t);
+  const { uid } = (await bench.get('/api/v1/policies/p')).body;
+  const events = async () =>
+    (await bench.get('/api/v1/events?kind=repaired&object=interface/app-1/0')).body.items.map(
+      ({ node, message }: { node: string; message: string }) => `${node} ${message}`,
+    );
+  const matched = async () => (await bench.get('/api/v1/policies/p/status')).body.totals.matched.packets;
+  tell(one, 'app-1/0', uid, 10);
+  await until('the event of its node', async () => (await events()).length === 1);
+  // In one go with the claim, before anything is planned.
+  three.inventory(vmDevice('app-1/0', 9, { guest: 'running' }));
+  tell(three, 'app-1/0', uid, 333);
+  await until('what it tells is read', () => three.eventsTaken.at(-1) === 333);
+  await told('node-3', 'INTERFACE_DUPLICATE');
+  tell(three, 'app-1/0', uid, 444);
+  await until('what it tells is read again', () => three.eventsTaken.at(-1) === 444);
+  // It lets go: that makes it no former one.
+  three.inventory();
+  await until(
+    'the claim is gone',
+    async () => !(await problems('node-3')).some(([code]) => code.startsWith('INTERFACE')),
+  );
+  tell(three, 'app-1/0', uid, 555);
+  await until('what it tells is read once more', () => three.eventsTaken.at(-1) === 555);
+  assert.deepEqual([await events(), await matched()], [['node-1 10'], 10]);
+  await told('node-3', 'COUNTERS_REFUSED');
+  await bench.restart();
+  assert.deepEqual([await events(), await matched()], [['node-1 10'], 10]);
+});
+
+test('a node that had an interface may still report on it, as may the next one, at once', async (t) => {
+  const { bench, one, three, problems, place } = await start(t);
+  const { uid } = (await bench.get('/api/v1/policies/p')).body;
+  const matched = async () => (await bench.get('/api/v1/policies/p/status')).body.totals.matched.packets;
+  one.inventory();
+  await until('it is gone', async () => (await place('app-1/0')) === 'undefined: ');
+  three.inventory(vmDevice('app-1/0', 9, { guest: 'running' }));
+  tell(three, 'app-1/0', uid, 20);
+  tell(one, 'app-1/0', uid, 10);
+  await until('both are counted', async () => (await matched()) === 30);
+  assert.equal(await place('app-1/0'), 'node-3: node-3');
+  // Now it claims what is another's; what it had counted stays its own.
+  one.inventory(vmDevice('app-1/0', 11, { guest: 'running' }));
+  tell(one, 'app-1/0', uid, 12);
+  await until('its last counts', async () => (await matched()) === 32);
+  for (const node of ['node-1', 'node-3']) {
+    assert.ok(!(await problems(node)).some(([code]) => code === 'COUNTERS_REFUSED'), node);
+  }
 });
