@@ -5,13 +5,9 @@
  * usage: nsenter --net=NAMESPACE -- node bench/apply.ts BPFFS_FOLDER
  */
 import { createInterface } from 'node:readline';
+import type { ApplyResult, DatapathState, Link } from '@mirrorplane/agent/testing';
+import { createKernelDatapath, createLog, Protection, RtClient } from '@mirrorplane/agent/testing';
 import type { CounterReport } from '@mirrorplane/contract';
-import type { ApplyResult, DatapathState } from '../packages/agent/src/datapath/datapath.ts';
-import { createKernelDatapath } from '../packages/agent/src/datapath/kernel/index.ts';
-import type { Link } from '../packages/agent/src/discovery/links.ts';
-import { createLog } from '../packages/agent/src/log.ts';
-import { RtClient } from '../packages/agent/src/netlink/rtnetlink.ts';
-import { Protection } from '../packages/agent/src/throttle/throttle.ts';
 
 /** What the bench asks for. */
 export type Request =

@@ -9,7 +9,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createLab, type Lab } from '../packages/lab/src/index.ts';
+import { createLab, type Lab } from '@mirrorplane/lab';
 import { NodeDatapath } from './node-datapath.ts';
 
 export const SOURCE = 'web-1';

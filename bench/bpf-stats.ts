@@ -1,8 +1,8 @@
 /** Run time of BPF programs, as the kernel measures it. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { run } from '@mirrorplane/lab/testing';
 import koffi from 'koffi';
-import { run } from '../packages/lab/src/netns.ts';
 
 const BPF_STATS_RUN_TIME = 0; // enum bpf_stats_type, include/uapi/linux/bpf.h
 

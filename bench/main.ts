@@ -9,8 +9,9 @@ import { measurePolicies } from './measurements/policies.ts';
 import { measurePrograms } from './measurements/programs.ts';
 import { measureRates } from './measurements/rates.ts';
 import { MEASUREMENTS, type Options, parseOptions, USAGE } from './options.ts';
-import { type Row, table } from './report.ts';
+import { table } from './report.ts';
 import { runRounds } from './rounds.ts';
+import type { Row } from './row.ts';
 import { VARIANTS } from './variants.ts';
 
 const OUT = join(import.meta.dirname, 'out');

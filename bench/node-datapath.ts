@@ -3,9 +3,9 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { DatapathState } from '@mirrorplane/agent/testing';
 import type { CounterReport } from '@mirrorplane/contract';
-import type { DatapathState } from '../packages/agent/src/datapath/datapath.ts';
-import type { Lab } from '../packages/lab/src/index.ts';
+import type { Lab } from '@mirrorplane/lab';
 import type { Applied, Reply, Request } from './apply.ts';
 
 /** Nothing captured: the programs are loaded, and no device carries one of them but the helper device. */

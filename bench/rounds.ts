@@ -1,6 +1,6 @@
 /** Runs that alternate between variants, each checked for copies that really arrived. */
 import { type Bed, type DeviceCount, LOCAL_DESTINATION, SOURCE, until } from './bed.ts';
-import type { Row } from './report.ts';
+import type { Row } from './row.ts';
 import type { Totals, Variant } from './variants.ts';
 
 /** One thing that is measured, for every variant. */

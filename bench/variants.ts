@@ -2,7 +2,7 @@
  * What is compared: ways to copy the traffic of one VM, and none. A new one (another mirror of the kernel, a switch, a
  * program that reads and resends) is one more object of the interface `Variant` in a list; measurements know nothing else.
  */
-import type { DatapathState, DeliveryEntry, HookCapture } from '../packages/agent/src/datapath/datapath.ts';
+import type { DatapathState, DeliveryEntry, HookCapture } from '@mirrorplane/agent/testing';
 import { type Bed, DESTINATION_NODE, LOCAL_DESTINATION, REMOTE_DESTINATION, SOURCE, SOURCE_NODE } from './bed.ts';
 import { NOTHING } from './node-datapath.ts';
 

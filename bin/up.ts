@@ -14,8 +14,8 @@ import {
   startAgent,
 } from '@mirrorplane/agent';
 import { Client, ProblemError } from '@mirrorplane/cli';
-import { VERSION } from '@mirrorplane/cli/commands/version.ts';
-import { defaultRouteDevice, nodeNameOf } from '@mirrorplane/cli/host.ts';
+import { defaultRouteDevice, nodeNameOf } from '@mirrorplane/cli/host';
+import { VERSION } from '@mirrorplane/cli/version';
 import { startController } from '@mirrorplane/controller';
 import { exitForUsage } from '@mirrorplane/daemon';
 import { Command, InvalidArgumentError, Option } from 'commander';

@@ -1,7 +1,7 @@
 /** What the commands say about themselves: the source of man pages and of files of settings. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import type { CommandDescription } from '@mirrorplane/daemon/settings-names.ts';
+import type { CommandDescription } from '@mirrorplane/daemon/settings-names';
 import { ROOT } from './paths.ts';
 
 /** All options of a daemon, as the daemon itself lists them. */

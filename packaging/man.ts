@@ -1,7 +1,7 @@
 /** Man pages, made of what the commands say about themselves. */
-import { commandsOf, type DescribedCommand } from '@mirrorplane/cli/describe.ts';
-import { EXIT_CODES } from '@mirrorplane/cli/exit.ts';
-import type { CommandDescription, SettingDescription } from '@mirrorplane/daemon/settings-names.ts';
+import { commandsOf, type DescribedCommand } from '@mirrorplane/cli/describe';
+import { EXIT_CODES } from '@mirrorplane/cli/exit';
+import type { CommandDescription, SettingDescription } from '@mirrorplane/daemon/settings-names';
 
 /** What the pages are about, apart from a command. */
 export interface PageOptions {

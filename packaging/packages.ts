@@ -2,7 +2,7 @@
 import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { SCRIPTS } from '@mirrorplane/cli/commands/completion.ts';
+import { SCRIPTS } from '@mirrorplane/cli/completion';
 import { type Bundled, bundle } from './bundle.ts';
 import { describeDaemon } from './describe.ts';
 import { type Brought, neededGlibc } from './fetch.ts';

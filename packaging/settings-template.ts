@@ -1,5 +1,5 @@
 /** The file of settings that a package brings: every option of the daemon, commented out, with its default. */
-import type { CommandDescription } from '@mirrorplane/daemon/settings-names.ts';
+import type { CommandDescription } from '@mirrorplane/daemon/settings-names';
 
 const WIDTH = 100;
 

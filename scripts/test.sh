@@ -14,9 +14,9 @@ status=0
 for part in "$@"; do
   printf '\n== %s tests\n' "$part"
   case $part in
-    unit) files=$(find packages/*/test -name '*.test.ts' ! -name '*.netns.test.ts' ! -name qemu.test.ts | sort) ;;
+    unit) files=$(find packages/*/test test/structure -name '*.test.ts' ! -name '*.netns.test.ts' ! -name qemu.test.ts | sort) ;;
     kernel) files=$(find packages/*/test -name '*.netns.test.ts' | sort) ;;
-    product) files=$(find test -name '*.test.ts' ! -path 'test/long/*' ! -path 'test/packages/*' | sort) ;;
+    product) files=$(find test -name '*.test.ts' ! -path 'test/long/*' ! -path 'test/packages/*' ! -path 'test/structure/*' | sort) ;;
     long) files=$(find test/long test/packages packages/lab/test/qemu.test.ts -name '*.test.ts' | sort) ;;
     *) echo "unknown part $part: use unit, kernel, product, long" >&2; exit 2 ;;
   esac

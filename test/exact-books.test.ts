@@ -10,7 +10,7 @@ import {
   SKIP_REASONS,
   TERMINATION_DROP_REASONS,
 } from '@mirrorplane/contract';
-import { MIRRORPLANE } from '../packages/lab/src/daemons.ts';
+import { MIRRORPLANE } from '@mirrorplane/lab/testing';
 import { flood, hasTrafgen, received, receivedEventually, throttleDrops, throttled } from './support/exact-flood.ts';
 import { useLab } from './support/lab.ts';
 import { allCopied, packets, policyStatus, statusEventually, withPolicy } from './support/policy.ts';

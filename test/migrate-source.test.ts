@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Event, EventList } from '@mirrorplane/contract';
 import { type Capture, type CaptureResult, waitUntil } from '@mirrorplane/lab';
-import { countedIn } from '@mirrorplane/lab/qemu/probe.ts';
+import { countedIn } from '@mirrorplane/lab/testing';
 import { numberedKey, startGuestNumbers, startNumbers, tally } from './support/guest-numbers.ts';
 import { useLab } from './support/lab.ts';
 import { activeEventually, policyStatus, withPolicy } from './support/policy.ts';

@@ -1,8 +1,8 @@
 /** Time to attach 1024 captures of both directions on one node, to apply the same again, and to take all off. */
-import type { DatapathState, HookCapture } from '../../packages/agent/src/datapath/datapath.ts';
-import { createLab, type Lab } from '../../packages/lab/src/index.ts';
+import type { DatapathState, HookCapture } from '@mirrorplane/agent/testing';
+import { createLab, type Lab } from '@mirrorplane/lab';
 import { NOTHING, NodeDatapath } from '../node-datapath.ts';
-import { type Row, row } from '../report.ts';
+import { type Row, row } from '../row.ts';
 
 const NODE = 'node-1';
 /** As many as a policy may have sources. */

@@ -1,6 +1,7 @@
 /** Rows of CPU time at a fixed rate, for traffic counted in gigabytes or in packets. */
-import { comparedRow, metricRows, type Row, row, valuesOf } from '../report.ts';
+import { metricRows, valuesOf } from '../report.ts';
 import type { Sample, Samples } from '../rounds.ts';
+import { comparedRow, type Row, row } from '../row.ts';
 
 /** How a run's traffic is counted. */
 export interface Amount {

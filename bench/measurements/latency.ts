@@ -2,8 +2,9 @@
 import { type Bed, PEER, SOURCE } from '../bed.ts';
 import { RECEIVER_CPU, SENDER_CPU } from '../cpu.ts';
 import { endpointProgram, startEndpoint } from '../endpoint.ts';
-import { type Aim, metricRows } from '../report.ts';
+import { metricRows } from '../report.ts';
 import type { Measurement } from '../rounds.ts';
+import type { Aim } from '../row.ts';
 
 /** By where the answering side runs. */
 const PORTS = { far: 7001, near: 7000 };

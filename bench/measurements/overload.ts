@@ -6,7 +6,7 @@ import { type Bed, DESTINATION_NODE, PEER, SOURCE, SOURCE_NODE } from '../bed.ts
 import { RECEIVER_CPU, SENDER_CPU } from '../cpu.ts';
 import { endpointProgram, startEndpoint } from '../endpoint.ts';
 import { NOTHING } from '../node-datapath.ts';
-import { comparedRow, type Row, row } from '../report.ts';
+import { comparedRow, type Row, row } from '../row.ts';
 import { ERSPAN_1500, erspanState, terminateAtDestination } from '../variants.ts';
 
 /** Mbit/s of the uplink; its queue holds 10 ms. */

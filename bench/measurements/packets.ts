@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { type Bed, PEER, SOURCE } from '../bed.ts';
 import { RECEIVER_CPU, SENDER_CPU, softirqSeconds } from '../cpu.ts';
 import { startEndpoint } from '../endpoint.ts';
-import { comparedRow, metricRows, row, valuesOf } from '../report.ts';
+import { metricRows, valuesOf } from '../report.ts';
 import type { Measurement, Sample } from '../rounds.ts';
+import { comparedRow, row } from '../row.ts';
 
 const PORT = 9001;
 /** Packets that an unlimited run sends for each second asked for: about what a core of today sends without a mirror. */

@@ -1,8 +1,8 @@
 /** What a packet costs with 1, 100 and 1,000 policies on its node: it is to be the same. */
-import type { DatapathState } from '../../packages/agent/src/datapath/datapath.ts';
+import type { DatapathState } from '@mirrorplane/agent/testing';
 import { type Bed, LOCAL_DESTINATION, SOURCE_NODE } from '../bed.ts';
-import { comparedRow, type Row } from '../report.ts';
 import { whileMirrored } from '../rounds.ts';
+import { comparedRow, type Row } from '../row.ts';
 import { captureState, LOCAL, localDelivery, type Variant } from '../variants.ts';
 import { preparePackets, send } from './packets.ts';
 

@@ -2,8 +2,8 @@
 import type { Bed } from '../bed.ts';
 import { enableStats, type RunTime, runTimes } from '../bpf-stats.ts';
 import { RECEIVER_CPU } from '../cpu.ts';
-import { type Row, row } from '../report.ts';
 import { whileMirrored } from '../rounds.ts';
+import { type Row, row } from '../row.ts';
 import { ERSPAN_1500, ERSPAN_1600, LOCAL, SAMPLED_OUT, type Variant } from '../variants.ts';
 import { preparePackets, send } from './packets.ts';
 import { FIXED_PACKET_RATE } from './packets-cpu.ts';

@@ -1,8 +1,8 @@
 /** Loss at rate: packets offered against copies received, for every way to mirror. Loss is the result, not a failure. */
 import type { Bed } from '../bed.ts';
-import { type Row, row } from '../report.ts';
 import { CAPTURE_GRE, NFT_DUP, OPEN_VSWITCH } from '../rivals.ts';
 import { whileMirrored } from '../rounds.ts';
+import { type Row, row } from '../row.ts';
 import { ERSPAN_1500, LOCAL, MIRRED, NONE, type Variant } from '../variants.ts';
 import { preparePackets, send } from './packets.ts';
 

@@ -1,8 +1,9 @@
 /** One TCP stream as fast as it goes: sender and receiver on a CPU each, and both on one. */
 import { type Bed, PEER, SOURCE, SOURCE_NODE } from '../bed.ts';
 import { RECEIVER_CPU, SENDER_CPU, softirqSeconds } from '../cpu.ts';
-import { type Aim, comparedRow, metricRows, type Row, valuesOf } from '../report.ts';
+import { metricRows, valuesOf } from '../report.ts';
 import { copiedBytes, type Measurement, type Sample, type Samples } from '../rounds.ts';
+import { type Aim, comparedRow, type Row } from '../row.ts';
 import { type Amount, cpuRows } from './cpu-rows.ts';
 
 /** iperf3's own. */

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import type { DatapathState } from '../../packages/agent/src/datapath/datapath.ts';
+import type { DatapathState } from '@mirrorplane/agent/testing';
 import { deviceOf, type NodeDatapath, startDatapath } from '../support/exact-datapath.ts';
 import { carried, fieldsOf } from '../support/exact-fields.ts';
 import { useLab } from '../support/lab.ts';

@@ -1,7 +1,7 @@
 /** Open vSwitch at the other end of the underlay: it terminates our ERSPAN, and we terminate its. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { LocalDeliveryEntry } from '../../packages/agent/src/datapath/datapath.ts';
+import type { LocalDeliveryEntry } from '@mirrorplane/agent/testing';
 import { deviceOf, type NodeDatapath, startDatapath } from '../support/exact-datapath.ts';
 import { makeWires } from '../support/exact-offload.ts';
 import { hasOvs, type Ovs, startOvs } from '../support/exact-ovs.ts';

@@ -4,8 +4,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CommandError, run } from '../../packages/lab/src/netns.ts';
-import { cacheFolder, makeOnce } from '../../packages/lab/src/qemu/guest-image.ts';
+import { CommandError, cacheFolder, makeOnce, run } from '@mirrorplane/lab/testing';
 
 /** Everything that this folder keeps between runs. */
 export const CACHE = join(cacheFolder(), 'kernels');

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { commandEnv } from '../../packages/lab/src/netns.ts';
+import { commandEnv } from '@mirrorplane/lab/testing';
 import { ROOT } from '../../packaging/paths.ts';
 import { extracted, ownArchitecture, updateLists, withNeeds } from './apt.ts';
 

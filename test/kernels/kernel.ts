@@ -1,7 +1,7 @@
 /** Kernels out of Debian's packages: found by version, extracted into the cache, not installed. */
 import { existsSync, readdirSync, renameSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from '../../packages/lab/src/netns.ts';
+import { run } from '@mirrorplane/lab/testing';
 import { type Architecture, describe, extracted, listsAge, ownArchitecture, packageNames, updateLists } from './apt.ts';
 
 /** Milliseconds for the index of some 4000 modules, which are compressed in newer kernels: two seconds on an idle machine. */

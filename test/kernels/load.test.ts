@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { machine, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { OBJECT_PATH } from '../../packages/agent/src/datapath/kernel/brought.ts';
+import { OBJECT_PATH } from '@mirrorplane/agent/testing/brought';
 import { loadOn } from './check.ts';
 import { faults, STEPS_MAX } from './judge.ts';
 import { getKernel, type Kernel, parseWish } from './kernel.ts';

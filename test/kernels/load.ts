@@ -3,8 +3,8 @@
  * each (`LoadedProgram`). Nothing is pinned or attached.
  */
 import { writeSync } from 'node:fs';
+import { LIBBPF } from '@mirrorplane/agent/testing/brought';
 import koffi from 'koffi';
-import { LIBBPF } from '../../packages/agent/src/datapath/kernel/brought.ts';
 
 /** What the kernel says to one program. */
 export interface LoadedProgram {

@@ -6,8 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { commandEnv } from '../../packages/lab/src/netns.ts';
-import { initramfs } from '../../packages/lab/src/qemu/initramfs.ts';
+import { commandEnv, initramfs } from '@mirrorplane/lab/testing';
 import { type Architecture, extracted } from './apt.ts';
 import type { Kernel } from './kernel.ts';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { waitUntil } from '@mirrorplane/lab';
-import { guestLines, nodeVmFdbLines, nodeVmLines, tapMac } from '../../packages/lab/src/links.ts';
+import { guestLines, nodeVmFdbLines, nodeVmLines, tapMac } from '@mirrorplane/lab/testing';
 import {
   FLOWS,
   interfere,

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Event, EventList } from '@mirrorplane/contract';
 import { waitUntil } from '@mirrorplane/lab';
-import { countedIn } from '@mirrorplane/lab/qemu/probe.ts';
+import { countedIn } from '@mirrorplane/lab/testing';
 import { runsOf, startNumbers } from '../support/guest-numbers.ts';
 import { useLab } from '../support/lab.ts';
 import { activeEventually, policyStatus, withPolicy } from '../support/policy.ts';

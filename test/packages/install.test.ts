@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { waitUntil } from '@mirrorplane/lab';
-import { run } from '@mirrorplane/lab/netns.ts';
+import { run } from '@mirrorplane/lab/testing';
 import { FreshHost, filesOf, type Guest } from './support/fresh-host.ts';
 
 const ARCHITECTURE = process.arch === 'arm64' ? 'arm64' : 'amd64';

@@ -4,10 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { createInterface } from 'node:readline';
+import type { ApplyResult, DatapathState } from '@mirrorplane/agent/testing';
+import { createKernelDatapath } from '@mirrorplane/agent/testing';
 import type { CounterReport } from '@mirrorplane/contract';
 import type { Lab } from '@mirrorplane/lab';
-import type { ApplyResult, DatapathState } from '../../packages/agent/src/datapath/datapath.ts';
-import { createKernelDatapath } from '../../packages/agent/src/datapath/kernel/index.ts';
 
 type Command = { do: 'apply'; state: DatapathState } | { do: 'counters' } | { do: 'close' };
 

@@ -5,6 +5,7 @@ import {
   type AgentMessage,
   type CaptureStatus,
   type CounterReading,
+  captureOfHook,
   type Device,
   emptyProgram,
   type NodeProblem,
@@ -390,7 +391,7 @@ export class Agent {
     const { attached, detached, written, refused, repaired } = result;
     for (const { id, ifindex, code, message } of refused) {
       // Told once, not with every attempt.
-      if (this.#captures.some((status) => id.startsWith(`${status.capture}/`) && status.message === message)) continue;
+      if (this.#captures.some((status) => captureOfHook(id) === status.capture && status.message === message)) continue;
       this.#log.warn(say('capture refused', { capture: id, ifindex, code, reason: message }));
     }
     const changed = attached + detached + written + repaired.length > 0 || this.#appliedRevision !== program.revision;

@@ -1,5 +1,5 @@
 /** The agent's log: pino, one JSON object a line, or plain lines in the journal; the context at the end of the message. */
-import { logDestination } from '@mirrorplane/daemon/journal.ts';
+import { logDestination } from '@mirrorplane/daemon/journal';
 import { type Logger, pino } from 'pino';
 
 export type { Logger };

@@ -1,5 +1,5 @@
 /** Compares what a pass has come to with the pass before, and tells of the difference. */
-import type { CaptureStatus, NodeProgram } from '@mirrorplane/contract';
+import { type CaptureStatus, captureOfHook, type NodeProgram } from '@mirrorplane/contract';
 import type { AgentEventDraft, EventRecorder } from './controller-link/event-outbox.ts';
 import type { ApplyResult, HeldCounts, Repair } from './datapath/datapath.ts';
 import type { Link } from './discovery/links.ts';
@@ -69,7 +69,7 @@ export class PassEvents {
     );
     const captures = program.revision === this.#revision ? this.#captures : captureIds(program);
     // A device that went while it was being attached is told of as gone, if it was captured, and else not at all.
-    const vanished = new Set(result.refused.filter(({ gone }) => gone).map(({ id }) => withoutDirection(id)));
+    const vanished = new Set(result.refused.filter(({ gone }) => gone).map(({ id }) => captureOfHook(id)));
     const drafts = [
       ...this.#ended(known, captures, vanished, outcome.moves),
       ...this.#begun(known, outcome, seenAt),
@@ -118,7 +118,7 @@ export class PassEvents {
     seenAt: ReadonlyMap<number, number | undefined>,
   ): AgentEventDraft[] {
     // A data plane that was taken over runs already: only what the first pass had to attach begins.
-    const begun = this.#known === undefined ? new Set(result.begun.map(withoutDirection)) : undefined;
+    const begun = this.#known === undefined ? new Set(result.begun.map(captureOfHook)) : undefined;
     const expected = new Set(program.standby.map((item) => item.interface));
     return [...known].flatMap(([key, now]): AgentEventDraft[] => {
       if (now.state !== 'capturing' || this.#known?.get(key)?.state === 'capturing') return [];
@@ -208,11 +208,6 @@ function phrase({ kind, count, program }: Repair, device: string): string {
 
 function captureIds({ captures }: NodeProgram): Set<string> {
   return new Set(captures.map(({ id }) => id));
-}
-
-/** The capture of the program that a capture of the data path is one direction of. */
-function withoutDirection(id: string): string {
-  return id.slice(0, id.lastIndexOf('/'));
 }
 
 function knownOf({ capture, device }: PlacedCapture, { state, code, message }: CaptureStatus): Known {

@@ -2,10 +2,8 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { DELIVERY_KIND, HOOK, LAYOUT, MAPS, OBJECT_PATH, PROGRAMS } from '@mirrorplane/agent/testing';
 import { DROP_REASONS, SKIP_REASONS, TERMINATION_DROP_REASONS } from '@mirrorplane/contract';
-import { MAPS, OBJECT_PATH } from '../../agent/src/datapath/kernel/install.ts';
-import { DELIVERY_KIND, HOOK, LAYOUT } from '../../agent/src/datapath/kernel/layout.ts';
-import { PROGRAMS } from '../../agent/src/datapath/kernel/links.ts';
 
 interface BtfType {
   kind: string;

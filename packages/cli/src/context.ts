@@ -1,7 +1,7 @@
 /** What every command is given: the controller, the format, and where to print. */
 import { type Command, Option } from 'commander';
 import { Client, type TokenSource } from './client.ts';
-import { FORMATS, type Format } from './output/render.ts';
+import { FORMATS, type Format } from './output/format.ts';
 
 export const DEFAULT_URL = 'http://127.0.0.1:7070';
 export const DEFAULT_TOKEN_FILE = '/var/lib/mirrorplane/admin-token';

@@ -3,6 +3,7 @@ export * from './bounds.ts';
 export * from './counters.ts';
 export * from './errors.ts';
 export * from './events.ts';
+export * from './ids.ts';
 export * from './inventory.ts';
 export * from './mirrorable.ts';
 export * from './names.ts';

@@ -7,7 +7,7 @@ import type {
   PeerReport,
   TerminationReport,
 } from '@mirrorplane/contract';
-import { addCount, ZERO } from '@mirrorplane/contract';
+import { addCount, captureId, hookCaptureId, ZERO } from '@mirrorplane/contract';
 
 /** Counts by name, one level deep: `dropped.noDelivery` beside `matched`. */
 type Flat = Record<string, Count>;
@@ -205,15 +205,21 @@ function clear(value: object): void {
   }
 }
 
+// Keys of saved totals: files of older versions have the same.
+const captureKey = ({ policy, source, direction }: CaptureReport) =>
+  hookCaptureId(captureId(policy, source), direction);
+const deliveryKey = ({ policy, delivery }: DeliveryReport) => `${policy}/${delivery}`;
+const terminationKey = ({ policy, termination }: TerminationReport) => `${policy}/${termination}`;
+
 /** The counters of one node since the controller knows it. */
 export class CounterTotals {
   #epoch: string | undefined;
   #unknownErspan = { base: 0, last: 0 };
   /** As the agent says it: what matters is whether it grows. */
   #peers: PeerReport[] = [];
-  #captures = new Totals<CaptureReport>(({ policy, source, direction }) => `${policy}/${source}/${direction}`);
-  #deliveries = new Totals<DeliveryReport>(({ policy, delivery }) => `${policy}/${delivery}`);
-  #terminations = new Totals<TerminationReport>(({ policy, termination }) => `${policy}/${termination}`);
+  #captures = new Totals<CaptureReport>(captureKey);
+  #deliveries = new Totals<DeliveryReport>(deliveryKey);
+  #terminations = new Totals<TerminationReport>(terminationKey);
   #older: CounterReport | undefined;
   #newer: CounterReport | undefined;
   /** True where something was taken since the last `save`. */
@@ -298,18 +304,9 @@ export class CounterTotals {
     const totals = new CounterTotals();
     totals.#epoch = saved.epoch;
     totals.#unknownErspan = saved.unknownErspan;
-    totals.#captures = new Totals<CaptureReport>(
-      ({ policy, source, direction }) => `${policy}/${source}/${direction}`,
-      saved.captures,
-    );
-    totals.#deliveries = new Totals<DeliveryReport>(
-      ({ policy, delivery }) => `${policy}/${delivery}`,
-      saved.deliveries,
-    );
-    totals.#terminations = new Totals<TerminationReport>(
-      ({ policy, termination }) => `${policy}/${termination}`,
-      saved.terminations,
-    );
+    totals.#captures = new Totals<CaptureReport>(captureKey, saved.captures);
+    totals.#deliveries = new Totals<DeliveryReport>(deliveryKey, saved.deliveries);
+    totals.#terminations = new Totals<TerminationReport>(terminationKey, saved.terminations);
     return totals;
   }
 }

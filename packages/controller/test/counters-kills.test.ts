@@ -1,9 +1,9 @@
 /** Counters of a node over kills of its agent and of the controller, in any order: the real rules, over a kernel in memory. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { CountedNames, SETTLE_MS } from '@mirrorplane/agent/testing';
 import type { CounterReading, CounterReport } from '@mirrorplane/contract';
 import fc from 'fast-check';
-import { CountedNames, SETTLE_MS } from '../../agent/src/datapath/kernel/counted-names.ts';
 import { CounterTotals, type SavedTotals } from '../src/counters.ts';
 
 const IDS = ['a', 'b', 'c'] as const;

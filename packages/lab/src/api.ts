@@ -1,3 +1,4 @@
+/** Calls to the controller's API over its unix socket. */
 import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 

@@ -1,3 +1,4 @@
+/** Builds the network of a lab: namespaces, veth pairs, addresses, bridges and routes. */
 import { guestLines, linkLine, nodeVmFdbLines, nodeVmLines, overlayPort, tapMac } from './links.ts';
 import { labMac, MAC_GROUP } from './mac.ts';
 import { heredoc, ipBatch, parallel, script } from './netns.ts';

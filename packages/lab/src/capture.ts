@@ -1,3 +1,4 @@
+/** tcpdump on a device of the lab: started, asked for its numbers, and ended without losing a packet. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';

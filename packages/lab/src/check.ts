@@ -1,3 +1,4 @@
+/** Says why a topology cannot be built, before anything is made. */
 import { hostNames } from './build.ts';
 import { LabError } from './state.ts';
 import type { Topology } from './topology.ts';

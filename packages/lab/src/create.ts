@@ -1,7 +1,9 @@
+/** Makes a lab: network, switch, guests, controller and agents, in this order. */
 import { readFileSync } from 'node:fs';
 import { buildNetwork, hostNames, namespaceOf } from './build.ts';
 import { checkTopology } from './check.ts';
 import { agentBpffs, MIRRORPLANE } from './daemons.ts';
+import { defaultTopology, type TopologyOptions } from './default-topology.ts';
 import { Lab } from './lab.ts';
 import { run } from './netns.ts';
 import { checkMachine } from './preflight.ts';
@@ -10,7 +12,7 @@ import { type GuestImage, guestImage } from './qemu/guest-image.ts';
 import { guestUp, prepareMachines, startMachine } from './qemu/machine.ts';
 import { createState, DEFAULT_RUN_ROOT, LabError, labRunDir, updateState } from './state.ts';
 import { startSwitch } from './switch.ts';
-import { defaultTopology, type Topology, type TopologyOptions } from './topology.ts';
+import type { Topology } from './topology.ts';
 
 /** What to make. Options of `TopologyOptions` vary the standard topology. */
 export interface LabOptions extends TopologyOptions {

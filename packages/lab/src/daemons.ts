@@ -1,7 +1,8 @@
+/** Controller, agents and forwarder of a lab: starting, ending, and what tells that they are ready. */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { callApi } from './api.ts';
-import type { Lab } from './lab.ts';
+import { apiSocket, controllerData, type LabHandle } from './lab-handle.ts';
 import { commandEnv, inNetns, type RunResult, run } from './netns.ts';
 import { isAlive, type ProcessRecord, startDaemon, stopProcesses, waitUntil } from './processes.ts';
 import { updateState } from './state.ts';
@@ -13,27 +14,21 @@ export const MIRRORPLANE = resolve(import.meta.dirname, '../../../bin/mirrorplan
 const READY_MS = 45_000;
 const AGENT_LISTEN = `${CONTROLLER_ADDRESS}:7071`;
 
-/** The unix socket of the lab's API. */
-export const apiSocket = (runDir: string) => join(runDir, 'api.sock');
-/** The controller's data folder. */
-export const controllerData = (runDir: string) => join(runDir, 'controller');
-/** The file that the controller writes the operators' token to. */
-export const tokenFile = (runDir: string) => join(controllerData(runDir), 'admin-token');
 /** The bpffs folder of a node's agent. */
 export const agentBpffs = (lab: string, node: string) => `/sys/fs/bpf/mirrorplane-${lab}-${node}`;
 /** The name of a node's agent among the lab's processes. */
 export const agentName = (node: string) => `agent-${node}`;
 
-const agentData = (lab: Lab, node: string) => join(lab.runDir, 'agents', node);
-const joinedMarker = (lab: Lab, node: string) => `${agentData(lab, node)}.joined`;
+const agentData = (lab: LabHandle, node: string) => join(lab.runDir, 'agents', node);
+const joinedMarker = (lab: LabHandle, node: string) => `${agentData(lab, node)}.joined`;
 
 /** The record of a daemon of the lab, if it runs. */
-export function runningDaemon(lab: Lab, name: string): ProcessRecord | undefined {
+export function runningDaemon(lab: LabHandle, name: string): ProcessRecord | undefined {
   return lab.state.processes.find((p) => p.name === name && isAlive(p));
 }
 
 /** Starts a daemon of the lab, with a log of its name. `down` ends it. */
-export function launch(lab: Lab, name: string, argv: string[]): ProcessRecord {
+export function launch(lab: LabHandle, name: string, argv: string[]): ProcessRecord {
   const folder = join(lab.runDir, 'logs');
   mkdirSync(folder, { recursive: true });
   const record = startDaemon(name, argv, join(folder, `${name}.log`), commandEnv());
@@ -75,7 +70,7 @@ export async function waitReady(
 }
 
 /** Starts the controller in its namespace and waits until it says that it is ready. */
-export async function startController(lab: Lab, signal?: AbortSignal): Promise<void> {
+export async function startController(lab: LabHandle, signal?: AbortSignal): Promise<void> {
   if (runningDaemon(lab, 'controller')) return;
   const socket = apiSocket(lab.runDir);
   const argv = [lab.state.command, 'controller', '--data', controllerData(lab.runDir), '--listen', '127.0.0.1:7070'];
@@ -86,7 +81,7 @@ export async function startController(lab: Lab, signal?: AbortSignal): Promise<v
 }
 
 /** Ends a daemon, if it runs, and waits for its end. */
-export async function stopDaemon(lab: Lab, name: string, signal: NodeJS.Signals): Promise<void> {
+export async function stopDaemon(lab: LabHandle, name: string, signal: NodeJS.Signals): Promise<void> {
   const record = runningDaemon(lab, name);
   if (record === undefined) return;
   await stopProcesses([record], signal, 10_000);
@@ -95,13 +90,13 @@ export async function stopDaemon(lab: Lab, name: string, signal: NodeJS.Signals)
   });
 }
 
-async function put(lab: Lab, path: string, body: unknown): Promise<void> {
+async function put(lab: LabHandle, path: string, body: unknown): Promise<void> {
   const { status, body: answer } = await lab.api('PUT', `/api/v1/${path}`, body);
   if (status >= 300) throw new Error(`PUT /api/v1/${path}: ${status} ${JSON.stringify(answer)}`);
 }
 
 /** Tells the controller the domains, pools, nodes and edges of the topology. Doing it again changes nothing. */
-export async function declareInventory(lab: Lab): Promise<void> {
+export async function declareInventory(lab: LabHandle): Promise<void> {
   const { pools, nodes, edges } = lab.topology;
   for (const domain of new Set(pools.map((pool) => pool.domain))) await put(lab, `domains/${domain}`, {});
   for (const pool of pools) await put(lab, `pools/${pool.name}`, { domain: pool.domain });
@@ -123,7 +118,7 @@ const NO_PROVIDERS = ['--libvirt', '--proxmox', '--incus', '--containers', '--op
   'off',
 ]);
 
-function agentArguments(lab: Lab, node: string): string[] {
+function agentArguments(lab: LabHandle, node: string): string[] {
   return [
     lab.state.command,
     'agent',
@@ -142,7 +137,7 @@ function agentArguments(lab: Lab, node: string): string[] {
  * Starts a node's agent; the first time with a join token. Waits until the controller says that it is connected, or, while
  * there is none, until the agent has applied what it has stored.
  */
-export async function startAgent(lab: Lab, node: string, signal?: AbortSignal): Promise<void> {
+export async function startAgent(lab: LabHandle, node: string, signal?: AbortSignal): Promise<void> {
   if (runningDaemon(lab, agentName(node))) return;
   const argv = [...agentArguments(lab, node), '--controller', AGENT_LISTEN, '--mirror-device', 'underlay0'];
   if (!existsSync(joinedMarker(lab, node))) {
@@ -160,7 +155,7 @@ export async function startAgent(lab: Lab, node: string, signal?: AbortSignal): 
 }
 
 /** How often a node's agent has said that it has started: it has then applied the program that it had stored. */
-function timesStarted(lab: Lab, node: string): number {
+function timesStarted(lab: LabHandle, node: string): number {
   const log = join(lab.runDir, 'logs', `${agentName(node)}.log`);
   return existsSync(log) ? readFileSync(log, 'utf8').split('agent started').length - 1 : 0;
 }
@@ -171,7 +166,7 @@ interface NodeAnswer {
 }
 
 /** Connected, and it has told of every VM that is on the node: from here on policies can use them. */
-async function agentConnected(lab: Lab, node: string): Promise<boolean> {
+async function agentConnected(lab: LabHandle, node: string): Promise<boolean> {
   const { status, body } = await lab.api('GET', `/api/v1/nodes/${node}`);
   const answer = body as NodeAnswer;
   if (status !== 200 || answer.connected !== true) return false;
@@ -180,7 +175,7 @@ async function agentConnected(lab: Lab, node: string): Promise<boolean> {
 }
 
 /** Ends a node's agent and waits until the controller, if it runs, has noticed: a restart is then seen as one. */
-export async function stopAgent(lab: Lab, node: string, signal: NodeJS.Signals): Promise<void> {
+export async function stopAgent(lab: LabHandle, node: string, signal: NodeJS.Signals): Promise<void> {
   await stopDaemon(lab, agentName(node), signal);
   if (!runningDaemon(lab, 'controller')) return;
   await waitUntil(`controller to notice the end of the agent of ${node}`, READY_MS, async () => {
@@ -190,13 +185,13 @@ export async function stopAgent(lab: Lab, node: string, signal: NodeJS.Signals):
 }
 
 /** Removes all that a node's agent made: it has to join anew. */
-export async function uninstallAgent(lab: Lab, node: string): Promise<RunResult> {
+export async function uninstallAgent(lab: LabHandle, node: string): Promise<RunResult> {
   rmSync(joinedMarker(lab, node), { force: true });
   return await run(inNetns(lab.ns(node), [...agentArguments(lab, node), '--uninstall']));
 }
 
 /** Starts the forwarder in the root namespace and waits for its port. */
-export async function startForwarder(lab: Lab): Promise<number> {
+export async function startForwarder(lab: LabHandle): Promise<number> {
   const { apiPort } = lab.state;
   if (apiPort !== null && runningDaemon(lab, 'forwarder')) return apiPort;
   const file = join(lab.runDir, 'forwarder.port');

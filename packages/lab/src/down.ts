@@ -1,3 +1,4 @@
+/** Removes a lab, whole or half made. */
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { netnsPath, run } from './netns.ts';

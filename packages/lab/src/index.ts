@@ -1,6 +1,8 @@
+/** A cluster on one machine, made of network namespaces, for tests, measurements and the demo. */
 export type { ApiResponse } from './api.ts';
 export type { Capture, CaptureOptions, CaptureResult, CaptureStatistics } from './capture.ts';
 export { createLab, type LabOptions } from './create.ts';
+export { defaultTopology, type TopologyOptions } from './default-topology.ts';
 export { downLab } from './down.ts';
 export { Lab, openLab } from './lab.ts';
 export type { MigrateOptions, MigrationTimes } from './migrate.ts';

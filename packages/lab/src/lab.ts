@@ -1,62 +1,28 @@
+/** What tests, the demo and the command do with a lab. */
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type ApiResponse, callApi } from './api.ts';
 import { hostNames, namespaceOf } from './build.ts';
 import { type Capture, type CaptureOptions, startCapture } from './capture.ts';
 import * as daemons from './daemons.ts';
 import { downLab } from './down.ts';
+import { LabHandle } from './lab-handle.ts';
 import { type MigrateOptions, type MigrationTimes, moveVm } from './migrate.ts';
 import { inNetns, type RunOptions, type RunResult, run, start } from './netns.ts';
 import { runInGuest } from './qemu/console.ts';
 import { moveLive } from './qemu/live.ts';
 import { machineSockets } from './qemu/machine.ts';
-import { DEFAULT_RUN_ROOT, LabError, type LabState, labRunDir, readState, updateState } from './state.ts';
+import { DEFAULT_RUN_ROOT, LabError, labRunDir, updateState } from './state.ts';
 import { ovsAppctl, ovsVsctl } from './switch.ts';
-import type { LabNode, LabVm, Topology } from './topology.ts';
+import type { LabNode, LabVm } from './topology.ts';
 
 /** A lab that exists. Several objects, in several processes, may stand for the same lab. */
-export class Lab {
-  readonly name: string;
-  /** State, logs, sockets and data of the lab. */
-  readonly runDir: string;
+export class Lab extends LabHandle {
   #captures = 0;
-
-  constructor(name: string, runDir: string) {
-    this.name = name;
-    this.runDir = runDir;
-  }
-
-  /** The state as it is on disk. Throws `LabError` when the lab is gone. */
-  get state(): LabState {
-    const state = readState(this.runDir);
-    if (state === null)
-      throw new LabError(`there is no lab ${this.name}; make it with: mirrorplane lab up --name ${this.name}`);
-    return state;
-  }
-
-  get topology(): Topology {
-    return this.state.topology;
-  }
 
   /** Names of all hosts: `fabric`, `ctl`, `switch`, nodes, VMs, gateways, hosts at the switch. */
   hosts(): string[] {
     return hostNames(this.topology);
-  }
-
-  /** The network namespace of a host. Throws `LabError` on a name that is none, and on a QEMU machine, which has none. */
-  ns(host: string): string {
-    const { topology } = this;
-    const vm = topology.vms.find((v) => v.name === host);
-    if (vm?.machine === 'qemu') {
-      const how = `run commands in it with 'lab exec', capture on ${vm.device} of ${vm.node}`;
-      throw new LabError(`${host} is a QEMU machine and no namespace: ${how}`);
-    }
-    const name = vm?.host ?? host;
-    if (!hostNames(topology).includes(name)) {
-      throw new LabError(`lab ${this.name} has no host ${host}; it has ${hostNames(topology).join(', ')}`);
-    }
-    return namespaceOf(this.name, name);
   }
 
   /** A node and its namespace. */
@@ -145,21 +111,6 @@ export class Lab {
   /** Runs `ovs-appctl` on the physical switch. Returns its output. */
   appctl(...args: string[]): Promise<string> {
     return ovsAppctl(this.runDir, args);
-  }
-
-  /** The controller's unix socket. */
-  get apiSocket(): string {
-    return daemons.apiSocket(this.runDir);
-  }
-
-  /** The file with the operators' API token. */
-  get tokenFile(): string {
-    return daemons.tokenFile(this.runDir);
-  }
-
-  /** Calls the API with the operators' token. Answers of every status are returned; a controller that is down throws. */
-  api(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<ApiResponse> {
-    return callApi(this.apiSocket, this.tokenFile, method, path, body, headers);
   }
 
   /** Starts the controller and waits until it is ready. Nothing to do when it runs. */

@@ -1,3 +1,4 @@
+/** Lines for `ip -batch` that make the devices of VMs and the veth pairs between namespaces. */
 import { labMac, MAC_GROUP } from './mac.ts';
 import { identityAlias, type LabVm, type Topology } from './topology.ts';
 

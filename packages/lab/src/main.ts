@@ -1,3 +1,4 @@
+/** The command `mirrorplane lab`. */
 import { Command, InvalidArgumentError } from 'commander';
 import { createLab } from './create.ts';
 import { downLab } from './down.ts';

@@ -1,3 +1,4 @@
+/** Moves a VM that is a network namespace to another node, step by step as a hypervisor does. */
 import { namespaceOf } from './build.ts';
 import { guestLines, linkLine, nodeVmFdbLines, nodeVmLines, overlayPort, tapMac } from './links.ts';
 import { heredoc, ipBatch, script } from './netns.ts';

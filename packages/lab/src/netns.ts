@@ -1,3 +1,4 @@
+/** Runs commands, in a network namespace or outside of one. */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 
 /** What a finished command left. */

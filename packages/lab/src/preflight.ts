@@ -1,3 +1,4 @@
+/** Says which commands this machine lacks for a lab, and which Debian package has each. */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { commandEnv } from './netns.ts';

@@ -1,3 +1,4 @@
+/** The daemons of a lab: started to outlive the command, found again by start time, ended. */
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { netnsPath, start } from './netns.ts';

@@ -1,4 +1,5 @@
-import { apiSocket, tokenFile } from './daemons.ts';
+/** What `lab up` and `lab status` print. */
+import { apiSocket, tokenFile } from './lab-handle.ts';
 import { isAlive } from './processes.ts';
 import type { LabState } from './state.ts';
 import type { LabVm } from './topology.ts';

@@ -1,3 +1,4 @@
+/** The state of a lab on disk: all that must be known to remove it. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ProcessRecord } from './processes.ts';

@@ -1,3 +1,4 @@
+/** The physical side of the standard lab: edge NICs, the switch and the hosts at it. */
 import { labMac, MAC_GROUP } from './mac.ts';
 import type { LabEdge, LabSwitch } from './topology.ts';
 

@@ -1,3 +1,4 @@
+/** The physical switch: an Open vSwitch of the lab's own, with the userspace datapath. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { namespaceOf } from './build.ts';

@@ -2,7 +2,8 @@
 export type { Explain, Explanation } from './devices.ts';
 export { policyType } from './kinds.ts';
 export { type NodeReport, type Observation, observe, type PreviousCounters, type SentReading } from './observation.ts';
-export { type PathPlan, type Plan, type PlannedProgram, type PolicyPlan, plan, type SourcePlan } from './plan.ts';
+export { type Plan, type PolicyPlan, plan, type SourcePlan } from './plan.ts';
+export type { PathPlan, PlannedProgram } from './programs.ts';
 export { MAX_SESSIONS_PER_NODE, type Sessions } from './sessions.ts';
 export { type InForce, type Staged, stage } from './staging.ts';
 export { policyStatus, statusFrom } from './status.ts';

@@ -1,7 +1,6 @@
 /** What was lost between two nodes. The one place where it is derived: API, command line and metrics show this number. */
-import type { PathStatus, TerminationReport } from '@mirrorplane/contract';
+import { erspanDeliveryId, type PathStatus, type TerminationReport } from '@mirrorplane/contract';
 import type { NodeReport, Observation, PolicyCounters } from './observation.ts';
-import { erspanId } from './paths.ts';
 
 /** Milliseconds after which what was sent has arrived, or never will. */
 const FLIGHT_MS = 300;
@@ -22,7 +21,7 @@ export function lostOn(
   const sender = nodes.get(from);
   const receiver = nodes.get(to);
   const report = counters?.terminations.find((one) => one.node === to && one.report.node === from)?.report;
-  const sent = sentBefore(sender, receiver?.countersAt, erspanId(uid, to));
+  const sent = sentBefore(sender, receiver?.countersAt, erspanDeliveryId(uid, to));
   if (sent === undefined || receiver?.counters === undefined) {
     return null;
   }

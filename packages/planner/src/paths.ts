@@ -1,8 +1,8 @@
 /** ERSPAN between nodes: who sends to whom, and what is prepared where a destination is about to move. */
-import type { Delivery, Termination } from '@mirrorplane/contract';
+import { type Delivery, erspanDeliveryId, type Termination, terminationId } from '@mirrorplane/contract';
 import type { awayNodes, Cluster } from './cluster.ts';
 import { sortedBy } from './order.ts';
-import type { PathPlan, PlannedProgram } from './plan.ts';
+import type { PathPlan, PlannedProgram } from './programs.ts';
 import type { SessionNumber } from './sessions.ts';
 
 /** From one node to another, for one policy. */
@@ -25,17 +25,12 @@ export interface Network {
   cluster: Cluster;
 }
 
-/** id of the delivery by which copies of a policy leave for a node. */
-export function erspanId(uid: string, node: string): string {
-  return `${uid}/to/${node}`;
-}
-
 /** ERSPAN from one node to the node of the destination. Both have an underlay: `place` saw to that. */
 export function connect(path: Path, { programs, cluster }: Network): PathPlan {
   const { policy, from, to, number, destinationMtu } = path;
   const { address, mtu } = cluster.nodes.get(to)!.underlay!;
   const { session, generation } = number!;
-  const id = erspanId(policy, to);
+  const id = erspanDeliveryId(policy, to);
   programs.get(from)!.deliveries.push({
     ...{ id, policy, kind: 'erspan', node: to, address, remoteMtu: mtu, session, generation },
     ...(destinationMtu !== undefined && { destinationMtu }),
@@ -50,7 +45,7 @@ function receive(
   cluster: Cluster,
 ): string {
   const { address } = cluster.nodes.get(from)!.underlay!;
-  const id = `${policy}/from/${from}`;
+  const id = terminationId(policy, from);
   const { session, generation } = number!;
   const termination: Termination = { id, policy, node: from, address, session, generation, delivery: end };
   programs.get(to)!.terminations.push(termination);
@@ -86,7 +81,7 @@ export function prepareMove({ home, away, end, senders }: Move, network: Network
     if (away.guest === 'expected') connect(path(from, away.node), network);
     else receive(path(from, away.node), programs, cluster);
   }
-  const forward = erspanId(end.policy, newer);
+  const forward = erspanDeliveryId(end.policy, newer);
   if (!deliveryOf(older, forward)) {
     connect(path(older, newer), network);
   }

@@ -1,26 +1,26 @@
 /** From policies and inventory to one node program for every node. */
-import type { Capture, Delivery, Inventory, NodeProgram, Policy, StatusReason } from '@mirrorplane/contract';
+import {
+  type Capture,
+  captureId,
+  type Delivery,
+  edgeDeliveryId,
+  erspanDeliveryId,
+  type Inventory,
+  localDeliveryId,
+  type Policy,
+  type StatusReason,
+} from '@mirrorplane/contract';
 import { awayNodes, type Cluster, homeNode, indexCluster } from './cluster.ts';
 import { byText, sortedBy } from './order.ts';
-import { connect, erspanId, type Path, prepareMove } from './paths.ts';
+import { connect, type Path, prepareMove } from './paths.ts';
 import { type Placement, place } from './place.ts';
+import { emptyPrograms, type PathPlan, type PlannedProgram } from './programs.ts';
 import { allocateSessions, MAX_SESSIONS_PER_NODE, type Sessions } from './sessions.ts';
-
-/** A node program, before the controller numbers it. */
-export type PlannedProgram = Omit<NodeProgram, 'revision'>;
 
 /** One source of a policy: the nodes where it has a device now and is to be captured, sorted. */
 export interface SourcePlan {
   interface: string;
   nodes: string[];
-}
-
-/** A pair of nodes with ERSPAN between them: `delivery` in the program of `from`, `termination` in that of `to`. */
-export interface PathPlan {
-  from: string;
-  to: string;
-  delivery: string;
-  termination: string;
 }
 
 /** What planning found out about a policy; its status is made from this and from what agents report. */
@@ -88,30 +88,6 @@ export function plan(
     program.leaving.sort(byText);
   }
   return { programs, sessions: allocated.sessions, policies: new Map(plans) };
-}
-
-function emptyPrograms(cluster: Cluster): Map<string, PlannedProgram> {
-  const programs = new Map<string, PlannedProgram>();
-  for (const node of cluster.nodes.keys()) {
-    programs.set(node, {
-      node,
-      edges: [],
-      copyVlans: [],
-      standby: [],
-      leaving: [],
-      captures: [],
-      deliveries: [],
-      terminations: [],
-    });
-  }
-  for (const { id, edge } of cluster.interfaces.values()) {
-    if (edge) {
-      const { node, device, mac } = edge;
-      const binding = { interface: id, ...(device !== undefined && { device }), ...(mac !== undefined && { mac }) };
-      programs.get(node)?.edges.push(binding);
-    }
-  }
-  return programs;
 }
 
 function domainOfNode(node: string, cluster: Cluster): string | undefined {
@@ -183,7 +159,7 @@ function carryOut(
     for (const { id, slot, kind, captureNodes, deviceNodes } of placement.sources) {
       const nodes = exhausted.has(uid) ? captureNodes.filter((node) => node === destinationNode) : captureNodes;
       for (const node of nodes) {
-        const delivery = node === destinationNode ? end.id : erspanId(uid, destinationNode);
+        const delivery = node === destinationNode ? end.id : erspanDeliveryId(uid, destinationNode);
         programs.get(node)!.captures.push(captureOf(policy, end, { id, slot, kind }, delivery));
         senders.add(node);
       }
@@ -229,9 +205,9 @@ function endOf({ destination, vlanId }: Policy): string {
 function endDelivery(policy: Policy, isEdge: boolean): Exclude<Delivery, { kind: 'erspan' }> {
   const { uid, destination, vlanId } = policy;
   if (isEdge) {
-    return { id: `${uid}/edge`, policy: uid, kind: 'edge', interface: destination, vlanId: vlanId! };
+    return { id: edgeDeliveryId(uid), policy: uid, kind: 'edge', interface: destination, vlanId: vlanId! };
   }
-  return { id: `${uid}/local`, policy: uid, kind: 'local', interface: destination };
+  return { id: localDeliveryId(uid), policy: uid, kind: 'local', interface: destination };
 }
 
 function captureOf(
@@ -241,7 +217,7 @@ function captureOf(
   delivery: string,
 ): Capture {
   return {
-    id: `${policy.uid}/${source.id}`,
+    id: captureId(policy.uid, source.id),
     policy: policy.uid,
     source: source.id,
     kind: source.kind,

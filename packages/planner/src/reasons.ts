@@ -1,10 +1,16 @@
 /** Why a policy is not active, as far as agents report it. */
-import { CATALOGUE, type CaptureStatus, NODE_ONLY_CODES, type Policy, type StatusReason } from '@mirrorplane/contract';
+import {
+  CATALOGUE,
+  type CaptureStatus,
+  erspanDeliveryId,
+  NODE_ONLY_CODES,
+  type Policy,
+  type StatusReason,
+} from '@mirrorplane/contract';
 import { packetsGained } from './counts.ts';
 import { lostOn } from './losses.ts';
 import type { NodeReport, Observation, PolicyCounters } from './observation.ts';
 import { byText, sortedBy } from './order.ts';
-import { erspanId } from './paths.ts';
 import type { PolicyPlan } from './plan.ts';
 
 /** Bytes that ERSPAN type II puts in front of the IP packet of a copy: IPv4 20, GRE 8, ERSPAN 8, inner Ethernet 14. */
@@ -223,7 +229,7 @@ export function lossReasons(
 
 /** As both nodes had it at the same moment; what was on its way counts as lost, so growth is never overstated. */
 function lostBefore(uid: string, from: string, to: string, counters: PolicyCounters | undefined): number {
-  const id = erspanId(uid, to);
+  const id = erspanDeliveryId(uid, to);
   const sent = counters?.deliveries.find(({ node, report }) => node === from && report.delivery === id)?.before?.sent;
   const there = counters?.terminations.find(({ node, report }) => node === to && report.node === from);
   if (!sent) {

@@ -2,8 +2,8 @@
  * A path between two nodes changes in steps: its receiver is ready before the first copy is made, and ends after the last
  * one has arrived. `plan` says where everything shall come to; `stage` says what nodes may be told now. Pure.
  */
-import type { Delivery, Termination } from '@mirrorplane/contract';
-import type { PlannedProgram } from './plan.ts';
+import { type Delivery, formerDeliveryId, type Termination } from '@mirrorplane/contract';
+import type { PlannedProgram } from './programs.ts';
 
 /** What is known of the program that the kernel of a node runs. */
 export interface InForce {
@@ -139,7 +139,7 @@ function stageReceiver(
     }
     const { instead: _, ...plain } = way;
     const there = deliveries.get(way.id);
-    const id = there && JSON.stringify(there) !== JSON.stringify(plain) ? `${way.id}/before` : way.id;
+    const id = there && JSON.stringify(there) !== JSON.stringify(plain) ? formerDeliveryId(way.id) : way.id;
     deliveries.set(id, { ...plain, id });
     return [{ ...end, delivery: id }];
   });

@@ -3,11 +3,13 @@ import {
   addCount,
   type CaptureCounts,
   type Count,
+  captureId,
   type Inventory,
   type PathStatus,
   type Policy,
   type PolicyState,
   type PolicyStatus,
+  parseDeliveryId,
   type SourceStatus,
   type StatusReason,
   ZERO,
@@ -125,7 +127,7 @@ function sourceStatus(
       return destinationAbsent ? 'waiting' : 'refused';
     }
     const reported = source.nodes.flatMap((node) =>
-      (captures.get(node)?.get(`${policy.uid}/${id}`) ?? []).map((status) => ({ node, status })),
+      (captures.get(node)?.get(captureId(policy.uid, id)) ?? []).map((status) => ({ node, status })),
     );
     const refused = reported.filter(({ status }) => status.state === 'refused');
     const incomplete = reported.filter(({ status }) => status.state === 'refused' || status.code !== undefined);
@@ -235,9 +237,11 @@ function deliveredOf(plan: PolicyPlan, counters: PolicyCounters | undefined, { n
   if (end === undefined || nodes.get(end)?.counters === undefined) {
     return null;
   }
-  const local = (counters?.deliveries ?? [])
-    .filter(({ report }) => !report.delivery.startsWith(`${plan.uid}/to/`))
-    .map(({ report: { delivery, sent } }) => (delivery.endsWith('/edge') ? withoutTag(sent) : sent));
+  const local = (counters?.deliveries ?? []).flatMap(({ report: { delivery, sent } }) => {
+    const kind = parseDeliveryId(delivery)?.kind;
+    if (kind === 'erspan') return [];
+    return [kind === 'edge' ? withoutTag(sent) : sent];
+  });
   const remote = (counters?.terminations ?? []).map(({ report }) => report.delivered);
   return [...local, ...remote].reduce(addCount, ZERO);
 }
@@ -267,10 +271,10 @@ function pathsOf(
       wanted.add(pathOf(from, to));
     }
   }
-  const prefix = `${plan.uid}/to/`;
   for (const { node, report } of counters?.deliveries ?? []) {
-    if (report.delivery.startsWith(prefix)) {
-      const path = pathOf(node, report.delivery.slice(prefix.length));
+    const delivery = parseDeliveryId(report.delivery);
+    if (delivery?.kind === 'erspan' && delivery.policy === plan.uid) {
+      const path = pathOf(node, delivery.node);
       path.sent = report.sent;
       if (report.sent.packets > 0) {
         wanted.add(path);

@@ -253,6 +253,9 @@ test('what a destination was handed where it has been before stays in what was d
 });
 
 test('the tag that an edge puts into a copy is not in the bytes that were delivered', () => {
-  const edge = counted({ deliveries: [{ delivery: 'u-p/edge', policy: 'u-p', sent: { packets: 2, bytes: 208 } }] });
-  assert.deepEqual(statusOf({ nodes: { 'node-1': { ...up1, ...edge }, 'node-2': up2 } }).delivered, count(2));
+  // The second one: what the edge was handed for senders that still used it as it was before a change.
+  for (const delivery of ['u-p/edge', 'u-p/edge/before']) {
+    const edge = counted({ deliveries: [{ delivery, policy: 'u-p', sent: { packets: 2, bytes: 208 } }] });
+    assert.deepEqual(statusOf({ nodes: { 'node-1': { ...up1, ...edge }, 'node-2': up2 } }).delivered, count(2));
+  }
 });

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSy
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunOptions, waitUntil } from '@mirrorplane/lab';
-import { run, start } from '@mirrorplane/lab/netns.ts';
+import { run, start } from '@mirrorplane/lab/testing';
 
 const BOOT = join(import.meta.dirname, 'boot.sh');
 const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'mirrorplane');

@@ -1,5 +1,5 @@
 /** What a move of a guest has cost: packets that passed before their capture was in force, and packets captured twice. */
-import type { CaptureCounts } from '@mirrorplane/contract';
+import { type CaptureCounts, captureOfHook } from '@mirrorplane/contract';
 import type { Datapath, HookCapture } from '../datapath/datapath.ts';
 import type { DeviceStatistics } from '../netlink/statistics.ts';
 import type { PlacedCapture } from '../reconcile/reconcile.ts';
@@ -42,7 +42,7 @@ export class MoveCounter {
 
   /** Returns what is to be asked when the data path is done. */
   before(placed: readonly PlacedCapture[], captures: readonly HookCapture[]): () => Promise<MoveCounts> {
-    const hooksOf = Map.groupBy(captures, ({ ifindex, id }) => moveKey(id.slice(0, id.lastIndexOf('/')), ifindex));
+    const hooksOf = Map.groupBy(captures, ({ ifindex, id }) => moveKey(captureOfHook(id), ifindex));
     const now = new Map(
       placed.map((item): [string, Placed] => {
         const key = moveKey(item.capture.id, item.device.ifindex);

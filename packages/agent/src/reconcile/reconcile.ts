@@ -1,12 +1,13 @@
 /** From a node program and what is there to the state that the data plane shall have. Pure: no I/O, no clock. */
-import type {
-  Capture,
-  CaptureStatus,
-  Delivery,
-  InsteadDelivery,
-  NodeProblem,
-  NodeProgram,
-  Termination,
+import {
+  type Capture,
+  type CaptureStatus,
+  type Delivery,
+  hookCaptureId,
+  type InsteadDelivery,
+  type NodeProblem,
+  type NodeProgram,
+  type Termination,
 } from '@mirrorplane/contract';
 import type {
   CaptureRefusal,
@@ -167,7 +168,7 @@ function physicalDevices({ devices }: Surroundings): number[] {
 function hookCaptures(capture: Capture, device: NodeDevice | undefined, leaving: ReadonlySet<string>): HookCapture[] {
   const directions = capture.direction === 'all' ? (['inbound', 'outbound'] as const) : [capture.direction];
   return directions.map((direction) => ({
-    id: `${capture.id}/${direction}`,
+    id: hookCaptureId(capture.id, direction),
     policy: capture.policy,
     source: capture.source,
     direction,

@@ -1,9 +1,9 @@
 /** BPF_PROG_RUN: a program of the pinned data plane on one packet, in the kernel, without a device. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ProgramName } from '@mirrorplane/agent/testing';
+import { closeFd, getPinned } from '@mirrorplane/agent/testing';
 import koffi from 'koffi';
-import { closeFd, getPinned } from '../../../agent/src/datapath/kernel/libbpf.ts';
-import type { ProgramName } from '../../../agent/src/datapath/kernel/links.ts';
 
 const library = koffi.load('libbpf.so.1');
 koffi.struct('bpf_test_run_opts', {

@@ -53,7 +53,7 @@ export function exitCodeOf(error: unknown): number {
 async function remedyOf(problem: Problem): Promise<string | undefined> {
   // "What is wrong: what to do about it" says it already, and closer to the case.
   if (problem.detail.includes(': ')) return undefined;
-  const { CATALOGUE } = await import('@mirrorplane/contract/errors.ts');
+  const { CATALOGUE } = await import('@mirrorplane/contract/errors');
   const entry = Object.hasOwn(CATALOGUE, problem.code) ? CATALOGUE[problem.code as keyof typeof CATALOGUE] : undefined;
   return entry?.remedy;
 }

@@ -1,6 +1,6 @@
 /** Interfaces and nodes as text. */
 import type { Device, Interface, Node } from '@mirrorplane/contract';
-import { whyNotMirrorable } from '@mirrorplane/contract/mirrorable.ts';
+import { whyNotMirrorable } from '@mirrorplane/contract/mirrorable';
 import { formatVlanList } from '../vlans.ts';
 import { ago, UNKNOWN } from './numbers.ts';
 import { type Cell, type Column, printable, renderFields, renderTable } from './table.ts';

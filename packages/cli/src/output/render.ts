@@ -2,10 +2,8 @@
 import { stringify } from 'yaml';
 import type { Context } from '../context.ts';
 import type { Kind } from '../resources.ts';
+import type { Format } from './format.ts';
 import { printable } from './table.ts';
-
-export const FORMATS = ['table', 'wide', 'json', 'yaml', 'name'] as const;
-export type Format = (typeof FORMATS)[number];
 
 /** Data in a machine format. `line`: one line of JSON, or one YAML document of many. */
 export function renderData(data: unknown, format: 'json' | 'yaml', line = false): string {

@@ -1,5 +1,12 @@
 /** What the controller knows of what a node may count: its program, and since when each policy is. */
-import type { CaptureReport, DeliveryReport, NodeProgram, TerminationReport } from '@mirrorplane/contract';
+import {
+  type CaptureReport,
+  captureId,
+  type DeliveryReport,
+  type NodeProgram,
+  policyOfId,
+  type TerminationReport,
+} from '@mirrorplane/contract';
 import type { Counted, CounterJudge, RefusedCounts } from '../counters.ts';
 import type { PolicyRecord } from '../resources.ts';
 
@@ -37,7 +44,7 @@ export function counterJudge(node: JudgedNode): CounterJudge {
   return {
     owns: (kind, report) => {
       ids ??= {
-        capture: new Set(program?.captures.map(({ policy, source }) => `${policy}/${source}`)),
+        capture: new Set(program?.captures.map(({ policy, source }) => captureId(policy, source))),
         delivery: new Set(program?.deliveries.map(({ id }) => id)),
         termination: new Set(program?.terminations.map(({ id }) => id)),
       };
@@ -72,7 +79,7 @@ function mayHaveCounted(
   if ('source' in report) {
     return sources.includes(report.source);
   }
-  if (!idOf(report).startsWith(`${report.policy}/`)) {
+  if (policyOfId(idOf(report)) !== report.policy) {
     return false;
   }
   return hasInterface(destination) || ('delivery' in report && sources.some(hasInterface));
@@ -82,7 +89,7 @@ function idOf(report: CaptureReport | DeliveryReport | TerminationReport): strin
   if ('delivery' in report) {
     return report.delivery;
   }
-  return 'termination' in report ? report.termination : `${report.policy}/${report.source}`;
+  return 'termination' in report ? report.termination : captureId(report.policy, report.source);
 }
 
 /** What is said of refused counters; undefined where there are none. */

@@ -1,7 +1,7 @@
 /** Moves a running guest from one QEMU to another, on another node, as an orchestrator does it. */
 import { existsSync, rmSync } from 'node:fs';
 import { stopDaemon, waitReady } from '../daemons.ts';
-import type { Lab } from '../lab.ts';
+import type { LabHandle } from '../lab-handle.ts';
 import { nodeVmLines } from '../links.ts';
 import type { MigrateOptions, MigrationTimes } from '../migrate.ts';
 import { ipBatch, start } from '../netns.ts';
@@ -23,7 +23,7 @@ const MOVE_MS = 60_000;
  * announces itself to the network; then QEMU and the tap on the old node go. When that fails, the guest goes on where it was.
  */
 export async function moveLive(
-  lab: Lab,
+  lab: LabHandle,
   vm: LabVm,
   node: string,
   options: MigrateOptions = {},
@@ -50,13 +50,13 @@ export async function moveLive(
 }
 
 /** Ends the QEMU of a VM on a node, and removes its tap and its sockets. */
-async function endMachine(lab: Lab, vm: LabVm, node: string): Promise<void> {
+async function endMachine(lab: LabHandle, vm: LabVm, node: string): Promise<void> {
   await stopDaemon(lab, machineName(vm.name, node), 'SIGTERM');
   await ipBatch(lab.ns(node), [`link delete ${vm.device}`]);
   for (const socket of Object.values(machineSockets(lab, vm.name, node))) rmSync(socket, { force: true });
 }
 
-async function switchOver(lab: Lab, vm: LabVm, node: string, options: MigrateOptions) {
+async function switchOver(lab: LabHandle, vm: LabVm, node: string, options: MigrateOptions) {
   const [from, to] = [machineSockets(lab, vm.name, vm.node), machineSockets(lab, vm.name, node)];
   const record = startMachine(lab, vm, node, true);
   await waitReady(record, `QEMU on ${node}`, async () => existsSync(to.qmp));
@@ -95,7 +95,7 @@ async function switchOver(lab: Lab, vm: LabVm, node: string, options: MigrateOpt
 }
 
 /** Says at the device of a VM whether the guest is there. The command that does it waits for its word: starting it takes time. */
-function guestTeller(lab: Lab, vm: LabVm) {
+function guestTeller(lab: LabHandle, vm: LabVm) {
   const ip = start(['ip', '-n', lab.ns(vm.node), '-batch', '-'], { stdio: ['pipe', 'ignore', 'ignore'] });
   const say = (alias: string) => ip.stdin?.write(`link set ${vm.device} alias "${alias}"\n`);
   ip.stdin?.on('error', () => undefined);

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { launch, waitReady } from '../daemons.ts';
-import type { Lab } from '../lab.ts';
+import type { LabHandle } from '../lab-handle.ts';
 import { inNetns } from '../netns.ts';
 import type { ProcessRecord } from '../processes.ts';
 import type { LabVm, Topology } from '../topology.ts';
@@ -26,10 +26,10 @@ export interface MachineSockets {
   incoming: string;
 }
 
-const folder = (lab: Lab) => join(lab.runDir, 'qemu');
+const folder = (lab: LabHandle) => join(lab.runDir, 'qemu');
 
 /** The sockets of a VM's QEMU on a node, whether it runs there or not. */
-export function machineSockets(lab: Lab, vm: string, node: string): MachineSockets {
+export function machineSockets(lab: LabHandle, vm: string, node: string): MachineSockets {
   const at = (kind: string) => join(folder(lab), `${vm}-${node}.${kind}`);
   return { console: at('console'), qmp: at('qmp'), incoming: at('incoming') };
 }
@@ -38,11 +38,11 @@ export function machineSockets(lab: Lab, vm: string, node: string): MachineSocke
 export const machineName = (vm: string, node: string) => `qemu-${vm}-${node}`;
 
 /** The first file system of one guest: what all have, and its own settings behind it. */
-const guestInitramfs = (lab: Lab, vm: string) => join(folder(lab), `${vm}.initramfs`);
-const kernelOf = (lab: Lab) => join(folder(lab), 'vmlinuz');
+const guestInitramfs = (lab: LabHandle, vm: string) => join(folder(lab), `${vm}.initramfs`);
+const kernelOf = (lab: LabHandle) => join(folder(lab), 'vmlinuz');
 
 /** Puts everything that the lab's QEMU machines boot from into the lab's folder. */
-export function prepareMachines(lab: Lab, topology: Topology, image: GuestImage): void {
+export function prepareMachines(lab: LabHandle, topology: Topology, image: GuestImage): void {
   mkdirSync(folder(lab), { recursive: true });
   writeFileSync(kernelOf(lab), readFileSync(image.kernel));
   const common = readFileSync(image.initramfs);
@@ -66,7 +66,7 @@ function settings(topology: Topology, vm: LabVm): Record<string, string> {
  * Starts a VM's QEMU on a node, where its tap is already: it boots, or, `incoming`, waits for a guest that moves here. The
  * lab's `down` ends it.
  */
-export function startMachine(lab: Lab, vm: LabVm, node: string, incoming = false): ProcessRecord {
+export function startMachine(lab: LabHandle, vm: LabVm, node: string, incoming = false): ProcessRecord {
   const sockets = machineSockets(lab, vm.name, node);
   for (const socket of Object.values(sockets)) rmSync(socket, { force: true });
   const ipv6 = lab.topology.ipv6 ? '' : ' ipv6.disable=1';
@@ -83,7 +83,7 @@ export function startMachine(lab: Lab, vm: LabVm, node: string, incoming = false
 }
 
 /** Waits until a guest that was started is up and answers. Throws with QEMU's last words when it ends or takes too long. */
-export async function guestUp(lab: Lab, vm: LabVm, record: ProcessRecord, signal?: AbortSignal): Promise<void> {
+export async function guestUp(lab: LabHandle, vm: LabVm, record: ProcessRecord, signal?: AbortSignal): Promise<void> {
   const { console } = machineSockets(lab, vm.name, vm.node);
   await waitReady(record, `guest ${vm.name}`, () => guestAnswers(console), signal, BOOT_MS);
 }

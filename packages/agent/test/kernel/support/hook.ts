@@ -1,14 +1,11 @@
-/**
- * The way in which the programs of this run hang at devices: MIRRORPLANE_HOOK, as for an agent, default auto. What hangs
- * where is asked of libbpf and bpftool for tcx, and of `tc` for clsact.
- */
+/** The programs at the devices of a test: libbpf and bpftool say what hangs where for tcx, and `tc` for clsact. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { HookChoice } from '../../../src/datapath/kernel/hook-kind.ts';
 import { closeFd, detachLink, getPinned, hasTcx, programsAt as tcxAt } from '../../../src/datapath/kernel/libbpf.ts';
+import { HOOK } from './hook-choice.ts';
 import { links, run } from './namespace.ts';
 
-export const HOOK = (process.env.MIRRORPLANE_HOOK ?? 'auto') as HookChoice;
+export { HOOK };
 
 /** The programs are filters of clsact. */
 export const BY_CLSACT = HOOK === 'clsact' || (HOOK === 'auto' && !hasTcx());

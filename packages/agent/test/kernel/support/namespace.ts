@@ -3,7 +3,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { createKernelDatapath } from '../../../src/datapath/kernel/index.ts';
-import { HOOK } from './hook.ts';
+import { HOOK } from './hook-choice.ts';
 
 const BPFFS = '/sys/fs/bpf';
 const BPF_FS_MAGIC = 0xcafe4a11;

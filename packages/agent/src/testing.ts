@@ -1,0 +1,19 @@
+/** Parts of the agent that tests and measurements drive by themselves. Nothing that is shipped imports this. */
+export type {
+  ApplyResult,
+  DatapathState,
+  DeliveryEntry,
+  HookCapture,
+  LocalDeliveryEntry,
+} from './datapath/datapath.ts';
+export { OBJECT_PATH } from './datapath/kernel/brought.ts';
+export { CountedNames, SETTLE_MS } from './datapath/kernel/counted-names.ts';
+export { createKernelDatapath } from './datapath/kernel/index.ts';
+export { MAPS } from './datapath/kernel/install.ts';
+export { DELIVERY_KIND, HOOK, LAYOUT } from './datapath/kernel/layout.ts';
+export { closeFd, getPinned } from './datapath/kernel/libbpf.ts';
+export { PROGRAMS, type ProgramName } from './datapath/kernel/links.ts';
+export type { Link } from './discovery/links.ts';
+export { createLog } from './log.ts';
+export { RtClient } from './netlink/rtnetlink.ts';
+export { Protection } from './throttle/throttle.ts';

@@ -1,0 +1,7 @@
+/** Parts of the lab that tests and measurements use without a lab, or below its face. Nothing that is shipped imports this. */
+export { MIRRORPLANE } from './daemons.ts';
+export { guestLines, nodeVmFdbLines, nodeVmLines, tapMac } from './links.ts';
+export { CommandError, commandEnv, run, start } from './netns.ts';
+export { cacheFolder, makeOnce } from './qemu/guest-image.ts';
+export { initramfs } from './qemu/initramfs.ts';
+export { countedIn } from './qemu/probe.ts';

@@ -1,0 +1,39 @@
+/** The node programs that planning fills, and the paths between them. */
+import type { NodeProgram } from '@mirrorplane/contract';
+import type { Cluster } from './cluster.ts';
+
+/** A node program, before the controller numbers it. */
+export type PlannedProgram = Omit<NodeProgram, 'revision'>;
+
+/** A pair of nodes with ERSPAN between them: `delivery` in the program of `from`, `termination` in that of `to`. */
+export interface PathPlan {
+  from: string;
+  to: string;
+  delivery: string;
+  termination: string;
+}
+
+/** A program for every node, in the order of the cluster: it binds the edges of the node, and does nothing yet. */
+export function emptyPrograms(cluster: Cluster): Map<string, PlannedProgram> {
+  const programs = new Map<string, PlannedProgram>();
+  for (const node of cluster.nodes.keys()) {
+    programs.set(node, {
+      node,
+      edges: [],
+      copyVlans: [],
+      standby: [],
+      leaving: [],
+      captures: [],
+      deliveries: [],
+      terminations: [],
+    });
+  }
+  for (const { id, edge } of cluster.interfaces.values()) {
+    if (edge) {
+      const { node, device, mac } = edge;
+      const binding = { interface: id, ...(device !== undefined && { device }), ...(mac !== undefined && { mac }) };
+      programs.get(node)?.edges.push(binding);
+    }
+  }
+  return programs;
+}
