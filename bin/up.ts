@@ -13,6 +13,7 @@ import {
   requireFit,
   startAgent,
 } from '@mirrorplane/agent';
+import { Closers } from '@mirrorplane/base';
 import { Client, ProblemError } from '@mirrorplane/cli';
 import { defaultRouteDevice, nodeNameOf } from '@mirrorplane/cli/host';
 import { VERSION } from '@mirrorplane/cli/version';
@@ -133,10 +134,7 @@ async function run(flags: Flags): Promise<void> {
   const host = { bpffs, data: agentData, hook, mirrorDevice, datapath: () => kernelDatapath(bpffs, hook) };
   const datapath = await requireFit(host, log);
   const device = findMirrorDevice(flags);
-  const closers: { close(): Promise<void> }[] = [];
-  const close = async () => {
-    for (let one = closers.pop(); one; one = closers.pop()) await one.close();
-  };
+  const closers = new Closers();
   const stop = new AbortController();
   const stopped = new Promise<void>((done) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -149,29 +147,28 @@ async function run(flags: Flags): Promise<void> {
   try {
     const { agentListen, listen } = flags;
     const controller = await startController({ data, agentListen, logger: log, ...(listen && { listen }) });
-    closers.push(controller);
+    closers.add(() => controller.close());
     const address = local(controller.addresses[0]!);
     const url = address.startsWith('unix:') ? address : `http://${address}`;
     const tokenFile = join(data, 'admin-token');
     const client = new Client({ url, token: { kind: 'file', path: tokenFile, optional: false } });
     const token = await prepareNode(client, node, agentData);
-    closers.push(
-      await startAgent({
-        node,
-        controller: `${local(agentListen).replace(/:\d+$/, '')}:${controller.agentPort}`,
-        token,
-        data: agentData,
-        bpffs,
-        datapath,
-        log,
-        signal: stop.signal,
-        ...(device === undefined ? {} : { mirrorDevice: device }),
-      }),
-    );
+    const agent = await startAgent({
+      node,
+      controller: `${local(agentListen).replace(/:\d+$/, '')}:${controller.agentPort}`,
+      token,
+      data: agentData,
+      bpffs,
+      datapath,
+      log,
+      signal: stop.signal,
+      ...(device === undefined ? {} : { mirrorDevice: device }),
+    });
+    closers.add(() => agent.close());
     process.stdout.write(usage(url, tokenFile, node, agentData, bpffs));
     await stopped;
   } finally {
-    await close();
+    await closers.close();
   }
 }
 

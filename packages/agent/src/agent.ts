@@ -1,6 +1,7 @@
 /** The agent's loop: what the controller wants and what the node has become what the data path does. */
 import { randomUUID } from 'node:crypto';
 import { release } from 'node:os';
+import { atMost, Coalesced } from '@mirrorplane/base';
 import {
   type AgentMessage,
   type CaptureStatus,
@@ -82,18 +83,6 @@ const NEXT_HOP_LIMIT = 500;
 /** Milliseconds before a data path that failed is tried again: doubles from the first to the second. */
 const RETRY: [number, number] = [200, 10_000];
 
-/** Resolves with the promise, or after `limit` milliseconds. */
-async function atMost(promise: Promise<unknown>, limit: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  await Promise.race([
-    promise,
-    new Promise((resolve) => {
-      timer = setTimeout(resolve, limit);
-    }),
-  ]);
-  clearTimeout(timer);
-}
-
 /** One agent. Everything it does is a pass: read what is there, work out the state, apply it, report. */
 export class Agent {
   readonly #parts: AgentParts;
@@ -114,14 +103,13 @@ export class Agent {
   #problems: NodeProblem[] = [];
   #sentInventory = '';
   #sentStatus = '';
-  #dirty = false;
   /** The next pass looks for what others did, too. */
   #look = true;
   /** The last look was put off. */
   #putOff = false;
   /** The helper devices, as the last pass saw them. */
   #helpers = '';
-  #passing: Promise<void> | undefined;
+  readonly #passes = new Coalesced(() => this.#tryPass());
   /** When the pass under way began, on the monotonic clock. */
   #passBegan: number | undefined;
   #retryAfter = RETRY[0];
@@ -177,7 +165,7 @@ export class Agent {
       }, REPAIR_INTERVAL),
     ];
     this.#poke();
-    await this.#passing;
+    await this.#passes.settled();
   }
 
   /** Names the connection that reports go to. */
@@ -243,7 +231,7 @@ export class Agent {
   /** Resolves when no pass is under way or due. */
   async settled(): Promise<void> {
     await this.#taking;
-    while (this.#passing !== undefined) await this.#passing;
+    await this.#passes.settled();
   }
 
   /** Milliseconds that the pass under way has taken until now; 0 where none is. */
@@ -257,7 +245,7 @@ export class Agent {
     clearTimeout(this.#retry);
     for (const timer of this.#timers) clearInterval(timer);
     this.#guests.close();
-    await this.#passing;
+    await this.#passes.close();
     await this.#parts.programs.settled();
   }
 
@@ -269,25 +257,18 @@ export class Agent {
 
   /** Asks for a pass. However many ask while one is under way, one more follows. */
   #poke(): void {
-    this.#dirty = true;
-    if (this.#closed) return;
-    this.#passing ??= this.#passes().finally(() => {
-      this.#passing = undefined;
-    });
+    void this.#passes.request();
   }
 
-  async #passes(): Promise<void> {
-    while (this.#dirty && !this.#closed) {
-      this.#dirty = false;
-      this.#passBegan = performance.now();
-      try {
-        await this.#pass();
-      } catch (error) {
-        this.#log.error(say('pass failed', { reason: reason(error) }));
-        this.#retryLater();
-      } finally {
-        this.#passBegan = undefined;
-      }
+  async #tryPass(): Promise<void> {
+    this.#passBegan = performance.now();
+    try {
+      await this.#pass();
+    } catch (error) {
+      this.#log.error(say('pass failed', { reason: reason(error) }));
+      this.#retryLater();
+    } finally {
+      this.#passBegan = undefined;
     }
   }
 

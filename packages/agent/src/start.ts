@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Closers } from '@mirrorplane/base';
 import manifest from '../package.json' with { type: 'json' };
 import { Agent } from './agent.ts';
 import { credentialsFit, EnrollmentError, enroll, loadCredentials } from './controller-link/enroll.ts';
@@ -113,32 +114,29 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   const { log, node, data } = options;
   const bpffs = options.bpffs ?? DEFAULT_BPFFS;
   await mkdir(data, { recursive: true, mode: 0o700 });
-  const closers: (() => unknown)[] = [];
-  const close = async () => {
-    for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
-  };
+  const closers = new Closers();
   try {
-    closers.push(await holdLock(data));
-    if (options.datapath === undefined || options.bpffs !== undefined) closers.push(await holdPins(bpffs));
+    closers.add(await holdLock(data));
+    if (options.datapath === undefined || options.bpffs !== undefined) closers.add(await holdPins(bpffs));
     const credentials = await obtainCredentials(options);
     const datapath = options.datapath ?? (await kernelDatapath(bpffs, options.hook));
-    closers.push(() => datapath.close());
+    closers.add(() => datapath.close());
     await datapath.open();
     const client = new RtClient();
-    closers.push(() => client.close());
+    closers.add(() => client.close());
     const links = new NetlinkLinkSource({ log });
-    closers.push(() => links.close());
+    closers.add(() => links.close());
     await links.open();
     const record = await NeighbourRecord.load(join(data, STATE_FILES.neighbours));
     const nextHops = new NextHops({ client, record, log });
-    closers.push(() => nextHops.close());
+    closers.add(() => nextHops.close());
     const forwarding = options.arrive === false ? undefined : new ForwardingTables({ client, log });
-    closers.push(() => forwarding?.close());
+    closers.add(() => forwarding?.close());
     const identities = new Identities({
       providers: createProviders(options),
       record: await IdentityRecord.load(join(data, STATE_FILES.identities), log),
     });
-    closers.push(() => identities.close());
+    closers.add(() => identities.close());
     identities.open(links.links());
     const protection = options.protect === false ? undefined : createProtection(options, datapath, links, closers);
     const addresses = new KnownAddresses(client);
@@ -165,7 +163,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       events,
       log,
     });
-    closers.push(() => agent.close());
+    closers.add(() => agent.close());
     await agent.start();
     protection?.start();
     const sync = new SyncClient({
@@ -175,7 +173,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       log,
       ...(options.timing === undefined ? {} : { timing: options.timing }),
     });
-    closers.push(() => sync.close());
+    closers.add(() => sync.close());
     sync.on('program', (program) => agent.take(program));
     sync.on('eventsTaken', (taken) => events.taken(taken));
     sync.on('countersSaved', (saved) => agent.countersSaved(saved));
@@ -183,9 +181,9 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     agent.connect(sync);
     sync.start();
     log.info(say('agent started', { node, version: AGENT_VERSION, controller: options.controller }));
-    return { agent, close };
+    return { agent, close: () => closers.close() };
   } catch (error) {
-    await close();
+    await closers.close();
     throw error;
   }
 }
@@ -194,16 +192,16 @@ function createProtection(
   { mirrorDevice, uplinkRate, protectCpu = false, log }: AgentOptions,
   datapath: Datapath,
   links: NetlinkLinkSource,
-  closers: (() => unknown)[],
+  closers: Closers,
 ): Protection {
   const client = new RtClient();
-  closers.push(() => client.close());
+  closers.add(() => client.close());
   const [device] = mirrorDevice === undefined ? [] : named(links.links(), mirrorDevice);
   const name = device?.name ?? mirrorDevice;
   const rates = name !== undefined && uplinkRate !== undefined ? { [name]: uplinkRate } : {};
   const lost = protectCpu && { lost: readLost };
   const protection = new Protection({ datapath, client, links: () => links.links(), rates, ...lost, log });
-  closers.push(() => protection.close());
+  closers.add(() => protection.close());
   return protection;
 }
 

@@ -2,11 +2,11 @@
 import { existsSync } from 'node:fs';
 import { rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { draftOf } from '@mirrorplane/base';
 import { CREDENTIAL_FILES } from './controller-link/enroll.ts';
 import type { Datapath } from './datapath/datapath.ts';
 import { NeighbourRecord } from './discovery/neighbour-record.ts';
 import { releaseAll } from './discovery/neighbours.ts';
-import { draftOf } from './host/files.ts';
 import { holdLock, holdPins, LOCK_FILE } from './host/lock.ts';
 import { RtClient } from './netlink/rtnetlink.ts';
 import { STATE_FILES } from './start.ts';

@@ -1,6 +1,7 @@
 /** Puts the parts of the controller together, and takes them apart again. */
 import { accessSync, chmodSync, constants, mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { Closers, syncFolder } from '@mirrorplane/base';
 import type { EventDraft } from '@mirrorplane/contract';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -8,7 +9,6 @@ import pino from 'pino';
 import { AuditLog } from './audit/audit.ts';
 import { openAdminToken } from './auth/admin-token.ts';
 import { Authority } from './auth/authority.ts';
-import { syncFolder } from './auth/files.ts';
 import { Decisions } from './decisions.ts';
 import { EventLog } from './events/log.ts';
 import { EventObserver } from './events/observer.ts';
@@ -50,35 +50,21 @@ export interface Controller {
   close(): Promise<void>;
 }
 
-/** Parts that are closed in the opposite order in which they were opened. */
-type Closer = () => Promise<void> | void;
-
 /**
  * Starts a controller.
  * @throws Error with a message for the operator where the folder or an address cannot be used; nothing is left open then
  */
 export async function startController(options: ControllerOptions): Promise<Controller> {
-  const closers: Closer[] = [];
-  let closing: Promise<void> | undefined;
-  const close = () => {
-    closing ??= closeAll(closers);
-    return closing;
-  };
+  const closers = new Closers();
   try {
-    return { ...(await open(options, closers)), close };
+    return { ...(await open(options, closers)), close: () => closers.close() };
   } catch (error) {
-    await close();
+    await closers.close();
     throw error;
   }
 }
 
-async function closeAll(closers: Closer[]): Promise<void> {
-  for (const closer of closers.splice(0).reverse()) {
-    await closer();
-  }
-}
-
-async function open(options: ControllerOptions, closers: Closer[]) {
+async function open(options: ControllerOptions, closers: Closers) {
   const listen = (options.listen ?? ['127.0.0.1:7070']).map(parseListen);
   const agentListen = parseTcp(options.agentListen ?? '0.0.0.0:7071');
   const clock = options.clock ?? Date.now;
@@ -87,16 +73,16 @@ async function open(options: ControllerOptions, closers: Closer[]) {
   prepareFolder(data);
 
   const store = openSqliteStore(path.join(data, 'store.db'));
-  closers.push(() => store.close());
+  closers.add(() => store.close());
   const view = new View(store, (error) => log.fatal({ err: error }, 'the watch of the store ended'));
   await view.open();
-  closers.push(() => view.close());
+  closers.add(() => view.close());
   const authority = await Authority.open(data, clock);
   const audit = await AuditLog.open(path.join(data, 'audit.log'), clock);
-  closers.push(() => audit.close());
+  closers.add(() => audit.close());
   await audit.recover(view.unaudited);
   const events = await EventLog.open(path.join(data, 'events.log'), { clock, log });
-  closers.push(() => events.close());
+  closers.add(() => events.close());
   await events.recover(view.unaudited);
 
   const live = new LiveNodes(clock);
@@ -116,16 +102,16 @@ async function open(options: ControllerOptions, closers: Closer[]) {
     saved: (node, reading) => agents?.countersSaved(node, reading),
   });
   await counters.open();
-  closers.push(() => counters.close());
+  closers.add(() => counters.close());
 
   const decisions = new Decisions(store, view);
-  closers.push(() => decisions.settled());
+  closers.add(() => decisions.settled());
   const planning = new Planning({ view, live, decisions, log });
-  closers.push(() => planning.close());
+  closers.add(() => planning.close());
   const statuses = () => policyStatuses(services);
   const observer = new EventObserver({ events, view, live, planning, log, clock, statuses });
   const refusals = new Refusals(refusalTeller({ audit, events, log }));
-  closers.push(() => refusals.close());
+  closers.add(() => refusals.close());
   let open = true;
   const services: Services = {
     view,
@@ -151,16 +137,16 @@ async function open(options: ControllerOptions, closers: Closer[]) {
   agents = await AgentServer.open(services, agentListen).catch((error: unknown) => {
     throw listenError(error, agentListen);
   });
-  closers.push(() => agents?.close());
+  closers.add(() => agents?.close());
   // Before the agents' port: that all agents go when the controller does is no news.
-  closers.push(() => observer.close());
+  closers.add(() => observer.close());
   const addresses: string[] = [];
   for (const address of listen) {
     const app = buildApp(services);
-    closers.push(() => app.close());
+    closers.add(() => app.close());
     addresses.push(await listenOn(app, address));
   }
-  closers.push(() => {
+  closers.add(() => {
     open = false;
   });
   log.info({ addresses, agentPort: agents.port, data }, 'controller started');

@@ -1,4 +1,5 @@
 /** One decision at a time: what is decided from the state is committed only if the state is still the same. */
+import { Serial } from '@mirrorplane/base';
 import type { GenerationRecord, Unaudited } from './resources.ts';
 import { GENERATION_KEY } from './resources.ts';
 import type { Operation, Store } from './store/store.ts';
@@ -23,7 +24,7 @@ const MAX_UNAUDITED = 256;
 export class Decisions {
   readonly #store: Store;
   readonly #view: View;
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #serial = new Serial();
   /** Decisions that are committed, and whose lines are not known to be in the audit log. */
   #unaudited: Unaudited[] = [];
 
@@ -39,9 +40,7 @@ export class Decisions {
    * @param dryRun true: nothing is written, the result is that of the present revision.
    */
   decide<T>(make: () => Decision<T>, dryRun = false): Promise<T> {
-    const outcome = this.#tail.then(() => this.#run(make, dryRun));
-    this.#tail = outcome.catch(() => undefined);
-    return outcome;
+    return this.#serial.run(() => this.#run(make, dryRun));
   }
 
   /** The decision of this revision is in the audit log. Until then the store remembers that it has to come there. */
@@ -51,7 +50,7 @@ export class Decisions {
 
   /** Resolves when all decisions asked for so far are made. */
   async settled(): Promise<void> {
-    await this.#tail;
+    await this.#serial.settled();
   }
 
   async #run<T>(make: () => Decision<T>, dryRun: boolean): Promise<T> {

@@ -1,5 +1,7 @@
 /** Makes node programs of what is wanted and what is there, persists what must outlive the controller, hands them out. */
 import { createHash } from 'node:crypto';
+import { setImmediate as nextTick } from 'node:timers/promises';
+import { Coalesced } from '@mirrorplane/base';
 import type { Inventory, NodeProgram, Policy } from '@mirrorplane/contract';
 import { type Plan, type PlannedProgram, plan } from '@mirrorplane/planner';
 import type { Logger } from 'pino';
@@ -36,8 +38,10 @@ export class Planning {
   readonly #parts: Parts;
   readonly #listeners = new Set<(planned: Planned) => void>();
   #planned: Planned | undefined;
-  #wanted = false;
-  #running: Promise<void> | undefined;
+  readonly #runs = new Coalesced(async () => {
+    await nextTick();
+    await this.#run();
+  });
   /** When the planning under way began, on the monotonic clock. */
   #began: number | undefined;
   #closed = false;
@@ -66,17 +70,12 @@ export class Planning {
 
   /** Something changed: plans soon, once for all changes until then. */
   request(): void {
-    this.#wanted = true;
-    if (!this.#running && !this.#closed) {
-      this.#running = new Promise<void>((done) => setImmediate(() => void this.#run().finally(done)));
-    }
+    void this.#runs.request();
   }
 
   /** Plans now, if something changed since the last time, and resolves when it is handed out. */
   async settled(): Promise<void> {
-    while (this.#running) {
-      await this.#running;
-    }
+    await this.#runs.settled();
   }
 
   /** Milliseconds that the planning under way has taken until now; 0 where none is. */
@@ -108,22 +107,19 @@ export class Planning {
     clearInterval(this.#formerTimer);
     clearTimeout(this.#graceTimer);
     clearTimeout(this.#dueTimer);
-    await this.settled();
+    await this.#runs.close();
   }
 
   async #run(): Promise<void> {
     try {
-      while (this.#wanted) {
-        this.#wanted = false;
-        const started = performance.now();
-        this.#began = started;
-        const planned = await this.#parts.decisions.decide(() => this.#plan());
-        this.#planned = planned;
-        this.#planAgainWhenDue();
-        this.#parts.log.debug({ ms: Math.round(performance.now() - started) }, 'planned');
-        for (const listener of this.#listeners) {
-          listener(planned);
-        }
+      const started = performance.now();
+      this.#began = started;
+      const planned = await this.#parts.decisions.decide(() => this.#plan());
+      this.#planned = planned;
+      this.#planAgainWhenDue();
+      this.#parts.log.debug({ ms: Math.round(performance.now() - started) }, 'planned');
+      for (const listener of this.#listeners) {
+        listener(planned);
       }
     } catch (error) {
       this.#parts.log.error({ err: error }, 'planning failed');
@@ -131,12 +127,7 @@ export class Planning {
         setTimeout(() => this.request(), 1000).unref();
       }
     } finally {
-      this.#running = undefined;
       this.#began = undefined;
-      // A request that came while the last listener ran.
-      if (this.#wanted && !this.#closed && this.#planned) {
-        this.request();
-      }
     }
   }
 

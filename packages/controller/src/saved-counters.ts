@@ -1,10 +1,10 @@
 /** Keeps the counter totals of nodes on disk, as well as can be: they are written every ten seconds and at the end. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { replaceFile, Serial, syncFolder } from '@mirrorplane/base';
 import type { CounterReading } from '@mirrorplane/contract';
 import type { Logger } from 'pino';
-import { syncFolder } from './auth/files.ts';
 import { CounterTotals, type SavedTotals } from './counters.ts';
 import type { LiveNodes } from './live.ts';
 import type { View } from './view.ts';
@@ -30,7 +30,7 @@ interface SavedFile {
 export class SavedCounters {
   readonly #parts: Parts;
   #timer: NodeJS.Timeout | undefined;
-  #writing: Promise<void> = Promise.resolve();
+  readonly #writes = new Serial();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -63,8 +63,7 @@ export class SavedCounters {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    this.#writing = this.#writing.then(() => this.#save());
-    await this.#writing;
+    await this.#writes.run(() => this.#save());
   }
 
   #tick(): void {
@@ -74,7 +73,7 @@ export class SavedCounters {
       counters.prune((uid) => policies.has(uid));
       counters.tick();
     }
-    this.#writing = this.#writing.then(() => this.#save());
+    void this.#writes.run(() => this.#save());
   }
 
   async #save(): Promise<void> {
@@ -89,15 +88,12 @@ export class SavedCounters {
       const file = path.join(folder, `${name}.json`);
       const content: SavedFile = { uid, countersAt, totals };
       try {
-        // Flushed before it is renamed: after a loss of power there is the old file or the new one, and none that is empty.
-        await writeFile(`${file}.new`, JSON.stringify(content), { mode: 0o600, flush: true });
-        await rename(`${file}.new`, file);
+        await replaceFile(file, JSON.stringify(content), { folder: false });
         if (reading) {
           written.push([name, reading]);
         }
       } catch (error) {
         log.warn({ node: name, err: error }, 'counters not saved');
-        await rm(`${file}.new`, { force: true });
       }
     }
     if (written.length === 0) {

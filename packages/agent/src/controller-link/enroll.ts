@@ -5,8 +5,8 @@ import { request } from 'node:https';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
+import { replaceFile } from '@mirrorplane/base';
 import { type EnrollRequest, EnrollResponse, parseJoinToken } from '@mirrorplane/contract';
-import { writeAtomically } from '../host/files.ts';
 import { certificateRequest } from './csr.ts';
 import { CONTROLLER_NAME, type Credentials } from './sync.ts';
 
@@ -105,11 +105,11 @@ export async function enroll(options: {
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   // The certificate goes first and comes last: without it the node counts as not enrolled.
   await rm(join(options.data, CREDENTIAL_FILES.certificate), { force: true });
-  await writeAtomically(join(options.data, CREDENTIAL_FILES.key), key);
-  await writeAtomically(join(options.data, CREDENTIAL_FILES.authority), authority, 0o644);
+  await replaceFile(join(options.data, CREDENTIAL_FILES.key), key);
+  await replaceFile(join(options.data, CREDENTIAL_FILES.authority), authority, { mode: 0o644 });
   const tokenHash = hashOf(options.token);
-  await writeAtomically(join(options.data, CREDENTIAL_FILES.tokenHash), tokenHash);
-  await writeAtomically(join(options.data, CREDENTIAL_FILES.certificate), certificate, 0o644);
+  await replaceFile(join(options.data, CREDENTIAL_FILES.tokenHash), tokenHash);
+  await replaceFile(join(options.data, CREDENTIAL_FILES.certificate), certificate, { mode: 0o644 });
   return { key, certificate, authority, tokenHash };
 }
 

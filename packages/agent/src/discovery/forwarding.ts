@@ -1,5 +1,6 @@
 /** The forwarding tables of the node's bridges: which MAC address is behind which port. */
 import { EventEmitter } from 'node:events';
+import { Coalesced } from '@mirrorplane/base';
 import { type Logger, reason, say } from '../log.ts';
 import { attributes, getU16, getU32, macText, RTM, type RtClient, type RtMessage } from '../netlink/rtnetlink.ts';
 
@@ -40,8 +41,7 @@ export class ForwardingTables extends EventEmitter<{ change: [] }> {
   readonly #log: Logger;
   #entries: readonly ForwardingEntry[] = [];
   #text = '';
-  #reading: Promise<void> | undefined;
-  #again = false;
+  readonly #reading = new Coalesced(() => this.#read(), { pauseMs: () => this.#pause });
   #pause = READ_INTERVAL;
   #closed = false;
 
@@ -57,17 +57,7 @@ export class ForwardingTables extends EventEmitter<{ change: [] }> {
 
   /** Reads the tables, at once or soon. Emits `change` where they differ. Resolves when they are read. */
   refresh(): Promise<void> {
-    if (this.#reading) {
-      this.#again = true;
-      return this.#reading;
-    }
-    this.#reading = this.#read().finally(() => {
-      this.#reading = undefined;
-      if (!this.#again || this.#closed) return;
-      this.#again = false;
-      setTimeout(() => void this.refresh(), this.#pause).unref();
-    });
-    return this.#reading;
+    return this.#reading.request();
   }
 
   async #read(): Promise<void> {
@@ -91,6 +81,7 @@ export class ForwardingTables extends EventEmitter<{ change: [] }> {
 
   close(): void {
     this.#closed = true;
+    void this.#reading.close();
     this.removeAllListeners();
   }
 }

@@ -3,7 +3,7 @@
  * before it could be read, must not take down the captures that its predecessor left running.
  */
 import { readFile } from 'node:fs/promises';
-import { writeAtomically } from '../host/files.ts';
+import { Coalesced, replaceFile } from '@mirrorplane/base';
 import { type Logger, reason, say } from '../log.ts';
 import type { Link } from './links.ts';
 import type { Claim } from './provider.ts';
@@ -23,8 +23,7 @@ export class IdentityRecord {
   readonly #log: Logger;
   readonly #boot: string;
   #entries: Entry[];
-  #writing: Promise<void> | undefined;
-  #dirty = false;
+  readonly #writing = new Coalesced(() => this.#write());
 
   private constructor(parts: { file: string; log: Logger; boot: string; entries: Entry[] }) {
     this.#file = parts.file;
@@ -56,25 +55,19 @@ export class IdentityRecord {
   keep(provider: string, claims: ReadonlyMap<number, Claim>): void {
     const others = this.#entries.filter((entry) => entry.provider !== provider);
     this.#entries = [...others, ...[...claims].map(([ifindex, claim]) => ({ provider, ifindex, claim }))];
-    this.#dirty = true;
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = undefined;
-    });
+    void this.#writing.request();
   }
 
   /** Resolves when everything is stored. */
   async settled(): Promise<void> {
-    await this.#writing;
+    await this.#writing.settled();
   }
 
   async #write(): Promise<void> {
-    while (this.#dirty) {
-      this.#dirty = false;
-      try {
-        await writeAtomically(this.#file, JSON.stringify({ boot: this.#boot, entries: this.#entries }));
-      } catch (error) {
-        this.#log.warn(say('identities could not be stored', { reason: reason(error) }));
-      }
+    try {
+      await replaceFile(this.#file, JSON.stringify({ boot: this.#boot, entries: this.#entries }));
+    } catch (error) {
+      this.#log.warn(say('identities could not be stored', { reason: reason(error) }));
     }
   }
 }

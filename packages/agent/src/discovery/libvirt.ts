@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { existsSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
+import { Coalesced } from '@mirrorplane/base';
 import type { GuestState } from '@mirrorplane/contract';
 import { type Logger, reason, say } from '../log.ts';
 import { Backoff } from './backoff.ts';
@@ -69,8 +70,7 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
   #connected = false;
   #wanted = new Set<string>();
   #reading = new Set<string>();
-  #all: Promise<void> | undefined;
-  #allAgain = false;
+  readonly #all = new Coalesced(() => this.#readEverything());
   #newDevices = false;
   #timers = new Set<NodeJS.Timeout>();
   #complaint = '';
@@ -222,21 +222,12 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     }
   }
 
-  /** Reads everything. However many ask meanwhile, it is read once more. */
   #readAll(): Promise<void> {
-    if (this.#all !== undefined) {
-      this.#allAgain = true;
-      return this.#all;
-    }
-    this.#all = this.#readEverything().finally(() => {
-      this.#all = undefined;
-      if (this.#allAgain && this.#connected) void this.#readAll();
-      this.#allAgain = false;
-    });
-    return this.#all;
+    return this.#all.request();
   }
 
   async #readEverything(): Promise<void> {
+    if (!this.#connected) return;
     const asked = this.#asked + 1;
     try {
       const uuids = new Set(await this.#virsh.uuids('all'));

@@ -1,6 +1,8 @@
 /** The netdevs of the network namespace that the agent runs in. */
 import { EventEmitter } from 'node:events';
+import { setImmediate as nextTick } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { Coalesced } from '@mirrorplane/base';
 import type { Logger } from '../log.ts';
 import { reason, say } from '../log.ts';
 import {
@@ -309,8 +311,11 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
   #readAll = false;
   #gone = false;
   #networkTouched = false;
-  #reading = false;
-  #scheduled = false;
+  readonly #reads = new Coalesced(async () => {
+    // Events of one tick are worked off together.
+    await nextTick();
+    await this.#read();
+  });
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -339,6 +344,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
 
   close(): void {
     this.#closed = true;
+    void this.#reads.close();
     clearInterval(this.#timer);
     this.#monitor.close();
     this.#client.close();
@@ -352,7 +358,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
       if (data[0] === AF_BRIDGE) {
         // That a port forwards from now on, or no longer, is told in no other message.
         this.#touched.add(getU32(data, 4));
-        this.#schedule();
+        void this.#reads.request();
         return;
       }
       if (data[0] !== 0) return;
@@ -373,7 +379,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
     } else {
       this.#networkTouched = true;
     }
-    this.#schedule();
+    void this.#reads.request();
   }
 
   #lost(): void {
@@ -386,22 +392,11 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
   #touchAll(): void {
     this.#readAll = true;
     this.#networkTouched = true;
-    this.#schedule();
-  }
-
-  /** Events of one tick are worked off together. */
-  #schedule(): void {
-    if (this.#scheduled || this.#reading || this.#closed) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      void this.#read();
-    });
+    void this.#reads.request();
   }
 
   async #read(): Promise<void> {
     if (this.#closed) return;
-    this.#reading = true;
     const touched = this.#touched;
     const all = this.#readAll || touched.size >= DUMP_FROM;
     const gone = this.#gone;
@@ -421,10 +416,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
       if (this.#closed) return;
       this.#log.warn(say('devices could not be read, trying again', { reason: reason(error) }));
       setTimeout(() => this.#touchAll(), 100).unref();
-    } finally {
-      this.#reading = false;
     }
-    if (this.#touched.size > 0 || this.#readAll || this.#networkTouched) this.#schedule();
   }
 
   async #readEverything(): Promise<boolean> {

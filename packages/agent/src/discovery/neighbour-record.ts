@@ -1,6 +1,6 @@
 /** Remembers, in the data folder, which neighbour entries are ours, so that they can be taken back. */
 import { readFile, rm } from 'node:fs/promises';
-import { writeAtomically } from '../host/files.ts';
+import { replaceFile } from '@mirrorplane/base';
 
 /** A neighbour entry: an IPv4 address behind a device. */
 export interface NeighbourRef {
@@ -53,6 +53,6 @@ export class NeighbourRecord {
 
   async #save(): Promise<void> {
     if (this.#entries.length === 0) await rm(this.#file, { force: true });
-    else await writeAtomically(this.#file, JSON.stringify(this.#entries));
+    else await replaceFile(this.#file, JSON.stringify(this.#entries));
   }
 }

@@ -3,6 +3,7 @@
  * asked to keep those entries resolved by itself (`managed`, Linux 5.16), so that copies never wait for ARP.
  */
 import { EventEmitter } from 'node:events';
+import { Coalesced } from '@mirrorplane/base';
 import type { Logger } from '../log.ts';
 import { reason, say } from '../log.ts';
 import {
@@ -69,8 +70,7 @@ export class NextHops extends EventEmitter<{ change: [] }> {
   #addresses: readonly string[] = [];
   #current = new Map<string, NextHop>();
   #via = new Set<string>();
-  #running: Promise<void> | undefined;
-  #again = false;
+  readonly #rounds = new Coalesced(() => this.#tryRound());
   #closed = false;
   #manageable = true;
   readonly #timer: NodeJS.Timeout;
@@ -106,34 +106,23 @@ export class NextHops extends EventEmitter<{ change: [] }> {
 
   /** Looks everything up again; calls that come meanwhile are answered by one more round. */
   refresh(): Promise<void> {
-    if (this.#running !== undefined) {
-      this.#again = true;
-      return this.#running;
-    }
-    this.#running = this.#rounds().finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
+    return this.#rounds.request();
   }
 
   /** Stops looking. Entries stay: the data plane goes on and needs them. */
   close(): void {
     this.#closed = true;
+    void this.#rounds.close();
     clearInterval(this.#timer);
     this.removeAllListeners();
   }
 
-  async #rounds(): Promise<void> {
-    do {
-      this.#again = false;
-      if (this.#closed) return;
-      try {
-        await this.#round();
-      } catch (error) {
-        if (!this.#closed) this.#log.warn(say('next hops could not be read', { reason: reason(error) }));
-        return;
-      }
-    } while (this.#again);
+  async #tryRound(): Promise<void> {
+    try {
+      await this.#round();
+    } catch (error) {
+      if (!this.#closed) this.#log.warn(say('next hops could not be read', { reason: reason(error) }));
+    }
   }
 
   async #round(): Promise<void> {

@@ -4,6 +4,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
+import { Coalesced } from '@mirrorplane/base';
 import type { NodeProblem } from '@mirrorplane/contract';
 import { type Logger, reason, say } from '../log.ts';
 import type { Link } from './links.ts';
@@ -54,8 +55,7 @@ export class PolledProvider extends EventEmitter<{ change: [] }> implements Iden
   #known: DeviceIndex = new Map();
   #tied: ReadonlyMap<number, Claim> = new Map();
   #knowledge: Knowledge | undefined;
-  #reading = false;
-  #again = false;
+  readonly #reading = new Coalesced(() => this.#readOnce());
   #hinted = false;
   #complaint = '';
   #opened = false;
@@ -87,6 +87,7 @@ export class PolledProvider extends EventEmitter<{ change: [] }> implements Iden
 
   close(): void {
     this.#closed = true;
+    void this.#reading.close();
     for (const timer of this.#timers) clearTimeout(timer);
     this.#source.unfollow?.();
     this.removeAllListeners();
@@ -119,15 +120,8 @@ export class PolledProvider extends EventEmitter<{ change: [] }> implements Iden
     }
   }
 
-  /** Reads once. However many ask meanwhile, it is read once more. */
   #read(): void {
-    this.#again = this.#reading;
-    if (this.#reading || this.#closed) return;
-    this.#reading = true;
-    void this.#readOnce().finally(() => {
-      this.#reading = false;
-      if (this.#again) this.#read();
-    });
+    void this.#reading.request();
   }
 
   async #readOnce(): Promise<void> {

@@ -1,12 +1,12 @@
 /** The last program, kept on disk: a node whose controller is away keeps its whole data plane across a restart. */
 import { readFile } from 'node:fs/promises';
+import { replaceFile, Serial } from '@mirrorplane/base';
 import { NodeProgram } from '@mirrorplane/contract';
-import { writeAtomically } from './files.ts';
 
 /** Keeps one program in one file. */
 export class ProgramFile {
   readonly #path: string;
-  #saving: Promise<void> = Promise.resolve();
+  readonly #saving = new Serial();
   #next: NodeProgram | undefined;
 
   constructor(path: string) {
@@ -32,19 +32,16 @@ export class ProgramFile {
   /** Saves a program. Of several calls at once the newest wins; resolves when it, or a newer one, is on disk. */
   save(program: NodeProgram): Promise<void> {
     this.#next = program;
-    const saved = this.#saving
-      .catch(() => undefined)
-      .then(async () => {
-        const newest = this.#next;
-        if (newest === undefined) return;
-        this.#next = undefined;
-        await writeAtomically(this.#path, JSON.stringify(newest));
-      });
-    this.#saving = saved;
-    return saved;
+    return this.#saving.run(async () => {
+      const newest = this.#next;
+      if (newest === undefined) return;
+      this.#next = undefined;
+      await replaceFile(this.#path, JSON.stringify(newest));
+    });
   }
+
   /** Resolves when nothing is being written any more. */
   async settled(): Promise<void> {
-    await this.#saving.catch(() => undefined);
+    await this.#saving.settled();
   }
 }

@@ -3,6 +3,7 @@
  * multipart answers; attributes are walked here, because its typed parser refuses a whole message when a newer kernel
  * sends an attribute of another size than it knows.
  */
+import { Serial } from '@mirrorplane/base';
 import { dropsOf, openSocket, type Socket } from './netlink-socket.ts';
 
 /** Message types, include/uapi/linux/rtnetlink.h. */
@@ -127,14 +128,12 @@ export const text = (data: Buffer | undefined): string =>
 /** Asks the kernel, one request after the other. A broken socket is replaced by the next request. */
 export class RtClient {
   #socket: Socket | undefined;
-  #queue: Promise<unknown> = Promise.resolve();
+  readonly #queue = new Serial();
 
   /** Sends one message and gives the answers. @throws NetlinkError where the kernel refuses. */
   request(type: number, payload: Buffer, flags = 0): Promise<RtMessage[]> {
     // A netlink socket serves one dump at a time.
-    const answer = this.#queue.then(() => this.#request(type, payload, flags));
-    this.#queue = answer.catch(() => undefined);
-    return answer;
+    return this.#queue.run(() => this.#request(type, payload, flags));
   }
 
   /** All objects of a kind. A dump that a change interrupted is repeated. */

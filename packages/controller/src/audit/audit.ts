@@ -2,8 +2,8 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { Serial, syncFolder } from '@mirrorplane/base';
 import * as z from 'zod';
-import { syncFolder } from '../auth/files.ts';
 
 export const AuditEntry = z
   .object({
@@ -34,7 +34,7 @@ export class AuditLog {
   readonly #maxBytes: number;
   #file: FileHandle;
   #size: number;
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #writes = new Serial();
 
   private constructor(path: string, file: FileHandle, size: number, clock: () => number, maxBytes: number) {
     this.#path = path;
@@ -68,7 +68,7 @@ export class AuditLog {
    */
   append(entry: Omit<AuditEntry, 'time'> & { time?: string }): Promise<void> {
     const line = `${JSON.stringify({ time: new Date(this.#clock()).toISOString(), ...entry })}\n`;
-    const written = this.#tail.then(async () => {
+    return this.#writes.run(async () => {
       if (this.#size > this.#maxBytes) {
         await this.#beginNext();
       }
@@ -76,8 +76,6 @@ export class AuditLog {
       await this.#file.datasync();
       this.#size += Buffer.byteLength(line);
     });
-    this.#tail = written.catch(() => undefined);
-    return written;
   }
 
   /** Adds lines of decisions that were committed by a controller which was killed before it wrote them. */
@@ -95,7 +93,7 @@ export class AuditLog {
 
   /** The newest entries, the newest first. */
   async read(limit: number): Promise<AuditEntry[]> {
-    await this.#tail;
+    await this.#writes.settled();
     const entries: AuditEntry[] = [];
     let left = MAX_READ_BYTES;
     for (let index = 0; index <= FULL_FILES && entries.length < limit && left > 0; index++) {
@@ -139,7 +137,7 @@ export class AuditLog {
   }
 
   async close(): Promise<void> {
-    await this.#tail;
+    await this.#writes.settled();
     await this.#file.close();
   }
 }

@@ -2,7 +2,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { writeFileDurably } from './files.ts';
+import { replaceFileSync } from '@mirrorplane/base';
 
 /** Tells whether a presented token is the right one, in a time that does not depend on it. */
 export type TokenCheck = (presented: string) => boolean;
@@ -11,7 +11,7 @@ export type TokenCheck = (presented: string) => boolean;
 export function openAdminToken(dataDir: string): TokenCheck {
   const file = path.join(dataDir, 'admin-token');
   if (!existsSync(file)) {
-    writeFileDurably(file, `${randomBytes(32).toString('base64url')}\n`, 0o600);
+    replaceFileSync(file, `${randomBytes(32).toString('base64url')}\n`);
   }
   const token = readFileSync(file, 'utf8').trim();
   if (token.length < 32) {

@@ -4,8 +4,8 @@ import { createHash, createPrivateKey, randomBytes, webcrypto } from 'node:crypt
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import path from 'node:path';
+import { replaceFileSync } from '@mirrorplane/base';
 import * as x509 from '@peculiar/x509';
-import { writeFileDurably } from './files.ts';
 
 /** What agents verify as the name of the controller. */
 export const CONTROLLER_NAME = 'controller';
@@ -57,8 +57,8 @@ export class Authority {
     if (!existsSync(files.certificate)) {
       // The certificate is written last: it is there only together with its key.
       const { certificate, key } = await createAuthority(clock());
-      writeFileDurably(files.key, key, 0o600);
-      writeFileDurably(files.certificate, certificate, 0o600);
+      replaceFileSync(files.key, key);
+      replaceFileSync(files.certificate, certificate);
     }
     const certificate = new x509.X509Certificate(readFileSync(files.certificate, 'utf8'));
     const pkcs8 = createPrivateKey(readFileSync(files.key, 'utf8')).export({ type: 'pkcs8', format: 'der' });

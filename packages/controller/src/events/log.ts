@@ -5,9 +5,9 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import path from 'node:path';
+import { Serial, syncFolder } from '@mirrorplane/base';
 import { type AgentEvent, type Event, type EventDraft, MAX_EVENTS } from '@mirrorplane/contract';
 import type { Logger } from 'pino';
-import { syncFolder } from '../auth/files.ts';
 import { KeptEvents } from './kept.ts';
 import { bounded, type Line, type Origin, parseLine, readLines, textOf } from './lines.ts';
 import { NodeShares, type SharesOptions } from './shares.ts';
@@ -59,7 +59,7 @@ export class EventLog {
   #last = 0;
   #newestRead = 0;
   #waiting: Waiting[] = [];
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #writes = new Serial();
   #torn = false;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
@@ -182,7 +182,7 @@ export class EventLog {
     this.#shares.flush();
     this.#closed = true;
     clearTimeout(this.#retry);
-    await this.#tail;
+    await this.#writes.settled();
     await this.#file.close();
   }
 
@@ -207,9 +207,7 @@ export class EventLog {
 
   /** What waits when the disk is free is written at once; later calls find that nothing is left. */
   #write(): Promise<void> {
-    const written = this.#tail.then(() => this.#writeWaiting());
-    this.#tail = written.catch(() => undefined);
-    return written;
+    return this.#writes.run(() => this.#writeWaiting());
   }
 
   async #writeWaiting(): Promise<void> {

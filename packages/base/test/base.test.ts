@@ -1,0 +1,141 @@
+/** The small machinery: what runs once more, one after the other, whole or not at all, and no longer than a limit. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { atMost, Closers, Coalesced, draftOf, replaceFile, replaceFileSync, Serial, until } from '../src/index.ts';
+
+/** Something that is resolved from outside. */
+function gate() {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { open, opened };
+}
+
+test('requests that come while work runs are answered by one more run, which sees what came before it', async () => {
+  const gates = [gate(), gate(), gate()];
+  const seen: string[] = [];
+  let state = 'a';
+  const work = new Coalesced(async () => {
+    seen.push(state);
+    await gates[seen.length - 1]!.opened;
+  });
+  const first = work.request();
+  state = 'b';
+  const others = [work.request(), work.request()];
+  state = 'c';
+  gates[0]!.open();
+  gates[1]!.open();
+  await Promise.all([first, ...others]);
+  assert.deepEqual(seen, ['a', 'c']);
+  assert.equal(work.busy, false);
+  gates[2]!.open();
+  await work.request();
+  assert.deepEqual(seen, ['a', 'c', 'c']);
+});
+
+test('work that throws rejects the request, and the next request runs it again', async () => {
+  let runs = 0;
+  const work = new Coalesced(async () => {
+    if (++runs === 1) throw new Error('not now');
+  });
+  await assert.rejects(work.request(), /not now/);
+  await work.request();
+  assert.equal(runs, 2);
+});
+
+test('closed, no further run begins, not even one that waits for its pause', async () => {
+  const first = gate();
+  let runs = 0;
+  const work = new Coalesced(
+    async () => {
+      runs++;
+      await first.opened;
+    },
+    { pauseMs: () => 3_600_000 },
+  );
+  const asked = work.request();
+  void work.request();
+  first.open();
+  await until('the pause', () => runs === 1 && work.busy);
+  await work.close();
+  await asked;
+  await work.request();
+  assert.equal(runs, 1);
+});
+
+test('work is done in the order in which it was asked for, whatever fails before it', async () => {
+  const serial = new Serial();
+  const order: number[] = [];
+  const slow = gate();
+  const first = serial.run(async () => {
+    await slow.opened;
+    order.push(1);
+    throw new Error('first');
+  });
+  const second = serial.run(() => order.push(2));
+  slow.open();
+  await assert.rejects(first, /first/);
+  assert.equal(await second, 2);
+  await serial.settled();
+  assert.deepEqual(order, [1, 2]);
+});
+
+for (const [name, replace] of [
+  ['replaceFile', replaceFile],
+  ['replaceFileSync', replaceFileSync],
+] as const) {
+  test(`${name} replaces a file as a whole with the permissions that are asked for, and leaves no draft`, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'mirrorplane-base-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'file');
+    writeFileSync(file, 'a longer text that was there before');
+    await replace(file, 'new');
+    assert.equal(readFileSync(file, 'utf8'), 'new');
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    await replace(file, 'open', { mode: 0o644 });
+    assert.equal(statSync(file).mode & 0o777, 0o644);
+    assert.equal(existsSync(draftOf(file)), false);
+    // A folder cannot be replaced by a file: the draft goes, the folder stays.
+    await assert.rejects(async () => replace(folder, 'no'), /EISDIR|EEXIST|ENOTEMPTY/);
+    assert.equal(existsSync(draftOf(folder)), false);
+    assert.equal(readFileSync(file, 'utf8'), 'open');
+  });
+}
+
+test('until gives what is found, takes 0 and the empty text for something, and names what it waited for in vain', async () => {
+  let looks = 0;
+  assert.equal(await until('a number', () => (++looks < 3 ? undefined : 0)), 0);
+  assert.equal(looks, 3);
+  assert.equal(await until('a text', () => ''), '');
+  await assert.rejects(
+    until('the end', () => false, { limitMs: 20 }),
+    /^Error: the end: not after 20 ms$/,
+  );
+  await assert.rejects(
+    until('the signal', () => null, { signal: AbortSignal.abort(new Error('stopped')) }),
+    /stopped/,
+  );
+});
+
+test('atMost ends with the promise or with the limit, and never rejects', async () => {
+  await atMost(Promise.reject(new Error('no matter')), 3_600_000);
+  await atMost(new Promise(() => {}), 5);
+});
+
+test('what was opened first is closed last, all of it, and once', async () => {
+  const closed: string[] = [];
+  const closers = new Closers();
+  closers.add(() => closed.push('store'));
+  closers.add(() => {
+    closed.push('socket');
+    throw new Error('socket');
+  });
+  await assert.rejects(closers.close(), /socket/);
+  assert.deepEqual(closed, ['socket', 'store']);
+  await assert.rejects(closers.close(), /socket/);
+  assert.deepEqual(closed, ['socket', 'store']);
+});
