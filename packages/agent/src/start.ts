@@ -7,6 +7,7 @@ import manifest from '../package.json' with { type: 'json' };
 import { Agent } from './agent.ts';
 import { credentialsFit, EnrollmentError, enroll, loadCredentials } from './controller-link/enroll.ts';
 import { EventRecorder } from './controller-link/event-outbox.ts';
+import { Renewal, stateOf } from './controller-link/renewal.ts';
 import { type Credentials, SyncClient, type SyncTiming } from './controller-link/sync.ts';
 import type { Datapath } from './datapath/datapath.ts';
 import type { HookChoice } from './datapath/kernel/hook-kind.ts';
@@ -118,7 +119,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   try {
     closers.add(await holdLock(data));
     if (options.datapath === undefined || options.bpffs !== undefined) closers.add(await holdPins(bpffs));
-    const credentials = await obtainCredentials(options);
+    const { credentials, joinsAgain } = await obtainCredentials(options);
     const datapath = options.datapath ?? (await kernelDatapath(bpffs, options.hook));
     closers.add(() => datapath.close());
     await datapath.open();
@@ -166,20 +167,37 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     closers.add(() => agent.close());
     await agent.start();
     protection?.start();
-    const sync = new SyncClient({
-      controller: options.controller,
-      credentials,
-      greeting: () => agent.greeting(),
-      log,
-      ...(options.timing === undefined ? {} : { timing: options.timing }),
-    });
-    closers.add(() => sync.close());
-    sync.on('program', (program) => agent.take(program));
-    sync.on('eventsTaken', (taken) => events.taken(taken));
-    sync.on('countersSaved', (saved) => agent.countersSaved(saved));
-    sync.on('dismissed', () => agent.dismiss());
-    agent.connect(sync);
-    sync.start();
+    const connect = (credentials: Credentials) => {
+      const sync = new SyncClient({
+        controller: options.controller,
+        credentials,
+        greeting: () => agent.greeting(),
+        log,
+        ...(options.timing === undefined ? {} : { timing: options.timing }),
+      });
+      closers.add(() => sync.close());
+      const renewed = (newer: Credentials) => sync.use(newer);
+      const renewal = new Renewal({ node, controller: options.controller, credentials, data, log, renewed });
+      closers.add(() => renewal.close());
+      sync.on('program', (program) => agent.take(program));
+      sync.on('eventsTaken', (taken) => events.taken(taken));
+      sync.on('countersSaved', (saved) => agent.countersSaved(saved));
+      sync.on('dismissed', () => agent.dismiss());
+      sync.on('connected', () => renewal.look());
+      agent.connect(sync);
+      sync.start();
+      renewal.start();
+    };
+    if (joinsAgain) {
+      const ending = new AbortController();
+      const joining = joinAgain(options, credentials, ending.signal)
+        .then((newer) => (ending.signal.aborted ? undefined : connect(newer)))
+        .catch(() => undefined);
+      closers.add(() => {
+        ending.abort();
+        return joining;
+      });
+    } else connect(credentials);
     log.info(say('agent started', { node, version: AGENT_VERSION, controller: options.controller }));
     return { agent, close: () => closers.close() };
   } catch (error) {
@@ -205,28 +223,58 @@ function createProtection(
   return protection;
 }
 
-/** The credentials of the node; joins first where there are none that fit. */
-async function obtainCredentials(options: AgentOptions): Promise<Credentials> {
-  const { data, node, token, log, controller } = options;
+/** The credentials that an earlier start has left, or new ones: a node that has never joined has nothing to start with. */
+async function obtainCredentials(options: AgentOptions): Promise<Membership> {
+  const { data, node, token } = options;
   const stored = await loadCredentials(data, node);
-  if (stored !== undefined && credentialsFit(stored, token)) return stored;
+  if (stored !== undefined) return { credentials: stored, joinsAgain: !credentialsFit(stored, token) };
   if (token === undefined) {
-    const why = stored === undefined ? `node ${node} has not joined yet` : `the certificate in ${data} has expired`;
-    throw new EnrollmentError(`${why}: give --token, made with "mirrorplane node token ${node}"`);
+    throw new EnrollmentError(
+      `node ${node} has not joined yet: give --token, made with "mirrorplane node token ${node}"`,
+    );
   }
-  if (stored !== undefined)
-    log.info(say('joining again: the stored certificate has expired, or the token is a new one'));
+  return { credentials: await joinCluster(options, token, options.signal), joinsAgain: false };
+}
+
+interface Membership {
+  credentials: Credentials;
+  /** They have ended, or another token is given: the node joins again, once copies flow. */
+  joinsAgain: boolean;
+}
+
+/** Joins, and goes on trying while the controller cannot be reached. @throws EnrollmentError where it refuses */
+async function joinCluster(options: AgentOptions, token: string, signal?: AbortSignal): Promise<Credentials> {
+  const { data, node, log, controller } = options;
   for (let wait = 200; ; wait = Math.min(wait * 2, 10_000)) {
     try {
       const credentials = await enroll({ node, controller, token, data });
       log.info(say('joined', { node, controller }));
       return credentials;
     } catch (error) {
-      options.signal?.throwIfAborted();
+      signal?.throwIfAborted();
       if (error instanceof EnrollmentError) throw error;
       log.warn(say('joining failed, trying again', { controller, reason: reason(error) }));
-      await delay(wait, undefined, options.signal ? { signal: options.signal } : {}).catch(() => undefined);
-      options.signal?.throwIfAborted();
+      await delay(wait, undefined, signal ? { signal } : {}).catch(() => undefined);
+      signal?.throwIfAborted();
     }
+  }
+}
+
+/**
+ * Joins again with the token, where one is given that was not used before. Where the controller refuses it, or there is none, the
+ * stored credentials have to do: copies flow, and the connection is tried with them.
+ */
+async function joinAgain(options: AgentOptions, stored: Credentials, signal: AbortSignal): Promise<Credentials> {
+  const { token, log, node } = options;
+  const ended = stateOf(stored.certificate, new Date()) === 'ended';
+  if (token === undefined) return stored;
+  log.info(say(`joining again: the ${ended ? 'stored certificate has ended' : 'token is a new one'}`));
+  try {
+    return await joinCluster(options, token, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    const remedy = `make a new token with "mirrorplane node token ${node}"`;
+    log.error(say(`the token is refused, the stored certificate is used: ${remedy}`, { reason: reason(error) }));
+    return stored;
   }
 }

@@ -6,6 +6,7 @@ export type {
   HookCapture,
   LocalDeliveryEntry,
 } from './datapath/datapath.ts';
+export { FakeDatapath } from './datapath/fake.ts';
 export { OBJECT_PATH } from './datapath/kernel/brought.ts';
 export { CountedNames, SETTLE_MS } from './datapath/kernel/counted-names.ts';
 export { createKernelDatapath } from './datapath/kernel/index.ts';
@@ -16,4 +17,5 @@ export { PROGRAMS, type ProgramName } from './datapath/kernel/links.ts';
 export type { Link } from './discovery/links.ts';
 export { createLog } from './log.ts';
 export { RtClient } from './netlink/rtnetlink.ts';
+export { type AgentOptions, startAgent } from './start.ts';
 export { Protection } from './throttle/throttle.ts';

@@ -222,7 +222,12 @@ describe('certificate and clock', () => {
     assertCheck(judge(certificate, '2026-06-01', 'node-1', false), 'ok', /2027-01-01/);
     assertCheck(judge(certificate, '2026-06-01'), 'ok', /node-1/);
     assertCheck(judge(certificate, '2026-06-01', 'node-2', true), 'failed', /"node-1".*"node-2"/, /--data/);
-    assertCheck(judge(certificate, '2027-02-01', 'node-1', false), 'failed', /expired/, /--token/);
+    assertCheck(
+      judge(certificate, '2027-02-01', 'node-1', false),
+      'warning',
+      /has ended .* copies as before/,
+      /--token/,
+    );
     assertCheck(judge(certificate, '2027-02-01', 'node-1', true), 'ok', /joins again/);
     assertCheck(judge({ error: 'no PEM' }, '2026-06-01'), 'failed', /no PEM/, /remove it/);
   });
@@ -244,9 +249,9 @@ describe('certificate and clock', () => {
     assert.match(`${await read('folder')}`, /node.crt is no file/);
   });
 
-  test('a clock before the certificate is a failure, before the agent itself a warning', () => {
+  test('a clock before the certificate, or before the agent itself, is a warning: it copies all the same', () => {
     assertCheck(judgeClock(at('2026-06-01'), at('2026-05-01'), certificate), 'ok', /2026-06-01/);
-    assertCheck(judgeClock(at('1970-01-01'), undefined, certificate), 'failed', /1970.*2026-01-01/, /NTP/);
+    assertCheck(judgeClock(at('1970-01-01'), undefined, certificate), 'warning', /1970.*2026-01-01/, /NTP/);
     assertCheck(judgeClock(at('1970-01-01'), at('2026-05-01'), undefined), 'warning', /1970.*installed/, /NTP/);
     // Files that a clock wrote which was a little ahead.
     assertCheck(judgeClock(new Date('2026-04-30T12:00:00Z'), at('2026-05-01'), undefined), 'ok', /./);

@@ -212,6 +212,16 @@ export const CATALOGUE = {
     'Copies are held back for service traffic',
     'give the node a mirror device of its own, or mirror less: percent, maxRate',
   ),
+  CERTIFICATE_ENDING: entry(
+    200,
+    'A certificate ends within weeks',
+    'check that the agent is connected and can write its data folder: it renews its certificate itself',
+  ),
+  CERTIFICATE_ENDED: entry(
+    200,
+    'The certificate of an agent has ended',
+    'make a token with "mirrorplane node token NODE", and start the agent with --token',
+  ),
   UPLINK_UNPROTECTED: entry(
     200,
     'Service traffic shares a device with copies, and nothing holds the copies back',
@@ -226,7 +236,11 @@ export const CATALOGUE = {
 export type ErrorCode = keyof typeof CATALOGUE;
 
 /** Problems of a node that are no reason against its policies: they copy as they should. Shown with the node alone. */
-export const NODE_ONLY_CODES: ReadonlySet<string> = new Set<ErrorCode>(['UPLINK_UNPROTECTED']);
+export const NODE_ONLY_CODES: ReadonlySet<string> = new Set<ErrorCode>([
+  'CERTIFICATE_ENDING',
+  'CERTIFICATE_ENDED',
+  'UPLINK_UNPROTECTED',
+]);
 
 /** One reason why a policy is refused. `field` is a path such as `sources[3]`; `message` names the remedy too. */
 export const Refusal = z.object({ code: z.string(), field: z.string(), message: z.string() }).meta({ id: 'Refusal' });

@@ -26,6 +26,7 @@ import { PolicyState, StatusReason } from './status.ts';
  * - `eventsLost`: an agent could not keep all its events while the controller was away; `count` says how many it dropped.
  * - `eventsLeftOut`: the controller has left out events that a node caused or sent: more than its share, or not about what is
  *   its own; `count` says how many.
+ * - `certificateEnding`: the authority of the controller ends within months, or has ended.
  * - `controllerStarted`: the controller was started.
  */
 export const EVENT_KINDS = [
@@ -57,6 +58,7 @@ export const EVENT_KINDS = [
   'requestRefused',
   'eventsLost',
   'eventsLeftOut',
+  'certificateEnding',
   'controllerStarted',
 ] as const;
 export const EventKind = z.enum(EVENT_KINDS).meta({ id: 'EventKind' });

@@ -180,6 +180,9 @@ export const Node = z
     kernel: z.string().optional(),
     hook: HookKind.optional().meta({ description: 'How the programs of the node hang at devices.' }),
     lastSeenAt: z.string().optional(),
+    certificateEndsAt: z.string().optional().meta({
+      description: 'When the certificate of its agent ends, ISO 8601; absent until the agent has connected.',
+    }),
     programRevision: z.number().int().optional().meta({ description: 'Revision of the node program last sent.' }),
     appliedRevision: z.number().int().optional().meta({ description: 'Revision that the kernel of the node runs.' }),
     problems: z.array(z.object({ code: z.string(), message: z.string() })).default([]),

@@ -145,6 +145,12 @@ export type EnrollRequest = z.infer<typeof EnrollRequest>;
 export const EnrollResponse = z.object({ certificate: z.string(), authority: z.string() });
 export type EnrollResponse = z.infer<typeof EnrollResponse>;
 
+/** An agent's request to have its certificate renewed: POST /renew on the agents' port, with the certificate that it has. */
+export const RenewRequest = z.object({
+  csr: z.string().max(4096).meta({ description: 'PKCS #10 request in PEM, subject CN = node.' }),
+});
+export type RenewRequest = z.infer<typeof RenewRequest>;
+
 /** A join token: `mp1.SECRET.FINGERPRINT`, the fingerprint being the SHA-256 of the authority's certificate (DER), hex. */
 export interface JoinToken {
   secret: string;

@@ -9,6 +9,7 @@ import pino from 'pino';
 import { AuditLog } from './audit/audit.ts';
 import { openAdminToken } from './auth/admin-token.ts';
 import { Authority } from './auth/authority.ts';
+import { watchAuthority } from './authority-watch.ts';
 import { Decisions } from './decisions.ts';
 import { EventLog } from './events/log.ts';
 import { EventObserver } from './events/observer.ts';
@@ -131,6 +132,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     dismiss: (node) => agents?.dismiss(node),
   };
   void events.note(started());
+  closers.add(watchAuthority({ authority, events, log, clock }));
   planning.request();
   planning.requestAfterGrace();
   await planning.settled();

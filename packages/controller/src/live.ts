@@ -11,6 +11,7 @@ import type {
   Underlay,
 } from '@mirrorplane/contract';
 import type { SentReading } from '@mirrorplane/planner';
+import { certificateProblem } from './certificates.ts';
 import { CounterTotals } from './counters.ts';
 import type { NodeStateRecord } from './resources.ts';
 import { underlayProblem } from './underlays.ts';
@@ -43,6 +44,8 @@ export interface LiveNode {
   kernel?: string | undefined;
   hook?: HookKind | undefined;
   lastSeenAt?: string | undefined;
+  /** When the certificate of its agent ends, ISO 8601. */
+  certificateEndsAt?: string | undefined;
   devices: Device[];
   seen: Record<string, number>;
   running: Record<string, number>;
@@ -166,6 +169,11 @@ export class LiveNodes {
     return node;
   }
 
+  /** The certificate of its agent ends then. @param endsAt ISO 8601 */
+  certificate(name: string, endsAt: string): void {
+    this.#describe(this.#ensure(name), { certificateEndsAt: endsAt });
+  }
+
   /** An agent was turned away. Returns whether that is news. */
   reject(name: string, problem: NodeProblem): boolean {
     const node = this.#ensure(name);
@@ -189,8 +197,9 @@ export class LiveNodes {
 
   /** The problems of a node: as its agent sees it, and as the controller does. */
   judged(node: LiveNode): { name: string; reported: NodeProblem[]; found: NodeProblem[]; known: boolean } {
-    const second = this.secondAgentOf(node);
-    const found = [...(second ? [second] : []), ...LiveNodes.#found(node)];
+    const certificate = certificateProblem(node.name, node.certificateEndsAt, this.#clock());
+    const ofNode = [this.secondAgentOf(node), certificate].filter((problem) => problem !== undefined);
+    const found = [...ofNode, ...LiveNodes.#found(node)];
     const known = node.connected && node.captures !== undefined;
     return { name: node.name, reported: node.problems, found, known };
   }
@@ -352,8 +361,22 @@ export class LiveNodes {
   /** What has to outlive the controller. */
   static record(node: LiveNode): NodeStateRecord {
     const { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running, claimed, copying } = node;
+    const { certificateEndsAt } = node;
     const former = [...node.former].slice(-MAX_FORMER_KEPT);
-    return { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running, claimed, copying, former };
+    return {
+      underlay,
+      agentVersion,
+      kernel,
+      hook,
+      lastSeenAt,
+      devices,
+      seen,
+      running,
+      claimed,
+      copying,
+      former,
+      certificateEndsAt,
+    };
   }
 
   #ensure(name: string): LiveNode {

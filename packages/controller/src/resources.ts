@@ -44,6 +44,8 @@ export interface NodeStateRecord {
   kernel?: string | undefined;
   hook?: HookKind | undefined;
   lastSeenAt?: string | undefined;
+  /** When the certificate of its agent ends, ISO 8601. */
+  certificateEndsAt?: string | undefined;
   devices: Device[];
   /** Interface id to the order in which it was seen first on a node: the higher number is the newer device. */
   seen: Record<string, number>;

@@ -76,8 +76,10 @@ export class Bench {
     this.data = data;
   }
 
-  static async start(t: TestContext): Promise<Bench> {
+  /** @param ahead milliseconds that the controller's clock is ahead */
+  static async start(t: TestContext, ahead = 0): Promise<Bench> {
     const bench = new Bench(temporaryFolder(t));
+    bench.ahead = ahead;
     t.after(() => bench.stop());
     await bench.restart();
     return bench;
@@ -161,14 +163,20 @@ export class Bench {
   }
 
   /** POST /enroll, without looking at the controller's certificate. */
-  async enroll(body: unknown): Promise<Reply> {
+  enroll(body: unknown): Promise<Reply> {
+    return this.agentRequest('/enroll', body);
+  }
+
+  /** A request to the agents' port, without looking at the controller's certificate. */
+  async agentRequest(path: string, body: unknown, { key, certificate }: Partial<Credentials> = {}): Promise<Reply> {
     const text = JSON.stringify(body);
     const request = httpsRequest({
       host: '127.0.0.1',
       port: this.controller.agentPort,
       method: 'POST',
-      path: '/enroll',
+      path,
       rejectUnauthorized: false,
+      ...(certificate && { key, cert: certificate }),
       agent: false,
       headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
     });

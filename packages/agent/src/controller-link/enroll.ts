@@ -1,12 +1,12 @@
 /** Joining: the node makes its key, and the controller certifies it in exchange for a join token. */
-import { createHash, createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
 import { request } from 'node:https';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
 import { replaceFile } from '@mirrorplane/base';
-import { type EnrollRequest, EnrollResponse, parseJoinToken } from '@mirrorplane/contract';
+import { type EnrollRequest, EnrollResponse, parseJoinToken, type RenewRequest } from '@mirrorplane/contract';
 import { certificateRequest } from './csr.ts';
 import { CONTROLLER_NAME, type Credentials } from './sync.ts';
 
@@ -92,14 +92,13 @@ export async function enroll(options: {
   const pinnedAuthority = await fetchAuthority(host, port, pinned);
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const csr = certificateRequest(options.node, privateKey, publicKey);
-  const answer = await post(host, port, pinnedAuthority, { node: options.node, secret, csr });
+  const body: EnrollRequest = { node: options.node, secret, csr };
+  const answer = await post({ host, port, path: '/enroll', authority: pinnedAuthority }, body);
   const { certificate, authority } = EnrollResponse.parse(JSON.parse(answer));
   if (fingerprint(authority) !== pinned) {
     throw new EnrollmentError('the controller answered with another authority than that of the token');
   }
-  const issued = new X509Certificate(certificate);
-  const ours = issued.checkPrivateKey(privateKey) && commonName(certificate) === options.node;
-  if (!ours || !issued.verify(new X509Certificate(authority).publicKey)) {
+  if (!isOf(certificate, { node: options.node, key: privateKey, authority })) {
     throw new EnrollmentError('the controller answered with a certificate that is not for this node');
   }
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
@@ -111,6 +110,16 @@ export async function enroll(options: {
   await replaceFile(join(options.data, CREDENTIAL_FILES.tokenHash), tokenHash);
   await replaceFile(join(options.data, CREDENTIAL_FILES.certificate), certificate, { mode: 0o644 });
   return { key, certificate, authority, tokenHash };
+}
+
+/** True where the certificate is of this node and key, and signed by this authority. */
+export function isOf(
+  certificate: string,
+  { node, key, authority }: { node: string; key: KeyObject; authority: string },
+): boolean {
+  const issued = new X509Certificate(certificate);
+  const ours = issued.checkPrivateKey(key) && commonName(certificate) === node;
+  return ours && issued.verify(new X509Certificate(authority).publicKey);
 }
 
 /** True where `key` belongs to `certificate`; both PEM. */
@@ -130,7 +139,8 @@ function hashOf(token: string): string {
   return createHash('sha256').update(token.trim()).digest('hex');
 }
 
-function fingerprint(pem: string): string {
+/** SHA-256 of a certificate, hex. */
+export function fingerprint(pem: string): string {
   return createHash('sha256').update(new X509Certificate(pem).raw).digest('hex');
 }
 
@@ -171,7 +181,16 @@ function dial(host: string, port: number): Promise<TLSSocket> {
   });
 }
 
-function post(host: string, port: number, authority: string, body: EnrollRequest): Promise<string> {
+/** Where a request goes, and whom it is from: without a certificate, from a node that joins. */
+export interface PostTarget extends Partial<Credentials> {
+  host: string;
+  port: number;
+  path: '/enroll' | '/renew';
+}
+
+/** Sends a request to the controller that `authority` certifies; gives the body of the answer. */
+export function post(target: PostTarget, body: EnrollRequest | RenewRequest): Promise<string> {
+  const { host, port, path, authority, key, certificate } = target;
   const text = JSON.stringify(body);
   return new Promise((resolve, reject) => {
     const call = request(
@@ -179,8 +198,10 @@ function post(host: string, port: number, authority: string, body: EnrollRequest
         host,
         port,
         method: 'POST',
-        path: '/enroll',
+        path,
         ca: authority,
+        key,
+        cert: certificate,
         servername: CONTROLLER_NAME,
         minVersion: 'TLSv1.3',
         agent: false,
@@ -204,7 +225,7 @@ function post(host: string, port: number, authority: string, body: EnrollRequest
           const answer = Buffer.concat(chunks).toString();
           const status = response.statusCode ?? 0;
           if (status >= 200 && status < 300) resolve(answer);
-          else reject(refusal(status, answer));
+          else reject(refusal(path, status, answer));
         });
       },
     );
@@ -219,7 +240,7 @@ function post(host: string, port: number, authority: string, body: EnrollRequest
   });
 }
 
-function refusal(status: number, answer: string): Error {
+function refusal(path: PostTarget['path'], status: number, answer: string): Error {
   let detail = answer.slice(0, 200);
   try {
     const body = JSON.parse(answer) as { detail?: unknown };
@@ -227,6 +248,7 @@ function refusal(status: number, answer: string): Error {
   } catch {
     // Not a problem document: what was said is shown as it is.
   }
-  const message = `the controller refused to enrol the node (HTTP ${status}): ${detail}`;
+  const what = path === '/enroll' ? 'to enrol the node' : 'to renew the certificate';
+  const message = `the controller refused ${what} (HTTP ${status}): ${detail}`;
   return status >= 400 && status < 500 ? new EnrollmentError(message) : new Error(message);
 }

@@ -62,7 +62,7 @@ const CONGESTED = 1 << 20;
 /** Keeps one connection to the controller. Nothing is queued: what the controller must know is said anew on connect. */
 export class SyncClient extends EventEmitter<SyncEvents> {
   readonly #url: string;
-  readonly #credentials: Credentials;
+  #credentials: Credentials;
   readonly #greeting: () => AgentMessage[];
   readonly #log: Logger;
   readonly #timing: SyncTiming;
@@ -105,6 +105,11 @@ export class SyncClient extends EventEmitter<SyncEvents> {
   /** Dials, and goes on dialling until `close()`. */
   start(): void {
     this.#dial();
+  }
+
+  /** Uses other credentials from the next connection on. One that is in force stays. */
+  use(credentials: Credentials): void {
+    this.#credentials = credentials;
   }
 
   /** Sends a message if there is a connection. */

@@ -49,8 +49,9 @@ export function judgeCertificate(facts: CertificateFacts, { data, now, node, tok
     return failed('certificate', found, 'name another folder with --data');
   }
   if (facts.to <= now) {
-    const found = `that of node ${facts.node} has expired on ${facts.to.toISOString()}`;
-    return token ? ok('certificate', `${found}: the node joins again`) : failed('certificate', found, join);
+    const found = `that of node ${facts.node} has ended on ${facts.to.toISOString()}`;
+    if (token) return ok('certificate', `${found}: the node joins again`);
+    return warning('certificate', `${found}: the node copies as before, and cannot connect`, join);
   }
   return ok('certificate', `of node ${facts.node}, valid until ${facts.to.toISOString()}`);
 }
@@ -58,13 +59,16 @@ export function judgeCertificate(facts: CertificateFacts, { data, now, node, tok
 /** Milliseconds that clocks may differ. */
 const SLACK = 24 * 3600 * 1000;
 
-/** @param installed when the files of this agent were written; undefined: not known */
+/**
+ * A clock before the certificate is no reason not to copy.
+ * @param installed when the files of this agent were written; undefined: not known
+ */
 export function judgeClock(now: Date, installed: Date | undefined, certificate: CertificateFacts): Check {
   const remedy = 'set the clock, and keep it right with NTP: "timedatectl set-ntp true"';
   const says = `the clock says ${now.toISOString()}`;
   if (certificate !== undefined && 'from' in certificate && now < certificate.from) {
     const found = `${says}, and the certificate of the node is valid from ${certificate.from.toISOString()}`;
-    return failed('clock', found, remedy);
+    return warning('clock', `${found}: the node copies as before, and cannot connect`, remedy);
   }
   if (installed !== undefined && now.getTime() < installed.getTime() - SLACK) {
     return warning('clock', `${says}, and this agent was installed on ${installed.toISOString()}`, remedy);

@@ -106,6 +106,7 @@ export function nodeFields(node: Node, color: boolean): string {
       ['kernel', node.kernel ?? UNKNOWN],
       ['hook', node.hook ?? UNKNOWN],
       ['program', programText(node)],
+      ['certificate', certificateCell(node)],
     ],
     color,
   );
@@ -143,6 +144,14 @@ function identityCell(device: Device): Cell {
   const remarks = [why, warning, identityError].filter((text) => text !== undefined);
   if (remarks.length === 0) return identity?.id ?? '-';
   return { text: [identity?.id, ...remarks].filter((text) => text !== undefined).join(': '), style: 'yellow' };
+}
+
+/** Until when the agent can connect. */
+function certificateCell({ certificateEndsAt: end, problems }: Node): Cell {
+  if (end === undefined) return UNKNOWN;
+  const text = Date.parse(end) > Date.now() ? `valid until ${end}` : `ended on ${end}`;
+  const isProblem = problems.some(({ code }) => code === 'CERTIFICATE_ENDING' || code === 'CERTIFICATE_ENDED');
+  return isProblem ? { text, style: 'red' } : text;
 }
 
 /** The revision that the kernel runs; and the newest one where that is another. */

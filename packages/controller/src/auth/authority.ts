@@ -41,6 +41,7 @@ export class Authority {
   readonly #certificate: x509.X509Certificate;
   readonly #key: webcrypto.CryptoKey;
   readonly #clock: () => number;
+  #serverEndsAt: number | undefined;
 
   private constructor(certificate: x509.X509Certificate, key: webcrypto.CryptoKey, clock: () => number) {
     this.#certificate = certificate;
@@ -71,6 +72,16 @@ export class Authority {
     return `${this.#certificate.toString('pem')}\n`;
   }
 
+  /** When the authority's certificate ends, milliseconds since 1970. */
+  get endsAt(): number {
+    return this.#certificate.notAfter.getTime();
+  }
+
+  /** When the newest certificate of the agents' port ends, milliseconds since 1970; undefined: there is none yet. */
+  get serverEndsAt(): number | undefined {
+    return this.#serverEndsAt;
+  }
+
   /** SHA-256 of the authority's certificate (DER), in hex: the last part of a join token. */
   get fingerprint(): string {
     return createHash('sha256').update(Buffer.from(this.#certificate.rawData)).digest('hex');
@@ -87,6 +98,7 @@ export class Authority {
       ...[...names].map((name) => ({ type: isIP(name) ? ('ip' as const) : ('dns' as const), value: name })),
     ]);
     const key = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
+    this.#serverEndsAt = certificate.notAfter.getTime();
     return {
       certificate: `${certificate.toString('pem')}\n${this.pem}`,
       key: x509.PemConverter.encode(key, 'PRIVATE KEY'),

@@ -18,6 +18,8 @@ const QUIET_MS = 150;
 const LONGEST_MS = 1000;
 /** Milliseconds between comparisons that only counters ask for. */
 const COUNTERS_MS = 5000;
+/** Milliseconds between comparisons that nothing asks for: time itself brings the end of certificates. */
+const PASSING_MS = 60_000;
 /** Comparing takes at most one part in so many of the time. */
 const SHARE = 10;
 
@@ -45,6 +47,7 @@ export class EventObserver {
   readonly #awaited: Set<string>;
   readonly #grace: NodeJS.Timeout;
   readonly #counting: NodeJS.Timeout;
+  readonly #passing: NodeJS.Timeout;
   #first = true;
   #timer: NodeJS.Timeout | undefined;
   #askedAt: number | undefined;
@@ -69,6 +72,7 @@ export class EventObserver {
     }, GRACE_MS).unref();
     planning.onPlanned((planned) => this.#planned(planned));
     this.#counting = setInterval(() => this.#counted(), COUNTERS_MS).unref();
+    this.#passing = setInterval(() => this.#ask(), PASSING_MS).unref();
   }
 
   /** The agent of the node is connected. */
@@ -158,6 +162,7 @@ export class EventObserver {
     clearTimeout(this.#timer);
     clearTimeout(this.#grace);
     clearInterval(this.#counting);
+    clearInterval(this.#passing);
   }
 
   #tellOfNode(kind: EventDraft['kind'], name: string, message: string): void {

@@ -52,6 +52,16 @@ export const METRICS = {
     help: 'How many problems of this code the node has now. No series: none.',
     labels: ['node', 'code'],
   },
+  nodeCertificateEnd: {
+    name: 'mirrorplane_node_certificate_end_timestamp_seconds',
+    help: 'When the certificate of the agent ends, seconds since 1970. No series: not known yet.',
+    labels: ['node'],
+  },
+  certificateEnd: {
+    name: 'mirrorplane_controller_certificate_end_timestamp_seconds',
+    help: 'When a certificate of the controller ends, seconds since 1970: authority, or agents, which is renewed daily.',
+    labels: ['certificate'],
+  },
   nodePending: {
     name: 'mirrorplane_node_program_pending',
     help: '1 where the kernel of the node does not run the newest program yet.',
@@ -98,6 +108,8 @@ export async function renderMetrics(
     lost: gauge(METRICS.pathLost),
     delivered: counter(METRICS.delivered),
     connected: gauge(METRICS.nodeConnected),
+    nodeCertificate: gauge(METRICS.nodeCertificateEnd),
+    certificate: gauge(METRICS.certificateEnd),
     pending: gauge(METRICS.nodePending),
     unknown: counter(METRICS.unknownErspan),
     refused: counter(METRICS.refusedErspan),
@@ -105,6 +117,11 @@ export async function renderMetrics(
   };
   for (const { request, reason, count } of services.refusals.counts()) {
     metrics.requestsRefused.inc({ request, reason }, count);
+  }
+  const { endsAt, serverEndsAt } = services.authority;
+  metrics.certificate.set({ certificate: 'authority' }, endsAt / 1000);
+  if (serverEndsAt !== undefined) {
+    metrics.certificate.set({ certificate: 'agents' }, serverEndsAt / 1000);
   }
   for (const status of policyStatuses(services)) {
     const policy = status.name;
@@ -149,6 +166,9 @@ export async function renderMetrics(
     const program = view.get('programs', name)?.value.revision;
     metrics.connected.set({ node: name }, node?.connected ? 1 : 0);
     metrics.pending.set({ node: name }, program !== undefined && node?.appliedRevision !== program ? 1 : 0);
+    if (node?.certificateEndsAt !== undefined) {
+      metrics.nodeCertificate.set({ node: name }, Date.parse(node.certificateEndsAt) / 1000);
+    }
     for (const { code } of node ? live.problemsOf(node) : []) {
       metrics.problems.inc({ node: name, code });
     }

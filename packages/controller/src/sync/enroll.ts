@@ -1,6 +1,7 @@
-/** POST /enroll: an agent trades its join token for a certificate. */
-import { EnrollRequest, type EnrollResponse, problem } from '@mirrorplane/contract';
-import { RequestError } from '../auth/authority.ts';
+/** POST /enroll and POST /renew: an agent trades its join token, or the certificate that it has, for a certificate. */
+import { X509Certificate } from 'node:crypto';
+import { EnrollRequest, type EnrollResponse, problem, RenewRequest } from '@mirrorplane/contract';
+import { type AgentRequest, RequestError } from '../auth/authority.ts';
 import { redeemToken } from '../auth/join-tokens.ts';
 import { ProblemError, parseOrRefuse } from '../http/problems.ts';
 import type { Services } from '../services.ts';
@@ -19,14 +20,7 @@ export async function enroll(body: unknown, address: string, services: Services)
   const who = { actor: `node:${node}`, address, action: 'enroll', resource: `nodes/${node}` };
   try {
     const uid = redeem();
-    const certificate = await authority.signAgent({ csr: request.csr, node, uid }).catch((error: unknown) => {
-      if (error instanceof RequestError) {
-        throw new ProblemError('BAD_REQUEST', error.message, [
-          { code: 'FIELD_INVALID', field: 'csr', message: error.message },
-        ]);
-      }
-      throw error;
-    });
+    const certificate = await sign(services, { csr: request.csr, node, uid });
     // Looked at again: of two agents with the same token the second finds it used.
     const revision = await decisions.decide(() => {
       if (redeem() !== uid) {
@@ -57,6 +51,45 @@ export async function enroll(body: unknown, address: string, services: Services)
       throw new ProblemError('UNAUTHENTICATED', REFUSED);
     }
     return record.uid;
+  }
+}
+
+/**
+ * Grants a certificate to the agent of a node that has one which is valid, or throws a ProblemError.
+ * @param address where the request came from
+ */
+export async function renew(
+  body: unknown,
+  { node, address }: { node: string; address: string },
+  services: Services,
+): Promise<EnrollResponse> {
+  const { view, live, authority, audit, log } = services;
+  const { csr } = parseOrRefuse(RenewRequest, body, 'request');
+  const uid = view.get('nodes', node)?.value.uid;
+  if (uid === undefined) {
+    throw new ProblemError('UNAUTHENTICATED', `node "${node}" is not registered`);
+  }
+  const certificate = await sign(services, { csr, node, uid });
+  await audit.append({ actor: `node:${node}`, address, action: 'renew', resource: `nodes/${node}`, outcome: 'done' });
+  live.certificate(node, endOf(certificate));
+  log.info({ node, address }, 'certificate of an agent renewed');
+  return { certificate, authority: authority.pem };
+}
+
+/** When a certificate ends, ISO 8601. @param certificate PEM */
+function endOf(certificate: string): string {
+  return new Date(new X509Certificate(certificate).validTo).toISOString();
+}
+
+async function sign({ authority }: Services, request: AgentRequest): Promise<string> {
+  try {
+    return await authority.signAgent(request);
+  } catch (error) {
+    if (error instanceof RequestError) {
+      const { message } = error;
+      throw new ProblemError('BAD_REQUEST', message, [{ code: 'FIELD_INVALID', field: 'csr', message }]);
+    }
+    throw error;
   }
 }
 

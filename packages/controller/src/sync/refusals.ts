@@ -4,7 +4,7 @@
  */
 
 /** What was asked for: a certificate, the connection of an agent, or only a place among the connections. */
-export type RefusedRequest = 'enroll' | 'sync' | 'connection';
+export type RefusedRequest = 'enroll' | 'renew' | 'sync' | 'connection';
 
 /** One refusal. */
 export interface Refusal {

@@ -1,4 +1,4 @@
-/** The agents' port: HTTPS with POST /enroll, and the WebSocket /sync for agents that have their certificate. */
+/** The agents' port: HTTPS with POST /enroll and POST /renew, and the WebSocket /sync for agents that have their certificate. */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
@@ -15,11 +15,13 @@ import {
 } from '@mirrorplane/contract';
 import { WebSocketServer } from 'ws';
 import { NODE_URN } from '../auth/authority.ts';
+import { ProblemError } from '../http/problems.ts';
 import type { PolicyRecord } from '../resources.ts';
 import type { Services } from '../services.ts';
+import { TokenBucket } from '../token-bucket.ts';
 import type { View } from '../view.ts';
 import { counterJudge, refusedCountersMessage } from './counter-judge.ts';
-import { enroll, enrollProblem } from './enroll.ts';
+import { enroll, enrollProblem, renew } from './enroll.ts';
 import { CLOSE, Session } from './session.ts';
 import { Strangers } from './strangers.ts';
 
@@ -38,6 +40,8 @@ const SENT_READINGS = 4;
 const ANSWER_MS = 3000;
 /** How long agents may take to end their connections, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 200;
+/** Renewals of the certificate of one node: some at once, then one an hour. */
+const RENEWALS = { reserve: 5, perSecond: 1 / 3600 };
 /** How often the port gets a fresh certificate, in milliseconds. */
 const RENEWAL_MS = 24 * 60 * 60 * 1000;
 
@@ -59,6 +63,7 @@ export class AgentServer {
   readonly #strangers: Strangers;
   readonly #connections = new Set<Socket>();
   readonly #pending = new Set<Session>();
+  readonly #renewals = new Map<string, TokenBucket>();
   #renewal: NodeJS.Timeout | undefined;
   /** The connection of each node: the first one, as long as its other end answers. */
   readonly #sessions = new Map<string, Session>();
@@ -141,6 +146,7 @@ export class AgentServer {
       session.close(CLOSE.deleted, 'the node is deleted');
       this.#sessions.delete(node);
     }
+    this.#renewals.delete(node);
     this.#services.live.delete(node);
     this.#services.observer.forget(node);
     this.#services.planning.request();
@@ -178,11 +184,11 @@ export class AgentServer {
     const address = request.socket.remoteAddress ?? 'unknown';
     let answer: { status: number; type: string; body: unknown };
     try {
-      if (request.url !== '/enroll' || request.method !== 'POST') {
-        answer = asProblem(problem('NOT_FOUND', 'this port has POST /enroll and the WebSocket /sync'));
+      const handle = request.method === 'POST' ? this.#handler(request, address) : undefined;
+      if (handle) {
+        answer = { status: 200, type: 'application/json', body: await handle(await readJson(request)) };
       } else {
-        const body = await readJson(request);
-        answer = { status: 200, type: 'application/json', body: await enroll(body, address, this.#services) };
+        answer = asProblem(problem('NOT_FOUND', 'this port has POST /enroll, POST /renew and the WebSocket /sync'));
       }
     } catch (error) {
       answer = asProblem(error instanceof BodyError ? problem('BAD_REQUEST', error.message) : enrollProblem(error));
@@ -192,6 +198,34 @@ export class AgentServer {
     }
     response.writeHead(answer.status, { 'content-type': answer.type, connection: 'close' });
     response.end(JSON.stringify(answer.body));
+  }
+
+  /** What a request asks for; undefined: nothing that there is. */
+  #handler(request: IncomingMessage, address: string): ((body: unknown) => Promise<unknown>) | undefined {
+    if (request.url === '/enroll') {
+      return (body) => enroll(body, address, this.#services);
+    }
+    return request.url === '/renew'
+      ? (body) => this.#renewAgent(body, request.socket as TLSSocket, address)
+      : undefined;
+  }
+
+  async #renewAgent(body: unknown, socket: TLSSocket, address: string): Promise<unknown> {
+    const identity = this.#registered(socket);
+    if ('status' in identity) {
+      const { reason, message } = identity;
+      this.#services.refusals.add({ request: 'renew', reason, message, address });
+      throw new ProblemError('UNAUTHENTICATED', message);
+    }
+    const { node } = identity;
+    const share = this.#renewals.get(node) ?? new TokenBucket(RENEWALS);
+    this.#renewals.set(node, share);
+    if (!share.take()) {
+      const message = `node "${node}" asks too often: a certificate lasts for a year`;
+      this.#services.refusals.add({ request: 'renew', reason: 'tooOften', message, address, node });
+      throw new ProblemError('UNAVAILABLE', message);
+    }
+    return renew(body, { node, address }, this.#services);
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -209,7 +243,7 @@ export class AgentServer {
       const address = tls.remoteAddress ?? 'unknown';
       const session: Session = new Session(
         webSocket,
-        { node, address },
+        { node, address, certificateEndsAt: endOf(tls) },
         {
           live,
           observer,
@@ -246,8 +280,23 @@ export class AgentServer {
     this.#strangers.dismiss(socket);
   }
 
-  /** Which node the certificate is for. It has to be of our authority, and of the node's present registration. */
+  /** The node of the certificate, where it has not too many connections. */
   #identify(socket: TLSSocket): { node: string } | Refused {
+    const identity = this.#registered(socket);
+    if ('status' in identity) {
+      return identity;
+    }
+    const { node } = identity;
+    const open = [...this.#pending].filter((session) => session.node === node).length;
+    if (open + (this.#sessions.has(node) ? 1 : 0) >= MAX_CONNECTIONS_OF_NODE) {
+      const message = `node "${node}" has ${MAX_CONNECTIONS_OF_NODE} connections already: is its agent started twice?`;
+      return { reason: 'tooManyOfNode', message, status: 429 };
+    }
+    return identity;
+  }
+
+  /** Which node the certificate is for. It has to be of our authority, and of the node's present registration. */
+  #registered(socket: TLSSocket): { node: string } | Refused {
     const certificate = socket.getPeerCertificate();
     if (!certificate.subject) {
       return REFUSED.noCertificate;
@@ -262,11 +311,6 @@ export class AgentServer {
     if (!record || !names.includes(`URI:${NODE_URN}${record.uid}`)) {
       const message = `node "${node}" is not registered, or was registered anew: enrol again`;
       return { reason: NOT_REGISTERED, message, status: 401 };
-    }
-    const open = [...this.#pending].filter((session) => session.node === node).length;
-    if (open + (this.#sessions.has(node) ? 1 : 0) >= MAX_CONNECTIONS_OF_NODE) {
-      const message = `node "${node}" has ${MAX_CONNECTIONS_OF_NODE} connections already: is its agent started twice?`;
-      return { reason: 'tooManyOfNode', message, status: 429 };
     }
     return { node };
   }
@@ -346,6 +390,7 @@ export class AgentServer {
     const older = this.#sessions.get(node);
     this.#sessions.set(node, session);
     older?.close(CLOSE.replaced, 'a newer connection of the node took over');
+    this.#services.live.certificate(node, session.certificateEndsAt);
     this.#services.log.info({ node }, 'agent connected');
     this.#services.observer.connected(node);
     // At once what was planned last, for an agent that was away; then whatever its hello changes.
@@ -394,6 +439,11 @@ function endUnlessGreeted(socket: TLSSocket, session: Session): void {
     }
   };
   socket.on('data', count);
+}
+
+/** When the certificate of the other end ends, ISO 8601. */
+function endOf(socket: TLSSocket): string {
+  return new Date(socket.getPeerCertificate().valid_to).toISOString();
 }
 
 class BodyError extends Error {}

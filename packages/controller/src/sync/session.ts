@@ -86,6 +86,8 @@ export class Session {
   readonly node: string;
   /** Address of the other end. */
   readonly address: string;
+  /** When the certificate of the other end ends, ISO 8601. */
+  readonly certificateEndsAt: string;
   readonly #socket: WebSocket;
   readonly #host: SessionHost;
   readonly #helloTimer: NodeJS.Timeout;
@@ -102,9 +104,14 @@ export class Session {
   #resume: NodeJS.Timeout | undefined;
   #planning: NodeJS.Timeout | undefined;
 
-  /** @param peer name in the agent's certificate, and the address that it comes from */
-  constructor(socket: WebSocket, peer: { node: string; address: string }, host: SessionHost) {
+  /** @param peer name and end in the agent's certificate, and the address that it comes from */
+  constructor(
+    socket: WebSocket,
+    peer: { node: string; address: string; certificateEndsAt: string },
+    host: SessionHost,
+  ) {
     const { node, address } = peer;
+    this.certificateEndsAt = peer.certificateEndsAt;
     this.#socket = socket;
     this.node = node;
     this.address = address;

@@ -1,0 +1,131 @@
+/** Keeps the certificate of the node valid: renews it in time, and says when it has ended. */
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
+import { join } from 'node:path';
+import { replaceFile } from '@mirrorplane/base';
+import { EnrollResponse } from '@mirrorplane/contract';
+import { type Logger, reason, say } from '../log.ts';
+import { certificateRequest } from './csr.ts';
+import { CREDENTIAL_FILES, fingerprint, isOf, parseController, post } from './enroll.ts';
+import type { Credentials } from './sync.ts';
+
+const HOUR = 3_600_000;
+/** A certificate is renewed from when less than this share of its time is left. */
+const SHARE = 1 / 3;
+/** Milliseconds between two looks at the certificate, and between two warnings. */
+const INTERVAL = HOUR;
+const WARNINGS = 24 * HOUR;
+
+/** What there is to do about a certificate: nothing, renew it, or join again, since it has ended. */
+export type CertificateState = 'valid' | 'due' | 'ended';
+
+/** @param certificate PEM */
+export function stateOf(certificate: string, now: Date): CertificateState {
+  const { from, to } = validityOf(certificate);
+  const left = to.getTime() - now.getTime();
+  if (left <= 0) return 'ended';
+  return left < SHARE * (to.getTime() - from.getTime()) ? 'due' : 'valid';
+}
+
+/** From when to when a certificate is valid. @param certificate PEM */
+export function validityOf(certificate: string): { from: Date; to: Date } {
+  const { validFrom, validTo } = new X509Certificate(certificate);
+  return { from: new Date(validFrom), to: new Date(validTo) };
+}
+
+/** What a node does whose certificate has ended, in words. */
+export function endedMessage(node: string, certificate: string): string {
+  const end = validityOf(certificate).to.toISOString();
+  return `the certificate of the node has ended on ${end}: make a token with "mirrorplane node token ${node}", and start the agent with --token`;
+}
+
+/**
+ * Has the certificate renewed, for the same key, and stores it: an agent that is killed at any moment has the old one or
+ * the new one. @throws Error where the controller cannot be reached or refuses
+ */
+export async function renewCertificate(options: {
+  node: string;
+  controller: string;
+  credentials: Credentials;
+  /** The data folder. */
+  data: string;
+}): Promise<Credentials> {
+  const { node, controller, credentials, data } = options;
+  const { host, port } = parseController(controller);
+  const key = createPrivateKey(credentials.key);
+  const csr = certificateRequest(node, key, createPublicKey(key));
+  const answer = await post({ host, port, path: '/renew', ...credentials }, { csr });
+  const { certificate, authority } = EnrollResponse.parse(JSON.parse(answer));
+  if (fingerprint(authority) !== fingerprint(credentials.authority) || !isOf(certificate, { node, key, authority })) {
+    throw new Error('the controller answered with a certificate that is not for this node');
+  }
+  await replaceFile(join(data, CREDENTIAL_FILES.certificate), certificate, { mode: 0o644 });
+  return { ...credentials, certificate };
+}
+
+export interface RenewalParts {
+  node: string;
+  controller: string;
+  credentials: Credentials;
+  data: string;
+  log: Logger;
+  /** Takes the renewed credentials. */
+  renewed: (credentials: Credentials) => void;
+}
+
+/** Looks at the certificate of one node, as long as it runs. */
+export class Renewal {
+  readonly #parts: RenewalParts;
+  #credentials: Credentials;
+  #timer: NodeJS.Timeout | undefined;
+  #looking: Promise<void> | undefined;
+  #warnedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: RenewalParts) {
+    this.#parts = parts;
+    this.#credentials = parts.credentials;
+  }
+
+  /** Looks now, and then every hour. */
+  start(): void {
+    this.#timer = setInterval(() => this.look(), INTERVAL);
+    this.look();
+  }
+
+  /** Looks now, as when the controller can be reached again. */
+  look(): void {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#looking;
+  }
+
+  async #look(): Promise<void> {
+    const { node, log, renewed } = this.#parts;
+    const { certificate } = this.#credentials;
+    const state = stateOf(certificate, new Date());
+    if (state === 'valid') return;
+    if (state === 'ended') return this.#warn((text) => log.error(text), endedMessage(node, certificate));
+    try {
+      this.#credentials = await renewCertificate({ ...this.#parts, credentials: this.#credentials });
+      log.info(say('certificate renewed', { until: validityOf(this.#credentials.certificate).to.toISOString() }));
+      renewed(this.#credentials);
+    } catch (error) {
+      const until = validityOf(certificate).to.toISOString();
+      this.#warn(
+        (text) => log.warn(text),
+        say('the certificate could not be renewed, trying again', { until, reason: reason(error) }),
+      );
+    }
+  }
+
+  /** Once a day: it may be so for weeks. */
+  #warn(write: (text: string) => void, text: string): void {
+    if (performance.now() - this.#warnedAt < WARNINGS) return;
+    this.#warnedAt = performance.now();
+    write(text);
+  }
+}

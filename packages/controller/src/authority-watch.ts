@@ -1,0 +1,31 @@
+/** Says from time to time that the authority ends, while there is time to do something about it. */
+import type { Logger } from 'pino';
+import type { Authority } from './auth/authority.ts';
+import { authorityProblem } from './certificates.ts';
+import type { EventLog } from './events/log.ts';
+
+/** Milliseconds between two times that it is said. */
+const INTERVAL_MS = 7 * 24 * 60 * 60 * 1000;
+
+interface Parts {
+  authority: Authority;
+  events: EventLog;
+  log: Logger;
+  /** Milliseconds since 1970. */
+  clock: () => number;
+}
+
+/** Looks at once, and then every week. Returns what ends it. */
+export function watchAuthority({ authority, events, log, clock }: Parts): () => void {
+  const controller = { kind: 'controller', name: 'controller' } as const;
+  const look = () => {
+    const problem = authorityProblem(authority.endsAt, clock());
+    if (problem) {
+      log.warn({ problem: problem.message }, 'authority ends');
+      void events.note({ kind: 'certificateEnding', object: controller, cause: controller, ...problem });
+    }
+  };
+  look();
+  const timer = setInterval(look, INTERVAL_MS).unref();
+  return () => clearInterval(timer);
+}

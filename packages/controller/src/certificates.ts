@@ -1,0 +1,40 @@
+/** When certificates end, in words. Pure. */
+import type { NodeProblem } from '@mirrorplane/contract';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** An agent renews its certificate when a third of its year is left; where it has not by then, somebody has to look. */
+export const AGENT_WARNING_MS = 30 * DAY_MS;
+/** With a new authority every node has to join again: that takes planning. */
+export const AUTHORITY_WARNING_MS = 180 * DAY_MS;
+
+/**
+ * What there is to say of the certificate of an agent; undefined: nothing.
+ * @param end ISO 8601; undefined: not known
+ * @param now milliseconds since 1970
+ */
+export function certificateProblem(node: string, end: string | undefined, now: number): NodeProblem | undefined {
+  if (end === undefined) {
+    return undefined;
+  }
+  const left = Date.parse(end) - now;
+  const remedy = `make a token with "mirrorplane node token ${node}", and start the agent with --token`;
+  if (left <= 0) {
+    return { code: 'CERTIFICATE_ENDED', message: `the certificate of the agent has ended on ${end}: ${remedy}` };
+  }
+  if (left > AGENT_WARNING_MS) {
+    return undefined;
+  }
+  const message = `the certificate of the agent ends on ${end}, and the agent has not renewed it: check its log, or ${remedy}`;
+  return { code: 'CERTIFICATE_ENDING', message };
+}
+
+/** What there is to say of the certificate of the authority; undefined: nothing. Times are milliseconds since 1970. */
+export function authorityProblem(end: number, now: number): NodeProblem | undefined {
+  if (end - now > AUTHORITY_WARNING_MS) {
+    return undefined;
+  }
+  const [code, ends] = end > now ? ['CERTIFICATE_ENDING', 'ends'] : ['CERTIFICATE_ENDED', 'has ended'];
+  const remedy =
+    'stop the controller, remove ca.crt and ca.key of its data folder, start it, and let each node join again';
+  return { code, message: `the certificate of the authority ${ends} on ${new Date(end).toISOString()}: ${remedy}` };
+}

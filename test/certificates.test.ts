@@ -1,0 +1,173 @@
+/** The certificate of a node: renewed in time by its agent, told where it is not, and no reason to stop copying. */
+import assert from 'node:assert/strict';
+import { createHash, X509Certificate } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { type AgentOptions, FakeDatapath, startAgent } from '@mirrorplane/agent/testing';
+import type { NodeProgram } from '@mirrorplane/contract';
+import pino from 'pino';
+import {
+  Bench,
+  type Credentials,
+  certificateRequest,
+  temporaryFolder,
+  until,
+} from '../packages/controller/test/harness.ts';
+
+const DAY = 86_400_000;
+const PROGRAM: NodeProgram = {
+  node: 'node-1',
+  revision: 1,
+  edges: [],
+  copyVlans: [],
+  standby: [],
+  leaving: [],
+  captures: [
+    {
+      id: 'p1/web-1/0',
+      source: 'web-1/0',
+      policy: 'p1',
+      kind: 'vm',
+      sourceSlot: 0,
+      direction: 'all',
+      delivery: 'd1',
+      percent: 100,
+    },
+  ],
+  deliveries: [{ id: 'd1', policy: 'p1', kind: 'local', interface: 'ids-1/0' }],
+  terminations: [],
+};
+
+/** A node that joined so many days ago, with a controller of today, and what is needed to start its agent. */
+async function joined(t: TestContext, daysAgo: number) {
+  // The authority is of then, too: it is made at the first start.
+  const bench = await Bench.start(t, -daysAgo * DAY);
+  await bench.cluster('node-1');
+  const credentials = await bench.credentials('node-1');
+  bench.ahead = 0;
+  await bench.restart();
+  const data = temporaryFolder(t);
+  store(data, credentials);
+  const lines: string[] = [];
+  const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
+  const start = async (more: Partial<AgentOptions> = {}) => {
+    const datapath = new FakeDatapath();
+    const agent = await startAgent({
+      node: 'node-1',
+      controller: `127.0.0.1:${bench.controller.agentPort}`,
+      data,
+      datapath,
+      log,
+      timing: { backoffMin: 20, backoffMax: 100 },
+      ...more,
+    });
+    t.after(() => agent.close());
+    return { ...agent, datapath };
+  };
+  const node = async () => (await bench.get('/api/v1/nodes/node-1')).body;
+  const codes = async () => (await node()).problems.map(({ code }: { code: string }) => code);
+  const metric = async (name: string) =>
+    (await bench.get('/metrics')).text.split('\n').find((line) => line.startsWith(`${name}{`));
+  const daysLeft = async () => (Date.parse((await node()).certificateEndsAt) - Date.now()) / DAY;
+  return { bench, data, credentials, lines, start, node, codes, metric, daysLeft };
+}
+
+function store(data: string, { key, certificate, authority }: Credentials): void {
+  const tokenHash = createHash('sha256').update('a token of then').digest('hex');
+  const files = { 'node.key': key, 'node.crt': certificate, 'ca.crt': authority, 'token.sha256': tokenHash };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(data, name), text);
+  writeFileSync(join(data, 'program.json'), JSON.stringify(PROGRAM));
+}
+
+test('an agent whose certificate has ended copies as before, says what to do, and joins again with a token', async (t) => {
+  const { bench, lines, start, node, daysLeft } = await joined(t, 400);
+  const first = await start();
+  assert.deepEqual(
+    first.datapath.state.captures.map(({ id }) => id),
+    ['p1/web-1/0/inbound', 'p1/web-1/0/outbound'],
+  );
+  await until('it says so', () => lines.some((line) => /has ended on .*node token node-1.*--token/.test(line)));
+  await until('it tries', () => lines.some((line) => /controller not reached/.test(line)));
+  assert.equal((await node()).connected, false);
+  await first.close();
+  const again = await start({ token: await bench.joinToken('node-1') });
+  assert.equal(again.datapath.applied, 1, 'before it has joined');
+  await until('it is connected', async () => (await node()).connected);
+  assert.ok((await daysLeft()) > 364);
+});
+
+test('a token that is refused keeps an agent neither from copying nor from connecting', async (t) => {
+  const { bench, lines, start, node } = await joined(t, 10);
+  const used = await bench.joinToken('node-1');
+  await bench.must('POST', '/api/v1/nodes/node-1/token');
+  const token = used.replace(/^mp1\.[^.]*/, `mp1.${'x'.repeat(43)}`);
+  const { datapath } = await start({ token });
+  assert.equal(datapath.applied, 1);
+  await until('it says so', () => lines.some((line) => /the token is refused/.test(line)));
+  await until('it is connected', async () => (await node()).connected);
+});
+
+test('a certificate that ends within weeks is a problem of the node with its date, and a metric', async (t) => {
+  const { bench, credentials, node, codes, metric } = await joined(t, 345);
+  const agent = await bench.connect(credentials);
+  agent.hello('node-1');
+  await until('the problem', async () => (await codes()).includes('CERTIFICATE_ENDING'));
+  const end = new Date(new X509Certificate(credentials.certificate).validTo);
+  const { certificateEndsAt, problems } = await node();
+  assert.equal(certificateEndsAt, end.toISOString());
+  assert.ok(problems[0].message.includes(end.toISOString()), problems[0].message);
+  const line = await metric('mirrorplane_node_certificate_end_timestamp_seconds');
+  assert.equal(Number(line?.split(' ').at(-1)), end.getTime() / 1000);
+  await until('the event', async () => {
+    const { items } = (await bench.get('/api/v1/events?kind=nodeProblemBegan')).body;
+    return items.some(({ code }: { code: string }) => code === 'CERTIFICATE_ENDING');
+  });
+  // Known over a restart, also while the agent is away; and later it has ended.
+  agent.close();
+  await until('it is gone', async () => !(await node()).connected);
+  bench.ahead = 30 * DAY;
+  await bench.restart();
+  await until('it has ended', async () => (await codes()).includes('CERTIFICATE_ENDED'));
+  assert.equal((await node()).certificateEndsAt, end.toISOString());
+});
+
+test('an agent renews its certificate when a third of its time is left, for the same key', async (t) => {
+  const { bench, data, credentials, start, codes, daysLeft } = await joined(t, 345);
+  const first = await start();
+  await until('it is renewed', async () => (await daysLeft()) > 364);
+  assert.ok(!(await codes()).includes('CERTIFICATE_ENDING'));
+  const stored = () => readFileSync(join(data, 'node.crt'), 'utf8');
+  await until('it is stored', () => stored() !== credentials.certificate);
+  const renewed = stored();
+  assert.equal(readFileSync(join(data, 'node.key'), 'utf8'), credentials.key);
+  const audit = (await bench.get('/api/v1/audit')).body.items;
+  assert.ok(
+    audit.some(({ action, actor }: { action: string; actor: string }) => `${action} ${actor}` === 'renew node:node-1'),
+  );
+  await first.close();
+  await start();
+  await until('it is connected with it', async () => (await daysLeft()) > 364);
+  assert.equal(stored(), renewed, 'and not renewed again');
+});
+
+test('a certificate with time enough is left alone', async (t) => {
+  const { data, credentials, start, node } = await joined(t, 200);
+  await start();
+  await until('it is connected', async () => (await node()).connected);
+  assert.equal(readFileSync(join(data, 'node.crt'), 'utf8'), credentials.certificate);
+});
+
+test('only the agent of a registered node has its certificate renewed, for its own name, and not without end', async (t) => {
+  const { bench, credentials } = await joined(t, 10);
+  const ask = async (csr: string, from: Partial<Credentials> = credentials) =>
+    (await bench.agentRequest('/renew', { csr }, from)).status;
+  const own = (await certificateRequest('node-1')).csr;
+  assert.equal(await ask(own, {}), 401);
+  assert.equal(await ask((await certificateRequest('node-2')).csr), 400);
+  const statuses = [];
+  for (let i = 0; i < 6; i++) statuses.push(await ask(own));
+  assert.deepEqual([statuses[0], statuses.at(-1)], [200, 503]);
+  await bench.must('DELETE', '/api/v1/nodes/node-1');
+  assert.equal(await ask(own), 401);
+});
