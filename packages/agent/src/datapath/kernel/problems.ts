@@ -1,13 +1,12 @@
 /** What stands in the way of a data path, in words. */
 import type { ArrivalPort, DatapathProblem, DatapathState } from '../datapath.ts';
 import { deviceName } from './libbpf.ts';
-import { type Attachment, attachmentKey, type Links, PROGRAMS } from './links.ts';
-import type { Rivals } from './rivals.ts';
-import { arriveAt, type DatapathRows, type Placed } from './rows.ts';
+import { type Attachment, type Links, PROGRAMS } from './links.ts';
+import { arriveAt, type Placed } from './rows.ts';
 
 /** ifindexes of the bridges where a program of someone else stays in front of `arrive`: not all that enters them is seen. */
 export function disputedBridges(
-  { attachments }: DatapathRows,
+  attachments: readonly Placed[],
   isBehind: (attachment: Attachment) => boolean,
 ): number[] {
   return attachments.flatMap(({ attachment, bridge }) => {
@@ -17,14 +16,13 @@ export function disputedBridges(
 
 /** A problem for whatever is behind a foreign program. */
 export function disputes(
-  { attachments }: DatapathRows,
+  attachments: readonly Placed[],
   state: DatapathState,
-  rivals: Rivals,
-  now: number,
+  isDisputed: (attachment: Attachment) => boolean,
 ): DatapathProblem[] {
   return attachments.flatMap((placed) => {
     const { attachment } = placed;
-    if (!rivals.isDisputed(attachmentKey(attachment), now)) return [];
+    if (!isDisputed(attachment)) return [];
     const where = `${attachment.hook} of ${deviceName(attachment.ifindex)}`;
     return occupied(placed, state, `at ${where} another program keeps coming back in front of ours`);
   });
@@ -32,7 +30,7 @@ export function disputes(
 
 /** A problem for whatever is behind something foreign that ours cannot overtake. */
 export function obstacles(
-  { attachments }: DatapathRows,
+  attachments: readonly Placed[],
   state: DatapathState,
   links: Links,
   ours: ReadonlySet<number>,

@@ -1,0 +1,290 @@
+/**
+ * One apply: from the end of the path to its beginning, so that no copy meets a missing part; removal goes the other way.
+ */
+import type { ApplyOptions, ApplyResult, DatapathState } from '../datapath.ts';
+import type { Expedite } from './expedite.ts';
+import { repairOf } from './interference.ts';
+import { type Attachment, attachmentKey } from './links.ts';
+import type { Opened } from './opened.ts';
+import {
+  attachProblems,
+  disputedBridges,
+  disputes,
+  fullTables,
+  obstacles,
+  overruledPorts,
+  overruledProblems,
+} from './problems.ts';
+import { arrivalRows, budgetKey, buildRows, type DatapathRows, type Placed } from './rows.ts';
+import type { SlotKind } from './slots.ts';
+
+/**
+ * Senders of which no policy is left stay known up to this number: one that is away may go on sending, and what it sends
+ * must not reach the stack.
+ */
+const MAX_PEERS = 4096;
+
+/** Written in this order; removed from in the other one. */
+const WRITTEN = [
+  'copyVlans',
+  'budgets',
+  'physicalDevices',
+  'hostAddresses',
+  'deliveries',
+  'peers',
+  'terminations',
+  'arrivalPorts',
+  'captures',
+] as const;
+const REMOVED = ['captures', 'arrivalPorts', 'terminations', 'deliveries', 'hostAddresses', 'physicalDevices'] as const;
+
+/** Lives for one apply, and holds what its phases hand on to each other. */
+export class ApplyRun {
+  readonly #opened: Opened;
+  readonly #expedite: Expedite;
+  readonly #desired: DatapathState;
+  readonly #look: boolean;
+  readonly #result: ApplyResult = {
+    attached: 0,
+    detached: 0,
+    written: 0,
+    begun: [],
+    repaired: [],
+    refused: [],
+    problems: [],
+    held: [],
+  };
+  /** Keys of what is attached and belongs to the state. */
+  readonly #kept = new Set<string>();
+  /** Keys of what has to be attached anew, in front. */
+  #pushedBack: ReadonlySet<string> = new Set();
+  /** ifindexes of bridges of which not every way in is seen. */
+  #unwatched = new Set<number>();
+
+  constructor(opened: Opened, expedite: Expedite, desired: DatapathState, { look = true }: ApplyOptions) {
+    this.#opened = opened;
+    this.#expedite = expedite;
+    this.#desired = desired;
+    this.#look = look;
+  }
+
+  /** Does it. @throws Error where the kernel refuses what everything needs; what is in force stays in force then */
+  async run(): Promise<ApplyResult> {
+    const { links, counters, holding } = this.#opened;
+    if (this.#look || this.#opened.helper === 0) await this.#keepHelper();
+    this.#remember();
+    const canHold = await this.#beginHolding();
+    // From here to the end of holding nothing waits: all that is asked of the kernel belongs to one moment.
+    links.look();
+    const overruled = overruledPorts(this.#desired, links);
+    const rows = this.#buildRows(canHold, overruled);
+    const now = performance.now();
+    this.#lookAround(rows, now);
+    this.#install(rows);
+    this.#fillArrivals();
+    this.#remove(rows);
+    counters.applied();
+    this.#result.held = await holding.end(this.#desired);
+    this.#release();
+    this.#tellProblems(rows, now);
+    this.#result.problems.push(...overruledProblems(overruled, this.#desired));
+    return this.#result;
+  }
+
+  #remember(): void {
+    const { counters, devices, node } = this.#opened;
+    counters.remember(this.#desired);
+    devices.remember(this.#desired);
+    node.remember(this.#desired);
+  }
+
+  /** Without the helper device, copies that have to be changed are dropped as `destinationDown`, and local ones go on. */
+  async #keepHelper(): Promise<void> {
+    const opened = this.#opened;
+    try {
+      const { ifindex, peer, segmenter, repair } = await opened.helperDevice.ensure();
+      opened.helper = ifindex;
+      opened.peer = peer;
+      opened.segmenter = segmenter;
+      if (repair) this.#result.repaired.push(repair);
+    } catch (error) {
+      opened.helper = 0;
+      opened.segmenter = 0;
+      this.#result.problems.push({ code: 'ATTACH_FAILED', message: messageOf(error) });
+    }
+  }
+
+  /** Where copies cannot be held, what a migrating destination has not read when it leaves is lost. */
+  async #beginHolding(): Promise<boolean> {
+    const { holding, helper, peer } = this.#opened;
+    try {
+      return await holding.begin(this.#desired, helper === 0 ? 0 : peer);
+    } catch (error) {
+      const message = `copies for a guest that is about to leave cannot be held: ${messageOf(error)}`;
+      this.#result.problems.push({ code: 'ATTACH_FAILED', message });
+      return false;
+    }
+  }
+
+  #buildRows(holding: boolean, overruled: readonly unknown[]): DatapathRows {
+    const { helper, segmenter } = this.#opened;
+    const arrivalPorts = this.#desired.arrivalPorts?.filter((port) => !overruled.includes(port));
+    const take = (kind: SlotKind, id: string) => this.#takeSlot(kind, id);
+    return buildRows({ ...this.#desired, arrivalPorts }, { take, helper, segmenter, holding });
+  }
+
+  #takeSlot(kind: SlotKind, id: string): number {
+    const { slots, counters, devices } = this.#opened;
+    if (kind === 'device') return slots.take(kind, id, (slot) => devices.reset(slot));
+    if (slots.lacksRoom(kind, id)) counters.makeRoom(kind);
+    const reset = (slot: number) => {
+      counters.reset(kind, slot);
+      if (kind === 'delivery') devices.refill(budgetKey(slot));
+    };
+    return slots.take(kind, id, reset, counters.textOf(kind, id));
+  }
+
+  /** What others did, and which bridges they leave us no sight of. */
+  #lookAround({ attachments }: DatapathRows, now: number): void {
+    const { interference, links, installation, switched } = this.#opened;
+    if (this.#look && switched) {
+      const placed = attachments.map(({ attachment }) => attachment);
+      const { pushedBack, repaired, problems } = interference.look(placed, now);
+      this.#pushedBack = pushedBack;
+      this.#result.repaired.push(...repaired);
+      this.#result.problems.push(...problems);
+    }
+    const isBehind = (attachment: Attachment) =>
+      interference.isDisputed(attachment, now) || links.obstacle(attachment, installation.programIds) !== undefined;
+    this.#unwatched = new Set(disputedBridges(attachments, isBehind));
+  }
+
+  /** Attaches programs and fills maps. */
+  #install(rows: DatapathRows): void {
+    const { links, tables } = this.#opened;
+    // What is taken out of the arrivals is captured at its device again before anything that arrival needs goes.
+    this.#result.written += tables.arrivals.removeOthers(arrivalRows(this.#desired, this.#unwatched));
+    const inPlace = ({ attachment }: Placed) =>
+      links.attached(attachment) && !this.#pushedBack.has(attachmentKey(attachment));
+    const { attachments } = rows;
+    if (!attachments.some((placed) => this.#isNew(placed)) && attachments.every(inPlace)) this.#attachAll(rows);
+    else this.#expedite.during(() => this.#attachAll(rows));
+  }
+
+  #attachAll(rows: DatapathRows): void {
+    const [path, others] = partition(rows.attachments, ({ capture, bridge }) => !capture && bridge === undefined);
+    for (const placed of path) this.#attach(placed);
+    // Only now: the node's budget may have been set since the rows were built.
+    rows.budgets.set(...this.#opened.node.row());
+    for (const name of WRITTEN) this.#result.written += this.#opened.tables[name].write(rows[name]);
+    this.#switch();
+    // What is new first: asking after a link that is there takes the rtnl lock, as attaching does.
+    const [fresh, known] = partition(others, (placed) => this.#isNew(placed));
+    for (const placed of [...fresh, ...known]) {
+      if (!this.#attach(placed) && placed.bridge !== undefined) this.#unwatched.add(placed.bridge);
+    }
+  }
+
+  #isNew({ attachment }: Placed): boolean {
+    return !this.#opened.links.holds(attachment);
+  }
+
+  /** Gives the links of another build the programs of this one, now that the maps are filled. */
+  #switch(): void {
+    const opened = this.#opened;
+    if (opened.switched) return;
+    opened.links.switchTo(opened.installation.programs);
+    // Right before ours are attached in the other way: with both, packets would be copied twice.
+    opened.others?.open();
+    opened.others?.switchTo(new Map()); // without programs: all are dropped
+    opened.others?.close();
+    opened.others = undefined;
+    opened.installation.finish();
+    opened.switched = true;
+  }
+
+  /** Attaches a program where it is not. A failure concerns what needs this program, and nothing else. */
+  #attach(placed: Placed): boolean {
+    const { attachment } = placed;
+    const { links } = this.#opened;
+    try {
+      if (!links.attached(attachment) || this.#pushedBack.has(attachmentKey(attachment))) this.#attachAnew(placed);
+      this.#kept.add(attachmentKey(attachment));
+      return true;
+    } catch (error) {
+      this.#refuse(placed, error as Error & { code?: string });
+      return false;
+    }
+  }
+
+  /** Off and on again without anything in between: what passes meanwhile is missed. */
+  #attachAnew({ attachment, capture }: Placed): void {
+    const { links, installation } = this.#opened;
+    const takenOff = links.wasTakenOff(attachment);
+    links.attach(attachment, installation.programs.get(attachment.program)!);
+    const { repaired } = this.#result;
+    this.#result.attached++;
+    if (takenOff) repaired.push(repairOf('takenOff', attachment));
+    else if (capture && !repaired.some(isOf(attachment))) {
+      this.#result.begun.push(capture.id);
+      this.#result.begunAt = performance.now();
+    }
+  }
+
+  #refuse(placed: Placed, { message, code: cause }: Error & { code?: string }): void {
+    const gone = cause === 'ENODEV';
+    const code = cause === 'HOOK_OCCUPIED' ? cause : 'ATTACH_FAILED';
+    if (placed.capture) {
+      const { id, ifindex } = placed.capture;
+      this.#result.refused.push({ id, ifindex, code, message, ...(gone && { gone }) });
+    } else if (!gone) {
+      // A device that went needs nothing any more; who names it will hear of that too.
+      this.#result.problems.push(...attachProblems(placed, this.#desired, code, message));
+    }
+  }
+
+  #fillArrivals(): void {
+    const { arrivals } = this.#opened.tables;
+    const rows = arrivalRows(this.#desired, this.#unwatched);
+    this.#result.written += arrivals.removeOthers(rows) + arrivals.write(rows);
+  }
+
+  /** Detaches and removes what the state does not have any more. */
+  #remove(rows: DatapathRows): void {
+    const { links, tables } = this.#opened;
+    const kept = this.#kept;
+    if (links.countOthers(kept) > 0) this.#result.detached = this.#expedite.during(() => links.detachOthers(kept));
+    for (const name of REMOVED) this.#result.written += tables[name].removeOthers(rows[name]);
+    // What found no room may have some now.
+    for (const name of WRITTEN.filter((one) => tables[one].lacksRoom > 0)) {
+      this.#result.written += tables[name].write(rows[name]);
+    }
+    this.#result.problems.push(...fullTables(tables));
+    if (tables.peers.size > MAX_PEERS) this.#result.written += tables.peers.removeOthers(rows.peers);
+  }
+
+  /** Frees the slots of what has left, and whose last counts are saved. */
+  #release(): void {
+    const { slots, counters, devices } = this.#opened;
+    slots.release({ ...counters.named(), device: devices.named() });
+  }
+
+  #tellProblems({ attachments }: DatapathRows, now: number): void {
+    const { links, installation, interference } = this.#opened;
+    this.#result.problems.push(
+      ...disputes(attachments, this.#desired, (attachment) => interference.isDisputed(attachment, now)),
+      ...obstacles(attachments, this.#desired, links, installation.programIds),
+    );
+  }
+}
+
+/** Whether a repair was about this program of this device. */
+function isOf({ program, ifindex }: Attachment) {
+  return (repair: { program?: string; ifindex?: number }) => repair.program === program && repair.ifindex === ifindex;
+}
+
+function partition<T>(items: readonly T[], test: (item: T) => boolean): [T[], T[]] {
+  return [items.filter(test), items.filter((item) => !test(item))];
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,92 @@
+/** What others did to us: pins that are gone, maps that were written, programs that were pushed back. */
+import type { DatapathProblem, Repair } from '../datapath.ts';
+import type { Installation } from './install.ts';
+import { type Attachment, attachmentKey, type Links } from './links.ts';
+import { Rivals } from './rivals.ts';
+import type { TableWriter } from './table-writer.ts';
+
+/** Milliseconds between two looks, at least. */
+const LOOK_INTERVAL = 400;
+/** Tables of up to so many rows are read again at every look, others at every so many. */
+const SMALL_TABLE = 256;
+const LARGE_TABLE_TURN = 20;
+
+export interface InterferenceParts {
+  bpffs: string;
+  links: Links;
+  installation: Installation;
+  tables: readonly TableWriter[];
+}
+
+/** What a look has found. */
+export interface Found {
+  /** Keys of what has to be attached anew, in front. A program that was taken off is found where it is attached again. */
+  pushedBack: ReadonlySet<string>;
+  repaired: readonly Repair[];
+  problems: readonly DatapathProblem[];
+}
+
+const NOTHING: Found = { pushedBack: new Set(), repaired: [], problems: [] };
+
+/** Looks for it, and puts pins and maps right. */
+export class Interference {
+  readonly #parts: InterferenceParts;
+  readonly #rivals = new Rivals();
+  #lookedAt = 0;
+  #looks = 0;
+
+  constructor(parts: InterferenceParts) {
+    this.#parts = parts;
+  }
+
+  /** Looks, at most once in LOOK_INTERVAL. @param now milliseconds of `performance.now()` */
+  look(attachments: readonly Attachment[], now: number): Found {
+    if (now - this.#lookedAt < LOOK_INTERVAL) return NOTHING;
+    this.#lookedAt = now;
+    this.#looks++;
+    const { links, installation } = this.#parts;
+    const back = attachments
+      .filter((attachment) => links.attached(attachment) && links.isPushedBack(attachment, installation.programIds))
+      .filter((attachment) => this.#rivals.behind(attachmentKey(attachment), now));
+    const pins = this.#restorePins();
+    return {
+      pushedBack: new Set(back.map(attachmentKey)),
+      repaired: [
+        ...back.map((attachment) => repairOf('pushedBack', attachment)),
+        ...repairs('mapWritten', this.#rereadTables()),
+        ...repairs('unpinned', typeof pins === 'number' ? pins : 0),
+      ],
+      problems: typeof pins === 'number' ? [] : [pins],
+    };
+  }
+
+  /** True where somebody comes back in front of ours again and again. */
+  isDisputed(attachment: Attachment, now: number): boolean {
+    return this.#rivals.isDisputed(attachmentKey(attachment), now);
+  }
+
+  #rereadTables(): number {
+    const due = this.#parts.tables.filter(({ size }) => size <= SMALL_TABLE || this.#looks % LARGE_TABLE_TURN === 0);
+    return due.reduce((sum, table) => sum + table.reread(), 0);
+  }
+
+  /** How many were gone, or why they cannot be put back. */
+  #restorePins(): number | DatapathProblem {
+    const { bpffs, installation, links } = this.#parts;
+    try {
+      return installation.restorePins() + links.restorePins();
+    } catch (error) {
+      const message = `what the agent keeps in ${bpffs} cannot be put back: ${(error as Error).message}`;
+      return { code: 'ATTACH_FAILED', message };
+    }
+  }
+}
+
+/** A program at a hook that is in its place again. */
+export function repairOf(kind: 'takenOff' | 'pushedBack', { program, ifindex }: Attachment): Repair {
+  return { kind, program, ifindex, count: 1 };
+}
+
+function repairs(kind: Repair['kind'], count: number): Repair[] {
+  return count === 0 ? [] : [{ kind, count }];
+}

@@ -1,0 +1,105 @@
+/** What a data path has while it is open. */
+import { CounterReader } from './counters.ts';
+import { DeviceBudgets } from './device-budgets.ts';
+import type { Expedite } from './expedite.ts';
+import { HelperDevice, type HelperState } from './helper-device.ts';
+import { Holding } from './holding.ts';
+import { type Installation, install, type Prepared } from './install.ts';
+import { Interference } from './interference.ts';
+import { LAYOUT, VLAN_SET_SIZE } from './layout.ts';
+import type { BpfMap } from './libbpf.ts';
+import type { Links } from './links.ts';
+import { NodeBudgetWriter } from './node-budget.ts';
+import type { DatapathRows } from './rows.ts';
+import { Slots } from './slots.ts';
+import { standbyFlag } from './standby-flag.ts';
+import { COUNTED, learned, type Shared, TableWriter } from './table-writer.ts';
+
+/** The writers of all maps that `buildRows` fills. */
+export type Tables = Record<Exclude<keyof DatapathRows, 'attachments'>, TableWriter>;
+
+/** What is there only between open() and close(). */
+export interface Opened {
+  installation: Installation;
+  /** The links have the programs of this build: from the first apply on, when the maps are filled. */
+  switched: boolean;
+  links: Links;
+  /** What an earlier agent may have left that used the other kind of hook. Undefined when it is gone. */
+  others: Links | undefined;
+  slots: Slots;
+  helperDevice: HelperDevice;
+  /** ifindex; 0: it cannot be made. */
+  helper: number;
+  /** ifindex of its other end. */
+  peer: number;
+  /** ifindex of the device over the helper device; 0: there is none. */
+  segmenter: number;
+  holding: Holding;
+  interference: Interference;
+  counters: CounterReader;
+  devices: DeviceBudgets;
+  node: NodeBudgetWriter;
+  tables: Tables;
+}
+
+const SLOT_LIMITS = { capture: 8192, delivery: 4096, termination: 8192, device: 1024 };
+
+/** What `openParts` opens with. */
+export interface OpenOptions {
+  bpffs: string;
+  /** How programs hang, and what an earlier agent may have left that hung in the other way. */
+  links: Links;
+  others: Links;
+  prepared: Prepared;
+  expedite: Expedite;
+}
+
+/** Takes over what is pinned, or installs it. @throws Error where the kernel refuses; nothing is left open then */
+export async function openParts({ bpffs, links, others, prepared, expedite }: OpenOptions): Promise<Opened> {
+  const installation = install(bpffs, prepared);
+  const helperDevice = new HelperDevice();
+  let pair: HelperState;
+  try {
+    expedite.during(() => links.open());
+    pair = await helperDevice.ensure();
+  } catch (error) {
+    for (const part of [helperDevice, links, installation]) part.close();
+    throw error;
+  }
+  const { maps } = installation;
+  const slots = new Slots(maps, SLOT_LIMITS);
+  const tables = makeTables(maps);
+  return {
+    installation,
+    switched: false,
+    links,
+    others,
+    slots,
+    helperDevice,
+    helper: pair.ifindex,
+    peer: pair.peer,
+    segmenter: pair.segmenter,
+    holding: new Holding(bpffs, installation),
+    interference: new Interference({ bpffs, links, installation, tables: Object.values(tables) }),
+    counters: new CounterReader(maps, slots, Slots.epoch(maps.slots)),
+    devices: new DeviceBudgets(tables.budgets, maps.budget_buckets, slots),
+    node: new NodeBudgetWriter(tables.budgets, maps.budget_buckets),
+    tables,
+  };
+}
+
+function makeTables(maps: Installation['maps']): Tables {
+  const table = (map: BpfMap, key: number, value: number, shared?: Shared) => new TableWriter(map, key, value, shared);
+  return {
+    captures: table(maps.captures, LAYOUT.capture_key.size, LAYOUT.capture.size, standbyFlag),
+    deliveries: table(maps.deliveries, 4, LAYOUT.delivery.size),
+    terminations: table(maps.terminations, LAYOUT.termination_key.size, LAYOUT.termination.size),
+    peers: table(maps.peers, 4, LAYOUT.peer.size, COUNTED),
+    arrivalPorts: table(maps.arrival_ports, 4, LAYOUT.arrival_port.size),
+    arrivals: table(maps.arrivals, LAYOUT.arrival_key.size, 4, learned()),
+    hostAddresses: table(maps.host_addresses, LAYOUT.host_address.size, 4),
+    physicalDevices: table(maps.physical_devices, 4, 4),
+    copyVlans: table(maps.copy_vlans, 4, VLAN_SET_SIZE),
+    budgets: table(maps.budget_rates, 4, LAYOUT.budget.size),
+  };
+}
