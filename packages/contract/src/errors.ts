@@ -237,6 +237,8 @@ export type ErrorCode = keyof typeof CATALOGUE;
 
 /** Problems of a node that are no reason against its policies: they copy as they should. Shown with the node alone. */
 export const NODE_ONLY_CODES: ReadonlySet<string> = new Set<ErrorCode>([
+  'NODE_SECOND_AGENT',
+  'IDENTITY_UNREADABLE',
   'CERTIFICATE_ENDING',
   'CERTIFICATE_ENDED',
   'UPLINK_UNPROTECTED',

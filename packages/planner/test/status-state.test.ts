@@ -191,6 +191,11 @@ const cases: [string, Scene, string[]][] = [
     ['active'],
   ],
   [
+    'does not care for a guest of the node that nobody understands: its own interfaces are known',
+    { nodes: { 'node-1': { ...up1, ...problem('IDENTITY_UNREADABLE') }, 'node-2': up2 } },
+    ['active'],
+  ],
+  [
     'does not care for problems of sending where nothing is sent: on the node of the destination',
     { nodes: { 'node-1': { ...up1, ...problem('ROUTE_MISSING') }, 'node-2': up2 } },
     ['active'],
