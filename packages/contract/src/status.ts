@@ -40,8 +40,11 @@ export const PathStatus = z.object({
   from: z.string(),
   to: z.string(),
   sent: Count.nullable().meta({ description: 'Outer packets; bytes with the outer headers.' }),
-  received: Count.nullable().meta({ description: 'Copies; bytes without the outer headers.' }),
-  delivered: Count.nullable().meta({ description: 'Copies; bytes without the outer headers.' }),
+  received: Count.nullable().meta({
+    description:
+      'Copies; bytes without the outer headers. While the sender is connected: of those in `sent`, so never more, unless copies come twice.',
+  }),
+  delivered: Count.nullable().meta({ description: 'As `received`.' }),
   lost: z.number().int().nullable().meta({
     description:
       'Packets of `sent` that were neither delivered nor relayed, of those that have had the time to arrive: what is on its way is not among them. Exact at rest; under traffic at least so many. Null while not known.',

@@ -8,6 +8,7 @@ import type {
   TerminationReport,
 } from '@mirrorplane/contract';
 import { addCount, captureId, hookCaptureId, ZERO } from '@mirrorplane/contract';
+import type { PreviousReport } from '@mirrorplane/planner';
 
 /** Counts by name, one level deep: `dropped.noDelivery` beside `matched`. */
 type Flat = Record<string, Count>;
@@ -220,8 +221,8 @@ export class CounterTotals {
   #captures = new Totals<CaptureReport>(captureKey);
   #deliveries = new Totals<DeliveryReport>(deliveryKey);
   #terminations = new Totals<TerminationReport>(terminationKey);
-  #older: CounterReport | undefined;
-  #newer: CounterReport | undefined;
+  #older: PreviousReport | undefined;
+  #newer: PreviousReport | undefined;
   /** True where something was taken since the last `save`. */
   changed = false;
 
@@ -271,20 +272,19 @@ export class CounterTotals {
     };
   }
 
-  /** Packets sent, by delivery. */
-  sentPackets(): Map<string, number> {
-    return new Map(this.#deliveries.sums().map(({ delivery, sent }) => [delivery, sent.packets]));
-  }
-
   /** Totals of one to two periods ago, for what has grown lately; undefined until then. */
-  get previous(): CounterReport | undefined {
+  get previous(): PreviousReport | undefined {
     return this.#older;
   }
 
-  /** A period has passed. */
-  tick(): void {
+  /**
+   * A period has passed.
+   * @param arrivedBefore what had arrived where, before the last report was read
+   */
+  tick(arrivedBefore?: PreviousReport['arrivedBefore']): void {
+    const counters = this.sums();
     this.#older = this.#newer;
-    this.#newer = this.sums();
+    this.#newer = counters && { counters, ...(arrivedBefore && { arrivedBefore: new Map(arrivedBefore) }) };
   }
 
   save(): SavedTotals | undefined {
@@ -307,6 +307,9 @@ export class CounterTotals {
     totals.#captures = new Totals<CaptureReport>(captureKey, saved.captures);
     totals.#deliveries = new Totals<DeliveryReport>(deliveryKey, saved.deliveries);
     totals.#terminations = new Totals<TerminationReport>(terminationKey, saved.terminations);
+    // What has grown since it was saved has grown lately, and nothing else has.
+    totals.tick();
+    totals.tick();
     return totals;
   }
 }

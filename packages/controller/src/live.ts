@@ -10,9 +10,9 @@ import type {
   StatusMessage,
   Underlay,
 } from '@mirrorplane/contract';
-import type { SentReading } from '@mirrorplane/planner';
 import { certificateProblem } from './certificates.ts';
 import { CounterTotals } from './counters.ts';
+import { Readings } from './readings.ts';
 import type { NodeStateRecord } from './resources.ts';
 import { underlayProblem } from './underlays.ts';
 
@@ -80,9 +80,8 @@ export interface LiveNode {
   completeAt?: number | undefined;
   /** Counters that were refused, and when last. */
   refusedCounters?: { message: string; at: number } | undefined;
-  /** What it had sent at its last few reports; newest last. */
-  sent: SentReading[];
-  /** Time of the last counters, ISO 8601. */
+  readings: Readings;
+  /** Time of the last counters, ISO 8601: they were read then, or later. */
   countersAt?: string | undefined;
   /** True where persisted state is behind. */
   dirty: boolean;
@@ -389,7 +388,6 @@ export class LiveNodes {
         devices: [],
         copying: [],
         unseen: false,
-        sent: [],
         seen: byId(),
         running: byId(),
         claimed: byId(),
@@ -398,6 +396,7 @@ export class LiveNodes {
         former: new Set(),
         problems: [],
         counters: new CounterTotals(),
+        readings: new Readings(),
         dirty: false,
       };
       this.#nodes.set(name, node);

@@ -9,8 +9,10 @@ import { CounterTotals, type SavedTotals } from './counters.ts';
 import type { LiveNodes } from './live.ts';
 import type { View } from './view.ts';
 
-/** Also the period of `CounterTotals.tick`. Milliseconds. */
+/** Milliseconds. */
 export const SAVE_INTERVAL_MS = 10_000;
+/** The period of `CounterTotals.tick`, in milliseconds: what is said to be lately was within two of them. */
+const LATELY_MS = 5000;
 
 interface Parts {
   folder: string;
@@ -29,7 +31,7 @@ interface SavedFile {
 
 export class SavedCounters {
   readonly #parts: Parts;
-  #timer: NodeJS.Timeout | undefined;
+  #timers: NodeJS.Timeout[] = [];
   readonly #writes = new Serial();
 
   constructor(parts: Parts) {
@@ -57,23 +59,26 @@ export class SavedCounters {
         log.warn({ file, err: error }, 'saved counters not read');
       }
     }
-    this.#timer = setInterval(() => this.#tick(), SAVE_INTERVAL_MS);
-    this.#timer.unref();
+    this.#timers = [
+      setInterval(() => this.#tick(), LATELY_MS).unref(),
+      setInterval(() => void this.#writes.run(() => this.#save()), SAVE_INTERVAL_MS).unref(),
+    ];
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#timer);
+    for (const timer of this.#timers) {
+      clearInterval(timer);
+    }
     await this.#writes.run(() => this.#save());
   }
 
   #tick(): void {
     const { view, live } = this.#parts;
     const policies = new Set([...view.all('policies').values()].map(({ value }) => value.uid));
-    for (const { counters } of live.all().values()) {
+    for (const { counters, readings } of live.all().values()) {
       counters.prune((uid) => policies.has(uid));
-      counters.tick();
+      counters.tick(readings.arrivedBefore);
     }
-    void this.#writes.run(() => this.#save());
   }
 
   async #save(): Promise<void> {

@@ -1,6 +1,6 @@
 /** What the controller knows of each node, put together for the status of policies. */
-import type { CounterReport, PolicyStatus } from '@mirrorplane/contract';
-import { type NodeReport, observe, statusFrom } from '@mirrorplane/planner';
+import type { PolicyStatus } from '@mirrorplane/contract';
+import { type NodeReport, observe, type PreviousReport, statusFrom } from '@mirrorplane/planner';
 import { mergeInventory, recordsOf } from './inventory.ts';
 import { type LiveNode, LiveNodes } from './live.ts';
 import { toPolicy } from './planning.ts';
@@ -12,7 +12,7 @@ import type { Stored } from './view.ts';
 export function policyStatuses(services: Services, only?: Stored<PolicyRecord>): PolicyStatus[] {
   const { view, live, planning } = services;
   const reports = new Map<string, NodeReport>();
-  const previous = new Map<string, CounterReport>();
+  const previous = new Map<string, PreviousReport>();
   for (const name of view.all('nodes').keys()) {
     const node = live.get(name);
     reports.set(name, reportOf(node, view.get('programs', name)?.value.revision));
@@ -41,7 +41,8 @@ function reportOf(node: LiveNode | undefined, programRevision: number | undefine
   return {
     connected: node?.connected ?? false,
     captures: node?.captures ?? [],
-    sent: node?.sent ?? [],
+    sent: node?.readings.sent ?? [],
+    arrivedBefore: node?.readings.arrivedBefore ?? new Map(),
     copying: (node?.copying ?? []).map(({ uid }) => uid),
     problems: node ? LiveNodes.problems(node) : [],
     ...(programRevision !== undefined && { programRevision }),

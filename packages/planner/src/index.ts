@@ -1,7 +1,15 @@
 /** The rules of a mirror policy as pure functions: no I/O, no clock, no randomness. */
 export type { Explain, Explanation } from './devices.ts';
 export { policyType } from './kinds.ts';
-export { type NodeReport, type Observation, observe, type PreviousCounters, type SentReading } from './observation.ts';
+export {
+  type ArrivalReading,
+  type NodeReport,
+  type Observation,
+  observe,
+  type PreviousCounters,
+  type PreviousReport,
+  type SentReading,
+} from './observation.ts';
 export { type Plan, type PolicyPlan, plan, type SourcePlan } from './plan.ts';
 export type { PathPlan, PlannedProgram } from './programs.ts';
 export { MAX_SESSIONS_PER_NODE, type Sessions } from './sessions.ts';

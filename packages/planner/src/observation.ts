@@ -20,6 +20,17 @@ export interface SentReading {
   packets: ReadonlyMap<string, number>;
 }
 
+/** What had arrived at a node at some moment. */
+export interface ArrivalReading {
+  /** ISO 8601 in UTC. */
+  at: string;
+  /** By termination id. */
+  terminations: ReadonlyMap<string, TerminationReport>;
+}
+
+/** What had arrived at each node that one sends to, by its name: before the counters were read that it belongs to. */
+export type ArrivedBefore = ReadonlyMap<string, ArrivalReading>;
+
 /** The newest that the agent of a node has said. What was never said is undefined, or an empty list. */
 export interface NodeReport {
   connected: boolean;
@@ -32,14 +43,22 @@ export interface NodeReport {
   copying?: readonly string[];
   problems: readonly NodeProblem[];
   counters?: CounterReport;
-  /** Time of `counters`, ISO 8601 in UTC. */
+  /** Time of `counters`, ISO 8601 in UTC: they were read then, or later. */
   countersAt?: string;
-  /** Packets sent by delivery id, as the last few reports had them; newest last. */
+  /** Packets sent by delivery id, as the last few reports had them; newest last. Each was read at its time, or before. */
   sent?: readonly SentReading[];
+  /** Belongs to `counters`. Left out: not followed. */
+  arrivedBefore?: ArrivedBefore;
 }
 
-/** Node name to its counters of a while ago, about 10 s. Only what grew since then degrades a policy. */
-export type PreviousCounters = ReadonlyMap<string, CounterReport>;
+/** What a node had reported a while ago. */
+export interface PreviousReport {
+  counters: CounterReport;
+  arrivedBefore?: ArrivedBefore;
+}
+
+/** Node name to its report of 5 to 10 s ago. Only what grew since then degrades a policy. */
+export type PreviousCounters = ReadonlyMap<string, PreviousReport>;
 
 /** One report of a node, with the one of before: undefined where the node started again or said nothing before. */
 export interface Observed<T> {
@@ -59,6 +78,7 @@ export interface PolicyCounters {
 export interface Observation {
   cluster: Cluster;
   nodes: ReadonlyMap<string, NodeReport>;
+  previous: PreviousCounters;
   /** Policy uid to its counters. */
   counters: ReadonlyMap<string, PolicyCounters>;
   /** Node name to what it has refused lately, by the address of the sender. Packets. */
@@ -93,7 +113,7 @@ export function observe(
     if (!now) {
       continue;
     }
-    const old = previous.get(node);
+    const old = previous.get(node)?.counters;
     const before = old?.epoch === now.epoch ? old : undefined;
     refused.set(node, refusedLately(now, before));
     const of = (uid: string): PolicyCounters => {
@@ -112,7 +132,7 @@ export function observe(
       of(item.report.policy).terminations.push(item);
     }
   }
-  return { cluster: indexCluster(inventory), nodes, counters, refused, captures, unsupported };
+  return { cluster: indexCluster(inventory), nodes, previous, counters, refused, captures, unsupported };
 }
 
 function refusedLately({ peers }: CounterReport, before: CounterReport | undefined): Map<string, number> {

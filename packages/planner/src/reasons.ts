@@ -1,14 +1,7 @@
 /** Why a policy is not active, as far as agents report it. */
-import {
-  CATALOGUE,
-  type CaptureStatus,
-  erspanDeliveryId,
-  NODE_ONLY_CODES,
-  type Policy,
-  type StatusReason,
-} from '@mirrorplane/contract';
+import { CATALOGUE, type CaptureStatus, NODE_ONLY_CODES, type Policy, type StatusReason } from '@mirrorplane/contract';
 import { packetsGained } from './counts.ts';
-import { lostOn } from './losses.ts';
+import { lostLately } from './losses.ts';
 import type { NodeReport, Observation, PolicyCounters } from './observation.ts';
 import { byText, sortedBy } from './order.ts';
 import type { PolicyPlan } from './plan.ts';
@@ -216,27 +209,14 @@ export function lossReasons(
   observation: Observation,
 ): StatusReason[] {
   return paths.flatMap(({ from, to }): StatusReason[] => {
-    const lost = lostOn({ from, to }, uid, counters, observation) ?? 0;
-    const gained = lost - lostBefore(uid, from, to, counters);
-    if (gained <= 0) {
+    const lost = lostLately({ from, to }, uid, counters, observation);
+    if (!lost) {
       return [];
     }
     const { remedy } = CATALOGUE.COPIES_LOST;
-    const message = `${gained} copies from node "${from}" to node "${to}" were lost lately, ${lost} in all: ${remedy}`;
+    const message = `${lost.lately} copies from node "${from}" to node "${to}" were lost lately, ${lost.ever} in all: ${remedy}`;
     return [{ code: 'COPIES_LOST', message, node: to }];
   });
-}
-
-/** As both nodes had it at the same moment; what was on its way counts as lost, so growth is never overstated. */
-function lostBefore(uid: string, from: string, to: string, counters: PolicyCounters | undefined): number {
-  const id = erspanDeliveryId(uid, to);
-  const sent = counters?.deliveries.find(({ node, report }) => node === from && report.delivery === id)?.before?.sent;
-  const there = counters?.terminations.find(({ node, report }) => node === to && report.node === from);
-  if (!sent) {
-    return 0;
-  }
-  const { delivered, relayed } = there?.before ?? {};
-  return Math.max(0, sent.packets - (delivered?.packets ?? 0) - (relayed?.packets ?? 0));
 }
 
 /** A reason for every node that has cut copies of the policy since the counters of before. */

@@ -16,7 +16,7 @@ import {
 } from '@mirrorplane/contract';
 import { deviceNodes } from './cluster.ts';
 import { addCaptureCounts, zeroCounts } from './counts.ts';
-import { lostOn } from './losses.ts';
+import { arrivalOn, lostOn } from './losses.ts';
 import {
   type NodeReport,
   type Observation,
@@ -44,7 +44,7 @@ import {
 /**
  * The status of one policy. For many policies, call `observe` once and `statusFrom` for each.
  *
- * @param previous counters of about 10 s ago: drops and truncations degrade a policy only where they have grown since.
+ * @param previous counters of 5 to 10 s ago: drops and truncations degrade a policy only where they have grown since.
  *   Without them, any do.
  */
 export function policyStatus(
@@ -96,7 +96,7 @@ export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observ
     sources,
     lost: sumOfLost(paths),
     paths,
-    countersAt: oldest(nodes, observation),
+    countersAt: oldest(policy.uid, nodes, counters, observation),
     stale: [...nodes].some((node) => !observation.nodes.get(node)?.connected),
   };
 }
@@ -230,7 +230,7 @@ function reportingNodes(counters: PolicyCounters | undefined): Set<string> {
 
 /**
  * What the devices of the destination were handed, wherever it has been: copies made on its own node, and those that came
- * from other nodes. Null while the counters of the node where it is are not known.
+ * from other nodes. Null while that is not known.
  */
 function deliveredOf(plan: PolicyPlan, counters: PolicyCounters | undefined, { nodes }: Observation): Count | null {
   const end = plan.destinationNode;
@@ -242,8 +242,8 @@ function deliveredOf(plan: PolicyPlan, counters: PolicyCounters | undefined, { n
     if (kind === 'erspan') return [];
     return [kind === 'edge' ? withoutTag(sent) : sent];
   });
-  const remote = (counters?.terminations ?? []).map(({ report }) => report.delivered);
-  return [...local, ...remote].reduce(addCount, ZERO);
+  const remote = arrivals(plan.uid, counters, { nodes }).map((one) => one && (one.arrival.report?.delivered ?? ZERO));
+  return [...local, ...remote].reduce<Count | null>((sum, one) => (sum && one ? addCount(sum, one) : null), ZERO);
 }
 
 /** Bytes of the frames before an edge has put its 802.1Q tag of 4 bytes into each. */
@@ -281,8 +281,12 @@ function pathsOf(
       }
     }
   }
-  for (const { node, report } of counters?.terminations ?? []) {
-    const path = pathOf(report.node, node);
+  for (const one of arrivals(plan.uid, counters, observation)) {
+    const { report } = one?.arrival ?? {};
+    if (!one || !report) {
+      continue;
+    }
+    const path = pathOf(one.from, one.to);
     path.received = report.received;
     path.delivered = report.delivered;
     if (report.relayed.packets > 0) {
@@ -301,6 +305,14 @@ function pathsOf(
   return [...wanted].sort((a, b) => byText(a.from, b.from) || byText(a.to, b.to));
 }
 
+/** What arrived by each path, as it belongs to what was sent; null where that is not known yet. */
+function arrivals(uid: string, counters: PolicyCounters | undefined, observation: Pick<Observation, 'nodes'>) {
+  return (counters?.terminations ?? []).map(({ node: to, report: { node: from } }) => {
+    const arrival = arrivalOn({ from, to }, uid, counters, observation);
+    return arrival && { from, to, arrival };
+  });
+}
+
 function sumOfLost(paths: readonly PathStatus[]): number | null {
   return paths.reduce<number | null>((sum, { lost }) => (sum === null || lost === null ? null : sum + lost), 0);
 }
@@ -309,8 +321,13 @@ function sumOfLost(paths: readonly PathStatus[]): number | null {
  * The time of the sums. Null while an involved node has reported nothing at all: its share is not known, not 0. A report
  * that does not mention the policy is in the sums too, and may be from before the policy was.
  */
-function oldest(involved: Iterable<string>, { nodes }: Observation): string | null {
-  const times: string[] = [];
+function oldest(
+  uid: string,
+  involved: Iterable<string>,
+  counters: PolicyCounters | undefined,
+  { nodes }: Observation,
+): string | null {
+  const times = arrivals(uid, counters, { nodes }).flatMap((one) => one?.arrival.at ?? []);
   for (const node of involved) {
     const { counters, countersAt } = nodes.get(node) ?? {};
     if (!counters || countersAt === undefined) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { PolicyStatus, type TerminationReport } from '@mirrorplane/contract';
-import { observe, plan, policyStatus, statusFrom } from '@mirrorplane/planner';
+import { type NodeReport, observe, type PreviousReport, plan, policyStatus, statusFrom } from '@mirrorplane/planner';
 import { inventoryOf, type ShortInventory } from './golden.ts';
 import { capture, count, counted, counts, healthy, inShort, scenePolicy, statusOf } from './reports.ts';
 
@@ -49,7 +49,9 @@ test('a receiver that refuses copies of a sender degrades the policies between t
     return { ...nodes, 'node-1': { ...up1, ...counters } };
   };
   const codes = (now: number, before: number) => {
-    const old = Object.entries(refusing(before)).map(([node, { counters }]) => [node, counters!] as const);
+    const old = Object.entries(refusing(before)).map(
+      ([node, { counters }]) => [node, { counters: counters! }] as const,
+    );
     return inShort(statusOf({ nodes: refusing(now), previous: new Map(old) }));
   };
   assert.deepEqual(codes(7, 5), ['degraded', 'COPIES_UNPROVEN @node-1']);
@@ -136,30 +138,88 @@ test('what was lost is unknown while the sender has said nothing since before th
   assert.equal(lostOf([[9, 1000]], { delivered: count(900) }), null);
 });
 
+/**
+ * node-2 has sent `sent` packets, of which `arrived` had been delivered at node-1 when it was read at second 9, and
+ * `arrivedBefore` when node-2 was.
+ */
+interface PathReading {
+  sent: number;
+  arrived: number;
+  arrivedBefore: number;
+  missing?: number;
+}
+
+function pathReports({ sent, arrived, arrivedBefore, missing = 0 }: PathReading) {
+  const [termination] = node1.counters!.terminations;
+  const end = (packets: number) => {
+    const amounts = { received: count(packets), delivered: count(packets), missing: count(missing) };
+    return { ...termination!, dropped: {}, ...amounts };
+  };
+  const left = { delivery: 'u-p/to/node-1', policy: 'u-p', sent: count(sent) };
+  const reading = { at: '2026-01-01T00:00:07.500Z', terminations: new Map([['u-p/from/node-2', end(arrivedBefore)]]) };
+  return {
+    'node-1': { ...up1, ...counted({ terminations: [end(arrived)] }, '2026-01-01T00:00:09.000Z') },
+    'node-2': {
+      ...up2,
+      ...counted({ deliveries: [left] }, '2026-01-01T00:00:08.000Z'),
+      sent: [{ at: '2026-01-01T00:00:08.000Z', packets: new Map([['u-p/to/node-1', sent]]) }],
+      arrivedBefore: new Map([['node-1', reading]]),
+    },
+  };
+}
+
+/** The status, with the reports of a while ago. */
+function lately(before: PathReading, now: PathReading) {
+  const previous = Object.entries(pathReports(before)).map(([node, report]): [string, PreviousReport] => {
+    const { counters, arrivedBefore } = report as NodeReport;
+    return [node, { counters: counters!, ...(arrivedBefore && { arrivedBefore }) }];
+  });
+  return statusOf({ nodes: pathReports(now), previous: new Map(previous) });
+}
+
 test('a path that goes on losing copies degrades its policy, and one that has lost some once does not', () => {
-  const sent = (packets: number) => [
-    { at: '2026-01-01T00:00:08.000Z', packets: new Map([['u-p/to/node-1', packets]]) },
-  ];
-  const reports = (out: number, delivered: number) => {
-    const [termination] = node1.counters!.terminations;
-    const end = { ...termination!, dropped: {}, received: count(delivered), delivered: count(delivered) };
-    const left = { delivery: 'u-p/to/node-1', policy: 'u-p', sent: count(out) };
-    return {
-      'node-1': { ...up1, ...counted({ terminations: [end] }, '2026-01-01T00:00:09.000Z') },
-      'node-2': { ...up2, ...counted({ deliveries: [left] }), sent: sent(out) },
-    };
-  };
-  const after = (before: [number, number], now: [number, number]) => {
-    const previous = new Map(Object.entries(reports(...before)).map(([node, { counters }]) => [node, counters!]));
-    return statusOf({ nodes: reports(...now), previous });
-  };
-  const status = after([1000, 900], [2000, 1500]);
+  const before = { sent: 1000, arrived: 900, arrivedBefore: 900 };
+  const status = lately(before, { sent: 2000, arrived: 1500, arrivedBefore: 1500 });
   assert.deepEqual(inShort(status), ['degraded', 'COPIES_LOST @node-1']);
   assert.match(
     status.reasons[0]!.message,
     /^400 copies from node "node-2" to node "node-1" were lost lately, 500 in all/,
   );
-  assert.deepEqual(inShort(after([1000, 900], [2000, 1900])), ['active']);
+  assert.deepEqual(inShort(lately(before, { sent: 2000, arrived: 1900, arrivedBefore: 1900 })), ['active']);
+});
+
+test('what a path lost once is not lost lately again because its nodes are read at different moments', () => {
+  // The receiver is read 7 copies after the sender each time, and misses 19 that were lost long ago.
+  const before = { sent: 1000, arrived: 988, arrivedBefore: 980, missing: 19 };
+  assert.deepEqual(inShort(lately(before, { sent: 2000, arrived: 1988, arrivedBefore: 1980, missing: 19 })), [
+    'active',
+  ]);
+  assert.deepEqual(inShort(lately(before, { sent: 2000, arrived: 1984, arrivedBefore: 1977, missing: 22 })), [
+    'degraded',
+    'COPIES_LOST @node-1',
+  ]);
+});
+
+test('a path shows what had arrived before its sender was read: never more than was sent', () => {
+  const status = lately({ sent: 0, arrived: 0, arrivedBefore: 0 }, { sent: 2000, arrived: 2030, arrivedBefore: 1990 });
+  assert.deepEqual(
+    status.paths.map(({ sent, received, delivered }) => [sent, received, delivered]),
+    [[count(2000), count(1990), count(1990)]],
+  );
+  assert.deepEqual(status.delivered, count(1990));
+  assert.equal(status.countersAt, '2026-01-01T00:00:07.500Z');
+});
+
+test('while its sender is away, a path shows what arrives all the same', () => {
+  const nodes = pathReports({ sent: 2000, arrived: 2030, arrivedBefore: 1990 });
+  const status = statusOf({ nodes: { ...nodes, 'node-2': { ...nodes['node-2'], connected: false } } });
+  assert.deepEqual([status.delivered, status.paths[0]!.delivered, status.stale], [count(2030), count(2030), true]);
+});
+
+test('what arrived is unknown until the sender was read after it', () => {
+  const nodes = pathReports({ sent: 2000, arrived: 2030, arrivedBefore: 1990 });
+  const status = statusOf({ nodes: { ...nodes, 'node-2': { ...nodes['node-2'], arrivedBefore: new Map() } } });
+  assert.deepEqual([status.delivered, status.paths[0]!.sent, status.paths[0]!.delivered], [null, count(2000), null]);
 });
 
 test('a path is listed while it has a source, or where it carried something, and no other', () => {
@@ -198,8 +258,8 @@ test('drops degrade a policy with a reason for each node, naming reasons and num
 
 test('drops of before do not degrade a policy, an increase does, by its amount', () => {
   const before = new Map([
-    ['node-1', node1.counters!],
-    ['node-2', node2.counters!],
+    ['node-1', { counters: node1.counters! }],
+    ['node-2', { counters: node2.counters! }],
   ]);
   assert.deepEqual(inShort(statusOf({ nodes, previous: before })), ['active']);
   const more = counted({ captures: [capture('web-2/0', 'outbound', counts(9, { dropped: { cloneFailed: 5 } }))] });
@@ -209,7 +269,7 @@ test('drops of before do not degrade a policy, an increase does, by its amount',
 });
 
 test('after a new epoch, all drops are new', () => {
-  const before = new Map([['node-2', { ...node2.counters!, epoch: 'e0' }]]);
+  const before = new Map([['node-2', { counters: { ...node2.counters!, epoch: 'e0' } }]]);
   const status = statusOf({ nodes: { 'node-1': up1, 'node-2': nodes['node-2'] }, previous: before });
   assert.deepEqual(inShort(status), ['degraded', 'COPIES_DROPPED @node-2']);
 });
@@ -234,7 +294,9 @@ test('truncated copies degrade a policy, and the message says which MTU is neede
   assert.deepEqual(inShort(status), ['degraded', 'COPIES_TRUNCATED @node-2']);
   assert.match(status.reasons[0]!.message, /cut 3 copies .*MTU 1600.* to 9050/);
   assert.match(status.reasons[0]!.message, /, and the MTU of the destination "[^"]+", now 1500, to 9000$/);
-  assert.deepEqual(inShort(statusOf({ ...scene, previous: new Map([['node-2', cut.counters!]]) })), ['active']);
+  assert.deepEqual(inShort(statusOf({ ...scene, previous: new Map([['node-2', { counters: cut.counters! }]]) })), [
+    'active',
+  ]);
 });
 
 test('a status has the shape of the contract, and one observation gives the same as a single call', () => {

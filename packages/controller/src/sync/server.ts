@@ -34,8 +34,6 @@ const MAX_CHUNKS = 4096;
 const FRAMING = 256;
 /** Connections of one node: the one in force, and some that are about to take over. */
 const MAX_CONNECTIONS_OF_NODE = 4;
-/** Reports of a node whose amounts of sent packets are kept: reports come every second. */
-const SENT_READINGS = 4;
 /** How long the agent of a node may take to answer, where another one has come, in milliseconds. */
 const ANSWER_MS = 3000;
 /** How long agents may take to end their connections, in milliseconds. */
@@ -367,8 +365,12 @@ export class AgentServer {
     });
     const message = refusedCountersMessage(node.counters.take(report, judge));
     node.reading = reading;
-    node.countersAt = new Date(now).toISOString();
-    node.sent = [...node.sent, { at: node.countersAt, packets: node.counters.sentPackets() }].slice(-SENT_READINGS);
+    const { readings } = node;
+    const readAt = readings.readAt(reading, now);
+    if (!readings.isPart(reading)) {
+      node.countersAt = new Date(readAt).toISOString();
+      readings.take(node.counters.sums()!, readAt, now, (other) => live.get(other)?.readings);
+    }
     // A report in several messages is complete with the reading.
     node.unseen &&= reading === undefined || planning.planned === undefined;
     node.completeAt = reading || node.completeAt === undefined ? now : node.completeAt;

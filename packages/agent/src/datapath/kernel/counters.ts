@@ -113,17 +113,8 @@ export class CounterReader {
     if (kind === 'delivery') this.#maps.delivery_sequences.update(u32Key(slot), Buffer.alloc(8));
   }
 
+  /** From the end of a copy's way to its beginning, so that never more seems to have come out than went in. */
   read(): CounterReport {
-    const captures: CaptureReport[] = [];
-    for (const [id, name] of this.#names.capture.entries()) {
-      const sums = this.#sums('capture', id);
-      if (sums) captures.push({ ...name, ...this.#life('capture', id), counts: decodeCaptureCounters(sums) });
-    }
-    const deliveries: DeliveryReport[] = [];
-    for (const [id, name] of this.#names.delivery.entries()) {
-      const sums = this.#sums('delivery', id);
-      if (sums) deliveries.push({ ...name, ...this.#life('delivery', id), ...decodeDeliveryCounters(sums) });
-    }
     const terminations: TerminationReport[] = [];
     for (const [id, name] of this.#names.termination.entries()) {
       const sums = this.#sums('termination', id);
@@ -134,6 +125,16 @@ export class CounterReader {
           ...decodeTerminationCounters(sums),
           ...this.#sequence(id),
         });
+    }
+    const deliveries: DeliveryReport[] = [];
+    for (const [id, name] of this.#names.delivery.entries()) {
+      const sums = this.#sums('delivery', id);
+      if (sums) deliveries.push({ ...name, ...this.#life('delivery', id), ...decodeDeliveryCounters(sums) });
+    }
+    const captures: CaptureReport[] = [];
+    for (const [id, name] of this.#names.capture.entries()) {
+      const sums = this.#sums('capture', id);
+      if (sums) captures.push({ ...name, ...this.#life('capture', id), counts: decodeCaptureCounters(sums) });
     }
     const node = Buffer.alloc(LAYOUT.node_counters.size * this.#cpus);
     this.#maps.node_counters.lookup(u32Key(0), node);

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { CounterReport } from '@mirrorplane/contract';
+import { Readings } from '../src/readings.ts';
+
+const count = (packets: number) => ({ packets, bytes: packets * 100 });
+const NOTHING: CounterReport = {
+  ...{ epoch: 'e', captures: [], deliveries: [], terminations: [], peers: [], unknownErspan: 0 },
+};
+
+/** A report of a node that has got so many copies of policy `u` from node `a`. */
+const got = (packets: number): CounterReport => {
+  const [received, delivered, relayed] = [count(packets), count(packets), count(0)];
+  const report = { termination: 'u/from/a', policy: 'u', node: 'a', received, delivered, relayed, dropped: {} };
+  return { ...NOTHING, terminations: [report] };
+};
+
+/** A report of a node that has sent so many to node `b`. */
+const sent = (packets: number): CounterReport => ({
+  ...NOTHING,
+  deliveries: [{ delivery: 'u/to/b', policy: 'u', sent: count(packets) }],
+});
+
+function nodes() {
+  const [a, b] = [new Readings(), new Readings()];
+  const of = (name: string) => ({ a, b })[name];
+  return {
+    a: (packets: number, readAt: number, now: number) => a.take(sent(packets), readAt, now, of),
+    b: (packets: number, readAt: number, now: number) => b.take(got(packets), readAt, now, of),
+    arrived: () => a.arrivedBefore.get('b')?.terminations.get('u/from/a')?.delivered.packets,
+  };
+}
+
+test('with what a node has sent goes what was known to have arrived before it was read', () => {
+  const { a, b, arrived } = nodes();
+  b(90, 500, 510);
+  a(100, 1000, 1010);
+  assert.equal(arrived(), 90);
+  // Read before the one of `a`, and told after it was read: what it says may be more than `a` had sent.
+  b(215, 1990, 2005);
+  a(210, 2000, 2010);
+  assert.equal(arrived(), 90);
+  a(300, 3000, 3010);
+  assert.equal(arrived(), 215);
+});
+
+test('what had arrived stays with what was sent for as long as the sender says nothing', () => {
+  const { a, b, arrived } = nodes();
+  b(90, 500, 510);
+  a(100, 1000, 1010);
+  for (let second = 2; second < 60; second++) b(100 * second, 1000 * second, 1000 * second + 10);
+  assert.equal(arrived(), 90);
+  a(6000, 60_000, 60_010);
+  assert.equal(arrived(), 5900);
+});
+
+test('nothing is said to have arrived before a sender was read that was read first', () => {
+  const { a, b, arrived } = nodes();
+  a(100, 1000, 1010);
+  b(100, 1500, 1510);
+  assert.equal(arrived(), undefined);
+});
+
+test('a report that was late on its way counts as read when it was', () => {
+  const readings = new Readings();
+  const run = 'r';
+  assert.equal(readings.readAt({ run, readAt: 1000 }, 501_003), 501_003);
+  assert.equal(readings.readAt({ run, readAt: 2000 }, 502_001), 502_001);
+  assert.equal(readings.readAt({ run, readAt: 3000 }, 503_900), 503_001);
+  // Another run has another clock.
+  assert.equal(readings.readAt({ run: 's', readAt: 10 }, 505_000), 505_000);
+  assert.equal(readings.readAt(undefined, 506_000), 506_000);
+});
+
+test('no time that an agent tells makes a report newer than now, or older than a minute', () => {
+  const readings = new Readings();
+  for (const readAt of [0, 1e300, 5, Number.MAX_VALUE, 1000]) {
+    const at = readings.readAt({ run: 'r', readAt }, 700_000);
+    assert.ok(at >= 640_000 && at <= 700_000, `${readAt} gives ${at}`);
+  }
+});
+
+test('a report without a reading is a part of one, where the agent tells readings', () => {
+  const readings = new Readings();
+  assert.equal(readings.isPart(undefined), false);
+  const reading = { run: 'r', readAt: 1000 };
+  readings.readAt(reading, 2000);
+  assert.equal(readings.isPart(undefined), true);
+  assert.equal(readings.isPart(reading), false);
+});
