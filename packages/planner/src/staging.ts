@@ -84,7 +84,7 @@ function stageSender(
     delivery.kind === 'erspan' &&
     !migrating.has(delivery.policy) &&
     !last.deliveries.some((before) => before.kind === 'erspan' && isSamePath(before, delivery)) &&
-    !inForce.get(delivery.node)?.confirmed?.terminations.some((end) => end.node === node && hasNumber(end, delivery));
+    !isReady(inForce.get(delivery.node), node, delivery);
   const unready = new Map(planned.deliveries.filter(isUnready).map((delivery) => [delivery.id, delivery]));
   if (unready.size === 0) {
     return planned;
@@ -108,6 +108,13 @@ function stageSender(
     return [{ ...capture, delivery: delivery.id }];
   });
   return { ...planned, captures, deliveries: sorted(deliveries.values()) };
+}
+
+/** Whichever it runs of what it was told: it has confirmed the termination, and has nothing before it without. */
+function isReady(receiver: InForce | undefined, from: string, delivery: ErspanDelivery): boolean {
+  const hasEnd = ({ terminations }: PlannedProgram) =>
+    terminations.some((end) => end.node === from && hasNumber(end, delivery));
+  return receiver?.confirmed !== undefined && hasEnd(receiver.confirmed) && receiver.possible.every(hasEnd);
 }
 
 /** Terminations stay while their sender may still send, with the way out that they had. */
