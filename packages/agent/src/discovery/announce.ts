@@ -14,6 +14,25 @@ export interface Announced {
   address: string;
 }
 
+/** Announces an address once for every change of what the neighbours have to know. */
+export class Announcer {
+  readonly #announce: (underlay: Announced) => void;
+  #announced = '';
+
+  /** @param announce sends the announcement */
+  constructor(announce: (underlay: Announced) => void) {
+    this.#announce = announce;
+  }
+
+  /** @param underlay undefined: there is none, or it is down. @throws Error as `announce`; it is not tried again then */
+  changed(underlay: Announced | undefined): void {
+    const now = underlay === undefined ? '' : [underlay.ifindex, underlay.mac, underlay.address].join();
+    if (now === this.#announced) return;
+    this.#announced = now;
+    if (underlay !== undefined) this.#announce(underlay);
+  }
+}
+
 const AF_PACKET = 17;
 const SOCK_RAW = 3;
 const BROADCAST = Buffer.alloc(6, 0xff);

@@ -17,6 +17,23 @@ export type UnderlayState =
   | { underlay: Underlay; ifindex: number; mac: string; up: boolean }
   | { underlay: undefined; why: string /** The operator named a device. */; asked: boolean };
 
+/** The end of the underlay on this node: its device by name and number, and its address. */
+export interface UnderlayEnd {
+  device: string;
+  ifindex: number;
+  /** Of the device, lower case with colons. */
+  mac: string;
+  /** IPv4 address. */
+  address: string;
+}
+
+/** The end of an underlay that was found, up or down. */
+export function underlayEnd(state: UnderlayState): UnderlayEnd | undefined {
+  if (state.underlay === undefined) return undefined;
+  const { device, address } = state.underlay;
+  return { device, address, ifindex: state.ifindex, mac: state.mac };
+}
+
 const IFADDRMSG = 8;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
