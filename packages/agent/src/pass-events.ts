@@ -2,8 +2,8 @@
 import { type CaptureStatus, captureOfHook, type NodeProgram } from '@mirrorplane/contract';
 import type { AgentEventDraft, EventRecorder } from './controller-link/event-outbox.ts';
 import type { ApplyResult, HeldCounts, Repair } from './datapath/datapath.ts';
-import type { Link } from './discovery/links.ts';
 import { type MoveCounts, moveKey } from './migration/move-counter.ts';
+import type { Link } from './netlink/link.ts';
 import type { PlacedCapture } from './reconcile/reconcile.ts';
 
 /** What a pass did. */

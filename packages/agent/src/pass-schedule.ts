@@ -1,7 +1,7 @@
 /** When the agent makes a pass, and which passes look for what others did. */
 import { Coalesced } from '@mirrorplane/base';
 import { isHelper } from './discovery/devices.ts';
-import type { Link } from './discovery/links.ts';
+import type { Link } from './netlink/link.ts';
 
 /** Milliseconds between two passes that nothing asked for: they repair what others broke. */
 const REPAIR_INTERVAL = 500;

@@ -8,10 +8,11 @@ import { Agent } from '../src/agent.ts';
 import { EventRecorder } from '../src/controller-link/event-outbox.ts';
 import type { ApplyOptions, DatapathState } from '../src/datapath/datapath.ts';
 import { FakeDatapath } from '../src/datapath/fake.ts';
-import type { Link, LinkSource } from '../src/discovery/links.ts';
+import type { LinkSource } from '../src/discovery/links.ts';
 import { NeighbourRecord } from '../src/discovery/neighbour-record.ts';
 import { NextHops } from '../src/discovery/neighbours.ts';
 import { ProgramFile } from '../src/host/program-file.ts';
+import type { Link } from '../src/netlink/link.ts';
 import { RtClient } from '../src/netlink/rtnetlink.ts';
 import { link, temporaryFolder, testLog, until } from './support.ts';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { carriersOf } from '../src/discovery/carriers.ts';
-import type { Link } from '../src/discovery/links.ts';
+import type { Link } from '../src/netlink/link.ts';
 import { link } from './support.ts';
 
 const nic = (name: string, ifindex: number, more: Partial<Link> = {}) => link(name, ifindex, { linkType: '', ...more });

@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { Device } from '@mirrorplane/contract';
 import { DEVICE_KINDS, indexLinks, judge, kindOf, sharedWith } from '../src/discovery/device-kinds.ts';
 import { identify } from '../src/discovery/devices.ts';
-import type { Link } from '../src/discovery/links.ts';
 import { findUnderlay } from '../src/discovery/underlay.ts';
+import type { Link } from '../src/netlink/link.ts';
 import { link } from './support.ts';
 
 const DOCS = new URL('../../../docs/devices.md', import.meta.url);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { identify, ownership } from '../src/discovery/devices.ts';
-import type { Link } from '../src/discovery/links.ts';
 import type { Claim } from '../src/discovery/provider.ts';
+import type { Link } from '../src/netlink/link.ts';
 import { link } from './support.ts';
 
 const ALIAS = 'mirrorplane:kind=vm;id=web-1/0';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import { dumpLinks, type Link } from '../src/discovery/links.ts';
+import { dumpLinks, type Link } from '../src/netlink/link.ts';
 import { RtClient } from '../src/netlink/rtnetlink.ts';
 import { Namespace, Probe } from './namespace.ts';
 import { isRoot } from './support.ts';

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Link } from '../src/discovery/links.ts';
 import { createLog } from '../src/log.ts';
+import type { Link } from '../src/netlink/link.ts';
 
 /** A log that shows nothing, or with V=1 everything. */
 export const testLog = createLog(process.env.V ? 'debug' : 'silent');

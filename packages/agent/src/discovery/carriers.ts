@@ -1,6 +1,7 @@
 /** By which devices of the node a packet that one of them sends may leave it. Pure. See docs/adr/0037. */
+
+import type { Link } from '../netlink/link.ts';
 import { BONDS, indexLinks, kindOf, type LinkIndex, lower } from './device-kinds.ts';
-import type { Link } from './links.ts';
 
 /** A device that may have to carry what another one sends. */
 export interface Carrier {

@@ -1,6 +1,7 @@
 /** The identity provider `containers`: which pod or container a veth leads into, by the network namespace that the runtime lists. */
 import { type FSWatcher, statSync, watch } from 'node:fs';
 import { type Logger, reason, say } from '../log.ts';
+import type { Link } from '../netlink/link.ts';
 import { RtClient } from '../netlink/rtnetlink.ts';
 import { errno } from './bounded-file.ts';
 import { claimOf, unreadableProblems } from './claim.ts';
@@ -13,7 +14,6 @@ import {
   readContainers,
 } from './container-runtimes.ts';
 import { type FarEnd, FarEnds } from './far-ends.ts';
-import type { Link } from './links.ts';
 import type { Listing, PolledSource } from './polled-provider.ts';
 import type { Claim } from './provider.ts';
 

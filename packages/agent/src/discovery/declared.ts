@@ -1,6 +1,6 @@
 /** The identity provider `declared`: edge-connected interfaces that an operator named by device or MAC address. */
 import type { EdgeBinding, NodeProblem } from '@mirrorplane/contract';
-import type { Link } from './links.ts';
+import type { Link } from '../netlink/link.ts';
 
 /** Which device each edge-connected interface is, by ifindex, and what stood in the way. */
 export interface DeclaredEdges {

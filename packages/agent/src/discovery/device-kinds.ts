@@ -2,7 +2,7 @@
  * Which devices can be mirrored, and as what. A `guest` device has a guest on its far side: what the guest sends comes in
  * there. An `edge` leads to the physical network. Everything else is refused, with the reason. Pure: one table decides.
  */
-import type { Link } from './links.ts';
+import type { Link } from '../netlink/link.ts';
 
 /** Why a device is refused as each; left out: it is taken. A reason follows the name of the device: `is a bridge, …`. */
 export interface Verdict {

@@ -1,9 +1,9 @@
 /** Devices with their identities: what the node reports, and what its program is matched with. */
 import { type Device, type EdgeBinding, type NodeProblem, whyNotMirrorable } from '@mirrorplane/contract';
+import type { Link } from '../netlink/link.ts';
 import { parseAlias } from './alias.ts';
 import { bindEdges } from './declared.ts';
 import { hardwareOf, indexLinks, isReversed, judge, kindOf, type LinkIndex, sharedWith } from './device-kinds.ts';
-import type { Link } from './links.ts';
 import type { Claim } from './provider.ts';
 
 /** A device with what the agent alone needs to know of it. */

@@ -1,8 +1,8 @@
 /** The identity providers of an agent together, and what they said last, for the time until they have said it anew. */
 import { EventEmitter } from 'node:events';
 import type { NodeProblem } from '@mirrorplane/contract';
+import type { Link } from '../netlink/link.ts';
 import type { IdentityRecord } from './identity-record.ts';
-import type { Link } from './links.ts';
 import type { Claim, IdentityProvider } from './provider.ts';
 
 /** What the agent asks its providers. */

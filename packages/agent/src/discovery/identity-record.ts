@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { Coalesced, replaceFile } from '@mirrorplane/base';
 import { type Logger, reason, say } from '../log.ts';
-import type { Link } from './links.ts';
+import type { Link } from '../netlink/link.ts';
 import type { Claim } from './provider.ts';
 
 /** A claim that was tied to a device. */

@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Logger, reason } from '../log.ts';
+import type { Link } from '../netlink/link.ts';
 import { unreadableProblems } from './claim.ts';
 import { InstanceList, readInstance, Server } from './incus-instances.ts';
-import type { Link } from './links.ts';
 import type { Listing, PolledSource } from './polled-provider.ts';
 import { getJson } from './unix-http.ts';
 

@@ -5,10 +5,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { Coalesced } from '@mirrorplane/base';
 import type { GuestState } from '@mirrorplane/contract';
 import { type Logger, reason, say } from '../log.ts';
+import type { Link } from '../netlink/link.ts';
 import { Backoff } from './backoff.ts';
 import type { Domain } from './libvirt-domain.ts';
 import { parseEvent } from './libvirt-events.ts';
-import type { Link } from './links.ts';
 import { type Claim, type DeviceIndex, deviceIndex, type IdentityProvider, type Knowledge, tie } from './provider.ts';
 import { Virsh } from './virsh.ts';
 

@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Coalesced } from '@mirrorplane/base';
 import type { NodeProblem } from '@mirrorplane/contract';
 import { type Logger, reason, say } from '../log.ts';
-import type { Link } from './links.ts';
+import type { Link } from '../netlink/link.ts';
 import { type Claim, type DeviceIndex, deviceIndex, type IdentityProvider, type Knowledge, tie } from './provider.ts';
 
 /** What one reading gave. */

@@ -1,7 +1,7 @@
 /** What identity providers have in common: they tell which interface a device is, and whether its guest runs. */
 import type { EventEmitter } from 'node:events';
 import type { DeviceIdentity, GuestState, NodeProblem } from '@mirrorplane/contract';
-import type { Link } from './links.ts';
+import type { Link } from '../netlink/link.ts';
 
 /** What a provider says of one device: which interface it is, or why it cannot be told. */
 export type Claim = {

@@ -1,8 +1,8 @@
 /** Where this node sends and receives ERSPAN: the device, its address and its MTU. */
 import type { Underlay } from '@mirrorplane/contract';
+import type { Link } from '../netlink/link.ts';
 import { AF_INET, attributes, getU32, ipv4Text, RTM, type RtClient, u32 } from '../netlink/rtnetlink.ts';
 import { named } from './declared.ts';
-import type { Link } from './links.ts';
 
 /** What the operator said of the underlay. */
 export interface UnderlayOptions {

@@ -1,7 +1,7 @@
 /** The device that ERSPAN leaves and arrives by. */
 import { named } from '../discovery/declared.ts';
-import { dumpLinks, type Link } from '../discovery/links.ts';
 import { globalAddresses } from '../discovery/underlay.ts';
+import { dumpLinks, type Link } from '../netlink/link.ts';
 import { RtClient } from '../netlink/rtnetlink.ts';
 import { type Check, failed, ok, warning } from './check.ts';
 

@@ -1,8 +1,8 @@
 /** A network namespace for a trial: what is made in it is seen by nobody else, and goes with it. */
 import koffi from 'koffi';
 import { HoldQueue } from '../datapath/kernel/hold-queue.ts';
-import { addVethPair, dumpLinks } from '../discovery/links.ts';
 import { reason } from '../log.ts';
+import { addVethPair, dumpLinks } from '../netlink/link.ts';
 import { attribute, NLM_F_CREATE, NLM_F_EXCL, RTM, RtClient, u32 } from '../netlink/rtnetlink.ts';
 
 const CLONE_NEWNET = 0x40000000;

@@ -20,9 +20,9 @@ import type {
 } from '../datapath/datapath.ts';
 import { copiesRefusalOf, type NodeDevice, refusalOf } from '../discovery/devices.ts';
 import type { ForwardingEntry } from '../discovery/forwarding.ts';
-import type { Link } from '../discovery/links.ts';
 import type { NextHop } from '../discovery/neighbours.ts';
 import type { UnderlayState } from '../discovery/underlay.ts';
+import type { Link } from '../netlink/link.ts';
 import { firewallUplinks, planArrivals } from './arrivals.ts';
 
 /** What a node program is matched with. */

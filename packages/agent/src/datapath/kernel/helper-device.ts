@@ -9,7 +9,7 @@ import {
   type Link,
   type LinkChange,
   readLink,
-} from '../../discovery/links.ts';
+} from '../../netlink/link.ts';
 import { NetlinkError, RtClient } from '../../netlink/rtnetlink.ts';
 import type { Repair } from '../datapath.ts';
 import { Segmenter } from './segmenter.ts';

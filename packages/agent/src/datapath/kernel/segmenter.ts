@@ -4,7 +4,7 @@
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { HELPER_ALIAS, SEGMENTER } from '../../discovery/devices.ts';
-import { addSegmentingMacvlan, changeLink, dumpLinks, type Link, readLink } from '../../discovery/links.ts';
+import { addSegmentingMacvlan, changeLink, dumpLinks, type Link, readLink } from '../../netlink/link.ts';
 import { NetlinkError, RtClient } from '../../netlink/rtnetlink.ts';
 
 /** Keeps the segmenter over a helper device. It goes with the helper device. */
