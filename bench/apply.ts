@@ -6,7 +6,7 @@
  */
 import { createInterface } from 'node:readline';
 import type { ApplyResult, DatapathState, Link } from '@mirrorplane/agent/testing';
-import { createKernelDatapath, createLog, Protection, RtClient } from '@mirrorplane/agent/testing';
+import { createKernelDatapath, createLog, RtClient, Throttle } from '@mirrorplane/agent/testing';
 import type { CounterReport } from '@mirrorplane/contract';
 
 /** What the bench asks for. */
@@ -32,12 +32,12 @@ const datapath = createKernelDatapath({ bpffs });
 const say = (reply: Reply) => process.stdout.write(`${JSON.stringify(reply)}\n`);
 
 let client: RtClient | undefined;
-let protection: Protection | undefined;
+let throttle: Throttle | undefined;
 
 async function unprotect(): Promise<void> {
-  await protection?.close();
+  await throttle?.close();
   client?.close();
-  protection = undefined;
+  throttle = undefined;
 }
 
 function veth(name: string, ifindex: number): Link {
@@ -47,14 +47,14 @@ function veth(name: string, ifindex: number): Link {
 
 async function protect(device: string, ifindex: number, rate: number | undefined): Promise<void> {
   client = new RtClient();
-  protection = new Protection({
+  throttle = new Throttle({
     datapath,
     client,
     links: () => [veth(device, ifindex)],
     ...(rate !== undefined && { rates: { [device]: rate } }),
     log: createLog('warn'),
   });
-  protection.start();
+  throttle.start();
 }
 
 async function obey(request: Request): Promise<Applied | CounterReport | { ready: true }> {

@@ -39,14 +39,14 @@ test('a policy whose copies would fill the uplink is degraded and says why, unti
     const isBusy = ({ reasons }: Awaited<ReturnType<typeof policyStatus>>) =>
       reasons.some(({ code, node }) => code === 'UPLINK_BUSY' && node === 'node-1');
     try {
-      const { state } = await statusEventually(lab(), 'busy', 'held back for service traffic', isBusy);
+      const { state } = await statusEventually(lab(), 'busy', 'throttled for service traffic', isBusy);
       assert.equal(state, 'degraded');
       await pings.done();
     } finally {
       pings.stop();
       await uplink('del', 'dev', 'underlay0', 'root');
     }
-    await statusEventually(lab(), 'busy', 'not held back any more', (status) => !isBusy(status), 40_000);
+    await statusEventually(lab(), 'busy', 'not throttled any more', (status) => !isBusy(status), 40_000);
     const { matched, sampledOut, copied, dropped } = (await policyStatus(lab(), 'busy')).totals;
     const overBudget = dropped.overBudget?.packets ?? 0;
     assert.ok(overBudget > 0, `nothing was dropped as overBudget: ${JSON.stringify(dropped)}`);

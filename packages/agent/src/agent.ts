@@ -27,7 +27,7 @@ import { PassEvents } from './pass-events.ts';
 import { PassSchedule } from './pass-schedule.ts';
 import { captureStatuses, erspanAddresses, type Reconciled, reconcile } from './reconcile/reconcile.ts';
 import { type ControllerLink, Reporter } from './reporter.ts';
-import type { Protection } from './throttle/throttle.ts';
+import type { Throttle } from './throttle/throttle.ts';
 
 /** What an agent is made of. */
 export interface AgentParts {
@@ -46,7 +46,7 @@ export interface AgentParts {
   /** What a device has carried. Left out: where the guests of migrating interfaces are is what the controller says. */
   statistics?: (ifindex: number) => Promise<DeviceStatistics | undefined>;
   /** Keeps copies within what service traffic leaves of a device; left out: no device has a budget. */
-  protection?: Pick<Protection, 'held' | 'cpuHeld' | 'unprotected' | 'on'>;
+  throttle?: Pick<Throttle, 'throttled' | 'cpuThrottled' | 'unprotected' | 'on'>;
   /** Whether a NIC may handle flows itself, by the name of its device. Left out: none does. */
   offloads?: (device: string) => boolean;
   /** Finds the underlay among the devices that `links` has now. */
@@ -99,7 +99,7 @@ export class Agent {
 
   /** Applies the program of the last run, if there is one, and begins to follow changes. */
   async start(): Promise<void> {
-    const { programs, links, nextHops, forwarding, identities, protection } = this.#parts;
+    const { programs, links, nextHops, forwarding, identities, throttle } = this.#parts;
     try {
       const program = await programs.load();
       if (program !== undefined && this.#isOurs(program)) {
@@ -120,7 +120,7 @@ export class Agent {
     });
     links.on('neighbour', (event) => nextHops.touched(event.ifindex, event.address));
     nextHops.on('change', () => this.#poke());
-    protection?.on('change', () => this.#poke());
+    throttle?.on('change', () => this.#poke());
     if (forwarding) {
       links.on('forwarding', () => void forwarding.refresh());
       forwarding.on('change', () => this.#poke());
@@ -214,7 +214,7 @@ export class Agent {
   }
 
   async #pass(): Promise<void> {
-    const { links, nextHops, underlay, forwarding, hostAddresses, maxRate, identities, protection } = this.#parts;
+    const { links, nextHops, underlay, forwarding, hostAddresses, maxRate, identities, throttle } = this.#parts;
     this.#underlay = await underlay();
     this.#announce();
     const present = links.links();
@@ -242,10 +242,10 @@ export class Agent {
       nextHops: nextHops.current(),
       hostAddresses: hostAddresses?.() ?? [],
       ...(maxRate !== undefined && { maxRate }),
-      ...(protection && {
-        held: protection.held,
-        cpuHeld: protection.cpuHeld,
-        unprotected: protection.unprotected,
+      ...(throttle && {
+        throttled: throttle.throttled,
+        cpuThrottled: throttle.cpuThrottled,
+        unprotected: throttle.unprotected,
       }),
       ...(forwarding && { links: present, forwarding: forwarding.current() }),
     };

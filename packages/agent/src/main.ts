@@ -89,7 +89,7 @@ const command = new Command('mirrorplane agent')
   .addOption(
     new Option(
       '--protect <mode>',
-      'hold copies back where service traffic needs the device that they leave by; all: or CPUs',
+      'throttle copies where service traffic needs the device that they leave by (auto), or the CPUs too (all)',
     )
       .choices(['auto', 'all', 'off'])
       .default('auto'),

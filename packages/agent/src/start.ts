@@ -29,7 +29,7 @@ import { type Logger, reason, say } from './log.ts';
 import { RtClient } from './netlink/rtnetlink.ts';
 import { deviceStatistics } from './netlink/statistics.ts';
 import { readLost } from './throttle/backlog-drops.ts';
-import { Protection } from './throttle/throttle.ts';
+import { Throttle } from './throttle/throttle.ts';
 
 /** Files of the agent below its data folder, beside the credentials. */
 export const STATE_FILES = {
@@ -139,7 +139,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     });
     closers.add(() => identities.close());
     identities.open(links.links());
-    const protection = options.protect === false ? undefined : createProtection(options, datapath, links, closers);
+    const throttle = options.protect === false ? undefined : createThrottle(options, datapath, links, closers);
     const addresses = new KnownAddresses(client);
     links.on('network', () => addresses.forget());
     const addressesOf = (ifindex: number) => addresses.of(ifindex);
@@ -155,7 +155,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       hostAddresses,
       ...(options.maxRate !== undefined && { maxRate: options.maxRate }),
       statistics: (ifindex) => deviceStatistics(client, ifindex),
-      ...(protection && { protection }),
+      ...(throttle && { throttle }),
       underlay: () => findUnderlay(addressesOf, underlayOptions, links.links()),
       offloads: featureReader(HW_TC_OFFLOAD),
       announce,
@@ -166,7 +166,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     });
     closers.add(() => agent.close());
     await agent.start();
-    protection?.start();
+    throttle?.start();
     const connect = (credentials: Credentials) => {
       const sync = new SyncClient({
         controller: options.controller,
@@ -206,21 +206,21 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   }
 }
 
-function createProtection(
+function createThrottle(
   { mirrorDevice, uplinkRate, protectCpu = false, log }: AgentOptions,
   datapath: Datapath,
   links: NetlinkLinkSource,
   closers: Closers,
-): Protection {
+): Throttle {
   const client = new RtClient();
   closers.add(() => client.close());
   const [device] = mirrorDevice === undefined ? [] : named(links.links(), mirrorDevice);
   const name = device?.name ?? mirrorDevice;
   const rates = name !== undefined && uplinkRate !== undefined ? { [name]: uplinkRate } : {};
   const lost = protectCpu && { lost: readLost };
-  const protection = new Protection({ datapath, client, links: () => links.links(), rates, ...lost, log });
-  closers.add(() => protection.close());
-  return protection;
+  const throttle = new Throttle({ datapath, client, links: () => links.links(), rates, ...lost, log });
+  closers.add(() => throttle.close());
+  return throttle;
 }
 
 /** The credentials that an earlier start has left, or new ones: a node that has never joined has nothing to start with. */

@@ -18,4 +18,4 @@ export { createLog } from './log.ts';
 export type { Link } from './netlink/link.ts';
 export { RtClient } from './netlink/rtnetlink.ts';
 export { type AgentOptions, startAgent } from './start.ts';
-export { Protection } from './throttle/throttle.ts';
+export { Throttle } from './throttle/throttle.ts';

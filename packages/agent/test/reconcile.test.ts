@@ -403,10 +403,10 @@ test('copies are held for a destination behind a tap that may leave, and let go 
 });
 
 test('tells of every policy whose copies a device holds back, and of no other', () => {
-  const held = new Set([2]);
+  const throttled = new Set([2]);
   const other: Delivery = { ...ERSPAN, id: 'p2/local', policy: 'p2', kind: 'local', interface: 'ids-1/0' } as Delivery;
   const deliveries = [ERSPAN, EDGE, other];
-  const { state, problems } = reconcile(program({ deliveries }), around({ held, nextHops: new Map() }));
+  const { state, problems } = reconcile(program({ deliveries }), around({ throttled, nextHops: new Map() }));
   assert.equal(state.protect, true);
   assert.deepEqual(
     problems.filter(({ code }) => code === 'UPLINK_BUSY').map(({ policy }) => policy),
@@ -425,9 +425,9 @@ test('a node says of a mirror device that service traffic is not protected there
 });
 
 test('a node that loses packets says so once for every policy that it captures for, where it follows its CPUs', () => {
-  const busy = (cpuHeld: boolean | undefined) => {
+  const busy = (cpuThrottled: boolean | undefined) => {
     const captures = [capture(), capture({ id: 'again' })];
-    const { state, problems } = reconcile(program({ captures, deliveries: [ERSPAN] }), around({ cpuHeld }));
+    const { state, problems } = reconcile(program({ captures, deliveries: [ERSPAN] }), around({ cpuThrottled }));
     return [state.protectCpu, problems.filter(({ code }) => code === 'CPU_BUSY').map(({ policy }) => policy)];
   };
   assert.deepEqual(busy(true), [true, [capture().policy]]);

@@ -209,7 +209,7 @@ export const CATALOGUE = {
   ),
   UPLINK_BUSY: entry(
     200,
-    'Copies are held back for service traffic',
+    'Copies are throttled for service traffic',
     'give the node a mirror device of its own, or mirror less: percent, maxRate',
   ),
   CERTIFICATE_ENDING: entry(
@@ -229,7 +229,7 @@ export const CATALOGUE = {
   ),
   CPU_BUSY: entry(
     200,
-    'Copies are held back because a node loses packets for want of CPU time',
+    'Copies are throttled because a node loses packets for want of CPU time',
     'mirror less there: percent, maxRate; or spread what the node receives over more CPUs',
   ),
 } as const satisfies Record<string, CatalogueEntry>;

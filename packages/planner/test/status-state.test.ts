@@ -178,7 +178,7 @@ const cases: [string, Scene, string[]][] = [
     ['degraded', 'NEIGHBOUR_UNKNOWN @node-2'],
   ],
   [
-    'is degraded only, while copies are held back for service traffic',
+    'is degraded only, while copies are throttled for service traffic',
     {
       policy: { sources: ['web-2/0'] },
       nodes: { 'node-1': healthy([]), 'node-2': { ...up2, ...problem('UPLINK_BUSY') } },

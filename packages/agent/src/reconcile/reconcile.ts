@@ -39,12 +39,12 @@ export interface Surroundings {
   hostAddresses?: readonly string[];
   /** Mbit/s of copies that the node may make. */
   maxRate?: number;
-  /** ifindexes of devices that hold copies back for service traffic; left out: none shall. */
-  held?: ReadonlySet<number>;
+  /** ifindexes of devices where copies are throttled for service traffic; left out: none shall. */
+  throttled?: ReadonlySet<number>;
   /** ifindexes of devices whose service traffic nothing protects from copies. */
   unprotected?: ReadonlySet<number>;
-  /** Copies are held back because packets are lost for want of CPU; left out: CPUs are not followed. */
-  cpuHeld?: boolean | undefined;
+  /** Copies are throttled because packets are lost for want of CPU; left out: CPUs are not followed. */
+  cpuThrottled?: boolean | undefined;
 }
 
 /** A capture of the program with the device it is on. */
@@ -122,15 +122,15 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
       physicalDevices: [...physicalDevices(around), ...firewallUplinks(captures, around.links ?? [])],
       copyVlans: program.copyVlans,
       ...(around.maxRate !== undefined && { maxRate: bytesPerSecond(around.maxRate) }),
-      protect: around.held !== undefined,
-      protectCpu: around.cpuHeld !== undefined,
+      protect: around.throttled !== undefined,
+      protectCpu: around.cpuThrottled !== undefined,
     },
     placed,
     waiting,
     problems: [
       ...problemsOf(program, around),
-      ...heldBack(deliveries, around),
-      ...heldBackByCpus(program, around),
+      ...throttledPolicies(deliveries, around),
+      ...throttledByCpus(program, around),
       ...unprotected(around),
     ],
   };
@@ -278,9 +278,9 @@ function problemsOf(program: NodeProgram, { underlay, nextHops, devices }: Surro
   return problems;
 }
 
-/** Which policies have copies held back, so that service traffic has its device to itself. */
-function heldBack(deliveries: readonly DeliveryEntry[], { held, devices }: Surroundings): NodeProblem[] {
-  const concerned = deliveries.filter(({ kind, ifindex }) => kind !== 'local' && held?.has(ifindex));
+/** Which policies have copies throttled, so that service traffic has its device to itself. */
+function throttledPolicies(deliveries: readonly DeliveryEntry[], { throttled, devices }: Surroundings): NodeProblem[] {
+  const concerned = deliveries.filter(({ kind, ifindex }) => kind !== 'local' && throttled?.has(ifindex));
   return concerned.map(({ policy, ifindex }) => {
     const name = devices.find((device) => device.ifindex === ifindex)?.name ?? `device ${ifindex}`;
     const message = `service traffic leaves ${name} too little room for all copies, which are dropped as overBudget`;
@@ -301,10 +301,10 @@ function unprotected({ unprotected: ifindexes = new Set(), devices, underlay }: 
   });
 }
 
-/** Which policies have copies held back, so that originals have the CPUs to themselves: all that are captured here. */
-function heldBackByCpus({ captures }: NodeProgram, { cpuHeld }: Surroundings): NodeProblem[] {
-  if (!cpuHeld) return [];
-  const message = 'packets are lost for want of CPU time: copies are held back, and dropped as overBudget';
+/** Which policies have copies throttled, so that originals have the CPUs to themselves: all that are captured here. */
+function throttledByCpus({ captures }: NodeProgram, { cpuThrottled }: Surroundings): NodeProblem[] {
+  if (!cpuThrottled) return [];
+  const message = 'packets are lost for want of CPU time: copies are throttled, and dropped as overBudget';
   return [...new Set(captures.map(({ policy }) => policy))].map((policy) => ({ code: 'CPU_BUSY', message, policy }));
 }
 

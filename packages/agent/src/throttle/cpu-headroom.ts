@@ -12,7 +12,7 @@ export interface CpuReading {
 
 /** A budget, in bytes a second, that refuses nothing, and under which the data plane counts what passes. */
 export const COUNTING = 16e9;
-/** Copies are never held below so many bytes a second. */
+/** Copies are never throttled below so many bytes a second. */
 export const LEAST = 125_000;
 /** What the budget is multiplied by when packets are lost. */
 const BACK = 0.5;
@@ -30,7 +30,7 @@ export class CpuHeadroom {
   #rate: number;
   #last: CpuReading | undefined;
   #calmFor = 0;
-  /** Bytes of copies a second when they were first held back. */
+  /** Bytes of copies a second when they were first throttled. */
   #ceiling: number | undefined;
 
   /** @param rate the budget that is in force, bytes a second; 0: none */

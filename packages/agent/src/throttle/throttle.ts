@@ -11,7 +11,7 @@ import { Unprotected } from './unprotected.ts';
 import { Headroom } from './uplink-headroom.ts';
 import { linkSpeed, readSending, type Sending } from './uplink-load.ts';
 
-export interface ProtectionParts {
+export interface ThrottleParts {
   datapath: Pick<Datapath, 'deviceBudgets' | 'setDeviceBudgets' | 'nodeBudget' | 'setNodeBudget'>;
   /** Of its own: an answer must not wait behind a dump of all devices. */
   client: RtClient;
@@ -24,22 +24,22 @@ export interface ProtectionParts {
   log: Logger;
 }
 
-interface ProtectionEvents {
-  /** `held`, `cpuHeld` or `unprotected` has changed. */
+interface ThrottleEvents {
+  /** `throttled`, `cpuThrottled` or `unprotected` has changed. */
   change: [];
 }
 
 /** Milliseconds between two readings of a device. */
 export const READING_INTERVAL = 100;
-/** Milliseconds for which a device counts as held after it has last refused a copy. */
-const HELD_FOR = 10_000;
+/** Milliseconds for which a device counts as throttled after it has last refused a copy. */
+const THROTTLED_FOR = 10_000;
 /** Bytes on an Ethernet wire between frames, with checksum and preamble. */
 const AROUND_FRAME = 24;
 
 interface Refusing {
   refused: number;
-  /** Monotonic milliseconds until which it counts as held. */
-  heldUntil: number;
+  /** Monotonic milliseconds until which it counts as throttled. */
+  throttledUntil: number;
 }
 
 /** A device by which copies leave. */
@@ -57,25 +57,25 @@ interface CarrierReading extends Sending {
 }
 
 /** Follows every device by which copies leave the node, as long as it runs. */
-export class Protection extends EventEmitter<ProtectionEvents> {
-  readonly #parts: ProtectionParts;
+export class Throttle extends EventEmitter<ThrottleEvents> {
+  readonly #parts: ThrottleParts;
   readonly #followed = new Map<number, Followed>();
-  #held: ReadonlySet<number> = new Set();
+  #throttled: ReadonlySet<number> = new Set();
   #unprotected: ReadonlySet<number> = new Set();
   #node: (Refusing & { headroom: CpuHeadroom }) | undefined;
-  #cpuHeld = false;
+  #cpuThrottled = false;
   #timer: NodeJS.Timeout | undefined;
   #reading: Promise<void> | undefined;
   #failing = false;
 
-  constructor(parts: ProtectionParts) {
+  constructor(parts: ThrottleParts) {
     super();
     this.#parts = parts;
   }
 
   /** ifindexes of devices whose budget has refused copies in the last seconds. */
-  get held(): ReadonlySet<number> {
-    return this.#held;
+  get throttled(): ReadonlySet<number> {
+    return this.#throttled;
   }
 
   /** ifindexes of devices whose service traffic nothing protects from copies: neither a speed nor a queue is known there. */
@@ -84,8 +84,8 @@ export class Protection extends EventEmitter<ProtectionEvents> {
   }
 
   /** Whether the node's budget has refused copies in the last seconds. Undefined where CPUs are not followed. */
-  get cpuHeld(): boolean | undefined {
-    return this.#parts.lost && this.#cpuHeld;
+  get cpuThrottled(): boolean | undefined {
+    return this.#parts.lost && this.#cpuThrottled;
   }
 
   /** Begins, with a first reading at once. */
@@ -126,16 +126,16 @@ export class Protection extends EventEmitter<ProtectionEvents> {
     }
     if (rates.size > 0) await datapath.setDeviceBudgets(rates);
     await this.#followCpus();
-    this.#tellHeld();
+    this.#tellThrottled();
   }
 
   async #followCpus(): Promise<void> {
     const { datapath, lost } = this.#parts;
     if (!lost) return;
     const { rate, passed, refused } = await datapath.nodeBudget();
-    this.#node ??= { headroom: new CpuHeadroom(rate), refused, heldUntil: 0 };
+    this.#node ??= { headroom: new CpuHeadroom(rate), refused, throttledUntil: 0 };
     const at = performance.now();
-    // What `maxRate` alone refuses is not held back for want of CPU.
+    // What `maxRate` alone refuses is not throttled for want of CPU.
     const limits = rate > 0 && rate < COUNTING;
     noteRefused(this.#node, limits ? refused : this.#node.refused, at);
     this.#node.refused = refused;
@@ -195,19 +195,20 @@ export class Protection extends EventEmitter<ProtectionEvents> {
     return link.linkType === '' ? linkSpeed(link.name, link.ifindex) : undefined;
   }
 
-  #tellHeld(): void {
+  #tellThrottled(): void {
     const now = performance.now();
-    const held = new Set(
-      [...this.#followed].filter(([, { heldUntil }]) => heldUntil > now).map(([ifindex]) => ifindex),
+    const throttled = new Set(
+      [...this.#followed].filter(([, { throttledUntil }]) => throttledUntil > now).map(([ifindex]) => ifindex),
     );
     const unprotected = new Set(
       [...this.#followed].filter(([, { isUnprotected }]) => isUnprotected).map(([ifindex]) => ifindex),
     );
-    const cpuHeld = (this.#node?.heldUntil ?? 0) > now;
-    if (same(held, this.#held) && same(unprotected, this.#unprotected) && cpuHeld === this.#cpuHeld) return;
-    this.#held = held;
+    const cpuThrottled = (this.#node?.throttledUntil ?? 0) > now;
+    if (same(throttled, this.#throttled) && same(unprotected, this.#unprotected) && cpuThrottled === this.#cpuThrottled)
+      return;
+    this.#throttled = throttled;
     this.#unprotected = unprotected;
-    this.#cpuHeld = cpuHeld;
+    this.#cpuThrottled = cpuThrottled;
     this.emit('change');
   }
 }
@@ -217,7 +218,7 @@ function same(a: ReadonlySet<number>, b: ReadonlySet<number>): boolean {
 }
 
 function begin(refused: number): Followed {
-  return { headrooms: new Map(), shared: new Unprotected(), isUnprotected: false, refused, heldUntil: 0 };
+  return { headrooms: new Map(), shared: new Unprotected(), isUnprotected: false, refused, throttledUntil: 0 };
 }
 
 /** Bytes sent, with what is between frames on a wire. */
@@ -227,6 +228,6 @@ function wireBytes({ bytes, packets }: Sending): number {
 
 /** Takes the number of copies that a budget has refused so far. */
 function noteRefused(budget: Refusing, refused: number, now: number): void {
-  if (refused !== budget.refused) budget.heldUntil = now + HELD_FOR;
+  if (refused !== budget.refused) budget.throttledUntil = now + THROTTLED_FOR;
   budget.refused = refused;
 }

@@ -14,9 +14,9 @@ export interface DeviceReading {
   capacity?: number;
 }
 
-/** The share of a device that originals and copies may use together before copies are held back. */
+/** The share of a device that originals and copies may use together before copies are throttled. */
 const SHARE = 0.9;
-/** Copies are never held below this share of what the device can send, nor below so many bytes a second. */
+/** Copies are never throttled below this share of what the device can send, nor below so many bytes a second. */
 const LEAST_SHARE = 0.01;
 const LEAST = 125_000;
 /** A queue is in the way where more than so many seconds, and so many bytes, wait in it. */

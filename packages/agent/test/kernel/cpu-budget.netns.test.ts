@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createLog } from '../../src/log.ts';
 import { RtClient } from '../../src/netlink/rtnetlink.ts';
-import { Protection } from '../../src/throttle/throttle.ts';
+import { Throttle } from '../../src/throttle/throttle.ts';
 import { enterOwnNamespace, leftPins, run, until } from './support/namespace.ts';
 import { scapy } from './support/scapy.ts';
 import { assertSumsClose, capturesOf, countsOf, createWorld, localTo, stateOf, type World } from './support/world.ts';
@@ -56,19 +56,19 @@ test('copies give way while packets are lost, no original does, and the budget g
   let lost = 0;
   const client = new RtClient();
   const lostSoFar = () => (losing ? ++lost : lost);
-  const protection = new Protection({ datapath, client, links: () => [], lost: lostSoFar, log: createLog('warn') });
+  const throttle = new Throttle({ datapath, client, links: () => [], lost: lostSoFar, log: createLog('warn') });
   const counts = async () => countsOf(await datapath.counters(), 'outbound', 'busy');
   const refused = async () => (await counts()).dropped.overBudget?.packets ?? 0;
   const originalsBefore = received('farp');
   const copiesBefore = received('dstp');
   try {
     assert.equal((await datapath.nodeBudget()).rate, 0);
-    protection.start();
+    throttle.start();
     let sent = await sendUntil('copies flow', async () => (await counts()).copied.packets >= 2000);
     assert.deepEqual([(await datapath.nodeBudget()).rate, await refused()], [0, 0], 'nothing is lost, nothing limited');
 
     losing = true;
-    sent += await sendUntil('copies are refused', async () => protection.cpuHeld === true);
+    sent += await sendUntil('copies are refused', async () => throttle.cpuThrottled === true);
     const { rate } = await datapath.nodeBudget();
     assert.ok(rate > 0 && rate < 16e9, `the budget is ${rate}`);
     // The same program again, as every pass of the agent applies it, leaves the budget where it is.
@@ -89,7 +89,7 @@ test('copies give way while packets are lost, no original does, and the budget g
     assert.equal(received('farp') - originalsBefore, sent, 'no original is lost');
     assert.equal(received('dstp') - copiesBefore, copied.packets);
   } finally {
-    await protection.close();
+    await throttle.close();
     client.close();
   }
 });

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createLog } from '../../src/log.ts';
 import { RtClient } from '../../src/netlink/rtnetlink.ts';
-import { Protection } from '../../src/throttle/throttle.ts';
+import { Throttle } from '../../src/throttle/throttle.ts';
 import { link as linkOf } from '../support.ts';
 import { enterOwnNamespace, leftPins, run, until } from './support/namespace.ts';
 import { RawSocket } from './support/raw-socket.ts';
@@ -83,7 +83,7 @@ async function compete(options: { protect: boolean; known: boolean; bands: boole
   const bridge = options.bridge ? addBridge() : 0;
   const client = new RtClient();
   const uplinkOf = linkOf('und', und.ifindex, { linkType: 'veth', master: bridge });
-  const protection = new Protection({
+  const throttle = new Throttle({
     datapath: world.datapath,
     client,
     links: () => (options.bridge ? [uplinkOf, linkOf('brul', bridge, { linkType: 'bridge' })] : [uplinkOf]),
@@ -96,7 +96,7 @@ async function compete(options: { protect: boolean; known: boolean; bands: boole
     protect: options.protect,
   });
   await world.datapath.apply(state);
-  if (options.protect) protection.start();
+  if (options.protect) throttle.start();
   const [wire, far] = [
     await Sniffer.start('undp', { longest: 2 * LENGTH }),
     await Sniffer.start('farp', { longest: LENGTH }),
@@ -119,10 +119,19 @@ async function compete(options: { protect: boolean; known: boolean; bands: boole
     assertSumsClose(report);
     const { matched, copied, dropped } = countsOf(report, 'outbound', source);
     const budgets = await world.datapath.deviceBudgets();
-    const held = protection.held.has(bridge || und.ifindex);
-    return { sent, service, originals, matched, copied, overBudget: dropped.overBudget?.packets ?? 0, budgets, held };
+    const throttled = throttle.throttled.has(bridge || und.ifindex);
+    return {
+      sent,
+      service,
+      originals,
+      matched,
+      copied,
+      overBudget: dropped.overBudget?.packets ?? 0,
+      budgets,
+      throttled,
+    };
   } finally {
-    await protection.close();
+    await throttle.close();
     client.close();
     wire.close();
     far.close();
@@ -140,7 +149,7 @@ function addBridge(): number {
 }
 
 function assertProtected(result: Awaited<ReturnType<typeof compete>>): void {
-  const { sent, service, originals, matched, copied, overBudget, budgets, held } = result;
+  const { sent, service, originals, matched, copied, overBudget, budgets, throttled } = result;
   assert.deepEqual(
     service,
     Array.from({ length: sent }, (_, number) => number),
@@ -151,7 +160,7 @@ function assertProtected(result: Awaited<ReturnType<typeof compete>>): void {
   assert.ok(copied.packets > 0, 'some copies were made');
   assert.ok(overBudget > 0, 'the others were dropped as overBudget');
   assert.equal(budgets[0]!.refused, overBudget);
-  assert.ok(held, 'the device counts as held');
+  assert.ok(throttled, 'the device counts as throttled');
 }
 
 test('service traffic loses nothing on an uplink of known rate that copies would fill ten times', async () => {
@@ -170,28 +179,28 @@ test('a device without speed and queue that carries service traffic is unprotect
   const { und, vm } = world.devices;
   const client = new RtClient();
   const links = () => [linkOf('und', und.ifindex, { linkType: 'veth' })];
-  const protection = new Protection({ datapath: world.datapath, client, links, log: createLog('warn') });
+  const throttle = new Throttle({ datapath: world.datapath, client, links, log: createLog('warn') });
   const captures = capturesOf(vm.ifindex, 'E', { source: 'unprotected' });
   await world.datapath.apply(stateOf({ captures, deliveries: [erspanOver(world)], protect: true }));
-  protection.start();
+  throttle.start();
   const service = setInterval(() => {
     for (let i = 0; i < SERVICE; i++) offer(numbered(i));
   }, BURST_MS);
   try {
-    assert.ok(!protection.unprotected.has(und.ifindex));
-    await until('it is unprotected', () => protection.unprotected.has(und.ifindex) || undefined);
+    assert.ok(!throttle.unprotected.has(und.ifindex));
+    await until('it is unprotected', () => throttle.unprotected.has(und.ifindex) || undefined);
     run('tc', 'qdisc', 'add', 'dev', 'und', 'root', 'pfifo_fast');
-    await until('it is protected', () => !protection.unprotected.has(und.ifindex) || undefined);
+    await until('it is protected', () => !throttle.unprotected.has(und.ifindex) || undefined);
   } finally {
     clearInterval(service);
-    await protection.close();
+    await throttle.close();
     client.close();
     run('sh', '-c', 'tc qdisc del dev und root 2>/dev/null || true');
     await world.datapath.apply(stateOf({}));
   }
 });
 
-test('without protection the same copies cost service traffic packets', async () => {
+test('without throttle the same copies cost service traffic packets', async () => {
   const { sent, service, overBudget, budgets } = await compete({ protect: false, known: true, bands: false });
   assert.ok(service.length < sent, `all ${sent} packets came through: the test shows nothing`);
   assert.equal(overBudget, 0);
