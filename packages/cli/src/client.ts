@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type * as http from 'node:http';
-import type { Problem } from '@mirrorplane/contract';
+import type { ErrorCode, Problem } from '@mirrorplane/contract';
 import { CliError, type Exit, exitOfStatus } from './exit.ts';
 import { type SseMessage, SseParser } from './sse.ts';
 
@@ -47,6 +47,13 @@ export interface Response<T> {
   body: T;
 }
 
+/** A list of resources, whole. */
+export interface List<T> {
+  items: T[];
+  /** Store revision that it shows; of a list of several pages that of the last one. */
+  revision: number;
+}
+
 /** The controller answered with a problem document. */
 export class ProblemError extends CliError {
   readonly problem: Problem;
@@ -84,6 +91,18 @@ export class Client {
       return { status: answer.status, etag: answer.etag, body: body as T };
     }
     return this.#refuse(answer.status, answer.text, `${method} ${path}`);
+  }
+
+  /**
+   * Reads a list to its end, where the controller divides it into pages, too.
+   * @throws ProblemError, or CliError where the controller cannot be reached or understood
+   */
+  async list<T>(path: string, query: RequestOptions['query'] = {}): Promise<List<T>> {
+    const { body } = await this.request<List<T> & { next?: string }>('GET', path, { query });
+    const { next, ...list } = body;
+    if (next === undefined) return list;
+    const rest = await this.list<T>(path, { ...query, after: next });
+    return { ...rest, items: [...list.items, ...rest.items] };
   }
 
   /**
@@ -245,7 +264,7 @@ function asProblem(status: number, body: unknown, request: string, url: string):
   if (typeof given.code === 'string' && typeof given.detail === 'string') {
     return { ...(given as Problem), status, errors: given.errors ?? [] };
   }
-  const code = status === 401 ? 'UNAUTHENTICATED' : status === 404 ? 'NOT_FOUND' : `HTTP_${status}`;
+  const code = status === 401 ? 'UNAUTHENTICATED' : status === 404 ? 'NOT_FOUND' : (`HTTP_${status}` as ErrorCode);
   const detail = `${url} answered ${request} with HTTP ${status}, and without a problem document; is it a Mirrorplane controller?`;
   return { type: 'about:blank', title: `HTTP ${status}`, status, code, detail, errors: [] };
 }

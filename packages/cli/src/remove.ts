@@ -16,8 +16,8 @@ export async function remove(context: Context, kind: Kind, name: string, dryRun:
 async function noteEnding(context: Context, policy: string): Promise<void> {
   const end = performance.now() + CONFIRMATION_MS;
   for (;;) {
-    const { body } = await context.client.request<{ items: Node[] }>('GET', RESOURCES.Node.path);
-    const nodes = body.items.filter(({ ending }) => ending?.includes(policy)).map(({ name }) => name);
+    const { items } = await context.client.list<Node>(RESOURCES.Node.path);
+    const nodes = items.filter(({ ending }) => ending?.includes(policy)).map(({ name }) => name);
     if (nodes.length === 0) return;
     if (performance.now() > end) {
       context.note(`warning: ${nodes.join(', ')} may still copy for ${policy}: not confirmed yet; see "node show"\n`);

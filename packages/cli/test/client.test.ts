@@ -65,6 +65,21 @@ describe('a command', () => {
     assert.equal(seen, 'Bearer from-file');
   });
 
+  it('reads all pages of a list where the controller divides it', async () => {
+    const asked: (string | undefined)[] = [];
+    answer = ({ url: path }, response) => {
+      asked.push(path);
+      const last = path?.endsWith('after=x%3D1');
+      const [name, next] = last ? ['node-2', undefined] : ['node-1', 'x=1'];
+      response.end(JSON.stringify({ items: [{ name }], revision: last ? 8 : 7, next }));
+    };
+    const { code, stdout } = await run(['node', 'list', '-o', 'json'], { env: env() });
+    assert.equal(code, 0);
+    const items = ['node-1', 'node-2'].map((name) => ({ kind: 'Node', name }));
+    assert.deepEqual(JSON.parse(stdout), { items, revision: 8 });
+    assert.deepEqual(asked, ['/api/v1/nodes', '/api/v1/nodes?after=x%3D1']);
+  });
+
   it('ends with 6 and says which token file is missing, or empty', async () => {
     const missing = await run(['node', 'list', '--token-file', `${folder}/none`], { env: env() });
     assert.equal(missing.code, 6);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Domain, Interface, Node, Policy, Pool } from '@mirrorplane/contract';
+import { Domain, type ErrorCode, Interface, Node, Policy, Pool, type Problem } from '@mirrorplane/contract';
 import { repeatedSources, settledBy } from '../src/apply-needs.ts';
 import { ADDED, type Document, parseDocuments } from '../src/documents.ts';
 import { CliError } from '../src/exit.ts';
@@ -119,7 +119,7 @@ name: d
   }
 });
 
-function problem(code: string, field: string) {
+function problem(code: ErrorCode, field: string): Problem {
   return {
     type: '',
     title: '',

@@ -10,9 +10,13 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   UNAUTHENTICATED: 'The request has no token, or one that is not valid; of an agent: no certificate that is valid.',
   FORBIDDEN: 'The token is valid, and does not allow this.',
   NOT_FOUND: 'No resource has this name, or no path this form.',
+  METHOD_NOT_ALLOWED:
+    'There is something at this path, and it does not take the method. The header Allow names those it takes.',
   ALREADY_EXISTS: 'A resource of this name exists, and it was to be created.',
   IN_USE: 'Something that exists would be left without what it needs. Every dependent is listed.',
   PRECONDITION_FAILED: 'The resource is not the one that was read (If-Match). The other change stays.',
+  BODY_TOO_LARGE: 'The body is larger than the controller reads: 1 MB. Nothing was changed.',
+  MEDIA_TYPE_UNSUPPORTED: 'The header Content-Type names something else than JSON. The body was not read.',
   INTERNAL: 'The controller has failed at something that should not fail. The request may be repeated.',
   UNAVAILABLE: 'The controller starts or stops, or it is asked for more than its share.',
   EDGE_UNSUPPORTED: 'The device leads to a guest, or carries packets within packets, and so is no edge.',

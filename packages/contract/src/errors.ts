@@ -1,5 +1,6 @@
 /** The error catalogue: every code that the API, the CLI, the console and the status of a policy can show. */
 import * as z from 'zod';
+import { MAX_WORD } from './bounds.ts';
 
 /** What the catalogue says of a code. `status` is the HTTP status of a problem that has it as its main code. */
 export interface CatalogueEntry {
@@ -22,9 +23,12 @@ export const CATALOGUE = {
   UNAUTHENTICATED: entry(401, 'No valid credentials', 'send the API token as "Authorization: Bearer TOKEN"'),
   FORBIDDEN: entry(403, 'Not allowed', 'ask an administrator'),
   NOT_FOUND: entry(404, 'There is no such resource', 'list what exists and check the name'),
+  METHOD_NOT_ALLOWED: entry(405, 'The resource does not take this method', 'use a method that the header Allow names'),
   ALREADY_EXISTS: entry(409, 'A resource of this name exists', 'choose another name, or change the existing one'),
   IN_USE: entry(409, 'Other resources depend on it', 'change or delete those first'),
   PRECONDITION_FAILED: entry(412, 'It was changed in the meantime', 'read it again and repeat the change'),
+  BODY_TOO_LARGE: entry(413, 'The body is too large', 'divide it'),
+  MEDIA_TYPE_UNSUPPORTED: entry(415, 'The body is of a type that is not read', 'send it as application/json'),
   INTERNAL: entry(500, 'The controller failed', 'see the log of the controller'),
   UNAVAILABLE: entry(503, 'The controller is not ready', 'try again in a moment'),
   EDGE_UNSUPPORTED: entry(
@@ -234,6 +238,14 @@ export const CATALOGUE = {
   ),
 } as const satisfies Record<string, CatalogueEntry>;
 export type ErrorCode = keyof typeof CATALOGUE;
+export const ErrorCode = z
+  .enum(Object.keys(CATALOGUE) as [ErrorCode, ...ErrorCode[]])
+  .meta({ id: 'ErrorCode', description: 'A code of the catalogue. It keeps its meaning.' });
+
+/** A code that a node may have said. An agent that is newer than the controller may know more of them. */
+export const ReasonCode = z
+  .union([ErrorCode, z.string().max(MAX_WORD)])
+  .meta({ id: 'ReasonCode', description: 'A code of the catalogue, or one that only a newer agent knows.' });
 
 /** Problems of a node that are no reason against its policies: they copy as they should. Shown with the node alone. */
 export const NODE_ONLY_CODES: ReadonlySet<string> = new Set<ErrorCode>([
@@ -245,22 +257,24 @@ export const NODE_ONLY_CODES: ReadonlySet<string> = new Set<ErrorCode>([
 ]);
 
 /** One reason why a policy is refused. `field` is a path such as `sources[3]`; `message` names the remedy too. */
-export const Refusal = z.object({ code: z.string(), field: z.string(), message: z.string() }).meta({ id: 'Refusal' });
-export interface Refusal {
-  code: ErrorCode;
-  field: string;
-  message: string;
-}
+export const Refusal = z
+  .object({
+    code: ErrorCode,
+    field: z.string().meta({ description: 'Path of the field, as in `sources[3]` or `edge.allowedVlans[2]`.' }),
+    message: z.string().meta({ description: 'What is wrong with it, and what to do.' }),
+  })
+  .meta({ id: 'Refusal' });
+export type Refusal = z.infer<typeof Refusal>;
 
 /** RFC 9457 problem document, served as application/problem+json. `errors` lists every refusal. */
 export const Problem = z
   .object({
-    type: z.string(),
+    type: z.string().meta({ description: 'urn:mirrorplane:error:CODE' }),
     title: z.string(),
     status: z.number().int(),
-    code: z.string(),
-    detail: z.string(),
-    instance: z.string().optional(),
+    code: ErrorCode,
+    detail: z.string().meta({ description: 'What is wrong with this request, and what to do.' }),
+    instance: z.string().optional().meta({ description: 'Path of the request.' }),
     errors: z.array(Refusal).default([]),
   })
   .meta({ id: 'Problem' });

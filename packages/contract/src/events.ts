@@ -1,7 +1,8 @@
 /** Events: what happened, when, to what, why, and who caused it. Told once, kept in order, never changed. */
 import * as z from 'zod';
 import { boundedList, Id, Text, Word } from './bounds.ts';
-import { InterfaceId, Name } from './names.ts';
+import { ReasonCode } from './errors.ts';
+import { InterfaceId, Name, Timestamp } from './names.ts';
 import { PolicyState, StatusReason } from './status.ts';
 
 /**
@@ -105,13 +106,13 @@ const measures = {
 export const Event = z
   .object({
     id: z.number().int().positive().meta({ description: 'Grows with every event, also across restarts.' }),
-    at: z.string().meta({ description: 'When it happened, ISO 8601 in UTC, by the clock of the agent or controller.' }),
-    claimedAt: z.string().optional().meta({
+    at: Timestamp.meta({ description: 'When it happened, ISO 8601 in UTC, by the clock of the agent or controller.' }),
+    claimedAt: Timestamp.optional().meta({
       description: 'The time that the agent gave, where it cannot be: `at` is then when the controller got the event.',
     }),
     kind: EventKind,
     object: EventObject,
-    code: z.string().optional().meta({ description: 'Reason: a code of the error catalogue.' }),
+    code: ReasonCode.optional().meta({ description: 'Why.' }),
     message: z.string(),
     cause: EventCause,
     policy: z.string().optional().meta({ description: 'Name of the policy concerned, where the object is another.' }),

@@ -1,7 +1,8 @@
 /** What exists in the cluster: declared by operators, observed by agents, and both merged. */
 import * as z from 'zod';
 import { MAX_INNER_ITEMS, Text, Word } from './bounds.ts';
-import { DeviceName, DeviceReference, InterfaceId, MacAddress, Name } from './names.ts';
+import { ReasonCode } from './errors.ts';
+import { DeviceName, DeviceReference, InterfaceId, MacAddress, Name, Timestamp } from './names.ts';
 
 /** `vm`: a VM's NIC. `nfv`: a NIC of a virtual router, firewall, load balancer. `edge`: joins virtual and physical. */
 export const InterfaceKind = z.enum(['vm', 'nfv', 'edge']).meta({ id: 'InterfaceKind' });
@@ -12,7 +13,9 @@ export const Domain = z
   .object({ name: Name, description: z.string().default(''), revision: z.number().int() })
   .meta({ id: 'Domain' });
 export type Domain = z.infer<typeof Domain>;
-export const DomainSpec = z.strictObject({ description: z.string().max(1024).default('') }).meta({ id: 'DomainSpec' });
+export const DomainSpec = z
+  .strictObject({ description: z.string().max(1024).default('') })
+  .meta({ id: 'DomainSpec', examples: [{ description: 'data centre 1' }] });
 export type DomainSpec = z.infer<typeof DomainSpec>;
 
 /** A cluster of nodes within one communication domain. */
@@ -22,10 +25,10 @@ export const Pool = z
 export type Pool = z.infer<typeof Pool>;
 export const PoolSpec = z
   .strictObject({ domain: Name, description: z.string().max(1024).default('') })
-  .meta({ id: 'PoolSpec' });
+  .meta({ id: 'PoolSpec', examples: [{ domain: 'dc-1', description: 'hosts of row A' }] });
 export type PoolSpec = z.infer<typeof PoolSpec>;
 
-export const NodeSpec = z.strictObject({ pool: Name }).meta({ id: 'NodeSpec' });
+export const NodeSpec = z.strictObject({ pool: Name }).meta({ id: 'NodeSpec', examples: [{ pool: 'pool-a' }] });
 export type NodeSpec = z.infer<typeof NodeSpec>;
 
 /** The largest MTU of a device: the kernel keeps it as an unsigned number of 32 bits (IFLA_MTU). */
@@ -71,8 +74,25 @@ export const InterfaceSpec = z
     message: 'an edge-connected interface needs edge.node with edge.device or edge.mac; the other kinds take no edge',
     path: ['edge'],
   })
-  .meta({ id: 'InterfaceSpec' });
+  .meta({
+    id: 'InterfaceSpec',
+    examples: [
+      { kind: 'edge', name: 'uplink of node-1', edge: { node: 'node-1', device: 'eth2', allowedVlans: [100, 200] } },
+      { kind: 'vm', pool: 'pool-a' },
+    ],
+  });
 export type InterfaceSpec = z.infer<typeof InterfaceSpec>;
+
+/** The identity providers that there are. */
+export const IdentityProvider = z.enum([
+  'alias',
+  'declared',
+  'libvirt',
+  'proxmox',
+  'incus',
+  'containers',
+  'open-vswitch',
+]);
 
 /** What an identity provider says of a device. */
 export const DeviceIdentity = z.object({
@@ -80,7 +100,9 @@ export const DeviceIdentity = z.object({
   id: InterfaceId,
   name: z.string().max(128).default(''),
   network: z.string().max(128).optional(),
-  provider: Word.meta({ description: 'alias, declared, libvirt, proxmox, incus, containers or open-vswitch.' }),
+  provider: z
+    .union([IdentityProvider, Word])
+    .meta({ description: 'Who says so; a newer agent may have more of them.' }),
 });
 export type DeviceIdentity = z.infer<typeof DeviceIdentity>;
 
@@ -179,13 +201,13 @@ export const Node = z
     agentVersion: z.string().optional(),
     kernel: z.string().optional(),
     hook: HookKind.optional().meta({ description: 'How the programs of the node hang at devices.' }),
-    lastSeenAt: z.string().optional(),
-    certificateEndsAt: z.string().optional().meta({
-      description: 'When the certificate of its agent ends, ISO 8601; absent until the agent has connected.',
+    lastSeenAt: Timestamp.optional(),
+    certificateEndsAt: Timestamp.optional().meta({
+      description: 'When the certificate of its agent ends; absent until the agent has connected.',
     }),
     programRevision: z.number().int().optional().meta({ description: 'Revision of the node program last sent.' }),
     appliedRevision: z.number().int().optional().meta({ description: 'Revision that the kernel of the node runs.' }),
-    problems: z.array(z.object({ code: z.string(), message: z.string() })).default([]),
+    problems: z.array(z.object({ code: ReasonCode, message: z.string() })).default([]),
     devices: z.array(Device).default([]),
     ending: z.array(z.string()).default([]).meta({
       description:

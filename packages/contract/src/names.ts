@@ -5,7 +5,7 @@ import * as z from 'zod';
 export const Name = z
   .string()
   .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'use 1 to 63 lower-case letters, digits and hyphens, as in "ids-all"')
-  .meta({ id: 'Name' });
+  .meta({ id: 'Name', examples: ['ids-all'] });
 
 /** The stable id of an interface, as in `web-1/0`: 1 to 128 characters, survives migration and renaming. */
 export const InterfaceId = z
@@ -14,12 +14,15 @@ export const InterfaceId = z
     /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/,
     'use 1 to 128 letters, digits and . _ : / -, beginning with a letter or digit, as in "web-1/0"',
   )
-  .meta({ id: 'InterfaceId' });
+  .meta({ id: 'InterfaceId', examples: ['web-1/0'] });
 
 /** A 48-bit MAC address in lower case with colons. */
 export const MacAddress = z
   .string()
   .regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/, 'write a MAC address in lower case, as in "02:00:00:00:00:01"');
+
+/** A moment as the controller writes it: ISO 8601 in UTC. What is read is not checked. */
+export const Timestamp = z.string().meta({ format: 'date-time', examples: ['2026-01-31T12:00:00.000Z'] });
 
 /** A kernel device name: 1 to 15 characters, no slash and no white space (IFNAMSIZ, include/uapi/linux/if.h). */
 export const DeviceName = z

@@ -1,6 +1,7 @@
 /** The mirror policy: what an operator writes, and what the controller keeps of it. */
 import * as z from 'zod';
-import { InterfaceId, MAX_RATE, MAX_SOURCES, Name } from './names.ts';
+import { ErrorCode } from './errors.ts';
+import { InterfaceId, MAX_RATE, MAX_SOURCES, Name, Timestamp } from './names.ts';
 
 /** Which way the traffic goes, seen from the source: `inbound` is what it receives, `outbound` what it sends. */
 export const TrafficDirection = z.enum(['all', 'inbound', 'outbound']).meta({ id: 'TrafficDirection' });
@@ -22,7 +23,11 @@ export const PolicySpec = z
       .array(z.string())
       .meta({ description: 'Interface ids whose traffic is copied.', minItems: 1, maxItems: MAX_SOURCES }),
     destination: z.string().meta({ description: 'Interface id that receives the copies.' }),
-    direction: z.string().default('all').meta({ description: 'all, inbound or outbound.', default: 'all' }),
+    direction: z.string().default('all').meta({
+      description: 'Which way the traffic goes, seen from the source.',
+      default: 'all',
+      enum: TrafficDirection.options,
+    }),
     percent: z.number().default(100).meta({
       description: 'Share of packets that is copied, in percent, two decimals.',
       minimum: 0,
@@ -40,14 +45,20 @@ export const PolicySpec = z
     }),
     enabled: z.boolean().default(true),
   })
-  .meta({ id: 'PolicySpec' });
+  .meta({
+    id: 'PolicySpec',
+    examples: [
+      { name: 'ids-web', sources: ['web-1/0', 'web-2/0'], destination: 'ids-1/0', percent: 25 },
+      { name: 'retain-db', sources: ['db-1/0'], destination: 'edge-1', direction: 'inbound', vlanId: 100 },
+    ],
+  });
 /** What an operator writes, with defaults filled in. Not yet validated by the planner. */
 export type PolicySpec = z.infer<typeof PolicySpec>;
 /** What an operator writes, before defaults. */
 export type PolicyInput = z.input<typeof PolicySpec>;
 
 /** A warning does not stop a policy, yet its author should know. */
-export const Warning = z.object({ code: z.string(), message: z.string(), field: z.string().optional() });
+export const Warning = z.object({ code: ErrorCode, message: z.string(), field: z.string().optional() });
 export type Warning = z.infer<typeof Warning>;
 
 /** A policy as the controller keeps it: valid, with an identity that a new policy of the same name does not inherit. */
@@ -65,8 +76,8 @@ export const Policy = z
     enabled: z.boolean(),
     type: PolicyType,
     revision: z.number().int().meta({ description: 'Store revision of the last change; also the ETag.' }),
-    createdAt: z.string(),
-    updatedAt: z.string(),
+    createdAt: Timestamp,
+    updatedAt: Timestamp,
     warnings: z.array(Warning).default([]),
   })
   .meta({ id: 'Policy' });

@@ -1,7 +1,9 @@
 /** A policy's status: computed from what agents report, never assumed. */
 import * as z from 'zod';
 import { CaptureCounts, Count } from './counters.ts';
+import { ReasonCode } from './errors.ts';
 import { InterfaceDevice } from './inventory.ts';
+import { InterfaceId, Name, Timestamp } from './names.ts';
 import { PolicyType } from './policy.ts';
 
 /**
@@ -17,17 +19,17 @@ export type PolicyState = z.infer<typeof PolicyState>;
 /** Why a policy is not active. Codes are those of the catalogue in errors.ts. */
 export const StatusReason = z
   .object({
-    code: z.string(),
+    code: ReasonCode,
     message: z.string(),
-    interface: z.string().optional(),
-    node: z.string().optional(),
+    interface: InterfaceId.optional(),
+    node: Name.optional(),
   })
   .meta({ id: 'StatusReason' });
 export type StatusReason = z.infer<typeof StatusReason>;
 
 /** One source: its device, whether it is captured, and its counters, summed over the nodes where it has been. */
 export const SourceStatus = z.object({
-  interface: z.string(),
+  interface: InterfaceId,
   state: z.enum(['capturing', 'waiting', 'refused', 'pending', 'disabled']),
   devices: z.array(InterfaceDevice),
   inbound: CaptureCounts.optional(),
@@ -37,8 +39,8 @@ export type SourceStatus = z.infer<typeof SourceStatus>;
 
 /** Between two nodes. `sent` counts outer packets, all other counts the copies inside them. */
 export const PathStatus = z.object({
-  from: z.string(),
-  to: z.string(),
+  from: Name,
+  to: Name,
   sent: Count.nullable().meta({ description: 'Outer packets; bytes with the outer headers.' }),
   received: Count.nullable().meta({
     description:
@@ -61,12 +63,12 @@ export type PathStatus = z.infer<typeof PathStatus>;
 
 export const PolicyStatus = z
   .object({
-    name: z.string(),
+    name: Name,
     uid: z.string(),
     type: PolicyType,
     state: PolicyState,
     reasons: z.array(StatusReason),
-    destination: z.object({ interface: z.string(), devices: z.array(InterfaceDevice) }),
+    destination: z.object({ interface: InterfaceId, devices: z.array(InterfaceDevice) }),
     totals: CaptureCounts.meta({ description: 'Sum over all sources and directions.' }),
     delivered: Count.nullable().meta({
       description: 'Handed to the device of the destination, locally and from other nodes; null while not known.',
@@ -74,7 +76,7 @@ export const PolicyStatus = z
     lost: z.number().int().nullable().meta({ description: 'Sum over all paths; null while one of them is not known.' }),
     sources: z.array(SourceStatus),
     paths: z.array(PathStatus),
-    countersAt: z.string().nullable().meta({ description: 'Time of the oldest report in the sums; null: none yet.' }),
+    countersAt: Timestamp.nullable().meta({ description: 'Time of the oldest report in the sums; null: none yet.' }),
     stale: z.boolean().meta({ description: 'True where a node of the policy is not connected now.' }),
   })
   .meta({ id: 'PolicyStatus' });

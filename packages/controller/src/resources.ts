@@ -10,6 +10,7 @@ import type {
   Pool,
   Underlay,
 } from '@mirrorplane/contract';
+import type { AuditEntry } from './audit/audit.ts';
 
 /** A policy without what follows from the store (revision) and from the moment (warnings). */
 export type PolicyRecord = Omit<Policy, 'revision' | 'warnings'>;
@@ -105,7 +106,7 @@ export interface Unaudited {
   time: string;
   actor: string;
   address: string;
-  action: string;
+  action: AuditEntry['action'];
   resource: string;
   revision?: number;
   /** What the log of events has to tell of it. */

@@ -22,6 +22,7 @@ import * as x509 from '@peculiar/x509';
 import pino from 'pino';
 import { WebSocket } from 'ws';
 import { type Controller, startController } from '../src/index.ts';
+import { assertDocumented } from './documented.ts';
 
 /** Longest wait for something to become true, in milliseconds. */
 const LIMIT_MS = 10_000;
@@ -120,7 +121,9 @@ export class Bench {
     };
     const request = httpRequest({ host, port, method, path: url, headers, agent: false });
     request.end(text);
-    return readReply(request);
+    const reply = await readReply(request);
+    assertDocumented(method, url, reply);
+    return reply;
   }
 
   get(url: string): Promise<Reply> {
@@ -209,7 +212,12 @@ async function readReply(request: ReturnType<typeof httpRequest>): Promise<Reply
     text += chunk;
   }
   const isJson = /json/.test(response.headers['content-type'] ?? '');
-  return { status: response.statusCode, headers: response.headers, text, body: isJson ? JSON.parse(text) : undefined };
+  return {
+    status: response.statusCode,
+    headers: response.headers,
+    text,
+    body: isJson && text !== '' ? JSON.parse(text) : undefined,
+  };
 }
 
 export interface Credentials {

@@ -96,8 +96,10 @@ test('fields that are unknown, missing and of a wrong type are named together, w
     'FIELD_UNKNOWN percnt',
   ]);
   assert.match(reply.text, /did you mean \\"percent\\"\?/);
-  const patch = await bench.request('PATCH', `${url}/none`, { x: 1 }, merge);
+  const patch = await bench.request('PATCH', `${url}/none`, { percent: 1 }, merge);
   assert.equal(patch.status, 404);
+  const wrong = await bench.request('PATCH', `${url}/none`, { percnt: 1, enabled: 'yes', sources: null }, merge);
+  assert.deepEqual(refusals(wrong), ['FIELD_INVALID sources', 'FIELD_INVALID enabled', 'FIELD_UNKNOWN percnt']);
 });
 
 test('a dry run answers with what would be, or why not, and changes nothing', async (t) => {

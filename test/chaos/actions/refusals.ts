@@ -50,7 +50,7 @@ export const refuse: Action<{ code: string; input: unknown }> = {
   change: () => undefined,
   async run({ lab, before, violation }, { code, input }) {
     const { status, body } = await lab.api('POST', '/api/v1/policies', input);
-    const codes = ((body as Problem).errors ?? []).map((error) => error.code);
+    const codes: string[] = ((body as Problem).errors ?? []).map((error) => error.code);
     if (status !== 422 || !codes.includes(code)) {
       violation(`a policy that breaks ${code} was answered ${status} ${JSON.stringify(body)}`);
     }

@@ -55,6 +55,6 @@ function prefixOf({ prune, prunePrefix }: ApplyOptions): string | undefined {
 /** Names of the policies that begin with the prefix and stand in no document. */
 async function policiesBeside(context: Context, documents: readonly Document[], prefix: string): Promise<string[]> {
   const named = new Set(documents.filter(({ kind }) => kind === 'Policy').map(({ name }) => name));
-  const { body } = await context.client.request<{ items: Policy[] }>('GET', RESOURCES.Policy.path);
-  return body.items.map(({ name }) => name).filter((name) => name.startsWith(prefix) && !named.has(name));
+  const { items } = await context.client.list<Policy>(RESOURCES.Policy.path);
+  return items.map(({ name }) => name).filter((name) => name.startsWith(prefix) && !named.has(name));
 }

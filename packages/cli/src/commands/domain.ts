@@ -17,7 +17,7 @@ export function addDomainCommands(program: Command): void {
     .description('list the communication domains')
     .action(async (options: SortOptions, command: Command) => {
       const context = contextOf(command);
-      const { body: list } = await context.client.request<{ items: Domain[] }>('GET', RESOURCES.Domain.path);
+      const list = await context.client.list<Domain>(RESOURCES.Domain.path);
       const body = sorted(list, options.sort);
       const rows = body.items.map((domain) => [domain.name, domain.description]);
       show(context, withKind('Domain', body), () =>

@@ -48,7 +48,7 @@ export function addInterfaceCommands(program: Command): void {
       const query = { node: options.node, kind: options.kind, pool: options.pool };
       const { client } = context;
       const read = async () => {
-        const { body } = await client.request<{ items: Interface[] }>('GET', RESOURCES.Interface.path, { query });
+        const body = await client.list<Interface>(RESOURCES.Interface.path, query);
         // Nothing on a node is an answer; a node that does not exist is a mistake.
         if (body.items.length === 0) {
           if (options.node !== undefined) await client.request('GET', pathOf('Node', options.node));

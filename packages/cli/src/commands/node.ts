@@ -22,10 +22,7 @@ export function addNodeCommands(program: Command): void {
     .action(async (options: WatchOptions & SortOptions, command: Command) => {
       const context = contextOf(command);
       const read = async () =>
-        sorted(
-          withKind('Node', (await context.client.request<{ items: Node[] }>('GET', RESOURCES.Node.path)).body),
-          options.sort,
-        );
+        sorted(withKind('Node', await context.client.list<Node>(RESOURCES.Node.path)), options.sort);
       await showWatched(context, options, read, (data) => nodeTable(data.items, context.color, context.wide));
     });
 

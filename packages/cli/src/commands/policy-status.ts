@@ -26,8 +26,7 @@ export function addPolicyStatus(policy: Command): void {
       let states: string[];
       if (name === undefined) {
         const path = `${RESOURCES.Policy.path}/status`;
-        const read = async () =>
-          sorted((await context.client.request<{ items: PolicyStatus[] }>('GET', path)).body, options.sort);
+        const read = async () => sorted(await context.client.list<PolicyStatus>(path), options.sort);
         const data = await showWatched(context, options, read, ({ items }) => statusTable(items, context.color));
         states = data.items.map((status) => status.state);
       } else {

@@ -63,10 +63,7 @@ export function addPolicyCommands(program: Command): void {
     .action(async (options: WatchOptions & SortOptions, command: Command) => {
       const context = contextOf(command);
       const read = async () =>
-        sorted(
-          withKind('Policy', (await context.client.request<{ items: Policy[] }>('GET', RESOURCES.Policy.path)).body),
-          options.sort,
-        );
+        sorted(withKind('Policy', await context.client.list<Policy>(RESOURCES.Policy.path)), options.sort);
       await showWatched(context, options, read, (data) => policyTable(data.items, context.color, context.wide));
     });
 

@@ -23,7 +23,7 @@ export function addPoolCommands(program: Command): void {
     .description('list the resource pools')
     .action(async (options: SortOptions, command: Command) => {
       const context = contextOf(command);
-      const { body: list } = await context.client.request<{ items: Pool[] }>('GET', RESOURCES.Pool.path);
+      const list = await context.client.list<Pool>(RESOURCES.Pool.path);
       const body = sorted(list, options.sort);
       const columns = [{ title: 'NAME' }, { title: 'DOMAIN' }, { title: 'DESCRIPTION' }];
       const rows = body.items.map((pool) => [pool.name, pool.domain, pool.description]);

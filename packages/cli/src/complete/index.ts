@@ -30,7 +30,7 @@ export async function complete(words: readonly string[], env: NodeJS.ProcessEnv 
 
 async function namesOf(client: Client, kind: Kind): Promise<string[]> {
   const { path, key } = RESOURCES[kind];
-  const { body } = await client.request<{ items: Record<string, unknown>[] }>('GET', path);
+  const body = await client.list<Record<string, unknown>>(path);
   // An interface may be called anything; what a shell would take apart is not offered.
   return body.items.map((item) => String(item[key])).filter((name) => /^[\w./:@+-]+$/.test(name));
 }

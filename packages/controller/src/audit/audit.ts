@@ -3,17 +3,18 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Serial, syncFolder } from '@mirrorplane/base';
+import { ReasonCode, Timestamp } from '@mirrorplane/contract';
 import * as z from 'zod';
 
 export const AuditEntry = z
   .object({
-    time: z.string(),
+    time: Timestamp,
     actor: z.string().meta({ description: 'admin, or node:NAME where an agent acted.' }),
     address: z.string().meta({ description: 'Where the request came from; unix for the local socket.' }),
-    action: z.string().meta({ description: 'create, replace, patch, delete, token or enroll.' }),
+    action: z.enum(['create', 'replace', 'patch', 'delete', 'token', 'enroll', 'renew']),
     resource: z.string().meta({ description: 'Kind and name, as in policies/ids-all.' }),
     outcome: z.enum(['done', 'unchanged', 'refused', 'failed']),
-    code: z.string().optional().meta({ description: 'Code of the error catalogue, where it was refused.' }),
+    code: ReasonCode.optional().meta({ description: 'Why it was refused.' }),
     revision: z.number().int().optional().meta({ description: 'Store revision of the change.' }),
   })
   .meta({ id: 'AuditEntry' });

@@ -8,6 +8,7 @@ import Fastify, {
   LogController,
 } from 'fastify';
 import type { Services } from '../services.ts';
+import { allowedAt } from './find-route.ts';
 import { openapiDocument } from './openapi.ts';
 import { ProblemError } from './problems.ts';
 import { route, serve } from './route.ts';
@@ -43,11 +44,19 @@ export function buildApp(services: Services): FastifyInstance {
   for (const type of ['application/json', 'application/merge-patch+json']) {
     app.addContentTypeParser(type, { parseAs: 'string' }, parseJson);
   }
+  const routes = [...ROUTES];
   app.setErrorHandler((error, request, reply) =>
     sendProblem(reply, request, problemOf(error as FastifyError, services)),
   );
   app.setNotFoundHandler((request, reply) => {
-    const detail = `there is nothing at ${request.method} ${request.url.split('?')[0]}: see /api/v1/openapi.json`;
+    const pathname = request.url.split('?')[0]!;
+    const allowed = allowedAt(routes, pathname);
+    if (allowed !== undefined) {
+      reply.header('allow', allowed);
+      const detail = `${pathname} does not take ${request.method}: use ${allowed}`;
+      return sendProblem(reply, request, problem('METHOD_NOT_ALLOWED', detail));
+    }
+    const detail = `there is nothing at ${request.method} ${pathname}: see /api/v1/openapi.json`;
     return sendProblem(reply, request, problem('NOT_FOUND', detail));
   });
   // A stream would keep its connection, and the server with it, open for ever.
@@ -65,7 +74,8 @@ export function buildApp(services: Services): FastifyInstance {
     responses: [{ status: 200, description: 'OpenAPI 3.1.', mediaType: 'application/json' }],
     handle: () => ({ headers: { 'content-type': 'application/json' }, body: document }),
   });
-  for (const spec of [...ROUTES, openapi]) {
+  routes.push(openapi);
+  for (const spec of routes) {
     serve(app, spec, services);
   }
   return app;
@@ -96,11 +106,11 @@ function problemOf(error: FastifyError, { log }: Services): Problem {
     return error.problem;
   }
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-    return { ...problem('BAD_REQUEST', `the body is larger than ${BODY_LIMIT} bytes: divide it`), status: 413 };
+    return problem('BODY_TOO_LARGE', `the body is larger than ${BODY_LIMIT} bytes: divide it`);
   }
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
     const detail = 'the body is of a type that is not read: send JSON with Content-Type: application/json';
-    return { ...problem('BAD_REQUEST', detail), status: 415 };
+    return problem('MEDIA_TYPE_UNSUPPORTED', detail);
   }
   if (error.statusCode !== undefined && error.statusCode < 500) {
     return problem('BAD_REQUEST', `the request cannot be read: ${error.message}`);

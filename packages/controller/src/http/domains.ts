@@ -4,10 +4,11 @@ import * as z from 'zod';
 import type { DomainRecord } from '../resources.ts';
 import { keyOf } from '../view.ts';
 import { refuseUsed } from './dependents.ts';
-import { checkPreconditions, etag, found, listOf, MutationQuery, mutate } from './mutation.ts';
+import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
+import { listOf, PageQuery, pageOf } from './paging.ts';
 import { type Route, route } from './route.ts';
 
-const Params = z.object({ name: Name });
+const Params = z.object({ name: Name.meta({ description: 'Name of the domain.' }) });
 const path = '/api/v1/domains';
 const tag = 'domains';
 
@@ -17,12 +18,12 @@ export const domainRoutes: Route[] = [
     path,
     tag,
     summary: 'List communication domains',
-    responses: [{ status: 200, description: 'All domains by name.', schema: listOf(Domain) }],
-    handle: ({ services: { view } }) => {
-      const domains = [...view.all('domains').values()].sort((a, b) => (a.value.name < b.value.name ? -1 : 1));
-      return {
-        body: { items: domains.map(({ value, revision }) => ({ ...value, revision })), revision: view.revision },
-      };
+    query: PageQuery,
+    responses: [{ status: 200, description: 'Domains by name.', schema: listOf(Domain) }],
+    handle: ({ query, services: { view } }) => {
+      const domains = view.all('domains').values();
+      const items = domains.map(({ value, revision }) => ({ ...value, revision }));
+      return { body: pageOf(items, ({ name }) => name, query, view.revision) };
     },
   }),
   route({
@@ -31,6 +32,7 @@ export const domainRoutes: Route[] = [
     tag,
     summary: 'Read a communication domain',
     params: Params,
+    refuses: ['NOT_FOUND'],
     responses: [{ status: 200, description: 'The domain.', schema: Domain }],
     handle: ({ params: { name }, services: { view } }) => {
       const { value, revision } = found(view.get('domains', name), 'domain', name);
@@ -75,6 +77,7 @@ export const domainRoutes: Route[] = [
     params: Params,
     query: MutationQuery,
     conditional: true,
+    refuses: ['NOT_FOUND', 'IN_USE'],
     responses: [{ status: 204, description: 'Deleted.' }],
     handle: (call) =>
       mutate(call, 'delete', `domains/${call.params.name}`, () => {

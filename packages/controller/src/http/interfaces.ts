@@ -6,18 +6,22 @@ import type { LiveNodes } from '../live.ts';
 import type { InterfaceRecord } from '../resources.ts';
 import { keyOf } from '../view.ts';
 import { policiesOf, policiesUsing, refuseBroken, refuseUsed } from './dependents.ts';
-import { checkPreconditions, etag, found, listOf, MutationQuery, mutate } from './mutation.ts';
+import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
+import { listOf, PAGE, pageOf } from './paging.ts';
 import { ProblemError } from './problems.ts';
 import { type Route, route } from './route.ts';
 
-const Params = z.object({ id: InterfaceId });
+const Params = z.object({
+  id: InterfaceId.meta({ description: 'Id of the interface, percent-encoded: `web-1%2F0`.' }),
+});
 const path = '/api/v1/interfaces';
 const tag = 'interfaces';
 
 const Filters = z.strictObject({
+  ...PAGE,
   node: z.string().optional().meta({ description: 'Interfaces with a device on this node, and edges declared there.' }),
-  kind: InterfaceKind.optional(),
-  pool: z.string().optional(),
+  kind: InterfaceKind.optional().meta({ description: 'Interfaces of this kind.' }),
+  pool: z.string().optional().meta({ description: 'Interfaces of this pool.' }),
 });
 
 function recordOf(id: string, spec: InterfaceSpec, current: InterfaceRecord | undefined): InterfaceRecord {
@@ -59,17 +63,15 @@ export const interfaceRoutes: Route[] = [
     tag,
     summary: 'List interfaces, declared and observed',
     query: Filters,
-    responses: [
-      { status: 200, description: 'All interfaces that pass the filters, by id.', schema: listOf(Interface) },
-    ],
-    handle: ({ query: { node, kind, pool }, services: { view, live } }) => {
+    responses: [{ status: 200, description: 'Interfaces that pass the filters, by id.', schema: listOf(Interface) }],
+    handle: ({ query: { node, kind, pool, ...page }, services: { view, live } }) => {
       const items = mergeInventory(recordsOf(view), live).interfaces.filter(
         (item) =>
           (kind === undefined || item.kind === kind) &&
           (pool === undefined || item.pool === pool) &&
           (node === undefined || item.edge?.node === node || item.devices.some((device) => device.node === node)),
       );
-      return { body: { items, revision: view.revision } };
+      return { body: pageOf(items, ({ id }) => id, page, view.revision) };
     },
   }),
   route({
@@ -78,6 +80,7 @@ export const interfaceRoutes: Route[] = [
     tag,
     summary: 'Read an interface',
     params: Params,
+    refuses: ['NOT_FOUND'],
     responses: [{ status: 200, description: 'The interface.', schema: Interface }],
     handle: ({ params: { id }, services: { view, live } }) => {
       const item = found(oneInterface(id, recordsOf(view), live), 'interface', id);
@@ -93,6 +96,7 @@ export const interfaceRoutes: Route[] = [
     query: MutationQuery,
     body: InterfaceSpec,
     conditional: true,
+    refuses: ['IN_USE', 'EDGE_UNSUPPORTED'],
     responses: [
       { status: 200, description: 'Declared, or left as it was.', schema: Interface },
       { status: 201, description: 'Declared for the first time, and not observed before.', schema: Interface },
@@ -145,6 +149,7 @@ export const interfaceRoutes: Route[] = [
     params: Params,
     query: MutationQuery,
     conditional: true,
+    refuses: ['NOT_FOUND', 'IN_USE'],
     responses: [{ status: 204, description: 'Deleted; one that an agent still sees is no longer declared.' }],
     handle: (call) =>
       mutate(call, 'delete', `interfaces/${call.params.id}`, () => {

@@ -45,7 +45,7 @@ export function addressOf(request: FastifyRequest): string {
  */
 export async function mutate(
   call: Call<unknown, { dryRun: 'true' | 'false' }, unknown>,
-  action: string,
+  action: Unaudited['action'],
   resource: string,
   make: () => Change,
 ): Promise<Answer> {
@@ -164,12 +164,4 @@ export function found<T>(value: T | undefined, kind: string, name: string): T {
     throw new ProblemError('NOT_FOUND', `there is no ${kind} "${name}"`);
   }
   return value;
-}
-
-/** The body of a list. */
-export function listOf<S extends z.ZodType>(item: S) {
-  return z.object({
-    items: z.array(item),
-    revision: z.number().int().meta({ description: 'Store revision that the list shows.' }),
-  });
 }

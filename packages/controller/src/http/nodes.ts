@@ -1,6 +1,6 @@
 /** /api/v1/nodes */
 import { randomUUID } from 'node:crypto';
-import { Name, Node, NodeSpec } from '@mirrorplane/contract';
+import { Name, Node, NodeSpec, Timestamp } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { issueToken, revokeTokens, TOKEN_LIFETIME_MS } from '../auth/join-tokens.ts';
 import { mergeInventory, recordsOf } from '../inventory.ts';
@@ -10,18 +10,19 @@ import type { Services } from '../services.ts';
 import type { Stored } from '../view.ts';
 import { keyOf } from '../view.ts';
 import { policiesOf, refuseBroken, refuseUsed } from './dependents.ts';
-import { checkPreconditions, etag, found, listOf, MutationQuery, mutate } from './mutation.ts';
+import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
+import { listOf, PageQuery, pageOf } from './paging.ts';
 import { ProblemError } from './problems.ts';
-import { type Route, route } from './route.ts';
+import { NOTHING, type Route, route } from './route.ts';
 
-const Params = z.object({ name: Name });
+const Params = z.object({ name: Name.meta({ description: 'Name of the node.' }) });
 const path = '/api/v1/nodes';
 const tag = 'nodes';
 
 const NodeToken = z
   .object({
     token: z.string().meta({ description: 'Join token, mp1.SECRET.FINGERPRINT; shown this once.' }),
-    expiresAt: z.string(),
+    expiresAt: Timestamp,
   })
   .meta({ id: 'NodeToken' });
 
@@ -81,10 +82,16 @@ export const nodeRoutes: Route[] = [
     path,
     tag,
     summary: 'List nodes',
-    responses: [{ status: 200, description: 'All nodes by name.', schema: listOf(Node) }],
-    handle: ({ services }) => {
-      const nodes = [...services.view.all('nodes').values()].sort((a, b) => (a.value.name < b.value.name ? -1 : 1));
-      return { body: { items: nodes.map((node) => toNode(node, services)), revision: services.view.revision } };
+    query: PageQuery,
+    responses: [{ status: 200, description: 'Nodes by name.', schema: listOf(Node) }],
+    handle: ({ query, services }) => {
+      const page = pageOf(
+        services.view.all('nodes').values(),
+        ({ value }) => value.name,
+        query,
+        services.view.revision,
+      );
+      return { body: { ...page, items: page.items.map((node) => toNode(node, services)) } };
     },
   }),
   route({
@@ -93,6 +100,7 @@ export const nodeRoutes: Route[] = [
     tag,
     summary: 'Read a node',
     params: Params,
+    refuses: ['NOT_FOUND'],
     responses: [{ status: 200, description: 'The node.', schema: Node }],
     handle: ({ params: { name }, services }) => {
       const stored = found(services.view.get('nodes', name), 'node', name);
@@ -108,6 +116,7 @@ export const nodeRoutes: Route[] = [
     query: MutationQuery,
     body: NodeSpec,
     conditional: true,
+    refuses: ['IN_USE'],
     responses: [
       { status: 200, description: 'Changed, or left as it was.', schema: Node },
       { status: 201, description: 'Registered.', schema: Node },
@@ -147,6 +156,7 @@ export const nodeRoutes: Route[] = [
     params: Params,
     query: MutationQuery,
     conditional: true,
+    refuses: ['NOT_FOUND', 'IN_USE'],
     responses: [{ status: 204, description: 'Deleted; its agent is sent an empty program and then refused.' }],
     handle: async (call) => {
       const { services, request } = call;
@@ -178,7 +188,11 @@ export const nodeRoutes: Route[] = [
     summary: 'Make a join token for the agent of a node',
     params: Params,
     query: MutationQuery,
-    responses: [{ status: 201, description: 'A token, good once and for 24 hours.', schema: NodeToken }],
+    refuses: ['NOT_FOUND'],
+    responses: [
+      { status: 201, description: 'A token, good once and for 24 hours.', schema: NodeToken },
+      { status: 200, description: 'Of a dry run: nothing, for no token was made.', schema: NOTHING },
+    ],
     handle: (call) =>
       mutate(call, 'token', `nodes/${call.params.name}`, () => {
         const { services } = call;

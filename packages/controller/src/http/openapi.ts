@@ -1,12 +1,34 @@
 /** openapi.json, made of the routes: `node packages/controller/src/http/openapi.ts --write docs/reference/openapi.json`. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { Problem } from '@mirrorplane/contract';
-import * as z from 'zod';
-import type { ResponseSpec, Route } from './route.ts';
+import type * as z from 'zod';
+import { Components, type Schema } from './openapi-components.ts';
+import { problemComponents, problemExamples, problemResponses } from './openapi-problems.ts';
+import { NOTHING, type ResponseSpec, type Route } from './route.ts';
 import { ROUTES } from './routes.ts';
 
-type Schema = Record<string, unknown>;
+/** What the tags mean, in the order in which they are shown. */
+const TAGS: Record<string, string> = {
+  policies: 'Mirror policies: what is copied, and where to.',
+  interfaces: 'What can be mirrored or receive copies: declared by operators, observed by agents.',
+  nodes: 'Hosts that run the agent.',
+  pools: 'Resource pools: clusters of nodes.',
+  domains: 'Communication domains: pools of one domain reach each other.',
+  events: 'What happened, in order.',
+  audit: 'Who changed what.',
+  health: 'For whatever supervises the controller.',
+};
+
+const DESCRIPTION = `Traffic mirroring for clusters of Linux hosts.
+
+Problems are RFC 9457 documents that list every refusal. A query parameter or field that is not known is refused. A method that
+a path does not take is answered with 405 and the header Allow. Answers may get more fields: ignore those that you do not know.`;
+
+const SERVER = {
+  url: 'http://{address}',
+  description: 'The controller, or the proxy with TLS before it.',
+  variables: { address: { default: '127.0.0.1:7070', description: 'As given with --listen.' } },
+};
 
 const IF_MATCH = {
   name: 'If-Match',
@@ -23,6 +45,8 @@ const IF_NONE_MATCH = {
   schema: { type: 'string' },
 };
 
+const ETag = { description: 'For If-Match of a change.', schema: { type: 'string', examples: ['"17"'] } };
+
 /** The whole document. The same routes give the same text. */
 export function openapiDocument(): Schema {
   const components = new Components();
@@ -35,68 +59,20 @@ export function openapiDocument(): Schema {
     info: {
       title: 'Mirrorplane',
       version: 'v1',
-      description:
-        'Traffic mirroring for clusters of Linux hosts. Problems are RFC 9457 documents that list every refusal.',
+      description: DESCRIPTION,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
+    servers: [SERVER],
+    tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     security: [{ token: [] }],
     paths,
     components: {
+      examples: problemExamples(ROUTES),
+      responses: problemComponents(ROUTES, components),
       securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'DATA/admin-token.' } },
       schemas: components.sorted(),
     },
   };
-}
-
-/** Schemas that have an id, each once. Input and output of a schema with defaults differ: what may be left out. */
-class Components {
-  readonly #schemas = new Map<string, Schema>();
-
-  /** The schema as JSON Schema, its named parts as references. */
-  use(schema: z.ZodType, io: 'input' | 'output'): Schema {
-    const {
-      $schema: _,
-      $defs = {},
-      ...root
-    } = z.toJSONSchema(schema, { io, target: 'draft-2020-12', unrepresentable: 'any' }) as Schema & {
-      $defs?: Record<string, Schema>;
-    };
-    for (const [name, definition] of Object.entries($defs)) {
-      this.#add(name, relocate(definition) as Schema);
-    }
-    const { id, ...rest } = relocate(root) as Schema;
-    if (typeof id !== 'string') {
-      return rest;
-    }
-    this.#add(id, rest);
-    return { $ref: `#/components/schemas/${id}` };
-  }
-
-  sorted(): Schema {
-    return Object.fromEntries([...this.#schemas].sort(([a], [b]) => (a < b ? -1 : 1)));
-  }
-
-  #add(name: string, { id: _, ...schema }: Schema): void {
-    this.#schemas.set(name, this.#schemas.get(name) ?? schema);
-  }
-}
-
-/** References point to the components of the document. */
-function relocate(value: unknown): unknown {
-  if (Array.isArray(value)) {
-    return value.map(relocate);
-  }
-  if (typeof value !== 'object' || value === null) {
-    return value;
-  }
-  return Object.fromEntries(
-    Object.entries(value).map(([key, field]) => [
-      key,
-      key === '$ref' && typeof field === 'string'
-        ? field.replace('#/$defs/', '#/components/schemas/')
-        : relocate(field),
-    ]),
-  );
 }
 
 function operation(route: Route, components: Components): Schema {
@@ -119,7 +95,7 @@ function operation(route: Route, components: Components): Schema {
         content: { 'application/json': body, ...(route.bodyType && { [route.bodyType]: body }) },
       },
     }),
-    responses: responsesOf(withDryRun(route), components),
+    responses: responsesOf(route, components),
   };
 }
 
@@ -147,21 +123,22 @@ function withDryRun({ query, responses }: Route): readonly ResponseSpec[] {
     return responses;
   }
   const [first] = responses;
-  const dryRun = { status: 200, description: 'Of a dry run: what would be.', mediaType: 'application/json' };
-  return [first?.schema ? { ...dryRun, schema: first.schema } : dryRun, ...responses];
+  return [{ status: 200, description: 'Of a dry run: what would be.', schema: first?.schema ?? NOTHING }, ...responses];
 }
 
-function responsesOf(responses: readonly ResponseSpec[], components: Components): Schema {
-  const entries = responses.map(({ status, description, schema, mediaType }) => {
+function responsesOf(route: Route, components: Components): Schema {
+  const entries = withDryRun(route).map(({ status, description, schema, mediaType }) => {
     const type = mediaType ?? 'application/json';
     const content = schema ? { schema: components.use(schema, 'output') } : mediaType && {};
-    return [String(status), { description, ...(content && { content: { [type]: content } }) }];
+    const headers = content && hasEtag(route) && { headers: { ETag } };
+    return [String(status), { description, ...headers, ...(content && { content: { [type]: content } }) }];
   });
-  const problem = { schema: components.use(Problem, 'output') };
-  return {
-    ...Object.fromEntries(entries),
-    default: { description: 'A problem, with every refusal.', content: { 'application/problem+json': problem } },
-  };
+  return { ...Object.fromEntries(entries), ...problemResponses(route) };
+}
+
+/** Where a resource can be changed under a condition, every answer with it has its entity tag. */
+function hasEtag({ path: where }: Route): boolean {
+  return ROUTES.some((route) => route.path === where && route.conditional);
 }
 
 /** The document as it is committed. */

@@ -13,20 +13,38 @@ import type { Stored } from '../view.ts';
 import { keyOf } from '../view.ts';
 import { policiesOf } from './dependents.ts';
 import { mergePatch } from './merge-patch.ts';
-import { type Change, checkPreconditions, etag, found, listOf, MutationQuery, mutate } from './mutation.ts';
+import { type Change, checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
+import { listOf, PageQuery, pageOf } from './paging.ts';
 import { ProblemError, parseOrRefuse } from './problems.ts';
 import { type Route, route } from './route.ts';
 
-const Params = z.object({ name: z.string() });
+const Params = z.object({ name: z.string().meta({ description: 'Name of the policy.', examples: ['ids-all'] }) });
 const path = '/api/v1/policies';
 const tag = 'policies';
 
 /** A policy in a PUT: the name may be left to the URL. */
-const PolicyReplacement = PolicySpec.extend({ name: z.string().optional() }).meta({ id: 'PolicyReplacement' });
-/** A merge patch (RFC 7396): the fields to change, null to go back to the default. */
+const PolicyReplacement = PolicySpec.extend({ name: z.string().optional() }).meta({
+  id: 'PolicyReplacement',
+  examples: [{ sources: ['web-1/0', 'web-2/0'], destination: 'ids-1/0', percent: 25 }],
+});
+
+/** A merge patch (RFC 7396) of a policy. What is left out stays as it is: here nothing has a default. */
 const PolicyPatch = z
-  .record(z.string(), z.unknown())
-  .meta({ id: 'PolicyPatch', description: 'RFC 7396 merge patch of the fields of PolicySpec.' });
+  .strictObject(Object.fromEntries(Object.entries(PolicySpec.shape).map(([name, field]) => [name, patchOf(field)])))
+  .meta({
+    id: 'PolicyPatch',
+    description: 'RFC 7396 merge patch: the fields to change; null goes back to the default.',
+    examples: [{ enabled: false }, { percent: 12.5, maxRate: null }],
+  });
+
+/** A field of a patch: null where the field has a default, or may be absent. */
+function patchOf(field: z.ZodType): z.ZodType {
+  if (field instanceof z.ZodDefault || field instanceof z.ZodOptional) {
+    const { default: _, ...meta } = field.meta() ?? {};
+    return (field.unwrap() as z.ZodType).meta(meta).nullable().optional();
+  }
+  return field.optional();
+}
 
 const FIELDS = [
   'description',
@@ -101,12 +119,12 @@ export const policyRoutes: Route[] = [
     method: 'get',
     path,
     tag,
-    summary: 'List all mirror policies',
-    responses: [{ status: 200, description: 'All policies by name.', schema: listOf(Policy) }],
-    handle: ({ services: { view } }) => {
-      const items = policiesOf(view).sort((a, b) => (a.name < b.name ? -1 : 1));
-      return { body: { items, revision: view.revision } };
-    },
+    summary: 'List mirror policies',
+    query: PageQuery,
+    responses: [{ status: 200, description: 'Policies by name.', schema: listOf(Policy) }],
+    handle: ({ query, services: { view } }) => ({
+      body: pageOf(policiesOf(view), ({ name }) => name, query, view.revision),
+    }),
   }),
   route({
     method: 'post',
@@ -115,6 +133,7 @@ export const policyRoutes: Route[] = [
     summary: 'Create a mirror policy',
     query: MutationQuery,
     body: PolicySpec,
+    refuses: ['ALREADY_EXISTS', 'POLICY_INVALID'],
     responses: [{ status: 201, description: 'Created.', schema: Policy }],
     handle: (call) =>
       mutate(call, 'create', `policies/${call.body.name}`, () => {
@@ -129,9 +148,12 @@ export const policyRoutes: Route[] = [
     method: 'get',
     path: `${path}/status`,
     tag,
-    summary: 'The status of all mirror policies',
-    responses: [{ status: 200, description: 'All statuses by policy name.', schema: listOf(PolicyStatus) }],
-    handle: ({ services }) => ({ body: { items: policyStatuses(services), revision: services.view.revision } }),
+    summary: 'The status of mirror policies',
+    query: PageQuery,
+    responses: [{ status: 200, description: 'Statuses by policy name.', schema: listOf(PolicyStatus) }],
+    handle: ({ query, services }) => ({
+      body: pageOf(policyStatuses(services), ({ name }) => name, query, services.view.revision),
+    }),
   }),
   route({
     method: 'get',
@@ -139,6 +161,7 @@ export const policyRoutes: Route[] = [
     tag,
     summary: 'Read a mirror policy',
     params: Params,
+    refuses: ['NOT_FOUND'],
     responses: [{ status: 200, description: 'The policy.', schema: Policy }],
     handle: ({ params: { name }, services: { view, live } }) => {
       const policy = toPolicy(found(view.get('policies', name), 'policy', name));
@@ -156,6 +179,7 @@ export const policyRoutes: Route[] = [
     query: MutationQuery,
     body: PolicyReplacement,
     conditional: true,
+    refuses: ['NAME_MISMATCH', 'POLICY_INVALID'],
     responses: [
       { status: 200, description: 'Replaced, or left as it was.', schema: Policy },
       { status: 201, description: 'Created.', schema: Policy },
@@ -179,6 +203,7 @@ export const policyRoutes: Route[] = [
     body: PolicyPatch,
     bodyType: 'application/merge-patch+json',
     conditional: true,
+    refuses: ['NOT_FOUND', 'NAME_MISMATCH', 'POLICY_INVALID'],
     responses: [{ status: 200, description: 'Changed, or left as it was.', schema: Policy }],
     handle: (call) =>
       mutate(call, 'patch', `policies/${call.params.name}`, () => {
@@ -198,6 +223,7 @@ export const policyRoutes: Route[] = [
     params: Params,
     query: MutationQuery,
     conditional: true,
+    refuses: ['NOT_FOUND'],
     responses: [{ status: 204, description: 'Deleted.' }],
     handle: (call) =>
       mutate(call, 'delete', `policies/${call.params.name}`, () => {
@@ -213,6 +239,7 @@ export const policyRoutes: Route[] = [
     tag,
     summary: 'The status of a mirror policy',
     params: Params,
+    refuses: ['NOT_FOUND'],
     responses: [{ status: 200, description: 'What agents report of it.', schema: PolicyStatus }],
     handle: ({ params: { name }, services }) => {
       const record = found(services.view.get('policies', name), 'policy', name);

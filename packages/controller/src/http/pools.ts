@@ -6,11 +6,12 @@ import type { PoolRecord } from '../resources.ts';
 import type { View } from '../view.ts';
 import { keyOf } from '../view.ts';
 import { policiesOf, refuseBroken, refuseUsed } from './dependents.ts';
-import { checkPreconditions, etag, found, listOf, MutationQuery, mutate } from './mutation.ts';
+import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
+import { listOf, PageQuery, pageOf } from './paging.ts';
 import { ProblemError } from './problems.ts';
 import { type Route, route } from './route.ts';
 
-const Params = z.object({ name: Name });
+const Params = z.object({ name: Name.meta({ description: 'Name of the pool.' }) });
 const path = '/api/v1/pools';
 const tag = 'pools';
 
@@ -35,10 +36,12 @@ export const poolRoutes: Route[] = [
     path,
     tag,
     summary: 'List resource pools',
-    responses: [{ status: 200, description: 'All pools by name.', schema: listOf(Pool) }],
-    handle: ({ services: { view } }) => {
-      const pools = [...view.all('pools').values()].sort((a, b) => (a.value.name < b.value.name ? -1 : 1));
-      return { body: { items: pools.map(({ value, revision }) => ({ ...value, revision })), revision: view.revision } };
+    query: PageQuery,
+    responses: [{ status: 200, description: 'Pools by name.', schema: listOf(Pool) }],
+    handle: ({ query, services: { view } }) => {
+      const pools = view.all('pools').values();
+      const items = pools.map(({ value, revision }) => ({ ...value, revision }));
+      return { body: pageOf(items, ({ name }) => name, query, view.revision) };
     },
   }),
   route({
@@ -47,6 +50,7 @@ export const poolRoutes: Route[] = [
     tag,
     summary: 'Read a resource pool',
     params: Params,
+    refuses: ['NOT_FOUND'],
     responses: [{ status: 200, description: 'The pool.', schema: Pool }],
     handle: ({ params: { name }, services: { view } }) => {
       const { value, revision } = found(view.get('pools', name), 'pool', name);
@@ -62,6 +66,7 @@ export const poolRoutes: Route[] = [
     query: MutationQuery,
     body: PoolSpec,
     conditional: true,
+    refuses: ['IN_USE'],
     responses: [
       { status: 200, description: 'Changed, or left as it was.', schema: Pool },
       { status: 201, description: 'Created.', schema: Pool },
@@ -101,6 +106,7 @@ export const poolRoutes: Route[] = [
     params: Params,
     query: MutationQuery,
     conditional: true,
+    refuses: ['NOT_FOUND', 'IN_USE'],
     responses: [{ status: 204, description: 'Deleted.' }],
     handle: (call) =>
       mutate(call, 'delete', `pools/${call.params.name}`, () => {

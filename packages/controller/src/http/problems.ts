@@ -63,7 +63,7 @@ function unknownMessage(key: string, known: readonly string[]): string {
   if (close !== undefined) {
     return `"${key}" is not known: did you mean "${close}"?`;
   }
-  return `"${key}" is not known: the fields are ${known.join(', ')}`;
+  return `"${key}" is not known: ${known.length === 0 ? 'there are none' : `use ${known.join(', ')}`}`;
 }
 
 /** The fields that the schema knows at a path. */

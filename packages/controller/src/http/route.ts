@@ -1,6 +1,7 @@
 /** A route, declared once: what fastify serves, what a request is checked against, and what openapi.json says of it. */
+import type { ErrorCode } from '@mirrorplane/contract';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type * as z from 'zod';
+import * as z from 'zod';
 import { bearerToken } from '../auth/admin-token.ts';
 import type { Services } from '../services.ts';
 import { ProblemError, parseOrRefuse } from './problems.ts';
@@ -48,6 +49,8 @@ export interface Route {
   bodyType?: string;
   /** Whether If-Match is looked at. */
   conditional?: boolean;
+  /** Codes of problems beside those that follow from the rest of the route. */
+  refuses?: readonly ErrorCode[];
   responses: readonly ResponseSpec[];
   handle(call: Call<never, never, never>): Answer | Promise<Answer>;
 }
@@ -58,6 +61,9 @@ interface TypedRoute<P extends z.ZodObject, Q extends z.ZodObject, B extends z.Z
   body?: B;
   handle(call: Call<Out<P>, Out<Q>, Out<B>>): Answer | Promise<Answer>;
 }
+
+/** A query without parameters, and a body without fields. */
+export const NOTHING = z.strictObject({});
 
 /** Declares a route with its handler typed by its schemas. */
 export function route<P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodType>(
@@ -80,7 +86,7 @@ export function serve(app: FastifyInstance, spec: Route, services: Services): vo
     handler: async (request, reply) => {
       const answer = await spec.handle({
         params: spec.params && parseOrRefuse(spec.params, request.params, 'path'),
-        query: spec.query && parseOrRefuse(spec.query, request.query, 'query'),
+        query: parseOrRefuse(spec.query ?? NOTHING, request.query, 'query'),
         body: spec.body && parseOrRefuse(spec.body, request.body, 'body'),
         request,
         services,

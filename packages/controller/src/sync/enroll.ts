@@ -17,7 +17,7 @@ export async function enroll(body: unknown, address: string, services: Services)
   const { view, authority, decisions, audit, refusals, clock, log } = services;
   const request = parseOrRefuse(EnrollRequest, body, 'request');
   const { node } = request;
-  const who = { actor: `node:${node}`, address, action: 'enroll', resource: `nodes/${node}` };
+  const who = { actor: `node:${node}`, address, action: 'enroll' as const, resource: `nodes/${node}` };
   try {
     const uid = redeem();
     const certificate = await sign(services, { csr: request.csr, node, uid });

@@ -22,7 +22,7 @@ export function refusalTeller(parts: { audit: AuditLog; events: EventLog; log: L
       cause: { kind: 'agent', name: node },
       ...(count > 1 && { count }),
     });
-    const entry = { actor: `node:${node}`, address, action: 'enroll', resource: `nodes/${node}` };
+    const entry = { actor: `node:${node}`, address, action: 'enroll' as const, resource: `nodes/${node}` };
     audit.append({ ...entry, outcome: 'refused', code: reason }).catch((error: unknown) => {
       log.error({ err: error }, 'refusal not written to the audit log');
     });

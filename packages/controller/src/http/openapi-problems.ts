@@ -1,0 +1,59 @@
+/** What can go wrong with a route: the codes of its problems, and the responses that the OpenAPI document has for them. */
+import { CATALOGUE, type ErrorCode, Problem, problem } from '@mirrorplane/contract';
+import type { Components, Schema } from './openapi-components.ts';
+import type { Route } from './route.ts';
+
+/** Codes that any request can be answered with. */
+export const ALWAYS: readonly ErrorCode[] = ['INTERNAL', 'UNAVAILABLE'];
+
+/** The codes of the problems that a route answers with, beside those of `ALWAYS`, in the order of their status. */
+export function codesOf({ method, auth, params, query, body, conditional, refuses = [] }: Route): ErrorCode[] {
+  const codes = new Set<ErrorCode>(['BAD_REQUEST', 'FIELD_UNKNOWN', ...refuses]);
+  if (params || query || body) codes.add('FIELD_INVALID');
+  if (auth !== false) codes.add('UNAUTHENTICATED');
+  if (conditional) codes.add('PRECONDITION_FAILED');
+  if (method !== 'get') codes.add('BODY_TOO_LARGE').add('MEDIA_TYPE_UNSUPPORTED');
+  return [...codes].sort((a, b) => CATALOGUE[a].status - CATALOGUE[b].status || (a < b ? -1 : 1));
+}
+
+/** The responses of a route that are problems, by status, as references to `problemComponents`. */
+export function problemResponses(route: Route): Schema {
+  const refer = (codes: readonly ErrorCode[]) => ({ $ref: `#/components/responses/${nameOf(codes)}` });
+  const responses = byStatus(route).map(([status, codes]) => [String(status), refer(codes)]);
+  return { ...Object.fromEntries(responses), default: refer(ALWAYS) };
+}
+
+/** The responses that are problems: routes that answer with the same codes share one. */
+export function problemComponents(routes: readonly Route[], components: Components): Schema {
+  const all = [ALWAYS, ...routes.flatMap((route) => byStatus(route).map(([, codes]) => codes))];
+  const named = new Map(all.map((codes) => [nameOf(codes), codes]));
+  const sorted = [...named].sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(sorted.map(([name, codes]) => [name, problemResponse(codes, components)]));
+}
+
+function byStatus(route: Route): [status: number, codes: ErrorCode[]][] {
+  return [...Map.groupBy(codesOf(route), (code) => CATALOGUE[code].status)];
+}
+
+function nameOf(codes: readonly ErrorCode[]): string {
+  return codes.join('.');
+}
+
+function problemResponse(codes: readonly ErrorCode[], components: Components): Schema {
+  const schema = { allOf: [components.use(Problem, 'output'), { properties: { code: { enum: codes } } }] };
+  const examples = codes.map((code) => [code, { $ref: `#/components/examples/${code}` }]);
+  return {
+    description: codes.map((code) => `\`${code}\`: ${CATALOGUE[code].title}.`).join(' '),
+    content: { 'application/problem+json': { schema, examples: Object.fromEntries(examples) } },
+  };
+}
+
+/** An example of the problem of each code that routes answer with. */
+export function problemExamples(routes: readonly Route[]): Schema {
+  const codes = new Set([...routes.flatMap(codesOf), ...ALWAYS]);
+  const examples = [...codes].sort().map((code) => {
+    const { title, remedy } = CATALOGUE[code];
+    return [code, { summary: title, value: problem(code, `${title}: ${remedy}`) }];
+  });
+  return Object.fromEntries(examples);
+}
