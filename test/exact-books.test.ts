@@ -133,6 +133,7 @@ for (const { what, change } of [
         assert.deepEqual(packets(status.totals), allCopied(COUNT));
         const [path] = status.paths;
         assert.deepEqual([path?.sent?.packets, path?.received?.packets], [COUNT, COUNT], 'nothing is lost on the way');
+        assert.deepEqual(path?.sentInner, path?.received, 'nor is a byte of the copies');
         const refused = path!.received!.packets - path!.delivered!.packets;
         assert.equal(refused, drops);
         assert.ok(refused > COUNT / 10, `${refused} refused: the flood was to be too much`);

@@ -126,12 +126,13 @@ const status: PolicyStatus = {
     {
       from: 'node-1',
       to: 'node-2',
-      sent: { packets: 47, bytes: 33_000 },
+      sent: { packets: 47, bytes: 34_350 },
+      sentInner: { packets: 47, bytes: 32_000 },
       received: { packets: 45, bytes: 32_000 },
       delivered: { packets: 40, bytes: 25_000 },
       lost: 7,
     },
-    { from: 'node-3', to: 'node-2', sent: null, received: null, delivered: null, lost: null },
+    { from: 'node-3', to: 'node-2', sent: null, sentInner: null, received: null, delivered: null, lost: null },
   ],
   countersAt: new Date().toISOString(),
   stale: false,
@@ -166,8 +167,8 @@ describe('the status of a policy', () => {
   });
 
   it('has a row for each path, with what was lost, or unknown', () => {
-    assert.match(text, /^node-1 +node-2 +47 +33\.0 kB +45 .* 7$/m);
-    assert.match(text, /^node-3 +node-2( +unknown){7}$/m);
+    assert.match(text, /^node-1 +node-2 +47 +32\.0 kB +45 .* 7 +34\.4 kB$/m);
+    assert.match(text, /^node-3 +node-2( +unknown){8}$/m);
   });
 
   it('shows no sums while no node has reported', () => {

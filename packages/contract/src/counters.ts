@@ -84,6 +84,12 @@ const life = z.number().int().optional().meta({
     'Another number where counting began anew from 0 within the epoch, after it had been out of the program.',
 });
 
+/**
+ * Bytes that ERSPAN type II puts around a copy: outer Ethernet 14, IPv4 20, GRE 8 and ERSPAN 8. Each outer packet has them
+ * once.
+ */
+export const ERSPAN_OVERHEAD = 50;
+
 /** Counts of one source and direction of one policy on one node, since `epoch` began. */
 export const CaptureReport = z.object({
   policy: Id,
@@ -94,11 +100,11 @@ export const CaptureReport = z.object({
 });
 export type CaptureReport = z.infer<typeof CaptureReport>;
 
-/** What left a node for a delivery. For ERSPAN, packets are outer packets after segmentation. */
+/** What left a node for a delivery. For ERSPAN, packets are outer packets after segmentation, bytes with the outer headers. */
 export const DeliveryReport = z.object({ delivery: Id, policy: Id, life, sent: Count });
 export type DeliveryReport = z.infer<typeof DeliveryReport>;
 
-/** What arrived from another node and was delivered. `received = delivered + relayed + sum of dropped`. */
+/** What arrived from another node and was delivered, in bytes without the outer headers. `received = delivered + relayed + sum of dropped`. */
 export const TerminationReport = z.object({
   termination: Id,
   policy: Id,

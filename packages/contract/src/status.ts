@@ -37,11 +37,14 @@ export const SourceStatus = z.object({
 });
 export type SourceStatus = z.infer<typeof SourceStatus>;
 
-/** Between two nodes. `sent` counts outer packets, all other counts the copies inside them. */
+/** Between two nodes. Bytes of `sent` are with the outer headers, all others without. */
 export const PathStatus = z.object({
   from: Name,
   to: Name,
   sent: Count.nullable().meta({ description: 'Outer packets; bytes with the outer headers.' }),
+  sentInner: Count.nullable().meta({
+    description: 'The same packets; bytes of the copies in them, without the outer headers, as in `received`.',
+  }),
   received: Count.nullable().meta({
     description:
       'Copies; bytes without the outer headers. While the sender is connected: of those in `sent`, so never more, unless copies come twice.',
@@ -71,7 +74,8 @@ export const PolicyStatus = z
     destination: z.object({ interface: InterfaceId, devices: z.array(InterfaceDevice) }),
     totals: CaptureCounts.meta({ description: 'Sum over all sources and directions.' }),
     delivered: Count.nullable().meta({
-      description: 'Handed to the device of the destination, locally and from other nodes; null while not known.',
+      description:
+        'Handed to the device of the destination, locally and from other nodes; bytes without outer headers and without a VLAN tag that was pushed. Null while not known.',
     }),
     lost: z.number().int().nullable().meta({ description: 'Sum over all paths; null while one of them is not known.' }),
     sources: z.array(SourceStatus),

@@ -1,13 +1,17 @@
 /** Why a policy is not active, as far as agents report it. */
-import { CATALOGUE, type CaptureStatus, NODE_ONLY_CODES, type Policy, type StatusReason } from '@mirrorplane/contract';
+import {
+  CATALOGUE,
+  type CaptureStatus,
+  ERSPAN_OVERHEAD,
+  NODE_ONLY_CODES,
+  type Policy,
+  type StatusReason,
+} from '@mirrorplane/contract';
 import { packetsGained } from './counts.ts';
 import { lostLately } from './losses.ts';
 import type { NodeReport, Observation, PolicyCounters } from './observation.ts';
 import { byText, sortedBy } from './order.ts';
 import type { PolicyPlan } from './plan.ts';
-
-/** Bytes that ERSPAN type II puts in front of the IP packet of a copy: IPv4 20, GRE 8, ERSPAN 8, inner Ethernet 14. */
-const ERSPAN_OVERHEAD = 50;
 
 /** Problems of sending to another node: nothing to a policy that does not send from there. */
 const SENDING_CODES: ReadonlySet<string> = new Set(['NEIGHBOUR_UNKNOWN', 'ROUTE_MISSING', 'NODE_UNDERLAY_UNKNOWN']);

@@ -4,6 +4,7 @@ import {
   type CaptureCounts,
   type Count,
   captureId,
+  ERSPAN_OVERHEAD,
   type Inventory,
   type PathStatus,
   type Policy,
@@ -251,6 +252,11 @@ function withoutTag({ packets, bytes }: Count): Count {
   return { packets, bytes: bytes - 4 * packets };
 }
 
+/** Bytes of the copies in ERSPAN packets. */
+function withoutOuter({ packets, bytes }: Count): Count {
+  return { packets, bytes: bytes - ERSPAN_OVERHEAD * packets };
+}
+
 /** The pairs of nodes that carried something, or have a source now, sorted. */
 function pathsOf(
   plan: PolicyPlan,
@@ -260,7 +266,15 @@ function pathsOf(
   const paths = new Map<string, PathStatus>();
   const pathOf = (from: string, to: string): PathStatus => {
     const key = JSON.stringify([from, to]);
-    const found = paths.get(key) ?? { from, to, sent: null, received: null, delivered: null, lost: null };
+    const found = paths.get(key) ?? {
+      from,
+      to,
+      sent: null,
+      sentInner: null,
+      received: null,
+      delivered: null,
+      lost: null,
+    };
     paths.set(key, found);
     return found;
   };
@@ -276,6 +290,7 @@ function pathsOf(
     if (delivery?.kind === 'erspan' && delivery.policy === plan.uid) {
       const path = pathOf(node, delivery.node);
       path.sent = report.sent;
+      path.sentInner = withoutOuter(report.sent);
       if (report.sent.packets > 0) {
         wanted.add(path);
       }

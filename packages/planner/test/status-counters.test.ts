@@ -5,6 +5,9 @@ import { type NodeReport, observe, type PreviousReport, plan, policyStatus, stat
 import { inventoryOf, type ShortInventory } from './golden.ts';
 import { capture, count, counted, counts, healthy, inShort, scenePolicy, statusOf } from './reports.ts';
 
+/** What 50 bytes of outer headers a packet leave. */
+const inner = (packets: number) => ({ packets, bytes: count(packets).bytes - 50 * packets });
+
 const up1 = healthy(['web-1/0']);
 const up2 = healthy(['web-2/0']);
 
@@ -78,16 +81,24 @@ test('a source has its counters by direction, summed over nodes, and none where 
 
 test('a path shows what left and what arrived', () => {
   assert.deepEqual(statusOf({ nodes }).paths, [
-    { from: 'node-2', to: 'node-1', sent: count(7), received: count(6), delivered: count(5), lost: null },
+    {
+      from: 'node-2',
+      to: 'node-1',
+      sent: count(7),
+      sentInner: inner(7),
+      received: count(6),
+      delivered: count(5),
+      lost: null,
+    },
   ]);
 });
 
 test('what one end of a path has not reported is unknown', () => {
   assert.deepEqual(statusOf({ nodes: { 'node-1': up1, 'node-2': nodes['node-2'] } }).paths, [
-    { from: 'node-2', to: 'node-1', sent: count(7), received: null, delivered: null, lost: null },
+    { from: 'node-2', to: 'node-1', sent: count(7), sentInner: inner(7), received: null, delivered: null, lost: null },
   ]);
   assert.deepEqual(statusOf({}).paths, [
-    { from: 'node-2', to: 'node-1', sent: null, received: null, delivered: null, lost: null },
+    { from: 'node-2', to: 'node-1', sent: null, sentInner: null, received: null, delivered: null, lost: null },
   ]);
 });
 

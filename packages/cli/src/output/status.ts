@@ -114,17 +114,19 @@ function sourcesTable(sources: readonly SourceStatus[], color: boolean): string 
   return renderTable(columns, rows, { color });
 }
 
+/** Bytes are those of copies, so that they can be compared; the last column has the outer headers too. */
 function pathsTable(status: PolicyStatus, color: boolean): string {
   const columns: Column[] = [
     { title: 'FROM' },
     { title: 'TO' },
-    ...['SENT', 'OUTER BYTES', 'RECEIVED', 'BYTES', 'DELIVERED', 'BYTES', 'LOST'].map(right),
+    ...['SENT', 'BYTES', 'RECEIVED', 'BYTES', 'DELIVERED', 'BYTES', 'LOST', 'ON THE UNDERLAY'].map(right),
   ];
   const rows = status.paths.map((path): Cell[] => [
     path.from,
     path.to,
-    ...[path.sent, path.received, path.delivered].flatMap((count) => [packets(count), bytesOf(count)]),
+    ...[path.sentInner, path.received, path.delivered].flatMap((count) => [packets(count), bytesOf(count)]),
     lostCell(path.lost),
+    bytesOf(path.sent),
   ]);
   return renderTable(columns, rows, { color });
 }

@@ -11,6 +11,7 @@ import type { Logger } from 'pino';
 import { KeptEvents } from './kept.ts';
 import { bounded, type Line, type Origin, parseLine, readLines, textOf } from './lines.ts';
 import { NodeShares, type SharesOptions } from './shares.ts';
+import { EventTotals } from './totals.ts';
 
 interface Waiting extends Omit<Line, 'event'> {
   draft: EventDraft & { at: string };
@@ -57,6 +58,8 @@ export class EventLog {
   #lines = 0;
   #bytes = 0;
   #last = 0;
+  /** Of what was written since the start. */
+  readonly totals = new EventTotals();
   #newestRead = 0;
   #waiting: Waiting[] = [];
   readonly #writes = new Serial();
@@ -230,6 +233,7 @@ export class EventLog {
     this.#last = id;
     for (const [index, { event }] of lines.entries()) {
       this.#keep(event, texts[index]!);
+      this.totals.add(event);
     }
     this.#remember(lines, this.#written);
     this.#rememberChanges(lines);

@@ -1,6 +1,6 @@
 /** /healthz, /readyz, /metrics: for whatever supervises the controller. */
 import * as z from 'zod';
-import { renderMetrics } from './metrics.ts';
+import { renderMetrics } from '../metrics/render.ts';
 import { ProblemError } from './problems.ts';
 import { type Route, route } from './route.ts';
 

@@ -1,0 +1,164 @@
+/** What the metrics are at this moment, read from those to whom it belongs. */
+import { readdirSync } from 'node:fs';
+import { type CaptureCounts, type Count, PolicyState, type PolicyStatus } from '@mirrorplane/contract';
+import manifest from '../../package.json' with { type: 'json' };
+import type { LiveNode } from '../live.ts';
+import type { Services } from '../services.ts';
+import { policyStatuses } from '../status.ts';
+import type { MetricKey } from './catalogue.ts';
+
+type Labels = Readonly<Record<string, string>>;
+/** Adds to a series; one that was not named before begins at 0. */
+export type Add = (metric: MetricKey, value: number, labels?: Labels) => void;
+
+/** All of them. */
+export function collect(services: Services, add: Add): void {
+  collectController(services, add);
+  for (const status of policyStatuses(services)) {
+    collectPolicy(status, add);
+    const maxRate = services.view.get('policies', status.name)?.value.maxRate;
+    if (maxRate !== undefined) {
+      add('policyMaxRate', (maxRate * 1_000_000) / 8, { policy: status.name });
+    }
+  }
+  for (const [name, { value }] of services.view.all('nodes')) {
+    collectNode({ name, pool: value.pool, node: services.live.get(name) }, services, add);
+  }
+}
+
+function collectController({ refusals, events, authority }: Services, add: Add): void {
+  add('buildInfo', 1, { version: manifest.version });
+  for (const { request, reason, count } of refusals.counts()) {
+    add('requestsRefused', count, { request, reason });
+  }
+  const { kinds, missed, doubled } = events.totals;
+  for (const [kind, count] of kinds) {
+    add('events', count, { kind });
+  }
+  add('moves', kinds.get('interfaceMigrated') ?? 0);
+  add('movesMissed', missed);
+  add('movesDoubled', doubled);
+  add('certificateEnd', authority.endsAt / 1000, { certificate: 'authority' });
+  if (authority.serverEndsAt !== undefined) {
+    add('certificateEnd', authority.serverEndsAt / 1000, { certificate: 'agents' });
+  }
+  collectProcess(add);
+}
+
+function collectProcess(add: Add): void {
+  const { user, system } = process.cpuUsage();
+  const { rss, heapUsed } = process.memoryUsage();
+  add('processCpu', (user + system) / 1_000_000);
+  add('processMemory', rss);
+  add('processHeap', heapUsed);
+  add('processStart', Math.round(performance.timeOrigin) / 1000);
+  try {
+    add('processFds', readdirSync('/proc/self/fd').length);
+  } catch {
+    // No /proc here: it stays unknown.
+  }
+}
+
+function collectPolicy(status: PolicyStatus, add: Add): void {
+  const policy = status.name;
+  for (const state of PolicyState.options) {
+    add('policyState', state === status.state ? 1 : 0, { policy, state });
+  }
+  for (const { code } of status.reasons) {
+    add('policyReasons', 1, { policy, code });
+  }
+  for (const source of status.sources) {
+    for (const direction of ['inbound', 'outbound'] as const) {
+      const counts = source[direction];
+      if (counts) {
+        collectCapture(counts, { policy, source: source.interface, direction }, add);
+      }
+    }
+  }
+  for (const path of status.paths) {
+    collectPath(path, { policy, from: path.from, to: path.to }, add);
+  }
+  addCount(add, ['deliveredPackets', 'deliveredBytes'], status.delivered, { policy });
+}
+
+function collectCapture(counts: CaptureCounts, labels: Labels, add: Add): void {
+  for (const [outcome, reason, count] of outcomes(counts)) {
+    addCount(add, ['policyPackets', 'policyBytes'], count, { ...labels, outcome, reason });
+  }
+  addCount(add, ['truncatedPackets', 'truncatedBytes'], counts.truncated, labels);
+  for (const [reason, count] of Object.entries(counts.skipped)) {
+    add('policySkipped', count.packets, { ...labels, reason });
+  }
+}
+
+/** Each packet that was matched is in one of them. */
+function* outcomes(counts: CaptureCounts): Generator<[outcome: string, reason: string, Count]> {
+  yield ['sampled_out', '', counts.sampledOut];
+  yield ['copied', '', counts.copied];
+  for (const [reason, count] of Object.entries(counts.dropped)) {
+    if (count) {
+      yield ['dropped', reason, count];
+    }
+  }
+}
+
+function collectPath(path: PolicyStatus['paths'][number], labels: Labels, add: Add): void {
+  addCount(add, ['pathSentPackets', 'pathSentBytes'], path.sentInner, labels);
+  addCount(add, [undefined, 'pathSentOuterBytes'], path.sent, labels);
+  addCount(add, ['pathReceivedPackets', 'pathReceivedBytes'], path.received, labels);
+  addCount(add, ['pathDeliveredPackets', 'pathDeliveredBytes'], path.delivered, labels);
+  addCount(add, ['pathRelayedPackets', 'pathRelayedBytes'], path.relayed, labels);
+  addCount(add, ['pathMissing', undefined], path.missing, labels);
+  if (path.lost !== null) {
+    add('pathLost', path.lost, labels);
+  }
+}
+
+/** What is not known has no series. */
+function addCount(
+  add: Add,
+  [packets, bytes]: readonly [MetricKey | undefined, MetricKey | undefined],
+  count: Count | null | undefined,
+  labels: Labels,
+): void {
+  if (count && packets) {
+    add(packets, count.packets, labels);
+  }
+  if (count && bytes) {
+    add(bytes, count.bytes, labels);
+  }
+}
+
+interface NamedNode {
+  name: string;
+  pool: string;
+  node: LiveNode | undefined;
+}
+
+function collectNode({ name, pool, node }: NamedNode, { view, live }: Services, add: Add): void {
+  const program = view.get('programs', name)?.value.revision;
+  const { agentVersion = '', kernel = '', hook = '' } = node ?? {};
+  add('nodeInfo', 1, { node: name, pool, agent_version: agentVersion, kernel, hook });
+  add('nodeConnected', node?.connected ? 1 : 0, { node: name });
+  add('nodePending', program !== undefined && node?.appliedRevision !== program ? 1 : 0, { node: name });
+  addTime(add, 'nodeLastSeen', node?.lastSeenAt, name);
+  addTime(add, 'nodeCertificateEnd', node?.certificateEndsAt, name);
+  for (const { code } of node ? live.problemsOf(node) : []) {
+    add('nodeProblems', 1, { node: name, code });
+  }
+  const sums = node?.counters.sums();
+  if (sums) {
+    add('unknownErspan', sums.unknownErspan, { node: name });
+    for (const { address: sender, staleSession, wrongAddress } of sums.peers) {
+      add('refusedErspan', staleSession, { node: name, sender, reason: 'staleSession' });
+      add('refusedErspan', wrongAddress, { node: name, sender, reason: 'wrongAddress' });
+    }
+  }
+}
+
+/** @param at ISO 8601; undefined: not known */
+function addTime(add: Add, metric: MetricKey, at: string | undefined, node: string): void {
+  if (at !== undefined) {
+    add(metric, Date.parse(at) / 1000, { node });
+  }
+}

@@ -1,0 +1,38 @@
+/** The page of all metrics: `node packages/controller/src/metrics/reference.ts --write docs/reference/metrics.md`. */
+import { writeFileSync } from 'node:fs';
+import { METRICS, type MetricEntry } from './catalogue.ts';
+
+/** The page as it is committed. */
+export function metricsReference(): string {
+  const rows = Object.values<MetricEntry>(METRICS).map(({ name, kind, labels, help }) => {
+    return `| \`${name}\` | ${kind} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} |\n`;
+  });
+  return `# Metrics
+
+\`GET /metrics\` of the controller, with the API token, in the Prometheus text format or as OpenMetrics. A scrape reads what agents have
+reported until then, about once a second. Counters of policies and paths lose nothing when agents, nodes or the controller
+restart; those "since the controller was started" begin again.
+
+- The sum over \`outcome\` counts each packet once: \`sum by (policy) (rate(mirrorplane_policy_packets_total[1m]))\` is what was
+  matched.
+- Bytes are those of copies without outer headers, so they can be compared along the way. The one exception has \`outer\` in
+  its name.
+- \`code\` is one of [codes.md](codes.md), \`reason\` and \`kind\` are the words of the API.
+- What is not known has no series. It is never 0.
+
+<!-- Made by: node packages/controller/src/metrics/reference.ts --write docs/reference/metrics.md -->
+
+| metric | type | labels | meaning |
+| --- | --- | --- | --- |
+${rows.join('')}`;
+}
+
+if (import.meta.main) {
+  const [option, file] = process.argv.slice(2);
+  if (option !== '--write' || file === undefined) {
+    process.stderr.write('usage: reference.ts --write FILE\n');
+    process.exitCode = 2;
+  } else {
+    writeFileSync(file, metricsReference());
+  }
+}

@@ -1,0 +1,23 @@
+/** Metrics as text. Made anew for each scrape, because what is scraped belongs to others: the agents. */
+import { Counter, Gauge, Registry, type RegistryContentType } from 'prom-client';
+import type { Services } from '../services.ts';
+import { METRICS, type MetricEntry, type MetricKey } from './catalogue.ts';
+import { collect } from './collect.ts';
+
+/** @param accept Accept header of the request: OpenMetrics where it names it, else the Prometheus text format. */
+export async function renderMetrics(
+  services: Services,
+  accept: string,
+): Promise<{ contentType: string; text: string }> {
+  const open = accept.includes('application/openmetrics-text');
+  const registry: Registry<RegistryContentType> = new Registry();
+  registry.setContentType(open ? Registry.OPENMETRICS_CONTENT_TYPE : Registry.PROMETHEUS_CONTENT_TYPE);
+  const registers = [registry];
+  const made = Object.entries<MetricEntry>(METRICS).map(([key, { kind, name, help, labels }]) => {
+    const options = { name, help, labelNames: [...labels], registers };
+    return [key, kind === 'gauge' ? new Gauge(options) : new Counter(options)] as const;
+  });
+  const metrics = new Map<string, Gauge | Counter>(made);
+  collect(services, (metric: MetricKey, value, series = {}) => metrics.get(metric)!.inc(series, value));
+  return { contentType: registry.contentType, text: await registry.metrics() };
+}

@@ -1,0 +1,136 @@
+/** Metrics as Prometheus expects them, and as their page describes them. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { METRICS, type MetricEntry } from '../src/metrics/catalogue.ts';
+import { metricsReference } from '../src/metrics/reference.ts';
+import { Bench, until, vmDevice } from './harness.ts';
+
+const FILE = new URL('../../../docs/reference/metrics.md', import.meta.url);
+const ENTRIES = Object.values<MetricEntry>(METRICS);
+const count = (packets: number) => ({ packets, bytes: 1000 * packets });
+
+/** A policy from node-1 to node-2, with counters of both; node-2 has a problem. */
+async function scraped(t: Parameters<typeof Bench.start>[0]): Promise<string> {
+  const bench = await Bench.start(t);
+  await bench.cluster('node-1', 'node-2');
+  const [one, two] = [
+    await bench.connect(await bench.credentials('node-1')),
+    await bench.connect(await bench.credentials('node-2')),
+  ];
+  one.hello('node-1', { hook: 'tcx' });
+  two.hello('node-2');
+  one.inventory(vmDevice('web-1/0', 7));
+  two.inventory(vmDevice('ids-1/0', 8));
+  await until('both are listed', async () => (await bench.get('/api/v1/interfaces')).body.items.length === 2);
+  const body = { name: 'p', sources: ['web-1/0'], destination: 'ids-1/0', maxRate: 8 };
+  const { uid } = await bench.must('POST', '/api/v1/policies', body);
+  const delivery = await until('the sender knows', () => one.program?.deliveries.find(({ kind }) => kind === 'erspan'));
+  const termination = await until('the receiver knows', () => two.program?.terminations[0]);
+  const counts = {
+    matched: count(10),
+    sampledOut: count(2),
+    copied: count(5),
+    truncated: count(1),
+    dropped: { overBudget: count(2), noNeighbour: count(1) },
+    skipped: { isCopy: count(4) },
+  };
+  const base = { epoch: 'a', peers: [], unknownErspan: 3 };
+  const captures = [{ policy: uid, source: 'web-1/0', direction: 'inbound' as const, counts }];
+  const sent = { packets: 5, bytes: 5250 };
+  const ofSender = { ...base, captures, deliveries: [{ delivery: delivery.id, policy: uid, sent }], terminations: [] };
+  const came = { received: count(5), delivered: count(4), relayed: count(1), dropped: {} };
+  two.send({
+    type: 'counters',
+    report: {
+      ...base,
+      captures: [],
+      deliveries: [],
+      terminations: [{ termination: termination.id, policy: uid, node: 'node-1', ...came }],
+    },
+  });
+  const problems = [{ code: 'DEVICE_DOWN', message: 'eth1 is down' }];
+  two.send({ type: 'status', appliedRevision: two.program!.revision, captures: [], problems });
+  return until('the metrics have it all', async () => {
+    // As every second: what has arrived is shown as of the last reading of the sender.
+    one.send({ type: 'counters', report: ofSender });
+    const { text } = await bench.get('/metrics');
+    const isThere = /_path_delivered_packets_total\{/.test(text) && /_node_problems\{/.test(text);
+    return isThere && /_policy_packets_total\{/.test(text) && text;
+  });
+}
+
+/** Values by series, without the name of the metric. */
+function series(text: string, name: string): Record<string, number> {
+  const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+  return Object.fromEntries(
+    lines.map((line) => {
+      const [key = '', value] = line.slice(name.length).split(/ (?=\S+$)/);
+      return [key, Number(value)];
+    }),
+  );
+}
+
+test('the committed metrics.md is what the catalogue gives', () => {
+  const remedy = 'scripts/run.sh packages/controller/src/metrics/reference.ts --write docs/reference/metrics.md';
+  assert.equal(readFileSync(FILE, 'utf8'), metricsReference(), `write it again: ${remedy}`);
+});
+
+test('names and labels are in snake case, counters end in _total, and nothing else does', () => {
+  assert.equal(new Set(ENTRIES.map(({ name }) => name)).size, ENTRIES.length);
+  for (const { kind, name, labels } of ENTRIES) {
+    for (const word of [name, ...labels]) assert.match(word, /^[a-z]+(_[a-z]+)*$/);
+    assert.equal(name.endsWith('_total'), kind === 'counter', name);
+  }
+});
+
+test('sums over a metric count each packet once, and bytes along a path are comparable', async (t) => {
+  const text = await scraped(t);
+  const sum = (name: string) => Object.values(series(text, name)).reduce((total, value) => total + value, 0);
+  assert.equal(sum('mirrorplane_policy_packets_total'), 10);
+  assert.equal(sum('mirrorplane_policy_bytes_total'), 10_000);
+  const capture = 'policy="p",source="web-1/0",direction="inbound"';
+  assert.deepEqual(series(text, 'mirrorplane_policy_packets_total'), {
+    [`{${capture},outcome="sampled_out",reason=""}`]: 2,
+    [`{${capture},outcome="copied",reason=""}`]: 5,
+    [`{${capture},outcome="dropped",reason="overBudget"}`]: 2,
+    [`{${capture},outcome="dropped",reason="noNeighbour"}`]: 1,
+  });
+  const path = '{policy="p",from="node-1",to="node-2"}';
+  for (const [name, value] of [
+    ['sent_bytes_total', 5000],
+    ['sent_outer_bytes_total', 5250],
+    ['received_bytes_total', 5000],
+    ['delivered_bytes_total', 4000],
+    ['relayed_bytes_total', 1000],
+    ['sent_packets_total', 5],
+  ] as const) {
+    assert.deepEqual(series(text, `mirrorplane_path_${name}`), { [path]: value }, name);
+  }
+});
+
+test('what nodes, policies, events and the process are doing is there', async (t) => {
+  const text = await scraped(t);
+  assert.equal(series(text, 'mirrorplane_policy_max_rate_bytes_per_second')['{policy="p"}'], 1_000_000);
+  assert.equal(series(text, 'mirrorplane_node_problems')['{node="node-2",code="DEVICE_DOWN"}'], 1);
+  assert.ok(Object.keys(series(text, 'mirrorplane_policy_reasons')).some((key) => key.includes('DEVICE_DOWN')));
+  const info = '{node="node-1",pool="east",agent_version="0.1.0",kernel="6.12.0",hook="tcx"}';
+  assert.equal(series(text, 'mirrorplane_node_info')[info], 1);
+  assert.equal(series(text, 'mirrorplane_events_total')['{kind="policyCreated"}'], 1);
+  assert.equal(series(text, 'mirrorplane_interface_moves_total')[''], 0);
+  assert.equal(Object.values(series(text, 'mirrorplane_build_info'))[0], 1);
+  const memory = series(text, 'process_resident_memory_bytes')['']!;
+  assert.ok(memory > 10_000_000 && memory < 10_000_000_000, `${memory}`);
+  const age = Date.now() / 1000 - series(text, 'process_start_time_seconds')['']!;
+  assert.ok(age > 0 && age < 600, `${age}`);
+});
+
+test('promtool has nothing to say against them', async (t) => {
+  if (spawnSync('promtool', ['--version']).error) {
+    t.skip('promtool is not installed: it is in the package prometheus');
+    return;
+  }
+  const input = await scraped(t);
+  assert.equal(execFileSync('promtool', ['check', 'metrics'], { input, encoding: 'utf8' }), '');
+});
