@@ -1,3 +1,4 @@
+/** Which kernels are meant by a word, and how a matrix of them is shown and judged. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mostSteps, notTried, table } from './judge.ts';

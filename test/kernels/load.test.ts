@@ -1,3 +1,4 @@
+/** The object loads into this kernel and others within the steps that it may take. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';

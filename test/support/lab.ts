@@ -1,3 +1,4 @@
+/** A lab for the tests of a file. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before } from 'node:test';

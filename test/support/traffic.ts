@@ -1,3 +1,4 @@
+/** Traffic of guests in a lab: pings, frames and streams. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

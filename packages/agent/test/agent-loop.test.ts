@@ -1,3 +1,4 @@
+/** The agent's loop with a fake data path: what devices, programs and failures lead to. */
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+/** An agent with a fake data path and a controller of the test, over real TLS. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

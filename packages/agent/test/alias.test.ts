@@ -1,3 +1,4 @@
+/** Identities that an alias gives a device. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseAlias } from '../src/discovery/alias.ts';

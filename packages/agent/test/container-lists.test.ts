@@ -1,3 +1,4 @@
+/** Guests in what containerd, CRI-O, Docker and Podman say of their containers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { containerOf, podOf } from '../src/discovery/container-lists.ts';

@@ -1,3 +1,4 @@
+/** How much CPU time copies get while a node loses packets. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';

@@ -1,3 +1,4 @@
+/** The contract of a data path, held by the fake one. */
 import { FakeDatapath } from '../src/datapath/fake.ts';
 import { datapathContract } from './datapath-contract.ts';
 

@@ -1,3 +1,4 @@
+/** Which kinds of devices can be mirrored, and that code and docs/devices.md say the same. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';

@@ -1,3 +1,4 @@
+/** Which devices of a node are listed, and with which identity. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { identify, ownership } from '../src/discovery/devices.ts';

@@ -1,3 +1,4 @@
+/** How an agent joins, and to whom it does not show its secret. */
 import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+/** Where a guest is seen to be while it migrates. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Standby } from '@mirrorplane/contract';

@@ -1,3 +1,4 @@
+/** How much of an uplink copies get beside service traffic. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Headroom } from '../src/throttle/uplink-headroom.ts';

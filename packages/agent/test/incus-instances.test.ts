@@ -1,3 +1,4 @@
+/** NICs in what Incus and LXD say of their instances. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readInstance } from '../src/discovery/incus-instances.ts';

@@ -1,3 +1,4 @@
+/** NICs in the XML of a libvirt domain. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';

@@ -1,3 +1,4 @@
+/** Network devices as netlink tells of them, held against `ip`. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';

@@ -1,3 +1,4 @@
+/** The lock of an agent on its folders: one agent, and nobody without rights. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -1,3 +1,4 @@
+/** Messages of an agent that are larger than one message may be. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {

@@ -1,3 +1,4 @@
+/** What the move of a guest has missed and captured twice. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Capture, GuestState } from '@mirrorplane/contract';

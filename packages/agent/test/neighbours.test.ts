@@ -1,3 +1,4 @@
+/** Next hops towards other nodes, with a real kernel. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+/** Offload features of a device, held against ethtool. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';

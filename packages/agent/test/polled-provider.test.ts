@@ -1,3 +1,4 @@
+/** When an identity provider is asked again. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type Listing, PolledProvider } from '../src/discovery/polled-provider.ts';

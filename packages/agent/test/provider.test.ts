@@ -1,3 +1,4 @@
+/** Which device a claim of an identity provider is about. */
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+/** NICs in the configuration of Proxmox VE guests. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clusterName, guestClaim, guestDevice, parseGuestConfig } from '../src/discovery/proxmox-config.ts';

@@ -1,3 +1,4 @@
+/** From a node program and the devices that there are to the state of the data path. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Capture, Delivery, NodeProgram } from '@mirrorplane/contract';

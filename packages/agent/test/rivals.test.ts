@@ -1,3 +1,4 @@
+/** How long ours waits before it goes first again where another program does so too. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Rivals } from '../src/datapath/kernel/rivals.ts';

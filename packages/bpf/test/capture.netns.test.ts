@@ -1,3 +1,4 @@
+/** The program `capture` alone, by BPF_PROG_RUN: a packet in, verdict, packet and counters out. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { enterOwnNamespace, leftPins } from '../../agent/test/kernel/support/namespace.ts';

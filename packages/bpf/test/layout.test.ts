@@ -1,3 +1,4 @@
+/** Structs, enums, maps and programs of the object, held against what user space reads and writes. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';

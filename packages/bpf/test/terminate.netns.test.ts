@@ -1,3 +1,4 @@
+/** The program `terminate` alone, by BPF_PROG_RUN, on ERSPAN that Scapy wrapped and on damaged one. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { enterOwnNamespace, leftPins } from '../../agent/test/kernel/support/namespace.ts';

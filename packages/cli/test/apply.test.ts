@@ -1,3 +1,4 @@
+/** `mirrorplane apply` of files with several documents. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Policy } from '@mirrorplane/contract';

@@ -1,3 +1,4 @@
+/** What commands say when the controller is away, is none, or refuses. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

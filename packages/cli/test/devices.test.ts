@@ -1,3 +1,4 @@
+/** How `node show` and `interface show` explain devices that cannot be mirrored. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Device, Interface, Node } from '@mirrorplane/contract';

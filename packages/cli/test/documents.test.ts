@@ -1,3 +1,4 @@
+/** Documents of `apply`: read, ordered, and which of them settles a refusal of another. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Domain, type ErrorCode, Interface, Node, Policy, Pool, type Problem } from '@mirrorplane/contract';

@@ -1,3 +1,4 @@
+/** Commands that take a file: `diff`, `delete -f`, `apply --prune`, `policy edit`. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { EventList, Policy } from '@mirrorplane/contract';

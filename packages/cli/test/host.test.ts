@@ -1,3 +1,4 @@
+/** What `mirrorplane up` guesses of its host. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { defaultRouteDevice, nodeNameOf } from '../src/host.ts';

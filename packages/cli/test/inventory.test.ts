@@ -1,3 +1,4 @@
+/** Commands about domains, pools, nodes and interfaces. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { type Interface, parseJoinToken } from '@mirrorplane/contract';

@@ -1,3 +1,4 @@
+/** Tables, numbers and text that may come from others. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';

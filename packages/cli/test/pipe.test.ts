@@ -1,3 +1,4 @@
+/** `apply -f -` with pipes that are slow, long or broken. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

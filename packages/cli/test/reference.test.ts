@@ -1,3 +1,4 @@
+/** That docs/reference/cli.md is what the program has, and what the program does with wrong usage. */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';

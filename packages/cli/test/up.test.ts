@@ -1,3 +1,4 @@
+/** `mirrorplane up`: controller and agent of one host, with packets. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -1,3 +1,4 @@
+/** Lists of VLAN IDs as text. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';

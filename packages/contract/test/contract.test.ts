@@ -1,3 +1,4 @@
+/** Shapes, defaults and the error catalogue of the contract. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { CATALOGUE, formatJoinToken, InterfaceSpec, PolicySpec, parseJoinToken, problem } from '@mirrorplane/contract';

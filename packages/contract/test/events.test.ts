@@ -1,3 +1,4 @@
+/** Shapes of events. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import {

@@ -1,3 +1,4 @@
+/** The audit log after kills, and when its files are full or damaged. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

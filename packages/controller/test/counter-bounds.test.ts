@@ -1,3 +1,4 @@
+/** Counters that a node cannot have counted are not taken. */
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import type { Count, CounterReport } from '@mirrorplane/contract';

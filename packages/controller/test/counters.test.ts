@@ -1,3 +1,4 @@
+/** Totals of counters over epochs of the data path. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

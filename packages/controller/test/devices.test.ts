@@ -1,3 +1,4 @@
+/** Policies and edges on devices that cannot be mirrored. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Device } from '@mirrorplane/contract';

@@ -1,3 +1,4 @@
+/** Join tokens, and the certificates that they buy. */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import test from 'node:test';

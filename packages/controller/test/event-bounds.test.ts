@@ -1,3 +1,4 @@
+/** A flood of events takes away nobody else's. */
 import assert from 'node:assert/strict';
 import { appendFileSync, statSync } from 'node:fs';
 import path from 'node:path';

@@ -1,3 +1,4 @@
+/** Which changes of interfaces, policies and states are events. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { type Event, type EventDraft, type InterfaceDevice, MAX_EVENT_REASONS } from '@mirrorplane/contract';

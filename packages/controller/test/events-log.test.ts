@@ -1,3 +1,4 @@
+/** The file of the event log: numbered, bounded, readable when damaged. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,3 +1,4 @@
+/** Events by the API: what is told, and a stream that loses none. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';

@@ -1,3 +1,4 @@
+/** How long an interface that is gone is remembered. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { KEPT_MS, MAX_FORMER_OF_NODE } from '../src/former-interfaces.ts';

@@ -1,3 +1,4 @@
+/** How long the node is remembered that an interface has left. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FormerNodes, LINGER_MS } from '../src/former-nodes.ts';

@@ -1,3 +1,4 @@
+/** The command `mirrorplane controller`. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

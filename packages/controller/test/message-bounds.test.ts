@@ -1,3 +1,4 @@
+/** Bounds of what an agent can send. */
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { MAX_DEVICES, MAX_HELLO_BYTES, MAX_MESSAGE_BYTES } from '@mirrorplane/contract';

@@ -1,3 +1,4 @@
+/** What is told of the cost of a move. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { EventDraft } from '@mirrorplane/contract';

@@ -1,3 +1,4 @@
+/** That the committed openapi.json is what the routes give. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

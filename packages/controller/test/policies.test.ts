@@ -1,3 +1,4 @@
+/** /api/v1/policies */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Policy, PolicyStatus } from '@mirrorplane/contract';

@@ -1,3 +1,4 @@
+/** Which readings of counters of two nodes belong together. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { CounterReport } from '@mirrorplane/contract';

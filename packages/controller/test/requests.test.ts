@@ -1,3 +1,4 @@
+/** Requests without a token, without sense, and those of supervisors. */
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import path from 'node:path';

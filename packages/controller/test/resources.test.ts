@@ -1,3 +1,4 @@
+/** /api/v1/domains, pools, nodes and interfaces */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Bench, refusals, until, vmDevice } from './harness.ts';

@@ -1,3 +1,4 @@
+/** What somebody without a certificate can do at the port of the agents. */
 import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { createServer, connect as dial, type Socket } from 'node:net';

@@ -1,3 +1,4 @@
+/** The connection of an agent: who may make it, and which programs come by it. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Bench, certificateRequest, until, vmDevice } from './harness.ts';

@@ -1,3 +1,4 @@
+/** A bucket that limits how often something is done. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { TokenBucket } from '../src/token-bucket.ts';

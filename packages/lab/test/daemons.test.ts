@@ -1,3 +1,4 @@
+/** Controller and agents of a lab. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';

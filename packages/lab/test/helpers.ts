@@ -1,3 +1,4 @@
+/** Names of labs, and frames to send in them. */
 import type { Lab } from '@mirrorplane/lab';
 
 /** A lab name that no other run on this machine uses. `letter` tells the labs of one run apart. */

@@ -1,3 +1,4 @@
+/** The network of a lab, by real packets. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';

@@ -1,3 +1,4 @@
+/** That a lab leaves nothing behind, however it ends, and the commands of the lab. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

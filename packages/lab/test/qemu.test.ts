@@ -1,3 +1,4 @@
+/** VMs of a lab that are QEMU machines. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';

@@ -1,3 +1,4 @@
+/** Which topologies can be built, and their names and addresses. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createLab, defaultTopology, identityAlias, makeVm } from '@mirrorplane/lab';

@@ -1,3 +1,4 @@
+/** The type of a policy. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { InterfaceKind } from '@mirrorplane/contract';

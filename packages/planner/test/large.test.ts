@@ -1,3 +1,4 @@
+/** Bounds of policies, and plans of large clusters. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { type Inventory, MANY_POLICIES, MAX_SOURCES, type Policy } from '@mirrorplane/contract';

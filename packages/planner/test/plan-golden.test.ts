@@ -1,3 +1,4 @@
+/** Plans of the clusters in golden/plan: a new case is a new file. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Policy, StatusReason } from '@mirrorplane/contract';

@@ -1,3 +1,4 @@
+/** What holds of every plan, with clusters that are generated. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { CATALOGUE, type Inventory, NodeProgram, type Policy } from '@mirrorplane/contract';

@@ -1,3 +1,4 @@
+/** In which order the two ends of a path change. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Policy } from '@mirrorplane/contract';

@@ -1,3 +1,4 @@
+/** The numbers in the status of a policy. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { PolicyStatus, type TerminationReport } from '@mirrorplane/contract';

@@ -1,3 +1,4 @@
+/** The state of a policy and of its sources, with the reasons. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { capture, counted, counts, healthy, inShort, type Scene, statusOf } from './reports.ts';

@@ -1,3 +1,4 @@
+/** Verdicts on the policies in golden/validate: a new case is a new file. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { CATALOGUE, type Policy, type PolicySpec } from '@mirrorplane/contract';

@@ -1,3 +1,4 @@
+/** Budgets of policies, of a node and of a device: what goes beyond them is dropped and counted. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { DeliveryEntry } from '../../src/datapath/datapath.ts';

@@ -1,3 +1,4 @@
+/** The contract of a data path, held by the one in the kernel. */
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { createKernelDatapath } from '../../src/datapath/kernel/index.ts';

@@ -1,3 +1,4 @@
+/** Copies to a destination with a smaller MTU than their source: TCP is cut to it, all else is counted. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { CounterReport } from '@mirrorplane/contract';

@@ -1,3 +1,4 @@
+/** Copies out of an edge device, with a VLAN tag. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { enterOwnNamespace, leftPins } from './support/namespace.ts';

@@ -1,3 +1,4 @@
+/** Copies in ERSPAN, read by Scapy and tshark. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { enterOwnNamespace, leftPins, run } from './support/namespace.ts';

@@ -1,3 +1,4 @@
+/** Super-packets: segments of copies are those of the original, where the underlay has room. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { CounterReport } from '@mirrorplane/contract';

@@ -1,3 +1,4 @@
+/** What others break at the hooks, pins, maps and devices, and how it is repaired. */
 import assert from 'node:assert/strict';
 import { readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';

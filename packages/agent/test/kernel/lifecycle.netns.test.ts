@@ -1,3 +1,4 @@
+/** A data path that is applied, left, taken over and uninstalled. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { after, before, test } from 'node:test';

@@ -1,3 +1,4 @@
+/** Copies into a device of the same node. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { enterOwnNamespace, leftPins, run } from './support/namespace.ts';

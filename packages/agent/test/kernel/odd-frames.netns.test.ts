@@ -1,3 +1,4 @@
+/** Frames of random shape in ERSPAN, with a seed to repeat them. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+/** Slots of counters in the kernel: taken, given back, taken again. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';

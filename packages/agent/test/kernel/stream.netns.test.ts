@@ -1,3 +1,4 @@
+/** A TCP stream that is whole in its copies. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -1,3 +1,4 @@
+/** ERSPAN that comes in: delivered, left alone or refused. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';

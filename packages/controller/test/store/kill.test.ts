@@ -1,3 +1,4 @@
+/** The store after kills in the middle of transactions. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,3 +1,4 @@
+/** What is special about SQLite as the store; test/store/contract.ts has what every store does. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
