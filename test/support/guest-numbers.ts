@@ -16,9 +16,13 @@ export interface RunningNumbers {
   stop(): Promise<number>;
 }
 
-/** Sends numbered packets from a VM that is a namespace until it is stopped. `interval` in seconds. */
+/** Of every packet that all VMs of the lab get. */
+export const TO_ALL = '255.255.255.255';
+
+/** Sends numbered packets from a VM that is a namespace, to another or TO_ALL, until it is stopped. `interval` in seconds. */
 export function startNumbers(lab: Lab, from: string, to: string, stream: number, interval: number): RunningNumbers {
-  const argv = [PYTHON, SCRIPT, lab.address(to), String(stream), String(interval)];
+  const address = to === TO_ALL ? to : lab.address(to);
+  const argv = [PYTHON, SCRIPT, address, String(stream), String(interval)];
   const child: ChildProcess = lab.spawn(from, argv, { stdio: ['pipe', 'pipe', 'inherit'] });
   let said = '';
   child.stdout?.on('data', (chunk: Buffer) => {

@@ -272,7 +272,7 @@ export class Agent {
       const counted = this.#moves.before(reconciled.placed, reconciled.state.captures);
       const result = await this.#parts.datapath.apply(reconciled.state, { look });
       const at = result.begunAt ?? performance.now();
-      const moves = await counted();
+      const moves = await counted(result.refused);
       this.#logApplied(program, reconciled, result);
       this.#captures = captureStatuses(reconciled, result.refused);
       const { placed } = reconciled;

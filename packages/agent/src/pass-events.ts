@@ -2,7 +2,7 @@
 import { type CaptureStatus, captureOfHook, type NodeProgram } from '@mirrorplane/contract';
 import type { AgentEventDraft, EventRecorder } from './controller-link/event-outbox.ts';
 import type { ApplyResult, HeldCounts, Repair } from './datapath/datapath.ts';
-import { type MoveCounts, moveKey } from './migration/move-counter.ts';
+import { type MoveCounts, moveKey, type Overlap } from './migration/move-counter.ts';
 import type { Link } from './netlink/link.ts';
 import type { PlacedCapture } from './reconcile/reconcile.ts';
 
@@ -76,6 +76,7 @@ export class PassEvents {
       ...this.#refused(known, vanished),
     ];
     for (const draft of summed(drafts)) this.#events.tell(draft);
+    for (const overlap of outcome.moves.overlaps) if (overlap.packets > 0) this.#events.tell(overlapped(overlap));
     for (const held of result.held) this.#events.tell(departure(held));
     this.#repaired(outcome, seenAt);
     this.#seenAt = seenAt;
@@ -186,6 +187,12 @@ function departure({ interface: id, node, handed, read, passedOn, doubtful }: He
     missed,
     doubled: doubtful,
   };
+}
+
+/** Both nodes had a device of a source that got frames. */
+function overlapped({ capture: { policy, source }, packets }: Overlap): AgentEventDraft {
+  const message = `${packets} packets towards it were captured here while another node had it too: at most so many were copied twice`;
+  return { kind: 'migrationMeasured', cause: 'agent', message, interface: source, policy, doubled: packets };
 }
 
 /** What others had done, in words. */

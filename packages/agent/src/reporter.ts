@@ -139,7 +139,7 @@ export class Reporter {
 
   #inventory(): AgentMessage {
     const underlay = this.#underlay?.underlay;
-    const devices = this.#devices.map(({ ethernet: _, reversed: __, ...device }): Device => device);
+    const devices = this.#devices.map(({ ethernet: _, reversed: __, expected: ___, ...device }): Device => device);
     return { type: 'inventory', ...(underlay !== undefined && { underlay }), devices };
   }
 

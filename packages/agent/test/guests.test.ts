@@ -50,6 +50,18 @@ test('an expected guest is absent until its device has received a frame, and run
   guests.close();
 });
 
+test('a guest is expected where the controller alone says that it is elsewhere, and not where its provider does', async () => {
+  const { guests } = watch({ 5: 0 });
+  const look = async (devices: NodeDevice[], standby: Standby[]) =>
+    (await guests.look(devices, standby)).map(({ guest, expected: is }) => `${guest} ${is ?? false}`)[0];
+  assert.equal(await look(DEVICES, expected), 'absent true');
+  assert.equal(await look(DEVICES, []), 'undefined false');
+  assert.equal(await look(DEVICES, left), 'absent false');
+  const said = DEVICES.map((device) => ({ ...device, guest: 'absent' as const }));
+  assert.equal(await look(said, expected), 'absent false');
+  guests.close();
+});
+
 test('what a guest had sent before it left does not bring it back, what it sends afterwards does', async () => {
   const received = { 5: 1000 };
   const { guests, look, arrivals } = watch(received);

@@ -20,9 +20,15 @@ const hooks: HookCapture[] = (['inbound', 'outbound'] as const).map((direction) 
   ...{ hook: hookOf('vm', direction), threshold: 2 ** 32, skipVlanId: 0, sourceSlot: 0, delivery: 'd' },
 }));
 
-function placed(guest?: GuestState): PlacedCapture[] {
-  const [device] = identify([link('tap5', 5, { alias: 'mirrorplane:kind=vm;id=web-1/0' })], []).devices;
-  return [{ capture: CAPTURE, device: { ...device!, ...(guest && { guest }) }, hooks: hooks.map(({ id }) => id) }];
+interface Placing {
+  linkType?: string;
+  expected?: boolean;
+}
+
+function placed(guest?: GuestState, { linkType = 'tun', expected = false }: Placing = {}): PlacedCapture[] {
+  const [found] = identify([link('tap5', 5, { linkType, alias: 'mirrorplane:kind=vm;id=web-1/0' })], []).devices;
+  const device = { ...found!, ...(guest && { guest }), ...(expected && { expected }) };
+  return [{ capture: CAPTURE, device, hooks: hooks.map(({ id }) => id) }];
 }
 
 /** A data path in memory whose captures can be made to count, and a device that has carried some packets. */
@@ -84,4 +90,52 @@ test('a guest that came back before its device went has nothing doubled', async 
   await pass(placed());
   datapath.count(`${CAPTURE.id}/inbound`, 4);
   assert.deepEqual([...(await pass([])).doubled], []);
+});
+
+const VETH = { linkType: 'veth' };
+
+test('of a cable that has gone nothing is doubled, of a tap it is not known', async () => {
+  for (const [linkType, doubled] of [
+    ['veth', [[KEY, 0]]],
+    ['tun', []],
+  ] as const) {
+    const { datapath, pass } = await scene();
+    await pass(placed(undefined, { linkType }));
+    datapath.count(`${CAPTURE.id}/inbound`, 4);
+    assert.deepEqual([...(await pass([])).doubled], doubled, linkType);
+  }
+});
+
+test('a cable that goes while the data path is changed is counted in the pass that tells of it', async () => {
+  const { datapath } = await scene();
+  const counter = new MoveCounter({ datapath, statistics: async () => undefined });
+  await counter.before(placed(undefined, VETH), hooks)();
+  const refused = hooks.map(({ id }) => ({ id, ifindex: 5, gone: true, code: 'ATTACH_FAILED', message: '' }) as const);
+  const { doubled } = await counter.before(placed(undefined, VETH), hooks)(refused);
+  assert.deepEqual([...doubled], [[KEY, 0]]);
+});
+
+const overlapEnds: [how: string, next: PlacedCapture[]][] = [
+  ['the guest is seen', placed('running', VETH)],
+  ['the other node has let go', placed(undefined, VETH)],
+  ['the device goes', []],
+];
+for (const [how, next] of overlapEnds) {
+  test(`what a cable carries to a guest that is expected is counted as captured twice at most, until ${how}`, async () => {
+    const { datapath, pass } = await scene();
+    datapath.count(`${CAPTURE.id}/inbound`, 100);
+    await pass([]);
+    const expected = placed('absent', { ...VETH, expected: true });
+    assert.deepEqual((await pass(expected)).overlaps, []);
+    datapath.count(`${CAPTURE.id}/inbound`, 103);
+    assert.deepEqual((await pass(expected)).overlaps, []);
+    assert.deepEqual((await pass(next)).overlaps, [{ capture: CAPTURE, packets: 3 }]);
+    assert.deepEqual((await pass(next)).overlaps, []);
+  });
+}
+
+test('a tap whose guest is expected takes nothing, and so has nothing twice', async () => {
+  const { pass } = await scene();
+  await pass(placed('absent', { expected: true }));
+  assert.deepEqual((await pass(placed('running'))).overlaps, []);
 });

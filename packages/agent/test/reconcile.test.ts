@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { Capture, Delivery, NodeProgram } from '@mirrorplane/contract';
 import { identify, type NodeDevice } from '../src/discovery/devices.ts';
 import type { UnderlayState } from '../src/discovery/underlay.ts';
+import { planArrivals } from '../src/reconcile/arrivals.ts';
 import { captureStatuses, hookOf, reconcile, type Surroundings, thresholdOf } from '../src/reconcile/reconcile.ts';
 import { link } from './support.ts';
 
@@ -330,6 +331,37 @@ test('a source whose guest is elsewhere stands by', () => {
     const { state } = reconcile(program({ captures: [capture()] }), around({ devices: guestOf('web-1/0', guest) }));
     const standby = state.captures.map((hook) => hook.standby ?? false);
     assert.deepEqual(standby, [guest === 'absent', guest === 'absent'], String(guest));
+  }
+});
+
+test('the captures at a cable do not stand by for a guest that is expected, those at a tap do', () => {
+  for (const [linkType, standby] of [
+    ['veth', false],
+    ['netkit', false],
+    ['tun', true],
+  ] as const) {
+    const devices = guestOf('web-1/0', 'absent').map((device) => ({ ...device, linkType, expected: true }));
+    const { state } = reconcile(program({ captures: [capture()] }), around({ devices }));
+    assert.deepEqual(
+      state.captures.map((hook) => hook.standby ?? false),
+      [standby, standby],
+      linkType,
+    );
+  }
+});
+
+test('a port that does not forward yet is no place where unicast arrives for its guest', () => {
+  const inbound = { ...reconcile(program({ captures: [capture()] }), around()).state.captures[0]!, ifindex: 5 };
+  const forwarding = [{ bridge: 20, mac: '02:00:00:00:00:01', port: 5 }];
+  for (const forwards of [true, false]) {
+    const ports = [link('tap-web', 5, { master: 20, forwarding: forwards }), link('eth0', 7, { master: 20 })];
+    const others = [link('eth1', 8, { master: 20 }), link('br0', 20, { linkType: 'bridge' })];
+    const { arrivals, captures } = planArrivals([{ ...inbound, hook: 'egress' }], [...ports, ...others], forwarding);
+    assert.deepEqual(
+      arrivals.map(({ ifindex }) => ifindex),
+      forwards ? [5] : [],
+    );
+    assert.equal(captures.length, 1);
   }
 });
 

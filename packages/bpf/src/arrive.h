@@ -5,7 +5,8 @@
  * address is behind which port user space reads from the bridge's forwarding table into the map `arrivals`.
  *
  * That map is a hint: the bridge may send the frame elsewhere, or send another one to the guest. So a frame that is
- * accounted for here gets a token, and the capture at the guest's device leaves alone only what has its token.
+ * accounted for here gets a token, and the capture at the guest's device leaves alone only what has its token. A frame
+ * for a device that is gone is left alone: it may be on its way to the node where the guest is now, which captures it.
  *
  * A guest that moves to another node is behind an uplink from its first frame on. The bridge learns that with the
  * frame, user space some milliseconds later. While the controller says that a guest may leave, `follow` learns it with
@@ -66,7 +67,7 @@ static __always_inline int arrive(struct __sk_buff *skb) {
     guest = find_arrival(skb, entered->bridge);
     /* A frame that comes from the port of the guest itself is not sent back to it; one that has no room for the token
      * is captured there. */
-    if (!guest || *guest == port || skb->tc_index)
+    if (!guest || *guest == port || skb->tc_index || is_gone(skb, *guest))
         return TCX_NEXT;
     key.ifindex = *guest;
     if (account(skb, &key)) {

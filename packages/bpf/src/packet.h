@@ -50,7 +50,7 @@ static __always_inline bool is_ip(struct __sk_buff *skb) {
            skb->len >= ETH_HEADER_LEN + sizeof(struct iphdr);
 }
 
-/* Whether a device is no longer there. A redirect would tell nobody: it happens after the program. */
+/* Whether a device is no longer there, in the network namespace of this packet. */
 static __always_inline bool is_gone(struct __sk_buff *skb, __u32 ifindex) {
     __u32 mtu = 0;
 

@@ -53,3 +53,23 @@ for (const [what, events] of nothing) {
     );
   });
 }
+
+const second = (seconds: number) => new Date(1_800_000_000_000 + 1000 * seconds).toISOString();
+
+test('a move is measured as well where the agent that the guest has left is heard first', () => {
+  const costs = new MoveCosts();
+  assert.deepEqual(costs.take(told('captureDetached', 'a', { doubled: 0, at: second(2) })), []);
+  const [measured] = costs.take(told('captureAttached', 'b', { ms: 500, missed: 3, at: second(2.4) }));
+  const { node, from, ms, missed, doubled, policy } = measured!;
+  assert.deepEqual([node, from, ms, missed, doubled, policy], ['b', 'a', 500, 3, 0, 'ids']);
+  assert.deepEqual(costs.take(told('captureDetached', 'a', { doubled: 0, at: second(2) })), [], 'once');
+});
+
+test('a guest that was stopped on one node and is started on another has not migrated live', () => {
+  const costs = new MoveCosts();
+  costs.take(told('captureDetached', 'a', { doubled: 0, at: second(2) }));
+  assert.deepEqual(costs.take(told('captureAttached', 'b', { ms: 5, missed: 0, at: second(3) })), []);
+  // Nor where nothing says when that was.
+  costs.take(told('captureDetached', 'b', { doubled: 0 }));
+  assert.deepEqual(costs.take(told('captureAttached', 'c', { ms: 5, missed: 0 })), []);
+});

@@ -76,6 +76,15 @@ const MAX_NAMED = 3;
 /** Whether the device is the guest's own end of the cable: what the guest sends leaves by it (docs/adr/0026). */
 export const isReversed = (link: Link): boolean => kindOf(link) === 'macvtap';
 
+/** Kinds of devices that are one end of a cable to the network stack of the guest. */
+const CABLES: ReadonlySet<string> = new Set(['veth', 'netkit']);
+
+/**
+ * Whether all that the device carries reaches its guest, and nothing passes while the guest is not there: the other end is
+ * the guest's network stack. A tap is opened, and takes frames, long before its guest runs.
+ */
+export const isCable = ({ linkType }: Pick<Link, 'linkType'>): boolean => CABLES.has(linkType);
+
 /** The kind of a device in one word: a key of `DEVICE_KINDS`, or what the kernel calls it; `unknown` where it says nothing. */
 export function kindOf({ linkType, ethernet, loopback, tunTap, bus, portName }: Link): string {
   if (loopback) return 'loopback';

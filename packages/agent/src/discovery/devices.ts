@@ -12,6 +12,11 @@ export interface NodeDevice extends Device {
   ethernet: boolean;
   /** It is the guest's own end of the cable: what the guest sends leaves by it. Default false. */
   reversed?: boolean;
+  /**
+   * Its guest is believed to be on another node, because the controller says so and nobody here says that it has come.
+   * Default false.
+   */
+  expected?: boolean;
 }
 
 /** Why the device cannot be that of the interface that it is, with its name in front. Undefined: it can. */

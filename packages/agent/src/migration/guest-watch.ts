@@ -53,7 +53,9 @@ export class GuestWatch {
     return devices.map((device) => {
       const watched = device.guest !== 'running' ? this.#watched.get(keys.get(device)!) : undefined;
       if (!watched?.arrived && !watched?.asked) return device;
-      return { ...device, guest: (watched.arrived ? 'running' : 'absent') satisfies GuestState };
+      const guest: GuestState = watched.arrived ? 'running' : 'absent';
+      const expected = guest === 'absent' && device.guest === undefined && watched.guest === 'expected';
+      return { ...device, guest, ...(expected && { expected }) };
     });
   }
 

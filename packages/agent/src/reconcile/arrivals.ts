@@ -15,6 +15,8 @@ export interface ArrivalPlan {
  * bridges know. What a bridge floods (broadcast, multicast, addresses not learned yet) stays with the guest's device, save
  * on a firewall bridge of one guest, which has no other way to go: it need not learn at all.
  *
+ * So does what is for a port that does not forward: nothing reaches a guest there.
+ *
  * An address that a bridge has behind two ports (with VLAN filtering it may) is left to the devices too, and so is a guest
  * with more than MAX_ADDRESSES of them: nothing of it is missed, but for what a firewall drops.
  *
@@ -56,7 +58,8 @@ export function planArrivals(
       const ports = links.filter((link) => link.master === bridge);
       const sole = ports.length === 2 ? ports.filter(({ ifindex }) => guests.has(ifindex)) : [];
       const guest = sole.length === 1 ? sole[0]! : undefined;
-      if (guest === undefined || !guest.forwarding) return known.filter(({ ifindex }) => guests.has(ifindex));
+      if (guest === undefined || !guest.forwarding)
+        return known.filter(({ ifindex }) => guests.has(ifindex) && byIfindex.get(ifindex)?.forwarding);
       return [...known, ...floodedTo(guest, byIfindex.get(bridge)!, ports)];
     }),
   };

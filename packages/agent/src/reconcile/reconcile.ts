@@ -18,6 +18,7 @@ import type {
   LocalDeliveryEntry,
   TerminationEntry,
 } from '../datapath/datapath.ts';
+import { isCable } from '../discovery/device-kinds.ts';
 import { copiesRefusalOf, type NodeDevice, refusalOf } from '../discovery/devices.ts';
 import type { ForwardingEntry } from '../discovery/forwarding.ts';
 import type { NextHop } from '../discovery/neighbours.ts';
@@ -180,10 +181,17 @@ function hookCaptures(capture: Capture, device: NodeDevice | undefined, leaving:
     sourceSlot: capture.sourceSlot,
     delivery: capture.delivery,
     edge: capture.kind === 'edge',
-    // libvirt holds a macvtap device down while its guest is elsewhere (qemuInterfaceStopDevice), so nothing passes there.
-    ...(device?.guest === 'absent' && !device.reversed && { standby: true }),
+    ...(device && standsBy(device) && { standby: true }),
     ...(leaving.has(capture.source) && { leaving: true }),
   }));
+}
+
+/** Whether what is sent into the device reaches no guest, so that it is left out until a frame of the guest comes. */
+function standsBy({ guest, reversed, expected, linkType }: NodeDevice): boolean {
+  // libvirt holds a macvtap device down while its guest is elsewhere (qemuInterfaceStopDevice), so nothing passes there.
+  if (guest !== 'absent' || reversed) return false;
+  // A guest at the other end of a cable gets all from the first frame on, also one that never sends.
+  return !(expected && isCable({ linkType }));
 }
 
 function bytesPerSecond(megabits: number): number {

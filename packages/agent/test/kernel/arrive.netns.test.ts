@@ -265,3 +265,28 @@ test('a filter behind ours where the node itself sends into the bridge makes no 
   run('tc', 'filter', 'del', 'dev', 'lan', 'egress', 'pref', '9');
   await applyUntil((problems) => problems === '');
 });
+
+test('frames for a guest whose device has gone are not copied here, though nobody has told the data path', async () => {
+  await learn();
+  const { ids, matched } = await seen(sendAll);
+  assert.deepEqual([ids, matched], [NUMBERS, 21]);
+  const spy = await Sniffer.start('spyp');
+  const copies = await Sniffer.start('idsp');
+  try {
+    const counted = async () => countsOf(await datapath.counters(), 'inbound', 'web').matched.packets;
+    const before = await counted();
+    sockets.get('web')!.close();
+    run('ip', 'link', 'del', 'web');
+    sendAll((to, number) => sockets.get('far')!.send(frame(to, MAC.far, number)));
+    // The bridge floods them now, so that they may reach the guest where it is.
+    const flooded = () => spy.frames().filter((found) => found.subarray(0, 6).toString('hex') === MAC.web);
+    for (let tries = 0; flooded().length < NUMBERS.length; tries++) {
+      assert.ok(tries < 500, 'the bridge floods');
+      await new Promise((done) => setTimeout(done, 10));
+    }
+    assert.equal(await counted(), before);
+    assert.deepEqual(copies.frames(), []);
+  } finally {
+    for (const sniffer of [spy, copies]) sniffer.close();
+  }
+});

@@ -8,45 +8,79 @@ interface Arrival {
   node: string;
   ms: number;
   missed: number | undefined;
+  /** When the device was seen there, milliseconds since 1970; NaN: not known. */
+  seenAt: number;
 }
 
-/** Joins the `captureAttached` of the node that a guest came to and the `captureDetached` of the one that it left. */
+interface Departure {
+  node: string;
+  doubled: number | undefined;
+  policy: string | undefined;
+  /** Milliseconds since 1970; NaN: not known. */
+  at: number;
+}
+
+/**
+ * Joins the `captureAttached` of the node that a guest came to and the `captureDetached` of the one that it left. The two
+ * agents are heard in any order; only a device that came before the other one went belongs to a live migration.
+ */
 export class MoveCosts {
   /** By interface: where it was captured last. */
   readonly #arrivals = new Map<string, Arrival>();
+  /** By interface: the end that nobody has told the beginning of. */
+  readonly #departures = new Map<string, Departure>();
 
   /** Takes an event of an agent. @returns `migrationMeasured`, where that event is the end of a move */
-  take({ kind, object, node, policy, cause, ms, missed, doubled }: EventDraft): EventDraft[] {
+  take({ kind, object, node, policy, cause, ms, missed, doubled, at = '' }: EventDraft): EventDraft[] {
     const id = object.name;
     if (object.kind !== 'interface' || node === undefined) {
       return [];
     }
     if (kind === 'captureAttached' && ms !== undefined) {
-      this.#arrivals.delete(id);
-      this.#arrivals.set(id, { node, ms, missed });
-      const [oldest] = this.#arrivals.keys();
-      if (this.#arrivals.size > MAX_WAITING) {
-        this.#arrivals.delete(oldest!);
+      const arrival = { node, ms, missed, seenAt: Date.parse(at) - ms };
+      const departure = this.#departures.get(id);
+      this.#departures.delete(id);
+      if (departure && departure.node !== node && arrival.seenAt <= departure.at) {
+        return [measured(object, arrival, departure)];
       }
+      keep(this.#arrivals, id, arrival);
     }
-    const arrival = this.#arrivals.get(id);
     // Ended by the agent: the device is gone.
-    if (kind !== 'captureDetached' || cause.kind !== 'agent' || !arrival || arrival.node === node) {
+    if (kind !== 'captureDetached' || cause.kind !== 'agent') {
+      return [];
+    }
+    const departure = { node, doubled, policy, at: Date.parse(at) };
+    const arrival = this.#arrivals.get(id);
+    if (!arrival || arrival.node === node) {
+      keep(this.#departures, id, departure);
       return [];
     }
     this.#arrivals.delete(id);
-    const number = (count: number | undefined) => count ?? 'an unknown number of';
-    const cost = `${number(arrival.missed)} packets missed, ${number(doubled)} doubled`;
-    const message = `moved from node ${node}: captured ${arrival.ms} ms after its device was seen, ${cost}`;
-    return [
-      {
-        ...{ kind: 'migrationMeasured', object, node: arrival.node, from: node, message },
-        cause: { kind: 'agent', name: arrival.node },
-        ...(policy !== undefined && { policy }),
-        ms: arrival.ms,
-        ...(doubled !== undefined && { doubled }),
-        ...(arrival.missed !== undefined && { missed: arrival.missed }),
-      },
-    ];
+    return [measured(object, arrival, departure)];
   }
+}
+
+/** Sets the value, as the newest one, and forgets the oldest one beyond the bound. */
+function keep<T>(map: Map<string, T>, id: string, value: T): void {
+  map.delete(id);
+  map.set(id, value);
+  const [oldest] = map.keys();
+  if (map.size > MAX_WAITING) {
+    map.delete(oldest!);
+  }
+}
+
+function measured(object: EventDraft['object'], arrival: Arrival, departure: Departure): EventDraft {
+  const { node, ms, missed } = arrival;
+  const { node: from, doubled, policy } = departure;
+  const number = (count: number | undefined) => count ?? 'an unknown number of';
+  const cost = `${number(missed)} packets missed, ${number(doubled)} doubled there`;
+  return {
+    ...{ kind: 'migrationMeasured', object, node, from, cause: { kind: 'agent', name: node } },
+    message: `moved from node ${from}: captured ${ms} ms after its device was seen, ${cost}`,
+    ...(policy !== undefined && { policy }),
+    ms,
+    ...(doubled !== undefined && { doubled }),
+    ...(missed !== undefined && { missed }),
+  };
 }
