@@ -6,8 +6,9 @@
  */
 import { createInterface } from 'node:readline';
 import type { ApplyResult, DatapathState, Link } from '@mirrorplane/agent/testing';
-import { createKernelDatapath, createLog, RtClient, Throttle } from '@mirrorplane/agent/testing';
+import { createKernelDatapath, RtClient, Throttle } from '@mirrorplane/agent/testing';
 import type { CounterReport } from '@mirrorplane/contract';
+import { createLog } from '@mirrorplane/daemon';
 
 /** What the bench asks for. */
 export type Request =
@@ -52,7 +53,7 @@ async function protect(device: string, ifindex: number, rate: number | undefined
     client,
     links: () => [veth(device, ifindex)],
     ...(rate !== undefined && { rates: { [device]: rate } }),
-    log: createLog('warn'),
+    log: createLog('agent', 'warn'),
   });
   throttle.start();
 }

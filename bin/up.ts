@@ -3,13 +3,10 @@ import { readFileSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import {
-  createLog,
   DEFAULT_BPFFS,
   HOOK_OPTION,
   type HookChoice,
   kernelDatapath,
-  LOG_LEVELS,
-  type LogLevel,
   requireFit,
   startAgent,
 } from '@mirrorplane/agent';
@@ -18,7 +15,7 @@ import { Client, ProblemError } from '@mirrorplane/cli';
 import { defaultRouteDevice, nodeNameOf } from '@mirrorplane/cli/host';
 import { VERSION } from '@mirrorplane/cli/version';
 import { startController } from '@mirrorplane/controller';
-import { exitForUsage } from '@mirrorplane/daemon';
+import { createLog, exitForUsage, LOG_LEVELS, type LogLevel } from '@mirrorplane/daemon';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 interface Flags {
@@ -123,7 +120,7 @@ function local(listen: string): string {
 }
 
 async function run(flags: Flags): Promise<void> {
-  const log = createLog(flags.logLevel);
+  const log = createLog('agent', flags.logLevel);
   const bpffs = resolve(flags.bpffs);
   const data = resolve(flags.data);
   const agentData = join(data, 'agent');
@@ -146,7 +143,12 @@ async function run(flags: Flags): Promise<void> {
   });
   try {
     const { agentListen, listen } = flags;
-    const controller = await startController({ data, agentListen, logger: log, ...(listen && { listen }) });
+    const controller = await startController({
+      data,
+      agentListen,
+      logger: createLog('controller', flags.logLevel),
+      ...(listen && { listen }),
+    });
     closers.add(() => controller.close());
     const address = local(controller.addresses[0]!);
     const url = address.startsWith('unix:') ? address : `http://${address}`;

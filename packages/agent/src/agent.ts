@@ -18,7 +18,7 @@ import type { LinkSource } from './discovery/links.ts';
 import type { NextHops } from './discovery/neighbours.ts';
 import { type UnderlayState, underlayEnd } from './discovery/underlay.ts';
 import type { ProgramFile } from './host/program-file.ts';
-import { type Logger, reason, say } from './log.ts';
+import { type Logger, reason } from './log.ts';
 import { GuestWatch } from './migration/guest-watch.ts';
 import { MoveCounter } from './migration/move-counter.ts';
 import type { Link } from './netlink/link.ts';
@@ -107,7 +107,7 @@ export class Agent {
         this.#passEvents.resume(program);
       }
     } catch (error) {
-      this.#log.error(say('the stored program is not used', { reason: reason(error) }));
+      this.#log.error({ err: error }, 'the stored program is not used');
     }
     links.on('change', () => {
       identities?.look(links.links());
@@ -151,7 +151,7 @@ export class Agent {
     if (!this.#isOurs(program)) return;
     this.#newest = program;
     const saved = this.#parts.programs.save(program).catch((error: unknown) => {
-      this.#log.error(say('the program could not be stored', { reason: reason(error) }));
+      this.#log.error({ err: error }, 'the program could not be stored');
     });
     // A disk that is full or stuck must not keep the node from mirroring.
     this.#taking = atMost(saved, SAVE_LIMIT).then(() => {
@@ -166,7 +166,7 @@ export class Agent {
     const { node } = this.#parts;
     const current = this.#newest ?? this.#program;
     if (!current || current.captures.length + current.deliveries.length + current.terminations.length === 0) return;
-    this.#log.warn(say('the node is not registered any more: all copying here ends', { node }));
+    this.#log.warn({ node }, 'the node is not registered any more: all copying here ends');
     this.take(emptyProgram(node, current.revision + 1));
   }
 
@@ -196,7 +196,7 @@ export class Agent {
 
   #isOurs(program: NodeProgram): boolean {
     if (program.node === this.#parts.node) return true;
-    this.#log.error(say('a program for another node is refused', { node: program.node }));
+    this.#log.error({ node: program.node }, 'a program for another node is refused');
     return false;
   }
 
@@ -208,7 +208,7 @@ export class Agent {
     try {
       await this.#pass();
     } catch (error) {
-      this.#log.error(say('pass failed', { reason: reason(error) }));
+      this.#log.error({ err: error }, 'pass failed');
       this.#schedule.retryLater();
     }
   }
@@ -262,7 +262,7 @@ export class Agent {
     try {
       this.#announcer.changed(up ? end : undefined);
     } catch (error) {
-      this.#log.warn(say('underlay could not be announced', { device: end?.device, reason: reason(error) }));
+      this.#log.warn({ device: end?.device, err: error }, 'underlay could not be announced');
     }
   }
 
@@ -283,7 +283,7 @@ export class Agent {
       this.#appliedRevision = program.revision;
     } catch (error) {
       const message = reason(error);
-      this.#log.error(say('data path could not be changed', { revision: program.revision, reason: message }));
+      this.#log.error({ revision: program.revision, reason: message }, 'data path could not be changed');
       this.#passEvents.failed(program, message);
       problems.push({ code: 'ATTACH_FAILED', message });
       this.#schedule.retryLater();
@@ -296,11 +296,11 @@ export class Agent {
     for (const { id, ifindex, code, message } of refused) {
       // Told once, not with every attempt.
       if (this.#captures.some((status) => captureOfHook(id) === status.capture && status.message === message)) continue;
-      this.#log.warn(say('capture refused', { capture: id, ifindex, code, reason: message }));
+      this.#log.warn({ capture: id, ifindex, code, reason: message }, 'capture refused');
     }
     const changed = attached + detached + written + repaired.length > 0 || this.#appliedRevision !== program.revision;
     this.#log[changed ? 'info' : 'debug'](
-      say('program applied', {
+      {
         revision: program.revision,
         captures: state.captures.length,
         waiting: waiting.length,
@@ -309,7 +309,8 @@ export class Agent {
         written,
         refused: refused.length,
         repaired: repaired.reduce((sum, { count }) => sum + count, 0),
-      }),
+      },
+      'program applied',
     );
   }
 }

@@ -1,7 +1,6 @@
 /** The agent as a part of another process. */
 export type { HookChoice } from './datapath/kernel/hook-kind.ts';
 export { HOOK_OPTION } from './hook-option.ts';
-export { createLog, LOG_LEVELS, type Logger, type LogLevel } from './log.ts';
 export { requireFit } from './preflight/index.ts';
 export {
   AGENT_VERSION,

@@ -3,13 +3,22 @@ import { readFile } from 'node:fs/promises';
 import { isIPv4 } from 'node:net';
 import { resolve } from 'node:path';
 import { MAX_RATE, Name } from '@mirrorplane/contract';
-import { exitForUsage, openServiceManager, parseSettings, type ServiceManager } from '@mirrorplane/daemon';
+import {
+  createLog,
+  exitForUsage,
+  LOG_LEVELS,
+  type Logger,
+  type LogLevel,
+  openServiceManager,
+  parseSettings,
+  type ServiceManager,
+} from '@mirrorplane/daemon';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseController } from './controller-link/enroll.ts';
 import type { HookChoice } from './datapath/kernel/hook-kind.ts';
 import { HOOK_OPTION } from './hook-option.ts';
 import { comeFirst } from './host/priority.ts';
-import { createLog, LOG_LEVELS, type Logger, type LogLevel, reason } from './log.ts';
+import { reason } from './log.ts';
 import { requirePins } from './preflight/bpffs.ts';
 import { isFit } from './preflight/check.ts';
 import { checkHost, requireFit } from './preflight/index.ts';
@@ -190,7 +199,7 @@ async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<
 
 parseSettings(command, { prefix: 'MIRRORPLANE_AGENT' });
 const flags = command.opts<Flags>();
-const log = createLog(flags.logLevel);
+const log = createLog('agent', flags.logLevel);
 try {
   await run(flags, log, await openServiceManager());
 } catch (error) {

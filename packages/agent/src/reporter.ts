@@ -14,7 +14,7 @@ import {
 import type { Datapath } from './datapath/datapath.ts';
 import type { NodeDevice } from './discovery/devices.ts';
 import type { UnderlayState } from './discovery/underlay.ts';
-import { type Logger, reason, say } from './log.ts';
+import type { Logger } from './log.ts';
 
 /** The part of the sync client that the agent uses. */
 export interface ControllerLink {
@@ -109,7 +109,7 @@ export class Reporter {
       const report = await this.#parts.datapath.counters();
       this.#link.send({ type: 'counters', reading, report });
     } catch (error) {
-      this.#parts.log.warn(say('counters could not be read', { reason: reason(error) }));
+      this.#parts.log.warn({ err: error }, 'counters could not be read');
     } finally {
       this.#counting = false;
     }

@@ -25,7 +25,7 @@ import { createProviders } from './discovery/providers.ts';
 import { findUnderlay, KnownAddresses } from './discovery/underlay.ts';
 import { holdLock, holdPins } from './host/lock.ts';
 import { ProgramFile } from './host/program-file.ts';
-import { type Logger, reason, say } from './log.ts';
+import type { Logger } from './log.ts';
 import { RtClient } from './netlink/rtnetlink.ts';
 import { deviceStatistics } from './netlink/statistics.ts';
 import { readLost } from './throttle/backlog-drops.ts';
@@ -198,7 +198,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
         return joining;
       });
     } else connect(credentials);
-    log.info(say('agent started', { node, version: AGENT_VERSION, controller: options.controller }));
+    log.info({ node, version: AGENT_VERSION, controller: options.controller }, 'agent started');
     return { agent, close: () => closers.close() };
   } catch (error) {
     await closers.close();
@@ -248,12 +248,12 @@ async function joinCluster(options: AgentOptions, token: string, signal?: AbortS
   for (let wait = 200; ; wait = Math.min(wait * 2, 10_000)) {
     try {
       const credentials = await enroll({ node, controller, token, data });
-      log.info(say('joined', { node, controller }));
+      log.info({ node, controller }, 'joined');
       return credentials;
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof EnrollmentError) throw error;
-      log.warn(say('joining failed, trying again', { controller, reason: reason(error) }));
+      log.warn({ controller, err: error }, 'joining failed, trying again');
       await delay(wait, undefined, signal ? { signal } : {}).catch(() => undefined);
       signal?.throwIfAborted();
     }
@@ -268,13 +268,13 @@ async function joinAgain(options: AgentOptions, stored: Credentials, signal: Abo
   const { token, log, node } = options;
   const ended = stateOf(stored.certificate, new Date()) === 'ended';
   if (token === undefined) return stored;
-  log.info(say(`joining again: the ${ended ? 'stored certificate has ended' : 'token is a new one'}`));
+  log.info(`joining again: the ${ended ? 'stored certificate has ended' : 'token is a new one'}`);
   try {
     return await joinCluster(options, token, signal);
   } catch (error) {
     signal.throwIfAborted();
     const remedy = `make a new token with "mirrorplane node token ${node}"`;
-    log.error(say(`the token is refused, the stored certificate is used: ${remedy}`, { reason: reason(error) }));
+    log.error({ err: error }, `the token is refused, the stored certificate is used: ${remedy}`);
     return stored;
   }
 }

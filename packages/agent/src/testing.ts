@@ -14,7 +14,6 @@ export { MAPS } from './datapath/kernel/install.ts';
 export { DELIVERY_KIND, HOOK, LAYOUT } from './datapath/kernel/layout.ts';
 export { closeFd, getPinned } from './datapath/kernel/libbpf.ts';
 export { PROGRAMS, type ProgramName } from './datapath/kernel/links.ts';
-export { createLog } from './log.ts';
 export type { Link } from './netlink/link.ts';
 export { RtClient } from './netlink/rtnetlink.ts';
 export { type AgentOptions, startAgent } from './start.ts';

@@ -7,8 +7,8 @@ import { test } from 'node:test';
 
 const code = `
   import { comeFirst } from '${new URL('../src/host/priority.ts', import.meta.url)}';
-  import { createLog } from '${new URL('../src/log.ts', import.meta.url)}';
-  comeFirst(createLog('error'));
+  import { createLog } from '${new URL('../../daemon/src/log.ts', import.meta.url)}';
+  comeFirst(createLog('agent', 'error'));
   console.log('ready');
   setInterval(() => {}, 1000);
 `;

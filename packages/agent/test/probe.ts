@@ -4,6 +4,8 @@
  * as an agent would end, `release FILE` takes neighbour entries back. `identities FILE OPTION=VALUE…`: devices with their
  * identities on every change, as an agent with these options of `createProviders` has them; what is not named is off.
  */
+
+import { createLog } from '@mirrorplane/daemon';
 import { identify } from '../src/discovery/devices.ts';
 import { Identities } from '../src/discovery/identities.ts';
 import { IdentityRecord } from '../src/discovery/identity-record.ts';
@@ -12,11 +14,10 @@ import { NeighbourRecord } from '../src/discovery/neighbour-record.ts';
 import { NextHops, releaseAll } from '../src/discovery/neighbours.ts';
 import { createProviders } from '../src/discovery/providers.ts';
 import { findUnderlay, globalAddresses } from '../src/discovery/underlay.ts';
-import { createLog } from '../src/log.ts';
 import { RtClient } from '../src/netlink/rtnetlink.ts';
 
 const [mode, ...args] = process.argv.slice(2);
-const log = createLog(process.env.V ? 'debug' : 'silent');
+const log = createLog('agent', process.env.V ? 'debug' : 'silent');
 const print = (value: object) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
 async function links(receiveBuffer: number | undefined, block: number): Promise<void> {

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createLog } from '../src/log.ts';
+import { createLog } from '@mirrorplane/daemon';
 import type { Link } from '../src/netlink/link.ts';
 
 /** A log that shows nothing, or with V=1 everything. */
-export const testLog = createLog(process.env.V ? 'debug' : 'silent');
+export const testLog = createLog('agent', process.env.V ? 'debug' : 'silent');
 
 /** True where namespaces can be made. */
 export const isRoot = process.getuid?.() === 0;

@@ -1,5 +1,5 @@
 /** Says from time to time that the authority ends, while there is time to do something about it. */
-import type { Logger } from 'pino';
+import type { Logger } from '@mirrorplane/daemon';
 import type { Authority } from './auth/authority.ts';
 import { authorityProblem } from './certificates.ts';
 import type { EventLog } from './events/log.ts';

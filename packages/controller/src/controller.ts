@@ -3,9 +3,8 @@ import { accessSync, chmodSync, constants, mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { Closers, syncFolder } from '@mirrorplane/base';
 import type { EventDraft } from '@mirrorplane/contract';
+import { createLog, type Logger } from '@mirrorplane/daemon';
 import type { FastifyInstance } from 'fastify';
-import type { Logger } from 'pino';
-import pino from 'pino';
 import { AuditLog } from './audit/audit.ts';
 import { openAdminToken } from './auth/admin-token.ts';
 import { Authority } from './auth/authority.ts';
@@ -69,7 +68,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   const listen = (options.listen ?? ['127.0.0.1:7070']).map(parseListen);
   const agentListen = parseTcp(options.agentListen ?? '0.0.0.0:7071');
   const clock = options.clock ?? Date.now;
-  const log = options.logger ?? pino({ name: 'controller' }, pino.destination(2));
+  const log = options.logger ?? createLog('controller', 'info');
   const { data } = options;
   prepareFolder(data);
 

@@ -1,12 +1,16 @@
 /** The command `mirrorplane controller`. */
-import { exitForUsage, logDestination, openServiceManager, parseSettings } from '@mirrorplane/daemon';
+import {
+  createLog,
+  exitForUsage,
+  LOG_LEVELS,
+  type LogLevel,
+  openServiceManager,
+  parseSettings,
+} from '@mirrorplane/daemon';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import pino from 'pino';
 import manifest from '../package.json' with { type: 'json' };
 import { type Controller, startController } from './controller.ts';
 import { parseListen, parseTcp } from './listen.ts';
-
-const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 
 /** Milliseconds after which planning is taken to be stuck. */
 const STUCK = 60_000;
@@ -15,7 +19,7 @@ interface Arguments {
   data: string;
   listen: string[];
   agentListen: string;
-  logLevel: string;
+  logLevel: LogLevel;
 }
 
 /** An address as it was written. Where it is none, the message names the option, or file and key. */
@@ -46,13 +50,13 @@ const command = new Command('mirrorplane controller')
     (value: string) => checked(value, parseTcp, 'write ADDR:PORT or [V6ADDR]:PORT.'),
     '0.0.0.0:7071',
   )
-  .addOption(new Option('--log-level <level>', 'least level of log lines').choices(LEVELS).default('info'))
+  .addOption(new Option('--log-level <level>', 'least level of log lines').choices(LOG_LEVELS).default('info'))
   .exitOverride(exitForUsage);
 
 async function main(): Promise<void> {
   parseSettings(command, { prefix: 'MIRRORPLANE_CONTROLLER' });
   const { data, listen, agentListen, logLevel } = command.opts<Arguments>();
-  const logger = pino({ name: 'controller', level: logLevel }, logDestination());
+  const logger = createLog('controller', logLevel);
   const manager = await openServiceManager();
   let controller: Controller | undefined;
   let stopping = false;

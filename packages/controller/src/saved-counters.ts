@@ -4,7 +4,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { replaceFile, Serial, syncFolder } from '@mirrorplane/base';
 import type { CounterReading } from '@mirrorplane/contract';
-import type { Logger } from 'pino';
+import type { Logger } from '@mirrorplane/daemon';
 import { CounterTotals, type SavedTotals } from './counters.ts';
 import type { LiveNodes } from './live.ts';
 import type { View } from './view.ts';

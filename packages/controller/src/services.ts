@@ -1,5 +1,5 @@
 /** The parts of a running controller, as the HTTP and sync sides see them. */
-import type { Logger } from 'pino';
+import type { Logger } from '@mirrorplane/daemon';
 import type { AuditLog } from './audit/audit.ts';
 import type { Authority } from './auth/authority.ts';
 import type { Decisions } from './decisions.ts';

@@ -18,8 +18,8 @@ import {
   type Problem,
   parseJoinToken,
 } from '@mirrorplane/contract';
+import { createLog } from '@mirrorplane/daemon';
 import * as x509 from '@peculiar/x509';
-import pino from 'pino';
 import { WebSocket } from 'ws';
 import { type Controller, startController } from '../src/index.ts';
 import { assertDocumented } from './documented.ts';
@@ -100,7 +100,7 @@ export class Bench {
       data: this.data,
       listen: ['127.0.0.1:0'],
       agentListen: '127.0.0.1:0',
-      logger: pino({ level: process.env.V ? 'debug' : 'silent' }, pino.destination(2)),
+      logger: createLog('controller', process.env.V ? 'debug' : 'silent'),
       clock: () => Date.now() + this.ahead,
     });
   }

@@ -6,7 +6,7 @@ import { type DestinationStream, destination } from 'pino';
 const STDERR = 2;
 
 /** Fields of a line that the journal has already, or that are not for people. */
-const LEFT_OUT = new Set(['level', 'time', 'pid', 'hostname', 'name', 'msg']);
+const LEFT_OUT = new Set(['level', 'time', 'daemon', 'msg']);
 
 /** Where a pino log goes: to standard error, as JSON; where that is the journal, as text that `journalctl` shows well. */
 export function logDestination(env: NodeJS.ProcessEnv = process.env): DestinationStream {
@@ -34,7 +34,7 @@ export function journalLine(line: string): string {
   const message = context.length === 0 ? `${entry.msg}` : `${entry.msg} [${context.join(' ')}]`;
   const stack = (entry.err as { stack?: unknown } | undefined)?.stack;
   const lines = [message, ...(typeof stack === 'string' ? stack.split('\n').slice(1) : [])];
-  const prefix = `<${priority(Number(entry.level))}>`;
+  const prefix = `<${PRIORITY[String(entry.level)] ?? PRIORITY.info}>`;
   return lines.map((one) => `${prefix}${one.replaceAll('\n', ' ')}\n`).join('');
 }
 
@@ -45,10 +45,5 @@ function text(value: unknown): string {
   return JSON.stringify(value);
 }
 
-/** The level of syslog(3) that belongs to one of pino. */
-function priority(level: number): number {
-  if (level >= 60) return 2;
-  if (level >= 50) return 3;
-  if (level >= 40) return 4;
-  return level >= 30 ? 6 : 7;
-}
+/** The level of syslog(3) that belongs to one of ours. */
+const PRIORITY: Record<string, number> = { fatal: 2, error: 3, warn: 4, info: 6, debug: 7, trace: 7 };

@@ -3,19 +3,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pino } from 'pino';
 import { journalLine } from '../src/journal.ts';
+import { logOptions } from '../src/log.ts';
 
 /** What a logger writes, line by line. */
 function logged(write: (log: ReturnType<typeof pino>) => void): string {
   let text = '';
   write(
-    pino(
-      { level: 'trace', name: 'x' },
-      {
-        write: (line: string) => {
-          text += journalLine(line);
-        },
+    pino(logOptions('x', 'trace'), {
+      write: (line: string) => {
+        text += journalLine(line);
       },
-    ),
+    }),
   );
   return text;
 }

@@ -3,7 +3,7 @@ import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path';
 import { replaceFile } from '@mirrorplane/base';
 import { EnrollResponse } from '@mirrorplane/contract';
-import { type Logger, reason, say } from '../log.ts';
+import type { Logger } from '../log.ts';
 import { certificateRequest } from './csr.ts';
 import { CREDENTIAL_FILES, fingerprint, isOf, parseController, post } from './enroll.ts';
 import type { Credentials } from './sync.ts';
@@ -108,24 +108,21 @@ export class Renewal {
     const { certificate } = this.#credentials;
     const state = stateOf(certificate, new Date());
     if (state === 'valid') return;
-    if (state === 'ended') return this.#warn((text) => log.error(text), endedMessage(node, certificate));
+    if (state === 'ended') return this.#warn(() => log.error(endedMessage(node, certificate)));
     try {
       this.#credentials = await renewCertificate({ ...this.#parts, credentials: this.#credentials });
-      log.info(say('certificate renewed', { until: validityOf(this.#credentials.certificate).to.toISOString() }));
+      log.info({ until: validityOf(this.#credentials.certificate).to.toISOString() }, 'certificate renewed');
       renewed(this.#credentials);
     } catch (error) {
       const until = validityOf(certificate).to.toISOString();
-      this.#warn(
-        (text) => log.warn(text),
-        say('the certificate could not be renewed, trying again', { until, reason: reason(error) }),
-      );
+      this.#warn(() => log.warn({ until, err: error }, 'the certificate could not be renewed, trying again'));
     }
   }
 
   /** Once a day: it may be so for weeks. */
-  #warn(write: (text: string) => void, text: string): void {
+  #warn(write: () => void): void {
     if (performance.now() - this.#warnedAt < WARNINGS) return;
     this.#warnedAt = performance.now();
-    write(text);
+    write();
   }
 }

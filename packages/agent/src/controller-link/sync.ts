@@ -12,7 +12,7 @@ import {
   REFUSED_HEADER,
 } from '@mirrorplane/contract';
 import { type RawData, WebSocket } from 'ws';
-import { type Logger, reason, say } from '../log.ts';
+import { type Logger, reason } from '../log.ts';
 import { textsOf } from './message-parts.ts';
 
 /** The certificate of this node, its key and the authority that the controller must be certified by, all PEM. */
@@ -152,7 +152,7 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     socket.on('open', () => {
       opened = true;
       this.#lastFailure = '';
-      this.#log.info(say('connected to the controller', { controller: this.#url }));
+      this.#log.info({ controller: this.#url }, 'connected to the controller');
       sign();
       alive = setInterval(() => {
         if (unanswered++ >= MAX_UNANSWERED) socket.terminate();
@@ -196,7 +196,7 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     // A controller that is away for hours is reported once, not with every attempt.
     if (opened || why !== this.#lastFailure) {
       const message = opened ? 'connection to the controller lost' : 'controller not reached';
-      this.#log.warn(say(message, { controller: this.#url, reason: why }));
+      this.#log.warn({ controller: this.#url, reason: why }, message);
     }
     this.#lastFailure = why;
     if (opened) this.emit('disconnected');
@@ -210,13 +210,13 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     try {
       message = ControllerMessage.safeParse(JSON.parse(data.toString()));
     } catch {
-      this.#log.error(say('message of the controller is not JSON'));
+      this.#log.error('message of the controller is not JSON');
       return;
     }
     if (!message.success) {
       const issue = message.error.issues[0];
       const field = issue?.path.join('.');
-      this.#log.error(say('message of the controller was not understood', { field, reason: issue?.message }));
+      this.#log.error({ field, reason: issue?.message }, 'message of the controller was not understood');
       return;
     }
     // Only a controller that really serves us resets the wait: one that throws us out at once must not be stormed.

@@ -1,6 +1,6 @@
 /** The identity provider `containers`: which pod or container a veth leads into, by the network namespace that the runtime lists. */
 import { type FSWatcher, statSync, watch } from 'node:fs';
-import { type Logger, reason, say } from '../log.ts';
+import { type Logger, reason } from '../log.ts';
 import type { Link } from '../netlink/link.ts';
 import { RtClient } from '../netlink/rtnetlink.ts';
 import { errno } from './bounded-file.ts';
@@ -112,7 +112,7 @@ export class ContainerSource implements PolledSource {
       // A runtime that was never there is not missed.
       if ((errno(error) === 'ENOENT' && !this.#last.has(runtime)) || this.#complaints.get(runtime) === why) return;
       this.#complaints.set(runtime, why);
-      this.log.warn(say('containers cannot be read, what was said last holds', { path: runtime.path, reason: why }));
+      this.log.warn({ path: runtime.path, reason: why }, 'containers cannot be read, what was said last holds');
     }
   }
 }

@@ -1,7 +1,7 @@
 /** The forwarding tables of the node's bridges: which MAC address is behind which port. */
 import { EventEmitter } from 'node:events';
 import { Coalesced } from '@mirrorplane/base';
-import { type Logger, reason, say } from '../log.ts';
+import type { Logger } from '../log.ts';
 import { attributes, getU16, getU32, macText, RTM, type RtClient, type RtMessage } from '../netlink/rtnetlink.ts';
 
 /** A MAC address behind a port of a bridge. */
@@ -73,7 +73,7 @@ export class ForwardingTables extends EventEmitter<{ change: [] }> {
       this.#entries = entries;
       this.emit('change');
     } catch (error) {
-      if (!this.#closed) this.#log.warn(say('forwarding tables could not be read', { reason: reason(error) }));
+      if (!this.#closed) this.#log.warn({ err: error }, 'forwarding tables could not be read');
     } finally {
       this.#pause = Math.max(READ_INTERVAL, READ_SHARE * (performance.now() - started));
     }

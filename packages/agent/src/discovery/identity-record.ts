@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { Coalesced, replaceFile } from '@mirrorplane/base';
-import { type Logger, reason, say } from '../log.ts';
+import type { Logger } from '../log.ts';
 import type { Link } from '../netlink/link.ts';
 import type { Claim } from './provider.ts';
 
@@ -67,7 +67,7 @@ export class IdentityRecord {
     try {
       await replaceFile(this.#file, JSON.stringify({ boot: this.#boot, entries: this.#entries }));
     } catch (error) {
-      this.#log.warn(say('identities could not be stored', { reason: reason(error) }));
+      this.#log.warn({ err: error }, 'identities could not be stored');
     }
   }
 }

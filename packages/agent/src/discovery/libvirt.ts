@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { Coalesced } from '@mirrorplane/base';
 import type { GuestState } from '@mirrorplane/contract';
-import { type Logger, reason, say } from '../log.ts';
+import { type Logger, reason } from '../log.ts';
 import type { Link } from '../netlink/link.ts';
 import { Backoff } from './backoff.ts';
 import type { Domain } from './libvirt-domain.ts';
@@ -149,7 +149,7 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
   #unreadable(why: string): void {
     if (this.#closed) return;
     if (this.#complaint === '') {
-      this.#log.warn(say('libvirt cannot be read, what it said last holds', { uri: this.#uri, reason: why }));
+      this.#log.warn({ uri: this.#uri, reason: why }, 'libvirt cannot be read, what it said last holds');
     }
     this.#complaint = why;
   }
@@ -238,7 +238,7 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
       this.#publish();
       this.#backoff.reset();
       if (failed) return this.#later(READ_AGAIN, () => void this.#readAll());
-      if (this.#complaint !== '') this.#log.info(say('libvirt is read again', { uri: this.#uri }));
+      if (this.#complaint !== '') this.#log.info({ uri: this.#uri }, 'libvirt is read again');
       this.#complaint = '';
     } catch (error) {
       this.#unreadable(reason(error));

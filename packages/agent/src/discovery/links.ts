@@ -4,7 +4,6 @@ import { setImmediate as nextTick } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { Coalesced } from '@mirrorplane/base';
 import type { Logger } from '../log.ts';
-import { reason, say } from '../log.ts';
 import { dumpLinks, IFINFOMSG, type Link, readLink } from '../netlink/link.ts';
 import { attributes, GROUP, getU32, ipv4Text, RTM, RtClient, type RtMessage, RtMonitor } from '../netlink/rtnetlink.ts';
 
@@ -129,7 +128,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
   }
 
   #lost(): void {
-    this.#log.warn(say('netlink events were lost, reading everything again'));
+    this.#log.warn('netlink events were lost, reading everything again');
     // Which devices came back under an old ifindex is not known any more.
     this.#gone = true;
     this.#touchAll();
@@ -160,7 +159,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
       if (this.#monitor.overrun()) this.#lost();
     } catch (error) {
       if (this.#closed) return;
-      this.#log.warn(say('devices could not be read, trying again', { reason: reason(error) }));
+      this.#log.warn({ err: error }, 'devices could not be read, trying again');
       setTimeout(() => this.#touchAll(), 100).unref();
     }
   }

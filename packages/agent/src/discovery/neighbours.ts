@@ -5,7 +5,6 @@
 import { EventEmitter } from 'node:events';
 import { Coalesced } from '@mirrorplane/base';
 import type { Logger } from '../log.ts';
-import { reason, say } from '../log.ts';
 import {
   AF_INET,
   attribute,
@@ -121,7 +120,7 @@ export class NextHops extends EventEmitter<{ change: [] }> {
     try {
       await this.#round();
     } catch (error) {
-      if (!this.#closed) this.#log.warn(say('next hops could not be read', { reason: reason(error) }));
+      if (!this.#closed) this.#log.warn({ err: error }, 'next hops could not be read');
     }
   }
 
@@ -173,7 +172,7 @@ export class NextHops extends EventEmitter<{ change: [] }> {
       if ((await readEntry(this.#client, port.ifindex, via))?.managed) return;
       this.#manageable = false;
       await this.#record.remove(ref);
-      this.#log.info(say('the kernel keeps no managed neighbours, asking for them again and again instead'));
+      this.#log.info('the kernel keeps no managed neighbours, asking for them again and again instead');
     }
     await setNeighbour(this.#client, port.ifindex, via, { managed: false, replace: false });
   }

@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { existsSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import { type Logger, say } from '../log.ts';
+import type { Logger } from '../log.ts';
 import type { Link } from '../netlink/link.ts';
 import { Backoff } from './backoff.ts';
 import { COLUMNS, opened, readInterfaces } from './open-vswitch-rows.ts';
@@ -69,7 +69,7 @@ export class OpenVswitchProvider extends EventEmitter<{ change: [] }> implements
   }
 
   #changed(tables: Tables): void {
-    if (this.#away) this.#log.info(say('open vswitch is read again', { socket: this.#socket }));
+    if (this.#away) this.#log.info({ socket: this.#socket }, 'open vswitch is read again');
     this.#away = false;
     this.#backoff.reset();
     this.#tables = tables;
@@ -78,9 +78,7 @@ export class OpenVswitchProvider extends EventEmitter<{ change: [] }> implements
 
   #lost(why: string): void {
     if (!this.#away) {
-      this.#log.warn(
-        say('open vswitch cannot be read, what it said last holds', { socket: this.#socket, reason: why }),
-      );
+      this.#log.warn({ socket: this.#socket, reason: why }, 'open vswitch cannot be read, what it said last holds');
     }
     this.#away = true;
     this.#backoff.later();

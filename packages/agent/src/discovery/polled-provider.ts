@@ -6,7 +6,7 @@ import { EventEmitter } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
 import { Coalesced } from '@mirrorplane/base';
 import type { NodeProblem } from '@mirrorplane/contract';
-import { type Logger, reason, say } from '../log.ts';
+import { type Logger, reason } from '../log.ts';
 import type { Link } from '../netlink/link.ts';
 import { type Claim, type DeviceIndex, deviceIndex, type IdentityProvider, type Knowledge, tie } from './provider.ts';
 
@@ -129,7 +129,7 @@ export class PolledProvider extends EventEmitter<{ change: [] }> implements Iden
     try {
       const listing = await this.#source.read(this.#links);
       if (this.#closed || listing === undefined) return;
-      if (this.#complaint !== '') this.#source.log.info(say(`${this.name} is read again`));
+      if (this.#complaint !== '') this.#source.log.info(`${this.name} is read again`);
       this.#complaint = '';
       this.#source.follow?.(() => this.#hint());
       this.#tied = tie(listing.claims, there, this.#tied);
@@ -137,7 +137,7 @@ export class PolledProvider extends EventEmitter<{ change: [] }> implements Iden
     } catch (error) {
       if (this.#closed) return;
       if (this.#complaint === '') {
-        this.#source.log.warn(say(`${this.name} cannot be read, what it said last holds`, { reason: reason(error) }));
+        this.#source.log.warn({ err: error }, `${this.name} cannot be read, what it said last holds`);
       }
       this.#complaint = reason(error);
     }

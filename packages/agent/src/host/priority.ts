@@ -1,7 +1,7 @@
 /** The agent's place in the queue for a CPU. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
-import { type Logger, reason, say } from '../log.ts';
+import type { Logger } from '../log.ts';
 
 /** Nice value: as that of other daemons that networks wait for. */
 const NICE = -10;
@@ -18,7 +18,7 @@ export function comeFirst(log: Logger): void {
     if (leadsSession()) writeFileSync('/proc/self/autogroup', String(NICE));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return; // a kernel without such groups
-    log.debug(say('no priority over other processes', { reason: reason(error) }));
+    log.debug({ err: error }, 'no priority over other processes');
   }
 }
 

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { readlinkSync, statfsSync, statSync } from 'node:fs';
 import { requireNoLink } from '../host/lock.ts';
-import { type Logger, say } from '../log.ts';
+import type { Logger } from '../log.ts';
 import { type Check, failed, ok, warning } from './check.ts';
 import { type FolderFacts, OTHERS_WRITE, octal, readFolder } from './folder.ts';
 
@@ -114,7 +114,7 @@ export function mountBpffs(folder: string, log: Logger): void {
     const said = String((error as { stderr?: Buffer }).stderr ?? error).trim();
     throw new Error(`no bpf file system is mounted on ${BPF_MOUNT}, and mounting one failed: ${said}`);
   }
-  log.info(say('bpf file system mounted', { folder: BPF_MOUNT }));
+  log.info({ folder: BPF_MOUNT }, 'bpf file system mounted');
 }
 
 /** @throws Error where the folder cannot have pins, though it could with a bpf file system mounted or not */

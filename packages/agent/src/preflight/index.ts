@@ -1,7 +1,7 @@
 /** Runs the preflight checks. */
 import { release } from 'node:os';
 import type { Datapath } from '../datapath/datapath.ts';
-import { type Logger, reason, say } from '../log.ts';
+import { type Logger, reason } from '../log.ts';
 import { judgeBpf, judgeJit, judgeLockdown, judgeMemlock, readMemlock, readOptional } from './bpf.ts';
 import { judgeBpffs, mountBpffs, readBpffs } from './bpffs.ts';
 import { judgeCertificate, judgeClock, readCertificate, readInstalled } from './certificate.ts';
@@ -86,7 +86,7 @@ export async function requireFit(options: PreflightOptions, log: Logger): Promis
     throw new HostUnfit(checks);
   }
   for (const { id, state, found, remedy } of checks) {
-    if (state === 'warning') log.warn(say(`${found}; ${remedy}`, { check: id }));
+    if (state === 'warning') log.warn({ check: id }, `${found}; ${remedy}`);
   }
   mountBpffs(options.bpffs, log);
   return datapath;

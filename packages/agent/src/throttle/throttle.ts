@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import type { Datapath, DeviceBudget } from '../datapath/datapath.ts';
 import { type Carrier, carriersOf } from '../discovery/carriers.ts';
-import { type Logger, reason, say } from '../log.ts';
+import type { Logger } from '../log.ts';
 import type { Link } from '../netlink/link.ts';
 import type { RtClient } from '../netlink/rtnetlink.ts';
 import { COUNTING, CpuHeadroom } from './cpu-headroom.ts';
@@ -106,7 +106,7 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
         this.#failing = false;
       })
       .catch((error: unknown) => {
-        if (!this.#failing) this.#parts.log.warn(say('devices or CPUs cannot be read', { reason: reason(error) }));
+        if (!this.#failing) this.#parts.log.warn({ err: error }, 'devices or CPUs cannot be read');
         this.#failing = true;
       })
       .finally(() => {

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '@mirrorplane/daemon';
 import { RtClient } from '../../src/netlink/rtnetlink.ts';
 import { Throttle } from '../../src/throttle/throttle.ts';
 import { enterOwnNamespace, leftPins, run, until } from './support/namespace.ts';
@@ -56,7 +56,13 @@ test('copies give way while packets are lost, no original does, and the budget g
   let lost = 0;
   const client = new RtClient();
   const lostSoFar = () => (losing ? ++lost : lost);
-  const throttle = new Throttle({ datapath, client, links: () => [], lost: lostSoFar, log: createLog('warn') });
+  const throttle = new Throttle({
+    datapath,
+    client,
+    links: () => [],
+    lost: lostSoFar,
+    log: createLog('agent', 'warn'),
+  });
   const counts = async () => countsOf(await datapath.counters(), 'outbound', 'busy');
   const refused = async () => (await counts()).dropped.overBudget?.packets ?? 0;
   const originalsBefore = received('farp');

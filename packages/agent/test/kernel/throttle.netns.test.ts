@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createLog } from '../../src/log.ts';
+import { createLog } from '@mirrorplane/daemon';
 import { RtClient } from '../../src/netlink/rtnetlink.ts';
 import { Throttle } from '../../src/throttle/throttle.ts';
 import { link as linkOf } from '../support.ts';
@@ -88,7 +88,7 @@ async function compete(options: { protect: boolean; known: boolean; bands: boole
     client,
     links: () => (options.bridge ? [uplinkOf, linkOf('brul', bridge, { linkType: 'bridge' })] : [uplinkOf]),
     ...(options.known && { rates: { und: UPLINK } }),
-    log: createLog('warn'),
+    log: createLog('agent', 'warn'),
   });
   const state = stateOf({
     captures: capturesOf(vm.ifindex, 'E', { source }),
@@ -179,7 +179,7 @@ test('a device without speed and queue that carries service traffic is unprotect
   const { und, vm } = world.devices;
   const client = new RtClient();
   const links = () => [linkOf('und', und.ifindex, { linkType: 'veth' })];
-  const throttle = new Throttle({ datapath: world.datapath, client, links, log: createLog('warn') });
+  const throttle = new Throttle({ datapath: world.datapath, client, links, log: createLog('agent', 'warn') });
   const captures = capturesOf(vm.ifindex, 'E', { source: 'unprotected' });
   await world.datapath.apply(stateOf({ captures, deliveries: [erspanOver(world)], protect: true }));
   throttle.start();

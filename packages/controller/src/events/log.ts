@@ -7,7 +7,7 @@ import { type FileHandle, open, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { Serial, syncFolder } from '@mirrorplane/base';
 import { type AgentEvent, type Event, type EventDraft, MAX_EVENTS } from '@mirrorplane/contract';
-import type { Logger } from 'pino';
+import type { Logger } from '@mirrorplane/daemon';
 import { KeptEvents } from './kept.ts';
 import { bounded, type Line, type Origin, parseLine, readLines, textOf } from './lines.ts';
 import { NodeShares, type SharesOptions } from './shares.ts';

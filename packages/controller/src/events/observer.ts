@@ -1,6 +1,6 @@
 /** Sees what changes by itself, agents and interfaces and the states of policies, and tells of it. */
 import type { EventDraft, EventsMessage, NodeProblem, NodeProgram, PolicyStatus } from '@mirrorplane/contract';
-import type { Logger } from 'pino';
+import type { Logger } from '@mirrorplane/daemon';
 import { tellContests } from '../contests.ts';
 import { GRACE_MS, type LiveNodes } from '../live.ts';
 import type { Planned, Planning } from '../planning.ts';

@@ -15,7 +15,7 @@ import {
   shapeProblem,
   type Underlay,
 } from '@mirrorplane/contract';
-import type { Logger } from 'pino';
+import type { Logger } from '@mirrorplane/daemon';
 import type { WebSocket } from 'ws';
 import type { EventObserver } from '../events/observer.ts';
 import { fieldPath } from '../http/problems.ts';
