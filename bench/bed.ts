@@ -9,6 +9,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { until } from '@mirrorplane/base';
 import { createLab, type Lab } from '@mirrorplane/lab';
 import { NodeDatapath } from './node-datapath.ts';
 
@@ -97,10 +98,14 @@ export class Bed {
       await end;
     };
     try {
-      await until(`${argv[0]} is ready`, this.signal, async () => {
-        if (child.exitCode !== null) throw new Error(`${argv.join(' ')}: ended with status ${child.exitCode}`);
-        return ready();
-      });
+      await until(
+        `${argv[0]} is ready`,
+        async () => {
+          if (child.exitCode !== null) throw new Error(`${argv.join(' ')}: ended with status ${child.exitCode}`);
+          return ready();
+        },
+        { signal: this.signal },
+      );
       return { stop };
     } catch (error) {
       await stop();
@@ -186,16 +191,6 @@ export class Bed {
     }
     await this.run('fabric', ['ip', 'link', 'set', 'under', 'mtu', String(mtu)]);
     this.#underlayMtu = mtu;
-  }
-}
-
-/** Waits until `condition` holds, for ten seconds at most. */
-export async function until(what: string, signal: AbortSignal, condition: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + 10_000;
-  while (!(await condition())) {
-    signal.throwIfAborted();
-    if (performance.now() > end) throw new Error(`${what}: not after 10 seconds`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
 

@@ -2,17 +2,9 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { until } from '@mirrorplane/base';
 import { type Ovs, startOvs } from '../test/support/exact-ovs.ts';
-import {
-  type Bed,
-  DESTINATION_NODE,
-  LOCAL_DESTINATION,
-  PEER,
-  REMOTE_DESTINATION,
-  SOURCE,
-  SOURCE_NODE,
-  until,
-} from './bed.ts';
+import { type Bed, DESTINATION_NODE, LOCAL_DESTINATION, PEER, REMOTE_DESTINATION, SOURCE, SOURCE_NODE } from './bed.ts';
 import { NOTHING } from './node-datapath.ts';
 import { SESSION, terminateAtDestination, type Variant } from './variants.ts';
 
@@ -89,11 +81,15 @@ export const OPEN_VSWITCH: Variant = {
       ...['--', 'set', 'bridge', 'ovs-int', 'mirrors=@m'],
     );
     // The first packets find the way: it asks for the address of the tunnel's other end, and drops until it has it.
-    await until('copies of Open vSwitch', bed.signal, async () => {
-      const before = (await bed.device(REMOTE_DESTINATION, 'eth0')).received.packets;
-      await bed.run(SOURCE, ['ping', '-q', '-c', '2', '-i', '0.1', '-W', '1', bed.lab.address(PEER)]).catch(() => '');
-      return (await bed.device(REMOTE_DESTINATION, 'eth0')).received.packets > before;
-    });
+    await until(
+      'copies of Open vSwitch',
+      async () => {
+        const before = (await bed.device(REMOTE_DESTINATION, 'eth0')).received.packets;
+        await bed.run(SOURCE, ['ping', '-q', '-c', '2', '-i', '0.1', '-W', '1', bed.lab.address(PEER)]).catch(() => '');
+        return (await bed.device(REMOTE_DESTINATION, 'eth0')).received.packets > before;
+      },
+      { signal: bed.signal },
+    );
   },
   async stop(bed) {
     await ovs?.vsctl('del-br', 'ovs-int', '--', 'del-br', 'ovs-phy');

@@ -1,5 +1,6 @@
 /** Runs that alternate between variants, each checked for copies that really arrived. */
-import { type Bed, type DeviceCount, LOCAL_DESTINATION, SOURCE, until } from './bed.ts';
+import { until } from '@mirrorplane/base';
+import { type Bed, type DeviceCount, LOCAL_DESTINATION, SOURCE } from './bed.ts';
 import type { Row } from './row.ts';
 import type { Totals, Variant } from './variants.ts';
 
@@ -128,12 +129,16 @@ export function copiedBytes({ offered, arrived }: Sample): number {
 /** Waits until a device receives no more: the last packets are still in queues when the sender ends. */
 async function quiet(bed: Bed, host: string, device: string): Promise<void> {
   let last = -1;
-  await until(`${host} receives no more`, bed.signal, async () => {
-    const { received } = await bed.device(host, device);
-    const same = received.packets === last;
-    last = received.packets;
-    return same;
-  });
+  await until(
+    `${host} receives no more`,
+    async () => {
+      const { received } = await bed.device(host, device);
+      const same = received.packets === last;
+      last = received.packets;
+      return same;
+    },
+    { signal: bed.signal },
+  );
 }
 
 function difference(a: DeviceCount, b: DeviceCount): DeviceCount {

@@ -1,7 +1,8 @@
 /** What agents do while the controller is away, and what becomes of it when it is back. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+
 import { useLab } from './support/lab.ts';
 import { activeEventually, allCopied, countedEventually, packets, withPolicy } from './support/policy.ts';
 import { type Tap, watch } from './support/taps.ts';
@@ -29,10 +30,14 @@ async function restartAgent(node: string): Promise<void> {
 /** Pings until the destination has a first copy of them. Returns how many copies it got. */
 async function copiedAtLast(): Promise<number> {
   const seen = await watch(lab(), { destination: { host: 'ids-1' } }, async (captures) => {
-    await waitUntil('a first copy', 20_000, async () => {
-      await ping(lab(), 'web-1', 'db-1', 1);
-      return (await captures.destination.count()) > 0;
-    });
+    await until(
+      'a first copy',
+      async () => {
+        await ping(lab(), 'web-1', 'db-1', 1);
+        return (await captures.destination.count()) > 0;
+      },
+      { limitMs: 20_000 },
+    );
     // From here on nothing may be missing any more.
     const before = await captures.destination.count();
     await ping(lab(), 'web-1', 'db-1', PINGS);
@@ -109,10 +114,14 @@ test('an edge whose device goes and comes while the controller is away gets its 
       await restartAgent('node-1');
       await lab().exec('node-1', ['ip', 'link', 'set', 'edge9', 'name', 'edge0']);
       await lab().exec('node-1', ['ip', 'link', 'set', 'edge0', 'up']);
-      await waitUntil('copies by the edge again', 20_000, async () => {
-        const seen = await watch(lab(), { port }, async () => ping(lab(), 'web-1', 'db-1', 1));
-        return seen.port.packets === 2;
-      });
+      await until(
+        'copies by the edge again',
+        async () => {
+          const seen = await watch(lab(), { port }, async () => ping(lab(), 'web-1', 'db-1', 1));
+          return seen.port.packets === 2;
+        },
+        { limitMs: 20_000 },
+      );
       await tagged(2 * PINGS);
     });
     await activeEventually(lab(), 'edge');

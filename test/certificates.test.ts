@@ -5,15 +5,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type AgentOptions, FakeDatapath, startAgent } from '@mirrorplane/agent/testing';
+import { until } from '@mirrorplane/base';
 import type { NodeProgram } from '@mirrorplane/contract';
 import pino from 'pino';
-import {
-  Bench,
-  type Credentials,
-  certificateRequest,
-  temporaryFolder,
-  until,
-} from '../packages/controller/test/harness.ts';
+import { Bench, type Credentials, certificateRequest, temporaryFolder } from '../packages/controller/test/harness.ts';
 
 const DAY = 86_400_000;
 const PROGRAM: NodeProgram = {

@@ -4,7 +4,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+
 import { useLab } from './support/lab.ts';
 import { activeEventually, refusals, refusedPolicy, statusEventually, withPolicy } from './support/policy.ts';
 import { watch } from './support/taps.ts';
@@ -45,7 +46,7 @@ test('an identity on a bridge is shown with the reason, and a policy that names 
   const name = await bridge();
   await alias(name, 'mirrorplane:kind=vm;id=all-vms');
   const why = `${name} is a bridge, which many guests share: name the tap or veth of the guest instead`;
-  await waitUntil('the node shows it', 10_000, async () => (await shown('node', 'show', 'node-1')).includes('all-vms'));
+  await until('the node shows it', async () => (await shown('node', 'show', 'node-1')).includes('all-vms'));
   const text = await shown('node', 'show', 'node-1');
   assert.ok(text.includes(`problem: DEVICE_UNSUPPORTED: all-vms: ${why}`), text);
   const problem = await refusedPolicy(lab(), { name: 'p', sources: ['all-vms'], destination: 'ids-1/0' });
@@ -66,7 +67,7 @@ test('the name of a device without identity is answered with what to do', async 
   const identity = await aliasOf('tap-web-1');
   await alias('tap-web-1', '');
   try {
-    const problem = await waitFor(async () => {
+    const problem = await until('an answer', async () => {
       const refused = await refusedPolicy(lab(), { name: 'p', sources: ['tap-web-1'], destination: 'ids-1/0' });
       return refused.detail.includes('without identity') ? refused : undefined;
     });
@@ -76,15 +77,6 @@ test('the name of a device without identity is answered with what to do', async 
   }
 });
 
-async function waitFor<T>(check: () => Promise<T | undefined>): Promise<T> {
-  let found: T | undefined;
-  await waitUntil('an answer', 10_000, async () => {
-    found = await check();
-    return found !== undefined;
-  });
-  return found!;
-}
-
 test('a policy whose source moves to a bridge fails with the reason and copies nothing, and is active when it is back', async () => {
   const name = await bridge();
   const identity = await aliasOf('tap-web-1');
@@ -93,7 +85,7 @@ test('a policy whose source moves to a bridge fails with the reason and copies n
     const copies = { host: 'ids-1', filter: 'icmp' };
     const before = await watch(lab(), { copies }, async (captures) => {
       await ping(lab(), 'web-1', 'db-1', PINGS);
-      await waitUntil('all copies', 10_000, async () => (await captures.copies.count()) >= 2 * PINGS);
+      await until('all copies', async () => (await captures.copies.count()) >= 2 * PINGS);
     });
     assert.equal(before.copies.packets, 2 * PINGS);
     await alias('tap-web-1', '');

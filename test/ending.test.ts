@@ -1,7 +1,8 @@
 /** What a node may still do is said, until it has confirmed that it stopped. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+
 import { useLab } from './support/lab.ts';
 import { activeEventually, createPolicy, deletePolicy, statusEventually } from './support/policy.ts';
 import { watch } from './support/taps.ts';
@@ -63,5 +64,5 @@ test('a deleted policy is named at the node that may still copy, over a restart 
   void lab()
     .startAgent('node-1')
     .catch(() => undefined);
-  await waitUntil('its agent has ended the copies', 20_000, async () => (await copies()) === 0);
+  await until('its agent has ended the copies', async () => (await copies()) === 0, { limitMs: 20_000 });
 });

@@ -4,8 +4,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { Event, EventList } from '@mirrorplane/contract';
-import { waitUntil } from '@mirrorplane/lab';
+
 import { ipLink, pinnedLinks } from './support/interfering.ts';
 import { useLab } from './support/lab.ts';
 import { repairLimit } from './support/numbered.ts';
@@ -66,7 +67,7 @@ after(() => follower?.stop());
 /** Waits until the follower has printed an event of this kind after another one, of which `fits` holds. */
 async function told(kind: Event['kind'], since: number, fits: (event: Event) => boolean = () => true): Promise<Event> {
   const find = () => follower.events.find((event) => event.kind === kind && event.id > since && fits(event));
-  await waitUntil(`event ${kind}`, 20_000, () => find() !== undefined).catch((error: Error) => {
+  await until(`event ${kind}`, () => find() !== undefined, { limitMs: 20_000 }).catch((error: Error) => {
     const others = follower.events.filter(({ id }) => id > since).map((event) => JSON.stringify(event));
     throw new Error(`${error.message}; told: ${others.join('\n')}`);
   });
@@ -174,7 +175,7 @@ test('what happens while the controller is down is told when it is back, and its
 
 test('whoever followed all along has every event once, in order, through the kill of the controller', async () => {
   const all = (await lab().api('GET', '/api/v1/events?after=0&limit=1000')).body as EventList;
-  await waitUntil('all events', 10_000, () => follower.last >= all.last);
+  await until('all events', () => follower.last >= all.last);
   assert.deepEqual(follower.events.slice(0, all.items.length), all.items);
   assert.deepEqual(
     all.items.map(({ id }) => id),

@@ -1,8 +1,9 @@
 /** Policies follow their interfaces: to another NIC, to another node, and not into another communication domain. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { PolicyStatus } from '@mirrorplane/contract';
-import { waitUntil } from '@mirrorplane/lab';
+
 import { useLab } from './support/lab.ts';
 import {
   activeEventually,
@@ -22,10 +23,14 @@ const PINGS = 20;
 
 /** Waits until the controller sees an interface on this device alone, and the policy is active with it. */
 async function settled(policy: string, id: string, node: string, device?: string): Promise<PolicyStatus> {
-  await waitUntil(`${id} on ${node}`, 20_000, async () => {
-    const { devices } = (await lab().api('GET', `/api/v1/interfaces/${encodeURIComponent(id)}`)).body;
-    return devices.length === 1 && devices[0].node === node && (device === undefined || devices[0].name === device);
-  });
+  await until(
+    `${id} on ${node}`,
+    async () => {
+      const { devices } = (await lab().api('GET', `/api/v1/interfaces/${encodeURIComponent(id)}`)).body;
+      return devices.length === 1 && devices[0].node === node && (device === undefined || devices[0].name === device);
+    },
+    { limitMs: 20_000 },
+  );
   return activeEventually(lab(), policy);
 }
 
@@ -92,7 +97,7 @@ test('a source that migrates live, with two devices for a moment, is captured wi
       await lab().migrate('web-1', 'node-1');
       // The agent of node-1 holds the capture already and finds the device by itself.
       const seen = await watch(lab(), { destination: { host: 'ids-1' } }, async (captures) => {
-        await waitUntil('a first copy', 10_000, async () => {
+        await until('a first copy', async () => {
           await ping(lab(), 'web-1', 'app-1', 1);
           return (await captures.destination.count()) > 0;
         });

@@ -1,7 +1,8 @@
 /** An edge NIC that also carries management, storage and overlay traffic of its node: business traffic alone is mirrored. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+
 import { useLab } from './support/lab.ts';
 import {
   activeEventually,
@@ -86,7 +87,7 @@ test('traffic with an address of the node is left out, and counted as hostTraffi
 /** Waits until frames towards the node are skipped, or copied. */
 async function followed(probe: typeof frames, skipped: boolean): Promise<void> {
   for (const [name, , hex] of probe) {
-    await waitUntil(`${name} ${skipped ? 'left out' : 'copied'}`, 10_000, async () => {
+    await until(`${name} ${skipped ? 'left out' : 'copied'}`, async () => {
       const of = async () => {
         const { totals } = await policyStatus(lab(), POLICY.name);
         return { host: totals.skipped.hostTraffic?.packets ?? 0, copied: totals.copied.packets };
@@ -94,10 +95,14 @@ async function followed(probe: typeof frames, skipped: boolean): Promise<void> {
       const start = await of();
       await sendFrames(lab(), 'switch', `${NODE}-${EDGE}`, [hex]);
       let now = start;
-      await waitUntil('counted', 5000, async () => {
-        now = await of();
-        return now.host + now.copied > start.host + start.copied;
-      });
+      await until(
+        'counted',
+        async () => {
+          now = await of();
+          return now.host + now.copied > start.host + start.copied;
+        },
+        { limitMs: 5000 },
+      );
       return skipped ? now.host > start.host : now.copied > start.copied;
     });
   }

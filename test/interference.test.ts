@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
-import { waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+
 import { foreignObject } from '../packages/agent/test/kernel/support/foreign.ts';
 import {
   bpffsOf,
@@ -170,7 +171,7 @@ for (const [program, does] of [
       traffic,
       () =>
         withForeign(program, undefined, async (id) => {
-          await waitUntil('ours in front', 10_000, async () => (await programsOf(TAP)).ingress.at(-1) === id);
+          await until('ours in front', async () => (await programsOf(TAP)).ingress.at(-1) === id);
           assert.deepEqual((await programsOf(TAP)).ingress.toSorted(), [...ours.ingress, id].toSorted());
           await traffic.moreCopies(['remoteOut']);
         }),
@@ -211,7 +212,7 @@ test('qdiscs, filters and firewall rules of others come, change and go; ours and
   const full = await foreignState(lab(), NODE);
   // What is theirs outlives our repairs too.
   for (const link of pinnedLinks(lab(), NODE).filter((path) => path.includes('capture_'))) await detach(link);
-  await waitUntil('programs attached again', 10_000, async () => {
+  await until('programs attached again', async () => {
     return JSON.stringify(await programSetOf(TAP)) === JSON.stringify(ours);
   });
   assert.equal(await foreignState(lab(), NODE), full);

@@ -1,8 +1,9 @@
 /** A source that is a network namespace and has devices on two nodes while it moves: each packet has exactly one copy. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { Event, EventList, PolicyInput } from '@mirrorplane/contract';
-import { waitUntil } from '@mirrorplane/lab';
+
 import { startNumbers, TO_ALL, tally } from './support/guest-numbers.ts';
 import { useLab } from './support/lab.ts';
 import { activeEventually, withPolicy } from './support/policy.ts';
@@ -32,11 +33,15 @@ async function homeOf(id: string): Promise<string> {
 /** The event of each move, and all that were told of packets that were captured on both nodes. */
 async function measured(): Promise<Event[]> {
   let events: Event[] = [];
-  await waitUntil('events of all moves', 20_000, async () => {
-    const query = 'object=interface/web-1/0&kind=migrationMeasured&limit=100';
-    events = ((await lab().api('GET', `/api/v1/events?${query}`)).body as EventList).items;
-    return events.filter(({ from }) => from !== undefined).length >= MOVES.length;
-  });
+  await until(
+    'events of all moves',
+    async () => {
+      const query = 'object=interface/web-1/0&kind=migrationMeasured&limit=100';
+      events = ((await lab().api('GET', `/api/v1/events?${query}`)).body as EventList).items;
+      return events.filter(({ from }) => from !== undefined).length >= MOVES.length;
+    },
+    { limitMs: 20_000 },
+  );
   return events;
 }
 
@@ -61,7 +66,7 @@ test('what a guest gets while it moves with devices on two nodes is copied once,
     await copiesGo();
     for (const node of MOVES) {
       await lab().migrate('web-1', node, { overlap: true });
-      await waitUntil(`home on ${node}`, 20_000, async () => (await homeOf('web-1/0')) === node);
+      await until(`home on ${node}`, async () => (await homeOf('web-1/0')) === node, { limitMs: 20_000 });
       await activeEventually(lab(), 'moving');
       await copiesGo();
     }

@@ -1,8 +1,9 @@
 /** A mirror source that is a real QEMU guest and migrates live: each frame has exactly one copy. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { Event, EventList } from '@mirrorplane/contract';
-import { type Capture, type CaptureResult, waitUntil } from '@mirrorplane/lab';
+import type { Capture, CaptureResult } from '@mirrorplane/lab';
 import { countedIn } from '@mirrorplane/lab/testing';
 import { numberedKey, startGuestNumbers, startNumbers, tally } from './support/guest-numbers.ts';
 import { useLab } from './support/lab.ts';
@@ -56,11 +57,11 @@ async function moveAround(taps: Taps): Promise<void> {
     const times = await lab().migrate('web-1', node, {
       beforeSwitchOver: async () => {
         await taps.comesTo(node);
-        await waitUntil(`device on ${node} in the status`, 20_000, () => seenOn(node));
+        await until(`device on ${node} in the status`, () => seenOn(node), { limitMs: 20_000 });
       },
       afterSwitchOver: async () => {
         // Both nodes know that the guest has moved: from now on a copy at the old one would be counted as doubled.
-        await waitUntil(`home on ${node}`, 20_000, () => isHome(node));
+        await until(`home on ${node}`, () => isHome(node), { limitMs: 20_000 });
         await activeEventually(lab(), 'moving');
         await taps.hasLeft();
       },
@@ -70,7 +71,7 @@ async function moveAround(taps: Taps): Promise<void> {
     await activeEventually(lab(), 'moving');
   }
   // Else an announcement comes to the one capture and not to the other, which has ended.
-  await waitUntil('the last announcement', 10_000, () => Date.now() > resumed + ANNOUNCED_MS);
+  await until('the last announcement', () => Date.now() > resumed + ANNOUNCED_MS);
 }
 
 interface Move {
@@ -83,11 +84,15 @@ interface Move {
 /** What the product tells of the moves, once all of them are told. */
 async function reportedMoves(): Promise<Move[]> {
   let moves: Event[] = [];
-  await waitUntil('events of all moves', 20_000, async () => {
-    const { body } = await lab().api('GET', '/api/v1/events?object=interface/web-1/0&kind=migrationMeasured');
-    moves = (body as EventList).items;
-    return moves.length >= MOVES.length;
-  });
+  await until(
+    'events of all moves',
+    async () => {
+      const { body } = await lab().api('GET', '/api/v1/events?object=interface/web-1/0&kind=migrationMeasured');
+      moves = (body as EventList).items;
+      return moves.length >= MOVES.length;
+    },
+    { limitMs: 20_000 },
+  );
   return moves.map(({ node = '', ms = -1, missed = -1, doubled }) => ({ node, ms, missed, doubled }));
 }
 

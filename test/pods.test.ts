@@ -4,7 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+
 import { ip } from '../packages/agent/test/support.ts';
 import { useLab } from './support/lab.ts';
 import { activeEventually, countedEventually, createPolicy, deletePolicy } from './support/policy.ts';
@@ -70,10 +71,14 @@ function stopPod(node: string, pod: string): void {
 }
 
 async function devicesEventually(node: string): Promise<void> {
-  await waitUntil(`the pod is on ${node}`, LIMIT, async () => {
-    const { body, status } = await lab().api('GET', `/api/v1/interfaces/${encodeURIComponent(ID)}`);
-    return status === 200 && body.devices.length === 1 && body.devices[0].node === node;
-  });
+  await until(
+    `the pod is on ${node}`,
+    async () => {
+      const { body, status } = await lab().api('GET', `/api/v1/interfaces/${encodeURIComponent(ID)}`);
+      return status === 200 && body.devices.length === 1 && body.devices[0].node === node;
+    },
+    { limitMs: LIMIT },
+  );
 }
 
 test('a pod is mirrored in both directions by its name, and again when it is made again on another node', async () => {

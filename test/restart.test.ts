@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { PolicyInput } from '@mirrorplane/contract';
-import { waitUntil } from '@mirrorplane/lab';
+
 import { bpffsOf, pinnedLinkIds } from './support/interfering.ts';
 import { useLab } from './support/lab.ts';
 import {
@@ -62,7 +63,7 @@ async function underTraffic(work: (copies: () => Promise<number>) => Promise<voi
 /** Waits until the copies have grown by 40: some time has passed in which the data plane worked. */
 async function someCopies(copies: () => Promise<number>): Promise<void> {
   const before = await copies();
-  await waitUntil('more copies', 5000, async () => (await copies()) >= before + 40);
+  await until('more copies', async () => (await copies()) >= before + 40, { limitMs: 5000 });
 }
 
 for (const node of ['node-1', 'node-2']) {
@@ -175,7 +176,9 @@ test('an agent that starts while the controller is down applies the program that
     argv.push('--controller', '10.99.0.1:7071', '--mirror-device', 'underlay0');
     const agent = lab().spawn('node-1', argv, { stdio: 'ignore' });
     try {
-      await waitUntil('captures attached', 15_000, () => readdirSync(join(bpffs('node-1'), 'links')).length >= 4);
+      await until('captures attached', () => readdirSync(join(bpffs('node-1'), 'links')).length >= 4, {
+        limitMs: 15_000,
+      });
       await pingedCopies(40);
     } finally {
       const ended = new Promise((resolve) => agent.once('exit', resolve));

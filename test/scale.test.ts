@@ -1,8 +1,9 @@
 /** The limits that are promised: 1024 sources in one policy, 1,000 policies on one node, counts exact. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { PolicyStatus } from '@mirrorplane/contract';
-import { type Lab, waitUntil } from '@mirrorplane/lab';
+import type { Lab } from '@mirrorplane/lab';
 import { useLab } from './support/lab.ts';
 import {
   activeEventually,
@@ -71,11 +72,15 @@ describe('many', () => {
       await createPolicy(lab(), { name, sources: [id(i + 1)], destination: 'ids-1/0' });
     }
     let active = 0;
-    await waitUntil('1,000 policies active', 60_000, async () => {
-      const { body } = await lab().api('GET', '/api/v1/policies/status');
-      active = (body.items as PolicyStatus[]).filter(({ state }) => state === 'active').length;
-      return active === names.length;
-    });
+    await until(
+      '1,000 policies active',
+      async () => {
+        const { body } = await lab().api('GET', '/api/v1/policies/status');
+        active = (body.items as PolicyStatus[]).filter(({ state }) => state === 'active').length;
+        return active === names.length;
+      },
+      { limitMs: 60_000 },
+    );
     const probed = PROBED.filter((k) => k <= 1000);
     const seen = await watch(lab(), { ids: { host: 'ids-1', filter } }, async ({ ids }) => {
       await probe(lab());

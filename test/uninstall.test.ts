@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+
 import { foreignObject } from '../packages/agent/test/kernel/support/foreign.ts';
 import { bpffsOf, pinnedLinks, tcxProgramSets, tcxPrograms } from './support/interfering.ts';
 import { useLab } from './support/lab.ts';
@@ -34,7 +35,7 @@ const EXPEDITED = expedited();
 /** Removes all of the agent's, and asserts that grace periods are as they were, as soon as no other agent has them so. */
 async function uninstall(): Promise<void> {
   await lab().uninstallAgent(NODE);
-  await waitUntil(`rcu_expedited back at ${EXPEDITED}`, 10_000, () => EXPEDITED === '1' || expedited() === '0');
+  await until(`rcu_expedited back at ${EXPEDITED}`, () => EXPEDITED === '1' || expedited() === '0');
 }
 
 test('an agent that ran policies and is uninstalled leaves its node as it found it', async () => {
@@ -123,7 +124,7 @@ test('after interference, a kill in the middle, and beside things of others, all
   }
   for (const path of pinnedLinks(lab(), NODE, 'capture_egress')) rmSync(path);
   await lab().exec(NODE, ['ip', 'link', 'del', 'mirror0']);
-  await waitUntil('repair', 10_000, async () => {
+  await until('repair', async () => {
     const { mirror0, mirror1: _, ...rest } = await tcxProgramSets(lab(), NODE);
     const { mirror0: helper, mirror1: __, ...all } = wanted;
     return mirror0?.flat().length === helper!.flat().length && JSON.stringify(rest) === JSON.stringify(all);

@@ -5,7 +5,8 @@
 import { execFile } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { promisify } from 'node:util';
-import { type Capture, type Lab, waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+import type { Capture, Lab } from '@mirrorplane/lab';
 import { END_HOSTS, SENDERS } from './flows.ts';
 import { type Packet, PcapReader } from './pcap.ts';
 import { type Ports, SWITCH } from './ports.ts';
@@ -73,12 +74,16 @@ export class Captures {
   async rest(): Promise<void> {
     let size = -1;
     let since = 0;
-    await waitUntil('the network to come to rest', REST_LIMIT_MS, () => {
-      const now = this.#eyes.reduce((sum, { capture }) => sum + statSync(capture.file).size, 0);
-      if (now !== size) since = performance.now();
-      size = now;
-      return performance.now() - since > REST_MS;
-    });
+    await until(
+      'the network to come to rest',
+      () => {
+        const now = this.#eyes.reduce((sum, { capture }) => sum + statSync(capture.file).size, 0);
+        if (now !== size) since = performance.now();
+        size = now;
+        return performance.now() - since > REST_MS;
+      },
+      { limitMs: REST_LIMIT_MS },
+    );
   }
 
   /** Everything since the last call. @throws Error where a tcpdump had no room for a packet: then nothing can be said. */

@@ -1,6 +1,7 @@
 /** Carries out the rounds of a seed on a lab under traffic, and has the oracle judge each. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Lab, waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+import type { Lab } from '@mirrorplane/lab';
 import { actionOf, type Hands } from './actions/index.ts';
 import { type Books, compareBooks } from './books.ts';
 import { Captures } from './captures.ts';
@@ -161,12 +162,16 @@ export class ChaosRun {
     let why: string | undefined;
     try {
       let agreed = 0;
-      await waitUntil('everything to settle', SETTLE_MS, async () => {
-        why = await this.#unsettled();
-        agreed = why === undefined ? agreed + 1 : 0;
-        if (agreed === 1) await sleep(AGREE_MS);
-        return agreed === 2;
-      });
+      await until(
+        'everything to settle',
+        async () => {
+          why = await this.#unsettled();
+          agreed = why === undefined ? agreed + 1 : 0;
+          if (agreed === 1) await sleep(AGREE_MS);
+          return agreed === 2;
+        },
+        { limitMs: SETTLE_MS },
+      );
     } catch (error) {
       this.#violation(`${(error as Error).message}: ${why ?? 'it came and went'}`);
       return;
@@ -206,12 +211,16 @@ export class ChaosRun {
     const at = Date.now();
     let statuses = await policyStatuses(this.#lab);
     try {
-      await waitUntil('counters', COUNTERS_MS, async () => {
-        statuses = await policyStatuses(this.#lab);
-        return statuses.every(
-          ({ countersAt, state }) => state === 'disabled' || state === 'waiting' || isAfter(countersAt, at),
-        );
-      });
+      await until(
+        'counters',
+        async () => {
+          statuses = await policyStatuses(this.#lab);
+          return statuses.every(
+            ({ countersAt, state }) => state === 'disabled' || state === 'waiting' || isAfter(countersAt, at),
+          );
+        },
+        { limitMs: COUNTERS_MS },
+      );
     } catch (error) {
       const old = statuses.filter(({ countersAt }) => !isAfter(countersAt, at));
       const list = old.map(({ name, state, countersAt }) => `${name} (${state}) of ${countersAt}`);

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, type TestContext, test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { CaptureCounts, PolicyInput } from '@mirrorplane/contract';
-import { waitUntil } from '@mirrorplane/lab';
+
 import {
   assertChecksums,
   assertOuter,
@@ -66,12 +67,16 @@ describe('between two nodes', () => {
   async function silenceEventually(): Promise<void> {
     let last = '';
     let since = 0;
-    await waitUntil('IPv6 to be quiet', 20_000, async () => {
-      const { stdout } = await lab().exec('web-1', ['grep', '-E', '^Icmp6OutMsgs', '/proc/net/dev_snmp6/eth0']);
-      if (stdout !== last) since = Date.now();
-      last = stdout;
-      return Date.now() - since > 2000;
-    });
+    await until(
+      'IPv6 to be quiet',
+      async () => {
+        const { stdout } = await lab().exec('web-1', ['grep', '-E', '^Icmp6OutMsgs', '/proc/net/dev_snmp6/eth0']);
+        if (stdout !== last) since = Date.now();
+        last = stdout;
+        return Date.now() - since > 2000;
+      },
+      { limitMs: 20_000 },
+    );
   }
 
   /** A policy that takes what web-1 sends to a VM of the other node. */
@@ -385,10 +390,14 @@ describe('between two nodes', () => {
       for (const [host, device] of devices) {
         await lab().exec(host, ['ip', 'link', 'set', device, 'mtu', String(mtu)]);
       }
-      await waitUntil(`devices with an MTU of ${mtu}`, 20_000, async () => {
-        const { body } = await lab().api('GET', '/api/v1/interfaces/ids-1%2F0');
-        return JSON.stringify(body).includes(`"mtu":${mtu}`);
-      });
+      await until(
+        `devices with an MTU of ${mtu}`,
+        async () => {
+          const { body } = await lab().api('GET', '/api/v1/interfaces/ids-1%2F0');
+          return JSON.stringify(body).includes(`"mtu":${mtu}`);
+        },
+        { limitMs: 20_000 },
+      );
     };
     before(() => mtuOfAll(9000));
     after(() => mtuOfAll(1500));

@@ -1,7 +1,8 @@
 /** Devices, bridges and the underlay change under running mirrors: copies follow within a second, and nothing is doubled. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+
 import { guestLines, nodeVmFdbLines, nodeVmLines, tapMac } from '@mirrorplane/lab/testing';
 import {
   FLOWS,
@@ -126,10 +127,14 @@ test('an alias that becomes another, or goes, ends the capture at once; when it 
     const before = REMOTE.map((flow) => traffic.copied(flow));
     const told = performance.now();
     await set(NODE, 'tap-web-1', 'alias', identity);
-    await waitUntil('no program of a capture', 5000, async () => {
-      const { ingress, egress } = (await tcxPrograms(lab(), NODE))['tap-web-1']!;
-      return ingress.length <= 1 && egress.length === 0;
-    });
+    await until(
+      'no program of a capture',
+      async () => {
+        const { ingress, egress } = (await tcxPrograms(lab(), NODE))['tap-web-1']!;
+        return ingress.length <= 1 && egress.length === 0;
+      },
+      { limitMs: 5000 },
+    );
     const late = REMOTE.map((flow, i) => traffic.copied(flow) - before[i]!);
     t.diagnostic(`copies after it: ${late.join(' and ')} in ${Math.round(performance.now() - told)} ms`);
     const settled = REMOTE.map((flow) => traffic.copied(flow));
@@ -151,10 +156,14 @@ test('the MTU of a destination is followed: copies that do not fit are dropped a
   // The agent tells of it when it has carried it out.
   const followed = async (mtu: number) => {
     await set(NODE, 'tap-vm-1-1', 'mtu', String(mtu));
-    await waitUntil(`MTU ${mtu} to be followed`, 5000, async () => {
-      const { body } = await lab().api('GET', `/api/v1/interfaces/${encodeURIComponent('vm-1-1/0')}`);
-      return body.devices[0]?.mtu === mtu;
-    });
+    await until(
+      `MTU ${mtu} to be followed`,
+      async () => {
+        const { body } = await lab().api('GET', `/api/v1/interfaces/${encodeURIComponent('vm-1-1/0')}`);
+        return body.devices[0]?.mtu === mtu;
+      },
+      { limitMs: 5000 },
+    );
   };
   await followed(1000);
   const before = await dropped('local', 'tooBigForDestination');
@@ -180,12 +189,12 @@ test('the MTU of the underlay is followed, of this end and of the other', async 
   for (const node of [NODE, 'node-2']) {
     const before = await truncated();
     await set(node, 'underlay0', 'mtu', '1400');
-    await waitUntil('copies cut', 10_000, async () => {
+    await until('copies cut', async () => {
       await ping(lab(), 'web-1', 'app-1', 1, { size: 1400 });
       return (await truncated()) > before;
     });
     await set(node, 'underlay0', 'mtu', '1600');
-    await waitUntil('copies whole', 10_000, async () => {
+    await until('copies whole', async () => {
       const cut = await truncated();
       await ping(lab(), 'web-1', 'app-1', 2, { size: 1400 });
       const matched = (await policyStatus(lab(), 'remote')).totals.matched.packets;
@@ -227,10 +236,14 @@ async function oddFramesArrive(): Promise<void> {
     { copies: { host: 'ids-1', filter: 'ether proto 0x88b5', direction: 'in' } },
     async ({ copies }) => {
       let number = 0;
-      await waitUntil('a copy of a frame that is not IP', 5000, async () => {
-        await sendFrames(lab(), 'web-1', 'eth0', [oddFrame(number++)]);
-        return (await copies.count()) > 0;
-      });
+      await until(
+        'a copy of a frame that is not IP',
+        async () => {
+          await sendFrames(lab(), 'web-1', 'eth0', [oddFrame(number++)]);
+          return (await copies.count()) > 0;
+        },
+        { limitMs: 5000 },
+      );
     },
   );
 }
@@ -303,9 +316,13 @@ test('what a new port of the bridge sends to a mirrored guest is copied once, be
   await ip(lab(), NODE, 'link', 'add', 'port9', 'type', 'veth', 'peer', 'name', 'port9p');
   await set(NODE, 'port9p', 'up');
   await set(NODE, 'port9', 'master', 'br0', 'up');
-  await waitUntil('arrive at the new port', 2000, async () => {
-    return (await tcxPrograms(lab(), NODE)).port9?.ingress.length === 1;
-  });
+  await until(
+    'arrive at the new port',
+    async () => {
+      return (await tcxPrograms(lab(), NODE)).port9?.ingress.length === 1;
+    },
+    { limitMs: 2000 },
+  );
   const where = { filter: 'ether proto 0x88b5', direction: 'in' } as const;
   const sent = async () => {
     const taps = { guest: { host: 'web-1', ...where }, copies: { host: 'ids-1', ...where } };
@@ -324,11 +341,9 @@ test('what a new port of the bridge sends to a mirrored guest is copied once, be
   await lab().exec(NODE, ['nft', 'delete table bridge theirs']);
   const { ifindex } = (await ipLink(lab(), NODE, 'port9'))!;
   await ip(lab(), NODE, 'link', 'del', 'port9');
-  await waitUntil(
-    'no pin of the port',
-    2000,
-    () => !pinnedLinks(lab(), NODE).some((path) => path.includes(`-${ifindex}-`)),
-  );
+  await until('no pin of the port', () => !pinnedLinks(lab(), NODE).some((path) => path.includes(`-${ifindex}-`)), {
+    limitMs: 2000,
+  });
 });
 
 test('a guest that moves to another bridge is captured there, and back', async (t) => {

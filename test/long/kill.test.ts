@@ -5,7 +5,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+
 import { bpffsOf, pinnedLinkIds } from '../support/interfering.ts';
 import { useLab } from '../support/lab.ts';
 import {
@@ -47,7 +48,7 @@ async function kill(name: string): Promise<void> {
   const record = lab().state.processes.find((process) => process.name === name);
   assert.ok(record, `${name} runs`);
   process.kill(record.pid, 'SIGKILL');
-  await waitUntil(`${name} to be gone`, 10_000, () => {
+  await until(`${name} to be gone`, () => {
     try {
       process.kill(record.pid, 0);
       return readFileSync(`/proc/${record.pid}/stat`, 'utf8').includes(') Z ');
@@ -156,13 +157,19 @@ async function assertNothingDouble(node: string): Promise<void> {
 /** Waits until every node runs its newest program and the policy is active. Returns the revisions of the programs. */
 async function calm(): Promise<number[]> {
   let revisions: number[] = [];
-  await waitUntil('every node to run its newest program', CALM_MS, async () => {
-    const nodes = await Promise.all(NODES.map(async (node) => (await lab().api('GET', `/api/v1/nodes/${node}`)).body));
-    revisions = nodes.map(({ programRevision }) => programRevision);
-    return nodes.every(
-      ({ connected, programRevision, appliedRevision }) => connected && programRevision === appliedRevision,
-    );
-  });
+  await until(
+    'every node to run its newest program',
+    async () => {
+      const nodes = await Promise.all(
+        NODES.map(async (node) => (await lab().api('GET', `/api/v1/nodes/${node}`)).body),
+      );
+      revisions = nodes.map(({ programRevision }) => programRevision);
+      return nodes.every(
+        ({ connected, programRevision, appliedRevision }) => connected && programRevision === appliedRevision,
+      );
+    },
+    { limitMs: CALM_MS },
+  );
   await statusEventually(lab(), 'steady', 'active', ({ state, stale }) => state === 'active' && !stale, CALM_MS);
   return revisions;
 }

@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+
 import { domainXml, LibvirtHost, libvirtUri, noLibvirt } from '../../packages/agent/test/libvirt-host.ts';
 import { ip } from '../../packages/agent/test/support.ts';
 import { useLab } from '../support/lab.ts';
@@ -88,10 +89,14 @@ test('a VM of libvirt is mirrored from its first frame, and through the end of l
       `unix://${join(target.folder, 'run/migration')}`,
     );
     await taps[1]!.waitFor(FRAMES, LIMIT);
-    await waitUntil('the device of the target is the interface', LIMIT, async () => {
-      const { devices } = (await lab().api('GET', `/api/v1/interfaces/${encodeURIComponent(ID)}`)).body;
-      return devices.length === 1 && devices[0].node === 'node-2' && devices[0].guest === 'running';
-    });
+    await until(
+      'the device of the target is the interface',
+      async () => {
+        const { devices } = (await lab().api('GET', `/api/v1/interfaces/${encodeURIComponent(ID)}`)).body;
+        return devices.length === 1 && devices[0].node === 'node-2' && devices[0].guest === 'running';
+      },
+      { limitMs: LIMIT },
+    );
     await target.virsh('destroy', 'lv-1');
     const sent = await Promise.all(taps.map((tap) => tap.stop()));
     t.diagnostic(NODES.map((node, i) => `${sent[i]!.packets} frames on ${node}`).join(', '));

@@ -4,8 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { Event, EventList } from '@mirrorplane/contract';
-import { waitUntil } from '@mirrorplane/lab';
+
 import { countedIn } from '@mirrorplane/lab/testing';
 import { runsOf, startNumbers } from '../support/guest-numbers.ts';
 import { useLab } from '../support/lab.ts';
@@ -29,11 +30,15 @@ async function seenOn(node: string): Promise<boolean> {
 /** What the product itself says of the moves. */
 async function reportedMoves(): Promise<Event[]> {
   let moves: Event[] = [];
-  await waitUntil('events of all moves', 20_000, async () => {
-    const { body } = await lab().api('GET', '/api/v1/events?object=interface/ids-1/0&kind=migrationMeasured');
-    moves = (body as EventList).items;
-    return moves.length >= MOVES.length;
-  });
+  await until(
+    'events of all moves',
+    async () => {
+      const { body } = await lab().api('GET', '/api/v1/events?object=interface/ids-1/0&kind=migrationMeasured');
+      moves = (body as EventList).items;
+      return moves.length >= MOVES.length;
+    },
+    { limitMs: 20_000 },
+  );
   return moves;
 }
 
@@ -44,7 +49,7 @@ test('a destination that migrates live gets every copy, and none twice but those
     const inward = startNumbers(lab(), 'app-1', 'web-1', INWARD, INTERVAL);
     for (const node of MOVES) {
       const times = await lab().migrate('ids-1', node, {
-        beforeSwitchOver: () => waitUntil(`device on ${node} in the status`, 20_000, () => seenOn(node)),
+        beforeSwitchOver: () => until(`device on ${node} in the status`, () => seenOn(node), { limitMs: 20_000 }),
       });
       assert.ok(times?.stopped && times.resumed);
       console.log(`${node}: stood still for ${(times.resumed - times.stopped).toFixed(0)} ms`);
@@ -89,7 +94,7 @@ test('a destination that migrates live gets every copy, and none twice but those
 /** Asks until two answers, with a ping through the guest in between, are the same. */
 async function settled<T>(ask: () => Promise<T>): Promise<T> {
   let last = await ask();
-  await waitUntil('copies to have come', 10_000, async () => {
+  await until('copies to have come', async () => {
     // Answered or not, by then the guest has had the time to read what it had.
     await lab().exec('web-2', ['ping', '-c', '2', '-i', '0.2', '-W', '2', lab().address('ids-1')], { check: false });
     const before = JSON.stringify(last, entries);

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { Event } from '@mirrorplane/contract';
-import { type CaptureResult, waitUntil } from '@mirrorplane/lab';
+import type { CaptureResult } from '@mirrorplane/lab';
 import { useLab } from '../support/lab.ts';
 import { withPolicy } from '../support/policy.ts';
 import { watch } from '../support/taps.ts';
@@ -84,14 +85,20 @@ test(`${MOVES} moves of a guest whose device vanishes first: each is captured wh
           const since = Date.now();
           await lab().migrate('web-1', node);
           let event: Event | undefined;
-          await waitUntil(`capture at ${node}`, 30_000, async () => {
-            event = (await attached(last)).find((one) => one.node === node);
-            return event !== undefined;
-          });
+          await until(
+            `capture at ${node}`,
+            async () => {
+              event = (await attached(last)).find((one) => one.node === node);
+              return event !== undefined;
+            },
+            { limitMs: 30_000 },
+          );
           last = event!.id;
           assert.ok(event!.ms !== undefined, JSON.stringify(event));
           product.push(event!.ms);
-          await waitUntil('the kernel to have told', 5000, () => monitors[node]!.appeared(since) !== undefined);
+          await until('the kernel to have told', () => monitors[node]!.appeared(since) !== undefined, {
+            limitMs: 5000,
+          });
           // Times of events are whole milliseconds.
           independent.push(Math.max(0, Date.parse(event!.at) - monitors[node]!.appeared(since)!));
           const copies = await captures.copy.count();
@@ -100,9 +107,8 @@ test(`${MOVES} moves of a guest whose device vanishes first: each is captured wh
         const ended = once(ping, 'close');
         ping.kill('SIGINT');
         await ended;
-        await waitUntil(
+        await until(
           'the last copies',
-          10_000,
           async () => (await captures.copy.count()) >= (await captures.original.count()) - MOVES * 20,
         );
       });

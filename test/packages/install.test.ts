@@ -4,7 +4,8 @@ import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+
 import { run } from '@mirrorplane/lab/testing';
 import { FreshHost, filesOf, type Guest } from './support/fresh-host.ts';
 
@@ -132,12 +133,16 @@ test('an agent that is told which node it is starts, says so to systemd, and log
 });
 
 test('a policy copies what its source sends, all of it and nothing else', async () => {
-  await waitUntil('the guests are known', 15_000, async () => (await json('interface', 'list')).items.length === 3);
+  await until('the guests are known', async () => (await json('interface', 'list')).items.length === 3, {
+    limitMs: 15_000,
+  });
   await mirrorplane('policy', 'create', 'p', '--source', 'web', '--destination', 'ids', '--direction', 'outbound');
-  await waitUntil('the policy is active', 15_000, async () => (await json('policy', 'status', 'p')).state === 'active');
+  await until('the policy is active', async () => (await json('policy', 'status', 'p')).state === 'active', {
+    limitMs: 15_000,
+  });
   const counter = await ids.start(NUMBERS, 'count', 'eth0');
   const sender = await web.start(NUMBERS, 'send', '10.9.0.2', '500');
-  await waitUntil('a few hundred copies', 10_000, async () => {
+  await until('a few hundred copies', async () => {
     const { totals } = await json('policy', 'status', 'p');
     return totals.copied.packets > 300;
   });
@@ -158,10 +163,14 @@ test('a newer build takes over while traffic runs, and no copy is lost', async (
   const sender = await web.start(NUMBERS, 'send', '10.9.0.2', '500');
   await host.run(['dpkg', '-i', '--force-confold', ...Object.values(packages)]);
   for (const unit of ['mirrorplane-controller', 'mirrorplane-agent']) assert.equal(await isActive(unit), 'active');
-  await waitUntil('the node has the new build', 20_000, async () => {
-    const { agentVersion, connected } = await json('node', 'show', 'node-1');
-    return connected && agentVersion === NEW;
-  });
+  await until(
+    'the node has the new build',
+    async () => {
+      const { agentVersion, connected } = await json('node', 'show', 'node-1');
+      return connected && agentVersion === NEW;
+    },
+    { limitMs: 20_000 },
+  );
   assert.match(await mirrorplane('version'), new RegExp(NEW));
   await assertAllCopied(sender, counter);
 });
@@ -187,10 +196,14 @@ test('an agent that hangs is ended and started again by its watchdog, and copyin
   const counter = await ids.start(NUMBERS, 'count', 'eth0');
   const sender = await web.start(NUMBERS, 'send', '10.9.0.2', '200');
   await host.run(['sh', '-c', `kill -STOP ${pid}`]);
-  await waitUntil('another agent', 30_000, async () => {
-    const now = await show('mirrorplane-agent', 'MainPID');
-    return now !== pid && now !== '0' && (await isActive('mirrorplane-agent')) === 'active';
-  });
+  await until(
+    'another agent',
+    async () => {
+      const now = await show('mirrorplane-agent', 'MainPID');
+      return now !== pid && now !== '0' && (await isActive('mirrorplane-agent')) === 'active';
+    },
+    { limitMs: 30_000 },
+  );
   await assertAllCopied(sender, counter);
   await host.run(['rm', '-r', '/run/systemd/system/mirrorplane-agent.service.d']);
 });

@@ -17,7 +17,7 @@ const LAYERS: Record<string, readonly string[]> = {
   agent: ['base', 'contract', 'daemon'],
   controller: ['base', 'contract', 'daemon', 'planner'],
   cli: ['contract'],
-  lab: ['contract'],
+  lab: ['base', 'contract'],
 };
 
 /** Folders whose files are shipped, or make what is shipped. */

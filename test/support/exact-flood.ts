@@ -1,7 +1,8 @@
 /** Floods of small packets whose number is known exactly, and the counters of devices. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Lab, waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+import type { Lab } from '@mirrorplane/lab';
 
 /** Bytes of a frame of a flood: the smallest that Ethernet carries, without its check sequence. */
 export const FLOOD_FRAME = 60;
@@ -54,10 +55,14 @@ export async function received(lab: Lab, host: string, device = 'eth0'): Promise
 /** Waits until a device has received at least so many packets more than `before`, and returns how many there are. */
 export async function receivedEventually(lab: Lab, host: string, before: number, packets: number): Promise<number> {
   let now = 0;
-  await waitUntil(`${packets} packets at ${host}`, 30_000, async () => {
-    now = (await received(lab, host)) - before;
-    return now >= packets;
-  });
+  await until(
+    `${packets} packets at ${host}`,
+    async () => {
+      now = (await received(lab, host)) - before;
+      return now >= packets;
+    },
+    { limitMs: 30_000 },
+  );
   return now;
 }
 
@@ -75,11 +80,15 @@ export async function throttled<T>(lab: Lab, host: string, device: string, work:
 /** Packets that the token bucket in front of a device has dropped, once its queue is empty. */
 export async function throttleDrops(lab: Lab, host: string, device: string): Promise<number> {
   let drops = 0;
-  await waitUntil(`the queue of ${device} to empty`, 20_000, async () => {
-    const { stdout } = await lab.exec(host, ['tc', '-json', '-stats', 'qdisc', 'show', 'dev', device, 'root']);
-    const [qdisc] = JSON.parse(stdout);
-    drops = qdisc.drops;
-    return qdisc.qlen === 0 && qdisc.backlog === 0;
-  });
+  await until(
+    `the queue of ${device} to empty`,
+    async () => {
+      const { stdout } = await lab.exec(host, ['tc', '-json', '-stats', 'qdisc', 'show', 'dev', device, 'root']);
+      const [qdisc] = JSON.parse(stdout);
+      drops = qdisc.drops;
+      return qdisc.qlen === 0 && qdisc.backlog === 0;
+    },
+    { limitMs: 20_000 },
+  );
   return drops;
 }

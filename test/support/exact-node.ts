@@ -1,6 +1,7 @@
 /** Looking into a node: what its kernel can do, what its data plane holds. */
 import type { TestContext } from 'node:test';
-import { type Lab, waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+import type { Lab } from '@mirrorplane/lab';
 import { python } from './traffic.ts';
 
 /** Milliseconds that an agent has to follow a change of its node. */
@@ -58,14 +59,22 @@ export async function arrivalEventually(
 ): Promise<void> {
   const key = `${u32Hex(await ifindexOf(lab, node, bridge))}${mac.replaceAll(':', '').toLowerCase()}0000`;
   const value = device === null ? undefined : u32Hex(await ifindexOf(lab, node, device));
-  await waitUntil(`arrival of ${mac} on ${bridge} of ${node}: ${device}`, FOLLOW_MS, async () => {
-    return (await mapOf(lab, node, 'arrivals', 12, 4))[key] === value;
-  });
+  await until(
+    `arrival of ${mac} on ${bridge} of ${node}: ${device}`,
+    async () => {
+      return (await mapOf(lab, node, 'arrivals', 12, 4))[key] === value;
+    },
+    { limitMs: FOLLOW_MS },
+  );
 }
 
 /** Waits until a node's data plane holds, or does not hold, an address for its own. As hex of 16 bytes. */
 export async function hostAddressEventually(lab: Lab, node: string, address: string, held: boolean): Promise<void> {
-  await waitUntil(`${node} ${held ? 'knows' : 'has forgotten'} ${address}`, FOLLOW_MS, async () => {
-    return address in (await mapOf(lab, node, 'host_addresses', 16, 4)) === held;
-  });
+  await until(
+    `${node} ${held ? 'knows' : 'has forgotten'} ${address}`,
+    async () => {
+      return address in (await mapOf(lab, node, 'host_addresses', 16, 4)) === held;
+    },
+    { limitMs: FOLLOW_MS },
+  );
 }

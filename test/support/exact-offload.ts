@@ -6,8 +6,9 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { until } from '@mirrorplane/base';
 import type { CaptureResult, Lab } from '@mirrorplane/lab';
-import { waitUntil } from '@mirrorplane/lab';
+
 import { PYTHON, python } from './traffic.ts';
 
 const TRANSFER = join(import.meta.dirname, 'exact-transfer.py');
@@ -36,9 +37,13 @@ export async function setUnderlayMtu(lab: Lab, mtu: number): Promise<void> {
   await lab.exec('fabric', ['ip', 'link', 'set', 'under', 'mtu', String(mtu)]);
   for (const node of nodes) await lab.exec(node, ['ip', 'link', 'set', 'underlay0', 'mtu', String(mtu)]);
   for (const node of nodes) {
-    await waitUntil(`${node} reports an underlay MTU of ${mtu}`, 20_000, async () => {
-      return (await lab.api('GET', `/api/v1/nodes/${node}`)).body.underlay?.mtu === mtu;
-    });
+    await until(
+      `${node} reports an underlay MTU of ${mtu}`,
+      async () => {
+        return (await lab.api('GET', `/api/v1/nodes/${node}`)).body.underlay?.mtu === mtu;
+      },
+      { limitMs: 20_000 },
+    );
   }
 }
 

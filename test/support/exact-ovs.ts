@@ -1,7 +1,8 @@
 /** Open vSwitch (userspace datapath) in a node of a bare lab: a second end of ERSPAN that others wrote. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Lab, waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+import type { Lab } from '@mirrorplane/lab';
 import { deviceOf } from './exact-datapath.ts';
 
 /** An Open vSwitch that runs. */
@@ -54,12 +55,12 @@ export async function startOvs(lab: Lab, node: string): Promise<Ovs> {
     ).stdout;
   const stop = async () => {
     for (const child of children) child.kill('SIGTERM');
-    await waitUntil('Open vSwitch to end', 10_000, () =>
+    await until('Open vSwitch to end', () =>
       children.every((child) => child.exitCode !== null || child.signalCode !== null),
     );
   };
   try {
-    await waitUntil('ovsdb-server', 20_000, () => existsSync(join(folder, 'db.sock')));
+    await until('ovsdb-server', () => existsSync(join(folder, 'db.sock')), { limitMs: 20_000 });
     await vsctl('--no-wait', 'init');
     children.push(lab.spawn(node, ['ovs-vswitchd', socket, `--unixctl=${join(folder, 'ovs.ctl')}`], spawned));
     const { mac } = await deviceOf(lab, node, 'underlay0');
@@ -70,7 +71,7 @@ export async function startOvs(lab: Lab, node: string): Promise<Ovs> {
     await lab.exec(node, ['ip', '-batch', '-'], {
       input: `address flush dev underlay0\naddress add ${underlayAddress}/24 dev ovs-phy\nlink set ovs-phy up\n`,
     });
-    await waitUntil('Open vSwitch to know its route', 10_000, async () => {
+    await until('Open vSwitch to know its route', async () => {
       return (await appctl('ovs/route/show')).includes('ovs-phy');
     });
     return { vsctl, appctl, ofctl, stop };

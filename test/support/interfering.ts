@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { Event } from '@mirrorplane/contract';
-import { type Lab, waitUntil } from '@mirrorplane/lab';
+import type { Lab } from '@mirrorplane/lab';
 import { type FlowGap, Numbered, repairLimit, shown } from './numbered.ts';
 import { activeEventually, createPolicy } from './policy.ts';
 import { PYTHON, python } from './traffic.ts';
@@ -124,7 +125,7 @@ export async function repairsAfter(lab: Lab, node: string, id: number): Promise<
 /** Waits until a repair is told of in these words. */
 export async function toldOf(lab: Lab, node: string, after: number, words: RegExp): Promise<void> {
   let told: Event[] = [];
-  await waitUntil(`an event that says ${words}`, 10_000, async () => {
+  await until(`an event that says ${words}`, async () => {
     told = await repairsAfter(lab, node, after);
     return told.some(({ message }) => words.test(message));
   }).catch((error: unknown) => {

@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { type Lab, waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+import type { Lab } from '@mirrorplane/lab';
 import { PYTHON } from './traffic.ts';
 
 const SENDER = join(import.meta.dirname, 'numbered.py');
@@ -115,8 +116,10 @@ export class Numbered {
     const flows = Object.values(this.flows);
     for (const host of new Set(flows.flatMap(({ to, copies }) => [to, copies]))) await this.watch(host);
     for (const host of new Set(flows.flatMap(({ from, to }) => [from, to]))) this.send(host);
-    await waitUntil('all flows to be copied', 20_000, () =>
-      flows.every(({ port, copies }) => this.#watchers.get(copies)!.last(port) >= SETTLED),
+    await until(
+      'all flows to be copied',
+      () => flows.every(({ port, copies }) => this.#watchers.get(copies)!.last(port) >= SETTLED),
+      { limitMs: 20_000 },
     );
   }
 
@@ -138,7 +141,7 @@ export class Numbered {
     const filter = `udp and dst portrange ${Math.min(...ports)}-${Math.max(...ports)}`;
     const watcher = new Watcher(this.#lab, host, 'eth0', filter, before);
     this.#watchers.set(host, watcher);
-    await waitUntil(`tcpdump in ${host}`, 10_000, () => watcher.ready);
+    await until(`tcpdump in ${host}`, () => watcher.ready);
   }
 
   async stop(): Promise<void> {
@@ -161,8 +164,10 @@ export class Numbered {
   /** Waits until so many more copies of every one of these flows have come. */
   async moreCopies(names: readonly string[], count = SETTLED, limitMs = 20_000): Promise<void> {
     const before = names.map((name) => this.copied(name));
-    await waitUntil(`copies of ${names.join(', ')}`, limitMs, () =>
-      names.every((name, i) => this.copied(name) >= before[i]! + count),
+    await until(
+      `copies of ${names.join(', ')}`,
+      () => names.every((name, i) => this.copied(name) >= before[i]! + count),
+      { limitMs },
     );
   }
 
@@ -177,10 +182,12 @@ export class Numbered {
     const names = options.names ?? Object.keys(this.flows);
     const start = new Map(names.map((name) => [name, this.#last(name)]));
     await act();
-    await waitUntil('repair', options.limitMs ?? 20_000, options.repaired ?? (() => true));
+    await until('repair', options.repaired ?? (() => true), { limitMs: options.limitMs ?? 20_000 });
     const due = new Map(names.map((name) => [name, this.#last(name)]));
-    await waitUntil(`copies of ${names.join(', ')} again`, options.limitMs ?? 20_000, () =>
-      names.every((name) => this.#watcher(name).last(this.flows[name]!.port) > due.get(name)! + SETTLED),
+    await until(
+      `copies of ${names.join(', ')} again`,
+      () => names.every((name) => this.#watcher(name).last(this.flows[name]!.port) > due.get(name)! + SETTLED),
+      { limitMs: options.limitMs ?? 20_000 },
     );
     return Object.fromEntries(names.map((name) => [name, this.#gap(name, start.get(name)!)]));
   }

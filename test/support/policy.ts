@@ -1,7 +1,8 @@
 /** Policies through the HTTP API, as an operator's tool would use it. */
 import assert from 'node:assert/strict';
+import { until } from '@mirrorplane/base';
 import type { CaptureCounts, Policy, PolicyInput, PolicyStatus, Problem } from '@mirrorplane/contract';
-import { type Lab, waitUntil } from '@mirrorplane/lab';
+import type { Lab } from '@mirrorplane/lab';
 
 /** Milliseconds until a status must have come true: counters come every second, devices and programs at once. */
 const STATUS_MS = 20_000;
@@ -49,10 +50,14 @@ export async function statusEventually(
 ): Promise<PolicyStatus> {
   let last: PolicyStatus | undefined;
   try {
-    await waitUntil(`policy ${name}: ${what}`, limitMs, async () => {
-      last = await policyStatus(lab, name);
-      return wanted(last);
-    });
+    await until(
+      `policy ${name}: ${what}`,
+      async () => {
+        last = await policyStatus(lab, name);
+        return wanted(last);
+      },
+      { limitMs },
+    );
   } catch (error) {
     throw new Error(`${(error as Error).message}; last status: ${JSON.stringify(last)}`);
   }
@@ -67,11 +72,15 @@ export function activeEventually(lab: Lab, name: string): Promise<PolicyStatus> 
 /** Waits until a node's kernel runs a newer program than `since`, and its newest. Returns that revision. */
 export async function programEventually(lab: Lab, node: string, since: number): Promise<number> {
   let revision = 0;
-  await waitUntil(`program of ${node} newer than ${since}`, STATUS_MS, async () => {
-    const { programRevision = 0, appliedRevision = -1 } = (await lab.api('GET', `/api/v1/nodes/${node}`)).body;
-    revision = appliedRevision;
-    return programRevision > since && appliedRevision === programRevision;
-  });
+  await until(
+    `program of ${node} newer than ${since}`,
+    async () => {
+      const { programRevision = 0, appliedRevision = -1 } = (await lab.api('GET', `/api/v1/nodes/${node}`)).body;
+      revision = appliedRevision;
+      return programRevision > since && appliedRevision === programRevision;
+    },
+    { limitMs: STATUS_MS },
+  );
   return revision;
 }
 

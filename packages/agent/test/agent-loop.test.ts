@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as tick } from 'node:timers/promises';
+import { until } from '@mirrorplane/base';
 import type { AgentEvent, AgentMessage, NodeProgram } from '@mirrorplane/contract';
 import { Agent } from '../src/agent.ts';
 import { EventRecorder } from '../src/controller-link/event-outbox.ts';
@@ -15,7 +16,7 @@ import { NextHops } from '../src/discovery/neighbours.ts';
 import { ProgramFile } from '../src/host/program-file.ts';
 import type { Link } from '../src/netlink/link.ts';
 import { RtClient } from '../src/netlink/rtnetlink.ts';
-import { link, temporaryFolder, testLog, until } from './support.ts';
+import { link, temporaryFolder, testLog } from './support.ts';
 
 /** Devices that a test brings and takes. */
 class TestLinks extends EventEmitter implements LinkSource {

@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { NodeProgram } from '@mirrorplane/contract';
 import { FakeDatapath } from '../src/datapath/fake.ts';
 import { type AgentOptions, type RunningAgent, startAgent } from '../src/start.ts';
 import { uninstall } from '../src/uninstall.ts';
-import { temporaryFolder, testAuthority, testLog, until } from './support.ts';
+import { temporaryFolder, testAuthority, testLog } from './support.ts';
 import { SECRET, TestController } from './test-controller.ts';
 
 const options = { timeout: 60_000 };

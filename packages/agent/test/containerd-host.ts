@@ -5,9 +5,9 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import { until } from '@mirrorplane/base';
 import { type Pod, removePodSandbox, runPodSandbox } from './cri-client.ts';
 import type { Namespace, ProbePlace } from './namespace.ts';
-import { until } from './support.ts';
 
 const run = promisify(execFile);
 /** Milliseconds: room for a loaded machine. */
@@ -74,7 +74,7 @@ export class ContainerdHost implements ProbePlace {
         () => true,
         () => false,
       );
-    await until('containerd answers', answers, LIMIT);
+    await until('containerd answers', answers, { limitMs: LIMIT });
     await this.#ctr('--namespace', 'k8s.io', 'images', 'import', '--snapshotter', 'native', image(this.folder));
   }
 

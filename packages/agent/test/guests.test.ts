@@ -1,10 +1,11 @@
 /** Where a guest is seen to be while it migrates. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { Standby } from '@mirrorplane/contract';
 import { identify, type NodeDevice } from '../src/discovery/devices.ts';
 import { GuestWatch } from '../src/migration/guest-watch.ts';
-import { link, until } from './support.ts';
+import { link } from './support.ts';
 
 const DEVICES = identify(
   [5, 6].map((i) => link(`tap${i}`, i, { alias: `mirrorplane:kind=vm;id=web-${i}` })),

@@ -4,8 +4,9 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import { until } from '@mirrorplane/base';
 import { Namespace } from './namespace.ts';
-import { ip, temporaryFolder, until } from './support.ts';
+import { ip, temporaryFolder } from './support.ts';
 
 const run = promisify(execFile);
 /** Room for a loaded machine: libvirt asks QEMU first what it can do. */
@@ -90,7 +91,7 @@ export class LibvirtHost {
           () => false,
         );
       },
-      READY_MS,
+      { limitMs: READY_MS },
     );
   }
 

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { Device, NodeProblem } from '@mirrorplane/contract';
 import { domainXml, LibvirtHost, noLibvirt } from './libvirt-host.ts';
 import { Probe } from './namespace.ts';
-import { ip, isRoot, until } from './support.ts';
+import { ip, isRoot } from './support.ts';
 
 const UUID = '5d7c0f1a-2b3c-4d5e-8f90-0123456789ab';
 const NICS = `

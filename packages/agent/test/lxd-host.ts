@@ -4,8 +4,8 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, symlinkSync, writeFileS
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import { until } from '@mirrorplane/base';
 import type { Namespace, ProbePlace } from './namespace.ts';
-import { until } from './support.ts';
 
 const run = promisify(execFile);
 /** Milliseconds: room for a loaded machine. */
@@ -63,7 +63,7 @@ export class LxdHost implements ProbePlace {
         () => true,
         () => false,
       );
-    await until('LXD answers', answers, LIMIT);
+    await until('LXD answers', answers, { limitMs: LIMIT });
   }
 
   /** Kills LXD; its instances run on. */

@@ -2,7 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
-import { ip, until } from './support.ts';
+import { until } from '@mirrorplane/base';
+import { ip } from './support.ts';
 
 let made = 0;
 
@@ -59,7 +60,7 @@ export class Probe<T extends object> {
       const value = this.lines.findLast((line) => line[key] !== undefined)?.[key];
       return value !== undefined && check(value) ? value : undefined;
     };
-    return until(what, found, limit);
+    return until(what, found, { limitMs: limit });
   }
 
   say(text: string): void {

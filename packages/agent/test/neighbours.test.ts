@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { NextHop } from '../src/discovery/neighbours.ts';
 import type { UnderlayState } from '../src/discovery/underlay.ts';
 import { Namespace, Probe } from './namespace.ts';
-import { isRoot, temporaryFolder, until } from './support.ts';
+import { isRoot, temporaryFolder } from './support.ts';
 
 const options = { skip: isRoot ? false : 'needs root', timeout: 60_000 };
 const HERE = '02:00:00:00:02:01';

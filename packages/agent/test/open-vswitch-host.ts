@@ -3,8 +3,8 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { until } from '@mirrorplane/base';
 import type { Namespace } from './namespace.ts';
-import { until } from './support.ts';
 
 const run = promisify(execFile);
 const SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema';
@@ -50,7 +50,7 @@ export class OpenVswitchHost {
         () => true,
         () => false,
       );
-    await until('the database answers', answers, LIMIT);
+    await until('the database answers', answers, { limitMs: LIMIT });
   }
 
   startSwitch(): void {

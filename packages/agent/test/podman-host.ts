@@ -4,8 +4,8 @@ import { copyFileSync, existsSync, mkdirSync, rmSync, symlinkSync } from 'node:f
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import { until } from '@mirrorplane/base';
 import type { Namespace, ProbePlace } from './namespace.ts';
-import { until } from './support.ts';
 
 const run = promisify(execFile);
 /** Milliseconds: room for a loaded machine. */
@@ -63,7 +63,7 @@ export class PodmanHost implements ProbePlace {
     rmSync(this.socket, { force: true });
     const service = this.#argv('system', 'service', '--time', '0', `unix://${this.socket}`);
     this.#service = spawn('nsenter', service, { stdio: 'ignore' });
-    await until('podman serves', () => existsSync(this.socket), LIMIT);
+    await until('podman serves', () => existsSync(this.socket), { limitMs: LIMIT });
   }
 
   /** Ends serving the API; containers run on. */

@@ -1,8 +1,9 @@
 /** When an identity provider is asked again. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import { type Listing, PolledProvider } from '../src/discovery/polled-provider.ts';
-import { link, testLog, until } from './support.ts';
+import { link, testLog } from './support.ts';
 
 /** A provider whose listing is what `read` gives, with a veth of the name of its guest. */
 function provider(t: TestContext, read: () => Promise<Listing | undefined> | Listing | undefined) {

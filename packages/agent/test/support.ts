@@ -4,7 +4,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { createLog } from '@mirrorplane/daemon';
 import type { Link } from '../src/netlink/link.ts';
 
@@ -13,21 +12,6 @@ export const testLog = createLog('agent', process.env.V ? 'debug' : 'silent');
 
 /** True where namespaces can be made. */
 export const isRoot = process.getuid?.() === 0;
-
-/** Waits until `check` gives something. @throws Error with `what` after `limit` milliseconds */
-export async function until<T>(
-  what: string,
-  check: () => T | undefined | false | Promise<T | undefined | false>,
-  limit = 10_000,
-): Promise<T> {
-  const end = performance.now() + limit;
-  for (;;) {
-    const value = await check();
-    if (value !== undefined && value !== false) return value;
-    if (performance.now() > end) throw new Error(`waited in vain: ${what}`);
-    await delay(5);
-  }
-}
 
 /** A folder that goes with the test. */
 export function temporaryFolder(t: Pick<TestContext, 'after'>): string {

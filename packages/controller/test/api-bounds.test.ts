@@ -5,10 +5,11 @@ import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
+import { until } from '@mirrorplane/base';
 import pino from 'pino';
 import { MAX_STREAMS } from '../src/http/events.ts';
 import { startController } from '../src/index.ts';
-import { Bench, temporaryFolder, until } from './harness.ts';
+import { Bench, temporaryFolder } from './harness.ts';
 
 const options = { timeout: 120_000 };
 
@@ -73,7 +74,7 @@ test('a request whose head does not come is ended', options, async (t) => {
   socket.resume();
   socket.write('GET /api/v1/policies HTTP/1.1\r\nX-Slow: ');
   t.after(() => socket.destroy());
-  await until('it is ended', () => closed, 30_000);
+  await until('it is ended', () => closed, { limitMs: 30_000 });
 });
 
 test('a data folder that all users may write is refused with what to do', async (t) => {

@@ -1,8 +1,9 @@
 /** A node is believed about what is its own: what another node has is not taken away by a claim. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import { BOTH_RUN_MS, MOVE_MS } from '../src/places.ts';
-import { Bench, type TestAgent, until, vmDevice } from './harness.ts';
+import { Bench, type TestAgent, vmDevice } from './harness.ts';
 
 const body = { name: 'p', sources: ['app-1/0'], destination: 'mon-1/0' };
 

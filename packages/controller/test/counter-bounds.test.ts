@@ -1,9 +1,10 @@
 /** Counters that a node cannot have counted are not taken. */
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { Count, CounterReport } from '@mirrorplane/contract';
 import { CounterTotals } from '../src/counters.ts';
-import { Bench, type TestAgent, until, vmDevice } from './harness.ts';
+import { Bench, type TestAgent, vmDevice } from './harness.ts';
 
 const options = { timeout: 120_000 };
 const count = (packets: number): Count => ({ packets, bytes: packets * 100 });

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { CaptureCounts, CounterReport } from '@mirrorplane/contract';
 import { CounterTotals } from '../src/counters.ts';
 import { SAVE_INTERVAL_MS } from '../src/saved-counters.ts';
-import { Bench, type TestAgent, until, vmDevice } from './harness.ts';
+import { Bench, type TestAgent, vmDevice } from './harness.ts';
 
 const count = (packets: number) => ({ packets, bytes: packets * 100 });
 const counts = (matched: number, dropped = 0): CaptureCounts => ({
@@ -112,7 +113,7 @@ test('a reading of an agent is acknowledged when totals with it are on the disk,
   const reading = { run: 'first', readAt: 12.5 };
   agents[0]!.send({ type: 'counters', reading, report: report('a', 10, 2, uid) });
   agents[1]!.send({ type: 'counters', report: report('a', 10, 2, uid) });
-  await until('it is acknowledged', () => agents[0]!.countersSaved.length > 0, 3 * SAVE_INTERVAL_MS);
+  await until('it is acknowledged', () => agents[0]!.countersSaved.length > 0, { limitMs: 3 * SAVE_INTERVAL_MS });
   assert.deepEqual(agents[0]!.countersSaved, [reading]);
   const saved = JSON.parse(readFileSync(path.join(bench.data, 'counters', 'node-1.json'), 'utf8'));
   assert.deepEqual(matched(CounterTotals.restore(saved.totals)), counts(10, 2));

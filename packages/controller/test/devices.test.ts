@@ -1,8 +1,9 @@
 /** Policies and edges on devices that cannot be mirrored. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { Device } from '@mirrorplane/contract';
-import { Bench, refusals, type TestAgent, until, vmDevice } from './harness.ts';
+import { Bench, refusals, type TestAgent, vmDevice } from './harness.ts';
 
 const api = '/api/v1';
 const BRIDGE = {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { appendFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { AgentEvent, Event, EventDraft } from '@mirrorplane/contract';
 import pino from 'pino';
 import { accountOf } from '../src/events/accounts.ts';
@@ -10,7 +11,7 @@ import { agentEvent, type Teller } from '../src/events/agent-events.ts';
 import { KeptEvents } from '../src/events/kept.ts';
 import { EventLog, type EventLogOptions } from '../src/events/log.ts';
 import { EventStream } from '../src/http/event-stream.ts';
-import { Bench, type TestAgent, temporaryFolder, until, vmDevice } from './harness.ts';
+import { Bench, type TestAgent, temporaryFolder, vmDevice } from './harness.ts';
 
 const options = { timeout: 120_000 };
 const controller = { kind: 'controller', name: 'controller' } as const;
@@ -241,7 +242,7 @@ test('an agent that forges events leaves those of others and of operators as the
   for (let round = 0; round < 25; round++) {
     send(evil!, 2 + round * 500, 500, { interface: 'own/0', message: 'f'.repeat(1000) });
   }
-  await until('all are taken', () => evil!.eventsTaken.at(-1) === 12_501, 60_000);
+  await until('all are taken', () => evil!.eventsTaken.at(-1) === 12_501, { limitMs: 60_000 });
   const events = async (query: string) => (await bench.get(`/api/v1/events?limit=1000&${query}`)).body.items as Event[];
   const about = await events('kind=repaired&object=interface/web-1/0');
   assert.deepEqual(

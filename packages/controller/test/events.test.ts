@@ -5,11 +5,12 @@ import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
+import { until } from '@mirrorplane/base';
 import { type AgentEvent, type Event, EventList, type EventsMessage } from '@mirrorplane/contract';
 import pino from 'pino';
 import { EventLog } from '../src/events/log.ts';
 import { EventStream } from '../src/http/event-stream.ts';
-import { Bench, temporaryFolder, until, vmDevice } from './harness.ts';
+import { Bench, temporaryFolder, vmDevice } from './harness.ts';
 import { SseReader } from './sse.ts';
 
 const POLICY = { name: 'ids', sources: ['web-1/0'], destination: 'ids-1/0' };
@@ -306,7 +307,7 @@ async function startProcess(t: TestContext, data: string, port: number): Promise
         socket.once('connect', () => socket.destroy());
       });
     },
-    30_000,
+    { limitMs: 30_000 },
   ); // of a process that starts on a busy machine
   return child;
 }

@@ -1,8 +1,9 @@
 /** How long an interface that is gone is remembered. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { until } from '@mirrorplane/base';
 import { KEPT_MS, MAX_FORMER_OF_NODE } from '../src/former-interfaces.ts';
-import { Bench, until, vmDevice } from './harness.ts';
+import { Bench, vmDevice } from './harness.ts';
 
 const options = { timeout: 120_000 };
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -87,10 +88,10 @@ test('of a node whose interfaces change all the time only so many are remembered
   for (let round = 0; round < 4; round++) {
     const devices = Array.from({ length: 500 }, (_, at) => vmDevice(`vm-${round}-${at}/0`, round * 500 + at + 1));
     agent.inventory(...devices);
-    await until(`round ${round}`, async () => (await listed()).includes(`vm-${round}-499/0`), 30_000);
+    await until(`round ${round}`, async () => (await listed()).includes(`vm-${round}-499/0`), { limitMs: 30_000 });
   }
   const count = async () => (await listed()).split(',').length;
-  await until('the oldest end', async () => (await count()) === MAX_FORMER_OF_NODE + 500, 30_000);
+  await until('the oldest end', async () => (await count()) === MAX_FORMER_OF_NODE + 500, { limitMs: 30_000 });
   assert.ok(!(await listed()).includes('vm-0-0/0'));
   assert.equal((await bench.get('/api/v1/interfaces/vm-2-0%2F0')).status, 200);
 });

@@ -8,7 +8,6 @@ import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import {
   type AgentMessage,
   type ControllerMessage,
@@ -23,26 +22,6 @@ import * as x509 from '@peculiar/x509';
 import { WebSocket } from 'ws';
 import { type Controller, startController } from '../src/index.ts';
 import { assertDocumented } from './documented.ts';
-
-/** Longest wait for something to become true, in milliseconds. */
-const LIMIT_MS = 10_000;
-
-/** Waits until `check` gives something that is not undefined and not false, 10 seconds at most or as told. */
-export async function until<T>(
-  what: string,
-  check: () => T | Promise<T>,
-  limitMs = LIMIT_MS,
-): Promise<Exclude<T, undefined | false>> {
-  const end = Date.now() + limitMs;
-  for (;;) {
-    const value = await check();
-    if (value !== undefined && value !== false) {
-      return value as Exclude<T, undefined | false>;
-    }
-    assert.ok(Date.now() < end, `waited in vain until ${what}`);
-    await delay(5);
-  }
-}
 
 /** A folder that goes with the test. */
 export function temporaryFolder(t: TestContext): string {

@@ -8,7 +8,8 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import test from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { temporaryFolder, until } from './harness.ts';
+import { until } from '@mirrorplane/base';
+import { temporaryFolder } from './harness.ts';
 
 /** How often; `make soak` asks for more. */
 const KILLS = Number(process.env.KILLS ?? 5);
@@ -71,7 +72,7 @@ class Cluster {
         assert.equal(child.exitCode, null, this.#log);
         return (await this.call('GET', '/readyz'))?.status === 200;
       },
-      60_000,
+      { limitMs: 60_000 },
     );
   }
 

@@ -7,8 +7,9 @@ import { request } from 'node:http';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
+import { until } from '@mirrorplane/base';
 import { parseListen } from '../src/listen.ts';
-import { temporaryFolder, until } from './harness.ts';
+import { temporaryFolder } from './harness.ts';
 
 const MAIN = path.join(import.meta.dirname, '../src/main.ts');
 

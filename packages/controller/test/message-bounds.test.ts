@@ -1,8 +1,9 @@
 /** Bounds of what an agent can send. */
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
+import { until } from '@mirrorplane/base';
 import { MAX_DEVICES, MAX_HELLO_BYTES, MAX_MESSAGE_BYTES } from '@mirrorplane/contract';
-import { Bench, type TestAgent, until, vmDevice } from './harness.ts';
+import { Bench, type TestAgent, vmDevice } from './harness.ts';
 
 const options = { timeout: 120_000 };
 /** Milliseconds in which a bad message has to be dealt with, on a machine that has other work. */
@@ -146,11 +147,9 @@ test('an agent that keeps the controller busy waits, and others do not', options
   const message = JSON.stringify({ type: 'inventory', devices });
   assert.ok(message.length < MAX_MESSAGE_BYTES);
   busy.send(message);
-  await until(
-    '3000 are listed',
-    async () => (await bench.get('/api/v1/nodes/node-1')).body.devices.length === 3000,
-    60_000,
-  );
+  await until('3000 are listed', async () => (await bench.get('/api/v1/nodes/node-1')).body.devices.length === 3000, {
+    limitMs: 60_000,
+  });
   /** Requests of an operator that are answered within a time. */
   const served = async () => {
     let count = 0;

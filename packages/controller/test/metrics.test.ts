@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import { METRICS, type MetricEntry } from '../src/metrics/catalogue.ts';
 import { metricsReference } from '../src/metrics/reference.ts';
-import { Bench, until, vmDevice } from './harness.ts';
+import { Bench, vmDevice } from './harness.ts';
 
 const FILE = new URL('../../../docs/reference/metrics.md', import.meta.url);
 const ENTRIES = Object.values<MetricEntry>(METRICS);

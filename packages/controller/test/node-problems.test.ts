@@ -1,9 +1,10 @@
 /** A problem of a node is told when it appears and when it ends: as an event, and as a metric. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { Event, EventDraft } from '@mirrorplane/contract';
 import { type JudgedNode, NodeProblems } from '../src/events/node-problems.ts';
-import { Bench, until } from './harness.ts';
+import { Bench } from './harness.ts';
 
 const down = { code: 'DEVICE_DOWN', message: 'eth1 is down' };
 const node = (more: Partial<JudgedNode> = {}): JudgedNode => ({

@@ -1,7 +1,8 @@
 /** /api/v1/domains, pools, nodes and interfaces */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Bench, refusals, until, vmDevice } from './harness.ts';
+import { until } from '@mirrorplane/base';
+import { Bench, refusals, vmDevice } from './harness.ts';
 
 const api = '/api/v1';
 

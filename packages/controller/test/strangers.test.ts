@@ -5,10 +5,11 @@ import { createServer, connect as dial, type Socket } from 'node:net';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { connect as dialTls } from 'node:tls';
+import { until } from '@mirrorplane/base';
 import { parseJoinToken } from '@mirrorplane/contract';
 import { type Refusal, Refusals } from '../src/sync/refusals.ts';
 import { MAX_STRANGERS_OF_ADDRESS, originOf, Strangers } from '../src/sync/strangers.ts';
-import { Bench, until } from './harness.ts';
+import { Bench } from './harness.ts';
 
 const options = { timeout: 120_000 };
 const UPGRADE =
@@ -42,7 +43,7 @@ test(
     const bench = await Bench.start(t);
     const refused = holdTls(t, bench, `GET /sync HTTP/1.1\r\n${UPGRADE}`);
     const elsewhere = holdTls(t, bench, `GET /other HTTP/1.1\r\n${UPGRADE}`);
-    await until('both are ended', () => refused.closed && elsewhere.closed, 5000);
+    await until('both are ended', () => refused.closed && elsewhere.closed, { limitMs: 5000 });
     assert.match(refused.text, /^HTTP\/1.1 401 Unauthorized\r\n.*a client certificate is needed: enrol first\n$/s);
     assert.match(elsewhere.text, /^HTTP\/1.1 404 Not Found\r\n/);
     const { text } = await bench.get('/metrics');
@@ -64,7 +65,7 @@ test('connections of one address are bounded, and an agent of another address ge
   const agent = await bench.connect(credentials);
   agent.hello('node-1');
   await until('a program arrives', () => agent.program);
-  await until('all are ended when their time is over', () => silent.every(({ closed }) => closed), 30_000);
+  await until('all are ended when their time is over', () => silent.every(({ closed }) => closed), { limitMs: 30_000 });
   assert.equal(agent.closed, undefined, 'an agent has all the time');
 });
 

@@ -1,7 +1,8 @@
 /** The connection of an agent: who may make it, and which programs come by it. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Bench, certificateRequest, until, vmDevice } from './harness.ts';
+import { until } from '@mirrorplane/base';
+import { Bench, certificateRequest, vmDevice } from './harness.ts';
 
 const policy = { name: 'p', sources: ['web-1/0'], destination: 'ids-1/0' };
 

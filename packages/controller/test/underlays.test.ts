@@ -1,7 +1,8 @@
 /** Copies go to the address that an agent offers: it has to be one that can be its own. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Bench, until, vmDevice } from './harness.ts';
+import { until } from '@mirrorplane/base';
+import { Bench, vmDevice } from './harness.ts';
 
 test('an address that is another node’s, or of no host, is refused with the reason, and the former one stays', async (t) => {
   const bench = await Bench.start(t);

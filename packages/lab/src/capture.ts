@@ -2,8 +2,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { until } from '@mirrorplane/base';
 import { inNetns, run, start } from './netns.ts';
-import { waitUntil } from './processes.ts';
 
 /** A running tcpdump on a device of the lab. */
 export interface Capture {
@@ -75,17 +75,22 @@ export async function startCapture(
   });
   const exited = once(child, 'exit');
   const ended = () => child.exitCode !== null || child.signalCode !== null;
-  await waitUntil(`tcpdump on ${device}`, 45_000, () => {
-    if (ended()) throw new Error(`tcpdump on ${device}: ${said.trim()}`);
-    return said.includes('listening on');
-  });
+  await until(
+    `tcpdump on ${device}`,
+    () => {
+      if (ended()) throw new Error(`tcpdump on ${device}: ${said.trim()}`);
+      return said.includes('listening on');
+    },
+    { limitMs: 45_000 },
+  );
   const numbers = () => statistics(child, () => said, ended);
   return {
     file,
     count: async () => (await numbers()).captured,
     statistics: numbers,
-    waitFor: (packets, limitMs = 5000) =>
-      waitUntil(`${packets} packets on ${device}`, limitMs, async () => (await numbers()).captured >= packets),
+    waitFor: async (packets, limitMs = 5000) => {
+      await until(`${packets} packets on ${device}`, async () => (await numbers()).captured >= packets, { limitMs });
+    },
     abort: async () => {
       child.kill('SIGKILL');
       await exited;
@@ -93,7 +98,7 @@ export async function startCapture(
     stop: async () => {
       // Ended at once, tcpdump would leave behind what it has not read yet.
       let last = { captured: 0, received: 0, dropped: 0 };
-      await waitUntil(`tcpdump on ${device} to read all`, 10_000, async () => {
+      await until(`tcpdump on ${device} to read all`, async () => {
         const idle = sleeps(child);
         last = await numbers();
         // With a direction, what goes the other way counts as received too. A tcpdump that slept before it was asked
@@ -126,11 +131,15 @@ async function statistics(child: ChildProcess, said: () => string, ended: () => 
   const before = [...said().matchAll(pattern)].length;
   child.kill('SIGUSR1');
   let answers: RegExpExecArray[] = [];
-  await waitUntil('statistics of tcpdump', 5000, () => {
-    if (ended()) throw new Error(`tcpdump ended: ${said().trim()}`);
-    answers = [...said().matchAll(pattern)];
-    return answers.length > before;
-  });
+  await until(
+    'statistics of tcpdump',
+    () => {
+      if (ended()) throw new Error(`tcpdump ended: ${said().trim()}`);
+      answers = [...said().matchAll(pattern)];
+      return answers.length > before;
+    },
+    { limitMs: 5000 },
+  );
   const [, captured, received, dropped] = answers.at(-1) ?? [];
   return { captured: Number(captured), received: Number(received), dropped: Number(dropped) };
 }

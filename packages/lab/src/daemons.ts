@@ -1,10 +1,11 @@
 /** Controller, agents and forwarder of a lab: starting, ending, and what tells that they are ready. */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { until } from '@mirrorplane/base';
 import { callApi } from './api.ts';
 import { apiSocket, controllerData, type LabHandle } from './lab-handle.ts';
 import { commandEnv, inNetns, type RunResult, run } from './netns.ts';
-import { isAlive, type ProcessRecord, startDaemon, stopProcesses, waitUntil } from './processes.ts';
+import { isAlive, type ProcessRecord, startDaemon, stopProcesses } from './processes.ts';
 import { updateState } from './state.ts';
 import { CONTROLLER_ADDRESS } from './topology.ts';
 
@@ -53,14 +54,13 @@ export async function waitReady(
 ): Promise<void> {
   let ended = false;
   try {
-    await waitUntil(
+    await until(
       what,
-      limitMs,
       async () => {
         ended = !isAlive(record);
         return ended || (await condition().catch(() => false));
       },
-      signal,
+      { limitMs, signal },
     );
   } catch (error) {
     signal?.throwIfAborted();
@@ -178,10 +178,14 @@ async function agentConnected(lab: LabHandle, node: string): Promise<boolean> {
 export async function stopAgent(lab: LabHandle, node: string, signal: NodeJS.Signals): Promise<void> {
   await stopDaemon(lab, agentName(node), signal);
   if (!runningDaemon(lab, 'controller')) return;
-  await waitUntil(`controller to notice the end of the agent of ${node}`, READY_MS, async () => {
-    const answer = await lab.api('GET', `/api/v1/nodes/${node}`);
-    return (answer.body as NodeAnswer).connected !== true;
-  });
+  await until(
+    `controller to notice the end of the agent of ${node}`,
+    async () => {
+      const answer = await lab.api('GET', `/api/v1/nodes/${node}`);
+      return (answer.body as NodeAnswer).connected !== true;
+    },
+    { limitMs: READY_MS },
+  );
 }
 
 /** Removes all that a node's agent made: it has to join anew. */

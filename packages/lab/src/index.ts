@@ -7,6 +7,5 @@ export { downLab } from './down.ts';
 export { Lab, openLab } from './lab.ts';
 export type { MigrateOptions, MigrationTimes } from './migrate.ts';
 export { CommandError, type RunOptions, type RunResult } from './netns.ts';
-export { waitUntil } from './processes.ts';
 export { DEFAULT_RUN_ROOT, LabError, type LabState, labNames } from './state.ts';
 export * from './topology.ts';

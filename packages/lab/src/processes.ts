@@ -1,6 +1,6 @@
 /** The daemons of a lab: started to outlive the command, found again by start time, ended. */
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '@mirrorplane/base';
 import { netnsPath, start } from './netns.ts';
 
 /** A process that the lab started. */
@@ -58,21 +58,6 @@ export function signalProcess(record: ProcessRecord, signal: NodeJS.Signals): vo
   }
 }
 
-/** Waits until `condition` holds. Throws with `what` after `limitMs`. */
-export async function waitUntil(
-  what: string,
-  limitMs: number,
-  condition: () => boolean | Promise<boolean>,
-  signal?: AbortSignal,
-): Promise<void> {
-  const end = performance.now() + limitMs;
-  for (let pause = 5; !(await condition()); pause = Math.min(pause * 1.5, 100)) {
-    signal?.throwIfAborted();
-    if (performance.now() > end) throw new Error(`${what}: not after ${limitMs} ms`);
-    await sleep(pause);
-  }
-}
-
 /** Milliseconds that the kernel may take to end a process: one that it holds up itself, as while many devices go, waits. */
 const KILL_LIMIT_MS = 60_000;
 
@@ -85,14 +70,12 @@ export async function stopProcesses(
   for (const record of records) signalProcess(record, signal);
   const gone = () => !records.some(isAlive);
   try {
-    await waitUntil('end of processes', graceMs, gone);
+    await until('end of processes', gone, { limitMs: graceMs });
   } catch {
     for (const record of records) signalProcess(record, 'SIGKILL');
-    await waitUntil(
-      `end of ${records.map((r) => `${r.name} (${r.pid})`).join(', ')} after SIGKILL`,
-      KILL_LIMIT_MS,
-      gone,
-    );
+    await until(`end of ${records.map((r) => `${r.name} (${r.pid})`).join(', ')} after SIGKILL`, gone, {
+      limitMs: KILL_LIMIT_MS,
+    });
   }
 }
 

@@ -1,9 +1,10 @@
 /** The physical switch: an Open vSwitch of the lab's own, with the userspace datapath. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { until } from '@mirrorplane/base';
 import { namespaceOf } from './build.ts';
 import { commandEnv, inNetns, run } from './netns.ts';
-import { type ProcessRecord, startDaemon, waitUntil } from './processes.ts';
+import { type ProcessRecord, startDaemon } from './processes.ts';
 import { BUSINESS_VLAN } from './switch-topology.ts';
 import type { LabEdge, Topology } from './topology.ts';
 
@@ -68,7 +69,7 @@ export async function startSwitch(
     `--unixctl=${join(dir, 'ovsdb.ctl')}`,
     '--no-chdir',
   ]);
-  await waitUntil('ovsdb-server', READY_MS, () => existsSync(db), signal);
+  await until('ovsdb-server', () => existsSync(db), { limitMs: READY_MS, signal });
   await ovsVsctl(runDir, ['--no-wait', 'init']);
   daemon('ovs-vswitchd', ['ovs-vswitchd', `unix:${db}`, `--unixctl=${join(dir, 'vswitchd.ctl')}`, '--no-chdir']);
   signal?.throwIfAborted();

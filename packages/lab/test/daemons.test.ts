@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { after, before, test } from 'node:test';
-import { createLab, type Lab, waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+import { createLab, type Lab } from '@mirrorplane/lab';
 import { labName } from './helpers.ts';
 
 const parts = ['controller', 'agent'].map((part) => resolve(import.meta.dirname, `../../${part}/src/main.ts`));
@@ -54,17 +55,25 @@ test('a controller that is killed comes back with what it knew, and the agents r
   await lab.stopController('SIGKILL');
   await assert.rejects(lab.api('GET', '/readyz'));
   await lab.startController();
-  await waitUntil('agents to return', 30_000, async () => {
-    return (await node('node-1')).connected && (await node('node-2')).connected;
-  });
+  await until(
+    'agents to return',
+    async () => {
+      return (await node('node-1')).connected && (await node('node-2')).connected;
+    },
+    { limitMs: 30_000 },
+  );
 });
 
 test('a migrated VM is reported on its new node', { skip }, async () => {
   await lab.migrate('web-1', 'node-2');
-  await waitUntil('the new device', 15_000, async () => {
-    const { body } = await lab.api('GET', `/api/v1/interfaces/${encodeURIComponent('web-1/0')}`);
-    return body.devices.length === 1 && body.devices[0].node === 'node-2';
-  });
+  await until(
+    'the new device',
+    async () => {
+      const { body } = await lab.api('GET', `/api/v1/interfaces/${encodeURIComponent('web-1/0')}`);
+      return body.devices.length === 1 && body.devices[0].node === 'node-2';
+    },
+    { limitMs: 15_000 },
+  );
 });
 
 test('down leaves no process and no bpffs folder', { skip }, async () => {

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { createLab, type Lab, openLab, waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+import { createLab, type Lab, openLab } from '@mirrorplane/lab';
 import { labName, sendFrame } from './helpers.ts';
 
 let lab: Lab;
@@ -77,9 +78,9 @@ test('TCP through the switch arrives whole, so checksums are finished before it'
   server.stdout?.on('data', (chunk: Buffer) => {
     said += chunk.toString();
   });
-  await waitUntil('receiver', 10_000, () => said.includes('ready'));
+  await until('receiver', () => said.includes('ready'));
   await lab.exec('pgw-1', ['python3', '-c', SENDER, lab.address('phys-1')], { timeoutMs: 20_000 });
-  await waitUntil('all bytes', 10_000, () => said.includes('4000000'));
+  await until('all bytes', () => said.includes('4000000'));
 });
 
 test('a frame tagged 100 leaves the edge trunk untagged at the monitoring host, and no other VLAN does', async () => {

@@ -5,7 +5,8 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
-import { createLab, DEFAULT_RUN_ROOT, type Lab, type LabState, openLab, waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+import { createLab, DEFAULT_RUN_ROOT, type Lab, type LabState, openLab } from '@mirrorplane/lab';
 import { labName } from './helpers.ts';
 
 const MIRRORPLANE = resolve(import.meta.dirname, '../../../bin/mirrorplane');
@@ -99,7 +100,7 @@ test('an `up` that is stopped half-way removes what it made', async () => {
   const child = spawn(MIRRORPLANE, ['lab', 'up', '--bare', '--name', name], { stdio: ['ignore', 'pipe', 'pipe'] });
   const output = collect(child);
   const closed = once(child, 'close');
-  await waitUntil('first namespaces', 10_000, () => namespacesOf(name).length > 3);
+  await until('first namespaces', () => namespacesOf(name).length > 3);
   child.kill('SIGINT');
   const [code] = (await closed) as [number];
   assert.equal(code, 1, output());
@@ -111,7 +112,7 @@ test('`down` removes what an `up` that was killed half-way left behind, and a se
   const name = newName('f');
   const child = spawn(MIRRORPLANE, ['lab', 'up', '--bare', '--name', name], { stdio: 'ignore' });
   const closed = once(child, 'close');
-  await waitUntil('the switch', 10_000, () => stateOf(name)?.processes.some((p) => p.name === 'ovsdb-server') ?? false);
+  await until('the switch', () => stateOf(name)?.processes.some((p) => p.name === 'ovsdb-server') ?? false);
   child.kill('SIGKILL');
   await closed;
   assert.equal(stateOf(name)?.phase, 'building');

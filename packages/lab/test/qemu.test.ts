@@ -5,7 +5,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { CommandError, createLab, type Lab, LabError, waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+import { CommandError, createLab, type Lab, LabError } from '@mirrorplane/lab';
 import { MIRRORPLANE } from '../src/daemons.ts';
 import { run } from '../src/netns.ts';
 import { isAlive } from '../src/processes.ts';
@@ -82,7 +83,7 @@ test('a command in a QEMU machine gives its output and status, and what cannot b
   assert.deepEqual({ code, stdout, stderr }, { code: 3, stdout: "it's\n", stderr: 'bad\n' });
   await assert.rejects(lab.exec('web-1', ['false']), CommandError);
   await assert.rejects(lab.exec('web-1', ['sleep', '60'], { timeoutMs: 500 }), /no end after 500 ms in the guest/);
-  await waitUntil('the command to be gone', 10_000, async () => !(await inGuest('web-1', 'ps')).includes('sleep 60'));
+  await until('the command to be gone', async () => !(await inGuest('web-1', 'ps')).includes('sleep 60'));
   await assert.rejects(lab.exec('web-1', ['cat'], { input: 'x' }), LabError);
   await assert.rejects(lab.exec('web-1', ['echo', 'x'.repeat(4000)]), LabError);
   assert.throws(() => lab.ns('web-1'), /web-1 is a QEMU machine .* capture on tap-web-1 of node-1/);
@@ -137,7 +138,7 @@ test('a guest that moves keeps what it has counted, and counts each number by it
   await sendNumbered(lab, 'web-1', 'ids-1', { ...here, first: 14, count: 3 });
   const wanted = [...Array(10).fill(0), 1, 1, 1, 1, 2, 1, 1];
   const now = async () => countedIn((await lab.exec('ids-1', ['probe', 'report'])).stdout).streams.get(5);
-  await waitUntil('the last number', 10_000, async () => (await now())?.length === wanted.length);
+  await until('the last number', async () => (await now())?.length === wanted.length);
   assert.deepEqual(await now(), wanted);
   assert.equal(lab.vm('ids-1').node, 'node-3');
 });

@@ -1,7 +1,8 @@
 /** Somebody else meddles with what hangs on a node. It is put right, and what others attached stays. */
 import { existsSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+
 import { foreignObject } from '../../../packages/agent/test/kernel/support/foreign.ts';
 import { bpffsOf, type Hooks, hooksOf, tcx } from '../tcx.ts';
 import type { Doubt } from '../timeline.ts';
@@ -116,8 +117,10 @@ export const removePins: Action<{ node: string; count: number }> = {
     const maps = join(bpffsOf(lab, node), 'maps', 'captures');
     unlinkSync(maps);
     // If the agent ended before, its links would end with it.
-    await waitUntil(`pins of ${node} to come back`, REPAIR_MS, () =>
-      [maps, ...pins.map((pin) => join(folder, pin))].every((path) => existsSync(path)),
+    await until(
+      `pins of ${node} to come back`,
+      () => [maps, ...pins.map((pin) => join(folder, pin))].every((path) => existsSync(path)),
+      { limitMs: REPAIR_MS },
     );
   },
 };

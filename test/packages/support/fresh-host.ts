@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type RunOptions, waitUntil } from '@mirrorplane/lab';
+import { until } from '@mirrorplane/base';
+import type { RunOptions } from '@mirrorplane/lab';
 import { run, start } from '@mirrorplane/lab/testing';
 
 const BOOT = join(import.meta.dirname, 'boot.sh');
@@ -50,14 +51,18 @@ export class FreshHost {
       const boot = ['setpriv', '--pdeathsig', 'KILL', BOOT, host.root, host.#cgroup];
       const child = start(boot, { stdio: ['ignore', 'ignore', 'inherit'] });
       host.#children.push(child);
-      await waitUntil('a host with systemd', 60_000, async () => {
-        // Before that it is the shell of boot.sh and what that starts.
-        const [pid] = childrenOf(child.pid!);
-        if (pid === undefined || !commandOf(pid).startsWith('/lib/systemd/systemd')) return false;
-        host.#init = pid;
-        const { stdout } = await host.run(['systemctl', 'is-system-running'], { check: false });
-        return /^(running|degraded)/.test(stdout);
-      });
+      await until(
+        'a host with systemd',
+        async () => {
+          // Before that it is the shell of boot.sh and what that starts.
+          const [pid] = childrenOf(child.pid!);
+          if (pid === undefined || !commandOf(pid).startsWith('/lib/systemd/systemd')) return false;
+          host.#init = pid;
+          const { stdout } = await host.run(['systemctl', 'is-system-running'], { check: false });
+          return /^(running|degraded)/.test(stdout);
+        },
+        { limitMs: 60_000 },
+      );
       return host;
     } catch (error) {
       await host.close();
@@ -86,7 +91,7 @@ export class FreshHost {
     });
     this.#children.push(sleeper);
     const guest = new Guest(sleeper.pid!, this.#children);
-    await waitUntil(`guest ${name}`, 5000, () => commandOf(sleeper.pid!).startsWith('sleep'));
+    await until(`guest ${name}`, () => commandOf(sleeper.pid!).startsWith('sleep'), { limitMs: 5000 });
     const tap = `tap-${name}`;
     await this.inNetwork(['ip', 'link', 'add', tap, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', `${sleeper.pid}`]);
     await this.inNetwork(['ip', 'link', 'set', tap, 'alias', `mirrorplane:kind=vm;id=${name}`]);
@@ -106,7 +111,7 @@ export class FreshHost {
       const folder = join('/sys/fs/cgroup', base, this.#cgroup);
       if (!existsSync(folder)) continue;
       // The last process of the host may still be on its way out.
-      await waitUntil(`no process in ${folder}`, 10_000, async () => {
+      await until(`no process in ${folder}`, async () => {
         await run(['find', folder, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', '+'], { check: false });
         return !existsSync(folder);
       });
@@ -154,7 +159,7 @@ export class Guest {
     const child = spawn('nsenter', argv, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#children.push(child);
     const running = new Running(child);
-    await waitUntil(`${script} started`, 10_000, () => running.said.includes('\n'));
+    await until(`${script} started`, () => running.said.includes('\n'));
     return running;
   }
 }

@@ -1,8 +1,9 @@
 /** Budgets of policies, of a node and of a device: what goes beyond them is dropped and counted. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { DeliveryEntry } from '../../src/datapath/datapath.ts';
-import { enterOwnNamespace, leftPins, run, until, type Veth } from './support/namespace.ts';
+import { enterOwnNamespace, leftPins, run, type Veth } from './support/namespace.ts';
 import { RawSocket } from './support/raw-socket.ts';
 import { scapy } from './support/scapy.ts';
 import { Sniffer } from './support/sniffer.ts';

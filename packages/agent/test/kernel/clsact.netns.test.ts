@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '@mirrorplane/base';
 import type { ApplyResult, DatapathState } from '../../src/datapath/datapath.ts';
 import { createKernelDatapath } from '../../src/datapath/kernel/index.ts';
 import { hasTcx } from '../../src/datapath/kernel/libbpf.ts';
 import { attachForeign, foreignObject } from './support/foreign.ts';
 import { filtersAt } from './support/hook.ts';
-import { bpffsFolder, enterOwnNamespace, leftPins, link, run, until } from './support/namespace.ts';
+import { bpffsFolder, enterOwnNamespace, leftPins, link, run } from './support/namespace.ts';
 import { assertEveryOne, padded, underLoad } from './support/pacer.ts';
 import { scapy } from './support/scapy.ts';
 import { Sniffer, sniffing } from './support/sniffer.ts';

@@ -5,10 +5,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '@mirrorplane/base';
 import { createLog } from '@mirrorplane/daemon';
 import { RtClient } from '../../src/netlink/rtnetlink.ts';
 import { Throttle } from '../../src/throttle/throttle.ts';
-import { enterOwnNamespace, leftPins, run, until } from './support/namespace.ts';
+import { enterOwnNamespace, leftPins, run } from './support/namespace.ts';
 import { scapy } from './support/scapy.ts';
 import { assertSumsClose, capturesOf, countsOf, createWorld, localTo, stateOf, type World } from './support/world.ts';
 

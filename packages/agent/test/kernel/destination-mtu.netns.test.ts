@@ -1,9 +1,10 @@
 /** Copies to a destination with a smaller MTU than their source: TCP is cut to it, all else is counted. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { CounterReport } from '@mirrorplane/contract';
 import type { DeliveryEntry } from '../../src/datapath/datapath.ts';
-import { enterOwnNamespace, leftPins, link, run, segmentInSoftware, until } from './support/namespace.ts';
+import { enterOwnNamespace, leftPins, link, run, segmentInSoftware } from './support/namespace.ts';
 import { RawSocket, type SuperPacket } from './support/raw-socket.ts';
 import { scapy } from './support/scapy.ts';
 import { assertInnerChecksums, streamOf } from './support/segments.ts';

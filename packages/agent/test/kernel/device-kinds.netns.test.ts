@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { after, before, type TestContext, test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { EdgeBinding, NodeProgram } from '@mirrorplane/contract';
 import type { Datapath } from '../../src/datapath/datapath.ts';
 import { DEVICE_KINDS } from '../../src/discovery/device-kinds.ts';
@@ -10,7 +11,7 @@ import { featureReader, HW_TC_OFFLOAD } from '../../src/discovery/offload.ts';
 import { dumpLinks } from '../../src/netlink/link.ts';
 import { RtClient } from '../../src/netlink/rtnetlink.ts';
 import { captureStatuses, reconcile } from '../../src/reconcile/reconcile.ts';
-import { addVeth, enterOwnNamespace, leftPins, link, newDatapath, run, until } from './support/namespace.ts';
+import { addVeth, enterOwnNamespace, leftPins, link, newDatapath, run } from './support/namespace.ts';
 import { RawSocket } from './support/raw-socket.ts';
 import { Sniffer, sniffing } from './support/sniffer.ts';
 import { TapGuest } from './support/tap-guest.ts';

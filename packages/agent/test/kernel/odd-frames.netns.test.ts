@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { enterOwnNamespace, leftPins, link, run, segmentInSoftware, until } from './support/namespace.ts';
+import { until } from '@mirrorplane/base';
+import { enterOwnNamespace, leftPins, link, run, segmentInSoftware } from './support/namespace.ts';
 import { sniffing } from './support/sniffer.ts';
 import {
   assertSameFrames,

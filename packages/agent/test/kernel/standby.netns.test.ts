@@ -1,10 +1,11 @@
 /** During a live migration the guest has a device on two nodes: only the one that it runs behind is captured. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import { Program, VERDICT } from '../../../bpf/test/support/prog-run.ts';
 import type { HookCapture } from '../../src/datapath/datapath.ts';
 import { planArrivals } from '../../src/reconcile/arrivals.ts';
-import { enterOwnNamespace, leftPins, run, until } from './support/namespace.ts';
+import { enterOwnNamespace, leftPins, run } from './support/namespace.ts';
 import { RawSocket } from './support/raw-socket.ts';
 import { sniffing } from './support/sniffer.ts';
 import { assertSumsClose, capturesOf, countsOf, createWorld, localTo, stateOf, type World } from './support/world.ts';

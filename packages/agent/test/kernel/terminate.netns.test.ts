@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { TerminationReport } from '@mirrorplane/contract';
 import type { DeliveryEntry } from '../../src/datapath/datapath.ts';
-import { enterOwnNamespace, leftPins, run, segmentInSoftware, until } from './support/namespace.ts';
+import { enterOwnNamespace, leftPins, run, segmentInSoftware } from './support/namespace.ts';
 import type { SuperPacket } from './support/raw-socket.ts';
 import { type ErspanRequest, scapy } from './support/scapy.ts';
 import { sniffing } from './support/sniffer.ts';

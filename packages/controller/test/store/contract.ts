@@ -1,9 +1,9 @@
 /** What every engine of the store has to do. Run with a real engine by the tests beside this file. */
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { Operation, Store, StoreEvent } from '../../src/store/store.ts';
 import { CompactedError, LeaseExpiredError } from '../../src/store/store.ts';
-import { until } from '../harness.ts';
 
 /** An engine under test: `open` gives a handle on the same data each time; `close` the one before first. */
 export interface Engine {

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
+import { until } from '@mirrorplane/base';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { temporaryFolder, until } from '../harness.ts';
+import { temporaryFolder } from '../harness.ts';
 import { storeContract } from './contract.ts';
 
 storeContract('SQLite', {

@@ -1,7 +1,8 @@
 /** Each policy once: known traffic, three independent counts, one row. */
+import { until } from '@mirrorplane/base';
 import type { PolicyStatus } from '@mirrorplane/contract';
 import type { Lab } from '../lab.ts';
-import { waitUntil } from '../processes.ts';
+
 import type { Scenario } from './scenarios.ts';
 
 const PINGS = 100;
@@ -29,14 +30,13 @@ export async function policyStatus(lab: Lab, name: string): Promise<PolicyStatus
 export async function waitActive(lab: Lab, name: string, signal?: AbortSignal): Promise<void> {
   let last: PolicyStatus | undefined;
   try {
-    await waitUntil(
+    await until(
       `policy ${name} active`,
-      20_000,
       async () => {
         last = await policyStatus(lab, name);
         return last.state === 'active';
       },
-      signal,
+      { limitMs: 20_000, signal },
     );
   } catch (error) {
     signal?.throwIfAborted();
@@ -65,7 +65,7 @@ export async function showOnce(lab: Lab, scenario: Scenario, signal?: AbortSigna
   };
   // A count that stays behind is not an error here: the row shows it, and does not agree.
   await Promise.allSettled([
-    waitUntil('counters', 5000, counted, signal),
+    until('counters', counted, { limitMs: 5000, signal }),
     atSource.waitFor(expected),
     atDestination.waitFor(expected),
   ]);

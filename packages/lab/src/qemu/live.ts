@@ -1,11 +1,12 @@
 /** Moves a running guest from one QEMU to another, on another node, as an orchestrator does it. */
 import { existsSync, rmSync } from 'node:fs';
+import { until } from '@mirrorplane/base';
 import { stopDaemon, waitReady } from '../daemons.ts';
 import type { LabHandle } from '../lab-handle.ts';
 import { nodeVmLines } from '../links.ts';
 import type { MigrateOptions, MigrationTimes } from '../migrate.ts';
 import { ipBatch, start } from '../netns.ts';
-import { waitUntil } from '../processes.ts';
+
 import { updateState } from '../state.ts';
 import { identityAlias, type LabVm } from '../topology.ts';
 import { machineName, machineSockets, startMachine } from './machine.ts';
@@ -110,12 +111,16 @@ function guestTeller(lab: LabHandle, vm: LabVm) {
 async function completion(source: Qmp, target: Qmp): Promise<{ stopped: number; resumed: number }> {
   const last = (qmp: Qmp, event: string): QmpEvent | undefined => qmp.events.findLast((e) => e.event === event);
   const is = (qmp: Qmp, status: string) => qmp.events.some((e) => e.event === 'MIGRATION' && e.data.status === status);
-  await waitUntil('live migration', MOVE_MS, async () => {
-    if (is(source, 'failed') || is(target, 'failed')) {
-      const answer = (await source.execute('query-migrate')) as { 'error-desc'?: string };
-      throw new Error(`live migration: ${answer['error-desc'] ?? 'QEMU on the new node has given up'}`);
-    }
-    return is(source, 'completed') && last(target, 'RESUME') !== undefined;
-  });
+  await until(
+    'live migration',
+    async () => {
+      if (is(source, 'failed') || is(target, 'failed')) {
+        const answer = (await source.execute('query-migrate')) as { 'error-desc'?: string };
+        throw new Error(`live migration: ${answer['error-desc'] ?? 'QEMU on the new node has given up'}`);
+      }
+      return is(source, 'completed') && last(target, 'RESUME') !== undefined;
+    },
+    { limitMs: MOVE_MS },
+  );
   return { stopped: last(source, 'STOP')?.at ?? Number.NaN, resumed: last(target, 'RESUME')?.at ?? Number.NaN };
 }

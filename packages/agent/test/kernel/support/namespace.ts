@@ -152,18 +152,3 @@ export async function addNamespace(): Promise<Namespace> {
 export function leftPins(): string[] {
   return readdirSync(BPFFS).filter((name) => name.startsWith(`mirrorplane-test-${process.pid}-`));
 }
-
-/** Waits until `check` returns something true. @throws Error after `seconds`. */
-export async function until<T>(
-  what: string,
-  check: () => T | Promise<T>,
-  seconds = 15,
-): Promise<Exclude<T, undefined | false>> {
-  const end = performance.now() + seconds * 1000;
-  for (;;) {
-    const value = await check();
-    if (value) return value as Exclude<T, undefined | false>;
-    if (performance.now() > end) throw new Error(`waited ${seconds} s for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}

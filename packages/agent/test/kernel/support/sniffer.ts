@@ -2,8 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { until } from '@mirrorplane/base';
 import { processFolder } from './folder.ts';
-import { run, until } from './namespace.ts';
+import { run } from './namespace.ts';
 
 export class Sniffer {
   readonly #folder: string;
