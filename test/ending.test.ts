@@ -58,7 +58,11 @@ test('a deleted policy is named at the node that may still copy, over a restart 
   for (const { id } of items.filter((one: { edge?: { node: string } }) => one.edge?.node === 'node-1')) {
     assert.equal((await lab().api('DELETE', `/api/v1/interfaces/${id}`)).status, 204);
   }
-  assert.equal((await lab().api('DELETE', '/api/v1/nodes/node-1')).status, 204);
+  const refused = await lab().api('DELETE', '/api/v1/nodes/node-1');
+  assert.deepEqual([refused.status, refused.body.code], [409, 'NODE_UNCONFIRMED']);
+  assert.match(refused.body.detail, /"kept".*node delete node-1 --dead/);
+  assert.deepEqual(await ending(), ['kept'], 'what nobody has confirmed is not forgotten');
+  assert.equal((await lab().api('DELETE', '/api/v1/nodes/node-1?dead=true')).status, 204);
   assert.ok((await copies()) >= 2 * PINGS);
   // It never becomes ready: the controller does not know it any more.
   void lab()

@@ -28,6 +28,7 @@ export const ADDED: Record<Kind, readonly string[]> = {
     'kernel',
     'hook',
     'lastSeenAt',
+    'certificateEndsAt',
     'programRevision',
     'appliedRevision',
     'problems',

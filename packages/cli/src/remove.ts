@@ -6,9 +6,15 @@ import { type Kind, pathOf, RESOURCES } from './resources.ts';
 /** Milliseconds that nodes get to confirm a deletion before the command names those that have not. */
 const CONFIRMATION_MS = 2000;
 
-/** Deletes one resource. @throws whatever the controller answers */
-export async function remove(context: Context, kind: Kind, name: string, dryRun: boolean): Promise<void> {
-  await context.client.request('DELETE', pathOf(kind, name), { dryRun });
+/** Deletes one resource. @param query of the request. @throws whatever the controller answers */
+export async function remove(
+  context: Context,
+  kind: Kind,
+  name: string,
+  dryRun: boolean,
+  query?: Record<string, string>,
+): Promise<void> {
+  await context.client.request('DELETE', pathOf(kind, name), { dryRun, ...(query && { query }) });
   if (kind === 'Policy' && !dryRun) await noteEnding(context, name);
 }
 

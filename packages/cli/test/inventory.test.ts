@@ -91,6 +91,38 @@ describe('the inventory', () => {
     assert.equal((await cli('node token none')).code, 4);
   });
 
+  it('binds an interface to a node and releases it, and leaves all else of it as it was', async () => {
+    const show_ = () => controller.json<Interface>('interface', 'show', 'fw-1/0');
+    const { revision: _, ...before } = await show_();
+    for (const [text, said] of [
+      ['interface bind fw-1/0 --node node-1 --dry-run', 'interface fw-1/0 would be bound to node-1\n'],
+      ['interface release fw-1/0', 'interface fw-1/0 unchanged\n'],
+      ['interface bind fw-1/0 --node node-1', 'interface fw-1/0 bound to node-1\n'],
+    ] as const) {
+      const { code, stdout, stderr } = await cli(text);
+      assert.deepEqual([code, stdout], [0, said], `${text}: ${stderr}`);
+    }
+    assert.equal((await show_()).boundTo, 'node-1');
+    assert.match((await cli('interface show fw-1/0')).stdout, /^bound to: +node-1$/m);
+    const refused = await cli('interface bind fw-1/0 --node node-77');
+    assert.equal(refused.code, 3, refused.stderr);
+    assert.match(refused.stderr, /there is no node "node-77"/);
+    assert.equal((await cli('interface release fw-1/0')).stdout, 'interface fw-1/0 released from node-1\n');
+    const { revision: __, ...after } = await show_();
+    assert.deepEqual(after, before);
+  });
+
+  it('deletes a node as dead where an operator says so', async () => {
+    assert.equal((await cli('node create node-8 --pool rack-1')).code, 0);
+    const { code, stderr } = await cli('node delete node-8 --dead');
+    assert.equal(code, 0, stderr);
+    const { stdout } = await cli('events --kind nodeDeclaredDead');
+    assert.match(
+      stdout,
+      /nodeDeclaredDead +node\/node-8 +operator admin +declared dead, and deleted: it copied for no policy/,
+    );
+  });
+
   it('keeps what is in use, with 5, and deletes what is not', async () => {
     assert.equal((await cli('policy create p --source web-1/0 --destination fw-1/0')).code, 0);
     for (const text of ['domain delete blue', 'pool delete rack-1', 'interface delete fw-1/0']) {

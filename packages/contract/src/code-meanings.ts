@@ -14,6 +14,8 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
     'There is something at this path, and it does not take the method. The header Allow names those it takes.',
   ALREADY_EXISTS: 'A resource of this name exists, and it was to be created.',
   IN_USE: 'Something that exists would be left without what it needs. Every dependent is listed.',
+  NODE_UNCONFIRMED:
+    'The agent was not there to confirm that it stopped. Nothing is changed: a node that is forgotten could not be named any more.',
   PRECONDITION_FAILED: 'The resource is not the one that was read (If-Match). The other change stays.',
   BODY_TOO_LARGE: 'The body is larger than the controller reads: 1 MB. Nothing was changed.',
   MEDIA_TYPE_UNSUPPORTED: 'The header Content-Type names something else than JSON. The body was not read.',

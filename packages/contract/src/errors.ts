@@ -26,6 +26,11 @@ export const CATALOGUE = {
   METHOD_NOT_ALLOWED: entry(405, 'The resource does not take this method', 'use a method that the header Allow names'),
   ALREADY_EXISTS: entry(409, 'A resource of this name exists', 'choose another name, or change the existing one'),
   IN_USE: entry(409, 'Other resources depend on it', 'change or delete those first'),
+  NODE_UNCONFIRMED: entry(
+    409,
+    'A node may still copy',
+    'start its agent; or, where the host copies no more for good, say so: "mirrorplane node delete NODE --dead"',
+  ),
   PRECONDITION_FAILED: entry(412, 'It was changed in the meantime', 'read it again and repeat the change'),
   BODY_TOO_LARGE: entry(413, 'The body is too large', 'divide it'),
   MEDIA_TYPE_UNSUPPORTED: entry(415, 'The body is of a type that is not read', 'send it as application/json'),
@@ -182,8 +187,8 @@ export const CATALOGUE = {
   INTERFACE_DUPLICATE: entry(200, 'Two devices claim the same interface', 'give every device its own id'),
   INTERFACE_CONTESTED: entry(
     200,
-    'A node claims an interface that a node of another communication domain has',
-    'give its device an id of its own; if the guest has moved there, end its device on the other node',
+    'A node claims an interface that another communication domain has, or that is bound to another node',
+    'give its device an id of its own; if the guest is there for good, end its device on the other node, or bind it: "mirrorplane interface bind"',
   ),
   INTERFACE_KIND_REFUSED: entry(
     200,

@@ -22,6 +22,7 @@ import { PolicyState, StatusReason } from './status.ts';
  * - `nodeConnected`, `nodeDisconnected`: the connection of an agent.
  * - `nodeRejected`: an agent was turned away: it speaks another version of the protocol, or its node has another agent.
  * - `countersRefused`: a node reports counters that cannot be its own; they are not taken.
+ * - `nodeDeclaredDead`: an operator has said that a node copies no more, and has deleted it.
  * - `nodeProblemBegan`, `nodeProblemEnded`: a node has a problem of this code, or none of it any more.
  * - `requestRefused`: what an operator or an agent asked for was refused.
  * - `eventsLost`: an agent could not keep all its events while the controller was away; `count` says how many it dropped.
@@ -54,6 +55,7 @@ export const EVENT_KINDS = [
   'nodeDisconnected',
   'nodeRejected',
   'countersRefused',
+  'nodeDeclaredDead',
   'nodeProblemBegan',
   'nodeProblemEnded',
   'requestRefused',

@@ -69,6 +69,13 @@ export const InterfaceSpec = z
     network: z.string().max(128).optional(),
     pool: Name.optional().meta({ description: 'For vm and nfv: the pool where it will appear.' }),
     edge: EdgeDeclaration.optional(),
+    boundTo: Name.optional().meta({
+      description: 'For vm and nfv: the one node that is believed to have it, whatever others claim. Left out: any.',
+    }),
+  })
+  .refine((spec) => spec.kind !== 'edge' || spec.boundTo === undefined, {
+    message: 'an edge-connected interface is on its edge.node: leave boundTo out',
+    path: ['boundTo'],
   })
   .refine((spec) => (spec.kind === 'edge') === (spec.edge !== undefined), {
     message: 'an edge-connected interface needs edge.node with edge.device or edge.mac; the other kinds take no edge',
@@ -179,8 +186,11 @@ export const Interface = z
     declared: z.boolean(),
     devices: z.array(InterfaceDevice),
     home: Name.optional().meta({ description: 'Of the nodes with a device, the one where the guest runs now.' }),
+    boundTo: Name.optional().meta({
+      description: 'The one node that is believed to have it, by the word of an operator.',
+    }),
     contested: z.array(Name).optional().meta({
-      description: 'Nodes that claim the interface too, and are not believed: `home` has it.',
+      description: 'Nodes that claim the interface too, and are not believed: `home`, or `boundTo`, has it.',
     }),
     revision: z.number().int(),
   })
@@ -223,5 +233,8 @@ export interface Inventory {
   domains: readonly Pick<Domain, 'name'>[];
   pools: readonly Pick<Pool, 'name' | 'domain'>[];
   nodes: readonly Pick<Node, 'name' | 'pool' | 'underlay'>[];
-  interfaces: readonly Pick<Interface, 'id' | 'kind' | 'pool' | 'edge' | 'devices' | 'home' | 'contested'>[];
+  interfaces: readonly Pick<
+    Interface,
+    'id' | 'kind' | 'pool' | 'edge' | 'devices' | 'home' | 'contested' | 'boundTo'
+  >[];
 }

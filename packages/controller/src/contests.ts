@@ -25,7 +25,7 @@ export function tellContests(contests: readonly Contest[], live: LiveNodes): Eve
     }
     add(problems, contest.claimant, problem);
     // What a node of another communication domain says is nothing to the one that has the interface, nor to its policies.
-    if (!contest.domains && (problems.get(contest.holder)?.length ?? 0) < MAX_SHOWN) {
+    if (!contest.domains && !contest.bound && (problems.get(contest.holder)?.length ?? 0) < MAX_SHOWN) {
       add(problems, contest.holder, problem);
     }
     if (!before.get(contest.claimant)?.has(keyOf(problem))) {
@@ -50,7 +50,15 @@ function keyOf({ code, message }: NodeProblem): string {
   return `${code} ${message}`;
 }
 
-function problemOf({ interface: id, claimant, claimantDevice, holder, holderDevice, domains }: Contest): NodeProblem {
+function problemOf(contest: Contest): NodeProblem {
+  const { interface: id, claimant, claimantDevice, holder, holderDevice, domains, bound } = contest;
+  if (bound) {
+    const there = holderDevice === undefined ? ', which has no device of it' : `, which has it with ${holderDevice}`;
+    const claims = `node "${claimant}" claims it with ${claimantDevice}, and is not believed`;
+    const release = `if the guest is there now, "mirrorplane interface bind ${id} --node ${claimant}", or "mirrorplane interface release ${id}"`;
+    const message = `"${id}": it is bound to node "${holder}"${there}; ${claims}: ${release}`;
+    return { code: 'INTERFACE_CONTESTED', message, interface: id };
+  }
   const where = (domain: string | undefined) => (domain === undefined ? '' : ` in communication domain "${domain}"`);
   const other = `node "${claimant}"${where(domains?.claimant)} claims it too with ${claimantDevice}, and is not believed`;
   const has = `node "${holder}"${where(domains?.holder)} has it with ${holderDevice}`;

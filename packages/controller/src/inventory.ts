@@ -8,7 +8,15 @@ import {
   whyNotMirrorable,
 } from '@mirrorplane/contract';
 import type { LiveNode, LiveNodes } from './live.ts';
-import { type Contest, NOWHERE, type Place, placeOf, type Sighting, toInterfaceDevice } from './places.ts';
+import {
+  boundPlaceOf,
+  type Contest,
+  NOWHERE,
+  type Place,
+  placeOf,
+  type Sighting,
+  toInterfaceDevice,
+} from './places.ts';
 import type { InterfaceRecord } from './resources.ts';
 import type { Stored, View } from './view.ts';
 
@@ -113,7 +121,12 @@ export function placesByInterface(records: Records, live: LiveNodes): Map<string
     }
   }
   const now = live.now();
-  return new Map([...sightings].map(([id, all]) => [id, placeOf(id, all, now)]));
+  return new Map(
+    [...sightings].map(([id, all]) => {
+      const boundTo = records.interfaces.get(id)?.value.boundTo;
+      return [id, boundTo === undefined ? placeOf(id, all, now) : boundPlaceOf(id, all, boundTo)];
+    }),
+  );
 }
 
 function edgesByNode(records: Records): Map<string, InterfaceRecord[]> {

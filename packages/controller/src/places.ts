@@ -39,7 +39,10 @@ export interface Contest {
   claimant: string;
   claimantDevice: string;
   holder: string;
-  holderDevice: string;
+  /** Undefined where the holder has none. */
+  holderDevice: string | undefined;
+  /** An operator has bound the interface to the holder, which may have no device of it. */
+  bound?: true;
   /** Where the two are in different communication domains: that of the claimant and that of the holder. */
   domains?: { claimant: string; holder: string };
 }
@@ -102,6 +105,30 @@ export function placeOf(id: string, sightings: readonly Sighting[], now: number)
     granted: [holder, ...moves].map(({ node }) => node),
     contests,
     due: due === Number.POSITIVE_INFINITY ? undefined : due,
+  };
+}
+
+/**
+ * Where an interface is that an operator has bound to a node: there, or nowhere.
+ * @param boundTo name of the node
+ */
+export function boundPlaceOf(id: string, sightings: readonly Sighting[], boundTo: string): Place {
+  const holder = sightings.find(({ node }) => node === boundTo);
+  const others = sightings.filter((other) => other !== holder && other.present && other.claimedSince !== undefined);
+  return {
+    devices: holder ? [holder.device] : [],
+    home: holder?.node,
+    source: holder?.source,
+    granted: holder ? [boundTo] : [],
+    contests: others.map((other) => ({
+      interface: id,
+      claimant: other.node,
+      claimantDevice: other.device.name,
+      holder: boundTo,
+      holderDevice: holder?.device.name,
+      bound: true,
+    })),
+    due: undefined,
   };
 }
 

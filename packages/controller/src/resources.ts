@@ -31,6 +31,8 @@ export interface InterfaceRecord {
   network?: string | undefined;
   pool?: string | undefined;
   edge?: EdgeDeclaration | undefined;
+  /** Node that alone is believed to have it, as an operator says. */
+  boundTo?: string | undefined;
   declared: boolean;
   /** Of one that is not declared: the node where it is, or was last. */
   lastNode?: string | undefined;

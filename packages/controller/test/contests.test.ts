@@ -113,6 +113,55 @@ test('a claim from another communication domain is no device, and nothing to the
   await until('node-1 sends nothing', () => sentTo(one).length === 0);
 });
 
+test('an interface that is bound is on its node or nowhere, whatever other nodes say, until it is released', async (t) => {
+  const { bench, one, two, three, told, problems, place } = await start(t);
+  const bind = (boundTo: string | undefined) =>
+    bench.put('/api/v1/interfaces/mon-1%2F0', { kind: 'vm', ...(boundTo && { boundTo }) });
+  const policy = async () => (await bench.get('/api/v1/policies/p/status')).body;
+  assert.deepEqual((await bind('node-7')).body.errors[0].field, 'boundTo');
+  assert.equal((await bind('node-2')).body.boundTo, 'node-2');
+  // Its host restarts, and another node says that it has the guest: without the binding it would have it now.
+  two.inventory();
+  three.inventory(vmDevice('mon-1/0', 9));
+  const message = await told('node-3', 'INTERFACE_CONTESTED');
+  assert.match(message, /bound to node "node-2", which has no device of it; node "node-3" claims it with tap9/);
+  assert.equal(await place('mon-1/0'), 'undefined: ');
+  await until('nothing is sent', () => sentTo(one).length === 0);
+  assert.ok(!three.program?.deliveries.some(({ kind }) => kind === 'local'), 'nothing is delivered there');
+  const { reasons } = await policy();
+  assert.match(reasons[0].message, /bound to node "node-2", and "node-3" has it: .*interface release mon-1\/0/);
+  two.inventory(vmDevice('mon-1/0', 6));
+  await until('it is back', async () => (await place('mon-1/0')) === 'node-2: node-2');
+  await until('node-1 sends', () => sentTo(one).join() === '10.0.0.2');
+  assert.equal((await bench.request('DELETE', '/api/v1/nodes/node-2')).status, 409);
+  // The operator hands it over, and then lets it go.
+  await bind('node-3');
+  await until('it is there', async () => (await place('mon-1/0')) === 'node-3: node-3');
+  assert.match(await told('node-2', 'INTERFACE_CONTESTED'), /bound to node "node-3", which has it with tap9/);
+  await bind(undefined);
+  await until('the one that has claimed it longest has it', async () =>
+    (await place('mon-1/0')).startsWith('node-3: '),
+  );
+  await until('nothing is refused', async () =>
+    (await problems('node-2')).every(([code]) => code !== 'INTERFACE_CONTESTED'),
+  );
+});
+
+test('a source that is bound is captured on its node alone, and prepared for on no other', async (t) => {
+  const { bench, one, three } = await start(t);
+  assert.equal(three.program?.captures.length, 1, 'every node of the pool is prepared');
+  await bench.must('PUT', '/api/v1/interfaces/app-1%2F0', { kind: 'vm', boundTo: 'node-1' });
+  await until('node-3 is not', () => three.program?.captures.length === 0);
+  assert.equal(one.program?.captures.length, 1);
+});
+
+test('an edge takes no binding: it is on the node of its declaration', async (t) => {
+  const { bench } = await start(t);
+  const edge = { kind: 'edge', edge: { node: 'node-1', device: 'eth7' }, boundTo: 'node-1' };
+  const reply = await bench.put('/api/v1/interfaces/up', edge);
+  assert.deepEqual([reply.status, reply.body.errors[0].field], [400, 'boundTo']);
+});
+
 test('what an agent says of a kind, a name or a network counts where it has the interface', async (t) => {
   const { bench, one, three, told } = await start(t);
   const other = vmDevice('app-1/0', 9);

@@ -183,3 +183,46 @@ test('a node with devices of a policy is deleted only when its agent is gone', a
   await bench.must('DELETE', `${api}/nodes/node-1`);
   assert.deepEqual((await bench.get(`${api}/interfaces/web-1%2F0`)).body.devices, []);
 });
+
+test('a node that may still copy is not forgotten, until it has confirmed its end or an operator calls it dead', async (t) => {
+  const bench = await Bench.start(t);
+  await bench.cluster('node-1', 'node-2');
+  const agent = await bench.connect(await bench.credentials('node-1'));
+  agent.confirms = false;
+  agent.hello('node-1');
+  agent.inventory(vmDevice('a', 7), vmDevice('b', 8));
+  await until('both are listed', async () => (await bench.get('/api/v1/interfaces')).body.items.length === 2);
+  const { uid } = await bench.must('POST', '/api/v1/policies', { name: 'p', sources: ['a'], destination: 'b' });
+  const program = await until('it is captured', () => agent.program?.captures.length === 1 && agent.program);
+  const captures = [{ capture: `${uid}/a`, device: 'tap7', state: 'capturing' as const }];
+  agent.send({ type: 'status', appliedRevision: program.revision, captures, problems: [] });
+  const status = async () => (await bench.get('/api/v1/policies/p/status')).body;
+  await until('it is active', async () => (await status()).state === 'active');
+  const remove = (query = '') => bench.request('DELETE', `/api/v1/nodes/node-1${query}`);
+  assert.equal((await remove('?dead=true')).body.code, 'IN_USE', 'it is alive');
+  agent.close();
+  await until('it is gone', async () => !(await bench.get('/api/v1/nodes/node-1')).body.connected);
+  await bench.must('PUT', '/api/v1/policies/p', { name: 'p', sources: ['a'], destination: 'b', enabled: false });
+  assert.equal((await status()).state, 'ending');
+  const refused = await remove();
+  assert.deepEqual([refused.status, refused.body.code], [409, 'NODE_UNCONFIRMED']);
+  assert.match(refused.body.detail, /copying for "p": .*node delete node-1 --dead/);
+  assert.equal((await status()).state, 'ending');
+  assert.equal((await remove('?dead=true&dryRun=true')).status, 200);
+  assert.equal((await status()).state, 'ending', 'a dry run decides nothing');
+  assert.equal((await remove('?dead=true')).status, 204);
+  assert.equal((await status()).state, 'disabled');
+  const [entry] = (await bench.get('/api/v1/audit')).body.items;
+  assert.deepEqual(
+    [entry.action, entry.resource, entry.outcome, entry.actor],
+    ['declareDead', 'nodes/node-1', 'done', 'admin'],
+  );
+  const [event] = (await bench.get('/api/v1/events?kind=nodeDeclaredDead')).body.items;
+  assert.deepEqual([event.object.name, event.cause.kind, event.count], ['node-1', 'operator', 1]);
+  assert.match(event.message, /copy no more for p$/);
+  assert.equal(
+    (await bench.request('DELETE', '/api/v1/nodes/node-2')).status,
+    204,
+    'one that never copied needs no word',
+  );
+});

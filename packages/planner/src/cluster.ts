@@ -68,7 +68,7 @@ export function deviceNodes(item: ClusterInterface): string[] {
 
 /** The pool that the interface belongs to now, or the last one known. */
 export function homePool(cluster: Cluster, item: ClusterInterface): string | undefined {
-  const node = homeNode(item);
+  const node = homeNode(item) ?? item.boundTo;
   return (node === undefined ? undefined : cluster.nodes.get(node)?.pool) ?? item.pool;
 }
 

@@ -143,7 +143,11 @@ function findTarget(
 }
 
 /** What may be done about an interface without device. A tap that was made again may lack its alias. */
-function absenceRemedy({ kind }: ClusterInterface): string {
+function absenceRemedy({ id, kind, boundTo, contested = [] }: ClusterInterface): string {
+  if (boundTo !== undefined && contested.length > 0) {
+    const nodes = contested.map((node) => `"${node}"`).join(', ');
+    return `it is bound to node "${boundTo}", and ${nodes} has it: bind it there, or "mirrorplane interface release ${id}"`;
+  }
   if (kind === 'edge') return 'check the NIC and its declaration';
   return 'start the VM, attach its NIC, or give its device the identity again';
 }
@@ -167,7 +171,9 @@ function captureNodesOf(
   const here = new Set(devices);
   const isEdge = item.kind === 'edge';
   const contested = new Set(item.contested);
-  const candidates = isEdge ? [homeNode(item)] : pools.flatMap((pool) => cluster.nodesOfPool.get(pool) ?? []);
+  const only = isEdge ? homeNode(item) : item.boundTo;
+  const candidates =
+    only !== undefined || isEdge ? [only] : pools.flatMap((pool) => cluster.nodesOfPool.get(pool) ?? []);
   const nodes = candidates.filter((name): name is string => {
     const node = name === undefined ? undefined : cluster.nodes.get(name);
     const ours = node !== undefined && allowed.has(node.pool) && !contested.has(node.name);

@@ -28,9 +28,10 @@ export async function deleteSeveral(
   kind: Kind,
   names: readonly string[],
   dryRun: boolean,
+  query?: Record<string, string>,
 ): Promise<void> {
   await each(context, names, showOutcomes, async (name) => {
-    await remove(context, kind, name, dryRun);
+    await remove(context, kind, name, dryRun, query);
     return { kind, name, result: 'deleted', dryRun };
   });
 }

@@ -1,13 +1,13 @@
 /** `mirrorplane interface …`. */
 import type { Interface, InterfaceSpec } from '@mirrorplane/contract';
 import { type Command, Option } from 'commander';
-import { contextOf } from '../context.ts';
+import { type Context, contextOf } from '../context.ts';
 import { CliError } from '../exit.ts';
 import { addSort, type SortOptions, sorted } from '../list.ts';
 import { positiveInteger, vlanList } from '../options.ts';
 import { interfaceFields, interfaceTable } from '../output/inventory.ts';
-import { show } from '../output/render.ts';
-import { pathOf, RESOURCES } from '../resources.ts';
+import { show, withKind } from '../output/render.ts';
+import { pathOf, RESOURCES, specOf } from '../resources.ts';
 import { showWatched, type WatchOptions } from '../watch.ts';
 import { deleteSeveral } from './delete.ts';
 import { putResource } from './put.ts';
@@ -87,6 +87,27 @@ export function addInterfaceCommands(program: Command): void {
     });
 
   noun
+    .command('bind')
+    .description('bind an interface to the one node that is believed to have it, whatever others claim')
+    .argument('<id>')
+    .requiredOption('--node <name>', 'the node; the interface is declared, too')
+    .option('--dry-run', 'check it, print what would be done, and change nothing')
+    .action(async (id: string, options: { node: string; dryRun?: boolean }, command: Command) => {
+      await putBinding(contextOf(command), id, options.node, options.dryRun);
+    });
+
+  noun
+    .command('release')
+    .description(
+      'end the binding of an interface, which stays declared: the node that has it keeps it until it lets go',
+    )
+    .argument('<id>')
+    .option('--dry-run', 'check it, print what would be done, and change nothing')
+    .action(async (id: string, options: { dryRun?: boolean }, command: Command) => {
+      await putBinding(contextOf(command), id, undefined, options.dryRun);
+    });
+
+  noun
     .command('delete')
     .description('remove the declarations of interfaces; one that an agent sees stays listed')
     .argument('<ids...>')
@@ -94,6 +115,23 @@ export function addInterfaceCommands(program: Command): void {
     .action(async (ids: string[], options: { dryRun?: boolean }, command: Command) => {
       await deleteSeveral(contextOf(command), 'Interface', ids, options.dryRun ?? false);
     });
+}
+
+/** Changes the binding alone, unless somebody else changes the interface meanwhile. @param node undefined: none */
+async function putBinding(context: Context, id: string, node: string | undefined, dryRun = false): Promise<void> {
+  const path = pathOf('Interface', id);
+  const { body: before, etag } = await context.client.request<Interface>('GET', path);
+  const { boundTo: _, pool, ...rest } = specOf('Interface', before);
+  // Of one that nobody has declared, the pool follows its node.
+  const spec = before.declared && pool !== undefined ? { ...rest, pool } : rest;
+  if (node === undefined && before.boundTo === undefined) {
+    show(context, withKind('Interface', before), () => `interface ${id} unchanged\n`);
+    return;
+  }
+  const body = node === undefined ? spec : { ...spec, boundTo: node };
+  const answer = await context.client.request<Interface>('PUT', path, { body, dryRun, ifMatch: etag });
+  const done = node === undefined ? `released from ${before.boundTo}` : `bound to ${node}`;
+  show(context, withKind('Interface', answer.body), () => `interface ${id} ${dryRun ? 'would be ' : ''}${done}\n`);
 }
 
 function specFrom(options: DeclareOptions): Record<string, unknown> {

@@ -60,8 +60,10 @@ export function addNodeCommands(program: Command): void {
     .command('delete')
     .description('delete nodes; their agents cannot connect any more')
     .argument('<names...>')
+    .option('--dead', 'the hosts copy no more for good, though nobody can confirm it: destroyed, or uninstalled')
     .option('--dry-run', 'check and print what would be done, and change nothing')
-    .action(async (names: string[], options: { dryRun?: boolean }, command: Command) => {
-      await deleteSeveral(contextOf(command), 'Node', names, options.dryRun ?? false);
+    .action(async (names: string[], options: { dead?: boolean; dryRun?: boolean }, command: Command) => {
+      const query = options.dead ? { dead: 'true' } : undefined;
+      await deleteSeveral(contextOf(command), 'Node', names, options.dryRun ?? false, query);
     });
 }

@@ -34,6 +34,8 @@ export function interfaceFields(one: Interface, color: boolean): string {
     ['pool', one.pool ?? UNKNOWN],
     ['declared', one.declared ? 'yes' : 'no'],
   ];
+  if (one.boundTo !== undefined) fields.push(['bound to', one.boundTo]);
+  if (one.contested) fields.push(['claimed by', { text: one.contested.join(', '), style: 'yellow' }]);
   if (edge) {
     fields.push(['edge', `${edge.device ?? edge.mac} on ${edge.node}`], ['allowed vlans', vlans(one)]);
   }

@@ -11,7 +11,7 @@ export const AuditEntry = z
     time: Timestamp,
     actor: z.string().meta({ description: 'admin, or node:NAME where an agent acted.' }),
     address: z.string().meta({ description: 'Where the request came from; unix for the local socket.' }),
-    action: z.enum(['create', 'replace', 'patch', 'delete', 'token', 'enroll', 'renew']),
+    action: z.enum(['create', 'replace', 'patch', 'delete', 'declareDead', 'token', 'enroll', 'renew']),
     resource: z.string().meta({ description: 'Kind and name, as in policies/ids-all.' }),
     outcome: z.enum(['done', 'unchanged', 'refused', 'failed']),
     code: ReasonCode.optional().meta({ description: 'Why it was refused.' }),

@@ -25,7 +25,7 @@ const Filters = z.strictObject({
 });
 
 function recordOf(id: string, spec: InterfaceSpec, current: InterfaceRecord | undefined): InterfaceRecord {
-  const { kind, name, network, pool, edge } = spec;
+  const { kind, name, network, pool, edge, boundTo } = spec;
   const record: InterfaceRecord = { id, kind, name, declared: true };
   // The pool where it was seen last is remembered where the operator says none.
   const known = pool ?? (kind === 'edge' ? undefined : current?.pool);
@@ -34,12 +34,13 @@ function recordOf(id: string, spec: InterfaceSpec, current: InterfaceRecord | un
     ...(network !== undefined && { network }),
     ...(known !== undefined && { pool: known }),
     ...(edge && { edge }),
+    ...(boundTo !== undefined && { boundTo }),
   };
 }
 
 /** Field by field, for the two may have them in another order. */
 function sameRecord(a: InterfaceRecord, b: InterfaceRecord): boolean {
-  const text = ({ id, kind, name, network, pool, edge, declared }: InterfaceRecord) =>
+  const text = ({ id, kind, name, network, pool, edge, boundTo, declared }: InterfaceRecord) =>
     JSON.stringify([
       id,
       kind,
@@ -47,6 +48,7 @@ function sameRecord(a: InterfaceRecord, b: InterfaceRecord): boolean {
       network,
       pool,
       edge && [edge.node, edge.device, edge.mac, edge.allowedVlans],
+      boundTo,
       declared,
     ]);
   return text(a) === text(b);
@@ -113,6 +115,9 @@ export const interfaceRoutes: Route[] = [
             'edge.node',
             `there is no node "${body.edge.node}": register it first, as with "mirrorplane node create ${body.edge.node}"`,
           );
+        }
+        if (body.boundTo !== undefined && !view.get('nodes', body.boundTo)) {
+          refuseField('boundTo', `there is no node "${body.boundTo}": check the name with "mirrorplane node list"`);
         }
         if (body.pool !== undefined && !view.get('pools', body.pool)) {
           refuseField(

@@ -32,7 +32,7 @@ export interface Change {
 }
 
 /** Who changes things through the API: there is one operator so far. */
-const OPERATOR = 'admin';
+export const OPERATOR = 'admin';
 
 /** Where a request came from: an address, or `unix`. */
 export function addressOf(request: FastifyRequest): string {

@@ -1,6 +1,6 @@
 /** /api/v1/nodes */
 import { randomUUID } from 'node:crypto';
-import { Name, Node, NodeSpec, Timestamp } from '@mirrorplane/contract';
+import { type EventDraft, Name, Node, NodeSpec, Timestamp } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { issueToken, revokeTokens, TOKEN_LIFETIME_MS } from '../auth/join-tokens.ts';
 import { mergeInventory, recordsOf } from '../inventory.ts';
@@ -10,7 +10,7 @@ import type { Services } from '../services.ts';
 import type { Stored } from '../view.ts';
 import { keyOf } from '../view.ts';
 import { policiesOf, refuseBroken, refuseUsed } from './dependents.ts';
-import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
+import { checkPreconditions, etag, found, MutationQuery, mutate, OPERATOR } from './mutation.ts';
 import { listOf, PageQuery, pageOf } from './paging.ts';
 import { ProblemError } from './problems.ts';
 import { NOTHING, type Route, route } from './route.ts';
@@ -18,6 +18,13 @@ import { NOTHING, type Route, route } from './route.ts';
 const Params = z.object({ name: Name.meta({ description: 'Name of the node.' }) });
 const path = '/api/v1/nodes';
 const tag = 'nodes';
+
+const DeleteQuery = MutationQuery.extend({
+  dead: z.enum(['true', 'false']).default('false').meta({
+    description:
+      'true: the host copies no more for good, as one that is destroyed or uninstalled. What it has not confirmed is taken as ended.',
+  }),
+});
 
 const NodeToken = z
   .object({
@@ -48,6 +55,37 @@ function toNode({ value: { name, pool }, revision }: Stored<NodeRecord>, { view,
   };
 }
 
+/**
+ * Refuses to forget what nobody has confirmed: a node that is deleted could not be named any more as one that may still copy.
+ * @param dead an operator says that the host copies no more
+ */
+function refuseUnconfirmed(name: string, node: LiveNode | undefined, dead: boolean): void {
+  if (dead && node?.connected) {
+    throw new ProblemError('IN_USE', `node "${name}" is not dead: its agent is connected; delete it without "dead"`);
+  }
+  if (dead || !node || node.connected || node.copying.length === 0) {
+    return;
+  }
+  const policies = node.copying.map((policy) => `"${policy.name}"`);
+  const listed = policies.slice(0, 5).join(', ') + (policies.length > 5 ? ` and ${policies.length - 5} more` : '');
+  const why = `its agent is not connected, and has not confirmed that it stopped copying for ${listed}`;
+  const remedy = `start its agent; or, where the host copies no more for good, "mirrorplane node delete ${name} --dead"`;
+  throw new ProblemError('NODE_UNCONFIRMED', `node "${name}" may still copy: ${why}: ${remedy}`);
+}
+
+/** What an operator has decided about a node that nobody can ask any more. */
+function declaredDead(name: string, copying: LiveNode['copying']): EventDraft {
+  const policies = copying.map((policy) => policy.name).join(', ');
+  const what = policies === '' ? 'it copied for no policy' : `it is taken to copy no more for ${policies}`;
+  return {
+    kind: 'nodeDeclaredDead',
+    object: { kind: 'node', name },
+    message: `declared dead, and deleted: ${what}`,
+    cause: { kind: 'operator', name: OPERATOR },
+    ...(copying.length > 0 && { count: copying.length }),
+  };
+}
+
 /** Policies that are disabled or gone, and that the node copied for when it was heard last. */
 function endingOn({ copying }: LiveNode, view: Services['view']): string[] {
   const enabled = new Set(policiesOf(view).flatMap((policy) => (policy.enabled ? [policy.uid] : [])));
@@ -58,8 +96,8 @@ function endingOn({ copying }: LiveNode, view: Services['view']): string[] {
 function usersOf(name: string, { view, live }: Services): string[] {
   const users: string[] = [];
   const here = new Set<string>();
-  for (const { id, edge, devices } of mergeInventory(recordsOf(view), live).interfaces) {
-    if (edge?.node === name) {
+  for (const { id, edge, boundTo, devices } of mergeInventory(recordsOf(view), live).interfaces) {
+    if (edge?.node === name || boundTo === name) {
       users.push(`interface "${id}"`);
     }
     if (devices.some((device) => device.node === name)) {
@@ -154,17 +192,20 @@ export const nodeRoutes: Route[] = [
     tag,
     summary: 'Delete a node',
     params: Params,
-    query: MutationQuery,
+    query: DeleteQuery,
     conditional: true,
-    refuses: ['NOT_FOUND', 'IN_USE'],
+    refuses: ['NOT_FOUND', 'IN_USE', 'NODE_UNCONFIRMED'],
     responses: [{ status: 204, description: 'Deleted; its agent is sent an empty program and then refused.' }],
     handle: async (call) => {
       const { services, request } = call;
       const { name } = call.params;
-      const answer = await mutate(call, 'delete', `nodes/${name}`, () => {
-        const { view } = services;
+      const dead = call.query.dead === 'true';
+      const copying = services.live.get(name)?.copying ?? [];
+      const answer = await mutate(call, dead ? 'declareDead' : 'delete', `nodes/${name}`, () => {
+        const { view, live } = services;
         const stored = found(view.get('nodes', name), 'node', name);
         checkPreconditions(request, stored.revision);
+        refuseUnconfirmed(name, live.get(name), dead);
         refuseUsed(`node "${name}"`, usersOf(name, services));
         return {
           ops: [
@@ -177,6 +218,9 @@ export const nodeRoutes: Route[] = [
       });
       if (call.query.dryRun === 'false') {
         services.dismiss(name);
+        if (dead) {
+          await services.events.note(declaredDead(name, copying));
+        }
       }
       return answer;
     },
