@@ -57,12 +57,16 @@ static __always_inline int arrive(struct __sk_buff *skb) {
     struct capture_key key = {.hook = HOOK_EGRESS};
     __u32 port = skb->ifindex;
     struct arrival_port *entered = bpf_map_lookup_elem(&arrival_ports, &port);
+    struct capture *capture;
     __u32 *guest;
 
     if (!entered)
         return TCX_NEXT;
-    if (skb->tc_index & ARRIVAL_TOKEN) /* of another bridge, or of the way through a guest */
+    /* Of another bridge, or of the way through a guest. */
+    if (skb->tc_index & ARRIVAL_TOKEN && skb->tc_index != FEEDBACK_TOKEN)
         skb->tc_index = 0;
+    if (entered->feedback && feedback_of(skb) == FEEDBACK_STOPPED)
+        return TC_ACT_SHOT;
     follow(skb, entered);
     guest = find_arrival(skb, entered->bridge);
     /* A frame that comes from the port of the guest itself is not sent back to it; one that has no room for the token
@@ -70,7 +74,8 @@ static __always_inline int arrive(struct __sk_buff *skb) {
     if (!guest || *guest == port || skb->tc_index || is_gone(skb, *guest))
         return TCX_NEXT;
     key.ifindex = *guest;
-    if (account(skb, &key)) {
+    capture = bpf_map_lookup_elem(&captures, &key);
+    if (capture && account(skb, &key, capture)) {
         skb->tc_index = arrival_token(key.ifindex);
         /* A later program at tcx that ends the chain with TCX_PASS makes the class the index (net/core/dev.c). */
         skb->tc_classid = arrival_token(key.ifindex);

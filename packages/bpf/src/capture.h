@@ -5,9 +5,11 @@
 
 #include "budget.h"
 #include "counters.h"
+#include "feedback.h"
 #include "guard.h"
 #include "hold.h"
 #include "packet.h"
+#include "token.h"
 
 /* Threshold of a capture that copies everything: no random number is drawn. */
 #define COPY_ALL (1ULL << 32)
@@ -24,6 +26,10 @@ static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capt
     copy->erspan_index = capture->erspan_index;
     if (direct && !fits(length, capture->direct_mtu)) {
         count_dropped(copy, DROP_TOO_BIG_FOR_DESTINATION);
+        return;
+    }
+    if (direct && note_source(skb, copy, capture->out_ifindex, capture->delivery)) {
+        count_dropped(copy, DROP_FEEDBACK);
         return;
     }
     copy->truncated = 0;
@@ -88,7 +94,7 @@ static __always_inline __u32 *find_arrival(struct __sk_buff *skb, __u32 bridge) 
 /* The reason why a packet of a mirrored device does not belong to the capture, or -1 where it does. */
 static __always_inline int skip_reason(struct __sk_buff *skb, struct capture *capture, __u32 hook,
                                        struct copy_context *copy) {
-    if (copy->active)
+    if (copy->active || skb->tc_index == FEEDBACK_TOKEN)
         return SKIP_IS_COPY;
     if (capture->skip_vlan_id && outer_vlan_id(skb) == capture->skip_vlan_id)
         return SKIP_SAME_VLAN;
@@ -121,18 +127,15 @@ static __always_inline bool wake(struct capture *capture, struct capture_key *ke
 }
 
 /*
- * Captures a packet as one that passes `key`. False where there is no such capture; else it is accounted for, whatever
- * became of it.
+ * Captures a packet as one that passes `key`, by the capture there. True where it is accounted for, whatever became of
+ * it.
  */
-static __always_inline bool account(struct __sk_buff *skb, struct capture_key *key) {
-    struct capture *capture = bpf_map_lookup_elem(&captures, key);
+static __always_inline bool account(struct __sk_buff *skb, struct capture_key *key, struct capture *capture) {
     struct capture_counters *counters;
     struct copy_context *copy;
     struct wire_size size;
     int reason;
 
-    if (!capture)
-        return false;
     counters = bpf_map_lookup_elem(&capture_counters, &capture->slot);
     copy = this_copy();
     if (!counters || !copy)
@@ -166,24 +169,20 @@ static __always_inline bool account(struct __sk_buff *skb, struct capture_key *k
     return true;
 }
 
-/*
- * The token in skb->tc_index of a packet that has been accounted for where it arrived, as one for that port. The kernel
- * keeps the field through bridges, firewalls, queues to user space, fragmentation and segmentation, and nobody else has
- * used its upper half since cls_tcindex went (6.3). It never leaves the node.
- */
-#define ARRIVAL_TOKEN 0x8000
-
-static __always_inline __u32 arrival_token(__u32 ifindex) {
-    return ARRIVAL_TOKEN | (ifindex & (ARRIVAL_TOKEN - 1));
-}
-
 static __always_inline int capture(struct __sk_buff *skb, enum hook hook) {
     struct capture_key key = {.ifindex = skb->ifindex, .hook = hook};
+    struct capture *capture;
 
-    if (hook == HOOK_EGRESS && skb->tc_index == arrival_token(key.ifindex))
+    if (hook == HOOK_EGRESS && skb->tc_index == arrival_token(key.ifindex)) {
         skb->tc_index = 0;
-    else
-        account(skb, &key);
+        return TCX_NEXT;
+    }
+    capture = bpf_map_lookup_elem(&captures, &key);
+    if (!capture)
+        return TCX_NEXT;
+    if (hook == HOOK_INGRESS && capture->flags & CAPTURE_FEEDBACK && feedback_beside_arrive(skb) == FEEDBACK_STOPPED)
+        return TC_ACT_SHOT;
+    account(skb, &key, capture);
     return TCX_NEXT;
 }
 

@@ -39,6 +39,46 @@ struct {
     __type(value, __u32);
 } arrivals SEC(".maps");
 
+/* Key: a destination's device. Value: how many addresses it has taken lately. Memory: about 85 bytes an entry. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 4096);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u32);
+    __type(value, struct destination);
+} destinations SEC(".maps");
+
+/*
+ * Key: a destination's device and an address that its guest uses. Value: when a copy came in with it last, ktime in ns;
+ * 0: never. Memory: 6 MiB. LRU, as the two below:
+ * the kernel gives up what nobody has asked for the longest time.
+ */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 65536);
+    __type(key, struct source_address);
+    __type(value, __u64);
+} own_sources SEC(".maps");
+
+/* Key: a destination's device and an address that came in there. Memory: 8 MiB. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 65536);
+    __type(key, struct source_address);
+    __type(value, struct foreign_source);
+} foreign_sources SEC(".maps");
+
+/*
+ * Key: a frame that came into a destination's device, of those that have to be known again: broadcast and the like,
+ * copies of what its guest has sent, and copies of policies that allow feedback. Memory: 6 MiB.
+ */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 65536);
+    __type(key, struct arrived_key);
+    __type(value, struct arrived);
+} arrived_frames SEC(".maps");
+
 /* Key: an address of the node. Value: unused. Memory: about 80 bytes an entry. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -110,7 +150,7 @@ struct {
     __type(value, struct delivery);
 } deliveries SEC(".maps");
 
-/* Key: delivery slot. Value: counters. Memory: 16 bytes a slot and CPU. */
+/* Key: delivery slot. Value: counters. Memory: 32 bytes a slot and CPU. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 4096);
@@ -231,6 +271,14 @@ enum part {
     PART_CLONE, /* others come after it */
 };
 
+/* An address that this CPU has noted lately, see feedback.h. */
+struct noted_source {
+    __u64 address; /* and the time, in some seconds */
+    __u64 whose;   /* ifindex of the destination's device, and key of the delivery */
+};
+
+#define NOTED_SOURCES 256
+
 /* Of a copy that a capture has counted before. */
 #define NO_SLOT (~0U)
 
@@ -248,6 +296,7 @@ struct copy_context {
     __u32 segmenting;  /* segments of one super-packet are passing, see super.h */
     struct count left; /* of it that no segment has been counted for */
     struct split split;
+    struct noted_source noted[NOTED_SOURCES];
     __u8 scratch[SCRATCH_SIZE + 4]; /* whole words, whatever the verifier thinks */
 };
 

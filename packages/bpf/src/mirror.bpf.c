@@ -15,6 +15,7 @@
 
 #include "arrive.h"
 #include "capture.h"
+#include "feedback.h"
 #include "hold.h"
 #include "terminate.h"
 #include "transform.h"
@@ -37,6 +38,16 @@ int arrive_ingress(struct __sk_buff *skb) {
 SEC("tc")
 int arrive_egress(struct __sk_buff *skb) {
     return arrive(skb);
+}
+
+SEC("tc")
+int feedback_ingress(struct __sk_buff *skb) {
+    return stop_feedback(skb);
+}
+
+SEC("tc")
+int feedback_egress(struct __sk_buff *skb) {
+    return note_original(skb);
 }
 
 SEC("tc")

@@ -9,6 +9,7 @@
 
 #include "counters.h"
 #include "erspan.h"
+#include "feedback.h"
 #include "hold.h"
 #include "packet.h"
 #include "relay.h"
@@ -144,6 +145,8 @@ static __always_inline int deliver(struct __sk_buff *skb, struct termination *te
         return refuse(counters, size, TERMINATION_DECAP_FAILED);
     if (termination->kind == DELIVERY_EDGE)
         skb->priority = COPY_PRIORITY;
+    else if (note_source(skb, copy, termination->ifindex, termination->delivery))
+        return refuse(counters, size, TERMINATION_FEEDBACK);
     copy->active = 1;
     if (termination->hold) {
         copy->delivery = termination->delivery;

@@ -7,6 +7,7 @@
 #include "counters.h"
 #include "cut.h"
 #include "erspan.h"
+#include "feedback.h"
 #include "packet.h"
 #include "split.h"
 #include "super.h"
@@ -201,8 +202,11 @@ static __always_inline int to_device(struct __sk_buff *skb, struct copy_context 
     if (pushed) {
         if (bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), delivery->vlan_id))
             return drop(copy, DROP_VLAN_UNSUPPORTED);
-    } else if (bpf_clone_redirect(skb, delivery->ifindex, 0)) { /* a redirect would tell nobody */
-        return drop(copy, DROP_DESTINATION_DOWN);
+    } else {
+        if (note_source(skb, copy, delivery->ifindex, copy->delivery))
+            return drop(copy, DROP_FEEDBACK);
+        if (bpf_clone_redirect(skb, delivery->ifindex, 0)) /* a redirect would tell nobody */
+            return drop(copy, DROP_DESTINATION_DOWN);
     }
     if (copy->part != PART_CLONE)
         count_copied(copy, false);

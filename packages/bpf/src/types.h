@@ -32,6 +32,7 @@ enum drop_reason {
     DROP_ENCAP_FAILED,
     DROP_NO_DELIVERY,
     DROP_OVER_BUDGET,
+    DROP_FEEDBACK,
     DROP_REASON_COUNT,
 };
 
@@ -50,6 +51,7 @@ enum termination_drop {
     TERMINATION_DESTINATION_DOWN,
     TERMINATION_TOO_BIG_FOR_DESTINATION,
     TERMINATION_DECAP_FAILED,
+    TERMINATION_FEEDBACK,
     TERMINATION_DROP_COUNT,
 };
 
@@ -90,6 +92,7 @@ enum capture_flag {
     CAPTURE_HOLD = 8,  /* its destination is about to leave this node: copies are kept till they are read, see hold.h */
     CAPTURE_LEAVING =
         16, /* its guest may go to another node: seen behind an uplink of the bridge, it has, see arrive.h */
+    CAPTURE_FEEDBACK = 32, /* the device is a destination's too: what its guest sends may be copies, see feedback.h */
 };
 
 struct capture {
@@ -132,10 +135,12 @@ struct delivery {
     __u32 forward;         /* key of the delivery to the node that the destination moves to; 0: it does not move */
     __u32 destination_mtu; /* of ERSPAN: MTU of the destination's own device; 0: not known */
     __u32 segmenter;       /* ifindex of the device that makes segments of super-packets; 0: there is none */
+    __u32 allow_feedback;  /* not 0: what the destination sends of these copies may pass, see feedback.h */
 };
 
 struct delivery_counters {
     struct count sent;
+    struct count feedback; /* recognised in what the destination's guest sends */
 };
 
 struct termination_key {
@@ -178,8 +183,51 @@ struct sequence_state {
 
 /* Where frames enter a bridge. */
 struct arrival_port {
-    __u32 bridge; /* ifindex */
-    __u32 uplink; /* a guest that leaves the node may be behind it: the bridge learns here, and it is no guest's */
+    __u32 bridge;   /* ifindex */
+    __u32 uplink;   /* a guest that leaves the node may be behind it: the bridge learns here, and it is no guest's */
+    __u32 feedback; /* the device is a destination's: what its guest sends may be copies, see feedback.h */
+};
+
+/*
+ * A device that copies are delivered into for a guest. The data plane's own: since when it is watched, and how many
+ * addresses it has taken lately. ktime in ns.
+ */
+struct destination {
+    __u64 since;    /* 0: nothing has passed yet */
+    __u64 window;   /* when counting began */
+    __u64 feedback; /* when its guest has sent a copy on last; 0: never */
+    __u32 own;      /* of the guest */
+    __u32 noted;    /* of others */
+};
+
+/* A source address of frames that come into a destination's device, or out of it. */
+struct source_address {
+    __u32 ifindex;
+    __u8 mac[6];
+    __u8 padding[2];
+};
+
+/* Of an address that is not the guest's own: when it came in last, as ktime in ns; 0: never. */
+struct foreign_source {
+    __u64 seen;     /* at all */
+    __u64 copied;   /* in a copy */
+    __u64 guarded;  /* in a copy of a policy that does not allow feedback */
+    __u32 delivery; /* of the last copy */
+    __u32 padding;
+};
+
+/* A frame that came into a destination's device, by what does not change when it is sent on. */
+struct arrived_key {
+    __u64 hash;
+    __u32 ifindex;
+    __u32 padding;
+};
+
+/* When, as ktime in ns. */
+struct arrived {
+    __u64 came;
+    __u64 sent;  /* the destination's guest has sent it on, and it has passed; 0: never */
+    __u64 first; /* the guest has sent it before it came in; 0: never */
 };
 
 /* A guest behind a mirrored port of a bridge. */

@@ -10,7 +10,17 @@ export const RESOURCES = {
   Policy: {
     path: '/policies',
     key: 'name',
-    fields: ['description', 'sources', 'destination', 'direction', 'percent', 'vlanId', 'maxRate', 'enabled'],
+    fields: [
+      'description',
+      'sources',
+      'destination',
+      'direction',
+      'percent',
+      'vlanId',
+      'maxRate',
+      'allowFeedback',
+      'enabled',
+    ],
   },
 } as const;
 

@@ -68,6 +68,10 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   HOOK_OCCUPIED: 'What the other program drops or takes is not seen, so it is not copied.',
   TABLE_FULL: 'What did not find a place is not captured.',
   ATTACH_FAILED: 'What needs the program or device that failed is not captured or not delivered. It is tried again.',
+  DESTINATION_SENDS_COPIES:
+    'The guest of the destination sends frames with addresses that it got copies of. They end at its port, or pass where the policy has allowFeedback; they are never copied again.',
+  FEEDBACK_UNSEEN:
+    'The program that stops such frames could not be attached at the device of the destination. Copies flow.',
   ARRIVAL_UNSEEN: 'Packets towards a guest are captured at its own device, behind the firewall on the bridge.',
   NEIGHBOUR_UNKNOWN: 'Copies are handed to the stack, which asks for the address with each of them.',
   ROUTE_MISSING: 'Copies for that node are dropped.',
@@ -102,6 +106,7 @@ const NODE_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'TABLE_FULL',
   'ATTACH_FAILED',
   'ARRIVAL_UNSEEN',
+  'FEEDBACK_UNSEEN',
   'NEIGHBOUR_UNKNOWN',
   'ROUTE_MISSING',
   'INTERFACE_DUPLICATE',

@@ -15,6 +15,7 @@ import { Name } from './names.ts';
  * - `encapFailed`: the kernel refused to make room for the headers.
  * - `noDelivery`: the delivery is not there (the program is being changed).
  * - `overBudget`: the policy, or the node, has used up the rate that it may make copies at.
+ * - `feedback`: the destination itself has sent the packet, as a copy that it got before.
  */
 export const DROP_REASONS = [
   'cloneFailed',
@@ -27,6 +28,7 @@ export const DROP_REASONS = [
   'encapFailed',
   'noDelivery',
   'overBudget',
+  'feedback',
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
@@ -46,12 +48,14 @@ export type SkipReason = (typeof SKIP_REASONS)[number];
  * and counted by sender, see `PeerReport`.
  * - `malformed`: shorter than its headers say, or headers that do not go together.
  * - `destinationDown`, `tooBigForDestination`, `decapFailed`: the copy could not be handed to the destination.
+ * - `feedback`: the destination itself has sent the packet, as a copy that it got before.
  */
 export const TERMINATION_DROP_REASONS = [
   'malformed',
   'destinationDown',
   'tooBigForDestination',
   'decapFailed',
+  'feedback',
 ] as const;
 export type TerminationDropReason = (typeof TERMINATION_DROP_REASONS)[number];
 
@@ -101,7 +105,16 @@ export const CaptureReport = z.object({
 export type CaptureReport = z.infer<typeof CaptureReport>;
 
 /** What left a node for a delivery. For ERSPAN, packets are outer packets after segmentation, bytes with the outer headers. */
-export const DeliveryReport = z.object({ delivery: Id, policy: Id, life, sent: Count });
+export const DeliveryReport = z.object({
+  delivery: Id,
+  policy: Id,
+  life,
+  sent: Count,
+  feedback: Count.optional().meta({
+    description:
+      'Frames that the guest of the destination sent with addresses of others that were copied. Absent: none.',
+  }),
+});
 export type DeliveryReport = z.infer<typeof DeliveryReport>;
 
 /** What arrived from another node and was delivered, in bytes without the outer headers. `received = delivered + relayed + sum of dropped`. */

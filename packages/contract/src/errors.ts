@@ -178,6 +178,16 @@ export const CATALOGUE = {
     'What a firewall on a bridge drops is not captured; all else is',
     'let the agent attach first at every port of the bridge, and keep filters of others off those ports',
   ),
+  FEEDBACK_UNSEEN: entry(
+    200,
+    'Copies that the destination sends on are not stopped; all else works',
+    'let the agent attach its programs at the device of the destination',
+  ),
+  DESTINATION_SENDS_COPIES: entry(
+    200,
+    'The destination sends copies on',
+    'have the monitor only listen, without bridging or forwarding; where it has to send so, set allowFeedback',
+  ),
   NEIGHBOUR_UNKNOWN: entry(
     200,
     'The next hop to a node has no link-layer address yet',

@@ -43,6 +43,15 @@ export const PolicySpec = z
       minimum: 1,
       maximum: MAX_RATE,
     }),
+    allowFeedback: z
+      .boolean()
+      .optional()
+      .meta({
+        description:
+          'What the guest of the destination sends with addresses of others that were copied is let through. Default ' +
+          'false: it ends at the port of the destination, so that copies that are sent on harm no original.',
+        default: false,
+      }),
     enabled: z.boolean().default(true),
   })
   .meta({
@@ -73,6 +82,7 @@ export const Policy = z
     percent: z.number(),
     vlanId: z.number().int().optional(),
     maxRate: z.number().optional(),
+    allowFeedback: z.boolean().optional(),
     enabled: z.boolean(),
     type: PolicyType,
     revision: z.number().int().meta({ description: 'Store revision of the last change; also the ETag.' }),

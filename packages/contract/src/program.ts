@@ -55,7 +55,14 @@ const deliveryBase = {
 };
 
 /** Into a local device. */
-export const LocalDelivery = z.object({ ...deliveryBase, kind: z.literal('local'), interface: InterfaceId });
+export const LocalDelivery = z.object({
+  ...deliveryBase,
+  kind: z.literal('local'),
+  interface: InterfaceId,
+  allowFeedback: z.literal(true).optional().meta({
+    description: 'What the guest sends of these copies may pass. Left out: it ends at its device.',
+  }),
+});
 /** Out of an edge device with a VLAN tag. */
 export const EdgeDelivery = z.object({
   ...deliveryBase,

@@ -77,6 +77,10 @@ export const PolicyStatus = z
       description:
         'Handed to the device of the destination, locally and from other nodes; bytes without outer headers and without a VLAN tag that was pushed. Null while not known.',
     }),
+    feedback: Count.optional().meta({
+      description:
+        'Frames that the guest of the destination sent with addresses of others that were copied. Absent: none.',
+    }),
     lost: z.number().int().nullable().meta({ description: 'Sum over all paths; null while one of them is not known.' }),
     sources: z.array(SourceStatus),
     paths: z.array(PathStatus),

@@ -207,7 +207,13 @@ function endDelivery(policy: Policy, isEdge: boolean): Exclude<Delivery, { kind:
   if (isEdge) {
     return { id: edgeDeliveryId(uid), policy: uid, kind: 'edge', interface: destination, vlanId: vlanId! };
   }
-  return { id: localDeliveryId(uid), policy: uid, kind: 'local', interface: destination };
+  return {
+    id: localDeliveryId(uid),
+    policy: uid,
+    kind: 'local',
+    interface: destination,
+    ...(policy.allowFeedback && { allowFeedback: true }),
+  };
 }
 
 function captureOf(

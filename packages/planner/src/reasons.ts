@@ -28,6 +28,7 @@ const PARTIAL_CODES: ReadonlySet<string> = new Set([
   'INTERFACE_KIND_REFUSED',
   'HOOK_OCCUPIED',
   'ARRIVAL_UNSEEN',
+  'FEEDBACK_UNSEEN',
   'UPLINK_BUSY',
   'CPU_BUSY',
   'OFFLOAD_UNSEEN',
@@ -220,6 +221,25 @@ export function lossReasons(
     const { remedy } = CATALOGUE.COPIES_LOST;
     const message = `${lost.lately} copies from node "${from}" to node "${to}" were lost lately, ${lost.ever} in all: ${remedy}`;
     return [{ code: 'COPIES_LOST', message, node: to }];
+  });
+}
+
+/** A reason for every node where the destination has sent copies on since the counters of before. */
+export function feedbackReasons(
+  { allowFeedback, destination }: Policy,
+  counters: PolicyCounters | undefined,
+): StatusReason[] {
+  const sending = (counters?.deliveries ?? []).flatMap(({ node, report, before }) => {
+    const packets = (report.feedback?.packets ?? 0) - (before?.feedback?.packets ?? 0);
+    return packets > 0 ? [{ node, packets }] : [];
+  });
+  return sending.map(({ node, packets }) => {
+    const { remedy } = CATALOGUE.DESTINATION_SENDS_COPIES;
+    const outcome = allowFeedback
+      ? 'they were let through, because the policy allows it, and not copied again'
+      : `they were kept off the network: ${remedy}`;
+    const message = `"${destination}" sent ${packets} frames lately with addresses of others that it got copies of; ${outcome}`;
+    return { code: 'DESTINATION_SENDS_COPIES', message, interface: destination, node };
   });
 }
 

@@ -28,5 +28,10 @@ export function shapeRefusals(spec: PolicySpec): Refusal[] {
   expect(typeof spec.percent === 'number', 'percent', NUMBER);
   expect(spec.vlanId === undefined || typeof spec.vlanId === 'number', 'vlanId', NUMBER);
   expect(spec.maxRate === undefined || typeof spec.maxRate === 'number', 'maxRate', NUMBER);
+  expect(
+    spec.allowFeedback === undefined || typeof spec.allowFeedback === 'boolean',
+    'allowFeedback',
+    'has to be true or false',
+  );
   return refusals;
 }

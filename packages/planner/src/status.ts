@@ -30,6 +30,7 @@ import type { PolicyPlan, SourcePlan } from './plan.ts';
 import {
   dropReasons,
   endingReasons,
+  feedbackReasons,
   involvedNodes,
   isPending,
   lossReasons,
@@ -80,6 +81,7 @@ export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observ
         ...truncationReasons(policy, counters, observation),
         ...unprovenReasons(plan, observation),
         ...lossReasons(plan, counters, observation),
+        ...feedbackReasons(policy, counters),
       ])
     : endingReasons(policy, observation);
   const destination = observation.cluster.interfaces.get(policy.destination);
@@ -94,6 +96,7 @@ export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observ
     destination: { interface: policy.destination, devices: destination ? [...destination.devices] : [] },
     totals: (counters?.captures ?? []).reduce((sum, { report }) => addCaptureCounts(sum, report.counts), zeroCounts()),
     delivered: deliveredOf(plan, counters, observation),
+    ...feedbackOf(counters),
     sources,
     lost: sumOfLost(paths),
     paths,
@@ -245,6 +248,14 @@ function deliveredOf(plan: PolicyPlan, counters: PolicyCounters | undefined, { n
   });
   const remote = arrivals(plan.uid, counters, { nodes }).map((one) => one && (one.arrival.report?.delivered ?? ZERO));
   return [...local, ...remote].reduce<Count | null>((sum, one) => (sum && one ? addCount(sum, one) : null), ZERO);
+}
+
+function feedbackOf(counters: PolicyCounters | undefined): Pick<PolicyStatus, 'feedback'> {
+  const feedback = (counters?.deliveries ?? []).reduce(
+    (sum, { report }) => addCount(sum, report.feedback ?? ZERO),
+    ZERO,
+  );
+  return feedback.packets > 0 ? { feedback } : {};
 }
 
 /** Bytes of the frames before an edge has put its 802.1Q tag of 4 bytes into each. */

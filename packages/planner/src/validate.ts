@@ -71,10 +71,16 @@ export function validate(spec: PolicySpec, context: ValidationContext, replacing
 
 /** The same policy as it is kept: percent with two decimals and no negative zero, nothing undefined. */
 export function normalise(spec: PolicySpec): PolicySpec {
-  const { vlanId, maxRate, ...rest } = spec;
+  const { vlanId, maxRate, allowFeedback, ...rest } = spec;
   // Adding 0 turns -0, which JSON can carry, into 0.
   const percent = Number(spec.percent.toFixed(2)) + 0;
-  return { ...rest, percent, ...(vlanId !== undefined && { vlanId }), ...(maxRate !== undefined && { maxRate }) };
+  return {
+    ...rest,
+    percent,
+    ...(vlanId !== undefined && { vlanId }),
+    ...(maxRate !== undefined && { maxRate }),
+    ...(allowFeedback && { allowFeedback }),
+  };
 }
 
 function checkRate({ maxRate }: PolicySpec, refuse: Refuse): void {

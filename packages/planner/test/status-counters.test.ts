@@ -234,6 +234,29 @@ test('what arrived is unknown until the sender was read after it', () => {
   assert.deepEqual([status.delivered, status.paths[0]!.sent, status.paths[0]!.delivered], [null, count(2000), null]);
 });
 
+test('a destination that sends copies on degrades its policy while it does', () => {
+  const after = (before: number, now: number, policy = {}) => {
+    const reports = (feedback: number) => {
+      const left = { delivery: 'u-p/local', policy: 'u-p', sent: count(1000), feedback: count(feedback) };
+      return { 'node-1': { ...up1, ...counted({ deliveries: [left] }) }, 'node-2': up2 };
+    };
+    const earlier = { counters: reports(before)['node-1'].counters! };
+    const previous = new Map([['node-1', earlier]]);
+    return statusOf({ policy, nodes: reports(now), previous });
+  };
+  const status = after(30, 42);
+  assert.deepEqual(inShort(status), ['degraded', 'DESTINATION_SENDS_COPIES ids-1/0 @node-1']);
+  assert.match(
+    status.reasons[0]!.message,
+    /^"ids-1\/0" sent 12 frames lately .* kept off the network: have the monitor/,
+  );
+  assert.deepEqual(status.feedback, count(42));
+  assert.match(after(30, 42, { allowFeedback: true }).reasons[0]!.message, /let through, because the policy allows it/);
+  const quiet = after(42, 42);
+  assert.deepEqual([...inShort(quiet), quiet.feedback], ['active', count(42)]);
+  assert.equal(after(0, 0).feedback, undefined);
+});
+
 test('a path is listed while it has a source, or where it carried something, and no other', () => {
   const policy = { sources: ['web-1/0'] };
   assert.deepEqual(statusOf({ policy }).paths, []);

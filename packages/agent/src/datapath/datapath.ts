@@ -53,6 +53,8 @@ interface DeliveryBase {
 
 export interface LocalDeliveryEntry extends DeliveryBase {
   kind: 'local';
+  /** What the destination's guest sends of these copies may pass. Default false: it ends at the device. */
+  allowFeedback?: boolean;
   /**
    * The guest is about to leave this node: copies are held until it has read them. `left`: it has, and what it has not read
    * goes by the delivery `forward` to the node where it is. Only into devices that a guest reads from the node, as a tap.
@@ -185,7 +187,7 @@ export interface Repair {
 
 /** What stands in the way of more than one capture, or of a part of one. All else is in force. */
 export interface DatapathProblem {
-  code: Extract<ErrorCode, 'ATTACH_FAILED' | 'HOOK_OCCUPIED' | 'ARRIVAL_UNSEEN' | 'TABLE_FULL'>;
+  code: Extract<ErrorCode, 'ATTACH_FAILED' | 'HOOK_OCCUPIED' | 'ARRIVAL_UNSEEN' | 'FEEDBACK_UNSEEN' | 'TABLE_FULL'>;
   message: string;
   /** The policy, and the source, that it concerns; left out: all of the node. */
   policy?: string;

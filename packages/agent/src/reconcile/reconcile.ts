@@ -210,7 +210,10 @@ function deliveryEntry(
     // A device that is down would lose what it is handed without a word, when a redirect takes it there.
     const device = found?.up && copiesRefusalOf(found) === undefined ? found : undefined;
     const base = { ...budget, id, policy, ifindex: device?.ifindex ?? 0, mtu: device?.mtu ?? 0 };
-    return delivery.kind === 'local' ? { ...base, kind: 'local' } : { ...base, kind: 'edge', vlanId: delivery.vlanId };
+    const allow = delivery.kind === 'local' && delivery.allowFeedback && { allowFeedback: true };
+    return delivery.kind === 'local'
+      ? { ...base, ...allow, kind: 'local' }
+      : { ...base, kind: 'edge', vlanId: delivery.vlanId };
   }
   const { address, destinationMtu, session, generation, remoteMtu } = delivery;
   const base = { ...budget, id, policy, kind: 'erspan', address, session, generation } as const;

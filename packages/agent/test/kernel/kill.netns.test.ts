@@ -125,8 +125,10 @@ after(async () => {
 
 /** Every hook that a state uses, with the number of programs that must hang there. */
 function expectedPrograms(state: DatapathState): Record<string, number> {
+  const destinations = new Set(state.deliveries.flatMap(({ kind, ifindex }) => (kind === 'local' ? [ifindex] : [])));
   const hooks = [
     ...state.captures,
+    ...[...destinations].map((ifindex) => ({ ifindex, hook: 'ingress' })),
     ...(state.arrivalPorts ?? []),
     { ifindex: state.mirrorDevice, hook: 'ingress' },
     { ifindex: link('mirror0').ifindex, hook: 'egress' },

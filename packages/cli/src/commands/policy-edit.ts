@@ -20,6 +20,7 @@ interface EditOptions {
   percent?: number;
   vlanId?: number | 'none';
   maxRate?: number | 'none';
+  allowFeedback?: boolean;
   dryRun?: boolean;
 }
 
@@ -37,6 +38,8 @@ export function addPolicyEdit(policy: Command): void {
     .option('--percent <number>', 'share of packets that is copied, 0 to 100, two decimals', number)
     .option('--vlan-id <id>', '802.1Q tag of the copies, 1 to 4094, or "none"', numberOrNone)
     .option('--max-rate <mbit>', 'budget of each node for its copies, Mbit/s, or "none"', numberOrNone)
+    .option('--allow-feedback', 'let through what the destination sends with addresses of others that were copied')
+    .option('--no-allow-feedback', 'stop it at the port of the destination, the default')
     .option('--description <text>', 'free text for other operators')
     .option('--dry-run', 'check it, print what would be done, and change nothing')
     .action(async (name: string, options: EditOptions, command: Command) => {

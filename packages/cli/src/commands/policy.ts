@@ -23,6 +23,7 @@ interface CreateOptions {
   percent?: number;
   vlanId?: number;
   maxRate?: number;
+  allowFeedback?: boolean;
   disabled?: boolean;
   description?: string;
   dryRun?: boolean;
@@ -46,6 +47,7 @@ export function addPolicyCommands(program: Command): void {
     .option('--percent <number>', 'share of packets that is copied, 0 to 100, two decimals; default 100', number)
     .option('--vlan-id <id>', '802.1Q tag of the copies, 1 to 4094; needed where the destination is an edge', number)
     .option('--max-rate <mbit>', 'budget of each node for copies of this policy, Mbit/s; default no limit', number)
+    .option('--allow-feedback', 'let through what the destination sends with addresses of others that were copied')
     .option('--description <text>', 'free text for other operators')
     .option('--disabled', 'create it switched off')
     .option('--dry-run', 'check it, print what would be done, and change nothing')

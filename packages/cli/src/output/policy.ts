@@ -44,6 +44,7 @@ export function policyFields(policy: Policy, color: boolean): string {
     ['percent', policy.percent],
     ['vlan id', policy.vlanId ?? '-'],
     ['max rate', policy.maxRate === undefined ? 'no limit' : `${policy.maxRate} Mbit/s on each node`],
+    ...(policy.allowFeedback ? [['feedback', 'allowed'] satisfies [string, Cell]] : []),
     ['destination', policy.destination],
     ['sources', `${policy.sources.length}`],
   ];

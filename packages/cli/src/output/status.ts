@@ -76,6 +76,7 @@ function totalsTable(status: PolicyStatus, color: boolean): string {
     row('truncated', totals?.truncated),
     ...reasons(totals?.skipped).map(([reason, count]) => row(`not matched: ${reason}`, count)),
     row('delivered', status.delivered),
+    ...(status.feedback ? [row('sent on by the destination', status.feedback)] : []),
   ];
   return renderTable([{ title: 'TOTAL' }, right('PACKETS'), right('BYTES')], rows, { color });
 }

@@ -54,11 +54,13 @@ const FIELDS = [
   'percent',
   'vlanId',
   'maxRate',
+  'allowFeedback',
   'enabled',
 ] as const;
 
 function specOf(record: PolicyRecord): PolicySpec {
-  const { name, description, sources, destination, direction, percent, vlanId, maxRate, enabled } = record;
+  const { name, description, sources, destination, direction, percent, vlanId, maxRate, allowFeedback, enabled } =
+    record;
   return {
     name,
     description,
@@ -69,6 +71,7 @@ function specOf(record: PolicyRecord): PolicySpec {
     enabled,
     ...(vlanId !== undefined && { vlanId }),
     ...(maxRate !== undefined && { maxRate }),
+    ...(allowFeedback !== undefined && { allowFeedback }),
   };
 }
 

@@ -74,6 +74,11 @@ export const METRICS = {
     `As mirrorplane_policy_delivered_packets_total, in ${COPIES} and without a VLAN tag that was pushed.`,
     'policy',
   ),
+  feedback: counter(
+    'mirrorplane_policy_feedback_packets_total',
+    'Frames that the guest of the destination sent with addresses of others that it got copies of.',
+    'policy',
+  ),
   pathSentPackets: counter(
     'mirrorplane_path_sent_packets_total',
     'ERSPAN packets, as the sender counts them.',

@@ -79,6 +79,7 @@ function collectPolicy(status: PolicyStatus, add: Add): void {
     collectPath(path, { policy, from: path.from, to: path.to }, add);
   }
   addCount(add, ['deliveredPackets', 'deliveredBytes'], status.delivered, { policy });
+  add('feedback', status.feedback?.packets ?? 0, { policy });
 }
 
 function collectCapture(counts: CaptureCounts, labels: Labels, add: Add): void {

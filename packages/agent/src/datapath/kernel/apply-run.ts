@@ -3,6 +3,7 @@
  */
 import type { ApplyOptions, ApplyResult, DatapathState } from '../datapath.ts';
 import type { Expedite } from './expedite.ts';
+import { sendingDestinations } from './feedback-watch.ts';
 import { repairOf } from './interference.ts';
 import { type Attachment, attachmentKey } from './links.ts';
 import type { Opened } from './opened.ts';
@@ -30,13 +31,22 @@ const WRITTEN = [
   'budgets',
   'physicalDevices',
   'hostAddresses',
+  'destinations',
   'deliveries',
   'peers',
   'terminations',
   'arrivalPorts',
   'captures',
 ] as const;
-const REMOVED = ['captures', 'arrivalPorts', 'terminations', 'deliveries', 'hostAddresses', 'physicalDevices'] as const;
+const REMOVED = [
+  'captures',
+  'arrivalPorts',
+  'terminations',
+  'deliveries',
+  'destinations',
+  'hostAddresses',
+  'physicalDevices',
+] as const;
 
 /** Lives for one apply, and holds what its phases hand on to each other. */
 export class ApplyRun {
@@ -127,10 +137,11 @@ export class ApplyRun {
   }
 
   #buildRows(holding: boolean, overruled: readonly unknown[]): DatapathRows {
-    const { helper, segmenter } = this.#opened;
+    const { helper, segmenter, installation } = this.#opened;
     const arrivalPorts = this.#desired.arrivalPorts?.filter((port) => !overruled.includes(port));
     const take = (kind: SlotKind, id: string) => this.#takeSlot(kind, id);
-    return buildRows({ ...this.#desired, arrivalPorts }, { take, helper, segmenter, holding });
+    const sending = sendingDestinations(this.#desired, installation.maps.destinations);
+    return buildRows({ ...this.#desired, arrivalPorts }, { take, helper, segmenter, holding, sending });
   }
 
   #takeSlot(kind: SlotKind, id: string): number {

@@ -43,7 +43,7 @@ export const LAYOUT = {
     },
   },
   delivery: {
-    size: 56,
+    size: 60,
     fields: {
       kind: 0,
       ifindex: 4,
@@ -60,9 +60,10 @@ export const LAYOUT = {
       forward: 44,
       destination_mtu: 48,
       segmenter: 52,
+      allow_feedback: 56,
     },
   },
-  delivery_counters: { size: COUNT_SIZE, fields: { sent: 0 } },
+  delivery_counters: { size: 2 * COUNT_SIZE, fields: { sent: 0, feedback: COUNT_SIZE } },
   termination_key: { size: 8, fields: { address: 0, session: 4 } },
   termination: {
     size: 36,
@@ -86,7 +87,8 @@ export const LAYOUT = {
   sequence_state: { size: 24, fields: { next: 0, started: 4, missing: 8, late: 16 } },
   budget: { size: 16, fields: { rate: 0, burst: 8 } },
   bucket: { size: 32, fields: { tokens: 0, filled: 8, passed: 16, refused: 24 } },
-  arrival_port: { size: 8, fields: { bridge: 0, uplink: 4 } },
+  arrival_port: { size: 12, fields: { bridge: 0, uplink: 4, feedback: 8 } },
+  destination: { size: 32, fields: { since: 0, window: 8, feedback: 16, own: 24, noted: 28 } },
   arrival_key: { size: 12, fields: { bridge: 0, mac: 4 } },
   host_address: { size: 16, fields: { bytes: 0 } },
   hold: { size: 12, fields: { queue: 0, released: 4, netns: 8 } },
@@ -106,7 +108,7 @@ export const FIRST_DEVICE_BUDGET = 4097;
 /** Bytes of a bit for each VLAN ID. */
 export const VLAN_SET_SIZE = 512;
 /** enum capture_flag. */
-export const CAPTURE_FLAG = { edge: 1, standby: 2, watch: 4, hold: 8, leaving: 16 } as const;
+export const CAPTURE_FLAG = { edge: 1, standby: 2, watch: 4, hold: 8, leaving: 16, feedback: 32 } as const;
 export const DELIVERY_KIND = { local: 1, edge: 2, erspan: 3 } as const satisfies Record<DeliveryEntry['kind'], number>;
 
 /** A 32-bit key, as arrays and slot maps have. */
@@ -180,6 +182,7 @@ export function encodeDelivery(delivery: DeliveryEntry, slot: number, forward = 
   value.writeUInt32LE(slot, at.slot);
   value.writeUInt32LE(forward, at.forward);
   value.writeUInt32LE(segmenter, at.segmenter);
+  if (delivery.kind === 'local') value.writeUInt32LE(delivery.allowFeedback ? 1 : 0, at.allow_feedback);
   if (delivery.kind === 'edge') value.writeUInt16LE(delivery.vlanId, at.vlan_id);
   if (delivery.kind === 'erspan') {
     value.writeUInt32LE(delivery.destinationMtu ?? 0, at.destination_mtu);
@@ -241,10 +244,16 @@ export function decodePeer(key: Buffer, value: Buffer): PeerReport {
   };
 }
 
-export function encodeArrivalPort(bridge: number, uplink: boolean): Buffer {
+/** @param feedback the device is a destination's: what its guest sends may be copies */
+export function encodeArrivalPort(
+  bridge: number,
+  { uplink, feedback }: { uplink: boolean; feedback: boolean },
+): Buffer {
+  const at = LAYOUT.arrival_port.fields;
   const value = Buffer.alloc(LAYOUT.arrival_port.size);
-  value.writeUInt32LE(bridge, LAYOUT.arrival_port.fields.bridge);
-  value.writeUInt32LE(uplink ? 1 : 0, LAYOUT.arrival_port.fields.uplink);
+  value.writeUInt32LE(bridge, at.bridge);
+  value.writeUInt32LE(uplink ? 1 : 0, at.uplink);
+  value.writeUInt32LE(feedback ? 1 : 0, at.feedback);
   return value;
 }
 
@@ -253,6 +262,11 @@ export function encodeArrivalKey(bridge: number, guestMac: string): Buffer {
   key.writeUInt32LE(bridge, LAYOUT.arrival_key.fields.bridge);
   mac(guestMac).copy(key, LAYOUT.arrival_key.fields.mac);
   return key;
+}
+
+/** Of a row of the map `destinations`: when feedback was seen last, CLOCK_MONOTONIC in ns; 0: never. */
+export function decodeLastFeedback(value: Buffer): bigint {
+  return value.readBigUInt64LE(LAYOUT.destination.fields.feedback);
 }
 
 /** An address as IPv6; IPv4 as ::ffff:a.b.c.d. */
@@ -374,8 +388,9 @@ export function decodeCaptureCounters(sums: readonly number[]): CaptureCounts {
   };
 }
 
-export function decodeDeliveryCounters(sums: readonly number[]): { sent: Count } {
-  return { sent: countAt(sums, 0) };
+export function decodeDeliveryCounters(sums: readonly number[]): { sent: Count; feedback?: Count } {
+  const feedback = countAt(sums, 1);
+  return { sent: countAt(sums, 0), ...(feedback.packets > 0 && { feedback }) };
 }
 
 export function decodeTerminationCounters(sums: readonly number[]) {

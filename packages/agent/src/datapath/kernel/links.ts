@@ -8,6 +8,8 @@ export const PROGRAMS = {
   captureEgress: 'capture_egress',
   arriveIngress: 'arrive_ingress',
   arriveEgress: 'arrive_egress',
+  feedbackIngress: 'feedback_ingress',
+  feedbackEgress: 'feedback_egress',
   transform: 'transform_copy',
   release: 'release_held',
   terminate: 'terminate_erspan',

@@ -97,6 +97,7 @@ function makeTables(maps: Installation['maps']): Tables {
     peers: table(maps.peers, 4, LAYOUT.peer.size, COUNTED),
     arrivalPorts: table(maps.arrival_ports, 4, LAYOUT.arrival_port.size),
     arrivals: table(maps.arrivals, LAYOUT.arrival_key.size, 4, learned()),
+    destinations: table(maps.destinations, 4, LAYOUT.destination.size, COUNTED),
     hostAddresses: table(maps.host_addresses, LAYOUT.host_address.size, 4),
     physicalDevices: table(maps.physical_devices, 4, 4),
     copyVlans: table(maps.copy_vlans, 4, VLAN_SET_SIZE),

@@ -65,7 +65,14 @@ export function overruledProblems(ports: readonly ArrivalPort[], state: Datapath
   });
 }
 
+/** Copies flow, and what their destination sends of them is not kept off the network. */
+function feedbackProblems(policies: readonly string[], why: string): DatapathProblem[] {
+  const message = `${why}: copies that the destination sends on are not stopped`;
+  return policies.map((policy) => ({ code: 'FEEDBACK_UNSEEN', message, policy }));
+}
+
 function occupied(placed: Placed, state: DatapathState, message: string): DatapathProblem[] {
+  if (placed.destinationOf) return feedbackProblems(placed.destinationOf, message);
   if (placed.bridge !== undefined) return arrivalProblems(placed.bridge, state, message);
   return concerned(placed, state).map((whom) => ({
     code: 'HOOK_OCCUPIED',
@@ -81,6 +88,7 @@ export function attachProblems(
   code: 'ATTACH_FAILED' | 'HOOK_OCCUPIED',
   message: string,
 ): DatapathProblem[] {
+  if (placed.destinationOf) return feedbackProblems(placed.destinationOf, message);
   if (placed.bridge !== undefined) return arrivalProblems(placed.bridge, state, message);
   return concerned(placed, state).map((policy) => ({ code, message, ...policy }));
 }

@@ -29,6 +29,8 @@ export interface Placed {
   capture?: HookCapture;
   /** ifindex of the bridge whose arrivals are captured here. */
   bridge?: number;
+  /** Policies whose copies go into the device: what its guest sends is watched here. */
+  destinationOf?: readonly string[];
 }
 
 /** The content of every map, and everything that has to be attached. */
@@ -39,6 +41,7 @@ export interface DatapathRows {
   peers: Rows;
   arrivalPorts: Rows;
   arrivals: Rows;
+  destinations: Rows;
   hostAddresses: Rows;
   copyVlans: Rows;
   /** The node's is not among them. */
@@ -56,6 +59,8 @@ export interface Around {
   segmenter: number;
   /** Copies for guests that are about to leave can be held. */
   holding: boolean;
+  /** ifindexes of destinations' devices whose guests have sent copies on lately. */
+  sending: ReadonlySet<number>;
 }
 
 /** Where `transform` hangs. */
@@ -70,6 +75,7 @@ export function arriveAt(hook: Hook): ProgramName {
 
 const PRESENT = u32Key(1);
 const NOTHING_REFUSED = Buffer.alloc(LAYOUT.peer.size);
+const NOTHING_LEARNT = Buffer.alloc(LAYOUT.destination.size);
 
 /** @throws Error where a capture or termination names an absent delivery. */
 export function buildRows(state: DatapathState, around: Around): DatapathRows {
@@ -83,16 +89,26 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
   // Also where nothing is captured just now: a budget outlasts that.
   if (state.protect) for (const delivery of state.deliveries.filter(leaves)) take('device', String(delivery.ifindex));
   const captures = new Map<string, Buffer>();
+  const destinations = destinationsOf(state);
   const attachments: Placed[] = helper === 0 ? [] : [{ attachment: transformAt(helper) }];
   if (holding) attachments.push({ attachment: { ifindex: helper, hook: 'ingress', program: PROGRAMS.release } });
   if (state.mirrorDevice !== 0) {
     attachments.push({ attachment: { ifindex: state.mirrorDevice, hook: 'ingress', program: PROGRAMS.terminate } });
   }
+  for (const [ifindex, destinationOf] of destinations) {
+    if (around.sending.has(ifindex)) {
+      attachments.push({ attachment: { ifindex, hook: 'egress', program: PROGRAMS.feedbackEgress }, destinationOf });
+    }
+    attachments.push({ attachment: { ifindex, hook: 'ingress', program: PROGRAMS.feedbackIngress }, destinationOf });
+  }
   for (const capture of state.captures) {
     const delivery = need(`capture ${capture.id}`, capture.delivery);
     const { ifindex, hook } = capture;
     if (ifindex === 0) continue;
-    const row = captureRow(capture, delivery, around, state.protect ?? false);
+    const row = captureRow(capture, delivery, around, {
+      protect: state.protect ?? false,
+      feedback: destinations.has(ifindex),
+    });
     captures.set(encodeCaptureKey(ifindex, hook).toString('hex'), row);
     const program = hook === 'ingress' ? PROGRAMS.captureIngress : PROGRAMS.captureEgress;
     attachments.push({ attachment: { ifindex, hook, program }, capture });
@@ -107,7 +123,12 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
     // Where only what the guest receives is captured, somebody has to see its first frame all the same.
     const key = encodeCaptureKey(capture.ifindex, 'ingress').toString('hex');
     if (captures.has(key)) continue;
-    captures.set(key, captureRow(capture, need(capture.id, capture.delivery), around, state.protect ?? false, true));
+    const row = captureRow(capture, need(capture.id, capture.delivery), around, {
+      protect: state.protect ?? false,
+      feedback: destinations.has(capture.ifindex),
+      watch: true,
+    });
+    captures.set(key, row);
     const attachment = { ifindex: capture.ifindex, hook: 'ingress', program: PROGRAMS.captureIngress } as const;
     attachments.push({ attachment, capture });
   }
@@ -135,8 +156,9 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
     peers: rows(state.terminations, ({ address }) => [encodePeerKey(address), NOTHING_REFUSED]),
     arrivalPorts: rows(state.arrivalPorts, ({ ifindex, bridge, uplink = true }) => [
       u32Key(ifindex),
-      encodeArrivalPort(bridge, uplink),
+      encodeArrivalPort(bridge, { uplink, feedback: destinations.has(ifindex) }),
     ]),
+    destinations: rows([...destinations.keys()], (ifindex) => [u32Key(ifindex), NOTHING_LEARNT]),
     arrivals: arrivalRows(state, new Set()),
     budgets: budgetRows(state, take),
     hostAddresses: rows(state.hostAddresses, (address) => [encodeHostAddress(address), PRESENT]),
@@ -149,6 +171,13 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
 export function arrivalRows({ arrivals }: DatapathState, unwatched: ReadonlySet<number>): Rows {
   const watched = arrivals?.filter(({ bridge }) => !unwatched.has(bridge));
   return rows(watched, ({ bridge, mac, ifindex }) => [encodeArrivalKey(bridge, mac), u32Key(ifindex)]);
+}
+
+/** Devices that copies are delivered into for guests, with the policies whose copies these are. */
+function destinationsOf({ deliveries }: DatapathState): ReadonlyMap<number, string[]> {
+  const local = deliveries.filter(({ kind, ifindex }) => kind === 'local' && ifindex !== 0);
+  const byDevice = Map.groupBy(local, ({ ifindex }) => ifindex);
+  return new Map([...byDevice].map(([ifindex, group]) => [ifindex, group.map(({ policy }) => policy)]));
 }
 
 function rows<T>(
@@ -167,8 +196,7 @@ function captureRow(
   capture: HookCapture,
   delivery: DeliveryEntry,
   { take, helper, holding }: Around,
-  protect: boolean,
-  watch = false,
+  { protect, feedback, watch = false }: { protect: boolean; feedback: boolean; watch?: boolean },
 ): Buffer {
   const direct = isDirect(capture, delivery, helper);
   return encodeCapture({
@@ -184,6 +212,7 @@ function captureRow(
       ...(capture.standby ? (['standby'] as const) : []),
       ...(watch ? (['watch'] as const) : []),
       ...(capture.leaving ? (['leaving'] as const) : []),
+      ...(feedback ? (['feedback'] as const) : []),
       ...(holding && direct && isHeld(delivery) ? (['hold'] as const) : []),
     ],
     budget: delivery.maxRate === undefined ? 0 : budgetKey(take('delivery', delivery.id)),

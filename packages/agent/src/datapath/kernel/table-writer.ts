@@ -10,6 +10,8 @@ export interface Shared {
   isOwn(written: Buffer, found: Buffer, key: string): boolean;
   /** What to write instead of `row`, so that what it has made of `written` since stays. Default `row`. */
   keep?(written: Buffer, found: Buffer, row: Buffer): Buffer;
+  /** A row that is there stays as it is. Default false. */
+  stays?: boolean;
 }
 
 /**
@@ -30,7 +32,7 @@ export function learned(): Shared {
 }
 
 /** For what the data plane counts in: its own from the first packet on. */
-export const COUNTED: Shared = { isOwn: () => true, keep: (_written, found) => found };
+export const COUNTED: Shared = { isOwn: () => true, stays: true };
 
 export class TableWriter {
   readonly #map: BpfMap;
@@ -92,7 +94,7 @@ export class TableWriter {
     this.#left = 0;
     for (const [key, value] of rows) {
       const before = this.#rows.get(key);
-      if (before?.equals(value)) continue;
+      if (before?.equals(value) || (before && this.#shared?.stays)) continue;
       try {
         this.#map.update(Buffer.from(key, 'hex'), this.#kept(key, before, value));
       } catch (error) {
