@@ -1,5 +1,6 @@
 #!/bin/sh
-# Format, lint, types: TypeScript by Biome and tsc, C by clang-format.
+# Format, lint, types: TypeScript by Biome and tsc, C by clang-format, the API by Redocly. Then what holds of the tree as a whole:
+# who imports whom, headers of files, links of pages.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/node.sh
@@ -16,3 +17,9 @@ said=$(REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true \
   exit 1
 }
 clang-format --dry-run -Werror packages/bpf/src/*.c packages/bpf/src/*.h packages/lab/src/qemu/*.c
+for file in test/structure/*.test.ts; do
+  said=$("$NODE" --disable-warning=ExperimentalWarning --test "$file" 2>&1) || {
+    printf '%s\n' "$said"
+    exit 1
+  }
+done

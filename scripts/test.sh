@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the tests, two files at once: pure and service tests, kernel tests in a network namespace for each file, the whole
+# Runs the tests but those of test/structure, which check.sh runs, two files at once: pure and service tests, kernel tests in a network namespace for each file, the whole
 # product on labs. `long`: what takes longer than a check before each change may, one file after the
 # other. usage: scripts/test.sh [unit|kernel|product|long]...
 set -eu
@@ -14,7 +14,7 @@ status=0
 for part in "$@"; do
   printf '\n== %s tests\n' "$part"
   case $part in
-    unit) files=$(find packages/*/test test/structure -name '*.test.ts' ! -name '*.netns.test.ts' ! -name qemu.test.ts | sort) ;;
+    unit) files=$(find packages/*/test -name '*.test.ts' ! -name '*.netns.test.ts' ! -name qemu.test.ts | sort) ;;
     kernel) files=$(find packages/*/test -name '*.netns.test.ts' | sort) ;;
     product) files=$(find test -name '*.test.ts' ! -path 'test/long/*' ! -path 'test/packages/*' ! -path 'test/structure/*' | sort) ;;
     long) files=$(find test/long test/packages packages/lab/test/qemu.test.ts -name '*.test.ts' | sort) ;;

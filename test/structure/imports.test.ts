@@ -20,6 +20,14 @@ const LAYERS: Record<string, readonly string[]> = {
   lab: ['base', 'contract'],
 };
 
+/** The table of docs/architecture.md. */
+function documentedLayers(): Record<string, string[]> {
+  const text = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
+  const table = text.slice(text.indexOf('## Who may import whom'), text.indexOf('Within the agent'));
+  const rows = [...table.matchAll(/^\| `(\w+)` \| .* \| ([^|]+) \|$/gm)];
+  return Object.fromEntries(rows.map(([, name, list]) => [name, list === '-' ? [] : list!.split(', ')]));
+}
+
 /** Folders whose files are shipped, or make what is shipped. */
 const SHIPPED = /^(packages\/[^/]+\/src|bin|packaging)\//;
 
@@ -54,6 +62,10 @@ test('every package has a layer, and stands above what it may import', () => {
   for (const [name, below] of Object.entries(LAYERS)) {
     for (const one of below) assert.ok(order.indexOf(one) < order.indexOf(name), `${one} stands below ${name}`);
   }
+});
+
+test('docs/architecture.md says the same of each package', () => {
+  assert.deepEqual(documentedLayers(), LAYERS);
 });
 
 test('the source of a package imports only packages of the layers below it', () => {

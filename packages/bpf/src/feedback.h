@@ -4,7 +4,7 @@
  * the bridge learn that address behind the destination, and originals are lost. So such frames are recognised where
  * they leave the guest, before the bridge sees them.
  *
- * Whose an address is, is told by which way it came first (docs/adr/0039-whose-address-a-frame-has.md):
+ * Whose an address is, is told by which way it came first (docs/adr/0041-whose-address-a-frame-has.md):
  * - An address that the guest has used before it came in there is the guest's own, and stays so.
  * - An address that came in before is not. Copies tell that; while a destination sends copies on, what the bridge sends
  *   into its device is looked at too, and takes back what was learnt too early.

@@ -1,14 +1,15 @@
 /** What agents say, as of now. In memory; the part that must outlive the controller is persisted by planning.ts. */
-import type {
-  CaptureStatus,
-  CounterReading,
-  Device,
-  Hello,
-  HookKind,
-  InventoryMessage,
-  NodeProblem,
-  StatusMessage,
-  Underlay,
+import {
+  type CaptureStatus,
+  type CounterReading,
+  type Device,
+  type Hello,
+  type HookKind,
+  type InventoryMessage,
+  type NodeProblem,
+  policyOfId,
+  type StatusMessage,
+  type Underlay,
 } from '@mirrorplane/contract';
 import { certificateProblem } from './certificates.ts';
 import { CounterTotals } from './counters.ts';
@@ -323,7 +324,7 @@ export class LiveNodes {
     node.problems = message.problems;
     const known = new Map(node.copying.map((policy) => [policy.uid, policy.name]));
     const capturing = message.captures.filter(({ state }) => state === 'capturing');
-    const uids = new Set(capturing.map(({ capture }) => capture.slice(0, capture.indexOf('/'))));
+    const uids = new Set(capturing.flatMap(({ capture }) => policyOfId(capture) ?? []));
     if (uids.size !== known.size || [...uids].some((uid) => !known.has(uid))) {
       const all = names();
       const copying = [...uids].sort().map((uid) => ({ uid, name: all.get(uid) ?? known.get(uid) ?? uid }));
