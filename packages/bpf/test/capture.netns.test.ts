@@ -1,42 +1,36 @@
 /** The program `capture` alone, by BPF_PROG_RUN: a packet in, verdict, packet and counters out. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { enterOwnNamespace, leftPins } from '../../agent/test/kernel/support/namespace.ts';
 import { scapy } from '../../agent/test/kernel/support/scapy.ts';
 import {
   assertSumsClose,
   capturesOf,
   countOf,
   countsOf,
-  createWorld,
   localTo,
   stateOf,
-  type World,
+  useWorld,
 } from '../../agent/test/kernel/support/world.ts';
 import { Program, VERDICT } from './support/prog-run.ts';
 
 /** COPY_MARK of capture.h. */
 
-let world: World;
+const world = await useWorld();
 let frames: Map<string, Buffer>;
 let programs: { outbound: Program; inbound: Program; transform: Program };
 let runs = 0;
 
-before(async () => {
-  enterOwnNamespace();
+before(() => {
   frames = scapy({ frames: true }).frames;
   frames.delete('ipv4-broken'); // BPF_PROG_RUN wants whole IP headers
-  world = await createWorld();
   programs = {
     outbound: new Program(world.bpffs, 'capture_ingress'),
     inbound: new Program(world.bpffs, 'capture_egress'),
     transform: new Program(world.bpffs, 'transform_copy'),
   };
 });
-after(async () => {
+after(() => {
   for (const program of Object.values(programs ?? {})) program.close();
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 /** Captures the VM's device under a new source, so that counters begin at 0. Returns its name. */

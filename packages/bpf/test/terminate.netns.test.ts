@@ -1,12 +1,10 @@
 /** The program `terminate` alone, by BPF_PROG_RUN, on ERSPAN that Scapy wrapped and on damaged one. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { enterOwnNamespace, leftPins } from '../../agent/test/kernel/support/namespace.ts';
 import { type ErspanRequest, scapy } from '../../agent/test/kernel/support/scapy.ts';
 import {
   assertSumsClose,
   countOf,
-  createWorld,
   edgeTo,
   erspanFrom,
   localTo,
@@ -14,28 +12,24 @@ import {
   OWN_ADDRESS,
   SESSION,
   stateOf,
-  type World,
+  useWorld,
 } from '../../agent/test/kernel/support/world.ts';
 import { Program, VERDICT } from './support/prog-run.ts';
 
 const EDGE_SESSION = 1023;
 const OUTER = 50;
 
-let world: World;
+const world = await useWorld();
 let frames: Map<string, Buffer>;
 let program: Program;
 let runs = 0;
 
-before(async () => {
-  enterOwnNamespace();
+before(() => {
   frames = scapy({ frames: true }).frames;
-  world = await createWorld();
   program = new Program(world.bpffs, 'terminate_erspan');
 });
-after(async () => {
+after(() => {
   program?.close();
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 function request(inner: Buffer, more: Partial<ErspanRequest> = {}): ErspanRequest {

@@ -1,9 +1,9 @@
 /** Budgets of policies, of a node and of a device: what goes beyond them is dropped and counted. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { until } from '@mirrorplane/base';
 import type { DeliveryEntry } from '../../src/datapath/datapath.ts';
-import { enterOwnNamespace, leftPins, run, type Veth } from './support/namespace.ts';
+import { run, type Veth } from './support/namespace.ts';
 import { RawSocket } from './support/raw-socket.ts';
 import { scapy } from './support/scapy.ts';
 import { Sniffer } from './support/sniffer.ts';
@@ -11,12 +11,11 @@ import {
   assertSumsClose,
   capturesOf,
   countsOf,
-  createWorld,
   edgeTo,
   erspanOver,
   localTo,
   stateOf,
-  type World,
+  useWorld,
 } from './support/world.ts';
 
 /** What a bucket holds at least, bytes (layout.ts). */
@@ -26,19 +25,13 @@ const DEVICE_BURST = 16 * 1024;
 /** Bytes a second: 1 Mbit/s, so that next to nothing comes in while a burst is sent. */
 const SLOW = 125_000;
 
-let world: World;
+const world = await useWorld();
 let frame: Buffer;
 let runs = 0;
 
-before(async () => {
-  enterOwnNamespace();
+before(() => {
   frame = scapy({ frames: true }).frames.get('ipv4-udp')!;
   frame = Buffer.concat([frame, Buffer.alloc(1000 - frame.length)]);
-  world = await createWorld();
-});
-after(async () => {
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 /** Sends `count` frames under budgets; gives how many were copied, how many dropped as overBudget, and the milliseconds. */

@@ -1,6 +1,6 @@
 /** What is special to filters at clsact. What they do for copies is what all other kernel tests show, run over clsact. */
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { afterEach, before, beforeEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '@mirrorplane/base';
 import type { ApplyResult, DatapathState } from '../../src/datapath/datapath.ts';
@@ -8,13 +8,13 @@ import { createKernelDatapath } from '../../src/datapath/kernel/index.ts';
 import { hasTcx } from '../../src/datapath/kernel/libbpf.ts';
 import { attachForeign, foreignObject } from './support/foreign.ts';
 import { filtersAt } from './support/hook.ts';
-import { bpffsFolder, enterOwnNamespace, leftPins, link, run } from './support/namespace.ts';
+import { bpffsFolder, link, run } from './support/namespace.ts';
 import { assertEveryOne, padded, underLoad } from './support/pacer.ts';
 import { scapy } from './support/scapy.ts';
 import { Sniffer, sniffing } from './support/sniffer.ts';
-import { capturesOf, countsOf, createWorld, localTo, stateOf, type World } from './support/world.ts';
+import { capturesOf, countsOf, localTo, stateOf, useWorld } from './support/world.ts';
 
-let world: World;
+const world = await useWorld();
 let frame: Buffer;
 let state: DatapathState;
 let datapath: ReturnType<typeof createKernelDatapath>;
@@ -22,9 +22,7 @@ const bpffs = bpffsFolder();
 const make = () => createKernelDatapath({ bpffs, hook: 'clsact' });
 
 before(async () => {
-  enterOwnNamespace();
   frame = scapy({ frames: true }).frames.get('ipv4-udp')!;
-  world = await createWorld();
   await world.datapath.uninstall();
   const { vm, dst } = world.devices;
   state = stateOf({ captures: capturesOf(vm.ifindex, 'L'), deliveries: [localTo(dst.ifindex)] });
@@ -36,10 +34,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await datapath.uninstall();
   run('sh', '-c', 'tc qdisc del dev vm clsact 2>/dev/null || tc qdisc del dev vm ingress 2>/dev/null || true');
-});
-after(async () => {
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 const carrierOf = (device: string) =>

@@ -3,28 +3,22 @@
  * lost is told to it: a backlog that overflows is one of the whole machine, and what runs beside this would lose packets.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '@mirrorplane/base';
 import { createLog } from '@mirrorplane/daemon';
 import { RtClient } from '../../src/netlink/rtnetlink.ts';
 import { Throttle } from '../../src/throttle/throttle.ts';
-import { enterOwnNamespace, leftPins, run } from './support/namespace.ts';
+import { run } from './support/namespace.ts';
 import { scapy } from './support/scapy.ts';
-import { assertSumsClose, capturesOf, countsOf, createWorld, localTo, stateOf, type World } from './support/world.ts';
+import { assertSumsClose, capturesOf, countsOf, localTo, stateOf, useWorld } from './support/world.ts';
 
-let world: World;
+const world = await useWorld();
 let frame: Buffer;
 
-before(async () => {
-  enterOwnNamespace();
+before(() => {
   const udp = scapy({ frames: true }).frames.get('ipv4-udp')!;
   frame = Buffer.concat([udp, Buffer.alloc(1000 - udp.length)]);
-  world = await createWorld();
-});
-after(async () => {
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 /** Packets that a device has received, as ip counts them. */

@@ -1,10 +1,10 @@
 /** Copies to a destination with a smaller MTU than their source: TCP is cut to it, all else is counted. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { until } from '@mirrorplane/base';
 import type { CounterReport } from '@mirrorplane/contract';
 import type { DeliveryEntry } from '../../src/datapath/datapath.ts';
-import { enterOwnNamespace, leftPins, link, run, segmentInSoftware } from './support/namespace.ts';
+import { link, run, segmentInSoftware } from './support/namespace.ts';
 import { RawSocket, type SuperPacket } from './support/raw-socket.ts';
 import { scapy } from './support/scapy.ts';
 import { assertInnerChecksums, streamOf } from './support/segments.ts';
@@ -15,7 +15,6 @@ import {
   capturesOf,
   countOf,
   countsOf,
-  createWorld,
   edgeTo,
   erspanFrom,
   erspanOver,
@@ -23,7 +22,7 @@ import {
   OTHER_ADDRESS,
   OWN_ADDRESS,
   stateOf,
-  type World,
+  useWorld,
 } from './support/world.ts';
 
 /** The source's MTU. */
@@ -32,7 +31,7 @@ const OUTER = 14 + 20 + 8 + 8;
 /** 40,000 bytes, none of whose parts looks like another. */
 const PAYLOAD = Buffer.from(Array.from({ length: 40_000 }, (_, i) => (i * 31 + (i >> 8) * 7 + (i >> 16)) & 0xff));
 
-let world: World;
+const world = await useWorld({ underlayMtu: 9100 });
 let runs = 0;
 /** By name: headers of a super-packet of PAYLOAD, how it is to be cut, length of its headers without a tag. */
 let supers: Map<string, { packet: Buffer; gso: SuperPacket; headers: number }>;
@@ -40,8 +39,7 @@ let supers: Map<string, { packet: Buffer; gso: SuperPacket; headers: number }>;
 let singles: { name: string; payload: Buffer; frame: Buffer }[];
 let datagrams: Map<number, Buffer>;
 
-before(async () => {
-  enterOwnNamespace();
+before(() => {
   const one = { payload: PAYLOAD };
   const lengths = [1448, 1449, 2896, 2897, 5000, 8900];
   const parts = lengths.map((length) => PAYLOAD.subarray(0, length));
@@ -64,14 +62,9 @@ before(async () => {
     frame,
   }));
   datagrams = new Map(built.datagrams.map((frame) => [frame.length, frame]));
-  world = await createWorld({ underlayMtu: 9100 });
   for (const device of ['vm', 'vmp', 'far', 'farp', 'lan']) run('ip', 'link', 'set', device, 'mtu', String(JUMBO));
   // What leaves these devices is seen at their other ends as it would be on a wire.
   segmentInSoftware('far', 'dst', 'und');
-});
-after(async () => {
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 /** Applies one delivery under the name of a new source, so that all counters begin at 0. Returns that name. */

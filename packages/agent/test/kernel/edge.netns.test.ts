@@ -1,7 +1,6 @@
 /** Copies out of an edge device, with a VLAN tag. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { enterOwnNamespace, leftPins } from './support/namespace.ts';
+import { before, test } from 'node:test';
 import { scapy } from './support/scapy.ts';
 import { sniffing } from './support/sniffer.ts';
 import {
@@ -10,25 +9,18 @@ import {
   capturesOf,
   countOf,
   countsOf,
-  createWorld,
   edgeTo,
   stateOf,
-  type World,
+  useWorld,
 } from './support/world.ts';
 
-let world: World;
+const world = await useWorld();
 let frames: Map<string, Buffer>;
 let runs = 0;
 
-before(async () => {
-  enterOwnNamespace();
+before(() => {
   frames = scapy({ frames: true }).frames;
   frames.delete('stp'); // kept back by the bridge
-  world = await createWorld();
-});
-after(async () => {
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 /** Copies to the edge device under a new name, so that all counters begin at 0. Returns the name. */

@@ -1,7 +1,7 @@
 /** Copies in ERSPAN, read by Scapy and tshark. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { enterOwnNamespace, leftPins, run } from './support/namespace.ts';
+import { before, test } from 'node:test';
+import { run } from './support/namespace.ts';
 import { scapy } from './support/scapy.ts';
 import { type Sniffer, sniffing } from './support/sniffer.ts';
 import {
@@ -10,7 +10,6 @@ import {
   capturesOf,
   countOf,
   countsOf,
-  createWorld,
   difference,
   erspanOver,
   OTHER_ADDRESS,
@@ -18,24 +17,18 @@ import {
   SESSION,
   SOURCE_SLOT,
   stateOf,
-  type World,
+  useWorld,
 } from './support/world.ts';
 
 /** Ethernet, IPv4, GRE with sequence, ERSPAN II. */
 const OUTER = 14 + 20 + 8 + 8;
 
-let world: World;
+const world = await useWorld({ underlayMtu: 1600 });
 let frames: Map<string, Buffer>;
 
-before(async () => {
-  enterOwnNamespace();
+before(() => {
   frames = scapy({ frames: true }).frames;
   frames.delete('stp'); // kept back by the bridge; sent from the node itself below
-  world = await createWorld({ underlayMtu: 1600 });
-});
-after(async () => {
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 const apply = (more = {}, delivery = {}) =>

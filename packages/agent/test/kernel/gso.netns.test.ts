@@ -1,9 +1,9 @@
 /** Super-packets: segments of copies are those of the original, where the underlay has room. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import type { CounterReport } from '@mirrorplane/contract';
 import type { DeliveryEntry } from '../../src/datapath/datapath.ts';
-import { enterOwnNamespace, leftPins, run, segmentInSoftware } from './support/namespace.ts';
+import { run, segmentInSoftware } from './support/namespace.ts';
 import { RawSocket, type SuperPacket } from './support/raw-socket.ts';
 import { type BigRequest, scapy } from './support/scapy.ts';
 import { assertInnerChecksums, streamOf } from './support/segments.ts';
@@ -14,17 +14,16 @@ import {
   capturesOf,
   countOf,
   countsOf,
-  createWorld,
   edgeTo,
   erspanOver,
   localTo,
   stateOf,
-  type World,
+  useWorld,
 } from './support/world.ts';
 
 const OUTER = 14 + 20 + 8 + 8;
 
-let world: World;
+const world = await useWorld({ underlayMtu: 1600 });
 let super4: Buffer;
 let super6: Buffer;
 let superTagged: Buffer;
@@ -39,20 +38,14 @@ const TCP6: SuperPacket = { kind: 'tcp6', segment: 1428, transport: 54 };
 const TAGGED: SuperPacket = { kind: 'tcp4', segment: 1448, transport: 38 };
 const UDP: SuperPacket = { kind: 'udp', segment: 1400, transport: 34 };
 
-before(async () => {
-  enterOwnNamespace();
+before(() => {
   const one: BigRequest = { payload: PAYLOAD };
   const built = scapy({ tcp: [one, { ...one, six: true }, { ...one, vlan: 77 }], udp: [one] });
   [super4, super6, superTagged] = built.tcp as [Buffer, Buffer, Buffer];
   [superUdp] = built.udp as [Buffer];
-  world = await createWorld({ underlayMtu: 1600 });
   // What leaves these devices is seen at their other ends as it would be on a wire.
   segmentInSoftware('far', 'vm', 'dst', 'und');
   noUdp = RawSocket.noUdpSuperPackets('vmp', superUdp, UDP);
-});
-after(async () => {
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 /** Applies one delivery under the name of a new source, so that all counters begin at 0. Returns that name. */

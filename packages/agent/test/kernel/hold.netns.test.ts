@@ -1,11 +1,11 @@
 /** Copies for a guest that leaves: what it has not read from its tap goes after it, what it has read does not. */
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { afterEach, before, beforeEach, test } from 'node:test';
 import type { ApplyResult, DatapathState } from '../../src/datapath/datapath.ts';
 import { createKernelDatapath } from '../../src/datapath/kernel/index.ts';
 import { HOOK } from './support/hook.ts';
-import { enterOwnNamespace, leftPins, run } from './support/namespace.ts';
+import { run } from './support/namespace.ts';
 import { scapy } from './support/scapy.ts';
 import { sniffing } from './support/sniffer.ts';
 import { TapGuest } from './support/tap-guest.ts';
@@ -13,7 +13,6 @@ import {
   assertSameFrames,
   assertSumsClose,
   capturesOf,
-  createWorld,
   erspanFrom,
   erspanOver,
   OTHER_ADDRESS,
@@ -21,7 +20,7 @@ import {
   SESSION,
   SOURCE_SLOT,
   stateOf,
-  type World,
+  useWorld,
 } from './support/world.ts';
 
 /** The node that the guest moves to, and the session of the policy there. */
@@ -30,19 +29,13 @@ const NEXT_SESSION = 77;
 /** Outer Ethernet 14, IPv4 20, GRE 8, ERSPAN 8. */
 const OUTER = 50;
 
-let world: World;
+const world = await useWorld({ underlayMtu: 1600 });
 let guest: TapGuest;
 let kinds: Buffer[];
 
-before(async () => {
-  enterOwnNamespace();
+before(() => {
   kinds = [...scapy({ frames: true }).frames.values()];
-  world = await createWorld({ underlayMtu: 1600 });
   run('ip', 'neigh', 'replace', NEXT_ADDRESS, 'lladdr', world.nextHop.destinationMac, 'dev', 'und', 'nud', 'permanent');
-});
-after(async () => {
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 beforeEach(async () => {
   guest = await TapGuest.start('tap0');

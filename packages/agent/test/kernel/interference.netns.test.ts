@@ -2,37 +2,26 @@
 import assert from 'node:assert/strict';
 import { readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { until } from '@mirrorplane/base';
 import type { ApplyResult, DatapathState } from '../../src/datapath/datapath.ts';
 import { attachForeign, type Foreign, foreignObject } from './support/foreign.ts';
 import { BY_CLSACT, programsAt, takeOff } from './support/hook.ts';
-import { addNamespace, enterOwnNamespace, leftPins, link, run } from './support/namespace.ts';
+import { addNamespace, link, run } from './support/namespace.ts';
 import { RawSocket } from './support/raw-socket.ts';
 import { scapy } from './support/scapy.ts';
 import { sniffing } from './support/sniffer.ts';
-import {
-  assertSumsClose,
-  capturesOf,
-  countsOf,
-  createWorld,
-  erspanOver,
-  localTo,
-  stateOf,
-  type World,
-} from './support/world.ts';
+import { assertSumsClose, capturesOf, countsOf, erspanOver, localTo, stateOf, useWorld } from './support/world.ts';
 
 const NO_PINS = { skip: BY_CLSACT && 'a filter of clsact is not pinned' };
 const NEVER_FULL = { skip: BY_CLSACT && 'clsact has room for any number of filters; see clsact.netns.test.ts' };
 
-let world: World;
+const world = await useWorld();
 let frame: Buffer;
 let state: DatapathState;
 
 before(async () => {
-  enterOwnNamespace();
   frame = scapy({ frames: true }).frames.get('ipv4-udp')!;
-  world = await createWorld();
   const { vm, dst, by, und } = world.devices;
   state = stateOf({
     captures: [
@@ -43,10 +32,6 @@ before(async () => {
     mirrorDevice: und.ifindex,
   });
   await world.datapath.apply(state);
-});
-after(async () => {
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 /** Applies the same state, as an agent does every second, until something was repaired. */

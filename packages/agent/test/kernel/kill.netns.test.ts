@@ -13,7 +13,7 @@ import { createKernelDatapath } from '../../src/datapath/kernel/index.ts';
 import { MAPS, OBJECT_PATH } from '../../src/datapath/kernel/install.ts';
 import { type Builds, otherBuilds } from './support/build.ts';
 import { BY_CLSACT, HOOK, places, programsAt } from './support/hook.ts';
-import { addVeth, enterOwnNamespace, leftPins, link, links, run } from './support/namespace.ts';
+import { addVeth, link, links, run } from './support/namespace.ts';
 import { assertEveryOne, type Paced, padded, underLoad } from './support/pacer.ts';
 import { scapy } from './support/scapy.ts';
 import { Sniffer } from './support/sniffer.ts';
@@ -21,12 +21,11 @@ import {
   assertSumsClose,
   capturesOf,
   countsOf,
-  createWorld,
   edgeTo,
   erspanFrom,
   erspanOver,
   localTo,
-  type World,
+  useWorld,
 } from './support/world.ts';
 
 /** How often; `make soak` asks for more. */
@@ -34,7 +33,7 @@ const KILLS = Number(process.env.KILLS ?? 5);
 /** Where the run begins to differ from others: printed, and taken again from here. */
 const SEED = Number(process.env.SEED ?? 1 + Math.floor(Math.random() * 1e6));
 
-let world: World;
+const world = await useWorld();
 let frames: Map<string, Buffer>;
 let states: DatapathState[];
 let file: string;
@@ -104,10 +103,8 @@ function makeStates(): DatapathState[] {
   ];
 }
 
-before(async () => {
-  enterOwnNamespace();
+before(() => {
   frames = scapy({ frames: true }).frames;
-  world = await createWorld();
   for (const name of EXTRA) addVeth(name);
   builds = otherBuilds();
   objects = [OBJECT_PATH, OBJECT_PATH, builds.same, builds.tables];
@@ -115,12 +112,10 @@ before(async () => {
   file = join(tmpdir(), `mirrorplane-states-${process.pid}.json`);
   writeFileSync(file, JSON.stringify(states));
 });
-after(async () => {
+after(() => {
   for (const name of EXTRA) if (links().some(({ ifname }) => ifname === name)) run('ip', 'link', 'del', name);
-  await world?.close();
   builds?.close();
   if (file) rmSync(file, { force: true });
-  assert.deepEqual(leftPins(), []);
 });
 
 /** Every hook that a state uses, with the number of programs that must hang there. */

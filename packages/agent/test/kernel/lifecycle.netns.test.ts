@@ -8,7 +8,7 @@ import type { Datapath, DatapathState } from '../../src/datapath/datapath.ts';
 import { SETTLE_MS } from '../../src/datapath/kernel/counted-names.ts';
 import { createKernelDatapath } from '../../src/datapath/kernel/index.ts';
 import { HOOK } from './support/hook.ts';
-import { addVeth, enterOwnNamespace, leftPins, run } from './support/namespace.ts';
+import { addVeth, run } from './support/namespace.ts';
 import { RawSocket } from './support/raw-socket.ts';
 import { scapy } from './support/scapy.ts';
 import { sniffing } from './support/sniffer.ts';
@@ -18,30 +18,25 @@ import {
   capturesOf,
   countOf,
   countsOf,
-  createWorld,
   edgeTo,
   erspanFrom,
   erspanOver,
   localTo,
   stateOf,
-  type World,
+  useWorld,
 } from './support/world.ts';
 
-let world: World;
+const world = await useWorld();
 let datapath: Datapath;
 let frame: Buffer;
 let runs = 0;
 
-before(async () => {
-  enterOwnNamespace();
+before(() => {
   frame = scapy({ frames: true }).frames.get('ipv4-udp')!;
-  world = await createWorld();
   datapath = world.datapath;
 });
-after(async () => {
+after(() => {
   datapath?.close();
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 /** A state that uses everything, under new names. */

@@ -1,7 +1,7 @@
 /** Copies into a device of the same node. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { enterOwnNamespace, leftPins, run } from './support/namespace.ts';
+import { before, test } from 'node:test';
+import { run } from './support/namespace.ts';
 import { scapy } from './support/scapy.ts';
 import { sniffing } from './support/sniffer.ts';
 import {
@@ -10,27 +10,20 @@ import {
   capturesOf,
   countOf,
   countsOf,
-  createWorld,
   difference,
   localTo,
   stateOf,
-  type World,
+  useWorld,
 } from './support/world.ts';
 
-let world: World;
+const world = await useWorld();
 let frames: Buffer[];
 
-before(async () => {
-  enterOwnNamespace();
+before(() => {
   const built = scapy({ frames: true }).frames;
   // A bridge keeps the spanning tree protocol to itself, so the original has no other end to arrive at.
   built.delete('stp');
   frames = [...built.values()];
-  world = await createWorld();
-});
-after(async () => {
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 const apply = (more = {}) => {

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { until } from '@mirrorplane/base';
-import { enterOwnNamespace, leftPins, link, run, segmentInSoftware } from './support/namespace.ts';
+import { link, run, segmentInSoftware } from './support/namespace.ts';
 import { sniffing } from './support/sniffer.ts';
 import {
   assertSameFrames,
@@ -12,14 +12,13 @@ import {
   capturesOf,
   countOf,
   countsOf,
-  createWorld,
   erspanFrom,
   erspanOver,
   localTo,
   OTHER_ADDRESS,
   OWN_ADDRESS,
   stateOf,
-  type World,
+  useWorld,
 } from './support/world.ts';
 
 /** Outer IPv4, GRE and ERSPAN II: so much of the underlay's MTU a frame with its Ethernet header does not have. */
@@ -29,18 +28,12 @@ const SEED = Number(process.env.ODD_SEED ?? 20);
 /** As many as wait in a queue of the kernel without loss. */
 const BATCH = 200;
 
-let world: World;
+const world = await useWorld({ underlayMtu: 1600 });
 let runs = 0;
 
-before(async () => {
-  enterOwnNamespace();
-  world = await createWorld({ underlayMtu: 1600 });
+before(() => {
   // What leaves these devices is seen at their other ends as it would be on a wire, with all checksums.
   segmentInSoftware('far', 'dst');
-});
-after(async () => {
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 /** Frames that Scapy makes at random. */

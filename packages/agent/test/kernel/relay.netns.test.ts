@@ -1,16 +1,15 @@
 /** ERSPAN for a destination that has moved on goes on to the node where it is. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import type { TerminationReport } from '@mirrorplane/contract';
 import type { ErspanDeliveryEntry } from '../../src/datapath/datapath.ts';
-import { enterOwnNamespace, leftPins, run } from './support/namespace.ts';
+import { run } from './support/namespace.ts';
 import { scapy } from './support/scapy.ts';
 import { sniffing } from './support/sniffer.ts';
 import {
   assertSameFrames,
   assertSumsClose,
   countOf,
-  createWorld,
   erspanFrom,
   erspanOver,
   localTo,
@@ -18,7 +17,7 @@ import {
   OWN_ADDRESS,
   SESSION,
   stateOf,
-  type World,
+  useWorld,
 } from './support/world.ts';
 
 /** The node where the destination is now, and the session of the policy there. */
@@ -27,15 +26,13 @@ const NEXT_SESSION = 1023;
 /** IPv4 20, GRE 8, ERSPAN 8 behind the outer Ethernet header of 14. */
 const OUTER = 50;
 
-let world: World;
+const world = await useWorld({ underlayMtu: 1600 });
 let inner: Buffer[];
 let packets: Buffer[];
 let runs = 0;
 
-before(async () => {
-  enterOwnNamespace();
+before(() => {
   inner = [...scapy({ frames: true }).frames.values()];
-  world = await createWorld({ underlayMtu: 1600 });
   run('ip', 'neigh', 'replace', NEXT_ADDRESS, 'lladdr', world.nextHop.destinationMac, 'dev', 'und', 'nud', 'permanent');
   const { sourceMac, destinationMac } = world.nextHop;
   packets = scapy({
@@ -44,10 +41,6 @@ before(async () => {
       ...{ sourceMac: destinationMac, destinationMac: sourceMac },
     })),
   }).erspan;
-});
-after(async () => {
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 const towards = (more: Partial<ErspanDeliveryEntry> = {}) =>

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { BpfMap, closeFd, getPinned } from '../../src/datapath/kernel/libbpf.ts';
 import { Slots } from '../../src/datapath/kernel/slots.ts';
-import { enterOwnNamespace, leftPins } from './support/namespace.ts';
-import { createWorld, type World } from './support/world.ts';
+import { useWorld } from './support/world.ts';
 
 const LIMITS = { capture: 8192, delivery: 4096, termination: 8192, device: 1024 };
 const NONE = {
@@ -15,19 +14,15 @@ const NONE = {
   device: new Set<string>(),
 };
 
-let world: World;
+const world = await useWorld();
 let maps: Record<'slots' | 'slot_names', BpfMap>;
 
-before(async () => {
-  enterOwnNamespace();
-  world = await createWorld();
+before(() => {
   const open = (name: string) => new BpfMap(name, getPinned(join(world.bpffs, 'maps', name))!);
   maps = { slots: open('slots'), slot_names: open('slot_names') };
 });
-after(async () => {
+after(() => {
   for (const map of Object.values(maps ?? {})) closeFd(map.fd);
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 test('an identity that gives its slot back and takes one again begins another life, also for who reads the map anew', () => {

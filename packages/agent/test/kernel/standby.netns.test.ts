@@ -5,10 +5,10 @@ import { until } from '@mirrorplane/base';
 import { Program, VERDICT } from '../../../bpf/test/support/prog-run.ts';
 import type { HookCapture } from '../../src/datapath/datapath.ts';
 import { planArrivals } from '../../src/reconcile/arrivals.ts';
-import { enterOwnNamespace, leftPins, run } from './support/namespace.ts';
+import { run } from './support/namespace.ts';
 import { RawSocket } from './support/raw-socket.ts';
 import { sniffing } from './support/sniffer.ts';
-import { assertSumsClose, capturesOf, countsOf, createWorld, localTo, stateOf, type World } from './support/world.ts';
+import { assertSumsClose, capturesOf, countsOf, localTo, stateOf, useWorld } from './support/world.ts';
 
 const GUEST = '020000000001';
 const OTHER = '020000000002';
@@ -17,22 +17,18 @@ const BROADCAST = 'ffffffffffff';
 const frame = (to: string, from: string, text: string) =>
   Buffer.concat([Buffer.from(`${to}${from}88b5`, 'hex'), Buffer.from(text.padEnd(46, '.'))]);
 
-let world: World;
+const world = await useWorld();
 let programs: { outbound: Program; inbound: Program };
 let runs = 0;
 
-before(async () => {
-  enterOwnNamespace();
-  world = await createWorld();
+before(() => {
   programs = {
     outbound: new Program(world.bpffs, 'capture_ingress'),
     inbound: new Program(world.bpffs, 'capture_egress'),
   };
 });
-after(async () => {
+after(() => {
   for (const program of Object.values(programs ?? {})) program.close();
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 /** Applies captures of the VM's device under a new source. */

@@ -1,11 +1,11 @@
 /** ERSPAN that comes in: delivered, left alone or refused. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { until } from '@mirrorplane/base';
 import type { TerminationReport } from '@mirrorplane/contract';
 import type { DeliveryEntry } from '../../src/datapath/datapath.ts';
-import { enterOwnNamespace, leftPins, run, segmentInSoftware } from './support/namespace.ts';
+import { run, segmentInSoftware } from './support/namespace.ts';
 import type { SuperPacket } from './support/raw-socket.ts';
 import { type ErspanRequest, scapy } from './support/scapy.ts';
 import { sniffing } from './support/sniffer.ts';
@@ -15,7 +15,6 @@ import {
   capturesOf,
   countOf,
   countsOf,
-  createWorld,
   edgeTo,
   erspanFrom,
   erspanOver,
@@ -24,10 +23,10 @@ import {
   OWN_ADDRESS,
   SESSION,
   stateOf,
-  type World,
+  useWorld,
 } from './support/world.ts';
 
-let world: World;
+const world = await useWorld({ underlayMtu: 1600 });
 let frames: Map<string, Buffer>;
 let runs = 0;
 let superPackets: Map<string, Buffer>;
@@ -40,18 +39,12 @@ const SUPER: [string, SuperPacket, boolean, number | undefined][] = [
   ['VLAN-tagged', { kind: 'tcp4', segment: 1448, transport: 38 }, false, 77],
 ];
 
-before(async () => {
-  enterOwnNamespace();
+before(() => {
   const tcp = SUPER.map(([, , six, vlan]) => ({ payload: PAYLOAD, six, ...(vlan === undefined ? {} : { vlan }) }));
   const built = scapy({ frames: true, tcp });
   frames = built.frames;
   superPackets = new Map(SUPER.map(([name], i) => [name, built.tcp[i]!]));
-  world = await createWorld({ underlayMtu: 1600 });
   segmentInSoftware('dst', 'far', 'vm');
-});
-after(async () => {
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 /** A packet of the other node to this one, as Scapy builds it. */

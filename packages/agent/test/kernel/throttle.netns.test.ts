@@ -8,19 +8,11 @@ import { createLog } from '@mirrorplane/daemon';
 import { RtClient } from '../../src/netlink/rtnetlink.ts';
 import { Throttle } from '../../src/throttle/throttle.ts';
 import { link as linkOf } from '../support.ts';
-import { enterOwnNamespace, leftPins, run } from './support/namespace.ts';
+import { run } from './support/namespace.ts';
 import { RawSocket } from './support/raw-socket.ts';
 import { scapy } from './support/scapy.ts';
 import { Sniffer } from './support/sniffer.ts';
-import {
-  assertSumsClose,
-  capturesOf,
-  countsOf,
-  createWorld,
-  erspanOver,
-  stateOf,
-  type World,
-} from './support/world.ts';
+import { assertSumsClose, capturesOf, countsOf, erspanOver, stateOf, useWorld } from './support/world.ts';
 
 /** Mbit/s that the uplink can send. */
 const UPLINK = 10;
@@ -35,22 +27,18 @@ const MIRRORED = perBurst(10 * UPLINK);
 const ALONE = 40;
 const TOGETHER = 120;
 
-let world: World;
+const world = await useWorld();
 let uplink: RawSocket;
 let frame: Buffer;
 let runs = 0;
 
-before(async () => {
-  enterOwnNamespace();
+before(() => {
   const udp = scapy({ frames: true }).frames.get('ipv4-udp')!;
   frame = Buffer.concat([udp, Buffer.alloc(LENGTH - udp.length)]);
-  world = await createWorld();
   uplink = new RawSocket('und');
 });
 after(async () => {
   uplink?.close();
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 /** A frame of the node itself with a number. */

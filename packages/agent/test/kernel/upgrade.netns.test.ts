@@ -12,37 +12,25 @@ import { createKernelDatapath } from '../../src/datapath/kernel/index.ts';
 import { MAPS, OBJECT_PATH } from '../../src/datapath/kernel/install.ts';
 import { type Builds, otherBuilds } from './support/build.ts';
 import { HOOK, places, programsAt } from './support/hook.ts';
-import { enterOwnNamespace, leftPins, run } from './support/namespace.ts';
+import { run } from './support/namespace.ts';
 import { assertEveryOne, padded, underLoad } from './support/pacer.ts';
 import { scapy } from './support/scapy.ts';
 import { Sniffer } from './support/sniffer.ts';
-import {
-  assertSumsClose,
-  capturesOf,
-  countsOf,
-  createWorld,
-  erspanOver,
-  localTo,
-  type World,
-} from './support/world.ts';
+import { assertSumsClose, capturesOf, countsOf, erspanOver, localTo, useWorld } from './support/world.ts';
 
-let world: World;
+const world = await useWorld();
 let frames: Map<string, Buffer>;
 let builds: Builds;
 let state: DatapathState;
 let runs = 0;
 
-before(async () => {
-  enterOwnNamespace();
+before(() => {
   frames = scapy({ frames: true }).frames;
   builds = otherBuilds();
-  world = await createWorld();
   world.datapath.close();
 });
-after(async () => {
+after(() => {
   builds?.close();
-  await world?.close();
-  assert.deepEqual(leftPins(), []);
 });
 
 /** Kernel ids of the programs on the path of a copy. */

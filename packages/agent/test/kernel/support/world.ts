@@ -3,6 +3,7 @@
  * a destination (`dst`, `dstp`), a bystander (`by`, `byp`) and an underlay (`und`, `undp`).
  */
 import assert from 'node:assert/strict';
+import { after } from 'node:test';
 import type { CaptureCounts, CaptureReport, CounterReport } from '@mirrorplane/contract';
 import type {
   Datapath,
@@ -13,7 +14,17 @@ import type {
   HookCapture,
   TerminationEntry,
 } from '../../../src/datapath/datapath.ts';
-import { addBridge, addVeth, link, newDatapath, run, underlay, type Veth } from './namespace.ts';
+import {
+  addBridge,
+  addVeth,
+  enterOwnNamespace,
+  leftPins,
+  link,
+  newDatapath,
+  run,
+  underlay,
+  type Veth,
+} from './namespace.ts';
 import { RawSocket } from './raw-socket.ts';
 
 export const OWN_ADDRESS = '10.98.0.1';
@@ -41,8 +52,28 @@ export interface World {
   close(): Promise<void>;
 }
 
+/**
+ * A world for all tests of a file, in a network namespace of its own. It is taken away after all tests, and then nothing of
+ * ours is left.
+ */
+export async function useWorld(options: WorldOptions = {}): Promise<World> {
+  let world: World | undefined;
+  after(async () => {
+    await world?.close();
+    assert.deepEqual(leftPins(), []);
+  });
+  enterOwnNamespace();
+  world = await createWorld(options);
+  return world;
+}
+
+interface WorldOptions {
+  /** Bytes. Default 1500 */
+  underlayMtu?: number;
+}
+
 /** Makes everything, and opens the data path. */
-export async function createWorld(options: { underlayMtu?: number } = {}): Promise<World> {
+async function createWorld(options: WorldOptions): Promise<World> {
   const devices = {} as Record<DeviceName, Veth>;
   for (const name of DEVICES) devices[name] = addVeth(name, name === 'und' ? { mtu: options.underlayMtu ?? 1500 } : {});
   addBridge('lan', ['vm', 'far']);
