@@ -1,11 +1,13 @@
 /** Who sends numbered frames to whom, and what mirrored interfaces they pass. Pure. */
 import { TOPOLOGY, vmOf, type World } from './world.ts';
 
-/** Numbered frames from one host to another. The number of a flow is its place in `FLOWS`. */
+/** Numbered frames from one host to another. */
 export interface Flow {
   id: number;
   from: string;
   to: string;
+  /** Whose MAC and IP address the frames have, where not those of `from`. */
+  as?: string;
   /** UDP in IPv4, or an EtherType that no protocol stack takes. */
   kind: 'udp' | 'raw';
   /** NICs of edges that it passes, with its direction as the edge sees it. */
@@ -26,14 +28,29 @@ const BOTH_WAYS: [a: string, b: string, kind: Flow['kind']][] = [
   ['phys-2', 'pgw-1', 'udp'],
 ];
 
+/** Guests that send in the name of another one, now and then. */
+const FORGED: [from: string, as: string, to: string][] = [
+  ['web-2', 'web-1', 'db-1'],
+  ['app-1', 'db-1', 'fw-1'],
+  ['fw-1', 'app-1', 'web-1'],
+];
+
 const gateways = new Map(
   TOPOLOGY.edges.flatMap(({ node, device, gateway }) => (gateway ? [[gateway.name, `${node}:${device}`]] : [])),
 );
 
-/** Every flow, in both directions. */
-export const FLOWS: Flow[] = BOTH_WAYS.flatMap(([a, b, kind]) => [[a, b, kind] as const, [b, a, kind] as const]).map(
+/** The flows that are sent all the time, in both directions. */
+export const STEADY: Flow[] = BOTH_WAYS.flatMap(([a, b, kind]) => [[a, b, kind] as const, [b, a, kind] as const]).map(
   ([from, to, kind], id) => ({ id, from, to, kind, nics: nicsOf(from, to) }),
 );
+
+/** Flows of guests that forge their addresses. */
+export const SPOOFED: Flow[] = FORGED.map(([from, as, to], index) => {
+  return { id: STEADY.length + index, from, as, to, kind: 'udp', nics: [] };
+});
+
+/** Every flow. The number of a flow is its place here. */
+export const FLOWS: Flow[] = [...STEADY, ...SPOOFED];
 
 function nicsOf(from: string, to: string): Flow['nics'] {
   const out = gateways.get(from);
@@ -45,7 +62,7 @@ function nicsOf(from: string, to: string): Flow['nics'] {
 }
 
 /** Hosts that send. */
-export const SENDERS = [...new Set(FLOWS.map(({ from }) => from))];
+export const SENDERS = [...new Set(STEADY.map(({ from }) => from))];
 
 /** An interface that a flow passes, and in which direction as that interface sees it. */
 export interface Passage {

@@ -7,7 +7,18 @@ import { dissect, type Numbered, type Outer } from './dissect.ts';
 import { END_HOSTS, FLOWS, type Flow, passages } from './flows.ts';
 import { FABRIC, type Ports, SWITCH } from './ports.ts';
 import type { Timeline } from './timeline.ts';
-import { type EdgeNic, NODES, nicKey, nodeOf, type Spec, TOPOLOGY, vmOf, type World } from './world.ts';
+import {
+  type EdgeNic,
+  interfaceOf,
+  NODES,
+  nicKey,
+  nodeOf,
+  RECEIVERS,
+  type Spec,
+  TOPOLOGY,
+  vmOf,
+  type World,
+} from './world.ts';
 
 /** A numbered frame on a device of a host. */
 export interface Sighting extends Numbered {
@@ -40,6 +51,10 @@ const TCP = 6;
 const GRE = 47;
 const UNDERLAY_MTU = TOPOLOGY.underlayMtu;
 
+/** VM by its IPv4 address. */
+const VM_OF = new Map(TOPOLOGY.vms.flatMap(({ name, address }) => (address ? [[address, name] as const] : [])));
+const addressAt = (packet: Buffer, offset: number) => packet.subarray(offset, offset + 4).join('.');
+
 export const placeOf = (spec: Spec, world: World): Place =>
   vmOf(spec.destination) ?? edgePlace(world.edges[spec.destination]!, spec.vlanId!);
 
@@ -60,6 +75,7 @@ export class Round {
       const { numbered, outer } = dissect(packet);
       if (outer && isOnWire(packet)) this.#checkOuter(outer, packet, timeline, ports.fabric.get(packet.ifindex)!);
       if (numbered === undefined || numbered.run !== run) {
+        if (!packet.out && RECEIVERS.some((name) => name === packet.host)) this.#checkSource(packet, timeline);
         this.others.set(packet.host, (this.others.get(packet.host) ?? 0) + 1);
         continue;
       }
@@ -70,6 +86,24 @@ export class Round {
       this.frames.set(key, list);
     }
     for (const list of this.frames.values()) list.sort((a, b) => a.at - b.at);
+  }
+
+  /** What has no number and comes to a receiver of copies that it is not for is of a source of a policy that leads there. */
+  #checkSource({ at, host, etherType, body }: Seen, timeline: Timeline): void {
+    if (etherType !== IPV4 || body.length < 20) return;
+    const ends = [VM_OF.get(addressAt(body, 12)), VM_OF.get(addressAt(body, 16))];
+    const [from, to] = ends;
+    // Else it is for all, or not between VMs.
+    if (from === undefined || to === undefined || ends.includes(host)) return;
+    // In search of a guest that moves, it may have been flooded.
+    if (timeline.excuseFor([from, to], at)) return;
+    const specs = timeline.worlds(at).flatMap(({ policies }) => Object.values(policies));
+    const sources = specs.filter(({ destination }) => vmOf(destination) === host).flatMap((spec) => spec.sources);
+    if (ends.some((vm) => sources.includes(interfaceOf(vm!)))) return;
+    this.violations.push({
+      message: `${host} got a packet from ${from} to ${to}, which are no sources of its policies`,
+      at,
+    });
   }
 
   #checkOuter(outer: Outer, { at, body }: Seen, timeline: Timeline, node: string): void {
@@ -254,7 +288,7 @@ function expected(flow: Flow, worlds: readonly World[], timeline: Timeline, at: 
       const specs = isPassed(world) ? Object.values(world.policies) : [];
       const spec = specs.find((one) => shareOf(one, source, direction, world).max > 0);
       if (!spec) return undefined;
-      const doubt = timeline.doubtAbout(spec, source, at) !== undefined;
+      const doubt = timeline.doubtAbout(spec, source, at) ?? timeline.isCutOff(world, spec, source, at);
       const { min } = shareOf(spec, source, direction, world);
       return { name: spec.name, place: placeOf(spec, world), min: doubt ? 0 : min };
     });

@@ -5,13 +5,14 @@ import type { Lab } from '@mirrorplane/lab';
 import { actionOf, type Hands } from './actions/index.ts';
 import { type Books, compareBooks } from './books.ts';
 import { Captures } from './captures.ts';
-import { FLOWS } from './flows.ts';
+import { STEADY } from './flows.ts';
 import { judge, Round, type Violation } from './oracle.ts';
 import type { Round as PlannedRound, Step } from './plan.ts';
 import { type Ports, portsOf } from './ports.ts';
 import { policyStatuses, unsettled } from './settle.ts';
 import { Timeline } from './timeline.ts';
 import { Traffic } from './traffic.ts';
+import { StatusWatch } from './watch.ts';
 import { firstWorld, type World } from './world.ts';
 
 /** Frames a second on each flow. */
@@ -59,6 +60,9 @@ export class ChaosRun {
   readonly #captures: Captures;
   readonly #ports: Ports;
   readonly timeline: Timeline;
+  readonly #watch: StatusWatch;
+  /** By node: what ends the time in which the fabric lets no ERSPAN through to it. */
+  readonly #cuts = new Map<string, (now: number) => void>();
   #healing: { what: string; condition: () => Promise<boolean>; until: number }[] = [];
   /** The numbers at the last rest and at the one before. */
   books: Books[];
@@ -78,6 +82,13 @@ export class ChaosRun {
     this.#ports = parts.ports;
     this.books = [parts.books];
     this.timeline = new Timeline(this.world, Date.now());
+    this.#watch = new StatusWatch({
+      lab: this.#lab,
+      world: () => this.world,
+      violation: (message) => this.#violation(message),
+      confirmed: (name, from, to) => this.timeline.confirm(name, from, to),
+    });
+    this.#watch.start();
   }
 
   /** Begins on a lab that is as it was made. `number` tells the frames of this run from those of others. */
@@ -120,6 +131,7 @@ export class ChaosRun {
     this.steps.push(done);
     this.summary.steps++;
     this.timeline.change(this.world, done.from);
+    this.#watch.begin();
     try {
       await action.run(this.#hands(before), step.params);
     } catch (error) {
@@ -127,6 +139,7 @@ export class ChaosRun {
       this.#violation(`the step ${step.action} ${JSON.stringify(step.params)} failed: ${done.error}`);
     }
     done.to = Date.now();
+    this.#watch.end();
     if (this.violations.length === 0 && step.settle && this.world.down.length === 0) {
       await this.#settle();
       done.settledMs = Date.now() - done.to;
@@ -139,6 +152,11 @@ export class ChaosRun {
       lab: this.#lab,
       before,
       after: this.world,
+      run: this.#number,
+      cut: (node, isCut) => {
+        if (isCut) this.#cuts.set(node, this.timeline.cut(node, Date.now()));
+        else this.#cuts.get(node)?.(Date.now());
+      },
       doubt: (doubt) => this.timeline.doubt(doubt, Date.now()),
       excused: async (excuse, work) => {
         const end = this.timeline.excuse(excuse, Date.now());
@@ -196,7 +214,7 @@ export class ChaosRun {
     this.summary.truncated += round.truncated;
     for (const sightings of round.frames.values()) this.summary.sightings += sightings.length;
     if (this.violations.length > 0) return;
-    if (round.frames.size < FLOWS.length * PROBE) this.#violation(`only ${round.frames.size} frames were sent`);
+    if (round.frames.size < STEADY.length * PROBE) this.#violation(`only ${round.frames.size} frames were sent`);
     const books = await this.#newBooks();
     if (books === undefined) return;
     const problems = compareBooks(this.books.at(-1)!, books, this.world, round, this.timeline);
@@ -232,7 +250,7 @@ export class ChaosRun {
 
   /** Ends senders and captures; the lab stays. */
   async stop(): Promise<void> {
-    const results = await Promise.allSettled([this.#traffic.stop(), this.#captures.stop()]);
+    const results = await Promise.allSettled([this.#traffic.stop(), this.#captures.stop(), this.#watch.stop()]);
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 }

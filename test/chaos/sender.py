@@ -1,4 +1,4 @@
-"""sender.py RUN FLOWS: sends numbered frames out of eth0. FLOWS is JSON, a list of {id, kind, fromMac, toMac, fromAddress}.
+"""sender.py RUN FLOWS: sends numbered frames out of eth0. FLOWS is JSON, a list of {id, kind, first, fromMac, toMac, fromAddress}.
 
 Reads commands on standard input, one a line: "go RATE" sends so many frames a second on each flow, "pause" stops and
 prints how many were tried on each flow as JSON, end of input ends it. A device that vanishes and comes back is found again.
@@ -50,7 +50,7 @@ def open_socket():
 
 
 def main():
-    tried = {flow["id"]: 0 for flow in FLOWS}
+    tried = {flow["id"]: flow["first"] for flow in FLOWS}
     sender, rate, due = None, 0, 0.0
     while True:
         wait = max(0, due - time.monotonic()) if rate else None

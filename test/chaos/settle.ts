@@ -1,7 +1,17 @@
 /** Has everything come to be what it is meant to be? Asked of the API, which says what agents report. */
 import type { Interface, Node, PolicyStatus } from '@mirrorplane/contract';
 import type { Lab } from '@mirrorplane/lab';
-import { expectedState, interfaceOf, nicKey, TOPOLOGY, type World } from './world.ts';
+import {
+  expectedState,
+  interfaceOf,
+  isClaimed,
+  isCutOff,
+  nicKey,
+  policiesWith,
+  type Spec,
+  TOPOLOGY,
+  type World,
+} from './world.ts';
 
 /** Reasons that tell of the past ten seconds, or of an MTU that is too small by intention. */
 const HARMLESS = ['COPIES_DROPPED', 'COPIES_TRUNCATED'];
@@ -17,9 +27,15 @@ export async function unsettled(lab: Lab, world: World): Promise<string | undefi
   }
   const interfaces = new Map((await items<Interface>(lab, 'interfaces')).map((item) => [item.id, item]));
   for (const { name, device } of TOPOLOGY.vms) {
+    const id = interfaceOf(name);
     const wanted = world.hidden.includes(name) ? [] : [`${world.places[name]}:${device}`];
-    const problem = devicesProblem(interfaces.get(interfaceOf(name)), interfaceOf(name), wanted);
-    if (problem) return problem;
+    // While nothing asks whether its guest runs there, the device of a second claimant may be one of a guest on its way.
+    const isAsked = policiesWith(world, id).some(({ enabled }) => enabled);
+    const extra = isAsked
+      ? []
+      : world.claimed.filter(({ vm }) => vm === name).map((one) => `${one.node}:${one.device}`);
+    const problem = devicesProblem(interfaces.get(id), id, wanted);
+    if (problem && devicesProblem(interfaces.get(id), id, [...wanted, ...extra])) return problem;
   }
   for (const [id, nic] of Object.entries(world.edges)) {
     const problem = devicesProblem(interfaces.get(id), id, [`${nic.node}:${world.nicNames[nicKey(nic)]}`]);
@@ -30,7 +46,7 @@ export async function unsettled(lab: Lab, world: World): Promise<string | undefi
   const wanted = Object.keys(world.policies).sort();
   if (names.join() !== wanted.join()) return `the policies are ${names}, not ${wanted}`;
   for (const status of statuses) {
-    const problem = stateProblem(status, expectedState(world, world.policies[status.name]!));
+    const problem = stateProblem(status, world, world.policies[status.name]!);
     if (problem) return problem;
   }
   return undefined;
@@ -55,8 +71,19 @@ function devicesProblem(item: Interface | undefined, id: string, wanted: string[
   return down && `${down.name} of ${id} is down`;
 }
 
-function stateProblem({ name, state, reasons }: PolicyStatus, wanted: string): string | undefined {
-  const others = reasons.filter(({ code }) => !HARMLESS.includes(code));
+/** A reason that a policy must have, for what was done to the cluster; undefined where it must have none. */
+function wantedReason(world: World, { enabled, sources, destination }: Spec): string | undefined {
+  const contested = [...sources, destination].some((id) => isClaimed(world, id));
+  return enabled && contested ? 'INTERFACE_DUPLICATE' : undefined;
+}
+
+function stateProblem({ name, state, reasons }: PolicyStatus, world: World, spec: Spec): string | undefined {
+  const wanted = expectedState(world, spec);
+  const reason = wantedReason(world, spec);
+  if (reason !== undefined && !reasons.some(({ code }) => code === reason)) return `policy ${name} has no ${reason}`;
+  const isCut = spec.sources.some((source) => isCutOff(world, spec, source));
+  const expected = [...HARMLESS, ...(isCut ? ['COPIES_LOST'] : []), ...(reason === undefined ? [] : [reason])];
+  const others = reasons.filter(({ code }) => !expected.includes(code));
   const seen = state === 'degraded' && others.length === 0 ? 'active' : state;
   if (seen === wanted) return undefined;
   return `policy ${name} is ${state}, not ${wanted}: ${reasons.map(({ code, message }) => `${code} ${message}`).join('; ')}`;

@@ -2,7 +2,7 @@
  * What was meant to be at every moment, and what may not be relied on. The oracle judges a frame by this: where nothing
  * was changing, exactly; where something was, by what any of the worlds before and behind the change allows.
  */
-import { nodeOf, type Spec, type World } from './world.ts';
+import { isClaimed, isCutOff, nodeOf, type Spec, type World } from './world.ts';
 
 interface Span {
   from: number;
@@ -27,6 +27,16 @@ export interface Excuse {
   hosts: string[];
 }
 
+/** A node to which the fabric lets no ERSPAN through. */
+interface CutSpan extends Span {
+  node: string;
+}
+
+/** What the status has said of a policy: that it is in force as wanted. */
+interface ConfirmedSpan extends Span {
+  spec: Spec;
+}
+
 /** Milliseconds around a change in which a frame may have met either side of it: clocks of captures, frames under way. */
 const MARGIN_MS = 250;
 const OPEN = Number.POSITIVE_INFINITY;
@@ -37,6 +47,8 @@ export class Timeline {
   readonly #worlds: WorldSpan[];
   readonly #doubts: (Span & Doubt)[] = [];
   readonly #excuses: (Span & Excuse)[] = [];
+  readonly #cuts: CutSpan[] = [];
+  readonly #confirmed: ConfirmedSpan[] = [];
 
   constructor(world: World, now: number) {
     this.#worlds = [{ from: now, to: OPEN, world: structuredClone(world) }];
@@ -67,9 +79,34 @@ export class Timeline {
     for (const span of this.#doubts) span.to = Math.min(span.to, now);
   }
 
-  /** The worlds that a frame of this moment may have met. */
+  /** From now on the fabric lets no ERSPAN through to a node. Returns what ends it. */
+  cut(node: string, now: number): (now: number) => void {
+    const span = { node, from: now, to: OPEN };
+    this.#cuts.push(span);
+    return (end) => {
+      span.to = end;
+    };
+  }
+
+  /** The status has said at both moments that a policy is in force as it was last meant to be. */
+  confirm(name: string, from: number, to: number): void {
+    const spec = this.#worlds.at(-1)!.world.policies[name];
+    if (spec) this.#confirmed.push({ spec, from, to });
+  }
+
+  /** The worlds that a frame of this moment may have met, with those policies in it that the status said are in force. */
   worlds(at: number): World[] {
-    return this.#worlds.filter((span) => meets(span, at)).map(({ world }) => world);
+    const sure = this.#confirmed.filter(({ from, to }) => from + MARGIN_MS <= at && at <= to - MARGIN_MS);
+    const policies = Object.fromEntries(sure.map(({ spec }) => [spec.name, spec]));
+    const worlds = this.#worlds.filter((span) => meets(span, at)).map(({ world }) => world);
+    if (sure.length === 0) return worlds;
+    return worlds.map((world) => ({ ...world, policies: { ...world.policies, ...policies } }));
+  }
+
+  /** Copies of a source may be lost in the fabric at this moment. */
+  isCutOff(world: World, spec: Spec, source: string, at: number): boolean {
+    const cut = this.#cuts.filter((span) => meets(span, at)).map(({ node }) => node);
+    return isCutOff({ ...world, cut }, spec, source);
   }
 
   /** Why copies of a source may be missing at this moment; undefined where they may not. */
@@ -103,7 +140,7 @@ export class Timeline {
 
   /** Forgets what was before `now`, which nothing is judged by any more. */
   forget(now: number): void {
-    for (const list of [this.#worlds, this.#doubts, this.#excuses] as Span[][]) {
+    for (const list of [this.#worlds, this.#doubts, this.#excuses, this.#cuts, this.#confirmed] as Span[][]) {
       for (let i = list.length - 1; i >= 0; i--) if (list[i]!.to + MARGIN_MS < now) list.splice(i, 1);
     }
   }
@@ -111,5 +148,8 @@ export class Timeline {
 
 function picture(world: World, name: string, source: string) {
   const spec = world.policies[name];
-  return spec && [spec, nodeOf(world, source), nodeOf(world, spec.destination), world.edges];
+  if (!spec) return undefined;
+  // The device of a second claimant is captured like that of a guest on its way, for up to five seconds (ADR 0034).
+  const places = [nodeOf(world, source), nodeOf(world, spec.destination)];
+  return [spec, places, world.edges, isCutOff(world, spec, source), isClaimed(world, source)];
 }

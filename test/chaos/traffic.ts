@@ -3,11 +3,15 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Lab } from '@mirrorplane/lab';
 import { PYTHON } from '../support/traffic.ts';
-import { FLOWS, SENDERS } from './flows.ts';
+import { type Flow, SENDERS, STEADY } from './flows.ts';
 
 const SENDER = join(import.meta.dirname, 'sender.py');
+/** Frames a second of `sendSome`, and for how many milliseconds. */
+const SOME_RATE = 40;
+const SOME_MS = 200;
 
 interface Sender {
   child: ChildProcess;
@@ -26,13 +30,12 @@ export class Traffic {
   /** Starts the senders, at rest. `run` is a number that tells these frames from all others. */
   static start(lab: Lab, run: number): Traffic {
     const senders = SENDERS.map((host) => {
-      const flows = FLOWS.filter(({ from }) => from === host).map(({ id, kind, from, to }) => ({
-        ...{ id, kind, fromMac: lab.mac(from), toMac: lab.mac(to), fromAddress: lab.address(from) },
-      }));
-      const argv = [PYTHON, SENDER, String(run), JSON.stringify(flows)];
-      const child = lab.spawn(host, argv, { stdio: ['pipe', 'pipe', 'inherit'] });
-      const reader = createInterface({ input: child.stdout! });
-      return { child, reader, lines: reader[Symbol.asyncIterator]() };
+      return startSender(
+        lab,
+        run,
+        host,
+        STEADY.filter(({ from }) => from === host),
+      );
     });
     return new Traffic(senders);
   }
@@ -50,10 +53,8 @@ export class Traffic {
   async #tell(command: string): Promise<Map<number, number>> {
     const tried = new Map<number, number>();
     await Promise.all(
-      this.#senders.map(async ({ child, lines }) => {
-        child.stdin!.write(`${command}\n`);
-        const { value, done } = await lines.next();
-        if (done) throw new Error('a sender has ended');
+      this.#senders.map(async (sender) => {
+        const value = await tell(sender, command);
         for (const [flow, count] of Object.entries(JSON.parse(value) as Record<string, number>)) {
           tried.set(Number(flow), count);
         }
@@ -64,14 +65,43 @@ export class Traffic {
 
   /** Ends the senders. */
   async stop(): Promise<void> {
-    await Promise.all(
-      this.#senders.map(async ({ child, reader }) => {
-        if (child.exitCode !== null || child.signalCode !== null) return;
-        const ended = once(child, 'exit');
-        child.stdin!.end();
-        await ended;
-        reader.close();
-      }),
-    );
+    await Promise.all(this.#senders.map(stopSender));
   }
+}
+
+/** Sends some frames of one flow, from number `first` on. `run` as for `Traffic.start`. */
+export async function sendSome(lab: Lab, run: number, flow: Flow, first: number): Promise<void> {
+  const sender = startSender(lab, run, flow.from, [flow], first);
+  try {
+    await tell(sender, `go ${SOME_RATE}`);
+    await sleep(SOME_MS);
+    await tell(sender, 'pause');
+  } finally {
+    await stopSender(sender);
+  }
+}
+
+function startSender(lab: Lab, run: number, host: string, flows: readonly Flow[], first = 0): Sender {
+  const told = flows.map(({ id, kind, from, as = from, to }) => ({
+    ...{ id, kind, first, fromMac: lab.mac(as), toMac: lab.mac(to), fromAddress: lab.address(as) },
+  }));
+  const argv = [PYTHON, SENDER, String(run), JSON.stringify(told)];
+  const child = lab.spawn(host, argv, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const reader = createInterface({ input: child.stdout! });
+  return { child, reader, lines: reader[Symbol.asyncIterator]() };
+}
+
+async function tell({ child, lines }: Sender, command: string): Promise<string> {
+  child.stdin!.write(`${command}\n`);
+  const { value, done } = await lines.next();
+  if (done) throw new Error('a sender has ended');
+  return value;
+}
+
+async function stopSender({ child, reader }: Sender): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.stdin!.end();
+  await ended;
+  reader.close();
 }

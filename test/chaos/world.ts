@@ -31,12 +31,18 @@ export interface World {
   nicNames: Record<string, string>;
   /** MTU of a node's underlay, where it is not that of the lab. */
   mtus: Record<string, number>;
+  /** VMs whose interface a device of another node claims too. */
+  claimed: Claim[];
+  /** Nodes that the fabric lets no ERSPAN through to. */
+  cut: string[];
   /** Daemons that do not run now: `controller`, or the node of an agent. */
   down: string[];
   /** Steps that end what others began. */
   undo: Undo[];
   /** Numbers policies, so that no name comes twice. */
   policyCount: number;
+  /** Numbers frames with forged addresses. */
+  spoofCount: number;
 }
 
 /** A physical NIC: the node, and the name that it had when the lab was made. */
@@ -44,6 +50,15 @@ export interface EdgeNic {
   node: string;
   nic: string;
 }
+
+/** A device of a node that says to be a VM which is elsewhere. */
+export interface Claim {
+  vm: string;
+  node: string;
+  device: string;
+}
+
+export const isClaimed = ({ claimed }: Pick<World, 'claimed'>, id: string) => claimed.some(({ vm }) => vm === vmOf(id));
 
 /** The lab that chaos runs on. The underlay has room for whole frames. */
 export const TOPOLOGY: Topology = defaultTopology();
@@ -74,9 +89,12 @@ export function firstWorld(): World {
     edges,
     nicNames,
     mtus: {},
+    claimed: [],
+    cut: [],
     down: [],
     undo: [],
     policyCount: 0,
+    spoofCount: 0,
   };
 }
 
@@ -93,6 +111,12 @@ export function expectedState(world: World, { enabled, sources, destination }: S
   const absent = sources.filter((id) => nodeOf(world, id) === undefined).length;
   if (nodeOf(world, destination) === undefined || absent === sources.length) return 'waiting';
   return absent > 0 ? 'degraded' : 'active';
+}
+
+/** The copies of a source go to a node that the fabric lets no ERSPAN through to. */
+export function isCutOff(world: World, { destination }: Spec, source: string): boolean {
+  const end = nodeOf(world, destination);
+  return end !== undefined && world.cut.includes(end) && ![undefined, end].includes(nodeOf(world, source));
 }
 
 /** Policies that an interface has a part in. */

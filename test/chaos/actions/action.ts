@@ -10,10 +10,14 @@ export interface Hands {
   /** The world before the step, and behind it. */
   before: World;
   after: World;
+  /** The number that tells the frames of this run from others. */
+  run: number;
   /** From now on, until everything has settled, these copies may be missing. */
   doubt(doubt: Doubt): void;
   /** While `work` runs, originals of these hosts may be lost or flooded. */
   excused(excuse: Excuse, work: () => Promise<void>): Promise<void>;
+  /** The fabric lets no ERSPAN through to a node, or does so again. */
+  cut(node: string, isCut: boolean): void;
   /** Not settled before this holds; after some seconds, what was disturbed must be right whether it holds or not. */
   healed(what: string, condition: () => Promise<boolean>): void;
   /** Something that must never be: fails the run. */

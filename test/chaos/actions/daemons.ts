@@ -1,5 +1,6 @@
 /** Agents and the controller die, or stand still, and come back. The data plane goes on: no copy may be missing. */
-import { NODES, type World } from '../world.ts';
+import { agentPid } from '../processes.ts';
+import { interfaceOf, NODES, nodeOf, type World } from '../world.ts';
 import type { Action } from './action.ts';
 
 interface Who {
@@ -11,18 +12,13 @@ const isUp = (world: World, name: string) => {
   world.down = world.down.filter((other) => other !== name);
 };
 
-/** An agent's process. */
-function agentPid(hands: { lab: { state: { processes: { name: string; pid: number }[] } } }, node: string): number {
-  const found = hands.lab.state.processes.find(({ name }) => name === `agent-${node}`);
-  if (!found) throw new Error(`no agent runs on ${node}`);
-  return found.pid;
-}
-
 export const killAgent: Action<Who> = {
   name: 'kill-agent',
   weight: 4,
   choose(world, random) {
-    const nodes = running(world);
+    // A node that has what another one claims has to be there all the time.
+    const holders = world.claimed.map(({ vm }) => nodeOf(world, interfaceOf(vm)));
+    const nodes = running(world).filter((node) => !holders.includes(node));
     // Its end is seen, and its restart waited for, by the controller.
     return nodes.length === 0 || world.down.includes('controller') ? undefined : { node: random.pick(nodes) };
   },
@@ -53,7 +49,7 @@ export const freezeAgent: Action<Who> = {
     world.down.push(node);
     world.undo.push({ action: 'thaw-agent', params: { node } });
   },
-  run: async (hands, { node }) => void process.kill(agentPid(hands, node), 'SIGSTOP'),
+  run: async ({ lab }, { node }) => void process.kill(agentPid(lab, node), 'SIGSTOP'),
 };
 
 export const thawAgent: Action<Who> = {
@@ -61,7 +57,7 @@ export const thawAgent: Action<Who> = {
   weight: 0,
   choose: () => undefined,
   change: (world, { node }) => isUp(world, node),
-  run: async (hands, { node }) => void process.kill(agentPid(hands, node), 'SIGCONT'),
+  run: async ({ lab }, { node }) => void process.kill(agentPid(lab, node), 'SIGCONT'),
 };
 
 export const killController: Action<object> = {

@@ -2,6 +2,9 @@
 import type { AnyAction } from './action.ts';
 import * as daemons from './daemons.ts';
 import * as edges from './edges.ts';
+import * as fabric from './fabric.ts';
+import * as frozen from './frozen.ts';
+import * as impostors from './impostors.ts';
 import * as interference from './interference.ts';
 import * as links from './links.ts';
 import * as migrate from './migrate.ts';
@@ -12,9 +15,10 @@ import * as streams from './streams.ts';
 export type { Action, AnyAction, Hands } from './action.ts';
 
 /** In this order a plan chooses among them, so a new one goes to the end. */
-export const ACTIONS: AnyAction[] = [policies, refusals, migrate, daemons, links, edges, interference, streams].flatMap(
-  (all) => Object.values(all),
-);
+export const ACTIONS: AnyAction[] = [
+  ...[policies, refusals, migrate, daemons, links, edges, interference, streams],
+  ...[frozen, impostors, fabric],
+].flatMap((all) => Object.values(all));
 
 /** The action of this name. */
 export function actionOf(name: string): AnyAction {

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identityAlias } from '@mirrorplane/lab';
 import type { Doubt } from '../timeline.ts';
-import { interfaceOf, MOVING, NODES, nodeOf, type World } from '../world.ts';
+import { interfaceOf, isClaimed, MOVING, NODES, nodeOf, type World } from '../world.ts';
 import type { Action } from './action.ts';
 
 /** Milliseconds that a device is down, at most. */
@@ -96,7 +96,7 @@ export const hide: Action<{ vm: string }> = {
   name: 'remove-alias',
   weight: 2,
   choose(world, random) {
-    const vms = MOVING.filter((vm) => !world.hidden.includes(vm));
+    const vms = MOVING.filter((vm) => !world.hidden.includes(vm) && !isClaimed(world, interfaceOf(vm)));
     return world.hidden.length > 1 ? undefined : { vm: random.pick(vms) };
   },
   change(world, { vm }) {

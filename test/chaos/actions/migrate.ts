@@ -1,5 +1,5 @@
 /** VMs move from node to node, with a gap or without. */
-import { interfaceOf, MOVING, NODES } from '../world.ts';
+import { interfaceOf, isClaimed, MOVING, NODES } from '../world.ts';
 import type { Action } from './action.ts';
 
 interface Move {
@@ -16,6 +16,8 @@ export const migrate: Action<Move> = {
     const vm = random.pick(MOVING);
     // A device on its way has an identity again.
     if (world.hidden.includes(vm)) return undefined;
+    // Who lets go of what somebody else claims does not get it back.
+    if (isClaimed(world, interfaceOf(vm))) return undefined;
     const node = random.pick(NODES.filter((name) => name !== world.places[vm]));
     return { vm, node, overlap: random.chance(0.5) };
   },
