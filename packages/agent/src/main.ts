@@ -1,5 +1,4 @@
 /** `mirrorplane agent`: the daemon of a node, and its removal. */
-import { readFile } from 'node:fs/promises';
 import { isIPv4 } from 'node:net';
 import { resolve } from 'node:path';
 import { MAX_RATE, Name } from '@mirrorplane/contract';
@@ -11,6 +10,7 @@ import {
   type LogLevel,
   openServiceManager,
   parseSettings,
+  readSecretFile,
   type ServiceManager,
 } from '@mirrorplane/daemon';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -151,7 +151,7 @@ async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<
   if (node === undefined || controller === undefined) {
     return command.error(`error: ${node === undefined ? '--node' : '--controller'} is missing`);
   }
-  const token = flags.tokenFile === undefined ? flags.token : (await readFile(flags.tokenFile, 'utf8')).trim();
+  const token = flags.tokenFile === undefined ? flags.token : readSecretFile(flags.tokenFile, 'a join token');
   const datapath = await requireFit({ ...host, token: token !== undefined }, log);
   comeFirst(log);
   const stop = new AbortController();

@@ -317,6 +317,12 @@ test('a capture is refused where all its hooks are, and goes on with the reason 
   const ids = { capture: 'p1/ids', device: 'tap-ids', state: 'capturing' };
   assert.deepEqual(captureStatuses(result, [outbound]), [{ ...web, state: 'capturing', ...why }, ids]);
   assert.deepEqual(captureStatuses(result, [outbound, inbound]), [{ ...web, state: 'refused', ...why }, ids]);
+  // What is for the guest alone is captured at the ports of its bridge, whatever its own device takes.
+  const arriving = reconcile(program({ captures: [capture({ direction: 'inbound' })] }), around());
+  const [status] = captureStatuses(arriving, [{ ...inbound, arrives: true }]);
+  assert.deepEqual([status?.state, status?.code], ['capturing', 'HOOK_OCCUPIED']);
+  assert.match(status?.message ?? '', /none that it floods: taken$/);
+  assert.equal(captureStatuses(arriving, [inbound])[0]?.state, 'refused');
   // Its device went while it was being attached.
   assert.deepEqual(captureStatuses(result, [{ ...outbound, gone: true }]), [{ ...web, state: 'refused', ...why }, ids]);
 });

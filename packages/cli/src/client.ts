@@ -1,9 +1,9 @@
 /** HTTP with the controller: JSON in and out, over TCP or a unix socket. */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import type * as http from 'node:http';
 import type { ErrorCode, Problem } from '@mirrorplane/contract';
 import { CliError, type Exit, exitOfStatus } from './exit.ts';
+import { readPrivateFile } from './private-file.ts';
 import { type SseMessage, SseParser } from './sse.ts';
 
 /** Where an API token comes from. A file is read when the first request is sent. */
@@ -233,7 +233,7 @@ function parseTarget(url: string): { socketPath: string } | { base: URL } {
 function readToken(source: TokenSource): { token?: string; missing?: string } {
   if (source.kind === 'text') return { token: source.token };
   try {
-    const token = readFileSync(source.path, 'utf8').trim();
+    const token = readPrivateFile(source.path).trim();
     if (token !== '' && /^[\x21-\x7e]+$/.test(token)) return { token };
     throw new CliError(
       'denied',

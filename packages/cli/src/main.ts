@@ -1,8 +1,10 @@
 /** Entry of the `mirrorplane` command. */
 
-import { CommanderError } from 'commander';
+import { type Command, CommanderError } from 'commander';
+import { ProblemError } from './client.ts';
 import { EXIT_CODES } from './exit.ts';
 import { errorText, exitCodeOf } from './output/errors.ts';
+import { inWordsOf } from './output/option-words.ts';
 import { buildProgram } from './program.ts';
 
 // A reader that went away, as in "mirrorplane policy list | head -1", is no error.
@@ -23,16 +25,30 @@ async function noteMeant(): Promise<void> {
   if (words.length > 0 && text !== undefined) process.stderr.write(`did you mean "${text}"?\n`);
 }
 
+/** The command that is being carried out. */
+let running: Command | undefined;
+
+/** A refusal names options where options were given. */
+function inItsWords(error: unknown): unknown {
+  return error instanceof ProblemError && running
+    ? new ProblemError(inWordsOf(running, error.problem), error.exit)
+    : error;
+}
+
 try {
   if (process.argv[2] === '__complete') {
     const { complete } = await import('./complete/index.ts');
     for (const word of await complete(process.argv.slice(3))) process.stdout.write(`${word}\n`);
   } else {
-    await buildProgram().parseAsync(process.argv);
+    await buildProgram()
+      .hook('preAction', (_program, action) => {
+        running = action;
+      })
+      .parseAsync(process.argv);
   }
 } catch (error) {
   // Commander has printed its own errors already.
-  if (!(error instanceof CommanderError)) process.stderr.write(await errorText(error));
+  if (!(error instanceof CommanderError)) process.stderr.write(await errorText(inItsWords(error)));
   else if (error.exitCode !== 0) await noteMeant();
   process.exitCode = exitCodeOf(error);
 }

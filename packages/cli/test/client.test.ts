@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -54,7 +54,7 @@ describe('a command', () => {
       response.end('{"items":[],"revision":1}');
     };
     const file = join(folder, 'token');
-    writeFileSync(file, 'from-file\n');
+    writeFileSync(file, 'from-file\n', { mode: 0o600 });
     assert.equal((await run(['node', 'list', '--token-file', file], { env: env() })).code, 0);
     assert.equal(seen, 'Bearer from-file');
     assert.equal((await run(['node', 'list'], { env: env() })).code, 0);
@@ -81,11 +81,34 @@ describe('a command', () => {
     assert.deepEqual(asked, ['/api/v1/nodes', '/api/v1/nodes?after=x%3D1']);
   });
 
+  it('ends with 6 where other users can read the token file, or the group can write it, and sends nothing', async () => {
+    let asked = 0;
+    answer = (_request, response) => {
+      asked++;
+      response.end('{"items":[],"revision":1}');
+    };
+    const file = join(folder, 'open');
+    writeFileSync(file, 'from-file\n');
+    const list = () => run(['node', 'list', '--token-file', file], { env: env() });
+    for (const mode of [0o644, 0o602, 0o620]) {
+      chmodSync(file, mode);
+      const { code, stderr } = await list();
+      assert.equal(code, 6, stderr);
+      assert.match(
+        stderr,
+        new RegExp(`${file} is too open \\(mode 0${mode.toString(8)}\\): .*run "chmod 600 ${file}"`),
+      );
+    }
+    assert.equal(asked, 0);
+    chmodSync(file, 0o640);
+    assert.equal((await list()).code, 0, 'a group may share it');
+  });
+
   it('ends with 6 and says which token file is missing, or empty', async () => {
     const missing = await run(['node', 'list', '--token-file', `${folder}/none`], { env: env() });
     assert.equal(missing.code, 6);
     assert.match(missing.stderr, new RegExp(`the token file ${folder}/none does not exist`));
-    writeFileSync(join(folder, 'empty'), '\n');
+    writeFileSync(join(folder, 'empty'), '\n', { mode: 0o600 });
     const empty = await run(['node', 'list', '--token-file', `${folder}/empty`], { env: env() });
     assert.equal(empty.code, 6);
     assert.match(empty.stderr, /is empty/);

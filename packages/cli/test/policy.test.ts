@@ -83,9 +83,9 @@ describe('policy', () => {
     assert.equal(stdout, '');
     for (const reason of [
       /^refused: POLICY_NAME_INVALID \(name\): /m,
-      /^refused: POLICY_SOURCE_IN_USE \(sources\[0\]\): /m,
-      /^refused: POLICY_SOURCE_NOT_FOUND \(sources\[1\]\): /m,
-      /^refused: POLICY_VLAN_REQUIRED \(vlanId\): /m,
+      /^refused: POLICY_SOURCE_IN_USE \(--source web-1\/0\): /m,
+      /^refused: POLICY_SOURCE_NOT_FOUND \(--source nowhere\): /m,
+      /^refused: POLICY_VLAN_REQUIRED \(--vlan-id\): .*give a --vlan-id from 1 to 4094/m,
     ]) {
       assert.match(stderr, reason);
     }
@@ -169,7 +169,9 @@ describe('policy', () => {
     it('takes the VLAN ID away with "none" when the destination leaves the edge', async () => {
       assert.equal((await policy('edit', 'base', '--destination', 'uplink-1', '--vlan-id', '100')).code, 0);
       assert.equal((await shown('base')).vlanId, 100);
-      assert.equal((await policy('edit', 'base', '--destination', 'ids-2/0')).code, 3);
+      const { code, stderr } = await policy('edit', 'base', '--destination', 'ids-2/0');
+      assert.equal(code, 3);
+      assert.match(stderr, /POLICY_VLAN_NOT_ALLOWED \(--vlan-id\): .*: give "--vlan-id none"$/m);
       assert.equal((await policy('edit', 'base', '--destination', 'ids-2/0', '--vlan-id', 'none')).code, 0);
       assert.equal((await shown('base')).vlanId, undefined);
     });
@@ -179,7 +181,7 @@ describe('policy', () => {
       assert.equal((await policy('edit', 'base', '--percent', '1', '--dry-run')).code, 0);
       const { code, stderr } = await policy('edit', 'base', '--percent', '12.345');
       assert.equal(code, 3);
-      assert.match(stderr, /^refused: POLICY_PERCENT_INVALID \(percent\): /);
+      assert.match(stderr, /^refused: POLICY_PERCENT_INVALID \(--percent\): /);
       assert.equal((await policy('edit', 'base', '--remove-source', 'db-1/0')).code, 2);
       assert.deepEqual(await shown('base'), before);
     });

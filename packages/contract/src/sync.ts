@@ -57,7 +57,7 @@ export type InventoryMessage = z.infer<typeof InventoryMessage>;
 
 /**
  * What became of one capture, on one device of its interface. `code` and `message` say why it is refused or, where it is
- * `capturing`, why it is so in one direction only.
+ * `capturing`, why it is so only in part: in one direction, or without frames that a bridge floods.
  */
 export const CaptureStatus = z.object({
   capture: Id,

@@ -1,7 +1,10 @@
 /** Reads a file of settings: YAML, one mapping. */
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
 import { parseDocument, visit } from 'yaml';
+import { requirePrivate } from './private-file.ts';
 
+/** Settings that are secrets: a file that has one is nobody else's to read. */
+const SECRETS = ['token'];
 /** Bytes that a file of settings may have. */
 const MAX_SIZE = 65_536;
 
@@ -10,11 +13,14 @@ const MAX_SIZE = 65_536;
  * @throws Error that names the file and what to do
  */
 export function readSettingsFile(file: string): Record<string, unknown> {
-  const content = parse(readText(file), file);
+  const { text, stat } = readText(file);
+  const content = parse(text, file);
   if (content === null || content === undefined) return {};
   if (typeof content !== 'object' || Array.isArray(content)) {
     throw new Error(`${file}: write one setting a line, as "logLevel: info"`);
   }
+  const secret = SECRETS.find((key) => Object.hasOwn(content, key));
+  if (secret !== undefined) requirePrivate(file, stat, `its ${secret}`);
   return content as Record<string, unknown>;
 }
 
@@ -37,13 +43,13 @@ function parse(text: string, file: string): unknown {
   }
 }
 
-function readText(file: string): string {
+function readText(file: string): { text: string; stat: Stats } {
   try {
     const descriptor = openSync(file, 'r');
     try {
-      const { size } = fstatSync(descriptor);
-      if (size > MAX_SIZE) throw new Error(`it has ${size} bytes, and ${MAX_SIZE} are the limit`);
-      return readFileSync(descriptor, 'utf8');
+      const stat = fstatSync(descriptor);
+      if (stat.size > MAX_SIZE) throw new Error(`it has ${stat.size} bytes, and ${MAX_SIZE} are the limit`);
+      return { text: readFileSync(descriptor, 'utf8'), stat };
     } finally {
       closeSync(descriptor);
     }

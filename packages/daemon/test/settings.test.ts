@@ -1,10 +1,11 @@
 /** Settings come from the command line, the environment and a file, in this order. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { readSecretFile } from '../src/private-file.ts';
 import { parseSettings } from '../src/settings.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'settings-'));
@@ -17,12 +18,14 @@ function rate(text: string): number {
 
 interface Given {
   file?: string;
+  /** Of the file. Default 0600 */
+  mode?: number;
   env?: Record<string, string>;
   argv?: string[];
 }
 
 /** The values that a command with options of every kind ends up with. */
-function settle({ file, env = {}, argv = [] }: Given): Record<string, unknown> {
+function settle({ file, mode = 0o600, env = {}, argv = [] }: Given): Record<string, unknown> {
   const command = new Command('daemon')
     .exitOverride()
     .configureOutput({ writeErr: () => undefined })
@@ -36,7 +39,10 @@ function settle({ file, env = {}, argv = [] }: Given): Record<string, unknown> {
     .option('--uninstall', 'done once')
     .option('-o, --output <format>', 'for a person');
   const path = join(folder, 'daemon.yaml');
-  if (file !== undefined) writeFileSync(path, file);
+  if (file !== undefined) {
+    writeFileSync(path, file);
+    chmodSync(path, mode);
+  }
   const config = file === undefined ? [] : ['--config', path];
   parseSettings(command, { prefix: 'X', env, argv: ['node', 'daemon', ...argv, ...config] });
   const { config: _config, ...values } = command.opts();
@@ -139,4 +145,25 @@ test('what is asked for once cannot be set for good', () => {
 test('what must be there may be in any of the three places, and is asked for where it is in none', () => {
   assert.equal(settle({ env: { X_DATA: '/env' } }).data, '/env');
   assert.match(refusal({ file: 'maxRate: 1\n' }), /--data is missing: give it, or set X_DATA, or "data" in the file/);
+});
+
+test('a file with a token that other users can read, or the group can write, is refused; one without may be read by all', () => {
+  const file = 'data: /d\ntoken: abc\n';
+  for (const mode of [0o644, 0o604, 0o602, 0o620]) {
+    const open = mode.toString(8).padStart(4, '0');
+    const remedy = 'other users can use it; run "chmod 600 /etc/daemon.yaml"';
+    const said = `error: /etc/daemon.yaml is too open for its token (mode ${open}): ${remedy}`;
+    assert.equal(refusal({ file, mode }), said);
+  }
+  for (const mode of [0o600, 0o400, 0o640]) assert.equal(settle({ file, mode }).token, 'abc');
+  assert.equal(settle({ file: 'data: /d\n', mode: 0o644 }).data, '/d');
+});
+
+test('a file that is nothing but a secret is held to the same', () => {
+  const path = join(folder, 'token');
+  writeFileSync(path, 'abc\n');
+  chmodSync(path, 0o644);
+  assert.throws(() => readSecretFile(path, 'a join token'), /too open for a join token \(mode 0644\): .*chmod 600 /);
+  chmodSync(path, 0o600);
+  assert.equal(readSecretFile(path, 'a join token'), 'abc');
 });

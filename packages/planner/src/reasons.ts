@@ -77,12 +77,12 @@ export function nodeReasons(plan: PolicyPlan, { nodes }: Observation): StatusRea
   });
 }
 
-/** The reason why a node does not capture a source on one of its devices, or in one direction only. */
+/** The reason why a node does not capture a source on one of its devices, or only in part. */
 export function refusalReason(source: string, node: string, status: CaptureStatus): StatusReason {
   const code = status.code !== undefined && Object.hasOwn(CATALOGUE, status.code) ? status.code : 'CAPTURE_REFUSED';
   const why = status.message ?? CATALOGUE[code as keyof typeof CATALOGUE].title;
   const what = `"${source}" on device "${status.device}"`;
-  const outcome = status.state === 'refused' ? `cannot capture ${what}` : `captures ${what} in one direction only`;
+  const outcome = status.state === 'refused' ? `cannot capture ${what}` : `captures ${what} only in part`;
   const message = `node "${node}" ${outcome}: ${why}`;
   return { code, message, interface: source, node };
 }

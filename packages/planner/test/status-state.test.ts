@@ -115,7 +115,7 @@ const cases: [string, Scene, string[]][] = [
     ['degraded', 'HOOK_OCCUPIED web-2/0 @node-2'],
   ],
   [
-    'is degraded while a node captures its only source in one direction only',
+    'is degraded while a node captures its only source in part',
     { policy: { sources: ['web-2/0'] }, nodes: { 'node-1': healthy([]), 'node-2': inPart('web-2/0') } },
     ['degraded', 'HOOK_OCCUPIED web-2/0 @node-2'],
   ],

@@ -167,6 +167,8 @@ export interface CaptureRefusal {
   message: string;
   /** True where the device went while the capture was being attached. */
   gone?: boolean;
+  /** True where frames whose way the bridge knows are captured all the same, where they enter it. */
+  arrives?: boolean;
 }
 
 /**

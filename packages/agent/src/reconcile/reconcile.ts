@@ -331,7 +331,11 @@ export function captureStatuses(reconciled: Reconciled, refused: readonly Captur
     const refusedHooks = hooks.flatMap((id) => refusals.get(id) ?? []);
     const [refusal] = refusedHooks;
     if (refusal === undefined) return { ...base, state: 'capturing' };
-    const isPart = refusedHooks.length < hooks.length && !refusedHooks.some(({ gone }) => gone);
-    return { ...base, state: isPart ? 'capturing' : 'refused', code: refusal.code, message: refusal.message };
+    const { code, arrives } = refusal;
+    const isPart = (arrives || refusedHooks.length < hooks.length) && !refusedHooks.some(({ gone }) => gone);
+    const message = arrives
+      ? `only frames whose way the bridge knows are captured, where they enter it, and none that it floods: ${refusal.message}`
+      : refusal.message;
+    return { ...base, state: isPart ? 'capturing' : 'refused', code, message };
   });
 }

@@ -236,6 +236,45 @@ test('beside a qdisc `ingress` what the VM sends is copied, what it receives is 
   assert.deepEqual((await datapath.apply(state)).refused, [], 'both, without it');
 });
 
+test('beside a qdisc `ingress` a frame that the bridge knows the way of is copied, where it enters the bridge', async () => {
+  run('tc', 'qdisc', 'add', 'dev', 'vm', 'ingress');
+  const { vm, far } = world.devices;
+  const bridge = link('lan').ifindex;
+  const guest = link('vmp').address;
+  const inbound = (source: string): DatapathState => ({
+    ...state,
+    captures: capturesOf(vm.ifindex, 'L', { source, arrivalBridge: bridge }).filter(
+      ({ direction }) => direction === 'inbound',
+    ),
+    arrivalPorts: [
+      { ifindex: far.ifindex, hook: 'ingress', bridge },
+      { ifindex: bridge, hook: 'egress', bridge },
+    ],
+    arrivals: [{ bridge, mac: guest, ifindex: vm.ifindex }],
+  });
+  const { refused } = await datapath.apply(inbound('arriving'));
+  assert.deepEqual(
+    refused.map(({ id, code, arrives }) => [id, code, arrives]),
+    [['p/arriving/inbound', 'HOOK_OCCUPIED', true]],
+  );
+  // The bridge has to know where the guest is, as the arrivals say.
+  const mac = Buffer.from(guest.replaceAll(':', ''), 'hex');
+  run('bridge', 'fdb', 'replace', guest, 'dev', 'vm', 'master', 'static');
+  const towards = Buffer.concat([mac, frame.subarray(6)]);
+  await sniffing(['vmp', 'dstp'], async (sniffers) => {
+    world.far.send(towards);
+    for (const sniffer of sniffers) assert.equal((await sniffer.expect(1)).length, 1);
+  });
+  const { matched, copied } = countsOf(await datapath.counters(), 'inbound', 'arriving');
+  assert.deepEqual([matched.packets, copied.packets], [1, 1]);
+  // Where the bridge tells nothing of the guest, nothing is captured there, and nothing else is said.
+  const without = await datapath.apply({ ...inbound('arriving'), arrivals: [] });
+  assert.deepEqual(
+    without.refused.map(({ id, arrives }) => [id, arrives]),
+    [['p/arriving/inbound', undefined]],
+  );
+});
+
 test('a qdisc with a block that devices share is left alone, and refused for that direction with what to do', async () => {
   run('tc', 'qdisc', 'add', 'dev', 'vm', 'egress_block', '22', 'clsact');
   const shown = () => [run('tc', 'qdisc', 'show', 'dev', 'vm'), run('tc', 'filter', 'show', 'block', '22')];

@@ -92,6 +92,7 @@ export class ApplyRun {
     this.#lookAround(rows, now);
     this.#install(rows);
     this.#fillArrivals();
+    this.#noteArriving();
     this.#remove(rows);
     counters.applied();
     this.#result.held = await holding.end(this.#desired);
@@ -258,6 +259,18 @@ export class ApplyRun {
     const { arrivals } = this.#opened.tables;
     const rows = arrivalRows(this.#desired, this.#unwatched);
     this.#result.written += arrivals.removeOthers(rows) + arrivals.write(rows);
+  }
+
+  /** What arrives at a guest whose own device takes no program is captured at the ports of its bridge still. */
+  #noteArriving(): void {
+    const { arrivals = [], captures } = this.#desired;
+    const watched = new Set(
+      arrivals.filter(({ bridge }) => !this.#unwatched.has(bridge)).map(({ ifindex }) => ifindex),
+    );
+    const arriving = new Set(captures.filter(({ arrivalBridge }) => arrivalBridge !== undefined).map(({ id }) => id));
+    for (const refusal of this.#result.refused) {
+      if (!refusal.gone && arriving.has(refusal.id) && watched.has(refusal.ifindex)) refusal.arrives = true;
+    }
   }
 
   /** Detaches and removes what the state does not have any more. */
