@@ -82,6 +82,8 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   COPIES_TRUNCATED: 'Copies were too long for the way and came to the destination shortened, with the T bit set.',
   COPIES_DROPPED: 'A node has dropped copies since the counters of before, and says why by reason.',
   COPIES_LOST: 'The sender sent more than the receiver got, of what has had the time to arrive.',
+  COPIES_SURPLUS:
+    'Some copies came twice, or somebody else made them. The counters of the path do not close: what is lost may be hidden.',
   COPIES_UNPROVEN:
     'ERSPAN came from a known node with a session, generation or address that no policy has. It was not delivered.',
   ENDING_UNCONFIRMED: 'The policy is switched off or deleted, and the node has not said that it stopped.',

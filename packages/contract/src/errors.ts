@@ -216,6 +216,11 @@ export const CATALOGUE = {
     'Copies are lost between two nodes',
     'check the underlay: its MTU, firewalls for GRE (IP protocol 47), and the load of its links',
   ),
+  COPIES_SURPLUS: entry(
+    200,
+    'More copies arrived at a node than were sent to it',
+    'check what doubles packets on the underlay (bonds, mirror ports, loops), and whether another host sends with the address of the sending node',
+  ),
   COPIES_UNPROVEN: entry(
     200,
     'Copies were refused, because nothing proves whose they are',

@@ -1,6 +1,12 @@
 /** When the counters of a node were read, and which readings of two nodes belong together. Pure but for what it remembers. */
-import { type CounterReading, type CounterReport, parseDeliveryId } from '@mirrorplane/contract';
-import type { ArrivalReading, SentReading } from '@mirrorplane/planner';
+import {
+  type CounterReading,
+  type CounterReport,
+  parseDeliveryId,
+  policyOfId,
+  terminationId,
+} from '@mirrorplane/contract';
+import { type ArrivalReading, arrived, type SentReading } from '@mirrorplane/planner';
 
 /** Readings that are kept of each kind: reports come every second. */
 const KEPT = 4;
@@ -22,6 +28,8 @@ export class Readings {
   /** By the name of a node that this one sends to: what had arrived there at a moment before the last of `sent`. */
   readonly arrivedBefore = new Map<string, ArrivalReading>();
   #arrivals: Arrivals[] = [];
+  /** By delivery id: the largest surplus so far, and when it came to be so large, in milliseconds since 1970. */
+  readonly #surplus = new Map<string, { packets: number; at: number }>();
   #run: string | undefined;
   /** Time of the controller less time of the agent, of the last reports. */
   #offsets: number[] = [];
@@ -50,10 +58,16 @@ export class Readings {
 
   /**
    * A whole report has come.
+   * @param name of this node
    * @param totals what the node has counted so far, the report included
    * @param of the readings of another node
    */
-  take(totals: CounterReport, readAt: number, now: number, of: (node: string) => Readings | undefined): void {
+  take(
+    name: string,
+    totals: CounterReport,
+    { readAt, now }: { readAt: number; now: number },
+    of: (node: string) => Readings | undefined,
+  ): void {
     const at = new Date(now).toISOString();
     const packets = new Map(totals.deliveries.map(({ delivery, sent }) => [delivery, sent.packets]));
     this.sent = [...this.sent, { at, packets }].slice(-KEPT);
@@ -64,6 +78,33 @@ export class Readings {
       const before = of(target)?.toldBefore(readAt);
       if (before) {
         this.arrivedBefore.set(target, before);
+      }
+    }
+    for (const { delivery, policy, sent } of totals.deliveries) {
+      const before = this.#arrivedOf(delivery)?.terminations.get(terminationId(policy, name));
+      const packets = (before ? arrived(before) : 0) - sent.packets;
+      if (packets > (this.#surplus.get(delivery)?.packets ?? 0)) {
+        this.#surplus.set(delivery, { packets, at: now });
+      }
+    }
+  }
+
+  #arrivedOf(delivery: string): ArrivalReading | undefined {
+    const parts = parseDeliveryId(delivery);
+    return parts?.kind === 'erspan' ? this.arrivedBefore.get(parts.node) : undefined;
+  }
+
+  /** By delivery id: packets that have arrived beyond those sent, where it came to so many after this time (ms since 1970). */
+  surplusSince(time: number): Map<string, number> {
+    const recent = [...this.#surplus].filter(([, { at }]) => at > time);
+    return new Map(recent.map(([delivery, { packets }]) => [delivery, packets]));
+  }
+
+  /** Forgets deliveries of policies that are gone. */
+  prune(keep: (policy: string) => boolean): void {
+    for (const delivery of this.#surplus.keys()) {
+      if (!keep(policyOfId(delivery) ?? '')) {
+        this.#surplus.delete(delivery);
       }
     }
   }

@@ -12,7 +12,7 @@ import type { View } from './view.ts';
 /** Milliseconds. */
 export const SAVE_INTERVAL_MS = 10_000;
 /** The period of `CounterTotals.tick`, in milliseconds: what is said to be lately was within two of them. */
-const LATELY_MS = 5000;
+export const LATELY_MS = 5000;
 
 interface Parts {
   folder: string;
@@ -78,6 +78,7 @@ export class SavedCounters {
     for (const { counters, readings } of live.all().values()) {
       counters.prune((uid) => policies.has(uid));
       counters.tick(readings.arrivedBefore);
+      readings.prune((uid) => policies.has(uid));
     }
   }
 

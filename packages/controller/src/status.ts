@@ -5,6 +5,7 @@ import { mergeInventory, recordsOf } from './inventory.ts';
 import { type LiveNode, LiveNodes } from './live.ts';
 import { toPolicy } from './planning.ts';
 import type { PolicyRecord } from './resources.ts';
+import { LATELY_MS } from './saved-counters.ts';
 import type { Services } from './services.ts';
 import type { Stored } from './view.ts';
 
@@ -15,7 +16,7 @@ export function policyStatuses(services: Services, only?: Stored<PolicyRecord>):
   const previous = new Map<string, PreviousReport>();
   for (const name of view.all('nodes').keys()) {
     const node = live.get(name);
-    reports.set(name, reportOf(node, view.get('programs', name)?.value.revision));
+    reports.set(name, reportOf(live.now(), node, view.get('programs', name)?.value.revision));
     const before = node?.counters.previous;
     if (before) {
       previous.set(name, before);
@@ -36,13 +37,14 @@ export function policyStatuses(services: Services, only?: Stored<PolicyRecord>):
   return statuses.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function reportOf(node: LiveNode | undefined, programRevision: number | undefined): NodeReport {
+function reportOf(now: number, node: LiveNode | undefined, programRevision: number | undefined): NodeReport {
   const counters = node?.counters.sums();
   return {
     connected: node?.connected ?? false,
     captures: node?.captures ?? [],
     sent: node?.readings.sent ?? [],
     arrivedBefore: node?.readings.arrivedBefore ?? new Map(),
+    surplus: node?.readings.surplusSince(now - 2 * LATELY_MS) ?? new Map(),
     copying: (node?.copying ?? []).map(({ uid }) => uid),
     problems: node ? LiveNodes.problems(node) : [],
     ...(programRevision !== undefined && { programRevision }),

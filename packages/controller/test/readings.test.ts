@@ -26,8 +26,10 @@ function nodes() {
   const [a, b] = [new Readings(), new Readings()];
   const of = (name: string) => ({ a, b })[name];
   return {
-    a: (packets: number, readAt: number, now: number) => a.take(sent(packets), readAt, now, of),
-    b: (packets: number, readAt: number, now: number) => b.take(got(packets), readAt, now, of),
+    a: (packets: number, readAt: number, now: number) => a.take('a', sent(packets), { readAt, now }, of),
+    b: (packets: number, readAt: number, now: number) => b.take('b', got(packets), { readAt, now }, of),
+    surplus: (since: number) => Object.fromEntries(a.surplusSince(since)),
+    prune: () => a.prune(() => false),
     arrived: () => a.arrivedBefore.get('b')?.terminations.get('u/from/a')?.delivered.packets,
   };
 }
@@ -60,6 +62,28 @@ test('nothing is said to have arrived before a sender was read that was read fir
   a(100, 1000, 1010);
   b(100, 1500, 1510);
   assert.equal(arrived(), undefined);
+});
+
+test('more than was sent is a surplus when it was sure to have arrived before, once, until there is more of it', () => {
+  const { a, b, surplus, prune } = nodes();
+  a(100, 1000, 1010);
+  b(103, 1100, 1110);
+  // What has arrived since the last reading of the sender may have been sent since, too.
+  assert.deepEqual(surplus(0), {});
+  a(100, 2000, 2010);
+  assert.deepEqual(surplus(0), { 'u/to/b': 3 });
+  a(100, 3000, 3010);
+  assert.deepEqual(surplus(2010), {});
+  // Under traffic it hides behind what is on its way, and is no news when it comes out again.
+  a(500, 4000, 4010);
+  b(503, 4500, 4510);
+  a(500, 5000, 5010);
+  assert.deepEqual(surplus(2010), {});
+  b(504, 5500, 5510);
+  a(500, 6000, 6010);
+  assert.deepEqual(surplus(2010), { 'u/to/b': 4 });
+  prune();
+  assert.deepEqual(surplus(0), {});
 });
 
 test('a report that was late on its way counts as read when it was', () => {

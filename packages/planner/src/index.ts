@@ -1,6 +1,7 @@
 /** The rules of a mirror policy as pure functions: no I/O, no clock, no randomness. */
 export type { Explain, Explanation } from './devices.ts';
 export { policyType } from './kinds.ts';
+export { arrived } from './losses.ts';
 export {
   type ArrivalReading,
   type NodeReport,

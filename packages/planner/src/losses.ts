@@ -122,7 +122,8 @@ function sentBefore(sender: NodeReport | undefined, readAt: string | undefined, 
   return reading && (reading.packets.get(delivery) ?? 0);
 }
 
-function arrived(report: TerminationReport | undefined): number {
+/** Packets that came out at the end of a path, or were passed on to the next node. */
+export function arrived(report: TerminationReport | undefined): number {
   return report ? report.delivered.packets + report.relayed.packets : 0;
 }
 

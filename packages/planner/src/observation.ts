@@ -49,6 +49,8 @@ export interface NodeReport {
   sent?: readonly SentReading[];
   /** Belongs to `counters`. Left out: not followed. */
   arrivedBefore?: ArrivedBefore;
+  /** Packets that more have arrived than it has sent, by delivery id, where that has come to be, or grown, lately. */
+  surplus?: ReadonlyMap<string, number>;
 }
 
 /** What a node had reported a while ago. */

@@ -3,6 +3,7 @@ import {
   CATALOGUE,
   type CaptureStatus,
   ERSPAN_OVERHEAD,
+  erspanDeliveryId,
   NODE_ONLY_CODES,
   type Policy,
   type StatusReason,
@@ -240,6 +241,19 @@ export function feedbackReasons(
       : `they were kept off the network: ${remedy}`;
     const message = `"${destination}" sent ${packets} frames lately with addresses of others that it got copies of; ${outcome}`;
     return { code: 'DESTINATION_SENDS_COPIES', message, interface: destination, node };
+  });
+}
+
+/** A reason for every path on which more has arrived than was sent, and lately more than before. */
+export function surplusReasons({ uid, paths }: PolicyPlan, { nodes }: Observation): StatusReason[] {
+  return paths.flatMap(({ from, to }): StatusReason[] => {
+    const packets = nodes.get(from)?.surplus?.get(erspanDeliveryId(uid, to));
+    if (packets === undefined) {
+      return [];
+    }
+    const { remedy } = CATALOGUE.COPIES_SURPLUS;
+    const message = `${packets} more copies have arrived at node "${to}" than node "${from}" has sent to it: ${remedy}`;
+    return [{ code: 'COPIES_SURPLUS', message, node: to }];
   });
 }
 

@@ -38,6 +38,7 @@ import {
   type PolicyProblem,
   problemsOf,
   refusalReason,
+  surplusReasons,
   truncationReasons,
   unprovenReasons,
   unsupportedReasons,
@@ -81,6 +82,7 @@ export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observ
         ...truncationReasons(policy, counters, observation),
         ...unprovenReasons(plan, observation),
         ...lossReasons(plan, counters, observation),
+        ...surplusReasons(plan, observation),
         ...feedbackReasons(policy, counters),
       ])
     : endingReasons(policy, observation);

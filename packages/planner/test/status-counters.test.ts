@@ -212,6 +212,22 @@ test('what a path lost once is not lost lately again because its nodes are read 
   ]);
 });
 
+test('more copies at a receiver than were sent to it degrade the policy', () => {
+  const reports = pathReports({ sent: 2000, arrived: 2000, arrivedBefore: 2000 });
+  const surplus = new Map([
+    ['u-p/to/node-1', 12],
+    ['u-other/to/node-1', 7],
+  ]);
+  const previous = new Map(Object.entries(reports).map(([node, { counters }]) => [node, { counters: counters! }]));
+  const status = statusOf({ nodes: { ...reports, 'node-2': { ...reports['node-2'], surplus } }, previous });
+  assert.deepEqual(inShort(status), ['degraded', 'COPIES_SURPLUS @node-1']);
+  assert.match(
+    status.reasons[0]!.message,
+    /^12 more copies have arrived at node "node-1" than node "node-2" has sent to it/,
+  );
+  assert.deepEqual(inShort(statusOf({ nodes: reports, previous })), ['active']);
+});
+
 test('a path shows what had arrived before its sender was read: never more than was sent', () => {
   const status = lately({ sent: 0, arrived: 0, arrivedBefore: 0 }, { sent: 2000, arrived: 2030, arrivedBefore: 1990 });
   assert.deepEqual(
