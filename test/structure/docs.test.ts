@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
+import { DROP_REASONS, SKIP_REASONS } from '@mirrorplane/contract';
 import { ROOT } from '../../packaging/paths.ts';
 
 const read = (file: string) => readFileSync(join(ROOT, file), 'utf8');
@@ -75,4 +76,34 @@ test('the index of decisions has one line for each, in order, and each number on
     ADRS,
   );
   assert.equal(new Set(rows.map(([, number]) => number)).size, rows.length);
+});
+
+test('docs/data-plane.md explains every drop reason, and names every skip reason', () => {
+  const text = read('docs/data-plane.md');
+  const explained = [...text.matchAll(/^\| `(\w+)` \| \S/gm)].map(([, name]) => name!);
+  assert.deepEqual(
+    DROP_REASONS.filter((name) => !explained.includes(name)),
+    [],
+  );
+  assert.deepEqual(
+    SKIP_REASONS.filter((name) => !text.includes(`\`${name}\``)),
+    [],
+  );
+});
+
+test('files that CONTRIBUTING.md and docs/architecture.md name are there', () => {
+  const files = globSync('{packages,test,scripts,docs,bench}/**/*.{ts,h,c,sh,md}', { cwd: ROOT });
+  const ours = files.filter((file) => !file.includes('node_modules'));
+  // Pages leave out "src/": planner/plan.ts.
+  const known = [...ours, ...ours.map((file) => file.replace('/src/', '/'))].map((file) => `/${file}`);
+  const isKnown = (name: string) => known.some((file) => file.endsWith(`/${name}`));
+  for (const page of ['CONTRIBUTING.md', 'docs/architecture.md']) {
+    const named = [...read(page).matchAll(/[\w./-]*\w\.(?:ts|h|c|sh)\b/g)].map(([file]) => file);
+    assert.ok(named.length > 20, page);
+    assert.deepEqual(
+      named.filter((file) => !file.includes('NAME') && !isKnown(file.replace(/^\.\//, ''))),
+      [],
+      page,
+    );
+  }
 });
