@@ -58,8 +58,8 @@ export function podOf(config: string, scope: string | undefined): Container | un
   return { id: podId(scope, namespace, name), name: `${namespace}/${name}`, namespace: path, networks: new Map() };
 }
 
-/** The part of `GET /containers/json` that is needed. */
-export const ContainerList = z.array(z.object({ Id: z.string().regex(/^[0-9a-f]{12,64}$/) }));
+/** The part of an item of `GET /containers/json` that is needed. */
+export const ListedContainer = z.object({ Id: z.string().regex(/^[0-9a-f]{12,64}$/) });
 
 /** The part of `GET /containers/ID/json` that is needed. */
 const Inspected = z.object({

@@ -1,9 +1,9 @@
 /** Asks container runtimes for their containers: by the bundles that they run, or by the API of Docker and Podman. */
-import { access, readdir } from 'node:fs/promises';
+import { access, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errno, readBounded } from './bounded-file.ts';
-import { type Container, ContainerList, containerOf, podOf } from './container-lists.ts';
-import { getJson, HttpError } from './unix-http.ts';
+import { type Container, containerOf, ListedContainer, podOf } from './container-lists.ts';
+import { getItems, getJson, HttpError } from './unix-http.ts';
 
 /** Where to find containers. */
 export interface Runtime {
@@ -33,6 +33,8 @@ const MAX_CONTAINERS = 4096;
 const CONFIG_LIMIT = 4 << 20;
 /** Questions at once. */
 const PARALLEL = 4;
+/** Milliseconds after which no further container is asked for: one that does not answer takes ten seconds. */
+const ASKING_MS = 60_000;
 
 /** What a runtime has given. */
 export interface ContainerReading {
@@ -52,26 +54,37 @@ export interface ContainerNaming {
 
 /**
  * Reads the containers of a runtime. Of one that is listed and cannot be read now, what was said last holds.
- * @param last what the runtime has given the last time
+ * @param options.last what the runtime has given the last time
+ * @param options.askingMs milliseconds after which no further container is asked for. Default one minute
  * @throws Error where it cannot be read now; with the code `ENOENT` where it is not there
  */
 export async function readContainers(
   runtime: Runtime,
   naming: ContainerNaming,
-  last?: ContainerReading,
+  { last, askingMs = ASKING_MS }: { last?: ContainerReading | undefined; askingMs?: number } = {},
 ): Promise<ContainerReading> {
   const reading: ContainerReading = { containers: new Map(), unreadable: [] };
   if (runtime.pidFile !== undefined) await access(runtime.pidFile);
   const bundles = runtime.kind === 'bundles';
-  const ids = bundles
-    ? await readdir(runtime.path)
-    : ContainerList.parse(await getJson(runtime.path, '/containers/json')).map(({ Id }) => Id);
-  if (ids.length > MAX_CONTAINERS) {
-    reading.unreadable.push(`${runtime.path} has ${ids.length} containers, ${MAX_CONTAINERS} are looked at`);
+  const { ids, more } = bundles ? await bundlesIn(runtime.path) : await listed(runtime.path);
+  if (more) {
+    reading.unreadable.push(`${runtime.path} has more than ${MAX_CONTAINERS} containers; so many are looked at`);
   }
-  const queue = ids.slice(0, MAX_CONTAINERS);
+  // Those that are not known first, if there is not time for all.
+  const queue = [...ids.filter((id) => last?.containers.has(id)), ...ids.filter((id) => !last?.containers.has(id))];
+  const end = performance.now() + askingMs;
+  const keepLast = (id: string) => {
+    const known = last?.containers.get(id);
+    if (known !== undefined) reading.containers.set(id, known);
+  };
+  let late = 0;
   const work = async () => {
     for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
+      if (performance.now() > end) {
+        late++;
+        keepLast(id);
+        continue;
+      }
       try {
         const found = bundles ? await podIn(join(runtime.path, id), naming) : await inspect(runtime.path, id, naming);
         if (found !== undefined) reading.containers.set(id, found);
@@ -79,13 +92,39 @@ export async function readContainers(
         // That the runtime itself cannot be read is not about one container.
         if (errno(error) !== undefined) throw error;
         reading.unreadable.push(`${join(runtime.path, id)}: ${error instanceof Error ? error.message : error}`);
-        const known = last?.containers.get(id);
-        if (known !== undefined) reading.containers.set(id, known);
+        keepLast(id);
       }
     }
   };
   await Promise.all(Array.from({ length: PARALLEL }, work));
+  if (late > 0) {
+    const what = `${late} containers were not asked for within ${askingMs / 1000} s, what was said last of them holds`;
+    reading.unreadable.unshift(`${runtime.path}: ${what}`);
+  }
   return reading;
+}
+
+/** Ids of what a runtime runs. */
+interface Ids {
+  ids: string[];
+  /** There are more, which are left out. */
+  more: boolean;
+}
+
+async function bundlesIn(folder: string): Promise<Ids> {
+  const ids: string[] = [];
+  for await (const { name } of await opendir(folder)) {
+    if (ids.length === MAX_CONTAINERS) return { ids, more: true };
+    ids.push(name);
+  }
+  return { ids, more: false };
+}
+
+async function listed(socket: string): Promise<Ids> {
+  const ids: string[] = [];
+  const question = { socket, path: '/containers/json', level: 0, most: MAX_CONTAINERS } as const;
+  const more = await getItems(question, (item) => ids.push(ListedContainer.parse(item).Id));
+  return { ids, more };
 }
 
 async function podIn(folder: string, { scope }: ContainerNaming): Promise<Container | undefined> {

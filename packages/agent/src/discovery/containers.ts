@@ -105,7 +105,7 @@ export class ContainerSource implements PolledSource {
   /** Keeps what a runtime said last while it cannot be read. */
   async #ask(runtime: Runtime): Promise<void> {
     try {
-      this.#last.set(runtime, await readContainers(runtime, this.#naming, this.#last.get(runtime)));
+      this.#last.set(runtime, await readContainers(runtime, this.#naming, { last: this.#last.get(runtime) }));
       this.#complaints.delete(runtime);
     } catch (error) {
       const why = reason(error);

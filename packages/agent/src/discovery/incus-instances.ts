@@ -24,9 +24,6 @@ const Instance = z.object({
 });
 type Instance = z.infer<typeof Instance>;
 
-/** The list as it comes; each instance is checked by itself. */
-export const InstanceList = z.array(z.unknown());
-
 /** A key of an instance, or of a profile, that gives its NICs their kind. */
 export const KIND_KEY = 'user.mirrorplane.kind';
 

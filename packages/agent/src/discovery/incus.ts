@@ -4,9 +4,9 @@ import { dirname, join } from 'node:path';
 import { type Logger, reason } from '../log.ts';
 import type { Link } from '../netlink/link.ts';
 import { unreadableProblems } from './claim.ts';
-import { InstanceList, readInstance, Server } from './incus-instances.ts';
+import { readInstance, Server } from './incus-instances.ts';
 import type { Listing, PolledSource } from './polled-provider.ts';
-import { getJson } from './unix-http.ts';
+import { getItems, getJson } from './unix-http.ts';
 
 /** Where they listen: Incus, LXD as a snap, LXD as a package. */
 export const INCUS_SOCKETS = [
@@ -17,6 +17,9 @@ export const INCUS_SOCKETS = [
 
 /** All projects, whole instances, without their state: asking for that would ask each guest. */
 const INSTANCES = '/1.0/instances?recursion=1&all-projects=true';
+
+/** Instances that are looked at. */
+const MAX_INSTANCES = 4096;
 
 /** Asks the daemon. */
 export class IncusSource implements PolledSource {
@@ -41,7 +44,8 @@ export class IncusSource implements PolledSource {
     const member = environment.server_clustered ? environment.server_name : undefined;
     const listing = { claims: [], problems: [] } as { [K in keyof Listing]: Listing[K][number][] };
     const unreadable: string[] = [];
-    for (const listed of InstanceList.parse(await metadata(socket, INSTANCES))) {
+    const question = { socket, path: INSTANCES, level: 1, most: MAX_INSTANCES } as const;
+    const more = await getItems(question, (listed) => {
       try {
         const { claims, problems } = readInstance(listed, member);
         listing.claims.push(...claims);
@@ -49,7 +53,8 @@ export class IncusSource implements PolledSource {
       } catch (error) {
         unreadable.push(`${nameOf(listed)}: ${reason(error)}`);
       }
-    }
+    });
+    if (more) unreadable.unshift(`there are more than ${MAX_INSTANCES} instances; so many are looked at`);
     listing.problems.push(...unreadableProblems(unreadable));
     return listing;
   }

@@ -1,8 +1,11 @@
 /** Asks a daemon that speaks HTTP on a unix socket, and takes no more of its answer than fits. */
 import { request } from 'node:http';
+import { JsonItems } from './json-items.ts';
 
 /** Bytes of an answer: some ten thousand instances. */
 const LIMIT = 64 << 20;
+/** Bytes of one item of a list. */
+const LONGEST_ITEM = 1 << 20;
 /** Milliseconds until the answer is there as a whole. */
 const TIMEOUT = 10_000;
 
@@ -15,6 +18,18 @@ export class HttpError extends Error {
   }
 }
 
+/** What is asked, and how much is taken of the answer. */
+export interface Question {
+  /** Path of the socket. */
+  socket: string;
+  /** With its query. */
+  path: string;
+  /** Bytes of the answer. Default 64 MB. */
+  limit?: number;
+  /** Milliseconds until it is there. Default 10 s. */
+  timeout?: number;
+}
+
 /**
  * Gets JSON.
  * @param socket path of the socket
@@ -24,32 +39,67 @@ export class HttpError extends Error {
 export async function getJson(
   socket: string,
   path: string,
-  { limit = LIMIT, timeout = TIMEOUT }: { limit?: number; timeout?: number } = {},
+  bounds: Pick<Question, 'limit' | 'timeout'> = {},
 ): Promise<unknown> {
+  const parts: Buffer[] = [];
+  await ask({ socket, path, ...bounds }, (part) => parts.push(part) > 0);
+  return JSON.parse(Buffer.concat(parts).toString());
+}
+
+/** A list in an answer: see `ItemsOptions`. */
+export interface ListQuestion extends Question {
+  level: 0 | 1;
+  /** Items that are taken of it; the rest is not even read. */
+  most: number;
+}
+
+/**
+ * Gets the items of a list, one after the other.
+ * @returns whether there are more than are taken
+ * @throws HttpError where the answer is an error, Error where there is none, it is no list, or an item is too large
+ */
+export async function getItems(question: ListQuestion, take: (item: unknown) => void): Promise<boolean> {
+  const { level, most } = question;
+  const items = new JsonItems({ level, most, longest: LONGEST_ITEM, take });
+  await ask(question, (part) => {
+    items.push(part);
+    return !items.isFull;
+  });
+  items.end();
+  return items.isFull;
+}
+
+/** @param hear gets the body of a good answer in parts; false: that is enough. What it throws is thrown here */
+async function ask(
+  { socket, path, limit = LIMIT, timeout = TIMEOUT }: Question,
+  hear: (part: Buffer) => boolean,
+): Promise<void> {
   const signal = AbortSignal.timeout(timeout);
-  const body = await new Promise<string>((resolve, reject) => {
+  await new Promise<void>((resolve, reject) => {
     // A host name is required by HTTP/1.1 and means nothing here.
     const asked = request({ socketPath: socket, path, signal, agent: false, headers: { host: 'local' } }, (answer) => {
-      const parts: Buffer[] = [];
+      const { statusCode = 0 } = answer;
       let size = 0;
-      answer.on('data', (part: Buffer) => {
+      const goesOn = (part: Buffer): boolean => {
         size += part.length;
-        parts.push(part);
-        if (size <= limit) return;
-        reject(new Error(`the answer to ${path} is larger than ${limit} bytes`));
+        if (size > limit) throw new Error(`the answer to ${path} is larger than ${limit} bytes`);
+        return statusCode !== 200 || hear(part);
+      };
+      answer.on('data', (part: Buffer) => {
+        try {
+          if (goesOn(part)) return;
+          resolve();
+        } catch (error) {
+          reject(error);
+        }
         asked.destroy();
       });
       answer.on('error', reject);
-      answer.on('end', () => {
-        const { statusCode = 0 } = answer;
-        if (statusCode === 200) resolve(Buffer.concat(parts).toString());
-        else reject(new HttpError(path, statusCode));
-      });
+      answer.on('end', () => (statusCode === 200 ? resolve() : reject(new HttpError(path, statusCode))));
     });
     asked.on('error', (error) => reject(signal.aborted ? new Error(`no answer to ${path} in ${timeout} ms`) : error));
     // Another protocol instead of an answer (101) ends without one, and without an error.
     asked.on('close', () => reject(new Error(`the connection for ${path} has ended without an answer`)));
     asked.end();
   });
-  return JSON.parse(body);
 }
