@@ -65,17 +65,17 @@ static __always_inline int arrive(struct __sk_buff *skb) {
     /* Of another bridge, or of the way through a guest. */
     if (skb->tc_index & ARRIVAL_TOKEN && skb->tc_index != FEEDBACK_TOKEN)
         skb->tc_index = 0;
-    if (entered->feedback && feedback_of(skb) == FEEDBACK_STOPPED)
+    if (entered->feedback && is_in_place(skb) && feedback_of(skb) == FEEDBACK_STOPPED)
         return TC_ACT_SHOT;
     follow(skb, entered);
     guest = find_arrival(skb, entered->bridge);
     /* A frame that comes from the port of the guest itself is not sent back to it; one that has no room for the token
      * is captured there. */
-    if (!guest || *guest == port || skb->tc_index || is_gone(skb, *guest))
+    if (!guest || *guest == port || skb->tc_index)
         return TCX_NEXT;
     key.ifindex = *guest;
     capture = bpf_map_lookup_elem(&captures, &key);
-    if (capture && account(skb, &key, capture)) {
+    if (capture && is_valid(skb, capture, key.ifindex) && account(skb, &key, capture)) {
         skb->tc_index = arrival_token(key.ifindex);
         /* A later program at tcx that ends the chain with TCX_PASS makes the class the index (net/core/dev.c). */
         skb->tc_classid = arrival_token(key.ifindex);

@@ -9,6 +9,7 @@
 #include "guard.h"
 #include "hold.h"
 #include "packet.h"
+#include "place.h"
 #include "token.h"
 
 /* Threshold of a capture that copies everything: no random number is drawn. */
@@ -178,7 +179,7 @@ static __always_inline int capture(struct __sk_buff *skb, enum hook hook) {
         return TCX_NEXT;
     }
     capture = bpf_map_lookup_elem(&captures, &key);
-    if (!capture)
+    if (!capture || !is_valid(skb, capture, key.ifindex))
         return TCX_NEXT;
     if (hook == HOOK_INGRESS && capture->flags & CAPTURE_FEEDBACK && feedback_beside_arrive(skb) == FEEDBACK_STOPPED)
         return TC_ACT_SHOT;

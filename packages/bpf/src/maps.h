@@ -97,6 +97,14 @@ struct {
     __type(value, __u32);
 } physical_devices SEC(".maps");
 
+/* Key: 0. Value: the network namespace in which the programs are to copy. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct place);
+} node_place SEC(".maps");
+
 /* Key: 0. Value: a bit for each VLAN ID that policies push on copies. Frames that have one are copies. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);

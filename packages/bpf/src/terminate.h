@@ -12,6 +12,7 @@
 #include "feedback.h"
 #include "hold.h"
 #include "packet.h"
+#include "place.h"
 #include "relay.h"
 
 /* BPF_F_ADJ_ROOM_DECAP_L3_IPV6, of 6.3 and newer than the headers of Debian 12. */
@@ -262,6 +263,8 @@ static __always_inline int terminate(struct __sk_buff *skb) {
     if (headers.ip.version != 4 || headers.ip.ihl != 5 || headers.ip.protocol != IPPROTO_GRE ||
         headers.ip.frag_off & bpf_htons(0x3fff) || headers.gre_flags != bpf_htons(GRE_FLAG_SEQUENCE) ||
         headers.gre_protocol != bpf_htons(GRE_PROTOCOL_ERSPAN) || bpf_ntohl(headers.word) >> 28 != ERSPAN_VERSION_II)
+        return TCX_NEXT;
+    if (!is_in_place(skb))
         return TCX_NEXT;
     key.address = headers.ip.saddr;
     key.session = bpf_ntohl(headers.word) & 0x03ff;

@@ -96,15 +96,15 @@ enum capture_flag {
 };
 
 struct capture {
-    __u64 threshold;    /* 0 to 2^32: copied where a random 32-bit number is below */
-    __u32 slot;         /* in capture_counters */
-    __u32 delivery;     /* key in deliveries */
-    __u32 out_ifindex;  /* device that copies go to: the helper device, or that of a local delivery */
-    __u32 direct_mtu;   /* not 0: out_ifindex is a local delivery of this MTU, copies go there as they are */
-    __u32 erspan_index; /* 20 bits: source slot << 1 | outbound */
-    __u32 skip_vlan_id; /* 0: none */
-    __u32 flags;        /* enum capture_flag */
-    __u32 padding;
+    __u64 threshold;     /* 0 to 2^32: copied where a random 32-bit number is below */
+    __u32 slot;          /* in capture_counters */
+    __u32 delivery;      /* key in deliveries */
+    __u32 out_ifindex;   /* device that copies go to: the helper device, or that of a local delivery */
+    __u32 direct_mtu;    /* not 0: out_ifindex is a local delivery of this MTU, copies go there as they are */
+    __u32 erspan_index;  /* 20 bits: source slot << 1 | outbound */
+    __u32 skip_vlan_id;  /* 0: none */
+    __u32 flags;         /* enum capture_flag */
+    __u32 checked;       /* jiffies when it was last seen to be of this namespace, see place.h. The data plane's own */
     __u32 budget;        /* key of the policy in budget_rates; 0: none */
     __u16 device_budget; /* likewise of the device by which copies leave the node */
     __u16 overhead;      /* bytes that a copy has there over its original, with what is between frames on a wire */
@@ -273,6 +273,12 @@ struct held_copy {
     __u32 read;      /* the how manieth that was taken out of the tap; 0: it is there still */
     __u64 handed_at; /* ktime in ns, as is the next */
     __u64 read_at;
+};
+
+/* Where the programs belong. */
+struct place {
+    __u32 helper; /* ifindex of the helper device; 0: there is none */
+    __u32 netns;  /* inode of the network namespace; 0: not known yet */
 };
 
 /* Counters of a node as a whole. */

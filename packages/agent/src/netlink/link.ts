@@ -216,17 +216,20 @@ export async function deleteLink(client: RtClient, ifindex: number): Promise<voi
   await client.request(RTM.DELLINK, linkHeader(ifindex, 0));
 }
 
-/** Makes a veth pair that does no ARP, down. @throws NetlinkError where a name is taken */
-export async function addVethPair(client: RtClient, name: string, peer: string): Promise<void> {
-  const end = (device: string) =>
-    Buffer.concat([linkHeader(0, IFF_NOARP), attribute(IFLA.IFNAME, Buffer.from(`${device}\0`))]);
+/** An end of a pair that is to be made: its name, and its ifindex, which the kernel chooses where it is 0. */
+export type NewEnd = readonly [name: string, ifindex: number];
+
+/** Makes a veth pair that does no ARP, down. @throws NetlinkError where a name or a number is taken */
+export async function addVethPair(client: RtClient, first: NewEnd, second: NewEnd): Promise<void> {
+  const end = ([device, ifindex]: NewEnd) =>
+    Buffer.concat([linkHeader(ifindex, IFF_NOARP), attribute(IFLA.IFNAME, Buffer.from(`${device}\0`))]);
   const info = Buffer.concat([
     attribute(IFLA_INFO.KIND, Buffer.from('veth')),
-    attribute(IFLA_INFO.DATA, attribute(VETH_INFO_PEER, end(peer))),
+    attribute(IFLA_INFO.DATA, attribute(VETH_INFO_PEER, end(second))),
   ]);
   await client.request(
     RTM.NEWLINK,
-    Buffer.concat([end(name), attribute(IFLA.LINKINFO, info)]),
+    Buffer.concat([end(first), attribute(IFLA.LINKINFO, info)]),
     NLM_F_CREATE | NLM_F_EXCL,
   );
 }

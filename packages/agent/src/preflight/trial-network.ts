@@ -23,7 +23,7 @@ export interface NetworkFacts {
 export async function tryNetwork(program: number): Promise<NetworkFacts> {
   const client = connectElsewhere();
   try {
-    const veth = await refusal(addVethPair(client, 'mirror0', 'mirror1'));
+    const veth = await refusal(addVethPair(client, ['mirror0', 0], ['mirror1', 0]));
     // Where there is no veth, lo does for the others.
     const ifindex = Math.max(...(await dumpLinks(client)).keys());
     const clsact = await refusal(addFilter(client, ifindex, program));

@@ -27,6 +27,7 @@ const MAX_PEERS = 4096;
 
 /** Written in this order; removed from in the other one. */
 const WRITTEN = [
+  'place',
   'copyVlans',
   'budgets',
   'physicalDevices',
@@ -138,11 +139,11 @@ export class ApplyRun {
   }
 
   #buildRows(holding: boolean, overruled: readonly unknown[]): DatapathRows {
-    const { helper, segmenter, installation } = this.#opened;
+    const { helper, netns, segmenter, installation } = this.#opened;
     const arrivalPorts = this.#desired.arrivalPorts?.filter((port) => !overruled.includes(port));
     const take = (kind: SlotKind, id: string) => this.#takeSlot(kind, id);
     const sending = sendingDestinations(this.#desired, installation.maps.destinations);
-    return buildRows({ ...this.#desired, arrivalPorts }, { take, helper, segmenter, holding, sending });
+    return buildRows({ ...this.#desired, arrivalPorts }, { take, helper, netns, segmenter, holding, sending });
   }
 
   #takeSlot(kind: SlotKind, id: string): number {

@@ -1,4 +1,5 @@
 /** The helper veth pair of a node: copies that have to be changed pass the egress of `mirror0`. */
+import { randomInt } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
 import { HELPER_ALIAS, isHelper } from '../../discovery/devices.ts';
 import {
@@ -18,6 +19,15 @@ const HELPER = 'mirror0';
 const PEER = 'mirror1';
 /** Their names until they are complete. Whoever is killed while making them leaves these, and the next one removes them. */
 const PART = { helper: 'mirror0-part', peer: 'mirror1-part' } as const;
+
+/**
+ * Numbers of both ends are drawn at random from here on: by finding a device of that number, a program proves that it is in
+ * this network namespace still (packages/bpf/src/place.h). The kernel itself counts from 1.
+ */
+const FIRST_NUMBER = 2 ** 30;
+const LAST_NUMBER = 2 ** 31 - 1;
+/** Numbers that are tried. A taken one is an odds of some devices in a billion. */
+const DRAWS = 4;
 
 /** The pair as `ensure` left it. */
 export interface HelperState {
@@ -76,10 +86,15 @@ export class HelperDevice {
     return peer && helper.peer === peer.ifindex && peer.peer === helper.ifindex ? [helper, peer] : undefined;
   }
 
-  /** A pair that an earlier agent made. Its ends are alike, so names do not matter much; a lone end is of no use. */
+  /**
+   * A pair that an earlier agent made. Its ends are alike, so names do not matter much; a lone end is of no use, and neither
+   * is one whose number proves nothing.
+   */
   async #find(): Promise<Pair | undefined> {
     const ours = await this.#ours();
-    const whole = ours.filter(({ name }) => name !== PART.helper && name !== PART.peer);
+    const whole = ours.filter(
+      ({ name, ifindex }) => name !== PART.helper && name !== PART.peer && ifindex >= FIRST_NUMBER,
+    );
     const helper = whole.find(({ name }) => name === HELPER) ?? whole.find(({ name }) => name !== PEER);
     const peer = whole.find(({ ifindex }) => ifindex === helper?.peer);
     if (helper !== undefined && peer !== undefined) return [helper, peer];
@@ -106,7 +121,7 @@ export class HelperDevice {
       throw new Error(`a device ${name} exists that Mirrorplane did not make; rename or delete it`);
     }
     // No ARP and no IPv6: the pair carries copies alone, and the host must not talk into it.
-    await addVethPair(this.#client, PART.helper, PART.peer);
+    await this.#add();
     const made = await this.#all();
     const [helper, peer] = [PART.helper, PART.peer].map((name) => made.find((link) => link.name === name));
     if (helper === undefined || peer === undefined) throw new Error(`${HELPER} was deleted while it was made`);
@@ -119,6 +134,18 @@ export class HelperDevice {
     await changeLink(this.#client, helper.ifindex, { name: HELPER });
     for (const { ifindex } of [peer, helper]) await changeLink(this.#client, ifindex, { up: true });
     return [helper, peer];
+  }
+
+  async #add(): Promise<void> {
+    for (let draw = 1; ; draw++) {
+      try {
+        const number = () => randomInt(FIRST_NUMBER, LAST_NUMBER);
+        return await addVethPair(this.#client, [PART.helper, number()], [PART.peer, number()]);
+      } catch (error) {
+        const taken = error instanceof NetlinkError && (error.code === 'EBUSY' || error.code === 'EEXIST');
+        if (!taken || draw === DRAWS) throw error;
+      }
+    }
   }
 
   /** Returns how many of the two ends were not as they have to be. */

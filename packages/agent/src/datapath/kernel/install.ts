@@ -45,6 +45,7 @@ export const MAPS = [
   'arrived_frames',
   'host_addresses',
   'copy_vlans',
+  'node_place',
   'budget_rates',
   'budget_buckets',
   'physical_devices',

@@ -26,6 +26,7 @@ export const LAYOUT = {
       erspan_index: 24,
       skip_vlan_id: 28,
       flags: 32,
+      checked: 36,
       budget: 40,
       device_budget: 44,
       overhead: 46,
@@ -91,6 +92,7 @@ export const LAYOUT = {
   destination: { size: 32, fields: { since: 0, window: 8, feedback: 16, own: 24, noted: 28 } },
   arrival_key: { size: 12, fields: { bridge: 0, mac: 4 } },
   host_address: { size: 16, fields: { bytes: 0 } },
+  place: { size: 8, fields: { helper: 0, netns: 4 } },
   hold: { size: 12, fields: { queue: 0, released: 4, netns: 8 } },
   hold_counts: {
     size: 56,
@@ -319,6 +321,15 @@ export function decodeBudgetRate(value: Buffer): number {
 export function decodeBucket(value: Buffer): { passed: number; refused: number } {
   const at = LAYOUT.bucket.fields;
   return { passed: Number(value.readBigUInt64LE(at.passed)), refused: Number(value.readBigUInt64LE(at.refused)) };
+}
+
+/** @param helper ifindex of the helper device @param netns inode of the network namespace */
+export function encodePlace(helper: number, netns: number): Buffer {
+  const at = LAYOUT.place.fields;
+  const value = Buffer.alloc(LAYOUT.place.size);
+  value.writeUInt32LE(helper, at.helper);
+  value.writeUInt32LE(netns, at.netns);
+  return value;
 }
 
 /** @param netns inode of the network namespace */

@@ -1,4 +1,5 @@
 /** What a data path has while it is open. */
+import { statSync } from 'node:fs';
 import { CounterReader } from './counters.ts';
 import { DeviceBudgets } from './device-budgets.ts';
 import type { Expedite } from './expedite.ts';
@@ -34,6 +35,8 @@ export interface Opened {
   peer: number;
   /** ifindex of the device over the helper device; 0: there is none. */
   segmenter: number;
+  /** Inode of the network namespace. */
+  netns: number;
   holding: Holding;
   interference: Interference;
   counters: CounterReader;
@@ -78,6 +81,7 @@ export async function openParts({ bpffs, links, others, prepared, expedite }: Op
     helperDevice,
     helper: pair.ifindex,
     peer: pair.peer,
+    netns: statSync('/proc/self/ns/net').ino,
     segmenter: pair.segmenter,
     holding: new Holding(bpffs, installation),
     interference: new Interference({ bpffs, links, installation, tables: Object.values(tables) }),
@@ -100,6 +104,7 @@ function makeTables(maps: Installation['maps']): Tables {
     destinations: table(maps.destinations, 4, LAYOUT.destination.size, COUNTED),
     hostAddresses: table(maps.host_addresses, LAYOUT.host_address.size, 4),
     physicalDevices: table(maps.physical_devices, 4, 4),
+    place: table(maps.node_place, 4, LAYOUT.place.size),
     copyVlans: table(maps.copy_vlans, 4, VLAN_SET_SIZE),
     budgets: table(maps.budget_rates, 4, LAYOUT.budget.size),
   };

@@ -9,6 +9,7 @@ import {
   encodeDelivery,
   encodeHostAddress,
   encodePeerKey,
+  encodePlace,
   encodeTermination,
   encodeTerminationKey,
   encodeVlanSet,
@@ -44,6 +45,7 @@ export interface DatapathRows {
   destinations: Rows;
   hostAddresses: Rows;
   copyVlans: Rows;
+  place: Rows;
   /** The node's is not among them. */
   budgets: Map<string, Buffer>;
   physicalDevices: Rows;
@@ -55,6 +57,8 @@ export interface Around {
   take: TakeSlot;
   /** ifindex of the helper device; 0: there is none. */
   helper: number;
+  /** Inode of the network namespace. */
+  netns: number;
   /** ifindex of the device that makes segments of super-packets; 0: there is none. */
   segmenter: number;
   /** Copies for guests that are about to leave can be held. */
@@ -79,7 +83,7 @@ const NOTHING_LEARNT = Buffer.alloc(LAYOUT.destination.size);
 
 /** @throws Error where a capture or termination names an absent delivery. */
 export function buildRows(state: DatapathState, around: Around): DatapathRows {
-  const { take, helper, segmenter, holding } = around;
+  const { take, helper, netns, segmenter, holding } = around;
   const deliveryOf = new Map(state.deliveries.map((delivery) => [delivery.id, delivery]));
   const need = (what: string, id: string): DeliveryEntry => {
     const delivery = deliveryOf.get(id);
@@ -163,6 +167,7 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
     budgets: budgetRows(state, take),
     hostAddresses: rows(state.hostAddresses, (address) => [encodeHostAddress(address), PRESENT]),
     physicalDevices: rows(state.physicalDevices, (ifindex) => [u32Key(ifindex), PRESENT]),
+    place: new Map([[u32Key(0).toString('hex'), encodePlace(helper, netns)]]),
     copyVlans: new Map([[u32Key(0).toString('hex'), encodeVlanSet(state.copyVlans ?? [])]]),
   };
 }

@@ -1,4 +1,7 @@
-/** The flag of a capture that the data plane sets and clears by itself: the guest is elsewhere, see capture.h. */
+/**
+ * What the data plane writes into a capture by itself: the flag that the guest is elsewhere, see capture.h, and when it last
+ * looked whether the capture is still valid, see place.h.
+ */
 import { CAPTURE_FLAG, LAYOUT } from './layout.ts';
 import type { Shared } from './table-writer.ts';
 
@@ -17,6 +20,11 @@ function withFlag(row: Buffer, flag: number): Buffer {
  * the agent itself has another opinion than before.
  */
 export const standbyFlag: Shared = {
+  blank: (found) => {
+    const copy = Buffer.from(found);
+    copy.writeUInt32LE(0, LAYOUT.capture.fields.checked);
+    return copy;
+  },
   isOwn: (written, found) => withFlag(written, 0).equals(withFlag(found, 0)),
   keep: (written, found, row) => (flagOf(written) === flagOf(row) ? withFlag(row, flagOf(found)) : row),
 };

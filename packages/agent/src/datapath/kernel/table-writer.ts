@@ -12,6 +12,8 @@ export interface Shared {
   keep?(written: Buffer, found: Buffer, row: Buffer): Buffer;
   /** A row that is there stays as it is. Default false. */
   stays?: boolean;
+  /** A value without what the data plane alone writes, so that values can be compared. Default the value itself. */
+  blank?(found: Buffer): Buffer;
 }
 
 /**
@@ -78,7 +80,7 @@ export class TableWriter {
     const rows = new Map<string, Buffer>();
     for (const key of this.#map.keys(this.#keySize)) {
       const value = Buffer.alloc(this.#valueSize);
-      if (this.#map.lookup(key, value)) rows.set(key.toString('hex'), value);
+      if (this.#map.lookup(key, value)) rows.set(key.toString('hex'), this.#shared?.blank?.(value) ?? value);
     }
     return rows;
   }
