@@ -20,6 +20,28 @@ const LAYERS: Record<string, readonly string[]> = {
   lab: ['base', 'contract'],
 };
 
+/** The rooms of the agent, from the ground up: each may import those before it. Files beside the rooms stand above all. */
+const AGENT_ROOMS = [
+  'netlink',
+  'host',
+  'datapath',
+  'discovery',
+  'throttle',
+  'reconcile',
+  'migration',
+  'controller-link',
+  'preflight',
+];
+/** Files beside the rooms that every room may use. */
+const AGENT_GROUND = ['log.ts', 'hook-option.ts'];
+
+/** Pairs of rooms that do not know each other, although one stands before the other. */
+const STRANGERS = [
+  ['discovery', 'datapath'],
+  ['controller-link', 'datapath'],
+  ['controller-link', 'discovery'],
+];
+
 /** The table of docs/architecture.md. */
 function documentedLayers(): Record<string, string[]> {
   const text = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
@@ -78,6 +100,20 @@ test('the source of a package imports only packages of the layers below it', () 
     }),
     [],
   );
+});
+
+test('a room of the agent imports only rooms below it', () => {
+  const roomOf = (file: string) => /^packages\/agent\/src\/(.*)$/.exec(file)?.[1]?.split('/')[0];
+  const broken = ({ from, to }: Import) => {
+    const [here, there] = [roomOf(from), roomOf(to)];
+    if (here === undefined || there === undefined || here === there || here.endsWith('.ts')) return false;
+    if (AGENT_GROUND.includes(there)) return false;
+    if (STRANGERS.some(([above, below]) => above === here && below === there)) return true;
+    return !AGENT_ROOMS.includes(there) || AGENT_ROOMS.indexOf(there) > AGENT_ROOMS.indexOf(here);
+  };
+  assert.deepEqual(breaking(broken), []);
+  const rooms = new Set(imports.map(({ from }) => roomOf(from)).filter((room) => room && !room.endsWith('.ts')));
+  assert.deepEqual([...rooms].sort(), [...AGENT_ROOMS].sort());
 });
 
 test('no source file imports a test, and no test imports another test file', () => {

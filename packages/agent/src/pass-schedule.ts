@@ -1,6 +1,6 @@
 /** When the agent makes a pass, and which passes look for what others did. */
 import { Coalesced } from '@mirrorplane/base';
-import { isHelper } from './discovery/devices.ts';
+import { isHelper } from './netlink/helper-pair.ts';
 import type { Link } from './netlink/link.ts';
 
 /** Milliseconds between two passes that nothing asked for: they repair what others broke. */

@@ -1,5 +1,6 @@
 /** Devices with their identities: what the node reports, and what its program is matched with. */
 import { type Device, type EdgeBinding, type NodeProblem, whyNotMirrorable } from '@mirrorplane/contract';
+import { isHelper } from '../netlink/helper-pair.ts';
 import type { Link } from '../netlink/link.ts';
 import { parseAlias } from './alias.ts';
 import { bindEdges } from './declared.ts';
@@ -35,19 +36,6 @@ export function copiesRefusalOf(device: Device): string | undefined {
 export interface NodeDevices {
   devices: NodeDevice[];
   problems: NodeProblem[];
-}
-
-const HELPER_NAMES = new Set(['mirror0', 'mirror1', 'mirror0-part', 'mirror1-part']);
-/** Alias of both ends of the helper pair, which somebody may have renamed. */
-export const HELPER_ALIAS = 'mirrorplane:helper';
-
-/** Name of the macvlan over the helper pair. */
-export const SEGMENTER = 'mirror2';
-
-/** An end of the helper pair, or the macvlan over it: part of Mirrorplane, not of the node. */
-export function isHelper({ name, linkType, alias }: Link): boolean {
-  if (linkType === 'macvlan') return name === SEGMENTER || alias === HELPER_ALIAS;
-  return linkType === 'veth' && (HELPER_NAMES.has(name) || alias === HELPER_ALIAS);
 }
 
 /** Further names of a device that are reported. */

@@ -1,7 +1,7 @@
 /** The helper veth pair of a node: copies that have to be changed pass the egress of `mirror0`. */
 import { randomInt } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
-import { HELPER_ALIAS, isHelper } from '../../discovery/devices.ts';
+import { HELPER, HELPER_ALIAS, HELPER_PART, HELPER_PEER, isHelper } from '../../netlink/helper-pair.ts';
 import {
   addVethPair,
   changeLink,
@@ -14,11 +14,6 @@ import {
 import { NetlinkError, RtClient } from '../../netlink/rtnetlink.ts';
 import type { Repair } from '../datapath.ts';
 import { Segmenter } from './segmenter.ts';
-
-const HELPER = 'mirror0';
-const PEER = 'mirror1';
-/** Their names until they are complete. Whoever is killed while making them leaves these, and the next one removes them. */
-const PART = { helper: 'mirror0-part', peer: 'mirror1-part' } as const;
 
 /**
  * Numbers of both ends are drawn at random from here on: by finding a device of that number, a program proves that it is in
@@ -93,9 +88,9 @@ export class HelperDevice {
   async #find(): Promise<Pair | undefined> {
     const ours = await this.#ours();
     const whole = ours.filter(
-      ({ name, ifindex }) => name !== PART.helper && name !== PART.peer && ifindex >= FIRST_NUMBER,
+      ({ name, ifindex }) => name !== HELPER_PART.helper && name !== HELPER_PART.peer && ifindex >= FIRST_NUMBER,
     );
-    const helper = whole.find(({ name }) => name === HELPER) ?? whole.find(({ name }) => name !== PEER);
+    const helper = whole.find(({ name }) => name === HELPER) ?? whole.find(({ name }) => name !== HELPER_PEER);
     const peer = whole.find(({ ifindex }) => ifindex === helper?.peer);
     if (helper !== undefined && peer !== undefined) return [helper, peer];
     await this.remove();
@@ -107,7 +102,7 @@ export class HelperDevice {
   }
 
   async #ours(): Promise<Link[]> {
-    const names: readonly string[] = Object.values(PART);
+    const names: readonly string[] = Object.values(HELPER_PART);
     return (await this.#all()).filter(
       (link) =>
         link.linkType === 'veth' && isHelper(link) && (link.alias === HELPER_ALIAS || names.includes(link.name)),
@@ -116,21 +111,23 @@ export class HelperDevice {
 
   async #make(): Promise<Pair> {
     const names = new Set((await this.#all()).map(({ name }) => name));
-    for (const name of [HELPER, PEER]) {
+    for (const name of [HELPER, HELPER_PEER]) {
       if (!names.has(name)) continue;
       throw new Error(`a device ${name} exists that Mirrorplane did not make; rename or delete it`);
     }
     // No ARP and no IPv6: the pair carries copies alone, and the host must not talk into it.
     await this.#add();
     const made = await this.#all();
-    const [helper, peer] = [PART.helper, PART.peer].map((name) => made.find((link) => link.name === name));
+    const [helper, peer] = [HELPER_PART.helper, HELPER_PART.peer].map((name) =>
+      made.find((link) => link.name === name),
+    );
     if (helper === undefined || peer === undefined) throw new Error(`${HELPER} was deleted while it was made`);
     for (const { name, ifindex } of [helper, peer]) {
       const sysctl = `/proc/sys/net/ipv6/conf/${name}/disable_ipv6`;
       if (existsSync(sysctl)) writeFileSync(sysctl, '1'); // absent on a kernel without IPv6
       await changeLink(this.#client, ifindex, { alias: HELPER_ALIAS });
     }
-    await changeLink(this.#client, peer.ifindex, { name: PEER });
+    await changeLink(this.#client, peer.ifindex, { name: HELPER_PEER });
     await changeLink(this.#client, helper.ifindex, { name: HELPER });
     for (const { ifindex } of [peer, helper]) await changeLink(this.#client, ifindex, { up: true });
     return [helper, peer];
@@ -140,7 +137,7 @@ export class HelperDevice {
     for (let draw = 1; ; draw++) {
       try {
         const number = () => randomInt(FIRST_NUMBER, LAST_NUMBER);
-        return await addVethPair(this.#client, [PART.helper, number()], [PART.peer, number()]);
+        return await addVethPair(this.#client, [HELPER_PART.helper, number()], [HELPER_PART.peer, number()]);
       } catch (error) {
         const taken = error instanceof NetlinkError && (error.code === 'EBUSY' || error.code === 'EEXIST');
         if (!taken || draw === DRAWS) throw error;
@@ -152,7 +149,7 @@ export class HelperDevice {
   async #mend([helper, peer]: Pair): Promise<number> {
     let mended = 0;
     for (const [link, name] of [
-      [peer, PEER],
+      [peer, HELPER_PEER],
       [helper, HELPER],
     ] as const) {
       const change: LinkChange = {

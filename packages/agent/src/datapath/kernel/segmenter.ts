@@ -3,7 +3,7 @@
  * computes their checksums where it has to. What is sent into it passes the egress of the helper device within the same call.
  */
 import { existsSync, writeFileSync } from 'node:fs';
-import { HELPER_ALIAS, SEGMENTER } from '../../discovery/devices.ts';
+import { HELPER_ALIAS, SEGMENTER } from '../../netlink/helper-pair.ts';
 import { addSegmentingMacvlan, changeLink, dumpLinks, type Link, readLink } from '../../netlink/link.ts';
 import { NetlinkError, RtClient } from '../../netlink/rtnetlink.ts';
 
