@@ -100,11 +100,11 @@ static __always_inline int skip_reason(struct __sk_buff *skb, struct capture *ca
     if (capture->skip_vlan_id && outer_vlan_id(skb) == capture->skip_vlan_id)
         return SKIP_SAME_VLAN;
     if (capture->flags & CAPTURE_EDGE) {
-        if (has_copy_vlan(skb))
+        if (is_returned_copy(skb, hook, true))
             return SKIP_IS_COPY;
         if (is_host_traffic(skb, hook))
             return SKIP_HOST_TRAFFIC;
-    } else if (hook == HOOK_EGRESS && is_returned_copy(skb)) {
+    } else if (hook == HOOK_EGRESS && is_returned_copy(skb, hook, false)) {
         return SKIP_IS_COPY;
     }
     return -1;

@@ -9,6 +9,7 @@
 
 #include "maps.h"
 #include "packet.h"
+#include "sent.h"
 #include "verifier.h"
 
 #define NEXT_ICMPV6 58
@@ -69,27 +70,35 @@ static __always_inline bool is_host_traffic(struct __sk_buff *skb, enum hook hoo
     return false;
 }
 
-/* True where the outermost tag is one that a policy pushes: a switch has brought a copy here. */
-static __always_inline bool has_copy_vlan(struct __sk_buff *skb) {
-    __u32 vlan_id = outer_vlan_id(skb);
-    __u32 zero = 0;
-    __u8 *bits;
+static __always_inline bool has_vlan(__u32 set, __u32 vlan_id) {
+    __u8 *bits = bpf_map_lookup_elem(&copy_vlans, &set);
 
-    if (!vlan_id)
-        return false;
-    bits = bpf_map_lookup_elem(&copy_vlans, &zero);
     if (!bits)
         return false;
     forget(vlan_id);
     return bits[(vlan_id >> 3) & 511] & (1 << (vlan_id & 7));
 }
 
-/* True where a copy has come back to the node, and a bridge hands it to a guest. Guests may use the VLAN ID themselves.
- */
-static __always_inline bool is_returned_copy(struct __sk_buff *skb) {
+/* True where a frame has come into this node by a device that leads to the physical network. */
+static __always_inline bool is_from_outside(struct __sk_buff *skb, enum hook hook) {
     __u32 device = skb->ingress_ifindex;
 
-    return has_copy_vlan(skb) && bpf_map_lookup_elem(&physical_devices, &device) != NULL;
+    return hook == HOOK_INGRESS || bpf_map_lookup_elem(&physical_devices, &device) != NULL;
+}
+
+/*
+ * True where a switch has brought a copy here. One that edges of this node have sent is known again: production traffic
+ * may have the VLAN ID too, and the original of the copy may be on its way out. Of others the VLAN ID tells; guests may
+ * use it themselves.
+ */
+static __always_inline bool is_returned_copy(struct __sk_buff *skb, enum hook hook, bool is_edge) {
+    __u32 vlan_id = outer_vlan_id(skb);
+
+    if (!vlan_id)
+        return false;
+    if (has_vlan(VLANS_OF_OTHERS, vlan_id))
+        return is_edge || is_from_outside(skb, hook);
+    return has_vlan(VLANS_OF_NODE, vlan_id) && is_from_outside(skb, hook) && was_sent(skb, vlan_id);
 }
 
 #endif

@@ -105,13 +105,30 @@ struct {
     __type(value, struct place);
 } node_place SEC(".maps");
 
-/* Key: 0. Value: a bit for each VLAN ID that policies push on copies. Frames that have one are copies. */
+/* Keys of copy_vlans. */
+enum copy_vlan_set {
+    VLANS_OF_OTHERS, /* edges of other nodes push them: a frame that has one is taken for a copy */
+    VLANS_OF_NODE,   /* edges of this node push them: what has left is known again, see sent.h */
+    COPY_VLAN_SETS,
+};
+
+/* Key: enum copy_vlan_set. Value: a bit for each VLAN ID that policies push on copies. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 1);
+    __uint(max_entries, COPY_VLAN_SETS);
     __type(key, __u32);
     __type(value, __u8[512]);
 } copy_vlans SEC(".maps");
+
+#define SENT_COPIES 131072
+
+/* Key: lower bits of the sum of a copy. Value: its other bits, and when it was sent, see sent.h. Memory: 1 MiB. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, SENT_COPIES);
+    __type(key, __u32);
+    __type(value, __u64);
+} sent_copies SEC(".maps");
 
 /* Keys of budgets: the node's, then 1 + slot of the delivery of a policy, then devices by which copies leave the node.
  */

@@ -14,6 +14,7 @@
 #include "packet.h"
 #include "place.h"
 #include "relay.h"
+#include "sent.h"
 
 /* BPF_F_ADJ_ROOM_DECAP_L3_IPV6, of 6.3 and newer than the headers of Debian 12. */
 #define ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8)
@@ -144,10 +145,12 @@ static __always_inline int deliver(struct __sk_buff *skb, struct termination *te
         return refuse(counters, size, TERMINATION_DECAP_FAILED);
     if (termination->kind == DELIVERY_EDGE && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), termination->vlan_id))
         return refuse(counters, size, TERMINATION_DECAP_FAILED);
-    if (termination->kind == DELIVERY_EDGE)
+    if (termination->kind == DELIVERY_EDGE) {
         skb->priority = COPY_PRIORITY;
-    else if (note_source(skb, copy, termination->ifindex, termination->delivery))
+        remember_sent(skb, termination->vlan_id);
+    } else if (note_source(skb, copy, termination->ifindex, termination->delivery)) {
         return refuse(counters, size, TERMINATION_FEEDBACK);
+    }
     copy->active = 1;
     if (termination->hold) {
         copy->delivery = termination->delivery;

@@ -9,6 +9,7 @@
 #include "erspan.h"
 #include "feedback.h"
 #include "packet.h"
+#include "sent.h"
 #include "split.h"
 #include "super.h"
 
@@ -202,6 +203,7 @@ static __always_inline int to_device(struct __sk_buff *skb, struct copy_context 
     if (pushed) {
         if (bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), delivery->vlan_id))
             return drop(copy, DROP_VLAN_UNSUPPORTED);
+        remember_sent(skb, delivery->vlan_id);
     } else {
         if (note_source(skb, copy, delivery->ifindex, copy->delivery))
             return drop(copy, DROP_FEEDBACK);

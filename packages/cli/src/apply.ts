@@ -43,7 +43,9 @@ export async function applyDocuments(
     ...(await dryRunOf(context, documents, deletions)),
     ...deletions.map((document): Check => ({ document, result: 'deleted', etag: undefined })),
   ];
-  return dryRun ? checks.map((one) => outcome(one, true)) : change(context, checks);
+  if (!dryRun) return change(context, checks);
+  for (const { document, after } of checks) if (document.kind === 'Policy' && after) noteWarnings(context, after);
+  return checks.map((one) => outcome(one, true));
 }
 
 /**
@@ -131,17 +133,17 @@ async function check(context: Context, document: Document): Promise<Check> {
 
 async function put(context: Context, one: Check, dryRun: boolean): Promise<Response<object>> {
   const { kind, name, spec } = one.document;
-  if (kind === 'Policy' && one.result === 'created') {
-    const response = await context.client.request<object>('POST', RESOURCES.Policy.path, { body: spec, dryRun });
-    if (!dryRun) noteWarnings(context, response.body);
-    return response;
-  }
-  return context.client.request<object>('PUT', pathOf(kind, name), {
-    body: spec,
-    dryRun,
-    // Between check and change nobody else may change it. Interfaces and nodes change by themselves, as agents report.
-    ifMatch: kind === 'Policy' ? one.etag : undefined,
-  });
+  const isNew = kind === 'Policy' && one.result === 'created';
+  const response = isNew
+    ? await context.client.request<object>('POST', RESOURCES.Policy.path, { body: spec, dryRun })
+    : await context.client.request<object>('PUT', pathOf(kind, name), {
+        body: spec,
+        dryRun,
+        // Between check and change nobody else may change it. Interfaces and nodes change by themselves, as agents report.
+        ifMatch: kind === 'Policy' ? one.etag : undefined,
+      });
+  if (!dryRun && kind === 'Policy') noteWarnings(context, response.body);
+  return response;
 }
 
 function isRefusal(error: ProblemError): boolean {

@@ -38,6 +38,38 @@ describe('policy', () => {
     return { EDITOR: file, TMPDIR: controller.folder };
   };
 
+  it('create, dry run, edit, enable and apply warn of what a VLAN ID does to other policies, with their names', async () => {
+    const physical = { name: 'edges', sources: ['uplink-1'], destination: 'uplink-2', vlanId: 300 };
+    const fabric = { name: 'fabric', sources: ['web-3/0'], destination: 'uplink-2', vlanId: 100, enabled: false };
+    await controller.api('POST', '/policies', physical);
+    const both = /POLICY_VLAN_MIRRORED \(vlanId\): policy "edges" does not mirror frames of VLAN 100 at "uplink-1"/;
+    const create = ['create', 'x', '--source', 'db-1/0', '--destination', 'uplink-2', '--vlan-id'];
+    const before = await names();
+    assert.match((await policy(...create, '100', '--dry-run')).stderr, both);
+    assert.deepEqual(await names(), before);
+    const quiet = await policy(...create, '999');
+    assert.deepEqual([quiet.code, quiet.stderr], [0, '']);
+    assert.match((await policy('edit', 'x', '--vlan-id', '100')).stderr, both);
+    const answer = await controller.api<Policy>('POST', '/policies?dryRun=true', fabric);
+    assert.deepEqual(
+      answer.warnings.map(({ code, field }) => [code, field]),
+      [
+        ['POLICY_VLAN_MIRRORED', 'vlanId'],
+        ['POLICY_VLAN_SHARED', 'vlanId'],
+      ],
+    );
+    assert.match(answer.warnings[1]!.message, /VLAN 100 is the VLAN ID of policy "x" too/);
+    await controller.api('POST', '/policies', fabric);
+    const enabled = await policy('enable', 'fabric');
+    assert.equal(enabled.code, 0);
+    assert.match(enabled.stderr, both);
+    const input = JSON.stringify({ kind: 'Policy', ...fabric, name: 'applied', sources: ['ids-2/0'], enabled: true });
+    for (const dryRun of [['--dry-run'], []]) {
+      const { stderr } = await controller.run(['policy', 'apply', '-f', '-', ...dryRun], { input });
+      assert.equal(stderr.match(/POLICY_VLAN_MIRRORED/g)?.length, 1, stderr);
+    }
+  });
+
   it('create takes every field, and prints the object that the API gives', async () => {
     const args = ['--source', 'web-3/0,db-1/0', '--destination', 'uplink-1', '--vlan-id', '201', '--percent', '12.5'];
     const more = ['--direction', 'inbound', '--description', 'for the audit', '--disabled'];

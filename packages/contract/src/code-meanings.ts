@@ -46,6 +46,9 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   POLICY_VLAN_INVALID: 'The VLAN ID is no number of this range.',
   POLICY_VLAN_NOT_IN_TRUNK: 'The switch port of the edge does not let this VLAN pass, as its declaration says.',
   POLICY_RATE_INVALID: 'The rate is no number of this range.',
+  POLICY_VLAN_MIRRORED:
+    'The policy is taken. At edges of other nodes all frames of that VLAN count as copies that a switch has brought, and are not mirrored; at edges of the node that the copies leave, those that come back are left out.',
+  POLICY_VLAN_SHARED: 'The policy is taken. Whoever records that VLAN gets the copies of all of these policies.',
   POLICY_MANY: 'The policy is taken. Much larger numbers work, and are hard to keep in view.',
   DESTINATION_ABSENT: 'No node has the interface now. The policy waits, and nothing is copied.',
   SOURCE_ABSENT: 'No node has the interface now. Other sources of the policy are copied.',

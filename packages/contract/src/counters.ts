@@ -34,7 +34,8 @@ export type DropReason = (typeof DROP_REASONS)[number];
 
 /**
  * Why a packet on a mirrored device did not match. Order as in `enum skip_reason` in types.h.
- * - `isCopy`: it is a copy itself (loop guard); on an edge also: it carries a VLAN ID that some policy pushes.
+ * - `isCopy`: it is a copy itself (loop guard), or one that a switch has brought back; an edge takes all frames for such
+ *   that have a VLAN ID which edges of other nodes push on copies.
  * - `sameVlan`: it carries the VLAN ID that the policy pushes.
  * - `hostTraffic`: on an edge: management, storage or overlay traffic of the node itself.
  * - `guestAbsent`: sent into the device of a guest that is on another node now, during a live migration.

@@ -114,6 +114,16 @@ export const CATALOGUE = {
     'More than 100 policies',
     'a warning only: consider joining policies that share a destination',
   ),
+  POLICY_VLAN_MIRRORED: entry(
+    200,
+    'A policy mirrors traffic of the VLAN that copies of another have',
+    'a warning only: use a VLAN ID that carries no other traffic',
+  ),
+  POLICY_VLAN_SHARED: entry(
+    200,
+    'Other policies push the same VLAN ID',
+    'a warning only: use another one where copies have to be told apart by it',
+  ),
   // Why a policy is not active
   DESTINATION_ABSENT: entry(
     200,

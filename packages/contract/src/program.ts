@@ -123,6 +123,14 @@ export const NodeProgram = z
       .array(z.number().int().min(1).max(4094))
       .default([])
       .meta({ description: 'VLAN IDs that policies of the communication domain push: an edge does not mirror these.' }),
+    ownCopyVlans: z
+      .array(z.number().int().min(1).max(4094))
+      .optional()
+      .meta({
+        description:
+          'Of copyVlans: those that edges of this node alone push. Copies that come back are known again one by one there, ' +
+          'and all other frames with these VLAN IDs are mirrored. Left out: none.',
+      }),
     standby: z.array(Standby).default([]).meta({ description: 'Interfaces of policies that migrate live now.' }),
     leaving: z.array(InterfaceId).default([]).meta({
       description: 'Interfaces of policies whose guest is here and about to move: another node has a newer device.',

@@ -125,19 +125,24 @@ function addStandby(
   }
 }
 
-/** Tells every node of a communication domain which VLAN IDs there carry copies: a switch may bring them to any edge. */
+/**
+ * Tells every node of a communication domain which VLAN IDs there carry copies, for a switch may bring them to any edge, and
+ * which of them its own edges alone push: those copies it knows again.
+ */
 function addCopyVlans(policies: readonly Policy[], programs: Map<string, PlannedProgram>, cluster: Cluster): void {
-  const byDomain = new Map<string, Set<number>>();
-  for (const { enabled, destination, vlanId } of policies) {
-    const edge = cluster.interfaces.get(destination)?.edge;
-    const domain = edge && domainOfNode(edge.node, cluster);
-    if (!enabled || vlanId === undefined || domain === undefined) continue;
-    const ids = byDomain.get(domain) ?? new Set();
-    byDomain.set(domain, ids.add(vlanId));
-  }
+  const pushed = policies.flatMap(({ enabled, destination, vlanId }) => {
+    const node = cluster.interfaces.get(destination)?.edge?.node;
+    const domain = node === undefined ? undefined : domainOfNode(node, cluster);
+    return !enabled || vlanId === undefined || domain === undefined ? [] : [{ node, domain, vlanId }];
+  });
+  const byDomain = Map.groupBy(pushed, ({ domain }) => domain);
   for (const [node, program] of programs) {
     const domain = domainOfNode(node, cluster);
-    program.copyVlans = [...((domain && byDomain.get(domain)) || [])].sort((a, b) => a - b);
+    const all = domain === undefined ? [] : (byDomain.get(domain) ?? []);
+    const elsewhere = new Set(all.filter((item) => item.node !== node).map(({ vlanId }) => vlanId));
+    program.copyVlans = [...new Set(all.map(({ vlanId }) => vlanId))].sort((a, b) => a - b);
+    const own = program.copyVlans.filter((id) => !elsewhere.has(id));
+    if (own.length > 0) program.ownCopyVlans = own;
   }
 }
 

@@ -20,6 +20,7 @@ import { deviceRefusal, type Explain, overlaps } from './devices.ts';
 import { policyType } from './kinds.ts';
 import { sortedBy } from './order.ts';
 import { shapeRefusals } from './shape.ts';
+import { vlanWarnings } from './vlan-warnings.ts';
 
 /** What a policy is judged against. */
 export interface ValidationContext {
@@ -66,7 +67,8 @@ export function validate(spec: PolicySpec, context: ValidationContext, replacing
   checkRate(spec, refuse);
 
   const type = typeOf(spec, cluster);
-  return { refusals, warnings: warningsOf(others), ...(type === undefined ? {} : { type }) };
+  const warnings = [...warningsOf(others), ...(refusals.length === 0 ? vlanWarnings(spec, others, cluster) : [])];
+  return { refusals, warnings, ...(type === undefined ? {} : { type }) };
 }
 
 /** The same policy as it is kept: percent with two decimals and no negative zero, nothing undefined. */

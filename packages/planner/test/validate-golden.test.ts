@@ -15,7 +15,7 @@ interface Input {
 /** `says`: what the message has to name, each. */
 interface Expected {
   refusals: { code: string; field: string; says?: string[] }[];
-  warnings?: string[];
+  warnings?: { code: string; field?: string; says?: string[] }[];
   type?: string;
 }
 
@@ -36,10 +36,15 @@ for (const { file, title, input, expected } of goldens) {
         assert.ok(message.includes(text), `the message does not name ${text}: ${message}`);
       }
     }
+    const warnings = expected.warnings ?? [];
     assert.deepEqual(
-      result.warnings.map(({ code }) => code),
-      expected.warnings ?? [],
+      result.warnings.map(({ code, field }) => ({ code, field })),
+      warnings.map(({ code, field }) => ({ code, field })),
     );
+    for (const [index, { says = [] }] of warnings.entries()) {
+      const { message } = result.warnings[index]!;
+      for (const text of says) assert.ok(message.includes(text), `the warning does not name ${text}: ${message}`);
+    }
     assert.equal(result.type, expected.type);
   });
 }
@@ -48,7 +53,10 @@ test('every POLICY_ code of the catalogue is refused or warned of in a golden or
   const generated = ['POLICY_INVALID', 'POLICY_TOO_MANY_SOURCES', 'POLICY_MANY'];
   const shown = new Set([
     ...generated,
-    ...goldens.flatMap(({ expected }) => expected.refusals.map(({ code }) => code)),
+    ...goldens.flatMap(({ expected }) => [
+      ...expected.refusals.map(({ code }) => code),
+      ...(expected.warnings ?? []).map(({ code }) => code),
+    ]),
   ]);
   const missing = Object.keys(CATALOGUE).filter((code) => code.startsWith('POLICY_') && !shown.has(code));
   assert.deepEqual(missing, []);

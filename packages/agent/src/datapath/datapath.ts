@@ -128,7 +128,10 @@ export interface DatapathState {
   hostAddresses?: string[];
   /** ifindexes of devices by which copies may come back from the physical network. Default none. */
   physicalDevices?: number[];
-  /** VLAN IDs of copies, 1 to 4094. Default none. */
+  /**
+   * VLAN IDs that edges of other nodes push on copies, 1 to 4094: frames that have one are taken for copies. Those that
+   * edges of this node push are known by the deliveries; there each copy is known again. Default none.
+   */
   copyVlans?: number[];
   /** Bytes of copies a second that the node may make. Left out: no limit. */
   maxRate?: number;

@@ -121,7 +121,7 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
       mirrorDevice: around.underlay.underlay === undefined ? 0 : around.underlay.ifindex,
       hostAddresses: [...(around.hostAddresses ?? [])],
       physicalDevices: [...physicalDevices(around), ...firewallUplinks(captures, around.links ?? [])],
-      copyVlans: program.copyVlans,
+      copyVlans: program.copyVlans.filter((id) => !program.ownCopyVlans?.includes(id)),
       ...(around.maxRate !== undefined && { maxRate: bytesPerSecond(around.maxRate) }),
       protect: around.throttled !== undefined,
       protectCpu: around.cpuThrottled !== undefined,

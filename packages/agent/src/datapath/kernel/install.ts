@@ -46,6 +46,7 @@ export const MAPS = [
   'host_addresses',
   'copy_vlans',
   'node_place',
+  'sent_copies',
   'budget_rates',
   'budget_buckets',
   'physical_devices',

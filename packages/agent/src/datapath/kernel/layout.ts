@@ -107,6 +107,8 @@ export const HOOK = { ingress: 0, egress: 1 } as const satisfies Record<Hook, nu
 export const LOCKED_BUCKET_SIZE = 40;
 /** Where the budgets of devices begin in the maps of budgets; before them the node's, and one for each delivery slot. */
 export const FIRST_DEVICE_BUDGET = 4097;
+/** enum copy_vlan_set. */
+export const COPY_VLAN_SET = { others: 0, node: 1 } as const;
 /** Bytes of a bit for each VLAN ID. */
 export const VLAN_SET_SIZE = 512;
 /** enum capture_flag. */

@@ -1,6 +1,7 @@
 /** From the state of a data path to rows of maps and programs at hooks. */
 import type { DatapathState, DeliveryEntry, Hook, HookCapture } from '../datapath.ts';
 import {
+  COPY_VLAN_SET,
   encodeArrivalKey,
   encodeArrivalPort,
   encodeBudget,
@@ -168,7 +169,10 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
     hostAddresses: rows(state.hostAddresses, (address) => [encodeHostAddress(address), PRESENT]),
     physicalDevices: rows(state.physicalDevices, (ifindex) => [u32Key(ifindex), PRESENT]),
     place: new Map([[u32Key(0).toString('hex'), encodePlace(helper, netns)]]),
-    copyVlans: new Map([[u32Key(0).toString('hex'), encodeVlanSet(state.copyVlans ?? [])]]),
+    copyVlans: rows(Object.entries({ others: state.copyVlans ?? [], node: ownVlans(state) }), ([set, ids]) => [
+      u32Key(COPY_VLAN_SET[set as keyof typeof COPY_VLAN_SET]),
+      encodeVlanSet(ids),
+    ]),
   };
 }
 
@@ -183,6 +187,11 @@ function destinationsOf({ deliveries }: DatapathState): ReadonlyMap<number, stri
   const local = deliveries.filter(({ kind, ifindex }) => kind === 'local' && ifindex !== 0);
   const byDevice = Map.groupBy(local, ({ ifindex }) => ifindex);
   return new Map([...byDevice].map(([ifindex, group]) => [ifindex, group.map(({ policy }) => policy)]));
+}
+
+/** VLAN IDs that edges of this node push on copies. */
+function ownVlans({ deliveries }: DatapathState): number[] {
+  return deliveries.flatMap((delivery) => (delivery.kind === 'edge' ? [delivery.vlanId] : []));
 }
 
 function rows<T>(

@@ -1,0 +1,266 @@
+/** Copies that a switch brings back are not copied again, and production frames with the same VLAN ID are mirrored. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { until } from '@mirrorplane/base';
+import type { Datapath, DatapathState } from '../../src/datapath/datapath.ts';
+import {
+  addBridge,
+  addVeth,
+  enterOwnNamespace,
+  leftPins,
+  link,
+  newDatapath,
+  run,
+  underlay,
+} from './support/namespace.ts';
+import { RawSocket } from './support/raw-socket.ts';
+import { scapy } from './support/scapy.ts';
+import { Sniffer, sniffing } from './support/sniffer.ts';
+import {
+  assertSumsClose,
+  capturesOf,
+  countsOf,
+  edgeTo,
+  erspanFrom,
+  OTHER_ADDRESS,
+  OWN_ADDRESS,
+  SESSION,
+  stateOf,
+} from './support/world.ts';
+
+/** `nic`: a mirrored edge, uplink of the guest's bridge; its copies leave by `rec`. Those of `vm` leave by `out`. */
+const DEVICES = ['vm', 'nic', 'out', 'rec', 'und'] as const;
+const VLAN = 100;
+const OTHERS_VLAN = 200;
+const [VM, HOST] = ['020000000e01', '020000000e02'];
+
+let datapath: Datapath;
+const sockets = new Map<string, RawSocket>();
+let runs = 0;
+
+before(async () => {
+  enterOwnNamespace();
+  // Frames of full size come back with a tag.
+  for (const name of DEVICES) addVeth(name, name === 'nic' ? { mtu: 1600 } : {});
+  addBridge('lan', ['vm', 'nic']);
+  underlay('und', OWN_ADDRESS, OTHER_ADDRESS, link('undp').address);
+  ({ datapath } = newDatapath());
+  await datapath.open();
+  for (const name of ['vmp', 'nicp', 'outp', 'nic', 'undp']) sockets.set(name, new RawSocket(name));
+});
+after(async () => {
+  for (const socket of sockets.values()) socket.close();
+  await datapath?.uninstall();
+  assert.deepEqual(leftPins(), []);
+});
+
+/** Policy `e` mirrors the edge, policy `x` the guest. Returns the names of the two sources: counters begin at 0. */
+async function apply(more: Partial<DatapathState> = {}): Promise<{ edge: string; guest: string }> {
+  const [edge, guest] = [`edge-${++runs}`, `guest-${runs}`];
+  const edgeCaptures = capturesOf(link('nic').ifindex, 'R', { source: edge, policy: 'e', edge: true }).map(
+    (capture) => ({
+      ...capture,
+      hook: capture.direction === 'inbound' ? ('ingress' as const) : ('egress' as const),
+    }),
+  );
+  await datapath.apply(
+    stateOf({
+      captures: [...edgeCaptures, ...capturesOf(link('vm').ifindex, 'V', { source: guest, policy: 'x' })],
+      deliveries: [
+        edgeTo(link('rec').ifindex, { id: 'R', policy: 'e', vlanId: 300 }),
+        edgeTo(link('out').ifindex, { id: 'V', policy: 'x', vlanId: VLAN }),
+      ],
+      physicalDevices: ['nic', 'out', 'rec'].map((name) => link(name).ifindex),
+      copyVlans: [OTHERS_VLAN],
+      ...more,
+    }),
+  );
+  return { edge, guest };
+}
+
+function frame(to: string, from: string, number: number): Buffer {
+  const numbered = Buffer.alloc(60);
+  numbered.writeUInt32BE(number);
+  return Buffer.concat([Buffer.from(`${to}${from}88b5`, 'hex'), numbered]);
+}
+
+const tagged = (plain: Buffer, vlan = VLAN) => {
+  const tag = Buffer.from('81000000', 'hex');
+  tag.writeUInt16BE(vlan, 2);
+  return Buffer.concat([plain.subarray(0, 12), tag, plain.subarray(12)]);
+};
+
+async function counted(source: string, direction: 'inbound' | 'outbound') {
+  const report = await datapath.counters();
+  assertSumsClose(report);
+  const { matched, skipped } = countsOf(report, direction, source);
+  return { matched: matched.packets, isCopy: skipped.isCopy?.packets ?? 0 };
+}
+
+/** What leaves by `out` while `send` runs, as the recorder gets it. */
+async function copiesOf(count: number, send: () => void): Promise<Buffer[]> {
+  const sniffer = await Sniffer.start('outp');
+  try {
+    send();
+    return await sniffer.expect(count);
+  } finally {
+    sniffer.close();
+  }
+}
+
+/** Waits until the edge has accounted for so many frames that came in. */
+const accounted = (source: string, count: number) =>
+  until('all are accounted for', async () => {
+    const { matched, isCopy } = await counted(source, 'inbound');
+    return matched + isCopy >= count;
+  });
+
+test('production frames with the VLAN ID of a policy on another edge are mirrored, in both directions', async () => {
+  const { edge } = await apply();
+  // Copies with this VLAN ID are under way too.
+  const copies = await copiesOf(10, () => {
+    for (let i = 0; i < 10; i++) sockets.get('vmp')!.send(frame(HOST, VM, i));
+  });
+  assert.deepEqual(copies.length, 10);
+  const before = await counted(edge, 'outbound');
+  await sniffing(['recp'], async ([mirrored]) => {
+    for (let i = 0; i < 50; i++) {
+      sockets.get('nicp')!.send(tagged(frame(VM, HOST, 1000 + i)));
+      sockets.get('nic')!.send(tagged(frame(HOST, VM, 2000 + i)));
+    }
+    const frames = await mirrored.expect(100);
+    const numbers = frames.map((found) => found.readUInt32BE(22)).sort((a, b) => a - b);
+    assert.deepEqual(
+      numbers,
+      [...Array(50).keys()].flatMap((i) => [1000 + i]).concat([...Array(50).keys()].map((i) => 2000 + i)),
+    );
+  });
+  assert.deepEqual(await counted(edge, 'inbound'), { matched: 50, isCopy: 0 });
+  assert.deepEqual((await counted(edge, 'outbound')).matched - before.matched, 50);
+});
+
+test('copies of every kind of frame that come back are not copied again; the original on its way out is', async () => {
+  const { edge } = await apply();
+  const built = scapy({ frames: true }).frames;
+  built.delete('stp');
+  const originals = [...built.values()];
+  const copies = await copiesOf(originals.length, () => {
+    for (const one of originals) sockets.get('vmp')!.send(one);
+  });
+  const before = await counted(edge, 'outbound');
+  for (const copy of copies) sockets.get('nicp')!.send(copy);
+  await accounted(edge, copies.length);
+  // The same frames, sent by the node itself with that VLAN ID: no switch has brought them.
+  for (const copy of copies) sockets.get('nic')!.send(copy);
+  assert.deepEqual(await counted(edge, 'inbound'), { matched: 0, isCopy: copies.length });
+  assert.equal((await counted(edge, 'outbound')).matched - before.matched, copies.length);
+});
+
+test('copies come back with checksums that were computed on the way, and as segments of a super-packet', async () => {
+  const { edge } = await apply();
+  const [big] = scapy({ tcp: [{ payload: Buffer.alloc(10_000, 7) }] }).tcp;
+  const udp = scapy({ frames: true }).frames.get('ipv4-udp')!;
+  const open = await copiesOf(2, () => {
+    sockets.get('vmp')!.sendUnfinished(udp, 34, 40);
+    sockets.get('vmp')!.send(big!, { kind: 'tcp4', segment: 1400, transport: 34 });
+  });
+  assert.equal(open.length, 2);
+  const headers = big!.length - 10_000;
+  const segments = Array.from({ length: Math.ceil(10_000 / 1400) }, (_, i) => {
+    const part = Buffer.concat([
+      big!.subarray(0, headers),
+      big!.subarray(headers + i * 1400, headers + (i + 1) * 1400),
+    ]);
+    part.writeUInt16BE(part.length - 14, 16);
+    part.writeUInt16BE((big!.readUInt16BE(18) + i) & 0xffff, 18);
+    part.writeUInt32BE(big!.readUInt32BE(38) + i * 1400, 38);
+    return tagged(part);
+  });
+  const back = [tagged(udp), ...segments];
+  for (const one of back) sockets.get('nicp')!.send(one);
+  await accounted(edge, back.length);
+  assert.deepEqual(await counted(edge, 'inbound'), { matched: 0, isCopy: back.length });
+  // One that was never sent, of the same connection.
+  const next = Buffer.from(segments[0]!);
+  next.writeUInt32BE(next.readUInt32BE(42) + 20_000, 42);
+  sockets.get('nicp')!.send(next);
+  await accounted(edge, back.length + 1);
+  assert.deepEqual(await counted(edge, 'inbound'), { matched: 1, isCopy: back.length });
+});
+
+test('copies of another node that leave here are known again too', async () => {
+  const { edge } = await apply({
+    mirrorDevice: link('und').ifindex,
+    terminations: [erspanFrom('V', { policy: 'x' })],
+  });
+  const [sourceMac, destinationMac] = [link('undp').address, link('und').address];
+  const outer = { source: OTHER_ADDRESS, address: OWN_ADDRESS, sourceMac, destinationMac, session: SESSION };
+  const packets = scapy({ erspan: [1, 2, 3].map((i) => ({ ...outer, inner: frame(HOST, VM, 5000 + i) })) }).erspan;
+  const copies = await copiesOf(3, () => {
+    for (const packet of packets) sockets.get('undp')!.send(packet);
+  });
+  for (const copy of copies) sockets.get('nicp')!.send(copy);
+  sockets.get('nicp')!.send(tagged(frame(HOST, VM, 5004)));
+  await accounted(edge, 4);
+  assert.deepEqual(await counted(edge, 'inbound'), { matched: 1, isCopy: 3 });
+});
+
+test('a copy that comes back to a mirrored guest is not copied again, and production with that VLAN ID is', async () => {
+  const { guest } = await apply();
+  sockets.get('vmp')!.send(frame('ffffffffffff', VM, 0)); // the bridge learns where it is
+  const [copy] = await copiesOf(1, () => sockets.get('vmp')!.send(frame(VM, '020000000e03', 77)));
+  const before = await counted(guest, 'inbound');
+  await sniffing(['vmp'], async ([received]) => {
+    sockets.get('nicp')!.send(tagged(frame(VM, HOST, 78)));
+    sockets.get('nicp')!.send(copy!);
+    await received.expect(2);
+  });
+  const { matched, isCopy } = await counted(guest, 'inbound');
+  assert.deepEqual([matched - before.matched, isCopy - before.isCopy], [1, 1]);
+});
+
+test('a VLAN ID that edges of other nodes push is taken for that of copies', async () => {
+  const { edge } = await apply();
+  for (let i = 0; i < 10; i++) sockets.get('nicp')!.send(tagged(frame(HOST, VM, i), OTHERS_VLAN));
+  await accounted(edge, 10);
+  assert.deepEqual(await counted(edge, 'inbound'), { matched: 0, isCopy: 10 });
+});
+
+test('two edges that are mirrored into each other by a switch that floods make no loop', async () => {
+  const ends = { nic: `nic-${++runs}`, out: `out-${runs}` };
+  const capture = (device: 'nic' | 'out', delivery: string, policy: string) =>
+    capturesOf(link(device).ifindex, delivery, { source: ends[device], policy, edge: true })
+      .filter(({ direction }) => direction === 'inbound')
+      .map((one) => ({ ...one, hook: 'ingress' as const }));
+  await datapath.apply(
+    stateOf({
+      captures: [...capture('nic', 'A', 'a'), ...capture('out', 'B', 'b')],
+      deliveries: [
+        edgeTo(link('out').ifindex, { id: 'A', policy: 'a', vlanId: 100 }),
+        edgeTo(link('nic').ifindex, { id: 'B', policy: 'b', vlanId: 200 }),
+      ],
+      physicalDevices: ['nic', 'out'].map((name) => link(name).ifindex),
+    }),
+  );
+  run('ip', 'link', 'add', 'switch', 'type', 'bridge', 'mcast_snooping', '0');
+  addVeth('port');
+  for (const port of ['nicp', 'outp', 'portp']) run('ip', 'link', 'set', port, 'master', 'switch');
+  for (const device of ['switch', 'port', 'portp']) run('ip', 'link', 'set', device, 'up');
+  const socket = new RawSocket('port');
+  try {
+    const before = await Promise.all([counted(ends.nic, 'inbound'), counted(ends.out, 'inbound')]);
+    assert.deepEqual(before, [
+      { matched: 0, isCopy: 0 },
+      { matched: 0, isCopy: 0 },
+    ]);
+    for (let i = 0; i < 10; i++) socket.send(frame('ffffffffffff', '020000000e09', i));
+    await until('all have come back', async () => (await counted(ends.nic, 'inbound')).isCopy >= 10);
+    await until('all have come back', async () => (await counted(ends.out, 'inbound')).isCopy >= 10);
+    assert.deepEqual((await counted(ends.nic, 'inbound')).matched, 10);
+    assert.deepEqual((await counted(ends.out, 'inbound')).matched, 10);
+  } finally {
+    socket.close();
+    run('ip', 'link', 'del', 'switch');
+    run('ip', 'link', 'del', 'port');
+  }
+});
