@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Capture, Delivery, NodeProgram } from '@mirrorplane/contract';
 import { identify, type NodeDevice } from '../src/discovery/devices.ts';
+import type { ForwardingEntry } from '../src/discovery/forwarding.ts';
 import type { UnderlayState } from '../src/discovery/underlay.ts';
 import { planArrivals } from '../src/reconcile/arrivals.ts';
 import { captureStatuses, hookOf, reconcile, type Surroundings, thresholdOf } from '../src/reconcile/reconcile.ts';
@@ -354,6 +355,22 @@ test('the captures at a cable do not stand by for a guest that is expected, thos
       linkType,
     );
   }
+});
+
+test('a guest that has moved to another bridge is sought on that one alone, whatever the table of the first one says', () => {
+  const inbound = reconcile(program({ captures: [capture()] }), around()).state.captures[0]!;
+  const captures = [5, 6].map((ifindex) => ({ ...inbound, hook: 'egress' as const, ifindex }));
+  const mac = '02:00:00:00:00:01';
+  const stale = { bridge: 20, mac, port: 5 };
+  const links = [
+    ...[link('tap-web', 5, { master: 21 }), link('tap-db', 6, { master: 20 })],
+    ...[7, 8, 9, 10].map((ifindex) => link(`port${ifindex}`, ifindex, { master: ifindex < 9 ? 20 : 21 })),
+    ...[20, 21].map((ifindex) => link(`br${ifindex}`, ifindex, { linkType: 'bridge' })),
+  ];
+  const arrivals = (...entries: ForwardingEntry[]) => planArrivals(captures, links, entries).arrivals;
+  assert.deepEqual(arrivals(stale), []);
+  const now = { bridge: 21, mac, port: 5 };
+  assert.deepEqual(arrivals(stale, now), [{ bridge: 21, mac, ifindex: 5 }]);
 });
 
 test('a port that does not forward yet is no place where unicast arrives for its guest', () => {

@@ -54,7 +54,10 @@ export function planArrivals(
       return [{ ifindex: link.ifindex, hook: 'ingress', bridge: link.master, uplink }];
     }),
     arrivals: [...bridges].flatMap((bridge) => {
-      const known = bounded(unambiguous(forwarding.filter((entry) => entry.bridge === bridge)));
+      // The table may be older than the links: what has left a bridge is no port of it, and its frames pass another one too.
+      const isPort = (ifindex: number) => ifindex === bridge || byIfindex.get(ifindex)?.master === bridge;
+      const entries = forwarding.filter((entry) => entry.bridge === bridge && isPort(entry.port));
+      const known = bounded(unambiguous(entries));
       const ports = links.filter((link) => link.master === bridge);
       const sole = ports.length === 2 ? ports.filter(({ ifindex }) => guests.has(ifindex)) : [];
       const guest = sole.length === 1 ? sole[0]! : undefined;
