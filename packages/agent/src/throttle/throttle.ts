@@ -46,6 +46,8 @@ interface Refusing {
 interface Followed extends Refusing {
   /** Of each device that may have to carry them, by its ifindex. */
   headrooms: Map<number, Headroom>;
+  /** A queue that is still there has been in the way: so it holds packets back. */
+  wasPressed: boolean;
   shared: Unprotected;
   isUnprotected: boolean;
 }
@@ -54,6 +56,8 @@ interface Followed extends Refusing {
 interface CarrierReading extends Sending {
   ifindex: number;
   capacity: number | undefined;
+  /** Hardware takes no more packets than it can send; a virtual device takes all. */
+  isVirtual: boolean;
 }
 
 /** Follows every device by which copies leave the node, as long as it runs. */
@@ -155,8 +159,6 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
     this.#followed.set(ifindex, followed);
     const at = performance.now();
     noteRefused(followed, refused, at);
-    const known = readings.some(({ queue, capacity }) => queue !== undefined || capacity !== undefined);
-    followed.isUnprotected = followed.shared.next({ at, sent: wireBytes(own), copies: passed, known });
     for (const gone of followed.headrooms.keys()) {
       if (!readings.some((reading) => reading.ifindex === gone)) followed.headrooms.delete(gone);
     }
@@ -172,6 +174,10 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
         ...(capacity !== undefined && { capacity }),
       });
     });
+    const hasLearned = [...followed.headrooms.values()].some((headroom) => headroom.hasLearned);
+    followed.wasPressed = (followed.wasPressed || hasLearned) && readings.some(({ queue }) => queue !== undefined);
+    const known = followed.wasPressed || readings.some(givesWay);
+    followed.isUnprotected = followed.shared.next({ at, sent: wireBytes(own), copies: passed, known });
     // All copies may leave by any of them. 0 is no limit.
     const least = Math.min(...limits.map((limit) => limit || Number.POSITIVE_INFINITY));
     return Number.isFinite(least) ? least : 0;
@@ -180,9 +186,10 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
   async #readCarriers(link: Link, links: readonly Link[]): Promise<CarrierReading[]> {
     const readings: CarrierReading[] = [];
     for (const carrier of carriersOf(link, links)) {
-      const { ifindex } = carrier.link;
+      const { ifindex, linkType, bus } = carrier.link;
+      const isVirtual = linkType !== '' && bus === undefined;
       const sending = await readSending(this.#parts.client, ifindex);
-      if (sending) readings.push({ ...sending, ifindex, capacity: this.#capacity(carrier, link) });
+      if (sending) readings.push({ ...sending, ifindex, capacity: this.#capacity(carrier, link), isVirtual });
     }
     return readings;
   }
@@ -218,7 +225,23 @@ function same(a: ReadonlySet<number>, b: ReadonlySet<number>): boolean {
 }
 
 function begin(refused: number): Followed {
-  return { headrooms: new Map(), shared: new Unprotected(), isUnprotected: false, refused, throttledUntil: 0 };
+  return {
+    headrooms: new Map(),
+    wasPressed: false,
+    shared: new Unprotected(),
+    isUnprotected: false,
+    refused,
+    throttledUntil: 0,
+  };
+}
+
+/** Queues that let out no more than they were told to. */
+const SHAPERS = new Set(['tbf', 'htb', 'hfsc', 'cake', 'netem', 'cbq', 'taprio']);
+
+/** Whether it is known when the device can send no more: by its speed, or by a queue that grows then. */
+function givesWay({ capacity, queue, isVirtual }: CarrierReading): boolean {
+  if (capacity !== undefined) return true;
+  return queue !== undefined && (!isVirtual || SHAPERS.has(queue.kind));
 }
 
 /** Bytes sent, with what is between frames on a wire. */

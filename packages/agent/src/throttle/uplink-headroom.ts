@@ -49,6 +49,11 @@ export class Headroom {
     this.#rate = rate || Number.POSITIVE_INFINITY;
   }
 
+  /** Whether its queue has been in the way lately, so that what it can send is known. */
+  get hasLearned(): boolean {
+    return this.#learned !== undefined;
+  }
+
   /** Takes a reading, about every 100 ms. Returns the budget in bytes a second; 0: no limit is needed. */
   next(reading: DeviceReading): number {
     const last = this.#last;

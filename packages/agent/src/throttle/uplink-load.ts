@@ -7,8 +7,8 @@ import { deviceStatistics, getU64 } from '../netlink/statistics.ts';
 export interface Sending {
   bytes: number;
   packets: number;
-  /** Undefined where the device has no queue. */
-  queue?: { backlog: number; drops: number };
+  /** Undefined where the device has no queue. `kind`: as `tc` says it. */
+  queue?: { kind: string; backlog: number; drops: number };
 }
 
 const TCMSG = 20;
@@ -42,7 +42,8 @@ async function queueStats(client: RtClient, ifindex: number): Promise<Sending | 
   const found = attributes(data ?? Buffer.alloc(0), TCMSG);
   const stats = found.get(TCA_STATS2);
   // What passes a device without a queue is not counted there.
-  if (!stats || text(found.get(TCA_KIND)) === 'noqueue') return undefined;
+  const kind = text(found.get(TCA_KIND));
+  if (!stats || kind === 'noqueue') return undefined;
   const parts = attributes(stats, 0);
   const basic = parts.get(TCA_STATS.BASIC);
   const queue = parts.get(TCA_STATS.QUEUE);
@@ -51,7 +52,7 @@ async function queueStats(client: RtClient, ifindex: number): Promise<Sending | 
   return {
     bytes: getU64(basic, 0),
     packets: packets ? getU64(packets, 0) : getU32(basic, 8),
-    queue: { backlog: getU32(queue, 4), drops: getU32(queue, 8) },
+    queue: { kind, backlog: getU32(queue, 4), drops: getU32(queue, 8) },
   };
 }
 

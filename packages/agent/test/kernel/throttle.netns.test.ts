@@ -179,6 +179,9 @@ test('a device without speed and queue that carries service traffic is unprotect
     assert.ok(!throttle.unprotected.has(und.ifindex));
     await until('it is unprotected', () => throttle.unprotected.has(und.ifindex) || undefined);
     run('tc', 'qdisc', 'add', 'dev', 'und', 'root', 'pfifo_fast');
+    await delay(500);
+    assert.ok(throttle.unprotected.has(und.ifindex), 'the veth takes all, so a plain queue stays empty');
+    run('tc', 'qdisc', 'replace', 'dev', 'und', 'root', ...`tbf rate ${UPLINK}mbit burst 4k limit 100k`.split(' '));
     await until('it is protected', () => !throttle.unprotected.has(und.ifindex) || undefined);
   } finally {
     clearInterval(service);
