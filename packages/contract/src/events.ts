@@ -128,7 +128,23 @@ export const Event = z
       .meta({ description: `Why the policy is not active; the first ${MAX_EVENT_REASONS}.` }),
     ...measures,
   })
-  .meta({ id: 'Event' });
+  .meta({
+    id: 'Event',
+    examples: [
+      {
+        id: 4711,
+        at: '2026-01-31T12:00:00.000Z',
+        kind: 'captureAttached',
+        object: { kind: 'interface', name: 'web-1/0' },
+        message: 'capture at tap-web-1 began',
+        cause: { kind: 'agent', name: 'node-2' },
+        policy: 'ids-web',
+        node: 'node-2',
+        ms: 6.8,
+        missed: 0,
+      },
+    ],
+  });
 export type Event = z.infer<typeof Event>;
 
 /** An event before it has its number; its time is that of the controller where it has none. */

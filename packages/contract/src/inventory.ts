@@ -11,7 +11,7 @@ export type InterfaceKind = z.infer<typeof InterfaceKind>;
 /** Pools of one communication domain can reach each other. */
 export const Domain = z
   .object({ name: Name, description: z.string().default(''), revision: z.number().int() })
-  .meta({ id: 'Domain' });
+  .meta({ id: 'Domain', examples: [{ name: 'dc-1', description: 'data centre 1', revision: 3 }] });
 export type Domain = z.infer<typeof Domain>;
 export const DomainSpec = z
   .strictObject({ description: z.string().max(1024).default('') })
@@ -21,7 +21,7 @@ export type DomainSpec = z.infer<typeof DomainSpec>;
 /** A cluster of nodes within one communication domain. */
 export const Pool = z
   .object({ name: Name, domain: Name, description: z.string().default(''), revision: z.number().int() })
-  .meta({ id: 'Pool' });
+  .meta({ id: 'Pool', examples: [{ name: 'pool-a', domain: 'dc-1', description: 'hosts of row A', revision: 4 }] });
 export type Pool = z.infer<typeof Pool>;
 export const PoolSpec = z
   .strictObject({ domain: Name, description: z.string().max(1024).default('') })
@@ -179,12 +179,14 @@ export const Interface = z
   .object({
     id: InterfaceId,
     kind: InterfaceKind,
-    name: z.string(),
-    network: z.string().optional(),
-    pool: Name.optional(),
+    name: z.string().meta({ description: 'As people call it.' }),
+    network: z.string().optional().meta({ description: 'The network that it is in, as its orchestrator calls that.' }),
+    pool: Name.optional().meta({ description: 'That of `home`, or the last one known.' }),
     edge: EdgeDeclaration.optional(),
-    declared: z.boolean(),
-    devices: z.array(InterfaceDevice),
+    declared: z.boolean().meta({ description: 'An operator has declared it. Else agents have seen it.' }),
+    devices: z.array(InterfaceDevice).meta({
+      description: 'None, one, or two during a live migration; the newest last.',
+    }),
     home: Name.optional().meta({ description: 'Of the nodes with a device, the one where the guest runs now.' }),
     boundTo: Name.optional().meta({
       description: 'The one node that is believed to have it, by the word of an operator.',
@@ -194,7 +196,22 @@ export const Interface = z
     }),
     revision: z.number().int(),
   })
-  .meta({ id: 'Interface' });
+  .meta({
+    id: 'Interface',
+    examples: [
+      {
+        id: 'web-1/0',
+        kind: 'vm',
+        name: 'web-1 eth0',
+        network: 'blue',
+        pool: 'pool-a',
+        declared: false,
+        devices: [{ node: 'node-1', name: 'tap-web-1', ifindex: 5, mac: '02:01:00:00:00:01', mtu: 1500, up: true }],
+        home: 'node-1',
+        revision: 12,
+      },
+    ],
+  });
 export type Interface = z.infer<typeof Interface>;
 
 /** How a data plane hangs its programs at devices: by tcx, or, where the kernel has none, as filters of clsact. */
@@ -225,7 +242,39 @@ export const Node = z
     }),
     revision: z.number().int(),
   })
-  .meta({ id: 'Node' });
+  .meta({
+    id: 'Node',
+    examples: [
+      {
+        name: 'node-1',
+        pool: 'pool-a',
+        connected: true,
+        underlay: { device: 'underlay0', address: '10.98.0.11', mtu: 1600 },
+        agentVersion: '0.1.0',
+        kernel: '6.12.38',
+        hook: 'tcx',
+        lastSeenAt: '2026-01-31T12:00:00.000Z',
+        certificateEndsAt: '2027-01-31T12:00:00.000Z',
+        programRevision: 17,
+        appliedRevision: 17,
+        problems: [],
+        devices: [
+          { name: 'underlay0', ifindex: 3, mac: '02:03:00:00:00:0b', mtu: 1600, up: true, linkType: '' },
+          {
+            name: 'tap-web-1',
+            ifindex: 5,
+            mac: '02:01:00:00:00:01',
+            mtu: 1500,
+            up: true,
+            linkType: 'tun',
+            identity: { kind: 'vm', id: 'web-1/0', name: 'web-1 eth0', network: 'blue', provider: 'libvirt' },
+          },
+        ],
+        ending: [],
+        revision: 5,
+      },
+    ],
+  });
 export type Node = z.infer<typeof Node>;
 
 /** All that the planner needs to know of the cluster. Plain arrays, in any order. */

@@ -75,13 +75,13 @@ export const Policy = z
   .object({
     name: Name,
     uid: z.string().meta({ description: 'Identity of this policy; a new policy of the same name has another.' }),
-    description: z.string(),
-    sources: z.array(InterfaceId),
+    description: z.string().meta({ description: 'Free text for other operators.' }),
+    sources: z.array(InterfaceId).meta({ description: 'Interfaces whose traffic is copied.' }),
     destination: InterfaceId,
     direction: TrafficDirection,
-    percent: z.number(),
-    vlanId: z.number().int().optional(),
-    maxRate: z.number().optional(),
+    percent: z.number().meta({ description: 'Share of packets that is copied, in percent.' }),
+    vlanId: z.number().int().optional().meta({ description: '802.1Q tag that copies get at an edge.' }),
+    maxRate: z.number().optional().meta({ description: 'Mbit/s of copies that each node may make. Absent: no limit.' }),
     allowFeedback: z.boolean().optional(),
     enabled: z.boolean(),
     type: PolicyType,
@@ -90,5 +90,24 @@ export const Policy = z
     updatedAt: Timestamp,
     warnings: z.array(Warning).default([]),
   })
-  .meta({ id: 'Policy' });
+  .meta({
+    id: 'Policy',
+    examples: [
+      {
+        name: 'ids-web',
+        uid: '6f1c2f0e-3a57-4c0e-9d0c-5a3a3a0c7c11',
+        description: '',
+        sources: ['web-1/0', 'web-2/0'],
+        destination: 'ids-1/0',
+        direction: 'all',
+        percent: 25,
+        enabled: true,
+        type: 'virtual',
+        revision: 17,
+        createdAt: '2026-01-31T12:00:00.000Z',
+        updatedAt: '2026-01-31T12:00:00.000Z',
+        warnings: [],
+      },
+    ],
+  });
 export type Policy = z.infer<typeof Policy>;

@@ -34,10 +34,12 @@ test('a client that is generated of openapi.json compiles, and manages policies 
     policies: ['ids-web'],
     state: ['waiting', ['DESTINATION_ABSENT', 'SOURCE_ABSENT']],
     none: [404, 'NOT_FOUND'],
+    events: ['policyCreated ids-web', 'policyChanged ids-web'],
     sideways: ['POLICY_DIRECTION_INVALID direction'],
     unknown: ['FIELD_UNKNOWN percnt'],
     colour: ['FIELD_UNKNOWN colour'],
     nowhere: ['FIELD_INVALID destination'],
+    odd: ['FIELD_INVALID'],
     deleted: 204,
   });
 });

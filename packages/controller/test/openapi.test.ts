@@ -40,6 +40,26 @@ interface Operation {
   parameters?: { name: string; in: string }[];
 }
 
+test('the examples of the document make a cluster, in the order in which its parts need each other', async (t) => {
+  const bench = await Bench.start(t);
+  const { schemas } = openapiDocument().components as { schemas: Record<string, { examples?: object[] }> };
+  const example = (name: string, index = 0) => schemas[name]!.examples![index]!;
+  await bench.must('PUT', '/api/v1/domains/dc-1', example('DomainSpec'));
+  await bench.must('PUT', '/api/v1/pools/pool-a', example('PoolSpec'));
+  await bench.must('PUT', '/api/v1/nodes/node-1', example('NodeSpec'));
+  await bench.must('PUT', '/api/v1/interfaces/edge-1', example('InterfaceSpec'));
+  for (const id of ['web-1/0', 'web-2/0', 'ids-1/0', 'db-1/0']) {
+    await bench.must('PUT', `/api/v1/interfaces/${encodeURIComponent(id)}`, example('InterfaceSpec', 1));
+  }
+  await bench.must('POST', '/api/v1/policies', example('PolicySpec'));
+  await bench.must('POST', '/api/v1/policies', example('PolicySpec', 1));
+  await bench.must('PUT', '/api/v1/policies/ids-web', example('PolicyReplacement'));
+  const paused = await bench.must('PATCH', '/api/v1/policies/ids-web', example('PolicyPatch'));
+  assert.equal(paused.enabled, false);
+  const slower = await bench.must('PATCH', '/api/v1/policies/ids-web', example('PolicyPatch', 1));
+  assert.deepEqual([slower.percent, slower.enabled], [12.5, false]);
+});
+
 test('the controller serves the same document', async (t) => {
   const bench = await Bench.start(t);
   assert.deepEqual((await bench.get('/api/v1/openapi.json')).body, openapiDocument());

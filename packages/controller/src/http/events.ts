@@ -14,11 +14,14 @@ const Id = z.coerce.number().int().min(0);
 
 const filters = {
   kind: z
-    .string()
-    .transform((text) => text.split(','))
+    .union([z.string(), z.array(z.string())])
+    .transform((given) => [given].flat().flatMap((text) => text.split(',')))
     .pipe(z.array(EventKind))
     .optional()
-    .meta({ description: 'Kinds of events, with commas between them. Default all.' }),
+    .meta({
+      description: 'Kinds of events, with commas between them, or the parameter again for each. Default all.',
+      list: EventKind,
+    }),
   object: z
     .string()
     .transform((text, context): EventObject => {

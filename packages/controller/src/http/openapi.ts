@@ -109,11 +109,16 @@ function operationId({ method, path: where }: Route): string {
   return method + named.join('');
 }
 
+/** A parameter that is several values with commas between them has the schema of one of them as `list` in its metadata. */
 function parametersOf(schema: z.ZodObject | undefined, place: 'path' | 'query', components: Components): Schema[] {
   return Object.entries(schema?.shape ?? {}).map(([name, field]) => {
-    const { description, ...rest } = components.use(field as z.ZodType, 'input');
+    const { description, list: _, ...rest } = components.use(field as z.ZodType, 'input');
     const required = place === 'path' || !(field as z.ZodType).safeParse(undefined).success;
-    return { name, in: place, required, ...(description !== undefined && { description }), schema: rest };
+    const { list } = (field as z.ZodType).meta() ?? {};
+    const shape = list
+      ? { style: 'form', explode: false, schema: { type: 'array', items: components.use(list as z.ZodType, 'input') } }
+      : { schema: rest };
+    return { name, in: place, required, ...(description !== undefined && { description }), ...shape };
   });
 }
 

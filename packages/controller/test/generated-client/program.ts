@@ -46,6 +46,10 @@ said.state = [state, status?.reasons.map(({ code }) => code)];
 const none = await client.GET('/api/v1/policies/{name}', { params: { path: { name: 'none' } } });
 said.none = [none.response.status, none.error?.code];
 
+const query = { kind: ['policyCreated' as const, 'policyChanged' as const], limit: 10 };
+const { data: events } = await client.GET('/api/v1/events', { params: { query } });
+said.events = events?.items.map(({ kind, object }) => `${kind} ${object.name}`);
+
 // What the types refuse, the controller refuses too.
 // @ts-expect-error: not a direction
 const sideways = await client.PATCH('/api/v1/policies/{name}', { ...byName, body: { direction: 'sideways' } });
@@ -60,6 +64,10 @@ said.colour = colour.error?.errors?.map(({ code, field }) => `${code} ${field}`)
 // @ts-expect-error: a policy needs a destination
 const nowhere = await client.POST('/api/v1/policies', { body: { name: 'p', sources: ['web-1/0'] } });
 said.nowhere = nowhere.error?.errors?.map(({ code, field }) => `${code} ${field}`);
+
+// @ts-expect-error: not a kind of event
+const odd = await client.GET('/api/v1/events', { params: { query: { kind: ['policyPainted'] } } });
+said.odd = odd.error?.errors?.map(({ code }) => code);
 
 const deleted = await client.DELETE('/api/v1/policies/{name}', byName);
 said.deleted = deleted.response.status;
