@@ -272,6 +272,11 @@ export class CounterTotals {
     };
   }
 
+  /** The totals of what left the node for others and came from them. */
+  ends(): Pick<CounterReport, 'deliveries' | 'terminations'> {
+    return { deliveries: this.#deliveries.sums(), terminations: this.#terminations.sums() };
+  }
+
   /** Totals of one to two periods ago, for what has grown lately; undefined until then. */
   get previous(): PreviousReport | undefined {
     return this.#older;

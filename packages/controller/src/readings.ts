@@ -15,6 +15,8 @@ const OFFSETS = 30;
 /** A report is never taken for older than this, in milliseconds. */
 const OLDEST_MS = 60_000;
 
+type Ends = Pick<CounterReport, 'deliveries' | 'terminations'>;
+
 /** What had arrived, and when the controller was told. */
 interface Arrivals extends ArrivalReading {
   /** Milliseconds since 1970: it was read at this moment or before. */
@@ -64,7 +66,7 @@ export class Readings {
    */
   take(
     name: string,
-    totals: CounterReport,
+    totals: Ends,
     { readAt, now }: { readAt: number; now: number },
     of: (node: string) => Readings | undefined,
   ): void {
@@ -116,7 +118,7 @@ export class Readings {
 }
 
 /** Names of the nodes that the deliveries of a report send to. */
-function targetsOf({ deliveries }: CounterReport): Set<string> {
+function targetsOf({ deliveries }: Ends): Set<string> {
   const parts = deliveries.map(({ delivery }) => parseDeliveryId(delivery));
   return new Set(parts.flatMap((one) => (one?.kind === 'erspan' ? [one.node] : [])));
 }

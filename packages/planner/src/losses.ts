@@ -3,7 +3,14 @@
  * command line and metrics show these numbers. The two nodes are read at different moments, and copies are on their way.
  */
 import { erspanDeliveryId, type PathStatus, type TerminationReport, terminationId } from '@mirrorplane/contract';
-import type { ArrivalReading, NodeReport, Observation, PolicyCounters } from './observation.ts';
+import {
+  type ArrivalReading,
+  type NodeReport,
+  type Observation,
+  type PathCounters,
+  type PolicyCounters,
+  pathKey,
+} from './observation.ts';
 
 /** Milliseconds after which what was sent has arrived, or never will. */
 const FLIGHT_MS = 300;
@@ -31,8 +38,8 @@ export function arrivalOn(
   { nodes }: Pick<Observation, 'nodes'>,
 ): Arrival | null {
   const sender = nodes.get(from);
-  if (!sender?.arrivedBefore || !isHeard(sender) || !deliveryOf({ from, to }, uid, counters)) {
-    return { report: terminationOf({ from, to }, counters)?.report, at: nodes.get(to)?.countersAt };
+  if (!sender?.arrivedBefore || !isHeard(sender) || !countersOf({ from, to }, counters)?.delivery) {
+    return { report: countersOf({ from, to }, counters)?.termination?.report, at: nodes.get(to)?.countersAt };
   }
   const reading = sender.arrivedBefore.get(to);
   return reading ? { report: reportOf(reading, uid, from), at: reading.at } : null;
@@ -58,7 +65,7 @@ export function lostOn(
 ): number | null {
   const sender = nodes.get(from);
   const receiver = nodes.get(to);
-  const report = terminationOf({ from, to }, counters)?.report;
+  const report = countersOf({ from, to }, counters)?.termination?.report;
   const sent = sentBefore(sender, receiver?.countersAt, erspanDeliveryId(uid, to));
   if (sent === undefined || receiver?.counters === undefined) {
     return null;
@@ -73,7 +80,7 @@ export function lostLately(
   counters: PolicyCounters | undefined,
   observation: Pick<Observation, 'nodes' | 'previous'>,
 ): { lately: number; ever: number } | undefined {
-  const there = terminationOf(path, counters);
+  const there = countersOf(path, counters)?.termination;
   const lost = lostOn(path, uid, counters, observation);
   const byNumber = outstanding(there?.report) - outstanding(there?.before);
   const bySum = (lost ?? 0) - mostLostBefore(path, uid, counters, observation);
@@ -88,7 +95,7 @@ function mostLostBefore(
   counters: PolicyCounters | undefined,
   { previous }: Pick<Observation, 'previous'>,
 ): number {
-  const sent = deliveryOf(path, uid, counters)?.before?.sent.packets ?? 0;
+  const sent = countersOf(path, counters)?.delivery?.before?.sent.packets ?? 0;
   if (sent === 0) {
     return 0;
   }
@@ -100,13 +107,8 @@ function mostLostBefore(
   return Math.max(sent - arrived(report), missed(report));
 }
 
-function deliveryOf({ from, to }: Ends, uid: string, counters: PolicyCounters | undefined) {
-  const id = erspanDeliveryId(uid, to);
-  return counters?.deliveries.find(({ node, report }) => node === from && report.delivery === id);
-}
-
-function terminationOf({ from, to }: Ends, counters: PolicyCounters | undefined) {
-  return counters?.terminations.find(({ node, report }) => node === to && report.node === from);
+function countersOf({ from, to }: Ends, counters: PolicyCounters | undefined): PathCounters | undefined {
+  return counters?.paths.get(pathKey(from, to));
 }
 
 function reportOf({ terminations }: ArrivalReading, uid: string, from: string): TerminationReport | undefined {

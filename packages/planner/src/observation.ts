@@ -1,13 +1,14 @@
 /** What agents report, indexed once for all policies. */
-import type {
-  CaptureReport,
-  CaptureStatus,
-  CounterReport,
-  DeliveryReport,
-  Inventory,
-  NodeProblem,
-  PeerReport,
-  TerminationReport,
+import {
+  type CaptureReport,
+  type CaptureStatus,
+  type CounterReport,
+  type DeliveryReport,
+  type Inventory,
+  type NodeProblem,
+  type PeerReport,
+  parseDeliveryId,
+  type TerminationReport,
 } from '@mirrorplane/contract';
 import { type Cluster, indexCluster } from './cluster.ts';
 import { sortedBy } from './order.ts';
@@ -69,11 +70,24 @@ export interface Observed<T> {
   before?: T;
 }
 
+/** What the two ends of a path have counted. Undefined where one has reported nothing of it. */
+export interface PathCounters {
+  delivery?: Observed<DeliveryReport>;
+  termination?: Observed<TerminationReport>;
+}
+
 /** Every counter of one policy, in the order of the nodes. */
 export interface PolicyCounters {
   captures: Observed<CaptureReport>[];
   deliveries: Observed<DeliveryReport>[];
   terminations: Observed<TerminationReport>[];
+  /** By `pathKey`. */
+  paths: Map<string, PathCounters>;
+}
+
+/** Names a path within a policy. */
+export function pathKey(from: string, to: string): string {
+  return `${from} ${to}`;
 }
 
 /** Everything that the status of any policy is computed from, but its plan. */
@@ -119,19 +133,30 @@ export function observe(
     const before = old?.epoch === now.epoch ? old : undefined;
     refused.set(node, refusedLately(now, before));
     const of = (uid: string): PolicyCounters => {
-      const found = counters.get(uid) ?? { captures: [], deliveries: [], terminations: [] };
+      const found = counters.get(uid) ?? { captures: [], deliveries: [], terminations: [], paths: new Map() };
       counters.set(uid, found);
       return found;
+    };
+    const end = (uid: string, from: string, to: string, known: PathCounters) => {
+      const { paths } = of(uid);
+      paths.set(pathKey(from, to), { ...paths.get(pathKey(from, to)), ...known });
     };
     const captureKey = (item: CaptureReport) => JSON.stringify([item.policy, item.source, item.direction]);
     for (const item of pair(node, now.captures, before?.captures, captureKey)) {
       of(item.report.policy).captures.push(item);
     }
     for (const item of pair(node, now.deliveries, before?.deliveries, ({ delivery }) => delivery)) {
-      of(item.report.policy).deliveries.push(item);
+      const { policy, delivery } = item.report;
+      of(policy).deliveries.push(item);
+      const parts = parseDeliveryId(delivery);
+      if (parts?.kind === 'erspan') {
+        end(policy, node, parts.node, { delivery: item });
+      }
     }
     for (const item of pair(node, now.terminations, before?.terminations, ({ termination }) => termination)) {
-      of(item.report.policy).terminations.push(item);
+      const { policy, node: from } = item.report;
+      of(policy).terminations.push(item);
+      end(policy, from, node, { termination: item });
     }
   }
   return { cluster: indexCluster(inventory), nodes, previous, counters, refused, captures, unsupported };

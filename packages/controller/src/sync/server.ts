@@ -369,7 +369,7 @@ export class AgentServer {
     const readAt = readings.readAt(reading, now);
     if (!readings.isPart(reading)) {
       node.countersAt = new Date(readAt).toISOString();
-      readings.take(name, node.counters.sums()!, { readAt, now }, (other) => live.get(other)?.readings);
+      readings.take(name, node.counters.ends(), { readAt, now }, (other) => live.get(other)?.readings);
     }
     // A report in several messages is complete with the reading.
     node.unseen &&= reading === undefined || planning.planned === undefined;
