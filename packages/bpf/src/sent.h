@@ -8,6 +8,7 @@
 
 #include "maps.h"
 #include "packet.h"
+#include "verifier.h"
 
 /* Bytes of a frame that are looked at, Ethernet header included, tags left out. */
 #define HEAD_BYTES 70
@@ -167,6 +168,8 @@ __global int remember_sent(struct __sk_buff *skb, __u32 vlans) {
     }
     if (skb->gso_size)
         segments = segments_of(skb->len, skb->gso_size);
+    /* Else the compiler leaves out the first comparison and jumps into the loop, which verifiers before 6.2 refuse. */
+    forget(segments);
     for (__u32 i = 0; i < SENT_SEGMENTS; i++) {
         if (i >= segments)
             break;
