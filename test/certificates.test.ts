@@ -17,7 +17,7 @@ const PROGRAM: NodeProgram = {
   edges: [],
   copyVlans: [],
   standby: [],
-  leaving: [],
+  handingOver: [],
   captures: [
     {
       id: 'p1/web-1/0',

@@ -1,4 +1,4 @@
-/** What is lost between two nodes, or doubled, is counted and said, and nothing is said to be lost that is on its way. */
+/** What is lost between two nodes, or duplicated, is counted and said, and nothing is said to be lost that is on its way. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { useLab } from './support/lab.ts';
@@ -55,11 +55,11 @@ test('copies that the underlay doubles are said to be more than was sent, for a 
   await activeEventually(lab(), 'far');
   const nft = (command: string) => lab().exec('fabric', ['nft', command]);
   // The switch between the nodes sends GRE of node-1 to node-2 once more.
-  await nft('add table netdev doubled');
-  await nft('add chain netdev doubled in { type filter hook ingress device "u-node-1" priority 0; }');
-  await nft('add rule netdev doubled in ip protocol 47 dup to "u-node-2"');
+  await nft('add table netdev duplicated');
+  await nft('add chain netdev duplicated in { type filter hook ingress device "u-node-1" priority 0; }');
+  await nft('add rule netdev duplicated in ip protocol 47 dup to "u-node-2"');
   await ping(lab(), 'web-1', 'web-2', 30);
-  await nft('delete table netdev doubled');
+  await nft('delete table netdev duplicated');
   const said = await statusEventually(lab(), 'far', 'COPIES_SURPLUS', ({ reasons }) =>
     reasons.some(({ code, message }) => code === 'COPIES_SURPLUS' && message.startsWith('60 more copies')),
   );

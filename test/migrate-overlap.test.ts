@@ -78,7 +78,7 @@ test('what a guest gets while it moves with devices on two nodes is copied once,
     const [copies, got] = [numbers(outer), numbers(received)];
     const missed = [...got.keys()].filter((key) => !copies.has(key));
     const twice = [...copies].filter(([key, count]) => count > (got.get(key) ?? 1));
-    const told = (field: 'missed' | 'doubled') => events.reduce((sum, event) => sum + (event[field] ?? 0), 0);
+    const told = (field: 'missed' | 'duplicated') => events.reduce((sum, event) => sum + (event[field] ?? 0), 0);
     for (const { message } of events) console.log(message);
     console.log(`got ${got.size}, ${missed.length} of them not copied, ${twice.length} copied twice`);
     for (const stream of SENDERS.keys()) {
@@ -86,7 +86,7 @@ test('what a guest gets while it moves with devices on two nodes is copied once,
     }
     // A capture that is late because others use the CPUs is told as such: nothing is missed in silence.
     assert.ok(missed.length <= told('missed'), `missed ${missed}`);
-    assert.ok(twice.length <= told('doubled'), `doubled ${twice.map(([key]) => key)}`);
+    assert.ok(twice.length <= told('duplicated'), `duplicated ${twice.map(([key]) => key)}`);
     assert.ok(events.every(({ from, missed: number }) => from === undefined || number !== undefined));
   });
 });

@@ -60,7 +60,7 @@ async function moveAround(taps: Taps): Promise<void> {
         await until(`device on ${node} in the status`, () => seenOn(node), { limitMs: 20_000 });
       },
       afterSwitchOver: async () => {
-        // Both nodes know that the guest has moved: from now on a copy at the old one would be counted as doubled.
+        // Both nodes know that the guest has moved: from now on a copy at the old one would be counted as duplicated.
         await until(`home on ${node}`, () => isHome(node), { limitMs: 20_000 });
         await activeEventually(lab(), 'moving');
         await taps.hasLeft();
@@ -78,7 +78,7 @@ interface Move {
   node: string;
   ms: number;
   missed: number;
-  doubled: number | undefined;
+  duplicated: number | undefined;
 }
 
 /** What the product tells of the moves, once all of them are told. */
@@ -93,7 +93,7 @@ async function reportedMoves(): Promise<Move[]> {
     },
     { limitMs: 20_000 },
   );
-  return moves.map(({ node = '', ms = -1, missed = -1, doubled }) => ({ node, ms, missed, doubled }));
+  return moves.map(({ node = '', ms = -1, missed = -1, duplicated }) => ({ node, ms, missed, duplicated }));
 }
 
 /** What has another number of copies than it must have, as `KEY: SEEN of WANTED`. */
@@ -148,9 +148,9 @@ test('each frame that a guest sends or gets while it migrates live has exactly o
       { sent: [], received: [] },
     );
     const moves = await reportedMoves();
-    for (const { node, ms, missed, doubled } of moves) {
+    for (const { node, ms, missed, duplicated } of moves) {
       console.log(
-        `to ${node}: captured ${ms} ms after its device was seen, ${missed} missed, ${doubled ?? 'unknown'} doubled`,
+        `to ${node}: captured ${ms} ms after its device was seen, ${missed} missed, ${duplicated ?? 'unknown'} duplicated`,
       );
     }
     assert.deepEqual(
@@ -159,11 +159,11 @@ test('each frame that a guest sends or gets while it migrates live has exactly o
       'what the product itself says of each move',
     );
     // Where the old device goes before its agent has heard that the guest has left, the number is not known.
-    const known = moves.flatMap(({ doubled }) => (doubled === undefined ? [] : [doubled]));
+    const known = moves.flatMap(({ duplicated }) => (duplicated === undefined ? [] : [duplicated]));
     assert.ok(known.length > 0);
     assert.ok(
-      known.every((doubled) => doubled === 0),
-      `doubled: ${known}`,
+      known.every((duplicated) => duplicated === 0),
+      `duplicated: ${known}`,
     );
   });
 });

@@ -63,8 +63,8 @@ test('a destination that migrates live gets every copy, and none twice but those
     const { lost, streams } = await settled(report);
     assert.equal(lost, 0, 'the guest had room for all');
     const moves = await reportedMoves();
-    for (const { from, node, count, missed, doubled } of moves) {
-      console.log(`${from} to ${node}: ${count} sent on, ${missed} missed, ${doubled} doubled at most`);
+    for (const { from, node, count, missed, duplicated } of moves) {
+      console.log(`${from} to ${node}: ${count} sent on, ${missed} missed, ${duplicated} duplicated at most`);
     }
     assert.deepEqual(
       moves.map(({ node }) => node),
@@ -83,11 +83,11 @@ test('a destination that migrates live gets every copy, and none twice but those
         `stream ${stream}: no copy is missing`,
       );
       assert.ok(counts.every((times) => times <= 2));
-      const doubled = counts.filter((times) => times === 2).length;
-      console.log(`stream ${stream}: ${count} sent, 0 missing, ${doubled} twice`);
-      twice += doubled;
+      const duplicated = counts.filter((times) => times === 2).length;
+      console.log(`stream ${stream}: ${count} sent, 0 missing, ${duplicated} twice`);
+      twice += duplicated;
     }
-    assert.ok(twice <= moves.reduce((sum, { doubled }) => sum + doubled!, 0), 'no more than the product says');
+    assert.ok(twice <= moves.reduce((sum, { duplicated }) => sum + duplicated!, 0), 'no more than the product says');
   });
 });
 

@@ -119,7 +119,7 @@ test(`${MOVES} moves of a guest whose device vanishes first: each is captured wh
       t.diagnostic(`from device seen to captured, as the product says: ${summary(product)}`);
       t.diagnostic(`from the kernel's first word of the device (ip monitor) to captured: ${summary(independent)}`);
       t.diagnostic(
-        `${missed.length} of ${originals.size} requests of the guest were not copied, ${twice.length} doubled; one every ${INTERVAL * 1000} ms`,
+        `${missed.length} of ${originals.size} requests of the guest were not copied, ${twice.length} duplicated; one every ${INTERVAL * 1000} ms`,
       );
       assert.deepEqual(twice, []);
     } finally {

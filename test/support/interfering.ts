@@ -137,7 +137,7 @@ export async function toldOf(lab: Lab, node: string, after: number, words: RegEx
 }
 
 /**
- * Interferes, and waits until it is put right and every flow goes on. Asserts that no copy was doubled, that flows which
+ * Interferes, and waits until it is put right and every flow goes on. Asserts that no copy was duplicated, that flows which
  * it does not concern missed nothing, and that those which it concerns were copied again within the limit.
  * @param options.hit names of the flows that may miss copies; default none
  * @param options.names flows to look at; default all
@@ -159,8 +159,8 @@ export async function interfere(
   const gaps = await traffic.during(act, options);
   t.diagnostic(shown(gaps));
   const limit = repairLimit();
-  for (const [name, { missing, doubled, gapMs }] of Object.entries(gaps)) {
-    assert.equal(doubled, 0, `${name} doubled: ${shown(gaps)}`);
+  for (const [name, { missing, duplicated, gapMs }] of Object.entries(gaps)) {
+    assert.equal(duplicated, 0, `${name} duplicated: ${shown(gaps)}`);
     if (options.hit?.includes(name)) assert.ok(gapMs < limit, `${name} within ${limit} ms: ${shown(gaps)}`);
     else assert.equal(missing, 0, `${name} is not concerned: ${shown(gaps)}`);
   }

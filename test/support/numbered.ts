@@ -28,7 +28,7 @@ export interface FlowGap {
   /** Originals that arrived and were not copied. */
   missing: number;
   /** Originals that were copied more than once. */
-  doubled: number;
+  duplicated: number;
   /** Milliseconds from the first original that was not copied to the next copy; 0: none was left out. */
   gapMs: number;
 }
@@ -208,7 +208,7 @@ export class Numbered {
     const copies = this.#watcher(name).seen.get(port)!;
     const end = Math.min(this.#last(name), this.#watcher(name).last(port));
     let missing = 0;
-    let doubled = 0;
+    let duplicated = 0;
     let gapMs = 0;
     let since: number | undefined;
     for (let number = after + 1; number <= end; number++) {
@@ -217,19 +217,19 @@ export class Numbered {
       if (times !== undefined) {
         if (since !== undefined) gapMs = Math.max(gapMs, times[0]! - since);
         since = undefined;
-        if (times.length > 1) doubled++;
+        if (times.length > 1) duplicated++;
       } else if (arrived !== undefined) {
         missing++;
         since ??= arrived;
       }
     }
-    return { missing, doubled, gapMs: Math.round(gapMs) };
+    return { missing, duplicated, gapMs: Math.round(gapMs) };
   }
 }
 
 /** Gaps as one line, for people. */
 export function shown(gaps: Record<string, FlowGap>): string {
   return Object.entries(gaps)
-    .map(([name, { missing, doubled, gapMs }]) => `${name} ${missing} missing ${doubled} doubled ${gapMs} ms`)
+    .map(([name, { missing, duplicated, gapMs }]) => `${name} ${missing} missing ${duplicated} duplicated ${gapMs} ms`)
     .join(', ');
 }

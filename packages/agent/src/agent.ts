@@ -20,7 +20,7 @@ import { type UnderlayState, underlayEnd } from './discovery/underlay.ts';
 import type { ProgramFile } from './host/program-file.ts';
 import { type Logger, reason } from './log.ts';
 import { GuestWatch } from './migration/guest-watch.ts';
-import { MoveCounter } from './migration/move-counter.ts';
+import { HandoverCounter } from './migration/handover-counter.ts';
 import type { Link } from './netlink/link.ts';
 import type { DeviceStatistics } from './netlink/statistics.ts';
 import { PassEvents } from './pass-events.ts';
@@ -71,7 +71,7 @@ export class Agent {
   readonly #parts: AgentParts;
   readonly #log: Logger;
   readonly #guests: GuestWatch;
-  readonly #moves: MoveCounter;
+  readonly #handovers: HandoverCounter;
   readonly #passEvents: PassEvents;
   readonly #reporter: Reporter;
   readonly #announcer: Announcer;
@@ -90,7 +90,7 @@ export class Agent {
     this.#parts = parts;
     this.#log = parts.log;
     const statistics = parts.statistics ?? (async () => undefined);
-    this.#moves = new MoveCounter({ datapath: parts.datapath, statistics });
+    this.#handovers = new HandoverCounter({ datapath: parts.datapath, statistics });
     this.#guests = new GuestWatch({ statistics, arrived: () => this.#poke() });
     this.#passEvents = new PassEvents(parts.events);
     this.#reporter = new Reporter(parts);
@@ -269,14 +269,14 @@ export class Agent {
   async #apply(program: NodeProgram, reconciled: Reconciled, links: readonly Link[], look: boolean): Promise<void> {
     const problems = [...this.#found.problems, ...reconciled.problems];
     try {
-      const counted = this.#moves.before(reconciled.placed, reconciled.state.captures);
+      const counted = this.#handovers.before(reconciled.placed, reconciled.state.captures);
       const result = await this.#parts.datapath.apply(reconciled.state, { look });
       const at = result.begunAt ?? performance.now();
-      const moves = await counted(result.refused);
+      const handovers = await counted(result.refused);
       this.#logApplied(program, reconciled, result);
       this.#captures = captureStatuses(reconciled, result.refused);
       const { placed } = reconciled;
-      this.#passEvents.applied({ program, placed, statuses: this.#captures, result, links, at, moves });
+      this.#passEvents.applied({ program, placed, statuses: this.#captures, result, links, at, handovers });
       problems.push(...result.problems);
       if (result.refused.length + result.problems.length > 0) this.#schedule.retryLater();
       else this.#schedule.succeeded();

@@ -2,7 +2,7 @@
 import { type CaptureStatus, captureOfHook, type NodeProgram } from '@mirrorplane/contract';
 import type { AgentEventDraft, EventRecorder } from './controller-link/event-outbox.ts';
 import type { ApplyResult, HeldCounts, Repair } from './datapath/datapath.ts';
-import { type MoveCounts, moveKey, type Overlap } from './migration/move-counter.ts';
+import { type HandoverCounts, handoverKey, type Overlap } from './migration/handover-counter.ts';
 import type { Link } from './netlink/link.ts';
 import type { PlacedCapture } from './reconcile/reconcile.ts';
 
@@ -17,7 +17,7 @@ export interface PassOutcome {
   links: readonly Link[];
   /** When the data path was done, in milliseconds of `performance.now()`. */
   at: number;
-  moves: MoveCounts;
+  handovers: HandoverCounts;
 }
 
 /** More events of one pass than this about one policy, of the same kind and cause, become one with a count. */
@@ -71,13 +71,13 @@ export class PassEvents {
     // A device that went while it was being attached is told of as gone, if it was captured, and else not at all.
     const vanished = new Set(result.refused.filter(({ gone }) => gone).map(({ id }) => captureOfHook(id)));
     const drafts = [
-      ...this.#ended(known, captures, vanished, outcome.moves),
+      ...this.#ended(known, captures, vanished, outcome.handovers),
       ...this.#begun(known, outcome, seenAt),
       ...this.#refused(known, vanished),
     ];
     for (const draft of summed(drafts)) this.#events.tell(draft);
-    for (const overlap of outcome.moves.overlaps) if (overlap.packets > 0) this.#events.tell(overlapped(overlap));
-    for (const held of result.held) this.#events.tell(departure(held));
+    for (const overlap of outcome.handovers.overlaps) if (overlap.packets > 0) this.#events.tell(overlapped(overlap));
+    for (const held of result.held) this.#events.tell(handoverEvent(held));
     this.#repaired(outcome, seenAt);
     this.#seenAt = seenAt;
     this.#known = known;
@@ -98,24 +98,30 @@ export class PassEvents {
     known: ReadonlyMap<string, Known>,
     captures: ReadonlySet<string>,
     vanished: ReadonlySet<string>,
-    { doubled }: MoveCounts,
+    { duplicated }: HandoverCounts,
   ): AgentEventDraft[] {
     return [...(this.#known ?? [])].flatMap(([key, before]): AgentEventDraft[] => {
       if (before.state !== 'capturing' || (known.has(key) && !vanished.has(before.id))) return [];
       const wanted = captures.has(before.id);
       const why = wanted ? 'the device is gone' : 'no policy asks for it any more';
       const message = `capture at ${before.device} ended: ${why}`;
-      const twice = doubled.get(moveKey(before.id, before.ifindex));
+      const twice = duplicated.get(handoverKey(before.id, before.ifindex));
       const cause = wanted ? 'agent' : 'controller';
       return [
-        { kind: 'captureDetached', cause, message, ...about(before), ...(twice !== undefined && { doubled: twice }) },
+        {
+          kind: 'captureDetached',
+          cause,
+          message,
+          ...about(before),
+          ...(twice !== undefined && { duplicated: twice }),
+        },
       ];
     });
   }
 
   #begun(
     known: ReadonlyMap<string, Known>,
-    { program, result, at, moves }: PassOutcome,
+    { program, result, at, handovers }: PassOutcome,
     seenAt: ReadonlyMap<number, number | undefined>,
   ): AgentEventDraft[] {
     // A data plane that was taken over runs already: only what the first pass had to attach begins.
@@ -128,7 +134,7 @@ export class PassEvents {
       const seen = seenAt.get(now.ifindex);
       // A policy that was made after the device says nothing of a move.
       const moved = (waited || expected.has(now.interface)) && seen !== undefined;
-      const missed = moves.missed.get(moveKey(now.id, now.ifindex));
+      const missed = handovers.missed.get(handoverKey(now.id, now.ifindex));
       return [
         {
           kind: 'captureAttached',
@@ -174,25 +180,25 @@ export class PassEvents {
 }
 
 /** A destination has left this node: what has become of the copies that were handed to it while it was about to. */
-function departure({ interface: id, node, handed, read, passedOn, doubtful }: HeldCounts): AgentEventDraft {
-  const missed = Math.max(0, handed - read - (passedOn - doubtful));
-  const message = `left for node ${node}: ${passedOn} copies that it had not read went after it, ${missed} were lost, ${doubtful} may have come twice`;
+function handoverEvent({ interface: id, node, handed, read, relayed, unconfirmed }: HeldCounts): AgentEventDraft {
+  const missed = Math.max(0, handed - read - (relayed - unconfirmed));
+  const message = `left for node ${node}: ${relayed} copies that it had not read were relayed, ${missed} were lost, ${unconfirmed} may be duplicated`;
   return {
     kind: 'migrationMeasured',
     cause: 'agent',
     message,
     interface: id,
     to: node,
-    count: passedOn,
+    count: relayed,
     missed,
-    doubled: doubtful,
+    duplicated: unconfirmed,
   };
 }
 
 /** Both nodes had a device of a source that got frames. */
 function overlapped({ capture: { policy, source }, packets }: Overlap): AgentEventDraft {
   const message = `${packets} packets towards it were captured here while another node had it too: at most so many were copied twice`;
-  return { kind: 'migrationMeasured', cause: 'agent', message, interface: source, policy, doubled: packets };
+  return { kind: 'migrationMeasured', cause: 'agent', message, interface: source, policy, duplicated: packets };
 }
 
 /** What others had done, in words. */

@@ -42,7 +42,7 @@ const PROGRAM: NodeProgram = {
   edges: [],
   copyVlans: [],
   standby: [],
-  leaving: [],
+  handingOver: [],
   captures: [
     {
       id: 'p1/web-1/0',

@@ -21,7 +21,7 @@ function program(revision: number, percent = 100): NodeProgram {
     edges: [],
     copyVlans: [],
     standby: [],
-    leaving: [],
+    handingOver: [],
     captures: [{ id: 'p1/web-1/0', source: 'web-1/0', ...capture }],
     deliveries: [{ id: 'd1', policy: 'p1', kind: 'local', interface: 'ids-1/0' }],
     terminations: [],

@@ -43,7 +43,7 @@ function program(more: Partial<NodeProgram> = {}): NodeProgram {
     edges: [],
     copyVlans: [],
     standby: [],
-    leaving: [],
+    handingOver: [],
     captures: [],
     deliveries: [LOCAL],
     terminations: [],
@@ -390,21 +390,16 @@ test('a port that does not forward yet is no place where unicast arrives for its
 
 const onward: Delivery = {
   ...LOCAL,
-  instead: { interface: 'ids-1/0', delivery: ERSPAN.id, when: 'absent' },
-};
-const home: Delivery = {
-  ...ERSPAN,
-  instead: { interface: 'ids-1/0', delivery: LOCAL.id, when: 'running' },
+  duringHandover: { interface: 'ids-1/0', delivery: ERSPAN.id },
 };
 const choices: [what: string, deliveries: Delivery[], guest: 'running' | 'absent' | undefined, used: string][] = [
   ['a destination that has left gets its copies where it is', [onward, ERSPAN], 'absent', ERSPAN.id],
   ['a destination that may be here gets them here', [onward, ERSPAN], undefined, LOCAL.id],
-  ['a destination that has arrived gets them here', [LOCAL, home], 'running', LOCAL.id],
-  ['a destination that is only expected gets them where it still is', [LOCAL, home], 'absent', ERSPAN.id],
+  ['a destination that has come back gets them here', [onward, ERSPAN], 'running', LOCAL.id],
 ];
 for (const [what, deliveries, guest, used] of choices) {
   test(what, () => {
-    const [first] = deliveries.filter(({ instead }) => instead);
+    const [first] = deliveries.filter(({ duringHandover }) => duringHandover);
     const termination = {
       id: 't',
       policy: 'p1',
@@ -430,7 +425,7 @@ test('a destination whose device is gone gets its copies where it is', () => {
 });
 
 test('copies are held for a destination behind a tap that may leave, and let go when it has left or its tap is gone', () => {
-  const leavingOf = (
+  const handoverOf = (
     deliveries: Delivery[],
     guest: 'running' | 'absent' | 'gone',
     linkType: string,
@@ -441,24 +436,23 @@ test('copies are held for a destination behind a tap that may leave, and let go 
       .map((device) => ({ ...device, linkType }));
     const { state } = reconcile(program({ deliveries, standby }), around({ devices }));
     const local = state.deliveries.find(({ kind }) => kind === 'local');
-    return local?.kind === 'local' ? local.leaving : undefined;
+    return local?.kind === 'local' ? local.handover : undefined;
   };
-  const leaving = { interface: 'ids-1/0', node: ERSPAN.node, forward: ERSPAN.id };
-  assert.deepEqual(leavingOf([onward, ERSPAN], 'running', 'tun'), { ...leaving, left: false });
+  const handover = { interface: 'ids-1/0', target: ERSPAN.node, relay: ERSPAN.id };
+  assert.deepEqual(handoverOf([onward, ERSPAN], 'running', 'tun'), { ...handover, released: false });
   assert.deepEqual(
-    leavingOf([onward, ERSPAN], 'absent', 'tun'),
-    { ...leaving, left: false },
+    handoverOf([onward, ERSPAN], 'absent', 'tun'),
+    { ...handover, released: false },
     'it has stopped, and does not run elsewhere yet',
   );
-  const left = [{ interface: 'ids-1/0', guest: 'left' as const }];
-  assert.deepEqual(leavingOf([onward, ERSPAN], 'absent', 'tun', left), { ...leaving, left: true });
-  assert.deepEqual(leavingOf([onward, ERSPAN], 'gone', 'tun'), { ...leaving, left: true });
-  assert.equal(leavingOf([onward, ERSPAN], 'running', 'veth'), undefined, 'nobody tells what is read behind a veth');
-  assert.equal(leavingOf([LOCAL, home], 'running', 'tun'), undefined, 'it is about to come, not to leave');
-  assert.equal(leavingOf([LOCAL, ERSPAN], 'running', 'tun'), undefined, 'it does not migrate');
+  const left = [{ interface: 'ids-1/0', role: 'origin' as const }];
+  assert.deepEqual(handoverOf([onward, ERSPAN], 'absent', 'tun', left), { ...handover, released: true });
+  assert.deepEqual(handoverOf([onward, ERSPAN], 'gone', 'tun'), { ...handover, released: true });
+  assert.equal(handoverOf([onward, ERSPAN], 'running', 'veth'), undefined, 'nobody tells what is read behind a veth');
+  assert.equal(handoverOf([LOCAL, ERSPAN], 'running', 'tun'), undefined, 'it does not migrate');
 });
 
-test('tells of every policy whose copies a device holds back, and of no other', () => {
+test('tells of every policy whose copies are throttled at a device, and of no other', () => {
   const throttled = new Set([2]);
   const other: Delivery = { ...ERSPAN, id: 'p2/local', policy: 'p2', kind: 'local', interface: 'ids-1/0' } as Delivery;
   const deliveries = [ERSPAN, EDGE, other];

@@ -47,7 +47,7 @@ static __always_inline void follow(struct __sk_buff *skb, struct arrival_port *e
         return;
     guest.ifindex = *port;
     capture = bpf_map_lookup_elem(&captures, &guest);
-    if (!capture || !(capture->flags & CAPTURE_LEAVING))
+    if (!capture || !(capture->flags & CAPTURE_HANDOVER))
         return;
     set_standby(*port);
     *port = skb->ifindex;

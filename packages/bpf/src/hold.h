@@ -77,7 +77,8 @@ static __always_inline bool is_vhost(void) {
 /*
  * QEMU without vhost-net goes on for a moment when its guest has stopped: it takes one packet out of the tap, sees that
  * nobody wants it, and waits for the guest; and once more when the migration goes on. Both are lost. So the last two
- * reads are in doubt, and all since the last pair of reads without delay: a third one behind such a pair is not QEMU's.
+ * reads are unconfirmed, and all since the last pair of reads without delay: a third one behind such a pair is not
+ * QEMU's.
  */
 static __always_inline void count_read(struct hold_counts *counts, struct held_copy *held) {
     __u64 now = bpf_ktime_get_ns();
@@ -85,12 +86,12 @@ static __always_inline void count_read(struct hold_counts *counts, struct held_c
     bool prompt = now - since < PROMPT;
 
     if (prompt && counts->prompt)
-        counts->proven = counts->reads - 1;
+        counts->confirmed = counts->reads - 1;
     counts->prompt = prompt;
     held->read = ++counts->reads;
     held->read_at = now;
     if (is_vhost())
-        counts->proven = counts->reads;
+        counts->confirmed = counts->reads;
     counts->last_read = now;
     __sync_fetch_and_add(&counts->read, held->packets);
 }
@@ -98,7 +99,7 @@ static __always_inline void count_read(struct hold_counts *counts, struct held_c
 static __always_inline bool has_reached_guest(struct hold_counts *counts, struct held_copy *held) {
     if (!held->read)
         return false;
-    if (held->read <= counts->proven)
+    if (held->read <= counts->confirmed)
         return true;
     /* With others behind it that are not read, it is one of those that nobody wanted. */
     return counts->handed == counts->read && bpf_ktime_get_ns() - held->read_at > DOUBT;
@@ -164,9 +165,9 @@ static __always_inline int release(struct __sk_buff *skb) {
     bpf_clone_redirect(skb, skb->ifindex, 0);
     copy->active = 0;
     if (copy->handled && !copy->failed) {
-        __sync_fetch_and_add(&counts->passed_on, held->packets);
+        __sync_fetch_and_add(&counts->relayed, held->packets);
         if (held->read)
-            __sync_fetch_and_add(&counts->doubtful, held->packets);
+            __sync_fetch_and_add(&counts->unconfirmed, held->packets);
     }
     return TC_ACT_SHOT;
 }

@@ -90,7 +90,7 @@ enum capture_flag {
     CAPTURE_STANDBY = 2,
     CAPTURE_WATCH = 4, /* no capture: it is here to see that first frame, where only the other hook is captured */
     CAPTURE_HOLD = 8,  /* its destination is about to leave this node: copies are kept till they are read, see hold.h */
-    CAPTURE_LEAVING =
+    CAPTURE_HANDOVER =
         16, /* its guest may go to another node: seen behind an uplink of the bridge, it has, see arrive.h */
     CAPTURE_FEEDBACK = 32, /* the device is a destination's too: what its guest sends may be copies, see feedback.h */
 };
@@ -150,7 +150,7 @@ struct termination_key {
 
 struct termination {
     __u32 slot; /* in termination_counters */
-    __u32 kind; /* enum delivery_kind; DELIVERY_ERSPAN: passed on to another node, see relay.h */
+    __u32 kind; /* enum delivery_kind; DELIVERY_ERSPAN: sent to the node where the destination is now, see relay.h */
     __u32 ifindex;
     __u32 mtu;
     __u32 vlan_id;
@@ -169,7 +169,7 @@ struct peer {
 struct termination_counters {
     struct count received;
     struct count delivered;
-    struct count relayed; /* passed on to another node */
+    struct count relayed; /* sent to the node where the destination is now */
     struct count dropped[TERMINATION_DROP_COUNT];
 };
 
@@ -251,14 +251,14 @@ struct hold {
 
 /* What has become of the copies for a guest that leaves. Packets as in struct count. */
 struct hold_counts {
-    __u64 handed;    /* put into the tap since it is held for */
-    __u64 read;      /* of those have been taken out of it */
-    __u64 passed_on; /* sent on to the node where the guest is */
-    __u64 doubtful;  /* of those had been taken out, maybe for a guest that had stopped */
-    __u64 last_read; /* ktime in ns */
-    __u32 reads;     /* copies that have been taken out: super-packets count as one */
-    __u32 proven;    /* so many of the first of them have reached the guest for certain */
-    __u32 prompt;    /* not 0: the last was taken out without delay */
+    __u64 handed;      /* put into the tap since it is held for */
+    __u64 read;        /* of those have been taken out of it */
+    __u64 relayed;     /* sent to the node where the guest is */
+    __u64 unconfirmed; /* of those had been taken out, maybe for a guest that had stopped */
+    __u64 last_read;   /* ktime in ns */
+    __u32 reads;       /* copies that have been taken out: super-packets count as one */
+    __u32 confirmed;   /* so many of the first of them have reached the guest for certain */
+    __u32 prompt;      /* not 0: the last was taken out without delay */
     __u32 padding;
 };
 

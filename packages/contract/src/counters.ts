@@ -127,7 +127,7 @@ export const TerminationReport = z.object({
   received: Count,
   delivered: Count,
   relayed: Count.default({ packets: 0, bytes: 0 }).meta({
-    description: 'Passed on to the node that the destination has moved to, which counts them as received again.',
+    description: 'Relayed to the node that the destination has moved to, which counts them as received again.',
   }),
   dropped: z.partialRecord(z.enum(TERMINATION_DROP_REASONS), Count),
   missing: Count.optional().meta({

@@ -16,7 +16,7 @@ import { PolicyState, StatusReason } from './status.ts';
  * - `interfaceMigrating`: it has a second device, on another node. `interfaceMigrated`: it has moved to another node.
  *   `interfaceStayed`: its second device went again, and it has not moved.
  * - `migrationMeasured`: the old device of a source or destination that migrated live is gone: what the move has missed and
- *   doubled; of a destination `count` copies that it had not read were sent on to it.
+ *   duplicated; of a destination `count` copies that it had not read were relayed to it.
  * - `interfaceContested`: a node claims an interface that another node has, and is not believed.
  * - `edgeDeviceChanged`: an edge-connected interface has another device, or lost or found it.
  * - `nodeConnected`, `nodeDisconnected`: the connection of an agent.
@@ -97,7 +97,7 @@ const measures = {
     description:
       'Packets that passed the device before its capture was in force, as the device counts them; of a destination that has migrated: copies that were lost with its old device. Absent: not known.',
   }),
-  doubled: z.number().int().nonnegative().optional().meta({
+  duplicated: z.number().int().nonnegative().optional().meta({
     description:
       'Packets that were captured on the node that a guest has left after it had gone, and so a second time; of a destination that has migrated: copies that may have come to it twice, at most. Absent: not known.',
   }),

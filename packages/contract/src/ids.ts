@@ -35,7 +35,7 @@ export function erspanDeliveryId(policy: string, node: string): string {
 }
 
 /** What a delivery was before a change, while senders may still use it. `delivery` is no ERSPAN delivery. */
-export function formerDeliveryId(delivery: string): string {
+export function earlierDeliveryId(delivery: string): string {
   return `${delivery}/before`;
 }
 
@@ -44,7 +44,7 @@ export type DeliveryIdParts =
   | { policy: string; kind: 'local' | 'edge' }
   | { policy: string; kind: 'erspan'; node: string };
 
-/** Takes the id of a delivery apart, also of a former one. Undefined where it is none. */
+/** Takes the id of a delivery apart, also of an earlier one. Undefined where it is none. */
 export function parseDeliveryId(id: string): DeliveryIdParts | undefined {
   const [, policy, kind, node] = /^([^/]+)\/(?:(local|edge)(?:\/before)?|to\/([^/]+))$/.exec(id) ?? [];
   if (policy === undefined) return undefined;

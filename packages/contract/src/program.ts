@@ -1,6 +1,5 @@
 /** The node program: the whole desired state of one node's data plane. Made by the planner, carried out by the agent. */
 import * as z from 'zod';
-import { GuestState } from './inventory.ts';
 import { DeviceReference, InterfaceId, MAX_GENERATION, MAX_SESSION, Name } from './names.ts';
 import { TrafficDirection } from './policy.ts';
 
@@ -28,13 +27,12 @@ export const Capture = z.object({
 });
 export type Capture = z.infer<typeof Capture>;
 
-/** Another delivery, used while the guest of `interface` is absent from this node, or from when it runs here. */
-export const InsteadDelivery = z.object({
+/** Another delivery of the origin node of a handover: used while the guest of `interface` is absent from this node. */
+export const HandoverDelivery = z.object({
   delivery: z.string().meta({ description: 'id of a delivery of this program.' }),
   interface: InterfaceId,
-  when: GuestState,
 });
-export type InsteadDelivery = z.infer<typeof InsteadDelivery>;
+export type HandoverDelivery = z.infer<typeof HandoverDelivery>;
 
 /** A session number, and which of the policies that had it one after another is meant. */
 const sessionNumber = {
@@ -47,7 +45,7 @@ const sessionNumber = {
 const deliveryBase = {
   id: z.string(),
   policy: z.string(),
-  instead: InsteadDelivery.optional().meta({
+  duringHandover: HandoverDelivery.optional().meta({
     description:
       'While the destination migrates live: what the agent uses by itself, as soon as it sees where the guest is.',
   }),
@@ -107,10 +105,10 @@ export const EdgeBinding = z.object({
 export type EdgeBinding = z.infer<typeof EdgeBinding>;
 
 /**
- * An interface with a device here whose guest is on another node. `expected`: it is about to come, `left`: it is gone from
- * here. The agent watches for its first frame.
+ * An interface with a device here whose guest is on another node. `target`: it is about to come to this node of
+ * the handover, `origin`: it has left this one. The agent watches for its first frame.
  */
-export const Standby = z.object({ interface: InterfaceId, guest: z.enum(['expected', 'left']) });
+export const Standby = z.object({ interface: InterfaceId, role: z.enum(['origin', 'target']) });
 export type Standby = z.infer<typeof Standby>;
 
 /** Desired state of one node. Level-triggered: applying it twice changes nothing. */
@@ -132,7 +130,7 @@ export const NodeProgram = z
           'and all other frames with these VLAN IDs are mirrored. Left out: none.',
       }),
     standby: z.array(Standby).default([]).meta({ description: 'Interfaces of policies that migrate live now.' }),
-    leaving: z.array(InterfaceId).default([]).meta({
+    handingOver: z.array(InterfaceId).default([]).meta({
       description: 'Interfaces of policies whose guest is here and about to move: another node has a newer device.',
     }),
     captures: z.array(Capture),
@@ -148,7 +146,7 @@ export function emptyProgram(node: string, revision: number): NodeProgram {
     edges: [],
     copyVlans: [],
     standby: [],
-    leaving: [],
+    handingOver: [],
     captures: [],
     deliveries: [],
     terminations: [],

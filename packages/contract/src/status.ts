@@ -55,7 +55,7 @@ export const PathStatus = z.object({
       'Packets of `sent` that were neither delivered nor relayed, of those that have had the time to arrive: what is on its way is not among them. Exact at rest; under traffic at least so many. Null while not known.',
   }),
   relayed: Count.optional().meta({
-    description: 'Of those received: passed on to the node that the destination has moved to. Absent: none.',
+    description: 'Of those received: relayed to the node that the destination has moved to. Absent: none.',
   }),
   missing: Count.nullable().optional().meta({
     description:

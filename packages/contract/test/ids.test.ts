@@ -4,9 +4,9 @@ import { test } from 'node:test';
 import {
   captureId,
   captureOfHook,
+  earlierDeliveryId,
   edgeDeliveryId,
   erspanDeliveryId,
-  formerDeliveryId,
   hookCaptureId,
   localDeliveryId,
   parseDeliveryId,
@@ -37,8 +37,8 @@ test('the id of a delivery says its policy, its kind and, for ERSPAN, the node',
 });
 
 test('a former delivery is of the kind that it was', () => {
-  assert.deepEqual(parseDeliveryId(formerDeliveryId(edgeDeliveryId(UID))), { policy: UID, kind: 'edge' });
-  assert.notEqual(formerDeliveryId(edgeDeliveryId(UID)), edgeDeliveryId(UID));
+  assert.deepEqual(parseDeliveryId(earlierDeliveryId(edgeDeliveryId(UID))), { policy: UID, kind: 'edge' });
+  assert.notEqual(earlierDeliveryId(edgeDeliveryId(UID)), edgeDeliveryId(UID));
 });
 
 test('text that is not the id of a delivery is not taken apart', () => {

@@ -6,11 +6,11 @@ import type { Inventory, NodeProgram, Policy } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import { type Plan, type PlannedProgram, plan } from '@mirrorplane/planner';
 import type { Decision, Decisions } from './decisions.ts';
-import { FormerNodes } from './former-nodes.ts';
 import { ProgramsInForce } from './in-force.ts';
 import { mergeInventory, recordsOf } from './inventory.ts';
 import { GRACE_MS, LiveNodes } from './live.ts';
 import { observedInterfaces } from './observed.ts';
+import { OriginNodes } from './origin-nodes.ts';
 import type { PolicyRecord } from './resources.ts';
 import { SESSIONS_KEY } from './resources.ts';
 import type { Operation } from './store/store.ts';
@@ -47,7 +47,7 @@ export class Planning {
   #closed = false;
   #graceTimer: NodeJS.Timeout | undefined;
   readonly #formerTimer: NodeJS.Timeout;
-  readonly #former = new FormerNodes();
+  readonly #former = new OriginNodes();
   readonly #inForce = new ProgramsInForce();
   #dueTimer: NodeJS.Timeout | undefined;
   /** When the next claim is one too many, milliseconds since 1970. */

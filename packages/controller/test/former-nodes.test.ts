@@ -1,7 +1,7 @@
 /** How long the node is remembered that an interface has left. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FormerNodes, LINGER_MS } from '../src/former-nodes.ts';
+import { LINGER_MS, OriginNodes } from '../src/origin-nodes.ts';
 
 let now = 0;
 const place = (nodes: string[], home = nodes.at(-1)) => [
@@ -13,7 +13,7 @@ const place = (nodes: string[], home = nodes.at(-1)) => [
 ];
 
 test('a node that an interface has left is remembered for a while from when its device there is gone', () => {
-  const former = new FormerNodes(() => now);
+  const former = new OriginNodes(() => now);
   for (const [nodes, home] of [
     [['a'], 'a'],
     [['a', 'b'], 'a'],
@@ -31,13 +31,13 @@ test('a node that an interface has left is remembered for a while from when its 
 });
 
 test('also where the change of home and the end of the device are seen at once', () => {
-  const former = new FormerNodes(() => now);
+  const former = new OriginNodes(() => now);
   former.look(place(['a', 'b'], 'a'));
   assert.deepEqual([...former.look(place(['b']))], [['ids-1/0', 'a']]);
 });
 
 test('a node where it comes back is none that it has left, nor is one of an interface that is nowhere', () => {
-  const former = new FormerNodes(() => now);
+  const former = new OriginNodes(() => now);
   former.look(place(['a', 'b'], 'a'));
   assert.deepEqual([...former.look(place(['a']))], [['ids-1/0', 'b']], 'b may have been sent to');
   assert.deepEqual([...former.look(place(['a', 'b'], 'a'))], []);

@@ -12,11 +12,11 @@ export interface Cluster {
   nodesOfPool: ReadonlyMap<string, readonly string[]>;
   domainOfPool: ReadonlyMap<string, string>;
   /** By interface: the node that it left a moment ago, where its device is gone already. */
-  former: ReadonlyMap<string, string>;
+  origins: ReadonlyMap<string, string>;
 }
 
 /** Reads every list of the inventory once. */
-export function indexCluster(inventory: Inventory, former: ReadonlyMap<string, string> = new Map()): Cluster {
+export function indexCluster(inventory: Inventory, origins: ReadonlyMap<string, string> = new Map()): Cluster {
   const nodesOfPool = new Map<string, string[]>();
   const nodes = sortedBy(inventory.nodes, (node) => node.name);
   for (const { name, pool } of nodes) {
@@ -32,7 +32,7 @@ export function indexCluster(inventory: Inventory, former: ReadonlyMap<string, s
     nodes: new Map(nodes.map((node) => [node.name, node])),
     nodesOfPool,
     domainOfPool: new Map(inventory.pools.map((pool) => [pool.name, pool.domain])),
-    former,
+    origins,
   };
 }
 
@@ -42,17 +42,17 @@ export function homeNode(item: ClusterInterface): string | undefined {
 }
 
 /**
- * The nodes where a migrating guest has a device too, beside the one where it is: `expected` on a newer device, `left`
- * behind an older one. Empty for an interface that does not migrate.
+ * The nodes where a migrating guest has a device too, beside the one where it is: `target` of the handover on a newer device,
+ * `origin` behind an older one. Empty for an interface that does not migrate.
  */
-export function awayNodes(item: ClusterInterface): { node: string; guest: 'expected' | 'left' }[] {
+export function handoverNodes(item: ClusterInterface): { node: string; role: 'origin' | 'target' }[] {
   const home = homeNode(item);
   const at = item.devices.findIndex(({ node }) => node === home);
   if (item.edge || at < 0) {
     return [];
   }
   return item.devices.flatMap(({ node }, index) =>
-    node === home ? [] : [{ node, guest: index > at ? ('expected' as const) : ('left' as const) }],
+    node === home ? [] : [{ node, role: index > at ? ('target' as const) : ('origin' as const) }],
   );
 }
 

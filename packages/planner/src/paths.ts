@@ -1,6 +1,6 @@
 /** ERSPAN between nodes: who sends to whom, and what is prepared where a destination is about to move. */
 import { type Delivery, erspanDeliveryId, type Termination, terminationId } from '@mirrorplane/contract';
-import type { awayNodes, Cluster } from './cluster.ts';
+import type { Cluster, handoverNodes } from './cluster.ts';
 import { sortedBy } from './order.ts';
 import type { PathPlan, PlannedProgram } from './programs.ts';
 import type { SessionNumber } from './sessions.ts';
@@ -53,9 +53,9 @@ function receive(
 }
 
 /** A destination with a device on two nodes. */
-export interface Move {
+export interface Handover {
   home: string;
-  away: ReturnType<typeof awayNodes>[number];
+  other: ReturnType<typeof handoverNodes>[number];
   /** How copies leave at either node. */
   end: Exclude<Delivery, { kind: 'erspan' }>;
   senders: ReadonlySet<string>;
@@ -63,28 +63,28 @@ export interface Move {
 
 /**
  * The destination migrates: its other node receives like its home, and senders have the way there already, so that the change
- * from one to the other is one write at each of them. Until every sender has made it, the newer node among them, the older
- * of the two nodes passes on to the newer what reaches it for a guest that is not there.
+ * from one to the other is one write at each of them. Until every sender has made it, the target node among them, the origin
+ * of the two nodes relays to the target what reaches it for a guest that is not there.
  */
-export function prepareMove({ home, away, end, senders }: Move, network: Network): void {
+export function prepareHandover({ home, other, end, senders }: Handover, network: Network): void {
   const { path, programs, cluster } = network;
-  const [older, newer] = away.guest === 'expected' ? [home, away.node] : [away.node, home];
-  const others = sortedBy(senders, (name) => name).filter((from) => from !== away.node && from !== home);
-  if (path(older, newer).number === undefined || path(home, away.node).number === undefined) {
+  const [origin, target] = other.role === 'target' ? [home, other.node] : [other.node, home];
+  const others = sortedBy(senders, (name) => name).filter((from) => from !== other.node && from !== home);
+  if (path(origin, target).number === undefined || path(home, other.node).number === undefined) {
     return;
   }
   const deliveryOf = (node: string, id: string) =>
     programs.get(node)!.deliveries.find((delivery) => delivery.id === id);
-  programs.get(away.node)!.deliveries.push({ ...end });
+  programs.get(other.node)!.deliveries.push({ ...end });
   for (const from of others) {
     // A sender learns now which way the node is: by the change of home there is nothing left to find out.
-    if (away.guest === 'expected') connect(path(from, away.node), network);
-    else receive(path(from, away.node), programs, cluster);
+    if (other.role === 'target') connect(path(from, other.node), network);
+    else receive(path(from, other.node), programs, cluster);
   }
-  const forward = erspanDeliveryId(end.policy, newer);
-  if (!deliveryOf(older, forward)) {
-    connect(path(older, newer), network);
+  const relay = erspanDeliveryId(end.policy, target);
+  if (!deliveryOf(origin, relay)) {
+    connect(path(origin, target), network);
   }
-  // The newer node does not take its own copies by itself: a clone says that it runs, too (ADR 0034).
-  deliveryOf(older, end.id)!.instead = { interface: end.interface, delivery: forward, when: 'absent' };
+  // The target node does not take its own copies by itself: a clone says that it runs, too (ADR 0034).
+  deliveryOf(origin, end.id)!.duringHandover = { interface: end.interface, delivery: relay };
 }

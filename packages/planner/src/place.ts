@@ -1,6 +1,6 @@
 /** Where a policy has to act: its destination node and, for each source, the nodes that capture it. */
 import type { ErrorCode, Policy, StatusReason } from '@mirrorplane/contract';
-import { awayNodes, type Cluster, type ClusterInterface, currentPools, deviceNodes, homeNode } from './cluster.ts';
+import { type Cluster, type ClusterInterface, currentPools, deviceNodes, handoverNodes, homeNode } from './cluster.ts';
 import { policyType } from './kinds.ts';
 
 /** One source that is captured somewhere, or would be. */
@@ -22,7 +22,7 @@ export interface Placement {
   /** Set where the destination is somewhere now, also for a disabled policy. */
   destinationNode?: string;
   /** Where a migrating destination has a device too; empty for a disabled policy. */
-  destinationAway: ReturnType<typeof awayNodes>;
+  destinationHandovers: ReturnType<typeof handoverNodes>;
   sources: SourcePlacement[];
   reasons: StatusReason[];
 }
@@ -35,7 +35,7 @@ export function place(policy: Policy, cluster: Cluster): Placement {
     policy,
     ...(destination && { destination }),
     ...(destinationNode !== undefined && { destinationNode }),
-    destinationAway: [],
+    destinationHandovers: [],
     sources: [],
     reasons: [],
   };
@@ -63,18 +63,18 @@ export function place(policy: Policy, cluster: Cluster): Placement {
     const known = cluster.nodes.get(node);
     return target?.hasUnderlay && known?.underlay && cluster.domainOfPool.get(known.pool) === target.domain;
   };
-  placement.destinationAway = target
-    ? [...awayNodes(target.item), ...left(target, cluster)].filter(({ node }) => reachable(node))
+  placement.destinationHandovers = target
+    ? [...handoverNodes(target.item), ...lateOrigin(target, cluster)].filter(({ node }) => reachable(node))
     : [];
   placement.reasons = reasons.list;
   return placement;
 }
 
 /** The node that the destination left a moment ago: senders that do not know yet still send there. */
-function left({ item, node }: Target, { former }: Cluster): Placement['destinationAway'] {
-  const before = former.get(item.id);
+function lateOrigin({ item, node }: Target, { origins }: Cluster): Placement['destinationHandovers'] {
+  const before = origins.get(item.id);
   const concerned = before !== undefined && before !== node && !deviceNodes(item).includes(before);
-  return concerned ? [{ node: before, guest: 'left' }] : [];
+  return concerned ? [{ node: before, role: 'origin' }] : [];
 }
 
 /** Reasons without repetition: a node that stands in the way of 40 sources is named once. */

@@ -10,9 +10,9 @@ import {
   type Policy,
   type StatusReason,
 } from '@mirrorplane/contract';
-import { awayNodes, type Cluster, homeNode, indexCluster } from './cluster.ts';
+import { type Cluster, handoverNodes, homeNode, indexCluster } from './cluster.ts';
 import { byText, sortedBy } from './order.ts';
-import { connect, type Path, prepareMove } from './paths.ts';
+import { connect, type Path, prepareHandover } from './paths.ts';
 import { type Placement, place } from './place.ts';
 import { emptyPrograms, type PathPlan, type PlannedProgram } from './programs.ts';
 import { allocateSessions, MAX_SESSIONS_PER_NODE, type Sessions } from './sessions.ts';
@@ -51,16 +51,16 @@ export interface Plan {
  * same again.
  *
  * @param sessions those of the plan before; empty the first time
- * @param former by interface that has just moved: the node that it left. Where it is a destination, that node passes on
+ * @param origins by interface that has just moved: the node that it left. Where it is a destination, that node relays
  *   what senders still send there
  */
 export function plan(
   policies: readonly Policy[],
   inventory: Inventory,
   sessions: Sessions = {},
-  former: ReadonlyMap<string, string> = new Map(),
+  origins: ReadonlyMap<string, string> = new Map(),
 ): Plan {
-  const cluster = indexCluster(inventory, former);
+  const cluster = indexCluster(inventory, origins);
   const placements = sortedBy(policies, ({ uid }) => uid).map((policy) => place(policy, cluster));
   const demands = placements.map((placement) => ({
     uid: placement.policy.uid,
@@ -69,7 +69,7 @@ export function plan(
     needed: placement.sources.some(({ captureNodes }) =>
       captureNodes.some((node) => node !== placement.destinationNode),
     ),
-    away: placement.destinationAway.flatMap(({ node }) => [node, placement.destinationNode!]),
+    away: placement.destinationHandovers.flatMap(({ node }) => [node, placement.destinationNode!]),
   }));
   const allocated = allocateSessions(sessions, demands);
   const programs = emptyPrograms(cluster);
@@ -85,7 +85,7 @@ export function plan(
       list.sort((a, b) => byText(a.id, b.id));
     }
     program.standby.sort((a, b) => byText(a.interface, b.interface));
-    program.leaving.sort(byText);
+    program.handingOver.sort(byText);
   }
   return { programs, sessions: allocated.sessions, policies: new Map(plans) };
 }
@@ -115,12 +115,12 @@ function addStandby(
   );
   for (const id of used) {
     const item = cluster.interfaces.get(id);
-    const away = item ? awayNodes(item) : [];
-    for (const { node, guest } of away) {
-      programs.get(node)?.standby.push({ interface: id, guest });
+    const handovers = item ? handoverNodes(item) : [];
+    for (const { node, role } of handovers) {
+      programs.get(node)?.standby.push({ interface: id, role });
     }
-    if (item && away.some(({ guest }) => guest === 'expected')) {
-      programs.get(homeNode(item)!)?.leaving.push(id);
+    if (item && handovers.some(({ role }) => role === 'target')) {
+      programs.get(homeNode(item)!)?.handingOver.push(id);
     }
   }
 }
@@ -189,8 +189,8 @@ function carryOut(
         result.paths.push(connect(path(from, destinationNode), network));
       }
     }
-    for (const away of senders.size > 0 && !exhausted.has(uid) ? placement.destinationAway : []) {
-      prepareMove({ home: destinationNode, away, end, senders }, network);
+    for (const other of senders.size > 0 && !exhausted.has(uid) ? placement.destinationHandovers : []) {
+      prepareHandover({ home: destinationNode, other, end, senders }, network);
     }
   }
   if (exhausted.has(uid)) {

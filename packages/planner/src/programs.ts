@@ -22,7 +22,7 @@ export function emptyPrograms(cluster: Cluster): Map<string, PlannedProgram> {
       edges: [],
       copyVlans: [],
       standby: [],
-      leaving: [],
+      handingOver: [],
       captures: [],
       deliveries: [],
       terminations: [],

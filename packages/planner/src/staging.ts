@@ -2,7 +2,7 @@
  * A path between two nodes changes in steps: its receiver is ready before the first copy is made, and ends after the last
  * one has arrived. `plan` says where everything shall come to; `stage` says what nodes may be told now. Pure.
  */
-import { type Delivery, formerDeliveryId, type Termination } from '@mirrorplane/contract';
+import { type Delivery, earlierDeliveryId, type Termination } from '@mirrorplane/contract';
 import type { PlannedProgram } from './programs.ts';
 
 /** What is known of the program that the kernel of a node runs. */
@@ -66,10 +66,10 @@ interface Staging {
 
 function migratingPolicies(planned: ReadonlyMap<string, PlannedProgram>): ReadonlySet<string> {
   const deliveries = [...planned.values()].flatMap((program) => program.deliveries);
-  return new Set(deliveries.filter(({ instead }) => instead).map(({ policy }) => policy));
+  return new Set(deliveries.filter(({ duringHandover }) => duringHandover).map(({ policy }) => policy));
 }
 
-/** Captures keep their former delivery, or are left out, while the receiver of the new one has not confirmed it. */
+/** Captures keep the delivery that they had, or are left out, while the receiver of the new one has not confirmed it. */
 function stageSender(
   planned: PlannedProgram,
   inForce: ReadonlyMap<string, InForce>,
@@ -93,13 +93,13 @@ function stageSender(
     [...unready].map(([id, delivery]) => [id, wait(`${node} sends ${id} ${numberOf(delivery)}`)]),
   );
   const deliveries = new Map(planned.deliveries.filter(({ id }) => !unready.has(id)).map((one) => [one.id, one]));
-  const former = (id: string) => last.deliveries.find((one) => one.id === id);
+  const earlier = (id: string) => last.deliveries.find((one) => one.id === id);
   const captures = planned.captures.flatMap((capture) => {
     if (!unready.has(capture.delivery)) {
       return [capture];
     }
     const before = last.captures.find(({ id }) => id === capture.id);
-    const delivery = before && mayKeep.get(capture.delivery) ? former(before.delivery) : undefined;
+    const delivery = before && mayKeep.get(capture.delivery) ? earlier(before.delivery) : undefined;
     const there = delivery && deliveries.get(delivery.id);
     if (!delivery || (there && there !== delivery)) {
       return [];
@@ -144,9 +144,9 @@ function stageReceiver(
     if (!wait(`${node} receives ${end.id} ${numberOf(end)}`)) {
       return [];
     }
-    const { instead: _, ...plain } = way;
+    const { duringHandover: _, ...plain } = way;
     const there = deliveries.get(way.id);
-    const id = there && JSON.stringify(there) !== JSON.stringify(plain) ? formerDeliveryId(way.id) : way.id;
+    const id = there && JSON.stringify(there) !== JSON.stringify(plain) ? earlierDeliveryId(way.id) : way.id;
     deliveries.set(id, { ...plain, id });
     return [{ ...end, delivery: id }];
   });

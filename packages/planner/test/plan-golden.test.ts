@@ -12,7 +12,7 @@ interface Input {
   inventory: ShortInventory;
   sessions?: Sessions;
   /** Nodes that interfaces have just left. */
-  former?: Record<string, string>;
+  origins?: Record<string, string>;
 }
 
 /** Programs that are left out are empty, and so are lists. `says`: what the message of a reason has to name. */
@@ -34,7 +34,7 @@ for (const { file, title, input, expected } of goldens) {
       input.policies.map(policyOf),
       inventory,
       input.sessions ?? {},
-      new Map(Object.entries(input.former ?? {})),
+      new Map(Object.entries(input.origins ?? {})),
     );
     const programs = inventory.nodes.map(({ name }): [string, PlannedProgram] => {
       const empty = {
@@ -42,7 +42,7 @@ for (const { file, title, input, expected } of goldens) {
         edges: [],
         copyVlans: [],
         standby: [],
-        leaving: [],
+        handingOver: [],
         captures: [],
         deliveries: [],
         terminations: [],

@@ -115,13 +115,14 @@ test('every capture and every termination has its delivery in the same program, 
     const { programs } = plan(policies, later, before);
     const awaited = (policy: string, node: string) => {
       const { destination } = policies.find(({ uid }) => uid === policy)!;
-      return programs.get(node)!.standby.some((item) => item.interface === destination && item.guest === 'expected');
+      return programs.get(node)!.standby.some((item) => item.interface === destination && item.role === 'target');
     };
     for (const { captures, deliveries, terminations } of programs.values()) {
-      const instead = deliveries.flatMap((delivery) => delivery.instead ?? []);
-      const used = new Set([...captures, ...terminations, ...instead].map(({ delivery }) => delivery));
+      const handovers = deliveries.flatMap((delivery) => delivery.duringHandover ?? []);
+      const used = new Set([...captures, ...terminations, ...handovers].map(({ delivery }) => delivery));
       // What was handed to a guest that has left goes after it by way of this delivery, see ADR 0021.
-      for (const { id } of deliveries.filter(({ kind, instead: other }) => kind === 'local' && other)) used.add(id);
+      for (const { id } of deliveries.filter(({ kind, duringHandover }) => kind === 'local' && duringHandover))
+        used.add(id);
       const prepared = deliveries.filter(
         ({ id, ...delivery }) => !used.has(id) && delivery.kind === 'erspan' && awaited(delivery.policy, delivery.node),
       );
@@ -275,7 +276,7 @@ test('a node where the guest is not is told to stand by, for each interface of a
             .filter((node) => node !== home)
             .map((node) => [
               node,
-              { interface: id, guest: nodes.indexOf(node) > nodes.indexOf(home!) ? 'expected' : 'left' },
+              { interface: id, role: nodes.indexOf(node) > nodes.indexOf(home!) ? 'target' : 'origin' },
             ]);
     });
     const told = programsOf(plan(policies, later, before)).flatMap(({ node, standby }) =>

@@ -37,7 +37,7 @@ export interface HookCapture {
    */
   standby?: boolean;
   /** The controller says that the guest may leave this node: seen behind an uplink of its bridge, it has. Default false. */
-  leaving?: boolean;
+  handingOver?: boolean;
 }
 
 interface DeliveryBase {
@@ -56,10 +56,10 @@ export interface LocalDeliveryEntry extends DeliveryBase {
   /** What the destination's guest sends of these copies may pass. Default false: it ends at the device. */
   allowFeedback?: boolean;
   /**
-   * The guest is about to leave this node: copies are held until it has read them. `left`: it has, and what it has not read
-   * goes by the delivery `forward` to the node where it is. Only into devices that a guest reads from the node, as a tap.
+   * The guest is about to leave this node: copies are held until it has read them. `released`: it has, and what it has not
+   * read goes by the delivery `relay` to the target node. Only into devices that a guest reads from the node, as a tap.
    */
-  leaving?: { interface: string; node: string; forward: string; left: boolean };
+  handover?: { interface: string; target: string; relay: string; released: boolean };
 }
 export interface EdgeDeliveryEntry extends DeliveryBase {
   kind: 'edge';
@@ -206,12 +206,12 @@ export interface HeldCounts {
   node: string;
   /** Put into its device while it was about to leave. */
   handed: number;
-  /** Of those, taken out of it: by the guest, save the `doubtful`. */
+  /** Of those, taken out of it: by the guest, except the `unconfirmed`. */
   read: number;
-  /** Of those, sent on to the node where the guest is. */
-  passedOn: number;
-  /** Of those that were sent on, taken out of the device before, for a guest that may have stopped by then. */
-  doubtful: number;
+  /** Of those, relayed to the target node. */
+  relayed: number;
+  /** Of those that were relayed, taken out of the device before, for a guest that may have stopped by then. */
+  unconfirmed: number;
 }
 
 export interface ApplyResult {

@@ -4,10 +4,10 @@ import type { NodeDevice } from '../discovery/devices.ts';
 import type { DeviceStatistics } from '../netlink/statistics.ts';
 
 /** Milliseconds between two looks at a device whose guest is about to come, and at one whose guest has left. */
-const LOOK_INTERVAL = { expected: 5, left: 100 } as const;
+const LOOK_INTERVAL = { target: 5, origin: 100 } as const;
 
 interface Watched {
-  guest: Standby['guest'];
+  role: Standby['role'];
   /** Packets that the device had received when the guest was not there; more of them are the guest's. */
   baseline: number;
   arrived: boolean;
@@ -38,15 +38,15 @@ export class GuestWatch {
    * that was seen, also where a provider does not know of it yet, `absent` for one that is to stand by and was not.
    */
   async look(devices: readonly NodeDevice[], standby: readonly Standby[]): Promise<NodeDevice[]> {
-    const asked = new Map(standby.map(({ interface: id, guest }) => [id, guest]));
+    const asked = new Map(standby.map(({ interface: id, role }) => [id, role]));
     const keys = new Map(devices.map((device) => [device, keyOf(device)]));
     const present = new Set(keys.values());
     for (const key of this.#watched.keys()) if (!present.has(key)) this.#watched.delete(key);
     for (const device of devices) {
       this.#hear(keys.get(device)!, device);
-      const guest = device.identity && device.guest !== 'running' ? asked.get(device.identity.id) : undefined;
+      const role = device.identity && device.guest !== 'running' ? asked.get(device.identity.id) : undefined;
       const key = keys.get(device)!;
-      if (guest !== undefined) await this.#watch(key, device, guest);
+      if (role !== undefined) await this.#watch(key, device, role);
       else if (this.#watched.has(key)) this.#watched.get(key)!.asked = false;
     }
     this.#schedule(devices, ++this.#looks);
@@ -54,7 +54,7 @@ export class GuestWatch {
       const watched = device.guest !== 'running' ? this.#watched.get(keys.get(device)!) : undefined;
       if (!watched?.arrived && !watched?.asked) return device;
       const guest: GuestState = watched.arrived ? 'running' : 'absent';
-      const expected = guest === 'absent' && device.guest === undefined && watched.guest === 'expected';
+      const expected = guest === 'absent' && device.guest === undefined && watched.role === 'target';
       return { ...device, guest, ...(expected && { expected }) };
     });
   }
@@ -71,14 +71,14 @@ export class GuestWatch {
     else if (watched !== undefined) watched.said = guest;
   }
 
-  async #watch(key: string, device: NodeDevice, guest: Standby['guest']): Promise<void> {
+  async #watch(key: string, device: NodeDevice, role: Standby['role']): Promise<void> {
     let watched = this.#watched.get(key);
-    const goesOn = watched?.asked && watched.guest === guest;
+    const goesOn = watched?.asked && watched.role === role;
     if (goesOn && watched!.arrived) return;
     const received = await this.#sentByGuest(device);
     if (watched === undefined || !goesOn) {
       // What a guest that has left had sent before says nothing. A device that awaits its guest is new: all is from it.
-      watched = { guest, baseline: guest === 'left' ? received : 0, arrived: false, asked: true, said: device.guest };
+      watched = { role, baseline: role === 'origin' ? received : 0, arrived: false, asked: true, said: device.guest };
       this.#watched.set(key, watched);
     }
     watched.arrived = received > watched.baseline;
@@ -98,7 +98,7 @@ export class GuestWatch {
       return watched?.asked && !watched.arrived ? [{ device, watched }] : [];
     });
     if (awaited.length === 0 || this.#closed) return;
-    const interval = Math.min(...awaited.map(({ watched }) => LOOK_INTERVAL[watched.guest]));
+    const interval = Math.min(...awaited.map(({ watched }) => LOOK_INTERVAL[watched.role]));
     this.#timer = setTimeout(async () => {
       for (const { device, watched } of awaited) {
         const received = await this.#sentByGuest(device).catch(() => 0);

@@ -3,8 +3,8 @@ import {
   type Capture,
   type CaptureStatus,
   type Delivery,
+  type HandoverDelivery,
   hookCaptureId,
-  type InsteadDelivery,
   type NodeProblem,
   type NodeProgram,
   type Termination,
@@ -94,15 +94,15 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
   const byInterface = new Map(
     around.devices.flatMap((device) => (device.identity ? [[device.identity.id, device]] : [])),
   );
-  const instead = replacements(program, byInterface);
-  const choose = (delivery: string) => instead.get(delivery) ?? delivery;
-  const leaving = new Set(program.leaving);
+  const during = handoverDeliveries(program, byInterface);
+  const choose = (delivery: string) => during.get(delivery) ?? delivery;
+  const handingOver = new Set(program.handingOver);
   const placed: PlacedCapture[] = [];
   const waiting: string[] = [];
   const captures = program.captures.flatMap((capture) => {
     const device = byInterface.get(capture.source);
     const usable = device && refusalOf(device) === undefined ? device : undefined;
-    const hooks = hookCaptures({ ...capture, delivery: choose(capture.delivery) }, usable, leaving);
+    const hooks = hookCaptures({ ...capture, delivery: choose(capture.delivery) }, usable, handingOver);
     if (device === undefined) waiting.push(capture.id);
     else placed.push({ capture, device, hooks: usable ? hooks.map((hook) => hook.id) : [] });
     return hooks;
@@ -110,7 +110,7 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
   const deliveries = program.deliveries.map((delivery) => {
     const entry = deliveryEntry(delivery, byInterface, around);
     return entry.kind === 'local'
-      ? { ...entry, ...leavingOf(program, delivery.instead, byInterface, instead.has(entry.id)) }
+      ? { ...entry, ...handoverOf(program, delivery.duringHandover, byInterface, during.has(entry.id)) }
       : entry;
   });
   return {
@@ -138,18 +138,21 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
 }
 
 /** Which delivery is used in place of one of a migrating destination: that depends on where the guest is seen. */
-function replacements(program: NodeProgram, byInterface: ReadonlyMap<string, NodeDevice>): ReadonlyMap<string, string> {
-  const moved = new Set(program.standby.filter(({ guest }) => guest === 'left').map((item) => item.interface));
+function handoverDeliveries(
+  program: NodeProgram,
+  byInterface: ReadonlyMap<string, NodeDevice>,
+): ReadonlyMap<string, string> {
+  const left = new Set(program.standby.filter(({ role }) => role === 'origin').map((item) => item.interface));
   return new Map(
-    program.deliveries.flatMap(({ id, instead: other }) => {
+    program.deliveries.flatMap(({ id, duringHandover: other }) => {
       if (other === undefined) return [];
       const device = byInterface.get(other.interface);
       const guest = device === undefined ? 'absent' : device.guest;
-      // A guest that has stopped here and does not run there yet: copies are held (`leavingOf`). QEMU may throw away what it
+      // A guest that has stopped here and does not run there yet: copies are held (`handoverOf`). QEMU may throw away what it
       // finds in a tap before its guest runs.
-      const between = device?.linkType === 'tun' && guest === 'absent' && !moved.has(other.interface);
+      const between = device?.linkType === 'tun' && guest === 'absent' && !left.has(other.interface);
       if (between) return [];
-      return other.when === guest ? [[id, other.delivery] as const] : [];
+      return guest === 'absent' ? [[id, other.delivery] as const] : [];
     }),
   );
 }
@@ -166,7 +169,11 @@ function physicalDevices({ devices }: Surroundings): number[] {
     .map(({ ifindex }) => ifindex);
 }
 
-function hookCaptures(capture: Capture, device: NodeDevice | undefined, leaving: ReadonlySet<string>): HookCapture[] {
+function hookCaptures(
+  capture: Capture,
+  device: NodeDevice | undefined,
+  handingOver: ReadonlySet<string>,
+): HookCapture[] {
   const directions = capture.direction === 'all' ? (['inbound', 'outbound'] as const) : [capture.direction];
   return directions.map((direction) => ({
     id: hookCaptureId(capture.id, direction),
@@ -182,7 +189,7 @@ function hookCaptures(capture: Capture, device: NodeDevice | undefined, leaving:
     delivery: capture.delivery,
     edge: capture.kind === 'edge',
     ...(device && standsBy(device) && { standby: true }),
-    ...(leaving.has(capture.source) && { leaving: true }),
+    ...(handingOver.has(capture.source) && { handingOver: true }),
   }));
 }
 
@@ -231,17 +238,17 @@ function deliveryEntry(
 }
 
 /** Of a destination that is about to leave this node, or has. Only of a tap the kernel tells what its guest reads. */
-function leavingOf(
+function handoverOf(
   { deliveries }: NodeProgram,
-  instead: InsteadDelivery | undefined,
+  during: HandoverDelivery | undefined,
   byInterface: ReadonlyMap<string, NodeDevice>,
-  left: boolean,
-): Pick<LocalDeliveryEntry, 'leaving'> {
-  if (instead?.when !== 'absent') return {};
-  const device = byInterface.get(instead.interface);
-  const forward = deliveries.find(({ id }) => id === instead.delivery);
-  if (forward?.kind !== 'erspan' || (device !== undefined && device.linkType !== 'tun')) return {};
-  return { leaving: { interface: instead.interface, node: forward.node, forward: forward.id, left } };
+  released: boolean,
+): Pick<LocalDeliveryEntry, 'handover'> {
+  if (during === undefined) return {};
+  const device = byInterface.get(during.interface);
+  const relay = deliveries.find(({ id }) => id === during.delivery);
+  if (relay?.kind !== 'erspan' || (device !== undefined && device.linkType !== 'tun')) return {};
+  return { handover: { interface: during.interface, target: relay.node, relay: relay.id, released } };
 }
 
 /** None without an address of this node: nothing can be sent to it. */

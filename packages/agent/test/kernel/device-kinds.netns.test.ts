@@ -107,7 +107,7 @@ function programOf(source: string, kind: 'vm' | 'edge', destination: string, edg
     edges,
     copyVlans: [],
     standby: [],
-    leaving: [],
+    handingOver: [],
     captures: [{ ...base, id: `p-${source}/${source}`, source, kind, delivery: delivery.id }],
     deliveries: [delivery],
     terminations: [],

@@ -51,12 +51,12 @@ type Phase = 'here' | 'about to leave' | 'left' | 'left, and its tap is gone';
 function stateAt(phase: Phase): DatapathState {
   const left = phase.startsWith('left');
   const ifindex = phase === 'left, and its tap is gone' ? 0 : guest.ifindex;
-  const leaving = { interface: 'ids-1/0', node: 'next', forward: 'N', left };
+  const handover = { interface: 'ids-1/0', target: 'next', relay: 'N', released: left };
   const delivery = left ? 'N' : 'L';
   return stateOf({
     captures: capturesOf(world.devices.vm.ifindex, delivery),
     deliveries: [
-      { id: 'L', policy: 'p', kind: 'local', ifindex, mtu: 1500, ...(phase !== 'here' && { leaving }) },
+      { id: 'L', policy: 'p', kind: 'local', ifindex, mtu: 1500, ...(phase !== 'here' && { handover }) },
       erspanOver(world, { id: 'N', address: NEXT_ADDRESS, session: NEXT_SESSION, mtu: 1600 }),
     ],
     terminations: [erspanFrom(delivery, { id: 't' })],
@@ -117,7 +117,7 @@ test('what a guest has not read when it leaves goes on to the other node, each f
       Array(expected.length).fill([NEXT_ADDRESS, String(NEXT_SESSION), index]),
     );
     const { held } = await apply('here');
-    assert.deepEqual(held, [{ interface: 'ids-1/0', node: 'next', handed: 40, read: 25, passedOn: 17, doubtful: 2 }]);
+    assert.deepEqual(held, [{ interface: 'ids-1/0', node: 'next', handed: 40, read: 25, relayed: 17, unconfirmed: 2 }]);
     assert.equal(wire.frames().length, expected.length, 'and nothing after that');
     assert.deepEqual(bystander.frames(), []);
   });

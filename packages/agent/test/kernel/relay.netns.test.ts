@@ -102,7 +102,7 @@ test('every kind of copy goes on with new addresses, session and sequence, and i
   assert.equal(sent.packets - before, packets.length);
 });
 
-test('from one delivery to the other is one write: no copy is lost or doubled in between', async () => {
+test('from one delivery to the other is one write: no copy is lost or duplicated in between', async () => {
   const id = await apply('L');
   const times = 40;
   await sniffing(['undp', 'dstp'], async ([wire, copies]) => {

@@ -106,7 +106,7 @@ test('a guest that is about to leave, and sends from behind an uplink, is not ca
   ];
   const guestMac = GUEST.match(/../g)!.join(':');
   const entries = [{ bridge, port: vm.ifindex, mac: guestMac }];
-  const plan = planArrivals(capturesOf(vm.ifindex, 'L', { source, leaving: true }), all, entries);
+  const plan = planArrivals(capturesOf(vm.ifindex, 'L', { source, handingOver: true }), all, entries);
   await world.datapath.apply(stateOf({ ...plan, deliveries: [localTo(dst.ifindex)] }));
   const behind = () =>
     run('bridge', 'fdb', 'show', 'br', 'lan')

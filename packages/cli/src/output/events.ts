@@ -63,7 +63,7 @@ function whatText(event: Event): string {
     event.node !== undefined && !event.message.includes(event.node) && `node ${event.node}`,
     event.ms !== undefined && `${event.ms} ms`,
     event.missed !== undefined && `missed ${event.missed}`,
-    event.doubled !== undefined && `doubled ${event.doubled}`,
+    event.duplicated !== undefined && `duplicated ${event.duplicated}`,
   ].filter(Boolean);
   return details.length === 0 ? event.message : `${event.message} [${details.join(', ')}]`;
 }

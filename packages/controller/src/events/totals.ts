@@ -5,13 +5,13 @@ export class EventTotals {
   readonly kinds = new Map<EventKind, number>();
   /** Packets that were not copied, or copied twice, because of moves, as far as it was measured. */
   missed = 0;
-  doubled = 0;
+  duplicated = 0;
 
-  add({ kind, missed = 0, doubled = 0 }: Event): void {
+  add({ kind, missed = 0, duplicated = 0 }: Event): void {
     this.kinds.set(kind, (this.kinds.get(kind) ?? 0) + 1);
     if (kind === 'migrationMeasured') {
       this.missed += missed;
-      this.doubled += doubled;
+      this.duplicated += duplicated;
     }
   }
 }

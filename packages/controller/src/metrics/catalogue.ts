@@ -104,7 +104,7 @@ export const METRICS = {
   pathDeliveredBytes: counter('mirrorplane_path_delivered_bytes_total', `What was delivered, in ${COPIES}.`, ...PATH),
   pathRelayedPackets: counter(
     'mirrorplane_path_relayed_packets_total',
-    'Of the packets received: those passed on to the node that the destination has moved to.',
+    'Of the packets received: those relayed to the node that the destination has moved to.',
     ...PATH,
   ),
   pathRelayedBytes: counter('mirrorplane_path_relayed_bytes_total', `What was relayed, in ${COPIES}.`, ...PATH),

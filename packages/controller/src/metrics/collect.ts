@@ -38,13 +38,13 @@ function collectController({ refusals, events, authority }: Services, add: Add):
   for (const { request, reason, count } of refusals.counts()) {
     add('requestsRefused', count, { request, reason });
   }
-  const { kinds, missed, doubled } = events.totals;
+  const { kinds, missed, duplicated } = events.totals;
   for (const [kind, count] of kinds) {
     add('events', count, { kind });
   }
   add('moves', kinds.get('interfaceMigrated') ?? 0);
   add('movesMissed', missed);
-  add('movesDoubled', doubled);
+  add('movesDoubled', duplicated);
   add('certificateEnd', authority.endsAt / 1000, { certificate: 'authority' });
   if (authority.serverEndsAt !== undefined) {
     add('certificateEnd', authority.serverEndsAt / 1000, { certificate: 'agents' });

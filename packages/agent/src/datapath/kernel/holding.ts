@@ -14,12 +14,12 @@ const RELEASE_LIMIT = 300;
 /** Milliseconds between two looks at the queue. */
 const LOOK_INTERVAL = 2;
 
-type Leaving = LocalDeliveryEntry & { leaving: NonNullable<LocalDeliveryEntry['leaving']> };
+type HandoverEntry = LocalDeliveryEntry & { handover: NonNullable<LocalDeliveryEntry['handover']> };
 
 /** Deliveries into devices whose guests are about to leave. */
-export function leavingOf({ deliveries }: DatapathState): Leaving[] {
+export function handoversOf({ deliveries }: DatapathState): HandoverEntry[] {
   return deliveries.filter(
-    (delivery): delivery is Leaving => delivery.kind === 'local' && delivery.leaving !== undefined,
+    (delivery): delivery is HandoverEntry => delivery.kind === 'local' && delivery.handover !== undefined,
   );
 }
 
@@ -57,8 +57,8 @@ export class Holding {
    * @throws Error where something is to be held and cannot
    */
   async begin(state: DatapathState, device: number): Promise<boolean> {
-    const leaving = leavingOf(state);
-    const rows = this.#rows(leaving, device);
+    const handovers = handoversOf(state);
+    const rows = this.#rows(handovers, device);
     await this.#drainEnding(rows);
     this.#device = device;
     if (rows.size === 0) return false;
@@ -66,11 +66,11 @@ export class Holding {
     if (device === 0) throw new Error('there is no helper device');
     this.#attachReader(this.#installation.reader);
     await this.#queue.ensure(device);
-    for (const { id, ifindex, leaving: about } of leaving) {
+    for (const { id, ifindex, handover } of handovers) {
       if (ifindex === 0) continue;
       const key = u32Key(ifindex).toString('hex');
       const deliveries = this.#known.get(key)?.deliveries ?? new Set();
-      this.#known.set(key, { interface: about.interface, node: about.node, deliveries: deliveries.add(id) });
+      this.#known.set(key, { interface: handover.interface, node: handover.target, deliveries: deliveries.add(id) });
     }
     this.#counts.write(new Map([...rows.keys()].map((key) => [key, Buffer.alloc(LAYOUT.hold_counts.size)])));
     this.#holds.write(rows);
@@ -79,7 +79,7 @@ export class Holding {
 
   /** After rows are written. Returns what has become of the copies of each guest that has left and is held for no longer. */
   async end(state: DatapathState): Promise<HeldCounts[]> {
-    const rows = this.#rows(leavingOf(state), this.#device);
+    const rows = this.#rows(handoversOf(state), this.#device);
     await this.#release([...rows].filter(([, row]) => isReleased(row)).map(([key]) => key));
     const ended = [...this.#holds.keys()].filter((key) => !rows.has(key));
     const left = ended.filter((key) => isReleased(this.#holds.get(Buffer.from(key, 'hex'))!));
@@ -106,15 +106,17 @@ export class Holding {
   /**
    * By tap: one whose device is gone stays, released, as long as a delivery that led into it has a guest to forward to.
    */
-  #rows(leaving: readonly Leaving[], device: number): Rows {
+  #rows(handovers: readonly HandoverEntry[], device: number): Rows {
     const rows = new Map<string, Buffer>();
     for (const {
       ifindex,
-      leaving: { left },
-    } of leaving) {
-      if (ifindex !== 0) rows.set(u32Key(ifindex).toString('hex'), encodeHold(device, left, this.#netns));
+      handover: { released },
+    } of handovers) {
+      if (ifindex !== 0) rows.set(u32Key(ifindex).toString('hex'), encodeHold(device, released, this.#netns));
     }
-    const gone = new Set(leaving.filter(({ ifindex, leaving: { left } }) => ifindex === 0 && left).map(({ id }) => id));
+    const gone = new Set(
+      handovers.filter(({ ifindex, handover: { released } }) => ifindex === 0 && released).map(({ id }) => id),
+    );
     for (const key of gone.size > 0 ? this.#holds.keys() : []) {
       const known = this.#known.get(key);
       // An agent that has started anew does not know what led into it.

@@ -96,7 +96,7 @@ export const LAYOUT = {
   hold: { size: 12, fields: { queue: 0, released: 4, netns: 8 } },
   hold_counts: {
     size: 56,
-    fields: { handed: 0, read: 8, passed_on: 16, doubtful: 24, last_read: 32, reads: 40, proven: 44, prompt: 48 },
+    fields: { handed: 0, read: 8, relayed: 16, unconfirmed: 24, last_read: 32, reads: 40, confirmed: 44, prompt: 48 },
   },
   node_counters: { size: 8, fields: { unknown_erspan: 0 } },
 } as const;
@@ -112,7 +112,7 @@ export const COPY_VLAN_SET = { others: 0, node: 1 } as const;
 /** Bytes of a bit for each VLAN ID. */
 export const VLAN_SET_SIZE = 512;
 /** enum capture_flag. */
-export const CAPTURE_FLAG = { edge: 1, standby: 2, watch: 4, hold: 8, leaving: 16, feedback: 32 } as const;
+export const CAPTURE_FLAG = { edge: 1, standby: 2, watch: 4, hold: 8, handover: 16, feedback: 32 } as const;
 export const DELIVERY_KIND = { local: 1, edge: 2, erspan: 3 } as const satisfies Record<DeliveryEntry['kind'], number>;
 
 /** A 32-bit key, as arrays and slot maps have. */
@@ -344,14 +344,14 @@ export function encodeHold(queue: number, released: boolean, netns: number): Buf
   return value;
 }
 
-export function decodeHoldCounts(value: Buffer): Record<'handed' | 'read' | 'passedOn' | 'doubtful', number> {
+export function decodeHoldCounts(value: Buffer): Record<'handed' | 'read' | 'relayed' | 'unconfirmed', number> {
   const at = LAYOUT.hold_counts.fields;
   const field = (offset: number) => Number(value.readBigUInt64LE(offset));
   return {
     handed: field(at.handed),
     read: field(at.read),
-    passedOn: field(at.passed_on),
-    doubtful: field(at.doubtful),
+    relayed: field(at.relayed),
+    unconfirmed: field(at.unconfirmed),
   };
 }
 

@@ -142,9 +142,9 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
     attachments,
     deliveries: rows(state.deliveries, (delivery) => {
       const slot = take('delivery', delivery.id);
-      const forward = delivery.kind === 'local' ? delivery.leaving?.forward : undefined;
-      const forwardSlot = forward === undefined ? 0 : take('delivery', forward);
-      return [u32Key(slot), encodeDelivery(delivery, slot, forwardSlot, segmenter)];
+      const relay = delivery.kind === 'local' ? delivery.handover?.relay : undefined;
+      const relaySlot = relay === undefined ? 0 : take('delivery', relay);
+      return [u32Key(slot), encodeDelivery(delivery, slot, relaySlot, segmenter)];
     }),
     terminations: rows(state.terminations, (termination) => {
       const { id, address, session, delivery } = termination;
@@ -225,7 +225,7 @@ function captureRow(
       ...(capture.edge ? (['edge'] as const) : []),
       ...(capture.standby ? (['standby'] as const) : []),
       ...(watch ? (['watch'] as const) : []),
-      ...(capture.leaving ? (['leaving'] as const) : []),
+      ...(capture.handingOver ? (['handover'] as const) : []),
       ...(feedback ? (['feedback'] as const) : []),
       ...(holding && direct && isHeld(delivery) ? (['hold'] as const) : []),
     ],
@@ -245,7 +245,7 @@ function isDirect({ mtu = 0 }: HookCapture, delivery: DeliveryEntry, helper: num
 }
 
 function isHeld(delivery: DeliveryEntry): boolean {
-  return delivery.kind === 'local' && delivery.leaving !== undefined;
+  return delivery.kind === 'local' && delivery.handover !== undefined;
 }
 
 /** Bytes around a frame on an Ethernet wire: checksum, preamble, gap. */

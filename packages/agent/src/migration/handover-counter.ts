@@ -12,11 +12,11 @@ interface Placed {
 }
 
 /** What is known of the captures of a pass, by `capture ifindex`. */
-export interface MoveCounts {
+export interface HandoverCounts {
   /** Captures that began on a device: packets that it had carried until then. Absent: not known. */
   missed: ReadonlyMap<string, number>;
   /** Captures that ended on a device whose guest had left: packets towards the guest that were captured there after that. */
-  doubled: ReadonlyMap<string, number>;
+  duplicated: ReadonlyMap<string, number>;
   /** Captures on a device that got frames while the guest was believed to be on another node, when that is over. */
   overlaps: readonly Overlap[];
 }
@@ -29,13 +29,13 @@ export interface Overlap {
 }
 
 /** The key of both maps. */
-export const moveKey = (capture: string, ifindex: number): string => `${capture} ${ifindex}`;
+export const handoverKey = (capture: string, ifindex: number): string => `${capture} ${ifindex}`;
 
 /**
  * Compares what a device has carried, by its own count, with what its captures have looked at. To be asked in every pass:
  * `before` it changes the data path, `after` it has.
  */
-export class MoveCounter {
+export class HandoverCounter {
   readonly #datapath: Pick<Datapath, 'countsOf'>;
   readonly #statistics: (ifindex: number) => Promise<DeviceStatistics | undefined>;
   #known: ReadonlyMap<string, Placed> | undefined;
@@ -56,11 +56,11 @@ export class MoveCounter {
   before(
     placed: readonly PlacedCapture[],
     captures: readonly HookCapture[],
-  ): (refused?: readonly CaptureRefusal[]) => Promise<MoveCounts> {
-    const hooksOf = Map.groupBy(captures, ({ ifindex, id }) => moveKey(captureOfHook(id), ifindex));
+  ): (refused?: readonly CaptureRefusal[]) => Promise<HandoverCounts> {
+    const hooksOf = Map.groupBy(captures, ({ ifindex, id }) => handoverKey(captureOfHook(id), ifindex));
     const now = new Map(
       placed.map((item): [string, Placed] => {
-        const key = moveKey(item.capture.id, item.device.ifindex);
+        const key = handoverKey(item.capture.id, item.device.ifindex);
         return [key, { placed: item, hooks: hooksOf.get(key) ?? [] }];
       }),
     );
@@ -75,12 +75,14 @@ export class MoveCounter {
     }
     return async (refused = []) => {
       // A device that went while the data path was changed is told of as gone, too.
-      const keys = refused.flatMap(({ gone: is, id, ifindex }) => (is ? [moveKey(captureOfHook(id), ifindex)] : []));
+      const keys = refused.flatMap(({ gone: is, id, ifindex }) =>
+        is ? [handoverKey(captureOfHook(id), ifindex)] : [],
+      );
       const vanished = [...new Set(keys)].flatMap((key): [string, Placed][] => {
         const item = known?.get(key);
         return item && now.has(key) ? [[key, item]] : [];
       });
-      const doubled = new Map([...gone, ...vanished].flatMap(([key, item]) => this.#doubled(key, item)));
+      const duplicated = new Map([...gone, ...vanished].flatMap(([key, item]) => this.#duplicated(key, item)));
       const overlaps = this.#overlaps(now, known ?? new Map());
       for (const [key, item] of now) {
         if (item.placed.device.guest !== 'absent') this.#left.delete(key);
@@ -92,11 +94,11 @@ export class MoveCounter {
         const carried = await this.#statistics(item.placed.device.ifindex);
         if (carried) missed.set(key, missedOf(item, base, looked, carried));
       }
-      return { missed, doubled, overlaps };
+      return { missed, duplicated, overlaps };
     };
   }
 
-  #doubled(key: string, item: Placed): [string, number][] {
+  #duplicated(key: string, item: Placed): [string, number][] {
     const left = this.#left.get(key);
     this.#left.delete(key);
     if (left !== undefined) return [[key, this.#inbound(item) - left]];

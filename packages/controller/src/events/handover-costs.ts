@@ -14,7 +14,7 @@ interface Arrival {
 
 interface Departure {
   node: string;
-  doubled: number | undefined;
+  duplicated: number | undefined;
   policy: string | undefined;
   /** Milliseconds since 1970; NaN: not known. */
   at: number;
@@ -24,14 +24,14 @@ interface Departure {
  * Joins the `captureAttached` of the node that a guest came to and the `captureDetached` of the one that it left. The two
  * agents are heard in any order; only a device that came before the other one went belongs to a live migration.
  */
-export class MoveCosts {
+export class HandoverCosts {
   /** By interface: where it was captured last. */
   readonly #arrivals = new Map<string, Arrival>();
   /** By interface: the end that nobody has told the beginning of. */
   readonly #departures = new Map<string, Departure>();
 
   /** Takes an event of an agent. @returns `migrationMeasured`, where that event is the end of a move */
-  take({ kind, object, node, policy, cause, ms, missed, doubled, at = '' }: EventDraft): EventDraft[] {
+  take({ kind, object, node, policy, cause, ms, missed, duplicated, at = '' }: EventDraft): EventDraft[] {
     const id = object.name;
     if (object.kind !== 'interface' || node === undefined) {
       return [];
@@ -49,7 +49,7 @@ export class MoveCosts {
     if (kind !== 'captureDetached' || cause.kind !== 'agent') {
       return [];
     }
-    const departure = { node, doubled, policy, at: Date.parse(at) };
+    const departure = { node, duplicated, policy, at: Date.parse(at) };
     const arrival = this.#arrivals.get(id);
     if (!arrival || arrival.node === node) {
       keep(this.#departures, id, departure);
@@ -72,15 +72,15 @@ function keep<T>(map: Map<string, T>, id: string, value: T): void {
 
 function measured(object: EventDraft['object'], arrival: Arrival, departure: Departure): EventDraft {
   const { node, ms, missed } = arrival;
-  const { node: from, doubled, policy } = departure;
+  const { node: from, duplicated, policy } = departure;
   const number = (count: number | undefined) => count ?? 'an unknown number of';
-  const cost = `${number(missed)} packets missed, ${number(doubled)} doubled there`;
+  const cost = `${number(missed)} packets missed, ${number(duplicated)} duplicated there`;
   return {
     ...{ kind: 'migrationMeasured', object, node, from, cause: { kind: 'agent', name: node } },
     message: `moved from node ${from}: captured ${ms} ms after its device was seen, ${cost}`,
     ...(policy !== undefined && { policy }),
     ms,
-    ...(doubled !== undefined && { doubled }),
+    ...(duplicated !== undefined && { duplicated }),
     ...(missed !== undefined && { missed }),
   };
 }

@@ -5,7 +5,7 @@ import type { Capture, GuestState } from '@mirrorplane/contract';
 import type { HookCapture } from '../src/datapath/datapath.ts';
 import { FakeDatapath } from '../src/datapath/fake.ts';
 import { identify } from '../src/discovery/devices.ts';
-import { MoveCounter, moveKey } from '../src/migration/move-counter.ts';
+import { HandoverCounter, handoverKey } from '../src/migration/handover-counter.ts';
 import { hookOf, type PlacedCapture } from '../src/reconcile/reconcile.ts';
 import { link } from './support.ts';
 
@@ -13,7 +13,7 @@ const CAPTURE: Capture = {
   ...{ id: 'p/web-1/0', policy: 'p', source: 'web-1/0', kind: 'vm', sourceSlot: 0 },
   ...{ direction: 'all', percent: 100, delivery: 'd' },
 };
-const KEY = moveKey(CAPTURE.id, 5);
+const KEY = handoverKey(CAPTURE.id, 5);
 
 const hooks: HookCapture[] = (['inbound', 'outbound'] as const).map((direction) => ({
   ...{ id: `${CAPTURE.id}/${direction}`, policy: 'p', source: 'web-1/0', direction, ifindex: 5 },
@@ -35,7 +35,7 @@ function placed(guest?: GuestState, { linkType = 'tun', expected = false }: Plac
 async function scene(carried = { received: 0, sent: 0, sentBytes: 0 }) {
   const datapath = new FakeDatapath();
   await datapath.open();
-  const counter = new MoveCounter({ datapath, statistics: async () => carried });
+  const counter = new HandoverCounter({ datapath, statistics: async () => carried });
   const pass = async (items: PlacedCapture[], work: () => void = () => undefined) => {
     const counted = counter.before(items, items.length > 0 ? hooks : []);
     work();
@@ -72,7 +72,7 @@ test('captures that were taken over say nothing, and none does twice', async () 
   assert.deepEqual([...(await pass(placed())).missed], []);
 });
 
-test('what is captured towards a guest that has left is counted as doubled, when its device goes', async () => {
+test('what is captured towards a guest that has left is counted as duplicated, when its device goes', async () => {
   const { datapath, pass } = await scene();
   datapath.count(`${CAPTURE.id}/inbound`, 10);
   await pass(placed());
@@ -80,39 +80,39 @@ test('what is captured towards a guest that has left is counted as doubled, when
   await pass(placed('absent'));
   datapath.count(`${CAPTURE.id}/inbound`, 12);
   await pass(placed('absent'));
-  const { doubled } = await pass([]);
-  assert.deepEqual([...doubled], [[KEY, 1]]);
+  const { duplicated } = await pass([]);
+  assert.deepEqual([...duplicated], [[KEY, 1]]);
 });
 
-test('a guest that came back before its device went has nothing doubled', async () => {
+test('a guest that came back before its device went has nothing duplicated', async () => {
   const { datapath, pass } = await scene();
   await pass(placed('absent'));
   await pass(placed());
   datapath.count(`${CAPTURE.id}/inbound`, 4);
-  assert.deepEqual([...(await pass([])).doubled], []);
+  assert.deepEqual([...(await pass([])).duplicated], []);
 });
 
 const VETH = { linkType: 'veth' };
 
-test('of a cable that has gone nothing is doubled, of a tap it is not known', async () => {
-  for (const [linkType, doubled] of [
+test('of a cable that has gone nothing is duplicated, of a tap it is not known', async () => {
+  for (const [linkType, duplicated] of [
     ['veth', [[KEY, 0]]],
     ['tun', []],
   ] as const) {
     const { datapath, pass } = await scene();
     await pass(placed(undefined, { linkType }));
     datapath.count(`${CAPTURE.id}/inbound`, 4);
-    assert.deepEqual([...(await pass([])).doubled], doubled, linkType);
+    assert.deepEqual([...(await pass([])).duplicated], duplicated, linkType);
   }
 });
 
 test('a cable that goes while the data path is changed is counted in the pass that tells of it', async () => {
   const { datapath } = await scene();
-  const counter = new MoveCounter({ datapath, statistics: async () => undefined });
+  const counter = new HandoverCounter({ datapath, statistics: async () => undefined });
   await counter.before(placed(undefined, VETH), hooks)();
   const refused = hooks.map(({ id }) => ({ id, ifindex: 5, gone: true, code: 'ATTACH_FAILED', message: '' }) as const);
-  const { doubled } = await counter.before(placed(undefined, VETH), hooks)(refused);
-  assert.deepEqual([...doubled], [[KEY, 0]]);
+  const { duplicated } = await counter.before(placed(undefined, VETH), hooks)(refused);
+  assert.deepEqual([...duplicated], [[KEY, 0]]);
 });
 
 const overlapEnds: [how: string, next: PlacedCapture[]][] = [

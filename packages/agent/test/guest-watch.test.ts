@@ -11,8 +11,8 @@ const DEVICES = identify(
   [5, 6].map((i) => link(`tap${i}`, i, { alias: `mirrorplane:kind=vm;id=web-${i}` })),
   [],
 ).devices;
-const expected: Standby[] = [{ interface: 'web-5', guest: 'expected' }];
-const left: Standby[] = [{ interface: 'web-5', guest: 'left' }];
+const expected: Standby[] = [{ interface: 'web-5', role: 'target' }];
+const left: Standby[] = [{ interface: 'web-5', role: 'origin' }];
 
 /** A watch over devices that have received as many packets as `received` says. */
 function watch(received: Record<number, number>) {

@@ -1,4 +1,4 @@
-/** Which node an interface left a moment ago: what is still sent there is passed on until every sender knows better. */
+/** Which node an interface left a moment ago: what is still sent there is relayed until every sender knows better. */
 import type { Interface } from '@mirrorplane/contract';
 
 /** Milliseconds that a node goes on receiving for a destination that has left it. */
@@ -7,7 +7,7 @@ export const LINGER_MS = 2000;
 type Place = Pick<Interface, 'id' | 'devices' | 'home'>;
 
 /** Remembers, from one planning to the next, where interfaces had a second device. */
-export class FormerNodes {
+export class OriginNodes {
   readonly #clock: () => number;
   /** By interface: nodes where it had a device in the planning before. */
   #before: ReadonlyMap<string, readonly string[]> = new Map();
