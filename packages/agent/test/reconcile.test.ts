@@ -424,6 +424,17 @@ test('a destination whose device is gone gets its copies where it is', () => {
   assert.deepEqual([...new Set(state.captures.map(({ delivery }) => delivery))], [ERSPAN.id]);
 });
 
+test('a destination that is about to come is told, and what its guest sends of copies is stopped unless the policy allows it', () => {
+  const of = (standby: NodeProgram['standby'], allowFeedback?: true) => {
+    const deliveries: Delivery[] = [{ ...LOCAL, ...(allowFeedback && { allowFeedback }) }];
+    const [delivery] = reconcile(program({ deliveries, standby }), around()).state.deliveries;
+    return delivery?.kind === 'local' ? [delivery.arriving ?? false, delivery.allowFeedback ?? false] : undefined;
+  };
+  assert.deepEqual(of([{ interface: 'ids-1/0', role: 'target' }]), [true, false]);
+  assert.deepEqual(of([{ interface: 'ids-1/0', role: 'origin' }]), [false, false]);
+  assert.deepEqual(of([], true), [false, true]);
+});
+
 test('copies are held for a destination behind a tap that may leave, and let go when it has left or its tap is gone', () => {
   const handoverOf = (
     deliveries: Delivery[],

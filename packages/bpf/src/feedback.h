@@ -314,6 +314,11 @@ static __always_inline struct foreign_source *foreign_source(struct __sk_buff *s
     destination = destination_of(skb->ifindex, now);
     if (!destination)
         return NULL;
+    if (destination->arriving) { /* copies of what it has sent before it came may be here already */
+        destination->arriving = 0;
+        learn(destination, &key, now);
+        return NULL;
+    }
     source = bpf_map_lookup_elem(&foreign_sources, &key);
     if (!source || !is_within(source->seen, FEEDBACK_MEMORY, now) || source->seen < destination->since) {
         /* What was sent to all, or to the guest, may be somebody's frame that it sends on. */

@@ -198,6 +198,8 @@ struct destination {
     __u64 feedback; /* when its guest has sent a copy on last; 0: never */
     __u32 own;      /* of the guest */
     __u32 noted;    /* of others */
+    __u32 arriving; /* not 0: its guest is about to come from another node, and has sent nothing here yet */
+    __u32 padding;
 };
 
 /* A source address of frames that come into a destination's device, or out of it. */

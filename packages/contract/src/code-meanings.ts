@@ -45,6 +45,8 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   POLICY_VLAN_NOT_ALLOWED: 'The destination is a guest, which gets copies as they are.',
   POLICY_VLAN_INVALID: 'The VLAN ID is no number of this range.',
   POLICY_VLAN_NOT_IN_TRUNK: 'The switch port of the edge does not let this VLAN pass, as its declaration says.',
+  POLICY_FEEDBACK_NOT_ALLOWED:
+    'The field allowFeedback is about what the guest of a destination sends, and there is no guest behind an edge.',
   POLICY_RATE_INVALID: 'The rate is no number of this range.',
   POLICY_VLAN_MIRRORED:
     'The policy is taken. At edges of other nodes all frames of that VLAN count as copies that a switch has brought, and are not mirrored; at edges of the node that the copies leave, those that come back are left out.',

@@ -108,6 +108,11 @@ export const CATALOGUE = {
     'The edge does not carry this VLAN',
     'use a VLAN ID of the list allowedVlans of the edge, or extend that list',
   ),
+  POLICY_FEEDBACK_NOT_ALLOWED: entry(
+    422,
+    'allowFeedback is out of place',
+    'remove allowFeedback: the destination is an edge-connected interface',
+  ),
   POLICY_RATE_INVALID: entry(422, 'The rate is out of range', 'use 1 to 100000 Mbit/s, or leave maxRate out'),
   POLICY_MANY: entry(
     200,

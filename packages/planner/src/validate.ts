@@ -65,6 +65,7 @@ export function validate(spec: PolicySpec, context: ValidationContext, replacing
   checkPercent(spec, refuse);
   checkVlan(spec, cluster, refuse);
   checkRate(spec, refuse);
+  checkFeedback(spec, cluster, refuse);
 
   const type = typeOf(spec, cluster);
   const warnings = [...warningsOf(others), ...(refusals.length === 0 ? vlanWarnings(spec, others, cluster) : [])];
@@ -88,6 +89,13 @@ export function normalise(spec: PolicySpec): PolicySpec {
 function checkRate({ maxRate }: PolicySpec, refuse: Refuse): void {
   if (maxRate === undefined || (maxRate >= 1 && maxRate <= MAX_RATE)) return;
   refuse('POLICY_RATE_INVALID', 'maxRate', `${maxRate} is out of range: use 1 to ${MAX_RATE} Mbit/s, or leave it out`);
+}
+
+/** At an edge, what comes back has the VLAN ID of the policy, and is never copied again. */
+function checkFeedback({ allowFeedback, destination }: PolicySpec, cluster: Cluster, refuse: Refuse): void {
+  if (!allowFeedback || cluster.interfaces.get(destination)?.kind !== 'edge') return;
+  const why = `${quote(destination)} is an edge-connected interface, and no guest sends there`;
+  refuse('POLICY_FEEDBACK_NOT_ALLOWED', 'allowFeedback', `${why}: remove allowFeedback`);
 }
 
 function checkName(spec: PolicySpec, refuse: Refuse): void {

@@ -55,6 +55,8 @@ export interface LocalDeliveryEntry extends DeliveryBase {
   kind: 'local';
   /** What the destination's guest sends of these copies may pass. Default false: it ends at the device. */
   allowFeedback?: boolean;
+  /** The guest is about to come from another node: the first address that it uses here is its own. Default false. */
+  arriving?: boolean;
   /**
    * The guest is about to leave this node: copies are held until it has read them. `released`: it has, and what it has not
    * read goes by the delivery `relay` to the target node. Only into devices that a guest reads from the node, as a tap.

@@ -107,11 +107,12 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
     else placed.push({ capture, device, hooks: usable ? hooks.map((hook) => hook.id) : [] });
     return hooks;
   });
+  const expected = new Set(program.standby.filter(({ role }) => role === 'target').map((item) => item.interface));
   const deliveries = program.deliveries.map((delivery) => {
     const entry = deliveryEntry(delivery, byInterface, around);
-    return entry.kind === 'local'
-      ? { ...entry, ...handoverOf(program, delivery.duringHandover, byInterface, during.has(entry.id)) }
-      : entry;
+    if (entry.kind !== 'local' || delivery.kind !== 'local') return entry;
+    const handover = handoverOf(program, delivery.duringHandover, byInterface, during.has(entry.id));
+    return { ...entry, ...handover, ...(expected.has(delivery.interface) && { arriving: true }) };
   });
   return {
     state: {

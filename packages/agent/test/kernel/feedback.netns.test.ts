@@ -354,6 +354,27 @@ test('an address that moves to the destination is taken when it is announced the
   assert.equal((await feedback()) - before, COUNT);
 });
 
+test('the first address that a guest uses where it has come from another node is its own', async () => {
+  introduce();
+  const own = address();
+  await datapath.apply(stateOf({}));
+  await apply(mirrored('web'), { arriving: true });
+  const before = await feedback();
+  // A copy of what the guest has sent to web before it came.
+  send('far', MAC.web, own, 1, 1);
+  const seen = await received(
+    ['web'],
+    () => send('ids', MAC.web, own, 1000),
+    ({ web }) => web!.length >= COUNT,
+  );
+  assert.deepEqual([seen.web, await feedback()], [range(1000), before]);
+  // The next one is not.
+  const other = address();
+  send('web', MAC.far, other, 2000, 1);
+  send('ids', MAC.far, other, 3000, 1);
+  await until('it is stopped', async () => (await feedback()) === before + 1);
+});
+
 test('a broadcast that is sent again announces nothing, be it a copy or an original, tagged or not', async () => {
   introduce();
   const [near, distant] = [address(), address()];

@@ -89,7 +89,7 @@ export const LAYOUT = {
   budget: { size: 16, fields: { rate: 0, burst: 8 } },
   bucket: { size: 32, fields: { tokens: 0, filled: 8, passed: 16, refused: 24 } },
   arrival_port: { size: 12, fields: { bridge: 0, uplink: 4, feedback: 8 } },
-  destination: { size: 32, fields: { since: 0, window: 8, feedback: 16, own: 24, noted: 28 } },
+  destination: { size: 40, fields: { since: 0, window: 8, feedback: 16, own: 24, noted: 28, arriving: 32 } },
   arrival_key: { size: 12, fields: { bridge: 0, mac: 4 } },
   host_address: { size: 16, fields: { bytes: 0 } },
   place: { size: 8, fields: { helper: 0, netns: 4 } },
@@ -266,6 +266,13 @@ export function encodeArrivalKey(bridge: number, guestMac: string): Buffer {
   key.writeUInt32LE(bridge, LAYOUT.arrival_key.fields.bridge);
   mac(guestMac).copy(key, LAYOUT.arrival_key.fields.mac);
   return key;
+}
+
+/** @param arriving its guest is about to come from another node */
+export function encodeDestination(arriving: boolean): Buffer {
+  const value = Buffer.alloc(LAYOUT.destination.size);
+  value.writeUInt32LE(arriving ? 1 : 0, LAYOUT.destination.fields.arriving);
+  return value;
 }
 
 /** Of a row of the map `destinations`: when feedback was seen last, CLOCK_MONOTONIC in ns; 0: never. */

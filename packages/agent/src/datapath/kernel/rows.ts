@@ -1,5 +1,5 @@
 /** From the state of a data path to rows of maps and programs at hooks. */
-import type { DatapathState, DeliveryEntry, Hook, HookCapture } from '../datapath.ts';
+import type { DatapathState, DeliveryEntry, Hook, HookCapture, LocalDeliveryEntry } from '../datapath.ts';
 import {
   COPY_VLAN_SET,
   encodeArrivalKey,
@@ -8,6 +8,7 @@ import {
   encodeCapture,
   encodeCaptureKey,
   encodeDelivery,
+  encodeDestination,
   encodeHostAddress,
   encodePeerKey,
   encodePlace,
@@ -80,7 +81,6 @@ export function arriveAt(hook: Hook): ProgramName {
 
 const PRESENT = u32Key(1);
 const NOTHING_REFUSED = Buffer.alloc(LAYOUT.peer.size);
-const NOTHING_LEARNT = Buffer.alloc(LAYOUT.destination.size);
 
 /** @throws Error where a capture or termination names an absent delivery. */
 export function buildRows(state: DatapathState, around: Around): DatapathRows {
@@ -100,7 +100,7 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
   if (state.mirrorDevice !== 0) {
     attachments.push({ attachment: { ifindex: state.mirrorDevice, hook: 'ingress', program: PROGRAMS.terminate } });
   }
-  for (const [ifindex, destinationOf] of destinations) {
+  for (const [ifindex, { policies: destinationOf }] of destinations) {
     if (around.sending.has(ifindex)) {
       attachments.push({ attachment: { ifindex, hook: 'egress', program: PROGRAMS.feedbackEgress }, destinationOf });
     }
@@ -163,7 +163,7 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
       u32Key(ifindex),
       encodeArrivalPort(bridge, { uplink, feedback: destinations.has(ifindex) }),
     ]),
-    destinations: rows([...destinations.keys()], (ifindex) => [u32Key(ifindex), NOTHING_LEARNT]),
+    destinations: rows([...destinations], ([ifindex, { arriving }]) => [u32Key(ifindex), encodeDestination(arriving)]),
     arrivals: arrivalRows(state, new Set()),
     budgets: budgetRows(state, take),
     hostAddresses: rows(state.hostAddresses, (address) => [encodeHostAddress(address), PRESENT]),
@@ -182,11 +182,18 @@ export function arrivalRows({ arrivals }: DatapathState, unwatched: ReadonlySet<
   return rows(watched, ({ bridge, mac, ifindex }) => [encodeArrivalKey(bridge, mac), u32Key(ifindex)]);
 }
 
-/** Devices that copies are delivered into for guests, with the policies whose copies these are. */
-function destinationsOf({ deliveries }: DatapathState): ReadonlyMap<number, string[]> {
-  const local = deliveries.filter(({ kind, ifindex }) => kind === 'local' && ifindex !== 0);
-  const byDevice = Map.groupBy(local, ({ ifindex }) => ifindex);
-  return new Map([...byDevice].map(([ifindex, group]) => [ifindex, group.map(({ policy }) => policy)]));
+/** A device that copies are delivered into for a guest, by ifindex: the policies whose copies these are. */
+type Destinations = ReadonlyMap<number, { policies: readonly string[]; arriving: boolean }>;
+
+function destinationsOf({ deliveries }: DatapathState): Destinations {
+  const local = deliveries.filter((delivery) => delivery.kind === 'local' && delivery.ifindex !== 0);
+  const byDevice = Map.groupBy(local as LocalDeliveryEntry[], ({ ifindex }) => ifindex);
+  return new Map(
+    [...byDevice].map(([ifindex, group]) => {
+      const policies = group.map(({ policy }) => policy);
+      return [ifindex, { policies, arriving: group.some(({ arriving }) => arriving) }];
+    }),
+  );
 }
 
 /** VLAN IDs that edges of this node push on copies. */
