@@ -9,7 +9,7 @@ import { failureText } from './chaos/report.ts';
 import { ChaosRun } from './chaos/run.ts';
 import { Timeline } from './chaos/timeline.ts';
 import { uninstallProblems } from './chaos/uninstall.ts';
-import { surplus, surplusInMetrics } from './chaos/watch.ts';
+import { countersIn, fallen, surplus, surplusInMetrics } from './chaos/watch.ts';
 import { firstWorld } from './chaos/world.ts';
 import { useLab } from './support/lab.ts';
 
@@ -43,6 +43,16 @@ test('more delivered than sent is seen, in a status and in the metrics', () => {
   assert.deepEqual(surplusInMetrics(metrics(7, 7, 8), new Set()), []);
   assert.equal(surplus('here', { sent: 5, received: 6, delivered: undefined })?.startsWith('here: 5 sent'), true);
   assert.equal(surplus('here', { sent: undefined, received: 6, delivered: 6 }), undefined);
+});
+
+test('a counter that goes back is seen in the metrics', () => {
+  const counters = (packets: number) =>
+    countersIn(`mirrorplane_policy_delivered_packets_total{policy="p1"} ${packets}`);
+  assert.deepEqual(fallen(counters(7), counters(7)), []);
+  assert.deepEqual(fallen(counters(7), counters(6)), [
+    'mirrorplane_policy_delivered_packets_total{policy="p1"} fell from 7 to 6',
+  ]);
+  assert.deepEqual(fallen(new Map(), counters(6)), []);
 });
 
 test('what the status said of a policy narrows down what may have been, where no step came between', () => {

@@ -140,6 +140,7 @@ export class ChaosRun {
     }
     done.to = Date.now();
     this.#watch.end();
+    if (step.action === 'start-agent') this.#watch.agentBack();
     if (this.violations.length === 0 && step.settle && this.world.down.length === 0) {
       await this.#settle();
       done.settledMs = Date.now() - done.to;

@@ -57,6 +57,24 @@ export function surplusInMetrics(text: string, judged: ReadonlySet<string>): str
   return [...paths].flatMap(([where, counts]) => surplus(where, counts) ?? []);
 }
 
+/** Counters of policies and paths in the text of the metrics, by series. */
+export function countersIn(text: string): Map<string, number> {
+  const counters = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    const [, series, value] = /^(mirrorplane_(?:path|policy)_\w+_total\{.*\}) (\S+)$/.exec(line) ?? [];
+    if (series !== undefined) counters.set(series, Number(value));
+  }
+  return counters;
+}
+
+/** Counters that went back: whoever draws rates takes that for a new start from 0. */
+export function fallen(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): string[] {
+  return [...after].flatMap(([series, value]) => {
+    const was = before.get(series) ?? 0;
+    return value < was ? [`${series} fell from ${was} to ${value}`] : [];
+  });
+}
+
 export class StatusWatch {
   readonly #parts: Parts;
   #stopped = false;
@@ -64,9 +82,11 @@ export class StatusWatch {
   /** Grows with every step that begins or ends: a look that a step fell into says nothing of policies. */
   #step = 0;
   #changing = false;
-  /** When the controller was heard again after it was not; milliseconds since 1970. */
+  /** When the controller was heard again after it was not, or an agent came back; milliseconds since 1970. */
   #since: number | undefined;
   #looks = 0;
+  /** The counters at the last look at the metrics. */
+  #counters: ReadonlyMap<string, number> = new Map();
   /** Policies that were as wanted at the last look, and when the answer came. */
   #seen = new Map<string, number>();
 
@@ -81,6 +101,11 @@ export class StatusWatch {
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#running;
+  }
+
+  /** An agent has come back: until its node has reported, what it has sent is old. */
+  agentBack(): void {
+    if (this.#since !== undefined) this.#since = Date.now();
   }
 
   /** A step begins, after which policies may be others. */
@@ -114,6 +139,8 @@ export class StatusWatch {
       // It is down, or going down. That it comes back is waited for elsewhere.
       this.#since = undefined;
       this.#seen.clear();
+      // It goes on from what it has saved.
+      this.#counters = new Map();
       return;
     }
     this.#report(this.#fresh(statuses).flatMap(surplusOf));
@@ -124,6 +151,9 @@ export class StatusWatch {
   async #checkMetrics(before: readonly PolicyStatus[]): Promise<void> {
     const { lab } = this.#parts;
     const text = String((await lab.api('GET', '/metrics')).body);
+    const counters = countersIn(text);
+    for (const problem of fallen(this.#counters, counters)) this.#parts.violation(`metrics: ${problem}`);
+    this.#counters = counters;
     // Before and after, for a node may go in between.
     const after = new Set(this.#fresh(await policyStatuses(lab)).map(({ name }) => name));
     const judged = this.#fresh(before).filter(({ name }) => after.has(name));

@@ -156,6 +156,7 @@ export class LiveNodes {
       node.running = byId();
     }
     node.connected = true;
+    node.readings.back(node.counters.ends(), (name) => this.#nodes.get(name)?.readings);
     node.heardBefore = node.lastSeenAt === undefined ? undefined : Date.parse(node.lastSeenAt);
     node.unseen = node.heardBefore !== undefined;
     node.rejection = undefined;

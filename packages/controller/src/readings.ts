@@ -91,6 +91,21 @@ export class Readings {
     }
   }
 
+  /**
+   * The agent of this node has come back. What had arrived was shown as it came meanwhile; it goes on from there, and not from the
+   * last reading of the node, so that no counter goes back.
+   * @param totals what the node had counted when it was heard last
+   * @param of the readings of another node
+   */
+  back(totals: Ends, of: (node: string) => Readings | undefined): void {
+    for (const target of targetsOf(totals)) {
+      const last = of(target)?.toldBefore(Number.POSITIVE_INFINITY);
+      if (last) {
+        this.arrivedBefore.set(target, last);
+      }
+    }
+  }
+
   #arrivedOf(delivery: string): ArrivalReading | undefined {
     const parts = parseDeliveryId(delivery);
     return parts?.kind === 'erspan' ? this.arrivedBefore.get(parts.node) : undefined;

@@ -53,8 +53,9 @@ async function scraped(t: Parameters<typeof Bench.start>[0]): Promise<string> {
   });
   const problems = [{ code: 'DEVICE_DOWN', message: 'eth1 is down' }];
   two.send({ type: 'status', appliedRevision: two.program!.revision, captures: [], problems });
-  one.send({ type: 'counters', report: ofSender });
   return until('the metrics have it all', async () => {
+    // As every second: what has arrived is shown as of the last reading of the sender.
+    one.send({ type: 'counters', report: ofSender });
     const { text } = await bench.get('/metrics');
     const isThere = /_path_delivered_packets_total\{/.test(text) && /_node_problems\{/.test(text);
     return isThere && /_policy_packets_total\{/.test(text) && text;

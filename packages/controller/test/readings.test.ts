@@ -30,6 +30,7 @@ function nodes() {
     b: (packets: number, readAt: number, now: number) => b.take('b', got(packets), { readAt, now }, of),
     surplus: (since: number) => Object.fromEntries(a.surplusSince(since)),
     prune: () => a.prune(() => false),
+    back: () => a.back(sent(0), of),
     arrived: () => a.arrivedBefore.get('b')?.terminations.get('u/from/a')?.delivered.packets,
   };
 }
@@ -84,6 +85,21 @@ test('more than was sent is a surplus when it was sure to have arrived before, o
   assert.deepEqual(surplus(2010), { 'u/to/b': 4 });
   prune();
   assert.deepEqual(surplus(0), {});
+});
+
+test('what has arrived while a sender was away is not taken back when it returns', () => {
+  const { a, b, arrived, back } = nodes();
+  b(90, 500, 510);
+  a(100, 1000, 1010);
+  b(190, 1500, 1510);
+  b(290, 2500, 2510);
+  back();
+  assert.equal(arrived(), 290);
+  b(390, 3500, 3510);
+  a(400, 3505, 3520);
+  assert.equal(arrived(), 290);
+  a(500, 4505, 4520);
+  assert.equal(arrived(), 390);
 });
 
 test('a report that was late on its way counts as read when it was', () => {

@@ -1,12 +1,6 @@
 /** What the metrics are at this moment, read from those to whom it belongs. */
 import { readdirSync } from 'node:fs';
-import {
-  type CaptureCounts,
-  type Count,
-  PolicyState,
-  type PolicyStatus,
-  type TerminationReport,
-} from '@mirrorplane/contract';
+import { type CaptureCounts, type Count, PolicyState, type PolicyStatus } from '@mirrorplane/contract';
 import manifest from '../../package.json' with { type: 'json' };
 import type { LiveNode } from '../live.ts';
 import type { Services } from '../services.ts';
@@ -27,9 +21,8 @@ export function collect(services: Services, add: Add): void {
       add('policyMaxRate', (maxRate * 1_000_000) / 8, { policy: status.name });
     }
   }
-  const policies = services.planning.policyNames();
   for (const [name, { value }] of services.view.all('nodes')) {
-    collectNode({ name, pool: value.pool, node: services.live.get(name), policies }, services, add);
+    collectNode({ name, pool: value.pool, node: services.live.get(name) }, services, add);
   }
 }
 
@@ -113,25 +106,12 @@ function* outcomes(counts: CaptureCounts): Generator<[outcome: string, reason: s
 function collectPath(path: PolicyStatus['paths'][number], labels: Labels, add: Add): void {
   addCount(add, ['pathSentPackets', 'pathSentBytes'], path.sentInner, labels);
   addCount(add, [undefined, 'pathSentOuterBytes'], path.sent, labels);
+  addCount(add, ['pathReceivedPackets', 'pathReceivedBytes'], path.received, labels);
+  addCount(add, ['pathDeliveredPackets', 'pathDeliveredBytes'], path.delivered, labels);
+  addCount(add, ['pathRelayedPackets', 'pathRelayedBytes'], path.relayed, labels);
   addCount(add, ['pathMissing', undefined], path.missing, labels);
   if (path.lost !== null) {
     add('pathLost', path.lost, labels);
-  }
-}
-
-/**
- * What came by the paths to a node, as it has counted until now. The status of a policy shows what had come when the sender was
- * read: that may go back a little, which a counter must not.
- */
-function collectArrivals({ name: to, policies }: NamedNode, reports: readonly TerminationReport[], add: Add): void {
-  for (const { policy: uid, node: from, received, delivered, relayed } of reports) {
-    const policy = policies.get(uid);
-    if (policy !== undefined) {
-      const labels = { policy, from, to };
-      addCount(add, ['pathReceivedPackets', 'pathReceivedBytes'], received, labels);
-      addCount(add, ['pathDeliveredPackets', 'pathDeliveredBytes'], delivered, labels);
-      addCount(add, ['pathRelayedPackets', 'pathRelayedBytes'], relayed, labels);
-    }
   }
 }
 
@@ -154,12 +134,9 @@ interface NamedNode {
   name: string;
   pool: string;
   node: LiveNode | undefined;
-  /** Names of all policies by uid. */
-  policies: ReadonlyMap<string, string>;
 }
 
-function collectNode(named: NamedNode, { view, live }: Services, add: Add): void {
-  const { name, pool, node } = named;
+function collectNode({ name, pool, node }: NamedNode, { view, live }: Services, add: Add): void {
   const program = view.get('programs', name)?.value.revision;
   const { agentVersion = '', kernel = '', hook = '' } = node ?? {};
   add('nodeInfo', 1, { node: name, pool, agent_version: agentVersion, kernel, hook });
@@ -172,7 +149,6 @@ function collectNode(named: NamedNode, { view, live }: Services, add: Add): void
   }
   const sums = node?.counters.sums();
   if (sums) {
-    collectArrivals(named, sums.terminations, add);
     add('unknownErspan', sums.unknownErspan, { node: name });
     for (const { address: sender, staleSession, wrongAddress } of sums.peers) {
       add('refusedErspan', staleSession, { node: name, sender, reason: 'staleSession' });
