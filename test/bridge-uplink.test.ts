@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { until } from '@mirrorplane/base';
+import type { DeviceBudget } from '@mirrorplane/contract';
 import { useLab } from './support/lab.ts';
 import { activeEventually, createPolicy, policyStatus, statusEventually } from './support/policy.ts';
 import { PYTHON, startPings } from './support/traffic.ts';
@@ -12,7 +13,7 @@ import { PYTHON, startPings } from './support/traffic.ts';
 const lab = useLab({ nodes: 2, switch: false });
 const PACED = join(import.meta.dirname, 'support/paced_udp.py');
 const PORT = '9999';
-const SHAPER = 'tbf rate 20mbit burst 4kb limit 64kb'.split(' ');
+const SHAPER = 'tbf rate 5mbit burst 4kb limit 32kb'.split(' ');
 const POLICY = { name: 'p', sources: ['web-1/0'], destination: 'ids-1/0' };
 const ip = (...argv: string[]) => lab().exec('node-1', ['ip', ...argv]);
 
@@ -62,14 +63,18 @@ const problems = async (): Promise<string[]> =>
 test('copies that would fill the NIC below the bridge give way to service traffic, and the policy says so', async () => {
   await addBridge();
   await lab().exec('node-1', ['tc', 'qdisc', 'add', 'dev', 'nic0', 'root', ...SHAPER]);
-  // Some 20 Mbit/s of requests and replies, which are copied.
+  // Up to 20 Mbit/s of requests and replies, which are copied; half of that on a busy machine.
   pings = startPings(lab(), 'web-1', 'web-2', 1_000_000, { size: 1400, interval: 0.001 });
   await statusEventually(lab(), POLICY.name, 'held back', ({ reasons }) =>
     reasons.some(({ code }) => code === 'UPLINK_BUSY'),
   );
   const before_ = (await policyStatus(lab(), POLICY.name)).totals.copied.packets;
+  await until('the node shows what it leaves for copies', async () => {
+    const { budgets } = (await lab().api('GET', '/api/v1/nodes/node-1')).body;
+    return (budgets as DeviceBudget[]).some(({ device }) => device === 'underlay0');
+  });
   const { sent, received } = await serve(8);
-  assert.ok(sent > 5000, `${sent} sent`);
+  assert.ok(sent > 1000, `${sent} sent`);
   assert.ok(received > 0.98 * sent, `${received} of ${sent} came through; without a budget it is seven tenths`);
   const { totals } = await policyStatus(lab(), POLICY.name);
   assert.ok(totals.copied.packets > before_, 'some copies are made all the while');

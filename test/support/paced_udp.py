@@ -1,11 +1,11 @@
-"""paced_udp.py send ADDRESS PORT SECONDS: sends some 10 Mbit/s of numbered datagrams, and prints how many.
+"""paced_udp.py send ADDRESS PORT SECONDS: sends some 2 Mbit/s of numbered datagrams, and prints how many.
 paced_udp.py receive PORT QUIET: counts datagrams until none has come for QUIET seconds, and prints how many."""
 
 import socket
 import sys
 import time
 
-BATCH, PAUSE, SIZE = 10, 0.008, 1000
+BATCH, PAUSE, SIZE = 2, 0.008, 1000
 
 
 def send(address, port, seconds):

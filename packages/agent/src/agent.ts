@@ -46,7 +46,7 @@ export interface AgentParts {
   /** What a device has carried. Left out: where the guests of migrating interfaces are is what the controller says. */
   statistics?: (ifindex: number) => Promise<DeviceStatistics | undefined>;
   /** Keeps copies within what service traffic leaves of a device; left out: no device has a budget. */
-  throttle?: Pick<Throttle, 'throttled' | 'cpuThrottled' | 'unprotected' | 'on'>;
+  throttle?: Pick<Throttle, 'throttled' | 'cpuThrottled' | 'unprotected' | 'budgets' | 'on'>;
   /** Whether a NIC may handle flows itself, by the name of its device. Left out: none does. */
   offloads?: (device: string) => boolean;
   /** Finds the underlay among the devices that `links` has now. */

@@ -6,7 +6,9 @@ import {
   type CaptureStatus,
   type CounterReading,
   type Device,
+  type DeviceBudget,
   type Hello,
+  MAX_BUDGETS,
   type NodeProblem,
   type StatusMessage,
   SYNC_PROTOCOL,
@@ -28,6 +30,8 @@ export interface ReporterParts {
   node: string;
   version: string;
   datapath: Pick<Datapath, 'hookKind' | 'counters' | 'countersSaved'>;
+  /** Left out: no device has a budget. */
+  throttle?: { readonly budgets: readonly DeviceBudget[] };
   log: Logger;
 }
 
@@ -107,7 +111,8 @@ export class Reporter {
     try {
       const reading = { run: this.#run, readAt: performance.now() };
       const report = await this.#parts.datapath.counters();
-      this.#link.send({ type: 'counters', reading, report });
+      const budgets = this.#parts.throttle?.budgets.slice(0, MAX_BUDGETS) ?? [];
+      this.#link.send({ type: 'counters', reading, report, ...(budgets.length > 0 && { budgets }) });
     } catch (error) {
       this.#parts.log.warn({ err: error }, 'counters could not be read');
     } finally {

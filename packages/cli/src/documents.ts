@@ -33,6 +33,7 @@ export const ADDED: Record<Kind, readonly string[]> = {
     'appliedRevision',
     'problems',
     'devices',
+    'budgets',
     'ending',
   ],
   Interface: ['revision', 'declared', 'devices', 'home', 'contested'],

@@ -13,7 +13,7 @@ function device(name: string, linkType: string, more: Partial<Device> = {}): Dev
 }
 
 function node(...devices: Device[]): Node {
-  return { name: 'node-1', pool: 'east', connected: true, problems: [], ending: [], devices, revision: 1 };
+  return { name: 'node-1', pool: 'east', connected: true, problems: [], ending: [], budgets: [], devices, revision: 1 };
 }
 
 describe('a node', () => {
@@ -32,6 +32,18 @@ describe('a node', () => {
   it('shows which packets of a device are not seen', () => {
     const text = nodeFields(node(device('eth0', '', { warning: 'has hw-tc-offload on' })), false);
     assert.ok(lineOf(text, 'eth0')?.endsWith('id-of-eth0: has hw-tc-offload on'), text);
+  });
+});
+
+describe('the budgets of a node', () => {
+  it('are shown with their device, where it has a limit and where it has none', () => {
+    const budgets = [
+      { device: 'eth1', bytesPerSecond: 12_500_000 },
+      { device: 'eth2', bytesPerSecond: 0 },
+    ];
+    const text = nodeFields({ ...node(), budgets }, false);
+    assert.match(text, /^copies: +12\.5 MB a second by eth1, /m);
+    assert.match(text, /^copies: +no limit by eth2, /m);
   });
 });
 

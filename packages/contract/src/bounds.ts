@@ -18,6 +18,8 @@ export const MAX_CAPTURE_STATUSES = 16_384;
 export const MAX_PROBLEMS = 1024;
 /** Senders of which one node reports that something was refused: every other node, and then some. */
 export const MAX_PEERS = 4096;
+/** Devices of one node of which budgets are reported. */
+export const MAX_BUDGETS = 256;
 /** Items of a list within an item of a list, as the further names of a device. */
 export const MAX_INNER_ITEMS = 256;
 /** Characters of a text for people, as the message of a problem. */

@@ -1,6 +1,6 @@
 /** What exists in the cluster: declared by operators, observed by agents, and both merged. */
 import * as z from 'zod';
-import { MAX_INNER_ITEMS, Text, Word } from './bounds.ts';
+import { MAX_COUNT, MAX_INNER_ITEMS, Text, Word } from './bounds.ts';
 import { ReasonCode } from './errors.ts';
 import { DeviceName, DeviceReference, InterfaceId, MacAddress, Name, Timestamp } from './names.ts';
 
@@ -218,6 +218,15 @@ export type Interface = z.infer<typeof Interface>;
 export const HookKind = z.enum(['tcx', 'clsact']);
 export type HookKind = z.infer<typeof HookKind>;
 
+/** What a device leaves for copies now, as the agent keeps it to what service traffic leaves. */
+export const DeviceBudget = z
+  .object({
+    device: DeviceName,
+    bytesPerSecond: z.number().int().min(0).max(MAX_COUNT).meta({ description: 'Copies on the wire; 0: no limit.' }),
+  })
+  .meta({ id: 'DeviceBudget' });
+export type DeviceBudget = z.infer<typeof DeviceBudget>;
+
 /** A host running the agent. `underlay` is undefined until its agent has connected once. */
 export const Node = z
   .object({
@@ -236,6 +245,9 @@ export const Node = z
     appliedRevision: z.number().int().optional().meta({ description: 'Revision that the kernel of the node runs.' }),
     problems: z.array(z.object({ code: ReasonCode, message: z.string() })).default([]),
     devices: z.array(Device).default([]),
+    budgets: z.array(DeviceBudget).default([]).meta({
+      description: 'Of the devices by which copies leave the node, while its agent is connected.',
+    }),
     ending: z.array(z.string()).default([]).meta({
       description:
         'Names of disabled and deleted policies that this node may still copy for: it has not confirmed that it stopped.',
@@ -270,6 +282,7 @@ export const Node = z
             identity: { kind: 'vm', id: 'web-1/0', name: 'web-1 eth0', network: 'blue', provider: 'libvirt' },
           },
         ],
+        budgets: [{ device: 'underlay0', bytesPerSecond: 1_125_000_000 }],
         ending: [],
         revision: 5,
       },

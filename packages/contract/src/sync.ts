@@ -1,9 +1,9 @@
 /** Messages between agent and controller, one JSON text per WebSocket frame. Level-triggered: the newest of a type wins. */
 import * as z from 'zod';
-import { boundedList, Id, MAX_CAPTURE_STATUSES, MAX_DEVICES, MAX_PROBLEMS, Text, Word } from './bounds.ts';
+import { boundedList, Id, MAX_BUDGETS, MAX_CAPTURE_STATUSES, MAX_DEVICES, MAX_PROBLEMS, Text, Word } from './bounds.ts';
 import { CounterReport } from './counters.ts';
 import { EventsMessage, EventsTakenMessage } from './events.ts';
-import { Device, HookKind, Underlay } from './inventory.ts';
+import { Device, DeviceBudget, HookKind, Underlay } from './inventory.ts';
 import { Name } from './names.ts';
 import { NodeProgram } from './program.ts';
 
@@ -103,6 +103,9 @@ export const CountersMessage = z.object({
   type: z.literal('counters'),
   reading: CounterReading.optional(),
   report: CounterReport,
+  budgets: boundedList(DeviceBudget, MAX_BUDGETS).optional().meta({
+    description: 'Of the devices by which copies leave; left out where none has one.',
+  }),
 });
 export type CountersMessage = z.infer<typeof CountersMessage>;
 

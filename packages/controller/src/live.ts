@@ -3,6 +3,7 @@ import {
   type CaptureStatus,
   type CounterReading,
   type Device,
+  type DeviceBudget,
   type Hello,
   type HookKind,
   type InventoryMessage,
@@ -75,6 +76,8 @@ export interface LiveNode {
   /** The last agent that was refused because this one answers, and when. */
   second?: { problem: NodeProblem; at: number } | undefined;
   counters: CounterTotals;
+  /** What its devices leave for copies, as of the last report. */
+  budgets: DeviceBudget[];
   /** Which reading of the agent `counters` has taken last; undefined: none that it wants to hear of. */
   reading?: CounterReading | undefined;
   /** When a whole report of counters was taken last, milliseconds since 1970; undefined: not since the start. */
@@ -339,6 +342,7 @@ export class LiveNodes {
     const node = this.#nodes.get(name);
     if (node?.connected) {
       node.connected = false;
+      node.budgets = [];
       node.disconnectedAt = this.#clock();
       this.#touch(node);
       node.dirty = true;
@@ -397,6 +401,7 @@ export class LiveNodes {
         granted: new Set(),
         former: new Set(),
         problems: [],
+        budgets: [],
         counters: new CounterTotals(),
         readings: new Readings(),
         dirty: false,

@@ -53,9 +53,13 @@ async function scraped(t: Parameters<typeof Bench.start>[0]): Promise<string> {
   });
   const problems = [{ code: 'DEVICE_DOWN', message: 'eth1 is down' }];
   two.send({ type: 'status', appliedRevision: two.program!.revision, captures: [], problems });
+  const budgets = [
+    { device: 'eth1', bytesPerSecond: 12_500_000 },
+    { device: 'eth2', bytesPerSecond: 0 },
+  ];
   return until('the metrics have it all', async () => {
     // As every second: what has arrived is shown as of the last reading of the sender.
-    one.send({ type: 'counters', report: ofSender });
+    one.send({ type: 'counters', report: ofSender, budgets });
     const { text } = await bench.get('/metrics');
     const isThere = /_path_delivered_packets_total\{/.test(text) && /_node_problems\{/.test(text);
     return isThere && /_policy_packets_total\{/.test(text) && text;
@@ -114,6 +118,9 @@ test('sums over a metric count each packet once, and bytes along a path are comp
 test('what nodes, policies, events and the process are doing is there', async (t) => {
   const text = await scraped(t);
   assert.equal(series(text, 'mirrorplane_policy_max_rate_bytes_per_second')['{policy="p"}'], 1_000_000);
+  assert.deepEqual(series(text, 'mirrorplane_node_device_budget_bytes_per_second'), {
+    '{node="node-1",device="eth1"}': 12_500_000,
+  });
   assert.equal(series(text, 'mirrorplane_node_problems')['{node="node-2",code="DEVICE_DOWN"}'], 1);
   assert.ok(Object.keys(series(text, 'mirrorplane_policy_reasons')).some((key) => key.includes('DEVICE_DOWN')));
   const info = '{node="node-1",pool="east",agent_version="0.1.0",kernel="6.12.0",hook="tcx"}';

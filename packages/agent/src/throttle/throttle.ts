@@ -1,6 +1,7 @@
 /** Service traffic first: keeps budgets to the headroom of devices and CPUs. The arithmetic is in headroom.ts and cpu-headroom.ts. */
 import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
+import type { DeviceBudget as Budget } from '@mirrorplane/contract';
 import type { Datapath, DeviceBudget } from '../datapath/datapath.ts';
 import { type Carrier, carriersOf } from '../discovery/carriers.ts';
 import type { Logger } from '../log.ts';
@@ -66,6 +67,7 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
   readonly #followed = new Map<number, Followed>();
   #throttled: ReadonlySet<number> = new Set();
   #unprotected: ReadonlySet<number> = new Set();
+  #budgets: readonly Budget[] = [];
   #node: (Refusing & { headroom: CpuHeadroom }) | undefined;
   #cpuThrottled = false;
   #timer: NodeJS.Timeout | undefined;
@@ -90,6 +92,11 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
   /** Whether the node's budget has refused copies in the last seconds. Undefined where CPUs are not followed. */
   get cpuThrottled(): boolean | undefined {
     return this.#parts.lost && this.#cpuThrottled;
+  }
+
+  /** What each device by which copies leave may send of them now, bytes a second; 0: no limit. */
+  get budgets(): readonly Budget[] {
+    return this.#budgets;
   }
 
   /** Begins, with a first reading at once. */
@@ -129,8 +136,17 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
       if (rate !== undefined && rate !== budget.rate) rates.set(budget.ifindex, rate);
     }
     if (rates.size > 0) await datapath.setDeviceBudgets(rates);
+    this.#remember(budgets, rates);
     await this.#followCpus();
     this.#tellThrottled();
+  }
+
+  #remember(budgets: readonly DeviceBudget[], changed: ReadonlyMap<number, number>): void {
+    const names = new Map(this.#parts.links().map(({ ifindex, name }) => [ifindex, name]));
+    this.#budgets = budgets.flatMap(({ ifindex, rate }) => {
+      const device = names.get(ifindex);
+      return device === undefined ? [] : [{ device, bytesPerSecond: changed.get(ifindex) ?? rate }];
+    });
   }
 
   async #followCpus(): Promise<void> {

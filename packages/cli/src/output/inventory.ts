@@ -2,7 +2,7 @@
 import type { Device, Interface, Node } from '@mirrorplane/contract';
 import { whyNotMirrorable } from '@mirrorplane/contract/mirrorable';
 import { formatVlanList } from '../vlans.ts';
-import { ago, UNKNOWN } from './numbers.ts';
+import { ago, humanBytes, UNKNOWN } from './numbers.ts';
 import { type Cell, type Column, printable, renderFields, renderTable } from './table.ts';
 
 /** A row an interface. `wide`: with more columns. */
@@ -109,6 +109,11 @@ export function nodeFields(node: Node, color: boolean): string {
       ['hook', node.hook ?? UNKNOWN],
       ['program', programText(node)],
       ['certificate', certificateCell(node)],
+      // Of a controller that is older there are none.
+      ...(node.budgets ?? []).map(({ device, bytesPerSecond }): [string, Cell] => {
+        const limit = bytesPerSecond > 0 ? `${humanBytes(bytesPerSecond)} a second` : 'no limit';
+        return ['copies', `${limit} by ${device}, as service traffic leaves it`];
+      }),
     ],
     color,
   );

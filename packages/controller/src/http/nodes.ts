@@ -50,6 +50,7 @@ function toNode({ value: { name, pool }, revision }: Stored<NodeRecord>, { view,
     appliedRevision: node?.appliedRevision,
     problems: (node ? live.problemsOf(node) : []).map(({ code, message }) => ({ code, message })),
     devices: node?.devices ?? [],
+    budgets: node?.budgets ?? [],
     ending: node ? endingOn(node, view) : [],
     revision,
   };

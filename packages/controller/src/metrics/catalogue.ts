@@ -144,6 +144,12 @@ export const METRICS = {
     'node',
     'code',
   ),
+  nodeBudget: gauge(
+    'mirrorplane_node_device_budget_bytes_per_second',
+    'What a device by which copies leave the node may send of them now. No series: no limit, or the agent is away.',
+    'node',
+    'device',
+  ),
   nodeCertificateEnd: gauge(
     'mirrorplane_node_certificate_end_timestamp_seconds',
     'When the certificate of the agent ends, seconds since 1970. No series: not known yet.',

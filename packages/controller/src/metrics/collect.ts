@@ -142,6 +142,11 @@ function collectNode({ name, pool, node }: NamedNode, { view, live }: Services, 
   add('nodeInfo', 1, { node: name, pool, agent_version: agentVersion, kernel, hook });
   add('nodeConnected', node?.connected ? 1 : 0, { node: name });
   add('nodePending', program !== undefined && node?.appliedRevision !== program ? 1 : 0, { node: name });
+  for (const { device, bytesPerSecond } of node?.budgets ?? []) {
+    if (bytesPerSecond > 0) {
+      add('nodeBudget', bytesPerSecond, { node: name, device });
+    }
+  }
   addTime(add, 'nodeLastSeen', node?.lastSeenAt, name);
   addTime(add, 'nodeCertificateEnd', node?.certificateEndsAt, name);
   for (const { code } of node ? live.problemsOf(node) : []) {

@@ -346,7 +346,7 @@ export class AgentServer {
     }
   }
 
-  #count({ node: name }: Session, { reading, report }: CountersMessage): void {
+  #count({ node: name }: Session, { reading, report, budgets }: CountersMessage): void {
     const { live, observer, planning, view, clock, log } = this.#services;
     const node = live.get(name);
     if (!node) {
@@ -365,6 +365,7 @@ export class AgentServer {
     });
     const message = refusedCountersMessage(node.counters.take(report, judge));
     node.reading = reading;
+    node.budgets = budgets ?? [];
     const { readings } = node;
     const readAt = readings.readAt(reading, now);
     if (!readings.isPart(reading)) {
