@@ -80,6 +80,21 @@ for (const [where, destination] of [
   }
 }
 
+test('a sensor that sends all again and talks with the mirrored guest itself makes no loop', async () => {
+  await withPolicy(lab(), { name: 'talk', sources: ['web-1/0'], destination: 'ids-1/0' }, async () => {
+    await reflect('ids-1');
+    const before = (await policyStatus(lab(), 'talk')).totals.copied.packets;
+    await ping(lab(), 'ids-1', 'web-1', PINGS);
+    await ping(lab(), 'web-1', 'web-2', PINGS);
+    await stopReflecting();
+    await countedEventually(lab(), 'talk', before + 4 * PINGS, 0);
+    await statusEventually(lab(), 'talk', 'active', ({ state }) => state === 'active');
+    // Each ping of the sensor comes to web-1 twice, as it sends the copy on, and is answered twice.
+    const copied = (await policyStatus(lab(), 'talk')).totals.copied.packets - before;
+    assert.ok(copied <= 6 * PINGS + 40, `${copied} copies of ${2 * PINGS} pings`);
+  });
+});
+
 test('a policy with allowFeedback lets them through, and no frame is copied a second time', async () => {
   const policy = {
     name: 'open',
