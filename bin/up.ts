@@ -33,28 +33,30 @@ interface Flags {
 const DEFAULT = 'default';
 
 const command = new Command('mirrorplane up')
-  .description('Runs controller and agent for this host in one process. Needs root. Ctrl-C ends it; copying goes on.')
+  .description(
+    'Runs controller and agent for this host in one process. Needs root. Ctrl-C stops both; copying continues.',
+  )
   .version(VERSION)
-  .option('--data <dir>', 'folder for the store, the tokens and the keys', '/var/lib/mirrorplane')
+  .option('--data <dir>', 'directory of the store, the tokens and the keys', '/var/lib/mirrorplane')
   .option(
     '--listen <address>',
-    'where the API listens: ADDR:PORT or unix:PATH; may be given again (default: 127.0.0.1:7070)',
+    'address of the API: ADDR:PORT or unix:PATH; may be repeated (default: 127.0.0.1:7070)',
     (value: string, before: string[] | undefined) => [...(before ?? []), value],
   )
   .option(
     '--agent-listen <address>',
-    'where agents connect: ADDR:PORT; 0.0.0.0:7071 lets other nodes join',
+    'address for agents: ADDR:PORT; 0.0.0.0:7071 lets other nodes join',
     '127.0.0.1:7071',
   )
   .option('--node <name>', 'name of this node (default: the host name)')
   .option(
     '--mirror-device <device>',
-    'device that copies to other nodes take (default: that of the default route)',
+    'device that sends copies to other nodes (default: the device of the default route)',
     mirrorDevice,
   )
   .addOption(HOOK_OPTION)
-  .option('--bpffs <dir>', 'folder on a bpf file system', DEFAULT_BPFFS)
-  .addOption(new Option('--log-level <level>', 'least level that is logged').choices(LOG_LEVELS).default('warn'))
+  .option('--bpffs <dir>', 'directory on a bpf file system', DEFAULT_BPFFS)
+  .addOption(new Option('--log-level <level>', 'lowest level that is logged').choices(LOG_LEVELS).default('warn'))
   .showHelpAfterError('(--help shows all options)')
   .exitOverride(exitForUsage);
 

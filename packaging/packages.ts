@@ -100,7 +100,7 @@ export async function controllerPackage(build: Build): Promise<Package> {
     service: 'mirrorplane-controller.service',
     conffiles: ['/etc/mirrorplane/controller.yaml'],
     summary: 'controller of Mirrorplane',
-    description: 'Keeps the mirror policies of a cluster, plans for its nodes, and serves the API.',
+    description: 'Stores the mirror policies of a cluster, plans the programs of its nodes, and serves the API.',
   };
 }
 

@@ -3,7 +3,7 @@ import { Option } from 'commander';
 
 export const HOOK_OPTION = new Option(
   '--hook <kind>',
-  'how programs hang at devices; auto: tcx where the kernel has it, else clsact',
+  'how BPF programs are attached to devices; auto: tcx if the kernel has it, else clsact',
 )
   .choices(['auto', 'tcx', 'clsact'])
   .default('auto');

@@ -78,50 +78,54 @@ function megabits(text: string): number {
 }
 
 function ipv4(text: string): string {
-  if (!isIPv4(text)) throw new InvalidArgumentError('it is not an IPv4 address.');
+  if (!isIPv4(text)) throw new InvalidArgumentError('this is not an IPv4 address.');
   return text;
 }
 
 const command = new Command('mirrorplane agent')
-  .description('Runs the agent of this node: it carries out what the controller plans. Needs root.')
+  .description('Runs the agent of this node. The agent carries out the plans of the controller. Needs root.')
   .version(AGENT_VERSION)
   .option('--node <name>', 'name of this node', nodeName)
-  .option('--controller <host:port>', "the controller's port for agents", controllerAddress)
+  .option('--controller <host:port>', "address of the controller's port for agents", controllerAddress)
   .addOption(
-    new Option('--token <token>', 'join token, needed the first time; a new one joins again').env('MIRRORPLANE_TOKEN'),
+    new Option('--token <token>', 'join token, required on the first start; a new token enrols the node again').env(
+      'MIRRORPLANE_TOKEN',
+    ),
   )
   .addOption(new Option('--token-file <file>', 'file with the join token').conflicts('token'))
-  .option('--data <dir>', 'folder for the key, the certificate and the last program', '/var/lib/mirrorplane/agent')
-  .option('--mirror-device <device>', 'device that ERSPAN to and from other nodes takes')
+  .option('--data <dir>', 'directory of the key, the certificate and the last program', '/var/lib/mirrorplane/agent')
+  .option('--mirror-device <device>', 'device that carries ERSPAN to and from other nodes')
   .option('--mirror-address <address>', 'IPv4 address for ERSPAN (default: the first one of the mirror device)', ipv4)
   .option('--max-rate <mbit>', 'budget for all copies that this node makes, Mbit/s (default: no limit)', megabits)
   .addOption(
     new Option(
       '--protect <mode>',
-      'throttle copies where service traffic needs the device that they leave by (auto), or the CPUs too (all)',
+      'when to throttle copies: if service traffic needs the sending device (auto), or also if it needs the CPUs (all)',
     )
       .choices(['auto', 'all', 'off'])
       .default('auto'),
   )
-  .option('--uplink-rate <mbit>', 'what the mirror device can send, Mbit/s (default: found out)', megabits)
-  .option('--no-arrive', "leave out what a firewall on a guest's bridge drops")
-  .option('--libvirt <uri>', 'libvirt that knows the VMs of this node: a connection URI, auto or off', 'auto')
-  .option('--open-vswitch <socket>', "Open vSwitch that knows the NICs: its database's socket, auto or off", 'auto')
-  .option('--proxmox <dir>', 'where Proxmox VE that knows the guests is mounted: a folder, auto or off', 'auto')
-  .option('--incus <socket>', 'Incus or LXD that knows the instances: its socket, auto or off', 'auto')
+  .option('--uplink-rate <mbit>', 'rate that the mirror device can send, Mbit/s (default: detected)', megabits)
+  .option('--no-arrive', "do not copy packets that a firewall on a guest's bridge drops")
+  .option('--libvirt <uri>', 'identities from libvirt: a connection URI, auto or off', 'auto')
+  .option('--open-vswitch <socket>', 'identities from Open vSwitch: the socket of its database, auto or off', 'auto')
+  .option('--proxmox <dir>', 'identities from Proxmox VE: its mounted directory, auto or off', 'auto')
+  .option('--incus <socket>', 'identities from Incus or LXD: its socket, auto or off', 'auto')
   .option(
     '--containers <paths>',
-    'runtimes that know pods and containers: sockets of Docker or Podman, folders of bundles, auto or off',
+    'identities from container runtimes: Docker or Podman sockets, OCI bundle directories, auto or off',
     'auto',
   )
-  .option('--identity-scope <name>', 'keeps ids of Proxmox VE and of pods apart from those of other clusters', nodeName)
+  .option('--identity-scope <name>', 'prefix for ids of Proxmox VE and pods, to tell clusters apart', nodeName)
   .addOption(HOOK_OPTION)
-  .option('--bpffs <dir>', 'folder on a bpf file system', DEFAULT_BPFFS)
-  .addOption(new Option('--log-level <level>', 'least level that is logged').choices(LOG_LEVELS).default('info'))
-  .option('--check', 'check whether this host can run the agent, print a list, change nothing, and end')
-  .addOption(new Option('-o, --output <format>', 'how --check prints').choices(['table', 'json']).default('table'))
+  .option('--bpffs <dir>', 'directory on a bpf file system', DEFAULT_BPFFS)
+  .addOption(new Option('--log-level <level>', 'lowest level that is logged').choices(LOG_LEVELS).default('info'))
+  .option('--check', 'check whether this host can run the agent, print the result, and exit; changes nothing')
   .addOption(
-    new Option('--uninstall', 'remove everything that the agent left on this node, and end').conflicts('check'),
+    new Option('-o, --output <format>', 'output format of --check').choices(['table', 'json']).default('table'),
+  )
+  .addOption(
+    new Option('--uninstall', 'remove everything that the agent left on this node, and exit').conflicts('check'),
   )
   .showHelpAfterError('(--help shows all options)')
   .exitOverride(exitForUsage);

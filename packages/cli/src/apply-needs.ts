@@ -36,7 +36,7 @@ export function settledBy(document: Document, problem: Problem, others: readonly
     if (problem.errors.some((refusal) => !REFERENCES.includes(refusal.field))) return undefined;
     found = rest.find((other) => isReferred(document, other));
   }
-  if (found?.where === PRUNED) return `it needs ${found.kind} ${found.name} to be deleted`;
+  if (found?.where === PRUNED) return `it needs the deletion of ${found.kind} ${found.name}`;
   return found && `it needs ${found.kind} ${found.name} of the same file`;
 }
 

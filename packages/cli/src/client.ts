@@ -116,7 +116,7 @@ export class Client {
     if (this.#token.token !== undefined) headers.authorization = `Bearer ${this.#token.token}`;
     if (lastEventId !== undefined) headers['last-event-id'] = lastEventId;
     const request = this.#request('GET', path, query, { headers, signal });
-    request.setTimeout(SILENCE_MS, () => request.destroy(new Error('it has fallen silent')));
+    request.setTimeout(SILENCE_MS, () => request.destroy(new Error('it has stopped sending')));
     request.end();
     try {
       const [response] = (await once(request, 'response')) as [http.IncomingMessage];
@@ -265,7 +265,7 @@ function asProblem(status: number, body: unknown, request: string, url: string):
     return { ...(given as Problem), status, errors: given.errors ?? [] };
   }
   const code = status === 401 ? 'UNAUTHENTICATED' : status === 404 ? 'NOT_FOUND' : (`HTTP_${status}` as ErrorCode);
-  const detail = `${url} answered ${request} with HTTP ${status}, and without a problem document; is it a Mirrorplane controller?`;
+  const detail = `${url} answered ${request} with HTTP ${status} and no problem document; is it a Mirrorplane controller?`;
   return { type: 'about:blank', title: `HTTP ${status}`, status, code, detail, errors: [] };
 }
 
@@ -279,14 +279,14 @@ function unreachable(url: string, cause: Error): CliError {
       : code === 'ECONNREFUSED'
         ? 'nothing listens there'
         : code === 'ENOENT'
-          ? 'there is no such socket'
+          ? 'the socket does not exist'
           : code === 'EACCES'
-            ? 'you may not open it'
+            ? 'you are not allowed to open it'
             : cause.message || (code ?? 'no connection');
   return new CliError(
     'unavailable',
     `the controller at ${url} cannot be reached: ${why}\n` +
-      'start one with "mirrorplane up" (this host) or "mirrorplane controller", or name another with --url or MIRRORPLANE_URL',
+      'start a controller with "mirrorplane up" (this host) or "mirrorplane controller", or name another one with --url or MIRRORPLANE_URL',
     { cause },
   );
 }
@@ -296,13 +296,13 @@ function notSecure(code: string | undefined): string | undefined {
   if (code === 'EPROTO' || code?.startsWith('ERR_SSL_')) {
     return (
       'does not speak TLS: its API is plain HTTP\n' +
-      'use http:// or unix: on its own host; from elsewhere, put a proxy with TLS before it and name that one'
+      'on the host of the controller, use http:// or unix:; from other hosts, use the URL of a TLS proxy in front of it'
     );
   }
   if (code !== undefined && /CERT|ISSUER|SIGNATURE|CRL/.test(code)) {
     return (
       `has a certificate that is not trusted here (${code})\n` +
-      'name a file with the authority that signed it in NODE_EXTRA_CA_CERTS; the port of the agents is none of the API'
+      'set NODE_EXTRA_CA_CERTS to a file with the authority that signed it; the port for agents does not serve the API'
     );
   }
   return undefined;

@@ -44,11 +44,14 @@ export function addGlobalOptions(program: Command): Command {
       ),
     )
     .addOption(
-      new Option('-o, --output <format>', 'how to print; wide: a table with more columns, name: only names, one a line')
+      new Option(
+        '-o, --output <format>',
+        'output format; wide: a table with more columns; name: only names, one per line',
+      )
         .choices(FORMATS)
         .default('table'),
     )
-    .addOption(new Option('--no-color', 'do not colour (also: NO_COLOR)'));
+    .addOption(new Option('--no-color', 'do not use colours (also: NO_COLOR)'));
 }
 
 /**

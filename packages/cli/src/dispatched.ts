@@ -3,5 +3,5 @@ export const DISPATCHED = [
   ['up', 'controller and agent for this host in one process'],
   ['controller', 'the controller daemon'],
   ['agent', 'the agent daemon of a node'],
-  ['lab', 'a cluster on this machine, for trying things'],
+  ['lab', 'a test cluster on this machine'],
 ] as const;

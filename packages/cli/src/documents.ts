@@ -74,7 +74,7 @@ export function parseDocuments(text: string, origin: string, assumed?: Kind): Do
   const seen = new Map<string, string>();
   for (const { kind, name, where } of documents) {
     const before = seen.get(`${kind} ${name}`);
-    if (before !== undefined) throw new CliError('usage', `${where}: ${kind} ${name} stands in ${before} already`);
+    if (before !== undefined) throw new CliError('usage', `${where}: ${kind} ${name} is already in ${before}`);
     seen.set(`${kind} ${name}`, where);
   }
   return documents.sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
@@ -90,7 +90,7 @@ function toValue(document: { toJS(): unknown }, where: string): unknown {
 }
 
 function toDocument(value: unknown, where: string, assumed: Kind | undefined): Document {
-  if (!isObject(value)) throw new CliError('usage', `${where}: it is not a mapping of fields`);
+  if (!isObject(value)) throw new CliError('usage', `${where}: this is not a mapping of fields`);
   const { kind: said, interfaceKind, ...rest } = value;
   const spec: Record<string, unknown> = rest;
   let kind: Kind;

@@ -5,13 +5,16 @@ export const EXIT_CODES = {
   ok: { code: 0, meaning: 'done' },
   unexpected: { code: 1, meaning: 'unexpected error, of the command or of the controller' },
   usage: { code: 2, meaning: 'wrong usage: unknown command or option, unreadable value or file' },
-  refused: { code: 3, meaning: 'refused by the rules; every reason is printed (HTTP 400, 422)' },
-  notFound: { code: 4, meaning: 'there is no such resource (HTTP 404)' },
-  conflict: { code: 5, meaning: 'exists already, is in use, or was changed in the meantime (HTTP 409, 412)' },
+  refused: { code: 3, meaning: 'refused by a rule; every reason is printed (HTTP 400, 422)' },
+  notFound: { code: 4, meaning: 'the resource does not exist (HTTP 404)' },
+  conflict: {
+    code: 5,
+    meaning: 'the resource exists already, is in use, or has changed in the meantime (HTTP 409, 412)',
+  },
   denied: { code: 6, meaning: 'not authenticated or not allowed (HTTP 401, 403), or the token cannot be read' },
   unavailable: { code: 7, meaning: 'the controller cannot be reached or is not ready (HTTP 502, 503, 504)' },
   notActive: { code: 10, meaning: '"policy status --exit-code" found a policy that is not active' },
-  differs: { code: 11, meaning: '"diff" found something that "apply" would change' },
+  differs: { code: 11, meaning: '"diff" found changes that "apply" would make' },
 } as const;
 export type Exit = keyof typeof EXIT_CODES;
 

@@ -27,7 +27,7 @@ export async function readInput(file: string): Promise<string> {
     throw new CliError('usage', `${name} ${why}`, { cause: error });
   }
   if (bytes > MAX_INPUT_BYTES) {
-    throw new CliError('usage', `${name} holds more than ${MAX_INPUT_BYTES >> 20} MiB: divide it among several files`);
+    throw new CliError('usage', `${name} has more than ${MAX_INPUT_BYTES >> 20} MiB: divide it into several files`);
   }
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(parts));

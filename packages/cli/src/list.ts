@@ -11,7 +11,7 @@ export interface SortOptions {
 export function addSort(command: Command): Command {
   return command.option(
     '--sort <field>',
-    'sort by a field as "-o json" prints it, as in pool or underlay.mtu; with "-" before it the largest come first',
+    'sort by a field of the "-o json" output, for example pool or underlay.mtu; "-" before the field: largest first',
   );
 }
 

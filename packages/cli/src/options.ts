@@ -11,7 +11,7 @@ export function collectIds(value: string, before: string[] | undefined): string[
 
 /** A decimal number. */
 export function number(value: string): number {
-  if (!/^[-+]?(\d+\.?\d*|\.\d+)$/.test(value.trim())) throw new InvalidArgumentError('it is not a number.');
+  if (!/^[-+]?(\d+\.?\d*|\.\d+)$/.test(value.trim())) throw new InvalidArgumentError('this is not a number.');
   return Number(value);
 }
 
@@ -31,7 +31,7 @@ export function moment(value: string): string {
       ? Date.parse(value)
       : Number.NaN;
   if (Number.isNaN(time)) {
-    throw new InvalidArgumentError('use how long ago, as in 10m, 2h or 1d, or a time as in 2026-01-31T12:00:00Z.');
+    throw new InvalidArgumentError('use an age such as 10m, 2h or 1d, or a time such as 2026-01-31T12:00:00Z.');
   }
   return new Date(time).toISOString();
 }

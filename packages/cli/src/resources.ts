@@ -33,7 +33,7 @@ export function pathOf(kind: Kind, name: string): string {
   if (kind === 'Policy' && name === 'status') {
     throw new CliError(
       'notFound',
-      'there is no policy "status": the name is reserved, its URL is that of all statuses',
+      'there is no policy "status": the name is reserved, because its URL shows the status of all policies',
     );
   }
   return `${RESOURCES[kind].path}/${encodeURIComponent(name)}`;

@@ -44,7 +44,7 @@ describe('a command', () => {
   it('ends with 7 where there is no socket', async () => {
     const { code, stderr } = await run(['node', 'list', '--url', `unix:${folder}/none.sock`], { env: env() });
     assert.equal(code, 7);
-    assert.match(stderr, /there is no such socket/);
+    assert.match(stderr, /the socket does not exist/);
   });
 
   it('sends the token of the file that the option names, before that of the environment', async () => {
@@ -118,7 +118,7 @@ describe('a command', () => {
     reply(500, '<html>');
     const failed = await run(['node', 'list'], { env: env() });
     assert.equal(failed.code, 1);
-    assert.match(failed.stderr, /answered GET \/nodes with HTTP 500, and without a problem document/);
+    assert.match(failed.stderr, /answered GET \/nodes with HTTP 500 and no problem document/);
     reply(502, 'bad gateway');
     assert.equal((await run(['node', 'list'], { env: env() })).code, 7);
     reply(200, 'hello');
@@ -202,21 +202,21 @@ describe('usage', () => {
     [['delete', 'policy', 'p'], /^did you mean "mirrorplane policy delete p"\?$/m],
     [['policy', 'list', '--wach'], /Did you mean --watch/],
     [['policy', 'create', 'p', '--destination', 'b'], /required option '--source <id\.\.\.>'/],
-    [['policy', 'create', 'p', '--source', 'a', '--destination', 'b', '--percent', 'many'], /it is not a number/],
+    [['policy', 'create', 'p', '--source', 'a', '--destination', 'b', '--percent', 'many'], /this is not a number/],
     [['policy', 'delete'], /missing required argument/],
     [['policy', 'apply'], /required option '-f, --file <file>'/],
     [['node', 'list', '-o', 'xml'], /Allowed choices are table, wide, json, yaml, name/],
     [['node', 'list', '--url', 'gopher://x'], /is not a URL of a controller/],
     [['interface', 'declare', 'x', '--kind', 'edge', '--device', 'eth1'], /an edge needs --node/],
     [['interface', 'declare', 'x', '--kind', 'edge', '--node', 'n'], /either --device or --mac/],
-    [['interface', 'declare', 'x', '--kind', 'vm', '--node', 'n'], /--node is for --kind edge/],
+    [['interface', 'declare', 'x', '--kind', 'vm', '--node', 'n'], /--node is only for --kind edge/],
     [
       ['interface', 'declare', 'x', '--kind', 'edge', '--node', 'n', '--device', 'd', '--allowed-vlans', '5000'],
       /out of range/,
     ],
     [['events', '--limit', '10000'], /use a whole number from 1 to 1000/],
     [['apply', '-f', '/'], /\/ is a folder/],
-    [['apply', '-f', '/dev/zero'], /\/dev\/zero holds more than 16 MiB/],
+    [['apply', '-f', '/dev/zero'], /\/dev\/zero has more than 16 MiB/],
     [['apply', '-f', '/nowhere.yaml'], /\/nowhere\.yaml does not exist/],
     [['apply', '-f', '-'], /stdin holds no document/],
     [[], /Usage: mirrorplane/],
@@ -232,7 +232,8 @@ describe('usage', () => {
   it('is shown with exit codes and daemons on --help, and ends with 0', async () => {
     const { code, stdout } = await run(['--help']);
     assert.equal(code, 0);
-    for (const text of [/controller {2}the controller daemon/, /^ {3}5 {2}exists already/m]) assert.match(stdout, text);
+    for (const text of [/controller {2}the controller daemon/, /^ {3}5 {2}the resource exists already/m])
+      assert.match(stdout, text);
   });
 
   it('prints the version in every format', async () => {

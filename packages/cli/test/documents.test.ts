@@ -111,7 +111,7 @@ name: d
     ['{kind: Interface, name: x, interfaceKind: vm}', /the Interface has no "id"/],
     ['{kind: Interface, id: x}', /needs "interfaceKind"/],
     ['{kind: edge, id: x, edge: {allowedVlans: "9-3"}}', /write 3-9/],
-    ['{kind: Domain, name: d}\n---\n{kind: Domain, name: d}', /document 2: Domain d stands in f, document 1 already/],
+    ['{kind: Domain, name: d}\n---\n{kind: Domain, name: d}', /document 2: Domain d is already in f, document 1/],
     ['a: [', /document 1/],
   ] as const) {
     it(`are refused as ${JSON.stringify(text)}`, () => {

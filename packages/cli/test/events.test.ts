@@ -172,7 +172,7 @@ describe('events that are followed', () => {
           .map((line) => JSON.parse(line).message),
         ['m10', 'm11'],
       );
-      assert.match(stderr, /the events from 4 to 7 are not kept any more/);
+      assert.match(stderr, /the events from 4 to 7 are no longer stored/);
     } finally {
       server.closeAllConnections();
       server.close();

@@ -58,7 +58,7 @@ describe('a document by a pipe', () => {
   it('is refused where it does not end, or is no text', async () => {
     const endless = await shell('yes | mirrorplane apply -f -', '');
     assert.equal(endless.code, 2);
-    assert.equal(endless.stderr, 'error: stdin holds more than 16 MiB: divide it among several files\n');
+    assert.equal(endless.stderr, 'error: stdin has more than 16 MiB: divide it into several files\n');
     const binary = await shell('printf "\\377\\376" | mirrorplane apply -f -', '');
     assert.deepEqual([binary.code, binary.stderr], [2, 'error: stdin is not text in UTF-8\n']);
   });

@@ -34,11 +34,11 @@ function checked(value: string, parse: (value: string) => unknown, remedy: strin
 
 const command = new Command('mirrorplane controller')
   .version(manifest.version)
-  .description('Keeps the mirror policies of a cluster, plans for its nodes, and serves the API.')
-  .requiredOption('--data <dir>', 'folder of the store, the certificates and the admin token')
+  .description('Stores the mirror policies of a cluster, plans the programs of its nodes, and serves the API.')
+  .requiredOption('--data <dir>', 'directory of the store, the certificates and the admin token')
   .option(
     '--listen <address>',
-    'where the API listens: ADDR:PORT or unix:PATH; may be given again (default: 127.0.0.1:7070)',
+    'address of the API: ADDR:PORT or unix:PATH; may be repeated (default: 127.0.0.1:7070)',
     (value: string, list: string[] | undefined) => [
       ...(list ?? []),
       checked(value, parseListen, 'write ADDR:PORT, [V6ADDR]:PORT or unix:PATH.'),
@@ -46,11 +46,11 @@ const command = new Command('mirrorplane controller')
   )
   .option(
     '--agent-listen <address>',
-    'where agents connect: ADDR:PORT',
+    'address for agents: ADDR:PORT',
     (value: string) => checked(value, parseTcp, 'write ADDR:PORT or [V6ADDR]:PORT.'),
     '0.0.0.0:7071',
   )
-  .addOption(new Option('--log-level <level>', 'least level of log lines').choices(LOG_LEVELS).default('info'))
+  .addOption(new Option('--log-level <level>', 'lowest level that is logged').choices(LOG_LEVELS).default('info'))
   .exitOverride(exitForUsage);
 
 async function main(): Promise<void> {

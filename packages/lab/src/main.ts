@@ -13,7 +13,7 @@ const USAGE = 2;
 
 const program = new Command('mirrorplane lab')
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE))
-  .description('a cluster on one machine, made of network namespaces');
+  .description('A cluster on one machine, built from network namespaces.');
 program.enablePositionalOptions();
 
 function integer(text: string): number {
@@ -28,7 +28,7 @@ function command(name: string, description: string): Command {
     .command(name)
     .description(description)
     .option('--name <lab>', 'name of the lab: a letter, then letters and digits, at most 6', 'mp')
-    .option('--run-dir <folder>', 'folder of all labs', DEFAULT_RUN_ROOT);
+    .option('--run-dir <folder>', 'directory of all labs', DEFAULT_RUN_ROOT);
 }
 
 interface Common {
@@ -36,17 +36,17 @@ interface Common {
   runDir: string;
 }
 
-command('up', 'make a lab')
+command('up', 'create a lab')
   .option('--bare', 'without controller and agents')
-  .option('--command <file>', 'the mirrorplane command that starts controller and agents, where it is not this one')
+  .option('--command <file>', 'mirrorplane command that starts controller and agents (default: this one)')
   .option('--nodes <n>', 'number of nodes, 1 to 32', integer, 4)
-  .option('--vms-per-node <n>', 'VMs beside the named ones, on each node', integer, 0)
-  .option('--devices-per-node <n>', 'NICs without address, on each node', integer, 0)
+  .option('--vms-per-node <n>', 'additional VMs on each node', integer, 0)
+  .option('--devices-per-node <n>', 'NICs without an address on each node', integer, 0)
   .option('--underlay-mtu <bytes>', 'MTU of the underlay', integer, 1600)
-  .option('--edge-vlans <ids>', 'VLANs that the edge trunks let pass', integers, [100, 200, 300])
+  .option('--edge-vlans <ids>', 'VLANs that the edge trunks allow', integers, [100, 200, 300])
   .option('--no-switch', 'without the physical switch and the edges')
-  .option('--qemu <vms>', 'VMs that are QEMU machines, for example web-1,ids-1', (text: string) => text.split(','))
-  .option('--ipv6', 'leave IPv6 on')
+  .option('--qemu <vms>', 'VMs to run as QEMU machines, for example web-1,ids-1', (text: string) => text.split(','))
+  .option('--ipv6', 'keep IPv6 enabled')
   .action(async (options) => {
     const abort = new AbortController();
     const stop = () => abort.abort(new LabError('stopped; everything is removed'));
@@ -60,7 +60,7 @@ command('up', 'make a lab')
     console.log(usageText(lab.state));
   });
 
-command('down', 'remove a lab, also one that is half made')
+command('down', 'remove a lab, also an incomplete one')
   .option('--all', 'every lab')
   .action(async (options: Common & { all?: boolean }) => {
     for (const name of options.all ? labNames(options.runDir) : [options.name]) {
@@ -83,10 +83,7 @@ command('list', 'show the names of all labs').action((options: Common) => {
   }
 });
 
-command(
-  'exec',
-  'run a command in the namespace of a host, node or VM, or in a QEMU machine; its exit status is passed on',
-)
+command('exec', 'run a command in the namespace of a host, node or VM, or in a QEMU machine; exits with its status')
   .argument('<host>')
   .argument('<command...>')
   .passThroughOptions()
@@ -107,13 +104,13 @@ command('shell', 'open a shell in the namespace of a host, node or VM')
 command('migrate', 'move a VM to another node')
   .argument('<vm>')
   .argument('<node>')
-  .option('--overlap', 'the new device appears before the old one goes')
+  .option('--overlap', 'the new device appears before the old one disappears')
   .action(async (vm: string, node: string, options: Common & { overlap?: boolean }) => {
     const lab = openLab(options.name, options.runDir);
     const times = await lab.migrate(vm, node, { overlap: options.overlap ?? false });
     if (typeof times?.stopped !== 'number' || times.resumed === null) return;
     const [stood, two] = [times.resumed - times.stopped, times.deviceRemoved - times.deviceAdded];
-    console.log(`${vm} runs on ${node}: it stood still for ${stood.toFixed(0)} ms, and had two devices for ${two} ms`);
+    console.log(`${vm} runs on ${node}: paused for ${stood.toFixed(0)} ms, with two devices for ${two} ms`);
   });
 
 /** Milliseconds that a command in a QEMU machine may take: it has no terminal to be ended from. */

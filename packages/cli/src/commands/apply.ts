@@ -24,12 +24,12 @@ export function addApplyCommand(parent: Command, assumed?: Kind): void {
     .command('apply')
     .description(
       assumed === undefined
-        ? 'create or change what a file describes; everything is checked before anything is changed'
-        : `as "mirrorplane apply", and a document without "kind" is a ${assumed}`,
+        ? 'create or change the resources of a file; all are checked before the first is changed'
+        : `like "mirrorplane apply"; a document without "kind" is a ${assumed}`,
     )
     .requiredOption('-f, --file <file>', 'YAML (one or more documents) or JSON (one, or a list); "-" reads stdin')
-    .option('--dry-run', 'check and print what would be done, and change nothing')
-    .option('--prune', 'delete policies that the file does not name, of those that --prune-prefix covers')
+    .option('--dry-run', 'check, print the result, and change nothing')
+    .option('--prune', 'delete policies that --prune-prefix covers and the file does not name')
     .option('--prune-prefix <text>', 'with --prune: only policies whose name begins with this text')
     .action(async (options: ApplyOptions, command: Command) => {
       const context = contextOf(command);
@@ -45,10 +45,11 @@ function prefixOf({ prune, prunePrefix }: ApplyOptions): string | undefined {
   if (prune && !prunePrefix) {
     throw new CliError(
       'usage',
-      '--prune deletes policies: say which may be deleted with --prune-prefix, as in "team-a-"',
+      '--prune deletes policies: name those that may be deleted with --prune-prefix, for example "team-a-"',
     );
   }
-  if (!prune && prunePrefix !== undefined) throw new CliError('usage', '--prune-prefix is for --prune: add that');
+  if (!prune && prunePrefix !== undefined)
+    throw new CliError('usage', '--prune-prefix has no effect without --prune: add --prune');
   return prunePrefix;
 }
 

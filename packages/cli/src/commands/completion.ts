@@ -37,7 +37,7 @@ export type Shell = keyof typeof SCRIPTS;
 export function addCompletionCommand(program: Command): void {
   program
     .command('completion')
-    .description('print a script that completes commands, options and names: source <(mirrorplane completion bash)')
+    .description('print a completion script for commands, options and names: source <(mirrorplane completion bash)')
     .addArgument(new Argument('<shell>').choices(Object.keys(SCRIPTS)))
     .action((shell: Shell) => void process.stdout.write(SCRIPTS[shell]));
 }

@@ -12,9 +12,9 @@ import { each } from './several.ts';
 export function addDeleteCommand(program: Command): void {
   program
     .command('delete')
-    .description('delete what a file describes, policies first; what is not there is left out')
-    .requiredOption('-f, --file <file>', 'YAML or JSON as for "apply"; "-" reads stdin')
-    .option('--dry-run', 'check and print what would be done, and change nothing')
+    .description('delete the resources of a file, policies first; missing resources are no error')
+    .requiredOption('-f, --file <file>', 'YAML or JSON, as for "apply"; "-" reads stdin')
+    .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (options: { file: string; dryRun?: boolean }, command: Command) => {
       const context = contextOf(command);
       const documents = await readDocuments(options.file);

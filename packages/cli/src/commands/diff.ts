@@ -16,8 +16,8 @@ export function addDiffCommand(parent: Command, assumed?: Kind): void {
     .command('diff')
     .description(
       assumed === undefined
-        ? `show what "apply -f" would change, and exit with ${EXIT_CODES.differs.code} where that is something`
-        : `as "mirrorplane diff", and a document without "kind" is a ${assumed}`,
+        ? `show the changes that "apply -f" would make; exit with ${EXIT_CODES.differs.code} if there are any`
+        : `like "mirrorplane diff"; a document without "kind" is a ${assumed}`,
     )
     .requiredOption('-f, --file <file>', 'YAML (one or more documents) or JSON (one, or a list); "-" reads stdin')
     .action(async ({ file }: { file: string }, command: Command) => {

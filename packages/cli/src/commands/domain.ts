@@ -46,7 +46,7 @@ export function addDomainCommands(program: Command): void {
     .description('create a communication domain, or change its description')
     .argument('<name>')
     .option('--description <text>', 'free text for other operators')
-    .option('--dry-run', 'check it, print what would be done, and change nothing')
+    .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (name: string, options: { description?: string; dryRun?: boolean }, command: Command) => {
       const { dryRun, ...spec } = options;
       await putResource(contextOf(command), 'Domain', name, spec, dryRun);
@@ -56,7 +56,7 @@ export function addDomainCommands(program: Command): void {
     .command('delete')
     .description('delete communication domains')
     .argument('<names...>')
-    .option('--dry-run', 'check and print what would be done, and change nothing')
+    .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (names: string[], options: { dryRun?: boolean }, command: Command) => {
       await deleteSeveral(contextOf(command), 'Domain', names, options.dryRun ?? false);
     });

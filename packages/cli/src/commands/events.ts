@@ -34,18 +34,18 @@ function eventId(text: string): number {
 export function addEventsCommand(program: Command): void {
   program
     .command('events')
-    .description('show what happened, the newest last: changes, migrations, repairs, refusals, and who caused them')
-    .option('--follow', 'go on with what happens, until Ctrl-C')
-    .option('--count <number>', 'follow, and end after this many events', positiveInteger)
-    .option('--after <id>', 'only events after this id; 0: all that are kept', eventId)
+    .description('show events, the newest last: changes, migrations, repairs, refusals, and who caused them')
+    .option('--follow', 'print new events as they happen, until Ctrl-C')
+    .option('--count <number>', 'follow, and stop after this number of events', positiveInteger)
+    .option('--after <id>', 'only events after this id; 0: all stored events', eventId)
     .option(
       '--limit <number>',
-      `past events at most, 1 to ${MOST} (default: ${SHOWN}, ${SHOWN_BEFORE} with --follow)`,
+      `largest number of past events, 1 to ${MOST} (default: ${SHOWN}, ${SHOWN_BEFORE} with --follow)`,
       integerUpTo(MOST),
     )
-    .option('--since <time>', 'only events since then: how long ago, as in 10m, 2h, 1d, or a time of ISO 8601', moment)
+    .option('--since <time>', 'only events since this time: an age such as 10m, 2h or 1d, or an ISO 8601 time', moment)
     .option('--kind <kinds...>', 'only events of these kinds', collectIds)
-    .option('--object <kind/name>', 'only events that concern it, as in policy/ids-all or interface/web-1/0')
+    .option('--object <kind/name>', 'only events about this object, for example policy/ids-all or interface/web-1/0')
     .action(async (options: EventsOptions, command: Command) => {
       const context = contextOf(command);
       const filter = { kind: options.kind?.join(','), object: options.object };
@@ -54,7 +54,7 @@ export function addEventsCommand(program: Command): void {
         const limit = options.limit ?? (options.since === undefined ? SHOWN : MOST);
         const list = await read(context, options, limit, filter);
         if (options.since !== undefined && list.items.length === limit) {
-          context.note(`there may be more since then: these are ${limit} (--limit)\n`);
+          context.note(`there may be more events: ${limit} are shown (--limit)\n`);
         }
         show(context, list, () => eventTable(list.items, context.color));
       }
@@ -102,6 +102,6 @@ async function follow(context: Context, { after, limit, count, since }: EventsOp
 
 function gapText({ after, resumed }: EventGap): string {
   return resumed < after
-    ? 'the controller has begun a new log of events: it goes on with the first one\n'
-    : `the events from ${after + 1} to ${resumed} are not kept any more\n`;
+    ? 'the controller has a new event log: reading continues with its first event\n'
+    : `the events from ${after + 1} to ${resumed} are no longer stored\n`;
 }

@@ -34,15 +34,15 @@ const KINDS = ['vm', 'nfv', 'edge'] as const;
 
 /** Adds the noun `interface`. */
 export function addInterfaceCommands(program: Command): void {
-  const noun = program.command('interface').description('interfaces: what can be mirrored or receive copies');
+  const noun = program.command('interface').description('interfaces: NICs that can be mirrored or can receive copies');
 
   addSort(noun.command('list'))
     .description('list the interfaces')
-    .option('--node <name>', 'only those with a device on this node')
-    .addOption(new Option('--kind <kind>', 'only those of this kind').choices(KINDS))
-    .option('--pool <name>', 'only those of this resource pool')
-    .option('--watch', 'read again every second and print changes, until Ctrl-C')
-    .option('--count <number>', 'watch, and end after this many readings', positiveInteger)
+    .option('--node <name>', 'only interfaces with a device on this node')
+    .addOption(new Option('--kind <kind>', 'only interfaces of this kind').choices(KINDS))
+    .option('--pool <name>', 'only interfaces of this resource pool')
+    .option('--watch', 'read every second and print the changes, until Ctrl-C')
+    .option('--count <number>', 'watch, and stop after this number of readings', positiveInteger)
     .action(async (options: ListOptions, command: Command) => {
       const context = contextOf(command);
       const query = { node: options.node, kind: options.kind, pool: options.pool };
@@ -71,27 +71,27 @@ export function addInterfaceCommands(program: Command): void {
 
   noun
     .command('declare')
-    .description('declare an interface, or change its declaration; policies that use it follow')
-    .argument('<id>', 'stable id, as in web-1/0')
-    .addOption(new Option('--kind <kind>', 'what it is').choices(KINDS).makeOptionMandatory())
-    .option('--node <name>', 'edge: the node that it is part of')
+    .description('declare an interface, or change its declaration; policies that use the interface follow')
+    .argument('<id>', 'stable id, for example web-1/0')
+    .addOption(new Option('--kind <kind>', 'kind of the interface').choices(KINDS).makeOptionMandatory())
+    .option('--node <name>', 'edge: the node that has the device')
     .option('--device <name>', 'edge: name of the device on that node')
     .option('--mac <address>', 'edge: MAC address of the device, instead of its name')
-    .option('--allowed-vlans <list>', 'edge: VLAN IDs that the switch port passes, as in 100,200-210', vlanList)
+    .option('--allowed-vlans <list>', 'edge: VLAN IDs that the switch port allows, for example 100,200-210', vlanList)
     .option('--pool <name>', 'vm and nfv: the resource pool where it will appear')
-    .option('--name <text>', 'name for people')
-    .option('--network <text>', 'network that it belongs to')
-    .option('--dry-run', 'check it, print what would be done, and change nothing')
+    .option('--name <text>', 'display name')
+    .option('--network <text>', 'network of the interface')
+    .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (id: string, options: DeclareOptions, command: Command) => {
       await putResource(contextOf(command), 'Interface', id, specFrom(options), options.dryRun, 'declared');
     });
 
   noun
     .command('bind')
-    .description('bind an interface to the one node that is believed to have it, whatever others claim')
+    .description('bind an interface to one node; claims of other nodes are then ignored')
     .argument('<id>')
-    .requiredOption('--node <name>', 'the node; the interface is declared, too')
-    .option('--dry-run', 'check it, print what would be done, and change nothing')
+    .requiredOption('--node <name>', 'the node; an undeclared interface becomes declared')
+    .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (id: string, options: { node: string; dryRun?: boolean }, command: Command) => {
       await putBinding(contextOf(command), id, options.node, options.dryRun);
     });
@@ -99,19 +99,19 @@ export function addInterfaceCommands(program: Command): void {
   noun
     .command('release')
     .description(
-      'end the binding of an interface, which stays declared: the node that has it keeps it until it lets go',
+      'end the binding of an interface; the interface stays declared, and its node keeps it until that node gives it up',
     )
     .argument('<id>')
-    .option('--dry-run', 'check it, print what would be done, and change nothing')
+    .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (id: string, options: { dryRun?: boolean }, command: Command) => {
       await putBinding(contextOf(command), id, undefined, options.dryRun);
     });
 
   noun
     .command('delete')
-    .description('remove the declarations of interfaces; one that an agent sees stays listed')
+    .description('remove the declarations of interfaces; interfaces that an agent sees stay listed')
     .argument('<ids...>')
-    .option('--dry-run', 'check and print what would be done, and change nothing')
+    .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (ids: string[], options: { dryRun?: boolean }, command: Command) => {
       await deleteSeveral(contextOf(command), 'Interface', ids, options.dryRun ?? false);
     });
@@ -155,7 +155,7 @@ function specFrom(options: DeclareOptions): Record<string, unknown> {
     '--allowed-vlans': allowedVlans,
   })) {
     if (value !== undefined)
-      throw new CliError('usage', `${option} is for --kind edge; a ${kind} interface is found by its identity`);
+      throw new CliError('usage', `${option} is only for --kind edge; a ${kind} interface is found by its identity`);
   }
   return spec;
 }

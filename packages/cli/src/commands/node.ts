@@ -17,8 +17,8 @@ export function addNodeCommands(program: Command): void {
 
   addSort(noun.command('list'))
     .description('list the nodes')
-    .option('--watch', 'read again every second and print changes, until Ctrl-C')
-    .option('--count <number>', 'watch, and end after this many readings', positiveInteger)
+    .option('--watch', 'read every second and print the changes, until Ctrl-C')
+    .option('--count <number>', 'watch, and stop after this number of readings', positiveInteger)
     .action(async (options: WatchOptions & SortOptions, command: Command) => {
       const context = contextOf(command);
       const read = async () =>
@@ -40,15 +40,15 @@ export function addNodeCommands(program: Command): void {
     .command('create')
     .description('create a node, or move it to another resource pool')
     .argument('<name>')
-    .requiredOption('--pool <name>', 'resource pool that it belongs to')
-    .option('--dry-run', 'check it, print what would be done, and change nothing')
+    .requiredOption('--pool <name>', 'resource pool of the node')
+    .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (name: string, options: { pool: string; dryRun?: boolean }, command: Command) => {
       await putResource(contextOf(command), 'Node', name, { pool: options.pool }, options.dryRun);
     });
 
   noun
     .command('token')
-    .description('make a join token, with which the agent of a node enrols once')
+    .description('create a join token; the agent of the node uses the token once, to enrol')
     .argument('<name>')
     .action(async (name: string, _options: object, command: Command) => {
       const context = contextOf(command);
@@ -58,10 +58,10 @@ export function addNodeCommands(program: Command): void {
 
   noun
     .command('delete')
-    .description('delete nodes; their agents cannot connect any more')
+    .description('delete nodes; the agents of these nodes can no longer connect')
     .argument('<names...>')
-    .option('--dead', 'the hosts copy no more for good, though nobody can confirm it: destroyed, or uninstalled')
-    .option('--dry-run', 'check and print what would be done, and change nothing')
+    .option('--dead', 'confirm that these hosts will never copy again: they are destroyed, or the agent is uninstalled')
+    .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (names: string[], options: { dead?: boolean; dryRun?: boolean }, command: Command) => {
       const query = options.dead ? { dead: 'true' } : undefined;
       await deleteSeveral(contextOf(command), 'Node', names, options.dryRun ?? false, query);

@@ -28,20 +28,20 @@ interface EditOptions {
 export function addPolicyEdit(policy: Command): void {
   policy
     .command('edit')
-    .description('change a mirror policy: with options, or without any as YAML in $VISUAL or $EDITOR')
+    .description('change a mirror policy: by options, or without options as YAML in $VISUAL or $EDITOR')
     .argument('<name>')
-    .option('--source <id...>', 'these sources instead of the present ones', collectIds)
+    .option('--source <id...>', 'new list of sources, in place of the present list', collectIds)
     .option('--add-source <id...>', 'sources to add', collectIds)
     .option('--remove-source <id...>', 'sources to remove', collectIds)
     .option('--destination <id>', 'the interface that receives the copies')
     .option('--direction <direction>', 'all, inbound or outbound')
-    .option('--percent <number>', 'share of packets that is copied, 0 to 100, two decimals', number)
+    .option('--percent <number>', 'percentage of packets that is copied, 0 to 100, two decimals', number)
     .option('--vlan-id <id>', '802.1Q tag of the copies, 1 to 4094, or "none"', numberOrNone)
-    .option('--max-rate <mbit>', 'budget of each node for its copies, Mbit/s, or "none"', numberOrNone)
-    .option('--allow-feedback', 'let through what the destination sends with addresses of others that were copied')
-    .option('--no-allow-feedback', 'stop it at the port of the destination, the default')
+    .option('--max-rate <mbit>', 'budget of each node for copies of this policy, Mbit/s, or "none"', numberOrNone)
+    .option('--allow-feedback', 'allow the destination to send on copies, which have source addresses of other guests')
+    .option('--no-allow-feedback', 'drop copies that the destination sends on, at its port (default)')
     .option('--description <text>', 'free text for other operators')
-    .option('--dry-run', 'check it, print what would be done, and change nothing')
+    .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (name: string, options: EditOptions, command: Command) => {
       const context = contextOf(command);
       const before = await context.client.request<Policy>('GET', pathOf('Policy', name));

@@ -16,11 +16,11 @@ interface StatusOptions extends WatchOptions, SortOptions {
 /** Adds `policy status`. */
 export function addPolicyStatus(policy: Command): void {
   addSort(policy.command('status'))
-    .description('show counters, and why a policy is not active; all policies, or one in full')
+    .description('show counters, and why a policy is not active: all policies, or one policy in full')
     .argument('[name]')
-    .option('--watch', 'read again every second and print changes, until Ctrl-C')
-    .option('--count <number>', 'watch, and end after this many readings', positiveInteger)
-    .option('--exit-code', `exit with ${EXIT_CODES.notActive.code} where a policy is not active`)
+    .option('--watch', 'read every second and print the changes, until Ctrl-C')
+    .option('--count <number>', 'watch, and stop after this number of readings', positiveInteger)
+    .option('--exit-code', `exit with ${EXIT_CODES.notActive.code} if a policy is not active`)
     .action(async (name: string | undefined, options: StatusOptions, command: Command) => {
       const context = contextOf(command);
       let states: string[];

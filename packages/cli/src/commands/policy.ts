@@ -31,7 +31,9 @@ interface CreateOptions {
 
 /** Adds the noun `policy`. */
 export function addPolicyCommands(program: Command): void {
-  const policy = program.command('policy').description('mirror policies: which traffic is copied, and where to');
+  const policy = program
+    .command('policy')
+    .description('mirror policies: which traffic is copied, and which interface receives it');
 
   policy
     .command('create')
@@ -39,18 +41,18 @@ export function addPolicyCommands(program: Command): void {
     .argument('<name>', 'unique name: 1 to 63 lower-case letters, digits and hyphens')
     .requiredOption(
       '--source <id...>',
-      'interfaces whose traffic is copied: 1 to 1024 ids, after each other',
+      'interfaces whose traffic is copied: 1 to 1024 ids, separated by spaces',
       collectIds,
     )
     .requiredOption('--destination <id>', 'the interface that receives the copies')
     .option('--direction <direction>', 'all, inbound (received by the source) or outbound (sent by it); default all')
-    .option('--percent <number>', 'share of packets that is copied, 0 to 100, two decimals; default 100', number)
-    .option('--vlan-id <id>', '802.1Q tag of the copies, 1 to 4094; needed where the destination is an edge', number)
-    .option('--max-rate <mbit>', 'budget of each node for copies of this policy, Mbit/s; default no limit', number)
-    .option('--allow-feedback', 'let through what the destination sends with addresses of others that were copied')
+    .option('--percent <number>', 'percentage of packets that is copied, 0 to 100, two decimals; default 100', number)
+    .option('--vlan-id <id>', '802.1Q tag of the copies, 1 to 4094; required if the destination is an edge', number)
+    .option('--max-rate <mbit>', 'budget of each node for copies of this policy, Mbit/s; default: no limit', number)
+    .option('--allow-feedback', 'allow the destination to send on copies, which have source addresses of other guests')
     .option('--description <text>', 'free text for other operators')
-    .option('--disabled', 'create it switched off')
-    .option('--dry-run', 'check it, print what would be done, and change nothing')
+    .option('--disabled', 'create the policy switched off')
+    .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (name: string, options: CreateOptions, command: Command) => {
       await create(contextOf(command), name, options);
     });
@@ -60,8 +62,8 @@ export function addPolicyCommands(program: Command): void {
 
   addSort(policy.command('list'))
     .description('list the mirror policies')
-    .option('--watch', 'read again every second and print changes, until Ctrl-C')
-    .option('--count <number>', 'watch, and end after this many readings', positiveInteger)
+    .option('--watch', 'read every second and print the changes, until Ctrl-C')
+    .option('--count <number>', 'watch, and stop after this number of readings', positiveInteger)
     .action(async (options: WatchOptions & SortOptions, command: Command) => {
       const context = contextOf(command);
       const read = async () =>
@@ -86,9 +88,9 @@ export function addPolicyCommands(program: Command): void {
 
   policy
     .command('delete')
-    .description('delete mirror policies; copying ends, the original traffic is not touched')
+    .description('delete mirror policies; copying ends, and the original traffic is not affected')
     .argument('<names...>')
-    .option('--dry-run', 'check and print what would be done, and change nothing')
+    .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (names: string[], options: { dryRun?: boolean }, command: Command) => {
       await deleteSeveral(contextOf(command), 'Policy', names, options.dryRun ?? false);
     });
@@ -105,9 +107,9 @@ async function create(context: Context, name: string, options: CreateOptions): P
 function addSwitch(policy: Command, verb: 'enable' | 'disable', enabled: boolean): void {
   policy
     .command(verb)
-    .description(enabled ? 'switch mirror policies on' : 'switch mirror policies off, and keep them')
+    .description(enabled ? 'switch mirror policies on' : 'switch mirror policies off without deleting them')
     .argument('<names...>')
-    .option('--dry-run', 'check and print what would be done, and change nothing')
+    .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (names: string[], options: { dryRun?: boolean }, command: Command) => {
       const context = contextOf(command);
       const dryRun = options.dryRun ?? false;

@@ -17,7 +17,7 @@ interface CreateOptions {
 
 /** Adds the noun `pool`. */
 export function addPoolCommands(program: Command): void {
-  const noun = program.command('pool').description('resource pools: clusters of nodes within one communication domain');
+  const noun = program.command('pool').description('resource pools: clusters of nodes in one communication domain');
 
   addSort(noun.command('list'))
     .description('list the resource pools')
@@ -51,9 +51,9 @@ export function addPoolCommands(program: Command): void {
     .command('create')
     .description('create a resource pool, or move it to another communication domain')
     .argument('<name>')
-    .requiredOption('--domain <name>', 'communication domain that it belongs to')
+    .requiredOption('--domain <name>', 'communication domain of the pool')
     .option('--description <text>', 'free text for other operators')
-    .option('--dry-run', 'check it, print what would be done, and change nothing')
+    .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (name: string, options: CreateOptions, command: Command) => {
       const { dryRun, ...spec } = options;
       await putResource(contextOf(command), 'Pool', name, spec, dryRun);
@@ -63,7 +63,7 @@ export function addPoolCommands(program: Command): void {
     .command('delete')
     .description('delete resource pools')
     .argument('<names...>')
-    .option('--dry-run', 'check and print what would be done, and change nothing')
+    .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (names: string[], options: { dryRun?: boolean }, command: Command) => {
       await deleteSeveral(contextOf(command), 'Pool', names, options.dryRun ?? false);
     });

@@ -11,7 +11,7 @@ export const VERSION: string = manifest.version;
 export function addVersionCommand(program: Command): void {
   program
     .command('version')
-    .description('print the version of this command, and of the Node.js that runs it')
+    .description('print the versions of this command and of Node.js')
     .action((_options: object, command: Command) => {
       const version = { mirrorplane: VERSION, node: process.version };
       show(contextOf(command), version, () => `mirrorplane ${VERSION} (Node.js ${process.version})\n`);

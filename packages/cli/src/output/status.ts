@@ -59,7 +59,7 @@ export function statusText(status: PolicyStatus, color: boolean): string {
 
 function countersLine(status: PolicyStatus): string {
   if (status.countersAt === null) return 'counters: none reported yet\n';
-  const stale = status.stale ? '; a node is not connected, its numbers are the last that it reported' : '';
+  const stale = status.stale ? '; a node is not connected: these are its last reported numbers' : '';
   return `counters: ${ago(status.countersAt)}${stale}\n`;
 }
 
