@@ -4,7 +4,7 @@ OBJECT := packages/bpf/dist/mirror.bpf.o
 
 help:
 	@echo "make demo        a lab cluster with one policy of each type, and a live table (ONCE=1: one row each, then exit)"
-	@echo "make test        every test; 'make test PARTS=unit' or kernel, product"
+	@echo "make test        every test; 'make test PARTS=unit' or service, kernel, product"
 	@echo "make test-long   the tests that take longer than those of make test may: a quarter of an hour"
 	@echo "make soak        the tests of restarts with a hundred kills each, and 200 moves: half an hour (KILLS=, MOVES=, SEED=)"
 	@echo "make fuzz        a million mutated packets at the receiving end of ERSPAN"

@@ -13,7 +13,18 @@ run() {
   cat "$said"
   return $status
 }
-run "$1" && exit 0
+# Notes the seconds that the file took, for who asks for them in TEST_RECORD.
+began=$(date +%s)
+note() {
+  [ -z "${TEST_RECORD:-}" ] || printf '%4d %s%s\n' "$(($(date +%s) - began))" "$1" "${2:-}" >>"$TEST_RECORD"
+}
+if run "$1"; then
+  note "$1"
+  exit 0
+fi
 [ "${TRIES:-2}" -gt 1 ] || exit 1
 printf '\n== RETRIED %s: it failed, see above\n' "$1"
 run "$1"
+status=$?
+note "$1" " RETRIED, $([ $status = 0 ] && echo passed || echo failed)"
+exit $status

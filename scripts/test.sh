@@ -1,28 +1,42 @@
 #!/bin/sh
-# Runs the tests but those of test/structure, which check.sh runs, two files at once: pure and service tests, kernel tests in a network namespace for each file, the whole
-# product on labs. `long`: what takes longer than a check before each change may, one file after the
-# other. usage: scripts/test.sh [unit|kernel|product|long]...
+# Runs the tests but those of test/structure, which check.sh runs, two files at once. `unit` tests start no other process;
+# `service` tests start daemons, commands and real systems; `kernel` tests get a network namespace for each file; `product`
+# tests run the whole on labs. `long`: what takes longer than a check before each change may, one file after the other.
+# At the end it names the slowest files, and those that needed a second try.
+# usage: scripts/test.sh [unit|service|kernel|product|long]...
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/node.sh
 export NODE_OPTIONS="--disable-warning=ExperimentalWarning"
 # The tests start more than a thousand processes of the same files: what one has compiled, the next finds.
 export NODE_COMPILE_CACHE="$PWD/node_modules/.cache/compiled"
-[ $# -gt 0 ] || set -- unit kernel product
+[ $# -gt 0 ] || set -- unit service kernel product
 status=0
+TEST_RECORD=$(mktemp)
+export TEST_RECORD
+trap 'rm -f "$TEST_RECORD"' EXIT
+
+# What a test file imports, itself or by a helper beside it, that starts other processes.
+starts_processes="node:child_process|/(harness|namespace|run|cluster|controller|probe|[a-z-]+-host|test-controller)[.]ts'"
+# $1: `-l` gives the files that import it, `-L` those that do not.
+small_tests() {
+  find packages/*/test -name '*.test.ts' ! -name '*.netns.test.ts' ! -name qemu.test.ts | sort |
+    xargs grep "$1" -E "$starts_processes"
+}
 
 for part in "$@"; do
   printf '\n== %s tests\n' "$part"
   case $part in
-    unit) files=$(find packages/*/test -name '*.test.ts' ! -name '*.netns.test.ts' ! -name qemu.test.ts | sort) ;;
+    unit) files=$(small_tests -L) ;;
+    service) files=$(small_tests -l) ;;
     kernel) files=$(find packages/*/test -name '*.netns.test.ts' | sort) ;;
     product) files=$(find test -name '*.test.ts' ! -path 'test/long/*' ! -path 'test/packages/*' ! -path 'test/structure/*' | sort) ;;
     long) files=$(find test/long test/packages packages/lab/test/qemu.test.ts -name '*.test.ts' | sort) ;;
-    *) echo "unknown part $part: use unit, kernel, product, long" >&2; exit 2 ;;
+    *) echo "unknown part $part: use unit, service, kernel, product, long" >&2; exit 2 ;;
   esac
   [ -n "$files" ] || continue
   case $part in
-    unit) printf '%s\n' "$files" | xargs -P 2 -n 1 scripts/test-file.sh || status=1 ;;
+    unit | service) printf '%s\n' "$files" | xargs -P 2 -n 1 scripts/test-file.sh || status=1 ;;
     kernel)
       printf '%s\n' "$files" | xargs -P 2 -n 1 unshare -n scripts/test-file.sh || status=1
       # Once more with the hooks of kernels without tcx. The programs alone have nothing to do with hooks.
@@ -45,4 +59,11 @@ for part in "$@"; do
       ;;
   esac
 done
+
+printf '\n== the slowest files (seconds, file)\n'
+sort -rn "$TEST_RECORD" | head -10
+if grep -q RETRIED "$TEST_RECORD"; then
+  printf '\n== passed or failed at a second try; docs/flakes.md says which are known, and why\n'
+  grep RETRIED "$TEST_RECORD"
+fi
 exit $status
