@@ -128,7 +128,7 @@ function stageReceiver(
   const last = inForce.get(node)?.last;
   const stays = new Set(planned.terminations.map((end) => `${end.node} ${numberOf(end)}`));
   const isOver = (end: Termination) => !stays.has(`${end.node} ${numberOf(end)}`);
-  const over = (last?.terminations ?? []).filter((end) => isOver(end) && !migrating.has(end.policy));
+  const over = (last?.terminations ?? []).filter(isOver);
   const deliveries = new Map(planned.deliveries.map((one) => [one.id, one]));
   const kept = over.flatMap((end): Termination[] => {
     const sender = inForce.get(end.node);
@@ -146,6 +146,10 @@ function stageReceiver(
     }
     const { duringHandover: _, ...plain } = way;
     const there = deliveries.get(way.id);
+    if (migrating.has(end.policy)) {
+      // A sender that has become the home: until it knows, the plan passes on from here what comes for a guest that has left.
+      return there ? [end] : [];
+    }
     const id = there && JSON.stringify(there) !== JSON.stringify(plain) ? earlierDeliveryId(way.id) : way.id;
     deliveries.set(id, { ...plain, id });
     return [{ ...end, delivery: id }];

@@ -224,6 +224,36 @@ test('a step that has waited for too long ends: the sender stops, and the receiv
   assert.equal(cluster.pathOf('a1'), 'a3');
 });
 
+test('a destination that migrates to a node of its sources is still received from there at the old node until that one knows', () => {
+  const before = plan([policy(['a1'], 'a2')], inventory).programs;
+  const [first, second] = [before.get('node-1')!, before.get('node-2')!];
+  const end = second.deliveries.find(({ id }) => id === 'u-p/local');
+  assert.ok(end && end.kind !== 'erspan');
+  // As planned when a2 has its home on node-1, and its old device is still there.
+  const away = { ...end, duringHandover: { interface: 'a2', delivery: 'u-p/to/node-1', when: 'absent' as const } };
+  const planned = new Map([
+    ['node-1', { ...first, deliveries: [end] }],
+    ['node-2', { ...second, deliveries: [away], terminations: [] }],
+  ]);
+  const known = (program: PlannedProgram) => ({
+    confirmed: program,
+    last: program,
+    possible: [program],
+    connected: true,
+  });
+  const received = (sender: PlannedProgram) => {
+    const inForce = new Map([
+      ['node-1', known(sender)],
+      ['node-2', known(second)],
+    ]);
+    const { deliveries, terminations } = stage(planned, inForce).programs.get('node-2')!;
+    assert.deepEqual(deliveries, [away]);
+    return terminations.filter(({ node }) => node === 'node-1').map(({ delivery }) => delivery);
+  };
+  assert.deepEqual(received(first), ['u-p/local']);
+  assert.deepEqual(received(planned.get('node-1')!), []);
+});
+
 test('a node of which nothing is known is told at once what is planned', () => {
   const planned = plan([policy(['a1'], 'a2')], inventory).programs;
   const { programs, waiting } = stage(planned, new Map());
