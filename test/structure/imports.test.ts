@@ -20,27 +20,61 @@ const LAYERS: Record<string, readonly string[]> = {
   lab: ['base', 'contract'],
 };
 
-/** The rooms of the agent, from the ground up: each may import those before it. Files beside the rooms stand above all. */
-const AGENT_ROOMS = [
-  'netlink',
-  'host',
-  'datapath',
-  'discovery',
-  'throttle',
-  'reconcile',
-  'migration',
-  'controller-link',
-  'preflight',
-];
-/** Files beside the rooms that every room may use. */
-const AGENT_GROUND = ['log.ts', 'hook-option.ts'];
+/**
+ * The rooms of a package, from the ground up: each may import those before it. Files beside the rooms stand above all,
+ * but for those that have a place in the list.
+ */
+const ROOMS: Record<string, readonly string[]> = {
+  agent: [
+    'log.ts',
+    'hook-option.ts',
+    'netlink',
+    'host',
+    'datapath',
+    'discovery',
+    'throttle',
+    'reconcile',
+    'migration',
+    'controller-link',
+    'preflight',
+  ],
+  controller: [
+    'token-bucket.ts',
+    'problems',
+    'audit',
+    'store',
+    'auth',
+    'reports',
+    'inventory',
+    'planning',
+    'events',
+    'services.ts',
+    'metrics',
+    'sync',
+    'http',
+  ],
+};
 
 /** Pairs of rooms that do not know each other, although one stands before the other. */
-const STRANGERS = [
-  ['discovery', 'datapath'],
-  ['controller-link', 'datapath'],
-  ['controller-link', 'discovery'],
-];
+const STRANGERS: Record<string, readonly (readonly [above: string, below: string])[]> = {
+  agent: [
+    ['discovery', 'datapath'],
+    ['controller-link', 'datapath'],
+    ['controller-link', 'discovery'],
+  ],
+  controller: [
+    ['sync', 'metrics'],
+    ['http', 'sync'],
+  ],
+};
+
+/** The rooms of a package in the order of docs/architecture.md, with the files that have a place among them. */
+function documentedRooms(name: string): string[] {
+  const text = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
+  const [, list = ''] = text.slice(text.indexOf(`Within the ${name}`)).split('\n```\n');
+  const places = [...list.matchAll(/^([\w.-]+)\/? /gm)].map(([, place]) => place!);
+  return places.filter((place) => !place.endsWith('.ts') || ROOMS[name]!.includes(place));
+}
 
 /** The table of docs/architecture.md. */
 function documentedLayers(): Record<string, string[]> {
@@ -102,19 +136,31 @@ test('the source of a package imports only packages of the layers below it', () 
   );
 });
 
-test('a room of the agent imports only rooms below it', () => {
-  const roomOf = (file: string) => /^packages\/agent\/src\/(.*)$/.exec(file)?.[1]?.split('/')[0];
-  const broken = ({ from, to }: Import) => {
-    const [here, there] = [roomOf(from), roomOf(to)];
-    if (here === undefined || there === undefined || here === there || here.endsWith('.ts')) return false;
-    if (AGENT_GROUND.includes(there)) return false;
-    if (STRANGERS.some(([above, below]) => above === here && below === there)) return true;
-    return !AGENT_ROOMS.includes(there) || AGENT_ROOMS.indexOf(there) > AGENT_ROOMS.indexOf(here);
-  };
-  assert.deepEqual(breaking(broken), []);
-  const rooms = new Set(imports.map(({ from }) => roomOf(from)).filter((room) => room && !room.endsWith('.ts')));
-  assert.deepEqual([...rooms].sort(), [...AGENT_ROOMS].sort());
-});
+for (const [name, order] of Object.entries(ROOMS)) {
+  const source = `packages/${name}/src/`;
+  const roomOf = (file: string) => (file.startsWith(source) ? file.slice(source.length).split('/')[0] : undefined);
+  const rooms = order.filter((room) => !room.endsWith('.ts'));
+
+  test(`a room of the ${name} imports only rooms below it`, () => {
+    const broken = ({ from, to }: Import) => {
+      const [here, there] = [roomOf(from), roomOf(to)];
+      if (here === undefined || there === undefined || here === there || !order.includes(here)) return false;
+      if (STRANGERS[name]!.some(([above, below]) => above === here && below === there)) return true;
+      return !order.includes(there) || order.indexOf(there) > order.indexOf(here);
+    };
+    assert.deepEqual(breaking(broken), []);
+    const found = new Set(imports.map(({ from }) => roomOf(from)).filter((room) => room && !room.endsWith('.ts')));
+    assert.deepEqual([...found].sort(), rooms.toSorted());
+  });
+
+  test(`docs/architecture.md has the rooms of the ${name} in this order`, () => {
+    const documented = documentedRooms(name);
+    assert.deepEqual(
+      documented,
+      order.filter((room) => rooms.includes(room) || documented.includes(room)),
+    );
+  });
+}
 
 test('no source file imports a test, and no test imports another test file', () => {
   assert.deepEqual(

@@ -8,23 +8,23 @@ import type { FastifyInstance } from 'fastify';
 import { AuditLog } from './audit/audit.ts';
 import { openAdminToken } from './auth/admin-token.ts';
 import { Authority } from './auth/authority.ts';
-import { watchAuthority } from './authority-watch.ts';
-import { Decisions } from './decisions.ts';
+import { watchAuthority } from './events/authority-watch.ts';
 import { EventLog } from './events/log.ts';
 import { EventObserver } from './events/observer.ts';
+import { Refusals } from './events/refusals.ts';
+import { refusalTeller } from './events/tell-refusals.ts';
 import { buildApp } from './http/app.ts';
-import { grantedNodes, recordsOf } from './inventory.ts';
+import { grantedNodes, recordsOf } from './inventory/inventory.ts';
 import { clearSocket, formatListen, type ListenAddress, listenError, parseListen, parseTcp } from './listen.ts';
-import { LiveNodes } from './live.ts';
-import { Planning } from './planning.ts';
-import { SavedCounters } from './saved-counters.ts';
+import { Planning } from './planning/planning.ts';
+import { policyStatuses } from './planning/policy-status.ts';
+import { LiveNodes } from './reports/live-nodes.ts';
+import { SavedCounters } from './reports/saved-counters.ts';
 import type { Services } from './services.ts';
-import { policyStatuses } from './status.ts';
+import { Decisions } from './store/decisions.ts';
 import { openSqliteStore } from './store/sqlite.ts';
-import { Refusals } from './sync/refusals.ts';
+import { View } from './store/view.ts';
 import { AgentServer } from './sync/server.ts';
-import { refusalTeller } from './sync/tell-refusals.ts';
-import { View } from './view.ts';
 
 export interface ControllerOptions {
   /** Folder of everything that the controller keeps. Made where it does not exist. */
@@ -108,7 +108,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   closers.add(() => decisions.settled());
   const planning = new Planning({ view, live, decisions, log });
   closers.add(() => planning.close());
-  const statuses = () => policyStatuses(services);
+  const statuses = () => policyStatuses({ view, live, planning });
   const observer = new EventObserver({ events, view, live, planning, log, clock, statuses });
   const refusals = new Refusals(refusalTeller({ audit, events, log }));
   closers.add(() => refusals.close());

@@ -1,15 +1,15 @@
-/** The parts of a running controller, as the HTTP and sync sides see them. */
+/** The parts of a running controller, as `http/` and `sync/` see them. */
 import type { Logger } from '@mirrorplane/daemon';
 import type { AuditLog } from './audit/audit.ts';
 import type { Authority } from './auth/authority.ts';
-import type { Decisions } from './decisions.ts';
+import type { EventStream } from './events/event-stream.ts';
 import type { EventLog } from './events/log.ts';
 import type { EventObserver } from './events/observer.ts';
-import type { EventStream } from './http/event-stream.ts';
-import type { LiveNodes } from './live.ts';
-import type { Planning } from './planning.ts';
-import type { Refusals } from './sync/refusals.ts';
-import type { View } from './view.ts';
+import type { Refusals } from './events/refusals.ts';
+import type { Planning } from './planning/planning.ts';
+import type { LiveNodes } from './reports/live-nodes.ts';
+import type { Decisions } from './store/decisions.ts';
+import type { View } from './store/view.ts';
 
 export interface Services {
   view: View;

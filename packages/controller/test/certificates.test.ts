@@ -1,7 +1,12 @@
 /** What is said of certificates that end. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AGENT_WARNING_MS, AUTHORITY_WARNING_MS, authorityProblem, certificateProblem } from '../src/certificates.ts';
+import {
+  AGENT_WARNING_MS,
+  AUTHORITY_WARNING_MS,
+  authorityProblem,
+  certificateProblem,
+} from '../src/auth/certificates.ts';
 import { Bench } from './harness.ts';
 
 const DAY = 86_400_000;

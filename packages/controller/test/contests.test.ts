@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { until } from '@mirrorplane/base';
-import { BOTH_RUN_MS, MOVE_MS } from '../src/places.ts';
+import { BOTH_RUN_MS, MOVE_MS } from '../src/inventory/places.ts';
 import { Bench, type TestAgent, vmDevice } from './harness.ts';
 
 const body = { name: 'p', sources: ['app-1/0'], destination: 'mon-1/0' };

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { until } from '@mirrorplane/base';
 import type { Count, CounterReport } from '@mirrorplane/contract';
-import { CounterTotals } from '../src/counters.ts';
+import { CounterTotals } from '../src/reports/counter-totals.ts';
 import { Bench, type TestAgent, vmDevice } from './harness.ts';
 
 const options = { timeout: 120_000 };

@@ -4,7 +4,7 @@ import test from 'node:test';
 import { CountedNames, SETTLE_MS } from '@mirrorplane/agent/testing';
 import type { CounterReading, CounterReport } from '@mirrorplane/contract';
 import fc from 'fast-check';
-import { CounterTotals, type SavedTotals } from '../src/counters.ts';
+import { CounterTotals, type SavedTotals } from '../src/reports/counter-totals.ts';
 
 const IDS = ['a', 'b', 'c'] as const;
 type Id = (typeof IDS)[number];

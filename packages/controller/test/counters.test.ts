@@ -5,8 +5,8 @@ import path from 'node:path';
 import test from 'node:test';
 import { until } from '@mirrorplane/base';
 import type { CaptureCounts, CounterReport } from '@mirrorplane/contract';
-import { CounterTotals } from '../src/counters.ts';
-import { SAVE_INTERVAL_MS } from '../src/saved-counters.ts';
+import { CounterTotals } from '../src/reports/counter-totals.ts';
+import { SAVE_INTERVAL_MS } from '../src/reports/saved-counters.ts';
 import { Bench, type TestAgent, vmDevice } from './harness.ts';
 
 const count = (packets: number) => ({ packets, bytes: packets * 100 });

@@ -8,9 +8,9 @@ import type { AgentEvent, Event, EventDraft } from '@mirrorplane/contract';
 import pino from 'pino';
 import { accountOf } from '../src/events/accounts.ts';
 import { agentEvent, type Teller } from '../src/events/agent-events.ts';
+import { EventStream } from '../src/events/event-stream.ts';
 import { KeptEvents } from '../src/events/kept.ts';
 import { EventLog, type EventLogOptions } from '../src/events/log.ts';
-import { EventStream } from '../src/http/event-stream.ts';
 import { Bench, type TestAgent, temporaryFolder, vmDevice } from './harness.ts';
 
 const options = { timeout: 120_000 };

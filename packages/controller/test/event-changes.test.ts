@@ -5,7 +5,7 @@ import { type Event, type EventDraft, type InterfaceDevice, MAX_EVENT_REASONS } 
 import { interfaceStep, type Whereabouts } from '../src/events/interface-changes.ts';
 import { policyChanges } from '../src/events/policy-changes.ts';
 import { type Judged, PolicyStates } from '../src/events/policy-states.ts';
-import type { PolicyRecord } from '../src/resources.ts';
+import type { PolicyRecord } from '../src/store/records.ts';
 
 const device = (node: string, ifindex = 5): InterfaceDevice => {
   return { node, name: `tap${ifindex}`, ifindex, mac: '02:00:00:00:00:05', mtu: 1500, up: true };

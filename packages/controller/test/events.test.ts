@@ -8,8 +8,8 @@ import test, { type TestContext } from 'node:test';
 import { until } from '@mirrorplane/base';
 import { type AgentEvent, type Event, EventList, type EventsMessage } from '@mirrorplane/contract';
 import pino from 'pino';
+import { EventStream } from '../src/events/event-stream.ts';
 import { EventLog } from '../src/events/log.ts';
-import { EventStream } from '../src/http/event-stream.ts';
 import { Bench, temporaryFolder, vmDevice } from './harness.ts';
 import { SseReader } from './sse.ts';
 

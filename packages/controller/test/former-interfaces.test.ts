@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { until } from '@mirrorplane/base';
-import { KEPT_MS, MAX_FORMER_OF_NODE } from '../src/former-interfaces.ts';
+import { KEPT_MS, MAX_FORMER_OF_NODE } from '../src/inventory/former-interfaces.ts';
 import { Bench, vmDevice } from './harness.ts';
 
 const options = { timeout: 120_000 };

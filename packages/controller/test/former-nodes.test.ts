@@ -1,7 +1,7 @@
 /** How long the node is remembered that an interface has left. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LINGER_MS, OriginNodes } from '../src/origin-nodes.ts';
+import { LINGER_MS, OriginNodes } from '../src/planning/origin-nodes.ts';
 
 let now = 0;
 const place = (nodes: string[], home = nodes.at(-1)) => [

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { CounterReport } from '@mirrorplane/contract';
-import { Readings } from '../src/readings.ts';
+import { Readings } from '../src/reports/readings.ts';
 
 const count = (packets: number) => ({ packets, bytes: packets * 100 });
 const NOTHING: CounterReport = {

@@ -1,10 +1,10 @@
 /** Join tokens: a secret that lets one agent ask for its certificate, once, within a day. */
 import { createHash, randomBytes } from 'node:crypto';
 import { formatJoinToken } from '@mirrorplane/contract';
-import type { TokenRecord } from '../resources.ts';
+import type { TokenRecord } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
-import type { View } from '../view.ts';
-import { keyOf } from '../view.ts';
+import type { View } from '../store/view.ts';
+import { keyOf } from '../store/view.ts';
 
 /** How long a join token is good for, in milliseconds. */
 export const TOKEN_LIFETIME_MS = 24 * 60 * 60 * 1000;

@@ -1,10 +1,10 @@
 /** Sees what changes by itself, agents and interfaces and the states of policies, and tells of it. */
 import type { EventDraft, EventsMessage, NodeProblem, NodeProgram, PolicyStatus } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
-import { tellContests } from '../contests.ts';
-import { GRACE_MS, type LiveNodes } from '../live.ts';
-import type { Planned, Planning } from '../planning.ts';
-import type { View } from '../view.ts';
+import { tellContests } from '../inventory/contests.ts';
+import type { Planned, Planning } from '../planning/planning.ts';
+import { GRACE_MS, type LiveNodes } from '../reports/live-nodes.ts';
+import type { View } from '../store/view.ts';
 import { agentEvent } from './agent-events.ts';
 import { HandoverCosts } from './handover-costs.ts';
 import { interfaceStep, type Whereabouts } from './interface-changes.ts';

@@ -1,6 +1,6 @@
 /** What an operator has done to policies, read from the operations that do it. Pure. */
 import type { EventDraft } from '@mirrorplane/contract';
-import { FOLDERS, type PolicyRecord } from '../resources.ts';
+import { FOLDERS, type PolicyRecord } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
 
 /** Fields that the controller writes by itself. */

@@ -1,6 +1,6 @@
 /** Which policies there are, and in which of them a node has a part: also those of before, for agents tell of an end later. */
 import type { NodeProgram } from '@mirrorplane/contract';
-import type { View } from '../view.ts';
+import type { View } from '../store/view.ts';
 
 /** How many policies that were deleted are remembered by name. */
 const MAX_FORMER = 1000;

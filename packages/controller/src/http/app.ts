@@ -7,10 +7,10 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
+import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 import { allowedAt } from './find-route.ts';
 import { openapiDocument } from './openapi.ts';
-import { ProblemError } from './problems.ts';
 import { route, serve } from './route.ts';
 import { ROUTES } from './routes.ts';
 

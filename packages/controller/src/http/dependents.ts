@@ -1,21 +1,11 @@
 /** Whether a change of the inventory would break policies that stand. */
 import type { Policy, Refusal } from '@mirrorplane/contract';
 import { validate } from '@mirrorplane/planner';
-import { mergeInventory, type Records } from '../inventory.ts';
-import type { LiveNodes } from '../live.ts';
-import { toPolicy } from '../planning.ts';
-import type { View } from '../view.ts';
-import { ProblemError } from './problems.ts';
-
-/** All policies of a view. */
-export function policiesOf(view: View): Policy[] {
-  return [...view.all('policies').values()].map(toPolicy);
-}
-
-/** Policies that have the interface as source or destination. */
-export function policiesUsing(policies: readonly Policy[], id: string): Policy[] {
-  return policies.filter(({ sources, destination }) => destination === id || sources.includes(id));
-}
+import { mergeInventory, type Records } from '../inventory/inventory.ts';
+import { ProblemError } from '../problems/problems.ts';
+import type { LiveNodes } from '../reports/live-nodes.ts';
+import { policiesOf } from '../store/policies.ts';
+import type { View } from '../store/view.ts';
 
 /** Throws IN_USE where a policy that is valid now would not be any more. @param affected policies to look at */
 export function refuseBroken(

@@ -1,8 +1,8 @@
 /** /api/v1/domains */
 import { Domain, DomainSpec, Name } from '@mirrorplane/contract';
 import * as z from 'zod';
-import type { DomainRecord } from '../resources.ts';
-import { keyOf } from '../view.ts';
+import type { DomainRecord } from '../store/records.ts';
+import { keyOf } from '../store/view.ts';
 import { refuseUsed } from './dependents.ts';
 import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
 import { listOf, PageQuery, pageOf } from './paging.ts';

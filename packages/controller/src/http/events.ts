@@ -1,9 +1,9 @@
 /** /api/v1/events */
 import { Event, EventGap, EventKind, EventList, type EventObject, parseEventObject } from '@mirrorplane/contract';
 import * as z from 'zod';
+import { EventStream } from '../events/event-stream.ts';
+import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
-import { EventStream } from './event-stream.ts';
-import { ProblemError } from './problems.ts';
 import { type Route, route } from './route.ts';
 
 const path = '/api/v1/events';

@@ -1,7 +1,7 @@
 /** /healthz, /readyz, /metrics: for whatever supervises the controller. */
 import * as z from 'zod';
 import { renderMetrics } from '../metrics/render.ts';
-import { ProblemError } from './problems.ts';
+import { ProblemError } from '../problems/problems.ts';
 import { type Route, route } from './route.ts';
 
 const Health = z.object({ status: z.literal('ok') });

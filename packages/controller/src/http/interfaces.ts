@@ -1,14 +1,15 @@
 /** /api/v1/interfaces */
 import { Interface, InterfaceId, InterfaceKind, InterfaceSpec, whyNotMirrorable } from '@mirrorplane/contract';
 import * as z from 'zod';
-import { deviceOfEdge, mergeInventory, oneInterface, recordsOf } from '../inventory.ts';
-import type { LiveNodes } from '../live.ts';
-import type { InterfaceRecord } from '../resources.ts';
-import { keyOf } from '../view.ts';
-import { policiesOf, policiesUsing, refuseBroken, refuseUsed } from './dependents.ts';
+import { deviceOfEdge, inventoryOf, oneInterface, recordsOf } from '../inventory/inventory.ts';
+import { ProblemError } from '../problems/problems.ts';
+import type { LiveNodes } from '../reports/live-nodes.ts';
+import { policiesOf, policiesUsing } from '../store/policies.ts';
+import type { InterfaceRecord } from '../store/records.ts';
+import { keyOf } from '../store/view.ts';
+import { refuseBroken, refuseUsed } from './dependents.ts';
 import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
 import { listOf, PAGE, pageOf } from './paging.ts';
-import { ProblemError } from './problems.ts';
 import { type Route, route } from './route.ts';
 
 const Params = z.object({
@@ -66,14 +67,14 @@ export const interfaceRoutes: Route[] = [
     summary: 'List interfaces, declared and observed',
     query: Filters,
     responses: [{ status: 200, description: 'Interfaces that pass the filters, by id.', schema: listOf(Interface) }],
-    handle: ({ query: { node, kind, pool, ...page }, services: { view, live } }) => {
-      const items = mergeInventory(recordsOf(view), live).interfaces.filter(
+    handle: ({ query: { node, kind, pool, ...page }, services }) => {
+      const items = inventoryOf(services).interfaces.filter(
         (item) =>
           (kind === undefined || item.kind === kind) &&
           (pool === undefined || item.pool === pool) &&
           (node === undefined || item.edge?.node === node || item.devices.some((device) => device.node === node)),
       );
-      return { body: pageOf(items, ({ id }) => id, page, view.revision) };
+      return { body: pageOf(items, ({ id }) => id, page, services.view.revision) };
     },
   }),
   route({

@@ -3,9 +3,9 @@ import type { EventDraft, Problem } from '@mirrorplane/contract';
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { policyChanges } from '../events/policy-changes.ts';
-import type { Unaudited } from '../resources.ts';
+import { ProblemError } from '../problems/problems.ts';
+import type { Unaudited } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
-import { ProblemError } from './problems.ts';
 import type { Answer, Call } from './route.ts';
 
 /** Query of every change. */

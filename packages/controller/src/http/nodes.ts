@@ -3,16 +3,17 @@ import { randomUUID } from 'node:crypto';
 import { type EventDraft, Name, Node, NodeSpec, Timestamp } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { issueToken, revokeTokens, TOKEN_LIFETIME_MS } from '../auth/join-tokens.ts';
-import { mergeInventory, recordsOf } from '../inventory.ts';
-import type { LiveNode } from '../live.ts';
-import type { NodeRecord } from '../resources.ts';
+import { inventoryOf, recordsOf } from '../inventory/inventory.ts';
+import { ProblemError } from '../problems/problems.ts';
+import type { LiveNode } from '../reports/live-nodes.ts';
 import type { Services } from '../services.ts';
-import type { Stored } from '../view.ts';
-import { keyOf } from '../view.ts';
-import { policiesOf, refuseBroken, refuseUsed } from './dependents.ts';
+import { policiesOf } from '../store/policies.ts';
+import type { NodeRecord } from '../store/records.ts';
+import type { Stored } from '../store/view.ts';
+import { keyOf } from '../store/view.ts';
+import { refuseBroken, refuseUsed } from './dependents.ts';
 import { checkPreconditions, etag, found, MutationQuery, mutate, OPERATOR } from './mutation.ts';
 import { listOf, PageQuery, pageOf } from './paging.ts';
-import { ProblemError } from './problems.ts';
 import { NOTHING, type Route, route } from './route.ts';
 
 const Params = z.object({ name: Name.meta({ description: 'Name of the node.' }) });
@@ -94,10 +95,11 @@ function endingOn({ copying }: LiveNode, view: Services['view']): string[] {
 }
 
 /** Policies that lose something when the node goes: those with a device there, while the agent is at work. */
-function usersOf(name: string, { view, live }: Services): string[] {
+function usersOf(name: string, services: Services): string[] {
+  const { view, live } = services;
   const users: string[] = [];
   const here = new Set<string>();
-  for (const { id, edge, boundTo, devices } of mergeInventory(recordsOf(view), live).interfaces) {
+  for (const { id, edge, boundTo, devices } of inventoryOf(services).interfaces) {
     if (edge?.node === name || boundTo === name) {
       users.push(`interface "${id}"`);
     }

@@ -1,6 +1,6 @@
 /** Lists, whole or a page at a time. */
 import * as z from 'zod';
-import { ProblemError } from './problems.ts';
+import { ProblemError } from '../problems/problems.ts';
 
 /** Query of every list. */
 export const PAGE = {

@@ -3,19 +3,18 @@ import { randomUUID } from 'node:crypto';
 import { Policy, PolicySpec, PolicyStatus } from '@mirrorplane/contract';
 import { normalise, validate } from '@mirrorplane/planner';
 import * as z from 'zod';
-import { explainId } from '../explain.ts';
-import { mergeInventory, recordsOf } from '../inventory.ts';
-import { toPolicy } from '../planning.ts';
-import type { PolicyRecord } from '../resources.ts';
+import { explainId } from '../inventory/explain.ts';
+import { inventoryOf } from '../inventory/inventory.ts';
+import { policyStatuses } from '../planning/policy-status.ts';
+import { ProblemError, parseOrRefuse } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
-import { policyStatuses } from '../status.ts';
-import type { Stored } from '../view.ts';
-import { keyOf } from '../view.ts';
-import { policiesOf } from './dependents.ts';
+import { policiesOf, toPolicy } from '../store/policies.ts';
+import type { PolicyRecord } from '../store/records.ts';
+import type { Stored } from '../store/view.ts';
+import { keyOf } from '../store/view.ts';
 import { mergePatch } from './merge-patch.ts';
 import { type Change, checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
 import { listOf, PageQuery, pageOf } from './paging.ts';
-import { ProblemError, parseOrRefuse } from './problems.ts';
 import { type Route, route } from './route.ts';
 
 const Params = z.object({ name: z.string().meta({ description: 'Name of the policy.', examples: ['ids-all'] }) });
@@ -78,8 +77,11 @@ function specOf(record: PolicyRecord): PolicySpec {
 /** Judges what is asked for, and says what to write. */
 function writePolicy(services: Services, given: PolicySpec, current: Stored<PolicyRecord> | undefined): Change {
   const { view, live, clock } = services;
-  const inventory = mergeInventory(recordsOf(view), live);
-  const context = { policies: policiesOf(view), inventory, explain: (id: string) => explainId(id, live) };
+  const context = {
+    policies: policiesOf(view),
+    inventory: inventoryOf(services),
+    explain: (id: string) => explainId(id, live),
+  };
   const { refusals, warnings, type } = validate(given, context, current?.value.name);
   if (given.name === 'status') {
     const message =
@@ -166,10 +168,10 @@ export const policyRoutes: Route[] = [
     params: Params,
     refuses: ['NOT_FOUND'],
     responses: [{ status: 200, description: 'The policy.', schema: Policy }],
-    handle: ({ params: { name }, services: { view, live } }) => {
+    handle: ({ params: { name }, services }) => {
+      const { view } = services;
       const policy = toPolicy(found(view.get('policies', name), 'policy', name));
-      const inventory = mergeInventory(recordsOf(view), live);
-      const { warnings } = validate(policy, { policies: policiesOf(view), inventory }, name);
+      const { warnings } = validate(policy, { policies: policiesOf(view), inventory: inventoryOf(services) }, name);
       return { headers: { etag: etag(policy.revision) }, body: { ...policy, warnings } };
     },
   }),

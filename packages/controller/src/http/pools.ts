@@ -1,14 +1,15 @@
 /** /api/v1/pools */
 import { Name, Pool, PoolSpec } from '@mirrorplane/contract';
 import * as z from 'zod';
-import { recordsOf } from '../inventory.ts';
-import type { PoolRecord } from '../resources.ts';
-import type { View } from '../view.ts';
-import { keyOf } from '../view.ts';
-import { policiesOf, refuseBroken, refuseUsed } from './dependents.ts';
+import { recordsOf } from '../inventory/inventory.ts';
+import { ProblemError } from '../problems/problems.ts';
+import { policiesOf, policiesUsing } from '../store/policies.ts';
+import type { PoolRecord } from '../store/records.ts';
+import type { View } from '../store/view.ts';
+import { keyOf } from '../store/view.ts';
+import { refuseBroken, refuseUsed } from './dependents.ts';
 import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
 import { listOf, PageQuery, pageOf } from './paging.ts';
-import { ProblemError } from './problems.ts';
 import { type Route, route } from './route.ts';
 
 const Params = z.object({ name: Name.meta({ description: 'Name of the pool.' }) });
@@ -17,17 +18,14 @@ const tag = 'pools';
 
 function usersOf(name: string, view: View): string[] {
   const nodes = [...view.all('nodes').values()].filter(({ value }) => value.pool === name);
+  const policies = policiesOf(view);
   const interfaces = [...view.all('interfaces').values()].filter(
-    ({ value }) => value.pool === name && (value.declared || isUsed(value.id, view)),
+    ({ value }) => value.pool === name && (value.declared || policiesUsing(policies, value.id).length > 0),
   );
   return [
     ...nodes.map(({ value }) => `node "${value.name}"`),
     ...interfaces.map(({ value }) => `interface "${value.id}"`),
   ];
-}
-
-function isUsed(id: string, view: View): boolean {
-  return policiesOf(view).some(({ sources, destination }) => destination === id || sources.includes(id));
 }
 
 export const poolRoutes: Route[] = [

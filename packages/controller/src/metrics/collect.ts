@@ -2,9 +2,9 @@
 import { readdirSync } from 'node:fs';
 import { type CaptureCounts, type Count, PolicyState, type PolicyStatus } from '@mirrorplane/contract';
 import manifest from '../../package.json' with { type: 'json' };
-import type { LiveNode } from '../live.ts';
+import { policyStatuses } from '../planning/policy-status.ts';
+import type { LiveNode } from '../reports/live-nodes.ts';
 import type { Services } from '../services.ts';
-import { policyStatuses } from '../status.ts';
 import type { MetricKey } from './catalogue.ts';
 
 type Labels = Readonly<Record<string, string>>;

@@ -7,8 +7,8 @@ import {
   policyOfId,
   type TerminationReport,
 } from '@mirrorplane/contract';
-import type { Counted, CounterJudge, RefusedCounts } from '../counters.ts';
-import type { PolicyRecord } from '../resources.ts';
+import type { Counted, CounterJudge, RefusedCounts } from '../reports/counter-totals.ts';
+import type { PolicyRecord } from '../store/records.ts';
 
 /** A reason of refused counters in words. */
 const WORDS = {

@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { EnrollRequest, type EnrollResponse, problem, RenewRequest } from '@mirrorplane/contract';
 import { type AgentRequest, RequestError } from '../auth/authority.ts';
 import { redeemToken } from '../auth/join-tokens.ts';
-import { ProblemError, parseOrRefuse } from '../http/problems.ts';
+import { ProblemError, parseOrRefuse } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 
 /** The same words for every way in which a token can be wrong: a stranger learns nothing. */

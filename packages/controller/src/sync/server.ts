@@ -15,11 +15,12 @@ import {
 } from '@mirrorplane/contract';
 import { WebSocketServer } from 'ws';
 import { NODE_URN } from '../auth/authority.ts';
-import { ProblemError } from '../http/problems.ts';
-import type { PolicyRecord } from '../resources.ts';
+import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
+import { policyNames } from '../store/policies.ts';
+import type { PolicyRecord } from '../store/records.ts';
+import type { View } from '../store/view.ts';
 import { TokenBucket } from '../token-bucket.ts';
-import type { View } from '../view.ts';
 import { counterJudge, refusedCountersMessage } from './counter-judge.ts';
 import { enroll, enrollProblem, renew } from './enroll.ts';
 import { CLOSE, Session } from './session.ts';
@@ -252,7 +253,7 @@ export class AgentServer {
           onCounters: (counting, message) => this.#count(counting, message),
           onInventory: () => this.#services.planning.request(),
           onConfirmed: () => this.#services.planning.confirmed(),
-          policyNames: () => this.#services.planning.policyNames(),
+          policyNames: () => policyNames(this.#services.view),
           onClose: (closed) => this.#leave(closed),
         },
       );

@@ -18,8 +18,8 @@ import {
 import type { Logger } from '@mirrorplane/daemon';
 import type { WebSocket } from 'ws';
 import type { EventObserver } from '../events/observer.ts';
-import { fieldPath } from '../http/problems.ts';
-import type { LiveNodes } from '../live.ts';
+import { fieldPath } from '../problems/problems.ts';
+import type { LiveNodes } from '../reports/live-nodes.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import { MessageParts } from './message-parts.ts';
 import { protocolProblem } from './protocol.ts';

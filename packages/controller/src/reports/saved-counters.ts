@@ -5,9 +5,9 @@ import path from 'node:path';
 import { replaceFile, Serial, syncFolder } from '@mirrorplane/base';
 import type { CounterReading } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
-import { CounterTotals, type SavedTotals } from './counters.ts';
-import type { LiveNodes } from './live.ts';
-import type { View } from './view.ts';
+import type { View } from '../store/view.ts';
+import { CounterTotals, type SavedTotals } from './counter-totals.ts';
+import type { LiveNodes } from './live-nodes.ts';
 
 /** Milliseconds. */
 export const SAVE_INTERVAL_MS = 10_000;

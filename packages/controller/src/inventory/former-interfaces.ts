@@ -1,7 +1,7 @@
 /** When the record of an interface ends that no one declared, no policy names and no node has any more. */
 import type { Interface } from '@mirrorplane/contract';
-import type { InterfaceRecord } from './resources.ts';
-import type { Stored } from './view.ts';
+import type { InterfaceRecord } from '../store/records.ts';
+import type { Stored } from '../store/view.ts';
 
 /** Milliseconds that the record of an interface without a device is kept: a VM that is switched off may come back. */
 export const KEPT_MS = 7 * 24 * 60 * 60 * 1000;

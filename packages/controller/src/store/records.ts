@@ -10,7 +10,7 @@ import type {
   Pool,
   Underlay,
 } from '@mirrorplane/contract';
-import type { AuditEntry } from './audit/audit.ts';
+import type { AuditEntry } from '../audit/audit.ts';
 
 /** A policy without what follows from the store (revision) and from the moment (warnings). */
 export type PolicyRecord = Omit<Policy, 'revision' | 'warnings'>;

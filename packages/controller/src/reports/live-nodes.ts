@@ -1,4 +1,4 @@
-/** What agents say, as of now. In memory; the part that must outlive the controller is persisted by planning.ts. */
+/** What agents say, as of now. In memory; the part that must outlive the controller is kept by `planning/`. */
 import {
   type CaptureStatus,
   type CounterReading,
@@ -12,10 +12,10 @@ import {
   type StatusMessage,
   type Underlay,
 } from '@mirrorplane/contract';
-import { certificateProblem } from './certificates.ts';
-import { CounterTotals } from './counters.ts';
+import { certificateProblem } from '../auth/certificates.ts';
+import type { NodeStateRecord } from '../store/records.ts';
+import { CounterTotals } from './counter-totals.ts';
 import { Readings } from './readings.ts';
-import type { NodeStateRecord } from './resources.ts';
 import { underlayProblem } from './underlays.ts';
 
 /** A node whose agent is gone counts as present for this long, and so does every node after a start. Milliseconds. */

@@ -7,7 +7,9 @@ import {
   type Inventory,
   whyNotMirrorable,
 } from '@mirrorplane/contract';
-import type { LiveNode, LiveNodes } from './live.ts';
+import type { LiveNode, LiveNodes } from '../reports/live-nodes.ts';
+import type { InterfaceRecord } from '../store/records.ts';
+import type { Stored, View } from '../store/view.ts';
 import {
   boundPlaceOf,
   type Contest,
@@ -17,8 +19,6 @@ import {
   type Sighting,
   toInterfaceDevice,
 } from './places.ts';
-import type { InterfaceRecord } from './resources.ts';
-import type { Stored, View } from './view.ts';
 
 /** Records as they are, or as they would be after a decision. */
 export interface Records {
@@ -67,6 +67,11 @@ export function mergeInventory(records: Records, live: LiveNodes): Merged {
       undefined,
     ),
   };
+}
+
+/** The inventory as it is now. */
+export function inventoryOf({ view, live }: { view: View; live: LiveNodes }): Merged {
+  return mergeInventory(recordsOf(view), live);
 }
 
 /** One interface, as the API shows it. */

@@ -2,24 +2,24 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as nextTick } from 'node:timers/promises';
 import { Coalesced } from '@mirrorplane/base';
-import type { Inventory, NodeProgram, Policy } from '@mirrorplane/contract';
+import type { NodeProgram } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import { type Plan, type PlannedProgram, plan } from '@mirrorplane/planner';
-import type { Decision, Decisions } from './decisions.ts';
+import { type Merged, mergeInventory, recordsOf } from '../inventory/inventory.ts';
+import { observedInterfaces } from '../inventory/observed-interfaces.ts';
+import { GRACE_MS, LiveNodes } from '../reports/live-nodes.ts';
+import type { Decision, Decisions } from '../store/decisions.ts';
+import { policiesOf } from '../store/policies.ts';
+import { SESSIONS_KEY } from '../store/records.ts';
+import type { Operation } from '../store/store.ts';
+import type { View } from '../store/view.ts';
+import { keyOf } from '../store/view.ts';
 import { ProgramsInForce } from './in-force.ts';
-import { mergeInventory, recordsOf } from './inventory.ts';
-import { GRACE_MS, LiveNodes } from './live.ts';
-import { observedInterfaces } from './observed.ts';
 import { OriginNodes } from './origin-nodes.ts';
-import type { PolicyRecord } from './resources.ts';
-import { SESSIONS_KEY } from './resources.ts';
-import type { Operation } from './store/store.ts';
-import type { Stored, View } from './view.ts';
-import { keyOf } from './view.ts';
 
 /** What the last planning came to. */
 export interface Planned {
-  inventory: ReturnType<typeof mergeInventory>;
+  inventory: Merged;
   policies: Plan['policies'];
   programs: ReadonlyMap<string, NodeProgram>;
 }
@@ -83,11 +83,6 @@ export class Planning {
     return this.#began === undefined ? 0 : performance.now() - this.#began;
   }
 
-  /** Names of all policies by uid. */
-  policyNames(): ReadonlyMap<string, string> {
-    return new Map([...this.#parts.view.all('policies').values()].map(({ value }) => [value.uid, value.name]));
-  }
-
   /** A node has confirmed a program: steps that wait for that may go on. */
   confirmed(): void {
     if (this.#inForce.isWaiting) {
@@ -145,16 +140,14 @@ export class Planning {
    */
   #plan(): Decision<Planned> {
     const { view, live } = this.#parts;
-    const named = new Set(
-      [...view.all('policies').values()].flatMap(({ value }) => [...value.sources, value.destination]),
-    );
+    const policies = policiesOf(view);
+    const named = new Set(policies.flatMap(({ sources, destination }) => [...sources, destination]));
     const observed = observedInterfaces(recordsOf(view), live, { named, now: live.now() });
     const records = { ...recordsOf(view), interfaces: observed.interfaces };
     const inventory = mergeInventory(records, live);
     live.grant(inventory.granted);
-    const policies = [...view.all('policies').values()].map(toPolicy);
     const { value: sessions } = view.sessions;
-    const result = plan(policies, inventory as Inventory, sessions, this.#former.look(inventory.interfaces));
+    const result = plan(policies, inventory, sessions, this.#former.look(inventory.interfaces));
     const ops: Operation[] = [...observed.ops, ...this.#nodeStates()];
     if (JSON.stringify(result.sessions) !== JSON.stringify(sessions)) {
       ops.push({ type: 'put', key: SESSIONS_KEY, value: result.sessions });
@@ -206,9 +199,4 @@ export class Planning {
     ops.push({ type: 'put', key: keyOf('programs', node), value: { digest, revision } });
     return { ...program, revision };
   }
-}
-
-/** A policy as the planner and the API know it; warnings are those of the moment and not kept. */
-export function toPolicy({ value, revision }: Stored<PolicyRecord>): Policy {
-  return { ...value, revision, warnings: [] };
 }

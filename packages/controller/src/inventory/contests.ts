@@ -1,6 +1,6 @@
 /** Claims of nodes to what another node has, in words: at both nodes, and as an event. */
 import type { Device, EventDraft, NodeProblem } from '@mirrorplane/contract';
-import type { LiveNodes } from './live.ts';
+import type { LiveNodes } from '../reports/live-nodes.ts';
 import type { Contest } from './places.ts';
 
 /** Problems that are shown of one node. */

@@ -1,9 +1,9 @@
 /** The store's content in memory, kept up to date by a watch. Everything that decides or plans reads it here. */
 import type { Sessions } from '@mirrorplane/planner';
-import type { Folder, GenerationRecord, Records, Unaudited } from './resources.ts';
-import { FOLDERS, GENERATION_KEY, SESSIONS_KEY } from './resources.ts';
-import type { Entry, Store, StoreEvent, Watch } from './store/store.ts';
-import { CompactedError } from './store/store.ts';
+import type { Folder, GenerationRecord, Records, Unaudited } from './records.ts';
+import { FOLDERS, GENERATION_KEY, SESSIONS_KEY } from './records.ts';
+import type { Entry, Store, StoreEvent, Watch } from './store.ts';
+import { CompactedError } from './store.ts';
 
 /** A record and the revision of its last change. */
 export interface Stored<T> {

@@ -1,7 +1,7 @@
 /** Events as a stream of server-sent events that goes at the pace of its reader. */
 import { Readable } from 'node:stream';
 import type { Event, EventGap } from '@mirrorplane/contract';
-import type { EventLog } from '../events/log.ts';
+import type { EventLog } from './log.ts';
 
 /** Milliseconds between signs of life, and that a reader may leave what it was sent unread. */
 export const HEARTBEAT_MS = 15_000;

@@ -1,8 +1,8 @@
 /** Says from time to time that the authority ends, while there is time to do something about it. */
 import type { Logger } from '@mirrorplane/daemon';
-import type { Authority } from './auth/authority.ts';
-import { authorityProblem } from './certificates.ts';
-import type { EventLog } from './events/log.ts';
+import type { Authority } from '../auth/authority.ts';
+import { authorityProblem } from '../auth/certificates.ts';
+import type { EventLog } from './log.ts';
 
 /** Milliseconds between two times that it is said. */
 const INTERVAL_MS = 7 * 24 * 60 * 60 * 1000;

@@ -1,8 +1,8 @@
 /** One decision at a time: what is decided from the state is committed only if the state is still the same. */
 import { Serial } from '@mirrorplane/base';
-import type { GenerationRecord, Unaudited } from './resources.ts';
-import { GENERATION_KEY } from './resources.ts';
-import type { Operation, Store } from './store/store.ts';
+import type { GenerationRecord, Unaudited } from './records.ts';
+import { GENERATION_KEY } from './records.ts';
+import type { Operation, Store } from './store.ts';
 import type { View } from './view.ts';
 
 /** What to write, and the answer, given the revision at which it was written. Without operations nothing is written. */

@@ -1,7 +1,7 @@
 /** How refusals on the agents' port are told: in the log, and of a certificate as an event and in the audit log. */
 import type { Logger } from '@mirrorplane/daemon';
 import type { AuditLog } from '../audit/audit.ts';
-import type { EventLog } from '../events/log.ts';
+import type { EventLog } from './log.ts';
 import type { Refusal } from './refusals.ts';
 
 /** Gives what `Refusals` calls, at most once a minute for each kind of request. */

@@ -1,7 +1,7 @@
 /** Remembers what nodes were told until they have confirmed it, so that the two ends of a path change in order. */
 import type { NodeProgram } from '@mirrorplane/contract';
 import { type InForce, type PlannedProgram, type Staged, stage } from '@mirrorplane/planner';
-import type { LiveNodes } from './live.ts';
+import type { LiveNodes } from '../reports/live-nodes.ts';
 
 /** Milliseconds that a step waits for a node. Then the others go on without it. */
 export const STEP_LIMIT_MS = 5000;

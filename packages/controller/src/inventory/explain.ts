@@ -1,6 +1,6 @@
 /** Says why an id that a policy names has no device, from what agents report beside the interfaces. */
 import type { Explanation } from '@mirrorplane/planner';
-import type { LiveNodes } from './live.ts';
+import type { LiveNodes } from '../reports/live-nodes.ts';
 
 /** What nodes know of an id: that its NIC has no device that can be mirrored, or that it is the name of a device. */
 export function explainId(id: string, live: LiveNodes): Explanation | undefined {

@@ -1,17 +1,23 @@
 /** What the controller knows of each node, put together for the status of policies. */
 import type { PolicyStatus } from '@mirrorplane/contract';
 import { type NodeReport, observe, type PreviousReport, statusFrom } from '@mirrorplane/planner';
-import { mergeInventory, recordsOf } from './inventory.ts';
-import { type LiveNode, LiveNodes } from './live.ts';
-import { toPolicy } from './planning.ts';
-import type { PolicyRecord } from './resources.ts';
-import { LATELY_MS } from './saved-counters.ts';
-import type { Services } from './services.ts';
-import type { Stored } from './view.ts';
+import { inventoryOf } from '../inventory/inventory.ts';
+import { type LiveNode, LiveNodes } from '../reports/live-nodes.ts';
+import { LATELY_MS } from '../reports/saved-counters.ts';
+import { policiesOf, toPolicy } from '../store/policies.ts';
+import type { PolicyRecord } from '../store/records.ts';
+import type { Stored, View } from '../store/view.ts';
+import type { Planning } from './planning.ts';
+
+interface Parts {
+  view: View;
+  live: LiveNodes;
+  planning: Planning;
+}
 
 /** The status of one policy, or of all by name. Policies that were not planned yet are left out of the list of all. */
-export function policyStatuses(services: Services, only?: Stored<PolicyRecord>): PolicyStatus[] {
-  const { view, live, planning } = services;
+export function policyStatuses(parts: Parts, only?: Stored<PolicyRecord>): PolicyStatus[] {
+  const { view, live, planning } = parts;
   const reports = new Map<string, NodeReport>();
   const previous = new Map<string, PreviousReport>();
   for (const name of view.all('nodes').keys()) {
@@ -22,10 +28,9 @@ export function policyStatuses(services: Services, only?: Stored<PolicyRecord>):
       previous.set(name, before);
     }
   }
-  const observation = observe(mergeInventory(recordsOf(view), live), reports, previous);
+  const observation = observe(inventoryOf(parts), reports, previous);
   const statuses: PolicyStatus[] = [];
-  for (const stored of only ? [only] : view.all('policies').values()) {
-    const policy = toPolicy(stored);
+  for (const policy of only ? [toPolicy(only)] : policiesOf(view)) {
     const policyPlan = planning.planned?.policies.get(policy.uid) ?? {
       uid: policy.uid,
       reasons: [],

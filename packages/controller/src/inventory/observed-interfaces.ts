@@ -1,11 +1,12 @@
 /** Interfaces that agents see become records, so that they outlive their devices. */
+
+import type { LiveNodes } from '../reports/live-nodes.ts';
+import type { InterfaceRecord } from '../store/records.ts';
+import type { Operation } from '../store/store.ts';
+import type { Stored } from '../store/view.ts';
+import { keyOf } from '../store/view.ts';
 import { type FormerOptions, withoutFormer } from './former-interfaces.ts';
 import { mergeInventory, placesByInterface, type Records } from './inventory.ts';
-import type { LiveNodes } from './live.ts';
-import type { InterfaceRecord } from './resources.ts';
-import type { Operation } from './store/store.ts';
-import type { Stored } from './view.ts';
-import { keyOf } from './view.ts';
 
 /** The interface records as they have to be after what agents see now, and the operations that make them so. */
 export interface Observed {

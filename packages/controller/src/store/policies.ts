@@ -1,0 +1,24 @@
+/** The policies of the store, as the planner and the API know them. */
+import type { Policy } from '@mirrorplane/contract';
+import type { PolicyRecord } from './records.ts';
+import type { Stored, View } from './view.ts';
+
+/** A policy with its revision; warnings are those of the moment and not kept. */
+export function toPolicy({ value, revision }: Stored<PolicyRecord>): Policy {
+  return { ...value, revision, warnings: [] };
+}
+
+/** All policies of a view. */
+export function policiesOf(view: View): Policy[] {
+  return [...view.all('policies').values()].map(toPolicy);
+}
+
+/** Policies that have the interface as source or destination. */
+export function policiesUsing(policies: readonly Policy[], id: string): Policy[] {
+  return policies.filter(({ sources, destination }) => destination === id || sources.includes(id));
+}
+
+/** Names of all policies by uid. */
+export function policyNames(view: View): ReadonlyMap<string, string> {
+  return new Map([...view.all('policies').values()].map(({ value }) => [value.uid, value.name]));
+}
