@@ -166,7 +166,7 @@ async function run(flags: Flags): Promise<void> {
       datapath,
       log,
       signal: stop.signal,
-      ...(device === undefined ? {} : { mirrorDevice: device }),
+      ...(device !== undefined && { mirrorDevice: device }),
     });
     closers.add(() => agent.close());
     process.stdout.write(usage(url, tokenFile, node, agentData, bpffs));

@@ -61,11 +61,11 @@ export interface AgentParts {
 }
 
 /** Milliseconds between two reports of counters. */
-const COUNTER_INTERVAL = 1000;
+const COUNTER_INTERVAL_MS = 1000;
 /** Milliseconds that a program may take to be stored before it is carried out all the same. */
-const SAVE_LIMIT = 1000;
+const SAVE_LIMIT_MS = 1000;
 /** Milliseconds that a starting agent may take to read the next hops that the kernel knows. */
-const NEXT_HOP_LIMIT = 500;
+const NEXT_HOP_LIMIT_MS = 500;
 /** One agent. Everything it does is a pass: read what is there, work out the state, apply it, report. */
 export class Agent {
   readonly #parts: AgentParts;
@@ -126,7 +126,7 @@ export class Agent {
       forwarding.on('change', () => this.#poke());
       await forwarding.refresh();
     }
-    this.#counters = setInterval(() => void this.#reporter.sendCounters(), COUNTER_INTERVAL);
+    this.#counters = setInterval(() => void this.#reporter.sendCounters(), COUNTER_INTERVAL_MS);
     this.#schedule.start();
     this.#poke();
     await this.#schedule.settled();
@@ -154,7 +154,7 @@ export class Agent {
       this.#log.error({ err: error }, 'the program could not be stored');
     });
     // A disk that is full or stuck must not keep the node from mirroring.
-    this.#taking = atMost(saved, SAVE_LIMIT).then(() => {
+    this.#taking = atMost(saved, SAVE_LIMIT_MS).then(() => {
       if (this.#newest !== program) return;
       this.#program = program;
       this.#poke();
@@ -235,7 +235,7 @@ export class Agent {
     // A capture must not wait for ARP: when something is found, it asks for another pass. The first pass waits, since
     // deliveries in force must keep the neighbour that they have.
     const looked = nextHops.want(underlayEnd(this.#underlay), erspanAddresses(this.#program));
-    if (this.#appliedRevision === undefined) await atMost(looked, NEXT_HOP_LIMIT);
+    if (this.#appliedRevision === undefined) await atMost(looked, NEXT_HOP_LIMIT_MS);
     const around = {
       devices: this.#found.devices,
       underlay: this.#underlay,

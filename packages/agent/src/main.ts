@@ -54,7 +54,7 @@ interface Flags {
 }
 
 /** Milliseconds after which a pass over the node is taken to be stuck. A thousand devices take less than half of that. */
-const STUCK = 60_000;
+const STUCK_MS = 60_000;
 
 function nodeName(text: string): string {
   const checked = Name.safeParse(text);
@@ -177,7 +177,7 @@ async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<
     datapath,
     log,
     signal: stop.signal,
-    ...(token === undefined ? {} : { token }),
+    ...(token !== undefined && { token }),
     ...(mirrorDevice !== undefined && { mirrorDevice }),
     arrive: flags.arrive,
     libvirt: flags.libvirt,
@@ -197,7 +197,7 @@ async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<
     process.exit(0);
   }
   const { agent } = started;
-  manager.watch(() => agent.passingFor() < STUCK);
+  manager.watch(() => agent.passingFor() < STUCK_MS);
   manager.ready();
 }
 

@@ -4,11 +4,11 @@ import { isHelper } from './netlink/helper-pair.ts';
 import type { Link } from './netlink/link.ts';
 
 /** Milliseconds between two passes that nothing asked for: they repair what others broke. */
-const REPAIR_INTERVAL = 500;
+const REPAIR_INTERVAL_MS = 500;
 /** Milliseconds after a device was first told of in which it is likely to get what its capture needs. */
-const ARRIVAL = 100;
+const ARRIVAL_MS = 100;
 /** Milliseconds before a data path that failed is tried again: doubles from the first to the second. */
-const RETRY: [number, number] = [200, 10_000];
+const RETRY_MS: [number, number] = [200, 10_000];
 
 /** One pass at a time. However many ask while one is under way, one more follows. */
 export class PassSchedule {
@@ -21,7 +21,7 @@ export class PassSchedule {
   #helpers = '';
   /** When the pass under way began, on the monotonic clock. */
   #began: number | undefined;
-  #retryAfter = RETRY[0];
+  #retryAfter = RETRY_MS[0];
   #retry: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -40,7 +40,7 @@ export class PassSchedule {
 
   /** Begins to ask for passes that repair. */
   start(): void {
-    this.#timer = setInterval(() => this.#requestLook(), REPAIR_INTERVAL);
+    this.#timer = setInterval(() => this.#requestLook(), REPAIR_INTERVAL_MS);
   }
 
   /** Asks for a pass. */
@@ -53,12 +53,12 @@ export class PassSchedule {
     if (this.#closed) return;
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.#requestLook(), this.#retryAfter);
-    this.#retryAfter = Math.min(this.#retryAfter * 2, RETRY[1]);
+    this.#retryAfter = Math.min(this.#retryAfter * 2, RETRY_MS[1]);
   }
 
   /** All of a pass was carried out. */
   succeeded(): void {
-    this.#retryAfter = RETRY[0];
+    this.#retryAfter = RETRY_MS[0];
   }
 
   /**
@@ -68,7 +68,7 @@ export class PassSchedule {
   takeLook(links: readonly Link[]): boolean {
     const helpers = JSON.stringify(links.filter(isHelper));
     const now = performance.now();
-    const arriving = links.some(({ seenAt }) => seenAt !== undefined && now - seenAt < ARRIVAL);
+    const arriving = links.some(({ seenAt }) => seenAt !== undefined && now - seenAt < ARRIVAL_MS);
     // Put off to the next turn of the timer, and not twice: devices may come all the time.
     if (this.#lookDue) this.#putOff = arriving && !this.#putOff;
     const look = (this.#lookDue && !this.#putOff) || helpers !== this.#helpers;

@@ -173,7 +173,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
         credentials,
         greeting: () => agent.greeting(),
         log,
-        ...(options.timing === undefined ? {} : { timing: options.timing }),
+        ...(options.timing !== undefined && { timing: options.timing }),
       });
       closers.add(() => sync.close());
       const renewed = (newer: Credentials) => sync.use(newer);

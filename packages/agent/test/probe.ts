@@ -21,7 +21,7 @@ const log = createLog('agent', process.env.V ? 'debug' : 'silent');
 const print = (value: object) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
 async function links(receiveBuffer: number | undefined, block: number): Promise<void> {
-  const source = new NetlinkLinkSource({ log, ...(receiveBuffer === undefined ? {} : { receiveBuffer }) });
+  const source = new NetlinkLinkSource({ log, ...(receiveBuffer !== undefined && { receiveBuffer }) });
   await source.open();
   const show = () => print({ links: source.links() });
   source.on('change', show);

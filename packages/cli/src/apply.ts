@@ -158,7 +158,7 @@ function repeated(errors: Refusal[]): ProblemError {
 
 function outcome(one: Check, dryRun: boolean): Outcome {
   const { kind, name } = one.document;
-  return { kind, name, result: one.result, dryRun, ...(one.reason === undefined ? {} : { reason: one.reason }) };
+  return { kind, name, result: one.result, dryRun, ...(one.reason !== undefined && { reason: one.reason }) };
 }
 
 async function noteRefusal(context: Context, document: Document, error: ProblemError): Promise<void> {

@@ -85,7 +85,7 @@ export class Controller {
   }
 
   #call(method: string, path: string, body?: unknown, more: Record<string, string> = {}) {
-    const headers = { ...more, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
+    const headers = { ...more, ...(body !== undefined && { 'content-type': 'application/json' }) };
     return new Promise<{ status: number; text: string }>((resolve, reject) => {
       const call = request({ socketPath: this.socket, method, path, headers, agent: false }, (response) => {
         let text = '';

@@ -13,7 +13,7 @@ import { type Controller, startController } from './controller.ts';
 import { parseListen, parseTcp } from './listen.ts';
 
 /** Milliseconds after which planning is taken to be stuck. */
-const STUCK = 60_000;
+const STUCK_MS = 60_000;
 
 interface Arguments {
   data: string;
@@ -77,7 +77,7 @@ async function main(): Promise<void> {
     process.exit(0);
   }
   const { planningFor } = controller;
-  manager.watch(() => planningFor() < STUCK);
+  manager.watch(() => planningFor() < STUCK_MS);
   manager.ready();
 }
 

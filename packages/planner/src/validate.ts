@@ -69,7 +69,7 @@ export function validate(spec: PolicySpec, context: ValidationContext, replacing
 
   const type = typeOf(spec, cluster);
   const warnings = [...warningsOf(others), ...(refusals.length === 0 ? vlanWarnings(spec, others, cluster) : [])];
-  return { refusals, warnings, ...(type === undefined ? {} : { type }) };
+  return { refusals, warnings, ...(type !== undefined && { type }) };
 }
 
 /** The same policy as it is kept: percent with two decimals and no negative zero, nothing undefined. */

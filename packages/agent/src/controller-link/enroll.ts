@@ -24,7 +24,7 @@ export interface StoredCredentials extends Credentials {
 }
 
 /** Milliseconds until a controller that says nothing is given up. */
-const TIMEOUT = 10_000;
+const TIMEOUT_MS = 10_000;
 /** Bytes of an answer. */
 const MAX_ANSWER = 1 << 20;
 
@@ -174,7 +174,7 @@ async function fetchAuthority(host: string, port: number, pinned: string): Promi
 function dial(host: string, port: number): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port, servername: CONTROLLER_NAME, rejectUnauthorized: false });
-    socket.setTimeout(TIMEOUT, () => socket.destroy(new Error(`${host}:${port} does not answer`)));
+    socket.setTimeout(TIMEOUT_MS, () => socket.destroy(new Error(`${host}:${port} does not answer`)));
     socket.once('secureConnect', () => resolve(socket));
     socket.once('error', reject);
     socket.once('close', () => reject(new Error(`${host}:${port} closed the connection`)));
@@ -205,7 +205,7 @@ export function post(target: PostTarget, body: EnrollRequest | RenewRequest): Pr
         servername: CONTROLLER_NAME,
         minVersion: 'TLSv1.3',
         agent: false,
-        timeout: TIMEOUT,
+        timeout: TIMEOUT_MS,
         headers: {
           host: isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`,
           'content-type': 'application/json',

@@ -12,8 +12,8 @@ const HOUR = 3_600_000;
 /** A certificate is renewed from when less than this share of its time is left. */
 const SHARE = 1 / 3;
 /** Milliseconds between two looks at the certificate, and between two warnings. */
-const INTERVAL = HOUR;
-const WARNINGS = 24 * HOUR;
+const INTERVAL_MS = HOUR;
+const WARNINGS_MS = 24 * HOUR;
 
 /** What there is to do about a certificate: nothing, renew it, or join again, since it has ended. */
 export type CertificateState = 'valid' | 'due' | 'ended';
@@ -87,7 +87,7 @@ export class Renewal {
 
   /** Looks now, and then every hour. */
   start(): void {
-    this.#timer = setInterval(() => this.look(), INTERVAL);
+    this.#timer = setInterval(() => this.look(), INTERVAL_MS);
     this.look();
   }
 
@@ -121,7 +121,7 @@ export class Renewal {
 
   /** Once a day: it may be so for weeks. */
   #warn(write: () => void): void {
-    if (performance.now() - this.#warnedAt < WARNINGS) return;
+    if (performance.now() - this.#warnedAt < WARNINGS_MS) return;
     this.#warnedAt = performance.now();
     write();
   }

@@ -53,7 +53,7 @@ const TIMING: SyncTiming = { backoffMin: 200, backoffMax: 10_000, backoffSecond:
 /** Pings are counted, not seconds: an agent that was busy itself must not take its controller for dead. */
 const MAX_UNANSWERED = 3;
 /** Milliseconds for TCP, TLS and the upgrade together. */
-const HANDSHAKE_TIMEOUT = 10_000;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Bytes; a program of 100000 captures is some 25 MB. */
 const MAX_PAYLOAD = 64 << 20;
 /** Bytes waiting to be sent, from which on counters are left out: the next ones say more. */
@@ -139,7 +139,7 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       ...tls,
       maxPayload: MAX_PAYLOAD,
       perMessageDeflate: false,
-      handshakeTimeout: HANDSHAKE_TIMEOUT,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     });
     this.#socket = socket;
     let alive: NodeJS.Timeout | undefined;

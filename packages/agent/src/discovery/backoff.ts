@@ -1,11 +1,11 @@
 /** Tries something again, after longer and longer times. */
 
 /** Milliseconds before the first attempt, and the most between two. */
-const RANGE: [number, number] = [200, 10_000];
+const RANGE_MS: [number, number] = [200, 10_000];
 
 export class Backoff {
   readonly #attempt: () => void;
-  #after = RANGE[0];
+  #after = RANGE_MS[0];
   #timer: NodeJS.Timeout | undefined;
 
   constructor(attempt: () => void) {
@@ -17,12 +17,12 @@ export class Backoff {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(this.#attempt, this.#after);
     this.#timer.unref();
-    this.#after = Math.min(this.#after * 2, RANGE[1]);
+    this.#after = Math.min(this.#after * 2, RANGE_MS[1]);
   }
 
   /** It has worked: the next failure is tried again soon. */
   reset(): void {
-    this.#after = RANGE[0];
+    this.#after = RANGE_MS[0];
   }
 
   close(): void {

@@ -18,7 +18,7 @@ import type { Listing, PolledSource } from './polled-provider.ts';
 import type { Claim } from './provider.ts';
 
 /** Milliseconds: Podman's service starts for each question. */
-const INTERVAL = 60_000;
+const INTERVAL_MS = 60_000;
 
 /** What a container's device was called when it was seen first. A container may call it something else later. */
 interface FirstName {
@@ -29,7 +29,7 @@ interface FirstName {
 /** Asks all runtimes, and the kernel which device leads to whom. */
 export class ContainerSource implements PolledSource {
   readonly name = 'containers';
-  readonly interval = INTERVAL;
+  readonly interval = INTERVAL_MS;
   readonly log: Logger;
   readonly #runtimes: readonly Runtime[];
   readonly #naming: ContainerNaming;

@@ -19,7 +19,7 @@ const NDA = { LLADDR: 2, MASTER: 9 } as const;
 /** Entries of the bridge's own addresses: frames for them go to the host, not out of the port. */
 const NUD_PERMANENT = 0x80;
 /** Milliseconds between two reads, at least. */
-const READ_INTERVAL = 10;
+const READ_INTERVAL_MS = 10;
 /** And so many times as long as a read takes: a bridge that learns a lot must not keep the agent busy. */
 const READ_SHARE = 10;
 /** Entries of a port that are kept. A guest that floods its bridge with addresses does not fill our memory. */
@@ -42,7 +42,7 @@ export class ForwardingTables extends EventEmitter<{ change: [] }> {
   #entries: readonly ForwardingEntry[] = [];
   #text = '';
   readonly #reading = new Coalesced(() => this.#read(), { pauseMs: () => this.#pause });
-  #pause = READ_INTERVAL;
+  #pause = READ_INTERVAL_MS;
   #closed = false;
 
   constructor(parts: { client: RtClient; log: Logger }) {
@@ -75,7 +75,7 @@ export class ForwardingTables extends EventEmitter<{ change: [] }> {
     } catch (error) {
       if (!this.#closed) this.#log.warn({ err: error }, 'forwarding tables could not be read');
     } finally {
-      this.#pause = Math.max(READ_INTERVAL, READ_SHARE * (performance.now() - started));
+      this.#pause = Math.max(READ_INTERVAL_MS, READ_SHARE * (performance.now() - started));
     }
   }
 

@@ -33,13 +33,13 @@ export const SYSTEM_URI = 'qemu:///system';
 /** One of these is there where a libvirt daemon runs, or is started on demand. */
 const SOCKETS = ['/run/libvirt/libvirt-sock-ro', '/run/libvirt/virtqemud-sock-ro'];
 /** Milliseconds after connecting at which all is read again: `virsh` does not say when it has begun to listen. */
-const AGAIN_AFTER = [300, 1000, 3000];
+const AGAIN_AFTER_MS = [300, 1000, 3000];
 /** Milliseconds between readings that no event asked for: not all that can be changed has an event. */
-const FULL_READ_INTERVAL = 60_000;
+const FULL_READ_INTERVAL_MS = 60_000;
 /** Milliseconds before a reading that failed is tried again. */
-const READ_AGAIN = 1000;
+const READ_AGAIN_MS = 1000;
 /** Milliseconds after a device came at which the domain that it may belong to is looked for. */
-const NEW_DEVICE = [5, 250];
+const NEW_DEVICE_MS = [5, 250];
 /** Kernel kinds of the devices that libvirt makes for NICs. */
 const MADE_BY_LIBVIRT = new Set(['tun', 'macvtap']);
 /** Domains that are read side by side: one that libvirt has locked must not keep the others waiting. */
@@ -95,7 +95,7 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     if (!fresh || !this.#connected || this.#newDevices) return;
     // libvirt makes the device long before it tells of the domain: whoever asks now captures the first packet.
     this.#newDevices = true;
-    for (const after of NEW_DEVICE) this.#later(after, () => void this.#readNew());
+    for (const after of NEW_DEVICE_MS) this.#later(after, () => void this.#readNew());
   }
 
   open(): void {
@@ -126,13 +126,13 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     );
     this.#connected = true;
     void this.#readAll();
-    for (const after of AGAIN_AFTER) this.#later(after, () => void this.#readAll());
-    this.#later(FULL_READ_INTERVAL, () => this.#refresh());
+    for (const after of AGAIN_AFTER_MS) this.#later(after, () => void this.#readAll());
+    this.#later(FULL_READ_INTERVAL_MS, () => this.#refresh());
   }
 
   #refresh(): void {
     void this.#readAll();
-    this.#later(FULL_READ_INTERVAL, () => this.#refresh());
+    this.#later(FULL_READ_INTERVAL_MS, () => this.#refresh());
   }
 
   #lost(why: string): void {
@@ -237,12 +237,12 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
       if (this.#closed) return;
       this.#publish();
       this.#backoff.reset();
-      if (failed) return this.#later(READ_AGAIN, () => void this.#readAll());
+      if (failed) return this.#later(READ_AGAIN_MS, () => void this.#readAll());
       if (this.#complaint !== '') this.#log.info({ uri: this.#uri }, 'libvirt is read again');
       this.#complaint = '';
     } catch (error) {
       this.#unreadable(reason(error));
-      this.#later(READ_AGAIN, () => void this.#readAll());
+      this.#later(READ_AGAIN_MS, () => void this.#readAll());
     }
   }
 

@@ -42,7 +42,7 @@ const NDA_DST = 1;
 /** With more changed devices than this at once, one dump is cheaper than a request for each. */
 const DUMP_FROM = 24;
 /** Milliseconds between full reads that no event asked for: a safety net. */
-const FULL_READ_INTERVAL = 10_000;
+const FULL_READ_INTERVAL_MS = 10_000;
 
 /** The real thing: netlink. An event only says where to look; what is there is then read from the kernel. */
 export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements LinkSource {
@@ -72,14 +72,14 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
       groups: [GROUP.LINK, GROUP.IPV4_IFADDR, GROUP.IPV6_IFADDR, GROUP.IPV4_ROUTE, GROUP.NEIGH],
       message: (message) => this.#event(message),
       lost: () => this.#lost(),
-      ...(options.receiveBuffer === undefined ? {} : { receiveBuffer: options.receiveBuffer }),
+      ...(options.receiveBuffer !== undefined && { receiveBuffer: options.receiveBuffer }),
     });
   }
 
   async open(): Promise<void> {
     this.#monitor.open();
     this.#links = await this.#dump(undefined);
-    this.#timer = setInterval(() => this.#touchAll(), FULL_READ_INTERVAL);
+    this.#timer = setInterval(() => this.#touchAll(), FULL_READ_INTERVAL_MS);
     this.#timer.unref();
   }
 

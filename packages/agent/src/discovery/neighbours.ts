@@ -51,7 +51,7 @@ const NTF_USE = 0x01;
 const NTF_EXT_LEARNED = 0x10;
 const NTF_EXT_MANAGED = 0x01;
 /** Milliseconds between two rounds that look at everything again and ask for what is unresolved. */
-const ROUND = 5000;
+const ROUND_MS = 5000;
 
 interface Entry {
   state: number;
@@ -80,7 +80,7 @@ export class NextHops extends EventEmitter<{ change: [] }> {
     this.#client = options.client;
     this.#record = options.record;
     this.#log = options.log;
-    this.#timer = setInterval(() => void this.refresh(), ROUND);
+    this.#timer = setInterval(() => void this.refresh(), ROUND_MS);
     this.#timer.unref();
   }
 

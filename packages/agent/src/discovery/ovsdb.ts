@@ -7,7 +7,7 @@ export type Row = Record<string, unknown>;
 export type Tables = Map<string, Map<string, Row>>;
 
 /** Milliseconds between two questions whether the server still answers; an answer may take as long. */
-const ECHO_INTERVAL = 10_000;
+const ECHO_INTERVAL_MS = 10_000;
 
 /** Cuts a stream of JSON objects, which stand one behind the other without a separator, into the texts of each. */
 export class JsonSplitter {
@@ -89,7 +89,7 @@ export class OvsdbMonitor {
       if (this.#unanswered) this.#end('the server does not answer');
       this.#unanswered = true;
       this.#send({ id: 'echo', method: 'echo', params: [] });
-    }, ECHO_INTERVAL);
+    }, ECHO_INTERVAL_MS);
     this.#echo.unref();
   }
 

@@ -40,11 +40,11 @@ export interface PolledSource {
   interval?: number;
 }
 
-const INTERVAL = 10_000;
+const INTERVAL_MS = 10_000;
 /** Milliseconds after a device came at which it is looked for: a system may list it some time after it made it. */
-const AFTER_DEVICE = [0, 30, 150, 600, 2500];
+const AFTER_DEVICE_MS = [0, 30, 150, 600, 2500];
 /** Milliseconds after a hint at which is read: hints come in bursts, and what they are about may not be whole yet. */
-const AFTER_HINT = [20, 500];
+const AFTER_HINT_MS = [20, 500];
 
 /** The real thing. It never fails: while the system cannot be read, what it said last holds. */
 export class PolledProvider extends EventEmitter<{ change: [] }> implements IdentityProvider {
@@ -76,7 +76,7 @@ export class PolledProvider extends EventEmitter<{ change: [] }> implements Iden
     this.#links = links;
     this.#known = deviceIndex(links);
     const fresh = links.some((link) => before.get(link.name) !== link.ifindex && this.#source.concerns(link));
-    if (fresh && this.#opened) for (const after of AFTER_DEVICE) this.#later(after, () => this.#read());
+    if (fresh && this.#opened) for (const after of AFTER_DEVICE_MS) this.#later(after, () => this.#read());
   }
 
   open(): void {
@@ -94,7 +94,7 @@ export class PolledProvider extends EventEmitter<{ change: [] }> implements Iden
   }
 
   #tick(): void {
-    this.#later(this.#source.interval ?? INTERVAL, () => {
+    this.#later(this.#source.interval ?? INTERVAL_MS, () => {
       this.#read();
       this.#tick();
     });
@@ -112,7 +112,7 @@ export class PolledProvider extends EventEmitter<{ change: [] }> implements Iden
   #hint(): void {
     if (this.#hinted || this.#closed) return;
     this.#hinted = true;
-    for (const after of AFTER_HINT) {
+    for (const after of AFTER_HINT_MS) {
       this.#later(after, () => {
         this.#hinted = false;
         this.#read();

@@ -16,7 +16,7 @@ export const PROXMOX_FOLDER = '/etc/pve';
 /** Bytes: no file there is larger. */
 const FILE_LIMIT = 1 << 20;
 /** Milliseconds: what other nodes write there has no event here. */
-const INTERVAL = 1000;
+const INTERVAL_MS = 1000;
 /** Nodes whose folders are searched for a guest; clusters are far smaller. */
 const MAX_NODES = 256;
 const FOLDERS = ['qemu-server', 'lxc'] as const;
@@ -29,7 +29,7 @@ interface Found {
 /** Reads the folder whenever its version, or the devices of the node, have changed. */
 export class ProxmoxSource implements PolledSource {
   readonly name = 'proxmox';
-  readonly interval = INTERVAL;
+  readonly interval = INTERVAL_MS;
   readonly log: Logger;
   readonly #folder: string;
   readonly #auto: boolean;

@@ -7,7 +7,7 @@ const LIMIT = 64 << 20;
 /** Bytes of one item of a list. */
 const LONGEST_ITEM = 1 << 20;
 /** Milliseconds until the answer is there as a whole. */
-const TIMEOUT = 10_000;
+const TIMEOUT_MS = 10_000;
 
 /** An answer other than 200. */
 export class HttpError extends Error {
@@ -71,7 +71,7 @@ export async function getItems(question: ListQuestion, take: (item: unknown) => 
 
 /** @param hear gets the body of a good answer in parts; false: that is enough. What it throws is thrown here */
 async function ask(
-  { socket, path, limit = LIMIT, timeout = TIMEOUT }: Question,
+  { socket, path, limit = LIMIT, timeout = TIMEOUT_MS }: Question,
   hear: (part: Buffer) => boolean,
 ): Promise<void> {
   const signal = AbortSignal.timeout(timeout);

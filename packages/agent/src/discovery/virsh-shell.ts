@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 
 /** Milliseconds that an answer may take: libvirt locks a domain for seconds at the end of its migration. */
-const ANSWER_LIMIT = 60_000;
+const ANSWER_LIMIT_MS = 60_000;
 /** What virsh says when it reaches no libvirt, in the language C. */
 const UNREACHABLE = /^error: (.*(?:failed to connect|Disconnected from|client socket is closed|Cannot recv data).*)$/m;
 
@@ -66,7 +66,7 @@ export class VirshShell {
     this.#output = '';
     return new Promise<string>((resolve, reject) => {
       if (this.#ended !== undefined) return reject(new Error(this.#ended));
-      const limit = setTimeout(() => this.#fail('virsh does not answer'), ANSWER_LIMIT);
+      const limit = setTimeout(() => this.#fail('virsh does not answer'), ANSWER_LIMIT_MS);
       this.#question = { mark, resolve, reject, limit };
       this.#child.stdin!.write(`${[...commands, end].join('\n')}\n`);
     });

@@ -4,7 +4,7 @@ import type { NodeDevice } from '../discovery/devices.ts';
 import type { DeviceStatistics } from '../netlink/statistics.ts';
 
 /** Milliseconds between two looks at a device whose guest is about to come, and at one whose guest has left. */
-const LOOK_INTERVAL = { target: 5, origin: 100 } as const;
+const LOOK_INTERVAL_MS = { target: 5, origin: 100 } as const;
 
 interface Watched {
   role: Standby['role'];
@@ -98,7 +98,7 @@ export class GuestWatch {
       return watched?.asked && !watched.arrived ? [{ device, watched }] : [];
     });
     if (awaited.length === 0 || this.#closed) return;
-    const interval = Math.min(...awaited.map(({ watched }) => LOOK_INTERVAL[watched.role]));
+    const interval = Math.min(...awaited.map(({ watched }) => LOOK_INTERVAL_MS[watched.role]));
     this.#timer = setTimeout(async () => {
       for (const { device, watched } of awaited) {
         const received = await this.#sentByGuest(device).catch(() => 0);

@@ -44,7 +44,7 @@ const NLM_F_DUMP = 0x300;
 const NLM_F_DUMP_INTR = 0x10;
 export const AF_INET = 2;
 /** A request that takes longer than this, in milliseconds, has been lost. */
-const REQUEST_TIMEOUT = 5000;
+const REQUEST_TIMEOUT_MS = 5000;
 /** Bytes that may wait in a socket: some thousand devices changing at once. */
 const RECEIVE_BUFFER = 4 << 20;
 
@@ -157,7 +157,7 @@ export class RtClient {
   async #request(type: number, payload: Buffer, flags: number): Promise<RtMessage[]> {
     const socket = this.#open();
     try {
-      const [messages] = await socket.request(type, payload, { flags, timeout: REQUEST_TIMEOUT });
+      const [messages] = await socket.request(type, payload, { flags, timeout: REQUEST_TIMEOUT_MS });
       return messages;
     } catch (error) {
       const refused = /^Request rejected: (\S+)/.exec(error instanceof Error ? error.message : '');

@@ -57,7 +57,7 @@ export function judgeCertificate(facts: CertificateFacts, { data, now, node, tok
 }
 
 /** Milliseconds that clocks may differ. */
-const SLACK = 24 * 3600 * 1000;
+const SLACK_MS = 24 * 3600 * 1000;
 
 /**
  * A clock before the certificate is no reason not to copy.
@@ -70,7 +70,7 @@ export function judgeClock(now: Date, installed: Date | undefined, certificate: 
     const found = `${says}, and the certificate of the node is valid from ${certificate.from.toISOString()}`;
     return warning('clock', `${found}: the node copies as before, and cannot connect`, remedy);
   }
-  if (installed !== undefined && now.getTime() < installed.getTime() - SLACK) {
+  if (installed !== undefined && now.getTime() < installed.getTime() - SLACK_MS) {
     return warning('clock', `${says}, and this agent was installed on ${installed.toISOString()}`, remedy);
   }
   return ok('clock', says);

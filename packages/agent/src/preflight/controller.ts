@@ -6,7 +6,7 @@ import { reason } from '../log.ts';
 import { type Check, ok, warning } from './check.ts';
 
 /** Milliseconds that a controller may take to answer. */
-const TIMEOUT = 3000;
+const TIMEOUT_MS = 3000;
 
 export interface ControllerFacts {
   /** HOST:PORT. */
@@ -31,13 +31,13 @@ export async function readController(controller: string): Promise<ControllerFact
 /** Why no connection can be made; undefined: one can. */
 function connectTo(host: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: TIMEOUT });
+    const socket = connect({ host, port, timeout: TIMEOUT_MS });
     const end = (refused: string | undefined) => {
       socket.destroy();
       resolve(refused);
     };
     socket.once('connect', () => end(undefined));
-    socket.once('timeout', () => end(`no answer within ${TIMEOUT / 1000} s`));
+    socket.once('timeout', () => end(`no answer within ${TIMEOUT_MS / 1000} s`));
     socket.once('error', (error: NodeJS.ErrnoException) => end(error.code ?? error.message));
   });
 }

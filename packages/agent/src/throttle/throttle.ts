@@ -31,9 +31,9 @@ interface ThrottleEvents {
 }
 
 /** Milliseconds between two readings of a device. */
-export const READING_INTERVAL = 100;
+export const READING_INTERVAL_MS = 100;
 /** Milliseconds for which a device counts as throttled after it has last refused a copy. */
-const THROTTLED_FOR = 10_000;
+const THROTTLED_FOR_MS = 10_000;
 /** Bytes on an Ethernet wire between frames, with checksum and preamble. */
 const AROUND_FRAME = 24;
 
@@ -101,7 +101,7 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
 
   /** Begins, with a first reading at once. */
   start(): void {
-    this.#timer = setInterval(() => this.#tick(), READING_INTERVAL);
+    this.#timer = setInterval(() => this.#tick(), READING_INTERVAL_MS);
     this.#tick();
   }
 
@@ -267,6 +267,6 @@ function wireBytes({ bytes, packets }: Sending): number {
 
 /** Takes the number of copies that a budget has refused so far. */
 function noteRefused(budget: Refusing, refused: number, now: number): void {
-  if (refused !== budget.refused) budget.throttledUntil = now + THROTTLED_FOR;
+  if (refused !== budget.refused) budget.throttledUntil = now + THROTTLED_FOR_MS;
   budget.refused = refused;
 }

@@ -13,11 +13,11 @@ export interface SharedReading {
 }
 
 /** Milliseconds over which originals are counted. */
-const WINDOW = 5000;
+const WINDOW_MS = 5000;
 /** Originals count where they have more bytes a second, and more than this share of copies: readings are not of one moment. */
 const LEAST = { bytes: 12_500, share: 0.05 };
 /** Milliseconds for which a device counts as shared after originals were last seen. */
-const SHARED_FOR = 600_000;
+const SHARED_FOR_MS = 600_000;
 
 /** Follows one device by which copies leave. */
 export class Unprotected {
@@ -34,11 +34,11 @@ export class Unprotected {
     }
     // Counters that went back are those of another device.
     if (!begin || reading.sent < begin.sent || reading.copies < begin.copies) this.#begin = reading;
-    else if (reading.at - begin.at >= WINDOW) {
+    else if (reading.at - begin.at >= WINDOW_MS) {
       const copies = reading.copies - begin.copies;
       const originals = reading.sent - begin.sent - copies;
       const least = (LEAST.bytes * (reading.at - begin.at)) / 1000;
-      if (originals > Math.max(least, LEAST.share * copies)) this.#until = reading.at + SHARED_FOR;
+      if (originals > Math.max(least, LEAST.share * copies)) this.#until = reading.at + SHARED_FOR_MS;
       this.#begin = reading;
     }
     return reading.at < this.#until;

@@ -40,7 +40,7 @@ const SUPER: [string, SuperPacket, boolean, number | undefined][] = [
 ];
 
 before(() => {
-  const tcp = SUPER.map(([, , six, vlan]) => ({ payload: PAYLOAD, six, ...(vlan === undefined ? {} : { vlan }) }));
+  const tcp = SUPER.map(([, , six, vlan]) => ({ payload: PAYLOAD, six, ...(vlan !== undefined && { vlan }) }));
   const built = scapy({ frames: true, tcp });
   frames = built.frames;
   superPackets = new Map(SUPER.map(([name], i) => [name, built.tcp[i]!]));

@@ -6,7 +6,7 @@ import { type Kind, RESOURCES } from '../resources.ts';
 import { expected } from './expected.ts';
 
 /** Milliseconds that a user waits for names. */
-const PATIENCE = 2000;
+const PATIENCE_MS = 2000;
 
 /**
  * Words that can stand where the cursor is, each once. Where the controller cannot be asked, its names are left out.
@@ -19,7 +19,7 @@ export async function complete(words: readonly string[], env: NodeJS.ProcessEnv 
   if (names !== undefined) {
     for (const [attribute, value] of Object.entries(options)) program.setOptionValue(attribute, value);
     try {
-      found.push(...(await namesOf(contextOf(program, env, PATIENCE).client, names)));
+      found.push(...(await namesOf(contextOf(program, env, PATIENCE_MS).client, names)));
     } catch {
       // A message in the middle of a line that is being typed helps nobody.
     }

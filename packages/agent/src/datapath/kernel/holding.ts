@@ -10,9 +10,9 @@ import { attachTracing, closeFd, getPinned, pin, programId, programOfLink } from
 import { COUNTED, type Rows, TableWriter } from './table-writer.ts';
 
 /** Milliseconds that what is released may take to leave the queue. */
-const RELEASE_LIMIT = 300;
+const RELEASE_LIMIT_MS = 300;
 /** Milliseconds between two looks at the queue. */
-const LOOK_INTERVAL = 2;
+const LOOK_INTERVAL_MS = 2;
 
 type HandoverEntry = LocalDeliveryEntry & { handover: NonNullable<LocalDeliveryEntry['handover']> };
 
@@ -145,8 +145,8 @@ export class Holding {
   }
 
   async #drain(): Promise<void> {
-    const deadline = performance.now() + RELEASE_LIMIT;
-    while ((await this.#queue.length(this.#device)) > 0 && performance.now() < deadline) await sleep(LOOK_INTERVAL);
+    const deadline = performance.now() + RELEASE_LIMIT_MS;
+    while ((await this.#queue.length(this.#device)) > 0 && performance.now() < deadline) await sleep(LOOK_INTERVAL_MS);
   }
 
   /** The link is pinned: what is read while no agent runs is known too. */

@@ -9,7 +9,7 @@ import { type Attachment, HOOKS } from './links.ts';
 /** After these, what hangs on a device may be another. The header of each has the ifindex at the same place. */
 const TELLING: readonly number[] = [RTM.NEWQDISC, RTM.DELQDISC, RTM.NEWTFILTER, RTM.DELTFILTER, RTM.DELLINK];
 /** Milliseconds after which all hooks are read again, whatever the kernel has told. */
-const FULL_READ_INTERVAL = 10_000;
+const FULL_READ_INTERVAL_MS = 10_000;
 
 /** A hook of a device. */
 export interface Place {
@@ -40,7 +40,7 @@ export class HookFilters {
   look(): void {
     const changes = this.#changes.take();
     const now = performance.now();
-    if (changes === undefined || now - this.#readAt > FULL_READ_INTERVAL) {
+    if (changes === undefined || now - this.#readAt > FULL_READ_INTERVAL_MS) {
       this.#readAt = now;
       this.#known.clear();
     }

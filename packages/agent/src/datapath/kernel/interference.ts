@@ -6,7 +6,7 @@ import { Rivals } from './rivals.ts';
 import type { TableWriter } from './table-writer.ts';
 
 /** Milliseconds between two looks, at least. */
-const LOOK_INTERVAL = 400;
+const LOOK_INTERVAL_MS = 400;
 /** Tables of up to so many rows are read again at every look, others at every so many. */
 const SMALL_TABLE = 256;
 const LARGE_TABLE_TURN = 20;
@@ -39,9 +39,9 @@ export class Interference {
     this.#parts = parts;
   }
 
-  /** Looks, at most once in LOOK_INTERVAL. @param now milliseconds of `performance.now()` */
+  /** Looks, at most once in LOOK_INTERVAL_MS. @param now milliseconds of `performance.now()` */
   look(attachments: readonly Attachment[], now: number): Found {
-    if (now - this.#lookedAt < LOOK_INTERVAL) return NOTHING;
+    if (now - this.#lookedAt < LOOK_INTERVAL_MS) return NOTHING;
     this.#lookedAt = now;
     this.#looks++;
     const { links, installation } = this.#parts;

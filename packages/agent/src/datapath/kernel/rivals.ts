@@ -6,9 +6,9 @@
 /** Going first so many times in a row is no dispute yet. */
 const PATIENCE = 3;
 /** Milliseconds that ours stays behind when it has been pushed back once too often: doubles from the first to the second. */
-const BACK_OFF: [number, number] = [2000, 60_000];
+const BACK_OFF_MS: [number, number] = [2000, 60_000];
 /** Milliseconds in front, undisturbed, after which the matter is closed. */
-const PEACE = 5000;
+const PEACE_MS = 5000;
 
 interface Dispute {
   /** How often ours was pushed back. */
@@ -31,7 +31,7 @@ export class Rivals {
     if (now < dispute.until) return false;
     dispute.times++;
     if (dispute.times >= PATIENCE) {
-      dispute.until = now + Math.min(BACK_OFF[0] * 2 ** (dispute.times - PATIENCE), BACK_OFF[1]);
+      dispute.until = now + Math.min(BACK_OFF_MS[0] * 2 ** (dispute.times - PATIENCE), BACK_OFF_MS[1]);
     }
     return true;
   }
@@ -40,7 +40,7 @@ export class Rivals {
   isDisputed(hook: string, now: number): boolean {
     const dispute = this.#disputes.get(hook);
     if (dispute === undefined) return false;
-    if (now - dispute.behindAt > PEACE) this.#disputes.delete(hook);
+    if (now - dispute.behindAt > PEACE_MS) this.#disputes.delete(hook);
     return this.#disputes.has(hook) && dispute.times >= PATIENCE;
   }
 }
