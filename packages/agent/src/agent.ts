@@ -4,61 +4,22 @@ import {
   type AgentMessage,
   type CaptureStatus,
   type CounterReading,
-  captureOfHook,
   emptyProgram,
   type NodeProgram,
 } from '@mirrorplane/contract';
-import type { EventRecorder } from './controller-link/event-outbox.ts';
-import type { ApplyResult, Datapath } from './datapath/datapath.ts';
-import { type Announced, Announcer } from './discovery/announce.ts';
+import type { AgentParts } from './agent-parts.ts';
+import { Announcer } from './discovery/announce.ts';
 import { identify, type NodeDevices, ownership } from './discovery/devices.ts';
-import type { ForwardingTables } from './discovery/forwarding.ts';
-import type { Identities } from './discovery/identities.ts';
-import type { LinkSource } from './discovery/links.ts';
-import type { NextHops } from './discovery/neighbours.ts';
 import { type UnderlayState, underlayEnd } from './discovery/underlay.ts';
-import type { ProgramFile } from './host/program-file.ts';
 import { type Logger, reason } from './log.ts';
 import { GuestWatch } from './migration/guest-watch.ts';
 import { HandoverCounter } from './migration/handover-counter.ts';
 import type { Link } from './netlink/link.ts';
-import type { DeviceStatistics } from './netlink/statistics.ts';
 import { PassEvents } from './pass-events.ts';
+import { logApplied } from './pass-log.ts';
 import { PassSchedule } from './pass-schedule.ts';
 import { captureStatuses, erspanAddresses, type Reconciled, reconcile } from './reconcile/reconcile.ts';
 import { type ControllerLink, Reporter } from './reporter.ts';
-import type { Throttle } from './throttle/throttle.ts';
-
-/** What an agent is made of. */
-export interface AgentParts {
-  node: string;
-  version: string;
-  links: LinkSource;
-  nextHops: NextHops;
-  /** Left out: only aliases and declared edges tell which interface a device is. */
-  identities?: Identities;
-  /** Left out: firewalls on bridges are not seen through. */
-  forwarding?: ForwardingTables;
-  /** Addresses of the node itself, as they are now. */
-  hostAddresses?: () => string[];
-  /** Mbit/s of copies that the node may make; left out: no limit. */
-  maxRate?: number;
-  /** What a device has carried. Left out: where the guests of migrating interfaces are is what the controller says. */
-  statistics?: (ifindex: number) => Promise<DeviceStatistics | undefined>;
-  /** Keeps copies within what service traffic leaves of a device; left out: no device has a budget. */
-  throttle?: Pick<Throttle, 'throttled' | 'cpuThrottled' | 'unprotected' | 'budgets' | 'on'>;
-  /** Whether a NIC may handle flows itself, by the name of its device. Left out: none does. */
-  offloads?: (device: string) => boolean;
-  /** Finds the underlay among the devices that `links` has now. */
-  underlay: () => Promise<UnderlayState>;
-  /** Tells the neighbours where the underlay address is. Left out: they find out by themselves. */
-  announce?: (underlay: Announced) => void;
-  datapath: Datapath;
-  programs: ProgramFile;
-  /** Where everything that happens is told. */
-  events: EventRecorder;
-  log: Logger;
-}
 
 /** Milliseconds between two reports of counters. */
 const COUNTER_INTERVAL_MS = 1000;
@@ -66,6 +27,7 @@ const COUNTER_INTERVAL_MS = 1000;
 const SAVE_LIMIT_MS = 1000;
 /** Milliseconds that a starting agent may take to read the next hops that the kernel knows. */
 const NEXT_HOP_LIMIT_MS = 500;
+
 /** One agent. Everything it does is a pass: read what is there, work out the state, apply it, report. */
 export class Agent {
   readonly #parts: AgentParts;
@@ -273,7 +235,8 @@ export class Agent {
       const result = await this.#parts.datapath.apply(reconciled.state, { look });
       const at = result.begunAt ?? performance.now();
       const handovers = await counted(result.refused);
-      this.#logApplied(program, reconciled, result);
+      const known = { revision: this.#appliedRevision, captures: this.#captures };
+      logApplied(this.#log, { program, reconciled, result, known });
       this.#captures = captureStatuses(reconciled, result.refused);
       const { placed } = reconciled;
       this.#passEvents.applied({ program, placed, statuses: this.#captures, result, links, at, handovers });
@@ -289,28 +252,5 @@ export class Agent {
       this.#schedule.retryLater();
     }
     this.#reporter.came({ revision: this.#appliedRevision, captures: this.#captures, problems });
-  }
-
-  #logApplied(program: NodeProgram, { state, waiting }: Reconciled, result: ApplyResult): void {
-    const { attached, detached, written, refused, repaired } = result;
-    for (const { id, ifindex, code, message } of refused) {
-      // Told once, not with every attempt.
-      if (this.#captures.some((status) => captureOfHook(id) === status.capture && status.message === message)) continue;
-      this.#log.warn({ capture: id, ifindex, code, reason: message }, 'capture refused');
-    }
-    const changed = attached + detached + written + repaired.length > 0 || this.#appliedRevision !== program.revision;
-    this.#log[changed ? 'info' : 'debug'](
-      {
-        revision: program.revision,
-        captures: state.captures.length,
-        waiting: waiting.length,
-        attached,
-        detached,
-        written,
-        refused: refused.length,
-        repaired: repaired.reduce((sum, { count }) => sum + count, 0),
-      },
-      'program applied',
-    );
   }
 }
