@@ -14,36 +14,37 @@ const SECTIONS: readonly Section[] = [
   {
     title: 'Why a policy is not active',
     places: ['status'],
-    text: `Shown by \`mirrorplane policy status\`, in \`reasons\` of the API, as the event \`policyStateChanged\` and in
+    text: `Shown by \`mirrorplane policy status\`, in \`reasons\` of the API, in the event \`policyStateChanged\` and in
 the metric \`mirrorplane_policy_reasons\`.`,
   },
   {
     title: 'Problems of nodes that concern policies',
     places: ['status', 'node'],
     text: `Shown with the node by \`mirrorplane node show\`, in \`problems\` of the API, as the events \`nodeProblemBegan\` and
-\`nodeProblemEnded\` and in the metric \`mirrorplane_node_problems\`. A policy that is touched shows them as its reasons too.`,
+\`nodeProblemEnded\`, and in the metric \`mirrorplane_node_problems\`. A policy that the problem concerns shows
+the same code as a reason.`,
   },
   {
     title: 'Problems of nodes alone',
     places: ['node'],
-    text: 'Shown with the node, as above. Policies copy as they should, and do not show them.',
+    text: 'Shown with the node, as above. These problems do not affect policies, so policies do not show them.',
   },
   {
     title: 'Rules of a policy',
     places: ['rule'],
-    text: `Shown where a policy is refused: in \`errors\` of the answer, each with its field, by the CLI, as the event
-\`requestRefused\` and in the audit log.`,
+    text: `Shown when a policy is refused: in \`errors\` of the answer, each with its field, by the CLI, in the event
+\`requestRefused\`, and in the audit log.`,
   },
   {
     title: 'Warnings',
     places: ['warning'],
-    text: 'Shown with a policy that is taken all the same.',
+    text: 'Shown with a policy that is accepted in spite of the warning.',
   },
   {
     title: 'Answers to requests',
     places: ['answer'],
-    text: `Shown in \`code\` of the answer, with this HTTP status, and by the CLI. A refused change is the event
-\`requestRefused\` and a line of the audit log.`,
+    text: `Shown in \`code\` of the answer, with this HTTP status, and by the CLI. A refused change also makes an event
+\`requestRefused\` and an entry of the audit log.`,
   },
 ];
 
@@ -51,8 +52,8 @@ the metric \`mirrorplane_policy_reasons\`.`,
 export function codeReference(): string {
   const intro = `# Codes
 
-Every code that the API, the CLI, events and metrics show. A code keeps its meaning from release to release; messages
-may change, so programs should look at codes alone.
+All codes that the API, the CLI, events and metrics show. A code keeps its meaning in later releases.
+Messages may change, so programs should use only the codes.
 
 <!-- Made by: node packages/contract/src/code-reference.ts --write docs/reference/codes.md -->
 `;

@@ -86,7 +86,7 @@ export type CaptureCounts = z.infer<typeof CaptureCounts>;
 
 const life = z.number().int().optional().meta({
   description:
-    'Another number where counting began anew from 0 within the epoch, after it had been out of the program.',
+    'Changes when counting starts again from 0 within the epoch, after a time in which the program had no such entry.',
 });
 
 /**
@@ -113,7 +113,7 @@ export const DeliveryReport = z.object({
   sent: Count,
   feedback: Count.optional().meta({
     description:
-      'Frames that the guest of the destination sent with addresses of others that were copied. Absent: none.',
+      'Frames that the guest of the destination sent with source addresses that it got in copies. Absent: none.',
   }),
 });
 export type DeliveryReport = z.infer<typeof DeliveryReport>;
@@ -122,18 +122,21 @@ export type DeliveryReport = z.infer<typeof DeliveryReport>;
 export const TerminationReport = z.object({
   termination: Id,
   policy: Id,
-  node: Name.meta({ description: 'The node that sent it.' }),
+  node: Name.meta({ description: 'The node that sent the copies.' }),
   life,
   received: Count,
   delivered: Count,
   relayed: Count.default({ packets: 0, bytes: 0 }).meta({
-    description: 'Relayed to the node that the destination has moved to, which counts them as received again.',
+    description: 'Relayed to the target node. That node counts these copies as received again.',
   }),
   dropped: z.partialRecord(z.enum(TERMINATION_DROP_REASONS), Count),
   missing: Count.optional().meta({
-    description: 'Sequence numbers that were left out; segments of a super-packet share one. bytes: not known, 0.',
+    description:
+      'Sequence numbers that did not arrive. Segments of a super-packet share one number. bytes: not known, always 0.',
   }),
-  late: Count.optional().meta({ description: 'Of the missing, those that came after all. bytes: not known, 0.' }),
+  late: Count.optional().meta({
+    description: 'Part of `missing`: numbers that arrived later. bytes: not known, always 0.',
+  }),
 });
 export type TerminationReport = z.infer<typeof TerminationReport>;
 
@@ -155,10 +158,8 @@ export const CounterReport = z.object({
   captures: boundedList(CaptureReport, MAX_CAPTURE_STATUSES),
   deliveries: boundedList(DeliveryReport, MAX_CAPTURE_STATUSES),
   terminations: boundedList(TerminationReport, MAX_CAPTURE_STATUSES),
-  peers: boundedList(PeerReport, MAX_PEERS)
-    .default([])
-    .meta({ description: 'Senders of which something was refused.' }),
-  unknownErspan: amount.meta({ description: 'ERSPAN packets of an unknown sender, left alone.' }),
+  peers: boundedList(PeerReport, MAX_PEERS).default([]).meta({ description: 'Senders of which packets were refused.' }),
+  unknownErspan: amount.meta({ description: 'ERSPAN packets of unknown senders. They are left to the node.' }),
 });
 export type CounterReport = z.infer<typeof CounterReport>;
 

@@ -16,24 +16,40 @@ function entry(status: number, title: string, remedy: string): CatalogueEntry {
 /** Code to meaning. A code, once released, keeps its meaning. */
 export const CATALOGUE = {
   // Requests
-  BAD_REQUEST: entry(400, 'The request cannot be read', 'send valid JSON of the documented shape'),
-  FIELD_INVALID: entry(400, 'A field has a wrong shape', 'correct the field as its message says'),
-  FIELD_UNKNOWN: entry(400, 'A field is not known', 'remove the field, or check its spelling'),
-  NAME_MISMATCH: entry(400, 'The name in the body is not that of the URL', 'leave the name out, or make both the same'),
+  BAD_REQUEST: entry(400, 'The request cannot be read', 'send valid JSON in the documented form'),
+  FIELD_INVALID: entry(400, 'A field has a wrong form', 'correct the field as the message says'),
+  FIELD_UNKNOWN: entry(400, 'A field is unknown', 'remove the field, or check its spelling'),
+  NAME_MISMATCH: entry(
+    400,
+    'The name in the body differs from the name in the URL',
+    'remove the name from the body, or make both names the same',
+  ),
   UNAUTHENTICATED: entry(401, 'No valid credentials', 'send the API token as "Authorization: Bearer TOKEN"'),
   FORBIDDEN: entry(403, 'Not allowed', 'ask an administrator'),
-  NOT_FOUND: entry(404, 'There is no such resource', 'list what exists and check the name'),
-  METHOD_NOT_ALLOWED: entry(405, 'The resource does not take this method', 'use a method that the header Allow names'),
-  ALREADY_EXISTS: entry(409, 'A resource of this name exists', 'choose another name, or change the existing one'),
-  IN_USE: entry(409, 'Other resources depend on it', 'change or delete those first'),
+  NOT_FOUND: entry(404, 'The resource does not exist', 'list the resources and check the name'),
+  METHOD_NOT_ALLOWED: entry(405, 'The resource does not support this method', 'use a method of the header Allow'),
+  ALREADY_EXISTS: entry(
+    409,
+    'A resource of this name exists already',
+    'choose another name, or change the existing resource',
+  ),
+  IN_USE: entry(409, 'Other resources depend on this resource', 'change or delete the other resources first'),
   NODE_UNCONFIRMED: entry(
     409,
     'A node may still copy',
-    'start its agent; or, where the host copies no more for good, say so: "mirrorplane node delete NODE --dead"',
+    'start the agent of the node; if the host will never copy again, run "mirrorplane node delete NODE --dead"',
   ),
-  PRECONDITION_FAILED: entry(412, 'It was changed in the meantime', 'read it again and repeat the change'),
-  BODY_TOO_LARGE: entry(413, 'The body is too large', 'divide it'),
-  MEDIA_TYPE_UNSUPPORTED: entry(415, 'The body is of a type that is not read', 'send it as application/json'),
+  PRECONDITION_FAILED: entry(
+    412,
+    'The resource has changed in the meantime',
+    'read the resource again and repeat the change',
+  ),
+  BODY_TOO_LARGE: entry(413, 'The body is too large', 'divide the body into smaller requests'),
+  MEDIA_TYPE_UNSUPPORTED: entry(
+    415,
+    'The media type of the body is not supported',
+    'send the body as application/json',
+  ),
   INTERNAL: entry(500, 'The controller failed', 'see the log of the controller'),
   UNAVAILABLE: entry(503, 'The controller is not ready', 'try again in a moment'),
   EDGE_UNSUPPORTED: entry(
@@ -43,26 +59,26 @@ export const CATALOGUE = {
   ),
   // Rules of a policy
   POLICY_INVALID: entry(422, 'The policy is refused', 'correct every listed field'),
-  POLICY_NAME_INVALID: entry(422, 'The name is not usable', 'use 1 to 63 lower-case letters, digits and hyphens'),
-  POLICY_NO_SOURCES: entry(422, 'A policy needs a source', 'name 1 to 1024 source interfaces'),
-  POLICY_TOO_MANY_SOURCES: entry(422, 'More than 1024 sources', 'divide the sources among several policies'),
-  POLICY_SOURCE_REPEATED: entry(422, 'A source is named twice', 'name every source once'),
+  POLICY_NAME_INVALID: entry(422, 'The name is not valid', 'use 1 to 63 lower-case letters, digits and hyphens'),
+  POLICY_NO_SOURCES: entry(422, 'A policy needs a source', 'give 1 to 1024 source interfaces'),
+  POLICY_TOO_MANY_SOURCES: entry(422, 'More than 1024 sources', 'divide the sources into several policies'),
+  POLICY_SOURCE_REPEATED: entry(422, 'A source is listed twice', 'list every source once'),
   POLICY_SOURCE_NOT_FOUND: entry(422, 'A source does not exist', 'check the id with "mirrorplane interface list"'),
   POLICY_SOURCE_UNSUPPORTED: entry(
     422,
     'The device of a source cannot be mirrored',
-    'name the tap or veth of the guest, or the NIC, as the message says',
+    'use the tap or veth of the guest, or the NIC, as the message says',
   ),
   POLICY_SOURCES_OVERLAP: entry(
     422,
     'Two sources carry the same packets',
-    'name one of the two, or write a policy for each',
+    'use only one of the two sources, or write one policy for each',
   ),
   POLICY_SOURCE_IN_USE: entry(422, 'A source belongs to another policy', 'remove it from the other policy first'),
   POLICY_SOURCE_KINDS_MIXED: entry(
     422,
     'Virtual and edge sources together',
-    'write one policy for vm and nfv, one for edge sources',
+    'write one policy for the vm and nfv sources, and one for the edge sources',
   ),
   POLICY_DESTINATION_NOT_FOUND: entry(
     422,
@@ -71,10 +87,10 @@ export const CATALOGUE = {
   ),
   POLICY_DESTINATION_UNSUPPORTED: entry(
     422,
-    'The device of the destination cannot take copies',
-    'name the tap or veth of the guest, or the NIC, as the message says',
+    'The device of the destination cannot receive copies',
+    'use the tap or veth of the guest, or the NIC, as the message says',
   ),
-  POLICY_DESTINATION_IS_SOURCE: entry(422, 'The destination is a source too', 'choose another destination'),
+  POLICY_DESTINATION_IS_SOURCE: entry(422, 'The destination is also a source', 'choose another destination'),
   POLICY_CYCLE: entry(
     422,
     'Copies would come back to their source',
@@ -82,15 +98,15 @@ export const CATALOGUE = {
   ),
   POLICY_PHYSICAL_TO_VIRTUAL: entry(
     422,
-    'From physical to virtual is not mirrored',
+    'Mirroring from physical to virtual is not supported',
     'choose an edge-connected interface as destination',
   ),
   POLICY_CROSS_DOMAIN: entry(
     422,
     'Source and destination are in different communication domains',
-    'choose interfaces of pools within one domain',
+    'choose interfaces of pools in one domain',
   ),
-  POLICY_DIRECTION_INVALID: entry(422, 'The direction is not known', 'use all, inbound or outbound'),
+  POLICY_DIRECTION_INVALID: entry(422, 'The direction is not valid', 'use all, inbound or outbound'),
   POLICY_PERCENT_INVALID: entry(422, 'The mirror percent is out of range', 'use 0 to 100 with at most two decimals'),
   POLICY_VLAN_REQUIRED: entry(
     422,
@@ -99,131 +115,139 @@ export const CATALOGUE = {
   ),
   POLICY_VLAN_NOT_ALLOWED: entry(
     422,
-    'A VLAN ID is out of place',
+    'A VLAN ID is not allowed here',
     'remove vlanId: the destination is not an edge-connected interface',
   ),
   POLICY_VLAN_INVALID: entry(422, 'The VLAN ID is out of range', 'use a whole number from 1 to 4094'),
   POLICY_VLAN_NOT_IN_TRUNK: entry(
     422,
     'The edge does not carry this VLAN',
-    'use a VLAN ID of the list allowedVlans of the edge, or extend that list',
+    'use a VLAN ID from allowedVlans of the edge, or extend allowedVlans',
   ),
   POLICY_FEEDBACK_NOT_ALLOWED: entry(
     422,
-    'allowFeedback is out of place',
+    'allowFeedback is not allowed here',
     'remove allowFeedback: the destination is an edge-connected interface',
   ),
-  POLICY_RATE_INVALID: entry(422, 'The rate is out of range', 'use 1 to 100000 Mbit/s, or leave maxRate out'),
+  POLICY_RATE_INVALID: entry(422, 'The rate is out of range', 'use 1 to 100000 Mbit/s, or remove maxRate'),
   POLICY_MANY: entry(
     200,
     'More than 100 policies',
-    'a warning only: consider joining policies that share a destination',
+    'this is only a warning: consider merging policies that share a destination',
   ),
   POLICY_VLAN_MIRRORED: entry(
     200,
-    'A policy mirrors traffic of the VLAN that copies of another have',
-    'a warning only: use a VLAN ID that carries no other traffic',
+    'A policy mirrors traffic of a VLAN whose ID is also on copies of another policy',
+    'this is only a warning: use a VLAN ID that carries no other traffic',
   ),
   POLICY_VLAN_SHARED: entry(
     200,
     'Other policies push the same VLAN ID',
-    'a warning only: use another one where copies have to be told apart by it',
+    'this is only a warning: use another VLAN ID if the VLAN ID must identify the policy of a copy',
   ),
   // Why a policy is not active
   DESTINATION_ABSENT: entry(
     200,
     'The destination has no device now',
-    'start the VM, attach its NIC, or give its device the identity again',
+    'start the VM, attach its NIC, or set the identity of its device again',
   ),
   SOURCE_ABSENT: entry(
     200,
     'A source has no device now',
-    'start the VM, attach its NIC, or give its device the identity again',
+    'start the VM, attach its NIC, or set the identity of its device again',
   ),
   NODE_DISCONNECTED: entry(200, 'The agent of a node is not connected', 'check the agent and the network of the node'),
   PROTOCOL_UNSUPPORTED: entry(
     200,
     'The agent of a node speaks another version of the protocol',
-    'upgrade the older one of agent and controller',
+    'upgrade the agent or the controller, the older of the two',
   ),
   NODE_UNDERLAY_REFUSED: entry(
     200,
-    'The address that a node offers for ERSPAN cannot be its own',
-    'give the node an address that no other node has, with --mirror-address',
+    'A node reports an ERSPAN address that cannot be its own',
+    'use --mirror-address to give the node an address that no other node has',
   ),
   NODE_SECOND_AGENT: entry(
     200,
     'Two agents have the name of one node',
-    'stop one of them, or register its host as another node; a copied data folder is of one host only',
+    'stop one agent, or register its host as another node; never copy a data directory to a second host',
   ),
   COUNTERS_REFUSED: entry(
     200,
     'A node reports counters that cannot be its own',
-    'restart its agent; if it goes on, check who controls that host',
+    'restart the agent of the node; if the reports continue, check who controls that host',
   ),
   NODE_PENDING: entry(200, 'A node has not applied the newest program yet', 'wait a moment'),
   NODE_UNDERLAY_UNKNOWN: entry(
     200,
     'A node has no address for ERSPAN',
-    'give its agent a --mirror-device that is there and has an IPv4 address',
+    'start the agent with a --mirror-device that exists and has an IPv4 address',
   ),
-  SESSIONS_EXHAUSTED: entry(200, 'A node receives 1023 policies already', 'move some destinations to other nodes'),
+  SESSIONS_EXHAUSTED: entry(
+    200,
+    'A node already receives copies of 1023 policies',
+    'move some destinations to other nodes',
+  ),
   CAPTURE_REFUSED: entry(200, 'A node cannot capture a source', 'see the message of the node'),
   DEVICE_UNSUPPORTED: entry(
     200,
     'The device cannot be mirrored',
-    'name the tap or veth of the guest, or the NIC, as the message says',
+    'use the tap or veth of the guest, or the NIC, as the message says',
   ),
   OFFLOAD_UNSEEN: entry(
     200,
-    'Flows that a NIC handles itself are not captured; all else is',
+    'Flows that a NIC forwards in hardware are not captured; all other traffic is captured',
     'switch hw-tc-offload off, or keep the flows of the sources out of the hardware',
   ),
   IDENTITY_UNREADABLE: entry(
     200,
-    'What a system says of a guest is not understood, so its NICs are not known',
+    'The description of a guest cannot be read, so its NICs are unknown',
     'see the message of the node',
   ),
-  DEVICE_DOWN: entry(200, 'The device is down', 'set it up'),
-  HOOK_OCCUPIED: entry(200, 'Another program stands first at the hook', 'detach it, or let it continue the chain'),
+  DEVICE_DOWN: entry(200, 'The device is down', 'set the device up'),
+  HOOK_OCCUPIED: entry(
+    200,
+    'Another BPF program runs first at the hook',
+    'detach the other program, or let it pass packets on to the next program',
+  ),
   TABLE_FULL: entry(200, 'A table of the data plane is full', 'mirror fewer interfaces on this node'),
   ATTACH_FAILED: entry(200, 'The kernel refused the program', 'see the message of the node'),
   ARRIVAL_UNSEEN: entry(
     200,
-    'What a firewall on a bridge drops is not captured; all else is',
-    'let the agent attach first at every port of the bridge, and keep filters of others off those ports',
+    'Packets that a firewall on a bridge drops are not captured; all other packets are captured',
+    'let the agent attach first at every port of the bridge, and keep other filters off these ports',
   ),
   FEEDBACK_UNSEEN: entry(
     200,
-    'Copies that the destination sends on are not stopped; all else works',
-    'let the agent attach its programs at the device of the destination',
+    'Copies that the destination sends on are not dropped; everything else works',
+    'let the agent attach its BPF programs at the device of the destination',
   ),
   DESTINATION_SENDS_COPIES: entry(
     200,
     'The destination sends copies on',
-    'have the monitor only listen, without bridging or forwarding; where it has to send so, set allowFeedback',
+    'stop bridging and forwarding in the monitor; if the monitor must send such frames, set allowFeedback',
   ),
   NEIGHBOUR_UNKNOWN: entry(
     200,
     'The next hop to a node has no link-layer address yet',
-    'check that the nodes reach each other on the underlay',
+    'check that the nodes can reach each other on the underlay',
   ),
   ROUTE_MISSING: entry(200, 'There is no route to a node', 'check the routes of the underlay'),
-  INTERFACE_DUPLICATE: entry(200, 'Two devices claim the same interface', 'give every device its own id'),
+  INTERFACE_DUPLICATE: entry(200, 'Two devices claim the same interface', 'give every device an id of its own'),
   INTERFACE_CONTESTED: entry(
     200,
-    'A node claims an interface that another communication domain has, or that is bound to another node',
-    'give its device an id of its own; if the guest is there for good, end its device on the other node, or bind it: "mirrorplane interface bind"',
+    'A node claims an interface that is in another communication domain, or bound to another node',
+    'give the device an id of its own; if the guest has moved to this node for good, remove its device on the other node, or bind the interface: "mirrorplane interface bind"',
   ),
   INTERFACE_KIND_REFUSED: entry(
     200,
-    'A node says that a device is an edge',
-    'declare edges with "mirrorplane interface declare"; what an agent sees is vm or nfv',
+    'A node reports a device as an edge',
+    'declare edges with "mirrorplane interface declare"; agents can only report vm and nfv interfaces',
   ),
   COPIES_TRUNCATED: entry(
     200,
     'Copies are cut to the underlay MTU',
-    'raise the MTU of the underlay by 50 bytes over that of the sources, and that of the destination to that of the sources',
+    'raise the MTU of the underlay to the MTU of the sources plus 50 bytes, and the MTU of the destination to the MTU of the sources',
   ),
   COPIES_DROPPED: entry(200, 'Copies were dropped', 'see the counters by reason'),
   COPIES_LOST: entry(
@@ -234,53 +258,53 @@ export const CATALOGUE = {
   COPIES_SURPLUS: entry(
     200,
     'More copies arrived at a node than were sent to it',
-    'check what doubles packets on the underlay (bonds, mirror ports, loops), and whether another host sends with the address of the sending node',
+    'look for a cause of duplicate packets on the underlay (bonds, mirror ports, loops), and for another host that uses the address of the sending node',
   ),
   COPIES_UNPROVEN: entry(
     200,
-    'Copies were refused, because nothing proves whose they are',
+    'Copies were refused, because nothing proves that they belong to a policy',
     'check that the agent of the sending node runs and has the newest program',
   ),
   ENDING_UNCONFIRMED: entry(
     200,
     'A node has not confirmed that it has stopped copying',
-    'check the agent of the node; until it is back, the node may still copy',
+    'check the agent of the node; the node may still copy until its agent is connected again',
   ),
   UPLINK_BUSY: entry(
     200,
     'Copies are throttled for service traffic',
-    'give the node a mirror device of its own, or mirror less: percent, maxRate',
+    'use a separate mirror device on the node, or mirror less: percent, maxRate',
   ),
   CERTIFICATE_ENDING: entry(
     200,
     'A certificate ends within weeks',
-    'check that the agent is connected and can write its data folder: it renews its certificate itself',
+    'check that the agent is connected and can write its data directory: the agent renews its certificate automatically',
   ),
   CERTIFICATE_ENDED: entry(
     200,
     'The certificate of an agent has ended',
-    'make a token with "mirrorplane node token NODE", and start the agent with --token',
+    'create a token with "mirrorplane node token NODE", and start the agent with --token',
   ),
   UPLINK_UNPROTECTED: entry(
     200,
-    'Service traffic shares a device with copies, and nothing holds the copies back',
-    'give the agent --uplink-rate, or the device a queue ("tc qdisc"), or the node a mirror device of its own',
+    'Service traffic shares a device with copies, and the copies are not throttled',
+    'start the agent with --uplink-rate, give the device a queue ("tc qdisc"), or use a separate mirror device',
   ),
   CPU_BUSY: entry(
     200,
-    'Copies are throttled because a node loses packets for want of CPU time',
-    'mirror less there: percent, maxRate; or spread what the node receives over more CPUs',
+    'Copies are throttled because a node drops packets for lack of CPU time',
+    'mirror less on this node: percent, maxRate; or spread the received packets of the node over more CPUs',
   ),
 } as const satisfies Record<string, CatalogueEntry>;
 export type ErrorCode = keyof typeof CATALOGUE;
 export const ErrorCode = z
   .enum(Object.keys(CATALOGUE) as [ErrorCode, ...ErrorCode[]])
-  .meta({ id: 'ErrorCode', description: 'A code of the catalogue. It keeps its meaning.' });
+  .meta({ id: 'ErrorCode', description: 'A code of the catalogue. A code keeps its meaning.' });
 
 /** A code that a node may have said. An agent that is newer than the controller may know more of them. */
 export const ReasonCode = z
   .union([ErrorCode, z.string().max(MAX_WORD)])
-  .meta({ id: 'ReasonCode', description: 'A code of the catalogue, or one that only a newer agent knows.' });
+  .meta({ id: 'ReasonCode', description: 'A code of the catalogue, or a code that only a newer agent knows.' });
 
 /** Problems of a node that are no reason against its policies: they copy as they should. Shown with the node alone. */
 export const NODE_ONLY_CODES: ReadonlySet<string> = new Set<ErrorCode>([
@@ -295,8 +319,8 @@ export const NODE_ONLY_CODES: ReadonlySet<string> = new Set<ErrorCode>([
 export const Refusal = z
   .object({
     code: ErrorCode,
-    field: z.string().meta({ description: 'Path of the field, as in `sources[3]` or `edge.allowedVlans[2]`.' }),
-    message: z.string().meta({ description: 'What is wrong with it, and what to do.' }),
+    field: z.string().meta({ description: 'Path of the field, for example `sources[3]` or `edge.allowedVlans[2]`.' }),
+    message: z.string().meta({ description: 'What is wrong with the field, and how to correct it.' }),
   })
   .meta({ id: 'Refusal' });
 export type Refusal = z.infer<typeof Refusal>;
@@ -308,7 +332,7 @@ export const Problem = z
     title: z.string(),
     status: z.number().int(),
     code: ErrorCode,
-    detail: z.string().meta({ description: 'What is wrong with this request, and what to do.' }),
+    detail: z.string().meta({ description: 'What is wrong with the request, and how to correct it.' }),
     instance: z.string().optional().meta({ description: 'Path of the request.' }),
     errors: z.array(Refusal).default([]),
   })

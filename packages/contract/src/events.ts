@@ -77,7 +77,7 @@ export const MAX_EVENTS_MESSAGE = 500;
 /** What an event is about. */
 export const EventObject = z.object({
   kind: z.enum(['policy', 'interface', 'node', 'pool', 'domain', 'controller']),
-  name: z.string().meta({ description: 'Name or id; empty where a refused request named none.' }),
+  name: z.string().meta({ description: 'Name or id. Empty if a refused request named none.' }),
 });
 export type EventObject = z.infer<typeof EventObject>;
 
@@ -91,41 +91,59 @@ export type EventCause = z.infer<typeof EventCause>;
 /** What an event can measure. */
 const measures = {
   ms: z.number().nonnegative().optional().meta({
-    description: 'Milliseconds from the moment when the agent first saw the device to its capture being in force.',
+    description:
+      'Milliseconds between the time when the agent first saw the device and the time when its capture was in force.',
   }),
   missed: z.number().int().nonnegative().optional().meta({
     description:
-      'Packets that passed the device before its capture was in force, as the device counts them; of a destination that has migrated: copies that were lost with its old device. Absent: not known.',
+      'Packets that passed the device before its capture was in force, as the device counts them. For a destination that has migrated: copies that were lost with its old device. Absent: not known.',
   }),
   duplicated: z.number().int().nonnegative().optional().meta({
     description:
-      'Packets that were captured on the node that a guest has left after it had gone, and so a second time; of a destination that has migrated: copies that may have come to it twice, at most. Absent: not known.',
+      'Packets captured twice: on the origin node too, after the guest had left it. For a destination that has migrated: the largest number of copies that it may have received twice. Absent: not known.',
   }),
-  count: z.number().int().nonnegative().optional().meta({ description: 'How many, where it is about several things.' }),
+  count: z
+    .number()
+    .int()
+    .nonnegative()
+    .optional()
+    .meta({ description: 'Number of things, if the event is about several.' }),
 };
 
 /** One event. Fields beside those that every event has are there where they mean something. */
 export const Event = z
   .object({
-    id: z.number().int().positive().meta({ description: 'Grows with every event, also across restarts.' }),
-    at: Timestamp.meta({ description: 'When it happened, ISO 8601 in UTC, by the clock of the agent or controller.' }),
+    id: z
+      .number()
+      .int()
+      .positive()
+      .meta({ description: 'Number of the event. It grows with every event, also across restarts.' }),
+    at: Timestamp.meta({
+      description: 'Time of the event, ISO 8601 in UTC, by the clock of the agent or the controller.',
+    }),
     claimedAt: Timestamp.optional().meta({
-      description: 'The time that the agent gave, where it cannot be: `at` is then when the controller got the event.',
+      description:
+        'Time that the agent reported, if that time is impossible. `at` is then the time when the controller received the event.',
     }),
     kind: EventKind,
     object: EventObject,
-    code: ReasonCode.optional().meta({ description: 'Why.' }),
+    code: ReasonCode.optional().meta({ description: 'Code of the reason.' }),
     message: z.string(),
     cause: EventCause,
-    policy: z.string().optional().meta({ description: 'Name of the policy concerned, where the object is another.' }),
-    node: z.string().optional().meta({ description: 'Name of the node concerned, where the object is another.' }),
-    from: z.string().optional().meta({ description: 'Of a migration: the node that the interface comes from.' }),
-    state: PolicyState.optional().meta({ description: 'State of the policy from now on.' }),
-    previousState: PolicyState.optional().meta({ description: 'State before; absent where there was none yet.' }),
+    policy: z
+      .string()
+      .optional()
+      .meta({ description: 'Name of the policy concerned, if the object is something else.' }),
+    node: z.string().optional().meta({ description: 'Name of the node concerned, if the object is something else.' }),
+    from: z.string().optional().meta({ description: 'For a migration: the origin node.' }),
+    state: PolicyState.optional().meta({ description: 'New state of the policy.' }),
+    previousState: PolicyState.optional().meta({
+      description: 'Previous state of the policy. Absent: there was none yet.',
+    }),
     reasons: z
       .array(StatusReason)
       .optional()
-      .meta({ description: `Why the policy is not active; the first ${MAX_EVENT_REASONS}.` }),
+      .meta({ description: `Why the policy is not active: the first ${MAX_EVENT_REASONS} reasons.` }),
     ...measures,
   })
   .meta({
@@ -153,11 +171,11 @@ export type EventDraft = Omit<Event, 'id' | 'at'> & { at?: string };
 /** Answer to a list of events. */
 export const EventList = z
   .object({
-    items: z.array(Event).meta({ description: 'The oldest first.' }),
+    items: z.array(Event).meta({ description: 'Events, the oldest first.' }),
     last: z.number().int().meta({
-      description: 'Pass it as `after`, to this list or to the stream, to go on from here without a gap.',
+      description: 'Pass this value as `after`, to the list or to the stream, to continue without a gap.',
     }),
-    oldest: z.number().int().meta({ description: 'Id of the oldest event that is kept; 0: there is none.' }),
+    oldest: z.number().int().meta({ description: 'Id of the oldest stored event. 0: there is none.' }),
   })
   .meta({ id: 'EventList' });
 export type EventList = z.infer<typeof EventList>;
@@ -165,8 +183,8 @@ export type EventList = z.infer<typeof EventList>;
 /** Sent within a stream as an SSE event named `gap`: events between the two ids are not kept any more. */
 export const EventGap = z
   .object({
-    after: z.number().int().meta({ description: 'The id that the stream was to go on after.' }),
-    resumed: z.number().int().meta({ description: 'The id that it goes on after instead.' }),
+    after: z.number().int().meta({ description: 'Id after which the client asked to continue.' }),
+    resumed: z.number().int().meta({ description: 'Id after which the stream continues instead.' }),
   })
   .meta({ id: 'EventGap' });
 export type EventGap = z.infer<typeof EventGap>;
@@ -187,12 +205,12 @@ export const AgentEvent = z.object({
   seq: z.number().int().positive().meta({ description: 'From 1, without gaps, within one epoch.' }),
   at: z.iso.datetime(),
   kind: AgentEventKind,
-  cause: z.enum(['agent', 'controller']).meta({ description: 'controller: it carried out a new program.' }),
+  cause: z.enum(['agent', 'controller']).meta({ description: 'controller: the agent carried out a new program.' }),
   message: Text,
   interface: InterfaceId.optional(),
   policy: Id.optional().meta({ description: 'uid of the policy.' }),
   code: Word.optional(),
-  to: Name.optional().meta({ description: 'Of a migration: name of the node that the interface has moved to.' }),
+  to: Name.optional().meta({ description: 'For a migration: name of the target node.' }),
   ...measures,
 });
 export type AgentEvent = z.infer<typeof AgentEvent>;
@@ -203,7 +221,7 @@ export type AgentEvent = z.infer<typeof AgentEvent>;
  */
 export const EventsMessage = z.object({
   type: z.literal('events'),
-  epoch: Word.meta({ description: 'Another one for every start of the agent.' }),
+  epoch: Word.meta({ description: 'New for each run of the agent.' }),
   events: boundedList(AgentEvent, MAX_EVENTS_MESSAGE).refine(
     (events) => events.length > 0 && events.every(({ seq }, index) => index === 0 || seq > events[index - 1]!.seq),
     'send at least one event, in the order of their numbers',

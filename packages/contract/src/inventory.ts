@@ -38,8 +38,8 @@ const MAX_MTU = 2 ** 32 - 1;
 export const Underlay = z
   .object({
     device: DeviceName,
-    address: z.ipv4().meta({ description: 'IPv4 address that the other nodes send ERSPAN to.' }),
-    mtu: z.number().int().min(0).max(MAX_MTU).meta({ description: 'MTU of the device, bytes of IP packet.' }),
+    address: z.ipv4().meta({ description: 'IPv4 address to which the other nodes send ERSPAN.' }),
+    mtu: z.number().int().min(0).max(MAX_MTU).meta({ description: 'MTU of the device: bytes of the IP packet.' }),
   })
   .meta({ id: 'Underlay' });
 export type Underlay = z.infer<typeof Underlay>;
@@ -48,10 +48,10 @@ export type Underlay = z.infer<typeof Underlay>;
 export const EdgeDeclaration = z
   .strictObject({
     node: Name,
-    device: DeviceReference.optional().meta({ description: 'Device name; give this or mac.' }),
-    mac: MacAddress.optional().meta({ description: 'Permanent MAC address; give this or device.' }),
+    device: DeviceReference.optional().meta({ description: 'Device name. Give device or mac.' }),
+    mac: MacAddress.optional().meta({ description: 'Permanent MAC address. Give device or mac.' }),
     allowedVlans: z.array(z.number().int().min(1).max(4094)).optional().meta({
-      description: 'VLAN IDs that the switch port lets pass. Left out: not checked.',
+      description: 'VLAN IDs that the switch port allows. Absent: not checked.',
     }),
   })
   .refine((edge) => (edge.device === undefined) !== (edge.mac === undefined), {
@@ -70,7 +70,7 @@ export const InterfaceSpec = z
     pool: Name.optional().meta({ description: 'For vm and nfv: the pool where it will appear.' }),
     edge: EdgeDeclaration.optional(),
     boundTo: Name.optional().meta({
-      description: 'For vm and nfv: the one node that is believed to have it, whatever others claim. Left out: any.',
+      description: 'For vm and nfv: the only node whose claim is accepted. Absent: the claim of any node.',
     }),
   })
   .refine((spec) => spec.kind !== 'edge' || spec.boundTo === undefined, {
@@ -109,7 +109,7 @@ export const DeviceIdentity = z.object({
   network: z.string().max(128).optional(),
   provider: z
     .union([IdentityProvider, Word])
-    .meta({ description: 'Who says so; a newer agent may have more of them.' }),
+    .meta({ description: 'Provider that reports the identity. A newer agent may have more providers.' }),
 });
 export type DeviceIdentity = z.infer<typeof DeviceIdentity>;
 
@@ -128,23 +128,23 @@ export const Device = z
     mac: Word,
     mtu: z.number().int().min(0).max(MAX_MTU),
     up: z.boolean(),
-    linkType: Word.meta({ description: 'Kernel link kind, as veth or tun; empty for a physical NIC.' }),
+    linkType: Word.meta({ description: 'Link kind in the kernel, for example veth or tun. Empty for a physical NIC.' }),
     identity: DeviceIdentity.optional(),
-    identityError: Text.optional().meta({ description: 'Why an alias that names Mirrorplane was not understood.' }),
+    identityError: Text.optional().meta({ description: 'Why an alias that names Mirrorplane cannot be read.' }),
     guest: GuestState.optional(),
     notMirrorable: z
       .object({ guest: Text.optional(), edge: Text.optional(), destination: Text.optional() })
       .optional()
       .meta({
         description:
-          'Why it cannot be the device of a guest (vm, nfv), or of an edge, or, as that of a guest, take copies: as in ' +
-          '"is a bridge, …: …". Left out: it can.',
+          'Why the device cannot be the device of a guest (vm, nfv), of an edge, or of a destination that is a guest. ' +
+          'For example "is a bridge, …: …". Absent: it can.',
       }),
-    altNames: z.array(Word).max(MAX_INNER_ITEMS).optional().meta({ description: 'Further names of the device.' }),
-    warning: Text.optional().meta({ description: 'Which packets of its interface are not seen there.' }),
+    altNames: z.array(Word).max(MAX_INNER_ITEMS).optional().meta({ description: 'Other names of the device.' }),
+    warning: Text.optional().meta({ description: 'Packets of the interface that are not seen on this device.' }),
     sharesWith: z.array(DeviceName).max(MAX_INNER_ITEMS).optional().meta({
       description:
-        'Devices of the node that carry its packets too: those below a VLAN device, the other end of a veth.',
+        'Devices of the node that carry the same packets: the devices below a VLAN device, the other end of a veth.',
     }),
   })
   .meta({ id: 'Device' });
@@ -159,14 +159,20 @@ export const InterfaceDevice = z.object({
   mtu: z.number().int(),
   up: z.boolean(),
   guest: GuestState.optional(),
-  notMirrorable: z.string().optional().meta({ description: 'Why it cannot be mirrored, as "is a bridge, …: …".' }),
-  noDestination: z.string().optional().meta({ description: 'Why it can be mirrored and not take copies.' }),
-  warning: Text.optional().meta({ description: 'Which packets are not seen there.' }),
+  notMirrorable: z
+    .string()
+    .optional()
+    .meta({ description: 'Why the device cannot be mirrored, for example "is a bridge, …: …".' }),
+  noDestination: z
+    .string()
+    .optional()
+    .meta({ description: 'Why the device cannot receive copies, although it can be mirrored.' }),
+  warning: Text.optional().meta({ description: 'Packets that are not seen on this device.' }),
   sharesWith: z
     .array(DeviceName)
     .max(MAX_INNER_ITEMS)
     .optional()
-    .meta({ description: 'Devices of the node that carry its packets too.' }),
+    .meta({ description: 'Devices of the node that carry the same packets.' }),
 });
 export type InterfaceDevice = z.infer<typeof InterfaceDevice>;
 
@@ -179,20 +185,23 @@ export const Interface = z
   .object({
     id: InterfaceId,
     kind: InterfaceKind,
-    name: z.string().meta({ description: 'As people call it.' }),
-    network: z.string().optional().meta({ description: 'The network that it is in, as its orchestrator calls that.' }),
-    pool: Name.optional().meta({ description: 'That of `home`, or the last one known.' }),
+    name: z.string().meta({ description: 'Display name.' }),
+    network: z.string().optional().meta({ description: 'Network of the interface, by its name in the orchestrator.' }),
+    pool: Name.optional().meta({ description: 'Pool of `home`, or the last known pool.' }),
     edge: EdgeDeclaration.optional(),
-    declared: z.boolean().meta({ description: 'An operator has declared it. Else agents have seen it.' }),
+    declared: z
+      .boolean()
+      .meta({ description: 'True: an operator has declared the interface. False: only agents have seen it.' }),
     devices: z.array(InterfaceDevice).meta({
-      description: 'None, one, or two during a live migration; the newest last.',
+      description: 'Devices of the interface: none, one, or two during a live migration. The newest is last.',
     }),
-    home: Name.optional().meta({ description: 'Of the nodes with a device, the one where the guest runs now.' }),
+    home: Name.optional().meta({ description: 'The node where the guest runs now.' }),
     boundTo: Name.optional().meta({
-      description: 'The one node that is believed to have it, by the word of an operator.',
+      description: 'The only node whose claim is accepted. An operator has set it.',
     }),
     contested: z.array(Name).optional().meta({
-      description: 'Nodes that claim the interface too, and are not believed: `home`, or `boundTo`, has it.',
+      description:
+        'Other nodes that claim the interface. Their claims are refused: `home` or `boundTo` has the interface.',
     }),
     revision: z.number().int(),
   })
@@ -236,12 +245,16 @@ export const Node = z
     underlay: Underlay.optional(),
     agentVersion: z.string().optional(),
     kernel: z.string().optional(),
-    hook: HookKind.optional().meta({ description: 'How the programs of the node hang at devices.' }),
+    hook: HookKind.optional().meta({ description: 'How the BPF programs of the node are attached to devices.' }),
     lastSeenAt: Timestamp.optional(),
     certificateEndsAt: Timestamp.optional().meta({
-      description: 'When the certificate of its agent ends; absent until the agent has connected.',
+      description: 'Time when the certificate of the agent ends. Absent until the agent has connected.',
     }),
-    programRevision: z.number().int().optional().meta({ description: 'Revision of the node program last sent.' }),
+    programRevision: z
+      .number()
+      .int()
+      .optional()
+      .meta({ description: 'Revision of the last node program that was sent.' }),
     appliedRevision: z.number().int().optional().meta({ description: 'Revision that the kernel of the node runs.' }),
     problems: z.array(z.object({ code: ReasonCode, message: z.string() })).default([]),
     devices: z.array(Device).default([]),
@@ -250,7 +263,7 @@ export const Node = z
     }),
     ending: z.array(z.string()).default([]).meta({
       description:
-        'Names of disabled and deleted policies that this node may still copy for: it has not confirmed that it stopped.',
+        'Names of disabled and deleted policies for which this node may still copy. The node has not confirmed that it stopped.',
     }),
     revision: z.number().int(),
   })

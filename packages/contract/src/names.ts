@@ -4,7 +4,10 @@ import * as z from 'zod';
 /** A name in lower case, as in DNS: letters, digits and hyphens, 1 to 63 characters, letter or digit at both ends. */
 export const Name = z
   .string()
-  .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'use 1 to 63 lower-case letters, digits and hyphens, as in "ids-all"')
+  .regex(
+    /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
+    'use 1 to 63 lower-case letters, digits and hyphens, for example "ids-all"',
+  )
   .meta({ id: 'Name', examples: ['ids-all'] });
 
 /** The stable id of an interface, as in `web-1/0`: 1 to 128 characters, survives migration and renaming. */
@@ -12,14 +15,14 @@ export const InterfaceId = z
   .string()
   .regex(
     /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/,
-    'use 1 to 128 letters, digits and . _ : / -, beginning with a letter or digit, as in "web-1/0"',
+    'use 1 to 128 letters, digits and . _ : / -, beginning with a letter or digit, for example "web-1/0"',
   )
   .meta({ id: 'InterfaceId', examples: ['web-1/0'] });
 
 /** A 48-bit MAC address in lower case with colons. */
 export const MacAddress = z
   .string()
-  .regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/, 'write a MAC address in lower case, as in "02:00:00:00:00:01"');
+  .regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/, 'write a MAC address in lower case, for example "02:00:00:00:00:01"');
 
 /** A moment as the controller writes it: ISO 8601 in UTC. What is read is not checked. */
 export const Timestamp = z.string().meta({ format: 'date-time', examples: ['2026-01-31T12:00:00.000Z'] });

@@ -24,22 +24,23 @@ export const PolicySpec = z
       .meta({ description: 'Interface ids whose traffic is copied.', minItems: 1, maxItems: MAX_SOURCES }),
     destination: z.string().meta({ description: 'Interface id that receives the copies.' }),
     direction: z.string().default('all').meta({
-      description: 'Which way the traffic goes, seen from the source.',
+      description: 'Direction of the traffic, seen from the source.',
       default: 'all',
       enum: TrafficDirection.options,
     }),
     percent: z.number().default(100).meta({
-      description: 'Share of packets that is copied, in percent, two decimals.',
+      description: 'Share of packets that is copied, in percent, with up to two decimals.',
       minimum: 0,
       maximum: 100,
     }),
     vlanId: z.number().optional().meta({
-      description: '802.1Q tag pushed on the copies. Required where the destination is an edge, refused elsewhere.',
+      description:
+        '802.1Q tag that is pushed on the copies. Required if the destination is an edge, refused otherwise.',
       minimum: 1,
       maximum: 4094,
     }),
     maxRate: z.number().optional().meta({
-      description: 'Budget: Mbit/s of copies that each node may make for this policy. Left out: no limit.',
+      description: 'Budget: Mbit/s of copies that each node may make for this policy. Absent: no limit.',
       minimum: 1,
       maximum: MAX_RATE,
     }),
@@ -48,8 +49,8 @@ export const PolicySpec = z
       .optional()
       .meta({
         description:
-          'What the guest of the destination sends with addresses of others that were copied is let through. Default ' +
-          'false: it ends at the port of the destination, so that copies that are sent on harm no original.',
+          'Whether the guest of the destination may send on copies. Such frames have source addresses of other guests. ' +
+          'Default false: the frames are dropped at the port of the destination, so that they harm no original.',
         default: false,
       }),
     enabled: z.boolean().default(true),
@@ -74,13 +75,13 @@ export type Warning = z.infer<typeof Warning>;
 export const Policy = z
   .object({
     name: Name,
-    uid: z.string().meta({ description: 'Identity of this policy; a new policy of the same name has another.' }),
+    uid: z.string().meta({ description: 'Identity of this policy. A new policy of the same name gets a new uid.' }),
     description: z.string().meta({ description: 'Free text for other operators.' }),
     sources: z.array(InterfaceId).meta({ description: 'Interfaces whose traffic is copied.' }),
     destination: InterfaceId,
     direction: TrafficDirection,
     percent: z.number().meta({ description: 'Share of packets that is copied, in percent.' }),
-    vlanId: z.number().int().optional().meta({ description: '802.1Q tag that copies get at an edge.' }),
+    vlanId: z.number().int().optional().meta({ description: '802.1Q tag that is pushed on copies at an edge.' }),
     maxRate: z.number().optional().meta({ description: 'Mbit/s of copies that each node may make. Absent: no limit.' }),
     allowFeedback: z.boolean().optional(),
     enabled: z.boolean(),

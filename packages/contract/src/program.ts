@@ -11,7 +11,7 @@ export const Capture = z.object({
   id: z.string().meta({ description: 'policy uid and source id, joined by "/": unique within the program.' }),
   policy: z.string().meta({ description: 'uid of the policy.' }),
   source: InterfaceId,
-  kind: z.enum(['vm', 'nfv', 'edge']).meta({ description: 'kind of the source: tells which hook is inbound.' }),
+  kind: z.enum(['vm', 'nfv', 'edge']).meta({ description: 'kind of the source: decides which hook is inbound.' }),
   sourceSlot: z
     .number()
     .int()
@@ -38,7 +38,7 @@ export type HandoverDelivery = z.infer<typeof HandoverDelivery>;
 const sessionNumber = {
   session: z.number().int().min(1).max(MAX_SESSION),
   generation: z.number().int().min(0).max(MAX_GENERATION).meta({
-    description: 'Goes into the ERSPAN index. A receiver refuses another generation than that of its termination.',
+    description: 'Part of the ERSPAN index. A receiver refuses every generation except that of its termination.',
   }),
 };
 
@@ -47,7 +47,7 @@ const deliveryBase = {
   policy: z.string(),
   duringHandover: HandoverDelivery.optional().meta({
     description:
-      'While the destination migrates live: what the agent uses by itself, as soon as it sees where the guest is.',
+      'During a live migration of the destination: the agent uses this automatically, as soon as it sees where the guest is.',
   }),
   maxRate: z.number().optional().meta({ description: 'Mbit/s of copies that this node may make for the policy.' }),
 };
@@ -58,7 +58,7 @@ export const LocalDelivery = z.object({
   kind: z.literal('local'),
   interface: InterfaceId,
   allowFeedback: z.literal(true).optional().meta({
-    description: 'What the guest sends of these copies may pass. Left out: it ends at its device.',
+    description: 'The guest may send on these copies. Absent: they are dropped at its device.',
   }),
 });
 /** Out of an edge device with a VLAN tag. */
@@ -77,7 +77,7 @@ export const ErspanDelivery = z.object({
   remoteMtu: z.number().int().meta({ description: 'Underlay MTU of the other node, bytes.' }),
   destinationMtu: z.number().int().optional().meta({
     description:
-      "MTU of the destination's device on the other node, bytes: TCP is cut to it. Left out: it has none there.",
+      "MTU of the destination's device on the other node, bytes. TCP is cut to this size. Absent: no device there.",
   }),
   ...sessionNumber,
 });
@@ -117,21 +117,21 @@ export const NodeProgram = z
     node: Name,
     revision: z.number().int().meta({ description: 'Grows with every change of the program.' }),
     edges: z.array(EdgeBinding),
-    copyVlans: z
-      .array(z.number().int().min(1).max(4094))
-      .default([])
-      .meta({ description: 'VLAN IDs that policies of the communication domain push: an edge does not mirror these.' }),
+    copyVlans: z.array(z.number().int().min(1).max(4094)).default([]).meta({
+      description:
+        'VLAN IDs that policies of the communication domain push. An edge does not mirror frames with these IDs.',
+    }),
     ownCopyVlans: z
       .array(z.number().int().min(1).max(4094))
       .optional()
       .meta({
         description:
-          'Of copyVlans: those that edges of this node alone push. Copies that come back are known again one by one there, ' +
-          'and all other frames with these VLAN IDs are mirrored. Left out: none.',
+          'Part of copyVlans: VLAN IDs that only edges of this node push. Here each copy that comes back is recognised, ' +
+          'and all other frames with these VLAN IDs are mirrored. Absent: none.',
       }),
     standby: z.array(Standby).default([]).meta({ description: 'Interfaces of policies that migrate live now.' }),
     handingOver: z.array(InterfaceId).default([]).meta({
-      description: 'Interfaces of policies whose guest is here and about to move: another node has a newer device.',
+      description: 'Interfaces of policies whose guest is here and about to migrate: another node has a newer device.',
     }),
     captures: z.array(Capture),
     deliveries: z.array(Delivery),

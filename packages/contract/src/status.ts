@@ -43,23 +43,24 @@ export const PathStatus = z.object({
   to: Name,
   sent: Count.nullable().meta({ description: 'Outer packets; bytes with the outer headers.' }),
   sentInner: Count.nullable().meta({
-    description: 'The same packets; bytes of the copies in them, without the outer headers, as in `received`.',
+    description:
+      'The same packets as `sent`. Bytes are those of the copies, without the outer headers, as in `received`.',
   }),
   received: Count.nullable().meta({
     description:
-      'Copies; bytes without the outer headers. While the sender is connected: of those in `sent`, so never more, unless copies come twice.',
+      'Copies; bytes without the outer headers. While the sender is connected, never more than `sent`, unless copies arrive twice.',
   }),
-  delivered: Count.nullable().meta({ description: 'As `received`.' }),
+  delivered: Count.nullable().meta({ description: 'Copies delivered, counted like `received`.' }),
   lost: z.number().int().nullable().meta({
     description:
-      'Packets of `sent` that were neither delivered nor relayed, of those that have had the time to arrive: what is on its way is not among them. Exact at rest; under traffic at least so many. Null while not known.',
+      'Packets of `sent` that were neither delivered nor relayed. Packets that are still on their way are not included. Exact at rest; a lower bound under traffic. Null: not known.',
   }),
   relayed: Count.optional().meta({
-    description: 'Of those received: relayed to the node that the destination has moved to. Absent: none.',
+    description: 'Part of `received`: relayed to the target node, to which the destination has migrated. Absent: none.',
   }),
   missing: Count.nullable().optional().meta({
     description:
-      'Sequence numbers that have not come: what the receiver alone can tell of a loss. bytes: not known, 0.',
+      'Sequence numbers that have not arrived: the loss as the receiver alone sees it. bytes: not known, always 0.',
   }),
 });
 export type PathStatus = z.infer<typeof PathStatus>;
@@ -75,17 +76,23 @@ export const PolicyStatus = z
     totals: CaptureCounts.meta({ description: 'Sum over all sources and directions.' }),
     delivered: Count.nullable().meta({
       description:
-        'Handed to the device of the destination, locally and from other nodes; bytes without outer headers and without a VLAN tag that was pushed. Null while not known.',
+        'Copies handed to the device of the destination, from its own node and from other nodes. Bytes are without outer headers and without a pushed VLAN tag. Null: not known.',
     }),
     feedback: Count.optional().meta({
       description:
-        'Frames that the guest of the destination sent with addresses of others that were copied. Absent: none.',
+        'Frames that the guest of the destination sent with source addresses that it got in copies. Absent: none.',
     }),
-    lost: z.number().int().nullable().meta({ description: 'Sum over all paths; null while one of them is not known.' }),
+    lost: z
+      .number()
+      .int()
+      .nullable()
+      .meta({ description: 'Sum over all paths. Null: the value of one path is not known.' }),
     sources: z.array(SourceStatus),
     paths: z.array(PathStatus),
-    countersAt: Timestamp.nullable().meta({ description: 'Time of the oldest report in the sums; null: none yet.' }),
-    stale: z.boolean().meta({ description: 'True where a node of the policy is not connected now.' }),
+    countersAt: Timestamp.nullable().meta({
+      description: 'Time of the oldest report in the sums. Null: no report yet.',
+    }),
+    stale: z.boolean().meta({ description: 'True if a node of the policy is not connected now.' }),
   })
   .meta({ id: 'PolicyStatus' });
 export type PolicyStatus = z.infer<typeof PolicyStatus>;

@@ -89,8 +89,11 @@ export type StatusMessage = z.infer<typeof StatusMessage>;
 
 /** Names one report of one agent, so that it can be acknowledged. */
 const reading = {
-  run: Word.meta({ description: 'Another one for every start of the agent.' }),
-  readAt: z.number().nonnegative().meta({ description: 'When it was read, in milliseconds since the agent started.' }),
+  run: Word.meta({ description: 'New for each run of the agent.' }),
+  readAt: z
+    .number()
+    .nonnegative()
+    .meta({ description: 'Time of the reading, in milliseconds since the agent started.' }),
 };
 export const CounterReading = z.object(reading);
 export type CounterReading = z.infer<typeof CounterReading>;
@@ -170,7 +173,7 @@ export function parseJoinToken(text: string): JoinToken {
   const match = /^mp1\.([A-Za-z0-9_-]{16,128})\.([0-9a-f]{64})$/.exec(text.trim());
   if (!match) {
     throw new Error(
-      'not a join token: it has the form mp1.SECRET.FINGERPRINT; make a new one with "mirrorplane node token"',
+      'this is not a join token: join tokens have the form mp1.SECRET.FINGERPRINT; create one with "mirrorplane node token"',
     );
   }
   return { secret: match[1]!, fingerprint: match[2]! };

@@ -149,7 +149,7 @@ function absenceRemedy({ id, kind, boundTo, contested = [] }: ClusterInterface):
     return `it is bound to node "${boundTo}", and ${nodes} has it: bind it there, or "mirrorplane interface release ${id}"`;
   }
   if (kind === 'edge') return 'check the NIC and its declaration';
-  return 'start the VM, attach its NIC, or give its device the identity again';
+  return 'start the VM, attach its NIC, or set the identity of its device again';
 }
 
 /** The nodes that capture a source: its pools, as far as they may reach the destination and have an underlay for it. */

@@ -18,8 +18,11 @@ import type { PolicyPlan } from './plan.ts';
 const SENDING_CODES: ReadonlySet<string> = new Set(['NEIGHBOUR_UNKNOWN', 'ROUTE_MISSING', 'NODE_UNDERLAY_UNKNOWN']);
 
 /**
- * Problems in spite of which copies flow: IP is sent without a neighbour, one of two duplicate devices is taken, and what
- * stands in front of us, or drops what we do not see, leaves the rest, as service traffic does that has an uplink or a CPU nearly full.
+ * Problems in spite of which copies flow, at least in part. Some of them:
+ * - `NEIGHBOUR_UNKNOWN`: the network stack finds the neighbour.
+ * - `INTERFACE_DUPLICATE`: one of the two devices is used.
+ * - `HOOK_OCCUPIED`, `ARRIVAL_UNSEEN`: only packets that another program takes or drops are not copied.
+ * - `UPLINK_BUSY`, `CPU_BUSY`: copies are throttled, and not stopped.
  */
 const PARTIAL_CODES: ReadonlySet<string> = new Set([
   'NEIGHBOUR_UNKNOWN',

@@ -161,7 +161,7 @@ function checkEachSource({ spec, cluster, others, explain }: Case, refuse: Refus
     if (reference && domain !== undefined && domain !== reference.domain) {
       const here = `${quote(id)} is in communication domain ${quote(domain)} (pool ${quote(homePool(cluster, item!)!)})`;
       const there = `${reference.role} ${quote(reference.id)} in ${quote(reference.domain)}`;
-      const remedy = 'choose interfaces of pools within one domain';
+      const remedy = 'choose interfaces of pools in one domain';
       refuse('POLICY_CROSS_DOMAIN', field, `${here}, ${there} (pool ${quote(reference.pool)}): ${remedy}`);
     }
   }

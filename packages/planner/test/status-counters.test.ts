@@ -264,7 +264,7 @@ test('a destination that sends copies on degrades its policy while it does', () 
   assert.deepEqual(inShort(status), ['degraded', 'DESTINATION_SENDS_COPIES ids-1/0 @node-1']);
   assert.match(
     status.reasons[0]!.message,
-    /^"ids-1\/0" sent 12 frames lately .* kept off the network: have the monitor/,
+    /^"ids-1\/0" sent 12 frames lately .* kept off the network: stop bridging and forwarding in the monitor/,
   );
   assert.deepEqual(status.feedback, count(42));
   assert.match(after(30, 42, { allowFeedback: true }).reasons[0]!.message, /let through, because the policy allows it/);

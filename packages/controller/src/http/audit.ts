@@ -4,7 +4,13 @@ import { AuditEntry } from '../audit/audit.ts';
 import { type Route, route } from './route.ts';
 
 const Query = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(1000).default(100).meta({ description: 'Entries at most, 1 to 1000.' }),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(1000)
+    .default(100)
+    .meta({ description: 'Largest number of entries, 1 to 1000.' }),
 });
 
 export const auditRoutes: Route[] = [
@@ -12,7 +18,7 @@ export const auditRoutes: Route[] = [
     method: 'get',
     path: '/api/v1/audit',
     tag: 'audit',
-    summary: 'The newest changes, refused ones too',
+    summary: 'List the newest changes, including refused ones',
     query: Query,
     responses: [
       { status: 200, description: 'Entries, the newest first.', schema: z.object({ items: z.array(AuditEntry) }) },

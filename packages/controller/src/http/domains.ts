@@ -49,7 +49,7 @@ export const domainRoutes: Route[] = [
     body: DomainSpec,
     conditional: true,
     responses: [
-      { status: 200, description: 'Changed, or left as it was.', schema: Domain },
+      { status: 200, description: 'Changed, or already up to date.', schema: Domain },
       { status: 201, description: 'Created.', schema: Domain },
     ],
     handle: (call) =>

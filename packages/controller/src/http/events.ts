@@ -19,7 +19,7 @@ const filters = {
     .pipe(z.array(EventKind))
     .optional()
     .meta({
-      description: 'Kinds of events, with commas between them, or the parameter again for each. Default all.',
+      description: 'Kinds of events, separated by commas; or repeat the parameter. Default: all.',
       list: EventKind,
     }),
   object: z
@@ -33,23 +33,33 @@ const filters = {
       return object;
     })
     .optional()
-    .meta({ description: 'KIND/NAME, as in policy/ids-all: events about it, or that name it. Default all.' }),
+    .meta({
+      description:
+        'KIND/NAME, for example policy/ids-all: events about this object, and events that name it. Default: all.',
+    }),
 };
 
 const ListQuery = z.strictObject({
-  after: Id.optional().meta({ description: 'Events after this id. Default: the newest ones.' }),
+  after: Id.optional().meta({ description: 'Only events after this id. Default: the newest events.' }),
   since: z.iso
     .datetime({ offset: true, error: 'write a time of ISO 8601, as in 2026-01-31T12:00:00Z' })
     .transform((text) => Date.parse(text))
     .optional()
     .meta({ description: 'Only events that happened at this time or later, ISO 8601.' }),
-  limit: z.coerce.number().int().min(1).max(1000).default(100).meta({ description: 'Events at most, 1 to 1000.' }),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(1000)
+    .default(100)
+    .meta({ description: 'Largest number of events, 1 to 1000.' }),
   ...filters,
 });
 
 const StreamQuery = z.strictObject({
   after: Id.optional().meta({
-    description: 'Begins after this id; the header Last-Event-ID is stronger. Default: with what happens from now on.',
+    description:
+      'The stream begins after this id. The header Last-Event-ID overrides this parameter. Default: only new events.',
   }),
   ...filters,
 });
@@ -87,7 +97,7 @@ export const eventRoutes: Route[] = [
     method: 'get',
     path,
     tag,
-    summary: 'What happened: changes, migrations, repairs, refusals',
+    summary: 'List events: changes, migrations, repairs, refusals',
     query: ListQuery,
     responses: [{ status: 200, description: 'Events, the oldest first.', schema: EventList }],
     handle: ({ query: { after, since, limit, ...filter }, services: { events } }) => {
@@ -112,14 +122,14 @@ export const eventRoutes: Route[] = [
     method: 'get',
     path: `${path}/stream`,
     tag,
-    summary: 'What happens, as server-sent events',
+    summary: 'Follow events, as server-sent events',
     query: StreamQuery,
     responses: [
       {
         status: 200,
         description:
-          'The data of each server-sent event: an Event, or where it is named "gap" an EventGap. Its id goes into ' +
-          'Last-Event-ID of the next connection.',
+          'The data of each server-sent event is an Event. If the event is named "gap", the data is an EventGap. Send the ' +
+          'last id as Last-Event-ID of the next connection.',
         mediaType: 'text/event-stream',
         schema: z.union([Event, EventGap]),
       },

@@ -12,8 +12,8 @@ export const healthRoutes: Route[] = [
     path: '/healthz',
     tag: 'health',
     auth: false,
-    summary: 'Whether the process is alive',
-    responses: [{ status: 200, description: 'It is.', schema: Health }],
+    summary: 'Check that the process is alive',
+    responses: [{ status: 200, description: 'The process is alive.', schema: Health }],
     handle: () => ({ body: { status: 'ok' } }),
   }),
   route({
@@ -21,8 +21,8 @@ export const healthRoutes: Route[] = [
     path: '/readyz',
     tag: 'health',
     auth: false,
-    summary: 'Whether the store is open and the first plan is made',
-    responses: [{ status: 200, description: 'They are; 503 where not.', schema: Health }],
+    summary: 'Check that the store is open and the first plan is made',
+    responses: [{ status: 200, description: 'The controller is ready. 503: not ready yet.', schema: Health }],
     handle: ({ services }) => {
       if (!services.ready()) {
         throw new ProblemError('UNAVAILABLE', 'the controller is starting or closing: try again in a moment');
@@ -34,7 +34,7 @@ export const healthRoutes: Route[] = [
     method: 'get',
     path: '/metrics',
     tag: 'health',
-    summary: 'Counters of policies and nodes, for Prometheus',
+    summary: 'Read counters of policies and nodes, for Prometheus',
     responses: [{ status: 200, description: 'OpenMetrics, or the older text format.', mediaType: 'text/plain' }],
     handle: async ({ request, services }) => {
       const { contentType, text } = await renderMetrics(services, request.headers.accept ?? '');

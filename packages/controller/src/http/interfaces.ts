@@ -20,9 +20,12 @@ const tag = 'interfaces';
 
 const Filters = z.strictObject({
   ...PAGE,
-  node: z.string().optional().meta({ description: 'Interfaces with a device on this node, and edges declared there.' }),
-  kind: InterfaceKind.optional().meta({ description: 'Interfaces of this kind.' }),
-  pool: z.string().optional().meta({ description: 'Interfaces of this pool.' }),
+  node: z
+    .string()
+    .optional()
+    .meta({ description: 'Only interfaces with a device on this node, and edges declared on this node.' }),
+  kind: InterfaceKind.optional().meta({ description: 'Only interfaces of this kind.' }),
+  pool: z.string().optional().meta({ description: 'Only interfaces of this pool.' }),
 });
 
 function recordOf(id: string, spec: InterfaceSpec, current: InterfaceRecord | undefined): InterfaceRecord {
@@ -66,7 +69,7 @@ export const interfaceRoutes: Route[] = [
     tag,
     summary: 'List interfaces, declared and observed',
     query: Filters,
-    responses: [{ status: 200, description: 'Interfaces that pass the filters, by id.', schema: listOf(Interface) }],
+    responses: [{ status: 200, description: 'Interfaces that match the filters, by id.', schema: listOf(Interface) }],
     handle: ({ query: { node, kind, pool, ...page }, services }) => {
       const items = inventoryOf(services).interfaces.filter(
         (item) =>
@@ -94,15 +97,15 @@ export const interfaceRoutes: Route[] = [
     method: 'put',
     path: `${path}/{id}`,
     tag,
-    summary: 'Declare an interface, or change what is declared',
+    summary: 'Declare an interface, or change its declaration',
     params: Params,
     query: MutationQuery,
     body: InterfaceSpec,
     conditional: true,
     refuses: ['IN_USE', 'EDGE_UNSUPPORTED'],
     responses: [
-      { status: 200, description: 'Declared, or left as it was.', schema: Interface },
-      { status: 201, description: 'Declared for the first time, and not observed before.', schema: Interface },
+      { status: 200, description: 'Declared, or already up to date.', schema: Interface },
+      { status: 201, description: 'Declared for the first time, and never observed before.', schema: Interface },
     ],
     handle: (call) =>
       mutate(call, 'replace', `interfaces/${call.params.id}`, () => {
@@ -156,7 +159,9 @@ export const interfaceRoutes: Route[] = [
     query: MutationQuery,
     conditional: true,
     refuses: ['NOT_FOUND', 'IN_USE'],
-    responses: [{ status: 204, description: 'Deleted; one that an agent still sees is no longer declared.' }],
+    responses: [
+      { status: 204, description: 'Deleted. If an agent still sees the interface, only its declaration is removed.' },
+    ],
     handle: (call) =>
       mutate(call, 'delete', `interfaces/${call.params.id}`, () => {
         const { request, services } = call;

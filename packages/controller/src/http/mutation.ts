@@ -13,7 +13,7 @@ export const MutationQuery = z.strictObject({
   dryRun: z
     .enum(['true', 'false'])
     .default('false')
-    .meta({ description: 'true: checks everything, answers with what would be, changes nothing.' }),
+    .meta({ description: 'true: check everything, answer with the result, and change nothing.' }),
 });
 
 /** What a change comes to. Without operations nothing changes. */

@@ -23,13 +23,13 @@ const tag = 'nodes';
 const DeleteQuery = MutationQuery.extend({
   dead: z.enum(['true', 'false']).default('false').meta({
     description:
-      'true: the host copies no more for good, as one that is destroyed or uninstalled. What it has not confirmed is taken as ended.',
+      'true: the host will never copy again, because it is destroyed or the agent is uninstalled. Unconfirmed policies of the node then count as ended.',
   }),
 });
 
 const NodeToken = z
   .object({
-    token: z.string().meta({ description: 'Join token, mp1.SECRET.FINGERPRINT; shown this once.' }),
+    token: z.string().meta({ description: 'Join token, mp1.SECRET.FINGERPRINT. It is shown only once.' }),
     expiresAt: Timestamp,
   })
   .meta({ id: 'NodeToken' });
@@ -159,7 +159,7 @@ export const nodeRoutes: Route[] = [
     conditional: true,
     refuses: ['IN_USE'],
     responses: [
-      { status: 200, description: 'Changed, or left as it was.', schema: Node },
+      { status: 200, description: 'Changed, or already up to date.', schema: Node },
       { status: 201, description: 'Registered.', schema: Node },
     ],
     handle: (call) =>
@@ -198,7 +198,7 @@ export const nodeRoutes: Route[] = [
     query: DeleteQuery,
     conditional: true,
     refuses: ['NOT_FOUND', 'IN_USE', 'NODE_UNCONFIRMED'],
-    responses: [{ status: 204, description: 'Deleted; its agent is sent an empty program and then refused.' }],
+    responses: [{ status: 204, description: 'Deleted. The agent gets an empty program, and is then refused.' }],
     handle: async (call) => {
       const { services, request } = call;
       const { name } = call.params;
@@ -232,13 +232,13 @@ export const nodeRoutes: Route[] = [
     method: 'post',
     path: `${path}/{name}/token`,
     tag,
-    summary: 'Make a join token for the agent of a node',
+    summary: 'Create a join token for the agent of a node',
     params: Params,
     query: MutationQuery,
     refuses: ['NOT_FOUND'],
     responses: [
-      { status: 201, description: 'A token, good once and for 24 hours.', schema: NodeToken },
-      { status: 200, description: 'Of a dry run: nothing, for no token was made.', schema: NOTHING },
+      { status: 201, description: 'A token. It works once, within 24 hours.', schema: NodeToken },
+      { status: 200, description: 'Dry run: empty, because no token was created.', schema: NOTHING },
     ],
     handle: (call) =>
       mutate(call, 'token', `nodes/${call.params.name}`, () => {

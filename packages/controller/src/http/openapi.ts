@@ -9,43 +9,48 @@ import { ROUTES } from './routes.ts';
 
 /** What the tags mean, in the order in which they are shown. */
 const TAGS: Record<string, string> = {
-  policies: 'Mirror policies: what is copied, and where to.',
-  interfaces: 'What can be mirrored or receive copies: declared by operators, observed by agents.',
+  policies: 'Mirror policies: which traffic is copied, and which interface receives it.',
+  interfaces:
+    'Interfaces: NICs that can be mirrored or can receive copies. Operators declare them, agents observe them.',
   nodes: 'Hosts that run the agent.',
   pools: 'Resource pools: clusters of nodes.',
-  domains: 'Communication domains: pools of one domain reach each other.',
-  events: 'What happened, in order.',
-  audit: 'Who changed what.',
-  health: 'For whatever supervises the controller.',
+  domains: 'Communication domains: pools of one domain can reach each other.',
+  events: 'Events, in the order in which they happened.',
+  audit: 'Audit log: who asked for which change, and the result.',
+  health: 'Checks for a supervisor of the controller.',
 };
 
 const DESCRIPTION = `Traffic mirroring for clusters of Linux hosts.
 
-Problems are RFC 9457 documents that list every refusal. A query parameter or field that is not known is refused. A method that
-a path does not take is answered with 405 and the header Allow. Answers may get more fields: ignore those that you do not know.`;
+Problems are RFC 9457 documents that list every refusal. Unknown query parameters and unknown fields are refused.
+A method that a path does not support is answered with 405 and the header Allow. New fields may be added to answers: ignore
+fields that you do not know.`;
 
 const SERVER = {
   url: 'http://{address}',
-  description: 'The controller, or the proxy with TLS before it.',
-  variables: { address: { default: '127.0.0.1:7070', description: 'As given with --listen.' } },
+  description: 'The controller, or a TLS proxy in front of it.',
+  variables: { address: { default: '127.0.0.1:7070', description: 'Address as given with --listen.' } },
 };
 
 const IF_MATCH = {
   name: 'If-Match',
   in: 'header',
   required: false,
-  description: 'Entity tag of the resource as it was read; 412 where it was changed in the meantime.',
+  description: 'Entity tag of the resource as it was read. 412: the resource has changed in the meantime.',
   schema: { type: 'string' },
 };
 const IF_NONE_MATCH = {
   name: 'If-None-Match',
   in: 'header',
   required: false,
-  description: '`*`: create only; 412 where it exists.',
+  description: '`*`: create only. 412: the resource exists.',
   schema: { type: 'string' },
 };
 
-const ETag = { description: 'For If-Match of a change.', schema: { type: 'string', examples: ['"17"'] } };
+const ETag = {
+  description: 'Value for the If-Match header of a change.',
+  schema: { type: 'string', examples: ['"17"'] },
+};
 
 /** The whole document. The same routes give the same text. */
 export function openapiDocument(): Schema {
@@ -69,7 +74,9 @@ export function openapiDocument(): Schema {
     components: {
       examples: problemExamples(ROUTES),
       responses: problemComponents(ROUTES, components),
-      securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'DATA/admin-token.' } },
+      securitySchemes: {
+        token: { type: 'http', scheme: 'bearer', description: 'The token in the file DATA/admin-token.' },
+      },
       schemas: components.sorted(),
     },
   };
@@ -128,7 +135,10 @@ function withDryRun({ query, responses }: Route): readonly ResponseSpec[] {
     return responses;
   }
   const [first] = responses;
-  return [{ status: 200, description: 'Of a dry run: what would be.', schema: first?.schema ?? NOTHING }, ...responses];
+  return [
+    { status: 200, description: 'Dry run: the result that the change would have.', schema: first?.schema ?? NOTHING },
+    ...responses,
+  ];
 }
 
 function responsesOf(route: Route, components: Components): Schema {

@@ -5,10 +5,10 @@ import { ProblemError } from '../problems/problems.ts';
 /** Query of every list. */
 export const PAGE = {
   limit: z.coerce.number().int().min(1).max(1000).optional().meta({
-    description: 'Items at most, 1 to 1000. Default: all.',
+    description: 'Largest number of items, 1 to 1000. Default: all.',
   }),
   after: z.string().max(512).optional().meta({
-    description: 'Begins behind this place: `next` of the page before.',
+    description: 'The page begins after this position: `next` of the previous page.',
   }),
 };
 export const PageQuery = z.strictObject(PAGE);
@@ -17,9 +17,9 @@ export const PageQuery = z.strictObject(PAGE);
 export function listOf<S extends z.ZodType>(item: S) {
   return z.object({
     items: z.array(item),
-    revision: z.number().int().meta({ description: 'Store revision that the list shows.' }),
+    revision: z.number().int().meta({ description: 'Store revision of the list.' }),
     next: z.string().optional().meta({
-      description: 'Pass it as `after` for the page behind this one. Absent on the last page. Its form may change.',
+      description: 'Pass this value as `after` to get the next page. Absent on the last page. Its form may change.',
     }),
   });
 }

@@ -32,7 +32,7 @@ const PolicyPatch = z
   .strictObject(Object.fromEntries(Object.entries(PolicySpec.shape).map(([name, field]) => [name, patchOf(field)])))
   .meta({
     id: 'PolicyPatch',
-    description: 'RFC 7396 merge patch: the fields to change; null goes back to the default.',
+    description: 'RFC 7396 merge patch: the fields to change. null resets a field to its default.',
     examples: [{ enabled: false }, { percent: 12.5, maxRate: null }],
   });
 
@@ -153,7 +153,7 @@ export const policyRoutes: Route[] = [
     method: 'get',
     path: `${path}/status`,
     tag,
-    summary: 'The status of mirror policies',
+    summary: 'Read the status of all mirror policies',
     query: PageQuery,
     responses: [{ status: 200, description: 'Statuses by policy name.', schema: listOf(PolicyStatus) }],
     handle: ({ query, services }) => ({
@@ -186,7 +186,7 @@ export const policyRoutes: Route[] = [
     conditional: true,
     refuses: ['NAME_MISMATCH', 'POLICY_INVALID'],
     responses: [
-      { status: 200, description: 'Replaced, or left as it was.', schema: Policy },
+      { status: 200, description: 'Replaced, or already up to date.', schema: Policy },
       { status: 201, description: 'Created.', schema: Policy },
     ],
     handle: (call) =>
@@ -209,7 +209,7 @@ export const policyRoutes: Route[] = [
     bodyType: 'application/merge-patch+json',
     conditional: true,
     refuses: ['NOT_FOUND', 'NAME_MISMATCH', 'POLICY_INVALID'],
-    responses: [{ status: 200, description: 'Changed, or left as it was.', schema: Policy }],
+    responses: [{ status: 200, description: 'Changed, or already up to date.', schema: Policy }],
     handle: (call) =>
       mutate(call, 'patch', `policies/${call.params.name}`, () => {
         const { services, params, body, request } = call;
@@ -242,10 +242,10 @@ export const policyRoutes: Route[] = [
     method: 'get',
     path: `${path}/{name}/status`,
     tag,
-    summary: 'The status of a mirror policy',
+    summary: 'Read the status of a mirror policy',
     params: Params,
     refuses: ['NOT_FOUND'],
-    responses: [{ status: 200, description: 'What agents report of it.', schema: PolicyStatus }],
+    responses: [{ status: 200, description: 'The status, as the agents report it.', schema: PolicyStatus }],
     handle: ({ params: { name }, services }) => {
       const record = found(services.view.get('policies', name), 'policy', name);
       return { body: policyStatuses(services, record)[0] };

@@ -66,7 +66,7 @@ export const poolRoutes: Route[] = [
     conditional: true,
     refuses: ['IN_USE'],
     responses: [
-      { status: 200, description: 'Changed, or left as it was.', schema: Pool },
+      { status: 200, description: 'Changed, or already up to date.', schema: Pool },
       { status: 201, description: 'Created.', schema: Pool },
     ],
     handle: (call) =>
@@ -100,7 +100,7 @@ export const poolRoutes: Route[] = [
     method: 'delete',
     path: `${path}/{name}`,
     tag,
-    summary: 'Delete a resource pool that nothing belongs to',
+    summary: 'Delete an empty resource pool',
     params: Params,
     query: MutationQuery,
     conditional: true,

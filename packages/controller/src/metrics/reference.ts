@@ -9,16 +9,16 @@ export function metricsReference(): string {
   });
   return `# Metrics
 
-\`GET /metrics\` of the controller, with the API token, in the Prometheus text format or as OpenMetrics. A scrape reads what agents have
-reported until then, about once a second. Counters of policies and paths lose nothing when agents, nodes or the controller
-restart; those "since the controller was started" begin again.
+\`GET /metrics\` of the controller needs the API token. The format is the Prometheus text format or OpenMetrics.
+A scrape shows the last reports of the agents, which come about once a second. Counters of policies and paths lose
+nothing when agents, nodes or the controller restart. Counters "since the controller was started" start again from 0.
 
-- The sum over \`outcome\` counts each packet once: \`sum by (policy) (rate(mirrorplane_policy_packets_total[1m]))\` is what was
-  matched.
-- Bytes are those of copies without outer headers, so they can be compared along the way. The one exception has \`outer\` in
-  its name.
-- \`code\` is one of [codes.md](codes.md), \`reason\` and \`kind\` are the words of the API.
-- What is not known has no series. It is never 0.
+- The sum over \`outcome\` counts each packet once. \`sum by (policy) (rate(mirrorplane_policy_packets_total[1m]))\`
+  is the rate of matched packets.
+- Bytes are those of copies without outer headers, so metrics along a path can be compared. The only exception has
+  \`outer\` in its name.
+- \`code\` is one of [codes.md](codes.md). \`reason\` and \`kind\` are the words of the API.
+- An unknown value has no series. It is never 0.
 
 <!-- Made by: node packages/controller/src/metrics/reference.ts --write docs/reference/metrics.md -->
 
