@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from '@mirrorplane/base';
 import type { Event, EventDraft } from '@mirrorplane/contract';
-import { type JudgedNode, NodeProblems } from '../src/events/node-problems.ts';
+import { NodeProblems } from '../src/events/node-problems.ts';
+import type { JudgedNode } from '../src/reports/found-problems.ts';
 import { Bench } from './harness.ts';
 
 const down = { code: 'DEVICE_DOWN', message: 'eth1 is down' };

@@ -1,5 +1,6 @@
 /** Compares the problems of nodes with those that were told last. Pure but for what it remembers. */
 import type { Event, EventDraft, NodeProblem } from '@mirrorplane/contract';
+import type { JudgedNode } from '../reports/found-problems.ts';
 
 /** Milliseconds for which a problem lasts, or is over, before it is told: what heals in a moment is no news. */
 const SETTLE_MS = 2000;
@@ -11,17 +12,6 @@ const TOLD_ELSEWHERE: ReadonlySet<string> = new Set([
   'INTERFACE_CONTESTED',
   'INTERFACE_KIND_REFUSED',
 ]);
-
-/** A node with what stands in its way. */
-export interface JudgedNode {
-  name: string;
-  /** As its agent sees it. */
-  reported: readonly NodeProblem[];
-  /** As the controller sees it. */
-  found: readonly NodeProblem[];
-  /** Its agent is there and has reported. Else a problem that is not listed may still be there. */
-  known: boolean;
-}
 
 interface Told {
   /** Milliseconds since which it is other than told; undefined: it is as told. */

@@ -3,6 +3,7 @@ import type { EventDraft, EventsMessage, NodeProblem, NodeProgram, PolicyStatus 
 import type { Logger } from '@mirrorplane/daemon';
 import { tellContests } from '../inventory/contests.ts';
 import type { Planned, Planning } from '../planning/planning.ts';
+import { judgedNode } from '../reports/found-problems.ts';
 import { GRACE_MS, type LiveNodes } from '../reports/live-nodes.ts';
 import type { View } from '../store/view.ts';
 import { agentEvent } from './agent-events.ts';
@@ -228,7 +229,13 @@ export class EventObserver {
       });
       const nodes = [...view.all('nodes').keys()].flatMap((name) => live.get(name) ?? []);
       const changes = this.#states.changes(judged, now, this.#awaited);
-      void events.note(...changes, ...this.#problems.changes(nodes.map(live.judged, live), now));
+      void events.note(
+        ...changes,
+        ...this.#problems.changes(
+          nodes.map((node) => judgedNode(node, live.now())),
+          now,
+        ),
+      );
     } catch (error) {
       log.error({ err: error }, 'states of policies and nodes not compared');
     }

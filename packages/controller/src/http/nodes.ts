@@ -5,7 +5,8 @@ import * as z from 'zod';
 import { issueToken, revokeTokens, TOKEN_LIFETIME_MS } from '../auth/join-tokens.ts';
 import { inventoryOf, recordsOf } from '../inventory/inventory.ts';
 import { ProblemError } from '../problems/problems.ts';
-import type { LiveNode } from '../reports/live-nodes.ts';
+import { nodeProblems } from '../reports/found-problems.ts';
+import type { LiveNode } from '../reports/live-node.ts';
 import type { Services } from '../services.ts';
 import { policiesOf } from '../store/policies.ts';
 import type { NodeRecord } from '../store/records.ts';
@@ -49,7 +50,7 @@ function toNode({ value: { name, pool }, revision }: Stored<NodeRecord>, { view,
     certificateEndsAt: node?.certificateEndsAt,
     programRevision: view.get('programs', name)?.value.revision,
     appliedRevision: node?.appliedRevision,
-    problems: (node ? live.problemsOf(node) : []).map(({ code, message }) => ({ code, message })),
+    problems: (node ? nodeProblems(node, live.now()) : []).map(({ code, message }) => ({ code, message })),
     devices: node?.devices ?? [],
     budgets: node?.budgets ?? [],
     ending: node ? endingOn(node, view) : [],

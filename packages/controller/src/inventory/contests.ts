@@ -40,9 +40,7 @@ export function tellContests(contests: readonly Contest[], live: LiveNodes): Eve
       }
     }
   }
-  for (const [name, node] of live.all()) {
-    node.contests = problems.get(name) ?? [];
-  }
+  live.contested(problems);
   return [...news].flatMap(([node, list]) => list.slice(0, MAX_EVENTS).map((problem) => eventOf(node, problem)));
 }
 

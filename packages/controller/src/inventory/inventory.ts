@@ -7,7 +7,8 @@ import {
   type Inventory,
   whyNotMirrorable,
 } from '@mirrorplane/contract';
-import type { LiveNode, LiveNodes } from '../reports/live-nodes.ts';
+import type { LiveNode } from '../reports/live-node.ts';
+import type { LiveNodes } from '../reports/live-nodes.ts';
 import type { InterfaceRecord } from '../store/records.ts';
 import type { Stored, View } from '../store/view.ts';
 import {

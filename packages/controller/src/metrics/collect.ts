@@ -3,7 +3,8 @@ import { readdirSync } from 'node:fs';
 import { type CaptureCounts, type Count, PolicyState, type PolicyStatus } from '@mirrorplane/contract';
 import manifest from '../../package.json' with { type: 'json' };
 import { policyStatuses } from '../planning/policy-status.ts';
-import type { LiveNode } from '../reports/live-nodes.ts';
+import { nodeProblems } from '../reports/found-problems.ts';
+import type { LiveNode } from '../reports/live-node.ts';
 import type { Services } from '../services.ts';
 import type { MetricKey } from './catalogue.ts';
 
@@ -149,7 +150,7 @@ function collectNode({ name, pool, node }: NamedNode, { view, live }: Services, 
   }
   addTime(add, 'nodeLastSeen', node?.lastSeenAt, name);
   addTime(add, 'nodeCertificateEnd', node?.certificateEndsAt, name);
-  for (const { code } of node ? live.problemsOf(node) : []) {
+  for (const { code } of node ? nodeProblems(node, live.now()) : []) {
     add('nodeProblems', 1, { node: name, code });
   }
   const sums = node?.counters.sums();

@@ -7,7 +7,7 @@ import type { Logger } from '@mirrorplane/daemon';
 import { type Plan, type PlannedProgram, plan } from '@mirrorplane/planner';
 import { type Merged, mergeInventory, recordsOf } from '../inventory/inventory.ts';
 import { observedInterfaces } from '../inventory/observed-interfaces.ts';
-import { GRACE_MS, LiveNodes } from '../reports/live-nodes.ts';
+import { GRACE_MS, type LiveNodes } from '../reports/live-nodes.ts';
 import type { Decision, Decisions } from '../store/decisions.ts';
 import { policiesOf } from '../store/policies.ts';
 import { SESSIONS_KEY } from '../store/records.ts';
@@ -148,7 +148,13 @@ export class Planning {
     live.grant(inventory.granted);
     const { value: sessions } = view.sessions;
     const result = plan(policies, inventory, sessions, this.#former.look(inventory.interfaces));
-    const ops: Operation[] = [...observed.ops, ...this.#nodeStates()];
+    const unsaved = live.unsaved();
+    const ops: Operation[] = [...observed.ops];
+    for (const [name, value] of unsaved) {
+      if (view.get('nodes', name)) {
+        ops.push({ type: 'put', key: keyOf('nodeStates', name), value });
+      }
+    }
     if (JSON.stringify(result.sessions) !== JSON.stringify(sessions)) {
       ops.push({ type: 'put', key: SESSIONS_KEY, value: result.sessions });
     }
@@ -157,32 +163,16 @@ export class Planning {
     for (const [node, program] of staged.programs) {
       programs.set(node, this.#number(node, program, ops));
     }
-    const saved = [...live.all().values()]
-      .filter(({ dirty }) => dirty)
-      .map((node) => ({ node, record: LiveNodes.record(node) }));
     return {
       ops,
       decisive: observed.ops.length > 0,
       result: () => {
-        for (const { node, record } of saved) {
-          node.dirty = JSON.stringify(record) !== JSON.stringify(LiveNodes.record(node));
-        }
+        live.saved(unsaved);
         this.#contestDue = inventory.due;
         this.#inForce.told(programs, staged.waiting, live);
         return { inventory, policies: result.policies, programs };
       },
     };
-  }
-
-  #nodeStates(): Operation[] {
-    const { view, live } = this.#parts;
-    const ops: Operation[] = [];
-    for (const [name, node] of live.all()) {
-      if (node.dirty && view.get('nodes', name)) {
-        ops.push({ type: 'put', key: keyOf('nodeStates', name), value: LiveNodes.record(node) });
-      }
-    }
-    return ops;
   }
 
   /** Gives the program a new revision where it differs from the one before. */

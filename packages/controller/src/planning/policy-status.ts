@@ -2,7 +2,9 @@
 import type { PolicyStatus } from '@mirrorplane/contract';
 import { type NodeReport, observe, type PreviousReport, statusFrom } from '@mirrorplane/planner';
 import { inventoryOf } from '../inventory/inventory.ts';
-import { type LiveNode, LiveNodes } from '../reports/live-nodes.ts';
+import { problemsForPolicies } from '../reports/found-problems.ts';
+import type { LiveNode } from '../reports/live-node.ts';
+import type { LiveNodes } from '../reports/live-nodes.ts';
 import { LATELY_MS } from '../reports/saved-counters.ts';
 import { policiesOf, toPolicy } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
@@ -51,7 +53,7 @@ function reportOf(now: number, node: LiveNode | undefined, programRevision: numb
     arrivedBefore: node?.readings.arrivedBefore ?? new Map(),
     surplus: node?.readings.surplusSince(now - 2 * LATELY_MS) ?? new Map(),
     copying: (node?.copying ?? []).map(({ uid }) => uid),
-    problems: node ? LiveNodes.problems(node) : [],
+    problems: node ? problemsForPolicies(node) : [],
     ...(programRevision !== undefined && { programRevision }),
     ...(node?.appliedRevision !== undefined && { appliedRevision: node.appliedRevision }),
     ...(counters && { counters }),

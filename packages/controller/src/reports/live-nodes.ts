@@ -1,98 +1,30 @@
-/** What agents say, as of now. In memory; the part that must outlive the controller is kept by `planning/`. */
+/** What agents say, as of now, in memory. Planning keeps what has to outlive the controller: `unsaved` and `saved`. */
 import {
-  type CaptureStatus,
-  type CounterReading,
-  type Device,
-  type DeviceBudget,
+  type CountersMessage,
   type Hello,
-  type HookKind,
   type InventoryMessage,
   type NodeProblem,
   policyOfId,
   type StatusMessage,
   type Underlay,
 } from '@mirrorplane/contract';
-import { certificateProblem } from '../auth/certificates.ts';
 import type { NodeStateRecord } from '../store/records.ts';
-import { CounterTotals } from './counter-totals.ts';
-import { Readings } from './readings.ts';
+import { type CounterJudge, CounterTotals, type RefusedCounts, type SavedTotals } from './counter-totals.ts';
+import { SECOND_AGENT_MS } from './found-problems.ts';
+import { byId, type KeptNode, type LiveNode, newNode, recordOf, remember, restore } from './live-node.ts';
 import { underlayProblem } from './underlays.ts';
 
 /** A node whose agent is gone counts as present for this long, and so does every node after a start. Milliseconds. */
 export const GRACE_MS = 30_000;
 
-/** Interfaces that had a device on a node of which that is remembered. */
-const MAX_FORMER = 4096;
-/** And so many of them are kept over a restart of the controller. */
-const MAX_FORMER_KEPT = 256;
-
 /** Milliseconds that refused counters stay a problem of their node. */
 const REFUSED_COUNTERS_MS = 60_000;
-
-/** Milliseconds that a second agent stays a problem of its node: it tries again within one minute. */
-const SECOND_AGENT_MS = 120_000;
 
 /** Names of the nodes that are believed to have each interface, by its id. */
 export type Grants = ReadonlyMap<string, readonly string[]>;
 
-/** One node, as its agent described it last. */
-export interface LiveNode {
-  name: string;
-  connected: boolean;
-  /** When the connection ended, or the controller started. Milliseconds since 1970. */
-  disconnectedAt: number;
-  underlay?: Underlay | undefined;
-  agentVersion?: string | undefined;
-  kernel?: string | undefined;
-  hook?: HookKind | undefined;
-  lastSeenAt?: string | undefined;
-  /** When the certificate of its agent ends, ISO 8601. */
-  certificateEndsAt?: string | undefined;
-  devices: Device[];
-  seen: Record<string, number>;
-  running: Record<string, number>;
-  /** Since when the node has said of each interface, without a break, that its guest is there or may be. */
-  claimed: Record<string, number>;
-  /** Claims of the node that are refused, and those of others to what it has. */
-  contests: NodeProblem[];
-  /** Interfaces that the node is believed to have, as of the last judgement. */
-  granted: ReadonlySet<string>;
-  /** Those that it was believed to have and is not now, those that went last behind. Not all of them: see `MAX_FORMER`. */
-  former: Set<string>;
-  /** The agent was away, and has not reported counters in whole since. */
-  unseen: boolean;
-  /** When the agent was heard last before the present connection; milliseconds since 1970. */
-  heardBefore?: number | undefined;
-  appliedRevision?: number | undefined;
-  /** Policies that the node copied for when it was heard last; kept over a restart of the controller. */
-  copying: { uid: string; name: string }[];
-  /** Last status message; undefined until one came. */
-  captures?: CaptureStatus[] | undefined;
-  problems: NodeProblem[];
-  /** Why the agent that tried to connect last was turned away; undefined where it was not. */
-  rejection?: NodeProblem | undefined;
-  /** An underlay that the agent offers and that is not taken, and why. */
-  refusedUnderlay?: { offered: Underlay; problem: NodeProblem } | undefined;
-  /** The last agent that was refused because this one answers, and when. */
-  second?: { problem: NodeProblem; at: number } | undefined;
-  counters: CounterTotals;
-  /** What its devices leave for copies, as of the last report. */
-  budgets: DeviceBudget[];
-  /** Which reading of the agent `counters` has taken last; undefined: none that it wants to hear of. */
-  reading?: CounterReading | undefined;
-  /** When a whole report of counters was taken last, milliseconds since 1970; undefined: not since the start. */
-  completeAt?: number | undefined;
-  /** Counters that were refused, and when last. */
-  refusedCounters?: { message: string; at: number } | undefined;
-  readings: Readings;
-  /** Time of the last counters, ISO 8601: they were read then, or later. */
-  countersAt?: string | undefined;
-  /** True where persisted state is behind. */
-  dirty: boolean;
-}
-
 export class LiveNodes {
-  readonly #nodes = new Map<string, LiveNode>();
+  readonly #nodes = new Map<string, KeptNode>();
   readonly #clock: () => number;
   #lastSeen = 0;
   /** Whether a node has said something since `grant` that may change who has an interface. */
@@ -124,20 +56,7 @@ export class LiveNodes {
 
   /** Takes over what was persisted when the controller ran last. */
   restore(name: string, record: NodeStateRecord): void {
-    const node = this.#ensure(name);
-    Object.assign(node, record);
-    node.former = new Set(record.former);
-    node.seen = byId(record.seen);
-    node.running = byId(record.running);
-    node.claimed = byId(record.claimed ?? record.seen);
-    node.copying = record.copying ?? [];
-    for (const sequence of [
-      ...Object.values(record.seen),
-      ...Object.values(node.running),
-      ...Object.values(node.claimed),
-    ]) {
-      this.#lastSeen = Math.max(this.#lastSeen, sequence);
-    }
+    this.#lastSeen = Math.max(this.#lastSeen, restore(this.#ensure(name), record));
   }
 
   delete(name: string): void {
@@ -151,7 +70,7 @@ export class LiveNodes {
   }
 
   /** An agent connected and introduced itself. Its devices stay those known until it lists them anew. */
-  hello(message: Hello): LiveNode {
+  hello(message: Hello): void {
     const node = this.#ensure(message.node);
     if (!this.present(message.node)) {
       // Meanwhile others may have taken over, as after the end of its host: it claims behind them.
@@ -170,7 +89,6 @@ export class LiveNodes {
     if (message.appliedRevision !== undefined) {
       node.appliedRevision = message.appliedRevision;
     }
-    return node;
   }
 
   /** The certificate of its agent ends then. @param endsAt ISO 8601 */
@@ -194,38 +112,57 @@ export class LiveNodes {
     return before === undefined || this.#clock() - before.at > SECOND_AGENT_MS;
   }
 
-  /** Whether an agent was turned away lately because another one serves the node. */
-  secondAgentOf({ second }: LiveNode): NodeProblem | undefined {
-    return second && this.#clock() - second.at <= SECOND_AGENT_MS ? second.problem : undefined;
+  /** These claims, refused or to what it has, are problems of each node now. Of a node that is not named, none are. */
+  contested(problems: ReadonlyMap<string, NodeProblem[]>): void {
+    for (const [name, node] of this.#nodes) {
+      node.contests = problems.get(name) ?? [];
+    }
   }
 
-  /** The problems of a node: as its agent sees it, and as the controller does. */
-  judged(node: LiveNode): { name: string; reported: NodeProblem[]; found: NodeProblem[]; known: boolean } {
-    const certificate = certificateProblem(node.name, node.certificateEndsAt, this.#clock());
-    const ofNode = [this.secondAgentOf(node), certificate].filter((problem) => problem !== undefined);
-    const found = [...ofNode, ...LiveNodes.#found(node)];
-    const known = node.connected && node.captures !== undefined;
-    return { name: node.name, reported: node.problems, found, known };
+  /**
+   * The agent reports counters.
+   * @param judge says which are believed
+   * @param isPlanned whether there is a plan, without which the judge knows less
+   * @returns what was refused
+   */
+  counters(name: string, message: CountersMessage, judge: CounterJudge, isPlanned: boolean): RefusedCounts {
+    const node = this.#ensure(name);
+    const { reading, report, budgets } = message;
+    const now = this.#clock();
+    const refused = node.counters.take(report, judge);
+    node.reading = reading;
+    node.budgets = budgets ?? [];
+    const readAt = node.readings.readAt(reading, now);
+    if (!node.readings.isPart(reading)) {
+      node.countersAt = new Date(readAt).toISOString();
+      node.readings.take(name, node.counters.ends(), { readAt, now }, (other) => this.#nodes.get(other)?.readings);
+    }
+    // A report in several messages is complete with the reading.
+    node.unseen &&= reading === undefined || !isPlanned;
+    node.completeAt = reading || node.completeAt === undefined ? now : node.completeAt;
+    return refused;
   }
 
-  /** All of them. A second agent is a problem of the node, and not of its policies: copies go on as before. */
-  problemsOf(node: LiveNode): NodeProblem[] {
-    const { reported, found } = this.judged(node);
-    return [...found, ...reported];
+  /** Takes over counters as they were saved. @param at time of the last ones, ISO 8601 */
+  restoreCounters(name: string, totals: SavedTotals, at: string | undefined): void {
+    const node = this.#ensure(name);
+    node.counters = CounterTotals.restore(totals);
+    node.countersAt = at;
   }
 
-  /** What stands in the way of the policies of a node, as its agent and the controller see it. */
-  static problems(node: LiveNode): NodeProblem[] {
-    return [...LiveNodes.#found(node), ...node.problems];
+  /** A period of `LATELY_MS` is over. @param keep whether a policy is still there, by its uid */
+  tick(keep: (policy: string) => boolean): void {
+    for (const { counters, readings } of this.#nodes.values()) {
+      counters.prune(keep);
+      counters.tick(readings.arrivedBefore);
+      readings.prune(keep);
+    }
   }
 
-  static #found({ rejection, refusedCounters, refusedUnderlay, contests }: LiveNode): NodeProblem[] {
-    return [
-      ...(rejection ? [rejection] : []),
-      ...(refusedCounters ? [{ code: 'COUNTERS_REFUSED', message: refusedCounters.message }] : []),
-      ...(refusedUnderlay ? [refusedUnderlay.problem] : []),
-      ...contests,
-    ];
+  /** The totals of a node, to be saved; undefined where they are as they were when it was asked last. */
+  totalsToSave(name: string): SavedTotals | undefined {
+    const counters = this.#nodes.get(name)?.counters;
+    return counters?.changed ? counters.save() : undefined;
   }
 
   /**
@@ -363,63 +300,40 @@ export class LiveNodes {
     return node !== undefined && (node.connected || this.#clock() - node.disconnectedAt < GRACE_MS);
   }
 
-  /** What has to outlive the controller. */
-  static record(node: LiveNode): NodeStateRecord {
-    const { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running, claimed, copying } = node;
-    const { certificateEndsAt } = node;
-    const former = [...node.former].slice(-MAX_FORMER_KEPT);
-    return {
-      underlay,
-      agentVersion,
-      kernel,
-      hook,
-      lastSeenAt,
-      devices,
-      seen,
-      running,
-      claimed,
-      copying,
-      former,
-      certificateEndsAt,
-    };
+  /** What has to outlive the controller, of the nodes whose record in the store is behind. */
+  unsaved(): Map<string, NodeStateRecord> {
+    const dirty = [...this.#nodes.values()].filter((node) => node.dirty);
+    return new Map(dirty.map((node) => [node.name, recordOf(node)]));
   }
 
-  #ensure(name: string): LiveNode {
+  /** These are in the store now. What has changed since is still unsaved. */
+  saved(records: ReadonlyMap<string, NodeStateRecord>): void {
+    for (const [name, record] of records) {
+      const node = this.#nodes.get(name);
+      if (node) {
+        node.dirty = JSON.stringify(record) !== JSON.stringify(recordOf(node));
+      }
+    }
+  }
+
+  #ensure(name: string): KeptNode {
     let node = this.#nodes.get(name);
     if (!node) {
-      node = {
-        name,
-        connected: false,
-        disconnectedAt: this.#clock(),
-        devices: [],
-        copying: [],
-        unseen: false,
-        seen: byId(),
-        running: byId(),
-        claimed: byId(),
-        contests: [],
-        granted: new Set(),
-        former: new Set(),
-        problems: [],
-        budgets: [],
-        counters: new CounterTotals(),
-        readings: new Readings(),
-        dirty: false,
-      };
+      node = newNode(name, this.#clock());
       this.#nodes.set(name, node);
     }
     return node;
   }
 
   /** What is taken of an underlay that an agent offers: all, or what it had before. Whose an address is already keeps it. */
-  #judge(node: LiveNode, offered: Underlay | undefined): Underlay | undefined {
+  #judge(node: KeptNode, offered: Underlay | undefined): Underlay | undefined {
     const others = [...this.#nodes.values()].filter((other) => other !== node);
     const problem = offered && underlayProblem(offered, others);
     node.refusedUnderlay = problem && { offered: offered!, problem };
     return problem ? node.underlay : offered;
   }
 
-  #touch(node: LiveNode): void {
+  #touch(node: KeptNode): void {
     node.lastSeenAt = new Date(this.#clock()).toISOString();
   }
 
@@ -429,34 +343,13 @@ export class LiveNodes {
     return this.#lastSeen;
   }
 
-  #describe(node: LiveNode, fields: Partial<LiveNode>): void {
+  #describe(node: KeptNode, fields: Partial<KeptNode>): void {
     for (const [name, value] of Object.entries(fields)) {
-      const key = name as keyof LiveNode;
+      const key = name as keyof KeptNode;
       if (JSON.stringify(node[key]) !== JSON.stringify(value)) {
         Object.assign(node, { [key]: value });
         node.dirty = true;
       }
     }
   }
-}
-
-/** Adds what was before and is not now to `former`, and forgets what went first. Returns whether anything was added. */
-function remember(former: Set<string>, before: ReadonlySet<string>, now: ReadonlySet<string>): boolean {
-  const gone = [...before].filter((id) => !now.has(id));
-  for (const id of gone) {
-    former.delete(id);
-    former.add(id);
-  }
-  for (const id of former) {
-    if (former.size <= MAX_FORMER) {
-      break;
-    }
-    former.delete(id);
-  }
-  return gone.length > 0;
-}
-
-/** Numbers by the id of an interface. Without a prototype, for "constructor" is a good id. */
-function byId(from: Record<string, number> = {}): Record<string, number> {
-  return Object.assign(Object.create(null), from);
 }

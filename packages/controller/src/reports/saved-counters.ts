@@ -6,7 +6,7 @@ import { replaceFile, Serial, syncFolder } from '@mirrorplane/base';
 import type { CounterReading } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import type { View } from '../store/view.ts';
-import { CounterTotals, type SavedTotals } from './counter-totals.ts';
+import type { SavedTotals } from './counter-totals.ts';
 import type { LiveNodes } from './live-nodes.ts';
 
 /** Milliseconds. */
@@ -52,8 +52,7 @@ export class SavedCounters {
       try {
         const saved = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as SavedFile;
         if (saved.uid === view.get('nodes', node.name)?.value.uid) {
-          node.counters = CounterTotals.restore(saved.totals);
-          node.countersAt = saved.countersAt;
+          live.restoreCounters(node.name, saved.totals, saved.countersAt);
         }
       } catch (error) {
         log.warn({ file, err: error }, 'saved counters not read');
@@ -75,19 +74,15 @@ export class SavedCounters {
   #tick(): void {
     const { view, live } = this.#parts;
     const policies = new Set([...view.all('policies').values()].map(({ value }) => value.uid));
-    for (const { counters, readings } of live.all().values()) {
-      counters.prune((uid) => policies.has(uid));
-      counters.tick(readings.arrivedBefore);
-      readings.prune((uid) => policies.has(uid));
-    }
+    live.tick((uid) => policies.has(uid));
   }
 
   async #save(): Promise<void> {
     const { folder, view, live, log } = this.#parts;
     const written: [string, CounterReading][] = [];
-    for (const { name, counters, countersAt, reading } of [...live.all().values()]) {
+    for (const { name, countersAt, reading } of [...live.all().values()]) {
       const uid = view.get('nodes', name)?.value.uid;
-      const totals = counters.changed ? counters.save() : undefined;
+      const totals = live.totalsToSave(name);
       if (!totals || uid === undefined) {
         continue;
       }

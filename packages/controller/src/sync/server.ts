@@ -347,13 +347,12 @@ export class AgentServer {
     }
   }
 
-  #count({ node: name }: Session, { reading, report, budgets }: CountersMessage): void {
+  #count({ node: name }: Session, report: CountersMessage): void {
     const { live, observer, planning, view, clock, log } = this.#services;
     const node = live.get(name);
     if (!node) {
       return;
     }
-    const now = clock();
     const judge = counterJudge({
       program: planning.planned?.programs.get(name),
       hasInterface: (id) => live.hasHad(name, id),
@@ -362,20 +361,9 @@ export class AgentServer {
       hasPart: (uid) => observer.hasPart(name, uid) || !planning.planned?.policies.has(uid),
       policyOf: (uid) => policyOf(view, uid),
       readBefore: node.completeAt ?? (node.countersAt === undefined ? undefined : Date.parse(node.countersAt)),
-      now,
+      now: clock(),
     });
-    const message = refusedCountersMessage(node.counters.take(report, judge));
-    node.reading = reading;
-    node.budgets = budgets ?? [];
-    const { readings } = node;
-    const readAt = readings.readAt(reading, now);
-    if (!readings.isPart(reading)) {
-      node.countersAt = new Date(readAt).toISOString();
-      readings.take(name, node.counters.ends(), { readAt, now }, (other) => live.get(other)?.readings);
-    }
-    // A report in several messages is complete with the reading.
-    node.unseen &&= reading === undefined || planning.planned === undefined;
-    node.completeAt = reading || node.completeAt === undefined ? now : node.completeAt;
+    const message = refusedCountersMessage(live.counters(name, report, judge, planning.planned !== undefined));
     if (live.refusedCounters(name, message)) {
       log.warn({ node: name, problem: message }, 'counters refused');
       observer.countersRefused(name, message!);

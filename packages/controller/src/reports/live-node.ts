@@ -1,0 +1,159 @@
+/** One node, as its agent described it last, and what of that outlives the controller. */
+import type {
+  CaptureStatus,
+  CounterReading,
+  Device,
+  DeviceBudget,
+  HookKind,
+  NodeProblem,
+  Underlay,
+} from '@mirrorplane/contract';
+import type { NodeStateRecord } from '../store/records.ts';
+import { CounterTotals } from './counter-totals.ts';
+import { Readings } from './readings.ts';
+
+/** Interfaces that had a device on a node of which that is remembered. */
+const MAX_FORMER = 4096;
+/** And so many of them are kept over a restart of the controller. */
+const MAX_FORMER_KEPT = 256;
+
+/** One node as `LiveNodes` keeps it, which alone writes it. */
+export interface KeptNode {
+  name: string;
+  connected: boolean;
+  /** When the connection ended, or the controller started. Milliseconds since 1970. */
+  disconnectedAt: number;
+  underlay?: Underlay | undefined;
+  agentVersion?: string | undefined;
+  kernel?: string | undefined;
+  hook?: HookKind | undefined;
+  lastSeenAt?: string | undefined;
+  /** When the certificate of its agent ends, ISO 8601. */
+  certificateEndsAt?: string | undefined;
+  devices: Device[];
+  seen: Record<string, number>;
+  running: Record<string, number>;
+  /** Since when the node has said of each interface, without a break, that its guest is there or may be. */
+  claimed: Record<string, number>;
+  /** Claims of the node that are refused, and those of others to what it has. */
+  contests: NodeProblem[];
+  /** Interfaces that the node is believed to have, as of the last judgement. */
+  granted: ReadonlySet<string>;
+  /** Those that it was believed to have and is not now, those that went last behind. Not all of them: see `MAX_FORMER`. */
+  former: Set<string>;
+  /** The agent was away, and has not reported counters in whole since. */
+  unseen: boolean;
+  /** When the agent was heard last before the present connection; milliseconds since 1970. */
+  heardBefore?: number | undefined;
+  appliedRevision?: number | undefined;
+  /** Policies that the node copied for when it was heard last; kept over a restart of the controller. */
+  copying: { uid: string; name: string }[];
+  /** Last status message; undefined until one came. */
+  captures?: CaptureStatus[] | undefined;
+  problems: NodeProblem[];
+  /** Why the agent that tried to connect last was turned away; undefined where it was not. */
+  rejection?: NodeProblem | undefined;
+  /** An underlay that the agent offers and that is not taken, and why. */
+  refusedUnderlay?: { offered: Underlay; problem: NodeProblem } | undefined;
+  /** The last agent that was refused because this one answers, and when. */
+  second?: { problem: NodeProblem; at: number } | undefined;
+  counters: CounterTotals;
+  /** What its devices leave for copies, as of the last report. */
+  budgets: DeviceBudget[];
+  /** Which reading of the agent `counters` has taken last; undefined: none that it wants to hear of. */
+  reading?: CounterReading | undefined;
+  /** When a whole report of counters was taken last, milliseconds since 1970; undefined: not since the start. */
+  completeAt?: number | undefined;
+  /** Counters that were refused, and when last. */
+  refusedCounters?: { message: string; at: number } | undefined;
+  readings: Readings;
+  /** Time of the last counters, ISO 8601: they were read then, or later. */
+  countersAt?: string | undefined;
+  /** True where the record in the store is behind. */
+  dirty: boolean;
+}
+
+/** One node as all others see it: `LiveNodes` has a method for each change. */
+export type LiveNode = Readonly<Omit<KeptNode, 'counters' | 'readings' | 'former'>> & {
+  readonly counters: Pick<CounterTotals, 'sums' | 'previous'>;
+  readonly readings: Pick<Readings, 'sent' | 'arrivedBefore' | 'surplusSince'>;
+  readonly former: ReadonlySet<string>;
+};
+
+/** A node of which nothing is known yet. @param now milliseconds since 1970 */
+export function newNode(name: string, now: number): KeptNode {
+  return {
+    name,
+    connected: false,
+    disconnectedAt: now,
+    devices: [],
+    copying: [],
+    unseen: false,
+    seen: byId(),
+    running: byId(),
+    claimed: byId(),
+    contests: [],
+    granted: new Set(),
+    former: new Set(),
+    problems: [],
+    budgets: [],
+    counters: new CounterTotals(),
+    readings: new Readings(),
+    dirty: false,
+  };
+}
+
+/** What has to outlive the controller. */
+export function recordOf(node: KeptNode): NodeStateRecord {
+  const { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running, claimed, copying } = node;
+  const { certificateEndsAt } = node;
+  const former = [...node.former].slice(-MAX_FORMER_KEPT);
+  return {
+    underlay,
+    agentVersion,
+    kernel,
+    hook,
+    lastSeenAt,
+    devices,
+    seen,
+    running,
+    claimed,
+    copying,
+    former,
+    certificateEndsAt,
+  };
+}
+
+/** Takes over what was kept when the controller ran last. @returns the highest number in it */
+export function restore(node: KeptNode, record: NodeStateRecord): number {
+  Object.assign(node, record);
+  node.former = new Set(record.former);
+  node.seen = byId(record.seen);
+  node.running = byId(record.running);
+  node.claimed = byId(record.claimed ?? record.seen);
+  node.copying = record.copying ?? [];
+  return [node.seen, node.running, node.claimed]
+    .flatMap((numbers) => Object.values(numbers))
+    .reduce((highest, number) => Math.max(highest, number), 0);
+}
+
+/** Adds what was before and is not now to `former`, and forgets what went first. Returns whether anything was added. */
+export function remember(former: Set<string>, before: ReadonlySet<string>, now: ReadonlySet<string>): boolean {
+  const gone = [...before].filter((id) => !now.has(id));
+  for (const id of gone) {
+    former.delete(id);
+    former.add(id);
+  }
+  for (const id of former) {
+    if (former.size <= MAX_FORMER) {
+      break;
+    }
+    former.delete(id);
+  }
+  return gone.length > 0;
+}
+
+/** Numbers by the id of an interface. Without a prototype, for "constructor" is a good id. */
+export function byId(from: Record<string, number> = {}): Record<string, number> {
+  return Object.assign(Object.create(null), from);
+}
