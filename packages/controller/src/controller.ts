@@ -9,6 +9,7 @@ import { AuditLog } from './audit/audit.ts';
 import { openAdminToken } from './auth/admin-token.ts';
 import { Authority } from './auth/authority.ts';
 import { watchAuthority } from './events/authority-watch.ts';
+import { EventsFromAgents } from './events/events-from-agents.ts';
 import { EventLog } from './events/log.ts';
 import { EventObserver } from './events/observer.ts';
 import { Refusals } from './events/refusals.ts';
@@ -16,6 +17,7 @@ import { refusalTeller } from './events/tell-refusals.ts';
 import { buildApp } from './http/app.ts';
 import { grantedNodes, recordsOf } from './inventory/inventory.ts';
 import { clearSocket, formatListen, type ListenAddress, listenError, parseListen, parseTcp } from './listen.ts';
+import { NodeParts } from './planning/node-parts.ts';
 import { Planning } from './planning/planning.ts';
 import { policyStatuses } from './planning/policy-status.ts';
 import { LiveNodes } from './reports/live-nodes.ts';
@@ -109,6 +111,8 @@ async function open(options: ControllerOptions, closers: Closers) {
   const planning = new Planning({ view, live, decisions, log });
   closers.add(() => planning.close());
   const statuses = () => policyStatuses({ view, live, planning });
+  const nodeParts = new NodeParts((node) => planning.planned?.programs.get(node));
+  const agentEvents = new EventsFromAgents({ events, view, live, planning, nodeParts, clock });
   const observer = new EventObserver({ events, view, live, planning, log, clock, statuses });
   const refusals = new Refusals(refusalTeller({ audit, events, log }));
   closers.add(() => refusals.close());
@@ -121,6 +125,8 @@ async function open(options: ControllerOptions, closers: Closers) {
     audit,
     events,
     observer,
+    agentEvents,
+    nodeParts,
     refusals,
     streams: new Set(),
     authority,

@@ -3,9 +3,11 @@ import type { Logger } from '@mirrorplane/daemon';
 import type { AuditLog } from './audit/audit.ts';
 import type { Authority } from './auth/authority.ts';
 import type { EventStream } from './events/event-stream.ts';
+import type { EventsFromAgents } from './events/events-from-agents.ts';
 import type { EventLog } from './events/log.ts';
 import type { EventObserver } from './events/observer.ts';
 import type { Refusals } from './events/refusals.ts';
+import type { NodeParts } from './planning/node-parts.ts';
 import type { Planning } from './planning/planning.ts';
 import type { LiveNodes } from './reports/live-nodes.ts';
 import type { Decisions } from './store/decisions.ts';
@@ -19,6 +21,10 @@ export interface Services {
   audit: AuditLog;
   events: EventLog;
   observer: EventObserver;
+  /** What agents tell goes there. */
+  agentEvents: EventsFromAgents;
+  /** In which policies each node has, or had, a part. */
+  nodeParts: NodeParts;
   /** What was refused on the agents' port. */
   refusals: Refusals;
   /** Streams of events that are being read. */

@@ -1,28 +1,20 @@
 /** Sees what changes by itself, agents and interfaces and the states of policies, and tells of it. */
-import type { EventDraft, EventsMessage, NodeProblem, NodeProgram, PolicyStatus } from '@mirrorplane/contract';
+import type { EventDraft, NodeProblem, PolicyStatus } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
-import { tellContests } from '../inventory/contests.ts';
 import type { Planned, Planning } from '../planning/planning.ts';
 import { judgedNode } from '../reports/found-problems.ts';
 import { GRACE_MS, type LiveNodes } from '../reports/live-nodes.ts';
 import type { View } from '../store/view.ts';
-import { agentEvent } from './agent-events.ts';
-import { HandoverCosts } from './handover-costs.ts';
-import { interfaceStep, type Whereabouts } from './interface-changes.ts';
+import { ComparisonTimer } from './comparison-timer.ts';
+import { InterfaceWatch } from './interface-watch.ts';
 import type { EventLog } from './log.ts';
 import { NodeProblems } from './node-problems.ts';
-import { PoliciesOfNodes, PolicyNames } from './policy-names.ts';
 import { PolicyStates } from './policy-states.ts';
 
-/** Milliseconds of quiet before states are compared, so that a step in between is not told; and the longest wait. */
-const QUIET_MS = 150;
-const LONGEST_MS = 1000;
 /** Milliseconds between comparisons that only counters ask for. */
 const COUNTERS_MS = 5000;
 /** Milliseconds between comparisons that nothing asks for: time itself brings the end of certificates. */
 const PASSING_MS = 60_000;
-/** Comparing takes at most one part in so many of the time. */
-const SHARE = 10;
 
 interface Parts {
   events: EventLog;
@@ -38,21 +30,15 @@ interface Parts {
 
 export class EventObserver {
   readonly #parts: Parts;
-  readonly #names = new PolicyNames();
-  readonly #policies = new PoliciesOfNodes();
-  readonly #costs = new HandoverCosts();
   readonly #states: PolicyStates;
   readonly #problems = new NodeProblems();
-  readonly #interfaces = new Map<string, Whereabouts>();
+  readonly #interfaces: InterfaceWatch;
+  readonly #comparisons = new ComparisonTimer(() => this.#compare());
   /** After a start, nodes whose agents may be about to come back: until the grace is over their absence is no news. */
   readonly #awaited: Set<string>;
   readonly #grace: NodeJS.Timeout;
   readonly #counting: NodeJS.Timeout;
   readonly #passing: NodeJS.Timeout;
-  #first = true;
-  #timer: NodeJS.Timeout | undefined;
-  #askedAt: number | undefined;
-  #notBefore = 0;
   #countersSeen = '';
   #closed = false;
 
@@ -60,6 +46,7 @@ export class EventObserver {
   constructor(parts: Parts) {
     const { view, live, planning, events, clock } = parts;
     this.#parts = parts;
+    this.#interfaces = new InterfaceWatch(live);
     this.#states = new PolicyStates(new Date(clock()).toISOString());
     this.#states.resume(
       [...view.all('policies').values()].map(({ value }) => value),
@@ -69,11 +56,11 @@ export class EventObserver {
     this.#awaited = new Set([...live.all().keys()].filter((name) => view.get('nodes', name)));
     this.#grace = setTimeout(() => {
       this.#awaited.clear();
-      this.#ask();
+      this.#comparisons.ask();
     }, GRACE_MS).unref();
     planning.onPlanned((planned) => this.#planned(planned));
     this.#counting = setInterval(() => this.#counted(), COUNTERS_MS).unref();
-    this.#passing = setInterval(() => this.#ask(), PASSING_MS).unref();
+    this.#passing = setInterval(() => this.#comparisons.ask(), PASSING_MS).unref();
   }
 
   /** The agent of the node is connected. */
@@ -88,79 +75,24 @@ export class EventObserver {
   }
 
   /** An agent of the node was turned away. */
-  rejected(node: string, { code, message }: NodeProblem): void {
-    const object = { kind: 'node', name: node } as const;
-    const cause = { kind: 'controller', name: 'controller' } as const;
-    void this.#parts.events.note({ kind: 'nodeRejected', object, code, message, cause });
-    this.#ask();
+  rejected(node: string, problem: NodeProblem): void {
+    this.#tellRefused('nodeRejected', node, problem);
   }
 
   /** The agent of the node has reported what its kernel runs. */
   reported(node: string): void {
     this.#awaited.delete(node);
-    this.#ask();
-  }
-
-  /** Takes what an agent tells. @returns the number of the last event, when all up to it are kept */
-  take(node: string, { epoch, events }: EventsMessage): Promise<number> {
-    const { events: log, view, live, planning, clock } = this.#parts;
-    this.#names.learn(view);
-    this.#policies.learn(node, planning.planned?.programs.get(node));
-    const teller = {
-      node,
-      hasInterface: (id: string) => live.hasHad(node, id),
-      policyName: (uid: string) => (this.#policies.has(node, uid) ? this.#names.get(uid) : undefined),
-      isNode: (name: string) => view.get('nodes', name) !== undefined,
-      heardBefore: live.get(node)?.heardBefore,
-      now: clock(),
-    };
-    return log.take(node, epoch, events, (event) => {
-      const draft = agentEvent(event, teller);
-      if (draft === undefined) {
-        return undefined;
-      }
-      const measured = this.#costs.take(draft);
-      // Behind the event that completes it.
-      if (measured.length > 0) {
-        setImmediate(() => void this.#parts.events.note(...measured));
-      }
-      return draft;
-    });
-  }
-
-  /** Takes over in which policies the node has a part now. */
-  learn(node: string, program: NodeProgram): void {
-    this.#policies.learn(node, program);
-  }
-
-  /** Whether the node has, or had, a part in the policy. */
-  hasPart(node: string, uid: string): boolean {
-    this.#policies.learn(node, this.#parts.planning.planned?.programs.get(node));
-    return this.#policies.has(node, uid);
-  }
-
-  /** Whether a program of the node has, or had, a capture, delivery or termination with this id. */
-  wasTold(node: string, id: string): boolean {
-    return this.#policies.hasPart(node, id);
+    this.#comparisons.ask();
   }
 
   /** The node reports counters that cannot be its own. */
-  countersRefused(name: string, message: string): void {
-    const object = { kind: 'node', name } as const;
-    const cause = { kind: 'controller', name: 'controller' } as const;
-    void this.#parts.events.note({ kind: 'countersRefused', object, code: 'COUNTERS_REFUSED', message, cause });
-    this.#ask();
-  }
-
-  /** The node is deleted. */
-  forget(node: string): void {
-    this.#policies.forget(node);
-    this.#parts.events.forget(node);
+  countersRefused(node: string, message: string): void {
+    this.#tellRefused('countersRefused', node, { code: 'COUNTERS_REFUSED', message });
   }
 
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#timer);
+    this.#comparisons.close();
     clearTimeout(this.#grace);
     clearInterval(this.#counting);
     clearInterval(this.#passing);
@@ -169,57 +101,32 @@ export class EventObserver {
   #tellOfNode(kind: EventDraft['kind'], name: string, message: string): void {
     if (!this.#closed) {
       void this.#parts.events.note({ kind, object: { kind: 'node', name }, message, cause: { kind: 'agent', name } });
-      this.#ask();
+      this.#comparisons.ask();
     }
   }
 
+  #tellRefused(kind: EventDraft['kind'], name: string, { code, message }: NodeProblem): void {
+    const object = { kind: 'node', name } as const;
+    const cause = { kind: 'controller', name: 'controller' } as const;
+    void this.#parts.events.note({ kind, object, code, message, cause });
+    this.#comparisons.ask();
+  }
+
   #planned({ inventory }: Planned): void {
-    this.#names.learn(this.#parts.view);
-    const drafts: EventDraft[] = [];
-    const present = new Set<string>();
-    for (const item of inventory.interfaces) {
-      const { events, next } = interfaceStep(this.#interfaces.get(item.id), item);
-      present.add(item.id);
-      if (!this.#first) {
-        drafts.push(...events);
-      }
-      this.#interfaces.set(item.id, next);
-    }
-    for (const id of this.#interfaces.keys()) {
-      if (!present.has(id)) {
-        this.#interfaces.delete(id);
-      }
-    }
-    // What stood already when the controller was started is no news.
-    const contested = tellContests(inventory.contests, this.#parts.live);
-    drafts.push(...(this.#first ? [] : contested));
-    this.#first = false;
-    void this.#parts.events.note(...drafts);
-    this.#ask();
+    void this.#parts.events.note(...this.#interfaces.changes(inventory));
+    this.#comparisons.ask();
   }
 
   #counted(): void {
     const seen = [...this.#parts.live.all().values()].map(({ countersAt }) => countersAt).join();
     if (seen !== this.#countersSeen) {
       this.#countersSeen = seen;
-      this.#ask();
+      this.#comparisons.ask();
     }
   }
 
-  /** Compares soon, once for all that asks until then. */
-  #ask(): void {
-    if (this.#closed) {
-      return;
-    }
-    const now = performance.now();
-    this.#askedAt ??= now;
-    const at = Math.max(Math.min(now + QUIET_MS, this.#askedAt + LONGEST_MS), this.#notBefore);
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#compare(), at - now).unref();
-  }
-
-  #compare(): void {
-    this.#askedAt = undefined;
+  /** Returns whether something waits to be told until it has lasted. */
+  #compare(): boolean {
     const now = performance.now();
     const { view, live, events, statuses, log } = this.#parts;
     try {
@@ -229,20 +136,11 @@ export class EventObserver {
       });
       const nodes = [...view.all('nodes').keys()].flatMap((name) => live.get(name) ?? []);
       const changes = this.#states.changes(judged, now, this.#awaited);
-      void events.note(
-        ...changes,
-        ...this.#problems.changes(
-          nodes.map((node) => judgedNode(node, live.now())),
-          now,
-        ),
-      );
+      const problems = nodes.map((node) => judgedNode(node, live.now()));
+      void events.note(...changes, ...this.#problems.changes(problems, now));
     } catch (error) {
       log.error({ err: error }, 'states of policies and nodes not compared');
     }
-    const took = performance.now() - now;
-    this.#notBefore = now + took * SHARE;
-    if (this.#states.unsettled || this.#problems.unsettled) {
-      this.#timer = setTimeout(() => this.#ask(), LONGEST_MS).unref();
-    }
+    return this.#states.unsettled || this.#problems.unsettled;
   }
 }

@@ -119,7 +119,7 @@ export class AgentServer {
       for (const [node, session] of agents.#sessions) {
         const program = programs.get(node);
         if (program) {
-          services.observer.learn(node, program);
+          services.nodeParts.learn(node, program);
           session.send(program);
         }
       }
@@ -147,7 +147,8 @@ export class AgentServer {
     }
     this.#renewals.delete(node);
     this.#services.live.delete(node);
-    this.#services.observer.forget(node);
+    this.#services.nodeParts.forget(node);
+    this.#services.events.forget(node);
     this.#services.planning.request();
   }
 
@@ -228,7 +229,7 @@ export class AgentServer {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { live, observer, log } = this.#services;
+    const { live, observer, agentEvents, log } = this.#services;
     const tls = request.socket as TLSSocket;
     socket.on('error', (error) => log.debug({ err: error }, 'agent connection failed'));
     const identity = request.url === '/sync' ? this.#identify(tls) : REFUSED.unknownPath;
@@ -246,6 +247,7 @@ export class AgentServer {
         {
           live,
           observer,
+          agentEvents,
           log,
           admits: (asking) => this.#admit(asking),
           onHello: (greeted) => this.#join(greeted),
@@ -348,7 +350,7 @@ export class AgentServer {
   }
 
   #count({ node: name }: Session, report: CountersMessage): void {
-    const { live, observer, planning, view, clock, log } = this.#services;
+    const { live, observer, nodeParts, planning, view, clock, log } = this.#services;
     const node = live.get(name);
     if (!node) {
       return;
@@ -356,9 +358,9 @@ export class AgentServer {
     const judge = counterJudge({
       program: planning.planned?.programs.get(name),
       hasInterface: (id) => live.hasHad(name, id),
-      wasTold: (id) => observer.wasTold(name, id),
+      wasTold: (id) => nodeParts.wasTold(name, id),
       unseen: node.unseen,
-      hasPart: (uid) => observer.hasPart(name, uid) || !planning.planned?.policies.has(uid),
+      hasPart: (uid) => nodeParts.hasPolicy(name, uid) || !planning.planned?.policies.has(uid),
       policyOf: (uid) => policyOf(view, uid),
       readBefore: node.completeAt ?? (node.countersAt === undefined ? undefined : Date.parse(node.countersAt)),
       now: clock(),

@@ -17,6 +17,7 @@ import {
 } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import type { WebSocket } from 'ws';
+import type { EventsFromAgents } from '../events/events-from-agents.ts';
 import type { EventObserver } from '../events/observer.ts';
 import { fieldPath } from '../problems/problems.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
@@ -62,6 +63,7 @@ const INVENTORIES = { reserve: 50, perSecond: 5 };
 export interface SessionHost {
   live: LiveNodes;
   observer: EventObserver;
+  agentEvents: EventsFromAgents;
   log: Logger;
   /**
    * Whether the connection may be that of its node: undefined where it may, else why not. Where another one has to be asked,
@@ -326,12 +328,12 @@ export class Session {
 
   /** What could not be kept is not acknowledged, and comes again with the next connection. */
   async #keep(message: EventsMessage): Promise<void> {
-    const { observer, log } = this.#host;
+    const { agentEvents, log } = this.#host;
     try {
       const taken: ControllerMessage = {
         type: 'eventsTaken',
         epoch: message.epoch,
-        seq: await observer.take(this.node, message),
+        seq: await agentEvents.take(this.node, message),
       };
       this.#send(taken);
     } catch (error) {

@@ -1,0 +1,75 @@
+/** In which policies a node has a part: also those of before, for agents tell of an end later. */
+import type { NodeProgram } from '@mirrorplane/contract';
+
+/** Policies that were in the program of a node and are not now, of which it is remembered. */
+const MAX_FORMER_OF_NODE = 4096;
+
+/** The policies that nodes have, or had, a part in, and what of them they were told. */
+export class NodeParts {
+  readonly #planned: (node: string) => NodeProgram | undefined;
+  readonly #uids = new Map<string, Set<string>>();
+  /** Ids of captures, deliveries and terminations by node. */
+  readonly #parts = new Map<string, Set<string>>();
+  readonly #learned = new WeakSet<NodeProgram>();
+
+  /** @param planned the program of a node as of the last plan, which it may hear of by now */
+  constructor(planned: (node: string) => NodeProgram | undefined) {
+    this.#planned = planned;
+  }
+
+  /** Takes over what is in the program of the node. */
+  learn(node: string, program: NodeProgram): void {
+    if (this.#learned.has(program)) {
+      return;
+    }
+    this.#learned.add(program);
+    const parts = [...program.captures, ...program.deliveries, ...program.terminations];
+    addNewest(
+      this.#uids,
+      node,
+      parts.map(({ policy }) => policy),
+    );
+    addNewest(
+      this.#parts,
+      node,
+      parts.map(({ id }) => id),
+    );
+  }
+
+  /** Whether a program of the node has, or had, a capture, delivery or termination with this id. */
+  wasTold(node: string, id: string): boolean {
+    return this.#parts.get(node)?.has(id) ?? false;
+  }
+
+  /** Whether the node has, or had, a part in the policy. */
+  hasPolicy(node: string, uid: string): boolean {
+    const program = this.#planned(node);
+    if (program) {
+      this.learn(node, program);
+    }
+    return this.#uids.get(node)?.has(uid) ?? false;
+  }
+
+  /** The node is deleted. */
+  forget(node: string): void {
+    this.#uids.delete(node);
+    this.#parts.delete(node);
+  }
+}
+
+/** Adds what is present, and forgets what went first, but for MAX_FORMER_OF_NODE of it. */
+function addNewest(of: Map<string, Set<string>>, node: string, present: readonly string[]): void {
+  const all = of.get(node) ?? new Set<string>();
+  of.set(node, all);
+  for (const one of present) {
+    all.delete(one);
+    all.add(one);
+  }
+  const keep = new Set(present).size + MAX_FORMER_OF_NODE;
+  for (const one of all) {
+    if (all.size <= keep) {
+      return;
+    }
+    all.delete(one);
+  }
+}
