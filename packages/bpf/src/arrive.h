@@ -31,7 +31,8 @@ static __always_inline void set_standby(__u32 ifindex) {
         capture->flags |= CAPTURE_STANDBY;
 }
 
-/* As br_fdb_update() in net/bridge/br_fdb.c: an address that is known moves to the port where it is seen as a source.
+/*
+ * As br_fdb_update() in net/bridge/br_fdb.c: an address that is known moves to the port where it is seen as a source.
  */
 static __always_inline void follow(struct __sk_buff *skb, struct arrival_port *entered) {
     struct arrival_key key = {.bridge = entered->bridge};

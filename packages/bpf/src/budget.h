@@ -71,7 +71,8 @@ static __always_inline void give_back(__u32 key, __u64 bytes) {
     bpf_spin_unlock(&locked->lock);
 }
 
-/* True where the budgets of the policy, of the device by which the copy leaves the node, and of the node allow a copy.
+/*
+ * True where the budgets of the policy, of the device by which the copy leaves the node, and of the node allow a copy.
  */
 static __always_inline bool is_within_budget(struct capture *capture, __u64 packets, __u64 bytes) {
     __u64 on_wire = bytes + packets * capture->overhead;

@@ -105,7 +105,8 @@ static __always_inline bool has_reached_guest(struct hold_counts *counts, struct
     return counts->handed == counts->read && bpf_ktime_get_ns() - held->read_at > DOUBT;
 }
 
-/* The kernel gives a packet back that somebody has taken: where it is a numbered copy in a tap, its guest has read it.
+/*
+ * The kernel gives a packet back that somebody has taken: where it is a numbered copy in a tap, its guest has read it.
  */
 static __always_inline void read_packet(struct sk_buff *skb) {
     struct hold_counts *counts;

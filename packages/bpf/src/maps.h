@@ -130,7 +130,8 @@ struct {
     __type(value, __u64);
 } sent_copies SEC(".maps");
 
-/* Keys of budgets: the node's, then 1 + slot of the delivery of a policy, then devices by which copies leave the node.
+/*
+ * Keys of budgets: the node's, then 1 + slot of the delivery of a policy, then devices by which copies leave the node.
  */
 #define NODE_BUDGET 0
 #define FIRST_DEVICE_BUDGET 4097

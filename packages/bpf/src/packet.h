@@ -70,7 +70,8 @@ static __always_inline __u32 outer_vlan_id(struct __sk_buff *skb) {
     return bpf_ntohs(tag[1]) & VLAN_ID_MASK;
 }
 
-/* Offset behind the IP header that starts at `offset`, and the transport protocol; 0 where it cannot be read.
+/*
+ * Offset behind the IP header that starts at `offset`, and the transport protocol; 0 where it cannot be read.
  */
 static __always_inline __u32 skip_ip(struct __sk_buff *skb, __u32 offset, __u16 protocol, __u8 *transport) {
     if (protocol == bpf_htons(ETH_P_IP)) {

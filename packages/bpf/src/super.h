@@ -37,7 +37,8 @@ static __always_inline long shrink_segments(struct __sk_buff *skb, __u32 bytes) 
     return bytes ? -1 : 0;
 }
 
-/* Hop-by-hop header with nothing but a jumbo payload option (RFC 2675): next header, length 0, type, length 4, 32 bits.
+/*
+ * Hop-by-hop header with nothing but a jumbo payload option (RFC 2675): next header, length 0, type, length 4, 32 bits.
  */
 #define JUMBO_OPTION_LEN 8
 #define JUMBO_OPTION_TYPE 0xc2

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* transform: all work on copies, at the egress of the helper device, within the clone_redirect of `capture`.
+/*
+ * transform: all work on copies, at the egress of the helper device, within the clone_redirect of `capture`.
  */
 #ifndef MIRRORPLANE_TRANSFORM_H
 #define MIRRORPLANE_TRANSFORM_H
