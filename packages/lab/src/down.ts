@@ -2,7 +2,7 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { netnsPath, run } from './netns.ts';
-import { processesIn, stopProcesses } from './processes.ts';
+import { processesIn, stopProcesses, switchCommandsOf } from './processes.ts';
 import { DEFAULT_RUN_ROOT, type LabState, labRunDir, readState, removeState } from './state.ts';
 
 /** Removes the lab of this name, whole or half made. Returns false where there is none. */
@@ -34,6 +34,7 @@ async function removeLab(state: LabState): Promise<void> {
   for (const rank of [0, 1, 2]) {
     await attempt(() => stopProcesses(state.processes.filter((p) => last(p.name) === rank)));
   }
+  await attempt(() => stopProcesses(switchCommandsOf(state.runDir), 'SIGTERM', 2000));
   // What `lab exec` and the tests left running would keep a namespace alive for good.
   await attempt(() => stopProcesses(processesIn(state.namespaces), 'SIGTERM', 2000));
   for (const folder of state.bpffs) await attempt(() => removeBpffs(folder));

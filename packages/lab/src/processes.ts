@@ -1,5 +1,6 @@
 /** The daemons of a lab: started to outlive the command, found again by start time, ended. */
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { basename } from 'node:path';
 import { until } from '@mirrorplane/base';
 import { netnsPath, start } from './netns.ts';
 
@@ -77,6 +78,25 @@ export async function stopProcesses(
       limitMs: KILL_LIMIT_MS,
     });
   }
+}
+
+/**
+ * Commands of Open vSwitch that name a folder of the lab: what `up` had just started when it was killed, and had not noted.
+ * They run in the namespace of `up`, and wait for a switch that will never answer.
+ */
+export function switchCommandsOf(folder: string): ProcessRecord[] {
+  return readdirSync('/proc').flatMap((entry): ProcessRecord[] => {
+    if (!/^\d+$/.test(entry)) return [];
+    try {
+      const command = readFileSync(`/proc/${entry}/cmdline`, 'utf8').split('\0');
+      const startTime = startTimeOf(Number(entry));
+      const ours = basename(command[0]!).startsWith('ovs') && command.some((part) => part.includes(`${folder}/`));
+      return ours && startTime !== null ? [{ name: 'of the switch', pid: Number(entry), startTime, log: '' }] : [];
+    } catch {
+      // It has ended.
+      return [];
+    }
+  });
 }
 
 /** Every process whose network namespace is one of these: the lab's own, and what was started in it by `lab exec`. */
