@@ -18,7 +18,9 @@ import type { Link } from './netlink/link.ts';
 import { PassEvents } from './pass-events.ts';
 import { logApplied } from './pass-log.ts';
 import { PassSchedule } from './pass-schedule.ts';
-import { captureStatuses, erspanAddresses, type Reconciled, reconcile } from './reconcile/reconcile.ts';
+import { captureStatuses } from './reconcile/problems.ts';
+import { erspanAddresses, reconcile } from './reconcile/reconcile.ts';
+import type { Reconciled } from './reconcile/surroundings.ts';
 import { type ControllerLink, Reporter } from './reporter.ts';
 
 /** Milliseconds between two reports of counters. */

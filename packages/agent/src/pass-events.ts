@@ -4,7 +4,7 @@ import type { AgentEventDraft, EventRecorder } from './controller-link/event-out
 import type { ApplyResult, HeldCounts, Repair } from './datapath/datapath.ts';
 import { type HandoverCounts, handoverKey, type Overlap } from './migration/handover-counter.ts';
 import type { Link } from './netlink/link.ts';
-import type { PlacedCapture } from './reconcile/reconcile.ts';
+import type { PlacedCapture } from './reconcile/surroundings.ts';
 
 /** What a pass did. */
 export interface PassOutcome {

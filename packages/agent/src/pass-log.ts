@@ -2,7 +2,7 @@
 import { type CaptureStatus, captureOfHook, type NodeProgram } from '@mirrorplane/contract';
 import type { ApplyResult } from './datapath/datapath.ts';
 import type { Logger } from './log.ts';
-import type { Reconciled } from './reconcile/reconcile.ts';
+import type { Reconciled } from './reconcile/surroundings.ts';
 
 /** What a pass has done, and what was known before it. */
 export interface AppliedPass {

@@ -6,7 +6,8 @@ import type { HookCapture } from '../src/datapath/datapath.ts';
 import { FakeDatapath } from '../src/datapath/fake.ts';
 import { identify } from '../src/discovery/devices.ts';
 import { HandoverCounter, handoverKey } from '../src/migration/handover-counter.ts';
-import { hookOf, type PlacedCapture } from '../src/reconcile/reconcile.ts';
+import { hookOf } from '../src/reconcile/reconcile.ts';
+import type { PlacedCapture } from '../src/reconcile/surroundings.ts';
 import { link } from './support.ts';
 
 const CAPTURE: Capture = {

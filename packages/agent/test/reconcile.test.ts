@@ -6,7 +6,9 @@ import { identify, type NodeDevice } from '../src/discovery/devices.ts';
 import type { ForwardingEntry } from '../src/discovery/forwarding.ts';
 import type { UnderlayState } from '../src/discovery/underlay.ts';
 import { planArrivals } from '../src/reconcile/arrivals.ts';
-import { captureStatuses, hookOf, reconcile, type Surroundings, thresholdOf } from '../src/reconcile/reconcile.ts';
+import { captureStatuses } from '../src/reconcile/problems.ts';
+import { hookOf, reconcile, thresholdOf } from '../src/reconcile/reconcile.ts';
+import type { Surroundings } from '../src/reconcile/surroundings.ts';
 import { link } from './support.ts';
 
 const UNDERLAY: UnderlayState = {

@@ -3,7 +3,7 @@ import { type Capture, type CaptureCounts, captureOfHook } from '@mirrorplane/co
 import type { CaptureRefusal, Datapath, HookCapture } from '../datapath/datapath.ts';
 import { isCable } from '../discovery/device-kinds.ts';
 import type { DeviceStatistics } from '../netlink/statistics.ts';
-import type { PlacedCapture } from '../reconcile/reconcile.ts';
+import type { PlacedCapture } from '../reconcile/surroundings.ts';
 
 /** One capture on one device. */
 interface Placed {

@@ -1,0 +1,95 @@
+/** What stands in the way of a node program, in words, and what became of its captures. Pure. */
+import type { CaptureStatus, NodeProblem, NodeProgram } from '@mirrorplane/contract';
+import type { CaptureRefusal, DeliveryEntry } from '../datapath/datapath.ts';
+import { copiesRefusalOf, refusalOf } from '../discovery/devices.ts';
+
+import type { Reconciled, Surroundings } from './surroundings.ts';
+
+export function problemsOf(program: NodeProgram, { underlay, nextHops, devices }: Surroundings): NodeProblem[] {
+  const problems: NodeProblem[] = [];
+  const erspan = program.deliveries.filter((delivery) => delivery.kind === 'erspan');
+  // A device that was asked for and is not there is said before a policy needs it.
+  const asked = underlay.underlay === undefined && underlay.asked;
+  if (asked || erspan.length > 0 || program.terminations.length > 0) {
+    if (underlay.underlay === undefined) problems.push({ code: 'NODE_UNDERLAY_UNKNOWN', message: underlay.why });
+    else if (!underlay.up) {
+      problems.push({ code: 'DEVICE_DOWN', message: `the mirror device ${underlay.underlay.device} is down` });
+    }
+  }
+  for (const { address, node, policy } of underlay.underlay === undefined ? [] : erspan) {
+    const hop = nextHops.get(address);
+    if (hop?.state === 'noRoute') problems.push({ code: 'ROUTE_MISSING', message: `node ${node}: ${hop.why}`, policy });
+    if (hop?.state === 'unresolved') {
+      const via = hop.via === address ? '' : ` by ${hop.via}`;
+      problems.push({
+        code: 'NEIGHBOUR_UNKNOWN',
+        message: `node ${node} (${address}${via}) does not answer to ARP on ${underlay.underlay?.device}`,
+        policy,
+      });
+    }
+  }
+  for (const delivery of program.deliveries) {
+    if (delivery.kind === 'erspan') continue;
+    const device = devices.find((candidate) => candidate.identity?.id === delivery.interface);
+    const base = { policy: delivery.policy, interface: delivery.interface };
+    if (device === undefined || refusalOf(device) !== undefined) continue; // said with the devices, whatever uses it
+    const refused = copiesRefusalOf(device);
+    if (refused !== undefined) problems.push({ code: 'DEVICE_UNSUPPORTED', message: refused, ...base });
+    else if (!device.up) problems.push({ code: 'DEVICE_DOWN', message: `${device.name} is down`, ...base });
+  }
+  return problems;
+}
+
+/** Which policies have copies throttled, so that service traffic has its device to itself. */
+export function throttledPolicies(
+  deliveries: readonly DeliveryEntry[],
+  { throttled, devices }: Surroundings,
+): NodeProblem[] {
+  const concerned = deliveries.filter(({ kind, ifindex }) => kind !== 'local' && throttled?.has(ifindex));
+  return concerned.map(({ policy, ifindex }) => {
+    const name = devices.find((device) => device.ifindex === ifindex)?.name ?? `device ${ifindex}`;
+    const message = `service traffic leaves ${name} too little room for all copies, which are dropped as overBudget`;
+    return { code: 'UPLINK_BUSY', message, policy };
+  });
+}
+
+/** Devices by which copies and service traffic leave, and of which nobody knows what they can send: of the node alone. */
+export function unprotected({ unprotected: ifindexes = new Set(), devices, underlay }: Surroundings): NodeProblem[] {
+  return [...ifindexes].map((ifindex) => {
+    const mirror =
+      underlay.underlay !== undefined && underlay.ifindex === ifindex ? underlay.underlay.device : undefined;
+    const name = mirror ?? devices.find((device) => device.ifindex === ifindex)?.name ?? `device ${ifindex}`;
+    const shape = `give it a queue of the rate that it can send, as with "tc qdisc replace dev ${name} root tbf rate 1gbit burst 256k latency 10ms"`;
+    const remedy = mirror === undefined ? shape : `say what it can send with --uplink-rate, or ${shape}`;
+    const message = `${name} carries service traffic beside copies, and neither its speed nor a queue is known, so copies do not give way: ${remedy}`;
+    return { code: 'UPLINK_UNPROTECTED', message };
+  });
+}
+
+/** Which policies have copies throttled, so that originals have the CPUs to themselves: all that are captured here. */
+export function throttledByCpus({ captures }: NodeProgram, { cpuThrottled }: Surroundings): NodeProblem[] {
+  if (!cpuThrottled) return [];
+  const message = 'packets are lost for want of CPU time: copies are throttled, and dropped as overBudget';
+  return [...new Set(captures.map(({ policy }) => policy))].map((policy) => ({ code: 'CPU_BUSY', message, policy }));
+}
+
+/** What to report of every capture that has a device here, after the data path has taken the state. */
+export function captureStatuses(reconciled: Reconciled, refused: readonly CaptureRefusal[]): CaptureStatus[] {
+  const refusals = new Map(refused.map((refusal) => [refusal.id, refusal]));
+  return reconciled.placed.map(({ capture, device, hooks }) => {
+    const base = { capture: capture.id, device: device.name };
+    if (hooks.length === 0) {
+      const message = refusalOf(device) ?? '';
+      return { ...base, state: 'refused', code: 'DEVICE_UNSUPPORTED', message };
+    }
+    const refusedHooks = hooks.flatMap((id) => refusals.get(id) ?? []);
+    const [refusal] = refusedHooks;
+    if (refusal === undefined) return { ...base, state: 'capturing' };
+    const { code, arrives } = refusal;
+    const isPart = (arrives || refusedHooks.length < hooks.length) && !refusedHooks.some(({ gone }) => gone);
+    const message = arrives
+      ? `only frames whose way the bridge knows are captured, where they enter it, and none that it floods: ${refusal.message}`
+      : refusal.message;
+    return { ...base, state: isPart ? 'capturing' : 'refused', code, message };
+  });
+}
