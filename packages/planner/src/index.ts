@@ -15,5 +15,5 @@ export { type Plan, type PolicyPlan, plan, type SourcePlan } from './plan.ts';
 export type { PathPlan, PlannedProgram } from './programs.ts';
 export { MAX_SESSIONS_PER_NODE, type Sessions } from './sessions.ts';
 export { type InForce, type Staged, stage } from './staging.ts';
-export { policyStatus, statusFrom } from './status.ts';
+export { statusFrom } from './status.ts';
 export { normalise, type ValidationContext, type ValidationResult, validate } from './validate.ts';

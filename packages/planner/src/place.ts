@@ -1,5 +1,5 @@
 /** Where a policy has to act: its destination node and, for each source, the nodes that capture it. */
-import type { ErrorCode, Policy, StatusReason } from '@mirrorplane/contract';
+import type { Policy, StatusReason } from '@mirrorplane/contract';
 import { type Cluster, type ClusterInterface, currentPools, deviceNodes, handoverNodes, homeNode } from './cluster.ts';
 import { policyType } from './kinds.ts';
 
@@ -42,22 +42,21 @@ export function place(policy: Policy, cluster: Cluster): Placement {
   if (!policy.enabled) {
     return placement;
   }
-  const reasons = new Reasons();
-  const target = findTarget(policy, destination, destinationNode, cluster, reasons);
+  const { target, reasons } = findTarget(policy, destination, destinationNode, cluster);
   for (const [slot, id] of policy.sources.entries()) {
     const item = cluster.interfaces.get(id);
     if (!item) {
-      reasons.add('SOURCE_ABSENT', `there is no interface "${id}" any more: take it out of the sources`, {
-        interface: id,
-      });
+      const message = `there is no interface "${id}" any more: take it out of the sources`;
+      reasons.push({ code: 'SOURCE_ABSENT', message, interface: id });
       continue;
     }
     const devices = deviceNodes(item);
     if (devices.length === 0) {
-      reasons.add('SOURCE_ABSENT', `"${id}" has no device now: ${absenceRemedy(item)}`, { interface: id });
+      reasons.push({ code: 'SOURCE_ABSENT', message: absence(item), interface: id });
     }
-    const captureNodes = target ? captureNodesOf(item, devices, target, cluster, reasons) : [];
-    placement.sources.push({ id, slot, kind: item.kind, captureNodes, deviceNodes: devices });
+    const captures = target ? captureNodesOf(item, devices, target, cluster) : { nodes: [], reasons: [] };
+    reasons.push(...captures.reasons);
+    placement.sources.push({ id, slot, kind: item.kind, captureNodes: captures.nodes, deviceNodes: devices });
   }
   const reachable = (node: string) => {
     const known = cluster.nodes.get(node);
@@ -66,7 +65,7 @@ export function place(policy: Policy, cluster: Cluster): Placement {
   placement.destinationHandovers = target
     ? [...handoverNodes(target.item), ...lateOrigin(target, cluster)].filter(({ node }) => reachable(node))
     : [];
-  placement.reasons = reasons.list;
+  placement.reasons = withoutRepetition(reasons);
   return placement;
 }
 
@@ -77,18 +76,14 @@ function lateOrigin({ item, node }: Target, { origins }: Cluster): Placement['de
   return concerned ? [{ node: before, role: 'origin' }] : [];
 }
 
-/** Reasons without repetition: a node that stands in the way of 40 sources is named once. */
-class Reasons {
-  readonly list: StatusReason[] = [];
-  readonly #seen = new Set<string>();
-
-  add(code: ErrorCode, message: string, about: { interface?: string; node?: string } = {}): void {
-    const key = JSON.stringify([code, about.interface, about.node]);
-    if (!this.#seen.has(key)) {
-      this.#seen.add(key);
-      this.list.push({ code, message, ...about });
-    }
+/** A node that stands in the way of 40 sources is named once. */
+function withoutRepetition(reasons: readonly StatusReason[]): StatusReason[] {
+  const seen = new Map<string, StatusReason>();
+  for (const reason of reasons) {
+    const key = JSON.stringify([reason.code, reason.interface, reason.node]);
+    seen.set(key, seen.get(key) ?? reason);
   }
+  return [...seen.values()];
 }
 
 interface Target {
@@ -99,47 +94,51 @@ interface Target {
   hasUnderlay: boolean;
 }
 
-/** The destination as the sources see it. Undefined where nothing can be captured for it. */
+/** The destination as the sources see it. No target where nothing can be captured for it. */
 function findTarget(
   policy: Policy,
   item: ClusterInterface | undefined,
   node: string | undefined,
   cluster: Cluster,
-  reasons: Reasons,
-): Target | undefined {
+): { target?: Target; reasons: StatusReason[] } {
   const id = policy.destination;
   if (!item) {
-    reasons.add('DESTINATION_ABSENT', `there is no interface "${id}" any more: choose another destination`, {
-      interface: id,
-    });
-    return undefined;
+    const message = `there is no interface "${id}" any more: choose another destination`;
+    return { reasons: [{ code: 'DESTINATION_ABSENT', message, interface: id }] };
   }
   // An edge is planned for before its device is seen: the agent finds it by itself, also without the controller.
+  const reasons: StatusReason[] = [];
   if (deviceNodes(item).length === 0) {
-    reasons.add('DESTINATION_ABSENT', `"${id}" has no device now: ${absenceRemedy(item)}`, { interface: id });
+    reasons.push({ code: 'DESTINATION_ABSENT', message: absence(item), interface: id });
   }
   if (node === undefined) {
-    return undefined;
+    return { reasons };
   }
   const known = cluster.nodes.get(node);
   if (!known) {
     const message = `node "${node}" of the destination is not known: start its agent`;
-    reasons.add('NODE_UNDERLAY_UNKNOWN', message, { node });
-    return undefined;
+    reasons.push({ code: 'NODE_UNDERLAY_UNKNOWN', message, node });
+    return { reasons };
   }
   if (item.kind === 'edge') {
     if (policy.vlanId === undefined) {
       const message = `"${id}" is an edge-connected interface: give the policy a vlanId`;
-      reasons.add('POLICY_VLAN_REQUIRED', message, { interface: id });
-      return undefined;
+      reasons.push({ code: 'POLICY_VLAN_REQUIRED', message, interface: id });
+      return { reasons };
     }
     if (item.edge?.allowedVlans?.includes(policy.vlanId) === false) {
       const message = `"${id}" does not carry VLAN ${policy.vlanId} any more: extend its allowedVlans, or change the vlanId`;
-      reasons.add('POLICY_VLAN_NOT_IN_TRUNK', message, { interface: id });
+      reasons.push({ code: 'POLICY_VLAN_NOT_IN_TRUNK', message, interface: id });
     }
   }
   const domain = cluster.domainOfPool.get(known.pool);
-  return { item, node, pool: known.pool, domain, hasUnderlay: known.underlay !== undefined };
+  const target = { item, node, pool: known.pool, domain, hasUnderlay: known.underlay !== undefined };
+  return { target, reasons };
+}
+
+/** That an interface has no device, and what may be done about it. */
+function absence(item: ClusterInterface): string {
+  return `"${item.id}" has no device now: ${absenceRemedy(item)}`;
 }
 
 /** What may be done about an interface without device. A tap that was made again may lack its alias. */
@@ -158,71 +157,67 @@ function captureNodesOf(
   devices: readonly string[],
   target: Target,
   cluster: Cluster,
-  reasons: Reasons,
-): string[] {
+): { nodes: string[]; reasons: StatusReason[] } {
   if (policyType([item.kind], target.item.kind) === undefined) {
-    const message = `"${item.id}" is an edge-connected interface and the destination "${target.item.id}" is not`;
-    const remedy = 'choose an edge-connected interface as destination';
-    reasons.add('POLICY_PHYSICAL_TO_VIRTUAL', `${message}: ${remedy}`, { interface: item.id });
-    return [];
+    const what = `"${item.id}" is an edge-connected interface and the destination "${target.item.id}" is not`;
+    const message = `${what}: choose an edge-connected interface as destination`;
+    return { nodes: [], reasons: [{ code: 'POLICY_PHYSICAL_TO_VIRTUAL', message, interface: item.id }] };
   }
-  const pools = currentPools(cluster, item).filter((pool) => mayReach(pool, item, target, cluster, reasons));
-  const allowed = new Set(pools);
-  const here = new Set(devices);
+  const pools = currentPools(cluster, item).map((pool) => ({
+    pool,
+    barrier: crossDomain(pool, item, target, cluster),
+  }));
+  const allowed = new Set(pools.filter(({ barrier }) => barrier === undefined).map(({ pool }) => pool));
   const isEdge = item.kind === 'edge';
   const contested = new Set(item.contested);
   const only = isEdge ? homeNode(item) : item.boundTo;
   const candidates =
-    only !== undefined || isEdge ? [only] : pools.flatMap((pool) => cluster.nodesOfPool.get(pool) ?? []);
-  const nodes = candidates.filter((name): name is string => {
+    only !== undefined || isEdge ? [only] : [...allowed].flatMap((pool) => cluster.nodesOfPool.get(pool) ?? []);
+  const ours = candidates.flatMap((name) => {
     const node = name === undefined ? undefined : cluster.nodes.get(name);
-    const ours = node !== undefined && allowed.has(node.pool) && !contested.has(node.name);
-    return ours && canSend(node, here.has(node.name), target, reasons);
+    const isOurs = node !== undefined && allowed.has(node.pool) && !contested.has(node.name);
+    return isOurs ? [{ name: node.name, lacking: lackingUnderlay(node, target) }] : [];
   });
-  for (const name of devices) {
-    if (!cluster.nodes.has(name)) {
-      const message = `node "${name}", where "${item.id}" is, is not known: start its agent`;
-      reasons.add('NODE_UNDERLAY_UNKNOWN', message, { node: name });
-    }
-  }
-  return nodes;
+  // A node without a device of it may get one: what it lacks until then is nothing to the policy.
+  const here = new Set(devices);
+  const reasons = [
+    ...pools.flatMap(({ barrier }) => barrier ?? []),
+    ...ours.flatMap(({ name, lacking }) => (here.has(name) ? lacking.map(noAddress) : [])),
+    ...devices.filter((name) => !cluster.nodes.has(name)).map((name) => unknownNode(name, item)),
+  ];
+  return { nodes: ours.filter(({ lacking }) => lacking.length === 0).map(({ name }) => name), reasons };
 }
 
 /**
- * The communication domain is looked at again here, for a source may have moved since the policy was accepted. Where
- * the domain of a pool is not known, only the pool of the destination itself is trusted.
+ * Why a source in this pool may not reach the destination; undefined where it may. The communication domain is looked at
+ * again here, for a source may have moved since the policy was accepted. Where the domain of a pool is not known, only
+ * the pool of the destination itself is trusted.
  */
-function mayReach(pool: string, item: ClusterInterface, target: Target, cluster: Cluster, reasons: Reasons): boolean {
+function crossDomain(pool: string, item: ClusterInterface, target: Target, cluster: Cluster): StatusReason | undefined {
   const domain = cluster.domainOfPool.get(pool);
   if (pool === target.pool || (domain !== undefined && domain === target.domain)) {
-    return true;
+    return undefined;
   }
   const here = `"${item.id}" is in communication domain "${domain ?? 'unknown'}" (pool "${pool}")`;
   const there = `the destination "${target.item.id}" in "${target.domain ?? 'unknown'}" (pool "${target.pool}")`;
-  const remedy = 'move one of them, or change the policy';
-  reasons.add('POLICY_CROSS_DOMAIN', `${here}, ${there}: ${remedy}`, { interface: item.id });
-  return false;
+  const message = `${here}, ${there}: move one of them, or change the policy`;
+  return { code: 'POLICY_CROSS_DOMAIN', message, interface: item.id };
 }
 
-function canSend(
-  node: { name: string; underlay?: unknown },
-  matters: boolean,
-  target: Target,
-  reasons: Reasons,
-): boolean {
+/** Which of the two ends has no address, so that the node cannot send to the destination. None: it can. */
+function lackingUnderlay(node: { name: string; underlay?: unknown }, target: Target): string[] {
   if (node.name === target.node) {
-    return true;
+    return [];
   }
-  const lacking = target.hasUnderlay ? [] : [target.node];
-  if (node.underlay === undefined) {
-    lacking.push(node.name);
-  }
-  if (matters) {
-    for (const name of lacking) {
-      const remedy = 'give its agent a --mirror-device that is there and has an IPv4 address (see its problems)';
-      const message = `node "${name}" has no address for ERSPAN: ${remedy}`;
-      reasons.add('NODE_UNDERLAY_UNKNOWN', message, { node: name });
-    }
-  }
-  return lacking.length === 0;
+  return [...(target.hasUnderlay ? [] : [target.node]), ...(node.underlay === undefined ? [node.name] : [])];
+}
+
+function noAddress(node: string): StatusReason {
+  const remedy = 'give its agent a --mirror-device that is there and has an IPv4 address (see its problems)';
+  return { code: 'NODE_UNDERLAY_UNKNOWN', message: `node "${node}" has no address for ERSPAN: ${remedy}`, node };
+}
+
+function unknownNode(node: string, { id }: ClusterInterface): StatusReason {
+  const message = `node "${node}", where "${id}" is, is not known: start its agent`;
+  return { code: 'NODE_UNDERLAY_UNKNOWN', message, node };
 }

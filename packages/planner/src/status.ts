@@ -5,7 +5,6 @@ import {
   type Count,
   captureId,
   ERSPAN_OVERHEAD,
-  type Inventory,
   type PathStatus,
   type Policy,
   type PolicyState,
@@ -18,13 +17,7 @@ import {
 import { deviceNodes } from './cluster.ts';
 import { addCaptureCounts, zeroCounts } from './counts.ts';
 import { arrivalOn, lostOn } from './losses.ts';
-import {
-  type NodeReport,
-  type Observation,
-  observe,
-  type PolicyCounters,
-  type PreviousCounters,
-} from './observation.ts';
+import type { Observation, PolicyCounters } from './observation.ts';
 import { byText } from './order.ts';
 import type { PolicyPlan, SourcePlan } from './plan.ts';
 import {
@@ -45,30 +38,16 @@ import {
 } from './reasons.ts';
 
 /**
- * The status of one policy. For many policies, call `observe` once and `statusFrom` for each.
- *
- * @param previous counters of 5 to 10 s ago: drops and truncations degrade a policy only where they have grown since.
- *   Without them, any do.
+ * The status of one policy, from an observation that serves them all. Without previous counters in it, any drop or
+ * truncation degrades a policy; with those of 5 to 10 s ago, only what has grown since.
  */
-export function policyStatus(
-  policy: Policy,
-  inventory: Inventory,
-  policyPlan: PolicyPlan,
-  nodes: ReadonlyMap<string, NodeReport>,
-  previous?: PreviousCounters,
-): PolicyStatus {
-  return statusFrom(policy, policyPlan, observe(inventory, nodes, previous));
-}
-
-/** The status of one policy, from an observation that serves them all. */
 export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observation): PolicyStatus {
   const counters = observation.counters.get(policy.uid);
   const destinationAbsent = plan.reasons.some(({ code }) => code === 'DESTINATION_ABSENT');
-  const refusals: StatusReason[] = [];
   const sums = sumBySource(counters);
-  const sources = plan.sources.map((source) =>
-    sourceStatus({ policy, source, destinationAbsent, refusals, sums }, observation),
-  );
+  const judged = plan.sources.map((source) => sourceStatus({ policy, source, destinationAbsent, sums }, observation));
+  const sources = judged.map(({ status }) => status);
+  const refusals = judged.flatMap((one) => one.refusals);
   const problems = policy.enabled ? problemsOf(policy, plan, observation) : [];
   const reasons = policy.enabled
     ? uniqueReasons([
@@ -111,46 +90,50 @@ interface SourceContext {
   policy: Policy;
   source: SourcePlan;
   destinationAbsent: boolean;
-  /** Refused captures are added here. */
-  refusals: StatusReason[];
   sums: SourceSums;
 }
 
+/** The status of a source, and which of its captures are refused. */
 function sourceStatus(
-  { policy, source, destinationAbsent, refusals, sums }: SourceContext,
+  context: SourceContext,
+  observation: Observation,
+): { status: SourceStatus; refusals: StatusReason[] } {
+  const id = context.source.interface;
+  const item = observation.cluster.interfaces.get(id);
+  const { inbound, outbound } = context.sums.get(id) ?? {};
+  const { state, refusals } = sourceState(context, observation);
+  const devices = item ? [...item.devices] : [];
+  return {
+    status: { interface: id, state, devices, ...(inbound && { inbound }), ...(outbound && { outbound }) },
+    refusals,
+  };
+}
+
+function sourceState(
+  { policy, source, destinationAbsent }: SourceContext,
   { cluster, captures }: Observation,
-): SourceStatus {
+): { state: SourceStatus['state']; refusals: StatusReason[] } {
   const id = source.interface;
   const item = cluster.interfaces.get(id);
-  const state = (): SourceStatus['state'] => {
-    if (!policy.enabled) {
-      return 'disabled';
-    }
-    if (!item || deviceNodes(item).length === 0) {
-      return 'waiting';
-    }
-    if (source.nodes.length === 0) {
-      return destinationAbsent ? 'waiting' : 'refused';
-    }
-    const reported = source.nodes.flatMap((node) =>
-      (captures.get(node)?.get(captureId(policy.uid, id)) ?? []).map((status) => ({ node, status })),
-    );
-    const refused = reported.filter(({ status }) => status.state === 'refused');
-    const incomplete = reported.filter(({ status }) => status.state === 'refused' || status.code !== undefined);
-    refusals.push(...incomplete.map(({ node, status }) => refusalReason(id, node, status)));
-    if (reported.length === 0) {
-      return 'pending';
-    }
-    return refused.length < reported.length ? 'capturing' : 'refused';
-  };
-  const { inbound, outbound } = sums.get(id) ?? {};
-  return {
-    interface: id,
-    state: state(),
-    devices: item ? [...item.devices] : [],
-    ...(inbound && { inbound }),
-    ...(outbound && { outbound }),
-  };
+  if (!policy.enabled) {
+    return { state: 'disabled', refusals: [] };
+  }
+  if (!item || deviceNodes(item).length === 0) {
+    return { state: 'waiting', refusals: [] };
+  }
+  if (source.nodes.length === 0) {
+    return { state: destinationAbsent ? 'waiting' : 'refused', refusals: [] };
+  }
+  const reported = source.nodes.flatMap((node) =>
+    (captures.get(node)?.get(captureId(policy.uid, id)) ?? []).map((status) => ({ node, status })),
+  );
+  const refused = reported.filter(({ status }) => status.state === 'refused');
+  const incomplete = reported.filter(({ status }) => status.state === 'refused' || status.code !== undefined);
+  const refusals = incomplete.map(({ node, status }) => refusalReason(id, node, status));
+  if (reported.length === 0) {
+    return { state: 'pending', refusals };
+  }
+  return { state: refused.length < reported.length ? 'capturing' : 'refused', refusals };
 }
 
 /** Source id to its counts by direction, summed over the nodes. A direction that no node has reported is absent. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { CATALOGUE, type Inventory, NodeProgram, type Policy } from '@mirrorplane/contract';
-import { type Plan, plan, policyStatus, validate } from '@mirrorplane/planner';
+import { observe, type Plan, plan, statusFrom, validate } from '@mirrorplane/planner';
 import fc from 'fast-check';
 import { anySpec, clusters, inventories, sessionsBefore, wildSpecs } from './arbitrary.ts';
 
@@ -254,8 +254,9 @@ test('validation never throws, and refuses with codes of the catalogue only', ()
 test('a policy without any report is never active, and disabled exactly where it is switched off', () => {
   check(cases, ({ cluster: { later, policies }, before }) => {
     const result = plan(policies, later, before);
+    const observation = observe(later, new Map());
     for (const policy of policies) {
-      const { state, reasons, delivered } = policyStatus(policy, later, result.policies.get(policy.uid)!, new Map());
+      const { state, reasons, delivered } = statusFrom(policy, result.policies.get(policy.uid)!, observation);
       assert.notEqual(state, 'active');
       assert.equal(state === 'disabled', !policy.enabled);
       assert.equal(reasons.length > 0, policy.enabled);

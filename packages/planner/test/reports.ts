@@ -1,6 +1,6 @@
 /** A cluster of one policy under test, with the reports of its agents. */
 import type { CaptureCounts, CaptureReport, Count, Policy, PolicyStatus } from '@mirrorplane/contract';
-import { type NodeReport, type PreviousCounters, plan, policyStatus } from '@mirrorplane/planner';
+import { type NodeReport, observe, type PreviousCounters, plan, statusFrom } from '@mirrorplane/planner';
 import { inventoryOf, policyOf, type ShortInventory } from './golden.ts';
 
 /** `packets` of 100 bytes each. */
@@ -71,7 +71,7 @@ export function statusOf({ policy: fields = {}, inventory: changes = {}, nodes, 
   const inventory = inventoryOf(changes);
   const reports = nodes ?? { 'node-1': healthy(['web-1/0']), 'node-2': healthy(['web-2/0']) };
   const policyPlan = plan([policy], inventory).policies.get(policy.uid)!;
-  return policyStatus(policy, inventory, policyPlan, new Map(Object.entries(reports)), previous);
+  return statusFrom(policy, policyPlan, observe(inventory, new Map(Object.entries(reports)), previous));
 }
 
 /** State and reasons in short: `degraded SOURCE_ABSENT web-1/0@node-1`. */

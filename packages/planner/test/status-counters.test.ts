@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { PolicyStatus, type TerminationReport } from '@mirrorplane/contract';
-import { type NodeReport, observe, type PreviousReport, plan, policyStatus, statusFrom } from '@mirrorplane/planner';
+import { type NodeReport, observe, type PreviousReport, plan, statusFrom } from '@mirrorplane/planner';
 import { inventoryOf, type ShortInventory } from './golden.ts';
 import { capture, count, counted, counts, healthy, inShort, scenePolicy, statusOf } from './reports.ts';
 
@@ -350,13 +350,15 @@ test('truncated copies degrade a policy, and the message says which MTU is neede
   ]);
 });
 
-test('a status has the shape of the contract, and one observation gives the same as a single call', () => {
+test('a status has the shape of the contract, and one observation gives the same each time', () => {
   const policy = scenePolicy();
   const inventory = inventoryOf();
   const policyPlan = plan([policy], inventory).policies.get('u-p')!;
   const reports = new Map(Object.entries(nodes));
-  const single = policyStatus(policy, inventory, policyPlan, reports);
+  const observation = observe(inventory, reports);
+  const single = statusFrom(policy, policyPlan, observation);
   assert.deepEqual(PolicyStatus.parse(single), single);
+  assert.deepEqual(statusFrom(policy, policyPlan, observation), single);
   assert.deepEqual(statusFrom(policy, policyPlan, observe(inventory, reports)), single);
 });
 

@@ -1,5 +1,5 @@
 /** Joining: the node makes its key, and the controller certifies it in exchange for a join token. */
-import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
+import { createHash, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
 import { request } from 'node:https';
 import { isIP } from 'node:net';
@@ -120,11 +120,6 @@ export function isOf(
   const issued = new X509Certificate(certificate);
   const ours = issued.checkPrivateKey(key) && commonName(certificate) === node;
   return ours && issued.verify(new X509Certificate(authority).publicKey);
-}
-
-/** True where `key` belongs to `certificate`; both PEM. */
-export function keyFits(key: string, certificate: string): boolean {
-  return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
 }
 
 function readToken(token: string) {
