@@ -25,7 +25,7 @@ export const CATALOGUE = {
     'remove the name from the body, or make both names the same',
   ),
   UNAUTHENTICATED: entry(401, 'No valid credentials', 'send the API token as "Authorization: Bearer TOKEN"'),
-  FORBIDDEN: entry(403, 'Not allowed', 'ask an administrator'),
+  FORBIDDEN: entry(403, 'Not allowed', 'send the admin token, or ask an administrator'),
   NOT_FOUND: entry(404, 'The resource does not exist', 'list the resources and check the name'),
   METHOD_NOT_ALLOWED: entry(405, 'The resource does not support this method', 'use a method of the header Allow'),
   ALREADY_EXISTS: entry(

@@ -6,7 +6,7 @@ import type { EventDraft } from '@mirrorplane/contract';
 import { createLog, type Logger } from '@mirrorplane/daemon';
 import type { FastifyInstance } from 'fastify';
 import { AuditLog } from './audit/audit.ts';
-import { openAdminToken } from './auth/admin-token.ts';
+import { openApiTokens } from './auth/api-tokens.ts';
 import { Authority } from './auth/authority.ts';
 import { watchAuthority } from './events/authority-watch.ts';
 import { EventsFromAgents } from './events/events-from-agents.ts';
@@ -132,7 +132,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     authority,
     log,
     clock,
-    isAdmin: openAdminToken(data),
+    rightsOf: openApiTokens(data),
     ready: () => open && planning.planned !== undefined,
     dismiss: (node) => agents?.dismiss(node),
   };

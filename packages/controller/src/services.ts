@@ -1,6 +1,7 @@
 /** The parts of a running controller, as `http/` and `sync/` see them. */
 import type { Logger } from '@mirrorplane/daemon';
 import type { AuditLog } from './audit/audit.ts';
+import type { TokenCheck } from './auth/api-tokens.ts';
 import type { Authority } from './auth/authority.ts';
 import type { EventStream } from './events/event-stream.ts';
 import type { EventsFromAgents } from './events/events-from-agents.ts';
@@ -33,7 +34,7 @@ export interface Services {
   log: Logger;
   /** Milliseconds since 1970. */
   clock: () => number;
-  isAdmin: (token: string) => boolean;
+  rightsOf: TokenCheck;
   /** True from the first plan until the controller closes. */
   ready: () => boolean;
   /** Ends the connection of an agent whose node is gone. */

@@ -1,6 +1,6 @@
 /** Requests without a token, without sense, and those of supervisors. */
 import assert from 'node:assert/strict';
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { CATALOGUE, type ErrorCode, Problem } from '@mirrorplane/contract';
@@ -31,9 +31,31 @@ test('the API and the metrics need the token, and health does not', async (t) =>
   }
 });
 
+test('the read token reads everything, changes nothing, and is enough for the metrics', async (t) => {
+  const bench = await Bench.start(t);
+  const token = readFileSync(path.join(bench.data, 'read-token'), 'utf8').trim();
+  assert.notEqual(token, bench.token);
+  for (const url of ['/metrics', '/api/v1/policies', '/api/v1/policies/status', '/api/v1/nodes', '/api/v1/events']) {
+    assert.equal((await bench.request('GET', url, undefined, { token })).status, 200, url);
+  }
+  const body = { description: 'x' };
+  const refused = [
+    await bench.request('PUT', '/api/v1/domains/blue', body, { token }),
+    await bench.request('PUT', '/api/v1/domains/blue?dryRun=true', body, { token }),
+    await bench.request('PATCH', '/api/v1/policies/none', body, { token }),
+    await bench.request('DELETE', '/api/v1/domains/default', undefined, { token }),
+    await bench.request('POST', '/api/v1/nodes/node-1/token', {}, { token }),
+  ];
+  for (const reply of refused) assertProblem(reply, 403, 'FORBIDDEN');
+  assert.equal((await bench.get('/api/v1/domains/blue')).status, 404);
+  assert.notEqual((await bench.get('/api/v1/domains/default')).body.description, 'x');
+  await bench.restart();
+  assert.equal((await bench.request('GET', '/metrics', undefined, { token })).status, 200, 'it stays');
+});
+
 test('the files with secrets are readable by their owner alone', async (t) => {
   const bench = await Bench.start(t);
-  for (const name of ['admin-token', 'ca.key', 'ca.crt', 'audit.log', 'store.db', 'store.db-wal']) {
+  for (const name of ['admin-token', 'read-token', 'ca.key', 'ca.crt', 'audit.log', 'store.db', 'store.db-wal']) {
     assert.equal(statSync(path.join(bench.data, name)).mode & 0o777, 0o600, name);
   }
   assert.match(bench.token, /^[A-Za-z0-9_-]{43}$/);

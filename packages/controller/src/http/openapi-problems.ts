@@ -11,6 +11,7 @@ export function codesOf({ method, auth, params, query, body, conditional, refuse
   const codes = new Set<ErrorCode>(['BAD_REQUEST', 'FIELD_UNKNOWN', ...refuses]);
   if (params || query || body) codes.add('FIELD_INVALID');
   if (auth !== false) codes.add('UNAUTHENTICATED');
+  if (auth !== false && method !== 'get') codes.add('FORBIDDEN');
   if (conditional) codes.add('PRECONDITION_FAILED');
   if (method !== 'get') codes.add('BODY_TOO_LARGE').add('MEDIA_TYPE_UNSUPPORTED');
   return [...codes].sort((a, b) => CATALOGUE[a].status - CATALOGUE[b].status || (a < b ? -1 : 1));

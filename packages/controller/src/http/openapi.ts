@@ -75,7 +75,11 @@ export function openapiDocument(): Schema {
       examples: problemExamples(ROUTES),
       responses: problemComponents(ROUTES, components),
       securitySchemes: {
-        token: { type: 'http', scheme: 'bearer', description: 'The token in the file DATA/admin-token.' },
+        token: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'The token in the file DATA/admin-token, or, for GET, the one in DATA/read-token.',
+        },
       },
       schemas: components.sorted(),
     },

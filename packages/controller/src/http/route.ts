@@ -2,7 +2,7 @@
 import type { ErrorCode } from '@mirrorplane/contract';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
-import { bearerToken } from '../auth/admin-token.ts';
+import { bearerToken } from '../auth/api-tokens.ts';
 import { ProblemError, parseOrRefuse } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 
@@ -98,9 +98,14 @@ export function serve(app: FastifyInstance, spec: Route, services: Services): vo
 
 function authenticate(request: FastifyRequest, services: Services): void {
   const token = bearerToken(request.headers.authorization);
-  if (token === undefined || !services.isAdmin(token)) {
+  const rights = token === undefined ? undefined : services.rightsOf(token);
+  if (rights === undefined) {
     const detail = token === undefined ? 'the request has no bearer token' : 'the bearer token is not valid';
     throw new ProblemError('UNAUTHENTICATED', `${detail}: send the content of the file admin-token in the data folder`);
+  }
+  // Also a dry run: it tells what a change would do, and takes the time of one.
+  if (rights === 'read' && !['GET', 'HEAD'].includes(request.method)) {
+    throw new ProblemError('FORBIDDEN', 'the read token allows GET only: send the admin token for changes');
   }
 }
 

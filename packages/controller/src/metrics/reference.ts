@@ -9,7 +9,7 @@ export function metricsReference(): string {
   });
   return `# Metrics
 
-\`GET /metrics\` of the controller needs the API token. The format is the Prometheus text format or OpenMetrics.
+\`GET /metrics\` of the controller needs a token of the API; the read token is enough. The format is the Prometheus text format or OpenMetrics.
 A scrape shows the last reports of the agents, which come about once a second. Counters of policies and paths lose
 nothing when agents, nodes or the controller restart. Counters "since the controller was started" start again from 0.
 
