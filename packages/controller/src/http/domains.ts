@@ -2,9 +2,9 @@
 import { Domain, DomainSpec, Name } from '@mirrorplane/contract';
 import * as z from 'zod';
 import type { DomainRecord } from '../store/records.ts';
-import { keyOf } from '../store/view.ts';
 import { refuseUsed } from './dependents.ts';
-import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
+import { etag, found, MutationQuery } from './mutation.ts';
+import { deleteNamed, putNamed } from './named-resource.ts';
 import { listOf, PageQuery, pageOf } from './paging.ts';
 import { type Route, route } from './route.ts';
 
@@ -53,20 +53,10 @@ export const domainRoutes: Route[] = [
       { status: 201, description: 'Created.', schema: Domain },
     ],
     handle: (call) =>
-      mutate(call, 'replace', `domains/${call.params.name}`, () => {
-        const { body, request, services } = call;
-        const { name } = call.params;
-        const stored = services.view.get('domains', name);
-        checkPreconditions(request, stored?.revision);
-        const value: DomainRecord = { name, description: body.description };
+      putNamed(call, { folder: 'domains', name: call.params.name }, (stored) => {
+        const value: DomainRecord = { name: call.params.name, description: call.body.description };
         const unchanged = stored?.value.description === value.description;
-        return {
-          ops: unchanged ? [] : [{ type: 'put', key: keyOf('domains', name), value }],
-          revision: stored?.revision ?? 0,
-          status: stored ? 200 : 201,
-          ...(!stored && { location: `${path}/${name}` }),
-          body: (revision) => ({ ...value, revision }),
-        };
+        return { value, unchanged, body: (revision) => ({ ...value, revision }) };
       }),
   }),
   route({
@@ -80,18 +70,12 @@ export const domainRoutes: Route[] = [
     refuses: ['NOT_FOUND', 'IN_USE'],
     responses: [{ status: 204, description: 'Deleted.' }],
     handle: (call) =>
-      mutate(call, 'delete', `domains/${call.params.name}`, () => {
-        const { request, services } = call;
-        const { name } = call.params;
-        const { view } = services;
-        const stored = found(view.get('domains', name), 'domain', name);
-        checkPreconditions(request, stored.revision);
-        const pools = [...view.all('pools').values()].filter(({ value }) => value.domain === name);
+      deleteNamed(call, { folder: 'domains', name: call.params.name }, ({ value: { name } }) => {
+        const pools = [...call.services.view.all('pools').values()].filter(({ value }) => value.domain === name);
         refuseUsed(
           `domain "${name}"`,
           pools.map(({ value }) => `pool "${value.name}"`),
         );
-        return { ops: [{ type: 'delete', key: keyOf('domains', name) }] };
       }),
   }),
 ];

@@ -2,13 +2,13 @@
 import { Interface, InterfaceId, InterfaceKind, InterfaceSpec, whyNotMirrorable } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { deviceOfEdge, inventoryOf, oneInterface, recordsOf } from '../inventory/inventory.ts';
-import { ProblemError } from '../problems/problems.ts';
+import { ProblemError, refuseField } from '../problems/problems.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import { policiesOf, policiesUsing } from '../store/policies.ts';
 import type { InterfaceRecord } from '../store/records.ts';
-import { keyOf } from '../store/view.ts';
 import { refuseBroken, refuseUsed } from './dependents.ts';
-import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
+import { etag, found, MutationQuery } from './mutation.ts';
+import { deleteNamed, putNamed } from './named-resource.ts';
 import { listOf, PAGE, pageOf } from './paging.ts';
 import { type Route, route } from './route.ts';
 
@@ -58,10 +58,6 @@ function sameRecord(a: InterfaceRecord, b: InterfaceRecord): boolean {
   return text(a) === text(b);
 }
 
-function refuseField(field: string, message: string): never {
-  throw new ProblemError('FIELD_INVALID', message, [{ code: 'FIELD_INVALID', field, message }]);
-}
-
 export const interfaceRoutes: Route[] = [
   route({
     method: 'get',
@@ -108,12 +104,10 @@ export const interfaceRoutes: Route[] = [
       { status: 201, description: 'Declared for the first time, and never observed before.', schema: Interface },
     ],
     handle: (call) =>
-      mutate(call, 'replace', `interfaces/${call.params.id}`, () => {
-        const { body, request, services } = call;
+      putNamed(call, { folder: 'interfaces', name: call.params.id }, (stored) => {
+        const { body, services } = call;
         const { id } = call.params;
         const { view, live } = services;
-        const stored = view.get('interfaces', id);
-        checkPreconditions(request, stored?.revision);
         if (body.edge && !view.get('nodes', body.edge.node)) {
           refuseField(
             'edge.node',
@@ -141,13 +135,7 @@ export const interfaceRoutes: Route[] = [
           refuseNoEdge(id, value, live);
           refuseBroken(policiesUsing(policiesOf(view), id), view, live, before, after(0));
         }
-        return {
-          ops: unchanged ? [] : [{ type: 'put', key: keyOf('interfaces', id), value }],
-          revision: stored?.revision ?? 0,
-          status: stored ? 200 : 201,
-          ...(!stored && { location: `${path}/${encodeURIComponent(id)}` }),
-          body: (revision) => oneInterface(id, after(revision), live),
-        };
+        return { value, unchanged, body: (revision) => oneInterface(id, after(revision), live) };
       }),
   }),
   route({
@@ -163,25 +151,22 @@ export const interfaceRoutes: Route[] = [
       { status: 204, description: 'Deleted. If an agent still sees the interface, only its declaration is removed.' },
     ],
     handle: (call) =>
-      mutate(call, 'delete', `interfaces/${call.params.id}`, () => {
-        const { request, services } = call;
+      deleteNamed(call, { folder: 'interfaces', name: call.params.id }, () => {
         const { id } = call.params;
-        const { view, live } = services;
-        const item = found(oneInterface(id, recordsOf(view), live), 'interface', id);
-        checkPreconditions(request, item.revision);
+        const { view, live } = call.services;
         refuseUsed(
           `interface "${id}"`,
           policiesUsing(policiesOf(view), id).map(({ name }) => `policy "${name}"`),
         );
-        const [device] = item.devices;
-        if (device && !item.declared) {
+        const { devices, declared } = oneInterface(id, recordsOf(view), live)!;
+        const [device] = devices;
+        if (device && !declared) {
           const seen = `node "${device.node}" sees it as device "${device.name}"`;
           throw new ProblemError(
             'IN_USE',
             `interface "${id}" cannot be deleted while ${seen}: take the identity off it`,
           );
         }
-        return { ops: [{ type: 'delete', key: keyOf('interfaces', id) }] };
       }),
   }),
 ];

@@ -16,6 +16,9 @@ export const MutationQuery = z.strictObject({
     .meta({ description: 'true: check everything, answer with the result, and change nothing.' }),
 });
 
+/** The call of a route that changes something. */
+export type MutationCall = Call<unknown, z.output<typeof MutationQuery>, unknown>;
+
 /** What a change comes to. Without operations nothing changes. */
 export interface Change {
   ops: Operation[];
@@ -41,10 +44,11 @@ export function addressOf(request: FastifyRequest): string {
 
 /**
  * Carries out a change: `make` looks at the view, throws a ProblemError or says what to write.
+ * It may be called again, where another decision came in between, and so changes nothing itself.
  * @param action word for the audit log @param resource kind and name, as in `policies/ids-all`
  */
 export async function mutate(
-  call: Call<unknown, { dryRun: 'true' | 'false' }, unknown>,
+  call: MutationCall,
   action: Unaudited['action'],
   resource: string,
   make: () => Change,
@@ -100,7 +104,7 @@ async function decide(
 /** What was refused to an operator. */
 function refusal(resource: string, { code, detail }: Problem): EventDraft {
   const at = resource.indexOf('/');
-  const kind = OBJECTS[resource.slice(0, at) as keyof typeof OBJECTS];
+  const kind = KINDS[resource.slice(0, at) as ResourceFolder];
   return {
     kind: 'requestRefused',
     object: { kind, name: resource.slice(at + 1) },
@@ -110,14 +114,15 @@ function refusal(resource: string, { code, detail }: Problem): EventDraft {
   };
 }
 
-/** Folder of a resource in the API to the kind of object that it holds. */
-const OBJECTS = {
+/** Folder of a resource, in the API as in the store, to the kind of object that it holds. */
+export const KINDS = {
   policies: 'policy',
   interfaces: 'interface',
   nodes: 'node',
   pools: 'pool',
   domains: 'domain',
 } as const;
+export type ResourceFolder = keyof typeof KINDS;
 
 function answerOf(change: Change, revision: number, dryRun: boolean): Answer {
   const body = change.body?.(revision);

@@ -4,7 +4,7 @@ import { type EventDraft, Name, Node, NodeSpec, Timestamp } from '@mirrorplane/c
 import * as z from 'zod';
 import { issueToken, revokeTokens, TOKEN_LIFETIME_MS } from '../auth/join-tokens.ts';
 import { inventoryOf, recordsOf } from '../inventory/inventory.ts';
-import { ProblemError } from '../problems/problems.ts';
+import { ProblemError, refuseField } from '../problems/problems.ts';
 import { nodeProblems } from '../reports/found-problems.ts';
 import type { LiveNode } from '../reports/live-node.ts';
 import type { Services } from '../services.ts';
@@ -14,6 +14,7 @@ import type { Stored } from '../store/view.ts';
 import { keyOf } from '../store/view.ts';
 import { refuseBroken, refuseUsed } from './dependents.ts';
 import { checkPreconditions, etag, found, MutationQuery, mutate, OPERATOR } from './mutation.ts';
+import { putNamed } from './named-resource.ts';
 import { listOf, PageQuery, pageOf } from './paging.ts';
 import { NOTHING, type Route, route } from './route.ts';
 
@@ -164,15 +165,13 @@ export const nodeRoutes: Route[] = [
       { status: 201, description: 'Registered.', schema: Node },
     ],
     handle: (call) =>
-      mutate(call, 'replace', `nodes/${call.params.name}`, () => {
-        const { body, request, services } = call;
+      putNamed(call, { folder: 'nodes', name: call.params.name }, (stored) => {
+        const { body, services } = call;
         const { name } = call.params;
         const { view, live } = services;
-        const stored = view.get('nodes', name);
-        checkPreconditions(request, stored?.revision);
         if (!view.get('pools', body.pool)) {
           const message = `there is no pool "${body.pool}": create it first, as with "mirrorplane pool create ${body.pool}"`;
-          throw new ProblemError('FIELD_INVALID', message, [{ code: 'FIELD_INVALID', field: 'pool', message }]);
+          refuseField('pool', message);
         }
         const unchanged = stored?.value.pool === body.pool;
         const value: NodeRecord = { name, pool: body.pool, uid: stored?.value.uid ?? randomUUID() };
@@ -181,13 +180,7 @@ export const nodeRoutes: Route[] = [
           const after = { ...before, nodes: new Map(before.nodes).set(name, { value, revision: 0 }) };
           refuseBroken(policiesOf(view), view, live, before, after);
         }
-        return {
-          ops: unchanged ? [] : [{ type: 'put', key: keyOf('nodes', name), value }],
-          revision: stored?.revision ?? 0,
-          status: stored ? 200 : 201,
-          ...(!stored && { location: `${path}/${name}` }),
-          body: (revision) => toNode({ value, revision }, services),
-        };
+        return { value, unchanged, body: (revision) => toNode({ value, revision }, services) };
       }),
   }),
   route({

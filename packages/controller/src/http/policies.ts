@@ -14,6 +14,7 @@ import type { Stored } from '../store/view.ts';
 import { keyOf } from '../store/view.ts';
 import { mergePatch } from './merge-patch.ts';
 import { type Change, checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
+import { deleteNamed } from './named-resource.ts';
 import { listOf, PageQuery, pageOf } from './paging.ts';
 import { type Route, route } from './route.ts';
 
@@ -230,13 +231,7 @@ export const policyRoutes: Route[] = [
     conditional: true,
     refuses: ['NOT_FOUND'],
     responses: [{ status: 204, description: 'Deleted.' }],
-    handle: (call) =>
-      mutate(call, 'delete', `policies/${call.params.name}`, () => {
-        const { services, params, request } = call;
-        const current = found(services.view.get('policies', params.name), 'policy', params.name);
-        checkPreconditions(request, current.revision);
-        return { ops: [{ type: 'delete', key: keyOf('policies', params.name) }] };
-      }),
+    handle: (call) => deleteNamed(call, { folder: 'policies', name: call.params.name }),
   }),
   route({
     method: 'get',

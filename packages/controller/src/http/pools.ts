@@ -2,13 +2,13 @@
 import { Name, Pool, PoolSpec } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { recordsOf } from '../inventory/inventory.ts';
-import { ProblemError } from '../problems/problems.ts';
+import { refuseField } from '../problems/problems.ts';
 import { policiesOf, policiesUsing } from '../store/policies.ts';
 import type { PoolRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
-import { keyOf } from '../store/view.ts';
 import { refuseBroken, refuseUsed } from './dependents.ts';
-import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
+import { etag, found, MutationQuery } from './mutation.ts';
+import { deleteNamed, putNamed } from './named-resource.ts';
 import { listOf, PageQuery, pageOf } from './paging.ts';
 import { type Route, route } from './route.ts';
 
@@ -70,15 +70,13 @@ export const poolRoutes: Route[] = [
       { status: 201, description: 'Created.', schema: Pool },
     ],
     handle: (call) =>
-      mutate(call, 'replace', `pools/${call.params.name}`, () => {
-        const { body, request, services } = call;
+      putNamed(call, { folder: 'pools', name: call.params.name }, (stored) => {
+        const { body, services } = call;
         const { name } = call.params;
         const { view, live } = services;
-        const stored = view.get('pools', name);
-        checkPreconditions(request, stored?.revision);
         if (!view.get('domains', body.domain)) {
           const message = `there is no domain "${body.domain}": create it first, as with "mirrorplane domain create ${body.domain}"`;
-          throw new ProblemError('FIELD_INVALID', message, [{ code: 'FIELD_INVALID', field: 'domain', message }]);
+          refuseField('domain', message);
         }
         const value: PoolRecord = { name, domain: body.domain, description: body.description };
         const unchanged = stored?.value.domain === value.domain && stored.value.description === value.description;
@@ -87,13 +85,7 @@ export const poolRoutes: Route[] = [
           const after = { ...before, pools: new Map(before.pools).set(name, { value, revision: 0 }) };
           refuseBroken(policiesOf(view), view, live, before, after);
         }
-        return {
-          ops: unchanged ? [] : [{ type: 'put', key: keyOf('pools', name), value }],
-          revision: stored?.revision ?? 0,
-          status: stored ? 200 : 201,
-          ...(!stored && { location: `${path}/${name}` }),
-          body: (revision) => ({ ...value, revision }),
-        };
+        return { value, unchanged, body: (revision) => ({ ...value, revision }) };
       }),
   }),
   route({
@@ -107,13 +99,8 @@ export const poolRoutes: Route[] = [
     refuses: ['NOT_FOUND', 'IN_USE'],
     responses: [{ status: 204, description: 'Deleted.' }],
     handle: (call) =>
-      mutate(call, 'delete', `pools/${call.params.name}`, () => {
-        const { request, services } = call;
-        const { name } = call.params;
-        const stored = found(services.view.get('pools', name), 'pool', name);
-        checkPreconditions(request, stored.revision);
-        refuseUsed(`pool "${name}"`, usersOf(name, services.view));
-        return { ops: [{ type: 'delete', key: keyOf('pools', name) }] };
+      deleteNamed(call, { folder: 'pools', name: call.params.name }, ({ value: { name } }) => {
+        refuseUsed(`pool "${name}"`, usersOf(name, call.services.view));
       }),
   }),
 ];

@@ -14,6 +14,11 @@ export class ProblemError extends Error {
   }
 }
 
+/** Refuses the value of one field. */
+export function refuseField(field: string, message: string): never {
+  throw new ProblemError('FIELD_INVALID', message, [{ code: 'FIELD_INVALID', field, message }]);
+}
+
 /** Parses `value`, or throws a problem with every issue. @param what part of the request, as "body" */
 export function parseOrRefuse<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
   const result = schema.safeParse(value, { reportInput: true, error: issueWords });
