@@ -1,12 +1,13 @@
 /** One node, as its agent described it last, and what of that outlives the controller. */
-import type {
-  CaptureStatus,
-  CounterReading,
-  Device,
-  DeviceBudget,
-  HookKind,
-  NodeProblem,
-  Underlay,
+import {
+  type CaptureStatus,
+  type CounterReading,
+  type Device,
+  type DeviceBudget,
+  type HookKind,
+  type NodeProblem,
+  policyOfId,
+  type Underlay,
 } from '@mirrorplane/contract';
 import type { NodeStateRecord } from '../store/records.ts';
 import { CounterTotals } from './counter-totals.ts';
@@ -135,6 +136,56 @@ export function restore(node: KeptNode, record: NodeStateRecord): number {
   return [node.seen, node.running, node.claimed]
     .flatMap((numbers) => Object.values(numbers))
     .reduce((highest, number) => Math.max(highest, number), 0);
+}
+
+/**
+ * Since when a node sees each interface, its guest running, and claims it, after it has listed its devices.
+ * @param nextNumber gives a number that is higher than all before
+ */
+export function sightings(
+  before: LiveNode,
+  devices: readonly Device[],
+  nextNumber: () => number,
+): Pick<KeptNode, 'seen' | 'running' | 'claimed'> {
+  const [seen, running, claimed] = [byId(), byId(), byId()];
+  for (const { identity, guest } of devices) {
+    if (identity) {
+      const { id } = identity;
+      // All that is new of one device has one number: so a device that was never seen without its guest can be told.
+      let number: number | undefined;
+      const next = () => {
+        number ??= nextNumber();
+        return number;
+      };
+      seen[id] = before.seen[id] ?? next();
+      if (guest !== 'absent') {
+        claimed[id] = before.claimed[id] ?? next();
+      }
+      if (guest === 'running') {
+        running[id] = before.running[id] ?? next();
+      }
+    }
+  }
+  return { seen, running, claimed };
+}
+
+/**
+ * Policies that a node copies for.
+ * @param names names of all policies by uid; asked only where the node copies for others than before
+ */
+export function copyingOf(
+  before: LiveNode,
+  captures: readonly CaptureStatus[],
+  names: () => ReadonlyMap<string, string>,
+): KeptNode['copying'] {
+  const known = new Map(before.copying.map((policy) => [policy.uid, policy.name]));
+  const capturing = captures.filter(({ state }) => state === 'capturing');
+  const uids = new Set(capturing.flatMap(({ capture }) => policyOfId(capture) ?? []));
+  if (uids.size === known.size && [...uids].every((uid) => known.has(uid))) {
+    return before.copying;
+  }
+  const all = names();
+  return [...uids].sort().map((uid) => ({ uid, name: all.get(uid) ?? known.get(uid) ?? uid }));
 }
 
 /** Adds what was before and is not now to `former`, and forgets what went first. Returns whether anything was added. */

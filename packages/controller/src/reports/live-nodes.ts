@@ -1,24 +1,31 @@
 /** What agents say, as of now, in memory. Planning keeps what has to outlive the controller: `unsaved` and `saved`. */
-import {
-  type CountersMessage,
-  type Hello,
-  type InventoryMessage,
-  type NodeProblem,
-  policyOfId,
-  type StatusMessage,
-  type Underlay,
+import type {
+  CountersMessage,
+  Hello,
+  InventoryMessage,
+  NodeProblem,
+  StatusMessage,
+  Underlay,
 } from '@mirrorplane/contract';
 import type { NodeStateRecord } from '../store/records.ts';
 import { type CounterJudge, CounterTotals, type RefusedCounts, type SavedTotals } from './counter-totals.ts';
 import { SECOND_AGENT_MS } from './found-problems.ts';
-import { byId, type KeptNode, type LiveNode, newNode, recordOf, remember, restore } from './live-node.ts';
+import {
+  byId,
+  copyingOf,
+  type KeptNode,
+  type LiveNode,
+  newNode,
+  recordOf,
+  remember,
+  restore,
+  sightings,
+} from './live-node.ts';
+import { noteRefusedCounters, takeCounters } from './node-counters.ts';
 import { underlayProblem } from './underlays.ts';
 
 /** A node whose agent is gone counts as present for this long, and so does every node after a start. Milliseconds. */
 export const GRACE_MS = 30_000;
-
-/** Milliseconds that refused counters stay a problem of their node. */
-const REFUSED_COUNTERS_MS = 60_000;
 
 /** Names of the nodes that are believed to have each interface, by its id. */
 export type Grants = ReadonlyMap<string, readonly string[]>;
@@ -127,20 +134,8 @@ export class LiveNodes {
    */
   counters(name: string, message: CountersMessage, judge: CounterJudge, isPlanned: boolean): RefusedCounts {
     const node = this.#ensure(name);
-    const { reading, report, budgets } = message;
-    const now = this.#clock();
-    const refused = node.counters.take(report, judge);
-    node.reading = reading;
-    node.budgets = budgets ?? [];
-    const readAt = node.readings.readAt(reading, now);
-    if (!node.readings.isPart(reading)) {
-      node.countersAt = new Date(readAt).toISOString();
-      node.readings.take(name, node.counters.ends(), { readAt, now }, (other) => this.#nodes.get(other)?.readings);
-    }
-    // A report in several messages is complete with the reading.
-    node.unseen &&= reading === undefined || !isPlanned;
-    node.completeAt = reading || node.completeAt === undefined ? now : node.completeAt;
-    return refused;
+    const readingsOf = (other: string) => this.#nodes.get(other)?.readings;
+    return takeCounters(node, message, { judge, isPlanned, now: this.#clock(), readingsOf });
   }
 
   /** Takes over counters as they were saved. @param at time of the last ones, ISO 8601 */
@@ -171,18 +166,7 @@ export class LiveNodes {
    */
   refusedCounters(name: string, message: string | undefined): boolean {
     const node = this.#nodes.get(name);
-    if (!node) {
-      return false;
-    }
-    const before = node.refusedCounters;
-    if (message !== undefined) {
-      node.refusedCounters = { message, at: this.#clock() };
-      return before === undefined;
-    }
-    if (before && this.#clock() - before.at > REFUSED_COUNTERS_MS) {
-      node.refusedCounters = undefined;
-    }
-    return false;
+    return node !== undefined && noteRefusedCounters(node, message, this.#clock());
   }
 
   /**
@@ -192,30 +176,10 @@ export class LiveNodes {
   inventory(name: string, message: InventoryMessage, underlay: Underlay | undefined): void {
     const node = this.#ensure(name);
     this.#touch(node);
-    const seen = byId();
-    const running = byId();
-    const claimed = byId();
-    for (const { identity, guest } of message.devices) {
-      if (identity) {
-        const { id } = identity;
-        // All that is new in one message has one number: so a device that was never seen without its guest can be told.
-        let sequence: number | undefined;
-        const next = () => {
-          sequence ??= this.#nextSeen();
-          return sequence;
-        };
-        seen[id] = node.seen[id] ?? next();
-        if (guest !== 'absent') {
-          claimed[id] = node.claimed[id] ?? next();
-        }
-        if (guest === 'running') {
-          running[id] = node.running[id] ?? next();
-        }
-      }
-    }
     this.#unjudged = true;
     const accepted = this.#judge(node, message.underlay ?? underlay);
-    this.#describe(node, { underlay: accepted, devices: message.devices, seen, running, claimed });
+    const seen = sightings(node, message.devices, () => this.#nextSeen());
+    this.#describe(node, { underlay: accepted, devices: message.devices, ...seen });
   }
 
   /**
@@ -263,14 +227,7 @@ export class LiveNodes {
     node.appliedRevision = message.appliedRevision;
     node.captures = message.captures;
     node.problems = message.problems;
-    const known = new Map(node.copying.map((policy) => [policy.uid, policy.name]));
-    const capturing = message.captures.filter(({ state }) => state === 'capturing');
-    const uids = new Set(capturing.flatMap(({ capture }) => policyOfId(capture) ?? []));
-    if (uids.size !== known.size || [...uids].some((uid) => !known.has(uid))) {
-      const all = names();
-      const copying = [...uids].sort().map((uid) => ({ uid, name: all.get(uid) ?? known.get(uid) ?? uid }));
-      this.#describe(node, { copying });
-    }
+    this.#describe(node, { copying: copyingOf(node, message.captures, names) });
     return isNews;
   }
 
