@@ -83,7 +83,7 @@ test('an agent whose certificate has ended copies as before, says what to do, an
     ['p1/web-1/0/inbound', 'p1/web-1/0/outbound'],
   );
   await until('it says so', () => lines.some((line) => /has ended on .*node token node-1.*--token/.test(line)));
-  await until('it tries', () => lines.some((line) => /controller not reached/.test(line)));
+  await until('it tries', () => lines.some((line) => /controller cannot be reached/.test(line)));
   assert.equal((await node()).connected, false);
   await first.close();
   const again = await start({ token: await bench.joinToken('node-1') });

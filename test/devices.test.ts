@@ -45,7 +45,7 @@ async function shown(...args: string[]): Promise<string> {
 test('an identity on a bridge is shown with the reason, and a policy that names it is refused with it', async () => {
   const name = await bridge();
   await alias(name, 'mirrorplane:kind=vm;id=all-vms');
-  const why = `${name} is a bridge, which many guests share: name the tap or veth of the guest instead`;
+  const why = `${name} is a bridge, which many guests share: use the tap or veth of the guest instead`;
   await until('the node shows it', async () => (await shown('node', 'show', 'node-1')).includes('all-vms'));
   const text = await shown('node', 'show', 'node-1');
   assert.ok(text.includes(`problem: DEVICE_UNSUPPORTED: all-vms: ${why}`), text);

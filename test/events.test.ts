@@ -113,7 +113,7 @@ test('a program that somebody detaches is told as repaired, with node, interface
       policy: 'ids',
       count: 1,
       cause: { kind: 'agent', name: 'node-1' },
-      message: 'put right: capture_ingress of tap-web-1 was taken off',
+      message: 'repaired: capture_ingress of tap-web-1 was detached',
     },
   );
   const ms = Date.parse(repaired.at) - before;

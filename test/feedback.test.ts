@@ -61,7 +61,7 @@ for (const [where, destination] of [
         const reason = sendsCopies(degraded)!;
         assert.equal(degraded.state, 'degraded');
         assert.equal(reason.interface, `${destination}/0`);
-        assert.match(reason.message, /kept off the network: stop bridging and forwarding in the monitor/);
+        assert.match(reason.message, /dropped at its port: stop bridging and forwarding in the monitor/);
         await ping(lab(), 'web-2', 'web-1', PINGS);
         await ping(lab(), 'db-1', 'web-1', PINGS);
         await stopReflecting();

@@ -50,7 +50,7 @@ test('a program that somebody detaches is attached again, first, and no other fl
   const [link] = pinnedLinks(lab(), NODE, `ingress-${await ifindex(TAP)}-capture_ingress`);
   await interfere(t, traffic, () => detach(link!), {
     hit: ['remoteOut'],
-    ...told(/^put right: capture_ingress of tap-web-1 was taken off$/),
+    ...told(/^repaired: capture_ingress of tap-web-1 was detached$/),
   });
   assert.deepEqual(await programSetOf(TAP), before);
 });
@@ -63,7 +63,7 @@ test('all programs of a node that somebody detaches at once are attached again',
   await interfere(t, traffic, () => lab().exec(NODE, ['sh', '-e'], { input: script }), {
     hit: ALL,
     repaired: whole,
-    ...told(/of tap-fw-1 was taken off/),
+    ...told(/of tap-fw-1 was detached/),
   });
 });
 
@@ -71,7 +71,7 @@ test('the receiving end that somebody detaches is attached again', async (t) => 
   const [link] = pinnedLinks(lab(), 'node-2', 'terminate_erspan');
   await interfere(t, traffic, () => lab().exec('node-2', ['bpftool', 'link', 'detach', 'pinned', link!]), {
     hit: ['remoteOut', 'remoteIn'],
-    ...told(/^put right: terminate_erspan of underlay0 was taken off$/, 'node-2'),
+    ...told(/^repaired: terminate_erspan of underlay0 was detached$/, 'node-2'),
   });
 });
 
@@ -81,13 +81,13 @@ test('pins that somebody removes come back, one link’s and the whole folder, a
   const before = tree();
   await interfere(t, traffic, () => rmSync(pinnedLinks(lab(), NODE)[0]!), {
     repaired: () => tree() === before,
-    ...told(/^put right: a pin was removed$/),
+    ...told(/^repaired: a pin was removed$/),
   });
   await interfere(t, traffic, () => lab().exec(NODE, ['rm', '-r', join(folder, 'maps')]), {
     repaired: () => tree() === before,
   });
   await interfere(t, traffic, () => lab().exec(NODE, ['rm', '-r', folder]), {
-    ...told(/^put right: \d\d pins were removed$/),
+    ...told(/^repaired: \d\d pins were removed$/),
     repaired: () => {
       try {
         return tree() === before;
@@ -116,7 +116,7 @@ test('a helper device that somebody deletes is made anew; what it dropped is cou
   const before = { remote: await destinationDown('remote'), edge: await destinationDown('edge') };
   const gaps = await interfere(t, traffic, () => ip(lab(), NODE, 'link', 'del', 'mirror0'), {
     hit: CHANGED,
-    ...told(/the helper device was gone/),
+    ...told(/the helper device was missing/),
   });
   for (const policy of ['remote', 'edge'] as const) {
     const lost = gaps[`${policy}Out`]!.missing + gaps[`${policy}In`]!.missing;

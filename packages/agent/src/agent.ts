@@ -130,7 +130,7 @@ export class Agent {
     const { node } = this.#parts;
     const current = this.#newest ?? this.#program;
     if (!current || current.captures.length + current.deliveries.length + current.terminations.length === 0) return;
-    this.#log.warn({ node }, 'the node is not registered any more: all copying here ends');
+    this.#log.warn({ node }, 'the node is no longer registered: all copying on this node ends');
     this.take(emptyProgram(node, current.revision + 1));
   }
 

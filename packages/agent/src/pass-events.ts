@@ -103,7 +103,7 @@ export class PassEvents {
     return [...(this.#known ?? [])].flatMap(([key, before]): AgentEventDraft[] => {
       if (before.state !== 'capturing' || (known.has(key) && !vanished.has(before.id))) return [];
       const wanted = captures.has(before.id);
-      const why = wanted ? 'the device is gone' : 'no policy asks for it any more';
+      const why = wanted ? 'the device is gone' : 'no policy needs it any more';
       const message = `capture at ${before.device} ended: ${why}`;
       const twice = duplicated.get(handoverKey(before.id, before.ifindex));
       const cause = wanted ? 'agent' : 'controller';
@@ -171,7 +171,7 @@ export class PassEvents {
       this.#events.tell({
         kind: 'repaired',
         cause: 'agent',
-        message: `put right: ${repairs.map((repair) => phrase(repair, name)).join(', ')}`,
+        message: `repaired: ${repairs.map((repair) => phrase(repair, name)).join(', ')}`,
         count: repairs.reduce((sum, { count }) => sum + count, 0),
         ...(capture && { interface: capture.source, policy: capture.policy }),
       });
@@ -182,7 +182,7 @@ export class PassEvents {
 /** A destination has left this node: what has become of the copies that were handed to it while it was about to. */
 function handoverEvent({ interface: id, node, handed, read, relayed, unconfirmed }: HeldCounts): AgentEventDraft {
   const missed = Math.max(0, handed - read - (relayed - unconfirmed));
-  const message = `left for node ${node}: ${relayed} copies that it had not read were relayed, ${missed} were lost, ${unconfirmed} may be duplicated`;
+  const message = `migrated to node ${node}: ${relayed} unread copies were relayed, ${missed} were lost, ${unconfirmed} may be duplicated`;
   return {
     kind: 'migrationMeasured',
     cause: 'agent',
@@ -197,7 +197,7 @@ function handoverEvent({ interface: id, node, handed, read, relayed, unconfirmed
 
 /** Both nodes had a device of a source that got frames. */
 function overlapped({ capture: { policy, source }, packets }: Overlap): AgentEventDraft {
-  const message = `${packets} packets towards it were captured here while another node had it too: at most so many were copied twice`;
+  const message = `${packets} packets to it were captured on this node while another node had it too: at most this number was copied twice`;
   return { kind: 'migrationMeasured', cause: 'agent', message, interface: source, policy, duplicated: packets };
 }
 
@@ -205,13 +205,13 @@ function overlapped({ capture: { policy, source }, packets }: Overlap): AgentEve
 function phrase({ kind, count, program }: Repair, device: string): string {
   switch (kind) {
     case 'takenOff':
-      return `${program} of ${device} was taken off`;
+      return `${program} of ${device} was detached`;
     case 'pushedBack':
       return `${program} of ${device} was pushed back by another program`;
     case 'unpinned':
       return count === 1 ? 'a pin was removed' : `${count} pins were removed`;
     case 'helperGone':
-      return 'the helper device was gone';
+      return 'the helper device was missing';
     case 'helperChanged':
       return 'the helper device was set down or renamed';
     case 'mapWritten':

@@ -230,7 +230,7 @@ async function obtainCredentials(options: AgentOptions): Promise<Membership> {
   if (stored !== undefined) return { credentials: stored, joinsAgain: !credentialsFit(stored, token) };
   if (token === undefined) {
     throw new EnrollmentError(
-      `node ${node} has not joined yet: give --token, made with "mirrorplane node token ${node}"`,
+      `node ${node} has not joined yet: create a token with "mirrorplane node token ${node}", and give it with --token`,
     );
   }
   return { credentials: await joinCluster(options, token, options.signal), joinsAgain: false };
@@ -273,8 +273,8 @@ async function joinAgain(options: AgentOptions, stored: Credentials, signal: Abo
     return await joinCluster(options, token, signal);
   } catch (error) {
     signal.throwIfAborted();
-    const remedy = `make a new token with "mirrorplane node token ${node}"`;
-    log.error({ err: error }, `the token is refused, the stored certificate is used: ${remedy}`);
+    const remedy = `create a new token with "mirrorplane node token ${node}"`;
+    log.error({ err: error }, `the token is refused; the agent uses the stored certificate: ${remedy}`);
     return stored;
   }
 }

@@ -282,10 +282,10 @@ test('tells what was repaired: a program of a device by its name, pins and the h
   links.set(web(), ids);
   const said = (await told()).map(({ kind, message, interface: id, count }) => [kind, message, id, count]);
   assert.deepEqual(said, [
-    ['repaired', 'put right: the helper device was gone, 3 pins were removed', undefined, 4],
+    ['repaired', 'repaired: the helper device was missing, 3 pins were removed', undefined, 4],
     [
       'repaired',
-      'put right: capture_ingress of tap5 was taken off, capture_egress of tap5 was pushed back by another program',
+      'repaired: capture_ingress of tap5 was detached, capture_egress of tap5 was pushed back by another program',
       'web-1/0',
       2,
     ],

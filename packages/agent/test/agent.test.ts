@@ -186,7 +186,7 @@ test('a data path that fails is reported as ATTACH_FAILED and tried again until 
 test('a node that never joined and has no token says what to do', options, async (t) => {
   const { data, datapath, controller } = await cluster(t);
   const start = startAgent({ node: 'node-1', controller: controller.address, data, datapath, log: testLog });
-  await assert.rejects(start, /node node-1 has not joined yet: give --token/);
+  await assert.rejects(start, /node node-1 has not joined yet: create a token with/);
 });
 
 test('a node that joined needs its token no more, and does not use it up', options, async (t) => {

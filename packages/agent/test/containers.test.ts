@@ -142,8 +142,8 @@ test('a bundle that cannot be read, and a path that is no network namespace, are
     /k8s.io\/torn: /,
     /large\/config.json is larger than 4194304 bytes/,
     /shop\/file-0: \/etc\/passwd/,
-    /folder\/config.json is no file/,
-    /loop\/config.json is no file/,
+    /folder\/config.json is not a file/,
+    /loop\/config.json is not a file/,
   ]) {
     assert.match(text, part);
   }

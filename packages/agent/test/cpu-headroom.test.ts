@@ -120,7 +120,7 @@ test('a number that went back is no loss', () => {
 
 test('the lost packets of all CPUs are the second column of softnet_stat, in hexadecimal', () => {
   assert.equal(parseLost('064ebd4f 000003c6 0000000a\n012fbd56 0000022c 0000000d\n'), 0x3c6 + 0x22c);
-  assert.throws(() => parseLost(''), /line of another kind/);
+  assert.throws(() => parseLost(''), /an unexpected line/);
 });
 
 test('the kernel of this machine tells what awk adds up', () => {

@@ -152,7 +152,7 @@ test('a device that cannot be mirrored keeps its identity, and is a problem with
     {
       code: 'DEVICE_UNSUPPORTED',
       interface: 'web-1/0',
-      message: 'web-1/0: br0 is a bridge, which many guests share: name the tap or veth of the guest instead',
+      message: 'web-1/0: br0 is a bridge, which many guests share: use the tap or veth of the guest instead',
     },
   ]);
 });

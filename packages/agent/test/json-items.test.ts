@@ -81,7 +81,7 @@ test('of 300,000 listed containers 4,096 are looked at, the others are not read,
     { path: socket, kind: 'api' },
     { node: 'n', scope: undefined },
   );
-  assert.deepEqual(unreadable, [`${socket} has more than 4096 containers; so many are looked at`]);
+  assert.deepEqual(unreadable, [`${socket} has more than 4096 containers; only that many are read`]);
   assert.deepEqual([asked.size, containers.size], [4096, 0]);
   assert.ok(written < MANY / 2, `${written} entries were read or under way`);
 });
@@ -124,5 +124,5 @@ test('a runtime that answers slowly is not asked on and on: what was said last o
     [names.filter((name) => name === 'new').length, names.filter((name) => name === 'old').length],
     [4, 8],
   );
-  assert.match(unreadable.join(), /8 containers were not asked for within 0.05 s, what was said last of them holds/);
+  assert.match(unreadable.join(), /8 containers could not be read within 0.05 s; their last known state holds/);
 });

@@ -58,11 +58,11 @@ for (const [what, hold] of Object.entries({ holdLock, holdPins }) as ['holdLock'
     mkdirSync(folder, { mode: 0o700 });
     chmodSync(folder, 0o770);
     await assert.rejects(hold(folder), {
-      message: `others may use ${folder} (mode 0770): run "chmod go-rwx ${folder}"`,
+      message: `other users may use ${folder} (mode 0770): run "chmod go-rwx ${folder}"`,
     });
     chmodSync(folder, 0o700);
     chownSync(folder, NOBODY, NOBODY);
-    await assert.rejects(hold(folder), /belongs to user 65534: remove it, or name another folder/);
+    await assert.rejects(hold(folder), /belongs to user 65534: remove it, or give another directory/);
     chownSync(folder, 0, 0);
     (await hold(folder))();
   });
@@ -73,7 +73,7 @@ for (const [what, hold] of Object.entries({ holdLock, holdPins }) as ['holdLock'
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     chmodSync(above, 0o777);
     await assert.rejects(hold(folder), {
-      message: `all users may write ${above}, and so replace ${folder}: run "chmod o-w ${above}"`,
+      message: `all users may write ${above}, so they can replace ${folder}: run "chmod o-w ${above}"`,
     });
     chmodSync(above, 0o1777);
     (await hold(folder))();
@@ -132,7 +132,7 @@ test('a link in the place of the folder of pins is refused', asRoot, async (t) =
   const above = temporaryFolder(t);
   mkdirSync(join(above, 'of-others'), { mode: 0o700 });
   symlinkSync(join(above, 'of-others'), join(above, 'pins'));
-  await assert.rejects(holdPins(join(above, 'pins')), /pins is a symbolic link: name the folder that it leads to/);
+  await assert.rejects(holdPins(join(above, 'pins')), /pins is a symbolic link: give the directory that it points to/);
 });
 
 test('uninstall is refused while an agent with another data folder has the pins, and leaves no file behind', async (t) => {

@@ -183,24 +183,27 @@ describe('folders', () => {
   const data: DataFolderFacts = { ...folder, folder: '/var/lib/m', nearest: '/var/lib/m', free: 2 ** 30 };
   test('a data folder is of root, and can be written by root alone', () => {
     assertCheck(judgeDataFolder(data), 'ok', /\/var\/lib\/m$/);
-    assertCheck(judgeDataFolder({ ...data, nearest: '/var/lib', mode: 0o1777 }), 'ok', /makes/);
+    assertCheck(judgeDataFolder({ ...data, nearest: '/var/lib', mode: 0o1777 }), 'ok', /creates/);
     assertCheck(judgeDataFolder({ ...data, uid: 33 }), 'failed', /user 33/, /chown/);
-    assertCheck(judgeDataFolder({ ...data, mode: 0o775 }), 'failed', /others may write/, /chmod/);
+    assertCheck(judgeDataFolder({ ...data, mode: 0o775 }), 'failed', /other users may write/, /chmod/);
     assertCheck(judgeDataFolder({ ...data, isFolder: false }), 'failed', /is a file/, /--data/);
     assertCheck(judgeDataFolder({ ...data, refused: 'EROFS' }), 'failed', /EROFS/, /--data/);
-    assertCheck(judgeDataFolder({ ...data, free: 3 * 2 ** 20 }), 'warning', /3 MiB/, /room/);
+    assertCheck(judgeDataFolder({ ...data, free: 3 * 2 ** 20 }), 'warning', /3 MiB/, /free disk space/);
   });
 });
 
 test('a folder that the start would refuse is refused by the check: by way of a link, or under one that all may write', (t) => {
   const above = temporaryFolder(t);
   symlinkSync(join(above, 'nowhere'), join(above, 'dangling'));
-  assert.throws(() => readDataFolder(join(above, 'dangling')), /dangling is a symbolic link that leads nowhere/);
-  assert.throws(() => readDataFolder(join(above, 'dangling/data')), /dangling is a symbolic link that leads nowhere/);
+  assert.throws(() => readDataFolder(join(above, 'dangling')), /dangling is a symbolic link with a missing target/);
+  assert.throws(
+    () => readDataFolder(join(above, 'dangling/data')),
+    /dangling is a symbolic link with a missing target/,
+  );
   mkdirSync(join(above, 'data'));
   symlinkSync(join(above, 'data'), join(above, 'link'));
   assert.equal(readDataFolder(join(above, 'link')).isFolder, true, 'one that leads to a folder is as good as that');
-  assert.throws(() => readBpffs(join(above, 'link'), true), /link is a symbolic link: name the folder/);
+  assert.throws(() => readBpffs(join(above, 'link'), true), /link is a symbolic link: give the directory/);
   mkdirSync(join(above, 'open'));
   chmodSync(join(above, 'open'), 0o777);
   assert.throws(() => readDataFolder(join(above, 'open/new/data')), /all users may write .*open.*chmod o-w/);
@@ -225,7 +228,7 @@ describe('certificate and clock', () => {
     assertCheck(
       judge(certificate, '2027-02-01', 'node-1', false),
       'warning',
-      /has ended .* copies as before/,
+      /ended on .* copies as before/,
       /--token/,
     );
     assertCheck(judge(certificate, '2027-02-01', 'node-1', true), 'ok', /joins again/);
@@ -246,7 +249,7 @@ describe('certificate and clock', () => {
     assert.equal(await read('none'), undefined);
     assert.match(`${await read('pipe')}`, /./);
     assert.match(`${await read('large')}`, /larger than 65536 bytes/);
-    assert.match(`${await read('folder')}`, /node.crt is no file/);
+    assert.match(`${await read('folder')}`, /node.crt is not a file/);
   });
 
   test('a clock before the certificate, or before the agent itself, is a warning: it copies all the same', () => {
@@ -287,8 +290,8 @@ describe('the mirror device', () => {
     ['is not there', { link: undefined }, undefined, /no device eth1/, /as eth0/],
     ['is down', { link: link('eth1', 3, { up: false }) }, undefined, /is down/, /ip link set eth1 up/],
     ['has no address', { addresses: [] }, undefined, /no IPv4 address/, /ip addr add/],
-    ['is a port of a bridge', { addresses: [], master: 'vmbr0' }, undefined, /a part of vmbr0/, /as vmbr0$/],
-    ['has another address', {}, '10.0.0.9', /10\.0\.0\.1, and not 10\.0\.0\.9/, /--mirror-address/],
+    ['is a port of a bridge', { addresses: [], master: 'vmbr0' }, undefined, /part of vmbr0/, /as vmbr0$/],
+    ['has another address', {}, '10.0.0.9', /10\.0\.0\.1, but not 10\.0\.0\.9/, /--mirror-address/],
   ];
   for (const [what, more, address, found, remedy] of cases) {
     test(`that ${what} fails a node that is to join, and warns one that has joined`, () => {
@@ -301,7 +304,7 @@ describe('the mirror device', () => {
     const lo = link('lo', 1, { ethernet: false });
     assertCheck(judgeMirrorDevice({ ...facts, name: 'lo', link: lo }, { ...question, joined: true }), 'failed', /lo/);
     const wg = link('wg0', 4, { ethernet: false });
-    assertCheck(judgeMirrorDevice({ ...facts, link: wg }, { ...question, joined: true }), 'failed', /no Ethernet/);
+    assertCheck(judgeMirrorDevice({ ...facts, link: wg }, { ...question, joined: true }), 'failed', /not an Ethernet/);
   });
 });
 
@@ -323,7 +326,7 @@ describe('the list', () => {
     warning('btf', 'no types', 'boot another kernel'),
     { ...failed('data-path', 'refused', 'report it'), lines: ['0: exit', 'R0 !read_ok'] },
     failed('bpffs', 'tmpfs\x1b[2J', 'unmount it'),
-    skipped('jit', 'see what failed above'),
+    skipped('jit', 'see the failed check above'),
   ];
 
   test('has a line for each check, and what to do below it', () => {
@@ -340,7 +343,7 @@ describe('the list', () => {
         '                    -> report it',
         'failed   bpffs      tmpfs\ufffd[2J',
         '                    -> unmount it',
-        'skipped  jit        not tried: see what failed above',
+        'skipped  jit        not tried: see the failed check above',
         '',
         'The agent cannot run on this host: 2 failed, 1 warning.',
         '',

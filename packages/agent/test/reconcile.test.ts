@@ -151,7 +151,7 @@ test('a capture on a device without Ethernet header is refused with DEVICE_UNSUP
       device: 'tun0',
       state: 'refused',
       code: 'DEVICE_UNSUPPORTED',
-      message: 'tun0 is a tun device, which carries no Ethernet frames: name the tap or veth of the guest instead',
+      message: 'tun0 is a tun device, which carries no Ethernet frames: use the tap or veth of the guest instead',
     },
   ]);
 });
@@ -324,7 +324,7 @@ test('a capture is refused where all its hooks are, and goes on with the reason 
   const arriving = reconcile(program({ captures: [capture({ direction: 'inbound' })] }), around());
   const [status] = captureStatuses(arriving, [{ ...inbound, arrives: true }]);
   assert.deepEqual([status?.state, status?.code], ['capturing', 'HOOK_OCCUPIED']);
-  assert.match(status?.message ?? '', /none that it floods: taken$/);
+  assert.match(status?.message ?? '', /no flooded frames: taken$/);
   assert.equal(captureStatuses(arriving, [inbound])[0]?.state, 'refused');
   // Its device went while it was being attached.
   assert.deepEqual(captureStatuses(result, [{ ...outbound, gone: true }]), [{ ...web, state: 'refused', ...why }, ids]);

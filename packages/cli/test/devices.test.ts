@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import type { Device, Interface, Node } from '@mirrorplane/contract';
 import { interfaceFields, interfaceTable, nodeFields } from '../src/output/inventory.ts';
 
-const BRIDGE = 'is a bridge, which many guests share: name the tap or veth of the guest instead';
+const BRIDGE = 'is a bridge, which many guests share: use the tap or veth of the guest instead';
 const base = { ifindex: 7, mac: '02:00:00:00:00:07', mtu: 1500, up: true };
 
 function device(name: string, linkType: string, more: Partial<Device> = {}): Device {

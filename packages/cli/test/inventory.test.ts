@@ -63,8 +63,11 @@ describe('the inventory', () => {
 
   it('refuses what names something that is not there, in words of the command', async () => {
     for (const [text, said] of [
-      ['pool create rack-2 --domain dc-9', /"dc-9": create it first, as with "mirrorplane domain create dc-9"/],
-      ['node create node-2 --pool none', /"none": create it first, as with "mirrorplane pool create none"/],
+      [
+        'pool create rack-2 --domain dc-9',
+        /"dc-9": create it first, for example with "mirrorplane domain create dc-9"/,
+      ],
+      ['node create node-2 --pool none', /"none": create it first, for example with "mirrorplane pool create none"/],
       ['interface declare a/0 --kind vm --pool none', /"mirrorplane pool create none"/],
       ['pool create Rack_2 --domain blue', /refused: /],
       [`domain create blue --description ${'x'.repeat(1025)}`, /"description": use at most 1024 characters/],

@@ -177,7 +177,7 @@ function prepareFolder(data: string): void {
     accessSync(data, constants.R_OK | constants.W_OK | constants.X_OK);
     requireOwn(data);
   } catch (error) {
-    throw new Error(`cannot use the data folder ${data}: ${(error as Error).message}`);
+    throw new Error(`cannot use the data directory ${data}: ${(error as Error).message}`);
   }
 }
 
@@ -185,7 +185,7 @@ function prepareFolder(data: string): void {
 function requireOwn(data: string): void {
   const { uid, mode } = statSync(data);
   if (uid !== 0 && uid !== process.geteuid?.()) {
-    throw new Error(`it belongs to user ${uid}: run the controller as that user, or name another folder`);
+    throw new Error(`it belongs to user ${uid}: run the controller as that user, or use another directory`);
   }
   if ((mode & 0o002) !== 0) {
     throw new Error(`all users may write it: run "chmod go-rwx ${data}"`);

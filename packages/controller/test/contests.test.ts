@@ -124,12 +124,12 @@ test('an interface that is bound is on its node or nowhere, whatever other nodes
   two.inventory();
   three.inventory(vmDevice('mon-1/0', 9));
   const message = await told('node-3', 'INTERFACE_CONTESTED');
-  assert.match(message, /bound to node "node-2", which has no device of it; node "node-3" claims it with tap9/);
+  assert.match(message, /bound to node "node-2", which has no device for it; node "node-3" claims it with tap9/);
   assert.equal(await place('mon-1/0'), 'undefined: ');
   await until('nothing is sent', () => sentTo(one).length === 0);
   assert.ok(!three.program?.deliveries.some(({ kind }) => kind === 'local'), 'nothing is delivered there');
   const { reasons } = await policy();
-  assert.match(reasons[0].message, /bound to node "node-2", and "node-3" has it: .*interface release mon-1\/0/);
+  assert.match(reasons[0].message, /bound to node "node-2", but "node-3" has it: .*interface release mon-1\/0/);
   two.inventory(vmDevice('mon-1/0', 6));
   await until('it is back', async () => (await place('mon-1/0')) === 'node-2: node-2');
   await until('node-1 sends', () => sentTo(one).join() === '10.0.0.2');
@@ -168,7 +168,7 @@ test('what an agent says of a kind, a name or a network counts where it has the 
   three.inventory({ ...other, identity: { ...other.identity!, kind: 'nfv', name: 'mine', network: 'red' } });
   const edge = vmDevice('mon-1/0', 10);
   three.inventory({ ...edge, identity: { ...edge.identity!, kind: 'edge' } });
-  assert.match(await told('node-3', 'INTERFACE_KIND_REFUSED'), /"mon-1\/0": tap10 says that it is an edge/);
+  assert.match(await told('node-3', 'INTERFACE_KIND_REFUSED'), /"mon-1\/0": tap10 reports it as an edge/);
   for (const id of ['app-1/0', 'mon-1/0']) {
     const { kind, name, network } = (await bench.get(`/api/v1/interfaces/${encodeURIComponent(id)}`)).body;
     assert.deepEqual([kind, name, network], ['vm', id, undefined]);

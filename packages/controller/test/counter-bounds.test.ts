@@ -64,7 +64,7 @@ test('a node adds nothing to what it does not have, and is shown with a problem 
   await until('10', async () => (await matched()) === 10);
   // In its program, for it is of the same pool; but the interface is not there.
   send(evil, report(count(3333), { uid }));
-  await refused('node-3', /1 of what is not in its program \(.*web-1\/0\/inbound\)/);
+  await refused('node-3', /1 of things that are not in its program \(.*web-1\/0\/inbound\)/);
   const sent = { delivery: `${uid}/local`, policy: uid, sent: count(77) };
   const from = { ...count(0), termination: `${uid}/from/node-1`, policy: uid, node: 'node-1' };
   const took = { ...from, received: count(88), delivered: count(88), relayed: count(0), dropped: {} };
@@ -95,12 +95,12 @@ test(
     send(web, report(count(1000), { uid }));
     await until('1000', async () => (await matched()) === 1000);
     send(web, report(count(400), { uid }));
-    await refused('node-1', /1 that went back/);
+    await refused('node-1', /1 that decreased/);
     assert.equal(await matched(), 1000);
     send(web, report(count(450), { uid }));
     await until('50 more', async () => (await matched()) === 1050);
     send(web, report(count(2 ** 50), { uid }));
-    await refused('node-1', /1 that grew by more than can be/);
+    await refused('node-1', /1 that grew by more than is possible/);
     send(web, report(count(2 ** 50 + 2 ** 20), { uid }));
     await until('2^20 more', async () => (await matched()) === 1050 + 2 ** 20);
     // A new life, a new epoch: neither makes room for what cannot be.
@@ -115,7 +115,7 @@ test('the first count of a capture is bounded by the age of its policy', options
   const { agents, uid, send, matched, refused } = await cluster(t);
   const [web] = agents as [TestAgent];
   send(web, report(count(2 ** 50), { uid }));
-  await refused('node-1', /1 that grew by more than can be/);
+  await refused('node-1', /1 that grew by more than is possible/);
   assert.equal(await matched(), 0);
 });
 
@@ -182,7 +182,7 @@ test(
     await until('7', async () => (await matched()) === 7);
     // That it has a part in the policy cannot be excluded, for that was changed; that it has the interface can.
     await until('1 is refused', async () =>
-      (await problems('node-3')).some(({ message }) => / 1 of what/.test(message)),
+      (await problems('node-3')).some(({ message }) => / 1 of things/.test(message)),
     );
     assert.deepEqual([...(await problems('node-1')), ...(await problems('node-2'))], []);
     assert.equal(await matched(), 7);

@@ -7,7 +7,7 @@ import { Bench, refusals, type TestAgent, vmDevice } from './harness.ts';
 
 const api = '/api/v1';
 const BRIDGE = {
-  guest: 'is a bridge, which many guests share: name the tap or veth of the guest instead',
+  guest: 'is a bridge, which many guests share: use the tap or veth of the guest instead',
   edge: 'is a bridge: declare its port eth0 instead',
 };
 const plain = (name: string, ifindex: number, more: Partial<Device> = {}): Device => ({
@@ -35,7 +35,7 @@ test('a policy that names an interface on a bridge is told that it is a bridge, 
   const { bench } = await node(t, vmDevice('web-1/0', 5, { name: 'br0', linkType: 'bridge', notMirrorable: BRIDGE }));
   const source = await bench.post(`${api}/policies`, { name: 'p', sources: ['web-1/0'], destination: 'ids-1/0' });
   assert.deepEqual([source.status, refusals(source)], [422, ['POLICY_SOURCE_UNSUPPORTED sources[0]']]);
-  assert.match(source.body.detail, /"web-1\/0" cannot be mirrored: br0 on node "node-1" is a bridge, .*: name the tap/);
+  assert.match(source.body.detail, /"web-1\/0" cannot be mirrored: br0 on node "node-1" is a bridge, .*: use the tap/);
   const destination = await bench.post(`${api}/policies`, { name: 'p', sources: ['ids-1/0'], destination: 'web-1/0' });
   assert.deepEqual(refusals(destination), ['POLICY_DESTINATION_UNSUPPORTED destination']);
   const { devices } = (await bench.get(`${api}/interfaces/web-1%2F0`)).body;
@@ -100,9 +100,9 @@ test('an id that is the name of a device is answered with what that device is', 
     ['tap-web', 'NOT_FOUND', /"tap-web" is a device of node "node-1" without identity: give it an alias/],
     ['eth0', 'NOT_FOUND', /"eth0" is a device of node "node-1" without identity: declare it/],
     ['br0', 'UNSUPPORTED', /"br0" is a device of node "node-1" and cannot be mirrored: it is a bridge/],
-    ['tap9', 'NOT_FOUND', /name the interface "db-1\/0" instead/],
+    ['tap9', 'NOT_FOUND', /use the interface "db-1\/0" instead/],
     ['tap10', 'UNSUPPORTED', /"tap10" is a device of node "node-1" and cannot be mirrored: it is a bridge/],
-    ['vhu/0', 'UNSUPPORTED', /node "node-1" says: vhu-1 is a port of type dpdkvhostuser/],
+    ['vhu/0', 'UNSUPPORTED', /node "node-1" reports: vhu-1 is a port of type dpdkvhostuser/],
     ['nope', 'NOT_FOUND', /there is no interface "nope"/],
   ];
   for (const [source, code, message] of answers) {
@@ -115,7 +115,7 @@ test('an id that is the name of a device is answered with what that device is', 
 test('a policy fails with the reason where the device of its source becomes a port of a bond', async (t) => {
   const { bench, agent } = await node(t, vmDevice('web-1/0', 5));
   await bench.must('POST', `${api}/policies`, { name: 'p', sources: ['web-1/0'], destination: 'ids-1/0' });
-  const why = { guest: 'is a slave of the bond bond0: name the tap or veth of the guest instead' };
+  const why = { guest: 'is a slave of the bond bond0: use the tap or veth of the guest instead' };
   agent.inventory(vmDevice('ids-1/0', 6), vmDevice('web-1/0', 5, { notMirrorable: why }));
   const { uid } = (await bench.get(`${api}/policies/p`)).body;
   const problems = [{ code: 'DEVICE_UNSUPPORTED', message: `web-1/0: tap5 ${why.guest}`, interface: 'web-1/0' }];

@@ -47,7 +47,7 @@ async function running(t: TestContext) {
 
 const repaired = (seq: number, more: Partial<AgentEvent> = {}): AgentEvent => {
   const at = '2026-01-01T00:00:00.000Z';
-  return { seq, at, kind: 'repaired', cause: 'agent', message: `put right ${seq}`, interface: 'web-1/0', ...more };
+  return { seq, at, kind: 'repaired', cause: 'agent', message: `repaired ${seq}`, interface: 'web-1/0', ...more };
 };
 const telling = (epoch: string, ...events: AgentEvent[]): EventsMessage => ({ type: 'events', epoch, events });
 
@@ -148,7 +148,7 @@ test('what an agent tells is kept once and acknowledged when it is, also across 
   const told = await list(bench, '?kind=repaired');
   assert.deepEqual(
     told.map(({ message }) => message),
-    ['put right 1', 'put right 2', 'put right 3'],
+    ['repaired 1', 'repaired 2', 'repaired 3'],
   );
   assert.ok(told[2]!.id > before, 'ids grow across the restart');
 });
@@ -190,7 +190,7 @@ test('a stream goes on where it ended, without a gap and without a repetition', 
   const all = [...reader.messages, ...resumed.messages];
   assert.deepEqual(
     all.map(({ data }) => JSON.parse(data).message),
-    Array.from({ length: 10 }, (_, index) => `put right ${index + 1}`),
+    Array.from({ length: 10 }, (_, index) => `repaired ${index + 1}`),
   );
   assert.deepEqual(
     all.map(({ data, id }) => Number(id) === JSON.parse(data).id),

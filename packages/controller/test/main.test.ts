@@ -88,7 +88,7 @@ test('a port that is taken, a folder that is a file and an address that is none 
       /cannot listen on 127\.0\.0\.1:\d+: another process uses it/,
     ],
     [['--data', data, '--listen', `unix:${file}`, '--agent-listen', '127.0.0.1:0'], /file exists and is not a socket/],
-    [['--data', file], /cannot use the data folder .*file/],
+    [['--data', file], /cannot use the data directory .*file/],
     [['--data', data, '--listen', 'nonsense'], /--listen .*nonsense.* write ADDR:PORT/, 2],
     [['--data', data, '--agent-listen', 'unix:/x'], /--agent-listen .*unix:\/x.* write ADDR:PORT/, 2],
     [[], /--data is missing: give it/, 2],

@@ -177,7 +177,7 @@ test('an agent of another version is turned away, and log of events and node say
     const agent = await connect();
     agent.send(hello);
     const { code, reason } = await until('it is closed', () => agent.closed);
-    assert.deepEqual([code, reason], [4001, 'protocol 1 is spoken here, not 3: upgrade the controller']);
+    assert.deepEqual([code, reason], [4001, 'this controller speaks protocol 1, and not 3: upgrade the controller']);
   }
   const told = async () => (await bench.get('/api/v1/events?object=node/node-1&kind=nodeRejected')).body.items;
   await until('it is told', async () => (await told()).length > 0);

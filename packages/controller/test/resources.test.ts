@@ -219,7 +219,7 @@ test('a node that may still copy is not forgotten, until it has confirmed its en
   );
   const [event] = (await bench.get('/api/v1/events?kind=nodeDeclaredDead')).body.items;
   assert.deepEqual([event.object.name, event.cause.kind, event.count], ['node-1', 'operator', 1]);
-  assert.match(event.message, /copy no more for p$/);
+  assert.match(event.message, /counts as stopped for p$/);
   assert.equal(
     (await bench.request('DELETE', '/api/v1/nodes/node-2')).status,
     204,

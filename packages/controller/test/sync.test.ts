@@ -138,7 +138,7 @@ test('a second agent of a node is refused while the first one answers, and chang
     problems.map(({ code }: { code: string }) => code),
     ['NODE_SECOND_AGENT'],
   );
-  assert.match(problems[0].message, /agent at \S*127\.0\.0\.1 serves this node, and another one at \S*127\.0\.0\.1/);
+  assert.match(problems[0].message, /agent at \S*127\.0\.0\.1 serves this node, and another agent at \S*127\.0\.0\.1/);
   const events = (await bench.get('/api/v1/events?kind=nodeRejected')).body.items;
   assert.deepEqual(
     events.map(({ code }: { code: string }) => code),

@@ -18,7 +18,7 @@ test('an address that is another node’s, or of no host, is refused with the re
     (await bench.get('/api/v1/nodes')).body.items.every((n: { underlay?: object }) => n.underlay),
   );
   const refused: [string, number, RegExp][] = [
-    ['10.0.0.1', 1600, /10\.0\.0\.1 is that of node "node-1" already/],
+    ['10.0.0.1', 1600, /10\.0\.0\.1 already belongs to node "node-1"/],
     ['127.0.0.5', 1600, /loopback/],
     ['239.1.1.1', 1600, /multicast/],
     ['255.255.255.255', 1600, /broadcast/],

@@ -30,7 +30,7 @@ export function deviceRefusal(
   const unsupported = `POLICY_${role}_UNSUPPORTED` as const;
   if (devices.length > 0) {
     const none = whys.length === devices.length;
-    const cannot = role === 'SOURCE' ? 'cannot be mirrored' : 'cannot take copies';
+    const cannot = role === 'SOURCE' ? 'cannot be mirrored' : 'cannot receive copies';
     return none ? { code: unsupported, message: `${quote(id)} ${cannot}: ${whys.join('; ')}` } : undefined;
   }
   const known = explain?.(id);
@@ -57,7 +57,7 @@ export function overlaps(sources: readonly string[], cluster: Cluster): { index:
       if (other === undefined || other === id) continue;
       const index = Math.max(sources.indexOf(id), sources.indexOf(other));
       const what = `${device.name} of ${quote(id)} and ${name} of ${quote(other)} on node ${quote(device.node)}`;
-      const message = `${what} carry the same packets, which would be copied twice: name one of the two`;
+      const message = `${what} carry the same packets, which would be copied twice: use only one of the two`;
       const key = [id, other].sort().join(' ');
       if (!found.has(key)) found.set(key, { index, message });
     }

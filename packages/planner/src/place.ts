@@ -46,7 +46,7 @@ export function place(policy: Policy, cluster: Cluster): Placement {
   for (const [slot, id] of policy.sources.entries()) {
     const item = cluster.interfaces.get(id);
     if (!item) {
-      const message = `there is no interface "${id}" any more: take it out of the sources`;
+      const message = `interface "${id}" no longer exists: remove it from the sources`;
       reasons.push({ code: 'SOURCE_ABSENT', message, interface: id });
       continue;
     }
@@ -103,7 +103,7 @@ function findTarget(
 ): { target?: Target; reasons: StatusReason[] } {
   const id = policy.destination;
   if (!item) {
-    const message = `there is no interface "${id}" any more: choose another destination`;
+    const message = `interface "${id}" no longer exists: choose another destination`;
     return { reasons: [{ code: 'DESTINATION_ABSENT', message, interface: id }] };
   }
   // An edge is planned for before its device is seen: the agent finds it by itself, also without the controller.
@@ -116,7 +116,7 @@ function findTarget(
   }
   const known = cluster.nodes.get(node);
   if (!known) {
-    const message = `node "${node}" of the destination is not known: start its agent`;
+    const message = `node "${node}" of the destination is unknown: start its agent`;
     reasons.push({ code: 'NODE_UNDERLAY_UNKNOWN', message, node });
     return { reasons };
   }
@@ -127,7 +127,7 @@ function findTarget(
       return { reasons };
     }
     if (item.edge?.allowedVlans?.includes(policy.vlanId) === false) {
-      const message = `"${id}" does not carry VLAN ${policy.vlanId} any more: extend its allowedVlans, or change the vlanId`;
+      const message = `"${id}" no longer carries VLAN ${policy.vlanId}: extend its allowedVlans, or change the vlanId`;
       reasons.push({ code: 'POLICY_VLAN_NOT_IN_TRUNK', message, interface: id });
     }
   }
@@ -145,7 +145,7 @@ function absence(item: ClusterInterface): string {
 function absenceRemedy({ id, kind, boundTo, contested = [] }: ClusterInterface): string {
   if (boundTo !== undefined && contested.length > 0) {
     const nodes = contested.map((node) => `"${node}"`).join(', ');
-    return `it is bound to node "${boundTo}", and ${nodes} has it: bind it there, or "mirrorplane interface release ${id}"`;
+    return `it is bound to node "${boundTo}", but ${nodes} has it: bind it to that node, or run "mirrorplane interface release ${id}"`;
   }
   if (kind === 'edge') return 'check the NIC and its declaration';
   return 'start the VM, attach its NIC, or set the identity of its device again';
@@ -213,7 +213,8 @@ function lackingUnderlay(node: { name: string; underlay?: unknown }, target: Tar
 }
 
 function noAddress(node: string): StatusReason {
-  const remedy = 'give its agent a --mirror-device that is there and has an IPv4 address (see its problems)';
+  const remedy =
+    'start its agent with a --mirror-device that exists and has an IPv4 address (see the problems of the node)';
   return { code: 'NODE_UNDERLAY_UNKNOWN', message: `node "${node}" has no address for ERSPAN: ${remedy}`, node };
 }
 

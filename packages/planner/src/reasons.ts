@@ -69,12 +69,12 @@ export function nodeReasons(plan: PolicyPlan, { nodes }: Observation): StatusRea
   return involvedNodes(plan).flatMap((node): StatusReason[] => {
     const report = nodes.get(node);
     if (!report?.connected) {
-      const message = `the agent of node "${node}" is not connected: check it, and the network of the node`;
+      const message = `the agent of node "${node}" is not connected: check the agent and the network of the node`;
       return [{ code: 'NODE_DISCONNECTED', message, node }];
     }
     if (isPending(report)) {
       const { appliedRevision = 'none', programRevision = 'its first' } = report;
-      const message = `node "${node}" runs program ${appliedRevision} and is to run ${programRevision}: wait a moment`;
+      const message = `node "${node}" runs program ${appliedRevision}, and not yet ${programRevision}: wait a moment`;
       return [{ code: 'NODE_PENDING', message, node }];
     }
     return [];
@@ -155,7 +155,7 @@ function raiseDestination(policy: Policy, { cluster }: Observation): string | un
 function dropRemedy(sums: ReadonlyMap<string, number>, policy: Policy, observation: Observation): string {
   if (!sums.has('tooBigForDestination')) return 'see the counters by reason';
   const raise = raiseDestination(policy, observation);
-  return `raise ${raise ?? `the MTU of the destination "${policy.destination}" to that of what its sources send`}`;
+  return `raise ${raise ?? `the MTU of the destination "${policy.destination}" to the MTU of its sources`}`;
 }
 
 /** A reason for every node that has dropped copies of the policy since the counters of before. */
@@ -191,8 +191,8 @@ export function dropReasons(
 export function endingReasons({ uid }: Policy, { nodes }: Observation): StatusReason[] {
   const copying = [...nodes].filter(([, report]) => report.copying?.includes(uid)).map(([node]) => node);
   return copying.sort(byText).map((node): StatusReason => {
-    const why = nodes.get(node)?.connected ? 'wait a moment' : 'its agent is not connected: check it';
-    const message = `node "${node}" has not confirmed that it has stopped, and may still copy: ${why}`;
+    const why = nodes.get(node)?.connected ? 'wait a moment' : 'its agent is not connected: check the agent';
+    const message = `node "${node}" has not confirmed that it stopped, and may still copy: ${why}`;
     return { code: 'ENDING_UNCONFIRMED', message, node };
   });
 }
@@ -205,8 +205,8 @@ export function unprovenReasons({ paths }: PolicyPlan, { cluster, refused }: Obs
     if (packets === 0) {
       return [];
     }
-    const why = 'they carry no session that a policy has there now';
-    const message = `node "${to}" refused ${packets} copies of node "${from}", for ${why}: check the agent of "${from}"`;
+    const why = 'they carry no session that a policy has on this node now';
+    const message = `node "${to}" refused ${packets} copies of node "${from}", because ${why}: check the agent of "${from}"`;
     return [{ code: 'COPIES_UNPROVEN', message, node: to }];
   });
 }
@@ -223,7 +223,7 @@ export function lossReasons(
       return [];
     }
     const { remedy } = CATALOGUE.COPIES_LOST;
-    const message = `${lost.lately} copies from node "${from}" to node "${to}" were lost lately, ${lost.ever} in all: ${remedy}`;
+    const message = `${lost.lately} copies from node "${from}" to node "${to}" were lost recently, ${lost.ever} in all: ${remedy}`;
     return [{ code: 'COPIES_LOST', message, node: to }];
   });
 }
@@ -240,9 +240,9 @@ export function feedbackReasons(
   return sending.map(({ node, packets }) => {
     const { remedy } = CATALOGUE.DESTINATION_SENDS_COPIES;
     const outcome = allowFeedback
-      ? 'they were let through, because the policy allows it, and not copied again'
-      : `they were kept off the network: ${remedy}`;
-    const message = `"${destination}" sent ${packets} frames lately with addresses of others that it got copies of; ${outcome}`;
+      ? 'they were allowed by the policy, and not copied again'
+      : `they were dropped at its port: ${remedy}`;
+    const message = `"${destination}" recently sent ${packets} frames with source addresses that it got in copies; ${outcome}`;
     return { code: 'DESTINATION_SENDS_COPIES', message, interface: destination, node };
   });
 }
@@ -278,13 +278,14 @@ export function truncationReasons(
   const underlay =
     largest > 0
       ? `raise the MTU of the underlay to ${largest + ERSPAN_OVERHEAD} on both nodes (MTU ${largest} of the sources + ${ERSPAN_OVERHEAD})`
-      : `raise the MTU of the underlay to ${ERSPAN_OVERHEAD} bytes above that of the sources`;
+      : `raise the MTU of the underlay to the MTU of the sources plus ${ERSPAN_OVERHEAD} bytes`;
   // Else the copies would come to the destination whole, and be dropped there.
   const destination = raiseDestination(policy, observation);
   const needed = destination === undefined ? underlay : `${underlay}, and ${destination}`;
   return sortedBy(byNode, ([node]) => node).map(([node, packets]) => {
     const mtu = cluster.nodes.get(node)?.underlay?.mtu;
-    const why = mtu === undefined ? 'to fit into the underlay' : `to fit into the underlay, which has MTU ${mtu} there`;
+    const why =
+      mtu === undefined ? 'to fit into the underlay' : `to fit into the underlay, which has MTU ${mtu} on this node`;
     return { code: 'COPIES_TRUNCATED', message: `node "${node}" cut ${packets} copies ${why}: ${needed}`, node };
   });
 }

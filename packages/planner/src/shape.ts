@@ -1,13 +1,13 @@
 /** The shape of a policy, checked again where it comes from a form as it is typed, and not through the API. */
 import type { PolicySpec, Refusal } from '@mirrorplane/contract';
 
-const TEXT = 'has to be text';
-const NUMBER = 'has to be a number';
+const TEXT = 'must be text';
+const NUMBER = 'must be a number';
 
 /** A refusal for every field that the rules could not even look at. Empty for a `PolicySpec` of the declared type. */
 export function shapeRefusals(spec: PolicySpec): Refusal[] {
   if (typeof spec !== 'object' || spec === null) {
-    return [{ code: 'FIELD_INVALID', field: '', message: 'a policy has to be an object: write its fields by name' }];
+    return [{ code: 'FIELD_INVALID', field: '', message: 'a policy must be an object: write its fields by name' }];
   }
   const refusals: Refusal[] = [];
   const expect = (ok: boolean, field: string, what: string): void => {
@@ -16,7 +16,7 @@ export function shapeRefusals(spec: PolicySpec): Refusal[] {
     }
   };
   expect(typeof spec.name === 'string', 'name', TEXT);
-  expect(Array.isArray(spec.sources), 'sources', 'has to be a list of interface ids');
+  expect(Array.isArray(spec.sources), 'sources', 'must be a list of interface ids');
   if (Array.isArray(spec.sources)) {
     // entries() and not forEach: holes are looked at too.
     for (const [index, id] of spec.sources.entries()) {
@@ -31,7 +31,7 @@ export function shapeRefusals(spec: PolicySpec): Refusal[] {
   expect(
     spec.allowFeedback === undefined || typeof spec.allowFeedback === 'boolean',
     'allowFeedback',
-    'has to be true or false',
+    'must be true or false',
   );
   return refusals;
 }

@@ -88,29 +88,29 @@ export function normalise(spec: PolicySpec): PolicySpec {
 
 function checkRate({ maxRate }: PolicySpec, refuse: Refuse): void {
   if (maxRate === undefined || (maxRate >= 1 && maxRate <= MAX_RATE)) return;
-  refuse('POLICY_RATE_INVALID', 'maxRate', `${maxRate} is out of range: use 1 to ${MAX_RATE} Mbit/s, or leave it out`);
+  refuse('POLICY_RATE_INVALID', 'maxRate', `${maxRate} is out of range: use 1 to ${MAX_RATE} Mbit/s, or remove it`);
 }
 
 /** At an edge, what comes back has the VLAN ID of the policy, and is never copied again. */
 function checkFeedback({ allowFeedback, destination }: PolicySpec, cluster: Cluster, refuse: Refuse): void {
   if (!allowFeedback || cluster.interfaces.get(destination)?.kind !== 'edge') return;
-  const why = `${quote(destination)} is an edge-connected interface, and no guest sends there`;
+  const why = `${quote(destination)} is an edge-connected interface, which has no guest`;
   refuse('POLICY_FEEDBACK_NOT_ALLOWED', 'allowFeedback', `${why}: remove allowFeedback`);
 }
 
 function checkName(spec: PolicySpec, refuse: Refuse): void {
   if (!Name.safeParse(spec.name).success) {
     const rule = 'use 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends';
-    refuse('POLICY_NAME_INVALID', 'name', `${quote(spec.name)} is not usable as a name: ${rule}`);
+    refuse('POLICY_NAME_INVALID', 'name', `${quote(spec.name)} is not a valid name: ${rule}`);
   }
 }
 
 function checkSourceList({ sources }: PolicySpec, cluster: Cluster, refuse: Refuse): void {
   if (sources.length === 0) {
-    refuse('POLICY_NO_SOURCES', 'sources', `the policy has no source: name 1 to ${MAX_SOURCES} interfaces`);
+    refuse('POLICY_NO_SOURCES', 'sources', `the policy has no source: give 1 to ${MAX_SOURCES} interfaces`);
   }
   if (sources.length > MAX_SOURCES) {
-    const remedy = `a policy takes at most ${MAX_SOURCES}; divide them among several policies`;
+    const remedy = `a policy can have at most ${MAX_SOURCES}; divide them into several policies`;
     refuse('POLICY_TOO_MANY_SOURCES', 'sources', `the policy has ${sources.length} sources: ${remedy}`);
   }
   const edge = sources.find((id) => cluster.interfaces.get(id)?.kind === 'edge');
@@ -139,7 +139,7 @@ function checkEachSource({ spec, cluster, others, explain }: Case, refuse: Refus
     const field = `sources[${index}]`;
     const first = firstIndex.get(id);
     if (first !== undefined) {
-      refuse('POLICY_SOURCE_REPEATED', field, `${quote(id)} is sources[${first}] already: name every source once`);
+      refuse('POLICY_SOURCE_REPEATED', field, `${quote(id)} is already sources[${first}]: list every source once`);
       continue;
     }
     firstIndex.set(id, index);
@@ -203,7 +203,7 @@ function checkDestination({ spec, cluster, others, explain }: Case, refuse: Refu
   }
   const own = sources.indexOf(destination);
   if (own >= 0) {
-    const message = `${quote(destination)} is sources[${own}] of this policy too: choose another destination`;
+    const message = `${quote(destination)} is also sources[${own}] of this policy: choose another destination`;
     refuse('POLICY_DESTINATION_IS_SOURCE', 'destination', message);
   }
   const edge = sources.find((id) => cluster.interfaces.get(id)?.kind === 'edge');
@@ -231,7 +231,11 @@ function checkDirection({ direction }: PolicySpec, refuse: Refuse): void {
 function checkPercent({ percent }: PolicySpec, refuse: Refuse): void {
   // Comparing with what two decimals can write is exact; percent * 100 is not (0.29 * 100 = 28.999999999999996).
   if (!(percent >= 0 && percent <= 100 && Number(percent.toFixed(2)) === percent)) {
-    refuse('POLICY_PERCENT_INVALID', 'percent', `${percent} is no percentage: use 0 to 100 with at most two decimals`);
+    refuse(
+      'POLICY_PERCENT_INVALID',
+      'percent',
+      `${percent} is not a percentage: use 0 to 100 with at most two decimals`,
+    );
   }
 }
 
@@ -253,7 +257,7 @@ function checkVlan(spec: PolicySpec, cluster: Cluster, refuse: Refuse): void {
     return;
   }
   if (!Number.isInteger(vlanId) || vlanId < 1 || vlanId > 4094) {
-    refuse('POLICY_VLAN_INVALID', 'vlanId', `${vlanId} is no VLAN ID: use a whole number from 1 to 4094`);
+    refuse('POLICY_VLAN_INVALID', 'vlanId', `${vlanId} is not a VLAN ID: use a whole number from 1 to 4094`);
     return;
   }
   const allowed = isEdge ? item.edge?.allowedVlans : undefined;
@@ -299,6 +303,6 @@ function warningsOf(others: readonly Policy[]): Warning[] {
   if (count <= MANY_POLICIES) {
     return [];
   }
-  const remedy = 'consider joining policies that share a destination';
-  return [{ code: 'POLICY_MANY', message: `with this one there are ${count} policies: ${remedy}` }];
+  const remedy = 'consider merging policies that share a destination';
+  return [{ code: 'POLICY_MANY', message: `there are ${count} policies now: ${remedy}` }];
 }

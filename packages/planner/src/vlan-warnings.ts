@@ -76,8 +76,8 @@ function reached({ vlanId, node, domain }: Push, edges: readonly MirroredEdge[])
 function pushed(push: Push, { name }: Policy, edges: readonly MirroredEdge[]): Warning[] {
   const [elsewhere, here] = reached(push, edges);
   const vlan = `VLAN ${push.vlanId}`;
-  const taken = `policy "${name}" does not mirror frames of ${vlan} at ${listed(elsewhere)} any more: they are taken for copies of this policy that a switch has brought there`;
-  const mixed = `policy "${name}" mirrors ${listed(here)}, where copies of this policy and other frames of ${vlan} may meet: copies that come back are left out, and all else is mirrored`;
+  const taken = `policy "${name}" does not mirror frames of ${vlan} at ${listed(elsewhere)} any more: such frames count as copies of this policy that a switch has brought`;
+  const mixed = `policy "${name}" mirrors ${listed(here)}, where copies of this policy and other frames of ${vlan} may meet: copies that come back are not mirrored, and all other frames are`;
   return messagesOf(elsewhere, taken, here, mixed).map((message) => ({
     code: 'POLICY_VLAN_MIRRORED',
     field: 'vlanId',
@@ -89,8 +89,8 @@ function pushed(push: Push, { name }: Policy, edges: readonly MirroredEdge[]): W
 function carried(push: Push, edges: readonly MirroredEdge[]): Warning[] {
   const [elsewhere, here] = reached(push, edges);
   const vlan = `VLAN ${push.vlanId}`;
-  const taken = `frames of ${vlan} at ${listed(elsewhere)} are not mirrored: they are taken for copies of policy "${push.policy}" that a switch has brought there`;
-  const mixed = `at ${listed(here)} copies of policy "${push.policy}" and other frames of ${vlan} may meet: copies that come back are left out, and all else is mirrored`;
+  const taken = `frames of ${vlan} at ${listed(elsewhere)} are not mirrored: they count as copies of policy "${push.policy}" that a switch has brought`;
+  const mixed = `at ${listed(here)} copies of policy "${push.policy}" and other frames of ${vlan} may meet: copies that come back are not mirrored, and all other frames are`;
   return messagesOf(elsewhere, taken, here, mixed).map((message) => ({
     code: 'POLICY_VLAN_MIRRORED',
     field: 'sources',
@@ -113,7 +113,7 @@ function shared({ vlanId, domain }: Push, pushes: readonly Push[]): Warning[] {
     return [];
   }
   const names = namesOf(same.map(({ policy }) => `"${policy}"`));
-  const message = `VLAN ${vlanId} is the VLAN ID of ${same.length === 1 ? 'policy' : 'policies'} ${names} too, and their copies cannot be told apart by it; use another one where that matters`;
+  const message = `VLAN ${vlanId} is also the VLAN ID of ${same.length === 1 ? 'policy' : 'policies'} ${names}, so the VLAN ID does not tell their copies apart; use another VLAN ID if that matters`;
   return [{ code: 'POLICY_VLAN_SHARED', field: 'vlanId', message }];
 }
 

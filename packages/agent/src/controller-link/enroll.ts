@@ -36,7 +36,7 @@ export function parseController(controller: string): { host: string; port: numbe
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(controller);
   const port = Number(match?.[3]);
   if (!match || port < 1 || port > 65535) {
-    throw new EnrollmentError(`controller "${controller}" is not of the form HOST:PORT`);
+    throw new EnrollmentError(`controller "${controller}" does not have the form HOST:PORT`);
   }
   return { host: (match[1] ?? match[2])!, port };
 }
@@ -62,7 +62,9 @@ export async function loadCredentials(data: string, node: string): Promise<Store
   }
   const name = commonName(credentials.certificate);
   if (name !== node) {
-    throw new EnrollmentError(`${data} holds the certificate of node "${name}", not of "${node}": use another folder`);
+    throw new EnrollmentError(
+      `${data} holds the certificate of node "${name}", not of "${node}": use another directory`,
+    );
   }
   return credentials;
 }
@@ -96,7 +98,7 @@ export async function enroll(options: {
   const answer = await post({ host, port, path: '/enroll', authority: pinnedAuthority }, body);
   const { certificate, authority } = EnrollResponse.parse(JSON.parse(answer));
   if (fingerprint(authority) !== pinned) {
-    throw new EnrollmentError('the controller answered with another authority than that of the token');
+    throw new EnrollmentError('the controller answered with an authority that is not the authority of the token');
   }
   if (!isOf(certificate, { node: options.node, key: privateKey, authority })) {
     throw new EnrollmentError('the controller answered with a certificate that is not for this node');
@@ -162,7 +164,7 @@ async function fetchAuthority(host: string, port: number, pinned: string): Promi
     socket.destroy();
   }
   throw new EnrollmentError(
-    `${host}:${port} is not the controller that the token names: none of its certificates has the fingerprint ${pinned}; the secret was not sent`,
+    `${host}:${port} is not the controller of the token: none of its certificates has the fingerprint ${pinned}; the secret was not sent`,
   );
 }
 

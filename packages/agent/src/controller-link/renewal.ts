@@ -35,7 +35,7 @@ export function validityOf(certificate: string): { from: Date; to: Date } {
 /** What a node does whose certificate has ended, in words. */
 export function endedMessage(node: string, certificate: string): string {
   const end = validityOf(certificate).to.toISOString();
-  return `the certificate of the node has ended on ${end}: make a token with "mirrorplane node token ${node}", and start the agent with --token`;
+  return `the certificate of the node has ended on ${end}: create a token with "mirrorplane node token ${node}", and start the agent with --token`;
 }
 
 /**

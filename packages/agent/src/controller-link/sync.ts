@@ -195,7 +195,7 @@ export class SyncClient extends EventEmitter<SyncEvents> {
   #lost(opened: boolean, longest: number, why: string): void {
     // A controller that is away for hours is reported once, not with every attempt.
     if (opened || why !== this.#lastFailure) {
-      const message = opened ? 'connection to the controller lost' : 'controller not reached';
+      const message = opened ? 'connection to the controller lost' : 'controller cannot be reached';
       this.#log.warn({ controller: this.#url, reason: why }, message);
     }
     this.#lastFailure = why;
@@ -216,7 +216,7 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     if (!message.success) {
       const issue = message.error.issues[0];
       const field = issue?.path.join('.');
-      this.#log.error({ field, reason: issue?.message }, 'message of the controller was not understood');
+      this.#log.error({ field, reason: issue?.message }, 'message of the controller has a wrong form');
       return;
     }
     // Only a controller that really serves us resets the wait: one that throws us out at once must not be stormed.

@@ -20,7 +20,7 @@ export function parseAlias(alias: string): AliasResult {
   for (const part of alias.slice(PREFIX.length).split(';')) {
     if (part.trim() === '') continue;
     const equals = part.indexOf('=');
-    if (equals < 0) return { error: `"${part.trim()}" is no KEY=VALUE` };
+    if (equals < 0) return { error: `"${part.trim()}" is not KEY=VALUE` };
     const key = part.slice(0, equals).trim();
     if (fields.has(key)) return { error: `"${key}" is given twice` };
     fields.set(key, part.slice(equals + 1).trim());
@@ -32,11 +32,11 @@ function identityOf(fields: ReadonlyMap<string, string>): AliasResult {
   const kind = fields.get('kind');
   const id = fields.get('id');
   if (kind === undefined) return { error: 'kind is missing: write kind=vm or kind=nfv' };
-  if (kind === 'edge') return { error: 'kind=edge does not come by alias: declare the edge-connected interface' };
-  if (kind !== 'vm' && kind !== 'nfv') return { error: `kind "${kind}" is not known: write kind=vm or kind=nfv` };
-  if (id === undefined || id === '') return { error: 'id is missing: write id=NAME, as in id=web-1/0' };
+  if (kind === 'edge') return { error: 'an alias cannot have kind=edge: declare the edge-connected interface' };
+  if (kind !== 'vm' && kind !== 'nfv') return { error: `kind "${kind}" is unknown: write kind=vm or kind=nfv` };
+  if (id === undefined || id === '') return { error: 'id is missing: write id=NAME, for example id=web-1/0' };
   const checked = InterfaceId.safeParse(id);
-  if (!checked.success) return { error: `id "${id}": ${checked.error.issues[0]?.message ?? 'not usable'}` };
+  if (!checked.success) return { error: `id "${id}": ${checked.error.issues[0]?.message ?? 'not valid'}` };
   const name = fields.get('name') ?? '';
   const network = fields.get('network');
   if (name.length > MAX_TEXT) return { error: `name is longer than ${MAX_TEXT} characters` };

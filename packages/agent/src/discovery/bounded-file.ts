@@ -42,5 +42,5 @@ export async function readBounded(path: string, limit: number): Promise<string |
 }
 
 function noFile(path: string): Error {
-  return new Error(`${path} is no file`);
+  return new Error(`${path} is not a file`);
 }

@@ -68,7 +68,7 @@ export async function readContainers(
   const bundles = runtime.kind === 'bundles';
   const { ids, more } = bundles ? await bundlesIn(runtime.path) : await listed(runtime.path);
   if (more) {
-    reading.unreadable.push(`${runtime.path} has more than ${MAX_CONTAINERS} containers; so many are looked at`);
+    reading.unreadable.push(`${runtime.path} has more than ${MAX_CONTAINERS} containers; only that many are read`);
   }
   // Those that are not known first, if there is not time for all.
   const queue = [...ids.filter((id) => last?.containers.has(id)), ...ids.filter((id) => !last?.containers.has(id))];
@@ -98,7 +98,7 @@ export async function readContainers(
   };
   await Promise.all(Array.from({ length: PARALLEL }, work));
   if (late > 0) {
-    const what = `${late} containers were not asked for within ${askingMs / 1000} s, what was said last of them holds`;
+    const what = `${late} containers could not be read within ${askingMs / 1000} s; their last known state holds`;
     reading.unreadable.unshift(`${runtime.path}: ${what}`);
   }
   return reading;

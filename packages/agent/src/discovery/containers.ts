@@ -112,7 +112,7 @@ export class ContainerSource implements PolledSource {
       // A runtime that was never there is not missed.
       if ((errno(error) === 'ENOENT' && !this.#last.has(runtime)) || this.#complaints.get(runtime) === why) return;
       this.#complaints.set(runtime, why);
-      this.log.warn({ path: runtime.path, reason: why }, 'containers cannot be read, what was said last holds');
+      this.log.warn({ path: runtime.path, reason: why }, 'containers cannot be read; their last known state holds');
     }
   }
 }

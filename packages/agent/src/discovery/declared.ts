@@ -28,7 +28,7 @@ export function bindEdges(bindings: readonly EdgeBinding[], links: readonly Link
     if (link === undefined) continue;
     const other = edges.get(link.ifindex);
     if (other !== undefined) {
-      problems.push(duplicate(binding, `the device ${link.name} is declared as ${other} already`));
+      problems.push(duplicate(binding, `the device ${link.name} is already declared as ${other}`));
       continue;
     }
     edges.set(link.ifindex, binding.interface);

@@ -12,9 +12,9 @@ export interface Verdict {
   destination?: string;
 }
 
-const NO_GUEST = 'and no guest is behind it: declare it as an edge-connected interface';
+const NO_GUEST = 'and it does not lead to a guest: declare it as an edge-connected interface';
 const LEADS_TO_GUEST = 'which leads to a guest: give it an alias as vm or nfv';
-const NAME_GUEST = 'name the tap or veth of the guest instead';
+const NAME_GUEST = 'use the tap or veth of the guest instead';
 const DECLARE_NIC = 'declare the NIC instead';
 
 function neither(what: string): Verdict {
@@ -22,8 +22,8 @@ function neither(what: string): Verdict {
 }
 
 /** The host's own end of a cable: what it sends to the network leaves there, so directions are those of the host. */
-const ownEnd = (what: string) => neither(`is ${what}, an end of the host's own`);
-const tunnel = (what: string) => neither(`is ${what}, which carries packets within packets`);
+const ownEnd = (what: string) => neither(`is ${what}, an end that belongs to the host`);
+const tunnel = (what: string) => neither(`is ${what}, which carries encapsulated packets`);
 const noEthernet = (what: string) => neither(`is ${what}, which carries no Ethernet frames`);
 
 /** By the word that `kindOf` gives. The documentation has the same table, docs/devices.md. */
@@ -40,16 +40,16 @@ export const DEVICE_KINDS: Readonly<Record<string, Verdict>> = {
   openvswitch: ownEnd('an internal port of Open vSwitch'),
   macvtap: {
     edge: `is a macvtap device, which leads to a guest: ${DECLARE_NIC}`,
-    destination: 'is a macvtap device, where a copy would leave by the NIC: connect the guest to a bridge instead',
+    destination: 'is a macvtap device, so a copy would leave by the NIC: connect the guest to a bridge instead',
   },
   macvlan: ownEnd('a macvlan device'),
   ipvlan: ownEnd('an ipvlan device'),
   ipvtap: ownEnd('an ipvtap device'),
   macsec: ownEnd('a macsec device'),
-  netkit: neither('is a netkit device, whose traffic container networks lead past its hooks'),
-  dummy: neither('is a dummy device, behind which nothing is'),
-  ifb: neither('is an ifb device, which carries what other devices redirect to it'),
-  vrf: neither('is a VRF, which stands for several devices'),
+  netkit: neither('is a netkit device, and container networks lead its traffic past the hooks'),
+  dummy: neither('is a dummy device, which leads nowhere'),
+  ifb: neither('is an ifb device, which carries packets that other devices redirect'),
+  vrf: neither('is a VRF, which groups several devices'),
   vxlan: tunnel('a vxlan tunnel'),
   geneve: tunnel('a geneve tunnel'),
   gretap: tunnel('a gretap tunnel'),
@@ -148,8 +148,9 @@ function verdictOn(kind: string, { ethernet }: Link): Verdict {
   const known = Object.hasOwn(DEVICE_KINDS, kind) ? DEVICE_KINDS[kind]! : undefined;
   if (!ethernet && !(known?.guest && known.edge)) return noEthernet(`a device of kind ${kind}`);
   if (known) return known;
-  if (kind !== 'unknown') return neither(`is of kind ${kind}, which is not known to lead to a guest or a network`);
-  return neither('is a virtual device, of which the kernel does not say what is behind it');
+  if (kind !== 'unknown')
+    return neither(`is of kind ${kind}; Mirrorplane does not know whether such a device leads to a guest or a network`);
+  return neither('is a virtual device, and the kernel does not say where it leads');
 }
 
 /** The device that this one is on top of. Two that name each other are the ends of a pair. */

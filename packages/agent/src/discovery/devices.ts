@@ -43,8 +43,8 @@ const MAX_ALT_NAMES = 64;
 
 /** What is said of flows that a NIC handles itself: they pass by the hooks of the kernel. */
 const OFFLOADED = {
-  representor: 'is the port of a virtual function: packets of flows that its NIC switches itself are not seen',
-  offload: 'has hw-tc-offload on: packets of flows that the NIC handles itself are not seen',
+  representor: 'is the port of a virtual function: flows that the NIC switches in hardware are not seen',
+  offload: 'has hw-tc-offload on: flows that the NIC forwards in hardware are not seen',
 };
 
 /**
@@ -82,7 +82,7 @@ export function identify(
     for (const device of claimants) {
       if (device === owner) continue;
       delete device.guest;
-      const message = `${id}: the device ${device.name} claims it too, ${owner.name} has it`;
+      const message = `${id}: the device ${device.name} claims it too, but ${owner.name} has it`;
       device.identityError = message;
       delete device.identity;
       problems.push({ code: 'INTERFACE_DUPLICATE', message, interface: id });

@@ -32,8 +32,8 @@ const HERE = new Set(['Running', 'Frozen', 'Freezing', 'Thawed', 'Ready', 'Stopp
 /** Types of NICs that leave no device on the host, and why. */
 const NO_DEVICE: Record<string, string> = {
   sriov: 'it is passed through (SR-IOV)',
-  physical: 'it is a physical NIC that was given to the instance',
-  ipvlan: 'it is an ipvlan device within the instance',
+  physical: 'it is a physical NIC that is given to the instance',
+  ipvlan: 'it is an ipvlan device inside the instance',
 };
 
 /** What is said of the NICs of one instance. */
@@ -60,12 +60,12 @@ export function readInstance(listed: unknown, member: string | undefined): Insta
     const without = NO_DEVICE[nic.nictype ?? ''];
     const device = instance.config[`volatile.${key}.host_name`];
     if (without !== undefined) {
-      const message = `${name}: ${without}, and no kernel device sees its traffic`;
+      const message = `${name}: ${without}, so no kernel device sees its traffic`;
       if (here) problems.push({ code: 'DEVICE_UNSUPPORTED', message });
     } else if (device && uuid === undefined) {
       claims.push({
         device,
-        error: `${name}: the instance has no volatile.uuid, which Incus and LXD 5.0 and later give it`,
+        error: `${name}: the instance has no volatile.uuid; Incus, and LXD since 5.0, set it`,
       });
     } else if (device && uuid !== undefined) {
       claims.push(nicClaim({ instance, uuid, key, name, device, here }));

@@ -54,7 +54,7 @@ export class IncusSource implements PolledSource {
         unreadable.push(`${nameOf(listed)}: ${reason(error)}`);
       }
     });
-    if (more) unreadable.unshift(`there are more than ${MAX_INSTANCES} instances; so many are looked at`);
+    if (more) unreadable.unshift(`there are more than ${MAX_INSTANCES} instances; only that many are read`);
     listing.problems.push(...unreadableProblems(unreadable));
     return listing;
   }

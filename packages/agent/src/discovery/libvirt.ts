@@ -149,7 +149,7 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
   #unreadable(why: string): void {
     if (this.#closed) return;
     if (this.#complaint === '') {
-      this.#log.warn({ uri: this.#uri, reason: why }, 'libvirt cannot be read, what it said last holds');
+      this.#log.warn({ uri: this.#uri, reason: why }, 'libvirt cannot be read; its last known state holds');
     }
     this.#complaint = why;
   }

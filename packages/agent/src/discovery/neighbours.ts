@@ -172,7 +172,7 @@ export class NextHops extends EventEmitter<{ change: [] }> {
       if ((await readEntry(this.#client, port.ifindex, via))?.managed) return;
       this.#manageable = false;
       await this.#record.remove(ref);
-      this.#log.info('the kernel keeps no managed neighbours, asking for them again and again instead');
+      this.#log.info('the kernel has no managed neighbours; the agent asks for them repeatedly');
     }
     await setNeighbour(this.#client, port.ifindex, via, { managed: false, replace: false });
   }

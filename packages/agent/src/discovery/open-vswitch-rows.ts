@@ -46,7 +46,7 @@ export function readInterfaces(tables: Tables): { claims: SwitchClaim[]; problem
         ...(error === undefined && identity.success ? { identity: identity.data } : { error: error ?? '' }),
       });
     } else {
-      const message = `${id}: ${name} is a port of type ${type}, and no kernel device sees its traffic`;
+      const message = `${id}: ${name} is a port of type ${type}, so no kernel device sees its traffic`;
       problems.push({ code: 'DEVICE_UNSUPPORTED', message, interface: id });
     }
   }

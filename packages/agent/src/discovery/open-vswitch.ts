@@ -78,7 +78,7 @@ export class OpenVswitchProvider extends EventEmitter<{ change: [] }> implements
 
   #lost(why: string): void {
     if (!this.#away) {
-      this.#log.warn({ socket: this.#socket, reason: why }, 'open vswitch cannot be read, what it said last holds');
+      this.#log.warn({ socket: this.#socket, reason: why }, 'open vswitch cannot be read; its last known state holds');
     }
     this.#away = true;
     this.#backoff.later();

@@ -115,7 +115,7 @@ export class OvsdbMonitor {
     try {
       for (const text of this.#splitter.push(part)) this.#message(JSON.parse(text));
     } catch (error) {
-      this.#end(`not understood: ${error instanceof Error ? error.message : error}`);
+      this.#end(`cannot be parsed: ${error instanceof Error ? error.message : error}`);
     }
   }
 

@@ -137,7 +137,7 @@ export class PolledProvider extends EventEmitter<{ change: [] }> implements Iden
     } catch (error) {
       if (this.#closed) return;
       if (this.#complaint === '') {
-        this.#source.log.warn({ err: error }, `${this.name} cannot be read, what it said last holds`);
+        this.#source.log.warn({ err: error }, `${this.name} cannot be read; its last known state holds`);
       }
       this.#complaint = reason(error);
     }

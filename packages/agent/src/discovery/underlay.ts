@@ -98,7 +98,7 @@ export async function findUnderlay(
   const none = (why: string) => ({ underlay: undefined, why: `the mirror device: ${why}`, asked: true });
   const [link] = named(links, options.device);
   if (link === undefined) return none(`there is no device ${options.device}`);
-  if (!link.ethernet) return none(`${link.name} is no Ethernet device`);
+  if (!link.ethernet) return none(`${link.name} is not an Ethernet device`);
   const address = options.address ?? (await addresses(link.ifindex))[0];
   if (address === undefined) return none(`${link.name} has no IPv4 address of global scope`);
   return {

@@ -88,7 +88,7 @@ export async function holdPins(folder: string): Promise<() => void> {
 /** @throws Error where the folder is a symbolic link: it could lead to a folder of others */
 export function requireNoLink(folder: string): void {
   if (!lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink()) return;
-  throw new Error(`${folder} is a symbolic link: name the folder that it leads to`);
+  throw new Error(`${folder} is a symbolic link: give the directory that it points to`);
 }
 
 function take(fd: number, folder: string): void {
@@ -101,11 +101,11 @@ function take(fd: number, folder: string): void {
 /** @param forbidden permissions that nobody but the owner may have */
 function requireOwn(path: string, { uid, mode }: Stats, forbidden: number): void {
   if (uid !== 0 && uid !== process.geteuid?.()) {
-    throw new Error(`${path} belongs to user ${uid}: remove it, or name another folder; the agent makes its own`);
+    throw new Error(`${path} belongs to user ${uid}: remove it, or give another directory; the agent creates its own`);
   }
   if ((mode & forbidden) !== 0) {
     const octal = (mode & 0o7777).toString(8).padStart(4, '0');
-    throw new Error(`others may use ${path} (mode ${octal}): run "chmod go-rwx ${path}"`);
+    throw new Error(`other users may use ${path} (mode ${octal}): run "chmod go-rwx ${path}"`);
   }
 }
 
@@ -118,7 +118,7 @@ export function requireNotReplaceable(folder: string): void {
   for (let path = dirname(resolve(folder)); ; path = dirname(path)) {
     const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
     if ((mode & ALL_WRITE) !== 0 && (mode & STICKY) === 0) {
-      throw new Error(`all users may write ${path}, and so replace ${folder}: run "chmod o-w ${path}"`);
+      throw new Error(`all users may write ${path}, so they can replace ${folder}: run "chmod o-w ${path}"`);
     }
     if (path === dirname(path)) return;
   }

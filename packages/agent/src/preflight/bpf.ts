@@ -16,10 +16,10 @@ export function judgeBpf(refused: string | undefined): Check {
       return failed(
         'bpf',
         'the kernel refuses every program (EPERM), although the capabilities are there',
-        'look for a seccomp profile, a rule of SELinux or AppArmor, or kernel lockdown that forbids bpf(2), and allow it',
+        'look for a seccomp profile, an SELinux or AppArmor rule, or a kernel lockdown that forbids bpf(2), and allow bpf(2)',
       );
     default:
-      return failed('bpf', `the kernel refuses the smallest program: ${refused}`, 'look into the kernel log: "dmesg"');
+      return failed('bpf', `the kernel refuses the smallest program: ${refused}`, 'read the kernel log: "dmesg"');
   }
 }
 
@@ -31,7 +31,7 @@ export function judgeBpf(refused: string | undefined): Check {
 export function judgeLockdown(text: string | undefined): Check {
   const mode = /\[(\w+)\]/.exec(text ?? '')?.[1] ?? 'none';
   if (mode === 'none') return ok('lockdown', 'the kernel shows no lockdown');
-  if (mode === 'integrity') return ok('lockdown', 'integrity mode, which allows what the agent needs');
+  if (mode === 'integrity') return ok('lockdown', 'integrity mode, in which the agent works');
   const found = `the kernel is locked down in ${mode} mode, and may refuse programs`;
   return warning('lockdown', found, 'if data-path fails, boot with lockdown=integrity');
 }
@@ -56,10 +56,10 @@ export function judgeMemlock(byGroup: boolean, { limit, canRaise }: MemlockFacts
   if (byGroup) return ok('memlock', 'memory of programs and maps counts against the control group');
   if (limit === undefined || limit >= MEMLOCK_NEEDED) return ok('memlock', 'enough memory may be locked');
   const found = `${Math.floor(limit / 2 ** 10)} KiB of memory may be locked`;
-  if (canRaise) return ok('memlock', `${found}, and the agent may raise that`);
+  if (canRaise) return ok('memlock', `${found}, and the agent may raise the limit`);
   return warning(
     'memlock',
-    `${found}, and programs and maps count against that`,
+    `${found}, and programs and maps count against this limit`,
     'set LimitMEMLOCK=infinity in the systemd unit, or run "ulimit -l unlimited"',
   );
 }

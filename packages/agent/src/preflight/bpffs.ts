@@ -55,8 +55,7 @@ function isToBeMounted({ folder, type }: BpffsFacts): boolean {
   return type === 'sysfs' && (folder === BPF_MOUNT || folder.startsWith(`${BPF_MOUNT}/`));
 }
 
-const ALONE =
-  'only this process and its children see it: what is pinned goes with them, and copying ends with the agent';
+const ALONE = 'only this process and its children see it: pins end with them, and copying ends with the agent';
 const STICKY = 0o1000;
 
 export function judgeBpffs(facts: BpffsFacts): Check {
@@ -64,7 +63,7 @@ export function judgeBpffs(facts: BpffsFacts): Check {
   const { folder, nearest, type, uid, mode, refused, shared } = facts;
   if (type !== 'bpf') {
     const found = `${nearest} is on a file system of type ${type}, where nothing can be pinned`;
-    const elsewhere = 'leave out --bpffs, or mount a bpf file system above its folder: "mount -t bpf bpf DIR"';
+    const elsewhere = 'remove --bpffs, or mount a bpf file system above its directory: "mount -t bpf bpf DIR"';
     return failed('bpffs', found, nearest === BPF_MOUNT ? `unmount it, and ${MOUNT_COMMAND}` : elsewhere);
   }
   if (uid !== 0) return failed('bpffs', `${nearest} belongs to user ${uid}`, `run "chown root: ${nearest}"`);
@@ -75,7 +74,7 @@ export function judgeBpffs(facts: BpffsFacts): Check {
   const othersWrite = (mode & OTHERS_WRITE) !== 0;
   // In a sticky folder others cannot take away what is ours.
   if (othersWrite && (nearest === folder || (mode & STICKY) === 0)) {
-    return failed('bpffs', `others may write ${nearest} (mode ${octal(mode)})`, `run "chmod go-w ${nearest}"`);
+    return failed('bpffs', `other users may write ${nearest} (mode ${octal(mode)})`, `run "chmod go-w ${nearest}"`);
   }
   if (shared === false) {
     const remedy = 'start the agent in the mount namespace of the host; give a container the /sys/fs/bpf of the host';
@@ -84,7 +83,7 @@ export function judgeBpffs(facts: BpffsFacts): Check {
   if (othersWrite) {
     return warning(
       'bpffs',
-      `others may make ${folder} before the agent does (${nearest} has mode ${octal(mode)})`,
+      `other users may create ${folder} before the agent does (${nearest} has mode ${octal(mode)})`,
       `run "mount -o remount,mode=0700 ${BPF_MOUNT}"`,
     );
   }
@@ -97,7 +96,7 @@ function judgeMount({ nearest, canMount, shared }: BpffsFacts): Check {
   }
   const found = `no bpf file system is mounted on ${BPF_MOUNT}`;
   const onHost = `${MOUNT_COMMAND} on the host`;
-  if (!canMount) return failed('bpffs', found, `${onHost}: the agent may not, without CAP_SYS_ADMIN`);
+  if (!canMount) return failed('bpffs', found, `${onHost}: the agent cannot mount it without CAP_SYS_ADMIN`);
   if (shared === false) return warning('bpffs', `${found}; the agent mounts one, and ${ALONE}`, onHost);
   return warning('bpffs', `${found}; the agent mounts one when it starts`, `${onHost} at boot, as systemd does`);
 }
@@ -121,5 +120,5 @@ export function mountBpffs(folder: string, log: Logger): void {
 export function requirePins(folder: string): void {
   const facts = readBpffs(folder, true);
   if (facts.type !== 'bpf' && !isToBeMounted(facts))
-    throw new Error(`${folder} is on no bpf file system: correct --bpffs`);
+    throw new Error(`${folder} is not on a bpf file system: correct --bpffs`);
 }

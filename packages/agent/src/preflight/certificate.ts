@@ -36,22 +36,22 @@ export interface CertificateQuestion {
 }
 
 export function judgeCertificate(facts: CertificateFacts, { data, now, node, token }: CertificateQuestion): Check {
-  const join = `make a token with "mirrorplane node token ${node ?? 'NODE'}", and give it with --token`;
+  const join = `create a token with "mirrorplane node token ${node ?? 'NODE'}", and give it with --token`;
   if (facts === undefined) {
-    if (token !== false) return ok('certificate', 'none: the first start joins, with a join token');
+    if (token !== false) return ok('certificate', 'none: the node joins at the first start, with a join token');
     return failed('certificate', 'the node has not joined yet, and no join token is given', join);
   }
   if ('error' in facts) {
-    return failed('certificate', `that in ${data} cannot be read: ${facts.error}`, `remove it, and ${join}`);
+    return failed('certificate', `the certificate in ${data} cannot be read: ${facts.error}`, `remove it, and ${join}`);
   }
   if (node !== undefined && facts.node !== node) {
-    const found = `that in ${data} is of node "${facts.node}", and not of "${node}"`;
-    return failed('certificate', found, 'name another folder with --data');
+    const found = `the certificate in ${data} belongs to node "${facts.node}", and not to "${node}"`;
+    return failed('certificate', found, 'give another directory with --data');
   }
   if (facts.to <= now) {
-    const found = `that of node ${facts.node} has ended on ${facts.to.toISOString()}`;
+    const found = `the certificate of node ${facts.node} ended on ${facts.to.toISOString()}`;
     if (token) return ok('certificate', `${found}: the node joins again`);
-    return warning('certificate', `${found}: the node copies as before, and cannot connect`, join);
+    return warning('certificate', `${found}: the node copies as before, but cannot connect`, join);
   }
   return ok('certificate', `of node ${facts.node}, valid until ${facts.to.toISOString()}`);
 }
@@ -64,11 +64,11 @@ const SLACK_MS = 24 * 3600 * 1000;
  * @param installed when the files of this agent were written; undefined: not known
  */
 export function judgeClock(now: Date, installed: Date | undefined, certificate: CertificateFacts): Check {
-  const remedy = 'set the clock, and keep it right with NTP: "timedatectl set-ntp true"';
+  const remedy = 'set the clock, and keep it correct with NTP: "timedatectl set-ntp true"';
   const says = `the clock says ${now.toISOString()}`;
   if (certificate !== undefined && 'from' in certificate && now < certificate.from) {
     const found = `${says}, and the certificate of the node is valid from ${certificate.from.toISOString()}`;
-    return warning('clock', `${found}: the node copies as before, and cannot connect`, remedy);
+    return warning('clock', `${found}: the node copies as before, but cannot connect`, remedy);
   }
   if (installed !== undefined && now.getTime() < installed.getTime() - SLACK_MS) {
     return warning('clock', `${says}, and this agent was installed on ${installed.toISOString()}`, remedy);

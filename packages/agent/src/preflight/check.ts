@@ -53,7 +53,7 @@ export const failed = (id: CheckId, found: string, remedy: string): Check => ({ 
 export const skipped = (id: CheckId, why: string): Check => ({ id, state: 'skipped', found: `not tried: ${why}` });
 
 /** Why a check is skipped that needs others. */
-export const SEE_ABOVE = 'see what failed above';
+export const SEE_ABOVE = 'see the failed check above';
 
 /** Judges what a trial has found; where an earlier failure has left the trial out, the check is skipped. */
 export function judged<T>(id: CheckId, facts: T | undefined, judge: (facts: T) => Check): Check {
@@ -65,7 +65,7 @@ export async function guarded(id: CheckId, check: () => Check | Promise<Check>):
   try {
     return await check();
   } catch (error) {
-    return failed(id, `it cannot be checked: ${reason(error)}`, 'mend what the message names');
+    return failed(id, `it cannot be checked: ${reason(error)}`, 'correct the cause that the message names');
   }
 }
 

@@ -45,12 +45,12 @@ function connectTo(host: string, port: number): Promise<string | undefined> {
 export function judgeController({ controller, address, refused }: ControllerFacts): Check {
   if (address === undefined) {
     const remedy = 'correct --controller, the DNS or /etc/hosts';
-    return warning('controller', `the host of ${controller} is not found: ${refused}`, remedy);
+    return warning('controller', `the host of ${controller} cannot be resolved: ${refused}`, remedy);
   }
   if (refused === undefined) return ok('controller', `${controller} can be reached`);
   return warning(
     'controller',
     `${controller} (${address}) cannot be reached: ${refused}`,
-    'start the controller with --agent-listen on an address that this node reaches, and let TCP through firewalls',
+    'start the controller with --agent-listen on an address that this node can reach, and allow TCP in firewalls',
   );
 }

@@ -21,25 +21,25 @@ export function readDataFolder(folder: string): DataFolderFacts {
 export function judgeDataFolder({ folder, nearest, isFolder, uid, mode, refused, free }: DataFolderFacts): Check {
   const there = nearest === folder;
   if (!isFolder) {
-    return failed('data-folder', `${nearest} is a file`, 'name another folder with --data, or remove the file');
+    return failed('data-folder', `${nearest} is a file`, 'give another directory with --data, or remove the file');
   }
   if (refused !== undefined) {
     const found = `${nearest} cannot be written: ${refused}`;
-    return failed('data-folder', found, 'name a folder on a disk that can be written with --data');
+    return failed('data-folder', found, 'give a directory on a writable disk with --data');
   }
   if (there && uid !== 0) {
     return failed('data-folder', `${folder} belongs to user ${uid}`, `run "chown root: ${folder}"`);
   }
   if (there && (mode & OTHERS_WRITE) !== 0) {
-    return failed('data-folder', `others may write ${folder}`, `run "chmod go-w ${folder}"`);
+    return failed('data-folder', `other users may write ${folder}`, `run "chmod go-w ${folder}"`);
   }
   if (free < ROOM) {
     const found = `${Math.floor(free / 2 ** 20)} MiB are free for ${folder}`;
     return warning(
       'data-folder',
       found,
-      'make room: an agent that cannot store its program forgets it at its next start',
+      'free disk space: an agent that cannot store its program loses it at the next start',
     );
   }
-  return ok('data-folder', there ? folder : `${folder}, which the agent makes`);
+  return ok('data-folder', there ? folder : `${folder}, which the agent creates`);
 }

@@ -14,7 +14,7 @@ export async function tryDatapath(make: () => Promise<Pick<Datapath, 'prepare'>>
     const [found = '', ...lines] = reason(error).split('\n');
     const refused = error instanceof Error && 'errno' in error;
     const remedy = refused
-      ? 'boot a kernel that was tested (the README names them), and report these lines'
+      ? 'boot a tested kernel (the README lists them), and report these lines'
       : 'run "make build", or install the package again';
     return { ...failed('data-path', found, remedy), lines };
   }

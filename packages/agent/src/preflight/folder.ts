@@ -46,7 +46,7 @@ function nearestOf(path: string): string {
     if ((code !== 'ENOENT' && code !== 'ENOTDIR') || path === dirname(path)) throw error;
     // No folder can be made in its place.
     if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink())
-      throw new Error(`${path} is a symbolic link that leads nowhere`);
+      throw new Error(`${path} is a symbolic link with a missing target`);
     return nearestOf(dirname(path));
   }
 }

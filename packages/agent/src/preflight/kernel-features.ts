@@ -12,12 +12,12 @@ export type KernelFeature = keyof typeof KERNEL_FEATURES;
 
 /** @param missing what the kernel does not have */
 export function judgeKernelFeatures(missing: readonly KernelFeature[], release: string): Check {
-  if (missing.length === 0) return ok('kernel-features', `Linux ${release} has what the programs need`);
+  if (missing.length === 0) return ok('kernel-features', `Linux ${release} has everything that the programs need`);
   const names = missing.map((feature) => `${KERNEL_FEATURES[feature].name} (since ${KERNEL_FEATURES[feature].since})`);
   return failed(
     'kernel-features',
     `Linux ${release} has no ${names.join(', no ')}`,
-    'boot a newer kernel: the oldest that is tested is 6.1',
+    'boot a newer kernel: the oldest tested version is 6.1',
   );
 }
 
@@ -27,7 +27,7 @@ export function judgeBtf(there: boolean): Check {
   return failed(
     'btf',
     'the kernel does not describe its types: there is no /sys/kernel/btf/vmlinux',
-    'boot a kernel with CONFIG_DEBUG_INFO_BTF, as all large distributions have them, and mount sysfs on /sys',
+    'boot a kernel with CONFIG_DEBUG_INFO_BTF (all large distributions have it), and mount sysfs on /sys',
   );
 }
 
@@ -43,13 +43,9 @@ export interface HookFacts {
 export function judgeHook({ choice, tcx, clsact }: HookFacts, release: string): Check {
   if (choice !== 'clsact' && tcx) return ok('hook', 'tcx');
   if (choice === 'tcx') {
-    return failed(
-      'hook',
-      `Linux ${release} has no tcx, which came with 6.6`,
-      'use --hook auto, or boot a newer kernel',
-    );
+    return failed('hook', `Linux ${release} has no tcx (it needs 6.6)`, 'use --hook auto, or boot a newer kernel');
   }
-  if (clsact === undefined) return ok('hook', choice === 'clsact' ? 'clsact' : 'clsact, as the kernel has no tcx');
+  if (clsact === undefined) return ok('hook', choice === 'clsact' ? 'clsact' : 'clsact, because the kernel has no tcx');
   const newer = tcx ? 'use --hook auto' : 'boot Linux 6.6 or newer, which has tcx';
   return failed(
     'hook',
@@ -60,20 +56,20 @@ export function judgeHook({ choice, tcx, clsact }: HookFacts, release: string): 
 
 /** @param refused what the kernel said to a veth pair in a network namespace made for the trial; undefined: it was made */
 export function judgeHelperDevice(refused: string | undefined): Check {
-  if (refused === undefined) return ok('helper-device', 'veth pairs can be made');
+  if (refused === undefined) return ok('helper-device', 'veth pairs can be created');
   return failed(
     'helper-device',
-    `no veth pair can be made: ${refused}`,
+    `no veth pair can be created: ${refused}`,
     'load the kernel module ("modprobe veth"), or boot a kernel with CONFIG_VETH',
   );
 }
 
 /** @param refused what the kernel said to the queue for held copies, there too; undefined: it was made */
 export function judgeHoldQueue(refused: string | undefined): Check {
-  if (refused === undefined) return ok('hold-queue', 'the queue for held copies can be made');
+  if (refused === undefined) return ok('hold-queue', 'the queue for held copies can be created');
   return warning(
     'hold-queue',
-    `no queue for held copies can be made (${refused}): a destination that migrates may miss some`,
+    `no queue for held copies can be created (${refused}): a destination that migrates may miss some copies`,
     'load the kernel module ("modprobe sch_tbf"), or boot a kernel with CONFIG_NET_SCH_TBF',
   );
 }

@@ -15,6 +15,6 @@ export type LibbpfFacts = { version: string } | { error: string };
 
 export function judgeLibbpf(facts: LibbpfFacts): Check {
   if ('version' in facts) return ok('libbpf', `libbpf ${facts.version}`);
-  const remedy = 'install libbpf 1.0 or newer: on Debian and Ubuntu the package libbpf1, on others libbpf';
+  const remedy = 'install libbpf 1.0 or newer: the package is libbpf1 on Debian and Ubuntu, libbpf on other systems';
   return failed('libbpf', `libbpf.so.1 cannot be used: ${facts.error}`, remedy);
 }

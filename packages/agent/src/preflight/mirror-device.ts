@@ -40,7 +40,7 @@ export async function readMirrorDevice(name: string): Promise<MirrorDeviceFacts>
 const OVERHEAD = 50;
 /** The MTU of most interfaces. */
 const USUAL_MTU = 1500;
-const NAME_ANOTHER = 'name the device of the underlay with --mirror-device';
+const NAME_ANOTHER = 'give the device of the underlay with --mirror-device';
 
 export interface MirrorDeviceQuestion {
   /** Address that the operator names; undefined: the first one of the device. */
@@ -57,28 +57,31 @@ export function judgeMirrorDevice(facts: MirrorDeviceFacts, { address, joined }:
   const { link, addresses, master, others } = facts;
   const lacks = (found: string, remedy: string) =>
     joined
-      ? warning('mirror-device', `${found}: no copies to and from other nodes until it is mended`, remedy)
+      ? warning('mirror-device', `${found}: no copies to and from other nodes until this is corrected`, remedy)
       : failed('mirror-device', found, remedy);
   if (link === undefined) {
     const candidates = others.length === 0 ? '' : `, as ${others.slice(0, 8).join(' or ')}`;
     return lacks(`there is no device ${facts.name}`, `${NAME_ANOTHER}${candidates}`);
   }
   const name = link.name === facts.name ? link.name : `${facts.name} (${link.name})`;
-  if (link.name === 'lo') return failed('mirror-device', 'lo reaches no other node', NAME_ANOTHER);
-  if (!link.ethernet) return failed('mirror-device', `${name} is no Ethernet device`, NAME_ANOTHER);
+  if (link.name === 'lo') return failed('mirror-device', 'lo does not reach other nodes', NAME_ANOTHER);
+  if (!link.ethernet) return failed('mirror-device', `${name} is not an Ethernet device`, NAME_ANOTHER);
   if (!link.up) return lacks(`${name} is down`, `run "ip link set ${link.name} up"`);
   if (addresses.length === 0) {
     const found = `${name} has no IPv4 address of global scope`;
-    if (master !== undefined) return lacks(`${found}, and is a part of ${master}`, `${NAME_ANOTHER}, as ${master}`);
+    if (master !== undefined) return lacks(`${found}, and is part of ${master}`, `${NAME_ANOTHER}, as ${master}`);
     return lacks(found, `give it one: "ip addr add ADDRESS/PREFIX dev ${link.name}"`);
   }
   const used = address ?? addresses[0]!;
   if (!addresses.includes(used)) {
-    const found = `${name} has the addresses ${addresses.join(', ')}, and not ${used}`;
-    return lacks(found, 'name one of them with --mirror-address');
+    const found = `${name} has the addresses ${addresses.join(', ')}, but not ${used}`;
+    return lacks(found, 'give one of them with --mirror-address');
   }
   const found = `${name}, ${used}, MTU ${link.mtu}`;
   const whole = link.mtu - OVERHEAD;
   if (whole >= USUAL_MTU) return ok('mirror-device', found);
-  return ok('mirror-device', `${found}: of packets with more than ${whole} bytes TCP is split, others are truncated`);
+  return ok(
+    'mirror-device',
+    `${found}: of packets with more than ${whole} bytes, TCP is split and others are truncated`,
+  );
 }

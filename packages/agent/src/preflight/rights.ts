@@ -48,11 +48,7 @@ export function hasCapability({ effective }: RightsFacts, capability: Capability
 
 export function judgeRoot({ uid }: RightsFacts): Check {
   if (uid === 0) return ok('root', 'runs as root');
-  return failed(
-    'root',
-    `runs as user ${uid}`,
-    'run it as root: the agent attaches programs to all devices of the host',
-  );
+  return failed('root', `runs as user ${uid}`, 'run the agent as root: it attaches programs to devices of the host');
 }
 
 /** What must be there; of each row one is enough (bpf_capable and perfmon_capable of include/linux/capability.h). */
@@ -66,7 +62,7 @@ export function judgeCapabilities(facts: RightsFacts): Check {
   if (!facts.hostUsers) {
     return failed(
       'capabilities',
-      'this process is in a user namespace of its own, as in a rootless container: no capability counts for BPF there',
+      'this process is in its own user namespace (a rootless container?), where no capability counts for BPF',
       'run the agent on the host itself, or in a container that shares the user namespace of the host',
     );
   }

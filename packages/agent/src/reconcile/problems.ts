@@ -48,7 +48,7 @@ export function throttledPolicies(
   const concerned = deliveries.filter(({ kind, ifindex }) => kind !== 'local' && throttled?.has(ifindex));
   return concerned.map(({ policy, ifindex }) => {
     const name = devices.find((device) => device.ifindex === ifindex)?.name ?? `device ${ifindex}`;
-    const message = `service traffic leaves ${name} too little room for all copies, which are dropped as overBudget`;
+    const message = `service traffic leaves too little room for all copies on ${name}; some copies are dropped as overBudget`;
     return { code: 'UPLINK_BUSY', message, policy };
   });
 }
@@ -59,9 +59,9 @@ export function unprotected({ unprotected: ifindexes = new Set(), devices, under
     const mirror =
       underlay.underlay !== undefined && underlay.ifindex === ifindex ? underlay.underlay.device : undefined;
     const name = mirror ?? devices.find((device) => device.ifindex === ifindex)?.name ?? `device ${ifindex}`;
-    const shape = `give it a queue of the rate that it can send, as with "tc qdisc replace dev ${name} root tbf rate 1gbit burst 256k latency 10ms"`;
-    const remedy = mirror === undefined ? shape : `say what it can send with --uplink-rate, or ${shape}`;
-    const message = `${name} carries service traffic beside copies, and neither its speed nor a queue is known, so copies do not give way: ${remedy}`;
+    const shape = `give it a queue of the rate that it can send, for example with "tc qdisc replace dev ${name} root tbf rate 1gbit burst 256k latency 10ms"`;
+    const remedy = mirror === undefined ? shape : `give its rate with --uplink-rate, or ${shape}`;
+    const message = `${name} carries service traffic and copies, but its speed and its queue are unknown, so copies are not throttled: ${remedy}`;
     return { code: 'UPLINK_UNPROTECTED', message };
   });
 }
@@ -69,7 +69,7 @@ export function unprotected({ unprotected: ifindexes = new Set(), devices, under
 /** Which policies have copies throttled, so that originals have the CPUs to themselves: all that are captured here. */
 export function throttledByCpus({ captures }: NodeProgram, { cpuThrottled }: Surroundings): NodeProblem[] {
   if (!cpuThrottled) return [];
-  const message = 'packets are lost for want of CPU time: copies are throttled, and dropped as overBudget';
+  const message = 'packets are lost for lack of CPU time: copies are throttled, and some are dropped as overBudget';
   return [...new Set(captures.map(({ policy }) => policy))].map((policy) => ({ code: 'CPU_BUSY', message, policy }));
 }
 
@@ -88,7 +88,7 @@ export function captureStatuses(reconciled: Reconciled, refused: readonly Captur
     const { code, arrives } = refusal;
     const isPart = (arrives || refusedHooks.length < hooks.length) && !refusedHooks.some(({ gone }) => gone);
     const message = arrives
-      ? `only frames whose way the bridge knows are captured, where they enter it, and none that it floods: ${refusal.message}`
+      ? `only frames with a known path through the bridge are captured, where they enter the bridge, and no flooded frames: ${refusal.message}`
       : refusal.message;
     return { ...base, state: isPart ? 'capturing' : 'refused', code, message };
   });

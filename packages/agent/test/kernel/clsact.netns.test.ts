@@ -177,7 +177,7 @@ test('a filter of preference 1 that ours cannot pass is reported as HOOK_OCCUPIE
     {
       code: 'HOOK_OCCUPIED',
       message:
-        'at ingress of vm a u32 filter of preference 1 runs before ours; give it another preference: what it does not let through is not seen',
+        'at ingress of vm a u32 filter of preference 1 runs before ours; give it another preference: packets that it does not pass on are not seen',
       policy: 'p',
       interface: 's',
     },

@@ -259,7 +259,7 @@ test(
       );
       assert.match(
         problems[0]!.message,
-        /^attach to ingress of far: \w+: what a firewall on lan drops is not captured$/,
+        /^attach to ingress of far: \w+: packets that a firewall on lan drops are not captured$/,
       );
       await once();
     } finally {
@@ -294,7 +294,7 @@ test('against somebody who goes first again each time, ours backs off and says t
       {
         code: 'HOOK_OCCUPIED',
         message:
-          'at ingress of vm another program keeps coming back in front of ours: what it does not let through is not seen',
+          'at ingress of vm another program repeatedly attaches before ours: packets that it does not pass on are not seen',
         policy: 'p',
         interface: 'local',
       },

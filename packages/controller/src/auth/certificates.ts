@@ -17,7 +17,7 @@ export function certificateProblem(node: string, end: string | undefined, now: n
     return undefined;
   }
   const left = Date.parse(end) - now;
-  const remedy = `make a token with "mirrorplane node token ${node}", and start the agent with --token`;
+  const remedy = `create a token with "mirrorplane node token ${node}", and start the agent with --token`;
   if (left <= 0) {
     return { code: 'CERTIFICATE_ENDED', message: `the certificate of the agent has ended on ${end}: ${remedy}` };
   }
@@ -35,6 +35,6 @@ export function authorityProblem(end: number, now: number): NodeProblem | undefi
   }
   const [code, ends] = end > now ? ['CERTIFICATE_ENDING', 'ends'] : ['CERTIFICATE_ENDED', 'has ended'];
   const remedy =
-    'stop the controller, remove ca.crt and ca.key of its data folder, start it, and let each node join again';
+    'stop the controller, remove ca.crt and ca.key from its data directory, start it, and let each node join again';
   return { code, message: `the certificate of the authority ${ends} on ${new Date(end).toISOString()}: ${remedy}` };
 }

@@ -74,10 +74,10 @@ function measured(object: EventDraft['object'], arrival: Arrival, departure: Dep
   const { node, ms, missed } = arrival;
   const { node: from, duplicated, policy } = departure;
   const number = (count: number | undefined) => count ?? 'an unknown number of';
-  const cost = `${number(missed)} packets missed, ${number(duplicated)} duplicated there`;
+  const cost = `${number(missed)} packets missed, ${number(duplicated)} duplicated on that node`;
   return {
     ...{ kind: 'migrationMeasured', object, node, from, cause: { kind: 'agent', name: node } },
-    message: `moved from node ${from}: captured ${ms} ms after its device was seen, ${cost}`,
+    message: `migrated from node ${from}: captured ${ms} ms after its device was seen, ${cost}`,
     ...(policy !== undefined && { policy }),
     ms,
     ...(duplicated !== undefined && { duplicated }),

@@ -38,10 +38,10 @@ export function interfaceStep(before: Whereabouts | undefined, now: Seen): Step 
     const [left] = known.devices;
     const node = known.home ?? left?.node;
     const gone = left && node !== undefined;
-    return { events: gone ? [event('interfaceGone', node, `it has no device any more on node ${node}`)] : [], next };
+    return { events: gone ? [event('interfaceGone', node, `it no longer has a device on node ${node}`)] : [], next };
   }
   if (known.home !== undefined && known.home !== home) {
-    const message = `it has moved from node ${known.home} to node ${home}, device ${device.name}`;
+    const message = `it migrated from node ${known.home} to node ${home}, device ${device.name}`;
     return { events: [event('interfaceMigrated', home, message, known.home)], next };
   }
   const events: EventDraft[] = [];
@@ -55,7 +55,7 @@ export function interfaceStep(before: Whereabouts | undefined, now: Seen): Step 
     const message = `it has a second device, ${other.name} on node ${other.node}`;
     events.push(event('interfaceMigrating', other.node, message, home));
   } else if (!other && known.target !== undefined) {
-    events.push(event('interfaceStayed', home, `it has not moved: its device on node ${known.target} went again`));
+    events.push(event('interfaceStayed', home, `it did not migrate: its device on node ${known.target} is gone again`));
   }
   return { events, next: { ...next, target: isNew ? other.node : other && known.target } };
 }

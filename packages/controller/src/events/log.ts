@@ -341,7 +341,7 @@ export class EventLog {
     this.#last = Math.max(this.#last, this.#newestRead);
     this.#bytes = (await this.#file.stat()).size;
     if (left > 0) {
-      this.#log.warn({ path: this.#path, lines: left }, 'lines of the event log not understood');
+      this.#log.warn({ path: this.#path, lines: left }, 'lines of the event log cannot be read');
     }
     if (this.#bytes > 2 * this.#maxBytes) {
       await this.#rewrite();
@@ -353,7 +353,7 @@ function lostEvent(node: string, count: number): EventDraft {
   return {
     kind: 'eventsLost',
     object: { kind: 'node', name: node },
-    message: `${count} ${count === 1 ? 'event' : 'events'} of the agent did not come through`,
+    message: `${count} ${count === 1 ? 'event' : 'events'} of the agent were lost`,
     cause: { kind: 'agent', name: node },
     count,
   };

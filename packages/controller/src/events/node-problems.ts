@@ -97,6 +97,6 @@ function began(name: string, problems: readonly NodeProblem[], cause: EventDraft
 }
 
 function ended(name: string, code: string): EventDraft {
-  const message = `it has no problem ${code} any more`;
+  const message = `the problem ${code} has ended`;
   return { kind: 'nodeProblemEnded', object: { kind: 'node', name }, code, message, cause: agentOf(name) };
 }

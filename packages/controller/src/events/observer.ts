@@ -71,7 +71,7 @@ export class EventObserver {
 
   /** It is connected no more. */
   disconnected(node: string): void {
-    this.#tellOfNode('nodeDisconnected', node, 'the agent is not connected any more');
+    this.#tellOfNode('nodeDisconnected', node, 'the agent is no longer connected');
   }
 
   /** An agent of the node was turned away. */

@@ -12,8 +12,8 @@ export const LEFT_OUT_MS = 60_000;
 export type LeftOutReason = 'share' | 'foreign';
 
 const WHY: Record<LeftOutReason, string> = {
-  share: `the node causes more than ${NODE_SHARE.perSecond} a second`,
-  foreign: 'they were about interfaces that the node does not have',
+  share: `the node causes more than ${NODE_SHARE.perSecond} events a second`,
+  foreign: 'they concern interfaces that the node does not have',
 };
 
 export interface SharesOptions {

@@ -34,7 +34,11 @@ export function refuseBroken(
     }
   }
   if (errors.length > 0) {
-    throw new ProblemError('IN_USE', `it would break policies that use it: ${errors[0]!.message}`, errors);
+    throw new ProblemError(
+      'IN_USE',
+      `the change would break policies that use this resource: ${errors[0]!.message}`,
+      errors,
+    );
   }
 }
 
@@ -46,6 +50,6 @@ function keyOf({ code, field }: Refusal): string {
 export function refuseUsed(what: string, users: readonly string[]): void {
   if (users.length > 0) {
     const listed = users.slice(0, 5).join(', ') + (users.length > 5 ? ` and ${users.length - 5} more` : '');
-    throw new ProblemError('IN_USE', `${what} is used by ${listed}: change or delete those first`);
+    throw new ProblemError('IN_USE', `${what} is used by ${listed}: change or delete these first`);
   }
 }

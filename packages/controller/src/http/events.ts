@@ -27,7 +27,10 @@ const filters = {
     .transform((text, context): EventObject => {
       const object = parseEventObject(text);
       if (!object) {
-        context.addIssue({ code: 'custom', message: 'write KIND/NAME, as in policy/ids-all or interface/web-1/0' });
+        context.addIssue({
+          code: 'custom',
+          message: 'write KIND/NAME, for example policy/ids-all or interface/web-1/0',
+        });
         return z.NEVER;
       }
       return object;
@@ -87,7 +90,10 @@ function startOf(header: string | string[] | undefined, after: number | undefine
   }
   const id = Id.safeParse(header);
   if (!id.success) {
-    throw new ProblemError('BAD_REQUEST', 'Last-Event-ID is the id of an event: leave it out, or send back what came');
+    throw new ProblemError(
+      'BAD_REQUEST',
+      'Last-Event-ID must be the id of an event: remove it, or send the last id that you received',
+    );
   }
   return id.data;
 }
@@ -136,7 +142,7 @@ export const eventRoutes: Route[] = [
     ],
     handle: ({ query: { after, ...filter }, request, services }) => {
       if (services.streams.size >= MAX_STREAMS) {
-        const message = `${MAX_STREAMS} streams of events are being read already: end some, or try again later`;
+        const message = `${MAX_STREAMS} event streams are open already: close some, or try again later`;
         throw new ProblemError('UNAVAILABLE', message);
       }
       const start = startOf(request.headers['last-event-id'], after, services);

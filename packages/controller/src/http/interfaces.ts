@@ -111,7 +111,7 @@ export const interfaceRoutes: Route[] = [
         if (body.edge && !view.get('nodes', body.edge.node)) {
           refuseField(
             'edge.node',
-            `there is no node "${body.edge.node}": register it first, as with "mirrorplane node create ${body.edge.node}"`,
+            `there is no node "${body.edge.node}": register it first, for example with "mirrorplane node create ${body.edge.node}"`,
           );
         }
         if (body.boundTo !== undefined && !view.get('nodes', body.boundTo)) {
@@ -120,7 +120,7 @@ export const interfaceRoutes: Route[] = [
         if (body.pool !== undefined && !view.get('pools', body.pool)) {
           refuseField(
             'pool',
-            `there is no pool "${body.pool}": create it first, as with "mirrorplane pool create ${body.pool}"`,
+            `there is no pool "${body.pool}": create it first, for example with "mirrorplane pool create ${body.pool}"`,
           );
         }
         const value = recordOf(id, body, stored?.value);
@@ -164,7 +164,7 @@ export const interfaceRoutes: Route[] = [
           const seen = `node "${device.node}" sees it as device "${device.name}"`;
           throw new ProblemError(
             'IN_USE',
-            `interface "${id}" cannot be deleted while ${seen}: take the identity off it`,
+            `interface "${id}" cannot be deleted while ${seen}: remove the identity from the device`,
           );
         }
       }),
@@ -184,7 +184,7 @@ function refuseSecondEdge(
       const field = sameDevice ? 'edge.device' : 'edge.mac';
       refuseField(
         field,
-        `interface "${other.id}" is that device already: name another device, or delete "${other.id}"`,
+        `interface "${other.id}" already has this device: use another device, or delete "${other.id}"`,
       );
     }
   }

@@ -149,10 +149,13 @@ export function checkPreconditions(request: FastifyRequest, revision: number | u
   const { 'if-match': match, 'if-none-match': noneMatch } = request.headers;
   if (match !== undefined && !matches(match, revision)) {
     const now = revision === undefined ? 'it does not exist' : `its entity tag is now ${etag(revision)}`;
-    throw new ProblemError('PRECONDITION_FAILED', `${now}, not ${match}: read it again and repeat the change`);
+    throw new ProblemError(
+      'PRECONDITION_FAILED',
+      `${now}, not ${match}: read the resource again and repeat the change`,
+    );
   }
   if (noneMatch !== undefined && matches(noneMatch, revision)) {
-    throw new ProblemError('PRECONDITION_FAILED', `it exists already, and If-None-Match is ${noneMatch}`);
+    throw new ProblemError('PRECONDITION_FAILED', `the resource exists already, and If-None-Match is ${noneMatch}`);
   }
 }
 

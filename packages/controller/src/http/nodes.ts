@@ -65,7 +65,10 @@ function toNode({ value: { name, pool }, revision }: Stored<NodeRecord>, { view,
  */
 function refuseUnconfirmed(name: string, node: LiveNode | undefined, dead: boolean): void {
   if (dead && node?.connected) {
-    throw new ProblemError('IN_USE', `node "${name}" is not dead: its agent is connected; delete it without "dead"`);
+    throw new ProblemError(
+      'IN_USE',
+      `node "${name}" is not dead, because its agent is connected: delete it without "dead"`,
+    );
   }
   if (dead || !node || node.connected || node.copying.length === 0) {
     return;
@@ -73,14 +76,14 @@ function refuseUnconfirmed(name: string, node: LiveNode | undefined, dead: boole
   const policies = node.copying.map((policy) => `"${policy.name}"`);
   const listed = policies.slice(0, 5).join(', ') + (policies.length > 5 ? ` and ${policies.length - 5} more` : '');
   const why = `its agent is not connected, and has not confirmed that it stopped copying for ${listed}`;
-  const remedy = `start its agent; or, where the host copies no more for good, "mirrorplane node delete ${name} --dead"`;
+  const remedy = `start its agent; if the host will never copy again, run "mirrorplane node delete ${name} --dead"`;
   throw new ProblemError('NODE_UNCONFIRMED', `node "${name}" may still copy: ${why}: ${remedy}`);
 }
 
 /** What an operator has decided about a node that nobody can ask any more. */
 function declaredDead(name: string, copying: LiveNode['copying']): EventDraft {
   const policies = copying.map((policy) => policy.name).join(', ');
-  const what = policies === '' ? 'it copied for no policy' : `it is taken to copy no more for ${policies}`;
+  const what = policies === '' ? 'it copied for no policy' : `it counts as stopped for ${policies}`;
   return {
     kind: 'nodeDeclaredDead',
     object: { kind: 'node', name },
@@ -170,7 +173,7 @@ export const nodeRoutes: Route[] = [
         const { name } = call.params;
         const { view, live } = services;
         if (!view.get('pools', body.pool)) {
-          const message = `there is no pool "${body.pool}": create it first, as with "mirrorplane pool create ${body.pool}"`;
+          const message = `there is no pool "${body.pool}": create it first, for example with "mirrorplane pool create ${body.pool}"`;
           refuseField('pool', message);
         }
         const unchanged = stored?.value.pool === body.pool;

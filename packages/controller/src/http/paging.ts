@@ -52,7 +52,7 @@ function placeOf(key: string): string {
 function keyAt(place: string): string {
   const key = Buffer.from(place, 'base64url').toString();
   if (placeOf(key) !== place) {
-    const message = '"after" is no place in a list: leave it out, or send back `next` of the page before';
+    const message = '"after" is not a position in a list: remove it, or send `next` of the previous page';
     throw new ProblemError('FIELD_INVALID', message, [{ code: 'FIELD_INVALID', field: 'after', message }]);
   }
   return key;

@@ -86,7 +86,7 @@ function writePolicy(services: Services, given: PolicySpec, current: Stored<Poli
   const { refusals, warnings, type } = validate(given, context, current?.value.name);
   if (given.name === 'status') {
     const message =
-      '"status" is not usable as a name, for its URL is that of the status of all policies: choose another';
+      '"status" is not a valid name, because its URL shows the status of all policies: choose another name';
     refusals.unshift({ code: 'POLICY_NAME_INVALID', field: 'name', message });
   }
   if (refusals.length > 0 || type === undefined) {
@@ -145,7 +145,7 @@ export const policyRoutes: Route[] = [
       mutate(call, 'create', `policies/${call.body.name}`, () => {
         const { services, body } = call;
         if (services.view.get('policies', body.name)) {
-          throw new ProblemError('ALREADY_EXISTS', `there is a policy "${body.name}" already: choose another name`);
+          throw new ProblemError('ALREADY_EXISTS', `policy "${body.name}" exists already: choose another name`);
         }
         return writePolicy(services, body, undefined);
       }),
@@ -250,7 +250,7 @@ export const policyRoutes: Route[] = [
 
 function refuseOtherName(name: string, given: string | undefined): void {
   if (given !== undefined && given !== name) {
-    const message = `"${given}" is not "${name}": leave the name out, or make both the same; a policy keeps its name`;
+    const message = `"${given}" is not "${name}": remove the name from the body, or make both names the same; a policy cannot be renamed`;
     throw new ProblemError('NAME_MISMATCH', message, [{ code: 'NAME_MISMATCH', field: 'name', message }]);
   }
 }

@@ -75,7 +75,7 @@ export const poolRoutes: Route[] = [
         const { name } = call.params;
         const { view, live } = services;
         if (!view.get('domains', body.domain)) {
-          const message = `there is no domain "${body.domain}": create it first, as with "mirrorplane domain create ${body.domain}"`;
+          const message = `there is no domain "${body.domain}": create it first, for example with "mirrorplane domain create ${body.domain}"`;
           refuseField('domain', message);
         }
         const value: PoolRecord = { name, domain: body.domain, description: body.description };

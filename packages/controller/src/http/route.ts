@@ -101,7 +101,10 @@ function authenticate(request: FastifyRequest, services: Services): void {
   const rights = token === undefined ? undefined : services.rightsOf(token);
   if (rights === undefined) {
     const detail = token === undefined ? 'the request has no bearer token' : 'the bearer token is not valid';
-    throw new ProblemError('UNAUTHENTICATED', `${detail}: send the content of the file admin-token in the data folder`);
+    throw new ProblemError(
+      'UNAUTHENTICATED',
+      `${detail}: send the content of the file admin-token in the data directory`,
+    );
   }
   // Also a dry run: it tells what a change would do, and takes the time of one.
   if (rights === 'read' && !['GET', 'HEAD'].includes(request.method)) {

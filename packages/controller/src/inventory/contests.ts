@@ -51,16 +51,16 @@ function keyOf({ code, message }: NodeProblem): string {
 function problemOf(contest: Contest): NodeProblem {
   const { interface: id, claimant, claimantDevice, holder, holderDevice, domains, bound } = contest;
   if (bound) {
-    const there = holderDevice === undefined ? ', which has no device of it' : `, which has it with ${holderDevice}`;
-    const claims = `node "${claimant}" claims it with ${claimantDevice}, and is not believed`;
-    const release = `if the guest is there now, "mirrorplane interface bind ${id} --node ${claimant}", or "mirrorplane interface release ${id}"`;
+    const there = holderDevice === undefined ? ', which has no device for it' : `, which has it with ${holderDevice}`;
+    const claims = `node "${claimant}" claims it with ${claimantDevice}, and the claim is refused`;
+    const release = `if the guest is there now, run "mirrorplane interface bind ${id} --node ${claimant}" or "mirrorplane interface release ${id}"`;
     const message = `"${id}": it is bound to node "${holder}"${there}; ${claims}: ${release}`;
     return { code: 'INTERFACE_CONTESTED', message, interface: id };
   }
   const where = (domain: string | undefined) => (domain === undefined ? '' : ` in communication domain "${domain}"`);
-  const other = `node "${claimant}"${where(domains?.claimant)} claims it too with ${claimantDevice}, and is not believed`;
+  const other = `node "${claimant}"${where(domains?.claimant)} also claims it, with ${claimantDevice}, and the claim is refused`;
   const has = `node "${holder}"${where(domains?.holder)} has it with ${holderDevice}`;
-  const remedy = 'give the second device an id of its own, or end the first one if the guest has moved';
+  const remedy = 'give the second device an id of its own, or remove the first device if the guest has moved';
   const code = domains ? 'INTERFACE_CONTESTED' : 'INTERFACE_DUPLICATE';
   return { code, message: `"${id}": ${has}; ${other}: ${remedy}`, interface: id };
 }
@@ -72,7 +72,7 @@ function edgeProblems(devices: readonly Device[]): NodeProblem[] {
       if (identity?.kind !== 'edge' || identity.provider === 'declared') {
         return [];
       }
-      const message = `"${identity.id}": ${name} says that it is an edge, and is not believed: declare the edge with its node`;
+      const message = `"${identity.id}": ${name} reports it as an edge, and the claim is refused: declare the edge with its node`;
       return [{ code: 'INTERFACE_KIND_REFUSED', message, interface: identity.id }];
     })
     .slice(0, MAX_SHOWN);

@@ -9,7 +9,10 @@ export function explainId(id: string, live: LiveNodes): Explanation | undefined 
       ? node.problems.find(({ code, interface: about }) => code === 'DEVICE_UNSUPPORTED' && about === id)
       : undefined;
     if (problem) {
-      return { message: `"${id}" cannot be mirrored: node "${node.name}" says: ${problem.message}`, unsupported: true };
+      return {
+        message: `"${id}" cannot be mirrored: node "${node.name}" reports: ${problem.message}`,
+        unsupported: true,
+      };
     }
   }
   for (const node of live.all().values()) {
@@ -21,16 +24,16 @@ export function explainId(id: string, live: LiveNodes): Explanation | undefined 
     const { guest, edge } = device.notMirrorable ?? {};
     const notAtAll = guest !== undefined && edge !== undefined;
     if (device.identity && !notAtAll) {
-      return { message: `${what}: name the interface "${device.identity.id}" instead` };
+      return { message: `${what}: use the interface "${device.identity.id}" instead` };
     }
     if (device.identityError !== undefined) {
-      return { message: `${what}, whose identity is not understood: ${device.identityError}` };
+      return { message: `${what}, whose identity cannot be read: ${device.identityError}` };
     }
     if (notAtAll) {
       return { message: `${what} and cannot be mirrored: it ${guest}`, unsupported: true };
     }
     const remedy = guest === undefined ? 'give it an alias' : 'declare it with "mirrorplane interface"';
-    return { message: `${what} without identity: ${remedy}, and name the id that it gets` };
+    return { message: `${what} without identity: ${remedy}, and use the id that it gets` };
   }
   return undefined;
 }

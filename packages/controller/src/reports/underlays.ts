@@ -15,14 +15,14 @@ export function underlayProblem(
   const refuse = (why: string) => ({ code: 'NODE_UNDERLAY_REFUSED', message: `its mirror address ${address} ${why}` });
   const kind = specialUse(address);
   if (kind !== undefined) {
-    return refuse(`is ${kind}: start its agent with --mirror-address and an address that other nodes reach`);
+    return refuse(`is ${kind}: start its agent with --mirror-address and an address that other nodes can reach`);
   }
   if (mtu < MTU.least || mtu > MTU.most) {
     return refuse(`is on a device with MTU ${mtu}: set one from ${MTU.least} to ${MTU.most}`);
   }
   for (const { name, underlay } of others) {
     if (underlay?.address === address) {
-      return refuse(`is that of node "${name}" already: give this node another one, or delete node "${name}"`);
+      return refuse(`already belongs to node "${name}": give this node another address, or delete node "${name}"`);
     }
   }
   return undefined;

@@ -12,9 +12,9 @@ import type { PolicyRecord } from '../store/records.ts';
 
 /** A reason of refused counters in words. */
 const WORDS = {
-  foreign: 'of what is not in its program',
-  backward: 'that went back',
-  implausible: 'that grew by more than can be',
+  foreign: 'of things that are not in its program',
+  backward: 'that decreased',
+  implausible: 'that grew by more than is possible',
 } as const;
 
 export type JudgedPolicy = Pick<PolicyRecord, 'createdAt' | 'updatedAt' | 'sources' | 'destination'>;
@@ -97,5 +97,5 @@ export function refusedCountersMessage(refused: RefusedCounts): string | undefin
   const parts = [...refused].map(([why, { count, example }]) => `${count} ${WORDS[why]} (${example})`);
   return parts.length === 0
     ? undefined
-    : `its agent reports counters that are not taken: ${parts.join(', ')}; check who controls that host`;
+    : `its agent reports counters that are refused: ${parts.join(', ')}; check who controls that host`;
 }

@@ -7,7 +7,7 @@ import { ProblemError, parseOrRefuse } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 
 /** The same words for every way in which a token can be wrong: a stranger learns nothing. */
-const REFUSED = 'the join token is not valid for this node: it is unknown, used or expired; make a new one';
+const REFUSED = 'the join token is not valid for this node: it is unknown, used or expired; create a new token';
 
 /**
  * Grants the certificate, or throws a ProblemError. The token is used up only together with a granted certificate.

@@ -7,7 +7,7 @@ export function protocolProblem(protocol: number): { message: string; reason: st
   return {
     message:
       `its agent speaks version ${protocol} of the protocol and this controller version ${SYNC_PROTOCOL}, ` +
-      `so it is not served: upgrade ${older}`,
-    reason: `protocol ${SYNC_PROTOCOL} is spoken here, not ${protocol}: upgrade ${older}`,
+      `so the agent is refused: upgrade ${older}`,
+    reason: `this controller speaks protocol ${SYNC_PROTOCOL}, and not ${protocol}: upgrade ${older}`,
   };
 }

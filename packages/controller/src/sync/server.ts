@@ -74,7 +74,7 @@ export class AgentServer {
       services.refusals.add({
         request: 'connection',
         reason: 'tooMany',
-        message: 'a connection did not come to an end in time, or was one of too many',
+        message: 'a connection took too long, or there were too many connections',
         address,
       }),
     );
@@ -221,7 +221,7 @@ export class AgentServer {
     const share = this.#renewals.get(node) ?? new TokenBucket(RENEWALS);
     this.#renewals.set(node, share);
     if (!share.take()) {
-      const message = `node "${node}" asks too often: a certificate lasts for a year`;
+      const message = `node "${node}" renews too often: a certificate is valid for a year`;
       this.#services.refusals.add({ request: 'renew', reason: 'tooOften', message, address, node });
       throw new ProblemError('UNAVAILABLE', message);
     }
@@ -290,7 +290,7 @@ export class AgentServer {
     const { node } = identity;
     const open = [...this.#pending].filter((session) => session.node === node).length;
     if (open + (this.#sessions.has(node) ? 1 : 0) >= MAX_CONNECTIONS_OF_NODE) {
-      const message = `node "${node}" has ${MAX_CONNECTIONS_OF_NODE} connections already: is its agent started twice?`;
+      const message = `node "${node}" has ${MAX_CONNECTIONS_OF_NODE} connections already: check whether its agent was started twice`;
       return { reason: 'tooManyOfNode', message, status: 429 };
     }
     return identity;
@@ -310,7 +310,7 @@ export class AgentServer {
     const record = this.#services.view.get('nodes', node)?.value;
     const names = (certificate.subjectaltname ?? '').split(', ');
     if (!record || !names.includes(`URI:${NODE_URN}${record.uid}`)) {
-      const message = `node "${node}" is not registered, or was registered anew: enrol again`;
+      const message = `node "${node}" is not registered, or was registered again: enrol again`;
       return { reason: NOT_REGISTERED, message, status: 401 };
     }
     return { node };
@@ -329,8 +329,8 @@ export class AgentServer {
     }
     const { node } = session;
     const { live, observer, log } = this.#services;
-    const places = `the agent at ${older.address} serves this node, and another one at ${session.address}`;
-    const message = `${places} was refused: stop one of them, or register its host as another node`;
+    const places = `the agent at ${older.address} serves this node, and another agent at ${session.address}`;
+    const message = `${places} was refused: stop one of the two, or register its host as another node`;
     const problem = { code: 'NODE_SECOND_AGENT', message };
     if (live.secondAgent(node, problem)) {
       log.warn({ node, address: session.address, problem: message }, 'agent rejected');
@@ -383,7 +383,7 @@ export class AgentServer {
     }
     const older = this.#sessions.get(node);
     this.#sessions.set(node, session);
-    older?.close(CLOSE.replaced, 'a newer connection of the node took over');
+    older?.close(CLOSE.replaced, 'a newer connection of the node replaced this one');
     this.#services.live.certificate(node, session.certificateEndsAt);
     this.#services.log.info({ node }, 'agent connected');
     this.#services.observer.connected(node);

@@ -376,7 +376,7 @@ function parse(text: string): AgentMessage | { otherProtocol: number } | { probl
   try {
     value = JSON.parse(text);
   } catch {
-    return { problem: 'a message has to be JSON' };
+    return { problem: 'a message must be JSON' };
   }
   const problem = shapeProblem(value);
   if (problem !== undefined) {

@@ -132,7 +132,7 @@ export class ApplyRun {
     try {
       return await holding.begin(this.#desired, helper === 0 ? 0 : peer);
     } catch (error) {
-      const message = `copies for a guest that is about to leave cannot be held: ${messageOf(error)}`;
+      const message = `copies for a guest that is about to migrate cannot be held: ${messageOf(error)}`;
       this.#result.problems.push({ code: 'ATTACH_FAILED', message });
       return false;
     }

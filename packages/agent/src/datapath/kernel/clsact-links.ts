@@ -226,15 +226,15 @@ function isSharedBlock(error: unknown): boolean {
 function shared(device: string, hook: Hook): string {
   return (
     `the qdisc of ${device} has its filters of ${hook} in a block that other devices may share ` +
-    `("tc qdisc show dev ${device}" names it), and a filter there would see the packets of all of them; ` +
-    'make the qdisc without the block, or run Linux 6.6 or newer'
+    `("tc qdisc show dev ${device}" names it), and a filter in it would see the packets of all these devices; ` +
+    'create the qdisc without the block, or run Linux 6.6 or newer'
   );
 }
 
 function occupied(device: string): string {
   return (
-    `${device} has a qdisc "ingress", as a limit of what it may send makes one (libvirt, Proxmox VE, Open vSwitch): ` +
-    'the kernel allows no clsact beside it, so what the node sends into the device cannot be captured; ' +
-    `take the limit off ("tc qdisc del dev ${device} ingress"), or run Linux 6.6 or newer`
+    `${device} has a qdisc "ingress", probably because of a rate limit (libvirt, Proxmox VE, Open vSwitch): ` +
+    'the kernel allows no clsact beside it, so packets that the node sends into the device cannot be captured; ' +
+    `remove the limit ("tc qdisc del dev ${device} ingress"), or run Linux 6.6 or newer`
   );
 }

@@ -121,7 +121,7 @@ export class HelperDevice {
     const [helper, peer] = [HELPER_PART.helper, HELPER_PART.peer].map((name) =>
       made.find((link) => link.name === name),
     );
-    if (helper === undefined || peer === undefined) throw new Error(`${HELPER} was deleted while it was made`);
+    if (helper === undefined || peer === undefined) throw new Error(`${HELPER} was deleted during its creation`);
     for (const { name, ifindex } of [helper, peer]) {
       const sysctl = `/proc/sys/net/ipv6/conf/${name}/disable_ipv6`;
       if (existsSync(sysctl)) writeFileSync(sysctl, '1'); // absent on a kernel without IPv6

@@ -12,7 +12,7 @@ export type HookChoice = 'auto' | HookKind;
 export function makeLinks(choice: HookChoice, bpffs: string): { links: Links; others: Links } {
   const tcx = hasTcx();
   if (choice === 'tcx' && !tcx) {
-    throw new Error('this kernel has no tcx, which came with Linux 6.6: use --hook auto or clsact, or a newer kernel');
+    throw new Error('this kernel has no tcx (it needs Linux 6.6): use --hook auto or clsact, or a newer kernel');
   }
   const [first, second] = [new TcxLinks(bpffs), new ClsactLinks({ tcx })] as const;
   const useTcx = choice === 'tcx' || (choice === 'auto' && tcx);

@@ -230,7 +230,7 @@ function removeEmpty(folder: string, last: string): void {
 
 function openPinned(path: string): number {
   const fd = getPinned(path);
-  if (fd === undefined) throw new Error(`${path} is missing; somebody removes pins while the data path starts`);
+  if (fd === undefined) throw new Error(`${path} is missing; another process removes pins while the data path starts`);
   return fd;
 }
 

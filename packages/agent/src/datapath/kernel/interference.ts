@@ -76,7 +76,7 @@ export class Interference {
     try {
       return installation.restorePins() + links.restorePins();
     } catch (error) {
-      const message = `what the agent keeps in ${bpffs} cannot be put back: ${(error as Error).message}`;
+      const message = `the pins of the agent in ${bpffs} cannot be restored: ${(error as Error).message}`;
       return { code: 'ATTACH_FAILED', message };
     }
   }

@@ -24,7 +24,7 @@ export function disputes(
     const { attachment } = placed;
     if (!isDisputed(attachment)) return [];
     const where = `${attachment.hook} of ${deviceName(attachment.ifindex)}`;
-    return occupied(placed, state, `at ${where} another program keeps coming back in front of ours`);
+    return occupied(placed, state, `at ${where} another program repeatedly attaches before ours`);
   });
 }
 
@@ -59,15 +59,15 @@ export function overruledProblems(ports: readonly ArrivalPort[], state: Datapath
     return arrivalProblems(
       bridge,
       state,
-      `filters of someone else come after ours at ${where}`,
-      ' of what enters there',
+      `filters of other software come after ours at ${where}`,
+      ' among those that enter there',
     );
   });
 }
 
 /** Copies flow, and what their destination sends of them is not kept off the network. */
 function feedbackProblems(policies: readonly string[], why: string): DatapathProblem[] {
-  const message = `${why}: copies that the destination sends on are not stopped`;
+  const message = `${why}: copies that the destination sends on are not dropped`;
   return policies.map((policy) => ({ code: 'FEEDBACK_UNSEEN', message, policy }));
 }
 
@@ -76,7 +76,7 @@ function occupied(placed: Placed, state: DatapathState, message: string): Datapa
   if (placed.bridge !== undefined) return arrivalProblems(placed.bridge, state, message);
   return concerned(placed, state).map((whom) => ({
     code: 'HOOK_OCCUPIED',
-    message: `${message}: what it does not let through is not seen`,
+    message: `${message}: packets that it does not pass on are not seen`,
     ...whom,
   }));
 }
@@ -99,7 +99,7 @@ function arrivalProblems(bridge: number, { captures }: DatapathState, why: strin
     .filter(({ arrivalBridge }) => arrivalBridge === bridge)
     .map(({ policy, source }) => ({
       code: 'ARRIVAL_UNSEEN',
-      message: `${why}: what a firewall on ${deviceName(bridge)} drops${of} is not captured`,
+      message: `${why}: packets that a firewall on ${deviceName(bridge)} drops${of} are not captured`,
       policy,
       interface: source,
     }));

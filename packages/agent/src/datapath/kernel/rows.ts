@@ -88,7 +88,7 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
   const deliveryOf = new Map(state.deliveries.map((delivery) => [delivery.id, delivery]));
   const need = (what: string, id: string): DeliveryEntry => {
     const delivery = deliveryOf.get(id);
-    if (!delivery) throw new Error(`${what} names delivery ${id}, which is absent`);
+    if (!delivery) throw new Error(`${what} names delivery ${id}, which does not exist`);
     return delivery;
   };
   // Also where nothing is captured just now: a budget outlasts that.

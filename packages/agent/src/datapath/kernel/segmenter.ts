@@ -55,7 +55,7 @@ export class Segmenter {
   async #make(helper: number): Promise<Link> {
     await addSegmentingMacvlan(this.#client, SEGMENTER, helper);
     const made = await this.#find(helper);
-    if (made === undefined) throw new NetlinkError('ENODEV', `${SEGMENTER} was deleted while it was made`);
+    if (made === undefined) throw new NetlinkError('ENODEV', `${SEGMENTER} was deleted during its creation`);
     return made;
   }
 }
