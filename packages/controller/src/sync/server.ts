@@ -6,7 +6,6 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import {
   type CounterReading,
-  type CountersMessage,
   MAX_HELLO_BYTES,
   MAX_MESSAGE_BYTES,
   NOT_REGISTERED,
@@ -17,13 +16,10 @@ import { WebSocketServer } from 'ws';
 import { NODE_URN } from '../auth/authority.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
-import { policyNames } from '../store/policies.ts';
-import type { PolicyRecord } from '../store/records.ts';
-import type { View } from '../store/view.ts';
 import { TokenBucket } from '../token-bucket.ts';
-import { counterJudge, refusedCountersMessage } from './counter-judge.ts';
+import { AgentSessions } from './agent-sessions.ts';
 import { enroll, enrollProblem, renew } from './enroll.ts';
-import { CLOSE, Session } from './session.ts';
+import type { Session } from './session.ts';
 import { Strangers } from './strangers.ts';
 
 /** Largest request to enrol, in bytes: a certificate request is less than 1 KB. */
@@ -35,8 +31,6 @@ const MAX_CHUNKS = 4096;
 const FRAMING = 256;
 /** Connections of one node: the one in force, and some that are about to take over. */
 const MAX_CONNECTIONS_OF_NODE = 4;
-/** How long the agent of a node may take to answer, where another one has come, in milliseconds. */
-const ANSWER_MS = 3000;
 /** How long agents may take to end their connections, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 200;
 /** Renewals of the certificate of one node: some at once, then one an hour. */
@@ -61,15 +55,14 @@ export class AgentServer {
   });
   readonly #strangers: Strangers;
   readonly #connections = new Set<Socket>();
-  readonly #pending = new Set<Session>();
+  readonly #sessions: AgentSessions;
   readonly #renewals = new Map<string, TokenBucket>();
   #renewal: NodeJS.Timeout | undefined;
-  /** The connection of each node: the first one, as long as its other end answers. */
-  readonly #sessions = new Map<string, Session>();
 
   private constructor(services: Services, server: Server) {
     this.#services = services;
     this.#server = server;
+    this.#sessions = new AgentSessions(services);
     this.#strangers = new Strangers((address) =>
       services.refusals.add({
         request: 'connection',
@@ -115,15 +108,6 @@ export class AgentServer {
       });
     });
     agents.#renewal = setInterval(() => void agents.#renew(hosts), RENEWAL_MS).unref();
-    services.planning.onPlanned(({ programs }) => {
-      for (const [node, session] of agents.#sessions) {
-        const program = programs.get(node);
-        if (program) {
-          services.nodeParts.learn(node, program);
-          session.send(program);
-        }
-      }
-    });
     return agents;
   }
 
@@ -134,30 +118,19 @@ export class AgentServer {
 
   /** Totals of the node with this reading are on the disk: its agent is told, if it is there. */
   countersSaved(node: string, reading: CounterReading): void {
-    this.#sessions.get(node)?.countersSaved(reading);
+    this.#sessions.countersSaved(node, reading);
   }
 
   /** The node is deleted: its kernel is to do nothing any more, and its agent has nothing more to say. */
   dismiss(node: string): void {
-    const session = this.#sessions.get(node);
-    if (session) {
-      session.sendEmpty();
-      session.close(CLOSE.deleted, 'the node is deleted');
-      this.#sessions.delete(node);
-    }
     this.#renewals.delete(node);
-    this.#services.live.delete(node);
-    this.#services.nodeParts.forget(node);
-    this.#services.events.forget(node);
-    this.#services.planning.request();
+    this.#sessions.dismiss(node);
   }
 
   async close(): Promise<void> {
     clearInterval(this.#renewal);
     this.#strangers.close();
-    for (const session of [...this.#pending, ...this.#sessions.values()]) {
-      session.close(CLOSE.goingAway, 'the controller stops');
-    }
+    this.#sessions.close();
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
       // Agents get a moment to say goodbye; whoever else is connected, perhaps in the middle of a handshake, none.
@@ -229,7 +202,7 @@ export class AgentServer {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { live, observer, agentEvents, log } = this.#services;
+    const { log } = this.#services;
     const tls = request.socket as TLSSocket;
     socket.on('error', (error) => log.debug({ err: error }, 'agent connection failed'));
     const identity = request.url === '/sync' ? this.#identify(tls) : REFUSED.unknownPath;
@@ -241,26 +214,7 @@ export class AgentServer {
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
       this.#strangers.admit(tls);
       const address = tls.remoteAddress ?? 'unknown';
-      const session: Session = new Session(
-        webSocket,
-        { node, address, certificateEndsAt: endOf(tls) },
-        {
-          live,
-          observer,
-          agentEvents,
-          log,
-          admits: (asking) => this.#admit(asking),
-          onHello: (greeted) => this.#join(greeted),
-          onRejected: (rejected, message) => this.#reject(rejected, message, tls.remoteAddress),
-          onCounters: (counting, message) => this.#count(counting, message),
-          onInventory: () => this.#services.planning.request(),
-          onConfirmed: () => this.#services.planning.confirmed(),
-          policyNames: () => policyNames(this.#services.view),
-          onClose: (closed) => this.#leave(closed),
-        },
-      );
-      this.#pending.add(session);
-      webSocket.on('close', () => this.#pending.delete(session));
+      const session = this.#sessions.begin(webSocket, { node, address, certificateEndsAt: endOf(tls) });
       endUnlessGreeted(tls, session);
     });
   }
@@ -288,8 +242,7 @@ export class AgentServer {
       return identity;
     }
     const { node } = identity;
-    const open = [...this.#pending].filter((session) => session.node === node).length;
-    if (open + (this.#sessions.has(node) ? 1 : 0) >= MAX_CONNECTIONS_OF_NODE) {
+    if (this.#sessions.countOf(node) >= MAX_CONNECTIONS_OF_NODE) {
       const message = `node "${node}" has ${MAX_CONNECTIONS_OF_NODE} connections already: check whether its agent was started twice`;
       return { reason: 'tooManyOfNode', message, status: 429 };
     }
@@ -314,97 +267,6 @@ export class AgentServer {
       return { reason: NOT_REGISTERED, message, status: 401 };
     }
     return { node };
-  }
-
-  /** Why a connection may not be that of its node; undefined: it may. One node has one agent. */
-  #admit(session: Session): string | undefined | Promise<string | undefined> {
-    const older = this.#sessions.get(session.node);
-    return older && older !== session ? this.#compare(session, older) : undefined;
-  }
-
-  async #compare(session: Session, older: Session): Promise<string | undefined> {
-    if (!(await older.answers(ANSWER_MS))) {
-      const now = this.#sessions.get(session.node);
-      return now && now !== older ? this.#compare(session, now) : undefined;
-    }
-    const { node } = session;
-    const { live, observer, log } = this.#services;
-    const places = `the agent at ${older.address} serves this node, and another agent at ${session.address}`;
-    const message = `${places} was refused: stop one of the two, or register its host as another node`;
-    const problem = { code: 'NODE_SECOND_AGENT', message };
-    if (live.secondAgent(node, problem)) {
-      log.warn({ node, address: session.address, problem: message }, 'agent rejected');
-      observer.rejected(node, problem);
-    }
-    // At most 123 bytes, also of two addresses of IPv6.
-    return `one more agent: ${older.address} has the node, ${session.address} is refused`.slice(0, 120);
-  }
-
-  #reject({ node }: Session, message: string, address: string | undefined): void {
-    const { live, observer, log } = this.#services;
-    const problem = { code: 'PROTOCOL_UNSUPPORTED', message };
-    if (live.reject(node, problem)) {
-      log.warn({ node, address, problem: message }, 'agent rejected');
-      observer.rejected(node, problem);
-    }
-  }
-
-  #count({ node: name }: Session, report: CountersMessage): void {
-    const { live, observer, nodeParts, planning, view, clock, log } = this.#services;
-    const node = live.get(name);
-    if (!node) {
-      return;
-    }
-    const judge = counterJudge({
-      program: planning.planned?.programs.get(name),
-      hasInterface: (id) => live.hasHad(name, id),
-      wasTold: (id) => nodeParts.wasTold(name, id),
-      unseen: node.unseen,
-      hasPart: (uid) => nodeParts.hasPolicy(name, uid) || !planning.planned?.policies.has(uid),
-      policyOf: (uid) => policyOf(view, uid),
-      readBefore: node.completeAt ?? (node.countersAt === undefined ? undefined : Date.parse(node.countersAt)),
-      now: clock(),
-    });
-    const message = refusedCountersMessage(live.counters(name, report, judge, planning.planned !== undefined));
-    if (live.refusedCounters(name, message)) {
-      log.warn({ node: name, problem: message }, 'counters refused');
-      observer.countersRefused(name, message!);
-    }
-  }
-
-  #join(session: Session): void {
-    const { node } = session;
-    this.#pending.delete(session);
-    if (!this.#services.view.get('nodes', node)) {
-      // Deleted between the upgrade and the hello.
-      this.#services.live.delete(node);
-      session.close(CLOSE.deleted, 'the node is deleted');
-      return;
-    }
-    const older = this.#sessions.get(node);
-    this.#sessions.set(node, session);
-    older?.close(CLOSE.replaced, 'a newer connection of the node replaced this one');
-    this.#services.live.certificate(node, session.certificateEndsAt);
-    this.#services.log.info({ node }, 'agent connected');
-    this.#services.observer.connected(node);
-    // At once what was planned last, for an agent that was away; then whatever its hello changes.
-    const program = this.#services.planning.planned?.programs.get(node);
-    if (program && program.revision >= (this.#services.live.get(node)?.appliedRevision ?? 0)) {
-      session.send(program);
-    }
-    this.#services.planning.request();
-  }
-
-  #leave(session: Session): void {
-    const { node } = session;
-    if (this.#sessions.get(node) === session) {
-      this.#sessions.delete(node);
-      this.#services.live.disconnected(node);
-      this.#services.log.info({ node }, 'agent disconnected');
-      this.#services.observer.disconnected(node);
-      this.#services.planning.request();
-      this.#services.planning.requestAfterGrace();
-    }
   }
 }
 
@@ -457,15 +319,6 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   } catch {
     throw new BodyError('the body is not JSON');
   }
-}
-
-function policyOf(view: View, uid: string): PolicyRecord | undefined {
-  for (const { value } of view.all('policies').values()) {
-    if (value.uid === uid) {
-      return value;
-    }
-  }
-  return undefined;
 }
 
 function asProblem(document: ReturnType<typeof problem>) {

@@ -59,6 +59,16 @@ const BUSY = { reserve: 1000, perSecond: 250 };
 /** Inventories of a node that ask for planning at once, and in each second after that; others wait for the next second. */
 const INVENTORIES = { reserve: 50, perSecond: 5 };
 
+/** The other end of a connection. */
+export interface Peer {
+  /** Name in its certificate. */
+  node: string;
+  /** Address that it comes from. */
+  address: string;
+  /** When its certificate ends, ISO 8601. */
+  certificateEndsAt: string;
+}
+
 /** Where a session reports to. */
 export interface SessionHost {
   live: LiveNodes;
@@ -106,12 +116,7 @@ export class Session {
   #resume: NodeJS.Timeout | undefined;
   #planning: NodeJS.Timeout | undefined;
 
-  /** @param peer name and end in the agent's certificate, and the address that it comes from */
-  constructor(
-    socket: WebSocket,
-    peer: { node: string; address: string; certificateEndsAt: string },
-    host: SessionHost,
-  ) {
+  constructor(socket: WebSocket, peer: Peer, host: SessionHost) {
     const { node, address } = peer;
     this.certificateEndsAt = peer.certificateEndsAt;
     this.#socket = socket;

@@ -1,0 +1,187 @@
+/** The connections of agents: which one is that of its node, and what comes of what they say. */
+import type { CounterReading, CountersMessage } from '@mirrorplane/contract';
+import type { WebSocket } from 'ws';
+import type { Services } from '../services.ts';
+import { policyNames } from '../store/policies.ts';
+import type { PolicyRecord } from '../store/records.ts';
+import type { View } from '../store/view.ts';
+import { counterJudge, refusedCountersMessage } from './counter-judge.ts';
+import { CLOSE, type Peer, Session } from './session.ts';
+
+/** How long the agent of a node may take to answer, where another one has come, in milliseconds. */
+const ANSWER_MS = 3000;
+
+export class AgentSessions {
+  readonly #services: Services;
+  /** Those that are not in force yet. */
+  readonly #pending = new Set<Session>();
+  /** The connection of each node: the first one, as long as its other end answers. */
+  readonly #sessions = new Map<string, Session>();
+
+  constructor(services: Services) {
+    this.#services = services;
+    services.planning.onPlanned(({ programs }) => {
+      for (const [node, session] of this.#sessions) {
+        const program = programs.get(node);
+        if (program) {
+          services.nodeParts.learn(node, program);
+          session.send(program);
+        }
+      }
+    });
+  }
+
+  /** Begins a session on a connection that is open. */
+  begin(webSocket: WebSocket, peer: Peer): Session {
+    const { live, observer, agentEvents, planning, view, log } = this.#services;
+    const session: Session = new Session(webSocket, peer, {
+      live,
+      observer,
+      agentEvents,
+      log,
+      admits: (asking) => this.#admit(asking),
+      onHello: (greeted) => this.#join(greeted),
+      onRejected: (rejected, message) => this.#reject(rejected, message),
+      onCounters: (counting, message) => this.#count(counting, message),
+      onInventory: () => planning.request(),
+      onConfirmed: () => planning.confirmed(),
+      policyNames: () => policyNames(view),
+      onClose: (closed) => this.#leave(closed),
+    });
+    this.#pending.add(session);
+    webSocket.on('close', () => this.#pending.delete(session));
+    return session;
+  }
+
+  /** How many connections the node has, those that are about to take over included. */
+  countOf(node: string): number {
+    const pending = [...this.#pending].filter((session) => session.node === node).length;
+    return pending + (this.#sessions.has(node) ? 1 : 0);
+  }
+
+  /** Totals of the node with this reading are on the disk: its agent is told, if it is there. */
+  countersSaved(node: string, reading: CounterReading): void {
+    this.#sessions.get(node)?.countersSaved(reading);
+  }
+
+  /** The node is deleted: its kernel is to do nothing any more, and its agent has nothing more to say. */
+  dismiss(node: string): void {
+    const session = this.#sessions.get(node);
+    if (session) {
+      session.sendEmpty();
+      session.close(CLOSE.deleted, 'the node is deleted');
+      this.#sessions.delete(node);
+    }
+    this.#services.live.delete(node);
+    this.#services.nodeParts.forget(node);
+    this.#services.events.forget(node);
+    this.#services.planning.request();
+  }
+
+  /** Asks all to end: the controller stops. */
+  close(): void {
+    for (const session of [...this.#pending, ...this.#sessions.values()]) {
+      session.close(CLOSE.goingAway, 'the controller stops');
+    }
+  }
+
+  /** Why a connection may not be that of its node; undefined: it may. One node has one agent. */
+  #admit(session: Session): string | undefined | Promise<string | undefined> {
+    const older = this.#sessions.get(session.node);
+    return older && older !== session ? this.#compare(session, older) : undefined;
+  }
+
+  async #compare(session: Session, older: Session): Promise<string | undefined> {
+    if (!(await older.answers(ANSWER_MS))) {
+      const now = this.#sessions.get(session.node);
+      return now && now !== older ? this.#compare(session, now) : undefined;
+    }
+    const { node } = session;
+    const { live, observer, log } = this.#services;
+    const places = `the agent at ${older.address} serves this node, and another agent at ${session.address}`;
+    const message = `${places} was refused: stop one of the two, or register its host as another node`;
+    const problem = { code: 'NODE_SECOND_AGENT', message };
+    if (live.secondAgent(node, problem)) {
+      log.warn({ node, address: session.address, problem: message }, 'agent rejected');
+      observer.rejected(node, problem);
+    }
+    // At most 123 bytes, also of two addresses of IPv6.
+    return `one more agent: ${older.address} has the node, ${session.address} is refused`.slice(0, 120);
+  }
+
+  #reject({ node, address }: Session, message: string): void {
+    const { live, observer, log } = this.#services;
+    const problem = { code: 'PROTOCOL_UNSUPPORTED', message };
+    if (live.reject(node, problem)) {
+      log.warn({ node, address, problem: message }, 'agent rejected');
+      observer.rejected(node, problem);
+    }
+  }
+
+  #count({ node: name }: Session, report: CountersMessage): void {
+    const { live, observer, nodeParts, planning, view, clock, log } = this.#services;
+    const node = live.get(name);
+    if (!node) {
+      return;
+    }
+    const judge = counterJudge({
+      program: planning.planned?.programs.get(name),
+      hasInterface: (id) => live.hasHad(name, id),
+      wasTold: (id) => nodeParts.wasTold(name, id),
+      unseen: node.unseen,
+      hasPart: (uid) => nodeParts.hasPolicy(name, uid) || !planning.planned?.policies.has(uid),
+      policyOf: (uid) => policyOf(view, uid),
+      readBefore: node.completeAt ?? (node.countersAt === undefined ? undefined : Date.parse(node.countersAt)),
+      now: clock(),
+    });
+    const message = refusedCountersMessage(live.counters(name, report, judge, planning.planned !== undefined));
+    if (live.refusedCounters(name, message)) {
+      log.warn({ node: name, problem: message }, 'counters refused');
+      observer.countersRefused(name, message!);
+    }
+  }
+
+  #join(session: Session): void {
+    const { node } = session;
+    this.#pending.delete(session);
+    if (!this.#services.view.get('nodes', node)) {
+      // Deleted between the upgrade and the hello.
+      this.#services.live.delete(node);
+      session.close(CLOSE.deleted, 'the node is deleted');
+      return;
+    }
+    const older = this.#sessions.get(node);
+    this.#sessions.set(node, session);
+    older?.close(CLOSE.replaced, 'a newer connection of the node replaced this one');
+    this.#services.live.certificate(node, session.certificateEndsAt);
+    this.#services.log.info({ node }, 'agent connected');
+    this.#services.observer.connected(node);
+    // At once what was planned last, for an agent that was away; then whatever its hello changes.
+    const program = this.#services.planning.planned?.programs.get(node);
+    if (program && program.revision >= (this.#services.live.get(node)?.appliedRevision ?? 0)) {
+      session.send(program);
+    }
+    this.#services.planning.request();
+  }
+
+  #leave(session: Session): void {
+    const { node } = session;
+    if (this.#sessions.get(node) === session) {
+      this.#sessions.delete(node);
+      this.#services.live.disconnected(node);
+      this.#services.log.info({ node }, 'agent disconnected');
+      this.#services.observer.disconnected(node);
+      this.#services.planning.request();
+      this.#services.planning.requestAfterGrace();
+    }
+  }
+}
+
+function policyOf(view: View, uid: string): PolicyRecord | undefined {
+  for (const { value } of view.all('policies').values()) {
+    if (value.uid === uid) {
+      return value;
+    }
+  }
+  return undefined;
+}
