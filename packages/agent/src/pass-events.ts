@@ -1,4 +1,4 @@
-/** Compares what a pass has come to with the pass before, and tells of the difference. */
+/** Compares the result of a pass with the pass before, and reports the difference. */
 import { type CaptureStatus, captureOfHook, type NodeProgram } from '@mirrorplane/contract';
 import type { AgentEventDraft, EventRecorder } from './controller-link/event-outbox.ts';
 import type { ApplyResult, HeldCounts, Repair } from './datapath/datapath.ts';
@@ -68,7 +68,7 @@ export class PassEvents {
       }),
     );
     const captures = program.revision === this.#revision ? this.#captures : captureIds(program);
-    // A device that went while it was being attached is told of as gone, if it was captured, and else not at all.
+    // A device that went while it was being attached is reported as gone if it was captured, and else not at all.
     const vanished = new Set(result.refused.filter(({ gone }) => gone).map(({ id }) => captureOfHook(id)));
     const drafts = [
       ...this.#ended(known, captures, vanished, outcome.handovers),
@@ -162,7 +162,7 @@ export class PassEvents {
 
   /** One event for each device, and one for what belongs to no device. */
   #repaired({ result, placed, links }: PassOutcome, seenAt: ReadonlyMap<number, number | undefined>): void {
-    // A device that was made anew under the number of another lost its programs with that one: nobody took them off.
+    // A device that was created again under the number of another lost its programs with that one: nobody detached them.
     const isNew = (ifindex = 0) => this.#seenAt.has(ifindex) && this.#seenAt.get(ifindex) !== seenAt.get(ifindex);
     const repaired = result.repaired.filter(({ kind, ifindex }) => kind !== 'takenOff' || !isNew(ifindex));
     for (const [ifindex, repairs] of Map.groupBy(repaired, (repair) => repair.ifindex)) {

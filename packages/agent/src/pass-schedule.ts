@@ -5,7 +5,7 @@ import type { Link } from './netlink/link.ts';
 
 /** Milliseconds between two passes that nothing asked for: they repair what others broke. */
 const REPAIR_INTERVAL_MS = 500;
-/** Milliseconds after a device was first told of in which it is likely to get what its capture needs. */
+/** Milliseconds after the first report of a device in which it is likely to get what its capture needs. */
 const ARRIVAL_MS = 100;
 /** Milliseconds before a data path that failed is tried again: doubles from the first to the second. */
 const RETRY_MS: [number, number] = [200, 10_000];
@@ -63,7 +63,7 @@ export class PassSchedule {
 
   /**
    * Whether the pass under way looks for what others did. Not the one that a device has asked for, nor one while a device
-   * is being made: looking waits for the lock that whoever makes the device holds, and nothing is captured meanwhile.
+   * is being made: looking waits for the lock of the process that creates the device, and nothing is captured meanwhile.
    */
   takeLook(links: readonly Link[]): boolean {
     const helpers = JSON.stringify(links.filter(isHelper));

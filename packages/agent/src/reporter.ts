@@ -1,4 +1,4 @@
-/** What the controller is told of this node: its devices, what became of the program, counters. */
+/** What the agent reports of this node: its devices, the outcome of the program, counters. */
 import { randomUUID } from 'node:crypto';
 import { release } from 'node:os';
 import {

@@ -44,7 +44,7 @@ export interface AgentOptions {
   node: string;
   /** HOST:PORT of the controller's port for agents. */
   controller: string;
-  /** Join token. Needed the first time only; a token that was not used before makes the node join anew. */
+  /** Join token. Needed the first time only; a token that was not used before makes the node join again. */
   token?: string;
   /** Data folder; is made. */
   data: string;
@@ -70,7 +70,7 @@ export interface AgentOptions {
   maxRate?: number;
   /** Hold copies back where service traffic needs the device that they leave by. Default true. */
   protect?: boolean;
-  /** Hold copies back, too, where packets are lost for want of CPU time. Needs `protect`. Default false. */
+  /** Throttle copies also where packets are lost for lack of CPU time. Needs `protect`. Default false. */
   protectCpu?: boolean;
   /** Mbit/s that the mirror device can send. Default the speed of its link, or what is learned from its queue. */
   uplinkRate?: number;

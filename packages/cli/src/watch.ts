@@ -64,7 +64,7 @@ export async function showWatched<T>(
 }
 
 /**
- * Runs `work` until it ends by itself or by `stop`, which SIGINT and SIGTERM abort. Where the controller cannot be
+ * Runs `work` until it ends or until `stop`, which SIGINT and SIGTERM abort. Where the controller cannot be
  * reached it is run again; that is said once, until `work` has called `heard`. Other errors are thrown.
  */
 export async function whileUnavailable(

@@ -1,4 +1,4 @@
-/** What each code of the catalogue means for whoever reads it, and where it is shown. The documentation is made of it. */
+/** What each code of the catalogue means for its reader, and where it is shown. docs/reference/codes.md is made of it. */
 import { CATALOGUE, type ErrorCode, NODE_ONLY_CODES } from './errors.ts';
 
 /** What is true where a code is shown, and what it means for copies. One or two sentences; the remedy is in the catalogue. */

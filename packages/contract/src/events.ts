@@ -8,7 +8,7 @@ import { PolicyState, StatusReason } from './status.ts';
 /**
  * Every kind of event; a kind, once released, keeps its meaning.
  * - `policyCreated`, `policyChanged`, `policyEnabled`, `policyDisabled`, `policyDeleted`: an operator did it.
- * - `policyStateChanged`: the state of a policy, or the reasons for it, are others than before.
+ * - `policyStateChanged`: the state of a policy or its reasons changed.
  * - `captureAttached`, `captureDetached`, `captureRefused`: an agent began, ended or could not begin a capture.
  * - `repaired`: an agent put back what others had taken away or pushed aside.
  * - `datapathFailed`: the data plane of a node could not be changed at all.
@@ -17,7 +17,7 @@ import { PolicyState, StatusReason } from './status.ts';
  *   `interfaceStayed`: its second device went again, and it has not moved.
  * - `migrationMeasured`: the old device of a source or destination that migrated live is gone: what the move has missed and
  *   duplicated; of a destination `count` copies that it had not read were relayed to it.
- * - `interfaceContested`: a node claims an interface that another node has, and is not believed.
+ * - `interfaceContested`: a node claims an interface that another node has, and the claim is refused.
  * - `edgeDeviceChanged`: an edge-connected interface has another device, or lost or found it.
  * - `nodeConnected`, `nodeDisconnected`: the connection of an agent.
  * - `nodeRejected`: an agent was turned away: it speaks another version of the protocol, or its node has another agent.
@@ -81,7 +81,7 @@ export const EventObject = z.object({
 });
 export type EventObject = z.infer<typeof EventObject>;
 
-/** Who caused an event: an operator, the agent of a node, or the controller by itself. */
+/** Who caused an event: an operator, the agent of a node, or the controller itself. */
 export const EventCause = z.object({
   kind: z.enum(['operator', 'agent', 'controller']),
   name: z.string().meta({ description: 'Name of the operator, of the node of the agent, or "controller".' }),
@@ -189,7 +189,7 @@ export const EventGap = z
   .meta({ id: 'EventGap' });
 export type EventGap = z.infer<typeof EventGap>;
 
-/** The kinds of events that an agent tells of. */
+/** The kinds of events that an agent reports. */
 export const AgentEventKind = z.enum([
   'captureAttached',
   'captureDetached',

@@ -1,2 +1,2 @@
-/** The controller, for whoever starts it within another process. */
+/** The controller, for callers that start it within another process. */
 export { type Controller, type ControllerOptions, startController } from './controller.ts';

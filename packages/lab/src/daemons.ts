@@ -165,7 +165,7 @@ interface NodeAnswer {
   devices?: { name: string }[];
 }
 
-/** Connected, and it has told of every VM that is on the node: from here on policies can use them. */
+/** Connected, and it has reported every VM of the node: from now on policies can use them. */
 async function agentConnected(lab: LabHandle, node: string): Promise<boolean> {
   const { status, body } = await lab.api('GET', `/api/v1/nodes/${node}`);
   const answer = body as NodeAnswer;
@@ -188,7 +188,7 @@ export async function stopAgent(lab: LabHandle, node: string, signal: NodeJS.Sig
   );
 }
 
-/** Removes all that a node's agent made: it has to join anew. */
+/** Removes all that the agent of a node made: it has to join again. */
 export async function uninstallAgent(lab: LabHandle, node: string): Promise<RunResult> {
   rmSync(joinedMarker(lab, node), { force: true });
   return await run(inNetns(lab.ns(node), [...agentArguments(lab, node), '--uninstall']));

@@ -85,6 +85,6 @@ export function prepareHandover({ home, other, end, senders }: Handover, network
   if (!deliveryOf(origin, relay)) {
     connect(path(origin, target), network);
   }
-  // The target node does not take its own copies by itself: a clone says that it runs, too (ADR 0034).
+  // The target node does not take its own copies on its own word: a clone reports that it runs, too (ADR 0034).
   deliveryOf(origin, end.id)!.duringHandover = { interface: end.interface, delivery: relay };
 }

@@ -106,7 +106,7 @@ function findTarget(
     const message = `interface "${id}" no longer exists: choose another destination`;
     return { reasons: [{ code: 'DESTINATION_ABSENT', message, interface: id }] };
   }
-  // An edge is planned for before its device is seen: the agent finds it by itself, also without the controller.
+  // An edge is planned for before its device is seen: the agent finds it, also without the controller.
   const reasons: StatusReason[] = [];
   if (deviceNodes(item).length === 0) {
     reasons.push({ code: 'DESTINATION_ABSENT', message: absence(item), interface: id });

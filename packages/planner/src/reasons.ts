@@ -110,7 +110,7 @@ export function problemsOf(policy: Policy, plan: PolicyPlan, { nodes }: Observat
         return problem.policy === policy.uid;
       }
       if (problem.interface !== undefined) {
-        // What a NIC sends by itself stands in the way of capturing, and not of a copy that is handed to it.
+        // Flows that a NIC forwards in hardware are a problem for capturing, but not for a copy that is handed to the NIC.
         const ofEnd = isEnd && problem.code !== 'OFFLOAD_UNSEEN' && problem.interface === policy.destination;
         return sources?.has(problem.interface) || ofEnd;
       }

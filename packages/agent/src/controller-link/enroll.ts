@@ -70,7 +70,7 @@ export async function loadCredentials(data: string, node: string): Promise<Store
 }
 
 /**
- * True where these credentials are valid now and nobody asks to join anew. A token that is not the one they were got
+ * True where these credentials are valid now and no new join is requested. A token that is not the one they were got
  * with does: the node was registered again, or belongs to another controller now.
  */
 export function credentialsFit(stored: StoredCredentials, token: string | undefined, now = new Date()): boolean {

@@ -1,4 +1,4 @@
-/** What the agent tells of: kept until the controller has it, and sent again on every connection until then. */
+/** Events of the agent: kept until the controller has them, and sent again on every connection until then. */
 import { randomUUID } from 'node:crypto';
 import {
   type AgentEvent,

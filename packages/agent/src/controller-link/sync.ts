@@ -59,7 +59,7 @@ const MAX_PAYLOAD = 64 << 20;
 /** Bytes waiting to be sent, from which on counters are left out: the next ones say more. */
 const CONGESTED = 1 << 20;
 
-/** Keeps one connection to the controller. Nothing is queued: what the controller must know is said anew on connect. */
+/** Keeps one connection to the controller. Nothing is queued: the agent sends its whole state again on each connect. */
 export class SyncClient extends EventEmitter<SyncEvents> {
   readonly #url: string;
   #credentials: Credentials;

@@ -33,7 +33,7 @@ export interface HookCapture {
   arrivalBridge?: number;
   /**
    * The guest is on another node now: what is sent into the device is left out, until the guest itself sends a frame here,
-   * which the data plane sees by itself. Default false.
+   * which the data plane itself sees. Default false.
    */
   standby?: boolean;
   /** The controller says that the guest may leave this node: seen behind an uplink of its bridge, it has. Default false. */
@@ -180,7 +180,7 @@ export interface CaptureRefusal {
  * Something of ours that others had taken away or pushed aside, and that is in its place again.
  * - `takenOff`, `pushedBack`: a program at a hook; another program ran before it, or it was not there any more.
  * - `unpinned`: pins of maps, programs or links were removed.
- * - `helperGone`, `helperChanged`: the helper device was deleted, or set down or renamed.
+ * - `helperGone`, `helperChanged`: the helper device was deleted; or it was brought down or renamed.
  * - `mapWritten`: rows of our maps were changed.
  */
 export interface Repair {
@@ -245,7 +245,7 @@ export interface Datapath {
    * @throws Error where the kernel lacks what is needed
    */
   prepare(): Promise<{ installed: boolean }>;
-  /** Takes over what is pinned, or installs it anew. Idempotent. @throws Error where the kernel lacks what is needed. */
+  /** Takes over what is pinned, or installs it. Idempotent. @throws Error where the kernel lacks what is needed. */
   open(): Promise<void>;
   /** How its programs hang at devices. */
   hookKind(): HookKind;
@@ -269,14 +269,14 @@ export interface Datapath {
   /** The budgets of all devices by which copies leave, where the state applied last has `protect`. */
   deviceBudgets(): Promise<DeviceBudget[]>;
   /**
-   * Sets budgets of devices, by ifindex, in bytes a second; 0: no limit. They stay in force until they are set anew,
+   * Sets budgets of devices, by ifindex, in bytes a second; 0: no limit. They stay in force until they are set again,
    * also while no agent runs. A device that no copies leave by is passed over.
    */
   setDeviceBudgets(rates: ReadonlyMap<number, number>): Promise<void>;
   /** The budget of the node. */
   nodeBudget(): Promise<NodeBudget>;
   /**
-   * Sets the budget of the node in bytes a second; 0: no limit. It stays in force until it is set anew, also while no
+   * Sets the budget of the node in bytes a second; 0: no limit. It stays in force until it is set again, also while no
    * agent runs, or until a state without `protectCpu` is applied.
    */
   setNodeBudget(rate: number): Promise<void>;

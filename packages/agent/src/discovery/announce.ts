@@ -1,6 +1,6 @@
 /**
  * Says on the underlay where the node's address is now. A neighbour that has kept an address of a NIC which is gone would
- * send copies there until it asks anew, which takes the kernel up to a minute.
+ * send copies there until it asks again, which takes the kernel up to a minute.
  */
 import koffi from 'koffi';
 import { ipv4Bytes } from '../netlink/rtnetlink.ts';

@@ -14,7 +14,7 @@ export interface NodeDevice extends Device {
   /** It is the guest's own end of the cable: what the guest sends leaves by it. Default false. */
   reversed?: boolean;
   /**
-   * Its guest is believed to be on another node, because the controller says so and nobody here says that it has come.
+   * Its guest counts as being on another node: the controller says so, and no provider on this node reports that it has come.
    * Default false.
    */
   expected?: boolean;
@@ -53,7 +53,7 @@ const OFFLOADED = {
  * the lowest ifindex gets it: a second device never takes traffic away from, or adds its own to, a running mirror. Only a
  * device that cannot be mirrored, or whose guest is absent, gives way to one that can, or whose guest is here.
  *
- * Where several speak of a device, the declared edge is believed, then the alias, then the providers in their order.
+ * Where several providers report a device, the declared edge is used first, then the alias, then the providers in their order.
  * @param before ifindex that each interface had last
  * @param claimsOf what identity providers say of a device, the most believed first
  * @param offloads whether a NIC may handle flows itself

@@ -1,4 +1,4 @@
-/** The identity providers of an agent together, and what they said last, for the time until they have said it anew. */
+/** The identity providers of an agent together, and their last reports, until they have reported again. */
 import { EventEmitter } from 'node:events';
 import type { NodeProblem } from '@mirrorplane/contract';
 import type { Link } from '../netlink/link.ts';

@@ -18,7 +18,7 @@ const ESCAPE = 0x5c;
 const OPENING = { list: 0x5b, object: 0x7b };
 const CLOSING = { list: 0x5d, object: 0x7d };
 
-/** Looks at brackets, commas and quotes alone; each item is parsed by itself. */
+/** Looks at brackets, commas and quotes alone; each item is parsed separately. */
 export class JsonItems {
   readonly #options: ItemsOptions;
   /** Brackets that are open. */

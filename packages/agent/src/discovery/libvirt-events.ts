@@ -15,7 +15,7 @@ const RELEVANT = new Set(['lifecycle', 'device-added', 'device-removed', 'metada
 const ABSENT = /^(Started Migrated|Suspended (Migrated|Post-copy.*)|Stopped .*|Crashed .*)$/;
 const RUNNING = /^Resumed (?!Post-copy Error)/;
 
-/** Undefined for lines that tell of nothing that matters here. */
+/** Undefined for lines that report nothing of interest. */
 export function parseEvent(line: string): DomainEvent | undefined {
   const [, event, domain, detail] = LINE.exec(line) ?? [];
   if (event === undefined || domain === undefined || detail === undefined || !RELEVANT.has(event)) return undefined;

@@ -93,7 +93,7 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     this.#there = deviceIndex(links);
     const fresh = links.some((link) => MADE_BY_LIBVIRT.has(link.linkType) && before.get(link.name) !== link.ifindex);
     if (!fresh || !this.#connected || this.#newDevices) return;
-    // libvirt makes the device long before it tells of the domain: whoever asks now captures the first packet.
+    // libvirt creates the device long before it reports the domain: asking now captures the first packet.
     this.#newDevices = true;
     for (const after of NEW_DEVICE_MS) this.#later(after, () => void this.#readNew());
   }
@@ -246,7 +246,7 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     }
   }
 
-  /** Reads these domains. Resolves to true where libvirt could not tell of some of them. */
+  /** Reads these domains. Resolves to true where libvirt could not report some of them. */
   async #read(names: readonly string[]): Promise<boolean> {
     const asked = ++this.#asked;
     const there = this.#there;

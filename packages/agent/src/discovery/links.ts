@@ -190,7 +190,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
     return link && this.#dated(link);
   }
 
-  /** @param seenAt `Link.seenAt` of devices that no event told of */
+  /** @param seenAt `Link.seenAt` of devices that no event reported */
   async #dump(seenAt: number | undefined): Promise<Map<number, Link>> {
     const links = await dumpLinks(this.#client);
     for (const ifindex of this.#seenAt.keys()) if (!links.has(ifindex)) this.#seenAt.delete(ifindex);

@@ -1,6 +1,6 @@
 /**
  * Next hops on the underlay: the route to every ERSPAN address, and the link-layer address behind it. The kernel is
- * asked to keep those entries resolved by itself (`managed`, Linux 5.16), so that copies never wait for ARP.
+ * asked to keep those entries resolved automatically (`managed`, Linux 5.16), so that copies never wait for ARP.
  */
 import { EventEmitter } from 'node:events';
 import { Coalesced } from '@mirrorplane/base';
@@ -156,7 +156,7 @@ export class NextHops extends EventEmitter<{ change: [] }> {
     return { next: { state: 'resolved', sourceMac: port.mac, destinationMac: entry.mac }, via };
   }
 
-  /** Entries that somebody set by hand, or that a routing daemon keeps, need no care of ours. */
+  /** Entries that an operator has set, or that a routing daemon keeps, need no care of ours. */
   #shouldAsk(entry: Entry | undefined): boolean {
     if (entry === undefined) return true;
     if ((entry.state & (NUD_PERMANENT | NUD_NOARP)) !== 0 || (entry.flags & NTF_EXT_LEARNED) !== 0) return false;
@@ -212,7 +212,7 @@ export async function releaseAll(client: RtClient, record: NeighbourRecord): Pro
 }
 
 async function release(client: RtClient, record: NeighbourRecord, ref: NeighbourRef): Promise<void> {
-  // Where the device has gone, the entry went with it; where the flag has gone, somebody else took the entry over.
+  // Where the device has gone, the entry went with it; where the flag has gone, other software took the entry over.
   if ((await readEntry(client, ref.ifindex, ref.address))?.managed) {
     try {
       await client.request(RTM.DELNEIGH, neighbourMessage(ref.ifindex, ref.address, 0));

@@ -1,4 +1,4 @@
-/** The identity provider `open-vswitch`: which NIC a port is, by the `external_ids` that whoever plugged it has written. */
+/** The identity provider `open-vswitch`: which NIC a port is, by the `external_ids` that the software which plugged it has written. */
 import { EventEmitter } from 'node:events';
 import { existsSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';

@@ -25,7 +25,7 @@ export interface Knowledge {
 
 /**
  * A provider that listens to a daemon. It never fails: while its daemon is absent it says what it knew last, tries
- * again by itself, and reads everything anew when the daemon is back. `change` comes when what it says has changed.
+ * again automatically, and reads everything again when the daemon is back. `change` comes when its report has changed.
  */
 export interface IdentityProvider extends EventEmitter<{ change: [] }> {
   /** As in `DeviceIdentity.provider`. */
@@ -49,7 +49,7 @@ export function deviceIndex(links: readonly Link[]): DeviceIndex {
 }
 
 /**
- * Ties claims, which name a device, to the device itself. A claim is believed of the device that was there before the
+ * Ties claims, which name a device, to the device itself. A claim counts for the device that was there before the
  * daemon was asked: one that came later under the same name may belong to another guest. A device that was renamed since
  * it was tied keeps its claim, as long as the daemon says the same. Of two claims on one device the first one holds.
  * @param there the devices before the daemon was asked

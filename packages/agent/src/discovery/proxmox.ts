@@ -143,7 +143,7 @@ export class ProxmoxSource implements PolledSource {
     return undefined;
   }
 
-  /** A host that is in no cluster is one by itself, under its own name. */
+  /** A host that is in no cluster is a cluster of its own, under its own name. */
   async #scopeOfIds(): Promise<string> {
     if (this.#scope !== undefined) return this.#scope;
     const corosync = await readBounded(join(this.#folder, 'corosync.conf'), FILE_LIMIT);

@@ -32,7 +32,7 @@ const flock = koffi.load('libc.so.6').func('int flock(int fd, int operation)');
 
 /**
  * Takes the lock of a data folder. Gives the function that frees it.
- * @throws Error where another process has it, or others than root can write the folder
+ * @throws Error where another process has it, or a user other than root can write the folder
  */
 export async function holdLock(data: string): Promise<() => void> {
   requireOwn(data, statSync(data), OTHERS_WRITE);
@@ -57,7 +57,7 @@ export async function holdLock(data: string): Promise<() => void> {
 /**
  * Takes the lock of a folder of pins, which is made where it is not there, and removed again when the lock is freed and it is
  * empty. Gives the function that frees it.
- * @throws Error where another process has it, or others than root can use the folder
+ * @throws Error where another process has it, or a user other than root can use the folder
  */
 export async function holdPins(folder: string): Promise<() => void> {
   requireNoLink(folder);

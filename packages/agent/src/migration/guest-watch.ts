@@ -21,7 +21,7 @@ interface Watched {
 export class GuestWatch {
   readonly #statistics: (ifindex: number) => Promise<DeviceStatistics | undefined>;
   readonly #arrived: () => void;
-  /** By device: `ifindex interface`, so that a device that comes back as another interface starts anew. */
+  /** By device: `ifindex interface`, so that a device that comes back as another interface starts from the beginning. */
   readonly #watched = new Map<string, Watched>();
   #timer: NodeJS.Timeout | undefined;
   #looks = 0;

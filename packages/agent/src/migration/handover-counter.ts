@@ -74,7 +74,7 @@ export class HandoverCounter {
       if (isOverlap(item) && !this.#expected.has(key)) this.#expected.set(key, this.#inbound(item));
     }
     return async (refused = []) => {
-      // A device that went while the data path was changed is told of as gone, too.
+      // A device that went while the data path was changed is reported as gone, too.
       const keys = refused.flatMap(({ gone: is, id, ifindex }) =>
         is ? [handoverKey(captureOfHook(id), ifindex)] : [],
       );

@@ -6,7 +6,7 @@ export const HELPER = 'mirror0';
 export const HELPER_PEER = 'mirror1';
 /** Their names until they are complete. Whoever is killed while making them leaves these, and the next one removes them. */
 export const HELPER_PART = { helper: 'mirror0-part', peer: 'mirror1-part' } as const;
-/** Alias of all of them, which somebody may have renamed. */
+/** Alias of all of them: other software may have renamed them. */
 export const HELPER_ALIAS = 'mirrorplane:helper';
 /** The macvlan over the helper pair that makes segments of super-packets. */
 export const SEGMENTER = 'mirror2';

@@ -52,7 +52,7 @@ export interface Link {
   portName?: string;
   /** Further names of the device. Default none. */
   altNames?: readonly string[];
-  /** When the kernel first told of the device, in milliseconds of `performance.now()`. Left out: it was there before. */
+  /** When the kernel first reported the device, in milliseconds of `performance.now()`. Left out: it was there before. */
   seenAt?: number;
   /** ifindex of the device that it is the other end of, or is on top of; left out: of none in this network namespace. */
   peer?: number;
@@ -103,7 +103,7 @@ const ALL_FLOODED = FLOODED.unicast | FLOODED.multicast | FLOODED.broadcast;
 /** Reads one RTM_NEWLINK. Undefined for messages of a bridge port and the like, which describe no device. */
 export function parseLink(message: RtMessage): Link | undefined {
   const { data } = message;
-  // A message of family AF_BRIDGE tells of membership in a bridge; its RTM_DELLINK does not mean that the device went.
+  // A message of family AF_BRIDGE reports membership in a bridge; its RTM_DELLINK does not mean that the device went.
   if (message.type !== RTM.NEWLINK || data.length < IFINFOMSG || data[0] !== 0) return undefined;
   const attrs = attributes(data, IFINFOMSG);
   const flags = getU32(data, 8);

@@ -156,7 +156,7 @@ export class RtSync {
   }
 }
 
-/** What the kernel tells of changes, for a reader that asks now and then: nothing is called meanwhile. */
+/** Changes that the kernel reports, for a reader that asks now and then: nothing is called meanwhile. */
 export class RtChanges {
   readonly #groups: readonly number[];
   readonly #received = Buffer.alloc(RECEIVE);

@@ -193,7 +193,7 @@ export class RtMonitor {
   #closed = false;
 
   /**
-   * @param options.lost called where the socket had to be made anew: everything has to be read again
+   * @param options.lost called where the socket had to be opened again: everything has to be read again
    * @param options.receiveBuffer bytes for notifications that wait. Default 4 MiB
    */
   constructor(options: {

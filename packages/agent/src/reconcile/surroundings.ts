@@ -25,7 +25,7 @@ export interface Surroundings {
   throttled?: ReadonlySet<number>;
   /** ifindexes of devices whose service traffic nothing protects from copies. */
   unprotected?: ReadonlySet<number>;
-  /** Copies are throttled because packets are lost for want of CPU; left out: CPUs are not followed. */
+  /** Copies are throttled because packets are lost for lack of CPU; left out: CPUs are not followed. */
   cpuThrottled?: boolean | undefined;
 }
 

@@ -1,6 +1,6 @@
 /** How much the CPUs that process packets leave for copies. Pure: no I/O, no clock. See ADR 0020. */
 
-/** What the kernel has lost so far for want of CPU, and what copies have taken. */
+/** Packets that the kernel has lost so far for lack of CPU, and the CPU time of copies. */
 export interface CpuReading {
   /** Milliseconds of a monotonic clock. */
   at: number;

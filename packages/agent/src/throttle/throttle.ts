@@ -155,7 +155,7 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
     const { rate, passed, refused } = await datapath.nodeBudget();
     this.#node ??= { headroom: new CpuHeadroom(rate), refused, throttledUntil: 0 };
     const at = performance.now();
-    // What `maxRate` alone refuses is not throttled for want of CPU.
+    // Copies that only `maxRate` refuses are not throttled for lack of CPU.
     const limits = rate > 0 && rate < COUNTING;
     noteRefused(this.#node, limits ? refused : this.#node.refused, at);
     this.#node.refused = refused;

@@ -117,7 +117,7 @@ export function addInterfaceCommands(program: Command): void {
     });
 }
 
-/** Changes the binding alone, unless somebody else changes the interface meanwhile. @param node undefined: none */
+/** Changes only the binding, unless someone else changes the interface meanwhile. @param node undefined: none */
 async function putBinding(context: Context, id: string, node: string | undefined, dryRun = false): Promise<void> {
   const path = pathOf('Interface', id);
   const { body: before, etag } = await context.client.request<Interface>('GET', path);

@@ -51,7 +51,7 @@ export function addPolicyEdit(policy: Command): void {
           ? await patch(context, before, changes, dryRun)
           : await editInEditor(context, before, dryRun);
       if (after) noteWarnings(context, after);
-      // What a change touches beside the fields, such as its time, is no change by itself.
+      // What a change touches beside the fields, such as its time, does not count as a change.
       const done = after === undefined || after.revision === before.body.revision ? 'unchanged' : 'changed';
       const word = dryRun && after !== undefined ? 'accepted; nothing changed in a dry run' : done;
       show(context, withKind('Policy', after ?? before.body), () => `policy ${name} ${word}\n`);

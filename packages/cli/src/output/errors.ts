@@ -43,7 +43,7 @@ export async function errorText(error: unknown): Promise<string> {
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CliError) return EXIT_CODES[error.exit].code;
   if (error instanceof CommanderError) {
-    // Help and version that were asked for are no errors; help shown for want of a command is.
+    // Help and version on request are no errors; help for a missing command is.
     return error.exitCode === 0 ? EXIT_CODES.ok.code : EXIT_CODES.usage.code;
   }
   return EXIT_CODES.unexpected.code;

@@ -36,7 +36,7 @@ export function eventTable(events: readonly Event[], color: boolean): string {
   return renderTable(columns, rows, { color });
 }
 
-/** An event as a line that stands by itself: what comes later is not known, so columns are as wide as most need. */
+/** An event as a line of its own: later events are not known, so columns are as wide as most need. */
 export function eventLine(event: Event, color: boolean): string {
   const kind = paint(event.kind.padEnd(18), styleOf(event), color);
   const columns = [event.at, kind, printable(objectText(event)).padEnd(24), printable(causeText(event)).padEnd(16)];

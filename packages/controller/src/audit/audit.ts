@@ -46,7 +46,7 @@ export class AuditLog {
   }
 
   /**
-   * Opens the log for appending. A line that a crash cut short is ended, so that the next one stands by itself.
+   * Opens the log for appending. A line that a crash cut short is ended, so that the next one is a line of its own.
    * @param maxBytes of a file before the next one is begun. Default 64 MB
    */
   static async open(path: string, clock: () => number, maxBytes = MAX_FILE_BYTES): Promise<AuditLog> {

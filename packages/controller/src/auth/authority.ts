@@ -88,7 +88,7 @@ export class Authority {
   }
 
   /**
-   * A fresh key and certificate for the agents' port, for one year; made anew at every start.
+   * A fresh key and certificate for the agents' port, for one year; created again at every start.
    * @param hosts host names and addresses that the port has beside the name `controller`
    */
   async serverCertificate(hosts: readonly string[]): Promise<ServerCertificate> {

@@ -2,7 +2,7 @@
 import type { NodeProblem } from '@mirrorplane/contract';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** An agent renews its certificate when a third of its year is left; where it has not by then, somebody has to look. */
+/** An agent renews its certificate when a third of its year is left; where it has not by then, an operator has to act. */
 export const AGENT_WARNING_MS = 30 * DAY_MS;
 /** With a new authority every node has to join again: that takes planning. */
 export const AUTHORITY_WARNING_MS = 180 * DAY_MS;

@@ -1,4 +1,4 @@
-/** Says from time to time that the authority ends, while there is time to do something about it. */
+/** Reports at each start and each week that the authority ends, early enough to replace it. */
 import type { Logger } from '@mirrorplane/daemon';
 import type { Authority } from '../auth/authority.ts';
 import { authorityProblem } from '../auth/certificates.ts';

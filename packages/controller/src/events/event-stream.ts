@@ -83,7 +83,7 @@ export class EventStream extends Readable {
 
   #pump(): void {
     const { last, oldest } = this.#events;
-    // Ids beyond the last one are of a log that is lost: this one was begun anew.
+    // Ids beyond the last one are of a log that is lost: this one is new.
     if (this.#ready && this.#cursor > last) {
       this.#tellGap((oldest || last + 1) - 1);
     }

@@ -13,7 +13,7 @@ export interface Origin {
 export interface Line {
   event?: Event;
   origin?: Origin;
-  /** Store revision of the change that it tells of. */
+  /** Store revision of the change that it reports. */
   revision?: number;
   /** Id of the newest event by then. */
   last?: number;

@@ -134,7 +134,7 @@ export class EventLog {
 
   /**
    * Keeps what an agent tells, each event once, however often it is told. What is missing between the last one and these
-   * is told of as lost.
+   * is reported as lost.
    * @param translate gives the event as it is kept, or undefined: it is about what the node does not have
    * @returns number of the last one, when all up to it are on the disk
    */

@@ -22,7 +22,7 @@ interface Told {
 export class NodeProblems {
   readonly #nodes = new Map<string, Map<string, Told>>();
 
-  /** Remembers what an earlier controller has told, so that a start by itself is no change. */
+  /** Remembers the reports of an earlier controller, so that a start alone is no change. */
   resume(nodes: ReadonlySet<string>, newestFirst: Iterable<Event>): void {
     for (const { kind, object, code } of newestFirst) {
       const ofNode = kind === 'nodeProblemBegan' || kind === 'nodeProblemEnded';

@@ -1,4 +1,4 @@
-/** Sees what changes by itself, agents and interfaces and the states of policies, and tells of it. */
+/** Watches changes that no operator makes (agents, interfaces, states of policies), and reports them. */
 import type { EventDraft, NodeProblem, PolicyStatus } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import type { Planned, Planning } from '../planning/planning.ts';

@@ -3,7 +3,7 @@ import type { EventDraft } from '@mirrorplane/contract';
 import { FOLDERS, type PolicyRecord } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
 
-/** Fields that the controller writes by itself. */
+/** Fields that only the controller writes. */
 const OWN_FIELDS: ReadonlySet<string> = new Set(['uid', 'type', 'createdAt', 'updatedAt', 'enabled']);
 
 /**

@@ -1,4 +1,4 @@
-/** How policies are called: also those of before, for agents tell of an end later. */
+/** How policies are called: also earlier ones, because agents report an end later. */
 import type { View } from '../store/view.ts';
 
 /** How many policies that were deleted are remembered by name. */

@@ -41,7 +41,7 @@ export class PolicyStates {
     this.#since = since;
   }
 
-  /** Remembers what an earlier controller has told, so that a start by itself is no change. */
+  /** Remembers the reports of an earlier controller, so that a start alone is no change. */
   resume(policies: Iterable<{ uid: string; name: string; createdAt: string }>, newestFirst: Iterable<Event>): void {
     const byName = new Map([...policies].map((policy) => [policy.name, policy]));
     for (const { kind, object, at, state, reasons = [], count } of newestFirst) {

@@ -65,7 +65,7 @@ function problemOf(contest: Contest): NodeProblem {
   return { code, message: `"${id}": ${has}; ${other}: ${remedy}`, interface: id };
 }
 
-/** Which NIC is an edge is for an operator to declare: an agent that says it of a device is not believed. */
+/** Only an operator declares edges: an agent that reports a device as an edge is refused. */
 function edgeProblems(devices: readonly Device[]): NodeProblem[] {
   return devices
     .flatMap(({ name, identity }): NodeProblem[] => {

@@ -1,4 +1,4 @@
-/** Where interfaces are. A node is believed about what is its own: what another node has is not taken away by a claim. */
+/** Where interfaces are. A node is trusted about its own interfaces: a claim does not take away the interface of another node. */
 import { type Device, type InterfaceDevice, type InterfaceKind, whyNotMirrorable } from '@mirrorplane/contract';
 
 /**

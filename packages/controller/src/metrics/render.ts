@@ -1,4 +1,4 @@
-/** Metrics as text. Made anew for each scrape, because what is scraped belongs to others: the agents. */
+/** Metrics as text. Rendered again for each scrape, because the values come from the agents. */
 import { Counter, Gauge, Registry, type RegistryContentType } from 'prom-client';
 import type { Services } from '../services.ts';
 import { METRICS, type MetricEntry, type MetricKey } from './catalogue.ts';

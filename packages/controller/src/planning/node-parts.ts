@@ -1,4 +1,4 @@
-/** In which policies a node has a part: also those of before, for agents tell of an end later. */
+/** In which policies a node has a part: also earlier ones, because agents report an end later. */
 import type { NodeProgram } from '@mirrorplane/contract';
 
 /** Policies that were in the program of a node and are not now, of which it is remembered. */

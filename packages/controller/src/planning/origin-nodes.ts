@@ -25,7 +25,7 @@ export class OriginNodes {
     for (const { id, home } of interfaces) {
       const nodes = places.get(id)!;
       const gone = (this.#before.get(id) ?? []).filter((node) => !nodes.includes(node));
-      // Where it had one device alone, and none for a moment, nobody was told of another node before.
+      // Where it had only one device, and none for a moment, no node was told of another node before.
       if (
         home !== undefined &&
         nodes.includes(home) &&

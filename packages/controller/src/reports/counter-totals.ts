@@ -55,7 +55,7 @@ function plus<R extends object>(report: R, base: Flat): R {
   return sum as R;
 }
 
-/** True where a counter of `next` is behind that of `last`: it was counted anew from 0. */
+/** True where a counter of `next` is behind that of `last`: counting began again from 0. */
 function fellBehind(last: Flat, next: Flat): boolean {
   return Object.entries(last).some(([path, count]) => (next[path]?.packets ?? 0) < count.packets);
 }

@@ -38,7 +38,7 @@ export interface KeptNode {
   claimed: Record<string, number>;
   /** Claims of the node that are refused, and those of others to what it has. */
   contests: NodeProblem[];
-  /** Interfaces that the node is believed to have, as of the last judgement. */
+  /** Interfaces to which the claim of the node was accepted at the last judgement. */
   granted: ReadonlySet<string>;
   /** Those that it was believed to have and is not now, those that went last behind. Not all of them: see `MAX_FORMER`. */
   former: Set<string>;
@@ -171,7 +171,7 @@ export function sightings(
 
 /**
  * Policies that a node copies for.
- * @param names names of all policies by uid; asked only where the node copies for others than before
+ * @param names names of all policies by uid; asked only where the node copies for policies other than before
  */
 export function copyingOf(
   before: LiveNode,

@@ -76,7 +76,7 @@ export class LiveNodes {
     }
   }
 
-  /** An agent connected and introduced itself. Its devices stay those known until it lists them anew. */
+  /** An agent connected and introduced itself. Its devices stay those known until it lists them again. */
   hello(message: Hello): void {
     const node = this.#ensure(message.node);
     if (!this.present(message.node)) {
@@ -183,7 +183,7 @@ export class LiveNodes {
   }
 
   /**
-   * Whether the node is believed to have the interface, or was, as far as that is remembered. To say that it has what is
+   * Whether the claim of the node to the interface is accepted, or was, as far as that is remembered. To say that it has what is
    * another's makes it neither.
    */
   hasHad(name: string, id: string): boolean {
@@ -200,7 +200,7 @@ export class LiveNodes {
     return known();
   }
 
-  /** Takes over which nodes are believed to have each interface: what a node reports on others is not believed. */
+  /** Takes over whose claims to each interface are accepted: reports of a node on other interfaces are ignored. */
   grant(grants: Grants): void {
     const now = new Map<string, Set<string>>([...this.#nodes.keys()].map((name) => [name, new Set()]));
     for (const [id, nodes] of grants) {
@@ -219,7 +219,7 @@ export class LiveNodes {
 
   /**
    * The agent says what its kernel runs. Returns true where that is another program than before.
-   * @param names names of all policies by uid; asked only where the node copies for others than before
+   * @param names names of all policies by uid; asked only where the node copies for policies other than before
    */
   status(name: string, message: StatusMessage, names: () => ReadonlyMap<string, string>): boolean {
     const node = this.#ensure(name);

@@ -31,7 +31,7 @@ export interface InterfaceRecord {
   network?: string | undefined;
   pool?: string | undefined;
   edge?: EdgeDeclaration | undefined;
-  /** Node that alone is believed to have it, as an operator says. */
+  /** The only node whose claim is accepted, set by an operator. */
   boundTo?: string | undefined;
   declared: boolean;
   /** Of one that is not declared: the node where it is, or was last. */
@@ -111,7 +111,7 @@ export interface Unaudited {
   action: AuditEntry['action'];
   resource: string;
   revision?: number;
-  /** What the log of events has to tell of it. */
+  /** What the event log has to report of it. */
   events?: EventDraft[];
 }
 /** Value of GENERATION_KEY: decisions that were committed before their lines were known to be in the audit log and that of events. */

@@ -214,7 +214,7 @@ class SqliteStore implements Store {
       also?.();
       this.#db.exec('COMMIT');
     } catch (error) {
-      // A full disk ends the transaction by itself, and rolling back nothing would hide the error.
+      // A full disk ends the transaction, and rolling back nothing would hide the error.
       if (this.#db.isTransaction) {
         this.#db.exec('ROLLBACK');
       }

@@ -51,7 +51,7 @@ export type StoreEvent = { type: 'put'; entry: Entry } | { type: 'delete'; key: 
 export interface Watcher {
   /** Called once a transaction, in the order of revisions, without a gap. */
   onBatch(events: StoreEvent[], revision: number): void;
-  /** The watch ended by itself: it fell behind the compaction, or the engine failed. Take a new snapshot and watch again. */
+  /** The watch ended: it fell behind the compaction, or the engine failed. Take a new snapshot and watch again. */
   onEnd(error: Error): void;
 }
 
@@ -63,7 +63,7 @@ export interface Watch {
 /** Keys put with the lease vanish when it is not kept alive for its time to live. */
 export interface Lease {
   id: string;
-  /** Starts the time to live anew. @throws LeaseExpiredError where it has run out already. */
+  /** Starts the time to live again. @throws LeaseExpiredError where it has run out already. */
   keepAlive(): Promise<void>;
   /** Deletes the lease and its keys now. */
   revoke(): Promise<void>;

@@ -133,7 +133,7 @@ export class AgentServer {
     this.#sessions.close();
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
-      // Agents get a moment to say goodbye; whoever else is connected, perhaps in the middle of a handshake, none.
+      // Agents get a moment to close; other connections, perhaps in the middle of a handshake, get none.
       setTimeout(() => {
         for (const connection of this.#connections) {
           connection.destroy();

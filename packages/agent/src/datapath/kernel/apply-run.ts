@@ -67,7 +67,7 @@ export class ApplyRun {
   };
   /** Keys of what is attached and belongs to the state. */
   readonly #kept = new Set<string>();
-  /** Keys of what has to be attached anew, in front. */
+  /** Keys of what has to be attached again, in front. */
   #pushedBack: ReadonlySet<string> = new Set();
   /** ifindexes of bridges of which not every way in is seen. */
   #unwatched = new Set<number>();

@@ -36,13 +36,13 @@ export class DeviceBudgets {
     return new Set([...this.#ifindexes].map(String));
   }
 
-  /** Begins anew in a slot, without a limit, before its new owner uses it. */
+  /** Resets a slot, without a limit, before its new owner uses it. */
   reset(slot: number): void {
     this.#write(slot, 0);
     this.refill(deviceBudgetKey(slot));
   }
 
-  /** Lets a bucket begin anew: it is full when it is first used. */
+  /** Resets a bucket: it is full when it is first used. */
   refill(key: number): void {
     this.#buckets.update(u32Key(key), Buffer.alloc(LOCKED_BUCKET_SIZE));
   }

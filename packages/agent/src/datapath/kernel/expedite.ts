@@ -32,13 +32,13 @@ export class Expedite {
       write('1');
       return work();
     } finally {
-      // Not by way of the mark, which somebody may have removed meanwhile.
+      // Not by way of the mark, which may have been removed meanwhile.
       write('0');
       rmSync(this.#mark, { recursive: true, force: true });
     }
   }
 
-  /** False where nothing can be kept in bpffs, as after somebody unmounted it: nobody would turn the setting off again. */
+  /** False where nothing can be kept in bpffs, for example after an unmount: nobody would turn the setting off again. */
   #leaveMark(): boolean {
     try {
       mkdirSync(this.#mark, { recursive: true });

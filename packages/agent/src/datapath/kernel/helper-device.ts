@@ -32,7 +32,7 @@ export interface HelperState {
   peer: number;
   /** Of the device over `mirror0` that makes segments; 0: it cannot be made, and super-packets that need it are dropped. */
   segmenter: number;
-  /** What had to be put right; absent where the pair was as we left it, or is new. */
+  /** What had to be repaired; absent where the pair was as we left it, or is new. */
   repair?: Repair;
 }
 
@@ -46,8 +46,8 @@ export class HelperDevice {
   #ends: readonly [helper: number, peer: number] = [0, 0];
 
   /**
-   * Makes the pair where it is not there, and mends it where somebody has changed it.
-   * @throws Error where a device of somebody else has the name
+   * Makes the pair where it is not there, and repairs it where other software has changed it.
+   * @throws Error where a foreign device has the name
    */
   async ensure(): Promise<HelperState> {
     const wasKnown = this.#ends[0] !== 0;
@@ -166,7 +166,7 @@ export class HelperDevice {
   }
 
   /**
-   * False where the kernel refuses: before 6.2 a device that is up cannot be renamed, and somebody may have the name.
+   * False where the kernel refuses: before 6.2 a device that is up cannot be renamed, and the name may be taken.
    * It is for people alone; all that works goes by number.
    */
   async #rename(ifindex: number, name: string): Promise<boolean> {

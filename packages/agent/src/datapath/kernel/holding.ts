@@ -119,7 +119,7 @@ export class Holding {
     );
     for (const key of gone.size > 0 ? this.#holds.keys() : []) {
       const known = this.#known.get(key);
-      // An agent that has started anew does not know what led into it.
+      // An agent that has just started does not know what led into it.
       const concerned = known === undefined || [...known.deliveries].some((id) => gone.has(id));
       if (!rows.has(key) && concerned) rows.set(key, encodeHold(device, true, this.#netns));
     }

@@ -1,4 +1,4 @@
-/** The filters at hooks of devices, read once and again after the kernel has told of a change. */
+/** The filters at hooks of devices, read once, and again after the kernel has reported a change. */
 
 import { RtChanges } from '../../netlink/rt-sync.ts';
 import { GROUP, getU32, RTM } from '../../netlink/rtnetlink.ts';
@@ -26,7 +26,7 @@ export class HookFilters {
   readonly #known = new Map<string, Place>();
   #readAt = 0;
 
-  /** @param filters what reads them; it is closed by whoever made it */
+  /** @param filters what reads them; its creator closes it */
   constructor(filters: TcFilters) {
     this.#filters = filters;
   }

@@ -87,14 +87,14 @@ export interface Installation {
   programIds: ReadonlySet<number>;
   /** Removes the programs of other builds, which no link may use any more, and the maps that only they had. */
   finish(): void;
-  /** Pins what somebody has unpinned. Returns how many pins were missing. */
+  /** Pins again what other software has unpinned. Returns how many pins were missing. */
   restorePins(): number;
   close(): void;
 }
 
 /**
- * Counters, and which identity they belong to: where one of these maps changes its shape, all of them begin anew, and
- * whoever reads them sees another epoch.
+ * Counters, and which identity they belong to: where one of these maps changes its layout, all of them begin again from 0, and
+ * readers see another epoch.
  */
 const COUNTING: readonly MapName[] = [
   'slots',
@@ -281,7 +281,7 @@ function isWhole(programFolder: string, pins: Record<MapName, string>): boolean 
   });
 }
 
-/** What we make in bpffs. What else lies there belongs to somebody else. */
+/** What we make in bpffs. Everything else there belongs to other software. */
 export function isOurFolder(name: string): boolean {
   return ['maps', 'links', 'expedited', READER_PIN].includes(name) || name.startsWith('programs-');
 }

@@ -20,7 +20,7 @@ export interface InterferenceParts {
 
 /** What a look has found. */
 export interface Found {
-  /** Keys of what has to be attached anew, in front. A program that was taken off is found where it is attached again. */
+  /** Keys of what has to be attached again, in front. A detached program is found where it is attached again. */
   pushedBack: ReadonlySet<string>;
   repaired: readonly Repair[];
   problems: readonly DatapathProblem[];
@@ -60,7 +60,7 @@ export class Interference {
     };
   }
 
-  /** True where somebody comes back in front of ours again and again. */
+  /** True where another program repeatedly attaches before ours. */
   isDisputed(attachment: Attachment, now: number): boolean {
     return this.#rivals.isDisputed(attachmentKey(attachment), now);
   }

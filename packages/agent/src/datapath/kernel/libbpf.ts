@@ -412,7 +412,7 @@ export function replaceProgram(link: number, program: number): void {
   check('replace the program of a link', call.linkUpdate(link, program, null));
 }
 
-/** Takes a link off its hook at once, whoever else holds it. */
+/** Detaches a link from its hook at once, also while other processes hold it. */
 export function detachLink(link: number): void {
   check('detach link', call.linkDetach(link));
 }

@@ -60,7 +60,7 @@ export interface Links {
    * @throws BpfError, NetlinkError or HookOccupiedError, and leaves nothing behind then
    */
   attach(attachment: Attachment, program: number): void;
-  /** True where we attached it and somebody took it off. */
+  /** True where we attached it and other software detached it. */
   wasTakenOff(attachment: Attachment): boolean;
   /**
    * True where a program of someone else runs before ours at this hook, and could end the chain or change the packet, and

@@ -1,6 +1,6 @@
 /**
  * Programs of others that come back in front of ours. Whoever goes first again at once each time, against another who
- * does the same, loses copies at every turn and never ends; so ours waits longer from time to time.
+ * does the same, loses copies at every turn and never ends. So we wait longer after each push-back.
  */
 
 /** Going first so many times in a row is no dispute yet. */
@@ -36,7 +36,7 @@ export class Rivals {
     return true;
   }
 
-  /** True where somebody comes back in front of ours again and again. */
+  /** True where another program repeatedly attaches before ours. */
   isDisputed(hook: string, now: number): boolean {
     const dispute = this.#disputes.get(hook);
     if (dispute === undefined) return false;

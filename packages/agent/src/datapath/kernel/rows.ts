@@ -125,7 +125,7 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
   for (const capture of state.captures.filter(
     ({ ifindex, hook, standby }) => standby && ifindex && hook === 'egress',
   )) {
-    // Where only what the guest receives is captured, somebody has to see its first frame all the same.
+    // Where only traffic to the guest is captured, its own first frame has to be seen nevertheless.
     const key = encodeCaptureKey(capture.ifindex, 'ingress').toString('hex');
     if (captures.has(key)) continue;
     const row = captureRow(capture, need(capture.id, capture.delivery), around, {
@@ -243,7 +243,7 @@ function captureRow(
 }
 
 /**
- * A local delivery changes nothing in the packet, so it does without the helper device; save where the destination has a
+ * A local delivery changes nothing in the packet, so it does without the helper device, except where the destination has a
  * smaller MTU than the source, and TCP has to be cut to it. What is held goes as it is.
  */
 function isDirect({ mtu = 0 }: HookCapture, delivery: DeliveryEntry, helper: number): boolean {

@@ -153,7 +153,7 @@ export class Slots {
     return { kind, slot: packed & SLOT_MASK };
   }
 
-  /** A number that lives as long as the maps do: with it, a reader knows whether counters began anew. */
+  /** A number that lives as long as the maps do: with it, a reader knows whether counters began again from 0. */
   static epoch(map: BpfMap): string {
     const key = Buffer.alloc(HASH_SIZE); // no hash is all zeros
     const value = Buffer.alloc(4);

@@ -1,5 +1,5 @@
 /**
- * What the data plane writes into a capture by itself: the flag that the guest is elsewhere, see capture.h, and when it last
+ * What the data plane itself writes into a capture: the flag that the guest is elsewhere, see capture.h, and when it last
  * looked whether the capture is still valid, see place.h.
  */
 import { CAPTURE_FLAG, LAYOUT } from './layout.ts';

@@ -6,7 +6,7 @@ export type Rows = ReadonlyMap<string, Buffer>;
 
 /** What the data plane itself writes into a map beside us. */
 export interface Shared {
-  /** True where it may have made one value out of the other, and nothing is to be put right. */
+  /** True where it may have made one value out of the other, and nothing is to be repaired. */
   isOwn(written: Buffer, found: Buffer, key: string): boolean;
   /** What to write instead of `row`, so that what it has made of `written` since stays. Default `row`. */
   keep?(written: Buffer, found: Buffer, row: Buffer): Buffer;
@@ -45,7 +45,7 @@ export class TableWriter {
   #rows: Map<string, Buffer>;
   #left = 0;
 
-  /** @param shared what the data plane changes by itself. Default nothing */
+  /** @param shared what the data plane itself changes. Default nothing */
   constructor(map: BpfMap, keySize: number, valueSize: number, shared?: Shared) {
     this.#map = map;
     this.#keySize = keySize;
@@ -63,7 +63,7 @@ export class TableWriter {
     return this.#rows.size;
   }
 
-  /** Looks whether somebody else has written the map. Returns how many rows are others: the next writes set them right. */
+  /** Checks whether other software has written the map. Returns how many rows differ: the next writes repair them. */
   reread(): number {
     const rows = this.#read();
     const before = this.#rows;

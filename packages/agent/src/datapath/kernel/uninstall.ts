@@ -1,4 +1,4 @@
-/** Removes every link, pin, map and helper device of ours, whoever installed it and whether an agent runs or not. */
+/** Removes every link, pin, map and helper device of ours, of every installation, and whether an agent runs or not. */
 import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Expedite } from './expedite.ts';
