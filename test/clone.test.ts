@@ -32,7 +32,8 @@ test('a clone of a destination that speaks up gets no copy, and the policy names
       await lab().exec('node-1', ['python3', '-c', SEND, 'clone0']);
       const told = statusEventually(lab(), 'cloned', 'both nodes named', ({ reasons }) =>
         reasons.some(
-          ({ code, message }) => code === 'INTERFACE_DUPLICATE' && /"node-2" has it .*"node-1" claims it/.test(message),
+          ({ code, message }) =>
+            code === 'INTERFACE_DUPLICATE' && /"node-2" has it .*"node-1" also claims it/.test(message),
         ),
       );
       const seen = await watch(lab(), taps, async (captures) => {

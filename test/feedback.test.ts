@@ -113,7 +113,7 @@ test('a policy with allowFeedback lets them through, and no frame is copied a se
     lab(),
     'open',
     'let through',
-    (now) => sendsCopies(now)?.message.includes('let through') ?? false,
+    (now) => sendsCopies(now)?.message.includes('allowed by the policy') ?? false,
   );
   assert.ok((status.feedback?.packets ?? 0) > 0);
   // Each answer comes to web-1, and once more by the sensor; the second is not delivered, so that there is no third.

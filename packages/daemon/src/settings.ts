@@ -34,11 +34,11 @@ interface Given {
  */
 export function parseSettings(command: Command, { prefix, argv = process.argv, env = process.env }: SettingsOptions) {
   command.option('--config <file>', `file with settings (env: ${prefix}_CONFIG)`);
-  command.addOption(new Option('--describe-settings', 'print what can be set, as JSON, and end').hideHelp());
+  command.addOption(new Option('--describe-settings', 'print all settings as JSON, and exit').hideHelp());
   command.addHelpText(
     'after',
-    `\nEach option with a value, and each --no-…, may also be set in the environment, as ${prefix}_LOG_LEVEL=debug, or in ` +
-      'the file\nof --config, as "logLevel: debug". The command line comes first, the environment second, the file last.',
+    `\nEach option with a value, and each --no-…, may also be set in the environment, for example ${prefix}_LOG_LEVEL=debug, or in ` +
+      'the file\nof --config, for example "logLevel: debug". The command line overrides the environment, and the environment the file.',
   );
   // What must be there may be in the file; commander would ask for it before the file is read.
   const mandatory = command.options.filter((option) => option.mandatory);
@@ -145,7 +145,7 @@ function beaten(option: Option, source: Source, given: ReadonlyMap<Option, Given
     if (SOURCES.indexOf(otherSource) < SOURCES.indexOf(source)) return true;
     if (otherSource === source) {
       const names = `${settingKey(option)} and ${settingKey(other)}`;
-      throw new SettingError(`${given.get(option)!.where}: ${names} exclude each other: leave out one of them`);
+      throw new SettingError(`${given.get(option)!.where}: ${names} exclude each other: remove one of them`);
     }
   }
   return false;
@@ -167,10 +167,10 @@ function read(option: Option, value: unknown, where: string): unknown {
     if (typeof entry === 'string' && entry !== '') return entry;
     if (typeof entry === 'boolean') return String(entry);
     const problem =
-      entry === null || entry === '' ? 'it has no value: give one, or leave it out' : 'it is no plain value';
+      entry === null || entry === '' ? 'it has no value: give a value, or remove it' : 'it is not a plain value';
     throw new SettingError(`${where}: ${problem}`);
   });
-  if (texts.length === 0) throw new SettingError(`${where}: the list is empty: give a value, or leave it out`);
+  if (texts.length === 0) throw new SettingError(`${where}: the list is empty: give a value, or remove it`);
   const parse = option.parseArg as ((text: string, before: unknown) => unknown) | undefined;
   let result: unknown;
   for (const text of texts) {
@@ -181,8 +181,7 @@ function read(option: Option, value: unknown, where: string): unknown {
       throw new SettingError(`${where}: "${text}" cannot be used: ${error.message}`);
     }
   }
-  if (texts.length > 1 && !Array.isArray(result))
-    throw new SettingError(`${where}: it takes one value, and not a list`);
+  if (texts.length > 1 && !Array.isArray(result)) throw new SettingError(`${where}: it takes one value, not a list`);
   return result;
 }
 

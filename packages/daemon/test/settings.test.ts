@@ -94,7 +94,7 @@ test('of two that exclude each other the better source counts, and two in one pl
   assert.equal(settle({ file }).tokenFile, '/t');
   const { token, tokenFile } = settle({ file, argv: ['--token', 'abc'] });
   assert.deepEqual([token, tokenFile], ['abc', undefined]);
-  assert.match(refusal({ file: `${file}token: abc\n` }), /exclude each other: leave out one of them/);
+  assert.match(refusal({ file: `${file}token: abc\n` }), /exclude each other: remove one of them/);
 });
 
 test('an option with a name of its own in the environment is found there, after its name with the prefix', () => {
@@ -127,13 +127,13 @@ test('what is wrong in a file is refused with the name of the file, of the key, 
     'error: /etc/daemon.yaml: maxRate: "none" cannot be used: use at least 1 Mbit/s.',
   );
   assert.match(refusal({ file: 'data: /d\nlogLevel: loud\n' }), /logLevel: "loud" cannot be used: .*info, warn/);
-  assert.match(refusal({ file: 'data:\n' }), /data: it has no value: give one, or leave it out/);
-  assert.match(refusal({ file: 'data: [/a, /b]\n' }), /data: it takes one value, and not a list/);
-  assert.match(refusal({ file: 'data: {a: 1}\n' }), /data: it is no plain value/);
-  assert.match(refusal({ file: 'a: [\n' }), /it is not YAML/);
-  assert.match(refusal({ file: '- a\n' }), /write one setting a line/);
-  assert.match(refusal({ file: `# ${'x'.repeat(70_000)}\n` }), /65536 are the limit/);
-  assert.match(refusal({ argv: ['--config', `${folder}/none.yaml`] }), /none.yaml: there is no such file/);
+  assert.match(refusal({ file: 'data:\n' }), /data: it has no value: give a value, or remove it/);
+  assert.match(refusal({ file: 'data: [/a, /b]\n' }), /data: it takes one value, not a list/);
+  assert.match(refusal({ file: 'data: {a: 1}\n' }), /data: it is not a plain value/);
+  assert.match(refusal({ file: 'a: [\n' }), /this is not YAML/);
+  assert.match(refusal({ file: '- a\n' }), /write one setting per line/);
+  assert.match(refusal({ file: `# ${'x'.repeat(70_000)}\n` }), /the limit is 65536/);
+  assert.match(refusal({ argv: ['--config', `${folder}/none.yaml`] }), /none.yaml: the file does not exist/);
 });
 
 test('what is asked for once cannot be set for good', () => {

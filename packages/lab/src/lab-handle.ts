@@ -27,7 +27,7 @@ export class LabHandle {
   get state(): LabState {
     const state = readState(this.runDir);
     if (state === null)
-      throw new LabError(`there is no lab ${this.name}; make it with: mirrorplane lab up --name ${this.name}`);
+      throw new LabError(`there is no lab ${this.name}; create it with: mirrorplane lab up --name ${this.name}`);
     return state;
   }
 
@@ -41,7 +41,7 @@ export class LabHandle {
     const vm = topology.vms.find((v) => v.name === host);
     if (vm?.machine === 'qemu') {
       const how = `run commands in it with 'lab exec', capture on ${vm.device} of ${vm.node}`;
-      throw new LabError(`${host} is a QEMU machine and no namespace: ${how}`);
+      throw new LabError(`${host} is a QEMU machine and not a namespace: ${how}`);
     }
     const name = vm?.host ?? host;
     if (!hostNames(topology).includes(name)) {

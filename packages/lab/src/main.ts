@@ -97,7 +97,7 @@ command('shell', 'open a shell in the namespace of a host, node or VM')
   .action((host: string, options: Common) => {
     const prompt = `[${options.name}:${host}] # `;
     if (openLab(options.name, options.runDir).isMachine(host))
-      throw new LabError(`${host} is a QEMU machine, which has no shell of its own: use 'lab exec'`);
+      throw new LabError(`${host} is a QEMU machine without a shell: use 'lab exec'`);
     return attached(options, host, ['env', `PS1=${prompt}`, 'bash', '--norc', '-i']);
   });
 

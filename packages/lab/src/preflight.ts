@@ -25,7 +25,7 @@ const QEMU = {
 
 /** Throws `LabError` with what this machine lacks for a lab, before anything is made. */
 export function checkMachine(withSwitch: boolean, withQemu = false): void {
-  if (process.getuid?.() !== 0) throw new LabError('a lab needs root: it makes network namespaces');
+  if (process.getuid?.() !== 0) throw new LabError('a lab needs root: it creates network namespaces');
   const folders = (commandEnv().PATH ?? '').split(':');
   const isThere = (command: string) =>
     folders.some((folder) => {
