@@ -67,7 +67,7 @@ export const InterfaceSpec = z
     kind: InterfaceKind,
     name: z.string().max(128).default(''),
     network: z.string().max(128).optional(),
-    pool: Name.optional().meta({ description: 'For vm and nfv: the pool where it will appear.' }),
+    pool: Name.optional().meta({ description: 'For vm and nfv: the pool where the interface will appear.' }),
     edge: EdgeDeclaration.optional(),
     boundTo: Name.optional().meta({
       description: 'For vm and nfv: the only node whose claim is accepted. Absent: the claim of any node.',
@@ -231,7 +231,12 @@ export type HookKind = z.infer<typeof HookKind>;
 export const DeviceBudget = z
   .object({
     device: DeviceName,
-    bytesPerSecond: z.number().int().min(0).max(MAX_COUNT).meta({ description: 'Copies on the wire; 0: no limit.' }),
+    bytesPerSecond: z
+      .number()
+      .int()
+      .min(0)
+      .max(MAX_COUNT)
+      .meta({ description: 'Budget for copies, counted as on the wire. 0: no limit.' }),
   })
   .meta({ id: 'DeviceBudget' });
 export type DeviceBudget = z.infer<typeof DeviceBudget>;
@@ -259,7 +264,7 @@ export const Node = z
     problems: z.array(z.object({ code: ReasonCode, message: z.string() })).default([]),
     devices: z.array(Device).default([]),
     budgets: z.array(DeviceBudget).default([]).meta({
-      description: 'Of the devices by which copies leave the node, while its agent is connected.',
+      description: 'Budgets of the devices by which copies leave the node. Present while its agent is connected.',
     }),
     ending: z.array(z.string()).default([]).meta({
       description:

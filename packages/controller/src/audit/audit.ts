@@ -9,12 +9,12 @@ import * as z from 'zod';
 export const AuditEntry = z
   .object({
     time: Timestamp,
-    actor: z.string().meta({ description: 'admin, or node:NAME where an agent acted.' }),
-    address: z.string().meta({ description: 'Where the request came from; unix for the local socket.' }),
+    actor: z.string().meta({ description: 'admin, or node:NAME if an agent acted.' }),
+    address: z.string().meta({ description: 'Address of the client. unix: the local socket.' }),
     action: z.enum(['create', 'replace', 'patch', 'delete', 'declareDead', 'token', 'enroll', 'renew']),
-    resource: z.string().meta({ description: 'Kind and name, as in policies/ids-all.' }),
+    resource: z.string().meta({ description: 'Kind and name, for example policies/ids-all.' }),
     outcome: z.enum(['done', 'unchanged', 'refused', 'failed']),
-    code: ReasonCode.optional().meta({ description: 'Why it was refused.' }),
+    code: ReasonCode.optional().meta({ description: 'Code of the refusal.' }),
     revision: z.number().int().optional().meta({ description: 'Store revision of the change.' }),
   })
   .meta({ id: 'AuditEntry' });

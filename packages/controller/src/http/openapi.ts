@@ -78,7 +78,7 @@ export function openapiDocument(): Schema {
         token: {
           type: 'http',
           scheme: 'bearer',
-          description: 'The token in the file DATA/admin-token, or, for GET, the one in DATA/read-token.',
+          description: 'The token in the file DATA/admin-token. For GET also the token in DATA/read-token.',
         },
       },
       schemas: components.sorted(),
