@@ -58,7 +58,7 @@ describe('policy', () => {
         ['POLICY_VLAN_SHARED', 'vlanId'],
       ],
     );
-    assert.match(answer.warnings[1]!.message, /VLAN 100 is the VLAN ID of policy "x" too/);
+    assert.match(answer.warnings[1]!.message, /VLAN 100 is also the VLAN ID of policy "x"/);
     await controller.api('POST', '/policies', fabric);
     const enabled = await policy('enable', 'fabric');
     assert.equal(enabled.code, 0);
@@ -144,7 +144,7 @@ describe('policy', () => {
     assert.match(twice.stderr, /^conflict: ALREADY_EXISTS: /);
     const none = await policy('show', 'none');
     assert.equal(none.code, 4);
-    assert.match(none.stderr, /^not found: NOT_FOUND: there is no policy "none"\n {2}list what exists/);
+    assert.match(none.stderr, /^not found: NOT_FOUND: there is no policy "none"\n {2}list the resources/);
   });
 
   it('ends with 6 where the token is wrong', async () => {
