@@ -107,7 +107,7 @@ for (const mtu of [1600, 1500]) {
         const { received, delivered } = status.paths[0] ?? {};
         const now = status.totals.matched.packets;
         const still = now >= atLeast && now === last && received?.packets === delivered?.packets;
-        if (status.paths[0]?.sent?.packets !== received?.packets) return false;
+        if (status.paths[0]?.sent?.packets !== received?.packets || status.delivered === null) return false;
         last = now;
         return still;
       });

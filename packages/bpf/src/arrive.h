@@ -80,6 +80,8 @@ static __always_inline int arrive(struct __sk_buff *skb) {
         skb->tc_index = arrival_token(key.ifindex);
         /* A later program at tcx that ends the chain with TCX_PASS makes the class the index (net/core/dev.c). */
         skb->tc_classid = arrival_token(key.ifindex);
+        if (entered->overruled)
+            note_counted(skb, key.ifindex);
     }
     return TCX_NEXT;
 }

@@ -4,6 +4,7 @@
 #define MIRRORPLANE_CAPTURE_H
 
 #include "budget.h"
+#include "counted.h"
 #include "counters.h"
 #include "feedback.h"
 #include "guard.h"
@@ -180,6 +181,8 @@ static __always_inline int capture(struct __sk_buff *skb, enum hook hook) {
     }
     capture = bpf_map_lookup_elem(&captures, &key);
     if (!capture || !is_valid(skb, capture, key.ifindex))
+        return TCX_NEXT;
+    if (hook == HOOK_EGRESS && capture->flags & CAPTURE_OVERRULED && was_counted(skb, key.ifindex))
         return TCX_NEXT;
     if (hook == HOOK_INGRESS && capture->flags & CAPTURE_FEEDBACK && feedback_beside_arrive(skb) == FEEDBACK_STOPPED)
         return TC_ACT_SHOT;

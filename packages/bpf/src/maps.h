@@ -79,6 +79,14 @@ struct {
     __type(value, struct arrived);
 } arrived_frames SEC(".maps");
 
+/* Key: a frame that was accounted for where filters of others take its token away. Memory: 6 MiB. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 65536);
+    __type(key, struct counted_key);
+    __type(value, struct counted);
+} counted_frames SEC(".maps");
+
 /* Key: an address of the node. Value: unused. Memory: about 80 bytes an entry. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);

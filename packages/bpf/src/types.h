@@ -92,7 +92,8 @@ enum capture_flag {
     CAPTURE_HOLD = 8,  /* its destination is about to leave this node: copies are kept till they are read, see hold.h */
     CAPTURE_HANDOVER =
         16, /* its guest may go to another node: seen behind an uplink of the bridge, it has, see arrive.h */
-    CAPTURE_FEEDBACK = 32, /* the device is a destination's too: what its guest sends may be copies, see feedback.h */
+    CAPTURE_OVERRULED = 64, /* on the way to the device, filters of others take tokens away, see counted.h */
+    CAPTURE_FEEDBACK = 32,  /* the device is a destination's too: what its guest sends may be copies, see feedback.h */
 };
 
 struct capture {
@@ -183,9 +184,24 @@ struct sequence_state {
 
 /* Where frames enter a bridge. */
 struct arrival_port {
-    __u32 bridge;   /* ifindex */
-    __u32 uplink;   /* a guest that leaves the node may be behind it: the bridge learns here, and it is no guest's */
-    __u32 feedback; /* the device is a destination's: what its guest sends may be copies, see feedback.h */
+    __u32 bridge;    /* ifindex */
+    __u32 uplink;    /* a guest that leaves the node may be behind it: the bridge learns here, and it is no guest's */
+    __u32 feedback;  /* the device is a destination's: what its guest sends may be copies, see feedback.h */
+    __u32 overruled; /* filters of others come behind ours here, see counted.h */
+};
+
+/* A frame that was accounted for where it arrived, by its content. */
+struct counted_key {
+    __u64 hash;
+    __u32 ifindex; /* of the guest's device that it was accounted for */
+    __u32 zero;
+};
+
+/* The data plane's own. */
+struct counted {
+    __u64 at;     /* ktime of the last one, ns */
+    __u32 frames; /* that have not come to the device yet */
+    __u32 zero;
 };
 
 /*

@@ -18,8 +18,8 @@ export async function remove(
   if (kind === 'Policy' && !dryRun) await noteEnding(context, name);
 }
 
-/** Says which nodes have not confirmed that they stopped copying for a deleted policy. */
-async function noteEnding(context: Context, policy: string): Promise<void> {
+/** Says which nodes have not confirmed that they stopped copying for a policy that was deleted or switched off. */
+export async function noteEnding(context: Context, policy: string): Promise<void> {
   const end = performance.now() + CONFIRMATION_MS;
   for (;;) {
     const { items } = await context.client.list<Node>(RESOURCES.Node.path);

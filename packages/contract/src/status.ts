@@ -30,7 +30,7 @@ export type StatusReason = z.infer<typeof StatusReason>;
 /** One source: its device, whether it is captured, and its counters, summed over the nodes where it has been. */
 export const SourceStatus = z.object({
   interface: InterfaceId,
-  state: z.enum(['capturing', 'waiting', 'refused', 'pending', 'disabled']),
+  state: z.enum(['capturing', 'waiting', 'refused', 'pending', 'ending', 'disabled']),
   devices: z.array(InterfaceDevice),
   inbound: CaptureCounts.optional(),
   outbound: CaptureCounts.optional(),

@@ -15,7 +15,9 @@ import { byText, sortedBy } from './order.ts';
 import type { PolicyPlan } from './plan.ts';
 
 /** Problems of sending to another node: nothing to a policy that does not send from there. */
-const SENDING_CODES: ReadonlySet<string> = new Set(['NEIGHBOUR_UNKNOWN', 'ROUTE_MISSING', 'NODE_UNDERLAY_UNKNOWN']);
+const SENDING_CODES: ReadonlySet<string> = new Set(['NEIGHBOUR_UNKNOWN', 'ROUTE_MISSING']);
+/** Problems of the underlay of a node: nothing to a policy whose copies do not cross it there. */
+export const UNDERLAY_CODES: ReadonlySet<string> = new Set(['NODE_UNDERLAY_UNKNOWN', 'NODE_UNDERLAY_REFUSED']);
 
 /**
  * Problems in spite of which copies flow, at least in part. Some of them:
@@ -91,6 +93,12 @@ export function refusalReason(source: string, node: string, status: CaptureStatu
   return { code, message, interface: source, node };
 }
 
+/** Copies of the policy leave this node for another one, or come to it from another one. */
+function crossesUnderlay({ sources, destinationNode }: PolicyPlan, node: string): boolean {
+  const senders = sources.flatMap(({ nodes }) => nodes).filter((name) => name !== destinationNode);
+  return node === destinationNode ? senders.length > 0 : senders.includes(node);
+}
+
 /** What the involved nodes report as problems, as far as it touches this policy. */
 export function problemsOf(policy: Policy, plan: PolicyPlan, { nodes }: Observation): PolicyProblem[] {
   const sourcesOn = new Map<string, Set<string>>();
@@ -113,6 +121,9 @@ export function problemsOf(policy: Policy, plan: PolicyPlan, { nodes }: Observat
         // Flows that a NIC forwards in hardware are a problem for capturing, but not for a copy that is handed to the NIC.
         const ofEnd = isEnd && problem.code !== 'OFFLOAD_UNSEEN' && problem.interface === policy.destination;
         return sources?.has(problem.interface) || ofEnd;
+      }
+      if (UNDERLAY_CODES.has(problem.code)) {
+        return crossesUnderlay(plan, node);
       }
       return !(isEnd && SENDING_CODES.has(problem.code));
     };

@@ -33,6 +33,7 @@ import {
   refusalReason,
   surplusReasons,
   truncationReasons,
+  UNDERLAY_CODES,
   unprovenReasons,
   unsupportedReasons,
 } from './reasons.ts';
@@ -111,13 +112,14 @@ function sourceStatus(
 
 function sourceState(
   { policy, source, destinationAbsent }: SourceContext,
-  { cluster, captures }: Observation,
+  observation: Observation,
 ): { state: SourceStatus['state']; refusals: StatusReason[] } {
   const id = source.interface;
-  const item = cluster.interfaces.get(id);
   if (!policy.enabled) {
-    return { state: 'disabled', refusals: [] };
+    return { state: endingReasons(policy, observation).length > 0 ? 'ending' : 'disabled', refusals: [] };
   }
+  const { cluster, captures } = observation;
+  const item = cluster.interfaces.get(id);
   if (!item || deviceNodes(item).length === 0) {
     return { state: 'waiting', refusals: [] };
   }
@@ -199,9 +201,15 @@ function stateOf({ policy, plan, sources, problems, reasons, destinationAbsent }
   const blocking = problems.filter((problem) => problem.blocking);
   const isOfWhole = (problem: PolicyProblem): boolean =>
     problem.node === plan.destinationNode &&
+    !UNDERLAY_CODES.has(problem.code) &&
     (problem.interface === undefined || problem.interface === policy.destination);
   const blocks = (id: string, node: string): boolean =>
-    blocking.some((problem) => problem.node === node && (problem.interface === undefined || problem.interface === id));
+    blocking.some((problem) =>
+      UNDERLAY_CODES.has(problem.code)
+        ? // Only what crosses the underlay needs it, at both ends.
+          node !== plan.destinationNode && [node, plan.destinationNode].includes(problem.node)
+        : problem.node === node && (problem.interface === undefined || problem.interface === id),
+    );
   // A source that waits, or that planning left out, has no nodes, and so nothing of it is copied either.
   const copiesNothing = ({ state, interface: id }: SourceStatus, index: number): boolean =>
     state === 'refused' || plan.sources[index]!.nodes.every((node) => blocks(id, node));

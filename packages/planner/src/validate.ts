@@ -68,7 +68,11 @@ export function validate(spec: PolicySpec, context: ValidationContext, replacing
   checkFeedback(spec, cluster, refuse);
 
   const type = typeOf(spec, cluster);
-  const warnings = [...warningsOf(others), ...(refusals.length === 0 ? vlanWarnings(spec, others, cluster) : [])];
+  const warnings = [
+    ...warningsOf(others),
+    // A policy that is switched off changes nothing any more; one that is made so may be switched on as it is.
+    ...(refusals.length === 0 && (spec.enabled || replacing === undefined) ? vlanWarnings(spec, others, cluster) : []),
+  ];
   return { refusals, warnings, ...(type !== undefined && { type }) };
 }
 

@@ -163,6 +163,27 @@ const cases: [string, Scene, string[]][] = [
     ['degraded', 'ROUTE_MISSING @node-2'],
   ],
   [
+    'is degraded where the node of the destination has lost its underlay, and one of two sources is there',
+    { nodes: { 'node-1': { ...up1, ...problem('NODE_UNDERLAY_UNKNOWN') }, 'node-2': up2 } },
+    ['degraded', 'NODE_UNDERLAY_UNKNOWN @node-1'],
+  ],
+  [
+    'has failed where the node of the destination has lost its underlay, and all sources are on others',
+    {
+      policy: { sources: ['web-2/0'] },
+      nodes: { 'node-1': { ...healthy([]), ...problem('NODE_UNDERLAY_UNKNOWN') }, 'node-2': up2 },
+    },
+    ['failed', 'NODE_UNDERLAY_UNKNOWN @node-1'],
+  ],
+  [
+    'is active where a node has lost its underlay, and nothing of the policy crosses it',
+    {
+      policy: { sources: ['web-1/0'] },
+      nodes: { 'node-1': { ...up1, ...problem('NODE_UNDERLAY_UNKNOWN') } },
+    },
+    ['active'],
+  ],
+  [
     'has failed where the nodes of all sources have a problem',
     {
       policy: { sources: ['web-2/0'] },

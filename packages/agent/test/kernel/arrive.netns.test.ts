@@ -220,42 +220,51 @@ const sendAll = (far: (to: string, number: number) => void) => {
   for (const number of NUMBERS) far(MAC.web, number);
 };
 
+/** The firewall drops half of the frames: all are copied, each once, and told by nobody as unseen. */
+async function assertSeenThrough(send = sendAll): Promise<void> {
+  run('nft', 'add chain bridge t drops { type filter hook forward priority 0; }');
+  run('nft', 'add rule bridge t drops oifname "web" ether type 0x88b5 @ll,112,32 < 10 drop');
+  try {
+    const { web, ids, log, matched } = await seen(send);
+    assert.deepEqual([web, ids, log, matched], [NUMBERS.slice(10), NUMBERS, [], 21]);
+  } finally {
+    run('nft', 'delete chain bridge t drops');
+  }
+}
+
 test('a program of someone else that comes after ours and ends the chain makes no copy double, and the firewall hides nothing', async () => {
   await learn();
   const far = link('far').ifindex;
   const foreign = attachForeign(foreignObject(), far, 'ingress', 'end_chain');
   try {
     await applyUntil(() => programsAt(far, 'ingress').at(-1) === foreign.id);
-    run('nft', 'add chain bridge t drops { type filter hook forward priority 0; }');
-    run('nft', 'add rule bridge t drops oifname "web" ether type 0x88b5 @ll,112,32 < 10 drop');
-    const { web, ids, log, matched } = await seen(sendAll);
-    run('nft', 'delete chain bridge t drops');
-    assert.deepEqual([web, log], [NUMBERS.slice(10), []]);
-    // At clsact, the verdict of a filter behind ours is the class of the packet: there, only what passes is captured.
-    assert.deepEqual(ids, BY_CLSACT ? NUMBERS.slice(10) : NUMBERS);
-    assert.equal(matched, (BY_CLSACT ? 10 : 20) + 1);
+    await apply();
+    await assertSeenThrough();
   } finally {
     foreign.close();
   }
   await applyUntil((problems) => problems === '');
 });
 
-test('a filter on what a neighbour sends, as a limit of libvirt is one, makes no copy double, and is told', async () => {
+test('a filter on what a neighbour may send, as a limit of libvirt is one, makes no copy double, and the firewall hides nothing', async () => {
   await learn();
   addFilter('far', 'ingress');
-  assert.match(await applyUntil((problems) => problems !== ''), /^ARRIVAL_UNSEEN(,ARRIVAL_UNSEEN)*$/);
-  const { web, ids, log, matched } = await seen(sendAll);
-  assert.deepEqual([web, ids, log, matched], [NUMBERS, NUMBERS, [], 21]);
+  assert.equal(await apply(), '');
+  await assertSeenThrough();
+  // Equal frames, one after another: each is copied as often as it is sent.
+  const { web, ids } = await seen((far) => {
+    for (let i = 0; i < 20; i++) far(MAC.web, 7);
+  });
+  assert.deepEqual([web, ids], [Array(20).fill(7), Array(20).fill(7)]);
   run('tc', 'filter', 'del', 'dev', 'far', 'ingress', 'pref', '9');
-  await applyUntil((problems) => problems === '');
-  const after = await seen(sendAll);
-  assert.deepEqual([after.web, after.ids, after.matched], [NUMBERS, NUMBERS, 21]);
+  assert.equal(await apply(), '');
+  await assertSeenThrough();
 });
 
 test('a filter behind ours where the node itself sends into the bridge makes no copy double', async () => {
   await learn();
   addFilter('lan', 'egress');
-  await applyUntil((problems) => problems !== '');
+  assert.equal(await apply(), '');
   const node = new RawSocket('lan');
   const { web, ids } = await seen(() => {
     for (const number of NUMBERS) node.send(frame(MAC.web, MAC.far, number));
@@ -263,30 +272,5 @@ test('a filter behind ours where the node itself sends into the bridge makes no 
   node.close();
   assert.deepEqual([web, ids], [NUMBERS, NUMBERS]);
   run('tc', 'filter', 'del', 'dev', 'lan', 'egress', 'pref', '9');
-  await applyUntil((problems) => problems === '');
-});
-
-test('frames for a guest whose device has gone are not copied here, though nobody has told the data path', async () => {
-  await learn();
-  const { ids, matched } = await seen(sendAll);
-  assert.deepEqual([ids, matched], [NUMBERS, 21]);
-  const spy = await Sniffer.start('spyp');
-  const copies = await Sniffer.start('idsp');
-  try {
-    const counted = async () => countsOf(await datapath.counters(), 'inbound', 'web').matched.packets;
-    const before = await counted();
-    sockets.get('web')!.close();
-    run('ip', 'link', 'del', 'web');
-    sendAll((to, number) => sockets.get('far')!.send(frame(to, MAC.far, number)));
-    // The bridge floods them now, so that they may reach the guest where it is.
-    const flooded = () => spy.frames().filter((found) => found.subarray(0, 6).toString('hex') === MAC.web);
-    for (let tries = 0; flooded().length < NUMBERS.length; tries++) {
-      assert.ok(tries < 500, 'the bridge floods');
-      await new Promise((done) => setTimeout(done, 10));
-    }
-    assert.equal(await counted(), before);
-    assert.deepEqual(copies.frames(), []);
-  } finally {
-    for (const sniffer of [spy, copies]) sniffer.close();
-  }
+  assert.equal(await apply(), '');
 });

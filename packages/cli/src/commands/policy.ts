@@ -6,6 +6,7 @@ import { addSort, type SortOptions, sorted } from '../list.ts';
 import { collectIds, number, positiveInteger } from '../options.ts';
 import { policyFields, policyTable } from '../output/policy.ts';
 import { show, showOutcomes, withKind } from '../output/render.ts';
+import { noteEnding } from '../remove.ts';
 import { pathOf, RESOURCES } from '../resources.ts';
 import { noteWarnings } from '../warnings.ts';
 import { showWatched, type WatchOptions } from '../watch.ts';
@@ -124,6 +125,7 @@ function addSwitch(policy: Command, verb: 'enable' | 'disable', enabled: boolean
           dryRun,
         });
         noteWarnings(context, body);
+        if (!enabled && !dryRun) await noteEnding(context, name);
         return { kind: 'Policy', name, result: enabled ? 'enabled' : 'disabled', dryRun };
       });
     });

@@ -31,7 +31,7 @@ export function observedInterfaces(
     const stored = present.get(id);
     if (!stored) {
       present.set(id, { value: { id, ...identity, declared: false }, revision: 0 });
-    } else if (!stored.value.declared) {
+    } else if (!stored.value.declared && !isIdentityOf(stored.value, identity)) {
       present.set(id, { ...stored, value: { ...stored.value, ...identity } });
     }
   }
@@ -60,9 +60,11 @@ export function observedInterfaces(
   return { interfaces, ops };
 }
 
+type Identity = Pick<InterfaceRecord, 'kind' | 'name' | 'network'>;
+
 /** What the node that has each interface says of it. */
-function identitiesOf(records: Records, live: LiveNodes) {
-  const found = new Map<string, Pick<InterfaceRecord, 'kind' | 'name' | 'network'>>();
+function identitiesOf(records: Records, live: LiveNodes): Map<string, Identity> {
+  const found = new Map<string, Identity>();
   for (const [id, { source }] of placesByInterface(records, live)) {
     const identity = source?.identity;
     if (identity && identity.provider !== 'declared') {
@@ -70,6 +72,11 @@ function identitiesOf(records: Records, live: LiveNodes) {
     }
   }
   return found;
+}
+
+/** Nothing of it is new: most interfaces, each time. */
+function isIdentityOf(record: InterfaceRecord, { kind, name, network }: Identity): boolean {
+  return record.kind === kind && record.name === name && record.network === network;
 }
 
 /** Compares fields whatever their order; an absent field is the same as an undefined one. */

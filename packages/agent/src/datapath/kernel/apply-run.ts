@@ -7,15 +7,7 @@ import { sendingDestinations } from './feedback-watch.ts';
 import { repairOf } from './interference.ts';
 import { type Attachment, attachmentKey } from './links.ts';
 import type { Opened } from './opened.ts';
-import {
-  attachProblems,
-  disputedBridges,
-  disputes,
-  fullTables,
-  obstacles,
-  overruledPorts,
-  overruledProblems,
-} from './problems.ts';
+import { attachProblems, disputedBridges, disputes, fullTables, obstacles, overruledPorts } from './problems.ts';
 import { arrivalRows, budgetKey, buildRows, type DatapathRows, type Placed } from './rows.ts';
 import type { SlotKind } from './slots.ts';
 
@@ -87,8 +79,7 @@ export class ApplyRun {
     const canHold = await this.#beginHolding();
     // From here to the end of holding nothing waits: all that is asked of the kernel belongs to one moment.
     links.look();
-    const overruled = overruledPorts(this.#desired, links);
-    const rows = this.#buildRows(canHold, overruled);
+    const rows = this.#buildRows(canHold);
     const now = performance.now();
     this.#lookAround(rows, now);
     this.#install(rows);
@@ -99,7 +90,6 @@ export class ApplyRun {
     this.#result.held = await holding.end(this.#desired);
     this.#release();
     this.#tellProblems(rows, now);
-    this.#result.problems.push(...overruledProblems(overruled, this.#desired));
     return this.#result;
   }
 
@@ -138,12 +128,12 @@ export class ApplyRun {
     }
   }
 
-  #buildRows(holding: boolean, overruled: readonly unknown[]): DatapathRows {
+  #buildRows(holding: boolean): DatapathRows {
     const { helper, netns, segmenter, installation } = this.#opened;
-    const arrivalPorts = this.#desired.arrivalPorts?.filter((port) => !overruled.includes(port));
+    const overruled = new Set(overruledPorts(this.#desired, this.#opened.links));
     const take = (kind: SlotKind, id: string) => this.#takeSlot(kind, id);
     const sending = sendingDestinations(this.#desired, installation.maps.destinations);
-    return buildRows({ ...this.#desired, arrivalPorts }, { take, helper, netns, segmenter, holding, sending });
+    return buildRows(this.#desired, { overruled, take, helper, netns, segmenter, holding, sending });
   }
 
   #takeSlot(kind: SlotKind, id: string): number {

@@ -43,6 +43,7 @@ export const MAPS = [
   'own_sources',
   'foreign_sources',
   'arrived_frames',
+  'counted_frames',
   'host_addresses',
   'copy_vlans',
   'node_place',

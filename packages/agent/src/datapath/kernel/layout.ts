@@ -88,7 +88,7 @@ export const LAYOUT = {
   sequence_state: { size: 24, fields: { next: 0, started: 4, missing: 8, late: 16 } },
   budget: { size: 16, fields: { rate: 0, burst: 8 } },
   bucket: { size: 32, fields: { tokens: 0, filled: 8, passed: 16, refused: 24 } },
-  arrival_port: { size: 12, fields: { bridge: 0, uplink: 4, feedback: 8 } },
+  arrival_port: { size: 16, fields: { bridge: 0, uplink: 4, feedback: 8, overruled: 12 } },
   destination: { size: 40, fields: { since: 0, window: 8, feedback: 16, own: 24, noted: 28, arriving: 32 } },
   arrival_key: { size: 12, fields: { bridge: 0, mac: 4 } },
   host_address: { size: 16, fields: { bytes: 0 } },
@@ -112,7 +112,15 @@ export const COPY_VLAN_SET = { others: 0, node: 1 } as const;
 /** Bytes of a bit for each VLAN ID. */
 export const VLAN_SET_SIZE = 512;
 /** enum capture_flag. */
-export const CAPTURE_FLAG = { edge: 1, standby: 2, watch: 4, hold: 8, handover: 16, feedback: 32 } as const;
+export const CAPTURE_FLAG = {
+  edge: 1,
+  standby: 2,
+  watch: 4,
+  hold: 8,
+  handover: 16,
+  feedback: 32,
+  overruled: 64,
+} as const;
 export const DELIVERY_KIND = { local: 1, edge: 2, erspan: 3 } as const satisfies Record<DeliveryEntry['kind'], number>;
 
 /** A 32-bit key, as arrays and slot maps have. */
@@ -251,13 +259,14 @@ export function decodePeer(key: Buffer, value: Buffer): PeerReport {
 /** @param feedback the device is a destination's: what its guest sends may be copies */
 export function encodeArrivalPort(
   bridge: number,
-  { uplink, feedback }: { uplink: boolean; feedback: boolean },
+  { uplink, feedback, overruled }: { uplink: boolean; feedback: boolean; overruled: boolean },
 ): Buffer {
   const at = LAYOUT.arrival_port.fields;
   const value = Buffer.alloc(LAYOUT.arrival_port.size);
   value.writeUInt32LE(bridge, at.bridge);
   value.writeUInt32LE(uplink ? 1 : 0, at.uplink);
   value.writeUInt32LE(feedback ? 1 : 0, at.feedback);
+  value.writeUInt32LE(overruled ? 1 : 0, at.overruled);
   return value;
 }
 

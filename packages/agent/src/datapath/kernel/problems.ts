@@ -1,5 +1,5 @@
 /** What stands in the way of a data path, in words. */
-import type { ArrivalPort, DatapathProblem, DatapathState } from '../datapath.ts';
+import type { DatapathProblem, DatapathState } from '../datapath.ts';
 import { deviceName } from './libbpf.ts';
 import { type Attachment, type Links, PROGRAMS } from './links.ts';
 import { arriveAt, type Placed } from './rows.ts';
@@ -43,26 +43,12 @@ export function obstacles(
   });
 }
 
-/**
- * The ports where a later filter takes the token of `arrive` away. There, frames are captured at the device of the guest
- * that gets them: with `arrive` they would be captured at both places.
- */
-export function overruledPorts({ arrivalPorts = [] }: DatapathState, links: Links): ArrivalPort[] {
-  return arrivalPorts.filter(({ ifindex, hook }) => links.isOverruled({ ifindex, hook, program: arriveAt(hook) }));
-}
-
-/** A problem for whatever is captured where it arrives, and not at these ports. */
-export function overruledProblems(ports: readonly ArrivalPort[], state: DatapathState): DatapathProblem[] {
-  const bridges = Map.groupBy(ports, ({ bridge }) => bridge);
-  return [...bridges].flatMap(([bridge, overruled]) => {
-    const where = overruled.map(({ ifindex, hook }) => `${hook} of ${deviceName(ifindex)}`).join(', ');
-    return arrivalProblems(
-      bridge,
-      state,
-      `filters of other software come after ours at ${where}`,
-      ' among those that enter there',
-    );
-  });
+/** ifindexes of ports where a later filter may take the token of `arrive` away: frames are known again by their content. */
+export function overruledPorts({ arrivalPorts = [] }: DatapathState, links: Links): number[] {
+  const overruled = arrivalPorts.filter(({ ifindex, hook }) =>
+    links.isOverruled({ ifindex, hook, program: arriveAt(hook) }),
+  );
+  return overruled.map(({ ifindex }) => ifindex);
 }
 
 /** Copies flow, and what their destination sends of them is not kept off the network. */
@@ -93,13 +79,13 @@ export function attachProblems(
   return concerned(placed, state).map((policy) => ({ code, message, ...policy }));
 }
 
-/** Copies flow, captured at the guests' devices. @param of what of its frames the firewall may drop; default all */
-function arrivalProblems(bridge: number, { captures }: DatapathState, why: string, of = ''): DatapathProblem[] {
+/** Copies flow, captured at the guests' devices. */
+function arrivalProblems(bridge: number, { captures }: DatapathState, why: string): DatapathProblem[] {
   return captures
     .filter(({ arrivalBridge }) => arrivalBridge === bridge)
     .map(({ policy, source }) => ({
       code: 'ARRIVAL_UNSEEN',
-      message: `${why}: packets that a firewall on ${deviceName(bridge)} drops${of} are not captured`,
+      message: `${why}: packets that a firewall on ${deviceName(bridge)} drops are not captured`,
       policy,
       interface: source,
     }));

@@ -67,6 +67,8 @@ export interface Around {
   holding: boolean;
   /** ifindexes of destinations' devices whose guests have sent copies on lately. */
   sending: ReadonlySet<number>;
+  /** ifindexes of arrival ports where filters of someone else come behind ours. */
+  overruled: ReadonlySet<number>;
 }
 
 /** Where `transform` hangs. */
@@ -84,7 +86,10 @@ const NOTHING_REFUSED = Buffer.alloc(LAYOUT.peer.size);
 
 /** @throws Error where a capture or termination names an absent delivery. */
 export function buildRows(state: DatapathState, around: Around): DatapathRows {
-  const { take, helper, netns, segmenter, holding } = around;
+  const { take, helper, netns, segmenter, holding, overruled } = around;
+  const overruledBridges = new Set(
+    (state.arrivalPorts ?? []).filter(({ ifindex }) => overruled.has(ifindex)).map(({ bridge }) => bridge),
+  );
   const deliveryOf = new Map(state.deliveries.map((delivery) => [delivery.id, delivery]));
   const need = (what: string, id: string): DeliveryEntry => {
     const delivery = deliveryOf.get(id);
@@ -113,6 +118,7 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
     const row = captureRow(capture, delivery, around, {
       protect: state.protect ?? false,
       feedback: destinations.has(ifindex),
+      overruled: hook === 'egress' && overruledBridges.has(capture.arrivalBridge ?? 0),
     });
     captures.set(encodeCaptureKey(ifindex, hook).toString('hex'), row);
     const program = hook === 'ingress' ? PROGRAMS.captureIngress : PROGRAMS.captureEgress;
@@ -161,7 +167,11 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
     peers: rows(state.terminations, ({ address }) => [encodePeerKey(address), NOTHING_REFUSED]),
     arrivalPorts: rows(state.arrivalPorts, ({ ifindex, bridge, uplink = true }) => [
       u32Key(ifindex),
-      encodeArrivalPort(bridge, { uplink, feedback: destinations.has(ifindex) }),
+      encodeArrivalPort(bridge, {
+        uplink,
+        feedback: destinations.has(ifindex),
+        overruled: overruled.has(ifindex),
+      }),
     ]),
     destinations: rows([...destinations], ([ifindex, { arriving }]) => [u32Key(ifindex), encodeDestination(arriving)]),
     arrivals: arrivalRows(state, new Set()),
@@ -217,7 +227,12 @@ function captureRow(
   capture: HookCapture,
   delivery: DeliveryEntry,
   { take, helper, holding }: Around,
-  { protect, feedback, watch = false }: { protect: boolean; feedback: boolean; watch?: boolean },
+  {
+    protect,
+    feedback,
+    overruled = false,
+    watch = false,
+  }: { protect: boolean; feedback: boolean; overruled?: boolean; watch?: boolean },
 ): Buffer {
   const direct = isDirect(capture, delivery, helper);
   return encodeCapture({
@@ -234,6 +249,7 @@ function captureRow(
       ...(watch ? (['watch'] as const) : []),
       ...(capture.handingOver ? (['handover'] as const) : []),
       ...(feedback ? (['feedback'] as const) : []),
+      ...(overruled ? (['overruled'] as const) : []),
       ...(holding && direct && isHeld(delivery) ? (['hold'] as const) : []),
     ],
     budget: delivery.maxRate === undefined ? 0 : budgetKey(take('delivery', delivery.id)),
