@@ -2,9 +2,9 @@
 import type { CaptureStatus, NodeProblem, NodeProgram } from '@mirrorplane/contract';
 import type { CaptureRefusal, DeliveryEntry } from '../datapath/datapath.ts';
 import { copiesRefusalOf, refusalOf } from '../discovery/devices.ts';
-
 import type { Reconciled, Surroundings } from './surroundings.ts';
 
+/** What stands in the way of what the program asks of this node. */
 export function problemsOf(program: NodeProgram, { underlay, nextHops, devices }: Surroundings): NodeProblem[] {
   const problems: NodeProblem[] = [];
   const erspan = program.deliveries.filter((delivery) => delivery.kind === 'erspan');
