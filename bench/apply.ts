@@ -25,7 +25,9 @@ export interface Applied {
 export type Reply = { ok: Applied | CounterReport | { ready: true } } | { error: string };
 
 const bpffs = process.argv[2];
-if (bpffs === undefined) throw new Error('usage: apply.ts BPFFS_FOLDER');
+if (bpffs === undefined) {
+  throw new Error('usage: apply.ts BPFFS_FOLDER');
+}
 // Ctrl-C reaches the whole process group; the bench ends this process in order.
 process.on('SIGINT', () => undefined);
 
@@ -59,10 +61,18 @@ async function protect(device: string, ifindex: number, rate: number | undefined
 }
 
 async function obey(request: Request): Promise<Applied | CounterReport | { ready: true }> {
-  if (request.op === 'protect') await protect(request.device, request.ifindex, request.rate);
-  if (request.op === 'unprotect') await unprotect();
-  if (request.op === 'protect' || request.op === 'unprotect') return { ready: true };
-  if (request.op === 'counters') return datapath.counters();
+  if (request.op === 'protect') {
+    await protect(request.device, request.ifindex, request.rate);
+  }
+  if (request.op === 'unprotect') {
+    await unprotect();
+  }
+  if (request.op === 'protect' || request.op === 'unprotect') {
+    return { ready: true };
+  }
+  if (request.op === 'counters') {
+    return datapath.counters();
+  }
   const start = performance.now();
   const result = await datapath.apply(request.state);
   return { result, milliseconds: performance.now() - start };

@@ -60,7 +60,9 @@ export class Bed {
     const datapaths: NodeDatapath[] = [];
     try {
       lab = await createLab({ name: labName, bare: true, switch: false, nodes: 2, underlayMtu, signal });
-      for (const node of [SOURCE_NODE, DESTINATION_NODE]) datapaths.push(await NodeDatapath.open(lab, node));
+      for (const node of [SOURCE_NODE, DESTINATION_NODE]) {
+        datapaths.push(await NodeDatapath.open(lab, node));
+      }
       const [source, destination] = datapaths as [NodeDatapath, NodeDatapath];
       const bed = new Bed(lab, signal, folder, source, destination, underlayMtu);
       await bed.resolveUnderlay();
@@ -82,7 +84,9 @@ export class Bed {
     try {
       const [out, err, code] = await Promise.all([text(child.stdout), text(child.stderr), ended(child)]);
       this.signal.throwIfAborted();
-      if (code !== 0) throw new Error(`${argv.join(' ')}: exit status ${code}: ${(err || out).trim().slice(-500)}`);
+      if (code !== 0) {
+        throw new Error(`${argv.join(' ')}: exit status ${code}: ${(err || out).trim().slice(-500)}`);
+      }
       return what === 'stdout' ? out : out + err;
     } finally {
       this.signal.removeEventListener('abort', kill);
@@ -101,7 +105,9 @@ export class Bed {
       await until(
         `${argv[0]} is ready`,
         async () => {
-          if (child.exitCode !== null) throw new Error(`${argv.join(' ')}: ended with status ${child.exitCode}`);
+          if (child.exitCode !== null) {
+            throw new Error(`${argv.join(' ')}: ended with status ${child.exitCode}`);
+          }
           return ready();
         },
         { signal: this.signal },
@@ -130,7 +136,9 @@ export class Bed {
   async device(host: string, device: string): Promise<{ received: DeviceCount; sent: DeviceCount }> {
     const table = await this.run(host, ['cat', '/proc/net/dev']);
     const line = table.split('\n').find((row) => row.trim().startsWith(`${device}:`));
-    if (line === undefined) throw new Error(`${host} has no device ${device}`);
+    if (line === undefined) {
+      throw new Error(`${host} has no device ${device}`);
+    }
     const fields = line.split(':')[1]!.trim().split(/\s+/).map(Number);
     return {
       received: { bytes: fields[0]!, packets: fields[1]! },
@@ -183,7 +191,9 @@ export class Bed {
 
   /** Sets the MTU of the underlay, in bytes, from end to end. */
   async setUnderlayMtu(mtu: number): Promise<void> {
-    if (mtu === this.#underlayMtu) return;
+    if (mtu === this.#underlayMtu) {
+      return;
+    }
     const nodes = [SOURCE_NODE, DESTINATION_NODE];
     for (const node of nodes) {
       await this.run('fabric', ['ip', 'link', 'set', `u-${node}`, 'mtu', String(mtu)]);
@@ -196,7 +206,9 @@ export class Bed {
 
 async function text(stream: NodeJS.ReadableStream | null): Promise<string> {
   let all = '';
-  for await (const chunk of stream ?? []) all += chunk;
+  for await (const chunk of stream ?? []) {
+    all += chunk;
+  }
   return all;
 }
 

@@ -15,7 +15,9 @@ export function enableStats(): () => void {
   const enable = koffi.load('libbpf.so.1').func('int bpf_enable_stats(int type)');
   const close = koffi.load('libc.so.6').func('int close(int fd)');
   const fd: number = enable(BPF_STATS_RUN_TIME);
-  if (fd < 0) throw new Error(`the kernel refuses BPF statistics: errno ${-fd}`);
+  if (fd < 0) {
+    throw new Error(`the kernel refuses BPF statistics: errno ${-fd}`);
+  }
   return () => close(fd);
 }
 
@@ -28,7 +30,9 @@ export interface RunTime {
 /** By name of the program, for those pinned under a data plane's bpffs folder. */
 export async function runTimes(bpffs: string): Promise<Map<string, RunTime>> {
   const folder = readdirSync(bpffs).find((name) => /^programs-[0-9a-f]+$/.test(name));
-  if (folder === undefined) throw new Error(`no programs are pinned in ${bpffs}`);
+  if (folder === undefined) {
+    throw new Error(`no programs are pinned in ${bpffs}`);
+  }
   const times = new Map<string, RunTime>();
   for (const name of readdirSync(join(bpffs, folder))) {
     const { stdout } = await run(['bpftool', '--json', 'prog', 'show', 'pinned', join(bpffs, folder, name)]);

@@ -39,7 +39,9 @@ let softirqThreads: string[] | undefined;
 export function softirqSeconds(): number {
   softirqThreads ??= readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && commandOf(pid).startsWith('ksoftirqd/'));
   let nanoseconds = 0;
-  for (const pid of softirqThreads) nanoseconds += Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]);
+  for (const pid of softirqThreads) {
+    nanoseconds += Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]);
+  }
   return nanoseconds / 1e9;
 }
 

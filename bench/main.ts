@@ -43,7 +43,9 @@ async function measure(options: Options, signal: AbortSignal, loads: number[]): 
         rows.push(...measurement.rows(samples));
       }
       for (const [name, title, part] of PARTS_OF_THEIR_OWN) {
-        if (!options.only.includes(name)) continue;
+        if (!options.only.includes(name)) {
+          continue;
+        }
         loads.push(await idleLoad());
         rows.push(...(await part(bed, rounds, seconds, progress(title))));
       }
@@ -74,7 +76,9 @@ async function main(): Promise<number> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      if (!stop.signal.aborted) say(`${signal}: removing the lab`);
+      if (!stop.signal.aborted) {
+        say(`${signal}: removing the lab`);
+      }
       stop.abort(new Error(`ended by ${signal}`));
     });
   }
@@ -88,7 +92,9 @@ async function main(): Promise<number> {
     `${options.rounds} rounds of ${options.seconds} s in ${((performance.now() - start) / 60_000).toFixed(1)} minutes; ` +
       'value: median over rounds; ratio: median of the ratios within a round; close: the noise does not decide\n',
   );
-  if (options.quick) process.stdout.write('--quick: shows that the bench works; do not quote these numbers\n');
+  if (options.quick) {
+    process.stdout.write('--quick: shows that the bench works; do not quote these numbers\n');
+  }
   say(`written to ${file}`);
   return 0;
 }
@@ -99,7 +105,9 @@ main().then(
   },
   (error: Error) => {
     say(error.message);
-    if (process.env.V) say(error.stack ?? '');
+    if (process.env.V) {
+      say(error.stack ?? '');
+    }
     process.exitCode = 1;
   },
 );

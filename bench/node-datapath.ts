@@ -30,7 +30,9 @@ export class NodeDatapath {
   /** Installs the data plane on a node. @throws Error with the reason, for example that the object is not built. */
   static async open(lab: Lab, node: string): Promise<NodeDatapath> {
     const bpffs = lab.state.bpffs.find((folder) => folder.endsWith(`-${node}`));
-    if (bpffs === undefined) throw new Error(`the lab has no bpffs folder for ${node}`);
+    if (bpffs === undefined) {
+      throw new Error(`the lab has no bpffs folder for ${node}`);
+    }
     const argv = [process.execPath, join(import.meta.dirname, 'apply.ts'), bpffs];
     const child = lab.spawn(node, argv, { stdio: ['pipe', 'pipe', 'inherit'] });
     child.stdin!.on('error', () => undefined); // a dead child shows in the answers
@@ -43,7 +45,9 @@ export class NodeDatapath {
   async apply(state: DatapathState): Promise<Applied> {
     const applied = (await this.#ask({ op: 'apply', state })) as Applied;
     const refused = applied.result.refused[0];
-    if (refused) throw new Error(`capture ${refused.id} was refused: ${refused.message}`);
+    if (refused) {
+      throw new Error(`capture ${refused.id} was refused: ${refused.message}`);
+    }
     return applied;
   }
 
@@ -65,7 +69,9 @@ export class NodeDatapath {
 
   /** Uninstalls, and waits until the child has ended. */
   async close(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
+      return;
+    }
     const ended = once(this.#child, 'exit');
     this.#child.stdin!.end();
     await ended;
@@ -78,9 +84,13 @@ export class NodeDatapath {
 
   async #answer(): Promise<unknown> {
     const { value, done } = await this.#lines.next();
-    if (done) throw new Error('the data plane process of the bench has ended');
+    if (done) {
+      throw new Error('the data plane process of the bench has ended');
+    }
     const reply = JSON.parse(value as string) as Reply;
-    if ('error' in reply) throw new Error(reply.error);
+    if ('error' in reply) {
+      throw new Error(reply.error);
+    }
     return reply.ok;
   }
 }

@@ -46,14 +46,21 @@ export function parseOptions(argv: string[]): Options | 'help' {
       help: { type: 'boolean', default: false },
     },
   });
-  if (values.help) return 'help';
+  if (values.help) {
+    return 'help';
+  }
   const rounds = Number(values.rounds ?? (values.quick ? 3 : 9));
   const seconds = Number(values.seconds ?? (values.quick ? 0.5 : 1));
   const only = values.only?.split(',') ?? PARTS;
-  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 999)
+  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 999) {
     throw new Error('--rounds: a whole number from 1 to 999');
-  if (!(seconds >= 0.2 && seconds <= 60)) throw new Error('--seconds: a number from 0.2 to 60');
+  }
+  if (!(seconds >= 0.2 && seconds <= 60)) {
+    throw new Error('--seconds: a number from 0.2 to 60');
+  }
   const unknown = only.filter((part) => !PARTS.includes(part));
-  if (unknown.length > 0) throw new Error(`--only: ${unknown.join(', ')} is not among ${PARTS.join(', ')}`);
+  if (unknown.length > 0) {
+    throw new Error(`--only: ${unknown.join(', ')} is not among ${PARTS.join(', ')}`);
+  }
   return { rounds, seconds, only, quick: values.quick };
 }

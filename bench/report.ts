@@ -5,7 +5,9 @@ import { type Aim, comparedRow, type Row, row } from './row.ts';
 /** One number of every sample of a variant. */
 export function valuesOf(samples: Samples, variant: string, pick: (sample: Sample) => number): number[] {
   const list = samples.get(variant);
-  if (list === undefined) throw new Error(`no samples of ${variant}`);
+  if (list === undefined) {
+    throw new Error(`no samples of ${variant}`);
+  }
   return list.map(pick);
 }
 
@@ -53,7 +55,9 @@ export function table(rows: readonly Row[]): string {
 
 /** Four significant digits, without exponent. */
 function digits(value: number): string {
-  if (!Number.isFinite(value)) return String(value);
+  if (!Number.isFinite(value)) {
+    return String(value);
+  }
   const whole = Math.abs(value) >= 1 ? Math.floor(Math.log10(Math.abs(value))) + 1 : 1;
   return value.toFixed(Math.max(0, 4 - whole));
 }

@@ -67,8 +67,12 @@ async function sample(bed: Bed, measurement: Measurement, variant: Variant, seco
   for (let attempt = 1; ; attempt++) {
     const result = await whileMirrored(bed, variant, () => measurement.run(bed, seconds));
     const problem = problemOf(result, variant, measurement.leastArrived);
-    if (problem === undefined) return result;
-    if (attempt === 2) throw new Error(`${measurement.name}, ${variant.name}: ${problem}, twice`);
+    if (problem === undefined) {
+      return result;
+    }
+    if (attempt === 2) {
+      throw new Error(`${measurement.name}, ${variant.name}: ${problem}, twice`);
+    }
   }
 }
 
@@ -79,10 +83,16 @@ function problemOf({ offered, arrived, counted }: Sample, variant: Variant, leas
   }
   const share = arrived.packets / offered.packets;
   const percent = `${(share * 100).toFixed(1)} % of the source's packets`;
-  if (!(share >= least)) return `${percent} arrived as copies`;
+  if (!(share >= least)) {
+    return `${percent} arrived as copies`;
+  }
   // A little more than was offered: the packets between the two readings.
-  if (share > 1.01) return `${percent} arrived: copies of something else`;
-  if (arrived.bytes < least * offered.bytes) return `copies have ${arrived.bytes} of ${offered.bytes} bytes`;
+  if (share > 1.01) {
+    return `${percent} arrived: copies of something else`;
+  }
+  if (arrived.bytes < least * offered.bytes) {
+    return `copies have ${arrived.bytes} of ${offered.bytes} bytes`;
+  }
   if (counted && counted.matched !== counted.copied + counted.dropped) {
     return `the counters do not add up: ${JSON.stringify(counted)}`;
   }
@@ -117,7 +127,9 @@ export async function whileMirrored(
       counted: after.counted && before.counted && minus(after.counted, before.counted),
     };
   } finally {
-    if (!bed.signal.aborted) await variant.stop(bed); // after an abort the whole lab goes
+    if (!bed.signal.aborted) {
+      await variant.stop(bed); // after an abort the whole lab goes
+    }
   }
 }
 

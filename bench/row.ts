@@ -72,6 +72,8 @@ function verdict(each: readonly number[], { at, ratio }: Aim): NonNullable<Row['
   const [low, high] = medianInterval(each);
   const close = low < ratio && ratio < high;
   const met = at === 'least' ? median(each) >= ratio : median(each) <= ratio;
-  if (met) return close ? 'met, close' : 'met';
+  if (met) {
+    return close ? 'met, close' : 'met';
+  }
   return close ? 'missed, close' : 'missed';
 }

@@ -22,7 +22,9 @@ export function medianInterval(values: readonly number[]): [low: number, high: n
   // Both tails of a binomial(n, 1/2) up to and with `cut` values must stay below 5 %.
   for (let k = 0, tail = 0, ways = 1; k < sorted.length / 2; k++) {
     tail += ways / 2 ** sorted.length;
-    if (2 * tail > 0.05) break;
+    if (2 * tail > 0.05) {
+      break;
+    }
     cut = k;
     ways = (ways * (sorted.length - k)) / (k + 1);
   }

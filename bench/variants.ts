@@ -70,7 +70,9 @@ async function totals(bed: Bed): Promise<Totals> {
     sum.matched += counts.matched.packets;
     sum.copied += counts.copied.packets;
     sum.copiedBytes += counts.copied.bytes;
-    for (const count of Object.values(counts.dropped)) sum.dropped += count.packets;
+    for (const count of Object.values(counts.dropped)) {
+      sum.dropped += count.packets;
+    }
   }
   return sum;
 }

@@ -61,7 +61,9 @@ const command = new Command('mirrorplane up')
   .exitOverride(exitForUsage);
 
 function mirrorDevice(value: string): string {
-  if (value === 'lo') throw new InvalidArgumentError('the loopback device reaches no other node.');
+  if (value === 'lo') {
+    throw new InvalidArgumentError('the loopback device reaches no other node.');
+  }
   return value;
 }
 
@@ -84,12 +86,16 @@ async function prepareNode(client: Client, node: string, agentData: string): Pro
       await client.request('GET', path);
       return false;
     } catch (error) {
-      if (error instanceof ProblemError && error.exit === 'notFound') return true;
+      if (error instanceof ProblemError && error.exit === 'notFound') {
+        return true;
+      }
       throw error;
     }
   };
   if (await missing(`/nodes/${node}`)) {
-    if (await missing(`/domains/${DEFAULT}`)) await client.request('PUT', `/domains/${DEFAULT}`, { body: {} });
+    if (await missing(`/domains/${DEFAULT}`)) {
+      await client.request('PUT', `/domains/${DEFAULT}`, { body: {} });
+    }
     if (await missing(`/pools/${DEFAULT}`)) {
       await client.request('PUT', `/pools/${DEFAULT}`, { body: { domain: DEFAULT } });
     }
@@ -127,7 +133,9 @@ async function run(flags: Flags): Promise<void> {
   const data = resolve(flags.data);
   const agentData = join(data, 'agent');
   const node = flags.node ?? nodeNameOf(hostname());
-  if (node === undefined) throw new Error(`the host name "${hostname()}" is no name of a node: give one with --node`);
+  if (node === undefined) {
+    throw new Error(`the host name "${hostname()}" is no name of a node: give one with --node`);
+  }
   // The device of the default route is a guess: where it cannot be used, the status of the node says so.
   const { hook, mirrorDevice } = flags;
   const host = { bpffs, data: agentData, hook, mirrorDevice, datapath: () => kernelDatapath(bpffs, hook) };

@@ -74,7 +74,9 @@ const native: Plugin = {
     build.onLoad({ filter: /\/netlink\/dist\/raw[.]js$/ }, ({ path }) => {
       const text = readFileSync(path, 'utf8');
       const contents = text.replace("require('node-gyp-build')(__dirname + '/..')", "require('./netlink.node')");
-      if (contents === text) throw new Error(`${path} loads its native module in another way than it did`);
+      if (contents === text) {
+        throw new Error(`${path} loads its native module in another way than it did`);
+      }
       return { contents };
     });
   },
@@ -84,7 +86,9 @@ function bundledPackages(inputs: readonly string[]): Bundled[] {
   const names = new Set<string>();
   for (const input of inputs) {
     const name = /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1];
-    if (name !== undefined && !name.startsWith('@mirrorplane/')) names.add(name);
+    if (name !== undefined && !name.startsWith('@mirrorplane/')) {
+      names.add(name);
+    }
   }
   return [...names].sort().map((name) => {
     const folder = join(ROOT, 'node_modules', name);

@@ -23,12 +23,18 @@ export function packDeb(pack: Package, architecture: Architecture, folder: strin
   writeFileSync(join(control, 'control'), controlText(pack, architecture, Math.ceil(bytes / 1024)));
   const sums = files.map((path) => `${md5(path)}  ${relative(pack.tree, path)}\n`).sort();
   writeFileSync(join(control, 'md5sums'), sums.join(''));
-  if (pack.conffiles.length > 0) writeFileSync(join(control, 'conffiles'), `${pack.conffiles.join('\n')}\n`);
+  if (pack.conffiles.length > 0) {
+    writeFileSync(join(control, 'conffiles'), `${pack.conffiles.join('\n')}\n`);
+  }
   for (const script of ['preinst', 'postinst', 'prerm', 'postrm']) {
     const text = scriptText(pack, script);
-    if (text !== undefined) writeFileSync(join(control, script), text, { mode: 0o755 });
+    if (text !== undefined) {
+      writeFileSync(join(control, script), text, { mode: 0o755 });
+    }
   }
-  for (const path of [...filesIn(pack.tree), ...foldersIn(pack.tree)]) utimesSync(path, pack.epoch, pack.epoch);
+  for (const path of [...filesIn(pack.tree), ...foldersIn(pack.tree)]) {
+    utimesSync(path, pack.epoch, pack.epoch);
+  }
   const target = join(folder, debName(pack, architecture));
   execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', pack.tree, target], {
     // One thread: several cut the data into blocks, and how many there are depends on the machine. xz, because the dpkg
@@ -58,9 +64,13 @@ function scriptText(pack: Package, script: string): string | undefined {
   const own = join(SCRIPTS, `${pack.name}.${script}`);
   const shared = join(SCRIPTS, `service.${script}`);
   const parts = [own, ...(pack.service === undefined ? [] : [shared])].filter((path) => existsSync(path));
-  if (parts.length === 0) return undefined;
+  if (parts.length === 0) {
+    return undefined;
+  }
   // Taking down goes in the opposite order of setting up.
-  if (script === 'prerm' || script === 'postrm') parts.reverse();
+  if (script === 'prerm' || script === 'postrm') {
+    parts.reverse();
+  }
   const text = parts.map((path) => readFileSync(path, 'utf8')).join('\n');
   return `#!/bin/sh\nset -e\n${text
     .replaceAll('@SERVICE@', pack.service ?? '')

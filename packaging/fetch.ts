@@ -48,7 +48,9 @@ function npmPackage(name: string): { folder: string; version: string } {
   const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8'));
   const { version, integrity } = lock.packages[`node_modules/${name}`];
   const folder = join(CACHE, 'npm', `${name.replaceAll('/', '+')}-${version}`);
-  if (existsSync(folder)) return { folder, version };
+  if (existsSync(folder)) {
+    return { folder, version };
+  }
   const part = startFolder(folder);
   execFileSync('npm', ['pack', '--silent', '--pack-destination', part, `${name}@${version}`], { stdio: 'pipe' });
   const [file] = readdirSync(part);
@@ -69,9 +71,13 @@ function npmPackage(name: string): { folder: string; version: string } {
  */
 function debianPackage(name: string, architecture: Architecture): string {
   const folder = join(CACHE, 'debian', `${name}-${architecture}`);
-  if (existsSync(folder)) return folder;
+  if (existsSync(folder)) {
+    return folder;
+  }
   const apt = join(CACHE, `apt-${architecture}`);
-  for (const sub of ['lists/partial', 'cache/archives/partial']) mkdirSync(join(apt, sub), { recursive: true });
+  for (const sub of ['lists/partial', 'cache/archives/partial']) {
+    mkdirSync(join(apt, sub), { recursive: true });
+  }
   writeFileSync(join(apt, 'status'), '');
   const options = [
     `APT::Architecture=${architecture}`,

@@ -23,7 +23,9 @@ const { values } = parseArgs({
 /** Seconds since 1970 of the last change, so that a second build of it gives the same bytes. */
 function sourceDate(): number {
   const given = process.env.SOURCE_DATE_EPOCH;
-  if (given !== undefined) return Number(given);
+  if (given !== undefined) {
+    return Number(given);
+  }
   return Number(execFileSync('git', ['-C', ROOT, 'log', '-1', '--format=%ct'], { encoding: 'utf8' }));
 }
 
@@ -58,7 +60,9 @@ function packOnce(format: Format, pack: Package, architecture: Architecture, out
   const name = format.nameOf(pack, architecture);
   if (!existsSync(join(cache, name))) {
     const part = join(work, 'packed');
-    for (const folder of [cache, part]) mkdirSync(folder, { recursive: true });
+    for (const folder of [cache, part]) {
+      mkdirSync(folder, { recursive: true });
+    }
     // Another file system may be between them.
     copyFileSync(format.pack(pack, architecture, part), join(cache, `${name}.part`));
     renameSync(join(cache, `${name}.part`), join(cache, name));

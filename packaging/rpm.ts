@@ -80,8 +80,12 @@ function scriptlet(pack: Package, script: string): string {
   const own = join(SCRIPTS, `${pack.name}.rpm-${script}`);
   const shared = join(SCRIPTS, `service.rpm-${script}`);
   const parts = [own, ...(pack.service === undefined ? [] : [shared])].filter((path) => existsSync(path));
-  if (parts.length === 0) return '';
-  if (script === 'preun') parts.reverse();
+  if (parts.length === 0) {
+    return '';
+  }
+  if (script === 'preun') {
+    parts.reverse();
+  }
   const text = parts.map((path) => readFileSync(path, 'utf8')).join('\n');
   return `\n%${script}\n${text.replaceAll('@SERVICE@', pack.service ?? '').replaceAll('@PACKAGE@', pack.name)}`;
 }

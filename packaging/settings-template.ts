@@ -29,7 +29,9 @@ export function settingsTemplate(command: CommandDescription, values: Record<str
 function wrap(text: string): string[] {
   const lines = ['#'];
   for (const word of text.split(' ')) {
-    if (`${lines.at(-1)} ${word}`.length > WIDTH) lines.push('#');
+    if (`${lines.at(-1)} ${word}`.length > WIDTH) {
+      lines.push('#');
+    }
     lines[lines.length - 1] += ` ${word}`;
   }
   return lines;

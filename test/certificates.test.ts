@@ -71,7 +71,9 @@ async function joined(t: TestContext, daysAgo: number) {
 function store(data: string, { key, certificate, authority }: Credentials): void {
   const tokenHash = createHash('sha256').update('a token of then').digest('hex');
   const files = { 'node.key': key, 'node.crt': certificate, 'ca.crt': authority, 'token.sha256': tokenHash };
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(data, name), text);
+  for (const [name, text] of Object.entries(files)) {
+    writeFileSync(join(data, name), text);
+  }
   writeFileSync(join(data, 'program.json'), JSON.stringify(PROGRAM));
 }
 
@@ -161,7 +163,9 @@ test('only the agent of a registered node has its certificate renewed, for its o
   assert.equal(await ask(own, {}), 401);
   assert.equal(await ask((await certificateRequest('node-2')).csr), 400);
   const statuses = [];
-  for (let i = 0; i < 6; i++) statuses.push(await ask(own));
+  for (let i = 0; i < 6; i++) {
+    statuses.push(await ask(own));
+  }
   assert.deepEqual([statuses[0], statuses.at(-1)], [200, 503]);
   await bench.must('DELETE', '/api/v1/nodes/node-1');
   assert.equal(await ask(own), 401);

@@ -43,9 +43,13 @@ const statusOf = async (name: string): Promise<PolicyStatus> =>
 
 test('lists what is in the cluster: nodes with their pools, interfaces with their devices, domains', async () => {
   const nodes = await done('node', 'list');
-  for (const node of lab().topology.nodes) assert.match(nodes, new RegExp(`${node.name}\\s+.*${node.pool}`));
+  for (const node of lab().topology.nodes) {
+    assert.match(nodes, new RegExp(`${node.name}\\s+.*${node.pool}`));
+  }
   const interfaces = await done('interface', 'list');
-  for (const id of ['web-1/0', 'fw-1/0', 'edge-1']) assert.ok(interfaces.includes(id), interfaces);
+  for (const id of ['web-1/0', 'fw-1/0', 'edge-1']) {
+    assert.ok(interfaces.includes(id), interfaces);
+  }
   assert.match(await done('interface', 'show', 'web-1/0'), /tap-web-1/);
   assert.match(await done('domain', 'list'), /domain-1[\s\S]*domain-2/);
   assert.match(await done('pool', 'list'), /pool-b\s+.*domain-1/);
@@ -97,7 +101,9 @@ test('what list prints of everything is applied again: nothing changes, and what
   const file = join(lab().runDir, 'everything.yaml');
   writeFileSync(file, lists.join('---\n'));
   assert.equal(await done('diff', '-f', file), '');
-  for (const line of (await done('apply', '-f', file)).trim().split('\n')) assert.match(line, / unchanged$/);
+  for (const line of (await done('apply', '-f', file)).trim().split('\n')) {
+    assert.match(line, / unchanged$/);
+  }
   assert.deepEqual(await declared(), before);
 });
 

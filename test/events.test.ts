@@ -53,7 +53,9 @@ class Follower {
   }
 
   async stop(): Promise<number | null> {
-    if (this.#child.exitCode !== null) return this.#child.exitCode;
+    if (this.#child.exitCode !== null) {
+      return this.#child.exitCode;
+    }
     const ended = once(this.#child, 'close');
     this.#child.kill('SIGINT');
     const [code] = await ended;
@@ -135,7 +137,9 @@ test('a migration is told from its begin to its end, and the new capture with th
     return id > since && kind.startsWith('interface') && object.name === 'web-1/0';
   });
   // A machine that is busy can show both devices at once, or one after the other: then there is nothing to begin.
-  if (steps.length > 1) assert.deepEqual([steps[0]?.kind, steps[0]?.from], ['interfaceMigrating', 'node-1']);
+  if (steps.length > 1) {
+    assert.deepEqual([steps[0]?.kind, steps[0]?.from], ['interfaceMigrating', 'node-1']);
+  }
   assert.equal(steps.at(-1)?.kind, 'interfaceMigrated');
   await activeEventually(lab(), 'ids');
 });

@@ -32,7 +32,9 @@ function assertCapturesClose(status: PolicyStatus): void {
   for (const source of status.sources) {
     for (const direction of ['inbound', 'outbound'] as const) {
       const counts = source[direction];
-      if (!counts) continue;
+      if (!counts) {
+        continue;
+      }
       for (const unit of ['packets', 'bytes'] as const) {
         const dropped: number = Object.values(counts.dropped).reduce((sum, count) => sum + (count?.[unit] ?? 0), 0);
         assert.equal(
@@ -62,7 +64,9 @@ async function settled(name: string, matched: number): Promise<PolicyStatus> {
 }
 
 test('a local destination slower than the flood: what it refused is counted as destinationDown, and the sum closes', async (context) => {
-  if (!(await hasTrafgen(lab()))) return context.skip('trafgen is not installed');
+  if (!(await hasTrafgen(lab()))) {
+    return context.skip('trafgen is not installed');
+  }
   await withPolicy(lab(), LOCAL, async () => {
     const before = { copy: await received(lab(), 'fw-1'), original: await received(lab(), 'web-2') };
     await throttled(lab(), 'node-1', 'tap-fw-1', async () => {
@@ -88,7 +92,9 @@ test('a local destination slower than the flood: what it refused is counted as d
 });
 
 test('ERSPAN over an uplink slower than the flood: the loss is sent minus received, and the sequence numbers miss as many', async (context) => {
-  if (!(await hasTrafgen(lab()))) return context.skip('trafgen is not installed');
+  if (!(await hasTrafgen(lab()))) {
+    return context.skip('trafgen is not installed');
+  }
   await withPolicy(lab(), REMOTE, async () => {
     const before = { copy: await received(lab(), 'ids-1'), original: await received(lab(), 'web-2') };
     let drops = 0;
@@ -122,7 +128,9 @@ for (const { what, change } of [
   { what: 'down', change: 'down' },
 ] as const) {
   test(`a destination of another node that is ${what}: the receiving node counts what its device refused`, async (context) => {
-    if (!(await hasTrafgen(lab()))) return context.skip('trafgen is not installed');
+    if (!(await hasTrafgen(lab()))) {
+      return context.skip('trafgen is not installed');
+    }
     await withPolicy(lab(), REMOTE, async () => {
       const before = { copy: await received(lab(), 'ids-1'), original: await received(lab(), 'web-2') };
       const check = async () => {
@@ -144,7 +152,9 @@ for (const { what, change } of [
         assert.equal(dropped?.node, 'node-2');
         assert.match(dropped?.message ?? '', new RegExp(`destinationDown ${refused}\\b`));
       };
-      if (change === 'throttle') return throttled(lab(), 'node-2', 'tap-ids-1', check);
+      if (change === 'throttle') {
+        return throttled(lab(), 'node-2', 'tap-ids-1', check);
+      }
       await lab().exec('node-2', ['ip', 'link', 'set', 'tap-ids-1', 'down']);
       try {
         await check();
@@ -156,7 +166,9 @@ for (const { what, change } of [
 }
 
 test('50 changes of two policies under load: every sum closes at every moment, and no original is lost', async (context) => {
-  if (!(await hasTrafgen(lab()))) return context.skip('trafgen is not installed');
+  if (!(await hasTrafgen(lab()))) {
+    return context.skip('trafgen is not installed');
+  }
   const unknown = async () => {
     const { body } = await lab().api('GET', '/metrics', undefined, { accept: 'text/plain' });
     return Number(/mirrorplane_node_unknown_erspan_packets_total\{node="node-2"\} (\d+)/.exec(String(body))?.[1] ?? 0);
@@ -189,7 +201,9 @@ test('50 changes of two policies under load: every sum closes at every moment, a
         assertCapturesClose(await policyStatus(lab(), name));
       }
       assert.ok(running, 'the load outlasts the changes');
-      for (const name of ['local', 'remote']) await change(name, { enabled: true, percent: 100 });
+      for (const name of ['local', 'remote']) {
+        await change(name, { enabled: true, percent: 100 });
+      }
       await flooded;
       assert.equal(await receivedEventually(lab(), 'web-2', before.original, count), count, 'no original is lost');
       for (const name of ['local', 'remote']) {
@@ -258,7 +272,9 @@ test('each reason has one name in C, in the contract, in the API, in the metrics
       'API',
     );
     const message = status.reasons.find(({ node }) => node === 'node-2')?.message ?? '';
-    for (const [name, n] of refused) assert.match(message, new RegExp(`\\b${name} ${n}\\b`), 'API');
+    for (const [name, n] of refused) {
+      assert.match(message, new RegExp(`\\b${name} ${n}\\b`), 'API');
+    }
 
     const { body } = await lab().api('GET', '/metrics', undefined, { accept: 'text/plain' });
     const metrics = String(body).split('\n');
@@ -269,14 +285,24 @@ test('each reason has one name in C, in the contract, in the API, in the metrics
           ?.split(' ')
           .at(-1),
       );
-    for (const [name, n] of dropped) assert.equal(metric('mirrorplane_policy_packets_total{', name), n, name);
-    for (const [name, n] of skipped) assert.equal(metric('mirrorplane_policy_skipped_packets_total{', name), n, name);
+    for (const [name, n] of dropped) {
+      assert.equal(metric('mirrorplane_policy_packets_total{', name), n, name);
+    }
+    for (const [name, n] of skipped) {
+      assert.equal(metric('mirrorplane_policy_skipped_packets_total{', name), n, name);
+    }
 
     const { stdout } = await lab().exec('ctl', [MIRRORPLANE, 'policy', 'status', 'remote'], {
       env: { MIRRORPLANE_URL: `unix:${lab().apiSocket}`, MIRRORPLANE_TOKEN_FILE: lab().tokenFile },
     });
-    for (const [name, n] of dropped) assert.match(stdout, new RegExp(`^ *${name} +${n}\\b`, 'm'), 'command line');
-    for (const [name, n] of skipped) assert.match(stdout, new RegExp(`not matched: ${name} +${n}\\b`), 'command line');
-    for (const [name, n] of refused) assert.match(stdout, new RegExp(`\\b${name} ${n}\\b`), 'command line');
+    for (const [name, n] of dropped) {
+      assert.match(stdout, new RegExp(`^ *${name} +${n}\\b`, 'm'), 'command line');
+    }
+    for (const [name, n] of skipped) {
+      assert.match(stdout, new RegExp(`not matched: ${name} +${n}\\b`), 'command line');
+    }
+    for (const [name, n] of refused) {
+      assert.match(stdout, new RegExp(`\\b${name} ${n}\\b`), 'command line');
+    }
   });
 });

@@ -171,7 +171,9 @@ test('the switch passes copies of an allowed VLAN, and none of a VLAN that its t
         const seen = await watchAll(lab(), taps, async (captures) => {
           await sendFrames(lab(), from, 'eth0', list);
           await arrived(captures.port, list.length);
-          if (passes) await arrived(captures.monitor, list.length);
+          if (passes) {
+            await arrived(captures.monitor, list.length);
+          }
           // The switch has worked on all copies once it has passed a frame that came behind them.
           await sendFrames(lab(), 'node-1', 'edge0', [
             withTags(udpFrame({ from: '02:00:00:00:ee:01', to: '02:00:00:00:ee:02', id: 99 }), { id: 300 }),

@@ -59,7 +59,9 @@ const isTo = (host: string) => (frame: string) => frame.startsWith(lab().mac(hos
 
 /** Puts a firewall up while `work` runs; a test whose firewall this kernel has not is skipped. */
 async function behind(t: TestContext, firewall: Firewall, work: () => Promise<void>): Promise<void> {
-  if (!(await tryFeature(t, lab(), 'node-1', firewall.name, firewall.up))) return;
+  if (!(await tryFeature(t, lab(), 'node-1', firewall.name, firewall.up))) {
+    return;
+  }
   try {
     await work();
   } finally {
@@ -85,7 +87,9 @@ async function assertSeenThrough(host: string): Promise<void> {
   // A bridge that snoops joins a multicast group itself, by a frame to each of its ports.
   const filter = 'not igmp';
   const taps: Record<string, Tap> = { destination: { host, filter } };
-  for (const receiver of ['web-1', ...PEERS]) taps[receiver] = { host: receiver, direction: 'in', filter };
+  for (const receiver of ['web-1', ...PEERS]) {
+    taps[receiver] = { host: receiver, direction: 'in', filter };
+  }
   const seen = await watchAll(lab(), taps, async (captures) => {
     await send({ 'web-1': fromVm, ...towards });
     await arrived(captures.destination!, originals.length);
@@ -155,7 +159,9 @@ for (const learning of [true, false]) {
           // The bridge learns from the first frame of the VM, where it learns at all.
           await sendFrames(lab(), 'web-1', 'eth0', flow('web-1', 'fw-1', ACCEPTED, 1));
           await arrivalEventually(lab(), 'node-1', 'fwbr', '00:00:00:00:00:00', TAP);
-          if (learning) await arrivalEventually(lab(), 'node-1', 'fwbr', lab().mac('web-1'), TAP);
+          if (learning) {
+            await arrivalEventually(lab(), 'node-1', 'fwbr', lab().mac('web-1'), TAP);
+          }
           for (const firewall of OWN_BRIDGE_FIREWALLS) {
             await sh(lab(), 'node-1', firewall.up);
             try {

@@ -47,10 +47,14 @@ async function withPolicies(lab: Lab, inputs: PolicyInput[], work: () => Promise
       await createPolicy(lab, input);
       made.push(input.name);
     }
-    for (const name of made) await activeEventually(lab, name);
+    for (const name of made) {
+      await activeEventually(lab, name);
+    }
     await work();
   } finally {
-    for (const name of made) await deletePolicy(lab, name);
+    for (const name of made) {
+      await deletePolicy(lab, name);
+    }
   }
 }
 
@@ -146,7 +150,9 @@ describe('on bridges and between nodes', () => {
       const [copies = []] = await framesOf(seen.destination);
       const times = Map.groupBy(copies, (frame) => frame);
       assert.deepEqual([...times.keys()].sort(), [...list].sort());
-      for (const [frame, copiesOfIt] of times) assert.equal(copiesOfIt.length, sources.length, frame);
+      for (const [frame, copiesOfIt] of times) {
+        assert.equal(copiesOfIt.length, sources.length, frame);
+      }
     });
   });
 

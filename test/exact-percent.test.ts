@@ -28,7 +28,9 @@ const CASES = [
 
 for (const { percent, count } of CASES) {
   test(`percent ${percent} of ${count} packets of each direction is copied, within five standard deviations`, async (context) => {
-    if (!(await hasTrafgen(lab()))) return context.skip('trafgen is not installed');
+    if (!(await hasTrafgen(lab()))) {
+      return context.skip('trafgen is not installed');
+    }
     const policy = { name: 'share', sources: ['web-1/0'], destination: 'fw-1/0', percent };
     await withPolicy(lab(), policy, async () => {
       const before = await received(lab(), 'fw-1');

@@ -31,7 +31,9 @@ async function reflect(host: string): Promise<void> {
 async function stopReflecting(): Promise<void> {
   const child = reflector;
   reflector = undefined;
-  if (!child || child.exitCode !== null) return;
+  if (!child || child.exitCode !== null) {
+    return;
+  }
   child.kill('SIGKILL');
   await once(child, 'close');
 }

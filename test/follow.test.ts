@@ -134,7 +134,9 @@ test('the destination migrates again and again under traffic: the traffic is und
     const count = 300;
     const running = startPings(lab(), 'web-1', 'app-1', count, { interval: 0.01 });
     try {
-      for (const node of ['node-1', 'node-3', 'node-2']) await lab().migrate('ids-1', node, { overlap: true });
+      for (const node of ['node-1', 'node-3', 'node-2']) {
+        await lab().migrate('ids-1', node, { overlap: true });
+      }
       await running.done();
     } finally {
       running.stop();
@@ -169,7 +171,9 @@ test('an edge that is declared on another NIC takes its copies there, and none l
     { name: 'remote', sources: ['db-1/0'], destination: 'edge-1', vlanId: 100 },
   ];
   const check = async (device: string) => {
-    for (const { name } of policies) await settled(name, 'edge-1', 'node-1', device);
+    for (const { name } of policies) {
+      await settled(name, 'edge-1', 'node-1', device);
+    }
     const seen = await watch(lab(), taps, async (captures) => {
       await ping(lab(), 'web-1', 'app-1', PINGS);
       await ping(lab(), 'db-1', 'app-1', PINGS);

@@ -26,7 +26,9 @@ let frames: [name: string, direction: 'in' | 'out', hex: string][];
 
 /** Takes the NIC out of its bridge, once. */
 async function prepare(): Promise<void> {
-  if (frames) return;
+  if (frames) {
+    return;
+  }
   await lab().exec(NODE, ['ip', 'link', 'set', EDGE, 'nomaster']);
   const { stdout } = await lab().exec(NODE, ['ip', '-json', 'link', 'show', EDGE]);
   frames = await python('edge_frames.py', [JSON.parse(stdout)[0].address, '02:77:00:00:00:09', ADDRESS]);
@@ -75,7 +77,9 @@ test('traffic with an address of the node is left out, and counted as hostTraffi
     const skipped = (await policyStatus(lab(), POLICY.name)).totals.skipped.hostTraffic?.packets ?? 0;
     assert.ok(skipped - before >= frames.length - business.length, `${skipped - before} skipped as hostTraffic`);
 
-    for (const address of addresses) await lab().exec(NODE, ['ip', 'address', 'del', address, 'dev', EDGE]);
+    for (const address of addresses) {
+      await lab().exec(NODE, ['ip', 'address', 'del', address, 'dev', EDGE]);
+    }
     await lab().exec(NODE, ['sh', '-c', `echo 1 >/proc/sys/net/ipv6/conf/${EDGE}/disable_ipv6`]);
     await followed(probe, false);
     assert.deepEqual(await pass(all.length), all, 'and again, when the addresses are gone');

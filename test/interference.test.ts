@@ -211,7 +211,9 @@ test('qdiscs, filters and firewall rules of others come, change and go; ours and
   });
   const full = await foreignState(lab(), NODE);
   // What is theirs outlives our repairs too.
-  for (const link of pinnedLinks(lab(), NODE).filter((path) => path.includes('capture_'))) await detach(link);
+  for (const link of pinnedLinks(lab(), NODE).filter((path) => path.includes('capture_'))) {
+    await detach(link);
+  }
   await until('programs attached again', async () => {
     return JSON.stringify(await programSetOf(TAP)) === JSON.stringify(ours);
   });

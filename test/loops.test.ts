@@ -25,10 +25,14 @@ async function withPolicies(policies: PolicyInput[], work: () => Promise<void>):
       await createPolicy(lab(), policy);
       made.push(policy.name);
     }
-    for (const name of made) await activeEventually(lab(), name);
+    for (const name of made) {
+      await activeEventually(lab(), name);
+    }
     await work();
   } finally {
-    for (const name of made) await deletePolicy(lab(), name);
+    for (const name of made) {
+      await deletePolicy(lab(), name);
+    }
   }
 }
 
@@ -105,7 +109,9 @@ test('a copy that the physical switch brings back to a mirrored edge is not copi
   ];
   await withPolicies(policies, async () => {
     // As a switch does whose edge ports are not protected from each other: copies in VLAN 100 also reach edge-3.
-    for (const port of ['node-1-edge0', 'node-3-edge0']) await lab().vsctl('set', 'port', port, 'protected=false');
+    for (const port of ['node-1-edge0', 'node-3-edge0']) {
+      await lab().vsctl('set', 'port', port, 'protected=false');
+    }
     try {
       const taps = {
         back: { host: 'node-3', device: 'edge0', direction: 'in' },
@@ -127,7 +133,9 @@ test('a copy that the physical switch brings back to a mirrored edge is not copi
       const { totals } = await policyStatus(lab(), 'to-200');
       assert.equal(totals.matched.packets, 0);
     } finally {
-      for (const port of ['node-1-edge0', 'node-3-edge0']) await lab().vsctl('set', 'port', port, 'protected=true');
+      for (const port of ['node-1-edge0', 'node-3-edge0']) {
+        await lab().vsctl('set', 'port', port, 'protected=true');
+      }
     }
   });
 });

@@ -70,7 +70,9 @@ test('what a guest gets while it moves with devices on two nodes is copied once,
       await activeEventually(lab(), 'moving');
       await copiesGo();
     }
-    for (const sender of senders) await sender.stop();
+    for (const sender of senders) {
+      await sender.stop();
+    }
     const events = await measured();
     const [atUnderlay, atGuest] = [await underlay.stop(), await guest.stop()];
     assert.deepEqual([atUnderlay.dropped, atGuest.dropped], [0, 0], 'a capture lost packets');
@@ -79,7 +81,9 @@ test('what a guest gets while it moves with devices on two nodes is copied once,
     const missed = [...got.keys()].filter((key) => !copies.has(key));
     const twice = [...copies].filter(([key, count]) => count > (got.get(key) ?? 1));
     const told = (field: 'missed' | 'duplicated') => events.reduce((sum, event) => sum + (event[field] ?? 0), 0);
-    for (const { message } of events) console.log(message);
+    for (const { message } of events) {
+      console.log(message);
+    }
     console.log(`got ${got.size}, ${missed.length} of them not copied, ${twice.length} copied twice`);
     for (const stream of SENDERS.keys()) {
       assert.ok([...got.keys()].filter((key) => key.startsWith(`${stream}/`)).length > 50, `of sender ${stream}`);

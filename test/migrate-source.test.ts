@@ -35,7 +35,9 @@ class Taps {
 
   /** It has left: what its old tap has taken until now is all that it sent there. */
   async hasLeft(): Promise<void> {
-    if (this.#now !== undefined) this.results.push(await this.#now.stop());
+    if (this.#now !== undefined) {
+      this.results.push(await this.#now.stop());
+    }
     this.#now = this.#next;
   }
 }
@@ -124,7 +126,9 @@ test('each frame that a guest sends or gets while it migrates live has exactly o
     const guest = countedIn((await lab().exec('web-1', ['probe', 'report'])).stdout);
     const taken = await destination.stop();
     assert.equal(guest.lost, 0, 'the guest had room for all');
-    for (const { dropped } of [...taps.results, taken]) assert.equal(dropped, 0, 'a capture lost packets');
+    for (const { dropped } of [...taps.results, taken]) {
+      assert.equal(dropped, 0, 'a capture lost packets');
+    }
 
     const [copied = [], ...atTaps] = await framesOf(taken, ...taps.results);
     const key = (frame: string) => numberedKey(frame) ?? frame;

@@ -18,12 +18,16 @@ const LIMIT = 30_000;
 const bundles = mkdtempSync(join(tmpdir(), 'mirrorplane-pods-'));
 const pods: string[] = [];
 after(() => {
-  for (const pod of pods) ip('netns', 'del', pod);
+  for (const pod of pods) {
+    ip('netns', 'del', pod);
+  }
   rmSync(bundles, { recursive: true, force: true });
 });
 const folderOf = (node: string) => join(bundles, node);
 const NODES = ['node-1', 'node-2'];
-for (const node of NODES) mkdirSync(folderOf(node));
+for (const node of NODES) {
+  mkdirSync(folderOf(node));
+}
 const lab = useLab({
   nodes: 2,
   switch: false,

@@ -133,9 +133,13 @@ async function check({ title, policy, from, to, source, destination, path }: Cas
       // Nothing but ERSPAN between agents of these nodes uses the underlay, apart from its own ARP.
       underlay: { host: path?.to ?? 'node-1', device: 'underlay0', filter: 'ip', direction: 'in' },
     };
-    if (port) taps.port = { host: 'switch', device: port, direction: 'in' };
+    if (port) {
+      taps.port = { host: 'switch', device: port, direction: 'in' };
+    }
     const seen = await watch(lab(), taps, async (captures) => {
-      for (const size of SIZES) await ping(lab(), from, to, PINGS, { size });
+      for (const size of SIZES) {
+        await ping(lab(), from, to, PINGS, { size });
+      }
       await captures.destination!.waitFor(EXPECTED);
       const status = await countedEventually(lab(), name, EXPECTED);
       assert.equal(status.state, 'active');
@@ -165,7 +169,9 @@ async function check({ title, policy, from, to, source, destination, path }: Cas
   });
 }
 
-for (const one of VIRTUAL) test(`${one.title} gives exact copies there and nowhere else`, () => check(one));
+for (const one of VIRTUAL) {
+  test(`${one.title} gives exact copies there and nowhere else`, () => check(one));
+}
 
 for (const one of TO_PHYSICAL) {
   test(`${one.title} gives exact copies with the tag, in that VLAN alone`, () => check(one));

@@ -119,7 +119,9 @@ test('the controller is killed and starts again: counters that it shows as new a
     await statusEventually(lab(), 'steady', 'counters known again', ({ countersAt, stale, totals }) => {
       // Until every node has reported, the sums are unknown or those that were saved before, and their time says so.
       const known = countersAt !== null && countersAt >= restarted;
-      if (known) assert.equal(totals.matched.packets, 100);
+      if (known) {
+        assert.equal(totals.matched.packets, 100);
+      }
       return known && !stale;
     });
     await ping(lab(), 'web-1', 'app-1', 50);
@@ -149,7 +151,9 @@ for (const order of [
         agent: () => Promise.all(nodes.map((node) => lab().stopAgent(node, 'SIGKILL'))),
         controller: () => lab().stopController('SIGKILL'),
       };
-      for (const one of order) await kill[one]();
+      for (const one of order) {
+        await kill[one]();
+      }
       assert.equal(existsSync(saves), false);
       renameSync(`${saves}-away`, saves);
       await lab().startController();

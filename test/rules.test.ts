@@ -43,7 +43,9 @@ test('a policy with many faults is refused once, with every reason and its field
     'POLICY_PERCENT_INVALID percent',
     'POLICY_VLAN_NOT_ALLOWED vlanId',
   ]);
-  for (const { message } of problem.errors) assert.ok(message.length > 20, message);
+  for (const { message } of problem.errors) {
+    assert.ok(message.length > 20, message);
+  }
 });
 
 const REFUSED: [title: string, change: Partial<PolicyInput>, expected: string[]][] = [

@@ -62,7 +62,9 @@ describe('many', () => {
     assert.equal(seen.ids.packets, total);
     const status = await policyStatus(lab(), 'wide');
     assert.deepEqual(packets(status.totals), allCopied(total));
-    for (const k of PROBED) assert.deepEqual(sourceOf(status, k), [allCopied(1), allCopied(1)], id(k));
+    for (const k of PROBED) {
+      assert.deepEqual(sourceOf(status, k), [allCopied(1), allCopied(1)], id(k));
+    }
     await deletePolicy(lab(), 'wide');
   });
 
@@ -85,7 +87,9 @@ describe('many', () => {
     const seen = await watch(lab(), { ids: { host: 'ids-1', filter } }, async ({ ids }) => {
       await probe(lab());
       await ids.waitFor(2 * probed.length);
-      for (const k of probed) await countedEventually(lab(), `p-${k}`, 2);
+      for (const k of probed) {
+        await countedEventually(lab(), `p-${k}`, 2);
+      }
     });
     assert.equal(seen.ids.packets, 2 * probed.length);
     for (const k of probed) {

@@ -83,7 +83,9 @@ for (const mtu of [1600, 1500]) {
     /** Sends datagrams; nobody has to listen. */
     async function udp(from: string, to: string, count: number, size: number, segments?: number): Promise<void> {
       const argv = [PYTHON, UDP, lab().address(to), '9', String(count), String(size)];
-      if (segments !== undefined) argv.push(String(segments));
+      if (segments !== undefined) {
+        argv.push(String(segments));
+      }
       await lab().exec(from, argv);
     }
 
@@ -107,7 +109,9 @@ for (const mtu of [1600, 1500]) {
         const { received, delivered } = status.paths[0] ?? {};
         const now = status.totals.matched.packets;
         const still = now >= atLeast && now === last && received?.packets === delivered?.packets;
-        if (status.paths[0]?.sent?.packets !== received?.packets || status.delivered === null) return false;
+        if (status.paths[0]?.sent?.packets !== received?.packets || status.delivered === null) {
+          return false;
+        }
         last = now;
         return still;
       });

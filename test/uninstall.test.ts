@@ -25,8 +25,12 @@ const POLICIES = [
 /** Runs the agent of the node with all kinds of policies, and traffic through them. */
 async function run(): Promise<void> {
   await lab().startAgent(NODE);
-  for (const { name } of POLICIES) await activeEventually(lab(), name);
-  for (const from of ['web-1', 'db-1', 'fw-1']) await ping(lab(), from, 'web-2', 5);
+  for (const { name } of POLICIES) {
+    await activeEventually(lab(), name);
+  }
+  for (const from of ['web-1', 'db-1', 'fw-1']) {
+    await ping(lab(), from, 'web-2', 5);
+  }
 }
 
 const expedited = () => readFileSync('/sys/kernel/rcu_expedited', 'utf8').trim();
@@ -42,8 +46,12 @@ test('an agent that ran policies and is uninstalled leaves its node as it found 
   const before = await picture(lab(), NODE);
   await lab().startController();
   await lab().declare();
-  for (const node of ['node-1', 'node-2']) await lab().startAgent(node);
-  for (const policy of POLICIES) await createPolicy(lab(), policy);
+  for (const node of ['node-1', 'node-2']) {
+    await lab().startAgent(node);
+  }
+  for (const policy of POLICIES) {
+    await createPolicy(lab(), policy);
+  }
   await run();
 
   const during = await picture(lab(), NODE);
@@ -70,7 +78,9 @@ test('a second uninstall finds nothing to do', async () => {
 
 const cleanups: (() => unknown)[] = [];
 after(async () => {
-  for (const cleanup of cleanups) await cleanup();
+  for (const cleanup of cleanups) {
+    await cleanup();
+  }
 });
 
 /** Things of others on the node: programs around ours, qdiscs, filters, rules, neighbours, pins. */
@@ -104,7 +114,9 @@ async function furnish(): Promise<() => Promise<void>> {
     await exec('tc', 'qdisc', 'del', 'dev', TAP, 'clsact');
     await exec('tc', 'qdisc', 'del', 'dev', TAP, 'root');
     await exec('nft', 'delete table bridge theirs');
-    for (const address of ['10.98.0.77', '10.98.0.78']) await exec('ip', 'neigh', 'del', address, 'dev', 'underlay0');
+    for (const address of ['10.98.0.77', '10.98.0.78']) {
+      await exec('ip', 'neigh', 'del', address, 'dev', 'underlay0');
+    }
   };
 }
 
@@ -122,7 +134,9 @@ test('after interference, a kill in the middle, and beside things of others, all
   for (const path of pinnedLinks(lab(), NODE, 'capture_ingress')) {
     await lab().exec(NODE, ['bpftool', 'link', 'detach', 'pinned', path]);
   }
-  for (const path of pinnedLinks(lab(), NODE, 'capture_egress')) rmSync(path);
+  for (const path of pinnedLinks(lab(), NODE, 'capture_egress')) {
+    rmSync(path);
+  }
   await lab().exec(NODE, ['ip', 'link', 'del', 'mirror0']);
   await until('repair', async () => {
     const { mirror0, mirror1: _, ...rest } = await tcxProgramSets(lab(), NODE);

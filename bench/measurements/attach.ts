@@ -37,7 +37,9 @@ export async function measureAttach(
     const start = performance.now();
     for (let round = 1; round <= rounds; round++) {
       signal.throwIfAborted();
-      if (round > LEAST_ROUNDS && performance.now() - start > BUDGET_MS) break;
+      if (round > LEAST_ROUNDS && performance.now() - start > BUDGET_MS) {
+        break;
+      }
       onRound(round);
       const attach = await datapath.apply(state);
       // Both directions of each source, and in the first round the helper device's program.
@@ -58,7 +60,9 @@ export async function measureAttach(
 }
 
 function expect(condition: boolean, problem: string): void {
-  if (!condition) throw new Error(`attach: ${problem}`);
+  if (!condition) {
+    throw new Error(`attach: ${problem}`);
+  }
 }
 
 /** All devices but the last into the last. */

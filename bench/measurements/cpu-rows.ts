@@ -32,7 +32,9 @@ export function cpuRows(samples: Samples, part: string, { unit, sent, copied }: 
   // may come out below 0: it has no ratio.
   const none = valuesOf(samples, 'none', own);
   for (const [variant, list] of samples) {
-    if (variant === 'none') continue;
+    if (variant === 'none') {
+      continue;
+    }
     const extra = list.map((sample, round) => ((own(sample) - none[round]!) * sent(sample)) / copied(sample));
     rows.push(row(`${part}/copies/${variant}`, `CPU s/${unit} copied`, extra));
   }

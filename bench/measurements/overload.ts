@@ -52,20 +52,30 @@ interface Result {
 async function shape(bed: Bed, device: string, bands: boolean): Promise<void> {
   await bed.run(SOURCE_NODE, ['tc', 'qdisc', 'replace', 'dev', device, 'root', 'handle', '1:', ...SHAPER]);
   const child = ['tc', 'qdisc', 'add', 'dev', device, 'parent', '1:1', 'handle', '10:', 'pfifo_fast'];
-  if (bands) await bed.run(SOURCE_NODE, child);
+  if (bands) {
+    await bed.run(SOURCE_NODE, child);
+  }
 }
 
 async function startMirroring(bed: Bed, { protection, mirrored }: Case): Promise<void> {
-  if (!mirrored) return;
+  if (!mirrored) {
+    return;
+  }
   await terminateAtDestination(bed);
   const state = await erspanState(bed, 1500);
   await bed.source.apply({ ...state, protect: protection !== undefined });
-  if (protection) await bed.source.protect('underlay0', protection === 'known' ? UPLINK : undefined);
+  if (protection) {
+    await bed.source.protect('underlay0', protection === 'known' ? UPLINK : undefined);
+  }
 }
 
 async function stopMirroring(bed: Bed, { protection, mirrored }: Case): Promise<void> {
-  if (!mirrored) return;
-  if (protection) await bed.source.unprotect();
+  if (!mirrored) {
+    return;
+  }
+  if (protection) {
+    await bed.source.unprotect();
+  }
   await bed.source.apply(NOTHING);
   await bed.destination.apply(NOTHING);
 }
@@ -74,7 +84,9 @@ async function measure(bed: Bed, use: Case, seconds: number): Promise<Result> {
   const devices = use.service === 'underlay0' ? ['underlay0'] : ['underlay0', use.service];
   const { underlayAddress, managementAddress } = bed.lab.node(DESTINATION_NODE);
   const address = use.service === 'underlay0' ? underlayAddress : managementAddress;
-  for (const device of devices) await shape(bed, device, use.bands ?? false);
+  for (const device of devices) {
+    await shape(bed, device, use.bands ?? false);
+  }
   await startMirroring(bed, use);
   const before = await ERSPAN_1500.totals!(bed);
   const start = performance.now();
@@ -116,7 +128,9 @@ async function measure(bed: Bed, use: Case, seconds: number): Promise<Result> {
     await stop();
     if (!bed.signal.aborted) {
       await stopMirroring(bed, use);
-      for (const device of devices) await bed.run(SOURCE_NODE, ['tc', 'qdisc', 'del', 'dev', device, 'root']);
+      for (const device of devices) {
+        await bed.run(SOURCE_NODE, ['tc', 'qdisc', 'del', 'dev', device, 'root']);
+      }
     }
   }
 }
@@ -141,7 +155,9 @@ export async function measureOverload(
       }
     }
   } finally {
-    for (const close of closers) await close();
+    for (const close of closers) {
+      await close();
+    }
   }
   return rowsOf(results);
 }
@@ -163,7 +179,9 @@ function rowsOf(results: ReadonlyMap<string, readonly Result[]>): Row[] {
   for (const metric of ['offered', 'copies'] as const) {
     for (const [name, list] of results) {
       const values = list.flatMap((result) => result[metric] ?? []);
-      if (values.length > 0) rows.push(row(`overload/${metric}/${name}`, 'Mbit/s', values));
+      if (values.length > 0) {
+        rows.push(row(`overload/${metric}/${name}`, 'Mbit/s', values));
+      }
     }
   }
   return rows;

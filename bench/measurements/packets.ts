@@ -30,7 +30,9 @@ export async function preparePackets(bed: Bed): Promise<() => Promise<void>> {
 export async function send(bed: Bed, count: number, rate?: number) {
   const argv = ['trafgen', '--conf', configFile(bed), '--dev', 'eth0', '--cpus', '1', '--num', String(count)];
   argv.push('--no-sock-mem', '--notouch-irq');
-  if (rate !== undefined) argv.push('--rate', `${rate}pps`);
+  if (rate !== undefined) {
+    argv.push('--rate', `${rate}pps`);
+  }
   const before = await bed.nic(PEER);
   const softirq = softirqSeconds();
   // bash times what it ran by the kernel's clock of the process, where other shells count ticks.
@@ -41,7 +43,9 @@ export async function send(bed: Bed, count: number, rate?: number) {
   const sent = Number(/(\d+) packets outgoing/.exec(out)?.[1]);
   const [, whole, micro] = /(\d+) sec, (\d+) usec on CPU/.exec(out) ?? [];
   const [, user, system] = /cpu (\S+) (\S+)/.exec(out) ?? [];
-  if (sent !== count || micro === undefined || system === undefined) throw new Error(`trafgen said: ${out}`);
+  if (sent !== count || micro === undefined || system === undefined) {
+    throw new Error(`trafgen said: ${out}`);
+  }
   return {
     sent,
     seconds: Number(whole) + Number(micro) / 1e6,

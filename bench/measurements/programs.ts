@@ -51,7 +51,9 @@ export async function measurePrograms(
             await load.run();
             for (const [program, time] of await bothNodes(bed)) {
               const runs = time.runs - before.get(program)!.runs;
-              if (runs < LEAST_RUNS) continue;
+              if (runs < LEAST_RUNS) {
+                continue;
+              }
               const name = `programs/${program}/${load.name}/${variant.name}`;
               const each = (time.nanoseconds - before.get(program)!.nanoseconds) / runs;
               found.set(name, [...(found.get(name) ?? []), each]);
@@ -63,7 +65,9 @@ export async function measurePrograms(
     }
   } finally {
     disable();
-    for (const end of finish) await end();
+    for (const end of finish) {
+      await end();
+    }
   }
   return [...found].sort().map(([name, values]) => row(name, 'ns/run', values));
 }

@@ -32,7 +32,9 @@ export async function measureRates(
           });
           add(`${at}/reached`, values.sent! / values.took! / 1000);
           add(`${at}/originals`, (100 * values.delivered!) / values.sent!);
-          if (way.destination) add(`${at}/copies`, (100 * arrived.packets) / offered.packets);
+          if (way.destination) {
+            add(`${at}/copies`, (100 * arrived.packets) / offered.packets);
+          }
         }
       }
     }

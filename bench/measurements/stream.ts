@@ -53,9 +53,14 @@ export async function stream(bed: Bed, { seconds, rate, receiverCpu }: StreamOpt
   // threefold. Over two CPUs large writes keep both sides from sleeping, and waking, between packets.
   argv.push('--length', receiverCpu === SENDER_CPU ? '60K' : '1M');
   // iperf3 takes whole seconds alone; where a shorter run is asked for, as many bytes as it would take at 12 Gbit/s.
-  if (Number.isInteger(seconds)) argv.push('--time', String(seconds));
-  else argv.push('--bytes', String(Math.round((seconds * (rate ?? 12e9)) / 8)));
-  if (rate !== undefined) argv.push('--bitrate', String(rate));
+  if (Number.isInteger(seconds)) {
+    argv.push('--time', String(seconds));
+  } else {
+    argv.push('--bytes', String(Math.round((seconds * (rate ?? 12e9)) / 8)));
+  }
+  if (rate !== undefined) {
+    argv.push('--bitrate', String(rate));
+  }
   const softirq = softirqSeconds();
   const { end } = JSON.parse(await bed.run(SOURCE, argv)) as Report;
   const { host_total, remote_total } = end.cpu_utilization_percent;

@@ -35,10 +35,14 @@ export function sumProblems(status: PolicyStatus): string[] {
       }
     }
     for (const { from, to, sent, received, delivered } of status.paths) {
-      if (!sent || !received || !delivered) continue;
+      if (!sent || !received || !delivered) {
+        continue;
+      }
       const way = `${status.name} ${from} to ${to}`;
       const numbers = `${sent[unit]} ${unit} sent, ${received[unit]} received, ${delivered[unit]} delivered`;
-      if (delivered[unit] > received[unit] || received[unit] > sent[unit]) problems.push(`${way}: ${numbers}`);
+      if (delivered[unit] > received[unit] || received[unit] > sent[unit]) {
+        problems.push(`${way}: ${numbers}`);
+      }
     }
   }
   return problems;
@@ -51,7 +55,9 @@ export function backwards(before: PolicyStatus, after: PolicyStatus): string[] {
     const old = before.sources.find((one) => one.interface === source.interface);
     for (const direction of DIRECTIONS) {
       const [a, b] = [old?.[direction], source[direction]];
-      if (!a) continue;
+      if (!a) {
+        continue;
+      }
       for (const field of ['matched', 'sampledOut', 'copied', 'truncated'] as const) {
         // A number that was known and is not any more is no number that ran backwards.
         if (b && b[field].packets < a[field].packets) {
@@ -70,9 +76,13 @@ export function compareBooks(before: Books, after: Books, world: World, round: R
   for (const status of after.statuses) {
     problems.push(...sumProblems(status));
     const old = before.statuses.find(({ uid }) => uid === status.uid);
-    if (old) problems.push(...backwards(old, status));
+    if (old) {
+      problems.push(...backwards(old, status));
+    }
     const spec = world.policies[status.name];
-    if (!spec || !old) continue;
+    if (!spec || !old) {
+      continue;
+    }
     const context = { before, after, world, round, timeline };
     problems.push(...compareSources(spec, old, status, context), ...compareDelivery(spec, old, status, context));
   }
@@ -89,29 +99,44 @@ interface Context {
 
 function compareSources(spec: Spec, old: PolicyStatus, status: PolicyStatus, context: Context): string[] {
   const { before, after, world, round, timeline } = context;
-  if (!spec.enabled) return [];
+  if (!spec.enabled) {
+    return [];
+  }
   return spec.sources.flatMap((id) => {
-    if (!timeline.isSteady(spec.name, id, before.at, after.at)) return [];
+    if (!timeline.isSteady(spec.name, id, before.at, after.at)) {
+      return [];
+    }
     const host = vmOf(id);
-    if (world.hidden.includes(host ?? '') || world.hidden.includes(vmOf(spec.destination) ?? '')) return [];
+    if (world.hidden.includes(host ?? '') || world.hidden.includes(vmOf(spec.destination) ?? '')) {
+      return [];
+    }
     // Somebody talked beside the numbered flows.
-    if (host !== undefined && (round.others.get(host) ?? 0) > 0) return [];
+    if (host !== undefined && (round.others.get(host) ?? 0) > 0) {
+      return [];
+    }
     const source = status.sources.find((one) => one.interface === id)!;
     const was = old.sources.find((one) => one.interface === id);
     return DIRECTIONS.flatMap((direction) => {
       const counts = source[direction];
-      if (spec.direction !== 'all' && spec.direction !== direction) return [];
+      if (spec.direction !== 'all' && spec.direction !== direction) {
+        return [];
+      }
       const seen = passed(id, direction, context);
-      if (seen === undefined) return [];
+      if (seen === undefined) {
+        return [];
+      }
       const what = `${spec.name} ${id} ${direction}`;
       const range = seen.min === seen.max ? `${seen.min}` : `${seen.min} to ${seen.max}`;
-      if (!counts) return seen.min === 0 ? [] : [`${what}: ${range} frames passed, and no number is known`];
+      if (!counts) {
+        return seen.min === 0 ? [] : [`${what}: ${range} frames passed, and no number is known`];
+      }
       const delta = (field: 'matched' | 'sampledOut') =>
         counts[field].packets - (was?.[direction]?.[field].packets ?? 0);
       const problems: string[] = [];
       const [matched, left] = [delta('matched'), delta('sampledOut')];
-      if (matched < seen.min || matched > seen.max)
+      if (matched < seen.min || matched > seen.max) {
         problems.push(`${what}: ${matched} matched, ${range} frames passed`);
+      }
       const share = spec.percent / 100;
       const spread = SIGMAS * Math.sqrt(matched * share * (1 - share)) + (share === 1 || share === 0 ? 0 : 1);
       if (Math.abs(matched - left - share * matched) > spread) {
@@ -125,21 +150,27 @@ function compareSources(spec: Spec, old: PolicyStatus, status: PolicyStatus, con
 /** Where nothing about a policy changed, every copy that was made was sent, received and delivered. */
 function compareDelivery(spec: Spec, old: PolicyStatus, status: PolicyStatus, context: Context): string[] {
   const { before, after, timeline, round } = context;
-  if (!spec.sources.every((id) => timeline.isSteady(spec.name, id, before.at, after.at))) return [];
+  if (!spec.sources.every((id) => timeline.isSteady(spec.name, id, before.at, after.at))) {
+    return [];
+  }
   const problems: string[] = [];
   const copied = status.totals.copied.packets - old.totals.copied.packets;
   // A super-packet may leave in more segments than it came in.
   const talked = spec.sources.some((id) => (round.others.get(vmOf(id) ?? '') ?? 0) > 0);
   if (!talked && status.delivered && old.delivered) {
     const delivered = status.delivered.packets - old.delivered.packets;
-    if (copied !== delivered) problems.push(`${spec.name}: ${copied} copied, ${delivered} delivered`);
+    if (copied !== delivered) {
+      problems.push(`${spec.name}: ${copied} copied, ${delivered} delivered`);
+    }
   }
   for (const path of status.paths) {
     const was = old.paths.find(({ from, to }) => from === path.from && to === path.to);
     const [sent, received, delivered] = (['sent', 'received', 'delivered'] as const).map((field) =>
       path[field] ? path[field].packets - (was?.[field]?.packets ?? 0) : undefined,
     );
-    if (sent === undefined || received === undefined || delivered === undefined) continue;
+    if (sent === undefined || received === undefined || delivered === undefined) {
+      continue;
+    }
     if (sent !== received || received !== delivered) {
       const numbers = `${sent} sent, ${received} received, ${delivered} delivered`;
       problems.push(`${spec.name} ${path.from} to ${path.to}: ${numbers} while nothing changed`);
@@ -167,7 +198,9 @@ function passed(
   const flooded = timeline.hasExcuse(before.at, after.at);
   const host = vmOf(source);
   const receivesCopies = Object.values(world.policies).some(({ destination }) => destination === source);
-  if (flooded && (host === undefined || receivesCopies)) return undefined;
+  if (flooded && (host === undefined || receivesCopies)) {
+    return undefined;
+  }
   const flows = new Set(
     FLOWS.filter((flow) =>
       passages(flow, world).some((passage) => passage.source === source && passage.direction === direction),
@@ -177,12 +210,18 @@ function passed(
   for (const sightings of round.frames.values()) {
     const flow = FLOWS[sightings[0]!.flow]!;
     const at = host ?? (direction === 'outbound' ? flow.from : flow.to);
-    if (!(flooded || flows.has(flow.id)) || !END_HOSTS.includes(at)) continue;
+    if (!(flooded || flows.has(flow.id)) || !END_HOSTS.includes(at)) {
+      continue;
+    }
     const isPassed = sightings.some((seen) => seen.host === at && seen.out === (direction === 'outbound'));
     const excuse = timeline.excuseFor([flow.from, flow.to], sightings[0]!.at);
     // What is for an address that another guest had a moment ago may be counted as the other's, where it arrives (ADR 0024).
-    if (isPassed || (excuse && direction === 'inbound')) count.max++;
-    if (isPassed && !excuse) count.min++;
+    if (isPassed || (excuse && direction === 'inbound')) {
+      count.max++;
+    }
+    if (isPassed && !excuse) {
+      count.min++;
+    }
   }
   return count;
 }

@@ -78,7 +78,9 @@ export class Captures {
       'the network to come to rest',
       () => {
         const now = this.#eyes.reduce((sum, { capture }) => sum + statSync(capture.file).size, 0);
-        if (now !== size) since = performance.now();
+        if (now !== size) {
+          since = performance.now();
+        }
         size = now;
         return performance.now() - since > REST_MS;
       },
@@ -91,7 +93,9 @@ export class Captures {
     const seen = await Promise.all(
       this.#eyes.map(async ({ host, capture, reader }) => {
         const { dropped } = await capture.statistics();
-        if (dropped > 0) throw new Error(`the capture on ${host} lost ${dropped} packets`);
+        if (dropped > 0) {
+          throw new Error(`the capture on ${host} lost ${dropped} packets`);
+        }
         return reader.read().map((packet) => ({ ...packet, host }));
       }),
     );

@@ -45,10 +45,16 @@ export interface Numbered {
 /** Reads a packet. `erspan` alone: it is ERSPAN around something without a number. */
 export function dissect({ etherType, body, length, sender }: Packet): { numbered?: Numbered; outer?: Outer } {
   const plain = numberedOf(etherType, body, length, sender);
-  if (plain) return { numbered: plain };
-  if (etherType !== IPV4 || body.length < 20 || body[9] !== GRE) return {};
+  if (plain) {
+    return { numbered: plain };
+  }
+  if (etherType !== IPV4 || body.length < 20 || body[9] !== GRE) {
+    return {};
+  }
   const header = (body[0]! & 15) * 4;
-  if (body.length < header + GRE_HEADER + ERSPAN_HEADER || body.readUInt32BE(header) !== ERSPAN_2) return {};
+  if (body.length < header + GRE_HEADER + ERSPAN_HEADER || body.readUInt32BE(header) !== ERSPAN_2) {
+    return {};
+  }
   const word = body.readUInt32BE(header + GRE_HEADER);
   const fragment = body.readUInt16BE(6);
   const outer: Outer = {
@@ -59,7 +65,9 @@ export function dissect({ etherType, body, length, sender }: Packet): { numbered
   };
   const at = header + GRE_HEADER + ERSPAN_HEADER;
   const inner = body.subarray(at);
-  if (inner.length < 14) return { outer };
+  if (inner.length < 14) {
+    return { outer };
+  }
   const numbered = numberedOf(
     inner.readUInt16BE(12),
     inner.subarray(14),
@@ -79,10 +87,16 @@ function numberedOf(etherType: number, body: Buffer, length: number, sender: str
   }
   let payload = body;
   if (etherType === IPV4) {
-    if (body.length < 28 || body[9] !== UDP) return undefined;
+    if (body.length < 28 || body[9] !== UDP) {
+      return undefined;
+    }
     payload = body.subarray((body[0]! & 15) * 4 + 8);
-  } else if (etherType !== RAW_ETHERTYPE) return undefined;
-  if (payload.length < MARK.length + NUMBERS || !payload.subarray(0, MARK.length).equals(MARK)) return undefined;
+  } else if (etherType !== RAW_ETHERTYPE) {
+    return undefined;
+  }
+  if (payload.length < MARK.length + NUMBERS || !payload.subarray(0, MARK.length).equals(MARK)) {
+    return undefined;
+  }
   const [run, flow, sequence] = [0, 4, 8].map((offset) => payload.readUInt32BE(MARK.length + offset));
   return { run: run!, flow: flow!, sequence: sequence!, vlans, sender, etherType, body, length };
 }

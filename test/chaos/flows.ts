@@ -74,11 +74,17 @@ export interface Passage {
 export function passages(flow: Flow, world: Pick<World, 'edges'>): Passage[] {
   const vms = TOPOLOGY.vms.map(({ name }) => name);
   const result: Passage[] = [];
-  if (vms.includes(flow.from)) result.push({ source: `${flow.from}/0`, direction: 'outbound' });
-  if (vms.includes(flow.to)) result.push({ source: `${flow.to}/0`, direction: 'inbound' });
+  if (vms.includes(flow.from)) {
+    result.push({ source: `${flow.from}/0`, direction: 'outbound' });
+  }
+  if (vms.includes(flow.to)) {
+    result.push({ source: `${flow.to}/0`, direction: 'inbound' });
+  }
   for (const { nic, direction } of flow.nics) {
     const edge = Object.entries(world.edges).find(([, { node, nic: name }]) => `${node}:${name}` === nic);
-    if (edge) result.push({ source: edge[0], direction });
+    if (edge) {
+      result.push({ source: edge[0], direction });
+    }
   }
   return result;
 }

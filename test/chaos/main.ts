@@ -31,7 +31,9 @@ try {
     const end = Date.now() + minutes * 60_000;
     ok = true;
     for (const planned of rounds(seed, only)) {
-      if (stopped || Date.now() > end || run.summary.rounds >= most || !ok) break;
+      if (stopped || Date.now() > end || run.summary.rounds >= most || !ok) {
+        break;
+      }
       const begin = Date.now();
       ok = await run.round(planned);
       const names = planned.steps.map(({ action }) => action).join(' ');
@@ -45,17 +47,23 @@ try {
     }
     console.log(JSON.stringify(run.summary));
     const replay = `make chaos SEED=${seed} ROUNDS=${run.summary.rounds}${only ? ` ONLY=${only}` : ''}`;
-    if (!ok) console.log(failureText(run, replay));
+    if (!ok) {
+      console.log(failureText(run, replay));
+    }
   } finally {
     writeRun(folder, run);
     await run.stop();
     if (!ok) {
-      for (const name of ['captures', 'logs']) cpSync(join(lab.runDir, name), join(folder, name), { recursive: true });
+      for (const name of ['captures', 'logs']) {
+        cpSync(join(lab.runDir, name), join(folder, name), { recursive: true });
+      }
     }
   }
   const nodes = ok ? lab.topology.nodes : [];
   const problems = (await Promise.all(nodes.map(({ name }) => uninstallProblems(lab, name)))).flat();
-  for (const problem of problems) console.log(`after uninstall: ${problem}`);
+  for (const problem of problems) {
+    console.log(`after uninstall: ${problem}`);
+  }
   ok &&= problems.length === 0;
 } finally {
   await lab.down();

@@ -73,9 +73,13 @@ export class Round {
   constructor(seen: readonly Seen[], run: number, timeline: Timeline, ports: Ports) {
     for (const packet of seen) {
       const { numbered, outer } = dissect(packet);
-      if (outer && isOnWire(packet)) this.#checkOuter(outer, packet, timeline, ports.fabric.get(packet.ifindex)!);
+      if (outer && isOnWire(packet)) {
+        this.#checkOuter(outer, packet, timeline, ports.fabric.get(packet.ifindex)!);
+      }
       if (numbered === undefined || numbered.run !== run) {
-        if (!packet.out && RECEIVERS.some((name) => name === packet.host)) this.#checkSource(packet, timeline);
+        if (!packet.out && RECEIVERS.some((name) => name === packet.host)) {
+          this.#checkSource(packet, timeline);
+        }
         this.others.set(packet.host, (this.others.get(packet.host) ?? 0) + 1);
         continue;
       }
@@ -85,21 +89,31 @@ export class Round {
       list.push({ ...numbered, at, host, ifindex, out });
       this.frames.set(key, list);
     }
-    for (const list of this.frames.values()) list.sort((a, b) => a.at - b.at);
+    for (const list of this.frames.values()) {
+      list.sort((a, b) => a.at - b.at);
+    }
   }
 
   /** What has no number and comes to a receiver of copies that it is not for is of a source of a policy that leads there. */
   #checkSource({ at, host, etherType, body }: Seen, timeline: Timeline): void {
-    if (etherType !== IPV4 || body.length < 20) return;
+    if (etherType !== IPV4 || body.length < 20) {
+      return;
+    }
     const ends = [VM_OF.get(addressAt(body, 12)), VM_OF.get(addressAt(body, 16))];
     const [from, to] = ends;
     // Else it is for all, or not between VMs.
-    if (from === undefined || to === undefined || ends.includes(host)) return;
+    if (from === undefined || to === undefined || ends.includes(host)) {
+      return;
+    }
     // In search of a guest that moves, it may have been flooded.
-    if (timeline.excuseFor([from, to], at)) return;
+    if (timeline.excuseFor([from, to], at)) {
+      return;
+    }
     const specs = timeline.worlds(at).flatMap(({ policies }) => Object.values(policies));
     const sources = specs.filter(({ destination }) => vmOf(destination) === host).flatMap((spec) => spec.sources);
-    if (ends.some((vm) => sources.includes(interfaceOf(vm!)))) return;
+    if (ends.some((vm) => sources.includes(interfaceOf(vm!)))) {
+      return;
+    }
     this.violations.push({
       message: `${host} got a packet from ${from} to ${to}, which are no sources of its policies`,
       at,
@@ -108,15 +122,21 @@ export class Round {
 
   #checkOuter(outer: Outer, { at, body }: Seen, timeline: Timeline, node: string): void {
     this.erspan++;
-    if (outer.truncated) this.truncated++;
+    if (outer.truncated) {
+      this.truncated++;
+    }
     const mtu = Math.max(...timeline.worlds(at).map(({ mtus }) => mtus[node] ?? UNDERLAY_MTU));
     const report = (message: string) => this.violations.push({ message: `${message} from ${node}`, at });
-    if (outer.fragment) report('an ERSPAN packet is a fragment, or may become some,');
+    if (outer.fragment) {
+      report('an ERSPAN packet is a fragment, or may become some,');
+    }
     // Its own frame begins behind IP, GRE, ERSPAN and Ethernet.
     const inner = body.subarray(20 + 8 + 8);
     const protocol = inner.length >= 14 + 20 && inner.readUInt16BE(12) === IPV4 ? inner[14 + 9] : undefined;
     // A veth pair carries super-packets whole; each segment would get outer headers of its own where it is cut.
-    if (outer.length > mtu && protocol !== TCP) report(`an ERSPAN packet of ${outer.length} bytes, the MTU is ${mtu},`);
+    if (outer.length > mtu && protocol !== TCP) {
+      report(`an ERSPAN packet of ${outer.length} bytes, the MTU is ${mtu},`);
+    }
     if (protocol === GRE) {
       report('ERSPAN within ERSPAN');
     }
@@ -150,7 +170,9 @@ export function judge(round: Round, timeline: Timeline, ports: Ports): Violation
     const arrived = checkOriginal(flow, sightings, excuse, report);
     if (arrived !== undefined) {
       // Only where it was undisturbed: what a device still held when it went away comes late.
-      if (!excuse && arrived < (last.get(flow.id) ?? 0)) report('overtook the one before it');
+      if (!excuse && arrived < (last.get(flow.id) ?? 0)) {
+        report('overtook the one before it');
+      }
       last.set(flow.id, Math.max(arrived, last.get(flow.id) ?? 0));
     }
     checkCopies({ flow, sightings, original, excuse, arrived: arrived !== undefined, round }, timeline, ports, report);
@@ -167,12 +189,18 @@ function checkContents(
 ): void {
   const small = timeline.worlds(original.at).some(({ mtus }) => Object.keys(mtus).length > 0);
   for (const sighting of sightings) {
-    if (sighting.out && NODES.includes(sighting.host)) continue;
+    if (sighting.out && NODES.includes(sighting.host)) {
+      continue;
+    }
     const kept = Math.min(original.body.length, sighting.body.length);
     const same = sighting.body.subarray(0, kept).equals(original.body.subarray(0, kept));
     const where = `on ${sighting.host}, device ${sighting.ifindex}`;
-    if (!same || sighting.etherType !== original.etherType) report(`has other bytes ${where}`);
-    if (sighting.sender !== original.sender) report(`has another sender's address ${where}`);
+    if (!same || sighting.etherType !== original.etherType) {
+      report(`has other bytes ${where}`);
+    }
+    if (sighting.sender !== original.sender) {
+      report(`has another sender's address ${where}`);
+    }
     if (sighting.length > original.length || (sighting.length < original.length && !small)) {
       report(`is ${sighting.length} bytes long ${where}, and ${original.length} at first`);
     }
@@ -185,7 +213,9 @@ function checkContents(
  */
 function lostInSwitch(flow: Flow, sightings: readonly Sighting[]): boolean {
   const atSwitch = sightings.filter(({ host }) => host === 'switch');
-  if (atSwitch.length > 0) return atSwitch.every(({ out }) => !out);
+  if (atSwitch.length > 0) {
+    return atSwitch.every(({ out }) => !out);
+  }
   return flow.from.startsWith('phys-') && sightings.every(({ host }) => host === flow.from);
 }
 
@@ -198,9 +228,13 @@ function checkOriginal(
 ): number | undefined {
   // A receiver of copies may get some of this frame as well; those are counted with the copies.
   const arrivals = sightings.filter(({ host, out }) => host === flow.to && !out);
-  if (arrivals.length === 0 && !excuse && !lostInSwitch(flow, sightings)) report('was lost');
+  if (arrivals.length === 0 && !excuse && !lostInSwitch(flow, sightings)) {
+    report('was lost');
+  }
   const sent = sightings.filter(({ host, out }) => host === flow.from && out).length;
-  if (sent > 1) report(`was sent ${sent} times`);
+  if (sent > 1) {
+    report(`was sent ${sent} times`);
+  }
   return arrivals[0]?.at;
 }
 
@@ -234,11 +268,17 @@ function checkCopies(
     const count = counted.get(place) ?? 0;
     round.copies += count;
     const because = excuse ? ` (${excuse})` : '';
-    if (count < min) report(`${count} copies at ${place}, ${min} at least expected${because}`);
-    if (count > max + flooded) report(`${count} copies at ${place}, ${max} at most allowed${because}`);
+    if (count < min) {
+      report(`${count} copies at ${place}, ${min} at least expected${because}`);
+    }
+    if (count > max + flooded) {
+      report(`${count} copies at ${place}, ${max} at most allowed${because}`);
+    }
   }
   const outer = sightings.filter((sighting) => sighting.outer && isOnWire(sighting)).length;
-  if (outer > most * hops(worlds) + flooded) report(`${outer} ERSPAN packets with it, ${most} at most allowed`);
+  if (outer > most * hops(worlds) + flooded) {
+    report(`${outer} ERSPAN packets with it, ${most} at most allowed`);
+  }
 }
 
 /** How many nodes a copy may pass: where a destination was before, copies are passed on to where it is now. */
@@ -256,13 +296,21 @@ function countPlaces(flow: Flow, sightings: readonly Sighting[], ports: Ports): 
   const counted = new Map<Place, number>();
   const add = (place: Place, count: number) => counted.set(place, (counted.get(place) ?? 0) + count);
   for (const { host, out, ifindex, vlans } of sightings) {
-    if (out) continue;
+    if (out) {
+      continue;
+    }
     if (host === SWITCH) {
       const nic = ports.switch.get(ifindex);
-      if (nic !== undefined && vlans.length > 0) add(`${nic}#${vlans[0]}`, 1);
-    } else if (END_HOSTS.includes(host) && !RECORDERS.has(host)) add(host, 1);
+      if (nic !== undefined && vlans.length > 0) {
+        add(`${nic}#${vlans[0]}`, 1);
+      }
+    } else if (END_HOSTS.includes(host) && !RECORDERS.has(host)) {
+      add(host, 1);
+    }
   }
-  if (counted.has(flow.to)) add(flow.to, -1);
+  if (counted.has(flow.to)) {
+    add(flow.to, -1);
+  }
   return counted;
 }
 
@@ -287,7 +335,9 @@ function expected(flow: Flow, worlds: readonly World[], timeline: Timeline, at: 
     const asked = worlds.map((world) => {
       const specs = isPassed(world) ? Object.values(world.policies) : [];
       const spec = specs.find((one) => shareOf(one, source, direction, world).max > 0);
-      if (!spec) return undefined;
+      if (!spec) {
+        return undefined;
+      }
       const doubt = timeline.doubtAbout(spec, source, at) ?? timeline.isCutOff(world, spec, source, at);
       const { min } = shareOf(spec, source, direction, world);
       return { name: spec.name, place: placeOf(spec, world), min: doubt ? 0 : min };
@@ -310,9 +360,15 @@ function expected(flow: Flow, worlds: readonly World[], timeline: Timeline, at: 
 /** Copies that one policy makes of one frame at one source. */
 export function shareOf(spec: Spec, source: string, direction: 'inbound' | 'outbound', world: World): Range {
   const none = { min: 0, max: 0 };
-  if (!spec.enabled || !spec.sources.includes(source)) return none;
-  if (spec.direction !== 'all' && spec.direction !== direction) return none;
+  if (!spec.enabled || !spec.sources.includes(source)) {
+    return none;
+  }
+  if (spec.direction !== 'all' && spec.direction !== direction) {
+    return none;
+  }
   const absent = [source, spec.destination].some((id) => world.hidden.includes(vmOf(id) ?? ''));
-  if (absent || spec.percent === 0) return none;
+  if (absent || spec.percent === 0) {
+    return none;
+  }
   return { min: spec.percent === 100 && spec.maxRate === undefined ? 1 : 0, max: 1 };
 }

@@ -59,7 +59,9 @@ export class PcapReader {
     }
     let at = 0;
     if (this.#offset === 0) {
-      if (data.length < FILE_HEADER) return [];
+      if (data.length < FILE_HEADER) {
+        return [];
+      }
       const linkType = this.#device === undefined ? COOKED_2 : ETHERNET;
       if (data.readUInt32LE(0) !== MAGIC || data.readUInt32LE(20) !== linkType) {
         throw new Error(`${this.#file} is no capture of link type ${linkType}`);
@@ -70,10 +72,14 @@ export class PcapReader {
     while (at + RECORD_HEADER <= data.length) {
       const kept = data.readUInt32LE(at + 8);
       const end = at + RECORD_HEADER + kept;
-      if (end > data.length) break;
+      if (end > data.length) {
+        break;
+      }
       const record = data.subarray(at, end);
       const packet = this.#device === undefined ? cookedPacket(record) : ethernetPacket(record, this.#device);
-      if (packet) packets.push(packet);
+      if (packet) {
+        packets.push(packet);
+      }
       at = end;
     }
     this.#offset += at;
@@ -98,7 +104,9 @@ function ethernetPacket(record: Buffer, ifindex: number): Packet {
 
 function cookedPacket(record: Buffer): Packet | undefined {
   const cooked = record.subarray(RECORD_HEADER);
-  if (cooked.readUInt16BE(8) !== ARPHRD_ETHER) return undefined;
+  if (cooked.readUInt16BE(8) !== ARPHRD_ETHER) {
+    return undefined;
+  }
   return {
     at: timeOf(record),
     etherType: cooked.readUInt16BE(0),

@@ -35,7 +35,9 @@ export function* rounds(seed: number, only?: readonly string[]): Generator<Round
   const random = seeded(seed);
   const world = firstWorld();
   const actions = ACTIONS.filter(({ name, weight }) => weight > 0 && (!only || only.includes(name)));
-  for (;;) yield round(world, random, actions);
+  for (;;) {
+    yield round(world, random, actions);
+  }
 }
 
 function round(world: World, random: Random, actions: readonly AnyAction[]): Round {
@@ -58,20 +60,28 @@ function round(world: World, random: Random, actions: readonly AnyAction[]): Rou
   };
   for (let tries = 0; tries < 2 * FEW_POLICIES && Object.keys(world.policies).length < FEW_POLICIES; tries++) {
     const params = createPolicy.choose(world, random);
-    if (params) act(createPolicy, params);
+    if (params) {
+      act(createPolicy, params);
+    }
   }
   const [least, most] = DISTURBANCES;
   for (let left = least + random.int(most - least + 1); left > 0; left--) {
-    while (world.undo.length > 0 && random.chance(UNDO_CHANCE)) undo();
+    while (world.undo.length > 0 && random.chance(UNDO_CHANCE)) {
+      undo();
+    }
     const possible = actions.flatMap((action) => {
       const params = action.choose(world, random);
       return params === undefined ? [] : [{ action, params }];
     });
-    if (possible.length === 0) break;
+    if (possible.length === 0) {
+      break;
+    }
     const { action, params } = random.weighted(possible, ({ action: { weight } }) => weight);
     act(action, params);
   }
-  while (world.undo.length > 0) undo();
+  while (world.undo.length > 0) {
+    undo();
+  }
   return { steps };
 }
 
@@ -84,17 +94,25 @@ export function homeward(from: World): Round {
     actionOf(action).change(world, params);
     steps.push({ action, params, at: 0, settle: false });
   };
-  for (const name of Object.keys(world.policies)) add('delete-policy', { name });
+  for (const name of Object.keys(world.policies)) {
+    add('delete-policy', { name });
+  }
   for (const [vm, node] of Object.entries(home.places)) {
-    if (world.places[vm] !== node) add('migrate', { vm, node, overlap: false });
+    if (world.places[vm] !== node) {
+      add('migrate', { vm, node, overlap: false });
+    }
   }
   const rename = (edge: string) => {
     const key = nicKey(world.edges[edge]!);
-    if (world.nicNames[key] !== home.nicNames[key]) add('rename-edge', { edge, name: home.nicNames[key] });
+    if (world.nicNames[key] !== home.nicNames[key]) {
+      add('rename-edge', { edge, name: home.nicNames[key] });
+    }
   };
   for (const [edge, nic] of Object.entries(home.edges)) {
     rename(edge);
-    if (nicKey(world.edges[edge]!) !== nicKey(nic)) add('replace-edge', { edge, nic });
+    if (nicKey(world.edges[edge]!) !== nicKey(nic)) {
+      add('replace-edge', { edge, nic });
+    }
     rename(edge);
   }
   return { steps };

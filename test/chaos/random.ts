@@ -38,14 +38,18 @@ export function seeded(seed: number): Random {
     some(list, count) {
       const rest = [...list];
       const taken: (typeof rest)[number][] = [];
-      while (taken.length < count && rest.length > 0) taken.push(...rest.splice(int(rest.length), 1));
+      while (taken.length < count && rest.length > 0) {
+        taken.push(...rest.splice(int(rest.length), 1));
+      }
       return taken;
     },
     weighted(list, weight) {
       let left = next() * list.reduce((sum, item) => sum + weight(item), 0);
       for (const item of list) {
         left -= weight(item);
-        if (left < 0) return item;
+        if (left < 0) {
+          return item;
+        }
       }
       return list.at(-1)!;
     },

@@ -111,10 +111,16 @@ export class ChaosRun {
     const start = Date.now();
     for (const step of steps) {
       await sleep(Math.max(0, start + step.at - Date.now()));
-      if (!(await this.#step(step))) break;
+      if (!(await this.#step(step))) {
+        break;
+      }
     }
-    if (this.violations.length === 0) await this.#settle();
-    if (this.violations.length === 0) await sleep(PROBE_MS);
+    if (this.violations.length === 0) {
+      await this.#settle();
+    }
+    if (this.violations.length === 0) {
+      await sleep(PROBE_MS);
+    }
     await this.#traffic.pause();
     await this.#captures.rest();
     await this.#judge();
@@ -140,7 +146,9 @@ export class ChaosRun {
     }
     done.to = Date.now();
     this.#watch.end();
-    if (step.action === 'start-agent') this.#watch.agentBack();
+    if (step.action === 'start-agent') {
+      this.#watch.agentBack();
+    }
     if (this.violations.length === 0 && step.settle && this.world.down.length === 0) {
       await this.#settle();
       done.settledMs = Date.now() - done.to;
@@ -155,8 +163,11 @@ export class ChaosRun {
       after: this.world,
       run: this.#number,
       cut: (node, isCut) => {
-        if (isCut) this.#cuts.set(node, this.timeline.cut(node, Date.now()));
-        else this.#cuts.get(node)?.(Date.now());
+        if (isCut) {
+          this.#cuts.set(node, this.timeline.cut(node, Date.now()));
+        } else {
+          this.#cuts.get(node)?.(Date.now());
+        }
       },
       doubt: (doubt) => this.timeline.doubt(doubt, Date.now()),
       excused: async (excuse, work) => {
@@ -186,7 +197,9 @@ export class ChaosRun {
         async () => {
           why = await this.#unsettled();
           agreed = why === undefined ? agreed + 1 : 0;
-          if (agreed === 1) await sleep(AGREE_MS);
+          if (agreed === 1) {
+            await sleep(AGREE_MS);
+          }
           return agreed === 2;
         },
         { limitMs: SETTLE_MS },
@@ -201,7 +214,9 @@ export class ChaosRun {
 
   async #unsettled(): Promise<string | undefined> {
     for (const { what, condition, until } of this.#healing) {
-      if (Date.now() < until && !(await condition())) return `${what} is not there`;
+      if (Date.now() < until && !(await condition())) {
+        return `${what} is not there`;
+      }
     }
     return unsettled(this.#lab, this.world);
   }
@@ -213,16 +228,28 @@ export class ChaosRun {
     this.summary.copies += round.copies;
     this.summary.erspan += round.erspan;
     this.summary.truncated += round.truncated;
-    for (const sightings of round.frames.values()) this.summary.sightings += sightings.length;
-    if (this.violations.length > 0) return;
-    if (round.frames.size < STEADY.length * PROBE) this.#violation(`only ${round.frames.size} frames were sent`);
+    for (const sightings of round.frames.values()) {
+      this.summary.sightings += sightings.length;
+    }
+    if (this.violations.length > 0) {
+      return;
+    }
+    if (round.frames.size < STEADY.length * PROBE) {
+      this.#violation(`only ${round.frames.size} frames were sent`);
+    }
     const books = await this.#newBooks();
-    if (books === undefined) return;
+    if (books === undefined) {
+      return;
+    }
     const problems = compareBooks(this.books.at(-1)!, books, this.world, round, this.timeline);
-    for (const problem of problems) this.#violation(`books: ${problem}`);
+    for (const problem of problems) {
+      this.#violation(`books: ${problem}`);
+    }
     this.books = [this.books.at(-1)!, books];
     this.timeline.forget(books.at);
-    if (this.violations.length === 0) await this.#captures.forget();
+    if (this.violations.length === 0) {
+      await this.#captures.forget();
+    }
   }
 
   /** Numbers that were all read after the network came to rest. */
@@ -252,7 +279,11 @@ export class ChaosRun {
   /** Ends senders and captures; the lab stays. */
   async stop(): Promise<void> {
     const results = await Promise.allSettled([this.#traffic.stop(), this.#captures.stop(), this.#watch.stop()]);
-    for (const result of results) if (result.status === 'rejected') throw result.reason;
+    for (const result of results) {
+      if (result.status === 'rejected') {
+        throw result.reason;
+      }
+    }
   }
 }
 

@@ -20,10 +20,16 @@ const HARMLESS = ['COPIES_DROPPED', 'COPIES_TRUNCATED'];
 export async function unsettled(lab: Lab, world: World): Promise<string | undefined> {
   const nodes = await items<Node>(lab, 'nodes');
   for (const { name, connected, programRevision, appliedRevision, underlay } of nodes) {
-    if (!connected) return `${name} is not connected`;
+    if (!connected) {
+      return `${name} is not connected`;
+    }
     const mtu = world.mtus[name] ?? TOPOLOGY.underlayMtu;
-    if (underlay?.mtu !== mtu) return `${name} tells of MTU ${underlay?.mtu}, not ${mtu}`;
-    if (programRevision !== appliedRevision) return `${name} runs program ${appliedRevision}, not ${programRevision}`;
+    if (underlay?.mtu !== mtu) {
+      return `${name} tells of MTU ${underlay?.mtu}, not ${mtu}`;
+    }
+    if (programRevision !== appliedRevision) {
+      return `${name} runs program ${appliedRevision}, not ${programRevision}`;
+    }
   }
   const interfaces = new Map((await items<Interface>(lab, 'interfaces')).map((item) => [item.id, item]));
   for (const { name, device } of TOPOLOGY.vms) {
@@ -35,19 +41,27 @@ export async function unsettled(lab: Lab, world: World): Promise<string | undefi
       ? []
       : world.claimed.filter(({ vm }) => vm === name).map((one) => `${one.node}:${one.device}`);
     const problem = devicesProblem(interfaces.get(id), id, wanted);
-    if (problem && devicesProblem(interfaces.get(id), id, [...wanted, ...extra])) return problem;
+    if (problem && devicesProblem(interfaces.get(id), id, [...wanted, ...extra])) {
+      return problem;
+    }
   }
   for (const [id, nic] of Object.entries(world.edges)) {
     const problem = devicesProblem(interfaces.get(id), id, [`${nic.node}:${world.nicNames[nicKey(nic)]}`]);
-    if (problem) return problem;
+    if (problem) {
+      return problem;
+    }
   }
   const statuses = await policyStatuses(lab);
   const names = statuses.map(({ name }) => name).sort();
   const wanted = Object.keys(world.policies).sort();
-  if (names.join() !== wanted.join()) return `the policies are ${names}, not ${wanted}`;
+  if (names.join() !== wanted.join()) {
+    return `the policies are ${names}, not ${wanted}`;
+  }
   for (const status of statuses) {
     const problem = stateProblem(status, world, world.policies[status.name]!);
-    if (problem) return problem;
+    if (problem) {
+      return problem;
+    }
   }
   return undefined;
 }
@@ -59,15 +73,18 @@ export function policyStatuses(lab: Lab): Promise<PolicyStatus[]> {
 
 async function items<T>(lab: Lab, path: string): Promise<T[]> {
   const { status, body } = await lab.api('GET', `/api/v1/${path}`);
-  if (status !== 200) throw new Error(`GET ${path}: ${status} ${JSON.stringify(body)}`);
+  if (status !== 200) {
+    throw new Error(`GET ${path}: ${status} ${JSON.stringify(body)}`);
+  }
   return (body as { items: T[] }).items;
 }
 
 function devicesProblem(item: Interface | undefined, id: string, wanted: string[]): string | undefined {
   const found = (item?.devices ?? []).map(({ node, name }) => `${node}:${name}`);
   const down = item?.devices.find(({ up }) => !up);
-  if (found.join() !== wanted.join())
+  if (found.join() !== wanted.join()) {
     return `${id} has devices ${found.join() || 'none'}, not ${wanted.join() || 'none'}`;
+  }
   return down && `${down.name} of ${id} is down`;
 }
 
@@ -80,11 +97,15 @@ function wantedReason(world: World, { enabled, sources, destination }: Spec): st
 function stateProblem({ name, state, reasons }: PolicyStatus, world: World, spec: Spec): string | undefined {
   const wanted = expectedState(world, spec);
   const reason = wantedReason(world, spec);
-  if (reason !== undefined && !reasons.some(({ code }) => code === reason)) return `policy ${name} has no ${reason}`;
+  if (reason !== undefined && !reasons.some(({ code }) => code === reason)) {
+    return `policy ${name} has no ${reason}`;
+  }
   const isCut = spec.sources.some((source) => isCutOff(world, spec, source));
   const expected = [...HARMLESS, ...(isCut ? ['COPIES_LOST'] : []), ...(reason === undefined ? [] : [reason])];
   const others = reasons.filter(({ code }) => !expected.includes(code));
   const seen = state === 'degraded' && others.length === 0 ? 'active' : state;
-  if (seen === wanted) return undefined;
+  if (seen === wanted) {
+    return undefined;
+  }
   return `policy ${name} is ${state}, not ${wanted}: ${reasons.map(({ code, message }) => `${code} ${message}`).join('; ')}`;
 }

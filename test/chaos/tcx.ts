@@ -21,6 +21,8 @@ export async function hooksOf(lab: Lab, node: string): Promise<Hooks> {
 /** The bpffs folder of a node's agent. */
 export function bpffsOf(lab: Lab, node: string): string {
   const folder = lab.state.bpffs.find((path) => path.endsWith(`-${node}`));
-  if (!folder) throw new Error(`no bpffs folder of ${node}`);
+  if (!folder) {
+    throw new Error(`no bpffs folder of ${node}`);
+  }
   return folder;
 }

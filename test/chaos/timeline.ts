@@ -75,8 +75,12 @@ export class Timeline {
 
   /** Everything is as it was last meant to be: from `now` on, nothing else is allowed. */
   settle(now: number): void {
-    for (const span of this.#worlds.slice(0, -1)) span.to = Math.min(span.to, now);
-    for (const span of this.#doubts) span.to = Math.min(span.to, now);
+    for (const span of this.#worlds.slice(0, -1)) {
+      span.to = Math.min(span.to, now);
+    }
+    for (const span of this.#doubts) {
+      span.to = Math.min(span.to, now);
+    }
   }
 
   /** From now on the fabric lets no ERSPAN through to a node. Returns what ends it. */
@@ -91,7 +95,9 @@ export class Timeline {
   /** The status has said at both moments that a policy is in force as it was last meant to be. */
   confirm(name: string, from: number, to: number): void {
     const spec = this.#worlds.at(-1)!.world.policies[name];
-    if (spec) this.#confirmed.push({ spec, from, to });
+    if (spec) {
+      this.#confirmed.push({ spec, from, to });
+    }
   }
 
   /** The worlds that a frame of this moment may have met, with those policies in it that the status said are in force. */
@@ -99,7 +105,9 @@ export class Timeline {
     const sure = this.#confirmed.filter(({ from, to }) => from + MARGIN_MS <= at && at <= to - MARGIN_MS);
     const policies = Object.fromEntries(sure.map(({ spec }) => [spec.name, spec]));
     const worlds = this.#worlds.filter((span) => meets(span, at)).map(({ world }) => world);
-    if (sure.length === 0) return worlds;
+    if (sure.length === 0) {
+      return worlds;
+    }
     return worlds.map((world) => ({ ...world, policies: { ...world.policies, ...policies } }));
   }
 
@@ -130,7 +138,9 @@ export class Timeline {
     const worlds = this.#worlds.filter(during).map(({ world }) => world);
     const pictures = new Set(worlds.map((world) => JSON.stringify(picture(world, name, source))));
     const spec = worlds[0]?.policies[name];
-    if (spec === undefined || pictures.size !== 1) return false;
+    if (spec === undefined || pictures.size !== 1) {
+      return false;
+    }
     const hosts = [source, spec.destination].map((id) => id.replace(/\/0$/, ''));
     return (
       !this.#doubts.some((span) => during(span) && span.touches(spec, source)) &&
@@ -141,14 +151,20 @@ export class Timeline {
   /** Forgets what was before `now`, which nothing is judged by any more. */
   forget(now: number): void {
     for (const list of [this.#worlds, this.#doubts, this.#excuses, this.#cuts, this.#confirmed] as Span[][]) {
-      for (let i = list.length - 1; i >= 0; i--) if (list[i]!.to + MARGIN_MS < now) list.splice(i, 1);
+      for (let i = list.length - 1; i >= 0; i--) {
+        if (list[i]!.to + MARGIN_MS < now) {
+          list.splice(i, 1);
+        }
+      }
     }
   }
 }
 
 function picture(world: World, name: string, source: string) {
   const spec = world.policies[name];
-  if (!spec) return undefined;
+  if (!spec) {
+    return undefined;
+  }
   // The device of a second claimant is captured like that of a guest on its way, for up to five seconds (ADR 0034).
   const places = [nodeOf(world, source), nodeOf(world, spec.destination)];
   return [spec, places, world.edges, isCutOff(world, spec, source), isClaimed(world, source)];

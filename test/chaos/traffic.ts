@@ -94,12 +94,16 @@ function startSender(lab: Lab, run: number, host: string, flows: readonly Flow[]
 async function tell({ child, lines }: Sender, command: string): Promise<string> {
   child.stdin!.write(`${command}\n`);
   const { value, done } = await lines.next();
-  if (done) throw new Error('a sender has ended');
+  if (done) {
+    throw new Error('a sender has ended');
+  }
   return value;
 }
 
 async function stopSender({ child, reader }: Sender): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (child.exitCode !== null || child.signalCode !== null) {
+    return;
+  }
   const ended = once(child, 'exit');
   child.stdin!.end();
   await ended;

@@ -51,14 +51,24 @@ export async function uninstallProblems(lab: Lab, node: string): Promise<string[
   for (const [what, list] of Object.entries(after) as [keyof typeof after, string[]][]) {
     const gone = before[what].filter((line) => !list.includes(line));
     const fresh = list.filter((line) => !before[what].includes(line));
-    if (gone.length > 0) problems.push(`${node}: ${what} lost: ${gone.join('; ')}`);
-    if (fresh.length > 0) problems.push(`${node}: ${what} new: ${fresh.join('; ')}`);
+    if (gone.length > 0) {
+      problems.push(`${node}: ${what} lost: ${gone.join('; ')}`);
+    }
+    if (fresh.length > 0) {
+      problems.push(`${node}: ${what} new: ${fresh.join('; ')}`);
+    }
   }
   for (const [device, { ingress, egress }] of Object.entries(await hooksOf(lab, node))) {
-    if (OURS.includes(device)) problems.push(`${node}: ${device} is still there`);
+    if (OURS.includes(device)) {
+      problems.push(`${node}: ${device} is still there`);
+    }
     const programs = ingress.length + egress.length;
-    if (programs > 0) problems.push(`${node}: ${programs} programs still hang on ${device}`);
+    if (programs > 0) {
+      problems.push(`${node}: ${programs} programs still hang on ${device}`);
+    }
   }
-  if (existsSync(bpffsOf(lab, node))) problems.push(`${node}: ${bpffsOf(lab, node)} is still there`);
+  if (existsSync(bpffsOf(lab, node))) {
+    problems.push(`${node}: ${bpffsOf(lab, node)} is still there`);
+  }
   return problems;
 }

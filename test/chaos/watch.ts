@@ -46,11 +46,15 @@ export function surplusInMetrics(text: string, judged: ReadonlySet<string>): str
   for (const line of text.split('\n')) {
     const [, stage, labels, value] =
       /^mirrorplane_path_(sent|received|delivered)_packets_total\{(.*)\} (\S+)$/.exec(line) ?? [];
-    if (labels === undefined) continue;
+    if (labels === undefined) {
+      continue;
+    }
     const [policy, from, to] = ['policy', 'from', 'to'].map(
       (name) => new RegExp(`${name}="([^"]*)"`).exec(labels)?.[1],
     );
-    if (!judged.has(policy!)) continue;
+    if (!judged.has(policy!)) {
+      continue;
+    }
     const where = `metrics: ${policy} ${from} to ${to}`;
     paths.set(where, { ...paths.get(where), [stage as Stage]: Number(value) });
   }
@@ -62,7 +66,9 @@ export function countersIn(text: string): Map<string, number> {
   const counters = new Map<string, number>();
   for (const line of text.split('\n')) {
     const [, series, value] = /^(mirrorplane_(?:path|policy)_\w+_total\{.*\}) (\S+)$/.exec(line) ?? [];
-    if (series !== undefined) counters.set(series, Number(value));
+    if (series !== undefined) {
+      counters.set(series, Number(value));
+    }
   }
   return counters;
 }
@@ -105,7 +111,9 @@ export class StatusWatch {
 
   /** An agent has come back: until its node has reported, what it has sent is old. */
   agentBack(): void {
-    if (this.#since !== undefined) this.#since = Date.now();
+    if (this.#since !== undefined) {
+      this.#since = Date.now();
+    }
   }
 
   /** A step begins, after which policies may be others. */
@@ -134,7 +142,9 @@ export class StatusWatch {
     try {
       statuses = await policyStatuses(lab);
       this.#since ??= Date.now();
-      if (this.#looks++ % METRICS_EVERY === 0) await this.#checkMetrics(statuses);
+      if (this.#looks++ % METRICS_EVERY === 0) {
+        await this.#checkMetrics(statuses);
+      }
     } catch {
       // It is down, or going down. That it comes back is waited for elsewhere.
       this.#since = undefined;
@@ -144,15 +154,20 @@ export class StatusWatch {
       return;
     }
     this.#report(this.#fresh(statuses).flatMap(surplusOf));
-    if (step === this.#step && !this.#changing) this.#note(statuses, asked, Date.now());
-    else this.#seen.clear();
+    if (step === this.#step && !this.#changing) {
+      this.#note(statuses, asked, Date.now());
+    } else {
+      this.#seen.clear();
+    }
   }
 
   async #checkMetrics(before: readonly PolicyStatus[]): Promise<void> {
     const { lab } = this.#parts;
     const text = String((await lab.api('GET', '/metrics')).body);
     const counters = countersIn(text);
-    for (const problem of fallen(this.#counters, counters)) this.#parts.violation(`metrics: ${problem}`);
+    for (const problem of fallen(this.#counters, counters)) {
+      this.#parts.violation(`metrics: ${problem}`);
+    }
     this.#counters = counters;
     // Before and after, for a node may go in between.
     const after = new Set(this.#fresh(await policyStatuses(lab)).map(({ name }) => name));
@@ -167,17 +182,23 @@ export class StatusWatch {
   }
 
   #report(problems: readonly string[]): void {
-    for (const problem of problems) this.#parts.violation(`more came out than went in: ${problem}`);
+    for (const problem of problems) {
+      this.#parts.violation(`more came out than went in: ${problem}`);
+    }
   }
 
   #note(statuses: readonly PolicyStatus[], asked: number, answered: number): void {
     const { policies } = this.#parts.world();
     const seen = new Map<string, number>();
     for (const { name, state } of statuses) {
-      if (CONFIRMED[state as keyof typeof CONFIRMED] !== policies[name]?.enabled) continue;
+      if (CONFIRMED[state as keyof typeof CONFIRMED] !== policies[name]?.enabled) {
+        continue;
+      }
       seen.set(name, answered);
       const before = this.#seen.get(name);
-      if (before !== undefined) this.#parts.confirmed(name, before, asked);
+      if (before !== undefined) {
+        this.#parts.confirmed(name, before, asked);
+      }
     }
     this.#seen = seen;
   }

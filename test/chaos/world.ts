@@ -80,7 +80,9 @@ export function firstWorld(): World {
   const nicNames: Record<string, string> = {};
   for (const { node, device, declare } of TOPOLOGY.edges) {
     nicNames[nicKey({ node, nic: device })] = device;
-    if (declare) edges[declare.id] = { node, nic: device };
+    if (declare) {
+      edges[declare.id] = { node, nic: device };
+    }
   }
   return {
     places: Object.fromEntries(TOPOLOGY.vms.map(({ name, node }) => [name, node])),
@@ -101,15 +103,21 @@ export function firstWorld(): World {
 /** The node of an interface, or undefined where it has no device. */
 export function nodeOf(world: World, id: string): string | undefined {
   const vm = vmOf(id);
-  if (vm === undefined) return world.edges[id]?.node;
+  if (vm === undefined) {
+    return world.edges[id]?.node;
+  }
   return world.hidden.includes(vm) ? undefined : world.places[vm];
 }
 
 /** The state that a policy must come to. */
 export function expectedState(world: World, { enabled, sources, destination }: Spec): string {
-  if (!enabled) return 'disabled';
+  if (!enabled) {
+    return 'disabled';
+  }
   const absent = sources.filter((id) => nodeOf(world, id) === undefined).length;
-  if (nodeOf(world, destination) === undefined || absent === sources.length) return 'waiting';
+  if (nodeOf(world, destination) === undefined || absent === sources.length) {
+    return 'waiting';
+  }
   return absent > 0 ? 'degraded' : 'active';
 }
 

@@ -90,7 +90,9 @@ describe('decoders', () => {
   test('every frame becomes the golden packet, byte by byte', async () => {
     const [seen = []] = await framesOf(await sent('bytes'));
     assert.equal(seen.length, packets.length);
-    for (const [i, { what }] of golden.packets.entries()) assert.equal(seen[i], packets[i], what);
+    for (const [i, { what }] of golden.packets.entries()) {
+      assert.equal(seen[i], packets[i], what);
+    }
   });
 
   test('every golden packet becomes the frame inside, byte by byte', async () => {
@@ -126,7 +128,9 @@ describe('decoders', () => {
     });
     const [frames = []] = await framesOf(seen.destination);
     assert.equal(frames.length, packets.length);
-    for (const [i, { what, inner }] of golden.packets.entries()) assert.equal(frames[i], carried(inner, mtu), what);
+    for (const [i, { what, inner }] of golden.packets.entries()) {
+      assert.equal(frames[i], carried(inner, mtu), what);
+    }
     assert.deepEqual([seen.bystander.packets, seen.local.packets], [0, 0]);
     const [termination] = (await receiver!.counters()).terminations;
     assert.deepEqual(termination?.received, termination?.delivered);

@@ -23,7 +23,9 @@ describe('Open vSwitch on node-2', () => {
   const lab = useLab({ nodes: 2, switch: false, bare: true, underlayMtu: 1600 });
 
   before(async () => {
-    if (skip) return;
+    if (skip) {
+      return;
+    }
     // Open vSwitch reads packets from packet sockets, so checksums have to be finished before.
     await makeWires(lab(), [
       ['fabric', 'u-node-2'],
@@ -93,7 +95,9 @@ describe('Open vSwitch on node-2', () => {
     } as const;
     const total = 4 * PINGS + frames.length;
     const seen = await watch(lab(), taps, async (captures) => {
-      for (const size of [56, 1400]) await ping(lab(), 'web-1', 'web-2', PINGS, { size });
+      for (const size of [56, 1400]) {
+        await ping(lab(), 'web-1', 'web-2', PINGS, { size });
+      }
       await sendFrames(lab(), 'web-1', 'eth0', frames);
       await captures.original.waitFor(total);
       await captures.copy.waitFor(total);
@@ -155,7 +159,9 @@ describe('Open vSwitch on node-2', () => {
       // The first finds the way: Open vSwitch asks for the address of the tunnel's other end.
       await ping(lab(), 'db-1', 'ids-1', 1);
       await captures.copy.waitFor(1, 15_000);
-      for (const size of [56, 1400]) await ping(lab(), 'db-1', 'ids-1', PINGS, { size });
+      for (const size of [56, 1400]) {
+        await ping(lab(), 'db-1', 'ids-1', PINGS, { size });
+      }
       await captures.original.waitFor(2 + 4 * PINGS);
       await captures.copy.waitFor(1 + 4 * PINGS);
     });

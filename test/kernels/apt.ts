@@ -24,8 +24,12 @@ export type Architecture = 'amd64' | 'arm64';
 
 /** This machine's architecture. @throws Error where no kernel is to be had for it */
 export function ownArchitecture(): Architecture {
-  if (process.arch === 'x64') return 'amd64';
-  if (process.arch === 'arm64') return 'arm64';
+  if (process.arch === 'x64') {
+    return 'amd64';
+  }
+  if (process.arch === 'arm64') {
+    return 'arm64';
+  }
   throw new Error(`kernels can be booted on amd64 and arm64, and this is ${process.arch}`);
 }
 
@@ -63,7 +67,9 @@ async function aptIn(folder: string, program: string, architecture: Architecture
     const env = { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' };
     return (await run(command, { timeoutMs: APT_MS, env })).stdout;
   } catch (error) {
-    if (!(error instanceof CommandError)) throw error;
+    if (!(error instanceof CommandError)) {
+      throw error;
+    }
     const said = error.result.stderr.split('\n').find((line) => line.startsWith('E: '));
     throw new Error(`${program} ${argv[0]}: ${said?.slice(3) ?? error.message.slice(-300)}`);
   }
@@ -77,7 +83,9 @@ async function mirror(): Promise<string> {
   const { stdout } = await run(['apt-get', 'update', '--print-uris'], { timeoutMs: APT_MS });
   // Mirrors of Debian are called so; the one for security has its own name, and releases of others are elsewhere.
   const uri = /^'(\S+\/debian)\/+dists\/[a-z]+\/InRelease'/m.exec(stdout)?.[1];
-  if (uri !== undefined) return uri;
+  if (uri !== undefined) {
+    return uri;
+  }
   throw new Error('the package sources of this machine have no release of Debian; add one to /etc/apt/sources.list.d');
 }
 
@@ -94,9 +102,12 @@ export function listsAge(): number {
  * @param maxAge milliseconds that they may be old. Default a day
  */
 export async function updateLists(say: (line: string) => void, maxAge = LISTS_MS): Promise<void> {
-  if (listsAge() < maxAge) return;
-  for (const folder of ['lists/partial', 'amd64/archives/partial', 'arm64/archives/partial'])
+  if (listsAge() < maxAge) {
+    return;
+  }
+  for (const folder of ['lists/partial', 'amd64/archives/partial', 'arm64/archives/partial']) {
     mkdirSync(join(APT, folder), { recursive: true });
+  }
   say(`reading the package lists of ${SUITES.join(', ')} (60 MB, once a day)`);
   const uri = await mirror();
   const signed = existsSync(KEYS) ? `[signed-by=${KEYS}] ` : '';
@@ -117,7 +128,9 @@ export async function describe(name: string, architecture: Architecture): Promis
   const said = await apt('apt-cache', architecture, 'show', '--no-all-versions', `${name}:${architecture}`).catch(
     () => '',
   );
-  if (said === '') return undefined;
+  if (said === '') {
+    return undefined;
+  }
   return new Map(
     [...said.matchAll(/^([\w-]+): (.*)$/gm)].map(([, field, value]) => [field as string, value as string]),
   );
@@ -140,8 +153,9 @@ export async function extracted(
     const debs = join(work, '.debs');
     mkdirSync(debs);
     await aptIn(debs, 'apt-get', architecture, 'download', '-qq', ...(await packages()));
-    for (const deb of readdirSync(debs))
+    for (const deb of readdirSync(debs)) {
       await run(['dpkg-deb', '--extract', join(debs, deb), work], { timeoutMs: APT_MS });
+    }
     rmSync(debs, { recursive: true });
     await finish(work);
   });

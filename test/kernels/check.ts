@@ -31,14 +31,17 @@ export async function loadOn(kernel: Kernel, objects: readonly string[]): Promis
     onOutput: (bytes) => said.push(bytes),
   });
   const text = Buffer.concat(said).toString();
-  if (code !== 0)
+  if (code !== 0) {
     throw new Error(`Linux ${kernel.release}: the loader ended with status ${code}: ${text.slice(-2000)}`);
+  }
   const lines = text.split('\n').filter((line) => line.startsWith('{'));
   return { bootSeconds, programs: lines.map((line) => JSON.parse(line) as LoadedProgram) };
 }
 
 /** The part of an order by which a command runs in the source tree, whatever architecture the guest has. */
 export async function sourceTree({ architecture }: Kernel): Promise<Pick<Order, 'cwd' | 'root' | 'beside'>> {
-  if (architecture === ownArchitecture()) return { cwd: ROOT };
+  if (architecture === ownArchitecture()) {
+    return { cwd: ROOT };
+  }
   return { cwd: ROOT, root: await foreignRoot(architecture), beside: ROOT };
 }

@@ -22,14 +22,19 @@ export interface Compiler {
  * @param say told what is being done, a line each
  */
 export async function getCompiler(wish: string, say: (line: string) => void): Promise<Compiler> {
-  if (!/^(default|\d+)$/.test(wish))
+  if (!/^(default|\d+)$/.test(wish)) {
     throw new Error(`${wish} is no compiler; write default, or a version of clang as 19`);
+  }
   const program = wish === 'default' ? 'clang' : `clang-${wish}`;
   const version = versionOf(program);
-  if (version !== undefined) return { wish, version, program };
+  if (version !== undefined) {
+    return { wish, version, program };
+  }
   const fetched = await fetchClang(wish, say);
   const itsVersion = versionOf(fetched);
-  if (itsVersion === undefined) throw new Error(`${fetched} does not run`);
+  if (itsVersion === undefined) {
+    throw new Error(`${fetched} does not run`);
+  }
   return { wish, version: itsVersion, program: fetched };
 }
 
@@ -56,7 +61,9 @@ async function fetchClang(version: string, say: (line: string) => void): Promise
     const files = readdirSync(work, { recursive: true, encoding: 'utf8' });
     const one = (pattern: RegExp) => {
       const file = files.find((name) => pattern.test(name));
-      if (file === undefined) throw new Error(`the packages of clang-${version} lack ${pattern}`);
+      if (file === undefined) {
+        throw new Error(`the packages of clang-${version} lack ${pattern}`);
+      }
       return `$here/${file}`;
     };
     // A newer compiler wants a newer C library: it runs by the loader that came with it, and so has to be told its headers.
@@ -84,10 +91,13 @@ export function buildObject(compiler: Compiler): string {
   const folder = join(OBJECTS, `clang-${compiler.version}`);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  for (const part of ['src', 'Makefile'])
+  for (const part of ['src', 'Makefile']) {
     cpSync(join(ROOT, 'packages/bpf', part), join(folder, part), { recursive: true });
+  }
   execFileSync('make', ['-s', '-C', folder, `CLANG=${compiler.program}`], { stdio: ['ignore', 'ignore', 'inherit'] });
   const object = join(folder, 'dist/mirror.bpf.o');
-  if (!existsSync(object)) throw new Error(`${compiler.program} made no ${object}`);
+  if (!existsSync(object)) {
+    throw new Error(`${compiler.program} made no ${object}`);
+  }
   return object;
 }

@@ -20,14 +20,20 @@ export async function foreignRoot(architecture: Architecture): Promise<string> {
     // Newer packages have everything in /usr, and take it that /lib and its like lead there.
     for (const name of ['bin', 'sbin', 'lib', 'lib64']) {
       mkdirSync(join(root, 'usr', name), { recursive: true });
-      if (!existsSync(join(root, name))) symlinkSync(`usr/${name}`, join(root, name));
+      if (!existsSync(join(root, name))) {
+        symlinkSync(`usr/${name}`, join(root, name));
+      }
     }
-    if (!existsSync(join(root, 'usr/bin/sh'))) symlinkSync('dash', join(root, 'usr/bin/sh'));
+    if (!existsSync(join(root, 'usr/bin/sh'))) {
+      symlinkSync('dash', join(root, 'usr/bin/sh'));
+    }
     copyFileSync(node, join(root, 'usr/bin/node'));
     // Node.js looks for packages in each folder above the source tree, and so in this one too.
     const module = dirname(dirname(koffi));
     const npmName = architecture === 'amd64' ? 'x64' : architecture;
     cpSync(module, join(root, 'node_modules/@koromix', `koffi-linux-${npmName}`), { recursive: true });
-    for (const name of ['proc', 'sys', 'dev', 'run', 'tmp', 'root']) mkdirSync(join(root, name), { recursive: true });
+    for (const name of ['proc', 'sys', 'dev', 'run', 'tmp', 'root']) {
+      mkdirSync(join(root, name), { recursive: true });
+    }
   });
 }

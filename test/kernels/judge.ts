@@ -6,12 +6,19 @@ export const STEPS_MAX = 400_000;
 
 /** One sentence for each program that does not load, or takes too many steps. */
 export function faults(results: readonly LoadedProgram[]): string[] {
-  if (results.length === 0) return ['no program was loaded'];
+  if (results.length === 0) {
+    return ['no program was loaded'];
+  }
   return results.flatMap(({ program, errno, steps, lines }) => {
-    if (errno !== 0)
+    if (errno !== 0) {
       return [`${program} is refused with error ${errno}:\n${lines.map((line) => `    ${line}`).join('\n')}`];
-    if (steps === undefined) return [`${program}: the verifier did not say how many steps it took`];
-    if (steps > STEPS_MAX) return [`${program} takes ${steps} steps of the verifier; at most ${STEPS_MAX} are allowed`];
+    }
+    if (steps === undefined) {
+      return [`${program}: the verifier did not say how many steps it took`];
+    }
+    if (steps > STEPS_MAX) {
+      return [`${program} takes ${steps} steps of the verifier; at most ${STEPS_MAX} are allowed`];
+    }
     return [];
   });
 }

@@ -36,8 +36,9 @@ test('newest means every release and no release candidate', () => {
 });
 
 test('refuses what names no kernel, with an example', () => {
-  for (const text of ['6', 'latest', '6.12:riscv64', '6.1; reboot'])
+  for (const text of ['6', 'latest', '6.12:riscv64', '6.1; reboot']) {
     assert.throws(() => parseWish(text), /is no kernel; write for example 6\.1/);
+  }
 });
 
 test('a table has its columns below each other, and names the program with most steps', () => {

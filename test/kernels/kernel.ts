@@ -31,7 +31,9 @@ export interface Kernel {
 /** @throws Error where the text names no kernel */
 export function parseWish(text: string): KernelWish {
   const match = /^(newest|\d+\.\d+(?:\.\d+)?)(?::(amd64|arm64))?$/.exec(text);
-  if (!match) throw new Error(`${text} is no kernel; write for example 6.1, newest or 6.12:arm64`);
+  if (!match) {
+    throw new Error(`${text} is no kernel; write for example 6.1, newest or 6.12:arm64`);
+  }
   return { version: match[1] as string, architecture: (match[2] as Architecture) ?? ownArchitecture() };
 }
 
@@ -51,7 +53,9 @@ export async function getKernel(wish: KernelWish, say: (line: string) => void = 
     return await newest(wish);
   } catch (error) {
     // The lists may name a version that has been replaced since.
-    if (listsAge() < FRESH_MS) throw error;
+    if (listsAge() < FRESH_MS) {
+      throw error;
+    }
     await updateLists(say, 0);
     return newest(wish);
   }
@@ -60,7 +64,9 @@ export async function getKernel(wish: KernelWish, say: (line: string) => void = 
 async function newest(wish: KernelWish): Promise<Kernel> {
   const { architecture } = wish;
   const name = (await packageNames('linux-image-', packagePattern(wish), architecture)).at(-1);
-  if (name === undefined) throw new Error(`no package of Linux ${wish.version} for ${architecture}`);
+  if (name === undefined) {
+    throw new Error(`no package of Linux ${wish.version} for ${architecture}`);
+  }
   const release = name.slice('linux-image-'.length);
   // Newer packages hold nothing themselves: the kernel and its modules are in two others.
   const packages = async () => {
@@ -69,12 +75,16 @@ async function newest(wish: KernelWish): Promise<Kernel> {
     return [name, ...parts].map((part) => `${part}:${architecture}`);
   };
   const folder = await extracted(release, packages, architecture, async (work) => {
-    if (!existsSync(join(work, 'lib'))) symlinkSync('usr/lib', join(work, 'lib'));
+    if (!existsSync(join(work, 'lib'))) {
+      symlinkSync('usr/lib', join(work, 'lib'));
+    }
     await run(['depmod', '-b', work, release], { timeoutMs: DEPMOD_MS });
     const image = readdirSync(work, { recursive: true, encoding: 'utf8' }).find((file) =>
       /(^|\/)vmlinuz(-[^/]*)?$/.test(file),
     );
-    if (image === undefined) throw new Error(`no kernel in ${name}`);
+    if (image === undefined) {
+      throw new Error(`no kernel in ${name}`);
+    }
     renameSync(join(work, image), join(work, 'image'));
   });
   return { release, architecture, image: join(folder, 'image'), modules: join(folder, 'lib/modules', release) };

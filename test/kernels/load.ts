@@ -43,18 +43,23 @@ const SHOWN_LINES = 20;
 
 function programsOf(object: unknown): unknown[] {
   const programs: unknown[] = [];
-  for (let program = call.next(object, null); program !== null; program = call.next(object, program))
+  for (let program = call.next(object, null); program !== null; program = call.next(object, program)) {
     programs.push(program);
+  }
   return programs;
 }
 
 /** Loads one program of a file, and returns its name, the error's number and what the verifier said. */
 function attempt(path: string, index: number, level: number, log: Buffer) {
   const object: unknown = call.open(path, null);
-  if (object === null) throw new Error(`libbpf cannot read ${path}`);
+  if (object === null) {
+    throw new Error(`libbpf cannot read ${path}`);
+  }
   try {
     const programs = programsOf(object);
-    for (const [i, program] of programs.entries()) call.setAutoload(program, i === index);
+    for (const [i, program] of programs.entries()) {
+      call.setAutoload(program, i === index);
+    }
     call.setLogLevel(programs[index], level);
     call.setLogBuffer(programs[index], log, log.length);
     log[0] = 0;
@@ -68,7 +73,9 @@ function attempt(path: string, index: number, level: number, log: Buffer) {
 /** How many programs an object file has. */
 function count(path: string): number {
   const object: unknown = call.open(path, null);
-  if (object === null) throw new Error(`libbpf cannot read ${path}`);
+  if (object === null) {
+    throw new Error(`libbpf cannot read ${path}`);
+  }
   const { length } = programsOf(object);
   call.close(object);
   return length;
@@ -93,6 +100,9 @@ export function* loadEach(path: string): Generator<LoadedProgram> {
 call.setPrint(null);
 
 if (import.meta.main) {
-  for (const path of process.argv.slice(2))
-    for (const result of loadEach(path)) writeSync(1, `${JSON.stringify(result)}\n`);
+  for (const path of process.argv.slice(2)) {
+    for (const result of loadEach(path)) {
+      writeSync(1, `${JSON.stringify(result)}\n`);
+    }
+  }
 }

@@ -115,7 +115,9 @@ function modulesInOrder(kernel: Kernel): string[] {
 
 async function unpacked(path: string): Promise<Buffer> {
   const plain = path.endsWith('.xz') ? ['xz', '-dc'] : path.endsWith('.zst') ? ['zstd', '-dc'] : undefined;
-  if (plain === undefined) return readFileSync(path);
+  if (plain === undefined) {
+    return readFileSync(path);
+  }
   const child = spawn(plain[0] as string, [...plain.slice(1), path], { stdio: ['ignore', 'pipe', 'inherit'] });
   return Buffer.concat(await child.stdout.toArray());
 }
@@ -129,7 +131,9 @@ async function firstFiles(kernel: Kernel): Promise<Buffer> {
     architecture,
   );
   const program = ['bin/busybox', 'usr/bin/busybox'].map((path) => join(busybox, path)).find(existsSync);
-  if (program === undefined) throw new Error('no busybox in the package busybox-static');
+  if (program === undefined) {
+    throw new Error('no busybox in the package busybox-static');
+  }
   const order = modulesInOrder(kernel);
   const names = order.map((file) => (file.split('/').at(-1) as string).replace(/\.(xz|zst)$/, ''));
   const modules = await Promise.all(order.map((file) => unpacked(join(kernel.modules, file))));
@@ -218,8 +222,12 @@ async function boot(kernel: Kernel, order: Order, folder: string): Promise<Outco
   let late = false;
   const watch = setInterval(() => {
     const now = (performance.now() - began) / 1000;
-    if (Number.isNaN(bootSeconds) && existsSync(join(folder, 'booted'))) bootSeconds = now;
-    if (now <= seconds) return;
+    if (Number.isNaN(bootSeconds) && existsSync(join(folder, 'booted'))) {
+      bootSeconds = now;
+    }
+    if (now <= seconds) {
+      return;
+    }
     late = true;
     child.kill('SIGKILL');
   }, 100);
@@ -233,7 +241,9 @@ async function boot(kernel: Kernel, order: Order, folder: string): Promise<Outco
     child.kill('SIGKILL');
   }
   const code = join(folder, 'code');
-  if (!late && existsSync(code)) return { code: Number(readFileSync(code, 'utf8')), bootSeconds };
+  if (!late && existsSync(code)) {
+    return { code: Number(readFileSync(code, 'utf8')), bootSeconds };
+  }
   const console = existsSync(join(folder, 'console')) ? readFileSync(join(folder, 'console'), 'utf8') : '';
   const last = console.trimEnd().split('\n').slice(-30).join('\n');
   const reason = late ? `no end after ${seconds} s` : 'the machine stopped before the command ended';

@@ -54,13 +54,17 @@ async function runAll(): Promise<number> {
 }
 
 // A machine ends with this process, and its folder goes when the process exits by itself.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => process.exit(130));
+}
 
 const [verb, wish] = positionals;
 try {
-  if (verb === 'run' && wish !== undefined && command.length > 0) process.exitCode = await runOne(wish);
-  else if (verb === 'matrix' && wish === undefined) process.exitCode = await runAll();
-  else {
+  if (verb === 'run' && wish !== undefined && command.length > 0) {
+    process.exitCode = await runOne(wish);
+  } else if (verb === 'matrix' && wish === undefined) {
+    process.exitCode = await runAll();
+  } else {
     say('usage: scripts/kernels.sh run KERNEL [--seconds N] [--memory MIB] -- COMMAND…, or scripts/kernels.sh matrix');
     process.exitCode = 2;
   }

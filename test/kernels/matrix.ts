@@ -53,7 +53,9 @@ export async function runMatrix(
   const missed: string[] = [];
   let loads = 0;
   const skip = (what: string, error: unknown, named: boolean) => {
-    if (named) missed.push(what);
+    if (named) {
+      missed.push(what);
+    }
     const line = `SKIPPED ${what}: ${(error as Error).message}`;
     skipped.push(line);
     say(line);
@@ -64,7 +66,9 @@ export async function runMatrix(
   for (const wish of selection.compilers) {
     try {
       const compiler = await getCompiler(wish, say);
-      if (objects.some((other) => other.compiler.version === compiler.version)) continue;
+      if (objects.some((other) => other.compiler.version === compiler.version)) {
+        continue;
+      }
       objects.push({ compiler, path: buildObject(compiler) });
       say(`clang ${compiler.version}: object built`);
     } catch (error) {
@@ -100,13 +104,16 @@ export async function runMatrix(
     loads += objects.length;
     row.loads = objects.map(({ compiler, path }) => {
       const results = programs.filter(({ object }) => object === path);
-      for (const { object: _, ...result } of results)
+      for (const { object: _, ...result } of results) {
         record({ kernel: kernel.release, compiler: compiler.version, ...result });
+      }
       const wrong = faults(results);
       const seconds = results.reduce((sum, result) => sum + result.seconds, 0);
       const cell = wrong.length > 0 ? `FAILS (${wrong.length} of ${results.length})` : `loads, ${mostSteps(results)}`;
       say(`Linux ${kernel.release}, clang ${compiler.version}: ${cell}, ${seconds.toFixed(1)} s`);
-      for (const fault of wrong) failures.push(`Linux ${kernel.release}, clang ${compiler.version}: ${fault}`);
+      for (const fault of wrong) {
+        failures.push(`Linux ${kernel.release}, clang ${compiler.version}: ${fault}`);
+      }
       return cell;
     });
   }
@@ -122,7 +129,9 @@ export async function runMatrix(
       const { code, pass, fail, skipped: left, retried, seconds } = result;
       const counts = `${pass} passed, ${fail} failed, ${left} skipped`;
       say(`Linux ${kernel.release}, ${file}: ${counts}${retried ? ', second try' : ''}, ${seconds.toFixed(0)} s`);
-      if (code !== 0) failures.push(`Linux ${kernel.release}, ${file}: ${counts}; see ${result.log}`);
+      if (code !== 0) {
+        failures.push(`Linux ${kernel.release}, ${file}: ${counts}; see ${result.log}`);
+      }
     }
     const sum = (field: 'pass' | 'fail' | 'skipped') => results.reduce((all, result) => all + result[field], 0);
     passed.set(kernel.release, sum('pass'));
@@ -135,9 +144,15 @@ export async function runMatrix(
   const head = ['kernel', 'boots in', ...objects.map(({ compiler }) => `clang ${compiler.version}`), 'kernel tests'];
   const rows = kernels.map(({ row }) => [row.kernel, row.boot, ...row.loads, row.tests]);
   print(`\n${table(head, rows)}\n`);
-  if (objects.length > 0) print('A cell names the program that takes most steps of the verifier.');
-  for (const line of skipped) print(line);
-  for (const line of failures) print(`FAILED ${line}`);
+  if (objects.length > 0) {
+    print('A cell names the program that takes most steps of the verifier.');
+  }
+  for (const line of skipped) {
+    print(line);
+  }
+  for (const line of failures) {
+    print(`FAILED ${line}`);
+  }
   print(`Every result is in ${RESULTS}`);
   return failures.length === 0;
 }

@@ -56,7 +56,9 @@ describe('between two nodes', () => {
       await lab().exec(host, ['sh', '-ec', QUIET_V6]);
       const lines = [`address add ${address}/64 dev eth0 nodad`];
       for (const [other, to] of Object.entries(V6)) {
-        if (other !== host) lines.push(`neigh replace ${to} lladdr ${lab().mac(other)} dev eth0 nud permanent`);
+        if (other !== host) {
+          lines.push(`neigh replace ${to} lladdr ${lab().mac(other)} dev eth0 nud permanent`);
+        }
       }
       await lab().exec(host, ['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
     }
@@ -71,7 +73,9 @@ describe('between two nodes', () => {
       'IPv6 to be quiet',
       async () => {
         const { stdout } = await lab().exec('web-1', ['grep', '-E', '^Icmp6OutMsgs', '/proc/net/dev_snmp6/eth0']);
-        if (stdout !== last) since = Date.now();
+        if (stdout !== last) {
+          since = Date.now();
+        }
         last = stdout;
         return Date.now() - since > 2000;
       },
@@ -175,7 +179,9 @@ describe('between two nodes', () => {
   for (const [what, uplink] of UPLINKS) {
     // IPv6 differs inside alone, so the ends of the list stand for what is between.
     for (const ip of [4, 6] as const) {
-      if (ip === 6 && what.startsWith('no ') && !what.endsWith('all')) continue;
+      if (ip === 6 && what.startsWith('no ') && !what.endsWith('all')) {
+        continue;
+      }
       test(`TCP over IPv${ip}, uplink with ${what}, underlay 1550: segments are bit for bit those of the original`, () =>
         tcpCase({ ip, mtu: 1550, uplink, same: true }));
       test(`TCP over IPv${ip}, uplink with ${what}, underlay 1500: smaller segments carry the same stream`, () =>
@@ -201,7 +207,9 @@ describe('between two nodes', () => {
   }
 
   async function udpCase(context: TestContext, { ip, mtu, segment, fits }: UdpCase): Promise<void> {
-    if (!(await hasUdpGso(lab()))) return context.skip('the kernel has no UDP_SEGMENT');
+    if (!(await hasUdpGso(lab()))) {
+      return context.skip('the kernel has no UDP_SEGMENT');
+    }
     await setUnderlayMtu(lab(), mtu);
     const address = ip === 4 ? lab().address('web-2') : V6['web-2'];
     const shape = { segment, length: 40 * segment + 17, count: 20 };
@@ -222,7 +230,9 @@ describe('between two nodes', () => {
         const lengths = await python<number[]>('exact-pcap.py', ['lengths', seen.sent.file]);
         assert.ok(Math.max(...lengths) > shape.length, 'super-packets are among the originals');
         await assertOuter(seen.underlay, mtu);
-        if (!fits) return assert.equal(seen.copy.packets, segments);
+        if (!fits) {
+          return assert.equal(seen.copy.packets, segments);
+        }
         await assertSameMultiset(seen.copy, seen.original, segments, undefined, 'copies');
         await assertChecksums(seen.copy, segments, 'copies');
         await assertChecksums(seen.underlay, segments, 'on the underlay');
@@ -334,9 +344,13 @@ describe('between two nodes', () => {
       const made = await lab().exec(host, ['sh', '-ec', tunnel('vx0', local, remote, '192.168.7.1', dev)], {
         check: false,
       });
-      if (made.code !== 0) return context.skip(`the kernel makes no VXLAN device: ${made.stderr.trim()}`);
+      if (made.code !== 0) {
+        return context.skip(`the kernel makes no VXLAN device: ${made.stderr.trim()}`);
+      }
       try {
-        if (inbound) await lab().exec('node-1', ['ip', 'address', 'add', `${hostAddress}/24`, 'dev', 'br0']);
+        if (inbound) {
+          await lab().exec('node-1', ['ip', 'address', 'add', `${hostAddress}/24`, 'dev', 'br0']);
+        }
         await lab().exec(end.host, ['sh', '-ec', tunnel('vx0', remote, local, '192.168.7.2', 'eth0')]);
         const filter = `udp port ${VXLAN_PORT}`;
         await withPolicy(lab(), { ...POLICY, direction: inbound ? 'inbound' : 'outbound' }, async () => {
@@ -345,7 +359,9 @@ describe('between two nodes', () => {
             copy: { host: 'ids-1', direction: 'in', filter, ...WHOLE },
             underlay: { host: 'node-2', device: 'underlay0', direction: 'in', filter: 'proto 47', ...WHOLE },
           } as const;
-          if (inbound) await makeWires(lab(), [['node-1', 'tap-web-1']]);
+          if (inbound) {
+            await makeWires(lab(), [['node-1', 'tap-web-1']]);
+          }
           // Neighbours of the tunnel are found, and IPv6 within it is quiet, before anything is compared.
           await lab().exec(host, ['ping', '-q', '-c', '1', '-W', '2', '192.168.7.2']);
           const single = await watch(lab(), places, async (captures) => {
@@ -441,7 +457,9 @@ describe('between two nodes', () => {
         return results.find(({ code }) => code !== 0);
       };
       const refused = await set(150_000);
-      if (refused) return context.skip(`no ${size} on this machine: ${refused.stderr.trim()}`);
+      if (refused) {
+        return context.skip(`no ${size} on this machine: ${refused.stderr.trim()}`);
+      }
       try {
         await tcpCase({ ip, mtu: 1550, same: true, big: true });
       } finally {

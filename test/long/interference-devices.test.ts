@@ -374,7 +374,9 @@ test('a guest that moves to another bridge is captured there, and back', async (
     },
     { hit: REMOTE },
   );
-  for (const device of ['to9', 'br9']) await ip(lab(), NODE, 'link', 'del', device);
+  for (const device of ['to9', 'br9']) {
+    await ip(lab(), NODE, 'link', 'del', device);
+  }
 });
 
 test('a bridge that is deleted and made anew has its guests captured again', async (t) => {

@@ -128,7 +128,9 @@ class Churn {
         const { status, body: answer } = await (this.#random() < 0.3
           ? lab().api('DELETE', url)
           : lab().api('PUT', url, body));
-        if (status >= 300 && status !== 404) this.refused.push(`${status} ${JSON.stringify(answer)}`);
+        if (status >= 300 && status !== 404) {
+          this.refused.push(`${status} ${JSON.stringify(answer)}`);
+        }
       } catch {
         // The controller is down.
       }
@@ -200,12 +202,17 @@ test(`${KILLS} kills of agents and controller, under traffic and changes: no cop
         } else {
           await kill(victim);
           await delay(random() * 200);
-          if (victim === 'controller') await lab().startController();
-          else await lab().startAgent(victim.slice('agent-'.length));
+          if (victim === 'controller') {
+            await lab().startController();
+          } else {
+            await lab().startAgent(victim.slice('agent-'.length));
+          }
           await churn.stop();
           await calm();
         }
-        for (const node of NODES) await assertNothingDouble(node);
+        for (const node of NODES) {
+          await assertNothingDouble(node);
+        }
       }
       const { pings, arps } = await traffic.stop();
       expected = 2 * pings + arps;
@@ -227,7 +234,11 @@ test(`${KILLS} kills of agents and controller, under traffic and changes: no cop
     assertSumsClose(status);
     await activeEventually(lab(), 'steady');
     const { items } = (await lab().api('GET', '/api/v1/policies')).body;
-    for (const { name } of items) if (name !== 'steady') await lab().api('DELETE', `/api/v1/policies/${name}`);
+    for (const { name } of items) {
+      if (name !== 'steady') {
+        await lab().api('DELETE', `/api/v1/policies/${name}`);
+      }
+    }
   });
 });
 

@@ -31,8 +31,12 @@ const folders = new Map(NODES.map((node) => [node, mkdtempSync(join(tmpdir(), 'm
 const endings: (() => unknown)[] = [];
 // Before the lab goes, what runs in its namespaces does.
 after(async () => {
-  for (const ending of endings) await ending();
-  for (const folder of folders.values()) rmSync(folder, { recursive: true, force: true });
+  for (const ending of endings) {
+    await ending();
+  }
+  for (const folder of folders.values()) {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 const lab = useLab({
   nodes: 2,

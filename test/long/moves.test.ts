@@ -37,10 +37,14 @@ function monitor(node: string): { child: ChildProcess; appeared(since: number): 
     /** When web-1's device was told of for the first time after `since`. Milliseconds since 1970. */
     appeared(since) {
       for (const message of text.split(/^(?=\[)/m)) {
-        if (!/ tap-web-1[@:]/.test(message) || message.includes('Deleted')) continue;
+        if (!/ tap-web-1[@:]/.test(message) || message.includes('Deleted')) {
+          continue;
+        }
         const at = /^\[(\S+?)(\d{3})\]/.exec(message);
         const time = at ? Date.parse(`${at[1]}Z`) + Number(at[2]) / 1000 : 0;
-        if (time >= since) return time;
+        if (time >= since) {
+          return time;
+        }
       }
       return undefined;
     },
@@ -52,7 +56,9 @@ function requests({ lines }: CaptureResult): Map<string, number> {
   const seen = new Map<string, number>();
   for (const line of lines) {
     const seq = /echo request, id (\d+, seq \d+),/.exec(line)?.[1];
-    if (seq !== undefined) seen.set(seq, (seen.get(seq) ?? 0) + 1);
+    if (seq !== undefined) {
+      seen.set(seq, (seen.get(seq) ?? 0) + 1);
+    }
   }
   return seen;
 }
@@ -124,7 +130,9 @@ test(`${MOVES} moves of a guest whose device vanishes first: each is captured wh
       assert.deepEqual(twice, []);
     } finally {
       ping?.kill('SIGKILL');
-      for (const { child } of Object.values(monitors)) child.kill('SIGKILL');
+      for (const { child } of Object.values(monitors)) {
+        child.kill('SIGKILL');
+      }
     }
   });
 });

@@ -162,7 +162,9 @@ test('a newer build takes over while traffic runs, and no copy is lost', async (
   const counter = await ids.start(NUMBERS, 'count', 'eth0');
   const sender = await web.start(NUMBERS, 'send', '10.9.0.2', '500');
   await host.run(['dpkg', '-i', '--force-confold', ...Object.values(packages)]);
-  for (const unit of ['mirrorplane-controller', 'mirrorplane-agent']) assert.equal(await isActive(unit), 'active');
+  for (const unit of ['mirrorplane-controller', 'mirrorplane-agent']) {
+    assert.equal(await isActive(unit), 'active');
+  }
   await until(
     'the node has the new build',
     async () => {

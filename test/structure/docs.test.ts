@@ -29,10 +29,14 @@ function anchorsOf(text: string): Set<string> {
 /** What is wrong with the links of a page. */
 function brokenLinks(page: string): string[] {
   return [...prose(read(page)).matchAll(/\]\(([^()\s]+)\)/g)].flatMap(([, target]) => {
-    if (/^[a-z]+:/.test(target!)) return [];
+    if (/^[a-z]+:/.test(target!)) {
+      return [];
+    }
     const [path, anchor] = target!.split('#') as [string, string?];
     const file = path === '' ? page : normalize(join(dirname(page), path));
-    if (!existsSync(join(ROOT, file))) return [`${page}: ${target} leads nowhere`];
+    if (!existsSync(join(ROOT, file))) {
+      return [`${page}: ${target} leads nowhere`];
+    }
     const missing = anchor !== undefined && file.endsWith('.md') && !anchorsOf(read(file)).has(anchor);
     return missing ? [`${page}: ${target} names no heading`] : [];
   });
@@ -47,9 +51,13 @@ test('every page of docs can be reached from README.md', () => {
   const seen = new Set<string>();
   const open = ['README.md'];
   for (let page = open.pop(); page !== undefined; page = open.pop()) {
-    if (seen.has(page) || !existsSync(join(ROOT, page))) continue;
+    if (seen.has(page) || !existsSync(join(ROOT, page))) {
+      continue;
+    }
     seen.add(page);
-    if (!page.endsWith('.md')) continue;
+    if (!page.endsWith('.md')) {
+      continue;
+    }
     const targets = [...prose(read(page)).matchAll(/\]\(([^()\s#]+)/g)].map(([, target]) => target!);
     open.push(...targets.map((target) => normalize(join(dirname(page!), target))));
   }

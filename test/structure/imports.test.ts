@@ -116,7 +116,9 @@ test('every package has a layer, and stands above what it may import', () => {
   assert.deepEqual(packages.sort(), Object.keys(LAYERS).sort());
   const order = Object.keys(LAYERS);
   for (const [name, below] of Object.entries(LAYERS)) {
-    for (const one of below) assert.ok(order.indexOf(one) < order.indexOf(name), `${one} stands below ${name}`);
+    for (const one of below) {
+      assert.ok(order.indexOf(one) < order.indexOf(name), `${one} stands below ${name}`);
+    }
   }
 });
 
@@ -144,8 +146,12 @@ for (const [name, order] of Object.entries(ROOMS)) {
   test(`a room of the ${name} imports only rooms below it`, () => {
     const broken = ({ from, to }: Import) => {
       const [here, there] = [roomOf(from), roomOf(to)];
-      if (here === undefined || there === undefined || here === there || !order.includes(here)) return false;
-      if (STRANGERS[name]!.some(([above, below]) => above === here && below === there)) return true;
+      if (here === undefined || there === undefined || here === there || !order.includes(here)) {
+        return false;
+      }
+      if (STRANGERS[name]!.some(([above, below]) => above === here && below === there)) {
+        return true;
+      }
       return !order.includes(there) || order.indexOf(there) > order.indexOf(here);
     };
     assert.deepEqual(breaking(broken), []);

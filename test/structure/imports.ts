@@ -26,7 +26,9 @@ export function allImports(): Import[] {
 export function importsIn(text: string): Import[] {
   let to = '';
   return text.split('\n').flatMap((line): Import[] => {
-    if (!line.startsWith(' ')) to = line;
+    if (!line.startsWith(' ')) {
+      to = line;
+    }
     const [, specifier, from] = /^ +Imported via ['"]([^'"]+)['"] from file '([^']+)'/.exec(line) ?? [];
     return specifier === undefined || from === undefined ? [] : [{ from, to, specifier }];
   });
@@ -41,7 +43,9 @@ export function circlesIn(imports: readonly Import[]): string[][] {
     const open = [start];
     for (let file = open.pop(); file !== undefined; file = open.pop()) {
       for (const { to } of next.get(file) ?? []) {
-        if (!seen.has(to)) open.push(to);
+        if (!seen.has(to)) {
+          open.push(to);
+        }
         seen.add(to);
       }
     }
@@ -49,7 +53,9 @@ export function circlesIn(imports: readonly Import[]): string[][] {
   }
   const circles = new Map<string, string[]>();
   for (const [start, seen] of reached) {
-    if (!seen.has(start)) continue;
+    if (!seen.has(start)) {
+      continue;
+    }
     const circle = [...seen].filter((file) => reached.get(file)?.has(start)).sort();
     circles.set(circle.join(' '), circle);
   }

@@ -51,7 +51,9 @@ function outsideCode(lines: readonly Line[]): Line[] {
   let inCode = false;
   return lines.filter(({ text }) => {
     const isFence = /^\s*```/.test(text);
-    if (isFence) inCode = !inCode;
+    if (isFence) {
+      inCode = !inCode;
+    }
     return !inCode && !isFence;
   });
 }

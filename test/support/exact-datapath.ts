@@ -30,7 +30,9 @@ export async function startDatapath(lab: Lab, node: string): Promise<NodeDatapat
     const { value, done } = await lines.next();
     assert.ok(!done, `the data path of ${node} has ended`);
     const { error, result } = JSON.parse(value as string);
-    if (error) throw new Error(error);
+    if (error) {
+      throw new Error(error);
+    }
     return result;
   };
   const ask = (command: Command) => {
@@ -46,7 +48,9 @@ export async function startDatapath(lab: Lab, node: string): Promise<NodeDatapat
     counters: () => ask({ do: 'counters' }) as Promise<CounterReport>,
     close: async () => {
       // A lab that has gone down has ended it already.
-      if (child.exitCode !== null || child.signalCode !== null) return;
+      if (child.exitCode !== null || child.signalCode !== null) {
+        return;
+      }
       await ask({ do: 'close' });
       child.stdin!.end();
     },
@@ -64,8 +68,12 @@ async function serve(folder: string): Promise<void> {
   const datapath = createKernelDatapath({ bpffs: folder });
   const say = (answer: object) => process.stdout.write(`${JSON.stringify(answer)}\n`);
   const run = (command: Command): unknown => {
-    if (command.do === 'apply') return datapath.apply(command.state);
-    if (command.do === 'counters') return datapath.counters();
+    if (command.do === 'apply') {
+      return datapath.apply(command.state);
+    }
+    if (command.do === 'counters') {
+      return datapath.counters();
+    }
     return datapath.uninstall();
   };
   try {
@@ -87,4 +95,6 @@ async function serve(folder: string): Promise<void> {
   }
 }
 
-if (process.argv[1] === import.meta.filename) await serve(process.argv[2]!);
+if (process.argv[1] === import.meta.filename) {
+  await serve(process.argv[2]!);
+}

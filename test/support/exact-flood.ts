@@ -9,8 +9,12 @@ export const FLOOD_FRAME = 60;
 
 function checksum(bytes: Buffer): number {
   let sum = 0;
-  for (let i = 0; i < bytes.length; i += 2) sum += bytes.readUInt16BE(i);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  for (let i = 0; i < bytes.length; i += 2) {
+    sum += bytes.readUInt16BE(i);
+  }
+  while (sum > 0xffff) {
+    sum = (sum & 0xffff) + (sum >>> 16);
+  }
   return ~sum & 0xffff;
 }
 
@@ -37,7 +41,9 @@ export async function flood(lab: Lab, from: string, to: string, count: number, r
   const config = join(lab.runDir, `flood-${from}-${to}.cfg`);
   writeFileSync(config, `{ ${[...floodFrame(lab, from, to)].join(', ')} }\n`);
   const argv = ['trafgen', '--dev', 'eth0', '--conf', config, '--num', String(count), '--cpus', '1'];
-  if (rate) argv.push('--rate', `${rate}pps`);
+  if (rate) {
+    argv.push('--rate', `${rate}pps`);
+  }
   await lab.exec(from, argv, { timeoutMs: 120_000 });
 }
 

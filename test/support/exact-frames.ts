@@ -43,8 +43,12 @@ export function ipv6Hex(address: string): string {
 
 function checksum(hex: string): number {
   let sum = 0;
-  for (let i = 0; i < hex.length; i += 4) sum += Number.parseInt(hex.slice(i, i + 4), 16);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  for (let i = 0; i < hex.length; i += 4) {
+    sum += Number.parseInt(hex.slice(i, i + 4), 16);
+  }
+  while (sum > 0xffff) {
+    sum = (sum & 0xffff) + (sum >>> 16);
+  }
   return ~sum & 0xffff;
 }
 

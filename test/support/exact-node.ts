@@ -24,8 +24,12 @@ export async function tryFeature(
   script: string,
 ): Promise<boolean> {
   const { code, stdout, stderr } = await lab.exec(host, ['sh', '-eu'], { input: script, check: false });
-  if (code === 0) return true;
-  if (/syntax error/i.test(stderr)) throw new Error(`${what}: ${stderr}`);
+  if (code === 0) {
+    return true;
+  }
+  if (/syntax error/i.test(stderr)) {
+    throw new Error(`${what}: ${stderr}`);
+  }
   t.skip(`no ${what} here: ${(stderr || stdout).trim().split('\n').slice(-3).join(' | ')}`);
   return false;
 }

@@ -19,13 +19,17 @@ export type Offloads = Readonly<Record<string, 'on' | 'off'>>;
 
 /** Sets offloads of a device; those named here must exist. */
 export async function offloads(lab: Lab, host: string, device: string, settings: Offloads): Promise<void> {
-  if (Object.keys(settings).length === 0) return;
+  if (Object.keys(settings).length === 0) {
+    return;
+  }
   await lab.exec(host, ['ethtool', '-K', device, ...Object.entries(settings).flat()]);
 }
 
 /** Devices that behave like a wire without offloads, whatever comes: each frame there is as long as on the wire. */
 export async function makeWires(lab: Lab, places: readonly (readonly [host: string, device: string])[]): Promise<void> {
-  for (const [host, device] of places) await offloads(lab, host, device, ALL_OFF);
+  for (const [host, device] of places) {
+    await offloads(lab, host, device, ALL_OFF);
+  }
 }
 
 /** Sets the MTU of the underlay of a lab of two nodes and waits until both agents have reported it. */
@@ -35,7 +39,9 @@ export async function setUnderlayMtu(lab: Lab, mtu: number): Promise<void> {
     await lab.exec('fabric', ['ip', 'link', 'set', `u-${node}`, 'mtu', String(mtu)]);
   }
   await lab.exec('fabric', ['ip', 'link', 'set', 'under', 'mtu', String(mtu)]);
-  for (const node of nodes) await lab.exec(node, ['ip', 'link', 'set', 'underlay0', 'mtu', String(mtu)]);
+  for (const node of nodes) {
+    await lab.exec(node, ['ip', 'link', 'set', 'underlay0', 'mtu', String(mtu)]);
+  }
   for (const node of nodes) {
     await until(
       `${node} reports an underlay MTU of ${mtu}`,
@@ -65,7 +71,9 @@ export async function listen(lab: Lab, host: string, argv: string[]) {
     result: async () => {
       child.stdin!.end();
       const said = await line();
-      if (child.exitCode === null && child.signalCode === null) await once(child, 'close');
+      if (child.exitCode === null && child.signalCode === null) {
+        await once(child, 'close');
+      }
       return said;
     },
     kill: () => child.kill('SIGKILL'),
@@ -202,8 +210,12 @@ async function checksums(file: string): Promise<{ bad: number; good: number }> {
     const [ip = '', tcp = '', udp = '', value = ''] = row.split('\t');
     const statuses = [ip, tcp, udp].join(',').split(',');
     // The kernel writes a TCP checksum of 0 as 0xffff, which is the same sum; tshark wants the 0.
-    if (statuses.includes('0') && !(value.includes('0xffff') && !`${ip},${udp}`.split(',').includes('0'))) bad++;
-    if (`${tcp},${udp}`.split(',').includes('1')) good++;
+    if (statuses.includes('0') && !(value.includes('0xffff') && !`${ip},${udp}`.split(',').includes('0'))) {
+      bad++;
+    }
+    if (`${tcp},${udp}`.split(',').includes('1')) {
+      good++;
+    }
   }
   return { bad, good };
 }

@@ -54,7 +54,9 @@ export async function startOvs(lab: Lab, node: string): Promise<Ovs> {
       })
     ).stdout;
   const stop = async () => {
-    for (const child of children) child.kill('SIGTERM');
+    for (const child of children) {
+      child.kill('SIGTERM');
+    }
     await until('Open vSwitch to end', () =>
       children.every((child) => child.exitCode !== null || child.signalCode !== null),
     );

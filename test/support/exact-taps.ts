@@ -31,7 +31,9 @@ export function assertFrames(seen: readonly string[], expected: readonly string[
   const surplus = [...seen];
   const missing = expected.filter((frame) => {
     const at = surplus.indexOf(frame);
-    if (at >= 0) surplus.splice(at, 1);
+    if (at >= 0) {
+      surplus.splice(at, 1);
+    }
     return at < 0;
   });
   const some = (frames: string[]) => ({ count: frames.length, first: frames.slice(0, 3) });

@@ -55,7 +55,9 @@ export async function startGuestNumbers(
 /** A numbered packet as `MAC/STREAM/NUMBER` of the sender, or null for any other frame. `frame` is hex. */
 export function numberedKey(frame: string): string | null {
   const at = 2 * (14 + 20 + 8);
-  if (frame.slice(24, 28) !== '0800' || frame.slice(at, at + 8) !== '6d706e72') return null;
+  if (frame.slice(24, 28) !== '0800' || frame.slice(at, at + 8) !== '6d706e72') {
+    return null;
+  }
   const word = (i: number) => Number.parseInt(frame.slice(at + 8 * i, at + 8 * (i + 1)), 16);
   return `${frame.slice(12, 24)}/${word(1)}/${word(2)}`;
 }
@@ -63,7 +65,9 @@ export function numberedKey(frame: string): string | null {
 /** How often each key is there. */
 export function tally(keys: readonly string[]): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1);
+  for (const key of keys) {
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
   return counts;
 }
 
@@ -72,8 +76,11 @@ export function runsOf(counts: readonly number[]): { first: number; last: number
   const runs: { first: number; last: number; count: number }[] = [];
   counts.forEach((count, number) => {
     const run = runs.at(-1);
-    if (run?.count === count) run.last = number;
-    else runs.push({ first: number, last: number, count });
+    if (run?.count === count) {
+      run.last = number;
+    } else {
+      runs.push({ first: number, last: number, count });
+    }
   });
   return runs;
 }

@@ -32,8 +32,12 @@ export async function startFlows(lab: Lab): Promise<Numbered> {
     { name: 'local', sources: ['web-2/0'], destination: 'vm-1-1/0' },
     { name: 'edge', sources: ['fw-1/0'], destination: 'edge-1', vlanId: 100 },
   ];
-  for (const policy of policies) await createPolicy(lab, policy);
-  for (const { name } of policies) await activeEventually(lab, name);
+  for (const policy of policies) {
+    await createPolicy(lab, policy);
+  }
+  for (const { name } of policies) {
+    await activeEventually(lab, name);
+  }
   const traffic = new Numbered(lab, FLOWS);
   await traffic.start();
   return traffic;
@@ -161,9 +165,14 @@ export async function interfere(
   const limit = repairLimit();
   for (const [name, { missing, duplicated, gapMs }] of Object.entries(gaps)) {
     assert.equal(duplicated, 0, `${name} duplicated: ${shown(gaps)}`);
-    if (options.hit?.includes(name)) assert.ok(gapMs < limit, `${name} within ${limit} ms: ${shown(gaps)}`);
-    else assert.equal(missing, 0, `${name} is not concerned: ${shown(gaps)}`);
+    if (options.hit?.includes(name)) {
+      assert.ok(gapMs < limit, `${name} within ${limit} ms: ${shown(gaps)}`);
+    } else {
+      assert.equal(missing, 0, `${name} is not concerned: ${shown(gaps)}`);
+    }
   }
-  if (told) await toldOf(told.lab, told.node, newest!, told.words);
+  if (told) {
+    await toldOf(told.lab, told.node, newest!, told.words);
+  }
   return gaps;
 }

@@ -33,14 +33,20 @@ export function useLab(options: LabOptions = {}): () => Lab {
   });
   after(
     async () => {
-      if (lab === undefined) return;
-      if (failed) process.stderr.write(logs(lab));
+      if (lab === undefined) {
+        return;
+      }
+      if (failed) {
+        process.stderr.write(logs(lab));
+      }
       await lab.down();
     },
     { timeout: LAB_MS },
   );
   return () => {
-    if (lab === undefined) throw new Error('there is no lab yet: use it within a test');
+    if (lab === undefined) {
+      throw new Error('there is no lab yet: use it within a test');
+    }
     return lab;
   };
 }

@@ -68,7 +68,9 @@ class Watcher {
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
+      return;
+    }
     const closed = once(this.#child, 'close');
     this.#child.kill('SIGINT');
     await closed;
@@ -82,7 +84,9 @@ class Watcher {
     }
     while (this.#header && data.length >= 16) {
       const length = data.readUInt32LE(8);
-      if (data.length < 16 + length) break;
+      if (data.length < 16 + length) {
+        break;
+      }
       this.#packet(data.readUInt32LE(0) * 1000 + data.readUInt32LE(4) / 1000, data.subarray(16, 16 + length));
       data = data.subarray(16 + length);
     }
@@ -114,8 +118,12 @@ export class Numbered {
   /** Starts senders and captures, and waits until every flow is copied. */
   async start(): Promise<void> {
     const flows = Object.values(this.flows);
-    for (const host of new Set(flows.flatMap(({ to, copies }) => [to, copies]))) await this.watch(host);
-    for (const host of new Set(flows.flatMap(({ from, to }) => [from, to]))) this.send(host);
+    for (const host of new Set(flows.flatMap(({ to, copies }) => [to, copies]))) {
+      await this.watch(host);
+    }
+    for (const host of new Set(flows.flatMap(({ from, to }) => [from, to]))) {
+      this.send(host);
+    }
     await until(
       'all flows to be copied',
       () => flows.every(({ port, copies }) => this.#watchers.get(copies)!.last(port) >= SETTLED),
@@ -145,7 +153,9 @@ export class Numbered {
   }
 
   async stop(): Promise<void> {
-    for (const sender of this.#senders) sender.kill('SIGKILL');
+    for (const sender of this.#senders) {
+      sender.kill('SIGKILL');
+    }
     await Promise.all([...this.#watchers.values()].map((watcher) => watcher.stop()));
   }
 
@@ -215,9 +225,13 @@ export class Numbered {
       const times = copies.get(number);
       const arrived = originals.get(number)?.[0];
       if (times !== undefined) {
-        if (since !== undefined) gapMs = Math.max(gapMs, times[0]! - since);
+        if (since !== undefined) {
+          gapMs = Math.max(gapMs, times[0]! - since);
+        }
         since = undefined;
-        if (times.length > 1) duplicated++;
+        if (times.length > 1) {
+          duplicated++;
+        }
       } else if (arrived !== undefined) {
         missing++;
         since ??= arrived;

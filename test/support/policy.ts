@@ -123,7 +123,9 @@ export function countedEventually(
 
 /** Packets of counters without bytes, and without reasons that stand at 0. */
 export function packets(counts: CaptureCounts | undefined) {
-  if (counts === undefined) return undefined;
+  if (counts === undefined) {
+    return undefined;
+  }
   const { matched, sampledOut, copied, truncated } = counts;
   const by = (reasons: Partial<Record<string, { packets: number }>>) =>
     Object.fromEntries(Object.entries(reasons).flatMap(([name, c]) => (c?.packets ? [[name, c.packets]] : [])));
@@ -155,7 +157,9 @@ export function assertSumsClose(status: PolicyStatus): void {
   let matched = 0;
   for (const { interface: id, inbound, outbound } of status.sources) {
     for (const [direction, counts] of Object.entries({ inbound, outbound })) {
-      if (counts === undefined) continue;
+      if (counts === undefined) {
+        continue;
+      }
       closes(counts, `${id} ${direction}`);
       matched += counts.matched.packets;
     }

@@ -42,7 +42,9 @@ function parse(text: string, folder: string): DiskEvent[] {
   let id = 0;
   for (const line of text.split('\n')) {
     const match = /^(\d+) +(.*)$/.exec(line);
-    if (!match) continue;
+    if (!match) {
+      continue;
+    }
     const [, pid, rest] = match as unknown as [string, string, string];
     const resumed = /^<\.\.\. (\w+) resumed>(.*)$/.exec(rest);
     if (resumed) {
@@ -76,24 +78,34 @@ function interpret(call: string, folder: string, id: number, when: 'start' | 'en
   const paths = () => strings.map((bytes) => within(bytes.toString()));
   if (name === 'fsync' || name === 'fdatasync') {
     const file = onFd();
-    if (file === undefined || failed) return [];
+    if (file === undefined || failed) {
+      return [];
+    }
     return [{ type: when === 'start' ? 'syncStart' : 'syncEnd', name: file, id }];
   }
   // Everything else may be on the disk as soon as it was asked for; what it was is known when it has ended.
-  if (when === 'start' || failed) return [];
+  if (when === 'start' || failed) {
+    return [];
+  }
   const file = onFd();
   switch (name) {
     case 'openat': {
       const path = paths()[0];
-      if (path === undefined || path === '') return [];
+      if (path === undefined || path === '') {
+        return [];
+      }
       const created: DiskEvent[] = call.includes('O_CREAT') ? [{ type: 'create', name: path }] : [];
       return call.includes('O_TRUNC') ? [...created, { type: 'truncate', name: path, length: 0 }] : created;
     }
     case 'write':
-      if (/^write\(1</.test(call)) return [{ type: 'said', text: strings[0]!.toString() }];
+      if (/^write\(1</.test(call)) {
+        return [{ type: 'said', text: strings[0]!.toString() }];
+      }
       return file === undefined ? [] : [{ type: 'write', name: file, offset: 'end', data: strings[0]! }];
     case 'pwrite64': {
-      if (file === undefined) return [];
+      if (file === undefined) {
+        return [];
+      }
       const offset = Number(/, (\d+)\) += /.exec(call)![1]);
       return [{ type: 'write', name: file, offset, data: strings[0]! }];
     }
@@ -148,8 +160,11 @@ export function afterPowerLoss(
   const syncs = new Map<number, number>();
   const put = (names: Map<string, Inode>, change: NameChange) => {
     for (const [name, inode] of change) {
-      if (inode) names.set(name, inode);
-      else names.delete(name);
+      if (inode) {
+        names.set(name, inode);
+      } else {
+        names.delete(name);
+      }
     }
   };
   const setNames = (...change: NameChange) => {
@@ -157,13 +172,19 @@ export function afterPowerLoss(
     changes.push(change);
   };
   for (const event of events.slice(0, count)) {
-    if (event.type === 'said') continue;
+    if (event.type === 'said') {
+      continue;
+    }
     const inode = seen.get(event.name);
     if (event.type === 'create') {
-      if (!inode) setNames([event.name, { durable: new Content(), length: 0, pending: [] }]);
-    } else if (event.type === 'unlink') setNames([event.name, undefined]);
-    else if (event.type === 'rename') setNames([event.to, inode], [event.name, undefined]);
-    else if (event.type === 'write') {
+      if (!inode) {
+        setNames([event.name, { durable: new Content(), length: 0, pending: [] }]);
+      }
+    } else if (event.type === 'unlink') {
+      setNames([event.name, undefined]);
+    } else if (event.type === 'rename') {
+      setNames([event.to, inode], [event.name, undefined]);
+    } else if (event.type === 'write') {
       const offset = event.offset === 'end' ? inode!.length : event.offset;
       inode!.pending.push({ offset, data: event.data });
       inode!.length = Math.max(inode!.length, offset + event.data.length);
@@ -175,22 +196,30 @@ export function afterPowerLoss(
     } else if (honest) {
       const covered = syncs.get(event.id)!;
       if (event.name === '') {
-        for (const change of changes.slice(0, covered)) put(durable, change);
+        for (const change of changes.slice(0, covered)) {
+          put(durable, change);
+        }
         changes = changes.slice(covered);
       } else if (inode) {
-        for (const change of inode.pending.slice(0, covered)) write(inode, change);
+        for (const change of inode.pending.slice(0, covered)) {
+          write(inode, change);
+        }
         inode.pending = inode.pending.slice(covered);
       }
     }
   }
   // Names reach the disk in their order, as the journal of a file system has them; sectors in any.
   const names = survival === 0 || survival === 1 ? survival : random();
-  for (const change of changes.slice(0, Math.round(names * changes.length))) put(durable, change);
+  for (const change of changes.slice(0, Math.round(names * changes.length))) {
+    put(durable, change);
+  }
   rmSync(target, { recursive: true, force: true });
   mkdirSync(target);
   for (const [name, inode] of durable) {
     const found: Inode = { durable: new Content(inode.durable.bytes), length: 0, pending: [] };
-    for (const change of inode.pending) write(found, change, () => random() < survival);
+    for (const change of inode.pending) {
+      write(found, change, () => random() < survival);
+    }
     writeFileSync(join(target, name), found.durable.bytes);
   }
 }
@@ -198,7 +227,9 @@ export function afterPowerLoss(
 /** @param survives asked for each sector; left out: all of it does */
 function write(inode: Inode, change: Inode['pending'][number], survives?: () => boolean): void {
   if ('length' in change) {
-    if (survives === undefined || survives()) inode.durable.resize(change.length);
+    if (survives === undefined || survives()) {
+      inode.durable.resize(change.length);
+    }
     return;
   }
   const { offset, data } = change;
@@ -208,7 +239,9 @@ function write(inode: Inode, change: Inode['pending'][number], survives?: () => 
   }
   for (let at = offset; at < offset + data.length; ) {
     const end = Math.min(offset + data.length, (Math.floor(at / SECTOR) + 1) * SECTOR);
-    if (survives()) inode.durable.write(data.subarray(at - offset, end - offset), at);
+    if (survives()) {
+      inode.durable.write(data.subarray(at - offset, end - offset), at);
+    }
     at = end;
   }
 }
@@ -233,12 +266,16 @@ class Content {
       const larger = Buffer.alloc(2 * length);
       this.bytes.copy(larger);
       this.#bytes = larger;
-    } else if (length < this.#length) this.#bytes.fill(0, length, this.#length);
+    } else if (length < this.#length) {
+      this.#bytes.fill(0, length, this.#length);
+    }
     this.#length = length;
   }
 
   write(data: Buffer, offset: number): void {
-    if (offset + data.length > this.#length) this.resize(offset + data.length);
+    if (offset + data.length > this.#length) {
+      this.resize(offset + data.length);
+    }
     data.copy(this.#bytes, offset);
   }
 }

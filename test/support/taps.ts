@@ -36,13 +36,19 @@ export async function watch<K extends string>(
   const captures = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   let results: CaptureResult[];
   try {
-    for (const one of started) if (one.status === 'rejected') throw one.reason;
+    for (const one of started) {
+      if (one.status === 'rejected') {
+        throw one.reason;
+      }
+    }
     await work(Object.fromEntries(names.map((name, i) => [name, captures[i]])) as Record<K, Capture>);
   } finally {
     results = await Promise.all(captures.map((capture) => capture.stop()));
   }
   const named = Object.fromEntries(names.map((name, i) => [name, results[i]])) as Record<K, CaptureResult>;
-  for (const name of names) assert.equal(named[name].dropped, 0, `the capture ${name} lost packets`);
+  for (const name of names) {
+    assert.equal(named[name].dropped, 0, `the capture ${name} lost packets`);
+  }
   return named;
 }
 

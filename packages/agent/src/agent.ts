@@ -112,14 +112,18 @@ export class Agent {
    * in between would otherwise go back behind what it has reported.
    */
   take(program: NodeProgram): void {
-    if (!this.#isOurs(program)) return;
+    if (!this.#isOurs(program)) {
+      return;
+    }
     this.#newest = program;
     const saved = this.#parts.programs.save(program).catch((error: unknown) => {
       this.#log.error({ err: error }, 'the program could not be stored');
     });
     // A disk that is full or stuck must not keep the node from mirroring.
     this.#taking = atMost(saved, SAVE_LIMIT_MS).then(() => {
-      if (this.#newest !== program) return;
+      if (this.#newest !== program) {
+        return;
+      }
       this.#program = program;
       this.#poke();
     });
@@ -129,7 +133,9 @@ export class Agent {
   dismiss(): void {
     const { node } = this.#parts;
     const current = this.#newest ?? this.#program;
-    if (!current || current.captures.length + current.deliveries.length + current.terminations.length === 0) return;
+    if (!current || current.captures.length + current.deliveries.length + current.terminations.length === 0) {
+      return;
+    }
     this.#log.warn({ node }, 'the node is no longer registered: all copying on this node ends');
     this.take(emptyProgram(node, current.revision + 1));
   }
@@ -159,7 +165,9 @@ export class Agent {
   }
 
   #isOurs(program: NodeProgram): boolean {
-    if (program.node === this.#parts.node) return true;
+    if (program.node === this.#parts.node) {
+      return true;
+    }
     this.#log.error({ node: program.node }, 'a program for another node is refused');
     return false;
   }
@@ -199,7 +207,9 @@ export class Agent {
     // A capture must not wait for ARP: when something is found, it asks for another pass. The first pass waits, since
     // deliveries in force must keep the neighbour that they have.
     const looked = nextHops.want(underlayEnd(this.#underlay), erspanAddresses(this.#program));
-    if (this.#appliedRevision === undefined) await atMost(looked, NEXT_HOP_LIMIT_MS);
+    if (this.#appliedRevision === undefined) {
+      await atMost(looked, NEXT_HOP_LIMIT_MS);
+    }
     const around = {
       devices: this.#found.devices,
       underlay: this.#underlay,
@@ -243,8 +253,11 @@ export class Agent {
       const { placed } = reconciled;
       this.#passEvents.applied({ program, placed, statuses: this.#captures, result, links, at, handovers });
       problems.push(...result.problems);
-      if (result.refused.length + result.problems.length > 0) this.#schedule.retryLater();
-      else this.#schedule.succeeded();
+      if (result.refused.length + result.problems.length > 0) {
+        this.#schedule.retryLater();
+      } else {
+        this.#schedule.succeeded();
+      }
       this.#appliedRevision = program.revision;
     } catch (error) {
       const message = reason(error);

@@ -58,7 +58,9 @@ const STUCK_MS = 60_000;
 
 function nodeName(text: string): string {
   const checked = Name.safeParse(text);
-  if (!checked.success) throw new InvalidArgumentError(checked.error.issues[0]?.message ?? 'not a name');
+  if (!checked.success) {
+    throw new InvalidArgumentError(checked.error.issues[0]?.message ?? 'not a name');
+  }
   return text;
 }
 
@@ -73,12 +75,16 @@ function controllerAddress(text: string): string {
 
 function megabits(text: string): number {
   const rate = Number(text);
-  if (!(rate >= 1 && rate <= MAX_RATE)) throw new InvalidArgumentError(`use 1 to ${MAX_RATE} Mbit/s.`);
+  if (!(rate >= 1 && rate <= MAX_RATE)) {
+    throw new InvalidArgumentError(`use 1 to ${MAX_RATE} Mbit/s.`);
+  }
   return rate;
 }
 
 function ipv4(text: string): string {
-  if (!isIPv4(text)) throw new InvalidArgumentError('this is not an IPv4 address.');
+  if (!isIPv4(text)) {
+    throw new InvalidArgumentError('this is not an IPv4 address.');
+  }
   return text;
 }
 
@@ -161,7 +167,9 @@ async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<
   const stop = new AbortController();
   let started: Awaited<ReturnType<typeof startAgent>> | undefined;
   const end = (signal: string) => {
-    if (stop.signal.aborted) process.exit(1);
+    if (stop.signal.aborted) {
+      process.exit(1);
+    }
     log.info(`stopping, the data plane goes on [signal:${signal}]`);
     manager.stopping();
     stop.abort(new Error('stopped'));
@@ -207,7 +215,9 @@ const log = createLog('agent', flags.logLevel);
 try {
   await run(flags, log, await openServiceManager());
 } catch (error) {
-  if (reason(error) === 'stopped') process.exit(0);
+  if (reason(error) === 'stopped') {
+    process.exit(0);
+  }
   process.stderr.write(`error: ${reason(error)}\n`);
   process.exit(1);
 }

@@ -75,9 +75,17 @@ export class PassEvents {
       ...this.#begun(known, outcome, seenAt),
       ...this.#refused(known, vanished),
     ];
-    for (const draft of summed(drafts)) this.#events.tell(draft);
-    for (const overlap of outcome.handovers.overlaps) if (overlap.packets > 0) this.#events.tell(overlapped(overlap));
-    for (const held of result.held) this.#events.tell(handoverEvent(held));
+    for (const draft of summed(drafts)) {
+      this.#events.tell(draft);
+    }
+    for (const overlap of outcome.handovers.overlaps) {
+      if (overlap.packets > 0) {
+        this.#events.tell(overlapped(overlap));
+      }
+    }
+    for (const held of result.held) {
+      this.#events.tell(handoverEvent(held));
+    }
     this.#repaired(outcome, seenAt);
     this.#seenAt = seenAt;
     this.#known = known;
@@ -88,7 +96,9 @@ export class PassEvents {
 
   /** The data path could not be changed. Told once, however often it is tried again. */
   failed(program: NodeProgram, message: string): void {
-    if (message === this.#failure) return;
+    if (message === this.#failure) {
+      return;
+    }
     this.#failure = message;
     const cause = program.revision === this.#revision ? 'agent' : 'controller';
     this.#events.tell({ kind: 'datapathFailed', cause, code: 'ATTACH_FAILED', message });
@@ -101,7 +111,9 @@ export class PassEvents {
     { duplicated }: HandoverCounts,
   ): AgentEventDraft[] {
     return [...(this.#known ?? [])].flatMap(([key, before]): AgentEventDraft[] => {
-      if (before.state !== 'capturing' || (known.has(key) && !vanished.has(before.id))) return [];
+      if (before.state !== 'capturing' || (known.has(key) && !vanished.has(before.id))) {
+        return [];
+      }
       const wanted = captures.has(before.id);
       const why = wanted ? 'the device is gone' : 'no policy needs it any more';
       const message = `capture at ${before.device} ended: ${why}`;
@@ -128,8 +140,12 @@ export class PassEvents {
     const begun = this.#known === undefined ? new Set(result.begun.map(captureOfHook)) : undefined;
     const expected = new Set(program.standby.map((item) => item.interface));
     return [...known].flatMap(([key, now]): AgentEventDraft[] => {
-      if (now.state !== 'capturing' || this.#known?.get(key)?.state === 'capturing') return [];
-      if (begun && !begun.has(now.id)) return [];
+      if (now.state !== 'capturing' || this.#known?.get(key)?.state === 'capturing') {
+        return [];
+      }
+      if (begun && !begun.has(now.id)) {
+        return [];
+      }
       const waited = this.#captures.has(now.id);
       const seen = seenAt.get(now.ifindex);
       // A policy that was made after the device says nothing of a move.
@@ -150,9 +166,13 @@ export class PassEvents {
 
   #refused(known: ReadonlyMap<string, Known>, vanished: ReadonlySet<string>): AgentEventDraft[] {
     return [...known].flatMap(([key, now]): AgentEventDraft[] => {
-      if (now.code === undefined || vanished.has(now.id)) return [];
+      if (now.code === undefined || vanished.has(now.id)) {
+        return [];
+      }
       const before = this.#known?.get(key);
-      if (before?.state === now.state && before.message === now.message) return [];
+      if (before?.state === now.state && before.message === now.message) {
+        return [];
+      }
       const cause = this.#captures.has(now.id) ? 'agent' : 'controller';
       const refused = now.state === 'refused' ? 'was refused' : 'was refused in one direction';
       const message = `capture at ${now.device} ${refused}: ${now.message}`;
@@ -235,7 +255,9 @@ function about({ policy, interface: id }: Known): Pick<AgentEventDraft, 'interfa
 function summed(drafts: readonly AgentEventDraft[]): AgentEventDraft[] {
   const groups = Map.groupBy(drafts, ({ kind, cause, policy, code }) => [kind, cause, policy, code].join(' '));
   return [...groups.values()].flatMap((group) => {
-    if (group.length <= FEW) return group;
+    if (group.length <= FEW) {
+      return group;
+    }
     const [{ kind, cause, policy, code }] = group as [AgentEventDraft];
     const names = group.slice(0, 3).map((draft) => draft.interface);
     const message = `${group.length} of ${WHAT[kind]}, ${names.join(', ')} among them`;

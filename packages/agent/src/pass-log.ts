@@ -17,7 +17,9 @@ export function logApplied(log: Logger, { program, reconciled, result, known }: 
   const { attached, detached, written, refused, repaired } = result;
   for (const { id, ifindex, code, message } of refused) {
     // Told once, not with every attempt.
-    if (known.captures.some((status) => captureOfHook(id) === status.capture && status.message === message)) continue;
+    if (known.captures.some((status) => captureOfHook(id) === status.capture && status.message === message)) {
+      continue;
+    }
     log.warn({ capture: id, ifindex, code, reason: message }, 'capture refused');
   }
   const changed = attached + detached + written + repaired.length > 0 || known.revision !== program.revision;

@@ -50,7 +50,9 @@ export class PassSchedule {
 
   /** Asks for a pass that looks, later, and later still each time until `succeeded`. */
   retryLater(): void {
-    if (this.#closed) return;
+    if (this.#closed) {
+      return;
+    }
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.#requestLook(), this.#retryAfter);
     this.#retryAfter = Math.min(this.#retryAfter * 2, RETRY_MS[1]);
@@ -70,7 +72,9 @@ export class PassSchedule {
     const now = performance.now();
     const arriving = links.some(({ seenAt }) => seenAt !== undefined && now - seenAt < ARRIVAL_MS);
     // Put off to the next turn of the timer, and not twice: devices may come all the time.
-    if (this.#lookDue) this.#putOff = arriving && !this.#putOff;
+    if (this.#lookDue) {
+      this.#putOff = arriving && !this.#putOff;
+    }
     const look = (this.#lookDue && !this.#putOff) || helpers !== this.#helpers;
     this.#lookDue = false;
     this.#helpers = helpers;

@@ -89,7 +89,9 @@ export class Reporter {
   sendInventory(): void {
     const message = this.#inventory();
     const text = JSON.stringify(message);
-    if (text === this.#sentInventory || !this.#link?.connected) return;
+    if (text === this.#sentInventory || !this.#link?.connected) {
+      return;
+    }
     this.#sentInventory = text;
     this.#link.send(message);
   }
@@ -98,7 +100,9 @@ export class Reporter {
   sendStatus(): void {
     const message = this.#status();
     const text = JSON.stringify(message);
-    if (message === undefined || text === this.#sentStatus || !this.#link?.connected) return;
+    if (message === undefined || text === this.#sentStatus || !this.#link?.connected) {
+      return;
+    }
     this.#sentStatus = text;
     this.#link.send(message);
   }
@@ -106,7 +110,9 @@ export class Reporter {
   /** Reads all counters and sends them, where a program is in force and the connection takes more. */
   async sendCounters(): Promise<void> {
     const nothing = this.#counting || this.#outcome?.revision === undefined;
-    if (nothing || !this.#link?.connected || this.#link.congested) return;
+    if (nothing || !this.#link?.connected || this.#link.congested) {
+      return;
+    }
     this.#counting = true;
     try {
       const reading = { run: this.#run, readAt: performance.now() };
@@ -123,7 +129,9 @@ export class Reporter {
   /** The controller has saved counters: those of what has left the program need not be kept for it any more. */
   countersSaved({ run, readAt }: CounterReading): void {
     // An answer to an agent that ran before says nothing about what this one has read.
-    if (run === this.#run) this.#parts.datapath.countersSaved(readAt);
+    if (run === this.#run) {
+      this.#parts.datapath.countersSaved(readAt);
+    }
   }
 
   #hello(): Hello {
@@ -149,7 +157,9 @@ export class Reporter {
   }
 
   #status(): StatusMessage | undefined {
-    if (this.#outcome === undefined) return undefined;
+    if (this.#outcome === undefined) {
+      return undefined;
+    }
     const { revision, captures, problems } = this.#outcome;
     return { type: 'status', appliedRevision: revision ?? 0, captures: [...captures], problems: [...problems] };
   }

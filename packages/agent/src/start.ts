@@ -118,7 +118,9 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   const closers = new Closers();
   try {
     closers.add(await holdLock(data));
-    if (options.datapath === undefined || options.bpffs !== undefined) closers.add(await holdPins(bpffs));
+    if (options.datapath === undefined || options.bpffs !== undefined) {
+      closers.add(await holdPins(bpffs));
+    }
     const { credentials, joinsAgain } = await obtainCredentials(options);
     const datapath = options.datapath ?? (await kernelDatapath(bpffs, options.hook));
     closers.add(() => datapath.close());
@@ -197,7 +199,9 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
         ending.abort();
         return joining;
       });
-    } else connect(credentials);
+    } else {
+      connect(credentials);
+    }
     log.info({ node, version: AGENT_VERSION, controller: options.controller }, 'agent started');
     return { agent, close: () => closers.close() };
   } catch (error) {
@@ -227,7 +231,9 @@ function createThrottle(
 async function obtainCredentials(options: AgentOptions): Promise<Membership> {
   const { data, node, token } = options;
   const stored = await loadCredentials(data, node);
-  if (stored !== undefined) return { credentials: stored, joinsAgain: !credentialsFit(stored, token) };
+  if (stored !== undefined) {
+    return { credentials: stored, joinsAgain: !credentialsFit(stored, token) };
+  }
   if (token === undefined) {
     throw new EnrollmentError(
       `node ${node} has not joined yet: create a token with "mirrorplane node token ${node}", and give it with --token`,
@@ -252,7 +258,9 @@ async function joinCluster(options: AgentOptions, token: string, signal?: AbortS
       return credentials;
     } catch (error) {
       signal?.throwIfAborted();
-      if (error instanceof EnrollmentError) throw error;
+      if (error instanceof EnrollmentError) {
+        throw error;
+      }
       log.warn({ controller, err: error }, 'joining failed, trying again');
       await delay(wait, undefined, signal ? { signal } : {}).catch(() => undefined);
       signal?.throwIfAborted();
@@ -267,7 +275,9 @@ async function joinCluster(options: AgentOptions, token: string, signal?: AbortS
 async function joinAgain(options: AgentOptions, stored: Credentials, signal: AbortSignal): Promise<Credentials> {
   const { token, log, node } = options;
   const ended = stateOf(stored.certificate, new Date()) === 'ended';
-  if (token === undefined) return stored;
+  if (token === undefined) {
+    return stored;
+  }
   log.info(`joining again: the ${ended ? 'stored certificate has ended' : 'token is a new one'}`);
   try {
     return await joinCluster(options, token, signal);

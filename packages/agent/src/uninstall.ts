@@ -21,7 +21,9 @@ export async function uninstall(options: { data: string; datapath: Datapath; bpf
   const freeData = existsSync(data) ? await holdLock(data) : undefined;
   try {
     await uninstallDatapath(datapath, bpffs);
-    if (freeData !== undefined) await removeFiles(data);
+    if (freeData !== undefined) {
+      await removeFiles(data);
+    }
   } finally {
     freeData?.();
   }

@@ -187,7 +187,9 @@ test('changes that come while a pass is under way are worked off in one more', a
   agent.take(PROGRAM);
   await agent.settled();
   const before = datapath.applied;
-  for (let ifindex = 20; ifindex < 120; ifindex++) links.set(web(ifindex), ids);
+  for (let ifindex = 20; ifindex < 120; ifindex++) {
+    links.set(web(ifindex), ids);
+  }
   await agent.settled();
   assert.equal(datapath.state.captures[0]?.ifindex, 119);
   assert.ok(datapath.applied - before <= 2, `${datapath.applied - before} passes`);

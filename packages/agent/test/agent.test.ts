@@ -37,7 +37,9 @@ async function cluster(t: TestContext) {
   const data = temporaryFolder(t);
   const agents: RunningAgent[] = [];
   t.after(async () => {
-    for (const agent of agents) await agent.close();
+    for (const agent of agents) {
+      await agent.close();
+    }
   });
   const start = async (more: Partial<AgentOptions> = {}) => {
     const { address, token } = controller;

@@ -69,5 +69,7 @@ test('an alias says whether the guest runs there', () => {
 });
 
 test('an alias that is not about Mirrorplane says nothing', () => {
-  for (const alias of ['', 'uplink to rack 4', 'xmirrorplane:kind=vm;id=a']) assert.equal(parseAlias(alias), undefined);
+  for (const alias of ['', 'uplink to rack 4', 'xmirrorplane:kind=vm;id=a']) {
+    assert.equal(parseAlias(alias), undefined);
+  }
 });

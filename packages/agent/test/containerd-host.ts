@@ -44,7 +44,9 @@ export class ContainerdHost implements ProbePlace {
     this.folder = folder;
     t.after(() => this.#end());
     namespace.ip('link', 'set', 'lo', 'up');
-    for (const part of ['cgroup', 'run/netns', 'cni', 'image']) mkdirSync(join(folder, part), { recursive: true });
+    for (const part of ['cgroup', 'run/netns', 'cni', 'image']) {
+      mkdirSync(join(folder, part), { recursive: true });
+    }
     const argv = [`--net=/run/netns/${this.name}`, '--', 'unshare', '--mount', 'sh', '-c', SCRIPT, 'sh', folder];
     this.#holder = spawn('nsenter', argv, { stdio: ['ignore', 'pipe', 'inherit'] });
     const network = { type: 'bridge', bridge: 'cni0', ipam: { type: 'host-local', subnet: '192.0.2.0/24' } };
@@ -97,7 +99,9 @@ export class ContainerdHost implements ProbePlace {
 
   async #end(): Promise<void> {
     try {
-      for (const id of this.#sandboxes) await this.removePod(id);
+      for (const id of this.#sandboxes) {
+        await this.removePod(id);
+      }
     } finally {
       await end(this.#daemon);
       await end(this.#holder);
@@ -143,7 +147,9 @@ function image(folder: string): string {
 }
 
 async function end(child: ChildProcess | undefined): Promise<void> {
-  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
+    return;
+  }
   const ended = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGKILL');
   await ended;

@@ -24,7 +24,9 @@ test('a pod that a kubelet makes is known by its name, whatever its annotations 
 }, async (t) => {
   const endings: (() => unknown)[] = [];
   t.after(async () => {
-    for (const ending of endings) await ending();
+    for (const ending of endings) {
+      await ending();
+    }
   });
   const scope = { after: (ending: () => unknown) => void endings.unshift(ending) } as Pick<typeof t, 'after'>;
   const folder = temporaryFolder(scope);

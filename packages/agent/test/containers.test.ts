@@ -165,11 +165,17 @@ test('a container that its runtime lists and cannot describe now keeps its ident
 test('an answer that is too large, too late or an error is refused', async (t) => {
   const socket = join(temporaryFolder(t), 'api.sock');
   const server = createServer((request, answer) => {
-    if (request.url === '/large') answer.end(JSON.stringify('x'.repeat(5000)));
-    else if (request.url === '/late') answer.write('"');
-    else if (request.url === '/torn') answer.end('{');
-    else if (request.url === '/other') answer.writeHead(101, { connection: 'upgrade', upgrade: 'x' }).end();
-    else answer.writeHead(request.url === '/good' ? 200 : 500).end('"well"');
+    if (request.url === '/large') {
+      answer.end(JSON.stringify('x'.repeat(5000)));
+    } else if (request.url === '/late') {
+      answer.write('"');
+    } else if (request.url === '/torn') {
+      answer.end('{');
+    } else if (request.url === '/other') {
+      answer.writeHead(101, { connection: 'upgrade', upgrade: 'x' }).end();
+    } else {
+      answer.writeHead(request.url === '/good' ? 200 : 500).end('"well"');
+    }
   });
   await new Promise<void>((resolve) => server.listen(socket, resolve));
   t.after(() => {

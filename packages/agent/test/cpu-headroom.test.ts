@@ -32,9 +32,13 @@ class Cpu {
     const made = Math.min(copies, this.rate || Number.POSITIVE_INFINITY);
     this.loses = originals + made > this.#power;
     this.#at += STEP;
-    if (this.loses) this.#lost++;
+    if (this.loses) {
+      this.#lost++;
+    }
     // As in the data plane: without a budget nothing is counted.
-    if (this.rate > 0) this.#copies += (made * STEP) / 1000;
+    if (this.rate > 0) {
+      this.#copies += (made * STEP) / 1000;
+    }
     return this.#read();
   }
 
@@ -58,7 +62,9 @@ test('nothing is limited while nothing is lost, however much is copied', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(share(0, 0.5), share(0, 0.5))), (loads) => {
       const cpu = new Cpu(POWER);
-      for (const [originals, copies] of loads) assert.equal(cpu.step(originals * POWER, copies * POWER), 0);
+      for (const [originals, copies] of loads) {
+        assert.equal(cpu.step(originals * POWER, copies * POWER), 0);
+      }
     }),
   );
 });

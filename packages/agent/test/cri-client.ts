@@ -7,7 +7,9 @@ const SERVICE = '/runtime.v1.RuntimeService';
 /** A varint of protocol buffers. */
 function varint(value: number): Buffer {
   const bytes: number[] = [];
-  for (; value > 0x7f; value >>>= 7) bytes.push((value & 0x7f) | 0x80);
+  for (; value > 0x7f; value >>>= 7) {
+    bytes.push((value & 0x7f) | 0x80);
+  }
   return Buffer.from([...bytes, value]);
 }
 
@@ -41,8 +43,11 @@ function call(socket: string, method: string, message: Buffer): Promise<Buffer> 
     request.on('data', (part: Buffer) => parts.push(part));
     request.on('error', reject);
     request.on('end', () => {
-      if (status['grpc-status'] === '0') resolve(Buffer.concat(parts).subarray(header.length));
-      else reject(new Error(`${method}: ${status['grpc-message']}`));
+      if (status['grpc-status'] === '0') {
+        resolve(Buffer.concat(parts).subarray(header.length));
+      } else {
+        reject(new Error(`${method}: ${status['grpc-message']}`));
+      }
     });
     request.end(Buffer.concat([header, message]));
   }).finally(() => session.close());
@@ -72,5 +77,7 @@ export async function runPodSandbox(socket: string, pod: Pod): Promise<string> {
 
 /** Stops and removes the sandbox of a pod. */
 export async function removePodSandbox(socket: string, id: string): Promise<void> {
-  for (const method of ['StopPodSandbox', 'RemovePodSandbox']) await call(socket, method, field(1, id));
+  for (const method of ['StopPodSandbox', 'RemovePodSandbox']) {
+    await call(socket, method, field(1, id));
+  }
 }

@@ -29,8 +29,11 @@ test('the documentation says of every kind what the code says, and of no other',
 
 test('every reason follows the name of a device, and ends with a remedy', () => {
   for (const { guest, edge, destination } of Object.values(DEVICE_KINDS)) {
-    for (const reason of [guest, edge, destination])
-      if (reason !== undefined) assert.match(reason, /^is an? .+: .+|^is the .+: .+/);
+    for (const reason of [guest, edge, destination]) {
+      if (reason !== undefined) {
+        assert.match(reason, /^is an? .+: .+|^is the .+: .+/);
+      }
+    }
   }
 });
 
@@ -110,11 +113,13 @@ test('a macvlan device as an edge is refused with the name of the NIC below it',
 
 test('devices that name each other as the one below, in a pair or a circle, are judged all the same', () => {
   const pair = index(link('nk0', 2, { linkType: 'netkit', peer: 3 }), link('nk1', 3, { linkType: 'netkit', peer: 2 }));
-  for (const one of pair.byIfindex.values())
+  for (const one of pair.byIfindex.values()) {
     assert.match(judge(one, pair).edge ?? '', /netkit device, .*: declare the NIC/);
+  }
   const ring = index(...[2, 3, 4].map((i) => link(`v${i}`, i, { linkType: 'vlan', peer: i === 4 ? 2 : i + 1 })));
-  for (const one of ring.byIfindex.values())
+  for (const one of ring.byIfindex.values()) {
     assert.ok(judge(one, ring).guest !== undefined && sharedWith(one, ring).length < 9);
+  }
 });
 
 test('a VLAN device shares with all devices below it, a veth with its other end, a tunnel with none', () => {

@@ -22,7 +22,9 @@ class TestOutlet {
   /** Connects as the sync client does: the greeting goes first. */
   open(recorder: EventRecorder) {
     this.connected = true;
-    for (const message of recorder.greeting()) this.send(message);
+    for (const message of recorder.greeting()) {
+      this.send(message);
+    }
   }
   /** Numbers of the events that came, in order. */
   get numbers() {
@@ -39,7 +41,9 @@ function recording(limit?: number) {
 
 test('events that were told without a connection go out with the next one, numbered from 1', async () => {
   const { recorder, outlet } = recording();
-  for (let number = 1; number <= 3; number++) recorder.tell(event(number));
+  for (let number = 1; number <= 3; number++) {
+    recorder.tell(event(number));
+  }
   await tick();
   assert.equal(outlet.messages.length, 0);
   outlet.open(recorder);
@@ -73,7 +77,9 @@ test('an event that was told just before a connection opened is not sent twice o
 test('what was not acknowledged is sent again on the next connection, what was is not', async () => {
   const { recorder, outlet } = recording();
   outlet.open(recorder);
-  for (let number = 1; number <= 4; number++) recorder.tell(event(number));
+  for (let number = 1; number <= 4; number++) {
+    recorder.tell(event(number));
+  }
   await tick();
   recorder.taken({ epoch: recorder.epoch, seq: 2 });
   recorder.taken({ epoch: 'that of another start', seq: 4 });
@@ -90,7 +96,9 @@ test('what was not acknowledged is sent again on the next connection, what was i
 
 test('when too many wait the oldest are dropped, and the gap in the numbers shows how many', () => {
   const { recorder } = recording(10);
-  for (let number = 1; number <= 25; number++) recorder.tell(event(number));
+  for (let number = 1; number <= 25; number++) {
+    recorder.tell(event(number));
+  }
   assert.equal(recorder.waiting, 10);
   const [message] = recorder.greeting();
   assert.deepEqual([message?.events[0]?.seq, message?.events.at(-1)?.seq], [16, 25]);
@@ -98,7 +106,9 @@ test('when too many wait the oldest are dropped, and the gap in the numbers show
 
 test('many events go in several messages, each as large as the controller takes', () => {
   const { recorder } = recording();
-  for (let number = 1; number <= MAX_EVENTS_MESSAGE + 1; number++) recorder.tell(event(number));
+  for (let number = 1; number <= MAX_EVENTS_MESSAGE + 1; number++) {
+    recorder.tell(event(number));
+  }
   assert.deepEqual(
     recorder.greeting().map(({ events }) => events.length),
     [MAX_EVENTS_MESSAGE, 1],

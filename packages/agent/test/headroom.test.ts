@@ -49,7 +49,9 @@ class Device {
   }
 
   steps(count: number, originals: Originals, copies: number): number {
-    for (let i = 0; i < count; i++) this.step(originals, copies);
+    for (let i = 0; i < count; i++) {
+      this.step(originals, copies);
+    }
     return this.rate;
   }
 

@@ -14,7 +14,9 @@ function read(text: string, { size = 7, ...more }: Partial<ItemsOptions> & { siz
   const items: unknown[] = [];
   const reader = new JsonItems({ level: 0, most: 1000, longest: 10_000, take: (item) => items.push(item), ...more });
   const bytes = Buffer.from(text);
-  for (let at = 0; at < bytes.length; at += size) reader.push(bytes.subarray(at, at + size));
+  for (let at = 0; at < bytes.length; at += size) {
+    reader.push(bytes.subarray(at, at + size));
+  }
   reader.end();
   return { items, isFull: reader.isFull };
 }
@@ -70,8 +72,9 @@ test('of 300,000 listed containers 4,096 are looked at, the others are not read,
     answer.write('[{"Id":"aaaaaaaaaaaa"}');
     const write = () => {
       while (written < MANY && !answer.destroyed) {
-        if (!answer.write(`,{"Id":"${(++written).toString(16).padStart(64, '0')}"}`))
+        if (!answer.write(`,{"Id":"${(++written).toString(16).padStart(64, '0')}"}`)) {
           return void answer.once('drain', write);
+        }
       }
       answer.end(']');
     };
@@ -88,8 +91,11 @@ test('of 300,000 listed containers 4,096 are looked at, the others are not read,
 
 test('an error instead of a list is told as one, and a list that is too late as well', async (t) => {
   const socket = await daemon(t, (path, answer) => {
-    if (path === '/late') answer.write('[1,');
-    else answer.writeHead(500).end('[1]');
+    if (path === '/late') {
+      answer.write('[1,');
+    } else {
+      answer.writeHead(500).end('[1]');
+    }
   });
   const question = { socket, level: 0, most: 9 } as const;
   const taken: unknown[] = [];
@@ -110,8 +116,11 @@ test('a runtime that answers slowly is not asked on and on: what was said last o
   const ids = Array.from({ length: 12 }, (_, i) => i.toString(16).padStart(12, '0'));
   let slow = false;
   const socket = await daemon(t, (path, answer) => {
-    if (path === '/containers/json') answer.end(JSON.stringify(ids.map((Id) => ({ Id }))));
-    else setTimeout(() => answer.end(inspected(`${slow ? 'new' : 'old'}-${path.split('/')[2]}`)), slow ? 100 : 0);
+    if (path === '/containers/json') {
+      answer.end(JSON.stringify(ids.map((Id) => ({ Id }))));
+    } else {
+      setTimeout(() => answer.end(inspected(`${slow ? 'new' : 'old'}-${path.split('/')[2]}`)), slow ? 100 : 0);
+    }
   });
   const runtime = { path: socket, kind: 'api' } as const;
   const naming = { node: 'n', scope: undefined };

@@ -107,7 +107,9 @@ test('the guest is here while it runs or its operator has paused it, and absent 
     [6, 1, 'absent'],
     [7, 0, 'running'],
   ];
-  for (const [state, reason, guest] of states) assert.equal(guestState({ state, reason }), guest, `${state} ${reason}`);
+  for (const [state, reason, guest] of states) {
+    assert.equal(guestState({ state, reason }), guest, `${state} ${reason}`);
+  }
 });
 
 test('events of a migration tell where the guest is, and those of a pause do not', () => {

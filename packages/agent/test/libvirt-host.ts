@@ -85,7 +85,9 @@ export class LibvirtHost {
     await until(
       'libvirt answers',
       () => {
-        if (daemon.exitCode !== null) throw new Error(`libvirtd has ended with ${daemon.exitCode}`);
+        if (daemon.exitCode !== null) {
+          throw new Error(`libvirtd has ended with ${daemon.exitCode}`);
+        }
         return this.virsh('list').then(
           () => true,
           () => false,
@@ -98,7 +100,9 @@ export class LibvirtHost {
   /** Ends libvirtd; its guests run on. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const daemon = this.#daemon;
-    if (daemon === undefined || daemon.exitCode !== null || daemon.signalCode !== null) return;
+    if (daemon === undefined || daemon.exitCode !== null || daemon.signalCode !== null) {
+      return;
+    }
     const ended = new Promise((resolve) => daemon.once('exit', resolve));
     daemon.kill(signal);
     await ended;
@@ -123,7 +127,9 @@ export class LibvirtHost {
         process.kill(pid, 'SIGKILL');
       } catch (error) {
         // It may have ended since.
-        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') {
+          throw error;
+        }
       }
     }
     await until('the guests have ended', () => this.#guests().length === 0);

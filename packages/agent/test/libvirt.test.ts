@@ -44,7 +44,9 @@ describe('libvirt', { skip, timeout: 240_000 }, () => {
         errors.push(error);
       }
     }
-    if (errors.length > 0) throw new AggregateError(errors);
+    if (errors.length > 0) {
+      throw new AggregateError(errors);
+    }
   });
   // They write into the folders of the hosts, and so end first.
   const probeScope = { after: (ending: () => unknown) => void endings.unshift(ending) } as typeof scope;

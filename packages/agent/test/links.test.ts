@@ -135,7 +135,9 @@ test('a device that comes back under the same ifindex is announced, though it lo
 
 test('two hundred devices at once are all seen', options, async (t) => {
   const { namespace, has } = await watched(t);
-  for (let i = 0; i < 100; i++) namespace.ip('link', 'add', `a${i}`, 'type', 'veth', 'peer', 'name', `b${i}`);
+  for (let i = 0; i < 100; i++) {
+    namespace.ip('link', 'add', `a${i}`, 'type', 'veth', 'peer', 'name', `b${i}`);
+  }
   const links = await has('all of them', (all) => all.filter(({ linkType }) => linkType === 'veth').length === 200);
   assert.equal(new Set(links.map(({ ifindex }) => ifindex)).size, links.length);
 });
@@ -144,7 +146,9 @@ test('after events were lost, everything is read again', options, async (t) => {
   const { namespace, probe, has } = await watched(t, '4096', '2000');
   probe.say('be deaf\n');
   await probe.see('it is deaf', 'deaf');
-  for (let i = 0; i < 40; i++) namespace.ip('link', 'add', `a${i}`, 'type', 'veth', 'peer', 'name', `b${i}`);
+  for (let i = 0; i < 40; i++) {
+    namespace.ip('link', 'add', `a${i}`, 'type', 'veth', 'peer', 'name', `b${i}`);
+  }
   namespace.ip('link', 'del', 'a0');
   await has('79 of them less one pair', (all) => all.filter(({ linkType }) => linkType === 'veth').length === 78);
   namespace.ip('link', 'set', 'a1', 'mtu', '1234');

@@ -88,7 +88,9 @@ for (const [what, hold] of Object.entries({ holdLock, holdPins }) as ['holdLock'
     const again = await hold(folder);
     again();
     const target = what === 'holdLock' ? join(folder, LOCK_FILE) : folder;
-    if (!existsSync(target)) mkdirSync(target, { mode: 0o700 });
+    if (!existsSync(target)) {
+      mkdirSync(target, { mode: 0o700 });
+    }
     const flock = spawnSync('flock', ['-n', target, 'true'], { uid: NOBODY, gid: NOBODY, encoding: 'utf8' });
     assert.match(flock.stderr, /Permission denied/);
     (await hold(folder))();

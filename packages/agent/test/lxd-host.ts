@@ -55,7 +55,9 @@ export class LxdHost implements ProbePlace {
 
   /** Starts LXD; after a stop again. Resolves when it answers. */
   async start(): Promise<void> {
-    if (this.#daemon === undefined) await new Promise((resolve) => this.#holder.stdout!.once('data', resolve));
+    if (this.#daemon === undefined) {
+      await new Promise((resolve) => this.#holder.stdout!.once('data', resolve));
+    }
     const argv = [...this.enter, '--', 'lxd', '--group', 'root'];
     this.#daemon = spawn('nsenter', argv, { stdio: 'ignore', env: this.#environment() });
     const answers = () =>
@@ -115,7 +117,9 @@ export class LxdHost implements ProbePlace {
 }
 
 async function end(child: ChildProcess | undefined): Promise<void> {
-  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
+    return;
+  }
   const ended = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGKILL');
   await ended;

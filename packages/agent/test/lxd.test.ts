@@ -38,7 +38,9 @@ describe('lxd', { skip, timeout: 240_000 }, () => {
     await probe.see('the first list', 'devices', undefined, LIMIT);
   });
   after(async () => {
-    for (const ending of endings) await ending();
+    for (const ending of endings) {
+      await ending();
+    }
   });
 
   test('LXD that is in use has the folder beside its socket that `auto` looks for', () => {

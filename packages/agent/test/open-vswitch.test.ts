@@ -52,7 +52,9 @@ describe('open vswitch', { skip, timeout: 240_000 }, () => {
     at = await watched(scope);
   });
   after(async () => {
-    for (const ending of endings) await ending();
+    for (const ending of endings) {
+      await ending();
+    }
   });
 
   const named = (devices: Device[], name: string) => devices.find((device) => device.name === name);
@@ -182,8 +184,12 @@ describe('open vswitch', { skip, timeout: 240_000 }, () => {
     tap(`tap${cut}`);
     at.namespace.ip('link', 'add', `qbr${cut}`, 'type', 'bridge');
     at.namespace.ip('link', 'add', `qvb${cut}`, 'type', 'veth', 'peer', 'name', `qvo${cut}`);
-    for (const end of ['tap', 'qvb']) at.namespace.ip('link', 'set', `${end}${cut}`, 'master', `qbr${cut}`);
-    for (const end of ['qbr', 'qvb', 'qvo']) at.namespace.ip('link', 'set', `${end}${cut}`, 'up');
+    for (const end of ['tap', 'qvb']) {
+      at.namespace.ip('link', 'set', `${end}${cut}`, 'master', `qbr${cut}`);
+    }
+    for (const end of ['qbr', 'qvb', 'qvo']) {
+      at.namespace.ip('link', 'set', `${end}${cut}`, 'up');
+    }
     await plug(`qvo${cut}`, `iface-id=${port}`, `attached-mac="${MAC}"`, 'vm-uuid=vm-2', 'iface-status=active');
     const devices = await see('the port', (all) => all.some(({ identity }) => identity?.id === port));
     assert.deepEqual(
@@ -272,7 +278,9 @@ test('a NIC that libvirt plugs as OpenStack does in hybrid mode is one interface
   ip('add', `qbr${cut}`, 'type', 'bridge');
   ip('add', `qvb${cut}`, 'type', 'veth', 'peer', 'name', `qvo${cut}`);
   ip('set', `qvb${cut}`, 'master', `qbr${cut}`);
-  for (const end of ['qbr', 'qvb', 'qvo']) ip('set', `${end}${cut}`, 'up');
+  for (const end of ['qbr', 'qvb', 'qvo']) {
+    ip('set', `${end}${cut}`, 'up');
+  }
   const external = [`iface-id=${PORT}`, `attached-mac="${MAC}"`, 'vm-uuid=vm-1', 'iface-status=active'];
   const columns = external.map((id) => `external_ids:${id}`);
   await ovs.vsctl('add-port', 'br-int', `qvo${cut}`, '--', 'set', 'interface', `qvo${cut}`, ...columns);

@@ -39,7 +39,9 @@ describe('podman', { skip, timeout: 240_000 }, () => {
     await probe.see('the first list', 'devices', undefined, LIMIT);
   });
   after(async () => {
-    for (const ending of endings) await ending();
+    for (const ending of endings) {
+      await ending();
+    }
   });
 
   test('a container is known by its node and name, at the device that its interface leads to', async () => {
@@ -82,7 +84,9 @@ describe('podman', { skip, timeout: 240_000 }, () => {
 
   test('a container that is made again under its name is the same interface at its new device', async () => {
     const old = byId(probe.lines.at(-1)!.devices!)['container/node-1/web/eth0']!.ifindex;
-    for (const name of ['side-1', 'web']) await host.podman('rm', '--force', '--time', '0', name);
+    for (const name of ['side-1', 'web']) {
+      await host.podman('rm', '--force', '--time', '0', name);
+    }
     await see('it is gone', (all) => !('container/node-1/web/eth0' in all));
     await host.start('web');
     await see('it is back', (all) => (all['container/node-1/web/eth0']?.ifindex ?? old) > old);

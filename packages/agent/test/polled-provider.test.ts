@@ -60,7 +60,9 @@ test('a hint makes it read, and what has changed is told once', async (t) => {
   polled.on('change', () => changes++);
   now = listing('veth1', 'b');
   const before = source.reads;
-  for (let i = 0; i < 100; i++) source.hint();
+  for (let i = 0; i < 100; i++) {
+    source.hint();
+  }
   await until('both readings after the hints', () => source.reads >= before + 2);
   assert.deepEqual(ids(polled), [[4, 'b']]);
   assert.equal(changes, 1);
@@ -70,7 +72,9 @@ test('a hint makes it read, and what has changed is told once', async (t) => {
 test('what was said holds while it cannot be read', async (t) => {
   let fails = false;
   const { polled, source } = provider(t, () => {
-    if (fails) throw new Error('not now');
+    if (fails) {
+      throw new Error('not now');
+    }
     return listing('veth1', 'a');
   });
   polled.look([link('veth1', 4)]);
@@ -95,7 +99,9 @@ test('a device that came under the name of another while it was read is not take
   const gate = Promise.withResolvers<Listing>();
   let first = true;
   const { polled, source } = provider(t, () => {
-    if (!first) return new Promise<Listing>(() => undefined);
+    if (!first) {
+      return new Promise<Listing>(() => undefined);
+    }
     first = false;
     return gate.promise;
   });

@@ -29,7 +29,9 @@ test('a stored program survives the loss of power at any moment: the one that wa
         revision === least || revision === least + 1,
         `acknowledged ${least}, found ${revision}, event ${count}`,
       );
-      if (program) assert.deepEqual(program, programOf(revision));
+      if (program) {
+        assert.deepEqual(program, programOf(revision));
+      }
     }
     // Would this notice? A disk that only pretends to sync loses them.
     afterPowerLoss(events, count, found, { random: Math.random, survival: 0.5, honest: false });
@@ -37,7 +39,9 @@ test('a stored program survives the loss of power at any moment: the one that wa
       (program) => (program?.revision ?? 0) < least,
       () => true,
     );
-    if (lost) noticed++;
+    if (lost) {
+      noticed++;
+    }
   }
   assert.ok(
     noticed > events.length / 2,

@@ -28,7 +28,9 @@ function assertCheck(check: Check, state: Check['state'], found: RegExp, remedy?
   assert.equal(check.state, state, check.found);
   assert.match(check.found, found);
   assert.equal(check.remedy !== undefined, state === 'warning' || state === 'failed');
-  if (remedy) assert.match(check.remedy!, remedy);
+  if (remedy) {
+    assert.match(check.remedy!, remedy);
+  }
 }
 
 describe('rights', () => {
@@ -238,7 +240,9 @@ describe('certificate and clock', () => {
   test('what is in the place of a certificate is neither waited for nor read whole', async (t) => {
     const folder = temporaryFolder(t);
     const put = (name: string) => join(folder, name, 'node.crt');
-    for (const name of ['none', 'pipe', 'large', 'folder']) mkdirSync(join(folder, name));
+    for (const name of ['none', 'pipe', 'large', 'folder']) {
+      mkdirSync(join(folder, name));
+    }
     execFileSync('mkfifo', [put('pipe')]);
     writeFileSync(put('large'), Buffer.alloc(1 << 20));
     mkdirSync(put('folder'));

@@ -45,7 +45,9 @@ async function hops(device: string, file: string, addresses: string[]): Promise<
       source.links(),
     );
     print({ underlay: found });
-    if (found.underlay === undefined) return nextHops.want(undefined, []);
+    if (found.underlay === undefined) {
+      return nextHops.want(undefined, []);
+    }
     const { ifindex, mac } = found;
     await nextHops.want({ device, ifindex, mac, address: found.underlay.address }, addresses);
   };
@@ -68,7 +70,9 @@ async function identities(file: string, options: string[]): Promise<void> {
     const { devices, problems } = identify(source.links(), [], new Map(), (link) => all.of(link));
     const value = { devices, problems: [...problems, ...all.problems()] };
     // What the wrong moment shows must be seen too: nothing is left out but repetition.
-    if (printed === JSON.stringify(value)) return;
+    if (printed === JSON.stringify(value)) {
+      return;
+    }
     printed = JSON.stringify(value);
     print({ at: performance.timeOrigin + performance.now(), ...value });
   };
@@ -82,13 +86,18 @@ async function identities(file: string, options: string[]): Promise<void> {
   process.on('SIGTERM', () => void all.close().then(() => process.exit(0)));
 }
 
-if (mode === 'identities') await identities(args[0]!, args.slice(1));
-else if (mode === 'links') await links(args[0] ? Number(args[0]) : undefined, Number(args[1] ?? 0));
-else if (mode === 'hops') await hops(args[0]!, args[1]!, args.slice(2));
-else if (mode === 'release') {
+if (mode === 'identities') {
+  await identities(args[0]!, args.slice(1));
+} else if (mode === 'links') {
+  await links(args[0] ? Number(args[0]) : undefined, Number(args[1] ?? 0));
+} else if (mode === 'hops') {
+  await hops(args[0]!, args[1]!, args.slice(2));
+} else if (mode === 'release') {
   const client = new RtClient();
   await releaseAll(client, await NeighbourRecord.load(args[0]!));
   client.close();
 }
 // Keeps the process until it is told to end: netlink sockets do not.
-if (mode !== 'release') setInterval(() => undefined, 60_000);
+if (mode !== 'release') {
+  setInterval(() => undefined, 60_000);
+}

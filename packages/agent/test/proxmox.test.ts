@@ -36,8 +36,9 @@ class Cluster {
 
   /** What one node mounts, with a network namespace for its devices, and what an agent sees there. */
   async node(t: TestContext, name: string, ...options: string[]) {
-    for (const folder of ['qemu-server', 'lxc'])
+    for (const folder of ['qemu-server', 'lxc']) {
       mkdirSync(join(this.folder, 'nodes', name, folder), { recursive: true });
+    }
     const mount = join(this.folder, `mount-${name}`);
     mkdirSync(mount);
     symlinkSync(join(this.folder, 'nodes'), join(mount, 'nodes'));
@@ -169,7 +170,9 @@ test('a file that is missing or too large is an error of its guest alone', { ski
   const { namespace, see } = await cluster.node(t, 'pve1');
   writeFileSync(cluster.file('pve1', 'qemu-server/100.conf'), WEB);
   writeFileSync(cluster.file('pve1', 'qemu-server/102.conf'), `#${'x'.repeat(2 << 20)}\n${WEB}`);
-  for (const name of ['tap100i0', 'tap101i0', 'tap102i0']) tap(namespace, name);
+  for (const name of ['tap100i0', 'tap101i0', 'tap102i0']) {
+    tap(namespace, name);
+  }
   const all = said(await see('all', (seen) => 'tap100i0' in seen && 'tap101i0' in seen && 'tap102i0' in seen));
   assert.equal(all.tap100i0, `${WEB_ID} running`);
   assert.match(all.tap101i0!, /there is no qemu-server\/101.conf on any node/);

@@ -74,7 +74,9 @@ export function testAuthority(t: Pick<TestContext, 'after'>): TestAuthority {
     writeFileSync(`${base}.csr`, csr);
     openssl('req', '-in', `${base}.csr`, '-verify', '-noout');
     const extensions = name === undefined ? [] : ['-extfile', `${base}.ext`];
-    if (name !== undefined) writeFileSync(`${base}.ext`, `subjectAltName=DNS:${name}`);
+    if (name !== undefined) {
+      writeFileSync(`${base}.ext`, `subjectAltName=DNS:${name}`);
+    }
     const authority = ['-CA', at('ca.crt'), '-CAkey', at('ca.key'), '-set_serial', String(serial++), '-days', '1'];
     openssl('x509', '-req', '-in', `${base}.csr`, '-out', `${base}.crt`, ...authority, ...extensions);
     return readFileSync(`${base}.crt`, 'utf8');

@@ -53,7 +53,9 @@ export class TestController {
     });
     server.on('request', (request, response) => {
       // An agent that dials while the server stops: nobody upgrades it any more.
-      if (request.url !== '/enroll') return void request.socket.destroy();
+      if (request.url !== '/enroll') {
+        return void request.socket.destroy();
+      }
       let body = '';
       request.on('data', (chunk) => {
         body += chunk;
@@ -74,10 +76,14 @@ export class TestController {
     const sockets = new WebSocketServer({ server, path: '/sync', autoPong: !this.deaf });
     sockets.on('connection', (socket, request) => {
       const tls = request.socket as TLSSocket;
-      if (!tls.authorized) return socket.close(4401, 'no certificate');
+      if (!tls.authorized) {
+        return socket.close(4401, 'no certificate');
+      }
       this.peers.push(String(tls.getPeerCertificate().subject.CN));
       socket.on('message', (data) => this.messages.push(AgentMessage.parse(JSON.parse(data.toString()))));
-      if (this.program !== undefined) this.send(this.program, socket);
+      if (this.program !== undefined) {
+        this.send(this.program, socket);
+      }
     });
     this.#server = server;
     this.#sockets = sockets;
@@ -93,7 +99,9 @@ export class TestController {
 
   /** Sends text as it is. */
   sendRaw(text: string, only?: WebSocket): void {
-    for (const socket of only ? [only] : (this.#sockets?.clients ?? [])) socket.send(text);
+    for (const socket of only ? [only] : (this.#sockets?.clients ?? [])) {
+      socket.send(text);
+    }
   }
 
   /** The newest message of a type. */
@@ -106,7 +114,9 @@ export class TestController {
     const server = this.#server;
     const closed = new Promise((resolve) => (server ? server.close(resolve) : resolve(undefined)));
     this.#sockets?.close();
-    for (const socket of this.#sockets?.clients ?? []) socket.terminate();
+    for (const socket of this.#sockets?.clients ?? []) {
+      socket.terminate();
+    }
     server?.closeAllConnections();
     await closed;
   }

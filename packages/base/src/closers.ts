@@ -23,6 +23,8 @@ export class Closers {
         errors.push(error);
       }
     }
-    if (errors.length > 0) throw errors[0];
+    if (errors.length > 0) {
+      throw errors[0];
+    }
   }
 }

@@ -27,7 +27,9 @@ export class Coalesced {
 
   /** Asks for a run that begins after this call. Resolves when nothing is wanted any more. */
   request(): Promise<void> {
-    if (this.#closed) return this.#running ?? Promise.resolve();
+    if (this.#closed) {
+      return this.#running ?? Promise.resolve();
+    }
     this.#wanted = true;
     this.#running ??= this.#runs().finally(() => {
       this.#running = undefined;
@@ -37,7 +39,9 @@ export class Coalesced {
 
   /** Resolves when no run is under way or wanted. */
   async settled(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
+    while (this.#running !== undefined) {
+      await this.#running;
+    }
   }
 
   /** No further run begins. Resolves when the one under way has ended. */
@@ -51,12 +55,16 @@ export class Coalesced {
     while (this.#wanted && !this.#closed) {
       this.#wanted = false;
       await this.#work();
-      if (this.#wanted && !this.#closed) await this.#pause(this.#pauseMs());
+      if (this.#wanted && !this.#closed) {
+        await this.#pause(this.#pauseMs());
+      }
     }
   }
 
   #pause(ms: number): Promise<void> | undefined {
-    if (ms <= 0) return undefined;
+    if (ms <= 0) {
+      return undefined;
+    }
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);
       timer.unref();

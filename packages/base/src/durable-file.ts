@@ -42,7 +42,9 @@ export async function replaceFile(
     await rm(draft, { force: true });
     throw error;
   }
-  if (folder) syncFolder(dirname(path));
+  if (folder) {
+    syncFolder(dirname(path));
+  }
 }
 
 /** Replaces a file before anything else happens in this process. @throws as `replaceFile` */
@@ -66,7 +68,9 @@ export function replaceFileSync(
     rmSync(draft, { force: true });
     throw error;
   }
-  if (folder) syncFolder(dirname(path));
+  if (folder) {
+    syncFolder(dirname(path));
+  }
 }
 
 /** Makes the names in a folder as durable as the files: a file that was just made can else vanish with the power. */

@@ -25,9 +25,13 @@ export async function until<T>(
   const end = performance.now() + limitMs;
   for (let pause = pauseMs; ; pause = Math.min(pause * 1.5, pauseMs * 10)) {
     const found = await check();
-    if (found !== undefined && found !== null && found !== false) return found as Exclude<T, Nothing>;
+    if (found !== undefined && found !== null && found !== false) {
+      return found as Exclude<T, Nothing>;
+    }
     signal?.throwIfAborted();
-    if (performance.now() > end) throw new Error(`${what}: not after ${limitMs} ms`);
+    if (performance.now() > end) {
+      throw new Error(`${what}: not after ${limitMs} ms`);
+    }
     await sleep(pause);
   }
 }

@@ -40,7 +40,9 @@ test('requests that come while work runs are answered by one more run, which see
 test('work that throws rejects the request, and the next request runs it again', async () => {
   let runs = 0;
   const work = new Coalesced(async () => {
-    if (++runs === 1) throw new Error('not now');
+    if (++runs === 1) {
+      throw new Error('not now');
+    }
   });
   await assert.rejects(work.request(), /not now/);
   await work.request();

@@ -30,7 +30,9 @@ before(() => {
   };
 });
 after(() => {
-  for (const program of Object.values(programs ?? {})) program.close();
+  for (const program of Object.values(programs ?? {})) {
+    program.close();
+  }
 });
 
 /** Captures the VM's device under a new source, so that counters begin at 0. Returns its name. */
@@ -105,6 +107,8 @@ for (const percent of [0, 0.01, 25, 50, 99.99, 100]) {
 test('transform drops what the host sends into the helper device, and counts nothing', async () => {
   await capture();
   const before = await world.datapath.counters();
-  for (const frame of frames.values()) assert.equal(programs.transform.run(frame).verdict, VERDICT.shot);
+  for (const frame of frames.values()) {
+    assert.equal(programs.transform.run(frame).verdict, VERDICT.shot);
+  }
   assert.deepEqual(await world.datapath.counters(), before);
 });

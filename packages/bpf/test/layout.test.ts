@@ -51,8 +51,12 @@ test('a count is packets, then bytes, 64 bits each', () => {
 
 test('the object has every map and every program that the agent opens', () => {
   const named = (kind: string) => new Set(types.filter((type) => type.kind === kind).map(({ name }) => name));
-  for (const name of MAPS) assert.ok(named('VAR').has(name), `map ${name}`);
-  for (const name of Object.values(PROGRAMS)) assert.ok(named('FUNC').has(name), `program ${name}`);
+  for (const name of MAPS) {
+    assert.ok(named('VAR').has(name), `map ${name}`);
+  }
+  for (const name of Object.values(PROGRAMS)) {
+    assert.ok(named('FUNC').has(name), `program ${name}`);
+  }
 });
 
 const constant = (prefix: string, camelCase: string) =>

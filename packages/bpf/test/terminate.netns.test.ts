@@ -113,7 +113,9 @@ test('what is not ERSPAN II of a known sender goes on unchanged', async () => {
     assert.deepEqual([result.verdict, result.packet.equals(packets[i]!), result.mark], [VERDICT.next, true, 0], name);
   });
   for (const [name, frame] of frames) {
-    if (name !== 'ipv4-broken') assert.equal(run(frame).verdict, VERDICT.next, name);
+    if (name !== 'ipv4-broken') {
+      assert.equal(run(frame).verdict, VERDICT.next, name);
+    }
   }
   const { local, edge, unknown } = await count();
   assert.deepEqual([local.received.packets, edge.received.packets], [0, 0]);
@@ -169,8 +171,9 @@ for (const [what, sequences, missing, late] of RUNS) {
   test(`sequence numbers tell what is missing: ${what}`, async () => {
     const count = await terminate();
     const inner = frames.get('ipv4-udp')!;
-    for (const packet of scapy({ erspan: sequences.map((sequence) => request(inner, { sequence })) }).erspan)
+    for (const packet of scapy({ erspan: sequences.map((sequence) => request(inner, { sequence })) }).erspan) {
       run(packet);
+    }
     const { local } = await count();
     assert.deepEqual([local.missing?.packets, local.late?.packets], [missing, late]);
     assert.equal(local.delivered.packets, sequences.length);
@@ -188,7 +191,9 @@ test('a packet cut at any length is never delivered', async () => {
       continue;
     }
     assert.equal(result.verdict, length < OUTER ? VERDICT.next : VERDICT.shot, `${length} bytes`);
-    if (length >= OUTER) malformed++;
+    if (length >= OUTER) {
+      malformed++;
+    }
   }
   const { local } = await count();
   assert.equal(local.dropped.malformed?.packets, malformed);
@@ -208,23 +213,43 @@ function seeded(seed: number): () => number {
 
 function ipChecksumIsRight(packet: Buffer): boolean {
   let sum = 0;
-  for (let i = 14; i < 34; i += 2) sum += packet.readUInt16BE(i);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  for (let i = 14; i < 34; i += 2) {
+    sum += packet.readUInt16BE(i);
+  }
+  while (sum > 0xffff) {
+    sum = (sum & 0xffff) + (sum >>> 16);
+  }
   return sum === 0xffff;
 }
 
 /** Whether a packet is one that has to be delivered, written down anew from the drafts. */
 function isForUs(packet: Buffer): 'local' | 'edge' | undefined {
-  if (packet.length < OUTER + 14) return undefined;
+  if (packet.length < OUTER + 14) {
+    return undefined;
+  }
   const mac = world.devices.und.mac.replaceAll(':', '');
-  if (packet.toString('hex', 0, 6) !== mac || packet.readUInt16BE(12) !== 0x0800) return undefined;
-  if (packet[14] !== 0x45 || packet[23] !== 47 || !ipChecksumIsRight(packet)) return undefined;
+  if (packet.toString('hex', 0, 6) !== mac || packet.readUInt16BE(12) !== 0x0800) {
+    return undefined;
+  }
+  if (packet[14] !== 0x45 || packet[23] !== 47 || !ipChecksumIsRight(packet)) {
+    return undefined;
+  }
   const length = packet.readUInt16BE(16);
-  if (length + 14 > packet.length || length < OUTER) return undefined;
-  if (packet.readUInt16BE(20) & 0x3fff) return undefined; // the highest bits: reserved, do not fragment
-  if (packet.readUInt32BE(26) !== 0x0a620002 || packet.readUInt32BE(30) !== 0x0a620001) return undefined;
-  if ((packet.readUInt32BE(46) >>> 11) & 0x1ff) return undefined; // another generation
-  if (packet.readUInt32BE(34) !== 0x100088be || packet[42]! >> 4 !== 1) return undefined;
+  if (length + 14 > packet.length || length < OUTER) {
+    return undefined;
+  }
+  if (packet.readUInt16BE(20) & 0x3fff) {
+    return undefined; // the highest bits: reserved, do not fragment
+  }
+  if (packet.readUInt32BE(26) !== 0x0a620002 || packet.readUInt32BE(30) !== 0x0a620001) {
+    return undefined;
+  }
+  if ((packet.readUInt32BE(46) >>> 11) & 0x1ff) {
+    return undefined; // another generation
+  }
+  if (packet.readUInt32BE(34) !== 0x100088be || packet[42]! >> 4 !== 1) {
+    return undefined;
+  }
   const session = packet.readUInt16BE(44) & 0x3ff;
   return session === SESSION ? 'local' : session === EDGE_SESSION ? 'edge' : undefined;
 }
@@ -248,12 +273,21 @@ test(`${MUTATED} mutated packets: exactly those of a known sender and session ar
     for (let changes = random() % 3; changes > 0; changes--) {
       // Mostly in the headers, where it matters.
       const at = random() % (random() % 4 ? Math.min(64, packet.length) : packet.length);
-      if (random() % 2) packet[at]! ^= 1 << (random() % 8);
-      else packet[at] = random() & 0xff;
+      if (random() % 2) {
+        packet[at]! ^= 1 << (random() % 8);
+      } else {
+        packet[at] = random() & 0xff;
+      }
     }
-    if (random() % 3 === 0) fixChecksum(packet);
-    if (random() % 8 === 0) packet = packet.subarray(0, 34 + (random() % (packet.length - 34)));
-    if (random() % 16 === 0) packet = Buffer.concat([packet, Buffer.alloc(1 + (random() % 20), random() & 0xff)]);
+    if (random() % 3 === 0) {
+      fixChecksum(packet);
+    }
+    if (random() % 8 === 0) {
+      packet = packet.subarray(0, 34 + (random() % (packet.length - 34)));
+    }
+    if (random() % 16 === 0) {
+      packet = Buffer.concat([packet, Buffer.alloc(1 + (random() % 20), random() & 0xff)]);
+    }
     const result = program.try(packet, { ifindex: world.devices.und.ifindex });
     if (typeof result === 'number') {
       refused++;
@@ -263,15 +297,18 @@ test(`${MUTATED} mutated packets: exactly those of a known sender and session ar
     const what = `packet ${i}: ${packet.toString('hex')}`;
     if (!target) {
       assert.ok(result.verdict === VERDICT.next || result.verdict === VERDICT.shot, what);
-      if (result.verdict === VERDICT.next) assert.ok(result.packet.equals(packet), what);
+      if (result.verdict === VERDICT.next) {
+        assert.ok(result.packet.equals(packet), what);
+      }
       continue;
     }
     delivered++;
     const expected = packet.subarray(OUTER, 14 + packet.readUInt16BE(16));
     assert.equal(result.verdict, VERDICT.shot, what);
     // The tag that an edge pushes is metadata, which BPF_PROG_RUN does not show.
-    if (!isTagged(expected) || target === 'local')
+    if (!isTagged(expected) || target === 'local') {
       assert.equal(result.packet.toString('hex'), expected.toString('hex'), what);
+    }
   }
   assert.ok(delivered > MUTATED / 10, `${delivered} delivered`);
   assert.ok(refused < MUTATED / 200, `${refused} refused`);
@@ -286,7 +323,11 @@ function isTagged(frame: Buffer): boolean {
 function fixChecksum(packet: Buffer): void {
   packet.writeUInt16BE(0, 24);
   let sum = 0;
-  for (let i = 14; i < 34; i += 2) sum += packet.readUInt16BE(i);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  for (let i = 14; i < 34; i += 2) {
+    sum += packet.readUInt16BE(i);
+  }
+  while (sum > 0xffff) {
+    sum = (sum & 0xffff) + (sum >>> 16);
+  }
   packet.writeUInt16BE(~sum & 0xffff, 24);
 }

@@ -27,16 +27,24 @@ export function settledBy(document: Document, problem: Problem, others: readonly
   const rest = others.filter((other) => other !== document);
   let found: Document | undefined;
   if (document.kind === 'Policy') {
-    if (problem.errors.length === 0) return undefined;
+    if (problem.errors.length === 0) {
+      return undefined;
+    }
     for (const refusal of problem.errors) {
       found = settlesPolicy(document, refusal, rest);
-      if (!found) return undefined;
+      if (!found) {
+        return undefined;
+      }
     }
   } else {
-    if (problem.errors.some((refusal) => !REFERENCES.includes(refusal.field))) return undefined;
+    if (problem.errors.some((refusal) => !REFERENCES.includes(refusal.field))) {
+      return undefined;
+    }
     found = rest.find((other) => isReferred(document, other));
   }
-  if (found?.where === PRUNED) return `it needs the deletion of ${found.kind} ${found.name}`;
+  if (found?.where === PRUNED) {
+    return `it needs the deletion of ${found.kind} ${found.name}`;
+  }
   return found && `it needs ${found.kind} ${found.name} of the same file`;
 }
 
@@ -47,16 +55,22 @@ export function repeatedSources(documents: readonly Document[]): { document: Doc
   const owners = new Map<unknown, Document>();
   const found: { document: Document; refusals: Refusal[] }[] = [];
   for (const document of documents) {
-    if (document.kind !== 'Policy') continue;
+    if (document.kind !== 'Policy') {
+      continue;
+    }
     const refusals: Refusal[] = [];
     for (const [at, source] of list(document.spec.sources).entries()) {
       const owner = owners.get(source) ?? document;
       owners.set(source, owner);
-      if (owner === document) continue;
+      if (owner === document) {
+        continue;
+      }
       const message = `"${String(source)}" is a source of policy "${owner.name}" (${owner.where}); an interface is a source of one policy only`;
       refusals.push({ code: 'POLICY_SOURCE_IN_USE', field: `sources[${at}]`, message });
     }
-    if (refusals.length > 0) found.push({ document, refusals });
+    if (refusals.length > 0) {
+      found.push({ document, refusals });
+    }
   }
   return found;
 }
@@ -82,7 +96,9 @@ function settlesPolicy(
         others.find((other) => other.kind !== 'Policy' && other.kind !== 'Interface')
       );
   }
-  if (BY_INTERFACE.includes(refusal.code)) return find('Interface', [destination, ...list(sources)]);
+  if (BY_INTERFACE.includes(refusal.code)) {
+    return find('Interface', [destination, ...list(sources)]);
+  }
   return BY_POLICY.includes(refusal.code) ? others.find((other) => other.kind === 'Policy') : undefined;
 }
 

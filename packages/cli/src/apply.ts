@@ -43,8 +43,14 @@ export async function applyDocuments(
     ...(await dryRunOf(context, documents, deletions)),
     ...deletions.map((document): Check => ({ document, result: 'deleted', etag: undefined })),
   ];
-  if (!dryRun) return change(context, checks);
-  for (const { document, after } of checks) if (document.kind === 'Policy' && after) noteWarnings(context, after);
+  if (!dryRun) {
+    return change(context, checks);
+  }
+  for (const { document, after } of checks) {
+    if (document.kind === 'Policy' && after) {
+      noteWarnings(context, after);
+    }
+  }
   return checks.map((one) => outcome(one, true));
 }
 
@@ -65,7 +71,9 @@ export async function dryRunOf(
     try {
       checks.push(await check(context, document));
     } catch (error) {
-      if (!(error instanceof ProblemError) || !isRefusal(error)) throw error;
+      if (!(error instanceof ProblemError) || !isRefusal(error)) {
+        throw error;
+      }
       refused.push({ document, error });
     }
   }
@@ -73,13 +81,20 @@ export async function dryRunOf(
     (document) => !checks.some((one) => one.document === document && one.result === 'unchanged'),
   );
   for (const one of refused) {
-    if (fatal.includes(one)) continue;
+    if (fatal.includes(one)) {
+      continue;
+    }
     const reason = settledBy(one.document, one.error.problem, moving);
-    if (reason === undefined) fatal.push(one);
-    else checks.push({ document: one.document, result: 'unchecked', etag: undefined, reason });
+    if (reason === undefined) {
+      fatal.push(one);
+    } else {
+      checks.push({ document: one.document, result: 'unchecked', etag: undefined, reason });
+    }
   }
   if (fatal.length > 0) {
-    for (const { document, error } of fatal) await noteRefusal(context, document, error);
+    for (const { document, error } of fatal) {
+      await noteRefusal(context, document, error);
+    }
     const count = documents.length === 1 ? '' : `: ${fatal.length} of ${documents.length} documents are refused`;
     throw new CliError(fatal[0]!.error.exit, `nothing was changed${count}`);
   }
@@ -102,14 +117,19 @@ async function change(context: Context, checks: readonly Check[]): Promise<Outco
         done.push(outcome(one, false));
       } else {
         const now = one.result === 'unchecked' ? await check(context, one.document) : one;
-        if (now.result !== 'unchanged') await put(context, now, false);
+        if (now.result !== 'unchanged') {
+          await put(context, now, false);
+        }
         done.push(outcome(now, false));
       }
     } catch (error) {
-      if (!(error instanceof ProblemError)) throw error;
+      if (!(error instanceof ProblemError)) {
+        throw error;
+      }
       for (const before of done) {
-        if (before.result !== 'unchanged')
+        if (before.result !== 'unchanged') {
           context.note(`done before: ${before.kind} ${before.name} ${before.result}\n`);
+        }
       }
       await noteRefusal(context, one.document, error);
       const left = order.length - done.length - 1;
@@ -142,7 +162,9 @@ async function put(context: Context, one: Check, dryRun: boolean): Promise<Respo
         // Between check and change nobody else may change it. Interfaces and nodes change by themselves, as agents report.
         ifMatch: kind === 'Policy' ? one.etag : undefined,
       });
-  if (!dryRun && kind === 'Policy') noteWarnings(context, response.body);
+  if (!dryRun && kind === 'Policy') {
+    noteWarnings(context, response.body);
+  }
   return response;
 }
 

@@ -100,7 +100,9 @@ export class Client {
   async list<T>(path: string, query: RequestOptions['query'] = {}): Promise<List<T>> {
     const { body } = await this.request<List<T> & { next?: string }>('GET', path, { query });
     const { next, ...list } = body;
-    if (next === undefined) return list;
+    if (next === undefined) {
+      return list;
+    }
     const rest = await this.list<T>(path, { ...query, after: next });
     return { ...rest, items: [...list.items, ...rest.items] };
   }
@@ -113,8 +115,12 @@ export class Client {
     this.#token ??= readToken(this.#options.token);
     const { query, lastEventId, signal } = options;
     const headers: http.OutgoingHttpHeaders = { accept: 'text/event-stream, application/problem+json' };
-    if (this.#token.token !== undefined) headers.authorization = `Bearer ${this.#token.token}`;
-    if (lastEventId !== undefined) headers['last-event-id'] = lastEventId;
+    if (this.#token.token !== undefined) {
+      headers.authorization = `Bearer ${this.#token.token}`;
+    }
+    if (lastEventId !== undefined) {
+      headers['last-event-id'] = lastEventId;
+    }
     const request = this.#request('GET', path, query, { headers, signal });
     request.setTimeout(SILENCE_MS, () => request.destroy(new Error('it has stopped sending')));
     request.end();
@@ -124,14 +130,20 @@ export class Client {
       const status = response.statusCode ?? 0;
       if (status === 200) {
         const parser = new SseParser(take);
-        for await (const text of response) parser.add(text);
+        for await (const text of response) {
+          parser.add(text);
+        }
         throw new Error('it has ended the stream');
       }
       let text = '';
-      for await (const part of response) text += part;
+      for await (const part of response) {
+        text += part;
+      }
       this.#refuse(status, text, `GET ${path}`);
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted) {
+        return;
+      }
       throw error instanceof CliError ? error : unreachable(this.#options.url, error as Error);
     }
   }
@@ -147,8 +159,12 @@ export class Client {
     const query = { ...options.query, ...(options.dryRun && { dryRun: 'true' }) };
     const payload = options.body === undefined ? undefined : Buffer.from(JSON.stringify(options.body));
     const headers: http.OutgoingHttpHeaders = { accept: 'application/json, application/problem+json' };
-    if (token !== undefined) headers.authorization = `Bearer ${token}`;
-    if (options.ifMatch !== undefined) headers['if-match'] = options.ifMatch;
+    if (token !== undefined) {
+      headers.authorization = `Bearer ${token}`;
+    }
+    if (options.ifMatch !== undefined) {
+      headers['if-match'] = options.ifMatch;
+    }
     if (payload) {
       headers['content-type'] = options.contentType ?? 'application/json';
       headers['content-length'] = payload.length;
@@ -179,14 +195,17 @@ export class Client {
   ): http.ClientRequest {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query ?? {})) {
-      if (value !== undefined) search.set(name, value);
+      if (value !== undefined) {
+        search.set(name, value);
+      }
     }
     const where = `/api/v1${path}${search.size > 0 ? `?${search}` : ''}`;
     // One connection per request: a command sends few, and a kept connection may be closed under the next request.
     const common = { method, agent: false as const, ...options };
     const target = this.#target;
-    if ('socketPath' in target)
+    if ('socketPath' in target) {
       return httpModule('node:http').request({ ...common, socketPath: target.socketPath, path: where });
+    }
     const { protocol, pathname } = target.base;
     const url = new URL(`${pathname.replace(/\/$/, '')}${where}`, target.base);
     return httpModule(protocol === 'https:' ? 'node:https' : 'node:http').request(url, common);
@@ -198,7 +217,9 @@ export async function getIfThere<T>(client: Client, path: string): Promise<Respo
   try {
     return await client.request<T>('GET', path);
   } catch (error) {
-    if (error instanceof ProblemError && error.exit === 'notFound') return undefined;
+    if (error instanceof ProblemError && error.exit === 'notFound') {
+      return undefined;
+    }
     throw error;
   }
 }
@@ -216,8 +237,9 @@ const TOKEN_HELP = 'name the file with --token-file or MIRRORPLANE_TOKEN_FILE, o
 function parseTarget(url: string): { socketPath: string } | { base: URL } {
   if (url.startsWith('unix:')) {
     const socketPath = url.slice('unix:'.length).replace(/^\/\/(?=\/)/, '');
-    if (socketPath === '')
+    if (socketPath === '') {
       throw new CliError('usage', 'the URL "unix:" needs the path of a socket, as in unix:/run/api.sock');
+    }
     return { socketPath };
   }
   const base = URL.canParse(url) ? new URL(url) : undefined;
@@ -231,22 +253,30 @@ function parseTarget(url: string): { socketPath: string } | { base: URL } {
 }
 
 function readToken(source: TokenSource): { token?: string; missing?: string } {
-  if (source.kind === 'text') return { token: source.token };
+  if (source.kind === 'text') {
+    return { token: source.token };
+  }
   try {
     const token = readPrivateFile(source.path).trim();
-    if (token !== '' && /^[\x21-\x7e]+$/.test(token)) return { token };
+    if (token !== '' && /^[\x21-\x7e]+$/.test(token)) {
+      return { token };
+    }
     throw new CliError(
       'denied',
       `the token file ${source.path} ${token === '' ? 'is empty' : 'does not hold a token'}`,
     );
   } catch (error) {
-    if (error instanceof CliError) throw error;
+    if (error instanceof CliError) {
+      throw error;
+    }
     const code = (error as NodeJS.ErrnoException).code;
     const why =
       code === 'ENOENT' ? 'does not exist' : code === 'EACCES' ? 'may not be read by you' : `cannot be read (${code})`;
     const missing = `the token file ${source.path} ${why}`;
     // The default place may well be empty; whether a token is needed is for the controller to say.
-    if (source.optional) return { missing };
+    if (source.optional) {
+      return { missing };
+    }
     throw new CliError('denied', `${missing}; ${TOKEN_HELP}`, { cause: error });
   }
 }
@@ -272,7 +302,9 @@ function asProblem(status: number, body: unknown, request: string, url: string):
 function unreachable(url: string, cause: Error): CliError {
   const code = (cause as NodeJS.ErrnoException).code;
   const secure = url.startsWith('https:') ? notSecure(code) : undefined;
-  if (secure !== undefined) return new CliError('unavailable', `the controller at ${url} ${secure}`, { cause });
+  if (secure !== undefined) {
+    return new CliError('unavailable', `the controller at ${url} ${secure}`, { cause });
+  }
   const why =
     cause.name === 'AbortError' || cause.name === 'TimeoutError'
       ? 'no answer in time'

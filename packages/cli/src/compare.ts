@@ -8,7 +8,9 @@ import { type Kind, specOf } from './resources.ts';
  * the time of the last change, may differ. An interface that agents observe exists before anybody declares it.
  */
 export function compare(kind: Kind, before: object | undefined, after: object): 'created' | 'changed' | 'unchanged' {
-  if (!before || (kind === 'Interface' && (before as { declared?: boolean }).declared === false)) return 'created';
+  if (!before || (kind === 'Interface' && (before as { declared?: boolean }).declared === false)) {
+    return 'created';
+  }
   return isDeepStrictEqual(specOf(kind, before), specOf(kind, after)) ? 'unchanged' : 'changed';
 }
 

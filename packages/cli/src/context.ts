@@ -76,8 +76,14 @@ export function contextOf(command: Command, env: NodeJS.ProcessEnv = process.env
 }
 
 function tokenSource(file: string | undefined, env: NodeJS.ProcessEnv): TokenSource {
-  if (file !== undefined) return { kind: 'file', path: file, optional: false };
-  if (env.MIRRORPLANE_TOKEN) return { kind: 'text', token: env.MIRRORPLANE_TOKEN.trim() };
-  if (env.MIRRORPLANE_TOKEN_FILE) return { kind: 'file', path: env.MIRRORPLANE_TOKEN_FILE, optional: false };
+  if (file !== undefined) {
+    return { kind: 'file', path: file, optional: false };
+  }
+  if (env.MIRRORPLANE_TOKEN) {
+    return { kind: 'text', token: env.MIRRORPLANE_TOKEN.trim() };
+  }
+  if (env.MIRRORPLANE_TOKEN_FILE) {
+    return { kind: 'file', path: env.MIRRORPLANE_TOKEN_FILE, optional: false };
+  }
   return { kind: 'file', path: DEFAULT_TOKEN_FILE, optional: true };
 }

@@ -30,15 +30,21 @@ export async function deleteDocuments(
     }
     const blocked = await attempt(context, document, true, there.length > 0);
     there.push(document);
-    if (dryRun) outcomes.push({ kind, name, ...(blocked ?? { result: 'deleted' }), dryRun });
+    if (dryRun) {
+      outcomes.push({ kind, name, ...(blocked ?? { result: 'deleted' }), dryRun });
+    }
   }
-  if (dryRun) return outcomes;
+  if (dryRun) {
+    return outcomes;
+  }
   for (const [at, document] of there.entries()) {
     const { kind, name } = document;
     try {
       await attempt(context, document, false, false);
     } catch (error) {
-      for (const done of there.slice(0, at)) context.note(`done before: ${done.kind} ${done.name} deleted\n`);
+      for (const done of there.slice(0, at)) {
+        context.note(`done before: ${done.kind} ${done.name} deleted\n`);
+      }
       throw error;
     }
     outcomes.push({ kind, name, result: 'deleted', dryRun });
@@ -58,8 +64,12 @@ async function attempt(
     await remove(context, kind, name, dryRun);
     return undefined;
   } catch (error) {
-    if (!(error instanceof ProblemError)) throw error;
-    if (lenient && error.exit === 'conflict') return { result: 'unchecked', reason: error.problem.detail };
+    if (!(error instanceof ProblemError)) {
+      throw error;
+    }
+    if (lenient && error.exit === 'conflict') {
+      return { result: 'unchecked', reason: error.problem.detail };
+    }
     context.note(`${kind} ${name} (${where}):\n${(await problemText(error)).replace(/^(?=.)/gm, '  ')}`);
     throw new CliError(error.exit, dryRun ? 'nothing was deleted' : `stopped at ${kind} ${name}`);
   }

@@ -25,8 +25,12 @@ export function commandsOf(): { description: string; options: DescribedOption[];
   const commands: DescribedCommand[] = [];
   const visit = (command: Command, words: string) => {
     const name = `${words}${command.name()}`;
-    for (const child of command.commands) visit(child, `${name} `);
-    if (command.commands.length > 0) return;
+    for (const child of command.commands) {
+      visit(child, `${name} `);
+    }
+    if (command.commands.length > 0) {
+      return;
+    }
     const args = command.registeredArguments.map((argument) => {
       const text = `${argument.name()}${argument.variadic ? '…' : ''}`.toUpperCase();
       return ` ${argument.required ? text : `[${text}]`}`;
@@ -37,7 +41,9 @@ export function commandsOf(): { description: string; options: DescribedOption[];
       options: command.options.filter(isShown).map(describe),
     });
   };
-  for (const command of program.commands) visit(command, '');
+  for (const command of program.commands) {
+    visit(command, '');
+  }
   return { description: program.description(), options: program.options.filter(isShown).map(describe), commands };
 }
 

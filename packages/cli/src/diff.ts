@@ -26,7 +26,9 @@ export interface Difference {
 export async function differences(context: Context, documents: readonly Document[]): Promise<Difference[]> {
   const found: Difference[] = [];
   for (const { document, result, before, after } of await dryRunOf(context, documents)) {
-    if (result === 'unchanged') continue;
+    if (result === 'unchanged') {
+      continue;
+    }
     const { kind, name } = document;
     const was = before === undefined || result === 'created' ? {} : specOf(kind, before);
     // What could not be checked yet is as the document says.
@@ -35,7 +37,9 @@ export async function differences(context: Context, documents: readonly Document
     const changes = fields
       .map((field) => ({ field, before: was[field], after: will[field] }))
       .filter((change) => !isDeepStrictEqual(change.before, change.after));
-    if (before !== undefined && changes.length === 0) continue;
+    if (before !== undefined && changes.length === 0) {
+      continue;
+    }
     found.push({ kind, name, result: before === undefined ? 'created' : 'changed', changes });
   }
   return found;
@@ -64,7 +68,9 @@ function changeText({ field, before, after }: Change, color: boolean): string {
 }
 
 function marked(sign: '-' | '+', indent: string, value: unknown, color: boolean): string {
-  if (value === undefined || (Array.isArray(value) && value.length === 0)) return '';
+  if (value === undefined || (Array.isArray(value) && value.length === 0)) {
+    return '';
+  }
   return toYaml(value)
     .trimEnd()
     .split('\n')

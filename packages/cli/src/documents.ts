@@ -56,10 +56,14 @@ export function parseDocuments(text: string, origin: string, assumed?: Kind): Do
   for (const [at, document] of (Array.isArray(parsed) ? parsed : []).entries()) {
     const where = `${origin}, document ${at + 1}`;
     const error = document.errors[0];
-    if (error) throw new CliError('usage', `${where}: ${error.message}`);
+    if (error) {
+      throw new CliError('usage', `${where}: ${error.message}`);
+    }
     const value = toValue(document, where);
     // An empty document, as after a trailing "---", says nothing.
-    if (value === null || value === undefined) continue;
+    if (value === null || value === undefined) {
+      continue;
+    }
     const list = Array.isArray(value) ? value : isObject(value) && Array.isArray(value.items) ? value.items : undefined;
     if (list) {
       lists += 1;
@@ -69,12 +73,16 @@ export function parseDocuments(text: string, origin: string, assumed?: Kind): Do
     }
   }
   // A list of nothing is what `list` prints of nothing.
-  if (values.length === 0 && lists === 0) throw new CliError('usage', `${origin} holds no document`);
+  if (values.length === 0 && lists === 0) {
+    throw new CliError('usage', `${origin} holds no document`);
+  }
   const documents = values.map(({ value, where }) => toDocument(value, where, assumed));
   const seen = new Map<string, string>();
   for (const { kind, name, where } of documents) {
     const before = seen.get(`${kind} ${name}`);
-    if (before !== undefined) throw new CliError('usage', `${where}: ${kind} ${name} is already in ${before}`);
+    if (before !== undefined) {
+      throw new CliError('usage', `${where}: ${kind} ${name} is already in ${before}`);
+    }
     seen.set(`${kind} ${name}`, where);
   }
   return documents.sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
@@ -90,7 +98,9 @@ function toValue(document: { toJS(): unknown }, where: string): unknown {
 }
 
 function toDocument(value: unknown, where: string, assumed: Kind | undefined): Document {
-  if (!isObject(value)) throw new CliError('usage', `${where}: this is not a mapping of fields`);
+  if (!isObject(value)) {
+    throw new CliError('usage', `${where}: this is not a mapping of fields`);
+  }
   const { kind: said, interfaceKind, ...rest } = value;
   const spec: Record<string, unknown> = rest;
   let kind: Kind;
@@ -105,15 +115,25 @@ function toDocument(value: unknown, where: string, assumed: Kind | undefined): D
     const problem = said === undefined ? 'it has no "kind"' : `its kind ${JSON.stringify(said)} is not known`;
     throw new CliError('usage', `${where}: ${problem}; use ${KINDS.join(', ')}`);
   }
-  if (interfaceKind !== undefined) spec.interfaceKind = interfaceKind;
-  if (kind === 'Interface') completeInterface(spec, where);
+  if (interfaceKind !== undefined) {
+    spec.interfaceKind = interfaceKind;
+  }
+  if (kind === 'Interface') {
+    completeInterface(spec, where);
+  }
   const key = RESOURCES[kind].key;
   const name = spec[key];
-  if (typeof name !== 'string' || name === '') throw new CliError('usage', `${where}: the ${kind} has no "${key}"`);
+  if (typeof name !== 'string' || name === '') {
+    throw new CliError('usage', `${where}: the ${kind} has no "${key}"`);
+  }
   const observed = kind === 'Interface' && spec.declared === false;
-  for (const field of ADDED[kind]) delete spec[field];
+  for (const field of ADDED[kind]) {
+    delete spec[field];
+  }
   // The URL names the resource. The name within a policy stays: it is a field of its own there.
-  if (kind !== 'Policy') delete spec[key];
+  if (kind !== 'Policy') {
+    delete spec[key];
+  }
   return { kind, name, spec, where, ...(observed && { observed }) };
 }
 
@@ -128,7 +148,9 @@ function completeInterface(spec: Record<string, unknown>, where: string): void {
     delete spec.interfaceKind;
   }
   // The pool of an edge is that of its node: `show` prints it, and it is nothing to declare.
-  if (spec.kind === 'edge') delete spec.pool;
+  if (spec.kind === 'edge') {
+    delete spec.pool;
+  }
   if (isObject(spec.edge) && spec.edge.allowedVlans !== undefined) {
     spec.edge = { ...spec.edge, allowedVlans: readVlans(spec.edge.allowedVlans, where) };
   }
@@ -137,11 +159,15 @@ function completeInterface(spec: Record<string, unknown>, where: string): void {
 /** A list of numbers and ranges, or one text, as in `100,200-210`. What is neither is left for the controller to refuse. */
 function readVlans(value: unknown, where: string): unknown {
   const parts = Array.isArray(value) ? value : [value];
-  if (!parts.some((part) => typeof part === 'string')) return value;
+  if (!parts.some((part) => typeof part === 'string')) {
+    return value;
+  }
   try {
     return [...new Set(parts.flatMap((part) => (typeof part === 'string' ? parseVlanList(part) : [part])))];
   } catch (error) {
-    if (error instanceof VlanListError) throw new CliError('usage', `${where}: edge.allowedVlans: ${error.message}`);
+    if (error instanceof VlanListError) {
+      throw new CliError('usage', `${where}: edge.allowedVlans: ${error.message}`);
+    }
     throw error;
   }
 }

@@ -30,7 +30,9 @@ export async function editInEditor(
   try {
     runEditor(file);
     const text = readFileSync(file, 'utf8');
-    if (text === original) return undefined;
+    if (text === original) {
+      return undefined;
+    }
     // From here on there is work of the operator in the file.
     keep = true;
     const documents = parseDocuments(text, file, 'Policy');
@@ -70,7 +72,9 @@ const ON_SCREEN = ['vi', 'vim', 'nvim', 'view', 'nano', 'pico', 'emacs', 'joe', 
 /** @throws CliError (usage) where the editor needs a terminal and there is none */
 function checkTerminal(name: string): void {
   const program = editorOf().trim().split(/\s+/)[0]!.split('/').at(-1)!;
-  if ((process.stdin.isTTY && process.stdout.isTTY) || !ON_SCREEN.includes(program)) return;
+  if ((process.stdin.isTTY && process.stdout.isTTY) || !ON_SCREEN.includes(program)) {
+    return;
+  }
   throw new CliError(
     'usage',
     `there is no terminal for the editor "${program}": give the changes as options (--help), or write them to a file with ` +

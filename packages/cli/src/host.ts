@@ -10,8 +10,12 @@ export function defaultRouteDevice(routes: string): string | undefined {
   for (const line of routes.split('\n').slice(1)) {
     const [device, destination, , flags, , , metric, mask] = line.trim().split(/\s+/);
     const up = (Number.parseInt(flags ?? '0', 16) & 1) !== 0;
-    if (!device || device === 'lo' || !up || destination !== '00000000' || mask !== '00000000') continue;
-    if (!best || Number(metric) < best.metric) best = { device, metric: Number(metric) };
+    if (!device || device === 'lo' || !up || destination !== '00000000' || mask !== '00000000') {
+      continue;
+    }
+    if (!best || Number(metric) < best.metric) {
+      best = { device, metric: Number(metric) };
+    }
   }
   return best?.device;
 }

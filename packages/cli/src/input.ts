@@ -17,7 +17,9 @@ export async function readInput(file: string): Promise<string> {
     for await (const part of file === '-' ? process.stdin : createReadStream(file)) {
       bytes += (part as Buffer).length;
       // Leaving the loop closes the stream.
-      if (bytes > MAX_INPUT_BYTES) break;
+      if (bytes > MAX_INPUT_BYTES) {
+        break;
+      }
       parts.push(part as Buffer);
     }
   } catch (error) {

@@ -21,7 +21,9 @@ export function addSort(command: Command): Command {
  * @throws CliError (usage) where nothing in the list has the field
  */
 export function sorted<T extends { items: readonly object[] }>(list: T, by: string | undefined): T {
-  if (by === undefined || list.items.length === 0) return list;
+  if (by === undefined || list.items.length === 0) {
+    return list;
+  }
   const factor = by.startsWith('-') ? -1 : 1;
   const path = by.replace(/^-/, '').split('.');
   const keyed = list.items.map((item) => ({ item, key: keyOf(item, path) }));
@@ -30,7 +32,9 @@ export function sorted<T extends { items: readonly object[] }>(list: T, by: stri
     throw new CliError('usage', `nothing here has a field "${path.join('.')}" to sort by: use one of ${known}`);
   }
   keyed.sort((a, b) => {
-    if (a.key === undefined || b.key === undefined) return Number(a.key === undefined) - Number(b.key === undefined);
+    if (a.key === undefined || b.key === undefined) {
+      return Number(a.key === undefined) - Number(b.key === undefined);
+    }
     return factor * order(a.key, b.key);
   });
   return { ...list, items: keyed.map(({ item }) => item) };
@@ -45,14 +49,22 @@ function keyOf(item: object, path: readonly string[]): Key | undefined {
     value =
       typeof value === 'object' && value !== null && Object.hasOwn(value, part) ? Reflect.get(value, part) : undefined;
   }
-  if (Array.isArray(value)) return value.length;
-  if (typeof value === 'object' && value !== null) return (value as { packets?: number }).packets;
-  if (typeof value === 'boolean') return Number(value);
+  if (Array.isArray(value)) {
+    return value.length;
+  }
+  if (typeof value === 'object' && value !== null) {
+    return (value as { packets?: number }).packets;
+  }
+  if (typeof value === 'boolean') {
+    return Number(value);
+  }
   return typeof value === 'string' || typeof value === 'number' ? value : undefined;
 }
 
 function order(a: Key, b: Key): number {
-  if (typeof a === 'number' && typeof b === 'number') return a - b;
+  if (typeof a === 'number' && typeof b === 'number') {
+    return a - b;
+  }
   // node-2 before node-10.
   return String(a).localeCompare(String(b), 'en', { numeric: true });
 }

@@ -9,7 +9,9 @@ import { buildProgram } from './program.ts';
 
 // A reader that went away, as in "mirrorplane policy list | head -1", is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit();
+  if (error.code === 'EPIPE') {
+    process.exit();
+  }
   process.stderr.write(`error: the command cannot write to standard output (${error.code ?? error.message})\n`);
   process.exit(EXIT_CODES.unexpected.code);
 });
@@ -22,7 +24,9 @@ async function noteMeant(): Promise<void> {
   const end = words.findIndex((word) => word.startsWith('-'));
   const { meant } = await import('./suggest.ts');
   const text = meant(buildProgram(), end < 0 ? words : words.slice(0, end));
-  if (words.length > 0 && text !== undefined) process.stderr.write(`did you mean "${text}"?\n`);
+  if (words.length > 0 && text !== undefined) {
+    process.stderr.write(`did you mean "${text}"?\n`);
+  }
 }
 
 /** The command that is being carried out. */
@@ -38,7 +42,9 @@ function inItsWords(error: unknown): unknown {
 try {
   if (process.argv[2] === '__complete') {
     const { complete } = await import('./complete/index.ts');
-    for (const word of await complete(process.argv.slice(3))) process.stdout.write(`${word}\n`);
+    for (const word of await complete(process.argv.slice(3))) {
+      process.stdout.write(`${word}\n`);
+    }
   } else {
     await buildProgram()
       .hook('preAction', (_program, action) => {
@@ -48,7 +54,10 @@ try {
   }
 } catch (error) {
   // Commander has printed its own errors already.
-  if (!(error instanceof CommanderError)) process.stderr.write(await errorText(inItsWords(error)));
-  else if (error.exitCode !== 0) await noteMeant();
+  if (!(error instanceof CommanderError)) {
+    process.stderr.write(await errorText(inItsWords(error)));
+  } else if (error.exitCode !== 0) {
+    await noteMeant();
+  }
   process.exitCode = exitCodeOf(error);
 }

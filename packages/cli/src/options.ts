@@ -5,13 +5,17 @@ import { parseVlanList, VlanListError } from './vlans.ts';
 /** Collects ids that are given one by one, several after one option, or with commas between them. */
 export function collectIds(value: string, before: string[] | undefined): string[] {
   const ids = value.split(',').map((id) => id.trim());
-  if (ids.includes('')) throw new InvalidArgumentError('an id is empty.');
+  if (ids.includes('')) {
+    throw new InvalidArgumentError('an id is empty.');
+  }
   return [...(before ?? []), ...ids];
 }
 
 /** A decimal number. */
 export function number(value: string): number {
-  if (!/^[-+]?(\d+\.?\d*|\.\d+)$/.test(value.trim())) throw new InvalidArgumentError('this is not a number.');
+  if (!/^[-+]?(\d+\.?\d*|\.\d+)$/.test(value.trim())) {
+    throw new InvalidArgumentError('this is not a number.');
+  }
   return Number(value);
 }
 
@@ -40,14 +44,18 @@ export function moment(value: string): string {
 export function integerUpTo(most: number): (value: string) => number {
   return (value) => {
     const read = /^\d{1,9}$/.test(value) ? Number(value) : 0;
-    if (read < 1 || read > most) throw new InvalidArgumentError(`use a whole number from 1 to ${most}.`);
+    if (read < 1 || read > most) {
+      throw new InvalidArgumentError(`use a whole number from 1 to ${most}.`);
+    }
     return read;
   };
 }
 
 /** A whole number of at least 1. */
 export function positiveInteger(value: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(value)) throw new InvalidArgumentError('use a whole number of at least 1.');
+  if (!/^[1-9]\d{0,8}$/.test(value)) {
+    throw new InvalidArgumentError('use a whole number of at least 1.');
+  }
   return Number(value);
 }
 
@@ -56,7 +64,9 @@ export function vlanList(value: string): number[] {
   try {
     return parseVlanList(value);
   } catch (error) {
-    if (error instanceof VlanListError) throw new InvalidArgumentError(`${error.message}.`);
+    if (error instanceof VlanListError) {
+      throw new InvalidArgumentError(`${error.message}.`);
+    }
     throw error;
   }
 }

@@ -21,7 +21,9 @@ export function commandReference(program: Command): string {
     const name = `${words} ${command.name()}`;
     if (command.commands.length > 0) {
       parts.push(`## ${name}\n`, `${sentence(command.description())}\n`);
-      for (const child of command.commands) visit(child, name);
+      for (const child of command.commands) {
+        visit(child, name);
+      }
       return;
     }
     const level = words.includes(' ') ? '###' : '##';
@@ -30,9 +32,13 @@ export function commandReference(program: Command): string {
       return ` ${argument.required ? text : `[${text}]`}`;
     });
     parts.push(`${level} ${name}${args.join('')}\n`, `${sentence(command.description())}\n`);
-    if (command.options.length > 0) parts.push(optionTable(command.options));
+    if (command.options.length > 0) {
+      parts.push(optionTable(command.options));
+    }
   };
-  for (const command of program.commands) visit(command, program.name());
+  for (const command of program.commands) {
+    visit(command, program.name());
+  }
   return parts.join('\n');
 }
 

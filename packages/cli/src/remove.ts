@@ -15,7 +15,9 @@ export async function remove(
   query?: Record<string, string>,
 ): Promise<void> {
   await context.client.request('DELETE', pathOf(kind, name), { dryRun, ...(query && { query }) });
-  if (kind === 'Policy' && !dryRun) await noteEnding(context, name);
+  if (kind === 'Policy' && !dryRun) {
+    await noteEnding(context, name);
+  }
 }
 
 /** Says which nodes have not confirmed that they stopped copying for a policy that was deleted or switched off. */
@@ -24,7 +26,9 @@ export async function noteEnding(context: Context, policy: string): Promise<void
   for (;;) {
     const { items } = await context.client.list<Node>(RESOURCES.Node.path);
     const nodes = items.filter(({ ending }) => ending?.includes(policy)).map(({ name }) => name);
-    if (nodes.length === 0) return;
+    if (nodes.length === 0) {
+      return;
+    }
     if (performance.now() > end) {
       context.note(`warning: ${nodes.join(', ')} may still copy for ${policy}: not confirmed yet; see "node show"\n`);
       return;

@@ -44,7 +44,9 @@ export function specOf(kind: Kind, resource: object): Record<string, unknown> {
   const spec: Record<string, unknown> = {};
   for (const field of RESOURCES[kind].fields) {
     const value = (resource as Record<string, unknown>)[field];
-    if (value !== undefined) spec[field] = value;
+    if (value !== undefined) {
+      spec[field] = value;
+    }
   }
   return spec;
 }

@@ -28,8 +28,11 @@ export class SseParser {
     const lines = (this.#rest + text).split('\n');
     this.#rest = lines.pop() ?? '';
     for (const line of lines) {
-      if (line === '') this.#end();
-      else this.#field(line);
+      if (line === '') {
+        this.#end();
+      } else {
+        this.#field(line);
+      }
     }
   }
 
@@ -37,9 +40,13 @@ export class SseParser {
     const colon = line.indexOf(':');
     const field = colon === -1 ? line : line.slice(0, colon);
     const value = colon === -1 ? '' : line.slice(colon + 1).replace(/^ /, '');
-    if (field === 'event') this.#name = value;
-    else if (field === 'data') this.#data.push(value);
-    else if (field === 'id') this.#id = value;
+    if (field === 'event') {
+      this.#name = value;
+    } else if (field === 'data') {
+      this.#data.push(value);
+    } else if (field === 'id') {
+      this.#id = value;
+    }
   }
 
   #end(): void {

@@ -47,7 +47,9 @@ export function meant(program: Command, words: readonly string[]): string | unde
   const noun = nounOf(program, swapped ? second : first);
   const verb = swapped ? first : noun === undefined ? first : second;
   const rest = words.slice(noun === undefined ? 1 : 2);
-  if (noun === undefined && program.commands.some((one) => one.name() === verb)) return undefined;
+  if (noun === undefined && program.commands.some((one) => one.name() === verb)) {
+    return undefined;
+  }
   // What has no noun is most likely about policies.
   const command = program.commands.find((one) => one.name() === (noun ?? 'policy'))!;
   const typed = ['mirrorplane', command.name()];
@@ -56,9 +58,13 @@ export function meant(program: Command, words: readonly string[]): string | unde
     const wanted = verb === '' ? ['list'] : (VERBS[verb] ?? [verb]);
     // "get" is for one where it is named, else for all.
     const found = wanted.find((one) => known.includes(one) && !(one === 'show' && rest.length === 0));
-    if (found === undefined) return undefined;
+    if (found === undefined) {
+      return undefined;
+    }
     typed.push(found);
-  } else if (verb !== '' && VERBS[verb] === undefined && verb !== 'list') return undefined;
+  } else if (verb !== '' && VERBS[verb] === undefined && verb !== 'list') {
+    return undefined;
+  }
   const text = [...typed, ...rest].join(' ');
   return text === `mirrorplane ${words.join(' ')}` || /[^\w./:@+ -]/.test(text) ? undefined : text;
 }

@@ -18,10 +18,16 @@ export function parseVlanList(text: string): number[] {
     const first = Number(match[1]);
     const last = Number(match[2] ?? match[1]);
     for (const id of [first, last]) {
-      if (id < 1 || id > 4094) throw new VlanListError(`VLAN ID ${id} is out of range; use 1 to 4094`);
+      if (id < 1 || id > 4094) {
+        throw new VlanListError(`VLAN ID ${id} is out of range; use 1 to 4094`);
+      }
     }
-    if (first > last) throw new VlanListError(`the range ${first}-${last} runs backwards; write ${last}-${first}`);
-    for (let id = first; id <= last; id += 1) ids.add(id);
+    if (first > last) {
+      throw new VlanListError(`the range ${first}-${last} runs backwards; write ${last}-${first}`);
+    }
+    for (let id = first; id <= last; id += 1) {
+      ids.add(id);
+    }
   }
   return [...ids].sort((a, b) => a - b);
 }
@@ -32,7 +38,9 @@ export function formatVlanList(ids: readonly number[]): string {
   const parts: string[] = [];
   for (let at = 0; at < sorted.length; ) {
     let end = at;
-    while (sorted[end + 1] === sorted[end]! + 1) end += 1;
+    while (sorted[end + 1] === sorted[end]! + 1) {
+      end += 1;
+    }
     if (end - at >= 2) {
       parts.push(`${sorted[at]}-${sorted[end]}`);
     } else {

@@ -39,22 +39,34 @@ export async function showWatched<T>(
     for (let reading = 1; ; reading += 1) {
       if (trouble === undefined) {
         const block = render(context.format, data, () => text(data), true);
-        if (block !== printed) print(context, block);
+        if (block !== printed) {
+          print(context, block);
+        }
         printed = block;
       }
-      if (reading === options.count) return data;
+      if (reading === options.count) {
+        return data;
+      }
       await sleep(INTERVAL_MS, undefined, { signal: stop.signal }).catch(() => {});
-      if (stop.signal.aborted) return data;
+      if (stop.signal.aborted) {
+        return data;
+      }
       try {
         data = await read();
         trouble = undefined;
       } catch (error) {
-        if (!(error instanceof CliError) || error.exit !== 'unavailable') throw error;
+        if (!(error instanceof CliError) || error.exit !== 'unavailable') {
+          throw error;
+        }
         const now = await errorText(error);
-        if (now !== trouble) context.note(now);
+        if (now !== trouble) {
+          context.note(now);
+        }
         trouble = now;
         // A terminal is drawn over again, message and all, as soon as there is something to draw.
-        if (context.terminal) printed = undefined;
+        if (context.terminal) {
+          printed = undefined;
+        }
       }
     }
   } finally {
@@ -84,9 +96,13 @@ export async function whileUnavailable(
       try {
         return await work(heard);
       } catch (error) {
-        if (!(error instanceof CliError) || error.exit !== 'unavailable') throw error;
+        if (!(error instanceof CliError) || error.exit !== 'unavailable') {
+          throw error;
+        }
         const now = await errorText(error);
-        if (trouble === undefined) context.note(now);
+        if (trouble === undefined) {
+          context.note(now);
+        }
         trouble = now;
       }
       await sleep(INTERVAL_MS, undefined, { signal: stop.signal }).catch(() => {});

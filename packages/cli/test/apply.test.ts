@@ -31,7 +31,9 @@ describe('apply', () => {
     assert.equal(code, 0, stderr);
     const outcomes = JSON.parse(stdout) as Outcome[];
     assert.equal(outcomes.length, 15);
-    for (const { result, name } of outcomes) assert.equal(result, 'created', name);
+    for (const { result, name } of outcomes) {
+      assert.equal(result, 'created', name);
+    }
     assert.equal((await controller.json<List>('interface', 'list')).items.length, 8);
   });
 
@@ -40,7 +42,9 @@ describe('apply', () => {
     const { code, stdout } = await apply(CLUSTER);
     assert.equal(code, 0);
     assert.equal(stdout.trim().split('\n').length, 15);
-    for (const line of stdout.trim().split('\n')) assert.match(line, / unchanged$/);
+    for (const line of stdout.trim().split('\n')) {
+      assert.match(line, / unchanged$/);
+    }
     assert.equal((await policies()).revision, revision);
   });
 
@@ -72,8 +76,12 @@ describe('apply', () => {
         const { stdout } = await controller.run([...args, '-o', format]);
         const { code, stdout: said, stderr } = await apply(stdout);
         assert.equal(code, 0, `${args.join(' ')} -o ${format}: ${stderr}`);
-        for (const line of said.trim().split('\n')) assert.match(line, / unchanged$/);
-        if (args[1] === 'list' && format === 'yaml') printed.push(stdout);
+        for (const line of said.trim().split('\n')) {
+          assert.match(line, / unchanged$/);
+        }
+        if (args[1] === 'list' && format === 'yaml') {
+          printed.push(stdout);
+        }
       }
     }
     const all = await apply(printed.join('---\n'));

@@ -232,8 +232,9 @@ describe('usage', () => {
   it('is shown with exit codes and daemons on --help, and ends with 0', async () => {
     const { code, stdout } = await run(['--help']);
     assert.equal(code, 0);
-    for (const text of [/controller {2}the controller daemon/, /^ {3}5 {2}the resource exists already/m])
+    for (const text of [/controller {2}the controller daemon/, /^ {3}5 {2}the resource exists already/m]) {
       assert.match(stdout, text);
+    }
   });
 
   it('prints the version in every format', async () => {

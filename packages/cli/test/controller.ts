@@ -49,7 +49,9 @@ export class Controller {
       const gone = new Promise((done) => child.once('exit', done));
       child.kill(signal);
       await Promise.race([gone, sleep(5000, undefined, { ref: false })]);
-      if (child.exitCode === null) child.kill('SIGKILL');
+      if (child.exitCode === null) {
+        child.kill('SIGKILL');
+      }
     }
   }
 
@@ -67,7 +69,9 @@ export class Controller {
   /** Runs a command that must succeed, and parses its JSON. */
   async json<T>(...args: string[]): Promise<T> {
     const { code, stdout, stderr } = await this.run([...args, '-o', 'json']);
-    if (code !== 0) throw new Error(`mirrorplane ${args.join(' ')} ended with ${code}: ${stderr}`);
+    if (code !== 0) {
+      throw new Error(`mirrorplane ${args.join(' ')} ended with ${code}: ${stderr}`);
+    }
     return JSON.parse(stdout) as T;
   }
 
@@ -75,7 +79,9 @@ export class Controller {
   async api<T>(method: string, path: string, body?: unknown): Promise<T> {
     const token = readFileSync(this.tokenFile, 'utf8').trim();
     const { status, text } = await this.#call(method, `/api/v1${path}`, body, { authorization: `Bearer ${token}` });
-    if (status >= 300) throw new Error(`${method} ${path} was answered with ${status}: ${text}`);
+    if (status >= 300) {
+      throw new Error(`${method} ${path} was answered with ${status}: ${text}`);
+    }
     return (text === '' ? undefined : JSON.parse(text)) as T;
   }
 

@@ -107,7 +107,9 @@ describe('events', () => {
       {
         interruptWhen: (text) => {
           // The first line shows that it follows.
-          if (text !== '') working ??= work();
+          if (text !== '') {
+            working ??= work();
+          }
           return text.includes('30 to 40');
         },
       },
@@ -185,7 +187,9 @@ describe('events that are followed', () => {
     new SseParser((message) => whole.push(message)).add(text);
     const pieces: SseMessage[] = [];
     const parser = new SseParser((message) => pieces.push(message));
-    for (const char of text) parser.add(char);
+    for (const char of text) {
+      parser.add(char);
+    }
     assert.deepEqual(pieces, whole);
     assert.deepEqual(whole, [
       { name: 'message', data: '', id: '1' },

@@ -47,7 +47,9 @@ describe('a table', () => {
 
   it('lets no control character of a name reach the terminal', () => {
     const text = renderTable([{ title: 'NAME' }], [['evil\x1b]0;title\x07\x1b[2Jname\nnext\u202e']]);
-    for (const character of ['\x1b', '\x07', '\u202e']) assert.ok(!text.includes(character));
+    for (const character of ['\x1b', '\x07', '\u202e']) {
+      assert.ok(!text.includes(character));
+    }
     assert.equal(text.split('\n').length, 3);
   });
 
@@ -77,7 +79,9 @@ describe('a number', () => {
       [999_500, '1.00 MB'],
       [1_234_567_890, '1.23 GB'],
     ];
-    for (const [bytes, text] of pairs) assert.equal(humanBytes(bytes), text);
+    for (const [bytes, text] of pairs) {
+      assert.equal(humanBytes(bytes), text);
+    }
   });
 
   it('that is not known is unknown, and not 0', () => {

@@ -25,7 +25,9 @@ describe('policy', () => {
   });
   after(() => controller.close());
   beforeEach(async () => {
-    for (const name of await names()) await controller.api('DELETE', `/policies/${name}`);
+    for (const name of await names()) {
+      await controller.api('DELETE', `/policies/${name}`);
+    }
     const base = { name: 'base', sources: ['web-1/0', 'web-2/0'], destination: 'ids-1/0' };
     await controller.api('POST', '/policies', base);
   });

@@ -11,7 +11,9 @@ const FILE = new URL('../../../docs/reference/cli.md', import.meta.url);
 
 /** The words that lead to every command that does something. */
 function leaves(command: Command, words: string[] = []): string[] {
-  if (command.commands.length === 0) return [words.join(' ')];
+  if (command.commands.length === 0) {
+    return [words.join(' ')];
+  }
   return command.commands.flatMap((child) => leaves(child, [...words, child.name()]));
 }
 
@@ -22,7 +24,9 @@ describe('docs/reference/cli.md', () => {
     const end = text.indexOf(REFERENCE_END);
     assert.ok(begin >= 0 && end > begin, 'the marks of the generated part are there');
     const whole = `${text.slice(0, begin)}${REFERENCE_BEGIN}\n\n${commandReference(buildProgram())}\n${text.slice(end)}`;
-    if (process.env.MIRRORPLANE_UPDATE_DOCS) writeFileSync(FILE, whole);
+    if (process.env.MIRRORPLANE_UPDATE_DOCS) {
+      writeFileSync(FILE, whole);
+    }
     assert.equal(readFileSync(FILE, 'utf8'), whole);
   });
 
@@ -31,7 +35,9 @@ describe('docs/reference/cli.md', () => {
     for (const words of leaves(buildProgram())) {
       assert.match(text, new RegExp(`^###? mirrorplane ${words}( |$)`, 'm'), words);
     }
-    for (const { code } of Object.values(EXIT_CODES)) assert.match(text, new RegExp(`^\\| ${code} \\|`, 'm'));
+    for (const { code } of Object.values(EXIT_CODES)) {
+      assert.match(text, new RegExp(`^\\| ${code} \\|`, 'm'));
+    }
   });
 });
 
@@ -39,8 +45,9 @@ describe('the program', () => {
   it('describes every command and every option', () => {
     const visit = (command: Command) => {
       assert.notEqual(command.description(), '', command.name());
-      for (const option of command.options)
+      for (const option of command.options) {
         assert.notEqual(option.description, '', `${command.name()} ${option.flags}`);
+      }
       command.commands.forEach(visit);
     };
     visit(buildProgram());

@@ -24,7 +24,11 @@ export interface RunOptions {
 export function run(args: readonly string[], options: RunOptions = {}): Promise<Result> {
   const { PATH = '', HOME = '/' } = process.env;
   const env: NodeJS.ProcessEnv = { PATH, HOME };
-  for (const name of ['TMPDIR', 'NODE_COMPILE_CACHE']) if (process.env[name]) env[name] = process.env[name];
+  for (const name of ['TMPDIR', 'NODE_COMPILE_CACHE']) {
+    if (process.env[name]) {
+      env[name] = process.env[name];
+    }
+  }
   Object.assign(env, options.env);
   const child = spawn(COMMAND, args, { env, timeout: LIMIT_MS, killSignal: 'SIGKILL' });
   let stdout = '';

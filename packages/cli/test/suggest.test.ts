@@ -71,6 +71,8 @@ describe('a moment', () => {
     const then = Date.parse(moment('10m')) + 600_000;
     assert.ok(then >= before && then <= Date.now(), `${then} is not between ${before} and ${Date.now()}`);
     assert.equal(moment('2026-01-31T12:00:00+01:00'), '2026-01-31T11:00:00.000Z');
-    for (const wrong of ['10', 'm', '10w', 'yesterday', '2026-13-01', '-5m']) assert.throws(() => moment(wrong), /10m/);
+    for (const wrong of ['10', 'm', '10w', 'yesterday', '2026-13-01', '-5m']) {
+      assert.throws(() => moment(wrong), /10m/);
+    }
   });
 });

@@ -55,7 +55,9 @@ describe('mirrorplane up', { skip: root ? false : 'needs root' }, () => {
     });
   };
   const stop = async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
+    if (child.exitCode !== null || child.signalCode !== null) {
+      return;
+    }
     const gone = new Promise((done) => child.once('exit', done));
     child.kill('SIGTERM');
     const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
@@ -118,7 +120,9 @@ describe('mirrorplane up', { skip: root ? false : 'needs root' }, () => {
   async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
     const end = Date.now() + LIMIT_MS;
     while (!(await condition())) {
-      if (Date.now() > end) throw new Error(`waited in vain for ${what}; stderr:\n${stderr}`);
+      if (Date.now() > end) {
+        throw new Error(`waited in vain for ${what}; stderr:\n${stderr}`);
+      }
       await sleep(100);
     }
   }

@@ -47,7 +47,9 @@ export type DeliveryIdParts =
 /** Takes the id of a delivery apart, also of an earlier one. Undefined where it is none. */
 export function parseDeliveryId(id: string): DeliveryIdParts | undefined {
   const [, policy, kind, node] = /^([^/]+)\/(?:(local|edge)(?:\/before)?|to\/([^/]+))$/.exec(id) ?? [];
-  if (policy === undefined) return undefined;
+  if (policy === undefined) {
+    return undefined;
+  }
   return node === undefined ? { policy, kind: kind as 'local' | 'edge' } : { policy, kind: 'erspan', node };
 }
 

@@ -34,5 +34,7 @@ test('what is shown as a state has no HTTP status of a failure, and what is an a
 });
 
 test('a meaning is whole sentences', () => {
-  for (const code of CODES) assert.match(CODE_MEANINGS[code], /^[A-Z0-9].*\.$/, code);
+  for (const code of CODES) {
+    assert.match(CODE_MEANINGS[code], /^[A-Z0-9].*\.$/, code);
+  }
 });

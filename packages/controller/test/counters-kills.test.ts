@@ -31,26 +31,40 @@ class Node {
   readonly #answers: CounterReading[] = [];
 
   apply(program: Id[]): void {
-    for (const id of this.#program) if (!program.includes(id)) this.#left.set(id, this.now);
+    for (const id of this.#program) {
+      if (!program.includes(id)) {
+        this.#left.set(id, this.now);
+      }
+    }
     this.#program = program;
     this.#names.enter(new Map(program.map((id) => [id, id])));
     for (const id of program) {
       this.#left.delete(id);
-      if (!this.#slots.has(id)) this.#slots.set(id, { life: ++this.#life, packets: 0 });
+      if (!this.#slots.has(id)) {
+        this.#slots.set(id, { life: ++this.#life, packets: 0 });
+      }
     }
     this.#names.entered(this.now);
     const kept = this.#names.ids();
-    for (const id of this.#slots.keys()) if (!kept.has(id)) this.#slots.delete(id);
+    for (const id of this.#slots.keys()) {
+      if (!kept.has(id)) {
+        this.#slots.delete(id);
+      }
+    }
   }
 
   /** What left a moment ago may still count what was under way. */
   count(id: Id, packets: number): void {
     const left = this.#left.get(id);
     const counting = this.#program.includes(id) || (left !== undefined && this.now - left < SETTLE_MS);
-    if (!counting) return;
+    if (!counting) {
+      return;
+    }
     this.truth.set(id, (this.truth.get(id) ?? 0) + packets);
     const slot = this.#slots.get(id);
-    if (slot) slot.packets += packets;
+    if (slot) {
+      slot.packets += packets;
+    }
   }
 
   report(): void {
@@ -66,13 +80,19 @@ class Node {
 
   save(): void {
     const saved = this.totals.save();
-    if (saved) this.#disk = structuredClone(saved);
-    if (saved && this.#reading) this.#answers.push(this.#reading);
+    if (saved) {
+      this.#disk = structuredClone(saved);
+    }
+    if (saved && this.#reading) {
+      this.#answers.push(this.#reading);
+    }
   }
 
   answer(which: number): void {
     const answer = this.#answers[which % this.#answers.length];
-    if (answer?.run === String(this.#run)) this.#names.saved(answer.readAt);
+    if (answer?.run === String(this.#run)) {
+      this.#names.saved(answer.readAt);
+    }
   }
 
   killAgent(): void {
@@ -114,14 +134,23 @@ const step = fc.oneof(
 type Step = { do: string; id?: Id; packets?: number; program?: Id[]; which?: number; ms?: number };
 
 function run(node: Node, step: Step): void {
-  if (step.do === 'count') node.count(step.id!, step.packets!);
-  else if (step.do === 'apply') node.apply(step.program!);
-  else if (step.do === 'report') node.report();
-  else if (step.do === 'save') node.save();
-  else if (step.do === 'answer') node.answer(step.which!);
-  else if (step.do === 'wait') node.now += step.ms!;
-  else if (step.do === 'killAgent') node.killAgent();
-  else node.killController();
+  if (step.do === 'count') {
+    node.count(step.id!, step.packets!);
+  } else if (step.do === 'apply') {
+    node.apply(step.program!);
+  } else if (step.do === 'report') {
+    node.report();
+  } else if (step.do === 'save') {
+    node.save();
+  } else if (step.do === 'answer') {
+    node.answer(step.which!);
+  } else if (step.do === 'wait') {
+    node.now += step.ms!;
+  } else if (step.do === 'killAgent') {
+    node.killAgent();
+  } else {
+    node.killController();
+  }
 }
 
 test('after every report the totals are what was counted, whoever was killed before it, and in whatever order', () => {
@@ -130,9 +159,13 @@ test('after every report the totals are what was counted, whoever was killed bef
       const node = new Node();
       for (const one of [...steps, { do: 'report' }] as Step[]) {
         run(node, one);
-        if (one.do !== 'report') continue;
+        if (one.do !== 'report') {
+          continue;
+        }
         const counted = node.counted();
-        for (const [id, packets] of node.truth) assert.equal(counted.get(id), packets, id);
+        for (const [id, packets] of node.truth) {
+          assert.equal(counted.get(id), packets, id);
+        }
       }
     }),
     { numRuns: 3000 },
@@ -155,7 +188,9 @@ test('where room is needed, what left first is given up first, and nothing that 
 test('what has left is given up with the first report after it that is saved, and not before', () => {
   const node = new Node();
   const steps = (list: string[]) => {
-    for (const one of list) run(node, { do: one, which: 0, ms: SETTLE_MS });
+    for (const one of list) {
+      run(node, { do: one, which: 0, ms: SETTLE_MS });
+    }
   };
   node.apply(['a']);
   node.count('a', 5);

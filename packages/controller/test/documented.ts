@@ -17,7 +17,9 @@ interface Answer {
 export function assertDocumented(method: string, url: string, { status, headers, text, body }: Answer): void {
   const pathname = url.split('?')[0]!;
   const route = routesAt(ROUTES, pathname).find((one) => one.method === method.toLowerCase());
-  if (route === undefined) return;
+  if (route === undefined) {
+    return;
+  }
   const what = `${method} ${route.path} answers ${status} ${text.slice(0, 500)}`;
   if (status >= 400) {
     const { code } = body as { code: ErrorCode };
@@ -29,7 +31,9 @@ export function assertDocumented(method: string, url: string, { status, headers,
   const response = documented ?? dryRun;
   assert.ok(response, `${what}: the route has no such response`);
   const { schema } = response;
-  if (!schema || response.mediaType !== undefined) return;
+  if (!schema || response.mediaType !== undefined) {
+    return;
+  }
   const read = schema.safeParse(body);
   assert.ok(read.success, `${what}: ${read.error?.message}`);
   assert.match(String(headers['content-type']), /^application\/json/, what);

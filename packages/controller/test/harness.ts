@@ -239,7 +239,9 @@ export class TestAgent {
       if (message.type === 'program') {
         this.programs.push(message.program);
         const { revision } = message.program;
-        if (this.confirms) this.send({ type: 'status', appliedRevision: revision, captures: [], problems: [] });
+        if (this.confirms) {
+          this.send({ type: 'status', appliedRevision: revision, captures: [], problems: [] });
+        }
       } else if (message.type === 'eventsTaken') {
         this.eventsTaken.push(message.seq);
       } else {

@@ -110,7 +110,9 @@ class Cluster {
       call.on('response', async (response) => {
         let text = '';
         try {
-          for await (const chunk of response) text += chunk;
+          for await (const chunk of response) {
+            text += chunk;
+          }
           const { etag } = response.headers;
           resolve({ status: response.statusCode!, etag, body: text === '' ? undefined : JSON.parse(text) });
         } catch {
@@ -145,13 +147,17 @@ async function write(
     const removes = now.description !== undefined && random() < 0.3;
     expected.set(name, { ...now, perhaps: removes ? null : description });
     let reply: Reply | undefined;
-    if (removes) reply = await cluster.call('DELETE', url);
-    else if (now.description !== undefined) reply = await cluster.call('PATCH', url, { description });
-    else {
+    if (removes) {
+      reply = await cluster.call('DELETE', url);
+    } else if (now.description !== undefined) {
+      reply = await cluster.call('PATCH', url, { description });
+    } else {
       const input = { name, description, sources: [`s-${name}`], destination: 'ids' };
       reply = await cluster.call('POST', '/api/v1/policies', input);
     }
-    if (reply === undefined) return;
+    if (reply === undefined) {
+      return;
+    }
     assert.ok(reply.status < 300, `${name}: ${JSON.stringify(reply)}`);
     expected.set(
       name,
@@ -159,10 +165,14 @@ async function write(
     );
 
     const race = await cluster.call('GET', '/api/v1/policies/race');
-    if (race === undefined) return;
+    if (race === undefined) {
+      return;
+    }
     const change = { description: `${race.etag} by ${writer}` };
     const raced = await cluster.call('PATCH', '/api/v1/policies/race', change, { 'if-match': race.etag! });
-    if (raced === undefined) return;
+    if (raced === undefined) {
+      return;
+    }
     assert.ok(raced.status === 200 || raced.status === 412, JSON.stringify(raced));
     if (raced.status === 200) {
       const before = Number(race.etag!.slice(1, -1));
@@ -234,7 +244,9 @@ test(`after each of ${KILLS} kills of a controller that ${WRITERS} write to, all
   await cluster.start();
   await cluster.must('PUT', '/api/v1/domains/blue', {});
   await cluster.must('PUT', '/api/v1/pools/east', { domain: 'blue' });
-  for (const node of ['node-1', 'node-2']) await cluster.must('PUT', `/api/v1/nodes/${node}`, { pool: 'east' });
+  for (const node of ['node-1', 'node-2']) {
+    await cluster.must('PUT', `/api/v1/nodes/${node}`, { pool: 'east' });
+  }
   const names = Array.from({ length: WRITERS }, (_, writer) => [0, 1, 2].map((n) => `p-${writer}-${n}`)).flat();
   for (const id of ['ids', 's-race', ...names.map((name) => `s-${name}`)]) {
     await cluster.must('PUT', `/api/v1/interfaces/${id}`, { kind: 'vm', pool: 'east' });
@@ -266,7 +278,9 @@ test(`after each of ${KILLS} kills of a controller that ${WRITERS} write to, all
       } else {
         acknowledged++;
         assert.equal(policy?.description, description, `${name} as acknowledged`);
-        if (policy) assert.equal(policy.revision, revision);
+        if (policy) {
+          assert.equal(policy.revision, revision);
+        }
       }
       expected.set(name, { description: policy?.description, revision: policy?.revision ?? 0 });
     }
@@ -280,7 +294,9 @@ test(`after each of ${KILLS} kills of a controller that ${WRITERS} write to, all
         `changes that are missing in ${log}`,
       );
     }
-    for (const name of found.keys()) assert.ok(name === 'race' || expected.has(name), `nobody asked for ${name}`);
+    for (const name of found.keys()) {
+      assert.ok(name === 'race' || expected.has(name), `nobody asked for ${name}`);
+    }
   }
   t.diagnostic(`policies compared: ${acknowledged} as acknowledged, ${unanswered} unanswered; ${wins.size} races won`);
 });

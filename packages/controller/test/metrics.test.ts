@@ -85,7 +85,9 @@ test('the committed metrics.md is what the catalogue gives', () => {
 test('names and labels are in snake case, counters end in _total, and nothing else does', () => {
   assert.equal(new Set(ENTRIES.map(({ name }) => name)).size, ENTRIES.length);
   for (const { kind, name, labels } of ENTRIES) {
-    for (const word of [name, ...labels]) assert.match(word, /^[a-z]+(_[a-z]+)*$/);
+    for (const word of [name, ...labels]) {
+      assert.match(word, /^[a-z]+(_[a-z]+)*$/);
+    }
     assert.equal(name.endsWith('_total'), kind === 'counter', name);
   }
 });

@@ -55,13 +55,17 @@ test('a problem of a node whose agent is away is not over', () => {
   const problems = new NodeProblems();
   problems.changes([node({ reported: [down] })], 0);
   problems.changes([node({ reported: [down] })], 2000);
-  for (const now of [3000, 90_000]) assert.deepEqual(problems.changes([node({ known: false })], now), []);
+  for (const now of [3000, 90_000]) {
+    assert.deepEqual(problems.changes([node({ known: false })], now), []);
+  }
 });
 
 test('what has an event of its own is not told twice, and its end is', () => {
   const problems = new NodeProblems();
   const second = { code: 'NODE_SECOND_AGENT', message: 'two' };
-  for (const now of [0, 2000]) assert.deepEqual(problems.changes([node({ found: [second] })], now), []);
+  for (const now of [0, 2000]) {
+    assert.deepEqual(problems.changes([node({ found: [second] })], now), []);
+  }
   problems.changes([node()], 3000);
   assert.deepEqual(kinds(problems.changes([node()], 5000)), ['nodeProblemEnded NODE_SECOND_AGENT']);
 });
@@ -81,7 +85,9 @@ test('a controller that starts again goes on from what was told', () => {
     draft('nodeProblemBegan', 'CPU_BUSY'),
   );
   problems.resume(new Set(['node-1']), newestFirst);
-  for (const now of [0, 2000]) assert.deepEqual(problems.changes([node({ reported: [down] })], now), []);
+  for (const now of [0, 2000]) {
+    assert.deepEqual(problems.changes([node({ reported: [down] })], now), []);
+  }
   problems.changes([node()], 3000);
   assert.deepEqual(kinds(problems.changes([node()], 5000)), ['nodeProblemEnded DEVICE_DOWN']);
 });

@@ -52,7 +52,9 @@ test('what had arrived stays with what was sent for as long as the sender says n
   const { a, b, arrived } = nodes();
   b(90, 500, 510);
   a(100, 1000, 1010);
-  for (let second = 2; second < 60; second++) b(100 * second, 1000 * second, 1000 * second + 10);
+  for (let second = 2; second < 60; second++) {
+    b(100 * second, 1000 * second, 1000 * second + 10);
+  }
   assert.equal(arrived(), 90);
   a(6000, 60_000, 60_010);
   assert.equal(arrived(), 5900);

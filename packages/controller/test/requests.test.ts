@@ -46,7 +46,9 @@ test('the read token reads everything, changes nothing, and is enough for the me
     await bench.request('DELETE', '/api/v1/domains/default', undefined, { token }),
     await bench.request('POST', '/api/v1/nodes/node-1/token', {}, { token }),
   ];
-  for (const reply of refused) assertProblem(reply, 403, 'FORBIDDEN');
+  for (const reply of refused) {
+    assertProblem(reply, 403, 'FORBIDDEN');
+  }
   assert.equal((await bench.get('/api/v1/domains/blue')).status, 404);
   assert.notEqual((await bench.get('/api/v1/domains/default')).body.description, 'x');
   await bench.restart();

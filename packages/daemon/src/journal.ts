@@ -11,13 +11,17 @@ const LEFT_OUT = new Set(['level', 'time', 'daemon', 'msg']);
 /** Where a pino log goes: to standard error, as JSON; where that is the journal, as text that `journalctl` shows well. */
 export function logDestination(env: NodeJS.ProcessEnv = process.env): DestinationStream {
   const out = destination(STDERR);
-  if (!isJournal(env.JOURNAL_STREAM)) return out;
+  if (!isJournal(env.JOURNAL_STREAM)) {
+    return out;
+  }
   return { write: (line) => void out.write(journalLine(line)) };
 }
 
 /** JOURNAL_STREAM holds device and inode of the journal's socket; standard error may have been sent elsewhere. */
 function isJournal(stream: string | undefined): boolean {
-  if (stream === undefined) return false;
+  if (stream === undefined) {
+    return false;
+  }
   const { dev, ino } = fstatSync(STDERR);
   return stream === `${dev}:${ino}`;
 }
@@ -39,9 +43,13 @@ export function journalLine(line: string): string {
 }
 
 function text(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return String(value);
+  if (typeof value !== 'object' || value === null) {
+    return String(value);
+  }
   // An error, as pino writes it; its stack follows in lines of its own.
-  if ('message' in value && 'stack' in value) return String(value.message);
+  if ('message' in value && 'stack' in value) {
+    return String(value.message);
+  }
   return JSON.stringify(value);
 }
 

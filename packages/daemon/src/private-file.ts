@@ -8,7 +8,9 @@ const TOO_OPEN = 0o027;
 export function requirePrivate(file: string, stat: Pick<Stats, 'mode' | 'isFile'>, what: string): void {
   const mode = stat.mode & 0o777;
   // A pipe is nobody else's.
-  if (!stat.isFile() || (mode & TOO_OPEN) === 0) return;
+  if (!stat.isFile() || (mode & TOO_OPEN) === 0) {
+    return;
+  }
   const open = mode.toString(8).padStart(4, '0');
   throw new Error(`${file} is too open for ${what} (mode ${open}): other users can use it; run "chmod 600 ${file}"`);
 }

@@ -35,8 +35,12 @@ const NOBODY: ServiceManager = { ready() {}, status() {}, watch() {}, stopping()
  */
 export async function openServiceManager(env: NodeJS.ProcessEnv = process.env): Promise<ServiceManager> {
   const { NOTIFY_SOCKET: path, WATCHDOG_USEC: limit, WATCHDOG_PID: watched } = env;
-  for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete env[name];
-  if (!path) return NOBODY;
+  for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) {
+    delete env[name];
+  }
+  if (!path) {
+    return NOBODY;
+  }
   const send = await openSocket(path);
   const interval = watched === undefined || Number(watched) === process.pid ? Number(limit) / 2000 : Number.NaN;
   let timer: NodeJS.Timeout | undefined;
@@ -44,10 +48,14 @@ export async function openServiceManager(env: NodeJS.ProcessEnv = process.env): 
     ready: () => send('READY=1'),
     status: (text) => send(`STATUS=${text.replaceAll('\n', ' ')}`),
     watch(alive) {
-      if (!(interval > 0)) return;
+      if (!(interval > 0)) {
+        return;
+      }
       clearInterval(timer);
       timer = setInterval(() => {
-        if (alive()) send('WATCHDOG=1');
+        if (alive()) {
+          send('WATCHDOG=1');
+        }
       }, interval);
       timer.unref();
     },
@@ -67,7 +75,9 @@ async function openSocket(path: string): Promise<(message: string) => void> {
     'int64_t sendto(int fd, const void *data, size_t size, int flags, const void *address, uint32_t length)',
   );
   const descriptor: number = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (descriptor < 0) throw new Error(`no socket for NOTIFY_SOCKET: errno ${koffi.errno()}`);
+  if (descriptor < 0) {
+    throw new Error(`no socket for NOTIFY_SOCKET: errno ${koffi.errno()}`);
+  }
   return (message) => {
     const data = Buffer.from(message);
     // A message that is not taken is no reason to end: where signs of life stay away, the service manager acts.

@@ -42,7 +42,9 @@ export function parseSettings(command: Command, { prefix, argv = process.argv, e
   );
   // What must be there may be in the file; commander would ask for it before the file is read.
   const mandatory = command.options.filter((option) => option.mandatory);
-  for (const option of mandatory) option.mandatory = false;
+  for (const option of mandatory) {
+    option.mandatory = false;
+  }
   const ownNames = takeOwnNames(command);
   command.parse(argv);
   if (command.getOptionValue('describeSettings')) {
@@ -52,11 +54,15 @@ export function parseSettings(command: Command, { prefix, argv = process.argv, e
   try {
     settle(command, { prefix, env, ownNames });
   } catch (error) {
-    if (!(error instanceof SettingError)) throw error;
+    if (!(error instanceof SettingError)) {
+      throw error;
+    }
     command.error(`error: ${error.message}`);
   }
   for (const option of mandatory) {
-    if (command.getOptionValue(option.attributeName()) !== undefined) continue;
+    if (command.getOptionValue(option.attributeName()) !== undefined) {
+      continue;
+    }
     command.error(
       `error: ${option.long} is missing: give it, or set ${environmentName(prefix, option)}, or "${settingKey(option)}" in the file of --config`,
     );
@@ -72,7 +78,9 @@ class SettingError extends Error {}
 function takeOwnNames(command: Command): ReadonlyMap<Option, string> {
   const names = new Map<Option, string>();
   for (const option of command.options) {
-    if (option.envVar === undefined) continue;
+    if (option.envVar === undefined) {
+      continue;
+    }
     names.set(option, option.envVar);
     option.description += ` (env: ${option.envVar})`;
     option.envVar = undefined;
@@ -96,10 +104,14 @@ function settle(command: Command, environment: Environment): void {
   const given = new Map<Option, Given>();
   for (const option of options) {
     const found = find(option, { ...environment, command, content, file });
-    if (found !== undefined) given.set(option, found);
+    if (found !== undefined) {
+      given.set(option, found);
+    }
   }
   for (const [option, { source, value, where }] of given) {
-    if (source === 'cli' || beaten(option, source, given)) continue;
+    if (source === 'cli' || beaten(option, source, given)) {
+      continue;
+    }
     command.setOptionValueWithSource(option.attributeName(), read(option, value, where), source);
   }
 }
@@ -115,7 +127,9 @@ function readFile(file: string): Record<string, unknown> {
 function refuseUnknown(content: Record<string, unknown>, options: readonly Option[], file: string | undefined): void {
   const known = options.map(settingKey);
   for (const key of Object.keys(content)) {
-    if (known.includes(key)) continue;
+    if (known.includes(key)) {
+      continue;
+    }
     throw new SettingError(`${file}: there is no setting "${key}": use ${known.join(', ')}`);
   }
 }
@@ -128,21 +142,31 @@ interface Places extends Environment {
 
 function find(option: Option, { command, prefix, env, ownNames, content, file }: Places): Given | undefined {
   const source: string | undefined = command.getOptionValueSource(option.attributeName());
-  if (source === 'cli') return { source, value: undefined, where: option.flags };
+  if (source === 'cli') {
+    return { source, value: undefined, where: option.flags };
+  }
   for (const name of [environmentName(prefix, option), ownNames.get(option) ?? '']) {
     const text = env[name];
-    if (text !== undefined && text !== '') return { source: 'env', value: text, where: `${name} in the environment` };
+    if (text !== undefined && text !== '') {
+      return { source: 'env', value: text, where: `${name} in the environment` };
+    }
   }
   const key = settingKey(option);
-  if (!Object.hasOwn(content, key)) return undefined;
+  if (!Object.hasOwn(content, key)) {
+    return undefined;
+  }
   return { source: 'config', value: content[key], where: `${file}: ${key}` };
 }
 
 /** Of two options that exclude each other, the one of the better source counts. @throws SettingError where both are as good */
 function beaten(option: Option, source: Source, given: ReadonlyMap<Option, Given>): boolean {
   for (const [other, { source: otherSource }] of given) {
-    if (other === option || !excludes(option, other)) continue;
-    if (SOURCES.indexOf(otherSource) < SOURCES.indexOf(source)) return true;
+    if (other === option || !excludes(option, other)) {
+      continue;
+    }
+    if (SOURCES.indexOf(otherSource) < SOURCES.indexOf(source)) {
+      return true;
+    }
     if (otherSource === source) {
       const names = `${settingKey(option)} and ${settingKey(other)}`;
       throw new SettingError(`${given.get(option)!.where}: ${names} exclude each other: remove one of them`);
@@ -159,29 +183,43 @@ function excludes(one: Option, other: Option): boolean {
 /** Reads a value of the environment or of the file as the command line would read it. */
 function read(option: Option, value: unknown, where: string): unknown {
   if (option.negate) {
-    if (value === true || value === 'true' || value === 'yes' || value === '1') return true;
-    if (value === false || value === 'false' || value === 'no' || value === '0') return false;
+    if (value === true || value === 'true' || value === 'yes' || value === '1') {
+      return true;
+    }
+    if (value === false || value === 'false' || value === 'no' || value === '0') {
+      return false;
+    }
     throw new SettingError(`${where}: use true or false`);
   }
   const texts = (Array.isArray(value) ? value : [value]).map((entry) => {
-    if (typeof entry === 'string' && entry !== '') return entry;
-    if (typeof entry === 'boolean') return String(entry);
+    if (typeof entry === 'string' && entry !== '') {
+      return entry;
+    }
+    if (typeof entry === 'boolean') {
+      return String(entry);
+    }
     const problem =
       entry === null || entry === '' ? 'it has no value: give a value, or remove it' : 'it is not a plain value';
     throw new SettingError(`${where}: ${problem}`);
   });
-  if (texts.length === 0) throw new SettingError(`${where}: the list is empty: give a value, or remove it`);
+  if (texts.length === 0) {
+    throw new SettingError(`${where}: the list is empty: give a value, or remove it`);
+  }
   const parse = option.parseArg as ((text: string, before: unknown) => unknown) | undefined;
   let result: unknown;
   for (const text of texts) {
     try {
       result = parse === undefined ? text : parse(text, result);
     } catch (error) {
-      if (!(error instanceof InvalidArgumentError)) throw error;
+      if (!(error instanceof InvalidArgumentError)) {
+        throw error;
+      }
       throw new SettingError(`${where}: "${text}" cannot be used: ${error.message}`);
     }
   }
-  if (texts.length > 1 && !Array.isArray(result)) throw new SettingError(`${where}: it takes one value, not a list`);
+  if (texts.length > 1 && !Array.isArray(result)) {
+    throw new SettingError(`${where}: it takes one value, not a list`);
+  }
   return result;
 }
 

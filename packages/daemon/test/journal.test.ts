@@ -21,7 +21,9 @@ function logged(write: (log: ReturnType<typeof pino>) => void): string {
 test('every level has the number that syslog gives it', () => {
   const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
   const text = logged((log) => {
-    for (const level of levels) log[level](level);
+    for (const level of levels) {
+      log[level](level);
+    }
   });
   assert.equal(text, '<7>trace\n<7>debug\n<6>info\n<4>warn\n<3>error\n<2>fatal\n');
 });

@@ -11,7 +11,9 @@ import { openServiceManager } from '../src/service-manager.ts';
 const folder = mkdtempSync(join(tmpdir(), 'notify-'));
 const children: ChildProcess[] = [];
 after(() => {
-  for (const child of children) child.kill();
+  for (const child of children) {
+    child.kill();
+  }
   rmSync(folder, { recursive: true });
 });
 
@@ -49,11 +51,15 @@ for (const name of [join(folder, 'socket'), `@mirrorplane-test-${process.pid}`])
     }
     alive = false;
     // Signs of life end; so the next thing that is heard is that it stops. A dozen intervals pass before.
-    for (let at = 0; at < 12; at++) await new Promise((done) => setTimeout(done, 20));
+    for (let at = 0; at < 12; at++) {
+      await new Promise((done) => setTimeout(done, 20));
+    }
     manager.stopping();
     clearInterval(keep);
     const heard: string[] = [];
-    while (heard.at(-1) !== 'STOPPING=1') heard.push((await lines.next()).value);
+    while (heard.at(-1) !== 'STOPPING=1') {
+      heard.push((await lines.next()).value);
+    }
     assert.ok(heard.length <= 2, `no more signs of life: ${heard}`);
   });
 }

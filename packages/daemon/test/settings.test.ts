@@ -12,7 +12,9 @@ const folder = mkdtempSync(join(tmpdir(), 'settings-'));
 after(() => rmSync(folder, { recursive: true }));
 
 function rate(text: string): number {
-  if (!(Number(text) >= 1)) throw new InvalidArgumentError('use at least 1 Mbit/s.');
+  if (!(Number(text) >= 1)) {
+    throw new InvalidArgumentError('use at least 1 Mbit/s.');
+  }
   return Number(text);
 }
 
@@ -110,7 +112,9 @@ test('an option with a name of its own in the environment is found there, after 
 
 test('a value in the file is what stands there: a number keeps its zeros, and an alias is refused with the file', () => {
   const inFile = (token: string) => settle({ file: `data: /d\ntoken: ${token}\n` }).token;
-  for (const text of ['0815', '1e3', '0x10', '12345678901234567890', '1.10']) assert.equal(inFile(text), text);
+  for (const text of ['0815', '1e3', '0x10', '12345678901234567890', '1.10']) {
+    assert.equal(inFile(text), text);
+  }
   assert.equal(settle({ file: 'data: /d\nmaxRate: 1e3\n' }).maxRate, 1000);
   assert.match(refusal({ file: 'data: &a /d\ntoken: *a\n' }), /^error: \/etc\/daemon.yaml: .*alias/);
   assert.match(refusal({ file: '__proto__: {data: /d}\n' }), /there is no setting "__proto__"/);
@@ -155,7 +159,9 @@ test('a file with a token that other users can read, or the group can write, is 
     const said = `error: /etc/daemon.yaml is too open for its token (mode ${open}): ${remedy}`;
     assert.equal(refusal({ file, mode }), said);
   }
-  for (const mode of [0o600, 0o400, 0o640]) assert.equal(settle({ file, mode }).token, 'abc');
+  for (const mode of [0o600, 0o400, 0o640]) {
+    assert.equal(settle({ file, mode }).token, 'abc');
+  }
   assert.equal(settle({ file: 'data: /d\n', mode: 0o644 }).data, '/d');
 });
 

@@ -25,8 +25,12 @@ export function callApi(
 ): Promise<ApiResponse> {
   const payload = body === undefined ? undefined : JSON.stringify(body);
   const all: Record<string, string> = { accept: 'application/json', ...headers };
-  if (tokenFile !== null) all.authorization ??= `Bearer ${readFileSync(tokenFile, 'utf8').trim()}`;
-  if (payload !== undefined) all['content-type'] ??= 'application/json';
+  if (tokenFile !== null) {
+    all.authorization ??= `Bearer ${readFileSync(tokenFile, 'utf8').trim()}`;
+  }
+  if (payload !== undefined) {
+    all['content-type'] ??= 'application/json';
+  }
   return new Promise((resolve, reject) => {
     const call = request({ socketPath, method, path, headers: all, timeout: TIMEOUT_MS }, (response) => {
       const chunks: Buffer[] = [];

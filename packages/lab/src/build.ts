@@ -10,10 +10,18 @@ const WIDTH = 4;
 /** The hosts of a lab, which are its namespaces without the prefix. */
 export function hostNames(topology: Topology): string[] {
   const names = ['fabric', 'ctl', ...topology.nodes.map((n) => n.name)];
-  for (const vm of topology.vms) if (vm.machine === 'namespace') names.push(vm.host);
+  for (const vm of topology.vms) {
+    if (vm.machine === 'namespace') {
+      names.push(vm.host);
+    }
+  }
   if (topology.switch !== null) {
     names.push('switch', ...topology.switch.hosts.map((h) => h.name));
-    for (const edge of topology.edges) if (edge.gateway !== null) names.push(edge.gateway.name);
+    for (const edge of topology.edges) {
+      if (edge.gateway !== null) {
+        names.push(edge.gateway.name);
+      }
+    }
   }
   return [...new Set(names)];
 }
@@ -60,12 +68,16 @@ function linkLines(lab: string, topology: Topology): string[] {
     pair([node.name, 'trunk0', labMac(MAC_GROUP.bridge, 256 + node.index)], fabric(3, 'o'));
   }
   for (const vm of topology.vms) {
-    if (vm.machine === 'namespace') pair([vm.host, vm.guestDevice, vm.mac], [vm.node, vm.device, tapMac(vm)]);
+    if (vm.machine === 'namespace') {
+      pair([vm.host, vm.guestDevice, vm.mac], [vm.node, vm.device, tapMac(vm)]);
+    }
   }
   topology.edges.forEach((edge, i) => {
     pair([edge.node, edge.device, edge.mac], ['switch', edge.switchPort, labMac(MAC_GROUP.fabric, 2048 + i)]);
     const gateway = edge.gateway;
-    if (gateway === null) return;
+    if (gateway === null) {
+      return;
+    }
     pair([gateway.name, 'eth0', gateway.mac], [edge.node, gateway.device, labMac(MAC_GROUP.tap, 60_000 + i)]);
   });
   topology.switch?.hosts.forEach((host, i) => {
@@ -80,9 +92,11 @@ function hostScript(topology: Topology, host: string): string[] {
   const ip: string[] = ['link set lo up'];
   const bridge: string[] = [];
   const offloadOff: string[] = [];
-  if (host === 'ctl') ip.push(`address add ${CONTROLLER_ADDRESS}/24 dev mgmt0`, 'link set mgmt0 up');
-  else if (host === 'fabric') fabricLines(topology, ip, bridge);
-  else if (host === 'switch') {
+  if (host === 'ctl') {
+    ip.push(`address add ${CONTROLLER_ADDRESS}/24 dev mgmt0`, 'link set mgmt0 up');
+  } else if (host === 'fabric') {
+    fabricLines(topology, ip, bridge);
+  } else if (host === 'switch') {
     const ports = [...topology.edges.map((e) => e.switchPort), ...(topology.switch?.hosts ?? []).map((h) => h.name)];
     ip.push(...ports.map((port) => `link set ${port} up`));
     offloadOff.push(...ports);
@@ -90,8 +104,14 @@ function hostScript(topology: Topology, host: string): string[] {
     nodeLines(topology, host, ip, bridge);
     offloadOff.push(...topology.edges.filter((e) => e.node === host).map((e) => e.device));
   } else {
-    for (const vm of topology.vms) if (vm.host === host) ip.push(...guestLines(topology, vm));
-    if (physicalLines(topology, host, ip)) offloadOff.push('eth0');
+    for (const vm of topology.vms) {
+      if (vm.host === host) {
+        ip.push(...guestLines(topology, vm));
+      }
+    }
+    if (physicalLines(topology, host, ip)) {
+      offloadOff.push('eth0');
+    }
   }
   lines.push(...heredoc('ip -batch -', ip), ...heredoc('bridge -batch -', bridge));
   // The switch reads frames from packet sockets, so it must get finished checksums and frames of wire size.
@@ -127,8 +147,12 @@ function fabricLines(topology: Topology, ip: string[], bridge: string[]): void {
   networks.forEach(([name, prefix, mtu], i) => {
     ip.push(bridgeLine(name, labMac(MAC_GROUP.bridge, 4096 + i), mtu));
     const ports = topology.nodes.map((n) => `${prefix}-${n.name}`);
-    if (prefix === 'm') ports.push('m-ctl');
-    for (const port of ports) ip.push(`link set ${port} master ${name} up`);
+    if (prefix === 'm') {
+      ports.push('m-ctl');
+    }
+    for (const port of ports) {
+      ip.push(`link set ${port} master ${name} up`);
+    }
     ip.push(`link set ${name} up`);
   });
   for (const node of topology.nodes) {
@@ -137,14 +161,17 @@ function fabricLines(topology: Topology, ip: string[], bridge: string[]): void {
   }
   bridge.push(`fdb replace ${labMac(MAC_GROUP.management, 1)} dev m-ctl master static`);
   for (const vm of topology.vms) {
-    if (vm.bridge === 'br0' && vm.machine === 'namespace')
+    if (vm.bridge === 'br0' && vm.machine === 'namespace') {
       bridge.push(`fdb replace ${vm.mac} dev ${overlayPort(vm)} master static`);
+    }
   }
 }
 
 function nodeLines(topology: Topology, name: string, ip: string[], bridge: string[]): void {
   const node = topology.nodes.find((n) => n.name === name);
-  if (node === undefined) throw new Error(`no node ${name}`);
+  if (node === undefined) {
+    throw new Error(`no node ${name}`);
+  }
   ip.push(
     `address add ${node.managementAddress}/24 dev mgmt0`,
     'link set mgmt0 up',
@@ -155,7 +182,9 @@ function nodeLines(topology: Topology, name: string, ip: string[], bridge: strin
     'link set br0 up',
   );
   for (const vm of topology.vms) {
-    if (vm.node === name) ip.push(...nodeVmLines(vm));
+    if (vm.node === name) {
+      ip.push(...nodeVmLines(vm));
+    }
     bridge.push(...nodeVmFdbLines(vm, name));
   }
   const edges = topology.edges.filter((edge) => edge.node === name);
@@ -172,7 +201,9 @@ function nodeLines(topology: Topology, name: string, ip: string[], bridge: strin
     );
     bridge.push(`fdb replace ${edge.gateway.mac} dev ${edge.gateway.device} master static`);
     for (const peer of physicalPeers(topology)) {
-      if (peer.mac !== edge.gateway.mac) bridge.push(`fdb replace ${peer.mac} dev ${edge.device} master static`);
+      if (peer.mac !== edge.gateway.mac) {
+        bridge.push(`fdb replace ${peer.mac} dev ${edge.device} master static`);
+      }
     }
   }
 }
@@ -189,12 +220,18 @@ function physicalPeers(topology: Topology): { name: string; mac: string; address
 function physicalLines(topology: Topology, host: string, ip: string[]): boolean {
   const peers = physicalPeers(topology);
   const self = peers.find((peer) => peer.name === host);
-  if (self === undefined && !topology.switch?.hosts.some((h) => h.name === host)) return false;
+  if (self === undefined && !topology.switch?.hosts.some((h) => h.name === host)) {
+    return false;
+  }
   ip.push('link set eth0 up');
-  if (self === undefined) return true;
+  if (self === undefined) {
+    return true;
+  }
   ip.push(`address add ${self.address}/24 dev eth0`);
   for (const peer of peers) {
-    if (peer !== self) ip.push(`neigh replace ${peer.address} lladdr ${peer.mac} dev eth0 nud permanent`);
+    if (peer !== self) {
+      ip.push(`neigh replace ${peer.address} lladdr ${peer.mac} dev eth0 nud permanent`);
+    }
   }
   return true;
 }

@@ -63,11 +63,19 @@ export async function startCapture(
 ): Promise<Capture> {
   const argv = ['tcpdump', '-n', '--immediate-mode', '-Z', 'root', '-i', device, '-w', file];
   argv.push('-B', String(options.bufferKiB ?? 16_384));
-  if (options.flush) argv.push('-U');
-  if (options.snapLength !== undefined) argv.push('-s', String(options.snapLength));
+  if (options.flush) {
+    argv.push('-U');
+  }
+  if (options.snapLength !== undefined) {
+    argv.push('-s', String(options.snapLength));
+  }
   const direction = options.direction ?? (device === 'lo' ? 'in' : undefined);
-  if (direction !== undefined) argv.push('-Q', direction);
-  if (options.filter) argv.push(options.filter);
+  if (direction !== undefined) {
+    argv.push('-Q', direction);
+  }
+  if (options.filter) {
+    argv.push(options.filter);
+  }
   const child = start(inNetns(ns, argv), { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr?.on('data', (chunk: Buffer) => {
@@ -78,7 +86,9 @@ export async function startCapture(
   await until(
     `tcpdump on ${device}`,
     () => {
-      if (ended()) throw new Error(`tcpdump on ${device}: ${said.trim()}`);
+      if (ended()) {
+        throw new Error(`tcpdump on ${device}: ${said.trim()}`);
+      }
       return said.includes('listening on');
     },
     { limitMs: 45_000 },
@@ -134,7 +144,9 @@ async function statistics(child: ChildProcess, said: () => string, ended: () => 
   await until(
     'statistics of tcpdump',
     () => {
-      if (ended()) throw new Error(`tcpdump ended: ${said().trim()}`);
+      if (ended()) {
+        throw new Error(`tcpdump ended: ${said().trim()}`);
+      }
       answers = [...said().matchAll(pattern)];
       return answers.length > before;
     },

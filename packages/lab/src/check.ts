@@ -13,13 +13,17 @@ export function topologyProblems(topology: Topology): string[] {
   const unique = (what: string, values: (string | number)[]) => {
     const seen = new Set<string | number>();
     for (const value of values) {
-      if (seen.has(value)) problems.push(`${what} ${value} is there twice`);
+      if (seen.has(value)) {
+        problems.push(`${what} ${value} is there twice`);
+      }
       seen.add(value);
     }
   };
   const nodes = new Set(topology.nodes.map((n) => n.name));
   const pools = new Set(topology.pools.map((p) => p.name));
-  if (nodes.size === 0) problems.push('there is no node');
+  if (nodes.size === 0) {
+    problems.push('there is no node');
+  }
   unique(
     'node',
     topology.nodes.map((n) => n.name),
@@ -46,20 +50,36 @@ export function topologyProblems(topology: Topology): string[] {
     ...topology.edges.flatMap((e) => (e.gateway === null ? [] : [e.gateway.name])),
   ]);
   for (const node of topology.nodes) {
-    if (!pools.has(node.pool)) problems.push(`node ${node.name} is in pool ${node.pool}, which does not exist`);
-    if (node.index < 1 || node.index > 99) problems.push(`node ${node.name} has index ${node.index}, not 1 to 99`);
+    if (!pools.has(node.pool)) {
+      problems.push(`node ${node.name} is in pool ${node.pool}, which does not exist`);
+    }
+    if (node.index < 1 || node.index > 99) {
+      problems.push(`node ${node.name} has index ${node.index}, not 1 to 99`);
+    }
   }
   for (const vm of topology.vms) {
-    if (!NAME.test(vm.name)) problems.push(`VM name '${vm.name}' has other characters than a-z, 0-9 and -`);
-    if (!nodes.has(vm.node)) problems.push(`VM ${vm.name} is on ${vm.node}, which does not exist`);
-    if (vm.index < 1 || vm.index > 0xffff) problems.push(`VM ${vm.name} has index ${vm.index}, not 1 to 65535`);
+    if (!NAME.test(vm.name)) {
+      problems.push(`VM name '${vm.name}' has other characters than a-z, 0-9 and -`);
+    }
+    if (!nodes.has(vm.node)) {
+      problems.push(`VM ${vm.name} is on ${vm.node}, which does not exist`);
+    }
+    if (vm.index < 1 || vm.index > 0xffff) {
+      problems.push(`VM ${vm.name} has index ${vm.index}, not 1 to 65535`);
+    }
   }
   for (const edge of topology.edges) {
-    if (!nodes.has(edge.node)) problems.push(`edge ${edge.device} is on ${edge.node}, which does not exist`);
-    if (topology.switch === null) problems.push(`edge ${edge.device} of ${edge.node} needs the switch`);
+    if (!nodes.has(edge.node)) {
+      problems.push(`edge ${edge.device} is on ${edge.node}, which does not exist`);
+    }
+    if (topology.switch === null) {
+      problems.push(`edge ${edge.device} of ${edge.node} needs the switch`);
+    }
   }
   for (const host of hostNames(topology)) {
-    if (!NAME.test(host)) problems.push(`host name '${host}' has other characters than a-z, 0-9 and -`);
+    if (!NAME.test(host)) {
+      problems.push(`host name '${host}' has other characters than a-z, 0-9 and -`);
+    }
   }
   const devices = [
     ...topology.nodes.flatMap((n) => [`m-${n.name}`]),
@@ -78,7 +98,9 @@ export function topologyProblems(topology: Topology): string[] {
   }
   const vlans = topology.edges.flatMap((e) => [...e.allowedVlans, ...(e.nativeVlan === null ? [] : [e.nativeVlan])]);
   for (const vlan of [...vlans, ...(topology.switch?.hosts ?? []).map((h) => h.vlan)]) {
-    if (!Number.isInteger(vlan) || vlan < 1 || vlan > 4094) problems.push(`VLAN ID ${vlan} is not 1 to 4094`);
+    if (!Number.isInteger(vlan) || vlan < 1 || vlan > 4094) {
+      problems.push(`VLAN ID ${vlan} is not 1 to 4094`);
+    }
   }
   return problems;
 }
@@ -86,5 +108,7 @@ export function topologyProblems(topology: Topology): string[] {
 /** Throws `LabError` with every problem at once. */
 export function checkTopology(topology: Topology): void {
   const problems = topologyProblems(topology);
-  if (problems.length > 0) throw new LabError(`the lab cannot be built: ${problems.join('; ')}`);
+  if (problems.length > 0) {
+    throw new LabError(`the lab cannot be built: ${problems.join('; ')}`);
+  }
 }

@@ -42,7 +42,9 @@ export async function createLab(options: LabOptions = {}): Promise<Lab> {
   const topology = typeof options.topology === 'function' ? options.topology(standard) : (options.topology ?? standard);
   checkTopology(topology);
   const unknown = options.qemu?.filter((name) => !topology.vms.some((vm) => vm.name === name)) ?? [];
-  if (unknown.length > 0) throw new LabError(`there is no VM ${unknown.join(', ')} to be a QEMU machine`);
+  if (unknown.length > 0) {
+    throw new LabError(`there is no VM ${unknown.join(', ')} to be a QEMU machine`);
+  }
   const machines = topology.vms.some((vm) => vm.machine === 'qemu');
   checkMachine(topology.switch !== null, machines);
   const namespaces = hostNames(topology).map((host) => namespaceOf(name, host));
@@ -99,9 +101,15 @@ async function build(lab: Lab, topology: Topology, image: GuestImage | null, opt
     signal?.throwIfAborted();
     onProgress('agents');
     const started = await Promise.allSettled(topology.nodes.map((node) => lab.startAgent(node.name, signal)));
-    for (const result of started) if (result.status === 'rejected') throw result.reason;
+    for (const result of started) {
+      if (result.status === 'rejected') {
+        throw result.reason;
+      }
+    }
   }
-  for (const { vm, record } of guests) await guestUp(lab, vm, record, signal);
+  for (const { vm, record } of guests) {
+    await guestUp(lab, vm, record, signal);
+  }
   signal?.throwIfAborted();
   updateState(lab.runDir, (state) => {
     state.phase = 'ready';
@@ -120,12 +128,16 @@ async function refuseForeign(namespaces: string[]): Promise<void> {
   const { stdout } = await run(['ip', 'netns', 'list']);
   const existing = new Set(stdout.split('\n').map((line) => line.split(' ')[0]));
   const foreign = namespaces.filter((ns) => existing.has(ns));
-  if (foreign.length > 0) throw new LabError(`network namespaces of that name exist already: ${foreign.join(', ')}`);
+  if (foreign.length > 0) {
+    throw new LabError(`network namespaces of that name exist already: ${foreign.join(', ')}`);
+  }
 }
 
 /** Mounts bpffs where the machine has not done so. It stays mounted: others may use it by then. */
 async function mountBpffs(): Promise<void> {
   const mounted = readFileSync('/proc/self/mounts', 'utf8').split('\n');
-  if (mounted.some((line) => line.split(' ')[1] === '/sys/fs/bpf' && line.split(' ')[2] === 'bpf')) return;
+  if (mounted.some((line) => line.split(' ')[1] === '/sys/fs/bpf' && line.split(' ')[2] === 'bpf')) {
+    return;
+  }
   await run(['mount', '-t', 'bpf', 'bpf', '/sys/fs/bpf']);
 }

@@ -66,12 +66,16 @@ export async function waitReady(
     signal?.throwIfAborted();
     throw new Error(`${(error as Error).message}; end of ${record.log}:\n${logTail(record)}`);
   }
-  if (ended) throw new Error(`${record.name} has ended; end of ${record.log}:\n${logTail(record)}`);
+  if (ended) {
+    throw new Error(`${record.name} has ended; end of ${record.log}:\n${logTail(record)}`);
+  }
 }
 
 /** Starts the controller in its namespace and waits until it says that it is ready. */
 export async function startController(lab: LabHandle, signal?: AbortSignal): Promise<void> {
-  if (runningDaemon(lab, 'controller')) return;
+  if (runningDaemon(lab, 'controller')) {
+    return;
+  }
   const socket = apiSocket(lab.runDir);
   const argv = [lab.state.command, 'controller', '--data', controllerData(lab.runDir), '--listen', '127.0.0.1:7070'];
   argv.push('--listen', `unix:${socket}`, '--agent-listen', AGENT_LISTEN);
@@ -83,7 +87,9 @@ export async function startController(lab: LabHandle, signal?: AbortSignal): Pro
 /** Ends a daemon, if it runs, and waits for its end. */
 export async function stopDaemon(lab: LabHandle, name: string, signal: NodeJS.Signals): Promise<void> {
   const record = runningDaemon(lab, name);
-  if (record === undefined) return;
+  if (record === undefined) {
+    return;
+  }
   await stopProcesses([record], signal, 10_000);
   updateState(lab.runDir, (state) => {
     state.processes = state.processes.filter((p) => p.name !== name);
@@ -92,17 +98,27 @@ export async function stopDaemon(lab: LabHandle, name: string, signal: NodeJS.Si
 
 async function put(lab: LabHandle, path: string, body: unknown): Promise<void> {
   const { status, body: answer } = await lab.api('PUT', `/api/v1/${path}`, body);
-  if (status >= 300) throw new Error(`PUT /api/v1/${path}: ${status} ${JSON.stringify(answer)}`);
+  if (status >= 300) {
+    throw new Error(`PUT /api/v1/${path}: ${status} ${JSON.stringify(answer)}`);
+  }
 }
 
 /** Tells the controller the domains, pools, nodes and edges of the topology. Doing it again changes nothing. */
 export async function declareInventory(lab: LabHandle): Promise<void> {
   const { pools, nodes, edges } = lab.topology;
-  for (const domain of new Set(pools.map((pool) => pool.domain))) await put(lab, `domains/${domain}`, {});
-  for (const pool of pools) await put(lab, `pools/${pool.name}`, { domain: pool.domain });
-  for (const node of nodes) await put(lab, `nodes/${node.name}`, { pool: node.pool });
+  for (const domain of new Set(pools.map((pool) => pool.domain))) {
+    await put(lab, `domains/${domain}`, {});
+  }
+  for (const pool of pools) {
+    await put(lab, `pools/${pool.name}`, { domain: pool.domain });
+  }
+  for (const node of nodes) {
+    await put(lab, `nodes/${node.name}`, { pool: node.pool });
+  }
   for (const edge of edges) {
-    if (edge.declare === null) continue;
+    if (edge.declare === null) {
+      continue;
+    }
     const { node, device, allowedVlans } = edge;
     await put(lab, `interfaces/${encodeURIComponent(edge.declare.id)}`, {
       kind: 'edge',
@@ -138,11 +154,15 @@ function agentArguments(lab: LabHandle, node: string): string[] {
  * there is none, until the agent has applied what it has stored.
  */
 export async function startAgent(lab: LabHandle, node: string, signal?: AbortSignal): Promise<void> {
-  if (runningDaemon(lab, agentName(node))) return;
+  if (runningDaemon(lab, agentName(node))) {
+    return;
+  }
   const argv = [...agentArguments(lab, node), '--controller', AGENT_LISTEN, '--mirror-device', 'underlay0'];
   if (!existsSync(joinedMarker(lab, node))) {
     const { status, body } = await lab.api('POST', `/api/v1/nodes/${node}/token`, {});
-    if (status >= 300) throw new Error(`join token of ${node}: ${status} ${JSON.stringify(body)}`);
+    if (status >= 300) {
+      throw new Error(`join token of ${node}: ${status} ${JSON.stringify(body)}`);
+    }
     argv.push('--token', (body as { token: string }).token);
   }
   mkdirSync(agentData(lab, node), { recursive: true, mode: 0o700 });
@@ -169,7 +189,9 @@ interface NodeAnswer {
 async function agentConnected(lab: LabHandle, node: string): Promise<boolean> {
   const { status, body } = await lab.api('GET', `/api/v1/nodes/${node}`);
   const answer = body as NodeAnswer;
-  if (status !== 200 || answer.connected !== true) return false;
+  if (status !== 200 || answer.connected !== true) {
+    return false;
+  }
   const known = new Set(answer.devices?.map((device) => device.name));
   return lab.topology.vms.every((vm) => vm.node !== node || known.has(vm.device));
 }
@@ -177,7 +199,9 @@ async function agentConnected(lab: LabHandle, node: string): Promise<boolean> {
 /** Ends a node's agent and waits until the controller, if it runs, has noticed: a restart is then seen as one. */
 export async function stopAgent(lab: LabHandle, node: string, signal: NodeJS.Signals): Promise<void> {
   await stopDaemon(lab, agentName(node), signal);
-  if (!runningDaemon(lab, 'controller')) return;
+  if (!runningDaemon(lab, 'controller')) {
+    return;
+  }
   await until(
     `controller to notice the end of the agent of ${node}`,
     async () => {
@@ -197,7 +221,9 @@ export async function uninstallAgent(lab: LabHandle, node: string): Promise<RunR
 /** Starts the forwarder in the root namespace and waits for its port. */
 export async function startForwarder(lab: LabHandle): Promise<number> {
   const { apiPort } = lab.state;
-  if (apiPort !== null && runningDaemon(lab, 'forwarder')) return apiPort;
+  if (apiPort !== null && runningDaemon(lab, 'forwarder')) {
+    return apiPort;
+  }
   const file = join(lab.runDir, 'forwarder.port');
   const program = join(import.meta.dirname, 'forwarder.ts');
   const record = launch(lab, 'forwarder', [process.execPath, program, apiSocket(lab.runDir), file]);

@@ -82,9 +82,15 @@ export function defaultTopology(options: TopologyOptions = {}): Topology {
     for (let k = 1; k <= (options.vmsPerNode ?? 0); k++) {
       vms.push(makeVm(`vm-${node.index}-${k}`, 'vm', node.name, next++));
     }
-    for (let k = 1; k <= (options.devicesPerNode ?? 0); k++) vms.push(makeDevice(node, k, nextDevice++));
+    for (let k = 1; k <= (options.devicesPerNode ?? 0); k++) {
+      vms.push(makeDevice(node, k, nextDevice++));
+    }
   }
-  for (const vm of vms) if (options.qemu?.includes(vm.name)) vm.machine = 'qemu';
+  for (const vm of vms) {
+    if (options.qemu?.includes(vm.name)) {
+      vm.machine = 'qemu';
+    }
+  }
   const edgeVlans = options.edgeVlans ?? [100, 200, 300];
   const withSwitch = options.switch ?? true;
   const topology: Topology = {

@@ -8,11 +8,16 @@ import { DEFAULT_RUN_ROOT, type LabState, labRunDir, readState, removeState } fr
 /** Removes the lab of this name, whole or half made. Returns false where there is none. */
 export async function downLab(name: string, runRoot: string = DEFAULT_RUN_ROOT): Promise<boolean> {
   const runDir = labRunDir(name, runRoot);
-  if (!existsSync(runDir)) return false;
+  if (!existsSync(runDir)) {
+    return false;
+  }
   const state = readState(runDir);
   // A folder without state: `up` was killed before it made anything else.
-  if (state === null) removeState(runDir);
-  else await removeLab(state);
+  if (state === null) {
+    removeState(runDir);
+  } else {
+    await removeLab(state);
+  }
   return true;
 }
 
@@ -37,19 +42,26 @@ async function removeLab(state: LabState): Promise<void> {
   await attempt(() => stopProcesses(switchCommandsOf(state.runDir), 'SIGTERM', 2000));
   // What `lab exec` and the tests left running would keep a namespace alive for good.
   await attempt(() => stopProcesses(processesIn(state.namespaces), 'SIGTERM', 2000));
-  for (const folder of state.bpffs) await attempt(() => removeBpffs(folder));
+  for (const folder of state.bpffs) {
+    await attempt(() => removeBpffs(folder));
+  }
   for (const ns of state.namespaces) {
     await attempt(async () => {
-      if (existsSync(netnsPath(ns))) await run(['ip', 'netns', 'delete', ns]);
+      if (existsSync(netnsPath(ns))) {
+        await run(['ip', 'netns', 'delete', ns]);
+      }
     });
   }
-  if (failures.length > 0)
+  if (failures.length > 0) {
     throw new AggregateError(failures, `lab ${state.name} is not removed completely: ${failures.join('; ')}`);
+  }
   removeState(state.runDir);
 }
 
 /** An agent that was killed while it attached programs has left a mark, and a setting of the whole machine. */
 function removeBpffs(folder: string): void {
-  if (existsSync(join(folder, 'expedited'))) writeFileSync('/sys/kernel/rcu_expedited', '0');
+  if (existsSync(join(folder, 'expedited'))) {
+    writeFileSync('/sys/kernel/rcu_expedited', '0');
+  }
   rmSync(folder, { recursive: true, force: true });
 }

@@ -24,12 +24,16 @@ const server = createServer((client) => {
 });
 server.listen(0, '127.0.0.1', () => {
   const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
+  if (address === null || typeof address === 'string') {
+    throw new Error('no port');
+  }
   writeFileSync(`${portFile}.new`, String(address.port));
   renameSync(`${portFile}.new`, portFile);
 });
 
 // It lives outside every namespace of the lab, so it looks itself whether the lab is still there.
 setInterval(() => {
-  if (!existsSync(dirname(portFile))) process.exit(0);
+  if (!existsSync(dirname(portFile))) {
+    process.exit(0);
+  }
 }, 1000);

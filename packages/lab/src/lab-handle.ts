@@ -26,8 +26,9 @@ export class LabHandle {
   /** The state as it is on disk. Throws `LabError` when the lab is gone. */
   get state(): LabState {
     const state = readState(this.runDir);
-    if (state === null)
+    if (state === null) {
       throw new LabError(`there is no lab ${this.name}; create it with: mirrorplane lab up --name ${this.name}`);
+    }
     return state;
   }
 

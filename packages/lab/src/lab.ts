@@ -28,14 +28,18 @@ export class Lab extends LabHandle {
   /** A node and its namespace. */
   node(name: string): LabNode & { ns: string } {
     const node = this.topology.nodes.find((n) => n.name === name);
-    if (node === undefined) throw new LabError(`lab ${this.name} has no node ${name}`);
+    if (node === undefined) {
+      throw new LabError(`lab ${this.name} has no node ${name}`);
+    }
     return { ...node, ns: namespaceOf(this.name, name) };
   }
 
   /** A VM or NFV device, where it is now. */
   vm(name: string): LabVm {
     const vm = this.topology.vms.find((v) => v.name === name);
-    if (vm === undefined) throw new LabError(`lab ${this.name} has no VM ${name}`);
+    if (vm === undefined) {
+      throw new LabError(`lab ${this.name} has no VM ${name}`);
+    }
     return vm;
   }
 
@@ -43,14 +47,18 @@ export class Lab extends LabHandle {
   address(host: string): string {
     const address =
       this.#endpoint(host)?.address ?? this.topology.nodes.find((n) => n.name === host)?.managementAddress;
-    if (!address) throw new LabError(`${host} has no address in lab ${this.name}`);
+    if (!address) {
+      throw new LabError(`${host} has no address in lab ${this.name}`);
+    }
     return address;
   }
 
   /** The MAC of the NIC of a VM, a gateway or a host at the switch. */
   mac(host: string): string {
     const mac = this.#endpoint(host)?.mac;
-    if (!mac) throw new LabError(`${host} has no NIC in lab ${this.name}`);
+    if (!mac) {
+      throw new LabError(`${host} has no NIC in lab ${this.name}`);
+    }
     return mac;
   }
 
@@ -94,8 +102,12 @@ export class Lab extends LabHandle {
   async migrate(vm: string, node: string, options: MigrateOptions = {}): Promise<MigrationTimes | null> {
     const before = this.vm(vm);
     this.node(node);
-    if (before.node === node) return null;
-    if (before.machine === 'qemu') return moveLive(this, before, node, options);
+    if (before.node === node) {
+      return null;
+    }
+    if (before.machine === 'qemu') {
+      return moveLive(this, before, node, options);
+    }
     const after = { ...before, node };
     const { topology } = updateState(this.runDir, (state) => {
       state.topology.vms = state.topology.vms.map((v) => (v.name === vm ? after : v));

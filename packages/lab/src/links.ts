@@ -24,10 +24,14 @@ export function tapMac(vm: LabVm): string {
 /** `ip` lines for the guest side of a VM's NIC, in the VM's namespace. */
 export function guestLines(topology: Topology, vm: LabVm, device: string = vm.guestDevice): string[] {
   const lines = [`link set ${device} up`];
-  if (vm.address === null) return lines;
+  if (vm.address === null) {
+    return lines;
+  }
   // Up first: the kernel refuses neighbours on a device that is down.
   lines.push(`address add ${vm.address}/${topology.vmPrefixLength} dev ${device}`);
-  if (!topology.permanentNeighbours) return lines;
+  if (!topology.permanentNeighbours) {
+    return lines;
+  }
   for (const other of topology.vms) {
     if (other.address !== null && other.name !== vm.name) {
       lines.push(`neigh replace ${other.address} lladdr ${other.mac} dev ${device} nud permanent`);
@@ -51,6 +55,8 @@ export function nodeVmLines(vm: LabVm): string[] {
  * itself, and bridges learn where it is, as they do outside of a lab.
  */
 export function nodeVmFdbLines(vm: LabVm, node: string): string[] {
-  if (vm.bridge === null || vm.machine === 'qemu') return [];
+  if (vm.bridge === null || vm.machine === 'qemu') {
+    return [];
+  }
   return [`fdb replace ${vm.mac} dev ${vm.node === node ? vm.device : 'trunk0'} master static`];
 }

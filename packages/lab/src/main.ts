@@ -17,7 +17,9 @@ const program = new Command('mirrorplane lab')
 program.enablePositionalOptions();
 
 function integer(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('not a whole number');
+  if (!/^\d+$/.test(text)) {
+    throw new InvalidArgumentError('not a whole number');
+  }
   return Number(text);
 }
 const integers = (text: string) => text.split(',').map(integer);
@@ -96,8 +98,9 @@ command('shell', 'open a shell in the namespace of a host, node or VM')
   .argument('<host>')
   .action((host: string, options: Common) => {
     const prompt = `[${options.name}:${host}] # `;
-    if (openLab(options.name, options.runDir).isMachine(host))
+    if (openLab(options.name, options.runDir).isMachine(host)) {
       throw new LabError(`${host} is a QEMU machine without a shell: use 'lab exec'`);
+    }
     return attached(options, host, ['env', `PS1=${prompt}`, 'bash', '--norc', '-i']);
   });
 
@@ -108,7 +111,9 @@ command('migrate', 'move a VM to another node')
   .action(async (vm: string, node: string, options: Common & { overlap?: boolean }) => {
     const lab = openLab(options.name, options.runDir);
     const times = await lab.migrate(vm, node, { overlap: options.overlap ?? false });
-    if (typeof times?.stopped !== 'number' || times.resumed === null) return;
+    if (typeof times?.stopped !== 'number' || times.resumed === null) {
+      return;
+    }
     const [stood, two] = [times.resumed - times.stopped, times.deviceRemoved - times.deviceAdded];
     console.log(`${vm} runs on ${node}: paused for ${stood.toFixed(0)} ms, with two devices for ${two} ms`);
   });

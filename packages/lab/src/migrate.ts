@@ -51,7 +51,9 @@ export async function moveVm(
   const removed = () => {
     deviceRemoved = Date.now();
   };
-  if (!options.overlap) await ipBatch(host, remove).then(removed);
+  if (!options.overlap) {
+    await ipBatch(host, remove).then(removed);
+  }
   await script(node, [
     // In one go, as an orchestrator does it: identity and bridge follow the device at once.
     ...heredoc('ip -batch -', [add, ...nodeVmLines(after)]),
@@ -60,9 +62,13 @@ export async function moveVm(
   const deviceAdded = Date.now();
   const rename = options.overlap ? [...remove, `link set ${fresh} name ${after.guestDevice}`] : [];
   await ipBatch(host, [...rename, ...guestLines(topology, after)]);
-  if (options.overlap) removed();
+  if (options.overlap) {
+    removed();
+  }
   const times = { deviceAdded, stopped: null, resumed: null, deviceRemoved };
-  if (after.bridge === null) return times;
+  if (after.bridge === null) {
+    return times;
+  }
   // Last, as a real network learns it: from now on frames for the VM find the new place.
   await script(namespaceOf(lab, 'fabric'), [
     ...heredoc('bridge -batch -', [`fdb replace ${after.mac} dev ${overlayPort(after)} master static`]),

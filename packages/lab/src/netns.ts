@@ -54,7 +54,9 @@ export function inNetns(ns: string, argv: string[]): string[] {
 /** Starts a command without waiting. The caller ends it. */
 export function start(argv: string[], options: SpawnOptions = {}): ChildProcess {
   const [file, ...args] = argv;
-  if (file === undefined) throw new TypeError('start: empty command');
+  if (file === undefined) {
+    throw new TypeError('start: empty command');
+  }
   return spawn(file, args, { env: commandEnv(), ...options });
 }
 
@@ -82,9 +84,13 @@ export function run(argv: string[], options: RunOptions = {}): Promise<RunResult
     child.on('close', (code, signal) => {
       clearTimeout(timer);
       const result = { code: exitStatus(code, signal), ...texts() };
-      if (timedOut) reject(new CommandError(argv, result, `no end after ${options.timeoutMs ?? 60_000} ms`));
-      else if (result.code !== 0 && options.check !== false) reject(new CommandError(argv, result));
-      else resolve(result);
+      if (timedOut) {
+        reject(new CommandError(argv, result, `no end after ${options.timeoutMs ?? 60_000} ms`));
+      } else if (result.code !== 0 && options.check !== false) {
+        reject(new CommandError(argv, result));
+      } else {
+        resolve(result);
+      }
     });
   });
 }
@@ -98,13 +104,17 @@ export function exitStatus(code: number | null, signal: NodeJS.Signals | null): 
 
 /** Runs lines of `ip` in one process, in a namespace or (null) in the root one. Stops at the first line that fails. */
 export async function ipBatch(ns: string | null, lines: string[]): Promise<void> {
-  if (lines.length === 0) return;
+  if (lines.length === 0) {
+    return;
+  }
   await run(ns === null ? ['ip', '-batch', '-'] : ['ip', '-n', ns, '-batch', '-'], { input: `${lines.join('\n')}\n` });
 }
 
 /** Runs a shell script in a namespace; any failing command ends it and throws. */
 export async function script(ns: string, lines: string[]): Promise<void> {
-  if (lines.length === 0) return;
+  if (lines.length === 0) {
+    return;
+  }
   await run(inNetns(ns, ['sh', '-eu']), { input: `${lines.join('\n')}\n` });
 }
 
@@ -128,5 +138,7 @@ export async function parallel<T>(items: T[], width: number, work: (item: T) => 
     }
   };
   await Promise.all(Array.from({ length: Math.min(width, items.length) }, lane));
-  if (failure !== null) throw (failure as { error: unknown }).error;
+  if (failure !== null) {
+    throw (failure as { error: unknown }).error;
+  }
 }

@@ -25,7 +25,9 @@ const QEMU = {
 
 /** Throws `LabError` with what this machine lacks for a lab, before anything is made. */
 export function checkMachine(withSwitch: boolean, withQemu = false): void {
-  if (process.getuid?.() !== 0) throw new LabError('a lab needs root: it creates network namespaces');
+  if (process.getuid?.() !== 0) {
+    throw new LabError('a lab needs root: it creates network namespaces');
+  }
   const folders = (commandEnv().PATH ?? '').split(':');
   const isThere = (command: string) =>
     folders.some((folder) => {
@@ -36,12 +38,15 @@ export function checkMachine(withSwitch: boolean, withQemu = false): void {
         return false;
       }
     });
-  if (withQemu && !existsSync('/dev/net/tun'))
+  if (withQemu && !existsSync('/dev/net/tun')) {
     throw new LabError('missing: /dev/net/tun, which makes the taps of QEMU');
+  }
   const missing = Object.entries({ ...ALWAYS, ...(withSwitch ? SWITCH : {}), ...(withQemu ? QEMU : {}) }).filter(
     ([name]) => !isThere(name),
   );
-  if (missing.length === 0) return;
+  if (missing.length === 0) {
+    return;
+  }
   const packages = [...new Set(missing.map(([, debianPackage]) => debianPackage))].join(' ');
   throw new LabError(`missing: ${missing.map(([name]) => name).join(', ')}; on Debian: apt-get install ${packages}`);
 }

@@ -41,7 +41,9 @@ export function startDaemon(name: string, argv: string[], log: string, env: Node
     child.on('error', () => undefined);
     child.unref();
     const startTime = child.pid === undefined ? null : startTimeOf(child.pid);
-    if (child.pid === undefined || startTime === null) throw new Error(`${name} did not start; see ${log}`);
+    if (child.pid === undefined || startTime === null) {
+      throw new Error(`${name} did not start; see ${log}`);
+    }
     return { name, pid: child.pid, startTime, log };
   } finally {
     closeSync(fd);
@@ -50,12 +52,16 @@ export function startDaemon(name: string, argv: string[], log: string, env: Node
 
 /** Sends a signal, if that very process still runs. */
 export function signalProcess(record: ProcessRecord, signal: NodeJS.Signals): void {
-  if (!isAlive(record)) return;
+  if (!isAlive(record)) {
+    return;
+  }
   try {
     process.kill(record.pid, signal);
   } catch (error) {
     // It may have ended since.
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') {
+      throw error;
+    }
   }
 }
 
@@ -68,12 +74,16 @@ export async function stopProcesses(
   signal: NodeJS.Signals = 'SIGTERM',
   graceMs = 5000,
 ): Promise<void> {
-  for (const record of records) signalProcess(record, signal);
+  for (const record of records) {
+    signalProcess(record, signal);
+  }
   const gone = () => !records.some(isAlive);
   try {
     await until('end of processes', gone, { limitMs: graceMs });
   } catch {
-    for (const record of records) signalProcess(record, 'SIGKILL');
+    for (const record of records) {
+      signalProcess(record, 'SIGKILL');
+    }
     await until(`end of ${records.map((r) => `${r.name} (${r.pid})`).join(', ')} after SIGKILL`, gone, {
       limitMs: KILL_LIMIT_MS,
     });
@@ -86,7 +96,9 @@ export async function stopProcesses(
  */
 export function switchCommandsOf(folder: string): ProcessRecord[] {
   return readdirSync('/proc').flatMap((entry): ProcessRecord[] => {
-    if (!/^\d+$/.test(entry)) return [];
+    if (!/^\d+$/.test(entry)) {
+      return [];
+    }
     try {
       const command = readFileSync(`/proc/${entry}/cmdline`, 'utf8').split('\0');
       const startTime = startTimeOf(Number(entry));
@@ -107,20 +119,27 @@ export function processesIn(namespaces: string[]): ProcessRecord[] {
     try {
       const identity = `net:[${statSync(netnsPath(ns)).ino}]`;
       // A name that was never bound to a namespace is an empty file; never match the namespace that we run in.
-      if (identity !== self) wanted.set(identity, ns);
+      if (identity !== self) {
+        wanted.set(identity, ns);
+      }
     } catch {
       // Not made, or removed already.
     }
   }
   const found: ProcessRecord[] = [];
-  if (wanted.size === 0) return found;
+  if (wanted.size === 0) {
+    return found;
+  }
   for (const entry of readdirSync('/proc')) {
-    if (!/^\d+$/.test(entry)) continue;
+    if (!/^\d+$/.test(entry)) {
+      continue;
+    }
     try {
       const ns = wanted.get(readlinkSync(`/proc/${entry}/ns/net`));
       const startTime = startTimeOf(Number(entry));
-      if (ns !== undefined && startTime !== null)
+      if (ns !== undefined && startTime !== null) {
         found.push({ name: `in ${ns}`, pid: Number(entry), startTime, log: '' });
+      }
     } catch {
       // It has ended, or is a kernel thread.
     }

@@ -27,9 +27,13 @@ export function usageText(state: LabState): string {
     lines.push(
       `  export MIRRORPLANE_URL=unix:${apiSocket(state.runDir)} MIRRORPLANE_TOKEN_FILE=${tokenFile(state.runDir)}`,
     );
-    if (state.apiPort !== null) lines.push(`  http://127.0.0.1:${state.apiPort}/ leads to the controller`);
+    if (state.apiPort !== null) {
+      lines.push(`  http://127.0.0.1:${state.apiPort}/ leads to the controller`);
+    }
   }
-  if (a && b) lines.push(`  mirrorplane lab exec${option} ${a.name} -- ping -c1 ${b.address}`);
+  if (a && b) {
+    lines.push(`  mirrorplane lab exec${option} ${a.name} -- ping -c1 ${b.address}`);
+  }
   lines.push(`  mirrorplane lab status${option}`, `  mirrorplane lab down${option}`);
   return lines.join('\n');
 }

@@ -50,7 +50,9 @@ export function createState(state: LabState): void {
   try {
     mkdirSync(state.runDir, { mode: 0o755 });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+      throw error;
+    }
     throw new LabError(`lab ${state.name} exists already; remove it with: mirrorplane lab down --name ${state.name}`);
   }
   writeState(state);
@@ -65,14 +67,18 @@ export function writeState(state: LabState): void {
 
 /** The state of a lab, or null where there is none. */
 export function readState(runDir: string): LabState | null {
-  if (!existsSync(stateFile(runDir))) return null;
+  if (!existsSync(stateFile(runDir))) {
+    return null;
+  }
   return JSON.parse(readFileSync(stateFile(runDir), 'utf8')) as LabState;
 }
 
 /** Changes the state as it is on disk now, so that two commands at once do not undo each other's records. */
 export function updateState(runDir: string, change: (state: LabState) => void): LabState {
   const state = readState(runDir);
-  if (state === null) throw new LabError(`no lab at ${runDir}`);
+  if (state === null) {
+    throw new LabError(`no lab at ${runDir}`);
+  }
   change(state);
   writeState(state);
   return state;
@@ -82,12 +88,16 @@ export function updateState(runDir: string, change: (state: LabState) => void): 
 export function removeState(runDir: string): void {
   rmSync(runDir, { recursive: true, force: true });
   const root = join(runDir, '..');
-  if (existsSync(root) && readdirSync(root).length === 0) rmSync(root, { recursive: true, force: true });
+  if (existsSync(root) && readdirSync(root).length === 0) {
+    rmSync(root, { recursive: true, force: true });
+  }
 }
 
 /** Names of the labs that exist. */
 export function labNames(runRoot: string = DEFAULT_RUN_ROOT): string[] {
-  if (!existsSync(runRoot)) return [];
+  if (!existsSync(runRoot)) {
+    return [];
+  }
   return readdirSync(runRoot)
     .filter((name) => LAB_NAME.test(name))
     .sort();

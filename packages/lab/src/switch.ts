@@ -82,15 +82,21 @@ export async function startSwitch(
 /** One transaction: the bridge with all its ports, or nothing. */
 function configuration(topology: Topology): string[] {
   const sw = topology.switch;
-  if (sw === null) return [];
+  if (sw === null) {
+    return [];
+  }
   const args = ['--', 'add-br', BRIDGE, '--', 'set', 'bridge', BRIDGE, 'datapath_type=netdev', 'fail_mode=standalone'];
   args.push('mcast_snooping_enable=false', 'rstp_enable=false', 'stp_enable=false');
-  if (sw.floodVlans.length > 0) args.push(`flood_vlans=${sw.floodVlans.join(',')}`);
+  if (sw.floodVlans.length > 0) {
+    args.push(`flood_vlans=${sw.floodVlans.join(',')}`);
+  }
   for (const edge of topology.edges) {
     args.push('--', 'add-port', BRIDGE, edge.switchPort, ...trunkSettings(edge), '--');
     args.push('set', 'port', edge.switchPort, `protected=${sw.protectEdges}`);
   }
-  for (const host of sw.hosts) args.push('--', 'add-port', BRIDGE, host.name, `tag=${host.vlan}`);
+  for (const host of sw.hosts) {
+    args.push('--', 'add-port', BRIDGE, host.name, `tag=${host.vlan}`);
+  }
   return args;
 }
 
@@ -98,8 +104,11 @@ function configuration(topology: Topology): string[] {
 function trunkSettings(edge: LabEdge): string[] {
   const trunks = edge.nativeVlan === null ? edge.allowedVlans : [edge.nativeVlan, ...edge.allowedVlans];
   const settings = [`trunks=${trunks.join(',')}`];
-  if (edge.nativeVlan === null) settings.push('vlan_mode=trunk');
-  else settings.push('vlan_mode=native-untagged', `tag=${edge.nativeVlan}`);
+  if (edge.nativeVlan === null) {
+    settings.push('vlan_mode=trunk');
+  } else {
+    settings.push('vlan_mode=native-untagged', `tag=${edge.nativeVlan}`);
+  }
   return settings;
 }
 

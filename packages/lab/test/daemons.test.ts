@@ -13,7 +13,9 @@ const skip = missing.length > 0 && `not there: ${missing.join(', ')}`;
 
 let lab: Lab;
 before(async () => {
-  if (!skip) lab = await createLab({ name: labName('k'), nodes: 2 });
+  if (!skip) {
+    lab = await createLab({ name: labName('k'), nodes: 2 });
+  }
 });
 after(() => lab?.down());
 
@@ -21,7 +23,9 @@ const node = async (name: string) => (await lab.api('GET', `/api/v1/nodes/${name
 const daemon = (name: string) => lab.state.processes.find((p) => p.name === name)?.pid;
 
 test('up starts controller and agents, and every interface of the lab is known with its device', { skip }, async () => {
-  for (const name of ['node-1', 'node-2']) assert.equal((await node(name)).connected, true);
+  for (const name of ['node-1', 'node-2']) {
+    assert.equal((await node(name)).connected, true);
+  }
   for (const vm of lab.topology.vms) {
     const { status, body } = await lab.api('GET', `/api/v1/interfaces/${encodeURIComponent(vm.id)}`);
     assert.equal(status, 200, vm.id);
@@ -87,7 +91,9 @@ test('down leaves no process and no bpffs folder', { skip }, async () => {
     'ovsdb-server',
   ]);
   await lab.down();
-  for (const folder of bpffs) assert.ok(!existsSync(folder), folder);
+  for (const folder of bpffs) {
+    assert.ok(!existsSync(folder), folder);
+  }
   for (const { pid, name } of processes) {
     const ended = () => !existsSync(`/proc/${pid}`) || / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
     assert.ok(ended(), name);

@@ -40,7 +40,9 @@ test('unicast between two VMs reaches exactly the two, and nothing else is on th
   await target.waitFor(10);
   const seen = await target.stop();
   assert.equal(seen.packets, 10, seen.lines.join('\n'));
-  for (const capture of others) assert.deepEqual((await capture.stop()).lines, []);
+  for (const capture of others) {
+    assert.deepEqual((await capture.stop()).lines, []);
+  }
 });
 
 test('the management network and the underlay join the nodes and the controller, apart from the VM network', async () => {
@@ -67,7 +69,9 @@ test('business traffic between a gateway and a physical host passes the edge NIC
   assert.ok(await pings('pgw-3', lab.address('phys-2'), 3));
   const seen = await edge.stop();
   assert.equal(seen.packets, 6);
-  for (const line of seen.lines) assert.match(line, /ethertype IPv4 .* ICMP echo/);
+  for (const line of seen.lines) {
+    assert.match(line, /ethertype IPv4 .* ICMP echo/);
+  }
   const [phys2, mon, pgw3] = await Promise.all(bystanders.map((capture) => capture.stop()));
   assert.deepEqual([phys2?.packets, mon?.packets, pgw3?.packets], [6, 0, 6], 'each host sees its own ping only');
 });
@@ -98,7 +102,9 @@ test('a frame tagged 100 leaves the edge trunk untagged at the monitoring host, 
   assert.equal(seen.packets, 1, seen.lines.join('\n'));
   assert.match(seen.lines[0] ?? '', /ethertype Unknown \(0x88b5\)/);
   assert.ok(readFileSync(seen.file).includes('allowed'));
-  for (const capture of elsewhere) assert.deepEqual((await capture.stop()).lines, [], 'edges do not hear each other');
+  for (const capture of elsewhere) {
+    assert.deepEqual((await capture.stop()).lines, [], 'edges do not hear each other');
+  }
 });
 
 test('a frame tagged 400 passes the edge trunk only once the VLAN is on its allowed list', async () => {

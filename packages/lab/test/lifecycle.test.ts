@@ -18,7 +18,9 @@ const newName = (letter: string) => {
 };
 
 after(async () => {
-  for (const name of names) await command('down', '--name', name);
+  for (const name of names) {
+    await command('down', '--name', name);
+  }
 });
 
 async function command(...args: string[]): Promise<{ code: number; output: string }> {
@@ -30,7 +32,9 @@ async function command(...args: string[]): Promise<{ code: number; output: strin
 
 function collect(child: ChildProcess): () => string {
   let text = '';
-  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  }
   return () => text;
 }
 
@@ -68,7 +72,9 @@ test('down leaves nothing: no namespace, no process, no folder, and a root names
   const end = once(forgotten, 'exit');
   await lab.down();
   await end;
-  for (const pid of pids) assert.ok(!runs(pid), `process ${pid}`);
+  for (const pid of pids) {
+    assert.ok(!runs(pid), `process ${pid}`);
+  }
   assertNothingLeft(lab.name);
   assert.deepEqual(rootLinks(), links);
   await lab.down();

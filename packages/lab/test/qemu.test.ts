@@ -183,7 +183,9 @@ test('down leaves no QEMU, no socket and no tap behind', async () => {
   const machines = lab.state.processes.filter((p) => p.name.startsWith('qemu-'));
   assert.equal(machines.length, 2);
   await lab.down();
-  for (const machine of machines) assert.ok(!isAlive(machine), `process ${machine.pid}`);
+  for (const machine of machines) {
+    assert.ok(!isAlive(machine), `process ${machine.pid}`);
+  }
   assert.ok(!existsSync(lab.runDir));
   const namespaces = existsSync('/run/netns') ? readdirSync('/run/netns') : [];
   assert.deepEqual(

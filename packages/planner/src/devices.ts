@@ -34,8 +34,12 @@ export function deviceRefusal(
     return none ? { code: unsupported, message: `${quote(id)} ${cannot}: ${whys.join('; ')}` } : undefined;
   }
   const known = explain?.(id);
-  if (known?.unsupported) return { code: unsupported, message: known.message };
-  if (item !== undefined) return undefined;
+  if (known?.unsupported) {
+    return { code: unsupported, message: known.message };
+  }
+  if (item !== undefined) {
+    return undefined;
+  }
   const message =
     known?.message ?? `there is no interface ${quote(id)}: check the id with "mirrorplane interface list"`;
   return { code: `POLICY_${role}_NOT_FOUND`, message };
@@ -54,12 +58,16 @@ export function overlaps(sources: readonly string[], cluster: Cluster): { index:
   for (const { id, device } of placed) {
     for (const name of device.sharesWith ?? []) {
       const other = (byNode.get(device.node) ?? NO_DEVICES).get(name);
-      if (other === undefined || other === id) continue;
+      if (other === undefined || other === id) {
+        continue;
+      }
       const index = Math.max(sources.indexOf(id), sources.indexOf(other));
       const what = `${device.name} of ${quote(id)} and ${name} of ${quote(other)} on node ${quote(device.node)}`;
       const message = `${what} carry the same packets, which would be copied twice: use only one of the two`;
       const key = [id, other].sort().join(' ');
-      if (!found.has(key)) found.set(key, { index, message });
+      if (!found.has(key)) {
+        found.set(key, { index, message });
+      }
     }
   }
   return [...found.values()];

@@ -78,8 +78,11 @@ export function prepareHandover({ home, other, end, senders }: Handover, network
   programs.get(other.node)!.deliveries.push({ ...end });
   for (const from of others) {
     // A sender learns now which way the node is: by the change of home there is nothing left to find out.
-    if (other.role === 'target') connect(path(from, other.node), network);
-    else receive(path(from, other.node), programs, cluster);
+    if (other.role === 'target') {
+      connect(path(from, other.node), network);
+    } else {
+      receive(path(from, other.node), programs, cluster);
+    }
   }
   const relay = erspanDeliveryId(end.policy, target);
   if (!deliveryOf(origin, relay)) {

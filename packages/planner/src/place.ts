@@ -147,7 +147,9 @@ function absenceRemedy({ id, kind, boundTo, contested = [] }: ClusterInterface):
     const nodes = contested.map((node) => `"${node}"`).join(', ');
     return `it is bound to node "${boundTo}", but ${nodes} has it: bind it to that node, or run "mirrorplane interface release ${id}"`;
   }
-  if (kind === 'edge') return 'check the NIC and its declaration';
+  if (kind === 'edge') {
+    return 'check the NIC and its declaration';
+  }
   return 'start the VM, attach its NIC, or set the identity of its device again';
 }
 

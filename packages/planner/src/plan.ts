@@ -100,7 +100,9 @@ function addBudgets(policies: readonly Policy[], programs: ReadonlyMap<string, P
   const rates = new Map(policies.map(({ uid, maxRate }) => [uid, maxRate]));
   for (const delivery of [...programs.values()].flatMap(({ deliveries }) => deliveries)) {
     const maxRate = rates.get(delivery.policy);
-    if (maxRate !== undefined) delivery.maxRate = maxRate;
+    if (maxRate !== undefined) {
+      delivery.maxRate = maxRate;
+    }
   }
 }
 
@@ -142,7 +144,9 @@ function addCopyVlans(policies: readonly Policy[], programs: Map<string, Planned
     const elsewhere = new Set(all.filter((item) => item.node !== node).map(({ vlanId }) => vlanId));
     program.copyVlans = [...new Set(all.map(({ vlanId }) => vlanId))].sort((a, b) => a - b);
     const own = program.copyVlans.filter((id) => !elsewhere.has(id));
-    if (own.length > 0) program.ownCopyVlans = own;
+    if (own.length > 0) {
+      program.ownCopyVlans = own;
+    }
   }
 }
 

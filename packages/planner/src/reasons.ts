@@ -164,7 +164,9 @@ function raiseDestination(policy: Policy, { cluster }: Observation): string | un
 
 /** What helps against the drops of one node. */
 function dropRemedy(sums: ReadonlyMap<string, number>, policy: Policy, observation: Observation): string {
-  if (!sums.has('tooBigForDestination')) return 'see the counters by reason';
+  if (!sums.has('tooBigForDestination')) {
+    return 'see the counters by reason';
+  }
   const raise = raiseDestination(policy, observation);
   return `raise ${raise ?? `the MTU of the destination "${policy.destination}" to the MTU of its sources`}`;
 }

@@ -236,7 +236,9 @@ function deliveredOf(plan: PolicyPlan, counters: PolicyCounters | undefined, { n
   }
   const local = (counters?.deliveries ?? []).flatMap(({ report: { delivery, sent } }) => {
     const kind = parseDeliveryId(delivery)?.kind;
-    if (kind === 'erspan') return [];
+    if (kind === 'erspan') {
+      return [];
+    }
     return [kind === 'edge' ? withoutTag(sent) : sent];
   });
   const remote = arrivals(plan.uid, counters, { nodes }).map((one) => one && (one.arrival.report?.delivered ?? ZERO));

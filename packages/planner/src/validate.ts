@@ -91,13 +91,17 @@ export function normalise(spec: PolicySpec): PolicySpec {
 }
 
 function checkRate({ maxRate }: PolicySpec, refuse: Refuse): void {
-  if (maxRate === undefined || (maxRate >= 1 && maxRate <= MAX_RATE)) return;
+  if (maxRate === undefined || (maxRate >= 1 && maxRate <= MAX_RATE)) {
+    return;
+  }
   refuse('POLICY_RATE_INVALID', 'maxRate', `${maxRate} is out of range: use 1 to ${MAX_RATE} Mbit/s, or remove it`);
 }
 
 /** At an edge, what comes back has the VLAN ID of the policy, and is never copied again. */
 function checkFeedback({ allowFeedback, destination }: PolicySpec, cluster: Cluster, refuse: Refuse): void {
-  if (!allowFeedback || cluster.interfaces.get(destination)?.kind !== 'edge') return;
+  if (!allowFeedback || cluster.interfaces.get(destination)?.kind !== 'edge') {
+    return;
+  }
   const why = `${quote(destination)} is an edge-connected interface, which has no guest`;
   refuse('POLICY_FEEDBACK_NOT_ALLOWED', 'allowFeedback', `${why}: remove allowFeedback`);
 }

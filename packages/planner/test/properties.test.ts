@@ -121,8 +121,9 @@ test('every capture and every termination has its delivery in the same program, 
       const handovers = deliveries.flatMap((delivery) => delivery.duringHandover ?? []);
       const used = new Set([...captures, ...terminations, ...handovers].map(({ delivery }) => delivery));
       // What was handed to a guest that has left goes after it by way of this delivery, see ADR 0021.
-      for (const { id } of deliveries.filter(({ kind, duringHandover }) => kind === 'local' && duringHandover))
+      for (const { id } of deliveries.filter(({ kind, duringHandover }) => kind === 'local' && duringHandover)) {
         used.add(id);
+      }
       const prepared = deliveries.filter(
         ({ id, ...delivery }) => !used.has(id) && delivery.kind === 'erspan' && awaited(delivery.policy, delivery.node),
       );

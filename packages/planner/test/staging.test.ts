@@ -37,7 +37,9 @@ class Cluster {
     const staged = stage(planned.programs, this.#inForce(), new Set(expired));
     for (const [node, program] of staged.programs) {
       const told = this.#told.get(node)!;
-      if (JSON.stringify(told.at(-1)) !== JSON.stringify(program)) told.push(program);
+      if (JSON.stringify(told.at(-1)) !== JSON.stringify(program)) {
+        told.push(program);
+      }
     }
     return staged;
   }
@@ -98,8 +100,12 @@ class Cluster {
       const program = this.kernel(node);
       const capture = program?.captures.find((one) => one.source === source && NODES[Number(source[1]) - 1] === node);
       const delivery = program?.deliveries.find(({ id }) => id === capture?.delivery);
-      if (!delivery) continue;
-      if (delivery.kind !== 'erspan') return delivery.interface;
+      if (!delivery) {
+        continue;
+      }
+      if (delivery.kind !== 'erspan') {
+        return delivery.interface;
+      }
       const there = this.kernel(delivery.node);
       const end = there?.terminations.find(
         (one) => one.node === node && one.session === delivery.session && one.generation === delivery.generation,
@@ -304,11 +310,15 @@ test('whatever changes, and in whatever order nodes confirm: no copy is lost on 
         const taken = new Set<string>();
         cluster.policies = policies.flatMap(({ sources, ...rest }) => {
           const own = sources.filter((id) => !taken.has(id));
-          for (const id of own) taken.add(id);
+          for (const id of own) {
+            taken.add(id);
+          }
           return own.length > 0 ? [policyOf({ ...rest, sources: own })] : [];
         });
         for (const { sources, destination } of cluster.policies) {
-          for (const id of sources) ends.set(id, (ends.get(id) ?? new Set()).add(destination));
+          for (const id of sources) {
+            ends.set(id, (ends.get(id) ?? new Set()).add(destination));
+          }
         }
         for (const [act, node] of acts) {
           cluster.tell();

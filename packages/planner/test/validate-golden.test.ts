@@ -43,7 +43,9 @@ for (const { file, title, input, expected } of goldens) {
     );
     for (const [index, { says = [] }] of warnings.entries()) {
       const { message } = result.warnings[index]!;
-      for (const text of says) assert.ok(message.includes(text), `the warning does not name ${text}: ${message}`);
+      for (const text of says) {
+        assert.ok(message.includes(text), `the warning does not name ${text}: ${message}`);
+      }
     }
     assert.equal(result.type, expected.type);
   });

@@ -31,7 +31,9 @@ async function declare(lab: Lab, world: World, edge: string): Promise<void> {
     edge: { node: nic.node, device: world.nicNames[nicKey(nic)], allowedVlans },
   };
   const { status, body: answer } = await lab.api('PUT', `/api/v1/interfaces/${edge}`, body);
-  if (status >= 300) throw new Error(`PUT interface ${edge}: ${status} ${JSON.stringify(answer)}`);
+  if (status >= 300) {
+    throw new Error(`PUT interface ${edge}: ${status} ${JSON.stringify(answer)}`);
+  }
 }
 
 export const flapEdge: Action<{ edge: string; ms: number }> = {
@@ -57,7 +59,9 @@ export const renameEdge: Action<{ edge: string; name: string }> = {
   weight: 2,
   needsController: true,
   choose(world, random) {
-    if (world.down.includes('controller')) return undefined;
+    if (world.down.includes('controller')) {
+      return undefined;
+    }
     return { edge: random.pick(EDGES), name: `nic${random.int(10_000)}` };
   },
   change(world, { edge, name }) {
@@ -83,7 +87,9 @@ export const replaceEdge: Action<{ edge: string; nic: EdgeNic }> = {
   weight: 2,
   needsController: true,
   choose(world) {
-    if (world.down.includes('controller')) return undefined;
+    if (world.down.includes('controller')) {
+      return undefined;
+    }
     const first = TOPOLOGY.edges.find(({ declare: declared }) => declared?.id === 'edge-1')!;
     const isSpare = nicKey(world.edges['edge-1']!) === nicKey(SPARE);
     return { edge: 'edge-1', nic: isSpare ? { node: first.node, nic: first.device } : SPARE };

@@ -54,7 +54,9 @@ export const mendFabric: Action<Cut> = {
 
 async function told({ lab, before, violation }: Hands): Promise<void> {
   // Who does not report cannot tell of a loss.
-  if (before.down.length > 0) return;
+  if (before.down.length > 0) {
+    return;
+  }
   for (const { name } of Object.values(before.policies).filter((spec) => losesAll(before, spec))) {
     let last: unknown;
     try {

@@ -17,7 +17,9 @@ interface Switched {
 
 /** Nodes whose agents have to take a part in it when this policy is switched. */
 function sourceNodes(world: World, { sources, destination }: Spec): string[] {
-  if (nodeOf(world, destination) === undefined) return [];
+  if (nodeOf(world, destination) === undefined) {
+    return [];
+  }
   const nodes = new Set(sources.map((id) => nodeOf(world, id)));
   return NODES.filter((node) => nodes.has(node) && !world.down.includes(node));
 }
@@ -26,9 +28,13 @@ export const switchFrozen: Action<Switched> = {
   name: 'switch-while-frozen',
   weight: 3,
   choose(world, random) {
-    if (world.down.includes('controller')) return undefined;
+    if (world.down.includes('controller')) {
+      return undefined;
+    }
     const all = Object.values(world.policies).filter((spec) => sourceNodes(world, spec).length > 0);
-    if (all.length === 0) return undefined;
+    if (all.length === 0) {
+      return undefined;
+    }
     const spec = random.pick(all);
     return { node: random.pick(sourceNodes(world, spec)), spec: { ...spec, enabled: !spec.enabled } };
   },
@@ -57,7 +63,9 @@ async function switchAndLook({ lab, violation }: Hands, node: string, { name, en
   });
   assert.equal(status, 200, `PATCH policy ${name}`);
   // What it did before has to be known for sure.
-  if (enabled ? before !== 'disabled' : !copies) return;
+  if (enabled ? before !== 'disabled' : !copies) {
+    return;
+  }
   const end = Date.now() + FROZEN_MS;
   while (Date.now() < end) {
     const { state } = await policyStatus(lab, name);

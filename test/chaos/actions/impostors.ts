@@ -52,9 +52,13 @@ export const claim: Action<Claim> = {
   weight: 3,
   choose(world, random) {
     // Whoever has it must be there all the time: else the next one that claims it gets it.
-    if (world.down.length > 0 || world.claimed.length > 0) return undefined;
+    if (world.down.length > 0 || world.claimed.length > 0) {
+      return undefined;
+    }
     const vms = MOVING.filter((vm) => !world.hidden.includes(vm) && policiesWith(world, interfaceOf(vm)).length > 0);
-    if (vms.length === 0) return undefined;
+    if (vms.length === 0) {
+      return undefined;
+    }
     const vm = random.pick(vms);
     const node = random.pick(NODES.filter((name) => name !== world.places[vm]));
     return { vm, node, device: `claim${random.int(1000)}` };

@@ -23,6 +23,8 @@ export const ACTIONS: AnyAction[] = [
 /** The action of this name. */
 export function actionOf(name: string): AnyAction {
   const action = ACTIONS.find((one) => one.name === name);
-  if (!action) throw new Error(`there is no action ${name}`);
+  if (!action) {
+    throw new Error(`there is no action ${name}`);
+  }
   return action;
 }

@@ -52,9 +52,13 @@ export const detach: Action<Target> = {
     const { stdout } = await lab.exec(node, ['ip', '-json', 'link', 'show', 'dev', device]);
     const [{ ifindex }] = JSON.parse(stdout);
     const pins = readdirSync(linkFolder(lab, node)).filter((name) => name.startsWith(`${hook}-${ifindex}-`));
-    if (pins.length === 0) return;
+    if (pins.length === 0) {
+      return;
+    }
     doubt(onNode(`programs are taken off ${device}`, node, before));
-    for (const pin of pins) await tcx(lab, node, 'detach', join(linkFolder(lab, node), pin));
+    for (const pin of pins) {
+      await tcx(lab, node, 'detach', join(linkFolder(lab, node), pin));
+    }
     healed(`programs at ${hook} of ${device}`, async () => {
       const hooks = (await hooksOf(lab, node))[device];
       return hooks === undefined || hooks[hook].length >= pins.length;
@@ -80,7 +84,9 @@ export const attachBefore: Action<Target & { pin: string }> = {
     doubt(onNode(`a foreign program is at ${device}`, node, before));
     await tcx(lab, node, 'attach', foreignObject(), 'end_chain', device, hook, pinPath(lab.name, pin));
     const [theirs] = (await hooksOf(lab, node))[device]![hook];
-    if (ours.length === 0) return;
+    if (ours.length === 0) {
+      return;
+    }
     healed(`our programs first at ${hook} of ${device}`, async () => {
       const hooks: Hooks[string] | undefined = (await hooksOf(lab, node))[device];
       return hooks === undefined || !hooks[hook].includes(theirs!) || hooks[hook].at(-1) === theirs;
@@ -113,7 +119,9 @@ export const removePins: Action<{ node: string; count: number }> = {
   async run({ lab }, { node, count }) {
     const folder = linkFolder(lab, node);
     const pins = readdirSync(folder).sort().slice(0, count);
-    for (const pin of pins) unlinkSync(join(folder, pin));
+    for (const pin of pins) {
+      unlinkSync(join(folder, pin));
+    }
     const maps = join(bpffsOf(lab, node), 'maps', 'captures');
     unlinkSync(maps);
     // If the agent ended before, its links would end with it.
@@ -136,11 +144,15 @@ export const deleteHelper: Action<{ node: string }> = {
       const { stdout } = await lab.exec(node, ['ip', '-json', 'link', 'show', 'dev', 'mirror0'], { check: false });
       return stdout.trim() !== '' && (JSON.parse(stdout)[0]?.flags ?? []).includes('UP');
     };
-    if (!(await exists())) return;
+    if (!(await exists())) {
+      return;
+    }
     doubt(onNode(`mirror0 of ${node} is deleted`, node, before));
     await lab.exec(node, ['ip', 'link', 'del', 'mirror0']);
     healed(`mirror0 of ${node}`, async () => {
-      if (!(await exists())) return false;
+      if (!(await exists())) {
+        return false;
+      }
       return (await hooksOf(lab, node)).mirror0!.egress.length > 0;
     });
   },

@@ -15,9 +15,13 @@ export const migrate: Action<Move> = {
   choose(world, random) {
     const vm = random.pick(MOVING);
     // A device on its way has an identity again.
-    if (world.hidden.includes(vm)) return undefined;
+    if (world.hidden.includes(vm)) {
+      return undefined;
+    }
     // Who lets go of what somebody else claims does not get it back.
-    if (isClaimed(world, interfaceOf(vm))) return undefined;
+    if (isClaimed(world, interfaceOf(vm))) {
+      return undefined;
+    }
     const node = random.pick(NODES.filter((name) => name !== world.places[vm]));
     return { vm, node, overlap: random.chance(0.5) };
   },

@@ -25,7 +25,9 @@ function freeSources(world: World, destination: string): string[] {
   const taken = new Set(Object.values(world.policies).flatMap(({ sources }) => sources));
   const [chained, last] = RECEIVERS.map(interfaceOf);
   return MOVING.map(interfaceOf).filter((id) => {
-    if (taken.has(id) || id === last) return false;
+    if (taken.has(id) || id === last) {
+      return false;
+    }
     return id !== chained || destination === last;
   });
 }
@@ -53,7 +55,9 @@ function newSpec(world: World, random: Random): Spec | undefined {
   }
   const destination = kind === 'virtual' ? interfaceOf(random.pick(RECEIVERS)) : random.pick(EDGES);
   const sources = random.some(freeSources(world, destination), 1 + random.int(3));
-  if (sources.length === 0) return undefined;
+  if (sources.length === 0) {
+    return undefined;
+  }
   return { ...base, sources, destination, ...(kind !== 'virtual' && { vlanId: random.pick(VLANS) }) };
 }
 
@@ -66,7 +70,9 @@ export const create: Action<Spec> = {
   name: 'create-policy',
   weight: 7,
   choose(world, random) {
-    if (!up(world) || Object.keys(world.policies).length >= MOST_POLICIES) return undefined;
+    if (!up(world) || Object.keys(world.policies).length >= MOST_POLICIES) {
+      return undefined;
+    }
     return newSpec(world, random);
   },
   change(world, spec) {
@@ -84,11 +90,15 @@ export const patch: Action<Spec> = {
   weight: 5,
   choose(world, random) {
     const all = Object.values(world.policies);
-    if (!up(world) || all.length === 0) return undefined;
+    if (!up(world) || all.length === 0) {
+      return undefined;
+    }
     const spec = random.pick(all);
     const { maxRate: _, ...rest } = spec;
     const changed: Spec = { ...rest, ...looks(random) };
-    if (spec.vlanId !== undefined && random.chance(0.5)) changed.vlanId = random.pick(VLANS);
+    if (spec.vlanId !== undefined && random.chance(0.5)) {
+      changed.vlanId = random.pick(VLANS);
+    }
     if (!EDGES.includes(spec.sources[0]!) && random.chance(0.4)) {
       const kept = random.some(spec.sources, 1 + random.int(spec.sources.length));
       changed.sources = [...kept, ...random.some(freeSources(world, spec.destination), random.int(2))];
@@ -112,7 +122,9 @@ export const toggle: Action<Spec> = {
   weight: 3,
   choose(world, random) {
     const all = Object.values(world.policies);
-    if (!up(world) || all.length === 0) return undefined;
+    if (!up(world) || all.length === 0) {
+      return undefined;
+    }
     const spec = random.pick(all);
     return { ...spec, enabled: !spec.enabled };
   },

@@ -43,7 +43,9 @@ export const refuse: Action<{ code: string; input: unknown }> = {
   name: 'refused-policy',
   weight: 3,
   choose(world, random) {
-    if (world.down.includes('controller')) return undefined;
+    if (world.down.includes('controller')) {
+      return undefined;
+    }
     const [code, change] = random.pick(wrongs(world));
     return { code, input: { ...GOOD, ...change } };
   },
@@ -74,6 +76,8 @@ export const lostRace: Action<{ name: string }> = {
   async run({ lab, violation }, { name }) {
     const headers = { 'content-type': 'application/merge-patch+json', 'if-match': '"1"' };
     const { status } = await lab.api('PATCH', `/api/v1/policies/${name}`, { percent: 1 }, headers);
-    if (status !== 412) violation(`a change of ${name} on top of an old revision was answered ${status}, not 412`);
+    if (status !== 412) {
+      violation(`a change of ${name} on top of an old revision was answered ${status}, not 412`);
+    }
   },
 };

@@ -18,7 +18,9 @@ const SUITE = 'bookworm';
 /** A smallest Debian as an archive; made once, kept for all tests. */
 async function rootArchive(): Promise<string> {
   const archive = join(CACHE, `root-${SUITE}-${process.arch}.tar`);
-  if (existsSync(archive)) return archive;
+  if (existsSync(archive)) {
+    return archive;
+  }
   mkdirSync(CACHE, { recursive: true });
   const part = join(CACHE, `part-${process.pid}.tar`);
   const include = `--include=${PACKAGES.join(',')}`;
@@ -56,7 +58,9 @@ export class FreshHost {
         async () => {
           // Before that it is the shell of boot.sh and what that starts.
           const [pid] = childrenOf(child.pid!);
-          if (pid === undefined || !commandOf(pid).startsWith('/lib/systemd/systemd')) return false;
+          if (pid === undefined || !commandOf(pid).startsWith('/lib/systemd/systemd')) {
+            return false;
+          }
           host.#init = pid;
           const { stdout } = await host.run(['systemctl', 'is-system-running'], { check: false });
           return /^(running|degraded)/.test(stdout);
@@ -97,19 +101,25 @@ export class FreshHost {
     await this.inNetwork(['ip', 'link', 'set', tap, 'alias', `mirrorplane:kind=vm;id=${name}`]);
     await this.inNetwork(['ip', 'link', 'set', tap, 'master', bridge, 'up']);
     await guest.run(['ip', 'link', 'set', 'eth0', 'up']);
-    if (address !== undefined) await guest.run(['ip', 'address', 'add', address, 'dev', 'eth0']);
+    if (address !== undefined) {
+      await guest.run(['ip', 'address', 'add', address, 'dev', 'eth0']);
+    }
     return guest;
   }
 
   /** Ends everything that runs on the host, and removes it. */
   async close(): Promise<void> {
-    for (const child of this.#children) child.kill('SIGKILL');
+    for (const child of this.#children) {
+      child.kill('SIGKILL');
+    }
     await Promise.all(
       this.#children.map((child) => child.exitCode === null && child.signalCode === null && once(child, 'exit')),
     );
     for (const base of ['.', ...readdirSync('/sys/fs/cgroup')]) {
       const folder = join('/sys/fs/cgroup', base, this.#cgroup);
-      if (!existsSync(folder)) continue;
+      if (!existsSync(folder)) {
+        continue;
+      }
       // The last process of the host may still be on its way out.
       await until(`no process in ${folder}`, async () => {
         await run(['find', folder, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', '+'], { check: false });
@@ -191,9 +201,13 @@ export function filesOf(root: string): string[] {
   const visit = (folder: string) => {
     for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
       const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
-      if (passing.test(path)) continue;
+      if (passing.test(path)) {
+        continue;
+      }
       found.push(path);
-      if (entry.isDirectory()) visit(path);
+      if (entry.isDirectory()) {
+        visit(path);
+      }
     }
   };
   visit('');

@@ -16,7 +16,9 @@ const ECDSA_WITH_SHA256 = Buffer.from('2a8648ce3d040302', 'hex');
 
 function der(tag: number, ...content: Buffer[]): Buffer {
   const body = Buffer.concat(content);
-  if (body.length < 0x80) return Buffer.concat([Buffer.from([tag, body.length]), body]);
+  if (body.length < 0x80) {
+    return Buffer.concat([Buffer.from([tag, body.length]), body]);
+  }
   const length = Buffer.alloc(4);
   length.writeUInt32BE(body.length);
   const significant = length.subarray(length.findIndex((byte) => byte !== 0));

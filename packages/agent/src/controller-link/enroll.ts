@@ -57,7 +57,9 @@ export async function loadCredentials(data: string, node: string): Promise<Store
     ]);
     credentials = { key, certificate, authority, tokenHash };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      return undefined;
+    }
     throw error;
   }
   const name = commonName(credentials.certificate);
@@ -74,7 +76,9 @@ export async function loadCredentials(data: string, node: string): Promise<Store
  * with does: the node was registered again, or belongs to another controller now.
  */
 export function credentialsFit(stored: StoredCredentials, token: string | undefined, now = new Date()): boolean {
-  if (new Date(new X509Certificate(stored.certificate).validTo) <= now) return false;
+  if (new Date(new X509Certificate(stored.certificate).validTo) <= now) {
+    return false;
+  }
   return token === undefined || stored.tokenHash === hashOf(token);
 }
 
@@ -155,8 +159,12 @@ async function fetchAuthority(host: string, port: number, pinned: string): Promi
     const seen = new Set<string>();
     for (let certificate: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true); certificate?.raw; ) {
       const print = createHash('sha256').update(certificate.raw).digest('hex');
-      if (print === pinned) return new X509Certificate(certificate.raw).toString();
-      if (seen.has(print)) break;
+      if (print === pinned) {
+        return new X509Certificate(certificate.raw).toString();
+      }
+      if (seen.has(print)) {
+        break;
+      }
       seen.add(print);
       certificate = certificate.issuerCertificate;
     }
@@ -214,15 +222,20 @@ export function post(target: PostTarget, body: EnrollRequest | RenewRequest): Pr
         let length = 0;
         response.on('data', (chunk: Buffer) => {
           length += chunk.length;
-          if (length > MAX_ANSWER) response.destroy(new Error('the answer of the controller is too long'));
+          if (length > MAX_ANSWER) {
+            response.destroy(new Error('the answer of the controller is too long'));
+          }
           chunks.push(chunk);
         });
         response.on('error', reject);
         response.on('end', () => {
           const answer = Buffer.concat(chunks).toString();
           const status = response.statusCode ?? 0;
-          if (status >= 200 && status < 300) resolve(answer);
-          else reject(refusal(path, status, answer));
+          if (status >= 200 && status < 300) {
+            resolve(answer);
+          } else {
+            reject(refusal(path, status, answer));
+          }
         });
       },
     );
@@ -241,7 +254,9 @@ function refusal(path: PostTarget['path'], status: number, answer: string): Erro
   let detail = answer.slice(0, 200);
   try {
     const body = JSON.parse(answer) as { detail?: unknown };
-    if (typeof body.detail === 'string') detail = body.detail;
+    if (typeof body.detail === 'string') {
+      detail = body.detail;
+    }
   } catch {
     // Not a problem document: what was said is shown as it is.
   }

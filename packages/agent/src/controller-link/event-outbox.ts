@@ -57,14 +57,22 @@ export class EventRecorder {
   /** Tells the controller, now or when it is back. Never waits, never throws. */
   tell(event: AgentEventDraft): void {
     this.#waiting.push({ seq: ++this.#seq, at: new Date(this.#clock()).toISOString(), ...event });
-    if (this.#waiting.length > this.#limit) this.#waiting.shift();
-    if (this.#scheduled) return;
+    if (this.#waiting.length > this.#limit) {
+      this.#waiting.shift();
+    }
+    if (this.#scheduled) {
+      return;
+    }
     this.#scheduled = true;
     // Events of one pass go together.
     setImmediate(() => {
       this.#scheduled = false;
-      if (!this.#outlet?.connected) return;
-      for (const message of this.#after(this.#sent)) this.#outlet.send(message);
+      if (!this.#outlet?.connected) {
+        return;
+      }
+      for (const message of this.#after(this.#sent)) {
+        this.#outlet.send(message);
+      }
     });
   }
 
@@ -75,7 +83,9 @@ export class EventRecorder {
 
   /** The controller has all events up to this one. Words about another epoch, or for the second time, change nothing. */
   taken({ epoch, seq }: Omit<EventsTakenMessage, 'type'>): void {
-    if (epoch === this.epoch) this.#waiting = this.#waiting.filter((event) => event.seq > seq);
+    if (epoch === this.epoch) {
+      this.#waiting = this.#waiting.filter((event) => event.seq > seq);
+    }
   }
 
   #after(seq: number): EventsMessage[] {

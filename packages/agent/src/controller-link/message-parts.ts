@@ -23,7 +23,9 @@ export function* textsOf(message: AgentMessage, limit = PART_BYTES): Generator<s
     yield text;
     return;
   }
-  for (const part of partsOf(bounded, limit - AROUND)) yield textOf(part);
+  for (const part of partsOf(bounded, limit - AROUND)) {
+    yield textOf(part);
+  }
 }
 
 /** Cuts long texts for people, as of a verifier. Counters have none, and there are many of them. */

@@ -22,7 +22,9 @@ export type CertificateState = 'valid' | 'due' | 'ended';
 export function stateOf(certificate: string, now: Date): CertificateState {
   const { from, to } = validityOf(certificate);
   const left = to.getTime() - now.getTime();
-  if (left <= 0) return 'ended';
+  if (left <= 0) {
+    return 'ended';
+  }
   return left < SHARE * (to.getTime() - from.getTime()) ? 'due' : 'valid';
 }
 
@@ -107,8 +109,12 @@ export class Renewal {
     const { node, log, renewed } = this.#parts;
     const { certificate } = this.#credentials;
     const state = stateOf(certificate, new Date());
-    if (state === 'valid') return;
-    if (state === 'ended') return this.#warn(() => log.error(endedMessage(node, certificate)));
+    if (state === 'valid') {
+      return;
+    }
+    if (state === 'ended') {
+      return this.#warn(() => log.error(endedMessage(node, certificate)));
+    }
     try {
       this.#credentials = await renewCertificate({ ...this.#parts, credentials: this.#credentials });
       log.info({ until: validityOf(this.#credentials.certificate).to.toISOString() }, 'certificate renewed');
@@ -121,7 +127,9 @@ export class Renewal {
 
   /** Once a day: it may be so for weeks. */
   #warn(write: () => void): void {
-    if (performance.now() - this.#warnedAt < WARNINGS_MS) return;
+    if (performance.now() - this.#warnedAt < WARNINGS_MS) {
+      return;
+    }
     this.#warnedAt = performance.now();
     write();
   }

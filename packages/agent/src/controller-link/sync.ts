@@ -114,8 +114,12 @@ export class SyncClient extends EventEmitter<SyncEvents> {
 
   /** Sends a message if there is a connection. */
   send(message: AgentMessage): void {
-    if (!this.connected) return;
-    for (const text of textsOf(message)) this.#socket?.send(text);
+    if (!this.connected) {
+      return;
+    }
+    for (const text of textsOf(message)) {
+      this.#socket?.send(text);
+    }
   }
 
   close(): void {
@@ -126,7 +130,9 @@ export class SyncClient extends EventEmitter<SyncEvents> {
   }
 
   #dial(): void {
-    if (this.#closed) return;
+    if (this.#closed) {
+      return;
+    }
     const { key, certificate, authority } = this.#credentials;
     const tls: ConnectionOptions = {
       key,
@@ -155,10 +161,15 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       this.#log.info({ controller: this.#url }, 'connected to the controller');
       sign();
       alive = setInterval(() => {
-        if (unanswered++ >= MAX_UNANSWERED) socket.terminate();
-        else socket.ping();
+        if (unanswered++ >= MAX_UNANSWERED) {
+          socket.terminate();
+        } else {
+          socket.ping();
+        }
       }, this.#timing.ping);
-      for (const message of this.#greeting()) this.send(message);
+      for (const message of this.#greeting()) {
+        this.send(message);
+      }
       this.emit('connected');
     });
     socket.on('pong', sign);
@@ -171,7 +182,9 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       failure ||= reason(error) || String((error as NodeJS.ErrnoException).code);
     });
     socket.on('unexpected-response', (_request, response) => {
-      if (response.statusCode === 401 && response.headers[REFUSED_HEADER] === NOT_REGISTERED) this.emit('dismissed');
+      if (response.statusCode === 401 && response.headers[REFUSED_HEADER] === NOT_REGISTERED) {
+        this.emit('dismissed');
+      }
       // The controller says in the body why it does not want us.
       let body = '';
       response.on('data', (chunk: Buffer) => {
@@ -184,8 +197,12 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     });
     socket.on('close', (code, text) => {
       clearInterval(alive);
-      if (this.#socket === socket) this.#socket = undefined;
-      if (this.#closed) return;
+      if (this.#socket === socket) {
+        this.#socket = undefined;
+      }
+      if (this.#closed) {
+        return;
+      }
       const { backoffMax, backoffSecond } = this.#timing;
       const longest = code === CLOSE_SECOND_AGENT ? backoffSecond : backoffMax;
       this.#lost(opened, longest, failure || `closed by the controller: ${code} ${text.toString()}`.trim());
@@ -199,7 +216,9 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       this.#log.warn({ controller: this.#url, reason: why }, message);
     }
     this.#lastFailure = why;
-    if (opened) this.emit('disconnected');
+    if (opened) {
+      this.emit('disconnected');
+    }
     const wait = this.#wait / 2 + Math.random() * (this.#wait / 2);
     this.#wait = Math.min(this.#wait * 2, longest);
     this.#redial = setTimeout(() => this.#dial(), wait);
@@ -221,8 +240,12 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     }
     // Only a controller that really serves us resets the wait: one that throws us out at once must not be stormed.
     this.#wait = this.#timing.backoffMin;
-    if (message.data.type === 'program') this.emit('program', message.data.program);
-    else if (message.data.type === 'eventsTaken') this.emit('eventsTaken', message.data);
-    else this.emit('countersSaved', message.data);
+    if (message.data.type === 'program') {
+      this.emit('program', message.data.program);
+    } else if (message.data.type === 'eventsTaken') {
+      this.emit('eventsTaken', message.data);
+    } else {
+      this.emit('countersSaved', message.data);
+    }
   }
 }

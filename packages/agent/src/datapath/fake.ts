@@ -83,7 +83,9 @@ export class FakeDatapath implements Datapath {
   async apply(desired: DatapathState): Promise<ApplyResult> {
     this.#mustBeOpen();
     this.applied++;
-    if (this.failure !== undefined) throw this.failure;
+    if (this.failure !== undefined) {
+      throw this.failure;
+    }
     checkReferences(desired);
     const refused = desired.captures.flatMap((capture) => this.#refusalOf(capture));
     const refusedIds = new Set(refused.map((refusal) => refusal.id));
@@ -106,9 +108,15 @@ export class FakeDatapath implements Datapath {
     this.interference = [];
     this.#attached = hooks;
     this.state = structuredClone(desired);
-    if (!desired.protectCpu) this.#nodeRate = 0;
+    if (!desired.protectCpu) {
+      this.#nodeRate = 0;
+    }
     const kept = new Set(desired.captures.map((capture) => capture.id));
-    for (const id of this.#captures.keys()) if (!kept.has(id)) this.#captures.delete(id);
+    for (const id of this.#captures.keys()) {
+      if (!kept.has(id)) {
+        this.#captures.delete(id);
+      }
+    }
     return result;
   }
 
@@ -140,7 +148,11 @@ export class FakeDatapath implements Datapath {
     const { protect, deliveries } = this.state;
     const leaving = deliveries.filter(({ kind, ifindex }) => kind !== 'local' && ifindex !== 0);
     const devices = new Set(protect ? leaving.map(({ ifindex }) => ifindex) : []);
-    for (const ifindex of this.#budgets.keys()) if (!devices.has(ifindex)) this.#budgets.delete(ifindex);
+    for (const ifindex of this.#budgets.keys()) {
+      if (!devices.has(ifindex)) {
+        this.#budgets.delete(ifindex);
+      }
+    }
     return [...devices].map((ifindex) => {
       const { passed = 0, refused = 0 } = this.spent.get(ifindex) ?? {};
       return { ifindex, rate: this.#budgets.get(ifindex) ?? 0, passed, refused };
@@ -150,7 +162,9 @@ export class FakeDatapath implements Datapath {
   async setDeviceBudgets(rates: ReadonlyMap<number, number>): Promise<void> {
     for (const { ifindex } of await this.deviceBudgets()) {
       const rate = rates.get(ifindex);
-      if (rate !== undefined) this.#budgets.set(ifindex, rate);
+      if (rate !== undefined) {
+        this.#budgets.set(ifindex, rate);
+      }
     }
   }
 
@@ -177,7 +191,9 @@ export class FakeDatapath implements Datapath {
   }
 
   #mustBeOpen(): void {
-    if (!this.#open) throw new Error('the data path is not open');
+    if (!this.#open) {
+      throw new Error('the data path is not open');
+    }
   }
 
   #refusalOf({ id, ifindex }: HookCapture): CaptureRefusal[] {
@@ -189,7 +205,9 @@ export class FakeDatapath implements Datapath {
 function checkReferences(desired: DatapathState): void {
   const deliveries = new Set(desired.deliveries.map((delivery) => delivery.id));
   for (const { id, delivery } of [...desired.captures, ...desired.terminations]) {
-    if (!deliveries.has(delivery)) throw new Error(`${id}: there is no delivery ${delivery}`);
+    if (!deliveries.has(delivery)) {
+      throw new Error(`${id}: there is no delivery ${delivery}`);
+    }
   }
 }
 
@@ -198,7 +216,9 @@ function written(before: DatapathState, after: DatapathState): number {
   for (const key of ['captures', 'deliveries', 'terminations'] as const) {
     const old = new Map<string, object>(before[key].map((entry) => [entry.id, entry]));
     for (const entry of after[key]) {
-      if (!sameEntry(old.get(entry.id), entry)) entries++;
+      if (!sameEntry(old.get(entry.id), entry)) {
+        entries++;
+      }
       old.delete(entry.id);
     }
     entries += old.size;

@@ -27,9 +27,13 @@ export class Announcer {
   /** @param underlay undefined: there is none, or it is down. @throws Error as `announce`; it is not tried again then */
   changed(underlay: Announced | undefined): void {
     const now = underlay === undefined ? '' : [underlay.ifindex, underlay.mac, underlay.address].join();
-    if (now === this.#announced) return;
+    if (now === this.#announced) {
+      return;
+    }
     this.#announced = now;
-    if (underlay !== undefined) this.#announce(underlay);
+    if (underlay !== undefined) {
+      this.#announce(underlay);
+    }
   }
 }
 
@@ -59,7 +63,9 @@ export function announce(underlay: Announced): void {
     };
   }
   const fd: number = calls.socket(AF_PACKET, SOCK_RAW, 0); // protocol 0: receives nothing
-  if (fd < 0) throw new Error(`no packet socket: errno ${koffi.errno()}`);
+  if (fd < 0) {
+    throw new Error(`no packet socket: errno ${koffi.errno()}`);
+  }
   try {
     const to = Buffer.alloc(20); // struct sockaddr_ll: family, protocol, ifindex, and what is not needed to send
     to.writeUInt16LE(AF_PACKET, 0);

@@ -20,7 +20,9 @@ export async function readBounded(path: string, limit: number): Promise<string |
     file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     // A part of the path that is no folder: there is no such file either.
-    if (errno(error) === 'ENOENT' || errno(error) === 'ENOTDIR') return undefined;
+    if (errno(error) === 'ENOENT' || errno(error) === 'ENOTDIR') {
+      return undefined;
+    }
     throw errno(error) === 'ELOOP' ? noFile(path) : error;
   }
   try {
@@ -29,9 +31,13 @@ export async function readBounded(path: string, limit: number): Promise<string |
     for (;;) {
       const part = Buffer.alloc(Math.min(limit + 1 - size, 64 << 10));
       const { bytesRead } = await file.read(part, 0, part.length, null);
-      if (bytesRead === 0) return Buffer.concat(parts).toString();
+      if (bytesRead === 0) {
+        return Buffer.concat(parts).toString();
+      }
       size += bytesRead;
-      if (size > limit) throw new Error(`${path} is larger than ${limit} bytes`);
+      if (size > limit) {
+        throw new Error(`${path} is larger than ${limit} bytes`);
+      }
       parts.push(part.subarray(0, bytesRead));
     }
   } catch (error) {

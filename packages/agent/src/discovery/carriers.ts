@@ -25,22 +25,36 @@ export function carriersOf(link: Link, links: readonly Link[]): Carrier[] {
 
 function walk(carrier: Carrier, all: LinkIndex, found: Map<number, Carrier>, depth: number): void {
   const { link, whole } = carrier;
-  if (found.has(link.ifindex)) return;
+  if (found.has(link.ifindex)) {
+    return;
+  }
   found.set(link.ifindex, carrier);
-  if (depth === 0) return;
+  if (depth === 0) {
+    return;
+  }
   const isBridge = kindOf(link) === 'bridge';
   for (const next of nextOf(link, all)) {
-    if (!found.has(next.ifindex)) walk({ link: next, whole: whole && isBridge }, all, found, depth - 1);
+    if (!found.has(next.ifindex)) {
+      walk({ link: next, whole: whole && isBridge }, all, found, depth - 1);
+    }
   }
 }
 
 function nextOf(link: Link, all: LinkIndex): readonly Link[] {
   const kind = kindOf(link);
   const ports = all.byMaster.get(link.ifindex) ?? [];
-  if (kind === 'bridge') return outward(ports.filter(({ forwarding }) => forwarding));
-  if (BONDS.has(kind)) return ports;
-  if (kind === 'openvswitch') return onlyUplink(all);
-  if (kind === 'veth') return beyond(link, all);
+  if (kind === 'bridge') {
+    return outward(ports.filter(({ forwarding }) => forwarding));
+  }
+  if (BONDS.has(kind)) {
+    return ports;
+  }
+  if (kind === 'openvswitch') {
+    return onlyUplink(all);
+  }
+  if (kind === 'veth') {
+    return beyond(link, all);
+  }
   const below = lower(link, all);
   return below ? [below] : [];
 }

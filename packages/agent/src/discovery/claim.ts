@@ -35,9 +35,12 @@ export function claimOf(nic: ListedNic): Claim {
     ...(network && { network: network.slice(0, MAX_TEXT) }),
     provider,
   });
-  if (checked.success && checked.data.kind === 'edge')
+  if (checked.success && checked.data.kind === 'edge') {
     return { ...claim, error: `${name}: kind "edge": write vm or nfv` };
-  if (checked.success) return { ...claim, identity: checked.data };
+  }
+  if (checked.success) {
+    return { ...claim, identity: checked.data };
+  }
   const issue = checked.error.issues[0];
   const field = issue?.path.join('.');
   const value = String(field === 'kind' ? kind : id).slice(0, MAX_TEXT);

@@ -54,7 +54,9 @@ export function podOf(config: string, scope: string | undefined): Container | un
   const namespace = keys && said.get(keys.namespace);
   const name = keys && said.get(keys.name);
   const path = linux?.namespaces?.find(({ type }) => type === 'network')?.path;
-  if (!namespace || !name || !path) return undefined;
+  if (!namespace || !name || !path) {
+    return undefined;
+  }
   return { id: podId(scope, namespace, name), name: `${namespace}/${name}`, namespace: path, networks: new Map() };
 }
 
@@ -84,7 +86,9 @@ export function containerOf(inspected: unknown, node: string, scope: string | un
   const { Name, HostConfig, NetworkSettings } = Inspected.parse(inspected);
   const path = NetworkSettings.SandboxKey;
   // In the network of another container, Podman gives the path of that one.
-  if (!path || HostConfig?.NetworkMode?.startsWith('container:')) return undefined;
+  if (!path || HostConfig?.NetworkMode?.startsWith('container:')) {
+    return undefined;
+  }
   const name = Name.replace(/^\//, '');
   const networks = new Map(
     Object.entries(NetworkSettings.Networks ?? {}).flatMap(([network, of]) =>

@@ -64,7 +64,9 @@ export async function readContainers(
   { last, askingMs = ASKING_MS }: { last?: ContainerReading | undefined; askingMs?: number } = {},
 ): Promise<ContainerReading> {
   const reading: ContainerReading = { containers: new Map(), unreadable: [] };
-  if (runtime.pidFile !== undefined) await access(runtime.pidFile);
+  if (runtime.pidFile !== undefined) {
+    await access(runtime.pidFile);
+  }
   const bundles = runtime.kind === 'bundles';
   const { ids, more } = bundles ? await bundlesIn(runtime.path) : await listed(runtime.path);
   if (more) {
@@ -75,7 +77,9 @@ export async function readContainers(
   const end = performance.now() + askingMs;
   const keepLast = (id: string) => {
     const known = last?.containers.get(id);
-    if (known !== undefined) reading.containers.set(id, known);
+    if (known !== undefined) {
+      reading.containers.set(id, known);
+    }
   };
   let late = 0;
   const work = async () => {
@@ -87,10 +91,14 @@ export async function readContainers(
       }
       try {
         const found = bundles ? await podIn(join(runtime.path, id), naming) : await inspect(runtime.path, id, naming);
-        if (found !== undefined) reading.containers.set(id, found);
+        if (found !== undefined) {
+          reading.containers.set(id, found);
+        }
       } catch (error) {
         // That the runtime itself cannot be read is not about one container.
-        if (errno(error) !== undefined) throw error;
+        if (errno(error) !== undefined) {
+          throw error;
+        }
         reading.unreadable.push(`${join(runtime.path, id)}: ${error instanceof Error ? error.message : error}`);
         keepLast(id);
       }
@@ -114,7 +122,9 @@ interface Ids {
 async function bundlesIn(folder: string): Promise<Ids> {
   const ids: string[] = [];
   for await (const { name } of await opendir(folder)) {
-    if (ids.length === MAX_CONTAINERS) return { ids, more: true };
+    if (ids.length === MAX_CONTAINERS) {
+      return { ids, more: true };
+    }
     ids.push(name);
   }
   return { ids, more: false };
@@ -140,7 +150,9 @@ async function inspect(socket: string, id: string, { node, scope }: ContainerNam
     return containerOf(await getJson(socket, `/containers/${id}/json`, { limit: CONFIG_LIMIT }), node, scope);
   } catch (error) {
     // It has gone since it was listed.
-    if (error instanceof HttpError && error.status === 404) return undefined;
+    if (error instanceof HttpError && error.status === 404) {
+      return undefined;
+    }
     throw error;
   }
 }

@@ -55,8 +55,12 @@ export class ContainerSource implements PolledSource {
   }
 
   async read(): Promise<Listing | undefined> {
-    for (const runtime of this.#runtimes) await this.#ask(runtime);
-    if (this.#last.size === 0) return undefined;
+    for (const runtime of this.#runtimes) {
+      await this.#ask(runtime);
+    }
+    if (this.#last.size === 0) {
+      return undefined;
+    }
     const ends = await FarEnds.read(this.#client);
     const claims: Claim[] = [];
     const unreadable: string[] = [];
@@ -82,7 +86,9 @@ export class ContainerSource implements PolledSource {
 
   follow(hint: () => void): void {
     for (const { path, kind } of this.#runtimes) {
-      if (kind !== 'bundles' || this.#watchers.has(path)) continue;
+      if (kind !== 'bundles' || this.#watchers.has(path)) {
+        continue;
+      }
       try {
         const watcher = watch(path, { persistent: false }, hint);
         watcher.on('error', () => {
@@ -97,7 +103,9 @@ export class ContainerSource implements PolledSource {
   }
 
   unfollow(): void {
-    for (const watcher of this.#watchers.values()) watcher.close();
+    for (const watcher of this.#watchers.values()) {
+      watcher.close();
+    }
     this.#watchers.clear();
     this.#client.close();
   }
@@ -110,7 +118,9 @@ export class ContainerSource implements PolledSource {
     } catch (error) {
       const why = reason(error);
       // A runtime that was never there is not missed.
-      if ((errno(error) === 'ENOENT' && !this.#last.has(runtime)) || this.#complaints.get(runtime) === why) return;
+      if ((errno(error) === 'ENOENT' && !this.#last.has(runtime)) || this.#complaints.get(runtime) === why) {
+        return;
+      }
       this.#complaints.set(runtime, why);
       this.log.warn({ path: runtime.path, reason: why }, 'containers cannot be read; their last known state holds');
     }

@@ -25,7 +25,9 @@ export function bindEdges(bindings: readonly EdgeBinding[], links: readonly Link
       continue;
     }
     const link = found[0];
-    if (link === undefined) continue;
+    if (link === undefined) {
+      continue;
+    }
     const other = edges.get(link.ifindex);
     if (other !== undefined) {
       problems.push(duplicate(binding, `the device ${link.name} is already declared as ${other}`));
@@ -37,12 +39,18 @@ export function bindEdges(bindings: readonly EdgeBinding[], links: readonly Link
 }
 
 function candidates(binding: EdgeBinding, links: readonly Link[]): Link[] {
-  if (binding.device !== undefined) return named(links, binding.device);
+  if (binding.device !== undefined) {
+    return named(links, binding.device);
+  }
   const mac = binding.mac?.toLowerCase();
-  if (mac === undefined) return [];
+  if (mac === undefined) {
+    return [];
+  }
   const ethernet = links.filter((link) => link.ethernet);
   const permanent = ethernet.filter((link) => link.permanentMac === mac);
-  if (permanent.length > 0) return permanent;
+  if (permanent.length > 0) {
+    return permanent;
+  }
   const current = ethernet.filter((link) => link.mac === mac);
   const physical = current.filter((link) => link.linkType === '');
   return physical.length > 0 ? physical : current;

@@ -87,12 +87,22 @@ export const isCable = ({ linkType }: Pick<Link, 'linkType'>): boolean => CABLES
 
 /** The kind of a device in one word: a key of `DEVICE_KINDS`, or what the kernel calls it; `unknown` where it says nothing. */
 export function kindOf({ linkType, ethernet, loopback, tunTap, bus, portName }: Link): string {
-  if (loopback) return 'loopback';
-  if (linkType === 'tun') return (tunTap ?? ethernet) ? 'tap' : 'tun';
-  if (bus && REPRESENTOR.test(portName ?? '')) return 'representor';
+  if (loopback) {
+    return 'loopback';
+  }
+  if (linkType === 'tun') {
+    return (tunTap ?? ethernet) ? 'tap' : 'tun';
+  }
+  if (bus && REPRESENTOR.test(portName ?? '')) {
+    return 'representor';
+  }
   // A simulated NIC behaves as a physical one, and is of use to tests alone.
-  if (linkType !== '' && linkType !== 'netdevsim') return linkType;
-  if (bus === XEN_BACKEND) return 'xen-vif';
+  if (linkType !== '' && linkType !== 'netdevsim') {
+    return linkType;
+  }
+  if (bus === XEN_BACKEND) {
+    return 'xen-vif';
+  }
   return bus ? 'physical' : 'unknown';
 }
 
@@ -121,7 +131,9 @@ export function judge(link: Link, all: LinkIndex, depth = MAX_DEPTH): Verdict {
     return { guest: `${what}: ${NAME_GUEST}`, edge: `${what}: declare ${master.name} instead` };
   }
   const verdict = verdictOn(kind, link);
-  if (depth === 0) return verdict;
+  if (depth === 0) {
+    return verdict;
+  }
   const edgeOf = (other: Link) => judge(other, all, depth - 1).edge;
   if (kind === 'bridge') {
     const ports = (all.byMaster.get(link.ifindex) ?? []).filter((port) => port.linkType !== 'veth');
@@ -131,7 +143,9 @@ export function judge(link: Link, all: LinkIndex, depth = MAX_DEPTH): Verdict {
     return { ...verdict, edge: `is a bridge: declare ${instead} instead` };
   }
   const below = lower(link, all);
-  if (below === undefined) return verdict;
+  if (below === undefined) {
+    return verdict;
+  }
   if (kind === 'vlan') {
     const refused = edgeOf(below);
     return refused === undefined
@@ -146,10 +160,15 @@ export function judge(link: Link, all: LinkIndex, depth = MAX_DEPTH): Verdict {
 
 function verdictOn(kind: string, { ethernet }: Link): Verdict {
   const known = Object.hasOwn(DEVICE_KINDS, kind) ? DEVICE_KINDS[kind]! : undefined;
-  if (!ethernet && !(known?.guest && known.edge)) return noEthernet(`a device of kind ${kind}`);
-  if (known) return known;
-  if (kind !== 'unknown')
+  if (!ethernet && !(known?.guest && known.edge)) {
+    return noEthernet(`a device of kind ${kind}`);
+  }
+  if (known) {
+    return known;
+  }
+  if (kind !== 'unknown') {
     return neither(`is of kind ${kind}; Mirrorplane does not know whether such a device leads to a guest or a network`);
+  }
   return neither('is a virtual device, and the kernel does not say where it leads');
 }
 
@@ -161,8 +180,12 @@ export function lower({ peer, ifindex }: Link, { byIfindex }: LinkIndex): Link |
 
 /** The hardware that carries the packets of a device: its own, that below a VLAN device, or that of the ports of a bond. */
 export function hardwareOf(link: Link, all: LinkIndex, depth = MAX_DEPTH): Link[] {
-  if (link.bus !== undefined) return [link];
-  if (depth === 0) return [];
+  if (link.bus !== undefined) {
+    return [link];
+  }
+  if (depth === 0) {
+    return [];
+  }
   const below = link.linkType === 'vlan' ? lower(link, all) : undefined;
   const ports = BONDS.has(link.linkType) ? (all.byMaster.get(link.ifindex) ?? []) : [];
   return [...(below ? [below] : []), ...ports].flatMap((one) => hardwareOf(one, all, depth - 1));
@@ -177,7 +200,9 @@ export function sharedWith(link: Link, { byIfindex }: LinkIndex): string[] {
   let at = link;
   for (let depth = 0; depth < MAX_DEPTH && at.peer !== undefined && (at.linkType === 'vlan' || at === link); depth++) {
     const next = byIfindex.get(at.peer);
-    if (next === undefined || (at.linkType !== 'vlan' && at.linkType !== 'veth')) break;
+    if (next === undefined || (at.linkType !== 'vlan' && at.linkType !== 'veth')) {
+      break;
+    }
     names.push(next.name);
     at = next;
   }

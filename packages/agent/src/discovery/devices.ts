@@ -80,7 +80,9 @@ export function identify(
     const eligible = preferring(mirrorable, ({ guest }) => guest !== 'absent');
     const owner = eligible.find((device) => device.ifindex === before.get(id)) ?? eligible[0]!;
     for (const device of claimants) {
-      if (device === owner) continue;
+      if (device === owner) {
+        continue;
+      }
       delete device.guest;
       const message = `${id}: the device ${device.name} claims it too, but ${owner.name} has it`;
       device.identityError = message;
@@ -94,13 +96,17 @@ export function identify(
 /** What stands in the way of the interface that a device is. */
 function problemOf(device: NodeDevice): NodeProblem[] {
   const { name, identity, warning } = device;
-  if (identity === undefined) return [];
+  if (identity === undefined) {
+    return [];
+  }
   const refused = refusalOf(device);
   const base = { interface: identity.id };
   if (refused !== undefined) {
     return [{ ...base, code: 'DEVICE_UNSUPPORTED', message: `${identity.id}: ${refused}` }];
   }
-  if (warning === undefined) return [];
+  if (warning === undefined) {
+    return [];
+  }
   return [{ ...base, code: 'OFFLOAD_UNSEEN', message: `${identity.id}: ${name} ${warning}` }];
 }
 
@@ -131,9 +137,13 @@ function judged(
 }
 
 function warningOf(link: Link, all: LinkIndex, offloads: (link: Link) => boolean): string | undefined {
-  if (kindOf(link) === 'representor') return OFFLOADED.representor;
+  if (kindOf(link) === 'representor') {
+    return OFFLOADED.representor;
+  }
   const nic = hardwareOf(link, all).find(offloads);
-  if (nic === undefined) return undefined;
+  if (nic === undefined) {
+    return undefined;
+  }
   return nic === link ? OFFLOADED.offload : `is on top of ${nic.name}, which ${OFFLOADED.offload}`;
 }
 
@@ -148,15 +158,24 @@ function withIdentity(link: Link, edge: string | undefined, claims: readonly Cla
   const alias = parseAlias(link.alias);
   if (edge !== undefined) {
     device.identity = { kind: 'edge', id: edge, name: '', provider: 'declared' };
-    if (alias !== undefined) device.identityError = `it is declared as the edge ${edge}; its alias is ignored`;
+    if (alias !== undefined) {
+      device.identityError = `it is declared as the edge ${edge}; its alias is ignored`;
+    }
     return device;
   }
   const said = alias ?? claims[0];
-  if (said === undefined) return device;
-  if ('error' in said) device.identityError = said.error;
-  else device.identity = said.identity;
+  if (said === undefined) {
+    return device;
+  }
+  if ('error' in said) {
+    device.identityError = said.error;
+  } else {
+    device.identity = said.identity;
+  }
   const guest = [said, ...claims].flatMap((claim) => ('guest' in claim && claim.guest) || [])[0];
-  if (device.identity !== undefined && guest !== undefined) device.guest = guest;
+  if (device.identity !== undefined && guest !== undefined) {
+    device.guest = guest;
+  }
   return device;
 }
 

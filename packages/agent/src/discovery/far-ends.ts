@@ -69,12 +69,16 @@ export class FarEnds {
   static async read(client: RtClient): Promise<FarEnds> {
     const messages = await client.dump(RTM.GETLINK, Buffer.concat([Buffer.alloc(IFINFOMSG), SKIP_STATISTICS]));
     const near = messages.flatMap(({ type, data }) => {
-      if (type !== RTM.NEWLINK || data.length < IFINFOMSG || data[0] !== 0) return [];
+      if (type !== RTM.NEWLINK || data.length < IFINFOMSG || data[0] !== 0) {
+        return [];
+      }
       const attrs = attributes(data, IFINFOMSG);
       const namespace = attrs.get(IFLA.LINK_NETNSID);
       const far = attrs.get(IFLA.LINK);
       const kind = text(attributes(attrs.get(IFLA.LINKINFO) ?? Buffer.alloc(0), 0).get(IFLA_INFO_KIND));
-      if (namespace === undefined || far === undefined || !PAIRS.has(kind)) return [];
+      if (namespace === undefined || far === undefined || !PAIRS.has(kind)) {
+        return [];
+      }
       const device = text(attrs.get(IFLA.IFNAME));
       return [{ device, ifindex: getU32(data, 4), namespace: getU32(namespace, 0), far: getU32(far, 0) }];
     });
@@ -98,7 +102,9 @@ export class FarEnds {
     try {
       file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (error) {
-      if (errno(error) === 'ENOENT') return undefined;
+      if (errno(error) === 'ENOENT') {
+        return undefined;
+      }
       throw error;
     }
     try {
@@ -116,12 +122,16 @@ export class FarEnds {
     const question = Buffer.concat([header, attribute(IFLA.TARGET_NETNSID, u32(namespace)), SKIP_STATISTICS]);
     try {
       const [answer] = await this.#client.request(RTM.GETLINK, question);
-      if (answer === undefined || answer.type !== RTM.NEWLINK) return undefined;
+      if (answer === undefined || answer.type !== RTM.NEWLINK) {
+        return undefined;
+      }
       const attrs = attributes(answer.data, IFINFOMSG);
       return { device, ifindex, name: text(attrs.get(IFLA.IFNAME)), mac: macText(attrs.get(IFLA.ADDRESS)) };
     } catch (error) {
       // It went since it was listed: the device, or the namespace with it.
-      if (error instanceof NetlinkError && (error.code === 'ENODEV' || error.code === 'EINVAL')) return undefined;
+      if (error instanceof NetlinkError && (error.code === 'ENODEV' || error.code === 'EINVAL')) {
+        return undefined;
+      }
       throw error;
     }
   }

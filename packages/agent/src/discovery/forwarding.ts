@@ -27,11 +27,15 @@ const MAX_ENTRIES = 1025; // one more than arrivals.ts takes: so it sees that th
 
 /** Reads one RTM_NEWNEIGH of family AF_BRIDGE. Undefined for what is no entry of a bridge, or is the bridge's own. */
 export function parseForwarding({ type, data }: RtMessage): ForwardingEntry | undefined {
-  if (type !== RTM.NEWNEIGH || data.length < NDMSG || data[0] !== AF_BRIDGE) return undefined;
+  if (type !== RTM.NEWNEIGH || data.length < NDMSG || data[0] !== AF_BRIDGE) {
+    return undefined;
+  }
   const attrs = attributes(data, NDMSG);
   const bridge = attrs.get(NDA.MASTER);
   const mac = attrs.get(NDA.LLADDR);
-  if (bridge === undefined || mac?.length !== 6 || getU16(data, 8) & NUD_PERMANENT) return undefined;
+  if (bridge === undefined || mac?.length !== 6 || getU16(data, 8) & NUD_PERMANENT) {
+    return undefined;
+  }
   return { bridge: getU32(bridge, 0), port: getU32(data, 4), mac: macText(mac) };
 }
 
@@ -68,12 +72,16 @@ export class ForwardingTables extends EventEmitter<{ change: [] }> {
       const messages = await this.#client.dump(RTM.GETNEIGH, header);
       const entries = firstOfEachPort(messages.flatMap((message) => parseForwarding(message) ?? []));
       const text = entries.map(({ bridge, port, mac }) => `${bridge} ${port} ${mac}`).join();
-      if (text === this.#text || this.#closed) return;
+      if (text === this.#text || this.#closed) {
+        return;
+      }
       this.#text = text;
       this.#entries = entries;
       this.emit('change');
     } catch (error) {
-      if (!this.#closed) this.#log.warn({ err: error }, 'forwarding tables could not be read');
+      if (!this.#closed) {
+        this.#log.warn({ err: error }, 'forwarding tables could not be read');
+      }
     } finally {
       this.#pause = Math.max(READ_INTERVAL_MS, READ_SHARE * (performance.now() - started));
     }

@@ -29,12 +29,16 @@ export class Identities extends EventEmitter<{ change: [] }> {
   /** Begins to listen. @param links the devices that the node has */
   open(links: readonly Link[]): void {
     this.look(links);
-    for (const provider of this.#providers) provider.open();
+    for (const provider of this.#providers) {
+      provider.open();
+    }
   }
 
   /** Says which devices the node has now. */
   look(links: readonly Link[]): void {
-    for (const provider of this.#providers) provider.look(links);
+    for (const provider of this.#providers) {
+      provider.look(links);
+    }
   }
 
   /** What is said of a device, the most believed first. */
@@ -53,7 +57,9 @@ export class Identities extends EventEmitter<{ change: [] }> {
   /** Stops listening. Resolves when what was said last is stored. */
   async close(): Promise<void> {
     this.removeAllListeners();
-    for (const provider of this.#providers) provider.close();
+    for (const provider of this.#providers) {
+      provider.close();
+    }
     await this.#record.settled();
   }
 }

@@ -38,7 +38,9 @@ export class IdentityRecord {
     let entries: Entry[] = [];
     try {
       const stored = JSON.parse(await readFile(file, 'utf8'));
-      if (stored.boot === boot && Array.isArray(stored.entries)) entries = stored.entries.filter(isEntry);
+      if (stored.boot === boot && Array.isArray(stored.entries)) {
+        entries = stored.entries.filter(isEntry);
+      }
     } catch {
       // Nothing was stored yet, or nothing that is ours.
     }

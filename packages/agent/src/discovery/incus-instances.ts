@@ -55,13 +55,17 @@ export function readInstance(listed: unknown, member: string | undefined): Insta
   const claims: Claim[] = [];
   const problems: NodeProblem[] = [];
   for (const [key, nic] of Object.entries(instance.expanded_devices)) {
-    if (nic.type !== 'nic') continue;
+    if (nic.type !== 'nic') {
+      continue;
+    }
     const name = `${label} ${key}`;
     const without = NO_DEVICE[nic.nictype ?? ''];
     const device = instance.config[`volatile.${key}.host_name`];
     if (without !== undefined) {
       const message = `${name}: ${without}, so no kernel device sees its traffic`;
-      if (here) problems.push({ code: 'DEVICE_UNSUPPORTED', message });
+      if (here) {
+        problems.push({ code: 'DEVICE_UNSUPPORTED', message });
+      }
     } else if (device && uuid === undefined) {
       claims.push({
         device,

@@ -39,7 +39,9 @@ export class IncusSource implements PolledSource {
 
   async read(): Promise<Listing | undefined> {
     const socket = this.#socket === 'auto' ? INCUS_SOCKETS.find(isInUse) : this.#socket;
-    if (socket === undefined) return undefined;
+    if (socket === undefined) {
+      return undefined;
+    }
     const { environment } = Server.parse(await metadata(socket, '/1.0'));
     const member = environment.server_clustered ? environment.server_name : undefined;
     const listing = { claims: [], problems: [] } as { [K in keyof Listing]: Listing[K][number][] };
@@ -54,7 +56,9 @@ export class IncusSource implements PolledSource {
         unreadable.push(`${nameOf(listed)}: ${reason(error)}`);
       }
     });
-    if (more) unreadable.unshift(`there are more than ${MAX_INSTANCES} instances; only that many are read`);
+    if (more) {
+      unreadable.unshift(`there are more than ${MAX_INSTANCES} instances; only that many are read`);
+    }
     listing.problems.push(...unreadableProblems(unreadable));
     return listing;
   }

@@ -44,37 +44,55 @@ export class JsonItems {
     let from = 0;
     for (let at = 0; at < part.length && this.#list !== 'behind' && !this.isFull; at++) {
       const was = this.#list;
-      if (!this.#isEdge(part[at]!)) continue;
-      if (was === 'within') this.#finish(part.subarray(from, at));
+      if (!this.#isEdge(part[at]!)) {
+        continue;
+      }
+      if (was === 'within') {
+        this.#finish(part.subarray(from, at));
+      }
       from = at + 1;
     }
-    if (this.#list === 'within' && !this.isFull) this.#keep(part.subarray(from));
+    if (this.#list === 'within' && !this.isFull) {
+      this.#keep(part.subarray(from));
+    }
   }
 
   /** All has been read. @throws SyntaxError where the list was not there as a whole */
   end(): void {
-    if (this.#list !== 'behind' && !this.isFull) throw new SyntaxError('there is no whole list');
+    if (this.#list !== 'behind' && !this.isFull) {
+      throw new SyntaxError('there is no whole list');
+    }
   }
 
   /** Whether the byte is a bracket of the list itself, or a comma between its items. */
   #isEdge(byte: number): boolean {
     if (this.#text !== 'none') {
-      if (this.#text === 'escaped') this.#text = 'within';
-      else if (byte === ESCAPE) this.#text = 'escaped';
-      else if (byte === QUOTE) this.#text = 'none';
+      if (this.#text === 'escaped') {
+        this.#text = 'within';
+      } else if (byte === ESCAPE) {
+        this.#text = 'escaped';
+      } else if (byte === QUOTE) {
+        this.#text = 'none';
+      }
       return false;
     }
     const ofList = this.#list === 'within' && this.#depth === this.#options.level + 1;
-    if (byte === QUOTE) this.#text = 'within';
-    else if (byte === COMMA) return ofList;
-    else if (byte === CLOSING.list || byte === CLOSING.object) {
+    if (byte === QUOTE) {
+      this.#text = 'within';
+    } else if (byte === COMMA) {
+      return ofList;
+    } else if (byte === CLOSING.list || byte === CLOSING.object) {
       this.#depth--;
-      if (ofList) this.#list = 'behind';
+      if (ofList) {
+        this.#list = 'behind';
+      }
       return ofList;
     } else if (byte === OPENING.list || byte === OPENING.object) {
       const begins = this.#list === 'before' && byte === OPENING.list && this.#depth === this.#options.level;
       this.#depth++;
-      if (begins) this.#list = 'within';
+      if (begins) {
+        this.#list = 'within';
+      }
       return begins;
     }
     return false;
@@ -82,7 +100,9 @@ export class JsonItems {
 
   #keep(bytes: Buffer): void {
     this.#size += bytes.length;
-    if (this.#size > this.#options.longest) throw new Error(`an item is larger than ${this.#options.longest} bytes`);
+    if (this.#size > this.#options.longest) {
+      throw new Error(`an item is larger than ${this.#options.longest} bytes`);
+    }
     this.#parts.push(Buffer.from(bytes));
   }
 
@@ -91,8 +111,12 @@ export class JsonItems {
     const text = Buffer.concat(this.#parts).toString();
     this.#parts = [];
     this.#size = 0;
-    if (text.trim() === '') return; // a list without items
+    if (text.trim() === '') {
+      return; // a list without items
+    }
     this.#taken++;
-    if (!this.isFull) this.#options.take(JSON.parse(text));
+    if (!this.isFull) {
+      this.#options.take(JSON.parse(text));
+    }
   }
 }

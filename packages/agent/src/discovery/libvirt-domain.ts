@@ -33,8 +33,12 @@ const CRASHED = 6;
  * waits at its device. One that is paused by migration has it not yet, or not any more.
  */
 export function guestState({ state, reason }: DomainState): GuestState | undefined {
-  if (state === 0) return undefined;
-  if (state === SHUT_OFF || state === CRASHED) return 'absent';
+  if (state === 0) {
+    return undefined;
+  }
+  if (state === SHUT_OFF || state === CRASHED) {
+    return 'absent';
+  }
   return state === PAUSED && PAUSED_ELSEWHERE.has(reason) ? 'absent' : 'running';
 }
 
@@ -54,13 +58,19 @@ const NO_DEVICE: Record<string, string> = {
 export function parseDomain(xml: string, guest: GuestState | undefined): Domain {
   const root = new DOMParser({
     onError: (level, message) => {
-      if (level !== 'warning') throw new Error(`not well-formed XML: ${message}`);
+      if (level !== 'warning') {
+        throw new Error(`not well-formed XML: ${message}`);
+      }
     },
   }).parseFromString(xml, 'text/xml').documentElement;
-  if (root?.localName !== 'domain') throw new Error('it is not the XML of a domain');
+  if (root?.localName !== 'domain') {
+    throw new Error('it is not the XML of a domain');
+  }
   const uuid = text(root, 'uuid').toLowerCase();
   const name = text(root, 'name');
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(uuid)) throw new Error(`domain ${name} has no UUID`);
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(uuid)) {
+    throw new Error(`domain ${name} has no UUID`);
+  }
   const life = root.getAttribute('id') ?? '';
   const domain: Domain = { uuid, name, active: life !== '', claims: [], problems: [] };
   const given = metadata(root);
@@ -93,18 +103,25 @@ function readNic(domain: Domain, nic: Element, { index, life, guest, given }: Ni
   const type = nic.getAttribute('type') ?? '';
   const unsupported = NO_DEVICE[type];
   if (unsupported !== undefined) {
-    if (!domain.active || !identity.success) return;
+    if (!domain.active || !identity.success) {
+      return;
+    }
     const { id } = identity.data;
     const message = `${id} (${label}): ${unsupported}, and no kernel device sees its traffic`;
     domain.problems.push({ code: 'DEVICE_UNSUPPORTED', message, interface: id });
     return;
   }
   const device = attribute(nic, 'target', 'dev');
-  if (device === '' || mac === '') return;
+  if (device === '' || mac === '') {
+    return;
+  }
   const base = { device, mac, life, ...(guest !== undefined && { guest }) };
   const error = refusal(identity);
-  if (error !== undefined) domain.claims.push({ ...base, error: `${label}: ${error}` });
-  else if (identity.success) domain.claims.push({ ...base, identity: identity.data });
+  if (error !== undefined) {
+    domain.claims.push({ ...base, error: `${label}: ${error}` });
+  } else if (identity.success) {
+    domain.claims.push({ ...base, identity: identity.data });
+  }
 }
 
 function refusal(identity: ReturnType<typeof DeviceIdentity.safeParse>): string | undefined {

@@ -18,8 +18,14 @@ const RUNNING = /^Resumed (?!Post-copy Error)/;
 /** Undefined for lines that report nothing of interest. */
 export function parseEvent(line: string): DomainEvent | undefined {
   const [, event, domain, detail] = LINE.exec(line) ?? [];
-  if (event === undefined || domain === undefined || detail === undefined || !RELEVANT.has(event)) return undefined;
-  if (event !== 'lifecycle') return { domain };
-  if (ABSENT.test(detail)) return { domain, guest: 'absent' };
+  if (event === undefined || domain === undefined || detail === undefined || !RELEVANT.has(event)) {
+    return undefined;
+  }
+  if (event !== 'lifecycle') {
+    return { domain };
+  }
+  if (ABSENT.test(detail)) {
+    return { domain, guest: 'absent' };
+  }
   return RUNNING.test(detail) ? { domain, guest: 'running' } : { domain };
 }

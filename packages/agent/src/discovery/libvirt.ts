@@ -92,10 +92,14 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     const before = this.#there;
     this.#there = deviceIndex(links);
     const fresh = links.some((link) => MADE_BY_LIBVIRT.has(link.linkType) && before.get(link.name) !== link.ifindex);
-    if (!fresh || !this.#connected || this.#newDevices) return;
+    if (!fresh || !this.#connected || this.#newDevices) {
+      return;
+    }
     // libvirt creates the device long before it reports the domain: asking now captures the first packet.
     this.#newDevices = true;
-    for (const after of NEW_DEVICE_MS) this.#later(after, () => void this.#readNew());
+    for (const after of NEW_DEVICE_MS) {
+      this.#later(after, () => void this.#readNew());
+    }
   }
 
   open(): void {
@@ -105,13 +109,17 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
   close(): void {
     this.#closed = true;
     this.#backoff.close();
-    for (const timer of this.#timers) clearTimeout(timer);
+    for (const timer of this.#timers) {
+      clearTimeout(timer);
+    }
     this.#virsh.close();
     this.removeAllListeners();
   }
 
   #connect(): void {
-    if (this.#closed) return;
+    if (this.#closed) {
+      return;
+    }
     if (this.#auto && !SOCKETS.some((path) => existsSync(path))) {
       this.#backoff.later();
       return;
@@ -120,13 +128,17 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     this.#virsh.listen(
       (line) => this.#event(line),
       (why) => {
-        if (alive) this.#lost(why);
+        if (alive) {
+          this.#lost(why);
+        }
         alive = false;
       },
     );
     this.#connected = true;
     void this.#readAll();
-    for (const after of AGAIN_AFTER_MS) this.#later(after, () => void this.#readAll());
+    for (const after of AGAIN_AFTER_MS) {
+      this.#later(after, () => void this.#readAll());
+    }
     this.#later(FULL_READ_INTERVAL_MS, () => this.#refresh());
   }
 
@@ -137,9 +149,13 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
 
   #lost(why: string): void {
     this.#connected = false;
-    for (const timer of this.#timers) clearTimeout(timer);
+    for (const timer of this.#timers) {
+      clearTimeout(timer);
+    }
     this.#timers.clear();
-    if (this.#closed) return;
+    if (this.#closed) {
+      return;
+    }
     this.#virsh.close();
     this.#unreadable(why);
     this.#backoff.later();
@@ -147,7 +163,9 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
 
   /** Says it once, until libvirt was read without trouble. */
   #unreadable(why: string): void {
-    if (this.#closed) return;
+    if (this.#closed) {
+      return;
+    }
     if (this.#complaint === '') {
       this.#log.warn({ uri: this.#uri, reason: why }, 'libvirt cannot be read; its last known state holds');
     }
@@ -157,7 +175,9 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
   #later(after: number, what: () => void): void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      if (this.#connected) what();
+      if (this.#connected) {
+        what();
+      }
     }, after);
     timer.unref();
     this.#timers.add(timer);
@@ -165,14 +185,18 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
 
   #event(line: string): void {
     const event = parseEvent(line);
-    if (event === undefined || this.#closed) return;
+    if (event === undefined || this.#closed) {
+      return;
+    }
     const uuid = this.#uuidOf(event.domain);
     if (uuid !== undefined && event.guest !== undefined) {
       this.#told.set(uuid, { guest: event.guest, asked: this.#asked });
       this.#publish();
     }
     const name = uuid ?? event.domain;
-    if (!PLAIN_NAME.test(name)) return void this.#readAll();
+    if (!PLAIN_NAME.test(name)) {
+      return void this.#readAll();
+    }
     this.#wanted.add(name);
     this.#work();
   }
@@ -184,8 +208,12 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
   /** Reads what is wanted, some at a time, each domain by one process at once. */
   #work(): void {
     for (const name of this.#wanted) {
-      if (this.#closed || this.#reading.size >= PARALLEL) return;
-      if (this.#reading.has(name)) continue;
+      if (this.#closed || this.#reading.size >= PARALLEL) {
+        return;
+      }
+      if (this.#reading.has(name)) {
+        continue;
+      }
       this.#wanted.delete(name);
       this.#reading.add(name);
       void this.#readOne(name);
@@ -195,7 +223,9 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
   async #readOne(name: string): Promise<void> {
     try {
       await this.#read([name]);
-      if (this.#knowledge !== undefined && !this.#closed) this.#publish();
+      if (this.#knowledge !== undefined && !this.#closed) {
+        this.#publish();
+      }
     } catch (error) {
       // When libvirt is back, everything is read.
       this.#unreadable(reason(error));
@@ -214,7 +244,9 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     try {
       for (const uuid of await this.#virsh.uuids('active')) {
         const known = this.#known.get(uuid);
-        if (known === undefined || !complete(known)) this.#wanted.add(uuid);
+        if (known === undefined || !complete(known)) {
+          this.#wanted.add(uuid);
+        }
       }
       this.#work();
     } catch (error) {
@@ -227,18 +259,30 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
   }
 
   async #readEverything(): Promise<void> {
-    if (!this.#connected) return;
+    if (!this.#connected) {
+      return;
+    }
     const asked = this.#asked + 1;
     try {
       const uuids = new Set(await this.#virsh.uuids('all'));
       // A domain that was read since then may be newer than the list.
-      for (const [uuid, known] of this.#known) if (!uuids.has(uuid) && known.asked < asked) this.#forget(uuid);
+      for (const [uuid, known] of this.#known) {
+        if (!uuids.has(uuid) && known.asked < asked) {
+          this.#forget(uuid);
+        }
+      }
       const failed = await this.#read([...uuids]);
-      if (this.#closed) return;
+      if (this.#closed) {
+        return;
+      }
       this.#publish();
       this.#backoff.reset();
-      if (failed) return this.#later(READ_AGAIN_MS, () => void this.#readAll());
-      if (this.#complaint !== '') this.#log.info({ uri: this.#uri }, 'libvirt is read again');
+      if (failed) {
+        return this.#later(READ_AGAIN_MS, () => void this.#readAll());
+      }
+      if (this.#complaint !== '') {
+        this.#log.info({ uri: this.#uri }, 'libvirt is read again');
+      }
       this.#complaint = '';
     } catch (error) {
       this.#unreadable(reason(error));
@@ -251,13 +295,21 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     const asked = ++this.#asked;
     const there = this.#there;
     const { domains, gone, failed } = await this.#virsh.domains(names);
-    if (this.#closed) return false;
-    for (const domain of domains) this.#take(domain, asked, there);
+    if (this.#closed) {
+      return false;
+    }
+    for (const domain of domains) {
+      this.#take(domain, asked, there);
+    }
     for (const name of gone) {
       const uuid = this.#known.has(name) ? name : this.#uuidOf(name);
-      if (uuid !== undefined && this.#known.get(uuid)!.asked < asked) this.#forget(uuid);
+      if (uuid !== undefined && this.#known.get(uuid)!.asked < asked) {
+        this.#forget(uuid);
+      }
     }
-    for (const [name, why] of failed) this.#unreadable(`${name}: ${why}`);
+    for (const [name, why] of failed) {
+      this.#unreadable(`${name}: ${why}`);
+    }
     return failed.size > 0;
   }
 
@@ -268,9 +320,13 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
 
   #take(domain: Domain, asked: number, there: DeviceIndex): void {
     const last = this.#known.get(domain.uuid);
-    if (last !== undefined && last.asked > asked) return;
+    if (last !== undefined && last.asked > asked) {
+      return;
+    }
     this.#known.set(domain.uuid, { domain, asked, tied: tie(domain.claims, there, last?.tied) });
-    if (this.#told.has(domain.uuid) && this.#told.get(domain.uuid)!.asked < asked) this.#told.delete(domain.uuid);
+    if (this.#told.has(domain.uuid) && this.#told.get(domain.uuid)!.asked < asked) {
+      this.#told.delete(domain.uuid);
+    }
   }
 
   /** Puts together what is known; domains that run come first. */
@@ -280,11 +336,15 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     for (const { domain, tied } of all) {
       const told = this.#told.get(domain.uuid);
       for (const [ifindex, claim] of tied) {
-        if (!claims.has(ifindex)) claims.set(ifindex, told === undefined ? claim : { ...claim, guest: told.guest });
+        if (!claims.has(ifindex)) {
+          claims.set(ifindex, told === undefined ? claim : { ...claim, guest: told.guest });
+        }
       }
     }
     const knowledge = { claims, problems: all.flatMap(({ domain }) => domain.problems) };
-    if (isDeepStrictEqual(knowledge, this.#knowledge)) return;
+    if (isDeepStrictEqual(knowledge, this.#knowledge)) {
+      return;
+    }
     this.#knowledge = knowledge;
     this.emit('change');
   }

@@ -99,23 +99,31 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
   #event(message: RtMessage): void {
     const { type, data } = message;
     if (type === RTM.NEWLINK || type === RTM.DELLINK) {
-      if (data.length < IFINFOMSG) return;
+      if (data.length < IFINFOMSG) {
+        return;
+      }
       if (data[0] === AF_BRIDGE) {
         // That a port forwards from now on, or no longer, is told in no other message.
         this.#touched.add(getU32(data, 4));
         void this.#reads.request();
         return;
       }
-      if (data[0] !== 0) return;
+      if (data[0] !== 0) {
+        return;
+      }
       const ifindex = getU32(data, 4);
       // A device that comes back under the same ifindex looks unchanged when it is read, yet all that hung on it is gone.
       if (type === RTM.DELLINK) {
         this.#gone = true;
         this.#seenAt.delete(ifindex);
-      } else if (!this.#seenAt.has(ifindex)) this.#seenAt.set(ifindex, performance.now());
+      } else if (!this.#seenAt.has(ifindex)) {
+        this.#seenAt.set(ifindex, performance.now());
+      }
       this.#touched.add(ifindex);
     } else if (type === RTM.NEWNEIGH || type === RTM.DELNEIGH) {
-      if (data[0] === AF_BRIDGE) this.emit('forwarding');
+      if (data[0] === AF_BRIDGE) {
+        this.emit('forwarding');
+      }
       const destination = data.length < NDMSG ? undefined : attributes(data, NDMSG).get(NDA_DST);
       if (destination?.length === 4) {
         this.emit('neighbour', { ifindex: getU32(data, 4), address: ipv4Text(destination) });
@@ -141,7 +149,9 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
   }
 
   async #read(): Promise<void> {
-    if (this.#closed) return;
+    if (this.#closed) {
+      return;
+    }
     const touched = this.#touched;
     const all = this.#readAll || touched.size >= DUMP_FROM;
     const gone = this.#gone;
@@ -152,13 +162,25 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
     this.#networkTouched = false;
     try {
       const changed = all ? await this.#readEverything() : await this.#readSome(touched);
-      if (this.#closed) return;
-      if (changed || gone) this.emit('change');
-      if (network) this.emit('network');
-      if (all || changed) this.emit('forwarding');
-      if (this.#monitor.overrun()) this.#lost();
+      if (this.#closed) {
+        return;
+      }
+      if (changed || gone) {
+        this.emit('change');
+      }
+      if (network) {
+        this.emit('network');
+      }
+      if (all || changed) {
+        this.emit('forwarding');
+      }
+      if (this.#monitor.overrun()) {
+        this.#lost();
+      }
     } catch (error) {
-      if (this.#closed) return;
+      if (this.#closed) {
+        return;
+      }
       this.#log.warn({ err: error }, 'devices could not be read, trying again');
       setTimeout(() => this.#touchAll(), 100).unref();
     }
@@ -177,10 +199,15 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
     let changed = false;
     for (const ifindex of touched) {
       const link = await this.#one(ifindex);
-      if (isDeepStrictEqual(this.#links.get(ifindex), link)) continue;
+      if (isDeepStrictEqual(this.#links.get(ifindex), link)) {
+        continue;
+      }
       changed = true;
-      if (link === undefined) this.#links.delete(ifindex);
-      else this.#links.set(ifindex, link);
+      if (link === undefined) {
+        this.#links.delete(ifindex);
+      } else {
+        this.#links.set(ifindex, link);
+      }
     }
     return changed;
   }
@@ -193,9 +220,15 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
   /** @param seenAt `Link.seenAt` of devices that no event reported */
   async #dump(seenAt: number | undefined): Promise<Map<number, Link>> {
     const links = await dumpLinks(this.#client);
-    for (const ifindex of this.#seenAt.keys()) if (!links.has(ifindex)) this.#seenAt.delete(ifindex);
+    for (const ifindex of this.#seenAt.keys()) {
+      if (!links.has(ifindex)) {
+        this.#seenAt.delete(ifindex);
+      }
+    }
     for (const [ifindex, link] of links) {
-      if (!this.#seenAt.has(ifindex)) this.#seenAt.set(ifindex, seenAt);
+      if (!this.#seenAt.has(ifindex)) {
+        this.#seenAt.set(ifindex, seenAt);
+      }
       links.set(ifindex, this.#dated(link));
     }
     return links;

@@ -40,19 +40,26 @@ export class NeighbourRecord {
   }
 
   async add(ref: NeighbourRef): Promise<void> {
-    if (this.#entries.some(same(ref))) return;
+    if (this.#entries.some(same(ref))) {
+      return;
+    }
     this.#entries = [...this.#entries, ref];
     await this.#save();
   }
 
   async remove(ref: NeighbourRef): Promise<void> {
-    if (!this.#entries.some(same(ref))) return;
+    if (!this.#entries.some(same(ref))) {
+      return;
+    }
     this.#entries = this.#entries.filter((entry) => !same(ref)(entry));
     await this.#save();
   }
 
   async #save(): Promise<void> {
-    if (this.#entries.length === 0) await rm(this.#file, { force: true });
-    else await replaceFile(this.#file, JSON.stringify(this.#entries));
+    if (this.#entries.length === 0) {
+      await rm(this.#file, { force: true });
+    } else {
+      await replaceFile(this.#file, JSON.stringify(this.#entries));
+    }
   }
 }

@@ -92,7 +92,9 @@ export class NextHops extends EventEmitter<{ change: [] }> {
   /** Says which addresses are needed, from where. Resolves when they have been looked up once. */
   want(port: UnderlayPort | undefined, addresses: readonly string[]): Promise<void> {
     const wanted = [...new Set(addresses)].sort();
-    if (JSON.stringify([port, wanted]) === JSON.stringify([this.#port, this.#addresses])) return Promise.resolve();
+    if (JSON.stringify([port, wanted]) === JSON.stringify([this.#port, this.#addresses])) {
+      return Promise.resolve();
+    }
     this.#port = port;
     this.#addresses = wanted;
     return this.refresh();
@@ -100,7 +102,9 @@ export class NextHops extends EventEmitter<{ change: [] }> {
 
   /** To be called with every event of the neighbour table; most are about others. */
   touched(ifindex: number, address: string): void {
-    if (ifindex === this.#port?.ifindex && this.#via.has(address)) void this.refresh();
+    if (ifindex === this.#port?.ifindex && this.#via.has(address)) {
+      void this.refresh();
+    }
   }
 
   /** Looks everything up again; calls that come meanwhile are answered by one more round. */
@@ -120,7 +124,9 @@ export class NextHops extends EventEmitter<{ change: [] }> {
     try {
       await this.#round();
     } catch (error) {
-      if (!this.#closed) this.#log.warn({ err: error }, 'next hops could not be read');
+      if (!this.#closed) {
+        this.#log.warn({ err: error }, 'next hops could not be read');
+      }
     }
   }
 
@@ -131,19 +137,27 @@ export class NextHops extends EventEmitter<{ change: [] }> {
     for (const address of port === undefined ? [] : this.#addresses) {
       const hop = await this.#lookUp(port!, address);
       next.set(address, hop.next);
-      if (hop.via !== undefined) via.add(hop.via);
+      if (hop.via !== undefined) {
+        via.add(hop.via);
+      }
     }
     this.#via = via;
     await this.#release(port, via);
-    if (this.#closed || port !== this.#port) return;
-    if (JSON.stringify([...next]) === JSON.stringify([...this.#current])) return;
+    if (this.#closed || port !== this.#port) {
+      return;
+    }
+    if (JSON.stringify([...next]) === JSON.stringify([...this.#current])) {
+      return;
+    }
     this.#current = next;
     this.emit('change');
   }
 
   async #lookUp(port: UnderlayPort, address: string): Promise<{ next: NextHop; via?: string }> {
     const route = await this.#route(port, address);
-    if ('why' in route) return { next: { state: 'noRoute', why: route.why } };
+    if ('why' in route) {
+      return { next: { state: 'noRoute', why: route.why } };
+    }
     const { via } = route;
     let entry = await readEntry(this.#client, port.ifindex, via);
     if (this.#shouldAsk(entry)) {
@@ -158,8 +172,12 @@ export class NextHops extends EventEmitter<{ change: [] }> {
 
   /** Entries that an operator has set, or that a routing daemon keeps, need no care of ours. */
   #shouldAsk(entry: Entry | undefined): boolean {
-    if (entry === undefined) return true;
-    if ((entry.state & (NUD_PERMANENT | NUD_NOARP)) !== 0 || (entry.flags & NTF_EXT_LEARNED) !== 0) return false;
+    if (entry === undefined) {
+      return true;
+    }
+    if ((entry.state & (NUD_PERMANENT | NUD_NOARP)) !== 0 || (entry.flags & NTF_EXT_LEARNED) !== 0) {
+      return false;
+    }
     return !entry.managed;
   }
 
@@ -169,7 +187,9 @@ export class NextHops extends EventEmitter<{ change: [] }> {
       // Written down first: an entry that nobody remembers would stay for ever.
       await this.#record.add(ref);
       await setNeighbour(this.#client, port.ifindex, via, { managed: true, replace: entry !== undefined });
-      if ((await readEntry(this.#client, port.ifindex, via))?.managed) return;
+      if ((await readEntry(this.#client, port.ifindex, via))?.managed) {
+        return;
+      }
       this.#manageable = false;
       await this.#record.remove(ref);
       this.#log.info('the kernel has no managed neighbours; the agent asks for them repeatedly');
@@ -179,7 +199,9 @@ export class NextHops extends EventEmitter<{ change: [] }> {
 
   async #release(port: UnderlayPort | undefined, via: ReadonlySet<string>): Promise<void> {
     for (const ref of this.#record.all()) {
-      if (ref.ifindex === port?.ifindex && via.has(ref.address)) continue;
+      if (ref.ifindex === port?.ifindex && via.has(ref.address)) {
+        continue;
+      }
       await release(this.#client, this.#record, ref);
     }
   }
@@ -200,7 +222,9 @@ export class NextHops extends EventEmitter<{ change: [] }> {
       const gateway = answer === undefined ? undefined : attributes(answer.data, RTMSG).get(RTA.GATEWAY);
       return { via: gateway === undefined ? address : ipv4Text(gateway) };
     } catch (error) {
-      if (!(error instanceof NetlinkError)) throw error;
+      if (!(error instanceof NetlinkError)) {
+        throw error;
+      }
       return { why: `no route to ${address} by ${port.device} (${error.code})` };
     }
   }
@@ -208,7 +232,9 @@ export class NextHops extends EventEmitter<{ change: [] }> {
 
 /** Removes every entry that the record remembers. */
 export async function releaseAll(client: RtClient, record: NeighbourRecord): Promise<void> {
-  for (const ref of record.all()) await release(client, record, ref);
+  for (const ref of record.all()) {
+    await release(client, record, ref);
+  }
 }
 
 async function release(client: RtClient, record: NeighbourRecord, ref: NeighbourRef): Promise<void> {
@@ -217,7 +243,9 @@ async function release(client: RtClient, record: NeighbourRecord, ref: Neighbour
     try {
       await client.request(RTM.DELNEIGH, neighbourMessage(ref.ifindex, ref.address, 0));
     } catch (error) {
-      if (!(error instanceof NetlinkError && error.code === 'ENOENT')) throw error;
+      if (!(error instanceof NetlinkError && error.code === 'ENOENT')) {
+        throw error;
+      }
     }
   }
   await record.remove(ref);
@@ -226,14 +254,18 @@ async function release(client: RtClient, record: NeighbourRecord, ref: Neighbour
 function neighbourMessage(ifindex: number, address: string, flags: number, extended?: number): Buffer {
   const header = Buffer.concat([Buffer.from([AF_INET, 0, 0, 0]), u32(ifindex), Buffer.from([0, 0, flags, 0])]);
   const parts = [header, attribute(NDA.DST, ipv4Bytes(address))];
-  if (extended !== undefined) parts.push(attribute(NDA.FLAGS_EXT, u32(extended)));
+  if (extended !== undefined) {
+    parts.push(attribute(NDA.FLAGS_EXT, u32(extended)));
+  }
   return Buffer.concat(parts);
 }
 
 async function readEntry(client: RtClient, ifindex: number, address: string): Promise<Entry | undefined> {
   try {
     const [message] = await client.request(RTM.GETNEIGH, neighbourMessage(ifindex, address, 0));
-    if (message === undefined) return undefined;
+    if (message === undefined) {
+      return undefined;
+    }
     const attrs = attributes(message.data, NDMSG);
     const extended = attrs.get(NDA.FLAGS_EXT);
     return {
@@ -243,7 +275,9 @@ async function readEntry(client: RtClient, ifindex: number, address: string): Pr
       managed: extended !== undefined && (getU32(extended, 0) & NTF_EXT_MANAGED) !== 0,
     };
   } catch (error) {
-    if (error instanceof NetlinkError && (error.code === 'ENOENT' || error.code === 'ENODEV')) return undefined;
+    if (error instanceof NetlinkError && (error.code === 'ENOENT' || error.code === 'ENODEV')) {
+      return undefined;
+    }
     throw error;
   }
 }
@@ -261,6 +295,8 @@ async function setNeighbour(
     await client.request(RTM.NEWNEIGH, message, NLM_F_CREATE | (how.replace ? NLM_F_REPLACE : 0));
   } catch (error) {
     // A device that is down or going takes no entries; the next round sees what became of it.
-    if (!(error instanceof NetlinkError)) throw error;
+    if (!(error instanceof NetlinkError)) {
+      throw error;
+    }
   }
 }

@@ -36,7 +36,9 @@ function countFeatures(ioctl: Ioctl, device: string): number {
 function featureIndex(ioctl: Ioctl, device: string, feature: string): number {
   const count = countFeatures(ioctl, device);
   const query = request([ETHTOOL.GSTRINGS, ETH_SS_FEATURES, count], count * ETH_GSTRING_LEN);
-  if (count === 0 || !ioctl(device, query)) return -1;
+  if (count === 0 || !ioctl(device, query)) {
+    return -1;
+  }
   const names = Array.from({ length: count }, (_, i) =>
     query.toString('latin1', 12 + i * ETH_GSTRING_LEN, 12 + (i + 1) * ETH_GSTRING_LEN).replace(/\0.*$/s, ''),
   );
@@ -48,7 +50,9 @@ function isActive(ioctl: Ioctl, device: string, index: number): boolean {
   const words = (index >>> 5) + 1;
   // cmd, size; then, for every 32 features: available, requested, active, never_changed.
   const query = request([ETHTOOL.GFEATURES, words], words * 16);
-  if (!ioctl(device, query)) return false;
+  if (!ioctl(device, query)) {
+    return false;
+  }
   return ((read32(query, 8 + (index >>> 5) * 16 + 8) >>> (index & 31)) & 1) === 1;
 }
 
@@ -61,7 +65,9 @@ function kernelIoctl(): Ioctl {
   const close = libc.func('int close(int fd)');
   return (device, data) => {
     const fd: number = socket(AF_INET, SOCK_DGRAM, 0);
-    if (fd < 0) return false;
+    if (fd < 0) {
+      return false;
+    }
     try {
       return ioctl(fd, SIOCETHTOOL, { name: device, data, rest: new Uint8Array(16) }) === 0;
     } finally {
@@ -78,7 +84,9 @@ export function featureReader(feature: string): (device: string) => boolean {
   const ioctl = kernelIoctl();
   let index = -1;
   return (device) => {
-    if (index < 0) index = featureIndex(ioctl, device, feature);
+    if (index < 0) {
+      index = featureIndex(ioctl, device, feature);
+    }
     return index >= 0 && isActive(ioctl, device, index);
   };
 }

@@ -29,11 +29,15 @@ export function readInterfaces(tables: Tables): { claims: SwitchClaim[]; problem
   for (const [uuid, row] of tables.get('Interface') ?? []) {
     const ids = mapOf(row.external_ids);
     const id = ids.get('mirrorplane-id') ?? ids.get('iface-id');
-    if (id === undefined || id === '') continue;
+    if (id === undefined || id === '') {
+      continue;
+    }
     const name = String(row.name);
     const type = String(row.type);
     // A host's own port may have an iface-id, as those of OVN have; only who names it for us is told why it is refused.
-    if (type === 'internal' && !ids.has('mirrorplane-id')) continue;
+    if (type === 'internal' && !ids.has('mirrorplane-id')) {
+      continue;
+    }
     const identity = identityOf(ids, id, bridges.get(uuid));
     const error = type === 'internal' ? `${id}: ${name} ${INTERNAL}` : refusal(identity);
     const tap = hybridTap(name, ids.get('iface-id'));
@@ -111,7 +115,9 @@ function bridgeNames(tables: Tables): Map<string, string> {
   const names = new Map<string, string>();
   for (const bridge of tables.get('Bridge')?.values() ?? []) {
     for (const port of uuidsOf(bridge.ports)) {
-      for (const uuid of uuidsOf(tables.get('Port')?.get(port)?.interfaces)) names.set(uuid, String(bridge.name));
+      for (const uuid of uuidsOf(tables.get('Port')?.get(port)?.interfaces)) {
+        names.set(uuid, String(bridge.name));
+      }
     }
   }
   return names;

@@ -40,7 +40,9 @@ export class OpenVswitchProvider extends EventEmitter<{ change: [] }> implements
 
   look(links: readonly Link[]): void {
     this.#there = deviceIndex(links);
-    if (this.#tables !== undefined) this.#publish(this.#tables);
+    if (this.#tables !== undefined) {
+      this.#publish(this.#tables);
+    }
   }
 
   open(): void {
@@ -55,7 +57,9 @@ export class OpenVswitchProvider extends EventEmitter<{ change: [] }> implements
   }
 
   #connect(): void {
-    if (this.#closed) return;
+    if (this.#closed) {
+      return;
+    }
     if (this.#auto && !existsSync(this.#socket)) {
       this.#backoff.later();
       return;
@@ -69,7 +73,9 @@ export class OpenVswitchProvider extends EventEmitter<{ change: [] }> implements
   }
 
   #changed(tables: Tables): void {
-    if (this.#away) this.#log.info({ socket: this.#socket }, 'open vswitch is read again');
+    if (this.#away) {
+      this.#log.info({ socket: this.#socket }, 'open vswitch is read again');
+    }
     this.#away = false;
     this.#backoff.reset();
     this.#tables = tables;
@@ -87,7 +93,9 @@ export class OpenVswitchProvider extends EventEmitter<{ change: [] }> implements
   #publish(tables: Tables): void {
     const { claims, problems } = readInterfaces(tables);
     const knowledge = { claims: tie(claims, opened(claims, this.#there)), problems };
-    if (isDeepStrictEqual(knowledge, this.#knowledge)) return;
+    if (isDeepStrictEqual(knowledge, this.#knowledge)) {
+      return;
+    }
     this.#knowledge = knowledge;
     this.emit('change');
   }

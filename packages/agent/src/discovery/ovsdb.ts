@@ -24,14 +24,20 @@ export class JsonSplitter {
     for (; this.#at < this.#rest.length; this.#at++) {
       const c = this.#rest[this.#at];
       if (this.#quoted) {
-        if (this.#escaped) this.#escaped = false;
-        else if (c === '\\') this.#escaped = true;
-        else if (c === '"') this.#quoted = false;
+        if (this.#escaped) {
+          this.#escaped = false;
+        } else if (c === '\\') {
+          this.#escaped = true;
+        } else if (c === '"') {
+          this.#quoted = false;
+        }
         continue;
       }
-      if (c === '"') this.#quoted = true;
-      else if (c === '{') this.#depth++;
-      else if (c === '}' && --this.#depth === 0) {
+      if (c === '"') {
+        this.#quoted = true;
+      } else if (c === '{') {
+        this.#depth++;
+      } else if (c === '}' && --this.#depth === 0) {
         whole.push(this.#rest.slice(0, this.#at + 1));
         this.#rest = this.#rest.slice(this.#at + 1);
         this.#at = -1;
@@ -47,8 +53,11 @@ export function applyUpdate(tables: Tables, update: Record<string, Record<string
     const table = tables.get(name) ?? new Map<string, Row>();
     tables.set(name, table);
     for (const [uuid, change] of Object.entries(rows)) {
-      if (change.new === undefined) table.delete(uuid);
-      else table.set(uuid, change.new);
+      if (change.new === undefined) {
+        table.delete(uuid);
+      } else {
+        table.set(uuid, change.new);
+      }
     }
   }
 }
@@ -86,7 +95,9 @@ export class OvsdbMonitor {
     const requests = Object.entries(what.columns).map(([table, columns]) => [table, [{ columns }]]);
     this.#send({ id: 'monitor', method: 'monitor', params: ['Open_vSwitch', null, Object.fromEntries(requests)] });
     this.#echo = setInterval(() => {
-      if (this.#unanswered) this.#end('the server does not answer');
+      if (this.#unanswered) {
+        this.#end('the server does not answer');
+      }
       this.#unanswered = true;
       this.#send({ id: 'echo', method: 'echo', params: [] });
     }, ECHO_INTERVAL_MS);
@@ -101,19 +112,25 @@ export class OvsdbMonitor {
   }
 
   #end(why: string): void {
-    if (this.#over) return;
+    if (this.#over) {
+      return;
+    }
     this.close();
     this.#ended(why);
   }
 
   #send(message: object): void {
-    if (!this.#over) this.#socket.write(JSON.stringify(message));
+    if (!this.#over) {
+      this.#socket.write(JSON.stringify(message));
+    }
   }
 
   #receive(part: string): void {
     this.#unanswered = false;
     try {
-      for (const text of this.#splitter.push(part)) this.#message(JSON.parse(text));
+      for (const text of this.#splitter.push(part)) {
+        this.#message(JSON.parse(text));
+      }
     } catch (error) {
       this.#end(`cannot be parsed: ${error instanceof Error ? error.message : error}`);
     }
@@ -121,10 +138,15 @@ export class OvsdbMonitor {
 
   #message(message: { id?: unknown; method?: string; params?: unknown[]; result?: unknown; error?: unknown }): void {
     const { id, method, params, result, error } = message;
-    if (method === 'echo') this.#send({ id, result: params, error: null });
-    else if (method === 'update') this.#update(params?.[1]);
-    else if (id === 'monitor' && error) this.#end(JSON.stringify(error));
-    else if (id === 'monitor') this.#update(result);
+    if (method === 'echo') {
+      this.#send({ id, result: params, error: null });
+    } else if (method === 'update') {
+      this.#update(params?.[1]);
+    } else if (id === 'monitor' && error) {
+      this.#end(JSON.stringify(error));
+    } else if (id === 'monitor') {
+      this.#update(result);
+    }
   }
 
   #update(update: unknown): void {

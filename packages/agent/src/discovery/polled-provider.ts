@@ -76,7 +76,11 @@ export class PolledProvider extends EventEmitter<{ change: [] }> implements Iden
     this.#links = links;
     this.#known = deviceIndex(links);
     const fresh = links.some((link) => before.get(link.name) !== link.ifindex && this.#source.concerns(link));
-    if (fresh && this.#opened) for (const after of AFTER_DEVICE_MS) this.#later(after, () => this.#read());
+    if (fresh && this.#opened) {
+      for (const after of AFTER_DEVICE_MS) {
+        this.#later(after, () => this.#read());
+      }
+    }
   }
 
   open(): void {
@@ -88,7 +92,9 @@ export class PolledProvider extends EventEmitter<{ change: [] }> implements Iden
   close(): void {
     this.#closed = true;
     void this.#reading.close();
-    for (const timer of this.#timers) clearTimeout(timer);
+    for (const timer of this.#timers) {
+      clearTimeout(timer);
+    }
     this.#source.unfollow?.();
     this.removeAllListeners();
   }
@@ -103,14 +109,18 @@ export class PolledProvider extends EventEmitter<{ change: [] }> implements Iden
   #later(after: number, what: () => void): void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      if (!this.#closed) what();
+      if (!this.#closed) {
+        what();
+      }
     }, after);
     timer.unref();
     this.#timers.add(timer);
   }
 
   #hint(): void {
-    if (this.#hinted || this.#closed) return;
+    if (this.#hinted || this.#closed) {
+      return;
+    }
     this.#hinted = true;
     for (const after of AFTER_HINT_MS) {
       this.#later(after, () => {
@@ -128,14 +138,20 @@ export class PolledProvider extends EventEmitter<{ change: [] }> implements Iden
     const there = this.#known;
     try {
       const listing = await this.#source.read(this.#links);
-      if (this.#closed || listing === undefined) return;
-      if (this.#complaint !== '') this.#source.log.info(`${this.name} is read again`);
+      if (this.#closed || listing === undefined) {
+        return;
+      }
+      if (this.#complaint !== '') {
+        this.#source.log.info(`${this.name} is read again`);
+      }
       this.#complaint = '';
       this.#source.follow?.(() => this.#hint());
       this.#tied = tie(listing.claims, there, this.#tied);
       this.#publish({ claims: this.#tied, problems: listing.problems });
     } catch (error) {
-      if (this.#closed) return;
+      if (this.#closed) {
+        return;
+      }
       if (this.#complaint === '') {
         this.#source.log.warn({ err: error }, `${this.name} cannot be read; its last known state holds`);
       }
@@ -144,7 +160,9 @@ export class PolledProvider extends EventEmitter<{ change: [] }> implements Iden
   }
 
   #publish(knowledge: Knowledge): void {
-    if (isDeepStrictEqual(knowledge, this.#knowledge)) return;
+    if (isDeepStrictEqual(knowledge, this.#knowledge)) {
+      return;
+    }
     this.#knowledge = knowledge;
     this.emit('change');
   }

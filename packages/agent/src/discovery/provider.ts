@@ -65,7 +65,9 @@ export function tie(
   const result = new Map<number, Claim>();
   for (const claim of claims) {
     const ifindex = tied.get(key(claim)) ?? there.get(claim.device);
-    if (ifindex !== undefined && !result.has(ifindex)) result.set(ifindex, claim);
+    if (ifindex !== undefined && !result.has(ifindex)) {
+      result.set(ifindex, claim);
+    }
   }
   return result;
 }

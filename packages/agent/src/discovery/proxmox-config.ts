@@ -41,7 +41,9 @@ const MAC = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i;
  */
 export function guestDevice(name: string): GuestDevice | undefined {
   const [, kind, vmid, index] = DEVICE.exec(name) ?? [];
-  if (vmid === undefined) return undefined;
+  if (vmid === undefined) {
+    return undefined;
+  }
   return { name, folder: kind === 'tap' ? 'qemu-server' : 'lxc', vmid, key: `net${index}` };
 }
 
@@ -56,16 +58,25 @@ export function parseGuestConfig(text: string): GuestConfig {
   let section = '';
   for (const line of text.split('\n')) {
     const [, header] = /^\[([^\]]*)\]\s*$/.exec(line) ?? [];
-    if (header !== undefined) section = header;
+    if (header !== undefined) {
+      section = header;
+    }
     const [, key, content] = /^([a-z][a-z_0-9]*):(.*)/.exec(line) ?? [];
-    if (key === undefined || content === undefined || (section !== '' && section !== 'PENDING')) continue;
+    if (key === undefined || content === undefined || (section !== '' && section !== 'PENDING')) {
+      continue;
+    }
     // Not by the expression: it would try every run of spaces in a long text from each of its characters.
     const value = content.trim();
     if (/^net\d+$/.test(key)) {
-      if (!nics.has(key)) nics.set(key, parseNic(value));
-    } else if (section !== '') continue;
-    else if (key === 'name' || key === 'hostname') name = value.slice(0, MAX_TEXT);
-    else if (key === 'tags') tags = value.split(/[;, ]+/).filter(Boolean);
+      if (!nics.has(key)) {
+        nics.set(key, parseNic(value));
+      }
+    } else if (section !== '') {
+    } else if (key === 'name' || key === 'hostname') {
+      name = value.slice(0, MAX_TEXT);
+    } else if (key === 'tags') {
+      tags = value.split(/[;, ]+/).filter(Boolean);
+    }
   }
   return { name, tags, nics };
 }
@@ -85,7 +96,9 @@ function parseNic(value: string): ConfiguredNic {
 export function clusterName(text: string): string | undefined {
   for (const line of text.split('\n')) {
     const [, name] = /^cluster_name:\s*(\S+)$/.exec(line.trim()) ?? [];
-    if (name !== undefined) return name;
+    if (name !== undefined) {
+      return name;
+    }
   }
   return undefined;
 }
@@ -99,8 +112,12 @@ export function guestClaim(device: GuestDevice, config: GuestConfig, scope: stri
   const { name, vmid, key } = device;
   const label = `${config.name || vmid} ${key}`;
   const nic = config.nics.get(key);
-  if (nic === undefined) return { device: name, guest, error: `${label}: ${vmid}.conf has no ${key}` };
-  if (!MAC.test(nic.mac)) return { device: name, guest, error: `${label}: ${key} in ${vmid}.conf has no MAC address` };
+  if (nic === undefined) {
+    return { device: name, guest, error: `${label}: ${vmid}.conf has no ${key}` };
+  }
+  if (!MAC.test(nic.mac)) {
+    return { device: name, guest, error: `${label}: ${key} in ${vmid}.conf has no MAC address` };
+  }
   const mac = nic.mac.toLowerCase();
   return claimOf({
     device: name,

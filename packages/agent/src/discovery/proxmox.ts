@@ -55,7 +55,9 @@ export class ProxmoxSource implements PolledSource {
   }
 
   async read(links: readonly Link[]): Promise<Listing | undefined> {
-    if (this.#auto && !existsSync(this.#folder)) return undefined;
+    if (this.#auto && !existsSync(this.#folder)) {
+      return undefined;
+    }
     const devices = links.flatMap(({ name }) => guestDevice(name) ?? []);
     const names = devices.map(({ name }) => name).join();
     const hinted = this.#hinted;
@@ -75,7 +77,9 @@ export class ProxmoxSource implements PolledSource {
   }
 
   follow(hint: () => void): void {
-    if (this.#watchers.length > 0) return;
+    if (this.#watchers.length > 0) {
+      return;
+    }
     for (const folder of FOLDERS) {
       try {
         const watcher = watch(join(this.#folder, 'nodes', this.#node, folder), { persistent: false }, () => {
@@ -91,7 +95,9 @@ export class ProxmoxSource implements PolledSource {
   }
 
   unfollow(): void {
-    for (const watcher of this.#watchers) watcher.close();
+    for (const watcher of this.#watchers) {
+      watcher.close();
+    }
     this.#watchers = [];
   }
 
@@ -121,12 +127,16 @@ export class ProxmoxSource implements PolledSource {
     try {
       // A file that moves from node to node may be missed once, and is then found where it went.
       const found = (await this.#find(file)) ?? (await this.#find(file));
-      if (found === undefined) return all(`there is no ${file} on any node in ${this.#folder}`);
+      if (found === undefined) {
+        return all(`there is no ${file} on any node in ${this.#folder}`);
+      }
       const config = parseGuestConfig(found.text);
       return devices.map((device) => guestClaim(device, config, scope, found.guest));
     } catch (error) {
       // That the file system cannot be read is not about one guest.
-      if (errno(error) !== undefined) throw error;
+      if (errno(error) !== undefined) {
+        throw error;
+      }
       return all(reason(error));
     }
   }
@@ -135,17 +145,23 @@ export class ProxmoxSource implements PolledSource {
   async #find(file: string): Promise<Found | undefined> {
     const nodes = join(this.#folder, 'nodes');
     const own = await readBounded(join(nodes, this.#node, file), FILE_LIMIT);
-    if (own !== undefined) return { text: own, guest: 'running' };
+    if (own !== undefined) {
+      return { text: own, guest: 'running' };
+    }
     for (const node of (await readdir(nodes)).slice(0, MAX_NODES)) {
       const text = await readBounded(join(nodes, node, file), FILE_LIMIT);
-      if (text !== undefined) return { text, guest: node === this.#node ? 'running' : 'absent' };
+      if (text !== undefined) {
+        return { text, guest: node === this.#node ? 'running' : 'absent' };
+      }
     }
     return undefined;
   }
 
   /** A host that is in no cluster is a cluster of its own, under its own name. */
   async #scopeOfIds(): Promise<string> {
-    if (this.#scope !== undefined) return this.#scope;
+    if (this.#scope !== undefined) {
+      return this.#scope;
+    }
     const corosync = await readBounded(join(this.#folder, 'corosync.conf'), FILE_LIMIT);
     return (corosync !== undefined && clusterName(corosync)) || this.#node;
   }

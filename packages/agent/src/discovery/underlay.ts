@@ -29,7 +29,9 @@ export interface UnderlayEnd {
 
 /** The end of an underlay that was found, up or down. */
 export function underlayEnd(state: UnderlayState): UnderlayEnd | undefined {
-  if (state.underlay === undefined) return undefined;
+  if (state.underlay === undefined) {
+    return undefined;
+  }
   const { device, address } = state.underlay;
   return { device, address, ifindex: state.ifindex, mac: state.mac };
 }
@@ -46,12 +48,17 @@ export async function globalAddresses(client: RtClient, ifindex: number): Promis
   const found: { address: string; secondary: boolean }[] = [];
   for (const message of await client.dump(RTM.GETADDR, header)) {
     const { data } = message;
-    if (message.type !== RTM.NEWADDR || data.length < IFADDRMSG) continue;
-    if (getU32(data, 4) !== ifindex || data[3] !== RT_SCOPE_UNIVERSE) continue;
+    if (message.type !== RTM.NEWADDR || data.length < IFADDRMSG) {
+      continue;
+    }
+    if (getU32(data, 4) !== ifindex || data[3] !== RT_SCOPE_UNIVERSE) {
+      continue;
+    }
     const attrs = attributes(data, IFADDRMSG);
     const address = attrs.get(IFA_LOCAL) ?? attrs.get(IFA_ADDRESS);
-    if (address?.length === 4)
+    if (address?.length === 4) {
       found.push({ address: ipv4Text(address), secondary: (data[2]! & IFA_F_SECONDARY) !== 0 });
+    }
   }
   const primary = found.filter((entry) => !entry.secondary);
   return [...primary, ...found.filter((entry) => entry.secondary)].map((entry) => entry.address);
@@ -93,14 +100,21 @@ export async function findUnderlay(
   options: UnderlayOptions,
   links: readonly Link[],
 ): Promise<UnderlayState> {
-  if (options.device === undefined)
+  if (options.device === undefined) {
     return { underlay: undefined, why: 'the agent was started without --mirror-device', asked: false };
+  }
   const none = (why: string) => ({ underlay: undefined, why: `the mirror device: ${why}`, asked: true });
   const [link] = named(links, options.device);
-  if (link === undefined) return none(`there is no device ${options.device}`);
-  if (!link.ethernet) return none(`${link.name} is not an Ethernet device`);
+  if (link === undefined) {
+    return none(`there is no device ${options.device}`);
+  }
+  if (!link.ethernet) {
+    return none(`${link.name} is not an Ethernet device`);
+  }
   const address = options.address ?? (await addresses(link.ifindex))[0];
-  if (address === undefined) return none(`${link.name} has no IPv4 address of global scope`);
+  if (address === undefined) {
+    return none(`${link.name} has no IPv4 address of global scope`);
+  }
   return {
     underlay: { device: link.name, address, mtu: link.mtu },
     ifindex: link.ifindex,

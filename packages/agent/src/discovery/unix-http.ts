@@ -82,12 +82,16 @@ async function ask(
       let size = 0;
       const goesOn = (part: Buffer): boolean => {
         size += part.length;
-        if (size > limit) throw new Error(`the answer to ${path} is larger than ${limit} bytes`);
+        if (size > limit) {
+          throw new Error(`the answer to ${path} is larger than ${limit} bytes`);
+        }
         return statusCode !== 200 || hear(part);
       };
       answer.on('data', (part: Buffer) => {
         try {
-          if (goesOn(part)) return;
+          if (goesOn(part)) {
+            return;
+          }
           resolve();
         } catch (error) {
           reject(error);

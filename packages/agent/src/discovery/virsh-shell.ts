@@ -65,7 +65,9 @@ export class VirshShell {
     const end = `echo "${mark.slice(0, 5)}""${mark.slice(5)}"`;
     this.#output = '';
     return new Promise<string>((resolve, reject) => {
-      if (this.#ended !== undefined) return reject(new Error(this.#ended));
+      if (this.#ended !== undefined) {
+        return reject(new Error(this.#ended));
+      }
       const limit = setTimeout(() => this.#fail('virsh does not answer'), ANSWER_LIMIT_MS);
       this.#question = { mark, resolve, reject, limit };
       this.#child.stdin!.write(`${[...commands, end].join('\n')}\n`);
@@ -81,7 +83,9 @@ export class VirshShell {
     this.#output += part;
     const question = this.#question;
     const at = question === undefined ? -1 : this.#output.indexOf(question.mark);
-    if (question === undefined || at < 0) return;
+    if (question === undefined || at < 0) {
+      return;
+    }
     const answer = this.#output.slice(0, at);
     const unreachable = UNREACHABLE.exec(answer.replace(DOMAIN, ''))?.[1];
     if (unreachable !== undefined) {
@@ -100,7 +104,9 @@ export class VirshShell {
 
   #end(why: string): void {
     this.#ended ??= why.replace(/^error: /, '');
-    if (this.#question === undefined) return;
+    if (this.#question === undefined) {
+      return;
+    }
     clearTimeout(this.#question.limit);
     this.#question.reject(new Error(this.#ended));
     this.#question = undefined;

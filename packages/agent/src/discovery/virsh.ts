@@ -39,7 +39,9 @@ export class Virsh {
       complaints += part;
     });
     const over = (why: string) => {
-      if (this.#listeners.delete(child)) ended(why);
+      if (this.#listeners.delete(child)) {
+        ended(why);
+      }
     };
     child.once('error', (error) => over(error.message));
     child.once('close', () => over(errorIn(complaints) ?? (complaints.trim() || 'virsh event has ended')));
@@ -49,7 +51,9 @@ export class Virsh {
   async uuids(which: 'all' | 'active'): Promise<string[]> {
     const answer = await this.#ask([which === 'all' ? 'list --all --uuid' : 'list --uuid']);
     const error = errorIn(answer);
-    if (error !== undefined) throw new Error(error);
+    if (error !== undefined) {
+      throw new Error(error);
+    }
     return answer.match(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/gm) ?? [];
   }
 
@@ -64,9 +68,13 @@ export class Virsh {
       const answer = await this.#ask([`domstats --state ${name}`, `dumpxml ${name}`]);
       try {
         const domain = parseAnswer(answer);
-        if (domain !== undefined) reading.domains.push(domain);
-        else if (answer.includes(`failed to get domain '${name}'`)) reading.gone.push(name);
-        else reading.failed.set(name, errorIn(answer) ?? 'virsh says nothing of it');
+        if (domain !== undefined) {
+          reading.domains.push(domain);
+        } else if (answer.includes(`failed to get domain '${name}'`)) {
+          reading.gone.push(name);
+        } else {
+          reading.failed.set(name, errorIn(answer) ?? 'virsh says nothing of it');
+        }
       } catch (error) {
         reading.failed.set(name, reason(error));
       }
@@ -76,8 +84,12 @@ export class Virsh {
 
   /** Ends every process that runs. Questions that wait for an answer are rejected. */
   close(): void {
-    for (const child of this.#listeners) child.kill();
-    for (const shell of this.#shells) shell.close();
+    for (const child of this.#listeners) {
+      child.kill();
+    }
+    for (const shell of this.#shells) {
+      shell.close();
+    }
     this.#shells = [];
   }
 
@@ -92,7 +104,9 @@ export class Virsh {
       return await shell.ask(commands);
     } finally {
       const idle = this.#shells.filter((other) => other.idle);
-      for (const spare of idle.slice(1)) spare.close();
+      for (const spare of idle.slice(1)) {
+        spare.close();
+      }
       this.#shells = this.#shells.filter(({ ended }) => !ended);
     }
   }
@@ -101,7 +115,9 @@ export class Virsh {
 /** The answer about one domain: its state, then its XML. Undefined where it is not whole. */
 function parseAnswer(answer: string): Domain | undefined {
   const [xml] = DOMAIN.exec(answer) ?? [];
-  if (xml === undefined) return undefined;
+  if (xml === undefined) {
+    return undefined;
+  }
   const before = answer.slice(0, answer.indexOf(xml));
   const number = (key: string) => Number(new RegExp(`^\\s*state\\.${key}=(\\d+)$`, 'm').exec(before)?.[1] ?? 0);
   const state: DomainState = { state: number('state'), reason: number('reason') };

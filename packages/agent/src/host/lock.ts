@@ -45,7 +45,9 @@ export async function holdLock(data: string): Promise<() => void> {
       requireOwn(path, fstatSync(fd), OTHERS);
       take(fd, data);
       // An uninstall may have removed it in between: then nobody else can see that it is locked.
-      if (fstatSync(fd).ino === statSync(path, { throwIfNoEntry: false })?.ino) return free;
+      if (fstatSync(fd).ino === statSync(path, { throwIfNoEntry: false })?.ino) {
+        return free;
+      }
       free();
     } catch (error) {
       free();
@@ -69,7 +71,9 @@ export async function holdPins(folder: string): Promise<() => void> {
   try {
     requireOwn(folder, fstatSync(fd), OTHERS_WRITE);
     // One that others can read, they could lock.
-    if ((fstatSync(fd).mode & OTHERS) !== 0) fchmodSync(fd, 0o700);
+    if ((fstatSync(fd).mode & OTHERS) !== 0) {
+      fchmodSync(fd, 0o700);
+    }
     take(fd, folder);
   } catch (error) {
     closeSync(fd);
@@ -87,14 +91,20 @@ export async function holdPins(folder: string): Promise<() => void> {
 
 /** @throws Error where the folder is a symbolic link: it could lead to a folder of others */
 export function requireNoLink(folder: string): void {
-  if (!lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink()) return;
+  if (!lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    return;
+  }
   throw new Error(`${folder} is a symbolic link: give the directory that it points to`);
 }
 
 function take(fd: number, folder: string): void {
-  if (flock(fd, LOCK_EX | LOCK_NB) === 0) return;
+  if (flock(fd, LOCK_EX | LOCK_NB) === 0) {
+    return;
+  }
   const errno = koffi.errno();
-  if (errno === koffi.os.errno.EWOULDBLOCK) throw new Error(`another agent uses ${folder}: stop it first`);
+  if (errno === koffi.os.errno.EWOULDBLOCK) {
+    throw new Error(`another agent uses ${folder}: stop it first`);
+  }
   throw new Error(`${folder} cannot be locked: errno ${errno}`);
 }
 
@@ -120,6 +130,8 @@ export function requireNotReplaceable(folder: string): void {
     if ((mode & ALL_WRITE) !== 0 && (mode & STICKY) === 0) {
       throw new Error(`all users may write ${path}, so they can replace ${folder}: run "chmod o-w ${path}"`);
     }
-    if (path === dirname(path)) return;
+    if (path === dirname(path)) {
+      return;
+    }
   }
 }

@@ -15,9 +15,13 @@ export function comeFirst(log: Logger): void {
     setPriority(NICE);
     // Where the kernel groups processes by session, a nice value counts within the group alone. The group of a session that
     // others are in too is not ours to change.
-    if (leadsSession()) writeFileSync('/proc/self/autogroup', String(NICE));
+    if (leadsSession()) {
+      writeFileSync('/proc/self/autogroup', String(NICE));
+    }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return; // a kernel without such groups
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      return; // a kernel without such groups
+    }
     log.debug({ err: error }, 'no priority over other processes');
   }
 }

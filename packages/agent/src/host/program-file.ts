@@ -19,7 +19,9 @@ export class ProgramFile {
     try {
       content = await readFile(this.#path, 'utf8');
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+        return undefined;
+      }
       throw error;
     }
     try {
@@ -34,7 +36,9 @@ export class ProgramFile {
     this.#next = program;
     return this.#saving.run(async () => {
       const newest = this.#next;
-      if (newest === undefined) return;
+      if (newest === undefined) {
+        return;
+      }
       this.#next = undefined;
       await replaceFile(this.#path, JSON.stringify(newest));
     });

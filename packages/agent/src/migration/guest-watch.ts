@@ -41,18 +41,27 @@ export class GuestWatch {
     const asked = new Map(standby.map(({ interface: id, role }) => [id, role]));
     const keys = new Map(devices.map((device) => [device, keyOf(device)]));
     const present = new Set(keys.values());
-    for (const key of this.#watched.keys()) if (!present.has(key)) this.#watched.delete(key);
+    for (const key of this.#watched.keys()) {
+      if (!present.has(key)) {
+        this.#watched.delete(key);
+      }
+    }
     for (const device of devices) {
       this.#hear(keys.get(device)!, device);
       const role = device.identity && device.guest !== 'running' ? asked.get(device.identity.id) : undefined;
       const key = keys.get(device)!;
-      if (role !== undefined) await this.#watch(key, device, role);
-      else if (this.#watched.has(key)) this.#watched.get(key)!.asked = false;
+      if (role !== undefined) {
+        await this.#watch(key, device, role);
+      } else if (this.#watched.has(key)) {
+        this.#watched.get(key)!.asked = false;
+      }
     }
     this.#schedule(devices, ++this.#looks);
     return devices.map((device) => {
       const watched = device.guest !== 'running' ? this.#watched.get(keys.get(device)!) : undefined;
-      if (!watched?.arrived && !watched?.asked) return device;
+      if (!watched?.arrived && !watched?.asked) {
+        return device;
+      }
       const guest: GuestState = watched.arrived ? 'running' : 'absent';
       const expected = guest === 'absent' && device.guest === undefined && watched.role === 'target';
       return { ...device, guest, ...(expected && { expected }) };
@@ -67,14 +76,19 @@ export class GuestWatch {
   /** A provider that now says `absent`, and did not before, knows that a guest that was seen here has left. */
   #hear(key: string, { guest }: NodeDevice): void {
     const watched = this.#watched.get(key);
-    if (watched?.arrived && guest === 'absent' && watched.said !== 'absent') this.#watched.delete(key);
-    else if (watched !== undefined) watched.said = guest;
+    if (watched?.arrived && guest === 'absent' && watched.said !== 'absent') {
+      this.#watched.delete(key);
+    } else if (watched !== undefined) {
+      watched.said = guest;
+    }
   }
 
   async #watch(key: string, device: NodeDevice, role: Standby['role']): Promise<void> {
     let watched = this.#watched.get(key);
     const goesOn = watched?.asked && watched.role === role;
-    if (goesOn && watched!.arrived) return;
+    if (goesOn && watched!.arrived) {
+      return;
+    }
     const received = await this.#sentByGuest(device);
     if (watched === undefined || !goesOn) {
       // What a guest that has left had sent before says nothing. A device that awaits its guest is new: all is from it.
@@ -91,18 +105,24 @@ export class GuestWatch {
   }
 
   #schedule(devices: readonly NodeDevice[], look: number): void {
-    if (look !== this.#looks) return; // somebody has looked meanwhile
+    if (look !== this.#looks) {
+      return; // somebody has looked meanwhile
+    }
     clearTimeout(this.#timer);
     const awaited = devices.flatMap((device) => {
       const watched = this.#watched.get(keyOf(device));
       return watched?.asked && !watched.arrived ? [{ device, watched }] : [];
     });
-    if (awaited.length === 0 || this.#closed) return;
+    if (awaited.length === 0 || this.#closed) {
+      return;
+    }
     const interval = Math.min(...awaited.map(({ watched }) => LOOK_INTERVAL_MS[watched.role]));
     this.#timer = setTimeout(async () => {
       for (const { device, watched } of awaited) {
         const received = await this.#sentByGuest(device).catch(() => 0);
-        if (received > watched.baseline) return this.#arrived();
+        if (received > watched.baseline) {
+          return this.#arrived();
+        }
       }
       this.#schedule(devices, look);
     }, interval);

@@ -71,7 +71,9 @@ export class HandoverCounter {
     const base = this.#matched(fresh.map(([, item]) => item));
     const gone = [...(known ?? [])].filter(([key]) => !now.has(key));
     for (const [key, item] of now) {
-      if (isOverlap(item) && !this.#expected.has(key)) this.#expected.set(key, this.#inbound(item));
+      if (isOverlap(item) && !this.#expected.has(key)) {
+        this.#expected.set(key, this.#inbound(item));
+      }
     }
     return async (refused = []) => {
       // A device that went while the data path was changed is reported as gone, too.
@@ -85,14 +87,19 @@ export class HandoverCounter {
       const duplicated = new Map([...gone, ...vanished].flatMap(([key, item]) => this.#duplicated(key, item)));
       const overlaps = this.#overlaps(now, known ?? new Map());
       for (const [key, item] of now) {
-        if (item.placed.device.guest !== 'absent') this.#left.delete(key);
-        else if (!this.#left.has(key)) this.#left.set(key, this.#inbound(item));
+        if (item.placed.device.guest !== 'absent') {
+          this.#left.delete(key);
+        } else if (!this.#left.has(key)) {
+          this.#left.set(key, this.#inbound(item));
+        }
       }
       const missed = new Map<string, number>();
       for (const [key, item] of fresh) {
         const looked = this.#matched([item]);
         const carried = await this.#statistics(item.placed.device.ifindex);
-        if (carried) missed.set(key, missedOf(item, base, looked, carried));
+        if (carried) {
+          missed.set(key, missedOf(item, base, looked, carried));
+        }
       }
       return { missed, duplicated, overlaps };
     };
@@ -101,7 +108,9 @@ export class HandoverCounter {
   #duplicated(key: string, item: Placed): [string, number][] {
     const left = this.#left.get(key);
     this.#left.delete(key);
-    if (left !== undefined) return [[key, this.#inbound(item) - left]];
+    if (left !== undefined) {
+      return [[key, this.#inbound(item) - left]];
+    }
     // The other end of a cable goes with it, and no frame is captured for a device that is gone.
     return isCable(item.placed.device) ? [[key, 0]] : [];
   }
@@ -110,7 +119,9 @@ export class HandoverCounter {
   #overlaps(now: ReadonlyMap<string, Placed>, before: ReadonlyMap<string, Placed>): Overlap[] {
     return [...this.#expected].flatMap(([key, base]): Overlap[] => {
       const item = now.get(key) ?? before.get(key);
-      if (item !== undefined && now.has(key) && isOverlap(item)) return [];
+      if (item !== undefined && now.has(key) && isOverlap(item)) {
+        return [];
+      }
       this.#expected.delete(key);
       return item ? [{ capture: item.placed.capture, packets: this.#inbound(item) - base }] : [];
     });
@@ -145,6 +156,8 @@ function missedOf(
 }
 
 function packetsSeen(counts: CaptureCounts | undefined): number {
-  if (counts === undefined) return 0;
+  if (counts === undefined) {
+    return 0;
+  }
   return counts.matched.packets + Object.values(counts.skipped).reduce((sum, { packets }) => sum + packets, 0);
 }

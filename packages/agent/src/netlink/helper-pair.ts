@@ -15,6 +15,8 @@ const NAMES: ReadonlySet<string> = new Set([HELPER, HELPER_PEER, ...Object.value
 
 /** An end of the helper pair, or the macvlan over it: part of Mirrorplane, not of the node. */
 export function isHelper({ name, linkType, alias }: Link): boolean {
-  if (linkType === 'macvlan') return name === SEGMENTER || alias === HELPER_ALIAS;
+  if (linkType === 'macvlan') {
+    return name === SEGMENTER || alias === HELPER_ALIAS;
+  }
   return linkType === 'veth' && (NAMES.has(name) || alias === HELPER_ALIAS);
 }

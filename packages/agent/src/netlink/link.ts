@@ -104,7 +104,9 @@ const ALL_FLOODED = FLOODED.unicast | FLOODED.multicast | FLOODED.broadcast;
 export function parseLink(message: RtMessage): Link | undefined {
   const { data } = message;
   // A message of family AF_BRIDGE reports membership in a bridge; its RTM_DELLINK does not mean that the device went.
-  if (message.type !== RTM.NEWLINK || data.length < IFINFOMSG || data[0] !== 0) return undefined;
+  if (message.type !== RTM.NEWLINK || data.length < IFINFOMSG || data[0] !== 0) {
+    return undefined;
+  }
   const attrs = attributes(data, IFINFOMSG);
   const flags = getU32(data, 8);
   const info = attributes(attrs.get(IFLA.LINKINFO) ?? Buffer.alloc(0), 0);
@@ -166,7 +168,9 @@ function floods(info: ReadonlyMap<number, Buffer>): number {
     // Whether a bridge that snoops floods a group is known to the bridge alone.
     return snooping === 0 ? ALL_FLOODED : ALL_FLOODED & ~FLOODED.multicast;
   }
-  if (text(info.get(IFLA_INFO.SLAVE_KIND)) !== 'bridge') return ALL_FLOODED;
+  if (text(info.get(IFLA_INFO.SLAVE_KIND)) !== 'bridge') {
+    return ALL_FLOODED;
+  }
   const port = attributes(info.get(IFLA_INFO.SLAVE_DATA) ?? Buffer.alloc(0), 0);
   const bit = (attr: number, kind: number) => (port.get(attr)?.[0] === 0 ? 0 : kind);
   return (
@@ -183,7 +187,9 @@ export async function readLink(client: RtClient, ifindex: number): Promise<Link 
     const [message] = await client.request(RTM.GETLINK, Buffer.concat([header, SKIP_STATISTICS]));
     return message === undefined ? undefined : parseLink(message);
   } catch (error) {
-    if (error instanceof NetlinkError && error.code === 'ENODEV') return undefined;
+    if (error instanceof NetlinkError && error.code === 'ENODEV') {
+      return undefined;
+    }
     throw error;
   }
 }
@@ -205,8 +211,12 @@ export interface LinkChange {
 /** Changes a device. @throws NetlinkError where the kernel refuses */
 export async function changeLink(client: RtClient, ifindex: number, { name, alias, up }: LinkChange): Promise<void> {
   const attrs: Buffer[] = [];
-  if (name !== undefined) attrs.push(attribute(IFLA.IFNAME, Buffer.from(`${name}\0`)));
-  if (alias !== undefined) attrs.push(attribute(IFLA.IFALIAS, Buffer.from(alias)));
+  if (name !== undefined) {
+    attrs.push(attribute(IFLA.IFNAME, Buffer.from(`${name}\0`)));
+  }
+  if (alias !== undefined) {
+    attrs.push(attribute(IFLA.IFALIAS, Buffer.from(alias)));
+  }
   const flags = up ? IFF_UP : 0;
   await client.request(RTM.SETLINK, Buffer.concat([linkHeader(ifindex, flags), ...attrs]));
 }

@@ -47,7 +47,9 @@ function rowOf(socket: Socket): { drops: number; inode: number } {
   const port = String(socket.address().port);
   for (const line of readFileSync('/proc/net/netlink', 'utf8').split('\n')) {
     const fields = line.trim().split(/\s+/);
-    if (fields[1] === '0' && fields[2] === port) return { drops: Number(fields[8]), inode: Number(fields[9]) };
+    if (fields[1] === '0' && fields[2] === port) {
+      return { drops: Number(fields[8]), inode: Number(fields[9]) };
+    }
   }
   throw new Error(`netlink socket ${port} is not listed in /proc/net/netlink`);
 }
@@ -55,7 +57,9 @@ function rowOf(socket: Socket): { drops: number; inode: number } {
 function descriptorOf(inode: number): number {
   for (const name of readdirSync('/proc/self/fd')) {
     try {
-      if (readlinkSync(`/proc/self/fd/${name}`) === `socket:[${inode}]`) return Number(name);
+      if (readlinkSync(`/proc/self/fd/${name}`) === `socket:[${inode}]`) {
+        return Number(name);
+      }
     } catch {
       // The descriptor that the folder itself was read by has gone by now.
     }

@@ -48,7 +48,9 @@ const call = {
 };
 
 function check(what: string, result: number): number {
-  if (result < 0) throw new NetlinkError(errnoName(koffi.errno()), what);
+  if (result < 0) {
+    throw new NetlinkError(errnoName(koffi.errno()), what);
+  }
   return result;
 }
 
@@ -59,14 +61,19 @@ function openSocket(): number {
 /** The next datagram, taken apart; undefined where none waits. @throws NetlinkError */
 function receive(fd: number, into: Buffer, flags = 0): Message[] | undefined {
   let length: number;
-  do length = call.receive(fd, into, into.length, flags) as number;
-  while (length < 0 && koffi.errno() === EINTR);
-  if (length < 0 && koffi.errno() === EAGAIN) return undefined;
+  do {
+    length = call.receive(fd, into, into.length, flags) as number;
+  } while (length < 0 && koffi.errno() === EINTR);
+  if (length < 0 && koffi.errno() === EAGAIN) {
+    return undefined;
+  }
   check('receive from rtnetlink', length);
   const messages: Message[] = [];
   for (let at = 0; at + NLMSGHDR <= length; ) {
     const size = getU32(into, at);
-    if (size < NLMSGHDR || at + size > length) break;
+    if (size < NLMSGHDR || at + size > length) {
+      break;
+    }
     messages.push({
       type: getU16(into, at + 4),
       flags: getU16(into, at + 6),
@@ -94,7 +101,9 @@ export class RtSync {
   /** Sends one message and gives the answers. @throws NetlinkError where the kernel refuses, with its own words */
   request(type: number, payload: Buffer, flags = 0): RtMessage[] {
     const [answer] = this.requests([{ type, payload, flags }]);
-    if (answer instanceof NetlinkError) throw answer;
+    if (answer instanceof NetlinkError) {
+      throw answer;
+    }
     return answer!;
   }
 
@@ -111,13 +120,19 @@ export class RtSync {
     for (let attempt = 1; ; attempt++) {
       const { answers, interrupted } = this.#exchange([{ type, payload, flags: NLM_F_DUMP }]);
       const [answer] = answers;
-      if (answer instanceof NetlinkError) throw answer;
-      if (!interrupted || attempt === ATTEMPTS) return answer!;
+      if (answer instanceof NetlinkError) {
+        throw answer;
+      }
+      if (!interrupted || attempt === ATTEMPTS) {
+        return answer!;
+      }
     }
   }
 
   close(): void {
-    if (this.#fd !== -1) call.close(this.#fd);
+    if (this.#fd !== -1) {
+      call.close(this.#fd);
+    }
     this.#fd = -1;
   }
 
@@ -134,11 +149,18 @@ export class RtSync {
         for (const { type, flags, sequence, data } of receive(this.#fd, this.#received) ?? []) {
           const at = sequence - first;
           const answer = answers[at];
-          if (!Array.isArray(answer)) continue;
+          if (!Array.isArray(answer)) {
+            continue;
+          }
           interrupted ||= (flags & NLM_F_DUMP_INTR) !== 0;
-          if (type === NLMSG_ERROR && getU32(data, 0) !== 0) answers[at] = refusal(requests[at]!.type, data, flags);
-          else if (type !== NLMSG_ERROR && type !== NLMSG_DONE) answer.push({ type, data: Buffer.from(data) });
-          if (type === NLMSG_ERROR || type === NLMSG_DONE) open--;
+          if (type === NLMSG_ERROR && getU32(data, 0) !== 0) {
+            answers[at] = refusal(requests[at]!.type, data, flags);
+          } else if (type !== NLMSG_ERROR && type !== NLMSG_DONE) {
+            answer.push({ type, data: Buffer.from(data) });
+          }
+          if (type === NLMSG_ERROR || type === NLMSG_DONE) {
+            open--;
+          }
         }
       }
       return { answers, interrupted };
@@ -150,9 +172,13 @@ export class RtSync {
   }
 
   #open(): void {
-    if (this.#fd !== -1) return;
+    if (this.#fd !== -1) {
+      return;
+    }
     this.#fd = openSocket();
-    for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK]) call.setsockopt(this.#fd, SOL_NETLINK, option, [1], 4);
+    for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK]) {
+      call.setsockopt(this.#fd, SOL_NETLINK, option, [1], 4);
+    }
   }
 }
 
@@ -188,17 +214,25 @@ export class RtChanges {
     for (;;) {
       try {
         const messages = receive(this.#fd, this.#received, MSG_DONTWAIT);
-        if (messages === undefined) return lost ? undefined : taken;
-        for (const { type, data } of messages) taken.push({ type, data: Buffer.from(data) });
+        if (messages === undefined) {
+          return lost ? undefined : taken;
+        }
+        for (const { type, data } of messages) {
+          taken.push({ type, data: Buffer.from(data) });
+        }
       } catch (error) {
-        if (koffi.errno() !== ENOBUFS) throw error;
+        if (koffi.errno() !== ENOBUFS) {
+          throw error;
+        }
         lost = true;
       }
     }
   }
 
   close(): void {
-    if (this.#fd !== -1) call.close(this.#fd);
+    if (this.#fd !== -1) {
+      call.close(this.#fd);
+    }
     this.#fd = -1;
   }
 }

@@ -71,15 +71,21 @@ export const getU16 = (data: Buffer, at: number): number => (LITTLE ? data.readU
 /** A buffer of one 32-bit number in host order. */
 export function u32(value: number): Buffer {
   const data = Buffer.alloc(4);
-  if (LITTLE) data.writeUInt32LE(value >>> 0);
-  else data.writeUInt32BE(value >>> 0);
+  if (LITTLE) {
+    data.writeUInt32LE(value >>> 0);
+  } else {
+    data.writeUInt32BE(value >>> 0);
+  }
   return data;
 }
 /** A buffer of one 16-bit number in host order. */
 export function u16(value: number): Buffer {
   const data = Buffer.alloc(2);
-  if (LITTLE) data.writeUInt16LE(value);
-  else data.writeUInt16BE(value);
+  if (LITTLE) {
+    data.writeUInt16LE(value);
+  } else {
+    data.writeUInt16BE(value);
+  }
   return data;
 }
 
@@ -89,7 +95,9 @@ export function attributes(data: Buffer, offset: number): Map<number, Buffer> {
   let at = offset;
   while (at + 4 <= data.length) {
     const length = getU16(data, at);
-    if (length < 4 || at + length > data.length) break;
+    if (length < 4 || at + length > data.length) {
+      break;
+    }
     found.set(getU16(data, at + 2) & 0x3fff, data.subarray(at + 4, at + length));
     at += (length + 3) & ~3;
   }
@@ -101,8 +109,12 @@ export function repeated(data: Buffer | undefined, type: number): Buffer[] {
   const found: Buffer[] = [];
   for (let at = 0; data !== undefined && at + 4 <= data.length; ) {
     const length = getU16(data, at);
-    if (length < 4 || at + length > data.length) break;
-    if ((getU16(data, at + 2) & 0x3fff) === type) found.push(data.subarray(at + 4, at + length));
+    if (length < 4 || at + length > data.length) {
+      break;
+    }
+    if ((getU16(data, at + 2) & 0x3fff) === type) {
+      found.push(data.subarray(at + 4, at + length));
+    }
     at += (length + 3) & ~3;
   }
   return found;
@@ -140,7 +152,9 @@ export class RtClient {
   async dump(type: number, payload: Buffer): Promise<RtMessage[]> {
     for (let attempt = 0; ; attempt++) {
       const messages = (await this.request(type, payload, NLM_F_DUMP)) as (RtMessage & { flags?: number })[];
-      if (attempt === 4 || !messages.some((message) => (message.flags ?? 0) & NLM_F_DUMP_INTR)) return messages;
+      if (attempt === 4 || !messages.some((message) => (message.flags ?? 0) & NLM_F_DUMP_INTR)) {
+        return messages;
+      }
     }
   }
 
@@ -161,7 +175,9 @@ export class RtClient {
       return messages;
     } catch (error) {
       const refused = /^Request rejected: (\S+)/.exec(error instanceof Error ? error.message : '');
-      if (refused) throw new NetlinkError(refused[1]!, `rtnetlink request ${type} was refused`);
+      if (refused) {
+        throw new NetlinkError(refused[1]!, `rtnetlink request ${type} was refused`);
+      }
       this.close();
       throw error;
     }
@@ -173,7 +189,9 @@ export class RtClient {
       // Not in the callback itself: the native side still uses what closing would free.
       socket.on('error', () => {
         setImmediate(() => {
-          if (this.#socket === socket) this.close();
+          if (this.#socket === socket) {
+            this.close();
+          }
         });
       });
       this.#socket = socket;
@@ -211,9 +229,13 @@ export class RtMonitor {
   /** Begins to listen. @throws Error where no netlink socket can be made. */
   open(): void {
     const socket = openSocket(this.#receiveBuffer);
-    for (const group of this.#groups) socket.addMembership(group);
+    for (const group of this.#groups) {
+      socket.addMembership(group);
+    }
     socket.on('message', (messages) => {
-      for (const message of messages) this.#deliver(message);
+      for (const message of messages) {
+        this.#deliver(message);
+      }
     });
     socket.on('error', () => setImmediate(() => this.#replace(socket)));
     socket.on('invalid', () => this.#onLost());
@@ -224,7 +246,9 @@ export class RtMonitor {
 
   /** True where notifications have been lost since the last call: everything has to be read again. */
   overrun(): boolean {
-    if (this.#socket === undefined) return false;
+    if (this.#socket === undefined) {
+      return false;
+    }
     const drops = dropsOf(this.#socket);
     const grown = drops !== this.#drops;
     this.#drops = drops;
@@ -247,7 +271,9 @@ export class RtMonitor {
   }
 
   #replace(socket: Socket): void {
-    if (this.#closed || this.#socket !== socket) return;
+    if (this.#closed || this.#socket !== socket) {
+      return;
+    }
     socket.close();
     this.open();
     this.#onLost();

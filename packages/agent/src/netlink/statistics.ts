@@ -20,10 +20,14 @@ export async function deviceStatistics(client: RtClient, ifindex: number): Promi
   try {
     const [message] = await client.request(RTM.GETLINK, header);
     const stats = message && attributes(message.data, IFINFOMSG).get(IFLA_STATS64);
-    if (stats === undefined || stats.length < 32) return undefined;
+    if (stats === undefined || stats.length < 32) {
+      return undefined;
+    }
     return { received: getU64(stats, 0), sent: getU64(stats, 8), sentBytes: getU64(stats, 24) };
   } catch (error) {
-    if (error instanceof NetlinkError && error.code === 'ENODEV') return undefined;
+    if (error instanceof NetlinkError && error.code === 'ENODEV') {
+      return undefined;
+    }
     throw error;
   }
 }

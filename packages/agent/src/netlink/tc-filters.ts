@@ -78,7 +78,9 @@ export class TcFilters {
       const [message] = this.#netlink.request(RTM.GETQDISC, header(ifindex, 0, TC_H_CLSACT), NLM_F_ECHO);
       return message && text(attributes(message.data, TCMSG).get(TCA.KIND));
     } catch (error) {
-      if (isGone(error)) return undefined;
+      if (isGone(error)) {
+        return undefined;
+      }
       throw error;
     }
   }
@@ -97,7 +99,9 @@ export class TcFilters {
       const messages = this.#netlink.dump(RTM.GETTFILTER, header(ifindex, 0, PARENT[side]));
       return messages.flatMap(({ data }) => (data.length < TCMSG ? [] : parseFilter(data)));
     } catch (error) {
-      if (isGone(error)) return [];
+      if (isGone(error)) {
+        return [];
+      }
       throw error;
     }
   }
@@ -132,12 +136,18 @@ export class TcFilters {
     ]);
     if (made instanceof NetlinkError) {
       // Another has made one in the meantime, and has the chain now.
-      if (!(marked instanceof NetlinkError)) this.removeChain(ifindex, chain);
+      if (!(marked instanceof NetlinkError)) {
+        this.removeChain(ifindex, chain);
+      }
       throw made;
     }
-    if (!(marked instanceof NetlinkError)) return;
+    if (!(marked instanceof NetlinkError)) {
+      return;
+    }
     // Somebody has removed ours in between: what is there now, or will be, is not ours.
-    if (!isGone(marked)) this.removeCarrier(ifindex);
+    if (!isGone(marked)) {
+      this.removeCarrier(ifindex);
+    }
     throw marked;
   }
 
@@ -152,8 +162,11 @@ export class TcFilters {
       const requests = replacements
         .slice(at, at + TOGETHER)
         .map(({ ifindex, side, filter }) => filterRequest(ifindex, side, filter, NLM_F_CREATE | NLM_F_REPLACE));
-      for (const answer of this.#netlink.requests(requests))
-        if (answer instanceof NetlinkError && !isGone(answer)) throw answer;
+      for (const answer of this.#netlink.requests(requests)) {
+        if (answer instanceof NetlinkError && !isGone(answer)) {
+          throw answer;
+        }
+      }
     }
   }
 
@@ -175,7 +188,9 @@ export class TcFilters {
     try {
       this.#netlink.request(type, payload);
     } catch (error) {
-      if (!isGone(error)) throw error;
+      if (!isGone(error)) {
+        throw error;
+      }
     }
   }
 }
@@ -222,7 +237,9 @@ function parseFilter(data: Buffer): Filter[] {
   const kind = text(attrs.get(TCA.KIND));
   const options = attributes(kind === 'bpf' ? (attrs.get(TCA.OPTIONS) ?? NOTHING) : NOTHING, 0);
   const program = options.get(TCA_BPF.ID);
-  if (kind === 'bpf' && handle === 0) return [];
+  if (kind === 'bpf' && handle === 0) {
+    return [];
+  }
   const info = getU32(data, 16);
   return [
     {

@@ -30,8 +30,12 @@ export function judgeBpf(refused: string | undefined): Check {
  */
 export function judgeLockdown(text: string | undefined): Check {
   const mode = /\[(\w+)\]/.exec(text ?? '')?.[1] ?? 'none';
-  if (mode === 'none') return ok('lockdown', 'the kernel shows no lockdown');
-  if (mode === 'integrity') return ok('lockdown', 'integrity mode, in which the agent works');
+  if (mode === 'none') {
+    return ok('lockdown', 'the kernel shows no lockdown');
+  }
+  if (mode === 'integrity') {
+    return ok('lockdown', 'integrity mode, in which the agent works');
+  }
   const found = `the kernel is locked down in ${mode} mode, and may refuse programs`;
   return warning('lockdown', found, 'if data-path fails, boot with lockdown=integrity');
 }
@@ -53,10 +57,16 @@ export function readMemlock(rights: RightsFacts): MemlockFacts {
 
 /** @param byGroup the kernel counts BPF memory against the control group (since 5.11), and not against RLIMIT_MEMLOCK */
 export function judgeMemlock(byGroup: boolean, { limit, canRaise }: MemlockFacts): Check {
-  if (byGroup) return ok('memlock', 'memory of programs and maps counts against the control group');
-  if (limit === undefined || limit >= MEMLOCK_NEEDED) return ok('memlock', 'enough memory may be locked');
+  if (byGroup) {
+    return ok('memlock', 'memory of programs and maps counts against the control group');
+  }
+  if (limit === undefined || limit >= MEMLOCK_NEEDED) {
+    return ok('memlock', 'enough memory may be locked');
+  }
   const found = `${Math.floor(limit / 2 ** 10)} KiB of memory may be locked`;
-  if (canRaise) return ok('memlock', `${found}, and the agent may raise the limit`);
+  if (canRaise) {
+    return ok('memlock', `${found}, and the agent may raise the limit`);
+  }
   return warning(
     'memlock',
     `${found}, and programs and maps count against this limit`,
@@ -72,7 +82,9 @@ export function parseMemlock(limits: string): number | undefined {
 
 /** @param compiled the kernel has made machine code of a program */
 export function judgeJit(compiled: boolean): Check {
-  if (compiled) return ok('jit', 'programs are compiled to machine code');
+  if (compiled) {
+    return ok('jit', 'programs are compiled to machine code');
+  }
   return warning(
     'jit',
     'programs are interpreted: each packet costs several times as much',

@@ -43,7 +43,9 @@ export function readBpffs(folder: string, canMount: boolean): BpffsFacts {
 
 function isShared(path: string, type: string): boolean | undefined {
   try {
-    if (type === 'bpf') return statSync(`/proc/1/root${path}`).dev === statSync(path).dev;
+    if (type === 'bpf') {
+      return statSync(`/proc/1/root${path}`).dev === statSync(path).dev;
+    }
     return readlinkSync('/proc/1/ns/mnt') === readlinkSync('/proc/self/ns/mnt');
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ENOENT' ? false : undefined;
@@ -59,14 +61,18 @@ const ALONE = 'only this process and its children see it: pins end with them, an
 const STICKY = 0o1000;
 
 export function judgeBpffs(facts: BpffsFacts): Check {
-  if (isToBeMounted(facts)) return judgeMount(facts);
+  if (isToBeMounted(facts)) {
+    return judgeMount(facts);
+  }
   const { folder, nearest, type, uid, mode, refused, shared } = facts;
   if (type !== 'bpf') {
     const found = `${nearest} is on a file system of type ${type}, where nothing can be pinned`;
     const elsewhere = 'remove --bpffs, or mount a bpf file system above its directory: "mount -t bpf bpf DIR"';
     return failed('bpffs', found, nearest === BPF_MOUNT ? `unmount it, and ${MOUNT_COMMAND}` : elsewhere);
   }
-  if (uid !== 0) return failed('bpffs', `${nearest} belongs to user ${uid}`, `run "chown root: ${nearest}"`);
+  if (uid !== 0) {
+    return failed('bpffs', `${nearest} belongs to user ${uid}`, `run "chown root: ${nearest}"`);
+  }
   if (refused !== undefined) {
     const remedy = `mount it for writing: "mount -o remount,rw ${BPF_MOUNT}"`;
     return failed('bpffs', `${nearest} cannot be written: ${refused}`, remedy);
@@ -96,8 +102,12 @@ function judgeMount({ nearest, canMount, shared }: BpffsFacts): Check {
   }
   const found = `no bpf file system is mounted on ${BPF_MOUNT}`;
   const onHost = `${MOUNT_COMMAND} on the host`;
-  if (!canMount) return failed('bpffs', found, `${onHost}: the agent cannot mount it without CAP_SYS_ADMIN`);
-  if (shared === false) return warning('bpffs', `${found}; the agent mounts one, and ${ALONE}`, onHost);
+  if (!canMount) {
+    return failed('bpffs', found, `${onHost}: the agent cannot mount it without CAP_SYS_ADMIN`);
+  }
+  if (shared === false) {
+    return warning('bpffs', `${found}; the agent mounts one, and ${ALONE}`, onHost);
+  }
   return warning('bpffs', `${found}; the agent mounts one when it starts`, `${onHost} at boot, as systemd does`);
 }
 
@@ -106,7 +116,9 @@ function judgeMount({ nearest, canMount, shared }: BpffsFacts): Check {
  * @throws Error where that fails
  */
 export function mountBpffs(folder: string, log: Logger): void {
-  if (!isToBeMounted(readBpffs(folder, true))) return;
+  if (!isToBeMounted(readBpffs(folder, true))) {
+    return;
+  }
   try {
     execFileSync(MOUNT[0]!, MOUNT.slice(1), { stdio: 'pipe' });
   } catch (error) {
@@ -119,6 +131,7 @@ export function mountBpffs(folder: string, log: Logger): void {
 /** @throws Error where the folder cannot have pins, though it could with a bpf file system mounted or not */
 export function requirePins(folder: string): void {
   const facts = readBpffs(folder, true);
-  if (facts.type !== 'bpf' && !isToBeMounted(facts))
+  if (facts.type !== 'bpf' && !isToBeMounted(facts)) {
     throw new Error(`${folder} is not on a bpf file system: correct --bpffs`);
+  }
 }

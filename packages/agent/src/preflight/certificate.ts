@@ -17,7 +17,9 @@ export type CertificateFacts = undefined | { error: string } | { node: string; f
 export async function readCertificate(data: string): Promise<CertificateFacts> {
   try {
     const text = await readBounded(join(data, CREDENTIAL_FILES.certificate), MAX_SIZE);
-    if (text === undefined) return undefined;
+    if (text === undefined) {
+      return undefined;
+    }
     const { subject, validFrom, validTo } = new X509Certificate(text);
     return { node: /^CN=(.*)$/m.exec(subject)?.[1] ?? '', from: new Date(validFrom), to: new Date(validTo) };
   } catch (error) {
@@ -38,7 +40,9 @@ export interface CertificateQuestion {
 export function judgeCertificate(facts: CertificateFacts, { data, now, node, token }: CertificateQuestion): Check {
   const join = `create a token with "mirrorplane node token ${node ?? 'NODE'}", and give it with --token`;
   if (facts === undefined) {
-    if (token !== false) return ok('certificate', 'none: the node joins at the first start, with a join token');
+    if (token !== false) {
+      return ok('certificate', 'none: the node joins at the first start, with a join token');
+    }
     return failed('certificate', 'the node has not joined yet, and no join token is given', join);
   }
   if ('error' in facts) {
@@ -50,7 +54,9 @@ export function judgeCertificate(facts: CertificateFacts, { data, now, node, tok
   }
   if (facts.to <= now) {
     const found = `the certificate of node ${facts.node} ended on ${facts.to.toISOString()}`;
-    if (token) return ok('certificate', `${found}: the node joins again`);
+    if (token) {
+      return ok('certificate', `${found}: the node joins again`);
+    }
     return warning('certificate', `${found}: the node copies as before, but cannot connect`, join);
   }
   return ok('certificate', `of node ${facts.node}, valid until ${facts.to.toISOString()}`);

@@ -47,7 +47,9 @@ export function judgeController({ controller, address, refused }: ControllerFact
     const remedy = 'correct --controller, the DNS or /etc/hosts';
     return warning('controller', `the host of ${controller} cannot be resolved: ${refused}`, remedy);
   }
-  if (refused === undefined) return ok('controller', `${controller} can be reached`);
+  if (refused === undefined) {
+    return ok('controller', `${controller} can be reached`);
+  }
   return warning(
     'controller',
     `${controller} (${address}) cannot be reached: ${refused}`,

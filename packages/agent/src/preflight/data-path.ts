@@ -8,7 +8,9 @@ export async function tryDatapath(make: () => Promise<Pick<Datapath, 'prepare'>>
   const begun = performance.now();
   try {
     const { installed } = await (await make()).prepare();
-    if (installed) return ok('data-path', 'this build is installed, and its programs are loaded');
+    if (installed) {
+      return ok('data-path', 'this build is installed, and its programs are loaded');
+    }
     return ok('data-path', `all programs load (in ${((performance.now() - begun) / 1000).toFixed(1)} s)`);
   } catch (error) {
     const [found = '', ...lines] = reason(error).split('\n');

@@ -43,10 +43,13 @@ function nearestOf(path: string): string {
     return path;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if ((code !== 'ENOENT' && code !== 'ENOTDIR') || path === dirname(path)) throw error;
+    if ((code !== 'ENOENT' && code !== 'ENOTDIR') || path === dirname(path)) {
+      throw error;
+    }
     // No folder can be made in its place.
-    if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink())
+    if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) {
       throw new Error(`${path} is a symbolic link with a missing target`);
+    }
     return nearestOf(dirname(path));
   }
 }

@@ -65,7 +65,9 @@ export async function checkHost(options: PreflightOptions): Promise<Check[]> {
   const now = new Date();
   checks.push(judgeCertificate(certificate, { data, now, node, token }));
   checks.push(judgeClock(now, readInstalled(), certificate));
-  if (controller !== undefined) checks.push(judgeController(await readController(controller)));
+  if (controller !== undefined) {
+    checks.push(judgeController(await readController(controller)));
+  }
   return checks;
 }
 
@@ -86,7 +88,9 @@ export async function requireFit(options: PreflightOptions, log: Logger): Promis
     throw new HostUnfit(checks);
   }
   for (const { id, state, found, remedy } of checks) {
-    if (state === 'warning') log.warn({ check: id }, `${found}; ${remedy}`);
+    if (state === 'warning') {
+      log.warn({ check: id }, `${found}; ${remedy}`);
+    }
   }
   mountBpffs(options.bpffs, log);
   return datapath;
@@ -105,7 +109,9 @@ async function checkKernel(before: readonly Check[], rights: RightsFacts, choice
   const loaded = smallest && 'program' in smallest ? smallest : undefined;
   const kernel = loaded && allowed?.tryKernel();
   const network = loaded && (await tryNetwork(loaded.program).catch((error: unknown) => ({ error: reason(error) })));
-  if (loaded) allowed?.closeFd(loaded.program);
+  if (loaded) {
+    allowed?.closeFd(loaded.program);
+  }
   const onNetwork = (id: CheckId, judge: (facts: NetworkFacts) => Check) =>
     judged(id, network, (facts) => ('error' in facts ? skipped(id, facts.error) : judge(facts)));
   return [

@@ -12,7 +12,9 @@ export type KernelFeature = keyof typeof KERNEL_FEATURES;
 
 /** @param missing what the kernel does not have */
 export function judgeKernelFeatures(missing: readonly KernelFeature[], release: string): Check {
-  if (missing.length === 0) return ok('kernel-features', `Linux ${release} has everything that the programs need`);
+  if (missing.length === 0) {
+    return ok('kernel-features', `Linux ${release} has everything that the programs need`);
+  }
   const names = missing.map((feature) => `${KERNEL_FEATURES[feature].name} (since ${KERNEL_FEATURES[feature].since})`);
   return failed(
     'kernel-features',
@@ -23,7 +25,9 @@ export function judgeKernelFeatures(missing: readonly KernelFeature[], release: 
 
 /** @param there /sys/kernel/btf/vmlinux is there: libbpf fits a program to the types of the kernel */
 export function judgeBtf(there: boolean): Check {
-  if (there) return ok('btf', 'the kernel describes its types');
+  if (there) {
+    return ok('btf', 'the kernel describes its types');
+  }
   return failed(
     'btf',
     'the kernel does not describe its types: there is no /sys/kernel/btf/vmlinux',
@@ -41,11 +45,15 @@ export interface HookFacts {
 }
 
 export function judgeHook({ choice, tcx, clsact }: HookFacts, release: string): Check {
-  if (choice !== 'clsact' && tcx) return ok('hook', 'tcx');
+  if (choice !== 'clsact' && tcx) {
+    return ok('hook', 'tcx');
+  }
   if (choice === 'tcx') {
     return failed('hook', `Linux ${release} has no tcx (it needs 6.6)`, 'use --hook auto, or boot a newer kernel');
   }
-  if (clsact === undefined) return ok('hook', choice === 'clsact' ? 'clsact' : 'clsact, because the kernel has no tcx');
+  if (clsact === undefined) {
+    return ok('hook', choice === 'clsact' ? 'clsact' : 'clsact, because the kernel has no tcx');
+  }
   const newer = tcx ? 'use --hook auto' : 'boot Linux 6.6 or newer, which has tcx';
   return failed(
     'hook',
@@ -56,7 +64,9 @@ export function judgeHook({ choice, tcx, clsact }: HookFacts, release: string): 
 
 /** @param refused what the kernel said to a veth pair in a network namespace made for the trial; undefined: it was made */
 export function judgeHelperDevice(refused: string | undefined): Check {
-  if (refused === undefined) return ok('helper-device', 'veth pairs can be created');
+  if (refused === undefined) {
+    return ok('helper-device', 'veth pairs can be created');
+  }
   return failed(
     'helper-device',
     `no veth pair can be created: ${refused}`,
@@ -66,7 +76,9 @@ export function judgeHelperDevice(refused: string | undefined): Check {
 
 /** @param refused what the kernel said to the queue for held copies, there too; undefined: it was made */
 export function judgeHoldQueue(refused: string | undefined): Check {
-  if (refused === undefined) return ok('hold-queue', 'the queue for held copies can be created');
+  if (refused === undefined) {
+    return ok('hold-queue', 'the queue for held copies can be created');
+  }
   return warning(
     'hold-queue',
     `no queue for held copies can be created (${refused}): a destination that migrates may miss some copies`,

@@ -45,7 +45,9 @@ export function loadSmallest(): { program: number; compiled: boolean } | { refus
     const program = loadProgram(SMALLEST);
     return { program, compiled: isCompiled(program) };
   } catch (error) {
-    if (error instanceof BpfError) return { refused: error.code };
+    if (error instanceof BpfError) {
+      return { refused: error.code };
+    }
     throw error;
   }
 }
@@ -82,7 +84,9 @@ function succeeds(trial: () => unknown): boolean {
     trial();
     return true;
   } catch (error) {
-    if (error instanceof BpfError) return false;
+    if (error instanceof BpfError) {
+      return false;
+    }
     throw error;
   }
 }

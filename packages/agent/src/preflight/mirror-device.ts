@@ -64,12 +64,20 @@ export function judgeMirrorDevice(facts: MirrorDeviceFacts, { address, joined }:
     return lacks(`there is no device ${facts.name}`, `${NAME_ANOTHER}${candidates}`);
   }
   const name = link.name === facts.name ? link.name : `${facts.name} (${link.name})`;
-  if (link.name === 'lo') return failed('mirror-device', 'lo does not reach other nodes', NAME_ANOTHER);
-  if (!link.ethernet) return failed('mirror-device', `${name} is not an Ethernet device`, NAME_ANOTHER);
-  if (!link.up) return lacks(`${name} is down`, `run "ip link set ${link.name} up"`);
+  if (link.name === 'lo') {
+    return failed('mirror-device', 'lo does not reach other nodes', NAME_ANOTHER);
+  }
+  if (!link.ethernet) {
+    return failed('mirror-device', `${name} is not an Ethernet device`, NAME_ANOTHER);
+  }
+  if (!link.up) {
+    return lacks(`${name} is down`, `run "ip link set ${link.name} up"`);
+  }
   if (addresses.length === 0) {
     const found = `${name} has no IPv4 address of global scope`;
-    if (master !== undefined) return lacks(`${found}, and is part of ${master}`, `${NAME_ANOTHER}, as ${master}`);
+    if (master !== undefined) {
+      return lacks(`${found}, and is part of ${master}`, `${NAME_ANOTHER}, as ${master}`);
+    }
     return lacks(found, `give it one: "ip addr add ADDRESS/PREFIX dev ${link.name}"`);
   }
   const used = address ?? addresses[0]!;
@@ -79,7 +87,9 @@ export function judgeMirrorDevice(facts: MirrorDeviceFacts, { address, joined }:
   }
   const found = `${name}, ${used}, MTU ${link.mtu}`;
   const whole = link.mtu - OVERHEAD;
-  if (whole >= USUAL_MTU) return ok('mirror-device', found);
+  if (whole >= USUAL_MTU) {
+    return ok('mirror-device', found);
+  }
   return ok(
     'mirror-device',
     `${found}: of packets with more than ${whole} bytes, TCP is split and others are truncated`,

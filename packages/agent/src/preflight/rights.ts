@@ -47,7 +47,9 @@ export function hasCapability({ effective }: RightsFacts, capability: Capability
 }
 
 export function judgeRoot({ uid }: RightsFacts): Check {
-  if (uid === 0) return ok('root', 'runs as root');
+  if (uid === 0) {
+    return ok('root', 'runs as root');
+  }
   return failed('root', `runs as user ${uid}`, 'run the agent as root: it attaches programs to devices of the host');
 }
 
@@ -67,7 +69,9 @@ export function judgeCapabilities(facts: RightsFacts): Check {
     );
   }
   const missing = NEEDED.filter((row) => !row.some((capability) => hasCapability(facts, capability)));
-  if (missing.length === 0) return ok('capabilities', NEEDED.map(([first]) => first).join(', '));
+  if (missing.length === 0) {
+    return ok('capabilities', NEEDED.map(([first]) => first).join(', '));
+  }
   const names = missing.map(([first]) => first).join(', ');
   return failed(
     'capabilities',
@@ -79,5 +83,7 @@ export function judgeCapabilities(facts: RightsFacts): Check {
 /** @throws Error where this process is not root */
 export function requireRoot(): void {
   const { uid } = readRights();
-  if (uid !== 0) throw new Error(`this process runs as user ${uid}: run it as root`);
+  if (uid !== 0) {
+    throw new Error(`this process runs as user ${uid}: run it as root`);
+  }
 }

@@ -71,15 +71,21 @@ function connectElsewhere(): RtClient {
   const setns = libc.func('int setns(int fd, int type)');
   const close = libc.func('int close(int fd)');
   const own: number = open('/proc/thread-self/ns/net', O_RDONLY);
-  if (own < 0) throw new Error(`the network namespace cannot be opened: errno ${koffi.errno()}`);
+  if (own < 0) {
+    throw new Error(`the network namespace cannot be opened: errno ${koffi.errno()}`);
+  }
   const client = new RtClient();
   try {
-    if (unshare(CLONE_NEWNET) !== 0) throw new Error(`no network namespace can be made: errno ${koffi.errno()}`);
+    if (unshare(CLONE_NEWNET) !== 0) {
+      throw new Error(`no network namespace can be made: errno ${koffi.errno()}`);
+    }
     try {
       client.open();
     } finally {
       // Nothing may go on in the wrong place.
-      if (setns(own, CLONE_NEWNET) !== 0) process.abort();
+      if (setns(own, CLONE_NEWNET) !== 0) {
+        process.abort();
+      }
     }
     return client;
   } finally {

@@ -38,7 +38,9 @@ export function planArrivals(
   const moved = captures.map((capture) => {
     const guest = !capture.edge && capture.hook === 'egress' && capture.ifindex !== 0;
     const arrivalBridge = guest ? bridgeOf(capture.ifindex) : 0;
-    if (arrivalBridge === 0) return capture;
+    if (arrivalBridge === 0) {
+      return capture;
+    }
     bridges.add(arrivalBridge);
     guests.add(capture.ifindex);
     return { ...capture, arrivalBridge };
@@ -46,10 +48,13 @@ export function planArrivals(
   return {
     captures: moved,
     arrivalPorts: links.flatMap((link): ArrivalPort[] => {
-      if (bridges.has(link.ifindex))
+      if (bridges.has(link.ifindex)) {
         return [{ ifindex: link.ifindex, hook: 'egress', bridge: link.ifindex, uplink: false }];
+      }
       // A port that does not forward drops what it receives: its frames do not arrive.
-      if (!bridges.has(link.master) || !link.forwarding) return [];
+      if (!bridges.has(link.master) || !link.forwarding) {
+        return [];
+      }
       const uplink = (link.learns ?? true) && !guestDevices.has(link.ifindex);
       return [{ ifindex: link.ifindex, hook: 'ingress', bridge: link.master, uplink }];
     }),
@@ -61,8 +66,9 @@ export function planArrivals(
       const ports = links.filter((link) => link.master === bridge);
       const sole = ports.length === 2 ? ports.filter(({ ifindex }) => guests.has(ifindex)) : [];
       const guest = sole.length === 1 ? sole[0]! : undefined;
-      if (guest === undefined || !guest.forwarding)
+      if (guest === undefined || !guest.forwarding) {
         return known.filter(({ ifindex }) => guests.has(ifindex) && byIfindex.get(ifindex)?.forwarding);
+      }
       return [...known, ...floodedTo(guest, byIfindex.get(bridge)!, ports)];
     }),
   };

@@ -11,13 +11,17 @@ export function handoverDeliveries(
   const left = new Set(program.standby.filter(({ role }) => role === 'origin').map((item) => item.interface));
   return new Map(
     program.deliveries.flatMap(({ id, duringHandover: other }) => {
-      if (other === undefined) return [];
+      if (other === undefined) {
+        return [];
+      }
       const device = byInterface.get(other.interface);
       const guest = device === undefined ? 'absent' : device.guest;
       // A guest that has stopped here and does not run there yet: copies are held (`handoverOf`). QEMU may throw away what it
       // finds in a tap before its guest runs.
       const between = device?.linkType === 'tun' && guest === 'absent' && !left.has(other.interface);
-      if (between) return [];
+      if (between) {
+        return [];
+      }
       return guest === 'absent' ? [[id, other.delivery] as const] : [];
     }),
   );
@@ -30,9 +34,13 @@ export function handoverOf(
   byInterface: ReadonlyMap<string, NodeDevice>,
   released: boolean,
 ): Pick<LocalDeliveryEntry, 'handover'> {
-  if (during === undefined) return {};
+  if (during === undefined) {
+    return {};
+  }
   const device = byInterface.get(during.interface);
   const relay = deliveries.find(({ id }) => id === during.delivery);
-  if (relay?.kind !== 'erspan' || (device !== undefined && device.linkType !== 'tun')) return {};
+  if (relay?.kind !== 'erspan' || (device !== undefined && device.linkType !== 'tun')) {
+    return {};
+  }
   return { handover: { interface: during.interface, target: relay.node, relay: relay.id, released } };
 }

@@ -11,14 +11,17 @@ export function problemsOf(program: NodeProgram, { underlay, nextHops, devices }
   // A device that was asked for and is not there is said before a policy needs it.
   const asked = underlay.underlay === undefined && underlay.asked;
   if (asked || erspan.length > 0 || program.terminations.length > 0) {
-    if (underlay.underlay === undefined) problems.push({ code: 'NODE_UNDERLAY_UNKNOWN', message: underlay.why });
-    else if (!underlay.up) {
+    if (underlay.underlay === undefined) {
+      problems.push({ code: 'NODE_UNDERLAY_UNKNOWN', message: underlay.why });
+    } else if (!underlay.up) {
       problems.push({ code: 'DEVICE_DOWN', message: `the mirror device ${underlay.underlay.device} is down` });
     }
   }
   for (const { address, node, policy } of underlay.underlay === undefined ? [] : erspan) {
     const hop = nextHops.get(address);
-    if (hop?.state === 'noRoute') problems.push({ code: 'ROUTE_MISSING', message: `node ${node}: ${hop.why}`, policy });
+    if (hop?.state === 'noRoute') {
+      problems.push({ code: 'ROUTE_MISSING', message: `node ${node}: ${hop.why}`, policy });
+    }
     if (hop?.state === 'unresolved') {
       const via = hop.via === address ? '' : ` by ${hop.via}`;
       problems.push({
@@ -29,13 +32,20 @@ export function problemsOf(program: NodeProgram, { underlay, nextHops, devices }
     }
   }
   for (const delivery of program.deliveries) {
-    if (delivery.kind === 'erspan') continue;
+    if (delivery.kind === 'erspan') {
+      continue;
+    }
     const device = devices.find((candidate) => candidate.identity?.id === delivery.interface);
     const base = { policy: delivery.policy, interface: delivery.interface };
-    if (device === undefined || refusalOf(device) !== undefined) continue; // said with the devices, whatever uses it
+    if (device === undefined || refusalOf(device) !== undefined) {
+      continue; // said with the devices, whatever uses it
+    }
     const refused = copiesRefusalOf(device);
-    if (refused !== undefined) problems.push({ code: 'DEVICE_UNSUPPORTED', message: refused, ...base });
-    else if (!device.up) problems.push({ code: 'DEVICE_DOWN', message: `${device.name} is down`, ...base });
+    if (refused !== undefined) {
+      problems.push({ code: 'DEVICE_UNSUPPORTED', message: refused, ...base });
+    } else if (!device.up) {
+      problems.push({ code: 'DEVICE_DOWN', message: `${device.name} is down`, ...base });
+    }
   }
   return problems;
 }
@@ -68,7 +78,9 @@ export function unprotected({ unprotected: ifindexes = new Set(), devices, under
 
 /** Which policies have copies throttled, so that originals have the CPUs to themselves: all that are captured here. */
 export function throttledByCpus({ captures }: NodeProgram, { cpuThrottled }: Surroundings): NodeProblem[] {
-  if (!cpuThrottled) return [];
+  if (!cpuThrottled) {
+    return [];
+  }
   const message = 'packets are lost for lack of CPU time: copies are throttled, and some are dropped as overBudget';
   return [...new Set(captures.map(({ policy }) => policy))].map((policy) => ({ code: 'CPU_BUSY', message, policy }));
 }
@@ -84,7 +96,9 @@ export function captureStatuses(reconciled: Reconciled, refused: readonly Captur
     }
     const refusedHooks = hooks.flatMap((id) => refusals.get(id) ?? []);
     const [refusal] = refusedHooks;
-    if (refusal === undefined) return { ...base, state: 'capturing' };
+    if (refusal === undefined) {
+      return { ...base, state: 'capturing' };
+    }
     const { code, arrives } = refusal;
     const isPart = (arrives || refusedHooks.length < hooks.length) && !refusedHooks.some(({ gone }) => gone);
     const message = arrives

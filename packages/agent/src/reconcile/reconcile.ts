@@ -46,14 +46,19 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
     const device = byInterface.get(capture.source);
     const usable = device && refusalOf(device) === undefined ? device : undefined;
     const hooks = hookCaptures({ ...capture, delivery: choose(capture.delivery) }, usable, handingOver);
-    if (device === undefined) waiting.push(capture.id);
-    else placed.push({ capture, device, hooks: usable ? hooks.map((hook) => hook.id) : [] });
+    if (device === undefined) {
+      waiting.push(capture.id);
+    } else {
+      placed.push({ capture, device, hooks: usable ? hooks.map((hook) => hook.id) : [] });
+    }
     return hooks;
   });
   const expected = new Set(program.standby.filter(({ role }) => role === 'target').map((item) => item.interface));
   const deliveries = program.deliveries.map((delivery) => {
     const entry = deliveryEntry(delivery, byInterface, around);
-    if (entry.kind !== 'local' || delivery.kind !== 'local') return entry;
+    if (entry.kind !== 'local' || delivery.kind !== 'local') {
+      return entry;
+    }
     const handover = handoverOf(program, delivery.duringHandover, byInterface, during.has(entry.id));
     return { ...entry, ...handover, ...(expected.has(delivery.interface) && { arriving: true }) };
   });
@@ -120,7 +125,9 @@ function hookCaptures(
 /** Whether what is sent into the device reaches no guest, so that it is left out until a frame of the guest comes. */
 function standsBy({ guest, reversed, expected, linkType }: NodeDevice): boolean {
   // libvirt holds a macvtap device down while its guest is elsewhere (qemuInterfaceStopDevice), so nothing passes there.
-  if (guest !== 'absent' || reversed) return false;
+  if (guest !== 'absent' || reversed) {
+    return false;
+  }
   // A guest at the other end of a cable gets all from the first frame on, also one that never sends.
   return !(expected && isCable({ linkType }));
 }
@@ -148,8 +155,9 @@ function deliveryEntry(
   }
   const { address, destinationMtu, session, generation, remoteMtu } = delivery;
   const base = { ...budget, id, policy, kind: 'erspan', address, session, generation } as const;
-  if (underlay.underlay === undefined || !underlay.up)
+  if (underlay.underlay === undefined || !underlay.up) {
     return { ...base, ifindex: 0, mtu: remoteMtu, sourceAddress: '0.0.0.0' };
+  }
   const hop = nextHops.get(address);
   return {
     ...base,

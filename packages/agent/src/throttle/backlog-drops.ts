@@ -11,7 +11,9 @@ export function parseLost(text: string): number {
     .split('\n')
     .map((line) => {
       const dropped = Number.parseInt(line.trim().split(/\s+/)[DROPPED] ?? '', 16);
-      if (Number.isNaN(dropped)) throw new Error(`/proc/net/softnet_stat has an unexpected line: ${line}`);
+      if (Number.isNaN(dropped)) {
+        throw new Error(`/proc/net/softnet_stat has an unexpected line: ${line}`);
+      }
       return dropped;
     })
     .reduce((sum, dropped) => sum + dropped, 0);

@@ -36,7 +36,9 @@ export class CpuHeadroom {
   /** @param rate the budget that is in force, bytes a second; 0: none */
   constructor(rate: number) {
     this.#rate = rate;
-    if (rate > 0 && rate < COUNTING) this.#ceiling = rate;
+    if (rate > 0 && rate < COUNTING) {
+      this.#ceiling = rate;
+    }
   }
 
   /** Takes a reading, about every 100 ms. Returns the budget in bytes a second; 0: no limit is needed. */
@@ -45,16 +47,23 @@ export class CpuHeadroom {
     this.#last = reading;
     const seconds = last ? (reading.at - last.at) / 1000 : 0;
     // Counters that went back: a CPU was taken away, or the number has wrapped.
-    if (!last || seconds <= 0 || reading.lost < last.lost || reading.copies < last.copies) return this.#rate;
+    if (!last || seconds <= 0 || reading.lost < last.lost || reading.copies < last.copies) {
+      return this.#rate;
+    }
     const copies = (reading.copies - last.copies) / seconds;
-    if (reading.lost > last.lost) this.#lose(copies);
-    else this.#recover(seconds);
+    if (reading.lost > last.lost) {
+      this.#lose(copies);
+    } else {
+      this.#recover(seconds);
+    }
     return Math.round(this.#rate);
   }
 
   #lose(copies: number): void {
     this.#calmFor = 0;
-    if (this.#rate === 0) this.#rate = COUNTING;
+    if (this.#rate === 0) {
+      this.#rate = COUNTING;
+    }
     // Where nothing is copied, it is not copies that take the CPU.
     else if (copies > 0) {
       this.#ceiling ??= copies;
@@ -64,10 +73,14 @@ export class CpuHeadroom {
 
   #recover(seconds: number): void {
     this.#calmFor += seconds;
-    if (this.#rate === 0 || this.#calmFor < WAIT) return;
+    if (this.#rate === 0 || this.#calmFor < WAIT) {
+      return;
+    }
     const ceiling = this.#ceiling ?? 0;
     this.#rate += Math.max(LEAST, GROWTH * ceiling) * seconds;
-    if (this.#rate < Math.max(2 * LEAST, ENOUGH * ceiling)) return;
+    if (this.#rate < Math.max(2 * LEAST, ENOUGH * ceiling)) {
+      return;
+    }
     this.#rate = 0;
     this.#ceiling = undefined;
   }

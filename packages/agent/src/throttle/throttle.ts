@@ -117,7 +117,9 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
         this.#failing = false;
       })
       .catch((error: unknown) => {
-        if (!this.#failing) this.#parts.log.warn({ err: error }, 'devices or CPUs cannot be read');
+        if (!this.#failing) {
+          this.#parts.log.warn({ err: error }, 'devices or CPUs cannot be read');
+        }
         this.#failing = true;
       })
       .finally(() => {
@@ -129,13 +131,21 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
     const { datapath } = this.#parts;
     const budgets = await datapath.deviceBudgets();
     const present = new Set(budgets.map(({ ifindex }) => ifindex));
-    for (const ifindex of this.#followed.keys()) if (!present.has(ifindex)) this.#followed.delete(ifindex);
+    for (const ifindex of this.#followed.keys()) {
+      if (!present.has(ifindex)) {
+        this.#followed.delete(ifindex);
+      }
+    }
     const rates = new Map<number, number>();
     for (const budget of budgets) {
       const rate = await this.#follow(budget);
-      if (rate !== undefined && rate !== budget.rate) rates.set(budget.ifindex, rate);
+      if (rate !== undefined && rate !== budget.rate) {
+        rates.set(budget.ifindex, rate);
+      }
     }
-    if (rates.size > 0) await datapath.setDeviceBudgets(rates);
+    if (rates.size > 0) {
+      await datapath.setDeviceBudgets(rates);
+    }
     this.#remember(budgets, rates);
     await this.#followCpus();
     this.#tellThrottled();
@@ -151,7 +161,9 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
 
   async #followCpus(): Promise<void> {
     const { datapath, lost } = this.#parts;
-    if (!lost) return;
+    if (!lost) {
+      return;
+    }
     const { rate, passed, refused } = await datapath.nodeBudget();
     this.#node ??= { headroom: new CpuHeadroom(rate), refused, throttledUntil: 0 };
     const at = performance.now();
@@ -160,23 +172,31 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
     noteRefused(this.#node, limits ? refused : this.#node.refused, at);
     this.#node.refused = refused;
     const next = this.#node.headroom.next({ at, lost: lost(), copies: passed });
-    if (next !== rate) await datapath.setNodeBudget(next);
+    if (next !== rate) {
+      await datapath.setNodeBudget(next);
+    }
   }
 
   /** Its budget from now on; undefined: as it is. */
   async #follow({ ifindex, rate, passed, refused }: DeviceBudget): Promise<number | undefined> {
     const links = this.#parts.links();
     const link = links.find((candidate) => candidate.ifindex === ifindex);
-    if (!link) return undefined;
+    if (!link) {
+      return undefined;
+    }
     const readings = await this.#readCarriers(link, links);
     const own = readings.find((reading) => reading.ifindex === ifindex);
-    if (!own) return undefined;
+    if (!own) {
+      return undefined;
+    }
     const followed = this.#followed.get(ifindex) ?? begin(refused);
     this.#followed.set(ifindex, followed);
     const at = performance.now();
     noteRefused(followed, refused, at);
     for (const gone of followed.headrooms.keys()) {
-      if (!readings.some((reading) => reading.ifindex === gone)) followed.headrooms.delete(gone);
+      if (!readings.some((reading) => reading.ifindex === gone)) {
+        followed.headrooms.delete(gone);
+      }
     }
     const limits = readings.map((reading) => {
       const headroom = followed.headrooms.get(reading.ifindex) ?? new Headroom(rate);
@@ -205,7 +225,9 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
       const { ifindex, linkType, bus } = carrier.link;
       const isVirtual = linkType !== '' && bus === undefined;
       const sending = await readSending(this.#parts.client, ifindex);
-      if (sending) readings.push({ ...sending, ifindex, capacity: this.#capacity(carrier, link), isVirtual });
+      if (sending) {
+        readings.push({ ...sending, ifindex, capacity: this.#capacity(carrier, link), isVirtual });
+      }
     }
     return readings;
   }
@@ -214,7 +236,9 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
   #capacity({ link, whole }: Carrier, { name }: Link): number | undefined {
     const { rates } = this.#parts;
     const megabits = rates?.[link.name] ?? (whole ? rates?.[name] : undefined);
-    if (megabits !== undefined) return (megabits * 1_000_000) / 8;
+    if (megabits !== undefined) {
+      return (megabits * 1_000_000) / 8;
+    }
     return link.linkType === '' ? linkSpeed(link.name, link.ifindex) : undefined;
   }
 
@@ -227,8 +251,13 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
       [...this.#followed].filter(([, { isUnprotected }]) => isUnprotected).map(([ifindex]) => ifindex),
     );
     const cpuThrottled = (this.#node?.throttledUntil ?? 0) > now;
-    if (same(throttled, this.#throttled) && same(unprotected, this.#unprotected) && cpuThrottled === this.#cpuThrottled)
+    if (
+      same(throttled, this.#throttled) &&
+      same(unprotected, this.#unprotected) &&
+      cpuThrottled === this.#cpuThrottled
+    ) {
       return;
+    }
     this.#throttled = throttled;
     this.#unprotected = unprotected;
     this.#cpuThrottled = cpuThrottled;
@@ -256,7 +285,9 @@ const SHAPERS = new Set(['tbf', 'htb', 'hfsc', 'cake', 'netem', 'cbq', 'taprio']
 
 /** Whether it is known when the device can send no more: by its speed, or by a queue that grows then. */
 function givesWay({ capacity, queue, isVirtual }: CarrierReading): boolean {
-  if (capacity !== undefined) return true;
+  if (capacity !== undefined) {
+    return true;
+  }
   return queue !== undefined && (!isVirtual || SHAPERS.has(queue.kind));
 }
 
@@ -267,6 +298,8 @@ function wireBytes({ bytes, packets }: Sending): number {
 
 /** Takes the number of copies that a budget has refused so far. */
 function noteRefused(budget: Refusing, refused: number, now: number): void {
-  if (refused !== budget.refused) budget.throttledUntil = now + THROTTLED_FOR_MS;
+  if (refused !== budget.refused) {
+    budget.throttledUntil = now + THROTTLED_FOR_MS;
+  }
   budget.refused = refused;
 }

@@ -33,12 +33,15 @@ export class Unprotected {
       return false;
     }
     // Counters that went back are those of another device.
-    if (!begin || reading.sent < begin.sent || reading.copies < begin.copies) this.#begin = reading;
-    else if (reading.at - begin.at >= WINDOW_MS) {
+    if (!begin || reading.sent < begin.sent || reading.copies < begin.copies) {
+      this.#begin = reading;
+    } else if (reading.at - begin.at >= WINDOW_MS) {
       const copies = reading.copies - begin.copies;
       const originals = reading.sent - begin.sent - copies;
       const least = (LEAST.bytes * (reading.at - begin.at)) / 1000;
-      if (originals > Math.max(least, LEAST.share * copies)) this.#until = reading.at + SHARED_FOR_MS;
+      if (originals > Math.max(least, LEAST.share * copies)) {
+        this.#until = reading.at + SHARED_FOR_MS;
+      }
       this.#begin = reading;
     }
     return reading.at < this.#until;

@@ -74,11 +74,16 @@ export class Headroom {
     const room = Math.max(least, SHARE * known - this.#peak);
     const growth = Math.max(least, Number.isFinite(known) ? GROWTH * known * seconds : 0);
     // Where nothing is copied, it is not copies that fill the queue.
-    if (pressed && copies > 0) this.#rate = Math.max(least, BACK * Math.min(this.#rate, copies));
-    else if (!pressed) this.#rate += growth;
+    if (pressed && copies > 0) {
+      this.#rate = Math.max(least, BACK * Math.min(this.#rate, copies));
+    } else if (!pressed) {
+      this.#rate += growth;
+    }
     this.#rate = Math.min(this.#rate, room);
     // Nothing is known that would limit it, and nothing has been in the way for long.
-    if (room === Number.POSITIVE_INFINITY && !pressed) this.#rate = room;
+    if (room === Number.POSITIVE_INFINITY && !pressed) {
+      this.#rate = room;
+    }
     return this.#asNumber();
   }
 
@@ -86,10 +91,13 @@ export class Headroom {
     this.#calmFor = pressed ? 0 : this.#calmFor + seconds;
     this.#pressedFor = pressed ? this.#pressedFor + 1 : 0;
     // One reading may be a burst into a short queue; two in a row tell that the device has been sending all the while.
-    if (this.#pressedFor >= 2) this.#learned = total;
-    else if (this.#learned !== undefined) {
+    if (this.#pressedFor >= 2) {
+      this.#learned = total;
+    } else if (this.#learned !== undefined) {
       this.#learned = Math.max(total, this.#learned * (1 + PROBE * seconds));
-      if (this.#calmFor > FORGET_AFTER) this.#learned = undefined;
+      if (this.#calmFor > FORGET_AFTER) {
+        this.#learned = undefined;
+      }
     }
   }
 
@@ -99,7 +107,11 @@ export class Headroom {
 }
 
 function isPressed({ queue }: DeviceReading, last: DeviceReading, total: number): boolean {
-  if (!queue) return false;
-  if (queue.drops > (last.queue?.drops ?? queue.drops)) return true;
+  if (!queue) {
+    return false;
+  }
+  if (queue.drops > (last.queue?.drops ?? queue.drops)) {
+    return true;
+  }
   return queue.backlog > LONG_QUEUE.bytes && queue.backlog > LONG_QUEUE.seconds * total;
 }

@@ -24,7 +24,9 @@ export async function readSending(client: RtClient, ifindex: number): Promise<Se
     // A queue counts a super-packet as its segments, a device of the kernel's own as one packet.
     return (await queueStats(client, ifindex)) ?? (await linkStats(client, ifindex));
   } catch (error) {
-    if (error instanceof NetlinkError && error.code === 'ENODEV') return undefined;
+    if (error instanceof NetlinkError && error.code === 'ENODEV') {
+      return undefined;
+    }
     throw error;
   }
 }
@@ -36,18 +38,24 @@ async function queueStats(client: RtClient, ifindex: number): Promise<Sending | 
     data = (await client.request(RTM.GETQDISC, payload, NLM_F_ECHO)).find(({ type }) => type === RTM.NEWQDISC)?.data;
   } catch (error) {
     // The kernel has nothing to say of a device without a queue.
-    if (error instanceof NetlinkError && (error.code === 'ENOENT' || error.code === 'EINVAL')) return undefined;
+    if (error instanceof NetlinkError && (error.code === 'ENOENT' || error.code === 'EINVAL')) {
+      return undefined;
+    }
     throw error;
   }
   const found = attributes(data ?? Buffer.alloc(0), TCMSG);
   const stats = found.get(TCA_STATS2);
   // What passes a device without a queue is not counted there.
   const kind = text(found.get(TCA_KIND));
-  if (!stats || kind === 'noqueue') return undefined;
+  if (!stats || kind === 'noqueue') {
+    return undefined;
+  }
   const parts = attributes(stats, 0);
   const basic = parts.get(TCA_STATS.BASIC);
   const queue = parts.get(TCA_STATS.QUEUE);
-  if (!basic || !queue) return undefined;
+  if (!basic || !queue) {
+    return undefined;
+  }
   const packets = parts.get(TCA_STATS.PKT64);
   return {
     bytes: getU64(basic, 0),

@@ -26,16 +26,22 @@ let bridge: number;
 
 before(async () => {
   enterOwnNamespace();
-  for (const name of [...GUESTS, 'ids', 'log']) addVeth(name);
+  for (const name of [...GUESTS, 'ids', 'log']) {
+    addVeth(name);
+  }
   addBridge('lan', [...GUESTS]);
   bridge = link('lan').ifindex;
   ({ datapath } = newDatapath());
   await datapath.open();
-  for (const guest of GUESTS) sockets.set(guest, new RawSocket(`${guest}p`));
+  for (const guest of GUESTS) {
+    sockets.set(guest, new RawSocket(`${guest}p`));
+  }
   run('nft', 'add table bridge t');
 });
 after(async () => {
-  for (const socket of sockets.values()) socket.close();
+  for (const socket of sockets.values()) {
+    socket.close();
+  }
   await datapath?.uninstall();
   assert.deepEqual(leftPins(), []);
 });
@@ -96,14 +102,18 @@ async function seen(send: (far: (to: string, number: number) => void) => void) {
     }
   }
   const [web, ids, log] = sniffers.map((sniffer) => numbers(sniffer.frames()));
-  for (const sniffer of sniffers) sniffer.close();
+  for (const sniffer of sniffers) {
+    sniffer.close();
+  }
   assertSumsClose(await datapath.counters());
   return { web, ids, log, matched: (await inbound('web')) - before[0]!, spied: (await inbound('spy')) - before[1]! };
 }
 
 /** Both guests and the far one are known to the bridge, by frames that are counted for nobody here. */
 async function learn(): Promise<void> {
-  for (const guest of GUESTS) sockets.get(guest)!.send(frame(ALL, MAC[guest]));
+  for (const guest of GUESTS) {
+    sockets.get(guest)!.send(frame(ALL, MAC[guest]));
+  }
   assert.equal(await apply(), '');
 }
 
@@ -113,7 +123,9 @@ test('a frame with the address of its neighbour, which the firewall drops, takes
   run('nft', `add rule bridge t spoof iifname "spy" ether saddr != ${MAC.spy.match(/../g)!.join(':')} drop`);
   const result = await seen((far) => {
     for (let i = 0; i < 30; i++) {
-      if (i % 3 === 0) sockets.get('spy')!.send(frame(ALL, MAC.web));
+      if (i % 3 === 0) {
+        sockets.get('spy')!.send(frame(ALL, MAC.web));
+      }
       far(MAC.web, i);
     }
   });
@@ -128,7 +140,9 @@ test('what a firewall on the bridge drops is copied, once, and what it lets thro
   run('nft', 'add chain bridge t drops { type filter hook forward priority 0; }');
   run('nft', 'add rule bridge t drops oifname "web" ether type 0x88b5 @ll,112,32 < 10 drop');
   const result = await seen((far) => {
-    for (let i = 0; i < 20; i++) far(MAC.web, i);
+    for (let i = 0; i < 20; i++) {
+      far(MAC.web, i);
+    }
   });
   run('nft', 'delete chain bridge t drops');
   const all = Array.from({ length: 20 }, (_, i) => i);
@@ -142,12 +156,16 @@ test('an address that moves to a neighbour takes only its own frames with it', a
   // The table of before is still in force: the agent has not heard of the move.
   sockets.get('spy')!.send(frame(ALL, VIRTUAL));
   const { web, ids } = await seen((far) => {
-    for (let i = 0; i < 20; i++) far(MAC.web, i);
+    for (let i = 0; i < 20; i++) {
+      far(MAC.web, i);
+    }
   });
   assert.deepEqual([web, ids], [Array.from({ length: 20 }, (_, i) => i), Array.from({ length: 20 }, (_, i) => i)]);
   await apply();
   const after = await seen((far) => {
-    for (let i = 0; i < 20; i++) far(VIRTUAL, i);
+    for (let i = 0; i < 20; i++) {
+      far(VIRTUAL, i);
+    }
   });
   assert.deepEqual([after.web, after.ids, after.log], [[], [], Array.from({ length: 20 }, (_, i) => i)]);
 });
@@ -161,7 +179,9 @@ test('frames whose destination is rewritten inside the bridge are copied for the
     `add rule bridge t rewrite iifname "far" ether daddr ${NOBODY.match(/../g)!.join(':')} ether daddr set ${colons}`,
   );
   const result = await seen((far) => {
-    for (let i = 0; i < 20; i++) far(i % 2 ? NOBODY : MAC.web, i);
+    for (let i = 0; i < 20; i++) {
+      far(i % 2 ? NOBODY : MAC.web, i);
+    }
   });
   run('nft', 'delete chain bridge t rewrite');
   const all = Array.from({ length: 20 }, (_, i) => i);
@@ -173,7 +193,9 @@ test('a table that is behind the bridge costs no copy: what the guest gets is co
   const wrong = table().map((entry) => ({ ...entry, port: link('spy').ifindex }));
   await apply(wrong);
   const { web, ids } = await seen((far) => {
-    for (let i = 0; i < 20; i++) far(MAC.web, i);
+    for (let i = 0; i < 20; i++) {
+      far(MAC.web, i);
+    }
   });
   const all = Array.from({ length: 20 }, (_, i) => i);
   assert.deepEqual([web, ids], [all, all]);
@@ -190,8 +212,12 @@ test('a guest that floods its bridge with addresses takes no copy from anybody, 
   }));
   assert.equal(await apply([...table(), ...flood]), '');
   const result = await seen((far) => {
-    for (let i = 0; i < 10; i++) far(MAC.web, i);
-    for (let i = 10; i < 20; i++) far(MAC.spy, i);
+    for (let i = 0; i < 10; i++) {
+      far(MAC.web, i);
+    }
+    for (let i = 10; i < 20; i++) {
+      far(MAC.spy, i);
+    }
   });
   const numbers = (from: number) => Array.from({ length: 10 }, (_, i) => from + i);
   assert.deepEqual([result.web, result.ids, result.log], [numbers(0), numbers(0), numbers(10)]);
@@ -202,7 +228,9 @@ test('a guest that floods its bridge with addresses takes no copy from anybody, 
 async function applyUntil(holds: (problems: string) => boolean): Promise<string> {
   for (let tries = 0; ; tries++) {
     const problems = await apply();
-    if (holds(problems)) return problems;
+    if (holds(problems)) {
+      return problems;
+    }
     assert.ok(tries < 100, `not as it should be: ${problems || 'no problems'}`);
     await new Promise((done) => setTimeout(done, 50));
   }
@@ -210,14 +238,18 @@ async function applyUntil(holds: (problems: string) => boolean): Promise<string>
 
 /** A filter that gives every packet a class, behind ours. The qdisc is there where ours hang as filters. */
 function addFilter(device: string, side: 'ingress' | 'egress'): void {
-  if (!BY_CLSACT) run('tc', 'qdisc', 'add', 'dev', device, 'clsact');
+  if (!BY_CLSACT) {
+    run('tc', 'qdisc', 'add', 'dev', device, 'clsact');
+  }
   const match = ['u32', 'match', 'u32', '0', '0', 'flowid', ':1'];
   run('tc', 'filter', 'add', 'dev', device, side, 'pref', '9', 'protocol', 'all', ...match);
 }
 
 const NUMBERS = Array.from({ length: 20 }, (_, i) => i);
 const sendAll = (far: (to: string, number: number) => void) => {
-  for (const number of NUMBERS) far(MAC.web, number);
+  for (const number of NUMBERS) {
+    far(MAC.web, number);
+  }
 };
 
 /** The firewall drops half of the frames: all are copied, each once, and told by nobody as unseen. */
@@ -253,7 +285,9 @@ test('a filter on what a neighbour may send, as a limit of libvirt is one, makes
   await assertSeenThrough();
   // Equal frames, one after another: each is copied as often as it is sent.
   const { web, ids } = await seen((far) => {
-    for (let i = 0; i < 20; i++) far(MAC.web, 7);
+    for (let i = 0; i < 20; i++) {
+      far(MAC.web, 7);
+    }
   });
   assert.deepEqual([web, ids], [Array(20).fill(7), Array(20).fill(7)]);
   run('tc', 'filter', 'del', 'dev', 'far', 'ingress', 'pref', '9');
@@ -267,7 +301,9 @@ test('a filter behind ours where the node itself sends into the bridge makes no 
   assert.equal(await apply(), '');
   const node = new RawSocket('lan');
   const { web, ids } = await seen(() => {
-    for (const number of NUMBERS) node.send(frame(MAC.web, MAC.far, number));
+    for (const number of NUMBERS) {
+      node.send(frame(MAC.web, MAC.far, number));
+    }
   });
   node.close();
   assert.deepEqual([web, ids], [NUMBERS, NUMBERS]);

@@ -49,7 +49,9 @@ async function burst(count: number, budgets: { policy?: number; node?: number })
   const start = performance.now();
   const originals = await Sniffer.start('farp', { longest: 2000 });
   try {
-    for (let i = 0; i < count; i++) world.guest.send(frame);
+    for (let i = 0; i < count; i++) {
+      world.guest.send(frame);
+    }
     assert.equal((await originals.expect(count)).length, count, 'no original is lost');
   } finally {
     originals.close();
@@ -88,7 +90,9 @@ test('a new rate neither fills nor empties the bucket, however often it comes', 
   await burst(1, { node: 1e9 });
   const start = performance.now();
   let copied = 0;
-  for (let i = 0; i < 10; i++) copied += (await burst(60, { node: SLOW + i })).copied;
+  for (let i = 0; i < 10; i++) {
+    copied += (await burst(60, { node: SLOW + i })).copied;
+  }
   const ms = performance.now() - start;
   const most = Math.ceil((BURST + ((SLOW + 10) * ms) / 1000) / frame.length) + 1;
   const least = Math.floor(BURST / frame.length);
@@ -102,7 +106,9 @@ test('copies beyond the budget of the device that they leave by are dropped as o
   const send = async (count: number) => {
     const originals = await Sniffer.start('farp', { longest: 2000 });
     try {
-      for (let i = 0; i < count; i++) world.guest.send(frame);
+      for (let i = 0; i < count; i++) {
+        world.guest.send(frame);
+      }
       assert.equal((await originals.expect(count)).length, count, 'no original is lost');
     } finally {
       originals.close();
@@ -161,7 +167,9 @@ async function placeOfHostFrame(delivery: DeliveryEntry, device: Veth): Promise<
     await world.datapath.apply(
       stateOf({ captures: capturesOf(world.devices.vm.ifindex, delivery.id), deliveries: [delivery] }),
     );
-    for (let i = 0; i < 50; i++) world.guest.send(frame);
+    for (let i = 0; i < 50; i++) {
+      world.guest.send(frame);
+    }
     socket.send(hostFrame);
     return await until('the frame of the node', () => {
       const place = arrived.frames().findIndex((found) => found.equals(hostFrame));

@@ -46,7 +46,9 @@ const names = (side: 'ingress' | 'egress') => filtersAt('vm', side).map(({ name 
 async function assertCopies(): Promise<void> {
   await sniffing(['farp', 'dstp'], async (sniffers) => {
     world.guest.send(frame);
-    for (const sniffer of sniffers) assert.equal((await sniffer.expect(1)).length, 1);
+    for (const sniffer of sniffers) {
+      assert.equal((await sniffer.expect(1)).length, 1);
+    }
   });
 }
 
@@ -55,7 +57,9 @@ async function repaired(): Promise<ApplyResult & { took: number }> {
   const from = performance.now();
   return await until('repair', async () => {
     const result = await datapath.apply(state);
-    if (result.repaired.length > 0) return { ...result, took: performance.now() - from };
+    if (result.repaired.length > 0) {
+      return { ...result, took: performance.now() - from };
+    }
     await delay(500);
     return undefined;
   });
@@ -119,7 +123,9 @@ test('a qdisc that someone deletes is made again within a second, counted for ea
 
 test('filters that someone flushes are attached again, and the qdisc is known as ours still', async () => {
   await datapath.apply(state);
-  for (const side of ['ingress', 'egress']) run('tc', 'filter', 'del', 'dev', 'vm', side);
+  for (const side of ['ingress', 'egress']) {
+    run('tc', 'filter', 'del', 'dev', 'vm', side);
+  }
   assert.equal((await repaired()).repaired.length, 2);
   await datapath.uninstall();
   assert.equal(carrierOf('vm'), undefined);
@@ -263,7 +269,9 @@ test('beside a qdisc `ingress` a frame that the bridge knows the way of is copie
   const towards = Buffer.concat([mac, frame.subarray(6)]);
   await sniffing(['vmp', 'dstp'], async (sniffers) => {
     world.far.send(towards);
-    for (const sniffer of sniffers) assert.equal((await sniffer.expect(1)).length, 1);
+    for (const sniffer of sniffers) {
+      assert.equal((await sniffer.expect(1)).length, 1);
+    }
   });
   const { matched, copied } = countsOf(await datapath.counters(), 'inbound', 'arriving');
   assert.deepEqual([matched.packets, copied.packets], [1, 1]);

@@ -18,7 +18,9 @@ datapathContract('kernel data path', () => {
     devices: DEVICES.map((name) => addVeth(name).ifindex),
     refused: 99_999,
     dispose: () => {
-      for (const name of DEVICES) run('ip', 'link', 'del', name);
+      for (const name of DEVICES) {
+        run('ip', 'link', 'del', name);
+      }
     },
   };
 });

@@ -30,7 +30,9 @@ function received(device: string): number {
 async function sendUntil(what: string, done: () => Promise<boolean>): Promise<number> {
   let sent = 0;
   await until(what, async () => {
-    for (let i = 0; i < 100; i++) world.guest.send(frame);
+    for (let i = 0; i < 100; i++) {
+      world.guest.send(frame);
+    }
     sent += 100;
     await delay(1);
     return done();

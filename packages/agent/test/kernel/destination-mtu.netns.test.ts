@@ -62,7 +62,9 @@ before(() => {
     frame,
   }));
   datagrams = new Map(built.datagrams.map((frame) => [frame.length, frame]));
-  for (const device of ['vm', 'vmp', 'far', 'farp', 'lan']) run('ip', 'link', 'set', device, 'mtu', String(JUMBO));
+  for (const device of ['vm', 'vmp', 'far', 'farp', 'lan']) {
+    run('ip', 'link', 'set', device, 'mtu', String(JUMBO));
+  }
   // What leaves these devices is seen at their other ends as it would be on a wire.
   segmentInSoftware('far', 'dst', 'und');
 });
@@ -89,7 +91,9 @@ const WAYS = [
 
 function deliveryOf(way: (typeof WAYS)[number], destinationMtu: number): DeliveryEntry {
   const { ifindex } = world.devices.dst;
-  if ('mtu' in way) return erspanOver(world, { mtu: way.mtu, destinationMtu });
+  if ('mtu' in way) {
+    return erspanOver(world, { mtu: way.mtu, destinationMtu });
+  }
   return way.kind === 'local' ? localTo(ifindex, { mtu: destinationMtu }) : edgeTo(ifindex, { mtu: destinationMtu });
 }
 
@@ -198,7 +202,9 @@ test('what is not TCP and too long for the destination is dropped there, as tooB
   const long = [...datagrams].filter(([length]) => length > 1518).map(([, frame]) => frame);
   assert.deepEqual([whole.length, long.length], [2, 2]);
   await sniffing(['dstp'], async ([copies]) => {
-    for (const frame of [...long, ...whole]) world.guest.send(frame);
+    for (const frame of [...long, ...whole]) {
+      world.guest.send(frame);
+    }
     assertSameFrames(await copies.expect(2), whole, 'copies');
     const report = await world.datapath.counters();
     const { dropped } = report.terminations.find(({ termination }) => termination === id)!;
@@ -209,7 +215,9 @@ test('what is not TCP and too long for the destination is dropped there, as tooB
 test('a UDP super-packet whose datagrams the destination does not take is dropped as tooBigForDestination', async (t) => {
   const { packet, gso } = supers.get('UDP')!;
   const noUdp = RawSocket.noUdpSuperPackets('vmp', packet, gso);
-  if (noUdp !== undefined) return t.skip(noUdp);
+  if (noUdp !== undefined) {
+    return t.skip(noUdp);
+  }
   for (const way of WAYS.filter((candidate) => 'kind' in candidate)) {
     const source = await capture(deliveryOf(way, 1500));
     await sniffing(['farp', 'dstp'], async ([originals, copies]) => {

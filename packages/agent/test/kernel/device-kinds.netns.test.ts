@@ -82,11 +82,15 @@ const NOT_HERE = /Unknown device type|Operation not supported|No such device|is 
 function made(t: TestContext, kind: string, ...steps: string[]): boolean {
   t.after(() => run('sh', '-c', 'ip link del x 2>/dev/null || true'));
   try {
-    for (const step of steps) run('ip', ...step.split(' '));
+    for (const step of steps) {
+      run('ip', ...step.split(' '));
+    }
     return true;
   } catch (error) {
     const said = String((error as { stderr?: string }).stderr).trim();
-    if (!NOT_HERE.test(said)) throw error;
+    if (!NOT_HERE.test(said)) {
+      throw error;
+    }
     t.skip(`SKIPPED: no device of kind ${kind} here: ${said}`);
     return false;
   }
@@ -131,7 +135,9 @@ test('the table of this test has every kind of the product but those that no com
 for (const [kind, taken, how] of KINDS) {
   const words = { '': 'as nothing', guest: 'as a guest', edge: 'as an edge', both: 'as a guest and as an edge' };
   test(`a device of kind ${kind} is taken ${words[taken]}`, async (t) => {
-    if (!made(t, kind, how)) return;
+    if (!made(t, kind, how)) {
+      return;
+    }
     run('ip', 'link', 'set', 'x', 'alias', 'mirrorplane:kind=vm;id=x');
     const asGuest = (await discover()).devices.find(({ name }) => name === 'x')!;
     const edges = [{ interface: 'x', device: 'x' }];
@@ -145,8 +151,14 @@ for (const [kind, taken, how] of KINDS) {
       refused.map((reason) => reason === undefined),
       wanted,
     );
-    for (const reason of refused) if (reason !== undefined) assert.match(reason, /^x is .+: .+/);
-    if (taken !== '') return;
+    for (const reason of refused) {
+      if (reason !== undefined) {
+        assert.match(reason, /^x is .+: .+/);
+      }
+    }
+    if (taken !== '') {
+      return;
+    }
     for (const role of ['vm', 'edge'] as const) {
       const bound = role === 'edge' ? edges : [];
       const source = await reconciled(programOf('x', role, 'dst', bound));
@@ -230,7 +242,9 @@ function guestSide(guest: TapGuest): FarSide {
 for (const { kind, role, make, far, there = (one: Buffer) => one } of AT_WORK) {
   const [fromFar, fromHost] = role === 'vm' ? (['outbound', 'inbound'] as const) : (['inbound', 'outbound'] as const);
   test(`a ${kind} as ${role}: what its far side sends is ${fromFar}, what the node sends there is ${fromHost}`, async (t) => {
-    if (!made(t, kind, ...make)) return;
+    if (!made(t, kind, ...make)) {
+      return;
+    }
     run('sh', '-c', 'for device in x xp; do ip link set $device up 2>/dev/null || true; done');
     const side = await far();
     t.after(async () => {
@@ -241,7 +255,9 @@ for (const { kind, role, make, far, there = (one: Buffer) => one } of AT_WORK) {
     // Counters go on under an id that was used before.
     const id = `${kind}-${role}`;
     const edges = role === 'edge' ? [{ interface: id, device: 'x' }] : [];
-    if (role === 'vm') run('ip', 'link', 'set', 'x', 'alias', `mirrorplane:kind=vm;id=${id}`);
+    if (role === 'vm') {
+      run('ip', 'link', 'set', 'x', 'alias', `mirrorplane:kind=vm;id=${id}`);
+    }
     await until('x has a carrier', () => !run('ip', 'link', 'show', 'x').includes('NO-CARRIER'));
     const { state } = await reconciled(programOf(id, role, 'dst', edges));
     assert.deepEqual((await datapath.apply(state)).refused, []);
@@ -262,7 +278,9 @@ for (const { kind, role, make, far, there = (one: Buffer) => one } of AT_WORK) {
 }
 
 test('a guest behind macvtap: what it sends is outbound, what it receives inbound, and no copy is handed to it', async (t) => {
-  if (!made(t, 'macvtap', 'link add x link low type macvtap mode bridge')) return;
+  if (!made(t, 'macvtap', 'link add x link low type macvtap mode bridge')) {
+    return;
+  }
   run('ip', 'link', 'set', 'x', 'up');
   run('ip', 'link', 'set', 'x', 'alias', 'mirrorplane:kind=vm;id=macvtap');
   const guest = await TapGuest.openMacvtap('x');
@@ -279,7 +297,9 @@ test('a guest behind macvtap: what it sends is outbound, what it receives inboun
   await sniffing(['dstp'], async ([copies]) => {
     guest.send(sent);
     assertSameFrames(await network.read(1), [sent], 'originals');
-    for (const one of received) network.send(one);
+    for (const one of received) {
+      network.send(one);
+    }
     assertSameFrames(await guest.read(3), received, 'originals');
     assertSameFrames(await copies.expect(4), [sent, ...received], 'copies');
   });
@@ -303,7 +323,9 @@ test('a guest behind macvtap: what it sends is outbound, what it receives inboun
 });
 
 test('a NIC that becomes a slave is refused in favour of its bond, and taken again when it leaves it', async (t) => {
-  if (!made(t, 'bond', 'link add x type bond mode active-backup')) return;
+  if (!made(t, 'bond', 'link add x type bond mode active-backup')) {
+    return;
+  }
   const verdict = async () => {
     const { devices } = await discover([{ interface: 'low', device: 'low' }]);
     return refusalOf(devices.find(({ name }) => name === 'low')!);
@@ -319,7 +341,9 @@ test('a NIC that becomes a slave is refused in favour of its bond, and taken aga
 
 test('a NIC is taken as an edge, and with hw-tc-offload on it says what is not seen', async (t) => {
   const bus = '/sys/bus/netdevsim/new_device';
-  if (!existsSync(bus)) return t.skip('SKIPPED: no simulated NIC here (module netdevsim)');
+  if (!existsSync(bus)) {
+    return t.skip('SKIPPED: no simulated NIC here (module netdevsim)');
+  }
   const before = new Set(run('ls', '/sys/bus/netdevsim/devices').split('\n'));
   writeFileSync(bus, '77 1');
   t.after(() => writeFileSync('/sys/bus/netdevsim/del_device', '77'));

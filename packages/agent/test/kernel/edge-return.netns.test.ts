@@ -41,15 +41,21 @@ let runs = 0;
 before(async () => {
   enterOwnNamespace();
   // Frames of full size come back with a tag.
-  for (const name of DEVICES) addVeth(name, name === 'nic' ? { mtu: 1600 } : {});
+  for (const name of DEVICES) {
+    addVeth(name, name === 'nic' ? { mtu: 1600 } : {});
+  }
   addBridge('lan', ['vm', 'nic']);
   underlay('und', OWN_ADDRESS, OTHER_ADDRESS, link('undp').address);
   ({ datapath } = newDatapath());
   await datapath.open();
-  for (const name of ['vmp', 'nicp', 'outp', 'nic', 'undp']) sockets.set(name, new RawSocket(name));
+  for (const name of ['vmp', 'nicp', 'outp', 'nic', 'undp']) {
+    sockets.set(name, new RawSocket(name));
+  }
 });
 after(async () => {
-  for (const socket of sockets.values()) socket.close();
+  for (const socket of sockets.values()) {
+    socket.close();
+  }
   await datapath?.uninstall();
   assert.deepEqual(leftPins(), []);
 });
@@ -119,7 +125,9 @@ test('production frames with the VLAN ID of a policy on another edge are mirrore
   const { edge } = await apply();
   // Copies with this VLAN ID are under way too.
   const copies = await copiesOf(10, () => {
-    for (let i = 0; i < 10; i++) sockets.get('vmp')!.send(frame(HOST, VM, i));
+    for (let i = 0; i < 10; i++) {
+      sockets.get('vmp')!.send(frame(HOST, VM, i));
+    }
   });
   assert.deepEqual(copies.length, 10);
   const before = await counted(edge, 'outbound');
@@ -145,13 +153,19 @@ test('copies of every kind of frame that come back are not copied again; the ori
   built.delete('stp');
   const originals = [...built.values()];
   const copies = await copiesOf(originals.length, () => {
-    for (const one of originals) sockets.get('vmp')!.send(one);
+    for (const one of originals) {
+      sockets.get('vmp')!.send(one);
+    }
   });
   const before = await counted(edge, 'outbound');
-  for (const copy of copies) sockets.get('nicp')!.send(copy);
+  for (const copy of copies) {
+    sockets.get('nicp')!.send(copy);
+  }
   await accounted(edge, copies.length);
   // The same frames, sent by the node itself with that VLAN ID: no switch has brought them.
-  for (const copy of copies) sockets.get('nic')!.send(copy);
+  for (const copy of copies) {
+    sockets.get('nic')!.send(copy);
+  }
   assert.deepEqual(await counted(edge, 'inbound'), { matched: 0, isCopy: copies.length });
   assert.equal((await counted(edge, 'outbound')).matched - before.matched, copies.length);
 });
@@ -177,7 +191,9 @@ test('copies come back with checksums that were computed on the way, and as segm
     return tagged(part);
   });
   const back = [tagged(udp), ...segments];
-  for (const one of back) sockets.get('nicp')!.send(one);
+  for (const one of back) {
+    sockets.get('nicp')!.send(one);
+  }
   await accounted(edge, back.length);
   assert.deepEqual(await counted(edge, 'inbound'), { matched: 0, isCopy: back.length });
   // One that was never sent, of the same connection.
@@ -197,9 +213,13 @@ test('copies of another node that leave here are known again too', async () => {
   const outer = { source: OTHER_ADDRESS, address: OWN_ADDRESS, sourceMac, destinationMac, session: SESSION };
   const packets = scapy({ erspan: [1, 2, 3].map((i) => ({ ...outer, inner: frame(HOST, VM, 5000 + i) })) }).erspan;
   const copies = await copiesOf(3, () => {
-    for (const packet of packets) sockets.get('undp')!.send(packet);
+    for (const packet of packets) {
+      sockets.get('undp')!.send(packet);
+    }
   });
-  for (const copy of copies) sockets.get('nicp')!.send(copy);
+  for (const copy of copies) {
+    sockets.get('nicp')!.send(copy);
+  }
   sockets.get('nicp')!.send(tagged(frame(HOST, VM, 5004)));
   await accounted(edge, 4);
   assert.deepEqual(await counted(edge, 'inbound'), { matched: 1, isCopy: 3 });
@@ -221,7 +241,9 @@ test('a copy that comes back to a mirrored guest is not copied again, and produc
 
 test('a VLAN ID that edges of other nodes push is taken for that of copies', async () => {
   const { edge } = await apply();
-  for (let i = 0; i < 10; i++) sockets.get('nicp')!.send(tagged(frame(HOST, VM, i), OTHERS_VLAN));
+  for (let i = 0; i < 10; i++) {
+    sockets.get('nicp')!.send(tagged(frame(HOST, VM, i), OTHERS_VLAN));
+  }
   await accounted(edge, 10);
   assert.deepEqual(await counted(edge, 'inbound'), { matched: 0, isCopy: 10 });
 });
@@ -244,8 +266,12 @@ test('two edges that are mirrored into each other by a switch that floods make n
   );
   run('ip', 'link', 'add', 'switch', 'type', 'bridge', 'mcast_snooping', '0');
   addVeth('port');
-  for (const port of ['nicp', 'outp', 'portp']) run('ip', 'link', 'set', port, 'master', 'switch');
-  for (const device of ['switch', 'port', 'portp']) run('ip', 'link', 'set', device, 'up');
+  for (const port of ['nicp', 'outp', 'portp']) {
+    run('ip', 'link', 'set', port, 'master', 'switch');
+  }
+  for (const device of ['switch', 'port', 'portp']) {
+    run('ip', 'link', 'set', device, 'up');
+  }
   const socket = new RawSocket('port');
   try {
     const before = await Promise.all([counted(ends.nic, 'inbound'), counted(ends.out, 'inbound')]);
@@ -253,7 +279,9 @@ test('two edges that are mirrored into each other by a switch that floods make n
       { matched: 0, isCopy: 0 },
       { matched: 0, isCopy: 0 },
     ]);
-    for (let i = 0; i < 10; i++) socket.send(frame('ffffffffffff', '020000000e09', i));
+    for (let i = 0; i < 10; i++) {
+      socket.send(frame('ffffffffffff', '020000000e09', i));
+    }
     await until('all have come back', async () => (await counted(ends.nic, 'inbound')).isCopy >= 10);
     await until('all have come back', async () => (await counted(ends.out, 'inbound')).isCopy >= 10);
     assert.deepEqual((await counted(ends.nic, 'inbound')).matched, 10);

@@ -44,7 +44,9 @@ for (const [direction, from, to] of [
     const source = await capture();
     const sent = [...frames.values()];
     await sniffing([to, 'dstp', 'byp'], async ([originals, copies, bystander]) => {
-      for (const frame of sent) world[from].send(frame);
+      for (const frame of sent) {
+        world[from].send(frame);
+      }
       assertSameFrames(await originals.expect(sent.length), sent, 'originals');
       assertSameFrames(await copies.expect(sent.length), sent.map(tagged), 'copies');
       assert.deepEqual(bystander.frames(), []);
@@ -73,7 +75,9 @@ for (const [direction, from, to] of [
     const same = [frames.get('vlan-ipv4')!, frames.get('vlan-full')!];
     const other = ['vlan-dei', 'qinq-ipv4', 'ipv4-udp', 'vlan-priority'].map((name) => frames.get(name)!);
     await sniffing([to, 'dstp'], async ([originals, copies]) => {
-      for (const frame of [...same, ...other]) world[from].send(frame);
+      for (const frame of [...same, ...other]) {
+        world[from].send(frame);
+      }
       assertSameFrames(await originals.expect(6), [...same, ...other], 'originals');
       assertSameFrames(await copies.expect(4), other.map(tagged), 'copies');
     });

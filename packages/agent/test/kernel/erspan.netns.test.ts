@@ -96,7 +96,9 @@ for (const [direction, from, to] of [
     const start = countsOf(await world.datapath.counters(), direction, `${from}-${direction}`);
     const firstSent = (await world.datapath.counters()).deliveries.find(({ delivery }) => delivery === 'E')!.sent;
     await sniffing([to, 'undp', 'byp'], async ([originals, outer, bystander]) => {
-      for (const frame of sent) world[from].send(frame);
+      for (const frame of sent) {
+        world[from].send(frame);
+      }
       assertSameFrames(await originals.expect(sent.length), sent, 'originals');
       const outers = bySequence(await outer.expect(sent.length));
       assertSameFrames(
@@ -171,7 +173,9 @@ test('sends byte for byte what Scapy builds from the same fields, with sequence 
     }),
   }).erspan;
   await sniffing(['undp'], async ([outer]) => {
-    for (const frame of sent) world.guest.send(frame);
+    for (const frame of sent) {
+      world.guest.send(frame);
+    }
     assertSameFrames(await outer.expect(sent.length), expected, 'outer packets');
   });
 });
@@ -193,7 +197,9 @@ test('truncates what does not fit, sets T, counts it, and never fragments', asyn
   sent.push(brim, over);
   const start = countsOf(await world.datapath.counters(), 'outbound');
   await sniffing(['undp', 'farp'], async ([outer, originals]) => {
-    for (const frame of sent) world.guest.send(frame);
+    for (const frame of sent) {
+      world.guest.send(frame);
+    }
     assertSameFrames(await originals.expect(sent.length), sent, 'originals');
     const outers = bySequence(await outer.expect(sent.length));
     assertSameFrames(
@@ -266,7 +272,9 @@ test('drops as destinationDown when the underlay device vanishes before anybody 
   const captures = capturesOf(world.devices.vm.ifindex, 'E', { source: 'late' });
   await world.datapath.apply(stateOf({ captures, deliveries: [erspanOver(world, { ifindex })] }));
   run('ip', 'link', 'del', 'late');
-  for (const name of ['ipv4-udp', 'arp-request']) world.guest.send(frames.get(name)!);
+  for (const name of ['ipv4-udp', 'arp-request']) {
+    world.guest.send(frames.get(name)!);
+  }
   const report = await world.datapath.counters();
   const counts = countsOf(report, 'outbound', 'late');
   assert.equal(counts.dropped.destinationDown?.packets, 2, JSON.stringify(counts));

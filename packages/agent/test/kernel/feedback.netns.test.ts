@@ -45,17 +45,23 @@ const address = () => `0200000d${(++nextAddress).toString(16).padStart(4, '0')}`
 
 before(async () => {
   enterOwnNamespace();
-  for (const name of [...GUESTS, 'und']) addVeth(name);
+  for (const name of [...GUESTS, 'und']) {
+    addVeth(name);
+  }
   addBridge('lan', [...GUESTS]);
   underlay('und', OWN_ADDRESS, OTHER_ADDRESS, link('undp').address);
   ({ datapath } = newDatapath());
   await datapath.open();
-  for (const guest of GUESTS) sockets.set(guest, new RawSocket(`${guest}p`));
+  for (const guest of GUESTS) {
+    sockets.set(guest, new RawSocket(`${guest}p`));
+  }
   sockets.set('wire', new RawSocket('undp'));
 });
 afterEach(() => stopReflecting());
 after(async () => {
-  for (const socket of sockets.values()) socket.close();
+  for (const socket of sockets.values()) {
+    socket.close();
+  }
   await datapath?.uninstall();
   assert.deepEqual(leftPins(), []);
 });
@@ -78,7 +84,9 @@ function frame(to: string, from: string, number = 0): Buffer {
 }
 
 function send(guest: Guest, to: string, from: string, first: number, count = COUNT): void {
-  for (let i = 0; i < count; i++) sockets.get(guest)!.send(frame(to, from, first + i));
+  for (let i = 0; i < count; i++) {
+    sockets.get(guest)!.send(frame(to, from, first + i));
+  }
 }
 
 /** Applies with unicast captured where it arrives, as an agent does it. */
@@ -137,7 +145,9 @@ async function received(
     // All that was sent is processed within the call that sends it; the last has been written to the file when this has.
     return Object.fromEntries(Object.entries(frames()).map(([guest, found]) => [guest, numbers(found)]));
   } finally {
-    for (const sniffer of sniffers) sniffer.close();
+    for (const sniffer of sniffers) {
+      sniffer.close();
+    }
   }
 }
 
@@ -150,7 +160,9 @@ function erspan(copies: readonly Buffer[]): Buffer[] {
 
 /** Lets the bridge know where its guests are. */
 function introduce(): void {
-  for (const guest of GUESTS) sockets.get(guest)!.send(frame(ALL, MAC[guest], 0xffff));
+  for (const guest of GUESTS) {
+    sockets.get(guest)!.send(frame(ALL, MAC[guest], 0xffff));
+  }
 }
 
 for (const direction of ['all', 'inbound', 'outbound'] as const) {
@@ -321,7 +333,9 @@ test('copies of what the destination itself has sent are not copied again where 
     ['far', 'ids'],
     () => {
       send('ids', MAC.far, own, 7, 1);
-      for (let i = 0; i < 2; i++) sockets.get('wire')!.send(packet!);
+      for (let i = 0; i < 2; i++) {
+        sockets.get('wire')!.send(packet!);
+      }
     },
     async (frames) => (await change())[3] === 1 && frames.far!.length >= 2 && frames.ids!.length >= 1,
   );
@@ -385,9 +399,12 @@ test('a broadcast that is sent again announces nothing, be it a copy or an origi
     Buffer.concat([plain.subarray(0, 12), Buffer.from('81000064', 'hex'), plain.subarray(12)]);
   // Those of web come to ids as originals and as copies, outbound; those of far as originals and as copies, inbound.
   const sent = [frame(ALL, near, 1), frame('01005e000001', near, 2), tagged(frame(ALL, near, 3))];
-  for (const one of sent) sockets.get('web')!.send(one);
-  for (const one of sent)
+  for (const one of sent) {
+    sockets.get('web')!.send(one);
+  }
+  for (const one of sent) {
     sockets.get('far')!.send(Buffer.concat([one.subarray(0, 6), Buffer.from(distant, 'hex'), one.subarray(12)]));
+  }
   await until('all are recognised', async () => (await feedback()) - before >= 2 * 2 * sent.length);
   assert.deepEqual([portOf(near), portOf(distant)], ['web', 'far']);
   send('web', MAC.far, near, 1000);

@@ -143,7 +143,9 @@ for (const [direction, from, to] of [
     });
 
     test('a UDP super-packet keeps its datagrams where they fit', async (t) => {
-      if (noUdp !== undefined) return t.skip(noUdp);
+      if (noUdp !== undefined) {
+        return t.skip(noUdp);
+      }
       const source = await capture(erspanOver(world, { mtu: 1500 }));
       const count = Math.ceil(PAYLOAD.length / UDP.segment);
       await sniffing([to, 'undp'], async ([originals, outer]) => {
@@ -161,7 +163,9 @@ for (const [direction, from, to] of [
     });
 
     test('a UDP super-packet whose datagrams do not fit leaves in datagrams, each of them truncated', async (t) => {
-      if (noUdp !== undefined) return t.skip(noUdp);
+      if (noUdp !== undefined) {
+        return t.skip(noUdp);
+      }
       const source = await capture(erspanOver(world, { mtu: 1400 }));
       await sniffing([to, 'undp'], async ([originals, outer]) => {
         world[from].send(superUdp, UDP);
@@ -243,8 +247,12 @@ function shortened(packet: Buffer, payload: number): Buffer {
 function setIpChecksum(frame: Buffer): Buffer {
   frame.writeUInt16BE(0, 24);
   let sum = 0;
-  for (let i = 14; i < 34; i += 2) sum += frame.readUInt16BE(i);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  for (let i = 14; i < 34; i += 2) {
+    sum += frame.readUInt16BE(i);
+  }
+  while (sum > 0xffff) {
+    sum = (sum & 0xffff) + (sum >>> 16);
+  }
   frame.writeUInt16BE(~sum & 0xffff, 24);
   return frame;
 }

@@ -95,13 +95,19 @@ test('what a guest has not read when it leaves goes on to the other node, each f
   await apply('about to leave');
   await sniffing(['undp', 'byp'], async ([wire, bystander]) => {
     const frames = numbered(0, 40);
-    for (const frame of frames.slice(0, 25)) world.guest.send(frame);
+    for (const frame of frames.slice(0, 25)) {
+      world.guest.send(frame);
+    }
     assertSameFrames(await guest.read(25), frames.slice(0, 25), 'the guest gets its copies as ever');
-    for (const frame of frames.slice(25)) world.guest.send(frame);
+    for (const frame of frames.slice(25)) {
+      world.guest.send(frame);
+    }
     assert.deepEqual(wire.frames(), [], 'nothing goes to the other node while the guest is here');
     await apply('left');
     const later = numbered(40, 5);
-    for (const frame of later) world.guest.send(frame);
+    for (const frame of later) {
+      world.guest.send(frame);
+    }
     // The two that were read last are among them: who reads a tap may have thrown them away, see docs/data-plane.md.
     const expected = [...frames.slice(23), ...later];
     const out = await wire.expect(expected.length);
@@ -128,9 +134,13 @@ test('every kind of frame is held, from this node and from others, and arrives a
   await apply('about to leave');
   const other = numbered(1000, 10);
   await sniffing(['undp'], async ([wire]) => {
-    for (const frame of kinds) world.guest.send(frame);
+    for (const frame of kinds) {
+      world.guest.send(frame);
+    }
     const packets = inErspan(other);
-    for (const packet of packets) world.wire.send(packet);
+    for (const packet of packets) {
+      world.wire.send(packet);
+    }
     await apply('left');
     const out = await wire.expect(kinds.length + other.length);
     assertSameFrames(
@@ -145,10 +155,14 @@ test('a tap that is gone takes nothing with it', async () => {
   await apply('about to leave');
   await sniffing(['undp'], async ([wire]) => {
     const frames = numbered(0, 30);
-    for (const frame of frames.slice(0, 20)) world.guest.send(frame);
+    for (const frame of frames.slice(0, 20)) {
+      world.guest.send(frame);
+    }
     await guest.remove();
     // Until the agent hears of it, copies are made for it still.
-    for (const frame of frames.slice(20)) world.guest.send(frame);
+    for (const frame of frames.slice(20)) {
+      world.guest.send(frame);
+    }
     await apply('left, and its tap is gone');
     const out = await wire.expect(frames.length);
     assertSameFrames(
@@ -169,7 +183,9 @@ test('a guest that stays after all keeps its copies, nothing goes on, and nothin
   assert.match(queueOf('mirror1'), /tbf.*\n.*pfifo_head_drop/);
   await sniffing(['undp'], async ([wire]) => {
     const frames = numbered(0, 20);
-    for (const frame of frames) world.guest.send(frame);
+    for (const frame of frames) {
+      world.guest.send(frame);
+    }
     assertSameFrames(await guest.read(10), frames.slice(0, 10), 'before');
     const { held } = await apply('here');
     assert.deepEqual(held, []);
@@ -183,9 +199,13 @@ test('what is read while no agent runs is known to the next one', async () => {
   await apply('about to leave');
   await sniffing(['undp'], async ([wire]) => {
     const frames = numbered(0, 20);
-    for (const frame of frames.slice(0, 5)) world.guest.send(frame);
+    for (const frame of frames.slice(0, 5)) {
+      world.guest.send(frame);
+    }
     world.datapath.close();
-    for (const frame of frames.slice(5)) world.guest.send(frame);
+    for (const frame of frames.slice(5)) {
+      world.guest.send(frame);
+    }
     assertSameFrames(await guest.read(15), frames.slice(0, 15), 'read');
     const next = createKernelDatapath({ hook: HOOK, bpffs: world.bpffs });
     await next.open();

@@ -53,7 +53,9 @@ async function assertCopies(): Promise<void> {
   const before = await copied('local');
   await sniffing(['farp', 'dstp'], async (sniffers) => {
     world.guest.send(frame);
-    for (const sniffer of sniffers) assert.equal((await sniffer.expect(1)).length, 1);
+    for (const sniffer of sniffers) {
+      assert.equal((await sniffer.expect(1)).length, 1);
+    }
   });
   assert.equal(await copied('local'), before + 1);
 }
@@ -92,7 +94,9 @@ test('pins of maps and programs that somebody removes come back', async () => {
   const programs = join(world.bpffs, before.find((name) => name.startsWith('programs-'))!);
   const names = readdirSync(programs);
   unlinkSync(join(world.bpffs, 'maps', 'captures'));
-  for (const name of names) unlinkSync(join(programs, name));
+  for (const name of names) {
+    unlinkSync(join(programs, name));
+  }
   rmdirSync(programs);
   assert.deepEqual((await repaired()).repaired, [{ kind: 'unpinned', count: 1 + names.length }]);
   assert.deepEqual(readdirSync(programs).sort(), names.sort());
@@ -239,14 +243,18 @@ test(
       const before = await inbound();
       await sniffing(['vmp', 'dstp'], async (sniffers) => {
         world.far.send(frame);
-        for (const sniffer of sniffers) assert.equal((await sniffer.expect(1)).length, 1);
+        for (const sniffer of sniffers) {
+          assert.equal((await sniffer.expect(1)).length, 1);
+        }
       });
       assert.equal(await inbound(), before + 1);
     };
     const object = foreignObject();
     const foreign: Foreign[] = [];
     const crowd = () => {
-      for (;;) foreign.push(attachForeign(object, far.ifindex, 'ingress', 'go_on'));
+      for (;;) {
+        foreign.push(attachForeign(object, far.ifindex, 'ingress', 'go_on'));
+      }
     };
     try {
       assert.throws(crowd, { code: 'ERANGE' }, 'the hook is full');
@@ -263,7 +271,9 @@ test(
       );
       await once();
     } finally {
-      for (const one of foreign) one.close();
+      for (const one of foreign) {
+        one.close();
+      }
     }
     const { problems, attached } = await world.datapath.apply(guarded);
     assert.deepEqual([problems, attached], [[], 1]);

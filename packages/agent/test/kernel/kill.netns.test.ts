@@ -105,7 +105,9 @@ function makeStates(): DatapathState[] {
 
 before(() => {
   frames = scapy({ frames: true }).frames;
-  for (const name of EXTRA) addVeth(name);
+  for (const name of EXTRA) {
+    addVeth(name);
+  }
   builds = otherBuilds();
   objects = [OBJECT_PATH, OBJECT_PATH, builds.same, builds.tables];
   states = makeStates();
@@ -113,9 +115,15 @@ before(() => {
   writeFileSync(file, JSON.stringify(states));
 });
 after(() => {
-  for (const name of EXTRA) if (links().some(({ ifname }) => ifname === name)) run('ip', 'link', 'del', name);
+  for (const name of EXTRA) {
+    if (links().some(({ ifname }) => ifname === name)) {
+      run('ip', 'link', 'del', name);
+    }
+  }
   builds?.close();
-  if (file) rmSync(file, { force: true });
+  if (file) {
+    rmSync(file, { force: true });
+  }
 });
 
 /** Every hook that a state uses, with the number of programs that must hang there. */
@@ -195,7 +203,9 @@ async function runAndKill(object: string, at: { call: string; nth: number } | { 
   });
   const closed = once(child, 'close');
   if ('ms' in at) {
-    while (!text.includes('starting') && child.exitCode === null) await delay(1);
+    while (!text.includes('starting') && child.exitCode === null) {
+      await delay(1);
+    }
     await delay(at.ms);
     child.kill('SIGKILL');
   }
@@ -208,7 +218,9 @@ test(`after each of ${KILLS} kills in the middle of changes the data path is mad
   const random = seeded(SEED);
   const pick = <T>(from: readonly T[]) => from[Math.floor(random() * from.length)]!;
   // Once each before there is traffic: where the kernel gets a qdisc for filters, what is sent meanwhile is dropped.
-  for (const state of states.toReversed()) await world.datapath.apply(state);
+  for (const state of states.toReversed()) {
+    await world.datapath.apply(state);
+  }
   const before = Object.keys(places(world.bpffs));
   world.datapath.close();
   const paced: Paced[] = [
@@ -222,7 +234,9 @@ test(`after each of ${KILLS} kills in the middle of changes the data path is mad
     const sent = await underLoad(paced, async () => {
       for (let kill = 0; kill < KILLS; kill++) {
         const gone = random() < 0.3 ? pick(EXTRA) : undefined;
-        if (gone) run('ip', 'link', 'del', gone);
+        if (gone) {
+          run('ip', 'link', 'del', gone);
+        }
         const call = ['bpf', 'bpf', BY_CLSACT ? 'sendto' : 'bpf', 'unlink', 'rename', 'rmdir'][
           Math.floor(random() * 9)
         ];
@@ -251,6 +265,8 @@ test(`after each of ${KILLS} kills in the middle of changes the data path is mad
     assert.equal(countsOf(report, 'outbound', 'local').copied.packets, sent.vmp, 'counters have gone on');
     assert.equal(countsOf(report, 'outbound', 'erspan').copied.packets, sent.byp);
   } finally {
-    for (const sniffer of sniffers) sniffer.close();
+    for (const sniffer of sniffers) {
+      sniffer.close();
+    }
   }
 });

@@ -56,7 +56,9 @@ function everything(): DatapathState & { source: string } {
 async function pass(...more: string[]): Promise<void> {
   await sniffing(['farp', ...more], async (sniffers) => {
     world.guest.send(frame);
-    for (const sniffer of sniffers) assertSameFrames(await sniffer.expect(1), [frame], 'frames');
+    for (const sniffer of sniffers) {
+      assertSameFrames(await sniffer.expect(1), [frame], 'frames');
+    }
   });
 }
 
@@ -264,7 +266,9 @@ test('a device made anew under the same ifindex is attached again', async () => 
   const { dst } = world.devices;
   const make = () => {
     run('ip', 'link', 'add', 'same', 'index', '9000', 'type', 'veth', 'peer', 'name', 'samep');
-    for (const device of ['same', 'samep']) run('ip', 'link', 'set', device, 'up');
+    for (const device of ['same', 'samep']) {
+      run('ip', 'link', 'set', device, 'up');
+    }
   };
   const state = stateOf({ captures: capturesOf(9000, 'L', { source }), deliveries: [localTo(dst.ifindex)] });
   make();

@@ -41,7 +41,9 @@ for (const [direction, from, to] of [
     await apply();
     const start = countsOf(await world.datapath.counters(), direction);
     await sniffing([to, 'dstp', 'byp', 'undp'], async ([originals, copies, bystander, outside]) => {
-      for (const frame of frames) world[from].send(frame);
+      for (const frame of frames) {
+        world[from].send(frame);
+      }
       assertSameFrames(await originals.expect(frames.length), frames, 'originals');
       assertSameFrames(await copies.expect(frames.length), frames, 'copies');
       assert.deepEqual([bystander.frames(), outside.frames()], [[], []]);
@@ -57,7 +59,9 @@ for (const [direction, from, to] of [
 test('copies frames that the node itself sends with a VLAN tag inside the frame', async () => {
   await apply();
   await sniffing(['vmp', 'dstp'], async ([originals, copies]) => {
-    for (const frame of frames) world.host.send(frame);
+    for (const frame of frames) {
+      world.host.send(frame);
+    }
     assertSameFrames(await originals.expect(frames.length), frames, 'originals');
     assertSameFrames(await copies.expect(frames.length), frames, 'copies');
   });
@@ -72,7 +76,9 @@ test('copies exactly 100 of 100 packets', async () => {
     return frame;
   });
   await sniffing(['dstp'], async ([copies]) => {
-    for (const frame of numbered) world.guest.send(frame);
+    for (const frame of numbered) {
+      world.guest.send(frame);
+    }
     assertSameFrames(await copies.expect(100), numbered, 'copies');
   });
   const report = await world.datapath.counters();

@@ -38,14 +38,18 @@ before(async () => {
   // Whoever is there has a device of the destination's number, and listens behind it.
   const { ifindex } = world.devices.dst;
   elsewhere.run('ip', 'link', 'add', 'mine', 'index', String(ifindex), 'type', 'veth', 'peer', 'name', 'mineo');
-  for (const device of ['mine', 'mineo']) elsewhere.run('ip', 'link', 'set', device, 'up');
+  for (const device of ['mine', 'mineo']) {
+    elsewhere.run('ip', 'link', 'set', device, 'up');
+  }
   elsewhere.run('ip', 'addr', 'add', '192.0.2.1/24', 'dev', 'mine');
 });
 after(() => elsewhere?.close());
 
 /** How many programs hang at the hooks of a device there. */
 function programsThere(device: string): number {
-  if (BY_CLSACT) return elsewhere.run('tc', 'qdisc', 'show', 'dev', device).includes('clsact') ? 1 : 0;
+  if (BY_CLSACT) {
+    return elsewhere.run('tc', 'qdisc', 'show', 'dev', device).includes('clsact') ? 1 : 0;
+  }
   const hooks = JSON.parse(elsewhere.run('/usr/bin/python3', TCX)) as Record<string, Record<string, number>>;
   return Object.values(hooks[device]!).reduce((sum, count) => sum + count, 0);
 }
@@ -57,7 +61,9 @@ async function leaked(device: string, send: () => void): Promise<Buffer[]> {
     Sniffer.start(device, { pid: elsewhere.pid }),
   ]);
   try {
-    for (let i = 0; i < FRAMES; i++) send();
+    for (let i = 0; i < FRAMES; i++) {
+      send();
+    }
     await arrived.expect(FRAMES);
     // Something of the stranger comes behind them.
     elsewhere.run('sh', '-c', 'ip neigh flush dev mine; ping -c1 -W1 192.0.2.2 || true');
@@ -65,7 +71,9 @@ async function leaked(device: string, send: () => void): Promise<Buffer[]> {
     await until('the stranger sends', () => stranger.frames().some(isOwn));
     return stranger.frames().filter((seen) => !isOwn(seen));
   } finally {
-    for (const sniffer of [stranger, arrived]) sniffer.close();
+    for (const sniffer of [stranger, arrived]) {
+      sniffer.close();
+    }
   }
 }
 
@@ -85,7 +93,9 @@ async function moveBack(device: string, without: DatapathState): Promise<void> {
 }
 
 test('the number of the helper device is one that no other namespace has', () => {
-  for (const device of ['mirror0', 'mirror1']) assert.ok(link(device).ifindex >= 2 ** 30, device);
+  for (const device of ['mirror0', 'mirror1']) {
+    assert.ok(link(device).ifindex >= 2 ** 30, device);
+  }
 });
 
 test('a mirrored device that went to another namespace copies nothing to the device with the number of the destination', async () => {

@@ -78,7 +78,9 @@ const MARKER = Buffer.from(`020000000b02020000000a019999${'a5'.repeat(46)}`, 'he
 /** The frames of `some` that are not in `others`, where each counts once. */
 function without(some: readonly Buffer[], others: readonly Buffer[]): string[] {
   const left = new Map<string, number>();
-  for (const frame of others) left.set(frame.toString('hex'), (left.get(frame.toString('hex')) ?? 0) + 1);
+  for (const frame of others) {
+    left.set(frame.toString('hex'), (left.get(frame.toString('hex')) ?? 0) + 1);
+  }
   return some
     .map((frame) => frame.toString('hex'))
     .filter((frame) => {
@@ -96,7 +98,9 @@ async function expectCopies(id: string, mtu: number, sent: readonly Buffer[], se
   await sniffing(['farp', 'dstp'], async ([originals, copies]) => {
     const marks = (frames: readonly Buffer[]) => frames.filter((frame) => frame.equals(MARKER)).length;
     for (let end = 0; end < sent.length; ) {
-      for (const frame of sent.slice(end, end + BATCH)) send(frame);
+      for (const frame of sent.slice(end, end + BATCH)) {
+        send(frame);
+      }
       world.guest.send(MARKER);
       end += BATCH;
       const batches = Math.ceil(Math.min(end, sent.length) / BATCH);

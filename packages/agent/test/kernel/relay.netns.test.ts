@@ -72,7 +72,9 @@ test('every kind of copy goes on with new addresses, session and sequence, and i
   const id = await apply('N');
   const before = (await reportOf(id)).sent.packets;
   await sniffing(['undp', 'dstp', 'byp'], async ([wire, copies, bystander]) => {
-    for (const packet of packets) world.wire.send(packet);
+    for (const packet of packets) {
+      world.wire.send(packet);
+    }
     const out = await wire.expect(packets.length);
     assertSameFrames(
       out.map((packet) => packet.subarray(OUTER)),

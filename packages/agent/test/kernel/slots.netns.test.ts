@@ -22,7 +22,9 @@ before(() => {
   maps = { slots: open('slots'), slot_names: open('slot_names') };
 });
 after(() => {
-  for (const map of Object.values(maps ?? {})) closeFd(map.fd);
+  for (const map of Object.values(maps ?? {})) {
+    closeFd(map.fd);
+  }
 });
 
 test('an identity that gives its slot back and takes one again begins another life, also for who reads the map anew', () => {

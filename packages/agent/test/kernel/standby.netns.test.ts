@@ -28,7 +28,9 @@ before(() => {
   };
 });
 after(() => {
-  for (const program of Object.values(programs ?? {})) program.close();
+  for (const program of Object.values(programs ?? {})) {
+    program.close();
+  }
 });
 
 /** Applies captures of the VM's device under a new source. */
@@ -54,7 +56,9 @@ async function counted(direction: 'outbound' | 'inbound', source: string) {
 
 test('what is sent to a guest that is elsewhere is not copied, until it sends a frame itself; that frame is copied too', async () => {
   const source = await apply(true);
-  for (let i = 0; i < 3; i++) pass('inbound', frame(BROADCAST, OTHER, 'before'));
+  for (let i = 0; i < 3; i++) {
+    pass('inbound', frame(BROADCAST, OTHER, 'before'));
+  }
   assert.deepEqual(await counted('inbound', source), { matched: 0, guestAbsent: 3 });
   pass('outbound', frame(BROADCAST, GUEST, 'announcement'));
   pass('inbound', frame(GUEST, OTHER, 'after'));

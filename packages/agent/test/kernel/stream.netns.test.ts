@@ -80,12 +80,16 @@ before(async () => {
   ({ datapath } = newDatapath());
   await datapath.open();
   const bytes = Buffer.alloc(SIZE);
-  for (let i = 0; i < SIZE / 4; i++) bytes.writeUInt32BE(Math.imul(i, 2654435761) >>> 0, i * 4);
+  for (let i = 0; i < SIZE / 4; i++) {
+    bytes.writeUInt32BE(Math.imul(i, 2654435761) >>> 0, i * 4);
+  }
   content = createHash('sha256').update(bytes).digest('hex');
 });
 after(async () => {
   await datapath?.uninstall();
-  for (const name of ['lan', 'vm', 'far', 'und']) run('ip', 'link', 'del', name);
+  for (const name of ['lan', 'vm', 'far', 'und']) {
+    run('ip', 'link', 'del', name);
+  }
   guest?.close();
   host?.close();
   assert.deepEqual(leftPins(), []);
@@ -116,7 +120,9 @@ async function transfer(): Promise<void> {
     await finished;
     await ended;
   } finally {
-    for (const child of [server, client]) child.kill('SIGKILL');
+    for (const child of [server, client]) {
+      child.kill('SIGKILL');
+    }
   }
   assert.equal(output, `listening\n${SIZE}\n`);
 }
@@ -135,7 +141,9 @@ function streamOf(frames: readonly Buffer[]): Buffer {
   const seen = new Uint8Array(SIZE);
   for (const { sequence, payload } of segments) {
     const offset = (sequence - start) >>> 0;
-    if (payload.length === 0) continue;
+    if (payload.length === 0) {
+      continue;
+    }
     payload.copy(stream, offset);
     seen.fill(1, offset, offset + payload.length);
   }

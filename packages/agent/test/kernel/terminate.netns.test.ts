@@ -83,7 +83,9 @@ test('delivers every kind of frame out of ERSPAN to a local device, unchanged an
   const packets = scapy({ erspan: inner.map((frame, sequence) => request(frame, { sequence })) }).erspan;
   const id = await terminate(localTo(world.devices.dst.ifindex));
   await sniffing(['dstp', 'byp', 'farp'], async ([copies, bystander, other]) => {
-    for (const packet of packets) world.wire.send(packet);
+    for (const packet of packets) {
+      world.wire.send(packet);
+    }
     assertSameFrames(await copies.expect(inner.length), inner, 'copies');
     assert.deepEqual([bystander.frames(), other.frames()], [[], []]);
   });
@@ -96,7 +98,9 @@ test('delivers out of an edge device with the VLAN tag pushed, over a tag that i
   const packets = scapy({ erspan: inner.map((frame) => request(frame)) }).erspan;
   const id = await terminate(edgeTo(world.devices.dst.ifindex, { vlanId: 3210 }));
   await sniffing(['dstp', 'byp'], async ([copies, bystander]) => {
-    for (const packet of packets) world.wire.send(packet);
+    for (const packet of packets) {
+      world.wire.send(packet);
+    }
     const tagged = inner.map((frame) => withTag(frame, '81000c8a'));
     assertSameFrames(await copies.expect(inner.length), tagged, 'copies');
     assert.deepEqual(bystander.frames(), []);
@@ -118,7 +122,9 @@ test('leaves ERSPAN of an unknown sender to the node, and counts it', async () =
   const id = await terminate(localTo(world.devices.dst.ifindex));
   const before = (await world.datapath.counters()).unknownErspan;
   await sniffing(['dstp'], async ([copies]) => {
-    for (const packet of packets) world.wire.send(packet);
+    for (const packet of packets) {
+      world.wire.send(packet);
+    }
     assertSameFrames(await copies.expect(1), [known], 'copies');
   });
   assert.equal((await world.datapath.counters()).unknownErspan - before, 1);
@@ -147,7 +153,9 @@ test('a copy with the number of another policy is not delivered, and the stack d
   await terminate(localTo(world.devices.dst.ifindex));
   const before = await refused();
   await sniffing(['dstp', 'undp'], async ([copies, wire]) => {
-    for (const packet of [stale, other, unknown, mine]) world.wire.send(packet);
+    for (const packet of [stale, other, unknown, mine]) {
+      world.wire.send(packet);
+    }
     assertSameFrames(await copies.expect(1), [own], 'copies');
     // The stack answers the stranger, so it would have answered the other two before it. ICMP type 3, code 2.
     const answers = () => wire.frames().filter((frame) => frame[23] === 1 && frame.readUInt16BE(34) === 0x0302);
@@ -172,7 +180,9 @@ test('a copy for another address of this node is not delivered here, and one for
   await terminate(localTo(world.devices.dst.ifindex));
   const before = await refused();
   await sniffing(['dstp', 'farp'], async ([copies, onward]) => {
-    for (const packet of [here, there]) world.wire.send(packet);
+    for (const packet of [here, there]) {
+      world.wire.send(packet);
+    }
     const [passed] = await onward.expect(1);
     // As it was but for addresses of the link, time to live and its checksum.
     assert.equal(passed!.subarray(26).toString('hex'), there.subarray(26).toString('hex'));
@@ -293,7 +303,9 @@ test('every kind of frame goes through encapsulation and termination unchanged',
   const id = await loop(localTo(world.devices.dst.ifindex), 1600);
   const sent = [...frames.values()];
   await sniffing(['dstp', 'byp'], async ([copies, bystander]) => {
-    for (const frame of sent) world.guest.send(frame);
+    for (const frame of sent) {
+      world.guest.send(frame);
+    }
     assertSameFrames(await copies.expect(sent.length), sent, 'copies');
     assert.deepEqual(bystander.frames(), []);
   });
@@ -321,12 +333,17 @@ for (const mtu of [1500, 1600]) {
           const inner =
             kind === 'local' ? seen : seen.map((frame) => Buffer.concat([frame.subarray(0, 12), frame.subarray(16)]));
           assert.deepEqual([received, delivered], [countOf(inner), countOf(inner)]);
-          if (mtu === 1600) assertSameFrames(inner, segments, 'segments');
-          else assert.ok(inner.every(({ length }) => length <= 1514 - 50));
+          if (mtu === 1600) {
+            assertSameFrames(inner, segments, 'segments');
+          } else {
+            assert.ok(inner.every(({ length }) => length <= 1514 - 50));
+          }
           const status = copies.decode(['ip.checksum.status', 'tcp.checksum.status', 'tcp.len'], 'last', [
             ...['-o', 'ip.check_checksum:TRUE', '-o', 'tcp.check_checksum:TRUE'],
           ]);
-          for (const [ip, tcp] of status) assert.deepEqual([ip, tcp], [six ? '' : '1', '1']);
+          for (const [ip, tcp] of status) {
+            assert.deepEqual([ip, tcp], [six ? '' : '1', '1']);
+          }
           assert.equal(
             status.reduce((sum, row) => sum + Number(row[2]), 0),
             PAYLOAD.length,

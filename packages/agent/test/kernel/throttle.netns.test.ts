@@ -68,7 +68,9 @@ async function compete(options: { protect: boolean; known: boolean; bands: boole
   const source = `compete-${++runs}`;
   const tbf = `tbf rate ${UPLINK}mbit burst 4k limit 100k`.split(' ');
   run('tc', 'qdisc', 'add', 'dev', 'und', 'root', 'handle', '1:', ...tbf);
-  if (options.bands) run('tc', 'qdisc', 'add', 'dev', 'und', 'parent', '1:1', 'handle', '10:', 'pfifo_fast');
+  if (options.bands) {
+    run('tc', 'qdisc', 'add', 'dev', 'und', 'parent', '1:1', 'handle', '10:', 'pfifo_fast');
+  }
   const bridge = options.bridge ? addBridge() : 0;
   const client = new RtClient();
   const uplinkOf = linkOf('und', und.ifindex, { linkType: 'veth', master: bridge });
@@ -85,7 +87,9 @@ async function compete(options: { protect: boolean; known: boolean; bands: boole
     protect: options.protect,
   });
   await world.datapath.apply(state);
-  if (options.protect) throttle.start();
+  if (options.protect) {
+    throttle.start();
+  }
   const [wire, far] = [
     await Sniffer.start('undp', { longest: 2 * LENGTH }),
     await Sniffer.start('farp', { longest: LENGTH }),
@@ -93,8 +97,12 @@ async function compete(options: { protect: boolean; known: boolean; bands: boole
   try {
     let sent = 0;
     for (let burst = 0; burst < ALONE + TOGETHER; burst++) {
-      for (let i = 0; i < MIRRORED && burst >= ALONE; i++) world.guest.send(frame);
-      for (let i = 0; i < SERVICE; i++) offer(numbered(sent++));
+      for (let i = 0; i < MIRRORED && burst >= ALONE; i++) {
+        world.guest.send(frame);
+      }
+      for (let i = 0; i < SERVICE; i++) {
+        offer(numbered(sent++));
+      }
       await delay(BURST_MS);
     }
     const originals = (await far.expect(TOGETHER * MIRRORED)).length;
@@ -126,7 +134,9 @@ async function compete(options: { protect: boolean; known: boolean; bands: boole
     far.close();
     run('tc', 'qdisc', 'del', 'dev', 'und', 'root');
     await world.datapath.apply(stateOf({}));
-    if (options.bridge) run('ip', 'link', 'del', 'brul');
+    if (options.bridge) {
+      run('ip', 'link', 'del', 'brul');
+    }
   }
 }
 
@@ -173,7 +183,9 @@ test('a device without speed and queue that carries service traffic is unprotect
   await world.datapath.apply(stateOf({ captures, deliveries: [erspanOver(world)], protect: true }));
   throttle.start();
   const service = setInterval(() => {
-    for (let i = 0; i < SERVICE; i++) offer(numbered(i));
+    for (let i = 0; i < SERVICE; i++) {
+      offer(numbered(i));
+    }
   }, BURST_MS);
   try {
     assert.ok(!throttle.unprotected.has(und.ifindex));

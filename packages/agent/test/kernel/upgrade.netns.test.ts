@@ -121,7 +121,9 @@ async function upgrade(
     assertSumsClose(report);
     return { report, sent, reports };
   } finally {
-    for (const sniffer of sniffers) sniffer.close();
+    for (const sniffer of sniffers) {
+      sniffer.close();
+    }
   }
 }
 

@@ -60,7 +60,9 @@ export class Program {
   /** @throws Error where the kernel does not take the packet. */
   run(packet: Buffer, options: RunOptions = {}): RunResult {
     const result = this.try(packet, options);
-    if (typeof result === 'number') throw new Error(`${this.#name} was not run: errno ${result}`);
+    if (typeof result === 'number') {
+      throw new Error(`${this.#name} was not run: errno ${result}`);
+    }
     return result;
   }
 
@@ -89,7 +91,9 @@ export class Program {
       batch_size: 0,
     };
     const error: number = testRun(this.#fd, run);
-    if (error < 0) return -error;
+    if (error < 0) {
+      return -error;
+    }
     return {
       verdict: run.retval | 0,
       packet: packetOut.subarray(0, run.data_size_out),

@@ -48,8 +48,9 @@ function prefixOf({ prune, prunePrefix }: ApplyOptions): string | undefined {
       '--prune deletes policies: name those that may be deleted with --prune-prefix, for example "team-a-"',
     );
   }
-  if (!prune && prunePrefix !== undefined)
+  if (!prune && prunePrefix !== undefined) {
     throw new CliError('usage', '--prune-prefix has no effect without --prune: add --prune');
+  }
   return prunePrefix;
 }
 

@@ -24,6 +24,8 @@ export function addDiffCommand(parent: Command, assumed?: Kind): void {
       const context = contextOf(command);
       const found = await differences(context, await readDocuments(file, assumed));
       show(context, found, () => diffText(found, context.color));
-      if (found.length > 0) process.exitCode = EXIT_CODES.differs.code;
+      if (found.length > 0) {
+        process.exitCode = EXIT_CODES.differs.code;
+      }
     });
 }

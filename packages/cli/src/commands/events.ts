@@ -26,7 +26,9 @@ const SHOWN_BEFORE = 10;
 const MOST = 1000;
 
 function eventId(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('use the id of an event, or 0 for all.');
+  if (!/^\d{1,15}$/.test(text)) {
+    throw new InvalidArgumentError('use the id of an event, or 0 for all.');
+  }
   return Number(text);
 }
 
@@ -49,8 +51,9 @@ export function addEventsCommand(program: Command): void {
     .action(async (options: EventsOptions, command: Command) => {
       const context = contextOf(command);
       const filter = { kind: options.kind?.join(','), object: options.object };
-      if (options.follow || options.count !== undefined) await follow(context, options, filter);
-      else {
+      if (options.follow || options.count !== undefined) {
+        await follow(context, options, filter);
+      } else {
         const limit = options.limit ?? (options.since === undefined ? SHOWN : MOST);
         const list = await read(context, options, limit, filter);
         if (options.since !== undefined && list.items.length === limit) {
@@ -84,18 +87,28 @@ async function follow(context: Context, { after, limit, count, since }: EventsOp
     const list = await read(context, { since }, before, filter);
     list.items.forEach(print);
     last = String(list.last);
-  } else last = String(after);
+  } else {
+    last = String(after);
+  }
   let left = count;
   const stop = new AbortController();
   await whileUnavailable(context, stop, (heard) =>
     context.client.stream(`${PATH}/stream`, { query: filter, lastEventId: last, signal: stop.signal }, (message) => {
-      if (stop.signal.aborted) return;
+      if (stop.signal.aborted) {
+        return;
+      }
       heard();
       last = message.id;
-      if (message.data === '') return;
-      if (message.name === 'gap') return context.note(gapText(JSON.parse(message.data) as EventGap));
+      if (message.data === '') {
+        return;
+      }
+      if (message.name === 'gap') {
+        return context.note(gapText(JSON.parse(message.data) as EventGap));
+      }
       print(JSON.parse(message.data) as Event);
-      if (left !== undefined && --left === 0) stop.abort();
+      if (left !== undefined && --left === 0) {
+        stop.abort();
+      }
     }),
   );
 }

@@ -51,8 +51,12 @@ export function addInterfaceCommands(program: Command): void {
         const body = await client.list<Interface>(RESOURCES.Interface.path, query);
         // Nothing on a node is an answer; a node that does not exist is a mistake.
         if (body.items.length === 0) {
-          if (options.node !== undefined) await client.request('GET', pathOf('Node', options.node));
-          if (options.pool !== undefined) await client.request('GET', pathOf('Pool', options.pool));
+          if (options.node !== undefined) {
+            await client.request('GET', pathOf('Node', options.node));
+          }
+          if (options.pool !== undefined) {
+            await client.request('GET', pathOf('Pool', options.pool));
+          }
         }
         return sorted(body, options.sort);
       };
@@ -138,12 +142,17 @@ function specFrom(options: DeclareOptions): Record<string, unknown> {
   const { kind, node, device, mac, allowedVlans, pool, name, network } = options;
   const spec: Record<string, unknown> = { kind };
   for (const [field, value] of Object.entries({ pool, name, network })) {
-    if (value !== undefined) spec[field] = value;
+    if (value !== undefined) {
+      spec[field] = value;
+    }
   }
   if (kind === 'edge') {
-    if (node === undefined) throw new CliError('usage', 'an edge needs --node, and --device or --mac');
-    if ((device === undefined) === (mac === undefined))
+    if (node === undefined) {
+      throw new CliError('usage', 'an edge needs --node, and --device or --mac');
+    }
+    if ((device === undefined) === (mac === undefined)) {
       throw new CliError('usage', 'an edge needs either --device or --mac');
+    }
     // MAC addresses are written in lower case everywhere; people paste them from labels and switches.
     spec.edge = { node, device, mac: mac?.toLowerCase().replaceAll('-', ':'), allowedVlans };
     return spec;
@@ -154,8 +163,9 @@ function specFrom(options: DeclareOptions): Record<string, unknown> {
     '--mac': mac,
     '--allowed-vlans': allowedVlans,
   })) {
-    if (value !== undefined)
+    if (value !== undefined) {
       throw new CliError('usage', `${option} is only for --kind edge; a ${kind} interface is found by its identity`);
+    }
   }
   return spec;
 }

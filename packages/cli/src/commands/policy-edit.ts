@@ -50,7 +50,9 @@ export function addPolicyEdit(policy: Command): void {
         Object.keys(changes).length > 0
           ? await patch(context, before, changes, dryRun)
           : await editInEditor(context, before, dryRun);
-      if (after) noteWarnings(context, after);
+      if (after) {
+        noteWarnings(context, after);
+      }
       // What a change touches beside the fields, such as its time, does not count as a change.
       const done = after === undefined || after.revision === before.body.revision ? 'unchanged' : 'changed';
       const word = dryRun && after !== undefined ? 'accepted; nothing changed in a dry run' : done;
@@ -67,8 +69,12 @@ async function patch(
   const { source, addSource = [], removeSource = [], ...fields } = options;
   const body: Record<string, unknown> = { ...fields };
   // In a merge patch null takes a field away.
-  if (fields.vlanId === 'none') body.vlanId = null;
-  if (fields.maxRate === 'none') body.maxRate = null;
+  if (fields.vlanId === 'none') {
+    body.vlanId = null;
+  }
+  if (fields.maxRate === 'none') {
+    body.maxRate = null;
+  }
   if (source || addSource.length > 0 || removeSource.length > 0) {
     body.sources = changedSources(source ?? before.body.sources, addSource, removeSource);
   }
@@ -83,7 +89,9 @@ async function patch(
 
 function changedSources(sources: readonly string[], add: readonly string[], remove: readonly string[]): string[] {
   const missing = remove.filter((id) => !sources.includes(id));
-  if (missing.length > 0) throw new CliError('usage', `not among the sources: ${missing.join(', ')}`);
+  if (missing.length > 0) {
+    throw new CliError('usage', `not among the sources: ${missing.join(', ')}`);
+  }
   const kept = sources.filter((id) => !remove.includes(id));
   return [...kept, ...add.filter((id) => !kept.includes(id))];
 }

@@ -35,6 +35,8 @@ export function addPolicyStatus(policy: Command): void {
         const data = await showWatched(context, options, read, (status) => statusText(status, context.color));
         states = [data.state];
       }
-      if (options.exitCode && states.some((state) => state !== 'active')) process.exitCode = EXIT_CODES.notActive.code;
+      if (options.exitCode && states.some((state) => state !== 'active')) {
+        process.exitCode = EXIT_CODES.notActive.code;
+      }
     });
 }

@@ -117,7 +117,9 @@ function addSwitch(policy: Command, verb: 'enable' | 'disable', enabled: boolean
       await each(context, names, showOutcomes, async (name) => {
         const path = pathOf('Policy', name);
         const before = await context.client.request<Policy>('GET', path);
-        if (before.body.enabled === enabled) return { kind: 'Policy', name, result: 'unchanged', dryRun };
+        if (before.body.enabled === enabled) {
+          return { kind: 'Policy', name, result: 'unchanged', dryRun };
+        }
         const contentType = 'application/merge-patch+json';
         const { body } = await context.client.request<Policy>('PATCH', path, {
           body: { enabled },
@@ -125,7 +127,9 @@ function addSwitch(policy: Command, verb: 'enable' | 'disable', enabled: boolean
           dryRun,
         });
         noteWarnings(context, body);
-        if (!enabled && !dryRun) await noteEnding(context, name);
+        if (!enabled && !dryRun) {
+          await noteEnding(context, name);
+        }
         return { kind: 'Policy', name, result: enabled ? 'enabled' : 'disabled', dryRun };
       });
     });

@@ -27,7 +27,9 @@ export async function each(
         error.exit === 'denied' ||
         names.length === 1
       ) {
-        if (outcomes.length > 0) report(context, outcomes);
+        if (outcomes.length > 0) {
+          report(context, outcomes);
+        }
         throw error;
       }
       failures.push(error);
@@ -35,5 +37,7 @@ export async function each(
     }
   }
   report(context, outcomes);
-  if (failures.length > 0) throw new CliError(failures[0]!.exit, `${failures.length} of ${new Set(names).size} failed`);
+  if (failures.length > 0) {
+    throw new CliError(failures[0]!.exit, `${failures.length} of ${new Set(names).size} failed`);
+  }
 }

@@ -47,23 +47,35 @@ export function expected(program: Command, words: readonly string[]): Expected {
   for (const word of words.slice(0, -1)) {
     if (open !== undefined && !word.startsWith('-')) {
       options[open.attributeName()] = word;
-      if (!open.variadic) open = undefined;
+      if (!open.variadic) {
+        open = undefined;
+      }
       continue;
     }
     open = undefined;
     if (word.startsWith('-')) {
       const [flag, value] = word.split(/=(.*)/s) as [string, string?];
       const option = optionsOf(program, command).find(({ short, long }) => flag === short || flag === long);
-      if (option === undefined || !takesValue(option)) continue;
-      if (value === undefined) open = option;
-      else options[option.attributeName()] = value;
+      if (option === undefined || !takesValue(option)) {
+        continue;
+      }
+      if (value === undefined) {
+        open = option;
+      } else {
+        options[option.attributeName()] = value;
+      }
       continue;
     }
     const child = command.commands.find((one) => one.name() === word);
-    if (child === undefined) arguments_ += 1;
-    else command = child;
+    if (child === undefined) {
+      arguments_ += 1;
+    } else {
+      command = child;
+    }
   }
-  if (open !== undefined && !current.startsWith('-')) return { ...valuesOf(open), options };
+  if (open !== undefined && !current.startsWith('-')) {
+    return { ...valuesOf(open), options };
+  }
   if (current.startsWith('-')) {
     const flags = optionsOf(program, command).filter(({ hidden }) => !hidden);
     return { words: [...flags.map(({ long, short }) => long ?? short ?? ''), '--help'], options };
@@ -92,8 +104,12 @@ function argumentsOf(command: Command, at: number): Omit<Expected, 'options'> {
   const { registeredArguments } = command;
   const argument: Argument | undefined =
     registeredArguments[at] ?? (registeredArguments.at(-1)?.variadic ? registeredArguments.at(-1) : undefined);
-  if (argument === undefined) return { words: [] };
-  if (argument.argChoices) return { words: argument.argChoices };
+  if (argument === undefined) {
+    return { words: [] };
+  }
+  if (argument.argChoices) {
+    return { words: argument.argChoices };
+  }
   const names = MAKING.includes(command.name()) ? undefined : BY_NOUN[command.parent?.name() ?? ''];
   return { words: [], ...(names && { names }) };
 }

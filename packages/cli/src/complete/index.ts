@@ -17,7 +17,9 @@ export async function complete(words: readonly string[], env: NodeJS.ProcessEnv 
   const { words: known, names, options } = expected(program, words);
   const found = [...known];
   if (names !== undefined) {
-    for (const [attribute, value] of Object.entries(options)) program.setOptionValue(attribute, value);
+    for (const [attribute, value] of Object.entries(options)) {
+      program.setOptionValue(attribute, value);
+    }
     try {
       found.push(...(await namesOf(contextOf(program, env, PATIENCE_MS).client, names)));
     } catch {

@@ -31,8 +31,12 @@ export async function problemText(error: ProblemError): Promise<string> {
 
 /** Any error as text; what is not meant for operators comes with its stack where MIRRORPLANE_DEBUG is set. */
 export async function errorText(error: unknown): Promise<string> {
-  if (error instanceof ProblemError) return problemText(error);
-  if (error instanceof CliError) return `error: ${error.message.replaceAll('\n', '\n  ')}\n`;
+  if (error instanceof ProblemError) {
+    return problemText(error);
+  }
+  if (error instanceof CliError) {
+    return `error: ${error.message.replaceAll('\n', '\n  ')}\n`;
+  }
   if (error instanceof Error) {
     return `error: ${(process.env.MIRRORPLANE_DEBUG ? error.stack : undefined) ?? error.message}\n`;
   }
@@ -41,7 +45,9 @@ export async function errorText(error: unknown): Promise<string> {
 
 /** The exit code that an error ends the command with. */
 export function exitCodeOf(error: unknown): number {
-  if (error instanceof CliError) return EXIT_CODES[error.exit].code;
+  if (error instanceof CliError) {
+    return EXIT_CODES[error.exit].code;
+  }
   if (error instanceof CommanderError) {
     // Help and version on request are no errors; help for a missing command is.
     return error.exitCode === 0 ? EXIT_CODES.ok.code : EXIT_CODES.usage.code;
@@ -52,7 +58,9 @@ export function exitCodeOf(error: unknown): number {
 /** The catalogue is loaded only here: its schemas take longer to load than a command takes to run. */
 async function remedyOf(problem: Problem): Promise<string | undefined> {
   // "What is wrong: what to do about it" says it already, and closer to the case.
-  if (problem.detail.includes(': ')) return undefined;
+  if (problem.detail.includes(': ')) {
+    return undefined;
+  }
   const { CATALOGUE } = await import('@mirrorplane/contract/errors');
   const entry = Object.hasOwn(CATALOGUE, problem.code) ? CATALOGUE[problem.code as keyof typeof CATALOGUE] : undefined;
   return entry?.remedy;

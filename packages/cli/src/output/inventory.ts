@@ -34,12 +34,18 @@ export function interfaceFields(one: Interface, color: boolean): string {
     ['pool', one.pool ?? UNKNOWN],
     ['declared', one.declared ? 'yes' : 'no'],
   ];
-  if (one.boundTo !== undefined) fields.push(['bound to', one.boundTo]);
-  if (one.contested) fields.push(['claimed by', { text: one.contested.join(', '), style: 'yellow' }]);
+  if (one.boundTo !== undefined) {
+    fields.push(['bound to', one.boundTo]);
+  }
+  if (one.contested) {
+    fields.push(['claimed by', { text: one.contested.join(', '), style: 'yellow' }]);
+  }
   if (edge) {
     fields.push(['edge', `${edge.device ?? edge.mac} on ${edge.node}`], ['allowed vlans', vlans(one)]);
   }
-  if (one.devices.length === 0) fields.push(['devices', deviceCell(one)]);
+  if (one.devices.length === 0) {
+    fields.push(['devices', deviceCell(one)]);
+  }
   const columns: Column[] = [
     { title: 'NODE' },
     { title: 'DEVICE' },
@@ -58,7 +64,9 @@ export function interfaceFields(one: Interface, color: boolean): string {
   ]);
   for (const { node, name, notMirrorable, warning } of one.devices) {
     const remark = notMirrorable ?? warning;
-    if (remark !== undefined) fields.push(['problem', { text: `${name} on ${node} ${remark}`, style: 'yellow' }]);
+    if (remark !== undefined) {
+      fields.push(['problem', { text: `${name} on ${node} ${remark}`, style: 'yellow' }]);
+    }
   }
   return renderFields(fields, color) + (rows.length > 0 ? `\n${renderTable(columns, rows, { color })}` : '');
 }
@@ -149,13 +157,17 @@ function identityCell(device: Device): Cell {
   const { identity, identityError, warning } = device;
   const why = identity && whyNotMirrorable(device, identity.kind);
   const remarks = [why, warning, identityError].filter((text) => text !== undefined);
-  if (remarks.length === 0) return identity?.id ?? '-';
+  if (remarks.length === 0) {
+    return identity?.id ?? '-';
+  }
   return { text: [identity?.id, ...remarks].filter((text) => text !== undefined).join(': '), style: 'yellow' };
 }
 
 /** Until when the agent can connect. */
 function certificateCell({ certificateEndsAt: end, problems }: Node): Cell {
-  if (end === undefined) return UNKNOWN;
+  if (end === undefined) {
+    return UNKNOWN;
+  }
   const text = Date.parse(end) > Date.now() ? `valid until ${end}` : `ended on ${end}`;
   const isProblem = problems.some(({ code }) => code === 'CERTIFICATE_ENDING' || code === 'CERTIFICATE_ENDED');
   return isProblem ? { text, style: 'red' } : text;
@@ -163,13 +175,19 @@ function certificateCell({ certificateEndsAt: end, problems }: Node): Cell {
 
 /** The revision that the kernel runs; and the newest one where that is another. */
 function programText(node: Node): string {
-  if (node.programRevision === undefined && node.appliedRevision === undefined) return UNKNOWN;
-  if (node.programRevision === node.appliedRevision) return `${node.appliedRevision}`;
+  if (node.programRevision === undefined && node.appliedRevision === undefined) {
+    return UNKNOWN;
+  }
+  if (node.programRevision === node.appliedRevision) {
+    return `${node.appliedRevision}`;
+  }
   return `${node.appliedRevision ?? UNKNOWN}, newest ${node.programRevision ?? UNKNOWN}`;
 }
 
 function deviceCell(one: Interface): Cell {
-  if (one.devices.length === 0) return { text: 'no device now', style: 'dim' };
+  if (one.devices.length === 0) {
+    return { text: 'no device now', style: 'dim' };
+  }
   return one.devices
     .map(
       ({ node, name, up, notMirrorable }) =>
@@ -179,8 +197,12 @@ function deviceCell(one: Interface): Cell {
 }
 
 function vlans(one: Interface): string {
-  if (!one.edge) return '-';
-  if (!one.edge.allowedVlans) return 'not checked';
+  if (!one.edge) {
+    return '-';
+  }
+  if (!one.edge.allowedVlans) {
+    return 'not checked';
+  }
   return formatVlanList(one.edge.allowedVlans) || 'none';
 }
 

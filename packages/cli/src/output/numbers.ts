@@ -23,16 +23,24 @@ export function humanBytes(bytes: number): string {
     value /= 1000;
     unit += 1;
   }
-  if (unit === 0) return `${bytes} B`;
+  if (unit === 0) {
+    return `${bytes} B`;
+  }
   const digits = Math.abs(value) >= 99.95 ? 0 : Math.abs(value) >= 9.995 ? 1 : 2;
   return `${value.toFixed(digits)} ${units[unit]}`;
 }
 
 /** How long ago a time (ISO 8601) was, as in `3 s ago`. */
 export function ago(time: string | null | undefined, now = Date.now()): string {
-  if (!time) return 'never';
+  if (!time) {
+    return 'never';
+  }
   const seconds = Math.max(0, Math.round((now - Date.parse(time)) / 1000));
-  if (seconds < 120) return `${seconds} s ago`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min ago`;
+  if (seconds < 120) {
+    return `${seconds} s ago`;
+  }
+  if (seconds < 7200) {
+    return `${Math.round(seconds / 60)} min ago`;
+  }
   return seconds < 172_800 ? `${Math.round(seconds / 3600)} h ago` : `${Math.round(seconds / 86_400)} d ago`;
 }

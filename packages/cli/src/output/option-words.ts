@@ -8,7 +8,9 @@ import type { Command, Option } from 'commander';
  */
 export function inWordsOf(command: Command, problem: Problem): Problem {
   const given = command.options.filter((option) => isGiven(command, option));
-  if (given.every(({ long }) => long === '--dry-run')) return problem;
+  if (given.every(({ long }) => long === '--dry-run')) {
+    return problem;
+  }
   const words = new Map(command.options.map((option) => [option.attributeName(), option.long ?? option.flags]));
   const takesNone = new Set(
     command.options.filter(({ description }) => description.includes('"none"')).map(({ long }) => long ?? ''),
@@ -36,12 +38,16 @@ function isGiven(command: Command, option: Option): boolean {
 function optionOf(command: Command, field: string, words: ReadonlyMap<string, string>): string | undefined {
   const [, name = '', at] = /^(?:\w+\.)?(\w+?)(?:\[(\d+)\])?$/.exec(field) ?? [];
   const own = words.get(name);
-  if (own !== undefined || at === undefined) return own ?? (name === 'boundTo' ? words.get('node') : undefined);
+  if (own !== undefined || at === undefined) {
+    return own ?? (name === 'boundTo' ? words.get('node') : undefined);
+  }
   // A list is one option for each of its items.
   const singular = name.replace(/s$/, '');
   const values: unknown = command.opts()[singular];
   const value = Array.isArray(values) ? values[Number(at)] : undefined;
-  if (value !== undefined) return `${words.get(singular)} ${value}`;
+  if (value !== undefined) {
+    return `${words.get(singular)} ${value}`;
+  }
   const adding = `add${singular.charAt(0).toUpperCase()}${singular.slice(1)}`;
   return command.opts()[adding] === undefined ? undefined : words.get(adding);
 }

@@ -7,7 +7,9 @@ import { printable } from './table.ts';
 
 /** Data in a machine format. `line`: one line of JSON, or one YAML document of many. */
 export function renderData(data: unknown, format: 'json' | 'yaml', line = false): string {
-  if (format === 'json') return `${line ? JSON.stringify(data) : JSON.stringify(data, null, 2)}\n`;
+  if (format === 'json') {
+    return `${line ? JSON.stringify(data) : JSON.stringify(data, null, 2)}\n`;
+  }
   return `${line ? '---\n' : ''}${toYaml(data)}`;
 }
 
@@ -21,7 +23,9 @@ export function toYaml(data: unknown): string {
  * its own there: vm, nfv or edge.
  */
 export function withKind<T extends object>(kind: Kind, data: T): T {
-  if (kind === 'Interface') return data;
+  if (kind === 'Interface') {
+    return data;
+  }
   const { items } = data as { items?: unknown };
   return Array.isArray(items)
     ? { ...data, items: items.map((item: object) => ({ kind, ...item })) }
@@ -35,7 +39,9 @@ export function show(context: Context, data: unknown, text: () => string): void 
 
 /** `data` in a format. `line` as for `renderData`. What has no name is text where names are asked for. */
 export function render(format: Format, data: unknown, text: () => string, line = false): string {
-  if (format === 'json' || format === 'yaml') return renderData(data, format, line);
+  if (format === 'json' || format === 'yaml') {
+    return renderData(data, format, line);
+  }
   return (format === 'name' ? namesOf(data) : undefined) ?? text();
 }
 
@@ -43,7 +49,9 @@ export function render(format: Format, data: unknown, text: () => string, line =
 function namesOf(data: unknown): string | undefined {
   const { items = Array.isArray(data) ? data : [data] } = data as { items?: unknown };
   const names = (items as { id?: unknown; name?: unknown }[]).map(({ id, name }) => id ?? name);
-  if (names.includes(undefined)) return undefined;
+  if (names.includes(undefined)) {
+    return undefined;
+  }
   return names.map((name) => `${printable(String(name))}\n`).join('');
 }
 
@@ -60,9 +68,15 @@ export interface Outcome {
 /** One outcome as a line. */
 export function outcomeText(outcome: Outcome): string {
   const subject = `${outcome.kind.toLowerCase()} ${outcome.name}`;
-  if (outcome.result === 'unchecked') return `${subject} not checked: ${outcome.reason}\n`;
-  if (outcome.result === 'absent') return `${subject} is not there\n`;
-  if (outcome.result === 'unchanged') return `${subject} unchanged\n`;
+  if (outcome.result === 'unchecked') {
+    return `${subject} not checked: ${outcome.reason}\n`;
+  }
+  if (outcome.result === 'absent') {
+    return `${subject} is not there\n`;
+  }
+  if (outcome.result === 'unchanged') {
+    return `${subject} unchanged\n`;
+  }
   return outcome.dryRun ? `${subject} would be ${outcome.result}\n` : `${subject} ${outcome.result}\n`;
 }
 

@@ -53,12 +53,16 @@ export function statusText(status: PolicyStatus, color: boolean): string {
   parts.push(countersLine(status));
   parts.push('\n', totalsTable(status, color));
   parts.push('\n', sourcesTable(status.sources, color));
-  if (status.paths.length > 0) parts.push('\n', pathsTable(status, color));
+  if (status.paths.length > 0) {
+    parts.push('\n', pathsTable(status, color));
+  }
   return parts.join('');
 }
 
 function countersLine(status: PolicyStatus): string {
-  if (status.countersAt === null) return 'counters: none reported yet\n';
+  if (status.countersAt === null) {
+    return 'counters: none reported yet\n';
+  }
   const stale = status.stale ? '; a node is not connected: these are its last reported numbers' : '';
   return `counters: ${ago(status.countersAt)}${stale}\n`;
 }

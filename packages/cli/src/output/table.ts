@@ -75,7 +75,9 @@ export function printable(text: string): string {
 export function textWidth(text: string): number {
   let width = 0;
   for (const char of text) {
-    if (/\p{Mark}|\u200d|\ufe0f/u.test(char)) continue;
+    if (/\p{Mark}|\u200d|\ufe0f/u.test(char)) {
+      continue;
+    }
     width +=
       /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u.test(
         char,
@@ -87,6 +89,8 @@ export function textWidth(text: string): number {
 }
 
 function cellText(cell: Cell): string {
-  if (typeof cell === 'object') return printable(cell.text);
+  if (typeof cell === 'object') {
+    return printable(cell.text);
+  }
   return typeof cell === 'number' ? String(cell) : printable(cell);
 }

@@ -9,11 +9,21 @@ export const ALWAYS: readonly ErrorCode[] = ['INTERNAL', 'UNAVAILABLE'];
 /** The codes of the problems that a route answers with, beside those of `ALWAYS`, in the order of their status. */
 export function codesOf({ method, auth, params, query, body, conditional, refuses = [] }: Route): ErrorCode[] {
   const codes = new Set<ErrorCode>(['BAD_REQUEST', 'FIELD_UNKNOWN', ...refuses]);
-  if (params || query || body) codes.add('FIELD_INVALID');
-  if (auth !== false) codes.add('UNAUTHENTICATED');
-  if (auth !== false && method !== 'get') codes.add('FORBIDDEN');
-  if (conditional) codes.add('PRECONDITION_FAILED');
-  if (method !== 'get') codes.add('BODY_TOO_LARGE').add('MEDIA_TYPE_UNSUPPORTED');
+  if (params || query || body) {
+    codes.add('FIELD_INVALID');
+  }
+  if (auth !== false) {
+    codes.add('UNAUTHENTICATED');
+  }
+  if (auth !== false && method !== 'get') {
+    codes.add('FORBIDDEN');
+  }
+  if (conditional) {
+    codes.add('PRECONDITION_FAILED');
+  }
+  if (method !== 'get') {
+    codes.add('BODY_TOO_LARGE').add('MEDIA_TYPE_UNSUPPORTED');
+  }
   return [...codes].sort((a, b) => CATALOGUE[a].status - CATALOGUE[b].status || (a < b ? -1 : 1));
 }
 

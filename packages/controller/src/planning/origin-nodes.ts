@@ -36,7 +36,9 @@ export class OriginNodes {
       }
     }
     for (const [id, { node, until }] of this.#left) {
-      if (until <= now || !places.has(id) || places.get(id)!.includes(node)) this.#left.delete(id);
+      if (until <= now || !places.has(id) || places.get(id)!.includes(node)) {
+        this.#left.delete(id);
+      }
     }
     this.#before = places;
     return new Map([...this.#left].map(([id, { node }]) => [id, node]));
@@ -44,7 +46,9 @@ export class OriginNodes {
 
   /** Milliseconds until the next of them is forgotten; undefined where there is none. */
   get due(): number | undefined {
-    if (this.#left.size === 0) return undefined;
+    if (this.#left.size === 0) {
+      return undefined;
+    }
     return Math.max(0, Math.min(...[...this.#left.values()].map(({ until }) => until)) - this.#clock());
   }
 }

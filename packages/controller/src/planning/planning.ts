@@ -131,7 +131,9 @@ export class Planning {
     const contest = this.#contestDue === undefined ? undefined : this.#contestDue - this.#parts.live.now();
     const waits = [this.#former.due, this.#inForce.due, contest].filter((wait) => wait !== undefined);
     const due = Math.max(0, Math.min(...waits));
-    if (waits.length > 0) this.#dueTimer = setTimeout(() => this.request(), due + 1).unref();
+    if (waits.length > 0) {
+      this.#dueTimer = setTimeout(() => this.request(), due + 1).unref();
+    }
   }
 
   /**

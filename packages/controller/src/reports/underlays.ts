@@ -31,9 +31,17 @@ export function underlayProblem(
 /** What an address is where it is not that of one host (RFC 6890, section 2.2.2; RFC 1112, section 4). */
 function specialUse(address: string): string | undefined {
   const [first, second] = address.split('.').map(Number) as [number, number];
-  if (first === 0) return 'of "this network"';
-  if (first === 127) return 'a loopback address';
-  if (first === 169 && second === 254) return 'a link-local address';
-  if (first >= 224 && first < 240) return 'a multicast address';
+  if (first === 0) {
+    return 'of "this network"';
+  }
+  if (first === 127) {
+    return 'a loopback address';
+  }
+  if (first === 169 && second === 254) {
+    return 'a link-local address';
+  }
+  if (first >= 224 && first < 240) {
+    return 'a multicast address';
+  }
   return first >= 240 ? 'a broadcast or reserved address' : undefined;
 }

@@ -39,10 +39,14 @@ async function examine(folder: string): Promise<number | string> {
     const db = new DatabaseSync(file);
     const { integrity_check } = db.prepare('PRAGMA integrity_check').get() as { integrity_check: string };
     db.close();
-    if (integrity_check !== 'ok') return integrity_check;
+    if (integrity_check !== 'ok') {
+      return integrity_check;
+    }
     const values = new Map(entries.map(({ key, value }) => [key, value]));
     const [left, right] = [Number(values.get('left') ?? 0), Number(values.get('right') ?? 0)];
-    if (left !== right || left !== revision) return `half a transaction: ${left}, ${right}, revision ${revision}`;
+    if (left !== right || left !== revision) {
+      return `half a transaction: ${left}, ${right}, revision ${revision}`;
+    }
     const lost = Array.from({ length: left }, (_, i) => i + 1).filter((number) => !values.has(`row/${number}`));
     return lost.length > 0 ? `rows ${lost} of ${left} are lost` : left;
   } catch (error) {
@@ -96,10 +100,13 @@ test(`SQLite: after each of ${LOSSES} losses of power every acknowledged transac
   for (let loss = 0; loss < 20; loss++) {
     const count = Math.floor((0.3 + 0.7 * random()) * events.length);
     afterPowerLoss(events, count, found, { random, survival: 0.5, honest: false });
-    if (!existsSync(path.join(found, 'store.db'))) noticed++;
-    else {
+    if (!existsSync(path.join(found, 'store.db'))) {
+      noticed++;
+    } else {
       const newest = await examine(found);
-      if (typeof newest === 'string' || newest < acknowledged(events, count)) noticed++;
+      if (typeof newest === 'string' || newest < acknowledged(events, count)) {
+        noticed++;
+      }
     }
   }
   assert.equal(noticed, 20, 'losses on a disk that does not sync are noticed');

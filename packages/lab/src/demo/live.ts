@@ -19,13 +19,17 @@ export async function showLive(lab: Lab, scenarios: readonly Scenario[], signal:
       const statuses = await Promise.all(scenarios.map(({ policy }) => policyStatus(lab, policy.name)));
       const seconds = (performance.now() - at) / 1000;
       at = performance.now();
-      if (process.stdout.isTTY) process.stdout.write('\x1b[2J\x1b[H');
+      if (process.stdout.isTTY) {
+        process.stdout.write('\x1b[2J\x1b[H');
+      }
       process.stdout.write(`${header(lab)}\n\n${live(statuses, previous, seconds)}\n\nCtrl-C removes everything.\n`);
       previous = new Map(statuses.map((status) => [status.name, status.totals.copied.packets]));
       await sleep(1000, undefined, { signal }).catch(() => undefined);
     }
   } finally {
-    for (const child of traffic) child.kill();
+    for (const child of traffic) {
+      child.kill();
+    }
   }
 }
 

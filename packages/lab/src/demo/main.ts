@@ -9,17 +9,22 @@ import { table } from './table.ts';
 
 const once = process.argv.includes('--once');
 const stop = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
+}
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 
 /** The operator's command that makes the policy of a scenario. */
 function createCommand({ policy }: Scenario): string[] {
   const argv = ['policy', 'create', policy.name];
-  for (const source of policy.sources) argv.push('--source', source);
+  for (const source of policy.sources) {
+    argv.push('--source', source);
+  }
   argv.push('--destination', policy.destination);
-  if (policy.vlanId !== undefined) argv.push('--vlan-id', String(policy.vlanId));
+  if (policy.vlanId !== undefined) {
+    argv.push('--vlan-id', String(policy.vlanId));
+  }
   return argv;
 }
 
@@ -30,13 +35,17 @@ async function demo(lab: Lab): Promise<boolean> {
     say(`$ mirrorplane ${argv.join(' ')}`);
     await run([lab.state.command, ...argv], { env });
   }
-  for (const { policy } of SCENARIOS) await waitActive(lab, policy.name, stop.signal);
+  for (const { policy } of SCENARIOS) {
+    await waitActive(lab, policy.name, stop.signal);
+  }
   if (!once) {
     await showLive(lab, SCENARIOS, stop.signal);
     return true;
   }
   const rows = [];
-  for (const scenario of SCENARIOS) rows.push(await showOnce(lab, scenario, stop.signal));
+  for (const scenario of SCENARIOS) {
+    rows.push(await showOnce(lab, scenario, stop.signal));
+  }
   say('\nsent: tcpdump at the source; copied: counters of the data plane; received: tcpdump at the destination\n');
   const cells = rows.map((r) => [r.policy, r.type, r.sent, r.copied, r.received, r.agree ? 'yes' : 'NO']);
   say(table(['POLICY', 'TYPE', 'SENT', 'COPIED', 'RECEIVED', 'AGREE'], cells));

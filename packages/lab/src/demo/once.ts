@@ -22,7 +22,9 @@ export interface Row {
 /** The status of a policy. Throws where the API does not answer with one. */
 export async function policyStatus(lab: Lab, name: string): Promise<PolicyStatus> {
   const { status, body } = await lab.api('GET', `/api/v1/policies/${name}/status`);
-  if (status !== 200) throw new Error(`status of policy ${name}: HTTP ${status} ${JSON.stringify(body)}`);
+  if (status !== 200) {
+    throw new Error(`status of policy ${name}: HTTP ${status} ${JSON.stringify(body)}`);
+  }
   return body as PolicyStatus;
 }
 

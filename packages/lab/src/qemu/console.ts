@@ -19,17 +19,24 @@ function ask(path: string, line: string, id: string): Promise<string[]> {
     const end = (error: Error | null, words: string[] = []) => {
       clearTimeout(timer);
       socket.destroy();
-      if (error === null) resolve(words);
-      else reject(error);
+      if (error === null) {
+        resolve(words);
+      } else {
+        reject(error);
+      }
     };
     const timer = setTimeout(() => end(new Error(`${path}: no answer`)), ANSWER_MS);
     socket.on('close', () => end(new Error(`${path}: closed`)));
     // The reader of lines passes on the errors of the socket, and throws them where nobody listens.
     const lines = createInterface({ input: socket });
-    for (const source of [socket, lines]) source.on('error', end);
+    for (const source of [socket, lines]) {
+      source.on('error', end);
+    }
     lines.on('line', (text) => {
       const words = text.trim().split(' ');
-      if (words[0]?.startsWith('@') && words[1] === id) end(null, words);
+      if (words[0]?.startsWith('@') && words[1] === id) {
+        end(null, words);
+      }
     });
     // The empty line ends whatever half of a line an earlier connection has left.
     socket.write(`\n${line}\n`);
@@ -48,12 +55,16 @@ const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
  * `LabError` for what a console cannot do: input, or a command of more than about 2900 bytes.
  */
 export async function runInGuest(path: () => string, argv: string[], options: RunOptions = {}): Promise<RunResult> {
-  if (options.input) throw new LabError('a command in a QEMU guest takes no input');
+  if (options.input) {
+    throw new LabError('a command in a QEMU guest takes no input');
+  }
   const id = randomBytes(4).toString('hex');
   const environment = Object.entries(options.env ?? {}).map(([name, value]) => `${name}=${value}`);
   const command = `echo $$ >/run/${id}/pid; exec env ${[...environment, ...argv].map(quoted).join(' ')}`;
   const text = Buffer.from(command).toString('base64');
-  if (text.length > CONSOLE_LINE_MAX - 100) throw new LabError('a command in a QEMU guest is at most 2900 bytes long');
+  if (text.length > CONSOLE_LINE_MAX - 100) {
+    throw new LabError('a command in a QEMU guest is at most 2900 bytes long');
+  }
   const start = `run ${id} ${text.length} ${text}`;
 
   const limit = options.timeoutMs ?? 60_000;
@@ -65,11 +76,15 @@ export async function runInGuest(path: () => string, argv: string[], options: Ru
     const result = words[0] === '@result' ? resultIn(words) : null;
     if (result !== null) {
       await ask(path(), `forget ${id}`, id).catch(() => undefined);
-      if (result.code !== 0 && options.check !== false) throw new CommandError(argv, result);
+      if (result.code !== 0 && options.check !== false) {
+        throw new CommandError(argv, result);
+      }
       return result;
     }
     question = words[0] === '@unknown' || words[0] === '@cut' ? start : `result ${id} 0`;
-    if (words.length > 0 && words[0] !== '@pending') continue;
+    if (words.length > 0 && words[0] !== '@pending') {
+      continue;
+    }
     await sleep(pause);
     pause = Math.min(pause * 1.5, PAUSE_MAX_MS);
   }
@@ -80,7 +95,9 @@ export async function runInGuest(path: () => string, argv: string[], options: Ru
 /** The result in an answer, or null where the console has lost a part of it. */
 function resultIn(words: string[]): RunResult | null {
   const [, , code, outLength, errLength, out = '', err = ''] = words;
-  if (out.length !== Number(outLength) + 1 || err.length !== Number(errLength) + 1) return null;
+  if (out.length !== Number(outLength) + 1 || err.length !== Number(errLength) + 1) {
+    return null;
+  }
   const decoded = (word: string) => Buffer.from(word.slice(1), 'base64').toString();
   return { code: Number(code), stdout: decoded(out), stderr: decoded(err) };
 }

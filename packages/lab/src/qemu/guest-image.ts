@@ -71,14 +71,18 @@ export async function guestImage(options: GuestImageOptions = {}): Promise<Guest
 
 /** Makes a folder as a whole or not at all, unless it is there. Of two that make it at once, the first one wins. */
 export async function makeOnce(folder: string, make: (work: string) => Promise<void>): Promise<void> {
-  if (existsSync(folder)) return;
+  if (existsSync(folder)) {
+    return;
+  }
   mkdirSync(dirname(folder), { recursive: true });
   const work = mkdtempSync(join(dirname(folder), 'making-'));
   try {
     await make(work);
     renameSync(work, folder);
   } catch (error) {
-    if (!existsSync(folder)) throw error;
+    if (!existsSync(folder)) {
+      throw error;
+    }
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
@@ -104,14 +108,18 @@ async function download(folder: string): Promise<void> {
       check: false,
     });
     const kernel = /Depends: (linux-image-\S+)/.exec(stdout)?.[1];
-    if (kernel === undefined) throw new LabError(`no package ${KERNEL}: this is not Debian on amd64`);
+    if (kernel === undefined) {
+      throw new LabError(`no package ${KERNEL}: this is not Debian on amd64`);
+    }
     const argv = ['env', '-C', folder, 'apt-get', 'download', '-qq', '-o', 'APT::Sandbox::User=root', kernel, BUSYBOX];
     await run(argv, { timeoutMs: DOWNLOAD_MS });
   };
   try {
     await fetch();
   } catch (error) {
-    if (!(error instanceof CommandError || error instanceof LabError)) throw error;
+    if (!(error instanceof CommandError || error instanceof LabError)) {
+      throw error;
+    }
     // The package lists are not there yet, or name a version that is gone.
     await run(['apt-get', 'update', '-qq'], { timeoutMs: DOWNLOAD_MS });
     await fetch();
@@ -124,7 +132,9 @@ async function download(folder: string): Promise<void> {
  */
 export async function buildGuest(packages: string[], folder: string): Promise<void> {
   const tree = mkdtempSync(join(folder, 'tree-'));
-  for (const archive of packages) await run(['dpkg-deb', '--extract', archive, tree]);
+  for (const archive of packages) {
+    await run(['dpkg-deb', '--extract', archive, tree]);
+  }
   const files = readdirSync(tree, { recursive: true, encoding: 'utf8' });
   const only = (pattern: RegExp) => {
     const file = files.find((name) => pattern.test(name));
@@ -132,14 +142,17 @@ export async function buildGuest(packages: string[], folder: string): Promise<vo
   };
   const kernel = only(/^boot\/vmlinuz-/);
   const busybox = only(/^(usr\/)?bin\/busybox$/);
-  if (kernel === undefined || busybox === undefined)
+  if (kernel === undefined || busybox === undefined) {
     throw new Error(`no kernel or no busybox in ${packages.join(', ') || 'no package'}`);
+  }
   const probe = join(tree, 'probe');
   await run(['clang', '-O2', '-static', '-s', '-Wl,--build-id=none', '-o', probe, PROBE_SOURCE]);
   const modules = new Map<string, Buffer>();
   for (const name of GUEST_MODULES) {
     const file = only(new RegExp(`/kernel/.*/${name}\\.ko$`));
-    if (file !== undefined) modules.set(name, readFileSync(file));
+    if (file !== undefined) {
+      modules.set(name, readFileSync(file));
+    }
   }
   renameSync(kernel, join(folder, 'vmlinuz'));
   const programs = { busybox: readFileSync(busybox), probe: readFileSync(probe) };

@@ -54,7 +54,9 @@ export async function moveLive(
 async function endMachine(lab: LabHandle, vm: LabVm, node: string): Promise<void> {
   await stopDaemon(lab, machineName(vm.name, node), 'SIGTERM');
   await ipBatch(lab.ns(node), [`link delete ${vm.device}`]);
-  for (const socket of Object.values(machineSockets(lab, vm.name, node))) rmSync(socket, { force: true });
+  for (const socket of Object.values(machineSockets(lab, vm.name, node))) {
+    rmSync(socket, { force: true });
+  }
 }
 
 async function switchOver(lab: LabHandle, vm: LabVm, node: string, options: MigrateOptions) {
@@ -69,12 +71,16 @@ async function switchOver(lab: LabHandle, vm: LabVm, node: string, options: Migr
   const tellGuest = guestTeller(lab, vm);
   source.onEvent = ({ event }) => {
     // As libvirt and others do: from this moment on the guest is behind this device no more.
-    if (event === 'STOP') tellGuest.absent();
+    if (event === 'STOP') {
+      tellGuest.absent();
+    }
   };
   try {
     const uri = `unix:${to.incoming}`;
     const capabilities = [{ capability: 'events', state: true }];
-    for (const qmp of [source, target]) await qmp.execute('migrate-set-capabilities', { capabilities });
+    for (const qmp of [source, target]) {
+      await qmp.execute('migrate-set-capabilities', { capabilities });
+    }
     await source.execute('migrate-set-parameters', {
       'max-bandwidth': BANDWIDTH_MAX,
       'downtime-limit': DOWNTIME_LIMIT_MS,

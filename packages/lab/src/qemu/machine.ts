@@ -47,7 +47,9 @@ export function prepareMachines(lab: LabHandle, topology: Topology, image: Guest
   writeFileSync(kernelOf(lab), readFileSync(image.kernel));
   const common = readFileSync(image.initramfs);
   for (const vm of topology.vms) {
-    if (vm.machine !== 'qemu') continue;
+    if (vm.machine !== 'qemu') {
+      continue;
+    }
     const own = initramfs(settingsFile(settings(topology, vm)));
     writeFileSync(guestInitramfs(lab, vm.name), Buffer.concat([common, own]));
   }
@@ -68,7 +70,9 @@ function settings(topology: Topology, vm: LabVm): Record<string, string> {
  */
 export function startMachine(lab: LabHandle, vm: LabVm, node: string, incoming = false): ProcessRecord {
   const sockets = machineSockets(lab, vm.name, node);
-  for (const socket of Object.values(sockets)) rmSync(socket, { force: true });
+  for (const socket of Object.values(sockets)) {
+    rmSync(socket, { force: true });
+  }
   const ipv6 = lab.topology.ipv6 ? '' : ' ipv6.disable=1';
   const argv = ['qemu-system-x86_64', '-name', vm.name, '-machine', 'pc', '-accel', 'tcg', '-m', `${MEMORY_MIB}M`];
   argv.push('-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot');
@@ -78,7 +82,9 @@ export function startMachine(lab: LabHandle, vm: LabVm, node: string, incoming =
   argv.push('-device', `virtio-net-pci,netdev=net0,mac=${vm.mac},romfile=`);
   argv.push('-chardev', `socket,id=console,path=${sockets.console},server=on,wait=off`, '-serial', 'chardev:console');
   argv.push('-qmp', `unix:${sockets.qmp},server=on,wait=off`);
-  if (incoming) argv.push('-incoming', 'defer');
+  if (incoming) {
+    argv.push('-incoming', 'defer');
+  }
   return launch(lab, machineName(vm.name, node), inNetns(lab.ns(node), argv));
 }
 

@@ -50,7 +50,9 @@ export function countedIn(report: string): Counted {
     const [stream = 0, first = 0, last = -1, count = 0] = line.split(' ').map(Number);
     const counts = counted.streams.get(stream) ?? [];
     counted.streams.set(stream, counts);
-    for (let number = first; number <= last; number++) counts[number] = count;
+    for (let number = first; number <= last; number++) {
+      counts[number] = count;
+    }
   }
   return counted;
 }

@@ -40,7 +40,9 @@ export class Qmp {
     const lines = createInterface({ input: socket });
     lines.on('line', (line) => this.#take(JSON.parse(line) as Message));
     // The reader of lines passes on the errors of the socket, and throws them where nobody listens.
-    for (const source of [socket, lines]) source.on('error', (error: Error) => this.#end(error));
+    for (const source of [socket, lines]) {
+      source.on('error', (error: Error) => this.#end(error));
+    }
     socket.on('close', () => this.#end(new Error('QEMU has closed the connection')));
   }
 
@@ -55,7 +57,9 @@ export class Qmp {
 
   /** Runs a command. Throws with QEMU's description of what is wrong. */
   execute(command: string, args: Record<string, unknown> = {}): Promise<unknown> {
-    if (this.#ended !== null) return Promise.reject(this.#ended);
+    if (this.#ended !== null) {
+      return Promise.reject(this.#ended);
+    }
     return new Promise((resolve, reject) => {
       const named = (error: Error) => reject(new Error(`${command}: ${error.message}`));
       this.#asked.push({ resolve, reject: named });
@@ -73,12 +77,17 @@ export class Qmp {
       const event = { event: message.event, data: message.data ?? {}, at: seconds * 1000 + microseconds / 1000 };
       this.events.push(event);
       this.onEvent(event);
-    } else if (message.error !== undefined) this.#asked.shift()?.reject(new Error(message.error.desc));
-    else if ('return' in message) this.#asked.shift()?.resolve(message.return);
+    } else if (message.error !== undefined) {
+      this.#asked.shift()?.reject(new Error(message.error.desc));
+    } else if ('return' in message) {
+      this.#asked.shift()?.resolve(message.return);
+    }
   }
 
   #end(error: Error): void {
     this.#ended ??= error;
-    for (const { reject } of this.#asked.splice(0)) reject(this.#ended);
+    for (const { reject } of this.#asked.splice(0)) {
+      reject(this.#ended);
+    }
   }
 }

@@ -74,7 +74,9 @@ export class ApplyRun {
   /** Does it. @throws Error where the kernel refuses what everything needs; what is in force stays in force then */
   async run(): Promise<ApplyResult> {
     const { links, counters, holding } = this.#opened;
-    if (this.#look || this.#opened.helper === 0) await this.#keepHelper();
+    if (this.#look || this.#opened.helper === 0) {
+      await this.#keepHelper();
+    }
     this.#remember();
     const canHold = await this.#beginHolding();
     // From here to the end of holding nothing waits: all that is asked of the kernel belongs to one moment.
@@ -108,7 +110,9 @@ export class ApplyRun {
       opened.helper = ifindex;
       opened.peer = peer;
       opened.segmenter = segmenter;
-      if (repair) this.#result.repaired.push(repair);
+      if (repair) {
+        this.#result.repaired.push(repair);
+      }
     } catch (error) {
       opened.helper = 0;
       opened.segmenter = 0;
@@ -138,11 +142,17 @@ export class ApplyRun {
 
   #takeSlot(kind: SlotKind, id: string): number {
     const { slots, counters, devices } = this.#opened;
-    if (kind === 'device') return slots.take(kind, id, (slot) => devices.reset(slot));
-    if (slots.lacksRoom(kind, id)) counters.makeRoom(kind);
+    if (kind === 'device') {
+      return slots.take(kind, id, (slot) => devices.reset(slot));
+    }
+    if (slots.lacksRoom(kind, id)) {
+      counters.makeRoom(kind);
+    }
     const reset = (slot: number) => {
       counters.reset(kind, slot);
-      if (kind === 'delivery') devices.refill(budgetKey(slot));
+      if (kind === 'delivery') {
+        devices.refill(budgetKey(slot));
+      }
     };
     return slots.take(kind, id, reset, counters.textOf(kind, id));
   }
@@ -170,21 +180,30 @@ export class ApplyRun {
     const inPlace = ({ attachment }: Placed) =>
       links.attached(attachment) && !this.#pushedBack.has(attachmentKey(attachment));
     const { attachments } = rows;
-    if (!attachments.some((placed) => this.#isNew(placed)) && attachments.every(inPlace)) this.#attachAll(rows);
-    else this.#expedite.during(() => this.#attachAll(rows));
+    if (!attachments.some((placed) => this.#isNew(placed)) && attachments.every(inPlace)) {
+      this.#attachAll(rows);
+    } else {
+      this.#expedite.during(() => this.#attachAll(rows));
+    }
   }
 
   #attachAll(rows: DatapathRows): void {
     const [path, others] = partition(rows.attachments, ({ capture, bridge }) => !capture && bridge === undefined);
-    for (const placed of path) this.#attach(placed);
+    for (const placed of path) {
+      this.#attach(placed);
+    }
     // Only now: the node's budget may have been set since the rows were built.
     rows.budgets.set(...this.#opened.node.row());
-    for (const name of WRITTEN) this.#result.written += this.#opened.tables[name].write(rows[name]);
+    for (const name of WRITTEN) {
+      this.#result.written += this.#opened.tables[name].write(rows[name]);
+    }
     this.#switch();
     // What is new first: asking after a link that is there takes the rtnl lock, as attaching does.
     const [fresh, known] = partition(others, (placed) => this.#isNew(placed));
     for (const placed of [...fresh, ...known]) {
-      if (!this.#attach(placed) && placed.bridge !== undefined) this.#unwatched.add(placed.bridge);
+      if (!this.#attach(placed) && placed.bridge !== undefined) {
+        this.#unwatched.add(placed.bridge);
+      }
     }
   }
 
@@ -195,7 +214,9 @@ export class ApplyRun {
   /** Gives the links of another build the programs of this one, now that the maps are filled. */
   #switch(): void {
     const opened = this.#opened;
-    if (opened.switched) return;
+    if (opened.switched) {
+      return;
+    }
     opened.links.switchTo(opened.installation.programs);
     // Right before ours are attached in the other way: with both, packets would be copied twice.
     opened.others?.open();
@@ -211,7 +232,9 @@ export class ApplyRun {
     const { attachment } = placed;
     const { links } = this.#opened;
     try {
-      if (!links.attached(attachment) || this.#pushedBack.has(attachmentKey(attachment))) this.#attachAnew(placed);
+      if (!links.attached(attachment) || this.#pushedBack.has(attachmentKey(attachment))) {
+        this.#attachAnew(placed);
+      }
       this.#kept.add(attachmentKey(attachment));
       return true;
     } catch (error) {
@@ -227,8 +250,9 @@ export class ApplyRun {
     links.attach(attachment, installation.programs.get(attachment.program)!);
     const { repaired } = this.#result;
     this.#result.attached++;
-    if (takenOff) repaired.push(repairOf('takenOff', attachment));
-    else if (capture && !repaired.some(isOf(attachment))) {
+    if (takenOff) {
+      repaired.push(repairOf('takenOff', attachment));
+    } else if (capture && !repaired.some(isOf(attachment))) {
       this.#result.begun.push(capture.id);
       this.#result.begunAt = performance.now();
     }
@@ -260,7 +284,9 @@ export class ApplyRun {
     );
     const arriving = new Set(captures.filter(({ arrivalBridge }) => arrivalBridge !== undefined).map(({ id }) => id));
     for (const refusal of this.#result.refused) {
-      if (!refusal.gone && arriving.has(refusal.id) && watched.has(refusal.ifindex)) refusal.arrives = true;
+      if (!refusal.gone && arriving.has(refusal.id) && watched.has(refusal.ifindex)) {
+        refusal.arrives = true;
+      }
     }
   }
 
@@ -268,14 +294,20 @@ export class ApplyRun {
   #remove(rows: DatapathRows): void {
     const { links, tables } = this.#opened;
     const kept = this.#kept;
-    if (links.countOthers(kept) > 0) this.#result.detached = this.#expedite.during(() => links.detachOthers(kept));
-    for (const name of REMOVED) this.#result.written += tables[name].removeOthers(rows[name]);
+    if (links.countOthers(kept) > 0) {
+      this.#result.detached = this.#expedite.during(() => links.detachOthers(kept));
+    }
+    for (const name of REMOVED) {
+      this.#result.written += tables[name].removeOthers(rows[name]);
+    }
     // What found no room may have some now.
     for (const name of WRITTEN.filter((one) => tables[one].lacksRoom > 0)) {
       this.#result.written += tables[name].write(rows[name]);
     }
     this.#result.problems.push(...fullTables(tables));
-    if (tables.peers.size > MAX_PEERS) this.#result.written += tables.peers.removeOthers(rows.peers);
+    if (tables.peers.size > MAX_PEERS) {
+      this.#result.written += tables.peers.removeOthers(rows.peers);
+    }
   }
 
   /** Frees the slots of what has left, and whose last counts are saved. */

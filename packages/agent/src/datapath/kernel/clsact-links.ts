@@ -36,7 +36,9 @@ const FIRST_PREFERENCE = 1;
 type Own = Filter & { owner: ProgramName };
 
 function own(filter: Filter): Own | undefined {
-  if (filter.kind !== 'bpf' || !filter.name.startsWith(PREFIX)) return undefined;
+  if (filter.kind !== 'bpf' || !filter.name.startsWith(PREFIX)) {
+    return undefined;
+  }
   const owner = filter.name.slice(PREFIX.length);
   return NAMES.includes(owner) ? { ...filter, owner: owner as ProgramName } : undefined;
 }
@@ -72,13 +74,17 @@ export class ClsactLinks implements Links {
     for (const [key, { ifindex, hook, program: name }] of [...this.#held]) {
       const program = programs.get(name);
       const filter = this.#find(ifindex, hook, name);
-      if (program === undefined) this.#drop(key);
-      else if (filter && filter.program !== ids.get(name))
+      if (program === undefined) {
+        this.#drop(key);
+      } else if (filter && filter.program !== ids.get(name)) {
         replaced.push({ ifindex, side: this.#place(ifindex, hook).side, filter: { ...filter, program } });
+      }
     }
     // All together: what one build has begun to count, the other should not end.
     this.#filters.replace(replaced);
-    for (const { ifindex } of replaced) this.#places.forget(ifindex);
+    for (const { ifindex } of replaced) {
+      this.#places.forget(ifindex);
+    }
   }
 
   look(): void {
@@ -97,17 +103,25 @@ export class ClsactLinks implements Links {
     const { ifindex, hook, program: name } = attachment;
     this.#places.forget(ifindex);
     const carrier = this.#filters.carrier(ifindex);
-    if (carrier === 'ingress' && hook === 'egress') throw new HookOccupiedError(occupied(deviceName(ifindex)));
-    if (carrier === undefined) this.#filters.makeCarrier(ifindex, OWN_CHAIN);
+    if (carrier === 'ingress' && hook === 'egress') {
+      throw new HookOccupiedError(occupied(deviceName(ifindex)));
+    }
+    if (carrier === undefined) {
+      this.#filters.makeCarrier(ifindex, OWN_CHAIN);
+    }
     const { side, filters } = this.#place(ifindex, hook);
     const old = this.#find(ifindex, hook, name);
-    if (old) this.#filters.remove(ifindex, side, old);
+    if (old) {
+      this.#filters.remove(ifindex, side, old);
+    }
     const others = filters.filter(({ preference, handle }) => preference !== old?.preference || handle !== old.handle);
     const [preference, handle] = [bestPreference(others), freeHandle(others, name)];
     try {
       this.#filters.add(ifindex, side, { name: PREFIX + name, program, preference, handle });
     } catch (error) {
-      if (isSharedBlock(error)) throw new HookOccupiedError(shared(deviceName(ifindex), hook));
+      if (isSharedBlock(error)) {
+        throw new HookOccupiedError(shared(deviceName(ifindex), hook));
+      }
       throw error;
     }
     this.#places.forget(ifindex);
@@ -127,12 +141,17 @@ export class ClsactLinks implements Links {
 
   obstacle({ ifindex, hook, program }: Attachment, ours: ReadonlySet<number>): string | undefined {
     const foreign = this.#tcx ? programsAt(ifindex, hook).find((id) => !ours.has(id)) : undefined;
-    if (foreign !== undefined)
+    if (foreign !== undefined) {
       return `program ${foreign} at tcx runs before all of clsact; run the agent with --hook tcx`;
+    }
     const filters = this.#list(ifindex, hook);
     const first = filters[0];
-    if (first === undefined || own(first) || first.preference >= bestPreference(filters)) return undefined;
-    if (!filters.some((filter) => own(filter)?.owner === program)) return undefined;
+    if (first === undefined || own(first) || first.preference >= bestPreference(filters)) {
+      return undefined;
+    }
+    if (!filters.some((filter) => own(filter)?.owner === program)) {
+      return undefined;
+    }
     return `a ${first.kind} filter of preference ${first.preference} runs before ours; give it another preference`;
   }
 
@@ -151,20 +170,27 @@ export class ClsactLinks implements Links {
 
   detachOthers(kept: ReadonlySet<string>): number {
     const others = [...this.#held.keys()].filter((key) => !kept.has(key));
-    for (const key of others) this.#drop(key);
+    for (const key of others) {
+      this.#drop(key);
+    }
     return others.length;
   }
 
   removeAll(): void {
     this.switchTo(new Map());
     for (const ifindex of this.#filters.carriers()) {
-      if (!this.#filters.chains(ifindex, 'ingress').includes(OWN_CHAIN)) continue;
+      if (!this.#filters.chains(ifindex, 'ingress').includes(OWN_CHAIN)) {
+        continue;
+      }
       const empty = HOOKS.every((hook) => {
         const chains = this.#filters.chains(ifindex, hook).filter((chain) => chain !== OWN_CHAIN && chain !== 0);
         return chains.length === 0 && this.#filters.list(ifindex, hook).length === 0;
       });
-      if (empty) this.#filters.removeCarrier(ifindex);
-      else this.#filters.removeChain(ifindex, OWN_CHAIN);
+      if (empty) {
+        this.#filters.removeCarrier(ifindex);
+      } else {
+        this.#filters.removeChain(ifindex, OWN_CHAIN);
+      }
     }
   }
 
@@ -179,7 +205,9 @@ export class ClsactLinks implements Links {
     this.#held.delete(key);
     this.#places.forget(ifindex);
     const filter = this.#find(ifindex, hook, program);
-    if (filter) this.#filters.remove(ifindex, this.#place(ifindex, hook).side, filter);
+    if (filter) {
+      this.#filters.remove(ifindex, this.#place(ifindex, hook).side, filter);
+    }
     this.#places.forget(ifindex);
   }
 
@@ -206,7 +234,9 @@ function bestPreference(filters: readonly Filter[]): number {
     filters.filter(({ kind, allProtocols }) => kind !== 'bpf' || !allProtocols).map(({ preference }) => preference),
   );
   let preference = FIRST_PREFERENCE;
-  while (barred.has(preference)) preference++;
+  while (barred.has(preference)) {
+    preference++;
+  }
   return preference;
 }
 
@@ -214,7 +244,9 @@ function bestPreference(filters: readonly Filter[]): number {
 function freeHandle(filters: readonly Filter[], name: ProgramName): number {
   const taken = new Set(filters.map(({ handle }) => handle));
   let handle = FIRST_HANDLE + NAMES.indexOf(name);
-  while (taken.has(handle)) handle += NAMES.length;
+  while (taken.has(handle)) {
+    handle += NAMES.length;
+  }
   return handle;
 }
 

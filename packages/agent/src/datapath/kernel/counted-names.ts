@@ -21,24 +21,38 @@ export class CountedNames<T> {
 
   /** What an earlier run has left: until the program names it again, it counts as having left now. */
   inherit(entries: Iterable<[string, T]>, now: number): void {
-    for (const [id, name] of entries) this.#names.set(id, { name, leftAt: now });
+    for (const [id, name] of entries) {
+      this.#names.set(id, { name, leftAt: now });
+    }
   }
 
   /** Takes the names of a new program, before it is carried out. */
   enter(entries: ReadonlyMap<string, T>): void {
-    for (const [id, named] of this.#names) if (!entries.has(id)) named.leftAt ??= Number.POSITIVE_INFINITY;
-    for (const [id, name] of entries) this.#names.set(id, { name });
+    for (const [id, named] of this.#names) {
+      if (!entries.has(id)) {
+        named.leftAt ??= Number.POSITIVE_INFINITY;
+      }
+    }
+    for (const [id, name] of entries) {
+      this.#names.set(id, { name });
+    }
   }
 
   /** The program is carried out: what was to leave has left. */
   entered(now: number): void {
-    for (const named of this.#names.values()) if (named.leftAt === Number.POSITIVE_INFINITY) named.leftAt = now;
+    for (const named of this.#names.values()) {
+      if (named.leftAt === Number.POSITIVE_INFINITY) {
+        named.leftAt = now;
+      }
+    }
   }
 
   /** A report that was read at `readAt` is on the disk of the controller. */
   saved(readAt: number): void {
     for (const [id, { leftAt }] of this.#names) {
-      if (leftAt !== undefined && leftAt + SETTLE_MS <= readAt) this.#names.delete(id);
+      if (leftAt !== undefined && leftAt + SETTLE_MS <= readAt) {
+        this.#names.delete(id);
+      }
     }
   }
 
@@ -47,11 +61,15 @@ export class CountedNames<T> {
     let oldest: string | undefined;
     let since = Number.POSITIVE_INFINITY;
     for (const [id, { leftAt }] of this.#names) {
-      if (leftAt === undefined || (oldest !== undefined && leftAt >= since)) continue;
+      if (leftAt === undefined || (oldest !== undefined && leftAt >= since)) {
+        continue;
+      }
       oldest = id;
       since = leftAt;
     }
-    if (oldest !== undefined) this.#names.delete(oldest);
+    if (oldest !== undefined) {
+      this.#names.delete(oldest);
+    }
     return oldest;
   }
 
@@ -61,7 +79,9 @@ export class CountedNames<T> {
 
   /** Ids and names of all that has to be reported. */
   *entries(): Iterable<[string, T]> {
-    for (const [id, { name }] of this.#names) yield [id, name];
+    for (const [id, { name }] of this.#names) {
+      yield [id, name];
+    }
   }
 
   ids(): Set<string> {

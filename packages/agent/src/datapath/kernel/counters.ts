@@ -78,18 +78,24 @@ export class CounterReader {
   /** The state whose names were taken is applied. */
   applied(): void {
     const now = performance.now();
-    for (const kind of COUNTED_KINDS) this.#names[kind].entered(now);
+    for (const kind of COUNTED_KINDS) {
+      this.#names[kind].entered(now);
+    }
   }
 
   /** A report that was read at `readAt`, in milliseconds of `performance.now()`, is on the disk of the controller. */
   saved(readAt: number): void {
-    for (const kind of COUNTED_KINDS) this.#names[kind].saved(readAt);
+    for (const kind of COUNTED_KINDS) {
+      this.#names[kind].saved(readAt);
+    }
   }
 
   /** Makes room among counters that are not saved yet: gives up those that left the program first. */
   makeRoom(kind: CountedKind): void {
     const id = this.#names[kind].forgetOldest();
-    if (id !== undefined) this.#slots.forget(kind, id);
+    if (id !== undefined) {
+      this.#slots.forget(kind, id);
+    }
   }
 
   /** What is written down beside the slot of an id, for the next run. */
@@ -110,7 +116,9 @@ export class CounterReader {
     if (kind === 'termination') {
       this.#maps.termination_sequences.update(u32Key(slot), Buffer.alloc(LAYOUT.sequence_state.size));
     }
-    if (kind === 'delivery') this.#maps.delivery_sequences.update(u32Key(slot), Buffer.alloc(8));
+    if (kind === 'delivery') {
+      this.#maps.delivery_sequences.update(u32Key(slot), Buffer.alloc(8));
+    }
   }
 
   /** From the end of a copy's way to its beginning, so that never more seems to have come out than went in. */
@@ -118,23 +126,28 @@ export class CounterReader {
     const terminations: TerminationReport[] = [];
     for (const [id, name] of this.#names.termination.entries()) {
       const sums = this.#sums('termination', id);
-      if (sums)
+      if (sums) {
         terminations.push({
           ...name,
           ...this.#life('termination', id),
           ...decodeTerminationCounters(sums),
           ...this.#sequence(id),
         });
+      }
     }
     const deliveries: DeliveryReport[] = [];
     for (const [id, name] of this.#names.delivery.entries()) {
       const sums = this.#sums('delivery', id);
-      if (sums) deliveries.push({ ...name, ...this.#life('delivery', id), ...decodeDeliveryCounters(sums) });
+      if (sums) {
+        deliveries.push({ ...name, ...this.#life('delivery', id), ...decodeDeliveryCounters(sums) });
+      }
     }
     const captures: CaptureReport[] = [];
     for (const [id, name] of this.#names.capture.entries()) {
       const sums = this.#sums('capture', id);
-      if (sums) captures.push({ ...name, ...this.#life('capture', id), counts: decodeCaptureCounters(sums) });
+      if (sums) {
+        captures.push({ ...name, ...this.#life('capture', id), counts: decodeCaptureCounters(sums) });
+      }
     }
     const node = Buffer.alloc(LAYOUT.node_counters.size * this.#cpus);
     this.#maps.node_counters.lookup(u32Key(0), node);
@@ -175,7 +188,9 @@ export class CounterReader {
 
   #sums(kind: CountedKind, id: string): number[] | undefined {
     const slot = this.#slots.find(kind, id);
-    if (slot === undefined) return undefined;
+    if (slot === undefined) {
+      return undefined;
+    }
     const size = LAYOUT[MAP_OF[kind]].size;
     const values = Buffer.alloc(size * this.#cpus);
     return this.#maps[MAP_OF[kind]].lookup(u32Key(slot), values) ? sumPerCpu(values, size) : undefined;

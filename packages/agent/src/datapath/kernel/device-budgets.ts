@@ -50,14 +50,18 @@ export class DeviceBudgets {
   set(rates: ReadonlyMap<number, number>): void {
     for (const [ifindex, rate] of rates) {
       const slot = this.#slots.find('device', String(ifindex));
-      if (slot !== undefined) this.#write(slot, rate);
+      if (slot !== undefined) {
+        this.#write(slot, rate);
+      }
     }
   }
 
   read(): DeviceBudget[] {
     return [...this.#ifindexes].flatMap((ifindex) => {
       const slot = this.#slots.find('device', String(ifindex));
-      if (slot === undefined) return [];
+      if (slot === undefined) {
+        return [];
+      }
       const key = u32Key(deviceBudgetKey(slot));
       const bucket = Buffer.alloc(LOCKED_BUCKET_SIZE);
       this.#buckets.lookup(key, bucket);

@@ -20,14 +20,18 @@ export class Expedite {
 
   /** Turns off what a killed agent has left on. */
   recover(): void {
-    if (!existsSync(this.#mark)) return;
+    if (!existsSync(this.#mark)) {
+      return;
+    }
     write('0');
     rmSync(this.#mark, { recursive: true, force: true });
   }
 
   /** Runs `work`, which must not wait, with expedited grace periods. */
   during<T>(work: () => T): T {
-    if (read() !== '0' || !this.#leaveMark()) return work();
+    if (read() !== '0' || !this.#leaveMark()) {
+      return work();
+    }
     try {
       write('1');
       return work();

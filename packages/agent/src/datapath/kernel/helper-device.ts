@@ -57,13 +57,17 @@ export class HelperDevice {
     const count = found ? await this.#mend(found) : Number(wasKnown);
     const [ifindex, peer] = this.#ends;
     const segmenter = await this.#segmenter.ensure(ifindex);
-    if (count === 0) return { ifindex, peer, segmenter };
+    if (count === 0) {
+      return { ifindex, peer, segmenter };
+    }
     return { ifindex, peer, segmenter, repair: { kind: found ? 'helperChanged' : 'helperGone', count } };
   }
 
   /** Removes the pair, if it is ours, under whatever name. */
   async remove(): Promise<void> {
-    for (const { ifindex } of await this.#ours()) await this.#delete(ifindex);
+    for (const { ifindex } of await this.#ours()) {
+      await this.#delete(ifindex);
+    }
     this.#ends = [0, 0];
   }
 
@@ -74,7 +78,9 @@ export class HelperDevice {
 
   /** The pair that was there last, if both ends are here still: one that went to another network namespace is not. */
   async #known(): Promise<Pair | undefined> {
-    if (this.#ends[0] === 0) return undefined;
+    if (this.#ends[0] === 0) {
+      return undefined;
+    }
     const helper = await readLink(this.#client, this.#ends[0]);
     const peer = helper && (await readLink(this.#client, this.#ends[1]));
     // The numbers may have been given to others; a veth knows the number of its other end.
@@ -92,7 +98,9 @@ export class HelperDevice {
     );
     const helper = whole.find(({ name }) => name === HELPER) ?? whole.find(({ name }) => name !== HELPER_PEER);
     const peer = whole.find(({ ifindex }) => ifindex === helper?.peer);
-    if (helper !== undefined && peer !== undefined) return [helper, peer];
+    if (helper !== undefined && peer !== undefined) {
+      return [helper, peer];
+    }
     await this.remove();
     return undefined;
   }
@@ -112,7 +120,9 @@ export class HelperDevice {
   async #make(): Promise<Pair> {
     const names = new Set((await this.#all()).map(({ name }) => name));
     for (const name of [HELPER, HELPER_PEER]) {
-      if (!names.has(name)) continue;
+      if (!names.has(name)) {
+        continue;
+      }
       throw new Error(`a device ${name} exists that Mirrorplane did not make; rename or delete it`);
     }
     // No ARP and no IPv6: the pair carries copies alone, and the host must not talk into it.
@@ -121,15 +131,21 @@ export class HelperDevice {
     const [helper, peer] = [HELPER_PART.helper, HELPER_PART.peer].map((name) =>
       made.find((link) => link.name === name),
     );
-    if (helper === undefined || peer === undefined) throw new Error(`${HELPER} was deleted during its creation`);
+    if (helper === undefined || peer === undefined) {
+      throw new Error(`${HELPER} was deleted during its creation`);
+    }
     for (const { name, ifindex } of [helper, peer]) {
       const sysctl = `/proc/sys/net/ipv6/conf/${name}/disable_ipv6`;
-      if (existsSync(sysctl)) writeFileSync(sysctl, '1'); // absent on a kernel without IPv6
+      if (existsSync(sysctl)) {
+        writeFileSync(sysctl, '1'); // absent on a kernel without IPv6
+      }
       await changeLink(this.#client, ifindex, { alias: HELPER_ALIAS });
     }
     await changeLink(this.#client, peer.ifindex, { name: HELPER_PEER });
     await changeLink(this.#client, helper.ifindex, { name: HELPER });
-    for (const { ifindex } of [peer, helper]) await changeLink(this.#client, ifindex, { up: true });
+    for (const { ifindex } of [peer, helper]) {
+      await changeLink(this.#client, ifindex, { up: true });
+    }
     return [helper, peer];
   }
 
@@ -140,7 +156,9 @@ export class HelperDevice {
         return await addVethPair(this.#client, [HELPER_PART.helper, number()], [HELPER_PART.peer, number()]);
       } catch (error) {
         const taken = error instanceof NetlinkError && (error.code === 'EBUSY' || error.code === 'EEXIST');
-        if (!taken || draw === DRAWS) throw error;
+        if (!taken || draw === DRAWS) {
+          throw error;
+        }
       }
     }
   }
@@ -160,7 +178,9 @@ export class HelperDevice {
         await changeLink(this.#client, link.ifindex, change);
         mended++;
       }
-      if (link.name !== name && (await this.#rename(link.ifindex, name))) mended++;
+      if (link.name !== name && (await this.#rename(link.ifindex, name))) {
+        mended++;
+      }
     }
     return mended;
   }
@@ -174,7 +194,9 @@ export class HelperDevice {
       await changeLink(this.#client, ifindex, { name });
       return true;
     } catch (error) {
-      if (error instanceof NetlinkError) return false;
+      if (error instanceof NetlinkError) {
+        return false;
+      }
       throw error;
     }
   }
@@ -184,7 +206,9 @@ export class HelperDevice {
       await deleteLink(this.#client, ifindex);
     } catch (error) {
       // The other end goes with the first.
-      if (!(error instanceof NetlinkError && error.code === 'ENODEV')) throw error;
+      if (!(error instanceof NetlinkError && error.code === 'ENODEV')) {
+        throw error;
+      }
     }
   }
 }

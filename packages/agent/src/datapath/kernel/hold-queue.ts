@@ -48,7 +48,9 @@ export class HoldQueue {
 
   /** Makes the queue on a device where it is not there. @throws NetlinkError where the kernel has no TBF */
   async ensure(ifindex: number): Promise<void> {
-    if (await this.#find(ifindex)) return;
+    if (await this.#find(ifindex)) {
+      return;
+    }
     // Its class is empty until the inner one is there: a limit would make another.
     await this.#outer(ifindex, 'holding', 0, NLM_F_CREATE | NLM_F_EXCL);
     const options = Buffer.concat([
@@ -72,7 +74,9 @@ export class HoldQueue {
       await this.#client.request(RTM.DELQDISC, header(ifindex, OUTER, TC_H_ROOT));
     } catch (error) {
       // It, or its device, is gone already.
-      if (!(error instanceof NetlinkError)) throw error;
+      if (!(error instanceof NetlinkError)) {
+        throw error;
+      }
     }
   }
 

@@ -61,13 +61,19 @@ export class Holding {
     const rows = this.#rows(handovers, device);
     await this.#drainEnding(rows);
     this.#device = device;
-    if (rows.size === 0) return false;
+    if (rows.size === 0) {
+      return false;
+    }
     this.#used = true;
-    if (device === 0) throw new Error('there is no helper device');
+    if (device === 0) {
+      throw new Error('there is no helper device');
+    }
     this.#attachReader(this.#installation.reader);
     await this.#queue.ensure(device);
     for (const { id, ifindex, handover } of handovers) {
-      if (ifindex === 0) continue;
+      if (ifindex === 0) {
+        continue;
+      }
       const key = u32Key(ifindex).toString('hex');
       const deliveries = this.#known.get(key)?.deliveries ?? new Set();
       this.#known.set(key, { interface: handover.interface, node: handover.target, deliveries: deliveries.add(id) });
@@ -95,7 +101,9 @@ export class Holding {
     }
     this.#holds.removeOthers(rows);
     this.#counts.removeOthers(rows);
-    if (rows.size === 0 && this.#used) await this.#tidy();
+    if (rows.size === 0 && this.#used) {
+      await this.#tidy();
+    }
     return results;
   }
 
@@ -112,7 +120,9 @@ export class Holding {
       ifindex,
       handover: { released },
     } of handovers) {
-      if (ifindex !== 0) rows.set(u32Key(ifindex).toString('hex'), encodeHold(device, released, this.#netns));
+      if (ifindex !== 0) {
+        rows.set(u32Key(ifindex).toString('hex'), encodeHold(device, released, this.#netns));
+      }
     }
     const gone = new Set(
       handovers.filter(({ ifindex, handover: { released } }) => ifindex === 0 && released).map(({ id }) => id),
@@ -121,7 +131,9 @@ export class Holding {
       const known = this.#known.get(key);
       // An agent that has just started does not know what led into it.
       const concerned = known === undefined || [...known.deliveries].some((id) => gone.has(id));
-      if (!rows.has(key) && concerned) rows.set(key, encodeHold(device, true, this.#netns));
+      if (!rows.has(key) && concerned) {
+        rows.set(key, encodeHold(device, true, this.#netns));
+      }
     }
     return rows;
   }
@@ -131,22 +143,30 @@ export class Holding {
     const ending = [...this.#holds.keys()].filter(
       (key) => !rows.has(key) && isReleased(this.#holds.get(Buffer.from(key, 'hex'))!),
     );
-    if (ending.length > 0) await this.#drain();
+    if (ending.length > 0) {
+      await this.#drain();
+    }
   }
 
   /** Lets out, once, what waits for a guest that has left, now that nothing more is held for it. */
   async #release(keys: readonly string[]): Promise<void> {
-    if (keys.every((key) => this.#released.has(key))) return;
+    if (keys.every((key) => this.#released.has(key))) {
+      return;
+    }
     await this.#queue.setRate(this.#device, 'releasing');
     await this.#drain();
     // Others may be held for still, and what they have not read would go round as fast as it can.
     await this.#queue.setRate(this.#device, 'holding');
-    for (const key of keys) this.#released.add(key);
+    for (const key of keys) {
+      this.#released.add(key);
+    }
   }
 
   async #drain(): Promise<void> {
     const deadline = performance.now() + RELEASE_LIMIT_MS;
-    while ((await this.#queue.length(this.#device)) > 0 && performance.now() < deadline) await sleep(LOOK_INTERVAL_MS);
+    while ((await this.#queue.length(this.#device)) > 0 && performance.now() < deadline) {
+      await sleep(LOOK_INTERVAL_MS);
+    }
   }
 
   /** The link is pinned: what is read while no agent runs is known too. */
@@ -155,7 +175,9 @@ export class Holding {
     if (pinned !== undefined) {
       const current = programOfLink(pinned) === programId(program);
       closeFd(pinned);
-      if (current) return;
+      if (current) {
+        return;
+      }
       rmSync(this.#pin, { force: true });
     }
     const link = attachTracing(program);
@@ -167,8 +189,12 @@ export class Holding {
   }
 
   async #tidy(): Promise<void> {
-    if (existsSync(this.#pin)) rmSync(this.#pin);
-    if (this.#device !== 0) await this.#queue.remove(this.#device);
+    if (existsSync(this.#pin)) {
+      rmSync(this.#pin);
+    }
+    if (this.#device !== 0) {
+      await this.#queue.remove(this.#device);
+    }
     this.#used = false;
   }
 }

@@ -45,7 +45,9 @@ export class HookFilters {
       this.#known.clear();
     }
     for (const { type, data } of changes ?? []) {
-      if (TELLING.includes(type) && data.length >= 8) this.forget(getU32(data, 4));
+      if (TELLING.includes(type) && data.length >= 8) {
+        this.forget(getU32(data, 4));
+      }
     }
   }
 
@@ -62,7 +64,9 @@ export class HookFilters {
 
   /** Makes sure that the hooks of a device are read again. */
   forget(ifindex: number): void {
-    for (const hook of HOOKS) this.#known.delete(`${ifindex}-${hook}`);
+    for (const hook of HOOKS) {
+      this.#known.delete(`${ifindex}-${hook}`);
+    }
   }
 
   close(): void {

@@ -40,12 +40,16 @@ class KernelDatapath implements Datapath {
 
   async prepare(): Promise<{ installed: boolean }> {
     // What was installed a while ago may have been removed.
-    if (this.#prepared?.object === undefined) this.#prepared = prepare(this.#bpffs, this.#object);
+    if (this.#prepared?.object === undefined) {
+      this.#prepared = prepare(this.#bpffs, this.#object);
+    }
     return { installed: this.#prepared.object === undefined };
   }
 
   async open(): Promise<void> {
-    if (this.#opened) return;
+    if (this.#opened) {
+      return;
+    }
     const kinds = makeLinks(this.#hook, this.#bpffs);
     this.#expedite.recover();
     await this.prepare();
@@ -106,7 +110,9 @@ class KernelDatapath implements Datapath {
   }
 
   #get(): Opened {
-    if (!this.#opened) throw new Error('the data path is not open');
+    if (!this.#opened) {
+      throw new Error('the data path is not open');
+    }
     return this.#opened;
   }
 }

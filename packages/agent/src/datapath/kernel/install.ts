@@ -123,7 +123,9 @@ export interface Prepared {
  * @throws ProgramRefused where the kernel does not take a program; Error where the object is not there or not loadable
  */
 export function prepare(bpffs: string, objectPath = OBJECT_PATH): Prepared {
-  if (!existsSync(objectPath)) throw new Error(`the data plane is not built: no ${objectPath}; run "make build"`);
+  if (!existsSync(objectPath)) {
+    throw new Error(`the data plane is not built: no ${objectPath}; run "make build"`);
+  }
   const build = createHash('sha256').update(readFileSync(objectPath)).digest('hex').slice(0, 12);
   const pins = choosePins(join(bpffs, 'maps'), objectPath);
   const installed = isWhole(join(bpffs, `programs-${build}`), pins);
@@ -146,7 +148,9 @@ export function install(bpffs: string, prepared: Prepared): Installation {
   const mapFolder = join(bpffs, 'maps');
   const programFolder = join(bpffs, `programs-${build}`);
   try {
-    if (object !== undefined) pinObject(bpffs, prepared, object, programFolder);
+    if (object !== undefined) {
+      pinObject(bpffs, prepared, object, programFolder);
+    }
   } finally {
     object?.close();
   }
@@ -165,26 +169,40 @@ export function install(bpffs: string, prepared: Prepared): Installation {
     programIds: new Set([...programs.values()].map(programId)),
     finish() {
       for (const name of readdirSync(bpffs)) {
-        if (name.startsWith('programs-') && name !== `programs-${build}`) removeFolder(join(bpffs, name));
+        if (name.startsWith('programs-') && name !== `programs-${build}`) {
+          removeFolder(join(bpffs, name));
+        }
       }
       for (const name of MAPS) {
         const path = join(mapFolder, name);
-        if (pins[name] !== path) renameSync(pins[name], path);
+        if (pins[name] !== path) {
+          renameSync(pins[name], path);
+        }
         pins[name] = path;
       }
       const known = new Set<string>(MAPS);
-      for (const name of readdirSync(mapFolder)) if (!known.has(name)) unlinkSync(join(mapFolder, name));
+      for (const name of readdirSync(mapFolder)) {
+        if (!known.has(name)) {
+          unlinkSync(join(mapFolder, name));
+        }
+      }
     },
     restorePins() {
       mkdirSync(mapFolder, { recursive: true, mode: 0o700 });
       mkdirSync(programFolder, { recursive: true });
       const missing = all().filter(([path]) => !existsSync(path));
-      for (const [path, fd] of missing) pin(fd, path);
+      for (const [path, fd] of missing) {
+        pin(fd, path);
+      }
       return missing.length;
     },
     close() {
-      for (const map of Object.values(maps)) closeFd(map.fd);
-      for (const fd of programs.values()) closeFd(fd);
+      for (const map of Object.values(maps)) {
+        closeFd(map.fd);
+      }
+      for (const fd of programs.values()) {
+        closeFd(fd);
+      }
       closeFd(reader);
     },
   };
@@ -200,7 +218,9 @@ function pinObject(bpffs: string, { pins }: Prepared, object: LoadedObject, prog
       throw new Error(`${bpffs} is not on a BPF file system; mount one with "mount -t bpf bpf /sys/fs/bpf"`);
     }
     for (const name of MAPS) {
-      if (existsSync(pins[name])) continue;
+      if (existsSync(pins[name])) {
+        continue;
+      }
       pin(object.map(name), pins[name]);
       newMaps.push(pins[name]);
     }
@@ -208,12 +228,18 @@ function pinObject(bpffs: string, { pins }: Prepared, object: LoadedObject, prog
     // Made under another name and moved: a process that is killed in between leaves nothing that looks whole.
     removeFolder(partFolder);
     mkdirSync(partFolder);
-    for (const name of PROGRAM_NAMES) pin(object.program(name), join(partFolder, name));
+    for (const name of PROGRAM_NAMES) {
+      pin(object.program(name), join(partFolder, name));
+    }
     renameSync(partFolder, programFolder);
   } catch (error) {
     removeFolder(partFolder);
-    for (const path of newMaps) rmSync(path, { force: true });
-    if (made !== undefined) removeEmpty(mapFolder, made);
+    for (const path of newMaps) {
+      rmSync(path, { force: true });
+    }
+    if (made !== undefined) {
+      removeEmpty(mapFolder, made);
+    }
     throw error;
   }
 }
@@ -231,13 +257,17 @@ function removeEmpty(folder: string, last: string): void {
 
 function openPinned(path: string): number {
   const fd = getPinned(path);
-  if (fd === undefined) throw new Error(`${path} is missing; another process removes pins while the data path starts`);
+  if (fd === undefined) {
+    throw new Error(`${path} is missing; another process removes pins while the data path starts`);
+  }
   return fd;
 }
 
 function withPinned<T>(path: string, read: (fd: number) => T): T | undefined {
   const fd = getPinned(path);
-  if (fd === undefined) return undefined;
+  if (fd === undefined) {
+    return undefined;
+  }
   try {
     return read(fd);
   } finally {
@@ -262,7 +292,11 @@ function choosePins(mapFolder: string, objectPath: string): Record<MapName, stri
     return shape !== undefined && `${shape}` !== `${wanted.get(name)}`;
   };
   const changed = new Set(MAPS.filter(differs));
-  if (COUNTING.some((name) => changed.has(name))) for (const name of COUNTING) changed.add(name);
+  if (COUNTING.some((name) => changed.has(name))) {
+    for (const name of COUNTING) {
+      changed.add(name);
+    }
+  }
   const path = (name: MapName) =>
     changed.has(name) || existsSync(beside(name)) ? beside(name) : join(mapFolder, name);
   return Object.fromEntries(MAPS.map((name) => [name, path(name)])) as Record<MapName, string>;
@@ -273,8 +307,12 @@ function isWhole(programFolder: string, pins: Record<MapName, string>): boolean 
   const used = new Set<number>();
   for (const name of PROGRAM_NAMES) {
     const ids = withPinned(join(programFolder, name), mapsOf);
-    if (ids === undefined) return false;
-    for (const id of ids) used.add(id);
+    if (ids === undefined) {
+      return false;
+    }
+    for (const id of ids) {
+      used.add(id);
+    }
   }
   return MAPS.every((name) => {
     const id = withPinned(pins[name], (fd) => mapInfo(fd).id);

@@ -41,7 +41,9 @@ export class Interference {
 
   /** Looks, at most once in LOOK_INTERVAL_MS. @param now milliseconds of `performance.now()` */
   look(attachments: readonly Attachment[], now: number): Found {
-    if (now - this.#lookedAt < LOOK_INTERVAL_MS) return NOTHING;
+    if (now - this.#lookedAt < LOOK_INTERVAL_MS) {
+      return NOTHING;
+    }
     this.#lookedAt = now;
     this.#looks++;
     const { links, installation } = this.#parts;

@@ -194,8 +194,12 @@ export function encodeDelivery(delivery: DeliveryEntry, slot: number, forward = 
   value.writeUInt32LE(slot, at.slot);
   value.writeUInt32LE(forward, at.forward);
   value.writeUInt32LE(segmenter, at.segmenter);
-  if (delivery.kind === 'local') value.writeUInt32LE(delivery.allowFeedback ? 1 : 0, at.allow_feedback);
-  if (delivery.kind === 'edge') value.writeUInt16LE(delivery.vlanId, at.vlan_id);
+  if (delivery.kind === 'local') {
+    value.writeUInt32LE(delivery.allowFeedback ? 1 : 0, at.allow_feedback);
+  }
+  if (delivery.kind === 'edge') {
+    value.writeUInt16LE(delivery.vlanId, at.vlan_id);
+  }
   if (delivery.kind === 'erspan') {
     value.writeUInt32LE(delivery.destinationMtu ?? 0, at.destination_mtu);
     address(delivery.sourceAddress).copy(value, at.source_address);
@@ -324,7 +328,9 @@ export const DEVICE_BURST: Burst = { seconds: 0.005, least: 16 * 1024 };
 export function encodeBudget(rate: number, { seconds, least }: Burst = BURST): Buffer {
   const at = LAYOUT.budget.fields;
   const value = Buffer.alloc(LAYOUT.budget.size);
-  if (rate === 0) return value;
+  if (rate === 0) {
+    return value;
+  }
   value.writeBigUInt64LE(BigInt(Math.round(rate)), at.rate);
   value.writeBigUInt64LE(BigInt(Math.round(Math.max(rate * seconds, least))), at.burst);
   return value;
@@ -374,7 +380,9 @@ export function decodeHoldCounts(value: Buffer): Record<'handed' | 'read' | 'rel
 /** The value of the map `copy_vlans`: a bit for each VLAN ID. */
 export function encodeVlanSet(ids: readonly number[]): Buffer {
   const bits = Buffer.alloc(VLAN_SET_SIZE);
-  for (const id of ids) bits[id >> 3]! |= 1 << (id & 7);
+  for (const id of ids) {
+    bits[id >> 3]! |= 1 << (id & 7);
+  }
   return bits;
 }
 
@@ -383,7 +391,9 @@ export function sumPerCpu(values: Buffer, size: number): number[] {
   const fields = size / 8;
   const sums = new Array<number>(fields).fill(0);
   for (let start = 0; start + size <= values.length; start += size) {
-    for (let i = 0; i < fields; i++) sums[i]! += Number(values.readBigUInt64LE(start + i * 8));
+    for (let i = 0; i < fields; i++) {
+      sums[i]! += Number(values.readBigUInt64LE(start + i * 8));
+    }
   }
   return sums;
 }
@@ -401,7 +411,9 @@ function byName<T extends string>(
   const counts: Partial<Record<T, Count>> = {};
   names.forEach((name, i) => {
     const count = countAt(sums, first + i);
-    if (count.packets > 0) counts[name] = count;
+    if (count.packets > 0) {
+      counts[name] = count;
+    }
   });
   return counts;
 }

@@ -35,12 +35,16 @@ export class ProgramRefused extends BpfError {
     this.program = program;
     const lines = log.trimEnd().split('\n').slice(-SHOWN_LINES);
     this.lines = log.trim() === '' ? [] : lines.map((line) => line.slice(0, SHOWN_COLUMNS));
-    if (this.lines.length > 0) this.message += `. The verifier's last lines:\n${this.lines.join('\n')}`;
+    if (this.lines.length > 0) {
+      this.message += `. The verifier's last lines:\n${this.lines.join('\n')}`;
+    }
   }
 }
 
 function errnoName(errno: number): string {
-  if (errno === 524) return 'ENOTSUPP'; // kernel-internal, not known to libc
+  if (errno === 524) {
+    return 'ENOTSUPP'; // kernel-internal, not known to libc
+  }
   try {
     return getSystemErrorName(-errno);
   } catch {
@@ -96,7 +100,9 @@ const call = {
 call.setPrint(null);
 
 function check(what: string, result: number): number {
-  if (result < 0) throw new BpfError(what, -result);
+  if (result < 0) {
+    throw new BpfError(what, -result);
+  }
   return result;
 }
 
@@ -122,7 +128,9 @@ export function deviceName(ifindex: number): string {
 /** Opens what is pinned at `path`; undefined where nothing is. */
 export function getPinned(path: string): number | undefined {
   const fd: number = call.objGet(path);
-  if (fd === -ENOENT) return undefined;
+  if (fd === -ENOENT) {
+    return undefined;
+  }
   return check(`open ${path}`, fd);
 }
 
@@ -143,7 +151,9 @@ export class BpfMap {
   /** Fills `value` (for per-CPU maps: one value a possible CPU, each padded to 8 bytes). False where the key is absent. */
   lookup(key: Buffer, value: Buffer): boolean {
     const result: number = call.lookup(this.fd, key, value);
-    if (result === -ENOENT) return false;
+    if (result === -ENOENT) {
+      return false;
+    }
     check(`look up in map ${this.name}`, result);
     return true;
   }
@@ -155,7 +165,9 @@ export class BpfMap {
   /** False where the key was absent. */
   remove(key: Buffer): boolean {
     const result: number = call.remove(this.fd, key);
-    if (result === -ENOENT) return false;
+    if (result === -ENOENT) {
+      return false;
+    }
     check(`delete from map ${this.name}`, result);
     return true;
   }
@@ -167,7 +179,9 @@ export class BpfMap {
     for (;;) {
       const next: Buffer = Buffer.alloc(size);
       const result: number = call.nextKey(this.fd, key, next);
-      if (result === -ENOENT) return keys;
+      if (result === -ENOENT) {
+        return keys;
+      }
       check(`walk map ${this.name}`, result);
       keys.push(next);
       key = next;
@@ -199,12 +213,16 @@ export function mapInfo(map: number): { id: number; shape: MapShape } {
 /** The shapes of maps as an object file describes them. Nothing is loaded. @throws Error where one of them is not in it */
 export function shapesIn(path: string, names: readonly string[]): Map<string, MapShape> {
   const object: unknown = call.objectOpen(path, null);
-  if (object === null) throw new Error(`cannot read the BPF object ${path}; build it with "make build"`);
+  if (object === null) {
+    throw new Error(`cannot read the BPF object ${path}; build it with "make build"`);
+  }
   try {
     return new Map(
       names.map((name) => {
         const map: unknown = call.findMap(object, name);
-        if (map === null) throw new Error(`${path} has no map ${name}`);
+        if (map === null) {
+          throw new Error(`${path} has no map ${name}`);
+        }
         return [name, call.mapShape.map((read) => read(map) as number)];
       }),
     );
@@ -226,10 +244,14 @@ const LIBBPF_WARN = 0;
  */
 export function loadObject(path: string, pins: Partial<Record<string, string>> = {}): LoadedObject {
   const object: unknown = call.objectOpen(path, null);
-  if (object === null) throw new Error(`cannot read the BPF object ${path}; build it with "make build"`);
+  if (object === null) {
+    throw new Error(`cannot read the BPF object ${path}; build it with "make build"`);
+  }
   const find = (kind: 'map' | 'program', name: string) => {
     const found: unknown = (kind === 'map' ? call.findMap : call.findProgram)(object, name);
-    if (found === null) throw new Error(`${path} has no ${kind} ${name}`);
+    if (found === null) {
+      throw new Error(`${path} has no ${kind} ${name}`);
+    }
     return found;
   };
   try {
@@ -256,9 +278,13 @@ function load(path: string, object: unknown): void {
   }
   const messages: string[] = [];
   const result = listening(messages, () => call.objectLoad(object) as number);
-  if (result >= 0) return;
+  if (result >= 0) {
+    return;
+  }
   const refused = messages.map((message) => /prog '([^']+)': BPF program load failed/.exec(message)?.[1]).find(Boolean);
-  if (refused !== undefined) throw new ProgramRefused(refused, -result, textOf(log));
+  if (refused !== undefined) {
+    throw new ProgramRefused(refused, -result, textOf(log));
+  }
   const error = new BpfError(`load ${path}`, -result);
   error.message = [error.message, ...messages.slice(-SHOWN_LINES)].join('\n');
   throw error;
@@ -268,7 +294,9 @@ function load(path: string, object: unknown): void {
 function listening<T>(messages: string[], work: () => T): T {
   const text = Buffer.alloc(MESSAGE_SIZE);
   const listener = koffi.register((level: number, format: string, values: unknown) => {
-    if (level !== LIBBPF_WARN) return 0;
+    if (level !== LIBBPF_WARN) {
+      return 0;
+    }
     call.format(text, text.length, format, values);
     messages.push(textOf(text).trimEnd());
     return 0;
@@ -341,8 +369,12 @@ export function attachTcx(program: number, ifindex: number, hook: 'ingress' | 'e
 export function hasTcx(): boolean {
   const count = Buffer.alloc(4);
   const result: number = call.progQuery(1, TCX_ATTACH_TYPE.ingress, 0, Buffer.alloc(4), null, count);
-  if (result === -EINVAL) return false;
-  if (result !== -ENOENT) check('ask for tcx', result);
+  if (result === -EINVAL) {
+    return false;
+  }
+  if (result !== -ENOENT) {
+    check('ask for tcx', result);
+  }
   return true;
 }
 
@@ -360,7 +392,9 @@ export function programsAt(ifindex: number, hook: 'ingress' | 'egress'): number[
   const count = Buffer.alloc(4);
   count.writeUInt32LE(MPROG_MAX);
   const result: number = call.progQuery(ifindex, TCX_ATTACH_TYPE[hook], 0, Buffer.alloc(4), ids, count);
-  if (result === -ENOENT || result === -ENODEV) return [];
+  if (result === -ENOENT || result === -ENODEV) {
+    return [];
+  }
   check(`list the programs at ${hook} of ${deviceName(ifindex)}`, result);
   return Array.from({ length: count.readUInt32LE() }, (_, i) => ids.readUInt32LE(4 * i));
 }
@@ -372,7 +406,9 @@ export function tcxLinkInfo(link: number): { ifindex: number; programId: number 
   length.writeUInt32LE(info.length);
   check('read link', call.objInfo(link, info, length));
   // struct bpf_link_info: type, id, prog_id, padding, then tcx.ifindex and tcx.attach_type
-  if (info.readUInt32LE(0) !== BPF_LINK_TYPE_TCX) throw new Error('a pinned link is not a tcx link');
+  if (info.readUInt32LE(0) !== BPF_LINK_TYPE_TCX) {
+    throw new Error('a pinned link is not a tcx link');
+  }
   return { ifindex: info.readUInt32LE(16), programId: info.readUInt32LE(8) };
 }
 

@@ -33,7 +33,9 @@ export function attachmentKey({ ifindex, hook, program }: Attachment): string {
 /** The attachment of a key; undefined where it is none. */
 export function parseKey(key: string): Attachment | undefined {
   const match = /^(ingress|egress)-(\d+)-(\w+)$/.exec(key);
-  if (!match) return undefined;
+  if (!match) {
+    return undefined;
+  }
   return { hook: match[1] as Hook, ifindex: Number(match[2]), program: match[3] as ProgramName };
 }
 

@@ -23,7 +23,9 @@ export class NodeBudgetWriter {
   /** Takes what a new state allows. What was found is let go where the state does not protect the CPU. */
   remember({ maxRate, protectCpu }: DatapathState): void {
     // The limit of the operator that an earlier run wrote is not one of the CPUs.
-    if (!protectCpu || this.#left === maxRate) this.#left = 0;
+    if (!protectCpu || this.#left === maxRate) {
+      this.#left = 0;
+    }
     this.#allowed = maxRate ?? 0;
   }
 

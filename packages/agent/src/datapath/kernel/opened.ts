@@ -66,7 +66,9 @@ export async function openParts({ bpffs, links, others, prepared, expedite }: Op
     expedite.during(() => links.open());
     pair = await helperDevice.ensure();
   } catch (error) {
-    for (const part of [helperDevice, links, installation]) part.close();
+    for (const part of [helperDevice, links, installation]) {
+      part.close();
+    }
     throw error;
   }
   const { maps } = installation;

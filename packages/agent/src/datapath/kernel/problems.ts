@@ -22,7 +22,9 @@ export function disputes(
 ): DatapathProblem[] {
   return attachments.flatMap((placed) => {
     const { attachment } = placed;
-    if (!isDisputed(attachment)) return [];
+    if (!isDisputed(attachment)) {
+      return [];
+    }
     const where = `${attachment.hook} of ${deviceName(attachment.ifindex)}`;
     return occupied(placed, state, `at ${where} another program repeatedly attaches before ours`);
   });
@@ -38,7 +40,9 @@ export function obstacles(
   return attachments.flatMap((placed) => {
     const { attachment } = placed;
     const what = links.obstacle(attachment, ours);
-    if (what === undefined) return [];
+    if (what === undefined) {
+      return [];
+    }
     return occupied(placed, state, `at ${attachment.hook} of ${deviceName(attachment.ifindex)} ${what}`);
   });
 }
@@ -58,8 +62,12 @@ function feedbackProblems(policies: readonly string[], why: string): DatapathPro
 }
 
 function occupied(placed: Placed, state: DatapathState, message: string): DatapathProblem[] {
-  if (placed.destinationOf) return feedbackProblems(placed.destinationOf, message);
-  if (placed.bridge !== undefined) return arrivalProblems(placed.bridge, state, message);
+  if (placed.destinationOf) {
+    return feedbackProblems(placed.destinationOf, message);
+  }
+  if (placed.bridge !== undefined) {
+    return arrivalProblems(placed.bridge, state, message);
+  }
   return concerned(placed, state).map((whom) => ({
     code: 'HOOK_OCCUPIED',
     message: `${message}: packets that it does not pass on are not seen`,
@@ -74,8 +82,12 @@ export function attachProblems(
   code: 'ATTACH_FAILED' | 'HOOK_OCCUPIED',
   message: string,
 ): DatapathProblem[] {
-  if (placed.destinationOf) return feedbackProblems(placed.destinationOf, message);
-  if (placed.bridge !== undefined) return arrivalProblems(placed.bridge, state, message);
+  if (placed.destinationOf) {
+    return feedbackProblems(placed.destinationOf, message);
+  }
+  if (placed.bridge !== undefined) {
+    return arrivalProblems(placed.bridge, state, message);
+  }
   return concerned(placed, state).map((policy) => ({ code, message, ...policy }));
 }
 
@@ -94,7 +106,9 @@ function arrivalProblems(bridge: number, { captures }: DatapathState, why: strin
 /** A problem for every table that had no room for all its rows. The others are whole. */
 export function fullTables(tables: Readonly<Record<string, { lacksRoom: number }>>): DatapathProblem[] {
   return Object.entries(tables).flatMap(([name, { lacksRoom }]) => {
-    if (lacksRoom === 0) return [];
+    if (lacksRoom === 0) {
+      return [];
+    }
     const message = `the table ${name} of the data plane has no room for ${lacksRoom} more entries`;
     return [{ code: 'TABLE_FULL', message }];
   });
@@ -103,7 +117,9 @@ export function fullTables(tables: Readonly<Record<string, { lacksRoom: number }
 type Whom = Pick<DatapathProblem, 'policy' | 'interface'>;
 
 function concerned({ attachment, capture }: Placed, { deliveries, terminations }: DatapathState): Whom[] {
-  if (capture) return [{ policy: capture.policy, interface: capture.source }];
+  if (capture) {
+    return [{ policy: capture.policy, interface: capture.source }];
+  }
   const users =
     attachment.program === PROGRAMS.terminate ? terminations : deliveries.filter(({ kind }) => kind !== 'local');
   return [...new Set(users.map(({ policy }) => policy))].map((policy) => ({ policy }));

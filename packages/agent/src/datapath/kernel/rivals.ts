@@ -28,7 +28,9 @@ export class Rivals {
     const dispute = this.#disputes.get(hook) ?? { times: 0, until: 0, behindAt: now };
     dispute.behindAt = now;
     this.#disputes.set(hook, dispute);
-    if (now < dispute.until) return false;
+    if (now < dispute.until) {
+      return false;
+    }
     dispute.times++;
     if (dispute.times >= PATIENCE) {
       dispute.until = now + Math.min(BACK_OFF_MS[0] * 2 ** (dispute.times - PATIENCE), BACK_OFF_MS[1]);
@@ -39,8 +41,12 @@ export class Rivals {
   /** True where another program repeatedly attaches before ours. */
   isDisputed(hook: string, now: number): boolean {
     const dispute = this.#disputes.get(hook);
-    if (dispute === undefined) return false;
-    if (now - dispute.behindAt > PEACE_MS) this.#disputes.delete(hook);
+    if (dispute === undefined) {
+      return false;
+    }
+    if (now - dispute.behindAt > PEACE_MS) {
+      this.#disputes.delete(hook);
+    }
     return this.#disputes.has(hook) && dispute.times >= PATIENCE;
   }
 }

@@ -93,15 +93,23 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
   const deliveryOf = new Map(state.deliveries.map((delivery) => [delivery.id, delivery]));
   const need = (what: string, id: string): DeliveryEntry => {
     const delivery = deliveryOf.get(id);
-    if (!delivery) throw new Error(`${what} names delivery ${id}, which does not exist`);
+    if (!delivery) {
+      throw new Error(`${what} names delivery ${id}, which does not exist`);
+    }
     return delivery;
   };
   // Also where nothing is captured just now: a budget outlasts that.
-  if (state.protect) for (const delivery of state.deliveries.filter(leaves)) take('device', String(delivery.ifindex));
+  if (state.protect) {
+    for (const delivery of state.deliveries.filter(leaves)) {
+      take('device', String(delivery.ifindex));
+    }
+  }
   const captures = new Map<string, Buffer>();
   const destinations = destinationsOf(state);
   const attachments: Placed[] = helper === 0 ? [] : [{ attachment: transformAt(helper) }];
-  if (holding) attachments.push({ attachment: { ifindex: helper, hook: 'ingress', program: PROGRAMS.release } });
+  if (holding) {
+    attachments.push({ attachment: { ifindex: helper, hook: 'ingress', program: PROGRAMS.release } });
+  }
   if (state.mirrorDevice !== 0) {
     attachments.push({ attachment: { ifindex: state.mirrorDevice, hook: 'ingress', program: PROGRAMS.terminate } });
   }
@@ -114,7 +122,9 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
   for (const capture of state.captures) {
     const delivery = need(`capture ${capture.id}`, capture.delivery);
     const { ifindex, hook } = capture;
-    if (ifindex === 0) continue;
+    if (ifindex === 0) {
+      continue;
+    }
     const row = captureRow(capture, delivery, around, {
       protect: state.protect ?? false,
       feedback: destinations.has(ifindex),
@@ -133,7 +143,9 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
   )) {
     // Where only traffic to the guest is captured, its own first frame has to be seen nevertheless.
     const key = encodeCaptureKey(capture.ifindex, 'ingress').toString('hex');
-    if (captures.has(key)) continue;
+    if (captures.has(key)) {
+      continue;
+    }
     const row = captureRow(capture, need(capture.id, capture.delivery), around, {
       protect: state.protect ?? false,
       feedback: destinations.has(capture.ifindex),
@@ -263,7 +275,9 @@ function captureRow(
  * smaller MTU than the source, and TCP has to be cut to it. What is held goes as it is.
  */
 function isDirect({ mtu = 0 }: HookCapture, delivery: DeliveryEntry, helper: number): boolean {
-  if (delivery.kind !== 'local' || delivery.ifindex === 0) return false;
+  if (delivery.kind !== 'local' || delivery.ifindex === 0) {
+    return false;
+  }
   return helper === 0 || mtu <= delivery.mtu || isHeld(delivery);
 }
 

@@ -20,20 +20,28 @@ export class Segmenter {
    * @returns its ifindex; 0: the kernel has no macvlan, or someone else has the name
    */
   async ensure(helper: number): Promise<number> {
-    if (helper === 0 || helper === this.#refusedOver) return 0;
+    if (helper === 0 || helper === this.#refusedOver) {
+      return 0;
+    }
     try {
       const link = (await this.#known(helper)) ?? (await this.#find(helper)) ?? (await this.#make(helper));
       if (link.alias !== HELPER_ALIAS || !link.up) {
         const sysctl = `/proc/sys/net/ipv6/conf/${link.name}/disable_ipv6`;
-        if (existsSync(sysctl)) writeFileSync(sysctl, '1'); // absent on a kernel without IPv6
+        if (existsSync(sysctl)) {
+          writeFileSync(sysctl, '1'); // absent on a kernel without IPv6
+        }
         await changeLink(this.#client, link.ifindex, { alias: HELPER_ALIAS, up: true });
       }
       this.#ifindex = link.ifindex;
     } catch (error) {
-      if (!(error instanceof NetlinkError)) throw error;
+      if (!(error instanceof NetlinkError)) {
+        throw error;
+      }
       this.#ifindex = 0;
       // Not where it went while it was looked at: the next look makes it again.
-      if (error.code !== 'ENODEV') this.#refusedOver = helper;
+      if (error.code !== 'ENODEV') {
+        this.#refusedOver = helper;
+      }
     }
     return this.#ifindex;
   }
@@ -55,7 +63,9 @@ export class Segmenter {
   async #make(helper: number): Promise<Link> {
     await addSegmentingMacvlan(this.#client, SEGMENTER, helper);
     const made = await this.#find(helper);
-    if (made === undefined) throw new NetlinkError('ENODEV', `${SEGMENTER} was deleted during its creation`);
+    if (made === undefined) {
+      throw new NetlinkError('ENODEV', `${SEGMENTER} was deleted during its creation`);
+    }
     return made;
   }
 }

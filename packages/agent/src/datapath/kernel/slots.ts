@@ -46,10 +46,14 @@ export class Slots {
     this.#limits = limits;
     const value = Buffer.alloc(4);
     for (const key of map.keys(HASH_SIZE)) {
-      if (!map.lookup(key, value)) continue;
+      if (!map.lookup(key, value)) {
+        continue;
+      }
       const packed = value.readUInt32LE();
       const kind = SLOT_KINDS[packed >>> KIND_SHIFT];
-      if (!kind) continue; // the epoch
+      if (!kind) {
+        continue; // the epoch
+      }
       this.#byHash.set(key.toString('hex'), packed);
       this.#used[kind].add(packed & SLOT_MASK);
     }
@@ -59,11 +63,16 @@ export class Slots {
   #readNames(): void {
     const value = Buffer.alloc(NAME_SIZE);
     for (const key of this.#names.keys(HASH_SIZE)) {
-      if (!this.#names.lookup(key, value)) continue;
+      if (!this.#names.lookup(key, value)) {
+        continue;
+      }
       const hex = key.toString('hex');
       // Whoever was killed between the two writes has left a name without a slot.
-      if (this.#byHash.has(hex)) this.#texts.set(hex, value.toString('utf8', 0, value.indexOf(0)));
-      else this.#names.remove(key);
+      if (this.#byHash.has(hex)) {
+        this.#texts.set(hex, value.toString('utf8', 0, value.indexOf(0)));
+      } else {
+        this.#names.remove(key);
+      }
     }
   }
 
@@ -88,13 +97,21 @@ export class Slots {
   take(kind: SlotKind, id: string, prepare: (slot: number) => void, text?: string): number {
     const known = this.#byHash.get(hash(kind, id));
     // Before the slot: there is never one that counts and cannot be named.
-    if (text !== undefined) this.#keepText(hash(kind, id), text);
-    if (known !== undefined) return known & SLOT_MASK;
+    if (text !== undefined) {
+      this.#keepText(hash(kind, id), text);
+    }
+    if (known !== undefined) {
+      return known & SLOT_MASK;
+    }
     const used = this.#used[kind];
     const limit = this.#limits[kind];
-    if (used.size >= limit) throw new Error(`no free ${kind} slot: a node holds ${limit} of them`);
+    if (used.size >= limit) {
+      throw new Error(`no free ${kind} slot: a node holds ${limit} of them`);
+    }
     let slot = this.#next[kind];
-    while (used.has(slot)) slot = (slot + 1) % limit;
+    while (used.has(slot)) {
+      slot = (slot + 1) % limit;
+    }
     this.#next[kind] = (slot + 1) % limit;
     this.#life = (this.#life + 1) & LIFE_MASK;
     const packed = ((SLOT_KINDS.indexOf(kind) << KIND_SHIFT) | (this.#life << LIFE_SHIFT) | slot) >>> 0;
@@ -122,7 +139,9 @@ export class Slots {
     const keep = new Set(SLOT_KINDS.flatMap((kind) => [...kept[kind]].map((id) => hash(kind, id))));
     const released: { kind: SlotKind; slot: number }[] = [];
     for (const [key, packed] of this.#byHash) {
-      if (keep.has(key)) continue;
+      if (keep.has(key)) {
+        continue;
+      }
       released.push(this.#giveBack(key, packed));
     }
     return released;
@@ -131,14 +150,20 @@ export class Slots {
   /** Gives one slot back. */
   forget(kind: SlotKind, id: string): void {
     const packed = this.#byHash.get(hash(kind, id));
-    if (packed !== undefined) this.#giveBack(hash(kind, id), packed);
+    if (packed !== undefined) {
+      this.#giveBack(hash(kind, id), packed);
+    }
   }
 
   #keepText(key: string, text: string): void {
-    if (this.#texts.get(key) === text) return;
+    if (this.#texts.get(key) === text) {
+      return;
+    }
     const value = Buffer.alloc(NAME_SIZE);
     const bytes = Buffer.from(text);
-    if (bytes.length >= NAME_SIZE) throw new Error(`the name of a counter has more than ${NAME_SIZE - 1} bytes`);
+    if (bytes.length >= NAME_SIZE) {
+      throw new Error(`the name of a counter has more than ${NAME_SIZE - 1} bytes`);
+    }
     bytes.copy(value);
     this.#names.update(Buffer.from(key, 'hex'), value);
     this.#texts.set(key, text);
@@ -148,7 +173,9 @@ export class Slots {
     const kind = SLOT_KINDS[packed >>> KIND_SHIFT]!;
     this.#map.remove(Buffer.from(key, 'hex'));
     this.#byHash.delete(key);
-    if (this.#texts.delete(key)) this.#names.remove(Buffer.from(key, 'hex'));
+    if (this.#texts.delete(key)) {
+      this.#names.remove(Buffer.from(key, 'hex'));
+    }
     this.#used[kind].delete(packed & SLOT_MASK);
     return { kind, slot: packed & SLOT_MASK };
   }
@@ -176,7 +203,9 @@ function hash(kind: SlotKind, id: string): string {
       .update(text)
       .digest('hex')
       .slice(0, 2 * HASH_SIZE);
-    if (hashes.size > 100_000) hashes.clear();
+    if (hashes.size > 100_000) {
+      hashes.clear();
+    }
     hashes.set(text, value);
   }
   return value;

@@ -26,8 +26,11 @@ export function learned(): Shared {
     isOwn(_written, found, key) {
       const value = found.toString('hex');
       const again = once.get(key) === value;
-      if (again) once.delete(key);
-      else once.set(key, value);
+      if (again) {
+        once.delete(key);
+      } else {
+        once.set(key, value);
+      }
       return !again;
     },
   };
@@ -69,7 +72,9 @@ export class TableWriter {
     const before = this.#rows;
     for (const [key, value] of rows) {
       const written = before.get(key);
-      if (written && !written.equals(value) && this.#shared?.isOwn(written, value, key)) rows.set(key, written);
+      if (written && !written.equals(value) && this.#shared?.isOwn(written, value, key)) {
+        rows.set(key, written);
+      }
     }
     this.#rows = rows;
     const changed = [...rows].filter(([key, value]) => !before.get(key)?.equals(value)).length;
@@ -80,7 +85,9 @@ export class TableWriter {
     const rows = new Map<string, Buffer>();
     for (const key of this.#map.keys(this.#keySize)) {
       const value = Buffer.alloc(this.#valueSize);
-      if (this.#map.lookup(key, value)) rows.set(key.toString('hex'), this.#shared?.blank?.(value) ?? value);
+      if (this.#map.lookup(key, value)) {
+        rows.set(key.toString('hex'), this.#shared?.blank?.(value) ?? value);
+      }
     }
     return rows;
   }
@@ -96,11 +103,15 @@ export class TableWriter {
     this.#left = 0;
     for (const [key, value] of rows) {
       const before = this.#rows.get(key);
-      if (before?.equals(value) || (before && this.#shared?.stays)) continue;
+      if (before?.equals(value) || (before && this.#shared?.stays)) {
+        continue;
+      }
       try {
         this.#map.update(Buffer.from(key, 'hex'), this.#kept(key, before, value));
       } catch (error) {
-        if (!(error instanceof BpfError) || error.code !== 'E2BIG') throw error;
+        if (!(error instanceof BpfError) || error.code !== 'E2BIG') {
+          throw error;
+        }
         this.#left++;
         continue;
       }
@@ -116,7 +127,9 @@ export class TableWriter {
   }
 
   #kept(key: string, before: Buffer | undefined, row: Buffer): Buffer {
-    if (!before || !this.#shared?.keep) return row;
+    if (!before || !this.#shared?.keep) {
+      return row;
+    }
     const found = Buffer.alloc(this.#valueSize);
     return this.#map.lookup(Buffer.from(key, 'hex'), found) ? this.#shared.keep(before, found, row) : row;
   }
@@ -125,7 +138,9 @@ export class TableWriter {
   removeOthers(rows: Rows): number {
     let removed = 0;
     for (const key of [...this.#rows.keys()]) {
-      if (rows.has(key)) continue;
+      if (rows.has(key)) {
+        continue;
+      }
       this.#map.remove(Buffer.from(key, 'hex'));
       this.#rows.delete(key);
       removed++;

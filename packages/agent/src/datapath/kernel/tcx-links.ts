@@ -34,9 +34,13 @@ export class TcxLinks implements Links {
     for (const key of existsSync(this.#folder) ? readdirSync(this.#folder) : []) {
       const attachment = parseKey(key);
       const link = attachment && getPinned(join(this.#folder, key));
-      if (!attachment || link === undefined) continue;
+      if (!attachment || link === undefined) {
+        continue;
+      }
       this.#held.set(key, link);
-      if (tcxLinkInfo(link).ifindex !== attachment.ifindex) this.#drop(key);
+      if (tcxLinkInfo(link).ifindex !== attachment.ifindex) {
+        this.#drop(key);
+      }
     }
   }
 
@@ -45,8 +49,11 @@ export class TcxLinks implements Links {
     for (const [key, link] of [...this.#held]) {
       const { program: name } = parseKey(key)!;
       const program = programs.get(name);
-      if (program === undefined) this.#drop(key);
-      else if (tcxLinkInfo(link).programId !== ids.get(name)) replaceProgram(link, program);
+      if (program === undefined) {
+        this.#drop(key);
+      } else if (tcxLinkInfo(link).programId !== ids.get(name)) {
+        replaceProgram(link, program);
+      }
     }
   }
 
@@ -101,7 +108,9 @@ export class TcxLinks implements Links {
     mkdirSync(this.#folder, { recursive: true });
     const present = new Set(readdirSync(this.#folder));
     const missing = [...this.#held].filter(([key]) => !present.has(key));
-    for (const [key, link] of missing) pin(link, join(this.#folder, key));
+    for (const [key, link] of missing) {
+      pin(link, join(this.#folder, key));
+    }
     return missing.length;
   }
 
@@ -111,21 +120,29 @@ export class TcxLinks implements Links {
 
   detachOthers(kept: ReadonlySet<string>): number {
     const others = [...this.#held.keys()].filter((key) => !kept.has(key));
-    for (const key of others) this.#drop(key);
+    for (const key of others) {
+      this.#drop(key);
+    }
     return others.length;
   }
 
   #drop(key: string): void {
     const link = this.#held.get(key);
-    if (link === undefined) return;
+    if (link === undefined) {
+      return;
+    }
     this.#held.delete(key);
     rmSync(join(this.#folder, key), { force: true });
     try {
       // Closing the last descriptor detaches in the background; what we promise to remove is gone when we return.
-      if (tcxLinkInfo(link).ifindex !== 0) detachLink(link);
+      if (tcxLinkInfo(link).ifindex !== 0) {
+        detachLink(link);
+      }
     } catch (error) {
       // The device went, and the program with it, after we had asked.
-      if (tcxLinkInfo(link).ifindex !== 0) throw error;
+      if (tcxLinkInfo(link).ifindex !== 0) {
+        throw error;
+      }
     } finally {
       closeFd(link);
     }
@@ -136,7 +153,9 @@ export class TcxLinks implements Links {
   }
 
   close(): void {
-    for (const link of this.#held.values()) closeFd(link);
+    for (const link of this.#held.values()) {
+      closeFd(link);
+    }
     this.#held.clear();
     this.#places.close();
     this.#filters.close();

@@ -19,16 +19,21 @@ export async function uninstall(bpffs: string, expedite: Expedite): Promise<void
     }
   };
   // Filters may be there also where someone has unmounted the file system of our pins.
-  if (ours.length === 0) remove();
-  else {
+  if (ours.length === 0) {
+    remove();
+  } else {
     expedite.recover();
     expedite.during(remove);
     // Programs first: where they are, every map has to be.
     const programsFirst = ours.toSorted((a, b) => Number(isPrograms(b)) - Number(isPrograms(a)));
-    for (const name of programsFirst) removeFolder(join(bpffs, name));
+    for (const name of programsFirst) {
+      removeFolder(join(bpffs, name));
+    }
   }
   // Something that is not ours may lie there.
-  if (names.length > 0 && listFolder(bpffs).length === 0) rmdirSync(bpffs);
+  if (names.length > 0 && listFolder(bpffs).length === 0) {
+    rmdirSync(bpffs);
+  }
   const helper = new HelperDevice();
   await helper.remove().finally(() => helper.close());
 }

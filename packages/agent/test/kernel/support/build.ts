@@ -42,7 +42,9 @@ export function otherBuilds(): Builds {
       new RegExp(`max_entries, (\\w+)(\\);(?:(?!max_entries)[^])*?\\} ${name} SEC)`),
       'max_entries, $1 + 1$2',
     );
-    if (resized === maps) throw new Error(`there is no map ${name} to resize`);
+    if (resized === maps) {
+      throw new Error(`there is no map ${name} to resize`);
+    }
     return resized;
   };
   const build = (name: string, resized: string[]) =>

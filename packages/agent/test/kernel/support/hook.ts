@@ -41,7 +41,9 @@ function nameOf(ifindex: number): string | undefined {
 
 /** Kernel ids of the programs at a hook, in the order in which they run. */
 export function programsAt(ifindex: number, side: Side): number[] {
-  if (!BY_CLSACT) return tcxAt(ifindex, side);
+  if (!BY_CLSACT) {
+    return tcxAt(ifindex, side);
+  }
   const device = nameOf(ifindex);
   return device === undefined ? [] : filtersAt(device, side).map(({ program }) => program);
 }

@@ -20,7 +20,9 @@ export function enterOwnNamespace(): void {
   }
   quiet();
   run('ip', 'link', 'set', 'lo', 'up');
-  if (statfsSync(BPFFS).type !== BPF_FS_MAGIC) run('mount', '-t', 'bpf', 'bpf', BPFFS);
+  if (statfsSync(BPFFS).type !== BPF_FS_MAGIC) {
+    run('mount', '-t', 'bpf', 'bpf', BPFFS);
+  }
   removeStale();
 }
 
@@ -28,7 +30,9 @@ export function enterOwnNamespace(): void {
 function removeStale(): void {
   for (const name of readdirSync(BPFFS)) {
     const pid = /^mirrorplane-test-(\d+)-/.exec(name)?.[1];
-    if (pid && !existsSync(`/proc/${pid}`)) rmSync(`${BPFFS}/${name}`, { recursive: true, force: true });
+    if (pid && !existsSync(`/proc/${pid}`)) {
+      rmSync(`${BPFFS}/${name}`, { recursive: true, force: true });
+    }
   }
 }
 
@@ -37,7 +41,9 @@ function isOwnNamespace(): boolean {
   const own = readlinkSync('/proc/self/ns/net');
   for (let pid = process.ppid; pid > 0; ) {
     try {
-      if (readlinkSync(`/proc/${pid}/ns/net`) !== own) return true;
+      if (readlinkSync(`/proc/${pid}/ns/net`) !== own) {
+        return true;
+      }
       pid = Number(/^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
     } catch {
       return false;
@@ -49,7 +55,9 @@ function isOwnNamespace(): boolean {
 function quiet(): void {
   for (const scope of ['all', 'default']) {
     const sysctl = `/proc/sys/net/ipv6/conf/${scope}/disable_ipv6`;
-    if (existsSync(sysctl)) writeFileSync(sysctl, '1');
+    if (existsSync(sysctl)) {
+      writeFileSync(sysctl, '1');
+    }
   }
 }
 
@@ -88,7 +96,9 @@ export function links(): IpLink[] {
 
 export function link(name: string): IpLink {
   const found = links().find(({ ifname }) => ifname === name);
-  if (!found) throw new Error(`no device ${name}`);
+  if (!found) {
+    throw new Error(`no device ${name}`);
+  }
   return found;
 }
 
@@ -108,16 +118,22 @@ export function addBridge(name: string, ports: string[]): void {
   // Else netfilter trims and drops IP packets on a bridge.
   for (const family of ['ip', 'ip6', 'arp']) {
     const sysctl = `/proc/sys/net/bridge/bridge-nf-call-${family}tables`;
-    if (existsSync(sysctl)) writeFileSync(sysctl, '0');
+    if (existsSync(sysctl)) {
+      writeFileSync(sysctl, '0');
+    }
   }
   run('ip', 'link', 'add', name, 'type', 'bridge', 'stp_state', '0', 'mcast_snooping', '0', 'group_fwd_mask', '0x4000');
-  for (const port of ports) run('ip', 'link', 'set', port, 'master', name);
+  for (const port of ports) {
+    run('ip', 'link', 'set', port, 'master', name);
+  }
   run('ip', 'link', 'set', name, 'up');
 }
 
 /** Frames leave by this device in segments, as they would on a wire. */
 export function segmentInSoftware(...devices: string[]): void {
-  for (const device of devices) run('ethtool', '-K', device, 'tso', 'off', 'gso', 'off', 'tx', 'off', 'gro', 'off');
+  for (const device of devices) {
+    run('ethtool', '-K', device, 'tso', 'off', 'gso', 'off', 'tx', 'off', 'gro', 'off');
+  }
 }
 
 /** Gives `device` an address, and the address on its other end a neighbour entry that needs no ARP. */

@@ -39,16 +39,22 @@ export class RawSocket {
     const address = Buffer.alloc(20); // struct sockaddr_ll
     address.writeUInt16LE(AF_PACKET, 0);
     address.writeInt32LE(link(device).ifindex, 4);
-    if (this.#fd < 0 || call.bind(this.#fd, address, address.length) < 0) throw new Error(`no raw socket on ${device}`);
+    if (this.#fd < 0 || call.bind(this.#fd, address, address.length) < 0) {
+      throw new Error(`no raw socket on ${device}`);
+    }
     const on = Buffer.from([1, 0, 0, 0]);
-    if (call.setsockopt(this.#fd, SOL_PACKET, PACKET_VNET_HDR, on, 4) < 0) throw new Error('PACKET_VNET_HDR refused');
+    if (call.setsockopt(this.#fd, SOL_PACKET, PACKET_VNET_HDR, on, 4) < 0) {
+      throw new Error('PACKET_VNET_HDR refused');
+    }
   }
 
   /** Packets sent from now on bear this mark. */
   mark(mark: number): void {
     const value = Buffer.alloc(4);
     value.writeUInt32LE(mark);
-    if (call.setsockopt(this.#fd, SOL_SOCKET, SO_MARK, value, 4) < 0) throw new Error('SO_MARK refused');
+    if (call.setsockopt(this.#fd, SOL_SOCKET, SO_MARK, value, 4) < 0) {
+      throw new Error('SO_MARK refused');
+    }
   }
 
   /** Sends a frame whose checksum over all from `start` on the kernel is to put at `field`, as a guest asks for it. */
@@ -107,7 +113,11 @@ export class RawSocket {
 function pseudoHeaderSum(frame: Buffer, { kind, transport }: SuperPacket): number {
   const addresses = frame.subarray(transport - (kind === 'tcp6' ? 32 : 8), transport);
   let sum = (kind.startsWith('tcp') ? 6 : 17) + frame.length - transport;
-  for (let i = 0; i < addresses.length; i += 2) sum += addresses.readUInt16BE(i);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  for (let i = 0; i < addresses.length; i += 2) {
+    sum += addresses.readUInt16BE(i);
+  }
+  while (sum > 0xffff) {
+    sum = (sum & 0xffff) + (sum >>> 16);
+  }
   return sum;
 }

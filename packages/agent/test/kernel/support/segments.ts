@@ -21,7 +21,9 @@ export interface Segment {
 
 export function tcpSegment(frame: Buffer): Segment {
   let offset = 14;
-  while ([0x8100, 0x88a8].includes(frame.readUInt16BE(offset - 2))) offset += 4;
+  while ([0x8100, 0x88a8].includes(frame.readUInt16BE(offset - 2))) {
+    offset += 4;
+  }
   const six = frame.readUInt16BE(offset - 2) === 0x86dd;
   const end = offset + (six ? 40 + frame.readUInt16BE(offset + 4) : frame.readUInt16BE(offset + 2));
   const tcp = offset + (six ? 40 : (frame[offset]! & 15) * 4);

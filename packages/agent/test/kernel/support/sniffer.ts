@@ -47,7 +47,9 @@ export class Sniffer {
       stderr += chunk;
     });
     await until(`tcpdump on ${device}: ${stderr}`, () => {
-      if (child.exitCode !== null) throw new Error(`tcpdump on ${device} ended: ${stderr}`);
+      if (child.exitCode !== null) {
+        throw new Error(`tcpdump on ${device} ended: ${stderr}`);
+      }
       return stderr.includes('listening on');
     });
     return new Sniffer(device, folder, child);
@@ -100,8 +102,12 @@ function parsePcap(file: Buffer): Buffer[] {
   let offset = 24;
   while (offset + 16 <= file.length) {
     const length = file.readUInt32LE(offset + 8);
-    if (length !== file.readUInt32LE(offset + 12)) throw new Error('tcpdump cut a frame');
-    if (offset + 16 + length > file.length) break;
+    if (length !== file.readUInt32LE(offset + 12)) {
+      throw new Error('tcpdump cut a frame');
+    }
+    if (offset + 16 + length > file.length) {
+      break;
+    }
     frames.push(file.subarray(offset + 16, offset + 16 + length));
     offset += 16 + length;
   }
@@ -116,9 +122,15 @@ export async function sniffing<const D extends readonly string[]>(
   const started = await Promise.allSettled(devices.map((device) => Sniffer.start(device)));
   const sniffers = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
   try {
-    for (const result of started) if (result.status === 'rejected') throw result.reason;
+    for (const result of started) {
+      if (result.status === 'rejected') {
+        throw result.reason;
+      }
+    }
     await body(sniffers as unknown as { [K in keyof D]: Sniffer });
   } finally {
-    for (const sniffer of sniffers) sniffer.close();
+    for (const sniffer of sniffers) {
+      sniffer.close();
+    }
   }
 }

@@ -56,7 +56,9 @@ export class TapGuest {
     const frames: Buffer[] = [];
     while (frames.length < count) {
       const { value, done } = await this.#lines.next();
-      if (done) throw new Error(`the guest of ${this.name} ended`);
+      if (done) {
+        throw new Error(`the guest of ${this.name} ended`);
+      }
       frames.push(Buffer.from(value, 'hex'));
     }
     return frames;

@@ -75,7 +75,9 @@ interface WorldOptions {
 /** Makes everything, and opens the data path. */
 async function createWorld(options: WorldOptions): Promise<World> {
   const devices = {} as Record<DeviceName, Veth>;
-  for (const name of DEVICES) devices[name] = addVeth(name, name === 'und' ? { mtu: options.underlayMtu ?? 1500 } : {});
+  for (const name of DEVICES) {
+    devices[name] = addVeth(name, name === 'und' ? { mtu: options.underlayMtu ?? 1500 } : {});
+  }
   addBridge('lan', ['vm', 'far']);
   const nextHop = { sourceMac: devices.und.mac, destinationMac: link('undp').address };
   underlay('und', OWN_ADDRESS, OTHER_ADDRESS, nextHop.destinationMac);
@@ -94,9 +96,13 @@ async function createWorld(options: WorldOptions): Promise<World> {
     nextHop,
     ...sockets,
     async close() {
-      for (const socket of Object.values(sockets)) socket.close();
+      for (const socket of Object.values(sockets)) {
+        socket.close();
+      }
       await datapath.uninstall();
-      for (const name of ['lan', ...DEVICES]) run('sh', '-c', `ip link del ${name} 2>/dev/null || true`);
+      for (const name of ['lan', ...DEVICES]) {
+        run('sh', '-c', `ip link del ${name} 2>/dev/null || true`);
+      }
     },
   };
 }
