@@ -262,7 +262,7 @@ test('a certificate of another node is found before anything else happens', asyn
   writeFileSync(join(data, 'node.crt'), testAuthority(t).issue('node-9').certificate);
   const { code, stderr } = await runToEnd(starting());
   assert.equal(code, 1);
-  assert.match(stderr, /certificate: .*"node-9", and not of "node-1"/);
+  assert.match(stderr, /certificate: .*"node-9", and not to "node-1"/);
   assert.equal(connections, 0);
   assert.equal(existsSync(bpffs), false);
 });
