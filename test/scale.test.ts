@@ -68,7 +68,7 @@ describe('many', () => {
     await deletePolicy(lab(), 'wide');
   });
 
-  test('1,000 policies on one node are active at once, and each counts its own', async () => {
+  test('1,000 policies on one node are active at once, and each counts its own', { timeout: 900_000 }, async () => {
     const names = Array.from({ length: 1000 }, (_, i) => `p-${i + 1}`);
     for (const [i, name] of names.entries()) {
       await createPolicy(lab(), { name, sources: [id(i + 1)], destination: 'ids-1/0' });

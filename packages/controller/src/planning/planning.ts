@@ -1,6 +1,6 @@
 /** Makes node programs of what is wanted and what is there, persists what must outlive the controller, hands them out. */
 import { createHash } from 'node:crypto';
-import { setImmediate as nextTick } from 'node:timers/promises';
+import { setImmediate as nextTick, setTimeout as sleep } from 'node:timers/promises';
 import { Coalesced } from '@mirrorplane/base';
 import type { NodeProgram } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
@@ -34,14 +34,20 @@ interface Parts {
   log: Logger;
 }
 
+/** Milliseconds that planning waits at most for more changes to come. */
+const MAX_PAUSE_MS = 250;
+
 export class Planning {
   readonly #parts: Parts;
   readonly #listeners = new Set<(planned: Planned) => void>();
   #planned: Planned | undefined;
   readonly #runs = new Coalesced(async () => {
     await nextTick();
+    await this.#pause();
     await this.#run();
   });
+  /** When the last planning ended, and how long it took, in ms of the monotonic clock. */
+  #last = { endedAt: 0, ms: 0 };
   /** When the planning under way began, on the monotonic clock. */
   #began: number | undefined;
   #closed = false;
@@ -105,12 +111,25 @@ export class Planning {
     await this.#runs.close();
   }
 
+  /**
+   * Planning and the requests that cause it take turns, one after the other. So it waits as long as it took last: in a
+   * burst of changes it takes half of the time, and not all of it.
+   */
+  async #pause(): Promise<void> {
+    const wait = this.#last.endedAt + Math.min(this.#last.ms, MAX_PAUSE_MS) - performance.now();
+    if (wait > 1) {
+      await sleep(wait);
+    }
+  }
+
   async #run(): Promise<void> {
     try {
       const started = performance.now();
       this.#began = started;
       const planned = await this.#parts.decisions.decide(() => this.#plan());
       this.#planned = planned;
+      const endedAt = performance.now();
+      this.#last = { endedAt, ms: endedAt - started };
       this.#planAgainWhenDue();
       this.#parts.log.debug({ ms: Math.round(performance.now() - started) }, 'planned');
       for (const listener of this.#listeners) {
