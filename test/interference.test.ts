@@ -224,7 +224,9 @@ test('qdiscs, filters and firewall rules of others come, change and go; ours and
     await tc('qdisc', 'del', 'dev', TAP, 'root');
     await lab().exec(NODE, ['nft', 'delete table netdev theirs']);
   });
-  assert.deepEqual(await programSetOf(TAP), ours);
+  await until('programs as before', async () => {
+    return JSON.stringify(await programSetOf(TAP)) === JSON.stringify(ours);
+  });
   assert.equal(await foreignState(lab(), NODE), bare);
 });
 
