@@ -1,14 +1,18 @@
 /**
- * Bounds of what crosses the connection between an agent and the controller. Each is far above what an honest node needs,
- * and is checked before memory is spent. docs/security.md lists them all, with what happens beyond each.
+ * Bounds of all messages between an agent and the controller. Each bound is far above the needs of
+ * an honest node, and is checked before memory is spent. docs/security.md lists all bounds, and
+ * what happens to a message that exceeds one.
  */
 import * as z from 'zod';
 
-/** Bytes of a hello, and of everything that an agent sends before its hello was accepted. */
+/** Bytes of a hello, and of all messages that an agent sends before its hello is accepted. */
 export const MAX_HELLO_BYTES = 4096;
 /** Bytes of one message of an agent after its hello. */
 export const MAX_MESSAGE_BYTES = 1 << 20;
-/** Bytes up to which an agent fills one message. It divides what is larger, see `more` of the messages. */
+/**
+ * Bytes up to which an agent fills one message. It divides larger contents (`more` of the
+ * messages).
+ */
 export const PART_BYTES = MAX_MESSAGE_BYTES / 2;
 /** Devices of one node. */
 export const MAX_DEVICES = 16_384;
@@ -16,38 +20,41 @@ export const MAX_DEVICES = 16_384;
 export const MAX_CAPTURE_STATUSES = 16_384;
 /** Problems that one node reports at a time. */
 export const MAX_PROBLEMS = 1024;
-/** Senders of which one node reports that something was refused: every other node, and then some. */
+/** Senders in one node's report of refused packets. More than the other nodes of any cluster. */
 export const MAX_PEERS = 4096;
-/** Devices of one node of which budgets are reported. */
+/** Devices of one node with a reported budget. */
 export const MAX_BUDGETS = 256;
-/** Items of a list within an item of a list, as the further names of a device. */
+/** Items of an inner list, for example the alternative names of one device. */
 export const MAX_INNER_ITEMS = 256;
-/** Characters of a text for people, as the message of a problem. */
+/** Characters of a text for people, for example the message of a problem. */
 export const MAX_TEXT = 1024;
-/** Characters of an identifier that is none of our names, as the id of a capture: "uid/source". */
+/** Characters of a composed identifier, for example "uid/source" of a capture. */
 export const MAX_ID = 256;
 /** Characters of a code, a version or another short word. */
 export const MAX_WORD = 128;
-/** Packets or bytes of one counter: half of what the 64 bits of the kernel hold, 23 years at 100 Gbit/s in bytes. */
+/**
+ * Packets or bytes of one counter. Half the range of the kernel's 64 bits: 23 years of bytes at 100
+ * Gbit/s.
+ */
 export const MAX_COUNT = 2 ** 63;
 
 /** Items of any list. */
 const MAX_ITEMS = 16_384;
-/** Fields of one object, and levels of objects within each other, that any message has. */
+/** Fields of one object, and levels of nesting, in any message. */
 const MAX_FIELDS = 64;
 const MAX_DEPTH = 12;
 
 /** A text for people. */
 export const Text = z.string().max(MAX_TEXT);
-/** An identifier without a form of its own. */
+/** An identifier of any form. */
 export const Id = z.string().max(MAX_ID);
 /** A code, a version or another short word. */
 export const Word = z.string().max(MAX_WORD);
 
 /**
- * A list that is given up at its first wrong item. An array of zod goes through all of them, and a list of wrong items costs
- * seconds then.
- * @param max items at most; checked before the first item is
+ * A list whose check stops at the first wrong item. An array of zod checks all items, which takes
+ * seconds for a long list of wrong items.
+ * @param max items at most; checked before any item
  */
 export function boundedList<T extends z.ZodType>(item: T, max: number) {
   return z
@@ -69,9 +76,9 @@ export function boundedList<T extends z.ZodType>(item: T, max: number) {
 }
 
 /**
- * Looks at the shape of parsed JSON before a schema does: its depth, the number of fields of each object, and the length of
- * lists, which is less for lists within lists.
- * @returns what is wrong with it; undefined: nothing
+ * Checks the shape of parsed JSON before a schema does: depth, number of fields of each object,
+ * length of lists. Inner lists have a smaller limit.
+ * @returns what is wrong. Undefined: the shape is accepted
  */
 export function shapeProblem(value: unknown): string | undefined {
   const open = [{ value, depth: 0, inList: false }];

@@ -1,7 +1,13 @@
-/** What each code of the catalogue means for its reader, and where it is shown. docs/reference/codes.md is made of it. */
+/**
+ * What each code of the catalogue means, and where it is shown. docs/reference/codes.md is
+ * generated from this file.
+ */
 import { CATALOGUE, type ErrorCode, NODE_ONLY_CODES } from './errors.ts';
 
-/** What is true where a code is shown, and what it means for copies. One or two sentences; the remedy is in the catalogue. */
+/**
+ * What has happened when a code is shown, and what this means for copies. One or two sentences. The
+ * remedy is in the catalogue.
+ */
 export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   BAD_REQUEST: 'The body is not JSON, or a path or query parameter is malformed. Nothing is changed.',
   FIELD_INVALID: 'A field has a wrong type or an impossible value. Nothing is changed.',
@@ -103,7 +109,10 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   CPU_BUSY: 'The node drops packets before it handles them, so some copies are dropped as overBudget.',
 };
 
-/** Problems of nodes, as the node and the controller find them. They are reasons of policies that they touch, too. */
+/**
+ * Problems of nodes, found by the node or the controller. They are also reasons of the affected
+ * policies.
+ */
 const NODE_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'PROTOCOL_UNSUPPORTED',
   'NODE_UNDERLAY_REFUSED',
@@ -126,7 +135,10 @@ const NODE_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'CPU_BUSY',
 ]);
 
-/** `answer`: to a request. `rule`: to a policy that is refused. `warning`: to one that is taken. `status`: of a policy. `node`: of a node. */
+/**
+ * `answer`: answers a request. `rule`: a policy is refused. `warning`: a policy is accepted with a
+ * warning. `status`: a reason in the status of a policy. `node`: a problem of a node.
+ */
 export type CodePlace = 'answer' | 'rule' | 'warning' | 'status' | 'node';
 
 /** Where a code is shown. */

@@ -6,7 +6,7 @@ import { CATALOGUE, type ErrorCode } from './errors.ts';
 interface Section {
   title: string;
   text: string;
-  /** Codes that are shown in all these places, and in no other. */
+  /** Codes that are shown in all these places and in no other place. */
   places: readonly CodePlace[];
 }
 

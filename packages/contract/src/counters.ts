@@ -6,16 +6,20 @@ import { Name } from './names.ts';
 /**
  * Why a matched packet was not copied. Order and number are those of `enum drop_reason` in types.h.
  * - `cloneFailed`: the kernel had no memory for the copy.
- * - `destinationDown`: the destination's device, or the mirror device, is gone or down, or it refused the copy.
- * - `tooBigForDestination`: not TCP, and larger than the MTU of the local or edge device.
+ * - `destinationDown`: the device of the destination or the mirror device is absent or down, or it
+ *   refused the copy.
+ * - `tooBigForDestination`: the packet is not TCP, and larger than the MTU of the local or edge
+ *   device.
  * - `tooBigForUnderlay`: a super-packet whose segments do not fit into the underlay MTU.
- * - `gsoUnsupported`: a super-packet that cannot be wrapped whole, and of which the kernel makes no segments.
- * - `vlanUnsupported`: more VLAN tags than can be carried, or a tagged super-packet of a kind that cannot.
+ * - `gsoUnsupported`: a super-packet that can neither be wrapped whole nor be segmented by the
+ *   kernel.
+ * - `vlanUnsupported`: more VLAN tags than a copy can carry, or a tagged super-packet of a kind
+ *   that cannot be copied.
  * - `noNeighbour`: the link-layer address of the next hop is not known yet.
  * - `encapFailed`: the kernel refused to make room for the headers.
- * - `noDelivery`: the delivery is not there (the program is being changed).
- * - `overBudget`: the policy, or the node, has used up the rate that it may make copies at.
- * - `feedback`: the destination itself has sent the packet, as a copy that it got before.
+ * - `noDelivery`: the delivery does not exist at the moment, because the program is being changed.
+ * - `overBudget`: the policy, the device or the node has used up its budget.
+ * - `feedback`: the destination has sent the packet itself: it is a copy that it got before.
  */
 export const DROP_REASONS = [
   'cloneFailed',
@@ -34,22 +38,25 @@ export type DropReason = (typeof DROP_REASONS)[number];
 
 /**
  * Why a packet on a mirrored device did not match. Order as in `enum skip_reason` in types.h.
- * - `isCopy`: it is a copy itself (loop guard), or one that a switch has brought back; an edge takes all frames for such
- *   that have a VLAN ID which edges of other nodes push on copies.
- * - `sameVlan`: it carries the VLAN ID that the policy pushes.
+ * - `isCopy`: the packet is a copy itself (loop guard), or a copy that a switch has brought back.
+ *   At an edge, all frames with a VLAN ID that edges of other nodes push on copies count as such
+ *   copies.
+ * - `sameVlan`: the packet carries the VLAN ID that the policy pushes.
  * - `hostTraffic`: on an edge: management, storage or overlay traffic of the node itself.
- * - `guestAbsent`: sent into the device of a guest that is on another node now, during a live migration.
+ * - `guestAbsent`: during a live migration, the packet was sent into a device whose guest is on
+ *   another node now.
  */
 export const SKIP_REASONS = ['isCopy', 'sameVlan', 'hostTraffic', 'guestAbsent'] as const;
 export type SkipReason = (typeof SKIP_REASONS)[number];
 
 /**
- * Why a received ERSPAN packet was not delivered. Order as in `enum termination_drop` in types.h. Packets of an
- * unknown sender are left to the node and counted in `unknownErspan`; what a known one sends without proof is refused
- * and counted by sender, see `PeerReport`.
- * - `malformed`: shorter than its headers say, or headers that do not go together.
- * - `destinationDown`, `tooBigForDestination`, `decapFailed`: the copy could not be handed to the destination.
- * - `feedback`: the destination itself has sent the packet, as a copy that it got before.
+ * Why a received ERSPAN packet was not delivered. Order as in `enum termination_drop` in types.h.
+ * Packets of an unknown sender are left to the node, and counted in `unknownErspan`. Unproven
+ * packets of a known sender are refused, and counted by sender (`PeerReport`).
+ * - `malformed`: the packet is shorter than its headers say, or its headers contradict each other.
+ * - `destinationDown`, `tooBigForDestination`, `decapFailed`: the destination could not be given
+ *   the copy.
+ * - `feedback`: the destination has sent the packet itself: it is a copy that it got before.
  */
 export const TERMINATION_DROP_REASONS = [
   'malformed',
@@ -60,12 +67,15 @@ export const TERMINATION_DROP_REASONS = [
 ] as const;
 export type TerminationDropReason = (typeof TERMINATION_DROP_REASONS)[number];
 
-/** Packets as they are on the wire (a GSO super-packet counts as its segments) and bytes of their Ethernet frames. */
+/**
+ * Packets as they are on the wire, and bytes of their Ethernet frames. A super-packet counts as its
+ * segments.
+ */
 const amount = z
   .number()
   .min(0)
   .max(MAX_COUNT)
-  // Not int(): that ends at 2^53, which a link of 100 Gbit/s has passed after eight days.
+  // Not int(): its limit is 2^53. A link of 100 Gbit/s exceeds 2^53 bytes after eight days.
   .refine(Number.isInteger, 'use a whole number')
   .meta({ type: 'integer' });
 export const Count = z.object({ packets: amount, bytes: amount }).meta({ id: 'Count' });
@@ -90,8 +100,8 @@ const life = z.number().int().optional().meta({
 });
 
 /**
- * Bytes that ERSPAN type II puts around a copy: outer Ethernet 14, IPv4 20, GRE 8 and ERSPAN 8. Each outer packet has them
- * once.
+ * Bytes that ERSPAN type II adds to a copy: outer Ethernet 14, IPv4 20, GRE 8 and ERSPAN 8. Each
+ * outer packet has these headers once.
  */
 export const ERSPAN_OVERHEAD = 50;
 
@@ -105,7 +115,10 @@ export const CaptureReport = z.object({
 });
 export type CaptureReport = z.infer<typeof CaptureReport>;
 
-/** What left a node for a delivery. For ERSPAN, packets are outer packets after segmentation, bytes with the outer headers. */
+/**
+ * What left a node by a delivery. For ERSPAN, `packets` are outer packets after segmentation, and
+ * `bytes` include the outer headers.
+ */
 export const DeliveryReport = z.object({
   delivery: Id,
   policy: Id,
@@ -118,7 +131,10 @@ export const DeliveryReport = z.object({
 });
 export type DeliveryReport = z.infer<typeof DeliveryReport>;
 
-/** What arrived from another node and was delivered, in bytes without the outer headers. `received = delivered + relayed + sum of dropped`. */
+/**
+ * What arrived from another node, and what became of it. Bytes are without the outer headers.
+ * `received = delivered + relayed + sum of dropped`.
+ */
 export const TerminationReport = z.object({
   termination: Id,
   policy: Id,
@@ -141,9 +157,10 @@ export const TerminationReport = z.object({
 export type TerminationReport = z.infer<typeof TerminationReport>;
 
 /**
- * What a node refused of another node's ERSPAN, because nobody has proven whose copies it carries. Packets.
- * - `staleSession`: the session is not known any more, or another policy has it now.
- * - `wrongAddress`: it was sent to another address of this node than that of the policy.
+ * Unproven ERSPAN packets of another node that this node has refused.
+ * - `staleSession`: no policy has the session any more, or another policy has it now.
+ * - `wrongAddress`: the packet was sent to an address of this node that does not belong to the
+ *   policy.
  */
 export const PeerReport = z.object({
   address: z.ipv4().meta({ description: 'Underlay address of the sender.' }),

@@ -2,7 +2,10 @@
 import * as z from 'zod';
 import { MAX_WORD } from './bounds.ts';
 
-/** What the catalogue says of a code. `status` is the HTTP status of a problem that has it as its main code. */
+/**
+ * Catalogue entry of a code. `status` is the HTTP status of a problem document whose main code it
+ * is.
+ */
 export interface CatalogueEntry {
   status: number;
   title: string;
@@ -301,12 +304,17 @@ export const ErrorCode = z
   .enum(Object.keys(CATALOGUE) as [ErrorCode, ...ErrorCode[]])
   .meta({ id: 'ErrorCode', description: 'A code of the catalogue. A code keeps its meaning.' });
 
-/** A code that a node may have said. An agent that is newer than the controller may know more of them. */
+/**
+ * A code that a node may report. An agent that is newer than the controller may know more codes.
+ */
 export const ReasonCode = z
   .union([ErrorCode, z.string().max(MAX_WORD)])
   .meta({ id: 'ReasonCode', description: 'A code of the catalogue, or a code that only a newer agent knows.' });
 
-/** Problems of a node that are no reason against its policies: they copy as they should. Shown with the node alone. */
+/**
+ * Problems of a node that do not affect its policies: all copies are made. They are shown only with
+ * the node.
+ */
 export const NODE_ONLY_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'NODE_SECOND_AGENT',
   'IDENTITY_UNREADABLE',
@@ -315,7 +323,10 @@ export const NODE_ONLY_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'UPLINK_UNPROTECTED',
 ]);
 
-/** One reason why a policy is refused. `field` is a path such as `sources[3]`; `message` names the remedy too. */
+/**
+ * One reason why a policy is refused. `field` is a path such as `sources[3]`. `message` also names
+ * the remedy.
+ */
 export const Refusal = z
   .object({
     code: ErrorCode,
@@ -339,7 +350,7 @@ export const Problem = z
   .meta({ id: 'Problem' });
 export type Problem = z.infer<typeof Problem>;
 
-/** Builds the problem document of a code; title and status come from the catalogue. */
+/** Builds the problem document of a code. Title and status come from the catalogue. */
 export function problem(code: ErrorCode, detail: string, errors: readonly Refusal[] = []): Problem {
   const { status, title } = CATALOGUE[code];
   return { type: `urn:mirrorplane:error:${code}`, title, status, code, detail, errors: [...errors] };

@@ -1,4 +1,7 @@
-/** Events: what happened, when, to what, why, and who caused it. Told once, kept in order, never changed. */
+/**
+ * Events: what happened, when, to what, why, and who caused it. An event is reported once, stored
+ * in order, and never changed.
+ */
 import * as z from 'zod';
 import { boundedList, Id, Text, Word } from './bounds.ts';
 import { ReasonCode } from './errors.ts';
@@ -6,28 +9,39 @@ import { InterfaceId, Name, Timestamp } from './names.ts';
 import { PolicyState, StatusReason } from './status.ts';
 
 /**
- * Every kind of event; a kind, once released, keeps its meaning.
- * - `policyCreated`, `policyChanged`, `policyEnabled`, `policyDisabled`, `policyDeleted`: an operator did it.
+ * Every kind of event. A released kind keeps its meaning.
+ * - `policyCreated`, `policyChanged`, `policyEnabled`, `policyDisabled`, `policyDeleted`: an
+ *   operator did it.
  * - `policyStateChanged`: the state of a policy or its reasons changed.
- * - `captureAttached`, `captureDetached`, `captureRefused`: an agent began, ended or could not begin a capture.
- * - `repaired`: an agent put back what others had taken away or pushed aside.
+ * - `captureAttached`, `captureDetached`, `captureRefused`: an agent started a capture, ended it,
+ *   or could not start it.
+ * - `repaired`: an agent put back what other software had removed or pushed aside.
  * - `datapathFailed`: the data plane of a node could not be changed at all.
- * - `interfaceAppeared`, `interfaceGone`: it has a device now, or none any more.
- * - `interfaceMigrating`: it has a second device, on another node. `interfaceMigrated`: it has moved to another node.
- *   `interfaceStayed`: its second device went again, and it has not moved.
- * - `migrationMeasured`: the old device of a source or destination that migrated live is gone: what the move has missed and
- *   duplicated; of a destination `count` copies that it had not read were relayed to it.
- * - `interfaceContested`: a node claims an interface that another node has, and the claim is refused.
- * - `edgeDeviceChanged`: an edge-connected interface has another device, or lost or found it.
- * - `nodeConnected`, `nodeDisconnected`: the connection of an agent.
- * - `nodeRejected`: an agent was turned away: it speaks another version of the protocol, or its node has another agent.
- * - `countersRefused`: a node reports counters that cannot be its own; they are not taken.
- * - `nodeDeclaredDead`: an operator has said that a node copies no more, and has deleted it.
- * - `nodeProblemBegan`, `nodeProblemEnded`: a node has a problem of this code, or none of it any more.
- * - `requestRefused`: what an operator or an agent asked for was refused.
- * - `eventsLost`: an agent could not keep all its events while the controller was away; `count` says how many it dropped.
- * - `eventsLeftOut`: the controller has left out events that a node caused or sent: more than its share, or not about what is
- *   its own; `count` says how many.
+ * - `interfaceAppeared`, `interfaceGone`: an interface has a device now, or has none any more.
+ * - `interfaceMigrating`: an interface has a second device, on another node. `interfaceMigrated`:
+ *   it has moved to another node. `interfaceStayed`: its second device is gone again, and it has
+ *   not moved.
+ * - `migrationMeasured`: the old device of a source or destination that migrated live is gone. The
+ *   event says how many packets were missed and duplicated. For a destination, `count` copies that
+ *   it had not read were relayed to it.
+ * - `interfaceContested`: a node claims an interface that another node has, and the claim is
+ *   refused.
+ * - `edgeDeviceChanged`: an edge-connected interface has lost its device, has found it, or has
+ *   another device.
+ * - `nodeConnected`, `nodeDisconnected`: the agent of a node connected or disconnected.
+ * - `nodeRejected`: an agent was refused, because it speaks another version of the protocol, or its
+ *   node has another agent.
+ * - `countersRefused`: a node reported counters that cannot be its own. The controller ignores
+ *   them.
+ * - `nodeDeclaredDead`: an operator has declared that a node no longer copies, and has deleted the
+ *   node.
+ * - `nodeProblemBegan`, `nodeProblemEnded`: a node has a problem with this code, or no longer has
+ *   one.
+ * - `requestRefused`: a request of an operator or an agent was refused.
+ * - `eventsLost`: an agent could not keep all its events while the controller was away. It dropped
+ *   `count` events.
+ * - `eventsLeftOut`: the controller has left out `count` events that a node caused or sent: they
+ *   exceeded the share of the node, or were about something that is not its own.
  * - `certificateEnding`: the authority of the controller ends within months, or has ended.
  * - `controllerStarted`: the controller was started.
  */
@@ -67,7 +81,7 @@ export const EVENT_KINDS = [
 export const EventKind = z.enum(EVENT_KINDS).meta({ id: 'EventKind' });
 export type EventKind = z.infer<typeof EventKind>;
 
-/** Events that are kept at most. */
+/** The most events that are stored. */
 export const MAX_EVENTS = 10_000;
 /** A status event lists at most this many reasons. */
 export const MAX_EVENT_REASONS = 16;
@@ -88,7 +102,7 @@ export const EventCause = z.object({
 });
 export type EventCause = z.infer<typeof EventCause>;
 
-/** What an event can measure. */
+/** Measured values that an event can have. */
 const measures = {
   ms: z.number().nonnegative().optional().meta({
     description:
@@ -110,7 +124,7 @@ const measures = {
     .meta({ description: 'Number of things, if the event is about several.' }),
 };
 
-/** One event. Fields beside those that every event has are there where they mean something. */
+/** One event. Optional fields are present where they mean something. */
 export const Event = z
   .object({
     id: z
@@ -165,7 +179,7 @@ export const Event = z
   });
 export type Event = z.infer<typeof Event>;
 
-/** An event before it has its number; its time is that of the controller where it has none. */
+/** An event before it gets its number. Without `at`, it gets the time of the controller. */
 export type EventDraft = Omit<Event, 'id' | 'at'> & { at?: string };
 
 /** Answer to a list of events. */
@@ -180,7 +194,10 @@ export const EventList = z
   .meta({ id: 'EventList' });
 export type EventList = z.infer<typeof EventList>;
 
-/** Sent within a stream as an SSE event named `gap`: events between the two ids are not kept any more. */
+/**
+ * Sent within a stream as an SSE event named `gap`: events between the two ids are no longer
+ * stored.
+ */
 export const EventGap = z
   .object({
     after: z.number().int().meta({ description: 'Id after which the client asked to continue.' }),
@@ -216,8 +233,10 @@ export const AgentEvent = z.object({
 export type AgentEvent = z.infer<typeof AgentEvent>;
 
 /**
- * What happened on the node. Repeated on every connection until the controller has answered with `eventsTaken`: at least
- * once, and `epoch` with `seq` tells the controller what it has already. A gap in `seq` is what the agent had to drop.
+ * Events of the node. The agent sends them again on every connection until the controller answers
+ * with `eventsTaken`, so each event arrives at least once. By `epoch` and `seq` the controller
+ * recognises events that it already has. A gap in `seq` stands for events that the agent had to
+ * drop.
  */
 export const EventsMessage = z.object({
   type: z.literal('events'),
@@ -229,7 +248,7 @@ export const EventsMessage = z.object({
 });
 export type EventsMessage = z.infer<typeof EventsMessage>;
 
-/** The controller has kept, or knew already, all events up to this one. */
+/** The controller has stored all events up to this one, now or earlier. */
 export const EventsTakenMessage = z.object({
   type: z.literal('eventsTaken'),
   epoch: z.string(),
@@ -237,7 +256,10 @@ export const EventsTakenMessage = z.object({
 });
 export type EventsTakenMessage = z.infer<typeof EventsTakenMessage>;
 
-/** Reads `KIND/NAME`, as in `policy/ids-all` or `interface/web-1/0`. Undefined where it is not of that form. */
+/**
+ * Reads `KIND/NAME`, for example `policy/ids-all` or `interface/web-1/0`. Undefined for text of
+ * another form.
+ */
 export function parseEventObject(text: string): EventObject | undefined {
   const at = text.indexOf('/');
   const result = EventObject.safeParse({ kind: text.slice(0, at), name: text.slice(at + 1) });

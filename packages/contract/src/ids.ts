@@ -1,15 +1,15 @@
 /**
- * Ids of the parts of a node program. They are text with a structure, so they are made and taken apart here alone. The uid of
- * a policy has no "/"; the id of an interface may have several.
+ * Ids of the parts of a node program. An id is text with a structure. Only this file composes and
+ * parses ids. The uid of a policy has no "/". The id of an interface may have several.
  */
 import type { TrafficDirection } from './policy.ts';
 
-/** A capture: a source of a policy. The same on every node. */
+/** The capture of one source of a policy. Its id is the same on every node. */
 export function captureId(policy: string, source: string): string {
   return `${policy}/${source}`;
 }
 
-/** One direction of a capture, as the data plane of a node has it. */
+/** One direction of a capture, as the data plane of a node stores it. */
 export function hookCaptureId(capture: string, direction: Exclude<TrafficDirection, 'all'>): string {
   return `${capture}/${direction}`;
 }
@@ -34,17 +34,20 @@ export function erspanDeliveryId(policy: string, node: string): string {
   return `${policy}/to/${node}`;
 }
 
-/** What a delivery was before a change, while senders may still use it. `delivery` is no ERSPAN delivery. */
+/**
+ * The state of a delivery before a change. It stays while senders may still use it. `delivery` is
+ * the id of a local or edge delivery.
+ */
 export function earlierDeliveryId(delivery: string): string {
   return `${delivery}/before`;
 }
 
-/** What an id of a delivery says. */
+/** The parts of a delivery id. */
 export type DeliveryIdParts =
   | { policy: string; kind: 'local' | 'edge' }
   | { policy: string; kind: 'erspan'; node: string };
 
-/** Takes the id of a delivery apart, also of an earlier one. Undefined where it is none. */
+/** Parses the id of a delivery or of an earlier delivery. Undefined for any other text. */
 export function parseDeliveryId(id: string): DeliveryIdParts | undefined {
   const [, policy, kind, node] = /^([^/]+)\/(?:(local|edge)(?:\/before)?|to\/([^/]+))$/.exec(id) ?? [];
   if (policy === undefined) {
@@ -58,7 +61,7 @@ export function terminationId(policy: string, from: string): string {
   return `${policy}/from/${from}`;
 }
 
-/** The policy that a capture, delivery or termination is of. Undefined where it is no id of one. */
+/** The policy of a capture, delivery or termination. Undefined where the text is not such an id. */
 export function policyOfId(id: string): string | undefined {
   const end = id.indexOf('/');
   return end < 0 ? undefined : id.slice(0, end);

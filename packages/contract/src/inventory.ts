@@ -1,4 +1,4 @@
-/** What exists in the cluster: declared by operators, observed by agents, and both merged. */
+/** The inventory of the cluster: declared by operators, observed by agents, and both merged. */
 import * as z from 'zod';
 import { MAX_COUNT, MAX_INNER_ITEMS, Text, Word } from './bounds.ts';
 import { ReasonCode } from './errors.ts';
@@ -31,7 +31,7 @@ export type PoolSpec = z.infer<typeof PoolSpec>;
 export const NodeSpec = z.strictObject({ pool: Name }).meta({ id: 'NodeSpec', examples: [{ pool: 'pool-a' }] });
 export type NodeSpec = z.infer<typeof NodeSpec>;
 
-/** The largest MTU of a device: the kernel keeps it as an unsigned number of 32 bits (IFLA_MTU). */
+/** The largest MTU of a device. The kernel stores it in 32 bits without sign (IFLA_MTU). */
 const MAX_MTU = 2 ** 32 - 1;
 
 /** Where a node sends and receives ERSPAN. */
@@ -90,7 +90,7 @@ export const InterfaceSpec = z
   });
 export type InterfaceSpec = z.infer<typeof InterfaceSpec>;
 
-/** The identity providers that there are. */
+/** All identity providers. */
 export const IdentityProvider = z.enum([
   'alias',
   'declared',
@@ -101,7 +101,7 @@ export const IdentityProvider = z.enum([
   'open-vswitch',
 ]);
 
-/** What an identity provider says of a device. */
+/** The identity of a device, from an identity provider. */
 export const DeviceIdentity = z.object({
   kind: InterfaceKind,
   id: InterfaceId,
@@ -114,8 +114,9 @@ export const DeviceIdentity = z.object({
 export type DeviceIdentity = z.infer<typeof DeviceIdentity>;
 
 /**
- * Whether the guest runs behind a device. `absent`: it does not now, as on the target node of a live migration before the
- * switch-over, or on the source node after it. Left out: not known, which means running unless another node has the guest.
+ * Whether the guest runs behind a device. `absent`: it does not run there now, for example on the
+ * target node of a live migration before the switch-over, or on the origin node afterwards. Left
+ * out: not known. Then the guest counts as running, unless another node has it.
  */
 export const GuestState = z.enum(['running', 'absent']);
 export type GuestState = z.infer<typeof GuestState>;
@@ -150,7 +151,7 @@ export const Device = z
   .meta({ id: 'Device' });
 export type Device = z.infer<typeof Device>;
 
-/** The device that an interface is today, and on which node. */
+/** The device of an interface today, and its node. */
 export const InterfaceDevice = z.object({
   node: Name,
   name: DeviceName,
@@ -177,9 +178,10 @@ export const InterfaceDevice = z.object({
 export type InterfaceDevice = z.infer<typeof InterfaceDevice>;
 
 /**
- * Something that can be mirrored or receive copies. `devices` has no, one or (during a live migration) two entries,
- * the newest last. `home` is the node where the guest is; undefined without a device. `pool` is that of `home`, or the
- * last one known; undefined where none was ever known.
+ * Something that can be mirrored or receive copies. `devices` has no entry, one entry, or two
+ * during a live migration. The newest entry is the last. `home` is the node where the guest is. It
+ * is undefined without a device. `pool` is the pool of `home`, or the last known pool. It is
+ * undefined where none was ever known.
  */
 export const Interface = z
   .object({
@@ -223,11 +225,16 @@ export const Interface = z
   });
 export type Interface = z.infer<typeof Interface>;
 
-/** How a data plane hangs its programs at devices: by tcx, or, where the kernel has none, as filters of clsact. */
+/**
+ * How a data plane attaches its BPF programs to devices: by tcx, or as clsact filters on kernels
+ * without tcx.
+ */
 export const HookKind = z.enum(['tcx', 'clsact']);
 export type HookKind = z.infer<typeof HookKind>;
 
-/** What a device leaves for copies now, as the agent keeps it to what service traffic leaves. */
+/**
+ * The current budget of a device: what service traffic leaves for copies, as the agent measures it.
+ */
 export const DeviceBudget = z
   .object({
     device: DeviceName,
@@ -241,7 +248,7 @@ export const DeviceBudget = z
   .meta({ id: 'DeviceBudget' });
 export type DeviceBudget = z.infer<typeof DeviceBudget>;
 
-/** A host running the agent. `underlay` is undefined until its agent has connected once. */
+/** A host that runs the agent. `underlay` is undefined until the agent has connected once. */
 export const Node = z
   .object({
     name: Name,
@@ -308,7 +315,7 @@ export const Node = z
   });
 export type Node = z.infer<typeof Node>;
 
-/** All that the planner needs to know of the cluster. Plain arrays, in any order. */
+/** Everything that the planner needs to know about the cluster. Plain arrays, in any order. */
 export interface Inventory {
   domains: readonly Pick<Domain, 'name'>[];
   pools: readonly Pick<Pool, 'name' | 'domain'>[];

@@ -24,7 +24,7 @@ export const MacAddress = z
   .string()
   .regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/, 'write a MAC address in lower case, for example "02:00:00:00:00:01"');
 
-/** A moment as the controller writes it: ISO 8601 in UTC. What is read is not checked. */
+/** A moment as the controller writes it: ISO 8601 in UTC. Reading does not check the format. */
 export const Timestamp = z.string().meta({ format: 'date-time', examples: ['2026-01-31T12:00:00.000Z'] });
 
 /** A kernel device name: 1 to 15 characters, no slash and no white space (IFNAMSIZ, include/uapi/linux/if.h). */
@@ -32,14 +32,18 @@ export const DeviceName = z
   .string()
   .regex(/^[^\s/:]{1,15}$/, 'a device name has 1 to 15 characters, without spaces, "/" and ":"');
 
-/** The name of a device, or a further one of up to 127 characters (`altname`, ALTIFNAMSIZ). */
+/**
+ * The name of a device, or an alternative name of up to 127 characters (`altname`, ALTIFNAMSIZ).
+ */
 export const DeviceReference = z
   .string()
   .regex(/^[^\s/:]{1,127}$/, 'a device name has 1 to 15 characters, an altname 127, without spaces, "/" and ":"');
 
 /** The most sources one mirror policy takes. */
 export const MAX_SOURCES = 1024;
-/** From this many policies on, creating one more is answered with the warning POLICY_MANY. */
+/**
+ * With this many policies, the creation of another one is answered with the warning POLICY_MANY.
+ */
 export const MANY_POLICIES = 100;
 /** The highest rate that a budget can have, Mbit/s. */
 export const MAX_RATE = 100_000;

@@ -1,9 +1,12 @@
-/** The mirror policy: what an operator writes, and what the controller keeps of it. */
+/** The mirror policy: the fields that an operator writes, and the stored form. */
 import * as z from 'zod';
 import { ErrorCode } from './errors.ts';
 import { InterfaceId, MAX_RATE, MAX_SOURCES, Name, Timestamp } from './names.ts';
 
-/** Which way the traffic goes, seen from the source: `inbound` is what it receives, `outbound` what it sends. */
+/**
+ * Direction of traffic as seen from the source. `inbound`: received by the source. `outbound`: sent
+ * by the source.
+ */
 export const TrafficDirection = z.enum(['all', 'inbound', 'outbound']).meta({ id: 'TrafficDirection' });
 export type TrafficDirection = z.infer<typeof TrafficDirection>;
 
@@ -12,8 +15,9 @@ export const PolicyType = z.enum(['virtual', 'virtual-to-physical', 'physical'])
 export type PolicyType = z.infer<typeof PolicyType>;
 
 /**
- * What an operator writes. The schema checks the shape alone; ranges and rules are the planner's, so that a policy is
- * refused with all its reasons at once. The ranges stand in the metadata, for the OpenAPI document.
+ * The fields that an operator writes. The schema checks only the shape. The planner checks ranges
+ * and rules, so that a refusal lists all its reasons at once. The metadata has the ranges for the
+ * OpenAPI document.
  */
 export const PolicySpec = z
   .strictObject({
@@ -71,7 +75,10 @@ export type PolicyInput = z.input<typeof PolicySpec>;
 export const Warning = z.object({ code: ErrorCode, message: z.string(), field: z.string().optional() });
 export type Warning = z.infer<typeof Warning>;
 
-/** A policy as the controller keeps it: valid, with an identity that a new policy of the same name does not inherit. */
+/**
+ * A policy as the controller stores it. It is valid, and has a `uid`. A new policy of the same name
+ * gets another `uid`.
+ */
 export const Policy = z
   .object({
     name: Name,

@@ -4,8 +4,8 @@ import { DeviceReference, InterfaceId, MAX_GENERATION, MAX_SESSION, Name } from 
 import { TrafficDirection } from './policy.ts';
 
 /**
- * This interface, this direction, belongs to that policy. A node holds the captures of its whole pool: one whose
- * interface has no device on the node rests until it has.
+ * A capture: this interface and this direction belong to that policy. A node has the captures of
+ * its whole pool. A capture is inactive while its interface has no device on the node.
  */
 export const Capture = z.object({
   id: z.string().meta({ description: 'policy uid and source id, joined by "/": unique within the program.' }),
@@ -27,14 +27,20 @@ export const Capture = z.object({
 });
 export type Capture = z.infer<typeof Capture>;
 
-/** Another delivery of the origin node of a handover: used while the guest of `interface` is absent from this node. */
+/**
+ * A second delivery on the origin node of a handover. The node uses it while the guest of
+ * `interface` is absent there.
+ */
 export const HandoverDelivery = z.object({
   delivery: z.string().meta({ description: 'id of a delivery of this program.' }),
   interface: InterfaceId,
 });
 export type HandoverDelivery = z.infer<typeof HandoverDelivery>;
 
-/** A session number, and which of the policies that had it one after another is meant. */
+/**
+ * A session number and its generation. Policies can have the same number one after another; the
+ * generation says which of them is meant.
+ */
 const sessionNumber = {
   session: z.number().int().min(1).max(MAX_SESSION),
   generation: z.number().int().min(0).max(MAX_GENERATION).meta({
@@ -96,7 +102,7 @@ export const Termination = z.object({
 });
 export type Termination = z.infer<typeof Termination>;
 
-/** Tells the agent which of its devices an edge-connected interface is: by name or by MAC address. */
+/** The device of an edge-connected interface, by name or by MAC address. */
 export const EdgeBinding = z.object({
   interface: InterfaceId,
   device: DeviceReference.optional(),
@@ -105,8 +111,9 @@ export const EdgeBinding = z.object({
 export type EdgeBinding = z.infer<typeof EdgeBinding>;
 
 /**
- * An interface with a device here whose guest is on another node. `target`: it is about to come to this node of
- * the handover, `origin`: it has left this one. The agent watches for its first frame.
+ * An interface with a device on this node while its guest is on another node. `target`: the guest
+ * is about to come to this node. `origin`: the guest has left this node. The agent watches for the
+ * guest's first frame.
  */
 export const Standby = z.object({ interface: InterfaceId, role: z.enum(['origin', 'target']) });
 export type Standby = z.infer<typeof Standby>;
@@ -140,7 +147,7 @@ export const NodeProgram = z
   .meta({ id: 'NodeProgram' });
 export type NodeProgram = z.infer<typeof NodeProgram>;
 
-/** The program of a node that is to do nothing. */
+/** The program of a node that mirrors nothing. */
 export function emptyProgram(node: string, revision: number): NodeProgram {
   const nothing = {
     edges: [],

@@ -7,9 +7,10 @@ import { InterfaceId, Name, Timestamp } from './names.ts';
 import { PolicyType } from './policy.ts';
 
 /**
- * `active`: every source is captured and the destination can be reached. `degraded`: a part of it is not, see reasons.
- * `waiting`: the destination, or every source, has no device now. `ending`: switched off, and a node that may still copy has
- * not confirmed it. `disabled`: switched off, and no node copies any more. `failed`: nothing is copied.
+ * `active`: every source is captured, and the destination can be reached. `degraded`: a part is
+ * not; the reasons say which. `waiting`: the destination, or every source, has no device now.
+ * `ending`: switched off, but a node that may still copy has not confirmed this. `disabled`:
+ * switched off, and no node copies any more. `failed`: nothing is copied.
  */
 export const PolicyState = z
   .enum(['active', 'degraded', 'waiting', 'ending', 'disabled', 'failed'])
@@ -27,7 +28,10 @@ export const StatusReason = z
   .meta({ id: 'StatusReason' });
 export type StatusReason = z.infer<typeof StatusReason>;
 
-/** One source: its device, whether it is captured, and its counters, summed over the nodes where it has been. */
+/**
+ * One source: its device, whether it is captured, and its counters. The counters are sums over all
+ * nodes where the source has been.
+ */
 export const SourceStatus = z.object({
   interface: InterfaceId,
   state: z.enum(['capturing', 'waiting', 'refused', 'pending', 'ending', 'disabled']),
@@ -37,7 +41,7 @@ export const SourceStatus = z.object({
 });
 export type SourceStatus = z.infer<typeof SourceStatus>;
 
-/** Between two nodes. Bytes of `sent` are with the outer headers, all others without. */
+/** One path. Bytes of `sent` include the outer headers. Bytes of all other counts do not. */
 export const PathStatus = z.object({
   from: Name,
   to: Name,

@@ -7,21 +7,27 @@ import { Device, DeviceBudget, HookKind, Underlay } from './inventory.ts';
 import { Name } from './names.ts';
 import { NodeProgram } from './program.ts';
 
-/** Version of this protocol; the controller closes a connection that speaks another. */
+/** Version of this protocol. The controller closes a connection that uses another version. */
 export const SYNC_PROTOCOL = 1;
 
 /** Header of an answer that refuses /sync: a word for the reason. */
 export const REFUSED_HEADER = 'mirrorplane-refused';
-/** Its value where the certificate is of this controller, and its node is deleted or was registered again. */
+/**
+ * Value of `REFUSED_HEADER`: the certificate is valid, but its node was deleted or registered
+ * again.
+ */
 export const NOT_REGISTERED = 'notRegistered';
 
-/** Revision of a program. The controller goes on from what an agent says, so there has to be room above it. */
+/**
+ * Revision of a program. The controller continues from the revision that an agent reports, so the
+ * bound leaves room above it.
+ */
 const Revision = z
   .number()
   .int()
   .min(0)
   .max(2 ** 48);
-/** Code with which the controller closes the connection of an agent whose node has another agent that answers. */
+/** WebSocket close code for an agent whose node already has another agent that answers. */
 export const CLOSE_SECOND_AGENT = 4006;
 
 /** First message of an agent. */
@@ -37,12 +43,13 @@ export const Hello = z.object({
 });
 export type Hello = z.infer<typeof Hello>;
 
-/** The start of a hello of any version of this protocol: enough to say why it is refused. */
+/** The fields that a hello of every protocol version has. They are enough to explain a refusal. */
 export const AnyHello = z.object({ type: z.literal('hello'), protocol: z.number().int() });
 
 /**
- * What an agent has to say at once may be more than one message holds. It divides its lists, and all messages but the last
- * of them have `more`: the controller acts on them when the last one is there.
+ * One report may be too large for one message. The agent then divides its lists into several
+ * messages. All but the last have `more`. The controller acts on them when the last one has
+ * arrived.
  */
 const more = z.literal(true).optional();
 
@@ -56,8 +63,9 @@ export const InventoryMessage = z.object({
 export type InventoryMessage = z.infer<typeof InventoryMessage>;
 
 /**
- * What became of one capture, on one device of its interface. `code` and `message` say why it is refused or, where it is
- * `capturing`, why it is so only in part: in one direction, or without frames that a bridge floods.
+ * The state of one capture on one device of its interface. `code` and `message` say why it is
+ * refused. With `capturing` they say why it captures only in part: in one direction, or without
+ * frames that a bridge floods.
  */
 export const CaptureStatus = z.object({
   capture: Id,
@@ -68,7 +76,7 @@ export const CaptureStatus = z.object({
 });
 export type CaptureStatus = z.infer<typeof CaptureStatus>;
 
-/** Something on the node that stands in the way of its program; `policy` is a uid where one policy alone is concerned. */
+/** A problem of the node. `policy` is the uid of the affected policy, where it is only one. */
 export const NodeProblem = z.object({
   code: Word,
   message: Text,
@@ -77,7 +85,7 @@ export const NodeProblem = z.object({
 });
 export type NodeProblem = z.infer<typeof NodeProblem>;
 
-/** What the kernel of the node runs now. Sent after every reconcile. */
+/** What the kernel of the node runs now. Sent after every pass. */
 export const StatusMessage = z.object({
   type: z.literal('status'),
   appliedRevision: Revision,
@@ -87,7 +95,7 @@ export const StatusMessage = z.object({
 });
 export type StatusMessage = z.infer<typeof StatusMessage>;
 
-/** Names one report of one agent, so that it can be acknowledged. */
+/** Identifies one report of one agent, so that the controller can acknowledge it. */
 const reading = {
   run: Word.meta({ description: 'New for each run of the agent.' }),
   readAt: z
@@ -99,8 +107,8 @@ export const CounterReading = z.object(reading);
 export type CounterReading = z.infer<typeof CounterReading>;
 
 /**
- * Sent every second. Without `reading` it is not acknowledged. A report that is more than one message holds comes in several;
- * each is a report of its own, and the last one has the reading.
+ * Sent every second. A message without `reading` is not acknowledged. A large report is divided
+ * into several messages. Each of them counts as a report, and the last one has the reading.
  */
 export const CountersMessage = z.object({
   type: z.literal('counters'),
@@ -121,13 +129,13 @@ export const AgentMessage = z.discriminatedUnion('type', [
 ]);
 export type AgentMessage = z.infer<typeof AgentMessage>;
 
-/** The node's program, whole. Sent after hello and after every change. */
+/** The whole program of the node. Sent after hello and after every change. */
 export const ProgramMessage = z.object({ type: z.literal('program'), program: NodeProgram });
 export type ProgramMessage = z.infer<typeof ProgramMessage>;
 
 /**
- * Totals that include this reading are on the disk of the controller. Until then the agent keeps, and reports, the counters
- * of what has left its program.
+ * The controller has saved totals that include this reading. Until this message, the agent keeps
+ * and reports the counters of parts that have left its program.
  */
 export const CountersSavedMessage = z.object({ type: z.literal('countersSaved'), ...reading });
 export type CountersSavedMessage = z.infer<typeof CountersSavedMessage>;
@@ -151,13 +159,19 @@ export type EnrollRequest = z.infer<typeof EnrollRequest>;
 export const EnrollResponse = z.object({ certificate: z.string(), authority: z.string() });
 export type EnrollResponse = z.infer<typeof EnrollResponse>;
 
-/** An agent's request to have its certificate renewed: POST /renew on the agents' port, with the certificate that it has. */
+/**
+ * An agent's request for a new certificate: POST /renew on the agents' port, authenticated by the
+ * current certificate.
+ */
 export const RenewRequest = z.object({
   csr: z.string().max(4096).meta({ description: 'PKCS #10 request in PEM, subject CN = node.' }),
 });
 export type RenewRequest = z.infer<typeof RenewRequest>;
 
-/** A join token: `mp1.SECRET.FINGERPRINT`, the fingerprint being the SHA-256 of the authority's certificate (DER), hex. */
+/**
+ * A join token: `mp1.SECRET.FINGERPRINT`. The fingerprint is the SHA-256 of the authority's
+ * certificate (DER) in hexadecimal.
+ */
 export interface JoinToken {
   secret: string;
   fingerprint: string;
