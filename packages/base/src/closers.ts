@@ -1,14 +1,14 @@
-/** What was opened one after the other, and is closed in the opposite order. */
+/** Closes parts in the opposite order of that in which they were opened. */
 export class Closers {
   readonly #closers: (() => unknown)[] = [];
   #closing: Promise<void> | undefined;
 
-  /** Adds what ends a part that has just been opened. */
+  /** Adds the function that closes a part that has just been opened. */
   add(closer: () => unknown): void {
     this.#closers.push(closer);
   }
 
-  /** Closes everything, once. @throws what a closer throws, when all others are closed too */
+  /** Closes all parts once. @throws the error of a closer, after all other closers have run */
   close(): Promise<void> {
     this.#closing ??= this.#closeAll();
     return this.#closing;

@@ -1,11 +1,14 @@
-/** Work that is asked for more often than it has to be done: reading a table again, saving a file, planning. */
+/** Runs work once for many requests: reading a table again, saving a file, planning. */
 
 export interface CoalescedOptions {
-  /** Milliseconds between the end of a run and the begin of the next that was asked for meanwhile. Default 0 */
+  /** Milliseconds from the end of a run to the start of a run requested meanwhile. Default 0 */
   pauseMs?: () => number;
 }
 
-/** Runs its work once for all requests that come before the work begins, and once more for those that come while it runs. */
+/**
+ * One run serves all requests that come before the run begins. Requests that come during a run are
+ * served by one more run.
+ */
 export class Coalesced {
   readonly #work: () => Promise<void>;
   readonly #pauseMs: () => number;
@@ -14,7 +17,10 @@ export class Coalesced {
   #closed = false;
   #wake: (() => void) | undefined;
 
-  /** @param work handles its own errors; one that it throws rejects the requests that wait, and ends no later run */
+  /**
+   * @param work should handle its own errors. An error that it throws rejects the waiting requests.
+   * Later runs still take place.
+   */
   constructor(work: () => Promise<void>, { pauseMs = () => 0 }: CoalescedOptions = {}) {
     this.#work = work;
     this.#pauseMs = pauseMs;
@@ -25,7 +31,7 @@ export class Coalesced {
     return this.#running !== undefined;
   }
 
-  /** Asks for a run that begins after this call. Resolves when nothing is wanted any more. */
+  /** Asks for a run that begins after this call. Resolves when no run is requested any more. */
   request(): Promise<void> {
     if (this.#closed) {
       return this.#running ?? Promise.resolve();
@@ -37,14 +43,14 @@ export class Coalesced {
     return this.#running;
   }
 
-  /** Resolves when no run is under way or wanted. */
+  /** Resolves when no run is under way or requested. */
   async settled(): Promise<void> {
     while (this.#running !== undefined) {
       await this.#running;
     }
   }
 
-  /** No further run begins. Resolves when the one under way has ended. */
+  /** No further run begins. Resolves when the current run has ended. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#wake?.();

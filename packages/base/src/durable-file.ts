@@ -1,6 +1,7 @@
 /**
- * Files that are whole or absent, whatever happens to the power: the content is written beside the file, made durable, and
- * renamed into place; then the name is made durable, by fsync(2) of the folder. Nobody else may write the file meanwhile.
+ * Writes files that are whole or absent, also after a power failure. The content is written to a
+ * draft beside the file, synced, and renamed into place. Then the folder is synced with fsync(2),
+ * so that the new name is durable. No other process may write the same file meanwhile.
  */
 import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
@@ -12,16 +13,21 @@ const PRIVATE = 0o600;
 export interface ReplaceOptions {
   /** Permission bits, whatever the umask. Default 0600 */
   mode?: number;
-  /** False: who replaces many files of a folder calls `syncFolder` once, behind all of them. Default true */
+  /**
+   * Whether to sync the folder. A caller that replaces many files of a folder sets false, and calls
+   * `syncFolder` once at the end. Default true
+   */
   folder?: boolean;
 }
 
-/** Where the content is until it is whole. It is one name, so a process that was killed leaves one file at most. */
+/**
+ * Path of the draft. Each file has one draft name, so a killed process leaves one draft at most.
+ */
 export function draftOf(path: string): string {
   return `${path}.new`;
 }
 
-/** Replaces a file. @throws Error of the file system; then the old file is as it was */
+/** Replaces a file. @throws Error of the file system; the old file is then unchanged */
 export async function replaceFile(
   path: string,
   content: string,
@@ -47,7 +53,7 @@ export async function replaceFile(
   }
 }
 
-/** Replaces a file before anything else happens in this process. @throws as `replaceFile` */
+/** Replaces a file synchronously. @throws as `replaceFile` */
 export function replaceFileSync(
   path: string,
   content: string,
@@ -73,7 +79,9 @@ export function replaceFileSync(
   }
 }
 
-/** Makes the names in a folder as durable as the files: a file that was just made can else vanish with the power. */
+/**
+ * Makes the names in a folder durable. Without this call, a new file can vanish in a power failure.
+ */
 export function syncFolder(folder: string): void {
   const descriptor = openSync(folder, 'r');
   try {

@@ -1,4 +1,4 @@
-/** The ground that all packages may stand on: small machinery without a word of mirroring in it. */
+/** Small general tools that all packages may use. They know nothing about mirroring. */
 export { Closers } from './closers.ts';
 export { Coalesced } from './coalesced.ts';
 export { draftOf, replaceFile, replaceFileSync, syncFolder } from './durable-file.ts';

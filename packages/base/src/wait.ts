@@ -2,19 +2,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface UntilOptions {
-  /** Milliseconds after which it is given up. Default 10,000 */
+  /** Milliseconds to wait at most. Default 10,000 */
   limitMs?: number;
-  /** Milliseconds between two looks at first; they grow to ten times as many. Default 5 */
+  /**
+   * Milliseconds between the first two checks. The pause grows to ten times this value. Default 5
+   */
   pauseMs?: number;
   signal?: AbortSignal | undefined;
 }
 
-/** What `check` may give as long as there is nothing yet. */
+/** Results of `check` that mean: not yet. */
 type Nothing = undefined | null | false;
 
 /**
- * Waits until `check` gives something: anything but undefined, null and false.
- * @param what is waited for, in words, for the error
+ * Waits until `check` returns a value other than undefined, null or false.
+ * @param what names the awaited condition in the error message
  * @throws Error `WHAT: not after N ms`, what `check` throws, and the reason of the signal
  */
 export async function until<T>(

@@ -1,4 +1,4 @@
-/** The small machinery: what runs once more, one after the other, whole or not at all, and no longer than a limit. */
+/** The tools of `base`: coalesced and serial work, durable files, closing, waiting with a limit. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { atMost, Closers, Coalesced, draftOf, replaceFile, replaceFileSync, Serial, until } from '../src/index.ts';
 
-/** Something that is resolved from outside. */
+/** A promise that the test resolves. */
 function gate() {
   let open = () => {};
   const opened = new Promise<void>((resolve) => {
