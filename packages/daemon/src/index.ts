@@ -1,4 +1,4 @@
-/** What a daemon needs of the system that it runs on: its settings, the service manager, the journal. */
+/** The connections of a daemon to its system: settings, service manager, journal. */
 export { createLog, LOG_LEVELS, type Logger, type LogLevel } from './log.ts';
 export { readSecretFile } from './private-file.ts';
 export { openServiceManager, type ServiceManager } from './service-manager.ts';

@@ -5,10 +5,13 @@ import { type DestinationStream, destination } from 'pino';
 /** Descriptor of standard error. */
 const STDERR = 2;
 
-/** Fields of a line that the journal has already, or that are not for people. */
+/** Fields that the journal shows itself, or that are not for people. */
 const LEFT_OUT = new Set(['level', 'time', 'daemon', 'msg']);
 
-/** Where a pino log goes: to standard error, as JSON; where that is the journal, as text that `journalctl` shows well. */
+/**
+ * Where a pino log goes: standard error, as JSON. If standard error is the journal, the log is
+ * text, which `journalctl` shows better.
+ */
 export function logDestination(env: NodeJS.ProcessEnv = process.env): DestinationStream {
   const out = destination(STDERR);
   if (!isJournal(env.JOURNAL_STREAM)) {
@@ -17,7 +20,10 @@ export function logDestination(env: NodeJS.ProcessEnv = process.env): Destinatio
   return { write: (line) => void out.write(journalLine(line)) };
 }
 
-/** JOURNAL_STREAM holds device and inode of the journal's socket; standard error may have been sent elsewhere. */
+/**
+ * JOURNAL_STREAM holds device and inode of the journal's socket. They are compared, because
+ * standard error may be redirected.
+ */
 function isJournal(stream: string | undefined): boolean {
   if (stream === undefined) {
     return false;
@@ -26,7 +32,10 @@ function isJournal(stream: string | undefined): boolean {
   return stream === `${dev}:${ino}`;
 }
 
-/** A line of pino as one of the journal: `<6>attach failed [device:tap12]`. What is no such line stays as it is. */
+/**
+ * Turns a line of pino into a journal line: `<6>attach failed [device:tap12]`. Any other line stays
+ * unchanged.
+ */
 export function journalLine(line: string): string {
   let entry: Record<string, unknown>;
   try {
@@ -46,12 +55,12 @@ function text(value: unknown): string {
   if (typeof value !== 'object' || value === null) {
     return String(value);
   }
-  // An error, as pino writes it; its stack follows in lines of its own.
+  // An error, as pino writes it. Its stack follows in separate lines.
   if ('message' in value && 'stack' in value) {
     return String(value.message);
   }
   return JSON.stringify(value);
 }
 
-/** The level of syslog(3) that belongs to one of ours. */
+/** The syslog(3) level for each level of pino. */
 const PRIORITY: Record<string, number> = { fatal: 2, error: 3, warn: 4, info: 6, debug: 7, trace: 7 };

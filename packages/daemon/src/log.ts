@@ -1,6 +1,7 @@
 /**
- * The log of a daemon: one JSON object a line on standard error, or plain lines in the journal. A line has `level` by name,
- * `time` as ISO 8601, `daemon`, the fields of what it is about, and `msg`. An error is the field `err`.
+ * The log of a daemon: one JSON object a line on standard error, or plain lines in the journal. A
+ * line has `level` by name, `time` as ISO 8601, `daemon`, fields about its subject, and `msg`. An
+ * error is in the field `err`.
  */
 import { type Logger, pino } from 'pino';
 import { logDestination } from './journal.ts';
@@ -11,7 +12,9 @@ export type { Logger };
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** What pino is made with. @param daemon names who writes the line: two of them may share a stream */
+/**
+ * Options of pino. @param daemon names the writer of a line, because two daemons may share a stream
+ */
 export function logOptions(daemon: string, level: LogLevel) {
   return {
     level,

@@ -1,13 +1,19 @@
-/** Files with a secret: what others could read, or put in its place, is refused as ssh refuses such a key. */
+/**
+ * Reads files with a secret. A file that other users can read or replace is refused, as ssh refuses
+ * such a key.
+ */
 import { closeSync, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
 
-/** Rights that no file with a secret may give: any of others, and that of the group to write it. */
+/**
+ * Permission bits that a file with a secret must not have: all bits of others, and write of the
+ * group.
+ */
 const TOO_OPEN = 0o027;
 
 /** @throws Error with what to do, where others may read or write a file with a secret */
 export function requirePrivate(file: string, stat: Pick<Stats, 'mode' | 'isFile'>, what: string): void {
   const mode = stat.mode & 0o777;
-  // A pipe is nobody else's.
+  // A pipe has no permission bits that others could use.
   if (!stat.isFile() || (mode & TOO_OPEN) === 0) {
     return;
   }
@@ -15,7 +21,7 @@ export function requirePrivate(file: string, stat: Pick<Stats, 'mode' | 'isFile'
   throw new Error(`${file} is too open for ${what} (mode ${open}): other users can use it; run "chmod 600 ${file}"`);
 }
 
-/** Reads a file that is nothing but a secret. @throws Error where it cannot be read, or is open to others */
+/** Reads a file that contains only a secret. @throws Error if it is unreadable or open to others */
 export function readSecretFile(file: string, what: string): string {
   const descriptor = openSync(file, 'r');
   try {

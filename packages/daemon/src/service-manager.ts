@@ -1,20 +1,20 @@
 /**
- * What a daemon says to the service manager that started it: sd_notify(3), one datagram a message to the socket in
- * NOTIFY_SOCKET. Node.js has no datagram sockets of the Unix kind, so libc is asked for one.
+ * Messages of a daemon to its service manager, by sd_notify(3): one datagram for each message, to
+ * the socket in NOTIFY_SOCKET. Node.js has no Unix datagram sockets, so this file calls libc.
  */
 
-/** The service manager, or nothing where the daemon was started by hand: then every call does nothing. */
+/** The service manager. If the daemon was started by hand, every call does nothing. */
 export interface ServiceManager {
   /** The daemon is up. */
   ready(): void;
   /** One line for `systemctl status`. */
   status(text: string): void;
   /**
-   * Gives a sign of life as often as the service manager wants one, as long as `alive` says that the work goes on. It is
-   * called on the main loop: where that stands still, no sign is given either.
+   * Sends watchdog messages at the interval of the service manager while `alive` returns true. They
+   * come from the main loop, so a blocked main loop sends none.
    */
   watch(alive: () => boolean): void;
-  /** The daemon is about to end. Ends signs of life. */
+  /** The daemon is about to end. Ends the watchdog messages. */
   stopping(): void;
 }
 
@@ -30,7 +30,8 @@ const MSG_NOSIGNAL = 0x4000;
 const NOBODY: ServiceManager = { ready() {}, status() {}, watch() {}, stopping() {} };
 
 /**
- * Opens the way to the service manager. Takes its variables out of `env`, so that no child believes them to be its own.
+ * Opens the connection to the service manager. Removes its variables from `env`, so that no child
+ * process uses them.
  * @throws Error where NOTIFY_SOCKET names no socket that can be used
  */
 export async function openServiceManager(env: NodeJS.ProcessEnv = process.env): Promise<ServiceManager> {
@@ -80,7 +81,7 @@ async function openSocket(path: string): Promise<(message: string) => void> {
   }
   return (message) => {
     const data = Buffer.from(message);
-    // A message that is not taken is no reason to end: where signs of life stay away, the service manager acts.
+    // A failure to send is ignored. If watchdog messages do not arrive, the service manager acts.
     sendto(descriptor, data, data.length, MSG_DONTWAIT | MSG_NOSIGNAL, address, address.length);
   };
 }

@@ -3,13 +3,14 @@ import { closeSync, fstatSync, openSync, readFileSync, type Stats } from 'node:f
 import { parseDocument, visit } from 'yaml';
 import { requirePrivate } from './private-file.ts';
 
-/** Settings that are secrets: a file that has one is nobody else's to read. */
+/** Settings that are secrets. A file with such a setting must not be readable by other users. */
 const SECRETS = ['token'];
-/** Bytes that a file of settings may have. */
+/** The largest settings file, in bytes. */
 const MAX_SIZE = 65_536;
 
 /**
- * The mapping that a file holds; an empty file holds none. Numbers are given as they are written: a name may look like one.
+ * The mapping in a file. An empty file gives an empty mapping. Numbers stay text as written,
+ * because a name may look like a number.
  * @throws Error that names the file and what to do
  */
 export function readSettingsFile(file: string): Record<string, unknown> {

@@ -1,12 +1,15 @@
-/** Which options of a command are settings, what they are called in a file, and all about them for man pages. */
+/**
+ * Which options of a command are settings, their names in a file, and their description for man
+ * pages.
+ */
 import type { Command, Option } from 'commander';
 
-/** Options that say where settings are, or print something. */
+/** Options that are not settings: they name the settings file, or print something. */
 const NO_SETTINGS = ['config', 'describeSettings', 'version', 'help', 'output'];
 
 /**
- * Whether an option can be set in a file: it has a value, or switches something off. One with a short form, as
- * `-o, --output`, is about what a person at a terminal wants to see.
+ * Whether an option can be set in a file: it has a value, or switches something off. An option with
+ * a short form, such as `-o, --output`, is for people at a terminal, and is not a setting.
  */
 export function isSetting(option: Option): boolean {
   const sets = option.negate || option.required || option.optional;
@@ -36,12 +39,12 @@ export interface SettingDescription {
 export interface CommandDescription {
   name: string;
   description: string;
-  /** What the names in the environment begin with. */
+  /** Prefix of the names in the environment. */
   prefix: string;
   options: SettingDescription[];
 }
 
-/** Everything that `--help` says, as data. */
+/** The contents of `--help` as data. */
 export function describeSettings(command: Command, prefix: string, mandatory: readonly Option[]): CommandDescription {
   const options = command.options
     .filter((option) => !option.hidden)
@@ -50,7 +53,7 @@ export function describeSettings(command: Command, prefix: string, mandatory: re
       description: option.description,
       ...(isSetting(option) && { key: settingKey(option) }),
       ...(option.defaultValue !== undefined && { default: option.defaultValue }),
-      // What can be switched off is on.
+      // An option that can be switched off is on by default.
       ...(option.negate && { default: true }),
       ...(option.argChoices && { choices: option.argChoices }),
       mandatory: mandatory.includes(option),

@@ -1,11 +1,14 @@
-/** The settings of a daemon: each option of its command may also stand in the environment or in a file. */
+/**
+ * The settings of a daemon. Each option of its command can also be set in the environment or in a
+ * file.
+ */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { readSettingsFile } from './settings-file.ts';
 import { describeSettings, isSetting, settingKey } from './settings-names.ts';
 
 /** Where settings come from, besides the file. */
 export interface SettingsOptions {
-  /** What the names in the environment begin with, as MIRRORPLANE_AGENT. */
+  /** Prefix of the names in the environment, for example MIRRORPLANE_AGENT. */
   prefix: string;
   /** Default `process.argv`. */
   argv?: readonly string[];
@@ -13,11 +16,11 @@ export interface SettingsOptions {
   env?: NodeJS.ProcessEnv;
 }
 
-/** From where a value was taken; the first that has one gives it. */
+/** Sources of a value, in order of precedence. */
 const SOURCES = ['cli', 'env', 'config'] as const;
 type Source = (typeof SOURCES)[number];
 
-/** One value that the environment or the file gives, and what to call it in a message. */
+/** A value from the environment or the file, and the name of its place for messages. */
 interface Given {
   source: Source;
   value: unknown;
@@ -25,12 +28,13 @@ interface Given {
 }
 
 /**
- * Parses the command line of a daemon, and takes what it does not say from the environment, what that does not say from
- * the file of `--config`, and what that does not say from the defaults. `command.opts()` has the outcome.
+ * Reads the settings of a daemon. A value comes from the command line, else from the environment,
+ * else from the file of `--config`, else from the defaults. `command.opts()` has the result.
  *
- * Every option with a value and every `--no-…` is a setting: its key in the file is its name in camel case, its name in
- * the environment that in capitals behind the prefix. An option without a value, as `--uninstall`, asks for something
- * once and is on the command line alone. What is wrong ends the process, or as `command.exitOverride` says, with a message.
+ * Every option with a value and every `--no-…` is a setting. Its key in the file is its name in
+ * camel case. Its name in the environment is the prefix and the name in capitals. An option without
+ * a value, such as `--uninstall`, requests one action, and is accepted only on the command line. A
+ * wrong value ends the process with a message, or as `command.exitOverride` says.
  */
 export function parseSettings(command: Command, { prefix, argv = process.argv, env = process.env }: SettingsOptions) {
   command.option('--config <file>', `file with settings (env: ${prefix}_CONFIG)`);
@@ -40,7 +44,8 @@ export function parseSettings(command: Command, { prefix, argv = process.argv, e
     `\nEach option with a value, and each --no-…, may also be set in the environment, for example ${prefix}_LOG_LEVEL=debug, or in ` +
       'the file\nof --config, for example "logLevel: debug". The command line overrides the environment, and the environment the file.',
   );
-  // What must be there may be in the file; commander would ask for it before the file is read.
+  // A mandatory option may be set in the file, and commander would require it before the file is
+  // read.
   const mandatory = command.options.filter((option) => option.mandatory);
   for (const option of mandatory) {
     option.mandatory = false;
@@ -72,8 +77,9 @@ export function parseSettings(command: Command, { prefix, argv = process.argv, e
 class SettingError extends Error {}
 
 /**
- * The names in the environment that options have beside the one with the prefix. They are taken from commander, which would
- * read them first, and refuse them beside an option of the command line that excludes them; its help keeps them.
+ * Environment names of options in addition to the prefixed name. Commander must not read them
+ * itself: it would read them first, and would refuse them next to a command line option that
+ * excludes them. The help still shows them.
  */
 function takeOwnNames(command: Command): ReadonlyMap<Option, string> {
   const names = new Map<Option, string>();
@@ -88,7 +94,7 @@ function takeOwnNames(command: Command): ReadonlyMap<Option, string> {
   return names;
 }
 
-/** What belongs to the environment of a daemon. */
+/** The environment variables of a daemon. */
 interface Environment {
   prefix: string;
   env: NodeJS.ProcessEnv;
@@ -158,7 +164,10 @@ function find(option: Option, { command, prefix, env, ownNames, content, file }:
   return { source: 'config', value: content[key], where: `${file}: ${key}` };
 }
 
-/** Of two options that exclude each other, the one of the better source counts. @throws SettingError where both are as good */
+/**
+ * If two options exclude each other, the option from the source of higher precedence counts.
+ * @throws SettingError if both have the same source
+ */
 function beaten(option: Option, source: Source, given: ReadonlyMap<Option, Given>): boolean {
   for (const [other, { source: otherSource }] of given) {
     if (other === option || !excludes(option, other)) {
@@ -180,7 +189,7 @@ function excludes(one: Option, other: Option): boolean {
   return conflicts(one).includes(other.attributeName()) || conflicts(other).includes(one.attributeName());
 }
 
-/** Reads a value of the environment or of the file as the command line would read it. */
+/** Parses a value of the environment or the file in the same way as the command line. */
 function read(option: Option, value: unknown, where: string): unknown {
   if (option.negate) {
     if (value === true || value === 'true' || value === 'yes' || value === '1') {

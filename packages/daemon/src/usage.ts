@@ -1,7 +1,7 @@
-/** How a daemon ends that is called in a wrong way. */
+/** How a daemon ends after wrong usage. */
 import type { CommanderError } from 'commander';
 
-/** For `command.exitOverride`: ends the process with 0 after help and version, and with 2 where something is wrong. */
+/** For `command.exitOverride`: exit code 0 after help and version, 2 after wrong usage. */
 export function exitForUsage({ exitCode }: CommanderError): never {
   process.exit(exitCode === 0 ? 0 : 2);
 }

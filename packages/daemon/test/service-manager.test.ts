@@ -1,4 +1,6 @@
-/** What a daemon says to the service manager, as a datagram socket of another program hears it. */
+/**
+ * Messages of a daemon to the service manager, received by the datagram socket of another program.
+ */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -26,7 +28,7 @@ print('listening', flush=True)
 while True: print(s.recv(4096).decode(), flush=True)
 `;
 
-/** Lines that come to a socket; the listener is Python's. */
+/** Lines that arrive at a socket. The listener is a Python program. */
 async function listen(name: string): Promise<AsyncIterator<string>> {
   const child = spawn('python3', ['-c', LISTENER, name], { stdio: ['ignore', 'pipe', 'inherit'] });
   children.push(child);
@@ -50,7 +52,8 @@ for (const name of [join(folder, 'socket'), `@mirrorplane-test-${process.pid}`])
       assert.equal((await lines.next()).value, expected);
     }
     alive = false;
-    // Signs of life end; so the next thing that is heard is that it stops. A dozen intervals pass before.
+    // Watchdog messages have ended, so the next message is the one about stopping. A dozen
+    // intervals pass before.
     for (let at = 0; at < 12; at++) {
       await new Promise((done) => setTimeout(done, 20));
     }

@@ -20,7 +20,7 @@ function rate(text: string): number {
 
 interface Given {
   file?: string;
-  /** Of the file. Default 0600 */
+  /** Permission bits of the file. Default 0600 */
   mode?: number;
   env?: Record<string, string>;
   argv?: string[];
