@@ -1,4 +1,4 @@
-/** The inventory, indexed once, and the questions that validation, planning and status ask of it. */
+/** The indexed inventory, and the queries of validation, planning and status. */
 import type { Inventory } from '@mirrorplane/contract';
 import { sortedBy } from './order.ts';
 
@@ -11,7 +11,7 @@ export interface Cluster {
   nodes: ReadonlyMap<string, ClusterNode>;
   nodesOfPool: ReadonlyMap<string, readonly string[]>;
   domainOfPool: ReadonlyMap<string, string>;
-  /** By interface: the node that it left a moment ago, where its device is gone already. */
+  /** By interface: the node that it has just left, where its device is already gone. */
   origins: ReadonlyMap<string, string>;
 }
 
@@ -36,14 +36,18 @@ export function indexCluster(inventory: Inventory, origins: ReadonlyMap<string, 
   };
 }
 
-/** Where an interface belongs now: an edge on its declared node, others where the guest is, or their newest device. */
+/**
+ * The home node of an interface: for an edge the declared node, else the node of the guest, else
+ * the node of the newest device.
+ */
 export function homeNode(item: ClusterInterface): string | undefined {
   return item.edge?.node ?? item.home ?? item.devices.at(-1)?.node;
 }
 
 /**
- * The nodes where a migrating guest has a device too, beside the one where it is: `target` of the handover on a newer device,
- * `origin` behind an older one. Empty for an interface that does not migrate.
+ * The other nodes where a migrating interface has a device, apart from its home. `target`: the
+ * device is newer than the one at home. `origin`: it is older. Empty for an interface that does not
+ * migrate.
  */
 export function handoverNodes(item: ClusterInterface): { node: string; role: 'origin' | 'target' }[] {
   const home = homeNode(item);

@@ -1,7 +1,7 @@
 /** Chains of policies: the destination of one is a source of the next. */
 import { sortedBy } from './order.ts';
 
-/** What a policy contributes to the chains. */
+/** The part of a policy that matters for chains. */
 export interface ChainLink {
   name: string;
   sources: readonly string[];
@@ -16,9 +16,10 @@ export interface ChainStep {
 }
 
 /**
- * The shortest chain by which the copies that `candidate` makes come back to one of its sources, beginning with the
- * step of `candidate` itself. Undefined where there is none. That the destination is a source of the candidate itself
- * is another rule, and not a chain. Disabled policies count: switching one on must not close a circle.
+ * The shortest chain by which copies of `candidate` come back to one of its sources. The first step
+ * is that of `candidate`. Undefined where there is no chain. A policy whose own source is its
+ * destination breaks another rule, and is not a chain. Disabled policies count, because enabling
+ * one must not close a cycle.
  */
 export function findCycle(candidate: ChainLink, others: readonly ChainLink[]): ChainStep[] | undefined {
   const bySource = new Map<string, ChainLink[]>();

@@ -1,21 +1,24 @@
-/** What the devices of interfaces allow: whether they can be mirrored, and which carry the same packets. */
+/** Whether devices of interfaces can be mirrored, and which sources carry the same packets. */
 import type { ErrorCode } from '@mirrorplane/contract';
 import type { Cluster, ClusterInterface } from './cluster.ts';
 
-/** Why there is no device for an interface, in words that end with a remedy. */
+/** Why an interface has no device. The text ends with a remedy. */
 export interface Explanation {
   message: string;
   /** The interface is known, and no device of it can be mirrored. */
   unsupported?: boolean;
 }
 
-/** What is known of an interface id beyond the inventory. */
+/** Information about an interface id beyond the inventory. */
 export type Explain = (id: string) => Explanation | undefined;
 
 const quote = (text: string): string => JSON.stringify(text);
 const NO_DEVICES: ReadonlyMap<string, string> = new Map();
 
-/** Why an interface cannot be used for what its devices are. Undefined: it can, or it has no device now. */
+/**
+ * Why an interface cannot be used because of its devices. Undefined: it can be used, or has no
+ * device.
+ */
 export function deviceRefusal(
   id: string,
   item: ClusterInterface | undefined,
@@ -45,7 +48,7 @@ export function deviceRefusal(
   return { code: `POLICY_${role}_NOT_FOUND`, message };
 }
 
-/** Sources that carry packets of another source before them in the list: the position of each, and why. */
+/** Sources that carry packets of an earlier source in the list: the position of each, and why. */
 export function overlaps(sources: readonly string[], cluster: Cluster): { index: number; message: string }[] {
   const byNode = new Map<string, Map<string, string>>();
   const placed = sources.flatMap((id, index) =>

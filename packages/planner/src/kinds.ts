@@ -2,8 +2,8 @@
 import type { InterfaceKind, PolicyType } from '@mirrorplane/contract';
 
 /**
- * The type of a policy with these kinds of sources and destination. Undefined where there is none: no source, edge and
- * virtual sources together, or an edge source with a virtual destination.
+ * The type of a policy with these kinds of sources and destination. Undefined without a source, for
+ * edge and virtual sources together, and for an edge source with a virtual destination.
  */
 export function policyType(
   sourceKinds: Iterable<InterfaceKind>,

@@ -1,6 +1,7 @@
 /**
- * What arrived of that which was sent from one node to another, and what was lost. The one place where it is derived: API,
- * command line and metrics show these numbers. The two nodes are read at different moments, and copies are on their way.
+ * How many copies arrived on a path, and how many were lost. Only this file derives these numbers;
+ * API, CLI and metrics show them. The counters of the two nodes are read at different moments, and
+ * copies may be in flight between the nodes.
  */
 import { erspanDeliveryId, type PathStatus, type TerminationReport, terminationId } from '@mirrorplane/contract';
 import {
@@ -12,24 +13,25 @@ import {
   pathKey,
 } from './observation.ts';
 
-/** Milliseconds after which what was sent has arrived, or never will. */
+/** Milliseconds after which a sent copy has arrived, or is lost. */
 const FLIGHT_MS = 300;
 
 type Ends = Pick<PathStatus, 'from' | 'to'>;
 
-/** What the receiver of a path had counted at a moment. */
+/** The counters of a path's receiver at one moment. */
 export interface Arrival {
-  /** Undefined where it had not counted anything for the path. */
+  /** Undefined where the receiver had counted nothing for the path. */
   report: TerminationReport | undefined;
   /** ISO 8601; undefined where the receiver has reported nothing. */
   at: string | undefined;
 }
 
 /**
- * What had arrived when the sender was read last, or a moment before. So it is never more than was sent, unless copies come
- * twice. While the sender says nothing, what has arrived since cannot be compared, and is shown as it is.
+ * The receiver's counters at, or shortly before, the last reading of the sender. So they never
+ * exceed what was sent, unless copies arrive twice. While the sender does not report, newer
+ * counters of the receiver cannot be compared, and are returned unchanged.
  *
- * @returns null where it is not known yet
+ * @returns null while they are unknown
  */
 export function arrivalOn(
   { from, to }: Ends,
@@ -45,17 +47,17 @@ export function arrivalOn(
   return reading ? { report: reportOf(reading, uid, from), at: reading.at } : null;
 }
 
-/** The sender is there, and has reported since the controller was started. */
+/** The sender is connected, and has reported since the controller started. */
 function isHeard({ connected, sent }: NodeReport): boolean {
   return connected && (sent?.length ?? 0) > 0;
 }
 
 /**
- * Packets that were sent and neither delivered nor relayed: at least so many. What the receiver has now is compared with what
- * the sender had sent a moment before the receiver was read. On a path that loses nothing that is 0 at all times. What
- * sequence numbers show is lost is known at once.
+ * A lower bound of the packets that were sent but neither delivered nor relayed. It compares the
+ * newest counters of the receiver with those that the sender had shortly before. On a path without
+ * losses the result is always 0. A loss that sequence numbers prove counts at once.
  *
- * @returns null where it is not known
+ * @returns null where the number is unknown
  */
 export function lostOn(
   { from, to }: Ends,
@@ -73,7 +75,10 @@ export function lostOn(
   return Math.max(0, sent - arrived(report), missed(report));
 }
 
-/** Packets that are sure to have been lost since the counters of before, and all that were ever; undefined where none were lately. */
+/**
+ * Packets lost for certain since the previous counters, and all lost packets so far. Undefined
+ * without a recent loss.
+ */
 export function lostLately(
   path: Ends,
   uid: string,
@@ -88,7 +93,10 @@ export function lostLately(
   return lately > 0 ? { lately, ever: lost ?? missed(there?.report) } : undefined;
 }
 
-/** No more than these were lost then: what was on its way counts as lost. So growth is never overstated. */
+/**
+ * An upper bound of the packets lost at the time of the previous counters. Copies in flight count
+ * as lost, so that the growth is never overstated.
+ */
 function mostLostBefore(
   path: Ends,
   uid: string,
@@ -124,17 +132,17 @@ function sentBefore(sender: NodeReport | undefined, readAt: string | undefined, 
   return reading && (reading.packets.get(delivery) ?? 0);
 }
 
-/** Packets that came out at the end of a path, or were passed on to the next node. */
+/** Packets that were delivered, or relayed to the next node. */
 export function arrived(report: TerminationReport | undefined): number {
   return report ? report.delivered.packets + report.relayed.packets : 0;
 }
 
-/** Sequence numbers that never came. */
+/** Sequence numbers that have not arrived. */
 function outstanding({ missing, late }: Partial<TerminationReport> = {}): number {
   return Math.max(0, (missing?.packets ?? 0) - (late?.packets ?? 0));
 }
 
-/** Sequence numbers that never came, and copies that came and could not be delivered. */
+/** Sequence numbers that have not arrived, and copies that arrived but could not be delivered. */
 function missed(report: TerminationReport | undefined): number {
   if (!report) {
     return 0;

@@ -29,10 +29,16 @@ export interface ArrivalReading {
   terminations: ReadonlyMap<string, TerminationReport>;
 }
 
-/** What had arrived at each node that one sends to, by its name: before the counters were read that it belongs to. */
+/**
+ * For one sender: readings of its receivers, by node name. Each was taken before the sender's
+ * counters were read.
+ */
 export type ArrivedBefore = ReadonlyMap<string, ArrivalReading>;
 
-/** The newest that the agent of a node has said. What was never said is undefined, or an empty list. */
+/**
+ * The newest report of a node's agent. A part that was never reported is undefined or an empty
+ * list.
+ */
 export interface NodeReport {
   connected: boolean;
   /** Revision of the program that the node should run. */
@@ -40,17 +46,23 @@ export interface NodeReport {
   /** Revision that its kernel runs. */
   appliedRevision?: number;
   captures: readonly CaptureStatus[];
-  /** uids of the policies that it copied for when it was heard last. */
+  /** uids of the policies that the node copied for in its last report. */
   copying?: readonly string[];
   problems: readonly NodeProblem[];
   counters?: CounterReport;
-  /** Time of `counters`, ISO 8601 in UTC: they were read then, or later. */
+  /** Time of `counters`, ISO 8601 in UTC. They were read at this time or later. */
   countersAt?: string;
-  /** Packets sent by delivery id, as the last few reports had them; newest last. Each was read at its time, or before. */
+  /**
+   * Packets sent by delivery id, in the last few reports, the newest last. Each was read at its
+   * time or earlier.
+   */
   sent?: readonly SentReading[];
-  /** Belongs to `counters`. Left out: not followed. */
+  /** Belongs to `counters`. Left out: the readings of receivers are not recorded. */
   arrivedBefore?: ArrivedBefore;
-  /** Packets that more have arrived than it has sent, by delivery id, where that has come to be, or grown, lately. */
+  /**
+   * By delivery id: how many more packets have arrived than the node has sent. Only where this
+   * number has grown lately.
+   */
   surplus?: ReadonlyMap<string, number>;
 }
 
@@ -60,17 +72,23 @@ export interface PreviousReport {
   arrivedBefore?: ArrivedBefore;
 }
 
-/** Node name to its report of 5 to 10 s ago. Only what grew since then degrades a policy. */
+/**
+ * Node name to its report of 5 to 10 s ago. Only counters that have grown since then degrade a
+ * policy.
+ */
 export type PreviousCounters = ReadonlyMap<string, PreviousReport>;
 
-/** One report of a node, with the one of before: undefined where the node started again or said nothing before. */
+/**
+ * One report of a node, and the previous one. `before` is undefined if the node has started again,
+ * or had not reported before.
+ */
 export interface Observed<T> {
   node: string;
   report: T;
   before?: T;
 }
 
-/** What the two ends of a path have counted. Undefined where one has reported nothing of it. */
+/** The counters of both ends of a path. Undefined for an end that has reported none. */
 export interface PathCounters {
   delivery?: Observed<DeliveryReport>;
   termination?: Observed<TerminationReport>;
@@ -90,22 +108,22 @@ export function pathKey(from: string, to: string): string {
   return `${from} ${to}`;
 }
 
-/** Everything that the status of any policy is computed from, but its plan. */
+/** Everything that the status of a policy is computed from, except its plan. */
 export interface Observation {
   cluster: Cluster;
   nodes: ReadonlyMap<string, NodeReport>;
   previous: PreviousCounters;
   /** Policy uid to its counters. */
   counters: ReadonlyMap<string, PolicyCounters>;
-  /** Node name to what it has refused lately, by the address of the sender. Packets. */
+  /** Node name to the packets that the node has refused lately, by address of the sender. */
   refused: ReadonlyMap<string, ReadonlyMap<string, number>>;
-  /** Node name to capture id to what became of it on each device. */
+  /** Node name to capture id to the state of the capture on each device. */
   captures: ReadonlyMap<string, ReadonlyMap<string, readonly CaptureStatus[]>>;
-  /** Interface id to the nodes that say that they cannot mirror it, and why. */
+  /** Interface id to the nodes that report that they cannot mirror the interface, and why. */
   unsupported: ReadonlyMap<string, readonly { node: string; message: string }[]>;
 }
 
-/** Indexes inventory and reports. To be done once, for the statuses of any number of policies. */
+/** Indexes inventory and reports, once for the statuses of any number of policies. */
 export function observe(
   inventory: Inventory,
   nodes: ReadonlyMap<string, NodeReport>,

@@ -1,4 +1,7 @@
-/** One order for everything that leaves the planner, so that equal input in any order gives equal output. */
+/**
+ * One sort order for all output of the planner, so that equal input in any order gives equal
+ * output.
+ */
 
 /** Compares by code unit: the same on every machine, whatever its locale. */
 export function byText(a: string, b: string): number {

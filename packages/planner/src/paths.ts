@@ -1,4 +1,4 @@
-/** ERSPAN between nodes: who sends to whom, and what is prepared where a destination is about to move. */
+/** ERSPAN paths between nodes, and their preparation for a destination that migrates. */
 import { type Delivery, erspanDeliveryId, type Termination, terminationId } from '@mirrorplane/contract';
 import type { Cluster, handoverNodes } from './cluster.ts';
 import { sortedBy } from './order.ts';
@@ -12,20 +12,23 @@ export interface Path {
   to: string;
   /** id of the delivery at `to`. */
   end: string;
-  /** Undefined where `to` has none left. */
+  /** Undefined where `to` has no free number. */
   number: SessionNumber | undefined;
-  /** Of the destination's device at `to`, bytes; undefined where it has none there. */
+  /** MTU of the destination's device on `to`, bytes. Undefined without a device there. */
   destinationMtu: number | undefined;
 }
 
-/** Where paths are written to. */
+/** The programs that paths are written to. */
 export interface Network {
   path(from: string, to: string): Path;
   programs: ReadonlyMap<string, PlannedProgram>;
   cluster: Cluster;
 }
 
-/** ERSPAN from one node to the node of the destination. Both have an underlay: `place` saw to that. */
+/**
+ * ERSPAN from one node to the node of the destination. Both nodes have an underlay; `place` has
+ * checked this.
+ */
 export function connect(path: Path, { programs, cluster }: Network): PathPlan {
   const { policy, from, to, number, destinationMtu } = path;
   const { address, mtu } = cluster.nodes.get(to)!.underlay!;
@@ -56,15 +59,16 @@ function receive(
 export interface Handover {
   home: string;
   other: ReturnType<typeof handoverNodes>[number];
-  /** How copies leave at either node. */
+  /** The delivery to the destination, on both nodes. */
   end: Exclude<Delivery, { kind: 'erspan' }>;
   senders: ReadonlySet<string>;
 }
 
 /**
- * The destination migrates: its other node receives like its home, and senders have the way there already, so that the change
- * from one to the other is one write at each of them. Until every sender has made it, the target node among them, the origin
- * of the two nodes relays to the target what reaches it for a guest that is not there.
+ * Prepares the handover of a migrating destination. Its other node receives as its home does, and
+ * senders already have the delivery to it. So the switch is one write on each sender. Until all
+ * senders have switched, the target node included, the origin node relays copies for the absent
+ * guest to the target node.
  */
 export function prepareHandover({ home, other, end, senders }: Handover, network: Network): void {
   const { path, programs, cluster } = network;
@@ -77,7 +81,7 @@ export function prepareHandover({ home, other, end, senders }: Handover, network
     programs.get(node)!.deliveries.find((delivery) => delivery.id === id);
   programs.get(other.node)!.deliveries.push({ ...end });
   for (const from of others) {
-    // A sender learns now which way the node is: by the change of home there is nothing left to find out.
+    // Senders resolve the next hop to the target node now, before the home changes.
     if (other.role === 'target') {
       connect(path(from, other.node), network);
     } else {
@@ -88,6 +92,7 @@ export function prepareHandover({ home, other, end, senders }: Handover, network
   if (!deliveryOf(origin, relay)) {
     connect(path(origin, target), network);
   }
-  // The target node does not take its own copies on its own word: a clone reports that it runs, too (ADR 0034).
+  // The target node has no second delivery: its own claim that the guest runs there is no proof,
+  // since a clone claims the same (ADR 0034).
   deliveryOf(origin, end.id)!.duringHandover = { interface: end.interface, delivery: relay };
 }

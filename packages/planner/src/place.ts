@@ -3,7 +3,7 @@ import type { Policy, StatusReason } from '@mirrorplane/contract';
 import { type Cluster, type ClusterInterface, currentPools, deviceNodes, handoverNodes, homeNode } from './cluster.ts';
 import { policyType } from './kinds.ts';
 
-/** One source that is captured somewhere, or would be. */
+/** One source, and the nodes that capture it. */
 export interface SourcePlacement {
   id: string;
   /** Position among the sources of the policy. */
@@ -15,19 +15,21 @@ export interface SourcePlacement {
   deviceNodes: string[];
 }
 
-/** A policy on the map, before session numbers are given out. */
+/** The nodes of a policy, before session numbers are allocated. */
 export interface Placement {
   policy: Policy;
   destination?: ClusterInterface;
-  /** Set where the destination is somewhere now, also for a disabled policy. */
+  /** Undefined while the destination has no node. Also set for a disabled policy. */
   destinationNode?: string;
-  /** Where a migrating destination has a device too; empty for a disabled policy. */
+  /** Other nodes where a migrating destination has a device. Empty for a disabled policy. */
   destinationHandovers: ReturnType<typeof handoverNodes>;
   sources: SourcePlacement[];
   reasons: StatusReason[];
 }
 
-/** Places one policy. Its captures on other nodes than the destination's still need a session number. */
+/**
+ * Places one policy. Captures on nodes other than the destination's still need a session number.
+ */
 export function place(policy: Policy, cluster: Cluster): Placement {
   const destination = cluster.interfaces.get(policy.destination);
   const destinationNode = destination && homeNode(destination);
@@ -69,14 +71,14 @@ export function place(policy: Policy, cluster: Cluster): Placement {
   return placement;
 }
 
-/** The node that the destination left a moment ago: senders that do not know yet still send there. */
+/** The node that the destination has just left. Senders that do not know yet still send there. */
 function lateOrigin({ item, node }: Target, { origins }: Cluster): Placement['destinationHandovers'] {
   const before = origins.get(item.id);
   const concerned = before !== undefined && before !== node && !deviceNodes(item).includes(before);
   return concerned ? [{ node: before, role: 'origin' }] : [];
 }
 
-/** A node that stands in the way of 40 sources is named once. */
+/** Removes repeated reasons: a node that blocks 40 sources is named once. */
 function withoutRepetition(reasons: readonly StatusReason[]): StatusReason[] {
   const seen = new Map<string, StatusReason>();
   for (const reason of reasons) {
@@ -94,7 +96,7 @@ interface Target {
   hasUnderlay: boolean;
 }
 
-/** The destination as the sources see it. No target where nothing can be captured for it. */
+/** The destination as the sources see it. Without a target, nothing is captured for it. */
 function findTarget(
   policy: Policy,
   item: ClusterInterface | undefined,
@@ -106,7 +108,7 @@ function findTarget(
     const message = `interface "${id}" no longer exists: choose another destination`;
     return { reasons: [{ code: 'DESTINATION_ABSENT', message, interface: id }] };
   }
-  // An edge is planned for before its device is seen: the agent finds it, also without the controller.
+  // An edge is planned before its device is reported, because the agent finds the device itself.
   const reasons: StatusReason[] = [];
   if (deviceNodes(item).length === 0) {
     reasons.push({ code: 'DESTINATION_ABSENT', message: absence(item), interface: id });
@@ -136,12 +138,14 @@ function findTarget(
   return { target, reasons };
 }
 
-/** That an interface has no device, and what may be done about it. */
+/** Says that an interface has no device, and names a remedy. */
 function absence(item: ClusterInterface): string {
   return `"${item.id}" has no device now: ${absenceRemedy(item)}`;
 }
 
-/** What may be done about an interface without device. A tap that was made again may lack its alias. */
+/**
+ * The remedy for an interface without a device. A tap that was created again may lack its alias.
+ */
 function absenceRemedy({ id, kind, boundTo, contested = [] }: ClusterInterface): string {
   if (boundTo !== undefined && contested.length > 0) {
     const nodes = contested.map((node) => `"${node}"`).join(', ');
@@ -153,7 +157,10 @@ function absenceRemedy({ id, kind, boundTo, contested = [] }: ClusterInterface):
   return 'start the VM, attach its NIC, or set the identity of its device again';
 }
 
-/** The nodes that capture a source: its pools, as far as they may reach the destination and have an underlay for it. */
+/**
+ * The nodes that capture a source: all nodes of its pools that may reach the destination and have
+ * an underlay.
+ */
 function captureNodesOf(
   item: ClusterInterface,
   devices: readonly string[],
@@ -180,7 +187,7 @@ function captureNodesOf(
     const isOurs = node !== undefined && allowed.has(node.pool) && !contested.has(node.name);
     return isOurs ? [{ name: node.name, lacking: lackingUnderlay(node, target) }] : [];
   });
-  // A node without a device of it may get one: what it lacks until then is nothing to the policy.
+  // A node without a device of the source gives no reasons: it captures nothing yet.
   const here = new Set(devices);
   const reasons = [
     ...pools.flatMap(({ barrier }) => barrier ?? []),
@@ -191,9 +198,9 @@ function captureNodesOf(
 }
 
 /**
- * Why a source in this pool may not reach the destination; undefined where it may. The communication domain is looked at
- * again here, for a source may have moved since the policy was accepted. Where the domain of a pool is not known, only
- * the pool of the destination itself is trusted.
+ * Why a source in this pool may not reach the destination; undefined where it may. The
+ * communication domain is checked again here, because a source may have moved since the policy was
+ * accepted. If the domain of a pool is unknown, only the pool of the destination is allowed.
  */
 function crossDomain(pool: string, item: ClusterInterface, target: Target, cluster: Cluster): StatusReason | undefined {
   const domain = cluster.domainOfPool.get(pool);
@@ -206,7 +213,9 @@ function crossDomain(pool: string, item: ClusterInterface, target: Target, clust
   return { code: 'POLICY_CROSS_DOMAIN', message, interface: item.id };
 }
 
-/** Which of the two ends has no address, so that the node cannot send to the destination. None: it can. */
+/**
+ * The ends of the path without an underlay address. Empty: the node can send to the destination.
+ */
 function lackingUnderlay(node: { name: string; underlay?: unknown }, target: Target): string[] {
   if (node.name === target.node) {
     return [];

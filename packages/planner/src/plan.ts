@@ -23,12 +23,15 @@ export interface SourcePlan {
   nodes: string[];
 }
 
-/** What planning found out about a policy; its status is made from this and from what agents report. */
+/**
+ * The result of planning for one policy. The status is computed from it and from the agents'
+ * reports.
+ */
 export interface PolicyPlan {
   uid: string;
   /** The node of the destination; undefined while the destination is nowhere. */
   destinationNode?: string;
-  /** What the inventory alone stands in the way of. Empty for a disabled policy. */
+  /** Reasons that follow from the inventory alone. Empty for a disabled policy. */
   reasons: StatusReason[];
   /** One for every source, in the order of the policy. */
   sources: SourcePlan[];
@@ -40,19 +43,19 @@ export interface PolicyPlan {
 export interface Plan {
   /** Node name to program, for every node of the inventory. */
   programs: Map<string, PlannedProgram>;
-  /** To be kept, and handed to the next call. */
+  /** To be stored, and given to the next call. */
   sessions: Sessions;
-  /** Policy uid to what planning found out. */
+  /** Policy uid to the result of planning. */
   policies: Map<string, PolicyPlan>;
 }
 
 /**
- * Plans all policies. Equal input in any order gives equal output; `plan` with the sessions that it returned gives the
- * same again.
+ * Plans all policies. Equal input in any order gives equal output; `plan` with the sessions that it
+ * returned gives the same again.
  *
  * @param sessions those of the plan before; empty the first time
- * @param origins by interface that has just moved: the node that it left. Where it is a destination, that node relays
- *   what senders still send there
+ * @param origins for each interface that has just moved, the node that it left. If the interface is
+ * a destination, that node relays copies that senders still send there
  */
 export function plan(
   policies: readonly Policy[],
@@ -95,7 +98,7 @@ function domainOfNode(node: string, cluster: Cluster): string | undefined {
   return pool === undefined ? undefined : cluster.domainOfPool.get(pool);
 }
 
-/** A budget is spent where copies are made: it goes with the delivery of the policy on each node. */
+/** A budget is used where copies are made, so each node's delivery of the policy carries it. */
 function addBudgets(policies: readonly Policy[], programs: ReadonlyMap<string, PlannedProgram>): void {
   const rates = new Map(policies.map(({ uid, maxRate }) => [uid, maxRate]));
   for (const delivery of [...programs.values()].flatMap(({ deliveries }) => deliveries)) {
@@ -106,7 +109,9 @@ function addBudgets(policies: readonly Policy[], programs: ReadonlyMap<string, P
   }
 }
 
-/** Tells the nodes between which interfaces of policies migrate where the guest is not. */
+/**
+ * Tells nodes which interfaces of policies have a device there while the guest is on another node.
+ */
 function addStandby(
   policies: readonly Policy[],
   programs: ReadonlyMap<string, PlannedProgram>,
@@ -128,8 +133,9 @@ function addStandby(
 }
 
 /**
- * Tells every node of a communication domain which VLAN IDs there carry copies, for a switch may bring them to any edge, and
- * which of them its own edges alone push: those copies it knows again.
+ * Tells every node which VLAN IDs carry copies in its communication domain, because a switch may
+ * bring copies to any edge. Also tells the node which of these VLAN IDs only its own edges push:
+ * the node recognises such copies.
  */
 function addCopyVlans(policies: readonly Policy[], programs: Map<string, PlannedProgram>, cluster: Cluster): void {
   const pushed = policies.flatMap(({ enabled, destination, vlanId }) => {
@@ -210,7 +216,7 @@ function endOf({ destination, vlanId }: Policy): string {
   return vlanId === undefined ? destination : `${destination} VLAN ${vlanId}`;
 }
 
-/** How copies leave on the node of the destination. */
+/** The delivery on the node of the destination. */
 function endDelivery(policy: Policy, isEdge: boolean): Exclude<Delivery, { kind: 'erspan' }> {
   const { uid, destination, vlanId } = policy;
   if (isEdge) {

@@ -13,7 +13,10 @@ export interface PathPlan {
   termination: string;
 }
 
-/** A program for every node, in the order of the cluster: it binds the edges of the node, and does nothing yet. */
+/**
+ * A program for every node, in the order of the cluster. It binds the edges of the node, and has no
+ * captures yet.
+ */
 export function emptyPrograms(cluster: Cluster): Map<string, PlannedProgram> {
   const programs = new Map<string, PlannedProgram>();
   for (const node of cluster.nodes.keys()) {

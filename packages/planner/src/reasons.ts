@@ -1,4 +1,4 @@
-/** Why a policy is not active, as far as agents report it. */
+/** Reasons why a policy is not active, from the reports of agents. */
 import {
   CATALOGUE,
   type CaptureStatus,
@@ -14,17 +14,21 @@ import type { NodeReport, Observation, PolicyCounters } from './observation.ts';
 import { byText, sortedBy } from './order.ts';
 import type { PolicyPlan } from './plan.ts';
 
-/** Problems of sending to another node: nothing to a policy that does not send from there. */
+/**
+ * Problems of sending to another node. They do not affect a policy that does not send from the
+ * node.
+ */
 const SENDING_CODES: ReadonlySet<string> = new Set(['NEIGHBOUR_UNKNOWN', 'ROUTE_MISSING']);
-/** Problems of the underlay of a node: nothing to a policy whose copies do not cross it there. */
+/** Problems of a node's underlay. They do not affect a policy whose copies do not cross it. */
 export const UNDERLAY_CODES: ReadonlySet<string> = new Set(['NODE_UNDERLAY_UNKNOWN', 'NODE_UNDERLAY_REFUSED']);
 
 /**
- * Problems in spite of which copies flow, at least in part. Some of them:
- * - `NEIGHBOUR_UNKNOWN`: the network stack finds the neighbour.
+ * Problems that do not stop all copies. Some of them:
+ * - `NEIGHBOUR_UNKNOWN`: the network stack may still find the neighbour.
  * - `INTERFACE_DUPLICATE`: one of the two devices is used.
- * - `HOOK_OCCUPIED`, `ARRIVAL_UNSEEN`: only packets that another program takes or drops are not copied.
- * - `UPLINK_BUSY`, `CPU_BUSY`: copies are throttled, and not stopped.
+ * - `HOOK_OCCUPIED`, `ARRIVAL_UNSEEN`: packets that another program takes or drops are not copied;
+ *   all others are.
+ * - `UPLINK_BUSY`, `CPU_BUSY`: copies are throttled, but not stopped.
  */
 const PARTIAL_CODES: ReadonlySet<string> = new Set([
   'NEIGHBOUR_UNKNOWN',
@@ -48,11 +52,11 @@ export interface PolicyProblem {
   code: string;
   message: string;
   interface?: string;
-  /** Whether nothing is copied where the problem is. */
+  /** Whether the problem stops all copies of the policy there. */
   blocking: boolean;
 }
 
-/** The nodes that a policy is about now: the destination's and those of its sources, sorted. */
+/** The nodes of a policy now: the destination's node and those of its sources, sorted. */
 export function involvedNodes(plan: PolicyPlan): string[] {
   const nodes = new Set(plan.sources.flatMap((source) => source.nodes));
   if (plan.destinationNode !== undefined) {
@@ -61,12 +65,14 @@ export function involvedNodes(plan: PolicyPlan): string[] {
   return [...nodes].sort(byText);
 }
 
-/** The node has a newer program than its kernel runs, or has none yet. */
+/** The kernel of the node does not run the newest program yet. */
 export function isPending({ programRevision, appliedRevision }: NodeReport): boolean {
   return appliedRevision === undefined || (programRevision !== undefined && appliedRevision < programRevision);
 }
 
-/** A reason for every involved node that is not connected, or has not caught up. */
+/**
+ * A reason for every involved node that is not connected, or does not run its newest program yet.
+ */
 export function nodeReasons(plan: PolicyPlan, { nodes }: Observation): StatusReason[] {
   return involvedNodes(plan).flatMap((node): StatusReason[] => {
     const report = nodes.get(node);
@@ -99,7 +105,7 @@ function crossesUnderlay({ sources, destinationNode }: PolicyPlan, node: string)
   return node === destinationNode ? senders.length > 0 : senders.includes(node);
 }
 
-/** What the involved nodes report as problems, as far as it touches this policy. */
+/** Problems of the involved nodes that affect this policy. */
 export function problemsOf(policy: Policy, plan: PolicyPlan, { nodes }: Observation): PolicyProblem[] {
   const sourcesOn = new Map<string, Set<string>>();
   for (const source of plan.sources) {
@@ -118,7 +124,8 @@ export function problemsOf(policy: Policy, plan: PolicyPlan, { nodes }: Observat
         return problem.policy === policy.uid;
       }
       if (problem.interface !== undefined) {
-        // Flows that a NIC forwards in hardware are a problem for capturing, but not for a copy that is handed to the NIC.
+        // Hardware offload hides flows from a capture. It does not affect a copy that is sent to
+        // the NIC.
         const ofEnd = isEnd && problem.code !== 'OFFLOAD_UNSEEN' && problem.interface === policy.destination;
         return sources?.has(problem.interface) || ofEnd;
       }
@@ -153,7 +160,7 @@ function largestMtu(cluster: Observation['cluster'], ids: readonly string[]): nu
   return mtus.reduce((a, b) => Math.max(a, b), 0);
 }
 
-/** What to do with the destination, where it has a smaller MTU than a source. */
+/** The remedy if the destination has a smaller MTU than a source. */
 function raiseDestination(policy: Policy, { cluster }: Observation): string | undefined {
   const needed = largestMtu(cluster, policy.sources);
   const mtu = largestMtu(cluster, [policy.destination]);
@@ -162,7 +169,7 @@ function raiseDestination(policy: Policy, { cluster }: Observation): string | un
     : undefined;
 }
 
-/** What helps against the drops of one node. */
+/** The remedy for the drops of one node. */
 function dropRemedy(sums: ReadonlyMap<string, number>, policy: Policy, observation: Observation): string {
   if (!sums.has('tooBigForDestination')) {
     return 'see the counters by reason';
@@ -171,7 +178,7 @@ function dropRemedy(sums: ReadonlyMap<string, number>, policy: Policy, observati
   return `raise ${raise ?? `the MTU of the destination "${policy.destination}" to the MTU of its sources`}`;
 }
 
-/** A reason for every node that has dropped copies of the policy since the counters of before. */
+/** A reason for every node that has dropped copies of the policy since the previous counters. */
 export function dropReasons(
   policy: Policy,
   counters: PolicyCounters | undefined,
@@ -200,7 +207,7 @@ export function dropReasons(
   });
 }
 
-/** A reason for every node that copied for a disabled policy when it was heard last. */
+/** A reason for every node whose last report says that it copies for a disabled policy. */
 export function endingReasons({ uid }: Policy, { nodes }: Observation): StatusReason[] {
   const copying = [...nodes].filter(([, report]) => report.copying?.includes(uid)).map(([node]) => node);
   return copying.sort(byText).map((node): StatusReason => {
@@ -210,7 +217,7 @@ export function endingReasons({ uid }: Policy, { nodes }: Observation): StatusRe
   });
 }
 
-/** A reason for every path whose sender has sent what its receiver cannot tell to be of this policy. */
+/** A reason for every path whose receiver has refused unproven copies of its sender. */
 export function unprovenReasons({ paths }: PolicyPlan, { cluster, refused }: Observation): StatusReason[] {
   return paths.flatMap(({ from, to }): StatusReason[] => {
     const address = cluster.nodes.get(from)?.underlay?.address;
@@ -224,7 +231,7 @@ export function unprovenReasons({ paths }: PolicyPlan, { cluster, refused }: Obs
   });
 }
 
-/** A reason for every path that has lost more copies since the counters of before. */
+/** A reason for every path that has lost copies since the previous counters. */
 export function lossReasons(
   { uid, paths }: PolicyPlan,
   counters: PolicyCounters | undefined,
@@ -241,7 +248,9 @@ export function lossReasons(
   });
 }
 
-/** A reason for every node where the destination has sent copies on since the counters of before. */
+/**
+ * A reason for every node where the destination has forwarded copies since the previous counters.
+ */
 export function feedbackReasons(
   { allowFeedback, destination }: Policy,
   counters: PolicyCounters | undefined,
@@ -260,7 +269,10 @@ export function feedbackReasons(
   });
 }
 
-/** A reason for every path on which more has arrived than was sent, and lately more than before. */
+/**
+ * A reason for every path with a surplus that has grown lately: more packets arrived than were
+ * sent.
+ */
 export function surplusReasons({ uid, paths }: PolicyPlan, { nodes }: Observation): StatusReason[] {
   return paths.flatMap(({ from, to }): StatusReason[] => {
     const packets = nodes.get(from)?.surplus?.get(erspanDeliveryId(uid, to));
@@ -273,7 +285,7 @@ export function surplusReasons({ uid, paths }: PolicyPlan, { nodes }: Observatio
   });
 }
 
-/** A reason for every node that has cut copies of the policy since the counters of before. */
+/** A reason for every node that has truncated copies of the policy since the previous counters. */
 export function truncationReasons(
   policy: Policy,
   counters: PolicyCounters | undefined,
@@ -292,7 +304,7 @@ export function truncationReasons(
     largest > 0
       ? `raise the MTU of the underlay to ${largest + ERSPAN_OVERHEAD} on both nodes (MTU ${largest} of the sources + ${ERSPAN_OVERHEAD})`
       : `raise the MTU of the underlay to the MTU of the sources plus ${ERSPAN_OVERHEAD} bytes`;
-  // Else the copies would come to the destination whole, and be dropped there.
+  // With a larger underlay MTU alone, the destination would get whole copies and drop them.
   const destination = raiseDestination(policy, observation);
   const needed = destination === undefined ? underlay : `${underlay}, and ${destination}`;
   return sortedBy(byNode, ([node]) => node).map(([node, packets]) => {

@@ -2,22 +2,25 @@
 import { MAX_GENERATION, MAX_SESSION } from '@mirrorplane/contract';
 import { byText, sortedBy } from './order.ts';
 
-/** What proves whose copies an ERSPAN packet carries. */
+/** The fields of an ERSPAN packet that prove to which policy its copy belongs. */
 export interface SessionNumber {
   /** 1 to 1023. */
   session: number;
-  /** 0 to 511: grows each time that all session numbers have been given out. */
+  /** 0 to 511. Grows by 1 each time that all session numbers have been allocated once. */
   generation: number;
 }
 
-/** A number that was given, and what for: `end` says where the copies come out. */
+/** An allocated number. `end` says where the copies are delivered. */
 export interface GivenNumber extends SessionNumber {
   end: string;
 }
 
 /** The numbers of one destination node. */
 export interface NodeNumbers {
-  /** How many were ever given out. The next one follows from it, so that none is given twice for a long time. */
+  /**
+   * How many numbers have ever been allocated. The next number follows from it, so that reuse of a
+   * number comes as late as possible.
+   */
   given: number;
   /** By policy uid. */
   policies: Readonly<Record<string, GivenNumber>>;
@@ -29,20 +32,22 @@ export type Sessions = Readonly<Record<string, NodeNumbers>>;
 /** A destination node receives at most this many policies from other nodes. */
 export const MAX_SESSIONS_PER_NODE = MAX_SESSION;
 
-/** One for every policy that exists. */
+/** The demand of one policy. Every existing policy has one. */
 export interface SessionDemand {
   uid: string;
-  /** Where its copies come out: another end gets another number. */
+  /** Where copies are delivered. A changed end gets a new number. */
   end: string;
-  /** The node of the destination. Undefined: the destination is nowhere now; numbers are kept for its return. */
+  /**
+   * The node of the destination. Undefined: the destination has no node now. Its numbers are kept.
+   */
   node: string | undefined;
-  /** Whether a number has to be there: some other node sends to the destination. */
+  /** Whether a number is required, because another node sends to the destination. */
   needed: boolean;
-  /** Nodes where a migrating destination has a device too: they get a number where one is left. */
+  /** Other nodes where a migrating destination has a device. They get a number if one is free. */
   away?: readonly string[];
 }
 
-/** Numbers of one node, both ways. */
+/** Numbers of one node: by policy, and the set of used ones. */
 class NodeSessions {
   readonly byUid = new Map<string, GivenNumber>();
   readonly #used = new Set<number>();
@@ -52,7 +57,7 @@ class NodeSessions {
     this.given = Number.isSafeInteger(given) && (given as number) > 0 ? (given as number) : 0;
   }
 
-  /** Keeps a number of before, unless it cannot be one or another policy has it. */
+  /** Keeps a number of the previous plan, unless it is out of range or another policy has it. */
   keep(uid: string, number: GivenNumber): void {
     const { session, generation } = number;
     if (isBetween(1, session, MAX_SESSION) && isBetween(0, generation, MAX_GENERATION) && !this.#used.has(session)) {
@@ -61,7 +66,10 @@ class NodeSessions {
     }
   }
 
-  /** Gives the next number whose session is free. False where none is. To be called after every `keep`. */
+  /**
+   * Allocates the next free number. False if no number is free. All calls of `keep` must come
+   * first.
+   */
   give(uid: string, end: string): boolean {
     for (let n = this.given; n < this.given + MAX_SESSION; n++) {
       const session = (n % MAX_SESSION) + 1;
@@ -81,10 +89,10 @@ function isBetween(least: number, value: number, most: number): boolean {
 }
 
 /**
- * Numbers for all demands. A number once given stays with its policy as long as the policy exists, its copies come out at
- * the same end, and its destination is on that node or nowhere; a disabled policy keeps it too. A number that is dropped is
- * given to another policy only after all others, and with another generation: a sender that has not learned of the change
- * may use it for as long as it is away.
+ * Allocates numbers for all demands. A policy keeps its number as long as the policy exists, has
+ * the same end, and has its destination on that node or nowhere. A disabled policy keeps its number
+ * too. A freed number is reused only after all others, with another generation. Until then, a
+ * sender that does not know of the change may still use the number.
  */
 export function allocateSessions(
   before: Sessions,

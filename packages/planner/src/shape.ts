@@ -1,10 +1,15 @@
-/** The shape of a policy, checked again where it comes from a form as it is typed, and not through the API. */
+/**
+ * Checks the shape of a policy that comes from a form while a user types, and not through the API.
+ */
 import type { PolicySpec, Refusal } from '@mirrorplane/contract';
 
 const TEXT = 'must be text';
 const NUMBER = 'must be a number';
 
-/** A refusal for every field that the rules could not even look at. Empty for a `PolicySpec` of the declared type. */
+/**
+ * A refusal for every field whose type is wrong, so that the rules cannot check it. Empty for a
+ * valid `PolicySpec`.
+ */
 export function shapeRefusals(spec: PolicySpec): Refusal[] {
   if (typeof spec !== 'object' || spec === null) {
     return [{ code: 'FIELD_INVALID', field: '', message: 'a policy must be an object: write its fields by name' }];
@@ -18,7 +23,7 @@ export function shapeRefusals(spec: PolicySpec): Refusal[] {
   expect(typeof spec.name === 'string', 'name', TEXT);
   expect(Array.isArray(spec.sources), 'sources', 'must be a list of interface ids');
   if (Array.isArray(spec.sources)) {
-    // entries() and not forEach: holes are looked at too.
+    // entries() also gives the holes of a sparse array; forEach skips them.
     for (const [index, id] of spec.sources.entries()) {
       expect(typeof id === 'string', `sources[${index}]`, TEXT);
     }

@@ -1,22 +1,23 @@
 /**
- * A path between two nodes changes in steps: its receiver is ready before the first copy is made, and ends after the last
- * one has arrived. `plan` says where everything shall come to; `stage` says what nodes may be told now. Pure.
+ * A path between two nodes changes in steps. The receiver is ready before the first copy is made,
+ * and ends after the last copy has arrived. `plan` gives the final programs. `stage` gives the
+ * programs that nodes may get now. Pure.
  */
 import { type Delivery, earlierDeliveryId, type Termination } from '@mirrorplane/contract';
 import type { PlannedProgram } from './programs.ts';
 
-/** What is known of the program that the kernel of a node runs. */
+/** What the controller knows about the program in a node's kernel. */
 export interface InForce {
-  /** The one that it has confirmed. Undefined: none whose content is known. */
+  /** The program that the node has confirmed. Undefined: its content is unknown. */
   confirmed?: PlannedProgram;
-  /** What it was told last. Undefined: not known. */
+  /** The program that the node was sent last. Undefined: unknown. */
   last?: PlannedProgram;
-  /** All that it may run: what it has confirmed, and everything that it was told since. */
+  /** All programs that the node may run: the confirmed one, and all that it was sent since. */
   possible: readonly PlannedProgram[];
   connected: boolean;
 }
 
-/** What nodes may be told now. */
+/** The programs that nodes may get now. */
 export interface Staged {
   /** By node name, for every planned node. */
   programs: Map<string, PlannedProgram>;
@@ -27,10 +28,11 @@ export interface Staged {
 type ErspanDelivery = Extract<Delivery, { kind: 'erspan' }>;
 
 /**
- * Holds back what the other end of a path is not ready for. A node of which nothing is known is told what is planned at
- * once, and so is one where a policy's destination migrates: there the plan itself keeps both ways open.
+ * Holds a change back until the other end of its path is ready. A node whose program is unknown
+ * gets the planned program at once. The policy of a migrating destination is not staged, because
+ * its plan already keeps both paths open.
  *
- * @param expired steps that have waited for too long. A sender stops then, and a receiver ends
+ * @param expired steps that have waited too long. The sender then stops, or the receiver ends
  */
 export function stage(
   planned: ReadonlyMap<string, PlannedProgram>,
@@ -69,7 +71,10 @@ function migratingPolicies(planned: ReadonlyMap<string, PlannedProgram>): Readon
   return new Set(deliveries.filter(({ duringHandover }) => duringHandover).map(({ policy }) => policy));
 }
 
-/** Captures keep the delivery that they had, or are left out, while the receiver of the new one has not confirmed it. */
+/**
+ * While the receiver has not confirmed a new delivery, captures keep their earlier delivery, or are
+ * left out.
+ */
 function stageSender(
   planned: PlannedProgram,
   inForce: ReadonlyMap<string, InForce>,
@@ -110,14 +115,14 @@ function stageSender(
   return { ...planned, captures, deliveries: sorted(deliveries.values()) };
 }
 
-/** Whichever it runs of what it was told: it has confirmed the termination, and has nothing before it without. */
+/** Whether the receiver has confirmed the termination, and every program that it may run has it. */
 function isReady(receiver: InForce | undefined, from: string, delivery: ErspanDelivery): boolean {
   const hasEnd = ({ terminations }: PlannedProgram) =>
     terminations.some((end) => end.node === from && hasNumber(end, delivery));
   return receiver?.confirmed !== undefined && hasEnd(receiver.confirmed) && receiver.possible.every(hasEnd);
 }
 
-/** Terminations stay while their sender may still send, with the way out that they had. */
+/** A termination stays while its sender may still send. It keeps its earlier delivery. */
 function stageReceiver(
   planned: PlannedProgram,
   senders: ReadonlyMap<string, PlannedProgram>,
@@ -147,7 +152,8 @@ function stageReceiver(
     const { duringHandover: _, ...plain } = way;
     const there = deliveries.get(way.id);
     if (migrating.has(end.policy)) {
-      // A sender that has become the home: until it knows, the plan passes on from here what comes for a guest that has left.
+      // The handover of the plan already relays from this node, for senders that do not know the
+      // new home yet.
       return there ? [end] : [];
     }
     const id = there && JSON.stringify(there) !== JSON.stringify(plain) ? earlierDeliveryId(way.id) : way.id;

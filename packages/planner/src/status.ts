@@ -39,8 +39,8 @@ import {
 } from './reasons.ts';
 
 /**
- * The status of one policy, from an observation that serves them all. Without previous counters in it, any drop or
- * truncation degrades a policy; with those of 5 to 10 s ago, only what has grown since.
+ * The status of one policy, from an observation of the whole cluster. Without previous counters,
+ * any drop or truncation degrades a policy. With counters of 5 to 10 s ago, only their growth does.
  */
 export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observation): PolicyStatus {
   const counters = observation.counters.get(policy.uid);
@@ -153,7 +153,10 @@ function sumBySource(counters: PolicyCounters | undefined): SourceSums {
   return sums;
 }
 
-/** A source whose node has caught up and says nothing about it is not captured for sure, and so gives a reason. */
+/**
+ * A reason for each source whose node runs its newest program, but has not reported the capture.
+ * Without a report, the capture is not certain.
+ */
 function unreportedReasons(plan: PolicyPlan, sources: readonly SourceStatus[], { nodes }: Observation): StatusReason[] {
   return sources.flatMap(({ interface: id, state }, index): StatusReason[] => {
     const node = plan.sources[index]!.nodes.find((name) => {
@@ -168,7 +171,7 @@ function unreportedReasons(plan: PolicyPlan, sources: readonly SourceStatus[], {
   });
 }
 
-/** A capture is refused for what the node says of the device already. */
+/** The node already reports the refusal of a capture as a problem of the same device. */
 function isSame(problem: PolicyProblem, { code, node, interface: id }: StatusReason): boolean {
   return problem.code === code && problem.node === node && problem.interface === id;
 }
@@ -206,11 +209,12 @@ function stateOf({ policy, plan, sources, problems, reasons, destinationAbsent }
   const blocks = (id: string, node: string): boolean =>
     blocking.some((problem) =>
       UNDERLAY_CODES.has(problem.code)
-        ? // Only what crosses the underlay needs it, at both ends.
+        ? // Only copies that cross the underlay need it, on both nodes.
           node !== plan.destinationNode && [node, plan.destinationNode].includes(problem.node)
         : problem.node === node && (problem.interface === undefined || problem.interface === id),
     );
-  // A source that waits, or that planning left out, has no nodes, and so nothing of it is copied either.
+  // A source that waits or was not planned has no nodes. So `every` is true, and nothing is copied
+  // of it.
   const copiesNothing = ({ state, interface: id }: SourceStatus, index: number): boolean =>
     state === 'refused' || plan.sources[index]!.nodes.every((node) => blocks(id, node));
   if (blocking.some(isOfWhole) || sources.every(copiesNothing)) {
@@ -219,15 +223,15 @@ function stateOf({ policy, plan, sources, problems, reasons, destinationAbsent }
   return reasons.length > 0 ? 'degraded' : 'active';
 }
 
-/** The nodes that have reported any counter of the policy. */
+/** Nodes that have reported a counter of the policy. */
 function reportingNodes(counters: PolicyCounters | undefined): Set<string> {
   const all = counters ? [...counters.captures, ...counters.deliveries, ...counters.terminations] : [];
   return new Set(all.map(({ node }) => node));
 }
 
 /**
- * What the devices of the destination were handed, wherever it has been: copies made on its own node, and those that came
- * from other nodes. Null while that is not known.
+ * Copies that the devices of the destination were given on all nodes where it has been: copies made
+ * on its own node, and copies from other nodes. Null while unknown.
  */
 function deliveredOf(plan: PolicyPlan, counters: PolicyCounters | undefined, { nodes }: Observation): Count | null {
   const end = plan.destinationNode;
@@ -253,17 +257,17 @@ function feedbackOf(counters: PolicyCounters | undefined): Pick<PolicyStatus, 'f
   return feedback.packets > 0 ? { feedback } : {};
 }
 
-/** Bytes of the frames before an edge has put its 802.1Q tag of 4 bytes into each. */
+/** Bytes of the frames without the 802.1Q tag of 4 bytes that an edge adds to each. */
 function withoutTag({ packets, bytes }: Count): Count {
   return { packets, bytes: bytes - 4 * packets };
 }
 
-/** Bytes of the copies in ERSPAN packets. */
+/** Bytes of the copies, without the outer headers of ERSPAN. */
 function withoutOuter({ packets, bytes }: Count): Count {
   return { packets, bytes: bytes - ERSPAN_OVERHEAD * packets };
 }
 
-/** The pairs of nodes that carried something, or have a source now, sorted. */
+/** All paths that have carried copies, or have a source now, sorted. */
 function pathsOf(
   plan: PolicyPlan,
   counters: PolicyCounters | undefined,
@@ -326,7 +330,7 @@ function pathsOf(
   return [...wanted].sort((a, b) => byText(a.from, b.from) || byText(a.to, b.to));
 }
 
-/** What arrived by each path, as it belongs to what was sent; null where that is not known yet. */
+/** What arrived on each path, read at the same time as the sent counters. Null while unknown. */
 function arrivals(uid: string, counters: PolicyCounters | undefined, observation: Pick<Observation, 'nodes'>) {
   return (counters?.terminations ?? []).map(({ node: to, report: { node: from } }) => {
     const arrival = arrivalOn({ from, to }, uid, counters, observation);
@@ -339,8 +343,9 @@ function sumOfLost(paths: readonly PathStatus[]): number | null {
 }
 
 /**
- * The time of the sums. Null while an involved node has reported nothing at all: its share is not known, not 0. A report
- * that does not mention the policy is in the sums too, and may be from before the policy was.
+ * The time of the sums. Null while an involved node has reported nothing, because its share is
+ * unknown and not 0. A report that does not mention the policy counts too, and may be older than
+ * the policy.
  */
 function oldest(
   uid: string,

@@ -22,16 +22,16 @@ import { sortedBy } from './order.ts';
 import { shapeRefusals } from './shape.ts';
 import { vlanWarnings } from './vlan-warnings.ts';
 
-/** What a policy is judged against. */
+/** Everything that a policy is checked against. */
 export interface ValidationContext {
   /** All policies that exist, in any order. */
   policies: readonly Policy[];
   inventory: Inventory;
-  /** What is known of an interface that has no device. Left out: nothing. */
+  /** Explains why an interface has no device. Left out: no explanation is available. */
   explain?: Explain;
 }
 
-/** `type` is there where all interfaces exist and the type matrix has one for them. */
+/** `type` is present if all interfaces exist and the type matrix allows their kinds. */
 export interface ValidationResult {
   refusals: Refusal[];
   warnings: Warning[];
@@ -43,9 +43,10 @@ type Refuse = (code: ErrorCode, field: string, message: string) => void;
 const quote = (text: string): string => JSON.stringify(text);
 
 /**
- * Judges a policy. Refusals come in the order of the fields of a policy, the same for the same input.
+ * Checks a policy. Refusals have the order of the fields of a policy, and equal input gives equal
+ * output.
  *
- * @param replacing name of the policy that this one takes the place of; it is not counted as another policy
+ * @param replacing name of the policy that this one replaces; it does not count as another policy
  */
 export function validate(spec: PolicySpec, context: ValidationContext, replacing?: string): ValidationResult {
   const shape = shapeRefusals(spec);
@@ -70,13 +71,16 @@ export function validate(spec: PolicySpec, context: ValidationContext, replacing
   const type = typeOf(spec, cluster);
   const warnings = [
     ...warningsOf(others),
-    // A policy that is switched off changes nothing any more; one that is made so may be switched on as it is.
+    // Disabling a policy only removes copies, so it needs no warning. A new policy gets the warning
+    // also if it is disabled, because it may be enabled later.
     ...(refusals.length === 0 && (spec.enabled || replacing === undefined) ? vlanWarnings(spec, others, cluster) : []),
   ];
   return { refusals, warnings, ...(type !== undefined && { type }) };
 }
 
-/** The same policy as it is kept: percent with two decimals and no negative zero, nothing undefined. */
+/**
+ * The policy in stored form: percent with two decimals and no negative zero, no undefined fields.
+ */
 export function normalise(spec: PolicySpec): PolicySpec {
   const { vlanId, maxRate, allowFeedback, ...rest } = spec;
   // Adding 0 turns -0, which JSON can carry, into 0.
@@ -97,7 +101,10 @@ function checkRate({ maxRate }: PolicySpec, refuse: Refuse): void {
   refuse('POLICY_RATE_INVALID', 'maxRate', `${maxRate} is out of range: use 1 to ${MAX_RATE} Mbit/s, or remove it`);
 }
 
-/** At an edge, what comes back has the VLAN ID of the policy, and is never copied again. */
+/**
+ * `allowFeedback` is refused at an edge: copies that come back there have the VLAN ID of the
+ * policy, and are never copied again.
+ */
 function checkFeedback({ allowFeedback, destination }: PolicySpec, cluster: Cluster, refuse: Refuse): void {
   if (!allowFeedback || cluster.interfaces.get(destination)?.kind !== 'edge') {
     return;
@@ -130,7 +137,7 @@ function checkSourceList({ sources }: PolicySpec, cluster: Cluster, refuse: Refu
   }
 }
 
-/** A policy and what it is judged against. */
+/** A policy, and what it is checked against. */
 interface Case {
   spec: PolicySpec;
   cluster: Cluster;
@@ -175,7 +182,7 @@ function checkEachSource({ spec, cluster, others, explain }: Case, refuse: Refus
   }
 }
 
-/** Which other policy has each of these sources; where several have, the first by name. */
+/** The other policy that has each of these sources. If several have it, the first by name. */
 function ownersOf(sources: readonly string[], others: readonly Policy[]): Map<string, Policy> {
   const wanted = new Set(sources);
   const owners = new Map<string, Policy>();
@@ -189,7 +196,7 @@ function ownersOf(sources: readonly string[], others: readonly Policy[]): Map<st
   return owners;
 }
 
-/** What the domains of the sources are compared with: the destination's, or while that is unknown, the first known. */
+/** The domain that the sources must have: the destination's, or the first known one of a source. */
 function domainReference(spec: PolicySpec, cluster: Cluster) {
   for (const id of [spec.destination, ...spec.sources]) {
     const item = cluster.interfaces.get(id);
@@ -237,7 +244,7 @@ function checkDirection({ direction }: PolicySpec, refuse: Refuse): void {
 }
 
 function checkPercent({ percent }: PolicySpec, refuse: Refuse): void {
-  // Comparing with what two decimals can write is exact; percent * 100 is not (0.29 * 100 = 28.999999999999996).
+  // toFixed is exact here; percent * 100 is not (0.29 * 100 = 28.999999999999996).
   if (!(percent >= 0 && percent <= 100 && Number(percent.toFixed(2)) === percent)) {
     refuse(
       'POLICY_PERCENT_INVALID',
@@ -258,7 +265,8 @@ function checkVlan(spec: PolicySpec, cluster: Cluster, refuse: Refuse): void {
     }
     return;
   }
-  // Where edge sources want a virtual destination, it is the destination that has to change, and then the VLAN ID fits.
+  // With only edge sources, a virtual destination is refused by another rule. The VLAN ID fits once
+  // the destination is an edge.
   if (isVirtual(item?.kind) && !onlyEdges(spec.sources, cluster)) {
     const message = `${quote(destination)} is not an edge-connected interface: remove vlanId ${vlanId}`;
     refuse('POLICY_VLAN_NOT_ALLOWED', 'vlanId', message);
@@ -275,7 +283,7 @@ function checkVlan(spec: PolicySpec, cluster: Cluster, refuse: Refuse): void {
   }
 }
 
-/** `100, 200-299`, as a switch writes a trunk list. */
+/** Numbers as ranges: `100, 200-299`, as a switch writes a trunk list. */
 function rangesOf(numbers: readonly number[]): string {
   const ranges: { first: number; last: number }[] = [];
   for (const number of [...numbers].sort((a, b) => a - b)) {

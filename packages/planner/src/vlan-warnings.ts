@@ -1,9 +1,12 @@
-/** What a VLAN ID of copies does to other policies: said when a policy is written, and in the dry run. */
+/**
+ * Warnings about the effect of a VLAN ID of copies on other policies. They are shown when a policy
+ * is written, and in the dry run.
+ */
 import type { Policy, PolicySpec, Warning } from '@mirrorplane/contract';
 import { type Cluster, homeDomain } from './cluster.ts';
 import { sortedBy } from './order.ts';
 
-/** Names in one message; there may be a thousand. */
+/** The most names in one message. A policy may have a thousand sources. */
 const MAX_NAMES = 4;
 
 /** Copies that leave a node with a VLAN ID. */
@@ -26,11 +29,12 @@ interface MirroredEdge {
 type Writing = Pick<PolicySpec, 'name' | 'sources' | 'destination' | 'vlanId'>;
 
 /**
- * - `POLICY_VLAN_MIRRORED`: a policy pushes a VLAN ID that edges of another policy may carry. On another node than that of
- *   the copies, all frames of that VLAN are taken for copies that a switch has brought.
+ * - `POLICY_VLAN_MIRRORED`: a policy pushes a VLAN ID that mirrored edges of another policy may
+ *   carry. On nodes other than the one where copies leave, all frames of that VLAN count as copies
+ *   that a switch has brought.
  * - `POLICY_VLAN_SHARED`: other policies of the communication domain push the same VLAN ID.
  *
- * @param others all other policies; those that are switched off change nothing
+ * @param others all other policies; disabled ones have no effect
  */
 export function vlanWarnings(spec: Writing, others: readonly Policy[], cluster: Cluster): Warning[] {
   const push = pushOf(spec, cluster);
@@ -66,13 +70,15 @@ function mirroredEdges({ sources }: Writing, cluster: Cluster): MirroredEdge[] {
   });
 }
 
-/** Edges that copies may be brought to, on other nodes and on the node that they leave. */
+/**
+ * Edges that a switch may bring the copies to: on other nodes, and on the node where copies leave.
+ */
 function reached({ vlanId, node, domain }: Push, edges: readonly MirroredEdge[]): [MirroredEdge[], MirroredEdge[]] {
   const carrying = edges.filter((edge) => edge.domain === domain && (edge.vlans?.includes(vlanId) ?? true));
   return [carrying.filter((edge) => edge.node !== node), carrying.filter((edge) => edge.node === node)];
 }
 
-/** What the policy that is written does to edges of another one. */
+/** The effect of the written policy on edges of another policy. */
 function pushed(push: Push, { name }: Policy, edges: readonly MirroredEdge[]): Warning[] {
   const [elsewhere, here] = reached(push, edges);
   const vlan = `VLAN ${push.vlanId}`;
@@ -85,7 +91,7 @@ function pushed(push: Push, { name }: Policy, edges: readonly MirroredEdge[]): W
   }));
 }
 
-/** What another policy does to edges of the one that is written. */
+/** The effect of another policy on edges of the written policy. */
 function carried(push: Push, edges: readonly MirroredEdge[]): Warning[] {
   const [elsewhere, here] = reached(push, edges);
   const vlan = `VLAN ${push.vlanId}`;
