@@ -1,11 +1,14 @@
-/** Which refusals of a document the other documents of the same file may settle, and which they cannot. */
+/**
+ * Decides which refusals of a document may disappear once other documents of the same file are
+ * applied.
+ */
 import type { ErrorCode, Problem, Refusal } from '@mirrorplane/contract';
 import type { Document } from './documents.ts';
 
-/** Where a document stands that stands for a policy to be deleted. */
+/** The place of a document that represents a policy to be deleted. */
 export const PRUNED = 'not in the file';
 
-/** Refusals of a policy that depend on what its interfaces are, on where they are, and on the other policies. */
+/** Refusals of a policy that depend on its interfaces, on their places, or on other policies. */
 const BY_INTERFACE: readonly string[] = [
   'POLICY_SOURCE_KINDS_MIXED',
   'POLICY_PHYSICAL_TO_VIRTUAL',
@@ -19,9 +22,9 @@ const BY_POLICY: readonly string[] = ['POLICY_SOURCE_IN_USE', 'POLICY_CYCLE'] sa
 const REFERENCES = ['domain', 'pool', 'node', 'edge', 'edge.node'];
 
 /**
- * Tells why a refused document may still be right once the others are applied.
+ * Says why a refused document may be accepted once the others are applied.
  * @param others the documents of the file that are created or changed.
- * @returns a reason for people, or undefined where one of the refusals stands whatever the others bring.
+ * @returns a reason for people. Undefined: one of the refusals does not depend on the others
  */
 export function settledBy(document: Document, problem: Problem, others: readonly Document[]): string | undefined {
   const rest = others.filter((other) => other !== document);
@@ -49,7 +52,8 @@ export function settledBy(document: Document, problem: Problem, others: readonly
 }
 
 /**
- * Finds sources that two policies of the file claim: they cannot both be applied, and each alone would pass its check.
+ * Finds sources that two policies of the file have. Each policy alone would pass its check, but
+ * they cannot both be applied.
  */
 export function repeatedSources(documents: readonly Document[]): { document: Document; refusals: Refusal[] }[] {
   const owners = new Map<unknown, Document>();

@@ -12,25 +12,26 @@ import { remove } from './remove.ts';
 import { pathOf, RESOURCES } from './resources.ts';
 import { noteWarnings } from './warnings.ts';
 
-/** What a dry run said of one document. */
+/** The result of a dry run for one document. */
 export interface Check {
   document: Document;
   result: 'created' | 'changed' | 'unchanged' | 'unchecked' | 'deleted';
   etag: string | undefined;
-  /** The resource as it is, and as it would be; undefined where it is not there, or was not checked. */
+  /** The resource before and after. Undefined where it does not exist, or was not checked. */
   before?: object | undefined;
   after?: object | undefined;
-  /** Why it could not be checked: it needs something that the same documents bring. */
+  /** Why the document could not be checked: it depends on other changes of the same documents. */
   reason?: string;
 }
 
 /**
  * Makes the cluster have what the documents say.
  *
- * A document that is refused alone, and names a resource that the same documents create or change, may well be right
- * once that is there: it is applied last, and refused then if it is wrong.
- * @param pruned names of policies that are deleted, after what was checked is applied
- * @throws CliError after every refusal was printed on stderr; nothing was changed where a check refused.
+ * A document may be refused only because it names a resource that the same documents create or
+ * change. Such a document is applied last. If it is wrong, it is refused then.
+ * @param pruned names of policies to delete, after the checked documents are applied
+ * @throws CliError after every refusal was printed on stderr; if a check has refused, nothing was
+ * changed
  */
 export async function applyDocuments(
   context: Context,
@@ -56,7 +57,7 @@ export async function applyDocuments(
 
 /**
  * Checks all documents by a dry run, and changes nothing.
- * @param deletions policies that are to be deleted: what they hold may become free
+ * @param deletions policies to be deleted; their sources become free
  * @throws CliError after every refusal was printed on stderr
  */
 export async function dryRunOf(
@@ -103,7 +104,8 @@ export async function dryRunOf(
 
 async function change(context: Context, checks: readonly Check[]): Promise<Outcome[]> {
   const done: Outcome[] = [];
-  // What was checked goes first, in the order of kinds; what could not be checked needs it, in the same order.
+  // Checked documents first, in the order of kinds. Then the unchecked ones, which need them, in
+  // the same order.
   const order = [
     ...checks.filter((one) => one.result !== 'unchecked'),
     ...checks.filter((one) => one.result === 'unchecked'),
@@ -142,7 +144,7 @@ async function change(context: Context, checks: readonly Check[]): Promise<Outco
 async function check(context: Context, document: Document): Promise<Check> {
   const { kind, name } = document;
   const before = await getIfThere<object>(context.client, pathOf(kind, name));
-  // What an agent sees and nobody has declared stays so, as long as the document says nothing else of it.
+  // An observed interface stays undeclared while its document differs in nothing.
   if (document.observed && before && agrees(document, before.body)) {
     return { document, result: 'unchanged', etag: before.etag, before: before.body };
   }
@@ -159,7 +161,8 @@ async function put(context: Context, one: Check, dryRun: boolean): Promise<Respo
     : await context.client.request<object>('PUT', pathOf(kind, name), {
         body: spec,
         dryRun,
-        // Between check and change nobody else may change it. Interfaces and nodes change by themselves, as agents report.
+        // Nobody else may change the policy between check and change. Other kinds are not compared,
+        // because reports of agents change interfaces and nodes at any time.
         ifMatch: kind === 'Policy' ? one.etag : undefined,
       });
   if (!dryRun && kind === 'Policy') {

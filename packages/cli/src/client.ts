@@ -21,24 +21,27 @@ export interface ClientOptions {
 export interface RequestOptions {
   query?: Record<string, string | undefined>;
   body?: unknown;
-  /** ETag that the resource must still have. */
+  /** The request is carried out only while the resource has this ETag. */
   ifMatch?: string | undefined;
   /** Content type of the body. Default `application/json`. */
   contentType?: string;
-  /** Asks the controller to check and answer only, and to change nothing. */
+  /** The controller only checks and answers, and changes nothing. */
   dryRun?: boolean | undefined;
 }
 
-/** How a stream of server-sent events is asked for. */
+/** Options of a stream of server-sent events. */
 export interface StreamOptions {
   query?: Record<string, string | undefined>;
-  /** The stream goes on after the event of this id. */
+  /** The stream continues after the event with this id. */
   lastEventId?: string | undefined;
   /** Ends the stream. */
   signal: AbortSignal;
 }
 
-/** Milliseconds without a byte after which a stream is given up: three signs of life of the controller. */
+/**
+ * Milliseconds without a byte after which a stream is given up: three keep-alive intervals of the
+ * controller.
+ */
 const SILENCE_MS = 45_000;
 
 export interface Response<T> {
@@ -47,10 +50,10 @@ export interface Response<T> {
   body: T;
 }
 
-/** A list of resources, whole. */
+/** A complete list of resources. */
 export interface List<T> {
   items: T[];
-  /** Store revision that it shows; of a list of several pages that of the last one. */
+  /** Store revision of the list. For several pages, that of the last page. */
   revision: number;
 }
 
@@ -94,7 +97,7 @@ export class Client {
   }
 
   /**
-   * Reads a list to its end, where the controller divides it into pages, too.
+   * Reads a complete list, over all pages.
    * @throws ProblemError, or CliError where the controller cannot be reached or understood
    */
   async list<T>(path: string, query: RequestOptions['query'] = {}): Promise<List<T>> {
@@ -108,8 +111,9 @@ export class Client {
   }
 
   /**
-   * Reads server-sent events, and gives each to `take`, until the controller ends the stream or falls silent. What ends
-   * it is thrown. @throws ProblemError, or CliError (unavailable) where the stream ended; nothing where `signal` did
+   * Reads server-sent events, and gives each to `take`, until the stream ends or falls silent.
+   * @throws ProblemError, or CliError (unavailable) when the stream ends; nothing is thrown after
+   * `signal`
    */
   async stream(path: string, options: StreamOptions, take: (message: SseMessage) => void): Promise<void> {
     this.#token ??= readToken(this.#options.token);
@@ -200,7 +204,8 @@ export class Client {
       }
     }
     const where = `/api/v1${path}${search.size > 0 ? `?${search}` : ''}`;
-    // One connection per request: a command sends few, and a kept connection may be closed under the next request.
+    // One connection for each request. A command sends few requests, and the controller might close
+    // an idle connection just as the next request starts.
     const common = { method, agent: false as const, ...options };
     const target = this.#target;
     if ('socketPath' in target) {
@@ -212,7 +217,7 @@ export class Client {
   }
 }
 
-/** Reads a resource; undefined where it does not exist. */
+/** Reads a resource. Undefined where it does not exist. */
 export async function getIfThere<T>(client: Client, path: string): Promise<Response<T> | undefined> {
   try {
     return await client.request<T>('GET', path);
@@ -225,8 +230,9 @@ export async function getIfThere<T>(client: Client, path: string): Promise<Respo
 }
 
 /**
- * Loaded late, and not by `import`: that reads every export of the module, and the ones for WebSockets load a client of
- * HTTP that nobody here uses. It would take longer than all the rest of a command.
+ * Loads the HTTP module late, and not by `import`. An import reads every export of the module, and
+ * the exports for WebSockets load an HTTP client that is not used here. This takes longer than all
+ * the rest of a command.
  */
 function httpModule(name: 'node:http' | 'node:https'): Pick<typeof http, 'request'> {
   return process.getBuiltinModule(name);
@@ -273,7 +279,7 @@ function readToken(source: TokenSource): { token?: string; missing?: string } {
     const why =
       code === 'ENOENT' ? 'does not exist' : code === 'EACCES' ? 'may not be read by you' : `cannot be read (${code})`;
     const missing = `the token file ${source.path} ${why}`;
-    // The default place may well be empty; whether a token is needed is for the controller to say.
+    // The default token file may be absent. The controller decides whether a token is needed.
     if (source.optional) {
       return { missing };
     }
@@ -323,7 +329,7 @@ function unreachable(url: string, cause: Error): CliError {
   );
 }
 
-/** Why TLS did not come about, with what to do; undefined where it is not to blame. */
+/** Why TLS failed, with a remedy. Undefined for other errors. */
 function notSecure(code: string | undefined): string | undefined {
   if (code === 'EPROTO' || code?.startsWith('ERR_SSL_')) {
     return (

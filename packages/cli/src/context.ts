@@ -1,4 +1,4 @@
-/** What every command is given: the controller, the format, and where to print. */
+/** The context of every command: client, output format, and where to print. */
 import { type Command, Option } from 'commander';
 import { Client, type TokenSource } from './client.ts';
 import { FORMATS, type Format } from './output/format.ts';
@@ -56,7 +56,7 @@ export function addGlobalOptions(program: Command): Command {
 
 /**
  * The context of a command that runs.
- * @param timeout milliseconds that a request may take. Default that of the client
+ * @param timeout milliseconds for a request. Default: that of the client
  * @throws CliError (usage) where the URL is not one
  */
 export function contextOf(command: Command, env: NodeJS.ProcessEnv = process.env, timeout?: number): Context {

@@ -1,4 +1,4 @@
-/** Deletes what documents describe. */
+/** Deletes the resources that documents describe. */
 import { getIfThere, ProblemError } from './client.ts';
 import type { Context } from './context.ts';
 import type { Document } from './documents.ts';
@@ -9,9 +9,10 @@ import { remove } from './remove.ts';
 import { pathOf } from './resources.ts';
 
 /**
- * Deletes the resources of the documents, those that use others first. All are checked before the first is deleted; one
- * that is in use may become free as others of the same file are deleted.
- * @throws CliError after the refusal was printed on stderr, with what was done before it
+ * Deletes the resources of the documents. A resource that uses another one goes first. All are
+ * checked before the first deletion. A resource in use is accepted if other deletions of the file
+ * may free it.
+ * @throws CliError after the refusal and the outcomes before it were printed
  */
 export async function deleteDocuments(
   context: Context,
@@ -23,7 +24,7 @@ export async function deleteDocuments(
   for (const document of documents.toReversed()) {
     const { kind, name } = document;
     const now = await getIfThere<{ declared?: boolean }>(context.client, pathOf(kind, name));
-    // What an agent sees and nobody has declared has no declaration to delete.
+    // An interface that is only observed has no declaration to delete.
     if (now === undefined || now.body.declared === false) {
       outcomes.push({ kind, name, result: 'absent', dryRun });
       continue;
@@ -52,7 +53,10 @@ export async function deleteDocuments(
   return outcomes;
 }
 
-/** Deletes one, or tries it. With `lenient` a resource in use is no error: why it could not be checked is returned. */
+/**
+ * Deletes a resource, or checks the deletion. With `lenient`, a resource in use is no error: the
+ * reason is returned.
+ */
 async function attempt(
   context: Context,
   document: Document,

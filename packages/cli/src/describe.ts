@@ -11,7 +11,7 @@ export interface DescribedOption {
   default?: string | number | boolean;
 }
 
-/** A command that does something; what only holds others is none. */
+/** A command that does something. Groups of commands are left out. */
 export interface DescribedCommand {
   /** As `policy create NAME`. */
   usage: string;
@@ -19,7 +19,7 @@ export interface DescribedCommand {
   options: DescribedOption[];
 }
 
-/** The whole command: what every command takes, and each of them. */
+/** The whole program: the global options and every command. */
 export function commandsOf(): { description: string; options: DescribedOption[]; commands: DescribedCommand[] } {
   const program = buildProgram();
   const commands: DescribedCommand[] = [];

@@ -7,14 +7,14 @@ import { toYaml } from './output/render.ts';
 import { paint, printable } from './output/table.ts';
 import { type Kind, specOf } from './resources.ts';
 
-/** A field that differs; undefined where it is not there. */
+/** A field that differs. A value is undefined where the field is absent. */
 export interface Change {
   field: string;
   before: unknown;
   after: unknown;
 }
 
-/** How one resource differs from its document. */
+/** The differences between one resource and its document. */
 export interface Difference {
   kind: Kind;
   name: string;
@@ -22,7 +22,7 @@ export interface Difference {
   changes: Change[];
 }
 
-/** The documents that differ from what there is. @throws as `applyDocuments` where they are refused */
+/** The documents that differ from the cluster. @throws as `applyDocuments` if one is refused */
 export async function differences(context: Context, documents: readonly Document[]): Promise<Difference[]> {
   const found: Difference[] = [];
   for (const { document, result, before, after } of await dryRunOf(context, documents)) {
@@ -31,7 +31,7 @@ export async function differences(context: Context, documents: readonly Document
     }
     const { kind, name } = document;
     const was = before === undefined || result === 'created' ? {} : specOf(kind, before);
-    // What could not be checked yet is as the document says.
+    // An unchecked resource is taken to become as its document says.
     const will = after === undefined ? document.spec : specOf(kind, after);
     const fields = [...new Set([...Object.keys(was), ...Object.keys(will)])].filter((field) => field !== 'name');
     const changes = fields
@@ -45,7 +45,7 @@ export async function differences(context: Context, documents: readonly Document
   return found;
 }
 
-/** As diff(1) would put it: `-` what is, `+` what the document says. */
+/** The differences in the form of diff(1): `-` is the current value, `+` that of the document. */
 export function diffText(found: readonly Difference[], color: boolean): string {
   return found
     .map(({ kind, name, result, changes }) => {

@@ -1,4 +1,7 @@
-/** Daemons and tools that bin/mirrorplane starts before it comes to this command: name and what each does. */
+/**
+ * Daemons and tools that bin/mirrorplane starts itself, without this command tree: name and
+ * description.
+ */
 export const DISPATCHED = [
   ['up', 'controller and agent for this host in one process'],
   ['controller', 'the controller daemon'],

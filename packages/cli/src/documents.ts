@@ -5,18 +5,24 @@ import { readInput } from './input.ts';
 import { KINDS, type Kind, RESOURCES } from './resources.ts';
 import { parseVlanList, VlanListError } from './vlans.ts';
 
-/** One resource of a file. `spec` is what is sent; unknown fields stay in it, so that the controller refuses them. */
+/**
+ * One resource of a file. `spec` is sent as it is. Unknown fields stay in it, and the controller
+ * refuses them.
+ */
 export interface Document {
   kind: Kind;
   name: string;
   spec: Record<string, unknown>;
-  /** Where it stands, for messages: `policies.yaml, document 2`. */
+  /** The place of the document, for messages: `policies.yaml, document 2`. */
   where: string;
-  /** An interface as `show` printed it, that an agent had seen and nobody had declared. */
+  /** Set for an interface that `show` printed as observed and not declared. */
   observed?: true;
 }
 
-/** Fields that the controller adds. They are left out, so that what `show` prints can be applied again. */
+/**
+ * Fields that the controller adds. They are removed, so that the output of `show` can be applied
+ * again.
+ */
 export const ADDED: Record<Kind, readonly string[]> = {
   Domain: ['revision'],
   Pool: ['revision'],
@@ -40,7 +46,10 @@ export const ADDED: Record<Kind, readonly string[]> = {
   Policy: ['uid', 'type', 'revision', 'createdAt', 'updatedAt', 'warnings'],
 };
 
-/** Kinds of interfaces; a document whose `kind` is one of them is that interface, as `interface show` prints it. */
+/**
+ * Kinds of interfaces. A document with such a `kind` is an interface, as `interface show` prints
+ * it.
+ */
 const INTERFACE_KINDS = ['vm', 'nfv', 'edge'];
 
 /** Reads a file, or stdin for `-`. @throws CliError (usage) which names the document that is wrong. */
@@ -48,7 +57,9 @@ export async function readDocuments(file: string, assumed?: Kind): Promise<Docum
   return parseDocuments(await readInput(file), file === '-' ? 'stdin' : file, assumed);
 }
 
-/** Reads the documents of a text; JSON is YAML too. Sorted so that what others depend on comes first. */
+/**
+ * Reads the documents of a text, which is YAML or JSON. Documents that others depend on come first.
+ */
 export function parseDocuments(text: string, origin: string, assumed?: Kind): Document[] {
   const values: { value: unknown; where: string }[] = [];
   let lists = 0;
@@ -60,7 +71,7 @@ export function parseDocuments(text: string, origin: string, assumed?: Kind): Do
       throw new CliError('usage', `${where}: ${error.message}`);
     }
     const value = toValue(document, where);
-    // An empty document, as after a trailing "---", says nothing.
+    // An empty document is ignored, for example after a trailing "---".
     if (value === null || value === undefined) {
       continue;
     }
@@ -72,7 +83,7 @@ export function parseDocuments(text: string, origin: string, assumed?: Kind): Do
       values.push({ value, where });
     }
   }
-  // A list of nothing is what `list` prints of nothing.
+  // An empty list is valid: `list` prints one.
   if (values.length === 0 && lists === 0) {
     throw new CliError('usage', `${origin} holds no document`);
   }
@@ -92,7 +103,7 @@ function toValue(document: { toJS(): unknown }, where: string): unknown {
   try {
     return document.toJS();
   } catch (error) {
-    // Aliases of YAML that grow without bound.
+    // YAML aliases may expand without bound.
     throw new CliError('usage', `${where}: ${(error as Error).message}`, { cause: error });
   }
 }
@@ -130,14 +141,16 @@ function toDocument(value: unknown, where: string, assumed: Kind | undefined): D
   for (const field of ADDED[kind]) {
     delete spec[field];
   }
-  // The URL names the resource. The name within a policy stays: it is a field of its own there.
+  // The URL names the resource. Only a policy also has its name as a field.
   if (kind !== 'Policy') {
     delete spec[key];
   }
   return { kind, name, spec, where, ...(observed && { observed }) };
 }
 
-/** `kind: Interface` leaves no room for the interface's own kind: that is `interfaceKind`, or follows from `edge`. */
+/**
+ * With `kind: Interface`, the kind of the interface is in `interfaceKind`, or follows from `edge`.
+ */
 function completeInterface(spec: Record<string, unknown>, where: string): void {
   if (spec.kind === undefined) {
     const kind = spec.interfaceKind ?? (spec.edge === undefined ? undefined : 'edge');
@@ -147,7 +160,7 @@ function completeInterface(spec: Record<string, unknown>, where: string): void {
     spec.kind = kind;
     delete spec.interfaceKind;
   }
-  // The pool of an edge is that of its node: `show` prints it, and it is nothing to declare.
+  // The pool of an edge is the pool of its node. `show` prints it, but it cannot be declared.
   if (spec.kind === 'edge') {
     delete spec.pool;
   }
@@ -156,7 +169,10 @@ function completeInterface(spec: Record<string, unknown>, where: string): void {
   }
 }
 
-/** A list of numbers and ranges, or one text, as in `100,200-210`. What is neither is left for the controller to refuse. */
+/**
+ * Reads a list of numbers and ranges, or a text such as `100,200-210`. The controller refuses any
+ * other value.
+ */
 function readVlans(value: unknown, where: string): unknown {
   const parts = Array.isArray(value) ? value : [value];
   if (!parts.some((part) => typeof part === 'string')) {

@@ -12,9 +12,9 @@ import { toYaml } from './output/render.ts';
 import { pathOf, specOf } from './resources.ts';
 
 /**
- * Opens the editor on a policy and sends what was written, if nobody changed the policy meanwhile.
- * @returns the policy as it is now, or undefined where the text was left as it was.
- * @throws whatever the controller answers; the text is kept then, and its file named on stderr.
+ * Opens a policy in the editor, and sends the result if nobody else changed the policy meanwhile.
+ * @returns the policy as it is now. Undefined: the text was not changed
+ * @throws the error of the controller; the text is kept, and its file is named on stderr
  */
 export async function editInEditor(
   context: Context,
@@ -33,7 +33,7 @@ export async function editInEditor(
     if (text === original) {
       return undefined;
     }
-    // From here on there is work of the operator in the file.
+    // From here on the file contains work of the operator.
     keep = true;
     const documents = parseDocuments(text, file, 'Policy');
     const [document] = documents;
@@ -66,10 +66,10 @@ function textOf(policy: Policy): string {
   return comment + toYaml({ kind: 'Policy', name: policy.name, ...specOf('Policy', policy) });
 }
 
-/** Editors that draw on a screen. Another one, such as a script, may do without a terminal. */
+/** Editors that need a terminal. Others, such as a script, may run without one. */
 const ON_SCREEN = ['vi', 'vim', 'nvim', 'view', 'nano', 'pico', 'emacs', 'joe', 'jed', 'ne', 'mcedit', 'micro', 'hx'];
 
-/** @throws CliError (usage) where the editor needs a terminal and there is none */
+/** @throws CliError (usage) if the editor needs a terminal and there is none */
 function checkTerminal(name: string): void {
   const program = editorOf().trim().split(/\s+/)[0]!.split('/').at(-1)!;
   if ((process.stdin.isTTY && process.stdout.isTTY) || !ON_SCREEN.includes(program)) {
@@ -88,7 +88,7 @@ function editorOf(): string {
 
 function runEditor(file: string): void {
   const editor = editorOf();
-  // Through a shell, since the variable may hold arguments, as in "code --wait".
+  // A shell runs it, because the variable may contain arguments, for example "code --wait".
   const result = spawnSync('/bin/sh', ['-c', `${editor} "$1"`, 'sh', file], { stdio: 'inherit' });
   if (result.status !== 0) {
     const how = result.status === 127 ? 'was not found; set EDITOR' : `ended with ${result.status ?? result.signal}`;

@@ -28,7 +28,7 @@ export class CliError extends Error {
   }
 }
 
-/** The exit that belongs to an HTTP status of 400 and above. */
+/** The exit code for an HTTP status of 400 and above. */
 export function exitOfStatus(status: number): Exit {
   switch (status) {
     case 401:

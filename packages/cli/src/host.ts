@@ -1,9 +1,9 @@
-/** What `mirrorplane up` finds out about the host that it runs on. */
+/** Information about the host, for `mirrorplane up`. */
 
 /**
  * The device of the IPv4 default route with the lowest metric.
  * @param routes content of /proc/net/route
- * @returns undefined where there is no default route, or only one through the loopback device.
+ * @returns undefined without a default route, or with one through the loopback device only
  */
 export function defaultRouteDevice(routes: string): string | undefined {
   let best: { device: string; metric: number } | undefined;
@@ -20,7 +20,10 @@ export function defaultRouteDevice(routes: string): string | undefined {
   return best?.device;
 }
 
-/** The name of a node made of a host name: its first label, in lower case. Undefined where that is no name. */
+/**
+ * The node name for a host name: its first label in lower case. Undefined where this is no valid
+ * name.
+ */
 export function nodeNameOf(hostname: string): string | undefined {
   const name = hostname
     .split('.')[0]!

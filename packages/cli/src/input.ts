@@ -2,12 +2,12 @@
 import { createReadStream } from 'node:fs';
 import { CliError } from './exit.ts';
 
-/** Bytes of a file at most: some 50,000 policies, and little memory. */
+/** The largest file, in bytes: some 50,000 policies. */
 export const MAX_INPUT_BYTES = 16 << 20;
 
 /**
- * The text of a file, or of stdin for `-`. Stdin may be a pipe whose writer takes its time.
- * @throws CliError (usage) where it cannot be read, holds more than `MAX_INPUT_BYTES`, or is not UTF-8
+ * The text of a file, or of stdin for `-`. Stdin may be a pipe with a slow writer.
+ * @throws CliError (usage) if it cannot be read, exceeds `MAX_INPUT_BYTES`, or is not UTF-8
  */
 export async function readInput(file: string): Promise<string> {
   const name = file === '-' ? 'stdin' : file;

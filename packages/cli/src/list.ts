@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { CliError } from './exit.ts';
 
-/** What `--sort` gives. */
+/** The value of `--sort`. */
 export interface SortOptions {
   sort?: string;
 }
@@ -16,9 +16,9 @@ export function addSort(command: Command): Command {
 }
 
 /**
- * A list in the order of a field. What has no such field comes last.
- * @param by path of the field, with "-" before it for the opposite order. Undefined: as it came
- * @throws CliError (usage) where nothing in the list has the field
+ * A list sorted by a field. Items without the field come last.
+ * @param by path of the field, with "-" before it for the opposite order. Undefined: unsorted
+ * @throws CliError (usage) if no item has the field
  */
 export function sorted<T extends { items: readonly object[] }>(list: T, by: string | undefined): T {
   if (by === undefined || list.items.length === 0) {
@@ -42,7 +42,7 @@ export function sorted<T extends { items: readonly object[] }>(list: T, by: stri
 
 type Key = string | number;
 
-/** Lists count by their length, and counts of traffic by their packets. */
+/** The sort key: of a list its length, of a traffic count its packets. */
 function keyOf(item: object, path: readonly string[]): Key | undefined {
   let value: unknown = item;
   for (const part of path) {

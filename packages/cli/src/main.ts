@@ -7,7 +7,7 @@ import { errorText, exitCodeOf } from './output/errors.ts';
 import { inWordsOf } from './output/option-words.ts';
 import { buildProgram } from './program.ts';
 
-// A reader that went away, as in "mirrorplane policy list | head -1", is no error.
+// A closed pipe is no error, for example "mirrorplane policy list | head -1".
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') {
     process.exit();
@@ -15,10 +15,13 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.stderr.write(`error: the command cannot write to standard output (${error.code ?? error.message})\n`);
   process.exit(EXIT_CODES.unexpected.code);
 });
-// Where messages cannot be written, there is nowhere to say so.
+// A failure to write on stderr cannot be reported anywhere.
 process.stderr.on('error', () => {});
 
-/** Says what may have been meant by words of other tools. Loaded only here, since most commands are right. */
+/**
+ * Suggests a command for words of other tools. The module is loaded only here, because most
+ * commands are right.
+ */
 async function noteMeant(): Promise<void> {
   const words = process.argv.slice(2);
   const end = words.findIndex((word) => word.startsWith('-'));
@@ -29,10 +32,10 @@ async function noteMeant(): Promise<void> {
   }
 }
 
-/** The command that is being carried out. */
+/** The command that runs now. */
 let running: Command | undefined;
 
-/** A refusal names options where options were given. */
+/** Makes a refusal name options of the command instead of API fields. */
 function inItsWords(error: unknown): unknown {
   return error instanceof ProblemError && running
     ? new ProblemError(inWordsOf(running, error.problem), error.exit)

@@ -1,8 +1,14 @@
-/** Readers of option values. A wrong value is a usage error; the rules of a policy are left to the controller. */
+/**
+ * Parses option values. A wrong value is a usage error. The controller checks the rules of a
+ * policy.
+ */
 import { InvalidArgumentError } from 'commander';
 import { parseVlanList, VlanListError } from './vlans.ts';
 
-/** Collects ids that are given one by one, several after one option, or with commas between them. */
+/**
+ * Collects ids from repeated options, from several values of one option, and from lists with
+ * commas.
+ */
 export function collectIds(value: string, before: string[] | undefined): string[] {
   const ids = value.split(',').map((id) => id.trim());
   if (ids.includes('')) {
@@ -26,7 +32,7 @@ export function numberOrNone(value: string): number | 'none' {
 
 const SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
-/** A moment: so long ago, as in `10m`, or a time of ISO 8601. As ISO 8601 in UTC. */
+/** A moment, as ISO 8601 in UTC. Reads an age such as `10m`, or a time of ISO 8601. */
 export function moment(value: string): string {
   const ago = /^(\d{1,6})([smhd])$/.exec(value);
   const time = ago

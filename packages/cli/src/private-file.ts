@@ -1,17 +1,25 @@
-/** Files with a secret: what others could read, or put in its place, is refused as ssh refuses such a key. */
+/**
+ * Reads files with a secret. A file that other users can read or replace is refused, as ssh refuses
+ * such a key.
+ */
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { CliError } from './exit.ts';
 
-/** Rights that no file with a secret may give: any of others, and that of the group to write it. */
+/**
+ * Permission bits that a file with a secret must not have: all bits of others, and write of the
+ * group.
+ */
 const TOO_OPEN = 0o027;
 
-/** Reads a file. @throws CliError (denied) where others may read or write it; Error where it cannot be read */
+/**
+ * Reads a file. @throws CliError (denied) if others may read or write it; Error if it is unreadable
+ */
 export function readPrivateFile(path: string): string {
   const descriptor = openSync(path, 'r');
   try {
     const stat = fstatSync(descriptor);
     const mode = stat.mode & 0o777;
-    // A pipe, as of <(pass show token), is nobody else's.
+    // A pipe such as <(pass show token) is private.
     if (stat.isFile() && (mode & TOO_OPEN) !== 0) {
       const open = mode.toString(8).padStart(4, '0');
       throw new CliError(

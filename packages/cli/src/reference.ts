@@ -2,7 +2,7 @@
 import type { Command, Option } from 'commander';
 import { EXIT_CODES } from './exit.ts';
 
-/** Lines between which docs/reference/cli.md holds what `commandReference` gives. */
+/** docs/reference/cli.md has the output of `commandReference` between these two lines. */
 export const REFERENCE_BEGIN = '<!-- commands: made by packages/cli/test/reference.test.ts -->';
 export const REFERENCE_END = '<!-- end of commands -->';
 

@@ -1,12 +1,15 @@
-/** Deletes a resource, and says what may still be copied for a policy that is gone. */
+/** Deletes a resource, and names nodes that may still copy for a deleted policy. */
 import type { Node } from '@mirrorplane/contract';
 import type { Context } from './context.ts';
 import { type Kind, pathOf, RESOURCES } from './resources.ts';
 
-/** Milliseconds that nodes get to confirm a deletion before the command names those that have not. */
+/**
+ * Milliseconds that nodes have to confirm a deletion. Then the command names the nodes that have
+ * not.
+ */
 const CONFIRMATION_MS = 2000;
 
-/** Deletes one resource. @param query of the request. @throws whatever the controller answers */
+/** Deletes one resource. @param query of the request. @throws the error of the controller */
 export async function remove(
   context: Context,
   kind: Kind,
@@ -20,7 +23,10 @@ export async function remove(
   }
 }
 
-/** Says which nodes have not confirmed that they stopped copying for a policy that was deleted or switched off. */
+/**
+ * Prints the nodes that have not confirmed that they stopped copying for a deleted or disabled
+ * policy.
+ */
 export async function noteEnding(context: Context, policy: string): Promise<void> {
   const end = performance.now() + CONFIRMATION_MS;
   for (;;) {

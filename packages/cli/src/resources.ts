@@ -1,7 +1,7 @@
 /** The resources of the API: their paths, their identifying field, and which fields an operator writes. */
 import { CliError } from './exit.ts';
 
-/** Path below /api/v1, name of the field that identifies, and fields of the spec, by kind. */
+/** By kind: path below /api/v1, identifying field, and fields of the spec. */
 export const RESOURCES = {
   Domain: { path: '/domains', key: 'name', fields: ['description'] },
   Pool: { path: '/pools', key: 'name', fields: ['domain', 'description'] },
@@ -24,7 +24,7 @@ export const RESOURCES = {
   },
 } as const;
 
-/** Kinds in the order in which they can be created: each needs those before it. */
+/** Kinds in order of creation: each kind needs those before it. */
 export const KINDS = ['Domain', 'Pool', 'Node', 'Interface', 'Policy'] as const;
 export type Kind = (typeof KINDS)[number];
 

@@ -1,16 +1,16 @@
-/** Server-sent events, as the HTML standard says that they are read. */
+/** Parser of server-sent events, as in the HTML standard. */
 
 /** One message of a stream. */
 export interface SseMessage {
-  /** `message` where the stream names none. */
+  /** Name of the event. `message` where the stream gives no name. */
   name: string;
-  /** Empty where the message only moves `id` on. */
+  /** Empty where the message only changes `id`. */
   data: string;
-  /** What a stream that goes on after this message is asked for with; empty: none came yet. */
+  /** The id to continue the stream after this message. Empty: none has come yet. */
   id: string;
 }
 
-/** Puts messages together from text that comes in pieces. */
+/** Assembles messages from pieces of text. */
 export class SseParser {
   readonly #take: (message: SseMessage) => void;
   #rest = '';
@@ -23,7 +23,7 @@ export class SseParser {
     this.#take = take;
   }
 
-  /** Takes the next piece. Our controller ends lines with a line feed alone. */
+  /** Adds the next piece. The controller ends lines with a line feed only. */
   add(text: string): void {
     const lines = (this.#rest + text).split('\n');
     this.#rest = lines.pop() ?? '';

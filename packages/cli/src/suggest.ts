@@ -1,7 +1,7 @@
-/** What a user may have meant who writes as in other tools: `get policies`, `rm`, `create policy`. Pure. */
+/** Suggests a command for words of other tools: `get policies`, `rm`, `create policy`. Pure. */
 import type { Command } from 'commander';
 
-/** Words of other tools for a verb, the nearest first. */
+/** Words of other tools, each with our verbs, the closest first. */
 const VERBS: Record<string, readonly string[]> = {
   get: ['show', 'list'],
   describe: ['show', 'list'],
@@ -33,13 +33,13 @@ const VERBS: Record<string, readonly string[]> = {
   state: ['status'],
   counters: ['status'],
 };
-/** Further words for a noun, beside its plural. */
+/** Other words for a noun, apart from its plural. */
 const NOUNS: Record<string, string> = { if: 'interface', iface: 'interface', mirror: 'policy', host: 'node' };
 
 /**
- * The command that the words come near to, as text that can be typed.
- * @param words what was typed after "mirrorplane", up to the first option
- * @returns undefined where they come near to none, or are a command already
+ * The command that is closest to the words, as text that a user can type.
+ * @param words the words after "mirrorplane", up to the first option
+ * @returns undefined if no command is close, or the words are a command
  */
 export function meant(program: Command, words: readonly string[]): string | undefined {
   const [first = '', second = ''] = words;
@@ -50,13 +50,13 @@ export function meant(program: Command, words: readonly string[]): string | unde
   if (noun === undefined && program.commands.some((one) => one.name() === verb)) {
     return undefined;
   }
-  // What has no noun is most likely about policies.
+  // Words without a noun are most likely about policies.
   const command = program.commands.find((one) => one.name() === (noun ?? 'policy'))!;
   const typed = ['mirrorplane', command.name()];
   if (command.commands.length > 0) {
     const known = command.commands.map((one) => one.name());
     const wanted = verb === '' ? ['list'] : (VERBS[verb] ?? [verb]);
-    // "get" is for one where it is named, else for all.
+    // "get" means `show` with a name, and `list` without.
     const found = wanted.find((one) => known.includes(one) && !(one === 'show' && rest.length === 0));
     if (found === undefined) {
       return undefined;

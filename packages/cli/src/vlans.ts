@@ -1,6 +1,6 @@
 /** Lists of VLAN IDs as operators write them: `100,200-210`. */
 
-/** Thrown where a text is not a list of VLAN IDs. */
+/** Thrown if a text is not a list of VLAN IDs. */
 export class VlanListError extends Error {}
 
 /**
@@ -32,7 +32,10 @@ export function parseVlanList(text: string): number[] {
   return [...ids].sort((a, b) => a - b);
 }
 
-/** Writes a list of VLAN IDs with ranges, the opposite of `parseVlanList`. Three and more in a row become a range. */
+/**
+ * Writes a list of VLAN IDs with ranges, for `parseVlanList` to read. Three or more consecutive IDs
+ * become a range.
+ */
 export function formatVlanList(ids: readonly number[]): string {
   const sorted = [...new Set(ids)].sort((a, b) => a - b);
   const parts: string[] = [];

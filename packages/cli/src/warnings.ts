@@ -1,4 +1,4 @@
-/** Warnings of a policy: they do not stop it, yet its author should know. */
+/** Warnings of a policy: the policy is accepted, but its author should know them. */
 import type { Policy } from '@mirrorplane/contract';
 import type { Context } from './context.ts';
 import { printable } from './output/table.ts';

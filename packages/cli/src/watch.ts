@@ -7,16 +7,20 @@ import { render } from './output/render.ts';
 
 export interface WatchOptions {
   watch?: boolean;
-  /** Number of readings after which watching ends; implies `watch`. Default: none, until SIGINT. */
+  /**
+   * The command ends after this number of readings. Implies `watch`. Default: no limit, until
+   * SIGINT.
+   */
   count?: number;
 }
 
 const INTERVAL_MS = 1000;
 
 /**
- * Prints what `read` gives, once or again and again. A terminal is redrawn; elsewhere a block, or a line of JSON, is
- * printed for each change. A controller that goes away while watching is waited for; other errors end it.
- * @returns the last data read.
+ * Prints the result of `read`, once or repeatedly. A terminal is redrawn. Any other output gets a
+ * block or a line of JSON for each change. If the controller goes away while watching, the command
+ * waits for it. Other errors end the command.
+ * @returns the data of the last reading
  */
 export async function showWatched<T>(
   context: Context,
@@ -63,7 +67,7 @@ export async function showWatched<T>(
           context.note(now);
         }
         trouble = now;
-        // A terminal is drawn over again, message and all, as soon as there is something to draw.
+        // The next reading redraws the whole terminal, and removes this message.
         if (context.terminal) {
           printed = undefined;
         }
@@ -76,8 +80,9 @@ export async function showWatched<T>(
 }
 
 /**
- * Runs `work` until it ends or until `stop`, which SIGINT and SIGTERM abort. Where the controller cannot be
- * reached it is run again; that is said once, until `work` has called `heard`. Other errors are thrown.
+ * Runs `work` until it ends, or until SIGINT or SIGTERM aborts `stop`. If the controller cannot be
+ * reached, `work` runs again. This is printed once, until `work` has called `heard`. Other errors
+ * are thrown.
  */
 export async function whileUnavailable(
   context: Context,
@@ -117,7 +122,8 @@ function print(context: Context, block: string): void {
   if (context.format !== 'table' && context.format !== 'wide') {
     context.print(block);
   } else if (context.terminal) {
-    // Home, the block with the rest of every line cleared, then everything below cleared: does not flicker.
+    // Cursor home, the block with the rest of each line cleared, then everything below cleared.
+    // This does not flicker.
     context.print(`\x1b[H${block.replaceAll('\n', '\x1b[K\n')}\x1b[J`);
   } else {
     context.print(`${block}\n`);

@@ -1,4 +1,4 @@
-/** `apply -f`: makes the cluster have what a file says. */
+/** `apply -f`: creates and changes resources until they are as a file says. */
 import type { Policy } from '@mirrorplane/contract';
 import type { Command } from 'commander';
 import { applyDocuments } from '../apply.ts';
@@ -17,7 +17,7 @@ interface ApplyOptions {
 
 /**
  * Adds `apply` below a command.
- * @param assumed kind of documents that do not say theirs.
+ * @param assumed kind of documents without a kind
  */
 export function addApplyCommand(parent: Command, assumed?: Kind): void {
   parent
@@ -40,7 +40,9 @@ export function addApplyCommand(parent: Command, assumed?: Kind): void {
     });
 }
 
-/** The bound of --prune. @throws CliError (usage) where one of the two options stands alone */
+/**
+ * The prefix that limits --prune. @throws CliError (usage) if only one of the two options is given
+ */
 function prefixOf({ prune, prunePrefix }: ApplyOptions): string | undefined {
   if (prune && !prunePrefix) {
     throw new CliError(
@@ -54,7 +56,7 @@ function prefixOf({ prune, prunePrefix }: ApplyOptions): string | undefined {
   return prunePrefix;
 }
 
-/** Names of the policies that begin with the prefix and stand in no document. */
+/** Names of the policies that have the prefix and no document. */
 async function policiesBeside(context: Context, documents: readonly Document[], prefix: string): Promise<string[]> {
   const named = new Set(documents.filter(({ kind }) => kind === 'Policy').map(({ name }) => name));
   const { items } = await context.client.list<Policy>(RESOURCES.Policy.path);

@@ -1,7 +1,10 @@
 /** `mirrorplane completion SHELL`: scripts that ask the command itself for words. */
 import { Argument, type Command } from 'commander';
 
-/** Scripts by shell. Each passes on what has been typed, and offers what comes back; with nothing, names of files. */
+/**
+ * Scripts by shell. Each gives the typed words to the command, and offers the words that it
+ * returns. Without an answer, it offers file names.
+ */
 export const SCRIPTS = {
   bash: `_mirrorplane() {
   local IFS=$'\\n'

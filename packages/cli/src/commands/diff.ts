@@ -9,7 +9,7 @@ import type { Kind } from '../resources.ts';
 
 /**
  * Adds `diff` below a command.
- * @param assumed kind of documents that do not say theirs.
+ * @param assumed kind of documents without a kind
  */
 export function addDiffCommand(parent: Command, assumed?: Kind): void {
   parent

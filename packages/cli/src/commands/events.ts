@@ -1,4 +1,4 @@
-/** `mirrorplane events`: what happened, and what happens. */
+/** `mirrorplane events`: past events, and new ones as they come. */
 import type { Event, EventGap, EventList } from '@mirrorplane/contract';
 import { type Command, InvalidArgumentError } from 'commander';
 import { type Context, contextOf } from '../context.ts';
@@ -9,7 +9,7 @@ import { whileUnavailable } from '../watch.ts';
 
 interface EventsOptions {
   follow?: boolean;
-  /** Number of events after which following ends; implies `follow`. */
+  /** The command ends after this number of followed events. Implies `follow`. */
   count?: number;
   after?: number;
   limit?: number;
@@ -19,10 +19,10 @@ interface EventsOptions {
 }
 
 const PATH = '/events';
-/** Events that are shown, and before those that follow. */
+/** Number of past events that are shown. */
 const SHOWN = 100;
 const SHOWN_BEFORE = 10;
-/** Events that the controller gives at once. */
+/** The most events in one answer of the controller. */
 const MOST = 1000;
 
 function eventId(text: string): number {
@@ -76,7 +76,10 @@ async function read(
   return (await context.client.request<EventList>('GET', PATH, { query })).body;
 }
 
-/** A controller that goes away is waited for; the stream then goes on after the last event that was printed. */
+/**
+ * Follows events. If the controller goes away, the command waits for it, and the stream continues
+ * after the last printed event.
+ */
 async function follow(context: Context, { after, limit, count, since }: EventsOptions, filter: Filter): Promise<void> {
   const print = (event: Event) => {
     context.print(render(context.format, event, () => eventLine(event, context.color), true));

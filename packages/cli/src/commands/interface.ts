@@ -49,7 +49,7 @@ export function addInterfaceCommands(program: Command): void {
       const { client } = context;
       const read = async () => {
         const body = await client.list<Interface>(RESOURCES.Interface.path, query);
-        // Nothing on a node is an answer; a node that does not exist is a mistake.
+        // A node without interfaces is a valid answer. A node that does not exist is an error.
         if (body.items.length === 0) {
           if (options.node !== undefined) {
             await client.request('GET', pathOf('Node', options.node));
@@ -121,12 +121,15 @@ export function addInterfaceCommands(program: Command): void {
     });
 }
 
-/** Changes only the binding, unless someone else changes the interface meanwhile. @param node undefined: none */
+/**
+ * Changes only the binding. Fails if someone else changes the interface meanwhile. @param node
+ * undefined removes the binding
+ */
 async function putBinding(context: Context, id: string, node: string | undefined, dryRun = false): Promise<void> {
   const path = pathOf('Interface', id);
   const { body: before, etag } = await context.client.request<Interface>('GET', path);
   const { boundTo: _, pool, ...rest } = specOf('Interface', before);
-  // Of one that nobody has declared, the pool follows its node.
+  // The pool of an undeclared interface follows its node.
   const spec = before.declared && pool !== undefined ? { ...rest, pool } : rest;
   if (node === undefined && before.boundTo === undefined) {
     show(context, withKind('Interface', before), () => `interface ${id} unchanged\n`);
@@ -153,7 +156,7 @@ function specFrom(options: DeclareOptions): Record<string, unknown> {
     if ((device === undefined) === (mac === undefined)) {
       throw new CliError('usage', 'an edge needs either --device or --mac');
     }
-    // MAC addresses are written in lower case everywhere; people paste them from labels and switches.
+    // People paste MAC addresses from labels and switches. Everywhere else they are in lower case.
     spec.edge = { node, device, mac: mac?.toLowerCase().replaceAll('-', ':'), allowedVlans };
     return spec;
   }

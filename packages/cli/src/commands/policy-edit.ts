@@ -53,7 +53,7 @@ export function addPolicyEdit(policy: Command): void {
       if (after) {
         noteWarnings(context, after);
       }
-      // What a change touches beside the fields, such as its time, does not count as a change.
+      // A request that changes no field keeps the revision.
       const done = after === undefined || after.revision === before.body.revision ? 'unchanged' : 'changed';
       const word = dryRun && after !== undefined ? 'accepted; nothing changed in a dry run' : done;
       show(context, withKind('Policy', after ?? before.body), () => `policy ${name} ${word}\n`);
@@ -68,7 +68,7 @@ async function patch(
 ): Promise<Policy> {
   const { source, addSource = [], removeSource = [], ...fields } = options;
   const body: Record<string, unknown> = { ...fields };
-  // In a merge patch null takes a field away.
+  // In a merge patch, null removes a field.
   if (fields.vlanId === 'none') {
     body.vlanId = null;
   }

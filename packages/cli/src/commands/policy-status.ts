@@ -1,4 +1,4 @@
-/** `policy status`: what the kernel does, and why a policy is not active. */
+/** `policy status`: state, reasons and counters of a policy. */
 import type { PolicyStatus } from '@mirrorplane/contract';
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';

@@ -7,8 +7,8 @@ import { show, withKind } from '../output/render.ts';
 import { type Kind, pathOf } from '../resources.ts';
 
 /**
- * Puts a resource, and prints what that came to.
- * @param created word for a resource that was not there before. Default `created`.
+ * Puts a resource, and prints the outcome.
+ * @param created word for a new resource. Default `created`
  */
 export async function putResource(
   context: Context,

@@ -5,8 +5,8 @@ import { errorText } from '../output/errors.ts';
 import type { Outcome } from '../output/render.ts';
 
 /**
- * Does `one` for every name; a refusal of one does not keep the others from being done.
- * @throws CliError with the exit of the first that failed, after everything was printed.
+ * Calls `one` for every name. A refusal for one name does not stop the others.
+ * @throws CliError with the exit code of the first failure, after everything was printed
  */
 export async function each(
   context: Context,
@@ -20,7 +20,7 @@ export async function each(
     try {
       outcomes.push(await one(name));
     } catch (error) {
-      // Without a controller or without permission the next name would fare no better.
+      // Without a controller or without permission, the next name would fail too.
       if (
         !(error instanceof CliError) ||
         error.exit === 'unavailable' ||

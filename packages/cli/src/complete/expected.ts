@@ -1,19 +1,19 @@
-/** What can stand where the cursor is: words, or names that the controller knows. Pure. */
+/** Finds the words, or the names of the controller, that are possible at the cursor. Pure. */
 import type { Argument, Command, Option } from 'commander';
 import { DISPATCHED } from '../dispatched.ts';
 import type { Kind } from '../resources.ts';
 
-/** What can stand in one place. */
+/** The candidates for one place. */
 export interface Expected {
-  /** Words that are known without asking. */
+  /** Words that are known without asking the controller. */
   words: string[];
-  /** Objects of the controller whose names can stand there. */
+  /** Kind of the resources whose names are possible. */
   names?: Kind;
-  /** Values of options of every command that stand before, by attribute: which controller to ask. */
+  /** Values of global options before the cursor, by attribute: they say which controller to ask. */
   options: Record<string, string>;
 }
 
-/** Kinds by the noun that a command belongs to, and by the name of an option that takes an object. */
+/** Kinds by the noun of a command, and by the name of an option that takes a resource. */
 const BY_NOUN: Record<string, Kind> = {
   policy: 'Policy',
   interface: 'Interface',
@@ -30,19 +30,19 @@ const BY_OPTION: Record<string, Kind> = {
   pool: 'Pool',
   domain: 'Domain',
 };
-/** Verbs whose argument is a name that nothing has yet. */
+/** Verbs that take a new name, so nothing can be offered. */
 const MAKING = ['create', 'declare'];
 
 /**
- * Finds what can stand as the last of `words`.
- * @param words what follows "mirrorplane" up to the cursor; the last one is what has been typed of the word there
+ * Finds candidates for the last of `words`.
+ * @param words the words after "mirrorplane" up to the cursor; the last one is the incomplete word
  */
 export function expected(program: Command, words: readonly string[]): Expected {
   const current = words.at(-1) ?? '';
   const options: Record<string, string> = {};
   let command = program;
   let arguments_ = 0;
-  /** The option whose value comes next. */
+  /** The option that needs a value next. */
   let open: Option | undefined;
   for (const word of words.slice(0, -1)) {
     if (open !== undefined && !word.startsWith('-')) {

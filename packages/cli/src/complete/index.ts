@@ -1,16 +1,17 @@
-/** `mirrorplane __complete WORD...`: what shells ask for when a user wants a word completed. */
+/** `mirrorplane __complete WORD...`: shells run it to complete a word. */
 import type { Client } from '../client.ts';
 import { contextOf } from '../context.ts';
 import { buildProgram } from '../program.ts';
 import { type Kind, RESOURCES } from '../resources.ts';
 import { expected } from './expected.ts';
 
-/** Milliseconds that a user waits for names. */
+/** The longest time that a user waits for names, milliseconds. */
 const PATIENCE_MS = 2000;
 
 /**
- * Words that can stand where the cursor is, each once. Where the controller cannot be asked, its names are left out.
- * @param words what follows "mirrorplane" up to the cursor; the last one is what has been typed of the word there
+ * The words that are possible at the cursor, each once. Without a controller, its names are left
+ * out.
+ * @param words the words after "mirrorplane" up to the cursor; the last one is the incomplete word
  */
 export async function complete(words: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<string[]> {
   const program = buildProgram();
@@ -23,7 +24,7 @@ export async function complete(words: readonly string[], env: NodeJS.ProcessEnv 
     try {
       found.push(...(await namesOf(contextOf(program, env, PATIENCE_MS).client, names)));
     } catch {
-      // A message in the middle of a line that is being typed helps nobody.
+      // A message would appear in the middle of the line that the user is typing.
     }
   }
   const current = words.at(-1) ?? '';
@@ -33,6 +34,6 @@ export async function complete(words: readonly string[], env: NodeJS.ProcessEnv 
 async function namesOf(client: Client, kind: Kind): Promise<string[]> {
   const { path, key } = RESOURCES[kind];
   const body = await client.list<Record<string, unknown>>(path);
-  // An interface may be called anything; what a shell would take apart is not offered.
+  // Interface ids can contain any character. Ids that a shell would split are not offered.
   return body.items.map((item) => String(item[key])).filter((name) => /^[\w./:@+-]+$/.test(name));
 }

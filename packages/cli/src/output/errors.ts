@@ -13,7 +13,7 @@ const WORDS: Partial<Record<Exit, string>> = {
   unavailable: 'unavailable',
 };
 
-/** A problem document: one line for every refusal, or one for the whole where it lists none. */
+/** A problem document: one line for every refusal, or one line if it lists none. */
 export async function problemText(error: ProblemError): Promise<string> {
   const word = WORDS[error.exit] ?? 'error';
   const { problem } = error;
@@ -29,7 +29,7 @@ export async function problemText(error: ProblemError): Promise<string> {
   return `${word}: ${printable(`${problem.code}: ${problem.detail}`)}${remedy === undefined ? '' : `\n  ${remedy}`}\n`;
 }
 
-/** Any error as text; what is not meant for operators comes with its stack where MIRRORPLANE_DEBUG is set. */
+/** Any error as text. With MIRRORPLANE_DEBUG, unexpected errors have their stack. */
 export async function errorText(error: unknown): Promise<string> {
   if (error instanceof ProblemError) {
     return problemText(error);
@@ -43,21 +43,22 @@ export async function errorText(error: unknown): Promise<string> {
   return `error: ${String(error)}\n`;
 }
 
-/** The exit code that an error ends the command with. */
+/** The exit code for an error. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CliError) {
     return EXIT_CODES[error.exit].code;
   }
   if (error instanceof CommanderError) {
-    // Help and version on request are no errors; help for a missing command is.
+    // Help and version are no errors if the user asked for them. Help for a missing command is an
+    // error.
     return error.exitCode === 0 ? EXIT_CODES.ok.code : EXIT_CODES.usage.code;
   }
   return EXIT_CODES.unexpected.code;
 }
 
-/** The catalogue is loaded only here: its schemas take longer to load than a command takes to run. */
+/** The catalogue is loaded only here, because loading its schemas takes longer than a command. */
 async function remedyOf(problem: Problem): Promise<string | undefined> {
-  // "What is wrong: what to do about it" says it already, and closer to the case.
+  // A detail of the form "problem: remedy" already has a more exact remedy.
   if (problem.detail.includes(': ')) {
     return undefined;
   }

@@ -23,7 +23,7 @@ const STATE_STYLES: Partial<Record<NonNullable<Event['state']>, Style>> = {
   failed: 'red',
 };
 
-/** A row an event. */
+/** A table with one row for each event. */
 export function eventTable(events: readonly Event[], color: boolean): string {
   const columns = ['TIME', 'KIND', 'OBJECT', 'CAUSED BY', 'WHAT'].map((title) => ({ title }));
   const rows = events.map((event): Cell[] => [
@@ -36,7 +36,9 @@ export function eventTable(events: readonly Event[], color: boolean): string {
   return renderTable(columns, rows, { color });
 }
 
-/** An event as a line of its own: later events are not known, so columns are as wide as most need. */
+/**
+ * One event as a line. Later events are unknown, so the columns have fixed widths that suit most.
+ */
 export function eventLine(event: Event, color: boolean): string {
   const kind = paint(event.kind.padEnd(18), styleOf(event), color);
   const columns = [event.at, kind, printable(objectText(event)).padEnd(24), printable(causeText(event)).padEnd(16)];
@@ -55,7 +57,7 @@ function causeText({ cause }: Event): string {
   return cause.kind === cause.name ? cause.kind : `${cause.kind} ${cause.name}`;
 }
 
-/** The message, and behind it what the event measured and names beside its object. */
+/** The message, followed by the measured values and other fields of the event. */
 function whatText(event: Event): string {
   const details = [
     event.code && !event.message.includes(event.code) && event.code,

@@ -5,7 +5,7 @@ import { formatVlanList } from '../vlans.ts';
 import { ago, humanBytes, UNKNOWN } from './numbers.ts';
 import { type Cell, type Column, printable, renderFields, renderTable } from './table.ts';
 
-/** A row an interface. `wide`: with more columns. */
+/** A table with one row for each interface. `wide` adds columns. */
 export function interfaceTable(interfaces: readonly Interface[], color: boolean, wide = false): string {
   const more = wide ? ['NETWORK', 'HOME', 'MAC', 'MTU'] : [];
   const titles = ['ID', 'KIND', 'NAME', 'POOL', 'DEVICE', 'DECLARED', 'ALLOWED VLANS', ...more];
@@ -23,7 +23,7 @@ export function interfaceTable(interfaces: readonly Interface[], color: boolean,
   return renderTable(columns, rows, { color });
 }
 
-/** One interface, a field a line, and its devices. */
+/** One interface: its fields, one a line, and its devices. */
 export function interfaceFields(one: Interface, color: boolean): string {
   const { edge } = one;
   const fields: [string, Cell][] = [
@@ -76,7 +76,7 @@ function ofDevices({ devices }: Interface): string[] {
   return [devices.map(({ mac }) => mac), devices.map(({ mtu }) => mtu)].map((values) => values.join(', ') || '-');
 }
 
-/** A row a node. `wide`: with more columns. */
+/** A table with one row for each node. `wide` adds columns. */
 export function nodeTable(nodes: readonly Node[], color: boolean, wide = false): string {
   const columns: Column[] = [
     ...['NAME', 'POOL', 'CONNECTED', 'UNDERLAY'].map((title) => ({ title })),
@@ -117,7 +117,7 @@ export function nodeFields(node: Node, color: boolean): string {
       ['hook', node.hook ?? UNKNOWN],
       ['program', programText(node)],
       ['certificate', certificateCell(node)],
-      // Of a controller that is older there are none.
+      // An older controller sends no budgets.
       ...(node.budgets ?? []).map(({ device, bytesPerSecond }): [string, Cell] => {
         const limit = bytesPerSecond > 0 ? `${humanBytes(bytesPerSecond)} a second` : 'no limit';
         return ['copies', `${limit} by ${device}, as service traffic leaves it`];
@@ -152,7 +152,7 @@ export function nodeFields(node: Node, color: boolean): string {
   return fields + problems.join('') + (rows.length > 0 ? `\n${renderTable(columns, rows, { color })}` : '');
 }
 
-/** The interface that a device is, and what stands in the way. */
+/** The interface of a device, and what prevents mirroring. */
 function identityCell(device: Device): Cell {
   const { identity, identityError, warning } = device;
   const why = identity && whyNotMirrorable(device, identity.kind);
@@ -163,7 +163,7 @@ function identityCell(device: Device): Cell {
   return { text: [identity?.id, ...remarks].filter((text) => text !== undefined).join(': '), style: 'yellow' };
 }
 
-/** Until when the agent can connect. */
+/** The end of the agent's certificate: until then it can connect. */
 function certificateCell({ certificateEndsAt: end, problems }: Node): Cell {
   if (end === undefined) {
     return UNKNOWN;
@@ -173,7 +173,7 @@ function certificateCell({ certificateEndsAt: end, problems }: Node): Cell {
   return isProblem ? { text, style: 'red' } : text;
 }
 
-/** The revision that the kernel runs; and the newest one where that is another. */
+/** The revision that the kernel runs, and the newest revision if it differs. */
 function programText(node: Node): string {
   if (node.programRevision === undefined && node.appliedRevision === undefined) {
     return UNKNOWN;

@@ -1,4 +1,4 @@
-/** Numbers as operators read them. What is not known is written `unknown`, never 0. */
+/** Numbers as operators read them. An unknown number is written `unknown`, never 0. */
 import type { Count } from '@mirrorplane/contract';
 
 export const UNKNOWN = 'unknown';
@@ -18,7 +18,7 @@ export function humanBytes(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'];
   let value = bytes;
   let unit = 0;
-  // 999.5 would be written 1000 in three figures.
+  // With three figures, 999.5 would become 1000.
   while (Math.abs(value) >= 999.5 && unit < units.length - 1) {
     value /= 1000;
     unit += 1;

@@ -1,10 +1,10 @@
-/** A refusal in the words of the command that asked: options where it took options, and not fields of the API. */
+/** Rewrites a refusal for the command: names of options instead of fields of the API. */
 import type { Problem } from '@mirrorplane/contract';
 import type { Command, Option } from 'commander';
 
 /**
- * The problem with options for the fields that this command has options for. What came from a file or an editor keeps the
- * names that stand there.
+ * The problem with option names for the fields that this command has options for. Fields from a
+ * file or an editor keep their names.
  */
 export function inWordsOf(command: Command, problem: Problem): Problem {
   const given = command.options.filter((option) => isGiven(command, option));
@@ -34,14 +34,14 @@ function isGiven(command: Command, option: Option): boolean {
   return command.getOptionValueSource(option.attributeName()) === 'cli';
 }
 
-/** The option for a path as `vlanId`, `edge.allowedVlans` or `sources[3]`. */
+/** The option for a path such as `vlanId`, `edge.allowedVlans` or `sources[3]`. */
 function optionOf(command: Command, field: string, words: ReadonlyMap<string, string>): string | undefined {
   const [, name = '', at] = /^(?:\w+\.)?(\w+?)(?:\[(\d+)\])?$/.exec(field) ?? [];
   const own = words.get(name);
   if (own !== undefined || at === undefined) {
     return own ?? (name === 'boundTo' ? words.get('node') : undefined);
   }
-  // A list is one option for each of its items.
+  // Each item of a list has its own option.
   const singular = name.replace(/s$/, '');
   const values: unknown = command.opts()[singular];
   const value = Array.isArray(values) ? values[Number(at)] : undefined;
@@ -52,7 +52,10 @@ function optionOf(command: Command, field: string, words: ReadonlyMap<string, st
   return command.opts()[adding] === undefined ? undefined : words.get(adding);
 }
 
-/** Names of fields that are no words of English are told from those that are by a capital within. */
+/**
+ * Replaces field names in a text. Only names with an inner capital letter are replaced, because
+ * other names are also English words.
+ */
 function inOptions(text: string, words: ReadonlyMap<string, string>): string {
   return text.replaceAll(/(?<![\w-])[a-z]+[A-Z]\w*/g, (name) => words.get(name) ?? name);
 }

@@ -14,7 +14,7 @@ const COLUMNS: readonly Column[] = [
 ];
 const WIDE: readonly Column[] = [{ title: 'MAX RATE', align: 'right' }, { title: 'UPDATED' }, { title: 'DESCRIPTION' }];
 
-/** A row a policy. `wide`: with more columns. */
+/** A table with one row for each policy. `wide` adds columns. */
 export function policyTable(policies: readonly Policy[], color: boolean, wide = false): string {
   return renderTable(
     wide ? [...COLUMNS, ...WIDE] : COLUMNS,
@@ -33,7 +33,7 @@ export function policyTable(policies: readonly Policy[], color: boolean, wide = 
   );
 }
 
-/** One policy, a field a line. */
+/** One policy: its fields, one a line. */
 export function policyFields(policy: Policy, color: boolean): string {
   const fields: [string, Cell][] = [
     ['name', policy.name],

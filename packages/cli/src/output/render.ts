@@ -1,11 +1,11 @@
-/** What a command prints on stdout, in the format that the operator chose. */
+/** Prints the output of a command in the chosen format. */
 import { stringify } from 'yaml';
 import type { Context } from '../context.ts';
 import type { Kind } from '../resources.ts';
 import type { Format } from './format.ts';
 import { printable } from './table.ts';
 
-/** Data in a machine format. `line`: one line of JSON, or one YAML document of many. */
+/** Data as JSON or YAML. `line`: one line of JSON, or one of several YAML documents. */
 export function renderData(data: unknown, format: 'json' | 'yaml', line = false): string {
   if (format === 'json') {
     return `${line ? JSON.stringify(data) : JSON.stringify(data, null, 2)}\n`;
@@ -13,14 +13,14 @@ export function renderData(data: unknown, format: 'json' | 'yaml', line = false)
   return `${line ? '---\n' : ''}${toYaml(data)}`;
 }
 
-/** YAML without anchors and folded lines, so that a diff of two outputs shows what differs. */
+/** YAML without anchors and folded lines, so that two outputs can be compared by diff. */
 export function toYaml(data: unknown): string {
   return stringify(data, { aliasDuplicateObjects: false, lineWidth: 0 });
 }
 
 /**
- * A resource, or a list of them, as the API sent it, with the kind that `apply` needs to know. An interface has a kind of
- * its own there: vm, nfv or edge.
+ * A resource or a list, as the API sent it, with the `kind` that `apply` needs. An interface
+ * already has a `kind`: vm, nfv or edge.
  */
 export function withKind<T extends object>(kind: Kind, data: T): T {
   if (kind === 'Interface') {
@@ -32,12 +32,15 @@ export function withKind<T extends object>(kind: Kind, data: T): T {
     : { kind, ...data };
 }
 
-/** Prints `data` as JSON or YAML, or what `text` makes of it for people. */
+/** Prints `data` as JSON or YAML, or as the text of `text` for people. */
 export function show(context: Context, data: unknown, text: () => string): void {
   context.print(render(context.format, data, text));
 }
 
-/** `data` in a format. `line` as for `renderData`. What has no name is text where names are asked for. */
+/**
+ * `data` in a format. `line` as for `renderData`. With `name`, data without a name is printed as
+ * text.
+ */
 export function render(format: Format, data: unknown, text: () => string, line = false): string {
   if (format === 'json' || format === 'yaml') {
     return renderData(data, format, line);
@@ -45,7 +48,7 @@ export function render(format: Format, data: unknown, text: () => string, line =
   return (format === 'name' ? namesOf(data) : undefined) ?? text();
 }
 
-/** A name a line, for scripts. Interfaces and events go by their id. */
+/** Names, one a line, for scripts. Interfaces and events have their id. */
 function namesOf(data: unknown): string | undefined {
   const { items = Array.isArray(data) ? data : [data] } = data as { items?: unknown };
   const names = (items as { id?: unknown; name?: unknown }[]).map(({ id, name }) => id ?? name);
@@ -55,13 +58,13 @@ function namesOf(data: unknown): string | undefined {
   return names.map((name) => `${printable(String(name))}\n`).join('');
 }
 
-/** What became of one resource of a command that takes several. */
+/** The outcome for one resource of a command. */
 export interface Outcome {
   kind: string;
   name: string;
   result: 'created' | 'changed' | 'unchanged' | 'deleted' | 'enabled' | 'disabled' | 'unchecked' | 'absent';
   dryRun: boolean;
-  /** Why it was not checked; only with `unchecked`. */
+  /** Why the resource was not checked. Only with `unchecked`. */
   reason?: string;
 }
 
@@ -80,7 +83,7 @@ export function outcomeText(outcome: Outcome): string {
   return outcome.dryRun ? `${subject} would be ${outcome.result}\n` : `${subject} ${outcome.result}\n`;
 }
 
-/** Prints outcomes: a line each, or one list. */
+/** Prints outcomes: one line each, or one list. */
 export function showOutcomes(context: Context, outcomes: readonly Outcome[]): void {
   show(context, outcomes, () => outcomes.map(outcomeText).join(''));
 }

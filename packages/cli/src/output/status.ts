@@ -14,7 +14,7 @@ const STATE_STYLES: Record<PolicyState, Style> = {
 
 const right = (title: string): Column => ({ title, align: 'right' });
 
-/** A row a policy, numbers in packets. */
+/** A table with one row for each policy. Numbers are packets. */
 export function statusTable(statuses: readonly PolicyStatus[], color: boolean): string {
   const columns: Column[] = [
     { title: 'NAME' },
@@ -41,7 +41,7 @@ export function statusTable(statuses: readonly PolicyStatus[], color: boolean): 
   return renderTable(columns, rows, { color });
 }
 
-/** Everything that is known of one policy. */
+/** The full status of one policy. */
 export function statusText(status: PolicyStatus, color: boolean): string {
   const state = paint(status.state, STATE_STYLES[status.state], color);
   const parts = [`policy ${status.name} (${status.type}): ${state}\n`];
@@ -67,7 +67,7 @@ function countersLine(status: PolicyStatus): string {
   return `counters: ${ago(status.countersAt)}${stale}\n`;
 }
 
-/** `matched = sampled out + copied + dropped`, then what became of the copies. */
+/** `matched = sampled out + copied + dropped`, then the counters of the copies. */
 function totalsTable(status: PolicyStatus, color: boolean): string {
   const totals = totalsOf(status);
   const row = (title: string, count: Count | null | undefined): Cell[] => [title, packets(count), bytesOf(count)];
@@ -98,7 +98,7 @@ function sourcesTable(sources: readonly SourceStatus[], color: boolean): string 
   ];
   const rows = sources.flatMap((source) => {
     const directions = (['inbound', 'outbound'] as const).filter((direction) => source[direction]);
-    // Nothing reported in either direction: one row that says so.
+    // Without a report in either direction, one row says so.
     return (directions.length > 0 ? directions : (['-'] as const)).map((direction, at): Cell[] => {
       const counts = direction === '-' ? undefined : source[direction];
       const first = at === 0;
@@ -119,7 +119,10 @@ function sourcesTable(sources: readonly SourceStatus[], color: boolean): string 
   return renderTable(columns, rows, { color });
 }
 
-/** Bytes are those of copies, so that they can be compared; the last column has the outer headers too. */
+/**
+ * Bytes are those of copies, so that the columns can be compared. Only the last column includes the
+ * outer headers.
+ */
 function pathsTable(status: PolicyStatus, color: boolean): string {
   const columns: Column[] = [
     { title: 'FROM' },
@@ -136,7 +139,7 @@ function pathsTable(status: PolicyStatus, color: boolean): string {
   return renderTable(columns, rows, { color });
 }
 
-/** Sums stand at 0 while no node has reported: they are unknown then. */
+/** Undefined while no node has reported: the sums are 0 then, but in truth unknown. */
 function totalsOf(status: PolicyStatus): CaptureCounts | undefined {
   return status.countersAt === null ? undefined : status.totals;
 }

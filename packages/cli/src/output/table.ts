@@ -3,7 +3,7 @@ import { stripVTControlCharacters, styleText } from 'node:util';
 
 export type Style = 'bold' | 'dim' | 'green' | 'yellow' | 'red';
 
-/** A cell with a colour. Plain strings and numbers are cells too; numbers stand on the right. */
+/** A cell with a colour. Plain strings and numbers are cells too. Numbers are aligned right. */
 export interface StyledCell {
   text: string;
   style: Style | undefined;
@@ -12,17 +12,20 @@ export type Cell = string | number | StyledCell;
 
 export interface Column {
   title: string;
-  /** Default `left`. Cells of numbers need `right`, so that the header stands over them. */
+  /** Default `left`. Columns of numbers need `right`, so that the header is above them. */
   align?: 'left' | 'right';
 }
 
 export interface TableOptions {
   color?: boolean;
-  /** Text before every line, for tables within a block. Default none. */
+  /** Indentation of every line. Default none. */
   indent?: string;
 }
 
-/** Lays out rows under a header. Returns lines that end with a newline; the header alone where there are no rows. */
+/**
+ * Lays out rows under a header. Every line ends with a newline. Without rows, only the header is
+ * returned.
+ */
 export function renderTable(
   columns: readonly Column[],
   rows: readonly (readonly Cell[])[],
@@ -47,7 +50,7 @@ export function renderTable(
   return lines.map((line) => `${indent}${line}\n`).join('');
 }
 
-/** Lays out `name: value` lines with the values under each other. */
+/** Lays out `name: value` lines with aligned values. */
 export function renderFields(fields: readonly (readonly [string, Cell])[], color = false): string {
   const width = Math.max(0, ...fields.map(([name]) => name.length)) + 2;
   return fields
@@ -64,7 +67,7 @@ export function paint(text: string, style: Style | undefined, color: boolean): s
 }
 
 /**
- * Makes a text safe to print: names come from device aliases, which others write, and must not drive the terminal.
+ * Removes terminal control sequences. Names come from device aliases, which other users can write.
  */
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
