@@ -1,4 +1,4 @@
-/** Calls to the controller's API over its unix socket. */
+/** Calls the controller's API over its unix socket. */
 import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 
@@ -6,15 +6,15 @@ import { request } from 'node:http';
 export interface ApiResponse {
   status: number;
   headers: Record<string, string | string[] | undefined>;
-  /** Parsed where it is JSON, text otherwise. */
+  /** The parsed body if it is JSON, else its text. */
   // biome-ignore lint/suspicious/noExplicitAny: callers know which resource they asked for
   body: any;
 }
 
-/** Milliseconds that a call may take. */
+/** The longest time for a call, milliseconds. */
 const TIMEOUT_MS = 15_000;
 
-/** One call over the unix socket, with the token from `tokenFile` (null for none). */
+/** Makes one call over the unix socket, with the token from `tokenFile` (null: no token). */
 export function callApi(
   socketPath: string,
   tokenFile: string | null,

@@ -4,10 +4,13 @@ import { labMac, MAC_GROUP } from './mac.ts';
 import { heredoc, ipBatch, parallel, script } from './netns.ts';
 import { CONTROLLER_ADDRESS, type Topology } from './topology.ts';
 
-/** How many namespaces are worked on at once: commands wait for the kernel's one configuration lock anyway. */
+/**
+ * How many namespaces are configured in parallel. More do not help: all commands wait for the
+ * kernel's one configuration lock.
+ */
 const WIDTH = 4;
 
-/** The hosts of a lab, which are its namespaces without the prefix. */
+/** The hosts of a lab: its namespaces without the prefix. */
 export function hostNames(topology: Topology): string[] {
   const names = ['fabric', 'ctl', ...topology.nodes.map((n) => n.name)];
   for (const vm of topology.vms) {
@@ -31,7 +34,10 @@ export function namespaceOf(lab: string, host: string): string {
   return `${lab}-${host}`;
 }
 
-/** Makes namespaces, links and addresses: everything but the switch's inside and the daemons. */
+/**
+ * Makes namespaces, links and addresses: everything except the configuration of the switch and the
+ * daemons.
+ */
 export async function buildNetwork(lab: string, topology: Topology, signal?: AbortSignal): Promise<void> {
   const ns = (host: string) => namespaceOf(lab, host);
   const hosts = hostNames(topology);
@@ -48,7 +54,9 @@ export async function buildNetwork(lab: string, topology: Topology, signal?: Abo
   });
 }
 
-/** Every veth pair, made straight in the two namespaces: the root namespace never sees it. */
+/**
+ * Every veth pair, created directly in its two namespaces and never visible in the root namespace.
+ */
 function linkLines(lab: string, topology: Topology): string[] {
   const ns = (host: string) => namespaceOf(lab, host);
   const lines: string[] = [];
@@ -86,7 +94,7 @@ function linkLines(lab: string, topology: Topology): string[] {
   return lines;
 }
 
-/** The script that finishes one namespace, run inside it. */
+/** The script that runs inside one namespace and configures it. */
 function hostScript(topology: Topology, host: string): string[] {
   const lines = sysctlLines(topology);
   const ip: string[] = ['link set lo up'];
@@ -114,14 +122,16 @@ function hostScript(topology: Topology, host: string): string[] {
     }
   }
   lines.push(...heredoc('ip -batch -', ip), ...heredoc('bridge -batch -', bridge));
-  // The switch reads frames from packet sockets, so it must get finished checksums and frames of wire size.
+  // The switch reads frames from packet sockets, so frames must have complete checksums and wire
+  // size.
   lines.push(...offloadOff.map((dev) => `ethtool -K ${dev} tx off tso off gso off gro off >/dev/null`));
   return lines;
 }
 
 function sysctlLines(topology: Topology): string[] {
   const off = (key: string) => `if [ -e /proc/sys/net/${key} ]; then echo 0 >/proc/sys/net/${key}; fi`;
-  // Bridges forward as plain switches do: without running frames through iptables, which reassembles and drops.
+  // Bridges forward like plain switches. Frames do not pass iptables, which would reassemble and
+  // drop packets.
   const lines = ['iptables', 'ip6tables', 'arptables'].map((name) => off(`bridge/bridge-nf-call-${name}`));
   if (!topology.ipv6) {
     for (const scope of ['all', 'default', 'lo']) {
@@ -132,9 +142,10 @@ function sysctlLines(topology: Topology): string[] {
   return lines;
 }
 
-/** A bridge that never floods what it can know: no spanning tree, no snooping, addresses as they are given. */
+/** A bridge that floods as little as possible: no spanning tree, no snooping, static addresses. */
 function bridgeLine(name: string, mac: string, mtu: number): string {
-  // Ageing in centiseconds: an hour. The static entries do not age; the rest is learnt once.
+  // Ageing in centiseconds: one hour. Static entries do not age. All other addresses are learnt
+  // once.
   return `link add name ${name} address ${mac} mtu ${mtu} type bridge stp_state 0 forward_delay 0 mcast_snooping 0 ageing_time 360000`;
 }
 

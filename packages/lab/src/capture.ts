@@ -1,4 +1,7 @@
-/** tcpdump on a device of the lab: started, asked for its numbers, and ended without losing a packet. */
+/**
+ * Runs tcpdump on a device of the lab: starts it, asks for its counts, and ends it without losing a
+ * packet.
+ */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -9,32 +12,35 @@ import { inNetns, run, start } from './netns.ts';
 export interface Capture {
   /** The pcap file, complete after `stop`. */
   file: string;
-  /** Packets taken so far. */
+  /** Packets captured so far. */
   count(): Promise<number>;
-  /** What tcpdump says of itself now. */
+  /** The current counts of tcpdump. */
   statistics(): Promise<CaptureStatistics>;
-  /** Waits until at least `packets` are taken. Throws after `limitMs` (default 5000). */
+  /** Waits until at least `packets` are captured. Throws after `limitMs` (default 5000). */
   waitFor(packets: number, limitMs?: number): Promise<void>;
-  /** Ends it once everything the kernel has taken is in the file. */
+  /** Ends tcpdump after it has written everything that the kernel has captured. */
   stop(): Promise<CaptureResult>;
-  /** Ends it at once, for one whose file is of no more use. */
+  /** Ends tcpdump at once, if the file is no longer needed. */
   abort(): Promise<void>;
 }
 
-/** Packets that the filter let pass, those of them that tcpdump has written, and those that the kernel had no room for. */
+/**
+ * Counts of tcpdump: packets that passed the filter (`received`), that tcpdump has written
+ * (`captured`), and that the kernel had no room for (`dropped`).
+ */
 export interface CaptureStatistics {
   captured: number;
   received: number;
   dropped: number;
 }
 
-/** What a capture has taken. */
+/** The result of a packet capture. */
 export interface CaptureResult {
   file: string;
   packets: number;
-  /** Packets that the kernel had no room for: when not 0, `packets` is too low. */
+  /** Packets that the kernel had no room for. If this is not 0, `packets` is too low. */
   dropped: number;
-  /** One line a packet, as `tcpdump -nne -t` prints it; empty where `lines: false` was asked for. */
+  /** One line for each packet, as `tcpdump -nne -t` prints it. Empty with `lines: false`. */
   lines: string[];
 }
 
@@ -42,19 +48,21 @@ export interface CaptureResult {
 export interface CaptureOptions {
   /** A pcap filter. Default everything. */
   filter?: string;
-  /** Only what the device sends or receives. Default both. */
+  /** Only packets that the device receives (`in`) or sends (`out`). Default both. */
   direction?: 'in' | 'out';
   /** Kernel buffer, KiB. Default 16384. */
   bufferKiB?: number;
   /** Bytes kept of each packet. Default all. */
   snapLength?: number;
-  /** Each packet is in the file as soon as tcpdump has it. Default false. */
+  /** Write each packet to the file at once. Default false. */
   flush?: boolean;
-  /** Print the packets at the end. Default true; false for captures of very many. */
+  /** Print the packets at the end. Default true. Use false for very many packets. */
   lines?: boolean;
 }
 
-/** Starts tcpdump on a device in a namespace, writing to `file`; returns once it sees every packet from now on. */
+/**
+ * Starts tcpdump on a device in a namespace, writing to `file`. Returns when it sees every packet.
+ */
 export async function startCapture(
   ns: string,
   device: string,
@@ -106,13 +114,13 @@ export async function startCapture(
       await exited;
     },
     stop: async () => {
-      // Ended at once, tcpdump would leave behind what it has not read yet.
+      // If ended at once, tcpdump would lose the packets that it has not read yet.
       let last = { captured: 0, received: 0, dropped: 0 };
       await until(`tcpdump on ${device} to read all`, async () => {
         const idle = sleeps(child);
         last = await numbers();
-        // With a direction, what goes the other way counts as received too. A tcpdump that slept before it was asked
-        // had read everything until then.
+        // With a direction, packets of the other direction count as received too, so the counts do
+        // not help. If tcpdump was asleep before it was asked, it had read everything until then.
         return direction === undefined ? last.captured >= last.received - last.dropped : idle;
       });
       child.kill('SIGINT');
@@ -125,7 +133,7 @@ export async function startCapture(
 
 async function printed(file: string): Promise<string[]> {
   const { stdout } = await run(['tcpdump', '-nne', '-t', '-r', file]);
-  // Lines of hex that belong to the packet above are indented.
+  // Indented lines are a hex dump of the packet above.
   return stdout.split('\n').filter((line) => line !== '' && !line.startsWith('\t'));
 }
 

@@ -1,4 +1,4 @@
-/** Says why a topology cannot be built, before anything is made. */
+/** Checks a topology before anything is made. */
 import { hostNames } from './build.ts';
 import { LabError } from './state.ts';
 import type { Topology } from './topology.ts';
@@ -7,7 +7,7 @@ import type { Topology } from './topology.ts';
 const DEVICE_NAME_MAX = 15;
 const NAME = /^[a-z0-9][a-z0-9-]*$/;
 
-/** Everything about a topology that cannot be built, one sentence each; empty when it can. Pure. */
+/** All problems of a topology, one sentence each. Empty: it can be built. Pure. */
 export function topologyProblems(topology: Topology): string[] {
   const problems: string[] = [];
   const unique = (what: string, values: (string | number)[]) => {

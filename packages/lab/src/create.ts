@@ -14,27 +14,29 @@ import { createState, DEFAULT_RUN_ROOT, LabError, labRunDir, updateState } from 
 import { startSwitch } from './switch.ts';
 import type { Topology } from './topology.ts';
 
-/** What to make. Options of `TopologyOptions` vary the standard topology. */
+/** Options of a lab. Those of `TopologyOptions` vary the standard topology. */
 export interface LabOptions extends TopologyOptions {
   /** A letter, then letters and digits, at most 6 characters. Default `mp`. */
   name?: string;
   /** Without controller and agents. Default false. */
   bare?: boolean;
-  /** A topology of one's own, or a change to the standard one. */
+  /** A custom topology, or a function that changes the standard topology. */
   topology?: Topology | ((standard: Topology) => Topology);
-  /** The `mirrorplane` command that starts controller and agents. Default that of this checkout. */
+  /**
+   * The `mirrorplane` command that starts controller and agents. Default: the one of this checkout.
+   */
   command?: string;
   /** Options of the agents by node. Identity providers are off unless they are given here. */
   agentArguments?: Record<string, string[]>;
   /** Folder of all labs. Default `/run/mirrorplane-lab`. */
   runRoot?: string;
-  /** Stops the making; what was made is removed, and `createLab` throws. */
+  /** Stops `createLab`: it removes everything that was made, and throws. */
   signal?: AbortSignal;
-  /** Told what is being done, a line each. */
+  /** Called with one line for each step. */
   onProgress?: (line: string) => void;
 }
 
-/** Makes a lab. When that fails, or is stopped by the signal, everything is removed again and the reason is thrown. */
+/** Makes a lab. After a failure or the signal, it removes everything and throws the reason. */
 export async function createLab(options: LabOptions = {}): Promise<Lab> {
   const name = options.name ?? 'mp';
   const runDir = labRunDir(name, options.runRoot ?? DEFAULT_RUN_ROOT);
@@ -81,7 +83,7 @@ async function build(lab: Lab, topology: Topology, image: GuestImage | null, opt
   onProgress(`network: ${topology.nodes.length} nodes, ${topology.vms.length} VMs`);
   await mountBpffs();
   await buildNetwork(lab.name, topology, signal);
-  // They boot while the rest is made.
+  // The machines boot while the rest is made.
   const guests = image === null ? [] : startMachines(lab, topology, image, onProgress);
   if (topology.switch !== null) {
     signal?.throwIfAborted();
@@ -123,7 +125,7 @@ function startMachines(lab: Lab, topology: Topology, image: GuestImage, onProgre
   return vms.map((vm) => ({ vm, record: startMachine(lab, vm, vm.node) }));
 }
 
-/** Namespaces of these names that the lab did not make would be removed by `down`: refuse instead. */
+/** Throws if namespaces with these names exist already: `down` would remove them. */
 async function refuseForeign(namespaces: string[]): Promise<void> {
   const { stdout } = await run(['ip', 'netns', 'list']);
   const existing = new Set(stdout.split('\n').map((line) => line.split(' ')[0]));
@@ -133,7 +135,10 @@ async function refuseForeign(namespaces: string[]): Promise<void> {
   }
 }
 
-/** Mounts bpffs where the machine has not done so. It stays mounted: others may use it by then. */
+/**
+ * Mounts bpffs if it is not mounted. It stays mounted afterwards, because other software may use it
+ * by then.
+ */
 async function mountBpffs(): Promise<void> {
   const mounted = readFileSync('/proc/self/mounts', 'utf8').split('\n');
   if (mounted.some((line) => line.split(' ')[1] === '/sys/fs/bpf' && line.split(' ')[2] === 'bpf')) {

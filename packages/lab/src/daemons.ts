@@ -1,4 +1,4 @@
-/** Controller, agents and forwarder of a lab: starting, ending, and what tells that they are ready. */
+/** Starts and ends controller, agents and forwarder of a lab, and waits until they are ready. */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { until } from '@mirrorplane/base';
@@ -11,7 +11,7 @@ import { CONTROLLER_ADDRESS } from './topology.ts';
 
 /** The command of this checkout, which starts every part. */
 export const MIRRORPLANE = resolve(import.meta.dirname, '../../../bin/mirrorplane');
-/** Room for a loaded machine; an idle one needs a second. */
+/** Enough for a loaded machine. An idle one needs a second. */
 const READY_MS = 45_000;
 const AGENT_LISTEN = `${CONTROLLER_ADDRESS}:7071`;
 
@@ -28,7 +28,7 @@ export function runningDaemon(lab: LabHandle, name: string): ProcessRecord | und
   return lab.state.processes.find((p) => p.name === name && isAlive(p));
 }
 
-/** Starts a daemon of the lab, with a log of its name. `down` ends it. */
+/** Starts a daemon of the lab, with its own log. `down` ends it. */
 export function launch(lab: LabHandle, name: string, argv: string[]): ProcessRecord {
   const folder = join(lab.runDir, 'logs');
   mkdirSync(folder, { recursive: true });
@@ -39,7 +39,7 @@ export function launch(lab: LabHandle, name: string, argv: string[]): ProcessRec
   return record;
 }
 
-/** The end of a daemon's log, for a message about why it did not come up. */
+/** The end of a daemon's log, for a message about a failed start. */
 function logTail(record: ProcessRecord): string {
   return readFileSync(record.log, 'utf8').trimEnd().split('\n').slice(-15).join('\n');
 }
@@ -103,7 +103,10 @@ async function put(lab: LabHandle, path: string, body: unknown): Promise<void> {
   }
 }
 
-/** Tells the controller the domains, pools, nodes and edges of the topology. Doing it again changes nothing. */
+/**
+ * Declares the communication domains, pools, nodes and edges of the topology to the controller. A
+ * second call changes nothing.
+ */
 export async function declareInventory(lab: LabHandle): Promise<void> {
   const { pools, nodes, edges } = lab.topology;
   for (const domain of new Set(pools.map((pool) => pool.domain))) {
@@ -128,7 +131,7 @@ export async function declareInventory(lab: LabHandle): Promise<void> {
   }
 }
 
-/** Whoever the machine's own guests are, they are none of the lab's. */
+/** Turns off identity providers that would find guests of the machine itself. */
 const NO_PROVIDERS = ['--libvirt', '--proxmox', '--incus', '--containers', '--open-vswitch'].flatMap((option) => [
   option,
   'off',
@@ -150,8 +153,8 @@ function agentArguments(lab: LabHandle, node: string): string[] {
 }
 
 /**
- * Starts a node's agent; the first time with a join token. Waits until the controller says that it is connected, or, while
- * there is none, until the agent has applied what it has stored.
+ * Starts a node's agent, the first time with a join token. Waits until the controller reports it as
+ * connected. Without a controller, it waits until the agent has applied its stored program.
  */
 export async function startAgent(lab: LabHandle, node: string, signal?: AbortSignal): Promise<void> {
   if (runningDaemon(lab, agentName(node))) {
@@ -174,7 +177,9 @@ export async function startAgent(lab: LabHandle, node: string, signal?: AbortSig
   writeFileSync(joinedMarker(lab, node), '');
 }
 
-/** How often a node's agent has said that it has started: it has then applied the program that it had stored. */
+/**
+ * How many starts the log of a node's agent has. At each of them it has applied its stored program.
+ */
 function timesStarted(lab: LabHandle, node: string): number {
   const log = join(lab.runDir, 'logs', `${agentName(node)}.log`);
   return existsSync(log) ? readFileSync(log, 'utf8').split('agent started').length - 1 : 0;
@@ -185,7 +190,10 @@ interface NodeAnswer {
   devices?: { name: string }[];
 }
 
-/** Connected, and it has reported every VM of the node: from now on policies can use them. */
+/**
+ * Whether the agent is connected and has reported every VM of the node, so that policies can use
+ * them.
+ */
 async function agentConnected(lab: LabHandle, node: string): Promise<boolean> {
   const { status, body } = await lab.api('GET', `/api/v1/nodes/${node}`);
   const answer = body as NodeAnswer;
@@ -196,7 +204,10 @@ async function agentConnected(lab: LabHandle, node: string): Promise<boolean> {
   return lab.topology.vms.every((vm) => vm.node !== node || known.has(vm.device));
 }
 
-/** Ends a node's agent and waits until the controller, if it runs, has noticed: a restart is then seen as one. */
+/**
+ * Ends a node's agent, and waits until a running controller has noticed. So a new start is seen as
+ * a restart.
+ */
 export async function stopAgent(lab: LabHandle, node: string, signal: NodeJS.Signals): Promise<void> {
   await stopDaemon(lab, agentName(node), signal);
   if (!runningDaemon(lab, 'controller')) {
@@ -212,7 +223,7 @@ export async function stopAgent(lab: LabHandle, node: string, signal: NodeJS.Sig
   );
 }
 
-/** Removes all that the agent of a node made: it has to join again. */
+/** Removes everything that the agent of a node made. The node must then join again. */
 export async function uninstallAgent(lab: LabHandle, node: string): Promise<RunResult> {
   rmSync(joinedMarker(lab, node), { force: true });
   return await run(inNetns(lab.ns(node), [...agentArguments(lab, node), '--uninstall']));

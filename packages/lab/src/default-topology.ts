@@ -1,18 +1,18 @@
-/** The standard lab, and what can be varied of it. */
+/** The standard lab and its options. */
 import { defaultEdges, defaultSwitch } from './switch-topology.ts';
 import { type LabNode, type LabPool, type LabVm, makeVm, type Topology } from './topology.ts';
 
 /** What `defaultTopology` can vary. */
 export interface TopologyOptions {
-  /** How many of the four nodes, or up to 32 with the rest in `pool-a`. Default 4. */
+  /** Number of nodes, up to 32. Those after the fourth are in `pool-a`. Default 4. */
   nodes?: number;
   /** The named VMs (web-1, db-1, …) of the nodes that exist. Default true. */
   namedVms?: boolean;
   /** VMs beside the named ones, on each node, named `vm-NODE-K`. 0 to 500, default 0. */
   vmsPerNode?: number;
   /**
-   * NICs without address and bridge, on each node, whose guest sides share one host `many-NODE`; for measuring many captures.
-   * 0 to 4096, default 0.
+   * NICs without address and bridge, on each node, for measuring many captures. Their guest sides
+   * are in one host `many-NODE`. 0 to 4096, default 0.
    */
   devicesPerNode?: number;
   /** Names of VMs that are QEMU machines and not namespaces. Default none. */
@@ -21,7 +21,7 @@ export interface TopologyOptions {
   underlayMtu?: number;
   /** Allowed VLANs of the edge trunks. Default 100, 200, 300. */
   edgeVlans?: number[];
-  /** The physical switch and all that hangs on it. Default true. */
+  /** The physical switch and everything that is connected to it. Default true. */
   switch?: boolean;
   /** Default false. */
   ipv6?: boolean;
@@ -45,9 +45,9 @@ const DEFAULT_VMS: [name: string, kind: 'vm' | 'nfv', node: string][] = [
   ['other-1', 'vm', 'node-4'],
   ['fw-1', 'nfv', 'node-1'],
 ];
-/** The first index behind the named VMs; leaves room to name a few more without moving the rest. */
+/** The first index after the named VMs. A gap is left for more named VMs. */
 const FIRST_EXTRA_INDEX = 21;
-/** First index of NICs without address, out of the way of every VM. */
+/** First index of NICs without address, above the index of every VM. */
 const FIRST_DEVICE_INDEX = 20_001;
 
 function makeDevice(node: LabNode, k: number, index: number): LabVm {

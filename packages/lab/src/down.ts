@@ -1,18 +1,18 @@
-/** Removes a lab, whole or half made. */
+/** Removes a lab, also an incomplete one. */
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { netnsPath, run } from './netns.ts';
 import { processesIn, stopProcesses, switchCommandsOf } from './processes.ts';
 import { DEFAULT_RUN_ROOT, type LabState, labRunDir, readState, removeState } from './state.ts';
 
-/** Removes the lab of this name, whole or half made. Returns false where there is none. */
+/** Removes the lab of this name, also an incomplete one. Returns false where there is none. */
 export async function downLab(name: string, runRoot: string = DEFAULT_RUN_ROOT): Promise<boolean> {
   const runDir = labRunDir(name, runRoot);
   if (!existsSync(runDir)) {
     return false;
   }
   const state = readState(runDir);
-  // A folder without state: `up` was killed before it made anything else.
+  // A folder without state: `up` was killed before it made anything in it.
   if (state === null) {
     removeState(runDir);
   } else {
@@ -22,8 +22,9 @@ export async function downLab(name: string, runRoot: string = DEFAULT_RUN_ROOT):
 }
 
 /**
- * Removes everything a lab's state names, however far `up` came. Doing it twice is fine. Goes on past a failure and
- * throws all of them at the end; the state then stays, so that it can be tried again.
+ * Removes everything that a lab's state names, also if `up` did not finish. It can be repeated. It
+ * continues after a failure, and throws all failures at the end. The state then stays, so that the
+ * removal can be tried again.
  */
 async function removeLab(state: LabState): Promise<void> {
   const failures: unknown[] = [];
@@ -34,13 +35,13 @@ async function removeLab(state: LabState): Promise<void> {
       failures.push(error);
     }
   };
-  // Agents before the controller, so that they do not spend their end on reconnecting; the switch last.
+  // Agents end before the controller, so that they do not try to reconnect. The switch ends last.
   const last = (name: string) => (name.startsWith('ovs') ? 2 : name === 'controller' ? 1 : 0);
   for (const rank of [0, 1, 2]) {
     await attempt(() => stopProcesses(state.processes.filter((p) => last(p.name) === rank)));
   }
   await attempt(() => stopProcesses(switchCommandsOf(state.runDir), 'SIGTERM', 2000));
-  // What `lab exec` and the tests left running would keep a namespace alive for good.
+  // Processes that `lab exec` or tests left running would keep a namespace alive.
   await attempt(() => stopProcesses(processesIn(state.namespaces), 'SIGTERM', 2000));
   for (const folder of state.bpffs) {
     await attempt(() => removeBpffs(folder));
@@ -58,7 +59,10 @@ async function removeLab(state: LabState): Promise<void> {
   removeState(state.runDir);
 }
 
-/** An agent that was killed while it attached programs has left a mark, and a setting of the whole machine. */
+/**
+ * Removes a bpffs folder. An agent that was killed while it attached BPF programs may have left
+ * `rcu_expedited` set, and a file that says so.
+ */
 function removeBpffs(folder: string): void {
   if (existsSync(join(folder, 'expedited'))) {
     writeFileSync('/sys/kernel/rcu_expedited', '0');

@@ -31,7 +31,7 @@ server.listen(0, '127.0.0.1', () => {
   renameSync(`${portFile}.new`, portFile);
 });
 
-// It lives outside every namespace of the lab, so it looks itself whether the lab is still there.
+// It runs outside every namespace of the lab, so it checks itself whether the lab still exists.
 setInterval(() => {
   if (!existsSync(dirname(portFile))) {
     process.exit(0);

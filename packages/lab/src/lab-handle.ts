@@ -1,4 +1,7 @@
-/** A lab as its own parts see it: its name, folder, state and namespaces, and its API. `Lab` adds what is done with one. */
+/**
+ * A lab as its own parts use it: name, folder, state, namespaces and API. `Lab` adds the
+ * operations.
+ */
 import { join } from 'node:path';
 import { type ApiResponse, callApi } from './api.ts';
 import { hostNames, namespaceOf } from './build.ts';
@@ -9,10 +12,10 @@ import type { Topology } from './topology.ts';
 export const apiSocket = (runDir: string) => join(runDir, 'api.sock');
 /** The controller's data folder. */
 export const controllerData = (runDir: string) => join(runDir, 'controller');
-/** The file that the controller writes the operators' token to. */
+/** The file with the operators' token, written by the controller. */
 export const tokenFile = (runDir: string) => join(controllerData(runDir), 'admin-token');
 
-/** Names a lab that exists, and finds its parts. */
+/** Refers to an existing lab, and finds its parts. */
 export class LabHandle {
   readonly name: string;
   /** State, logs, sockets and data of the lab. */
@@ -23,7 +26,7 @@ export class LabHandle {
     this.runDir = runDir;
   }
 
-  /** The state as it is on disk. Throws `LabError` when the lab is gone. */
+  /** The state on disk. Throws `LabError` if the lab no longer exists. */
   get state(): LabState {
     const state = readState(this.runDir);
     if (state === null) {
@@ -36,7 +39,10 @@ export class LabHandle {
     return this.state.topology;
   }
 
-  /** The network namespace of a host. Throws `LabError` on a name that is none, and on a QEMU machine, which has none. */
+  /**
+   * The network namespace of a host. Throws `LabError` for an unknown name, and for a QEMU machine,
+   * which has no namespace.
+   */
   ns(host: string): string {
     const { topology } = this;
     const vm = topology.vms.find((v) => v.name === host);
@@ -61,7 +67,10 @@ export class LabHandle {
     return tokenFile(this.runDir);
   }
 
-  /** Calls the API with the operators' token. Answers of every status are returned; a controller that is down throws. */
+  /**
+   * Calls the API with the operators' token. Returns answers of every status. Throws if the
+   * controller is down.
+   */
   api(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<ApiResponse> {
     return callApi(this.apiSocket, this.tokenFile, method, path, body, headers);
   }

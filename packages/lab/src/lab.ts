@@ -1,4 +1,4 @@
-/** What tests, the demo and the command do with a lab. */
+/** Operations on a lab, for tests, the demo and the command. */
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -16,7 +16,7 @@ import { DEFAULT_RUN_ROOT, LabError, labRunDir, updateState } from './state.ts';
 import { ovsAppctl, ovsVsctl } from './switch.ts';
 import type { LabNode, LabVm } from './topology.ts';
 
-/** A lab that exists. Several objects, in several processes, may stand for the same lab. */
+/** An existing lab. Several objects, also in several processes, may refer to the same lab. */
 export class Lab extends LabHandle {
   #captures = 0;
 
@@ -69,12 +69,13 @@ export class Lab extends LabHandle {
   }
 
   /**
-   * Runs a command in a host's namespace to its end, or in a QEMU machine through its console: there with busybox and `probe`
-   * only, and without input. Throws `CommandError` on a status other than 0 unless `check: false`.
+   * Runs a command in a host's namespace to its end. In a QEMU machine it runs through the console:
+   * only busybox and `probe`, and without input. Throws `CommandError` on a status other than 0,
+   * unless `check: false`.
    */
   exec(host: string, argv: string[], options: RunOptions = {}): Promise<RunResult> {
     if (this.isMachine(host)) {
-      // Asked for again each time: the guest may move while the command runs.
+      // The socket is looked up each time, because the guest may move while the command runs.
       return runInGuest(() => machineSockets(this, host, this.vm(host).node).console, argv, options);
     }
     return run(inNetns(this.ns(host), argv), options);
@@ -85,7 +86,10 @@ export class Lab extends LabHandle {
     return this.topology.vms.some((vm) => vm.name === host && vm.machine === 'qemu');
   }
 
-  /** Starts a command in a host's namespace. The caller ends it; `down` ends what was forgotten. */
+  /**
+   * Starts a command in a host's namespace. The caller should end it. `down` ends all that still
+   * run.
+   */
   spawn(host: string, argv: string[], options: SpawnOptions = {}): ChildProcess {
     return start(inNetns(this.ns(host), argv), options);
   }
@@ -98,7 +102,10 @@ export class Lab extends LabHandle {
     return startCapture(this.ns(host), device, file, options);
   }
 
-  /** Moves a VM to another node, see `moveVm` and, for a QEMU machine, `moveLive`. Returns null where it is there already. */
+  /**
+   * Moves a VM to another node with `moveVm`, or a QEMU machine with `moveLive`. Returns null if it
+   * is already there.
+   */
   async migrate(vm: string, node: string, options: MigrateOptions = {}): Promise<MigrationTimes | null> {
     const before = this.vm(vm);
     this.node(node);
@@ -125,7 +132,7 @@ export class Lab extends LabHandle {
     return ovsAppctl(this.runDir, args);
   }
 
-  /** Starts the controller and waits until it is ready. Nothing to do when it runs. */
+  /** Starts the controller and waits until it is ready. Does nothing if it runs. */
   startController(signal?: AbortSignal): Promise<void> {
     return daemons.startController(this, signal);
   }
@@ -135,28 +142,34 @@ export class Lab extends LabHandle {
     return daemons.stopDaemon(this, 'controller', signal);
   }
 
-  /** Declares domains, pools, nodes and edges to the controller, as the topology has them. */
+  /**
+   * Declares the communication domains, pools, nodes and edges of the topology to the controller.
+   */
   declare(): Promise<void> {
     return daemons.declareInventory(this);
   }
 
   /**
-   * Starts a node's agent and waits until the controller sees it connected, with every VM; while there is no controller,
-   * until the agent has applied what it has stored. Nothing to do when it runs.
+   * Starts a node's agent, and waits until the controller sees it connected with every VM. Without
+   * a controller, it waits until the agent has applied its stored program. Does nothing if the
+   * agent runs.
    */
   startAgent(node: string, signal?: AbortSignal): Promise<void> {
     return daemons.startAgent(this, node, signal);
   }
 
   /**
-   * Ends a node's agent and waits for that, and for the controller, if it runs, to notice. Default SIGTERM. What the
-   * agent attached goes on working.
+   * Ends a node's agent, and waits until it has ended and a running controller has noticed. Default
+   * SIGTERM. The data plane keeps working.
    */
   stopAgent(node: string, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     return daemons.stopAgent(this, node, signal);
   }
 
-  /** Runs `agent --uninstall` on a node: removes all that the agent made. The agent must be stopped. */
+  /**
+   * Runs `agent --uninstall` on a node: removes everything that the agent made. The agent must be
+   * stopped.
+   */
   uninstallAgent(node: string): Promise<RunResult> {
     return daemons.uninstallAgent(this, node);
   }
@@ -166,13 +179,13 @@ export class Lab extends LabHandle {
     return daemons.startForwarder(this);
   }
 
-  /** Removes the lab: processes, namespaces, bpffs folders, files. Doing it twice is fine. */
+  /** Removes the lab: processes, namespaces, bpffs folders, files. It can be repeated. */
   async down(): Promise<void> {
     await downLab(this.name, dirname(this.runDir));
   }
 }
 
-/** The lab of this name, which exists. Throws `LabError` when it does not. */
+/** The existing lab of this name. Throws `LabError` if there is none. */
 export function openLab(name: string, runRoot: string = DEFAULT_RUN_ROOT): Lab {
   const lab = new Lab(name, labRunDir(name, runRoot));
   void lab.state;

@@ -5,13 +5,16 @@ import { identityAlias, type LabVm, type Topology } from './topology.ts';
 /** One end of a veth pair: namespace, device name, MAC. */
 export type LinkEnd = [ns: string, device: string, mac: string];
 
-/** The line of `ip -batch` that makes a veth pair straight in its two namespaces. MTU in bytes, the same on both ends. */
+/**
+ * The line of `ip -batch` that creates a veth pair directly in its two namespaces. MTU in bytes,
+ * the same on both ends.
+ */
 export function linkLine(a: LinkEnd, b: LinkEnd, mtu = 1500): string {
   const end = ([ns, device, mac]: LinkEnd) => `name ${device} netns ${ns} address ${mac} mtu ${mtu}`;
   return `link add ${end(a)} type veth peer ${end(b)}`;
 }
 
-/** The port of the fabric's `overlay` bridge behind which a VM is. */
+/** The port of the fabric's `overlay` bridge that leads to a VM. */
 export function overlayPort(vm: LabVm): string {
   return `o-${vm.node}`;
 }
@@ -27,7 +30,7 @@ export function guestLines(topology: Topology, vm: LabVm, device: string = vm.gu
   if (vm.address === null) {
     return lines;
   }
-  // Up first: the kernel refuses neighbours on a device that is down.
+  // Up comes first: the kernel refuses neighbours on a device that is down.
   lines.push(`address add ${vm.address}/${topology.vmPrefixLength} dev ${device}`);
   if (!topology.permanentNeighbours) {
     return lines;
@@ -40,7 +43,10 @@ export function guestLines(topology: Topology, vm: LabVm, device: string = vm.gu
   return lines;
 }
 
-/** `ip` lines for the device of a VM on its node, which for a QEMU machine they make. Identity before it is up. */
+/**
+ * `ip` lines for the device of a VM on its node. For a QEMU machine they also create it. The device
+ * gets its identity before it is up.
+ */
 export function nodeVmLines(vm: LabVm): string[] {
   const made = [`tuntap add dev ${vm.device} mode tap`, `link set ${vm.device} address ${tapMac(vm)}`];
   return [
@@ -51,8 +57,8 @@ export function nodeVmLines(vm: LabVm): string[] {
 }
 
 /**
- * `bridge` lines that tell a node's bridge where a VM is: at its own port, or behind the trunk. A QEMU machine announces
- * itself, and bridges learn where it is, as they do outside of a lab.
+ * `bridge` lines that tell a node's bridge where a VM is: at its own port, or behind the trunk. A
+ * QEMU machine announces itself, and bridges learn its place as they do outside of a lab.
  */
 export function nodeVmFdbLines(vm: LabVm, node: string): string[] {
   if (vm.bridge === null || vm.machine === 'qemu') {

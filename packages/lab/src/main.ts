@@ -90,7 +90,7 @@ command('exec', 'run a command in the namespace of a host, node or VM, or in a Q
   .argument('<command...>')
   .passThroughOptions()
   .action((host: string, argv: string[], options: Common) =>
-    // Behind the host, `--` reaches us as a word of the command.
+    // After the host, commander leaves `--` in the arguments.
     attached(options, host, argv[0] === '--' ? argv.slice(1) : argv),
   );
 
@@ -118,7 +118,10 @@ command('migrate', 'move a VM to another node')
     console.log(`${vm} runs on ${node}: paused for ${stood.toFixed(0)} ms, with two devices for ${two} ms`);
   });
 
-/** Milliseconds that a command in a QEMU machine may take: it has no terminal to be ended from. */
+/**
+ * The longest time of a command in a QEMU machine, milliseconds. It cannot be ended from the
+ * terminal.
+ */
 const MACHINE_COMMAND_MS = 600_000;
 
 /** Runs a command on the terminal and ends with its status. */
@@ -132,7 +135,8 @@ async function attached(options: Common, host: string, argv: string[]): Promise<
     return;
   }
   const child = lab.spawn(host, argv, { stdio: 'inherit' });
-  // The terminal sends Ctrl-C to the child too; we wait for what it makes of it. A kill of ours is handed on.
+  // The terminal also sends Ctrl-C to the child, so this process only waits for its end. SIGTERM is
+  // forwarded to the child.
   process.on('SIGINT', () => undefined);
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   return new Promise((resolve, reject) => {

@@ -4,35 +4,45 @@ import { guestLines, linkLine, nodeVmFdbLines, nodeVmLines, overlayPort, tapMac 
 import { heredoc, ipBatch, script } from './netns.ts';
 import type { LabVm, Topology } from './topology.ts';
 
-/** When what happened in a migration: milliseconds since 1970, by the clock of this machine. */
+/** Times of the steps of a migration: milliseconds since 1970, by the clock of this machine. */
 export interface MigrationTimes {
-  /** The device on the new node was there, with its identity. */
+  /** The device on the new node existed, with its identity. */
   deviceAdded: number;
-  /** The guest stopped on the old node, and ran on the new one; null for a namespace, whose processes never stop. */
+  /**
+   * The guest stopped on the old node, and ran on the new one. Null for a namespace, because its
+   * processes never stop.
+   */
   stopped: number | null;
   resumed: number | null;
   /** The device on the old node was gone. */
   deviceRemoved: number;
 }
 
-/** How a VM moves. */
+/** Options of a migration. */
 export interface MigrateOptions {
   /**
-   * The device on the new node appears before the one on the old node goes, as in a live migration: for a moment the
-   * interface has two. Default false: it goes first, and for a moment there is none. A QEMU machine always moves with
-   * overlap.
+   * True: the device on the new node appears before the device on the old node is removed, as in a
+   * live migration. For a moment the interface has two devices. Default false: for a moment it has
+   * no device. A QEMU machine always moves with overlap.
    */
   overlap?: boolean;
-  /** QEMU machines only: awaited when the device on the new node is there and the guest still runs on the old one. */
+  /**
+   * QEMU machines only: awaited when the device on the new node exists and the guest still runs on
+   * the old node.
+   */
   beforeSwitchOver?: () => unknown;
-  /** QEMU machines only: awaited when the guest runs on the new node and the device on the old one is still there. */
+  /**
+   * QEMU machines only: awaited when the guest runs on the new node and the device on the old node
+   * still exists.
+   */
   afterSwitchOver?: () => unknown;
 }
 
 /**
- * Moves a VM's NIC to another node: its device there vanishes and a new one with the same alias, MAC and addresses
- * appears. A new veth pair rather than a moved one, because what hangs on a device (tc programs, counters) must not
- * move along. Processes in the VM go on; `topology` is the one after the move.
+ * Moves a VM's NIC to another node: its old device is removed, and a new one with the same alias,
+ * MAC and addresses appears. The veth pair is a new one, because tc programs and counters of the
+ * old device must not move with it. Processes in the VM continue. `topology` is the one after the
+ * move.
  */
 export async function moveVm(
   lab: string,
@@ -55,7 +65,7 @@ export async function moveVm(
     await ipBatch(host, remove).then(removed);
   }
   await script(node, [
-    // In one go, as an orchestrator does it: identity and bridge follow the device at once.
+    // In one batch, as an orchestrator does: identity and bridge follow the device at once.
     ...heredoc('ip -batch -', [add, ...nodeVmLines(after)]),
     ...heredoc('bridge -batch -', nodeVmFdbLines(after, after.node)),
   ]);
@@ -69,7 +79,7 @@ export async function moveVm(
   if (after.bridge === null) {
     return times;
   }
-  // Last, as a real network learns it: from now on frames for the VM find the new place.
+  // Last, as in a real network: from now on frames for the VM reach its new place.
   await script(namespaceOf(lab, 'fabric'), [
     ...heredoc('bridge -batch -', [`fdb replace ${after.mac} dev ${overlayPort(after)} master static`]),
   ]);

@@ -1,7 +1,7 @@
 /** Runs commands, in a network namespace or outside of one. */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 
-/** What a finished command left. */
+/** The result of a command. */
 export interface RunResult {
   /** Exit status; 128 + signal number where a signal ended it. */
   code: number;
@@ -33,19 +33,22 @@ export class CommandError extends Error {
   }
 }
 
-/** The environment of this process, with the folders of system commands on the path: a user's path often lacks them. */
+/**
+ * The environment of this process, with the folders of system commands added to the path. A user's
+ * path often lacks them.
+ */
 export function commandEnv(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
   return { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/usr/bin:/sbin:/bin`, ...extra };
 }
 
-/** Where the namespace of this name is bound. */
+/** The path where a namespace is bound. */
 export function netnsPath(ns: string): string {
   return `/run/netns/${ns}`;
 }
 
 /**
- * The argument vector that runs `argv` in a network namespace. Only the network is entered: `ip netns exec` would
- * remount /sys and so hide bpffs.
+ * The argument vector that runs `argv` in a network namespace. Only the network namespace is
+ * entered: `ip netns exec` would also remount /sys, and so hide bpffs.
  */
 export function inNetns(ns: string, argv: string[]): string[] {
   return ['nsenter', `--net=${netnsPath(ns)}`, '--', ...argv];
@@ -68,7 +71,7 @@ export function run(argv: string[], options: RunOptions = {}): Promise<RunResult
     const err: Buffer[] = [];
     child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
     child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
-    // A command that ends without reading its input breaks the pipe; its exit status tells the story.
+    // A command that ends without reading its input breaks the pipe. Its exit status says enough.
     child.stdin?.on('error', () => undefined);
     child.stdin?.end(options.input ?? '');
     let timedOut = false;
@@ -97,12 +100,15 @@ export function run(argv: string[], options: RunOptions = {}): Promise<RunResult
 
 const SIGNAL_NUMBERS: Partial<Record<NodeJS.Signals, number>> = { SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGTERM: 15 };
 
-/** The status that a shell would show for this end of a process. */
+/** The exit status that a shell would show. */
 export function exitStatus(code: number | null, signal: NodeJS.Signals | null): number {
   return code ?? 128 + (signal ? (SIGNAL_NUMBERS[signal] ?? 0) : 0);
 }
 
-/** Runs lines of `ip` in one process, in a namespace or (null) in the root one. Stops at the first line that fails. */
+/**
+ * Runs lines of `ip` in one process, in a namespace or (null) in the root namespace. Stops at the
+ * first line that fails.
+ */
 export async function ipBatch(ns: string | null, lines: string[]): Promise<void> {
   if (lines.length === 0) {
     return;
@@ -110,7 +116,7 @@ export async function ipBatch(ns: string | null, lines: string[]): Promise<void>
   await run(ns === null ? ['ip', '-batch', '-'] : ['ip', '-n', ns, '-batch', '-'], { input: `${lines.join('\n')}\n` });
 }
 
-/** Runs a shell script in a namespace; any failing command ends it and throws. */
+/** Runs a shell script in a namespace. Throws at the first command that fails. */
 export async function script(ns: string, lines: string[]): Promise<void> {
   if (lines.length === 0) {
     return;
@@ -118,12 +124,18 @@ export async function script(ns: string, lines: string[]): Promise<void> {
   await run(inNetns(ns, ['sh', '-eu']), { input: `${lines.join('\n')}\n` });
 }
 
-/** Lines of a shell script that feed a command from a here-document; nothing when there is nothing to feed. */
+/**
+ * Lines of a shell script that give a command its input in a here-document. Empty without input
+ * lines.
+ */
 export function heredoc(command: string, lines: string[]): string[] {
   return lines.length === 0 ? [] : [`${command} <<'END_OF_BATCH'`, ...lines, 'END_OF_BATCH'];
 }
 
-/** Runs `work` over `items`, at most `width` at a time; the first failure is thrown after those under way have ended. */
+/**
+ * Runs `work` for all `items`, at most `width` at a time. Throws the first failure after running
+ * work has ended.
+ */
 export async function parallel<T>(items: T[], width: number, work: (item: T) => Promise<void>): Promise<void> {
   let next = 0;
   let failure: { error: unknown } | null = null;

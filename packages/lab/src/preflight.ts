@@ -1,12 +1,12 @@
-/** Says which commands this machine lacks for a lab, and which Debian package has each. */
+/** Finds the commands that this machine lacks for a lab, and the Debian package of each. */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { commandEnv } from './netns.ts';
 import { LabError } from './state.ts';
 
-/** Commands that every lab needs, and the Debian package that has each. */
+/** Commands that every lab needs, and the Debian package of each. */
 const ALWAYS = { ip: 'iproute2', bridge: 'iproute2', nsenter: 'util-linux', mount: 'mount' };
-/** Commands that the physical switch needs on top. */
+/** Additional commands for the physical switch. */
 const SWITCH = {
   'ovs-vswitchd': 'openvswitch-switch',
   'ovsdb-server': 'openvswitch-switch',
@@ -15,7 +15,7 @@ const SWITCH = {
   ethtool: 'ethtool',
 };
 
-/** Commands that QEMU machines need on top: some to build what they boot. */
+/** Additional commands for QEMU machines. Some of them build what the machines boot. */
 const QEMU = {
   'qemu-system-x86_64': 'qemu-system-x86',
   clang: 'clang',
@@ -23,7 +23,7 @@ const QEMU = {
   'apt-get': 'apt',
 };
 
-/** Throws `LabError` with what this machine lacks for a lab, before anything is made. */
+/** Throws `LabError` with everything that this machine lacks for a lab, before anything is made. */
 export function checkMachine(withSwitch: boolean, withQemu = false): void {
   if (process.getuid?.() !== 0) {
     throw new LabError('a lab needs root: it creates network namespaces');

@@ -1,4 +1,7 @@
-/** The daemons of a lab: started to outlive the command, found again by start time, ended. */
+/**
+ * Starts, finds and ends daemons of a lab. They outlive the command that starts them, and are
+ * identified by their start time.
+ */
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { until } from '@mirrorplane/base';
@@ -6,20 +9,23 @@ import { netnsPath, start } from './netns.ts';
 
 /** A process that the lab started. */
 export interface ProcessRecord {
-  /** What it is, for example `agent-node-1`. Unique in a lab. */
+  /** Name, for example `agent-node-1`. Unique in a lab. */
   name: string;
   pid: number;
-  /** Clock ticks after boot at which it started: tells it from a later process with the same pid. */
+  /**
+   * Start time in clock ticks after boot. It distinguishes the process from a later one with the
+   * same pid.
+   */
   startTime: string;
   /** The file that its output goes to. */
   log: string;
 }
 
-/** Start time of a process in clock ticks after boot, or null when there is none. Zombies count as none. */
+/** Start time of a process in clock ticks after boot. Null for no process or a zombie. */
 export function startTimeOf(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name in parentheses may hold spaces; fields are counted behind it.
+    // The name in parentheses may contain spaces, so fields are counted after it.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return fields[0] === 'Z' ? null : (fields[19] ?? null);
   } catch {
@@ -27,7 +33,7 @@ export function startTimeOf(pid: number): string | null {
   }
 }
 
-/** True while that very process runs. */
+/** True while exactly this process runs. */
 export function isAlive(record: ProcessRecord): boolean {
   return startTimeOf(record.pid) === record.startTime;
 }
@@ -36,7 +42,7 @@ export function isAlive(record: ProcessRecord): boolean {
 export function startDaemon(name: string, argv: string[], log: string, env: NodeJS.ProcessEnv): ProcessRecord {
   const fd = openSync(log, 'a', 0o644);
   try {
-    // A session of its own: Ctrl-C at the terminal ends `lab up`, which then ends this one itself.
+    // Its own session: Ctrl-C at the terminal must only end `lab up`, which then ends this process.
     const child = start(argv, { env, detached: true, stdio: ['ignore', fd, fd] });
     child.on('error', () => undefined);
     child.unref();
@@ -50,7 +56,7 @@ export function startDaemon(name: string, argv: string[], log: string, env: Node
   }
 }
 
-/** Sends a signal, if that very process still runs. */
+/** Sends a signal if exactly this process still runs. */
 export function signalProcess(record: ProcessRecord, signal: NodeJS.Signals): void {
   if (!isAlive(record)) {
     return;
@@ -65,10 +71,13 @@ export function signalProcess(record: ProcessRecord, signal: NodeJS.Signals): vo
   }
 }
 
-/** Milliseconds that the kernel may take to end a process: one that it holds up itself, as while many devices go, waits. */
+/**
+ * Milliseconds that the kernel may need to end a process. It takes long while many devices are
+ * removed.
+ */
 const KILL_LIMIT_MS = 60_000;
 
-/** Ends processes with `signal`, and those that are left after `graceMs` with SIGKILL. Returns when none runs. */
+/** Ends processes with `signal`. After `graceMs`, SIGKILL ends the rest. Returns when none runs. */
 export async function stopProcesses(
   records: ProcessRecord[],
   signal: NodeJS.Signals = 'SIGTERM',
@@ -91,8 +100,9 @@ export async function stopProcesses(
 }
 
 /**
- * Commands of Open vSwitch that name a folder of the lab: what `up` had just started when it was killed, and had not noted.
- * They run in the namespace of `up`, and wait for a switch that will never answer.
+ * Open vSwitch commands whose arguments name a folder of the lab. A killed `up` may have started
+ * them without recording them. They run in the namespace of `up`, and wait for a switch that never
+ * answers.
  */
 export function switchCommandsOf(folder: string): ProcessRecord[] {
   return readdirSync('/proc').flatMap((entry): ProcessRecord[] => {
@@ -111,19 +121,22 @@ export function switchCommandsOf(folder: string): ProcessRecord[] {
   });
 }
 
-/** Every process whose network namespace is one of these: the lab's own, and what was started in it by `lab exec`. */
+/**
+ * Every process in one of these network namespaces: daemons of the lab, and commands of `lab exec`.
+ */
 export function processesIn(namespaces: string[]): ProcessRecord[] {
   const wanted = new Map<string, string>();
   const self = readlinkSync('/proc/self/ns/net');
   for (const ns of namespaces) {
     try {
       const identity = `net:[${statSync(netnsPath(ns)).ino}]`;
-      // A name that was never bound to a namespace is an empty file; never match the namespace that we run in.
+      // A name that was never bound to a namespace is an empty file. The own namespace must never
+      // match.
       if (identity !== self) {
         wanted.set(identity, ns);
       }
     } catch {
-      // Not made, or removed already.
+      // It was not made, or is already removed.
     }
   }
   const found: ProcessRecord[] = [];

@@ -1,40 +1,43 @@
-/** The state of a lab on disk: all that must be known to remove it. */
+/** The state of a lab on disk: everything that is needed to remove the lab. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ProcessRecord } from './processes.ts';
 import type { Topology } from './topology.ts';
 
-/** Where labs keep their state, logs and sockets; each lab has a folder of its name. */
+/** Folder of all labs. Each lab has a folder with its name, for state, logs and sockets. */
 export const DEFAULT_RUN_ROOT = '/run/mirrorplane-lab';
-/** A lab's name: a letter, then letters and digits, at most 6 in all. No hyphen, so that no lab's names are a prefix of another's. */
+/**
+ * A lab's name: a letter, then letters and digits, at most 6 characters. It has no hyphen, so that
+ * no prefix of a lab's names is a prefix of another lab's names.
+ */
 export const LAB_NAME = /^[a-z][a-z0-9]{0,5}$/;
 
-/** All that must be known to remove a lab, written before anything is made. */
+/** Everything that is needed to remove a lab. It is written before anything is made. */
 export interface LabState {
   version: 1;
   name: string;
   runDir: string;
   createdAt: string;
-  /** `building` until `up` is done: a lab that stays so was interrupted. */
+  /** `building` until `up` has finished. A lab that stays in this phase was interrupted. */
   phase: 'building' | 'ready';
   topology: Topology;
-  /** Namespaces that are the lab's, whether made yet or not. */
+  /** Namespaces of the lab, including those that do not exist yet. */
   namespaces: string[];
   /** bpffs folders that the lab's agents may have made. */
   bpffs: string[];
   processes: ProcessRecord[];
-  /** Port on 127.0.0.1 of the root namespace that leads to the API, or null while there is none. */
+  /** Port on 127.0.0.1 of the root namespace that leads to the API. Null without a forwarder. */
   apiPort: number | null;
   /** The `mirrorplane` command that starts controller and agents. */
   command: string;
-  /** Options of the agents by node, beside those that every agent has. */
+  /** Additional options of the agents, by node. */
   agentArguments: Record<string, string[]>;
 }
 
-/** A lab that does not exist, exists already, or cannot be made as asked. The message is for the operator. */
+/** The lab does not exist, exists already, or cannot be made. The message is for the operator. */
 export class LabError extends Error {}
 
-/** The folder of a lab. Throws `LabError` on a name that is none. */
+/** The folder of a lab. Throws `LabError` for an invalid name. */
 export function labRunDir(name: string, runRoot: string = DEFAULT_RUN_ROOT): string {
   if (!LAB_NAME.test(name)) {
     throw new LabError(`lab name '${name}': a letter, then letters and digits, at most 6 characters`);
@@ -44,7 +47,10 @@ export function labRunDir(name: string, runRoot: string = DEFAULT_RUN_ROOT): str
 
 const stateFile = (runDir: string) => join(runDir, 'state.json');
 
-/** Makes the lab's folder and first state. Making the folder is the lock: of two `up` of one name, one is refused. */
+/**
+ * Makes the lab's folder and first state. The folder is also the lock: of two `up` with the same
+ * name, one is refused.
+ */
 export function createState(state: LabState): void {
   mkdirSync(join(state.runDir, '..'), { recursive: true });
   try {
@@ -58,7 +64,7 @@ export function createState(state: LabState): void {
   writeState(state);
 }
 
-/** Writes the state; readers see the old or the new one, never half. */
+/** Writes the state atomically: readers see the old or the new state. */
 export function writeState(state: LabState): void {
   const file = stateFile(state.runDir);
   writeFileSync(`${file}.new`, `${JSON.stringify(state, null, 2)}\n`);
@@ -73,7 +79,9 @@ export function readState(runDir: string): LabState | null {
   return JSON.parse(readFileSync(stateFile(runDir), 'utf8')) as LabState;
 }
 
-/** Changes the state as it is on disk now, so that two commands at once do not undo each other's records. */
+/**
+ * Changes the state as it is on disk now, so that two parallel commands keep each other's records.
+ */
 export function updateState(runDir: string, change: (state: LabState) => void): LabState {
   const state = readState(runDir);
   if (state === null) {
@@ -84,7 +92,7 @@ export function updateState(runDir: string, change: (state: LabState) => void): 
   return state;
 }
 
-/** Removes the lab's folder, and the folder of all labs when it was the last. */
+/** Removes the lab's folder, and the folder of all labs if it was the last. */
 export function removeState(runDir: string): void {
   rmSync(runDir, { recursive: true, force: true });
   const root = join(runDir, '..');

@@ -2,7 +2,7 @@
 import { labMac, MAC_GROUP } from './mac.ts';
 import type { LabEdge, LabSwitch } from './topology.ts';
 
-/** VLAN of the physical business network that the gateways and the physical hosts are in. */
+/** VLAN of the physical business network, with the gateways and the physical hosts. */
 export const BUSINESS_VLAN = 10;
 
 function edge(node: number, k: number, allowedVlans: number[], business: boolean): LabEdge {

@@ -1,4 +1,4 @@
-/** The physical switch: an Open vSwitch of the lab's own, with the userspace datapath. */
+/** The physical switch: a separate Open vSwitch for the lab, with the userspace datapath. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '@mirrorplane/base';
@@ -10,10 +10,10 @@ import type { LabEdge, Topology } from './topology.ts';
 
 const SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema';
 const BRIDGE = 'sw0';
-/** Room for a loaded machine; an idle one needs a few hundred milliseconds. */
+/** Enough for a loaded machine. An idle one needs a few hundred milliseconds. */
 const READY_MS = 20_000;
 
-/** The folder of the lab's own Open vSwitch: database, sockets, pid files, logs. */
+/** The folder of the lab's Open vSwitch: database, sockets, pid files, logs. */
 export function ovsDir(runDir: string): string {
   return join(runDir, 'ovs');
 }
@@ -43,8 +43,8 @@ export async function ovsAppctl(runDir: string, args: string[]): Promise<string>
 }
 
 /**
- * Starts ovsdb-server and ovs-vswitchd in the switch's namespace and configures the ports. `record` is told of each
- * process as soon as it runs. Returns when the switch forwards.
+ * Starts ovsdb-server and ovs-vswitchd in the switch's namespace, and configures the ports. Calls
+ * `record` with each process as soon as it runs. Returns when the switch forwards.
  */
 export async function startSwitch(
   lab: string,
@@ -79,7 +79,7 @@ export async function startSwitch(
   }
 }
 
-/** One transaction: the bridge with all its ports, or nothing. */
+/** One transaction that makes the bridge with all its ports. */
 function configuration(topology: Topology): string[] {
   const sw = topology.switch;
   if (sw === null) {
@@ -112,7 +112,9 @@ function trunkSettings(edge: LabEdge): string[] {
   return settings;
 }
 
-/** The business network's stations, so that the first frame to each already goes to its port only. */
+/**
+ * The hosts of the business network, so that even the first frame to each goes only to its port.
+ */
 function staticAddresses(topology: Topology): [port: string, mac: string][] {
   const gateways = topology.edges.flatMap((edge): [string, string][] =>
     edge.gateway === null ? [] : [[edge.switchPort, edge.gateway.mac]],

@@ -1,4 +1,4 @@
-/** Parts of the lab that tests and measurements use without a lab, or below its face. Nothing that is shipped imports this. */
+/** Internal parts of the lab for tests and measurements. Nothing that is shipped imports this. */
 export { MIRRORPLANE } from './daemons.ts';
 export { guestLines, nodeVmFdbLines, nodeVmLines, tapMac } from './links.ts';
 export { CommandError, commandEnv, run, start } from './netns.ts';

@@ -1,4 +1,4 @@
-/** Everything that a lab can consist of, as data. */
+/** Everything that a lab can contain, as data. */
 import { labMac, MAC_GROUP } from './mac.ts';
 
 /** A resource pool of the lab and the communication domain that it belongs to. */
@@ -11,7 +11,7 @@ export interface LabPool {
 export interface LabNode {
   name: string;
   pool: string;
-  /** 1 to 99; addresses and MACs come from it. */
+  /** 1 to 99. Addresses and MACs are derived from it. */
   index: number;
   /** Address on the management network, with no prefix length. */
   managementAddress: string;
@@ -23,21 +23,24 @@ export interface LabNode {
 export interface LabVm {
   name: string;
   kind: 'vm' | 'nfv';
-  /** The node it runs on now; `migrate` changes it. */
+  /** The node that it runs on now. `migrate` changes it. */
   node: string;
-  /** 1 to 65535, unique; MAC and address come from it and stay for life. */
+  /** 1 to 65535, unique. MAC and address are derived from it, and never change. */
   index: number;
   /** The interface id that the alias carries, for example `web-1/0`. */
   id: string;
   /** MAC of the guest side. */
   mac: string;
-  /** Address in the flat VM network with no prefix length, or null for a NIC with none. */
+  /** Address in the flat VM network without prefix length. Null for a NIC without an address. */
   address: string | null;
   /** The host (namespace) that the guest side is in; usually the VM itself. A QEMU machine has no namespace. */
   host: string;
   /** Name of the guest side. Default `eth0`. */
   guestDevice: string;
-  /** What the guest is: a network namespace, with a veth pair to the node, or a real machine of QEMU, with a tap. Default `namespace`. */
+  /**
+   * What the guest is: a network namespace with a veth pair to the node, or a real QEMU machine
+   * with a tap. Default `namespace`.
+   */
   machine: 'namespace' | 'qemu';
   /** Name of the device on the node, for example `tap-web-1`. */
   device: string;
@@ -55,7 +58,7 @@ export interface LabEdge {
   switchPort: string;
   /** VLAN IDs that the switch's trunk port lets pass tagged. */
   allowedVlans: number[];
-  /** VLAN ID of the untagged (business) traffic, or null for a trunk without. */
+  /** VLAN ID of the untagged business traffic. Null for a trunk without it. */
   nativeVlan: number | null;
   /** The edge-connected interface to declare to the controller, or null for a spare NIC. */
   declare: { id: string; name: string } | null;
@@ -83,13 +86,19 @@ export interface LabSwitchHost {
 /** The physical switch: Open vSwitch with the userspace datapath. */
 export interface LabSwitch {
   hosts: LabSwitchHost[];
-  /** VLANs without address learning, as a switch configures VLANs that carry copies: every frame reaches every port of the VLAN. */
+  /**
+   * VLANs without address learning, as on a switch with VLANs for copies: every frame reaches every
+   * port of the VLAN.
+   */
   floodVlans: number[];
-  /** Edge NICs do not reach each other through the switch, so a copy that leaves by one never comes back by another. Default true. */
+  /**
+   * Edge NICs do not reach each other through the switch, so a copy that leaves by one never
+   * returns by another. Default true.
+   */
   protectEdges: boolean;
 }
 
-/** Everything there is in a lab, as data. Names are without the lab's prefix. */
+/** The whole lab as data. Names are without the lab's prefix. */
 export interface Topology {
   pools: LabPool[];
   nodes: LabNode[];
@@ -111,7 +120,7 @@ export const CONTROLLER_ADDRESS = '10.99.0.1';
 /** The name of the flat network that the VMs are in. */
 export const VM_NETWORK = 'blue';
 
-/** A VM of the flat network: its MAC and its address follow from the index (1 to 65535). */
+/** A VM of the flat network. Its MAC and address are derived from the index (1 to 65535). */
 export function makeVm(name: string, kind: 'vm' | 'nfv', node: string, index: number): LabVm {
   return {
     name,
@@ -120,7 +129,7 @@ export function makeVm(name: string, kind: 'vm' | 'nfv', node: string, index: nu
     index,
     id: `${name}/0`,
     mac: labMac(MAC_GROUP.guest, index),
-    // 250 hosts to each /24 keeps .0 and .255 out of use.
+    // 250 hosts in each /24, so that .0 and .255 are not used.
     address: `10.0.${Math.floor((index - 1) / 250)}.${((index - 1) % 250) + 1}`,
     host: name,
     guestDevice: 'eth0',
@@ -132,7 +141,7 @@ export function makeVm(name: string, kind: 'vm' | 'nfv', node: string, index: nu
 
 /**
  * The identity alias of the device of a VM or NFV device, as the agent's `alias` provider reads it.
- * @param guest whether the guest runs behind it, where the orchestrator says so
+ * @param guest whether the guest runs behind the device, as an orchestrator says
  */
 export function identityAlias(vm: LabVm, guest?: 'absent'): string {
   const identity = `mirrorplane:kind=${vm.kind};id=${vm.id};name=${vm.name} ${vm.guestDevice};network=${VM_NETWORK}`;

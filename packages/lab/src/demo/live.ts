@@ -1,4 +1,4 @@
-/** The live table: traffic goes on until Ctrl-C, and every second shows what became of it. */
+/** The live table: traffic runs until Ctrl-C, and its counts are shown every second. */
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PolicyStatus } from '@mirrorplane/contract';
@@ -7,7 +7,7 @@ import { policyStatus } from './once.ts';
 import type { Scenario } from './scenarios.ts';
 import { table } from './table.ts';
 
-/** Shows the table until the signal. */
+/** Shows the table until the signal comes. */
 export async function showLive(lab: Lab, scenarios: readonly Scenario[], signal: AbortSignal): Promise<void> {
   const traffic: ChildProcess[] = scenarios.map(({ from, to }) =>
     lab.spawn(from, ['ping', '-q', '-i', '0.02', lab.address(to)], { stdio: 'ignore' }),

@@ -1,4 +1,4 @@
-/** `make demo`: a lab cluster, one policy of each type, and what became of every packet. */
+/** `make demo`: a lab cluster, one policy of each type, and the count of every packet. */
 import { createLab } from '../create.ts';
 import type { Lab } from '../lab.ts';
 import { run } from '../netns.ts';
@@ -53,7 +53,7 @@ async function demo(lab: Lab): Promise<boolean> {
 }
 
 async function main(): Promise<number> {
-  // Its own name, so that a demo runs beside other labs and other demos.
+  // A unique name, so that a demo can run beside other labs and demos.
   const name = `d${(process.pid % 36 ** 4).toString(36)}`;
   const lab = await createLab({ name, signal: stop.signal, onProgress: (line) => say(`[demo] ${line}`) });
   try {

@@ -6,10 +6,16 @@ import type { Lab } from '../lab.ts';
 import type { Scenario } from './scenarios.ts';
 
 const PINGS = 100;
-/** Two sizes: small, and near the MTU, where ERSPAN has to fit. */
+/**
+ * Two sizes of payload: small, and near the MTU, where the copy still has to fit with its ERSPAN
+ * headers.
+ */
 const SIZES = [56, 1400];
 
-/** What was counted: `sent` by tcpdump at the source, `copied` by the data plane, `received` by tcpdump at the destination. */
+/**
+ * The counts of a scenario: `sent` by tcpdump at the source, `copied` by the data plane, `received`
+ * by tcpdump at the destination.
+ */
 export interface Row {
   policy: string;
   type: string;
@@ -19,7 +25,7 @@ export interface Row {
   agree: boolean;
 }
 
-/** The status of a policy. Throws where the API does not answer with one. */
+/** The status of a policy. Throws if the API returns none. */
 export async function policyStatus(lab: Lab, name: string): Promise<PolicyStatus> {
   const { status, body } = await lab.api('GET', `/api/v1/policies/${name}/status`);
   if (status !== 200) {
@@ -65,7 +71,7 @@ export async function showOnce(lab: Lab, scenario: Scenario, signal?: AbortSigna
     copied = (await policyStatus(lab, policy.name)).totals.copied.packets - before;
     return copied >= expected;
   };
-  // A count that stays behind is not an error here: the row shows it, and does not agree.
+  // A count that is too low is no error here: the row shows it as a difference.
   await Promise.allSettled([
     until('counters', counted, { limitMs: 5000, signal }),
     atSource.waitFor(expected),

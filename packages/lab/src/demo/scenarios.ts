@@ -1,28 +1,31 @@
-/** What the demo mirrors: one policy of each type, with the traffic that shows it. */
+/** The scenarios of the demo: one policy of each type, with its traffic. */
 import type { PolicyInput, PolicyType } from '@mirrorplane/contract';
 
 /** A place where packets can be counted: a device of a host of the lab. */
 export interface Tap {
   host: string;
   device: string;
-  /** pcap filter that leaves nothing but the traffic of the scenario. */
+  /** pcap filter that matches only the traffic of the scenario. */
   filter: string;
 }
 
-/** A policy, the traffic it is shown with, and where both are counted. */
+/** A policy, its traffic, and the places where packets are counted. */
 export interface Scenario {
   policy: PolicyInput;
   type: PolicyType;
   /** Host that pings, and the address that it pings. */
   from: string;
   to: string;
-  /** The wire of the source: what it sends and receives. */
+  /** The wire of the source. */
   source: Tap;
-  /** The wire of the destination: what arrives there. */
+  /** The wire of the destination. */
   destination: Tap;
 }
 
-/** One scenario a policy type. None has a host in common, so that every packet belongs to one policy. */
+/**
+ * One scenario for each policy type. Scenarios share no host, so every packet belongs to one
+ * policy.
+ */
 export const SCENARIOS: Scenario[] = [
   {
     policy: { name: 'ids-web', sources: ['web-1/0'], destination: 'ids-1/0' },

@@ -1,4 +1,7 @@
-/** Runs commands in a guest through its serial console, also while the guest moves from one QEMU to another. */
+/**
+ * Runs commands in a guest through its serial console, also while the guest migrates to another
+ * QEMU.
+ */
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -7,12 +10,17 @@ import { CommandError, type RunOptions, type RunResult } from '../netns.ts';
 import { LabError } from '../state.ts';
 import { CONSOLE_LINE_MAX } from './guest-files.ts';
 
-/** Milliseconds until a question that got no answer is asked again: what was on its way when a guest moved is lost. */
+/**
+ * Milliseconds until an unanswered question is asked again. Data in flight is lost when a guest
+ * migrates.
+ */
 const ANSWER_MS = 2000;
-/** Milliseconds between two looks at whether a command has ended, at most. */
+/** The longest pause between two checks whether a command has ended, milliseconds. */
 const PAUSE_MAX_MS = 100;
 
-/** Sends one line and returns the guest's answer to it, which names the id. Throws when none comes. */
+/**
+ * Sends one line, and returns the guest's answer, which contains the id. Throws if no answer comes.
+ */
 function ask(path: string, line: string, id: string): Promise<string[]> {
   return new Promise((resolve, reject) => {
     const socket = connect(path);
@@ -27,7 +35,7 @@ function ask(path: string, line: string, id: string): Promise<string[]> {
     };
     const timer = setTimeout(() => end(new Error(`${path}: no answer`)), ANSWER_MS);
     socket.on('close', () => end(new Error(`${path}: closed`)));
-    // The reader of lines passes on the errors of the socket, and throws them where nobody listens.
+    // readline forwards errors of the socket, and throws them if it has no listener.
     const lines = createInterface({ input: socket });
     for (const source of [socket, lines]) {
       source.on('error', end);
@@ -38,12 +46,12 @@ function ask(path: string, line: string, id: string): Promise<string[]> {
         end(null, words);
       }
     });
-    // The empty line ends whatever half of a line an earlier connection has left.
+    // The empty line ends an incomplete line of an earlier connection.
     socket.write(`\n${line}\n`);
   });
 }
 
-/** True once the guest's console answers, which is the last thing that its start does. */
+/** True once the guest's console answers. This is the last step of its start. */
 export async function guestAnswers(path: string): Promise<boolean> {
   return (await ask(path, 'result none 0', 'none'))[0] === '@unknown';
 }
@@ -51,8 +59,9 @@ export async function guestAnswers(path: string): Promise<boolean> {
 const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
 
 /**
- * Runs a command in a guest to its end. `path` tells where the console is now. Throws `CommandError` as `run` does, and
- * `LabError` for what a console cannot do: input, or a command of more than about 2900 bytes.
+ * Runs a command in a guest to its end. `path` returns the current place of the console. Throws
+ * `CommandError` as `run` does, and `LabError` for input or a command of more than about 2900
+ * bytes, which a console does not support.
  */
 export async function runInGuest(path: () => string, argv: string[], options: RunOptions = {}): Promise<RunResult> {
   if (options.input) {
@@ -71,7 +80,7 @@ export async function runInGuest(path: () => string, argv: string[], options: Ru
   const deadline = performance.now() + limit;
   let question = start;
   for (let pause = 2; performance.now() < deadline; ) {
-    // Nobody answers while the guest moves, or while another question is under way.
+    // There is no answer while the guest migrates, or while another question is being answered.
     const words = await ask(path(), question, id).catch(() => []);
     const result = words[0] === '@result' ? resultIn(words) : null;
     if (result !== null) {
@@ -92,7 +101,7 @@ export async function runInGuest(path: () => string, argv: string[], options: Ru
   throw new CommandError(argv, { code: 137, stdout: '', stderr: '' }, `no end after ${limit} ms in the guest`);
 }
 
-/** The result in an answer, or null where the console has lost a part of it. */
+/** The result in an answer. Null if the console has lost a part of it. */
 function resultIn(words: string[]): RunResult | null {
   const [, , code, outLength, errLength, out = '', err = ''] = words;
   if (out.length !== Number(outLength) + 1 || err.length !== Number(errLength) + 1) {

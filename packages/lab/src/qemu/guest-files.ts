@@ -1,7 +1,7 @@
-/** What is in the guest besides what comes from Debian's packages. */
+/** The files of the guest that do not come from Debian's packages. */
 import type { InitramfsEntry } from './initramfs.ts';
 
-/** Modules of the guest's kernel in the order in which they are loaded; one that is built in is left out. */
+/** Modules of the guest's kernel in the order of loading. Built-in ones are skipped. */
 export const GUEST_MODULES = [
   'virtio_ring',
   'virtio',
@@ -13,20 +13,25 @@ export const GUEST_MODULES = [
   'virtio_net',
 ] as const;
 
-/** TCP port where the guest sends back what it gets. */
+/** TCP port where the guest echoes all data. */
 export const ECHO_PORT = 7;
 /** The guest's only NIC. */
 export const GUEST_DEVICE = 'eth0';
-/** Where a guest finds the settings of its own, as shell assignments: `mtu`, `address`, and `neighbours` as `ADDRESS=MAC`. */
+/**
+ * File with the settings of one guest, as shell assignments: `mtu`, `address`, and `neighbours` as
+ * `ADDRESS=MAC`.
+ */
 export const SETTINGS = 'settings';
-/** Longest line that a terminal of Linux takes, bytes. */
+/** Longest line that a Linux terminal accepts, bytes. */
 export const CONSOLE_LINE_MAX = 4000;
 
 /**
- * The first program of the guest. Pings are answered by the kernel, TCP to the echo port and numbered packets by `probe`.
+ * The first program of the guest. The kernel answers pings. `probe` answers TCP to the echo port,
+ * and numbered packets.
  *
- * The console takes lines, and answers each with one line that starts with `@`. A move may cut any of them, so a command
- * comes with its length and an id, is started once however often it is asked for, and keeps its result until `forget`.
+ * The console reads lines, and answers each with one line that starts with `@`. A migration may cut
+ * any line. So a command has a length and an id, is started only once even if it is sent again, and
+ * keeps its result until `forget`.
  */
 const INIT = `#!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -77,13 +82,16 @@ const PROGRAM = 0o100755;
 const FILE = 0o100644;
 const CHARACTER_DEVICE = 0o020600;
 
-/** Programs of the guest: busybox from its package, and our own. */
+/** Programs of the guest: busybox from its package, and `probe`. */
 export interface GuestPrograms {
   busybox: Buffer;
   probe: Buffer;
 }
 
-/** All entries of the guest's first file system. `modules` by name, only those that are not built in. */
+/**
+ * All entries of the guest's first file system. `modules`: by name, only those that are not built
+ * in.
+ */
 export function guestFiles(programs: GuestPrograms, modules: ReadonlyMap<string, Buffer>): InitramfsEntry[] {
   return [
     ...['bin', 'dev', 'modules', 'proc', 'run', 'sys', 'tmp'].map((path) => ({ path, mode: FOLDER })),
@@ -96,7 +104,7 @@ export function guestFiles(programs: GuestPrograms, modules: ReadonlyMap<string,
   ];
 }
 
-/** The file with a guest's own settings, to be appended to what all guests have in common. */
+/** The file with the settings of one guest. It is appended to the image of all guests. */
 export function settingsFile(settings: Record<string, string>): InitramfsEntry[] {
   const lines = Object.entries(settings).map(([name, value]) => `${name}='${value}'\n`);
   return [{ path: SETTINGS, mode: FILE, data: lines.join('') }];

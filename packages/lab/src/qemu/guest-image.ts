@@ -1,4 +1,6 @@
-/** The guest that the lab's virtual machines boot: Debian's cloud kernel and busybox, taken out of their packages. */
+/**
+ * The image of the lab's virtual machines: Debian's cloud kernel and busybox, from their packages.
+ */
 import { createHash } from 'node:crypto';
 import {
   existsSync,
@@ -17,19 +19,19 @@ import { LabError } from '../state.ts';
 import { GUEST_MODULES, guestFiles } from './guest-files.ts';
 import { initramfs } from './initramfs.ts';
 
-/** What QEMU boots: two files. */
+/** The two files that QEMU boots. */
 export interface GuestImage {
   /** The kernel, a bzImage. */
   kernel: string;
-  /** Its first and only file system, without the settings of a single guest. */
+  /** The only file system, without the settings of one guest. */
   initramfs: string;
 }
 
-/** How to get the image. */
+/** Options of the image. */
 export interface GuestImageOptions {
-  /** Folder of what is kept between runs. Default `mirrorplane` in `$XDG_CACHE_HOME`, or in `~/.cache`. */
+  /** Cache folder. Default `mirrorplane` in `$XDG_CACHE_HOME`, or in `~/.cache`. */
   cache?: string;
-  /** Told what is being done, a line each. */
+  /** Called with one line for each step. */
   onProgress?: (line: string) => void;
 }
 
@@ -40,10 +42,12 @@ const BUSYBOX = 'busybox-static';
 const DOWNLOAD_MS = 300_000;
 const PROBE_SOURCE = join(import.meta.dirname, 'probe.c');
 
-/** Folder of what is kept between runs: `mirrorplane` in `$XDG_CACHE_HOME`, or in `~/.cache`. */
+/** Cache folder: `mirrorplane` in `$XDG_CACHE_HOME`, or in `~/.cache`. */
 export const cacheFolder = () => join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mirrorplane');
 
-/** Changes whenever what we add to the packages changes, so that a stale image is never booted. */
+/**
+ * A key of everything that the image adds to the packages, so that a stale image is never booted.
+ */
 function recipe(): string {
   const modules = new Map(GUEST_MODULES.map((name) => [name as string, Buffer.alloc(0)]));
   const bytes = initramfs(guestFiles({ busybox: Buffer.alloc(0), probe: readFileSync(PROBE_SOURCE) }, modules));
@@ -51,8 +55,8 @@ function recipe(): string {
 }
 
 /**
- * The guest image, built once and then taken from the cache. Throws `LabError` where Debian's packages cannot be had or
- * the image cannot be built.
+ * The guest image, built once and then read from the cache. Throws `LabError` if Debian's packages
+ * are not available, or the image cannot be built.
  */
 export async function guestImage(options: GuestImageOptions = {}): Promise<GuestImage> {
   const { cache = cacheFolder(), onProgress = () => undefined } = options;
@@ -69,7 +73,10 @@ export async function guestImage(options: GuestImageOptions = {}): Promise<Guest
   return { kernel: join(folder, 'vmlinuz'), initramfs: join(folder, 'initramfs') };
 }
 
-/** Makes a folder as a whole or not at all, unless it is there. Of two that make it at once, the first one wins. */
+/**
+ * Makes a folder completely or not at all, unless it exists. If two processes make it at the same
+ * time, the first one wins.
+ */
 export async function makeOnce(folder: string, make: (work: string) => Promise<void>): Promise<void> {
   if (existsSync(folder)) {
     return;
@@ -88,7 +95,10 @@ export async function makeOnce(folder: string, make: (work: string) => Promise<v
   }
 }
 
-/** Debian's packages for the guest, as files in the cache: downloaded with apt once, and not installed. */
+/**
+ * Debian's packages for the guest, as files in the cache. apt downloads them once, and does not
+ * install them.
+ */
 export async function guestPackages(options: GuestImageOptions = {}): Promise<string[]> {
   const { cache = cacheFolder(), onProgress = () => undefined } = options;
   const folder = join(cache, 'packages');
@@ -120,15 +130,16 @@ async function download(folder: string): Promise<void> {
     if (!(error instanceof CommandError || error instanceof LabError)) {
       throw error;
     }
-    // The package lists are not there yet, or name a version that is gone.
+    // The package lists are missing, or name a version that no longer exists.
     await run(['apt-get', 'update', '-qq'], { timeoutMs: DOWNLOAD_MS });
     await fetch();
   }
 }
 
 /**
- * Builds the image from packages into a folder: the kernel, the first file system, and the packages' names. The same
- * packages and compiler always give the same bytes. Throws where the packages lack something.
+ * Builds the image from packages into a folder: the kernel, the first file system, and the
+ * packages' names. The same packages and compiler always give the same bytes. Throws if the
+ * packages lack a file.
  */
 export async function buildGuest(packages: string[], folder: string): Promise<void> {
   const tree = mkdtempSync(join(folder, 'tree-'));

@@ -12,16 +12,17 @@ import { identityAlias, type LabVm } from '../topology.ts';
 import { machineName, machineSockets, startMachine } from './machine.ts';
 import { Qmp, type QmpEvent } from './qmp.ts';
 
-/** Milliseconds that the guest may stand still while its last pages move. */
+/** The longest pause of the guest while its last memory pages move, milliseconds. */
 const DOWNTIME_LIMIT_MS = 50;
-/** Bytes a second: as fast as the machine can. */
+/** Bytes a second. In effect no limit. */
 const BANDWIDTH_MAX = 2 ** 33;
-/** Room for a loaded machine; an idle one needs less than a second. */
+/** Enough for a loaded machine. An idle one needs less than a second. */
 const MOVE_MS = 60_000;
 
 /**
- * Moves a QEMU guest to another node while it runs: the tap on the new node first, then QEMU there, then the guest, which
- * announces itself to the network; then QEMU and the tap on the old node go. When that fails, the guest goes on where it was.
+ * Moves a QEMU guest to another node while it runs. First the tap on the new node is made, then
+ * QEMU starts there, then the guest moves and announces itself to the network. Then QEMU and the
+ * tap on the old node are removed. After a failure, the guest continues on the old node.
  */
 export async function moveLive(
   lab: LabHandle,
@@ -70,7 +71,7 @@ async function switchOver(lab: LabHandle, vm: LabVm, node: string, options: Migr
   });
   const tellGuest = guestTeller(lab, vm);
   source.onEvent = ({ event }) => {
-    // As libvirt and others do: from this moment on the guest is behind this device no more.
+    // As libvirt and others do: from this moment on the guest is no longer behind this device.
     if (event === 'STOP') {
       tellGuest.absent();
     }
@@ -90,7 +91,7 @@ async function switchOver(lab: LabHandle, vm: LabVm, node: string, options: Migr
     await source.execute('migrate', { uri });
     return await completion(source, target);
   } catch (error) {
-    // Whatever went wrong: unless the guest has moved, it goes on here.
+    // After any failure: unless the guest has moved, it continues here.
     await source.execute('cont').catch(() => undefined);
     tellGuest.back();
     throw error;
@@ -101,7 +102,10 @@ async function switchOver(lab: LabHandle, vm: LabVm, node: string, options: Migr
   }
 }
 
-/** Says at the device of a VM whether the guest is there. The command that does it waits for its word: starting it takes time. */
+/**
+ * Writes in the alias of a VM's device whether the guest is there. `ip` is started in advance and
+ * waits for input, because its start takes time.
+ */
 function guestTeller(lab: LabHandle, vm: LabVm) {
   const ip = start(['ip', '-n', lab.ns(vm.node), '-batch', '-'], { stdio: ['pipe', 'ignore', 'ignore'] });
   const say = (alias: string) => ip.stdin?.write(`link set ${vm.device} alias "${alias}"\n`);
@@ -113,7 +117,7 @@ function guestTeller(lab: LabHandle, vm: LabVm) {
   };
 }
 
-/** Waits for the guest to run at the target. Throws where QEMU gives up. */
+/** Waits until the guest runs at the target. Throws if QEMU gives up. */
 async function completion(source: Qmp, target: Qmp): Promise<{ stopped: number; resumed: number }> {
   const last = (qmp: Qmp, event: string): QmpEvent | undefined => qmp.events.findLast((e) => e.event === event);
   const is = (qmp: Qmp, status: string) => qmp.events.some((e) => e.event === 'MIGRATION' && e.data.status === status);

@@ -1,4 +1,4 @@
-/** A VM of the lab that is a real QEMU machine: how it is started, and where it can be talked to. */
+/** A VM of the lab that is a real QEMU machine: its start and its sockets. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { launch, waitReady } from '../daemons.ts';
@@ -11,9 +11,9 @@ import { settingsFile } from './guest-files.ts';
 import type { GuestImage } from './guest-image.ts';
 import { initramfs } from './initramfs.ts';
 
-/** Enough for the kernel to unpack itself; 64 are not. */
+/** Enough for the kernel to unpack itself. 64 is not enough. */
 const MEMORY_MIB = 96;
-/** Room for a loaded machine; an idle one boots in four seconds without KVM. */
+/** Enough for a loaded machine. An idle one boots in four seconds without KVM. */
 const BOOT_MS = 120_000;
 const MTU = 1500;
 
@@ -22,7 +22,7 @@ export interface MachineSockets {
   /** The guest's serial console. */
   console: string;
   qmp: string;
-  /** Where the state of a guest that moves here comes in. */
+  /** Socket for the state of a guest that migrates to this QEMU. */
   incoming: string;
 }
 
@@ -37,11 +37,11 @@ export function machineSockets(lab: LabHandle, vm: string, node: string): Machin
 /** The name of a VM's QEMU on a node among the lab's processes. */
 export const machineName = (vm: string, node: string) => `qemu-${vm}-${node}`;
 
-/** The first file system of one guest: what all have, and its own settings behind it. */
+/** The first file system of one guest: the common image, followed by the settings of the guest. */
 const guestInitramfs = (lab: LabHandle, vm: string) => join(folder(lab), `${vm}.initramfs`);
 const kernelOf = (lab: LabHandle) => join(folder(lab), 'vmlinuz');
 
-/** Puts everything that the lab's QEMU machines boot from into the lab's folder. */
+/** Copies everything that the lab's QEMU machines boot from into the lab's folder. */
 export function prepareMachines(lab: LabHandle, topology: Topology, image: GuestImage): void {
   mkdirSync(folder(lab), { recursive: true });
   writeFileSync(kernelOf(lab), readFileSync(image.kernel));
@@ -65,8 +65,8 @@ function settings(topology: Topology, vm: LabVm): Record<string, string> {
 }
 
 /**
- * Starts a VM's QEMU on a node, where its tap is already: it boots, or, `incoming`, waits for a guest that moves here. The
- * lab's `down` ends it.
+ * Starts a VM's QEMU on a node where its tap exists. It boots, or with `incoming` it waits for a
+ * guest that migrates to it. The lab's `down` ends it.
  */
 export function startMachine(lab: LabHandle, vm: LabVm, node: string, incoming = false): ProcessRecord {
   const sockets = machineSockets(lab, vm.name, node);
@@ -88,7 +88,10 @@ export function startMachine(lab: LabHandle, vm: LabVm, node: string, incoming =
   return launch(lab, machineName(vm.name, node), inNetns(lab.ns(node), argv));
 }
 
-/** Waits until a guest that was started is up and answers. Throws with QEMU's last words when it ends or takes too long. */
+/**
+ * Waits until a started guest answers. If QEMU ends or takes too long, it throws with the end of
+ * QEMU's output.
+ */
 export async function guestUp(lab: LabHandle, vm: LabVm, record: ProcessRecord, signal?: AbortSignal): Promise<void> {
   const { console } = machineSockets(lab, vm.name, vm.node);
   await waitReady(record, `guest ${vm.name}`, () => guestAnswers(console), signal, BOOT_MS);

@@ -1,11 +1,13 @@
-/** The lab's side of `probe`, the program in a QEMU machine that sends and counts numbered packets; see `probe.c`. */
+/**
+ * The lab's side of `probe`, which sends and counts numbered packets in a QEMU machine (`probe.c`).
+ */
 import type { Lab } from '../lab.ts';
 
 /** A run of numbered packets. */
 export interface Numbered {
-  /** 32 bits, tells one run from another. A guest counts 16 different ones. */
+  /** 32 bits. Distinguishes runs. A guest counts up to 16 streams. */
   stream: number;
-  /** The first number; numbers are below 65536. */
+  /** The first number. Numbers are below 65536. */
   first: number;
   count: number;
   /** Microseconds from one packet to the next. */
@@ -16,7 +18,7 @@ export interface Numbered {
 
 /** The UDP port that numbered packets go to (discard). */
 const NUMBERED_PORT = 9;
-/** What a command through the console may take on top of what is sent. */
+/** Extra time of a command through the console, on top of the sending time, milliseconds. */
 const GRACE_MS = 60_000;
 
 /** Sends numbered packets from a QEMU machine to a VM. Returns when all are sent. */
@@ -31,11 +33,17 @@ export async function sendNumbered(lab: Lab, from: string, to: string, numbered:
   await lab.exec(from, argv, { timeoutMs: (count * intervalUs) / 1000 + GRACE_MS });
 }
 
-/** What a guest has counted. */
+/** The counts of a guest. */
 export interface Counted {
-  /** Frames that the guest had no room for, or could not count: where it is not 0, the counts are too low. */
+  /**
+   * Frames that the guest had no room for, or could not count. If this is not 0, the counts are too
+   * low.
+   */
   lost: number;
-  /** For each stream how often each number came, from number 0 to the highest that came. At most 255. */
+  /**
+   * For each stream, how often each number arrived, from 0 to the highest number that arrived. At
+   * most 255.
+   */
   streams: Map<number, number[]>;
 }
 

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 export interface QmpEvent {
   event: string;
   data: Record<string, unknown>;
-  /** When, by QEMU's clock: milliseconds since 1970, with fractions down to a microsecond. */
+  /** Time by QEMU's clock: milliseconds since 1970, with fractions down to a microsecond. */
   at: number;
 }
 
@@ -24,14 +24,17 @@ interface Waiting {
   reject: (error: Error) => void;
 }
 
-/** A connection to a running QEMU, which takes one at a time. `close` it. */
+/**
+ * A connection to a running QEMU, which accepts one connection at a time. The caller must `close`
+ * it.
+ */
 export class Qmp {
   /** Every event since the connection was made. */
   readonly events: QmpEvent[] = [];
-  /** Told of each event as it comes. */
+  /** Called with each event. */
   onEvent: (event: QmpEvent) => void = () => undefined;
   readonly #socket: Socket;
-  // QEMU answers in the order in which it was asked.
+  // QEMU answers in the order of the questions.
   readonly #asked: Waiting[] = [];
   #ended: Error | null = null;
 
@@ -39,14 +42,14 @@ export class Qmp {
     this.#socket = socket;
     const lines = createInterface({ input: socket });
     lines.on('line', (line) => this.#take(JSON.parse(line) as Message));
-    // The reader of lines passes on the errors of the socket, and throws them where nobody listens.
+    // readline forwards errors of the socket, and throws them if it has no listener.
     for (const source of [socket, lines]) {
       source.on('error', (error: Error) => this.#end(error));
     }
     socket.on('close', () => this.#end(new Error('QEMU has closed the connection')));
   }
 
-  /** Connects and agrees on the protocol. Throws where nobody listens. */
+  /** Connects and negotiates the protocol. Throws if QEMU does not listen. */
   static async connect(path: string): Promise<Qmp> {
     const socket = connect(path);
     await once(socket, 'connect');
