@@ -15,6 +15,8 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   NAME_MISMATCH: 'The body and the URL name different resources. Nothing is changed.',
   UNAUTHENTICATED: 'The request has no valid token. For an agent: it has no valid certificate.',
   FORBIDDEN: 'The token is valid, but does not allow this request.',
+  CSRF_REFUSED:
+    'The request has the cookie of a session, but comes from a page of another origin, or lacks the header X-Mirrorplane-CSRF.',
   NOT_FOUND: 'No resource has this name, or the path does not exist.',
   METHOD_NOT_ALLOWED: 'The path exists, but does not support the method. The header Allow lists the supported methods.',
   ALREADY_EXISTS: 'The request asked to create a resource, and a resource of this name exists.',
@@ -24,6 +26,7 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   PRECONDITION_FAILED: 'The resource is not the version that was read (If-Match). The other change stays.',
   BODY_TOO_LARGE: 'The body is larger than the limit of 1 MB. Nothing is changed.',
   MEDIA_TYPE_UNSUPPORTED: 'The header Content-Type is not a JSON type. The body was not read.',
+  TRIES_EXCEEDED: 'The address has tried to sign in more than ten times within a minute. No token was looked at.',
   INTERNAL: 'The controller had an unexpected error. The request may be repeated.',
   UNAVAILABLE: 'The controller is starting or stopping, or a limit is reached.',
   EDGE_UNSUPPORTED: 'The device leads to a guest or is a tunnel, so it cannot be an edge.',

@@ -29,6 +29,11 @@ export const CATALOGUE = {
   ),
   UNAUTHENTICATED: entry(401, 'No valid credentials', 'send the API token as "Authorization: Bearer TOKEN"'),
   FORBIDDEN: entry(403, 'Not allowed', 'send the admin token, or ask an administrator'),
+  CSRF_REFUSED: entry(
+    403,
+    'The request does not come from the console',
+    'use the console, or send a token instead of the cookie',
+  ),
   NOT_FOUND: entry(404, 'The resource does not exist', 'list the resources and check the name'),
   METHOD_NOT_ALLOWED: entry(405, 'The resource does not support this method', 'use a method of the header Allow'),
   ALREADY_EXISTS: entry(
@@ -53,6 +58,7 @@ export const CATALOGUE = {
     'The media type of the body is not supported',
     'send the body as application/json',
   ),
+  TRIES_EXCEEDED: entry(429, 'Too many tries to sign in', 'wait a minute, and try again'),
   INTERNAL: entry(500, 'The controller failed', 'see the log of the controller'),
   UNAVAILABLE: entry(503, 'The controller is not ready', 'try again in a moment'),
   EDGE_UNSUPPORTED: entry(

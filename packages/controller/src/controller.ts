@@ -8,6 +8,10 @@ import type { FastifyInstance } from 'fastify';
 import { AuditLog } from './audit/audit.ts';
 import { openApiTokens } from './auth/api-tokens.ts';
 import { Authority } from './auth/authority.ts';
+import { Sessions } from './auth/sessions.ts';
+import { Tickets } from './auth/tickets.ts';
+import { Tries } from './auth/tries.ts';
+import { findConsole } from './console-folder.ts';
 import { watchAuthority } from './events/authority-watch.ts';
 import { EventsFromAgents } from './events/events-from-agents.ts';
 import { EventLog } from './events/log.ts';
@@ -35,6 +39,8 @@ export interface ControllerOptions {
   listen?: readonly string[];
   /** Where agents connect: `ADDR:PORT`. Default `0.0.0.0:7071`. */
   agentListen?: string;
+  /** Folder of the console, as it was built. Default: where the source tree or the package has it. */
+  console?: string;
   /** Default: a logger to stderr of level `info`. */
   logger?: Logger;
   /** Milliseconds since 1970. Default `Date.now`. */
@@ -116,6 +122,11 @@ async function open(options: ControllerOptions, closers: Closers) {
   const observer = new EventObserver({ events, view, live, planning, log, clock, statuses });
   const refusals = new Refusals(refusalTeller({ audit, events, log }));
   closers.add(() => refusals.close());
+  const refusedSignIns = new Refusals(refusalTeller({ audit, events, log }));
+  closers.add(() => refusedSignIns.close());
+  const tokens = openApiTokens(data);
+  const sessions = new Sessions({ file: path.join(data, 'sessions.json'), clock, isValid: tokens.isValid, log });
+  closers.add(() => sessions.close());
   let open = true;
   const services: Services = {
     view,
@@ -132,7 +143,12 @@ async function open(options: ControllerOptions, closers: Closers) {
     authority,
     log,
     clock,
-    rightsOf: openApiTokens(data),
+    tokens,
+    sessions,
+    tickets: new Tickets(clock),
+    tries: new Tries(),
+    refusedSignIns,
+    console: options.console ?? findConsole(),
     ready: () => open && planning.planned !== undefined,
     dismiss: (node) => agents?.dismiss(node),
   };

@@ -19,6 +19,7 @@ interface Arguments {
   data: string;
   listen: string[];
   agentListen: string;
+  console?: string;
   logLevel: LogLevel;
 }
 
@@ -50,12 +51,13 @@ const command = new Command('mirrorplane controller')
     (value: string) => checked(value, parseTcp, 'write ADDR:PORT or [V6ADDR]:PORT.'),
     '0.0.0.0:7071',
   )
+  .option('--console <dir>', 'directory of the web console (default: the one that comes with the controller)')
   .addOption(new Option('--log-level <level>', 'lowest level that is logged').choices(LOG_LEVELS).default('info'))
   .exitOverride(exitForUsage);
 
 async function main(): Promise<void> {
   parseSettings(command, { prefix: 'MIRRORPLANE_CONTROLLER' });
-  const { data, listen, agentListen, logLevel } = command.opts<Arguments>();
+  const { data, listen, agentListen, console, logLevel } = command.opts<Arguments>();
   const logger = createLog('controller', logLevel);
   const manager = await openServiceManager();
   let controller: Controller | undefined;
@@ -71,7 +73,13 @@ async function main(): Promise<void> {
   };
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
-  controller = await startController({ data, agentListen, logger, ...(listen && { listen }) });
+  controller = await startController({
+    data,
+    agentListen,
+    logger,
+    ...(listen && { listen }),
+    ...(console && { console }),
+  });
   if (stopping) {
     await controller.close();
     process.exit(0);

@@ -1,8 +1,11 @@
 /** The parts of a running controller, as `http/` and `sync/` see them. */
 import type { Logger } from '@mirrorplane/daemon';
 import type { AuditLog } from './audit/audit.ts';
-import type { TokenCheck } from './auth/api-tokens.ts';
+import type { ApiTokens } from './auth/api-tokens.ts';
 import type { Authority } from './auth/authority.ts';
+import type { Sessions } from './auth/sessions.ts';
+import type { Tickets } from './auth/tickets.ts';
+import type { Tries } from './auth/tries.ts';
 import type { EventStream } from './events/event-stream.ts';
 import type { EventsFromAgents } from './events/events-from-agents.ts';
 import type { EventLog } from './events/log.ts';
@@ -34,7 +37,15 @@ export interface Services {
   log: Logger;
   /** Milliseconds since 1970. */
   clock: () => number;
-  rightsOf: TokenCheck;
+  tokens: ApiTokens;
+  sessions: Sessions;
+  tickets: Tickets;
+  /** How often an address may try to sign in. */
+  tries: Tries;
+  /** Refused tries to sign in. */
+  refusedSignIns: Refusals;
+  /** Folder of the console, as it was built. */
+  console: string;
   /** True from the first plan until the controller closes. */
   ready: () => boolean;
   /** Ends the connection of an agent whose node is gone. */

@@ -20,7 +20,7 @@ import {
 import { createLog } from '@mirrorplane/daemon';
 import * as x509 from '@peculiar/x509';
 import { WebSocket } from 'ws';
-import { type Controller, startController } from '../src/index.ts';
+import { type Controller, type ControllerOptions, startController } from '../src/index.ts';
 import { assertDocumented } from './documented.ts';
 
 /** A folder that goes with the test. */
@@ -51,14 +51,19 @@ export class Bench {
   /** Milliseconds that the controller's clock is ahead. */
   ahead = 0;
   readonly #agents: TestAgent[] = [];
+  readonly #options: Partial<ControllerOptions>;
 
-  private constructor(data: string) {
+  private constructor(data: string, options: Partial<ControllerOptions>) {
     this.data = data;
+    this.#options = options;
   }
 
-  /** @param ahead milliseconds that the controller's clock is ahead */
-  static async start(t: TestContext, ahead = 0): Promise<Bench> {
-    const bench = new Bench(temporaryFolder(t));
+  /**
+   * @param ahead milliseconds that the controller's clock is ahead
+   * @param options of the controller
+   */
+  static async start(t: TestContext, ahead = 0, options: Partial<ControllerOptions> = {}): Promise<Bench> {
+    const bench = new Bench(temporaryFolder(t), options);
     bench.ahead = ahead;
     t.after(() => bench.stop());
     await bench.restart();
@@ -81,6 +86,7 @@ export class Bench {
       agentListen: '127.0.0.1:0',
       logger: createLog('controller', process.env.V ? 'debug' : 'silent'),
       clock: () => Date.now() + this.ahead,
+      ...this.#options,
     });
   }
 

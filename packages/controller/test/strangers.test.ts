@@ -7,8 +7,9 @@ import test, { type TestContext } from 'node:test';
 import { connect as dialTls } from 'node:tls';
 import { until } from '@mirrorplane/base';
 import { parseJoinToken } from '@mirrorplane/contract';
+import { originOf } from '../src/auth/origin.ts';
 import { type Refusal, Refusals } from '../src/events/refusals.ts';
-import { MAX_STRANGERS_OF_ADDRESS, originOf, Strangers } from '../src/sync/strangers.ts';
+import { MAX_STRANGERS_OF_ADDRESS, Strangers } from '../src/sync/strangers.ts';
 import { Bench } from './harness.ts';
 
 const options = { timeout: 120_000 };

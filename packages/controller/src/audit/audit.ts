@@ -9,10 +9,26 @@ import * as z from 'zod';
 export const AuditEntry = z
   .object({
     time: Timestamp,
-    actor: z.string().meta({ description: 'admin, or node:NAME if an agent acted.' }),
+    actor: z
+      .string()
+      .meta({ description: 'admin or read; node:NAME if an agent acted; unknown if a try to sign in was refused.' }),
     address: z.string().meta({ description: 'Address of the client. unix: the local socket.' }),
-    action: z.enum(['create', 'replace', 'patch', 'delete', 'declareDead', 'token', 'enroll', 'renew']),
-    resource: z.string().meta({ description: 'Kind and name, for example policies/ids-all.' }),
+    action: z.enum([
+      'create',
+      'replace',
+      'patch',
+      'delete',
+      'declareDead',
+      'token',
+      'enroll',
+      'renew',
+      'signIn',
+      'signOut',
+      'ticket',
+    ]),
+    resource: z
+      .string()
+      .meta({ description: 'Kind and name, for example policies/ids-all; session for signing in and out.' }),
     outcome: z.enum(['done', 'unchanged', 'refused', 'failed']),
     code: ReasonCode.optional().meta({ description: 'Code of the refusal.' }),
     revision: z.number().int().optional().meta({ description: 'Store revision of the change.' }),

@@ -10,26 +10,43 @@ import { replaceFileSync } from '@mirrorplane/base';
 /** What a token allows. */
 export type Rights = 'admin' | 'read';
 
-/** Gives the rights of a presented token, in a time that does not depend on it; undefined: it is not valid. */
-export type TokenCheck = (presented: string) => Rights | undefined;
+/** A token that is valid, and whose it is. */
+export interface ApiToken {
+  /** For the audit log. */
+  name: string;
+  rights: Rights;
+  /** SHA-256 of the token, hexadecimal. */
+  digest: string;
+}
+
+export interface ApiTokens {
+  /** The token that was presented, in a time that does not depend on it; undefined: it is not valid. */
+  find(presented: string): ApiToken | undefined;
+  /** Whether a token with this digest is valid, as `ApiToken` has it. */
+  isValid(digest: string): boolean;
+}
 
 /**
  * Reads DATA/admin-token and DATA/read-token, or makes them: 32 random bytes in base64url, readable by the owner alone.
  * @throws Error where a file holds no token
  */
-export function openApiTokens(dataDir: string): TokenCheck {
-  const [admin, read] = ['admin-token', 'read-token'].map((name) => sha256(openToken(path.join(dataDir, name))));
-  return (presented) => {
-    const digest = sha256(presented);
-    // Both are compared, whatever the first one says.
-    const [isAdmin, mayRead] = [timingSafeEqual(digest, admin!), timingSafeEqual(digest, read!)];
-    return isAdmin ? 'admin' : mayRead ? 'read' : undefined;
+export function openApiTokens(dataDir: string): ApiTokens {
+  const tokens = (['admin', 'read'] as const).map((rights): ApiToken => {
+    return { name: rights, rights, digest: sha256(openToken(path.join(dataDir, `${rights}-token`))) };
+  });
+  return {
+    find: (presented) => {
+      const digest = Buffer.from(sha256(presented));
+      // All are compared, whatever the first one says.
+      return tokens.filter((token) => timingSafeEqual(digest, Buffer.from(token.digest)))[0];
+    },
+    isValid: (digest) => tokens.some((token) => token.digest === digest),
   };
 }
 
 function openToken(file: string): string {
   if (!existsSync(file)) {
-    replaceFileSync(file, `${randomBytes(32).toString('base64url')}\n`);
+    replaceFileSync(file, `${newSecret()}\n`);
   }
   const token = readFileSync(file, 'utf8').trim();
   if (token.length < 32) {
@@ -43,6 +60,12 @@ export function bearerToken(header: string | undefined): string | undefined {
   return /^bearer +(\S+)\s*$/i.exec(header ?? '')?.[1];
 }
 
-function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+/** 32 random bytes in base64url: nobody guesses it. */
+export function newSecret(): string {
+  return randomBytes(32).toString('base64url');
+}
+
+/** SHA-256 of a secret, hexadecimal: what is kept of it. */
+export function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }

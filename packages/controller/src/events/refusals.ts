@@ -1,10 +1,10 @@
 /**
- * What was refused on the agents' port. Each refusal is counted in memory, for the metrics. It is told at once where the
+ * What was refused on the agents' port, or to somebody who signs in. Each refusal is counted in memory, for the metrics. It is told at once where the
  * last minute was quiet, and else with all others of its minute: a stranger costs no disk, however often it tries.
  */
 
-/** What was asked for: a certificate, the connection of an agent, or only a place among the connections. */
-export type RefusedRequest = 'enroll' | 'renew' | 'sync' | 'connection';
+/** What was asked for: a certificate, the connection of an agent, a place among the connections, or a session. */
+export type RefusedRequest = 'enroll' | 'renew' | 'sync' | 'connection' | 'signIn';
 
 /** One refusal. */
 export interface Refusal {

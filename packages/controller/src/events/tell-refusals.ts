@@ -1,6 +1,6 @@
-/** How refusals on the agents' port are told: in the log, and of a certificate as an event and in the audit log. */
+/** How refusals are told: in the log; of a certificate as an event and in the audit log, of a session in the audit log. */
 import type { Logger } from '@mirrorplane/daemon';
-import type { AuditLog } from '../audit/audit.ts';
+import type { AuditEntry, AuditLog } from '../audit/audit.ts';
 import type { EventLog } from './log.ts';
 import type { Refusal } from './refusals.ts';
 
@@ -10,6 +10,14 @@ export function refusalTeller(parts: { audit: AuditLog; events: EventLog; log: L
   return (refusal: Refusal, count: number): void => {
     const { request, reason, message, address, node } = refusal;
     log.warn({ request, reason, address, count, ...(node !== undefined && { node }) }, `refused: ${message}`);
+    const audited = (entry: Pick<AuditEntry, 'actor' | 'action' | 'resource'>) => {
+      audit.append({ ...entry, address, outcome: 'refused', code: reason }).catch((error: unknown) => {
+        log.error({ err: error }, 'refusal not written to the audit log');
+      });
+    };
+    if (request === 'signIn') {
+      audited({ actor: 'unknown', action: 'signIn', resource: 'session' });
+    }
     if (request !== 'enroll' || node === undefined) {
       return;
     }
@@ -22,9 +30,6 @@ export function refusalTeller(parts: { audit: AuditLog; events: EventLog; log: L
       cause: { kind: 'agent', name: node },
       ...(count > 1 && { count }),
     });
-    const entry = { actor: `node:${node}`, address, action: 'enroll' as const, resource: `nodes/${node}` };
-    audit.append({ ...entry, outcome: 'refused', code: reason }).catch((error: unknown) => {
-      log.error({ err: error }, 'refusal not written to the audit log');
-    });
+    audited({ actor: `node:${node}`, action: 'enroll', resource: `nodes/${node}` });
   };
 }

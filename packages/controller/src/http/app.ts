@@ -9,6 +9,8 @@ import Fastify, {
 } from 'fastify';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
+import { addHeaders, answeredByConsole, serveConsole } from './console.ts';
+import { ConsoleFiles } from './console-files.ts';
 import { allowedAt } from './find-route.ts';
 import { openapiDocument } from './openapi.ts';
 import { route, serve } from './route.ts';
@@ -44,11 +46,18 @@ export function buildApp(services: Services): FastifyInstance {
   for (const type of ['application/json', 'application/merge-patch+json']) {
     app.addContentTypeParser(type, { parseAs: 'string' }, parseJson);
   }
+  app.decorateRequest('who');
   const routes = [...ROUTES];
   app.setErrorHandler((error, request, reply) =>
     sendProblem(reply, request, problemOf(error as FastifyError, services)),
   );
-  app.setNotFoundHandler((request, reply) => {
+  const files = new ConsoleFiles(services.console);
+  addHeaders(app);
+  serveConsole(app, files);
+  app.setNotFoundHandler(async (request, reply) => {
+    if (await answeredByConsole(request, reply, files)) {
+      return reply;
+    }
     const pathname = request.url.split('?')[0]!;
     const allowed = allowedAt(routes, pathname);
     if (allowed !== undefined) {
@@ -122,6 +131,9 @@ function problemOf(error: FastifyError, { log }: Services): Problem {
 function sendProblem(reply: FastifyReply, request: FastifyRequest, document: Problem): FastifyReply {
   if (document.status === 401) {
     reply.header('www-authenticate', 'Bearer realm="mirrorplane"');
+  }
+  if (document.code === 'TRIES_EXCEEDED') {
+    reply.header('retry-after', '60');
   }
   const body: Problem = { ...document, instance: request.url.split('?')[0]! };
   return reply.code(document.status).type('application/problem+json').send(JSON.stringify(body));

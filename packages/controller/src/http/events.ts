@@ -140,7 +140,7 @@ export const eventRoutes: Route[] = [
         schema: z.union([Event, EventGap]),
       },
     ],
-    handle: ({ query: { after, ...filter }, request, services }) => {
+    handle: ({ query: { after, ...filter }, request, services, who }) => {
       if (services.streams.size >= MAX_STREAMS) {
         const message = `${MAX_STREAMS} event streams are open already: close some, or try again later`;
         throw new ProblemError('UNAVAILABLE', message);
@@ -148,7 +148,11 @@ export const eventRoutes: Route[] = [
       const start = startOf(request.headers['last-event-id'], after, services);
       const stream = new EventStream(services.events, { after: start, wanted: matcher(filter) });
       services.streams.add(stream);
-      stream.once('close', () => services.streams.delete(stream));
+      const letGo = 'session' in who.by ? services.sessions.hold(who.by.session, () => stream.end()) : undefined;
+      stream.once('close', () => {
+        services.streams.delete(stream);
+        letGo?.();
+      });
       const headers = {
         'content-type': 'text/event-stream',
         'cache-control': 'no-store',

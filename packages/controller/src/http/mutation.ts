@@ -34,9 +34,6 @@ export interface Change {
   location?: string;
 }
 
-/** Who changes things through the API: there is one operator so far. */
-export const OPERATOR = 'admin';
-
 /** Where a request came from: an address, or `unix`. */
 export function addressOf(request: FastifyRequest): string {
   return request.socket.remoteAddress ?? 'unix';
@@ -53,16 +50,16 @@ export async function mutate(
   resource: string,
   make: () => Change,
 ): Promise<Answer> {
-  const { services, request, query } = call;
+  const { services, request, query, who: asks } = call;
   const dryRun = query.dryRun === 'true';
-  const who = { actor: OPERATOR, address: addressOf(request), action, resource };
+  const who = { actor: asks.name, address: addressOf(request), action, resource };
   const { change, events, revision } = await decide(call, make, who, dryRun).catch(async (error: unknown) => {
     if (!dryRun) {
       const refused = error instanceof ProblemError;
       const code = refused ? error.problem.code : 'INTERNAL';
       await Promise.all([
         services.audit.append({ ...who, outcome: refused ? 'refused' : 'failed', code }),
-        refused && services.events.note(refusal(resource, error.problem)),
+        refused && services.events.note(refusal(resource, error.problem, asks.name)),
       ]);
     }
     throw error;
@@ -90,7 +87,7 @@ async function decide(
   const audit = { time: new Date(services.clock()).toISOString(), ...who };
   return services.decisions.decide(() => {
     const change = make();
-    const events = policyChanges(change.ops, (name) => services.view.get('policies', name)?.value, OPERATOR).map(
+    const events = policyChanges(change.ops, (name) => services.view.get('policies', name)?.value, who.actor).map(
       (event) => ({ ...event, at: audit.time }),
     );
     return {
@@ -102,7 +99,7 @@ async function decide(
 }
 
 /** What was refused to an operator. */
-function refusal(resource: string, { code, detail }: Problem): EventDraft {
+function refusal(resource: string, { code, detail }: Problem, operator: string): EventDraft {
   const at = resource.indexOf('/');
   const kind = KINDS[resource.slice(0, at) as ResourceFolder];
   return {
@@ -110,7 +107,7 @@ function refusal(resource: string, { code, detail }: Problem): EventDraft {
     object: { kind, name: resource.slice(at + 1) },
     code,
     message: detail,
-    cause: { kind: 'operator', name: OPERATOR },
+    cause: { kind: 'operator', name: operator },
   };
 }
 

@@ -13,7 +13,7 @@ import type { NodeRecord } from '../store/records.ts';
 import type { Stored } from '../store/view.ts';
 import { keyOf } from '../store/view.ts';
 import { refuseBroken, refuseUsed } from './dependents.ts';
-import { checkPreconditions, etag, found, MutationQuery, mutate, OPERATOR } from './mutation.ts';
+import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
 import { putNamed } from './named-resource.ts';
 import { listOf, PageQuery, pageOf } from './paging.ts';
 import { NOTHING, type Route, route } from './route.ts';
@@ -81,14 +81,14 @@ function refuseUnconfirmed(name: string, node: LiveNode | undefined, dead: boole
 }
 
 /** What an operator has decided about a node that nobody can ask any more. */
-function declaredDead(name: string, copying: LiveNode['copying']): EventDraft {
+function declaredDead(name: string, copying: LiveNode['copying'], operator: string): EventDraft {
   const policies = copying.map((policy) => policy.name).join(', ');
   const what = policies === '' ? 'it copied for no policy' : `it counts as stopped for ${policies}`;
   return {
     kind: 'nodeDeclaredDead',
     object: { kind: 'node', name },
     message: `declared dead, and deleted: ${what}`,
-    cause: { kind: 'operator', name: OPERATOR },
+    cause: { kind: 'operator', name: operator },
     ...(copying.length > 0 && { count: copying.length }),
   };
 }
@@ -219,7 +219,7 @@ export const nodeRoutes: Route[] = [
       if (call.query.dryRun === 'false') {
         services.dismiss(name);
         if (dead) {
-          await services.events.note(declaredDead(name, copying));
+          await services.events.note(declaredDead(name, copying, call.who.name));
         }
       }
       return answer;

@@ -1,21 +1,22 @@
 /** What can go wrong with a route: the codes of its problems, and the responses that the OpenAPI document has for them. */
 import { CATALOGUE, type ErrorCode, Problem, problem } from '@mirrorplane/contract';
 import type { Components, Schema } from './openapi-components.ts';
-import type { Route } from './route.ts';
+import { neededFor, type Route } from './route.ts';
 
 /** Codes that any request can be answered with. */
 export const ALWAYS: readonly ErrorCode[] = ['INTERNAL', 'UNAVAILABLE'];
 
 /** The codes of the problems that a route answers with, beside those of `ALWAYS`, in the order of their status. */
-export function codesOf({ method, auth, params, query, body, conditional, refuses = [] }: Route): ErrorCode[] {
+export function codesOf(route: Route): ErrorCode[] {
+  const { method, auth, params, query, body, conditional, refuses = [] } = route;
   const codes = new Set<ErrorCode>(['BAD_REQUEST', 'FIELD_UNKNOWN', ...refuses]);
   if (params || query || body) {
     codes.add('FIELD_INVALID');
   }
   if (auth !== false) {
-    codes.add('UNAUTHENTICATED');
+    codes.add('UNAUTHENTICATED').add('CSRF_REFUSED');
   }
-  if (auth !== false && method !== 'get') {
+  if (auth !== false && neededFor(route) === 'admin') {
     codes.add('FORBIDDEN');
   }
   if (conditional) {

@@ -6,6 +6,7 @@ import { Components, type Schema } from './openapi-components.ts';
 import { problemComponents, problemExamples, problemResponses } from './openapi-problems.ts';
 import { NOTHING, type ResponseSpec, type Route } from './route.ts';
 import { ROUTES } from './routes.ts';
+import { COOKIE } from './who.ts';
 
 /** What the tags mean, in the order in which they are shown. */
 const TAGS: Record<string, string> = {
@@ -17,6 +18,7 @@ const TAGS: Record<string, string> = {
   domains: 'Communication domains: pools of one domain can reach each other.',
   events: 'Events, in the order in which they happened.',
   audit: 'Audit log: who asked for which change, and the result.',
+  session: 'Signing in from a browser: a session is a cookie, and its changes need a header.',
   health: 'Checks for a supervisor of the controller.',
 };
 
@@ -69,7 +71,7 @@ export function openapiDocument(): Schema {
     },
     servers: [SERVER],
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
-    security: [{ token: [] }],
+    security: [{ token: [] }, { session: [] }],
     paths,
     components: {
       examples: problemExamples(ROUTES),
@@ -79,6 +81,13 @@ export function openapiDocument(): Schema {
           type: 'http',
           scheme: 'bearer',
           description: 'The token in the file DATA/admin-token. For GET also the token in DATA/read-token.',
+        },
+        session: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: COOKIE,
+          description:
+            'The cookie of POST /api/v1/session. A change also needs csrfToken of GET /api/v1/session in the header X-Mirrorplane-CSRF.',
         },
       },
       schemas: components.sorted(),

@@ -2,9 +2,10 @@
 import type { ErrorCode } from '@mirrorplane/contract';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
-import { bearerToken } from '../auth/api-tokens.ts';
-import { ProblemError, parseOrRefuse } from '../problems/problems.ts';
+import type { Rights } from '../auth/api-tokens.ts';
+import { parseOrRefuse } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
+import { type Who, whoOf } from './who.ts';
 
 type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 type Out<S> = S extends z.ZodType ? z.output<S> : undefined;
@@ -24,6 +25,8 @@ export interface Call<P, Q, B> {
   body: B;
   request: FastifyRequest;
   services: Services;
+  /** Who asks. A route without `auth` is not told. */
+  who: Who;
 }
 
 /** Success responses: status, what they mean, and the body's schema (JSON) or media type (anything else). */
@@ -40,8 +43,12 @@ export interface Route {
   path: string;
   summary: string;
   tag: string;
-  /** False: served without a token. Default true. */
+  /** False: served to anybody. Default true. */
   auth?: boolean;
+  /** The rights that a request needs. Default: `read` for GET, else `admin`. */
+  needs?: Rights;
+  /** Largest body in bytes. Default: that of all routes. */
+  bodyLimit?: number;
   params?: z.ZodObject;
   query?: z.ZodObject;
   body?: z.ZodType;
@@ -77,10 +84,11 @@ export function serve(app: FastifyInstance, spec: Route, services: Services): vo
   app.route({
     method: spec.method.toUpperCase(),
     url: spec.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+    ...(spec.bodyLimit !== undefined && { bodyLimit: spec.bodyLimit }),
     // Before the body is read: who may not write here is not listened to.
     onRequest: async (request) => {
       if (spec.auth !== false) {
-        authenticate(request, services);
+        request.who = whoOf(request, services, neededFor(spec));
       }
     },
     handler: async (request, reply) => {
@@ -90,26 +98,16 @@ export function serve(app: FastifyInstance, spec: Route, services: Services): vo
         body: spec.body && parseOrRefuse(spec.body, request.body, 'body'),
         request,
         services,
+        who: request.who,
       } as unknown as Call<never, never, never>);
       return send(reply, spec, answer);
     },
   });
 }
 
-function authenticate(request: FastifyRequest, services: Services): void {
-  const token = bearerToken(request.headers.authorization);
-  const rights = token === undefined ? undefined : services.rightsOf(token);
-  if (rights === undefined) {
-    const detail = token === undefined ? 'the request has no bearer token' : 'the bearer token is not valid';
-    throw new ProblemError(
-      'UNAUTHENTICATED',
-      `${detail}: send the content of the file admin-token in the data directory`,
-    );
-  }
-  // Also a dry run: it tells what a change would do, and takes the time of one.
-  if (rights === 'read' && !['GET', 'HEAD'].includes(request.method)) {
-    throw new ProblemError('FORBIDDEN', 'the read token allows GET only: send the admin token for changes');
-  }
+/** The rights that a request to a route needs. */
+export function neededFor({ method, needs = method === 'get' ? 'read' : 'admin' }: Route): Rights {
+  return needs;
 }
 
 function send(reply: FastifyReply, spec: Route, answer: Answer): FastifyReply {

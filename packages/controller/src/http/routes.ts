@@ -8,6 +8,7 @@ import { nodeRoutes } from './nodes.ts';
 import { policyRoutes } from './policies.ts';
 import { poolRoutes } from './pools.ts';
 import type { Route } from './route.ts';
+import { sessionRoutes } from './session.ts';
 
 export const ROUTES: readonly Route[] = [
   ...policyRoutes,
@@ -17,5 +18,6 @@ export const ROUTES: readonly Route[] = [
   ...domainRoutes,
   ...eventRoutes,
   ...auditRoutes,
+  ...sessionRoutes,
   ...healthRoutes,
 ];

@@ -3,6 +3,7 @@
  * each address, and in time, so that they can neither use up the controller nor keep agents out.
  */
 import type { Socket } from 'node:net';
+import { originOf } from '../auth/origin.ts';
 
 /** Connections at most, altogether and of one address; of IPv6, one network of 64 bits counts as one address. */
 export const MAX_STRANGERS = 1024;
@@ -132,17 +133,4 @@ function reset(socket: Socket): void {
 
 function keyOf(address: string, port: number): string {
   return `${address} ${port}`;
-}
-
-/** The address; of an IPv6 address its first 64 bits, for the holder of one such network has all its addresses. */
-export function originOf(address: string): string {
-  if (!address.includes(':') || address.startsWith('::ffff:')) {
-    return address;
-  }
-  const [head = '', tail] = address.split('%')[0]!.split('::');
-  const groups = head === '' ? [] : head.split(':');
-  const behind = tail === undefined || tail === '' ? 0 : tail.split(':').length;
-  const zeros = tail === undefined ? 0 : 8 - groups.length - behind;
-  const all = [...groups, ...Array<string>(zeros).fill('0'), ...(tail ? tail.split(':') : [])];
-  return `${all.slice(0, 4).join(':')}::/64`;
 }

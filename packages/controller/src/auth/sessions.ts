@@ -1,0 +1,180 @@
+/**
+ * Sessions: browsers that have signed in. A session is a cookie with a secret, of which the controller keeps the hash; they
+ * are on the disk too, so that a restart signs nobody out.
+ */
+import { createHmac } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { Coalesced, replaceFile } from '@mirrorplane/base';
+import type { Logger } from '@mirrorplane/daemon';
+import * as z from 'zod';
+import { type ApiToken, newSecret, sha256 } from './api-tokens.ts';
+
+/** Milliseconds after which a session ends, and after which it ends where nobody uses it. */
+export const SESSION_MS = 12 * 60 * 60 * 1000;
+export const IDLE_MS = 2 * 60 * 60 * 1000;
+/** Sessions at a time. One more ends the one that was not used for the longest time. */
+export const MAX_SESSIONS = 128;
+/** Milliseconds between two looks for sessions that are over, and between two writes of when each was used. */
+const SWEEP_MS = 30_000;
+
+const Session = z.object({
+  /** SHA-256 of the secret in the cookie. */
+  id: z.string(),
+  /** As `ApiToken` has them: who has signed in, with which token. */
+  name: z.string(),
+  rights: z.enum(['admin', 'read']),
+  token: z.string(),
+  /** Milliseconds since 1970. */
+  createdAt: z.number(),
+  usedAt: z.number(),
+});
+export type Session = Readonly<z.infer<typeof Session>>;
+
+export interface SessionsOptions {
+  /** Where they are kept. */
+  file: string;
+  /** Milliseconds since 1970. */
+  clock: () => number;
+  /** Whether a token with this digest is still valid. */
+  isValid: (digest: string) => boolean;
+  log: Logger;
+}
+
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #sessions = new Map<string, z.infer<typeof Session>>();
+  /** What is open on behalf of a session, by its id: it is ended with the session. */
+  readonly #held = new Map<string, Set<() => void>>();
+  readonly #saving = new Coalesced(() => this.#save());
+  readonly #sweeping: NodeJS.Timeout;
+  #changed = false;
+
+  /** Reads what was kept. Sessions of a token that is not valid any more are gone. */
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+    for (const session of readSessions(options)) {
+      if (options.isValid(session.token)) {
+        this.#sessions.set(session.id, session);
+      }
+    }
+    this.#sweeping = setInterval(() => this.#sweep(), SWEEP_MS).unref();
+  }
+
+  /** Signs in with a token. Resolves with the secret for the cookie when the session is on the disk. */
+  async begin({ name, rights, digest }: ApiToken): Promise<{ secret: string; session: Session }> {
+    this.#sweep();
+    const secret = newSecret();
+    const now = this.#options.clock();
+    const session = { id: sha256(secret), name, rights, token: digest, createdAt: now, usedAt: now };
+    if (this.#sessions.size >= MAX_SESSIONS) {
+      const [idle] = [...this.#sessions.values()].sort((a, b) => a.usedAt - b.usedAt);
+      this.#end(idle!.id);
+    }
+    this.#sessions.set(session.id, session);
+    await this.#saving.request();
+    return { secret, session };
+  }
+
+  /** The session of a cookie, which is in use now; undefined: there is none, or it is over. */
+  use(secret: string): Session | undefined {
+    const session = this.#sessions.get(sha256(secret));
+    if (session && this.#isOver(session)) {
+      this.#end(session.id);
+      return undefined;
+    }
+    if (session) {
+      session.usedAt = this.#options.clock();
+      this.#changed = true;
+    }
+    return session;
+  }
+
+  /** Signs out. Resolves when the disk knows. */
+  async end({ id }: Session): Promise<void> {
+    this.#end(id);
+    await this.#saving.request();
+  }
+
+  /**
+   * Something is open on behalf of a session, as a stream: the session is in use as long as it is.
+   * @param close called when the session ends
+   * @returns what says that it is not open any more
+   */
+  hold({ id }: Session, close: () => void): () => void {
+    const held = this.#held.get(id) ?? new Set();
+    this.#held.set(id, held.add(close));
+    return () => {
+      held.delete(close);
+      if (held.size === 0 && this.#held.get(id) === held) {
+        this.#held.delete(id);
+      }
+    };
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sweeping);
+    if (this.#changed) {
+      await this.#saving.request();
+    }
+    await this.#saving.close();
+  }
+
+  #isOver({ createdAt, usedAt }: Session): boolean {
+    const now = this.#options.clock();
+    return now >= createdAt + SESSION_MS || now >= usedAt + IDLE_MS;
+  }
+
+  #end(id: string): void {
+    this.#sessions.delete(id);
+    for (const close of this.#held.get(id) ?? []) {
+      close();
+    }
+  }
+
+  #sweep(): void {
+    for (const id of this.#held.keys()) {
+      const session = this.#sessions.get(id);
+      if (session) {
+        session.usedAt = this.#options.clock();
+        this.#changed = true;
+      }
+    }
+    for (const session of this.#sessions.values()) {
+      if (this.#isOver(session)) {
+        this.#end(session.id);
+        this.#changed = true;
+      }
+    }
+    if (this.#changed) {
+      void this.#saving.request();
+    }
+  }
+
+  async #save(): Promise<void> {
+    this.#changed = false;
+    try {
+      await replaceFile(this.#options.file, JSON.stringify([...this.#sessions.values()]));
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'sessions not saved');
+    }
+  }
+}
+
+/** What a page of the console has to send with each change: it cannot be made of anything that other pages know. */
+export function csrfOf(secret: string): string {
+  return createHmac('sha256', secret).update('csrf').digest('base64url');
+}
+
+function readSessions({ file, log }: SessionsOptions): z.infer<typeof Session>[] {
+  try {
+    return z
+      .array(Session)
+      .max(MAX_SESSIONS)
+      .parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
+      log.warn({ err: error }, 'sessions not read: everybody has to sign in again');
+    }
+    return [];
+  }
+}

@@ -1,0 +1,109 @@
+/** `/` and `/assets`: serves the console. What is no file and no route is the page itself, whose address holds its state. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { ConsoleFile, ConsoleFiles } from './console-files.ts';
+
+/** What the page may load: only what comes from here. Its component library puts styles into the page. */
+const PAGE_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data: blob:",
+  "font-src 'self'",
+  "connect-src 'self'",
+  "worker-src 'self'",
+  "manifest-src 'self'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** Headers of every answer that is no page. */
+const HEADERS = {
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+};
+
+const NOT_BUILT = `Mirrorplane: the console is not built.
+
+In a source tree, build it with "npm run build --workspace packages/console", and load this page again.
+A console in another folder: start the controller with --console FOLDER.
+The API is at /api/v1: see /api/v1/openapi.json.
+`;
+
+/** Paths below which there is no page of the console. */
+const NO_PAGES = /^\/(api|assets|metrics|healthz|readyz)(\/|$)/;
+
+/** Answers of every kind say what a browser may do with them. */
+export function addHeaders(app: FastifyInstance): void {
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers(HEADERS);
+    if (request.url.startsWith('/api/')) {
+      // Else the pages of one person would stay in the browser for the next one.
+      reply.header('cache-control', 'no-store');
+    }
+  });
+}
+
+/** Serves the files of the console. */
+export function serveConsole(app: FastifyInstance, files: ConsoleFiles): void {
+  app.get('/', (request, reply) => sendPage(request, reply, files));
+  app.get<{ Params: { '*': string } }>('/assets/*', async (request, reply) => {
+    const file = await files.file(`assets/${request.params['*']}`);
+    if (!file) {
+      return reply.code(404).type('text/plain').header('cache-control', 'no-store').send('there is no such file\n');
+    }
+    // Its name has a hash of its content.
+    reply.header('cache-control', 'public, max-age=31536000, immutable');
+    return sendFile(request, reply, file);
+  });
+}
+
+/** Answers what no route takes, where it is a page or a file of the console. @returns whether it did */
+export async function answeredByConsole(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  files: ConsoleFiles,
+): Promise<boolean> {
+  const pathname = request.url.split('?')[0]!;
+  if (!['GET', 'HEAD'].includes(request.method) || NO_PAGES.test(pathname)) {
+    return false;
+  }
+  const file = pathname === '/index.html' ? undefined : await files.file(pathname.slice(1));
+  if (file) {
+    reply.header('cache-control', 'no-cache');
+    sendFile(request, reply, file);
+    return true;
+  }
+  if (!request.headers.accept?.includes('text/html') || !(await files.index())) {
+    return false;
+  }
+  await sendPage(request, reply, files);
+  return true;
+}
+
+async function sendPage(request: FastifyRequest, reply: FastifyReply, files: ConsoleFiles): Promise<FastifyReply> {
+  const page = await files.index();
+  reply.header('cache-control', 'no-store');
+  if (!page) {
+    return reply.code(404).type('text/plain; charset=utf-8').send(NOT_BUILT);
+  }
+  reply.header('content-security-policy', PAGE_POLICY);
+  return sendFile(request, reply, page);
+}
+
+function sendFile(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { type, etag, content, gzipped }: ConsoleFile,
+): FastifyReply {
+  reply.headers({ etag, vary: 'accept-encoding' }).type(type);
+  if (request.headers['if-none-match'] === etag) {
+    return reply.code(304).send();
+  }
+  if (gzipped && /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))) {
+    return reply.header('content-encoding', 'gzip').send(gzipped);
+  }
+  return reply.send(content);
+}

@@ -1,0 +1,212 @@
+/** Signing in: sessions, tickets, and what pages of others may not do with the cookie. */
+import assert from 'node:assert/strict';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import test from 'node:test';
+import { until } from '@mirrorplane/base';
+import { MAX_SESSIONS } from '../src/auth/sessions.ts';
+import { Bench, type Reply } from './harness.ts';
+import { SseReader } from './sse.ts';
+
+const URL = '/api/v1/session';
+const MINUTE = 60_000;
+const nobody = { token: undefined };
+
+interface Browser {
+  cookie: string;
+  csrf: string;
+  reply: Reply;
+}
+
+/** Signs in as a browser does. */
+async function signIn(bench: Bench, body: object, headers: Record<string, string> = {}): Promise<Browser> {
+  const reply = await bench.post(URL, body, { ...nobody, headers });
+  assert.equal(reply.status, 201, reply.text);
+  const cookie = String(reply.headers['set-cookie']).split(';')[0]!;
+  return { cookie, csrf: reply.body.csrfToken, reply };
+}
+
+/** A request with the cookie; `headers` beside it. */
+function withCookie(bench: Bench, { cookie }: Browser, method: string, url: string, headers: object, body?: unknown) {
+  return bench.request(method, url, body, { ...nobody, headers: { cookie, ...headers } });
+}
+
+const own = (bench: Bench, csrf: string) => ({
+  origin: `http://${bench.controller.addresses[0]}`,
+  'x-mirrorplane-csrf': csrf,
+});
+
+test('a browser signs in with a token, and its cookie is out of the reach of scripts and of other sites', async (t) => {
+  const bench = await Bench.start(t);
+  const browser = await signIn(bench, { token: bench.token });
+  const { reply, csrf } = browser;
+  const [cookie] = reply.headers['set-cookie'] as string[];
+  assert.match(cookie!, /^mirrorplane_session=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; Max-Age=43200$/);
+  assert.deepEqual([reply.body.rights, reply.body.name, reply.body.by], ['admin', 'admin', 'session']);
+  assert.ok(Math.abs(Date.parse(reply.body.expiresAt) - Date.now() - 12 * 60 * MINUTE) < MINUTE);
+  const seen = await withCookie(bench, browser, 'GET', URL, {});
+  assert.deepEqual([seen.status, seen.body.csrfToken], [200, csrf]);
+  assert.equal((await withCookie(bench, browser, 'GET', '/api/v1/policies', {})).status, 200);
+  const made = await withCookie(bench, browser, 'PUT', '/api/v1/domains/blue', own(bench, csrf), {});
+  assert.equal(made.status, 201, made.text);
+  assert.equal((await bench.get(URL)).body.by, 'token');
+  assert.equal((await bench.request('GET', URL, undefined, nobody)).status, 401);
+});
+
+test('the cookie is for TLS alone where the browser has come by TLS', async (t) => {
+  const bench = await Bench.start(t);
+  const proxied = { origin: 'https://mirror.example', 'x-forwarded-host': 'mirror.example' };
+  const { reply } = await signIn(bench, { token: bench.token }, proxied);
+  assert.match(String(reply.headers['set-cookie']), /; Secure$/);
+  const forwarded = await signIn(bench, { token: bench.token }, { 'x-forwarded-proto': 'https' });
+  assert.match(String(forwarded.reply.headers['set-cookie']), /; Secure$/);
+});
+
+test('a page of another origin changes nothing with the cookie, nor does a change without its header', async (t) => {
+  const bench = await Bench.start(t);
+  const browser = await signIn(bench, { token: bench.token });
+  const good = own(bench, browser.csrf);
+  const forged: [what: string, headers: Record<string, string | undefined>][] = [
+    ['another origin', { ...good, origin: 'http://evil.example' }],
+    ['another port of this host', { ...good, origin: 'http://127.0.0.1:1' }],
+    ['no origin', { 'x-mirrorplane-csrf': browser.csrf }],
+    ['an origin that is hidden', { ...good, origin: 'null' }],
+    ['another site, as the browser says', { ...good, 'sec-fetch-site': 'cross-site' }],
+    ['another port, as the browser says', { ...good, 'sec-fetch-site': 'same-site' }],
+    ['no header', { origin: good.origin }],
+    ['a wrong header', { ...good, 'x-mirrorplane-csrf': 'x'.repeat(43) }],
+  ];
+  for (const [what, headers] of forged) {
+    for (const [method, url] of [
+      ['PUT', '/api/v1/domains/blue'],
+      ['POST', '/api/v1/policies'],
+      ['DELETE', URL],
+    ] as const) {
+      const reply = await withCookie(bench, browser, method, url, headers, method === 'DELETE' ? undefined : {});
+      assert.deepEqual([reply.status, reply.body.code], [403, 'CSRF_REFUSED'], `${what}: ${method} ${url}`);
+    }
+  }
+  assert.equal((await bench.get('/api/v1/domains/blue')).status, 404);
+  const read = await withCookie(bench, browser, 'GET', '/api/v1/policies', { 'sec-fetch-site': 'cross-site' });
+  assert.equal(read.status, 403);
+  const login = { ...nobody, headers: { origin: 'http://evil.example' } };
+  assert.equal((await bench.post(URL, { token: bench.token }, login)).status, 403);
+  const fetched = { 'sec-fetch-site': 'same-origin', 'x-mirrorplane-csrf': browser.csrf };
+  assert.equal((await withCookie(bench, browser, 'PUT', '/api/v1/domains/blue', fetched, {})).status, 201);
+});
+
+test('a session has the rights of its token, and a request with a token needs no session', async (t) => {
+  const bench = await Bench.start(t);
+  const token = readFileSync(path.join(bench.data, 'read-token'), 'utf8').trim();
+  const reader = await signIn(bench, { token });
+  assert.equal(reader.reply.body.rights, 'read');
+  assert.equal((await withCookie(bench, reader, 'GET', '/api/v1/nodes', {})).status, 200);
+  const refused = await withCookie(bench, reader, 'PUT', '/api/v1/domains/blue', own(bench, reader.csrf), {});
+  assert.deepEqual([refused.status, refused.body.code], [403, 'FORBIDDEN']);
+  // A wrong token is not made good by a cookie.
+  const both = { token: 'wrong', headers: { cookie: reader.cookie } };
+  assert.equal((await bench.request('GET', '/api/v1/nodes', undefined, both)).status, 401);
+  assert.equal((await withCookie(bench, reader, 'DELETE', URL, own(bench, reader.csrf))).status, 204);
+});
+
+test('a ticket signs one browser in, once and within five minutes', async (t) => {
+  const bench = await Bench.start(t);
+  const ticketOf = async () => (await bench.must('POST', `${URL}/tickets`)).ticket;
+  const ticket = await ticketOf();
+  assert.equal((await signIn(bench, { ticket })).reply.body.rights, 'admin');
+  assert.equal((await bench.post(URL, { ticket }, nobody)).status, 401);
+  const late = await ticketOf();
+  const punctual = await ticketOf();
+  bench.ahead += 5 * MINUTE - 2000;
+  const browser = await signIn(bench, { ticket: punctual });
+  bench.ahead += 2001;
+  assert.equal((await bench.post(URL, { ticket: late }, nobody)).status, 401);
+  const more = await withCookie(bench, browser, 'POST', `${URL}/tickets`, own(bench, browser.csrf));
+  assert.deepEqual([more.status, more.body.code], [403, 'FORBIDDEN']);
+  const reader = { token: readFileSync(path.join(bench.data, 'read-token'), 'utf8').trim() };
+  assert.equal((await bench.post(`${URL}/tickets`, undefined, reader)).status, 403);
+  for (const body of [{}, { ticket: 'x', token: 'y' }, { tickt: 'x' }]) {
+    assert.equal((await bench.post(URL, body, nobody)).status, 400);
+  }
+});
+
+test('signing out ends the session and what is open in its name, for good', async (t) => {
+  const bench = await Bench.start(t);
+  const browser = await signIn(bench, { token: bench.token });
+  const other = await signIn(bench, { token: bench.token });
+  const stream = await SseReader.open(`http://${bench.controller.addresses[0]}/api/v1/events/stream`, {
+    cookie: browser.cookie,
+  });
+  t.after(() => stream.close());
+  assert.equal(stream.response.statusCode, 200);
+  const out = await withCookie(bench, browser, 'DELETE', URL, own(bench, browser.csrf));
+  assert.equal(out.status, 204);
+  assert.match(String(out.headers['set-cookie']), /^mirrorplane_session=; .*Max-Age=0$/);
+  await until('the stream ends', () => stream.ended);
+  const after = await withCookie(bench, browser, 'GET', '/api/v1/policies', {});
+  assert.deepEqual([after.status, after.body.detail], [401, 'the session is over: sign in again']);
+  await bench.restart();
+  assert.equal((await withCookie(bench, browser, 'GET', '/api/v1/policies', {})).status, 401);
+  assert.equal(
+    (await withCookie(bench, other, 'GET', '/api/v1/policies', {})).status,
+    200,
+    'a restart signs nobody out',
+  );
+});
+
+test('a session ends with its token, after twelve hours, and after two hours without use', async (t) => {
+  const bench = await Bench.start(t);
+  const status = async (browser: Browser) => (await withCookie(bench, browser, 'GET', '/api/v1/nodes', {})).status;
+  const used = await signIn(bench, { token: bench.token });
+  const idle = await signIn(bench, { token: bench.token });
+  for (let hours = 0; hours < 10; hours += 1.5) {
+    bench.ahead += 90 * MINUTE;
+    assert.equal(await status(used), 200, `${hours} hours`);
+  }
+  assert.equal(await status(idle), 401);
+  bench.ahead += 90 * MINUTE;
+  assert.equal(await status(used), 401);
+
+  const before = await signIn(bench, { token: bench.token });
+  writeFileSync(path.join(bench.data, 'admin-token'), `${'n'.repeat(43)}\n`);
+  await bench.restart();
+  assert.equal(await status(before), 401);
+});
+
+test('tries to sign in are bounded, and so are sessions; the one that is used least goes', async (t) => {
+  const bench = await Bench.start(t);
+  const first = await signIn(bench, { token: bench.token });
+  for (let made = 1; made < MAX_SESSIONS; made++) {
+    await signIn(bench, { token: bench.token });
+  }
+  assert.equal((await withCookie(bench, first, 'GET', URL, {})).status, 200);
+  bench.ahead += 1000;
+  const second = await signIn(bench, { token: bench.token });
+  assert.equal((await withCookie(bench, second, 'GET', URL, {})).status, 200);
+  const kept = JSON.parse(readFileSync(path.join(bench.data, 'sessions.json'), 'utf8'));
+  assert.equal(kept.length, MAX_SESSIONS);
+  const codes: string[] = [];
+  for (let tried = 0; tried < 12; tried++) {
+    const reply = await bench.post(URL, { token: 'x'.repeat(43) }, nobody);
+    codes.push(reply.body.code);
+    assert.equal(reply.status, reply.body.code === 'TRIES_EXCEEDED' ? 429 : 401);
+  }
+  assert.deepEqual([codes[0], codes[9], codes[11]], ['UNAUTHENTICATED', 'UNAUTHENTICATED', 'TRIES_EXCEEDED']);
+  assert.equal((await bench.post(URL, { token: 'x'.repeat(5000) }, nobody)).status, 413);
+});
+
+test('the disk has hashes of secrets only, and the audit log says who signed in and out', async (t) => {
+  const bench = await Bench.start(t);
+  const browser = await signIn(bench, { token: bench.token });
+  await bench.post(URL, { token: 'wrong' }, nobody);
+  const file = path.join(bench.data, 'sessions.json');
+  const text = readFileSync(file, 'utf8');
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  for (const secret of [browser.cookie.split('=')[1]!, browser.csrf, bench.token]) {
+    assert.ok(!text.includes(secret));
+  }
+  await withCookie(bench, browser, 'DELETE', URL, own(bench, browser.csrf));
+  const { items } = (await bench.get('/api/v1/audit')).body;
+  const lines = items.map(({ action, outcome, code = '' }: Record<string, string>) => `${action} ${outcome} ${code}`);
+  assert.deepEqual(lines, ['signOut done ', 'signIn refused UNAUTHENTICATED', 'signIn done ']);
+});
