@@ -16,8 +16,8 @@
 /* Threshold of a capture that copies everything: no random number is drawn. */
 #define COPY_ALL (1ULL << 32)
 
-static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capture, struct copy_context *copy,
-                                     __u32 length) {
+static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capture, struct capture_counters *counters,
+                                     struct copy_context *copy, __u32 length) {
     bool direct = capture->direct_mtu != 0;
     __u32 mark = skb->mark;
     long verdict;
@@ -50,7 +50,7 @@ static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capt
     if (copy->handled)
         return;
     if (!verdict && direct) {
-        count_copied(copy, false);
+        add(&counters->copied, copy->packets, copy->bytes);
         count_sent(capture->delivery, copy->packets, copy->bytes);
     } else {
         count_dropped(copy, verdict == -ENOMEM ? DROP_CLONE_FAILED : DROP_DESTINATION_DOWN);
@@ -167,7 +167,7 @@ static __always_inline bool account(struct __sk_buff *skb, struct capture_key *k
         count_dropped(copy, DROP_OVER_BUDGET);
         return true;
     }
-    copy_out(skb, capture, copy, longest_frame(skb, size.headers));
+    copy_out(skb, capture, counters, copy, longest_frame(skb, size.headers));
     return true;
 }
 

@@ -34,18 +34,28 @@ static __always_inline bool is_in_place(struct __sk_buff *skb) {
 }
 
 /*
- * Whether a capture still means what it meant: its device is there, and the packet is in the namespace of the agent.
- * Looked at once in a tick of the kernel: a device that is moved is down for a while, and one that goes takes longer.
+ * The same for packets that come often. Looked at once in a tick of the kernel, whose number `checked` keeps: a device
+ * that is moved to another namespace is down for longer.
  */
-static __always_inline bool is_valid(struct __sk_buff *skb, struct capture *capture, __u32 ifindex) {
+static __always_inline bool is_in_place_lately(struct __sk_buff *skb, __u32 *checked) {
     __u32 now = bpf_jiffies64();
 
-    if (capture->checked == now)
+    if (*checked == now)
         return true;
-    if (is_gone(skb, ifindex) || !is_in_place(skb))
+    if (!is_in_place(skb))
         return false;
-    capture->checked = now;
+    *checked = now;
     return true;
+}
+
+/*
+ * Whether a capture still means what it meant: its device is there, and the packet is in the namespace of the agent.
+ * Looked at once in a tick: a device that goes takes longer.
+ */
+static __always_inline bool is_valid(struct __sk_buff *skb, struct capture *capture, __u32 ifindex) {
+    if (capture->checked == (__u32)bpf_jiffies64())
+        return true;
+    return !is_gone(skb, ifindex) && is_in_place_lately(skb, &capture->checked);
 }
 
 #endif

@@ -267,13 +267,13 @@ static __always_inline int terminate(struct __sk_buff *skb) {
         headers.ip.frag_off & bpf_htons(0x3fff) || headers.gre_flags != bpf_htons(GRE_FLAG_SEQUENCE) ||
         headers.gre_protocol != bpf_htons(GRE_PROTOCOL_ERSPAN) || bpf_ntohl(headers.word) >> 28 != ERSPAN_VERSION_II)
         return TCX_NEXT;
-    if (!is_in_place(skb))
-        return TCX_NEXT;
     key.address = headers.ip.saddr;
     key.session = bpf_ntohl(headers.word) & 0x03ff;
     termination = bpf_map_lookup_elem(&terminations, &key);
     if (!is_proven(termination, &headers))
-        return refuse_unproven(skb, &headers, termination);
+        return is_in_place(skb) ? refuse_unproven(skb, &headers, termination) : TCX_NEXT;
+    if (!is_in_place_lately(skb, &termination->checked))
+        return TCX_NEXT;
     counters = bpf_map_lookup_elem(&termination_counters, &termination->slot);
     copy = this_copy();
     if (!counters || !copy)

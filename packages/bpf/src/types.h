@@ -159,6 +159,7 @@ struct termination {
     __u32 hold;        /* not 0: the destination is about to leave this node, see hold.h */
     __u32 own_address; /* that the sender has to send to, network byte order */
     __u32 generation;  /* that the session has to have, see erspan.h */
+    __u32 checked;     /* as in struct capture */
 };
 
 /* ERSPAN from a node of ours that is not delivered: nobody has proven whose copies it carries. Packets. */

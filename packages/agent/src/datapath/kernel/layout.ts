@@ -67,7 +67,7 @@ export const LAYOUT = {
   delivery_counters: { size: 2 * COUNT_SIZE, fields: { sent: 0, feedback: COUNT_SIZE } },
   termination_key: { size: 8, fields: { address: 0, session: 4 } },
   termination: {
-    size: 36,
+    size: 40,
     fields: {
       slot: 0,
       kind: 4,
@@ -78,6 +78,7 @@ export const LAYOUT = {
       hold: 24,
       own_address: 28,
       generation: 32,
+      checked: 36,
     },
   },
   peer: { size: 16, fields: { stale_session: 0, wrong_address: 8 } },

@@ -14,7 +14,7 @@ import { NodeBudgetWriter } from './node-budget.ts';
 import type { DatapathRows } from './rows.ts';
 import { Slots } from './slots.ts';
 import { standbyFlag } from './standby-flag.ts';
-import { COUNTED, learned, type Shared, TableWriter } from './table-writer.ts';
+import { COUNTED, learned, type Shared, TableWriter, withoutField } from './table-writer.ts';
 
 /** The writers of all maps that `buildRows` fills. */
 export type Tables = Record<Exclude<keyof DatapathRows, 'attachments'>, TableWriter>;
@@ -44,6 +44,12 @@ export interface Opened {
   node: NodeBudgetWriter;
   tables: Tables;
 }
+
+/** When the data plane last looked where a termination belongs, see place.h. */
+const CHECKED: Shared = {
+  isOwn: () => false,
+  blank: (found) => withoutField(found, LAYOUT.termination.fields.checked),
+};
 
 const SLOT_LIMITS = { capture: 8192, delivery: 4096, termination: 8192, device: 1024 };
 
@@ -99,7 +105,7 @@ function makeTables(maps: Installation['maps']): Tables {
   return {
     captures: table(maps.captures, LAYOUT.capture_key.size, LAYOUT.capture.size, standbyFlag),
     deliveries: table(maps.deliveries, 4, LAYOUT.delivery.size),
-    terminations: table(maps.terminations, LAYOUT.termination_key.size, LAYOUT.termination.size),
+    terminations: table(maps.terminations, LAYOUT.termination_key.size, LAYOUT.termination.size, CHECKED),
     peers: table(maps.peers, 4, LAYOUT.peer.size, COUNTED),
     arrivalPorts: table(maps.arrival_ports, 4, LAYOUT.arrival_port.size),
     arrivals: table(maps.arrivals, LAYOUT.arrival_key.size, 4, learned()),

@@ -3,7 +3,7 @@
  * looked whether the capture is still valid, see place.h.
  */
 import { CAPTURE_FLAG, LAYOUT } from './layout.ts';
-import type { Shared } from './table-writer.ts';
+import { type Shared, withoutField } from './table-writer.ts';
 
 const AT = LAYOUT.capture.fields.flags;
 
@@ -20,11 +20,7 @@ function withFlag(row: Buffer, flag: number): Buffer {
  * the agent itself has another opinion than before.
  */
 export const standbyFlag: Shared = {
-  blank: (found) => {
-    const copy = Buffer.from(found);
-    copy.writeUInt32LE(0, LAYOUT.capture.fields.checked);
-    return copy;
-  },
+  blank: (found) => withoutField(found, LAYOUT.capture.fields.checked),
   isOwn: (written, found) => withFlag(written, 0).equals(withFlag(found, 0)),
   keep: (written, found, row) => (flagOf(written) === flagOf(row) ? withFlag(row, flagOf(found)) : row),
 };

@@ -39,6 +39,13 @@ export function learned(): Shared {
 /** For what the data plane counts in: its own from the first packet on. */
 export const COUNTED: Shared = { isOwn: () => true, stays: true };
 
+/** Of a value without its 32-bit field at `offset`, which the data plane alone writes. */
+export function withoutField(value: Buffer, offset: number): Buffer {
+  const copy = Buffer.from(value);
+  copy.writeUInt32LE(0, offset);
+  return copy;
+}
+
 export class TableWriter {
   readonly #map: BpfMap;
   readonly #keySize: number;
