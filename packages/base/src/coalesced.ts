@@ -1,8 +1,11 @@
 /** Runs work once for many requests: reading a table again, saving a file, planning. */
 
 export interface CoalescedOptions {
-  /** Milliseconds from the end of a run to the start of a run requested meanwhile. Default 0 */
-  pauseMs?: () => number;
+  /**
+   * Least milliseconds from the end of a run to the start of the next, by how long the run took. The
+   * next run serves all requests that come until then. Default 0
+   */
+  pauseMs?: (tookMs: number) => number;
 }
 
 /**
@@ -11,10 +14,12 @@ export interface CoalescedOptions {
  */
 export class Coalesced {
   readonly #work: () => Promise<void>;
-  readonly #pauseMs: () => number;
+  readonly #pauseMs: (tookMs: number) => number;
   #running: Promise<void> | undefined;
   #wanted = false;
   #closed = false;
+  /** When the next run may begin, on the monotonic clock. */
+  #notBefore = 0;
   #wake: (() => void) | undefined;
 
   /**
@@ -59,18 +64,26 @@ export class Coalesced {
 
   async #runs(): Promise<void> {
     while (this.#wanted && !this.#closed) {
-      this.#wanted = false;
-      await this.#work();
-      if (this.#wanted && !this.#closed) {
-        await this.#pause(this.#pauseMs());
+      const now = performance.now();
+      if (this.#notBefore > now) {
+        await this.#pause(this.#notBefore - now);
+      } else {
+        this.#wanted = false;
+        await this.#run(now);
       }
     }
   }
 
-  #pause(ms: number): Promise<void> | undefined {
-    if (ms <= 0) {
-      return undefined;
+  async #run(began: number): Promise<void> {
+    try {
+      await this.#work();
+    } finally {
+      const ended = performance.now();
+      this.#notBefore = ended + this.#pauseMs(ended - began);
     }
+  }
+
+  #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);
       timer.unref();

@@ -49,6 +49,41 @@ test('work that throws rejects the request, and the next request runs it again',
   assert.equal(runs, 2);
 });
 
+test('a run begins no sooner than the pause after the end of the last one, and serves all who ask until then', async () => {
+  const begun: number[] = [];
+  const took: number[] = [];
+  let isAsked = false;
+  const slow = gate();
+  const work = new Coalesced(
+    async () => {
+      begun.push(performance.now());
+      await slow.opened;
+    },
+    {
+      pauseMs: (tookMs) => {
+        took.push(tookMs);
+        return 50;
+      },
+    },
+  );
+  const first = work.request();
+  setTimeout(slow.open, 20);
+  await first;
+  const ended = performance.now();
+  const asked = [work.request(), work.request()];
+  assert.deepEqual([begun.length, work.busy], [1, true]);
+  setTimeout(() => {
+    isAsked = true;
+    asked.push(work.request());
+  }, 10);
+  await until('the run after the pause', () => begun.length > 1);
+  await Promise.all(asked);
+  assert.equal(isAsked, true);
+  assert.equal(begun.length, 2);
+  assert.ok(begun[1]! - ended > 45, `${begun[1]! - ended} ms`);
+  assert.ok(took[0]! > 15 && took[1]! < took[0]!, `${took} ms`);
+});
+
 test('closed, no further run begins, not even one that waits for its pause', async () => {
   const first = gate();
   let runs = 0;

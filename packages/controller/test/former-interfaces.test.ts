@@ -43,11 +43,16 @@ test('an interface that is gone ends after a week, unless it is declared or a po
 
 test('an interface that comes back in time begins its week again', options, async (t) => {
   const { bench, agent, listed, lists } = await start(t);
-  const seen = async (count: number) =>
-    until(
-      `${count} devices`,
-      async () => (await bench.get('/api/v1/interfaces/web-1%2F0')).body.devices?.length === count,
-    );
+  const told = async (kind: string) => (await bench.must('GET', `/api/v1/events?kind=${kind}`)).items.length as number;
+  const moves = { interfaceAppeared: 0, interfaceGone: 0 };
+  /** Waits until it has so many devices, and until a planning has noted that. */
+  const seen = async (count: 0 | 1) => {
+    const devices = async () => (await bench.get('/api/v1/interfaces/web-1%2F0')).body.devices?.length as number;
+    await until(`${count} devices`, async () => (await devices()) === count);
+    const kind = count === 1 ? 'interfaceAppeared' : 'interfaceGone';
+    const times = ++moves[kind];
+    await until(`${kind} is told`, async () => (await told(kind)) === times);
+  };
   agent.inventory(vmDevice('web-1/0', 7));
   await seen(1);
   agent.inventory();

@@ -45,8 +45,9 @@ export class ForwardingTables extends EventEmitter<{ change: [] }> {
   readonly #log: Logger;
   #entries: readonly ForwardingEntry[] = [];
   #text = '';
-  readonly #reading = new Coalesced(() => this.#read(), { pauseMs: () => this.#pause });
-  #pause = READ_INTERVAL_MS;
+  readonly #reading = new Coalesced(() => this.#read(), {
+    pauseMs: (tookMs) => Math.max(READ_INTERVAL_MS, READ_SHARE * tookMs),
+  });
   #closed = false;
 
   constructor(parts: { client: RtClient; log: Logger }) {
@@ -65,7 +66,6 @@ export class ForwardingTables extends EventEmitter<{ change: [] }> {
   }
 
   async #read(): Promise<void> {
-    const started = performance.now();
     try {
       const header = Buffer.alloc(NDMSG);
       header[0] = AF_BRIDGE;
@@ -82,8 +82,6 @@ export class ForwardingTables extends EventEmitter<{ change: [] }> {
       if (!this.#closed) {
         this.#log.warn({ err: error }, 'forwarding tables could not be read');
       }
-    } finally {
-      this.#pause = Math.max(READ_INTERVAL_MS, READ_SHARE * (performance.now() - started));
     }
   }
 

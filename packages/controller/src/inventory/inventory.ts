@@ -11,15 +11,7 @@ import type { LiveNode } from '../reports/live-node.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import type { InterfaceRecord } from '../store/records.ts';
 import type { Stored, View } from '../store/view.ts';
-import {
-  boundPlaceOf,
-  type Contest,
-  NOWHERE,
-  type Place,
-  placeOf,
-  type Sighting,
-  toInterfaceDevice,
-} from './places.ts';
+import { type Contest, NOWHERE, type Place, placeOf, type Sighting } from './places.ts';
 
 /** Records as they are, or as they would be after a decision. */
 export interface Records {
@@ -40,7 +32,7 @@ export function recordsOf(view: View): Records {
 }
 
 /** The inventory, with the claims of nodes to what is another's. */
-export type Merged = Inventory & {
+export type Merged = Omit<Inventory, 'interfaces'> & {
   interfaces: Interface[];
   contests: Contest[];
   /** Nodes that are believed to have it, by interface. */
@@ -49,9 +41,16 @@ export type Merged = Inventory & {
   due: number | undefined;
 };
 
-/** The whole inventory, everything in the order of names. */
-export function mergeInventory(records: Records, live: LiveNodes): Merged {
-  const places = placesByInterface(records, live);
+/** What agents say of each interface, by its id. */
+export type Sightings = ReadonlyMap<string, readonly Sighting[]>;
+
+/** The whole inventory, everything in the order of names. @param sightings where they are known already */
+export function mergeInventory(
+  records: Records,
+  live: LiveNodes,
+  sightings: Sightings = sightingsOf(records, live),
+): Merged {
+  const places = placesOf(records, sightings, live.now());
   return {
     domains: [...records.domains.keys()].sort().map((name) => ({ name })),
     pools: sorted(records.pools).map(({ value }) => ({ name: value.name, domain: value.domain })),
@@ -78,7 +77,7 @@ export function inventoryOf({ view, live }: { view: View; live: LiveNodes }): Me
 /** One interface, as the API shows it. */
 export function oneInterface(id: string, records: Records, live: LiveNodes): Interface | undefined {
   const stored = records.interfaces.get(id);
-  return stored && toInterface(stored, placesByInterface(records, live).get(id), records);
+  return stored && toInterface(stored, placesOf(records, sightingsOf(records, live), live.now()).get(id), records);
 }
 
 function toInterface(
@@ -100,11 +99,25 @@ function sorted<T>(map: ReadonlyMap<string, Stored<T>>): Stored<T>[] {
 
 /** The nodes that are believed to have each interface. */
 export function grantedNodes(records: Records, live: LiveNodes): Map<string, readonly string[]> {
-  return new Map([...placesByInterface(records, live)].map(([id, { granted }]) => [id, granted]));
+  const places = placesOf(records, sightingsOf(records, live), live.now());
+  return new Map([...places].map(([id, { granted }]) => [id, granted]));
 }
 
-/** Which devices each interface is: those of declared edges by name or MAC, all others by their identity. */
-export function placesByInterface(records: Records, live: LiveNodes): Map<string, Place> {
+function placesOf({ interfaces }: Records, sightings: Sightings, now: number): Map<string, Place> {
+  return new Map(
+    [...sightings].map(([id, all]) => {
+      const { kind, boundTo } = interfaces.get(id)?.value ?? {};
+      const subject = { id, kind: kind ?? all[0]?.source.identity?.kind ?? 'vm', boundTo };
+      return [id, placeOf(subject, all, now)];
+    }),
+  );
+}
+
+/**
+ * Which devices each interface may be: those of declared edges by name or MAC, all others by their identity. Of the
+ * interfaces among the records, only the declared edges matter.
+ */
+export function sightingsOf(records: Records, live: LiveNodes): Sightings {
   const sightings = new Map<string, Sighting[]>();
   const edges = edgesByNode(records);
   for (const [name, { value }] of records.nodes) {
@@ -116,9 +129,8 @@ export function placesByInterface(records: Records, live: LiveNodes): Map<string
     const domain = records.pools.get(value.pool)?.value.domain;
     for (const [id, source] of identified(node, edges.get(name) ?? [], records)) {
       const list = sightings.get(id) ?? [];
-      const kind = records.interfaces.get(id)?.value.kind ?? source.identity?.kind ?? 'vm';
       list.push({
-        ...{ node: name, domain, source, present, device: toInterfaceDevice(name, source, kind) },
+        ...{ node: name, domain, source, present },
         since: node.seen[id] ?? 0,
         claimedSince: source.guest === 'absent' ? undefined : (node.claimed[id] ?? 0),
         runningSince: source.guest === 'running' ? (node.running[id] ?? 0) : undefined,
@@ -126,13 +138,7 @@ export function placesByInterface(records: Records, live: LiveNodes): Map<string
       sightings.set(id, list);
     }
   }
-  const now = live.now();
-  return new Map(
-    [...sightings].map(([id, all]) => {
-      const boundTo = records.interfaces.get(id)?.value.boundTo;
-      return [id, boundTo === undefined ? placeOf(id, all, now) : boundPlaceOf(id, all, boundTo)];
-    }),
-  );
+  return sightings;
 }
 
 function edgesByNode(records: Records): Map<string, InterfaceRecord[]> {

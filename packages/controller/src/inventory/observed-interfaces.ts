@@ -3,14 +3,14 @@
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import type { InterfaceRecord } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
-import type { Stored } from '../store/view.ts';
 import { keyOf } from '../store/view.ts';
 import { type FormerOptions, withoutFormer } from './former-interfaces.ts';
-import { mergeInventory, placesByInterface, type Records } from './inventory.ts';
+import { type Merged, mergeInventory, type Records, type Sightings, sightingsOf } from './inventory.ts';
+import { sourceOf } from './places.ts';
 
-/** The interface records as they have to be after what agents see now, and the operations that make them so. */
+/** The inventory as it is after what agents see now, and the operations that make the records so. */
 export interface Observed {
-  interfaces: ReadonlyMap<string, Stored<InterfaceRecord>>;
+  inventory: Merged;
   ops: Operation[];
 }
 
@@ -26,7 +26,8 @@ export function observedInterfaces(
   { named, now }: Pick<FormerOptions, 'named' | 'now'>,
 ): Observed {
   const present = new Map(records.interfaces);
-  const seen = identitiesOf(records, live);
+  const sightings = sightingsOf(records, live);
+  const seen = identitiesOf(records, sightings);
   for (const [id, identity] of seen) {
     const stored = present.get(id);
     if (!stored) {
@@ -35,7 +36,7 @@ export function observedInterfaces(
       present.set(id, { ...stored, value: { ...stored.value, ...identity } });
     }
   }
-  const merged = mergeInventory({ ...records, interfaces: present }, live);
+  const merged = mergeInventory({ ...records, interfaces: present }, live, sightings);
   for (const { id, pool, devices } of merged.interfaces) {
     const stored = present.get(id)!;
     // The pool of an edge follows from its node and is not kept.
@@ -57,16 +58,16 @@ export function observedInterfaces(
       ops.push({ type: 'delete', key: keyOf('interfaces', id) });
     }
   }
-  return { interfaces, ops };
+  return { inventory: { ...merged, interfaces: merged.interfaces.filter(({ id }) => interfaces.has(id)) }, ops };
 }
 
 type Identity = Pick<InterfaceRecord, 'kind' | 'name' | 'network'>;
 
 /** What the node that has each interface says of it. */
-function identitiesOf(records: Records, live: LiveNodes): Map<string, Identity> {
+function identitiesOf({ interfaces }: Records, sightings: Sightings): Map<string, Identity> {
   const found = new Map<string, Identity>();
-  for (const [id, { source }] of placesByInterface(records, live)) {
-    const identity = source?.identity;
+  for (const [id, all] of sightings) {
+    const identity = sourceOf(all, interfaces.get(id)?.value.boundTo)?.identity;
     if (identity && identity.provider !== 'declared') {
       found.set(id, { kind: identity.kind, name: identity.name, network: identity.network });
     }

@@ -19,7 +19,6 @@ export interface Sighting {
   domain: string | undefined;
   /** What its agent says; of a declared edge without identity. */
   source: Device;
-  device: InterfaceDevice;
   /**
    * When it was seen first. This and the next two are milliseconds since 1970. No two devices have the same; those of one
    * device are the same where one message said both.
@@ -51,8 +50,6 @@ export interface Contest {
 export interface Place {
   devices: InterfaceDevice[];
   home: string | undefined;
-  /** The device at the home. */
-  source: Device | undefined;
   /** Nodes that are believed to have it: all that say so, without those whose claim is refused. */
   granted: string[];
   contests: Contest[];
@@ -64,17 +61,27 @@ export interface Place {
 export const NOWHERE: Place = {
   devices: [],
   home: undefined,
-  source: undefined,
   granted: [],
   contests: [],
   due: undefined,
 };
 
+/** What is placed. */
+interface Subject {
+  id: string;
+  kind: InterfaceKind;
+  /** Name of the node that an operator has bound it to. */
+  boundTo: string | undefined;
+}
+
 /**
  * Sorts out what agents say of one interface.
  * @param now milliseconds since 1970
  */
-export function placeOf(id: string, sightings: readonly Sighting[], now: number): Place {
+export function placeOf({ id, kind, boundTo }: Subject, sightings: readonly Sighting[], now: number): Place {
+  if (boundTo !== undefined) {
+    return boundPlaceOf({ id, kind, boundTo }, sightings);
+  }
   const known = stillKnown(sightings);
   const holder = holderOf(known);
   if (holder === undefined) {
@@ -96,36 +103,38 @@ export function placeOf(id: string, sightings: readonly Sighting[], now: number)
       contests.push(contestOf(id, other, holder, elsewhere));
     }
   }
-  const second = moves.findLast(({ device }) => device.notMirrorable === undefined);
+  const second = moves.findLast(({ source }) => whyNotMirrorable(source, kind) === undefined);
   const kept = [holder, ...(second ? [second] : [])].sort((a, b) => a.since - b.since);
   return {
-    devices: kept.map(({ device }) => device),
+    devices: kept.map(({ node, source }) => toInterfaceDevice(node, source, kind)),
     home: holder.node,
-    source: holder.source,
     granted: [holder, ...moves].map(({ node }) => node),
     contests,
     due: due === Number.POSITIVE_INFINITY ? undefined : due,
   };
 }
 
-/**
- * Where an interface is that an operator has bound to a node: there, or nowhere.
- * @param boundTo name of the node
- */
-export function boundPlaceOf(id: string, sightings: readonly Sighting[], boundTo: string): Place {
+/** The device that the interface is, as far as agents say so: at its home. */
+export function sourceOf(sightings: readonly Sighting[], boundTo: string | undefined): Device | undefined {
+  const holder =
+    boundTo === undefined ? holderOf(stillKnown(sightings)) : sightings.find(({ node }) => node === boundTo);
+  return holder?.source;
+}
+
+/** Where an interface is that an operator has bound to a node: there, or nowhere. */
+function boundPlaceOf({ id, kind, boundTo }: Subject & { boundTo: string }, sightings: readonly Sighting[]): Place {
   const holder = sightings.find(({ node }) => node === boundTo);
   const others = sightings.filter((other) => other !== holder && other.present && other.claimedSince !== undefined);
   return {
-    devices: holder ? [holder.device] : [],
+    devices: holder ? [toInterfaceDevice(boundTo, holder.source, kind)] : [],
     home: holder?.node,
-    source: holder?.source,
     granted: holder ? [boundTo] : [],
     contests: others.map((other) => ({
       interface: id,
       claimant: other.node,
-      claimantDevice: other.device.name,
+      claimantDevice: other.source.name,
       holder: boundTo,
-      holderDevice: holder?.device.name,
+      holderDevice: holder?.source.name,
       bound: true,
     })),
     due: undefined,
@@ -161,15 +170,15 @@ function contestOf(id: string, other: Sighting, holder: Sighting, elsewhere: boo
   return {
     interface: id,
     claimant: other.node,
-    claimantDevice: other.device.name,
+    claimantDevice: other.source.name,
     holder: holder.node,
-    holderDevice: holder.device.name,
+    holderDevice: holder.source.name,
     ...(elsewhere && { domains: { claimant: other.domain ?? 'unknown', holder: holder.domain ?? 'unknown' } }),
   };
 }
 
 /** A device as it is shown with its interface. */
-export function toInterfaceDevice(node: string, device: Device, kind: InterfaceKind): InterfaceDevice {
+function toInterfaceDevice(node: string, device: Device, kind: InterfaceKind): InterfaceDevice {
   const { name, ifindex, mac, mtu, up, guest, warning, sharesWith } = device;
   const notMirrorable = whyNotMirrorable(device, kind);
   const noDestination = kind === 'edge' ? undefined : device.notMirrorable?.destination;

@@ -1,11 +1,11 @@
 /** Makes node programs of what is wanted and what is there, persists what must outlive the controller, hands them out. */
 import { createHash } from 'node:crypto';
-import { setImmediate as nextTick, setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTick } from 'node:timers/promises';
 import { Coalesced } from '@mirrorplane/base';
 import type { NodeProgram } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import { type Plan, type PlannedProgram, plan } from '@mirrorplane/planner';
-import { type Merged, mergeInventory, recordsOf } from '../inventory/inventory.ts';
+import { type Merged, recordsOf } from '../inventory/inventory.ts';
 import { observedInterfaces } from '../inventory/observed-interfaces.ts';
 import { GRACE_MS, type LiveNodes } from '../reports/live-nodes.ts';
 import type { Decision, Decisions } from '../store/decisions.ts';
@@ -34,20 +34,23 @@ interface Parts {
   log: Logger;
 }
 
-/** Milliseconds that planning waits at most for more changes to come. */
+/**
+ * Planning and the requests that cause it take turns, one after the other. So it waits as long as it took last, and no longer
+ * than this, in milliseconds: in a burst of changes it takes half of the time, and not all of it.
+ */
 const MAX_PAUSE_MS = 250;
 
 export class Planning {
   readonly #parts: Parts;
   readonly #listeners = new Set<(planned: Planned) => void>();
   #planned: Planned | undefined;
-  readonly #runs = new Coalesced(async () => {
-    await nextTick();
-    await this.#pause();
-    await this.#run();
-  });
-  /** When the last planning ended, and how long it took, in ms of the monotonic clock. */
-  #last = { endedAt: 0, ms: 0 };
+  readonly #runs = new Coalesced(
+    async () => {
+      await nextTick();
+      await this.#run();
+    },
+    { pauseMs: (tookMs) => Math.min(tookMs, MAX_PAUSE_MS) },
+  );
   /** When the planning under way began, on the monotonic clock. */
   #began: number | undefined;
   #closed = false;
@@ -111,25 +114,12 @@ export class Planning {
     await this.#runs.close();
   }
 
-  /**
-   * Planning and the requests that cause it take turns, one after the other. So it waits as long as it took last: in a
-   * burst of changes it takes half of the time, and not all of it.
-   */
-  async #pause(): Promise<void> {
-    const wait = this.#last.endedAt + Math.min(this.#last.ms, MAX_PAUSE_MS) - performance.now();
-    if (wait > 1) {
-      await sleep(wait);
-    }
-  }
-
   async #run(): Promise<void> {
     try {
       const started = performance.now();
       this.#began = started;
       const planned = await this.#parts.decisions.decide(() => this.#plan());
       this.#planned = planned;
-      const endedAt = performance.now();
-      this.#last = { endedAt, ms: endedAt - started };
       this.#planAgainWhenDue();
       this.#parts.log.debug({ ms: Math.round(performance.now() - started) }, 'planned');
       for (const listener of this.#listeners) {
@@ -163,14 +153,12 @@ export class Planning {
     const { view, live } = this.#parts;
     const policies = policiesOf(view);
     const named = new Set(policies.flatMap(({ sources, destination }) => [...sources, destination]));
-    const observed = observedInterfaces(recordsOf(view), live, { named, now: live.now() });
-    const records = { ...recordsOf(view), interfaces: observed.interfaces };
-    const inventory = mergeInventory(records, live);
+    const { inventory, ops: noted } = observedInterfaces(recordsOf(view), live, { named, now: live.now() });
     live.grant(inventory.granted);
     const { value: sessions } = view.sessions;
     const result = plan(policies, inventory, sessions, this.#former.look(inventory.interfaces));
     const unsaved = live.unsaved();
-    const ops: Operation[] = [...observed.ops];
+    const ops: Operation[] = [...noted];
     for (const [name, value] of unsaved) {
       if (view.get('nodes', name)) {
         ops.push({ type: 'put', key: keyOf('nodeStates', name), value });
@@ -186,7 +174,7 @@ export class Planning {
     }
     return {
       ops,
-      decisive: observed.ops.length > 0,
+      decisive: noted.length > 0,
       result: () => {
         live.saved(unsaved);
         this.#contestDue = inventory.due;

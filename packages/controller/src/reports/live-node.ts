@@ -4,7 +4,6 @@ import {
   type CounterReading,
   type Device,
   type DeviceBudget,
-  type HookKind,
   type NodeProblem,
   policyOfId,
   type Underlay,
@@ -18,24 +17,15 @@ const MAX_FORMER = 4096;
 /** And so many of them are kept over a restart of the controller. */
 const MAX_FORMER_KEPT = 256;
 
+/** What the agent said last, of which the record in the store has all: one of an older controller may lack some. */
+type Said = Omit<NodeStateRecord, 'former'> & Required<Pick<NodeStateRecord, 'running' | 'claimed' | 'copying'>>;
+
 /** One node as `LiveNodes` keeps it, which alone writes it. */
-export interface KeptNode {
+export interface KeptNode extends Said {
   name: string;
   connected: boolean;
   /** When the connection ended, or the controller started. Milliseconds since 1970. */
   disconnectedAt: number;
-  underlay?: Underlay | undefined;
-  agentVersion?: string | undefined;
-  kernel?: string | undefined;
-  hook?: HookKind | undefined;
-  lastSeenAt?: string | undefined;
-  /** When the certificate of its agent ends, ISO 8601. */
-  certificateEndsAt?: string | undefined;
-  devices: Device[];
-  seen: Record<string, number>;
-  running: Record<string, number>;
-  /** Since when the node has said of each interface, without a break, that its guest is there or may be. */
-  claimed: Record<string, number>;
   /** Claims of the node that are refused, and those of others to what it has. */
   contests: NodeProblem[];
   /** Interfaces to which the claim of the node was accepted at the last judgement. */
@@ -47,8 +37,6 @@ export interface KeptNode {
   /** When the agent was heard last before the present connection; milliseconds since 1970. */
   heardBefore?: number | undefined;
   appliedRevision?: number | undefined;
-  /** Policies that the node copied for when it was heard last; kept over a restart of the controller. */
-  copying: { uid: string; name: string }[];
   /** Last status message; undefined until one came. */
   captures?: CaptureStatus[] | undefined;
   problems: NodeProblem[];

@@ -54,7 +54,10 @@ export interface NodeStateRecord {
   seen: Record<string, number>;
   /** Interface id to the order in which its guest was first seen running there, as far as it is. */
   running?: Record<string, number>;
-  /** Interface id to the order in which the node has claimed them: the lower number has the guest. */
+  /**
+   * Interface id to the order in which the node has claimed them, without a break since then: said that its guest is there or
+   * may be. The lower number has the guest.
+   */
   claimed?: Record<string, number>;
   /** Policies that the node copied for when it was heard last. */
   copying?: { uid: string; name: string }[];
