@@ -1,4 +1,4 @@
-/** What an agent is made of: `start.ts` makes the parts, `agent.ts` uses them. */
+/** The parts of an agent: `start.ts` makes them, `agent.ts` uses them. */
 
 import type { EventRecorder } from './controller-link/event-outbox.ts';
 import type { Datapath } from './datapath/datapath.ts';
@@ -13,33 +13,40 @@ import type { Logger } from './log.ts';
 import type { DeviceStatistics } from './netlink/statistics.ts';
 import type { Throttle } from './throttle/throttle.ts';
 
-/** The parts. Those that may be left out narrow what the agent sees or does. */
+/** The parts. Without an optional part, the agent sees or does less. */
 export interface AgentParts {
   node: string;
   version: string;
   links: LinkSource;
   nextHops: NextHops;
-  /** Left out: only aliases and declared edges tell which interface a device is. */
+  /** Left out: only aliases and declared edges give devices an identity. */
   identities?: Identities;
-  /** Left out: firewalls on bridges are not seen through. */
+  /** Left out: unicast that a firewall on a bridge drops is not captured. */
   forwarding?: ForwardingTables;
-  /** Addresses of the node itself, as they are now. */
+  /** The current addresses of the node itself. */
   hostAddresses?: () => string[];
   /** Mbit/s of copies that the node may make; left out: no limit. */
   maxRate?: number;
-  /** What a device has carried. Left out: where the guests of migrating interfaces are is what the controller says. */
+  /**
+   * Statistics of a device. Left out: during migrations, only the controller says where a guest is.
+   */
   statistics?: (ifindex: number) => Promise<DeviceStatistics | undefined>;
-  /** Keeps copies within what service traffic leaves of a device; left out: no device has a budget. */
+  /**
+   * Keeps copies within what service traffic leaves of a device. Left out: no device has a budget.
+   */
   throttle?: Pick<Throttle, 'throttled' | 'cpuThrottled' | 'unprotected' | 'budgets' | 'on'>;
-  /** Whether a NIC may handle flows itself, by the name of its device. Left out: none does. */
+  /** Whether a NIC may offload flows, by the name of its device. Left out: no NIC does. */
   offloads?: (device: string) => boolean;
-  /** Finds the underlay among the devices that `links` has now. */
+  /** Finds the underlay among the current devices of `links`. */
   underlay: () => Promise<UnderlayState>;
-  /** Tells the neighbours where the underlay address is. Left out: they find out by themselves. */
+  /**
+   * Announces the underlay address to the neighbours. Left out: no announcement; neighbours ask by
+   * ARP.
+   */
   announce?: (underlay: Announced) => void;
   datapath: Datapath;
   programs: ProgramFile;
-  /** Where everything that happens is told. */
+  /** Records the events of the agent. */
   events: EventRecorder;
   log: Logger;
 }

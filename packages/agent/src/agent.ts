@@ -1,4 +1,4 @@
-/** The agent's loop: what the controller wants and what the node has become what the data path does. */
+/** The agent's loop: program and devices become the state of the data path. */
 import { atMost } from '@mirrorplane/base';
 import {
   type AgentMessage,
@@ -25,12 +25,14 @@ import { type ControllerLink, Reporter } from './reporter.ts';
 
 /** Milliseconds between two reports of counters. */
 const COUNTER_INTERVAL_MS = 1000;
-/** Milliseconds that a program may take to be stored before it is carried out all the same. */
+/**
+ * The longest time that saving a program delays it, milliseconds. Then it is carried out unsaved.
+ */
 const SAVE_LIMIT_MS = 1000;
-/** Milliseconds that a starting agent may take to read the next hops that the kernel knows. */
+/** The longest time that a starting agent waits for the kernel's next hops, milliseconds. */
 const NEXT_HOP_LIMIT_MS = 500;
 
-/** One agent. Everything it does is a pass: read what is there, work out the state, apply it, report. */
+/** One agent. It works in passes: read devices and program, compute the state, apply it, report. */
 export class Agent {
   readonly #parts: AgentParts;
   readonly #log: Logger;
@@ -41,7 +43,7 @@ export class Agent {
   readonly #announcer: Announcer;
   readonly #schedule = new PassSchedule(() => this.#tryPass());
   #program: NodeProgram | undefined;
-  /** The program that came last; it becomes `#program` when it is stored. */
+  /** The newest program of the controller. It becomes `#program` when it is saved. */
   #newest: NodeProgram | undefined;
   #taking: Promise<void> = Promise.resolve();
   #found: NodeDevices = { devices: [], problems: [] };
@@ -61,7 +63,9 @@ export class Agent {
     this.#announcer = new Announcer(parts.announce ?? (() => {}));
   }
 
-  /** Applies the program of the last run, if there is one, and begins to follow changes. */
+  /**
+   * Applies the saved program of the previous run, if there is one, and begins to follow changes.
+   */
   async start(): Promise<void> {
     const { programs, links, nextHops, forwarding, identities, throttle } = this.#parts;
     try {
@@ -96,20 +100,21 @@ export class Agent {
     await this.#schedule.settled();
   }
 
-  /** Names the connection that reports go to. */
+  /** Sets the controller link for reports. */
   connect(link: ControllerLink): void {
     this.#reporter.connect(link);
     this.#parts.events.connect(link);
   }
 
-  /** What the controller is told first on every connection. */
+  /** The first messages on every connection. */
   greeting(): AgentMessage[] {
     return [...this.#reporter.greeting(), ...this.#parts.events.greeting()];
   }
 
   /**
-   * Takes a program of the controller. It is kept for the next start first, and carried out then: an agent that is killed
-   * in between would otherwise go back behind what it has reported.
+   * Accepts a program of the controller. It is saved first, and then carried out. Otherwise an
+   * agent that is killed in between would start with an older program than the one that it has
+   * reported.
    */
   take(program: NodeProgram): void {
     if (!this.#isOurs(program)) {
@@ -119,7 +124,7 @@ export class Agent {
     const saved = this.#parts.programs.save(program).catch((error: unknown) => {
       this.#log.error({ err: error }, 'the program could not be stored');
     });
-    // A disk that is full or stuck must not keep the node from mirroring.
+    // A full or blocked disk must not stop mirroring.
     this.#taking = atMost(saved, SAVE_LIMIT_MS).then(() => {
       if (this.#newest !== program) {
         return;
@@ -129,7 +134,10 @@ export class Agent {
     });
   }
 
-  /** The controller knows this node no more: it was deleted, or is another host now. Nothing is copied here any more. */
+  /**
+   * The controller no longer has this node: it was deleted, or registered again for another host.
+   * The node stops copying.
+   */
   dismiss(): void {
     const { node } = this.#parts;
     const current = this.#newest ?? this.#program;
@@ -140,23 +148,26 @@ export class Agent {
     this.take(emptyProgram(node, current.revision + 1));
   }
 
-  /** The controller has saved counters: those of what has left the program need not be kept for it any more. */
+  /**
+   * The controller has saved counters. Counters of parts that have left the program need not be
+   * kept any longer.
+   */
   countersSaved(reading: CounterReading): void {
     this.#reporter.countersSaved(reading);
   }
 
-  /** Resolves when no pass is under way or due. */
+  /** Resolves when no pass is running or due. */
   async settled(): Promise<void> {
     await this.#taking;
     await this.#schedule.settled();
   }
 
-  /** Milliseconds that the pass under way has taken until now; 0 where none is. */
+  /** Milliseconds since the current pass began. 0 without a pass. */
   passingFor(): number {
     return this.#schedule.passingFor();
   }
 
-  /** Stops following changes. The data plane goes on. */
+  /** Stops following changes. The data plane continues. */
   async close(): Promise<void> {
     clearInterval(this.#counters);
     this.#guests.close();
@@ -204,8 +215,8 @@ export class Agent {
       this.#reporter.sendInventory();
       return;
     }
-    // A capture must not wait for ARP: when something is found, it asks for another pass. The first pass waits, since
-    // deliveries in force must keep the neighbour that they have.
+    // A capture must not wait for ARP. A resolved neighbour requests another pass. Only the first
+    // pass waits, because existing deliveries must keep their neighbours.
     const looked = nextHops.want(underlayEnd(this.#underlay), erspanAddresses(this.#program));
     if (this.#appliedRevision === undefined) {
       await atMost(looked, NEXT_HOP_LIMIT_MS);
@@ -223,13 +234,13 @@ export class Agent {
       }),
       ...(forwarding && { links: present, forwarding: forwarding.current() }),
     };
-    // Copying comes first, telling of it second.
+    // The data path is changed first, and reported afterwards.
     await this.#apply(this.#program, reconcile(this.#program, around), present, look);
     this.#reporter.sendInventory();
     this.#reporter.sendStatus();
   }
 
-  /** After every change of the underlay that its neighbours have to know of. */
+  /** Announces the underlay after every change that its neighbours must learn. */
   #announce(): void {
     const end = underlayEnd(this.#underlay);
     const up = this.#underlay.underlay !== undefined && this.#underlay.up;

@@ -1,4 +1,4 @@
-/** The option by which an operator chooses how programs hang at devices. */
+/** The option for the kind of hook. */
 import { Option } from 'commander';
 
 export const HOOK_OPTION = new Option(

@@ -1,7 +1,7 @@
-/** What the parts of the agent need of its log. */
+/** The logger type of the agent, and errors as text. */
 export type { Logger } from '@mirrorplane/daemon';
 
-/** What an unknown thrown value says. */
+/** The message of a thrown value. */
 export function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

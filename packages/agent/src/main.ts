@@ -53,7 +53,10 @@ interface Flags {
   output: 'table' | 'json';
 }
 
-/** Milliseconds after which a pass over the node is taken to be stuck. A thousand devices take less than half of that. */
+/**
+ * Milliseconds after which a pass counts as stuck. A pass over a thousand devices takes less than
+ * half of this time.
+ */
 const STUCK_MS = 60_000;
 
 function nodeName(text: string): string {

@@ -1,4 +1,4 @@
-/** Compares the result of a pass with the pass before, and reports the difference. */
+/** Compares the result of a pass with the previous pass, and reports the difference as events. */
 import { type CaptureStatus, captureOfHook, type NodeProgram } from '@mirrorplane/contract';
 import type { AgentEventDraft, EventRecorder } from './controller-link/event-outbox.ts';
 import type { ApplyResult, HeldCounts, Repair } from './datapath/datapath.ts';
@@ -6,24 +6,27 @@ import { type HandoverCounts, handoverKey, type Overlap } from './migration/hand
 import type { Link } from './netlink/link.ts';
 import type { PlacedCapture } from './reconcile/surroundings.ts';
 
-/** What a pass did. */
+/** The outcome of a pass. */
 export interface PassOutcome {
   program: NodeProgram;
-  /** Captures with the device that each is on, and beside them, in the same order, what became of each. */
+  /** Captures with their devices, and in the same order the status of each. */
   placed: readonly PlacedCapture[];
   statuses: readonly CaptureStatus[];
   result: ApplyResult;
-  /** All devices, as the pass saw them. */
+  /** All devices of the pass. */
   links: readonly Link[];
-  /** When the data path was done, in milliseconds of `performance.now()`. */
+  /** End of the change of the data path, in milliseconds of `performance.now()`. */
   at: number;
   handovers: HandoverCounts;
 }
 
-/** More events of one pass than this about one policy, of the same kind and cause, become one with a count. */
+/**
+ * If one pass has more events than this with the same policy, kind and cause, they become one event
+ * with a count.
+ */
 export const FEW = 16;
 
-/** A capture on one device: another device, or one that came back, makes another one. */
+/** A capture on one device. A new or re-created device makes it another one. */
 interface Known {
   id: string;
   policy: string;
@@ -35,28 +38,30 @@ interface Known {
   message?: string | undefined;
 }
 
-/** Tells of captures that begin, end or are refused, of repairs, and of a data path that cannot be changed. */
+/**
+ * Reports captures that begin, end or are refused, repairs, and failed changes of the data path.
+ */
 export class PassEvents {
   readonly #events: EventRecorder;
   #known: ReadonlyMap<string, Known> | undefined;
-  /** ids of the captures of the program before. */
+  /** ids of the captures of the previous program. */
   #captures: ReadonlySet<string> = new Set();
   #revision: number | undefined;
   #failure = '';
-  /** `Link.seenAt` by ifindex, in the pass before. */
+  /** `Link.seenAt` by ifindex, in the previous pass. */
   #seenAt: ReadonlyMap<number, number | undefined> = new Map();
 
   constructor(events: EventRecorder) {
     this.#events = events;
   }
 
-  /** The agent starts with a program that it had carried out before. */
+  /** The agent starts with a program that an earlier run has carried out. */
   resume(program: NodeProgram): void {
     this.#captures = captureIds(program);
     this.#revision = program.revision;
   }
 
-  /** The data path has taken the state. */
+  /** The data path has applied the state. */
   applied(outcome: PassOutcome): void {
     const { program, result, links } = outcome;
     const seenAt = new Map(links.map((link) => [link.ifindex, link.seenAt]));
@@ -68,7 +73,8 @@ export class PassEvents {
       }),
     );
     const captures = program.revision === this.#revision ? this.#captures : captureIds(program);
-    // A device that went while it was being attached is reported as gone if it was captured, and else not at all.
+    // A device that was removed during the attach is reported as gone if it was captured, and
+    // otherwise not at all.
     const vanished = new Set(result.refused.filter(({ gone }) => gone).map(({ id }) => captureOfHook(id)));
     const drafts = [
       ...this.#ended(known, captures, vanished, outcome.handovers),
@@ -94,7 +100,7 @@ export class PassEvents {
     this.#failure = '';
   }
 
-  /** The data path could not be changed. Told once, however often it is tried again. */
+  /** The data path could not be changed. It is reported once, however often it is tried again. */
   failed(program: NodeProgram, message: string): void {
     if (message === this.#failure) {
       return;
@@ -136,7 +142,8 @@ export class PassEvents {
     { program, result, at, handovers }: PassOutcome,
     seenAt: ReadonlyMap<number, number | undefined>,
   ): AgentEventDraft[] {
-    // A data plane that was taken over runs already: only what the first pass had to attach begins.
+    // In a data plane that was taken over, only captures that the first pass had to attach have
+    // begun.
     const begun = this.#known === undefined ? new Set(result.begun.map(captureOfHook)) : undefined;
     const expected = new Set(program.standby.map((item) => item.interface));
     return [...known].flatMap(([key, now]): AgentEventDraft[] => {
@@ -148,7 +155,7 @@ export class PassEvents {
       }
       const waited = this.#captures.has(now.id);
       const seen = seenAt.get(now.ifindex);
-      // A policy that was made after the device says nothing of a move.
+      // A capture of a policy that is newer than the device is no sign of a migration.
       const moved = (waited || expected.has(now.interface)) && seen !== undefined;
       const missed = handovers.missed.get(handoverKey(now.id, now.ifindex));
       return [
@@ -180,9 +187,10 @@ export class PassEvents {
     });
   }
 
-  /** One event for each device, and one for what belongs to no device. */
+  /** One event for each device, and one for repairs without a device. */
   #repaired({ result, placed, links }: PassOutcome, seenAt: ReadonlyMap<number, number | undefined>): void {
-    // A device that was created again under the number of another lost its programs with that one: nobody detached them.
+    // A device that was created again with the same ifindex lost its programs with the old device.
+    // Nobody detached them.
     const isNew = (ifindex = 0) => this.#seenAt.has(ifindex) && this.#seenAt.get(ifindex) !== seenAt.get(ifindex);
     const repaired = result.repaired.filter(({ kind, ifindex }) => kind !== 'takenOff' || !isNew(ifindex));
     for (const [ifindex, repairs] of Map.groupBy(repaired, (repair) => repair.ifindex)) {
@@ -199,7 +207,7 @@ export class PassEvents {
   }
 }
 
-/** A destination has left this node: what has become of the copies that were handed to it while it was about to. */
+/** A destination has left this node. The event counts the copies that were held for it. */
 function handoverEvent({ interface: id, node, handed, read, relayed, unconfirmed }: HeldCounts): AgentEventDraft {
   const missed = Math.max(0, handed - read - (relayed - unconfirmed));
   const message = `migrated to node ${node}: ${relayed} unread copies were relayed, ${missed} were lost, ${unconfirmed} may be duplicated`;
@@ -215,13 +223,13 @@ function handoverEvent({ interface: id, node, handed, read, relayed, unconfirmed
   };
 }
 
-/** Both nodes had a device of a source that got frames. */
+/** Devices of a source on both nodes got frames. */
 function overlapped({ capture: { policy, source }, packets }: Overlap): AgentEventDraft {
   const message = `${packets} packets to it were captured on this node while another node had it too: at most this number was copied twice`;
   return { kind: 'migrationMeasured', cause: 'agent', message, interface: source, policy, duplicated: packets };
 }
 
-/** What others had done, in words. */
+/** Describes the interference. */
 function phrase({ kind, count, program }: Repair, device: string): string {
   switch (kind) {
     case 'takenOff':

@@ -4,7 +4,7 @@ import type { ApplyResult } from './datapath/datapath.ts';
 import type { Logger } from './log.ts';
 import type { Reconciled } from './reconcile/surroundings.ts';
 
-/** What a pass has done, and what was known before it. */
+/** The outcome of a pass, and the state before it. */
 export interface AppliedPass {
   program: NodeProgram;
   reconciled: Reconciled;
@@ -12,11 +12,11 @@ export interface AppliedPass {
   known: { revision: number | undefined; captures: readonly CaptureStatus[] };
 }
 
-/** Says what was applied: at `info` where something changed, else at `debug`. */
+/** Logs the outcome: at `info` if something changed, else at `debug`. */
 export function logApplied(log: Logger, { program, reconciled, result, known }: AppliedPass): void {
   const { attached, detached, written, refused, repaired } = result;
   for (const { id, ifindex, code, message } of refused) {
-    // Told once, not with every attempt.
+    // Logged once, not with every attempt.
     if (known.captures.some((status) => captureOfHook(id) === status.capture && status.message === message)) {
       continue;
     }

@@ -1,32 +1,38 @@
-/** When the agent makes a pass, and which passes look for what others did. */
+/** Decides when the agent makes a pass, and which passes look for interference. */
 import { Coalesced } from '@mirrorplane/base';
 import { isHelper } from './netlink/helper-pair.ts';
 import type { Link } from './netlink/link.ts';
 
-/** Milliseconds between two passes that nothing asked for: they repair what others broke. */
+/** Milliseconds between passes without a request. They repair interference. */
 const REPAIR_INTERVAL_MS = 500;
-/** Milliseconds after the first report of a device in which it is likely to get what its capture needs. */
+/**
+ * Milliseconds after the first report of a device in which it probably gets the things that its
+ * capture needs.
+ */
 const ARRIVAL_MS = 100;
-/** Milliseconds before a data path that failed is tried again: doubles from the first to the second. */
+/**
+ * Milliseconds before a failed change of the data path is repeated. Doubles from the first to the
+ * second value.
+ */
 const RETRY_MS: [number, number] = [200, 10_000];
 
-/** One pass at a time. However many ask while one is under way, one more follows. */
+/** Runs one pass at a time. All requests during a pass are served by one more pass. */
 export class PassSchedule {
   readonly #passes: Coalesced;
-  /** The next pass looks for what others did, too. */
+  /** The next pass also looks for interference. */
   #lookDue = true;
-  /** The last look was put off. */
+  /** The last look was postponed. */
   #putOff = false;
-  /** The helper devices, as the last pass saw them. */
+  /** The helper devices in the last pass. */
   #helpers = '';
-  /** When the pass under way began, on the monotonic clock. */
+  /** Start of the current pass, on the monotonic clock. */
   #began: number | undefined;
   #retryAfter = RETRY_MS[0];
   #retry: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  /** @param pass handles its own errors */
+  /** @param pass must handle its own errors */
   constructor(pass: () => Promise<void>) {
     this.#passes = new Coalesced(async () => {
       this.#began = performance.now();
@@ -38,17 +44,20 @@ export class PassSchedule {
     });
   }
 
-  /** Begins to ask for passes that repair. */
+  /** Starts the regular passes. */
   start(): void {
     this.#timer = setInterval(() => this.#requestLook(), REPAIR_INTERVAL_MS);
   }
 
-  /** Asks for a pass. */
+  /** Requests a pass. */
   request(): void {
     void this.#passes.request();
   }
 
-  /** Asks for a pass that looks, later, and later still each time until `succeeded`. */
+  /**
+   * Requests a later pass that looks for interference. The delay grows with each call until
+   * `succeeded`.
+   */
   retryLater(): void {
     if (this.#closed) {
       return;
@@ -58,20 +67,22 @@ export class PassSchedule {
     this.#retryAfter = Math.min(this.#retryAfter * 2, RETRY_MS[1]);
   }
 
-  /** All of a pass was carried out. */
+  /** A pass has succeeded completely. */
   succeeded(): void {
     this.#retryAfter = RETRY_MS[0];
   }
 
   /**
-   * Whether the pass under way looks for what others did. Not the one that a device has asked for, nor one while a device
-   * is being made: looking waits for the lock of the process that creates the device, and nothing is captured meanwhile.
+   * Whether the current pass looks for interference. A pass for a new device does not, nor does a
+   * pass while a device is being made. A look waits for the lock of the process that creates the
+   * device, and captures nothing meanwhile.
    */
   takeLook(links: readonly Link[]): boolean {
     const helpers = JSON.stringify(links.filter(isHelper));
     const now = performance.now();
     const arriving = links.some(({ seenAt }) => seenAt !== undefined && now - seenAt < ARRIVAL_MS);
-    // Put off to the next turn of the timer, and not twice: devices may come all the time.
+    // The look is postponed to the next turn of the timer, but only once, because devices may come
+    // all the time.
     if (this.#lookDue) {
       this.#putOff = arriving && !this.#putOff;
     }
@@ -81,17 +92,17 @@ export class PassSchedule {
     return look;
   }
 
-  /** Milliseconds that the pass under way has taken until now; 0 where none is. */
+  /** Milliseconds since the current pass began. 0 without a pass. */
   passingFor(): number {
     return this.#began === undefined ? 0 : performance.now() - this.#began;
   }
 
-  /** Resolves when no pass is under way or due. */
+  /** Resolves when no pass is running or due. */
   settled(): Promise<void> {
     return this.#passes.settled();
   }
 
-  /** No further pass begins. Resolves when the one under way has ended. */
+  /** No further pass begins. Resolves when the current pass has ended. */
   close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);

@@ -18,10 +18,10 @@ import type { NodeDevice } from './discovery/devices.ts';
 import type { UnderlayState } from './discovery/underlay.ts';
 import type { Logger } from './log.ts';
 
-/** The part of the sync client that the agent uses. */
+/** The part of the sync client that the agent needs. */
 export interface ControllerLink {
   readonly connected: boolean;
-  /** What was sent waits in the socket: nothing that can wait is added. */
+  /** Sent data waits in the socket, so messages that can wait are not sent. */
   readonly congested: boolean;
   send(message: AgentMessage): void;
 }
@@ -35,21 +35,23 @@ export interface ReporterParts {
   log: Logger;
 }
 
-/** What became of the program that came last. */
+/** The outcome of the newest program. */
 export interface Outcome {
-  /** Of the program that the kernel runs. Left out: none yet. */
+  /** Revision of the program in the kernel. Undefined: none yet. */
   revision: number | undefined;
   captures: readonly CaptureStatus[];
   problems: readonly NodeProblem[];
 }
 
-/** Sends what has changed since it was sent last, and all of it on every connection. */
+/**
+ * Sends reports that have changed since they were last sent, and all of them on every connection.
+ */
 export class Reporter {
   readonly #parts: ReporterParts;
   #link: ControllerLink | undefined;
   #underlay: UnderlayState | undefined;
   #devices: readonly NodeDevice[] = [];
-  /** Undefined until there is a program: nothing has been carried out. */
+  /** Undefined until a program has been carried out. */
   #outcome: Outcome | undefined;
   #sentInventory = '';
   #sentStatus = '';
@@ -61,23 +63,23 @@ export class Reporter {
     this.#parts = parts;
   }
 
-  /** Names the connection that reports go to. */
+  /** Sets the controller link for reports. */
   connect(link: ControllerLink): void {
     this.#link = link;
   }
 
-  /** The node has these devices now, and this underlay. */
+  /** Sets the current devices and underlay of the node. */
   found(devices: readonly NodeDevice[], underlay: UnderlayState): void {
     this.#devices = devices;
     this.#underlay = underlay;
   }
 
-  /** This became of the program. */
+  /** Sets the outcome of the program. */
   came(outcome: Outcome): void {
     this.#outcome = outcome;
   }
 
-  /** What the controller is told first on every connection. */
+  /** The first messages on every connection. */
   greeting(): AgentMessage[] {
     const [inventory, status] = [this.#inventory(), this.#status()];
     this.#sentInventory = JSON.stringify(inventory);
@@ -85,7 +87,7 @@ export class Reporter {
     return [this.#hello(), inventory, ...(status === undefined ? [] : [status])];
   }
 
-  /** Sends the devices, where they are not as they were sent last. */
+  /** Sends the devices if they have changed since they were last sent. */
   sendInventory(): void {
     const message = this.#inventory();
     const text = JSON.stringify(message);
@@ -96,7 +98,7 @@ export class Reporter {
     this.#link.send(message);
   }
 
-  /** Sends what became of the program, where it is not as it was sent last. */
+  /** Sends the outcome of the program if it has changed since it was last sent. */
   sendStatus(): void {
     const message = this.#status();
     const text = JSON.stringify(message);
@@ -107,7 +109,7 @@ export class Reporter {
     this.#link.send(message);
   }
 
-  /** Reads all counters and sends them, where a program is in force and the connection takes more. */
+  /** Reads and sends all counters, if a program is in force and the connection is not congested. */
   async sendCounters(): Promise<void> {
     const nothing = this.#counting || this.#outcome?.revision === undefined;
     if (nothing || !this.#link?.connected || this.#link.congested) {
@@ -126,9 +128,12 @@ export class Reporter {
     }
   }
 
-  /** The controller has saved counters: those of what has left the program need not be kept for it any more. */
+  /**
+   * The controller has saved counters. Counters of parts that have left the program need not be
+   * kept any longer.
+   */
   countersSaved({ run, readAt }: CounterReading): void {
-    // An answer to an agent that ran before says nothing about what this one has read.
+    // An acknowledgement for an earlier run does not concern the readings of this run.
     if (run === this.#run) {
       this.#parts.datapath.countersSaved(readAt);
     }

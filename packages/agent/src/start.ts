@@ -44,44 +44,61 @@ export interface AgentOptions {
   node: string;
   /** HOST:PORT of the controller's port for agents. */
   controller: string;
-  /** Join token. Needed the first time only; a token that was not used before makes the node join again. */
+  /**
+   * Join token. Needed only the first time. A token that was not used before makes the node enrol
+   * again.
+   */
   token?: string;
-  /** Data folder; is made. */
+  /** Data folder. It is made if absent. */
   data: string;
-  /** Device that ERSPAN leaves and arrives by, also by an alternative name. Without it the node takes no part in ERSPAN. */
+  /** The mirror device, by name or alternative name. Without it, the node does not use ERSPAN. */
   mirrorDevice?: string;
   /** IPv4 address for ERSPAN. Default: the first one of global scope on the mirror device. */
   mirrorAddress?: string;
   /** Capture unicast towards guests where it enters their bridge, before a firewall there can drop it. Default true. */
   arrive?: boolean;
-  /** Connection URI of libvirt; `auto`: the system's, where it is; `off`: none. Default auto. */
+  /** Connection URI of libvirt. `auto`: the system's, if it exists. `off`: none. Default auto. */
   libvirt?: string;
-  /** Socket of the Open vSwitch database; `auto`: the usual one, where it is; `off`: none. Default auto. */
+  /**
+   * Socket of the Open vSwitch database. `auto`: the usual one, if it exists. `off`: none. Default
+   * auto.
+   */
   openVswitch?: string;
-  /** Folder of Proxmox VE; `auto`: the usual one, where it is; `off`: none. Default auto. */
+  /** Folder of Proxmox VE. `auto`: the usual one, if it exists. `off`: none. Default auto. */
   proxmox?: string;
-  /** Socket of Incus or LXD; `auto`: the usual one, where it is; `off`: none. Default auto. */
+  /** Socket of Incus or LXD. `auto`: the usual one, if it exists. `off`: none. Default auto. */
   incus?: string;
-  /** Sockets and folders of container runtimes; `auto`: the usual ones, where they are; `off`: none. Default auto. */
+  /**
+   * Sockets and folders of container runtimes. `auto`: all usual ones that exist. `off`: none.
+   * Default auto.
+   */
   containers?: string;
-  /** What keeps ids of Proxmox VE and of pods apart from those of other clusters. */
+  /** Distinguishes ids of Proxmox VE and of pods in different clusters. */
   identityScope?: string;
-  /** Mbit/s of copies that the node may make. Default no limit. */
+  /** Limit of copies of the node, Mbit/s. Default no limit. */
   maxRate?: number;
-  /** Hold copies back where service traffic needs the device that they leave by. Default true. */
+  /** Throttle copies if service traffic needs the device that they leave by. Default true. */
   protect?: boolean;
-  /** Throttle copies also where packets are lost for lack of CPU time. Needs `protect`. Default false. */
+  /**
+   * Also throttle copies if packets are lost for lack of CPU time. Needs `protect`. Default false.
+   */
   protectCpu?: boolean;
-  /** Mbit/s that the mirror device can send. Default the speed of its link, or what is learned from its queue. */
+  /**
+   * Speed of the mirror device, Mbit/s. Default: the speed of its link, or a speed learned from its
+   * queue.
+   */
   uplinkRate?: number;
-  /** How programs hang at devices; `auto`: by tcx where the kernel has it, else as filters of clsact. Default auto. */
+  /**
+   * How BPF programs are attached. `auto`: tcx if the kernel has it, else clsact filters. Default
+   * auto.
+   */
   hook?: HookChoice;
   /** Folder on a bpf file system for links, programs and maps. Default /sys/fs/bpf/mirrorplane. */
   bpffs?: string;
   log: Logger;
   /** The data path. Default: the one in the kernel. */
   datapath?: Datapath;
-  /** Ends waiting for a controller that cannot be reached while joining. */
+  /** Ends the wait for an unreachable controller during enrolment. */
   signal?: AbortSignal;
   /** Intervals of the connection, for tests. */
   timing?: Partial<SyncTiming>;
@@ -100,16 +117,16 @@ export const DEFAULT_BPFFS = '/sys/fs/bpf/mirrorplane';
 /** The version of this agent. */
 export const AGENT_VERSION: string = manifest.version;
 
-/** The data path in the kernel. Loaded late: a test with another one needs no BPF. */
+/** The data path in the kernel. Loaded late, because a test with another data path needs no BPF. */
 export async function kernelDatapath(bpffs: string, hook: HookChoice = 'auto'): Promise<Datapath> {
   const { createKernelDatapath } = await import('./datapath/kernel/index.ts');
   return createKernelDatapath({ bpffs, hook });
 }
 
 /**
- * Starts an agent: joins where it has not joined, takes over or installs the data plane, applies the last program, and
- * then follows controller and node until `close()`.
- * @throws Error with what to do about it, where the node or the token is not fit
+ * Starts an agent. It enrols if needed, takes over or installs the data plane, and applies the last
+ * program. Then it follows controller and node until `close()`.
+ * @throws Error with a remedy, if the node or the token is unsuitable
  */
 export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   const { log, node, data } = options;
@@ -227,7 +244,10 @@ function createThrottle(
   return throttle;
 }
 
-/** The credentials that an earlier start has left, or new ones: a node that has never joined has nothing to start with. */
+/**
+ * The credentials of an earlier start, or new ones. A node that has never enrolled must enrol
+ * first.
+ */
 async function obtainCredentials(options: AgentOptions): Promise<Membership> {
   const { data, node, token } = options;
   const stored = await loadCredentials(data, node);
@@ -244,11 +264,17 @@ async function obtainCredentials(options: AgentOptions): Promise<Membership> {
 
 interface Membership {
   credentials: Credentials;
-  /** They have ended, or another token is given: the node joins again, once copies flow. */
+  /**
+   * The credentials have ended, or another token is given. The node enrols again after its data
+   * path is in force.
+   */
   joinsAgain: boolean;
 }
 
-/** Joins, and goes on trying while the controller cannot be reached. @throws EnrollmentError where it refuses */
+/**
+ * Enrols, and tries again while the controller cannot be reached. @throws EnrollmentError if it
+ * refuses
+ */
 async function joinCluster(options: AgentOptions, token: string, signal?: AbortSignal): Promise<Credentials> {
   const { data, node, log, controller } = options;
   for (let wait = 200; ; wait = Math.min(wait * 2, 10_000)) {
@@ -269,8 +295,9 @@ async function joinCluster(options: AgentOptions, token: string, signal?: AbortS
 }
 
 /**
- * Joins again with the token, where one is given that was not used before. Where the controller refuses it, or there is none, the
- * stored credentials have to do: copies flow, and the connection is tried with them.
+ * Enrols again with a token that was not used before. If there is no such token, or the controller
+ * refuses it, the stored credentials are used. Copies are made in any case, and the agent tries to
+ * connect with the stored credentials.
  */
 async function joinAgain(options: AgentOptions, stored: Credentials, signal: AbortSignal): Promise<Credentials> {
   const { token, log, node } = options;

@@ -1,4 +1,4 @@
-/** Parts of the agent that tests and measurements drive by themselves. Nothing that is shipped imports this. */
+/** Internal parts of the agent for tests and measurements. Nothing that is shipped imports this. */
 export type {
   ApplyResult,
   DatapathState,

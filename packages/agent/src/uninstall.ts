@@ -1,4 +1,4 @@
-/** Takes back everything that an agent left on a node. */
+/** Removes everything that an agent has left on a node. */
 import { existsSync } from 'node:fs';
 import { rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,9 +12,10 @@ import { RtClient } from './netlink/rtnetlink.ts';
 import { STATE_FILES } from './start.ts';
 
 /**
- * Removes the data plane, our neighbour entries and our files; the data folder too if nothing else is in it.
- * @param options.bpffs folder of the pins of `datapath`, where it has pins
- * @throws Error where an agent is running, or a folder belongs to others
+ * Removes the data plane, neighbour entries and files of Mirrorplane. The data folder is removed if
+ * it is empty then.
+ * @param options.bpffs folder of the pins of `datapath`, if it has pins
+ * @throws Error if an agent is running, or a folder belongs to other users
  */
 export async function uninstall(options: { data: string; datapath: Datapath; bpffs?: string }): Promise<void> {
   const { data, datapath, bpffs } = options;
@@ -38,7 +39,10 @@ async function uninstallDatapath(datapath: Datapath, bpffs: string | undefined):
   }
 }
 
-/** What the agent has written, and the entries of the kernel that it has written down; the folder too where it is empty then. */
+/**
+ * Removes the agent's files and its recorded kernel entries. The folder is removed if it is empty
+ * then.
+ */
 async function removeFiles(data: string): Promise<void> {
   const client = new RtClient();
   try {

@@ -1,4 +1,4 @@
-/** A PKCS #10 certificate request (RFC 2986), signed with the key of the node. */
+/** Makes a PKCS #10 certificate request (RFC 2986), signed with the key of the node. */
 import { type KeyObject, sign } from 'node:crypto';
 
 const SEQUENCE = 0x30;

@@ -1,4 +1,6 @@
-/** Joining: the node makes its key, and the controller certifies it in exchange for a join token. */
+/**
+ * Enrolment: the node makes its key, and the controller certifies it in exchange for a join token.
+ */
 import { createHash, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
 import { request } from 'node:https';
@@ -18,20 +20,22 @@ export const CREDENTIAL_FILES = {
   tokenHash: 'token.sha256',
 } as const;
 
-/** Credentials on disk, and the SHA-256 of the token that they were got with. */
+/** Credentials on disk, and the SHA-256 of the token that was used for them. */
 export interface StoredCredentials extends Credentials {
   tokenHash: string;
 }
 
-/** Milliseconds until a controller that says nothing is given up. */
+/** Milliseconds until the agent gives up a controller that does not answer. */
 const TIMEOUT_MS = 10_000;
-/** Bytes of an answer. */
+/** The largest answer, bytes. */
 const MAX_ANSWER = 1 << 20;
 
-/** Joining was refused, or must not go on: trying again does not help. Other errors are worth another attempt. */
+/**
+ * Enrolment was refused or must stop: another attempt does not help. After any other error, it may.
+ */
 export class EnrollmentError extends Error {}
 
-/** HOST:PORT in its parts. @throws EnrollmentError */
+/** Splits HOST:PORT. @throws EnrollmentError */
 export function parseController(controller: string): { host: string; port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(controller);
   const port = Number(match?.[3]);
@@ -42,8 +46,8 @@ export function parseController(controller: string): { host: string; port: numbe
 }
 
 /**
- * What an earlier enrolment left. Undefined where there was none.
- * @throws EnrollmentError where the certificate is that of another node
+ * Credentials of an earlier enrolment. Undefined without one.
+ * @throws EnrollmentError if the certificate belongs to another node
  */
 export async function loadCredentials(data: string, node: string): Promise<StoredCredentials | undefined> {
   const read = (name: string) => readFile(join(data, name), 'utf8');
@@ -72,8 +76,8 @@ export async function loadCredentials(data: string, node: string): Promise<Store
 }
 
 /**
- * True where these credentials are valid now and no new join is requested. A token that is not the one they were got
- * with does: the node was registered again, or belongs to another controller now.
+ * True if the credentials are valid now, and the token is the one that was used for them. Another
+ * token requests a new enrolment: the node was registered again, or has another controller now.
  */
 export function credentialsFit(stored: StoredCredentials, token: string | undefined, now = new Date()): boolean {
   if (new Date(new X509Certificate(stored.certificate).validTo) <= now) {
@@ -83,9 +87,9 @@ export function credentialsFit(stored: StoredCredentials, token: string | undefi
 }
 
 /**
- * Enrols the node and stores its credentials in `data`. The secret is sent only to a controller that is certified by
- * the authority that the token names.
- * @throws EnrollmentError where the controller is another one, or refuses
+ * Enrols the node and stores its credentials in `data`. The secret is sent only to a controller
+ * with a certificate of the authority that the token names.
+ * @throws EnrollmentError if this is another controller, or it refuses
  */
 export async function enroll(options: {
   node: string;
@@ -108,7 +112,8 @@ export async function enroll(options: {
     throw new EnrollmentError('the controller answered with a certificate that is not for this node');
   }
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-  // The certificate goes first and comes last: without it the node counts as not enrolled.
+  // The certificate is removed first and written last, because a node without it counts as not
+  // enrolled.
   await rm(join(options.data, CREDENTIAL_FILES.certificate), { force: true });
   await replaceFile(join(options.data, CREDENTIAL_FILES.key), key);
   await replaceFile(join(options.data, CREDENTIAL_FILES.authority), authority, { mode: 0o644 });
@@ -118,7 +123,7 @@ export async function enroll(options: {
   return { key, certificate, authority, tokenHash };
 }
 
-/** True where the certificate is of this node and key, and signed by this authority. */
+/** True if the certificate belongs to this node and key, and is signed by this authority. */
 export function isOf(
   certificate: string,
   { node, key, authority }: { node: string; key: KeyObject; authority: string },
@@ -150,8 +155,9 @@ function commonName(pem: string): string | undefined {
 }
 
 /**
- * The authority's certificate as the controller shows it, if its fingerprint is the pinned one. This connection proves
- * nothing else and carries nothing: the next one verifies the whole chain against what was found here.
+ * The authority's certificate from the controller, if its fingerprint is the pinned one. This
+ * connection sends no data and proves nothing else. The next connection verifies the whole chain
+ * with this certificate.
  */
 async function fetchAuthority(host: string, port: number, pinned: string): Promise<string> {
   const socket = await dial(host, port);
@@ -186,14 +192,17 @@ function dial(host: string, port: number): Promise<TLSSocket> {
   });
 }
 
-/** Where a request goes, and whom it is from: without a certificate, from a node that joins. */
+/**
+ * The target of a request, and the certificate of the sender. A node that enrols has no
+ * certificate.
+ */
 export interface PostTarget extends Partial<Credentials> {
   host: string;
   port: number;
   path: '/enroll' | '/renew';
 }
 
-/** Sends a request to the controller that `authority` certifies; gives the body of the answer. */
+/** Sends a request to the controller that `authority` certifies. Returns the body of the answer. */
 export function post(target: PostTarget, body: EnrollRequest | RenewRequest): Promise<string> {
   const { host, port, path, authority, key, certificate } = target;
   const text = JSON.stringify(body);
@@ -258,7 +267,7 @@ function refusal(path: PostTarget['path'], status: number, answer: string): Erro
       detail = body.detail;
     }
   } catch {
-    // Not a problem document: what was said is shown as it is.
+    // Not a problem document: the text is shown as it is.
   }
   const what = path === '/enroll' ? 'to enrol the node' : 'to renew the certificate';
   const message = `the controller refused ${what} (HTTP ${status}): ${detail}`;

@@ -1,4 +1,6 @@
-/** Events of the agent: kept until the controller has them, and sent again on every connection until then. */
+/**
+ * Events of the agent. They are kept, and sent on every connection, until the controller has them.
+ */
 import { randomUUID } from 'node:crypto';
 import {
   type AgentEvent,
@@ -10,7 +12,7 @@ import {
 /** An event before it has its number and time. */
 export type AgentEventDraft = Omit<AgentEvent, 'seq' | 'at'>;
 
-/** Events that wait for a controller which is away, at most; then the oldest are dropped. */
+/** The most events that wait for an absent controller. Beyond it, the oldest are dropped. */
 export const MAX_WAITING = 5000;
 
 /** The part of the sync client that the recorder uses. */
@@ -20,23 +22,24 @@ interface Outlet {
 }
 
 /**
- * Numbers events from 1 within the epoch of one start of the agent. One that is dropped leaves a gap in the numbers,
- * by which the controller sees how many it was not told. What waits when the agent ends is lost with it.
+ * Numbers events from 1 within an epoch. Each start of the agent begins a new epoch. A dropped
+ * event leaves a gap in the numbers, so the controller knows how many it has not received. Events
+ * that wait when the agent ends are lost.
  */
 export class EventRecorder {
   readonly epoch: string = randomUUID();
   readonly #limit: number;
   readonly #clock: () => number;
-  /** Not acknowledged yet, the oldest first. */
+  /** Events that are not acknowledged yet, the oldest first. */
   #waiting: AgentEvent[] = [];
   #seq = 0;
-  /** Number of the newest event that went out on the present connection. */
+  /** Number of the newest event that was sent on the current connection. */
   #sent = 0;
   #scheduled = false;
   #outlet: Outlet | undefined;
 
   /**
-   * @param options.limit events that wait at most, default `MAX_WAITING`
+   * @param options.limit the most events that wait, default `MAX_WAITING`
    * @param options.clock milliseconds since 1970, default `Date.now`
    */
   constructor(options: { limit?: number; clock?: () => number } = {}) {
@@ -44,17 +47,17 @@ export class EventRecorder {
     this.#clock = options.clock ?? Date.now;
   }
 
-  /** How many events the controller does not have yet. */
+  /** Number of events that the controller does not have yet. */
   get waiting(): number {
     return this.#waiting.length;
   }
 
-  /** Names the connection that events go to from now on. */
+  /** Sets the connection for events from now on. */
   connect(outlet: Outlet): void {
     this.#outlet = outlet;
   }
 
-  /** Tells the controller, now or when it is back. Never waits, never throws. */
+  /** Sends an event to the controller, now or when it is back. Never waits and never throws. */
   tell(event: AgentEventDraft): void {
     this.#waiting.push({ seq: ++this.#seq, at: new Date(this.#clock()).toISOString(), ...event });
     if (this.#waiting.length > this.#limit) {
@@ -64,7 +67,7 @@ export class EventRecorder {
       return;
     }
     this.#scheduled = true;
-    // Events of one pass go together.
+    // Events of one pass are sent together.
     setImmediate(() => {
       this.#scheduled = false;
       if (!this.#outlet?.connected) {
@@ -76,12 +79,15 @@ export class EventRecorder {
     });
   }
 
-  /** All that the controller has not acknowledged: what a new connection begins with. */
+  /** All events that are not acknowledged. A new connection begins with them. */
   greeting(): EventsMessage[] {
     return this.#after(0);
   }
 
-  /** The controller has all events up to this one. Words about another epoch, or for the second time, change nothing. */
+  /**
+   * The controller has all events up to this one. Messages about another epoch, and repeated ones,
+   * change nothing.
+   */
   taken({ epoch, seq }: Omit<EventsTakenMessage, 'type'>): void {
     if (epoch === this.epoch) {
       this.#waiting = this.#waiting.filter((event) => event.seq > seq);

@@ -1,4 +1,7 @@
-/** Messages as texts that the controller accepts: none longer than it reads, no text for people longer than it takes. */
+/**
+ * Turns messages into texts within the bounds of the controller, for whole messages and for texts
+ * for people.
+ */
 import {
   type AgentMessage,
   type CountersMessage,
@@ -15,7 +18,7 @@ import {
 /** Characters of JSON around a list. */
 const AROUND = 4096;
 
-/** The texts of a message: one, or several where it is larger than `limit` bytes. */
+/** The texts of a message: one, or several if it is larger than `limit` bytes. */
 export function* textsOf(message: AgentMessage, limit = PART_BYTES): Generator<string> {
   const bounded = withinLimits(message);
   const text = textOf(bounded);
@@ -28,7 +31,10 @@ export function* textsOf(message: AgentMessage, limit = PART_BYTES): Generator<s
   }
 }
 
-/** Cuts long texts for people, as of a verifier. Counters have none, and there are many of them. */
+/**
+ * Shortens long texts for people, for example of a verifier. Counters are skipped: they have no
+ * texts, and there are many of them.
+ */
 function textOf(message: AgentMessage): string {
   return JSON.stringify(message, message.type === 'counters' ? undefined : cut);
 }
@@ -37,7 +43,10 @@ function cut(_key: string, value: unknown): unknown {
   return typeof value === 'string' && value.length > MAX_TEXT ? `${value.slice(0, MAX_TEXT - 1)}…` : value;
 }
 
-/** Leaves out what is more than the controller takes of one node; devices that no interface is on go first. */
+/**
+ * Leaves out whatever exceeds the bounds for one node. Devices without an interface are left out
+ * first.
+ */
 function withinLimits(message: AgentMessage): AgentMessage {
   if (message.type === 'inventory' && message.devices.length > MAX_DEVICES) {
     const isNamed = (device: Device) => device.identity !== undefined;
@@ -76,7 +85,10 @@ function statusParts(message: StatusMessage, limit: number): StatusMessage[] {
   return marked([...captures, ...problems]);
 }
 
-/** Each part is a report of its own, for what a report does not mention keeps its counts. The last one has the reading. */
+/**
+ * Each part is a separate report, because counters that a report does not mention stay unchanged.
+ * The last one has the reading.
+ */
 function counterParts({ reading, report, ...message }: CountersMessage, limit: number): CountersMessage[] {
   const empty = { ...report, captures: [], deliveries: [], terminations: [] };
   const reports = [
@@ -91,12 +103,15 @@ function counterParts({ reading, report, ...message }: CountersMessage, limit: n
   }));
 }
 
-/** All but the last say that more is to come. */
+/** Marks all parts but the last with `more`. */
 function marked<T extends { more?: true | undefined }>(parts: T[]): T[] {
   return parts.map((part, index) => (index < parts.length - 1 ? { ...part, more: true } : part));
 }
 
-/** Lists whose JSON is at most `limit` bytes each, unless one item alone is more; at least one list. */
+/**
+ * Divides a list into lists with JSON of at most `limit` bytes each. A larger item has a list of
+ * its own. Returns at least one list.
+ */
 function divide<T>(items: readonly T[], limit: number): T[][] {
   const parts: T[][] = [[]];
   let size = 0;

@@ -1,4 +1,4 @@
-/** Keeps the certificate of the node valid: renews it in time, and says when it has ended. */
+/** Renews the certificate of the node in time, and reports when it has ended. */
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { replaceFile } from '@mirrorplane/base';
@@ -9,13 +9,13 @@ import { CREDENTIAL_FILES, fingerprint, isOf, parseController, post } from './en
 import type { Credentials } from './sync.ts';
 
 const HOUR = 3_600_000;
-/** A certificate is renewed from when less than this share of its time is left. */
+/** A certificate is renewed when less than this share of its lifetime is left. */
 const SHARE = 1 / 3;
-/** Milliseconds between two looks at the certificate, and between two warnings. */
+/** Milliseconds between two checks of the certificate, and between two warnings. */
 const INTERVAL_MS = HOUR;
 const WARNINGS_MS = 24 * HOUR;
 
-/** What there is to do about a certificate: nothing, renew it, or join again, since it has ended. */
+/** State of a certificate. `due`: it should be renewed. `ended`: the node must enrol again. */
 export type CertificateState = 'valid' | 'due' | 'ended';
 
 /** @param certificate PEM */
@@ -28,21 +28,21 @@ export function stateOf(certificate: string, now: Date): CertificateState {
   return left < SHARE * (to.getTime() - from.getTime()) ? 'due' : 'valid';
 }
 
-/** From when to when a certificate is valid. @param certificate PEM */
+/** The validity of a certificate. @param certificate PEM */
 export function validityOf(certificate: string): { from: Date; to: Date } {
   const { validFrom, validTo } = new X509Certificate(certificate);
   return { from: new Date(validFrom), to: new Date(validTo) };
 }
 
-/** What a node does whose certificate has ended, in words. */
+/** The message for a node whose certificate has ended. */
 export function endedMessage(node: string, certificate: string): string {
   const end = validityOf(certificate).to.toISOString();
   return `the certificate of the node has ended on ${end}: create a token with "mirrorplane node token ${node}", and start the agent with --token`;
 }
 
 /**
- * Has the certificate renewed, for the same key, and stores it: an agent that is killed at any moment has the old one or
- * the new one. @throws Error where the controller cannot be reached or refuses
+ * Requests a new certificate for the same key, and stores it atomically: a killed agent has the old
+ * or the new one. @throws Error if the controller cannot be reached, or refuses
  */
 export async function renewCertificate(options: {
   node: string;
@@ -70,11 +70,11 @@ export interface RenewalParts {
   credentials: Credentials;
   data: string;
   log: Logger;
-  /** Takes the renewed credentials. */
+  /** Called with the renewed credentials. */
   renewed: (credentials: Credentials) => void;
 }
 
-/** Looks at the certificate of one node, as long as it runs. */
+/** Checks the certificate of one node regularly. */
 export class Renewal {
   readonly #parts: RenewalParts;
   #credentials: Credentials;
@@ -87,13 +87,13 @@ export class Renewal {
     this.#credentials = parts.credentials;
   }
 
-  /** Looks now, and then every hour. */
+  /** Checks now, and then every hour. */
   start(): void {
     this.#timer = setInterval(() => this.look(), INTERVAL_MS);
     this.look();
   }
 
-  /** Looks now, as when the controller can be reached again. */
+  /** Checks now, for example when the controller can be reached again. */
   look(): void {
     this.#looking ??= this.#look().finally(() => {
       this.#looking = undefined;
@@ -125,7 +125,7 @@ export class Renewal {
     }
   }
 
-  /** Once a day: it may be so for weeks. */
+  /** Warns at most once a day, because the condition may last for weeks. */
   #warn(write: () => void): void {
     if (performance.now() - this.#warnedAt < WARNINGS_MS) {
       return;

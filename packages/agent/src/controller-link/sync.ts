@@ -1,4 +1,7 @@
-/** The agent's side of the sync connection: a WebSocket over mutual TLS that the agent dials, and dials again. */
+/**
+ * The agent's side of the controller link: a WebSocket over mutual TLS. The agent dials again after
+ * each end.
+ */
 import { EventEmitter } from 'node:events';
 import type { ConnectionOptions } from 'node:tls';
 import {
@@ -15,51 +18,66 @@ import { type RawData, WebSocket } from 'ws';
 import { type Logger, reason } from '../log.ts';
 import { textsOf } from './message-parts.ts';
 
-/** The certificate of this node, its key and the authority that the controller must be certified by, all PEM. */
+/**
+ * The certificate of this node, its key, and the authority of the controller's certificate, all
+ * PEM.
+ */
 export interface Credentials {
   key: string;
   certificate: string;
   authority: string;
 }
 
-/** The name that the certificate of every controller carries, whatever address it is reached by. */
+/** The name in the certificate of every controller, independent of its address. */
 export const CONTROLLER_NAME = 'controller';
 
 interface SyncEvents {
   /** A program came. */
   program: [NodeProgram];
-  /** The controller has events of ours. */
+  /** The controller has received events. */
   eventsTaken: [EventsTakenMessage];
-  /** The controller knows this node no more. */
+  /** The controller no longer has this node. */
   dismissed: [];
-  /** The controller has saved totals with counters of ours. */
+  /** The controller has saved totals that include counters of this agent. */
   countersSaved: [CountersSavedMessage];
   connected: [];
   disconnected: [];
 }
 
-/** How long things take, in milliseconds. Tests shorten them. */
+/** Intervals in milliseconds. Tests shorten them. */
 export interface SyncTiming {
-  /** First and longest wait before dialling again; it doubles, and a random half is left out. Default 200 and 10000. */
+  /**
+   * First and longest wait before the next attempt. The wait doubles, and up to a half is left out
+   * at random. Default 200 and 10000.
+   */
   backoffMin: number;
   backoffMax: number;
-  /** Longest wait where the node has another agent. Default 60000. */
+  /** Longest wait if the node has another agent. Default 60000. */
   backoffSecond: number;
-  /** Between two pings. After `MAX_UNANSWERED` of them without a sign of life the connection is given up. Default 5000. */
+  /**
+   * Interval of pings. After `MAX_UNANSWERED` pings without any message, the connection is closed.
+   * Default 5000.
+   */
   ping: number;
 }
 
 const TIMING: SyncTiming = { backoffMin: 200, backoffMax: 10_000, backoffSecond: 60_000, ping: 5000 };
-/** Pings are counted, not seconds: an agent that was busy itself must not take its controller for dead. */
+/**
+ * Unanswered pings are counted, not seconds: an agent that was busy itself must not give up its
+ * controller.
+ */
 const MAX_UNANSWERED = 3;
 /** Milliseconds for TCP, TLS and the upgrade together. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
-/** Bytes; a program of 100000 captures is some 25 MB. */
+/** Bytes. A program of 100,000 captures has some 25 MB. */
 const MAX_PAYLOAD = 64 << 20;
-/** Bytes waiting to be sent, from which on counters are left out: the next ones say more. */
+/** From this many unsent bytes on, counters are left out: the next report has newer ones. */
 const CONGESTED = 1 << 20;
 
-/** Keeps one connection to the controller. Nothing is queued: the agent sends its whole state again on each connect. */
+/**
+ * Keeps one connection to the controller. Nothing is queued, because the agent sends its whole
+ * state on each connect.
+ */
 export class SyncClient extends EventEmitter<SyncEvents> {
   readonly #url: string;
   #credentials: Credentials;
@@ -74,7 +92,7 @@ export class SyncClient extends EventEmitter<SyncEvents> {
 
   /**
    * @param options.controller HOST:PORT
-   * @param options.greeting what is sent on every connect: hello first
+   * @param options.greeting the first messages on every connect, beginning with hello
    */
   constructor(options: {
     controller: string;
@@ -97,17 +115,17 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
-  /** True where the controller reads slower than we write. */
+  /** True while the controller reads more slowly than the agent writes. */
   get congested(): boolean {
     return (this.#socket?.bufferedAmount ?? 0) > CONGESTED;
   }
 
-  /** Dials, and goes on dialling until `close()`. */
+  /** Dials, and dials again until `close()`. */
   start(): void {
     this.#dial();
   }
 
-  /** Uses other credentials from the next connection on. One that is in force stays. */
+  /** Uses other credentials from the next connection on. The current connection stays. */
   use(credentials: Credentials): void {
     this.#credentials = credentials;
   }
@@ -185,7 +203,7 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       if (response.statusCode === 401 && response.headers[REFUSED_HEADER] === NOT_REGISTERED) {
         this.emit('dismissed');
       }
-      // The controller says in the body why it does not want us.
+      // The body has the reason of the refusal.
       let body = '';
       response.on('data', (chunk: Buffer) => {
         body = (body + chunk.toString()).slice(0, 500);
@@ -210,7 +228,7 @@ export class SyncClient extends EventEmitter<SyncEvents> {
   }
 
   #lost(opened: boolean, longest: number, why: string): void {
-    // A controller that is away for hours is reported once, not with every attempt.
+    // An absent controller is logged once, not with every attempt.
     if (opened || why !== this.#lastFailure) {
       const message = opened ? 'connection to the controller lost' : 'controller cannot be reached';
       this.#log.warn({ controller: this.#url, reason: why }, message);
@@ -238,7 +256,8 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       this.#log.error({ field, reason: issue?.message }, 'message of the controller has a wrong form');
       return;
     }
-    // Only a controller that really serves us resets the wait: one that throws us out at once must not be stormed.
+    // Only a real message resets the wait. A controller that refuses at once must not get many
+    // attempts.
     this.#wait = this.#timing.backoffMin;
     if (message.data.type === 'program') {
       this.emit('program', message.data.program);

@@ -1,6 +1,7 @@
 /**
- * The narrow interface between the agent and whatever copies packets. `kernel/` is the real one, `fake.ts` stands beside
- * it. Its words are the kernel's (ifindex, hook); `reconcile.ts` translates a node program into them.
+ * The narrow interface between the agent and the data plane. `kernel/` is the real implementation,
+ * and `fake.ts` is one in memory. It uses words of the kernel (ifindex, hook). `reconcile.ts`
+ * translates a node program into them.
  */
 import type { CaptureCounts, CounterReport, ErrorCode, HookKind } from '@mirrorplane/contract';
 
@@ -9,43 +10,55 @@ export type Hook = 'ingress' | 'egress';
 
 /** One source in one direction: at most one device and hook on a node. */
 export interface HookCapture {
-  /** `POLICY_UID/SOURCE_ID/DIRECTION`: the identity of its counters, which outlive the device. */
+  /** `POLICY_UID/SOURCE_ID/DIRECTION`. It identifies the counters, which outlive the device. */
   id: string;
   policy: string;
   source: string;
   direction: 'inbound' | 'outbound';
-  /** 0: resting, the source has no device on this node now. Its counters are kept. */
+  /**
+   * 0: the capture is inactive, because the source has no device on this node now. Its counters are
+   * kept.
+   */
   ifindex: number;
   hook: Hook;
-  /** MTU of the device in bytes. Left out: no delivery has a smaller one. */
+  /** MTU of the device in bytes. Left out: no delivery has a smaller MTU. */
   mtu?: number;
   /** 0 to 2^32: a packet is copied where a random 32-bit number is below it. 2^32 copies all. */
   threshold: number;
   /** Frames with this outermost VLAN ID are left out; 0: none. */
   skipVlanId: number;
-  /** 0 to 1023, goes into the ERSPAN index together with the direction. */
+  /** 0 to 1023. The ERSPAN index contains it together with the direction. */
   sourceSlot: number;
   /** id of a delivery of the same state. */
   delivery: string;
   /** The source is an edge: traffic of the node itself and frames of `copyVlans` are left out. Default false. */
   edge?: boolean;
-  /** ifindex of the bridge where unicast for this source is captured as it arrives, to name it; 0 or left out: none. */
+  /**
+   * ifindex of the bridge where unicast for this source is captured on arrival. 0 or left out:
+   * none.
+   */
   arrivalBridge?: number;
   /**
-   * The guest is on another node now: what is sent into the device is left out, until the guest itself sends a frame here,
-   * which the data plane itself sees. Default false.
+   * The guest is on another node now. Packets into the device are skipped until the data plane sees
+   * a frame of the guest here. Default false.
    */
   standby?: boolean;
-  /** The controller says that the guest may leave this node: seen behind an uplink of its bridge, it has. Default false. */
+  /**
+   * The controller says that the guest may leave this node. A frame of the guest from an uplink of
+   * its bridge then proves that it has left. Default false.
+   */
   handingOver?: boolean;
 }
 
 interface DeliveryBase {
   id: string;
   policy: string;
-  /** Device that the copies leave by. 0: it is gone; copies are dropped as `destinationDown`. */
+  /**
+   * Device that copies leave by. 0: the device is absent, and copies are dropped as
+   * `destinationDown`.
+   */
   ifindex: number;
-  /** MTU of that device in bytes; for ERSPAN the smaller of both ends. */
+  /** MTU of that device in bytes. For ERSPAN, the smaller MTU of both ends. */
   mtu: number;
   /** Bytes of copies a second that the captures of this delivery may make together. Left out: no limit. */
   maxRate?: number;
@@ -53,13 +66,20 @@ interface DeliveryBase {
 
 export interface LocalDeliveryEntry extends DeliveryBase {
   kind: 'local';
-  /** What the destination's guest sends of these copies may pass. Default false: it ends at the device. */
+  /**
+   * Copies that the destination's guest sends on may pass. Default false: they are dropped at the
+   * device.
+   */
   allowFeedback?: boolean;
-  /** The guest is about to come from another node: the first address that it uses here is its own. Default false. */
+  /**
+   * The guest is about to come from another node. The first address that it uses here is its own.
+   * Default false.
+   */
   arriving?: boolean;
   /**
-   * The guest is about to leave this node: copies are held until it has read them. `released`: it has, and what it has not
-   * read goes by the delivery `relay` to the target node. Only into devices that a guest reads from the node, as a tap.
+   * The guest is about to leave this node: copies are held until it has read them. `released`: it
+   * has left, and unread copies go by the delivery `relay` to the target node. Only for devices
+   * that a guest reads, as a tap.
    */
   handover?: { interface: string; target: string; relay: string; released: boolean };
 }
@@ -74,11 +94,16 @@ export interface ErspanDeliveryEntry extends DeliveryBase {
   address: string;
   /** 1 to 1023. */
   session: number;
-  /** 0 to 511: which of the policies that had the session one after another. */
+  /** 0 to 511. It says which of the policies that had the session one after another is meant. */
   generation: number;
-  /** MTU of the destination's own device in bytes, where that is known: TCP is cut to it. */
+  /**
+   * MTU of the destination's own device in bytes, if known. TCP is cut into segments of this size.
+   */
   destinationMtu?: number;
-  /** Link-layer addresses towards the next hop. Undefined while not resolved: only IP frames can be sent then. */
+  /**
+   * Link-layer addresses towards the next hop. Undefined while unresolved. Then only IP frames can
+   * be sent.
+   */
   nextHop?: { sourceMac: string; destinationMac: string };
 }
 export type DeliveryEntry = LocalDeliveryEntry | EdgeDeliveryEntry | ErspanDeliveryEntry;
@@ -90,11 +115,11 @@ export interface TerminationEntry {
   /** Name of the sending node. */
   node: string;
   address: string;
-  /** Where the sender has to send to: the underlay address of this node. */
+  /** The address that the sender must use: the underlay address of this node. */
   ownAddress: string;
   session: number;
   generation: number;
-  /** id of a delivery of the same state; one to another node passes the copies on to it. */
+  /** id of a delivery of the same state. A delivery to another node relays the copies to it. */
   delivery: string;
 }
 
@@ -104,11 +129,14 @@ export interface ArrivalPort {
   hook: Hook;
   /** ifindex of the bridge. */
   bridge: number;
-  /** A guest that leaves the node may be behind it: the bridge learns here, and no guest of this node is here. Default true. */
+  /**
+   * A guest that leaves the node may appear behind this port: the bridge learns here, and no guest
+   * of this node is behind it. Default true.
+   */
   uplink?: boolean;
 }
 
-/** A guest behind a mirrored port, as the bridge's forwarding table has it. */
+/** An address of a guest behind a mirrored port, from the bridge's forwarding table. */
 export interface Arrival {
   bridge: number;
   mac: string;
@@ -116,40 +144,49 @@ export interface Arrival {
   ifindex: number;
 }
 
-/** Everything that the data plane of a node does. */
+/** The whole desired state of a node's data plane. */
 export interface DatapathState {
   captures: HookCapture[];
   deliveries: DeliveryEntry[];
   terminations: TerminationEntry[];
-  /** ifindex of the mirror device, where `terminate` hangs; 0: none. */
+  /** ifindex of the mirror device, with the BPF program `terminate`. 0: none. */
   mirrorDevice: number;
-  /** Where unicast towards mirrored guests is captured before a firewall of the bridge can drop it. Default nowhere. */
+  /**
+   * Ports where unicast towards mirrored guests is captured before a firewall of the bridge can
+   * drop it. Default none.
+   */
   arrivalPorts?: ArrivalPort[];
   arrivals?: Arrival[];
   /** IPv4 and IPv6 addresses of the node. Default none. */
   hostAddresses?: string[];
-  /** ifindexes of devices by which copies may come back from the physical network. Default none. */
+  /** ifindexes of devices where copies may come back from the physical network. Default none. */
   physicalDevices?: number[];
   /**
-   * VLAN IDs that edges of other nodes push on copies, 1 to 4094: frames that have one are taken for copies. Those that
-   * edges of this node push are known by the deliveries; there each copy is known again. Default none.
+   * VLAN IDs that edges of other nodes push on copies, 1 to 4094. Frames with such a VLAN ID count
+   * as copies. VLAN IDs of this node's own edges are in the deliveries, and those copies are
+   * recognised one by one. Default none.
    */
   copyVlans?: number[];
   /** Bytes of copies a second that the node may make. Left out: no limit. */
   maxRate?: number;
-  /** Copies that leave the node by a device count against that device's budget, see `setDeviceBudgets`. Default false. */
+  /**
+   * Copies that leave the node by a device use that device's budget (`setDeviceBudgets`). Default
+   * false.
+   */
   protect?: boolean;
-  /** Copies count against what CPUs leave for them, see `setNodeBudget`. Default false. */
+  /** Copies use the node's budget for CPUs (`setNodeBudget`). Default false. */
   protectCpu?: boolean;
 }
 
-/** The budget of the node for what its CPUs leave. `maxRate` holds beside it. */
+/** The budget of the node for its CPUs. `maxRate` applies in addition. */
 export interface NodeBudget {
   /** Bytes of copies a second; 0: no limit. */
   rate: number;
-  /** Bytes of copies that were allowed so far, counted while there was a limit. */
+  /** Bytes of copies that were allowed so far. Only counted while there was a limit. */
   passed: number;
-  /** Packets whose copies were dropped so far, as `overBudget`, because of this budget or `maxRate`. */
+  /**
+   * Packets whose copies were dropped as `overBudget` so far, because of this budget or `maxRate`.
+   */
   refused: number;
 }
 
@@ -158,130 +195,150 @@ export interface DeviceBudget {
   ifindex: number;
   /** Bytes of copies a second; 0: no limit. */
   rate: number;
-  /** Bytes of copies that were allowed so far, as they are on the wire, with what is between frames there. */
+  /** Bytes of copies that were allowed so far, as on the wire: with preamble, checksum and gap. */
   passed: number;
-  /** Packets whose copies were dropped so far, as `overBudget`, because of this budget. */
+  /** Packets whose copies were dropped as `overBudget` so far, because of this budget. */
   refused: number;
 }
 
-/** A capture that the kernel did not take. All others are in force. */
+/** A capture that the kernel has refused. All others are in force. */
 export interface CaptureRefusal {
   id: string;
   ifindex: number;
   code: Extract<ErrorCode, 'ATTACH_FAILED' | 'HOOK_OCCUPIED' | 'DEVICE_UNSUPPORTED'>;
   message: string;
-  /** True where the device went while the capture was being attached. */
+  /** True if the device was removed while the capture was being attached. */
   gone?: boolean;
-  /** True where frames whose way the bridge knows are captured all the same, where they enter it. */
+  /** True if unicast is still captured where it enters the bridge. */
   arrives?: boolean;
 }
 
 /**
- * Something of ours that others had taken away or pushed aside, and that is in its place again.
- * - `takenOff`, `pushedBack`: a program at a hook; another program ran before it, or it was not there any more.
+ * A part of the data plane that others had removed or pushed aside, and that is in its place again.
+ * - `takenOff`, `pushedBack`: a BPF program was missing at its hook, or another program ran before
+ *   it.
  * - `unpinned`: pins of maps, programs or links were removed.
- * - `helperGone`, `helperChanged`: the helper device was deleted; or it was brought down or renamed.
- * - `mapWritten`: rows of our maps were changed.
+ * - `helperGone`, `helperChanged`: the helper device was deleted, or it was brought down or
+ *   renamed.
+ * - `mapWritten`: other software changed rows of maps.
  */
 export interface Repair {
   kind: 'takenOff' | 'pushedBack' | 'unpinned' | 'helperGone' | 'helperChanged' | 'mapWritten';
-  /** How many; of a program 1. */
+  /** Number of repaired parts. For a program 1. */
   count: number;
-  /** Name of the program, as `capture_ingress`, and its device. */
+  /** Name of the program, for example `capture_ingress`, and its device. */
   program?: string;
   ifindex?: number;
 }
 
-/** What stands in the way of more than one capture, or of a part of one. All else is in force. */
+/** A problem of several captures, or of a part of one. Everything else is in force. */
 export interface DatapathProblem {
   code: Extract<ErrorCode, 'ATTACH_FAILED' | 'HOOK_OCCUPIED' | 'ARRIVAL_UNSEEN' | 'FEEDBACK_UNSEEN' | 'TABLE_FULL'>;
   message: string;
-  /** The policy, and the source, that it concerns; left out: all of the node. */
+  /** The affected policy and source. Left out: the whole node. */
   policy?: string;
   interface?: string;
 }
 
-/** What has become of the copies that were held for a guest which has left. In packets. */
+/** Counts of the copies that were held for a guest that has left. In packets. */
 export interface HeldCounts {
   interface: string;
   /** Name of the node where the guest is now. */
   node: string;
-  /** Put into its device while it was about to leave. */
+  /** Copies that were put into its device while it was about to leave. */
   handed: number;
-  /** Of those, taken out of it: by the guest, except the `unconfirmed`. */
+  /** Of these, copies taken out of the device: by the guest, except the `unconfirmed` ones. */
   read: number;
-  /** Of those, relayed to the target node. */
+  /** Of these, copies relayed to the target node. */
   relayed: number;
-  /** Of those that were relayed, taken out of the device before, for a guest that may have stopped by then. */
+  /**
+   * Of the relayed copies, those that were also taken out of the device, at a time when the guest
+   * may already have stopped.
+   */
   unconfirmed: number;
 }
 
 export interface ApplyResult {
   refused: CaptureRefusal[];
-  /** ids of the captures on devices that were not in force before, and are now. */
+  /** ids of captures with a device that are newly in force. */
   begun: string[];
-  /** When the last of those was attached, in milliseconds of `performance.now()`. Left out: none was, or it is not known. */
+  /**
+   * When the last of these was attached, in milliseconds of `performance.now()`. Left out: none was
+   * attached, or the time is unknown.
+   */
   begunAt?: number;
   problems: DatapathProblem[];
-  /** How many programs were attached and detached, and map entries written: 0 everywhere where nothing changed. */
+  /**
+   * Numbers of programs attached and detached, and of map entries written. All are 0 if nothing
+   * changed.
+   */
   attached: number;
   detached: number;
   written: number;
   repaired: Repair[];
-  /** Of guests that have left and are held for no longer. */
+  /** Counts for guests that have left, and for which no copy is held any longer. */
   held: HeldCounts[];
 }
 
 /** How a state is applied. */
 export interface ApplyOptions {
-  /** Looks for what others did to us, too, and puts it right: not where something urgent waits. Default true. */
+  /** Also looks for interference and repairs it. False if something urgent waits. Default true. */
   look?: boolean;
 }
 
 export interface Datapath {
   /**
-   * Loads into the kernel what is not installed, and changes nothing on the node. `open` goes on with it, `close` drops it.
-   * @returns whether all of this build was installed already
-   * @throws Error where the kernel lacks what is needed
+   * Loads the build into the kernel if it is not installed, and changes nothing on the node. `open`
+   * uses the loaded build. `close` drops it.
+   * @returns whether this build was already installed completely
+   * @throws Error if the kernel lacks a feature
    */
   prepare(): Promise<{ installed: boolean }>;
-  /** Takes over what is pinned, or installs it. Idempotent. @throws Error where the kernel lacks what is needed. */
+  /**
+   * Takes over the pinned data plane, or installs it. Idempotent. @throws Error if the kernel lacks
+   * a feature
+   */
   open(): Promise<void>;
-  /** How its programs hang at devices. */
+  /** How BPF programs are attached to devices. */
   hookKind(): HookKind;
   /**
-   * Makes the kernel do `desired` and nothing else of ours; what others attached is not touched. Deliveries are written
-   * before the captures that use them, and removed after. Applying the same state again writes nothing.
+   * Makes the data plane equal to `desired`. Programs of others are not touched. Deliveries are
+   * written before the captures that use them, and removed after them. Applying the same state
+   * again writes nothing.
    */
   apply(desired: DatapathState, options?: ApplyOptions): Promise<ApplyResult>;
   /**
-   * All counters: of what the state applied last names, and of what has left it, until its last counts are saved. A slot of
-   * counters that is needed for something new is taken from what has left first, saved or not.
+   * All counters: of the parts of the last applied state, and of parts that have left it, until
+   * their last counts are saved. If a new part needs a counter slot and none is free, it gets the
+   * slot of the part that left first, saved or not.
    */
   counters(): Promise<CounterReport>;
   /**
-   * What `counters` returned at some time is on the disk of the controller.
-   * @param readAt when `counters` was called, in milliseconds of `performance.now()`
+   * The controller has saved the counters of one reading.
+   * @param readAt time of the call of `counters`, in milliseconds of `performance.now()`
    */
   countersSaved(readAt: number): void;
-  /** Counts of a few captures, by id: cheap beside `counters`. Of one that never was in a state there are none. */
+  /**
+   * Counts of a few captures, by id. Much cheaper than `counters`. Captures that were never in a
+   * state are left out.
+   */
   countsOf(ids: readonly string[]): ReadonlyMap<string, CaptureCounts>;
-  /** The budgets of all devices by which copies leave, where the state applied last has `protect`. */
+  /** Budgets of all devices by which copies leave, if the last applied state has `protect`. */
   deviceBudgets(): Promise<DeviceBudget[]>;
   /**
-   * Sets budgets of devices, by ifindex, in bytes a second; 0: no limit. They stay in force until they are set again,
-   * also while no agent runs. A device that no copies leave by is passed over.
+   * Sets budgets of devices, by ifindex, in bytes a second. 0: no limit. They stay in force until
+   * they are set again, also while no agent runs. Devices by which no copies leave are ignored.
    */
   setDeviceBudgets(rates: ReadonlyMap<number, number>): Promise<void>;
   /** The budget of the node. */
   nodeBudget(): Promise<NodeBudget>;
   /**
-   * Sets the budget of the node in bytes a second; 0: no limit. It stays in force until it is set again, also while no
-   * agent runs, or until a state without `protectCpu` is applied.
+   * Sets the budget of the node in bytes a second. 0: no limit. It stays in force, also while no
+   * agent runs, until it is set again or a state without `protectCpu` is applied.
    */
   setNodeBudget(rate: number): Promise<void>;
-  /** Lets go of file descriptors. The data plane goes on. */
+  /** Closes file descriptors. The data plane continues. */
   close(): void;
-  /** Removes every link, pin, map and helper device of ours. */
+  /** Removes every link, pin, map and helper device of Mirrorplane. */
   uninstall(): Promise<void>;
 }

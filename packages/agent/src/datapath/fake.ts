@@ -1,4 +1,4 @@
-/** A data path in memory, with the behaviour of the real one as far as its interface promises it. */
+/** A data path in memory. It behaves as the interface of the real one promises. */
 import {
   type CaptureCounts,
   type CounterReport,
@@ -29,21 +29,24 @@ function noCounts(): CaptureCounts {
 const hookKey = ({ ifindex, hook }: HookCapture) => `${ifindex}/${hook}`;
 const sameEntry = (a: object | undefined, b: object) => JSON.stringify(a) === JSON.stringify(b);
 
-/** See `Datapath`. What would be in the kernel is in `kernel`, and outlives `close()`. */
+/**
+ * An implementation of `Datapath` in memory. Its state stands for the kernel's, and outlives
+ * `close()`.
+ */
 export class FakeDatapath implements Datapath {
-  /** What was applied last. */
+  /** The last applied state. */
   state: DatapathState = EMPTY_STATE;
-  /** How often `apply` was called. */
+  /** Number of `apply` calls. */
   applied = 0;
-  /** When the newest report that is saved was read. */
+  /** Reading time of the newest saved report. */
   savedAt: number | undefined;
-  /** Set, it is thrown by the next `apply` calls. */
+  /** If set, the next `apply` calls throw it. */
   failure: Error | undefined;
-  /** What others have broken, to be repaired by the next `apply`. */
+  /** Interference that the next `apply` repairs. */
   interference: Repair[] = [];
   readonly #refusals = new Map<number, Pick<CaptureRefusal, 'code' | 'gone'>>();
   readonly #captures = new Map<string, CaptureCounts>();
-  /** What the budgets of devices shall have let through, and not, by ifindex. */
+  /** Counts of the device budgets, by ifindex. */
   readonly spent = new Map<number, { passed: number; refused: number }>();
   readonly #budgets = new Map<number, number>();
   /** `ifindex/hook`, each with one program. */
@@ -52,7 +55,7 @@ export class FakeDatapath implements Datapath {
   #open = false;
   #nodeRate = 0;
 
-  /** From now on every capture on this device is refused. @param gone the device has vanished */
+  /** Refuses every capture on this device from now on. @param gone the device was removed */
   refuse(ifindex: number, code: CaptureRefusal['code'] = 'ATTACH_FAILED', gone = false): void {
     this.#refusals.set(ifindex, { code, ...(gone && { gone }) });
   }
@@ -62,7 +65,7 @@ export class FakeDatapath implements Datapath {
     this.#refusals.delete(ifindex);
   }
 
-  /** Lets a capture have matched and copied so many packets of 100 bytes. */
+  /** Adds so many packets of 100 bytes to the matched and copied counts of a capture. */
   count(id: string, packets: number): void {
     const counts = { packets, bytes: packets * 100 };
     this.#captures.set(id, { ...(this.#captures.get(id) ?? noCounts()), matched: counts, copied: counts });

@@ -1,18 +1,18 @@
 /**
- * The identity provider `alias`: any orchestrator can tell which interface a device is with
- * `ip link set DEV alias 'mirrorplane:kind=vm;id=web-1/0;name=web-1 eth0;network=blue'`.
+ * The identity provider `alias`. Any orchestrator can give a device its identity with `ip link set
+ * DEV alias 'mirrorplane:kind=vm;id=web-1/0;name=web-1 eth0;network=blue'`.
  */
 import { type DeviceIdentity, GuestState, InterfaceId } from '@mirrorplane/contract';
 import { MAX_TEXT } from './provider.ts';
 
 const PREFIX = 'mirrorplane:';
 
-/** What an alias says: nothing of ours, an identity, or something that is not understood. */
+/** The result of an alias: an identity, an error, or undefined for an alias of other software. */
 export type AliasResult = { identity: DeviceIdentity; guest?: GuestState } | { error: string } | undefined;
 
 /**
- * Reads the alias of a device. Keys come in any order; keys that are not known are left to later versions. Undefined
- * where the alias does not begin with `mirrorplane:`.
+ * Reads the alias of a device. Keys may have any order. Unknown keys are ignored, for later
+ * versions. Undefined if the alias does not begin with `mirrorplane:`.
  */
 export function parseAlias(alias: string): AliasResult {
   if (!alias.startsWith(PREFIX)) {

@@ -1,6 +1,7 @@
 /**
- * Says on the underlay where the node's address is now. A neighbour that has kept an address of a NIC which is gone would
- * send copies there until it asks again, which takes the kernel up to a minute.
+ * Announces the node's address on the underlay by ARP. After a change of the NIC, a neighbour may
+ * still have the old MAC address. It would send copies there until its kernel asks again, which
+ * takes up to a minute.
  */
 import koffi from 'koffi';
 import { ipv4Bytes } from '../netlink/rtnetlink.ts';
@@ -14,7 +15,7 @@ export interface Announced {
   address: string;
 }
 
-/** Announces an address once for every change of what the neighbours have to know. */
+/** Announces an address once for every change that neighbours must learn. */
 export class Announcer {
   readonly #announce: (underlay: Announced) => void;
   #announced = '';
@@ -24,7 +25,10 @@ export class Announcer {
     this.#announce = announce;
   }
 
-  /** @param underlay undefined: there is none, or it is down. @throws Error as `announce`; it is not tried again then */
+  /**
+   * @param underlay undefined: there is none, or it is down. @throws Error as `announce`; it is not
+   * repeated
+   */
   changed(underlay: Announced | undefined): void {
     const now = underlay === undefined ? '' : [underlay.ifindex, underlay.mac, underlay.address].join();
     if (now === this.#announced) {
@@ -52,7 +56,7 @@ export function announcement({ mac, address }: Announced): Buffer {
 
 let calls: Record<'socket' | 'sendto' | 'close', ReturnType<ReturnType<typeof koffi.load>['func']>> | undefined;
 
-/** Sends the announcement. @throws Error where the kernel refuses */
+/** Sends the announcement. @throws Error if the kernel refuses */
 export function announce(underlay: Announced): void {
   if (calls === undefined) {
     const libc = koffi.load('libc.so.6');

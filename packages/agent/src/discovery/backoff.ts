@@ -1,6 +1,6 @@
-/** Tries something again, after longer and longer times. */
+/** Repeats an attempt after growing pauses. */
 
-/** Milliseconds before the first attempt, and the most between two. */
+/** The first and the longest pause, milliseconds. */
 const RANGE_MS: [number, number] = [200, 10_000];
 
 export class Backoff {
@@ -12,7 +12,7 @@ export class Backoff {
     this.#attempt = attempt;
   }
 
-  /** Makes the next attempt, once, when its time has come. */
+  /** Schedules the next attempt, once. */
   later(): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(this.#attempt, this.#after);
@@ -20,7 +20,7 @@ export class Backoff {
     this.#after = Math.min(this.#after * 2, RANGE_MS[1]);
   }
 
-  /** It has worked: the next failure is tried again soon. */
+  /** The attempt has succeeded: the next pause is short again. */
   reset(): void {
     this.#after = RANGE_MS[0];
   }

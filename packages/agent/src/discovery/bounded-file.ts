@@ -1,25 +1,25 @@
-/** Reads files that others write, and no more of them than fits. */
+/** Reads files of other software up to a bound. */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 
-/** The code of a failed system call, as `ENOENT`. */
+/** The code of a failed system call, for example `ENOENT`. */
 export function errno(error: unknown): string | undefined {
   return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
 }
 
 /**
- * Reads a text file; undefined where there is none. Its size is not asked for: files of FUSE and of /proc do not know it.
- * A pipe in its place is not waited for.
+ * Reads a text file. Undefined if it does not exist. Its size is not queried, because files of FUSE
+ * and /proc do not report it. A pipe in its place does not block.
  * @param limit bytes
- * @throws Error where it is larger, no file, or cannot be read; the last with the code of the system call, for that may be
- *   about more than this file
+ * @throws Error if it is too large, no file, or unreadable; the last with the code of the system
+ * call, because the cause may affect other files too
  */
 export async function readBounded(path: string, limit: number): Promise<string | undefined> {
   let file: Awaited<ReturnType<typeof open>>;
   try {
     file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
-    // A part of the path that is no folder: there is no such file either.
+    // ENOTDIR: a part of the path is no folder, so the file does not exist either.
     if (errno(error) === 'ENOENT' || errno(error) === 'ENOTDIR') {
       return undefined;
     }

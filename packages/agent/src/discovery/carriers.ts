@@ -1,21 +1,25 @@
-/** By which devices of the node a packet that one of them sends may leave it. Pure. See docs/adr/0037. */
+/** Finds the devices by which packets of a device may leave the node. Pure. See docs/adr/0037. */
 
 import type { Link } from '../netlink/link.ts';
 import { BONDS, indexLinks, kindOf, type LinkIndex, lower } from './device-kinds.ts';
 
-/** A device that may have to carry what another one sends. */
+/** A device that may carry the packets of another device. */
 export interface Carrier {
   link: Link;
-  /** All that the first device could send passes here, as where it is a bridge and this one its port. */
+  /**
+   * This device carries all packets that the first device could send, for example if the first is a
+   * bridge and this one its port.
+   */
   whole: boolean;
 }
 
-/** Devices on top of each other, as the kernel takes them (MAX_NEST_DEV). */
+/** The most stacked devices that the kernel allows (MAX_NEST_DEV). */
 const MAX_DEPTH = 8;
 
 /**
- * The device itself, and those below it: what a VLAN or macvlan device is on top of, the slaves of a bond, the ports of a
- * bridge that lead away from the node. Which of several is taken is not asked: any of them may be.
+ * The device itself and those below it: the lower device of a VLAN or macvlan device, the slaves of
+ * a bond, the ports of a bridge that lead away from the node. If there are several, a packet may
+ * take any of them.
  */
 export function carriersOf(link: Link, links: readonly Link[]): Carrier[] {
   const found = new Map<number, Carrier>();
@@ -59,14 +63,20 @@ function nextOf(link: Link, all: LinkIndex): readonly Link[] {
   return below ? [below] : [];
 }
 
-/** Ports that lead to a network. Where none is known to, a cable of the host may lead there: all but taps. */
+/**
+ * Ports that lead to a network. If none is known, all ports except taps, because a veth may lead
+ * there.
+ */
 function outward(ports: readonly Link[]): readonly Link[] {
   const kinds = new Set(['tap', 'veth', 'xen-vif', 'representor']);
   const networks = ports.filter((port) => !kinds.has(kindOf(port)));
   return networks.length > 0 ? networks : ports.filter((port) => kindOf(port) === 'veth');
 }
 
-/** The kernel does not say to which bridge of Open vSwitch a port belongs: known where the node has one uplink there. */
+/**
+ * The uplink of Open vSwitch, if the node has only one. The kernel does not say to which Open
+ * vSwitch bridge a port belongs.
+ */
 function onlyUplink({ byIfindex }: LinkIndex): readonly Link[] {
   const all = [...byIfindex.values()];
   const switches = new Set(all.filter(({ linkType }) => linkType === 'openvswitch').map(({ ifindex }) => ifindex));
@@ -76,7 +86,7 @@ function onlyUplink({ byIfindex }: LinkIndex): readonly Link[] {
   return uplinks.length === 1 ? uplinks : [];
 }
 
-/** What a veth sends comes in at its other end; where that is the port of a bridge here, it goes on from there. */
+/** Devices behind the other end of a veth, if that end is a port of a bridge in this namespace. */
 function beyond(link: Link, { byIfindex }: LinkIndex): readonly Link[] {
   const peer = link.peer === undefined ? undefined : byIfindex.get(link.peer);
   const master = peer?.peer === link.ifindex ? byIfindex.get(peer.master) : undefined;

@@ -1,17 +1,17 @@
-/** Makes claims out of what a listing says of a NIC. */
+/** Turns a NIC of a listing into a claim. */
 import { DeviceIdentity, type GuestState, MacAddress, type NodeProblem } from '@mirrorplane/contract';
 import { type Claim, MAX_TEXT } from './provider.ts';
 
-/** Characters of a message. */
+/** The longest message, characters. */
 const MAX_MESSAGE = 512;
 
-/** A NIC as a listing has it, not checked yet. */
+/** A NIC of a listing, not checked yet. */
 export interface ListedNic {
   /** Name of the device on this node. */
   device: string;
   kind: string;
   id: string;
-  /** For people; is cut to the length that an identity holds. */
+  /** For people. It is cut to the length that an identity can have. */
   name: string;
   network?: string;
   provider: string;
@@ -21,7 +21,10 @@ export interface ListedNic {
   life?: string;
 }
 
-/** The claim on a device; an error, which names the NIC, where it cannot be an identity. */
+/**
+ * The claim on a device. If the NIC cannot be an identity, the claim is an error that names the
+ * NIC.
+ */
 export function claimOf(nic: ListedNic): Claim {
   const { device, kind, id, network, provider, guest, life } = nic;
   const name = nic.name.slice(0, MAX_TEXT);
@@ -47,10 +50,13 @@ export function claimOf(nic: ListedNic): Claim {
   return { ...claim, error: `${name}: ${field} "${value}": ${issue?.message}` };
 }
 
-/** More entries than this are not understood for one reason. */
+/**
+ * The most unreadable entries that are reported one by one. More of them probably have the same
+ * cause.
+ */
 const MAX_PROBLEMS = 20;
 
-/** What entries of a listing that were not understood are to the node. */
+/** Problems of the node for entries of a listing that were not understood. */
 export function unreadableProblems(messages: readonly string[]): NodeProblem[] {
   return messages.slice(0, MAX_PROBLEMS).map((message) => ({
     code: 'IDENTITY_UNREADABLE',

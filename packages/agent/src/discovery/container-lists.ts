@@ -1,19 +1,22 @@
-/** What container runtimes say of their containers. Pure. */
+/** Reads descriptions of containers from container runtimes. Pure. */
 import * as z from 'zod';
 
-/** A container or pod, and where its network is. */
+/** A container or pod, and its network namespace. */
 export interface Container {
-  /** The beginning of its interfaces' ids: what names it, whatever runtime runs it, for as long as it has this name. */
+  /**
+   * The beginning of its interfaces' ids. It comes from the name of the container, and does not
+   * depend on the runtime.
+   */
   id: string;
   /** For people. */
   name: string;
   /** Path of its network namespace. */
   namespace: string;
-  /** Name of the network by MAC address in it, where the runtime knows. */
+  /** Name of the network by MAC address, if the runtime knows it. */
   networks: ReadonlyMap<string, string>;
 }
 
-/** The part of a bundle's `config.json` that is needed. Its format: the OCI runtime specification. */
+/** The needed part of a bundle's `config.json`. The OCI runtime specification has the format. */
 const Bundle = z.object({
   annotations: z.record(z.string(), z.string()).nullish(),
   linux: z
@@ -21,14 +24,15 @@ const Bundle = z.object({
     .nullish(),
 });
 
-/** By which annotations a runtime says that a bundle is the sandbox of a pod, and of which one. */
+/** Annotations by which a runtime marks the bundle of a pod's sandbox, and names the pod. */
 const POD_ANNOTATIONS = [
   {
     type: 'io.kubernetes.cri.container-type',
     namespace: 'io.kubernetes.cri.sandbox-namespace',
     name: 'io.kubernetes.cri.sandbox-name',
   },
-  // Of those that CRI-O writes, the ones that come from labels of the kubelet: no annotation of a pod replaces them.
+  // For CRI-O, the annotations that come from labels of the kubelet. A pod's own annotations cannot
+  // replace them.
   {
     type: 'io.kubernetes.cri-o.ContainerType',
     namespace: 'io.kubernetes.pod.namespace',
@@ -36,16 +40,16 @@ const POD_ANNOTATIONS = [
   },
 ] as const;
 
-/** The id of a pod. In another cluster there may be one of the same name, so `scope` keeps them apart. */
+/** The id of a pod. Another cluster may have a pod of the same name; `scope` distinguishes them. */
 function podId(scope: string | undefined, namespace: string, name: string): string {
   return ['pod', ...(scope === undefined ? [] : [scope]), namespace, name].join('/');
 }
 
 /**
- * Reads a bundle's `config.json` of containerd or CRI-O. Undefined where it is not the sandbox of a pod, or the pod has no
- * network of its own.
- * @param scope what keeps the pods apart from those of another cluster
- * @throws Error where it is not understood
+ * Reads a bundle's `config.json` of containerd or CRI-O. Undefined if it is not the sandbox of a
+ * pod, or the pod has no network namespace of its own.
+ * @param scope distinguishes pods of different clusters
+ * @throws Error if it is not understood
  */
 export function podOf(config: string, scope: string | undefined): Container | undefined {
   const { annotations, linux } = Bundle.parse(JSON.parse(config));
@@ -60,10 +64,10 @@ export function podOf(config: string, scope: string | undefined): Container | un
   return { id: podId(scope, namespace, name), name: `${namespace}/${name}`, namespace: path, networks: new Map() };
 }
 
-/** The part of an item of `GET /containers/json` that is needed. */
+/** The needed part of an item of `GET /containers/json`. */
 export const ListedContainer = z.object({ Id: z.string().regex(/^[0-9a-f]{12,64}$/) });
 
-/** The part of `GET /containers/ID/json` that is needed. */
+/** The needed part of `GET /containers/ID/json`. */
 const Inspected = z.object({
   Name: z.string(),
   HostConfig: z.object({ NetworkMode: z.string().nullish() }).nullish(),
@@ -73,19 +77,19 @@ const Inspected = z.object({
   }),
 });
 
-/** How cri-dockerd names the sandbox of a pod: `k8s_POD_NAME_NAMESPACE_UID_ATTEMPT`. */
+/** Name that cri-dockerd gives the sandbox of a pod: `k8s_POD_NAME_NAMESPACE_UID_ATTEMPT`. */
 const POD_SANDBOX = /^k8s_POD_([^_]+)_([^_]+)_[^_]+_\d+$/;
 
 /**
- * Reads what Docker or Podman says of a container. Undefined where it has no network of its own. Labels are not asked:
- * the author of the image may have written them.
- * @param node where it runs: names of containers are unique there only
- * @throws Error where it is not understood
+ * Reads the description of a container from Docker or Podman. Undefined if it has no network
+ * namespace of its own. Labels are not used, because the author of the image may have written them.
+ * @param node the container's node, because names of containers are unique only on a node
+ * @throws Error if it is not understood
  */
 export function containerOf(inspected: unknown, node: string, scope: string | undefined): Container | undefined {
   const { Name, HostConfig, NetworkSettings } = Inspected.parse(inspected);
   const path = NetworkSettings.SandboxKey;
-  // In the network of another container, Podman gives the path of that one.
+  // For a container in another container's network, Podman returns the path of that network.
   if (!path || HostConfig?.NetworkMode?.startsWith('container:')) {
     return undefined;
   }

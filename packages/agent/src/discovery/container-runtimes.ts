@@ -1,23 +1,29 @@
-/** Asks container runtimes for their containers: by the bundles that they run, or by the API of Docker and Podman. */
+/**
+ * Lists the containers of container runtimes: from their bundles, or by the API of Docker and
+ * Podman.
+ */
 import { access, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errno, readBounded } from './bounded-file.ts';
 import { type Container, containerOf, ListedContainer, podOf } from './container-lists.ts';
 import { getItems, getJson, HttpError } from './unix-http.ts';
 
-/** Where to find containers. */
+/** A place of containers. */
 export interface Runtime {
   /** Folder of bundles, or socket. */
   path: string;
-  /** `bundles`: a folder with one of a container each. `api`: a socket where Docker's API is spoken. */
+  /** `bundles`: a folder with a bundle for each container. `api`: a socket with Docker's API. */
   kind: 'bundles' | 'api';
-  /** File that is there while it runs: who connects to the socket of one that does not run would start it. */
+  /**
+   * File that exists while the runtime runs. A connection to the socket of a stopped runtime would
+   * start it.
+   */
   pidFile?: string;
 }
 
-/** What `auto` looks for. */
+/** The runtimes that `auto` looks for. */
 export const RUNTIMES: readonly Runtime[] = [
-  // containerd: as of Debian and kubeadm, K3s and RKE2, K0s, MicroK8s.
+  // containerd of Debian and kubeadm, K3s and RKE2, K0s, MicroK8s.
   ...['/run/containerd', '/run/k3s/containerd', '/run/k0s/containerd', '/var/snap/microk8s/common/run/containerd'].map(
     (state): Runtime => ({ path: `${state}/io.containerd.runtime.v2.task/k8s.io`, kind: 'bundles' }),
   ),
@@ -27,36 +33,40 @@ export const RUNTIMES: readonly Runtime[] = [
   { path: '/run/podman/podman.sock', kind: 'api' },
 ];
 
-/** Containers of one runtime on one host that are looked at. */
+/** The most containers of one runtime on a host. */
 const MAX_CONTAINERS = 4096;
-/** Bytes of a bundle's configuration, or of what is said of one container. */
+/** The largest configuration of a bundle, or description of a container, bytes. */
 const CONFIG_LIMIT = 4 << 20;
-/** Questions at once. */
+/** Parallel requests. */
 const PARALLEL = 4;
-/** Milliseconds after which no further container is asked for: one that does not answer takes ten seconds. */
+/**
+ * Milliseconds after which no further container is read. A container without an answer takes ten
+ * seconds.
+ */
 const ASKING_MS = 60_000;
 
-/** What a runtime has given. */
+/** The result of reading a runtime. */
 export interface ContainerReading {
   /** By the id of the runtime. */
   containers: Map<string, Container>;
-  /** What was not understood, a line each. */
+  /** Entries that were not understood, one line each. */
   unreadable: string[];
 }
 
-/** How ids are made. */
+/** The parts of ids. */
 export interface ContainerNaming {
   /** Name of the node. */
   node: string;
-  /** What keeps pods apart from those of another cluster. */
+  /** Distinguishes pods of different clusters. */
   scope: string | undefined;
 }
 
 /**
- * Reads the containers of a runtime. Of one that is listed and cannot be read now, what was said last holds.
- * @param options.last what the runtime has given the last time
- * @param options.askingMs milliseconds after which no further container is asked for. Default one minute
- * @throws Error where it cannot be read now; with the code `ENOENT` where it is not there
+ * Reads the containers of a runtime. If a listed container cannot be read now, its last description
+ * is used.
+ * @param options.last result of the last reading
+ * @param options.askingMs milliseconds after which no further container is read. Default one minute
+ * @throws Error if the runtime cannot be read now; with the code `ENOENT` if it does not exist
  */
 export async function readContainers(
   runtime: Runtime,
@@ -72,7 +82,7 @@ export async function readContainers(
   if (more) {
     reading.unreadable.push(`${runtime.path} has more than ${MAX_CONTAINERS} containers; only that many are read`);
   }
-  // Those that are not known first, if there is not time for all.
+  // Unknown containers first, in case the time is too short for all.
   const queue = [...ids.filter((id) => last?.containers.has(id)), ...ids.filter((id) => !last?.containers.has(id))];
   const end = performance.now() + askingMs;
   const keepLast = (id: string) => {
@@ -95,7 +105,7 @@ export async function readContainers(
           reading.containers.set(id, found);
         }
       } catch (error) {
-        // That the runtime itself cannot be read is not about one container.
+        // An error of a system call affects the runtime, and not only one container.
         if (errno(error) !== undefined) {
           throw error;
         }
@@ -112,10 +122,10 @@ export async function readContainers(
   return reading;
 }
 
-/** Ids of what a runtime runs. */
+/** Ids of a runtime's containers. */
 interface Ids {
   ids: string[];
-  /** There are more, which are left out. */
+  /** There are more containers than `ids` has. */
   more: boolean;
 }
 
@@ -138,7 +148,7 @@ async function listed(socket: string): Promise<Ids> {
 }
 
 async function podIn(folder: string, { scope }: ContainerNaming): Promise<Container | undefined> {
-  // CRI-O keeps the bundle one folder below.
+  // CRI-O has the bundle one folder below.
   const config =
     (await readBounded(join(folder, 'config.json'), CONFIG_LIMIT)) ??
     (await readBounded(join(folder, 'userdata/config.json'), CONFIG_LIMIT));
@@ -149,7 +159,7 @@ async function inspect(socket: string, id: string, { node, scope }: ContainerNam
   try {
     return containerOf(await getJson(socket, `/containers/${id}/json`, { limit: CONFIG_LIMIT }), node, scope);
   } catch (error) {
-    // It has gone since it was listed.
+    // The container was removed since the listing.
     if (error instanceof HttpError && error.status === 404) {
       return undefined;
     }

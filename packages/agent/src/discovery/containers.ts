@@ -1,4 +1,7 @@
-/** The identity provider `containers`: which pod or container a veth leads into, by the network namespace that the runtime lists. */
+/**
+ * The identity provider `containers`: finds the pod or container behind a veth, by the network
+ * namespace that the runtime lists.
+ */
 import { type FSWatcher, statSync, watch } from 'node:fs';
 import { type Logger, reason } from '../log.ts';
 import type { Link } from '../netlink/link.ts';
@@ -17,16 +20,19 @@ import { type FarEnd, FarEnds } from './far-ends.ts';
 import type { Listing, PolledSource } from './polled-provider.ts';
 import type { Claim } from './provider.ts';
 
-/** Milliseconds: Podman's service starts for each question. */
+/**
+ * Milliseconds between readings. The interval is long because Podman's service starts for each
+ * request.
+ */
 const INTERVAL_MS = 60_000;
 
-/** What a container's device was called when it was seen first. A container may call it something else later. */
+/** The first name of a device inside its container. The container may rename it later. */
 interface FirstName {
   container: string;
   name: string;
 }
 
-/** Asks all runtimes, and the kernel which device leads to whom. */
+/** Reads all runtimes, and asks the kernel which device leads into which network namespace. */
 export class ContainerSource implements PolledSource {
   readonly name = 'containers';
   readonly interval = INTERVAL_MS;
@@ -37,12 +43,12 @@ export class ContainerSource implements PolledSource {
   readonly #last = new Map<Runtime, ContainerReading>();
   readonly #complaints = new Map<Runtime, string>();
   readonly #watchers = new Map<string, FSWatcher>();
-  /** By ifindex of the device here. */
+  /** By ifindex of the device in this namespace. */
   #names: ReadonlyMap<number, FirstName> = new Map();
 
   /**
-   * @param options.runtimes paths with commas between them, each a socket of Docker's API or a folder of bundles; `auto`:
-   *   the usual ones, where they are
+   * @param options.runtimes paths with commas between them, each a socket of Docker's API or a
+   * folder of bundles; `auto`: all usual ones that exist
    */
   constructor({ runtimes, log, ...naming }: { runtimes: string; log: Logger } & ContainerNaming) {
     this.#runtimes = runtimes === 'auto' ? RUNTIMES : runtimes.split(',').filter(Boolean).map(runtimeAt);
@@ -97,7 +103,7 @@ export class ContainerSource implements PolledSource {
         });
         this.#watchers.set(path, watcher);
       } catch {
-        // It is not there yet; devices that come, and the clock, do it.
+        // The folder does not exist yet. New devices and the interval trigger readings.
       }
     }
   }
@@ -110,14 +116,14 @@ export class ContainerSource implements PolledSource {
     this.#client.close();
   }
 
-  /** Keeps what a runtime said last while it cannot be read. */
+  /** Reads a runtime. While it cannot be read, its last result is kept. */
   async #ask(runtime: Runtime): Promise<void> {
     try {
       this.#last.set(runtime, await readContainers(runtime, this.#naming, { last: this.#last.get(runtime) }));
       this.#complaints.delete(runtime);
     } catch (error) {
       const why = reason(error);
-      // A runtime that was never there is not missed.
+      // A runtime that has never existed is no problem.
       if ((errno(error) === 'ENOENT' && !this.#last.has(runtime)) || this.#complaints.get(runtime) === why) {
         return;
       }

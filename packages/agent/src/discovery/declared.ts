@@ -2,16 +2,17 @@
 import type { EdgeBinding, NodeProblem } from '@mirrorplane/contract';
 import type { Link } from '../netlink/link.ts';
 
-/** Which device each edge-connected interface is, by ifindex, and what stood in the way. */
+/** The devices of edge-connected interfaces, by ifindex, and problems. */
 export interface DeclaredEdges {
   edges: Map<number, string>;
   problems: NodeProblem[];
 }
 
 /**
- * Finds the devices of the declared edges. A MAC address is looked for among the addresses burnt into NICs first, and
- * then among those that devices have now; it must point to exactly one Ethernet device. Slaves of a bond, for example,
- * share the address of the bond, yet each keeps its own burnt-in one.
+ * Finds the devices of the declared edges. A MAC address is first searched among the permanent
+ * addresses of NICs, and then among the current addresses of devices. It must match exactly one
+ * Ethernet device. For example, slaves of a bond share the address of the bond, but each has its
+ * own permanent address.
  */
 export function bindEdges(bindings: readonly EdgeBinding[], links: readonly Link[]): DeclaredEdges {
   const edges = new Map<number, string>();
@@ -56,7 +57,7 @@ function candidates(binding: EdgeBinding, links: readonly Link[]): Link[] {
   return physical.length > 0 ? physical : current;
 }
 
-/** The device of this name, or else the one that has it as a further name (`altname`). */
+/** The device with this name, or else with this alternative name (`altname`). */
 export function named(links: readonly Link[], name: string): Link[] {
   const first = links.filter((link) => link.name === name);
   return first.length > 0 ? first : links.filter(({ altNames }) => altNames?.includes(name));

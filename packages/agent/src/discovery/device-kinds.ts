@@ -1,14 +1,18 @@
 /**
- * Which devices can be mirrored, and as what. A `guest` device has a guest on its far side: what the guest sends comes in
- * there. An `edge` leads to the physical network. Everything else is refused, with the reason. Pure: one table decides.
+ * Decides which devices can be mirrored, and as what. A `guest` device has a guest on its far side,
+ * and receives the packets that the guest sends. An `edge` leads to the physical network. All other
+ * devices are refused with a reason. Pure: one table decides.
  */
 import type { Link } from '../netlink/link.ts';
 
-/** Why a device is refused as each; left out: it is taken. A reason follows the name of the device: `is a bridge, …`. */
+/**
+ * Why a device is refused as `guest` or as `edge`. Left out: it is accepted. A reason continues a
+ * sentence after the name of the device: `is a bridge, …`.
+ */
 export interface Verdict {
   guest?: string;
   edge?: string;
-  /** Of one that is taken as a guest: why it cannot receive copies. */
+  /** For an accepted guest device: why it cannot receive copies. */
   destination?: string;
 }
 
@@ -21,12 +25,15 @@ function neither(what: string): Verdict {
   return { guest: `${what}: ${NAME_GUEST}`, edge: `${what}: ${DECLARE_NIC}` };
 }
 
-/** The host's own end of a cable: what it sends to the network leaves there, so directions are those of the host. */
+/**
+ * The host's own end of a cable. The host's packets leave by this end, so its directions are those
+ * of the host.
+ */
 const ownEnd = (what: string) => neither(`is ${what}, an end that belongs to the host`);
 const tunnel = (what: string) => neither(`is ${what}, which carries encapsulated packets`);
 const noEthernet = (what: string) => neither(`is ${what}, which carries no Ethernet frames`);
 
-/** By the word that `kindOf` gives. The documentation has the same table, docs/devices.md. */
+/** Verdict by the result of `kindOf`. docs/devices.md has the same table. */
 export const DEVICE_KINDS: Readonly<Record<string, Verdict>> = {
   tap: { edge: `is a tap, ${LEADS_TO_GUEST}` },
   veth: {},
@@ -61,31 +68,51 @@ export const DEVICE_KINDS: Readonly<Record<string, Verdict>> = {
   loopback: noEthernet('the loopback device'),
 };
 
-/** Kinds of devices whose ports are parts of them, and share their traffic. */
+/** Kinds of devices with ports that are parts of the device and share its traffic. */
 export const BONDS: ReadonlySet<string> = new Set(['bond', 'team']);
-/** Kinds of devices whose ports stay devices of their own. Ports of all others are parts of the one above. */
+/**
+ * Kinds of devices with ports that stay separate devices. Ports of all other kinds are parts of the
+ * upper device.
+ */
 const SWITCHES = new Set(['bridge', 'openvswitch', 'vrf']);
-/** Port names of virtual and sub-functions in switchdev mode, as `pf0vf3` and `c1pf0sf7` (devlink_port_phys_port_name). */
+/**
+ * Port names of virtual functions and subfunctions in switchdev mode, such as `pf0vf3` and
+ * `c1pf0sf7` (devlink_port_phys_port_name).
+ */
 const REPRESENTOR = /^(c\d+)?pf\d+(vf|sf)\d+$/;
 const XEN_BACKEND = 'xen-backend';
-/** Devices on top of each other, as the kernel takes them (MAX_NEST_DEV). What netlink says of tunnels may go in circles. */
+/**
+ * The most stacked devices that the kernel allows (MAX_NEST_DEV). It also ends circles in what
+ * netlink reports of tunnels.
+ */
 const MAX_DEPTH = 8;
-/** Ports of a bridge that a reason names: a message to the controller has its bounds. */
+/**
+ * The most ports of a bridge that a reason names, because messages to the controller have bounds.
+ */
 const MAX_NAMED = 3;
 
-/** Whether the device is the guest's own end of the cable: what the guest sends leaves by it (docs/adr/0026). */
+/**
+ * Whether the device is the guest's own end of the cable, so that the guest's packets leave by it
+ * (docs/adr/0026).
+ */
 export const isReversed = (link: Link): boolean => kindOf(link) === 'macvtap';
 
-/** Kinds of devices that are one end of a cable to the network stack of the guest. */
+/**
+ * Kinds of devices that are one end of a cable; the other end belongs to the network stack of the
+ * guest.
+ */
 const CABLES: ReadonlySet<string> = new Set(['veth', 'netkit']);
 
 /**
- * Whether all that the device carries reaches its guest, and nothing passes while the guest is not there: the other end is
- * the guest's network stack. A tap is opened, and takes frames, long before its guest runs.
+ * Whether the guest gets every packet of the device, and no packet passes without the guest. This
+ * is so for a cable to the guest's network stack. A tap is different: it is opened, and accepts
+ * frames, long before its guest runs.
  */
 export const isCable = ({ linkType }: Pick<Link, 'linkType'>): boolean => CABLES.has(linkType);
 
-/** The kind of a device in one word: a key of `DEVICE_KINDS`, or what the kernel calls it; `unknown` where it says nothing. */
+/**
+ * The kind of a device: a key of `DEVICE_KINDS`, or the kernel's name of the kind, or `unknown`.
+ */
 export function kindOf({ linkType, ethernet, loopback, tunTap, bus, portName }: Link): string {
   if (loopback) {
     return 'loopback';
@@ -96,7 +123,7 @@ export function kindOf({ linkType, ethernet, loopback, tunTap, bus, portName }: 
   if (bus && REPRESENTOR.test(portName ?? '')) {
     return 'representor';
   }
-  // A simulated NIC behaves as a physical one, and is of use to tests alone.
+  // A simulated NIC behaves like a physical one. Only tests use it.
   if (linkType !== '' && linkType !== 'netdevsim') {
     return linkType;
   }
@@ -106,10 +133,10 @@ export function kindOf({ linkType, ethernet, loopback, tunTap, bus, portName }: 
   return bus ? 'physical' : 'unknown';
 }
 
-/** All devices of a node, to be asked which is below or above another. */
+/** All devices of a node, with look-ups of lower and upper devices. */
 export interface LinkIndex {
   byIfindex: ReadonlyMap<number, Link>;
-  /** Ports of bridges, bonds and the like, by the ifindex of that. */
+  /** Ports by the ifindex of their bridge, bond or similar device. */
   byMaster: ReadonlyMap<number, readonly Link[]>;
 }
 
@@ -119,8 +146,8 @@ export function indexLinks(links: readonly Link[]): LinkIndex {
 }
 
 /**
- * Judges a device.
- * @param all the devices of the node: a device is judged by the one it is part of, or on top of
+ * Returns the verdict on a device.
+ * @param all the devices of the node, because the verdict also depends on upper and lower devices
  */
 export function judge(link: Link, all: LinkIndex, depth = MAX_DEPTH): Verdict {
   const kind = kindOf(link);
@@ -172,13 +199,19 @@ function verdictOn(kind: string, { ethernet }: Link): Verdict {
   return neither('is a virtual device, and the kernel does not say where it leads');
 }
 
-/** The device that this one is on top of. Two that name each other are the ends of a pair. */
+/**
+ * The lower device of this one. Two devices that name each other are ends of a pair, and have no
+ * lower device.
+ */
 export function lower({ peer, ifindex }: Link, { byIfindex }: LinkIndex): Link | undefined {
   const below = peer === undefined ? undefined : byIfindex.get(peer);
   return below?.peer === ifindex ? undefined : below;
 }
 
-/** The hardware that carries the packets of a device: its own, that below a VLAN device, or that of the ports of a bond. */
+/**
+ * The hardware that carries the packets of a device: the device itself, the one below a VLAN
+ * device, or the ports of a bond.
+ */
 export function hardwareOf(link: Link, all: LinkIndex, depth = MAX_DEPTH): Link[] {
   if (link.bus !== undefined) {
     return [link];
@@ -192,8 +225,8 @@ export function hardwareOf(link: Link, all: LinkIndex, depth = MAX_DEPTH): Link[
 }
 
 /**
- * Names of the devices that carry the packets of this one too: those below a VLAN device, and the other end of a veth pair
- * where that is on this node.
+ * Names of other devices that carry the same packets: those below a VLAN device, and the other end
+ * of a veth pair if it is on this node.
  */
 export function sharedWith(link: Link, { byIfindex }: LinkIndex): string[] {
   const names: string[] = [];

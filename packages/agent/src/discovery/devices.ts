@@ -1,4 +1,4 @@
-/** Devices with their identities: what the node reports, and what its program is matched with. */
+/** Devices with their identities. The node reports them, and its program refers to them. */
 import { type Device, type EdgeBinding, type NodeProblem, whyNotMirrorable } from '@mirrorplane/contract';
 import { isHelper } from '../netlink/helper-pair.ts';
 import type { Link } from '../netlink/link.ts';
@@ -7,56 +7,62 @@ import { bindEdges } from './declared.ts';
 import { hardwareOf, indexLinks, isReversed, judge, kindOf, type LinkIndex, sharedWith } from './device-kinds.ts';
 import type { Claim } from './provider.ts';
 
-/** A device with what the agent alone needs to know of it. */
+/** A device with fields that only the agent needs. */
 export interface NodeDevice extends Device {
   /** It carries Ethernet frames. */
   ethernet: boolean;
-  /** It is the guest's own end of the cable: what the guest sends leaves by it. Default false. */
+  /** It is the guest's own end of the cable: packets of the guest leave by it. Default false. */
   reversed?: boolean;
   /**
-   * Its guest counts as being on another node: the controller says so, and no provider on this node reports that it has come.
-   * Default false.
+   * The controller says that its guest is on another node, and no provider on this node reports
+   * that the guest has come. Default false.
    */
   expected?: boolean;
 }
 
-/** Why the device cannot be that of the interface that it is, with its name in front. Undefined: it can. */
+/** Why the device cannot be used for its interface, beginning with its name. Undefined: it can. */
 export function refusalOf({ name, identity, notMirrorable }: Device): string | undefined {
   const why = identity && whyNotMirrorable({ notMirrorable }, identity.kind);
   return why === undefined ? undefined : `${name} ${why}`;
 }
 
-/** Why the device cannot take copies for the interface that it is, with its name in front. Undefined: it can. */
+/**
+ * Why the device cannot receive copies for its interface, beginning with its name. Undefined: it
+ * can.
+ */
 export function copiesRefusalOf(device: Device): string | undefined {
   const why = device.identity?.kind === 'edge' ? undefined : device.notMirrorable?.destination;
   return refusalOf(device) ?? (why === undefined ? undefined : `${device.name} ${why}`);
 }
 
-/** The devices of a node, and which of them stand for the same interface. */
+/** The devices of a node, and problems of their identities. */
 export interface NodeDevices {
   devices: NodeDevice[];
   problems: NodeProblem[];
 }
 
-/** Further names of a device that are reported. */
+/** The most alternative names of a device that are reported. */
 const MAX_ALT_NAMES = 64;
 
-/** What is said of flows that a NIC handles itself: they pass by the hooks of the kernel. */
+/** Warning for offloaded flows, which do not pass the hooks of the kernel. */
 const OFFLOADED = {
   representor: 'is the port of a virtual function: flows that the NIC switches in hardware are not seen',
   offload: 'has hw-tc-offload on: flows that the NIC forwards in hardware are not seen',
 };
 
 /**
- * Gives every device its identity. Left out are devices that cannot be mirrored and claim nothing (loopback, tunnels),
- * and our own helpers. Where two devices claim one interface, the one that had it before keeps it, else the one with
- * the lowest ifindex gets it: a second device never takes traffic away from, or adds its own to, a running mirror. Only a
- * device that cannot be mirrored, or whose guest is absent, gives way to one that can, or whose guest is here.
+ * Gives every device its identity. Devices that cannot be mirrored and have no claim (loopback,
+ * tunnels) are left out, and so are helper devices. If two devices claim one interface, the device
+ * that had it before keeps it. Otherwise the device with the lowest ifindex gets it. So a second
+ * device never takes traffic from a running mirror, or adds traffic to it. Exceptions: a device
+ * that can be mirrored replaces one that cannot, and a device with a present guest replaces one
+ * with an absent guest.
  *
- * Where several providers report a device, the declared edge is used first, then the alias, then the providers in their order.
- * @param before ifindex that each interface had last
- * @param claimsOf what identity providers say of a device, the most believed first
- * @param offloads whether a NIC may handle flows itself
+ * If several providers report a device, the declared edge counts first, then the alias, then the
+ * providers in their order.
+ * @param before last ifindex of each interface
+ * @param claimsOf claims of the identity providers on a device, in order of precedence
+ * @param offloads whether a NIC may offload flows
  */
 export function identify(
   links: readonly Link[],
@@ -93,7 +99,7 @@ export function identify(
   return { devices, problems: [...problems, ...devices.flatMap(problemOf)] };
 }
 
-/** What stands in the way of the interface that a device is. */
+/** Problems of the interface of a device. */
 function problemOf(device: NodeDevice): NodeProblem[] {
   const { name, identity, warning } = device;
   if (identity === undefined) {
@@ -110,13 +116,13 @@ function problemOf(device: NodeDevice): NodeProblem[] {
   return [{ ...base, code: 'OFFLOAD_UNSEEN', message: `${identity.id}: ${name} ${warning}` }];
 }
 
-/** Those that pass the check; all where none does. */
+/** Items that pass the check. All items if none passes. */
 function preferring<T>(all: readonly T[], check: (one: T) => boolean): readonly T[] {
   const passing = all.filter(check);
   return passing.length > 0 ? passing : all;
 }
 
-/** What a device can be, and what is not seen there. */
+/** Adds to a device what it can be used for, and a warning about traffic that is not seen. */
 function judged(
   link: Link,
   { identity }: NodeDevice,
@@ -147,7 +153,7 @@ function warningOf(link: Link, all: LinkIndex, offloads: (link: Link) => boolean
   return nic === link ? OFFLOADED.offload : `is on top of ${nic.name}, which ${OFFLOADED.offload}`;
 }
 
-/** ifindex by interface, to be handed to the next `identify`. */
+/** ifindex by interface, for the next `identify`. */
 export function ownership(devices: readonly Device[]): Map<string, number> {
   return new Map(devices.flatMap((device) => (device.identity ? [[device.identity.id, device.ifindex]] : [])));
 }

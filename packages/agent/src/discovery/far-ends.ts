@@ -1,7 +1,7 @@
 /**
- * Which devices of this network namespace lead into another one, and what the other end is called there. Nothing enters
- * the other namespace: the kernel tells it here, to those who have the right (man 7 rtnetlink, RTM_GETNSID; since 4.20
- * IFLA_TARGET_NETNSID).
+ * Finds devices of this network namespace that lead into another one, and the name of their other
+ * end. The agent does not enter the other namespace: a process with the right can ask the kernel
+ * here (man 7 rtnetlink, RTM_GETNSID; since 4.20 IFLA_TARGET_NETNSID).
  */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -18,23 +18,23 @@ import {
 } from '../netlink/rtnetlink.ts';
 import { errno } from './bounded-file.ts';
 
-/** A device, here, whose other end is in another network namespace. */
+/** A device of this network namespace with its other end in another one. */
 export interface FarEnd {
-  /** Name and ifindex of the device here. */
+  /** Name and ifindex of the device in this namespace. */
   device: string;
   ifindex: number;
-  /** Name of the other end, as `eth0`. */
+  /** Name of the other end, for example `eth0`. */
   name: string;
   mac: string;
 }
 
-/** A device here that leads elsewhere. */
+/** A device of this namespace with its other end in another one. */
 interface Near {
   device: string;
   ifindex: number;
-  /** The number that this namespace has for the other one. */
+  /** This namespace's number for the other namespace. */
   namespace: number;
-  /** ifindex of the other end there. */
+  /** ifindex of the other end in its namespace. */
   far: number;
 }
 
@@ -52,7 +52,7 @@ const IFLA = {
 const IFLA_INFO_KIND = 1;
 const IFINFOMSG = 16;
 const SKIP_STATISTICS = attribute(IFLA.EXT_MASK, u32(1 << 3));
-/** Kinds of devices that come in pairs. Others name a device that they are on top of. */
+/** Kinds of devices that are pairs. Other kinds name their lower device. */
 const PAIRS = new Set(['veth', 'netkit']);
 
 /** The far ends of one moment. */
@@ -65,7 +65,7 @@ export class FarEnds {
     this.#near = near;
   }
 
-  /** Reads which devices lead elsewhere. */
+  /** Reads the devices that lead into other namespaces. */
   static async read(client: RtClient): Promise<FarEnds> {
     const messages = await client.dump(RTM.GETLINK, Buffer.concat([Buffer.alloc(IFINFOMSG), SKIP_STATISTICS]));
     const near = messages.flatMap(({ type, data }) => {
@@ -86,9 +86,9 @@ export class FarEnds {
   }
 
   /**
-   * The devices that lead into a network namespace. None where it is gone, or is this one.
-   * @param path of the namespace, as `/run/netns/blue` or `/proc/7/ns/net`
-   * @throws NetlinkError where the file is no network namespace
+   * The devices that lead into a network namespace. None if the namespace is gone, or is this one.
+   * @param path of the namespace, for example `/run/netns/blue` or `/proc/7/ns/net`
+   * @throws NetlinkError if the file is no network namespace
    */
   async into(path: string): Promise<FarEnd[]> {
     const namespace = await this.#number(path);
@@ -128,7 +128,7 @@ export class FarEnds {
       const attrs = attributes(answer.data, IFINFOMSG);
       return { device, ifindex, name: text(attrs.get(IFLA.IFNAME)), mac: macText(attrs.get(IFLA.ADDRESS)) };
     } catch (error) {
-      // It went since it was listed: the device, or the namespace with it.
+      // The device, or its namespace, was removed since the listing.
       if (error instanceof NetlinkError && (error.code === 'ENODEV' || error.code === 'EINVAL')) {
         return undefined;
       }

@@ -1,4 +1,4 @@
-/** The forwarding tables of the node's bridges: which MAC address is behind which port. */
+/** Reads the forwarding tables of the node's bridges: MAC addresses and their ports. */
 import { EventEmitter } from 'node:events';
 import { Coalesced } from '@mirrorplane/base';
 import type { Logger } from '../log.ts';
@@ -16,16 +16,25 @@ export interface ForwardingEntry {
 const AF_BRIDGE = 7;
 const NDMSG = 12;
 const NDA = { LLADDR: 2, MASTER: 9 } as const;
-/** Entries of the bridge's own addresses: frames for them go to the host, not out of the port. */
+/** Entries of the bridge's own addresses. Frames for them go to the host, and not out of a port. */
 const NUD_PERMANENT = 0x80;
-/** Milliseconds between two reads, at least. */
+/** The shortest time between two reads, milliseconds. */
 const READ_INTERVAL_MS = 10;
-/** And so many times as long as a read takes: a bridge that learns a lot must not keep the agent busy. */
+/**
+ * The pause is also at least so many times as long as a read. A bridge that learns a lot must not
+ * keep the agent busy.
+ */
 const READ_SHARE = 10;
-/** Entries of a port that are kept. A guest that floods its bridge with addresses does not fill our memory. */
+/**
+ * The most entries of a port that are kept. A guest that floods its bridge with addresses must not
+ * fill the memory.
+ */
 const MAX_ENTRIES = 1025; // one more than arrivals.ts takes: so it sees that there are more
 
-/** Reads one RTM_NEWNEIGH of family AF_BRIDGE. Undefined for what is no entry of a bridge, or is the bridge's own. */
+/**
+ * Reads one RTM_NEWNEIGH of family AF_BRIDGE. Undefined for other messages and for the bridge's own
+ * addresses.
+ */
 export function parseForwarding({ type, data }: RtMessage): ForwardingEntry | undefined {
   if (type !== RTM.NEWNEIGH || data.length < NDMSG || data[0] !== AF_BRIDGE) {
     return undefined;
@@ -39,7 +48,7 @@ export function parseForwarding({ type, data }: RtMessage): ForwardingEntry | un
   return { bridge: getU32(bridge, 0), port: getU32(data, 4), mac: macText(mac) };
 }
 
-/** Keeps the tables as the kernel has them. An event only says that they changed; they are then read as a whole. */
+/** Keeps copies of the kernel's tables. After an event, the tables are read completely. */
 export class ForwardingTables extends EventEmitter<{ change: [] }> {
   readonly #client: RtClient;
   readonly #log: Logger;
@@ -60,7 +69,7 @@ export class ForwardingTables extends EventEmitter<{ change: [] }> {
     return this.#entries;
   }
 
-  /** Reads the tables, at once or soon. Emits `change` where they differ. Resolves when they are read. */
+  /** Reads the tables, now or soon. Emits `change` if they differ. Resolves when they are read. */
   refresh(): Promise<void> {
     return this.#reading.request();
   }

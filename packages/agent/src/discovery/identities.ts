@@ -1,18 +1,21 @@
-/** The identity providers of an agent together, and their last reports, until they have reported again. */
+/**
+ * All identity providers of an agent. Until a provider has reported, its last report of an earlier
+ * run counts.
+ */
 import { EventEmitter } from 'node:events';
 import type { NodeProblem } from '@mirrorplane/contract';
 import type { Link } from '../netlink/link.ts';
 import type { IdentityRecord } from './identity-record.ts';
 import type { Claim, IdentityProvider } from './provider.ts';
 
-/** What the agent asks its providers. */
+/** Queries all providers. */
 export class Identities extends EventEmitter<{ change: [] }> {
   readonly #providers: readonly IdentityProvider[];
   readonly #record: IdentityRecord;
 
   /**
-   * @param parts.providers in the order in which they are believed
-   * @param parts.record what they said in the last run
+   * @param parts.providers in order of precedence
+   * @param parts.record their reports of the last run
    */
   constructor(parts: { providers: readonly IdentityProvider[]; record: IdentityRecord }) {
     super();
@@ -26,7 +29,7 @@ export class Identities extends EventEmitter<{ change: [] }> {
     }
   }
 
-  /** Begins to listen. @param links the devices that the node has */
+  /** Begins to listen. @param links the devices of the node */
   open(links: readonly Link[]): void {
     this.look(links);
     for (const provider of this.#providers) {
@@ -34,14 +37,14 @@ export class Identities extends EventEmitter<{ change: [] }> {
     }
   }
 
-  /** Says which devices the node has now. */
+  /** Sets the current devices of the node. */
   look(links: readonly Link[]): void {
     for (const provider of this.#providers) {
       provider.look(links);
     }
   }
 
-  /** What is said of a device, the most believed first. */
+  /** The claims on a device, in order of precedence. */
   of(link: Link): Claim[] {
     return this.#providers.flatMap((provider) => {
       const knowledge = provider.knowledge();
@@ -54,7 +57,7 @@ export class Identities extends EventEmitter<{ change: [] }> {
     return this.#providers.flatMap((provider) => provider.knowledge()?.problems ?? []);
   }
 
-  /** Stops listening. Resolves when what was said last is stored. */
+  /** Stops listening. Resolves when the last reports are stored. */
   async close(): Promise<void> {
     this.removeAllListeners();
     for (const provider of this.#providers) {

@@ -1,6 +1,6 @@
 /**
- * Remembers, in the data folder, what identity providers said last. An agent that starts while libvirt is down, or
- * before it could be read, must not take down the captures that its predecessor left running.
+ * Stores the last reports of identity providers in the data folder. An agent that starts before
+ * libvirt can be read must not remove the captures that still run.
  */
 import { readFile } from 'node:fs/promises';
 import { Coalesced, replaceFile } from '@mirrorplane/base';
@@ -8,14 +8,14 @@ import type { Logger } from '../log.ts';
 import type { Link } from '../netlink/link.ts';
 import type { Claim } from './provider.ts';
 
-/** A claim that was tied to a device. */
+/** A claim with its device. */
 interface Entry {
   provider: string;
   ifindex: number;
   claim: Claim;
 }
 
-/** Another one after each start of the machine: an ifindex means nothing beyond it. */
+/** Changes with each start of the machine. After that, an ifindex may belong to another device. */
 const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 
 export class IdentityRecord {
@@ -32,7 +32,10 @@ export class IdentityRecord {
     this.#entries = parts.entries;
   }
 
-  /** Reads the file; one that is missing, unreadable, or of before the last start of the machine counts as empty. */
+  /**
+   * Reads the file. A file that is missing, unreadable, or older than the last start of the machine
+   * counts as empty.
+   */
   static async load(file: string, log: Logger): Promise<IdentityRecord> {
     const boot = (await readFile(BOOT_ID, 'utf8')).trim();
     let entries: Entry[] = [];
@@ -42,18 +45,21 @@ export class IdentityRecord {
         entries = stored.entries.filter(isEntry);
       }
     } catch {
-      // Nothing was stored yet, or nothing that is ours.
+      // The file does not exist yet, or has another format.
     }
     return new IdentityRecord({ file, log, boot, entries });
   }
 
-  /** What a provider said of a device; nothing if another device has the ifindex or the name. */
+  /**
+   * The stored claim of a provider on a device. Undefined if another device has the ifindex or the
+   * name.
+   */
   find(provider: string, { ifindex, name }: Link): Claim | undefined {
     const found = this.#entries.find((entry) => entry.provider === provider && entry.ifindex === ifindex);
     return found?.claim.device === name ? found.claim : undefined;
   }
 
-  /** Replaces what a provider said, and stores it soon. */
+  /** Replaces the report of a provider, and stores it soon. */
   keep(provider: string, claims: ReadonlyMap<number, Claim>): void {
     const others = this.#entries.filter((entry) => entry.provider !== provider);
     this.#entries = [...others, ...[...claims].map(([ifindex, claim]) => ({ provider, ifindex, claim }))];

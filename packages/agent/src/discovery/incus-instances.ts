@@ -1,21 +1,21 @@
-/** Reads what Incus and LXD say of their instances. Pure. */
+/** Reads instances of Incus and LXD. Pure. */
 import type { NodeProblem } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { claimOf } from './claim.ts';
 import type { Claim } from './provider.ts';
 
-/** The part of `GET /1.0` that is needed. */
+/** The needed part of `GET /1.0`. */
 export const Server = z.object({
   environment: z.object({ server_clustered: z.boolean().optional(), server_name: z.string().optional() }),
 });
 
 const Text = z.record(z.string(), z.string());
 
-/** The part of an instance in `GET /1.0/instances?recursion=1` that is needed. */
+/** The needed part of an instance in `GET /1.0/instances?recursion=1`. */
 const Instance = z.object({
   name: z.string(),
   project: z.string().default('default'),
-  /** Name of the member that it is on; `none` without a cluster. */
+  /** Name of the cluster member that it is on. `none` without a cluster. */
   location: z.string().default('none'),
   status: z.string(),
   config: Text,
@@ -24,19 +24,19 @@ const Instance = z.object({
 });
 type Instance = z.infer<typeof Instance>;
 
-/** A key of an instance, or of a profile, that gives its NICs their kind. */
+/** Configuration key of an instance or profile for the kind of its NICs. */
 export const KIND_KEY = 'user.mirrorplane.kind';
 
-/** In these states a guest is behind its devices. */
+/** In these states, a guest is behind its devices. */
 const HERE = new Set(['Running', 'Frozen', 'Freezing', 'Thawed', 'Ready', 'Stopping']);
-/** Types of NICs that leave no device on the host, and why. */
+/** Types of NICs without a device on the host, and the reason. */
 const NO_DEVICE: Record<string, string> = {
   sriov: 'it is passed through (SR-IOV)',
   physical: 'it is a physical NIC that is given to the instance',
   ipvlan: 'it is an ipvlan device inside the instance',
 };
 
-/** What is said of the NICs of one instance. */
+/** The NICs of one instance. */
 export interface InstanceNics {
   claims: Claim[];
   problems: NodeProblem[];
@@ -44,8 +44,8 @@ export interface InstanceNics {
 
 /**
  * Reads one instance.
- * @param member name of this member of the cluster; undefined without a cluster
- * @throws Error where it is not understood
+ * @param member name of this cluster member; undefined without a cluster
+ * @throws Error if the instance is not understood
  */
 export function readInstance(listed: unknown, member: string | undefined): InstanceNics {
   const instance = Instance.parse(listed);

@@ -1,4 +1,7 @@
-/** The identity provider `incus`: which instance and NIC a device is, by the API of Incus or LXD on its unix socket. */
+/**
+ * The identity provider `incus`: finds the instance and NIC of a device, by the API of Incus or LXD
+ * on its unix socket.
+ */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Logger, reason } from '../log.ts';
@@ -8,17 +11,19 @@ import { readInstance, Server } from './incus-instances.ts';
 import type { Listing, PolledSource } from './polled-provider.ts';
 import { getItems, getJson } from './unix-http.ts';
 
-/** Where they listen: Incus, LXD as a snap, LXD as a package. */
+/** Usual sockets: Incus, LXD as a snap, LXD as a package. */
 export const INCUS_SOCKETS = [
   '/var/lib/incus/unix.socket',
   '/var/snap/lxd/common/lxd/unix.socket',
   '/var/lib/lxd/unix.socket',
 ] as const;
 
-/** All projects, whole instances, without their state: asking for that would ask each guest. */
+/**
+ * All projects and whole instances, without their state. A query of the state would ask each guest.
+ */
 const INSTANCES = '/1.0/instances?recursion=1&all-projects=true';
 
-/** Instances that are looked at. */
+/** The most instances that are read. */
 const MAX_INSTANCES = 4096;
 
 /** Asks the daemon. */
@@ -27,7 +32,7 @@ export class IncusSource implements PolledSource {
   readonly log: Logger;
   readonly #socket: string;
 
-  /** @param options.socket of the daemon; `auto`: the first of the usual ones that is in use */
+  /** @param options.socket of the daemon; `auto`: the first usual one that is in use */
   constructor({ socket, log }: { socket: string; log: Logger }) {
     this.#socket = socket;
     this.log = log;
@@ -64,7 +69,10 @@ export class IncusSource implements PolledSource {
   }
 }
 
-/** Some systems bring LXD without being asked, and a client that connects to its socket starts it. Then it has no database yet. */
+/**
+ * Whether the daemon has been used. Some systems install LXD by default, and a connection to its
+ * socket starts it. A daemon that was never used has no database.
+ */
 function isInUse(socket: string): boolean {
   return existsSync(socket) && existsSync(join(dirname(socket), 'database'));
 }

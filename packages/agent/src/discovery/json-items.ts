@@ -1,14 +1,14 @@
-/** Takes the items of a JSON list out of a stream one by one, so that no more of the list is kept than one item. Pure. */
+/** Reads the items of a JSON list from a stream one by one, with only one item in memory. Pure. */
 
-/** What becomes of the items. */
+/** Options for the items. */
 export interface ItemsOptions {
   /** Objects around the list: 0 for a list alone, 1 for the list that is a field of an object. */
   level: 0 | 1;
-  /** Items that are taken. */
+  /** The most items. */
   most: number;
-  /** Bytes of one item. */
+  /** The longest item, bytes. */
   longest: number;
-  /** Gets each item. What it throws ends the reading. */
+  /** Called with each item. An error that it throws ends the reading. */
   take: (item: unknown) => void;
 }
 
@@ -18,15 +18,15 @@ const ESCAPE = 0x5c;
 const OPENING = { list: 0x5b, object: 0x7b };
 const CLOSING = { list: 0x5d, object: 0x7d };
 
-/** Looks at brackets, commas and quotes alone; each item is parsed separately. */
+/** Finds items by brackets, commas and quotes. Each item is parsed separately. */
 export class JsonItems {
   readonly #options: ItemsOptions;
-  /** Brackets that are open. */
+  /** Number of open brackets. */
   #depth = 0;
   #text: 'none' | 'within' | 'escaped' = 'none';
   #list: 'before' | 'within' | 'behind' = 'before';
   #taken = 0;
-  /** The beginning of an item that is not there as a whole. */
+  /** The beginning of an incomplete item. */
   #parts: Buffer[] = [];
   #size = 0;
 
@@ -34,12 +34,12 @@ export class JsonItems {
     this.#options = options;
   }
 
-  /** The list has more items than are taken: what follows need not be read. */
+  /** The list has more items than the limit. The rest need not be read. */
   get isFull(): boolean {
     return this.#taken > this.#options.most;
   }
 
-  /** Reads on. @throws Error where an item is too long, SyntaxError where it is no JSON */
+  /** Reads the next part. @throws Error if an item is too long, SyntaxError if it is no JSON */
   push(part: Buffer): void {
     let from = 0;
     for (let at = 0; at < part.length && this.#list !== 'behind' && !this.isFull; at++) {
@@ -57,7 +57,7 @@ export class JsonItems {
     }
   }
 
-  /** All has been read. @throws SyntaxError where the list was not there as a whole */
+  /** Ends the reading. @throws SyntaxError if the list was incomplete */
   end(): void {
     if (this.#list !== 'behind' && !this.isFull) {
       throw new SyntaxError('there is no whole list');

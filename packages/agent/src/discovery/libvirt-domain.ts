@@ -1,36 +1,42 @@
-/** Reads what libvirt says of a domain: its NICs, their devices, and whether its guest runs here. Pure. */
+/** Reads a libvirt domain: its NICs, their devices, and whether its guest runs here. Pure. */
 import { DeviceIdentity, type GuestState, type NodeProblem } from '@mirrorplane/contract';
 import { DOMParser, type Element } from '@xmldom/xmldom';
 import { type Claim, MAX_TEXT } from './provider.ts';
 
-/** Name space of the element in a domain's metadata with which an operator names its NICs. */
+/** XML namespace of the metadata element in which an operator names a domain's NICs. */
 export const METADATA_URI = 'urn:mirrorplane:interfaces:1';
 
-/** A domain as an agent needs it. */
+/** The needed part of a libvirt domain. */
 export interface Domain {
   uuid: string;
   name: string;
-  /** It has a process here: its guest runs, is paused, or comes in by migration. */
+  /** It has a process here: its guest runs, is paused, or arrives by migration. */
   active: boolean;
   claims: Claim[];
   problems: NodeProblem[];
 }
 
-/** State and reason of a domain as numbers: `virDomainState` and the reasons beside it in libvirt-domain.h. */
+/**
+ * State and reason of a domain as numbers: `virDomainState` and the reasons in libvirt-domain.h.
+ */
 export interface DomainState {
   state: number;
   reason: number;
 }
 
 const PAUSED = 3;
-/** Reasons of a pause that say that the guest is not here: migrating, starting, post-copy, post-copy failed. */
+/**
+ * Reasons of a pause that mean that the guest is not here: migrating, starting, post-copy,
+ * post-copy failed.
+ */
 const PAUSED_ELSEWHERE = new Set([2, 11, 12, 13]);
 const SHUT_OFF = 5;
 const CRASHED = 6;
 
 /**
- * Whether the guest of a domain is here. A domain that its operator paused still has its guest: what comes for it
- * waits at its device. One that is paused by migration has it not yet, or not any more.
+ * Whether the guest of a domain is here. If an operator has paused the domain, the guest is still
+ * here, and packets for it wait at its device. If a migration has paused the domain, the guest has
+ * not come yet, or has left.
  */
 export function guestState({ state, reason }: DomainState): GuestState | undefined {
   if (state === 0) {
@@ -42,7 +48,7 @@ export function guestState({ state, reason }: DomainState): GuestState | undefin
   return state === PAUSED && PAUSED_ELSEWHERE.has(reason) ? 'absent' : 'running';
 }
 
-/** Kinds of NICs that no kernel device of the node carries, and why. */
+/** Kinds of NICs without a kernel device on the node, and the reason. */
 const NO_DEVICE: Record<string, string> = {
   hostdev: 'it is passed through (SR-IOV, VFIO)',
   vhostuser: 'it is a vhost-user port of a switch in user space',
@@ -52,8 +58,8 @@ const NO_DEVICE: Record<string, string> = {
 
 /**
  * Reads the XML of a domain.
- * @param guest where it runs, as `guestState` says
- * @throws Error where it is not the XML of a domain
+ * @param guest result of `guestState`
+ * @throws Error if it is not the XML of a domain
  */
 export function parseDomain(xml: string, guest: GuestState | undefined): Domain {
   const root = new DOMParser({
@@ -132,12 +138,12 @@ function refusal(identity: ReturnType<typeof DeviceIdentity.safeParse>): string 
   return identity.data.kind === 'edge' ? 'kind in the metadata: write vm or nfv' : undefined;
 }
 
-/** What the NIC is connected to: a network of libvirt, else a bridge. */
+/** The network of a NIC: a libvirt network, else a bridge. */
 function networkOf(nic: Element): string {
   return attribute(nic, 'source', 'network') || attribute(nic, 'source', 'bridge');
 }
 
-/** What the operator wrote of each NIC, by MAC address. */
+/** The operator's metadata of each NIC, by MAC address. */
 function metadata(root: Element): Map<string, Element> {
   const ours = child(root, 'metadata').flatMap((all) =>
     [...all.childNodes].filter(isElement).filter(({ namespaceURI }) => namespaceURI === METADATA_URI),

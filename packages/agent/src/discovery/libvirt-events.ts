@@ -1,21 +1,24 @@
 /** Reads the lines of `virsh event --loop --all`. Pure. */
 import type { GuestState } from '@mirrorplane/contract';
 
-/** Something happened to a domain that may have changed its NICs or where its guest is. */
+/** An event of a domain that may have changed its NICs, or the place of its guest. */
 export interface DomainEvent {
   domain: string;
-  /** Where the guest is, where the event tells it. */
+  /** The state of the guest, if the event gives it. */
   guest?: GuestState;
 }
 
 const LINE = /event '([a-z-]+)' for domain '(.*?)':\s*(.*)$/;
-/** The other events tell nothing that an identity hangs on, and some come every second. */
+/** Other events do not affect identities, and some come every second. */
 const RELEVANT = new Set(['lifecycle', 'device-added', 'device-removed', 'metadata-change', 'job-completed']);
-/** Lifecycle events after which the guest of a domain is not here. Those of a pause by the operator are not among them. */
+/**
+ * Lifecycle events after which the guest of a domain is not here. A pause by the operator is none
+ * of them.
+ */
 const ABSENT = /^(Started Migrated|Suspended (Migrated|Post-copy.*)|Stopped .*|Crashed .*)$/;
 const RUNNING = /^Resumed (?!Post-copy Error)/;
 
-/** Undefined for lines that report nothing of interest. */
+/** Reads a line. Undefined for lines without a relevant event. */
 export function parseEvent(line: string): DomainEvent | undefined {
   const [, event, domain, detail] = LINE.exec(line) ?? [];
   if (event === undefined || domain === undefined || detail === undefined || !RELEVANT.has(event)) {

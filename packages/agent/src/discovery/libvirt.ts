@@ -1,4 +1,7 @@
-/** The identity provider `libvirt`: which domain and NIC a device belongs to, and whether the guest runs here. */
+/**
+ * The identity provider `libvirt`: finds the libvirt domain and NIC of a device, and whether the
+ * guest runs here.
+ */
 import { EventEmitter } from 'node:events';
 import { existsSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
@@ -12,49 +15,58 @@ import { parseEvent } from './libvirt-events.ts';
 import { type Claim, type DeviceIndex, deviceIndex, type IdentityProvider, type Knowledge, tie } from './provider.ts';
 import { Virsh } from './virsh.ts';
 
-/** A domain as it was read last. */
+/** The last reading of a domain. */
 interface Known {
   domain: Domain;
-  /** Its claims by ifindex. */
+  /** The claims of the domain by ifindex. */
   tied: ReadonlyMap<number, Claim>;
-  /** Number of the reading: an older one does not replace a newer one. */
+  /** Number of the reading. An older reading does not replace a newer one. */
   asked: number;
 }
 
-/** What an event said of a guest, before the domain could be read again. */
+/** The state of a guest from an event, until the domain is read again. */
 interface Told {
   guest: GuestState;
-  /** Readings up to this number do not know of it. */
+  /** Readings up to this number are older than the event. */
   asked: number;
 }
 
-/** The URI that `auto` means. */
+/** The URI for `auto`. */
 export const SYSTEM_URI = 'qemu:///system';
-/** One of these is there where a libvirt daemon runs, or is started on demand. */
+/** One of these sockets exists if a libvirt daemon runs or is started on demand. */
 const SOCKETS = ['/run/libvirt/libvirt-sock-ro', '/run/libvirt/virtqemud-sock-ro'];
-/** Milliseconds after connecting at which all is read again: `virsh` does not say when it has begun to listen. */
+/**
+ * Milliseconds after connecting at which everything is read again. `virsh` does not report when it
+ * has begun to listen.
+ */
 const AGAIN_AFTER_MS = [300, 1000, 3000];
-/** Milliseconds between readings that no event asked for: not all that can be changed has an event. */
+/** Milliseconds between readings without an event, because some changes have no event. */
 const FULL_READ_INTERVAL_MS = 60_000;
-/** Milliseconds before a reading that failed is tried again. */
+/** Milliseconds before a failed reading is repeated. */
 const READ_AGAIN_MS = 1000;
-/** Milliseconds after a device came at which the domain that it may belong to is looked for. */
+/** Milliseconds after a new device at which its domain is searched. */
 const NEW_DEVICE_MS = [5, 250];
-/** Kernel kinds of the devices that libvirt makes for NICs. */
+/** Kernel kinds of devices that libvirt makes for NICs. */
 const MADE_BY_LIBVIRT = new Set(['tun', 'macvtap']);
-/** Domains that are read side by side: one that libvirt has locked must not keep the others waiting. */
+/**
+ * Number of domains that are read in parallel. A domain that libvirt has locked must not delay the
+ * others.
+ */
 const PARALLEL = 4;
-/** A name that needs no quotes in a command of virsh. */
+/** A name that needs no quotes in a virsh command. */
 const PLAIN_NAME = /^[\w][\w.+-]*$/;
 
 /** How to reach libvirt. */
 export interface LibvirtOptions {
-  /** `auto`: the system's libvirt, once it is there. */
+  /** `auto`: the system's libvirt, as soon as it exists. */
   uri: string;
   log: Logger;
 }
 
-/** The real thing, by `virsh`. An event says at once where the guest is; all else is then read from libvirt. */
+/**
+ * The provider, based on `virsh`. An event gives the place of the guest at once. Everything else is
+ * then read from libvirt.
+ */
 export class LibvirtProvider extends EventEmitter<{ change: [] }> implements IdentityProvider {
   readonly name = 'libvirt';
   readonly #log: Logger;
@@ -95,7 +107,8 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     if (!fresh || !this.#connected || this.#newDevices) {
       return;
     }
-    // libvirt creates the device long before it reports the domain: asking now captures the first packet.
+    // libvirt creates the device long before it reports the domain. A reading now lets the capture
+    // see the first packet.
     this.#newDevices = true;
     for (const after of NEW_DEVICE_MS) {
       this.#later(after, () => void this.#readNew());
@@ -161,7 +174,7 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     this.#backoff.later();
   }
 
-  /** Says it once, until libvirt was read without trouble. */
+  /** Logs a failure once, until libvirt was read successfully. */
   #unreadable(why: string): void {
     if (this.#closed) {
       return;
@@ -205,7 +218,7 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     return [...this.#known.values()].find(({ domain }) => domain.name === name)?.domain.uuid;
   }
 
-  /** Reads what is wanted, some at a time, each domain by one process at once. */
+  /** Reads the requested domains, several in parallel, but each domain by one process only. */
   #work(): void {
     for (const name of this.#wanted) {
       if (this.#closed || this.#reading.size >= PARALLEL) {
@@ -227,7 +240,7 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
         this.#publish();
       }
     } catch (error) {
-      // When libvirt is back, everything is read.
+      // Everything is read again when libvirt is back.
       this.#unreadable(reason(error));
     } finally {
       this.#reading.delete(name);
@@ -235,7 +248,7 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     }
   }
 
-  /** Reads the domains that run and miss a device. */
+  /** Reads running domains without a known device. */
   async #readNew(): Promise<void> {
     this.#newDevices = false;
     const present = new Set(this.#there.values());
@@ -265,7 +278,7 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     const asked = this.#asked + 1;
     try {
       const uuids = new Set(await this.#virsh.uuids('all'));
-      // A domain that was read since then may be newer than the list.
+      // A domain that was read after the list may be newer than the list.
       for (const [uuid, known] of this.#known) {
         if (!uuids.has(uuid) && known.asked < asked) {
           this.#forget(uuid);
@@ -290,7 +303,7 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     }
   }
 
-  /** Reads these domains. Resolves to true where libvirt could not report some of them. */
+  /** Reads these domains. Resolves to true if libvirt could not report some of them. */
   async #read(names: readonly string[]): Promise<boolean> {
     const asked = ++this.#asked;
     const there = this.#there;
@@ -329,7 +342,7 @@ export class LibvirtProvider extends EventEmitter<{ change: [] }> implements Ide
     }
   }
 
-  /** Puts together what is known; domains that run come first. */
+  /** Combines all readings. Running domains come first. */
   #publish(): void {
     const claims = new Map<number, Claim>();
     const all = [...this.#known.values()].sort((a, b) => Number(b.domain.active) - Number(a.domain.active));

@@ -1,4 +1,4 @@
-/** Follows the netdevs of the network namespace that the agent runs in. */
+/** Follows the devices of the agent's network namespace. */
 import { EventEmitter } from 'node:events';
 import { setImmediate as nextTick } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
@@ -7,7 +7,7 @@ import type { Logger } from '../log.ts';
 import { dumpLinks, IFINFOMSG, type Link, readLink } from '../netlink/link.ts';
 import { attributes, GROUP, getU32, ipv4Text, RTM, RtClient, type RtMessage, RtMonitor } from '../netlink/rtnetlink.ts';
 
-/** An event of the neighbour table: of this device, about this address. */
+/** An event of the neighbour table, for one device and address. */
 export interface NeighbourEvent {
   ifindex: number;
   /** IPv4 address. */
@@ -15,9 +15,9 @@ export interface NeighbourEvent {
 }
 
 interface LinkSourceEvents {
-  /** A device came, went or changed. */
+  /** A device was added, removed or changed. */
   change: [];
-  /** IP addresses or IPv4 routes changed. */
+  /** IP addresses or IPv4 routes have changed. */
   network: [];
   /** A bridge has learned or forgotten an address. */
   forwarding: [];
@@ -25,13 +25,16 @@ interface LinkSourceEvents {
   neighbour: [NeighbourEvent];
 }
 
-/** Gives the devices of a node and says when they change. */
+/** The devices of a node, with events for their changes. */
 export interface LinkSource {
-  /** Reads everything once and begins to listen. @throws Error where netlink cannot be used. */
+  /** Reads everything once and begins to listen. @throws Error if netlink cannot be used */
   open(): Promise<void>;
-  /** All devices, by ifindex in growing order. */
+  /** All devices, in order of ifindex. */
   links(): readonly Link[];
-  /** Listens to an event. `network` and `neighbour` also come, without detail, after events were lost. */
+  /**
+   * Listens to an event. `network` and `neighbour` also come, without details, after events were
+   * lost.
+   */
   on<K extends keyof LinkSourceEvents>(event: K, listener: (...args: LinkSourceEvents[K]) => void): unknown;
   close(): void;
 }
@@ -39,32 +42,37 @@ export interface LinkSource {
 const AF_BRIDGE = 7;
 const NDMSG = 12;
 const NDA_DST = 1;
-/** With more changed devices than this at once, one dump is cheaper than a request for each. */
+/** From this many changed devices on, one dump is cheaper than a request for each. */
 const DUMP_FROM = 24;
-/** Milliseconds between full reads that no event asked for: a safety net. */
+/** Milliseconds between full reads without an event, for safety. */
 const FULL_READ_INTERVAL_MS = 10_000;
 
-/** The real thing: netlink. An event only says where to look; what is there is then read from the kernel. */
+/**
+ * The real implementation, with netlink. An event only says which device to read from the kernel.
+ */
 export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements LinkSource {
   readonly #log: Logger;
   readonly #client = new RtClient();
   readonly #monitor: RtMonitor;
   #links = new Map<number, Link>();
   #touched = new Set<number>();
-  /** `Link.seenAt` of every device that is there, by ifindex. */
+  /** `Link.seenAt` of every device, by ifindex. */
   readonly #seenAt = new Map<number, number | undefined>();
   #readAll = false;
   #gone = false;
   #networkTouched = false;
   readonly #reads = new Coalesced(async () => {
-    // Events of one tick are worked off together.
+    // Events of one tick are handled together.
     await nextTick();
     await this.#read();
   });
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param options.receiveBuffer bytes for events that wait, default 4 MiB (the kernel may grant less) */
+  /**
+   * @param options.receiveBuffer bytes for waiting events, default 4 MiB (the kernel may grant
+   * less)
+   */
   constructor(options: { log: Logger; receiveBuffer?: number }) {
     super();
     this.#log = options.log;
@@ -103,7 +111,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
         return;
       }
       if (data[0] === AF_BRIDGE) {
-        // That a port forwards from now on, or no longer, is told in no other message.
+        // Only this message reports that a port begins or stops to forward.
         this.#touched.add(getU32(data, 4));
         void this.#reads.request();
         return;
@@ -112,7 +120,8 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
         return;
       }
       const ifindex = getU32(data, 4);
-      // A device that comes back under the same ifindex looks unchanged when it is read, yet all that hung on it is gone.
+      // A device that is created again with the same ifindex looks unchanged, but its BPF programs
+      // are gone.
       if (type === RTM.DELLINK) {
         this.#gone = true;
         this.#seenAt.delete(ifindex);
@@ -137,7 +146,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
 
   #lost(): void {
     this.#log.warn('netlink events were lost, reading everything again');
-    // Which devices came back under an old ifindex is not known any more.
+    // It is no longer known which devices were created again with an old ifindex.
     this.#gone = true;
     this.#touchAll();
   }
@@ -217,7 +226,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
     return link && this.#dated(link);
   }
 
-  /** @param seenAt `Link.seenAt` of devices that no event reported */
+  /** @param seenAt `Link.seenAt` for devices without an event */
   async #dump(seenAt: number | undefined): Promise<Map<number, Link>> {
     const links = await dumpLinks(this.#client);
     for (const ifindex of this.#seenAt.keys()) {

@@ -1,4 +1,7 @@
-/** Features of devices, as `ethtool -k` shows them; one says whether a NIC may handle flows itself, past all hooks. */
+/**
+ * Reads features of devices, as `ethtool -k` does. One of them says whether a NIC may offload flows
+ * past all hooks.
+ */
 import koffi from 'koffi';
 
 const AF_INET = 2;
@@ -8,7 +11,7 @@ const SIOCETHTOOL = 0x8946;
 const ETHTOOL = { GSTRINGS: 0x1b, GSSET_INFO: 0x37, GFEATURES: 0x3a } as const;
 const ETH_SS_FEATURES = 4;
 const ETH_GSTRING_LEN = 32;
-/** With it on, a NIC may handle flows itself. */
+/** With this feature, a NIC may offload flows. */
 export const HW_TC_OFFLOAD = 'hw-tc-offload';
 /** Far more features than any kernel has. */
 const MAX_FEATURES = 1024;
@@ -18,7 +21,7 @@ type Ioctl = (device: string, request: Buffer) => boolean;
 const LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 const read32 = (data: Buffer, at: number) => (LITTLE ? data.readUInt32LE(at) : data.readUInt32BE(at));
 
-/** `struct` of words in host order, and room behind them. */
+/** A struct of 32-bit words in host order, followed by room for the answer. */
 function request(words: readonly number[], room: number): Buffer {
   const head = Buffer.from(new Uint32Array(words).buffer);
   return Buffer.concat([head, Buffer.alloc(room)]);
@@ -45,7 +48,7 @@ function featureIndex(ioctl: Ioctl, device: string, feature: string): number {
   return names.indexOf(feature);
 }
 
-/** Whether the feature is active on a device. */
+/** Whether a feature is active on a device. */
 function isActive(ioctl: Ioctl, device: string, index: number): boolean {
   const words = (index >>> 5) + 1;
   // cmd, size; then, for every 32 features: available, requested, active, never_changed.
@@ -56,7 +59,10 @@ function isActive(ioctl: Ioctl, device: string, index: number): boolean {
   return ((read32(query, 8 + (index >>> 5) * 16 + 8) >>> (index & 31)) & 1) === 1;
 }
 
-/** Asks the kernel by ioctl; false where it does not answer, as of a device that has just gone. */
+/**
+ * Calls the kernel by ioctl. False if the kernel refuses, for example for a device that has just
+ * been removed.
+ */
 function kernelIoctl(): Ioctl {
   const libc = koffi.load('libc.so.6');
   const ifreq = koffi.struct({ name: koffi.array('char', 16), data: 'void *', rest: koffi.array('uint8_t', 16) });
@@ -77,8 +83,8 @@ function kernelIoctl(): Ioctl {
 }
 
 /**
- * Gives a function that says whether a feature is active at a device, by its name.
- * @param feature as the kernel calls it (net/ethtool/common.c, netdev_features_strings)
+ * Returns a function that says whether a feature is active on a device, by the device's name.
+ * @param feature the kernel's name (net/ethtool/common.c, netdev_features_strings)
  */
 export function featureReader(feature: string): (device: string) => boolean {
   const ioctl = kernelIoctl();

@@ -1,27 +1,33 @@
-/** Reads what the Open vSwitch database says of interfaces: which NIC each one is. Pure. */
+/** Reads the identities of NICs from interfaces in the Open vSwitch database. Pure. */
 import { DeviceIdentity, type GuestState, type NodeProblem } from '@mirrorplane/contract';
 import type { Row, Tables } from './ovsdb.ts';
 import { type Claim, type DeviceIndex, MAX_TEXT } from './provider.ts';
 
-/** The columns that are followed; statistics, which change all the time, are not among them. */
+/** The followed columns. Statistics are left out, because they change all the time. */
 export const COLUMNS = {
   Interface: ['name', 'type', 'ifindex', 'external_ids'],
   Port: ['interfaces'],
   Bridge: ['name', 'ports'],
 } as const;
 
-/** A claim, with the ifindex of the device where the switch has opened it. */
+/** A claim, with the ifindex of the device once the switch has opened it. */
 export type SwitchClaim = Claim & { ifindex?: number };
 
-/** Types of interfaces that are devices of the kernel and lead to a guest; the empty one is `system`. */
+/**
+ * Types of interfaces that are kernel devices and can lead to a guest. The empty type means
+ * `system`.
+ */
 const LEADS_TO_GUEST = new Set(['', 'system', 'tap']);
-/** What OpenStack calls the switch's end of the cable to the bridge on which it filters; behind it the port's id begins. */
+/**
+ * Prefix of OpenStack's name for the switch end of the cable to its filter bridge. The port's id
+ * follows the prefix.
+ */
 const HYBRID_PORT = 'qvo';
-/** Characters of a port's id that fit into the name of a device, as OpenStack cuts it. */
+/** OpenStack uses so many characters of a port's id in the name of a device. */
 const CUT = 11;
 const INTERNAL = 'is an internal port of Open vSwitch, whose directions are reversed: use a tap or a veth';
 
-/** Who is behind which device, and which NICs no device stands for. */
+/** The guests behind devices, and the NICs without a device. */
 export function readInterfaces(tables: Tables): { claims: SwitchClaim[]; problems: NodeProblem[] } {
   const bridges = bridgeNames(tables);
   const claims: SwitchClaim[] = [];
@@ -34,7 +40,8 @@ export function readInterfaces(tables: Tables): { claims: SwitchClaim[]; problem
     }
     const name = String(row.name);
     const type = String(row.type);
-    // A host's own port may have an iface-id, as those of OVN have; only who names it for us is told why it is refused.
+    // A host's own port may have an iface-id, for example with OVN. The refusal is reported only if
+    // an operator has set `mirrorplane-id`.
     if (type === 'internal' && !ids.has('mirrorplane-id')) {
       continue;
     }
@@ -58,8 +65,8 @@ export function readInterfaces(tables: Tables): { claims: SwitchClaim[]; problem
 }
 
 /**
- * The devices that the switch means. One that came under the name of another is left out until the switch has opened it:
- * what the database says may be about its predecessor.
+ * The devices that the switch refers to. A new device with the name of an earlier one is left out
+ * until the switch has opened it, because the database may still describe the earlier one.
  */
 export function opened(claims: readonly SwitchClaim[], there: DeviceIndex): DeviceIndex {
   const means = (claim: SwitchClaim) => claim.ifindex === undefined || claim.ifindex === there.get(claim.device);
@@ -68,8 +75,9 @@ export function opened(claims: readonly SwitchClaim[], there: DeviceIndex): Devi
 }
 
 /**
- * The guest's tap behind a port of OpenStack's hybrid plugging, where a bridge with its filter stands between the tap and
- * the switch. The NIC is the tap: so it is where libvirt knows it too, and what the filter drops on the way out is seen.
+ * The guest's tap behind a port of OpenStack's hybrid plugging, where a filter bridge is between
+ * tap and switch. The NIC's device is the tap, as for libvirt. So packets that the filter drops on
+ * their way out are seen too.
  */
 function hybridTap(name: string, port: string | undefined): string | undefined {
   const cut = port?.slice(0, CUT);
@@ -96,7 +104,10 @@ function refusal(identity: ReturnType<typeof identityOf>): string | undefined {
   return identity.data.kind === 'edge' ? 'mirrorplane-kind in external_ids: write vm or nfv' : undefined;
 }
 
-/** `active` says that the port is in use, and not that the guest runs here: a migration target has it too early. */
+/**
+ * `active` only says that the port is in use. A migration target has it before the guest runs
+ * there.
+ */
 function guestOf(ids: ReadonlyMap<string, string>): { guest?: GuestState } {
   return ids.get('iface-status') === 'inactive' ? { guest: 'absent' } : {};
 }
@@ -123,7 +134,7 @@ function bridgeNames(tables: Tables): Map<string, string> {
   return names;
 }
 
-/** A set of one element stands alone (RFC 7047, section 5.1). */
+/** A set of one element is written as the element (RFC 7047, section 5.1). */
 function uuidsOf(value: unknown): string[] {
   const [tag, content] = Array.isArray(value) ? value : [];
   const atoms: unknown[] = tag === 'set' && Array.isArray(content) ? content : [value];

@@ -1,4 +1,7 @@
-/** The identity provider `open-vswitch`: which NIC a port is, by the `external_ids` that the software which plugged it has written. */
+/**
+ * The identity provider `open-vswitch`: finds the NIC of a port by `external_ids`, written by the
+ * software that plugged the port.
+ */
 import { EventEmitter } from 'node:events';
 import { existsSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
@@ -9,10 +12,10 @@ import { COLUMNS, opened, readInterfaces } from './open-vswitch-rows.ts';
 import { OvsdbMonitor, type Tables } from './ovsdb.ts';
 import { type DeviceIndex, deviceIndex, type IdentityProvider, type Knowledge, tie } from './provider.ts';
 
-/** Where Open vSwitch listens unless told otherwise. */
+/** The default socket of the Open vSwitch database. */
 export const OVSDB_SOCKET = '/var/run/openvswitch/db.sock';
 
-/** The real thing, by the database's own protocol. */
+/** The provider, based on the database's own protocol. */
 export class OpenVswitchProvider extends EventEmitter<{ change: [] }> implements IdentityProvider {
   readonly name = 'open-vswitch';
   readonly #log: Logger;
@@ -26,7 +29,10 @@ export class OpenVswitchProvider extends EventEmitter<{ change: [] }> implements
   #away = false;
   #closed = false;
 
-  /** @param options.socket path of the database's socket; `auto`: the usual one, once it is there */
+  /**
+   * @param options.socket path of the database's socket; `auto`: the default one, as soon as it
+   * exists
+   */
   constructor({ socket, log }: { socket: string; log: Logger }) {
     super();
     this.#auto = socket === 'auto';

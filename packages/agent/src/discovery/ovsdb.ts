@@ -1,15 +1,15 @@
 /** A client of the Open vSwitch database (RFC 7047) that only watches: JSON-RPC over its unix socket. */
 import { connect, type Socket } from 'node:net';
 
-/** A row: column to value, as the wire has it. */
+/** A row: column to value, as on the wire. */
 export type Row = Record<string, unknown>;
 /** Rows by UUID, by table. */
 export type Tables = Map<string, Map<string, Row>>;
 
-/** Milliseconds between two questions whether the server still answers; an answer may take as long. */
+/** Milliseconds between two echo requests to the server. An answer may also take this long. */
 const ECHO_INTERVAL_MS = 10_000;
 
-/** Cuts a stream of JSON objects, which stand one behind the other without a separator, into the texts of each. */
+/** Splits a stream of JSON objects without separators into the text of each object. */
 export class JsonSplitter {
   #rest = '';
   #at = 0;
@@ -17,7 +17,7 @@ export class JsonSplitter {
   #quoted = false;
   #escaped = false;
 
-  /** Takes the next part of the stream, and gives the objects that it has completed. */
+  /** Adds the next part of the stream. Returns the objects that it completes. */
   push(part: string): string[] {
     this.#rest += part;
     const whole: string[] = [];
@@ -47,7 +47,7 @@ export class JsonSplitter {
   }
 }
 
-/** Carries an update of RFC 7047 section 4.1.6 into the tables that it is about. */
+/** Applies an update (RFC 7047, section 4.1.6) to the tables. */
 export function applyUpdate(tables: Tables, update: Record<string, Record<string, { new?: Row }>>): void {
   for (const [name, rows] of Object.entries(update)) {
     const table = tables.get(name) ?? new Map<string, Row>();
@@ -62,7 +62,7 @@ export function applyUpdate(tables: Tables, update: Record<string, Record<string
   }
 }
 
-/** One connection that follows some columns of some tables. */
+/** One connection that follows columns of tables. */
 export class OvsdbMonitor {
   readonly #socket: Socket;
   readonly #splitter = new JsonSplitter();
@@ -76,8 +76,8 @@ export class OvsdbMonitor {
   /**
    * Connects and begins to follow.
    * @param what.columns by table
-   * @param what.changed called with everything at first, and after every change
-   * @param what.ended called once, with the reason, when there will be no more
+   * @param what.changed called first with all rows, and then after every change
+   * @param what.ended called once at the end, with the reason
    */
   constructor(what: {
     socket: string;
@@ -104,7 +104,7 @@ export class OvsdbMonitor {
     this.#echo.unref();
   }
 
-  /** Ends the connection without a word. Idempotent. */
+  /** Closes the connection without a call of `ended`. Idempotent. */
   close(): void {
     this.#over = true;
     clearInterval(this.#echo);

@@ -1,6 +1,7 @@
 /**
- * What providers have in common that read a listing whenever it may have changed: a new device, a hint, the clock. The
- * listings have no events that say all, or none that can be relied on; a device that comes is the best sign.
+ * The common part of providers that read a listing. They read after a new device, after a hint, and
+ * at an interval. Their systems have no complete and reliable events. A new device is the best sign
+ * of a change.
  */
 import { EventEmitter } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
@@ -10,43 +11,49 @@ import { type Logger, reason } from '../log.ts';
 import type { Link } from '../netlink/link.ts';
 import { type Claim, type DeviceIndex, deviceIndex, type IdentityProvider, type Knowledge, tie } from './provider.ts';
 
-/** What one reading gave. */
+/** The result of one reading. */
 export interface Listing {
   claims: readonly Claim[];
   problems: readonly NodeProblem[];
 }
 
-/** How a provider reads. */
+/** The source of a provider. */
 export interface PolledSource {
   /** As in `DeviceIdentity.provider`. */
   name: string;
   /**
-   * Reads what there is. Undefined: the system is not on this node.
+   * Reads the listing. Undefined: the system is not on this node.
    * @param links the devices of the node when the reading began
-   * @throws Error where it cannot be read now
+   * @throws Error if it cannot be read now
    */
   read(links: readonly Link[]): Promise<Listing | undefined>;
   /** Whether a guest of this system may be behind such a device. */
   concerns(link: Link): boolean;
   /**
-   * Calls `hint` when something may have changed; gives what ends that. Called after each reading that gave something,
-   * so that it can follow what came since.
+   * Begins to call `hint` when something may have changed. Called after each successful reading, so
+   * that it can follow new parts.
    */
   follow?(hint: () => void): void;
-  /** Ends what `follow` has begun. */
+  /** Ends the effect of `follow`. */
   unfollow?(): void;
   log: Logger;
-  /** Milliseconds between readings without a reason. Default 10 s. */
+  /** Milliseconds between readings without another trigger. Default 10 s. */
   interval?: number;
 }
 
 const INTERVAL_MS = 10_000;
-/** Milliseconds after a device came at which it is looked for: a system may list it some time after it made it. */
+/**
+ * Milliseconds after a new device at which the listing is read. A system may list a device some
+ * time after its creation.
+ */
 const AFTER_DEVICE_MS = [0, 30, 150, 600, 2500];
-/** Milliseconds after a hint at which is read: hints come in bursts, and what they are about may not be whole yet. */
+/**
+ * Milliseconds after a hint at which the listing is read. Hints come in bursts, and changes may be
+ * incomplete at first.
+ */
 const AFTER_HINT_MS = [20, 500];
 
-/** The real thing. It never fails: while the system cannot be read, what it said last holds. */
+/** The provider. It never fails: while the system cannot be read, its last report counts. */
 export class PolledProvider extends EventEmitter<{ change: [] }> implements IdentityProvider {
   readonly name: string;
   readonly #source: PolledSource;

@@ -1,46 +1,53 @@
-/** What identity providers have in common: they tell which interface a device is, and whether its guest runs. */
+/**
+ * Interface of identity providers. They report the interface of a device, and whether its guest
+ * runs.
+ */
 import type { EventEmitter } from 'node:events';
 import type { DeviceIdentity, GuestState, NodeProblem } from '@mirrorplane/contract';
 import type { Link } from '../netlink/link.ts';
 
-/** What a provider says of one device: which interface it is, or why it cannot be told. */
+/** The claim of a provider on one device: its interface, or an error. */
 export type Claim = {
-  /** Name of the device, as the provider knows it. */
+  /** Name of the device in the provider's system. */
   device: string;
-  /** Whether the guest runs behind it. Left out: not known. */
+  /** Whether the guest runs behind the device. Left out: unknown. */
   guest?: GuestState;
   /** MAC address that the guest has, lower case with colons. */
   mac?: string;
-  /** Tells one life of the claim from the next, as the number of a domain's run does. Default: it has one life. */
+  /**
+   * Distinguishes successive lives of a claim, for example by the number of a domain's run.
+   * Default: only one life.
+   */
   life?: string;
 } & ({ identity: DeviceIdentity } | { error: string });
 
-/** All that a provider says. */
+/** The report of a provider. */
 export interface Knowledge {
   /** By ifindex. */
   claims: ReadonlyMap<number, Claim>;
-  /** NICs that no device of this node stands for, and so cannot be mirrored. */
+  /** NICs without a device on this node, which cannot be mirrored. */
   problems: readonly NodeProblem[];
 }
 
 /**
- * A provider that listens to a daemon. It never fails: while its daemon is absent it says what it knew last, tries
- * again automatically, and reads everything again when the daemon is back. `change` comes when its report has changed.
+ * A provider that follows a daemon. It never fails. While its daemon is absent, it keeps its last
+ * report and tries again. When the daemon is back, it reads everything again. It emits `change`
+ * when its report has changed.
  */
 export interface IdentityProvider extends EventEmitter<{ change: [] }> {
   /** As in `DeviceIdentity.provider`. */
   readonly name: string;
   /** Undefined until the daemon has been read once. */
   knowledge(): Knowledge | undefined;
-  /** Says which devices the node has now. Called once before `open`, and whenever they change. */
+  /** Sets the current devices of the node. Called once before `open`, and after every change. */
   look(links: readonly Link[]): void;
   /** Begins to listen. Returns at once. */
   open(): void;
-  /** Stops listening, and ends the processes that were started for it. Idempotent. */
+  /** Stops listening, and ends the processes of the provider. Idempotent. */
   close(): void;
 }
 
-/** ifindex by device name, as the node had them at one moment. */
+/** ifindex by device name, at one moment. */
 export type DeviceIndex = ReadonlyMap<string, number>;
 
 /** The devices of a node by name. */
@@ -49,11 +56,12 @@ export function deviceIndex(links: readonly Link[]): DeviceIndex {
 }
 
 /**
- * Ties claims, which name a device, to the device itself. A claim counts for the device that was there before the
- * daemon was asked: one that came later under the same name may belong to another guest. A device that was renamed since
- * it was tied keeps its claim, as long as the daemon says the same. Of two claims on one device the first one holds.
+ * Finds the device of each claim by its name. Only devices that existed before the daemon was asked
+ * count, because a later device of the same name may belong to another guest. A device that was
+ * renamed afterwards keeps its claim while the daemon reports the same claim. If two claims have
+ * the same device, the first one counts.
  * @param there the devices before the daemon was asked
- * @param before what `tie` gave last
+ * @param before the last result of `tie`
  */
 export function tie(
   claims: readonly Claim[],
@@ -76,5 +84,5 @@ function key(claim: Claim): string {
   return JSON.stringify([claim.device, claim.life, 'identity' in claim ? claim.identity.id : '']);
 }
 
-/** The longest text that an identity holds as a name or network. */
+/** The longest name or network of an identity, characters. */
 export const MAX_TEXT = 128;

@@ -1,4 +1,4 @@
-/** Makes the identity providers that an agent asks. */
+/** Makes the identity providers of an agent. */
 import type { Logger } from '../log.ts';
 import { ContainerSource } from './containers.ts';
 import { IncusSource } from './incus.ts';
@@ -8,11 +8,14 @@ import { PolledProvider } from './polled-provider.ts';
 import type { IdentityProvider } from './provider.ts';
 import { ProxmoxSource } from './proxmox.ts';
 
-/** Where each of them finds its system. `auto`: at the usual place, where it is; `off`: it is not asked. Default auto. */
+/**
+ * The place of each provider's system. `auto`: the usual place, if the system exists. `off`: not
+ * used. Default auto.
+ */
 export interface ProviderOptions {
   /** Connection URI of libvirt. */
   libvirt?: string | undefined;
-  /** Folder where the cluster's file system of Proxmox VE is mounted. */
+  /** Folder of the mounted cluster file system of Proxmox VE. */
   proxmox?: string | undefined;
   /** Socket of Incus or LXD. */
   incus?: string | undefined;
@@ -20,14 +23,17 @@ export interface ProviderOptions {
   containers?: string | undefined;
   /** Socket of the Open vSwitch database. */
   openVswitch?: string | undefined;
-  /** What keeps ids apart from those of other clusters. Default for Proxmox VE the name of its cluster, for pods none. */
+  /**
+   * Distinguishes ids of different clusters. Default: for Proxmox VE the name of its cluster, for
+   * pods none.
+   */
   identityScope?: string | undefined;
   /** Name of the node. */
   node: string;
   log: Logger;
 }
 
-/** The providers that are not switched off, in the order in which they are believed. */
+/** All providers that are not switched off, in order of precedence. */
 export function createProviders(options: ProviderOptions): IdentityProvider[] {
   const { identityScope: scope, node, log } = options;
   const make = (place: string | undefined, provider: (place: string) => IdentityProvider) =>

@@ -1,43 +1,46 @@
-/** Reads what Proxmox VE writes of a guest, and of its cluster. Pure. The formats: `man 5 qm.conf`, `man 5 pct.conf`. */
+/**
+ * Reads configuration files of Proxmox VE: guests and the cluster. Pure. Formats: `man 5 qm.conf`,
+ * `man 5 pct.conf`.
+ */
 import type { GuestState } from '@mirrorplane/contract';
 import { claimOf } from './claim.ts';
 import { type Claim, MAX_TEXT } from './provider.ts';
 
-/** A guest's NIC by the name of its device: `tap100i0` of a VM, `veth100i0` of a container. */
+/** A guest's NIC from the name of its device: `tap100i0` for a VM, `veth100i0` for a container. */
 export interface GuestDevice {
   name: string;
-  /** Folder of its configuration below that of the node. */
+  /** Folder of its configuration, below the folder of the node. */
   folder: 'qemu-server' | 'lxc';
   vmid: string;
-  /** The key of the NIC in the configuration, as `net0`. */
+  /** The key of the NIC in the configuration, for example `net0`. */
   key: string;
 }
 
 /** A guest's NIC. */
 export interface ConfiguredNic {
-  /** As it is written; empty where it is missing. */
+  /** As written in the file. Empty if it is missing. */
   mac: string;
-  /** The bridge, with the VLAN behind a dot where one is set; empty where the NIC has none. */
+  /** The bridge, and the VLAN after a dot if one is set. Empty without a bridge. */
   network: string;
 }
 
-/** What a configuration says of a guest as it is now. */
+/** The current configuration of a guest. */
 export interface GuestConfig {
   name: string;
   tags: readonly string[];
-  /** By key, as `net0`. */
+  /** By key, for example `net0`. */
   nics: ReadonlyMap<string, ConfiguredNic>;
 }
 
-/** A guest with this tag is a network function: its NICs are of kind `nfv`. */
+/** A guest with this tag is a network function. Its NICs have the kind `nfv`. */
 export const NFV_TAG = 'mirrorplane-nfv';
 
 const DEVICE = /^(tap|veth)(\d{1,9})i(\d{1,2})$/;
 const MAC = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i;
 
 /**
- * The guest's NIC that a device of this name is. Undefined for all others; among them are the devices that the firewall
- * puts between a guest and its bridge (`fwbr100i0`, `fwln100i0`, `fwpr100p0`).
+ * The guest's NIC for a device of this name. Undefined for all other names, and for the firewall's
+ * devices between a guest and its bridge (`fwbr100i0`, `fwln100i0`, `fwpr100p0`).
  */
 export function guestDevice(name: string): GuestDevice | undefined {
   const [, kind, vmid, index] = DEVICE.exec(name) ?? [];
@@ -48,8 +51,8 @@ export function guestDevice(name: string): GuestDevice | undefined {
 }
 
 /**
- * Reads a configuration. Snapshots are left out. A NIC that is only among the pending changes counts: while it is being
- * plugged into a guest that runs, its device is there first.
+ * Reads a configuration. Snapshots are ignored. A NIC in the pending changes counts too: during a
+ * hotplug, its device exists before the change is complete.
  */
 export function parseGuestConfig(text: string): GuestConfig {
   const nics = new Map<string, ConfiguredNic>();
@@ -65,7 +68,8 @@ export function parseGuestConfig(text: string): GuestConfig {
     if (key === undefined || content === undefined || (section !== '' && section !== 'PENDING')) {
       continue;
     }
-    // Not by the expression: it would try every run of spaces in a long text from each of its characters.
+    // The expression does not match the spaces: on a long run of spaces it would take quadratic
+    // time.
     const value = content.trim();
     if (/^net\d+$/.test(key)) {
       if (!nics.has(key)) {
@@ -81,18 +85,21 @@ export function parseGuestConfig(text: string): GuestConfig {
   return { name, tags, nics };
 }
 
-/** `virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=7`, or with `macaddr=`, or a container's with `hwaddr=`. */
+/**
+ * Reads `virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=7`. The address may also be in `macaddr=`, or
+ * for a container in `hwaddr=`.
+ */
 function parseNic(value: string): ConfiguredNic {
   const parts = value.split(',').map((part) => part.split('=', 2) as [string, string?]);
   const fields = new Map(parts.map(([key, content]) => [key.trim(), content?.trim() ?? '']));
-  // The address stands behind the model of the NIC, and there are many models.
+  // The address is the value of the NIC's model, and there are many models.
   const mac = fields.get('macaddr') ?? fields.get('hwaddr') ?? [...fields.values()].find((field) => MAC.test(field));
   const bridge = fields.get('bridge') ?? '';
   const vlan = fields.get('tag');
   return { mac: mac ?? '', network: bridge && vlan ? `${bridge}.${vlan}` : bridge };
 }
 
-/** The name of the cluster in a corosync.conf; undefined where there is none. */
+/** The name of the cluster in a corosync.conf. Undefined if there is none. */
 export function clusterName(text: string): string | undefined {
   for (const line of text.split('\n')) {
     const [, name] = /^cluster_name:\s*(\S+)$/.exec(line.trim()) ?? [];
@@ -104,9 +111,9 @@ export function clusterName(text: string): string | undefined {
 }
 
 /**
- * What is said of a device.
- * @param scope what keeps the ids apart from those of another cluster
- * @param guest `running` where the configuration is this node's, `absent` where it is another one's
+ * The claim on a device.
+ * @param scope distinguishes ids of different clusters
+ * @param guest `running` if this node has the configuration, `absent` if another node has it
  */
 export function guestClaim(device: GuestDevice, config: GuestConfig, scope: string, guest: GuestState): Claim {
   const { name, vmid, key } = device;

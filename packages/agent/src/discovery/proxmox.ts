@@ -1,4 +1,7 @@
-/** The identity provider `proxmox`: which guest and NIC a device is, by the cluster's file system of Proxmox VE. */
+/**
+ * The identity provider `proxmox`: finds the guest and NIC of a device in the cluster file system
+ * of Proxmox VE.
+ */
 import { existsSync, type FSWatcher, watch } from 'node:fs';
 import { readdir, readlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -10,14 +13,14 @@ import type { Listing, PolledSource } from './polled-provider.ts';
 import type { Claim } from './provider.ts';
 import { clusterName, type GuestDevice, guestClaim, guestDevice, parseGuestConfig } from './proxmox-config.ts';
 
-/** Where Proxmox VE mounts it. */
+/** Mount point of the cluster file system. */
 export const PROXMOX_FOLDER = '/etc/pve';
 
-/** Bytes: no file there is larger. */
+/** The largest file there, bytes. */
 const FILE_LIMIT = 1 << 20;
-/** Milliseconds: what other nodes write there has no event here. */
+/** Milliseconds between readings. Changes by other nodes cause no event here. */
 const INTERVAL_MS = 1000;
-/** Nodes whose folders are searched for a guest; clusters are far smaller. */
+/** The most nodes with folders that are searched for a guest. Clusters are far smaller. */
 const MAX_NODES = 256;
 const FOLDERS = ['qemu-server', 'lxc'] as const;
 
@@ -26,7 +29,7 @@ interface Found {
   guest: GuestState;
 }
 
-/** Reads the folder whenever its version, or the devices of the node, have changed. */
+/** Reads the folder when its version or the devices of the node have changed. */
 export class ProxmoxSource implements PolledSource {
   readonly name = 'proxmox';
   readonly interval = INTERVAL_MS;
@@ -40,8 +43,8 @@ export class ProxmoxSource implements PolledSource {
   #hinted = false;
 
   /**
-   * @param options.folder the mounted file system; `auto`: the usual one, where it is
-   * @param options.scope instead of the cluster's name in ids
+   * @param options.folder the mounted file system; `auto`: the usual one, if it exists
+   * @param options.scope replaces the cluster's name in ids
    */
   constructor({ folder, scope, log }: { folder: string; scope?: string | undefined; log: Logger }) {
     this.#auto = folder === 'auto';
@@ -62,14 +65,14 @@ export class ProxmoxSource implements PolledSource {
     const names = devices.map(({ name }) => name).join();
     const hinted = this.#hinted;
     this.#hinted = false;
-    // Asked for before the files: what changes while they are read is then read again.
+    // The version is read before the files, so changes during the reading cause another reading.
     const version = await this.#version();
     const last = this.#last;
     if (!hinted && last !== undefined && version !== '' && last.version === version && last.devices === names) {
       return last.listing;
     }
     this.#last = undefined;
-    // Not there while the file system is not mounted: the folder is then an empty one.
+    // `local` is missing while the file system is not mounted.
     this.#node = basename(await readlink(join(this.#folder, 'local')));
     const listing = { claims: await this.#claims(devices), problems: [] };
     this.#last = { version, devices: names, listing };
@@ -89,7 +92,7 @@ export class ProxmoxSource implements PolledSource {
         watcher.on('error', () => this.unfollow());
         this.#watchers.push(watcher);
       } catch {
-        // The clock does it.
+        // The interval triggers readings.
       }
     }
   }
@@ -101,7 +104,9 @@ export class ProxmoxSource implements PolledSource {
     this.#watchers = [];
   }
 
-  /** Changes with every change of a guest's configuration in the cluster. Empty where it cannot be told. */
+  /**
+   * Changes with every change of a guest's configuration in the cluster. Empty if it is unknown.
+   */
   async #version(): Promise<string> {
     try {
       const version = JSON.parse((await readBounded(join(this.#folder, '.version'), FILE_LIMIT)) ?? '{}');
@@ -125,7 +130,7 @@ export class ProxmoxSource implements PolledSource {
   async #claimsOf(file: string, devices: readonly GuestDevice[], scope: string): Promise<Claim[]> {
     const all = (error: string) => devices.map(({ name }) => ({ device: name, error }));
     try {
-      // A file that moves from node to node may be missed once, and is then found where it went.
+      // A file that moves between nodes may be missed once. The second search finds it.
       const found = (await this.#find(file)) ?? (await this.#find(file));
       if (found === undefined) {
         return all(`there is no ${file} on any node in ${this.#folder}`);
@@ -133,7 +138,7 @@ export class ProxmoxSource implements PolledSource {
       const config = parseGuestConfig(found.text);
       return devices.map((device) => guestClaim(device, config, scope, found.guest));
     } catch (error) {
-      // That the file system cannot be read is not about one guest.
+      // An error of a system call affects the file system, and not only one guest.
       if (errno(error) !== undefined) {
         throw error;
       }
@@ -141,7 +146,10 @@ export class ProxmoxSource implements PolledSource {
     }
   }
 
-  /** Whose folder has it, owns the guest: in a live migration the file is moved between the stop here and the start there. */
+  /**
+   * The node whose folder has the file owns the guest. In a live migration, the file moves between
+   * the stop on the origin node and the start on the target node.
+   */
   async #find(file: string): Promise<Found | undefined> {
     const nodes = join(this.#folder, 'nodes');
     const own = await readBounded(join(nodes, this.#node, file), FILE_LIMIT);
@@ -157,7 +165,7 @@ export class ProxmoxSource implements PolledSource {
     return undefined;
   }
 
-  /** A host that is in no cluster is a cluster of its own, under its own name. */
+  /** The scope of ids. A host without a cluster uses its own name. */
   async #scopeOfIds(): Promise<string> {
     if (this.#scope !== undefined) {
       return this.#scope;

@@ -4,20 +4,20 @@ import type { Link } from '../netlink/link.ts';
 import { AF_INET, attributes, getU32, ipv4Text, RTM, type RtClient, u32 } from '../netlink/rtnetlink.ts';
 import { named } from './declared.ts';
 
-/** What the operator said of the underlay. */
+/** The operator's settings for the underlay. */
 export interface UnderlayOptions {
-  /** Name of the mirror device; undefined: this node takes no part in ERSPAN. */
+  /** Name of the mirror device. Undefined: this node does not use ERSPAN. */
   device: string | undefined;
   /** IPv4 address that overrides the one found on the device. */
   address: string | undefined;
 }
 
-/** The underlay with the device behind it, or why there is none. */
+/** The underlay and its device, or why there is none. */
 export type UnderlayState =
   | { underlay: Underlay; ifindex: number; mac: string; up: boolean }
   | { underlay: undefined; why: string /** The operator named a device. */; asked: boolean };
 
-/** The end of the underlay on this node: its device by name and number, and its address. */
+/** The end of the underlay on this node: name and ifindex of its device, and its address. */
 export interface UnderlayEnd {
   device: string;
   ifindex: number;
@@ -27,7 +27,7 @@ export interface UnderlayEnd {
   address: string;
 }
 
-/** The end of an underlay that was found, up or down. */
+/** The end of the underlay, if it was found, up or down. */
 export function underlayEnd(state: UnderlayState): UnderlayEnd | undefined {
   if (state.underlay === undefined) {
     return undefined;
@@ -64,10 +64,7 @@ export async function globalAddresses(client: RtClient, ifindex: number): Promis
   return [...primary, ...found.filter((entry) => entry.secondary)].map((entry) => entry.address);
 }
 
-/**
- * The addresses of devices, asked for once until they are forgotten: a pass must not wait behind other requests for what has
- * not changed.
- */
+/** Caches the addresses of devices, so that a pass does not wait for unchanged addresses. */
 export class KnownAddresses {
   readonly #client: RtClient;
   #known = new Map<number, string[]>();
@@ -80,7 +77,7 @@ export class KnownAddresses {
   async of(ifindex: number): Promise<string[]> {
     const known = this.#known;
     const addresses = known.get(ifindex) ?? (await globalAddresses(this.#client, ifindex));
-    // Into the map that was there before: what was forgotten meanwhile stays so.
+    // The result goes into the earlier map, so that a `forget` during the query takes effect.
     known.set(ifindex, addresses);
     return addresses;
   }

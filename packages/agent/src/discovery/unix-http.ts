@@ -1,15 +1,15 @@
-/** Asks a daemon that speaks HTTP on a unix socket, and takes no more of its answer than fits. */
+/** HTTP client for daemons with a unix socket. Answers are bounded. */
 import { request } from 'node:http';
 import { JsonItems } from './json-items.ts';
 
-/** Bytes of an answer: some ten thousand instances. */
+/** The largest answer, bytes: some ten thousand instances. */
 const LIMIT = 64 << 20;
-/** Bytes of one item of a list. */
+/** The largest item of a list, bytes. */
 const LONGEST_ITEM = 1 << 20;
-/** Milliseconds until the answer is there as a whole. */
+/** The longest time until the answer is complete, milliseconds. */
 const TIMEOUT_MS = 10_000;
 
-/** An answer other than 200. */
+/** An answer with a status other than 200. */
 export class HttpError extends Error {
   readonly status: number;
   constructor(path: string, status: number) {
@@ -18,15 +18,15 @@ export class HttpError extends Error {
   }
 }
 
-/** What is asked, and how much is taken of the answer. */
+/** A request, and the bounds of its answer. */
 export interface Question {
   /** Path of the socket. */
   socket: string;
-  /** With its query. */
+  /** Path of the URL, with its query. */
   path: string;
-  /** Bytes of the answer. Default 64 MB. */
+  /** The largest answer, bytes. Default 64 MB. */
   limit?: number;
-  /** Milliseconds until it is there. Default 10 s. */
+  /** The longest time, milliseconds. Default 10 s. */
   timeout?: number;
 }
 
@@ -34,7 +34,7 @@ export interface Question {
  * Gets JSON.
  * @param socket path of the socket
  * @param path with its query
- * @throws HttpError where the answer is an error, Error where there is none or it is too large
+ * @throws HttpError if the answer is an error, Error if there is no answer or it is too large
  */
 export async function getJson(
   socket: string,
@@ -49,14 +49,15 @@ export async function getJson(
 /** A list in an answer: see `ItemsOptions`. */
 export interface ListQuestion extends Question {
   level: 0 | 1;
-  /** Items that are taken of it; the rest is not even read. */
+  /** The most items. The rest is not read. */
   most: number;
 }
 
 /**
- * Gets the items of a list, one after the other.
- * @returns whether there are more than are taken
- * @throws HttpError where the answer is an error, Error where there is none, it is no list, or an item is too large
+ * Reads the items of a list one after the other.
+ * @returns whether the list has more items than the limit
+ * @throws HttpError if the answer is an error; Error if there is none, it is no list, or an item is
+ * too large
  */
 export async function getItems(question: ListQuestion, take: (item: unknown) => void): Promise<boolean> {
   const { level, most } = question;
@@ -69,7 +70,10 @@ export async function getItems(question: ListQuestion, take: (item: unknown) => 
   return items.isFull;
 }
 
-/** @param hear gets the body of a good answer in parts; false: that is enough. What it throws is thrown here */
+/**
+ * @param hear gets the body of a good answer in parts, and returns false to stop; its errors are
+ * thrown
+ */
 async function ask(
   { socket, path, limit = LIMIT, timeout = TIMEOUT_MS }: Question,
   hear: (part: Buffer) => boolean,
@@ -102,7 +106,7 @@ async function ask(
       answer.on('end', () => (statusCode === 200 ? resolve() : reject(new HttpError(path, statusCode))));
     });
     asked.on('error', (error) => reject(signal.aborted ? new Error(`no answer to ${path} in ${timeout} ms`) : error));
-    // Another protocol instead of an answer (101) ends without one, and without an error.
+    // A change of protocol (101) ends without an answer and without an error.
     asked.on('close', () => reject(new Error(`the connection for ${path} has ended without an answer`)));
     asked.end();
   });

@@ -1,20 +1,26 @@
-/** A `virsh` that stays and answers one question after the other: a process for each would take the longest part of it. */
+/**
+ * A `virsh` process that answers many questions one after the other. A process for each question
+ * would take most of the time.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 
-/** Milliseconds that an answer may take: libvirt locks a domain for seconds at the end of its migration. */
+/**
+ * The longest time of an answer, milliseconds. libvirt locks a domain for seconds at the end of its
+ * migration.
+ */
 const ANSWER_LIMIT_MS = 60_000;
-/** What virsh says when it reaches no libvirt, in the language C. */
+/** Errors of virsh without a connection to libvirt, in the C locale. */
 const UNREACHABLE = /^error: (.*(?:failed to connect|Disconnected from|client socket is closed|Cannot recv data).*)$/m;
 
-/** The XML of a domain, whose texts may hold any line but its own end. */
+/** The XML of a domain. Its texts may contain any line except its closing tag. */
 export const DOMAIN = /^<domain[\s\S]*^<\/domain>$/m;
 
-/** The environment in which virsh speaks the language of programs, and leaves no history behind. */
+/** The environment for virsh: the C locale, and no history file. */
 export function virshEnvironment(): NodeJS.ProcessEnv {
   return { ...process.env, LC_ALL: 'C', TERM: 'dumb', INPUTRC: '/dev/null', XDG_CACHE_HOME: '/dev/null' };
 }
 
-/** The options with which every virsh is called: it only reads. */
+/** The options of every virsh process. It only reads. */
 export function virshOptions(uri: string): string[] {
   return ['--readonly', '--quiet', '--connect', uri];
 }
@@ -26,7 +32,7 @@ interface Question {
   limit: NodeJS.Timeout;
 }
 
-/** One process. It ends with its standard input, so with us. */
+/** One process. It ends when its standard input closes, so it ends with the agent. */
 export class VirshShell {
   readonly #child: ChildProcess;
   #output = '';
@@ -35,33 +41,34 @@ export class VirshShell {
   #ended: string | undefined;
 
   constructor(uri: string) {
-    // What goes wrong must stand where it belongs among the answers.
+    // Errors must have their place among the answers, so both go to one stream.
     const argv = ['-c', 'exec virsh "$@" 2>&1', 'sh', ...virshOptions(uri)];
     this.#child = spawn('sh', argv, { stdio: ['pipe', 'pipe', 'ignore'], env: virshEnvironment() });
     this.#child.stdout!.setEncoding('utf8').on('data', (part: string) => this.#receive(part));
-    // A write to one that has just ended: its end is told anyway.
+    // A write to a process that has just ended. Its end is reported separately.
     this.#child.stdin!.on('error', () => undefined);
     this.#child.once('error', (error) => this.#end(error.message));
     this.#child.once('close', () => this.#end(this.#output.trim().split('\n').at(-1) || 'virsh has ended'));
   }
 
-  /** It may be asked: it lives, and is not answering. */
+  /** True if the process runs and answers no question. */
   get idle(): boolean {
     return this.#ended === undefined && this.#question === undefined;
   }
 
-  /** It can be asked no more. */
+  /** True if the process has ended. */
   get ended(): boolean {
     return this.#ended !== undefined;
   }
 
   /**
-   * Runs commands, and gives what they print, with the commands and complaints among it. To be called while it is idle.
-   * @throws Error where virsh has ended, or reaches no libvirt
+   * Runs commands, and returns their output with the echoed commands and errors. Call it only while
+   * `idle`.
+   * @throws Error if virsh has ended, or has no connection to libvirt
    */
   ask(commands: readonly string[]): Promise<string> {
     const mark = `<!--answer-${++this.#asked}-->`;
-    // Broken in two, so that the echo of the command is not taken for its output.
+    // The mark is split, so that the echo of the command differs from its output.
     const end = `echo "${mark.slice(0, 5)}""${mark.slice(5)}"`;
     this.#output = '';
     return new Promise<string>((resolve, reject) => {

@@ -1,16 +1,19 @@
-/** The command `virsh`, as the client of libvirt: one process listens to events, some answer questions. */
+/**
+ * Uses `virsh` as the client of libvirt. One process listens to events, and others answer
+ * questions.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { reason } from '../log.ts';
 import { type Domain, type DomainState, guestState, parseDomain } from './libvirt-domain.ts';
 import { DOMAIN, VirshShell, virshEnvironment, virshOptions } from './virsh-shell.ts';
 
-/** What a reading of domains gave. */
+/** The result of reading domains. */
 export interface Reading {
   domains: Domain[];
-  /** UUIDs or names that libvirt does not know. */
+  /** UUIDs or names without a domain. */
   gone: string[];
-  /** Why others could not be read, by UUID or name. */
+  /** Why other domains could not be read, by UUID or name. */
   failed: Map<string, string>;
 }
 
@@ -25,11 +28,11 @@ export class Virsh {
   }
 
   /**
-   * Tells every line about an event.
-   * @param ended called once, with the reason, when there will be no more
+   * Listens to events. Calls `line` with every line.
+   * @param ended called once at the end, with the reason
    */
   listen(line: (line: string) => void, ended: (why: string) => void): void {
-    // The agent may be killed: the kernel then ends a process that would listen for ever.
+    // If the agent is killed, the kernel ends this process, which would otherwise run for ever.
     const argv = ['--pdeathsig', 'TERM', '--', 'virsh', ...virshOptions(this.#uri), 'event', '--loop', '--all'];
     const child = spawn('setpriv', argv, { stdio: ['ignore', 'pipe', 'pipe'], env: virshEnvironment() });
     this.#listeners.add(child);
@@ -47,7 +50,7 @@ export class Virsh {
     child.once('close', () => over(errorIn(complaints) ?? (complaints.trim() || 'virsh event has ended')));
   }
 
-  /** UUIDs of the domains. @throws Error with what virsh says */
+  /** UUIDs of the domains. @throws Error with the message of virsh */
   async uuids(which: 'all' | 'active'): Promise<string[]> {
     const answer = await this.#ask([which === 'all' ? 'list --all --uuid' : 'list --uuid']);
     const error = errorIn(answer);
@@ -58,9 +61,9 @@ export class Virsh {
   }
 
   /**
-   * Reads domains, one after the other. One that goes while it is read is `gone`.
+   * Reads domains one after the other. A domain that is removed meanwhile is `gone`.
    * @param names UUIDs, or names without quotes and spaces
-   * @throws Error with what virsh says, where it reaches no libvirt
+   * @throws Error with the message of virsh, if it has no connection to libvirt
    */
   async domains(names: readonly string[]): Promise<Reading> {
     const reading: Reading = { domains: [], gone: [], failed: new Map() };
@@ -82,7 +85,7 @@ export class Virsh {
     return reading;
   }
 
-  /** Ends every process that runs. Questions that wait for an answer are rejected. */
+  /** Ends all processes. Waiting questions are rejected. */
   close(): void {
     for (const child of this.#listeners) {
       child.kill();
@@ -93,7 +96,7 @@ export class Virsh {
     this.#shells = [];
   }
 
-  /** Asks one that has nothing to do, or a new one. Of those that have nothing to do then, one is kept. */
+  /** Uses an idle process or a new one. Afterwards only one idle process is kept. */
   async #ask(commands: readonly string[]): Promise<string> {
     let shell = this.#shells.find(({ idle }) => idle);
     if (shell === undefined) {
@@ -112,7 +115,7 @@ export class Virsh {
   }
 }
 
-/** The answer about one domain: its state, then its XML. Undefined where it is not whole. */
+/** Reads the answer about one domain: its state, then its XML. Undefined if it is incomplete. */
 function parseAnswer(answer: string): Domain | undefined {
   const [xml] = DOMAIN.exec(answer) ?? [];
   if (xml === undefined) {

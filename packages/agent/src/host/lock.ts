@@ -1,6 +1,7 @@
 /**
- * At most one agent, or one uninstall, for a data folder and for a folder of pins. The kernel frees a lock when its process
- * ends, however it ends. What is locked belongs to root, and nobody else can open it: so nobody else can hold the lock.
+ * Locks, so that at most one agent or one uninstall uses a data folder or a folder of pins. The
+ * kernel frees a lock when its process ends in any way. The locked files belong to root, and no
+ * other user can open them. So no other user can hold a lock.
  */
 import {
   closeSync,
@@ -17,7 +18,7 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import koffi from 'koffi';
 
-/** The file in the data folder that is locked. An uninstall removes it. */
+/** The locked file in the data folder. An uninstall removes it. */
 export const LOCK_FILE = 'lock';
 
 /** include/uapi/asm-generic/fcntl.h */
@@ -31,8 +32,8 @@ const STICKY = 0o1000;
 const flock = koffi.load('libc.so.6').func('int flock(int fd, int operation)');
 
 /**
- * Takes the lock of a data folder. Gives the function that frees it.
- * @throws Error where another process has it, or a user other than root can write the folder
+ * Takes the lock of a data folder. Returns the function that frees it.
+ * @throws Error if another process has it, or a user other than root can write the folder
  */
 export async function holdLock(data: string): Promise<() => void> {
   requireOwn(data, statSync(data), OTHERS_WRITE);
@@ -44,7 +45,8 @@ export async function holdLock(data: string): Promise<() => void> {
     try {
       requireOwn(path, fstatSync(fd), OTHERS);
       take(fd, data);
-      // An uninstall may have removed it in between: then nobody else can see that it is locked.
+      // An uninstall may have removed the file in between. Other processes would then not see the
+      // lock.
       if (fstatSync(fd).ino === statSync(path, { throwIfNoEntry: false })?.ino) {
         return free;
       }
@@ -57,20 +59,20 @@ export async function holdLock(data: string): Promise<() => void> {
 }
 
 /**
- * Takes the lock of a folder of pins, which is made where it is not there, and removed again when the lock is freed and it is
- * empty. Gives the function that frees it.
- * @throws Error where another process has it, or a user other than root can use the folder
+ * Takes the lock of a folder of pins. An absent folder is made. When the lock is freed, an empty
+ * folder is removed. Returns the function that frees the lock.
+ * @throws Error if another process has it, or a user other than root can use the folder
  */
 export async function holdPins(folder: string): Promise<() => void> {
   requireNoLink(folder);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  // Of a link that has come since, this sees the link.
+  // lstat sees a symbolic link that was put there since.
   requireOwn(folder, lstatSync(folder), OTHERS_WRITE);
   requireNotReplaceable(folder);
   const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   try {
     requireOwn(folder, fstatSync(fd), OTHERS_WRITE);
-    // One that others can read, they could lock.
+    // Users who can read the folder could lock it.
     if ((fstatSync(fd).mode & OTHERS) !== 0) {
       fchmodSync(fd, 0o700);
     }
@@ -83,13 +85,15 @@ export async function holdPins(folder: string): Promise<() => void> {
     try {
       rmdirSync(folder);
     } catch {
-      // There are pins in it: the data plane goes on.
+      // It contains pins, because the data plane continues.
     }
     closeSync(fd);
   };
 }
 
-/** @throws Error where the folder is a symbolic link: it could lead to a folder of others */
+/**
+ * @throws Error if the folder is a symbolic link, because it could lead to a folder of other users
+ */
 export function requireNoLink(folder: string): void {
   if (!lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink()) {
     return;
@@ -108,7 +112,7 @@ function take(fd: number, folder: string): void {
   throw new Error(`${folder} cannot be locked: errno ${errno}`);
 }
 
-/** @param forbidden permissions that nobody but the owner may have */
+/** @param forbidden permission bits that the path must not have */
 function requireOwn(path: string, { uid, mode }: Stats, forbidden: number): void {
   if (uid !== 0 && uid !== process.geteuid?.()) {
     throw new Error(`${path} belongs to user ${uid}: remove it, or give another directory; the agent creates its own`);
@@ -120,9 +124,10 @@ function requireOwn(path: string, { uid, mode }: Stats, forbidden: number): void
 }
 
 /**
- * Where all may write a folder above, they can put another one in the place of ours. Not in a sticky one, as /tmp is.
- * @param folder it, and those above it, need not be there yet
- * @throws Error with what to do
+ * Checks the folders above. A user who can write one of them could replace our folder. A sticky
+ * folder such as /tmp prevents this.
+ * @param folder may be absent, and so may the folders above it
+ * @throws Error with a remedy
  */
 export function requireNotReplaceable(folder: string): void {
   for (let path = dirname(resolve(folder)); ; path = dirname(path)) {

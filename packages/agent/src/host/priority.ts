@@ -1,20 +1,21 @@
-/** The agent's place in the queue for a CPU. */
+/** The CPU priority of the agent. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import type { Logger } from '../log.ts';
 
-/** Nice value: as that of other daemons that networks wait for. */
+/** Nice value, as other network daemons have it. */
 const NICE = -10;
 
 /**
- * Puts this process before ordinary ones. A guest that has come is not captured before the agent has had the CPU for a few
- * milliseconds, and on a busy node it waits for those many times as long. Where this is refused, it waits.
+ * Gives this process a higher priority than ordinary ones. The agent needs a few milliseconds of
+ * CPU time to capture a new guest, and on a busy node it waits many times as long for them. If the
+ * priority is refused, the agent runs without it.
  */
 export function comeFirst(log: Logger): void {
   try {
     setPriority(NICE);
-    // Where the kernel groups processes by session, a nice value counts within the group alone. The group of a session that
-    // others are in too is not ours to change.
+    // If the kernel groups processes by session, a nice value counts only within the group. The
+    // group is only changed if this process leads the session.
     if (leadsSession()) {
       writeFileSync('/proc/self/autogroup', String(NICE));
     }
@@ -27,7 +28,7 @@ export function comeFirst(log: Logger): void {
 }
 
 function leadsSession(): boolean {
-  // pid (name) state ppid pgrp session; the name may hold anything.
+  // Fields: pid (name) state ppid pgrp session. The name may contain any character.
   const [, , , session] = readFileSync('/proc/self/stat', 'utf8')
     .replace(/^.*\) /s, '')
     .split(' ');

@@ -1,9 +1,12 @@
-/** The last program, kept on disk: a node whose controller is away keeps its whole data plane across a restart. */
+/**
+ * Stores the last program on disk. So a node keeps its whole data plane across a restart, also
+ * without a controller.
+ */
 import { readFile } from 'node:fs/promises';
 import { replaceFile, Serial } from '@mirrorplane/base';
 import { NodeProgram } from '@mirrorplane/contract';
 
-/** Keeps one program in one file. */
+/** Stores one program in one file. */
 export class ProgramFile {
   readonly #path: string;
   readonly #saving = new Serial();
@@ -13,7 +16,10 @@ export class ProgramFile {
     this.#path = path;
   }
 
-  /** The program saved last. Undefined where there is none. @throws Error where the file is no program. */
+  /**
+   * The last saved program. Undefined if there is none. @throws Error if the file contains no
+   * program
+   */
   async load(): Promise<NodeProgram | undefined> {
     let content: string;
     try {
@@ -31,7 +37,10 @@ export class ProgramFile {
     }
   }
 
-  /** Saves a program. Of several calls at once the newest wins; resolves when it, or a newer one, is on disk. */
+  /**
+   * Saves a program. Of several waiting calls, only the newest is written. Resolves when this
+   * program or a newer one is on disk.
+   */
   save(program: NodeProgram): Promise<void> {
     this.#next = program;
     return this.#saving.run(async () => {
@@ -44,7 +53,7 @@ export class ProgramFile {
     });
   }
 
-  /** Resolves when nothing is being written any more. */
+  /** Resolves when no write is running. */
   async settled(): Promise<void> {
     await this.#saving.settled();
   }

@@ -1,41 +1,56 @@
-/** Where the guests of migrating interfaces are: the first frame that a guest sends through a device tells that it runs there. */
+/**
+ * Finds the node of a migrating guest: the first frame that the guest sends through a device proves
+ * that it runs there.
+ */
 import type { GuestState, Standby } from '@mirrorplane/contract';
 import type { NodeDevice } from '../discovery/devices.ts';
 import type { DeviceStatistics } from '../netlink/statistics.ts';
 
-/** Milliseconds between two looks at a device whose guest is about to come, and at one whose guest has left. */
+/**
+ * Milliseconds between two looks at a device: before its guest comes (`target`), and after its
+ * guest has left (`origin`).
+ */
 const LOOK_INTERVAL_MS = { target: 5, origin: 100 } as const;
 
 interface Watched {
   role: Standby['role'];
-  /** Packets that the device had received when the guest was not there; more of them are the guest's. */
+  /**
+   * Packets that the device had received while the guest was absent. Further packets are from the
+   * guest.
+   */
   baseline: number;
   arrived: boolean;
-  /** The controller asks for it in its present program. */
+  /** The current program of the controller has this standby. */
   asked: boolean;
-  /** What the identity provider said last. */
+  /** The last report of the identity provider. */
   said: GuestState | undefined;
 }
 
-/** Watches the devices that the controller says the guest is not behind. Without any, it does nothing. */
+/**
+ * Watches devices whose guests, as the controller says, are on another node. Without such devices
+ * it does nothing.
+ */
 export class GuestWatch {
   readonly #statistics: (ifindex: number) => Promise<DeviceStatistics | undefined>;
   readonly #arrived: () => void;
-  /** By device: `ifindex interface`, so that a device that comes back as another interface starts from the beginning. */
+  /**
+   * By `ifindex interface`, so that an ifindex with another interface starts from the beginning.
+   */
   readonly #watched = new Map<string, Watched>();
   #timer: NodeJS.Timeout | undefined;
   #looks = 0;
   #closed = false;
 
-  /** @param parts.arrived called when a guest has been seen: `look` again */
+  /** @param parts.arrived called when a guest has been seen, to request another `look` */
   constructor(parts: { statistics: (ifindex: number) => Promise<DeviceStatistics | undefined>; arrived: () => void }) {
     this.#statistics = parts.statistics;
     this.#arrived = parts.arrived;
   }
 
   /**
-   * Looks at all devices that are to stand by, and completes what identity providers have said of guests: `running` for one
-   * that was seen, also where a provider does not know of it yet, `absent` for one that is to stand by and was not.
+   * Looks at all standby devices, and completes the reports of identity providers. A guest that was
+   * seen is `running`, even if a provider does not know it yet. A guest that was not seen is
+   * `absent`.
    */
   async look(devices: readonly NodeDevice[], standby: readonly Standby[]): Promise<NodeDevice[]> {
     const asked = new Map(standby.map(({ interface: id, role }) => [id, role]));
@@ -73,7 +88,7 @@ export class GuestWatch {
     clearTimeout(this.#timer);
   }
 
-  /** A provider that now says `absent`, and did not before, knows that a guest that was seen here has left. */
+  /** If a provider newly reports `absent`, a guest that was seen here has left. */
   #hear(key: string, { guest }: NodeDevice): void {
     const watched = this.#watched.get(key);
     if (watched?.arrived && guest === 'absent' && watched.said !== 'absent') {
@@ -91,14 +106,18 @@ export class GuestWatch {
     }
     const received = await this.#sentByGuest(device);
     if (watched === undefined || !goesOn) {
-      // What a guest that has left had sent before says nothing. A device that awaits its guest is new: all is from it.
+      // On the origin node, earlier packets of the guest prove nothing. On the target node the
+      // device is new, and all its packets are from the guest.
       watched = { role, baseline: role === 'origin' ? received : 0, arrived: false, asked: true, said: device.guest };
       this.#watched.set(key, watched);
     }
     watched.arrived = received > watched.baseline;
   }
 
-  /** Packets that the guest has sent: they come in at its device, and leave by one that is its own end of the cable. */
+  /**
+   * Packets that the guest has sent. The device receives them. If the device is the guest's own end
+   * of the cable, it sends them.
+   */
   async #sentByGuest({ ifindex, reversed }: NodeDevice): Promise<number> {
     const statistics = await this.#statistics(ifindex);
     return (reversed ? statistics?.sent : statistics?.received) ?? 0;
@@ -106,7 +125,7 @@ export class GuestWatch {
 
   #schedule(devices: readonly NodeDevice[], look: number): void {
     if (look !== this.#looks) {
-      return; // somebody has looked meanwhile
+      return; // another look has finished meanwhile
     }
     clearTimeout(this.#timer);
     const awaited = devices.flatMap((device) => {

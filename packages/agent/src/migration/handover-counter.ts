@@ -1,4 +1,7 @@
-/** What a move of a guest has cost: packets that passed before their capture was in force, and packets captured twice. */
+/**
+ * Measures the cost of a migration: packets that passed before their capture was in force, and
+ * packets captured twice.
+ */
 import { type Capture, type CaptureCounts, captureOfHook } from '@mirrorplane/contract';
 import type { CaptureRefusal, Datapath, HookCapture } from '../datapath/datapath.ts';
 import { isCable } from '../discovery/device-kinds.ts';
@@ -11,20 +14,26 @@ interface Placed {
   hooks: HookCapture[];
 }
 
-/** What is known of the captures of a pass, by `capture ifindex`. */
+/** Counts of the captures of a pass, by `capture ifindex`. */
 export interface HandoverCounts {
-  /** Captures that began on a device: packets that it had carried until then. Absent: not known. */
+  /** For captures that began: packets that the device had carried before. Absent: unknown. */
   missed: ReadonlyMap<string, number>;
-  /** Captures that ended on a device whose guest had left: packets towards the guest that were captured there after that. */
+  /**
+   * For captures that ended on a device with a departed guest: packets towards the guest that were
+   * captured after its departure.
+   */
   duplicated: ReadonlyMap<string, number>;
-  /** Captures on a device that got frames while the guest was believed to be on another node, when that is over. */
+  /**
+   * Ended overlaps: captures on a device that got frames while the guest counted as being on
+   * another node.
+   */
   overlaps: readonly Overlap[];
 }
 
-/** Packets towards a guest that its device here got while the guest was on another node for all that is known. */
+/** Packets that a device got for its guest while the guest counted as being on another node. */
 export interface Overlap {
   capture: Capture;
-  /** At most so many were captured on the other node too. */
+  /** Upper bound of the packets that were also captured on the other node. */
   packets: number;
 }
 
@@ -32,16 +41,18 @@ export interface Overlap {
 export const handoverKey = (capture: string, ifindex: number): string => `${capture} ${ifindex}`;
 
 /**
- * Compares what a device has carried, by its own count, with what its captures have looked at. To be asked in every pass:
- * `before` it changes the data path, `after` it has.
+ * Compares a device's own packet counts with those of its captures. Each pass first calls `before`,
+ * then changes the data path, and then calls the function that `before` has returned.
  */
 export class HandoverCounter {
   readonly #datapath: Pick<Datapath, 'countsOf'>;
   readonly #statistics: (ifindex: number) => Promise<DeviceStatistics | undefined>;
   #known: ReadonlyMap<string, Placed> | undefined;
-  /** What the captures of devices without their guest had matched when that was seen. */
+  /**
+   * Matched counts of captures on devices without a guest, at the time when its absence was seen.
+   */
   readonly #left = new Map<string, number>();
-  /** What captures towards guests that are expected had matched when that began. */
+  /** Matched counts of captures for expected guests, at the beginning of the expectation. */
   readonly #expected = new Map<string, number>();
 
   constructor(parts: {
@@ -52,7 +63,7 @@ export class HandoverCounter {
     this.#statistics = parts.statistics;
   }
 
-  /** Returns what is to be asked when the data path is done, with what it has refused. */
+  /** Returns a function to call after the data path has changed, with the refused captures. */
   before(
     placed: readonly PlacedCapture[],
     captures: readonly HookCapture[],
@@ -66,7 +77,7 @@ export class HandoverCounter {
     );
     const known = this.#known;
     this.#known = now;
-    // A data plane that was taken over has captured all along.
+    // A data plane that was taken over has captured without a gap.
     const fresh = known === undefined ? [] : [...now].filter(([key]) => !known.has(key));
     const base = this.#matched(fresh.map(([, item]) => item));
     const gone = [...(known ?? [])].filter(([key]) => !now.has(key));
@@ -76,7 +87,7 @@ export class HandoverCounter {
       }
     }
     return async (refused = []) => {
-      // A device that went while the data path was changed is reported as gone, too.
+      // Devices that were removed during the change count as gone, too.
       const keys = refused.flatMap(({ gone: is, id, ifindex }) =>
         is ? [handoverKey(captureOfHook(id), ifindex)] : [],
       );
@@ -111,11 +122,11 @@ export class HandoverCounter {
     if (left !== undefined) {
       return [[key, this.#inbound(item) - left]];
     }
-    // The other end of a cable goes with it, and no frame is captured for a device that is gone.
+    // The other end of a removed cable is gone too, so no frame was captured for an absent guest.
     return isCable(item.placed.device) ? [[key, 0]] : [];
   }
 
-  /** Those that are over, because the guest has come, or the device has gone. */
+  /** Overlaps that have ended: the guest has come, or the device was removed. */
   #overlaps(now: ReadonlyMap<string, Placed>, before: ReadonlyMap<string, Placed>): Overlap[] {
     return [...this.#expected].flatMap(([key, base]): Overlap[] => {
       const item = now.get(key) ?? before.get(key);
@@ -137,12 +148,15 @@ export class HandoverCounter {
   }
 }
 
-/** Both ends are captured: frames that the network sends to both places are copied on both nodes. */
+/** Whether frames that the network sends to both nodes are copied on both. */
 function isOverlap({ placed: { device } }: Placed): boolean {
   return device.expected === true && isCable(device);
 }
 
-/** Packets that a device has carried in the directions of its captures, without those that they have looked at. */
+/**
+ * Packets that a device has carried in the directions of its captures, minus those that the
+ * captures have seen.
+ */
 function missedOf(
   { hooks }: Placed,
   base: ReadonlyMap<string, CaptureCounts>,

@@ -1,4 +1,4 @@
-/** The netdevs of a network namespace: what the kernel says of them, and what can be changed. */
+/** Reads and changes the devices of a network namespace. */
 import {
   attribute,
   attributes,
@@ -16,45 +16,53 @@ import {
   u32,
 } from './rtnetlink.ts';
 
-/** A netdev as the kernel shows it. */
+/** A device as the kernel reports it. */
 export interface Link {
   name: string;
   ifindex: number;
-  /** Lower case with colons; empty where the device has no link-layer address. */
+  /** Lower case with colons. Empty without a link-layer address. */
   mac: string;
-  /** The address burnt into the hardware; empty where there is none. */
+  /** The permanent address of the hardware. Empty if there is none. */
   permanentMac: string;
   /** Bytes. */
   mtu: number;
-  /** Set up by the administrator (IFF_UP). A carrier is not asked for. */
+  /** Set up by the administrator (IFF_UP), with or without a carrier. */
   up: boolean;
-  /** Kernel link kind, as `veth` or `tun`; empty for a physical NIC. */
+  /** Kernel link kind, for example `veth` or `tun`. Empty for a physical NIC. */
   linkType: string;
-  /** Text set with `ip link set DEV alias`; empty where there is none. */
+  /** Text set with `ip link set DEV alias`. Empty if there is none. */
   alias: string;
-  /** ifindex of the bridge or other device that it is a port of; 0: of none. */
+  /** ifindex of the bridge or other device that it is a port of. 0: none. */
   master: number;
-  /** As a port of a bridge: it forwards (STP state). True for all others. */
+  /** For a port of a bridge: it forwards (STP state). True for all other devices. */
   forwarding: boolean;
-  /** As a port of a bridge: it learns addresses from what comes in. Default true. */
+  /** For a port of a bridge: it learns addresses of incoming frames. Default true. */
   learns?: boolean;
-  /** What a bridge sends to every port that lets it pass: bits of `FLOODED`. Of a bridge, and of a port of one. Default all. */
+  /**
+   * Kinds of frames that a bridge, or a port of a bridge, floods: bits of `FLOODED`. Default all.
+   */
   floods?: number;
-  /** It carries Ethernet frames (ARPHRD_ETHER) and is no loopback device. */
+  /** It carries Ethernet frames (ARPHRD_ETHER) and is not the loopback device. */
   ethernet: boolean;
   /** It is the loopback device. Default false. */
   loopback?: boolean;
-  /** Of kind `tun`: it is a tap. Left out: the kernel does not say. */
+  /** For kind `tun`: it is a tap. Left out: the kernel does not report it. */
   tunTap?: boolean;
-  /** Bus of the hardware behind it, as `pci` or `virtio`; left out: there is none. */
+  /** Bus of the hardware, for example `pci` or `virtio`. Left out: no hardware. */
   bus?: string;
-  /** Name of the port on its hardware, as `p0` or `pf0vf1`; left out: it has none. */
+  /** Name of the port on its hardware, for example `p0` or `pf0vf1`. Left out: none. */
   portName?: string;
-  /** Further names of the device. Default none. */
+  /** Alternative names of the device. Default none. */
   altNames?: readonly string[];
-  /** When the kernel first reported the device, in milliseconds of `performance.now()`. Left out: it was there before. */
+  /**
+   * Time of the kernel's first report of the device, in milliseconds of `performance.now()`. Left
+   * out: it existed before.
+   */
   seenAt?: number;
-  /** ifindex of the device that it is the other end of, or is on top of; left out: of none in this network namespace. */
+  /**
+   * ifindex of its other end or of its lower device. Left out: there is none in this network
+   * namespace.
+   */
   peer?: number;
 }
 
@@ -86,24 +94,31 @@ const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const;
 const VETH_INFO_PEER = 1;
 const IFLA_MACVLAN_MODE = 1;
 const MACVLAN_MODE_PRIVATE = 1;
-/** Bytes: about the least that the kernel lets a device have (MAX_TCP_HEADER). A super-packet has more. */
+/**
+ * About the smallest limit that the kernel allows (MAX_TCP_HEADER), bytes. Super-packets are
+ * larger.
+ */
 const LEAST_GSO_SIZE = 512;
 const IFLA_TUN_TYPE = 3;
 const IFF_TAP = 2;
 const IFLA_BR_MCAST_SNOOPING = 23;
 const IFLA_BRPORT = { STATE: 1, LEARNING: 8, UNICAST_FLOOD: 9, MCAST_FLOOD: 27, BCAST_FLOOD: 30 } as const;
 const BR_STATE_FORWARDING = 3;
-/** Leaves statistics out of the answer: they are half of it. */
+/** Leaves statistics out of the answer, which are half of it. */
 const SKIP_STATISTICS = attribute(IFLA.EXT_MASK, u32(1 << 3));
 
 /** Kinds of frames that bridges flood: unicast to addresses not learned, multicast, broadcast. */
 export const FLOODED = { unicast: 1, multicast: 2, broadcast: 4 } as const;
 const ALL_FLOODED = FLOODED.unicast | FLOODED.multicast | FLOODED.broadcast;
 
-/** Reads one RTM_NEWLINK. Undefined for messages of a bridge port and the like, which describe no device. */
+/**
+ * Reads one RTM_NEWLINK. Undefined for messages that describe no device, for example of a bridge
+ * port.
+ */
 export function parseLink(message: RtMessage): Link | undefined {
   const { data } = message;
-  // A message of family AF_BRIDGE reports membership in a bridge; its RTM_DELLINK does not mean that the device went.
+  // A message of family AF_BRIDGE is about membership in a bridge. Its RTM_DELLINK does not mean
+  // that the device was removed.
   if (message.type !== RTM.NEWLINK || data.length < IFINFOMSG || data[0] !== 0) {
     return undefined;
   }
@@ -132,7 +147,7 @@ export function parseLink(message: RtMessage): Link | undefined {
   };
 }
 
-/** What `kindOf` needs beside the kind that the kernel names. */
+/** Fields that `kindOf` needs in addition to the kernel's kind. */
 function kindFacts(attrs: ReadonlyMap<number, Buffer>, info: ReadonlyMap<number, Buffer>, flags: number) {
   const bus = text(attrs.get(IFLA.PARENT_DEV_BUS_NAME));
   const portName = text(attrs.get(IFLA.PHYS_PORT_NAME));
@@ -165,7 +180,7 @@ function bridgePort(info: ReadonlyMap<number, Buffer>): { forwarding: boolean; l
 function floods(info: ReadonlyMap<number, Buffer>): number {
   if (text(info.get(IFLA_INFO.KIND)) === 'bridge') {
     const snooping = attributes(info.get(IFLA_INFO.DATA) ?? Buffer.alloc(0), 0).get(IFLA_BR_MCAST_SNOOPING)?.[0];
-    // Whether a bridge that snoops floods a group is known to the bridge alone.
+    // With snooping, only the bridge itself knows whether it floods a group.
     return snooping === 0 ? ALL_FLOODED : ALL_FLOODED & ~FLOODED.multicast;
   }
   if (text(info.get(IFLA_INFO.SLAVE_KIND)) !== 'bridge') {
@@ -180,7 +195,7 @@ function floods(info: ReadonlyMap<number, Buffer>): number {
   );
 }
 
-/** Reads one device. Undefined where there is none of this number. */
+/** Reads one device. Undefined if no device has this ifindex. */
 export async function readLink(client: RtClient, ifindex: number): Promise<Link | undefined> {
   const header = Buffer.concat([Buffer.alloc(4), u32(ifindex), Buffer.alloc(8)]);
   try {
@@ -201,14 +216,14 @@ export async function dumpLinks(client: RtClient): Promise<Map<number, Link>> {
   return new Map(links.map((link) => [link.ifindex, link]));
 }
 
-/** What can be changed of a device. */
+/** Changes of a device. */
 export interface LinkChange {
   name?: string;
   alias?: string;
   up?: true;
 }
 
-/** Changes a device. @throws NetlinkError where the kernel refuses */
+/** Changes a device. @throws NetlinkError if the kernel refuses */
 export async function changeLink(client: RtClient, ifindex: number, { name, alias, up }: LinkChange): Promise<void> {
   const attrs: Buffer[] = [];
   if (name !== undefined) {
@@ -221,15 +236,17 @@ export async function changeLink(client: RtClient, ifindex: number, { name, alia
   await client.request(RTM.SETLINK, Buffer.concat([linkHeader(ifindex, flags), ...attrs]));
 }
 
-/** Deletes a device; of a veth pair both ends. */
+/** Deletes a device. Both ends of a veth pair are deleted. */
 export async function deleteLink(client: RtClient, ifindex: number): Promise<void> {
   await client.request(RTM.DELLINK, linkHeader(ifindex, 0));
 }
 
-/** An end of a pair that is to be made: its name, and its ifindex, which the kernel chooses where it is 0. */
+/** A new end of a pair: its name and its ifindex. For ifindex 0, the kernel chooses one. */
 export type NewEnd = readonly [name: string, ifindex: number];
 
-/** Makes a veth pair that does no ARP, down. @throws NetlinkError where a name or a number is taken */
+/**
+ * Makes a veth pair without ARP, and down. @throws NetlinkError if a name or an ifindex is taken
+ */
 export async function addVethPair(client: RtClient, first: NewEnd, second: NewEnd): Promise<void> {
   const end = ([device, ifindex]: NewEnd) =>
     Buffer.concat([linkHeader(ifindex, IFF_NOARP), attribute(IFLA.IFNAME, Buffer.from(`${device}\0`))]);
@@ -245,8 +262,9 @@ export async function addVethPair(client: RtClient, first: NewEnd, second: NewEn
 }
 
 /**
- * Makes a macvlan over a device, down, that takes no super-packets: the kernel makes segments of what is sent into it.
- * @throws NetlinkError where the kernel has no macvlan, or the name is taken
+ * Makes a macvlan over a device, and down. It accepts no super-packets, so the kernel divides those
+ * that are sent into it.
+ * @throws NetlinkError if the kernel has no macvlan, or the name is taken
  */
 export async function addSegmentingMacvlan(client: RtClient, name: string, lower: number): Promise<void> {
   const info = Buffer.concat([
@@ -263,7 +281,7 @@ export async function addSegmentingMacvlan(client: RtClient, name: string, lower
   await client.request(RTM.NEWLINK, Buffer.concat([linkHeader(0, IFF_NOARP), ...attrs]), NLM_F_CREATE | NLM_F_EXCL);
 }
 
-/** A struct ifinfomsg that sets these flags and leaves the others. */
+/** A struct ifinfomsg that sets these flags and leaves all others. */
 function linkHeader(ifindex: number, flags: number): Buffer {
   return Buffer.concat([Buffer.alloc(4), u32(ifindex), u32(flags), u32(flags)]);
 }

@@ -1,7 +1,8 @@
 /**
- * A netlink socket that survives an overrun. The `netlink` package ends the process when its descriptor reports an error
- * (it builds the error from a null pointer), and an overrun of the receive buffer is one. So the kernel is told to drop
- * notifications silently, and the drops are read from /proc/net/netlink instead.
+ * A netlink socket that survives an overrun. The `netlink` package ends the process when its
+ * descriptor reports an error, because it builds the error from a null pointer. An overrun of the
+ * receive buffer is such an error. So the kernel is told to drop notifications silently, and the
+ * drops are read from /proc/net/netlink.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import koffi from 'koffi';
@@ -19,8 +20,8 @@ let setsockopt: ReturnType<ReturnType<typeof koffi.load>['func']> | undefined;
 
 /**
  * Opens an rtnetlink socket that does not keep the process alive.
- * @param receiveBuffer bytes, beyond the limit of the system too
- * @throws Error where the kernel refuses, or /proc is not there
+ * @param receiveBuffer bytes; may exceed the limit of the system
+ * @throws Error if the kernel refuses, or /proc is not mounted
  */
 export function openSocket(receiveBuffer: number): Socket {
   const socket = netlink.createNetlink(netlink.Protocol.ROUTE, { ref: false } as Parameters<
@@ -37,7 +38,7 @@ export function openSocket(receiveBuffer: number): Socket {
   return socket;
 }
 
-/** How many messages for this socket the kernel has dropped since it was opened. */
+/** Number of messages for this socket that the kernel has dropped since it was opened. */
 export function dropsOf(socket: Socket): number {
   return rowOf(socket).drops;
 }
@@ -61,7 +62,7 @@ function descriptorOf(inode: number): number {
         return Number(name);
       }
     } catch {
-      // The descriptor that the folder itself was read by has gone by now.
+      // The descriptor for reading the folder itself is closed by now.
     }
   }
   throw new Error(`netlink socket with inode ${inode} is not in /proc/self/fd`);

@@ -1,6 +1,6 @@
 /**
- * rtnetlink without waiting: the kernel answers within the call that asks. What is attached at tcx is attached by calls
- * that return when it is done; so is what this socket is for, and no pass has to be cut in two between the parts of a path.
+ * Synchronous rtnetlink: the kernel answers within the call. Attaching at tcx is a synchronous call
+ * too. So a pass can change all parts of a path without waiting in between.
  */
 import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
@@ -32,9 +32,9 @@ const ENOBUFS = 105;
 const NLMSGHDR = 16;
 /** Bytes; the kernel puts at most 32 KiB of a dump into one datagram. */
 const RECEIVE = 64 * 1024;
-/** Bytes of notifications that may wait: some thousand changes at once. */
+/** Bytes for waiting notifications: some thousand changes at once. */
 const WAITING = 4 << 20;
-/** Dumps that a change interrupted are made again so many times. */
+/** Number of attempts of a dump that changes interrupt. */
 const ATTEMPTS = 5;
 
 const libc = koffi.load('libc.so.6');
@@ -58,7 +58,7 @@ function openSocket(): number {
   return check('open an rtnetlink socket', call.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE));
 }
 
-/** The next datagram, taken apart; undefined where none waits. @throws NetlinkError */
+/** The parsed next datagram. Undefined if none waits. @throws NetlinkError */
 function receive(fd: number, into: Buffer, flags = 0): Message[] | undefined {
   let length: number;
   do {
@@ -85,20 +85,23 @@ function receive(fd: number, into: Buffer, flags = 0): Message[] | undefined {
   return messages;
 }
 
-/** One thing that is asked of the kernel: an RTM_ type, what follows it, and NLM_F_ flags. */
+/** One request to the kernel: RTM_ type, payload and NLM_F_ flags. */
 export interface RtRequest {
   type: number;
   payload: Buffer;
   flags?: number;
 }
 
-/** One socket, made by the first request. */
+/** One socket. The first request opens it. */
 export class RtSync {
   #fd = -1;
   #sequence = 0;
   readonly #received = Buffer.alloc(RECEIVE);
 
-  /** Sends one message and gives the answers. @throws NetlinkError where the kernel refuses, with its own words */
+  /**
+   * Sends one message and returns the answers. @throws NetlinkError with the kernel's message if it
+   * refuses
+   */
   request(type: number, payload: Buffer, flags = 0): RtMessage[] {
     const [answer] = this.requests([{ type, payload, flags }]);
     if (answer instanceof NetlinkError) {
@@ -108,14 +111,18 @@ export class RtSync {
   }
 
   /**
-   * Sends several messages in one call: the kernel carries out each of them before the call returns, also where this
-   * process is killed meanwhile. What the kernel refuses is given in the place of its answers.
+   * Sends several messages in one call. The kernel carries out all of them before the call returns,
+   * even if this process is killed meanwhile. A refused message has its error in the place of its
+   * answers.
    */
   requests(requests: readonly RtRequest[]): (RtMessage[] | NetlinkError)[] {
     return this.#exchange(requests.map((request) => ({ ...request, flags: (request.flags ?? 0) | NLM_F_ACK }))).answers;
   }
 
-  /** All objects of a kind. A dump that a change interrupted is repeated. @throws NetlinkError */
+  /**
+   * All objects of a kind. A dump is repeated after an interruption by a change. @throws
+   * NetlinkError
+   */
   dump(type: number, payload: Buffer): RtMessage[] {
     for (let attempt = 1; ; attempt++) {
       const { answers, interrupted } = this.#exchange([{ type, payload, flags: NLM_F_DUMP }]);
@@ -165,7 +172,7 @@ export class RtSync {
       }
       return { answers, interrupted };
     } catch (error) {
-      // Answers may be left in a socket that failed in the middle.
+      // A socket that failed midway may still contain answers.
       this.close();
       throw error;
     }
@@ -182,7 +189,7 @@ export class RtSync {
   }
 }
 
-/** Changes that the kernel reports, for a reader that asks now and then: nothing is called meanwhile. */
+/** Notifications of the kernel, for a reader that polls. No callback is used. */
 export class RtChanges {
   readonly #groups: readonly number[];
   readonly #received = Buffer.alloc(RECEIVE);
@@ -196,18 +203,22 @@ export class RtChanges {
   /** Begins to listen. @throws NetlinkError */
   open(): void {
     this.#fd = openSocket();
-    // struct sockaddr_nl, with a number that the kernel chooses: one without a number is told nothing.
+    // struct sockaddr_nl with a port id that the kernel chooses. A socket without a port id gets no
+    // notifications.
     const address = Buffer.concat([u16(AF_NETLINK), Buffer.alloc(10)]);
     check('bind an rtnetlink socket', call.bind(this.#fd, address, address.length));
     for (const group of this.#groups) {
       const joined = call.setsockopt(this.#fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, [group], 4);
       check('listen to rtnetlink', joined);
     }
-    // Refused without the right to it: then more is lost, and read again.
+    // The option may be refused. Then more notifications are lost, and everything is read again.
     call.setsockopt(this.#fd, SOL_SOCKET, SO_RCVBUFFORCE, [WAITING], 4);
   }
 
-  /** Everything that was told since the last call; undefined where some of it was lost. @throws NetlinkError */
+  /**
+   * All notifications since the last call. Undefined if some of them were lost. @throws
+   * NetlinkError
+   */
   take(): RtMessage[] | undefined {
     const taken: RtMessage[] = [];
     let lost = false;
@@ -244,13 +255,13 @@ interface Message {
   data: Buffer;
 }
 
-/** struct nlmsghdr, and what follows it, padded. */
+/** struct nlmsghdr and the padded payload. */
 function encode({ type, payload, flags = 0 }: RtRequest, sequence: number): Buffer {
   const head = [u32(NLMSGHDR + payload.length), u16(type), u16(flags | NLM_F_REQUEST), u32(sequence), u32(0)];
   return Buffer.concat([...head, payload, Buffer.alloc(-payload.length & 3)]);
 }
 
-/** struct nlmsgerr: the errno, the header of the request; behind them the kernel's words. */
+/** Reads struct nlmsgerr: the errno, the header of the request, and then the kernel's message. */
 function refusal(request: number, data: Buffer, flags: number): NetlinkError {
   const words = flags & NLM_F_ACK_TLVS ? text(attributes(data, 4 + NLMSGHDR).get(NLMSGERR_ATTR_MSG)) : '';
   const code = errnoName(-(getU32(data, 0) | 0));

@@ -1,7 +1,7 @@
 /**
- * The few rtnetlink messages that the agent needs. The `netlink` package carries sockets, sequence numbers and
- * multipart answers; attributes are walked here, because its typed parser refuses a whole message when a newer kernel
- * sends an attribute of another size than it knows.
+ * The rtnetlink messages that the agent needs. The `netlink` package handles sockets, sequence
+ * numbers and multipart answers. Attributes are parsed here. The package's own parser refuses a
+ * whole message if a newer kernel sends an attribute of another size.
  */
 import { Serial } from '@mirrorplane/base';
 import { dropsOf, openSocket, type Socket } from './netlink-socket.ts';
@@ -35,7 +35,7 @@ export const RTM = {
 /** Multicast groups, enum rtnetlink_groups. */
 export const GROUP = { LINK: 1, NEIGH: 3, TC: 4, IPV4_IFADDR: 5, IPV4_ROUTE: 7, IPV6_IFADDR: 9 } as const;
 
-/** Without it the kernel answers a request for a queue to its monitors alone. */
+/** Without this flag, the kernel reports a new queue only to monitors. */
 export const NLM_F_ECHO = 0x8;
 export const NLM_F_REPLACE = 0x100;
 export const NLM_F_EXCL = 0x200;
@@ -43,18 +43,18 @@ export const NLM_F_CREATE = 0x400;
 const NLM_F_DUMP = 0x300;
 const NLM_F_DUMP_INTR = 0x10;
 export const AF_INET = 2;
-/** A request that takes longer than this, in milliseconds, has been lost. */
+/** Milliseconds after which a request counts as lost. */
 const REQUEST_TIMEOUT_MS = 5000;
-/** Bytes that may wait in a socket: some thousand devices changing at once. */
+/** Bytes that may wait in a socket: some thousand changes of devices at once. */
 const RECEIVE_BUFFER = 4 << 20;
 
-/** An rtnetlink message: its fixed header and what follows. */
+/** An rtnetlink message: its type, and its fixed header with attributes. */
 export interface RtMessage {
   type: number;
   data: Buffer;
 }
 
-/** A request that the kernel refused. `code` is the name of the errno, as in `ENODEV`. */
+/** A request that the kernel has refused. `code` is the name of the errno, for example `ENODEV`. */
 export class NetlinkError extends Error {
   readonly code: string;
   constructor(code: string, what: string) {
@@ -89,7 +89,10 @@ export function u16(value: number): Buffer {
   return data;
 }
 
-/** Attributes that follow `offset`, by type. Of one that is repeated, the last wins; a torn tail is ignored. */
+/**
+ * Attributes from `offset` on, by type. The last of repeated attributes counts. An incomplete end
+ * is ignored.
+ */
 export function attributes(data: Buffer, offset: number): Map<number, Buffer> {
   const found = new Map<number, Buffer>();
   let at = offset;
@@ -104,7 +107,7 @@ export function attributes(data: Buffer, offset: number): Map<number, Buffer> {
   return found;
 }
 
-/** The payloads of all attributes of one type, where a list repeats it. */
+/** The payloads of all attributes of one type. */
 export function repeated(data: Buffer | undefined, type: number): Buffer[] {
   const found: Buffer[] = [];
   for (let at = 0; data !== undefined && at + 4 <= data.length; ) {
@@ -130,25 +133,28 @@ export function attribute(type: number, payload: Buffer): Buffer {
 export const ipv4Bytes = (address: string): Buffer => Buffer.from(address.split('.').map(Number));
 /** Four bytes as an IPv4 address. */
 export const ipv4Text = (data: Buffer): string => [...data.subarray(0, 4)].join('.');
-/** Link-layer bytes as text; empty where there are none. */
+/** A link-layer address as text. Empty without bytes. */
 export const macText = (data: Buffer | undefined): string =>
   data === undefined ? '' : [...data].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 /** A string attribute without its closing NUL. */
 export const text = (data: Buffer | undefined): string =>
   data === undefined ? '' : data.toString().replace(/\0.*$/s, '');
 
-/** Asks the kernel, one request after the other. A broken socket is replaced by the next request. */
+/**
+ * Sends requests to the kernel one after the other. After a failure, the next request opens a new
+ * socket.
+ */
 export class RtClient {
   #socket: Socket | undefined;
   readonly #queue = new Serial();
 
-  /** Sends one message and gives the answers. @throws NetlinkError where the kernel refuses. */
+  /** Sends one message and returns the answers. @throws NetlinkError if the kernel refuses */
   request(type: number, payload: Buffer, flags = 0): Promise<RtMessage[]> {
-    // A netlink socket serves one dump at a time.
+    // A netlink socket can run only one dump at a time.
     return this.#queue.run(() => this.#request(type, payload, flags));
   }
 
-  /** All objects of a kind. A dump that a change interrupted is repeated. */
+  /** All objects of a kind. A dump is repeated after an interruption by a change. */
   async dump(type: number, payload: Buffer): Promise<RtMessage[]> {
     for (let attempt = 0; ; attempt++) {
       const messages = (await this.request(type, payload, NLM_F_DUMP)) as (RtMessage & { flags?: number })[];
@@ -158,7 +164,10 @@ export class RtClient {
     }
   }
 
-  /** Opens the socket now, in the network namespace that this thread is in; else the first request does. */
+  /**
+   * Opens the socket now, in the current network namespace of this thread. Otherwise the first
+   * request opens it.
+   */
   open(): void {
     this.#open();
   }
@@ -186,7 +195,7 @@ export class RtClient {
   #open(): Socket {
     if (this.#socket === undefined) {
       const socket = openSocket(RECEIVE_BUFFER);
-      // Not in the callback itself: the native side still uses what closing would free.
+      // Not closed within the callback, because native code still uses the socket.
       socket.on('error', () => {
         setImmediate(() => {
           if (this.#socket === socket) {
@@ -211,8 +220,9 @@ export class RtMonitor {
   #closed = false;
 
   /**
-   * @param options.lost called where the socket had to be opened again: everything has to be read again
-   * @param options.receiveBuffer bytes for notifications that wait. Default 4 MiB
+   * @param options.lost called after the socket was opened again: the caller must read everything
+   * again
+   * @param options.receiveBuffer bytes for waiting notifications. Default 4 MiB
    */
   constructor(options: {
     groups: readonly number[];
@@ -226,7 +236,7 @@ export class RtMonitor {
     this.#receiveBuffer = options.receiveBuffer ?? RECEIVE_BUFFER;
   }
 
-  /** Begins to listen. @throws Error where no netlink socket can be made. */
+  /** Begins to listen. @throws Error if no netlink socket can be opened */
   open(): void {
     const socket = openSocket(this.#receiveBuffer);
     for (const group of this.#groups) {
@@ -244,7 +254,10 @@ export class RtMonitor {
     this.#drops = 0;
   }
 
-  /** True where notifications have been lost since the last call: everything has to be read again. */
+  /**
+   * True if notifications were lost since the last call. The caller must then read everything
+   * again.
+   */
   overrun(): boolean {
     if (this.#socket === undefined) {
       return false;
@@ -261,7 +274,7 @@ export class RtMonitor {
     this.#socket = undefined;
   }
 
-  /** An exception that leaves a callback of the native side would end the process. */
+  /** Catches exceptions: one that leaves a native callback would end the process. */
   #deliver(message: RtMessage): void {
     try {
       this.#onMessage(message);

@@ -1,20 +1,23 @@
-/** What a device has carried since it was made, by its own count. */
+/** Reads a device's own packet counts since its creation. */
 import { attributes, NetlinkError, RTM, type RtClient, u32 } from './rtnetlink.ts';
 
-/** Packets, a super-packet counting as one: struct rtnl_link_stats64, include/uapi/linux/if_link.h. */
+/**
+ * Packet counts, where a super-packet counts as one: struct rtnl_link_stats64,
+ * include/uapi/linux/if_link.h.
+ */
 export interface DeviceStatistics {
-  /** What came in: of a tap, what its guest has sent. */
+  /** Received packets. For a tap, packets that its guest has sent. */
   received: number;
-  /** What went out: of a tap, what its guest has taken. */
+  /** Sent packets. For a tap, packets that its guest has read. */
   sent: number;
-  /** Bytes of that. */
+  /** Sent bytes. */
   sentBytes: number;
 }
 
 const IFINFOMSG = 16;
 const IFLA_STATS64 = 23;
 
-/** Asks the kernel. Undefined where the device is gone. */
+/** Reads the statistics. Undefined if the device is gone. */
 export async function deviceStatistics(client: RtClient, ifindex: number): Promise<DeviceStatistics | undefined> {
   const header = Buffer.concat([Buffer.alloc(4), u32(ifindex), Buffer.alloc(8)]);
   try {
@@ -32,6 +35,6 @@ export async function deviceStatistics(client: RtClient, ifindex: number): Promi
   }
 }
 
-/** Host order; counters stay below 2^53 for decades of line rate. */
+/** A 64-bit number in host order. Counters stay below 2^53 for decades of line rate. */
 export const getU64 = (data: Buffer, at: number): number =>
   Number(new BigUint64Array(new Uint8Array(data.subarray(at, at + 8)).buffer)[0]);

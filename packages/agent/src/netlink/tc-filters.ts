@@ -1,4 +1,7 @@
-/** What hangs in the classic places of traffic control: the qdisc that carries filters, and cls_bpf filters at it. */
+/**
+ * Reads and changes filters of traffic control: the qdisc that has filters, and its cls_bpf
+ * filters.
+ */
 
 import { type RtRequest, RtSync } from './rt-sync.ts';
 import {
@@ -19,51 +22,54 @@ import {
 const TCA = { KIND: 1, OPTIONS: 2, CHAIN: 11 } as const;
 const TCA_BPF = { FD: 6, NAME: 7, FLAGS: 8, FLAGS_GEN: 9, ID: 11 } as const;
 const TCA_BPF_FLAG_ACT_DIRECT = 1;
-/** Nothing of ours is given to a NIC to be run there. */
+/** Filters must not be offloaded to a NIC. */
 const TCA_CLS_FLAGS_SKIP_HW = 1;
-/** Where `ingress` and `clsact` hang: one of them, at most, on a device. */
+/** Parent of the qdiscs `ingress` and `clsact`. A device has at most one of them. */
 const TC_H_CLSACT = 0xfffffff1;
 const CLSACT_HANDLE = 0xffff0000;
-/** The two sides of clsact, and the only one of a qdisc `ingress`. */
+/** The two sides of clsact, and the only side of a qdisc `ingress`. */
 const PARENT = { ingress: 0xfffffff2, egress: 0xfffffff3, sole: CLSACT_HANDLE } as const;
-/** Where filters hang. */
+/** Side of a filter. */
 export type Side = keyof typeof PARENT;
 
 const TCMSG = 20;
 /** ETH_P_ALL as it is on the wire. */
 const ALL_PROTOCOLS = 0x0300;
 
-/** A filter in the order in which it runs. */
+/** A filter of the kernel. */
 export interface Filter {
-  /** Classifier, as `bpf` or `u32`. */
+  /** Classifier, for example `bpf` or `u32`. */
   kind: string;
-  /** 1 to 65535; the lowest runs first. */
+  /** 1 to 65535. The lowest runs first. */
   preference: number;
-  /** It is asked about every frame, of whatever protocol. */
+  /** It runs for frames of every protocol. */
   allProtocols: boolean;
   handle: number;
-  /** 0 is where a packet begins; others are gone to from there. */
+  /** Chain. A packet begins in chain 0; a filter can send it to another chain. */
   chain: number;
-  /** Of a bpf filter what its maker called it, else empty. */
+  /** Name of a bpf filter, else empty. */
   name: string;
   /** Kernel id of the program of a bpf filter, else 0. */
   program: number;
 }
 
-/** Which of a device's filters is meant. */
+/** Identifies a filter of a device. */
 type At = Pick<Filter, 'preference' | 'handle'>;
 
-/** A filter to be: `program` is a file descriptor. */
+/** A filter to make. `program` is a file descriptor. */
 type FilterDraft = At & { name: string; program: number };
 
-/** A filter that is there, with the program that it is to have. */
+/** An existing filter and its new program. */
 export interface Replacement {
   ifindex: number;
   side: Side;
   filter: FilterDraft;
 }
 
-/** So many filters are replaced in one call: the answers wait in the socket until it returns. */
+/**
+ * Number of filters that are replaced in one call. The answers must fit into the socket until it
+ * returns.
+ */
 const TOGETHER = 64;
 
 const NOTHING = Buffer.alloc(0);
@@ -72,7 +78,9 @@ const NOTHING = Buffer.alloc(0);
 export class TcFilters {
   readonly #netlink = new RtSync();
 
-  /** The kind of the qdisc that carries the filters of a device; undefined where there is none, or no such device. */
+  /**
+   * The kind of the qdisc that has the filters of a device. Undefined without a qdisc or a device.
+   */
   carrier(ifindex: number): string | undefined {
     try {
       const [message] = this.#netlink.request(RTM.GETQDISC, header(ifindex, 0, TC_H_CLSACT), NLM_F_ECHO);
@@ -85,7 +93,7 @@ export class TcFilters {
     }
   }
 
-  /** ifindexes of all devices that have such a qdisc. */
+  /** ifindexes of all devices with such a qdisc. */
   carriers(): number[] {
     return this.#netlink
       .dump(RTM.GETQDISC, header(0, 0, 0))
@@ -93,7 +101,10 @@ export class TcFilters {
       .map(({ data }) => getU32(data, 4));
   }
 
-  /** All filters of a side in the order in which they run. A qdisc `ingress` gives what it has whatever side is asked for. */
+  /**
+   * All filters of a side, in the order in which they run. A qdisc `ingress` returns its filters
+   * for either side.
+   */
   list(ifindex: number, side: Side): Filter[] {
     try {
       const messages = this.#netlink.dump(RTM.GETTFILTER, header(ifindex, 0, PARENT[side]));
@@ -106,21 +117,22 @@ export class TcFilters {
     }
   }
 
-  /** Numbers of the chains of a side: 0, where a packet begins, and those that someone has made beside it. */
+  /** Numbers of the chains of a side: 0, and those that someone has added. */
   chains(ifindex: number, side: Side): number[] {
     const chains = this.#netlink.dump(RTM.GETCHAIN, header(ifindex, 0, PARENT[side]));
     return chains.map(({ data }) => chainOf(attributes(data, TCMSG)));
   }
 
-  /** Attaches a program. @throws NetlinkError where the kernel refuses; nothing is left behind then */
+  /** Attaches a program. @throws NetlinkError if the kernel refuses; nothing is left behind then */
   add(ifindex: number, side: Side, filter: FilterDraft): void {
     const { type, payload, flags } = filterRequest(ifindex, side, filter, NLM_F_CREATE | NLM_F_EXCL);
     this.#netlink.request(type, payload, flags);
   }
 
   /**
-   * Makes clsact, with an empty chain of this number at ingress: no packet goes there, and it goes with the qdisc. Both in
-   * one call, so that there is never the one without the other. @throws NetlinkError where there is such a qdisc already
+   * Makes clsact with an empty chain of this number at ingress. No packet passes the chain, and it
+   * is removed with the qdisc. Both are made in one call, so that one never exists without the
+   * other. @throws NetlinkError if there is already such a qdisc
    */
   makeCarrier(ifindex: number, chain: number): void {
     const [made, marked] = this.#netlink.requests([
@@ -135,7 +147,7 @@ export class TcFilters {
       { type: RTM.NEWCHAIN, payload: chainHeader(ifindex, chain), flags: NLM_F_CREATE | NLM_F_EXCL },
     ]);
     if (made instanceof NetlinkError) {
-      // Another has made one in the meantime, and has the chain now.
+      // Other software has made a clsact in the meantime, and our chain is in it.
       if (!(marked instanceof NetlinkError)) {
         this.removeChain(ifindex, chain);
       }
@@ -144,19 +156,22 @@ export class TcFilters {
     if (!(marked instanceof NetlinkError)) {
       return;
     }
-    // Somebody has removed ours in between: what is there now, or will be, is not ours.
+    // Our clsact was removed in between. One that exists now is not ours.
     if (!isGone(marked)) {
       this.removeCarrier(ifindex);
     }
     throw marked;
   }
 
-  /** Removes a chain of ingress. One that is gone already is fine. */
+  /** Removes a chain of ingress, if it exists. */
   removeChain(ifindex: number, chain: number): void {
     this.#delete(RTM.DELCHAIN, chainHeader(ifindex, chain));
   }
 
-  /** Gives filters that are there other programs; no packet sees neither or both. @throws NetlinkError, the first one */
+  /**
+   * Replaces programs of existing filters. Each packet meets exactly one of the two programs.
+   * @throws NetlinkError, the first one
+   */
   replace(replacements: readonly Replacement[]): void {
     for (let at = 0; at < replacements.length; at += TOGETHER) {
       const requests = replacements
@@ -170,12 +185,12 @@ export class TcFilters {
     }
   }
 
-  /** Removes one of our filters. One that is gone already, with its device perhaps, is fine. */
+  /** Removes one of our filters, if it and its device exist. */
   remove(ifindex: number, side: Side, filter: At): void {
     this.#delete(RTM.DELTFILTER, filterHeader(ifindex, side, filter));
   }
 
-  /** Removes the qdisc that carries filters, with all of them. One that is gone already is fine. */
+  /** Removes the qdisc with all its filters, if it exists. */
   removeCarrier(ifindex: number): void {
     this.#delete(RTM.DELQDISC, header(ifindex, 0, TC_H_CLSACT));
   }
@@ -195,7 +210,7 @@ export class TcFilters {
   }
 }
 
-/** The kernel says EINVAL about filters of a device that has no qdisc for them. */
+/** For a device without the qdisc, the kernel returns EINVAL. */
 function isGone(error: unknown): boolean {
   return error instanceof NetlinkError && ['ENODEV', 'ENOENT', 'EINVAL'].includes(error.code);
 }
@@ -230,7 +245,10 @@ function chainOf(attrs: ReadonlyMap<number, Buffer>): number {
   return chain === undefined ? 0 : getU32(chain, 0);
 }
 
-/** Nothing for what has no handle: that says only that a preference has a classifier, and its filters follow. */
+/**
+ * Reads filters. An entry without a handle only announces the classifier of a preference, and is
+ * ignored.
+ */
 function parseFilter(data: Buffer): Filter[] {
   const handle = getU32(data, 8);
   const attrs = attributes(data, TCMSG);

@@ -1,9 +1,12 @@
-/** What the kernel lets a process with these rights do with BPF. */
+/** Checks what this process may do with BPF. */
 import { readFileSync } from 'node:fs';
 import { type Check, failed, ok, warning } from './check.ts';
 import { hasCapability, type RightsFacts } from './rights.ts';
 
-/** @param refused errno of loading the smallest program there is, as EPERM; undefined: it was loaded */
+/**
+ * @param refused errno of loading the smallest possible program, for example EPERM; undefined: it
+ * was loaded
+ */
 export function judgeBpf(refused: string | undefined): Check {
   switch (refused) {
     case undefined:
@@ -24,9 +27,10 @@ export function judgeBpf(refused: string | undefined): Check {
 }
 
 /**
- * @param text content of /sys/kernel/security/lockdown; undefined: it is not there. Integrity mode keeps programs from
- *   writing into user memory, confidentiality mode from reading kernel memory by helpers too (security/security.c). Ours
- *   do neither, but the kernels of some distributions forbid more.
+ * @param text content of /sys/kernel/security/lockdown; undefined: it does not exist. Integrity
+ * mode stops BPF programs from writing into user memory. Confidentiality mode also stops reads of
+ * kernel memory by helpers (security/security.c). Our programs do neither, but kernels of some
+ * distributions forbid more.
  */
 export function judgeLockdown(text: string | undefined): Check {
   const mode = /\[(\w+)\]/.exec(text ?? '')?.[1] ?? 'none';
@@ -40,11 +44,11 @@ export function judgeLockdown(text: string | undefined): Check {
   return warning('lockdown', found, 'if data-path fails, boot with lockdown=integrity');
 }
 
-/** Bytes that are enough where the kernel counts BPF memory against RLIMIT_MEMLOCK. */
+/** Bytes that are enough if the kernel counts BPF memory against RLIMIT_MEMLOCK. */
 const MEMLOCK_NEEDED = 256 * 2 ** 20;
 
 export interface MemlockFacts {
-  /** Hard limit in bytes; undefined: none. */
+  /** Hard limit in bytes. Undefined: no limit. */
   limit: number | undefined;
   /** CAP_SYS_RESOURCE: the agent can raise the limit. */
   canRaise: boolean;
@@ -80,7 +84,7 @@ export function parseMemlock(limits: string): number | undefined {
   return hard === undefined || hard === 'unlimited' ? undefined : Number(hard);
 }
 
-/** @param compiled the kernel has made machine code of a program */
+/** @param compiled the kernel has compiled a program to machine code */
 export function judgeJit(compiled: boolean): Check {
   if (compiled) {
     return ok('jit', 'programs are compiled to machine code');
@@ -92,7 +96,7 @@ export function judgeJit(compiled: boolean): Check {
   );
 }
 
-/** The content of a small file of the kernel; undefined: it is not there, or may not be read. */
+/** The content of a small file of the kernel. Undefined: it does not exist, or cannot be read. */
 export function readOptional(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');

@@ -1,4 +1,4 @@
-/** The bpf file system in which links, programs and maps are pinned. */
+/** Checks the bpf file system for the pins of links, programs and maps. */
 import { execFileSync } from 'node:child_process';
 import { readlinkSync, statfsSync, statSync } from 'node:fs';
 import { requireNoLink } from '../host/lock.ts';
@@ -8,7 +8,7 @@ import { type FolderFacts, OTHERS_WRITE, octal, readFolder } from './folder.ts';
 
 /** f_type of a bpf file system, include/uapi/linux/magic.h. */
 const BPF_FS_MAGIC = 0xcafe4a11;
-/** f_type of others that may be found in its place. */
+/** f_type of other file systems that may be in its place. */
 const FILE_SYSTEMS = new Map([
   [BPF_FS_MAGIC, 'bpf'],
   [0x62656572, 'sysfs'],
@@ -18,21 +18,21 @@ const FILE_SYSTEMS = new Map([
   [0x9123683e, 'btrfs'],
   [0x794c7630, 'overlay'],
 ]);
-/** Where everybody mounts the bpf file system. */
+/** The usual mount point of the bpf file system. */
 const BPF_MOUNT = '/sys/fs/bpf';
 const MOUNT = ['mount', '-t', 'bpf', '-o', 'mode=0700', 'bpf', BPF_MOUNT];
 const MOUNT_COMMAND = `run "${MOUNT.join(' ')}"`;
 
 export interface BpffsFacts extends FolderFacts {
-  /** Name of the file system at `nearest`; its number where we have no name for it. */
+  /** Name of the file system at `nearest`, or its number if the name is unknown. */
   type: string;
-  /** Process 1 sees what is pinned, or mounted, there too. Undefined: not known. */
+  /** Process 1 also sees pins and mounts in the folder. Undefined: unknown. */
   shared: boolean | undefined;
-  /** CAP_SYS_ADMIN: a file system can be mounted. */
+  /** CAP_SYS_ADMIN: this process can mount a file system. */
   canMount: boolean;
 }
 
-/** Looks at a folder for pins. Changes nothing. */
+/** Reads facts about a folder for pins. Changes nothing. */
 export function readBpffs(folder: string, canMount: boolean): BpffsFacts {
   requireNoLink(folder);
   const facts = readFolder(folder);
@@ -52,7 +52,7 @@ function isShared(path: string, type: string): boolean | undefined {
   }
 }
 
-/** True where nothing is mounted on the usual place, and the folder is to be there. */
+/** True if the folder should be below the usual mount point, and nothing is mounted there. */
 function isToBeMounted({ folder, type }: BpffsFacts): boolean {
   return type === 'sysfs' && (folder === BPF_MOUNT || folder.startsWith(`${BPF_MOUNT}/`));
 }
@@ -78,7 +78,7 @@ export function judgeBpffs(facts: BpffsFacts): Check {
     return failed('bpffs', `${nearest} cannot be written: ${refused}`, remedy);
   }
   const othersWrite = (mode & OTHERS_WRITE) !== 0;
-  // In a sticky folder others cannot take away what is ours.
+  // In a sticky folder, other users cannot remove our files.
   if (othersWrite && (nearest === folder || (mode & STICKY) === 0)) {
     return failed('bpffs', `other users may write ${nearest} (mode ${octal(mode)})`, `run "chmod go-w ${nearest}"`);
   }
@@ -112,8 +112,9 @@ function judgeMount({ nearest, canMount, shared }: BpffsFacts): Check {
 }
 
 /**
- * Mounts a bpf file system on its usual place, where nothing is mounted there and the folder is to be there.
- * @throws Error where that fails
+ * Mounts a bpf file system at the usual mount point, if the folder should be there and nothing is
+ * mounted.
+ * @throws Error if the mount fails
  */
 export function mountBpffs(folder: string, log: Logger): void {
   if (!isToBeMounted(readBpffs(folder, true))) {
@@ -128,7 +129,7 @@ export function mountBpffs(folder: string, log: Logger): void {
   log.info({ folder: BPF_MOUNT }, 'bpf file system mounted');
 }
 
-/** @throws Error where the folder cannot have pins, though it could with a bpf file system mounted or not */
+/** @throws Error if the folder cannot have pins for a reason that a mount does not mend */
 export function requirePins(folder: string): void {
   const facts = readBpffs(folder, true);
   if (facts.type !== 'bpf' && !isToBeMounted(facts)) {

@@ -1,4 +1,4 @@
-/** The certificate that an earlier start has got, and the clock that it is judged by. */
+/** Checks the certificate of an earlier enrolment, and the clock. */
 import { X509Certificate } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,10 +7,10 @@ import { readBounded } from '../discovery/bounded-file.ts';
 import { reason } from '../log.ts';
 import { type Check, failed, ok, warning } from './check.ts';
 
-/** Bytes; those that a controller gives have less than one KiB. */
+/** The largest file, bytes. Certificates of a controller have less than one KiB. */
 const MAX_SIZE = 64 << 10;
 
-/** Undefined: the node has not joined. */
+/** Undefined: the node has not enrolled. */
 export type CertificateFacts = undefined | { error: string } | { node: string; from: Date; to: Date };
 
 /** @param data the data folder */
@@ -31,9 +31,9 @@ export interface CertificateQuestion {
   /** The data folder. */
   data: string;
   now: Date;
-  /** Name of the node; undefined: not known. */
+  /** Name of the node. Undefined: unknown. */
   node: string | undefined;
-  /** A join token is given. Undefined: that is not known yet. */
+  /** A join token is given. Undefined: not known yet. */
   token: boolean | undefined;
 }
 
@@ -62,12 +62,12 @@ export function judgeCertificate(facts: CertificateFacts, { data, now, node, tok
   return ok('certificate', `of node ${facts.node}, valid until ${facts.to.toISOString()}`);
 }
 
-/** Milliseconds that clocks may differ. */
+/** The accepted difference between clocks, milliseconds. */
 const SLACK_MS = 24 * 3600 * 1000;
 
 /**
- * A clock before the certificate is no reason not to copy.
- * @param installed when the files of this agent were written; undefined: not known
+ * Checks the clock. A clock that is earlier than the certificate only causes a warning.
+ * @param installed time when the files of this agent were written; undefined: unknown
  */
 export function judgeClock(now: Date, installed: Date | undefined, certificate: CertificateFacts): Check {
   const remedy = 'set the clock, and keep it correct with NTP: "timedatectl set-ntp true"';
@@ -82,7 +82,7 @@ export function judgeClock(now: Date, installed: Date | undefined, certificate: 
   return ok('clock', says);
 }
 
-/** When the files of this agent were written; undefined: not known. */
+/** Time when the files of this agent were written. Undefined: unknown. */
 export function readInstalled(): Date | undefined {
   return statSync(new URL(import.meta.url), { throwIfNoEntry: false })?.mtime;
 }

@@ -1,8 +1,8 @@
-/** Preflight checks: what a host must have before an agent can run there, as one list. */
+/** Preflight checks: the results of checking whether a host can run an agent. */
 
 import { reason } from '../log.ts';
 
-/** Every check, in the order in which they are shown. The names stay. */
+/** All checks, in display order. The names are stable. */
 export const CHECK_IDS = [
   'runtime',
   'root',
@@ -28,8 +28,8 @@ export const CHECK_IDS = [
 export type CheckId = (typeof CHECK_IDS)[number];
 
 /**
- * `ok`: as it has to be. `warning`: the agent runs, and something does not work. `failed`: the agent cannot run.
- * `skipped`: it cannot be tried before another check is mended.
+ * `ok`: no problem. `warning`: the agent can run, but something does not work. `failed`: the agent
+ * cannot run. `skipped`: the check needs another check that has failed.
  */
 export type CheckState = 'ok' | 'warning' | 'failed' | 'skipped';
 
@@ -37,11 +37,11 @@ export type CheckState = 'ok' | 'warning' | 'failed' | 'skipped';
 export interface Check {
   id: CheckId;
   state: CheckState;
-  /** What was found. */
+  /** The finding. */
   found: string;
-  /** What to do about it. There where the state is `warning` or `failed`. */
+  /** The remedy. Present for `warning` and `failed`. */
   remedy?: string;
-  /** More that was found, line by line: what a verifier said. */
+  /** Further lines, for example the log of the verifier. */
   lines?: readonly string[];
 }
 
@@ -49,18 +49,21 @@ export const ok = (id: CheckId, found: string): Check => ({ id, state: 'ok', fou
 export const warning = (id: CheckId, found: string, remedy: string): Check => ({ id, state: 'warning', found, remedy });
 export const failed = (id: CheckId, found: string, remedy: string): Check => ({ id, state: 'failed', found, remedy });
 
-/** @param why as in "not tried: WHY" */
+/** @param why completes "not tried: WHY" */
 export const skipped = (id: CheckId, why: string): Check => ({ id, state: 'skipped', found: `not tried: ${why}` });
 
-/** Why a check is skipped that needs others. */
+/** Reason of a skipped check that needs others. */
 export const SEE_ABOVE = 'see the failed check above';
 
-/** Judges what a trial has found; where an earlier failure has left the trial out, the check is skipped. */
+/**
+ * The check for the facts of a trial. Without facts, an earlier failure has prevented the trial,
+ * and the check is skipped.
+ */
 export function judged<T>(id: CheckId, facts: T | undefined, judge: (facts: T) => Check): Check {
   return facts === undefined ? skipped(id, SEE_ABOVE) : judge(facts);
 }
 
-/** Runs a check. An error that it throws is a failure of it. */
+/** Runs a check. A thrown error makes the check `failed`. */
 export async function guarded(id: CheckId, check: () => Check | Promise<Check>): Promise<Check> {
   try {
     return await check();
@@ -69,12 +72,12 @@ export async function guarded(id: CheckId, check: () => Check | Promise<Check>):
   }
 }
 
-/** True where an agent can run. */
+/** True if an agent can run. */
 export function isFit(checks: readonly Check[]): boolean {
   return checks.every(({ state }) => state !== 'failed');
 }
 
-/** A host cannot run an agent. The message has every check that failed, with what to do. */
+/** A host cannot run an agent. The message has all failed checks with their remedies. */
 export class HostUnfit extends Error {
   constructor(checks: readonly Check[]) {
     const failures = checks.filter(({ state }) => state === 'failed');

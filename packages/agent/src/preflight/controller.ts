@@ -1,23 +1,26 @@
-/** Whether the controller is found and reached. Never a failure: an agent waits for its controller. */
+/**
+ * Checks whether the controller is reachable. This never fails a host, because an agent waits for
+ * its controller.
+ */
 import { lookup } from 'node:dns/promises';
 import { connect } from 'node:net';
 import { parseController } from '../controller-link/enroll.ts';
 import { reason } from '../log.ts';
 import { type Check, ok, warning } from './check.ts';
 
-/** Milliseconds that a controller may take to answer. */
+/** The longest time of an answer, milliseconds. */
 const TIMEOUT_MS = 3000;
 
 export interface ControllerFacts {
   /** HOST:PORT. */
   controller: string;
-  /** What the name stands for; undefined: nothing. */
+  /** Address of the name. Undefined: the name is unknown. */
   address: string | undefined;
-  /** Why there is no address, or no connection; undefined: one was made. */
+  /** Why there is no address or no connection. Undefined: a connection was made. */
   refused: string | undefined;
 }
 
-/** Looks up the name, and makes a TCP connection that carries nothing. */
+/** Looks up the name, and opens a TCP connection without sending data. */
 export async function readController(controller: string): Promise<ControllerFacts> {
   const { host, port } = parseController(controller);
   try {
@@ -28,7 +31,7 @@ export async function readController(controller: string): Promise<ControllerFact
   }
 }
 
-/** Why no connection can be made; undefined: one can. */
+/** Why no connection can be made. Undefined: it can. */
 function connectTo(host: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = connect({ host, port, timeout: TIMEOUT_MS });

@@ -1,17 +1,17 @@
-/** The folder of the key, the certificate and the last program. */
+/** Checks the data folder, with the key, the certificate and the last program. */
 import { statfsSync } from 'node:fs';
 import { type Check, failed, ok, warning } from './check.ts';
 import { type FolderFacts, OTHERS_WRITE, readFolder } from './folder.ts';
 
-/** Bytes that should be free: the files of a large node take a few MiB. */
+/** Bytes that should be free. The files of a large node need a few MiB. */
 const ROOM = 64 * 2 ** 20;
 
 export interface DataFolderFacts extends FolderFacts {
-  /** Bytes that are free there. */
+  /** Free bytes. */
   free: number;
 }
 
-/** Looks at the folder. Changes nothing. */
+/** Reads facts about the folder. Changes nothing. */
 export function readDataFolder(folder: string): DataFolderFacts {
   const facts = readFolder(folder);
   const { bavail, bsize } = statfsSync(facts.nearest);

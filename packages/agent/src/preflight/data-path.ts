@@ -1,9 +1,12 @@
-/** Whether the kernel takes the programs of this build. */
+/** Checks whether the kernel accepts the BPF programs of this build. */
 import type { Datapath } from '../datapath/datapath.ts';
 import { reason } from '../log.ts';
 import { type Check, failed, ok } from './check.ts';
 
-/** Loads what an agent would load; the `open` of the data path goes on with that. Changes nothing on the node. */
+/**
+ * Loads the programs that an agent would load. A later `open` of the data path uses them. Changes
+ * nothing on the node.
+ */
 export async function tryDatapath(make: () => Promise<Pick<Datapath, 'prepare'>>): Promise<Check> {
   const begun = performance.now();
   try {

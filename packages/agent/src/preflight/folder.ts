@@ -1,28 +1,30 @@
-/** A folder that the agent is to use, looked at without changing anything. */
+/** Reads facts about a folder of the agent, without changing anything. */
 import { accessSync, constants, lstatSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { requireNotReplaceable } from '../host/lock.ts';
 
-/** Permissions of group and others to write. */
+/** Write permission of group and others. */
 export const OTHERS_WRITE = 0o022;
 
 export const octal = (mode: number): string => mode.toString(8).padStart(4, '0');
 
 export interface FolderFacts {
-  /** The folder. It need not be there. */
+  /** The folder. It may be absent. */
   folder: string;
-  /** The folder, or the nearest one above it that is there. */
+  /** The folder, or the nearest existing folder above it. */
   nearest: string;
   isFolder: boolean;
   /** Owner of `nearest`. */
   uid: number;
   /** Permissions of `nearest`, with the sticky bit. */
   mode: number;
-  /** errno of asking whether `nearest` can be written, as EROFS; undefined: it can. */
+  /**
+   * errno of a check for write access to `nearest`, for example EROFS. Undefined: it is writable.
+   */
   refused: string | undefined;
 }
 
-/** @throws Error where it cannot be told what the folder will be, or others can replace it */
+/** @throws Error if the future folder is uncertain, or other users can replace it */
 export function readFolder(folder: string): FolderFacts {
   requireNotReplaceable(folder);
   const nearest = nearestOf(folder);
@@ -46,7 +48,7 @@ function nearestOf(path: string): string {
     if ((code !== 'ENOENT' && code !== 'ENOTDIR') || path === dirname(path)) {
       throw error;
     }
-    // No folder can be made in its place.
+    // No folder can be made in the place of a dangling link.
     if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) {
       throw new Error(`${path} is a symbolic link with a missing target`);
     }

@@ -24,22 +24,24 @@ import { type NetworkFacts, tryNetwork } from './trial-network.ts';
 
 type HookChoice = HookFacts['choice'];
 
-/** What an agent is to be started with. What is left out is not checked. */
+/** Options of an agent to check. Options that are left out are not checked. */
 export interface PreflightOptions {
   /** Folder for pins. */
   bpffs: string;
   /** Data folder. */
   data: string;
-  /** Gives the data path of `bpffs`. Called where libbpf is there and the kernel takes programs. */
+  /**
+   * Returns the data path of `bpffs`. Only called if libbpf exists and the kernel accepts programs.
+   */
   datapath: () => Promise<Datapath>;
   /** Default auto. */
   hook?: HookChoice | undefined;
   node?: string | undefined;
-  /** A join token is given. Left out: that is not known yet. */
+  /** A join token is given. Left out: not known yet. */
   token?: boolean | undefined;
   mirrorDevice?: string | undefined;
   mirrorAddress?: string | undefined;
-  /** HOST:PORT. It is connected to. */
+  /** HOST:PORT. The check connects to it. */
   controller?: string | undefined;
 }
 
@@ -57,7 +59,8 @@ export async function checkHost(options: PreflightOptions): Promise<Check[]> {
   if (mirrorDevice !== undefined) {
     const question = { address: mirrorAddress, joined: certificate !== undefined };
     const look = async () => judgeMirrorDevice(await readMirrorDevice(mirrorDevice), question);
-    // Without this right the kernel does not let it ask for as much room as a list of all devices takes.
+    // Without this capability, the kernel refuses a buffer that is large enough for a list of all
+    // devices.
     const mayAsk = hasCapability(rights, 'CAP_NET_ADMIN');
     checks.push(mayAsk ? await guarded('mirror-device', look) : skipped('mirror-device', SEE_ABOVE));
   }
@@ -72,9 +75,10 @@ export async function checkHost(options: PreflightOptions): Promise<Check[]> {
 }
 
 /**
- * Sees to it that an agent can run here: mounts the bpf file system where only that is missing, and logs warnings.
+ * Ensures that an agent can run here. Mounts the bpf file system if only this is missing, and logs
+ * warnings.
  * @returns the data path, prepared
- * @throws HostUnfit where a check has failed; nothing is changed then
+ * @throws HostUnfit if a check has failed; nothing is changed then
  */
 export async function requireFit(options: PreflightOptions, log: Logger): Promise<Datapath> {
   let datapath: Datapath | undefined;
@@ -96,10 +100,10 @@ export async function requireFit(options: PreflightOptions, log: Logger): Promis
   return datapath;
 }
 
-/** What must be ok before it makes sense to load the data path. */
+/** Checks that must be ok before the data path is loaded. */
 const KERNEL_NEEDED: readonly CheckId[] = ['capabilities', 'libbpf', 'bpf', 'kernel-features', 'btf'];
 
-/** @param before the checks of rights */
+/** @param before results of the checks of rights */
 async function checkKernel(before: readonly Check[], rights: RightsFacts, choice: HookChoice): Promise<Check[]> {
   const trials = await import('./kernel-trials.ts').catch((error: unknown) => reason(error));
   const library = typeof trials === 'string' ? { error: trials } : { version: trials.libbpfVersion() };
@@ -122,7 +126,7 @@ async function checkKernel(before: readonly Check[], rights: RightsFacts, choice
     judged('jit', loaded, ({ compiled }) => judgeJit(compiled)),
     judged('kernel-features', kernel, ({ missing }) => judgeKernelFeatures(missing, release())),
     judged('btf', kernel, ({ btf }) => judgeBtf(btf)),
-    // Where the kernel has tcx, and that will do, nobody needs to know about clsact.
+    // If tcx is available and allowed, clsact is not needed.
     kernel?.tcx && choice !== 'clsact'
       ? judgeHook({ choice, tcx: true, clsact: undefined }, release())
       : onNetwork('hook', ({ clsact }) => judgeHook({ choice, tcx: kernel!.tcx, clsact }, release())),

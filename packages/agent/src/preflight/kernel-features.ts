@@ -1,7 +1,10 @@
-/** Features of the kernel that the agent needs. Each is tried: a version is only said, never compared. */
+/**
+ * Kernel features that the agent needs. Each feature is probed. Versions are only shown, never
+ * compared.
+ */
 import { type Check, failed, ok, warning } from './check.ts';
 
-/** What programs need, and the version of Linux that has brought it. */
+/** Needed features, and the Linux version that introduced each. */
 export const KERNEL_FEATURES = {
   spinLocks: { name: 'spin locks in maps', since: '5.1' },
   redirectNeighbour: { name: 'bpf_redirect_neigh', since: '5.10' },
@@ -10,7 +13,7 @@ export const KERNEL_FEATURES = {
 } as const;
 export type KernelFeature = keyof typeof KERNEL_FEATURES;
 
-/** @param missing what the kernel does not have */
+/** @param missing features that the kernel lacks */
 export function judgeKernelFeatures(missing: readonly KernelFeature[], release: string): Check {
   if (missing.length === 0) {
     return ok('kernel-features', `Linux ${release} has everything that the programs need`);
@@ -23,7 +26,10 @@ export function judgeKernelFeatures(missing: readonly KernelFeature[], release: 
   );
 }
 
-/** @param there /sys/kernel/btf/vmlinux is there: libbpf fits a program to the types of the kernel */
+/**
+ * @param there /sys/kernel/btf/vmlinux exists; libbpf uses it to adapt a program to the kernel's
+ * types
+ */
 export function judgeBtf(there: boolean): Check {
   if (there) {
     return ok('btf', 'the kernel describes its types');
@@ -36,11 +42,11 @@ export function judgeBtf(there: boolean): Check {
 }
 
 export interface HookFacts {
-  /** What the operator asks for. */
+  /** The operator's choice. */
   choice: 'auto' | 'tcx' | 'clsact';
   /** The kernel has tcx. */
   tcx: boolean;
-  /** What the kernel said to a filter at clsact in a network namespace made for the trial; undefined: it took it. */
+  /** The kernel's error for a clsact filter in a trial network namespace. Undefined: success. */
   clsact: string | undefined;
 }
 
@@ -62,7 +68,10 @@ export function judgeHook({ choice, tcx, clsact }: HookFacts, release: string): 
   );
 }
 
-/** @param refused what the kernel said to a veth pair in a network namespace made for the trial; undefined: it was made */
+/**
+ * @param refused the kernel's error for a veth pair in a trial network namespace; undefined:
+ * success
+ */
 export function judgeHelperDevice(refused: string | undefined): Check {
   if (refused === undefined) {
     return ok('helper-device', 'veth pairs can be created');
@@ -74,7 +83,10 @@ export function judgeHelperDevice(refused: string | undefined): Check {
   );
 }
 
-/** @param refused what the kernel said to the queue for held copies, there too; undefined: it was made */
+/**
+ * @param refused the kernel's error for the queue of held copies in that namespace; undefined:
+ * success
+ */
 export function judgeHoldQueue(refused: string | undefined): Check {
   if (refused === undefined) {
     return ok('hold-queue', 'the queue for held copies can be created');

@@ -1,4 +1,7 @@
-/** Trials of the kernel by loading small programs. To be loaded late: it needs libbpf. */
+/**
+ * Probes the kernel by loading small programs. This module must be loaded late, because it needs
+ * libbpf.
+ */
 import { existsSync } from 'node:fs';
 import {
   BpfError,
@@ -39,7 +42,7 @@ const LOOPBACK = 1;
 
 export { libbpfVersion };
 
-/** The smallest program there is, which is to be closed; or the errno by which the kernel refuses it. */
+/** The smallest possible program, which the caller must close, or the errno of its refusal. */
 export function loadSmallest(): { program: number; compiled: boolean } | { refused: string } {
   try {
     const program = loadProgram(SMALLEST);
@@ -55,12 +58,15 @@ export function loadSmallest(): { program: number; compiled: boolean } | { refus
 export { closeFd };
 
 export interface KernelFacts {
-  /** What the kernel does not have. */
+  /** Features that the kernel lacks. */
   missing: KernelFeature[];
   tcx: boolean;
-  /** The kernel describes its types. */
+  /** The kernel has BTF. */
   btf: boolean;
-  /** BPF memory counts against the control group. libbpf takes the same helper as a sign, which came with that in 5.11. */
+  /**
+   * BPF memory counts against the control group. As in libbpf, the sign is a helper that was
+   * introduced together with this in 5.11.
+   */
   memoryByGroup: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** Node.js and libbpf. */
+/** Checks Node.js and libbpf. */
 import { type Check, failed, ok } from './check.ts';
 
 const LEAST_NODE = 24;
@@ -12,7 +12,7 @@ export function judgeRuntime(version: string): Check {
   return failed('runtime', `Node.js ${version}`, remedy);
 }
 
-/** The version of libbpf, or what its loader said. */
+/** The version of libbpf, or the error of its loader. */
 export type LibbpfFacts = { version: string } | { error: string };
 
 export function judgeLibbpf(facts: LibbpfFacts): Check {

@@ -1,4 +1,4 @@
-/** The device that ERSPAN leaves and arrives by. */
+/** Checks the mirror device. */
 import { named } from '../discovery/declared.ts';
 import { globalAddresses } from '../discovery/underlay.ts';
 import { dumpLinks, type Link } from '../netlink/link.ts';
@@ -6,22 +6,24 @@ import { RtClient } from '../netlink/rtnetlink.ts';
 import { type Check, failed, ok, warning } from './check.ts';
 
 export interface MirrorDeviceFacts {
-  /** As the operator names it. */
+  /** The operator's name of the device. */
   name: string;
-  /** The device of this name, or alternative name; undefined: there is none. */
+  /** The device with this name or alternative name. Undefined: none. */
   link: Link | undefined;
   /** Its IPv4 addresses of global scope. */
   addresses: readonly string[];
-  /** The bridge, bond or team that it is a part of, which then has the address; undefined: none. */
+  /** The bridge, bond or team above it, which then has the address. Undefined: none. */
   master: string | undefined;
   /** Physical devices that are up. */
   others: readonly string[];
 }
 
-/** Kinds of devices that have the address of the devices that are parts of them. */
+/** Kinds of devices that have the address in place of their ports. */
 const TAKE_ADDRESS = new Set(['bridge', 'bond', 'team']);
 
-/** Looks for the device in the network namespace of this process. @param name as the operator names it */
+/**
+ * Looks for the device in the network namespace of this process. @param name the operator's name
+ */
 export async function readMirrorDevice(name: string): Promise<MirrorDeviceFacts> {
   const client = new RtClient();
   try {
@@ -36,22 +38,23 @@ export async function readMirrorDevice(name: string): Promise<MirrorDeviceFacts>
   }
 }
 
-/** Bytes of the MTU that ERSPAN takes: IPv4, GRE, ERSPAN II, and the Ethernet header inside. */
+/** Bytes of the MTU for ERSPAN headers: IPv4, GRE, ERSPAN II, and the inner Ethernet header. */
 const OVERHEAD = 50;
 /** The MTU of most interfaces. */
 const USUAL_MTU = 1500;
 const NAME_ANOTHER = 'give the device of the underlay with --mirror-device';
 
 export interface MirrorDeviceQuestion {
-  /** Address that the operator names; undefined: the first one of the device. */
+  /** Address set by the operator. Undefined: the first one of the device. */
   address: string | undefined;
-  /** The node has joined. */
+  /** The node has enrolled. */
   joined: boolean;
 }
 
 /**
- * What may change later, as a NIC that comes late, fails a node that is to join. It is a warning for a node that has joined:
- * its agent has policies to carry out that need no other node.
+ * Checks the mirror device. Some problems may disappear later, for example a NIC that appears late.
+ * They fail a node that has not enrolled. For an enrolled node they are warnings, because its agent
+ * can carry out policies that need no other node.
  */
 export function judgeMirrorDevice(facts: MirrorDeviceFacts, { address, joined }: MirrorDeviceQuestion): Check {
   const { link, addresses, master, others } = facts;

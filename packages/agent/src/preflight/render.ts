@@ -1,11 +1,11 @@
 /** The list of checks for people. */
 import type { Check, CheckState } from './check.ts';
 
-/** What drives terminals; names of devices and certificates may hold it. */
+/** Terminal control characters. Names of devices and certificates may contain them. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f-\x9f]/g;
 
-/** A line a check with what to do below it, and a last line that says what it comes to. */
+/** One line for each check with its remedy below, and a last line with the result. */
 export function renderChecks(checks: readonly Check[]): string {
   const width = Math.max(...checks.map(({ id }) => id.length));
   const row = (state: string, id: string, found: string) =>

@@ -1,4 +1,4 @@
-/** Root, and the capabilities that count for BPF. */
+/** Checks for root and for the capabilities that BPF needs. */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { type Check, failed, ok } from './check.ts';
 
@@ -20,13 +20,13 @@ export interface RightsFacts {
   uid: number;
   /** Effective set of capabilities. */
   effective: bigint;
-  /** The user namespace is that of the host. */
+  /** The process is in the user namespace of the host. */
   hostUsers: boolean;
 }
 
 /**
  * @param status content of /proc/self/status
- * @param userNamespace what /proc/self/ns/user points to
+ * @param userNamespace target of the link /proc/self/ns/user
  */
 export function parseRights(status: string, userNamespace: string): RightsFacts {
   const [, uid] = /^Uid:\t\d+\t(\d+)/m.exec(status) ?? [];
@@ -53,7 +53,10 @@ export function judgeRoot({ uid }: RightsFacts): Check {
   return failed('root', `runs as user ${uid}`, 'run the agent as root: it attaches programs to devices of the host');
 }
 
-/** What must be there; of each row one is enough (bpf_capable and perfmon_capable of include/linux/capability.h). */
+/**
+ * Needed capabilities. One of each row is enough (bpf_capable and perfmon_capable of
+ * include/linux/capability.h).
+ */
 const NEEDED: readonly (readonly [Capability, ...Capability[]])[] = [
   ['CAP_NET_ADMIN'],
   ['CAP_BPF', 'CAP_SYS_ADMIN'],
@@ -80,7 +83,7 @@ export function judgeCapabilities(facts: RightsFacts): Check {
   );
 }
 
-/** @throws Error where this process is not root */
+/** @throws Error if this process is not root */
 export function requireRoot(): void {
   const { uid } = readRights();
   if (uid !== 0) {

@@ -1,4 +1,7 @@
-/** A network namespace for a trial: what is made in it is seen by nobody else, and goes with it. */
+/**
+ * A network namespace for trials. Devices in it are visible to no other process, and are removed
+ * with it.
+ */
 import koffi from 'koffi';
 import { HoldQueue } from '../datapath/kernel/hold-queue.ts';
 import { reason } from '../log.ts';
@@ -8,7 +11,7 @@ import { attribute, NLM_F_CREATE, NLM_F_EXCL, RTM, RtClient, u32 } from '../netl
 const CLONE_NEWNET = 0x40000000;
 const O_RDONLY = 0;
 
-/** What the kernel said to each trial; undefined: it has done it. */
+/** The kernel's error for each trial. Undefined: success. */
 export interface NetworkFacts {
   veth: string | undefined;
   clsact: string | undefined;
@@ -16,15 +19,16 @@ export interface NetworkFacts {
 }
 
 /**
- * Makes there what the agent makes on its node: a veth pair, a filter at clsact, the queue for held copies.
+ * Makes the same objects as an agent on its node: a veth pair, a clsact filter, the queue of held
+ * copies.
  * @param program file descriptor of a program for traffic control
- * @throws Error where no network namespace can be made
+ * @throws Error if no network namespace can be made
  */
 export async function tryNetwork(program: number): Promise<NetworkFacts> {
   const client = connectElsewhere();
   try {
     const veth = await refusal(addVethPair(client, ['mirror0', 0], ['mirror1', 0]));
-    // Where there is no veth, lo does for the others.
+    // Without veth, the other trials use lo.
     const ifindex = Math.max(...(await dumpLinks(client)).keys());
     const clsact = await refusal(addFilter(client, ifindex, program));
     const holdQueue = await refusal(new HoldQueue(client).ensure(ifindex));
@@ -61,8 +65,8 @@ async function addFilter(client: RtClient, ifindex: number, program: number): Pr
 }
 
 /**
- * A socket stays in the network namespace that it was made in. This thread is back in its own one before anything else
- * runs on it.
+ * Opens a socket in the trial namespace. A socket stays in its network namespace. This thread
+ * returns to its own namespace before any other code runs on it.
  */
 function connectElsewhere(): RtClient {
   const libc = koffi.load('libc.so.6');
@@ -82,7 +86,7 @@ function connectElsewhere(): RtClient {
     try {
       client.open();
     } finally {
-      // Nothing may go on in the wrong place.
+      // No other code may run in the wrong namespace.
       if (setns(own, CLONE_NEWNET) !== 0) {
         process.abort();
       }

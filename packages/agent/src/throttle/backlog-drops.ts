@@ -1,10 +1,18 @@
-/** Packets that the kernel received and lost because a CPU had no time for them. Of the machine, not of a network namespace. */
+/**
+ * Counts packets that the kernel received and lost because a CPU had no time for them. The count is
+ * for the whole machine, not for a network namespace.
+ */
 import { readFileSync } from 'node:fs';
 
-/** Field of a line of /proc/net/softnet_stat: packets that found the backlog of the line's CPU full. */
+/**
+ * Field in a line of /proc/net/softnet_stat: packets that found the backlog of the line's CPU full.
+ */
 const DROPPED = 1;
 
-/** The sum over all CPUs in a text of /proc/net/softnet_stat. @throws Error where it is no such text */
+/**
+ * The sum over all CPUs in a text of /proc/net/softnet_stat. @throws Error if the text has another
+ * format
+ */
 export function parseLost(text: string): number {
   return text
     .trim()
@@ -19,7 +27,7 @@ export function parseLost(text: string): number {
     .reduce((sum, dropped) => sum + dropped, 0);
 }
 
-/** As it is now. @throws Error where /proc does not tell */
+/** The current count. @throws Error if /proc cannot be read */
 export function readLost(): number {
   return parseLost(readFileSync('/proc/net/softnet_stat', 'utf8'));
 }

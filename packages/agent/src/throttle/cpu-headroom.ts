@@ -1,39 +1,42 @@
-/** How much the CPUs that process packets leave for copies. Pure: no I/O, no clock. See ADR 0020. */
+/** Computes the budget that CPUs leave for copies. Pure: no I/O, no clock. See ADR 0020. */
 
-/** Packets that the kernel has lost so far for lack of CPU, and the CPU time of copies. */
+/** A reading: packets that the kernel has lost for lack of CPU, and bytes of copies. */
 export interface CpuReading {
   /** Milliseconds of a monotonic clock. */
   at: number;
-  /** Packets so far that a CPU had no time for: those that its backlog had no room for any more. */
+  /** Packets lost so far because the backlog of a CPU was full. */
   lost: number;
-  /** Bytes of copies so far. Only counted while there is a budget, be it COUNTING. */
+  /** Bytes of copies so far. Only counted while there is a budget; COUNTING is such a budget. */
   copies: number;
 }
 
-/** A budget, in bytes a second, that refuses nothing, and under which the data plane counts what passes. */
+/** A budget in bytes a second that refuses nothing. With it, the data plane counts copies. */
 export const COUNTING = 16e9;
-/** Copies are never throttled below so many bytes a second. */
+/** The smallest budget, bytes a second. */
 export const LEAST = 125_000;
-/** What the budget is multiplied by when packets are lost. */
+/** Factor of the budget when packets are lost. */
 const BACK = 0.5;
 /** Seconds without loss before the budget grows, or before counting ends. */
 const WAIT = 1;
-/** What it grows by a second, and where it ends: shares of what was copied when packets began to be lost. */
+/**
+ * Growth of the budget in a second, and its end: shares of the rate of copies when losses began.
+ */
 const GROWTH = 0.25;
 const ENOUGH = 1.5;
 
 /**
- * The budget of the node. The first loss only begins to count copies: a single burst that overflows a backlog is no CPU
- * that is at its end. Where the loss goes on while copies are made they go back at once, and come back step by step.
+ * The budget of the node. The first loss only starts the counting of copies, because a single burst
+ * that overflows a backlog does not prove a busy CPU. If losses continue while copies are made, the
+ * budget shrinks at once, and grows again step by step.
  */
 export class CpuHeadroom {
   #rate: number;
   #last: CpuReading | undefined;
   #calmFor = 0;
-  /** Bytes of copies a second when they were first throttled. */
+  /** Rate of copies when they were first throttled, bytes a second. */
   #ceiling: number | undefined;
 
-  /** @param rate the budget that is in force, bytes a second; 0: none */
+  /** @param rate the current budget, bytes a second; 0: none */
   constructor(rate: number) {
     this.#rate = rate;
     if (rate > 0 && rate < COUNTING) {
@@ -41,12 +44,15 @@ export class CpuHeadroom {
     }
   }
 
-  /** Takes a reading, about every 100 ms. Returns the budget in bytes a second; 0: no limit is needed. */
+  /**
+   * Processes a reading, about every 100 ms. Returns the budget in bytes a second. 0: no limit is
+   * needed.
+   */
   next(reading: CpuReading): number {
     const last = this.#last;
     this.#last = reading;
     const seconds = last ? (reading.at - last.at) / 1000 : 0;
-    // Counters that went back: a CPU was taken away, or the number has wrapped.
+    // A smaller counter: a CPU was removed, or the number has wrapped.
     if (!last || seconds <= 0 || reading.lost < last.lost || reading.copies < last.copies) {
       return this.#rate;
     }
@@ -64,7 +70,7 @@ export class CpuHeadroom {
     if (this.#rate === 0) {
       this.#rate = COUNTING;
     }
-    // Where nothing is copied, it is not copies that take the CPU.
+    // Without copies, the losses have another cause.
     else if (copies > 0) {
       this.#ceiling ??= copies;
       this.#rate = Math.max(LEAST, BACK * Math.min(this.#rate, copies));

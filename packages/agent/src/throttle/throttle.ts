@@ -1,4 +1,7 @@
-/** Service traffic first: keeps budgets to the headroom of devices and CPUs. The arithmetic is in headroom.ts and cpu-headroom.ts. */
+/**
+ * Gives service traffic priority: adjusts the budgets of copies to the headroom of devices and
+ * CPUs. uplink-headroom.ts and cpu-headroom.ts have the arithmetic.
+ */
 import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import type { DeviceBudget as Budget } from '@mirrorplane/contract';
@@ -14,13 +17,15 @@ import { linkSpeed, readSending, type Sending } from './uplink-load.ts';
 
 export interface ThrottleParts {
   datapath: Pick<Datapath, 'deviceBudgets' | 'setDeviceBudgets' | 'nodeBudget' | 'setNodeBudget'>;
-  /** Of its own: an answer must not wait behind a dump of all devices. */
+  /** A separate client, because an answer must not wait for a dump of all devices. */
   client: RtClient;
-  /** All devices of the node, as they are now. */
+  /** The current devices of the node. */
   links: () => readonly Link[];
-  /** What a device can send, by name, in Mbit/s, where the operator says so. */
+  /** Speeds of devices by name, in Mbit/s, as set by the operator. */
   rates?: Readonly<Record<string, number>>;
-  /** Follows CPUs too: packets so far that the machine had no CPU time for. Left out: they are not followed. */
+  /**
+   * Packets that the machine has lost for lack of CPU time so far. Left out: CPUs are not followed.
+   */
   lost?: () => number;
   log: Logger;
 }
@@ -32,9 +37,9 @@ interface ThrottleEvents {
 
 /** Milliseconds between two readings of a device. */
 export const READING_INTERVAL_MS = 100;
-/** Milliseconds for which a device counts as throttled after it has last refused a copy. */
+/** Milliseconds for which a device counts as throttled after its last refused copy. */
 const THROTTLED_FOR_MS = 10_000;
-/** Bytes on an Ethernet wire between frames, with checksum and preamble. */
+/** Bytes around a frame on an Ethernet wire: checksum, preamble, gap. */
 const AROUND_FRAME = 24;
 
 interface Refusing {
@@ -45,23 +50,23 @@ interface Refusing {
 
 /** A device by which copies leave. */
 interface Followed extends Refusing {
-  /** Of each device that may have to carry them, by its ifindex. */
+  /** Headroom of each device that may carry the copies, by ifindex. */
   headrooms: Map<number, Headroom>;
-  /** A queue that is still there has been in the way: so it holds packets back. */
+  /** Packets have waited in a queue that still exists, so the queue limits the rate. */
   wasPressed: boolean;
   shared: Unprotected;
   isUnprotected: boolean;
 }
 
-/** What a carrier has sent, and can send: bytes a second; undefined: not known. */
+/** Sent bytes of a carrier, and its speed in bytes a second. Undefined: unknown. */
 interface CarrierReading extends Sending {
   ifindex: number;
   capacity: number | undefined;
-  /** Hardware takes no more packets than it can send; a virtual device takes all. */
+  /** A virtual device accepts all packets. Hardware accepts no more than it can send. */
   isVirtual: boolean;
 }
 
-/** Follows every device by which copies leave the node, as long as it runs. */
+/** Follows all devices by which copies leave the node, until `close`. */
 export class Throttle extends EventEmitter<ThrottleEvents> {
   readonly #parts: ThrottleParts;
   readonly #followed = new Map<number, Followed>();
@@ -79,33 +84,38 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
     this.#parts = parts;
   }
 
-  /** ifindexes of devices whose budget has refused copies in the last seconds. */
+  /** ifindexes of devices with a budget that has refused copies in the last seconds. */
   get throttled(): ReadonlySet<number> {
     return this.#throttled;
   }
 
-  /** ifindexes of devices whose service traffic nothing protects from copies: neither a speed nor a queue is known there. */
+  /**
+   * ifindexes of devices with unprotected service traffic: neither a speed nor a queue is known.
+   */
   get unprotected(): ReadonlySet<number> {
     return this.#unprotected;
   }
 
-  /** Whether the node's budget has refused copies in the last seconds. Undefined where CPUs are not followed. */
+  /**
+   * Whether the node's budget has refused copies in the last seconds. Undefined if CPUs are not
+   * followed.
+   */
   get cpuThrottled(): boolean | undefined {
     return this.#parts.lost && this.#cpuThrottled;
   }
 
-  /** What each device by which copies leave may send of them now, bytes a second; 0: no limit. */
+  /** The current budget of each device by which copies leave, bytes a second. 0: no limit. */
   get budgets(): readonly Budget[] {
     return this.#budgets;
   }
 
-  /** Begins, with a first reading at once. */
+  /** Starts with a reading. */
   start(): void {
     this.#timer = setInterval(() => this.#tick(), READING_INTERVAL_MS);
     this.#tick();
   }
 
-  /** Ends. Budgets stay as they are. */
+  /** Stops. Budgets stay unchanged. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.#reading;
@@ -177,7 +187,7 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
     }
   }
 
-  /** Its budget from now on; undefined: as it is. */
+  /** Returns the new budget of a device. Undefined: unchanged. */
   async #follow({ ifindex, rate, passed, refused }: DeviceBudget): Promise<number | undefined> {
     const links = this.#parts.links();
     const link = links.find((candidate) => candidate.ifindex === ifindex);
@@ -214,7 +224,7 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
     followed.wasPressed = (followed.wasPressed || hasLearned) && readings.some(({ queue }) => queue !== undefined);
     const known = followed.wasPressed || readings.some(givesWay);
     followed.isUnprotected = followed.shared.next({ at, sent: wireBytes(own), copies: passed, known });
-    // All copies may leave by any of them. 0 is no limit.
+    // All copies may leave by any one of the carriers, so the smallest limit counts. 0 is no limit.
     const least = Math.min(...limits.map((limit) => limit || Number.POSITIVE_INFINITY));
     return Number.isFinite(least) ? least : 0;
   }
@@ -232,7 +242,7 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
     return readings;
   }
 
-  /** Bytes a second. A virtual device has a speed that means nothing. */
+  /** Speed in bytes a second. The speed of a virtual device has no meaning. */
   #capacity({ link, whole }: Carrier, { name }: Link): number | undefined {
     const { rates } = this.#parts;
     const megabits = rates?.[link.name] ?? (whole ? rates?.[name] : undefined);
@@ -280,10 +290,10 @@ function begin(refused: number): Followed {
   };
 }
 
-/** Queues that let out no more than they were told to. */
+/** Queues with a configured rate. */
 const SHAPERS = new Set(['tbf', 'htb', 'hfsc', 'cake', 'netem', 'cbq', 'taprio']);
 
-/** Whether it is known when the device can send no more: by its speed, or by a queue that grows then. */
+/** Whether saturation of the device can be detected: by its speed, or by a growing queue. */
 function givesWay({ capacity, queue, isVirtual }: CarrierReading): boolean {
   if (capacity !== undefined) {
     return true;
@@ -291,12 +301,12 @@ function givesWay({ capacity, queue, isVirtual }: CarrierReading): boolean {
   return queue !== undefined && (!isVirtual || SHAPERS.has(queue.kind));
 }
 
-/** Bytes sent, with what is between frames on a wire. */
+/** Sent bytes, including the bytes around frames on a wire. */
 function wireBytes({ bytes, packets }: Sending): number {
   return bytes + packets * AROUND_FRAME;
 }
 
-/** Takes the number of copies that a budget has refused so far. */
+/** Processes the number of copies that a budget has refused so far. */
 function noteRefused(budget: Refusing, refused: number, now: number): void {
   if (refused !== budget.refused) {
     budget.throttledUntil = now + THROTTLED_FOR_MS;

@@ -1,6 +1,9 @@
-/** Whether service traffic shares a device with copies that nothing holds back. Pure: no I/O, no clock. See docs/adr/0037. */
+/**
+ * Detects service traffic on a device where copies are not throttled. Pure: no I/O, no clock. See
+ * docs/adr/0037.
+ */
 
-/** What a device has sent so far. */
+/** A reading of a device. */
 export interface SharedReading {
   /** Milliseconds of a monotonic clock. */
   at: number;
@@ -8,13 +11,16 @@ export interface SharedReading {
   sent: number;
   /** Bytes of copies so far. */
   copies: number;
-  /** It, or a device below it, has a speed or a queue: copies give way there. */
+  /** The device or a lower device has a known speed or a queue, so copies are throttled there. */
   known: boolean;
 }
 
 /** Milliseconds over which originals are counted. */
 const WINDOW_MS = 5000;
-/** Originals count where they have more bytes a second, and more than this share of copies: readings are not of one moment. */
+/**
+ * Originals count if they exceed this rate in bytes a second and this share of copies. The
+ * threshold is needed because readings are not taken at the same moment.
+ */
 const LEAST = { bytes: 12_500, share: 0.05 };
 /** Milliseconds for which a device counts as shared after originals were last seen. */
 const SHARED_FOR_MS = 600_000;
@@ -24,7 +30,7 @@ export class Unprotected {
   #begin: SharedReading | undefined;
   #until = Number.NEGATIVE_INFINITY;
 
-  /** Takes a reading. Returns whether the device carries service traffic that is not protected from copies. */
+  /** Processes a reading. Returns whether the device carries unprotected service traffic. */
   next(reading: SharedReading): boolean {
     const begin = this.#begin;
     if (reading.known) {
@@ -32,7 +38,7 @@ export class Unprotected {
       this.#begin = undefined;
       return false;
     }
-    // Counters that went back are those of another device.
+    // Smaller counters belong to another device.
     if (!begin || reading.sent < begin.sent || reading.copies < begin.copies) {
       this.#begin = reading;
     } else if (reading.at - begin.at >= WINDOW_MS) {

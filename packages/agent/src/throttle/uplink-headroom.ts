@@ -1,40 +1,50 @@
-/** How much of a device service traffic leaves for copies. Pure: no I/O, no clock. See ADR 0016. */
+/**
+ * Computes the budget that service traffic leaves for copies on a device. Pure: no I/O, no clock.
+ * See ADR 0016.
+ */
 
-/** What a device has sent so far, and what waits. */
+/** A reading of a device and its queue. */
 export interface DeviceReading {
   /** Milliseconds of a monotonic clock. */
   at: number;
-  /** Bytes sent so far, originals and copies, with what is between frames on a wire. */
+  /** Bytes sent so far, originals and copies, including the bytes around frames on a wire. */
   sent: number;
   /** Bytes of copies so far, counted the same way. */
   copies: number;
-  /** Its queue, where it has one: bytes that wait now, packets dropped so far. */
+  /** Its queue, if it has one: waiting bytes, and packets dropped so far. */
   queue?: { backlog: number; drops: number };
-  /** Bytes a second that it can send, where that is known. */
+  /** Its speed in bytes a second, if known. */
   capacity?: number;
 }
 
-/** The share of a device that originals and copies may use together before copies are throttled. */
+/**
+ * The share of the speed that originals and copies may use together. Above it, copies are
+ * throttled.
+ */
 const SHARE = 0.9;
-/** Copies are never throttled below this share of what the device can send, nor below so many bytes a second. */
+/** The smallest budget: this share of the speed, but at least so many bytes a second. */
 const LEAST_SHARE = 0.01;
 const LEAST = 125_000;
-/** A queue is in the way where more than so many seconds, and so many bytes, wait in it. */
+/** A queue is long if more than so many seconds and so many bytes wait in it. */
 const LONG_QUEUE = { seconds: 0.005, bytes: 16 * 1024 };
-/** What the budget is multiplied by while the queue is in the way. */
+/** Factor of the budget while the queue is long. */
 const BACK = 0.5;
-/** What the budget grows by a second, as a share of what the device can send. */
+/** Growth of the budget in a second, as a share of the speed. */
 const GROWTH = 0.5;
 /** Seconds after which half of a peak of service traffic is forgotten. */
 const PEAK_HALF_LIFE = 1;
-/** What is learned of a device grows by this share a second, and is forgotten after so many seconds without pressure. */
+/**
+ * A learned speed grows by this share in a second, and is forgotten after so many seconds without a
+ * long queue.
+ */
 const PROBE = 0.02;
 const FORGET_AFTER = 60;
 
 /**
- * The budget of one device. What originals send, or sent a moment ago, is left to them; the rest, up to SHARE of what the
- * device can send, is for copies. Where packets wait or are dropped at the device copies go back at once, and come back
- * step by step. How much the device can send is learned from how much it sent while its queue was long.
+ * The budget of one device. The current and recent rate of originals is reserved for them. Copies
+ * get the rest, up to SHARE of the speed. If packets wait or are dropped at the device, the budget
+ * shrinks at once, and grows again step by step. The speed is learned from the sent bytes while the
+ * queue is long.
  */
 export class Headroom {
   #rate: number;
@@ -49,7 +59,7 @@ export class Headroom {
     this.#rate = rate || Number.POSITIVE_INFINITY;
   }
 
-  /** Whether its queue has been in the way lately, so that what it can send is known. */
+  /** Whether its queue has been long lately, so that the speed is known. */
   get hasLearned(): boolean {
     return this.#learned !== undefined;
   }
@@ -73,14 +83,14 @@ export class Headroom {
     const least = Math.max(LEAST, Number.isFinite(known) ? LEAST_SHARE * known : 0);
     const room = Math.max(least, SHARE * known - this.#peak);
     const growth = Math.max(least, Number.isFinite(known) ? GROWTH * known * seconds : 0);
-    // Where nothing is copied, it is not copies that fill the queue.
+    // Without copies, other packets fill the queue.
     if (pressed && copies > 0) {
       this.#rate = Math.max(least, BACK * Math.min(this.#rate, copies));
     } else if (!pressed) {
       this.#rate += growth;
     }
     this.#rate = Math.min(this.#rate, room);
-    // Nothing is known that would limit it, and nothing has been in the way for long.
+    // No limit is known, and the queue has not been long for some time.
     if (room === Number.POSITIVE_INFINITY && !pressed) {
       this.#rate = room;
     }
@@ -90,7 +100,8 @@ export class Headroom {
   #learn(pressed: boolean, total: number, seconds: number): void {
     this.#calmFor = pressed ? 0 : this.#calmFor + seconds;
     this.#pressedFor = pressed ? this.#pressedFor + 1 : 0;
-    // One reading may be a burst into a short queue; two in a row tell that the device has been sending all the while.
+    // One reading may be a burst into a short queue. Two in a row prove that the device was sending
+    // all the time.
     if (this.#pressedFor >= 2) {
       this.#learned = total;
     } else if (this.#learned !== undefined) {

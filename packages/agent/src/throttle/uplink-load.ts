@@ -1,13 +1,13 @@
-/** What a device has sent, and how its queue stands, as the kernel counts it. */
+/** Reads the kernel's counts of a device and its queue. */
 import { readFileSync } from 'node:fs';
 import { attributes, getU32, NetlinkError, NLM_F_ECHO, RTM, type RtClient, text, u32 } from '../netlink/rtnetlink.ts';
 import { deviceStatistics, getU64 } from '../netlink/statistics.ts';
 
-/** Since the device was made. */
+/** Counts since the device was made. */
 export interface Sending {
   bytes: number;
   packets: number;
-  /** Undefined where the device has no queue. `kind`: as `tc` says it. */
+  /** Undefined if the device has no queue. `kind`: the name in `tc`. */
   queue?: { kind: string; backlog: number; drops: number };
 }
 
@@ -18,10 +18,13 @@ const TCA_STATS2 = 7;
 /** struct gnet_stats_basic: bytes, packets; gnet_stats_queue: packets, backlog, drops, requeues, overlimits. */
 const TCA_STATS = { BASIC: 1, QUEUE: 3, PKT64: 8 } as const;
 
-/** Asks for one device. Undefined where it is gone. @throws NetlinkError where the kernel refuses otherwise. */
+/**
+ * Reads one device. Undefined if it is gone. @throws NetlinkError after another refusal of the
+ * kernel
+ */
 export async function readSending(client: RtClient, ifindex: number): Promise<Sending | undefined> {
   try {
-    // A queue counts a super-packet as its segments, a device of the kernel's own as one packet.
+    // A queue counts a super-packet as its segments. A virtual device counts it as one packet.
     return (await queueStats(client, ifindex)) ?? (await linkStats(client, ifindex));
   } catch (error) {
     if (error instanceof NetlinkError && error.code === 'ENODEV') {
@@ -37,7 +40,7 @@ async function queueStats(client: RtClient, ifindex: number): Promise<Sending | 
   try {
     data = (await client.request(RTM.GETQDISC, payload, NLM_F_ECHO)).find(({ type }) => type === RTM.NEWQDISC)?.data;
   } catch (error) {
-    // The kernel has nothing to say of a device without a queue.
+    // The device has no queue.
     if (error instanceof NetlinkError && (error.code === 'ENOENT' || error.code === 'EINVAL')) {
       return undefined;
     }
@@ -45,7 +48,7 @@ async function queueStats(client: RtClient, ifindex: number): Promise<Sending | 
   }
   const found = attributes(data ?? Buffer.alloc(0), TCMSG);
   const stats = found.get(TCA_STATS2);
-  // What passes a device without a queue is not counted there.
+  // Without a queue, packets are not counted there.
   const kind = text(found.get(TCA_KIND));
   if (!stats || kind === 'noqueue') {
     return undefined;
@@ -70,8 +73,8 @@ async function linkStats(client: RtClient, ifindex: number): Promise<Sending | u
 }
 
 /**
- * The speed of a physical NIC's link, bytes a second; undefined where the driver does not tell, or where /sys shows another
- * network namespace than the agent's.
+ * The link speed of a physical NIC, bytes a second. Undefined if the driver does not report it, or
+ * /sys shows another network namespace.
  */
 export function linkSpeed(device: string, ifindex: number): number | undefined {
   const read = (file: string) => Number(readFileSync(`/sys/class/net/${device}/${file}`, 'utf8'));

@@ -1,5 +1,6 @@
 /**
- * One apply: from the end of the path to its beginning, so that no copy meets a missing part; removal goes the other way.
+ * One apply. Parts are added from the end of the path to its beginning, so that no copy meets a
+ * missing part. Removal has the opposite order.
  */
 import type { ApplyOptions, ApplyResult, DatapathState } from '../datapath.ts';
 import type { Expedite } from './expedite.ts';
@@ -12,12 +13,12 @@ import { arrivalRows, budgetKey, buildRows, type DatapathRows, type Placed } fro
 import type { SlotKind } from './slots.ts';
 
 /**
- * Senders of which no policy is left stay known up to this number: one that is away may go on sending, and what it sends
- * must not reach the stack.
+ * Senders without a policy stay in the map up to this number. An absent sender may continue to
+ * send, and its packets must not reach the network stack.
  */
 const MAX_PEERS = 4096;
 
-/** Written in this order; removed from in the other one. */
+/** Order of writing, and below it the order of removal. */
 const WRITTEN = [
   'place',
   'copyVlans',
@@ -41,7 +42,7 @@ const REMOVED = [
   'physicalDevices',
 ] as const;
 
-/** Lives for one apply, and holds what its phases hand on to each other. */
+/** Lives for one apply, and holds the data that its phases share. */
 export class ApplyRun {
   readonly #opened: Opened;
   readonly #expedite: Expedite;
@@ -57,11 +58,11 @@ export class ApplyRun {
     problems: [],
     held: [],
   };
-  /** Keys of what is attached and belongs to the state. */
+  /** Keys of attached programs that belong to the state. */
   readonly #kept = new Set<string>();
-  /** Keys of what has to be attached again, in front. */
+  /** Keys of programs that must be attached again, in front of the others. */
   #pushedBack: ReadonlySet<string> = new Set();
-  /** ifindexes of bridges of which not every way in is seen. */
+  /** ifindexes of bridges where not every entry is captured. */
   #unwatched = new Set<number>();
 
   constructor(opened: Opened, expedite: Expedite, desired: DatapathState, { look = true }: ApplyOptions) {
@@ -71,7 +72,10 @@ export class ApplyRun {
     this.#look = look;
   }
 
-  /** Does it. @throws Error where the kernel refuses what everything needs; what is in force stays in force then */
+  /**
+   * Applies the state. @throws Error if the kernel refuses a part that everything needs; the
+   * previous state then stays in force
+   */
   async run(): Promise<ApplyResult> {
     const { links, counters, holding } = this.#opened;
     if (this.#look || this.#opened.helper === 0) {
@@ -79,7 +83,8 @@ export class ApplyRun {
     }
     this.#remember();
     const canHold = await this.#beginHolding();
-    // From here to the end of holding nothing waits: all that is asked of the kernel belongs to one moment.
+    // From here to the end of holding nothing is awaited, so that all reads of the kernel belong to
+    // one moment.
     links.look();
     const rows = this.#buildRows(canHold);
     const now = performance.now();
@@ -102,7 +107,10 @@ export class ApplyRun {
     node.remember(this.#desired);
   }
 
-  /** Without the helper device, copies that have to be changed are dropped as `destinationDown`, and local ones go on. */
+  /**
+   * Without the helper device, copies that must be changed are dropped as `destinationDown`.
+   * Unchanged local copies still work.
+   */
   async #keepHelper(): Promise<void> {
     const opened = this.#opened;
     try {
@@ -120,7 +128,10 @@ export class ApplyRun {
     }
   }
 
-  /** Where copies cannot be held, what a migrating destination has not read when it leaves is lost. */
+  /**
+   * If copies cannot be held, those that a migrating destination has not read when it leaves are
+   * lost.
+   */
   async #beginHolding(): Promise<boolean> {
     const { holding, helper, peer } = this.#opened;
     try {
@@ -157,7 +168,7 @@ export class ApplyRun {
     return slots.take(kind, id, reset, counters.textOf(kind, id));
   }
 
-  /** What others did, and which bridges they leave us no sight of. */
+  /** Looks for interference, and for bridges where foreign programs hide packets. */
   #lookAround({ attachments }: DatapathRows, now: number): void {
     const { interference, links, installation, switched } = this.#opened;
     if (this.#look && switched) {
@@ -175,7 +186,8 @@ export class ApplyRun {
   /** Attaches programs and fills maps. */
   #install(rows: DatapathRows): void {
     const { links, tables } = this.#opened;
-    // What is taken out of the arrivals is captured at its device again before anything that arrival needs goes.
+    // A removed arrival is captured at its device again, before the parts that arrivals need are
+    // removed.
     this.#result.written += tables.arrivals.removeOthers(arrivalRows(this.#desired, this.#unwatched));
     const inPlace = ({ attachment }: Placed) =>
       links.attached(attachment) && !this.#pushedBack.has(attachmentKey(attachment));
@@ -192,13 +204,13 @@ export class ApplyRun {
     for (const placed of path) {
       this.#attach(placed);
     }
-    // Only now: the node's budget may have been set since the rows were built.
+    // The node's budget is added here, because it may have been set since the rows were built.
     rows.budgets.set(...this.#opened.node.row());
     for (const name of WRITTEN) {
       this.#result.written += this.#opened.tables[name].write(rows[name]);
     }
     this.#switch();
-    // What is new first: asking after a link that is there takes the rtnl lock, as attaching does.
+    // New links first: a query of an existing link takes the rtnl lock, as attaching does.
     const [fresh, known] = partition(others, (placed) => this.#isNew(placed));
     for (const placed of [...fresh, ...known]) {
       if (!this.#attach(placed) && placed.bridge !== undefined) {
@@ -211,14 +223,15 @@ export class ApplyRun {
     return !this.#opened.links.holds(attachment);
   }
 
-  /** Gives the links of another build the programs of this one, now that the maps are filled. */
+  /** Gives the links of another build the programs of this build, after the maps are filled. */
   #switch(): void {
     const opened = this.#opened;
     if (opened.switched) {
       return;
     }
     opened.links.switchTo(opened.installation.programs);
-    // Right before ours are attached in the other way: with both, packets would be copied twice.
+    // Directly before programs are attached with the other kind of hook: with both kinds, packets
+    // would be copied twice.
     opened.others?.open();
     opened.others?.switchTo(new Map()); // without programs: all are dropped
     opened.others?.close();
@@ -227,7 +240,10 @@ export class ApplyRun {
     opened.switched = true;
   }
 
-  /** Attaches a program where it is not. A failure concerns what needs this program, and nothing else. */
+  /**
+   * Attaches a program if it is not attached. A failure affects only the parts that need this
+   * program.
+   */
   #attach(placed: Placed): boolean {
     const { attachment } = placed;
     const { links } = this.#opened;
@@ -243,7 +259,7 @@ export class ApplyRun {
     }
   }
 
-  /** Off and on again without anything in between: what passes meanwhile is missed. */
+  /** Detaches and attaches directly after each other. Packets in between are missed. */
   #attachAnew({ attachment, capture }: Placed): void {
     const { links, installation } = this.#opened;
     const takenOff = links.wasTakenOff(attachment);
@@ -265,7 +281,7 @@ export class ApplyRun {
       const { id, ifindex } = placed.capture;
       this.#result.refused.push({ id, ifindex, code, message, ...(gone && { gone }) });
     } else if (!gone) {
-      // A device that went needs nothing any more; who names it will hear of that too.
+      // A removed device needs no program. Its removal is reported separately.
       this.#result.problems.push(...attachProblems(placed, this.#desired, code, message));
     }
   }
@@ -276,7 +292,7 @@ export class ApplyRun {
     this.#result.written += arrivals.removeOthers(rows) + arrivals.write(rows);
   }
 
-  /** What arrives at a guest whose own device takes no program is captured at the ports of its bridge still. */
+  /** Marks refused captures whose unicast is still captured at the ports of the bridge. */
   #noteArriving(): void {
     const { arrivals = [], captures } = this.#desired;
     const watched = new Set(
@@ -290,7 +306,7 @@ export class ApplyRun {
     }
   }
 
-  /** Detaches and removes what the state does not have any more. */
+  /** Detaches and removes everything that the state no longer has. */
   #remove(rows: DatapathRows): void {
     const { links, tables } = this.#opened;
     const kept = this.#kept;
@@ -300,7 +316,7 @@ export class ApplyRun {
     for (const name of REMOVED) {
       this.#result.written += tables[name].removeOthers(rows[name]);
     }
-    // What found no room may have some now.
+    // Rows that had no room may have room now.
     for (const name of WRITTEN.filter((one) => tables[one].lacksRoom > 0)) {
       this.#result.written += tables[name].write(rows[name]);
     }
@@ -310,7 +326,7 @@ export class ApplyRun {
     }
   }
 
-  /** Frees the slots of what has left, and whose last counts are saved. */
+  /** Frees the slots of parts that have left and whose last counts are saved. */
   #release(): void {
     const { slots, counters, devices } = this.#opened;
     slots.release({ ...counters.named(), device: devices.named() });

@@ -1,12 +1,13 @@
 /**
- * Programs as cls_bpf filters (direct action) at clsact, the way of kernels without tcx.
+ * BPF programs as cls_bpf filters (direct action) at clsact, for kernels without tcx.
  *
- * What is ours is told by what hangs there itself: filters by their name, a clsact that we made by an empty chain of our
- * number. Both live and go with the device, so nothing has to be remembered elsewhere, and a device that gets the number of
- * another is not mistaken for it.
+ * Filters of Mirrorplane are recognised by their name. A clsact of Mirrorplane is recognised by an
+ * empty chain with a special number. Both exist as long as the device, so no other record is
+ * needed. A device that gets the ifindex of an earlier one is not mistaken for it.
  *
- * A clsact that we made stays until all of ours is removed from the node. To add or remove one, the kernel takes the
- * device's queues away for a moment (qdisc_graft in net/sched/sch_api.c), and drops what is sent into it meanwhile.
+ * A clsact that Mirrorplane made stays until the uninstall. When a clsact is added or removed, the
+ * kernel takes away the device's queues for a moment (qdisc_graft in net/sched/sch_api.c), and
+ * drops packets that are sent meanwhile.
  */
 import type { HookKind } from '@mirrorplane/contract';
 import { NetlinkError } from '../../netlink/rtnetlink.ts';
@@ -26,13 +27,19 @@ import {
 
 const NAMES: readonly string[] = Object.values(PROGRAMS);
 const PREFIX = 'mirrorplane:';
-/** A clsact that has this chain at ingress is ours. The kernel takes 28 bits. */
+/** A clsact with this chain at ingress was made by Mirrorplane. The kernel accepts 28 bits. */
 const OWN_CHAIN = 0x6d70000;
-/** The first of our handles: one that nobody else is likely to choose, for the same one would take the place of ours. */
+/**
+ * The first handle of filters. Other software is unlikely to choose it. A filter with the same
+ * handle would replace ours.
+ */
 const FIRST_HANDLE = 0x6d700001;
-/** The preference of a filter that runs first. The kernel gives those of who does not choose from 49152 downwards. */
+/**
+ * The preference of a filter that runs first. Filters without a chosen preference get one from
+ * 49152 downwards.
+ */
 const FIRST_PREFERENCE = 1;
-/** A filter of ours. */
+/** A filter of Mirrorplane. */
 type Own = Filter & { owner: ProgramName };
 
 function own(filter: Filter): Own | undefined {
@@ -43,11 +50,11 @@ function own(filter: Filter): Own | undefined {
   return NAMES.includes(owner) ? { ...filter, owner: owner as ProgramName } : undefined;
 }
 
-/** The way of kernels without tcx. */
+/** Links for kernels without tcx. */
 export class ClsactLinks implements Links {
   readonly kind: HookKind = 'clsact';
   readonly #filters = new TcFilters();
-  /** The kernel has tcx, and what hangs there runs before everything here. */
+  /** The kernel has tcx. Programs at tcx run before all filters. */
   readonly #tcx: boolean;
   readonly #places = new HookFilters(this.#filters);
   readonly #held = new Map<string, Attachment>();
@@ -80,7 +87,7 @@ export class ClsactLinks implements Links {
         replaced.push({ ifindex, side: this.#place(ifindex, hook).side, filter: { ...filter, program } });
       }
     }
-    // All together: what one build has begun to count, the other should not end.
+    // All in one call, so that no packet meets programs of two builds.
     this.#filters.replace(replaced);
     for (const { ifindex } of replaced) {
       this.#places.forget(ifindex);
@@ -159,7 +166,7 @@ export class ClsactLinks implements Links {
     return this.#list(ifindex, hook).some((filter) => !own(filter));
   }
 
-  /** There are none: a filter stays until someone removes it. */
+  /** Filters have no pins: a filter stays until someone removes it. */
   restorePins(): number {
     return 0;
   }
@@ -228,7 +235,10 @@ export class ClsactLinks implements Links {
   }
 }
 
-/** The lowest preference where a filter of ours can be. One preference has one classifier and one protocol. */
+/**
+ * The lowest preference that our filter can have. All filters of a preference have the same
+ * classifier and protocol.
+ */
 function bestPreference(filters: readonly Filter[]): number {
   const barred = new Set(
     filters.filter(({ kind, allProtocols }) => kind !== 'bpf' || !allProtocols).map(({ preference }) => preference),
@@ -240,7 +250,7 @@ function bestPreference(filters: readonly Filter[]): number {
   return preference;
 }
 
-/** Each of our programs has its own; where someone else has that, a later one. */
+/** The handle of a program. If it is taken by other software, a higher one. */
 function freeHandle(filters: readonly Filter[], name: ProgramName): number {
   const taken = new Set(filters.map(({ handle }) => handle));
   let handle = FIRST_HANDLE + NAMES.indexOf(name);
@@ -250,7 +260,10 @@ function freeHandle(filters: readonly Filter[], name: ProgramName): number {
   return handle;
 }
 
-/** So the kernel refuses a filter of one device where its qdisc has a block that can be shared (net/sched/cls_api.c). */
+/**
+ * Whether the kernel has refused a filter because the qdisc has a shared block
+ * (net/sched/cls_api.c).
+ */
 function isSharedBlock(error: unknown): boolean {
   return error instanceof NetlinkError && error.code === 'ENOTSUP';
 }

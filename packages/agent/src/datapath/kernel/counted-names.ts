@@ -1,8 +1,11 @@
-/** Which names have counters, and how long those of something that has left the program are still needed. Pure. */
+/**
+ * Keeps the names of counters, including those of parts that have left the program, while they are
+ * needed. Pure.
+ */
 
 /**
- * Milliseconds from the end of the apply that took something out of the data path to the first report that has all of its
- * counts for certain: a program that was running then has long ended.
+ * Milliseconds after the apply that removed a part. A report that is read later has all counts of
+ * the part, because a BPF program that ran during the apply has ended by then.
  */
 export const SETTLE_MS = 1000;
 
@@ -13,20 +16,22 @@ interface Named<T> {
 }
 
 /**
- * Names of one kind of counters, by id. What leaves the program stays until a report with its last counts is saved. All
- * times are monotonic milliseconds of one clock.
+ * Names of one kind of counters, by id. A name that leaves the program stays until a report with
+ * its last counts is saved. All times are monotonic milliseconds of one clock.
  */
 export class CountedNames<T> {
   readonly #names = new Map<string, Named<T>>();
 
-  /** What an earlier run has left: until the program names it again, it counts as having left now. */
+  /**
+   * Adds names of an earlier run. They count as having left now, until the program has them again.
+   */
   inherit(entries: Iterable<[string, T]>, now: number): void {
     for (const [id, name] of entries) {
       this.#names.set(id, { name, leftAt: now });
     }
   }
 
-  /** Takes the names of a new program, before it is carried out. */
+  /** Sets the names of a new program, before it is carried out. */
   enter(entries: ReadonlyMap<string, T>): void {
     for (const [id, named] of this.#names) {
       if (!entries.has(id)) {
@@ -38,7 +43,7 @@ export class CountedNames<T> {
     }
   }
 
-  /** The program is carried out: what was to leave has left. */
+  /** The program has been carried out: names that were to leave have left. */
   entered(now: number): void {
     for (const named of this.#names.values()) {
       if (named.leftAt === Number.POSITIVE_INFINITY) {
@@ -47,7 +52,7 @@ export class CountedNames<T> {
     }
   }
 
-  /** A report that was read at `readAt` is on the disk of the controller. */
+  /** The controller has saved the report that was read at `readAt`. */
   saved(readAt: number): void {
     for (const [id, { leftAt }] of this.#names) {
       if (leftAt !== undefined && leftAt + SETTLE_MS <= readAt) {
@@ -56,7 +61,10 @@ export class CountedNames<T> {
     }
   }
 
-  /** Forgets what has left first, saved or not, and returns its id; undefined where all is in the program. */
+  /**
+   * Forgets the name that left first, saved or not, and returns its id. Undefined if all names are
+   * in the program.
+   */
   forgetOldest(): string | undefined {
     let oldest: string | undefined;
     let since = Number.POSITIVE_INFINITY;
@@ -77,7 +85,7 @@ export class CountedNames<T> {
     return this.#names.get(id)?.name;
   }
 
-  /** Ids and names of all that has to be reported. */
+  /** Ids and names of all counters to report. */
   *entries(): Iterable<[string, T]> {
     for (const [id, { name }] of this.#names) {
       yield [id, name];

@@ -1,4 +1,4 @@
-/** Reading the counters, and giving each the names of the program that it counts for. */
+/** Reads the counters, and gives each the names of its part of the program. */
 import type {
   CaptureCounts,
   CaptureReport,
@@ -27,7 +27,7 @@ import type { SlotKind, Slots } from './slots.ts';
 type CountedKind = Exclude<SlotKind, 'device'>;
 const COUNTED_KINDS = ['capture', 'delivery', 'termination'] as const satisfies CountedKind[];
 
-/** What the reports of a kind are named by. */
+/** The names in reports of each kind. */
 interface NameOf {
   capture: Pick<CaptureReport, 'policy' | 'source' | 'direction'>;
   delivery: Pick<DeliveryReport, 'delivery' | 'policy'>;
@@ -63,7 +63,10 @@ export class CounterReader {
     }
   }
 
-  /** Takes the names of a new state, before it is applied. What is not in it any more is reported until it is saved. */
+  /**
+   * Sets the names of a new state, before it is applied. Parts that are no longer in the state are
+   * reported until their counts are saved.
+   */
   remember(state: DatapathState): void {
     const { capture, delivery, termination } = this.#names;
     capture.enter(
@@ -75,7 +78,7 @@ export class CounterReader {
     );
   }
 
-  /** The state whose names were taken is applied. */
+  /** The new state has been applied. */
   applied(): void {
     const now = performance.now();
     for (const kind of COUNTED_KINDS) {
@@ -83,14 +86,17 @@ export class CounterReader {
     }
   }
 
-  /** A report that was read at `readAt`, in milliseconds of `performance.now()`, is on the disk of the controller. */
+  /**
+   * The controller has saved the report that was read at `readAt`, in milliseconds of
+   * `performance.now()`.
+   */
   saved(readAt: number): void {
     for (const kind of COUNTED_KINDS) {
       this.#names[kind].saved(readAt);
     }
   }
 
-  /** Makes room among counters that are not saved yet: gives up those that left the program first. */
+  /** Makes room by giving up unsaved counters: those of parts that left the program first. */
   makeRoom(kind: CountedKind): void {
     const id = this.#names[kind].forgetOldest();
     if (id !== undefined) {
@@ -98,12 +104,12 @@ export class CounterReader {
     }
   }
 
-  /** What is written down beside the slot of an id, for the next run. */
+  /** The text that is stored with the slot of an id, for the next run. */
   textOf(kind: CountedKind, id: string): string {
     return JSON.stringify([id, this.#names[kind].get(id)]);
   }
 
-  /** Ids that have to keep their slots. */
+  /** Ids that must keep their slots. */
   named(): Record<CountedKind, ReadonlySet<string>> {
     const { capture, delivery, termination } = this.#names;
     return { capture: capture.ids(), delivery: delivery.ids(), termination: termination.ids() };
@@ -121,7 +127,10 @@ export class CounterReader {
     }
   }
 
-  /** From the end of a copy's way to its beginning, so that never more seems to have come out than went in. */
+  /**
+   * Reads from the end of a copy's path to its beginning, so that no more copies seem to leave than
+   * came in.
+   */
   read(): CounterReport {
     const terminations: TerminationReport[] = [];
     for (const [id, name] of this.#names.termination.entries()) {
@@ -197,7 +206,9 @@ export class CounterReader {
   }
 }
 
-/** Nothing where it is no text of ours: a map that others have written must not keep an agent from starting. */
+/**
+ * Empty for an unknown text: a map that others have written must not stop an agent from starting.
+ */
 function parseText(text: string): [string, object][] {
   try {
     return [JSON.parse(text) as [string, object]];

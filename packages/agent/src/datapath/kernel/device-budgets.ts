@@ -26,12 +26,12 @@ export class DeviceBudgets {
     this.#slots = slots;
   }
 
-  /** Takes the devices of a new state. */
+  /** Sets the devices of a new state. */
   remember(state: DatapathState): void {
     this.#ifindexes = new Set(state.protect ? state.deliveries.filter(leaves).map(({ ifindex }) => ifindex) : []);
   }
 
-  /** Ids that have to keep their slots. */
+  /** Ids that must keep their slots. */
   named(): ReadonlySet<string> {
     return new Set([...this.#ifindexes].map(String));
   }
@@ -42,7 +42,7 @@ export class DeviceBudgets {
     this.refill(deviceBudgetKey(slot));
   }
 
-  /** Resets a bucket: it is full when it is first used. */
+  /** Resets a bucket. It is full at its first use. */
   refill(key: number): void {
     this.#buckets.update(u32Key(key), Buffer.alloc(LOCKED_BUCKET_SIZE));
   }

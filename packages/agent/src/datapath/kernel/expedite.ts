@@ -1,24 +1,31 @@
 /**
- * Attaching quickly. The kernel waits for an RCU grace period at every tcx attach, 10 to 20 ms each, with the rtnl lock
- * held (tcx_entry_sync in include/net/tcx.h): half a minute for 1024 sources. With expedited grace periods it is some 0.1 ms. The
- * setting is that of the whole machine and costs every CPU an interrupt a grace period, so it is on only while programs are
- * being attached.
+ * Makes attaching fast. At every tcx attach, the kernel waits for an RCU grace period of 10 to 20
+ * ms with the rtnl lock held (tcx_entry_sync in include/net/tcx.h). For 1024 sources this is half a
+ * minute. An expedited grace period takes some 0.1 ms. The setting applies to the whole machine,
+ * and costs every CPU an interrupt for each grace period. So it is on only while programs are being
+ * attached.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const SETTING = '/sys/kernel/rcu_expedited';
 
-/** Turns the setting on and back. Does nothing where it is on already or may not be written, as in some containers. */
+/**
+ * Turns the setting on and off again. Does nothing if it is already on, or must not be written, for
+ * example in some containers.
+ */
 export class Expedite {
-  /** A folder of this name in bpffs says that the setting is ours: an agent that was killed meanwhile finds it. */
+  /**
+   * A folder of this name in bpffs says that Mirrorplane turned the setting on. The next agent
+   * finds it after a kill.
+   */
   readonly #mark: string;
 
   constructor(bpffs: string) {
     this.#mark = join(bpffs, 'expedited');
   }
 
-  /** Turns off what a killed agent has left on. */
+  /** Turns the setting off if a killed agent has left it on. */
   recover(): void {
     if (!existsSync(this.#mark)) {
       return;
@@ -27,7 +34,7 @@ export class Expedite {
     rmSync(this.#mark, { recursive: true, force: true });
   }
 
-  /** Runs `work`, which must not wait, with expedited grace periods. */
+  /** Runs `work` with expedited grace periods. `work` must be synchronous. */
   during<T>(work: () => T): T {
     if (read() !== '0' || !this.#leaveMark()) {
       return work();
@@ -36,13 +43,16 @@ export class Expedite {
       write('1');
       return work();
     } finally {
-      // Not by way of the mark, which may have been removed meanwhile.
+      // This does not depend on the mark, which others may have removed meanwhile.
       write('0');
       rmSync(this.#mark, { recursive: true, force: true });
     }
   }
 
-  /** False where nothing can be kept in bpffs, for example after an unmount: nobody would turn the setting off again. */
+  /**
+   * False if no mark can be stored in bpffs, for example after an unmount. After a kill, no agent
+   * would turn the setting off again.
+   */
   #leaveMark(): boolean {
     try {
       mkdirSync(this.#mark, { recursive: true });
@@ -65,6 +75,6 @@ function write(value: string): void {
   try {
     writeFileSync(SETTING, value);
   } catch {
-    // Read-only: attaching takes its time, that is all.
+    // Read-only. Attaching is just slower.
   }
 }

@@ -1,15 +1,18 @@
-/** Which destinations send copies on: at their devices the data plane looks at what comes in beside copies, see feedback.h. */
+/**
+ * Finds destinations that send copies on. At their devices the data plane also checks incoming
+ * packets, see feedback.h.
+ */
 import type { DatapathState } from '../datapath.ts';
 import { decodeLastFeedback, LAYOUT, u32Key } from './layout.ts';
 import type { BpfMap } from './libbpf.ts';
 
-/** Nanoseconds after the last feedback in which a destination counts as one that sends copies on. */
+/** Nanoseconds after the last feedback for which a destination counts as sending copies on. */
 const LASTING = 300_000_000_000n;
 
 /**
- * ifindexes of destinations' devices where feedback was seen lately.
+ * ifindexes of destinations' devices with recent feedback.
  * @param destinations the map of this name
- * @param now CLOCK_MONOTONIC in nanoseconds, as the data plane has it
+ * @param now CLOCK_MONOTONIC in nanoseconds, as in the data plane
  */
 export function sendingDestinations(
   { deliveries }: DatapathState,

@@ -16,38 +16,42 @@ import type { Repair } from '../datapath.ts';
 import { Segmenter } from './segmenter.ts';
 
 /**
- * Numbers of both ends are drawn at random from here on: by finding a device of that number, a program proves that it is in
- * this network namespace still (packages/bpf/src/place.h). The kernel itself counts from 1.
+ * The ifindexes of both ends are drawn at random from this number on. A BPF program that finds a
+ * device with this ifindex is still in this network namespace (packages/bpf/src/place.h). The
+ * kernel itself counts from 1.
  */
 const FIRST_NUMBER = 2 ** 30;
 const LAST_NUMBER = 2 ** 31 - 1;
-/** Numbers that are tried. A taken one is an odds of some devices in a billion. */
+/** Attempts. The probability that an ifindex is taken is the number of devices in a billion. */
 const DRAWS = 4;
 
-/** The pair as `ensure` left it. */
+/** The pair after `ensure`. */
 export interface HelperState {
-  /** Of `mirror0`. */
+  /** ifindex of `mirror0`. */
   ifindex: number;
-  /** Of `mirror1`. */
+  /** ifindex of `mirror1`. */
   peer: number;
-  /** Of the device over `mirror0` that makes segments; 0: it cannot be made, and super-packets that need it are dropped. */
+  /**
+   * ifindex of the segmenter over `mirror0`. 0: it cannot be made, and super-packets that need it
+   * are dropped.
+   */
   segmenter: number;
-  /** What had to be repaired; absent where the pair was as we left it, or is new. */
+  /** The repair. Absent if the pair was unchanged or is new. */
   repair?: Repair;
 }
 
 type Pair = readonly [helper: Link, peer: Link];
 
-/** Keeps the pair as it has to be: both ends here, up, under their names. */
+/** Keeps the pair in order: both ends in this namespace, up, with their names. */
 export class HelperDevice {
   readonly #client = new RtClient();
   readonly #segmenter = new Segmenter();
-  /** ifindexes of the two ends; 0 until they have been found or made. */
+  /** ifindexes of the two ends. 0 until they have been found or made. */
   #ends: readonly [helper: number, peer: number] = [0, 0];
 
   /**
-   * Makes the pair where it is not there, and repairs it where other software has changed it.
-   * @throws Error where a foreign device has the name
+   * Makes the pair if it is absent, and repairs it if other software has changed it.
+   * @throws Error if a foreign device has the name
    */
   async ensure(): Promise<HelperState> {
     const wasKnown = this.#ends[0] !== 0;
@@ -63,7 +67,7 @@ export class HelperDevice {
     return { ifindex, peer, segmenter, repair: { kind: found ? 'helperChanged' : 'helperGone', count } };
   }
 
-  /** Removes the pair, if it is ours, under whatever name. */
+  /** Removes the pair, also if it was renamed. Foreign devices are not removed. */
   async remove(): Promise<void> {
     for (const { ifindex } of await this.#ours()) {
       await this.#delete(ifindex);
@@ -76,20 +80,21 @@ export class HelperDevice {
     this.#segmenter.close();
   }
 
-  /** The pair that was there last, if both ends are here still: one that went to another network namespace is not. */
+  /** The pair of the last call, if both ends are still in this network namespace. */
   async #known(): Promise<Pair | undefined> {
     if (this.#ends[0] === 0) {
       return undefined;
     }
     const helper = await readLink(this.#client, this.#ends[0]);
     const peer = helper && (await readLink(this.#client, this.#ends[1]));
-    // The numbers may have been given to others; a veth knows the number of its other end.
+    // Other devices may have these ifindexes now. A veth knows the ifindex of its other end.
     return peer && helper.peer === peer.ifindex && peer.peer === helper.ifindex ? [helper, peer] : undefined;
   }
 
   /**
-   * A pair that an earlier agent made. Its ends are alike, so names do not matter much; a lone end is of no use, and neither
-   * is one whose number proves nothing.
+   * A pair that an earlier agent made. The ends are equal, so their names do not matter. A single
+   * end is of no use. An end with a small ifindex is of no use either, because the ifindex proves
+   * nothing.
    */
   async #find(): Promise<Pair | undefined> {
     const ours = await this.#ours();
@@ -125,7 +130,7 @@ export class HelperDevice {
       }
       throw new Error(`a device ${name} exists that Mirrorplane did not make; rename or delete it`);
     }
-    // No ARP and no IPv6: the pair carries copies alone, and the host must not talk into it.
+    // No ARP and no IPv6: the pair carries only copies, and the host must not send into it.
     await this.#add();
     const made = await this.#all();
     const [helper, peer] = [HELPER_PART.helper, HELPER_PART.peer].map((name) =>
@@ -163,7 +168,7 @@ export class HelperDevice {
     }
   }
 
-  /** Returns how many of the two ends were not as they have to be. */
+  /** Repairs both ends. Returns how many of them needed a repair. */
   async #mend([helper, peer]: Pair): Promise<number> {
     let mended = 0;
     for (const [link, name] of [
@@ -186,8 +191,8 @@ export class HelperDevice {
   }
 
   /**
-   * False where the kernel refuses: before 6.2 a device that is up cannot be renamed, and the name may be taken.
-   * It is for people alone; all that works goes by number.
+   * False if the kernel refuses. Before 6.2 a device that is up cannot be renamed, and the name may
+   * be taken. The name is only for people. All functions use the ifindex.
    */
   async #rename(ifindex: number, name: string): Promise<boolean> {
     try {
@@ -205,7 +210,7 @@ export class HelperDevice {
     try {
       await deleteLink(this.#client, ifindex);
     } catch (error) {
-      // The other end goes with the first.
+      // The second end is removed together with the first.
       if (!(error instanceof NetlinkError && error.code === 'ENODEV')) {
         throw error;
       }

@@ -14,14 +14,18 @@ import {
   u32,
 } from '../../netlink/rtnetlink.ts';
 
-/** Copies that are held at most, of all guests of a node together; then the oldest go. */
+/**
+ * The most copies that are held, for all guests of a node together. Beyond it, the oldest are
+ * dropped.
+ */
 export const HELD_MOST = 4096;
 /**
- * Bytes a second. While it holds: what the guest has not read yet goes round at this rate, so it is low, and the
- * first in the queue is looked at again within milliseconds. When the guest has left: as fast as the CPU goes.
+ * Bytes a second. While holding, unread copies circulate at this rate. It is low, but the first
+ * copy of the queue is checked again within milliseconds. After the guest has left, there is in
+ * effect no limit.
  */
 const RATE = { holding: 500_000, releasing: 4_000_000_000 } as const;
-/** Bytes that pass at once: the longest super-packet in one piece. */
+/** Bytes that may pass at once: enough for the longest super-packet. */
 const BURST = 128 * 1024;
 
 /** include/uapi/linux/rtnetlink.h, pkt_sched.h, gen_stats.h. */
@@ -30,28 +34,32 @@ const TCA_TBF = { PARMS: 1, BURST: 6 } as const;
 const TCA_STATS_QUEUE = 3;
 const TC_LINKLAYER_ETHERNET = 1;
 const TC_H_ROOT = 0xffffffff;
-/** `1:`, its only class `1:1`, and `2:` inside. */
+/** `1:` with its only class `1:1`, and `2:` inside. */
 const OUTER = 0x10000;
 const CLASS = 0x10001;
 const INNER = 0x20000;
 
-/** What the queue lets through. */
+/** The rate of the queue. */
 export type HoldRate = keyof typeof RATE;
 
 export class HoldQueue {
   readonly #client: RtClient;
 
-  /** @param client asks the kernel; `close` closes it. Default one for the network namespace of this process */
+  /**
+   * @param client rtnetlink client; `close` closes it. Default one for the network namespace of
+   * this process
+   */
   constructor(client = new RtClient()) {
     this.#client = client;
   }
 
-  /** Makes the queue on a device where it is not there. @throws NetlinkError where the kernel has no TBF */
+  /** Makes the queue on a device if it is absent. @throws NetlinkError if the kernel has no TBF */
   async ensure(ifindex: number): Promise<void> {
     if (await this.#find(ifindex)) {
       return;
     }
-    // Its class is empty until the inner one is there: a limit would make another.
+    // The class stays empty until the inner queue is made: a limit would make the kernel add
+    // another inner queue.
     await this.#outer(ifindex, 'holding', 0, NLM_F_CREATE | NLM_F_EXCL);
     const options = Buffer.concat([
       attribute(TCA.KIND, Buffer.from('pfifo_head_drop\0')),
@@ -68,19 +76,19 @@ export class HoldQueue {
     await this.#outer(ifindex, rate, HELD_MOST, 0);
   }
 
-  /** Takes the queue away, and what is in it. */
+  /** Removes the queue with its contents. */
   async remove(ifindex: number): Promise<void> {
     try {
       await this.#client.request(RTM.DELQDISC, header(ifindex, OUTER, TC_H_ROOT));
     } catch (error) {
-      // It, or its device, is gone already.
+      // The queue or its device is already gone.
       if (!(error instanceof NetlinkError)) {
         throw error;
       }
     }
   }
 
-  /** How many copies wait; 0 where there is no queue. */
+  /** Number of waiting copies. 0 without a queue. */
   async length(ifindex: number): Promise<number> {
     const found = await this.#find(ifindex);
     const queue =
@@ -116,7 +124,7 @@ function header(ifindex: number, handle: number, parent: number): Buffer {
   return Buffer.concat([Buffer.alloc(4), u32(ifindex), u32(handle), u32(parent), u32(0)]);
 }
 
-/** struct tc_ratespec. Of Ethernet, so that the kernel wants no table of rates. */
+/** struct tc_ratespec, for Ethernet, so that the kernel needs no table of rates. */
 function rateSpec(rate: number): Buffer {
   const spec = Buffer.alloc(12);
   spec.writeUInt8(TC_LINKLAYER_ETHERNET, 1);

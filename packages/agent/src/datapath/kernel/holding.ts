@@ -1,4 +1,7 @@
-/** Copies for guests that are about to leave are held until they are read, or go on to the node where the guest is. */
+/**
+ * Holds copies for guests that are about to leave. They stay until they are read, or are relayed to
+ * the target node.
+ */
 import { existsSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,9 +12,9 @@ import { decodeHoldCounts, encodeHold, LAYOUT, u32Key } from './layout.ts';
 import { attachTracing, closeFd, getPinned, pin, programId, programOfLink } from './libbpf.ts';
 import { COUNTED, type Rows, TableWriter } from './table-writer.ts';
 
-/** Milliseconds that what is released may take to leave the queue. */
+/** The longest time for released copies to leave the queue, milliseconds. */
 const RELEASE_LIMIT_MS = 300;
-/** Milliseconds between two looks at the queue. */
+/** Milliseconds between two checks of the queue. */
 const LOOK_INTERVAL_MS = 2;
 
 type HandoverEntry = LocalDeliveryEntry & { handover: NonNullable<LocalDeliveryEntry['handover']> };
@@ -34,12 +37,12 @@ export class Holding {
   readonly #counts: TableWriter;
   readonly #queue = new HoldQueue();
   readonly #netns = statSync('/proc/self/ns/net').ino;
-  /** Which interface each held tap is, and the deliveries into it. */
+  /** The interface of each held tap, and the deliveries into it. */
   readonly #known = new Map<string, { interface: string; node: string; deliveries: Set<string> }>();
   #device = 0;
-  /** Queue and reader may be there: an agent that was killed has left them. */
+  /** Queue and reader may exist already, left by a killed agent. */
   #used = true;
-  /** Taps whose released copies have been let out. */
+  /** Taps whose copies have been released from the queue. */
   readonly #released = new Set<string>();
 
   constructor(bpffs: string, installation: Installation) {
@@ -51,10 +54,11 @@ export class Holding {
   }
 
   /**
-   * Before rows are written: makes queue and reader where something is to be held, lets go what is to be released.
+   * Before rows are written: makes queue and reader if copies must be held, and releases copies of
+   * guests that have left.
    * @param device ifindex of the peer of the helper device
    * @returns whether captures and terminations may hold
-   * @throws Error where something is to be held and cannot
+   * @throws Error if copies must be held, but cannot be
    */
   async begin(state: DatapathState, device: number): Promise<boolean> {
     const handovers = handoversOf(state);
@@ -83,7 +87,10 @@ export class Holding {
     return true;
   }
 
-  /** After rows are written. Returns what has become of the copies of each guest that has left and is held for no longer. */
+  /**
+   * After rows are written. Returns the counts of each guest that has left and needs no holding any
+   * longer.
+   */
   async end(state: DatapathState): Promise<HeldCounts[]> {
     const rows = this.#rows(handoversOf(state), this.#device);
     await this.#release([...rows].filter(([, row]) => isReleased(row)).map(([key]) => key));
@@ -112,7 +119,8 @@ export class Holding {
   }
 
   /**
-   * By tap: one whose device is gone stays, released, as long as a delivery that led into it has a guest to forward to.
+   * Rows by tap. A tap whose device is gone stays, as released, while one of its deliveries has a
+   * node to relay to.
    */
   #rows(handovers: readonly HandoverEntry[], device: number): Rows {
     const rows = new Map<string, Buffer>();
@@ -129,7 +137,7 @@ export class Holding {
     );
     for (const key of gone.size > 0 ? this.#holds.keys() : []) {
       const known = this.#known.get(key);
-      // An agent that has just started does not know what led into it.
+      // An agent that has just started does not know the deliveries of a tap.
       const concerned = known === undefined || [...known.deliveries].some((id) => gone.has(id));
       if (!rows.has(key) && concerned) {
         rows.set(key, encodeHold(device, true, this.#netns));
@@ -138,7 +146,7 @@ export class Holding {
     return rows;
   }
 
-  /** What is released must be out before the paths that it takes are changed. */
+  /** Released copies must have left the queue before their paths are changed. */
   async #drainEnding(rows: Rows): Promise<void> {
     const ending = [...this.#holds.keys()].filter(
       (key) => !rows.has(key) && isReleased(this.#holds.get(Buffer.from(key, 'hex'))!),
@@ -148,14 +156,17 @@ export class Holding {
     }
   }
 
-  /** Lets out, once, what waits for a guest that has left, now that nothing more is held for it. */
+  /**
+   * Releases, once, the copies that wait for a guest that has left. No more copies are held for it.
+   */
   async #release(keys: readonly string[]): Promise<void> {
     if (keys.every((key) => this.#released.has(key))) {
       return;
     }
     await this.#queue.setRate(this.#device, 'releasing');
     await this.#drain();
-    // Others may be held for still, and what they have not read would go round as fast as it can.
+    // Copies may still be held for other guests. At the full rate they would circulate without a
+    // pause.
     await this.#queue.setRate(this.#device, 'holding');
     for (const key of keys) {
       this.#released.add(key);
@@ -169,7 +180,7 @@ export class Holding {
     }
   }
 
-  /** The link is pinned: what is read while no agent runs is known too. */
+  /** The link is pinned, so that reads are also counted while no agent runs. */
   #attachReader(program: number): void {
     const pinned = getPinned(this.#pin);
     if (pinned !== undefined) {

@@ -1,4 +1,7 @@
-/** The filters at hooks of devices, read once, and again after the kernel has reported a change. */
+/**
+ * Caches the filters at hooks of devices. They are read again after the kernel has reported a
+ * change.
+ */
 
 import { RtChanges } from '../../netlink/rt-sync.ts';
 import { GROUP, getU32, RTM } from '../../netlink/rtnetlink.ts';
@@ -6,37 +9,40 @@ import type { Filter, Side, TcFilters } from '../../netlink/tc-filters.ts';
 import type { Hook } from '../datapath.ts';
 import { type Attachment, HOOKS } from './links.ts';
 
-/** After these, what hangs on a device may be another. The header of each has the ifindex at the same place. */
+/**
+ * Messages after which the filters of a device may have changed. The ifindex is at the same place
+ * in each header.
+ */
 const TELLING: readonly number[] = [RTM.NEWQDISC, RTM.DELQDISC, RTM.NEWTFILTER, RTM.DELTFILTER, RTM.DELLINK];
-/** Milliseconds after which all hooks are read again, whatever the kernel has told. */
+/** Milliseconds after which all hooks are read again, also without a report of the kernel. */
 const FULL_READ_INTERVAL_MS = 10_000;
 
 /** A hook of a device. */
 export interface Place {
   side: Side;
-  /** Those of the first chain, where every packet begins, in the order in which they run. */
+  /** Filters of the first chain, where every packet begins, in the order in which they run. */
   filters: readonly Filter[];
 }
 
-/** Reads them when they are asked for. */
+/** Reads filters on request. */
 export class HookFilters {
   readonly #filters: TcFilters;
   readonly #changes = new RtChanges([GROUP.LINK, GROUP.TC]);
-  /** Hooks that have not changed since they were read, by ifindex and hook. */
+  /** Hooks without a reported change since they were read, by ifindex and hook. */
   readonly #known = new Map<string, Place>();
   #readAt = 0;
 
-  /** @param filters what reads them; its creator closes it */
+  /** @param filters reads filters from the kernel; its creator closes it */
   constructor(filters: TcFilters) {
     this.#filters = filters;
   }
 
-  /** Begins to listen. @throws NetlinkError */
+  /** Begins to listen for changes. @throws NetlinkError */
   open(): void {
     this.#changes.open();
   }
 
-  /** Forgets what has changed since the last call. @throws NetlinkError */
+  /** Forgets hooks that have changed since the last call. @throws NetlinkError */
   look(): void {
     const changes = this.#changes.take();
     const now = performance.now();
@@ -51,7 +57,7 @@ export class HookFilters {
     }
   }
 
-  /** What hangs at a hook. @throws NetlinkError */
+  /** The filters at a hook. @throws NetlinkError */
   at({ ifindex, hook }: Pick<Attachment, 'ifindex' | 'hook'>): Place {
     const key = `${ifindex}-${hook}`;
     let place = this.#known.get(key);

@@ -1,14 +1,14 @@
-/** Which way the kernel hangs programs at hooks: found out by asking, not by its version. */
+/** Chooses tcx or clsact, by a probe of the kernel and not by its version. */
 import type { HookKind } from '@mirrorplane/contract';
 import { ClsactLinks } from './clsact-links.ts';
 import { hasTcx } from './libbpf.ts';
 import type { Links } from './links.ts';
 import { TcxLinks } from './tcx-links.ts';
 
-/** What an operator can ask for. `auto`: tcx where the kernel has it, else clsact. */
+/** The choice of an operator. `auto`: tcx if the kernel has it, else clsact. */
 export type HookChoice = 'auto' | HookKind;
 
-/** Links in the way that was asked for, and those that an earlier agent may have made in the other way. */
+/** Links of the chosen kind, and links of the other kind that an earlier agent may have made. */
 export function makeLinks(choice: HookChoice, bpffs: string): { links: Links; others: Links } {
   const tcx = hasTcx();
   if (choice === 'tcx' && !tcx) {

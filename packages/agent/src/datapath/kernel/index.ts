@@ -1,4 +1,7 @@
-/** The real data path: eBPF programs at the hooks of devices, maps pinned in bpffs. Goes on without the agent once applied. */
+/**
+ * The real data path: eBPF programs at the hooks of devices, and maps pinned in bpffs. It continues
+ * to work without the agent.
+ */
 import type { CaptureCounts, CounterReport, HookKind } from '@mirrorplane/contract';
 import type { ApplyOptions, ApplyResult, Datapath, DatapathState, DeviceBudget, NodeBudget } from '../datapath.ts';
 import { ApplyRun } from './apply-run.ts';
@@ -9,20 +12,20 @@ import { type Opened, openParts } from './opened.ts';
 import { uninstall } from './uninstall.ts';
 
 export interface KernelDatapathOptions {
-  /** Folder on a BPF file system that belongs to this node alone, as /sys/fs/bpf/mirrorplane. */
+  /** Folder on a BPF file system for this node only, for example /sys/fs/bpf/mirrorplane. */
   bpffs: string;
-  /** The object file of the programs. Default that of this release. */
+  /** The object file of the BPF programs. Default: the one of this release. */
   object?: string;
-  /** How programs hang at hooks. Default auto. */
+  /** How BPF programs are attached. Default auto. */
   hook?: HookChoice;
 }
 
-/** Makes the data path of this network namespace. Nothing is touched before open(). */
+/** Makes the data path of this network namespace. Nothing is changed before open(). */
 export function createKernelDatapath(options: KernelDatapathOptions): Datapath {
   return new KernelDatapath(options);
 }
 
-/** The life of a data path; what happens in one apply is in `apply-run.ts`. */
+/** The life cycle of a data path. One apply is in `apply-run.ts`. */
 class KernelDatapath implements Datapath {
   readonly #bpffs: string;
   readonly #object: string | undefined;
@@ -39,7 +42,7 @@ class KernelDatapath implements Datapath {
   }
 
   async prepare(): Promise<{ installed: boolean }> {
-    // What was installed a while ago may have been removed.
+    // The installed build may have been removed since `prepare`.
     if (this.#prepared?.object === undefined) {
       this.#prepared = prepare(this.#bpffs, this.#object);
     }

@@ -1,4 +1,4 @@
-/** Loading the data plane, or taking over one that is pinned already. */
+/** Loads the data plane, or takes over a pinned one. */
 import { createHash } from 'node:crypto';
 import {
   existsSync,
@@ -31,7 +31,7 @@ export { OBJECT_PATH };
 
 const BPF_FS_MAGIC = 0xcafe4a11;
 
-/** Pin of the link by which the kernel tells what guests read; there while something is held. */
+/** Pin of the link that reports what guests read. It exists while copies are held. */
 export const READER_PIN = 'reader';
 
 /** Maps that user space reads or writes. */
@@ -71,31 +71,34 @@ export const MAPS = [
 ] as const;
 export type MapName = (typeof MAPS)[number];
 
-/** The program that hears what guests read. It is not for a hook. */
+/** The program that observes what guests read. It is not attached to a hook. */
 const READER = 'read_copy';
 const PROGRAM_NAMES = [...Object.values(PROGRAMS), READER];
 
 /** Maps that no program uses. */
 const USER_SPACE_ALONE: ReadonlySet<MapName> = new Set<MapName>(['slots', 'slot_names']);
 
-/** What runs in the kernel: every map, and the programs that links are made of. */
+/** The installed data plane: every map, and the programs for links. */
 export interface Installation {
   maps: Record<MapName, BpfMap>;
   programs: ReadonlyMap<ProgramName, number>;
-  /** The program that hears what guests read. */
+  /** The program that observes what guests read. */
   reader: number;
   /** Kernel ids of the programs. */
   programIds: ReadonlySet<number>;
-  /** Removes the programs of other builds, which no link may use any more, and the maps that only they had. */
+  /**
+   * Removes the programs of other builds, and the maps that only these programs used. No link may
+   * use the programs any more.
+   */
   finish(): void;
-  /** Pins again what other software has unpinned. Returns how many pins were missing. */
+  /** Restores pins that other software has removed. Returns how many pins were missing. */
   restorePins(): number;
   close(): void;
 }
 
 /**
- * Counters, and which identity they belong to: where one of these maps changes its layout, all of them begin again from 0, and
- * readers see another epoch.
+ * Maps of counters and of their identities. If the layout of one of them changes, all of them start
+ * again from 0, with a new epoch.
  */
 const COUNTING: readonly MapName[] = [
   'slots',
@@ -110,17 +113,18 @@ const COUNTING: readonly MapName[] = [
 
 /** A build that is ready to be installed. */
 export interface Prepared {
-  /** Mark of the object file: the folder of its programs bears it. */
+  /** Hash of the object file. It is part of the name of the programs' folder. */
   build: string;
-  /** Where each map is, or is to be made. */
+  /** Path of each map, existing or to be made. */
   pins: Record<MapName, string>;
-  /** Loaded, and pinned nowhere yet. Undefined: the build is installed. */
+  /** The loaded object, not pinned yet. Undefined: the build is installed. */
   object: LoadedObject | undefined;
 }
 
 /**
- * Loads the build where it is not installed. Changes nothing in bpffs.
- * @throws ProgramRefused where the kernel does not take a program; Error where the object is not there or not loadable
+ * Loads the build if it is not installed. Changes nothing in bpffs.
+ * @throws ProgramRefused if the kernel refuses a program; Error if the object is absent or cannot
+ * be loaded
  */
 export function prepare(bpffs: string, objectPath = OBJECT_PATH): Prepared {
   if (!existsSync(objectPath)) {
@@ -135,13 +139,16 @@ export function prepare(bpffs: string, objectPath = OBJECT_PATH): Prepared {
 }
 
 /**
- * Maps stay where they are; programs are replaced only where the build has changed. The folder of programs bears the
- * hash of the object file, so one look tells which build is installed.
+ * Installs a build. Maps stay where they are. Programs are replaced only if the build has changed.
+ * The name of the programs' folder has the hash of the object file, so it tells which build is
+ * installed.
  *
- * A map that this build wants in another shape is made beside the old one, which the programs that run now go on with:
- * `finish` is to be called when the new ones are filled and the links have the new programs.
- * @param prepared of the same folder; its object is closed
- * @throws Error where `bpffs` is not on a BPF file system or takes no pins. Then nothing new is left there
+ * If a map needs another shape, the new map is made beside the old one, because the running
+ * programs still use the old one. Call `finish` when the new maps are filled and the links have the
+ * new programs.
+ * @param prepared result of `prepare` for the same folder; its object is closed
+ * @throws Error if `bpffs` is not on a BPF file system, or pins are refused; nothing new is left
+ * there
  */
 export function install(bpffs: string, prepared: Prepared): Installation {
   const { build, pins, object } = prepared;
@@ -225,7 +232,8 @@ function pinObject(bpffs: string, { pins }: Prepared, object: LoadedObject, prog
       newMaps.push(pins[name]);
     }
     removeFolder(programFolder);
-    // Made under another name and moved: a process that is killed in between leaves nothing that looks whole.
+    // The folder is made under another name and then renamed. So a killed process never leaves a
+    // folder that looks complete.
     removeFolder(partFolder);
     mkdirSync(partFolder);
     for (const name of PROGRAM_NAMES) {
@@ -276,8 +284,8 @@ function withPinned<T>(path: string, read: (fd: number) => T): T | undefined {
 }
 
 /**
- * Where the maps of this build are, or are to be made: under their names, or, where a map of another shape has the name,
- * beside it, with a mark of this build's shapes behind the name. Comes to the same however often it is begun.
+ * Paths of the maps of this build. If a map of another shape has the name, the path has a hash of
+ * this build's shapes after the name. The result is the same for every call.
  */
 function choosePins(mapFolder: string, objectPath: string): Record<MapName, string> {
   const wanted = shapesIn(objectPath, MAPS);
@@ -285,7 +293,7 @@ function choosePins(mapFolder: string, objectPath: string): Record<MapName, stri
     .update(JSON.stringify([...wanted]))
     .digest('hex')
     .slice(0, 8);
-  // bpffs takes no dots in names.
+  // bpffs allows no dots in names.
   const beside = (name: MapName) => join(mapFolder, `${name}-${mark}`);
   const differs = (name: MapName) => {
     const shape = withPinned(join(mapFolder, name), (fd) => mapInfo(fd).shape);
@@ -302,7 +310,7 @@ function choosePins(mapFolder: string, objectPath: string): Record<MapName, stri
   return Object.fromEntries(MAPS.map((name) => [name, path(name)])) as Record<MapName, string>;
 }
 
-/** True where all programs are there, and use these very maps. */
+/** True if all programs exist, and use exactly these maps. */
 function isWhole(programFolder: string, pins: Record<MapName, string>): boolean {
   const used = new Set<number>();
   for (const name of PROGRAM_NAMES) {
@@ -320,12 +328,15 @@ function isWhole(programFolder: string, pins: Record<MapName, string>): boolean 
   });
 }
 
-/** What we make in bpffs. Everything else there belongs to other software. */
+/**
+ * Whether Mirrorplane makes a folder of this name in bpffs. Everything else belongs to other
+ * software.
+ */
 export function isOurFolder(name: string): boolean {
   return ['maps', 'links', 'expedited', READER_PIN].includes(name) || name.startsWith('programs-');
 }
 
-/** Removes a folder of pins and what is in it; one that is gone already is fine. */
+/** Removes a folder of pins with its contents, if it exists. */
 export function removeFolder(folder: string): void {
   rmSync(folder, { recursive: true, force: true });
 }

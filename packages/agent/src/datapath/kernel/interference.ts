@@ -1,13 +1,16 @@
-/** What others did to us: pins that are gone, maps that were written, programs that were pushed back. */
+/** Finds interference: removed pins, changed maps, programs that were pushed back. */
 import type { DatapathProblem, Repair } from '../datapath.ts';
 import type { Installation } from './install.ts';
 import { type Attachment, attachmentKey, type Links } from './links.ts';
 import { Rivals } from './rivals.ts';
 import type { TableWriter } from './table-writer.ts';
 
-/** Milliseconds between two looks, at least. */
+/** The shortest time between two looks, milliseconds. */
 const LOOK_INTERVAL_MS = 400;
-/** Tables of up to so many rows are read again at every look, others at every so many. */
+/**
+ * Tables of up to so many rows are read again at every look. Larger tables are read at every n-th
+ * look, with n below.
+ */
 const SMALL_TABLE = 256;
 const LARGE_TABLE_TURN = 20;
 
@@ -18,9 +21,12 @@ export interface InterferenceParts {
   tables: readonly TableWriter[];
 }
 
-/** What a look has found. */
+/** The result of a look. */
 export interface Found {
-  /** Keys of what has to be attached again, in front. A detached program is found where it is attached again. */
+  /**
+   * Keys of programs that must be attached again, in front. A detached program is found when it is
+   * attached again.
+   */
   pushedBack: ReadonlySet<string>;
   repaired: readonly Repair[];
   problems: readonly DatapathProblem[];
@@ -28,7 +34,7 @@ export interface Found {
 
 const NOTHING: Found = { pushedBack: new Set(), repaired: [], problems: [] };
 
-/** Looks for it, and puts pins and maps right. */
+/** Looks for interference, and repairs pins and maps. */
 export class Interference {
   readonly #parts: InterferenceParts;
   readonly #rivals = new Rivals();
@@ -72,7 +78,7 @@ export class Interference {
     return due.reduce((sum, table) => sum + table.reread(), 0);
   }
 
-  /** How many were gone, or why they cannot be put back. */
+  /** Number of missing pins, or why they cannot be restored. */
   #restorePins(): number | DatapathProblem {
     const { bpffs, installation, links } = this.#parts;
     try {
@@ -84,7 +90,7 @@ export class Interference {
   }
 }
 
-/** A program at a hook that is in its place again. */
+/** The repair of a program at a hook. */
 export function repairOf(kind: 'takenOff' | 'pushedBack', { program, ifindex }: Attachment): Repair {
   return { kind, program, ifindex, count: 1 };
 }

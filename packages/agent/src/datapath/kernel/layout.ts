@@ -1,4 +1,7 @@
-/** Bytes of the structs in packages/bpf/src/types.h. A test compares sizes and offsets with the object's BTF. */
+/**
+ * Layout of the structs in packages/bpf/src/types.h. A test compares sizes and offsets with the
+ * object's BTF.
+ */
 import { isIPv4 } from 'node:net';
 import {
   type CaptureCounts,
@@ -106,11 +109,14 @@ export const LAYOUT = {
 export const HOOK = { ingress: 0, egress: 1 } as const satisfies Record<Hook, number>;
 /** Bytes of a bucket with its lock. */
 export const LOCKED_BUCKET_SIZE = 40;
-/** Where the budgets of devices begin in the maps of budgets; before them the node's, and one for each delivery slot. */
+/**
+ * The first key of device budgets in the maps of budgets. Before it are the node's budget and one
+ * for each delivery slot.
+ */
 export const FIRST_DEVICE_BUDGET = 4097;
 /** enum copy_vlan_set. */
 export const COPY_VLAN_SET = { others: 0, node: 1 } as const;
-/** Bytes of a bit for each VLAN ID. */
+/** Bytes of a set with one bit for each VLAN ID. */
 export const VLAN_SET_SIZE = 512;
 /** enum capture_flag. */
 export const CAPTURE_FLAG = {
@@ -124,7 +130,7 @@ export const CAPTURE_FLAG = {
 } as const;
 export const DELIVERY_KIND = { local: 1, edge: 2, erspan: 3 } as const satisfies Record<DeliveryEntry['kind'], number>;
 
-/** A 32-bit key, as arrays and slot maps have. */
+/** A 32-bit key, for arrays and slot maps. */
 export function u32Key(value: number): Buffer {
   const key = Buffer.alloc(4);
   key.writeUInt32LE(value);
@@ -158,7 +164,7 @@ export interface CaptureValue {
   /** Keys in the maps of budgets; 0: none. */
   budget: number;
   deviceBudget: number;
-  /** Bytes that a copy has over its original where it leaves the node. */
+  /** Bytes that are added to a copy before it leaves the node. */
   overhead: number;
 }
 
@@ -183,8 +189,8 @@ export function encodeCapture(capture: CaptureValue): Buffer {
 }
 
 /**
- * @param forward slot of the delivery to the node that the destination is about to move to
- * @param segmenter ifindex of the device that makes segments of super-packets; 0: there is none
+ * @param forward slot of the delivery to the target node of the destination's handover
+ * @param segmenter ifindex of the segmenter; 0: there is none
  */
 export function encodeDelivery(delivery: DeliveryEntry, slot: number, forward = 0, segmenter = 0): Buffer {
   const at = LAYOUT.delivery.fields;
@@ -251,7 +257,7 @@ export function encodePeerKey(senderAddress: string): Buffer {
   return address(senderAddress);
 }
 
-/** A row of the map `peers`, in the words of the report. */
+/** A row of the map `peers` as it is reported. */
 export function decodePeer(key: Buffer, value: Buffer): PeerReport {
   const at = LAYOUT.peer.fields;
   return {
@@ -261,7 +267,7 @@ export function decodePeer(key: Buffer, value: Buffer): PeerReport {
   };
 }
 
-/** @param feedback the device is a destination's: what its guest sends may be copies */
+/** @param feedback the device belongs to a destination, so its guest may send copies */
 export function encodeArrivalPort(
   bridge: number,
   { uplink, feedback, overruled }: { uplink: boolean; feedback: boolean; overruled: boolean },
@@ -282,14 +288,16 @@ export function encodeArrivalKey(bridge: number, guestMac: string): Buffer {
   return key;
 }
 
-/** @param arriving its guest is about to come from another node */
+/** @param arriving the guest is about to come from another node */
 export function encodeDestination(arriving: boolean): Buffer {
   const value = Buffer.alloc(LAYOUT.destination.size);
   value.writeUInt32LE(arriving ? 1 : 0, LAYOUT.destination.fields.arriving);
   return value;
 }
 
-/** Of a row of the map `destinations`: when feedback was seen last, CLOCK_MONOTONIC in ns; 0: never. */
+/**
+ * Time of the last feedback in a row of the map `destinations`, CLOCK_MONOTONIC in ns. 0: never.
+ */
 export function decodeLastFeedback(value: Buffer): bigint {
   return value.readBigUInt64LE(LAYOUT.destination.fields.feedback);
 }
@@ -314,15 +322,18 @@ export function encodeHostAddress(text: string): Buffer {
   return bytes;
 }
 
-/** What a bucket holds: so many seconds of its rate, and so many bytes at least. */
+/** The size of a bucket: so many seconds of its rate, but at least so many bytes. */
 export interface Burst {
   seconds: number;
   least: number;
 }
 
-/** Of policies and nodes: a few super-packets at least, so that a low rate lets a burst of traffic through. */
+/**
+ * For policies and nodes: at least a few super-packets, so that a burst of traffic passes even at a
+ * low rate.
+ */
 export const BURST: Burst = { seconds: 0.05, least: 256 * 1024 };
-/** Of devices: so little that copies alone do not fill the queue of service traffic. */
+/** For devices: so small that copies alone do not fill the queue of service traffic. */
 export const DEVICE_BURST: Burst = { seconds: 0.005, least: 16 * 1024 };
 
 /** @param rate bytes a second; 0: no limit */
@@ -342,7 +353,7 @@ export function decodeBudgetRate(value: Buffer): number {
   return Number(value.readBigUInt64LE(LAYOUT.budget.fields.rate));
 }
 
-/** What a bucket has let through and what it has not. */
+/** Counts of a bucket: bytes that passed, packets that it refused. */
 export function decodeBucket(value: Buffer): { passed: number; refused: number } {
   const at = LAYOUT.bucket.fields;
   return { passed: Number(value.readBigUInt64LE(at.passed)), refused: Number(value.readBigUInt64LE(at.refused)) };
@@ -387,7 +398,10 @@ export function encodeVlanSet(ids: readonly number[]): Buffer {
   return bits;
 }
 
-/** Sums the values of all CPUs, field by field of 64 bits. Counters stay below 2^53 for decades of line rate. */
+/**
+ * Sums the values of all CPUs, in fields of 64 bits. Counters stay below 2^53 for decades of line
+ * rate.
+ */
 export function sumPerCpu(values: Buffer, size: number): number[] {
   const fields = size / 8;
   const sums = new Array<number>(fields).fill(0);

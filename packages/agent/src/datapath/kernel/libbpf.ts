@@ -4,7 +4,10 @@ import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
 import { LIBBPF } from './brought.ts';
 
-/** A failed call of libbpf or the kernel. `errno` is positive, `code` its name, as EBUSY. */
+/**
+ * A failed call of libbpf or the kernel. `errno` is positive. `code` is its name, for example
+ * EBUSY.
+ */
 export class BpfError extends Error {
   readonly errno: number;
   readonly code: string;
@@ -18,17 +21,20 @@ export class BpfError extends Error {
   }
 }
 
-/** Lines of the verifier that an error shows, and characters of each. */
+/** Number of verifier lines in an error, and characters of each. */
 const SHOWN_LINES = 20;
 const SHOWN_COLUMNS = 300;
 
-/** The kernel does not take a program. The message names kernel, program and the last lines of the verifier. */
+/**
+ * The kernel has refused a program. The message has kernel, program and the last lines of the
+ * verifier.
+ */
 export class ProgramRefused extends BpfError {
   readonly program: string;
-  /** The last lines that the verifier said, without line ends. Empty where it said nothing. */
+  /** The last lines of the verifier's log, without line ends. Empty without a log. */
   readonly lines: readonly string[];
 
-  /** @param log what the verifier said */
+  /** @param log the log of the verifier */
   constructor(program: string, errno: number, log: string) {
     super(`Linux ${release()} refuses the program ${program}`, errno);
     this.name = 'ProgramRefused';
@@ -119,13 +125,13 @@ export function closeFd(fd: number): void {
   call.close(fd);
 }
 
-/** The name of a device, for people; of one that is gone its number. */
+/** The name of a device, for people. The ifindex if the device is gone. */
 export function deviceName(ifindex: number): string {
   const name: string | null = call.deviceName(ifindex, Buffer.alloc(16)); // IF_NAMESIZE
   return name ?? `ifindex ${ifindex}`;
 }
 
-/** Opens what is pinned at `path`; undefined where nothing is. */
+/** Opens the object that is pinned at `path`. Undefined if there is none. */
 export function getPinned(path: string): number | undefined {
   const fd: number = call.objGet(path);
   if (fd === -ENOENT) {
@@ -138,7 +144,7 @@ export function pin(fd: number, path: string): void {
   check(`pin ${path}`, call.objPin(fd, path));
 }
 
-/** A map by its file descriptor; keys and values are Buffers of exactly the map's sizes. */
+/** A map by its file descriptor. Keys and values are Buffers of exactly the map's sizes. */
 export class BpfMap {
   readonly name: string;
   readonly fd: number;
@@ -148,7 +154,10 @@ export class BpfMap {
     this.fd = fd;
   }
 
-  /** Fills `value` (for per-CPU maps: one value a possible CPU, each padded to 8 bytes). False where the key is absent. */
+  /**
+   * Fills `value`. Per-CPU maps have one value for each possible CPU, padded to 8 bytes. False if
+   * the key is absent.
+   */
   lookup(key: Buffer, value: Buffer): boolean {
     const result: number = call.lookup(this.fd, key, value);
     if (result === -ENOENT) {
@@ -162,7 +171,7 @@ export class BpfMap {
     check(`update map ${this.name}`, call.update(this.fd, key, value, 0));
   }
 
-  /** False where the key was absent. */
+  /** False if the key was absent. */
   remove(key: Buffer): boolean {
     const result: number = call.remove(this.fd, key);
     if (result === -ENOENT) {
@@ -172,7 +181,7 @@ export class BpfMap {
     return true;
   }
 
-  /** All keys, collected before the first is returned. */
+  /** All keys. They are collected before the call returns. */
   keys(size: number): Buffer[] {
     const keys: Buffer[] = [];
     let key: Buffer | null = null;
@@ -191,9 +200,9 @@ export class BpfMap {
 
 /** A loaded object file. */
 export interface LoadedObject {
-  /** File descriptor of a program; valid until close(). */
+  /** File descriptor of a program. Valid until close(). */
   program(name: string): number;
-  /** File descriptor of a map; valid until close(). */
+  /** File descriptor of a map. Valid until close(). */
   map(name: string): number;
   close(): void;
 }
@@ -231,7 +240,10 @@ export function shapesIn(path: string, names: readonly string[]): Map<string, Ma
   }
 }
 
-/** Bytes for what the verifier says: the most that kernels before 6.4 take. Pages that are not written cost nothing. */
+/**
+ * Bytes for the log of the verifier: the most that kernels before 6.4 accept. Unwritten pages cost
+ * nothing.
+ */
 const LOG_SIZE = (1 << 24) - 1;
 /** Bytes for one message of libbpf. */
 const MESSAGE_SIZE = 4096;
@@ -239,8 +251,8 @@ const LIBBPF_WARN = 0;
 
 /**
  * Loads an object file. Nothing is pinned.
- * @param pins maps that exist already, by the path of their pin: they are used (libbpf refuses one of another shape)
- * @throws ProgramRefused where the kernel does not take a program; BpfError where loading fails otherwise
+ * @param pins paths of existing maps to use; libbpf refuses a map of another shape
+ * @throws ProgramRefused if the kernel refuses a program; BpfError for another failure
  */
 export function loadObject(path: string, pins: Partial<Record<string, string>> = {}): LoadedObject {
   const object: unknown = call.objectOpen(path, null);
@@ -271,7 +283,7 @@ export function loadObject(path: string, pins: Partial<Record<string, string>> =
 }
 
 function load(path: string, object: unknown): void {
-  // One buffer for all: libbpf asks for the log only of a program that was refused, and ends there.
+  // One buffer is enough: libbpf requests the log only for a refused program, and stops there.
   const log = Buffer.alloc(LOG_SIZE);
   for (let program = call.nextProgram(object, null); program !== null; program = call.nextProgram(object, program)) {
     check('set the buffer of a log', call.setLogBuffer(program, log, log.length));
@@ -290,7 +302,7 @@ function load(path: string, object: unknown): void {
   throw error;
 }
 
-/** Runs `work`, and collects what libbpf warns of meanwhile. */
+/** Runs `work`, and collects the warnings of libbpf meanwhile. */
 function listening<T>(messages: string[], work: () => T): T {
   const text = Buffer.alloc(MESSAGE_SIZE);
   const listener = koffi.register((level: number, format: string, values: unknown) => {
@@ -319,7 +331,7 @@ function textOf(buffer: Buffer): string {
 /** BPF_PROG_TYPE_SCHED_CLS, include/uapi/linux/bpf.h. */
 const FOR_TRAFFIC_CONTROL = 3;
 
-/** Version of the library, as 1.1. */
+/** Version of the library, for example 1.1. */
 export function libbpfVersion(): string {
   return (call.version() as string).replace(/^v/, '');
 }
@@ -335,7 +347,7 @@ export function loadProgram(code: Buffer): number {
   return check('load a program', call.programLoad(FOR_TRAFFIC_CONTROL, 'trial', 'GPL', code, count, null));
 }
 
-/** Whether the kernel has made machine code of a program. */
+/** Whether the kernel has compiled a program to machine code. */
 export function isCompiled(program: number): boolean {
   const info = Buffer.alloc(24); // struct bpf_prog_info: type, id, tag (8 bytes), jited_prog_len, xlated_prog_len
   const length = Buffer.alloc(4);
@@ -365,7 +377,10 @@ export function attachTcx(program: number, ifindex: number, hook: 'ingress' | 'e
   );
 }
 
-/** True where the kernel has tcx. The loopback device is always there, and always the first. */
+/**
+ * True if the kernel has tcx. The probe uses the loopback device, which always exists with ifindex
+ * 1.
+ */
 export function hasTcx(): boolean {
   const count = Buffer.alloc(4);
   const result: number = call.progQuery(1, TCX_ATTACH_TYPE.ingress, 0, Buffer.alloc(4), null, count);
@@ -378,12 +393,12 @@ export function hasTcx(): boolean {
   return true;
 }
 
-/** Attaches a program that is for a tracepoint of the kernel. Returns the link's file descriptor. */
+/** Attaches a tracepoint program. Returns the link's file descriptor. */
 export function attachTracing(program: number): number {
   return check('attach to a tracepoint', call.rawTracepointOpen(null, program));
 }
 
-/** At most so many programs hang on one hook (BPF_MPROG_MAX, include/linux/bpf_mprog.h). */
+/** The most programs at one hook (BPF_MPROG_MAX, include/linux/bpf_mprog.h). */
 const MPROG_MAX = 64;
 
 /** Kernel ids of the programs at a tcx hook, in the order in which they run. Empty where the device is gone. */
@@ -399,7 +414,7 @@ export function programsAt(ifindex: number, hook: 'ingress' | 'egress'): number[
   return Array.from({ length: count.readUInt32LE() }, (_, i) => ids.readUInt32LE(4 * i));
 }
 
-/** The device that a tcx link hangs on now: 0 where the device is gone and the kernel has detached the link. */
+/** The device of a tcx link. 0 if the device is gone and the kernel has detached the link. */
 export function tcxLinkInfo(link: number): { ifindex: number; programId: number } {
   const info = Buffer.alloc(128);
   const length = Buffer.alloc(4);

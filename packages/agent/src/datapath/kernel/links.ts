@@ -1,4 +1,4 @@
-/** Programs of ours at the hooks of devices, and the ways in which a kernel can hang them there. */
+/** Interface for attaching BPF programs to the hooks of devices, for both kinds of hook. */
 import type { HookKind } from '@mirrorplane/contract';
 import type { Hook } from '../datapath.ts';
 
@@ -19,7 +19,7 @@ export type ProgramName = (typeof PROGRAMS)[keyof typeof PROGRAMS];
 /** The two hooks of a device. */
 export const HOOKS = ['ingress', 'egress'] as const;
 
-/** A program that is to hang on a hook of a device. */
+/** A program for a hook of a device. */
 export interface Attachment {
   ifindex: number;
   hook: Hook;
@@ -30,7 +30,7 @@ export function attachmentKey({ ifindex, hook, program }: Attachment): string {
   return `${hook}-${ifindex}-${program}`;
 }
 
-/** The attachment of a key; undefined where it is none. */
+/** The attachment of a key. Undefined for any other text. */
 export function parseKey(key: string): Attachment | undefined {
   const match = /^(ingress|egress)-(\d+)-(\w+)$/.exec(key);
   if (!match) {
@@ -39,51 +39,60 @@ export function parseKey(key: string): Attachment | undefined {
   return { hook: match[1] as Hook, ifindex: Number(match[2]), program: match[3] as ProgramName };
 }
 
-/** What hangs at a hook already leaves no place for a program of ours. The message says what, and what to do. */
+/** Other programs leave no place at a hook. The message names them and the remedy. */
 export class HookOccupiedError extends Error {
   readonly code = 'HOOK_OCCUPIED';
 }
 
-/** All programs of ours at hooks of this node, in one of the ways. They stay when the agent ends. */
+/**
+ * All programs of Mirrorplane at hooks of this node, of one kind of hook. They stay when the agent
+ * ends.
+ */
 export interface Links {
   readonly kind: HookKind;
-  /** Takes over what an earlier agent left, with the programs that it has. What vanished devices had is forgotten. */
+  /**
+   * Takes over the links of an earlier agent with their programs. Links of removed devices are
+   * forgotten.
+   */
   open(): void;
-  /** Gives each place the program that is current now, atomically; those of programs that are no more are dropped. */
+  /**
+   * Replaces the program of each link atomically by the current one. Links of removed programs are
+   * dropped.
+   */
   switchTo(programs: ReadonlyMap<ProgramName, number>): void;
-  /** Makes sure that what others changed a moment ago is not overlooked from here on. */
+  /** Makes later queries see all changes that others have made until now. */
   look(): void;
-  /** True where we attached it once, and have not detached it. Asks nobody. */
+  /** True if it was attached and not detached here. Does not query the kernel. */
   holds(attachment: Attachment): boolean;
-  /** True where it hangs on its device still: what hangs on a device goes with it. */
+  /** True if it is still attached to its device. It is removed together with the device. */
   attached(attachment: Attachment): boolean;
   /**
-   * Attaches at the head of the hook, or as near to it as can be.
-   * @throws BpfError, NetlinkError or HookOccupiedError, and leaves nothing behind then
+   * Attaches at the head of the hook, or as close to it as possible.
+   * @throws BpfError, NetlinkError or HookOccupiedError; nothing is left behind then
    */
   attach(attachment: Attachment, program: number): void;
-  /** True where we attached it and other software detached it. */
+  /** True if it was attached here, and other software has detached it. */
   wasTakenOff(attachment: Attachment): boolean;
   /**
-   * True where a program of someone else runs before ours at this hook, and could end the chain or change the packet, and
-   * attaching again puts ours in front.
+   * True if another program runs before ours at this hook, where it can end the chain or change the
+   * packet, and attaching ours again puts ours in front.
    */
   isPushedBack(attachment: Attachment, ours: ReadonlySet<number>): boolean;
-  /** What of someone else runs before ours and stays there whatever we do, in words; undefined where nothing does. */
+  /** Describes a foreign program that always runs before ours. Undefined if there is none. */
   obstacle(attachment: Attachment, ours: ReadonlySet<number>): string | undefined;
   /**
-   * True where a filter of someone else is at this hook: where it comes after ours, its verdict takes away what ours
-   * leaves in skb->tc_index (tc_run in net/core/dev.c).
+   * True if a foreign filter is at this hook. If it runs after ours, its verdict overwrites the
+   * value that ours leaves in skb->tc_index (tc_run in net/core/dev.c).
    */
   isOverruled(attachment: Attachment): boolean;
-  /** Pins again what someone has unpinned. Returns how many pins were missing. */
+  /** Restores pins that someone has removed. Returns how many pins were missing. */
   restorePins(): number;
-  /** How many places `detachOthers` would leave. */
+  /** Number of links that `detachOthers` would detach. */
   countOthers(kept: ReadonlySet<string>): number;
-  /** Detaches everything whose key is not in `kept`. Returns how many. */
+  /** Detaches every link whose key is not in `kept`. Returns their number. */
   detachOthers(kept: ReadonlySet<string>): number;
-  /** Leaves nothing of ours behind, and everything of others. */
+  /** Removes everything of Mirrorplane, and nothing of others. */
   removeAll(): void;
-  /** Lets go. Everything stays where it hangs. */
+  /** Closes file descriptors. All programs stay attached. */
   close(): void;
 }

@@ -1,4 +1,7 @@
-/** The node's budget: the lower one of what the operator allows and of what CPUs leave. The latter outlives the agent. */
+/**
+ * The node's budget: the lower of the operator's limit and of the limit for CPUs. The limit for
+ * CPUs outlives the agent.
+ */
 import type { DatapathState, NodeBudget } from '../datapath.ts';
 import { decodeBucket, decodeBudgetRate, encodeBudget, LOCKED_BUCKET_SIZE, u32Key } from './layout.ts';
 import type { BpfMap } from './libbpf.ts';
@@ -20,9 +23,12 @@ export class NodeBudgetWriter {
     this.#left = found ? decodeBudgetRate(found) : 0;
   }
 
-  /** Takes what a new state allows. What was found is let go where the state does not protect the CPU. */
+  /**
+   * Sets the limit of a new state. The stored limit for CPUs is dropped if the state does not
+   * protect CPUs.
+   */
   remember({ maxRate, protectCpu }: DatapathState): void {
-    // The limit of the operator that an earlier run wrote is not one of the CPUs.
+    // The stored limit is the operator's, written by an earlier run, and not a limit for CPUs.
     if (!protectCpu || this.#left === maxRate) {
       this.#left = 0;
     }

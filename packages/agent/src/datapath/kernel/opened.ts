@@ -1,4 +1,4 @@
-/** What a data path has while it is open. */
+/** The parts of an open data path. */
 import { statSync } from 'node:fs';
 import { CounterReader } from './counters.ts';
 import { DeviceBudgets } from './device-budgets.ts';
@@ -19,21 +19,24 @@ import { COUNTED, learned, type Shared, TableWriter, withoutField } from './tabl
 /** The writers of all maps that `buildRows` fills. */
 export type Tables = Record<Exclude<keyof DatapathRows, 'attachments'>, TableWriter>;
 
-/** What is there only between open() and close(). */
+/** The parts that exist between open() and close(). */
 export interface Opened {
   installation: Installation;
-  /** The links have the programs of this build: from the first apply on, when the maps are filled. */
+  /** The links have the programs of this build. True after the first apply has filled the maps. */
   switched: boolean;
   links: Links;
-  /** What an earlier agent may have left that used the other kind of hook. Undefined when it is gone. */
+  /**
+   * Links of the other kind of hook that an earlier agent may have left. Undefined after their
+   * removal.
+   */
   others: Links | undefined;
   slots: Slots;
   helperDevice: HelperDevice;
-  /** ifindex; 0: it cannot be made. */
+  /** ifindex. 0: the device cannot be made. */
   helper: number;
   /** ifindex of its other end. */
   peer: number;
-  /** ifindex of the device over the helper device; 0: there is none. */
+  /** ifindex of the segmenter over the helper device. 0: there is none. */
   segmenter: number;
   /** Inode of the network namespace. */
   netns: number;
@@ -53,17 +56,20 @@ const CHECKED: Shared = {
 
 const SLOT_LIMITS = { capture: 8192, delivery: 4096, termination: 8192, device: 1024 };
 
-/** What `openParts` opens with. */
+/** Options of `openParts`. */
 export interface OpenOptions {
   bpffs: string;
-  /** How programs hang, and what an earlier agent may have left that hung in the other way. */
+  /** Links of the chosen kind, and links of the other kind that an earlier agent may have left. */
   links: Links;
   others: Links;
   prepared: Prepared;
   expedite: Expedite;
 }
 
-/** Takes over what is pinned, or installs it. @throws Error where the kernel refuses; nothing is left open then */
+/**
+ * Takes over the pinned data plane, or installs it. @throws Error if the kernel refuses; nothing is
+ * left open then
+ */
 export async function openParts({ bpffs, links, others, prepared, expedite }: OpenOptions): Promise<Opened> {
   const installation = install(bpffs, prepared);
   const helperDevice = new HelperDevice();

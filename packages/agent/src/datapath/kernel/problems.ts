@@ -1,10 +1,13 @@
-/** What stands in the way of a data path, in words. */
+/** Problems of the data path, as text. */
 import type { DatapathProblem, DatapathState } from '../datapath.ts';
 import { deviceName } from './libbpf.ts';
 import { type Attachment, type Links, PROGRAMS } from './links.ts';
 import { arriveAt, type Placed } from './rows.ts';
 
-/** ifindexes of the bridges where a program of someone else stays in front of `arrive`: not all that enters them is seen. */
+/**
+ * ifindexes of bridges where a foreign program stays in front of `arrive`, so that not all packets
+ * are seen.
+ */
 export function disputedBridges(
   attachments: readonly Placed[],
   isBehind: (attachment: Attachment) => boolean,
@@ -14,7 +17,7 @@ export function disputedBridges(
   });
 }
 
-/** A problem for whatever is behind a foreign program. */
+/** A problem for each of our programs that a disputing program stays in front of. */
 export function disputes(
   attachments: readonly Placed[],
   state: DatapathState,
@@ -30,7 +33,7 @@ export function disputes(
   });
 }
 
-/** A problem for whatever is behind something foreign that ours cannot overtake. */
+/** A problem for each of our programs that has a foreign program permanently in front. */
 export function obstacles(
   attachments: readonly Placed[],
   state: DatapathState,
@@ -47,7 +50,10 @@ export function obstacles(
   });
 }
 
-/** ifindexes of ports where a later filter may take the token of `arrive` away: frames are known again by their content. */
+/**
+ * ifindexes of ports where a later filter may remove the token of `arrive`. Frames are recognised
+ * by their content there.
+ */
 export function overruledPorts({ arrivalPorts = [] }: DatapathState, links: Links): number[] {
   const overruled = arrivalPorts.filter(({ ifindex, hook }) =>
     links.isOverruled({ ifindex, hook, program: arriveAt(hook) }),
@@ -55,7 +61,7 @@ export function overruledPorts({ arrivalPorts = [] }: DatapathState, links: Link
   return overruled.map(({ ifindex }) => ifindex);
 }
 
-/** Copies flow, and what their destination sends of them is not kept off the network. */
+/** Copies are made, but copies that the destination sends on are not stopped. */
 function feedbackProblems(policies: readonly string[], why: string): DatapathProblem[] {
   const message = `${why}: copies that the destination sends on are not dropped`;
   return policies.map((policy) => ({ code: 'FEEDBACK_UNSEEN', message, policy }));
@@ -75,7 +81,7 @@ function occupied(placed: Placed, state: DatapathState, message: string): Datapa
   }));
 }
 
-/** A problem for whatever needs a program that could not be attached. */
+/** A problem for each part that needs a program that could not be attached. */
 export function attachProblems(
   placed: Placed,
   state: DatapathState,
@@ -91,7 +97,7 @@ export function attachProblems(
   return concerned(placed, state).map((policy) => ({ code, message, ...policy }));
 }
 
-/** Copies flow, captured at the guests' devices. */
+/** Copies are still made, by captures at the guests' devices. */
 function arrivalProblems(bridge: number, { captures }: DatapathState, why: string): DatapathProblem[] {
   return captures
     .filter(({ arrivalBridge }) => arrivalBridge === bridge)
@@ -103,7 +109,7 @@ function arrivalProblems(bridge: number, { captures }: DatapathState, why: strin
     }));
 }
 
-/** A problem for every table that had no room for all its rows. The others are whole. */
+/** A problem for every table that had no room for all its rows. All other tables are complete. */
 export function fullTables(tables: Readonly<Record<string, { lacksRoom: number }>>): DatapathProblem[] {
   return Object.entries(tables).flatMap(([name, { lacksRoom }]) => {
     if (lacksRoom === 0) {

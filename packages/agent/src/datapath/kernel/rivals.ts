@@ -1,21 +1,25 @@
 /**
- * Programs of others that come back in front of ours. Whoever goes first again at once each time, against another who
- * does the same, loses copies at every turn and never ends. So we wait longer after each push-back.
+ * Foreign programs that repeatedly attach in front of ours. If both sides always attached again at
+ * once, each turn would lose copies, and the turns would never end. So the agent waits longer after
+ * each push-back.
  */
 
-/** Going first so many times in a row is no dispute yet. */
+/** So many push-backs in a row are no dispute yet. */
 const PATIENCE = 3;
-/** Milliseconds that ours stays behind when it has been pushed back once too often: doubles from the first to the second. */
+/**
+ * Wait before our program is put in front again during a dispute, milliseconds. It doubles from the
+ * first to the second value.
+ */
 const BACK_OFF_MS: [number, number] = [2000, 60_000];
-/** Milliseconds in front, undisturbed, after which the matter is closed. */
+/** Milliseconds in front after which a dispute has ended. */
 const PEACE_MS = 5000;
 
 interface Dispute {
-  /** How often ours was pushed back. */
+  /** Number of push-backs. */
   times: number;
-  /** When ours may go first again. */
+  /** Time when our program may be put in front again. */
   until: number;
-  /** When ours was seen behind last. */
+  /** Time when our program was last seen behind another one. */
   behindAt: number;
 }
 
@@ -23,7 +27,10 @@ interface Dispute {
 export class Rivals {
   readonly #disputes = new Map<string, Dispute>();
 
-  /** Ours is behind at this hook now. True where it shall go first again. */
+  /**
+   * Our program is behind another one at this hook. Returns true if it should be put in front
+   * again.
+   */
   behind(hook: string, now: number): boolean {
     const dispute = this.#disputes.get(hook) ?? { times: 0, until: 0, behindAt: now };
     dispute.behindAt = now;
@@ -38,7 +45,7 @@ export class Rivals {
     return true;
   }
 
-  /** True where another program repeatedly attaches before ours. */
+  /** True if another program repeatedly attaches in front of ours. */
   isDisputed(hook: string, now: number): boolean {
     const dispute = this.#disputes.get(hook);
     if (dispute === undefined) {

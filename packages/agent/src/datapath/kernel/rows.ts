@@ -1,4 +1,4 @@
-/** From the state of a data path to rows of maps and programs at hooks. */
+/** Translates the state of a data path into rows of maps and programs at hooks. */
 import type { DatapathState, DeliveryEntry, Hook, HookCapture, LocalDeliveryEntry } from '../datapath.ts';
 import {
   COPY_VLAN_SET,
@@ -23,20 +23,20 @@ import { type Attachment, PROGRAMS, type ProgramName } from './links.ts';
 import type { SlotKind } from './slots.ts';
 import type { Rows } from './table-writer.ts';
 
-/** Gives an identity its counter slot. */
+/** Returns the counter slot of an identity. */
 export type TakeSlot = (kind: SlotKind, id: string) => number;
 
-/** A program at a hook, and what does not work without it. */
+/** A program at a hook, and the parts that need it. */
 export interface Placed {
   attachment: Attachment;
   capture?: HookCapture;
   /** ifindex of the bridge whose arrivals are captured here. */
   bridge?: number;
-  /** Policies whose copies go into the device: what its guest sends is watched here. */
+  /** Policies whose copies go into the device. Packets of its guest are checked here. */
   destinationOf?: readonly string[];
 }
 
-/** The content of every map, and everything that has to be attached. */
+/** The content of every map, and all programs to attach. */
 export interface DatapathRows {
   captures: Rows;
   deliveries: Rows;
@@ -48,30 +48,30 @@ export interface DatapathRows {
   hostAddresses: Rows;
   copyVlans: Rows;
   place: Rows;
-  /** The node's is not among them. */
+  /** All budgets except the node's. */
   budgets: Map<string, Buffer>;
   physicalDevices: Rows;
   attachments: Placed[];
 }
 
-/** What `buildRows` has to know beside the state. */
+/** The information that `buildRows` needs in addition to the state. */
 export interface Around {
   take: TakeSlot;
   /** ifindex of the helper device; 0: there is none. */
   helper: number;
   /** Inode of the network namespace. */
   netns: number;
-  /** ifindex of the device that makes segments of super-packets; 0: there is none. */
+  /** ifindex of the segmenter. 0: there is none. */
   segmenter: number;
   /** Copies for guests that are about to leave can be held. */
   holding: boolean;
-  /** ifindexes of destinations' devices whose guests have sent copies on lately. */
+  /** ifindexes of destinations' devices with guests that have sent copies on lately. */
   sending: ReadonlySet<number>;
-  /** ifindexes of arrival ports where filters of someone else come behind ours. */
+  /** ifindexes of arrival ports where foreign filters run after ours. */
   overruled: ReadonlySet<number>;
 }
 
-/** Where `transform` hangs. */
+/** The attachment of `transform`. */
 export function transformAt(helper: number): Attachment {
   return { ifindex: helper, hook: 'egress', program: PROGRAMS.transform };
 }
@@ -84,7 +84,7 @@ export function arriveAt(hook: Hook): ProgramName {
 const PRESENT = u32Key(1);
 const NOTHING_REFUSED = Buffer.alloc(LAYOUT.peer.size);
 
-/** @throws Error where a capture or termination names an absent delivery. */
+/** @throws Error if a capture or termination refers to an absent delivery */
 export function buildRows(state: DatapathState, around: Around): DatapathRows {
   const { take, helper, netns, segmenter, holding, overruled } = around;
   const overruledBridges = new Set(
@@ -98,7 +98,7 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
     }
     return delivery;
   };
-  // Also where nothing is captured just now: a budget outlasts that.
+  // Also without captures, because a budget stays in force.
   if (state.protect) {
     for (const delivery of state.deliveries.filter(leaves)) {
       take('device', String(delivery.ifindex));
@@ -134,14 +134,15 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
     const program = hook === 'ingress' ? PROGRAMS.captureIngress : PROGRAMS.captureEgress;
     attachments.push({ attachment: { ifindex, hook, program }, capture });
   }
-  // Behind the captures: each attaching may wait for the kernel, and until a guest's own device is captured copies are missed.
+  // Arrival ports come after the captures. Each attach may wait for the kernel, and packets are
+  // missed until the guest's own device is captured.
   for (const { ifindex, hook, bridge } of state.arrivalPorts ?? []) {
     attachments.push({ attachment: { ifindex, hook, program: arriveAt(hook) }, bridge });
   }
   for (const capture of state.captures.filter(
     ({ ifindex, hook, standby }) => standby && ifindex && hook === 'egress',
   )) {
-    // Where only traffic to the guest is captured, its own first frame has to be seen nevertheless.
+    // If only traffic to the guest is captured, the guest's own first frame must still be seen.
     const key = encodeCaptureKey(capture.ifindex, 'ingress').toString('hex');
     if (captures.has(key)) {
       continue;
@@ -198,13 +199,13 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
   };
 }
 
-/** What guests are behind which ports, without the bridges where not every way in is watched. */
+/** Addresses of guests by port, without bridges where not every entry is captured. */
 export function arrivalRows({ arrivals }: DatapathState, unwatched: ReadonlySet<number>): Rows {
   const watched = arrivals?.filter(({ bridge }) => !unwatched.has(bridge));
   return rows(watched, ({ bridge, mac, ifindex }) => [encodeArrivalKey(bridge, mac), u32Key(ifindex)]);
 }
 
-/** A device that copies are delivered into for a guest, by ifindex: the policies whose copies these are. */
+/** Devices that copies are delivered into, by ifindex, with the policies of these copies. */
 type Destinations = ReadonlyMap<number, { policies: readonly string[]; arriving: boolean }>;
 
 function destinationsOf({ deliveries }: DatapathState): Destinations {
@@ -271,8 +272,9 @@ function captureRow(
 }
 
 /**
- * A local delivery changes nothing in the packet, so it does without the helper device, except where the destination has a
- * smaller MTU than the source, and TCP has to be cut to it. What is held goes as it is.
+ * Whether copies go to the device directly. A local delivery does not change the packet, so it
+ * needs no helper device. If the destination has a smaller MTU than the source, TCP must be cut,
+ * which needs the helper device. Held copies are never changed.
  */
 function isDirect({ mtu = 0 }: HookCapture, delivery: DeliveryEntry, helper: number): boolean {
   if (delivery.kind !== 'local' || delivery.ifindex === 0) {
@@ -287,10 +289,12 @@ function isHeld(delivery: DeliveryEntry): boolean {
 
 /** Bytes around a frame on an Ethernet wire: checksum, preamble, gap. */
 const AROUND_FRAME = 24;
-/** Bytes that a copy needs on the wire over its original. */
+/** Bytes on the wire that a copy needs in addition to its original. */
 const OVERHEAD = { local: 0, edge: 4 + AROUND_FRAME, erspan: 50 + AROUND_FRAME } as const;
 
-/** Whether copies of this delivery leave the node, by a device that may carry service traffic too. */
+/**
+ * Whether copies of this delivery leave the node by a device that may also carry service traffic.
+ */
 export function leaves({ kind, ifindex }: DeliveryEntry): boolean {
   return kind !== 'local' && ifindex !== 0;
 }

@@ -1,23 +1,24 @@
 /**
- * The segmenter of a node: a macvlan over the helper device for which the kernel makes the segments of super-packets, and
- * computes their checksums where it has to. What is sent into it passes the egress of the helper device within the same call.
+ * The segmenter of a node: a macvlan over the helper device. The kernel divides super-packets that
+ * are sent into it, and computes checksums where needed. The segments pass the egress of the helper
+ * device within the same call.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { HELPER_ALIAS, SEGMENTER } from '../../netlink/helper-pair.ts';
 import { addSegmentingMacvlan, changeLink, dumpLinks, type Link, readLink } from '../../netlink/link.ts';
 import { NetlinkError, RtClient } from '../../netlink/rtnetlink.ts';
 
-/** Keeps the segmenter over a helper device. It goes with the helper device. */
+/** Keeps the segmenter over a helper device. It is removed together with the helper device. */
 export class Segmenter {
   readonly #client = new RtClient();
   #ifindex = 0;
-  /** Helper device over which it cannot be made. */
+  /** ifindex of a helper device where the segmenter cannot be made. */
   #refusedOver = 0;
 
   /**
-   * Makes it where it is not there, and sets it up where someone has brought it down.
+   * Makes the segmenter if it is absent, and sets it up if someone has brought it down.
    * @param helper ifindex of the helper device; 0: there is none
-   * @returns its ifindex; 0: the kernel has no macvlan, or someone else has the name
+   * @returns its ifindex; 0: the kernel has no macvlan, or a foreign device has the name
    */
   async ensure(helper: number): Promise<number> {
     if (helper === 0 || helper === this.#refusedOver) {
@@ -38,7 +39,7 @@ export class Segmenter {
         throw error;
       }
       this.#ifindex = 0;
-      // Not where it went while it was looked at: the next look makes it again.
+      // ENODEV: it was removed during the check. The next look makes it again.
       if (error.code !== 'ENODEV') {
         this.#refusedOver = helper;
       }
@@ -55,7 +56,7 @@ export class Segmenter {
     return link && isOver(link, helper) ? link : undefined;
   }
 
-  /** One that an earlier agent made: nobody else has a macvlan over the helper device. */
+  /** A segmenter of an earlier agent. No other software makes a macvlan over the helper device. */
   async #find(helper: number): Promise<Link | undefined> {
     return [...(await dumpLinks(this.#client)).values()].find((link) => isOver(link, helper));
   }

@@ -1,4 +1,7 @@
-/** Which identity holds which slot of an array of counters, or of budgets. Kept in a pinned map, so that counters survive a restart. */
+/**
+ * Allocates slots in arrays of counters and budgets to identities. The allocation is stored in a
+ * pinned map, so that counters survive a restart.
+ */
 import { createHash } from 'node:crypto';
 import { u32Key } from './layout.ts';
 import type { BpfMap } from './libbpf.ts';
@@ -7,7 +10,7 @@ export const SLOT_KINDS = ['capture', 'delivery', 'termination', 'device'] as co
 export type SlotKind = (typeof SLOT_KINDS)[number];
 
 const KIND_SHIFT = 24;
-/** The most slots that a kind can have: 8192. */
+/** The most slots of a kind: 8192. */
 const SLOT_MASK = 0x1fff;
 const LIFE_SHIFT = 13;
 const LIFE_MASK = 0x7ff;
@@ -18,9 +21,10 @@ const HASH_SIZE = 16;
 const NAME_SIZE = 512;
 
 /**
- * Reads and writes the map `slots`: key the hash of kind and id, value kind << 24 | life << 13 | slot. An identity that has given
- * its slot back and takes one again begins another life, and its counters begin at 0. The map `slot_names` has a text
- * under the same key, which says what the slot is for, also to an agent whose program does not name it any more.
+ * Reads and writes the map `slots`. The key is a hash of kind and id. The value is kind << 24 |
+ * life << 13 | slot. An identity that has returned its slot and gets a slot again begins a new
+ * life, with counters at 0. The map `slot_names` has a text under the same key. It describes the
+ * slot, also for an agent whose program no longer has the identity.
  */
 export class Slots {
   readonly #map: BpfMap;
@@ -35,7 +39,7 @@ export class Slots {
     termination: new Set(),
     device: new Set(),
   };
-  /** Where the search for a free slot begins. */
+  /** Start of the search for a free slot. */
   readonly #next: Record<SlotKind, number> = { capture: 0, delivery: 0, termination: 0, device: 0 };
   #life = Math.floor(Math.random() * LIFE_MASK);
 
@@ -67,7 +71,7 @@ export class Slots {
         continue;
       }
       const hex = key.toString('hex');
-      // Whoever was killed between the two writes has left a name without a slot.
+      // A process that was killed between the two writes has left a name without a slot.
       if (this.#byHash.has(hex)) {
         this.#texts.set(hex, value.toString('utf8', 0, value.indexOf(0)));
       } else {
@@ -83,20 +87,21 @@ export class Slots {
     );
   }
 
-  /** True where `take` would find no free slot for this identity. */
+  /** True if `take` would find no free slot for this identity. */
   lacksRoom(kind: SlotKind, id: string): boolean {
     return this.#used[kind].size >= this.#limits[kind] && !this.#byHash.has(hash(kind, id));
   }
 
   /**
-   * The slot of an identity; a free one is taken where it has none.
-   * @param prepare called with a slot that is newly taken, before it is written down: who is killed in between does it again
-   * @param text what the slot is for, at most 511 bytes of UTF-8; left out: only its identity tells
-   * @throws Error where none is left
+   * The slot of an identity. If it has none, a free slot is allocated.
+   * @param prepare called with a newly allocated slot before it is stored; after a kill in between,
+   * it runs again
+   * @param text describes the slot, at most 511 bytes of UTF-8; left out: no description
+   * @throws Error if no slot is free
    */
   take(kind: SlotKind, id: string, prepare: (slot: number) => void, text?: string): number {
     const known = this.#byHash.get(hash(kind, id));
-    // Before the slot: there is never one that counts and cannot be named.
+    // The name is written before the slot, so that no slot counts without a name.
     if (text !== undefined) {
       this.#keepText(hash(kind, id), text);
     }
@@ -128,13 +133,13 @@ export class Slots {
     return packed === undefined ? undefined : packed & SLOT_MASK;
   }
 
-  /** Which life of an identity counts now, 0 to 2047. */
+  /** The current life of an identity, 0 to 2047. */
   life(kind: SlotKind, id: string): number | undefined {
     const packed = this.#byHash.get(hash(kind, id));
     return packed === undefined ? undefined : (packed >>> LIFE_SHIFT) & LIFE_MASK;
   }
 
-  /** Gives back every slot whose identity is not among `kept`. Returns what was given back. */
+  /** Frees every slot whose identity is not in `kept`. Returns the freed slots. */
   release(kept: Record<SlotKind, ReadonlySet<string>>): { kind: SlotKind; slot: number }[] {
     const keep = new Set(SLOT_KINDS.flatMap((kind) => [...kept[kind]].map((id) => hash(kind, id))));
     const released: { kind: SlotKind; slot: number }[] = [];
@@ -147,7 +152,7 @@ export class Slots {
     return released;
   }
 
-  /** Gives one slot back. */
+  /** Frees one slot. */
   forget(kind: SlotKind, id: string): void {
     const packed = this.#byHash.get(hash(kind, id));
     if (packed !== undefined) {
@@ -180,7 +185,10 @@ export class Slots {
     return { kind, slot: packed & SLOT_MASK };
   }
 
-  /** A number that lives as long as the maps do: with it, a reader knows whether counters began again from 0. */
+  /**
+   * A random text that exists as long as the maps. It tells a reader whether counters started again
+   * from 0.
+   */
   static epoch(map: BpfMap): string {
     const key = Buffer.alloc(HASH_SIZE); // no hash is all zeros
     const value = Buffer.alloc(4);

@@ -1,6 +1,6 @@
 /**
- * What the data plane itself writes into a capture: the flag that the guest is elsewhere, see capture.h, and when it last
- * looked whether the capture is still valid, see place.h.
+ * Fields of a capture that the data plane writes itself: the flag that the guest is on another node
+ * (capture.h), and the time of the last check whether the capture is still valid (place.h).
  */
 import { CAPTURE_FLAG, LAYOUT } from './layout.ts';
 import { type Shared, withoutField } from './table-writer.ts';
@@ -16,8 +16,8 @@ function withFlag(row: Buffer, flag: number): Buffer {
 }
 
 /**
- * What the data plane has seen of the guest stays while the agent rewrites the row for another reason, and gives way where
- * the agent itself has another opinion than before.
+ * The flag of the data plane stays if the agent rewrites the row for another reason. If the agent
+ * has changed the flag itself, the agent's value is written.
  */
 export const standbyFlag: Shared = {
   blank: (found) => withoutField(found, LAYOUT.capture.fields.checked),

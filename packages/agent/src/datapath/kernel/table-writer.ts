@@ -1,24 +1,31 @@
-/** Keeps one map equal to a table of rows, writing differences alone. */
+/** Keeps one map equal to a table of rows. It writes only differences. */
 import { BpfError, type BpfMap } from './libbpf.ts';
 
 /** Rows by their key in hex. */
 export type Rows = ReadonlyMap<string, Buffer>;
 
-/** What the data plane itself writes into a map beside us. */
+/** Describes values of a map that the data plane also writes. */
 export interface Shared {
-  /** True where it may have made one value out of the other, and nothing is to be repaired. */
+  /** True if the data plane may have changed the value this way, so that no repair is needed. */
   isOwn(written: Buffer, found: Buffer, key: string): boolean;
-  /** What to write instead of `row`, so that what it has made of `written` since stays. Default `row`. */
+  /**
+   * The value to write instead of `row`, so that changes of the data plane since `written` stay.
+   * Default `row`.
+   */
   keep?(written: Buffer, found: Buffer, row: Buffer): Buffer;
-  /** A row that is there stays as it is. Default false. */
+  /** An existing row stays unchanged. Default false. */
   stays?: boolean;
-  /** A value without what the data plane alone writes, so that values can be compared. Default the value itself. */
+  /**
+   * A value without the fields of the data plane, so that values can be compared. Default the value
+   * itself.
+   */
   blank?(found: Buffer): Buffer;
 }
 
 /**
- * For what the data plane learns before user space does: a difference that is found once is its own, for user space may
- * not know yet; one that is still there the next time is not.
+ * For values that the data plane learns before user space. A difference that is found once counts
+ * as learned, because user space may not know yet. A difference that is still there the next time
+ * needs a repair.
  */
 export function learned(): Shared {
   const once = new Map<string, string>();
@@ -36,7 +43,7 @@ export function learned(): Shared {
   };
 }
 
-/** For what the data plane counts in: its own from the first packet on. */
+/** For values that the data plane counts in. */
 export const COUNTED: Shared = { isOwn: () => true, stays: true };
 
 /** Of a value without its 32-bit field at `offset`, which the data plane alone writes. */
@@ -51,11 +58,11 @@ export class TableWriter {
   readonly #keySize: number;
   readonly #valueSize: number;
   readonly #shared: Shared | undefined;
-  /** What the map holds, as read last and written since. */
+  /** The contents of the map: as last read, with all later writes. */
   #rows: Map<string, Buffer>;
   #left = 0;
 
-  /** @param shared what the data plane itself changes. Default nothing */
+  /** @param shared changes by the data plane. Default none */
   constructor(map: BpfMap, keySize: number, valueSize: number, shared?: Shared) {
     this.#map = map;
     this.#keySize = keySize;
@@ -73,7 +80,10 @@ export class TableWriter {
     return this.#rows.size;
   }
 
-  /** Checks whether other software has written the map. Returns how many rows differ: the next writes repair them. */
+  /**
+   * Checks whether other software has changed the map. Returns how many rows differ. The next
+   * writes repair them.
+   */
   reread(): number {
     const rows = this.#read();
     const before = this.#rows;
@@ -99,12 +109,12 @@ export class TableWriter {
     return rows;
   }
 
-  /** The value of a row as the map holds it. */
+  /** The current value of a row in the map. */
   get(key: Buffer): Buffer | undefined {
     return this.#rows.get(key.toString('hex'));
   }
 
-  /** Writes new and changed rows, as far as there is room: see `lacksRoom`. Returns how many. */
+  /** Writes new and changed rows while there is room (`lacksRoom`). Returns their number. */
   write(rows: Rows): number {
     let written = 0;
     this.#left = 0;
@@ -128,7 +138,7 @@ export class TableWriter {
     return written;
   }
 
-  /** How many rows the last `write` has found no room for. */
+  /** Number of rows without room in the last `write`. */
   get lacksRoom(): number {
     return this.#left;
   }
@@ -141,7 +151,7 @@ export class TableWriter {
     return this.#map.lookup(Buffer.from(key, 'hex'), found) ? this.#shared.keep(before, found, row) : row;
   }
 
-  /** Removes all other rows. Returns how many. */
+  /** Removes all other rows. Returns their number. */
   removeOthers(rows: Rows): number {
     let removed = 0;
     for (const key of [...this.#rows.keys()]) {

@@ -1,4 +1,7 @@
-/** Programs at tcx hooks: each link is pinned as `links/HOOK-IFINDEX-PROGRAM`, and so outlives the agent. */
+/**
+ * BPF programs at tcx hooks. Each link is pinned as `links/HOOK-IFINDEX-PROGRAM`, and outlives the
+ * agent.
+ */
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { TcFilters } from '../../netlink/tc-filters.ts';
@@ -16,7 +19,7 @@ import {
 } from './libbpf.ts';
 import { type Attachment, attachmentKey, type Links, type ProgramName, parseKey } from './links.ts';
 
-/** The way of kernels since 6.6. */
+/** Links for kernels since 6.6. */
 export class TcxLinks implements Links {
   readonly kind = 'tcx';
   readonly #folder: string;
@@ -57,7 +60,7 @@ export class TcxLinks implements Links {
     }
   }
 
-  /** About what hangs at tcx, the kernel is asked each time. */
+  /** Nothing to do: tcx hooks are queried each time. */
   look(): void {
     this.#places.look();
   }
@@ -96,10 +99,13 @@ export class TcxLinks implements Links {
     return foreign !== -1 && ids.slice(foreign).some((id) => ours.has(id));
   }
 
-  /** Ours can always go first. */
+  /** At tcx, our program can always be first. */
   obstacle(): undefined {}
 
-  /** A program at tcx that comes after ours leaves the class that ours has given, see packages/bpf/src/arrive.h. */
+  /**
+   * A later program at tcx does not change the class that ours has set, see
+   * packages/bpf/src/arrive.h.
+   */
   isOverruled(attachment: Attachment): boolean {
     return this.#places.at(attachment).filters.length > 0;
   }
@@ -134,12 +140,13 @@ export class TcxLinks implements Links {
     this.#held.delete(key);
     rmSync(join(this.#folder, key), { force: true });
     try {
-      // Closing the last descriptor detaches in the background; what we promise to remove is gone when we return.
+      // Closing the last descriptor detaches in the background. An explicit detach takes effect
+      // before the return.
       if (tcxLinkInfo(link).ifindex !== 0) {
         detachLink(link);
       }
     } catch (error) {
-      // The device went, and the program with it, after we had asked.
+      // The device was removed after the query, and the program with it.
       if (tcxLinkInfo(link).ifindex !== 0) {
         throw error;
       }

@@ -1,4 +1,7 @@
-/** Removes every link, pin, map and helper device of ours, of every installation, and whether an agent runs or not. */
+/**
+ * Removes every link, pin, map and helper device of Mirrorplane, of every installation, with or
+ * without a running agent.
+ */
 import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Expedite } from './expedite.ts';
@@ -6,7 +9,7 @@ import { HelperDevice } from './helper-device.ts';
 import { makeLinks } from './hook-kind.ts';
 import { isOurFolder, removeFolder } from './install.ts';
 
-/** @throws Error where the kernel refuses, or something of ours cannot be removed */
+/** @throws Error if the kernel refuses, or a part of Mirrorplane cannot be removed */
 export async function uninstall(bpffs: string, expedite: Expedite): Promise<void> {
   const { links, others } = makeLinks('auto', bpffs);
   const names = listFolder(bpffs);
@@ -18,19 +21,19 @@ export async function uninstall(bpffs: string, expedite: Expedite): Promise<void
       kind.close();
     }
   };
-  // Filters may be there also where someone has unmounted the file system of our pins.
+  // Filters may exist even if someone has unmounted the file system of the pins.
   if (ours.length === 0) {
     remove();
   } else {
     expedite.recover();
     expedite.during(remove);
-    // Programs first: where they are, every map has to be.
+    // Programs are removed first: programs without all their maps must not exist.
     const programsFirst = ours.toSorted((a, b) => Number(isPrograms(b)) - Number(isPrograms(a)));
     for (const name of programsFirst) {
       removeFolder(join(bpffs, name));
     }
   }
-  // Something that is not ours may lie there.
+  // Files of others may be there.
   if (names.length > 0 && listFolder(bpffs).length === 0) {
     rmdirSync(bpffs);
   }
