@@ -1,6 +1,7 @@
 # Targets that others rely on. Each installs what it needs; a second run starts in seconds.
 SHELL := /bin/sh
 OBJECT := packages/bpf/dist/mirror.bpf.o
+CONSOLE := packages/console/dist/index.html
 
 help:
 	@echo "make demo        a lab cluster with one policy of each type, and a live table (ONCE=1: one row each, then exit)"
@@ -15,7 +16,9 @@ help:
 	@echo "make up          controller and agent for this host"
 	@echo "make packages    Debian packages for amd64 and arm64, into dist/ (RPM=1: RPMs too; VERSION=)"
 	@echo "make packages-test  the packages on a fresh Debian: install, copy, upgrade, purge"
-	@echo "make build       the data plane; make deps: what is missing on this machine"
+	@echo "make build       the data plane and the console; make console: the console alone"
+	@echo "make screenshots every page of the console, light and dark, into docs/img"
+	@echo "make deps        what is missing on this machine"
 
 deps:
 	@scripts/deps.sh test
@@ -26,8 +29,15 @@ deps-run:
 $(OBJECT): $(wildcard packages/bpf/src/*) packages/bpf/Makefile
 	@$(MAKE) -s -C packages/bpf
 
+$(CONSOLE): $(shell find packages/console packages/planner/src packages/contract/src -type f -not -path '*/dist/*' \
+  -not -path '*/node_modules/*' -not -name schema.d.ts) docs/reference/openapi.json package-lock.json
+	@scripts/console.sh
+
+console: deps-run
+	@$(MAKE) -s $(CONSOLE)
+
 build: deps
-	@$(MAKE) -s $(OBJECT)
+	@$(MAKE) -s $(OBJECT) $(CONSOLE)
 
 check: deps
 	@scripts/check.sh
@@ -63,8 +73,11 @@ demo: build root
 bench: build root
 	@scripts/run.sh bench/main.ts $(BENCH)
 
+screenshots: build root
+	@scripts/run.sh test/console/screenshots.ts
+
 up: deps-run root
-	@$(MAKE) -s $(OBJECT)
+	@$(MAKE) -s $(OBJECT) $(CONSOLE)
 	@bin/mirrorplane up
 
 root:
@@ -72,6 +85,6 @@ root:
 
 clean:
 	@$(MAKE) -s -C packages/bpf clean
-	rm -rf bench/out test/kernels/out
+	rm -rf bench/out test/kernels/out packages/console/dist
 
-.PHONY: help deps deps-run build check test test-long soak fuzz chaos kernels packages packages-test demo bench up root clean
+.PHONY: help deps deps-run console build screenshots check test test-long soak fuzz chaos kernels packages packages-test demo bench up root clean

@@ -1,6 +1,6 @@
 /** The packages: what is in each, and what it needs. */
-import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { SCRIPTS } from '@mirrorplane/cli/completion';
 import { type Bundled, bundle } from './bundle.ts';
@@ -13,6 +13,9 @@ import { settingsTemplate } from './settings-template.ts';
 /** Where the programs are on a host. */
 const LIB = '/usr/lib/mirrorplane';
 const FILES = join(import.meta.dirname, 'files');
+/** The console as `make console` builds it, and in there the licences of what it contains. */
+const CONSOLE = join(ROOT, 'packages/console/dist');
+const LICENCES = 'licences.md';
 
 /** One package, ready to be packed. */
 export interface Package {
@@ -91,7 +94,11 @@ export async function controllerPackage(build: Build): Promise<Package> {
   const bundled = await bundle('controller', tree.at(`${LIB}/controller`), build.version);
   tree.copy(build.brought.koffi, `${LIB}/controller/koffi.node`);
   daemon(tree, 'controller', build);
-  tree.write(`/usr/share/doc/${name}/copyright`, copyright(bundled));
+  for (const file of consoleFiles()) {
+    tree.copy(join(CONSOLE, file), `${LIB}/controller/console/${file}`);
+  }
+  const ofConsole = `The console contains these packages of npm:\n\n${readFileSync(join(CONSOLE, LICENCES), 'utf8')}`;
+  tree.write(`/usr/share/doc/${name}/copyright`, `${copyright(bundled)}\n${ofConsole}`);
   const base = common(build, name, tree);
   return {
     ...base,
@@ -128,6 +135,16 @@ export async function agentPackage(build: Build): Promise<Package> {
     summary: 'agent of Mirrorplane for one node',
     description: 'Attaches the eBPF data plane to the devices of a node, and carries out what the controller plans.',
   };
+}
+
+/** The files of the console, as a browser asks for them. @throws Error where it is not built */
+function consoleFiles(): string[] {
+  if (!existsSync(join(CONSOLE, 'index.html'))) {
+    throw new Error(`the console is not built: run "make console" in ${ROOT}`);
+  }
+  const files = readdirSync(CONSOLE, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const names = files.map(({ parentPath, name }) => relative(CONSOLE, join(parentPath, name))).sort();
+  return names.filter((name) => name !== LICENCES && name !== 'manifest.json');
 }
 
 function common(build: Build, name: string, tree: Tree) {

@@ -10,6 +10,8 @@ case "$(uname -m)" in
 esac
 "$biome" check --error-on-warnings .
 "$NODE" node_modules/typescript/bin/tsc -p .
+scripts/console.sh types
+"$NODE" node_modules/typescript/bin/tsc -p packages/console
 # It talks even where all is well.
 said=$(REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true \
   "$NODE" node_modules/@redocly/cli/bin/cli.js lint docs/reference/openapi.json --max-problems 20 2>&1) || {

@@ -17,10 +17,19 @@ function filesOf(...patterns: string[]): string[] {
 }
 
 test('every TypeScript file begins with a comment that says what it is for', () => {
-  const files = filesOf('*.ts');
+  const files = filesOf('*.ts', '*.tsx');
   assert.ok(files.length > 500);
   assert.deepEqual(
     files.filter((file) => !/^(#!.*\n)?\/\*\*\s+(\*\s+)?\S/.test(readFileSync(join(ROOT, file), 'utf8'))),
+    [],
+  );
+});
+
+test('every style sheet begins with a comment that says what it is for', () => {
+  const files = filesOf('*.css');
+  assert.ok(files.length > 3);
+  assert.deepEqual(
+    files.filter((file) => !/^\/\* \S/.test(readFileSync(join(ROOT, file), 'utf8'))),
     [],
   );
 });

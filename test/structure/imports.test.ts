@@ -17,6 +17,7 @@ const LAYERS: Record<string, readonly string[]> = {
   agent: ['base', 'contract', 'daemon'],
   controller: ['base', 'contract', 'daemon', 'planner'],
   cli: ['contract'],
+  console: ['contract', 'planner'],
   lab: ['base', 'contract'],
 };
 
@@ -176,7 +177,7 @@ test('no source file imports a test, and no test imports another test file', () 
 });
 
 /** True for a TypeScript file of ours. */
-const inTree = (file: string) => !file.startsWith('node_modules/') && file.endsWith('.ts');
+const inTree = (file: string) => !file.startsWith('node_modules/') && /\.tsx?$/.test(file);
 
 test('nobody reaches into the source of a package by its path', () => {
   const outside = ({ from, to, specifier }: Import) =>

@@ -1,4 +1,5 @@
 /** The rules of a mirror policy as pure functions: no I/O, no clock, no randomness. */
+export { refusalsAsTyped } from './as-typed.ts';
 export type { Explain, Explanation } from './devices.ts';
 export { policyType } from './kinds.ts';
 export { arrived } from './losses.ts';

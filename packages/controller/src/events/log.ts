@@ -2,14 +2,15 @@
  * The durable log of events: DATA/events.log, one JSON object a line, and the newest events in memory. Writing never
  * blocks the event loop: what comes while the disk is busy is written together afterwards.
  */
-import { Serial } from '@mirrorplane/base';
+import { constants } from 'node:fs';
+import { type FileHandle, open, rename } from 'node:fs/promises';
+import path from 'node:path';
+import { Serial, syncFolder } from '@mirrorplane/base';
 import { type AgentEvent, type Event, type EventDraft, MAX_EVENTS } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
-import { EventFile } from './file.ts';
 import { KeptEvents } from './kept.ts';
-import { bounded, type Line, textOf } from './lines.ts';
+import { bounded, type Line, type Origin, parseLine, readLines, textOf } from './lines.ts';
 import { NodeShares, type SharesOptions } from './shares.ts';
-import { Told } from './told.ts';
 import { EventTotals } from './totals.ts';
 
 interface Waiting extends Omit<Line, 'event'> {
@@ -35,29 +36,41 @@ const FAR = 1e12;
 
 /** Milliseconds between attempts to write to a disk that refuses. */
 const RETRY_MS = 1000;
+/** More changes than the store can hold as not told yet. */
+const MAX_REVISIONS = 1024;
 
 export class EventLog {
+  readonly #path: string;
   readonly #clock: () => number;
   readonly #log: Logger;
   readonly #limit: number;
   readonly #listeners = new Set<() => void>();
-  readonly #told = new Told();
+  /** The newest event of every agent that was taken, and that is on the disk. */
+  readonly #taken = new Map<string, Origin>();
+  readonly #written = new Map<string, Origin>();
+  /** Revisions of the changes that were told last. */
+  readonly #revisions = new Set<number>();
   readonly #maxBytes: number;
   readonly #shares: NodeShares;
-  readonly #file: EventFile;
+  #file: FileHandle;
   /** What is on the disk. */
   readonly #kept: KeptEvents;
+  #lines = 0;
+  #bytes = 0;
   #last = 0;
   /** Of what was written since the start. */
   readonly totals = new EventTotals();
+  #newestRead = 0;
   #waiting: Waiting[] = [];
   readonly #writes = new Serial();
+  #torn = false;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
 
-  private constructor(file: EventFile, options: EventLogOptions) {
+  private constructor(file: FileHandle, filePath: string, options: EventLogOptions) {
     const { clock, log, limit = MAX_EVENTS, maxBytes = MAX_LOG_BYTES, shares } = options;
     this.#file = file;
+    this.#path = filePath;
     this.#clock = clock;
     this.#log = log;
     this.#limit = limit;
@@ -68,7 +81,8 @@ export class EventLog {
 
   /** Reads what is there, and appends from now on. A line that is cut short, damaged or too long is left out. */
   static async open(filePath: string, options: EventLogOptions): Promise<EventLog> {
-    const events = new EventLog(await EventFile.open(filePath), options);
+    const events = new EventLog(await openForAppending(filePath), filePath, options);
+    syncFolder(path.dirname(filePath));
     await events.#read();
     return events;
   }
@@ -112,7 +126,7 @@ export class EventLog {
   /** Adds the events of changes that were committed by a controller which was killed before it told them. */
   async recover(changes: readonly { revision: number; events?: EventDraft[] }[]): Promise<void> {
     for (const { revision, events = [] } of changes) {
-      if (!this.#told.hasRevision(revision)) {
+      if (!this.#revisions.has(revision)) {
         await this.noteDecision(revision, events);
       }
     }
@@ -130,11 +144,12 @@ export class EventLog {
     events: readonly AgentEvent[],
     translate: (event: AgentEvent) => EventDraft | undefined,
   ): Promise<number> {
-    const known = this.#told.newestOf(node, epoch);
+    const before = this.#taken.get(node);
+    const known = before?.epoch === epoch ? before.seq : 0;
     const fresh = events.filter(({ seq }) => seq > known);
     const newest = fresh.at(-1);
     if (newest) {
-      this.#told.take({ node, epoch, seq: newest.seq });
+      this.#taken.set(node, { node, epoch, seq: newest.seq });
     }
     const lost = (fresh[0]?.seq ?? 0) - known - 1;
     const waiting = fresh.flatMap((event): Waiting[] => {
@@ -154,7 +169,8 @@ export class EventLog {
 
   /** The node is deleted: which events of its agent were taken need not be known any more. */
   forget(node: string): void {
-    this.#told.forget(node);
+    this.#taken.delete(node);
+    this.#written.delete(node);
     this.#shares.forget(node);
   }
 
@@ -207,27 +223,31 @@ export class EventLog {
     const lines = waiting.map(({ draft, ...rest }) => ({ event: { id: ++id, ...draft }, ...rest }));
     const texts = lines.map((line) => textOf([line]));
     try {
-      await this.#file.append(texts);
+      await this.#file.appendFile((this.#torn ? '\n' : '') + texts.join(''));
+      await this.#file.datasync();
     } catch (error) {
       this.#failed(waiting, error as Error);
       throw error;
     }
+    this.#torn = false;
     this.#last = id;
     for (const [index, { event }] of lines.entries()) {
-      this.#kept.add(event, Buffer.byteLength(texts[index]!));
+      this.#keep(event, texts[index]!);
       this.totals.add(event);
     }
-    this.#told.written(lines);
+    this.#remember(lines, this.#written);
+    this.#rememberChanges(lines);
     for (const listener of this.#listeners) {
       listener();
     }
-    if (this.#file.events > 2 * this.#limit || this.#file.bytes > 2 * this.#maxBytes) {
+    if (this.#lines > 2 * this.#limit || this.#bytes > 2 * this.#maxBytes) {
       await this.#rewrite();
     }
   }
 
-  /** What could not be written waits for the next attempt. */
+  /** A disk that is full may have taken a part: whatever is written next begins with a new line. */
   #failed(waiting: readonly Waiting[], error: Error): void {
+    this.#torn = true;
     this.#waiting = [...waiting, ...this.#waiting].slice(-this.#limit);
     this.#log.error({ err: error, waiting: this.#waiting.length }, 'events not written');
     clearTimeout(this.#retry);
@@ -236,36 +256,94 @@ export class EventLog {
     }
   }
 
-  /** Leaves out of the file what is not kept any more. */
+  #keep(event: Event, text: string): void {
+    const bytes = Buffer.byteLength(text);
+    this.#kept.add(event, bytes);
+    this.#lines++;
+    this.#bytes += bytes;
+  }
+
+  #rememberChanges(lines: readonly Line[]): void {
+    for (const { revision } of lines) {
+      if (revision !== undefined) {
+        this.#revisions.add(revision);
+      }
+    }
+    for (const revision of this.#revisions) {
+      if (this.#revisions.size <= MAX_REVISIONS) {
+        return;
+      }
+      this.#revisions.delete(revision);
+    }
+  }
+
+  #remember(lines: readonly Line[], origins: Map<string, Origin>): void {
+    for (const { origin } of lines) {
+      if (origin) {
+        origins.set(origin.node, origin);
+      }
+    }
+  }
+
+  /** Leaves out of the file what is not kept any more. The new file takes the place of the old one as a whole. */
   async #rewrite(): Promise<void> {
-    const events = [...this.#kept.since(0)].map((event): Line => ({ event }));
+    const temporary = `${this.#path}.new`;
     try {
-      await this.#file.replace([{ last: this.#last }, ...this.#told.lines(), ...events]);
+      const file = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC, 0o600);
+      await file.appendFile(
+        textOf([
+          { last: this.#last },
+          ...[...this.#written.values()].map((origin): Line => ({ origin })),
+          ...[...this.#revisions].map((revision): Line => ({ revision })),
+          ...[...this.#kept.since(0)].map((event): Line => ({ event })),
+        ]),
+      );
+      await file.datasync();
+      await file.close();
+      await rename(temporary, this.#path);
+      syncFolder(path.dirname(this.#path));
+      const old = this.#file;
+      this.#file = await openForAppending(this.#path);
+      await old.close();
+      this.#lines = this.#kept.size;
+      this.#bytes = (await this.#file.stat()).size;
     } catch (error) {
-      // It is tried again when as many events have come once more.
+      // The old file is as good as it was; it is tried again when as many events have come once more.
+      this.#lines = 0;
+      this.#bytes = 0;
       this.#log.warn({ err: error }, 'event log not shortened');
     }
   }
 
   async #read(): Promise<void> {
     let left = 0;
-    let newest = 0;
-    for await (const { line, text } of this.#file.read()) {
-      this.#told.resume(line);
-      this.#last = Math.max(this.#last, line.last ?? 0);
-      // A batch that a full disk had taken in part was written again.
-      if (line.event && line.event.id > newest && (newest === 0 || line.event.id < newest + FAR)) {
-        newest = line.event.id;
-        this.#kept.add(line.event, Buffer.byteLength(text));
-      } else if (Object.keys(line).length === 0) {
-        left++;
+    const file = await open(this.#path, 'r');
+    try {
+      for await (const { text, ended } of readLines(file)) {
+        this.#torn = !ended;
+        const line = parseLine(text);
+        this.#remember([line], this.#taken);
+        this.#remember([line], this.#written);
+        this.#rememberChanges([line]);
+        this.#last = Math.max(this.#last, line.last ?? 0);
+        // A batch that a full disk had taken in part was written again.
+        const newest = this.#newestRead;
+        if (line.event && line.event.id > newest && (newest === 0 || line.event.id < newest + FAR)) {
+          this.#newestRead = line.event.id;
+          this.#keep(line.event, text);
+        } else if (Object.keys(line).length === 0) {
+          left++;
+        }
       }
+    } finally {
+      await file.close();
     }
-    this.#last = Math.max(this.#last, newest);
+    this.#last = Math.max(this.#last, this.#newestRead);
+    this.#bytes = (await this.#file.stat()).size;
     if (left > 0) {
-      this.#log.warn({ path: this.#file.path, lines: left }, 'lines of the event log cannot be read');
+      this.#log.warn({ path: this.#path, lines: left }, 'lines of the event log cannot be read');
     }
-    if (this.#file.bytes > 2 * this.#maxBytes) {
+    if (this.#bytes > 2 * this.#maxBytes) {
       await this.#rewrite();
     }
   }
@@ -279,4 +357,8 @@ function lostEvent(node: string, count: number): EventDraft {
     cause: { kind: 'agent', name: node },
     count,
   };
+}
+
+function openForAppending(filePath: string): Promise<FileHandle> {
+  return open(filePath, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o600);
 }

@@ -40,7 +40,7 @@ export function tellContests(contests: readonly Contest[], live: LiveNodes): Eve
       }
     }
   }
-  live.claims.contested(problems);
+  live.contested(problems);
   return [...news].flatMap(([node, list]) => list.slice(0, MAX_EVENTS).map((problem) => eventOf(node, problem)));
 }
 

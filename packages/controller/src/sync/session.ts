@@ -1,20 +1,28 @@
 /** One connection of an agent: what it says goes to the live state, programs go out. */
 import {
+  AgentMessage,
+  AnyHello,
   CLOSE_SECOND_AGENT,
   type ControllerMessage,
   type CounterReading,
   type CountersMessage,
+  type EventsMessage,
   emptyProgram,
   type Hello,
   MAX_HELLO_BYTES,
   type NodeProgram,
+  SYNC_PROTOCOL,
+  shapeProblem,
   type Underlay,
 } from '@mirrorplane/contract';
+import type { Logger } from '@mirrorplane/daemon';
 import type { WebSocket } from 'ws';
+import type { EventsFromAgents } from '../events/events-from-agents.ts';
+import type { EventObserver } from '../events/observer.ts';
+import { fieldPath } from '../problems/problems.ts';
+import type { LiveNodes } from '../reports/live-nodes.ts';
 import { TokenBucket } from '../token-bucket.ts';
-import { readMessage } from './agent-message.ts';
-import { AgentReports, type ReportHost } from './agent-reports.ts';
-import { Pings } from './pings.ts';
+import { MessageParts } from './message-parts.ts';
 import { protocolProblem } from './protocol.ts';
 
 /** Codes with which the controller closes a connection; the reason is beside it in words. */
@@ -37,14 +45,19 @@ export const CLOSE = {
   goingAway: 1001,
 } as const;
 
-/** Time for the hello to come, in milliseconds. */
+/** Time for the hello to come, and between two pings, in milliseconds. */
 export const HELLO_TIMEOUT_MS = 10_000;
+export const PING_INTERVAL_MS = 10_000;
+/** A connection that leaves this many pings without an answer is dead. */
+export const MAX_MISSED_PINGS = 3;
 
 /**
  * A node may keep the controller busy for so many milliseconds of each second, and so many at once; then its messages wait in
  * its socket.
  */
 const BUSY = { reserve: 1000, perSecond: 250 };
+/** Inventories of a node that ask for planning at once, and in each second after that; others wait for the next second. */
+const INVENTORIES = { reserve: 50, perSecond: 5 };
 
 /** The other end of a connection. */
 export interface Peer {
@@ -57,7 +70,11 @@ export interface Peer {
 }
 
 /** Where a session reports to. */
-export interface SessionHost extends ReportHost {
+export interface SessionHost {
+  live: LiveNodes;
+  observer: EventObserver;
+  agentEvents: EventsFromAgents;
+  log: Logger;
   /**
    * Whether the connection may be that of its node: undefined where it may, else why not. Where another one has to be asked,
    * what comes meanwhile waits.
@@ -68,6 +85,12 @@ export interface SessionHost extends ReportHost {
   /** The agent speaks another version of the protocol: why it is not served. */
   onRejected(session: Session, message: string): void;
   onCounters(session: Session, message: CountersMessage): void;
+  /** Devices, underlay or what else a plan depends on may have changed. */
+  onInventory(): void;
+  /** The kernel of the node runs another program than before. */
+  onConfirmed(): void;
+  /** Names of all policies by uid. */
+  policyNames(): ReadonlyMap<string, string>;
   onClose(session: Session): void;
 }
 
@@ -80,15 +103,18 @@ export class Session {
   readonly #socket: WebSocket;
   readonly #host: SessionHost;
   readonly #helloTimer: NodeJS.Timeout;
-  readonly #pings: Pings;
-  readonly #reports: AgentReports;
+  readonly #pingTimer: NodeJS.Timeout;
+  #missed = 0;
   #greeted = false;
   /** What came while it is not known whether the connection may be that of its node; undefined at other times. */
   #waiting: Buffer[] | undefined;
   #helloUnderlay: Underlay | undefined;
   #sentRevision = 0;
+  readonly #parts = new MessageParts();
   readonly #busy = new TokenBucket(BUSY);
+  readonly #inventories = new TokenBucket(INVENTORIES);
   #resume: NodeJS.Timeout | undefined;
+  #planning: NodeJS.Timeout | undefined;
 
   constructor(socket: WebSocket, peer: Peer, host: SessionHost) {
     const { node, address } = peer;
@@ -98,17 +124,11 @@ export class Session {
     this.address = address;
     this.#host = host;
     this.#helloTimer = setTimeout(() => this.close(CLOSE.silent, 'no hello came'), HELLO_TIMEOUT_MS);
-    this.#pings = new Pings(socket, () => {
-      host.log.warn({ node }, 'agent does not answer');
-      socket.terminate();
-    });
-    this.#reports = new AgentReports({
-      node,
-      host,
-      counted: (message) => host.onCounters(this, message),
-      eventsKept: (epoch, seq) => this.#send({ type: 'eventsTaken', epoch, seq }),
-    });
+    this.#pingTimer = setInterval(() => this.#ping(), PING_INTERVAL_MS);
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
+    socket.on('pong', () => {
+      this.#missed = 0;
+    });
     socket.on('error', (error) => host.log.warn({ node, err: error }, 'agent connection failed'));
     socket.on('close', () => this.#ended());
   }
@@ -120,7 +140,22 @@ export class Session {
 
   /** Pings, and resolves with whether anything came within `limitMs` milliseconds. */
   answers(limitMs: number): Promise<boolean> {
-    return this.#pings.answered(limitMs);
+    const socket = this.#socket;
+    return new Promise((resolve) => {
+      const end = (answered: boolean) => {
+        clearTimeout(timer);
+        socket.off('pong', yes).off('message', yes).off('close', no);
+        resolve(answered);
+      };
+      const [yes, no] = [() => end(true), () => end(false)];
+      const timer = setTimeout(no, limitMs);
+      socket.on('pong', yes).on('message', yes).on('close', no);
+      if (socket.readyState === socket.OPEN) {
+        socket.ping();
+      } else {
+        no();
+      }
+    });
   }
 
   /** Sends the program, unless this connection got the same revision before. */
@@ -150,8 +185,18 @@ export class Session {
     setTimeout(() => this.#socket.terminate(), 2000).unref();
   }
 
+  #ping(): void {
+    if (this.#missed >= MAX_MISSED_PINGS) {
+      this.#host.log.warn({ node: this.node }, 'agent does not answer');
+      this.#socket.terminate();
+      return;
+    }
+    this.#missed++;
+    this.#socket.ping();
+  }
+
   #receive(data: Buffer, isBinary: boolean): void {
-    this.#pings.heard();
+    this.#missed = 0;
     if (this.#socket.readyState !== this.#socket.OPEN) {
       return;
     }
@@ -176,7 +221,7 @@ export class Session {
       this.#refuse(`the first message has to be a hello of at most ${MAX_HELLO_BYTES} bytes`);
       return;
     }
-    const message = isBinary ? { problem: 'a message has to be text' } : readMessage(data.toString());
+    const message = isBinary ? { problem: 'a message has to be text' } : parse(data.toString());
     if ('otherProtocol' in message) {
       const problem = protocolProblem(message.otherProtocol);
       this.#host.onRejected(this, problem.message);
@@ -192,10 +237,7 @@ export class Session {
     } else if (!this.#greeted) {
       this.#refuse(`the first message has to be a hello, not ${message.type}`);
     } else {
-      const problem = this.#reports.take(message, this.#helloUnderlay);
-      if (problem !== undefined) {
-        this.#refuse(problem);
-      }
+      this.#take(message);
     }
   }
 
@@ -242,6 +284,68 @@ export class Session {
     this.#host.onHello(this);
   }
 
+  #take(part: Exclude<AgentMessage, Hello>): void {
+    const { live } = this.#host;
+    const node = live.get(this.node);
+    if (!node) {
+      return;
+    }
+    live.heard(this.node);
+    const message = this.#parts.join(part);
+    if (message === undefined) {
+      return;
+    }
+    if ('problem' in message) {
+      this.#refuse(message.problem);
+    } else if (message.type === 'inventory') {
+      live.inventory(this.node, message, this.#helloUnderlay);
+      if (node.dirty) {
+        this.#plan();
+      }
+    } else if (message.type === 'status') {
+      const isNews = live.status(this.node, message, this.#host.policyNames);
+      this.#host.observer.reported(this.node);
+      if (isNews) {
+        this.#host.onConfirmed();
+      }
+    } else if (message.type === 'events') {
+      void this.#keep(message);
+    } else {
+      this.#host.onCounters(this, message);
+    }
+  }
+
+  /** An agent whose devices come and go without end must not keep the controller planning. */
+  #plan(): void {
+    const wait = this.#inventories.spend(1);
+    if (wait === 0) {
+      this.#host.onInventory();
+    } else {
+      this.#planning ??= setTimeout(
+        () => {
+          this.#planning = undefined;
+          this.#host.onInventory();
+        },
+        Math.min(wait, 1000),
+      );
+    }
+  }
+
+  /** What could not be kept is not acknowledged, and comes again with the next connection. */
+  async #keep(message: EventsMessage): Promise<void> {
+    const { agentEvents, log } = this.#host;
+    try {
+      const taken: ControllerMessage = {
+        type: 'eventsTaken',
+        epoch: message.epoch,
+        seq: await agentEvents.take(this.node, message),
+      };
+      this.#send(taken);
+    } catch (error) {
+      log.error({ node: this.node, err: error }, 'events of an agent not kept');
+    }
+  }
+
   #send(message: ControllerMessage): void {
     if (this.#socket.readyState === this.#socket.OPEN) {
       this.#socket.send(JSON.stringify(message));
@@ -262,11 +366,35 @@ export class Session {
 
   #ended(): void {
     clearTimeout(this.#helloTimer);
-    this.#pings.close();
-    this.#reports.close();
+    clearInterval(this.#pingTimer);
     clearTimeout(this.#resume);
+    clearTimeout(this.#planning);
     if (this.#greeted) {
       this.#host.onClose(this);
     }
   }
+}
+
+/** A message, the version where it is a hello of another version of the protocol, or why it is neither. */
+function parse(text: string): AgentMessage | { otherProtocol: number } | { problem: string } {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { problem: 'a message must be JSON' };
+  }
+  const problem = shapeProblem(value);
+  if (problem !== undefined) {
+    return { problem: `not a message: ${problem}` };
+  }
+  const hello = AnyHello.safeParse(value);
+  if (hello.success && hello.data.protocol !== SYNC_PROTOCOL) {
+    return { otherProtocol: hello.data.protocol };
+  }
+  const result = AgentMessage.safeParse(value);
+  if (result.success) {
+    return result.data;
+  }
+  const issues = result.error.issues.slice(0, 3).map(({ path, message }) => `${fieldPath(path)}: ${message}`);
+  return { problem: `not a message: ${issues.join('; ')}` };
 }

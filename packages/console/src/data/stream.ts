@@ -1,0 +1,182 @@
+/** The one stream of this tab: what changes at the controller, for whatever pages are looking at. */
+import { useEffect, useSyncExternalStore } from 'react';
+import { serverNow, setServerTime } from './clock.ts';
+import { reloadOnce } from './reload.ts';
+
+/** `live`: what is shown is what is. `stale`: it is from `since`. `paused`: the tab is hidden, nothing is asked for. */
+export interface StreamState {
+  phase: 'connecting' | 'live' | 'stale' | 'paused';
+  /** When it was live last, by the controller's clock. */
+  since?: number;
+  version?: string;
+}
+
+/** What a topic says: everything first, then what has changed. */
+export interface Delta<T = unknown> {
+  /** True for the first message of a topic: what is not in it is not there. */
+  snapshot?: boolean;
+  upserts: T[];
+  removed: string[];
+}
+
+type Listener = (topic: string, delta: Delta) => void;
+
+/** Milliseconds until a hidden tab gives its connection back. */
+const HIDDEN_MS = 30_000;
+/** Milliseconds without a word, the heartbeat of 15 s included, after which a connection is taken for dead. */
+const SILENT_MS = 40_000;
+const RETRY_MS = [500, 1000, 2000, 5000, 10_000];
+
+let state: StreamState = { phase: 'connecting' };
+const watchers = new Set<() => void>();
+const listeners = new Set<Listener>();
+/** How many parts of the page want a topic. */
+const wanted = new Map<string, number>();
+let source: EventSource | undefined;
+let opened = '';
+let failures = 0;
+let timer: ReturnType<typeof setTimeout> | undefined;
+let silence: ReturnType<typeof setTimeout> | undefined;
+let hidden: ReturnType<typeof setTimeout> | undefined;
+
+function become(next: StreamState): void {
+  state = next;
+  for (const watcher of watchers) {
+    watcher();
+  }
+}
+
+const topicsNow = () => [...wanted.keys()].sort().join(',');
+
+function lost(): void {
+  close();
+  const since = state.phase === 'live' ? serverNow() : state.since;
+  become({ ...state, phase: 'stale', ...(since !== undefined && { since }) });
+  timer = setTimeout(open, RETRY_MS[Math.min(failures, RETRY_MS.length - 1)]);
+  failures += 1;
+}
+
+function heard(): void {
+  clearTimeout(silence);
+  silence = setTimeout(lost, SILENT_MS);
+}
+
+function hello(data: string): void {
+  const { version, serverTime } = JSON.parse(data) as { version: string; serverTime: string };
+  setServerTime(serverTime);
+  failures = 0;
+  if (state.version !== undefined && state.version !== version) {
+    reloadOnce(version);
+  }
+  become({ phase: 'live', version });
+}
+
+/** Opens the stream for what is wanted now. */
+function open(): void {
+  close();
+  opened = topicsNow();
+  if (opened === '') {
+    return;
+  }
+  const next = new EventSource(`/api/v1/stream?topics=${encodeURIComponent(opened)}`);
+  source = next;
+  heard();
+  next.addEventListener('hello', (event) => {
+    heard();
+    hello(event.data);
+  });
+  next.addEventListener('heartbeat', heard);
+  // A browser repeats on its own only what broke off, and not what was refused: so we do, with a growing pause.
+  next.onerror = lost;
+  for (const topic of opened.split(',')) {
+    next.addEventListener(topic, (event) => {
+      heard();
+      const delta = JSON.parse(event.data) as Delta;
+      for (const listener of listeners) {
+        listener(topic, delta);
+      }
+    });
+  }
+}
+
+function close(): void {
+  clearTimeout(timer);
+  clearTimeout(silence);
+  source?.close();
+  source = undefined;
+}
+
+/** Opens again where other topics are wanted than before; once for all that a page wants. */
+let asked = false;
+function reconsider(): void {
+  if (asked) {
+    return;
+  }
+  asked = true;
+  queueMicrotask(() => {
+    asked = false;
+    if (topicsNow() !== opened && state.phase !== 'paused') {
+      open();
+    }
+  });
+}
+
+function onVisibility(): void {
+  clearTimeout(hidden);
+  if (document.hidden) {
+    hidden = setTimeout(() => {
+      close();
+      become({ ...state, phase: 'paused', since: serverNow() });
+    }, HIDDEN_MS);
+  } else if (state.phase === 'paused') {
+    become({ ...state, phase: 'connecting' });
+    open();
+  }
+}
+
+/** Begins to look at whether the tab is seen. Returns what ends the stream. */
+export function startStream(): () => void {
+  document.addEventListener('visibilitychange', onVisibility);
+  return () => {
+    document.removeEventListener('visibilitychange', onVisibility);
+    clearTimeout(hidden);
+    close();
+    opened = '';
+    failures = 0;
+    become({ phase: 'connecting' });
+  };
+}
+
+/** Has `listener` told of every change. Returns what ends that. */
+export function onDelta(listener: Listener): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** Wants a topic as long as the component is there. */
+export function useTopic(topic: string): void {
+  useEffect(() => {
+    wanted.set(topic, (wanted.get(topic) ?? 0) + 1);
+    reconsider();
+    return () => {
+      const left = wanted.get(topic)! - 1;
+      if (left === 0) {
+        wanted.delete(topic);
+      } else {
+        wanted.set(topic, left);
+      }
+      reconsider();
+    };
+  }, [topic]);
+}
+
+/** The state of the stream, for the sign in the header. */
+export function useStreamState(): StreamState {
+  return useSyncExternalStore(
+    (watcher) => {
+      watchers.add(watcher);
+      return () => watchers.delete(watcher);
+    },
+    () => state,
+  );
+}

@@ -1,0 +1,103 @@
+/** Communication domains: pools of one domain reach each other. */
+import { TextInput } from '@mantine/core';
+import { useSearch } from '@tanstack/react-router';
+import { type ReactNode, useState } from 'react';
+import { answer, api } from '../api/client.ts';
+import type { Domain } from '../api/types.ts';
+import { useList } from '../data/lists.ts';
+import { useIsAdmin } from '../data/rights.ts';
+import { DeleteButton, DialogButton, FormDialog, refusalOf } from '../parts/dialog.tsx';
+import { ListPage } from '../parts/list-page.tsx';
+import { Data } from '../parts/marks.tsx';
+import type { Column } from '../parts/table.tsx';
+import { text } from '../text/index.ts';
+
+const t = text.domains;
+
+export function DomainsPage(): ReactNode {
+  const search = useSearch({ from: '/domains' });
+  const isAdmin = useIsAdmin();
+  return (
+    <ListPage
+      title={text.menu.domains}
+      list={useList('domains', { sort: search.sort, filter: search.q })}
+      search={search}
+      filterHint={t.filterHint}
+      none={t.none}
+      columns={isAdmin ? [...COLUMNS, ACTIONS] : COLUMNS}
+      idOf={({ name }) => name}
+      actions={
+        isAdmin && (
+          <DialogButton
+            label={t.create}
+            variant="filled"
+            dialog={(close) => <DomainDialog title={t.create} onClose={close} />}
+          />
+        )
+      }
+    />
+  );
+}
+
+const COLUMNS: readonly Column<Domain>[] = [
+  { key: 'name', header: t.name, width: 'minmax(140px,1fr)', sort: 'name', cell: ({ name }) => <Data>{name}</Data> },
+  {
+    key: 'description',
+    header: text.common.description,
+    width: 'minmax(200px,3fr)',
+    cell: ({ description }) => <Data>{description}</Data>,
+  },
+];
+
+const ACTIONS: Column<Domain> = {
+  key: 'actions',
+  header: '',
+  width: '170px',
+  align: 'end',
+  cell: (domain) => (
+    <>
+      <DialogButton
+        label={text.common.edit}
+        dialog={(close) => <DomainDialog title={domain.name} domain={domain} onClose={close} />}
+      />{' '}
+      <DeleteButton
+        title={t.deleteTitle(domain.name)}
+        how={t.deleteHow}
+        onDelete={() => answer(api.DELETE('/api/v1/domains/{name}', { params: { path: { name: domain.name } } }))}
+      />
+    </>
+  ),
+};
+
+function DomainDialog({ title, domain, onClose }: { title: string; domain?: Domain; onClose(): void }): ReactNode {
+  const [name, setName] = useState(domain?.name ?? '');
+  const [description, setDescription] = useState(domain?.description ?? '');
+  const save = () => {
+    const params = { path: { name }, ...(!domain && { header: { 'If-None-Match': '*' } }) };
+    return answer(api.PUT('/api/v1/domains/{name}', { params, body: { description } }));
+  };
+  return (
+    <FormDialog title={title} submit={text.common.save} canSubmit={name !== ''} onSubmit={save} onClose={onClose}>
+      {(error) => (
+        <>
+          {!domain && (
+            <TextInput
+              label={t.name}
+              description={text.form.nameHow}
+              value={name}
+              onChange={({ currentTarget }) => setName(currentTarget.value)}
+              error={refusalOf(error, 'name')}
+              data-autofocus
+            />
+          )}
+          <TextInput
+            label={text.common.description}
+            value={description}
+            onChange={({ currentTarget }) => setDescription(currentTarget.value)}
+            error={refusalOf(error, 'description')}
+          />
+        </>
+      )}
+    </FormDialog>
+  );
+}

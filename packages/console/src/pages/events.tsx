@@ -1,0 +1,77 @@
+/** All events, by kind and by what they are about. */
+import { Button, MultiSelect, TextInput } from '@mantine/core';
+import { useNavigate, useSearch } from '@tanstack/react-router';
+import { type ReactNode, useState } from 'react';
+import { useTopic } from '../data/stream.ts';
+import { useTitle } from '../data/title.ts';
+import { EVENT_KINDS } from '../parts/event-kinds.ts';
+import { type EventKind, EventList } from '../parts/event-list.tsx';
+import { text } from '../text/index.ts';
+
+const t = text.events;
+/** Events that are shown first, and that each "more" adds. The server gives up to 1,000. */
+const [FIRST, MORE, MOST] = [100, 200, 1000];
+
+export function EventsPage(): ReactNode {
+  useTitle(text.menu.events);
+  useTopic('events');
+  const { kind, object } = useSearch({ from: '/events' });
+  const navigate = useNavigate();
+  const [limit, setLimit] = useState(FIRST);
+  const [typed, setTyped] = useState(object ?? '');
+  const kinds = (kind?.split(',') ?? []) as EventKind[];
+  const search = (change: { kind?: string | undefined; object?: string | undefined }) => {
+    const next = { kind, object, ...change };
+    void navigate({
+      to: '/events',
+      search: { ...(next.kind && { kind: next.kind }), ...(next.object && { object: next.object }) },
+      replace: true,
+    });
+  };
+  return (
+    <>
+      <div className="bar">
+        <h1>{text.menu.events}</h1>
+      </div>
+      <div className="bar">
+        <MultiSelect
+          size="xs"
+          w={420}
+          aria-label={t.kinds}
+          placeholder={kinds.length === 0 ? t.allKinds : ''}
+          data={EVENT_KINDS}
+          value={kinds}
+          onChange={(chosen) => search({ kind: chosen.join(',') })}
+          searchable
+          clearable
+          clearButtonProps={{ 'aria-label': text.table.clearFilter }}
+          maxDropdownHeight={280}
+        />
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            search({ object: typed.trim() });
+          }}
+        >
+          <TextInput
+            w={260}
+            aria-label={t.objectFilter}
+            placeholder={t.objectHint}
+            value={typed}
+            onChange={({ currentTarget }) => setTyped(currentTarget.value)}
+            onBlur={() => search({ object: typed.trim() })}
+          />
+        </form>
+        <span className="quiet">{t.newest(limit)}</span>
+      </div>
+      <EventList limit={limit} kind={kinds} object={object} />
+      {limit < MOST && (
+        <div>
+          <Button variant="default" onClick={() => setLimit(Math.min(MOST, limit + MORE))}>
+            {t.more}
+          </Button>
+        </div>
+      )}
+    </>
+  );
+}

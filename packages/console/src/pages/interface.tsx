@@ -1,0 +1,183 @@
+/** One interface: what it is, where it is, and who can see it. */
+import { useQuery } from '@tanstack/react-query';
+import { Link, useNavigate, useParams } from '@tanstack/react-router';
+import type { ReactNode } from 'react';
+import { answer, api } from '../api/client.ts';
+import { pending } from '../api/pending.ts';
+import type { Interface, Viewer } from '../api/types.ts';
+import { useIsAdmin } from '../data/rights.ts';
+import { useTopic } from '../data/stream.ts';
+import { useTitle } from '../data/title.ts';
+import { DeleteButton, DialogButton } from '../parts/dialog.tsx';
+import { EdgeDialog } from '../parts/edge-dialog.tsx';
+import classes from '../parts/event-list.module.css';
+import { EventList } from '../parts/event-list.tsx';
+import { Facts } from '../parts/facts.tsx';
+import { Data, Mark, Said, Unknown } from '../parts/marks.tsx';
+import { ProblemAlert } from '../parts/problem.tsx';
+import { dateTime, ranges } from '../text/format.ts';
+import { text } from '../text/index.ts';
+
+const t = text.interfaces;
+
+export function InterfacePage(): ReactNode {
+  const { id } = useParams({ from: '/interfaces/$id' });
+  useTitle(id);
+  useTopic(`interface:${id}`);
+  const { data, error } = useQuery({
+    queryKey: [`interface:${id}`, 'one'],
+    queryFn: ({ signal }) => answer(api.GET('/api/v1/interfaces/{id}', { params: { path: { id } }, signal })),
+  });
+  return (
+    <>
+      <div className="bar">
+        <h1 translate="no">{id}</h1>
+        {data && <span className="quiet">{text.kinds[data.kind]}</span>}
+        <span className="grow" />
+        {data && <Actions item={data} />}
+      </div>
+      <ProblemAlert error={error} />
+      {data && (
+        <>
+          <InterfaceFacts item={data} />
+          <Devices item={data} />
+          <Viewers id={id} />
+        </>
+      )}
+      <section className="panel" aria-labelledby="events">
+        <h2 id="events">{text.menu.events}</h2>
+        <EventList limit={20} object={`interface/${id}`} />
+      </section>
+    </>
+  );
+}
+
+function InterfaceFacts({ item }: { item: Interface }): ReactNode {
+  const { name, network, pool, home, edge, boundTo, declared } = item;
+  const data = (value: string | undefined) => value !== undefined && value !== '' && <Data>{value}</Data>;
+  return (
+    <Facts
+      facts={[
+        [t.name, data(name) || undefined],
+        [t.network, data(network) || undefined],
+        [t.pool, data(pool) || <Unknown key="v" />],
+        [t.home, data(home) || undefined],
+        [t.boundTo, data(boundTo) || undefined],
+        [t.declared, declared ? text.common.yes : text.common.no],
+        [text.edge.node, data(edge?.node) || undefined],
+        [text.edge.device, data(edge?.device ?? edge?.mac) || undefined],
+        [t.vlans, edge && (edge.allowedVlans ? data(ranges(edge.allowedVlans)) : t.vlansUnchecked)],
+      ]}
+    />
+  );
+}
+
+function Devices({ item: { devices, home } }: { item: Interface }): ReactNode {
+  return (
+    <section className="panel" aria-labelledby="devices">
+      <h2 id="devices">{t.devices}</h2>
+      {devices.length === 0 && <p className="quiet">{t.noDevices}</p>}
+      {devices.map((device) => (
+        <Facts
+          key={`${device.node} ${device.ifindex}`}
+          facts={[
+            [
+              t.node,
+              <Link key="v" to="/nodes/$name" params={{ name: device.node }} translate="no">
+                {device.node}
+              </Link>,
+            ],
+            [t.device, <Data key="v">{device.name}</Data>],
+            [t.mac, <Data key="v">{device.mac}</Data>],
+            [t.mtu, <Data key="v">{device.mtu}</Data>],
+            [
+              text.nodes.state,
+              <span key="v">
+                {device.up ? t.up : t.down} {device.guest === 'absent' && device.node !== home && t.absent}
+              </span>,
+            ],
+            [t.why, device.notMirrorable && <Said key="v">{`${device.name} ${device.notMirrorable}`}</Said>],
+            [t.destination, device.noDestination && <Said key="v">{`${device.name} ${device.noDestination}`}</Said>],
+            [text.form.warnings, device.warning && <Said key="v">{device.warning}</Said>],
+          ]}
+        />
+      ))}
+    </section>
+  );
+}
+
+/** A mirroring product owes it to the mirrored: every policy that sees this interface, or has. */
+function Viewers({ id }: { id: string }): ReactNode {
+  const { data, error } = useQuery({
+    queryKey: [`interface:${id}`, 'viewers'],
+    queryFn: ({ signal }) =>
+      answer<{ items: Viewer[] }>(pending.GET('/api/v1/interfaces/{id}/viewers', { params: { path: { id } }, signal })),
+  });
+  return (
+    <section className="panel" aria-labelledby="viewers">
+      <h2 id="viewers">{t.viewers}</h2>
+      <p className="quiet">{t.viewersHow}</p>
+      <ProblemAlert error={error} />
+      {data?.items.length === 0 && <p>{t.viewersNone}</p>}
+      {data !== undefined && data.items.length > 0 && (
+        <table className={classes.events}>
+          <thead>
+            <tr>
+              <th scope="col">{text.policies.name}</th>
+              <th scope="col">{t.to}</th>
+              <th scope="col">{t.since}</th>
+              <th scope="col">{t.until}</th>
+              <th scope="col">{t.who}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {data.items.map(({ policy, destination, from, until, by }) => (
+              <tr key={`${policy} ${from}`}>
+                <td>
+                  <Link to="/policies/$name" params={{ name: policy }} translate="no">
+                    {policy}
+                  </Link>
+                </td>
+                <td>{destination === undefined ? <Unknown /> : <Data>{destination}</Data>}</td>
+                <td className="number">{from === undefined ? <Unknown /> : <Data>{dateTime(from)}</Data>}</td>
+                <td className="number">
+                  {until === undefined ? (
+                    <Mark tone="calm" sign="●">
+                      {t.now}
+                    </Mark>
+                  ) : (
+                    <Data>{dateTime(until)}</Data>
+                  )}
+                </td>
+                <td>{by === undefined ? <Unknown /> : <Data>{by}</Data>}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </section>
+  );
+}
+
+function Actions({ item }: { item: Interface }): ReactNode {
+  const navigate = useNavigate();
+  if (!useIsAdmin() || !item.declared) {
+    return null;
+  }
+  const { id } = item;
+  return (
+    <>
+      {item.edge && (
+        <DialogButton label={t.changeEdge} dialog={(close) => <EdgeDialog current={item} onClose={close} />} />
+      )}
+      <DeleteButton
+        title={t.deleteTitle(id)}
+        how={t.deleteHow}
+        onDelete={async () => {
+          await answer(api.DELETE('/api/v1/interfaces/{id}', { params: { path: { id } } }));
+          await navigate({ to: '/interfaces' });
+        }}
+      />
+    </>
+  );
+}

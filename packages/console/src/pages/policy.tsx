@@ -1,0 +1,107 @@
+/** One policy: whether it is in force, what became of the packets, and which way the copies went. */
+import { Tabs } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
+import type { ReactNode } from 'react';
+import { answer, api } from '../api/client.ts';
+import type { Policy, PolicyStatus } from '../api/types.ts';
+import { useTopic } from '../data/stream.ts';
+import { useTitle } from '../data/title.ts';
+import { EventList } from '../parts/event-list.tsx';
+import { Facts } from '../parts/facts.tsx';
+import { Data, StateMark } from '../parts/marks.tsx';
+import { ProblemAlert } from '../parts/problem.tsx';
+import { ReasonList } from '../parts/reasons.tsx';
+import { PolicyActions } from '../policy/actions.tsx';
+import { Books } from '../policy/books.tsx';
+import { Paths } from '../policy/paths.tsx';
+import { SourcesTable } from '../policy/sources-table.tsx';
+import { dateTime } from '../text/format.ts';
+import { text } from '../text/index.ts';
+
+const t = text.policy;
+
+export function PolicyPage(): ReactNode {
+  const { name } = useParams({ from: '/policies/$name' });
+  const { tab = 'summary' } = useSearch({ from: '/policies/$name' });
+  const navigate = useNavigate();
+  useTitle(name);
+  useTopic(`policy:${name}`);
+  const path = { name };
+  const policy = useQuery({
+    queryKey: [`policy:${name}`, 'one'],
+    queryFn: ({ signal }) => answer(api.GET('/api/v1/policies/{name}', { params: { path }, signal })),
+  });
+  const status = useQuery({
+    queryKey: [`policy:${name}`, 'status'],
+    queryFn: ({ signal }) => answer(api.GET('/api/v1/policies/{name}/status', { params: { path }, signal })),
+  });
+  return (
+    <>
+      <div className="bar">
+        <h1 translate="no">{name}</h1>
+        {status.data && <StateMark state={status.data.state} />}
+        {policy.data && <span className="quiet">{text.types[policy.data.type]}</span>}
+        <span className="grow" />
+        {policy.data && <PolicyActions policy={policy.data} />}
+      </div>
+      <ProblemAlert error={policy.error ?? status.error} />
+      {policy.data && status.data && (
+        <Tabs
+          value={tab}
+          onChange={(to) => void navigate({ to: '.', search: { tab: to ?? 'summary' } as never })}
+          keepMounted={false}
+        >
+          <Tabs.List aria-label={t.tabsLabel}>
+            <Tabs.Tab value="summary">{t.tabs.summary}</Tabs.Tab>
+            <Tabs.Tab value="sources">{t.tabs.sources}</Tabs.Tab>
+            <Tabs.Tab value="events">{t.tabs.events}</Tabs.Tab>
+          </Tabs.List>
+          <Tabs.Panel value="summary" pt="md">
+            <Summary policy={policy.data} status={status.data} />
+          </Tabs.Panel>
+          <Tabs.Panel value="sources" pt="md">
+            <SourcesTable policy={name} />
+          </Tabs.Panel>
+          <Tabs.Panel value="events" pt="md">
+            <EventList limit={200} object={`policy/${name}`} />
+          </Tabs.Panel>
+        </Tabs>
+      )}
+    </>
+  );
+}
+
+function Summary({ policy, status }: { policy: Policy; status: PolicyStatus }): ReactNode {
+  return (
+    <div className="panel">
+      {status.reasons.length > 0 && <ReasonList reasons={status.reasons} />}
+      <div className="grid-2">
+        <PolicyFacts policy={policy} status={status} />
+        <Books totals={status.totals} />
+      </div>
+      <Paths status={status} />
+    </div>
+  );
+}
+
+function PolicyFacts({ policy, status }: { policy: Policy; status: PolicyStatus }): ReactNode {
+  const { description, direction, percent, vlanId, maxRate, allowFeedback, destination, createdAt, updatedAt } = policy;
+  return (
+    <Facts
+      facts={[
+        [text.common.description, description !== '' && <Data key="v">{description}</Data>],
+        [text.policies.sources, <Data key="v">{policy.sources.length}</Data>],
+        [text.policies.destination, <Data key="v">{destination}</Data>],
+        [t.direction, text.directions[direction]],
+        [t.percent, <Data key="v">{`${percent} %`}</Data>],
+        [t.vlanId, vlanId !== undefined && <Data key="v">{vlanId}</Data>],
+        [t.maxRate, maxRate === undefined ? t.noBudget : <Data key="v">{`${maxRate} Mbit/s`}</Data>],
+        [t.feedback, allowFeedback ? t.feedbackAllowed : undefined],
+        [t.created, <Data key="v">{dateTime(createdAt)}</Data>],
+        [t.changed, updatedAt !== createdAt && <Data key="v">{dateTime(updatedAt)}</Data>],
+        [text.policies.health, status.stale ? t.stale : undefined],
+      ]}
+    />
+  );
+}

@@ -1,0 +1,110 @@
+/** Resource pools: clusters of nodes. */
+import { TextInput } from '@mantine/core';
+import { useSearch } from '@tanstack/react-router';
+import { type ReactNode, useState } from 'react';
+import { answer, api } from '../api/client.ts';
+import type { Pool } from '../api/types.ts';
+import { useList } from '../data/lists.ts';
+import { useIsAdmin } from '../data/rights.ts';
+import { DeleteButton, DialogButton, FormDialog, refusalOf } from '../parts/dialog.tsx';
+import { ListPage } from '../parts/list-page.tsx';
+import { Data } from '../parts/marks.tsx';
+import { NamePicker } from '../parts/name-picker.tsx';
+import type { Column } from '../parts/table.tsx';
+import { text } from '../text/index.ts';
+
+const t = text.pools;
+
+export function PoolsPage(): ReactNode {
+  const search = useSearch({ from: '/pools' });
+  const isAdmin = useIsAdmin();
+  return (
+    <ListPage
+      title={text.menu.pools}
+      list={useList('pools', { sort: search.sort, filter: search.q })}
+      search={search}
+      filterHint={t.filterHint}
+      none={t.none}
+      columns={isAdmin ? [...COLUMNS, ACTIONS] : COLUMNS}
+      idOf={({ name }) => name}
+      actions={
+        isAdmin && <DialogButton label={t.create} variant="filled" dialog={(close) => <PoolDialog onClose={close} />} />
+      }
+    />
+  );
+}
+
+const COLUMNS: readonly Column<Pool>[] = [
+  { key: 'name', header: t.name, width: 'minmax(140px,1fr)', sort: 'name', cell: ({ name }) => <Data>{name}</Data> },
+  {
+    key: 'domain',
+    header: t.domain,
+    width: 'minmax(140px,1fr)',
+    sort: 'domain',
+    cell: ({ domain }) => <Data>{domain}</Data>,
+  },
+  {
+    key: 'description',
+    header: text.common.description,
+    width: 'minmax(200px,2fr)',
+    cell: ({ description }) => <Data>{description}</Data>,
+  },
+];
+
+const ACTIONS: Column<Pool> = {
+  key: 'actions',
+  header: '',
+  width: '170px',
+  align: 'end',
+  cell: (pool) => (
+    <>
+      <DialogButton label={text.common.edit} dialog={(close) => <PoolDialog pool={pool} onClose={close} />} />{' '}
+      <DeleteButton
+        title={t.deleteTitle(pool.name)}
+        how={t.deleteHow}
+        onDelete={() => answer(api.DELETE('/api/v1/pools/{name}', { params: { path: { name: pool.name } } }))}
+      />
+    </>
+  ),
+};
+
+function PoolDialog({ pool, onClose }: { pool?: Pool; onClose(): void }): ReactNode {
+  const [name, setName] = useState(pool?.name ?? '');
+  const [domain, setDomain] = useState(pool?.domain ?? '');
+  const save = () => {
+    const params = { path: { name }, ...(!pool && { header: { 'If-None-Match': '*' } }) };
+    const body = { domain, description: pool?.description ?? '' };
+    return answer(api.PUT('/api/v1/pools/{name}', { params, body }));
+  };
+  return (
+    <FormDialog
+      title={pool?.name ?? t.create}
+      submit={text.common.save}
+      canSubmit={name !== '' && domain !== ''}
+      onSubmit={save}
+      onClose={onClose}
+    >
+      {(error) => (
+        <>
+          {!pool && (
+            <TextInput
+              label={t.name}
+              description={text.form.nameHow}
+              value={name}
+              onChange={({ currentTarget }) => setName(currentTarget.value)}
+              error={refusalOf(error, 'name')}
+              data-autofocus
+            />
+          )}
+          <NamePicker
+            list="domains"
+            label={t.domain}
+            value={domain}
+            onChange={setDomain}
+            error={refusalOf(error, 'domain')}
+          />
+        </>
+      )}
+    </FormDialog>
+  );
+}

@@ -1,0 +1,116 @@
+/** Events, the newest first, and those that come while one looks. */
+
+import { useQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
+import type { ReactNode } from 'react';
+import { answer, api } from '../api/client.ts';
+import type { Event } from '../api/types.ts';
+import { dateTime } from '../text/format.ts';
+import { text } from '../text/index.ts';
+import classes from './event-list.module.css';
+import { Data, Said } from './marks.tsx';
+import { ProblemAlert } from './problem.tsx';
+
+export type EventKind = Event['kind'];
+
+/** Which events. */
+export interface EventSearch {
+  limit: number;
+  kind?: EventKind[] | undefined;
+  /** `KIND/NAME`. */
+  object?: string | undefined;
+}
+
+/** The newest events of a search. */
+export function useEvents({ limit, kind, object }: EventSearch) {
+  return useQuery({
+    queryKey: ['events', { limit, kind, object }],
+    queryFn: ({ signal }) => {
+      const query = { limit, ...(kind?.length && { kind }), ...(object && { object }) };
+      return answer(api.GET('/api/v1/events', { params: { query }, signal }));
+    },
+    placeholderData: (before) => before,
+  });
+}
+
+export function EventList(search: EventSearch): ReactNode {
+  const { data, error, isPending } = useEvents(search);
+  if (error) {
+    return <ProblemAlert error={error} />;
+  }
+  if (isPending) {
+    return <p className="quiet">{text.common.loading}</p>;
+  }
+  if (data.items.length === 0) {
+    return <p className="quiet">{search.kind?.length || search.object ? text.events.filtered : text.events.none}</p>;
+  }
+  return (
+    <div className={classes.box}>
+      <table className={classes.events}>
+        <thead>
+          <tr>
+            <th scope="col">{text.events.at}</th>
+            <th scope="col">{text.events.kind}</th>
+            <th scope="col">{text.events.object}</th>
+            <th scope="col">{text.events.message}</th>
+            <th scope="col">{text.events.cause}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {data.items.toReversed().map((event) => (
+            <EventRow key={event.id} event={event} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function EventRow({ event }: { event: Event }): ReactNode {
+  const { at, kind, object, message, cause } = event;
+  return (
+    <tr>
+      <td className="number" translate="no">
+        {dateTime(at)}
+      </td>
+      <td>
+        <Data>{kind}</Data>
+      </td>
+      <td>
+        <ObjectLink {...object} />
+      </td>
+      <td>
+        <Said>{message}</Said>
+      </td>
+      <td className="quiet">
+        {text.events.causes[cause.kind]} {cause.name !== cause.kind && <Data>{cause.name}</Data>}
+      </td>
+    </tr>
+  );
+}
+
+/** The way to what an event is about, where it has a page. */
+function ObjectLink({ kind, name }: Event['object']): ReactNode {
+  if (kind === 'policy') {
+    return (
+      <Link to="/policies/$name" params={{ name }} translate="no">
+        {name}
+      </Link>
+    );
+  }
+  if (kind === 'node') {
+    return (
+      <Link to="/nodes/$name" params={{ name }} translate="no">
+        {name}
+      </Link>
+    );
+  }
+  if (kind === 'interface') {
+    return (
+      <Link to="/interfaces/$id" params={{ id: name }} translate="no">
+        {name}
+      </Link>
+    );
+  }
+  return <Data>{name}</Data>;
+}

@@ -1,0 +1,90 @@
+/** The columns of interfaces. */
+import { Link } from '@tanstack/react-router';
+import type { InterfaceSummary } from '../api/types.ts';
+import { text } from '../text/index.ts';
+import { Data, Mark, Said, Unknown } from './marks.tsx';
+import type { Column } from './table.tsx';
+
+const t = text.interfaces;
+
+/** Whether it can be used, and why not: the reason is there to be read, also without a pointer. */
+export function CanBe({ ok, reason }: { ok: boolean; reason?: string }): React.ReactNode {
+  return ok ? (
+    <Mark tone="good" sign="✓">
+      {text.common.yes}
+    </Mark>
+  ) : (
+    <>
+      <Mark tone="quiet" sign="✕">
+        {text.common.no}
+      </Mark>{' '}
+      <Said>{reason ?? ''}</Said>
+    </>
+  );
+}
+
+/** What an interface is: the columns that every table of interfaces has. */
+export const IDENTITY_COLUMNS: readonly Column<InterfaceSummary>[] = [
+  {
+    key: 'id',
+    header: t.id,
+    width: 'minmax(120px,1fr)',
+    sort: 'id',
+    cell: ({ id }) => (
+      <Link to="/interfaces/$id" params={{ id }} tabIndex={-1} translate="no">
+        {id}
+      </Link>
+    ),
+  },
+  { key: 'name', header: t.name, width: 'minmax(110px,1fr)', sort: 'name', cell: ({ name }) => <Data>{name}</Data> },
+  { key: 'kind', header: t.kind, width: '64px', sort: 'kind', cell: ({ kind }) => text.kinds[kind] },
+  {
+    key: 'node',
+    header: t.node,
+    width: 'minmax(90px,1fr)',
+    sort: 'node',
+    cell: ({ node }) => (node === undefined ? <Unknown /> : <Data>{node}</Data>),
+  },
+  {
+    key: 'network',
+    header: t.network,
+    width: 'minmax(80px,1fr)',
+    sort: 'network',
+    cell: ({ network }) => <Data>{network}</Data>,
+  },
+];
+
+export const INTERFACE_COLUMNS: readonly Column<InterfaceSummary>[] = [
+  ...IDENTITY_COLUMNS,
+  {
+    key: 'device',
+    header: t.device,
+    width: 'minmax(100px,1fr)',
+    cell: ({ device }) => (device === undefined ? <Unknown /> : <Data>{device}</Data>),
+  },
+  { key: 'mac', header: t.mac, width: '136px', cell: ({ mac }) => <Data>{mac}</Data> },
+  { key: 'mtu', header: t.mtu, width: '60px', align: 'end', cell: ({ mtu }) => <Data>{mtu}</Data> },
+  {
+    key: 'policy',
+    header: t.policy,
+    width: 'minmax(100px,1fr)',
+    cell: ({ policy }) =>
+      policy !== undefined && (
+        <Link to="/policies/$name" params={{ name: policy }} tabIndex={-1} translate="no">
+          {policy}
+        </Link>
+      ),
+  },
+  {
+    key: 'source',
+    header: t.source,
+    width: 'minmax(130px,1fr)',
+    cell: ({ mirrorable }) => <CanBe {...mirrorable.source} />,
+  },
+  {
+    key: 'destination',
+    header: t.destination,
+    width: 'minmax(130px,1fr)',
+    cell: ({ mirrorable }) => <CanBe {...mirrorable.destination} />,
+  },
+];

@@ -1,0 +1,102 @@
+/** Signs of state: a shape and a word, so that no meaning hangs on colour alone. */
+import type { ReactNode } from 'react';
+import type { PolicyState } from '../api/types.ts';
+import { text } from '../text/index.ts';
+import classes from './marks.module.css';
+
+type Tone = 'good' | 'warn' | 'bad' | 'calm' | 'quiet';
+
+/** A sign with its word. */
+export function Mark({ tone, sign, children }: { tone: Tone; sign: string; children: ReactNode }): ReactNode {
+  return (
+    <span className={classes.mark} data-tone={tone}>
+      <span aria-hidden="true" className={classes.sign}>
+        {sign}
+      </span>
+      {children}
+    </span>
+  );
+}
+
+const STATES: Record<PolicyState, [Tone, string]> = {
+  active: ['good', '●'],
+  degraded: ['warn', '▲'],
+  waiting: ['calm', '◔'],
+  ending: ['calm', '◕'],
+  disabled: ['quiet', '○'],
+  failed: ['bad', '✕'],
+};
+
+export function StateMark({ state }: { state: PolicyState }): ReactNode {
+  const [tone, sign] = STATES[state];
+  return (
+    <Mark tone={tone} sign={sign}>
+      {text.states[state]}
+    </Mark>
+  );
+}
+
+export type HealthState = keyof typeof text.healths;
+const HEALTHS: Record<HealthState, [Tone, string]> = {
+  ok: ['good', '✓'],
+  losing: ['bad', '▼'],
+  throttled: ['warn', '▽'],
+  unknown: ['quiet', '?'],
+  idle: ['quiet', '–'],
+};
+
+export function HealthMark({ health }: { health: HealthState }): ReactNode {
+  const [tone, sign] = HEALTHS[health];
+  return (
+    <Mark tone={tone} sign={sign}>
+      {text.healths[health]}
+    </Mark>
+  );
+}
+
+export function ConnectedMark({ connected }: { connected: boolean }): ReactNode {
+  return connected ? (
+    <Mark tone="good" sign="●">
+      {text.nodes.connected}
+    </Mark>
+  ) : (
+    <Mark tone="bad" sign="✕">
+      {text.nodes.disconnected}
+    </Mark>
+  );
+}
+
+/** A value that is not known. */
+export function Unknown(): ReactNode {
+  return (
+    <span className={classes.unknown}>
+      <span aria-hidden="true">?</span>
+      <span className="hidden-text">{text.common.unknown}</span>
+    </span>
+  );
+}
+
+/** A number where it is known. */
+export function Known({ value, as }: { value: number | null | undefined; as(value: number): string }): ReactNode {
+  return typeof value === 'number' ? (
+    <span className="number" translate="no">
+      {as(value)}
+    </span>
+  ) : (
+    <Unknown />
+  );
+}
+
+/** A name, id or other word that is not ours: it is shown as it is in every language. */
+export function Data({ children }: { children: ReactNode }): ReactNode {
+  return <span translate="no">{children}</span>;
+}
+
+/** A sentence of the controller or of an agent, in its own language. */
+export function Said({ children }: { children: ReactNode }): ReactNode {
+  return (
+    <span lang="en" translate="no">
+      {children}
+    </span>
+  );
+}

@@ -1,0 +1,91 @@
+/** The sources of a policy with what is seen of each. */
+import { Link } from '@tanstack/react-router';
+import { type ReactNode, useState } from 'react';
+import type { SourceRow } from '../api/types.ts';
+import { useSources } from '../data/lists.ts';
+import type { ListSearch } from '../data/search.ts';
+import { ListTable } from '../parts/list-page.tsx';
+import { Data, Known, Unknown } from '../parts/marks.tsx';
+import { WithReasons } from '../parts/reasons.tsx';
+import type { Column } from '../parts/table.tsx';
+import { bitRate, number } from '../text/format.ts';
+import { text } from '../text/index.ts';
+
+const t = text.sources;
+
+const COLUMNS: readonly Column<SourceRow>[] = [
+  {
+    key: 'id',
+    header: t.interface,
+    width: 'minmax(120px,1fr)',
+    sort: 'id',
+    cell: ({ id }) => (
+      <Link to="/interfaces/$id" params={{ id }} tabIndex={-1} translate="no">
+        {id}
+      </Link>
+    ),
+  },
+  {
+    key: 'node',
+    header: t.node,
+    width: 'minmax(90px,1fr)',
+    sort: 'node',
+    cell: ({ node }) => (node === undefined ? <Unknown /> : <Data>{node}</Data>),
+  },
+  {
+    key: 'device',
+    header: t.device,
+    width: 'minmax(100px,1fr)',
+    cell: ({ device }) => (device === undefined ? <Unknown /> : <Data>{device}</Data>),
+  },
+  {
+    key: 'state',
+    header: t.state,
+    width: 'minmax(100px,1fr)',
+    sort: 'state',
+    cell: ({ id, state, reasons }) => (
+      <WithReasons reasons={reasons} label={t.reasons(id)}>
+        {text.sources.states[state as 'capturing'] ?? <Data>{state}</Data>}
+      </WithReasons>
+    ),
+  },
+  {
+    key: 'inbound',
+    header: t.inbound,
+    width: '120px',
+    align: 'end',
+    cell: ({ inbound }) => <Known value={inbound?.copied.packets} as={number} />,
+  },
+  {
+    key: 'outbound',
+    header: t.outbound,
+    width: '120px',
+    align: 'end',
+    cell: ({ outbound }) => <Known value={outbound?.copied.packets} as={number} />,
+  },
+  {
+    key: 'rate',
+    header: t.rate,
+    width: '110px',
+    align: 'end',
+    cell: ({ rates }) => <Known value={rates.copied?.bitsPerSecond} as={bitRate} />,
+  },
+];
+
+export function SourcesTable({ policy }: { policy: string }): ReactNode {
+  const [search, setSearch] = useState<ListSearch>({ sort: 'id' });
+  return (
+    <div className="panel" style={{ height: 560 }}>
+      <ListTable
+        label={text.policy.tabs.sources}
+        list={useSources(policy, { sort: search.sort, filter: search.q })}
+        search={search}
+        onSearch={setSearch}
+        filterHint={t.filterHint}
+        none={t.none}
+        columns={COLUMNS}
+        idOf={({ id }) => id}
+      />
+    </div>
+  );
+}

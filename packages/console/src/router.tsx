@@ -1,0 +1,111 @@
+/** The pages and their addresses. What a page shows is in its address: a link to it shows the same to others. */
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router';
+import type { ListSearch } from './data/search.ts';
+import { NotFoundPage } from './pages/not-found.tsx';
+import { OverviewPage } from './pages/overview.tsx';
+import { PoliciesPage } from './pages/policies.tsx';
+import { Shell } from './shell.tsx';
+
+const word = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);
+
+function listSearch(search: Record<string, unknown>): ListSearch {
+  const [sort, q] = [word(search.sort), word(search.q)];
+  return { ...(sort && { sort }), ...(q && { q }) };
+}
+
+/** Which part of a page is open. */
+function tabSearch(search: Record<string, unknown>): ListSearch & { tab?: string } {
+  const tab = word(search.tab);
+  return { ...listSearch(search), ...(tab && { tab }) };
+}
+
+/** The step of the form, and, for a new policy, which one it begins as. */
+function formSearch(search: Record<string, unknown>): { step?: number; clone?: string } {
+  const step = Number(search.step);
+  const clone = word(search.clone);
+  return { ...(step >= 1 && step <= 4 && { step: Math.floor(step) }), ...(clone && { clone }) };
+}
+
+const root = createRootRoute({ component: Shell, notFoundComponent: NotFoundPage });
+const under = () => root;
+
+const routes = [
+  createRoute({ getParentRoute: under, path: '/', component: OverviewPage }),
+  createRoute({ getParentRoute: under, path: '/policies', validateSearch: listSearch, component: PoliciesPage }),
+  createRoute({
+    getParentRoute: under,
+    path: '/new-policy',
+    validateSearch: formSearch,
+    component: lazyRouteComponent(() => import('./form/new-policy.tsx'), 'NewPolicyPage'),
+  }),
+  createRoute({
+    getParentRoute: under,
+    path: '/policies/$name',
+    validateSearch: tabSearch,
+    component: lazyRouteComponent(() => import('./pages/policy.tsx'), 'PolicyPage'),
+  }),
+  createRoute({
+    getParentRoute: under,
+    path: '/policies/$name/edit',
+    validateSearch: formSearch,
+    component: lazyRouteComponent(() => import('./form/edit-policy.tsx'), 'EditPolicyPage'),
+  }),
+  createRoute({
+    getParentRoute: under,
+    path: '/interfaces',
+    validateSearch: listSearch,
+    component: lazyRouteComponent(() => import('./pages/interfaces.tsx'), 'InterfacesPage'),
+  }),
+  createRoute({
+    getParentRoute: under,
+    path: '/interfaces/$id',
+    component: lazyRouteComponent(() => import('./pages/interface.tsx'), 'InterfacePage'),
+  }),
+  createRoute({
+    getParentRoute: under,
+    path: '/destinations',
+    validateSearch: listSearch,
+    component: lazyRouteComponent(() => import('./pages/destinations.tsx'), 'DestinationsPage'),
+  }),
+  createRoute({
+    getParentRoute: under,
+    path: '/nodes',
+    validateSearch: listSearch,
+    component: lazyRouteComponent(() => import('./pages/nodes.tsx'), 'NodesPage'),
+  }),
+  createRoute({
+    getParentRoute: under,
+    path: '/nodes/$name',
+    validateSearch: listSearch,
+    component: lazyRouteComponent(() => import('./pages/node.tsx'), 'NodePage'),
+  }),
+  createRoute({
+    getParentRoute: under,
+    path: '/pools',
+    validateSearch: listSearch,
+    component: lazyRouteComponent(() => import('./pages/pools.tsx'), 'PoolsPage'),
+  }),
+  createRoute({
+    getParentRoute: under,
+    path: '/domains',
+    validateSearch: listSearch,
+    component: lazyRouteComponent(() => import('./pages/domains.tsx'), 'DomainsPage'),
+  }),
+  createRoute({
+    getParentRoute: under,
+    path: '/events',
+    validateSearch: (search: Record<string, unknown>): { kind?: string; object?: string } => {
+      const [kind, object] = [word(search.kind), word(search.object)];
+      return { ...(kind && { kind }), ...(object && { object }) };
+    },
+    component: lazyRouteComponent(() => import('./pages/events.tsx'), 'EventsPage'),
+  }),
+] as const;
+
+export const router = createRouter({ routeTree: root.addChildren([...routes]), defaultPreload: 'intent' });
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router;
+  }
+}

@@ -1,0 +1,118 @@
+/** What is around every page: the menu, whether what is shown is fresh, the look, and signing out. */
+import { ActionIcon, Button, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
+import { Link, Outlet, useRouterState } from '@tanstack/react-router';
+import { type ReactNode, useEffect, useRef, useSyncExternalStore } from 'react';
+import { session } from './api/session.ts';
+import { useNow } from './data/clock.ts';
+import { useStreamState } from './data/stream.ts';
+import { Mark } from './parts/marks.tsx';
+import { clockTime } from './text/format.ts';
+import { text } from './text/index.ts';
+
+const MENU = [
+  ['/', text.menu.overview],
+  ['/policies', text.menu.policies],
+  ['/interfaces', text.menu.interfaces],
+  ['/destinations', text.menu.destinations],
+  ['/nodes', text.menu.nodes],
+  ['/pools', text.menu.pools],
+  ['/domains', text.menu.domains],
+  ['/events', text.menu.events],
+] as const;
+
+export function Shell(): ReactNode {
+  const { rights } = useSyncExternalStore(session.subscribe, session.state);
+  return (
+    <div className="frame">
+      <header>
+        <strong translate="no">Mirrorplane</strong>
+        <Freshness />
+        <ServerClock />
+        <span className="quiet">{rights === 'admin' ? text.session.admin : text.session.reader}</span>
+        <SchemeButton />
+        <Button variant="default" onClick={() => void session.signOut()}>
+          {text.session.signOut}
+        </Button>
+      </header>
+      <nav aria-label={text.menu.label}>
+        {MENU.map(([to, label]) => (
+          <Link key={to} to={to} activeOptions={{ exact: to === '/', includeSearch: false }}>
+            {label}
+          </Link>
+        ))}
+      </nav>
+      <PageArea />
+    </div>
+  );
+}
+
+/** A page that was gone to is said by readers: its heading gets the focus. */
+function PageArea(): ReactNode {
+  const pathname = useRouterState({ select: ({ location }) => location.pathname });
+  const main = useRef<HTMLElement>(null);
+  const before = useRef(pathname);
+  useEffect(() => {
+    if (before.current !== pathname) {
+      before.current = pathname;
+      main.current?.focus();
+    }
+  }, [pathname]);
+  return (
+    <main ref={main} tabIndex={-1} style={{ outline: 'none' }}>
+      <Outlet />
+    </main>
+  );
+}
+
+/** Whether what is shown is what is. */
+function Freshness(): ReactNode {
+  const { phase, since } = useStreamState();
+  const at = since === undefined ? undefined : clockTime(since);
+  return (
+    <span role="status" data-stream={phase}>
+      {phase === 'live' && (
+        <Mark tone="good" sign="●">
+          {text.stream.live}
+        </Mark>
+      )}
+      {phase === 'connecting' && (
+        <Mark tone="calm" sign="◔">
+          {text.stream.connecting}
+        </Mark>
+      )}
+      {phase === 'stale' && (
+        <Mark tone="bad" sign="✕">
+          {at === undefined ? text.stream.never : text.stream.stale(at)}
+        </Mark>
+      )}
+      {phase === 'paused' && (
+        <Mark tone="calm" sign="◔">
+          {text.stream.paused(at ?? '')}
+        </Mark>
+      )}
+    </span>
+  );
+}
+
+function ServerClock(): ReactNode {
+  const now = useNow();
+  return (
+    <span className="quiet number" title={text.stream.clock} data-clock translate="no">
+      {clockTime(now)} UTC
+    </span>
+  );
+}
+
+function SchemeButton(): ReactNode {
+  const { setColorScheme } = useMantineColorScheme();
+  const scheme = useComputedColorScheme('light');
+  return (
+    <ActionIcon
+      variant="default"
+      aria-label={scheme === 'dark' ? text.menu.light : text.menu.dark}
+      onClick={() => setColorScheme(scheme === 'dark' ? 'light' : 'dark')}
+    >
+      <span aria-hidden="true">{scheme === 'dark' ? '☀' : '☾'}</span>
+    </ActionIcon>
+  );
+}
