@@ -1,4 +1,4 @@
-/** Puts the parts of the controller together, and takes them apart again. */
+/** Makes and closes the parts of the controller. */
 import { accessSync, chmodSync, constants, mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { Closers, syncFolder } from '@mirrorplane/base';
@@ -33,7 +33,7 @@ import { View } from './store/view.ts';
 import { AgentServer } from './sync/server.ts';
 
 export interface ControllerOptions {
-  /** Folder of everything that the controller keeps. Made where it does not exist. */
+  /** Folder of all files of the controller. It is made if absent. */
   data: string;
   /** Where the API listens: `ADDR:PORT` or `unix:PATH`. Default `['127.0.0.1:7070']`. */
   listen?: readonly string[];
@@ -48,19 +48,20 @@ export interface ControllerOptions {
 }
 
 export interface Controller {
-  /** Addresses of the API, with the ports that were taken where 0 was asked for. */
+  /** Addresses of the API. A requested port 0 is replaced by the real port. */
   addresses: string[];
   /** Port that agents connect to. */
   agentPort: number;
-  /** Milliseconds that the planning under way has taken until now; 0 where none is. */
+  /** Milliseconds since the current planning began. 0 without one. */
   planningFor: () => number;
-  /** Stops listening, lets running requests end, closes the store. Idempotent. */
+  /** Stops listening, waits for running requests, and closes the store. Idempotent. */
   close(): Promise<void>;
 }
 
 /**
  * Starts a controller.
- * @throws Error with a message for the operator where the folder or an address cannot be used; nothing is left open then
+ * @throws Error with a message for the operator if the folder or an address cannot be used; nothing
+ * is left open then
  */
 export async function startController(options: ControllerOptions): Promise<Controller> {
   const closers = new Closers();
@@ -161,7 +162,8 @@ async function open(options: ControllerOptions, closers: Closers) {
     throw listenError(error, agentListen);
   });
   closers.add(() => agents?.close());
-  // Before the agents' port: that all agents go when the controller does is no news.
+  // The observer closes before the agents' port, because the disconnection of agents at the end is
+  // no event.
   closers.add(() => observer.close());
   const addresses: string[] = [];
   for (const address of listen) {
@@ -183,9 +185,11 @@ function started(): EventDraft {
 
 function prepareFolder(data: string): void {
   try {
-    // A folder that exists keeps its mode, for it may be another's; each file is made for the owner alone.
+    // An existing folder keeps its mode, because it may be shared. Each file is readable by its
+    // owner only.
     const made = mkdirSync(data, { recursive: true, mode: 0o700 });
-    // What is acknowledged must not go with a folder whose name was not on the disk yet.
+    // New folders are synced too: otherwise a power failure could remove the folder with
+    // acknowledged data.
     for (let folder = path.resolve(data); made && folder.length >= path.resolve(made).length; ) {
       folder = path.dirname(folder);
       syncFolder(folder);
@@ -197,7 +201,7 @@ function prepareFolder(data: string): void {
   }
 }
 
-/** Keys, tokens and policies are in it. @throws Error where any user could put others in their place */
+/** The folder has keys, tokens and policies. @throws Error if any user could replace them */
 function requireOwn(data: string): void {
   const { uid, mode } = statSync(data);
   if (uid !== 0 && uid !== process.geteuid?.()) {
@@ -215,7 +219,7 @@ async function listenOn(app: FastifyInstance, address: ListenAddress): Promise<s
     if ('path' in address) {
       await clearSocket(address.path);
       await app.listen({ path: address.path, listenTextResolver });
-      // Whoever was faster than this still needs the token.
+      // A client that connects before this line still needs the token.
       chmodSync(address.path, 0o600);
       return formatListen(address);
     }

@@ -1,11 +1,11 @@
-/** Addresses to listen on, as an operator writes them. */
+/** Parses and prints addresses to listen on. */
 import { existsSync, lstatSync, rmSync } from 'node:fs';
 import { createConnection } from 'node:net';
 
 /** A TCP address or the path of a unix socket. */
 export type ListenAddress = { host: string; port: number } | { path: string };
 
-/** Reads `ADDR:PORT`, `[V6]:PORT` or `unix:PATH`. @throws Error where it is none of them */
+/** Reads `ADDR:PORT`, `[V6]:PORT` or `unix:PATH`. @throws Error for any other text */
 export function parseListen(text: string): ListenAddress {
   if (text.startsWith('unix:') && text.length > 5) {
     return { path: text.slice(5) };
@@ -13,7 +13,9 @@ export function parseListen(text: string): ListenAddress {
   return parseTcp(text);
 }
 
-/** Reads `ADDR:PORT` or `[V6]:PORT`; port 0 takes a free one. @throws Error where it is none of them */
+/**
+ * Reads `ADDR:PORT` or `[V6]:PORT`. Port 0 selects a free port. @throws Error for any other text
+ */
 export function parseTcp(text: string): { host: string; port: number } {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
@@ -23,7 +25,7 @@ export function parseTcp(text: string): { host: string; port: number } {
   return { host: match[1] ?? match[2]!, port };
 }
 
-/** As an operator writes it. */
+/** The address as text. */
 export function formatListen(address: ListenAddress): string {
   if ('path' in address) {
     return `unix:${address.path}`;
@@ -31,7 +33,10 @@ export function formatListen(address: ListenAddress): string {
   return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
 }
 
-/** Removes the socket that a killed process left. @throws Error where one listens on it, or it is something else */
+/**
+ * Removes the socket of a killed process. @throws Error if a process listens on it, or it is no
+ * socket
+ */
 export async function clearSocket(path: string): Promise<void> {
   if (!existsSync(path)) {
     return;
@@ -56,7 +61,7 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-/** Says what to do about an address that cannot be listened on. */
+/** The error, with a remedy, for an address that cannot be used. */
 export function listenError(error: unknown, address: ListenAddress): Error {
   const { code, message } = error as NodeJS.ErrnoException;
   const where = formatListen(address);

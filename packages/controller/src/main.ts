@@ -12,7 +12,7 @@ import manifest from '../package.json' with { type: 'json' };
 import { type Controller, startController } from './controller.ts';
 import { parseListen, parseTcp } from './listen.ts';
 
-/** Milliseconds after which planning is taken to be stuck. */
+/** Milliseconds after which planning counts as stuck. */
 const STUCK_MS = 60_000;
 
 interface Arguments {
@@ -23,7 +23,7 @@ interface Arguments {
   logLevel: LogLevel;
 }
 
-/** An address as it was written. Where it is none, the message names the option, or file and key. */
+/** Checks an address and returns it unchanged. The error names the option, or the file and key. */
 function checked(value: string, parse: (value: string) => unknown, remedy: string): string {
   try {
     parse(value);

@@ -1,4 +1,4 @@
-/** The parts of a running controller, as `http/` and `sync/` see them. */
+/** The parts of a running controller, for `http/` and `sync/`. */
 import type { Logger } from '@mirrorplane/daemon';
 import type { AuditLog } from './audit/audit.ts';
 import type { ApiTokens } from './auth/api-tokens.ts';
@@ -25,13 +25,13 @@ export interface Services {
   audit: AuditLog;
   events: EventLog;
   observer: EventObserver;
-  /** What agents tell goes there. */
+  /** Receives events of agents. */
   agentEvents: EventsFromAgents;
-  /** In which policies each node has, or had, a part. */
+  /** The policies in which each node has or had a part. */
   nodeParts: NodeParts;
-  /** What was refused on the agents' port. */
+  /** Refusals on the agents' port. */
   refusals: Refusals;
-  /** Streams of events that are being read. */
+  /** Open event streams. */
   streams: Set<EventStream>;
   authority: Authority;
   log: Logger;
@@ -48,6 +48,6 @@ export interface Services {
   console: string;
   /** True from the first plan until the controller closes. */
   ready: () => boolean;
-  /** Ends the connection of an agent whose node is gone. */
+  /** Ends the connection of an agent whose node was deleted. */
   dismiss: (node: string) => void;
 }

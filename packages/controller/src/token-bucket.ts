@@ -1,14 +1,14 @@
-/** A share of something: so much per second, and a reserve for a moment. */
+/** A share: an amount per second, and a reserve for bursts. */
 export interface ShareOptions {
-  /** What may be spent at once after a quiet time. */
+  /** Amount that may be spent at once after a quiet time. */
   reserve: number;
-  /** What comes back in a second. */
+  /** Amount that is refilled in a second. */
   perSecond: number;
-  /** Milliseconds, from any moment on. Default `performance.now`. */
+  /** Clock in milliseconds. Default `performance.now`. */
   now?: () => number;
 }
 
-/** Counts what is spent. Costs the same however long it is not asked. */
+/** A token bucket. A call costs the same after any pause. */
 export class TokenBucket {
   readonly #reserve: number;
   readonly #perSecond: number;
@@ -24,7 +24,7 @@ export class TokenBucket {
     this.#at = now();
   }
 
-  /** Spends one, where one is left. Returns whether it was. */
+  /** Spends one, if one is left. Returns whether it did. */
   take(): boolean {
     this.#refill();
     if (this.#left < 1) {
@@ -34,7 +34,9 @@ export class TokenBucket {
     return true;
   }
 
-  /** Spends an amount that is known only now, also more than is left. Returns the milliseconds until it is paid back. */
+  /**
+   * Spends an amount, even if less is left. Returns the milliseconds until the debt is refilled.
+   */
   spend(amount: number): number {
     this.#refill();
     this.#left -= amount;

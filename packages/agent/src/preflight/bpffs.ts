@@ -129,7 +129,10 @@ export function mountBpffs(folder: string, log: Logger): void {
   log.info({ folder: BPF_MOUNT }, 'bpf file system mounted');
 }
 
-/** @throws Error if the folder cannot have pins for a reason that a mount does not mend */
+/**
+ * @throws Error if the folder is on another file system, and a mount at the usual mount point would
+ * not change this
+ */
 export function requirePins(folder: string): void {
   const facts = readBpffs(folder, true);
   if (facts.type !== 'bpf' && !isToBeMounted(facts)) {

@@ -36,13 +36,18 @@ export const AuditEntry = z
   .meta({ id: 'AuditEntry' });
 export type AuditEntry = z.infer<typeof AuditEntry>;
 
-/** Bytes of a file before the next one is begun, and how many that are full are kept: audit.log.1 is the newest of them. */
+/**
+ * Bytes of a file before the next file begins, and the number of full files that are kept.
+ * audit.log.1 is the newest full file.
+ */
 const MAX_FILE_BYTES = 64 << 20;
 const FULL_FILES = 4;
 const CHUNK = 64 * 1024;
-/** Bytes that are read at most for one answer. Lines are short: this is many more than an answer has. */
+/**
+ * The most bytes that are read for one answer. Lines are short, so an answer has far fewer bytes.
+ */
 const MAX_READ_BYTES = 8 << 20;
-/** Lines in which to look for those of the last decisions. */
+/** Number of last lines that are searched for the last decisions. */
 const RECOVER_LINES = 4096;
 
 export class AuditLog {
@@ -62,8 +67,9 @@ export class AuditLog {
   }
 
   /**
-   * Opens the log for appending. A line that a crash cut short is ended, so that the next one is a line of its own.
-   * @param maxBytes of a file before the next one is begun. Default 64 MB
+   * Opens the log for appending. A line that a crash has cut short gets its line end, so that the
+   * next entry is a separate line.
+   * @param maxBytes bytes of a file before the next file begins. Default 64 MB
    */
   static async open(path: string, clock: () => number, maxBytes = MAX_FILE_BYTES): Promise<AuditLog> {
     const file = await openFile(path);
@@ -81,7 +87,7 @@ export class AuditLog {
 
   /**
    * Resolves when the entry is on the disk.
-   * @param entry `time` may be left out: now
+   * @param entry without `time`, the current time is used
    */
   append(entry: Omit<AuditEntry, 'time'> & { time?: string }): Promise<void> {
     const line = `${JSON.stringify({ time: new Date(this.#clock()).toISOString(), ...entry })}\n`;
@@ -95,7 +101,7 @@ export class AuditLog {
     });
   }
 
-  /** Adds lines of decisions that were committed by a controller which was killed before it wrote them. */
+  /** Adds lines for committed decisions of a controller that was killed before it wrote them. */
   async recover(unaudited: readonly (Omit<AuditEntry, 'outcome'> & { revision: number })[]): Promise<void> {
     if (unaudited.length === 0) {
       return;
@@ -108,7 +114,7 @@ export class AuditLog {
     }
   }
 
-  /** The newest entries, the newest first. */
+  /** The newest entries, in descending order of time. */
   async read(limit: number): Promise<AuditEntry[]> {
     await this.#writes.settled();
     const entries: AuditEntry[] = [];
@@ -136,7 +142,7 @@ export class AuditLog {
     return entries;
   }
 
-  /** The file becomes the newest of those that are full; the oldest of them goes. */
+  /** The current file becomes the newest full file. The oldest full file is deleted. */
   async #beginNext(): Promise<void> {
     for (let index = FULL_FILES - 1; index >= 0; index--) {
       const from = index === 0 ? this.#path : fullFile(this.#path, index);
@@ -168,7 +174,7 @@ function fullFile(path: string, index: number): string {
   return `${path}.${index}`;
 }
 
-/** The end of a file: so many lines and a part of the one before, or so many bytes. */
+/** The end of a file: so many lines and a part of the line before, or so many bytes. */
 async function readEnd(file: FileHandle, lines: number, maxBytes: number): Promise<{ text: string; bytes: number }> {
   let position = (await file.stat()).size;
   const chunks: Buffer[] = [];

@@ -7,9 +7,12 @@ import path from 'node:path';
 import { replaceFileSync } from '@mirrorplane/base';
 import * as x509 from '@peculiar/x509';
 
-/** What agents verify as the name of the controller. */
+/** The controller's name, which agents verify. */
 export const CONTROLLER_NAME = 'controller';
-/** Part of an agent's certificate that ties it to one registration of its node, followed by the node's uid. */
+/**
+ * Prefix of the field that ties an agent's certificate to one registration of its node. The node's
+ * uid follows.
+ */
 export const NODE_URN = 'urn:mirrorplane:node:';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
@@ -19,7 +22,7 @@ const SKEW_MS = 60 * 60 * 1000;
 
 x509.cryptoProvider.set(webcrypto);
 
-/** A certificate request that cannot be granted; the message says why. */
+/** A certificate request that is refused. The message has the reason. */
 export class RequestError extends Error {
   override name = 'RequestError';
 }
@@ -30,7 +33,7 @@ export interface ServerCertificate {
   key: string;
 }
 
-/** What an agent asks a certificate for. */
+/** A certificate request of an agent. */
 export interface AgentRequest {
   csr: string;
   node: string;
@@ -56,7 +59,7 @@ export class Authority {
   static async open(dataDir: string, clock: () => number): Promise<Authority> {
     const files = { certificate: path.join(dataDir, 'ca.crt'), key: path.join(dataDir, 'ca.key') };
     if (!existsSync(files.certificate)) {
-      // The certificate is written last: it is there only together with its key.
+      // The certificate is written last, so that it never exists without its key.
       const { certificate, key } = await createAuthority(clock());
       replaceFileSync(files.key, key);
       replaceFileSync(files.certificate, certificate);
@@ -72,12 +75,15 @@ export class Authority {
     return `${this.#certificate.toString('pem')}\n`;
   }
 
-  /** When the authority's certificate ends, milliseconds since 1970. */
+  /** End of the authority's certificate, milliseconds since 1970. */
   get endsAt(): number {
     return this.#certificate.notAfter.getTime();
   }
 
-  /** When the newest certificate of the agents' port ends, milliseconds since 1970; undefined: there is none yet. */
+  /**
+   * End of the newest certificate of the agents' port, milliseconds since 1970. Undefined: there is
+   * none yet.
+   */
   get serverEndsAt(): number | undefined {
     return this.#serverEndsAt;
   }
@@ -88,8 +94,9 @@ export class Authority {
   }
 
   /**
-   * A fresh key and certificate for the agents' port, for one year; created again at every start.
-   * @param hosts host names and addresses that the port has beside the name `controller`
+   * A new key and certificate for the agents' port, valid for one year. They are created at every
+   * start.
+   * @param hosts host names and addresses of the port, in addition to the name `controller`
    */
   async serverCertificate(hosts: readonly string[]): Promise<ServerCertificate> {
     const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
@@ -106,8 +113,9 @@ export class Authority {
   }
 
   /**
-   * Grants an agent its client certificate, in PEM, for one year.
-   * @throws RequestError where the request is damaged, not signed by its own key, of another name or of a weak key
+   * Signs a client certificate for an agent, in PEM, valid for one year.
+   * @throws RequestError if the request is damaged, is not signed by its own key, has another name,
+   * or has a weak key
    */
   async signAgent({ csr, node, uid }: AgentRequest): Promise<string> {
     let request: x509.Pkcs10CertificateRequest;
@@ -184,7 +192,7 @@ async function createAuthority(now: number): Promise<{ certificate: string; key:
   return { certificate: `${certificate.toString('pem')}\n`, key: `${x509.PemConverter.encode(key, 'PRIVATE KEY')}\n` };
 }
 
-/** 16 random bytes in hex, positive as DER reads them. */
+/** 16 random bytes in hexadecimal. DER reads them as a positive number. */
 function serialNumber(): string {
   const bytes = randomBytes(16);
   bytes[0] = (bytes[0]! & 0x7f) | 0x40;

@@ -1,15 +1,18 @@
-/** When certificates end, in words. Pure. */
+/** Problems of certificates that end. Pure. */
 import type { NodeProblem } from '@mirrorplane/contract';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** An agent renews its certificate when a third of its year is left; where it has not by then, an operator has to act. */
+/**
+ * An agent renews its certificate when a third of its year is left. If it has not done so this long
+ * before the end, an operator must act.
+ */
 export const AGENT_WARNING_MS = 30 * DAY_MS;
-/** With a new authority every node has to join again: that takes planning. */
+/** With a new authority, every node must enrol again. An operator needs time to plan this. */
 export const AUTHORITY_WARNING_MS = 180 * DAY_MS;
 
 /**
- * What there is to say of the certificate of an agent; undefined: nothing.
- * @param end ISO 8601; undefined: not known
+ * The problem of an agent's certificate. Undefined: none.
+ * @param end ISO 8601; undefined: unknown
  * @param now milliseconds since 1970
  */
 export function certificateProblem(node: string, end: string | undefined, now: number): NodeProblem | undefined {
@@ -28,7 +31,9 @@ export function certificateProblem(node: string, end: string | undefined, now: n
   return { code: 'CERTIFICATE_ENDING', message };
 }
 
-/** What there is to say of the certificate of the authority; undefined: nothing. Times are milliseconds since 1970. */
+/**
+ * The problem of the authority's certificate. Undefined: none. Times are milliseconds since 1970.
+ */
 export function authorityProblem(end: number, now: number): NodeProblem | undefined {
   if (end - now > AUTHORITY_WARNING_MS) {
     return undefined;

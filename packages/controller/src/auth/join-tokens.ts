@@ -6,10 +6,10 @@ import type { Operation } from '../store/store.ts';
 import type { View } from '../store/view.ts';
 import { keyOf } from '../store/view.ts';
 
-/** How long a join token is good for, in milliseconds. */
+/** Lifetime of a join token, milliseconds. */
 export const TOKEN_LIFETIME_MS = 24 * 60 * 60 * 1000;
 
-/** A new token and the operations that make it valid. Tokens that have run out are swept with it. */
+/** Makes a token, and the operations that store it. They also delete expired tokens. */
 export function issueToken(
   view: View,
   node: string,
@@ -27,14 +27,17 @@ export function issueToken(
   return { token: formatJoinToken({ secret, fingerprint }), ops };
 }
 
-/** The operation that uses the token up, or undefined where it is unknown, used, expired or for another node. */
+/**
+ * The operation that uses a token up. Undefined if the token is unknown, used, expired, or for
+ * another node.
+ */
 export function redeemToken(view: View, node: string, secret: string, now: number): Operation | undefined {
   const key = tokenKey(secret);
   const record = view.get('tokens', digestOf(secret))?.value;
   return record && record.node === node && record.expiresAt > now ? { type: 'delete', key } : undefined;
 }
 
-/** Operations that make all tokens of a node useless. */
+/** Operations that delete all tokens of a node. */
 export function revokeTokens(view: View, node: string): Operation[] {
   return [...view.all('tokens')]
     .filter(([, { value }]) => value.node === node)
@@ -45,7 +48,10 @@ function tokenKey(secret: string): string {
   return keyOf('tokens', digestOf(secret));
 }
 
-/** The secret has 256 random bits: a plain hash cannot be turned back, and looking it up tells nothing by its time. */
+/**
+ * The secret has 256 random bits. So a plain hash cannot be inverted, and the time of a look-up
+ * reveals nothing.
+ */
 function digestOf(secret: string): string {
   return createHash('sha256').update(secret).digest('hex');
 }

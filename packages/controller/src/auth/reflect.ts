@@ -1,6 +1,6 @@
 /**
- * The part of the metadata proposal for `Reflect` that tsyringe asks for, which @peculiar/x509 is built on. Import it
- * before that package.
+ * The part of the `Reflect` metadata proposal that tsyringe needs. @peculiar/x509 uses tsyringe.
+ * Import this file before that package.
  */
 type Key = string | symbol;
 

@@ -1,18 +1,21 @@
-/** Whose share of the log an event takes. */
+/** Decides whose share of the log an event uses. */
 import type { Event, EventDraft } from '@mirrorplane/contract';
 
-/** Groups have equal shares, and so have the members of a group. */
+/** Groups have equal shares. Within a group, members have equal shares. */
 export interface Account {
   group: 'operators' | 'nodes' | 'policies' | 'strangers' | 'controller';
   member: string;
 }
 
-/** What a node can bring about is its own, whichever node reports it: that it connects, and which devices it says it has. */
+/**
+ * Events that a node can cause count for this node, even if another node reports them: its
+ * connections, and the devices that it claims.
+ */
 export function accountOf({ kind, object, cause, node }: EventDraft | Event): Account {
   if (kind === 'policyStateChanged') {
     return { group: 'policies', member: object.name };
   }
-  // With the name that a stranger has given.
+  // The name may have been given by a stranger.
   if (kind === 'requestRefused' && cause.kind === 'agent') {
     return { group: 'strangers', member: '' };
   }

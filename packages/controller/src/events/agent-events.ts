@@ -1,30 +1,33 @@
-/** Events of agents in the words of the controller, as far as an agent may say so. */
+/** Translates events of agents, as far as an agent may report them. */
 import type { AgentEvent, EventDraft } from '@mirrorplane/contract';
 
-/** Milliseconds that the clock of a node may be ahead of, or behind, that of the controller. */
+/** The accepted difference between the clocks of node and controller, milliseconds. */
 const CLOCKS_MS = 60_000;
 /**
- * Milliseconds that the first events of a node may be late, whose agent may have waited for its controller. Of a node that
- * was heard before it is known when that was.
+ * The accepted age of a node's first events, milliseconds. The agent may have waited for its
+ * controller. For a node that was heard before, the time of that report is the limit.
  */
 const LATEST_MS = 400 * 24 * 60 * 60 * 1000;
 
-/** What the controller knows of the node whose agent tells something. */
+/** The controller's knowledge of the reporting node. */
 export interface Teller {
   node: string;
   /** Whether the node has, or had, that interface. */
   hasInterface: (id: string) => boolean;
-  /** Name of the policy with this uid; undefined where the node has no part in it. */
+  /** Name of the policy with this uid. Undefined if the node has no part in it. */
   policyName: (uid: string) => string | undefined;
-  /** Whether there is a node of that name. */
+  /** Whether a node of that name exists. */
   isNode: (name: string) => boolean;
-  /** When the agent was heard before the present connection; it would have told then what happened earlier. */
+  /**
+   * Time of the agent's last message before the current connection. Earlier events would have been
+   * reported then.
+   */
   heardBefore: number | undefined;
   /** Milliseconds since 1970. */
   now: number;
 }
 
-/** What an agent does where the program of the controller asks for it. */
+/** Kinds of events that a program of the controller can cause. */
 const CARRIED_OUT: ReadonlySet<AgentEvent['kind']> = new Set([
   'captureAttached',
   'captureDetached',
@@ -33,8 +36,9 @@ const CARRIED_OUT: ReadonlySet<AgentEvent['kind']> = new Set([
 ]);
 
 /**
- * What an agent tells, with names for uids. It is about the interface that it names, else about the node.
- * @returns undefined where the interface is not one of the node
+ * Translates an event of an agent, with names instead of uids. It is about its interface, or else
+ * about the node.
+ * @returns undefined if the interface does not belong to the node
  */
 export function agentEvent(event: AgentEvent, teller: Teller): EventDraft | undefined {
   const { seq: _, interface: id, policy: uid, cause, to, at, ...rest } = event;
@@ -43,7 +47,7 @@ export function agentEvent(event: AgentEvent, teller: Teller): EventDraft | unde
     return undefined;
   }
   const policy = uid === undefined ? undefined : teller.policyName(uid);
-  // The controller is named as the cause only of what it can have asked for.
+  // The controller is named as the cause only of events that its programs can cause.
   const isAsked = cause === 'controller' && CARRIED_OUT.has(event.kind) && (uid === undefined || policy !== undefined);
   const target = to !== undefined && teller.isNode(to) ? to : undefined;
   return {
@@ -57,7 +61,10 @@ export function agentEvent(event: AgentEvent, teller: Teller): EventDraft | unde
   };
 }
 
-/** The agent's own time where it can be; else that of the controller, with the other beside it. */
+/**
+ * The agent's time if it is plausible. Otherwise the controller's time, with the agent's time as
+ * `claimedAt`.
+ */
 function timeOf(at: string, { heardBefore = 0, now }: Teller): { at: string; claimedAt?: string } {
   const time = Date.parse(at);
   const earliest = Math.max(now - LATEST_MS, heardBefore - CLOCKS_MS);

@@ -1,10 +1,12 @@
-/** Reports at each start and each week that the authority ends, early enough to replace it. */
+/**
+ * Reports, at each start and each week, that the authority will end, early enough to replace it.
+ */
 import type { Logger } from '@mirrorplane/daemon';
 import type { Authority } from '../auth/authority.ts';
 import { authorityProblem } from '../auth/certificates.ts';
 import type { EventLog } from './log.ts';
 
-/** Milliseconds between two times that it is said. */
+/** Milliseconds between two reports. */
 const INTERVAL_MS = 7 * 24 * 60 * 60 * 1000;
 
 interface Parts {
@@ -15,7 +17,7 @@ interface Parts {
   clock: () => number;
 }
 
-/** Looks at once, and then every week. Returns what ends it. */
+/** Checks now, and then every week. Returns the function that stops it. */
 export function watchAuthority({ authority, events, log, clock }: Parts): () => void {
   const controller = { kind: 'controller', name: 'controller' } as const;
   const look = () => {

@@ -1,9 +1,12 @@
-/** When states are compared: soon, once for all that asks until then, and never so often that it costs much. */
+/** Schedules comparisons of states: soon, once for all requests until then, and never too often. */
 
-/** Milliseconds of quiet before states are compared, so that a step in between is not told; and the longest wait. */
+/**
+ * Milliseconds without a request before states are compared, so that intermediate steps are not
+ * reported; and the longest wait.
+ */
 const QUIET_MS = 150;
 const LONGEST_MS = 1000;
-/** Comparing takes at most one part in so many of the time. */
+/** Comparisons take at most one part in so many of the time. */
 const SHARE = 10;
 
 export class ComparisonTimer {
@@ -13,12 +16,12 @@ export class ComparisonTimer {
   #notBefore = 0;
   #closed = false;
 
-  /** @param compare returns true where it has to be called again although nothing asks */
+  /** @param compare returns true if it must be called again without a request */
   constructor(compare: () => boolean) {
     this.#compare = compare;
   }
 
-  /** Compares soon, once for all that asks until then. */
+  /** Requests a comparison. One comparison serves all requests until then. */
   ask(): void {
     if (this.#closed) {
       return;

@@ -1,14 +1,17 @@
-/** Events as a stream of server-sent events that goes at the pace of its reader. */
+/** A stream of server-sent events at the speed of its reader. */
 import { Readable } from 'node:stream';
 import type { Event, EventGap } from '@mirrorplane/contract';
 import type { EventLog } from './log.ts';
 
-/** Milliseconds between signs of life, and that a reader may leave what it was sent unread. */
+/**
+ * Milliseconds between keep-alive messages, and below it the longest time that a reader may not
+ * read.
+ */
 export const HEARTBEAT_MS = 15_000;
 export const STALLED_MS = 60_000;
-/** Milliseconds that a reader is asked to wait before it connects again. */
+/** Milliseconds that a reader should wait before it connects again. */
 const RECONNECT_MS = 1000;
-/** Bytes that wait for the reader at most, beside those in the socket. */
+/** The most bytes that wait for the reader, in addition to those in the socket. */
 const BUFFERED = 64 * 1024;
 
 export interface EventStreamOptions {
@@ -22,8 +25,9 @@ export interface EventStreamOptions {
 }
 
 /**
- * Nothing is kept for a reader beside the log: one that is slow is served from there when it is ready, and learns by a
- * `gap` what the log has dropped meanwhile. One that reads nothing for long is cut off, and can resume.
+ * The stream stores nothing for a reader. A slow reader gets its events from the log when it is
+ * ready. A `gap` message reports events that the log has dropped meanwhile. A reader that reads
+ * nothing for a long time is disconnected, and can resume.
  */
 export class EventStream extends Readable {
   readonly #events: EventLog;
@@ -31,9 +35,9 @@ export class EventStream extends Readable {
   readonly #stalledMs: number;
   readonly #unsubscribe: () => void;
   readonly #heartbeat: NodeJS.Timeout;
-  /** Everything up to this id is sent, or not wanted. */
+  /** All events up to this id were sent or skipped. */
   #cursor: number;
-  /** The id that the reader knows. */
+  /** The last id that the reader knows. */
   #told: number;
   #ready = false;
   #readyAt = performance.now();
@@ -47,7 +51,7 @@ export class EventStream extends Readable {
     this.#told = after;
     this.#unsubscribe = events.onAppended(() => this.#pump());
     this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs ?? HEARTBEAT_MS).unref();
-    // With the number, a reader that is cut off before the first event resumes from here as well.
+    // With the id, a reader that is disconnected before the first event can also resume here.
     this.push(`retry: ${RECONNECT_MS}\nid: ${after}\n\n`);
   }
 
@@ -62,7 +66,7 @@ export class EventStream extends Readable {
     done(error);
   }
 
-  /** Ends the stream; the reader connects again. Idempotent. */
+  /** Ends the stream. The reader connects again. Idempotent. */
   end(): void {
     if (!this.destroyed && !this.readableEnded) {
       this.#stop();
@@ -83,7 +87,7 @@ export class EventStream extends Readable {
 
   #pump(): void {
     const { last, oldest } = this.#events;
-    // Ids beyond the last one are of a log that is lost: this one is new.
+    // Ids beyond the last one belong to a lost log. This log is new.
     if (this.#ready && this.#cursor > last) {
       this.#tellGap((oldest || last + 1) - 1);
     }
@@ -104,7 +108,7 @@ export class EventStream extends Readable {
     }
   }
 
-  /** Events up to this id are not kept any more. */
+  /** Events up to this id are no longer stored. */
   #tellGap(resumed: number): void {
     const gap: EventGap = { after: this.#cursor, resumed };
     this.#cursor = resumed;
@@ -118,7 +122,7 @@ export class EventStream extends Readable {
       }
       return;
     }
-    // An id without data moves the reader on past events that it does not want.
+    // An id without data lets the reader skip events that it does not want.
     this.#send(this.#told === this.#cursor ? ': alive\n\n' : `id: ${this.#cursor}\n\n`, this.#cursor);
   }
 }

@@ -1,4 +1,4 @@
-/** Takes what agents tell into the log of events, as far as it is theirs to tell. */
+/** Adds events of agents to the log, as far as an agent may report them. */
 import type { EventsMessage } from '@mirrorplane/contract';
 import type { NodeParts } from '../planning/node-parts.ts';
 import type { Planning } from '../planning/planning.ts';
@@ -29,7 +29,10 @@ export class EventsFromAgents {
     parts.planning.onPlanned(() => this.#names.learn(parts.view));
   }
 
-  /** Takes what an agent tells. @returns the number of the last event, when all up to it are kept */
+  /**
+   * Adds events of an agent. @returns the number of the last event, after all events up to it are
+   * stored
+   */
   take(node: string, { epoch, events }: EventsMessage): Promise<number> {
     const { events: log, view, live, nodeParts, clock } = this.#parts;
     this.#names.learn(view);
@@ -47,7 +50,7 @@ export class EventsFromAgents {
         return undefined;
       }
       const measured = this.#costs.take(draft);
-      // Behind the event that completes it.
+      // After the event that completes it.
       if (measured.length > 0) {
         setImmediate(() => void log.note(...measured));
       }

@@ -1,14 +1,14 @@
-/** What live migrations of sources have cost, put together from what the agents of both nodes tell. */
+/** Computes the cost of live migrations of sources from the reports of both nodes' agents. */
 import type { EventDraft } from '@mirrorplane/contract';
 
-/** Interfaces that are remembered between the two ends of their moves. */
+/** The most interfaces that are remembered between both reports of a migration. */
 const MAX_WAITING = 4096;
 
 interface Arrival {
   node: string;
   ms: number;
   missed: number | undefined;
-  /** When the device was seen there, milliseconds since 1970; NaN: not known. */
+  /** Time of the first report of the device, milliseconds since 1970. NaN: unknown. */
   seenAt: number;
 }
 
@@ -16,21 +16,24 @@ interface Departure {
   node: string;
   duplicated: number | undefined;
   policy: string | undefined;
-  /** Milliseconds since 1970; NaN: not known. */
+  /** Milliseconds since 1970. NaN: unknown. */
   at: number;
 }
 
 /**
- * Joins the `captureAttached` of the node that a guest came to and the `captureDetached` of the one that it left. The two
- * agents are heard in any order; only a device that came before the other one went belongs to a live migration.
+ * Combines the `captureAttached` of the target node and the `captureDetached` of the origin node.
+ * The two reports may arrive in any order. The migration was live only if the new device appeared
+ * before the old one was removed.
  */
 export class HandoverCosts {
-  /** By interface: where it was captured last. */
+  /** By interface: the last place of its capture. */
   readonly #arrivals = new Map<string, Arrival>();
-  /** By interface: the end that nobody has told the beginning of. */
+  /** By interface: a departure without a reported arrival. */
   readonly #departures = new Map<string, Departure>();
 
-  /** Takes an event of an agent. @returns `migrationMeasured`, where that event is the end of a move */
+  /**
+   * Processes an event of an agent. @returns `migrationMeasured` if the event completes a migration
+   */
   take({ kind, object, node, policy, cause, ms, missed, duplicated, at = '' }: EventDraft): EventDraft[] {
     const id = object.name;
     if (object.kind !== 'interface' || node === undefined) {
@@ -45,7 +48,7 @@ export class HandoverCosts {
       }
       keep(this.#arrivals, id, arrival);
     }
-    // Ended by the agent: the device is gone.
+    // The agent ended it, so the device is gone.
     if (kind !== 'captureDetached' || cause.kind !== 'agent') {
       return [];
     }
@@ -60,7 +63,7 @@ export class HandoverCosts {
   }
 }
 
-/** Sets the value, as the newest one, and forgets the oldest one beyond the bound. */
+/** Sets the value as the newest, and forgets the oldest value beyond the bound. */
 function keep<T>(map: Map<string, T>, id: string, value: T): void {
   map.delete(id);
   map.set(id, value);

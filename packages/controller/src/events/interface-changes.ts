@@ -1,16 +1,16 @@
-/** What became of an interface between two looks at the inventory. Pure. */
+/** Compares an interface in two inventories, and makes the events. Pure. */
 import type { EventCause, EventDraft, Interface, InterfaceDevice } from '@mirrorplane/contract';
 
-/** What is remembered of an interface. */
+/** The remembered state of an interface. */
 export interface Whereabouts {
   devices: readonly InterfaceDevice[];
-  /** The node where it is, or was last. */
+  /** Its current or last node. */
   home?: string | undefined;
-  /** The node that it is about to move to, as was told. */
+  /** The target node of its migration, as reported. */
   target?: string | undefined;
 }
 
-/** The events of a step, none where nothing happened, and what to remember for the next one. */
+/** The events of one step, and the state to remember for the next step. */
 export interface Step {
   events: EventDraft[];
   next: Whereabouts;
@@ -18,7 +18,7 @@ export interface Step {
 
 type Seen = Pick<Interface, 'id' | 'kind' | 'devices' | 'home'>;
 
-/** @param before undefined: the interface was not known. */
+/** @param before undefined: the interface was unknown */
 export function interfaceStep(before: Whereabouts | undefined, now: Seen): Step {
   const { id, kind, devices } = now;
   const home = now.home ?? devices.at(-1)?.node;
@@ -73,7 +73,7 @@ function edgeEvents(before: Whereabouts, { id, devices }: Seen): EventDraft[] {
   return [{ kind: 'edgeDeviceChanged', object: { kind: 'interface', name: id }, node, message, cause: causeOf(node) }];
 }
 
-/** The agent of the node has seen it. */
+/** The cause: the agent of a node has seen it. */
 function causeOf(node: string): EventCause {
   return { kind: 'agent', name: node };
 }

@@ -1,4 +1,4 @@
-/** Which events lead from the interfaces of one plan to those of the next. */
+/** Makes events for the differences between the interfaces of two plans. */
 import type { EventDraft } from '@mirrorplane/contract';
 import { tellContests } from '../inventory/contests.ts';
 import type { Merged } from '../inventory/inventory.ts';
@@ -10,12 +10,15 @@ export class InterfaceWatch {
   readonly #interfaces = new Map<string, Whereabouts>();
   #first = true;
 
-  /** @param live is told the contests of each inventory */
+  /** @param live gets the contests of each inventory */
   constructor(live: LiveNodes) {
     this.#live = live;
   }
 
-  /** What has changed since the inventory before. What stood already when the controller was started is no news. */
+  /**
+   * Events for changes since the previous inventory. The state at the start of the controller
+   * causes no events.
+   */
   changes({ interfaces, contests }: Merged): EventDraft[] {
     const drafts: EventDraft[] = [];
     const present = new Set<string>();

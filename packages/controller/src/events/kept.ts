@@ -1,14 +1,14 @@
-/** The events that are kept, within limits of number and bytes. */
+/** The stored events, within limits of number and bytes. */
 import type { Event } from '@mirrorplane/contract';
 import { type Account, accountOf } from './accounts.ts';
 
-/** How much of the log is taken. */
+/** Used part of the log. */
 interface Size {
   count: number;
   bytes: number;
 }
 
-/** What one member of a group has in the log: ids and sizes, the oldest first. */
+/** The events of one member of a group: ids and sizes, the oldest first. */
 interface Holding extends Size {
   entries: { id: number; bytes: number }[];
 }
@@ -18,19 +18,19 @@ interface Group extends Size {
 }
 
 /**
- * Where there is no room, the oldest event goes of the member that has most, in the group that has most: most events, or most
- * bytes, whichever there is no room for. So nobody pushes out
- * what others have, as long as those have less; what one causes in masses pushes out its own.
+ * If there is no room, one event is removed: the oldest of the largest member in the largest group.
+ * Size means number of events or bytes, whichever has no room. So a member with many events only
+ * removes its own events, and never those of smaller members.
  */
 export class KeptEvents {
   readonly #limit: number;
   readonly #maxBytes: number;
-  /** In the order of their ids. */
+  /** In order of ids. */
   readonly #events: Event[] = [];
   readonly #groups = new Map<Account['group'], Group>();
   #bytes = 0;
 
-  /** @param limits events, and bytes of their lines, at most */
+  /** @param limits the most events, and the most bytes of their lines */
   constructor({ limit, maxBytes }: { limit: number; maxBytes: number }) {
     this.#limit = limit;
     this.#maxBytes = maxBytes;
@@ -40,12 +40,12 @@ export class KeptEvents {
     return this.#events.length;
   }
 
-  /** Id of the oldest one; 0: there is none. */
+  /** Id of the oldest event. 0: there is none. */
   get oldest(): number {
     return this.#events[0]?.id ?? 0;
   }
 
-  /** Adds an event with an id above all others. @param bytes of its line in the file */
+  /** Adds an event with the highest id. @param bytes of its line in the file */
   add(event: Event, bytes: number): void {
     const { group, member } = accountOf(event);
     const all: Group = this.#groups.get(group) ?? { members: new Map(), count: 0, bytes: 0 };
@@ -63,7 +63,7 @@ export class KeptEvents {
     }
   }
 
-  /** Those with an id above `after`, the oldest first. */
+  /** Events with an id above `after`, the oldest first. */
   *since(after: number): Generator<Event> {
     for (let at = this.#indexAbove(after); at < this.#events.length; at++) {
       yield this.#events[at]!;

@@ -1,31 +1,34 @@
-/** The lines of the file of events. Reading it takes bounded memory, whatever stands in it. */
+/** The lines of the file of events. Reading uses bounded memory for any contents. */
 import type { FileHandle } from 'node:fs/promises';
 import { Event, type EventDraft, MAX_ID, MAX_TEXT } from '@mirrorplane/contract';
 
-/** Which event of which start of which agent it is. */
+/** Identifies an event of an agent: node, start of the agent, number. */
 export interface Origin {
   node: string;
   epoch: string;
   seq: number;
 }
 
-/** A line of the file. The first lines of a file that was written again say what had been told by then. */
+/**
+ * A line of the file. The first lines of a rewritten file record which events were already
+ * reported.
+ */
 export interface Line {
   event?: Event;
   origin?: Origin;
   /** Store revision of the change that it reports. */
   revision?: number;
-  /** Id of the newest event by then. */
+  /** Id of the newest event at that time. */
   last?: number;
 }
 
-/** Bytes of a line; what we write is less, see `bounded`. A longer one is left out. */
+/** The longest line, bytes. Written lines are shorter (`bounded`). A longer line is ignored. */
 export const MAX_LINE_BYTES = 256 * 1024;
 const CHUNK_BYTES = 64 * 1024;
-/** Characters of the message of an event; of one of an agent, the contract allows less. */
+/** The longest message of an event, characters. The contract allows less for events of agents. */
 const MAX_MESSAGE = 4096;
 
-/** A draft whose texts are no longer than those of the log may be. */
+/** A draft with texts cut to the limits of the log. */
 export function bounded<T extends EventDraft>(draft: T): T {
   const { message, object, reasons } = draft;
   return {
@@ -44,7 +47,7 @@ export function textOf(lines: readonly Line[]): string {
   return lines.map((line) => `${JSON.stringify(line)}\n`).join('');
 }
 
-/** What a line says, as far as it is understood. */
+/** Parses a line. Unknown parts are ignored. */
 export function parseLine(text: string): Line {
   try {
     const { event, origin, revision, last } = JSON.parse(text) as Record<keyof Line, never>;
@@ -65,7 +68,7 @@ function isOrigin(value: unknown): value is Origin {
   return typeof node === 'string' && typeof epoch === 'string' && Number.isSafeInteger(seq);
 }
 
-/** The lines of a file from its beginning, each without its end; one that is too long is empty. */
+/** The lines of a file, without line ends. A line that is too long is returned empty. */
 export async function* readLines(file: FileHandle): AsyncGenerator<{ text: string; ended: boolean }> {
   const chunk = Buffer.alloc(CHUNK_BYTES);
   let pieces: Buffer[] = [];
@@ -75,7 +78,7 @@ export async function* readLines(file: FileHandle): AsyncGenerator<{ text: strin
     if (size > MAX_LINE_BYTES) {
       pieces = [];
     } else {
-      // Copied: the chunk is filled again.
+      // Copied, because the buffer is used again.
       pieces.push(Buffer.from(bytes));
     }
   };

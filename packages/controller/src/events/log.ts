@@ -1,6 +1,7 @@
 /**
- * The durable log of events: DATA/events.log, one JSON object a line, and the newest events in memory. Writing never
- * blocks the event loop: what comes while the disk is busy is written together afterwards.
+ * The durable log of events: DATA/events.log, one JSON object a line, and the newest events in
+ * memory. Writing never blocks the event loop. Events that come while the disk is busy are written
+ * together afterwards.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open, rename } from 'node:fs/promises';
@@ -21,22 +22,22 @@ export interface EventLogOptions {
   /** Milliseconds since 1970. */
   clock: () => number;
   log: Logger;
-  /** How many events are kept. Default `MAX_EVENTS`. */
+  /** The most stored events. Default `MAX_EVENTS`. */
   limit?: number;
-  /** How many bytes of events are kept. Default `MAX_LOG_BYTES`. */
+  /** The most bytes of stored events. Default `MAX_LOG_BYTES`. */
   maxBytes?: number;
-  /** How much of that one node may cause. Default `NODE_SHARE`. */
+  /** The share of one node. Default `NODE_SHARE`. */
   shares?: Omit<SharesOptions, 'tell'>;
 }
 
-/** Bytes of events that are kept. The file is written again when it is twice as large. */
+/** Bytes of stored events. The file is rewritten when it is twice as large. */
 export const MAX_LOG_BYTES = 16 << 20;
-/** An id that is so far above the one before it is damage. */
+/** An id that exceeds the previous one by this much is damaged. */
 const FAR = 1e12;
 
-/** Milliseconds between attempts to write to a disk that refuses. */
+/** Milliseconds between attempts to write after a failure. */
 const RETRY_MS = 1000;
-/** More changes than the store can hold as not told yet. */
+/** More revisions than the store can have as not reported yet. */
 const MAX_REVISIONS = 1024;
 
 export class EventLog {
@@ -45,20 +46,20 @@ export class EventLog {
   readonly #log: Logger;
   readonly #limit: number;
   readonly #listeners = new Set<() => void>();
-  /** The newest event of every agent that was taken, and that is on the disk. */
+  /** By agent: the newest accepted event, and the newest on disk. */
   readonly #taken = new Map<string, Origin>();
   readonly #written = new Map<string, Origin>();
-  /** Revisions of the changes that were told last. */
+  /** Revisions of the last reported changes. */
   readonly #revisions = new Set<number>();
   readonly #maxBytes: number;
   readonly #shares: NodeShares;
   #file: FileHandle;
-  /** What is on the disk. */
+  /** The events on disk. */
   readonly #kept: KeptEvents;
   #lines = 0;
   #bytes = 0;
   #last = 0;
-  /** Of what was written since the start. */
+  /** Counts of events written since the start. */
   readonly totals = new EventTotals();
   #newestRead = 0;
   #waiting: Waiting[] = [];
@@ -79,7 +80,10 @@ export class EventLog {
     this.#shares = new NodeShares({ ...shares, tell: (draft) => this.#tellUnbounded(draft) });
   }
 
-  /** Reads what is there, and appends from now on. A line that is cut short, damaged or too long is left out. */
+  /**
+   * Reads the file, and appends from now on. A line that is incomplete, damaged or too long is
+   * ignored.
+   */
   static async open(filePath: string, options: EventLogOptions): Promise<EventLog> {
     const events = new EventLog(await openForAppending(filePath), filePath, options);
     syncFolder(path.dirname(filePath));
@@ -87,43 +91,46 @@ export class EventLog {
     return events;
   }
 
-  /** Id of the newest event; 0: there was none yet. */
+  /** Id of the newest event. 0: there is none yet. */
   get last(): number {
     return this.#last;
   }
 
-  /** Id of the oldest event that is kept; 0: there is none. */
+  /** Id of the oldest stored event. 0: there is none. */
   get oldest(): number {
     return this.#kept.oldest;
   }
 
-  /** The events that are kept with an id above `after`, the oldest first. */
+  /** Stored events with an id above `after`, the oldest first. */
   since(after: number): Generator<Event> {
     return this.#kept.since(after);
   }
 
-  /** The events that are kept, the newest first. */
+  /** Stored events, the newest first. */
   newestFirst(): Generator<Event> {
     return this.#kept.newestFirst();
   }
 
-  /** Resolves when the events are on the disk and can be read. @throws Error where the disk refuses; it is tried again. */
+  /**
+   * Resolves when the events are on disk and can be read. @throws Error if the disk refuses; the
+   * log tries again
+   */
   append(...drafts: EventDraft[]): Promise<void> {
     return this.#enqueue(drafts.map((draft) => ({ draft: this.#dated(draft) })));
   }
 
-  /** As `append`, but a disk that refuses is left to the log: an event never stands in the way of what it tells. */
+  /** As `append`, but without an error: a failing disk must not block the reported change. */
   async note(...drafts: EventDraft[]): Promise<void> {
     await this.append(...drafts).catch(() => undefined);
   }
 
-  /** As `note`, of a change that the store committed at this revision. */
+  /** As `note`, for a change that the store committed at this revision. */
   async noteDecision(revision: number, drafts: readonly EventDraft[]): Promise<void> {
     const waiting = drafts.map((draft) => ({ draft: this.#dated(draft), revision }));
     await this.#enqueue(waiting).catch(() => undefined);
   }
 
-  /** Adds the events of changes that were committed by a controller which was killed before it told them. */
+  /** Adds events for committed changes of a controller that was killed before it reported them. */
   async recover(changes: readonly { revision: number; events?: EventDraft[] }[]): Promise<void> {
     for (const { revision, events = [] } of changes) {
       if (!this.#revisions.has(revision)) {
@@ -133,10 +140,11 @@ export class EventLog {
   }
 
   /**
-   * Keeps what an agent tells, each event once, however often it is told. What is missing between the last one and these
-   * is reported as lost.
-   * @param translate gives the event as it is kept, or undefined: it is about what the node does not have
-   * @returns number of the last one, when all up to it are on the disk
+   * Stores events of an agent. A repeated event is stored once. A gap between the last event and
+   * these is reported as lost events.
+   * @param translate returns the event to store; undefined: it is about something that the node
+   * does not have
+   * @returns number of the last event, after all events up to it are on disk
    */
   async take(
     node: string,
@@ -167,20 +175,20 @@ export class EventLog {
     return Math.max(known, newest?.seq ?? 0);
   }
 
-  /** The node is deleted: which events of its agent were taken need not be known any more. */
+  /** The node is deleted: forgets which events of its agent were accepted. */
   forget(node: string): void {
     this.#taken.delete(node);
     this.#written.delete(node);
     this.#shares.forget(node);
   }
 
-  /** Calls `listener` whenever events were added. Returns what ends that. */
+  /** Calls `listener` after events were added. Returns the function that ends this. */
   onAppended(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Writes what waits, and lets go of the file. What is told from now on is not kept. */
+  /** Writes waiting events, and closes the file. Later events are not stored. */
   async close(): Promise<void> {
     this.#shares.flush();
     this.#closed = true;
@@ -208,7 +216,7 @@ export class EventLog {
     }
   }
 
-  /** What waits when the disk is free is written at once; later calls find that nothing is left. */
+  /** Writes all waiting events at once. Later calls then find nothing to write. */
   #write(): Promise<void> {
     return this.#writes.run(() => this.#writeWaiting());
   }
@@ -245,7 +253,7 @@ export class EventLog {
     }
   }
 
-  /** A disk that is full may have taken a part: whatever is written next begins with a new line. */
+  /** A full disk may have written a part of a line, so the next write begins with a line end. */
   #failed(waiting: readonly Waiting[], error: Error): void {
     this.#torn = true;
     this.#waiting = [...waiting, ...this.#waiting].slice(-this.#limit);
@@ -285,7 +293,10 @@ export class EventLog {
     }
   }
 
-  /** Leaves out of the file what is not kept any more. The new file takes the place of the old one as a whole. */
+  /**
+   * Rewrites the file without events that are no longer stored. The new file replaces the old one
+   * atomically.
+   */
   async #rewrite(): Promise<void> {
     const temporary = `${this.#path}.new`;
     try {
@@ -308,7 +319,7 @@ export class EventLog {
       this.#lines = this.#kept.size;
       this.#bytes = (await this.#file.stat()).size;
     } catch (error) {
-      // The old file is as good as it was; it is tried again when as many events have come once more.
+      // The old file is unchanged. The next attempt comes after as many further events.
       this.#lines = 0;
       this.#bytes = 0;
       this.#log.warn({ err: error }, 'event log not shortened');
@@ -326,7 +337,7 @@ export class EventLog {
         this.#remember([line], this.#written);
         this.#rememberChanges([line]);
         this.#last = Math.max(this.#last, line.last ?? 0);
-        // A batch that a full disk had taken in part was written again.
+        // A batch that a full disk had written in part was written again.
         const newest = this.#newestRead;
         if (line.event && line.event.id > newest && (newest === 0 || line.event.id < newest + FAR)) {
           this.#newestRead = line.event.id;

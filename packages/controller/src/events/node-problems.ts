@@ -1,10 +1,15 @@
-/** Compares the problems of nodes with those that were told last. Pure but for what it remembers. */
+/**
+ * Compares the problems of nodes with those that were last reported. No I/O; it only keeps state.
+ */
 import type { Event, EventDraft, NodeProblem } from '@mirrorplane/contract';
 import type { JudgedNode } from '../reports/found-problems.ts';
 
-/** Milliseconds for which a problem lasts, or is over, before it is told: what heals in a moment is no news. */
+/**
+ * Milliseconds that a problem must last, or be over, before it is reported. Shorter changes are not
+ * reported.
+ */
 const SETTLE_MS = 2000;
-/** Codes that have an event of their own when they appear. That they are over is told here. */
+/** Codes with a separate event when they appear. Their end is reported here. */
 const TOLD_ELSEWHERE: ReadonlySet<string> = new Set([
   'PROTOCOL_UNSUPPORTED',
   'NODE_SECOND_AGENT',
@@ -14,7 +19,10 @@ const TOLD_ELSEWHERE: ReadonlySet<string> = new Set([
 ]);
 
 interface Told {
-  /** Milliseconds since which it is other than told; undefined: it is as told. */
+  /**
+   * Time since when the state differs from the reported one, milliseconds. Undefined: it does not
+   * differ.
+   */
   since?: number | undefined;
   told: boolean;
 }
@@ -32,14 +40,14 @@ export class NodeProblems {
     }
   }
 
-  /** True where a change is not told yet, for it may be over in a moment. */
+  /** True while a change is not reported yet, because it may not last. */
   get unsettled(): boolean {
     return [...this.#nodes.values()].some((codes) => [...codes.values()].some(({ since }) => since !== undefined));
   }
 
   /**
-   * The events that lead from what was told to what is now. Nodes that are not among them are forgotten.
-   * @param now milliseconds, of any clock that only grows
+   * Events for changes since the last report. Nodes that are not in the list are forgotten.
+   * @param now milliseconds of a monotonic clock
    */
   changes(judged: readonly JudgedNode[], now: number): EventDraft[] {
     const present = new Set(judged.map(({ name }) => name));

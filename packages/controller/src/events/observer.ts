@@ -1,4 +1,4 @@
-/** Watches changes that no operator makes (agents, interfaces, states of policies), and reports them. */
+/** Reports changes that no operator makes: of agents, interfaces, and states of policies. */
 import type { EventDraft, NodeProblem, PolicyStatus } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import type { Planned, Planning } from '../planning/planning.ts';
@@ -11,9 +11,9 @@ import type { EventLog } from './log.ts';
 import { NodeProblems } from './node-problems.ts';
 import { PolicyStates } from './policy-states.ts';
 
-/** Milliseconds between comparisons that only counters ask for. */
+/** Milliseconds between comparisons after new counters. */
 const COUNTERS_MS = 5000;
-/** Milliseconds between comparisons that nothing asks for: time itself brings the end of certificates. */
+/** Milliseconds between comparisons without a request, because certificates end by time alone. */
 const PASSING_MS = 60_000;
 
 interface Parts {
@@ -24,7 +24,7 @@ interface Parts {
   log: Logger;
   /** Milliseconds since 1970. */
   clock: () => number;
-  /** The status of every policy now. */
+  /** The current status of every policy. */
   statuses: () => PolicyStatus[];
 }
 
@@ -34,7 +34,10 @@ export class EventObserver {
   readonly #problems = new NodeProblems();
   readonly #interfaces: InterfaceWatch;
   readonly #comparisons = new ComparisonTimer(() => this.#compare());
-  /** After a start, nodes whose agents may be about to come back: until the grace is over their absence is no news. */
+  /**
+   * After a start: nodes whose agents may come back soon. Their absence is not reported during the
+   * grace period.
+   */
   readonly #awaited: Set<string>;
   readonly #grace: NodeJS.Timeout;
   readonly #counting: NodeJS.Timeout;
@@ -42,7 +45,7 @@ export class EventObserver {
   #countersSeen = '';
   #closed = false;
 
-  /** To be made before the first planning: what that one finds is where everything stands. */
+  /** Must be made before the first planning, whose result is the initial state. */
   constructor(parts: Parts) {
     const { view, live, planning, events, clock } = parts;
     this.#parts = parts;
@@ -69,12 +72,12 @@ export class EventObserver {
     this.#tellOfNode('nodeConnected', node, `the agent is connected${version === undefined ? '' : `, ${version}`}`);
   }
 
-  /** It is connected no more. */
+  /** The agent of the node has disconnected. */
   disconnected(node: string): void {
     this.#tellOfNode('nodeDisconnected', node, 'the agent is no longer connected');
   }
 
-  /** An agent of the node was turned away. */
+  /** An agent of the node was refused. */
   rejected(node: string, problem: NodeProblem): void {
     this.#tellRefused('nodeRejected', node, problem);
   }
@@ -85,7 +88,7 @@ export class EventObserver {
     this.#comparisons.ask();
   }
 
-  /** The node reports counters that cannot be its own. */
+  /** The node has reported counters that cannot be its own. */
   countersRefused(node: string, message: string): void {
     this.#tellRefused('countersRefused', node, { code: 'COUNTERS_REFUSED', message });
   }
@@ -125,7 +128,7 @@ export class EventObserver {
     }
   }
 
-  /** Returns whether something waits to be told until it has lasted. */
+  /** Returns whether a change is waiting until it has lasted long enough. */
   #compare(): boolean {
     const now = performance.now();
     const { view, live, events, statuses, log } = this.#parts;

@@ -1,4 +1,4 @@
-/** What an operator has done to policies, read from the operations that do it. Pure. */
+/** Makes events for an operator's changes of policies, from the store operations. Pure. */
 import type { EventDraft } from '@mirrorplane/contract';
 import { FOLDERS, type PolicyRecord } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
@@ -7,8 +7,8 @@ import type { Operation } from '../store/store.ts';
 const OWN_FIELDS: ReadonlySet<string> = new Set(['uid', 'type', 'createdAt', 'updatedAt', 'enabled']);
 
 /**
- * The events of operations that an operator asked for.
- * @param before gives the policy as it is until then
+ * Events for the operations of an operator.
+ * @param before returns the policy before the change
  * @param operator name of the operator
  */
 export function policyChanges(
@@ -47,7 +47,10 @@ function outline({ sources, destination, direction, percent, enabled }: PolicyRe
   return `${many} to ${destination}, ${direction}, ${percent} %${enabled ? '' : ', disabled'}`;
 }
 
-/** As in `percent 100 to 25`; of lists and texts, that they have changed. */
+/**
+ * Describes changed fields, such as `percent 100 to 25`. For lists and texts, only that they have
+ * changed.
+ */
 function changedFields(was: PolicyRecord, is: PolicyRecord): string[] {
   const names = new Set([...Object.keys(was), ...Object.keys(is)].filter((name) => !OWN_FIELDS.has(name)));
   return [...names].flatMap((name) => {

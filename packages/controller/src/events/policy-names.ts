@@ -1,14 +1,14 @@
-/** How policies are called: also earlier ones, because agents report an end later. */
+/** Names of policies, including deleted ones, because agents report the end of a capture later. */
 import type { View } from '../store/view.ts';
 
-/** How many policies that were deleted are remembered by name. */
+/** The most deleted policies with a remembered name. */
 const MAX_FORMER = 1000;
 
-/** Names of policies by uid, also of those that were deleted while this controller ran. */
+/** Names of policies by uid, including policies that were deleted during this run. */
 export class PolicyNames {
   readonly #names = new Map<string, string>();
 
-  /** Takes over what the view has now. */
+  /** Adds the names of the current view. */
   learn(view: View): void {
     const policies = view.all('policies');
     for (const { value } of policies.values()) {

@@ -1,4 +1,6 @@
-/** Compares the states of policies with those that were told last. Pure but for what it remembers. */
+/**
+ * Compares the states of policies with those that were last reported. No I/O; it only keeps state.
+ */
 import {
   type Event,
   type EventCause,
@@ -9,16 +11,22 @@ import {
   type StatusReason,
 } from '@mirrorplane/contract';
 
-/** Milliseconds for which nodes may be behind before it is told. */
+/** Milliseconds that nodes may be behind before this is reported. */
 const PENDING_MS = 5000;
 
 interface Told {
   name: string;
   state: PolicyState;
-  /** Codes and places of the reasons: their messages hold numbers that change all the time. */
+  /**
+   * Codes and places of the reasons. Messages are left out, because their numbers change all the
+   * time.
+   */
   reasons: string;
   nodes: ReadonlySet<string>;
-  /** `updatedAt` of the policy; undefined: not known, for it was told before this controller started. */
+  /**
+   * `updatedAt` of the policy. Undefined: unknown, because the state was reported before this
+   * controller started.
+   */
   updatedAt: string | undefined;
 }
 
@@ -32,11 +40,11 @@ export interface Judged {
 
 export class PolicyStates {
   readonly #told = new Map<string, Told>();
-  /** uid of a policy to the time since which nodes have been about to catch up, in milliseconds. */
+  /** uid of a policy to the time since when its nodes are behind, milliseconds. */
   readonly #pending = new Map<string, number>();
   readonly #since: string;
 
-  /** @param since when the controller started, ISO 8601 */
+  /** @param since start of the controller, ISO 8601 */
   constructor(since: string) {
     this.#since = since;
   }
@@ -46,7 +54,7 @@ export class PolicyStates {
     const byName = new Map([...policies].map((policy) => [policy.name, policy]));
     for (const { kind, object, at, state, reasons = [], count } of newestFirst) {
       const policy = kind === 'policyStateChanged' ? byName.get(object.name) : undefined;
-      // One that was created since then bears the name only.
+      // A policy that was created later only has the same name.
       if (policy && state && at >= policy.createdAt && !this.#told.has(policy.uid)) {
         const nodes = nodesOf(reasons);
         const told = { name: object.name, state, reasons: digest(reasons, count ?? reasons.length), nodes };
@@ -55,15 +63,16 @@ export class PolicyStates {
     }
   }
 
-  /** True where a change is not told yet, for it may be over in a moment. */
+  /** True while a change is not reported yet, because it may not last. */
   get unsettled(): boolean {
     return this.#pending.size > 0;
   }
 
   /**
-   * The events that lead from what was told to what is now. Policies that are not among them are forgotten.
-   * @param now milliseconds, of any clock that only grows
-   * @param awaited nodes whose agents are about to come back: of a policy that waits for one, nothing is told yet
+   * Events for changes since the last report. Policies that are not in the list are forgotten.
+   * @param now milliseconds of a monotonic clock
+   * @param awaited nodes whose agents should come back soon; policies of such nodes are not
+   * reported yet
    */
   changes(judged: readonly Judged[], now: number, awaited: ReadonlySet<string>): EventDraft[] {
     const present = new Set(judged.map(({ status }) => status.uid));
@@ -109,7 +118,7 @@ export class PolicyStates {
     });
   }
 
-  /** A node that has not applied the newest program yet does so in a moment, mostly: that is no news until it lasts. */
+  /** A node usually applies a new program within a moment. A delay is reported only if it lasts. */
   #isPassing({ uid, state, reasons }: PolicyStatus, now: number): boolean {
     if (state !== 'degraded' || !reasons.every(({ code }) => code === 'NODE_PENDING')) {
       this.#pending.delete(uid);
@@ -137,7 +146,10 @@ function messageOf({ state, reasons }: PolicyStatus, before: Told | undefined): 
   return `${step}: ${first.message}${more}`;
 }
 
-/** The agent of the one node that the reasons that came or went are about; else the controller. */
+/**
+ * The cause of a change: the agent of a node if all changed reasons are about this node, else the
+ * controller.
+ */
 function observedBy(now: ReadonlySet<string>, before: ReadonlySet<string> = new Set()): EventCause {
   const changed = now.symmetricDifference(before);
   const [node, ...more] = changed.size > 0 ? changed : now;

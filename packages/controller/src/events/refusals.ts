@@ -1,29 +1,35 @@
 /**
- * What was refused on the agents' port, or to somebody who signs in. Each refusal is counted in memory, for the metrics. It is told at once where the
- * last minute was quiet, and else with all others of its minute: a stranger costs no disk, however often it tries.
+ * Refusals on the agents' port, and of sign-ins. Each refusal is counted in memory for the metrics.
+ * If the last minute had no refusal, it is reported at once. Otherwise all refusals of a minute are
+ * reported together. So repeated attempts of a stranger do not fill the disk.
  */
 
-/** What was asked for: a certificate, the connection of an agent, a place among the connections, or a session. */
+/**
+ * The refused request: a certificate, the connection of an agent, a connection as such, or a
+ * session.
+ */
 export type RefusedRequest = 'enroll' | 'renew' | 'sync' | 'connection' | 'signIn';
 
 /** One refusal. */
 export interface Refusal {
   request: RefusedRequest;
-  /** A word of a fixed list, as a code of the error catalogue: label of the metric. */
+  /**
+   * A word of a fixed list, for example a code of the error catalogue. It is a label of the metric.
+   */
   reason: string;
   /** For people. */
   message: string;
   address: string;
-  /** Name that the other end gave. Anyone can give any. */
+  /** Name given by the other end. It is not verified. */
   node?: string;
 }
 
-/** Milliseconds between two times that refusals of one request are told. */
+/** Milliseconds between two reports about one kind of request. */
 export const REFUSALS_INTERVAL_MS = 60_000;
 
 interface Told {
   timer: NodeJS.Timeout;
-  /** Since it was told last. */
+  /** Refusals since the last report. */
   count: number;
   last: Refusal | undefined;
 }
@@ -35,7 +41,7 @@ export class Refusals {
   readonly #intervalMs: number;
 
   /**
-   * @param tell is given a refusal, and how many it stands for
+   * @param tell called with a refusal, and the number of refusals that it stands for
    * @param intervalMs default `REFUSALS_INTERVAL_MS`
    */
   constructor(tell: (refusal: Refusal, count: number) => void, intervalMs = REFUSALS_INTERVAL_MS) {
@@ -57,7 +63,7 @@ export class Refusals {
     this.#tell(refusal, 1);
   }
 
-  /** How many there were since the start, by request and reason. */
+  /** Number of refusals since the start, by request and reason. */
   *counts(): Generator<{ request: RefusedRequest; reason: string; count: number }> {
     for (const [request, counts] of this.#counts) {
       for (const [reason, count] of counts) {

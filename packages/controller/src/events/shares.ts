@@ -1,14 +1,22 @@
-/** How many events a node may cause in a time. What is more is counted, and told as one event. */
+/**
+ * Limits the events that a node may cause. Further events are counted, and reported as one event.
+ */
 import type { EventDraft } from '@mirrorplane/contract';
 import { TokenBucket } from '../token-bucket.ts';
 import { accountOf } from './accounts.ts';
 
-/** Events of one node: at once, as after a long time without the controller, and in each second after that. */
+/**
+ * Limit for one node: `reserve` events at once, for example after a long time without the
+ * controller, and then `perSecond` events a second.
+ */
 export const NODE_SHARE = { reserve: 5000, perSecond: 10 };
-/** Milliseconds between two events that say what was left out. */
+/** Milliseconds between two events about left-out events. */
 export const LEFT_OUT_MS = 60_000;
 
-/** Why an event was left out: there were too many, or it was about what is another's. */
+/**
+ * Why an event was left out: too many events, or an event about something that is not the node's
+ * own.
+ */
 export type LeftOutReason = 'share' | 'foreign';
 
 const WHY: Record<LeftOutReason, string> = {
@@ -17,7 +25,7 @@ const WHY: Record<LeftOutReason, string> = {
 };
 
 export interface SharesOptions {
-  /** Writes what was left out. */
+  /** Reports left-out events. */
   tell: (draft: EventDraft) => void;
   share?: { reserve: number; perSecond: number };
   intervalMs?: number;
@@ -33,7 +41,7 @@ export class NodeShares {
     this.#options = { tell, share, intervalMs };
   }
 
-  /** Whether the event is within the share of the node that caused it; true where no node did. */
+  /** Whether the event is within the share of its node. True if no node caused the event. */
   admit(draft: EventDraft): boolean {
     const { group, member } = accountOf(draft);
     if (group !== 'nodes') {
@@ -56,7 +64,7 @@ export class NodeShares {
     this.#timer ??= setTimeout(() => this.flush(), this.#options.intervalMs).unref();
   }
 
-  /** Tells now what was left out. */
+  /** Reports left-out events now. */
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

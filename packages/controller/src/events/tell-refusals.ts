@@ -1,10 +1,13 @@
-/** How refusals are told: in the log; of a certificate as an event and in the audit log, of a session in the audit log. */
+/**
+ * Reports refusals in the log. Refused certificates are also an event and an entry of the audit
+ * log, and refused sessions an entry of the audit log.
+ */
 import type { Logger } from '@mirrorplane/daemon';
 import type { AuditEntry, AuditLog } from '../audit/audit.ts';
 import type { EventLog } from './log.ts';
 import type { Refusal } from './refusals.ts';
 
-/** Gives what `Refusals` calls, at most once a minute for each kind of request. */
+/** Makes the function that `Refusals` calls, at most once a minute for each kind of request. */
 export function refusalTeller(parts: { audit: AuditLog; events: EventLog; log: Logger }) {
   const { audit, events, log } = parts;
   return (refusal: Refusal, count: number): void => {

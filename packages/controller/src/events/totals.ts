@@ -1,9 +1,9 @@
-/** How many events there were since the controller was started, and what moves have cost. */
+/** Counts events since the start of the controller, and the cost of migrations. */
 import type { Event, EventKind } from '@mirrorplane/contract';
 
 export class EventTotals {
   readonly kinds = new Map<EventKind, number>();
-  /** Packets that were not copied, or copied twice, because of moves, as far as it was measured. */
+  /** Packets that migrations have missed, and that they have duplicated, as far as measured. */
   missed = 0;
   duplicated = 0;
 

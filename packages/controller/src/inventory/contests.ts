@@ -1,16 +1,19 @@
-/** Claims of nodes to what another node has, in words: at both nodes, and as an event. */
+/**
+ * Describes contests, that is claims of a node to another node's interface: as problems of both
+ * nodes, and as events.
+ */
 import type { Device, EventDraft, NodeProblem } from '@mirrorplane/contract';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import type { Contest } from './places.ts';
 
-/** Problems that are shown of one node. */
+/** The most contests that are shown for one node. */
 const MAX_SHOWN = 64;
-/** Events of contests of one node in one planning; its others are counted in the last of them. */
+/** The most events about contests of one node in one planning. The last of them counts the rest. */
 const MAX_EVENTS = 8;
 
 /**
- * Makes the contests of now the problems of their nodes.
- * @returns events of those that are new
+ * Turns the current contests into problems of their nodes.
+ * @returns events for new contests
  */
 export function tellContests(contests: readonly Contest[], live: LiveNodes): EventDraft[] {
   const problems = new Map<string, NodeProblem[]>();
@@ -24,7 +27,8 @@ export function tellContests(contests: readonly Contest[], live: LiveNodes): Eve
       continue;
     }
     add(problems, contest.claimant, problem);
-    // What a node of another communication domain says is nothing to the one that has the interface, nor to its policies.
+    // A claim from another communication domain does not affect the node that has the interface, or
+    // its policies.
     if (!contest.domains && !contest.bound && (problems.get(contest.holder)?.length ?? 0) < MAX_SHOWN) {
       add(problems, contest.holder, problem);
     }
@@ -65,7 +69,7 @@ function problemOf(contest: Contest): NodeProblem {
   return { code, message: `"${id}": ${has}; ${other}: ${remedy}`, interface: id };
 }
 
-/** Only an operator declares edges: an agent that reports a device as an edge is refused. */
+/** Problems for devices that an agent reports as edges. Only an operator can declare edges. */
 function edgeProblems(devices: readonly Device[]): NodeProblem[] {
   return devices
     .flatMap(({ name, identity }): NodeProblem[] => {

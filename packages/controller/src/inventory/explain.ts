@@ -1,8 +1,11 @@
-/** Says why an id that a policy names has no device, from what agents report beside the interfaces. */
+/** Explains why an interface id of a policy has no device, from other reports of agents. */
 import type { Explanation } from '@mirrorplane/planner';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 
-/** What nodes know of an id: that its NIC has no device that can be mirrored, or that it is the name of a device. */
+/**
+ * The explanation for an id: its NIC has no device that can be mirrored, or it is the name of a
+ * device.
+ */
 export function explainId(id: string, live: LiveNodes): Explanation | undefined {
   for (const node of live.all().values()) {
     const problem = node.connected

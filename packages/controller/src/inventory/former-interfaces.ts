@@ -1,15 +1,23 @@
-/** When the record of an interface ends that no one declared, no policy names and no node has any more. */
+/**
+ * Removes old records of interfaces that are not declared, that no policy names, and that no node
+ * has.
+ */
 import type { Interface } from '@mirrorplane/contract';
 import type { InterfaceRecord } from '../store/records.ts';
 import type { Stored } from '../store/view.ts';
 
-/** Milliseconds that the record of an interface without a device is kept: a VM that is switched off may come back. */
+/**
+ * Milliseconds that the record of an interface without a device is kept, because a stopped VM may
+ * start again.
+ */
 export const KEPT_MS = 7 * 24 * 60 * 60 * 1000;
-/** Records of interfaces without a device that are kept of one node; those that went first end first. */
+/**
+ * The most records of interfaces without a device for one node. Beyond it, the oldest are removed.
+ */
 export const MAX_FORMER_OF_NODE = 1024;
 
 export interface FormerOptions {
-  /** Interfaces with the devices that they have now. */
+  /** Interfaces with their current devices. */
   observed: readonly Pick<Interface, 'id' | 'devices' | 'home'>[];
   /** Ids that policies name. */
   named: ReadonlySet<string>;
@@ -19,8 +27,9 @@ export interface FormerOptions {
 }
 
 /**
- * Notes in the records where each interface was last and since when it is gone, and leaves out those that end. The record of
- * one that is declared, named by a policy or somewhere never ends.
+ * Writes the last node of each interface, and the time of its removal, into the records, and leaves
+ * out old records. Records of interfaces that are declared, named by a policy, or present on a node
+ * are never left out.
  */
 export function withoutFormer(
   records: ReadonlyMap<string, Stored<InterfaceRecord>>,

@@ -1,4 +1,4 @@
-/** What operators declared merged with what agents observe. */
+/** Merges declarations of operators with observations of agents. */
 import {
   type Device,
   type DeviceIdentity,
@@ -13,7 +13,7 @@ import type { InterfaceRecord } from '../store/records.ts';
 import type { Stored, View } from '../store/view.ts';
 import { type Contest, NOWHERE, type Place, placeOf, type Sighting } from './places.ts';
 
-/** Records as they are, or as they would be after a decision. */
+/** Records as they are now, or as they would be after a decision. */
 export interface Records {
   domains: ReadonlyMap<string, unknown>;
   pools: ReadonlyMap<string, Stored<{ name: string; domain: string }>>;
@@ -31,20 +31,20 @@ export function recordsOf(view: View): Records {
   };
 }
 
-/** The inventory, with the claims of nodes to what is another's. */
+/** The inventory, and the contests. */
 export type Merged = Omit<Inventory, 'interfaces'> & {
   interfaces: Interface[];
   contests: Contest[];
-  /** Nodes that are believed to have it, by interface. */
+  /** By interface: the nodes with an accepted claim. */
   granted: ReadonlyMap<string, readonly string[]>;
-  /** When the next claim is one too many, milliseconds since 1970. */
+  /** Time when the next claim becomes a contest, milliseconds since 1970. */
   due: number | undefined;
 };
 
 /** What agents say of each interface, by its id. */
 export type Sightings = ReadonlyMap<string, readonly Sighting[]>;
 
-/** The whole inventory, everything in the order of names. @param sightings where they are known already */
+/** The whole inventory, sorted by name. @param sightings where they are known already */
 export function mergeInventory(
   records: Records,
   live: LiveNodes,
@@ -69,7 +69,7 @@ export function mergeInventory(
   };
 }
 
-/** The inventory as it is now. */
+/** The current inventory. */
 export function inventoryOf({ view, live }: { view: View; live: LiveNodes }): Merged {
   return mergeInventory(recordsOf(view), live);
 }
@@ -97,7 +97,7 @@ function sorted<T>(map: ReadonlyMap<string, Stored<T>>): Stored<T>[] {
   return [...map].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, stored]) => stored);
 }
 
-/** The nodes that are believed to have each interface. */
+/** The nodes with an accepted claim to each interface. */
 export function grantedNodes(records: Records, live: LiveNodes): Map<string, readonly string[]> {
   const places = placesOf(records, sightingsOf(records, live), live.now());
   return new Map([...places].map(([id, { granted }]) => [id, granted]));
@@ -114,8 +114,8 @@ function placesOf({ interfaces }: Records, sightings: Sightings, now: number): M
 }
 
 /**
- * Which devices each interface may be: those of declared edges by name or MAC, all others by their identity. Of the
- * interfaces among the records, only the declared edges matter.
+ * The possible devices of each interface: for declared edges by name or MAC, for all others by
+ * identity. Of the interface records, only declared edges matter.
  */
 export function sightingsOf(records: Records, live: LiveNodes): Sightings {
   const sightings = new Map<string, Sighting[]>();
@@ -151,12 +151,14 @@ function edgesByNode(records: Records): Map<string, InterfaceRecord[]> {
   return edges;
 }
 
-/** What an agent sees is a guest's. Which NIC is an edge is an operator's to declare. */
+/** Agents may only report interfaces of guests. An edge must be declared by an operator. */
 function isGuest({ provider, kind }: DeviceIdentity): boolean {
   return provider !== 'declared' && kind !== 'edge';
 }
 
-/** Devices of a node with the interface that each is; where several claim the same one, the oldest device has it. */
+/**
+ * The devices of a node by interface. If several devices claim an interface, the oldest one has it.
+ */
 function identified(node: LiveNode, edges: InterfaceRecord[], records: Records): Map<string, Device> {
   const found = new Map<string, Device>();
   for (const { id, edge } of edges) {
@@ -176,14 +178,14 @@ function identified(node: LiveNode, edges: InterfaceRecord[], records: Records):
   return found;
 }
 
-/** The device of a declared edge, as far as the node has it now. */
+/** The current device of a declared edge. */
 export function deviceOfEdge({ devices }: LiveNode, id: string, { device, mac }: EdgeDeclaration): Device | undefined {
   if (device !== undefined) {
     return devices.find(({ name }) => name === device) ?? devices.find(({ altNames }) => altNames?.includes(device));
   }
-  // An agent knows the permanent MAC address, which the present one need not be.
+  // The agent also compares the permanent MAC address, which may differ from the current one.
   const bound = ({ identity }: Device) => identity?.provider === 'declared' && identity.id === id;
   const same = devices.filter((one) => one.mac === mac);
-  // A bridge has the MAC address of its NIC.
+  // Several devices can have the MAC address, for example a NIC and its bridge.
   return same.find((one) => whyNotMirrorable(one, 'edge') === undefined) ?? devices.find(bound) ?? same[0];
 }

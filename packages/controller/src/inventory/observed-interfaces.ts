@@ -1,4 +1,4 @@
-/** Interfaces that agents see become records, so that they outlive their devices. */
+/** Makes records of observed interfaces, so that interfaces outlive their devices. */
 
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import type { InterfaceRecord } from '../store/records.ts';
@@ -15,8 +15,8 @@ export interface Observed {
 }
 
 /**
- * Compares what agents see with the records: new interfaces, changed names and kinds, moves to another pool, and those that
- * are gone for good.
+ * Compares observations with the records: new interfaces, changed names and kinds, moves to another
+ * pool, and removed interfaces.
  * @param named ids that policies name
  * @param now milliseconds since 1970
  */
@@ -39,7 +39,7 @@ export function observedInterfaces(
   const merged = mergeInventory({ ...records, interfaces: present }, live, sightings);
   for (const { id, pool, devices } of merged.interfaces) {
     const stored = present.get(id)!;
-    // The pool of an edge follows from its node and is not kept.
+    // The pool of an edge follows from its node, and is not stored.
     if (devices.length > 0 && !stored.value.edge && stored.value.pool !== pool) {
       present.set(id, { ...stored, value: { ...stored.value, pool } });
     }
@@ -63,7 +63,7 @@ export function observedInterfaces(
 
 type Identity = Pick<InterfaceRecord, 'kind' | 'name' | 'network'>;
 
-/** What the node that has each interface says of it. */
+/** The identity of each interface, as its node reports it. */
 function identitiesOf({ interfaces }: Records, sightings: Sightings): Map<string, Identity> {
   const found = new Map<string, Identity>();
   for (const [id, all] of sightings) {
@@ -75,12 +75,12 @@ function identitiesOf({ interfaces }: Records, sightings: Sightings): Map<string
   return found;
 }
 
-/** Nothing of it is new: most interfaces, each time. */
+/** True if the identity has not changed, which is the usual case. */
 function isIdentityOf(record: InterfaceRecord, { kind, name, network }: Identity): boolean {
   return record.kind === kind && record.name === name && record.network === network;
 }
 
-/** Compares fields whatever their order; an absent field is the same as an undefined one. */
+/** Compares fields in any order. An absent field equals an undefined one. */
 function same(a: InterfaceRecord | undefined, b: InterfaceRecord): boolean {
   const text = (record: InterfaceRecord) =>
     JSON.stringify(

@@ -1,63 +1,71 @@
-/** Where interfaces are. A node is trusted about its own interfaces: a claim does not take away the interface of another node. */
+/**
+ * Decides where interfaces are. A node is trusted about its own interfaces, but its claim cannot
+ * take an interface from another node.
+ */
 import { type Device, type InterfaceDevice, type InterfaceKind, whyNotMirrorable } from '@mirrorplane/contract';
 
 /**
- * Milliseconds that a second device within a communication domain is taken for that of a guest that is about to move: QEMU
- * makes the device of the target first, and then copies the memory of the guest.
+ * Milliseconds for which a second device in a communication domain counts as the start of a
+ * migration. QEMU first makes the device on the target node, and then copies the memory of the
+ * guest.
  */
 export const MOVE_MS = 15 * 60 * 1000;
 /**
- * Milliseconds that two nodes may both say that they have the running guest. In a migration the one that it leaves says
- * `absent`, or loses the device, before or within milliseconds after the guest runs on the other.
+ * Milliseconds for which two nodes may both report the running guest. In a migration, the origin
+ * node reports `absent` or loses the device before, or within milliseconds after, the guest runs on
+ * the target node.
  */
 export const BOTH_RUN_MS = 5000;
 
-/** One device that an agent says is the interface. */
+/** One device that an agent reports for the interface. */
 export interface Sighting {
   node: string;
-  /** Communication domain of the node; undefined where its pool is not known. */
+  /** Communication domain of the node. Undefined if its pool is unknown. */
   domain: string | undefined;
-  /** What its agent says; of a declared edge without identity. */
+  /** The agent's report. For a declared edge it has no identity. */
   source: Device;
   /**
-   * When it was seen first. This and the next two are milliseconds since 1970. No two devices have the same; those of one
-   * device are the same where one message said both.
+   * Time when it was first seen. This and the next two are milliseconds since 1970, and unique for
+   * each device. Two times of one device are equal if one message reported both.
    */
   since: number;
-  /** Since when the agent says that the guest is there, or does not say that it is not; undefined: it is not. */
+  /**
+   * Since when the agent reports the guest as present, or as unknown. Undefined: the guest is
+   * absent.
+   */
   claimedSince: number | undefined;
-  /** Since when the agent says that the guest runs there. */
+  /** Since when the agent reports that the guest runs there. */
   runningSince: number | undefined;
-  /** The agent is there, or was a moment ago. */
+  /** The agent is connected, or was within the grace period. */
   present: boolean;
 }
 
-/** A claim that is refused: another node has the interface. */
+/** A refused claim: another node has the interface. */
 export interface Contest {
   interface: string;
   claimant: string;
   claimantDevice: string;
   holder: string;
-  /** Undefined where the holder has none. */
+  /** Undefined if the holder has no device. */
   holderDevice: string | undefined;
-  /** An operator has bound the interface to the holder, which may have no device of it. */
+  /** An operator has bound the interface to the holder, which may have no device for it. */
   bound?: true;
-  /** Where the two are in different communication domains: that of the claimant and that of the holder. */
+  /** If the two nodes are in different communication domains: both domains. */
   domains?: { claimant: string; holder: string };
 }
 
-/** Where an interface has devices, the newest last, and at which of them the guest is. */
+/** The devices of an interface, the newest last, and the device with the guest. */
 export interface Place {
   devices: InterfaceDevice[];
   home: string | undefined;
-  /** Nodes that are believed to have it: all that say so, without those whose claim is refused. */
+  /** Nodes with an accepted claim. */
   granted: string[];
   contests: Contest[];
-  /** When a second device is one too long to be that of a migration, milliseconds since 1970. */
+  /** Time when a second device no longer counts as part of a migration, milliseconds since 1970. */
   due: number | undefined;
 }
 
-/** Where nothing is. */
+/** An interface without a device. */
 export const NOWHERE: Place = {
   devices: [],
   home: undefined,
@@ -75,7 +83,7 @@ interface Subject {
 }
 
 /**
- * Sorts out what agents say of one interface.
+ * Decides where an interface is, from the reports of agents.
  * @param now milliseconds since 1970
  */
 export function placeOf({ id, kind, boundTo }: Subject, sightings: readonly Sighting[], now: number): Place {
@@ -121,7 +129,7 @@ export function sourceOf(sightings: readonly Sighting[], boundTo: string | undef
   return holder?.source;
 }
 
-/** Where an interface is that an operator has bound to a node: there, or nowhere. */
+/** The place of an interface that an operator has bound to a node: this node, or none. */
 function boundPlaceOf({ id, kind, boundTo }: Subject & { boundTo: string }, sightings: readonly Sighting[]): Place {
   const holder = sightings.find(({ node }) => node === boundTo);
   const others = sightings.filter((other) => other !== holder && other.present && other.claimedSince !== undefined);
@@ -141,19 +149,28 @@ function boundPlaceOf({ id, kind, boundTo }: Subject & { boundTo: string }, sigh
   };
 }
 
-/** A node that is gone keeps a device only until the interface is seen later on a node that is there. Oldest first. */
+/**
+ * Sightings that count, the oldest first. A disconnected node keeps a device until a connected node
+ * reports the interface later.
+ */
 function stillKnown(sightings: readonly Sighting[]): Sighting[] {
   const newestPresent = Math.max(-1, ...sightings.filter(({ present }) => present).map(({ since }) => since));
   return sightings.filter(({ present, since }) => present || since > newestPresent).sort((a, b) => a.since - b.since);
 }
 
-/** Who has had the guest longest and has not let go of it: what a later one says takes nothing away. */
+/**
+ * The node that has had the guest longest without reporting its absence. A later claim does not
+ * replace it.
+ */
 function holderOf(known: readonly Sighting[]): Sighting | undefined {
   const claims = known.filter(({ claimedSince }) => claimedSince !== undefined);
   return claims.length > 0 ? claims.reduce((a, b) => (b.claimedSince! < a.claimedSince! ? b : a)) : known[0];
 }
 
-/** Until when a second device is that of a migration. One that the guest has left, and that lets go of it, may stay. */
+/**
+ * Until when a second device counts as part of a migration. A device that reports its guest as
+ * absent may stay longer.
+ */
 function moveEnds(other: Sighting, holder: Sighting): number {
   const begun = Math.max(other.since, holder.claimedSince ?? 0);
   if (other.claimedSince === undefined && other.since < begun) {
@@ -162,7 +179,7 @@ function moveEnds(other: Sighting, holder: Sighting): number {
   if (holder.claimedSince === undefined || other.runningSince === undefined) {
     return begun + MOVE_MS;
   }
-  // The device of a guest that is to come is seen without it first.
+  // On a target node, the device is always first seen without its guest.
   return other.runningSince === other.since ? other.since : Math.min(begun + MOVE_MS, other.runningSince + BOTH_RUN_MS);
 }
 
@@ -177,7 +194,7 @@ function contestOf(id: string, other: Sighting, holder: Sighting, elsewhere: boo
   };
 }
 
-/** A device as it is shown with its interface. */
+/** A device as the API shows it with its interface. */
 function toInterfaceDevice(node: string, device: Device, kind: InterfaceKind): InterfaceDevice {
   const { name, ifindex, mac, mtu, up, guest, warning, sharesWith } = device;
   const notMirrorable = whyNotMirrorable(device, kind);

@@ -1,4 +1,7 @@
-/** Every metric of the controller: name, kind, what it says, labels. The documentation is made of it. */
+/**
+ * Every metric of the controller: name, kind, meaning, labels. The documentation is generated from
+ * it.
+ */
 
 export interface MetricEntry {
   kind: 'gauge' | 'counter';

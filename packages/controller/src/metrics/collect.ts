@@ -1,4 +1,4 @@
-/** What the metrics are at this moment, read from those to whom it belongs. */
+/** Collects the current values of the metrics from their owners. */
 import { readdirSync } from 'node:fs';
 import { type CaptureCounts, type Count, PolicyState, type PolicyStatus } from '@mirrorplane/contract';
 import manifest from '../../package.json' with { type: 'json' };
@@ -9,10 +9,10 @@ import type { Services } from '../services.ts';
 import type { MetricKey } from './catalogue.ts';
 
 type Labels = Readonly<Record<string, string>>;
-/** Adds to a series; one that was not named before begins at 0. */
+/** Adds to a series. A new series begins at 0. */
 export type Add = (metric: MetricKey, value: number, labels?: Labels) => void;
 
-/** All of them. */
+/** Collects all metrics. */
 export function collect(services: Services, add: Add): void {
   collectController(services, add);
   for (const status of policyStatuses(services)) {
@@ -56,7 +56,7 @@ function collectProcess(add: Add): void {
   try {
     add('processFds', readdirSync('/proc/self/fd').length);
   } catch {
-    // No /proc here: it stays unknown.
+    // Without /proc, the value stays unknown.
   }
 }
 
@@ -93,7 +93,7 @@ function collectCapture(counts: CaptureCounts, labels: Labels, add: Add): void {
   }
 }
 
-/** Each packet that was matched is in one of them. */
+/** The outcomes of matched packets. Each packet has exactly one outcome. */
 function* outcomes(counts: CaptureCounts): Generator<[outcome: string, reason: string, Count]> {
   yield ['sampled_out', '', counts.sampledOut];
   yield ['copied', '', counts.copied];
@@ -116,7 +116,7 @@ function collectPath(path: PolicyStatus['paths'][number], labels: Labels, add: A
   }
 }
 
-/** What is not known has no series. */
+/** An unknown count gets no series. */
 function addCount(
   add: Add,
   [packets, bytes]: readonly [MetricKey | undefined, MetricKey | undefined],
@@ -163,7 +163,7 @@ function collectNode({ name, pool, node }: NamedNode, { view, live }: Services, 
   }
 }
 
-/** @param at ISO 8601; undefined: not known */
+/** @param at ISO 8601; undefined: unknown */
 function addTime(add: Add, metric: MetricKey, at: string | undefined, node: string): void {
   if (at !== undefined) {
     add(metric, Date.parse(at) / 1000, { node });

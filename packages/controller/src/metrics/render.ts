@@ -4,7 +4,10 @@ import type { Services } from '../services.ts';
 import { METRICS, type MetricEntry, type MetricKey } from './catalogue.ts';
 import { collect } from './collect.ts';
 
-/** @param accept Accept header of the request: OpenMetrics where it names it, else the Prometheus text format. */
+/**
+ * Renders all metrics. @param accept Accept header: OpenMetrics if it is named, else the Prometheus
+ * text format
+ */
 export async function renderMetrics(
   services: Services,
   accept: string,

@@ -1,11 +1,14 @@
-/** Remembers what nodes were told until they have confirmed it, so that the two ends of a path change in order. */
+/**
+ * Remembers the programs that nodes were sent until they confirm them, so that both ends of a path
+ * change in order.
+ */
 import type { NodeProgram } from '@mirrorplane/contract';
 import { type InForce, type PlannedProgram, type Staged, stage } from '@mirrorplane/planner';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 
-/** Milliseconds that a step waits for a node. Then the others go on without it. */
+/** Milliseconds that a step waits for a node. Then other nodes continue without it. */
 export const STEP_LIMIT_MS = 5000;
-/** Programs that are remembered of a node which confirms none. */
+/** The most remembered programs of a node that confirms none. */
 const MAX_TOLD = 64;
 
 export class ProgramsInForce {
@@ -20,7 +23,7 @@ export class ProgramsInForce {
     this.#clock = clock;
   }
 
-  /** What nodes may be told now. Changes nothing: `told` does. */
+  /** The programs that nodes may get now. This changes no state; `told` does. */
   stage(planned: ReadonlyMap<string, PlannedProgram>, live: LiveNodes): Staged {
     const now = this.#clock();
     const expired = [...this.#waiting].filter(([, since]) => now - since >= STEP_LIMIT_MS).map(([step]) => step);
@@ -37,7 +40,7 @@ export class ProgramsInForce {
     return { possible, connected, ...(confirmed && { confirmed }), ...(last && { last }) };
   }
 
-  /** These programs are handed out now, and these steps wait. */
+  /** Records the programs that are sent now, and the waiting steps. */
   told(programs: ReadonlyMap<string, NodeProgram>, waiting: readonly string[], live: LiveNodes): void {
     for (const [node, program] of programs) {
       const applied = live.get(node)?.appliedRevision ?? -1;
@@ -52,12 +55,12 @@ export class ProgramsInForce {
     this.#waiting = new Map(waiting.map((step) => [step, this.#waiting.get(step) ?? now]));
   }
 
-  /** True while some step waits for a node. */
+  /** True while a step waits for a node. */
   get isWaiting(): boolean {
     return this.#waiting.size > 0;
   }
 
-  /** Milliseconds until the next step has waited for too long; undefined where none is going to. */
+  /** Milliseconds until the next step has waited too long. Undefined if no step waits. */
   get due(): number | undefined {
     const now = this.#clock();
     const left = [...this.#waiting.values()].map((since) => since + STEP_LIMIT_MS - now).filter((ms) => ms > 0);

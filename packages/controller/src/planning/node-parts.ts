@@ -1,10 +1,10 @@
-/** In which policies a node has a part: also earlier ones, because agents report an end later. */
+/** Remembers the policies in which a node has or had a part, because agents report an end later. */
 import type { NodeProgram } from '@mirrorplane/contract';
 
-/** Policies that were in the program of a node and are not now, of which it is remembered. */
+/** The most earlier policies that are remembered for a node. */
 const MAX_FORMER_OF_NODE = 4096;
 
-/** The policies that nodes have, or had, a part in, and what of them they were told. */
+/** For each node: policies, and ids of their parts, in its current and earlier programs. */
 export class NodeParts {
   readonly #planned: (node: string) => NodeProgram | undefined;
   readonly #uids = new Map<string, Set<string>>();
@@ -12,12 +12,12 @@ export class NodeParts {
   readonly #parts = new Map<string, Set<string>>();
   readonly #learned = new WeakSet<NodeProgram>();
 
-  /** @param planned the program of a node as of the last plan, which it may hear of by now */
+  /** @param planned the program of a node in the last plan, which the node may already have */
   constructor(planned: (node: string) => NodeProgram | undefined) {
     this.#planned = planned;
   }
 
-  /** Takes over what is in the program of the node. */
+  /** Adds the parts of a node's program. */
   learn(node: string, program: NodeProgram): void {
     if (this.#learned.has(program)) {
       return;
@@ -57,7 +57,7 @@ export class NodeParts {
   }
 }
 
-/** Adds what is present, and forgets what went first, but for MAX_FORMER_OF_NODE of it. */
+/** Adds present items, and forgets the oldest absent ones beyond MAX_FORMER_OF_NODE. */
 function addNewest(of: Map<string, Set<string>>, node: string, present: readonly string[]): void {
   const all = of.get(node) ?? new Set<string>();
   of.set(node, all);

@@ -1,15 +1,18 @@
-/** Which node an interface left a moment ago: what is still sent there is relayed until every sender knows better. */
+/**
+ * Remembers the node that an interface has just left. This node relays copies until every sender
+ * has the new program.
+ */
 import type { Interface } from '@mirrorplane/contract';
 
-/** Milliseconds that a node goes on receiving for a destination that has left it. */
+/** Milliseconds that a node keeps receiving for a destination that has left it. */
 export const LINGER_MS = 2000;
 
 type Place = Pick<Interface, 'id' | 'devices' | 'home'>;
 
-/** Remembers, from one planning to the next, where interfaces had a second device. */
+/** Remembers, between plannings, where interfaces had a second device. */
 export class OriginNodes {
   readonly #clock: () => number;
-  /** By interface: nodes where it had a device in the planning before. */
+  /** By interface: nodes with a device in the previous planning. */
   #before: ReadonlyMap<string, readonly string[]> = new Map();
   readonly #left = new Map<string, { node: string; until: number }>();
 
@@ -18,14 +21,15 @@ export class OriginNodes {
     this.#clock = clock;
   }
 
-  /** Takes the interfaces as they are now. Returns, by interface, the node that it has left. */
+  /** Processes the current interfaces. Returns, by interface, the node that it has left. */
   look(interfaces: readonly Place[]): ReadonlyMap<string, string> {
     const now = this.#clock();
     const places = new Map(interfaces.map(({ id, devices }) => [id, devices.map(({ node }) => node)]));
     for (const { id, home } of interfaces) {
       const nodes = places.get(id)!;
       const gone = (this.#before.get(id) ?? []).filter((node) => !nodes.includes(node));
-      // Where it had only one device, and none for a moment, no node was told of another node before.
+      // If the interface had only one device and then none for a moment, no sender has a path to
+      // another node.
       if (
         home !== undefined &&
         nodes.includes(home) &&
@@ -44,7 +48,7 @@ export class OriginNodes {
     return new Map([...this.#left].map(([id, { node }]) => [id, node]));
   }
 
-  /** Milliseconds until the next of them is forgotten; undefined where there is none. */
+  /** Milliseconds until the next node is forgotten. Undefined if there is none. */
   get due(): number | undefined {
     if (this.#left.size === 0) {
       return undefined;

@@ -1,4 +1,7 @@
-/** Makes node programs of what is wanted and what is there, persists what must outlive the controller, hands them out. */
+/**
+ * Makes node programs from policies and inventory, stores the state that must outlive the
+ * controller, and sends the programs.
+ */
 import { createHash } from 'node:crypto';
 import { setImmediate as nextTick } from 'node:timers/promises';
 import { Coalesced } from '@mirrorplane/base';
@@ -17,14 +20,16 @@ import { keyOf } from '../store/view.ts';
 import { ProgramsInForce } from './in-force.ts';
 import { OriginNodes } from './origin-nodes.ts';
 
-/** What the last planning came to. */
+/** The result of the last planning. */
 export interface Planned {
   inventory: Merged;
   policies: Plan['policies'];
   programs: ReadonlyMap<string, NodeProgram>;
 }
 
-/** Milliseconds between two looks for records of interfaces that end without anything else happening. */
+/**
+ * Milliseconds between two searches for old interface records, if nothing else causes a planning.
+ */
 const FORMER_MS = 60 * 60 * 1000;
 
 interface Parts {
@@ -35,8 +40,9 @@ interface Parts {
 }
 
 /**
- * Planning and the requests that cause it take turns, one after the other. So it waits as long as it took last, and no longer
- * than this, in milliseconds: in a burst of changes it takes half of the time, and not all of it.
+ * The longest pause before a planning, milliseconds. Planning and the requests that cause it take
+ * turns. The pause is as long as the last planning took. So during a burst of changes, planning
+ * uses half of the time, and requests get the other half.
  */
 const MAX_PAUSE_MS = 250;
 
@@ -51,7 +57,7 @@ export class Planning {
     },
     { pauseMs: (tookMs) => Math.min(tookMs, MAX_PAUSE_MS) },
   );
-  /** When the planning under way began, on the monotonic clock. */
+  /** Start of the current planning, on the monotonic clock. */
   #began: number | undefined;
   #closed = false;
   #graceTimer: NodeJS.Timeout | undefined;
@@ -59,7 +65,7 @@ export class Planning {
   readonly #former = new OriginNodes();
   readonly #inForce = new ProgramsInForce();
   #dueTimer: NodeJS.Timeout | undefined;
-  /** When the next claim is one too many, milliseconds since 1970. */
+  /** Time when the next claim becomes a contest, milliseconds since 1970. */
   #contestDue: number | undefined;
 
   constructor(parts: Parts) {
@@ -67,7 +73,7 @@ export class Planning {
     this.#formerTimer = setInterval(() => this.request(), FORMER_MS).unref();
   }
 
-  /** The last plan; undefined until the first one is made. */
+  /** The last plan. Undefined until the first plan is made. */
   get planned(): Planned | undefined {
     return this.#planned;
   }
@@ -77,29 +83,32 @@ export class Planning {
     this.#listeners.add(listener);
   }
 
-  /** Something changed: plans soon, once for all changes until then. */
+  /** Requests a planning after a change. One planning serves all changes until it begins. */
   request(): void {
     void this.#runs.request();
   }
 
-  /** Plans now, if something changed since the last time, and resolves when it is handed out. */
+  /** Plans now, if something has changed. Resolves when the programs are sent. */
   async settled(): Promise<void> {
     await this.#runs.settled();
   }
 
-  /** Milliseconds that the planning under way has taken until now; 0 where none is. */
+  /** Milliseconds since the current planning began. 0 without one. */
   runningFor(): number {
     return this.#began === undefined ? 0 : performance.now() - this.#began;
   }
 
-  /** A node has confirmed a program: steps that wait for that may go on. */
+  /** A node has confirmed a program: waiting steps may continue. */
   confirmed(): void {
     if (this.#inForce.isWaiting) {
       this.request();
     }
   }
 
-  /** An agent was lost: when its grace is over, its devices may count less. */
+  /**
+   * An agent has disconnected. Plans again after its grace period, because its devices may then
+   * count less.
+   */
   requestAfterGrace(): void {
     clearTimeout(this.#graceTimer);
     this.#graceTimer = setTimeout(() => this.request(), GRACE_MS + 1);
@@ -146,8 +155,8 @@ export class Planning {
   }
 
   /**
-   * One decision: interfaces seen for the first time, what agents said, sessions and programs are written together and
-   * before any agent hears of them, so that after a crash nothing is planned from less than what is in force.
+   * One decision. New interfaces, agents' reports, sessions and programs are written together,
+   * before any program is sent. So after a crash, planning knows everything that is in force.
    */
   #plan(): Decision<Planned> {
     const { view, live } = this.#parts;
@@ -184,12 +193,13 @@ export class Planning {
     };
   }
 
-  /** Gives the program a new revision where it differs from the one before. */
+  /** Gives the program a new revision if it differs from the previous one. */
   #number(node: string, program: PlannedProgram, ops: Operation[]): NodeProgram {
     const { view, live } = this.#parts;
     const digest = createHash('sha256').update(JSON.stringify(program)).digest('hex');
     const before = view.get('programs', node)?.value;
-    // A kernel can be ahead of a controller whose data folder was restored from a copy.
+    // A kernel can have a higher revision than a controller whose data folder was restored from a
+    // backup.
     const applied = live.get(node)?.appliedRevision ?? 0;
     if (before?.digest === digest && before.revision >= applied) {
       return { ...program, revision: before.revision };

@@ -1,4 +1,4 @@
-/** What the controller knows of each node, put together for the status of policies. */
+/** Collects the controller's knowledge of nodes for the status of policies. */
 import type { PolicyStatus } from '@mirrorplane/contract';
 import { type NodeReport, observe, type PreviousReport, statusFrom } from '@mirrorplane/planner';
 import { inventoryOf } from '../inventory/inventory.ts';
@@ -17,7 +17,10 @@ interface Parts {
   planning: Planning;
 }
 
-/** The status of one policy, or of all by name. Policies that were not planned yet are left out of the list of all. */
+/**
+ * The status of one policy, or of all policies by name. The list leaves out policies that are not
+ * planned yet.
+ */
 export function policyStatuses(parts: Parts, only?: Stored<PolicyRecord>): PolicyStatus[] {
   const { view, live, planning } = parts;
   const reports = new Map<string, NodeReport>();

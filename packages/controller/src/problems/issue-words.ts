@@ -1,4 +1,4 @@
-/** What is wrong with a value, in words of ours: those of the library that checks are for programmers. */
+/** Messages for invalid values. Those of the schema library are written for programmers. */
 import type * as z from 'zod';
 
 const TYPES: Record<string, string> = {
@@ -11,7 +11,9 @@ const TYPES: Record<string, string> = {
   record: 'an object with fields',
 };
 
-/** Words for an issue whose schema has none of its own. Undefined: the library's. */
+/**
+ * The message for an issue whose schema has no message. Undefined: the library's message is used.
+ */
 export function issueWords(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case 'invalid_type':

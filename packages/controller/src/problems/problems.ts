@@ -1,9 +1,9 @@
-/** Turns whatever went wrong with a request into a problem document that lists every refusal. */
+/** Turns errors of a request into a problem document that lists every refusal. */
 import { type ErrorCode, type Problem, problem, type Refusal } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { issueWords } from './issue-words.ts';
 
-/** Thrown by whatever refuses a request; becomes the response. */
+/** Thrown to refuse a request. It becomes the response. */
 export class ProblemError extends Error {
   override name = 'ProblemError';
   readonly problem: Problem;
@@ -19,7 +19,10 @@ export function refuseField(field: string, message: string): never {
   throw new ProblemError('FIELD_INVALID', message, [{ code: 'FIELD_INVALID', field, message }]);
 }
 
-/** Parses `value`, or throws a problem with every issue. @param what part of the request, as "body" */
+/**
+ * Parses `value`, or throws a problem with all issues. @param what part of the request, for example
+ * "body"
+ */
 export function parseOrRefuse<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
   const result = schema.safeParse(value, { reportInput: true, error: issueWords });
   if (result.success) {
@@ -53,7 +56,7 @@ function refusalsOf(issue: z.core.$ZodIssue, schema: z.ZodType): Refusal[] {
   return [{ code: 'FIELD_INVALID', field, message: field ? `"${field}": ${text}` : text }];
 }
 
-/** A path as text, as in `edge.allowedVlans[2]`. */
+/** A path as text, for example `edge.allowedVlans[2]`. */
 export function fieldPath(path: readonly PropertyKey[]): string {
   return path.reduce<string>((text, part) => {
     if (typeof part === 'number') {
@@ -106,7 +109,7 @@ function nearest(name: string, known: readonly string[]): string | undefined {
   return best?.name;
 }
 
-/** Least number of letters to insert, delete or replace. */
+/** The smallest number of letters to insert, delete or replace. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {

@@ -1,4 +1,4 @@
-/** Adds up what a node counts across the epochs of its counters, so that a total never falls. */
+/** Sums the counters of a node over their epochs, so that a total never decreases. */
 import type {
   CaptureReport,
   Count,
@@ -14,13 +14,13 @@ import type { PreviousReport } from '@mirrorplane/planner';
 type Flat = Record<string, Count>;
 
 interface Total<R> {
-  /** The report itself, for its names. */
+  /** The last report, which also has the names. */
   last: R;
   /** Sum over all earlier epochs. */
   base: Flat;
 }
 
-/** What is written to disk. */
+/** The saved form. */
 export interface SavedTotals {
   epoch: string;
   unknownErspan: { base: number; last: number };
@@ -55,35 +55,47 @@ function plus<R extends object>(report: R, base: Flat): R {
   return sum as R;
 }
 
-/** True where a counter of `next` is behind that of `last`: counting began again from 0. */
+/** True if a counter of `next` is smaller than in `last`, because counting started again from 0. */
 function fellBehind(last: Flat, next: Flat): boolean {
   return Object.entries(last).some(([path, count]) => (next[path]?.packets ?? 0) < count.packets);
 }
 
-/** Kinds of what is counted. */
+/** Kinds of counters. */
 export type Counted = 'capture' | 'delivery' | 'termination';
 type ReportOf = { capture: CaptureReport; delivery: DeliveryReport; termination: TerminationReport };
 
-/** Why a count is not taken: the node does not have it, it went back, or nothing can count so much in that time. */
+/**
+ * Why a count is refused. `foreign`: the node does not have the part. `backward`: it has decreased.
+ * `implausible`: it has grown too fast.
+ */
 export type RefusedCount = 'foreign' | 'backward' | 'implausible';
 
-/** What the controller knows itself of what a node may count. */
+/** Decides which counters a node may report. */
 export interface CounterJudge {
-  /** Asked of what the node has not counted before. `unknown`: it is of a policy that is gone, and nobody's fault. */
+  /**
+   * Whether the node has a part that it reports for the first time. `unknown`: the part belongs to
+   * a policy that no longer exists, which is no fault.
+   */
   owns: (kind: Counted, report: ReportOf[Counted]) => boolean | 'unknown';
-  /** Seconds in which it can have been counted: since the last reading where there was one, else since the policy was made. */
+  /**
+   * The time in which the count can have grown, seconds: since the last reading, or else since the
+   * policy was made.
+   */
   seconds: (policy: string, before: boolean) => number;
 }
 
-/** What was refused: how much of each kind, and one of it. */
+/** Refused counts: the number of each kind, and one example. */
 export type RefusedCounts = Map<RefusedCount, { count: number; example: string }>;
 
-/** More than these in a second no node can count: sixteen links of 400 Gbit/s, in small frames and in large ones. */
+/**
+ * The fastest possible growth in a second: sixteen links of 400 Gbit/s, with small frames for
+ * packets and large ones for bytes.
+ */
 const MAX_PER_SECOND: Count = { packets: 1e10, bytes: 1e12 };
-/** Seconds that readings may come late. */
+/** The accepted delay of readings, seconds. */
 const LATE_SECONDS = 60;
 
-/** True where a counter has grown by more than can be in so many seconds. */
+/** True if a counter has grown faster than possible in this time. */
 function grewTooFast(last: Flat, next: Flat, seconds: number): boolean {
   const most = Math.max(0, seconds) + LATE_SECONDS;
   return Object.entries(next).some(([path, { packets, bytes }]) => {
@@ -94,7 +106,7 @@ function grewTooFast(last: Flat, next: Flat, seconds: number): boolean {
   });
 }
 
-/** Totals of one kind of report, by the id of what is counted. */
+/** Totals of one kind of report, by id. */
 class Totals<R extends { policy: string; life?: number | undefined }> {
   readonly #totals: Map<string, Total<R>>;
   readonly #id: (report: R) => string;
@@ -105,8 +117,8 @@ class Totals<R extends { policy: string; life?: number | undefined }> {
   }
 
   /**
-   * @param refuse told what is not taken
-   * @param judge left out: everything is taken
+   * @param refuse called for each refused count
+   * @param judge left out: everything is accepted
    */
   take(
     reports: readonly R[],
@@ -147,7 +159,7 @@ class Totals<R extends { policy: string; life?: number | undefined }> {
             ? 'implausible'
             : undefined;
       if (why !== undefined) {
-        // The total stays, and follows what comes after.
+        // The total stays unchanged. Later counts continue from here.
         refuse(why, id);
         total.base = difference(flatten(plus(total.last, total.base)), next);
       } else if (!newEpoch && (another || back)) {
@@ -206,30 +218,30 @@ function clear(value: object): void {
   }
 }
 
-// Keys of saved totals: files of older versions have the same.
+// Keys of saved totals. They are the same in files of older versions.
 const captureKey = ({ policy, source, direction }: CaptureReport) =>
   hookCaptureId(captureId(policy, source), direction);
 const deliveryKey = ({ policy, delivery }: DeliveryReport) => `${policy}/${delivery}`;
 const terminationKey = ({ policy, termination }: TerminationReport) => `${policy}/${termination}`;
 
-/** The counters of one node since the controller knows it. */
+/** The totals of one node. */
 export class CounterTotals {
   #epoch: string | undefined;
   #unknownErspan = { base: 0, last: 0 };
-  /** As the agent says it: what matters is whether it grows. */
+  /** As the agent reports it. Only its growth matters. */
   #peers: PeerReport[] = [];
   #captures = new Totals<CaptureReport>(captureKey);
   #deliveries = new Totals<DeliveryReport>(deliveryKey);
   #terminations = new Totals<TerminationReport>(terminationKey);
   #older: PreviousReport | undefined;
   #newer: PreviousReport | undefined;
-  /** True where something was taken since the last `save`. */
+  /** True if a report was accepted since the last `save`. */
   changed = false;
 
   /**
-   * Takes a report over. What it no longer mentions keeps its last counts.
-   * @param judge left out: everything is taken
-   * @returns what was not taken
+   * Adds a report. Parts that the report no longer mentions keep their last counts.
+   * @param judge left out: everything is accepted
+   * @returns the refused counts
    */
   take(report: CounterReport, judge?: CounterJudge): RefusedCounts {
     const refused: RefusedCounts = new Map();
@@ -257,7 +269,10 @@ export class CounterTotals {
     }
   }
 
-  /** The totals as one report, of an epoch that never ends; undefined where nothing was ever reported. */
+  /**
+   * The totals as one report, with an epoch that never ends. Undefined if nothing was ever
+   * reported.
+   */
   sums(): CounterReport | undefined {
     if (this.#epoch === undefined) {
       return undefined;
@@ -272,19 +287,19 @@ export class CounterTotals {
     };
   }
 
-  /** The totals of what left the node for others and came from them. */
+  /** The totals of deliveries to other nodes and of terminations. */
   ends(): Pick<CounterReport, 'deliveries' | 'terminations'> {
     return { deliveries: this.#deliveries.sums(), terminations: this.#terminations.sums() };
   }
 
-  /** Totals of one to two periods ago, for what has grown lately; undefined until then. */
+  /** Totals of one to two periods ago, to find recent growth. Undefined before that. */
   get previous(): PreviousReport | undefined {
     return this.#older;
   }
 
   /**
    * A period has passed.
-   * @param arrivedBefore what had arrived where, before the last report was read
+   * @param arrivedBefore readings of receivers before the last report was read
    */
   tick(arrivedBefore?: PreviousReport['arrivedBefore']): void {
     const counters = this.sums();
@@ -312,7 +327,7 @@ export class CounterTotals {
     totals.#captures = new Totals<CaptureReport>(captureKey, saved.captures);
     totals.#deliveries = new Totals<DeliveryReport>(deliveryKey, saved.deliveries);
     totals.#terminations = new Totals<TerminationReport>(terminationKey, saved.terminations);
-    // What has grown since it was saved has grown lately, and nothing else has.
+    // Only growth since the save counts as recent.
     totals.tick();
     totals.tick();
     return totals;

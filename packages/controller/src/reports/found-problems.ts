@@ -1,19 +1,27 @@
-/** The problems of a node: those that its agent reports, and those that the controller finds. Pure. */
+/**
+ * Combines the problems of a node: those of its agent, and those that the controller finds. Pure.
+ */
 import type { NodeProblem } from '@mirrorplane/contract';
 import { certificateProblem } from '../auth/certificates.ts';
 import type { LiveNode } from './live-node.ts';
 
-/** Milliseconds that a second agent stays a problem of its node: it tries again within one minute. */
+/**
+ * Milliseconds that a second agent stays a problem of its node. Such an agent tries again within
+ * one minute.
+ */
 export const SECOND_AGENT_MS = 120_000;
 
-/** A node with what stands in its way. */
+/** The problems of a node. */
 export interface JudgedNode {
   name: string;
-  /** As its agent sees it. */
+  /** Problems that the agent reports. */
   reported: readonly NodeProblem[];
-  /** As the controller sees it. */
+  /** Problems that the controller finds. */
   found: readonly NodeProblem[];
-  /** Its agent is there and has reported. Else a problem that is not listed may still be there. */
+  /**
+   * The agent is connected and has reported. Otherwise, problems that are not listed may still
+   * exist.
+   */
   known: boolean;
 }
 
@@ -27,7 +35,8 @@ export function judgedNode(node: LiveNode, now: number): JudgedNode {
 }
 
 /**
- * All of them. A second agent is a problem of the node, and not of its policies: copies go on as before.
+ * All problems of a node. A second agent is a problem of the node, but not of its policies, because
+ * copies are made as before.
  * @param now milliseconds since 1970
  */
 export function nodeProblems(node: LiveNode, now: number): NodeProblem[] {
@@ -35,7 +44,7 @@ export function nodeProblems(node: LiveNode, now: number): NodeProblem[] {
   return [...found, ...reported];
 }
 
-/** What stands in the way of the policies of a node, as its agent and the controller see it. */
+/** Problems that affect the policies of a node. */
 export function problemsForPolicies(node: LiveNode): NodeProblem[] {
   return [...foundProblems(node), ...node.problems];
 }

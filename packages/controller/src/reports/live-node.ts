@@ -1,4 +1,4 @@
-/** One node, as its agent described it last, and what of that outlives the controller. */
+/** The last reports of one node's agent, and the part that outlives the controller. */
 import {
   type CaptureStatus,
   type CounterReading,
@@ -12,64 +12,70 @@ import type { NodeStateRecord } from '../store/records.ts';
 import { CounterTotals } from './counter-totals.ts';
 import { Readings } from './readings.ts';
 
-/** Interfaces that had a device on a node of which that is remembered. */
+/** The most interfaces whose earlier device on a node is remembered. */
 const MAX_FORMER = 4096;
-/** And so many of them are kept over a restart of the controller. */
+/** The most of them that are kept across a restart of the controller. */
 const MAX_FORMER_KEPT = 256;
 
-/** What the agent said last, of which the record in the store has all: one of an older controller may lack some. */
+/**
+ * The last reports of the agent, as in the record of the store. A record of an older controller may
+ * lack some fields.
+ */
 type Said = Omit<NodeStateRecord, 'former'> & Required<Pick<NodeStateRecord, 'running' | 'claimed' | 'copying'>>;
 
-/** One node as `LiveNodes` keeps it, which alone writes it. */
+/** One node as `LiveNodes` stores it. Only `LiveNodes` writes it. */
 export interface KeptNode extends Said {
   name: string;
   connected: boolean;
-  /** When the connection ended, or the controller started. Milliseconds since 1970. */
+  /** Time when the connection ended, or the controller started. Milliseconds since 1970. */
   disconnectedAt: number;
-  /** Claims of the node that are refused, and those of others to what it has. */
+  /** Refused claims of the node, and claims of other nodes to its interfaces. */
   contests: NodeProblem[];
-  /** Interfaces to which the claim of the node was accepted at the last judgement. */
+  /** Interfaces with an accepted claim of the node at the last judgement. */
   granted: ReadonlySet<string>;
-  /** Those that it was believed to have and is not now, those that went last behind. Not all of them: see `MAX_FORMER`. */
+  /** Interfaces with an earlier accepted claim, the latest last. At most `MAX_FORMER`. */
   former: Set<string>;
-  /** The agent was away, and has not reported counters in whole since. */
+  /** The agent was away, and has not sent a complete counter report since. */
   unseen: boolean;
-  /** When the agent was heard last before the present connection; milliseconds since 1970. */
+  /** Time of the agent's last message before the current connection, milliseconds since 1970. */
   heardBefore?: number | undefined;
   appliedRevision?: number | undefined;
-  /** Last status message; undefined until one came. */
+  /** The last status message. Undefined until one has come. */
   captures?: CaptureStatus[] | undefined;
   problems: NodeProblem[];
-  /** Why the agent that tried to connect last was turned away; undefined where it was not. */
+  /** Why the last connecting agent was refused. Undefined if it was accepted. */
   rejection?: NodeProblem | undefined;
-  /** An underlay that the agent offers and that is not taken, and why. */
+  /** An underlay of the agent that is refused, and the reason. */
   refusedUnderlay?: { offered: Underlay; problem: NodeProblem } | undefined;
-  /** The last agent that was refused because this one answers, and when. */
+  /** The last second agent that was refused because the first one answers, and the time. */
   second?: { problem: NodeProblem; at: number } | undefined;
   counters: CounterTotals;
-  /** What its devices leave for copies, as of the last report. */
+  /** Budgets of its devices in the last report. */
   budgets: DeviceBudget[];
-  /** Which reading of the agent `counters` has taken last; undefined: none that it wants to hear of. */
+  /** The last reading in `counters`. Undefined: there is none to acknowledge. */
   reading?: CounterReading | undefined;
-  /** When a whole report of counters was taken last, milliseconds since 1970; undefined: not since the start. */
+  /**
+   * Time of the last complete counter report, milliseconds since 1970. Undefined: none since the
+   * start.
+   */
   completeAt?: number | undefined;
-  /** Counters that were refused, and when last. */
+  /** Refused counters, and the time of the last refusal. */
   refusedCounters?: { message: string; at: number } | undefined;
   readings: Readings;
-  /** Time of the last counters, ISO 8601: they were read then, or later. */
+  /** Time of the last counters, ISO 8601. They were read at this time or later. */
   countersAt?: string | undefined;
-  /** True where the record in the store is behind. */
+  /** True if the record in the store is older. */
   dirty: boolean;
 }
 
-/** One node as all others see it: `LiveNodes` has a method for each change. */
+/** One node for readers. `LiveNodes` has a method for each change. */
 export type LiveNode = Readonly<Omit<KeptNode, 'counters' | 'readings' | 'former'>> & {
   readonly counters: Pick<CounterTotals, 'sums' | 'previous'>;
   readonly readings: Pick<Readings, 'sent' | 'arrivedBefore' | 'surplusSince'>;
   readonly former: ReadonlySet<string>;
 };
 
-/** A node of which nothing is known yet. @param now milliseconds since 1970 */
+/** A node without any report yet. @param now milliseconds since 1970 */
 export function newNode(name: string, now: number): KeptNode {
   return {
     name,
@@ -92,7 +98,7 @@ export function newNode(name: string, now: number): KeptNode {
   };
 }
 
-/** What has to outlive the controller. */
+/** The record that must outlive the controller. */
 export function recordOf(node: KeptNode): NodeStateRecord {
   const { underlay, agentVersion, kernel, hook, lastSeenAt, devices, seen, running, claimed, copying } = node;
   const { certificateEndsAt } = node;
@@ -113,7 +119,7 @@ export function recordOf(node: KeptNode): NodeStateRecord {
   };
 }
 
-/** Takes over what was kept when the controller ran last. @returns the highest number in it */
+/** Restores the record of the previous run. @returns its highest number */
 export function restore(node: KeptNode, record: NodeStateRecord): number {
   Object.assign(node, record);
   node.former = new Set(record.former);
@@ -127,8 +133,9 @@ export function restore(node: KeptNode, record: NodeStateRecord): number {
 }
 
 /**
- * Since when a node sees each interface, its guest running, and claims it, after it has listed its devices.
- * @param nextNumber gives a number that is higher than all before
+ * Updates, from a list of devices, since when a node sees each interface, sees its guest running,
+ * and claims it.
+ * @param nextNumber returns a number above all earlier ones
  */
 export function sightings(
   before: LiveNode,
@@ -139,7 +146,8 @@ export function sightings(
   for (const { identity, guest } of devices) {
     if (identity) {
       const { id } = identity;
-      // All that is new of one device has one number: so a device that was never seen without its guest can be told.
+      // All new facts of one device get the same number. So a device that was never seen without
+      // its guest can be recognised.
       let number: number | undefined;
       const next = () => {
         number ??= nextNumber();
@@ -159,7 +167,7 @@ export function sightings(
 
 /**
  * Policies that a node copies for.
- * @param names names of all policies by uid; asked only where the node copies for policies other than before
+ * @param names names of all policies by uid; only called if the set of policies has changed
  */
 export function copyingOf(
   before: LiveNode,
@@ -176,7 +184,10 @@ export function copyingOf(
   return [...uids].sort().map((uid) => ({ uid, name: all.get(uid) ?? known.get(uid) ?? uid }));
 }
 
-/** Adds what was before and is not now to `former`, and forgets what went first. Returns whether anything was added. */
+/**
+ * Adds items of `before` that are not in `now` to `former`, and forgets the oldest. Returns whether
+ * an item was added.
+ */
 export function remember(former: Set<string>, before: ReadonlySet<string>, now: ReadonlySet<string>): boolean {
   const gone = [...before].filter((id) => !now.has(id));
   for (const id of gone) {
@@ -192,7 +203,7 @@ export function remember(former: Set<string>, before: ReadonlySet<string>, now: 
   return gone.length > 0;
 }
 
-/** Numbers by the id of an interface. Without a prototype, for "constructor" is a good id. */
+/** Numbers by interface id. The object has no prototype, because "constructor" is a valid id. */
 export function byId(from: Record<string, number> = {}): Record<string, number> {
   return Object.assign(Object.create(null), from);
 }

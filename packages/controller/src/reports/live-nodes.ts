@@ -1,4 +1,7 @@
-/** What agents say, as of now, in memory. Planning keeps what has to outlive the controller: `unsaved` and `saved`. */
+/**
+ * The current reports of agents, in memory. Planning stores the part that must outlive the
+ * controller (`unsaved`, `saved`).
+ */
 import type {
   CountersMessage,
   Hello,
@@ -24,17 +27,20 @@ import {
 import { noteRefusedCounters, takeCounters } from './node-counters.ts';
 import { underlayProblem } from './underlays.ts';
 
-/** A node whose agent is gone counts as present for this long, and so does every node after a start. Milliseconds. */
+/**
+ * Grace period, milliseconds: a node counts as present for this time after its agent has
+ * disconnected, and after a start.
+ */
 export const GRACE_MS = 30_000;
 
-/** Names of the nodes that are believed to have each interface, by its id. */
+/** By interface id: names of the nodes with an accepted claim. */
 export type Grants = ReadonlyMap<string, readonly string[]>;
 
 export class LiveNodes {
   readonly #nodes = new Map<string, KeptNode>();
   readonly #clock: () => number;
   #lastSeen = 0;
-  /** Whether a node has said something since `grant` that may change who has an interface. */
+  /** Whether a report since `grant` may change which node has an interface. */
   #unjudged = true;
   #judgeGrants: (() => Grants) | undefined;
 
@@ -43,7 +49,7 @@ export class LiveNodes {
     this.#clock = clock;
   }
 
-  /** Says how it is found out which nodes are believed to have each interface. */
+  /** Sets the function that decides which claims are accepted. */
   judgeBy(judge: () => Grants): void {
     this.#judgeGrants = judge;
   }
@@ -61,14 +67,14 @@ export class LiveNodes {
     return this.#nodes;
   }
 
-  /** Takes over what was persisted when the controller ran last. */
+  /** Restores the record of the previous run. */
   restore(name: string, record: NodeStateRecord): void {
     this.#lastSeen = Math.max(this.#lastSeen, restore(this.#ensure(name), record));
   }
 
   delete(name: string): void {
     this.#nodes.delete(name);
-    // Its address is free for another node that offers it.
+    // The address of a deleted node is free for other nodes.
     for (const node of this.#nodes.values()) {
       if (node.refusedUnderlay) {
         this.#describe(node, { underlay: this.#judge(node, node.refusedUnderlay.offered) });
@@ -76,11 +82,13 @@ export class LiveNodes {
     }
   }
 
-  /** An agent connected and introduced itself. Its devices stay those known until it lists them again. */
+  /**
+   * An agent has connected and sent its hello. Its devices stay as known until it lists them again.
+   */
   hello(message: Hello): void {
     const node = this.#ensure(message.node);
     if (!this.present(message.node)) {
-      // Meanwhile others may have taken over, as after the end of its host: it claims behind them.
+      // Other nodes may have taken its interfaces meanwhile, so its claims come after theirs.
       node.claimed = byId();
       node.running = byId();
     }
@@ -98,12 +106,12 @@ export class LiveNodes {
     }
   }
 
-  /** The certificate of its agent ends then. @param endsAt ISO 8601 */
+  /** Sets the end of the agent's certificate. @param endsAt ISO 8601 */
   certificate(name: string, endsAt: string): void {
     this.#describe(this.#ensure(name), { certificateEndsAt: endsAt });
   }
 
-  /** An agent was turned away. Returns whether that is news. */
+  /** An agent was refused. Returns whether this is new. */
   reject(name: string, problem: NodeProblem): boolean {
     const node = this.#ensure(name);
     const news = node.rejection?.message !== problem.message;
@@ -111,7 +119,7 @@ export class LiveNodes {
     return news;
   }
 
-  /** A second agent was turned away. Returns whether that is news. */
+  /** A second agent was refused. Returns whether this is new. */
   secondAgent(name: string, problem: NodeProblem): boolean {
     const node = this.#ensure(name);
     const before = node.second;
@@ -119,7 +127,7 @@ export class LiveNodes {
     return before === undefined || this.#clock() - before.at > SECOND_AGENT_MS;
   }
 
-  /** These claims, refused or to what it has, are problems of each node now. Of a node that is not named, none are. */
+  /** Sets the contests of all nodes as their problems. Nodes that are not in the map have none. */
   contested(problems: ReadonlyMap<string, NodeProblem[]>): void {
     for (const [name, node] of this.#nodes) {
       node.contests = problems.get(name) ?? [];
@@ -128,9 +136,9 @@ export class LiveNodes {
 
   /**
    * The agent reports counters.
-   * @param judge says which are believed
-   * @param isPlanned whether there is a plan, without which the judge knows less
-   * @returns what was refused
+   * @param judge decides which counters are accepted
+   * @param isPlanned whether a plan exists; without one, the judge knows less
+   * @returns the refused counts
    */
   counters(name: string, message: CountersMessage, judge: CounterJudge, isPlanned: boolean): RefusedCounts {
     const node = this.#ensure(name);
@@ -138,14 +146,16 @@ export class LiveNodes {
     return takeCounters(node, message, { judge, isPlanned, now: this.#clock(), readingsOf });
   }
 
-  /** Takes over counters as they were saved. @param at time of the last ones, ISO 8601 */
+  /** Restores saved counters. @param at time of the last counters, ISO 8601 */
   restoreCounters(name: string, totals: SavedTotals, at: string | undefined): void {
     const node = this.#ensure(name);
     node.counters = CounterTotals.restore(totals);
     node.countersAt = at;
   }
 
-  /** A period of `LATELY_MS` is over. @param keep whether a policy is still there, by its uid */
+  /**
+   * A period of `LATELY_MS` has passed. @param keep whether the policy with this uid still exists
+   */
   tick(keep: (policy: string) => boolean): void {
     for (const { counters, readings } of this.#nodes.values()) {
       counters.prune(keep);
@@ -154,15 +164,15 @@ export class LiveNodes {
     }
   }
 
-  /** The totals of a node, to be saved; undefined where they are as they were when it was asked last. */
+  /** The totals of a node, to be saved. Undefined if they have not changed since the last call. */
   totalsToSave(name: string): SavedTotals | undefined {
     const counters = this.#nodes.get(name)?.counters;
     return counters?.changed ? counters.save() : undefined;
   }
 
   /**
-   * Some counters of a node were refused, or (`message` undefined) none of a report were. What was refused stays a problem for a
-   * while. Returns whether there was none before.
+   * Records that some counters of a report were refused, or with `message` undefined that none
+   * were. A refusal stays a problem for a while. Returns whether there was no such problem before.
    */
   refusedCounters(name: string, message: string | undefined): boolean {
     const node = this.#nodes.get(name);
@@ -171,7 +181,7 @@ export class LiveNodes {
 
   /**
    * The agent lists its devices.
-   * @param underlay what the hello of the same connection said, where the message itself leaves it out.
+   * @param underlay from the hello of the same connection, used if the message has none
    */
   inventory(name: string, message: InventoryMessage, underlay: Underlay | undefined): void {
     const node = this.#ensure(name);
@@ -183,8 +193,8 @@ export class LiveNodes {
   }
 
   /**
-   * Whether the claim of the node to the interface is accepted, or was, as far as that is remembered. To say that it has what is
-   * another's makes it neither.
+   * Whether the node's claim to the interface is accepted, or was accepted and is still remembered.
+   * A claim to another node's interface does not count.
    */
   hasHad(name: string, id: string): boolean {
     const node = this.#nodes.get(name);
@@ -192,7 +202,7 @@ export class LiveNodes {
     if (node === undefined || known()) {
       return node !== undefined;
     }
-    // What came a moment ago is reported on before anything is planned.
+    // A new interface may be reported before the next planning, so its claims are judged now.
     if (!(id in node.seen) || !this.#unjudged || !this.#judgeGrants) {
       return false;
     }
@@ -200,7 +210,7 @@ export class LiveNodes {
     return known();
   }
 
-  /** Takes over whose claims to each interface are accepted: reports of a node on other interfaces are ignored. */
+  /** Sets the accepted claims. Reports of a node about other interfaces are ignored. */
   grant(grants: Grants): void {
     const now = new Map<string, Set<string>>([...this.#nodes.keys()].map((name) => [name, new Set()]));
     for (const [id, nodes] of grants) {
@@ -218,8 +228,9 @@ export class LiveNodes {
   }
 
   /**
-   * The agent says what its kernel runs. Returns true where that is another program than before.
-   * @param names names of all policies by uid; asked only where the node copies for policies other than before
+   * The agent reports the program in its kernel. Returns true if it has changed.
+   * @param names names of all policies by uid; asked only where the node copies for policies other
+   * than before
    */
   status(name: string, message: StatusMessage, names: () => ReadonlyMap<string, string>): boolean {
     const node = this.#ensure(name);
@@ -243,7 +254,7 @@ export class LiveNodes {
     }
   }
 
-  /** Notes that the agent was heard. */
+  /** Records the time of a message from the agent. */
   heard(name: string): void {
     const node = this.#nodes.get(name);
     if (node) {
@@ -251,19 +262,19 @@ export class LiveNodes {
     }
   }
 
-  /** True where the agent is connected, or was within the grace period. */
+  /** True if the agent is connected, or was within the grace period. */
   present(name: string): boolean {
     const node = this.#nodes.get(name);
     return node !== undefined && (node.connected || this.#clock() - node.disconnectedAt < GRACE_MS);
   }
 
-  /** What has to outlive the controller, of the nodes whose record in the store is behind. */
+  /** Records that must be stored, of nodes whose record in the store is older. */
   unsaved(): Map<string, NodeStateRecord> {
     const dirty = [...this.#nodes.values()].filter((node) => node.dirty);
     return new Map(dirty.map((node) => [node.name, recordOf(node)]));
   }
 
-  /** These are in the store now. What has changed since is still unsaved. */
+  /** These records are in the store now. Later changes are still unsaved. */
   saved(records: ReadonlyMap<string, NodeStateRecord>): void {
     for (const [name, record] of records) {
       const node = this.#nodes.get(name);
@@ -282,7 +293,10 @@ export class LiveNodes {
     return node;
   }
 
-  /** What is taken of an underlay that an agent offers: all, or what it had before. Whose an address is already keeps it. */
+  /**
+   * The accepted underlay: the offered one, or the earlier one. A node that already has an address
+   * keeps it.
+   */
   #judge(node: KeptNode, offered: Underlay | undefined): Underlay | undefined {
     const others = [...this.#nodes.values()].filter((other) => other !== node);
     const problem = offered && underlayProblem(offered, others);
@@ -294,7 +308,9 @@ export class LiveNodes {
     node.lastSeenAt = new Date(this.#clock()).toISOString();
   }
 
-  /** Sequence numbers are times, so that they grow across restarts, and never the same twice. */
+  /**
+   * The next sequence number. It is a time, so that numbers grow across restarts, and is unique.
+   */
   #nextSeen(): number {
     this.#lastSeen = Math.max(this.#lastSeen + 1, this.#clock());
     return this.#lastSeen;

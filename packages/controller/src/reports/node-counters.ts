@@ -1,4 +1,4 @@
-/** What a report of counters changes of a node. For `LiveNodes`, which alone writes nodes. */
+/** Applies counter reports to a node. Only `LiveNodes` uses this, because only it writes nodes. */
 import type { CountersMessage } from '@mirrorplane/contract';
 import type { CounterJudge, RefusedCounts } from './counter-totals.ts';
 import type { KeptNode } from './live-node.ts';
@@ -8,9 +8,9 @@ import type { Readings } from './readings.ts';
 const REFUSED_COUNTERS_MS = 60_000;
 
 interface Taking {
-  /** Says which counters are believed. */
+  /** Decides which counters are accepted. */
   judge: CounterJudge;
-  /** Whether there is a plan, without which the judge knows less. */
+  /** Whether a plan exists. Without one, the judge knows less. */
   isPlanned: boolean;
   /** Milliseconds since 1970. */
   now: number;
@@ -18,7 +18,7 @@ interface Taking {
   readingsOf(name: string): Readings | undefined;
 }
 
-/** Takes a report, or the part of one that a message is. @returns what was refused */
+/** Adds a report, or a part of one. @returns the refused counts */
 export function takeCounters(
   node: KeptNode,
   { reading, report, budgets }: CountersMessage,
@@ -32,16 +32,16 @@ export function takeCounters(
     node.countersAt = new Date(readAt).toISOString();
     node.readings.take(node.name, node.counters.ends(), { readAt, now }, readingsOf);
   }
-  // A report in several messages is complete with the reading.
+  // A report in several messages is complete when the reading arrives.
   node.unseen &&= reading === undefined || !isPlanned;
   node.completeAt = reading || node.completeAt === undefined ? now : node.completeAt;
   return refused;
 }
 
 /**
- * Keeps that some counters were refused, for a while; with `message` undefined, none were.
+ * Records a refusal of counters for a while. With `message` undefined, no counter was refused.
  * @param now milliseconds since 1970
- * @returns whether none were refused before
+ * @returns whether there was no refusal before
  */
 export function noteRefusedCounters(node: KeptNode, message: string | undefined, now: number): boolean {
   const before = node.refusedCounters;

@@ -1,4 +1,7 @@
-/** When the counters of a node were read, and which readings of two nodes belong together. Pure but for what it remembers. */
+/**
+ * Finds when a node's counters were read, and which readings of two nodes belong together. No I/O;
+ * it only keeps state.
+ */
 import {
   type CounterReading,
   type CounterReport,
@@ -8,38 +11,45 @@ import {
 } from '@mirrorplane/contract';
 import { type ArrivalReading, arrived, type SentReading } from '@mirrorplane/planner';
 
-/** Readings that are kept of each kind: reports come every second. */
+/** Number of kept readings of each kind. Reports come every second. */
 const KEPT = 4;
-/** Reports over which the shortest way of a report to the controller is looked for: the clocks of both drift slowly. */
+/**
+ * Number of last reports that are searched for the shortest transfer time. The clocks of agent and
+ * controller drift slowly.
+ */
 const OFFSETS = 30;
-/** A report is never taken for older than this, in milliseconds. */
+/** The greatest assumed age of a report, milliseconds. */
 const OLDEST_MS = 60_000;
 
 type Ends = Pick<CounterReport, 'deliveries' | 'terminations'>;
 
-/** What had arrived, and when the controller was told. */
+/** A reading of what had arrived, and the time of its report. */
 interface Arrivals extends ArrivalReading {
-  /** Milliseconds since 1970: it was read at this moment or before. */
+  /** Milliseconds since 1970. It was read at this time or earlier. */
   toldAt: number;
 }
 
 /** The last readings of one node. */
 export class Readings {
-  /** Packets sent. A reading was made at `at` or before; newest last. */
+  /** Packets sent, the newest reading last. Each was read at `at` or earlier. */
   sent: SentReading[] = [];
-  /** By the name of a node that this one sends to: what had arrived there at a moment before the last of `sent`. */
+  /** By receiving node: a reading of what had arrived there, taken before the last of `sent`. */
   readonly arrivedBefore = new Map<string, ArrivalReading>();
   #arrivals: Arrivals[] = [];
-  /** By delivery id: the largest surplus so far, and when it came to be so large, in milliseconds since 1970. */
+  /**
+   * By delivery id: the largest surplus so far, and the time when it was reached, milliseconds
+   * since 1970.
+   */
   readonly #surplus = new Map<string, { packets: number; at: number }>();
   #run: string | undefined;
-  /** Time of the controller less time of the agent, of the last reports. */
+  /** Controller's time minus agent's time, for the last reports. */
   #offsets: number[] = [];
 
   /**
-   * When a report was read, in milliseconds since 1970 by the clock of the controller: at this moment or later. What made a report
-   * late is not counted: no report comes faster than the fastest of the last ones.
-   * @param now when it came
+   * Reading time of a report, in milliseconds since 1970 by the controller's clock. It was read at
+   * this time or later. The estimate assumes the transfer time of the fastest recent report, so a
+   * delay of this report does not matter.
+   * @param now arrival time of the report
    */
   readAt(reading: CounterReading | undefined, now: number): number {
     if (reading === undefined) {
@@ -53,16 +63,19 @@ export class Readings {
     return Math.max(now - OLDEST_MS, Math.min(now, reading.readAt + Math.min(...this.#offsets)));
   }
 
-  /** True where a report that came without a reading is one part of many: the last one has the reading. */
+  /**
+   * True if a report without a reading is a part of a divided report, whose last part has the
+   * reading.
+   */
   isPart(reading: CounterReading | undefined): boolean {
     return reading === undefined && this.#run !== undefined;
   }
 
   /**
-   * A whole report has come.
+   * A complete report has arrived.
    * @param name of this node
-   * @param totals what the node has counted so far, the report included
-   * @param of the readings of another node
+   * @param totals totals of the node, including this report
+   * @param of returns the readings of another node
    */
   take(
     name: string,
@@ -92,10 +105,11 @@ export class Readings {
   }
 
   /**
-   * The agent of this node has come back. What had arrived was shown as it came meanwhile; it goes on from there, and not from the
-   * last reading of the node, so that no counter goes back.
-   * @param totals what the node had counted when it was heard last
-   * @param of the readings of another node
+   * The agent of this node has reconnected. Meanwhile, the newest counters of receivers were shown.
+   * They continue from there, and not from the node's last reading, so that no shown counter
+   * decreases.
+   * @param totals totals of the node at its last report
+   * @param of returns the readings of another node
    */
   back(totals: Ends, of: (node: string) => Readings | undefined): void {
     for (const target of targetsOf(totals)) {
@@ -111,13 +125,16 @@ export class Readings {
     return parts?.kind === 'erspan' ? this.arrivedBefore.get(parts.node) : undefined;
   }
 
-  /** By delivery id: packets that have arrived beyond those sent, where it came to so many after this time (ms since 1970). */
+  /**
+   * By delivery id: surplus of arrived packets over sent packets, if it was reached after this time
+   * (ms since 1970).
+   */
   surplusSince(time: number): Map<string, number> {
     const recent = [...this.#surplus].filter(([, { at }]) => at > time);
     return new Map(recent.map(([delivery, { packets }]) => [delivery, packets]));
   }
 
-  /** Forgets deliveries of policies that are gone. */
+  /** Forgets deliveries of policies that no longer exist. */
   prune(keep: (policy: string) => boolean): void {
     for (const delivery of this.#surplus.keys()) {
       if (!keep(policyOfId(delivery) ?? '')) {
@@ -126,7 +143,7 @@ export class Readings {
     }
   }
 
-  /** The last that had arrived here when this moment came. Milliseconds since 1970. */
+  /** The last reading of arrived packets before this time. Milliseconds since 1970. */
   toldBefore(at: number): ArrivalReading | undefined {
     return this.#arrivals.findLast(({ toldAt }) => toldAt <= at);
   }

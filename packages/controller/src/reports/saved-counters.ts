@@ -1,4 +1,4 @@
-/** Keeps the counter totals of nodes on disk, as well as can be: they are written every ten seconds and at the end. */
+/** Saves the counter totals of nodes on disk every ten seconds and at the end. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -9,9 +9,9 @@ import type { View } from '../store/view.ts';
 import type { SavedTotals } from './counter-totals.ts';
 import type { LiveNodes } from './live-nodes.ts';
 
-/** Milliseconds. */
+/** Interval of saves, milliseconds. */
 export const SAVE_INTERVAL_MS = 10_000;
-/** The period of `CounterTotals.tick`, in milliseconds: what is said to be lately was within two of them. */
+/** The period of `CounterTotals.tick`, milliseconds. "Recently" means within two periods. */
 export const LATELY_MS = 5000;
 
 interface Parts {
@@ -19,7 +19,7 @@ interface Parts {
   view: View;
   live: LiveNodes;
   log: Logger;
-  /** Called when totals of a node that include this reading are on the disk. */
+  /** Called after totals of a node that include this reading are on disk. */
   saved: (node: string, reading: CounterReading) => void;
 }
 
@@ -38,7 +38,7 @@ export class SavedCounters {
     this.#parts = parts;
   }
 
-  /** Hands what was saved to the live nodes, and saves from now on. */
+  /** Restores saved totals into the live nodes, and saves from now on. */
   async open(): Promise<void> {
     const { folder, view, live, log } = this.#parts;
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -106,7 +106,7 @@ export class SavedCounters {
       log.warn({ err: error }, 'counters not saved');
       return;
     }
-    // Only now: what an agent hears of, it counts no longer.
+    // Acknowledged after the write, because an agent forgets acknowledged counters.
     for (const [name, reading] of written) {
       this.#parts.saved(name, reading);
     }

@@ -1,11 +1,17 @@
-/** Whether the underlay that an agent offers can be its own. Copies of others would go where it says. */
+/**
+ * Checks whether an agent's underlay can be its own. With a false address, copies of others would
+ * go there.
+ */
 import type { NodeProblem, Underlay } from '@mirrorplane/contract';
 
-/** Every host has to take an IPv4 packet of so many bytes (RFC 791, section 3.1), and none can be larger than this. */
+/**
+ * Limits of the MTU, bytes: every host must accept IPv4 packets of 576 bytes (RFC 791, section
+ * 3.1), and no packet exceeds 65,535.
+ */
 const MTU = { least: 576, most: 65_535 };
 
 /**
- * Why an underlay is refused; undefined: it is not.
+ * Why an underlay is refused. Undefined: it is accepted.
  * @param others the underlays of the other registered nodes
  */
 export function underlayProblem(
@@ -28,7 +34,10 @@ export function underlayProblem(
   return undefined;
 }
 
-/** What an address is where it is not that of one host (RFC 6890, section 2.2.2; RFC 1112, section 4). */
+/**
+ * The special use of an address that is not the address of one host (RFC 6890, section 2.2.2; RFC
+ * 1112, section 4).
+ */
 function specialUse(address: string): string | undefined {
   const [first, second] = address.split('.').map(Number) as [number, number];
   if (first === 0) {

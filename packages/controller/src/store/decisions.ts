@@ -1,31 +1,43 @@
-/** One decision at a time: what is decided from the state is committed only if the state is still the same. */
+/**
+ * Makes one decision at a time. A decision is committed only if the state on which it depends is
+ * unchanged.
+ */
 import { Serial } from '@mirrorplane/base';
 import type { GenerationRecord, Unaudited } from './records.ts';
 import { GENERATION_KEY } from './records.ts';
 import type { Operation, Store } from './store.ts';
 import type { View } from './view.ts';
 
-/** What to write, and the answer, given the revision at which it was written. Without operations nothing is written. */
+/**
+ * Operations to write, and the answer for the revision of the write. Without operations, nothing is
+ * written.
+ */
 export interface Decision<T> {
   ops: Operation[];
-  /** False where no other decision can depend on what is written: the generation then stays. Default true. */
+  /**
+   * False if no other decision can depend on the written data. The generation then stays. Default
+   * true.
+   */
   decisive?: boolean;
-  /** What the audit log is to say of it, once it is written; see `audited`. */
+  /** The entry for the audit log, after the commit (`audited`). */
   audit?: Unaudited;
   result(revision: number): T;
 }
 
-/** How often a decision is made again because another controller was faster. */
+/** The most repetitions of a decision, after another controller was faster. */
 const MAX_ATTEMPTS = 32;
 
-/** More than requests can be under way; where the audit log cannot be written, the oldest are given up. */
+/**
+ * More than the number of parallel requests. If the audit log cannot be written, the oldest entries
+ * are dropped.
+ */
 const MAX_UNAUDITED = 256;
 
 export class Decisions {
   readonly #store: Store;
   readonly #view: View;
   readonly #serial = new Serial();
-  /** Decisions that are committed, and whose lines are not known to be in the audit log. */
+  /** Committed decisions whose lines may not be in the audit log yet. */
   #unaudited: Unaudited[] = [];
 
   constructor(store: Store, view: View) {
@@ -34,21 +46,24 @@ export class Decisions {
   }
 
   /**
-   * Calls `make` when all earlier decisions are visible in the view, and commits what it returns. `make` must not
-   * wait, so that it sees one state; it may be called again where another controller wrote in between. What it throws
-   * is thrown here, and nothing is written.
-   * @param dryRun true: nothing is written, the result is that of the present revision.
+   * Calls `make` when all earlier decisions are visible in the view, and commits its result. `make`
+   * must be synchronous, so that it sees one state. It may be called again if another controller
+   * wrote in between. If it throws, nothing is written, and the error is thrown here.
+   * @param dryRun true: nothing is written; the result is for the current revision
    */
   decide<T>(make: () => Decision<T>, dryRun = false): Promise<T> {
     return this.#serial.run(() => this.#run(make, dryRun));
   }
 
-  /** The decision of this revision is in the audit log. Until then the store remembers that it has to come there. */
+  /**
+   * The decision of this revision is in the audit log. Until this call, the store remembers that
+   * its entry is missing.
+   */
   audited(revision: number): void {
     this.#unaudited = this.#unaudited.filter((entry) => entry.revision !== revision);
   }
 
-  /** Resolves when all decisions asked for so far are made. */
+  /** Resolves when all decisions requested so far are made. */
   async settled(): Promise<void> {
     await this.#serial.settled();
   }

@@ -1,9 +1,9 @@
-/** The policies of the store, as the planner and the API know them. */
+/** The policies of the store, as planner and API use them. */
 import type { Policy } from '@mirrorplane/contract';
 import type { PolicyRecord } from './records.ts';
 import type { Stored, View } from './view.ts';
 
-/** A policy with its revision; warnings are those of the moment and not kept. */
+/** A policy with its revision. Warnings are not stored. */
 export function toPolicy({ value, revision }: Stored<PolicyRecord>): Policy {
   return { ...value, revision, warnings: [] };
 }

@@ -1,4 +1,4 @@
-/** The records that the controller keeps in the store, under which keys, and the API resources made of them. */
+/** The records in the store, and their keys. */
 import type {
   Device,
   Domain,
@@ -12,7 +12,7 @@ import type {
 } from '@mirrorplane/contract';
 import type { AuditEntry } from '../audit/audit.ts';
 
-/** A policy without what follows from the store (revision) and from the moment (warnings). */
+/** A policy without its revision, which the store has, and without warnings, which are computed. */
 export type PolicyRecord = Omit<Policy, 'revision' | 'warnings'>;
 export type DomainRecord = Omit<Domain, 'revision'>;
 export type PoolRecord = Omit<Pool, 'revision'>;
@@ -20,7 +20,10 @@ export type PoolRecord = Omit<Pool, 'revision'>;
 export interface NodeRecord {
   name: string;
   pool: string;
-  /** Stands in the agent's certificate, so that one of a deleted node of the same name is not accepted. */
+  /**
+   * The agent's certificate has it too, so that the certificate of a deleted node with the same
+   * name is refused.
+   */
   uid: string;
 }
 
@@ -34,44 +37,51 @@ export interface InterfaceRecord {
   /** The only node whose claim is accepted, set by an operator. */
   boundTo?: string | undefined;
   declared: boolean;
-  /** Of one that is not declared: the node where it is, or was last. */
+  /** For an undeclared interface: its current or last node. */
   lastNode?: string | undefined;
-  /** Of one that is not declared: since when it has no device, milliseconds since 1970. */
+  /** For an undeclared interface: since when it has no device, milliseconds since 1970. */
   goneAt?: number | undefined;
 }
 
-/** What an agent said last. Kept, so that a restart of the controller does not look like every device vanished. */
+/**
+ * The last reports of an agent. They are stored, so that devices do not seem to be removed after a
+ * restart of the controller.
+ */
 export interface NodeStateRecord {
   underlay?: Underlay | undefined;
   agentVersion?: string | undefined;
   kernel?: string | undefined;
   hook?: HookKind | undefined;
   lastSeenAt?: string | undefined;
-  /** When the certificate of its agent ends, ISO 8601. */
+  /** End of the agent's certificate, ISO 8601. */
   certificateEndsAt?: string | undefined;
   devices: Device[];
-  /** Interface id to the order in which it was seen first on a node: the higher number is the newer device. */
+  /**
+   * Interface id to the order in which it was first seen on a node. A higher number is a newer
+   * device.
+   */
   seen: Record<string, number>;
-  /** Interface id to the order in which its guest was first seen running there, as far as it is. */
+  /** Interface id to the order in which its guest was first seen running there, if it runs. */
   running?: Record<string, number>;
   /**
-   * Interface id to the order in which the node has claimed them, without a break since then: said that its guest is there or
-   * may be. The lower number has the guest.
+   * Interface id to the order of the node's claim. The node has claimed it without a break since
+   * then: it reports that the guest is present or may be. The node with the lowest number has the
+   * guest.
    */
   claimed?: Record<string, number>;
-  /** Policies that the node copied for when it was heard last. */
+  /** Policies that the node copied for in its last report. */
   copying?: { uid: string; name: string }[];
-  /** Interfaces that had a device there and have none now, the last ones. */
+  /** The last interfaces that had a device there and have none now. */
   former?: string[];
 }
 
-/** Digest and revision of the program that was planned last for a node. */
+/** Digest and revision of the last planned program of a node. */
 export interface ProgramRecord {
   digest: string;
   revision: number;
 }
 
-/** A join token that was handed out. The secret itself is not kept. */
+/** A join token that was issued. The secret itself is not stored. */
 export interface TokenRecord {
   node: string;
   /** Milliseconds since 1970. */
@@ -103,9 +113,9 @@ export interface Records {
   tokens: TokenRecord;
 }
 
-/** ERSPAN sessions in use, node to policy uid to session. */
+/** Key of the ERSPAN sessions: node to policy uid to session. */
 export const SESSIONS_KEY = 'sessions';
-/** What the logs have to say of a decision. `revision` is left out for the decision that wrote it. */
+/** Log entries of a decision. `revision` is left out for the decision that wrote the record. */
 export interface Unaudited {
   /** ISO 8601. */
   time: string;
@@ -114,10 +124,16 @@ export interface Unaudited {
   action: AuditEntry['action'];
   resource: string;
   revision?: number;
-  /** What the event log has to report of it. */
+  /** Events for the event log. */
   events?: EventDraft[];
 }
-/** Value of GENERATION_KEY: decisions that were committed before their lines were known to be in the audit log and that of events. */
+/**
+ * Value of GENERATION_KEY: committed decisions whose entries may not be in the audit log and the
+ * event log yet.
+ */
 export type GenerationRecord = { unaudited: Unaudited[] } | null;
-/** Written by every decision: two decisions that were made of the same state cannot both be committed. */
+/**
+ * Every decision writes this key, so that two decisions from the same state cannot both be
+ * committed.
+ */
 export const GENERATION_KEY = 'meta/generation';

@@ -7,7 +7,7 @@ import { CompactedError, LeaseExpiredError } from './store.ts';
 
 /** Options of the engine. */
 export interface SqliteOptions {
-  /** How many revisions a watch can look back. Default 256. */
+  /** Number of past revisions that a watch can start from. Default 256. */
   keepRevisions?: number;
 }
 
@@ -41,7 +41,7 @@ interface ActiveWatch {
   watcher: Watcher;
 }
 
-/** The smallest text that is greater than every text beginning with `prefix`, or undefined where all texts qualify. */
+/** The smallest text above all texts that begin with `prefix`. Undefined if there is none. */
 function afterPrefix(prefix: string): string | undefined {
   return prefix === '' ? undefined : `${prefix}\u{10ffff}`;
 }
@@ -51,17 +51,17 @@ function toEntry(row: Row): Entry {
 }
 
 /**
- * Opens the file, or makes it. @throws Error with a message for the operator where the file cannot be used: another
- * process has it open, it is damaged, or its folder is not writable.
+ * Opens the file, or makes it. @throws Error with a message for the operator if the file cannot be
+ * used: another process has it open, it is damaged, or its folder is not writable
  */
 export function openSqliteStore(file: string, options: SqliteOptions = {}): Store {
   let db: DatabaseSync;
   try {
-    // SQLite gives its own files beside it the same mode.
+    // SQLite gives its additional files the same mode.
     closeSync(openSync(file, 'a', 0o600));
     db = new DatabaseSync(file, { timeout: 1000 });
-    // Exclusive: a second controller on the same file would plan behind the back of the first. The kernel frees the
-    // lock with the process, however that ends.
+    // Exclusive, because a second controller on the same file would plan without the first one's
+    // knowledge. The kernel frees the lock when the process ends in any way.
     db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
     db.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT;`);
   } catch (error) {
@@ -115,7 +115,7 @@ class SqliteStore implements Store {
     }
     this.#revision = meta.get('revision') ?? 0;
     this.#compacted = meta.get('compacted') ?? 0;
-    // Nobody could keep a lease alive while the store was closed: each starts with its full time.
+    // No lease could be kept alive while the store was closed, so each starts with its full time.
     for (const row of db.prepare('SELECT id, ttl FROM leases').all()) {
       this.#arm(String(row.id), Number(row.ttl));
     }
@@ -214,7 +214,8 @@ class SqliteStore implements Store {
       also?.();
       this.#db.exec('COMMIT');
     } catch (error) {
-      // A full disk ends the transaction, and rolling back nothing would hide the error.
+      // A full disk has already ended the transaction. A rollback without a transaction would hide
+      // the error.
       if (this.#db.isTransaction) {
         this.#db.exec('ROLLBACK');
       }
@@ -247,7 +248,9 @@ class SqliteStore implements Store {
     return true;
   }
 
-  /** Every now and then drops the part of the log that no watch needs. Returns the newest revision dropped. */
+  /**
+   * Sometimes drops the part of the log that no watch needs. Returns the newest dropped revision.
+   */
   #compact(revision: number): number {
     let upTo = revision - this.#keep;
     for (const watch of this.#watches) {

@@ -1,57 +1,62 @@
 /**
- * What the controller keeps, modelled on etcd: keys with JSON values, one revision that grows with every transaction
- * that changes something, compare-and-swap transactions, watches from a revision, and leases. `sqlite.ts` is the engine
- * for one machine. Every engine passes `test/store/contract.ts`.
+ * Interface of the store, modelled on etcd: keys with JSON values, one revision that grows with
+ * every changing transaction, compare-and-swap transactions, watches from a revision, and leases.
+ * `sqlite.ts` is the engine for one machine. Every engine passes `test/store/contract.ts`.
  */
 
-/** A value that JSON can carry. */
+/** A JSON value. */
 export type Json = unknown;
 
-/** A key as it was at some revision. */
+/** A key and its value at one revision. */
 export interface Entry {
   key: string;
   value: Json;
-  /** Revision of the transaction that made the key. */
+  /** Revision of the transaction that created the key. */
   createRevision: number;
   /** Revision of the transaction that wrote the key last. */
   modRevision: number;
 }
 
-/** All entries under a prefix, as they were together at `revision`, in the order of their keys. */
+/** All entries under a prefix at `revision`, sorted by key. */
 export interface Snapshot {
   entries: Entry[];
   revision: number;
 }
 
-/** True where the key was written last at `modRevision`; 0: where it does not exist. */
+/** True if the last write of the key was at `modRevision`. 0: if the key does not exist. */
 export interface Compare {
   key: string;
   modRevision: number;
 }
 
-/** Deleting a key that does not exist changes nothing. `lease`: the key goes when that lease goes. */
+/** Deleting an absent key changes nothing. `lease`: the key is deleted when the lease ends. */
 export type Operation = { type: 'put'; key: string; value: Json; lease?: string } | { type: 'delete'; key: string };
 
-/** Operations that happen together, or not at all where one comparison does not hold. */
+/** Operations that are carried out together, or not at all if one comparison is false. */
 export interface Transaction {
   compare: readonly Compare[];
   ops: readonly Operation[];
 }
 
-/** `revision` is that of the store after the transaction: a new one where `ok` and something was changed. */
+/** `revision` of the store after the transaction. It is new if `ok` and something was changed. */
 export interface TransactionResult {
   ok: boolean;
   revision: number;
 }
 
-/** A change of one key. A batch holds all changes that one transaction made under the prefix of the watch. */
+/**
+ * A change of one key. A batch has all changes of one transaction under the prefix of the watch.
+ */
 export type StoreEvent = { type: 'put'; entry: Entry } | { type: 'delete'; key: string };
 
-/** Where a watch hands over what it sees. */
+/** Callbacks of a watch. */
 export interface Watcher {
-  /** Called once a transaction, in the order of revisions, without a gap. */
+  /** Called once for each transaction, in order of revisions, without a gap. */
   onBatch(events: StoreEvent[], revision: number): void;
-  /** The watch ended: it fell behind the compaction, or the engine failed. Take a new snapshot and watch again. */
+  /**
+   * The watch has ended: its revisions were compacted, or the engine failed. Take a new snapshot,
+   * and watch again.
+   */
   onEnd(error: Error): void;
 }
 
@@ -60,21 +65,21 @@ export interface Watch {
   close(): void;
 }
 
-/** Keys put with the lease vanish when it is not kept alive for its time to live. */
+/** A lease. Its keys are deleted if it is not kept alive within its time to live. */
 export interface Lease {
   id: string;
-  /** Starts the time to live again. @throws LeaseExpiredError where it has run out already. */
+  /** Restarts the time to live. @throws LeaseExpiredError if the lease has expired */
   keepAlive(): Promise<void>;
   /** Deletes the lease and its keys now. */
   revoke(): Promise<void>;
 }
 
-/** The revision that a watch asked for is no longer kept. */
+/** The start revision of a watch is no longer stored. */
 export class CompactedError extends Error {
   override name = 'CompactedError';
 }
 
-/** The lease has run out, or was revoked. */
+/** The lease has expired, or was revoked. */
 export class LeaseExpiredError extends Error {
   override name = 'LeaseExpiredError';
 }
@@ -82,15 +87,18 @@ export class LeaseExpiredError extends Error {
 export interface Store {
   get(key: string): Promise<Entry | undefined>;
   range(prefix: string): Promise<Snapshot>;
-  /** An acknowledged transaction survives the end of the process at any moment, and the loss of power. */
+  /**
+   * Carries out a transaction. An acknowledged transaction survives a crash and a power failure.
+   */
   txn(transaction: Transaction): Promise<TransactionResult>;
   /**
-   * Follows all changes of keys under `prefix`, the first of them those of `fromRevision`. With `snapshot.revision + 1`
-   * nothing is lost between a snapshot and the watch. @throws CompactedError where that revision is not kept any more.
+   * Follows all changes of keys under `prefix` from `fromRevision` on. With `snapshot.revision +
+   * 1`, no change between snapshot and watch is lost. @throws CompactedError if this revision is no
+   * longer stored
    */
   watch(prefix: string, fromRevision: number, watcher: Watcher): Promise<Watch>;
   /** @param ttlMs time to live in milliseconds, at least 1. */
   lease(ttlMs: number): Promise<Lease>;
-  /** Ends all watches without a word and lets go of the engine. Idempotent. */
+  /** Ends all watches without a callback, and closes the engine. Idempotent. */
   close(): Promise<void>;
 }

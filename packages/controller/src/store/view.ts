@@ -1,4 +1,7 @@
-/** The store's content in memory, kept up to date by a watch. Everything that decides or plans reads it here. */
+/**
+ * The contents of the store in memory, updated by a watch. All decisions and plannings read them
+ * here.
+ */
 import type { Sessions } from '@mirrorplane/planner';
 import type { Folder, GenerationRecord, Records, Unaudited } from './records.ts';
 import { FOLDERS, GENERATION_KEY, SESSIONS_KEY } from './records.ts';
@@ -11,7 +14,10 @@ export interface Stored<T> {
   revision: number;
 }
 
-/** A read-only picture of the store at one revision. It moves on between two turns of the event loop, never within. */
+/**
+ * A read-only picture of the store at one revision. It changes only between two turns of the event
+ * loop.
+ */
 export class View {
   readonly #store: Store;
   readonly #onError: (error: Error) => void;
@@ -31,13 +37,13 @@ export class View {
   #watch: Watch | undefined;
   #closed = false;
 
-  /** @param onError told when the watch breaks and cannot be taken up again. */
+  /** @param onError called if the watch fails and cannot be restarted */
   constructor(store: Store, onError: (error: Error) => void) {
     this.#store = store;
     this.#onError = onError;
   }
 
-  /** Reads everything and follows from there. */
+  /** Reads everything, and then follows changes. */
   async open(): Promise<void> {
     const snapshot = await this.#store.range('');
     for (const folder of Object.values(this.#folders)) {
@@ -59,7 +65,7 @@ export class View {
     this.#watch?.close();
   }
 
-  /** Revision of the store that this picture shows. */
+  /** Revision of the picture. */
   get revision(): number {
     return this.#revision;
   }
@@ -73,25 +79,25 @@ export class View {
     return this.all(folder).get(name);
   }
 
-  /** ERSPAN sessions, and the revision of their key (0: none yet). */
+  /** ERSPAN sessions, and the revision of their key (0: no sessions yet). */
   get sessions(): Stored<Sessions> {
     const entry = this.#others.get(SESSIONS_KEY);
     return { value: (entry?.value ?? {}) as Sessions, revision: entry?.modRevision ?? 0 };
   }
 
-  /** Revision of the last decision; 0: none yet. */
+  /** Revision of the last decision. 0: none yet. */
   get generation(): number {
     return this.#others.get(GENERATION_KEY)?.modRevision ?? 0;
   }
 
-  /** Decisions that may have been committed without their lines in the audit log, with their revisions. */
+  /** Committed decisions whose entries may be missing in the audit log, with their revisions. */
   get unaudited(): (Unaudited & { revision: number })[] {
     const entry = this.#others.get(GENERATION_KEY);
     const record = (entry?.value ?? null) as GenerationRecord;
     return (record?.unaudited ?? []).map((one) => ({ revision: entry!.modRevision, ...one }));
   }
 
-  /** Resolves when the picture shows this revision or a later one. */
+  /** Resolves when the picture has this revision or a later one. */
   reached(revision: number): Promise<void> {
     if (this.#revision >= revision) {
       return Promise.resolve();

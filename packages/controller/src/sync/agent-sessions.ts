@@ -1,4 +1,6 @@
-/** The connections of agents: which one is that of its node, and what comes of what they say. */
+/**
+ * The connections of agents: decides which one belongs to its node, and passes their messages on.
+ */
 import type { CounterReading, CountersMessage } from '@mirrorplane/contract';
 import type { WebSocket } from 'ws';
 import type { Services } from '../services.ts';
@@ -8,14 +10,14 @@ import type { View } from '../store/view.ts';
 import { counterJudge, refusedCountersMessage } from './counter-judge.ts';
 import { CLOSE, type Peer, Session } from './session.ts';
 
-/** How long the agent of a node may take to answer, where another one has come, in milliseconds. */
+/** Milliseconds that a node's agent has to answer after another agent has connected. */
 const ANSWER_MS = 3000;
 
 export class AgentSessions {
   readonly #services: Services;
-  /** Those that are not in force yet. */
+  /** Sessions that are not accepted yet. */
   readonly #pending = new Set<Session>();
-  /** The connection of each node: the first one, as long as its other end answers. */
+  /** The session of each node: the first one, while its agent answers. */
   readonly #sessions = new Map<string, Session>();
 
   constructor(services: Services) {
@@ -31,7 +33,7 @@ export class AgentSessions {
     });
   }
 
-  /** Begins a session on a connection that is open. */
+  /** Begins a session on an open connection. */
   begin(webSocket: WebSocket, peer: Peer): Session {
     const { live, observer, agentEvents, planning, view, log } = this.#services;
     const session: Session = new Session(webSocket, peer, {
@@ -53,18 +55,18 @@ export class AgentSessions {
     return session;
   }
 
-  /** How many connections the node has, those that are about to take over included. */
+  /** Number of connections of the node, including those that are not accepted yet. */
   countOf(node: string): number {
     const pending = [...this.#pending].filter((session) => session.node === node).length;
     return pending + (this.#sessions.has(node) ? 1 : 0);
   }
 
-  /** Totals of the node with this reading are on the disk: its agent is told, if it is there. */
+  /** Totals with this reading are on disk. Acknowledges them to the agent, if it is connected. */
   countersSaved(node: string, reading: CounterReading): void {
     this.#sessions.get(node)?.countersSaved(reading);
   }
 
-  /** The node is deleted: its kernel is to do nothing any more, and its agent has nothing more to say. */
+  /** The node is deleted: sends an empty program to its agent, and ends the session. */
   dismiss(node: string): void {
     const session = this.#sessions.get(node);
     if (session) {
@@ -78,14 +80,14 @@ export class AgentSessions {
     this.#services.planning.request();
   }
 
-  /** Asks all to end: the controller stops. */
+  /** Ends all sessions, because the controller stops. */
   close(): void {
     for (const session of [...this.#pending, ...this.#sessions.values()]) {
       session.close(CLOSE.goingAway, 'the controller stops');
     }
   }
 
-  /** Why a connection may not be that of its node; undefined: it may. One node has one agent. */
+  /** Why a session is refused. Undefined: it is accepted. One node has one agent. */
   #admit(session: Session): string | undefined | Promise<string | undefined> {
     const older = this.#sessions.get(session.node);
     return older && older !== session ? this.#compare(session, older) : undefined;
@@ -105,7 +107,7 @@ export class AgentSessions {
       log.warn({ node, address: session.address, problem: message }, 'agent rejected');
       observer.rejected(node, problem);
     }
-    // At most 123 bytes, also of two addresses of IPv6.
+    // At most 123 bytes, also with two IPv6 addresses.
     return `one more agent: ${older.address} has the node, ${session.address} is refused`.slice(0, 120);
   }
 
@@ -145,7 +147,7 @@ export class AgentSessions {
     const { node } = session;
     this.#pending.delete(session);
     if (!this.#services.view.get('nodes', node)) {
-      // Deleted between the upgrade and the hello.
+      // The node was deleted between the upgrade and the hello.
       this.#services.live.delete(node);
       session.close(CLOSE.deleted, 'the node is deleted');
       return;
@@ -156,7 +158,8 @@ export class AgentSessions {
     this.#services.live.certificate(node, session.certificateEndsAt);
     this.#services.log.info({ node }, 'agent connected');
     this.#services.observer.connected(node);
-    // At once what was planned last, for an agent that was away; then whatever its hello changes.
+    // The last planned program is sent at once, because the agent was away. Changes because of its
+    // hello follow later.
     const program = this.#services.planning.planned?.programs.get(node);
     if (program && program.revision >= (this.#services.live.get(node)?.appliedRevision ?? 0)) {
       session.send(program);

@@ -1,4 +1,4 @@
-/** What the controller knows of what a node may count: its program, and since when each policy is. */
+/** Decides which counters a node may report, from its program and the age of each policy. */
 import {
   type CaptureReport,
   captureId,
@@ -10,7 +10,7 @@ import {
 import type { Counted, CounterJudge, RefusedCounts } from '../reports/counter-totals.ts';
 import type { PolicyRecord } from '../store/records.ts';
 
-/** A reason of refused counters in words. */
+/** Texts for the reasons of refused counters. */
 const WORDS = {
   foreign: 'of things that are not in its program',
   backward: 'that decreased',
@@ -20,24 +20,32 @@ const WORDS = {
 export type JudgedPolicy = Pick<PolicyRecord, 'createdAt' | 'updatedAt' | 'sources' | 'destination'>;
 
 export interface JudgedNode {
-  /** The program of the node now. */
+  /** The current program of the node. */
   program: NodeProgram | undefined;
-  /** True where the node has, or had, a device of the interface. A program has captures of its whole pool. */
+  /**
+   * True if the node has or had a device of the interface. This is checked because a program has
+   * the captures of the whole pool.
+   */
   hasInterface: (id: string) => boolean;
-  /** True where a program of the node has, or had, a capture, delivery or termination with this id. */
+  /**
+   * True if a current or earlier program of the node has a capture, delivery or termination with
+   * this id.
+   */
   wasTold: (id: string) => boolean;
-  /** Nobody saw the node since it was heard before: it may have had any interface that it was to capture. */
+  /**
+   * The node was not seen since its last report, so it may have had any interface of its program.
+   */
   unseen: boolean;
-  /** True where the node has, or had, a part in the policy, or where that is not known yet. */
+  /** True if the node has or had a part in the policy, or this is not known yet. */
   hasPart: (uid: string) => boolean;
-  /** The policy with this uid; undefined: there is none. */
+  /** The policy with this uid. Undefined: there is none. */
   policyOf: (uid: string) => JudgedPolicy | undefined;
-  /** When its counters were read before, milliseconds since 1970; undefined: not known. */
+  /** Time of the previous reading, milliseconds since 1970. Undefined: unknown. */
   readBefore: number | undefined;
   now: number;
 }
 
-/** A judge for one report: what it needs of the program it looks up once, and only where it is asked. */
+/** A judge for one report. It indexes the program once, at the first question. */
 export function counterJudge(node: JudgedNode): CounterJudge {
   const { program, hasInterface, wasTold, unseen, hasPart, policyOf, readBefore, now } = node;
   let ids: Record<Counted, Set<string>> | undefined;
@@ -56,8 +64,8 @@ export function counterJudge(node: JudgedNode): CounterJudge {
       if (inProgram || wasTold(idOf(report)) || (policy && mayHaveCounted(report, policy, node))) {
         return true;
       }
-      // It left the program before it was ever reported. What a policy was before its last change, a controller that started
-      // since does not know.
+      // The part may have left the program before its first report. A controller that started since
+      // the last change of a policy does not know the policy's earlier state.
       return hasPart(report.policy) || policy?.createdAt !== policy?.updatedAt ? 'unknown' : false;
     },
     seconds: (uid, before) => {
@@ -68,8 +76,8 @@ export function counterJudge(node: JudgedNode): CounterJudge {
 }
 
 /**
- * Whether it can have been in an earlier program: of a policy that was disabled since, by a controller that was killed before it
- * had saved what was counted.
+ * Whether the part can have been in an earlier program. The policy may have been disabled since,
+ * and the controller may have been killed before it saved the counters.
  */
 function mayHaveCounted(
   report: CaptureReport | DeliveryReport | TerminationReport,
@@ -92,7 +100,7 @@ function idOf(report: CaptureReport | DeliveryReport | TerminationReport): strin
   return 'termination' in report ? report.termination : captureId(report.policy, report.source);
 }
 
-/** What is said of refused counters; undefined where there are none. */
+/** The message about refused counters. Undefined if there are none. */
 export function refusedCountersMessage(refused: RefusedCounts): string | undefined {
   const parts = [...refused].map(([why, { count, example }]) => `${count} ${WORDS[why]} (${example})`);
   return parts.length === 0

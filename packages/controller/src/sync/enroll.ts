@@ -1,4 +1,7 @@
-/** POST /enroll and POST /renew: an agent trades its join token, or the certificate that it has, for a certificate. */
+/**
+ * POST /enroll and POST /renew: an agent gets a certificate for its join token, or for its current
+ * certificate.
+ */
 import { X509Certificate } from 'node:crypto';
 import { EnrollRequest, type EnrollResponse, problem, RenewRequest } from '@mirrorplane/contract';
 import { type AgentRequest, RequestError } from '../auth/authority.ts';
@@ -6,12 +9,13 @@ import { redeemToken } from '../auth/join-tokens.ts';
 import { ProblemError, parseOrRefuse } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 
-/** The same words for every way in which a token can be wrong: a stranger learns nothing. */
+/** One message for all invalid tokens, so that a stranger learns nothing. */
 const REFUSED = 'the join token is not valid for this node: it is unknown, used or expired; create a new token';
 
 /**
- * Grants the certificate, or throws a ProblemError. The token is used up only together with a granted certificate.
- * @param address where the request came from
+ * Issues a certificate, or throws a ProblemError. The token is used up only together with the
+ * certificate.
+ * @param address of the sender
  */
 export async function enroll(body: unknown, address: string, services: Services): Promise<EnrollResponse> {
   const { view, authority, decisions, audit, refusals, clock, log } = services;
@@ -21,7 +25,7 @@ export async function enroll(body: unknown, address: string, services: Services)
   try {
     const uid = redeem();
     const certificate = await sign(services, { csr: request.csr, node, uid });
-    // Looked at again: of two agents with the same token the second finds it used.
+    // The token is checked again: of two agents with the same token, the second is refused.
     const revision = await decisions.decide(() => {
       if (redeem() !== uid) {
         throw new ProblemError('UNAUTHENTICATED', REFUSED);
@@ -44,7 +48,7 @@ export async function enroll(body: unknown, address: string, services: Services)
     throw error;
   }
 
-  /** The uid of the node, where the token is good now. */
+  /** Checks the token, and returns the uid of the node. */
   function redeem(): string {
     const record = view.get('nodes', node)?.value;
     if (!record || !redeemToken(view, node, request.secret, clock())) {
@@ -55,8 +59,8 @@ export async function enroll(body: unknown, address: string, services: Services)
 }
 
 /**
- * Grants a certificate to the agent of a node that has one which is valid, or throws a ProblemError.
- * @param address where the request came from
+ * Issues a certificate to an agent with a valid certificate, or throws a ProblemError.
+ * @param address of the sender
  */
 export async function renew(
   body: unknown,
@@ -76,7 +80,7 @@ export async function renew(
   return { certificate, authority: authority.pem };
 }
 
-/** When a certificate ends, ISO 8601. @param certificate PEM */
+/** End of a certificate, ISO 8601. @param certificate PEM */
 function endOf(certificate: string): string {
   return new Date(new X509Certificate(certificate).validTo).toISOString();
 }
@@ -93,7 +97,7 @@ async function sign({ authority }: Services, request: AgentRequest): Promise<str
   }
 }
 
-/** The answer to whatever went wrong. */
+/** The problem document for an error. */
 export function enrollProblem(error: unknown) {
   return error instanceof ProblemError ? error.problem : problem('INTERNAL', 'the controller failed: see its log');
 }

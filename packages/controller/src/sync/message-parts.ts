@@ -1,4 +1,4 @@
-/** Puts together what an agent had to divide among several messages. */
+/** Joins the parts of a message that an agent has divided. */
 import {
   type AgentMessage,
   type Hello,
@@ -16,7 +16,10 @@ export class MessageParts {
   #captures: StatusMessage['captures'] = [];
   #problems: StatusMessage['problems'] = [];
 
-  /** Takes a part. @returns the whole message with the last part, what is wrong with it, or undefined: more is to come */
+  /**
+   * Adds a part. @returns the whole message after the last part, or a problem; undefined: more
+   * parts follow
+   */
   join(part: Part): Part | { problem: string } | undefined {
     if (part.type === 'inventory') {
       return this.#inventory(part);

@@ -1,7 +1,10 @@
-/** What is said of an agent that speaks another version of the protocol. */
+/** The message for an agent with another version of the protocol. */
 import { SYNC_PROTOCOL } from '@mirrorplane/contract';
 
-/** @returns `message` for operators, and `reason` for the agent: that of a close frame, at most 123 bytes */
+/**
+ * @returns `message` for operators, and `reason` for the close frame to the agent, at most 123
+ * bytes
+ */
 export function protocolProblem(protocol: number): { message: string; reason: string } {
   const older = protocol < SYNC_PROTOCOL ? 'the agent' : 'the controller';
   return {

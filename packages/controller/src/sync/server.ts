@@ -1,4 +1,7 @@
-/** The agents' port: HTTPS with POST /enroll and POST /renew, and the WebSocket /sync for agents that have their certificate. */
+/**
+ * The agents' port: HTTPS with POST /enroll and POST /renew, and the WebSocket /sync for agents
+ * with a certificate.
+ */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
@@ -22,20 +25,23 @@ import { enroll, enrollProblem, renew } from './enroll.ts';
 import type { Session } from './session.ts';
 import { Strangers } from './strangers.ts';
 
-/** Largest request to enrol, in bytes: a certificate request is less than 1 KB. */
+/** The largest request to enrol, bytes. A certificate request has less than 1 KB. */
 const MAX_ENROLL = 8 * 1024;
-/** Frames of one message, and pieces in which they arrive, at most. An agent sends one frame; TCP brings it in pieces. */
+/**
+ * The most frames of a message, and the most pieces of them. An agent sends one frame, and TCP
+ * divides it into pieces.
+ */
 const MAX_FRAGMENTS = 64;
 const MAX_CHUNKS = 4096;
 /** Bytes of WebSocket frames around a hello (RFC 6455, section 5.2), and some pings. */
 const FRAMING = 256;
-/** Connections of one node: the one in force, and some that are about to take over. */
+/** The most connections of a node: the accepted one, and some that are not accepted yet. */
 const MAX_CONNECTIONS_OF_NODE = 4;
-/** How long agents may take to end their connections, in milliseconds. */
+/** Milliseconds that agents have to end their connections. */
 const CLOSE_TIMEOUT_MS = 200;
 /** Renewals of the certificate of one node: some at once, then one an hour. */
 const RENEWALS = { reserve: 5, perSecond: 1 / 3600 };
-/** How often the port gets a fresh certificate, in milliseconds. */
+/** Milliseconds between new certificates of the port. */
 const RENEWAL_MS = 24 * 60 * 60 * 1000;
 
 export interface AgentAddress {
@@ -73,11 +79,12 @@ export class AgentServer {
     );
   }
 
-  /** Listens. @throws Error where the port is taken */
+  /** Listens. @throws Error if the port is taken */
   static async open(services: Services, { host, port }: AgentAddress): Promise<AgentServer> {
     const hosts = host === '0.0.0.0' || host === '::' ? [] : [host];
     const { certificate, key } = await services.authority.serverCertificate(hosts);
-    // Without rejectUnauthorized, for an agent that enrols has no certificate yet; /sync looks at it.
+    // rejectUnauthorized is off, because an enrolling agent has no certificate yet. /sync checks
+    // the certificate.
     const server = createServer({
       cert: certificate,
       key,
@@ -111,17 +118,17 @@ export class AgentServer {
     return agents;
   }
 
-  /** The port that is listened on. */
+  /** The port number. */
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Totals of the node with this reading are on the disk: its agent is told, if it is there. */
+  /** Totals with this reading are on disk. Acknowledges them to the agent, if it is connected. */
   countersSaved(node: string, reading: CounterReading): void {
     this.#sessions.countersSaved(node, reading);
   }
 
-  /** The node is deleted: its kernel is to do nothing any more, and its agent has nothing more to say. */
+  /** The node is deleted: sends an empty program to its agent, and ends the session. */
   dismiss(node: string): void {
     this.#renewals.delete(node);
     this.#sessions.dismiss(node);
@@ -133,7 +140,8 @@ export class AgentServer {
     this.#sessions.close();
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
-      // Agents get a moment to close; other connections, perhaps in the middle of a handshake, get none.
+      // Agents get a moment to close. All other connections, perhaps during a handshake, end at
+      // once.
       setTimeout(() => {
         for (const connection of this.#connections) {
           connection.destroy();
@@ -142,7 +150,9 @@ export class AgentServer {
     });
   }
 
-  /** A controller may run for longer than a certificate is good. */
+  /**
+   * Renews the port's certificate, because a controller may run longer than a certificate is valid.
+   */
   async #renew(hosts: readonly string[]): Promise<void> {
     const { authority, log } = this.#services;
     try {
@@ -173,7 +183,7 @@ export class AgentServer {
     response.end(JSON.stringify(answer.body));
   }
 
-  /** What a request asks for; undefined: nothing that there is. */
+  /** The handler of a request. Undefined: unknown path or method. */
   #handler(request: IncomingMessage, address: string): ((body: unknown) => Promise<unknown>) | undefined {
     if (request.url === '/enroll') {
       return (body) => enroll(body, address, this.#services);
@@ -219,7 +229,7 @@ export class AgentServer {
     });
   }
 
-  /** Answers, and lets go of the socket: the other end is not waited for. */
+  /** Answers, and releases the socket without waiting for the other end. */
   #refuseUpgrade(socket: TLSSocket, { reason, message, status }: Refused): void {
     this.#services.refusals.add({ request: 'sync', reason, message, address: socket.remoteAddress ?? 'unknown' });
     const body = `${message}\n`;
@@ -229,13 +239,14 @@ export class AgentServer {
       `Content-Length: ${Buffer.byteLength(body)}`,
       'Connection: close',
     ];
-    // Not ended: an end that stays half-open on the other side would not notice that it is to close.
+    // `end` is not used: a half-open socket on the other side would not notice that it should
+    // close.
     socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head.join('\r\n')}\r\n\r\n${body}`);
     socket.once('end', () => socket.destroy()).resume();
     this.#strangers.dismiss(socket);
   }
 
-  /** The node of the certificate, where it has not too many connections. */
+  /** The node of the certificate. Refused if the node has too many connections. */
   #identify(socket: TLSSocket): { node: string } | Refused {
     const identity = this.#registered(socket);
     if ('status' in identity) {
@@ -249,7 +260,10 @@ export class AgentServer {
     return identity;
   }
 
-  /** Which node the certificate is for. It has to be of our authority, and of the node's present registration. */
+  /**
+   * The node of the certificate, which must be signed by our authority, for the node's current
+   * registration.
+   */
   #registered(socket: TLSSocket): { node: string } | Refused {
     const certificate = socket.getPeerCertificate();
     if (!certificate.subject) {
@@ -270,7 +284,7 @@ export class AgentServer {
   }
 }
 
-/** Why an upgrade is refused; `reason` is a word for the metrics. */
+/** Why an upgrade is refused. `reason` is a label of the metrics. */
 interface Refused {
   reason: string;
   message: string;
@@ -282,10 +296,11 @@ const REFUSED = {
   noCertificate: { reason: 'noCertificate', message: 'a client certificate is needed: enrol first', status: 401 },
 } as const satisfies Record<string, Refused>;
 
-/** Ends a connection that sends more than a hello may have before its hello was accepted. */
+/** Ends a connection that sends more bytes than a hello before its hello is accepted. */
 function endUnlessGreeted(socket: TLSSocket, session: Session): void {
   let bytes = 0;
-  // Behind that of the WebSocket: what came in one piece with a hello is already known to follow one.
+  // This listener runs after the WebSocket's, so that bytes in the same piece as a hello count as
+  // bytes after it.
   const count = (chunk: Buffer) => {
     bytes += chunk.length;
     if (session.greeted) {
@@ -297,7 +312,7 @@ function endUnlessGreeted(socket: TLSSocket, session: Session): void {
   socket.on('data', count);
 }
 
-/** When the certificate of the other end ends, ISO 8601. */
+/** End of the other end's certificate, ISO 8601. */
 function endOf(socket: TLSSocket): string {
   return new Date(socket.getPeerCertificate().valid_to).toISOString();
 }

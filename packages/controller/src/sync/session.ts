@@ -1,4 +1,4 @@
-/** One connection of an agent: what it says goes to the live state, programs go out. */
+/** One connection of an agent. Its reports go to the live state, and programs are sent to it. */
 import {
   AgentMessage,
   AnyHello,
@@ -25,69 +25,72 @@ import { TokenBucket } from '../token-bucket.ts';
 import { MessageParts } from './message-parts.ts';
 import { protocolProblem } from './protocol.ts';
 
-/** Codes with which the controller closes a connection; the reason is beside it in words. */
+/** WebSocket close codes of the controller. A text with the reason accompanies the code. */
 export const CLOSE = {
-  /** The agent sent something that is not a message, or not in its place. */
+  /** The agent sent an invalid message, or a message at the wrong time. */
   badMessage: 4000,
-  /** The agent speaks another version of the protocol. */
+  /** The agent uses another version of the protocol. */
   wrongProtocol: 4001,
-  /** The name in the hello is not that of the certificate. */
+  /** The name in the hello differs from the name in the certificate. */
   wrongNode: 4002,
-  /** A newer connection of the same node took over. */
+  /** A newer connection of the same node has replaced this one. */
   replaced: 4003,
   /** The node was deleted. */
   deleted: 4004,
   /** No hello came in time. */
   silent: 4005,
-  /** The node has another agent, which answers. */
+  /** The node has another agent that answers. */
   secondAgent: CLOSE_SECOND_AGENT,
   /** The controller stops. */
   goingAway: 1001,
 } as const;
 
-/** Time for the hello to come, and between two pings, in milliseconds. */
+/** Milliseconds to wait for a hello, and below it between two pings. */
 export const HELLO_TIMEOUT_MS = 10_000;
 export const PING_INTERVAL_MS = 10_000;
-/** A connection that leaves this many pings without an answer is dead. */
+/** A connection with this many unanswered pings is dead. */
 export const MAX_MISSED_PINGS = 3;
 
 /**
- * A node may keep the controller busy for so many milliseconds of each second, and so many at once; then its messages wait in
- * its socket.
+ * CPU time of the controller for one node, milliseconds: `reserve` at once, and `perSecond` in each
+ * second. Beyond it, the node's messages wait in its socket.
  */
 const BUSY = { reserve: 1000, perSecond: 250 };
-/** Inventories of a node that ask for planning at once, and in each second after that; others wait for the next second. */
+/**
+ * Inventories of a node that request planning: `reserve` at once, and `perSecond` in each second.
+ * Others wait for the next second.
+ */
 const INVENTORIES = { reserve: 50, perSecond: 5 };
 
 /** The other end of a connection. */
 export interface Peer {
   /** Name in its certificate. */
   node: string;
-  /** Address that it comes from. */
+  /** Its address. */
   address: string;
-  /** When its certificate ends, ISO 8601. */
+  /** End of its certificate, ISO 8601. */
   certificateEndsAt: string;
 }
 
-/** Where a session reports to. */
+/** Callbacks of a session. */
 export interface SessionHost {
   live: LiveNodes;
   observer: EventObserver;
   agentEvents: EventsFromAgents;
   log: Logger;
   /**
-   * Whether the connection may be that of its node: undefined where it may, else why not. Where another one has to be asked,
-   * what comes meanwhile waits.
+   * Why the session is refused. Undefined: it is accepted. If another agent must be asked first,
+   * messages wait meanwhile.
    */
   admits(session: Session): string | undefined | Promise<string | undefined>;
   /** The hello is accepted. */
   onHello(session: Session): void;
-  /** The agent speaks another version of the protocol: why it is not served. */
+  /** The agent uses another version of the protocol. `message` has the reason of the refusal. */
   onRejected(session: Session, message: string): void;
   onCounters(session: Session, message: CountersMessage): void;
-  /** Devices, underlay or what else a plan depends on may have changed. */
+  /** Devices, underlay or other inputs of a plan may have changed. */
   onInventory(): void;
-  /** The kernel of the node runs another program than before. */
+  /** The kernel of the node runs a new program. */
   onConfirmed(): void;
   /** Names of all policies by uid. */
   policyNames(): ReadonlyMap<string, string>;
@@ -98,7 +101,7 @@ export class Session {
   readonly node: string;
   /** Address of the other end. */
   readonly address: string;
-  /** When the certificate of the other end ends, ISO 8601. */
+  /** End of the other end's certificate, ISO 8601. */
   readonly certificateEndsAt: string;
   readonly #socket: WebSocket;
   readonly #host: SessionHost;
@@ -106,7 +109,7 @@ export class Session {
   readonly #pingTimer: NodeJS.Timeout;
   #missed = 0;
   #greeted = false;
-  /** What came while it is not known whether the connection may be that of its node; undefined at other times. */
+  /** Messages that arrive before the session is accepted or refused. Undefined at other times. */
   #waiting: Buffer[] | undefined;
   #helloUnderlay: Underlay | undefined;
   #sentRevision = 0;
@@ -133,12 +136,12 @@ export class Session {
     socket.on('close', () => this.#ended());
   }
 
-  /** True from when a good hello came. */
+  /** True after a valid hello. */
   get greeted(): boolean {
     return this.#greeted || this.#waiting !== undefined;
   }
 
-  /** Pings, and resolves with whether anything came within `limitMs` milliseconds. */
+  /** Sends a ping. Resolves with whether any message arrived within `limitMs` milliseconds. */
   answers(limitMs: number): Promise<boolean> {
     const socket = this.#socket;
     return new Promise((resolve) => {
@@ -158,7 +161,7 @@ export class Session {
     });
   }
 
-  /** Sends the program, unless this connection got the same revision before. */
+  /** Sends the program, unless this connection already got this revision. */
   send(program: NodeProgram): void {
     if (this.#greeted && this.#sentRevision !== program.revision && this.#socket.readyState === this.#socket.OPEN) {
       this.#sentRevision = program.revision;
@@ -167,19 +170,19 @@ export class Session {
     }
   }
 
-  /** Tells the agent that totals with this reading are on the disk. */
+  /** Tells the agent that totals with this reading are on disk. */
   countersSaved(reading: CounterReading): void {
     this.#send({ type: 'countersSaved', ...reading });
   }
 
-  /** Sends a program with nothing in it, as the last one of this connection. */
+  /** Sends an empty program, as the last one of this connection. */
   sendEmpty(): void {
     const { node } = this;
     const revision = Math.max(this.#sentRevision, this.#host.live.get(node)?.appliedRevision ?? 0) + 1;
     this.send(emptyProgram(node, revision));
   }
 
-  /** Ends the connection; one whose other end does not answer is cut. */
+  /** Closes the connection. If the other end does not answer, the connection is destroyed. */
   close(code: number, reason: string): void {
     this.#socket.close(code, reason);
     setTimeout(() => this.#socket.terminate(), 2000).unref();
@@ -260,7 +263,7 @@ export class Session {
     }
   }
 
-  /** It is known now whether the connection may be that of its node. */
+  /** The session has been accepted or refused. */
   #decided(message: Hello, refusal: string | undefined): void {
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
@@ -315,7 +318,10 @@ export class Session {
     }
   }
 
-  /** An agent whose devices come and go without end must not keep the controller planning. */
+  /**
+   * Requests planning within the node's limit: an agent with ever changing devices must not keep
+   * the controller busy.
+   */
   #plan(): void {
     const wait = this.#inventories.spend(1);
     if (wait === 0) {
@@ -331,7 +337,10 @@ export class Session {
     }
   }
 
-  /** What could not be kept is not acknowledged, and comes again with the next connection. */
+  /**
+   * Stores events. Events that could not be stored are not acknowledged, so the agent sends them
+   * again on the next connection.
+   */
   async #keep(message: EventsMessage): Promise<void> {
     const { agentEvents, log } = this.#host;
     try {
@@ -354,7 +363,7 @@ export class Session {
 
   #refuse(problem: string): void {
     this.#host.log.warn({ node: this.node, problem }, 'agent sent a bad message');
-    // A close frame carries at most 123 bytes of reason (RFC 6455, section 5.5).
+    // The reason in a close frame has at most 123 bytes (RFC 6455, section 5.5).
     this.close(
       CLOSE.badMessage,
       Buffer.from(problem)
@@ -375,7 +384,10 @@ export class Session {
   }
 }
 
-/** A message, the version where it is a hello of another version of the protocol, or why it is neither. */
+/**
+ * Parses a message. Returns the message, or the version of a hello with another protocol version,
+ * or a problem.
+ */
 function parse(text: string): AgentMessage | { otherProtocol: number } | { problem: string } {
   let value: unknown;
   try {

@@ -1,17 +1,21 @@
 /**
- * Connections to the agents' port whose other end has not proven who it is. They are bounded in number, altogether and for
- * each address, and in time, so that they can neither use up the controller nor keep agents out.
+ * Connections to the agents' port without a proven identity. Their number is bounded, in total and
+ * for each address, and so is their time. So they can neither exhaust the controller nor block
+ * agents.
  */
 import type { Socket } from 'node:net';
 import { originOf } from '../auth/origin.ts';
 
-/** Connections at most, altogether and of one address; of IPv6, one network of 64 bits counts as one address. */
+/**
+ * The most connections in total, and below it for one address. For IPv6, a /64 network counts as
+ * one address.
+ */
 export const MAX_STRANGERS = 1024;
 export const MAX_STRANGERS_OF_ADDRESS = 128;
-/** Milliseconds in which a connection has to become that of an agent, or to have its answer. */
+/** Milliseconds in which a connection must become an agent's connection, or get its answer. */
 export const STRANGER_TIMEOUT_MS = 15_000;
 const SWEEP_MS = 1000;
-/** Milliseconds that the other end has to close a connection that was refused. */
+/** Milliseconds that the other end has to close a refused connection. */
 const DISMISSED_MS = 250;
 
 interface Stranger {
@@ -29,7 +33,7 @@ export class Strangers {
   readonly #refused: (address: string) => void;
 
   /**
-   * @param refused called with the address of every connection that is ended because of the bounds
+   * @param refused called with the address of each connection that is ended because of a bound
    * @param timeoutMs default `STRANGER_TIMEOUT_MS`
    */
   constructor(refused: (address: string) => void, timeoutMs = STRANGER_TIMEOUT_MS) {
@@ -42,7 +46,7 @@ export class Strangers {
     return this.#open.size;
   }
 
-  /** Takes a connection that was just accepted; one too many is destroyed. */
+  /** Adds a new connection. A connection beyond the bounds is destroyed. */
   add(socket: Socket): void {
     const { remoteAddress, remotePort } = socket;
     if (remoteAddress === undefined || remotePort === undefined) {
@@ -50,7 +54,8 @@ export class Strangers {
       return;
     }
     const origin = originOf(remoteAddress);
-    // Not an older one of the same address: agents behind one address that all come at once would only push each other out.
+    // The new connection is destroyed, and not an older one: otherwise agents behind one address
+    // would push each other out.
     if ((this.#origins.get(origin) ?? 0) >= MAX_STRANGERS_OF_ADDRESS) {
       this.#refused(remoteAddress);
       reset(socket);
@@ -65,12 +70,15 @@ export class Strangers {
     }
   }
 
-  /** The other end has proven that it is an agent: its connection is no stranger's any more. */
+  /** The other end has proven that it is an agent, so its connection no longer counts here. */
   admit({ remoteAddress = '', remotePort = 0 }: Pick<Socket, 'remoteAddress' | 'remotePort'>): void {
     this.#forget(keyOf(remoteAddress, remotePort));
   }
 
-  /** The other end has its answer, and a moment to close the connection; then it is reset. */
+  /**
+   * The other end has its answer. It has a moment to close the connection; then the connection is
+   * reset.
+   */
   dismiss({ remoteAddress = '', remotePort = 0 }: Pick<Socket, 'remoteAddress' | 'remotePort'>): void {
     const stranger = this.#open.get(keyOf(remoteAddress, remotePort));
     if (stranger) {
@@ -82,7 +90,7 @@ export class Strangers {
     clearInterval(this.#sweep);
   }
 
-  /** @param socket only where the connection is still this one */
+  /** @param socket if given, the entry is only removed if it is this connection */
   #forget(key: string, socket?: Socket): void {
     const stranger = this.#open.get(key);
     if (!stranger || (socket && stranger.socket !== socket)) {
@@ -124,7 +132,10 @@ export class Strangers {
   }
 }
 
-/** Not destroyed alone: the kernel would wait for the other end, and the other end for us. */
+/**
+ * Resets the connection. After a mere destroy, the kernel would wait for the other end, and the
+ * other end for us.
+ */
 function reset(socket: Socket): void {
   if (!socket.destroyed) {
     socket.resetAndDestroy();
