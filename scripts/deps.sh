@@ -58,18 +58,34 @@ missing=$(printf '%s' "$needs" | while read -r path package; do
   [ -n "$path" ] || continue
   [ -e "$path" ] || command -v "$(basename "$path")" >/dev/null 2>&1 || printf '%s ' "$package"
 done)
-if [ -n "$missing" ]; then
-  command -v apt-get >/dev/null || fail "missing: $missing. This is not Debian or Ubuntu: install them by hand and run this again"
-  [ "$(id -u)" = 0 ] || fail "missing Debian packages: $missing. Install them as root: apt-get install $missing"
-  say "installing Debian packages: $missing"
+
+# Before packages are installed: $1 names them.
+apt_ready() {
+  command -v apt-get >/dev/null || fail "missing: $1. This is not Debian or Ubuntu: install them by hand and run this again"
+  [ "$(id -u)" = 0 ] || fail "missing Debian packages: $1. Install them as root: apt-get install $1"
+  say "installing Debian packages: $1"
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq || fail "apt-get update failed; check the package sources"
+}
+
+if [ -n "$missing" ]; then
+  apt_ready "$missing"
   # shellcheck disable=SC2086
   apt-get install -y -qq --no-install-recommends $missing >/tmp/mirrorplane-apt.$$ 2>&1 || {
     tail -n 20 "/tmp/mirrorplane-apt.$$" >&2
     fail "apt-get install failed for: $missing"
   }
   rm -f "/tmp/mirrorplane-apt.$$"
+fi
+
+# One file of a package, without the daemon that would begin to run.
+if [ "$level" = test ] && ! command -v promtool >/dev/null 2>&1; then
+  apt_ready prometheus
+  folder=$(mktemp -d)
+  (cd "$folder" && apt-get -o APT::Sandbox::User=root download -qq prometheus) >&2 || fail "apt-get download failed for: prometheus"
+  dpkg-deb --fsys-tarfile "$folder"/prometheus_*.deb | tar -xO ./usr/bin/promtool >"$folder/promtool"
+  install -m 755 "$folder/promtool" /usr/local/bin/promtool
+  rm -r "$folder"
 fi
 
 if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then

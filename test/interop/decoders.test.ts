@@ -37,7 +37,6 @@ describe('decoders', () => {
       await deviceOf(lab(), 'node-1', 'tap-web-1'),
       await deviceOf(lab(), 'node-1', 'underlay0'),
     ];
-    const other = await deviceOf(lab(), 'node-2', 'underlay0');
     const state: Partial<DatapathState> = {
       captures: [
         {
@@ -64,7 +63,6 @@ describe('decoders', () => {
           address: outer.destination,
           session: outer.session,
           generation: 0,
-          nextHop: { sourceMac: underlay.mac, destinationMac: other.mac },
         },
       ],
     };

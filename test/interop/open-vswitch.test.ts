@@ -83,7 +83,6 @@ describe('Open vSwitch on node-2', () => {
           address: lab().node('node-2').underlayAddress,
           session: SESSION,
           generation: 0,
-          nextHop: { sourceMac: underlay.mac, destinationMac: (await deviceOf(lab(), 'node-2', 'ovs-phy')).mac },
         },
       ],
     });

@@ -29,8 +29,6 @@ const COUNTER_INTERVAL_MS = 1000;
  * The longest time that saving a program delays it, milliseconds. Then it is carried out unsaved.
  */
 const SAVE_LIMIT_MS = 1000;
-/** The longest time that a starting agent waits for the kernel's next hops, milliseconds. */
-const NEXT_HOP_LIMIT_MS = 500;
 
 /** One agent. It works in passes: read devices and program, compute the state, apply it, report. */
 export class Agent {
@@ -215,12 +213,9 @@ export class Agent {
       this.#reporter.sendInventory();
       return;
     }
-    // A capture must not wait for ARP. A resolved neighbour requests another pass. Only the first
-    // pass waits, because existing deliveries must keep their neighbours.
-    const looked = nextHops.want(underlayEnd(this.#underlay), erspanAddresses(this.#program));
-    if (this.#appliedRevision === undefined) {
-      await atMost(looked, NEXT_HOP_LIMIT_MS);
-    }
+    // Nothing waits for ARP, because the kernel keeps copies until then. A neighbour that is
+    // resolved or lost requests another pass.
+    void nextHops.want(underlayEnd(this.#underlay), erspanAddresses(this.#program));
     const around = {
       devices: this.#found.devices,
       underlay: this.#underlay,

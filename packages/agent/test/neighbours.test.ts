@@ -47,7 +47,7 @@ function cabled(t: TestContext) {
   return { here, there, record, probe };
 }
 
-const resolved: NextHop = { state: 'resolved', sourceMac: HERE, destinationMac: THERE };
+const resolved: NextHop = { state: 'resolved' };
 
 test('the underlay is the first global address of the mirror device', options, async (t) => {
   const { here, probe } = cabled(t);
@@ -96,7 +96,7 @@ test('permanent entries of others are used, and left alone', options, async (t) 
   const before = here.ip('neigh', 'show', 'dev', 'u0');
   const { see } = bound(probe('10.98.0.7'));
   const hops = await see('the next hop', 'hops', (all) => all['10.98.0.7']?.state === 'resolved');
-  assert.deepEqual(hops['10.98.0.7'], { ...resolved, destinationMac: '02:00:00:00:02:07' });
+  assert.deepEqual(hops['10.98.0.7'], resolved);
   assert.equal(here.ip('neigh', 'show', 'dev', 'u0'), before);
   assert.equal(existsSync(record), false);
 });
@@ -128,7 +128,7 @@ test('an address without a route has none until there is one', options, async (t
   await see('the next hop', 'hops', (hops) => hops['10.97.0.9']?.state === 'resolved');
 });
 
-test('a neighbour that answers late, or with another address, is followed', options, async (t) => {
+test('a neighbour that answers late is followed', options, async (t) => {
   const { there, probe } = cabled(t);
   there.ip('link', 'set', 'u1', 'arp', 'off');
   there.ip('addr', 'del', '10.98.0.2/24', 'dev', 'u1');
@@ -138,15 +138,6 @@ test('a neighbour that answers late, or with another address, is followed', opti
   there.ip('addr', 'add', '10.98.0.2/24', 'dev', 'u1');
   // The kernel asks for managed neighbours every five seconds.
   await see('an answer', 'hops', (hops) => hops['10.98.0.2']?.state === 'resolved');
-  const other = '02:00:00:00:02:22';
-  there.ip('link', 'set', 'u1', 'down');
-  there.ip('link', 'set', 'u1', 'address', other);
-  there.ip('link', 'set', 'u1', 'up');
-  there.run('sh', '-c', 'echo 1 > /proc/sys/net/ipv4/conf/u1/arp_notify; ip link set u1 down; ip link set u1 up');
-  await see('the new address', 'hops', (hops) => {
-    const hop = hops['10.98.0.2'];
-    return hop?.state === 'resolved' && hop.destinationMac === other;
-  });
 });
 
 /** `see` with the probe bound, for short lines. */

@@ -48,8 +48,7 @@ async function hops(device: string, file: string, addresses: string[]): Promise<
     if (found.underlay === undefined) {
       return nextHops.want(undefined, []);
     }
-    const { ifindex, mac } = found;
-    await nextHops.want({ device, ifindex, mac, address: found.underlay.address }, addresses);
+    await nextHops.want({ device, ifindex: found.ifindex, address: found.underlay.address }, addresses);
   };
   nextHops.on('change', () => print({ hops: Object.fromEntries(nextHops.current()) }));
   source.on('change', () => void follow());

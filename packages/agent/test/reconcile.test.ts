@@ -18,7 +18,6 @@ const UNDERLAY: UnderlayState = {
   up: true,
 };
 const NO_UNDERLAY: UnderlayState = { underlay: undefined, why: 'there is no device underlay0', asked: false };
-const NEXT_HOP = { sourceMac: '02:00:00:00:00:02', destinationMac: '02:00:00:00:00:99' };
 
 const LOCAL: Delivery = { id: 'p1/local', policy: 'p1', kind: 'local', interface: 'ids-1/0' };
 const EDGE: Delivery = { id: 'p1/edge', policy: 'p1', kind: 'edge', interface: 'uplink', vlanId: 100 };
@@ -192,12 +191,6 @@ const deliveries: [outcome: string, delivery: Delivery, more: Partial<Surroundin
     ERSPAN,
     { underlay: { ...UNDERLAY, underlay: { device: 'underlay0', address: '10.98.0.11', mtu: 1500 } } },
     { ...erspanEntry(), mtu: 1500 },
-  ],
-  [
-    'ERSPAN carries the next hop once it is resolved',
-    ERSPAN,
-    { nextHops: new Map([['10.98.0.12', { state: 'resolved', ...NEXT_HOP }]]) },
-    { ...erspanEntry(), mtu: 1550, nextHop: NEXT_HOP },
   ],
   [
     'ERSPAN without underlay has no device',

@@ -15,7 +15,7 @@
 static __always_inline int readdress(struct __sk_buff *skb, struct erspan_headers *headers, struct delivery *delivery) {
     __u64 *sequence = bpf_map_lookup_elem(&delivery_sequences, &delivery->slot);
 
-    if (!sequence || !delivery->ifindex || !delivery->has_next_hop)
+    if (!sequence || !delivery->ifindex)
         return TERMINATION_DESTINATION_DOWN;
     if (!skb->gso_size && skb->len - ETH_HEADER_LEN > delivery->mtu)
         return TERMINATION_TOO_BIG_FOR_DESTINATION;
@@ -27,9 +27,7 @@ static __always_inline int readdress(struct __sk_buff *skb, struct erspan_header
     headers->sequence = bpf_htonl(__sync_fetch_and_add(sequence, 1));
     headers->word = (headers->word & bpf_htonl(~0x03ffU)) | bpf_htonl(delivery->session & 0x03ff);
     headers->index = bpf_htonl(index_with_generation(bpf_ntohl(headers->index), delivery->generation));
-    if (bpf_skb_store_bytes(skb, ETH_HEADER_LEN, headers, sizeof(*headers), BPF_F_RECOMPUTE_CSUM) ||
-        bpf_skb_store_bytes(skb, 0, delivery->destination_mac, 6, 0) ||
-        bpf_skb_store_bytes(skb, 6, delivery->source_mac, 6, 0))
+    if (bpf_skb_store_bytes(skb, ETH_HEADER_LEN, headers, sizeof(*headers), BPF_F_RECOMPUTE_CSUM))
         return TERMINATION_DECAP_FAILED;
     return -1;
 }

@@ -176,8 +176,7 @@ static __always_inline int relay(struct __sk_buff *skb, struct termination *term
         return refuse(counters, size, reason);
     add(&counters->relayed, size->packets, size->bytes);
     count_sent(delivery->slot, size->packets, size->bytes + size->packets * (ETH_HEADER_LEN + ERSPAN_HEADERS_LEN));
-    skb->mark = 0;
-    return bpf_redirect(delivery->ifindex, 0);
+    return to_next_hop(skb, delivery->ifindex);
 }
 
 /* A number that is further behind is not late: the sender has started again. */

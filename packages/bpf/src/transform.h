@@ -83,6 +83,21 @@ static __always_inline long make_tunnel_room(struct __sk_buff *skb, __u32 l2, bo
     return bpf_skb_adjust_room(skb, ERSPAN_HEADERS_LEN + l2, BPF_ADJ_ROOM_MAC, flags);
 }
 
+/*
+ * Room for the headers, in front of any other frame. It has to become an IP packet for the kernel, too, or
+ * bpf_redirect_neigh refuses it, and no helper says so. But taking a tag off does: vlan_set_encap_proto() of
+ * include/linux/if_vlan.h reads what is behind it.
+ */
+static __always_inline long make_room(struct __sk_buff *skb, __u32 l2) {
+    __be16 protocol = bpf_htons(ETH_P_IP);
+
+    return bpf_skb_change_head(skb, ERSPAN_HEADERS_LEN + l2, 0) ||
+           bpf_skb_store_bytes(skb, ETH_HEADER_LEN - 2, &protocol, sizeof(protocol), 0) ||
+           /* The second puts the first into the frame. */
+           bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 1) || bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 1) ||
+           bpf_skb_vlan_pop(skb) || bpf_skb_vlan_pop(skb);
+}
+
 static __always_inline void fill_headers(struct erspan_headers *headers, struct delivery *delivery, __u32 sequence,
                                          __u32 ip_length, __be32 word, __u32 index) {
     __builtin_memset(headers, 0, sizeof(*headers));
@@ -150,9 +165,7 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     if (!ip) {
         if (super)
             return by_segments(skb, copy, delivery, l2.tags, tags, DROP_GSO_UNSUPPORTED);
-        if (!delivery->has_next_hop)
-            return drop(copy, DROP_NO_NEIGHBOUR);
-        if (bpf_skb_change_head(skb, ERSPAN_HEADERS_LEN + ETH_HEADER_LEN + tag_bytes, 0))
+        if (make_room(skb, ETH_HEADER_LEN + tag_bytes))
             return drop(copy, DROP_ENCAP_FAILED);
     }
     if (!super)
@@ -171,15 +184,7 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     if (copy->part != PART_CLONE) /* it is one packet, however many carry it */
         count_copied(copy, truncated);
     count_sent(delivery->slot, outer.packets, outer.bytes);
-    /* Also in front of bpf_redirect_neigh, which drops a frame that was multicast or broadcast. */
-    bpf_skb_store_bytes(skb, 0, delivery->destination_mac, 6, 0);
-    skb->mark = 0; /* the original's, which must not route the copy */
-    if (ip)        /* the kernel finds the next hop, and waits for its address where it has to */
-        return bpf_redirect_neigh(delivery->ifindex, NULL, 0, 0);
-    l2.protocol = bpf_htons(ETH_P_IP);
-    bpf_skb_store_bytes(skb, 6, delivery->source_mac, 6, 0);
-    bpf_skb_store_bytes(skb, 12, &l2.protocol, sizeof(l2.protocol), 0);
-    return bpf_redirect(delivery->ifindex, 0);
+    return to_next_hop(skb, delivery->ifindex);
 }
 
 /*

@@ -28,7 +28,7 @@ enum drop_reason {
     DROP_TOO_BIG_FOR_UNDERLAY,
     DROP_GSO_UNSUPPORTED,
     DROP_VLAN_UNSUPPORTED,
-    DROP_NO_NEIGHBOUR,
+    DROP_NO_NEIGHBOUR, /* counted by earlier builds alone */
     DROP_ENCAP_FAILED,
     DROP_NO_DELIVERY,
     DROP_OVER_BUDGET,
@@ -129,10 +129,7 @@ struct delivery {
     __u32 address;
     __u16 vlan_id;
     __u16 session;
-    __u16 has_next_hop; /* the two addresses below are known */
-    __u8 source_mac[6];
-    __u8 destination_mac[6];
-    __u16 generation;      /* of the session, see erspan.h */
+    __u32 generation;      /* of the session, see erspan.h */
     __u32 forward;         /* key of the delivery to the node that the destination moves to; 0: it does not move */
     __u32 destination_mtu; /* of ERSPAN: MTU of the destination's own device; 0: not known */
     __u32 segmenter;       /* ifindex of the device that makes segments of super-packets; 0: there is none */

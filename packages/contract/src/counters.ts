@@ -15,7 +15,8 @@ import { Name } from './names.ts';
  *   kernel.
  * - `vlanUnsupported`: more VLAN tags than a copy can carry, or a tagged super-packet of a kind
  *   that cannot be copied.
- * - `noNeighbour`: the link-layer address of the next hop is not known yet.
+ * - `noNeighbour`: the link-layer address of the next hop was not known. Only nodes of earlier
+ *   versions count it.
  * - `encapFailed`: the kernel refused to make room for the headers.
  * - `noDelivery`: the delivery does not exist at the moment, because the program is being changed.
  * - `overBudget`: the policy, the device or the node has used up its budget.

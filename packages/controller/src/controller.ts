@@ -95,7 +95,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   await events.recover(view.unaudited);
 
   const live = new LiveNodes(clock);
-  live.judgeBy(() => grantedNodes(recordsOf(view), live));
+  live.claims.judgeBy(() => grantedNodes(recordsOf(view), live));
   for (const name of view.all('nodes').keys()) {
     const state = view.get('nodeStates', name);
     if (state) {

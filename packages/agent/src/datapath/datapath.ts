@@ -100,11 +100,6 @@ export interface ErspanDeliveryEntry extends DeliveryBase {
    * MTU of the destination's own device in bytes, if known. TCP is cut into segments of this size.
    */
   destinationMtu?: number;
-  /**
-   * Link-layer addresses towards the next hop. Undefined while unresolved. Then only IP frames can
-   * be sent.
-   */
-  nextHop?: { sourceMac: string; destinationMac: string };
 }
 export type DeliveryEntry = LocalDeliveryEntry | EdgeDeliveryEntry | ErspanDeliveryEntry;
 

@@ -24,16 +24,12 @@ import {
 import type { NeighbourRecord, NeighbourRef } from './neighbour-record.ts';
 
 /** How packets reach an address. */
-export type NextHop =
-  | { state: 'resolved'; sourceMac: string; destinationMac: string }
-  | { state: 'unresolved'; via: string }
-  | { state: 'noRoute'; why: string };
+export type NextHop = { state: 'resolved' } | { state: 'unresolved'; via: string } | { state: 'noRoute'; why: string };
 
 /** The side of the underlay that next hops are looked up from. */
 export interface UnderlayPort {
   device: string;
   ifindex: number;
-  mac: string;
   address: string;
 }
 
@@ -167,7 +163,7 @@ export class NextHops extends EventEmitter<{ change: [] }> {
     if (entry === undefined || (entry.state & NUD_VALID) === 0 || entry.mac === '') {
       return { next: { state: 'unresolved', via }, via };
     }
-    return { next: { state: 'resolved', sourceMac: port.mac, destinationMac: entry.mac }, via };
+    return { next: { state: 'resolved' }, via };
   }
 
   /** Entries that an operator has set, or that a routing daemon keeps, need no care of ours. */

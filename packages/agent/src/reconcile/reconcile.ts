@@ -139,7 +139,7 @@ function bytesPerSecond(megabits: number): number {
 function deliveryEntry(
   delivery: Delivery,
   byInterface: ReadonlyMap<string, NodeDevice>,
-  { underlay, nextHops }: Surroundings,
+  { underlay }: Surroundings,
 ): DeliveryEntry {
   const { id, policy } = delivery;
   const budget = delivery.maxRate !== undefined && { maxRate: bytesPerSecond(delivery.maxRate) };
@@ -158,14 +158,12 @@ function deliveryEntry(
   if (underlay.underlay === undefined || !underlay.up) {
     return { ...base, ifindex: 0, mtu: remoteMtu, sourceAddress: '0.0.0.0' };
   }
-  const hop = nextHops.get(address);
   return {
     ...base,
     ifindex: underlay.ifindex,
     mtu: Math.min(underlay.underlay.mtu, remoteMtu),
     ...(destinationMtu !== undefined && { destinationMtu }),
     sourceAddress: underlay.underlay.address,
-    ...(hop?.state === 'resolved' ? { nextHop: { sourceMac: hop.sourceMac, destinationMac: hop.destinationMac } } : {}),
   };
 }
 

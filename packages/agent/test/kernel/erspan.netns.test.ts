@@ -1,6 +1,7 @@
 /** Copies in ERSPAN, read by Scapy and tshark. */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import { run } from './support/namespace.ts';
 import { scapy } from './support/scapy.ts';
 import { type Sniffer, sniffing } from './support/sniffer.ts';
@@ -238,22 +239,55 @@ test('drops a frame of three VLAN tags as vlanUnsupported', async () => {
   assertSumsClose(report);
 });
 
-test('drops what is not IP as noNeighbour until the next hop is known, and copies IP', async () => {
-  const { nextHop: _, ...unresolved } = erspanOver(world, { mtu: 1600 });
+test('keeps copies of every kind until the next hop has answered, and follows its address from then on', async () => {
   const captures = capturesOf(world.devices.vm.ifindex, 'E', { source: 'unresolved' });
-  await world.datapath.apply(stateOf({ captures, deliveries: [unresolved] }));
-  await sniffing(['undp'], async ([outer]) => {
-    world.guest.send(frames.get('arp-request')!);
-    world.guest.send(frames.get('ipv4-udp')!);
-    const [packet] = await outer.expect(1);
-    assert.deepEqual(packet!.subarray(OUTER), frames.get('ipv4-udp'));
-  });
+  await world.datapath.apply(stateOf({ captures, deliveries: [erspanOver(world, { mtu: 1600 })] }));
+  const sent = [...frames.values()];
+  const send = () => {
+    for (const frame of sent) {
+      world.guest.send(frame);
+    }
+  };
+  const known = world.nextHop.destinationMac;
+  const other = '02:00:00:00:00:98';
+  run('ip', 'neigh', 'del', OTHER_ADDRESS, 'dev', 'und');
+  try {
+    await sniffing(['undp'], async ([outer]) => {
+      send();
+      const [question] = await outer.expect(1);
+      assert.equal(question!.readUInt16BE(12), 0x0806, 'an ARP request');
+      assert.deepEqual(copiesTo(outer, ''), []);
+      answer(known);
+      await until('copies that were kept', () => copiesTo(outer, known).length >= sent.length);
+      answer(other);
+      send();
+      await until('copies to the other address', () => copiesTo(outer, other).length >= sent.length);
+      assertSameFrames(copiesTo(outer, known), sent, 'copies that were kept');
+      assertSameFrames(copiesTo(outer, other), sent, 'copies to the other address');
+      assertSameFrames(copiesTo(outer, ''), [...sent, ...sent], 'all copies');
+    });
+  } finally {
+    answer(known);
+  }
   const report = await world.datapath.counters();
   const counts = countsOf(report, 'outbound', 'unresolved');
-  assert.deepEqual(counts.dropped, { noNeighbour: countOf([frames.get('arp-request')!]) });
-  assert.equal(counts.copied.packets, 1);
+  assert.deepEqual([counts.dropped, counts.copied.packets], [{}, 2 * sent.length]);
   assertSumsClose(report);
 });
+
+/** The other end of the underlay has this link-layer address. */
+function answer(mac: string): void {
+  run('ip', 'neigh', 'replace', OTHER_ADDRESS, 'lladdr', mac, 'dev', 'und', 'nud', 'permanent');
+}
+
+/** What is inside of the ERSPAN to an Ethernet address; to any where it is empty. */
+function copiesTo(outer: Sniffer, mac: string): Buffer[] {
+  return outer
+    .frames()
+    .filter((packet) => packet.readUInt16BE(12) === 0x0800 && packet[23] === 47)
+    .filter((packet) => packet.toString('hex', 0, 6).startsWith(mac.replaceAll(':', '')))
+    .map((packet) => packet.subarray(OUTER));
+}
 
 test('drops as destinationDown while the underlay device is known to be gone', async () => {
   const captures = capturesOf(world.devices.vm.ifindex, 'E', { source: 'gone' });

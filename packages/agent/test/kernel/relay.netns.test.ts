@@ -1,6 +1,7 @@
 /** ERSPAN for a destination that has moved on goes on to the node where it is. */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { TerminationReport } from '@mirrorplane/contract';
 import type { ErspanDeliveryEntry } from '../../src/datapath/datapath.ts';
 import { run } from './support/namespace.ts';
@@ -118,6 +119,30 @@ test('from one delivery to the other is one write: no copy is lost or duplicated
   });
   const { received, relayed, delivered } = await reportOf(id);
   assert.deepEqual([received.packets, relayed.packets, delivered.packets], [times, times / 2, times / 2]);
+});
+
+test('a copy waits until the next node has answered', async () => {
+  const known = ['lladdr', world.nextHop.destinationMac, 'nud', 'permanent'];
+  const neigh = (what: string, ...words: string[]) => run('ip', 'neigh', what, NEXT_ADDRESS, 'dev', 'und', ...words);
+  const id = await apply('N');
+  neigh('del');
+  try {
+    await sniffing(['undp'], async ([wire]) => {
+      world.wire.send(packets[0]!);
+      const [question] = await wire.expect(1);
+      assert.equal(question!.readUInt16BE(12), 0x0806, 'an ARP request');
+      neigh('replace', ...known);
+      const isIpv4 = (frame: Buffer) => frame.readUInt16BE(12) === 0x0800;
+      const [copy] = await until('the copy', () => {
+        const copies = wire.frames().filter(isIpv4);
+        return copies.length > 0 && copies;
+      });
+      assertSameFrames([copy!.subarray(OUTER)], [inner[0]!], 'the copy inside');
+    });
+  } finally {
+    neigh('replace', ...known);
+  }
+  assert.deepEqual((await reportOf(id)).relayed, countOf([inner[0]!]));
 });
 
 test('where the next node cannot be reached, or its MTU is too small, copies are dropped and counted', async () => {

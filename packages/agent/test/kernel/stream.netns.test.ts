@@ -154,13 +154,12 @@ function streamOf(frames: readonly Buffer[]): Buffer {
 for (const mtu of [1500, 1600]) {
   test(`a TCP stream of ${SIZE} bytes is whole in its copies at underlay MTU ${mtu}`, async () => {
     const id = `E-${mtu}`;
-    const nextHop = { sourceMac: und.mac, destinationMac: link('undp').address };
     await datapath.apply(
       stateOf({
         captures: capturesOf(vm.ifindex, id, { source: id }),
         deliveries: [
           {
-            ...{ id, policy: 'p', kind: 'erspan', ifindex: und.ifindex, mtu, session: 7, generation: 0, nextHop },
+            ...{ id, policy: 'p', kind: 'erspan', ifindex: und.ifindex, mtu, session: 7, generation: 0 },
             ...{ sourceAddress: '10.98.0.1', address: '10.98.0.2' },
           },
         ],

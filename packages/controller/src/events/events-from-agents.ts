@@ -38,7 +38,7 @@ export class EventsFromAgents {
     this.#names.learn(view);
     const teller = {
       node,
-      hasInterface: (id: string) => live.hasHad(node, id),
+      hasInterface: (id: string) => live.claims.hasHad(node, id),
       policyName: (uid: string) => (nodeParts.hasPolicy(node, uid) ? this.#names.get(uid) : undefined),
       isNode: (name: string) => view.get('nodes', name) !== undefined,
       heardBefore: live.get(node)?.heardBefore,

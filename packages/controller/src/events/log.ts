@@ -3,15 +3,14 @@
  * memory. Writing never blocks the event loop. Events that come while the disk is busy are written
  * together afterwards.
  */
-import { constants } from 'node:fs';
-import { type FileHandle, open, rename } from 'node:fs/promises';
-import path from 'node:path';
-import { Serial, syncFolder } from '@mirrorplane/base';
+import { Serial } from '@mirrorplane/base';
 import { type AgentEvent, type Event, type EventDraft, MAX_EVENTS } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
+import { EventFile } from './file.ts';
 import { KeptEvents } from './kept.ts';
-import { bounded, type Line, type Origin, parseLine, readLines, textOf } from './lines.ts';
+import { bounded, type Line, textOf } from './lines.ts';
 import { NodeShares, type SharesOptions } from './shares.ts';
+import { Told } from './told.ts';
 import { EventTotals } from './totals.ts';
 
 interface Waiting extends Omit<Line, 'event'> {
@@ -37,41 +36,29 @@ const FAR = 1e12;
 
 /** Milliseconds between attempts to write after a failure. */
 const RETRY_MS = 1000;
-/** More revisions than the store can have as not reported yet. */
-const MAX_REVISIONS = 1024;
 
 export class EventLog {
-  readonly #path: string;
   readonly #clock: () => number;
   readonly #log: Logger;
   readonly #limit: number;
   readonly #listeners = new Set<() => void>();
-  /** By agent: the newest accepted event, and the newest on disk. */
-  readonly #taken = new Map<string, Origin>();
-  readonly #written = new Map<string, Origin>();
-  /** Revisions of the last reported changes. */
-  readonly #revisions = new Set<number>();
+  readonly #told = new Told();
   readonly #maxBytes: number;
   readonly #shares: NodeShares;
-  #file: FileHandle;
-  /** The events on disk. */
+  readonly #file: EventFile;
+  /** What is on the disk. */
   readonly #kept: KeptEvents;
-  #lines = 0;
-  #bytes = 0;
   #last = 0;
   /** Counts of events written since the start. */
   readonly totals = new EventTotals();
-  #newestRead = 0;
   #waiting: Waiting[] = [];
   readonly #writes = new Serial();
-  #torn = false;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
 
-  private constructor(file: FileHandle, filePath: string, options: EventLogOptions) {
+  private constructor(file: EventFile, options: EventLogOptions) {
     const { clock, log, limit = MAX_EVENTS, maxBytes = MAX_LOG_BYTES, shares } = options;
     this.#file = file;
-    this.#path = filePath;
     this.#clock = clock;
     this.#log = log;
     this.#limit = limit;
@@ -85,8 +72,7 @@ export class EventLog {
    * ignored.
    */
   static async open(filePath: string, options: EventLogOptions): Promise<EventLog> {
-    const events = new EventLog(await openForAppending(filePath), filePath, options);
-    syncFolder(path.dirname(filePath));
+    const events = new EventLog(await EventFile.open(filePath), options);
     await events.#read();
     return events;
   }
@@ -133,7 +119,7 @@ export class EventLog {
   /** Adds events for committed changes of a controller that was killed before it reported them. */
   async recover(changes: readonly { revision: number; events?: EventDraft[] }[]): Promise<void> {
     for (const { revision, events = [] } of changes) {
-      if (!this.#revisions.has(revision)) {
+      if (!this.#told.hasRevision(revision)) {
         await this.noteDecision(revision, events);
       }
     }
@@ -152,12 +138,11 @@ export class EventLog {
     events: readonly AgentEvent[],
     translate: (event: AgentEvent) => EventDraft | undefined,
   ): Promise<number> {
-    const before = this.#taken.get(node);
-    const known = before?.epoch === epoch ? before.seq : 0;
+    const known = this.#told.newestOf(node, epoch);
     const fresh = events.filter(({ seq }) => seq > known);
     const newest = fresh.at(-1);
     if (newest) {
-      this.#taken.set(node, { node, epoch, seq: newest.seq });
+      this.#told.take({ node, epoch, seq: newest.seq });
     }
     const lost = (fresh[0]?.seq ?? 0) - known - 1;
     const waiting = fresh.flatMap((event): Waiting[] => {
@@ -177,8 +162,7 @@ export class EventLog {
 
   /** The node is deleted: forgets which events of its agent were accepted. */
   forget(node: string): void {
-    this.#taken.delete(node);
-    this.#written.delete(node);
+    this.#told.forget(node);
     this.#shares.forget(node);
   }
 
@@ -231,31 +215,27 @@ export class EventLog {
     const lines = waiting.map(({ draft, ...rest }) => ({ event: { id: ++id, ...draft }, ...rest }));
     const texts = lines.map((line) => textOf([line]));
     try {
-      await this.#file.appendFile((this.#torn ? '\n' : '') + texts.join(''));
-      await this.#file.datasync();
+      await this.#file.append(texts);
     } catch (error) {
       this.#failed(waiting, error as Error);
       throw error;
     }
-    this.#torn = false;
     this.#last = id;
     for (const [index, { event }] of lines.entries()) {
-      this.#keep(event, texts[index]!);
+      this.#kept.add(event, Buffer.byteLength(texts[index]!));
       this.totals.add(event);
     }
-    this.#remember(lines, this.#written);
-    this.#rememberChanges(lines);
+    this.#told.written(lines);
     for (const listener of this.#listeners) {
       listener();
     }
-    if (this.#lines > 2 * this.#limit || this.#bytes > 2 * this.#maxBytes) {
+    if (this.#file.events > 2 * this.#limit || this.#file.bytes > 2 * this.#maxBytes) {
       await this.#rewrite();
     }
   }
 
-  /** A full disk may have written a part of a line, so the next write begins with a line end. */
+  /** What could not be written waits for the next attempt. */
   #failed(waiting: readonly Waiting[], error: Error): void {
-    this.#torn = true;
     this.#waiting = [...waiting, ...this.#waiting].slice(-this.#limit);
     this.#log.error({ err: error, waiting: this.#waiting.length }, 'events not written');
     clearTimeout(this.#retry);
@@ -264,97 +244,36 @@ export class EventLog {
     }
   }
 
-  #keep(event: Event, text: string): void {
-    const bytes = Buffer.byteLength(text);
-    this.#kept.add(event, bytes);
-    this.#lines++;
-    this.#bytes += bytes;
-  }
-
-  #rememberChanges(lines: readonly Line[]): void {
-    for (const { revision } of lines) {
-      if (revision !== undefined) {
-        this.#revisions.add(revision);
-      }
-    }
-    for (const revision of this.#revisions) {
-      if (this.#revisions.size <= MAX_REVISIONS) {
-        return;
-      }
-      this.#revisions.delete(revision);
-    }
-  }
-
-  #remember(lines: readonly Line[], origins: Map<string, Origin>): void {
-    for (const { origin } of lines) {
-      if (origin) {
-        origins.set(origin.node, origin);
-      }
-    }
-  }
-
-  /**
-   * Rewrites the file without events that are no longer stored. The new file replaces the old one
-   * atomically.
-   */
+  /** Leaves out of the file what is not kept any more. */
   async #rewrite(): Promise<void> {
-    const temporary = `${this.#path}.new`;
+    const events = [...this.#kept.since(0)].map((event): Line => ({ event }));
     try {
-      const file = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC, 0o600);
-      await file.appendFile(
-        textOf([
-          { last: this.#last },
-          ...[...this.#written.values()].map((origin): Line => ({ origin })),
-          ...[...this.#revisions].map((revision): Line => ({ revision })),
-          ...[...this.#kept.since(0)].map((event): Line => ({ event })),
-        ]),
-      );
-      await file.datasync();
-      await file.close();
-      await rename(temporary, this.#path);
-      syncFolder(path.dirname(this.#path));
-      const old = this.#file;
-      this.#file = await openForAppending(this.#path);
-      await old.close();
-      this.#lines = this.#kept.size;
-      this.#bytes = (await this.#file.stat()).size;
+      await this.#file.replace([{ last: this.#last }, ...this.#told.lines(), ...events]);
     } catch (error) {
-      // The old file is unchanged. The next attempt comes after as many further events.
-      this.#lines = 0;
-      this.#bytes = 0;
+      // It is tried again when as many events have come once more.
       this.#log.warn({ err: error }, 'event log not shortened');
     }
   }
 
   async #read(): Promise<void> {
     let left = 0;
-    const file = await open(this.#path, 'r');
-    try {
-      for await (const { text, ended } of readLines(file)) {
-        this.#torn = !ended;
-        const line = parseLine(text);
-        this.#remember([line], this.#taken);
-        this.#remember([line], this.#written);
-        this.#rememberChanges([line]);
-        this.#last = Math.max(this.#last, line.last ?? 0);
-        // A batch that a full disk had written in part was written again.
-        const newest = this.#newestRead;
-        if (line.event && line.event.id > newest && (newest === 0 || line.event.id < newest + FAR)) {
-          this.#newestRead = line.event.id;
-          this.#keep(line.event, text);
-        } else if (Object.keys(line).length === 0) {
-          left++;
-        }
+    let newest = 0;
+    for await (const { line, text } of this.#file.read()) {
+      this.#told.resume(line);
+      this.#last = Math.max(this.#last, line.last ?? 0);
+      // A batch that a full disk had taken in part was written again.
+      if (line.event && line.event.id > newest && (newest === 0 || line.event.id < newest + FAR)) {
+        newest = line.event.id;
+        this.#kept.add(line.event, Buffer.byteLength(text));
+      } else if (Object.keys(line).length === 0) {
+        left++;
       }
-    } finally {
-      await file.close();
     }
-    this.#last = Math.max(this.#last, this.#newestRead);
-    this.#bytes = (await this.#file.stat()).size;
+    this.#last = Math.max(this.#last, newest);
     if (left > 0) {
-      this.#log.warn({ path: this.#path, lines: left }, 'lines of the event log cannot be read');
+      this.#log.warn({ path: this.#file.path, lines: left }, 'lines of the event log cannot be read');
     }
-    if (this.#bytes > 2 * this.#maxBytes) {
+    if (this.#file.bytes > 2 * this.#maxBytes) {
       await this.#rewrite();
     }
   }
@@ -368,8 +287,4 @@ function lostEvent(node: string, count: number): EventDraft {
     cause: { kind: 'agent', name: node },
     count,
   };
-}
-
-function openForAppending(filePath: string): Promise<FileHandle> {
-  return open(filePath, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o600);
 }

@@ -44,7 +44,7 @@ export function tellContests(contests: readonly Contest[], live: LiveNodes): Eve
       }
     }
   }
-  live.contested(problems);
+  live.claims.contested(problems);
   return [...news].flatMap(([node, list]) => list.slice(0, MAX_EVENTS).map((problem) => eventOf(node, problem)));
 }
 

@@ -163,7 +163,7 @@ export class Planning {
     const policies = policiesOf(view);
     const named = new Set(policies.flatMap(({ sources, destination }) => [...sources, destination]));
     const { inventory, ops: noted } = observedInterfaces(recordsOf(view), live, { named, now: live.now() });
-    live.grant(inventory.granted);
+    live.claims.grant(inventory.granted);
     const { value: sessions } = view.sessions;
     const result = plan(policies, inventory, sessions, this.#former.look(inventory.interfaces));
     const unsaved = live.unsaved();

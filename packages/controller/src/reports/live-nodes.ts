@@ -1,30 +1,11 @@
-/**
- * The current reports of agents, in memory. Planning stores the part that must outlive the
- * controller (`unsaved`, `saved`).
- */
-import type {
-  CountersMessage,
-  Hello,
-  InventoryMessage,
-  NodeProblem,
-  StatusMessage,
-  Underlay,
-} from '@mirrorplane/contract';
+/** What agents say, as of now, in memory. Planning keeps what has to outlive the controller: `unsaved` and `saved`. */
+import type { Hello, InventoryMessage, NodeProblem, StatusMessage, Underlay } from '@mirrorplane/contract';
 import type { NodeStateRecord } from '../store/records.ts';
-import { type CounterJudge, CounterTotals, type RefusedCounts, type SavedTotals } from './counter-totals.ts';
+import { Claims } from './claims.ts';
 import { SECOND_AGENT_MS } from './found-problems.ts';
-import {
-  byId,
-  copyingOf,
-  type KeptNode,
-  type LiveNode,
-  newNode,
-  recordOf,
-  remember,
-  restore,
-  sightings,
-} from './live-node.ts';
-import { noteRefusedCounters, takeCounters } from './node-counters.ts';
+import { KeptNodes } from './kept-nodes.ts';
+import { byId, copyingOf, type KeptNode, type LiveNode, recordOf, restore, sightings } from './live-node.ts';
+import { NodeCounters } from './node-counters.ts';
 import { underlayProblem } from './underlays.ts';
 
 /**
@@ -33,25 +14,18 @@ import { underlayProblem } from './underlays.ts';
  */
 export const GRACE_MS = 30_000;
 
-/** By interface id: names of the nodes with an accepted claim. */
-export type Grants = ReadonlyMap<string, readonly string[]>;
-
 export class LiveNodes {
-  readonly #nodes = new Map<string, KeptNode>();
-  readonly #clock: () => number;
+  readonly #nodes: KeptNodes;
   #lastSeen = 0;
-  /** Whether a report since `grant` may change which node has an interface. */
-  #unjudged = true;
-  #judgeGrants: (() => Grants) | undefined;
+  /** Which claims of nodes to interfaces are accepted. */
+  readonly claims: Claims;
+  readonly counters: NodeCounters;
 
   /** @param clock milliseconds since 1970. */
   constructor(clock: () => number) {
-    this.#clock = clock;
-  }
-
-  /** Sets the function that decides which claims are accepted. */
-  judgeBy(judge: () => Grants): void {
-    this.#judgeGrants = judge;
+    this.#nodes = new KeptNodes(clock);
+    this.claims = new Claims(this.#nodes);
+    this.counters = new NodeCounters(this.#nodes);
   }
 
   get(name: string): LiveNode | undefined {
@@ -60,22 +34,22 @@ export class LiveNodes {
 
   /** Milliseconds since 1970. */
   now(): number {
-    return this.#clock();
+    return this.#nodes.now();
   }
 
   all(): ReadonlyMap<string, LiveNode> {
-    return this.#nodes;
+    return this.#nodes.all;
   }
 
   /** Restores the record of the previous run. */
   restore(name: string, record: NodeStateRecord): void {
-    this.#lastSeen = Math.max(this.#lastSeen, restore(this.#ensure(name), record));
+    this.#lastSeen = Math.max(this.#lastSeen, restore(this.#nodes.ensure(name), record));
   }
 
   delete(name: string): void {
-    this.#nodes.delete(name);
-    // The address of a deleted node is free for other nodes.
-    for (const node of this.#nodes.values()) {
+    this.#nodes.all.delete(name);
+    // Its address is free for another node that offers it.
+    for (const node of this.#nodes.all.values()) {
       if (node.refusedUnderlay) {
         this.#describe(node, { underlay: this.#judge(node, node.refusedUnderlay.offered) });
       }
@@ -86,7 +60,7 @@ export class LiveNodes {
    * An agent has connected and sent its hello. Its devices stay as known until it lists them again.
    */
   hello(message: Hello): void {
-    const node = this.#ensure(message.node);
+    const node = this.#nodes.ensure(message.node);
     if (!this.present(message.node)) {
       // Other nodes may have taken its interfaces meanwhile, so its claims come after theirs.
       node.claimed = byId();
@@ -108,12 +82,12 @@ export class LiveNodes {
 
   /** Sets the end of the agent's certificate. @param endsAt ISO 8601 */
   certificate(name: string, endsAt: string): void {
-    this.#describe(this.#ensure(name), { certificateEndsAt: endsAt });
+    this.#describe(this.#nodes.ensure(name), { certificateEndsAt: endsAt });
   }
 
   /** An agent was refused. Returns whether this is new. */
   reject(name: string, problem: NodeProblem): boolean {
-    const node = this.#ensure(name);
+    const node = this.#nodes.ensure(name);
     const news = node.rejection?.message !== problem.message;
     node.rejection = problem;
     return news;
@@ -121,62 +95,10 @@ export class LiveNodes {
 
   /** A second agent was refused. Returns whether this is new. */
   secondAgent(name: string, problem: NodeProblem): boolean {
-    const node = this.#ensure(name);
+    const node = this.#nodes.ensure(name);
     const before = node.second;
-    node.second = { problem, at: this.#clock() };
-    return before === undefined || this.#clock() - before.at > SECOND_AGENT_MS;
-  }
-
-  /** Sets the contests of all nodes as their problems. Nodes that are not in the map have none. */
-  contested(problems: ReadonlyMap<string, NodeProblem[]>): void {
-    for (const [name, node] of this.#nodes) {
-      node.contests = problems.get(name) ?? [];
-    }
-  }
-
-  /**
-   * The agent reports counters.
-   * @param judge decides which counters are accepted
-   * @param isPlanned whether a plan exists; without one, the judge knows less
-   * @returns the refused counts
-   */
-  counters(name: string, message: CountersMessage, judge: CounterJudge, isPlanned: boolean): RefusedCounts {
-    const node = this.#ensure(name);
-    const readingsOf = (other: string) => this.#nodes.get(other)?.readings;
-    return takeCounters(node, message, { judge, isPlanned, now: this.#clock(), readingsOf });
-  }
-
-  /** Restores saved counters. @param at time of the last counters, ISO 8601 */
-  restoreCounters(name: string, totals: SavedTotals, at: string | undefined): void {
-    const node = this.#ensure(name);
-    node.counters = CounterTotals.restore(totals);
-    node.countersAt = at;
-  }
-
-  /**
-   * A period of `LATELY_MS` has passed. @param keep whether the policy with this uid still exists
-   */
-  tick(keep: (policy: string) => boolean): void {
-    for (const { counters, readings } of this.#nodes.values()) {
-      counters.prune(keep);
-      counters.tick(readings.arrivedBefore);
-      readings.prune(keep);
-    }
-  }
-
-  /** The totals of a node, to be saved. Undefined if they have not changed since the last call. */
-  totalsToSave(name: string): SavedTotals | undefined {
-    const counters = this.#nodes.get(name)?.counters;
-    return counters?.changed ? counters.save() : undefined;
-  }
-
-  /**
-   * Records that some counters of a report were refused, or with `message` undefined that none
-   * were. A refusal stays a problem for a while. Returns whether there was no such problem before.
-   */
-  refusedCounters(name: string, message: string | undefined): boolean {
-    const node = this.#nodes.get(name);
-    return node !== undefined && noteRefusedCounters(node, message, this.#clock());
+    node.second = { problem, at: this.now() };
+    return before === undefined || this.now() - before.at > SECOND_AGENT_MS;
   }
 
   /**
@@ -184,56 +106,20 @@ export class LiveNodes {
    * @param underlay from the hello of the same connection, used if the message has none
    */
   inventory(name: string, message: InventoryMessage, underlay: Underlay | undefined): void {
-    const node = this.#ensure(name);
+    const node = this.#nodes.ensure(name);
     this.#touch(node);
-    this.#unjudged = true;
+    this.claims.changed();
     const accepted = this.#judge(node, message.underlay ?? underlay);
     const seen = sightings(node, message.devices, () => this.#nextSeen());
     this.#describe(node, { underlay: accepted, devices: message.devices, ...seen });
   }
 
   /**
-   * Whether the node's claim to the interface is accepted, or was accepted and is still remembered.
-   * A claim to another node's interface does not count.
-   */
-  hasHad(name: string, id: string): boolean {
-    const node = this.#nodes.get(name);
-    const known = () => node!.granted.has(id) || node!.former.has(id);
-    if (node === undefined || known()) {
-      return node !== undefined;
-    }
-    // A new interface may be reported before the next planning, so its claims are judged now.
-    if (!(id in node.seen) || !this.#unjudged || !this.#judgeGrants) {
-      return false;
-    }
-    this.grant(this.#judgeGrants());
-    return known();
-  }
-
-  /** Sets the accepted claims. Reports of a node about other interfaces are ignored. */
-  grant(grants: Grants): void {
-    const now = new Map<string, Set<string>>([...this.#nodes.keys()].map((name) => [name, new Set()]));
-    for (const [id, nodes] of grants) {
-      for (const name of nodes) {
-        now.get(name)?.add(id);
-      }
-    }
-    for (const [name, granted] of now) {
-      const node = this.#nodes.get(name)!;
-      const isNews = remember(node.former, node.granted, granted);
-      node.dirty ||= isNews;
-      node.granted = granted;
-    }
-    this.#unjudged = false;
-  }
-
-  /**
-   * The agent reports the program in its kernel. Returns true if it has changed.
-   * @param names names of all policies by uid; asked only where the node copies for policies other
-   * than before
+   * The agent says what its kernel runs. Returns true where that is another program than before.
+   * @param names names of all policies by uid; asked only where the node copies for policies other than before
    */
   status(name: string, message: StatusMessage, names: () => ReadonlyMap<string, string>): boolean {
-    const node = this.#ensure(name);
+    const node = this.#nodes.ensure(name);
     const isNews = node.appliedRevision !== message.appliedRevision;
     node.appliedRevision = message.appliedRevision;
     node.captures = message.captures;
@@ -248,7 +134,7 @@ export class LiveNodes {
     if (node?.connected) {
       node.connected = false;
       node.budgets = [];
-      node.disconnectedAt = this.#clock();
+      node.disconnectedAt = this.now();
       this.#touch(node);
       node.dirty = true;
     }
@@ -265,12 +151,12 @@ export class LiveNodes {
   /** True if the agent is connected, or was within the grace period. */
   present(name: string): boolean {
     const node = this.#nodes.get(name);
-    return node !== undefined && (node.connected || this.#clock() - node.disconnectedAt < GRACE_MS);
+    return node !== undefined && (node.connected || this.now() - node.disconnectedAt < GRACE_MS);
   }
 
   /** Records that must be stored, of nodes whose record in the store is older. */
   unsaved(): Map<string, NodeStateRecord> {
-    const dirty = [...this.#nodes.values()].filter((node) => node.dirty);
+    const dirty = [...this.#nodes.all.values()].filter((node) => node.dirty);
     return new Map(dirty.map((node) => [node.name, recordOf(node)]));
   }
 
@@ -284,35 +170,23 @@ export class LiveNodes {
     }
   }
 
-  #ensure(name: string): KeptNode {
-    let node = this.#nodes.get(name);
-    if (!node) {
-      node = newNode(name, this.#clock());
-      this.#nodes.set(name, node);
-    }
-    return node;
-  }
-
-  /**
-   * The accepted underlay: the offered one, or the earlier one. A node that already has an address
-   * keeps it.
-   */
+  /** What is taken of an underlay that an agent offers: all, or what it had before. Whose an address is already keeps it. */
   #judge(node: KeptNode, offered: Underlay | undefined): Underlay | undefined {
-    const others = [...this.#nodes.values()].filter((other) => other !== node);
+    const others = [...this.#nodes.all.values()].filter((other) => other !== node);
     const problem = offered && underlayProblem(offered, others);
     node.refusedUnderlay = problem && { offered: offered!, problem };
     return problem ? node.underlay : offered;
   }
 
   #touch(node: KeptNode): void {
-    node.lastSeenAt = new Date(this.#clock()).toISOString();
+    node.lastSeenAt = new Date(this.now()).toISOString();
   }
 
   /**
    * The next sequence number. It is a time, so that numbers grow across restarts, and is unique.
    */
   #nextSeen(): number {
-    this.#lastSeen = Math.max(this.#lastSeen + 1, this.#clock());
+    this.#lastSeen = Math.max(this.#lastSeen + 1, this.now());
     return this.#lastSeen;
   }
 

@@ -1,56 +1,80 @@
-/** Applies counter reports to a node. Only `LiveNodes` uses this, because only it writes nodes. */
+/** What agents have counted, as far as it is believed. */
 import type { CountersMessage } from '@mirrorplane/contract';
-import type { CounterJudge, RefusedCounts } from './counter-totals.ts';
-import type { KeptNode } from './live-node.ts';
-import type { Readings } from './readings.ts';
+import { type CounterJudge, CounterTotals, type RefusedCounts, type SavedTotals } from './counter-totals.ts';
+import type { KeptNodes } from './kept-nodes.ts';
 
 /** Milliseconds that refused counters stay a problem of their node. */
 const REFUSED_COUNTERS_MS = 60_000;
 
-interface Taking {
-  /** Decides which counters are accepted. */
-  judge: CounterJudge;
-  /** Whether a plan exists. Without one, the judge knows less. */
-  isPlanned: boolean;
-  /** Milliseconds since 1970. */
-  now: number;
-  /** Readings of another node. */
-  readingsOf(name: string): Readings | undefined;
-}
+/** The counters of nodes, as far as they are believed. A part of `LiveNodes`. */
+export class NodeCounters {
+  readonly #nodes: KeptNodes;
 
-/** Adds a report, or a part of one. @returns the refused counts */
-export function takeCounters(
-  node: KeptNode,
-  { reading, report, budgets }: CountersMessage,
-  { judge, isPlanned, now, readingsOf }: Taking,
-): RefusedCounts {
-  const refused = node.counters.take(report, judge);
-  node.reading = reading;
-  node.budgets = budgets ?? [];
-  const readAt = node.readings.readAt(reading, now);
-  if (!node.readings.isPart(reading)) {
-    node.countersAt = new Date(readAt).toISOString();
-    node.readings.take(node.name, node.counters.ends(), { readAt, now }, readingsOf);
+  constructor(nodes: KeptNodes) {
+    this.#nodes = nodes;
   }
-  // A report in several messages is complete when the reading arrives.
-  node.unseen &&= reading === undefined || !isPlanned;
-  node.completeAt = reading || node.completeAt === undefined ? now : node.completeAt;
-  return refused;
-}
 
-/**
- * Records a refusal of counters for a while. With `message` undefined, no counter was refused.
- * @param now milliseconds since 1970
- * @returns whether there was no refusal before
- */
-export function noteRefusedCounters(node: KeptNode, message: string | undefined, now: number): boolean {
-  const before = node.refusedCounters;
-  if (message !== undefined) {
-    node.refusedCounters = { message, at: now };
-    return before === undefined;
+  /**
+   * Takes a report of the agent, or the part of one that a message is.
+   * @param judge says which counters are believed
+   * @param isPlanned whether there is a plan, without which the judge knows less
+   * @returns what was refused
+   */
+  take(name: string, message: CountersMessage, judge: CounterJudge, isPlanned: boolean): RefusedCounts {
+    const node = this.#nodes.ensure(name);
+    const { reading, report, budgets } = message;
+    const refused = node.counters.take(report, judge);
+    node.reading = reading;
+    node.budgets = budgets ?? [];
+    const now = this.#nodes.now();
+    const readAt = node.readings.readAt(reading, now);
+    if (!node.readings.isPart(reading)) {
+      node.countersAt = new Date(readAt).toISOString();
+      const readingsOf = (other: string) => this.#nodes.get(other)?.readings;
+      node.readings.take(name, node.counters.ends(), { readAt, now }, readingsOf);
+    }
+    // A report in several messages is complete with the reading.
+    node.unseen &&= reading === undefined || !isPlanned;
+    node.completeAt = reading || node.completeAt === undefined ? now : node.completeAt;
+    return refused;
   }
-  if (before && now - before.at > REFUSED_COUNTERS_MS) {
-    node.refusedCounters = undefined;
+
+  /**
+   * Some counters of a node were refused, or (`message` undefined) none of a report were. What was refused stays a problem for a
+   * while. Returns whether there was none before.
+   */
+  refused(name: string, message: string | undefined): boolean {
+    const node = this.#nodes.get(name);
+    const before = node?.refusedCounters;
+    if (node && message !== undefined) {
+      node.refusedCounters = { message, at: this.#nodes.now() };
+      return before === undefined;
+    }
+    if (node && before && this.#nodes.now() - before.at > REFUSED_COUNTERS_MS) {
+      node.refusedCounters = undefined;
+    }
+    return false;
   }
-  return false;
+
+  /** Takes over counters as they were saved. @param at time of the last ones, ISO 8601 */
+  restore(name: string, totals: SavedTotals, at: string | undefined): void {
+    const node = this.#nodes.ensure(name);
+    node.counters = CounterTotals.restore(totals);
+    node.countersAt = at;
+  }
+
+  /** A period of `LATELY_MS` is over. @param keep whether a policy is still there, by its uid */
+  tick(keep: (policy: string) => boolean): void {
+    for (const { counters, readings } of this.#nodes.all.values()) {
+      counters.prune(keep);
+      counters.tick(readings.arrivedBefore);
+      readings.prune(keep);
+    }
+  }
+
+  /** The totals of a node, to be saved; undefined where they are as they were when it was asked last. */
+  toSave(name: string): SavedTotals | undefined {
+    const counters = this.#nodes.get(name)?.counters;
+    return counters?.changed ? counters.save() : undefined;
+  }
 }

@@ -52,7 +52,7 @@ export class SavedCounters {
       try {
         const saved = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as SavedFile;
         if (saved.uid === view.get('nodes', node.name)?.value.uid) {
-          live.restoreCounters(node.name, saved.totals, saved.countersAt);
+          live.counters.restore(node.name, saved.totals, saved.countersAt);
         }
       } catch (error) {
         log.warn({ file, err: error }, 'saved counters not read');
@@ -74,7 +74,7 @@ export class SavedCounters {
   #tick(): void {
     const { view, live } = this.#parts;
     const policies = new Set([...view.all('policies').values()].map(({ value }) => value.uid));
-    live.tick((uid) => policies.has(uid));
+    live.counters.tick((uid) => policies.has(uid));
   }
 
   async #save(): Promise<void> {
@@ -82,7 +82,7 @@ export class SavedCounters {
     const written: [string, CounterReading][] = [];
     for (const { name, countersAt, reading } of [...live.all().values()]) {
       const uid = view.get('nodes', name)?.value.uid;
-      const totals = live.totalsToSave(name);
+      const totals = live.counters.toSave(name);
       if (!totals || uid === undefined) {
         continue;
       }

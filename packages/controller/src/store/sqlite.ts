@@ -1,9 +1,10 @@
 /** The embedded engine of the store: one SQLite file, for one controller. */
-import { randomUUID } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import type { Entry, Lease, Operation, Snapshot, Store, StoreEvent, Transaction, Watch, Watcher } from './store.ts';
-import { CompactedError, LeaseExpiredError } from './store.ts';
+import { SqliteLeases } from './sqlite-leases.ts';
+import { SqliteWatches } from './sqlite-watches.ts';
+import type { Entry, Lease, Operation, Snapshot, Store, Transaction, Watch, Watcher } from './store.ts';
+import { CompactedError } from './store.ts';
 
 /** Options of the engine. */
 export interface SqliteOptions {
@@ -29,19 +30,7 @@ interface Row {
   created: number;
   modified: number;
 }
-interface LogRow {
-  revision: number;
-  key: string;
-  value: string | null;
-  created: number;
-}
-interface ActiveWatch {
-  prefix: string;
-  next: number;
-  watcher: Watcher;
-}
-
-/** The smallest text above all texts that begin with `prefix`. Undefined if there is none. */
+/** The smallest text that is greater than every text beginning with `prefix`, or undefined where all texts qualify. */
 function afterPrefix(prefix: string): string | undefined {
   return prefix === '' ? undefined : `${prefix}\u{10ffff}`;
 }
@@ -77,12 +66,11 @@ export function openSqliteStore(file: string, options: SqliteOptions = {}): Stor
 class SqliteStore implements Store {
   readonly #db: DatabaseSync;
   readonly #keep: number;
-  readonly #watches = new Set<ActiveWatch>();
-  readonly #timers = new Map<string, NodeJS.Timeout>();
   readonly #sql;
+  readonly #watches: SqliteWatches;
+  readonly #leases: SqliteLeases;
   #revision: number;
   #compacted: number;
-  #pumping = false;
   #closed = false;
 
   constructor(db: DatabaseSync, keep: number) {
@@ -98,13 +86,8 @@ class SqliteStore implements Store {
       ),
       remove: db.prepare('DELETE FROM entries WHERE key = ?'),
       log: db.prepare('INSERT OR REPLACE INTO log (revision, key, value, created) VALUES (?, ?, ?, ?)'),
-      events: db.prepare('SELECT revision, key, value, created FROM log WHERE revision >= ? ORDER BY revision, key'),
       compact: db.prepare('DELETE FROM log WHERE revision <= ?'),
       setMeta: db.prepare('UPDATE meta SET value = ? WHERE name = ?'),
-      leased: db.prepare('SELECT key FROM entries WHERE lease = ?'),
-      addLease: db.prepare('INSERT INTO leases (id, ttl) VALUES (?, ?)'),
-      hasLease: db.prepare('SELECT 1 FROM leases WHERE id = ?'),
-      removeLease: db.prepare('DELETE FROM leases WHERE id = ?'),
     };
     const meta = new Map<string, number>();
     for (const row of db.prepare('SELECT name, value FROM meta').all()) {
@@ -115,10 +98,13 @@ class SqliteStore implements Store {
     }
     this.#revision = meta.get('revision') ?? 0;
     this.#compacted = meta.get('compacted') ?? 0;
-    // No lease could be kept alive while the store was closed, so each starts with its full time.
-    for (const row of db.prepare('SELECT id, ttl FROM leases').all()) {
-      this.#arm(String(row.id), Number(row.ttl));
-    }
+    this.#watches = new SqliteWatches(db, this.#revision);
+    this.#leases = new SqliteLeases(db, (keys, removeLease) => {
+      this.#write(
+        keys.map((key) => ({ type: 'delete', key })),
+        removeLease,
+      );
+    });
   }
 
   async get(key: string): Promise<Entry | undefined> {
@@ -155,27 +141,12 @@ class SqliteStore implements Store {
     if (fromRevision <= this.#compacted) {
       throw new CompactedError(`revision ${fromRevision} is compacted; the oldest kept is ${this.#compacted + 1}`);
     }
-    const watch: ActiveWatch = { prefix, next: fromRevision, watcher };
-    this.#watches.add(watch);
-    this.#schedulePump();
-    return { close: () => this.#watches.delete(watch) };
+    return this.#watches.add(prefix, fromRevision, watcher);
   }
 
   async lease(ttlMs: number): Promise<Lease> {
     this.#checkOpen();
-    const id = randomUUID();
-    this.#sql.addLease.run(id, ttlMs);
-    this.#arm(id, ttlMs);
-    return {
-      id,
-      keepAlive: async () => {
-        if (!this.#timers.has(id)) {
-          throw new LeaseExpiredError(`lease ${id} has run out`);
-        }
-        this.#arm(id, ttlMs);
-      },
-      revoke: async () => this.#expire(id),
-    };
+    return this.#leases.add(ttlMs);
   }
 
   async close(): Promise<void> {
@@ -183,11 +154,8 @@ class SqliteStore implements Store {
       return;
     }
     this.#closed = true;
-    this.#watches.clear();
-    for (const timer of this.#timers.values()) {
-      clearTimeout(timer);
-    }
-    this.#timers.clear();
+    this.#watches.close();
+    this.#leases.close();
     this.#db.close();
   }
 
@@ -224,7 +192,7 @@ class SqliteStore implements Store {
     this.#compacted = compacted;
     if (changed) {
       this.#revision = revision;
-      this.#schedulePump();
+      this.#watches.advance(revision);
     }
   }
 
@@ -238,8 +206,8 @@ class SqliteStore implements Store {
       this.#sql.log.run(revision, op.key, null, old.created);
       return true;
     }
-    if (op.lease !== undefined && !this.#sql.hasLease.get(op.lease)) {
-      throw new LeaseExpiredError(`lease ${op.lease} has run out`);
+    if (op.lease !== undefined) {
+      this.#leases.require(op.lease);
     }
     const value = JSON.stringify(op.value);
     const created = old?.created ?? revision;
@@ -252,10 +220,7 @@ class SqliteStore implements Store {
    * Sometimes drops the part of the log that no watch needs. Returns the newest dropped revision.
    */
   #compact(revision: number): number {
-    let upTo = revision - this.#keep;
-    for (const watch of this.#watches) {
-      upTo = Math.min(upTo, watch.next - 1);
-    }
+    const upTo = Math.min(revision - this.#keep, this.#watches.next - 1);
     if (upTo - this.#compacted < this.#keep / 4) {
       return this.#compacted;
     }
@@ -263,63 +228,4 @@ class SqliteStore implements Store {
     this.#sql.setMeta.run(upTo, 'compacted');
     return upTo;
   }
-
-  #schedulePump(): void {
-    if (!this.#pumping && this.#watches.size > 0) {
-      this.#pumping = true;
-      queueMicrotask(() => {
-        this.#pumping = false;
-        for (const watch of [...this.#watches]) {
-          this.#pump(watch);
-        }
-      });
-    }
-  }
-
-  #pump(watch: ActiveWatch): void {
-    if (this.#closed || watch.next > this.#revision) {
-      return;
-    }
-    const rows = this.#sql.events.all(watch.next) as unknown as LogRow[];
-    watch.next = this.#revision + 1;
-    let batch: StoreEvent[] = [];
-    rows.forEach((row, index) => {
-      if (row.key.startsWith(watch.prefix)) {
-        batch.push(toEvent(row));
-      }
-      const last = rows[index + 1]?.revision !== row.revision;
-      if (last && batch.length > 0 && this.#watches.has(watch)) {
-        watch.watcher.onBatch(batch, row.revision);
-        batch = [];
-      }
-    });
-  }
-
-  #arm(id: string, ttlMs: number): void {
-    clearTimeout(this.#timers.get(id));
-    const timer = setTimeout(() => this.#expire(id), ttlMs);
-    timer.unref();
-    this.#timers.set(id, timer);
-  }
-
-  #expire(id: string): void {
-    if (this.#closed || !this.#timers.has(id)) {
-      return;
-    }
-    clearTimeout(this.#timers.get(id));
-    this.#timers.delete(id);
-    const keys = this.#sql.leased.all(id).map((row) => String(row.key));
-    this.#write(
-      keys.map((key) => ({ type: 'delete', key })),
-      () => this.#sql.removeLease.run(id),
-    );
-  }
-}
-
-function toEvent(row: LogRow): StoreEvent {
-  if (row.value === null) {
-    return { type: 'delete', key: row.key };
-  }
-  const { key, revision, created, value } = row;
-  return { type: 'put', entry: { key, value: JSON.parse(value), createRevision: created, modRevision: revision } };
 }

@@ -128,7 +128,7 @@ export class AgentSessions {
     }
     const judge = counterJudge({
       program: planning.planned?.programs.get(name),
-      hasInterface: (id) => live.hasHad(name, id),
+      hasInterface: (id) => live.claims.hasHad(name, id),
       wasTold: (id) => nodeParts.wasTold(name, id),
       unseen: node.unseen,
       hasPart: (uid) => nodeParts.hasPolicy(name, uid) || !planning.planned?.policies.has(uid),
@@ -136,8 +136,8 @@ export class AgentSessions {
       readBefore: node.completeAt ?? (node.countersAt === undefined ? undefined : Date.parse(node.countersAt)),
       now: clock(),
     });
-    const message = refusedCountersMessage(live.counters(name, report, judge, planning.planned !== undefined));
-    if (live.refusedCounters(name, message)) {
+    const message = refusedCountersMessage(live.counters.take(name, report, judge, planning.planned !== undefined));
+    if (live.counters.refused(name, message)) {
       log.warn({ node: name, problem: message }, 'counters refused');
       observer.countersRefused(name, message!);
     }

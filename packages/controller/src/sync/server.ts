@@ -1,36 +1,19 @@
-/**
- * The agents' port: HTTPS with POST /enroll and POST /renew, and the WebSocket /sync for agents
- * with a certificate.
- */
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+/** The agents' port: HTTPS with POST /enroll and POST /renew, and the WebSocket /sync for agents that have their certificate. */
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import {
-  type CounterReading,
-  MAX_HELLO_BYTES,
-  MAX_MESSAGE_BYTES,
-  NOT_REGISTERED,
-  problem,
-  REFUSED_HEADER,
-} from '@mirrorplane/contract';
+import { type CounterReading, MAX_HELLO_BYTES, MAX_MESSAGE_BYTES, REFUSED_HEADER } from '@mirrorplane/contract';
 import { WebSocketServer } from 'ws';
-import { NODE_URN } from '../auth/authority.ts';
-import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
-import { TokenBucket } from '../token-bucket.ts';
+import { AgentRequests } from './agent-requests.ts';
 import { AgentSessions } from './agent-sessions.ts';
-import { enroll, enrollProblem, renew } from './enroll.ts';
+import { certificateEnd, type Refused, registeredNode } from './identity.ts';
 import type { Session } from './session.ts';
 import { Strangers } from './strangers.ts';
 
-/** The largest request to enrol, bytes. A certificate request has less than 1 KB. */
-const MAX_ENROLL = 8 * 1024;
-/**
- * The most frames of a message, and the most pieces of them. An agent sends one frame, and TCP
- * divides it into pieces.
- */
+/** Frames of one message, and pieces in which they arrive, at most. An agent sends one frame; TCP brings it in pieces. */
 const MAX_FRAGMENTS = 64;
 const MAX_CHUNKS = 4096;
 /** Bytes of WebSocket frames around a hello (RFC 6455, section 5.2), and some pings. */
@@ -39,9 +22,7 @@ const FRAMING = 256;
 const MAX_CONNECTIONS_OF_NODE = 4;
 /** Milliseconds that agents have to end their connections. */
 const CLOSE_TIMEOUT_MS = 200;
-/** Renewals of the certificate of one node: some at once, then one an hour. */
-const RENEWALS = { reserve: 5, perSecond: 1 / 3600 };
-/** Milliseconds between new certificates of the port. */
+/** How often the port gets a fresh certificate, in milliseconds. */
 const RENEWAL_MS = 24 * 60 * 60 * 1000;
 
 export interface AgentAddress {
@@ -62,13 +43,14 @@ export class AgentServer {
   readonly #strangers: Strangers;
   readonly #connections = new Set<Socket>();
   readonly #sessions: AgentSessions;
-  readonly #renewals = new Map<string, TokenBucket>();
+  readonly #requests: AgentRequests;
   #renewal: NodeJS.Timeout | undefined;
 
   private constructor(services: Services, server: Server) {
     this.#services = services;
     this.#server = server;
     this.#sessions = new AgentSessions(services);
+    this.#requests = new AgentRequests(services);
     this.#strangers = new Strangers((address) =>
       services.refusals.add({
         request: 'connection',
@@ -104,7 +86,7 @@ export class AgentServer {
       agents.#strangers.add(connection);
       connection.once('close', () => agents.#connections.delete(connection));
     });
-    server.on('request', (request, response) => void agents.#request(request, response));
+    server.on('request', (request, response) => void agents.#requests.answer(request, response));
     server.on('upgrade', (request, socket, head) => agents.#upgrade(request, socket, head));
     server.on('tlsClientError', (error) => services.log.debug({ err: error }, 'tls handshake failed'));
     await new Promise<void>((resolve, reject) => {
@@ -130,7 +112,7 @@ export class AgentServer {
 
   /** The node is deleted: sends an empty program to its agent, and ends the session. */
   dismiss(node: string): void {
-    this.#renewals.delete(node);
+    this.#requests.forget(node);
     this.#sessions.dismiss(node);
   }
 
@@ -163,59 +145,11 @@ export class AgentServer {
     }
   }
 
-  async #request(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const address = request.socket.remoteAddress ?? 'unknown';
-    let answer: { status: number; type: string; body: unknown };
-    try {
-      const handle = request.method === 'POST' ? this.#handler(request, address) : undefined;
-      if (handle) {
-        answer = { status: 200, type: 'application/json', body: await handle(await readJson(request)) };
-      } else {
-        answer = asProblem(problem('NOT_FOUND', 'this port has POST /enroll, POST /renew and the WebSocket /sync'));
-      }
-    } catch (error) {
-      answer = asProblem(error instanceof BodyError ? problem('BAD_REQUEST', error.message) : enrollProblem(error));
-      if (answer.status >= 500) {
-        this.#services.log.error({ err: error }, 'request of an agent failed');
-      }
-    }
-    response.writeHead(answer.status, { 'content-type': answer.type, connection: 'close' });
-    response.end(JSON.stringify(answer.body));
-  }
-
-  /** The handler of a request. Undefined: unknown path or method. */
-  #handler(request: IncomingMessage, address: string): ((body: unknown) => Promise<unknown>) | undefined {
-    if (request.url === '/enroll') {
-      return (body) => enroll(body, address, this.#services);
-    }
-    return request.url === '/renew'
-      ? (body) => this.#renewAgent(body, request.socket as TLSSocket, address)
-      : undefined;
-  }
-
-  async #renewAgent(body: unknown, socket: TLSSocket, address: string): Promise<unknown> {
-    const identity = this.#registered(socket);
-    if ('status' in identity) {
-      const { reason, message } = identity;
-      this.#services.refusals.add({ request: 'renew', reason, message, address });
-      throw new ProblemError('UNAUTHENTICATED', message);
-    }
-    const { node } = identity;
-    const share = this.#renewals.get(node) ?? new TokenBucket(RENEWALS);
-    this.#renewals.set(node, share);
-    if (!share.take()) {
-      const message = `node "${node}" renews too often: a certificate is valid for a year`;
-      this.#services.refusals.add({ request: 'renew', reason: 'tooOften', message, address, node });
-      throw new ProblemError('UNAVAILABLE', message);
-    }
-    return renew(body, { node, address }, this.#services);
-  }
-
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { log } = this.#services;
     const tls = request.socket as TLSSocket;
     socket.on('error', (error) => log.debug({ err: error }, 'agent connection failed'));
-    const identity = request.url === '/sync' ? this.#identify(tls) : REFUSED.unknownPath;
+    const identity = request.url === '/sync' ? this.#identify(tls) : UNKNOWN_PATH;
     if ('status' in identity) {
       this.#refuseUpgrade(tls, identity);
       return;
@@ -224,7 +158,7 @@ export class AgentServer {
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
       this.#strangers.admit(tls);
       const address = tls.remoteAddress ?? 'unknown';
-      const session = this.#sessions.begin(webSocket, { node, address, certificateEndsAt: endOf(tls) });
+      const session = this.#sessions.begin(webSocket, { node, address, certificateEndsAt: certificateEnd(tls) });
       endUnlessGreeted(tls, session);
     });
   }
@@ -248,7 +182,7 @@ export class AgentServer {
 
   /** The node of the certificate. Refused if the node has too many connections. */
   #identify(socket: TLSSocket): { node: string } | Refused {
-    const identity = this.#registered(socket);
+    const identity = registeredNode(socket, this.#services.view);
     if ('status' in identity) {
       return identity;
     }
@@ -259,42 +193,9 @@ export class AgentServer {
     }
     return identity;
   }
-
-  /**
-   * The node of the certificate, which must be signed by our authority, for the node's current
-   * registration.
-   */
-  #registered(socket: TLSSocket): { node: string } | Refused {
-    const certificate = socket.getPeerCertificate();
-    if (!certificate.subject) {
-      return REFUSED.noCertificate;
-    }
-    if (!socket.authorized) {
-      const message = `the client certificate is not valid: ${socket.authorizationError}`;
-      return { reason: 'invalidCertificate', message, status: 401 };
-    }
-    const node = String(certificate.subject.CN);
-    const record = this.#services.view.get('nodes', node)?.value;
-    const names = (certificate.subjectaltname ?? '').split(', ');
-    if (!record || !names.includes(`URI:${NODE_URN}${record.uid}`)) {
-      const message = `node "${node}" is not registered, or was registered again: enrol again`;
-      return { reason: NOT_REGISTERED, message, status: 401 };
-    }
-    return { node };
-  }
 }
 
-/** Why an upgrade is refused. `reason` is a label of the metrics. */
-interface Refused {
-  reason: string;
-  message: string;
-  status: number;
-}
-
-const REFUSED = {
-  unknownPath: { reason: 'unknownPath', message: 'no such path', status: 404 },
-  noCertificate: { reason: 'noCertificate', message: 'a client certificate is needed: enrol first', status: 401 },
-} as const satisfies Record<string, Refused>;
+const UNKNOWN_PATH: Refused = { reason: 'unknownPath', message: 'no such path', status: 404 };
 
 /** Ends a connection that sends more bytes than a hello before its hello is accepted. */
 function endUnlessGreeted(socket: TLSSocket, session: Session): void {
@@ -310,32 +211,4 @@ function endUnlessGreeted(socket: TLSSocket, session: Session): void {
     }
   };
   socket.on('data', count);
-}
-
-/** End of the other end's certificate, ISO 8601. */
-function endOf(socket: TLSSocket): string {
-  return new Date(socket.getPeerCertificate().valid_to).toISOString();
-}
-
-class BodyError extends Error {}
-
-async function readJson(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request) {
-    size += (chunk as Buffer).length;
-    if (size > MAX_ENROLL) {
-      throw new BodyError(`the body is larger than ${MAX_ENROLL} bytes`);
-    }
-    chunks.push(chunk as Buffer);
-  }
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
-  } catch {
-    throw new BodyError('the body is not JSON');
-  }
-}
-
-function asProblem(document: ReturnType<typeof problem>) {
-  return { status: document.status, type: 'application/problem+json', body: document };
 }

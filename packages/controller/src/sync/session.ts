@@ -1,28 +1,20 @@
 /** One connection of an agent. Its reports go to the live state, and programs are sent to it. */
 import {
-  AgentMessage,
-  AnyHello,
   CLOSE_SECOND_AGENT,
   type ControllerMessage,
   type CounterReading,
   type CountersMessage,
-  type EventsMessage,
   emptyProgram,
   type Hello,
   MAX_HELLO_BYTES,
   type NodeProgram,
-  SYNC_PROTOCOL,
-  shapeProblem,
   type Underlay,
 } from '@mirrorplane/contract';
-import type { Logger } from '@mirrorplane/daemon';
 import type { WebSocket } from 'ws';
-import type { EventsFromAgents } from '../events/events-from-agents.ts';
-import type { EventObserver } from '../events/observer.ts';
-import { fieldPath } from '../problems/problems.ts';
-import type { LiveNodes } from '../reports/live-nodes.ts';
 import { TokenBucket } from '../token-bucket.ts';
-import { MessageParts } from './message-parts.ts';
+import { readMessage } from './agent-message.ts';
+import { AgentReports, type ReportHost } from './agent-reports.ts';
+import { Pings } from './pings.ts';
 import { protocolProblem } from './protocol.ts';
 
 /** WebSocket close codes of the controller. A text with the reason accompanies the code. */
@@ -45,22 +37,14 @@ export const CLOSE = {
   goingAway: 1001,
 } as const;
 
-/** Milliseconds to wait for a hello, and below it between two pings. */
+/** Time for the hello to come, in milliseconds. */
 export const HELLO_TIMEOUT_MS = 10_000;
-export const PING_INTERVAL_MS = 10_000;
-/** A connection with this many unanswered pings is dead. */
-export const MAX_MISSED_PINGS = 3;
 
 /**
  * CPU time of the controller for one node, milliseconds: `reserve` at once, and `perSecond` in each
  * second. Beyond it, the node's messages wait in its socket.
  */
 const BUSY = { reserve: 1000, perSecond: 250 };
-/**
- * Inventories of a node that request planning: `reserve` at once, and `perSecond` in each second.
- * Others wait for the next second.
- */
-const INVENTORIES = { reserve: 50, perSecond: 5 };
 
 /** The other end of a connection. */
 export interface Peer {
@@ -72,12 +56,8 @@ export interface Peer {
   certificateEndsAt: string;
 }
 
-/** Callbacks of a session. */
-export interface SessionHost {
-  live: LiveNodes;
-  observer: EventObserver;
-  agentEvents: EventsFromAgents;
-  log: Logger;
+/** Where a session reports to. */
+export interface SessionHost extends ReportHost {
   /**
    * Why the session is refused. Undefined: it is accepted. If another agent must be asked first,
    * messages wait meanwhile.
@@ -88,12 +68,6 @@ export interface SessionHost {
   /** The agent uses another version of the protocol. `message` has the reason of the refusal. */
   onRejected(session: Session, message: string): void;
   onCounters(session: Session, message: CountersMessage): void;
-  /** Devices, underlay or other inputs of a plan may have changed. */
-  onInventory(): void;
-  /** The kernel of the node runs a new program. */
-  onConfirmed(): void;
-  /** Names of all policies by uid. */
-  policyNames(): ReadonlyMap<string, string>;
   onClose(session: Session): void;
 }
 
@@ -106,18 +80,15 @@ export class Session {
   readonly #socket: WebSocket;
   readonly #host: SessionHost;
   readonly #helloTimer: NodeJS.Timeout;
-  readonly #pingTimer: NodeJS.Timeout;
-  #missed = 0;
+  readonly #pings: Pings;
+  readonly #reports: AgentReports;
   #greeted = false;
   /** Messages that arrive before the session is accepted or refused. Undefined at other times. */
   #waiting: Buffer[] | undefined;
   #helloUnderlay: Underlay | undefined;
   #sentRevision = 0;
-  readonly #parts = new MessageParts();
   readonly #busy = new TokenBucket(BUSY);
-  readonly #inventories = new TokenBucket(INVENTORIES);
   #resume: NodeJS.Timeout | undefined;
-  #planning: NodeJS.Timeout | undefined;
 
   constructor(socket: WebSocket, peer: Peer, host: SessionHost) {
     const { node, address } = peer;
@@ -127,11 +98,17 @@ export class Session {
     this.address = address;
     this.#host = host;
     this.#helloTimer = setTimeout(() => this.close(CLOSE.silent, 'no hello came'), HELLO_TIMEOUT_MS);
-    this.#pingTimer = setInterval(() => this.#ping(), PING_INTERVAL_MS);
-    socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
-    socket.on('pong', () => {
-      this.#missed = 0;
+    this.#pings = new Pings(socket, () => {
+      host.log.warn({ node }, 'agent does not answer');
+      socket.terminate();
     });
+    this.#reports = new AgentReports({
+      node,
+      host,
+      counted: (message) => host.onCounters(this, message),
+      eventsKept: (epoch, seq) => this.#send({ type: 'eventsTaken', epoch, seq }),
+    });
+    socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
     socket.on('error', (error) => host.log.warn({ node, err: error }, 'agent connection failed'));
     socket.on('close', () => this.#ended());
   }
@@ -143,22 +120,7 @@ export class Session {
 
   /** Sends a ping. Resolves with whether any message arrived within `limitMs` milliseconds. */
   answers(limitMs: number): Promise<boolean> {
-    const socket = this.#socket;
-    return new Promise((resolve) => {
-      const end = (answered: boolean) => {
-        clearTimeout(timer);
-        socket.off('pong', yes).off('message', yes).off('close', no);
-        resolve(answered);
-      };
-      const [yes, no] = [() => end(true), () => end(false)];
-      const timer = setTimeout(no, limitMs);
-      socket.on('pong', yes).on('message', yes).on('close', no);
-      if (socket.readyState === socket.OPEN) {
-        socket.ping();
-      } else {
-        no();
-      }
-    });
+    return this.#pings.answered(limitMs);
   }
 
   /** Sends the program, unless this connection already got this revision. */
@@ -188,18 +150,8 @@ export class Session {
     setTimeout(() => this.#socket.terminate(), 2000).unref();
   }
 
-  #ping(): void {
-    if (this.#missed >= MAX_MISSED_PINGS) {
-      this.#host.log.warn({ node: this.node }, 'agent does not answer');
-      this.#socket.terminate();
-      return;
-    }
-    this.#missed++;
-    this.#socket.ping();
-  }
-
   #receive(data: Buffer, isBinary: boolean): void {
-    this.#missed = 0;
+    this.#pings.heard();
     if (this.#socket.readyState !== this.#socket.OPEN) {
       return;
     }
@@ -224,7 +176,7 @@ export class Session {
       this.#refuse(`the first message has to be a hello of at most ${MAX_HELLO_BYTES} bytes`);
       return;
     }
-    const message = isBinary ? { problem: 'a message has to be text' } : parse(data.toString());
+    const message = isBinary ? { problem: 'a message has to be text' } : readMessage(data.toString());
     if ('otherProtocol' in message) {
       const problem = protocolProblem(message.otherProtocol);
       this.#host.onRejected(this, problem.message);
@@ -240,7 +192,10 @@ export class Session {
     } else if (!this.#greeted) {
       this.#refuse(`the first message has to be a hello, not ${message.type}`);
     } else {
-      this.#take(message);
+      const problem = this.#reports.take(message, this.#helloUnderlay);
+      if (problem !== undefined) {
+        this.#refuse(problem);
+      }
     }
   }
 
@@ -287,74 +242,6 @@ export class Session {
     this.#host.onHello(this);
   }
 
-  #take(part: Exclude<AgentMessage, Hello>): void {
-    const { live } = this.#host;
-    const node = live.get(this.node);
-    if (!node) {
-      return;
-    }
-    live.heard(this.node);
-    const message = this.#parts.join(part);
-    if (message === undefined) {
-      return;
-    }
-    if ('problem' in message) {
-      this.#refuse(message.problem);
-    } else if (message.type === 'inventory') {
-      live.inventory(this.node, message, this.#helloUnderlay);
-      if (node.dirty) {
-        this.#plan();
-      }
-    } else if (message.type === 'status') {
-      const isNews = live.status(this.node, message, this.#host.policyNames);
-      this.#host.observer.reported(this.node);
-      if (isNews) {
-        this.#host.onConfirmed();
-      }
-    } else if (message.type === 'events') {
-      void this.#keep(message);
-    } else {
-      this.#host.onCounters(this, message);
-    }
-  }
-
-  /**
-   * Requests planning within the node's limit: an agent with ever changing devices must not keep
-   * the controller busy.
-   */
-  #plan(): void {
-    const wait = this.#inventories.spend(1);
-    if (wait === 0) {
-      this.#host.onInventory();
-    } else {
-      this.#planning ??= setTimeout(
-        () => {
-          this.#planning = undefined;
-          this.#host.onInventory();
-        },
-        Math.min(wait, 1000),
-      );
-    }
-  }
-
-  /**
-   * Stores events. Events that could not be stored are not acknowledged, so the agent sends them
-   * again on the next connection.
-   */
-  async #keep(message: EventsMessage): Promise<void> {
-    const { agentEvents, log } = this.#host;
-    try {
-      const taken: ControllerMessage = {
-        type: 'eventsTaken',
-        epoch: message.epoch,
-        seq: await agentEvents.take(this.node, message),
-      };
-      this.#send(taken);
-    } catch (error) {
-      log.error({ node: this.node, err: error }, 'events of an agent not kept');
-    }
-  }
-
   #send(message: ControllerMessage): void {
     if (this.#socket.readyState === this.#socket.OPEN) {
       this.#socket.send(JSON.stringify(message));
@@ -375,38 +262,11 @@ export class Session {
 
   #ended(): void {
     clearTimeout(this.#helloTimer);
-    clearInterval(this.#pingTimer);
+    this.#pings.close();
+    this.#reports.close();
     clearTimeout(this.#resume);
-    clearTimeout(this.#planning);
     if (this.#greeted) {
       this.#host.onClose(this);
     }
   }
-}
-
-/**
- * Parses a message. Returns the message, or the version of a hello with another protocol version,
- * or a problem.
- */
-function parse(text: string): AgentMessage | { otherProtocol: number } | { problem: string } {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return { problem: 'a message must be JSON' };
-  }
-  const problem = shapeProblem(value);
-  if (problem !== undefined) {
-    return { problem: `not a message: ${problem}` };
-  }
-  const hello = AnyHello.safeParse(value);
-  if (hello.success && hello.data.protocol !== SYNC_PROTOCOL) {
-    return { otherProtocol: hello.data.protocol };
-  }
-  const result = AgentMessage.safeParse(value);
-  if (result.success) {
-    return result.data;
-  }
-  const issues = result.error.issues.slice(0, 3).map(({ path, message }) => `${fieldPath(path)}: ${message}`);
-  return { problem: `not a message: ${issues.join('; ')}` };
 }

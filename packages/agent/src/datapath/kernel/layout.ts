@@ -47,7 +47,7 @@ export const LAYOUT = {
     },
   },
   delivery: {
-    size: 60,
+    size: 48,
     fields: {
       kind: 0,
       ifindex: 4,
@@ -57,14 +57,11 @@ export const LAYOUT = {
       address: 20,
       vlan_id: 24,
       session: 26,
-      has_next_hop: 28,
-      source_mac: 30,
-      destination_mac: 36,
-      generation: 42,
-      forward: 44,
-      destination_mtu: 48,
-      segmenter: 52,
-      allow_feedback: 56,
+      generation: 28,
+      forward: 32,
+      destination_mtu: 36,
+      segmenter: 40,
+      allow_feedback: 44,
     },
   },
   delivery_counters: { size: 2 * COUNT_SIZE, fields: { sent: 0, feedback: COUNT_SIZE } },
@@ -212,12 +209,7 @@ export function encodeDelivery(delivery: DeliveryEntry, slot: number, forward = 
     address(delivery.sourceAddress).copy(value, at.source_address);
     address(delivery.address).copy(value, at.address);
     value.writeUInt16LE(delivery.session, at.session);
-    value.writeUInt16LE(delivery.generation, at.generation);
-    if (delivery.nextHop) {
-      value.writeUInt16LE(1, at.has_next_hop);
-      mac(delivery.nextHop.sourceMac).copy(value, at.source_mac);
-      mac(delivery.nextHop.destinationMac).copy(value, at.destination_mac);
-    }
+    value.writeUInt32LE(delivery.generation, at.generation);
   }
   return value;
 }

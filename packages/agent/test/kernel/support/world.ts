@@ -41,7 +41,7 @@ export interface World {
   devices: Record<DeviceName, Veth>;
   bpffs: string;
   datapath: Datapath;
-  /** Link-layer address of the other end of the underlay. */
+  /** Link-layer addresses of the two ends of the underlay. */
   nextHop: { sourceMac: string; destinationMac: string };
   /** Raw sockets at: the guest end of the VM, the other host, the VM's device on the node. */
   guest: RawSocket;
@@ -143,7 +143,6 @@ export function erspanOver(world: World, more: Partial<ErspanDeliveryEntry> = {}
     address: OTHER_ADDRESS,
     session: SESSION,
     generation: 0,
-    nextHop: world.nextHop,
     ...more,
   };
 }

@@ -1,0 +1,94 @@
+/** The file of the event log. It is appended to, read from its beginning, and written again when it has grown. */
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import path from 'node:path';
+import { replaceFile, syncFolder } from '@mirrorplane/base';
+import { type Line, parseLine, readLines, textOf } from './lines.ts';
+
+export class EventFile {
+  readonly path: string;
+  #file: FileHandle;
+  #events = 0;
+  #bytes = 0;
+  /** The last line may have no end. */
+  #torn = false;
+
+  private constructor(filePath: string, file: FileHandle) {
+    this.path = filePath;
+    this.#file = file;
+  }
+
+  /** Opens the file, or makes it. */
+  static async open(filePath: string): Promise<EventFile> {
+    const file = new EventFile(filePath, await openForAppending(filePath));
+    syncFolder(path.dirname(filePath));
+    return file;
+  }
+
+  /** Lines with an event; 0 after an attempt to write the file again that failed. */
+  get events(): number {
+    return this.#events;
+  }
+
+  /** Size; counted from 0 after an attempt to write the file again that failed. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Reads all lines. A line that is damaged or too long is empty. */
+  async *read(): AsyncGenerator<{ line: Line; text: string }> {
+    const file = await open(this.path, 'r');
+    try {
+      for await (const { text, ended } of readLines(file)) {
+        this.#torn = !ended;
+        const line = parseLine(text);
+        this.#events += line.event ? 1 : 0;
+        yield { line, text };
+      }
+    } finally {
+      await file.close();
+    }
+    this.#bytes = (await this.#file.stat()).size;
+  }
+
+  /**
+   * Appends lines with events. Resolves when they are on the disk.
+   * @throws Error of the disk. A full disk may have taken a part: the next lines begin with a new line then
+   */
+  async append(texts: readonly string[]): Promise<void> {
+    const text = texts.join('');
+    try {
+      await this.#file.appendFile((this.#torn ? '\n' : '') + text);
+      await this.#file.datasync();
+    } catch (error) {
+      this.#torn = true;
+      throw error;
+    }
+    this.#torn = false;
+    this.#events += texts.length;
+    this.#bytes += Buffer.byteLength(text);
+  }
+
+  /**
+   * Puts a new file with these lines in the place of the old one.
+   * @throws Error of the disk. The old file is as good as it was
+   */
+  async replace(lines: readonly Line[]): Promise<void> {
+    [this.#events, this.#bytes] = [0, 0];
+    await replaceFile(this.path, textOf(lines));
+    const old = this.#file;
+    this.#file = await openForAppending(this.path);
+    await old.close();
+    this.#torn = false;
+    this.#events = lines.filter(({ event }) => event !== undefined).length;
+    this.#bytes = (await this.#file.stat()).size;
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+}
+
+function openForAppending(filePath: string): Promise<FileHandle> {
+  return open(filePath, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o600);
+}

@@ -1,0 +1,115 @@
+/** What an agent reports after its hello, and where that goes. */
+import type { AgentMessage, CountersMessage, EventsMessage, Hello, Underlay } from '@mirrorplane/contract';
+import type { Logger } from '@mirrorplane/daemon';
+import type { EventsFromAgents } from '../events/events-from-agents.ts';
+import type { EventObserver } from '../events/observer.ts';
+import type { LiveNodes } from '../reports/live-nodes.ts';
+import { TokenBucket } from '../token-bucket.ts';
+import { MessageParts } from './message-parts.ts';
+
+/** Inventories of a node that ask for planning at once, and in each second after that; others wait for the next second. */
+const INVENTORIES = { reserve: 50, perSecond: 5 };
+
+/** Where reports go. */
+export interface ReportHost {
+  live: LiveNodes;
+  observer: EventObserver;
+  agentEvents: EventsFromAgents;
+  log: Logger;
+  /** Devices, underlay or what else a plan depends on may have changed. */
+  onInventory(): void;
+  /** The kernel of the node runs another program than before. */
+  onConfirmed(): void;
+  /** Names of all policies by uid. */
+  policyNames(): ReadonlyMap<string, string>;
+}
+
+interface AgentReportsParts {
+  node: string;
+  host: ReportHost;
+  /** The agent reports counters. */
+  counted: (message: CountersMessage) => void;
+  /** Events of this run of the agent up to `seq` are kept. */
+  eventsKept: (epoch: string, seq: number) => void;
+}
+
+export class AgentReports {
+  readonly #parts: AgentReportsParts;
+  readonly #messages = new MessageParts();
+  readonly #inventories = new TokenBucket(INVENTORIES);
+  #planning: NodeJS.Timeout | undefined;
+
+  constructor(parts: AgentReportsParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Takes a report, or a part of one.
+   * @param underlay what the hello of the same connection said
+   * @returns what is wrong with it; undefined: nothing is
+   */
+  take(part: Exclude<AgentMessage, Hello>, underlay: Underlay | undefined): string | undefined {
+    const { node: name, host, counted } = this.#parts;
+    const { live } = host;
+    const node = live.get(name);
+    if (!node) {
+      return undefined;
+    }
+    live.heard(name);
+    const message = this.#messages.join(part);
+    if (message === undefined) {
+      return undefined;
+    }
+    if ('problem' in message) {
+      return message.problem;
+    }
+    if (message.type === 'inventory') {
+      live.inventory(name, message, underlay);
+      if (node.dirty) {
+        this.#plan();
+      }
+    } else if (message.type === 'status') {
+      const isNews = live.status(name, message, host.policyNames);
+      host.observer.reported(name);
+      if (isNews) {
+        host.onConfirmed();
+      }
+    } else if (message.type === 'events') {
+      void this.#keep(message);
+    } else {
+      counted(message);
+    }
+    return undefined;
+  }
+
+  close(): void {
+    clearTimeout(this.#planning);
+  }
+
+  /** An agent whose devices come and go without end must not keep the controller planning. */
+  #plan(): void {
+    const { host } = this.#parts;
+    const wait = this.#inventories.spend(1);
+    if (wait === 0) {
+      host.onInventory();
+    } else {
+      this.#planning ??= setTimeout(
+        () => {
+          this.#planning = undefined;
+          host.onInventory();
+        },
+        Math.min(wait, 1000),
+      );
+    }
+  }
+
+  /** What could not be kept is not acknowledged, and comes again with the next connection. */
+  async #keep(message: EventsMessage): Promise<void> {
+    const { node, host, eventsKept } = this.#parts;
+    try {
+      eventsKept(message.epoch, await host.agentEvents.take(node, message));
+    } catch (error) {
+      host.log.error({ node, err: error }, 'events of an agent not kept');
+    }
+  }
+}

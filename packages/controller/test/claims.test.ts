@@ -1,0 +1,43 @@
+/** Which nodes are believed about which interfaces, also about what was said a moment ago. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LiveNodes } from '../src/reports/live-nodes.ts';
+import { vmDevice } from './harness.ts';
+
+function start() {
+  const live = new LiveNodes(() => Date.UTC(2026, 0, 1));
+  const says = (node: string, ...ids: string[]) => {
+    live.inventory(node, { type: 'inventory', devices: ids.map((id, at) => vmDevice(id, at + 4)) }, undefined);
+  };
+  return { live, says };
+}
+
+test('what a node has said since the last judgement is judged when it is asked for, once', () => {
+  const { live, says } = start();
+  let judged = 0;
+  live.claims.judgeBy(() => {
+    judged++;
+    return new Map([['web-1/0', ['node-1']]]);
+  });
+  says('node-1', 'web-1/0', 'app-1/0');
+  says('node-2', 'web-1/0');
+  assert.deepEqual([live.claims.hasHad('node-1', 'web-1/0'), judged], [true, 1]);
+  assert.equal(live.claims.hasHad('node-2', 'web-1/0'), false, 'it is another node’s');
+  assert.equal(live.claims.hasHad('node-1', 'app-1/0'), false);
+  assert.equal(live.claims.hasHad('node-1', 'db-1/0'), false, 'it was never said');
+  assert.equal(live.claims.hasHad('node-3', 'web-1/0'), false, 'there is no such node');
+  assert.equal(judged, 1);
+  says('node-2', 'web-1/0');
+  assert.deepEqual([live.claims.hasHad('node-2', 'web-1/0'), judged], [false, 2]);
+});
+
+test('a node that had an interface is still believed about it, and is to be saved', () => {
+  const { live, says } = start();
+  says('node-1', 'web-1/0');
+  live.claims.grant(new Map([['web-1/0', ['node-1']]]));
+  live.saved(live.unsaved());
+  assert.equal(live.unsaved().size, 0);
+  live.claims.grant(new Map());
+  assert.equal(live.claims.hasHad('node-1', 'web-1/0'), true);
+  assert.deepEqual(live.unsaved().get('node-1')?.former, ['web-1/0']);
+});
