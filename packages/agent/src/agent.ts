@@ -1,13 +1,7 @@
 /** The agent's loop: program and devices become the state of the data path. */
-import { atMost } from '@mirrorplane/base';
-import {
-  type AgentMessage,
-  type CaptureStatus,
-  type CounterReading,
-  emptyProgram,
-  type NodeProgram,
-} from '@mirrorplane/contract';
+import type { AgentMessage, CaptureStatus, CounterReading, NodeProgram } from '@mirrorplane/contract';
 import type { AgentParts } from './agent-parts.ts';
+import { CurrentProgram } from './current-program.ts';
 import { Announcer } from './discovery/announce.ts';
 import { identify, type NodeDevices, ownership } from './discovery/devices.ts';
 import { type UnderlayState, underlayEnd } from './discovery/underlay.ts';
@@ -25,10 +19,6 @@ import { type ControllerLink, Reporter } from './reporter.ts';
 
 /** Milliseconds between two reports of counters. */
 const COUNTER_INTERVAL_MS = 1000;
-/**
- * The longest time that saving a program delays it, milliseconds. Then it is carried out unsaved.
- */
-const SAVE_LIMIT_MS = 1000;
 
 /** One agent. It works in passes: read devices and program, compute the state, apply it, report. */
 export class Agent {
@@ -40,10 +30,7 @@ export class Agent {
   readonly #reporter: Reporter;
   readonly #announcer: Announcer;
   readonly #schedule = new PassSchedule(() => this.#tryPass());
-  #program: NodeProgram | undefined;
-  /** The newest program of the controller. It becomes `#program` when it is saved. */
-  #newest: NodeProgram | undefined;
-  #taking: Promise<void> = Promise.resolve();
+  readonly #program: CurrentProgram;
   #found: NodeDevices = { devices: [], problems: [] };
   #underlay: UnderlayState = { underlay: undefined, why: 'not looked up yet', asked: false };
   #appliedRevision: number | undefined;
@@ -58,40 +45,19 @@ export class Agent {
     this.#guests = new GuestWatch({ statistics, arrived: () => this.#poke() });
     this.#passEvents = new PassEvents(parts.events);
     this.#reporter = new Reporter(parts);
-    this.#announcer = new Announcer(parts.announce ?? (() => {}));
+    this.#announcer = new Announcer(parts.announce ?? (() => {}), parts.log);
+    this.#program = new CurrentProgram({ ...parts, changed: () => this.#poke() });
   }
 
   /**
    * Applies the saved program of the previous run, if there is one, and begins to follow changes.
    */
   async start(): Promise<void> {
-    const { programs, links, nextHops, forwarding, identities, throttle } = this.#parts;
-    try {
-      const program = await programs.load();
-      if (program !== undefined && this.#isOurs(program)) {
-        this.#program = program;
-        this.#passEvents.resume(program);
-      }
-    } catch (error) {
-      this.#log.error({ err: error }, 'the stored program is not used');
+    const program = await this.#program.load();
+    if (program !== undefined) {
+      this.#passEvents.resume(program);
     }
-    links.on('change', () => {
-      identities?.look(links.links());
-      this.#poke();
-    });
-    identities?.on('change', () => this.#poke());
-    links.on('network', () => {
-      void nextHops.refresh();
-      this.#poke();
-    });
-    links.on('neighbour', (event) => nextHops.touched(event.ifindex, event.address));
-    nextHops.on('change', () => this.#poke());
-    throttle?.on('change', () => this.#poke());
-    if (forwarding) {
-      links.on('forwarding', () => void forwarding.refresh());
-      forwarding.on('change', () => this.#poke());
-      await forwarding.refresh();
-    }
+    await this.#follow();
     this.#counters = setInterval(() => void this.#reporter.sendCounters(), COUNTER_INTERVAL_MS);
     this.#schedule.start();
     this.#poke();
@@ -109,41 +75,14 @@ export class Agent {
     return [...this.#reporter.greeting(), ...this.#parts.events.greeting()];
   }
 
-  /**
-   * Accepts a program of the controller. It is saved first, and then carried out. Otherwise an
-   * agent that is killed in between would start with an older program than the one that it has
-   * reported.
-   */
+  /** Accepts a program of the controller. It is saved first, and then carried out. */
   take(program: NodeProgram): void {
-    if (!this.#isOurs(program)) {
-      return;
-    }
-    this.#newest = program;
-    const saved = this.#parts.programs.save(program).catch((error: unknown) => {
-      this.#log.error({ err: error }, 'the program could not be stored');
-    });
-    // A full or blocked disk must not stop mirroring.
-    this.#taking = atMost(saved, SAVE_LIMIT_MS).then(() => {
-      if (this.#newest !== program) {
-        return;
-      }
-      this.#program = program;
-      this.#poke();
-    });
+    this.#program.take(program);
   }
 
-  /**
-   * The controller no longer has this node: it was deleted, or registered again for another host.
-   * The node stops copying.
-   */
+  /** The controller no longer has this node. The node stops copying. */
   dismiss(): void {
-    const { node } = this.#parts;
-    const current = this.#newest ?? this.#program;
-    if (!current || current.captures.length + current.deliveries.length + current.terminations.length === 0) {
-      return;
-    }
-    this.#log.warn({ node }, 'the node is no longer registered: all copying on this node ends');
-    this.take(emptyProgram(node, current.revision + 1));
+    this.#program.dismiss();
   }
 
   /**
@@ -156,7 +95,7 @@ export class Agent {
 
   /** Resolves when no pass is running or due. */
   async settled(): Promise<void> {
-    await this.#taking;
+    await this.#program.settled();
     await this.#schedule.settled();
   }
 
@@ -173,12 +112,26 @@ export class Agent {
     await this.#parts.programs.settled();
   }
 
-  #isOurs(program: NodeProgram): boolean {
-    if (program.node === this.#parts.node) {
-      return true;
+  /** Asks for a pass whenever something has changed that passes depend on. */
+  async #follow(): Promise<void> {
+    const { links, nextHops, forwarding, identities, throttle } = this.#parts;
+    links.on('change', () => {
+      identities?.look(links.links());
+      this.#poke();
+    });
+    identities?.on('change', () => this.#poke());
+    links.on('network', () => {
+      void nextHops.refresh();
+      this.#poke();
+    });
+    links.on('neighbour', (event) => nextHops.touched(event.ifindex, event.address));
+    nextHops.on('change', () => this.#poke());
+    throttle?.on('change', () => this.#poke());
+    if (forwarding) {
+      links.on('forwarding', () => void forwarding.refresh());
+      forwarding.on('change', () => this.#poke());
+      await forwarding.refresh();
     }
-    this.#log.error({ node: program.node }, 'a program for another node is refused');
-    return false;
   }
 
   #poke(): void {
@@ -197,25 +150,26 @@ export class Agent {
   async #pass(): Promise<void> {
     const { links, nextHops, underlay, forwarding, hostAddresses, maxRate, identities, throttle } = this.#parts;
     this.#underlay = await underlay();
-    this.#announce();
+    this.#announcer.look(this.#underlay);
     const present = links.links();
     const look = this.#schedule.takeLook(present);
     const claimsOf = (link: Link) => identities?.of(link) ?? [];
     const offloads = (link: Link) => this.#parts.offloads?.(link.name) ?? false;
-    const edges = this.#program?.edges ?? [];
+    const program = this.#program.inForce;
+    const edges = program?.edges ?? [];
     const found = identify(present, edges, ownership(this.#found.devices), claimsOf, offloads);
     this.#found = {
-      devices: await this.#guests.look(found.devices, this.#program?.standby ?? []),
+      devices: await this.#guests.look(found.devices, program?.standby ?? []),
       problems: [...found.problems, ...(identities?.problems() ?? [])],
     };
     this.#reporter.found(this.#found.devices, this.#underlay);
-    if (this.#program === undefined) {
+    if (program === undefined) {
       this.#reporter.sendInventory();
       return;
     }
     // Nothing waits for ARP, because the kernel keeps copies until then. A neighbour that is
     // resolved or lost requests another pass.
-    void nextHops.want(underlayEnd(this.#underlay), erspanAddresses(this.#program));
+    void nextHops.want(underlayEnd(this.#underlay), erspanAddresses(program));
     const around = {
       devices: this.#found.devices,
       underlay: this.#underlay,
@@ -230,20 +184,9 @@ export class Agent {
       ...(forwarding && { links: present, forwarding: forwarding.current() }),
     };
     // The data path is changed first, and reported afterwards.
-    await this.#apply(this.#program, reconcile(this.#program, around), present, look);
+    await this.#apply(program, reconcile(program, around), present, look);
     this.#reporter.sendInventory();
     this.#reporter.sendStatus();
-  }
-
-  /** Announces the underlay after every change that its neighbours must learn. */
-  #announce(): void {
-    const end = underlayEnd(this.#underlay);
-    const up = this.#underlay.underlay !== undefined && this.#underlay.up;
-    try {
-      this.#announcer.changed(up ? end : undefined);
-    } catch (error) {
-      this.#log.warn({ device: end?.device, err: error }, 'underlay could not be announced');
-    }
   }
 
   async #apply(program: NodeProgram, reconciled: Reconciled, links: readonly Link[], look: boolean): Promise<void> {

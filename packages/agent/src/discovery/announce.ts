@@ -4,7 +4,9 @@
  * takes up to a minute.
  */
 import koffi from 'koffi';
+import type { Logger } from '../log.ts';
 import { ipv4Bytes } from '../netlink/rtnetlink.ts';
+import { type UnderlayState, underlayEnd } from './underlay.ts';
 
 /** The end of the underlay that is announced. */
 export interface Announced {
@@ -18,18 +20,27 @@ export interface Announced {
 /** Announces an address once for every change that neighbours must learn. */
 export class Announcer {
   readonly #announce: (underlay: Announced) => void;
+  readonly #log: Logger;
   #announced = '';
 
-  /** @param announce sends the announcement */
-  constructor(announce: (underlay: Announced) => void) {
+  /** @param announce sends the announcement. An error is logged, and the announcement is not repeated */
+  constructor(announce: (underlay: Announced) => void, log: Logger) {
     this.#announce = announce;
+    this.#log = log;
   }
 
-  /**
-   * @param underlay undefined: there is none, or it is down. @throws Error as `announce`; it is not
-   * repeated
-   */
-  changed(underlay: Announced | undefined): void {
+  /** Announces the underlay if it is up, and not as it was before. */
+  look(state: UnderlayState): void {
+    const end = underlayEnd(state);
+    const isUp = state.underlay !== undefined && state.up;
+    try {
+      this.#changed(isUp ? end : undefined);
+    } catch (error) {
+      this.#log.warn({ device: end?.device, err: error }, 'underlay could not be announced');
+    }
+  }
+
+  #changed(underlay: Announced | undefined): void {
     const now = underlay === undefined ? '' : [underlay.ifindex, underlay.mac, underlay.address].join();
     if (now === this.#announced) {
       return;

@@ -6,23 +6,20 @@ import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import type { DeviceBudget as Budget } from '@mirrorplane/contract';
 import type { Datapath, DeviceBudget } from '../datapath/datapath.ts';
-import { type Carrier, carriersOf } from '../discovery/carriers.ts';
 import type { Logger } from '../log.ts';
 import type { Link } from '../netlink/link.ts';
 import type { RtClient } from '../netlink/rtnetlink.ts';
+import { type CarrierParts, readCarriers } from './carrier-readings.ts';
 import { COUNTING, CpuHeadroom } from './cpu-headroom.ts';
-import { Unprotected } from './unprotected.ts';
-import { Headroom } from './uplink-headroom.ts';
-import { linkSpeed, readSending, type Sending } from './uplink-load.ts';
+import { FollowedDevice } from './followed-device.ts';
+import { Refusals } from './refusals.ts';
 
-export interface ThrottleParts {
+export interface ThrottleParts extends CarrierParts {
   datapath: Pick<Datapath, 'deviceBudgets' | 'setDeviceBudgets' | 'nodeBudget' | 'setNodeBudget'>;
   /** A separate client, because an answer must not wait for a dump of all devices. */
   client: RtClient;
   /** The current devices of the node. */
   links: () => readonly Link[];
-  /** Speeds of devices by name, in Mbit/s, as set by the operator. */
-  rates?: Readonly<Record<string, number>>;
   /**
    * Packets that the machine has lost for lack of CPU time so far. Left out: CPUs are not followed.
    */
@@ -37,43 +34,14 @@ interface ThrottleEvents {
 
 /** Milliseconds between two readings of a device. */
 export const READING_INTERVAL_MS = 100;
-/** Milliseconds for which a device counts as throttled after its last refused copy. */
-const THROTTLED_FOR_MS = 10_000;
-/** Bytes around a frame on an Ethernet wire: checksum, preamble, gap. */
-const AROUND_FRAME = 24;
-
-interface Refusing {
-  refused: number;
-  /** Monotonic milliseconds until which it counts as throttled. */
-  throttledUntil: number;
-}
-
-/** A device by which copies leave. */
-interface Followed extends Refusing {
-  /** Headroom of each device that may carry the copies, by ifindex. */
-  headrooms: Map<number, Headroom>;
-  /** Packets have waited in a queue that still exists, so the queue limits the rate. */
-  wasPressed: boolean;
-  shared: Unprotected;
-  isUnprotected: boolean;
-}
-
-/** Sent bytes of a carrier, and its speed in bytes a second. Undefined: unknown. */
-interface CarrierReading extends Sending {
-  ifindex: number;
-  capacity: number | undefined;
-  /** A virtual device accepts all packets. Hardware accepts no more than it can send. */
-  isVirtual: boolean;
-}
-
 /** Follows all devices by which copies leave the node, until `close`. */
 export class Throttle extends EventEmitter<ThrottleEvents> {
   readonly #parts: ThrottleParts;
-  readonly #followed = new Map<number, Followed>();
+  readonly #followed = new Map<number, FollowedDevice>();
   #throttled: ReadonlySet<number> = new Set();
   #unprotected: ReadonlySet<number> = new Set();
   #budgets: readonly Budget[] = [];
-  #node: (Refusing & { headroom: CpuHeadroom }) | undefined;
+  #node: { refusals: Refusals; headroom: CpuHeadroom } | undefined;
   #cpuThrottled = false;
   #timer: NodeJS.Timeout | undefined;
   #reading: Promise<void> | undefined;
@@ -175,12 +143,11 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
       return;
     }
     const { rate, passed, refused } = await datapath.nodeBudget();
-    this.#node ??= { headroom: new CpuHeadroom(rate), refused, throttledUntil: 0 };
+    this.#node ??= { headroom: new CpuHeadroom(rate), refusals: new Refusals(refused) };
     const at = performance.now();
     // Copies that only `maxRate` refuses are not throttled for lack of CPU.
     const limits = rate > 0 && rate < COUNTING;
-    noteRefused(this.#node, limits ? refused : this.#node.refused, at);
-    this.#node.refused = refused;
+    this.#node.refusals.note(refused, at, limits);
     const next = this.#node.headroom.next({ at, lost: lost(), copies: passed });
     if (next !== rate) {
       await datapath.setNodeBudget(next);
@@ -188,79 +155,31 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
   }
 
   /** Returns the new budget of a device. Undefined: unchanged. */
-  async #follow({ ifindex, rate, passed, refused }: DeviceBudget): Promise<number | undefined> {
+  async #follow(budget: DeviceBudget): Promise<number | undefined> {
+    const { ifindex } = budget;
     const links = this.#parts.links();
     const link = links.find((candidate) => candidate.ifindex === ifindex);
     if (!link) {
       return undefined;
     }
-    const readings = await this.#readCarriers(link, links);
-    const own = readings.find((reading) => reading.ifindex === ifindex);
-    if (!own) {
+    const readings = await readCarriers(link, links, this.#parts);
+    if (!readings.some((reading) => reading.ifindex === ifindex)) {
       return undefined;
     }
-    const followed = this.#followed.get(ifindex) ?? begin(refused);
+    const followed = this.#followed.get(ifindex) ?? new FollowedDevice(budget.refused);
     this.#followed.set(ifindex, followed);
-    const at = performance.now();
-    noteRefused(followed, refused, at);
-    for (const gone of followed.headrooms.keys()) {
-      if (!readings.some((reading) => reading.ifindex === gone)) {
-        followed.headrooms.delete(gone);
-      }
-    }
-    const limits = readings.map((reading) => {
-      const headroom = followed.headrooms.get(reading.ifindex) ?? new Headroom(rate);
-      followed.headrooms.set(reading.ifindex, headroom);
-      const { queue, capacity } = reading;
-      return headroom.next({
-        at,
-        sent: wireBytes(reading),
-        copies: passed,
-        ...(queue && { queue }),
-        ...(capacity !== undefined && { capacity }),
-      });
-    });
-    const hasLearned = [...followed.headrooms.values()].some((headroom) => headroom.hasLearned);
-    followed.wasPressed = (followed.wasPressed || hasLearned) && readings.some(({ queue }) => queue !== undefined);
-    const known = followed.wasPressed || readings.some(givesWay);
-    followed.isUnprotected = followed.shared.next({ at, sent: wireBytes(own), copies: passed, known });
-    // All copies may leave by any one of the carriers, so the smallest limit counts. 0 is no limit.
-    const least = Math.min(...limits.map((limit) => limit || Number.POSITIVE_INFINITY));
-    return Number.isFinite(least) ? least : 0;
-  }
-
-  async #readCarriers(link: Link, links: readonly Link[]): Promise<CarrierReading[]> {
-    const readings: CarrierReading[] = [];
-    for (const carrier of carriersOf(link, links)) {
-      const { ifindex, linkType, bus } = carrier.link;
-      const isVirtual = linkType !== '' && bus === undefined;
-      const sending = await readSending(this.#parts.client, ifindex);
-      if (sending) {
-        readings.push({ ...sending, ifindex, capacity: this.#capacity(carrier, link), isVirtual });
-      }
-    }
-    return readings;
-  }
-
-  /** Speed in bytes a second. The speed of a virtual device has no meaning. */
-  #capacity({ link, whole }: Carrier, { name }: Link): number | undefined {
-    const { rates } = this.#parts;
-    const megabits = rates?.[link.name] ?? (whole ? rates?.[name] : undefined);
-    if (megabits !== undefined) {
-      return (megabits * 1_000_000) / 8;
-    }
-    return link.linkType === '' ? linkSpeed(link.name, link.ifindex) : undefined;
+    return followed.next(budget, readings, performance.now());
   }
 
   #tellThrottled(): void {
     const now = performance.now();
     const throttled = new Set(
-      [...this.#followed].filter(([, { throttledUntil }]) => throttledUntil > now).map(([ifindex]) => ifindex),
+      [...this.#followed].filter(([, device]) => device.isThrottled(now)).map(([ifindex]) => ifindex),
     );
     const unprotected = new Set(
-      [...this.#followed].filter(([, { isUnprotected }]) => isUnprotected).map(([ifindex]) => ifindex),
+      [...this.#followed].filter(([, device]) => device.isUnprotected).map(([ifindex]) => ifindex),
     );
-    const cpuThrottled = (this.#node?.throttledUntil ?? 0) > now;
+    const cpuThrottled = this.#node?.refusals.isThrottled(now) ?? false;
     if (
       same(throttled, this.#throttled) &&
       same(unprotected, this.#unprotected) &&
@@ -277,39 +196,4 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
 
 function same(a: ReadonlySet<number>, b: ReadonlySet<number>): boolean {
   return a.size === b.size && [...a].every((one) => b.has(one));
-}
-
-function begin(refused: number): Followed {
-  return {
-    headrooms: new Map(),
-    wasPressed: false,
-    shared: new Unprotected(),
-    isUnprotected: false,
-    refused,
-    throttledUntil: 0,
-  };
-}
-
-/** Queues with a configured rate. */
-const SHAPERS = new Set(['tbf', 'htb', 'hfsc', 'cake', 'netem', 'cbq', 'taprio']);
-
-/** Whether saturation of the device can be detected: by its speed, or by a growing queue. */
-function givesWay({ capacity, queue, isVirtual }: CarrierReading): boolean {
-  if (capacity !== undefined) {
-    return true;
-  }
-  return queue !== undefined && (!isVirtual || SHAPERS.has(queue.kind));
-}
-
-/** Sent bytes, including the bytes around frames on a wire. */
-function wireBytes({ bytes, packets }: Sending): number {
-  return bytes + packets * AROUND_FRAME;
-}
-
-/** Processes the number of copies that a budget has refused so far. */
-function noteRefused(budget: Refusing, refused: number, now: number): void {
-  if (refused !== budget.refused) {
-    budget.throttledUntil = now + THROTTLED_FOR_MS;
-  }
-  budget.refused = refused;
 }

@@ -3,14 +3,13 @@
  * missing part. Removal has the opposite order.
  */
 import type { ApplyOptions, ApplyResult, DatapathState } from '../datapath.ts';
+import { AttachRun } from './attach-run.ts';
 import type { Expedite } from './expedite.ts';
-import { sendingDestinations } from './feedback-watch.ts';
-import { repairOf } from './interference.ts';
-import { type Attachment, attachmentKey } from './links.ts';
-import type { Opened } from './opened.ts';
-import { attachProblems, disputedBridges, disputes, fullTables, obstacles, overruledPorts } from './problems.ts';
-import { arrivalRows, budgetKey, buildRows, type DatapathRows, type Placed } from './rows.ts';
-import type { SlotKind } from './slots.ts';
+import type { Attachment } from './links.ts';
+import { type Opened, switchPrograms } from './opened.ts';
+import { openedRows } from './opened-rows.ts';
+import { disputedBridges, disputes, fullTables, obstacles } from './problems.ts';
+import { arrivalRows, type DatapathRows } from './rows.ts';
 
 /**
  * Senders without a policy stay in the map up to this number. An absent sender may continue to
@@ -58,10 +57,7 @@ export class ApplyRun {
     problems: [],
     held: [],
   };
-  /** Keys of attached programs that belong to the state. */
-  readonly #kept = new Set<string>();
-  /** Keys of programs that must be attached again, in front of the others. */
-  #pushedBack: ReadonlySet<string> = new Set();
+  readonly #attaching: AttachRun;
   /** ifindexes of bridges where not every entry is captured. */
   #unwatched = new Set<number>();
 
@@ -70,6 +66,7 @@ export class ApplyRun {
     this.#expedite = expedite;
     this.#desired = desired;
     this.#look = look;
+    this.#attaching = new AttachRun(opened, desired, this.#result);
   }
 
   /**
@@ -86,12 +83,12 @@ export class ApplyRun {
     // From here to the end of holding nothing is awaited, so that all reads of the kernel belong to
     // one moment.
     links.look();
-    const rows = this.#buildRows(canHold);
+    const rows = openedRows(this.#opened, this.#desired, canHold);
     const now = performance.now();
     this.#lookAround(rows, now);
     this.#install(rows);
     this.#fillArrivals();
-    this.#noteArriving();
+    this.#attaching.noteArriving(this.#unwatched);
     this.#remove(rows);
     counters.applied();
     this.#result.held = await holding.end(this.#desired);
@@ -143,38 +140,13 @@ export class ApplyRun {
     }
   }
 
-  #buildRows(holding: boolean): DatapathRows {
-    const { helper, netns, segmenter, installation } = this.#opened;
-    const overruled = new Set(overruledPorts(this.#desired, this.#opened.links));
-    const take = (kind: SlotKind, id: string) => this.#takeSlot(kind, id);
-    const sending = sendingDestinations(this.#desired, installation.maps.destinations);
-    return buildRows(this.#desired, { overruled, take, helper, netns, segmenter, holding, sending });
-  }
-
-  #takeSlot(kind: SlotKind, id: string): number {
-    const { slots, counters, devices } = this.#opened;
-    if (kind === 'device') {
-      return slots.take(kind, id, (slot) => devices.reset(slot));
-    }
-    if (slots.lacksRoom(kind, id)) {
-      counters.makeRoom(kind);
-    }
-    const reset = (slot: number) => {
-      counters.reset(kind, slot);
-      if (kind === 'delivery') {
-        devices.refill(budgetKey(slot));
-      }
-    };
-    return slots.take(kind, id, reset, counters.textOf(kind, id));
-  }
-
   /** Looks for interference, and for bridges where foreign programs hide packets. */
   #lookAround({ attachments }: DatapathRows, now: number): void {
     const { interference, links, installation, switched } = this.#opened;
     if (this.#look && switched) {
       const placed = attachments.map(({ attachment }) => attachment);
       const { pushedBack, repaired, problems } = interference.look(placed, now);
-      this.#pushedBack = pushedBack;
+      this.#attaching.pushedBack = pushedBack;
       this.#result.repaired.push(...repaired);
       this.#result.problems.push(...problems);
     }
@@ -185,14 +157,14 @@ export class ApplyRun {
 
   /** Attaches programs and fills maps. */
   #install(rows: DatapathRows): void {
-    const { links, tables } = this.#opened;
+    const { tables } = this.#opened;
+    const attaching = this.#attaching;
     // A removed arrival is captured at its device again, before the parts that arrivals need are
     // removed.
     this.#result.written += tables.arrivals.removeOthers(arrivalRows(this.#desired, this.#unwatched));
-    const inPlace = ({ attachment }: Placed) =>
-      links.attached(attachment) && !this.#pushedBack.has(attachmentKey(attachment));
     const { attachments } = rows;
-    if (!attachments.some((placed) => this.#isNew(placed)) && attachments.every(inPlace)) {
+    const isNew = attachments.some((placed) => attaching.isNew(placed));
+    if (!isNew && attachments.every((placed) => attaching.isInPlace(placed))) {
       this.#attachAll(rows);
     } else {
       this.#expedite.during(() => this.#attachAll(rows));
@@ -202,87 +174,20 @@ export class ApplyRun {
   #attachAll(rows: DatapathRows): void {
     const [path, others] = partition(rows.attachments, ({ capture, bridge }) => !capture && bridge === undefined);
     for (const placed of path) {
-      this.#attach(placed);
+      this.#attaching.attach(placed);
     }
     // The node's budget is added here, because it may have been set since the rows were built.
     rows.budgets.set(...this.#opened.node.row());
     for (const name of WRITTEN) {
       this.#result.written += this.#opened.tables[name].write(rows[name]);
     }
-    this.#switch();
+    switchPrograms(this.#opened);
     // New links first: a query of an existing link takes the rtnl lock, as attaching does.
-    const [fresh, known] = partition(others, (placed) => this.#isNew(placed));
+    const [fresh, known] = partition(others, (placed) => this.#attaching.isNew(placed));
     for (const placed of [...fresh, ...known]) {
-      if (!this.#attach(placed) && placed.bridge !== undefined) {
+      if (!this.#attaching.attach(placed) && placed.bridge !== undefined) {
         this.#unwatched.add(placed.bridge);
       }
-    }
-  }
-
-  #isNew({ attachment }: Placed): boolean {
-    return !this.#opened.links.holds(attachment);
-  }
-
-  /** Gives the links of another build the programs of this build, after the maps are filled. */
-  #switch(): void {
-    const opened = this.#opened;
-    if (opened.switched) {
-      return;
-    }
-    opened.links.switchTo(opened.installation.programs);
-    // Directly before programs are attached with the other kind of hook: with both kinds, packets
-    // would be copied twice.
-    opened.others?.open();
-    opened.others?.switchTo(new Map()); // without programs: all are dropped
-    opened.others?.close();
-    opened.others = undefined;
-    opened.installation.finish();
-    opened.switched = true;
-  }
-
-  /**
-   * Attaches a program if it is not attached. A failure affects only the parts that need this
-   * program.
-   */
-  #attach(placed: Placed): boolean {
-    const { attachment } = placed;
-    const { links } = this.#opened;
-    try {
-      if (!links.attached(attachment) || this.#pushedBack.has(attachmentKey(attachment))) {
-        this.#attachAnew(placed);
-      }
-      this.#kept.add(attachmentKey(attachment));
-      return true;
-    } catch (error) {
-      this.#refuse(placed, error as Error & { code?: string });
-      return false;
-    }
-  }
-
-  /** Detaches and attaches directly after each other. Packets in between are missed. */
-  #attachAnew({ attachment, capture }: Placed): void {
-    const { links, installation } = this.#opened;
-    const takenOff = links.wasTakenOff(attachment);
-    links.attach(attachment, installation.programs.get(attachment.program)!);
-    const { repaired } = this.#result;
-    this.#result.attached++;
-    if (takenOff) {
-      repaired.push(repairOf('takenOff', attachment));
-    } else if (capture && !repaired.some(isOf(attachment))) {
-      this.#result.begun.push(capture.id);
-      this.#result.begunAt = performance.now();
-    }
-  }
-
-  #refuse(placed: Placed, { message, code: cause }: Error & { code?: string }): void {
-    const gone = cause === 'ENODEV';
-    const code = cause === 'HOOK_OCCUPIED' ? cause : 'ATTACH_FAILED';
-    if (placed.capture) {
-      const { id, ifindex } = placed.capture;
-      this.#result.refused.push({ id, ifindex, code, message, ...(gone && { gone }) });
-    } else if (!gone) {
-      // A removed device needs no program. Its removal is reported separately.
-      this.#result.problems.push(...attachProblems(placed, this.#desired, code, message));
     }
   }
 
@@ -292,24 +197,10 @@ export class ApplyRun {
     this.#result.written += arrivals.removeOthers(rows) + arrivals.write(rows);
   }
 
-  /** Marks refused captures whose unicast is still captured at the ports of the bridge. */
-  #noteArriving(): void {
-    const { arrivals = [], captures } = this.#desired;
-    const watched = new Set(
-      arrivals.filter(({ bridge }) => !this.#unwatched.has(bridge)).map(({ ifindex }) => ifindex),
-    );
-    const arriving = new Set(captures.filter(({ arrivalBridge }) => arrivalBridge !== undefined).map(({ id }) => id));
-    for (const refusal of this.#result.refused) {
-      if (!refusal.gone && arriving.has(refusal.id) && watched.has(refusal.ifindex)) {
-        refusal.arrives = true;
-      }
-    }
-  }
-
   /** Detaches and removes everything that the state no longer has. */
   #remove(rows: DatapathRows): void {
     const { links, tables } = this.#opened;
-    const kept = this.#kept;
+    const { kept } = this.#attaching;
     if (links.countOthers(kept) > 0) {
       this.#result.detached = this.#expedite.during(() => links.detachOthers(kept));
     }
@@ -339,11 +230,6 @@ export class ApplyRun {
       ...obstacles(attachments, this.#desired, links, installation.programIds),
     );
   }
-}
-
-/** Whether a repair was about this program of this device. */
-function isOf({ program, ifindex }: Attachment) {
-  return (repair: { program?: string; ifindex?: number }) => repair.program === program && repair.ifindex === ifindex;
 }
 
 function partition<T>(items: readonly T[], test: (item: T) => boolean): [T[], T[]] {

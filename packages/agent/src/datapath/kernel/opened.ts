@@ -106,6 +106,25 @@ export async function openParts({ bpffs, links, others, prepared, expedite }: Op
   };
 }
 
+/**
+ * Gives the links of another build the programs of this build, after the maps are filled. Does
+ * nothing if they have them.
+ */
+export function switchPrograms(opened: Opened): void {
+  if (opened.switched) {
+    return;
+  }
+  opened.links.switchTo(opened.installation.programs);
+  // Directly before programs are attached with the other kind of hook: with both kinds, packets
+  // would be copied twice.
+  opened.others?.open();
+  opened.others?.switchTo(new Map()); // without programs: all are dropped
+  opened.others?.close();
+  opened.others = undefined;
+  opened.installation.finish();
+  opened.switched = true;
+}
+
 function makeTables(maps: Installation['maps']): Tables {
   const table = (map: BpfMap, key: number, value: number, shared?: Shared) => new TableWriter(map, key, value, shared);
   return {

@@ -84,99 +84,37 @@ export function arriveAt(hook: Hook): ProgramName {
 const PRESENT = u32Key(1);
 const NOTHING_REFUSED = Buffer.alloc(LAYOUT.peer.size);
 
+/** A state with the information about it that several tables need. */
+interface Building {
+  state: DatapathState;
+  around: Around;
+  destinations: Destinations;
+  /** The delivery with this id. @throws Error if there is none */
+  need: (what: string, id: string) => DeliveryEntry;
+}
+
 /** @throws Error if a capture or termination refers to an absent delivery */
 export function buildRows(state: DatapathState, around: Around): DatapathRows {
-  const { take, helper, netns, segmenter, holding, overruled } = around;
-  const overruledBridges = new Set(
-    (state.arrivalPorts ?? []).filter(({ ifindex }) => overruled.has(ifindex)).map(({ bridge }) => bridge),
-  );
-  const deliveryOf = new Map(state.deliveries.map((delivery) => [delivery.id, delivery]));
-  const need = (what: string, id: string): DeliveryEntry => {
-    const delivery = deliveryOf.get(id);
-    if (!delivery) {
-      throw new Error(`${what} names delivery ${id}, which does not exist`);
-    }
-    return delivery;
-  };
+  const { take, helper, netns, segmenter, overruled } = around;
   // Also without captures, because a budget stays in force.
   if (state.protect) {
     for (const delivery of state.deliveries.filter(leaves)) {
       take('device', String(delivery.ifindex));
     }
   }
-  const captures = new Map<string, Buffer>();
   const destinations = destinationsOf(state);
-  const attachments: Placed[] = helper === 0 ? [] : [{ attachment: transformAt(helper) }];
-  if (holding) {
-    attachments.push({ attachment: { ifindex: helper, hook: 'ingress', program: PROGRAMS.release } });
-  }
-  if (state.mirrorDevice !== 0) {
-    attachments.push({ attachment: { ifindex: state.mirrorDevice, hook: 'ingress', program: PROGRAMS.terminate } });
-  }
-  for (const [ifindex, { policies: destinationOf }] of destinations) {
-    if (around.sending.has(ifindex)) {
-      attachments.push({ attachment: { ifindex, hook: 'egress', program: PROGRAMS.feedbackEgress }, destinationOf });
-    }
-    attachments.push({ attachment: { ifindex, hook: 'ingress', program: PROGRAMS.feedbackIngress }, destinationOf });
-  }
-  for (const capture of state.captures) {
-    const delivery = need(`capture ${capture.id}`, capture.delivery);
-    const { ifindex, hook } = capture;
-    if (ifindex === 0) {
-      continue;
-    }
-    const row = captureRow(capture, delivery, around, {
-      protect: state.protect ?? false,
-      feedback: destinations.has(ifindex),
-      overruled: hook === 'egress' && overruledBridges.has(capture.arrivalBridge ?? 0),
-    });
-    captures.set(encodeCaptureKey(ifindex, hook).toString('hex'), row);
-    const program = hook === 'ingress' ? PROGRAMS.captureIngress : PROGRAMS.captureEgress;
-    attachments.push({ attachment: { ifindex, hook, program }, capture });
-  }
-  // Arrival ports come after the captures. Each attach may wait for the kernel, and packets are
-  // missed until the guest's own device is captured.
-  for (const { ifindex, hook, bridge } of state.arrivalPorts ?? []) {
-    attachments.push({ attachment: { ifindex, hook, program: arriveAt(hook) }, bridge });
-  }
-  for (const capture of state.captures.filter(
-    ({ ifindex, hook, standby }) => standby && ifindex && hook === 'egress',
-  )) {
-    // If only traffic to the guest is captured, the guest's own first frame must still be seen.
-    const key = encodeCaptureKey(capture.ifindex, 'ingress').toString('hex');
-    if (captures.has(key)) {
-      continue;
-    }
-    const row = captureRow(capture, need(capture.id, capture.delivery), around, {
-      protect: state.protect ?? false,
-      feedback: destinations.has(capture.ifindex),
-      watch: true,
-    });
-    captures.set(key, row);
-    const attachment = { ifindex: capture.ifindex, hook: 'ingress', program: PROGRAMS.captureIngress } as const;
-    attachments.push({ attachment, capture });
-  }
+  const building = { state, around, destinations, need: deliveriesOf(state) };
+  const { captures, attachments } = captureParts(building);
   return {
     captures,
-    attachments,
+    attachments: [...pathAttachments(building), ...attachments],
     deliveries: rows(state.deliveries, (delivery) => {
       const slot = take('delivery', delivery.id);
       const relay = delivery.kind === 'local' ? delivery.handover?.relay : undefined;
       const relaySlot = relay === undefined ? 0 : take('delivery', relay);
       return [u32Key(slot), encodeDelivery(delivery, slot, relaySlot, segmenter)];
     }),
-    terminations: rows(state.terminations, (termination) => {
-      const { id, address, session, delivery } = termination;
-      const end = need(`termination ${id}`, delivery);
-      return [
-        encodeTerminationKey(address, session),
-        encodeTermination(termination, end, {
-          slot: take('termination', id),
-          deliverySlot: take('delivery', end.id),
-          hold: holding && isHeld(end),
-        }),
-      ];
-    }),
+    terminations: terminationRows(building),
     peers: rows(state.terminations, ({ address }) => [encodePeerKey(address), NOTHING_REFUSED]),
     arrivalPorts: rows(state.arrivalPorts, ({ ifindex, bridge, uplink = true }) => [
       u32Key(ifindex),
@@ -197,6 +135,104 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
       encodeVlanSet(ids),
     ]),
   };
+}
+
+function deliveriesOf({ deliveries }: DatapathState): Building['need'] {
+  const deliveryOf = new Map(deliveries.map((delivery) => [delivery.id, delivery]));
+  return (what, id) => {
+    const delivery = deliveryOf.get(id);
+    if (!delivery) {
+      throw new Error(`${what} names delivery ${id}, which does not exist`);
+    }
+    return delivery;
+  };
+}
+
+/** The programs of the path that copies take, and of destinations. */
+function pathAttachments({ state, around: { helper, holding, sending }, destinations }: Building): Placed[] {
+  const attachments: Placed[] = helper === 0 ? [] : [{ attachment: transformAt(helper) }];
+  if (holding) {
+    attachments.push({ attachment: { ifindex: helper, hook: 'ingress', program: PROGRAMS.release } });
+  }
+  if (state.mirrorDevice !== 0) {
+    attachments.push({ attachment: { ifindex: state.mirrorDevice, hook: 'ingress', program: PROGRAMS.terminate } });
+  }
+  for (const [ifindex, { policies: destinationOf }] of destinations) {
+    if (sending.has(ifindex)) {
+      attachments.push({ attachment: { ifindex, hook: 'egress', program: PROGRAMS.feedbackEgress }, destinationOf });
+    }
+    attachments.push({ attachment: { ifindex, hook: 'ingress', program: PROGRAMS.feedbackIngress }, destinationOf });
+  }
+  return attachments;
+}
+
+/** The rows of captures, and the programs that capture. */
+function captureParts(building: Building): { captures: Map<string, Buffer>; attachments: Placed[] } {
+  const { state, around, destinations, need } = building;
+  const overruledBridges = new Set(
+    (state.arrivalPorts ?? []).filter(({ ifindex }) => around.overruled.has(ifindex)).map(({ bridge }) => bridge),
+  );
+  const captures = new Map<string, Buffer>();
+  const attachments: Placed[] = [];
+  for (const capture of state.captures) {
+    const delivery = need(`capture ${capture.id}`, capture.delivery);
+    const { ifindex, hook } = capture;
+    if (ifindex === 0) {
+      continue;
+    }
+    const row = captureRow(capture, delivery, around, {
+      protect: state.protect ?? false,
+      feedback: destinations.has(ifindex),
+      overruled: hook === 'egress' && overruledBridges.has(capture.arrivalBridge ?? 0),
+    });
+    captures.set(encodeCaptureKey(ifindex, hook).toString('hex'), row);
+    const program = hook === 'ingress' ? PROGRAMS.captureIngress : PROGRAMS.captureEgress;
+    attachments.push({ attachment: { ifindex, hook, program }, capture });
+  }
+  // Arrival ports come after the captures. Each attach may wait for the kernel, and packets are
+  // missed until the guest's own device is captured.
+  for (const { ifindex, hook, bridge } of state.arrivalPorts ?? []) {
+    attachments.push({ attachment: { ifindex, hook, program: arriveAt(hook) }, bridge });
+  }
+  attachments.push(...watchStandby(building, captures));
+  return { captures, attachments };
+}
+
+/**
+ * If only traffic to a guest is captured, the guest's own first frame must still be seen. Adds rows
+ * to `captures` for that. Returns the programs.
+ */
+function watchStandby({ state, around, destinations, need }: Building, captures: Map<string, Buffer>): Placed[] {
+  const standby = state.captures.filter(({ ifindex, hook, standby: is }) => is && ifindex && hook === 'egress');
+  return standby.flatMap((capture): Placed[] => {
+    const { ifindex } = capture;
+    const key = encodeCaptureKey(ifindex, 'ingress').toString('hex');
+    if (captures.has(key)) {
+      return [];
+    }
+    const row = captureRow(capture, need(capture.id, capture.delivery), around, {
+      protect: state.protect ?? false,
+      feedback: destinations.has(ifindex),
+      watch: true,
+    });
+    captures.set(key, row);
+    return [{ attachment: { ifindex, hook: 'ingress', program: PROGRAMS.captureIngress }, capture }];
+  });
+}
+
+function terminationRows({ state, around: { take, holding }, need }: Building): Rows {
+  return rows(state.terminations, (termination) => {
+    const { id, address, session, delivery } = termination;
+    const end = need(`termination ${id}`, delivery);
+    return [
+      encodeTerminationKey(address, session),
+      encodeTermination(termination, end, {
+        slot: take('termination', id),
+        deliverySlot: take('delivery', end.id),
+        hold: holding && isHeld(end),
+      }),
+    ];
+  });
 }
 
 /** Addresses of guests by port, without bridges where not every entry is captured. */

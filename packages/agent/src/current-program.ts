@@ -1,0 +1,99 @@
+/** The node program in force, and the newest one, which is saved before it comes into force. */
+import { atMost } from '@mirrorplane/base';
+import { emptyProgram, type NodeProgram } from '@mirrorplane/contract';
+import type { ProgramFile } from './host/program-file.ts';
+import type { Logger } from './log.ts';
+
+/**
+ * The longest time that saving a program delays it, milliseconds. Then it is carried out unsaved.
+ */
+const SAVE_LIMIT_MS = 1000;
+
+interface CurrentProgramParts {
+  node: string;
+  programs: ProgramFile;
+  log: Logger;
+  /** Called when another program is in force. */
+  changed: () => void;
+}
+
+export class CurrentProgram {
+  readonly #parts: CurrentProgramParts;
+  #inForce: NodeProgram | undefined;
+  /** The newest program of the controller. It becomes `#inForce` when it is saved. */
+  #newest: NodeProgram | undefined;
+  #taking: Promise<void> = Promise.resolve();
+
+  constructor(parts: CurrentProgramParts) {
+    this.#parts = parts;
+  }
+
+  /** Undefined until there is one. */
+  get inForce(): NodeProgram | undefined {
+    return this.#inForce;
+  }
+
+  /** Puts the saved program of the previous run in force. @returns it; undefined if there is none */
+  async load(): Promise<NodeProgram | undefined> {
+    try {
+      const program = await this.#parts.programs.load();
+      if (program !== undefined && this.#isOurs(program)) {
+        this.#inForce = program;
+      }
+    } catch (error) {
+      this.#parts.log.error({ err: error }, 'the stored program is not used');
+    }
+    return this.#inForce;
+  }
+
+  /**
+   * Accepts a program of the controller. It is saved first, and then carried out. Otherwise an
+   * agent that is killed in between would start with an older program than the one that it has
+   * reported.
+   */
+  take(program: NodeProgram): void {
+    const { programs, log, changed } = this.#parts;
+    if (!this.#isOurs(program)) {
+      return;
+    }
+    this.#newest = program;
+    const saved = programs.save(program).catch((error: unknown) => {
+      log.error({ err: error }, 'the program could not be stored');
+    });
+    // A full or blocked disk must not stop mirroring.
+    this.#taking = atMost(saved, SAVE_LIMIT_MS).then(() => {
+      if (this.#newest !== program) {
+        return;
+      }
+      this.#inForce = program;
+      changed();
+    });
+  }
+
+  /**
+   * The controller no longer has this node: it was deleted, or registered again for another host.
+   * The node stops copying.
+   */
+  dismiss(): void {
+    const { node, log } = this.#parts;
+    const current = this.#newest ?? this.#inForce;
+    if (!current || current.captures.length + current.deliveries.length + current.terminations.length === 0) {
+      return;
+    }
+    log.warn({ node }, 'the node is no longer registered: all copying on this node ends');
+    this.take(emptyProgram(node, current.revision + 1));
+  }
+
+  /** Resolves when the newest program is in force. */
+  async settled(): Promise<void> {
+    await this.#taking;
+  }
+
+  #isOurs(program: NodeProgram): boolean {
+    if (program.node === this.#parts.node) {
+      return true;
+    }
+    this.#parts.log.error({ node: program.node }, 'a program for another node is refused');
+    return false;
+  }
+}

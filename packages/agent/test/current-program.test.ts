@@ -1,0 +1,68 @@
+/** Which program of the controller is in force on a node. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { emptyProgram, type NodeProgram } from '@mirrorplane/contract';
+import pino from 'pino';
+import { CurrentProgram } from '../src/current-program.ts';
+import { ProgramFile } from '../src/host/program-file.ts';
+
+function start(t: TestContext) {
+  const folder = mkdtempSync(join(tmpdir(), 'mirrorplane-program-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 'program.json');
+  const changes: (number | undefined)[] = [];
+  const open = () => {
+    const current: CurrentProgram = new CurrentProgram({
+      node: 'node-1',
+      programs: new ProgramFile(file),
+      log: pino({ level: 'silent' }),
+      changed: () => changes.push(current.inForce?.revision),
+    });
+    return current;
+  };
+  return { file, changes, open };
+}
+
+const copying = (revision: number): NodeProgram => ({
+  ...emptyProgram('node-1', revision),
+  deliveries: [{ id: 'u/local', policy: 'u', kind: 'local', interface: 'ids-1/0' }],
+});
+
+test('only the newest of two programs comes into force, and the next run begins with it', async (t) => {
+  const { changes, open } = start(t);
+  const current = open();
+  assert.equal(await current.load(), undefined);
+  current.take(copying(1));
+  current.take(copying(2));
+  assert.equal(current.inForce, undefined, 'it is not saved yet');
+  await current.settled();
+  assert.deepEqual(changes, [2]);
+  assert.deepEqual(await open().load(), copying(2));
+});
+
+test('a program of another node is refused, and so is a saved one', async (t) => {
+  const { file, changes, open } = start(t);
+  const current = open();
+  current.take(emptyProgram('node-2', 1));
+  await current.settled();
+  assert.deepEqual([current.inForce, changes], [undefined, []]);
+  await new ProgramFile(file).save(emptyProgram('node-2', 1));
+  assert.equal(await open().load(), undefined);
+  writeFileSync(file, '{');
+  assert.equal(await open().load(), undefined);
+});
+
+test('a node that is dismissed gets an empty program, once', async (t) => {
+  const { changes, open } = start(t);
+  const current = open();
+  current.take(copying(4));
+  await current.settled();
+  current.dismiss();
+  current.dismiss();
+  await current.settled();
+  assert.deepEqual(changes, [4, 5]);
+  assert.deepEqual(current.inForce, emptyProgram('node-1', 5));
+});
