@@ -6,9 +6,11 @@
  */
 import { createInterface } from 'node:readline';
 import type { ApplyResult, DatapathState, Link } from '@mirrorplane/agent/testing';
-import { createKernelDatapath, RtClient, Throttle } from '@mirrorplane/agent/testing';
+import { createKernelDatapath, type ProgramName, RtClient, Throttle } from '@mirrorplane/agent/testing';
 import type { CounterReport } from '@mirrorplane/contract';
 import { createLog } from '@mirrorplane/daemon';
+import { Program } from '../packages/bpf/test/support/prog-run.ts';
+import { lowMean } from './statistics.ts';
 
 /** What the bench asks for. */
 export type Request =
@@ -16,13 +18,19 @@ export type Request =
   | { op: 'counters' }
   /** Keeps the budget of a device to its headroom, as an agent does. `rate`: Mbit/s that it can send, where that is known. */
   | { op: 'protect'; device: string; ifindex: number; rate?: number }
-  | { op: 'unprotect' };
+  | { op: 'unprotect' }
+  /** Runs a program on a packet of a device, so many times. `packet`: hex. */
+  | { op: 'run'; program: ProgramName; ifindex: number; packet: string; times: number };
+/** Nanoseconds of a run, see `lowMean`. */
+export interface Ran {
+  nanoseconds: number;
+}
 /** Answers; `milliseconds` is the time of `apply` alone, without the way through the pipe. */
 export interface Applied {
   result: ApplyResult;
   milliseconds: number;
 }
-export type Reply = { ok: Applied | CounterReport | { ready: true } } | { error: string };
+export type Reply = { ok: Applied | CounterReport | Ran | { ready: true } } | { error: string };
 
 const bpffs = process.argv[2];
 if (bpffs === undefined) {
@@ -60,7 +68,17 @@ async function protect(device: string, ifindex: number, rate: number | undefined
   throttle.start();
 }
 
-async function obey(request: Request): Promise<Applied | CounterReport | { ready: true }> {
+function runTimes({ program, ifindex, packet, times }: Extract<Request, { op: 'run' }>): Ran {
+  const opened = new Program(bpffs!, program);
+  try {
+    const bytes = Buffer.from(packet, 'hex');
+    return { nanoseconds: lowMean(Array.from({ length: times }, () => opened.run(bytes, { ifindex }).duration)) };
+  } finally {
+    opened.close();
+  }
+}
+
+async function obey(request: Request): Promise<Applied | CounterReport | Ran | { ready: true }> {
   if (request.op === 'protect') {
     await protect(request.device, request.ifindex, request.rate);
   }
@@ -69,6 +87,9 @@ async function obey(request: Request): Promise<Applied | CounterReport | { ready
   }
   if (request.op === 'protect' || request.op === 'unprotect') {
     return { ready: true };
+  }
+  if (request.op === 'run') {
+    return runTimes(request);
   }
   if (request.op === 'counters') {
     return datapath.counters();

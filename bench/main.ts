@@ -8,6 +8,7 @@ import { measureOverload } from './measurements/overload.ts';
 import { measurePolicies } from './measurements/policies.ts';
 import { measurePrograms } from './measurements/programs.ts';
 import { measureRates } from './measurements/rates.ts';
+import { measureRuns } from './measurements/runs.ts';
 import { MEASUREMENTS, type Options, parseOptions, USAGE } from './options.ts';
 import { table } from './report.ts';
 import { runRounds } from './rounds.ts';
@@ -25,6 +26,7 @@ const labName = `b${process.pid.toString(36)}`.slice(0, 6);
 /** Parts that choose themselves what to compare. */
 const PARTS_OF_THEIR_OWN = [
   ['programs', 'time of program runs', measurePrograms],
+  ['runs', 'runs on one packet', measureRuns],
   ['rates', 'loss at rate', measureRates],
   ['policies', '1 to 1,000 policies', measurePolicies],
   ['overload', 'service traffic on a full uplink', measureOverload],

@@ -3,10 +3,10 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { DatapathState } from '@mirrorplane/agent/testing';
+import type { DatapathState, ProgramName } from '@mirrorplane/agent/testing';
 import type { CounterReport } from '@mirrorplane/contract';
 import type { Lab } from '@mirrorplane/lab';
-import type { Applied, Reply, Request } from './apply.ts';
+import type { Applied, Ran, Reply, Request } from './apply.ts';
 
 /** Nothing captured: the programs are loaded, and no device carries one of them but the helper device. */
 export const NOTHING: DatapathState = { captures: [], deliveries: [], terminations: [], mirrorDevice: 0 };
@@ -53,6 +53,12 @@ export class NodeDatapath {
 
   async counters(): Promise<CounterReport> {
     return (await this.#ask({ op: 'counters' })) as CounterReport;
+  }
+
+  /** Runs a program on a packet of a device, `times` times. Returns nanoseconds of a run, see `lowMean`. */
+  async runTimes(program: ProgramName, ifindex: number, packet: Buffer, times: number): Promise<number> {
+    const ran = (await this.#ask({ op: 'run', program, ifindex, packet: packet.toString('hex'), times })) as Ran;
+    return ran.nanoseconds;
   }
 
   /** From now on copies are kept to the headroom of a device. @param rate Mbit/s that it can send, where that is known */

@@ -8,10 +8,11 @@ import { STREAM_CPU } from './measurements/stream-cpu.ts';
 
 /** Measurements that compare variants, in the order in which they run. */
 export const MEASUREMENTS = [STREAM, STREAM_ONE_CPU, STREAM_CPU, PACKETS, PACKETS_CPU, LATENCY];
-/** All parts by name; the last five have their own way. */
+/** All parts by name; the last six have their own way. */
 export const PARTS = [
   ...MEASUREMENTS.map((measurement) => measurement.name),
   'programs',
+  'runs',
   'rates',
   'policies',
   'overload',

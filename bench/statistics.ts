@@ -30,3 +30,9 @@ export function medianInterval(values: readonly number[]): [low: number, high: n
   }
   return [sorted[cut]!, sorted[sorted.length - 1 - cut]!];
 }
+
+/** The mean of the lowest tenth: what a thing takes that nothing disturbs. NaN for none. */
+export function lowMean(values: readonly number[]): number {
+  const lowest = [...values].sort((a, b) => a - b).slice(0, Math.ceil(values.length / 10));
+  return lowest.reduce((sum, value) => sum + value, 0) / lowest.length;
+}

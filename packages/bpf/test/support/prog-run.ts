@@ -44,6 +44,8 @@ export interface RunResult {
   verdict: number;
   packet: Buffer;
   mark: number;
+  /** Nanoseconds that the run took, by the kernel's clock: it counts in some 10. */
+  duration: number;
 }
 
 /** A pinned program. */
@@ -98,6 +100,7 @@ export class Program {
       verdict: run.retval | 0,
       packet: packetOut.subarray(0, run.data_size_out),
       mark: contextOut.readUInt32LE(CONTEXT.mark),
+      duration: run.duration,
     };
   }
 
