@@ -24,7 +24,7 @@ import { isFit } from './preflight/check.ts';
 import { checkHost, requireFit } from './preflight/index.ts';
 import { renderChecks } from './preflight/render.ts';
 import { requireRoot } from './preflight/rights.ts';
-import { AGENT_VERSION, DEFAULT_BPFFS, kernelDatapath, startAgent } from './start.ts';
+import { AGENT_VERSION, type AgentOptions, DEFAULT_BPFFS, kernelDatapath, startAgent } from './start.ts';
 import { uninstall } from './uninstall.ts';
 
 interface Flags {
@@ -139,8 +139,30 @@ const command = new Command('mirrorplane agent')
   .showHelpAfterError('(--help shows all options)')
   .exitOverride(exitForUsage);
 
+/** The options of the agent that are only handed on. */
+function partsOf(flags: Flags): Partial<AgentOptions> {
+  const { mirrorDevice, mirrorAddress, identityScope, maxRate, uplinkRate, protect } = flags;
+  const { arrive, libvirt, openVswitch, proxmox, incus, containers } = flags;
+  return {
+    ...{ arrive, libvirt, openVswitch, proxmox, incus, containers },
+    protect: protect !== 'off',
+    protectCpu: protect === 'all',
+    ...(mirrorDevice !== undefined && { mirrorDevice }),
+    ...(mirrorAddress !== undefined && { mirrorAddress }),
+    ...(identityScope !== undefined && { identityScope }),
+    ...(maxRate !== undefined && { maxRate }),
+    ...(uplinkRate !== undefined && { uplinkRate }),
+  };
+}
+
+function printChecks(checks: Awaited<ReturnType<typeof checkHost>>, output: Flags['output']): void {
+  const fit = isFit(checks);
+  process.stdout.write(output === 'json' ? `${JSON.stringify({ fit, checks }, null, 2)}\n` : renderChecks(checks));
+  process.exitCode = fit ? 0 : 1;
+}
+
 async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<void> {
-  const { node, controller, mirrorDevice, mirrorAddress } = flags;
+  const { node, controller, mirrorDevice, mirrorAddress, hook } = flags;
   const data = resolve(flags.data);
   const bpffs = resolve(flags.bpffs);
   if (flags.uninstall) {
@@ -150,15 +172,9 @@ async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<
     log.info('uninstalled');
     return;
   }
-  const { hook } = flags;
   const host = { bpffs, data, node, hook, mirrorDevice, mirrorAddress, datapath: () => kernelDatapath(bpffs, hook) };
   if (flags.check) {
-    const checks = await checkHost({ ...host, controller });
-    const fit = isFit(checks);
-    process.stdout.write(
-      flags.output === 'json' ? `${JSON.stringify({ fit, checks }, null, 2)}\n` : renderChecks(checks),
-    );
-    process.exitCode = fit ? 0 : 1;
+    printChecks(await checkHost({ ...host, controller }), flags.output);
     return;
   }
   if (node === undefined || controller === undefined) {
@@ -189,19 +205,7 @@ async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<
     log,
     signal: stop.signal,
     ...(token !== undefined && { token }),
-    ...(mirrorDevice !== undefined && { mirrorDevice }),
-    arrive: flags.arrive,
-    libvirt: flags.libvirt,
-    openVswitch: flags.openVswitch,
-    proxmox: flags.proxmox,
-    incus: flags.incus,
-    containers: flags.containers,
-    ...(flags.identityScope !== undefined && { identityScope: flags.identityScope }),
-    ...(flags.maxRate !== undefined && { maxRate: flags.maxRate }),
-    protect: flags.protect !== 'off',
-    protectCpu: flags.protect === 'all',
-    ...(flags.uplinkRate !== undefined && { uplinkRate: flags.uplinkRate }),
-    ...(mirrorAddress !== undefined && { mirrorAddress }),
+    ...partsOf(flags),
   });
   if (stop.signal.aborted) {
     await started.close();

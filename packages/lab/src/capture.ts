@@ -69,21 +69,8 @@ export async function startCapture(
   file: string,
   options: CaptureOptions = {},
 ): Promise<Capture> {
-  const argv = ['tcpdump', '-n', '--immediate-mode', '-Z', 'root', '-i', device, '-w', file];
-  argv.push('-B', String(options.bufferKiB ?? 16_384));
-  if (options.flush) {
-    argv.push('-U');
-  }
-  if (options.snapLength !== undefined) {
-    argv.push('-s', String(options.snapLength));
-  }
   const direction = options.direction ?? (device === 'lo' ? 'in' : undefined);
-  if (direction !== undefined) {
-    argv.push('-Q', direction);
-  }
-  if (options.filter) {
-    argv.push(options.filter);
-  }
+  const argv = tcpdumpOf(device, file, { ...options, direction });
   const child = start(inNetns(ns, argv), { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr?.on('data', (chunk: Buffer) => {
@@ -129,6 +116,26 @@ export async function startCapture(
       return { file, packets: last.captured, dropped: last.dropped, lines };
     },
   };
+}
+
+function tcpdumpOf(
+  device: string,
+  file: string,
+  {
+    bufferKiB = 16_384,
+    flush,
+    snapLength,
+    direction,
+    filter,
+  }: Omit<CaptureOptions, 'direction'> & { direction: 'in' | 'out' | undefined },
+): string[] {
+  return [
+    ...['tcpdump', '-n', '--immediate-mode', '-Z', 'root', '-i', device, '-w', file, '-B', String(bufferKiB)],
+    ...(flush ? ['-U'] : []),
+    ...(snapLength === undefined ? [] : ['-s', String(snapLength)]),
+    ...(direction === undefined ? [] : ['-Q', direction]),
+    ...(filter ? [filter] : []),
+  ];
 }
 
 async function printed(file: string): Promise<string[]> {

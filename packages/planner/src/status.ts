@@ -274,42 +274,48 @@ function pathsOf(
   observation: Pick<Observation, 'nodes'>,
 ): PathStatus[] {
   const paths = new Map<string, PathStatus>();
-  const pathOf = (from: string, to: string): PathStatus => {
+  const pathOf: PathOf = (from, to) => {
     const key = JSON.stringify([from, to]);
-    const found = paths.get(key) ?? {
-      from,
-      to,
-      sent: null,
-      sentInner: null,
-      received: null,
-      delivered: null,
-      lost: null,
-    };
+    const unknown = { sent: null, sentInner: null, received: null, delivered: null, lost: null };
+    const found = paths.get(key) ?? { from, to, ...unknown };
     paths.set(key, found);
     return found;
   };
   const sending = new Set(plan.sources.flatMap(({ nodes }) => nodes));
-  const wanted = new Set<PathStatus>();
-  for (const { from, to } of plan.paths) {
-    if (sending.has(from)) {
-      wanted.add(pathOf(from, to));
-    }
+  const wanted = new Set([
+    ...plan.paths.filter(({ from }) => sending.has(from)).map(({ from, to }) => pathOf(from, to)),
+    ...sentOn(plan.uid, counters, pathOf),
+    ...arrivedOn(arrivals(plan.uid, counters, observation), pathOf),
+  ]);
+  for (const path of wanted) {
+    path.lost = lostOn(path, plan.uid, counters, observation);
   }
-  for (const { node, report } of counters?.deliveries ?? []) {
-    const delivery = parseDeliveryId(report.delivery);
-    if (delivery?.kind === 'erspan' && delivery.policy === plan.uid) {
-      const path = pathOf(node, delivery.node);
-      path.sent = report.sent;
-      path.sentInner = withoutOuter(report.sent);
-      if (report.sent.packets > 0) {
-        wanted.add(path);
-      }
+  return [...wanted].sort((a, b) => byText(a.from, b.from) || byText(a.to, b.to));
+}
+
+/** The status of the path between two nodes. */
+type PathOf = (from: string, to: string) => PathStatus;
+
+/** Notes what was sent on each path. Returns the paths that have carried copies. */
+function sentOn(uid: string, counters: PolicyCounters | undefined, pathOf: PathOf): PathStatus[] {
+  return (counters?.deliveries ?? []).flatMap(({ node, report: { delivery, sent } }) => {
+    const parts = parseDeliveryId(delivery);
+    if (parts?.kind !== 'erspan' || parts.policy !== uid) {
+      return [];
     }
-  }
-  for (const one of arrivals(plan.uid, counters, observation)) {
+    const path = pathOf(node, parts.node);
+    path.sent = sent;
+    path.sentInner = withoutOuter(sent);
+    return sent.packets > 0 ? [path] : [];
+  });
+}
+
+/** Notes what arrived on each path. Returns the paths on which copies arrived. */
+function arrivedOn(all: ReturnType<typeof arrivals>, pathOf: PathOf): PathStatus[] {
+  return all.flatMap((one) => {
     const { report } = one?.arrival ?? {};
     if (!one || !report) {
-      continue;
+      return [];
     }
     const path = pathOf(one.from, one.to);
     path.received = report.received;
@@ -320,14 +326,8 @@ function pathsOf(
     if (report.missing) {
       path.missing = { packets: Math.max(0, report.missing.packets - (report.late?.packets ?? 0)), bytes: 0 };
     }
-    if (report.received.packets > 0) {
-      wanted.add(path);
-    }
-  }
-  for (const path of wanted) {
-    path.lost = lostOn(path, plan.uid, counters, observation);
-  }
-  return [...wanted].sort((a, b) => byText(a.from, b.from) || byText(a.to, b.to));
+    return report.received.packets > 0 ? [path] : [];
+  });
 }
 
 /** What arrived on each path, read at the same time as the sent counters. Null while unknown. */

@@ -3,6 +3,7 @@
  * each end.
  */
 import { EventEmitter } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import type { ConnectionOptions } from 'node:tls';
 import {
   type AgentMessage,
@@ -151,51 +152,26 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     if (this.#closed) {
       return;
     }
-    const { key, certificate, authority } = this.#credentials;
-    const tls: ConnectionOptions = {
-      key,
-      cert: certificate,
-      ca: authority,
-      servername: CONTROLLER_NAME,
-      minVersion: 'TLSv1.3',
-    };
     const socket = new WebSocket(this.#url, {
-      ...tls,
+      ...tlsOf(this.#credentials),
       maxPayload: MAX_PAYLOAD,
       perMessageDeflate: false,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     });
     this.#socket = socket;
-    let alive: NodeJS.Timeout | undefined;
-    let unanswered = 0;
     let opened = false;
     let failure = '';
-    const sign = () => {
-      unanswered = 0;
-    };
+    keepAlive(socket, this.#timing.ping);
     socket.on('open', () => {
       opened = true;
       this.#lastFailure = '';
       this.#log.info({ controller: this.#url }, 'connected to the controller');
-      sign();
-      alive = setInterval(() => {
-        if (unanswered++ >= MAX_UNANSWERED) {
-          socket.terminate();
-        } else {
-          socket.ping();
-        }
-      }, this.#timing.ping);
       for (const message of this.#greeting()) {
         this.send(message);
       }
       this.emit('connected');
     });
-    socket.on('pong', sign);
-    socket.on('ping', sign);
-    socket.on('message', (data) => {
-      sign();
-      this.#receive(data);
-    });
+    socket.on('message', (data) => this.#receive(data));
     socket.on('error', (error) => {
       failure ||= reason(error) || String((error as NodeJS.ErrnoException).code);
     });
@@ -204,17 +180,12 @@ export class SyncClient extends EventEmitter<SyncEvents> {
         this.emit('dismissed');
       }
       // The body has the reason of the refusal.
-      let body = '';
-      response.on('data', (chunk: Buffer) => {
-        body = (body + chunk.toString()).slice(0, 500);
-      });
-      response.once('close', () => {
+      readText(response, (body) => {
         failure = `HTTP ${response.statusCode}: ${body.trim()}`;
         socket.terminate();
       });
     });
     socket.on('close', (code, text) => {
-      clearInterval(alive);
       if (this.#socket === socket) {
         this.#socket = undefined;
       }
@@ -267,4 +238,40 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       this.emit('countersSaved', message.data);
     }
   }
+}
+
+function tlsOf({ key, certificate, authority }: Credentials): ConnectionOptions {
+  return { key, cert: certificate, ca: authority, servername: CONTROLLER_NAME, minVersion: 'TLSv1.3' };
+}
+
+/** Pings from when the connection is open, and ends it if nothing comes any more. */
+function keepAlive(socket: WebSocket, intervalMs: number): void {
+  let unanswered = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const sign = () => {
+    unanswered = 0;
+  };
+  socket.on('open', () => {
+    sign();
+    timer = setInterval(() => {
+      if (unanswered++ >= MAX_UNANSWERED) {
+        socket.terminate();
+      } else {
+        socket.ping();
+      }
+    }, intervalMs);
+  });
+  for (const event of ['pong', 'ping', 'message'] as const) {
+    socket.on(event, sign);
+  }
+  socket.on('close', () => clearInterval(timer));
+}
+
+/** Reads the first 500 characters of an answer, and calls `done` at its end. */
+function readText(response: IncomingMessage, done: (text: string) => void): void {
+  let text = '';
+  response.on('data', (chunk: Buffer) => {
+    text = (text + chunk.toString()).slice(0, 500);
+  });
+  response.once('close', () => done(text));
 }

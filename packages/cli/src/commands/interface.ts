@@ -36,6 +36,30 @@ const KINDS = ['vm', 'nfv', 'edge'] as const;
 export function addInterfaceCommands(program: Command): void {
   const noun = program.command('interface').description('interfaces: NICs that can be mirrored or can receive copies');
 
+  addList(noun);
+  noun
+    .command('show')
+    .description('show one interface')
+    .argument('<id>')
+    .action(async (id: string, _options: object, command: Command) => {
+      const context = contextOf(command);
+      const { body } = await context.client.request<Interface>('GET', pathOf('Interface', id));
+      show(context, body, () => interfaceFields(body, context.color));
+    });
+
+  addDeclare(noun);
+  addBinding(noun);
+  noun
+    .command('delete')
+    .description('remove the declarations of interfaces; interfaces that an agent sees stay listed')
+    .argument('<ids...>')
+    .option('--dry-run', 'check, print the result, and change nothing')
+    .action(async (ids: string[], options: { dryRun?: boolean }, command: Command) => {
+      await deleteSeveral(contextOf(command), 'Interface', ids, options.dryRun ?? false);
+    });
+}
+
+function addList(noun: Command): void {
   addSort(noun.command('list'))
     .description('list the interfaces')
     .option('--node <name>', 'only interfaces with a device on this node')
@@ -62,17 +86,9 @@ export function addInterfaceCommands(program: Command): void {
       };
       await showWatched(context, options, read, (data) => interfaceTable(data.items, context.color, context.wide));
     });
+}
 
-  noun
-    .command('show')
-    .description('show one interface')
-    .argument('<id>')
-    .action(async (id: string, _options: object, command: Command) => {
-      const context = contextOf(command);
-      const { body } = await context.client.request<Interface>('GET', pathOf('Interface', id));
-      show(context, body, () => interfaceFields(body, context.color));
-    });
-
+function addDeclare(noun: Command): void {
   noun
     .command('declare')
     .description('declare an interface, or change its declaration; policies that use the interface follow')
@@ -89,7 +105,10 @@ export function addInterfaceCommands(program: Command): void {
     .action(async (id: string, options: DeclareOptions, command: Command) => {
       await putResource(contextOf(command), 'Interface', id, specFrom(options), options.dryRun, 'declared');
     });
+}
 
+/** Adds `bind` and `release`. */
+function addBinding(noun: Command): void {
   noun
     .command('bind')
     .description('bind an interface to one node; claims of other nodes are then ignored')
@@ -109,15 +128,6 @@ export function addInterfaceCommands(program: Command): void {
     .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (id: string, options: { dryRun?: boolean }, command: Command) => {
       await putBinding(contextOf(command), id, undefined, options.dryRun);
-    });
-
-  noun
-    .command('delete')
-    .description('remove the declarations of interfaces; interfaces that an agent sees stay listed')
-    .argument('<ids...>')
-    .option('--dry-run', 'check, print the result, and change nothing')
-    .action(async (ids: string[], options: { dryRun?: boolean }, command: Command) => {
-      await deleteSeveral(contextOf(command), 'Interface', ids, options.dryRun ?? false);
     });
 }
 

@@ -36,28 +36,7 @@ export function addPolicyCommands(program: Command): void {
     .command('policy')
     .description('mirror policies: which traffic is copied, and which interface receives it');
 
-  policy
-    .command('create')
-    .description('create a mirror policy')
-    .argument('<name>', 'unique name: 1 to 63 lower-case letters, digits and hyphens')
-    .requiredOption(
-      '--source <id...>',
-      'interfaces whose traffic is copied: 1 to 1024 ids, separated by spaces',
-      collectIds,
-    )
-    .requiredOption('--destination <id>', 'the interface that receives the copies')
-    .option('--direction <direction>', 'all, inbound (received by the source) or outbound (sent by it); default all')
-    .option('--percent <number>', 'percentage of packets that is copied, 0 to 100, two decimals; default 100', number)
-    .option('--vlan-id <id>', '802.1Q tag of the copies, 1 to 4094; required if the destination is an edge', number)
-    .option('--max-rate <mbit>', 'budget of each node for copies of this policy, Mbit/s; default: no limit', number)
-    .option('--allow-feedback', 'allow the destination to send on copies, which have source addresses of other guests')
-    .option('--description <text>', 'free text for other operators')
-    .option('--disabled', 'create the policy switched off')
-    .option('--dry-run', 'check, print the result, and change nothing')
-    .action(async (name: string, options: CreateOptions, command: Command) => {
-      await create(contextOf(command), name, options);
-    });
-
+  addCreate(policy);
   addApplyCommand(policy, 'Policy');
   addDiffCommand(policy, 'Policy');
 
@@ -94,6 +73,30 @@ export function addPolicyCommands(program: Command): void {
     .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (names: string[], options: { dryRun?: boolean }, command: Command) => {
       await deleteSeveral(contextOf(command), 'Policy', names, options.dryRun ?? false);
+    });
+}
+
+function addCreate(policy: Command): void {
+  policy
+    .command('create')
+    .description('create a mirror policy')
+    .argument('<name>', 'unique name: 1 to 63 lower-case letters, digits and hyphens')
+    .requiredOption(
+      '--source <id...>',
+      'interfaces whose traffic is copied: 1 to 1024 ids, separated by spaces',
+      collectIds,
+    )
+    .requiredOption('--destination <id>', 'the interface that receives the copies')
+    .option('--direction <direction>', 'all, inbound (received by the source) or outbound (sent by it); default all')
+    .option('--percent <number>', 'percentage of packets that is copied, 0 to 100, two decimals; default 100', number)
+    .option('--vlan-id <id>', '802.1Q tag of the copies, 1 to 4094; required if the destination is an edge', number)
+    .option('--max-rate <mbit>', 'budget of each node for copies of this policy, Mbit/s; default: no limit', number)
+    .option('--allow-feedback', 'allow the destination to send on copies, which have source addresses of other guests')
+    .option('--description <text>', 'free text for other operators')
+    .option('--disabled', 'create the policy switched off')
+    .option('--dry-run', 'check, print the result, and change nothing')
+    .action(async (name: string, options: CreateOptions, command: Command) => {
+      await create(contextOf(command), name, options);
     });
 }
 

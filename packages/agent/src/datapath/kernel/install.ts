@@ -175,24 +175,8 @@ export function install(bpffs: string, prepared: Prepared): Installation {
     reader,
     programIds: new Set([...programs.values()].map(programId)),
     finish() {
-      for (const name of readdirSync(bpffs)) {
-        if (name.startsWith('programs-') && name !== `programs-${build}`) {
-          removeFolder(join(bpffs, name));
-        }
-      }
-      for (const name of MAPS) {
-        const path = join(mapFolder, name);
-        if (pins[name] !== path) {
-          renameSync(pins[name], path);
-        }
-        pins[name] = path;
-      }
-      const known = new Set<string>(MAPS);
-      for (const name of readdirSync(mapFolder)) {
-        if (!known.has(name)) {
-          unlinkSync(join(mapFolder, name));
-        }
-      }
+      removeOtherBuilds(bpffs, build);
+      renameMaps(mapFolder, pins);
     },
     restorePins() {
       mkdirSync(mapFolder, { recursive: true, mode: 0o700 });
@@ -213,6 +197,31 @@ export function install(bpffs: string, prepared: Prepared): Installation {
       closeFd(reader);
     },
   };
+}
+
+function removeOtherBuilds(bpffs: string, build: string): void {
+  for (const name of readdirSync(bpffs)) {
+    if (name.startsWith('programs-') && name !== `programs-${build}`) {
+      removeFolder(join(bpffs, name));
+    }
+  }
+}
+
+/** Moves maps that are pinned elsewhere to their places, and removes maps of other builds. */
+function renameMaps(mapFolder: string, pins: Prepared['pins']): void {
+  for (const name of MAPS) {
+    const path = join(mapFolder, name);
+    if (pins[name] !== path) {
+      renameSync(pins[name], path);
+    }
+    pins[name] = path;
+  }
+  const known = new Set<string>(MAPS);
+  for (const name of readdirSync(mapFolder)) {
+    if (!known.has(name)) {
+      unlinkSync(join(mapFolder, name));
+    }
+  }
 }
 
 function pinObject(bpffs: string, { pins }: Prepared, object: LoadedObject, programFolder: string): void {
