@@ -11,7 +11,7 @@ import type { CaptureResult, Lab } from '@mirrorplane/lab';
 
 import { PYTHON, python } from './traffic.ts';
 
-const TRANSFER = join(import.meta.dirname, 'exact-transfer.py');
+const TRANSFER = join(import.meta.dirname, 'transfer.py');
 /** Every kind of work that a device may leave to its hardware. */
 const ALL_OFF = { tso: 'off', gso: 'off', tx: 'off' } as const;
 

@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { until } from '@mirrorplane/base';
 import { type Pod, removePodSandbox, runPodSandbox } from './cri-client.ts';
+import { endChild } from './end-child.ts';
 import type { Namespace, ProbePlace } from './namespace.ts';
 
 const run = promisify(execFile);
@@ -103,8 +104,8 @@ export class ContainerdHost implements ProbePlace {
         await this.removePod(id);
       }
     } finally {
-      await end(this.#daemon);
-      await end(this.#holder);
+      await endChild(this.#daemon);
+      await endChild(this.#holder);
     }
   }
 }
@@ -144,13 +145,4 @@ function image(folder: string): string {
   writeFileSync(at('manifest.json'), JSON.stringify([{ Config: file, RepoTags: [IMAGE], Layers: ['layer.tar'] }]));
   execFileSync('tar', ['-C', at(''), '-cf', at('image.tar'), file, 'layer.tar', 'manifest.json']);
   return at('image.tar');
-}
-
-async function end(child: ChildProcess | undefined): Promise<void> {
-  if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
-    return;
-  }
-  const ended = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGKILL');
-  await ended;
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { until } from '@mirrorplane/base';
+import { endChild } from './end-child.ts';
 import type { Namespace, ProbePlace } from './namespace.ts';
 
 const run = promisify(execFile);
@@ -70,7 +71,7 @@ export class LxdHost implements ProbePlace {
 
   /** Kills LXD; its instances run on. */
   async stop(): Promise<void> {
-    await end(this.#daemon);
+    await endChild(this.#daemon);
   }
 
   /** Runs lxc, and gives what it prints. */
@@ -110,17 +111,8 @@ export class LxdHost implements ProbePlace {
       }
       await this.lxc('query', '--request', 'PUT', '/internal/shutdown').catch(() => undefined);
     } finally {
-      await end(this.#daemon);
-      await end(this.#holder);
+      await endChild(this.#daemon);
+      await endChild(this.#holder);
     }
   }
-}
-
-async function end(child: ChildProcess | undefined): Promise<void> {
-  if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
-    return;
-  }
-  const ended = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGKILL');
-  await ended;
 }

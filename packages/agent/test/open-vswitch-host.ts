@@ -4,6 +4,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { until } from '@mirrorplane/base';
+import { endChild } from './end-child.ts';
 import type { Namespace } from './namespace.ts';
 
 const run = promisify(execFile);
@@ -63,11 +64,11 @@ export class OpenVswitchHost {
   }
 
   stopDatabase(): Promise<void> {
-    return end(this.#database);
+    return endChild(this.#database);
   }
 
   stopSwitch(): Promise<void> {
-    return end(this.#switch);
+    return endChild(this.#switch);
   }
 
   async stop(): Promise<void> {
@@ -87,13 +88,4 @@ export class OpenVswitchHost {
     const env = { ...process.env, OVS_RUNDIR: this.#folder, OVS_LOGDIR: this.#folder, OVS_DBDIR: this.#folder };
     return spawn('nsenter', [`--net=/run/netns/${this.#namespace.name}`, '--', ...argv], { stdio: 'ignore', env });
   }
-}
-
-async function end(child: ChildProcess | undefined): Promise<void> {
-  if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
-    return;
-  }
-  const ended = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGKILL');
-  await ended;
 }

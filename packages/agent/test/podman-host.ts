@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { until } from '@mirrorplane/base';
+import { endChild } from './end-child.ts';
 import type { Namespace, ProbePlace } from './namespace.ts';
 
 const run = promisify(execFile);
@@ -68,7 +69,7 @@ export class PodmanHost implements ProbePlace {
 
   /** Ends serving the API; containers run on. */
   async stopServing(): Promise<void> {
-    await end(this.#service);
+    await endChild(this.#service);
   }
 
   /** Runs podman, and gives what it prints. */
@@ -98,16 +99,7 @@ export class PodmanHost implements ProbePlace {
       }
     } finally {
       await this.stopServing();
-      await end(this.#holder);
+      await endChild(this.#holder);
     }
   }
-}
-
-async function end(child: ChildProcess | undefined): Promise<void> {
-  if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
-    return;
-  }
-  const ended = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGKILL');
-  await ended;
 }

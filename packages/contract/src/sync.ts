@@ -7,6 +7,8 @@ import { Device, DeviceBudget, HookKind, Underlay } from './inventory.ts';
 import { Name } from './names.ts';
 import { NodeProgram } from './program.ts';
 
+/** The name in the certificate of every controller, whatever its host is called. */
+export const CONTROLLER_NAME = 'controller';
 /** Version of this protocol. The controller closes a connection that uses another version. */
 export const SYNC_PROTOCOL = 1;
 

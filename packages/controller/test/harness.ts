@@ -139,6 +139,18 @@ export class Bench {
     }
   }
 
+  /** A cluster of these nodes, whose agents are connected and have said hello. */
+  async agents<N extends string[]>(...nodes: N): Promise<{ [K in keyof N]: TestAgent }> {
+    await this.cluster(...nodes);
+    const agents: TestAgent[] = [];
+    for (const node of nodes) {
+      const agent = await this.connect(await this.credentials(node));
+      agent.hello(node);
+      agents.push(agent);
+    }
+    return agents as { [K in keyof N]: TestAgent };
+  }
+
   /** Declares VM interfaces of pool east. */
   async declare(...ids: string[]): Promise<void> {
     for (const id of ids) {

@@ -144,9 +144,7 @@ test('a node or a pool does not move to where its policies would be broken', asy
 
 test('an observed interface keeps its record without a device, and what is declared of it wins', async (t) => {
   const bench = await Bench.start(t);
-  await bench.cluster('node-1');
-  const agent = await bench.connect(await bench.credentials('node-1'));
-  agent.hello('node-1');
+  const [agent] = await bench.agents('node-1');
   const identity = { kind: 'nfv' as const, id: 'fw/1', name: 'firewall', network: 'blue', provider: 'alias' };
   agent.inventory(vmDevice('fw/1', 5, { identity }));
   const url = `${api}/interfaces/fw%2F1`;
@@ -171,9 +169,7 @@ test('an observed interface keeps its record without a device, and what is decla
 
 test('a node with devices of a policy is deleted only when its agent is gone', async (t) => {
   const bench = await Bench.start(t);
-  await bench.cluster('node-1');
-  const agent = await bench.connect(await bench.credentials('node-1'));
-  agent.hello('node-1');
+  const [agent] = await bench.agents('node-1');
   agent.inventory(vmDevice('web-1/0', 5), vmDevice('ids-1/0', 6));
   await until('both are listed', async () => (await bench.get(`${api}/interfaces`)).body.items.length === 2);
   await bench.must('POST', `${api}/policies`, { name: 'p', sources: ['web-1/0'], destination: 'ids-1/0' });

@@ -8,9 +8,7 @@ const policy = { name: 'p', sources: ['web-1/0'], destination: 'ids-1/0' };
 
 test('a program arrives after the hello, and another after a policy is made', async (t) => {
   const bench = await Bench.start(t);
-  await bench.cluster('node-1');
-  const agent = await bench.connect(await bench.credentials('node-1'));
-  agent.hello('node-1');
+  const [agent] = await bench.agents('node-1');
   const first = await until('a program arrives', () => agent.program);
   assert.deepEqual([first.node, first.captures], ['node-1', []]);
 
@@ -27,11 +25,7 @@ test('a program arrives after the hello, and another after a policy is made', as
 
 test('two nodes get a capture with ERSPAN delivery and the termination for it', async (t) => {
   const bench = await Bench.start(t);
-  await bench.cluster('node-1', 'node-2');
-  const one = await bench.connect(await bench.credentials('node-1'));
-  const two = await bench.connect(await bench.credentials('node-2'));
-  one.hello('node-1');
-  two.hello('node-2');
+  const [one, two] = await bench.agents('node-1', 'node-2');
   one.inventory(vmDevice('web-1/0', 7));
   two.inventory(vmDevice('ids-1/0', 8));
   await until('both are listed', async () => (await bench.get('/api/v1/interfaces')).body.items.length === 2);
@@ -187,11 +181,7 @@ test('a kernel that is ahead of the controller gets a program with a higher revi
 
 test('a VM that migrates has two devices, the newest last, and then one, and its policy follows', async (t) => {
   const bench = await Bench.start(t);
-  await bench.cluster('node-1', 'node-2');
-  const one = await bench.connect(await bench.credentials('node-1'));
-  const two = await bench.connect(await bench.credentials('node-2'));
-  one.hello('node-1');
-  two.hello('node-2');
+  const [one, two] = await bench.agents('node-1', 'node-2');
   one.inventory(vmDevice('web-1/0', 7), vmDevice('ids-1/0', 8));
   await until('both are listed', async () => (await bench.get('/api/v1/interfaces')).body.items.length === 2);
   await bench.must('POST', '/api/v1/policies', policy);
@@ -209,11 +199,7 @@ test('a VM that migrates has two devices, the newest last, and then one, and its
 
 test('the devices of a node that is gone stay, until the interface is seen elsewhere and the grace is over', async (t) => {
   const bench = await Bench.start(t);
-  await bench.cluster('node-1', 'node-2');
-  const one = await bench.connect(await bench.credentials('node-1'));
-  const two = await bench.connect(await bench.credentials('node-2'));
-  one.hello('node-1');
-  two.hello('node-2');
+  const [one, two] = await bench.agents('node-1', 'node-2');
   one.inventory(vmDevice('web-1/0', 7));
   const nodes = async () => {
     const { body } = await bench.get('/api/v1/interfaces/web-1%2F0');
@@ -230,9 +216,7 @@ test('the devices of a node that is gone stay, until the interface is seen elsew
 
 test('an edge follows its declaration to another device', async (t) => {
   const bench = await Bench.start(t);
-  await bench.cluster('node-1');
-  const agent = await bench.connect(await bench.credentials('node-1'));
-  agent.hello('node-1');
+  const [agent] = await bench.agents('node-1');
   const plain = (name: string, ifindex: number) => vmDevice('', ifindex, { name, identity: undefined });
   agent.inventory(vmDevice('web-1/0', 7), plain('eth2', 2), plain('eth3', 3));
   const edge = (device: object) => ({ kind: 'edge', edge: { node: 'node-1', ...device, allowedVlans: [100] } });

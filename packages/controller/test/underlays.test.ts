@@ -6,11 +6,7 @@ import { Bench, vmDevice } from './harness.ts';
 
 test('an address that is another node’s, or of no host, is refused with the reason, and the former one stays', async (t) => {
   const bench = await Bench.start(t);
-  await bench.cluster('node-1', 'node-2');
-  const one = await bench.connect(await bench.credentials('node-1'));
-  const two = await bench.connect(await bench.credentials('node-2'));
-  one.hello('node-1');
-  two.hello('node-2');
+  const [one, two] = await bench.agents('node-1', 'node-2');
   const offer = (address: string, mtu = 1600) =>
     two.send({ type: 'inventory', underlay: { device: 'eth1', address, mtu }, devices: [vmDevice('ids-1/0', 6)] });
   const shown = async () => (await bench.get('/api/v1/nodes/node-2')).body;

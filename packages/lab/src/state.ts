@@ -1,6 +1,7 @@
 /** The state of a lab on disk: everything that is needed to remove the lab. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { replaceFileSync } from '@mirrorplane/base';
 import type { ProcessRecord } from './processes.ts';
 import type { Topology } from './topology.ts';
 
@@ -66,9 +67,7 @@ export function createState(state: LabState): void {
 
 /** Writes the state atomically: readers see the old or the new state. */
 export function writeState(state: LabState): void {
-  const file = stateFile(state.runDir);
-  writeFileSync(`${file}.new`, `${JSON.stringify(state, null, 2)}\n`);
-  renameSync(`${file}.new`, file);
+  replaceFileSync(stateFile(state.runDir), `${JSON.stringify(state, null, 2)}\n`, { mode: 0o644 });
 }
 
 /** The state of a lab, or null where there is none. */

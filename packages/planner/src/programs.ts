@@ -1,5 +1,5 @@
 /** The node programs that planning fills, and the paths between them. */
-import type { NodeProgram } from '@mirrorplane/contract';
+import { emptyProgram, type NodeProgram } from '@mirrorplane/contract';
 import type { Cluster } from './cluster.ts';
 
 /** A node program, before the controller numbers it. */
@@ -20,16 +20,8 @@ export interface PathPlan {
 export function emptyPrograms(cluster: Cluster): Map<string, PlannedProgram> {
   const programs = new Map<string, PlannedProgram>();
   for (const node of cluster.nodes.keys()) {
-    programs.set(node, {
-      node,
-      edges: [],
-      copyVlans: [],
-      standby: [],
-      handingOver: [],
-      captures: [],
-      deliveries: [],
-      terminations: [],
-    });
+    const { revision: _, ...program } = emptyProgram(node, 0);
+    programs.set(node, program);
   }
   for (const { id, edge } of cluster.interfaces.values()) {
     if (edge) {

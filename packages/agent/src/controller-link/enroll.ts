@@ -8,9 +8,15 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
 import { replaceFile } from '@mirrorplane/base';
-import { type EnrollRequest, EnrollResponse, parseJoinToken, type RenewRequest } from '@mirrorplane/contract';
+import {
+  CONTROLLER_NAME,
+  type EnrollRequest,
+  EnrollResponse,
+  parseJoinToken,
+  type RenewRequest,
+} from '@mirrorplane/contract';
 import { certificateRequest } from './csr.ts';
-import { CONTROLLER_NAME, type Credentials } from './sync.ts';
+import type { Credentials } from './sync.ts';
 
 /** Files below the data folder. */
 export const CREDENTIAL_FILES = {

@@ -8,6 +8,7 @@ import type { ConnectionOptions } from 'node:tls';
 import {
   type AgentMessage,
   CLOSE_SECOND_AGENT,
+  CONTROLLER_NAME,
   ControllerMessage,
   type CountersSavedMessage,
   type EventsTakenMessage,
@@ -28,9 +29,6 @@ export interface Credentials {
   certificate: string;
   authority: string;
 }
-
-/** The name in the certificate of every controller, independent of its address. */
-export const CONTROLLER_NAME = 'controller';
 
 interface SyncEvents {
   /** A program came. */

@@ -5,6 +5,9 @@
  */
 import type { CaptureCounts, CounterReport, ErrorCode, HookKind } from '@mirrorplane/contract';
 
+/** Bytes around a frame on an Ethernet wire: checksum, preamble, gap. Budgets count them. */
+export const AROUND_FRAME = 24;
+
 /** `ingress`: what the device receives; `egress`: what the node sends into the device. */
 export type Hook = 'ingress' | 'egress';
 

@@ -1,14 +1,13 @@
 /** Checks the bpf file system for the pins of links, programs and maps. */
 import { execFileSync } from 'node:child_process';
 import { readlinkSync, statfsSync, statSync } from 'node:fs';
+import { BPF_FS_MAGIC } from '../host/bpf-file-system.ts';
 import { requireNoLink } from '../host/lock.ts';
 import type { Logger } from '../log.ts';
 import { type Check, failed, ok, warning } from './check.ts';
 import { type FolderFacts, OTHERS_WRITE, octal, readFolder } from './folder.ts';
 
-/** f_type of a bpf file system, include/uapi/linux/magic.h. */
-const BPF_FS_MAGIC = 0xcafe4a11;
-/** f_type of other file systems that may be in its place. */
+/** f_type of the bpf file system, and of others that may be in its place. */
 const FILE_SYSTEMS = new Map([
   [BPF_FS_MAGIC, 'bpf'],
   [0x62656572, 'sysfs'],

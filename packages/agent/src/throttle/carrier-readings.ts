@@ -1,11 +1,10 @@
 /** Reads the devices that have to carry what leaves by a device: what they have sent, and what they can send. */
+import { AROUND_FRAME } from '../datapath/datapath.ts';
 import { type Carrier, carriersOf } from '../discovery/carriers.ts';
 import type { Link } from '../netlink/link.ts';
 import type { RtClient } from '../netlink/rtnetlink.ts';
 import { linkSpeed, readSending, type Sending } from './uplink-load.ts';
 
-/** Bytes around a frame on an Ethernet wire: checksum, preamble, gap. */
-const AROUND_FRAME = 24;
 /** Queues with a configured rate. */
 const SHAPERS = new Set(['tbf', 'htb', 'hfsc', 'cake', 'netem', 'cbq', 'taprio']);
 

@@ -5,10 +5,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import path from 'node:path';
 import { replaceFileSync } from '@mirrorplane/base';
+import { CONTROLLER_NAME } from '@mirrorplane/contract';
 import * as x509 from '@peculiar/x509';
 
-/** The controller's name, which agents verify. */
-export const CONTROLLER_NAME = 'controller';
 /**
  * Prefix of the field that ties an agent's certificate to one registration of its node. The node's
  * uid follows.

@@ -46,17 +46,8 @@ function patchOf(field: z.ZodType): z.ZodType {
   return field.optional();
 }
 
-const FIELDS = [
-  'description',
-  'sources',
-  'destination',
-  'direction',
-  'percent',
-  'vlanId',
-  'maxRate',
-  'allowFeedback',
-  'enabled',
-] as const;
+/** What an operator says of a policy, besides its name. */
+const FIELDS = PolicySpec.keyof().exclude(['name']).options;
 
 function specOf(record: PolicyRecord): PolicySpec {
   const { name, description, sources, destination, direction, percent, vlanId, maxRate, allowFeedback, enabled } =

@@ -1,17 +1,8 @@
 /** Loads the data plane, or takes over a pinned one. */
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  statfsSync,
-  unlinkSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { isOnBpfFileSystem } from '../../host/bpf-file-system.ts';
 import { OBJECT_PATH } from './brought.ts';
 import {
   BpfMap,
@@ -28,8 +19,6 @@ import {
 import { PROGRAMS, type ProgramName } from './links.ts';
 
 export { OBJECT_PATH };
-
-const BPF_FS_MAGIC = 0xcafe4a11;
 
 /** Pin of the link that reports what guests read. It exists while copies are held. */
 export const READER_PIN = 'reader';
@@ -230,7 +219,7 @@ function pinObject(bpffs: string, { pins }: Prepared, object: LoadedObject, prog
   const newMaps: string[] = [];
   const made = mkdirSync(mapFolder, { recursive: true, mode: 0o700 });
   try {
-    if (statfsSync(bpffs).type !== BPF_FS_MAGIC) {
+    if (!isOnBpfFileSystem(bpffs)) {
       throw new Error(`${bpffs} is not on a BPF file system; mount one with "mount -t bpf bpf /sys/fs/bpf"`);
     }
     for (const name of MAPS) {

@@ -1,5 +1,12 @@
 /** Translates the state of a data path into rows of maps and programs at hooks. */
-import type { DatapathState, DeliveryEntry, Hook, HookCapture, LocalDeliveryEntry } from '../datapath.ts';
+import {
+  AROUND_FRAME,
+  type DatapathState,
+  type DeliveryEntry,
+  type Hook,
+  type HookCapture,
+  type LocalDeliveryEntry,
+} from '../datapath.ts';
 import {
   COPY_VLAN_SET,
   encodeArrivalKey,
@@ -323,8 +330,6 @@ function isHeld(delivery: DeliveryEntry): boolean {
   return delivery.kind === 'local' && delivery.handover !== undefined;
 }
 
-/** Bytes around a frame on an Ethernet wire: checksum, preamble, gap. */
-const AROUND_FRAME = 24;
 /** Bytes on the wire that a copy needs in addition to its original. */
 const OVERHEAD = { local: 0, edge: 4 + AROUND_FRAME, erspan: 50 + AROUND_FRAME } as const;
 
