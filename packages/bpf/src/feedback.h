@@ -19,6 +19,7 @@
 
 #include "counters.h"
 #include "packet.h"
+#include "place.h"
 #include "token.h"
 #include "verifier.h"
 
@@ -221,6 +222,8 @@ __global int note_address(struct __sk_buff *skb, __u32 ifindex, __u32 delivery_k
 
     if (!destination || bpf_skb_load_bytes(skb, 0, head, sizeof(head)))
         return 0;
+    if (now < destination->since) /* another CPU has begun meanwhile */
+        now = destination->since;
     __builtin_memcpy(key.mac, &head[3], sizeof(key.mac));
     if (key.mac[0] & 1)
         return 0;
@@ -245,7 +248,17 @@ __global int note_address(struct __sk_buff *skb, __u32 ifindex, __u32 delivery_k
 }
 
 /*
- * Notes the source address of a frame that is about to enter a destination's device. All but the first in some seconds,
+ * The period that a CPU notes an address once in: some seconds, and no longer than until a device becomes a
+ * destination's. What was noted before then does not count there any more (destination.since).
+ */
+static __always_inline __u64 noted_period(void) {
+    struct place *place = this_place();
+
+    return (bpf_jiffies64() >> 12) + (place ? place->begun : 0);
+}
+
+/*
+ * Notes the source address of a frame that is about to enter a destination's device. All but the first in a period,
  * for an address, device and delivery on a CPU, cost a comparison. True where it is an echo, see arrival_note.
  */
 static __always_inline bool note_source(struct __sk_buff *skb, struct copy_context *copy, __u32 ifindex,
@@ -259,7 +272,7 @@ static __always_inline bool note_source(struct __sk_buff *skb, struct copy_conte
 
     if ((void *)(head + 6) > (void *)(long)skb->data_end)
         return note_address(skb, ifindex, delivery) & NOTE_ECHO;
-    address = mac_number(head + 3) | bpf_jiffies64() >> 12 << 48;
+    address = mac_number(head + 3) | noted_period() << 48;
     slot = ((__u32)address ^ (__u32)(address >> 32) ^ ifindex) * 0x9e3779b1U >> 24;
     forget(slot);
     noted = &copy->noted[slot & (NOTED_SOURCES - 1)];

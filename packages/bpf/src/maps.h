@@ -307,7 +307,7 @@ enum part {
 
 /* An address that this CPU has noted lately, see feedback.h. */
 struct noted_source {
-    __u64 address; /* and the time, in some seconds */
+    __u64 address; /* and a period of some seconds, which ends too when a device becomes a destination's */
     __u64 whose;   /* ifindex of the destination's device, and key of the delivery */
 };
 

@@ -295,6 +295,8 @@ struct held_copy {
 struct place {
     __u32 helper; /* ifindex of the helper device; 0: there is none */
     __u32 netns;  /* inode of the network namespace; 0: not known yet */
+    __u32 begun;  /* grows when a device becomes a destination's: what CPUs have noted before is of no use, see
+                     feedback.h */
 };
 
 /* Counters of a node as a whole. */

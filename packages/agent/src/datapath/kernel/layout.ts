@@ -93,7 +93,7 @@ export const LAYOUT = {
   destination: { size: 40, fields: { since: 0, window: 8, feedback: 16, own: 24, noted: 28, arriving: 32 } },
   arrival_key: { size: 12, fields: { bridge: 0, mac: 4 } },
   host_address: { size: 16, fields: { bytes: 0 } },
-  place: { size: 8, fields: { helper: 0, netns: 4 } },
+  place: { size: 12, fields: { helper: 0, netns: 4, begun: 8 } },
   hold: { size: 12, fields: { queue: 0, released: 4, netns: 8 } },
   hold_counts: {
     size: 56,
@@ -352,12 +352,18 @@ export function decodeBucket(value: Buffer): { passed: number; refused: number }
 }
 
 /** @param helper ifindex of the helper device @param netns inode of the network namespace */
-export function encodePlace(helper: number, netns: number): Buffer {
+export function encodePlace(helper: number, netns: number, begun: number): Buffer {
   const at = LAYOUT.place.fields;
   const value = Buffer.alloc(LAYOUT.place.size);
+  value.writeUInt32LE(begun >>> 0, at.begun);
   value.writeUInt32LE(helper, at.helper);
   value.writeUInt32LE(netns, at.netns);
   return value;
+}
+
+/** Of a row of the map `node_place`: how often devices have become those of destinations. */
+export function decodeBegun(value: Buffer): number {
+  return value.readUInt32LE(LAYOUT.place.fields.begun);
 }
 
 /** @param netns inode of the network namespace */

@@ -1,10 +1,12 @@
 /** The rows of a state, with the counter slots and devices of an open data path. */
 import type { DatapathState } from '../datapath.ts';
 import { sendingDestinations } from './feedback-watch.ts';
+import { decodeBegun, u32Key } from './layout.ts';
 import type { Opened } from './opened.ts';
 import { overruledPorts } from './problems.ts';
 import { budgetKey, buildRows, type DatapathRows } from './rows.ts';
 import type { SlotKind } from './slots.ts';
+import type { Rows } from './table-writer.ts';
 
 /** @param holding whether copies for guests that are about to leave can be held */
 export function openedRows(opened: Opened, desired: DatapathState, holding: boolean): DatapathRows {
@@ -17,7 +19,15 @@ export function openedRows(opened: Opened, desired: DatapathState, holding: bool
     segmenter,
     holding,
     sending: sendingDestinations(desired, installation.maps.destinations),
+    begun: (destinations) => begun(opened, destinations),
   });
+}
+
+/** How often devices have become those of destinations: once more if one of these is new. */
+function begun({ tables }: Opened, rows: Rows): number {
+  const before = tables.place.get(u32Key(0));
+  const known = new Set(tables.destinations.keys());
+  return (before ? decodeBegun(before) : 0) + ([...rows.keys()].every((key) => known.has(key)) ? 0 : 1);
 }
 
 /** The counter slot of an identity. A slot that is new to it is emptied. */

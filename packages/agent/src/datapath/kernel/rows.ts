@@ -74,6 +74,8 @@ export interface Around {
   holding: boolean;
   /** ifindexes of destinations' devices with guests that have sent copies on lately. */
   sending: ReadonlySet<number>;
+  /** How often devices have become destinations' devices, including now. `destinations`: those of the state. */
+  begun(destinations: Rows): number;
   /** ifindexes of arrival ports where foreign filters run after ours. */
   overruled: ReadonlySet<number>;
 }
@@ -112,6 +114,10 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
   const destinations = destinationsOf(state);
   const building = { state, around, destinations, need: deliveriesOf(state) };
   const { captures, attachments } = captureParts(building);
+  const destinationRows = rows([...destinations], ([ifindex, { arriving }]) => [
+    u32Key(ifindex),
+    encodeDestination(arriving),
+  ]);
   return {
     captures,
     attachments: [...pathAttachments(building), ...attachments],
@@ -131,12 +137,12 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
         overruled: overruled.has(ifindex),
       }),
     ]),
-    destinations: rows([...destinations], ([ifindex, { arriving }]) => [u32Key(ifindex), encodeDestination(arriving)]),
+    destinations: destinationRows,
     arrivals: arrivalRows(state, new Set()),
     budgets: budgetRows(state, take),
     hostAddresses: rows(state.hostAddresses, (address) => [encodeHostAddress(address), PRESENT]),
     physicalDevices: rows(state.physicalDevices, (ifindex) => [u32Key(ifindex), PRESENT]),
-    place: new Map([[u32Key(0).toString('hex'), encodePlace(helper, netns)]]),
+    place: new Map([[u32Key(0).toString('hex'), encodePlace(helper, netns, around.begun(destinationRows))]]),
     copyVlans: rows(Object.entries({ others: state.copyVlans ?? [], node: ownVlans(state) }), ([set, ids]) => [
       u32Key(COPY_VLAN_SET[set as keyof typeof COPY_VLAN_SET]),
       encodeVlanSet(ids),
