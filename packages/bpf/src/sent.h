@@ -12,19 +12,28 @@
 
 /* Bytes of a frame that are looked at, Ethernet header included, tags left out. */
 #define HEAD_BYTES 70
-/* A super-packet of more segments is known again by the first of them. */
-#define SENT_SEGMENTS 64
+/* For those behind the addresses. A power of two, for the verifier. */
+#define HEAD_ROOM 64
+#define UDP_HEADER_LEN 8
+/* A super-packet of more segments is known again by the first of them. UDP has no more (UDP_MAX_SEGMENTS). */
+#define SENT_SEGMENTS 128
 
 /* 64 bits each, by the number of their first byte in a frame without tags. Byte n of a word is in its bits 8n. */
 struct head_words {
     __u64 at0, at6, at14, at18, at26, at30, at34, at42, at46, at54, at62;
+    __u32 tags; /* bytes of tags that stand in the frame */
 };
 
 /* What tells a frame from others, without what differs between a copy as it is sent and as it comes back. */
 struct frame_head {
-    __u64 sum;      /* of all but the two below */
-    __u32 sequence; /* of TCP */
-    __u32 is_tcp;
+    __u64 sum;       /* of all but those below */
+    __u64 first;     /* bytes of what IP carries, without the sequence number of TCP; of UDP: ports and length */
+    __u64 next;      /* the bytes behind it; 0 for TCP */
+    __u32 id;        /* of IPv4, network byte order; 0 for TCP, whose segments have numbers of their own */
+    __u32 sequence;  /* of TCP, host byte order; 0 for others */
+    __u32 transport; /* enum transport */
+    __u32 is_ipv4;
+    __u32 payload; /* of UDP: its offset in the frame */
 };
 
 /* An odd multiplier for each word: the products can be computed side by side. */
@@ -35,11 +44,21 @@ struct frame_head {
 #define SUM_4 0xff51afd7ed558ccdULL
 #define SUM_5 0xc4ceb9fe1a85ec53ULL
 
-static __always_inline __u64 sum_with(__u64 sum, __u32 sequence) {
-    sum += sequence * SUM_4;
+static __always_inline __u64 mixed(__u64 sum) {
     sum ^= sum >> 32;
     sum *= SUM_0;
     return sum ^ sum >> 29;
+}
+
+static __always_inline __u64 sum_of(const struct frame_head *head) {
+    __u64 sum = mixed(head->sum + head->first * SUM_4);
+
+    return mixed(sum + head->id * SUM_5 + head->next * SUM_1 + head->sequence * SUM_4);
+}
+
+/* The length in a header of UDP. */
+static __always_inline void set_udp_length(struct frame_head *head, __u32 payload) {
+    head->first = (head->first & 0xffffffff) | (__u64)bpf_htons(payload + UDP_HEADER_LEN) << 32;
 }
 
 /* Addresses of Ethernet and IP, and the first bytes of what IP carries; a checksum may still have to be computed. */
@@ -47,30 +66,32 @@ static __always_inline void read_head(const struct head_words *words, __u32 vlan
     __u16 protocol = words->at6 >> 48;
     bool four = protocol == bpf_htons(ETH_P_IP);
     bool six = protocol == bpf_htons(ETH_P_IPV6);
-    __u64 first = six ? words->at54 : words->at34; /* of what IP carries */
-    __u64 next = six ? words->at62 : words->at42;
     __u8 transport = four ? words->at18 >> 40 : six ? words->at18 >> 16 : 0;
-    __u64 sum = (words->at0 ^ vlans) * SUM_0 + words->at6 * SUM_1;
 
+    head->sum = (words->at0 ^ vlans) * SUM_0 + words->at6 * SUM_1;
     if (six)
-        sum += words->at30 * SUM_2 + words->at46 * SUM_3;
+        head->sum += words->at30 * SUM_2 + words->at46 * SUM_3;
     else
-        sum += words->at26 * SUM_2;
+        head->sum += words->at26 * SUM_2;
     if (!four && !six)
-        sum += words->at14 * SUM_3 + words->at18 * SUM_5;
-    head->is_tcp = transport == IPPROTO_TCP;
-    head->sequence = first >> 32;
-    if (head->is_tcp)
-        first &= 0xffffffff;
-    else if (transport == IPPROTO_UDP)
-        first &= 0xffffffffffffULL;
-    sum = sum_with(sum + first * SUM_4, 0);
-    if (!head->is_tcp) {
-        if (four) /* segments of one super-packet of TCP have numbers of their own */
-            sum += (words->at18 & 0xffff) * SUM_5;
-        sum += next * SUM_1;
+        head->sum += words->at14 * SUM_3 + words->at18 * SUM_5;
+    head->first = six ? words->at54 : words->at34;
+    head->next = six ? words->at62 : words->at42;
+    head->is_ipv4 = four;
+    head->id = four ? words->at18 & 0xffff : 0;
+    head->sequence = 0;
+    head->payload = (six ? 62 : 42) + words->tags;
+    head->transport = TRANSPORT_OTHER;
+    if (transport == IPPROTO_TCP) {
+        head->transport = TRANSPORT_TCP;
+        head->sequence = bpf_ntohl(head->first >> 32);
+        head->first &= 0xffffffff;
+        head->next = 0;
+        head->id = 0;
+    } else if (transport == IPPROTO_UDP) {
+        head->transport = TRANSPORT_UDP;
+        head->first &= 0xffffffffffffULL;
     }
-    head->sum = sum;
 }
 
 static __always_inline __u64 word_at(const __u8 *bytes) {
@@ -86,7 +107,8 @@ static __always_inline __u64 word_at(const __u8 *bytes) {
  */
 static __always_inline bool load_head(struct __sk_buff *skb, bool tagged, struct head_words *words, __u32 *vlans) {
     __u32 offset = 12 + (tagged ? VLAN_TAG_LEN : 0);
-    __u8 bytes[HEAD_BYTES + 2] = {};
+    __u8 bytes[12 + HEAD_ROOM + 4] = {};
+    __u32 length = skb->len;
     __u16 tag[2];
 
     if (bpf_skb_load_bytes(skb, 0, bytes, 12) || bpf_skb_load_bytes(skb, offset, tag, 2))
@@ -97,10 +119,16 @@ static __always_inline bool load_head(struct __sk_buff *skb, bool tagged, struct
         *vlans |= (__u32)tag[1] << 16;
         offset += VLAN_TAG_LEN;
     }
-    if (bpf_skb_load_bytes(skb, offset, bytes + 12, HEAD_BYTES - 12) &&
-        bpf_skb_load_bytes(skb, offset, bytes + 12, 48) && bpf_skb_load_bytes(skb, offset, bytes + 12, 30) &&
-        bpf_skb_load_bytes(skb, offset, bytes + 12, 2))
+    if (length <= offset)
         return false;
+    /* All that is there: a short frame may come back with zeros behind it. */
+    length -= offset;
+    if (length > HEAD_BYTES - 12)
+        length = HEAD_BYTES - 12;
+    forget(length);
+    if (bpf_skb_load_bytes(skb, offset, bytes + 12, ((length - 1) & (HEAD_ROOM - 1)) + 1))
+        return false;
+    words->tags = offset - 12;
     words->at0 = word_at(bytes);
     words->at6 = word_at(bytes + 6);
     words->at14 = word_at(bytes + 14);
@@ -121,6 +149,7 @@ static __always_inline bool peek_head(struct __sk_buff *skb, struct head_words *
 
     if (bytes + HEAD_BYTES > (void *)(long)skb->data_end || is_vlan_protocol(*(__u16 *)(bytes + 12)))
         return false;
+    words->tags = 0;
     words->at0 = *(__u64 *)bytes;
     words->at6 = *(__u64 *)(bytes + 6);
     words->at14 = *(__u64 *)(bytes + 14);
@@ -145,36 +174,80 @@ static __always_inline __u64 *sent_slot(__u64 sum, __u32 *slot) {
     return bpf_map_lookup_elem(&sent_copies, slot);
 }
 
-static __always_inline void remember_sum(__u64 sum) {
+/* A function: around a branch, clang 14 makes a loop that verifiers before 6.2 refuse. */
+__global int remember_sum(__u64 sum) {
     __u32 slot;
     __u64 *sent = sent_slot(sum, &slot);
 
     if (sent)
         *sent = (sum & ~0xffffULL) | sent_epoch();
+    return 0;
+}
+
+/* One segment after the other, with the sequence number of each. */
+static __always_inline void remember_tcp(struct frame_head *head, __u32 segments, __u32 size) {
+    __u32 first = head->sequence;
+
+    /* Else the compiler leaves out the first comparison and jumps into the loop, which they refuse too. */
+    forget(segments);
+    for (__u32 i = 0; i < SENT_SEGMENTS; i++) {
+        if (i >= segments)
+            break;
+        head->sequence = first + i * size;
+        remember_sum(sum_of(head));
+    }
+}
+
+/* One datagram of a super-packet: it has its own length, identification and first bytes. Not 0: there is none any more.
+ */
+__global int remember_datagram(struct __sk_buff *skb, struct frame_head *head, __u32 offset, __u32 size) {
+    __u32 left;
+
+    if (!head || offset >= skb->len)
+        return -1;
+    left = skb->len - offset;
+    if (left > size)
+        left = size;
+    set_udp_length(head, left);
+    head->next = 0;
+    if (left > sizeof(head->next))
+        left = sizeof(head->next);
+    forget(left);
+    if (bpf_skb_load_bytes(skb, offset, &head->next, ((left - 1) & (sizeof(head->next) - 1)) + 1))
+        return -1;
+    remember_sum(sum_of(head));
+    if (head->is_ipv4)
+        head->id = bpf_htons(bpf_ntohs(head->id) + 1);
+    return 0;
+}
+
+static __always_inline void remember_udp(struct __sk_buff *skb, struct frame_head *head, __u32 size) {
+    __u32 offset = head->payload;
+
+    for (__u32 i = 0; i < SENT_SEGMENTS; i++) {
+        if (remember_datagram(skb, head, offset, size))
+            break;
+        offset += size;
+    }
 }
 
 /* A copy is about to leave by an edge. The tag of the policy is metadata of `skb` already. */
 __global int remember_sent(struct __sk_buff *skb, __u32 vlans) {
     struct head_words words;
     struct frame_head head;
+    __u32 size = skb->gso_size;
     __u32 segments = 1;
 
     if (!peek_head(skb, &words) && !load_head(skb, false, &words, &vlans))
         return 0;
     read_head(&words, vlans, &head);
-    if (!head.is_tcp) {
-        remember_sum(sum_with(head.sum, 0));
+    if (size && head.transport == TRANSPORT_UDP) {
+        remember_udp(skb, &head, size);
         return 0;
     }
-    if (skb->gso_size)
-        segments = segments_of(skb->len, skb->gso_size);
-    /* Else the compiler leaves out the first comparison and jumps into the loop, which verifiers before 6.2 refuse. */
-    forget(segments);
-    for (__u32 i = 0; i < SENT_SEGMENTS; i++) {
-        if (i >= segments)
-            break;
-        remember_sum(sum_with(head.sum, bpf_ntohl(head.sequence) + i * skb->gso_size));
-    }
+    if (size && head.transport == TRANSPORT_TCP)
+        segments = segments_of(skb->len, size);
+    remember_tcp(&head, segments, size);
     return 0;
 }
 
@@ -189,7 +262,9 @@ __global bool was_sent(struct __sk_buff *skb, __u32 vlans) {
     if (!load_head(skb, !skb->vlan_present, &words, &vlans))
         return false;
     read_head(&words, vlans, &head);
-    sum = sum_with(head.sum, head.is_tcp ? bpf_ntohl(head.sequence) : 0);
+    if (skb->gso_size && head.transport == TRANSPORT_UDP) /* put together on the way: the first of them tells */
+        set_udp_length(&head, skb->gso_size);
+    sum = sum_of(&head);
     sent = sent_slot(sum, &slot);
     return sent && !((*sent ^ sum) & ~0xffffULL) && ((sent_epoch() - *sent) & 0xffff) <= 2;
 }
