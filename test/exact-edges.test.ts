@@ -13,6 +13,7 @@ import {
   packets,
   refusals,
   refusedPolicy,
+  statusEventually,
   withPolicy,
 } from './support/policy.ts';
 import { framesOf, tagged } from './support/taps.ts';
@@ -122,7 +123,7 @@ for (const { title, policy, from, to, port, monitor } of CASES) {
 }
 
 for (const { title, policy, from, to, port, monitor } of CASES.slice(2)) {
-  test(`frames of ${title}, that have the VLAN ID of the copies already, or that of copies of another node, are left out and counted`, async () => {
+  test(`frames of ${title}, that have the VLAN ID of the copies already, are left out and counted; those with that of copies of a VM are not`, async () => {
     const other = policy.vlanId === 100 ? 200 : 100;
     const plain = frames(6, 0, (id) => udpFrame({ from: lab().mac(from), to: lab().mac(to), id }));
     const list = [
@@ -152,15 +153,89 @@ for (const { title, policy, from, to, port, monitor } of CASES.slice(2)) {
       assertSet(own, [...carried, ...copied], 'at the host of the VLAN');
     };
     await withPolicy(lab(), { name: 'leave-out', ...policy }, () => run(list.slice(3), { sameVlan: 3 }));
-    // From here on `other` is a VLAN of copies as well. Those that leave the source's own node are known again one by one.
-    const isNear = policy.sources[0] === 'edge-1';
-    const rest = isNear ? list.slice(3) : list.slice(4);
-    const skipped: Record<string, number> = isNear ? { sameVlan: 3 } : { sameVlan: 3, isCopy: 1 };
+    // From here on `other` is a VLAN of copies as well: of a VM, whose address none of these frames has.
     await withPolicy(lab(), { name: 'other', sources: ['web-1/0'], destination: 'edge-1', vlanId: other }, () =>
-      withPolicy(lab(), { name: 'leave-out', ...policy }, () => run(rest, skipped)),
+      withPolicy(lab(), { name: 'leave-out', ...policy }, () => run(list.slice(3), { sameVlan: 3 })),
     );
   });
 }
+
+test('production with the VLAN ID of a policy at an edge of another node is mirrored, and copies that a switch brings are not', async () => {
+  const each = 100;
+  const port = 'node-1-edge0';
+  const unknown = ['02:00:00:00:ee:11', '02:00:00:00:ee:12'] as const;
+  let next = 0;
+  const business = (from: string) =>
+    frames(each, 0, () => udpFrame({ from: lab().mac(from), to: unknown[0], source: '10.20.0.1', id: next++ }));
+  /** Both hosts send, in VLAN 100 and 200; the switch floods it to edge-1. What is copied leaves edge-3 with VLAN ID 300. */
+  const mirrors = async (before: number) => {
+    const sent = { 'mon-sw': business('mon-sw'), 'mon-200': business('mon-200') };
+    const taps = { out: { host: 'switch', device: 'node-3-edge0', direction: 'in' } } as const;
+    const seen = await watchAll(lab(), taps, async (captures) => {
+      for (const [host, list] of Object.entries(sent)) {
+        await sendFrames(lab(), host, 'eth0', list);
+      }
+      await arrived(captures.out, 2 * each);
+      const { totals } = await countedEventually(lab(), 'e', before + 2 * each);
+      assert.equal(totals.matched.packets, before + 2 * each);
+    });
+    const [out = []] = await framesOf(seen.out);
+    const inside = { 'mon-sw': 100, 'mon-200': 200 };
+    const expected = Object.entries(sent).flatMap(([host, list]) =>
+      list.map((frame) => tagged(tagged(frame, inside[host as keyof typeof inside]), 300)),
+    );
+    assertSet(out, expected, 'copies of the edge');
+  };
+  await lab().vsctl('set', 'port', port, 'protected=false');
+  try {
+    await withPolicy(lab(), { name: 'e', sources: ['edge-1'], destination: 'edge-3', vlanId: 300 }, async () => {
+      await mirrors(0);
+      const x = { name: 'x', sources: ['app-1/0'], destination: 'edge-3', vlanId: 100 };
+      await withPolicy(lab(), x, async () => {
+        await mirrors(2 * each);
+        // app-1 talks: its copies leave edge-3 with VLAN ID 100, and the switch brings them to edge-1.
+        const [own, peer] = [lab().mac('app-1'), lab().mac('mon-3')];
+        const talk = frames(each, 0, (id) =>
+          id % 2 ? udpFrame({ from: own, to: peer, id }) : udpFrame({ from: peer, to: own, id }),
+        );
+        const taps = {
+          out: { host: 'switch', device: 'node-3-edge0', direction: 'in' },
+          edge: { host: 'node-1', device: 'edge0', direction: 'in' },
+        } as const;
+        const seen = await watchAll(lab(), taps, async (captures) => {
+          await sendFrames(
+            lab(),
+            'app-1',
+            'eth0',
+            talk.filter((_, id) => id % 2 === 1),
+          );
+          await sendFrames(
+            lab(),
+            'mon-3',
+            'eth0',
+            talk.filter((_, id) => id % 2 === 0),
+          );
+          await arrived(captures.out, each);
+          await arrived(captures.edge, each);
+          const { totals } = await statusEventually(
+            lab(),
+            'e',
+            'copies that came back counted',
+            (status) => (status.totals.skipped.isCopy?.packets ?? 0) >= each,
+          );
+          const { matched, skipped } = packets(totals)!;
+          assert.deepEqual([matched, skipped.isCopy], [4 * each, each]);
+        });
+        const [out = [], edge = []] = await framesOf(seen.out, seen.edge);
+        const copies = talk.map((frame) => tagged(frame, 100));
+        assertSet(out, copies, 'edge-3 sends copies of app-1 alone, and no copy of a copy');
+        assertSet(edge, copies, 'edge-1 gets all of them');
+      });
+    });
+  } finally {
+    await lab().vsctl('set', 'port', port, 'protected=true');
+  }
+});
 
 test('the switch passes copies of an allowed VLAN, and none of a VLAN that its trunk does not allow', async () => {
   for (const { policy, from, to, port, monitor } of [CASES[0]!, CASES[1]!, CASES[3]!]) {

@@ -4,6 +4,7 @@ import type { AgentParts } from './agent-parts.ts';
 import { CurrentProgram } from './current-program.ts';
 import { Announcer } from './discovery/announce.ts';
 import { identify, type NodeDevices, ownership } from './discovery/devices.ts';
+import { GuestMacs } from './discovery/guest-macs.ts';
 import { type UnderlayState, underlayEnd } from './discovery/underlay.ts';
 import { type Logger, reason } from './log.ts';
 import { GuestWatch } from './migration/guest-watch.ts';
@@ -25,6 +26,7 @@ export class Agent {
   readonly #parts: AgentParts;
   readonly #log: Logger;
   readonly #guests: GuestWatch;
+  readonly #guestMacs = new GuestMacs();
   readonly #handovers: HandoverCounter;
   readonly #passEvents: PassEvents;
   readonly #reporter: Reporter;
@@ -158,8 +160,9 @@ export class Agent {
     const program = this.#program.inForce;
     const edges = program?.edges ?? [];
     const found = identify(present, edges, ownership(this.#found.devices), claimsOf, offloads);
+    const devices = this.#guestMacs.look(found.devices, { links: present, forwarding: forwarding?.current() });
     this.#found = {
-      devices: await this.#guests.look(found.devices, program?.standby ?? []),
+      devices: await this.#guests.look(devices, program?.standby ?? []),
       problems: [...found.problems, ...(identities?.problems() ?? [])],
     };
     this.#reporter.found(this.#found.devices, this.#underlay);

@@ -42,6 +42,7 @@ for (const [outcome, alias, expected] of identities) {
 const errors: [outcome: string, alias: string, expected: RegExp][] = [
   ['that says nothing', 'mirrorplane:', /kind is missing/],
   ['without a kind', 'mirrorplane:id=a', /kind is missing/],
+  ['with a MAC address that is none', 'mirrorplane:kind=vm;id=a;mac=02:00', /mac "02:00": write a MAC address/],
   ['of an unknown kind', 'mirrorplane:kind=pod;id=a', /kind "pod" is unknown/],
   ['of kind edge', 'mirrorplane:kind=edge;id=a', /declare the edge-connected interface/],
   ['without an id', 'mirrorplane:kind=vm', /id is missing/],
@@ -60,6 +61,14 @@ for (const [outcome, alias, expected] of errors) {
     assert.match(result.error, expected);
   });
 }
+
+test('an alias says which MAC address the guest has', () => {
+  const said = parseAlias('mirrorplane:kind=vm;id=a;mac=02:00:00:00:0A:01');
+  assert.deepEqual(said, {
+    identity: { kind: 'vm', id: 'a', name: '', provider: 'alias' },
+    mac: '02:00:00:00:0a:01',
+  });
+});
 
 test('an alias says whether the guest runs there', () => {
   for (const guest of ['running', 'absent'] as const) {

@@ -2,7 +2,7 @@
 /*
  * guard: what an edge device carries beside business traffic. Management, storage, overlay tunnels and our own
  * ERSPAN have an address of the node itself on the node's side; copies on their way to a recorder have a VLAN ID
- * that a policy pushes.
+ * that a policy pushes, and addresses of what it mirrors.
  */
 #ifndef MIRRORPLANE_GUARD_H
 #define MIRRORPLANE_GUARD_H
@@ -86,10 +86,31 @@ static __always_inline bool is_from_outside(struct __sk_buff *skb, enum hook hoo
     return hook == HOOK_INGRESS || bpf_map_lookup_elem(&physical_devices, &device) != NULL;
 }
 
+static __always_inline bool has_copy_mac(struct copy_mac *key, __u32 side) {
+    __u32 *sides = bpf_map_lookup_elem(&copy_macs, key);
+
+    return sides && *sides & side;
+}
+
+/* True where a frame with a VLAN ID of VLANS_OF_GUESTS can be a copy of what one of those guests sends or receives. */
+static __always_inline bool is_copy_of_guest(struct __sk_buff *skb, __u32 vlan_id) {
+    struct copy_mac from = {.vlan_id = vlan_id};
+    struct copy_mac to = {.vlan_id = vlan_id};
+
+    if (bpf_skb_load_bytes(skb, 0, to.mac, sizeof(to.mac)) ||
+        bpf_skb_load_bytes(skb, sizeof(to.mac), from.mac, sizeof(from.mac)))
+        return true;
+    if (to.mac[0] & 1) {
+        __builtin_memset(to.mac, 0, sizeof(to.mac));
+        to.mac[0] = 1;
+    }
+    return has_copy_mac(&to, COPY_MAC_DESTINATION) || has_copy_mac(&from, COPY_MAC_SOURCE);
+}
+
 /*
  * True where a switch has brought a copy here. One that edges of this node have sent is known again: production traffic
- * may have the VLAN ID too, and the original of the copy may be on its way out. Of others the VLAN ID tells; guests may
- * use it themselves.
+ * may have the VLAN ID too, and the original of the copy may be on its way out. Copies of guests that edges of other
+ * nodes have sent have addresses of those guests. Of all others the VLAN ID tells; guests may use it themselves.
  */
 static __always_inline bool is_returned_copy(struct __sk_buff *skb, enum hook hook, bool is_edge) {
     __u32 vlan_id = outer_vlan_id(skb);
@@ -98,6 +119,8 @@ static __always_inline bool is_returned_copy(struct __sk_buff *skb, enum hook ho
         return false;
     if (has_vlan(VLANS_OF_OTHERS, vlan_id))
         return is_edge || is_from_outside(skb, hook);
+    if (has_vlan(VLANS_OF_GUESTS, vlan_id) && is_from_outside(skb, hook) && is_copy_of_guest(skb, vlan_id))
+        return true;
     return has_vlan(VLANS_OF_NODE, vlan_id) && is_from_outside(skb, hook) && was_sent(skb, vlan_id);
 }
 

@@ -117,6 +117,7 @@ struct {
 enum copy_vlan_set {
     VLANS_OF_OTHERS, /* edges of other nodes push them: a frame that has one is taken for a copy */
     VLANS_OF_NODE,   /* edges of this node push them: what has left is known again, see sent.h */
+    VLANS_OF_GUESTS, /* edges of other nodes push them on copies of guests alone: copy_macs tells the copies */
     COPY_VLAN_SETS,
 };
 
@@ -127,6 +128,15 @@ struct {
     __type(key, __u32);
     __type(value, __u8[512]);
 } copy_vlans SEC(".maps");
+
+/* Key: VLAN ID of VLANS_OF_GUESTS, and MAC address. Value: bits of copy_mac_side. Memory: about 75 bytes an entry. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 16384);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct copy_mac);
+    __type(value, __u32);
+} copy_macs SEC(".maps");
 
 #define SENT_COPIES 131072
 

@@ -253,6 +253,18 @@ struct arrival_key {
     __u8 padding[2];
 };
 
+/* A MAC address that is on copies with this VLAN ID. */
+struct copy_mac {
+    __u8 mac[6]; /* 01:00:00:00:00:00 stands for all multicast and broadcast */
+    __u16 vlan_id;
+};
+
+/* Where the address stands on them, bits. */
+enum copy_mac_side {
+    COPY_MAC_SOURCE = 1,
+    COPY_MAC_DESTINATION = 2,
+};
+
 /* An address of the node itself, as in IPv6; IPv4 is ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */
 struct host_address {
     __u8 bytes[16];

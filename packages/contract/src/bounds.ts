@@ -26,6 +26,8 @@ export const MAX_PEERS = 4096;
 export const MAX_BUDGETS = 256;
 /** Items of an inner list, for example the alternative names of one device. */
 export const MAX_INNER_ITEMS = 256;
+/** MAC addresses in the report of one guest's NIC. */
+export const MAX_GUEST_MACS = 64;
 /** Characters of a text for people, for example the message of a problem. */
 export const MAX_TEXT = 1024;
 /** Characters of a composed identifier, for example "uid/source" of a capture. */

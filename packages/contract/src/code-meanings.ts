@@ -57,7 +57,7 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
     'The field allowFeedback concerns packets that the guest of a destination sends. An edge has no guest.',
   POLICY_RATE_INVALID: 'The rate is not a number from 1 to 100000.',
   POLICY_VLAN_MIRRORED:
-    'The policy is accepted. Edges of other nodes take all frames of that VLAN for copies that a switch has brought, and do not mirror them. Edges of the node that sends the copies leave out only the copies that come back.',
+    'The policy is accepted. Edges of other nodes do not mirror frames of that VLAN that can be copies which a switch has brought: those with a MAC address of a source, broadcast and multicast, or, where the addresses are not known, all. The message says which. Edges of the node that sends the copies leave out only the copies that come back.',
   POLICY_VLAN_SHARED: 'The policy is accepted. A recorder of that VLAN gets the copies of all these policies.',
   POLICY_MANY: 'The policy is accepted. Many more policies work, but are hard to oversee.',
   DESTINATION_ABSENT: 'No node has the interface now. The policy waits, and nothing is copied.',

@@ -1,6 +1,6 @@
 /** The inventory of the cluster: declared by operators, observed by agents, and both merged. */
 import * as z from 'zod';
-import { MAX_COUNT, MAX_INNER_ITEMS, Text, Word } from './bounds.ts';
+import { MAX_COUNT, MAX_GUEST_MACS, MAX_INNER_ITEMS, Text, Word } from './bounds.ts';
 import { ReasonCode } from './errors.ts';
 import { DeviceName, DeviceReference, InterfaceId, MacAddress, Name, Timestamp } from './names.ts';
 
@@ -121,6 +121,17 @@ export type DeviceIdentity = z.infer<typeof DeviceIdentity>;
 export const GuestState = z.enum(['running', 'absent']);
 export type GuestState = z.infer<typeof GuestState>;
 
+const guestMacs = z
+  .array(MacAddress)
+  .min(1)
+  .max(MAX_GUEST_MACS)
+  .optional()
+  .meta({
+    description:
+      'MAC addresses that the guest uses: what its identity provider says, and what its bridge has learned. ' +
+      'Absent: not known, or more than 64.',
+  });
+
 /** A kernel netdev on a node, as an agent observes it. */
 export const Device = z
   .object({
@@ -133,6 +144,7 @@ export const Device = z
     identity: DeviceIdentity.optional(),
     identityError: Text.optional().meta({ description: 'Why an alias that names Mirrorplane cannot be read.' }),
     guest: GuestState.optional(),
+    guestMacs,
     notMirrorable: z
       .object({ guest: Text.optional(), edge: Text.optional(), destination: Text.optional() })
       .optional()
@@ -160,6 +172,7 @@ export const InterfaceDevice = z.object({
   mtu: z.number().int(),
   up: z.boolean(),
   guest: GuestState.optional(),
+  guestMacs,
   notMirrorable: z
     .string()
     .optional()

@@ -1,6 +1,6 @@
 /** The node program: the whole desired state of one node's data plane. Made by the planner, carried out by the agent. */
 import * as z from 'zod';
-import { DeviceReference, InterfaceId, MAX_GENERATION, MAX_SESSION, Name } from './names.ts';
+import { DeviceReference, InterfaceId, MAX_GENERATION, MAX_SESSION, MacAddress, Name } from './names.ts';
 import { TrafficDirection } from './policy.ts';
 
 /**
@@ -118,6 +118,17 @@ export type EdgeBinding = z.infer<typeof EdgeBinding>;
 export const Standby = z.object({ interface: InterfaceId, role: z.enum(['origin', 'target']) });
 export type Standby = z.infer<typeof Standby>;
 
+/** Copies of guests with this VLAN ID, as they leave edges of other nodes. */
+export const GuestCopies = z.object({
+  vlanId: z.number().int().min(1).max(4094),
+  direction: TrafficDirection.meta({
+    description:
+      'outbound: a copy has one of the addresses as its source. inbound: as its destination, or goes to many.',
+  }),
+  macs: z.array(MacAddress),
+});
+export type GuestCopies = z.infer<typeof GuestCopies>;
+
 /** Desired state of one node. Level-triggered: applying it twice changes nothing. */
 export const NodeProgram = z
   .object({
@@ -135,6 +146,14 @@ export const NodeProgram = z
         description:
           'Part of copyVlans: VLAN IDs that only edges of this node push. Here each copy that comes back is recognised, ' +
           'and all other frames with these VLAN IDs are mirrored. Absent: none.',
+      }),
+    guestCopies: z
+      .array(GuestCopies)
+      .optional()
+      .meta({
+        description:
+          'VLAN IDs of copyVlans that edges of other nodes push on copies of guests alone. Frames with other addresses ' +
+          'are mirrored. Absent: none.',
       }),
     standby: z.array(Standby).default([]).meta({ description: 'Interfaces of policies that migrate live now.' }),
     handingOver: z.array(InterfaceId).default([]).meta({

@@ -145,5 +145,6 @@ export function makeVm(name: string, kind: 'vm' | 'nfv', node: string, index: nu
  */
 export function identityAlias(vm: LabVm, guest?: 'absent'): string {
   const identity = `mirrorplane:kind=${vm.kind};id=${vm.id};name=${vm.name} ${vm.guestDevice};network=${VM_NETWORK}`;
-  return guest === undefined ? identity : `${identity};guest=${guest}`;
+  const alias = `${identity};mac=${vm.mac}`;
+  return guest === undefined ? alias : `${alias};guest=${guest}`;
 }

@@ -58,8 +58,10 @@ test('a device on a node carries the identity alias', async () => {
   const { stdout } = await lab.exec('node-1', ['ip', '-j', 'link', 'show']);
   const links = JSON.parse(stdout) as { ifname: string; ifalias?: string }[];
   const alias = (device: string) => links.find((link) => link.ifname === device)?.ifalias;
-  assert.equal(alias('tap-web-1'), 'mirrorplane:kind=vm;id=web-1/0;name=web-1 eth0;network=blue');
-  assert.equal(alias('tap-fw-1'), 'mirrorplane:kind=nfv;id=fw-1/0;name=fw-1 eth0;network=blue');
+  const web = 'mirrorplane:kind=vm;id=web-1/0;name=web-1 eth0;network=blue';
+  assert.equal(alias('tap-web-1'), `${web};mac=${lab.mac('web-1')}`);
+  const firewall = 'mirrorplane:kind=nfv;id=fw-1/0;name=fw-1 eth0;network=blue';
+  assert.equal(alias('tap-fw-1'), `${firewall};mac=${lab.mac('fw-1')}`);
 });
 
 test('business traffic between a gateway and a physical host passes the edge NIC untagged', async () => {

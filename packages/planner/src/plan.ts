@@ -11,6 +11,7 @@ import {
   type StatusReason,
 } from '@mirrorplane/contract';
 import { type Cluster, handoverNodes, homeNode, indexCluster } from './cluster.ts';
+import { addCopyVlans } from './copy-vlans.ts';
 import { byText, sortedBy } from './order.ts';
 import { connect, type Path, prepareHandover } from './paths.ts';
 import { type Placement, place } from './place.ts';
@@ -93,11 +94,6 @@ export function plan(
   return { programs, sessions: allocated.sessions, policies: new Map(plans) };
 }
 
-function domainOfNode(node: string, cluster: Cluster): string | undefined {
-  const pool = cluster.nodes.get(node)?.pool;
-  return pool === undefined ? undefined : cluster.domainOfPool.get(pool);
-}
-
 /** A budget is used where copies are made, so each node's delivery of the policy carries it. */
 function addBudgets(policies: readonly Policy[], programs: ReadonlyMap<string, PlannedProgram>): void {
   const rates = new Map(policies.map(({ uid, maxRate }) => [uid, maxRate]));
@@ -128,30 +124,6 @@ function addStandby(
     }
     if (item && handovers.some(({ role }) => role === 'target')) {
       programs.get(homeNode(item)!)?.handingOver.push(id);
-    }
-  }
-}
-
-/**
- * Tells every node which VLAN IDs carry copies in its communication domain, because a switch may
- * bring copies to any edge. Also tells the node which of these VLAN IDs only its own edges push:
- * the node recognises such copies.
- */
-function addCopyVlans(policies: readonly Policy[], programs: Map<string, PlannedProgram>, cluster: Cluster): void {
-  const pushed = policies.flatMap(({ enabled, destination, vlanId }) => {
-    const node = cluster.interfaces.get(destination)?.edge?.node;
-    const domain = node === undefined ? undefined : domainOfNode(node, cluster);
-    return !enabled || vlanId === undefined || domain === undefined ? [] : [{ node, domain, vlanId }];
-  });
-  const byDomain = Map.groupBy(pushed, ({ domain }) => domain);
-  for (const [node, program] of programs) {
-    const domain = domainOfNode(node, cluster);
-    const all = domain === undefined ? [] : (byDomain.get(domain) ?? []);
-    const elsewhere = new Set(all.filter((item) => item.node !== node).map(({ vlanId }) => vlanId));
-    program.copyVlans = [...new Set(all.map(({ vlanId }) => vlanId))].sort((a, b) => a - b);
-    const own = program.copyVlans.filter((id) => !elsewhere.has(id));
-    if (own.length > 0) {
-      program.ownCopyVlans = own;
     }
   }
 }

@@ -2,20 +2,13 @@
  * Warnings about the effect of a VLAN ID of copies on other policies. They are shown when a policy
  * is written, and in the dry run.
  */
-import type { Policy, PolicySpec, Warning } from '@mirrorplane/contract';
+import type { Policy, Warning } from '@mirrorplane/contract';
 import { type Cluster, homeDomain } from './cluster.ts';
+import { guestCopiesOf, type Push, pushOf, type Writing } from './copy-vlans.ts';
 import { sortedBy } from './order.ts';
 
 /** The most names in one message. A policy may have a thousand sources. */
 const MAX_NAMES = 4;
-
-/** Copies that leave a node with a VLAN ID. */
-interface Push {
-  policy: string;
-  vlanId: number;
-  node: string;
-  domain: string;
-}
 
 /** An edge whose traffic a policy mirrors. */
 interface MirroredEdge {
@@ -26,12 +19,10 @@ interface MirroredEdge {
   vlans: readonly number[] | undefined;
 }
 
-type Writing = Pick<PolicySpec, 'name' | 'sources' | 'destination' | 'vlanId'>;
-
 /**
  * - `POLICY_VLAN_MIRRORED`: a policy pushes a VLAN ID that mirrored edges of another policy may
- *   carry. On nodes other than the one where copies leave, all frames of that VLAN count as copies
- *   that a switch has brought.
+ *   carry. Which frames there count as copies depends on what is known of the copies, see
+ *   copy-vlans.ts.
  * - `POLICY_VLAN_SHARED`: other policies of the communication domain push the same VLAN ID.
  *
  * @param others all other policies; disabled ones have no effect
@@ -44,20 +35,12 @@ export function vlanWarnings(spec: Writing, others: readonly Policy[], cluster: 
     ({ name }) => name,
   );
   const pushes = enabled.flatMap((policy) => pushOf(policy, cluster) ?? []);
+  const telling = tellingVlans(push ? [...pushes, push] : pushes);
   return [
-    ...(push ? enabled.flatMap((policy) => pushed(push, policy, mirroredEdges(policy, cluster))) : []),
-    ...pushes.flatMap((other) => carried(other, edges)),
+    ...(push ? enabled.flatMap((policy) => pushed(push, policy, mirroredEdges(policy, cluster), telling)) : []),
+    ...pushes.flatMap((other) => carried(other, edges, telling)),
     ...(push ? shared(push, pushes) : []),
   ];
-}
-
-function pushOf({ name, destination, vlanId }: Writing, cluster: Cluster): Push | undefined {
-  const item = cluster.interfaces.get(destination);
-  const domain = item?.edge && homeDomain(cluster, item);
-  if (vlanId === undefined || domain === undefined || !item?.edge) {
-    return undefined;
-  }
-  return { policy: name, vlanId, node: item.edge.node, domain };
 }
 
 function mirroredEdges({ sources }: Writing, cluster: Cluster): MirroredEdge[] {
@@ -70,47 +53,93 @@ function mirroredEdges({ sources }: Writing, cluster: Cluster): MirroredEdge[] {
   });
 }
 
-/**
- * Edges that a switch may bring the copies to: on other nodes, and on the node where copies leave.
- */
-function reached({ vlanId, node, domain }: Push, edges: readonly MirroredEdge[]): [MirroredEdge[], MirroredEdge[]] {
-  const carrying = edges.filter((edge) => edge.domain === domain && (edge.vlans?.includes(vlanId) ?? true));
-  return [carrying.filter((edge) => edge.node !== node), carrying.filter((edge) => edge.node === node)];
+/** Whether copies are recognised by MAC addresses at an edge of another node. */
+type Telling = (push: Push, edge: MirroredEdge) => boolean;
+
+function tellingVlans(pushes: readonly Push[]): Telling {
+  const byEdgeNode = new Map<string, ReadonlySet<number>>();
+  return ({ vlanId, domain }, { node }) => {
+    const others = () => pushes.filter((other) => other.domain === domain && other.node !== node);
+    const known = byEdgeNode.get(node) ?? new Set(guestCopiesOf(others()).map((copies) => copies.vlanId));
+    byEdgeNode.set(node, known);
+    return known.has(vlanId);
+  };
+}
+
+/** Edges that a switch may bring copies to, by the way in which copies are recognised there. */
+interface Reached {
+  /** By the VLAN ID alone. */
+  byVlan: MirroredEdge[];
+  /** By MAC addresses of the sources. */
+  byAddress: MirroredEdge[];
+  /** One by one: the copies leave the same node. */
+  byCopy: MirroredEdge[];
+}
+
+function reached(push: Push, edges: readonly MirroredEdge[], telling: Telling): Reached {
+  const carrying = edges.filter(
+    ({ domain, vlans }) => domain === push.domain && (vlans?.includes(push.vlanId) ?? true),
+  );
+  const elsewhere = carrying.filter(({ node }) => node !== push.node);
+  return {
+    byVlan: elsewhere.filter((edge) => !telling(push, edge)),
+    byAddress: elsewhere.filter((edge) => telling(push, edge)),
+    byCopy: carrying.filter(({ node }) => node === push.node),
+  };
 }
 
 /** The effect of the written policy on edges of another policy. */
-function pushed(push: Push, { name }: Policy, edges: readonly MirroredEdge[]): Warning[] {
-  const [elsewhere, here] = reached(push, edges);
+function pushed(push: Push, { name }: Policy, edges: readonly MirroredEdge[], telling: Telling): Warning[] {
+  const { byVlan, byAddress, byCopy } = reached(push, edges, telling);
   const vlan = `VLAN ${push.vlanId}`;
-  const taken = `policy "${name}" does not mirror frames of ${vlan} at ${listed(elsewhere)} any more: such frames count as copies of this policy that a switch has brought`;
-  const mixed = `policy "${name}" mirrors ${listed(here)}, where copies of this policy and other frames of ${vlan} may meet: copies that come back are not mirrored, and all other frames are`;
-  return messagesOf(elsewhere, taken, here, mixed).map((message) => ({
-    code: 'POLICY_VLAN_MIRRORED',
-    field: 'vlanId',
-    message: `${message}; use a VLAN ID that carries no other traffic`,
-  }));
+  return warningsOf('vlanId', 'use a VLAN ID that carries no other traffic', [
+    [
+      byVlan,
+      `policy "${name}" does not mirror frames of ${vlan} at ${listed(byVlan)} any more: such frames count as copies of this policy that a switch has brought`,
+    ],
+    [
+      byAddress,
+      `policy "${name}" does not mirror frames of ${vlan} ${kindsOf(push, 'this policy')} at ${listed(byAddress)} any more: such frames count as copies of this policy that a switch has brought, and all other frames are mirrored`,
+    ],
+    [
+      byCopy,
+      `policy "${name}" mirrors ${listed(byCopy)}, where copies of this policy and other frames of ${vlan} may meet: copies that come back are not mirrored, and all other frames are`,
+    ],
+  ]);
 }
 
 /** The effect of another policy on edges of the written policy. */
-function carried(push: Push, edges: readonly MirroredEdge[]): Warning[] {
-  const [elsewhere, here] = reached(push, edges);
+function carried(push: Push, edges: readonly MirroredEdge[], telling: Telling): Warning[] {
+  const { byVlan, byAddress, byCopy } = reached(push, edges, telling);
   const vlan = `VLAN ${push.vlanId}`;
-  const taken = `frames of ${vlan} at ${listed(elsewhere)} are not mirrored: they count as copies of policy "${push.policy}" that a switch has brought`;
-  const mixed = `at ${listed(here)} copies of policy "${push.policy}" and other frames of ${vlan} may meet: copies that come back are not mirrored, and all other frames are`;
-  return messagesOf(elsewhere, taken, here, mixed).map((message) => ({
-    code: 'POLICY_VLAN_MIRRORED',
-    field: 'sources',
-    message: `${message}; give policy "${push.policy}" a VLAN ID that carries no other traffic`,
-  }));
+  const other = `policy "${push.policy}"`;
+  return warningsOf('sources', `give ${other} a VLAN ID that carries no other traffic`, [
+    [
+      byVlan,
+      `frames of ${vlan} at ${listed(byVlan)} are not mirrored: they count as copies of ${other} that a switch has brought`,
+    ],
+    [
+      byAddress,
+      `frames of ${vlan} ${kindsOf(push, other)} at ${listed(byAddress)} are not mirrored: they count as copies that a switch has brought, and all other frames are mirrored`,
+    ],
+    [
+      byCopy,
+      `at ${listed(byCopy)} copies of ${other} and other frames of ${vlan} may meet: copies that come back are not mirrored, and all other frames are`,
+    ],
+  ]);
 }
 
-function messagesOf(
-  elsewhere: readonly MirroredEdge[],
-  taken: string,
-  here: readonly MirroredEdge[],
-  mixed: string,
-): string[] {
-  return [...(elsewhere.length > 0 ? [taken] : []), ...(here.length > 0 ? [mixed] : [])];
+/** The frames that can be copies of the push. */
+function kindsOf({ direction }: Push, policy: string): string {
+  const sides = { all: 'from or to', inbound: 'to', outbound: 'from' }[direction];
+  const groups = direction === 'outbound' ? '' : ', broadcast and multicast,';
+  return `${sides} MAC addresses of sources of ${policy}${groups}`;
+}
+
+function warningsOf(field: string, remedy: string, groups: [MirroredEdge[], string][]): Warning[] {
+  return groups
+    .filter(([edges]) => edges.length > 0)
+    .map(([, message]) => ({ code: 'POLICY_VLAN_MIRRORED', field, message: `${message}; ${remedy}` }));
 }
 
 function shared({ vlanId, domain }: Push, pushes: readonly Push[]): Warning[] {

@@ -32,6 +32,7 @@ interface ShortInterface {
   notMirrorable?: string;
   noDestination?: string;
   sharesWith?: string[];
+  guestMacs?: string[];
   edge?: Inventory['interfaces'][number]['edge'];
 }
 
@@ -68,7 +69,19 @@ function entriesOf<T>(record: Record<string, T | null>): [string, T][] {
 
 function expandInterface(
   id: string,
-  { kind, on = [], home, pool, mtu = 1500, device, notMirrorable, noDestination, sharesWith, edge }: ShortInterface,
+  {
+    kind,
+    on = [],
+    home,
+    pool,
+    mtu = 1500,
+    device,
+    notMirrorable,
+    noDestination,
+    sharesWith,
+    guestMacs,
+    edge,
+  }: ShortInterface,
   index: number,
   nodes: Map<string, { pool: string }>,
 ): Inventory['interfaces'][number] {
@@ -91,6 +104,7 @@ function expandInterface(
       ...(notMirrorable !== undefined && { notMirrorable }),
       ...(noDestination !== undefined && { noDestination }),
       ...(sharesWith && { sharesWith }),
+      ...(guestMacs && { guestMacs }),
     })),
   };
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { type Inventory, MANY_POLICIES, MAX_SOURCES, type Policy } from '@mirrorplane/contract';
 import { MAX_SESSIONS_PER_NODE, observe, plan, statusFrom, validate } from '@mirrorplane/planner';
+import { MAX_COPY_MACS } from '../src/copy-vlans.ts';
 import { manyPolicies } from './arbitrary.ts';
 import { inventoryOf, policyOf, specOf } from './golden.ts';
 
@@ -132,4 +133,48 @@ test('a node receives 1023 policies; the 1024th keeps its local captures and get
   const afterwards = plan(policies.slice(1), inventory, result.sessions);
   assert.deepEqual(afterwards.sessions['node-0']!.policies[last], { session: 1, generation: 1, end: 'd0' });
   assert.deepEqual(afterwards.policies.get(last)!.reasons, []);
+});
+
+test(`a node is told ${MAX_COPY_MACS} addresses of copies at most: the VLAN ID decides where there is no room, and a warning says so`, () => {
+  const each = MAX_COPY_MACS / 8 - 1;
+  const hex = (n: number) =>
+    `02:00:00:${[16, 8, 0].map((by) => ((n >> by) & 255).toString(16).padStart(2, '0')).join(':')}`;
+  const edge = (id: string, node: string) => ({
+    id,
+    kind: 'edge' as const,
+    edge: { node, device: 'eth1' },
+    devices: [],
+  });
+  const base = clusterOf(2, 2, 9 * each);
+  const inventory: Inventory = {
+    ...base,
+    interfaces: [
+      ...base.interfaces.map((item, i) => ({
+        ...item,
+        devices: item.devices.map((device) => ({ ...device, guestMacs: [hex(i)] })),
+      })),
+      edge('mirrored', 'node-0'),
+      edge('out', 'node-1'),
+    ],
+  };
+  const pushing = Array.from({ length: 9 }, (_, k) =>
+    policyOf({
+      name: `p${k}`,
+      sources: Array.from({ length: each }, (_, i) => `s${k * each + i}`),
+      destination: 'out',
+      vlanId: 109 - k,
+    }),
+  );
+  const mirror = policyOf({ name: 'e', sources: ['mirrored'], destination: 'out', vlanId: 300 });
+  const { guestCopies = [], copyVlans } = plan([...pushing, mirror], inventory).programs.get('node-0')!;
+  assert.deepEqual(
+    guestCopies.map(({ vlanId }) => vlanId),
+    [101, 102, 103, 104, 105, 106, 107, 108],
+  );
+  assert.equal(guestCopies.flatMap(({ macs }) => macs).length + guestCopies.length, MAX_COPY_MACS);
+  assert.deepEqual(copyVlans, [101, 102, 103, 104, 105, 106, 107, 108, 109, 300]);
+  const { warnings } = validate(specOf(mirror), { policies: pushing, inventory });
+  const says = (vlan: number) => warnings.find(({ message }) => message.includes(`VLAN ${vlan} `))?.message ?? '';
+  assert.match(says(108), /VLAN 108 from or to MAC addresses of sources of policy "p1", broadcast and multicast,/);
+  assert.match(says(109), /VLAN 109 at "mirrored" \(node "node-0"\) are not mirrored/);
 });

@@ -3,7 +3,7 @@
  * and `fake.ts` is one in memory. It uses words of the kernel (ifindex, hook). `reconcile.ts`
  * translates a node program into them.
  */
-import type { CaptureCounts, CounterReport, ErrorCode, HookKind } from '@mirrorplane/contract';
+import type { CaptureCounts, CounterReport, ErrorCode, GuestCopies, HookKind } from '@mirrorplane/contract';
 
 /** Bytes around a frame on an Ethernet wire: checksum, preamble, gap. Budgets count them. */
 export const AROUND_FRAME = 24;
@@ -165,6 +165,11 @@ export interface DatapathState {
    * recognised one by one. Default none.
    */
   copyVlans?: number[];
+  /**
+   * Copies of guests with a VLAN ID that is not among `copyVlans`, as they leave edges of other nodes: a frame from outside
+   * is such a copy where it has one of these addresses. Default none.
+   */
+  guestCopies?: GuestCopies[];
   /** Bytes of copies a second that the node may make. Left out: no limit. */
   maxRate?: number;
   /**

@@ -2,13 +2,16 @@
  * The identity provider `alias`. Any orchestrator can give a device its identity with `ip link set
  * DEV alias 'mirrorplane:kind=vm;id=web-1/0;name=web-1 eth0;network=blue'`.
  */
-import { type DeviceIdentity, GuestState, InterfaceId } from '@mirrorplane/contract';
+import { type DeviceIdentity, GuestState, InterfaceId, MacAddress } from '@mirrorplane/contract';
 import { MAX_TEXT } from './provider.ts';
 
 const PREFIX = 'mirrorplane:';
 
 /** The result of an alias: an identity, an error, or undefined for an alias of other software. */
-export type AliasResult = { identity: DeviceIdentity; guest?: GuestState } | { error: string } | undefined;
+export type AliasResult =
+  | { identity: DeviceIdentity; guest?: GuestState; mac?: string }
+  | { error: string }
+  | undefined;
 
 /**
  * Reads the alias of a device. Keys may have any order. Unknown keys are ignored, for later
@@ -68,8 +71,13 @@ function identityOf(fields: ReadonlyMap<string, string>): AliasResult {
   if (guest !== undefined && !state.success) {
     return { error: `guest "${guest}": write guest=running or guest=absent` };
   }
+  const mac = MacAddress.safeParse(fields.get('mac')?.toLowerCase());
+  if (fields.has('mac') && !mac.success) {
+    return { error: `mac "${fields.get('mac')}": write a MAC address, for example mac=02:00:00:00:00:01` };
+  }
   return {
     identity: { kind, id, name, ...(network ? { network } : {}), provider: 'alias' },
     ...(state.success && { guest: state.data }),
+    ...(mac.success && { mac: mac.data }),
   };
 }

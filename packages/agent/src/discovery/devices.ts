@@ -182,6 +182,10 @@ function withIdentity(link: Link, edge: string | undefined, claims: readonly Cla
   if (device.identity !== undefined && guest !== undefined) {
     device.guest = guest;
   }
+  const macs = [said, ...claims].flatMap((claim) => ('mac' in claim && claim.mac) || []);
+  if (device.identity !== undefined && macs.length > 0) {
+    device.guestMacs = [...new Set(macs)];
+  }
   return device;
 }
 

@@ -70,7 +70,8 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
       mirrorDevice: around.underlay.underlay === undefined ? 0 : around.underlay.ifindex,
       hostAddresses: [...(around.hostAddresses ?? [])],
       physicalDevices: [...physicalDevices(around), ...firewallUplinks(captures, around.links ?? [])],
-      copyVlans: program.copyVlans.filter((id) => !program.ownCopyVlans?.includes(id)),
+      copyVlans: program.copyVlans.filter((id) => !toldApart(program).has(id)),
+      ...(program.guestCopies && { guestCopies: program.guestCopies }),
       ...(around.maxRate !== undefined && { maxRate: bytesPerSecond(around.maxRate) }),
       protect: around.throttled !== undefined,
       protectCpu: around.cpuThrottled !== undefined,
@@ -84,6 +85,11 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
       ...unprotected(around),
     ],
   };
+}
+
+/** VLAN IDs of which something else than the ID tells what is a copy. */
+function toldApart({ ownCopyVlans = [], guestCopies = [] }: NodeProgram): ReadonlySet<number> {
+  return new Set([...ownCopyVlans, ...guestCopies.map(({ vlanId }) => vlanId)]);
 }
 
 function guestDevices({ devices }: Surroundings): ReadonlySet<number> {

@@ -248,6 +248,92 @@ test('a VLAN ID that edges of other nodes push is taken for that of copies', asy
   assert.deepEqual(await counted(edge, 'inbound'), { matched: 0, isCopy: 10 });
 });
 
+test('of a VLAN ID that edges of other nodes push on copies of guests, frames with addresses of these guests are taken for copies', async () => {
+  const [known, other] = ['020000000f01', '020000000f02'];
+  const text = (mac: string) => mac.match(/../g)!.join(':');
+  const [ALL, GROUP] = ['ffffffffffff', '01005e000001'];
+  for (const [direction, skipped] of [
+    ['all', ['from', 'to', 'broadcast', 'multicast']],
+    ['inbound', ['to', 'broadcast', 'multicast']],
+    ['outbound', ['from']],
+  ] as const) {
+    const { edge } = await apply({
+      copyVlans: [],
+      guestCopies: [{ vlanId: OTHERS_VLAN, direction, macs: [text(known)] }],
+    });
+    const sent: Record<string, Buffer> = {
+      from: tagged(frame(other, known, 1), OTHERS_VLAN),
+      to: tagged(frame(known, other, 2), OTHERS_VLAN),
+      broadcast: tagged(frame(ALL, other, 3), OTHERS_VLAN),
+      multicast: tagged(frame(GROUP, other, 4), OTHERS_VLAN),
+      others: tagged(frame(other, '020000000f03', 5), OTHERS_VLAN),
+      'tag inside': tagged(tagged(frame(other, '020000000f03', 6), 7), OTHERS_VLAN),
+      'another VLAN': tagged(frame(other, known, 7), OTHERS_VLAN + 1),
+      'priority tag': tagged(frame(other, known, 8), 0),
+      untagged: frame(known, other, 9),
+    };
+    const copied = Object.keys(sent).filter((name) => !(skipped as readonly string[]).includes(name));
+    await sniffing(['recp'], async ([mirrored]) => {
+      for (const one of Object.values(sent)) {
+        sockets.get('nicp')!.send(one);
+      }
+      // A copy of a frame that has a tag already is no other frame.
+      sockets.get('nicp')!.send(tagged(tagged(frame(other, known, 10), 7), OTHERS_VLAN));
+      const isCopy = skipped.length + (direction === 'inbound' ? 0 : 1);
+      await accounted(edge, Object.keys(sent).length + 1);
+      assert.deepEqual(await counted(edge, 'inbound'), { matched: Object.keys(sent).length + 1 - isCopy, isCopy });
+      const seen = await mirrored.expect(copied.length + (direction === 'inbound' ? 1 : 0));
+      // Behind the tag of the policy is the frame as it came.
+      const plain = new Set(seen.map((one) => Buffer.concat([one.subarray(0, 12), one.subarray(16)]).toString('hex')));
+      for (const [name, one] of Object.entries(sent)) {
+        assert.equal(plain.has(one.toString('hex')), copied.includes(name), `${direction}: ${name}`);
+      }
+    });
+    // What the node sends out there is no copy that came back.
+    const before = await counted(edge, 'outbound');
+    sockets.get('nic')!.send(sent.from!);
+    assert.equal((await counted(edge, 'outbound')).matched - before.matched, 1);
+  }
+  const { edge } = await apply({ copyVlans: [] });
+  sockets.get('nicp')!.send(tagged(frame(other, known, 1), OTHERS_VLAN));
+  await accounted(edge, 1);
+  assert.deepEqual(await counted(edge, 'inbound'), { matched: 1, isCopy: 0 }, 'when they are gone');
+});
+
+for (const six of [false, true]) {
+  test(`datagrams of an ${six ? 'IPv6' : 'IPv4'} super-packet of UDP that come back are not copied again`, async () => {
+    const { edge } = await apply();
+    const size = 1400;
+    const payload = Buffer.alloc(5 * size + 3);
+    for (let at = 0; at < payload.length; at += 2) {
+      payload.writeUInt8((at / 2) & 0xff, at);
+    }
+    const [big] = scapy({ udp: [{ payload, six }] }).udp;
+    const transport = six ? 54 : 34;
+    const headers = transport + 8;
+    // The device takes no super-packets: the kernel cuts the copy, behind all programs.
+    run('ethtool', '-K', 'out', 'tx-udp-segmentation', 'off');
+    let datagrams: Buffer[];
+    try {
+      datagrams = await copiesOf(6, () => sockets.get('vmp')!.send(big!, { kind: 'udp', segment: size, transport }));
+    } finally {
+      run('ethtool', '-K', 'out', 'tx-udp-segmentation', 'on');
+    }
+    for (const one of datagrams) {
+      // A switch fills up what is too short.
+      sockets.get('nicp')!.send(Buffer.concat([one, Buffer.alloc(Math.max(0, 64 - one.length))]));
+    }
+    await accounted(edge, datagrams.length);
+    assert.deepEqual(await counted(edge, 'inbound'), { matched: 0, isCopy: datagrams.length });
+    const next = Buffer.from(datagrams[1]!);
+    const at = 4 + headers + 4; // in the payload, behind the tag
+    next.writeUInt8(next.readUInt8(at) ^ 1, at);
+    sockets.get('nicp')!.send(next);
+    await accounted(edge, datagrams.length + 1);
+    assert.deepEqual(await counted(edge, 'inbound'), { matched: 1, isCopy: datagrams.length });
+  });
+}
+
 test('two edges that are mirrored into each other by a switch that floods make no loop', async () => {
   const ends = { nic: `nic-${++runs}`, out: `out-${runs}` };
   const capture = (device: 'nic' | 'out', delivery: string, policy: string) =>

@@ -196,7 +196,7 @@ function contestOf(id: string, other: Sighting, holder: Sighting, elsewhere: boo
 
 /** A device as the API shows it with its interface. */
 function toInterfaceDevice(node: string, device: Device, kind: InterfaceKind): InterfaceDevice {
-  const { name, ifindex, mac, mtu, up, guest, warning, sharesWith } = device;
+  const { name, ifindex, mac, mtu, up, guest, guestMacs, warning, sharesWith } = device;
   const notMirrorable = whyNotMirrorable(device, kind);
   const noDestination = kind === 'edge' ? undefined : device.notMirrorable?.destination;
   return {
@@ -207,6 +207,7 @@ function toInterfaceDevice(node: string, device: Device, kind: InterfaceKind): I
     mtu,
     up,
     ...(guest && { guest }),
+    ...(guestMacs && { guestMacs }),
     ...(notMirrorable !== undefined && { notMirrorable }),
     ...(noDestination !== undefined && { noDestination }),
     ...(warning !== undefined && { warning }),

@@ -20,6 +20,7 @@ const MAX_PEERS = 4096;
 /** Order of writing, and below it the order of removal. */
 const WRITTEN = [
   'place',
+  'copyMacs',
   'copyVlans',
   'budgets',
   'physicalDevices',
@@ -39,6 +40,7 @@ const REMOVED = [
   'destinations',
   'hostAddresses',
   'physicalDevices',
+  'copyMacs',
 ] as const;
 
 /** Lives for one apply, and holds the data that its phases share. */

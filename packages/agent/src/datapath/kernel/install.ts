@@ -35,6 +35,7 @@ export const MAPS = [
   'counted_frames',
   'host_addresses',
   'copy_vlans',
+  'copy_macs',
   'node_place',
   'sent_copies',
   'budget_rates',

@@ -7,6 +7,7 @@ import {
   type CaptureCounts,
   type Count,
   DROP_REASONS,
+  type GuestCopies,
   type PeerReport,
   SKIP_REASONS,
   TERMINATION_DROP_REASONS,
@@ -88,6 +89,7 @@ export const LAYOUT = {
   },
   sequence_state: { size: 24, fields: { next: 0, started: 4, missing: 8, late: 16 } },
   budget: { size: 16, fields: { rate: 0, burst: 8 } },
+  copy_mac: { size: 8, fields: { mac: 0, vlan_id: 6 } },
   bucket: { size: 32, fields: { tokens: 0, filled: 8, passed: 16, refused: 24 } },
   arrival_port: { size: 16, fields: { bridge: 0, uplink: 4, feedback: 8, overruled: 12 } },
   destination: { size: 40, fields: { since: 0, window: 8, feedback: 16, own: 24, noted: 28, arriving: 32 } },
@@ -112,7 +114,11 @@ export const LOCKED_BUCKET_SIZE = 40;
  */
 export const FIRST_DEVICE_BUDGET = 4097;
 /** enum copy_vlan_set. */
-export const COPY_VLAN_SET = { others: 0, node: 1 } as const;
+export const COPY_VLAN_SET = { others: 0, node: 1, guests: 2 } as const;
+/** enum copy_mac_side. */
+export const COPY_MAC_SIDE = { source: 1, destination: 2 } as const;
+/** Means every multicast and broadcast address. */
+const GROUP_MAC = '01:00:00:00:00:00';
 /** Bytes of a set with one bit for each VLAN ID. */
 export const VLAN_SET_SIZE = 512;
 /** enum capture_flag. */
@@ -278,6 +284,19 @@ export function encodeArrivalKey(bridge: number, guestMac: string): Buffer {
   key.writeUInt32LE(bridge, LAYOUT.arrival_key.fields.bridge);
   mac(guestMac).copy(key, LAYOUT.arrival_key.fields.mac);
   return key;
+}
+
+/** The rows of the map `copy_macs` for one VLAN ID. */
+export function encodeCopyMacs({ vlanId, direction, macs }: GuestCopies): [key: Buffer, value: Buffer][] {
+  const received = direction === 'outbound' ? 0 : COPY_MAC_SIDE.destination;
+  const sides = received | (direction === 'inbound' ? 0 : COPY_MAC_SIDE.source);
+  const row = (address: string, value: number): [Buffer, Buffer] => {
+    const key = Buffer.alloc(LAYOUT.copy_mac.size);
+    mac(address).copy(key, LAYOUT.copy_mac.fields.mac);
+    key.writeUInt16LE(vlanId, LAYOUT.copy_mac.fields.vlan_id);
+    return [key, u32Key(value)];
+  };
+  return [...macs.map((address) => row(address, sides)), ...(received ? [row(GROUP_MAC, received)] : [])];
 }
 
 /** @param arriving the guest is about to come from another node */

@@ -139,6 +139,7 @@ function makeTables(maps: Installation['maps']): Tables {
     physicalDevices: table(maps.physical_devices, 4, 4),
     place: table(maps.node_place, 4, LAYOUT.place.size),
     copyVlans: table(maps.copy_vlans, 4, VLAN_SET_SIZE),
+    copyMacs: table(maps.copy_macs, LAYOUT.copy_mac.size, 4),
     budgets: table(maps.budget_rates, 4, LAYOUT.budget.size),
   };
 }

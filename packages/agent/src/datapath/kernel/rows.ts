@@ -14,6 +14,7 @@ import {
   encodeBudget,
   encodeCapture,
   encodeCaptureKey,
+  encodeCopyMacs,
   encodeDelivery,
   encodeDestination,
   encodeHostAddress,
@@ -54,6 +55,7 @@ export interface DatapathRows {
   destinations: Rows;
   hostAddresses: Rows;
   copyVlans: Rows;
+  copyMacs: Rows;
   place: Rows;
   /** All budgets except the node's. */
   budgets: Map<string, Buffer>;
@@ -143,10 +145,11 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
     hostAddresses: rows(state.hostAddresses, (address) => [encodeHostAddress(address), PRESENT]),
     physicalDevices: rows(state.physicalDevices, (ifindex) => [u32Key(ifindex), PRESENT]),
     place: new Map([[u32Key(0).toString('hex'), encodePlace(helper, netns, around.begun(destinationRows))]]),
-    copyVlans: rows(Object.entries({ others: state.copyVlans ?? [], node: ownVlans(state) }), ([set, ids]) => [
+    copyVlans: rows(Object.entries(copyVlanSets(state)), ([set, ids]) => [
       u32Key(COPY_VLAN_SET[set as keyof typeof COPY_VLAN_SET]),
       encodeVlanSet(ids),
     ]),
+    copyMacs: rows((state.guestCopies ?? []).flatMap(encodeCopyMacs), (row) => row),
   };
 }
 
@@ -266,6 +269,11 @@ function destinationsOf({ deliveries }: DatapathState): Destinations {
       return [ifindex, { policies, arriving: group.some(({ arriving }) => arriving) }];
     }),
   );
+}
+
+function copyVlanSets(state: DatapathState): Record<keyof typeof COPY_VLAN_SET, number[]> {
+  const guests = (state.guestCopies ?? []).map(({ vlanId }) => vlanId);
+  return { others: state.copyVlans ?? [], node: ownVlans(state), guests };
 }
 
 /** VLAN IDs that edges of this node push on copies. */
