@@ -13,8 +13,8 @@ export {
   type SentReading,
 } from './observation.ts';
 export { type Plan, type PolicyPlan, plan, type SourcePlan } from './plan.ts';
-export type { PathPlan, PlannedProgram } from './programs.ts';
+export type { InForce, PathPlan, PlannedProgram } from './programs.ts';
 export { MAX_SESSIONS_PER_NODE, type Sessions } from './sessions.ts';
-export { type InForce, type Staged, stage } from './staging.ts';
+export { type Staged, stage } from './staging.ts';
 export { statusFrom } from './status.ts';
 export { normalise, type ValidationContext, type ValidationResult, validate } from './validate.ts';

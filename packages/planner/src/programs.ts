@@ -5,6 +5,17 @@ import type { Cluster } from './cluster.ts';
 /** A node program, before the controller numbers it. */
 export type PlannedProgram = Omit<NodeProgram, 'revision'>;
 
+/** What the controller knows about the program in a node's kernel. */
+export interface InForce {
+  /** The program that the node has confirmed. Undefined: its content is unknown. */
+  confirmed?: PlannedProgram;
+  /** The program that the node was sent last. Undefined: unknown. */
+  last?: PlannedProgram;
+  /** All programs that the node may run: the confirmed one, and all that it was sent since. */
+  possible: readonly PlannedProgram[];
+  connected: boolean;
+}
+
 /** A pair of nodes with ERSPAN between them: `delivery` in the program of `from`, `termination` in that of `to`. */
 export interface PathPlan {
   from: string;

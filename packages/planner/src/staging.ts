@@ -4,18 +4,8 @@
  * programs that nodes may get now. Pure.
  */
 import { type Delivery, earlierDeliveryId, type Termination } from '@mirrorplane/contract';
-import type { PlannedProgram } from './programs.ts';
-
-/** What the controller knows about the program in a node's kernel. */
-export interface InForce {
-  /** The program that the node has confirmed. Undefined: its content is unknown. */
-  confirmed?: PlannedProgram;
-  /** The program that the node was sent last. Undefined: unknown. */
-  last?: PlannedProgram;
-  /** All programs that the node may run: the confirmed one, and all that it was sent since. */
-  possible: readonly PlannedProgram[];
-  connected: boolean;
-}
+import { copiesAreKnown } from './known-copies.ts';
+import type { InForce, PlannedProgram } from './programs.ts';
 
 /** The programs that nodes may get now. */
 export interface Staged {
@@ -45,10 +35,11 @@ export function stage(
     return !expired.has(key);
   };
   const migrating = migratingPolicies(planned);
+  const areKnown = copiesAreKnown(planned, inForce);
   const senders = new Map(
     [...planned].map(([node, program]): [string, PlannedProgram] => [
       node,
-      stageSender(program, inForce, { wait, migrating }),
+      stageSender(withoutUnknown(program, inForce.get(node)?.last, { wait, areKnown }), inForce, { wait, migrating }),
     ]),
   );
   const programs = new Map(
@@ -69,6 +60,25 @@ interface Staging {
 function migratingPolicies(planned: ReadonlyMap<string, PlannedProgram>): ReadonlySet<string> {
   const deliveries = [...planned.values()].flatMap((program) => program.deliveries);
   return new Set(deliveries.filter(({ duringHandover }) => duringHandover).map(({ policy }) => policy));
+}
+
+/** Leaves out new captures while nodes that their copies may come back to do not know these copies. */
+function withoutUnknown(
+  planned: PlannedProgram,
+  last: PlannedProgram | undefined,
+  { wait, areKnown }: Pick<Staging, 'wait'> & { areKnown: ReturnType<typeof copiesAreKnown> },
+): PlannedProgram {
+  if (!last || planned.captures.every(({ skipVlanId }) => skipVlanId === undefined)) {
+    return planned;
+  }
+  const { node } = planned;
+  const before = new Set(last.captures.map(({ id }) => id));
+  const begin = planned.captures.filter(({ id, skipVlanId }) => skipVlanId !== undefined && !before.has(id));
+  const unknown = [...new Set(begin.map(({ skipVlanId }) => skipVlanId!))].filter(
+    (vlanId) => !areKnown(node, vlanId) && wait(`${node} makes copies with VLAN ID ${vlanId}`),
+  );
+  const late = new Set(begin.filter(({ skipVlanId }) => unknown.includes(skipVlanId!)));
+  return late.size === 0 ? planned : { ...planned, captures: planned.captures.filter((capture) => !late.has(capture)) };
 }
 
 /**

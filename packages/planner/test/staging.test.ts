@@ -339,3 +339,53 @@ test('whatever changes, and in whatever order nodes confirm: no copy is lost on 
     { numRuns: 300 },
   );
 });
+
+test('a guest is captured for an edge when nodes that mirror edges know its copies, or have been waited for too long', () => {
+  const edge = (node: string) => ({ kind: 'edge' as const, on: [node], edge: { node, device: 'eth1' } });
+  const guest = (last: string) => ({ kind: 'vm' as const, on: ['node-2'], guestMacs: [`02:00:00:00:0a:${last}`] });
+  const cluster = inventoryOf(
+    {
+      pools: { 'pool-a': 'east' },
+      nodes: Object.fromEntries(NODES.map((name, i) => [name, { pool: 'pool-a', underlay: `10.9.0.${i + 1}` }])),
+      interfaces: { 'edge-1': edge('node-1'), 'edge-3': edge('node-3'), a: guest('01'), b: guest('02') },
+    },
+    {},
+  );
+  const mirror = policyOf({ name: 'e', sources: ['edge-1'], destination: 'edge-3', vlanId: 300 });
+  const fabric = (...sources: string[]) => policyOf({ name: 'x', sources, destination: 'edge-3', vlanId: 100 });
+  const known = new Map<string, InForce>();
+  let sessions: Sessions = {};
+  const tell = (policies: Policy[], expired: string[] = []) => {
+    const planned = plan(policies, cluster, sessions);
+    sessions = planned.sessions;
+    return stage(planned.programs, known, new Set(expired));
+  };
+  const apply = ({ programs }: Staged, ...nodes: string[]) => {
+    for (const node of nodes) {
+      const program = programs.get(node)!;
+      known.set(node, { connected: true, confirmed: program, last: program, possible: [program] });
+    }
+  };
+  const sources = ({ programs }: Staged) =>
+    programs.get('node-2')!.captures.flatMap(({ skipVlanId, source }) => (skipVlanId === 100 ? [source] : []));
+
+  apply(tell([mirror]), ...NODES);
+  const begins = [mirror, fabric('a')];
+  apply(tell(begins), 'node-3');
+  const waits = ['node-1 makes copies with VLAN ID 100', 'node-2 makes copies with VLAN ID 100'];
+  assert.deepEqual([sources(tell(begins)), tell(begins).waiting.includes(waits[1]!)], [[], true]);
+  assert.deepEqual(sources(tell(begins, waits)), ['a'], 'waited for too long');
+  known.set('node-1', { ...known.get('node-1')!, connected: false });
+  assert.deepEqual(sources(tell(begins)), ['a'], 'nobody waits for a node that is away');
+  known.set('node-1', { ...known.get('node-1')!, connected: true });
+  apply(tell(begins), 'node-1');
+  assert.deepEqual(sources(tell(begins)), ['a']);
+  apply(tell(begins), ...NODES);
+
+  const more = [mirror, fabric('a', 'b')];
+  assert.deepEqual(sources(tell(more)), ['a'], 'one goes on while the other waits');
+  apply(tell(more), 'node-1');
+  assert.deepEqual(sources(tell(more)), ['a', 'b']);
+  apply(tell(more), ...NODES);
+  assert.deepEqual(tell(more).waiting, []);
+});
