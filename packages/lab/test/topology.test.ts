@@ -36,7 +36,7 @@ test('a VM keeps its MAC and address whatever else the lab has', () => {
 test('the identity alias is what the alias provider reads', () => {
   assert.equal(
     identityAlias(makeVm('fw-1', 'nfv', 'node-1', 8)),
-    'mirrorplane:kind=nfv;id=fw-1/0;name=fw-1 eth0;network=blue;mac=02:01:00:00:00:08',
+    'mirrorplane:kind=nfv;id=fw-1/0;name=fw-1 eth0;network=blue;mac=02:00:00:00:00:08',
   );
 });
 
