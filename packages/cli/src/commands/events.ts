@@ -19,7 +19,7 @@ interface EventsOptions {
 }
 
 const PATH = '/events';
-/** Number of past events that are shown. */
+/** Number of past events that are shown, and below it the number with `--follow`. */
 const SHOWN = 100;
 const SHOWN_BEFORE = 10;
 /** The most events in one answer of the controller. */
