@@ -23,10 +23,10 @@ import {
 } from '../netlink/rtnetlink.ts';
 import type { NeighbourRecord, NeighbourRef } from './neighbour-record.ts';
 
-/** How packets reach an address. */
+/** The way to an address. */
 export type NextHop = { state: 'resolved' } | { state: 'unresolved'; via: string } | { state: 'noRoute'; why: string };
 
-/** The side of the underlay that next hops are looked up from. */
+/** The end of the underlay from which next hops are looked up. */
 export interface UnderlayPort {
   device: string;
   ifindex: number;
@@ -46,7 +46,10 @@ const NUD_NOARP = 0x40;
 const NTF_USE = 0x01;
 const NTF_EXT_LEARNED = 0x10;
 const NTF_EXT_MANAGED = 0x01;
-/** Milliseconds between two rounds that look at everything again and ask for what is unresolved. */
+/**
+ * Milliseconds between two rounds. A round looks everything up again, and resolves missing
+ * addresses.
+ */
 const ROUND_MS = 5000;
 
 interface Entry {
@@ -56,7 +59,10 @@ interface Entry {
   managed: boolean;
 }
 
-/** Keeps the next hops to a changing set of addresses. Emits `change` when what `current()` gives has changed. */
+/**
+ * Keeps the next hops to a changing set of addresses. Emits `change` when the result of `current()`
+ * has changed.
+ */
 export class NextHops extends EventEmitter<{ change: [] }> {
   readonly #client: RtClient;
   readonly #log: Logger;
@@ -80,12 +86,15 @@ export class NextHops extends EventEmitter<{ change: [] }> {
     this.#timer.unref();
   }
 
-  /** What is known now, by ERSPAN address. */
+  /** The current next hops, by ERSPAN address. */
   current(): ReadonlyMap<string, NextHop> {
     return this.#current;
   }
 
-  /** Says which addresses are needed, from where. Resolves when they have been looked up once. */
+  /**
+   * Sets the needed addresses and the end of the underlay. Resolves when they have been looked up
+   * once.
+   */
   want(port: UnderlayPort | undefined, addresses: readonly string[]): Promise<void> {
     const wanted = [...new Set(addresses)].sort();
     if (JSON.stringify([port, wanted]) === JSON.stringify([this.#port, this.#addresses])) {
@@ -96,19 +105,19 @@ export class NextHops extends EventEmitter<{ change: [] }> {
     return this.refresh();
   }
 
-  /** To be called with every event of the neighbour table; most are about others. */
+  /** Call this with every event of the neighbour table. Most events are about other addresses. */
   touched(ifindex: number, address: string): void {
     if (ifindex === this.#port?.ifindex && this.#via.has(address)) {
       void this.refresh();
     }
   }
 
-  /** Looks everything up again; calls that come meanwhile are answered by one more round. */
+  /** Looks everything up again. All calls during a round are served by one more round. */
   refresh(): Promise<void> {
     return this.#rounds.request();
   }
 
-  /** Stops looking. Entries stay: the data plane goes on and needs them. */
+  /** Stops. Entries stay, because the data plane still needs them. */
   close(): void {
     this.#closed = true;
     void this.#rounds.close();
@@ -166,7 +175,7 @@ export class NextHops extends EventEmitter<{ change: [] }> {
     return { next: { state: 'resolved' }, via };
   }
 
-  /** Entries that an operator has set, or that a routing daemon keeps, need no care of ours. */
+  /** Whether to request an entry. Entries of an operator or a routing daemon are left to them. */
   #shouldAsk(entry: Entry | undefined): boolean {
     if (entry === undefined) {
       return true;
@@ -180,7 +189,7 @@ export class NextHops extends EventEmitter<{ change: [] }> {
   async #ask(port: UnderlayPort, via: string, entry: Entry | undefined): Promise<void> {
     const ref = { ifindex: port.ifindex, address: via };
     if (this.#manageable) {
-      // Written down first: an entry that nobody remembers would stay for ever.
+      // Recorded first, because an unrecorded entry would stay for ever.
       await this.#record.add(ref);
       await setNeighbour(this.#client, port.ifindex, via, { managed: true, replace: entry !== undefined });
       if ((await readEntry(this.#client, port.ifindex, via))?.managed) {
@@ -210,8 +219,8 @@ export class NextHops extends EventEmitter<{ change: [] }> {
     ];
     const header = Buffer.from([AF_INET, 32, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     try {
-      // With an output device the kernel takes any address for a neighbour when no route matches; asking for the
-      // matching route itself tells the two apart.
+      // With an output device, the kernel treats any address without a route as a neighbour. A
+      // query for the matching route shows the difference.
       const matching = Buffer.concat([header.subarray(0, 8), u32(RTM_F_FIB_MATCH)]);
       await this.#client.request(RTM.GETROUTE, Buffer.concat([matching, ...attrs]));
       const [answer] = await this.#client.request(RTM.GETROUTE, Buffer.concat([header, ...attrs]));
@@ -234,7 +243,8 @@ export async function releaseAll(client: RtClient, record: NeighbourRecord): Pro
 }
 
 async function release(client: RtClient, record: NeighbourRecord, ref: NeighbourRef): Promise<void> {
-  // Where the device has gone, the entry went with it; where the flag has gone, other software took the entry over.
+  // If the device was removed, the entry was removed with it. If the flag is gone, other software
+  // has taken the entry over.
   if ((await readEntry(client, ref.ifindex, ref.address))?.managed) {
     try {
       await client.request(RTM.DELNEIGH, neighbourMessage(ref.ifindex, ref.address, 0));
@@ -290,7 +300,8 @@ async function setNeighbour(
   try {
     await client.request(RTM.NEWNEIGH, message, NLM_F_CREATE | (how.replace ? NLM_F_REPLACE : 0));
   } catch (error) {
-    // A device that is down or going takes no entries; the next round sees what became of it.
+    // A device that is down or being removed accepts no entries. The next round finds its new
+    // state.
     if (!(error instanceof NetlinkError)) {
       throw error;
     }

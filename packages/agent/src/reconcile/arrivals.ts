@@ -3,7 +3,7 @@ import type { Arrival, ArrivalPort, HookCapture } from '../datapath/datapath.ts'
 import type { ForwardingEntry } from '../discovery/forwarding.ts';
 import { FLOODED, type Link } from '../netlink/link.ts';
 
-/** What `planArrivals` gives: parts of a DatapathState. */
+/** The result of `planArrivals`: parts of a DatapathState. */
 export interface ArrivalPlan {
   captures: HookCapture[];
   arrivalPorts: ArrivalPort[];
@@ -11,16 +11,19 @@ export interface ArrivalPlan {
 }
 
 /**
- * Takes the captures of what guests receive, and moves them to the ports of the guests' bridges, for the addresses that the
- * bridges know. What a bridge floods (broadcast, multicast, addresses not learned yet) stays with the guest's device, save
- * on a firewall bridge of one guest, which has no other way to go: it need not learn at all.
+ * Moves captures of packets to guests to the ports of the guests' bridges, for addresses that the
+ * bridges know. Flooded frames (broadcast, multicast, addresses that are not learned yet) are still
+ * captured at the guest's device. The exception is a firewall bridge of one guest: all its frames
+ * go to this guest, so it need not learn at all.
  *
- * So does what is for a port that does not forward: nothing reaches a guest there.
+ * Addresses behind a port that does not forward are not moved: no frame reaches a guest there.
  *
- * An address that a bridge has behind two ports (with VLAN filtering it may) is left to the devices too, and so is a guest
- * with more than MAX_ADDRESSES of them: nothing of it is missed, but for what a firewall drops.
+ * An address behind two ports of a bridge (possible with VLAN filtering) is captured at the devices
+ * too, and so is a guest with more than MAX_ADDRESSES. Only frames that a firewall drops are then
+ * missed.
  *
- * @param guestDevices ifindexes of devices with a guest behind them: no guest that leaves the node comes back there
+ * @param guestDevices ifindexes of devices with a guest behind them: a guest that has left the node
+ * never appears there
  */
 export function planArrivals(
   captures: readonly HookCapture[],
@@ -51,7 +54,7 @@ export function planArrivals(
       if (bridges.has(link.ifindex)) {
         return [{ ifindex: link.ifindex, hook: 'egress', bridge: link.ifindex, uplink: false }];
       }
-      // A port that does not forward drops what it receives: its frames do not arrive.
+      // A port that does not forward drops incoming frames, so they do not arrive.
       if (!bridges.has(link.master) || !link.forwarding) {
         return [];
       }
@@ -59,7 +62,8 @@ export function planArrivals(
       return [{ ifindex: link.ifindex, hook: 'ingress', bridge: link.master, uplink }];
     }),
     arrivals: [...bridges].flatMap((bridge) => {
-      // The table may be older than the links: what has left a bridge is no port of it, and its frames pass another one too.
+      // The table may be older than the links. A device that has left a bridge is no longer its
+      // port, and its frames also pass another port.
       const isPort = (ifindex: number) => ifindex === bridge || byIfindex.get(ifindex)?.master === bridge;
       const entries = forwarding.filter((entry) => entry.bridge === bridge && isPort(entry.port));
       const known = bounded(unambiguous(entries));
@@ -75,8 +79,9 @@ export function planArrivals(
 }
 
 /**
- * The other port of firewall bridges of one mirrored guest. By what device a frame came to the node is forgotten where it
- * passes a veth pair, so copies that a switch has returned are looked for here.
+ * The other port of firewall bridges of one mirrored guest. After a veth pair, it is no longer
+ * known by which device a frame came to the node. So copies that a switch has returned are searched
+ * here.
  */
 export function firewallUplinks(captures: readonly HookCapture[], links: readonly Link[]): number[] {
   const guests = new Set(captures.filter(({ edge }) => !edge).map(({ ifindex }) => ifindex));
@@ -91,23 +96,32 @@ export function firewallUplinks(captures: readonly HookCapture[], links: readonl
   });
 }
 
-/** Addresses of one port that are looked for where they arrive. A guest that takes more, captures at its device. */
+/**
+ * The most addresses of one port that are captured on arrival. A guest with more addresses is
+ * captured at its device.
+ */
 const MAX_ADDRESSES = 1024;
 
-/** Without the ports that have too many addresses: a guest that floods its bridge takes no room from the others. */
+/**
+ * Leaves out ports with too many addresses, so that a guest that floods its bridge takes no room
+ * from others.
+ */
 function bounded(arrivals: readonly Arrival[]): Arrival[] {
   const ports = Map.groupBy(arrivals, ({ ifindex }) => ifindex);
   return [...ports.values()].filter(({ length }) => length <= MAX_ADDRESSES).flat();
 }
 
-/** Addresses that stand for kinds of frames, see find_arrival in packages/bpf/src/capture.h. */
+/** Addresses that stand for kinds of frames (find_arrival in packages/bpf/src/capture.h). */
 const FLOOD_ADDRESSES = [
   [FLOODED.unicast, '00:00:00:00:00:00'],
   [FLOODED.multicast, '01:00:00:00:00:00'],
   [FLOODED.broadcast, 'ff:ff:ff:ff:ff:ff'],
 ] as const;
 
-/** What a bridge of two ports, one of them a guest's, floods: all of it goes to the guest, save what is for the node. */
+/**
+ * Arrivals for flooded frames of a bridge with two ports, one of them a guest's. All its frames go
+ * to the guest, except those for the node.
+ */
 function floodedTo(guest: Link, bridge: Link, ports: readonly Link[]): Arrival[] {
   const own = [bridge, ...ports].map(({ mac }) => ({ bridge: bridge.ifindex, mac, ifindex: bridge.ifindex }));
   const floods = (guest.floods ?? 7) & (bridge.floods ?? 7);

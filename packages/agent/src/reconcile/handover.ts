@@ -1,9 +1,11 @@
-/** What a node does while the destination of a policy changes its node. Pure. */
+/** The deliveries of a node while the destination of a policy changes its node. Pure. */
 import type { HandoverDelivery, NodeProgram } from '@mirrorplane/contract';
 import type { LocalDeliveryEntry } from '../datapath/datapath.ts';
 import type { NodeDevice } from '../discovery/devices.ts';
 
-/** Which delivery is used in place of one of a migrating destination: that depends on where the guest is seen. */
+/**
+ * The delivery that replaces one to a migrating destination. It depends on where the guest is seen.
+ */
 export function handoverDeliveries(
   program: NodeProgram,
   byInterface: ReadonlyMap<string, NodeDevice>,
@@ -16,8 +18,8 @@ export function handoverDeliveries(
       }
       const device = byInterface.get(other.interface);
       const guest = device === undefined ? 'absent' : device.guest;
-      // A guest that has stopped here and does not run there yet: copies are held (`handoverOf`). QEMU may throw away what it
-      // finds in a tap before its guest runs.
+      // The guest has stopped here and does not run there yet, so copies are held (`handoverOf`).
+      // QEMU may throw away packets that it finds in a tap before its guest runs.
       const between = device?.linkType === 'tun' && guest === 'absent' && !left.has(other.interface);
       if (between) {
         return [];
@@ -27,7 +29,10 @@ export function handoverDeliveries(
   );
 }
 
-/** Of a destination that is about to leave this node, or has. Only of a tap the kernel tells what its guest reads. */
+/**
+ * The handover of a destination that is about to leave this node, or has left. Only for a tap does
+ * the kernel report the packets that its guest reads.
+ */
 export function handoverOf(
   { deliveries }: NodeProgram,
   during: HandoverDelivery | undefined,

@@ -1,14 +1,14 @@
-/** What stands in the way of a node program, in words, and what became of its captures. Pure. */
+/** Problems of a node program as text, and the status of its captures. Pure. */
 import type { CaptureStatus, NodeProblem, NodeProgram } from '@mirrorplane/contract';
 import type { CaptureRefusal, DeliveryEntry } from '../datapath/datapath.ts';
 import { copiesRefusalOf, refusalOf } from '../discovery/devices.ts';
 import type { Reconciled, Surroundings } from './surroundings.ts';
 
-/** What stands in the way of what the program asks of this node. */
+/** Problems of this node for its program. */
 export function problemsOf(program: NodeProgram, { underlay, nextHops, devices }: Surroundings): NodeProblem[] {
   const problems: NodeProblem[] = [];
   const erspan = program.deliveries.filter((delivery) => delivery.kind === 'erspan');
-  // A device that was asked for and is not there is said before a policy needs it.
+  // A configured mirror device that is absent is reported before a policy needs it.
   const asked = underlay.underlay === undefined && underlay.asked;
   if (asked || erspan.length > 0 || program.terminations.length > 0) {
     if (underlay.underlay === undefined) {
@@ -38,7 +38,7 @@ export function problemsOf(program: NodeProgram, { underlay, nextHops, devices }
     const device = devices.find((candidate) => candidate.identity?.id === delivery.interface);
     const base = { policy: delivery.policy, interface: delivery.interface };
     if (device === undefined || refusalOf(device) !== undefined) {
-      continue; // said with the devices, whatever uses it
+      continue; // reported with the devices, for any use
     }
     const refused = copiesRefusalOf(device);
     if (refused !== undefined) {
@@ -50,7 +50,7 @@ export function problemsOf(program: NodeProgram, { underlay, nextHops, devices }
   return problems;
 }
 
-/** Which policies have copies throttled, so that service traffic has its device to itself. */
+/** Policies with copies that are throttled because service traffic needs the device. */
 export function throttledPolicies(
   deliveries: readonly DeliveryEntry[],
   { throttled, devices }: Surroundings,
@@ -63,7 +63,10 @@ export function throttledPolicies(
   });
 }
 
-/** Devices by which copies and service traffic leave, and of which nobody knows what they can send: of the node alone. */
+/**
+ * Devices of unknown speed by which copies and service traffic leave. This is a problem of the node
+ * only.
+ */
 export function unprotected({ unprotected: ifindexes = new Set(), devices, underlay }: Surroundings): NodeProblem[] {
   return [...ifindexes].map((ifindex) => {
     const mirror =
@@ -76,7 +79,10 @@ export function unprotected({ unprotected: ifindexes = new Set(), devices, under
   });
 }
 
-/** Which policies have copies throttled, so that originals have the CPUs to themselves: all that are captured here. */
+/**
+ * Policies with copies that are throttled because originals need the CPUs: all policies that are
+ * captured here.
+ */
 export function throttledByCpus({ captures }: NodeProgram, { cpuThrottled }: Surroundings): NodeProblem[] {
   if (!cpuThrottled) {
     return [];
@@ -85,7 +91,7 @@ export function throttledByCpus({ captures }: NodeProgram, { cpuThrottled }: Sur
   return [...new Set(captures.map(({ policy }) => policy))].map((policy) => ({ code: 'CPU_BUSY', message, policy }));
 }
 
-/** What to report of every capture that has a device here, after the data path has taken the state. */
+/** The status of every capture with a device here, after the data path has applied the state. */
 export function captureStatuses(reconciled: Reconciled, refused: readonly CaptureRefusal[]): CaptureStatus[] {
   const refusals = new Map(refused.map((refusal) => [refusal.id, refusal]));
   return reconciled.placed.map(({ capture, device, hooks }) => {

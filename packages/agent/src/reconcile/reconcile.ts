@@ -1,4 +1,7 @@
-/** From a node program and what is there to the state that the data plane shall have. Pure: no I/O, no clock. */
+/**
+ * Computes the desired state of the data plane from a node program and the devices of the node.
+ * Pure: no I/O, no clock.
+ */
 import { type Capture, type Delivery, hookCaptureId, type NodeProgram, type Termination } from '@mirrorplane/contract';
 import type { DeliveryEntry, Hook, HookCapture, TerminationEntry } from '../datapath/datapath.ts';
 import { isCable } from '../discovery/device-kinds.ts';
@@ -11,15 +14,15 @@ import type { PlacedCapture, Reconciled, Surroundings } from './surroundings.ts'
 /** 2^32: a packet is copied where a random 32-bit number is below the threshold, so this copies all. */
 const ALL = 2 ** 32;
 
-/** The share of packets as the number that the data plane compares with: 0 to 2^32. */
+/** The percent as the number that the data plane compares with: 0 to 2^32. */
 export function thresholdOf(percent: number): number {
   return Math.round((percent / 100) * ALL);
 }
 
 /**
- * Where a direction is seen on the node. The host side of a VM's NIC is the far end of its cable: what the VM sends
- * comes in there. An edge-connected interface is the NIC itself.
- * @param reversed the device of a guest is the guest's own end of the cable
+ * The hook for a direction. The host side of a VM's NIC is the far end of its cable, so it receives
+ * the packets that the VM sends. An edge-connected interface is the NIC itself.
+ * @param reversed the guest's device is the guest's own end of the cable
  */
 export function hookOf(kind: Capture['kind'], direction: 'inbound' | 'outbound', reversed = false): Hook {
   const isOwnEnd = kind === 'edge' || reversed;
@@ -97,7 +100,7 @@ function guestDevices({ devices }: Surroundings): ReadonlySet<number> {
   return new Set(guests.map(({ ifindex }) => ifindex));
 }
 
-/** Edges, and NICs that nobody has declared. */
+/** Edges, and NICs that are not declared. */
 function physicalDevices({ devices }: Surroundings): number[] {
   return devices
     .filter(({ ethernet, linkType, identity }) => ethernet && (identity?.kind === 'edge' || linkType === ''))
@@ -128,13 +131,18 @@ function hookCaptures(
   }));
 }
 
-/** Whether what is sent into the device reaches no guest, so that it is left out until a frame of the guest comes. */
+/**
+ * Whether packets into the device reach no guest. They are then skipped until a frame of the guest
+ * comes.
+ */
 function standsBy({ guest, reversed, expected, linkType }: NodeDevice): boolean {
-  // libvirt holds a macvtap device down while its guest is elsewhere (qemuInterfaceStopDevice), so nothing passes there.
+  // libvirt holds a macvtap device down while its guest is on another node
+  // (qemuInterfaceStopDevice), so no packet passes.
   if (guest !== 'absent' || reversed) {
     return false;
   }
-  // A guest at the other end of a cable gets all from the first frame on, also one that never sends.
+  // A guest at the other end of a cable gets every frame from the first one on, also if it never
+  // sends.
   return !(expected && isCable({ linkType }));
 }
 
@@ -151,7 +159,7 @@ function deliveryEntry(
   const budget = delivery.maxRate !== undefined && { maxRate: bytesPerSecond(delivery.maxRate) };
   if (delivery.kind !== 'erspan') {
     const found = byInterface.get(delivery.interface);
-    // A device that is down would lose what it is handed without a word, when a redirect takes it there.
+    // A device that is down would drop redirected copies without a report.
     const device = found?.up && copiesRefusalOf(found) === undefined ? found : undefined;
     const base = { ...budget, id, policy, ifindex: device?.ifindex ?? 0, mtu: device?.mtu ?? 0 };
     const allow = delivery.kind === 'local' && delivery.allowFeedback && { allowFeedback: true };
@@ -173,7 +181,10 @@ function deliveryEntry(
   };
 }
 
-/** None without an address of this node: nothing can be sent to it. */
+/**
+ * The entry of a termination. None without an underlay address of this node, because nothing can be
+ * sent to it.
+ */
 function terminationEntry(
   { delivery, ...termination }: Termination,
   { underlay }: Surroundings,

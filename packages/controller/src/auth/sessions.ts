@@ -9,7 +9,7 @@ import type { Logger } from '@mirrorplane/daemon';
 import * as z from 'zod';
 import { type ApiToken, newSecret, sha256 } from './api-tokens.ts';
 
-/** Milliseconds after which a session ends, and after which it ends where nobody uses it. */
+/** Milliseconds after which a session ends, and below it after which an unused session ends. */
 export const SESSION_MS = 12 * 60 * 60 * 1000;
 export const IDLE_MS = 2 * 60 * 60 * 1000;
 /** Sessions at a time. One more ends the one that was not used for the longest time. */

@@ -3,7 +3,7 @@
 import { type ShareOptions, TokenBucket } from '../token-bucket.ts';
 import { originOf } from './origin.ts';
 
-/** Tries of one address, and of all addresses. */
+/** Attempts to sign in from one address, and from all addresses. */
 const OF_ADDRESS: ShareOptions = { reserve: 10, perSecond: 1 / 6 };
 const OF_ALL: ShareOptions = { reserve: 200, perSecond: 10 };
 /** Addresses whose tries are remembered: one more is remembered in place of the one that came first. */

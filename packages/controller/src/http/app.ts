@@ -19,13 +19,16 @@ import { ROUTES } from './routes.ts';
 /** The largest body that is read, in bytes. */
 export const BODY_LIMIT = 1024 * 1024;
 
-/** Milliseconds in which the head of a request, and all of it, has to come. An answer may take longer. */
+/**
+ * Milliseconds in which the head of a request must arrive, and below it the whole request. An
+ * answer may take longer.
+ */
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 60_000;
-/** Connections at a time: browsers and tools of operators, and readers of events. */
+/** The most connections: browsers and tools of operators, and readers of events. */
 const MAX_CONNECTIONS = 2048;
 
-/** Builds the server; the caller lets it listen. */
+/** Builds the server. The caller makes it listen. */
 export function buildApp(services: Services): FastifyInstance {
   const app = Fastify({
     loggerInstance: services.log,
@@ -36,7 +39,7 @@ export function buildApp(services: Services): FastifyInstance {
     // An interface id may be 128 characters, each of them percent-encoded.
     routerOptions: { maxParamLength: 512 },
     return503OnClosing: true,
-    // What fastify refuses before there is a route: a URL that cannot be decoded.
+    // Refusals of fastify before routing, for example a URL that cannot be decoded.
     frameworkErrors: (error, request, reply) => {
       sendProblem(reply as unknown as FastifyReply, request as FastifyRequest, problemOf(error, services));
     },
@@ -68,7 +71,7 @@ export function buildApp(services: Services): FastifyInstance {
     const detail = `there is nothing at ${request.method} ${pathname}: see /api/v1/openapi.json`;
     return sendProblem(reply, request, problem('NOT_FOUND', detail));
   });
-  // A stream would keep its connection, and the server with it, open for ever.
+  // A stream would keep its connection open, and so the server.
   app.addHook('preClose', async () => {
     for (const stream of services.streams) {
       stream.end();

@@ -1,4 +1,4 @@
-/** The files of the console, as they were built: in memory, by their names, so that no request reaches another file. */
+/** The built files of the console, in memory by name, so that no request can reach another file. */
 import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -6,10 +6,10 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 
 const INDEX = 'index.html';
-/** What is read of a folder at most. */
+/** The most files of a folder, and below it the most bytes. */
 const MAX_FILES = 1000;
 const MAX_BYTES = 64 << 20;
-/** Bytes from which on compressing is worth it. */
+/** Files of at least so many bytes are compressed. */
 const COMPRESSED_FROM = 1024;
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -32,22 +32,22 @@ export interface ConsoleFile {
   type: string;
   etag: string;
   content: Buffer;
-  /** Undefined where compressing is not worth it. */
+  /** Undefined if compression is not worth it. */
   gzipped?: Buffer;
 }
 
-/** The console in a folder. It is read again when it was built again. */
+/** The console in a folder. It is read again after a new build. */
 export class ConsoleFiles {
   readonly #folder: string;
   #files: Promise<ReadonlyMap<string, ConsoleFile>> = Promise.resolve(new Map());
-  /** When `index.html` was written, of the files that were read; undefined: none were. */
+  /** Modification time of `index.html` at the last reading. Undefined: nothing was read. */
   #builtAt: number | undefined;
 
   constructor(folder: string) {
     this.#folder = folder;
   }
 
-  /** The page of the console; undefined where it is not built. */
+  /** The page of the console. Undefined if it is not built. */
   async index(): Promise<ConsoleFile | undefined> {
     const found = await stat(path.join(this.#folder, INDEX)).catch(() => undefined);
     if (!found?.isFile()) {
@@ -61,7 +61,7 @@ export class ConsoleFiles {
     return (await this.#files).get(INDEX);
   }
 
-  /** Another file of the console. @param name as in `assets/index-B1x.js` */
+  /** Another file of the console. @param name for example `assets/index-B1x.js` */
   async file(name: string): Promise<ConsoleFile | undefined> {
     if (this.#builtAt === undefined) {
       await this.index();

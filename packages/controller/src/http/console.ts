@@ -1,8 +1,14 @@
-/** `/` and `/assets`: serves the console. What is no file and no route is the page itself, whose address holds its state. */
+/**
+ * `/` and `/assets`: serves the console. A path that is neither a file nor a route gets the page
+ * itself, because the URL holds the state of the page.
+ */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ConsoleFile, ConsoleFiles } from './console-files.ts';
 
-/** What the page may load: only what comes from here. Its component library puts styles into the page. */
+/**
+ * The page may only load from this controller. Styles in the page are allowed, because its
+ * component library needs them.
+ */
 const PAGE_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -17,7 +23,7 @@ const PAGE_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** Headers of every answer that is no page. */
+/** Headers of every answer that is not the page. */
 const HEADERS = {
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'x-content-type-options': 'nosniff',
@@ -35,12 +41,12 @@ The API is at /api/v1: see /api/v1/openapi.json.
 /** Paths below which there is no page of the console. */
 const NO_PAGES = /^\/(api|assets|metrics|healthz|readyz)(\/|$)/;
 
-/** Answers of every kind say what a browser may do with them. */
+/** Adds security headers to every answer. */
 export function addHeaders(app: FastifyInstance): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(HEADERS);
     if (request.url.startsWith('/api/')) {
-      // Else the pages of one person would stay in the browser for the next one.
+      // Otherwise data of one user would stay in the browser for the next user.
       reply.header('cache-control', 'no-store');
     }
   });
@@ -54,13 +60,16 @@ export function serveConsole(app: FastifyInstance, files: ConsoleFiles): void {
     if (!file) {
       return reply.code(404).type('text/plain').header('cache-control', 'no-store').send('there is no such file\n');
     }
-    // Its name has a hash of its content.
+    // The name has a hash of the content, so the file never changes.
     reply.header('cache-control', 'public, max-age=31536000, immutable');
     return sendFile(request, reply, file);
   });
 }
 
-/** Answers what no route takes, where it is a page or a file of the console. @returns whether it did */
+/**
+ * Answers a request without a route, if it is for the page or a file of the console. @returns
+ * whether it did
+ */
 export async function answeredByConsole(
   request: FastifyRequest,
   reply: FastifyReply,

@@ -1,4 +1,4 @@
-/** Whether a change of the inventory would break policies that stand. */
+/** Checks whether a change of the inventory would break existing policies. */
 import type { Policy, Refusal } from '@mirrorplane/contract';
 import { validate } from '@mirrorplane/planner';
 import { mergeInventory, type Records } from '../inventory/inventory.ts';
@@ -7,7 +7,7 @@ import type { LiveNodes } from '../reports/live-nodes.ts';
 import { policiesOf } from '../store/policies.ts';
 import type { View } from '../store/view.ts';
 
-/** Throws IN_USE where a policy that is valid now would not be any more. @param affected policies to look at */
+/** Throws IN_USE if a valid policy would become invalid. @param affected policies to check */
 export function refuseBroken(
   affected: readonly Policy[],
   view: View,
@@ -46,7 +46,7 @@ function keyOf({ code, field }: Refusal): string {
   return `${code} ${field}`;
 }
 
-/** Throws IN_USE where anything is named. @param users as in `policy "ids-all"` */
+/** Throws IN_USE if there are users. @param users for example `policy "ids-all"` */
 export function refuseUsed(what: string, users: readonly string[]): void {
   if (users.length > 0) {
     const listed = users.slice(0, 5).join(', ') + (users.length > 5 ? ` and ${users.length - 5} more` : '');

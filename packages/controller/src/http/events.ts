@@ -8,7 +8,7 @@ import { type Route, route } from './route.ts';
 
 const path = '/api/v1/events';
 const tag = 'events';
-/** Streams that are read at a time. */
+/** The most open streams. */
 export const MAX_STREAMS = 256;
 const Id = z.coerce.number().int().min(0);
 
@@ -67,7 +67,7 @@ const StreamQuery = z.strictObject({
   ...filters,
 });
 
-/** An event concerns a policy or node also where it is about an interface and names them. */
+/** An event about an interface also matches the policy and the node that it names. */
 function matcher({ kind, object }: { kind?: EventKind[] | undefined; object?: EventObject | undefined }) {
   const kinds = kind && new Set(kind);
   return (event: Event): boolean => (!kinds || kinds.has(event.kind)) && (!object || concerns(event, object));
@@ -83,7 +83,7 @@ function concerns(event: Event, { kind, name }: EventObject): boolean {
   return kind === 'policy' && event.policy === name;
 }
 
-/** Where a stream begins. */
+/** The event after which a stream begins. */
 function startOf(header: string | string[] | undefined, after: number | undefined, { events }: Services): number {
   if (header === undefined || header === '') {
     return after ?? events.last;
@@ -156,7 +156,7 @@ export const eventRoutes: Route[] = [
       const headers = {
         'content-type': 'text/event-stream',
         'cache-control': 'no-store',
-        // A proxy that collects an answer before it passes it on would keep events back.
+        // A proxy that buffers answers would delay events.
         'x-accel-buffering': 'no',
       };
       return { headers, body: stream };

@@ -31,7 +31,7 @@ const Filters = z.strictObject({
 function recordOf(id: string, spec: InterfaceSpec, current: InterfaceRecord | undefined): InterfaceRecord {
   const { kind, name, network, pool, edge, boundTo } = spec;
   const record: InterfaceRecord = { id, kind, name, declared: true };
-  // The pool where it was seen last is remembered where the operator says none.
+  // Without a pool from the operator, the last known pool is kept.
   const known = pool ?? (kind === 'edge' ? undefined : current?.pool);
   return {
     ...record,
@@ -42,7 +42,7 @@ function recordOf(id: string, spec: InterfaceSpec, current: InterfaceRecord | un
   };
 }
 
-/** Field by field, for the two may have them in another order. */
+/** Compares field by field, because the order of fields may differ. */
 function sameRecord(a: InterfaceRecord, b: InterfaceRecord): boolean {
   const text = ({ id, kind, name, network, pool, edge, boundTo, declared }: InterfaceRecord) =>
     JSON.stringify([
@@ -171,7 +171,9 @@ export const interfaceRoutes: Route[] = [
   }),
 ];
 
-/** One device is one interface: two edges of the same device would get each other's copies. */
+/**
+ * A device belongs to one interface: two edges with the same device would get each other's copies.
+ */
 function refuseSecondEdge(
   id: string,
   { edge }: InterfaceRecord,
@@ -190,7 +192,9 @@ function refuseSecondEdge(
   }
 }
 
-/** Refuses to declare a device that cannot be an edge, where its node has shown it. */
+/**
+ * Refuses the declaration of a device that cannot be an edge, if its node has reported the device.
+ */
 function refuseNoEdge(id: string, { edge }: InterfaceRecord, live: LiveNodes): void {
   const node = edge && live.get(edge.node);
   const device = node && deviceOfEdge(node, id, edge);

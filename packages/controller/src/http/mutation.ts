@@ -1,4 +1,6 @@
-/** What every change through the API has in common: preconditions, dry run, no-op, audit, planning. */
+/**
+ * The common part of all changes through the API: preconditions, dry run, no-op, audit, planning.
+ */
 import type { EventDraft, Problem } from '@mirrorplane/contract';
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
@@ -19,30 +21,32 @@ export const MutationQuery = z.strictObject({
 /** The call of a route that changes something. */
 export type MutationCall = Call<unknown, z.output<typeof MutationQuery>, unknown>;
 
-/** What a change comes to. Without operations nothing changes. */
+/** The result of a change. Without operations, nothing changes. */
 export interface Change {
   ops: Operation[];
   /** Default: 200, or 204 without a body. */
   status?: number;
   /** The resource after the change; `revision` is its own revision. */
   body?(revision: number): unknown;
-  /** Revision of the resource, for a change that changes nothing. */
+  /** Revision of the resource, if nothing changes. */
   revision?: number;
-  /** False where what is answered is no resource and has no entity tag. Default true. */
+  /** False if the answer is no resource, and so has no entity tag. Default true. */
   hasRevision?: boolean;
-  /** Path of the resource, where it is a new one. */
+  /** Path of a new resource. */
   location?: string;
 }
 
-/** Where a request came from: an address, or `unix`. */
+/** The sender of a request: an address, or `unix`. */
 export function addressOf(request: FastifyRequest): string {
   return request.socket.remoteAddress ?? 'unix';
 }
 
 /**
- * Carries out a change: `make` looks at the view, throws a ProblemError or says what to write.
- * It may be called again, where another decision came in between, and so changes nothing itself.
- * @param action word for the audit log @param resource kind and name, as in `policies/ids-all`
+ * Carries out a change. `make` reads the view, and throws a ProblemError or returns the operations.
+ * It may be called again if another decision came in between, so it must not change anything
+ * itself.
+ * @param action word for the audit log @param resource kind and name, for example
+ * `policies/ids-all`
  */
 export async function mutate(
   call: MutationCall,
@@ -98,7 +102,7 @@ async function decide(
   }, dryRun);
 }
 
-/** What was refused to an operator. */
+/** The event for a refused request of an operator. */
 function refusal(resource: string, { code, detail }: Problem, operator: string): EventDraft {
   const at = resource.indexOf('/');
   const kind = KINDS[resource.slice(0, at) as ResourceFolder];
@@ -111,7 +115,7 @@ function refusal(resource: string, { code, detail }: Problem, operator: string):
   };
 }
 
-/** Folder of a resource, in the API as in the store, to the kind of object that it holds. */
+/** Folder of a resource, in the API and in the store, to its kind of object. */
 export const KINDS = {
   policies: 'policy',
   interfaces: 'interface',
@@ -141,7 +145,10 @@ export function etag(revision: number): string {
   return `"${revision}"`;
 }
 
-/** Holds a request to its If-Match and If-None-Match. @param revision that of the resource; undefined: it is not there */
+/**
+ * Checks If-Match and If-None-Match. @param revision of the resource; undefined: the resource does
+ * not exist
+ */
 export function checkPreconditions(request: FastifyRequest, revision: number | undefined): void {
   const { 'if-match': match, 'if-none-match': noneMatch } = request.headers;
   if (match !== undefined && !matches(match, revision)) {
@@ -163,7 +170,7 @@ function matches(header: string, revision: number | undefined): boolean {
   return header.trim() === '*' || header.split(',').some((tag) => tag.trim() === etag(revision));
 }
 
-/** Finds a resource or throws a problem that names it. */
+/** Returns a resource, or throws a problem that names it. */
 export function found<T>(value: T | undefined, kind: string, name: string): T {
   if (value === undefined) {
     throw new ProblemError('NOT_FOUND', `there is no ${kind} "${name}"`);

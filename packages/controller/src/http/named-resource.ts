@@ -1,21 +1,21 @@
-/** What a PUT and a DELETE of a resource with a name have in common. */
+/** The common part of PUT and DELETE for resources with a name. */
 import type { Records } from '../store/records.ts';
 import { keyOf, type Stored } from '../store/view.ts';
 import { checkPreconditions, found, KINDS, type MutationCall, mutate, type ResourceFolder } from './mutation.ts';
 import type { Answer } from './route.ts';
 
-/** What a PUT comes to. */
+/** The result of a PUT. */
 interface Replacement<T> {
   value: T;
-  /** True where the stored record says the same. */
+  /** True if the stored record is equal. */
   unchanged: boolean;
   /** The resource after the change; `revision` is its own revision. */
   body(revision: number): unknown;
 }
 
 /**
- * Creates or changes a resource, or leaves it as it was.
- * @param judge looks at the view, throws a ProblemError or says what to write
+ * Creates or changes a resource, or leaves it unchanged.
+ * @param judge reads the view, and throws a ProblemError or returns the record
  */
 export function putNamed<F extends ResourceFolder>(
   call: MutationCall,
@@ -38,7 +38,7 @@ export function putNamed<F extends ResourceFolder>(
 
 /**
  * Deletes a resource.
- * @param refuse looks at the view, and throws a ProblemError where the resource has to stay
+ * @param refuse reads the view, and throws a ProblemError if the resource must stay
  */
 export function deleteNamed<F extends ResourceFolder>(
   call: MutationCall,

@@ -36,7 +36,7 @@ const NodeToken = z
   })
   .meta({ id: 'NodeToken' });
 
-/** The node with what its agent said last. */
+/** The node with the last reports of its agent. */
 function toNode({ value: { name, pool }, revision }: Stored<NodeRecord>, { view, live }: Services): Node {
   const node = live.get(name);
   return {
@@ -60,8 +60,9 @@ function toNode({ value: { name, pool }, revision }: Stored<NodeRecord>, { view,
 }
 
 /**
- * Refuses to forget what nobody has confirmed: a node that is deleted could not be named any more as one that may still copy.
- * @param dead an operator says that the host copies no more
+ * Refuses the deletion of a node that has not confirmed its end: a deleted node could no longer be
+ * named as one that may still copy.
+ * @param dead an operator declares that the host no longer copies
  */
 function refuseUnconfirmed(name: string, node: LiveNode | undefined, dead: boolean): void {
   if (dead && node?.connected) {
@@ -80,7 +81,7 @@ function refuseUnconfirmed(name: string, node: LiveNode | undefined, dead: boole
   throw new ProblemError('NODE_UNCONFIRMED', `node "${name}" may still copy: ${why}: ${remedy}`);
 }
 
-/** What an operator has decided about a node that nobody can ask any more. */
+/** The event for a node that an operator has declared dead. */
 function declaredDead(name: string, copying: LiveNode['copying'], operator: string): EventDraft {
   const policies = copying.map((policy) => policy.name).join(', ');
   const what = policies === '' ? 'it copied for no policy' : `it counts as stopped for ${policies}`;
@@ -93,13 +94,16 @@ function declaredDead(name: string, copying: LiveNode['copying'], operator: stri
   };
 }
 
-/** Policies that are disabled or gone, and that the node copied for when it was heard last. */
+/** Disabled or deleted policies that the node copied for in its last report. */
 function endingOn({ copying }: LiveNode, view: Services['view']): string[] {
   const enabled = new Set(policiesOf(view).flatMap((policy) => (policy.enabled ? [policy.uid] : [])));
   return copying.filter(({ uid }) => !enabled.has(uid)).map(({ name }) => name);
 }
 
-/** Policies that lose something when the node goes: those with a device there, while the agent is at work. */
+/**
+ * Policies that lose captures or copies with the node: those with a device there while the agent is
+ * connected.
+ */
 function usersOf(name: string, services: Services): string[] {
   const { view, live } = services;
   const users: string[] = [];

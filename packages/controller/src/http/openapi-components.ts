@@ -1,14 +1,14 @@
-/** Schemas of the OpenAPI document that have a name, each once. */
+/** Collects the named schemas of the OpenAPI document, each once. */
 import * as z from 'zod';
 
 /** A part of the document. */
 export type Schema = Record<string, unknown>;
 
-/** Input and output of a schema with defaults differ: what may be left out. */
+/** Input and output of a schema with defaults differ in their required fields. */
 export class Components {
   readonly #schemas = new Map<string, Schema>();
 
-  /** The schema as JSON Schema, its named parts as references. */
+  /** The schema as JSON Schema, with references for its named parts. */
   use(schema: z.ZodType, io: 'input' | 'output'): Schema {
     const {
       $schema: _,
@@ -37,14 +37,17 @@ export class Components {
   }
 }
 
-/** What the controller answers may get more fields in a later version. What it reads has none that it does not know. */
+/**
+ * Answers may have more fields in a later version, so they stay open. Requests with unknown fields
+ * are refused.
+ */
 function openUp({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodType; jsonSchema: Schema }): void {
   if (zodSchema instanceof z.ZodObject && zodSchema.def.catchall === undefined) {
     delete jsonSchema.additionalProperties;
   }
 }
 
-/** References point to the components of the document. */
+/** Rewrites references to the components of the document. */
 function relocate(value: unknown): unknown {
   if (Array.isArray(value)) {
     return value.map(relocate);

@@ -1,12 +1,12 @@
-/** What can go wrong with a route: the codes of its problems, and the responses that the OpenAPI document has for them. */
+/** The problems of a route: their codes, and their responses in the OpenAPI document. */
 import { CATALOGUE, type ErrorCode, Problem, problem } from '@mirrorplane/contract';
 import type { Components, Schema } from './openapi-components.ts';
 import { neededFor, type Route } from './route.ts';
 
-/** Codes that any request can be answered with. */
+/** Codes that any request may get. */
 export const ALWAYS: readonly ErrorCode[] = ['INTERNAL', 'UNAVAILABLE'];
 
-/** The codes of the problems that a route answers with, beside those of `ALWAYS`, in the order of their status. */
+/** The codes of a route's problems, without those of `ALWAYS`, in order of status. */
 export function codesOf(route: Route): ErrorCode[] {
   const { method, auth, params, query, body, conditional, refuses = [] } = route;
   const codes = new Set<ErrorCode>(['BAD_REQUEST', 'FIELD_UNKNOWN', ...refuses]);
@@ -28,14 +28,14 @@ export function codesOf(route: Route): ErrorCode[] {
   return [...codes].sort((a, b) => CATALOGUE[a].status - CATALOGUE[b].status || (a < b ? -1 : 1));
 }
 
-/** The responses of a route that are problems, by status, as references to `problemComponents`. */
+/** The problem responses of a route, by status, as references to `problemComponents`. */
 export function problemResponses(route: Route): Schema {
   const refer = (codes: readonly ErrorCode[]) => ({ $ref: `#/components/responses/${nameOf(codes)}` });
   const responses = byStatus(route).map(([status, codes]) => [String(status), refer(codes)]);
   return { ...Object.fromEntries(responses), default: refer(ALWAYS) };
 }
 
-/** The responses that are problems: routes that answer with the same codes share one. */
+/** The problem responses. Routes with the same codes share one. */
 export function problemComponents(routes: readonly Route[], components: Components): Schema {
   const all = [ALWAYS, ...routes.flatMap((route) => byStatus(route).map(([, codes]) => codes))];
   const named = new Map(all.map((codes) => [nameOf(codes), codes]));
@@ -60,7 +60,7 @@ function problemResponse(codes: readonly ErrorCode[], components: Components): S
   };
 }
 
-/** An example of the problem of each code that routes answer with. */
+/** An example problem for each code of the routes. */
 export function problemExamples(routes: readonly Route[]): Schema {
   const codes = new Set([...routes.flatMap(codesOf), ...ALWAYS]);
   const examples = [...codes].sort().map((code) => {

@@ -8,7 +8,7 @@ import { NOTHING, type ResponseSpec, type Route } from './route.ts';
 import { ROUTES } from './routes.ts';
 import { COOKIE } from './who.ts';
 
-/** What the tags mean, in the order in which they are shown. */
+/** Meaning of the tags, in display order. */
 const TAGS: Record<string, string> = {
   policies: 'Mirror policies: which traffic is copied, and which interface receives it.',
   interfaces:
@@ -54,7 +54,7 @@ const ETag = {
   schema: { type: 'string', examples: ['"17"'] },
 };
 
-/** The whole document. The same routes give the same text. */
+/** The whole document. Equal routes give equal text. */
 export function openapiDocument(): Schema {
   const components = new Components();
   const paths: Record<string, Schema> = {};
@@ -119,7 +119,7 @@ function operation(route: Route, components: Components): Schema {
   };
 }
 
-/** As in `getPolicies`, `putPoliciesByName`. */
+/** The operation id, for example `getPolicies` or `putPoliciesByName`. */
 function operationId({ method, path: where }: Route): string {
   const words = where.replace('/api/v1', '').split('/').filter(Boolean);
   const named = words.map((word) => {
@@ -129,7 +129,10 @@ function operationId({ method, path: where }: Route): string {
   return method + named.join('');
 }
 
-/** A parameter that is several values with commas between them has the schema of one of them as `list` in its metadata. */
+/**
+ * A parameter with several values, separated by commas, has the schema of one value as `list` in
+ * its metadata.
+ */
 function parametersOf(schema: z.ZodObject | undefined, place: 'path' | 'query', components: Components): Schema[] {
   return Object.entries(schema?.shape ?? {}).map(([name, field]) => {
     const { description, list: _, ...rest } = components.use(field as z.ZodType, 'input');
@@ -142,7 +145,7 @@ function parametersOf(schema: z.ZodObject | undefined, place: 'path' | 'query', 
   });
 }
 
-/** A dry run is answered with 200, whatever the change itself is. */
+/** Adds 200 for the dry run, independent of the status of the change. */
 function withDryRun({ query, responses }: Route): readonly ResponseSpec[] {
   if (!query?.shape.dryRun || responses.some(({ status }) => status === 200)) {
     return responses;
@@ -164,7 +167,7 @@ function responsesOf(route: Route, components: Components): Schema {
   return { ...Object.fromEntries(entries), ...problemResponses(route) };
 }
 
-/** Where a resource can be changed under a condition, every answer with it has its entity tag. */
+/** Whether answers have an entity tag: they do if the resource can be changed under a condition. */
 function hasEtag({ path: where }: Route): boolean {
   return ROUTES.some((route) => route.path === where && route.conditional);
 }

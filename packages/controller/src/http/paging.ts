@@ -1,4 +1,4 @@
-/** Lists, whole or a page at a time. */
+/** Lists, complete or in pages. */
 import * as z from 'zod';
 import { ProblemError } from '../problems/problems.ts';
 
@@ -25,9 +25,10 @@ export function listOf<S extends z.ZodType>(item: S) {
 }
 
 /**
- * One page of a list, in the order of the keys. What is created or deleted between two pages moves no other item.
+ * One page of a list, in order of keys. Items that are created or deleted between two pages do not
+ * move others.
  * @param keyOf unique in the list
- * @throws ProblemError (FIELD_INVALID) where `after` is no place of ours
+ * @throws ProblemError (FIELD_INVALID) if `after` is not from a `next`
  */
 export function pageOf<T>(
   all: Iterable<T>,

@@ -22,13 +22,16 @@ const Params = z.object({ name: z.string().meta({ description: 'Name of the poli
 const path = '/api/v1/policies';
 const tag = 'policies';
 
-/** A policy in a PUT: the name may be left to the URL. */
+/** A policy in a PUT. The name may be left out, because the URL has it. */
 const PolicyReplacement = PolicySpec.extend({ name: z.string().optional() }).meta({
   id: 'PolicyReplacement',
   examples: [{ sources: ['web-1/0', 'web-2/0'], destination: 'ids-1/0', percent: 25 }],
 });
 
-/** A merge patch (RFC 7396) of a policy. What is left out stays as it is: here nothing has a default. */
+/**
+ * A merge patch (RFC 7396) of a policy. Fields that are left out stay unchanged, so no field has a
+ * default here.
+ */
 const PolicyPatch = z
   .strictObject(Object.fromEntries(Object.entries(PolicySpec.shape).map(([name, field]) => [name, patchOf(field)])))
   .meta({
@@ -37,7 +40,7 @@ const PolicyPatch = z
     examples: [{ enabled: false }, { percent: 12.5, maxRate: null }],
   });
 
-/** A field of a patch: null where the field has a default, or may be absent. */
+/** A field of a patch. Null is allowed if the field has a default or may be absent. */
 function patchOf(field: z.ZodType): z.ZodType {
   if (field instanceof z.ZodDefault || field instanceof z.ZodOptional) {
     const { default: _, ...meta } = field.meta() ?? {};
@@ -66,7 +69,7 @@ function specOf(record: PolicyRecord): PolicySpec {
   };
 }
 
-/** Judges what is asked for, and says what to write. */
+/** Checks a policy, and returns the operations. */
 function writePolicy(services: Services, given: PolicySpec, current: Stored<PolicyRecord> | undefined): Change {
   const { view, live, clock } = services;
   const context = {

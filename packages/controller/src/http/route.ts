@@ -1,4 +1,4 @@
-/** A route, declared once: what fastify serves, what a request is checked against, and what openapi.json says of it. */
+/** A route, declared once: for fastify, for the check of requests, and for openapi.json. */
 import type { ErrorCode } from '@mirrorplane/contract';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
@@ -10,7 +10,7 @@ import { type Who, whoOf } from './who.ts';
 type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 type Out<S> = S extends z.ZodType ? z.output<S> : undefined;
 
-/** What a handler answers. */
+/** The answer of a handler. */
 export interface Answer {
   /** Default: the first success status of the route. */
   status?: number;
@@ -18,14 +18,14 @@ export interface Answer {
   body?: unknown;
 }
 
-/** What a handler is given: the parts of the request, parsed by the schemas of the route. */
+/** The input of a handler: the parts of the request, parsed by the schemas of the route. */
 export interface Call<P, Q, B> {
   params: P;
   query: Q;
   body: B;
   request: FastifyRequest;
   services: Services;
-  /** Who asks. A route without `auth` is not told. */
+  /** The sender of the request. Undefined for a route without `auth`. */
   who: Who;
 }
 
@@ -39,24 +39,24 @@ export interface ResponseSpec {
 
 export interface Route {
   method: Method;
-  /** As in OpenAPI: `/api/v1/policies/{name}`. */
+  /** In the form of OpenAPI: `/api/v1/policies/{name}`. */
   path: string;
   summary: string;
   tag: string;
-  /** False: served to anybody. Default true. */
+  /** False: served without authentication. Default true. */
   auth?: boolean;
   /** The rights that a request needs. Default: `read` for GET, else `admin`. */
   needs?: Rights;
-  /** Largest body in bytes. Default: that of all routes. */
+  /** The largest body, bytes. Default: the limit of all routes. */
   bodyLimit?: number;
   params?: z.ZodObject;
   query?: z.ZodObject;
   body?: z.ZodType;
-  /** Media type of the body beside application/json. */
+  /** Media type of the body in addition to application/json. */
   bodyType?: string;
-  /** Whether If-Match is looked at. */
+  /** Whether If-Match is checked. */
   conditional?: boolean;
-  /** Codes of problems beside those that follow from the rest of the route. */
+  /** Codes of problems in addition to those that follow from the route's other fields. */
   refuses?: readonly ErrorCode[];
   responses: readonly ResponseSpec[];
   handle(call: Call<never, never, never>): Answer | Promise<Answer>;
@@ -85,7 +85,7 @@ export function serve(app: FastifyInstance, spec: Route, services: Services): vo
     method: spec.method.toUpperCase(),
     url: spec.path.replaceAll(/\{(\w+)\}/g, ':$1'),
     ...(spec.bodyLimit !== undefined && { bodyLimit: spec.bodyLimit }),
-    // Before the body is read: who may not write here is not listened to.
+    // Before the body is read, so that a sender without the right cannot send one.
     onRequest: async (request) => {
       if (spec.auth !== false) {
         request.who = whoOf(request, services, neededFor(spec));

@@ -12,7 +12,7 @@ import { COOKIE, isByTls, refuseOtherOrigin, type Who } from './who.ts';
 
 const path = '/api/v1/session';
 const tag = 'session';
-/** Bytes of the body of a request here. */
+/** The largest body of a request here, bytes. */
 const BODY_LIMIT = 4096;
 
 const Secret = z.string().min(1).max(512);
@@ -60,13 +60,13 @@ function infoOf({ name, rights, by }: Who): SessionInfo {
   return { name, rights, by: 'session', expiresAt, csrfToken: by.csrfToken };
 }
 
-/** The header that gives a browser its cookie, or takes it away. */
+/** The header that sets or removes a browser's cookie. */
 function cookieHeader(request: FastifyRequest, secret: string, seconds: number): Record<string, string> {
   const flags = `Path=/; HttpOnly; SameSite=Strict; Max-Age=${seconds}${isByTls(request) ? '; Secure' : ''}`;
   return { 'set-cookie': `${COOKIE}=${secret}; ${flags}` };
 }
 
-/** The token that a sign-in stands for. @throws ProblemError */
+/** The token of a sign-in. @throws ProblemError */
 async function signedIn(body: z.infer<typeof SignIn>, request: FastifyRequest, services: Services): Promise<ApiToken> {
   const { tries, tickets, tokens, refusedSignIns } = services;
   const address = addressOf(request);
@@ -153,7 +153,7 @@ export const sessionRoutes: Route[] = [
     responses: [{ status: 201, description: 'A ticket. It works once, within five minutes.', schema: Ticket }],
     handle: async ({ who, request, services }) => {
       if (!('token' in who.by)) {
-        // Else a session could go on for ever.
+        // Otherwise a session could extend itself for ever.
         throw new ProblemError('FORBIDDEN', 'a session cannot create tickets: send the admin token as bearer token');
       }
       await audit(services, request, who.name, 'ticket');

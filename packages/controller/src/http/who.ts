@@ -1,33 +1,33 @@
-/** Who a request is from: the one place that looks at its token or its cookie. */
+/** Identifies the sender of a request. Only this file reads the token or the cookie. */
 import type { FastifyRequest } from 'fastify';
 import { type ApiToken, bearerToken, type Rights } from '../auth/api-tokens.ts';
 import { csrfOf, type Session } from '../auth/sessions.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 
-/** Who asks. */
+/** The sender of a request. */
 export interface Who {
-  /** For the audit log and events. */
+  /** Name for the audit log and events. */
   name: string;
   rights: Rights;
-  /** How: by a token that the request has, or by the cookie of a session. */
+  /** The credential: a token in the request, or the cookie of a session. */
   by: { token: ApiToken } | { session: Session; csrfToken: string };
 }
 
 /** The cookie of a session. */
 export const COOKIE = 'mirrorplane_session';
-/** The header that a change by a session has to have. */
+/** The header that a change by a session must have. */
 export const CSRF_HEADER = 'x-mirrorplane-csrf';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Undefined where the route asks for nobody. */
+    /** Undefined for a route without authentication. */
     who?: Who;
   }
 }
 
 /**
- * @param needs rights that the request has to have
+ * @param needs rights that the request must have
  * @throws ProblemError UNAUTHENTICATED, FORBIDDEN or CSRF_REFUSED
  */
 export function whoOf(request: FastifyRequest, services: Services, needs: Rights): Who {
@@ -35,7 +35,7 @@ export function whoOf(request: FastifyRequest, services: Services, needs: Rights
   if (who === undefined) {
     throw new ProblemError('UNAUTHENTICATED', whyNobody(request));
   }
-  // Also a dry run: it tells what a change would do, and takes the time of one.
+  // This applies to a dry run too, because it shows the result of a change and takes as long.
   if (needs === 'admin' && who.rights !== 'admin') {
     throw new ProblemError('FORBIDDEN', 'the read token allows GET only: send the admin token for changes');
   }
@@ -78,8 +78,8 @@ function cookieOf({ headers }: FastifyRequest): string | undefined {
 }
 
 /**
- * A browser sends the cookie with whatever any page asks of this controller. A page of another origin is refused, and a
- * change needs a header that such a page does not know.
+ * A browser sends the cookie with every request of any page to this controller. Requests of a page
+ * of another origin are refused, and a change needs a header that such a page does not know.
  */
 function refuseForged(request: FastifyRequest, csrfToken: string): void {
   const changes = !['GET', 'HEAD'].includes(request.method);
@@ -93,8 +93,8 @@ function refuseForged(request: FastifyRequest, csrfToken: string): void {
 }
 
 /**
- * Refuses what a browser asks on behalf of a page of another origin.
- * @param strict also what does not say where it comes from
+ * Refuses requests that a browser sends for a page of another origin.
+ * @param strict also refuses requests without an origin
  */
 export function refuseOtherOrigin({ headers }: FastifyRequest, strict: boolean): void {
   const { 'sec-fetch-site': site, origin } = headers;
@@ -113,13 +113,16 @@ export function refuseOtherOrigin({ headers }: FastifyRequest, strict: boolean):
   }
 }
 
-/** A proxy may have another name for this controller than the browser has: it says which that was. */
+/**
+ * A proxy may use another name for this controller than the browser. It reports the browser's name
+ * in a header.
+ */
 function isOwnOrigin(origin: string, headers: FastifyRequest['headers']): boolean {
   const host = URL.canParse(origin) ? new URL(origin).host : undefined;
   return host !== undefined && [headers.host, headers['x-forwarded-host']].includes(host);
 }
 
-/** Whether the browser has come by TLS, as it or a proxy says. */
+/** Whether the browser uses TLS, by the connection or by a header of a proxy. */
 export function isByTls({ headers }: FastifyRequest): boolean {
   return headers.origin?.startsWith('https:') === true || headers['x-forwarded-proto'] === 'https';
 }

@@ -1,4 +1,7 @@
-/** What agents say, as of now, in memory. Planning keeps what has to outlive the controller: `unsaved` and `saved`. */
+/**
+ * The current reports of agents, in memory. Planning stores the part that must outlive the
+ * controller (`unsaved`, `saved`).
+ */
 import type { Hello, InventoryMessage, NodeProblem, StatusMessage, Underlay } from '@mirrorplane/contract';
 import type { NodeStateRecord } from '../store/records.ts';
 import { Claims } from './claims.ts';
@@ -48,7 +51,7 @@ export class LiveNodes {
 
   delete(name: string): void {
     this.#nodes.all.delete(name);
-    // Its address is free for another node that offers it.
+    // The address of a deleted node is free for other nodes.
     for (const node of this.#nodes.all.values()) {
       if (node.refusedUnderlay) {
         this.#describe(node, { underlay: this.#judge(node, node.refusedUnderlay.offered) });
@@ -115,8 +118,9 @@ export class LiveNodes {
   }
 
   /**
-   * The agent says what its kernel runs. Returns true where that is another program than before.
-   * @param names names of all policies by uid; asked only where the node copies for policies other than before
+   * The agent reports the program in its kernel. Returns true if it has changed.
+   * @param names names of all policies by uid; asked only where the node copies for policies other
+   * than before
    */
   status(name: string, message: StatusMessage, names: () => ReadonlyMap<string, string>): boolean {
     const node = this.#nodes.ensure(name);
@@ -170,7 +174,10 @@ export class LiveNodes {
     }
   }
 
-  /** What is taken of an underlay that an agent offers: all, or what it had before. Whose an address is already keeps it. */
+  /**
+   * The accepted underlay: the offered one, or the earlier one. A node that already has an address
+   * keeps it.
+   */
   #judge(node: KeptNode, offered: Underlay | undefined): Underlay | undefined {
     const others = [...this.#nodes.all.values()].filter((other) => other !== node);
     const problem = offered && underlayProblem(offered, others);

@@ -33,7 +33,7 @@ export class NodeCounters {
       const readingsOf = (other: string) => this.#nodes.get(other)?.readings;
       node.readings.take(name, node.counters.ends(), { readAt, now }, readingsOf);
     }
-    // A report in several messages is complete with the reading.
+    // A report in several messages is complete when the reading arrives.
     node.unseen &&= reading === undefined || !isPlanned;
     node.completeAt = reading || node.completeAt === undefined ? now : node.completeAt;
     return refused;

@@ -30,7 +30,7 @@ interface Row {
   created: number;
   modified: number;
 }
-/** The smallest text that is greater than every text beginning with `prefix`, or undefined where all texts qualify. */
+/** The smallest text above all texts that begin with `prefix`. Undefined if there is none. */
 function afterPrefix(prefix: string): string | undefined {
   return prefix === '' ? undefined : `${prefix}\u{10ffff}`;
 }

@@ -1,4 +1,7 @@
-/** The agents' port: HTTPS with POST /enroll and POST /renew, and the WebSocket /sync for agents that have their certificate. */
+/**
+ * The agents' port: HTTPS with POST /enroll and POST /renew, and the WebSocket /sync for agents
+ * with a certificate.
+ */
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
@@ -13,7 +16,10 @@ import { certificateEnd, type Refused, registeredNode } from './identity.ts';
 import type { Session } from './session.ts';
 import { Strangers } from './strangers.ts';
 
-/** Frames of one message, and pieces in which they arrive, at most. An agent sends one frame; TCP brings it in pieces. */
+/**
+ * The most frames of a message, and the most pieces of them. An agent sends one frame, and TCP
+ * divides it into pieces.
+ */
 const MAX_FRAGMENTS = 64;
 const MAX_CHUNKS = 4096;
 /** Bytes of WebSocket frames around a hello (RFC 6455, section 5.2), and some pings. */
@@ -22,7 +28,7 @@ const FRAMING = 256;
 const MAX_CONNECTIONS_OF_NODE = 4;
 /** Milliseconds that agents have to end their connections. */
 const CLOSE_TIMEOUT_MS = 200;
-/** How often the port gets a fresh certificate, in milliseconds. */
+/** Milliseconds between new certificates of the port. */
 const RENEWAL_MS = 24 * 60 * 60 * 1000;
 
 export interface AgentAddress {

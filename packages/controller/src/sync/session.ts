@@ -56,7 +56,7 @@ export interface Peer {
   certificateEndsAt: string;
 }
 
-/** Where a session reports to. */
+/** Callbacks of a session. */
 export interface SessionHost extends ReportHost {
   /**
    * Why the session is refused. Undefined: it is accepted. If another agent must be asked first,
