@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* budget: how many bytes of copies a policy, a device and the node may make a second. */
+/* budget: limits the bytes of copies that a policy, a device and the node may make in a second. */
 #ifndef MIRRORPLANE_BUDGET_H
 #define MIRRORPLANE_BUDGET_H
 
@@ -8,9 +8,9 @@
 #define NS_PER_SECOND 1000000000ULL
 
 /*
- * Takes `bytes` out of a bucket; false where it is empty. The copy that empties it is allowed whole, so that none is
- * too big for ever. What passes a device's budget is counted even while it has no limit: that is how much of the
- * device's traffic is copies.
+ * Takes `bytes` out of a bucket. False if it is empty. The copy that empties it is allowed as a
+ * whole, so that no copy is too large for every moment. Bytes that pass a device's budget are
+ * counted even without a limit: they are the copies in the device's traffic.
  */
 static __always_inline bool spend(__u32 key, __u64 bytes, __u64 packets) {
     struct budget *budget = bpf_map_lookup_elem(&budget_rates, &key);
@@ -72,7 +72,8 @@ static __always_inline void give_back(__u32 key, __u64 bytes) {
 }
 
 /*
- * True where the budgets of the policy, of the device by which the copy leaves the node, and of the node allow a copy.
+ * True if the budgets of the policy, of the device by which the copy leaves the node, and of the
+ * node allow a copy.
  */
 static __always_inline bool is_within_budget(struct capture *capture, __u64 packets, __u64 bytes) {
     __u64 on_wire = bytes + packets * capture->overhead;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* capture: is this packet to be copied, and how? The original always goes on as it is. */
+/* capture: decides whether and how a packet is copied. The original always continues unchanged. */
 #ifndef MIRRORPLANE_CAPTURE_H
 #define MIRRORPLANE_CAPTURE_H
 
@@ -13,7 +13,7 @@
 #include "place.h"
 #include "token.h"
 
-/* Threshold of a capture that copies everything: no random number is drawn. */
+/* Threshold of a capture that copies everything. No random number is drawn then. */
 #define COPY_ALL (1ULL << 32)
 
 static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capture, struct capture_counters *counters,
@@ -57,7 +57,7 @@ static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capt
     }
 }
 
-/* Addresses that a bridge keeps to itself: 01:80:c2:00:00:00 to 0f (IEEE 802.1Q, 8.6.3). */
+/* Addresses that a bridge does not forward: 01:80:c2:00:00:00 to 0f (IEEE 802.1Q, 8.6.3). */
 static __always_inline bool is_bridge_group(const __u8 mac[6]) {
     return mac[0] == 0x01 && mac[1] == 0x80 && mac[2] == 0xc2 && !mac[3] && !mac[4] && mac[5] < 16;
 }
@@ -67,9 +67,10 @@ static __always_inline bool is_broadcast(const __u8 mac[6]) {
 }
 
 /*
- * The mirrored port that this frame goes to, where that is known as it enters the bridge; NULL for all other frames.
- * Where a bridge has no other way to go than one guest's port, the zero address stands for unicast that the bridge has
- * not learned, 01:00:00:00:00:00 for multicast, and broadcast for itself.
+ * The mirrored port that this frame goes to, if it is known when the frame enters the bridge. NULL
+ * for all other frames. If a bridge can only send to one guest's port, the zero address stands for
+ * unicast that the bridge has not learned, 01:00:00:00:00:00 for multicast, and broadcast for
+ * itself.
  */
 static __always_inline __u32 *find_arrival(struct __sk_buff *skb, __u32 bridge) {
     struct arrival_key key = {.bridge = bridge};
@@ -93,7 +94,7 @@ static __always_inline __u32 *find_arrival(struct __sk_buff *skb, __u32 bridge) 
     return bpf_map_lookup_elem(&arrivals, &key);
 }
 
-/* The reason why a packet of a mirrored device does not belong to the capture, or -1 where it does. */
+/* The reason why a packet of a mirrored device does not belong to the capture, or -1 if it does. */
 static __always_inline int skip_reason(struct __sk_buff *skb, struct capture *capture, __u32 hook,
                                        struct copy_context *copy) {
     if (copy->active || skb->tc_index == FEEDBACK_TOKEN)
@@ -112,8 +113,8 @@ static __always_inline int skip_reason(struct __sk_buff *skb, struct capture *ca
 }
 
 /*
- * A capture at a device of a guest that is on another node, see CAPTURE_STANDBY. Returns false where the frame is to be
- * left alone. The guest's first frame comes before anything that is sent to it because of that frame, so nothing is
+ * A capture at a device of a guest that is on another node (CAPTURE_STANDBY). Returns false if the
+ * frame must be skipped. The guest's first frame comes before all answers to it, so nothing is
  * missed.
  */
 static __always_inline bool wake(struct capture *capture, struct capture_key *key) {
@@ -129,8 +130,8 @@ static __always_inline bool wake(struct capture *capture, struct capture_key *ke
 }
 
 /*
- * Captures a packet as one that passes `key`, by the capture there. True where it is accounted for, whatever became of
- * it.
+ * Captures a packet as one at `key`, by the capture there. True if the packet is accounted for,
+ * with any outcome.
  */
 static __always_inline bool account(struct __sk_buff *skb, struct capture_key *key, struct capture *capture) {
     struct capture_counters *counters;

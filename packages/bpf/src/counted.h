@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * counted: where filters of someone else come behind `arrive`, their verdict takes the token away (see arrive.h).
- * There, each frame that is accounted for is noted by its content, and the capture at the guest's device leaves out as
- * many frames of that content as were noted. What a firewall drops stays noted for a second.
+ * counted: if filters of other software run after `arrive`, their verdict removes the token (see
+ * arrive.h). There, each frame that is accounted for is recorded by its content, and the capture at
+ * the guest's device skips as many frames of this content as were recorded. A frame that a firewall
+ * drops stays recorded for a second.
  */
 #ifndef MIRRORPLANE_COUNTED_H
 #define MIRRORPLANE_COUNTED_H
@@ -10,10 +11,10 @@
 #include "feedback.h"
 #include "maps.h"
 
-/* In ns: how long a frame may take through the bridge, with queues to user space. */
+/* The longest time that a frame may take through the bridge, with queues to user space, ns. */
 #define COUNTED_MEMORY 1000000000ULL
 
-/* A frame has been accounted for where it arrived, as one for this port. */
+/* A frame has been accounted for on arrival, as one for this port. */
 __global int note_counted(struct __sk_buff *skb, __u32 ifindex) {
     struct counted_key key = {.ifindex = ifindex};
     __u64 now = bpf_ktime_get_ns();
@@ -31,7 +32,7 @@ __global int note_counted(struct __sk_buff *skb, __u32 ifindex) {
     return 0;
 }
 
-/* True where a frame that comes to this port was accounted for where it arrived; it is not noted any more then. */
+/* True if a frame for this port was accounted for on arrival. Its record is then removed. */
 __global bool was_counted(struct __sk_buff *skb, __u32 ifindex) {
     struct counted_key key = {.ifindex = ifindex};
     struct counted *counted;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * cut: truncation of a copy that does not fit into the underlay. What is left is what the original has there on a wire:
- * where the stack has still to compute a checksum, what is cut off is added to its starting value.
+ * cut: truncates a copy that does not fit into the underlay. The remaining bytes are those of the
+ * original on a wire. If the stack must still compute a checksum, the removed bytes are added to
+ * its starting value.
  */
 #ifndef MIRRORPLANE_CUT_H
 #define MIRRORPLANE_CUT_H
@@ -9,7 +10,10 @@
 #include "skb.h"
 #include "split.h"
 
-/* Adds what is behind `length` to a checksum that the stack is to finish. Not 0: it cannot be read. */
+/*
+ * Adds the bytes after `length` to a checksum that the stack must finish. Not 0: they cannot be
+ * read.
+ */
 static __always_inline long keep_checksum(struct __sk_buff *skb, struct copy_context *copy,
                                           struct pending_checksum *pending, __u32 length) {
     __s64 sum = sum_bytes(skb, copy, length, skb->len - length, 0);
@@ -25,7 +29,10 @@ static __always_inline long keep_checksum(struct __sk_buff *skb, struct copy_con
     return bpf_skb_store_bytes(skb, pending->field, &check, sizeof(check), 0);
 }
 
-/* Computes a checksum that would have been left to the stack, as skb_checksum_help() does. `length`: of the frame. */
+/*
+ * Computes a checksum that is left to the stack, as skb_checksum_help() does. `length`: of the
+ * frame.
+ */
 static __always_inline long finish_checksum(struct __sk_buff *skb, struct copy_context *copy,
                                             struct pending_checksum *pending, __u32 length) {
     __s64 sum = sum_bytes(skb, copy, pending->start, length - pending->start, 0);
@@ -39,7 +46,10 @@ static __always_inline long finish_checksum(struct __sk_buff *skb, struct copy_c
     return bpf_skb_store_bytes(skb, pending->field, &check, sizeof(check), 0);
 }
 
-/* Shortens a copy to `length` bytes. Before the encapsulation: afterwards the kernel refuses. */
+/*
+ * Shortens a copy to `length` bytes. Called before the encapsulation, because afterwards the kernel
+ * refuses.
+ */
 __global long cut(struct __sk_buff *skb, struct copy_context *copy, __u32 length) {
     struct pending_checksum pending;
     bool is_pending;
@@ -48,7 +58,10 @@ __global long cut(struct __sk_buff *skb, struct copy_context *copy, __u32 length
     if (!copy)
         return -1;
     is_pending = read_pending_checksum(skb, &pending);
-    /* The cut goes through the checksum: its first byte has to be right, and nobody would compute it any more. */
+    /*
+     * The cut divides the checksum field. Its first byte must be right, and the stack would not
+     * compute it any more.
+     */
     if (is_pending && length == pending.field + 1 && finish_checksum(skb, copy, &pending, skb->len))
         return -1;
     keep = is_pending && length >= pending.field + sizeof(__u16);

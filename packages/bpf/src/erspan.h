@@ -23,8 +23,9 @@ struct erspan_headers {
 };
 
 /*
- * The index, 20 bits: generation of the session 9, source slot 10, outbound 1. A session number serves one policy after
- * another; the generation tells them apart, so that a sender that has missed a change reaches nobody.
+ * The index, 20 bits: generation of the session 9, source slot 10, outbound 1. Several policies
+ * have a session number one after another. The generation distinguishes them, so that copies of a
+ * sender that has missed a change are delivered to no one.
  */
 #define INDEX_GENERATION_SHIFT 11
 #define INDEX_SOURCE_MASK 0x7ff
@@ -43,8 +44,9 @@ static __always_inline __be32 erspan_word(__u16 tci, bool tagged, __u32 truncate
 }
 
 /*
- * The kernel finds the next hop, and keeps the packet until its address is known. It drops frames that were multicast
- * or broadcast. The mark is that of an original, which must not route the copy.
+ * The kernel finds the next hop, and keeps the packet until its address is known. It drops frames
+ * that were multicast or broadcast, so a unicast address is written first. The mark comes from the
+ * original. It is cleared, because it must not route the copy.
  */
 static __always_inline int to_next_hop(struct __sk_buff *skb, __u32 ifindex) {
     const __u8 unicast[6] = {};

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * feedback: a destination that sends its copies on. Frames that its guest sends with an address of somebody else make
- * the bridge learn that address behind the destination, and originals are lost. So such frames are recognised where
- * they leave the guest, before the bridge sees them.
+ * feedback: handles destinations that send their copies on. If the guest of a destination sends
+ * frames with another host's address, the bridge learns this address behind the destination, and
+ * originals are lost. So such frames are recognised when they leave the guest, before the bridge
+ * sees them.
  *
- * Whose an address is, is told by which way it came first (docs/adr/0041-whose-address-a-frame-has.md):
- * - An address that the guest has used before it came in there is the guest's own, and stays so.
- * - An address that came in before is not. Copies tell that; while a destination sends copies on, what the bridge sends
- *   into its device is looked at too, and takes back what was learnt too early.
- * - An address that moves to the guest (VRRP, a bond, a nested guest) is announced there by a broadcast, or a multicast
- *   of the link, that did not come in before. What is sent on did.
+ * The direction in which an address first came decides
+ * (docs/adr/0041-whose-address-a-frame-has.md):
+ * - If the guest used the address before it came in, the address is the guest's own, and stays so.
+ * - If the address came in first, it is not the guest's own. Copies show this. While a destination
+ *   sends copies on, packets that the bridge sends into its device are checked too. They correct
+ *   addresses that were learnt too early.
+ * - An address that moves to the guest (VRRP, a bond, a nested guest) is announced by a broadcast,
+ *   or a multicast of the link, that did not come in before. A frame that the guest only sends on
+ *   did come in before.
  *
- * What passes all the same, because the policy allows it or the address is the guest's own, is not copied again: it has
- * a token on this node, and its copies from other nodes end before they are delivered.
+ * Some of these frames pass, because the policy allows them or the address is the guest's own. They
+ * are not copied again: on this node they have a token, and their copies from other nodes are not
+ * delivered.
  */
 #ifndef MIRRORPLANE_FEEDBACK_H
 #define MIRRORPLANE_FEEDBACK_H
@@ -23,33 +28,41 @@
 #include "token.h"
 #include "verifier.h"
 
-/* In ns: as long as a bridge remembers an address by default. */
+/* The time for which a bridge remembers an address by default, ns. */
 #define FEEDBACK_MEMORY 300000000000ULL
-/* In ns: how late an announcement may be sent on. */
+/* The time within which an announcement may be sent on, ns. */
 #define ANNOUNCEMENT_MEMORY 30000000000ULL
-/* In ns: how late other frames may be sent on. Less than the second after which a guest repeats a request. */
+/*
+ * The time within which other frames may be sent on, ns. Less than the second after which a guest
+ * repeats a request.
+ */
 #define ECHO_MEMORY 900000000ULL
-/* So many new addresses of one device are taken in this time, in ns: a flood does not push those of others out. */
+/*
+ * The window for the bounds of new addresses of one device, ns. So a flood does not remove
+ * addresses of other devices.
+ */
 #define ADDRESS_WINDOW 60000000000ULL
 #define OWN_MOST 1024
 #define NOTED_MOST 8192
-/* Instead of a delivery: it is no copy. */
+/* In place of a delivery: the frame is no copy. */
 #define NO_DELIVERY (~0U)
 
-/* Bytes behind the addresses and the tag that tell a frame from others. A power of two, for the verifier. */
+/*
+ * Number of bytes after addresses and tag that identify a frame. A power of two, for the verifier.
+ */
 #define TELLING_BYTES 64
 #define ADDRESS_BYTES 12
 
-/* What a frame is that a destination's guest sends. */
+/* Kinds of frames that a destination's guest sends. */
 enum feedback {
     FEEDBACK_NONE,
-    FEEDBACK_PASSED, /* it may pass, and is not to be copied */
+    FEEDBACK_PASSED, /* it may pass, and must not be copied */
     FEEDBACK_STOPPED,
 };
 
-/* What is known of a frame that comes in, bits. */
+/* Facts about an incoming frame, bits. */
 enum arrival_note {
-    NOTE_EACH = 1,  /* each frame like it has to be known again */
+    NOTE_EACH = 1,  /* each such frame must be recognised again */
     NOTE_ECHO = 2,  /* the destination has sent it, as a copy that it got before */
     NOTE_FIRST = 4, /* the destination has sent it before it came in */
 };
@@ -59,14 +72,20 @@ static __always_inline __u64 mac_number(const __u16 *mac) {
     return mac[0] | (__u64)mac[1] << 16 | (__u64)mac[2] << 32;
 }
 
-/* Broadcast, and multicast that no router passes on: 01:00:5e:00:00:xx (224.0.0.0/24), 33:33:00:00:00:xx (ff02::xx). */
+/*
+ * Broadcast, and multicast that no router forwards: 01:00:5e:00:00:xx (224.0.0.0/24),
+ * 33:33:00:00:00:xx (ff02::xx).
+ */
 static __always_inline bool is_announcement(__u64 destination) {
     __u64 group = destination & 0xffffffffffULL;
 
     return destination == 0xffffffffffffULL || group == 0x00005e0001ULL || group == 0x0000003333ULL;
 }
 
-/* Leaves out what is still to be computed in one frame, and is there in the other: the checksum of TCP and UDP. */
+/*
+ * Leaves out the checksum of TCP and UDP: it may be computed in one frame, and still missing in the
+ * other.
+ */
 static __always_inline void leave_out_checksum(__u8 *bytes) {
     __u16 protocol = bytes[12] << 8 | bytes[13];
 
@@ -81,7 +100,8 @@ static __always_inline void leave_out_checksum(__u8 *bytes) {
 }
 
 /*
- * What tells a frame from others: the same with its tag as metadata, in the frame, or without it. 0: it is too short.
+ * A hash that identifies a frame. It is the same with the tag as metadata, in the frame, or without
+ * the tag. 0: the frame is too short.
  */
 static __always_inline __u64 frame_hash(struct __sk_buff *skb) {
     __u32 offset = ADDRESS_BYTES + (!skb->vlan_present && is_vlan_protocol(skb->protocol) ? VLAN_TAG_LEN : 0);
@@ -128,7 +148,10 @@ __global int remember_frame(struct __sk_buff *skb, __u32 ifindex) {
            (is_within(arrived->first, ANNOUNCEMENT_MEMORY, now) ? NOTE_FIRST : 0);
 }
 
-/* True where a frame that the guest sends came into its device before, so long ago at most; it may pass. */
+/*
+ * True if a frame of the guest came into its device recently. The frame is recorded as one that
+ * passes.
+ */
 __global bool has_arrived(struct __sk_buff *skb) {
     struct arrived_key key = {.ifindex = skb->ifindex};
     __u64 now = bpf_ktime_get_ns();
@@ -142,7 +165,7 @@ __global bool has_arrived(struct __sk_buff *skb) {
     return true;
 }
 
-/* True where an announcement that the guest sends did not come into its device before. */
+/* True if an announcement of the guest did not come into its device before. */
 __global bool is_new_announcement(struct __sk_buff *skb) {
     struct arrived_key key = {.ifindex = skb->ifindex};
     __u64 now = bpf_ktime_get_ns();
@@ -161,7 +184,7 @@ __global bool is_new_announcement(struct __sk_buff *skb) {
     return true;
 }
 
-/* The destination that a device is; NULL where it is none. Nothing is older than its first frame. */
+/* The destination of a device. NULL if it is none. Its record begins with the first frame. */
 static __always_inline struct destination *destination_of(__u32 ifindex, __u64 now) {
     struct destination *destination = bpf_map_lookup_elem(&destinations, &ifindex);
 
@@ -170,7 +193,7 @@ static __always_inline struct destination *destination_of(__u32 ifindex, __u64 n
     return destination;
 }
 
-/* Whether one more address is taken. `taken`: how many have been in this window. */
+/* Whether one more address is accepted. `taken`: number of accepted addresses in this window. */
 static __always_inline bool has_room(struct destination *destination, __u32 *taken, __u32 most, __u64 now) {
     if (now - destination->window > ADDRESS_WINDOW) {
         destination->window = now;
@@ -183,7 +206,7 @@ static __always_inline bool has_room(struct destination *destination, __u32 *tak
     return true;
 }
 
-/* An address came into the destination's device that is not its guest's own. */
+/* An address that is not the guest's own came into the destination's device. */
 static __always_inline void note_foreign(struct destination *destination, struct source_address *key,
                                          __u32 delivery_key, bool guarded, __u64 now) {
     struct foreign_source *source = bpf_map_lookup_elem(&foreign_sources, key);
@@ -206,8 +229,9 @@ static __always_inline void note_foreign(struct destination *destination, struct
 }
 
 /*
- * Of a frame that comes into a destination's device: called for the first with an address and now and then, and for
- * each that has to be known again. Returns bits of arrival_note.
+ * Records a frame that comes into a destination's device. Called for the first frame with an
+ * address, again after some seconds, and for each frame that must be recognised again. Returns bits
+ * of arrival_note.
  */
 __global int note_address(struct __sk_buff *skb, __u32 ifindex, __u32 delivery_key) {
     __u64 now = bpf_ktime_get_ns();
@@ -238,7 +262,10 @@ __global int note_address(struct __sk_buff *skb, __u32 ifindex, __u32 delivery_k
     announcement = is_announcement(mac_number(head));
     if (each || announcement)
         note = remember_frame(skb, ifindex);
-    /* What the guest has sent itself comes back as a copy, or from a switch, and says nothing of its address. */
+    /*
+     * The guest's own frame comes back as a copy or from a switch, and proves nothing about its
+     * address.
+     */
     if (!(announcement && note & (NOTE_FIRST | NOTE_ECHO)) && (!own || delivery_key == NO_DELIVERY)) {
         if (own)
             bpf_map_delete_elem(&own_sources, &key);
@@ -300,8 +327,8 @@ static __always_inline bool is_own(__u32 ifindex, const __u16 *mac) {
 }
 
 /*
- * The source of a frame of this device's guest where it is not the guest's own, and policies have copied it; or NULL.
- * `echo`: it is the guest's own, and yet the frame is a copy.
+ * The source address of a frame from this device's guest, if it is not the guest's own and policies
+ * have copied it. Otherwise NULL. `echo`: the address is the guest's own, but the frame is a copy.
  */
 static __always_inline struct foreign_source *foreign_source(struct __sk_buff *skb, __u64 now, bool *echo) {
     struct source_address key = {.ifindex = skb->ifindex};
@@ -327,14 +354,17 @@ static __always_inline struct foreign_source *foreign_source(struct __sk_buff *s
     destination = destination_of(skb->ifindex, now);
     if (!destination)
         return NULL;
-    if (destination->arriving) { /* copies of what it has sent before it came may be here already */
+    if (destination->arriving) { /* copies of its frames from before the move may be here already */
         destination->arriving = 0;
         learn(destination, &key, now);
         return NULL;
     }
     source = bpf_map_lookup_elem(&foreign_sources, &key);
     if (!source || !is_within(source->seen, FEEDBACK_MEMORY, now) || source->seen < destination->since) {
-        /* What was sent to all, or to the guest, may be somebody's frame that it sends on. */
+        /*
+         * A broadcast, or a frame to the guest, may be another host's frame that the guest sends
+         * on.
+         */
         if (!announcement && !is_own(skb->ifindex, head))
             learn(destination, &key, now);
         return NULL;
@@ -346,7 +376,10 @@ static __always_inline struct foreign_source *foreign_source(struct __sk_buff *s
     return is_within(source->copied, FEEDBACK_MEMORY, now) ? source : NULL;
 }
 
-/* Returns an enum feedback. What is recognised is counted for the policy that has copied the address last. */
+/*
+ * Returns an enum feedback. Recognised frames are counted for the policy that has last copied the
+ * address.
+ */
 __global int judge_frame(struct __sk_buff *skb) {
     __u64 now = bpf_ktime_get_ns();
     bool echo = false;
@@ -367,7 +400,7 @@ __global int judge_frame(struct __sk_buff *skb) {
     key = source->delivery;
     delivery = bpf_map_lookup_elem(&deliveries, &key);
     counters = bpf_map_lookup_elem(&delivery_counters, &key);
-    if (!delivery || !counters || delivery->ifindex != ifindex) /* of a policy that is gone */
+    if (!delivery || !counters || delivery->ifindex != ifindex) /* of a deleted policy */
         return FEEDBACK_NONE;
     measure(skb, &size);
     add(&counters->feedback, size.packets, size.bytes);
@@ -377,7 +410,7 @@ __global int judge_frame(struct __sk_buff *skb) {
     return FEEDBACK_PASSED;
 }
 
-/* Of a frame that comes out of a destination's device. */
+/* Judges a frame that comes out of a destination's device. */
 static __always_inline int feedback_of(struct __sk_buff *skb) {
     int feedback;
 
@@ -392,8 +425,8 @@ static __always_inline int feedback_of(struct __sk_buff *skb) {
 }
 
 /*
- * The same, for programs beside `arrive`: where that has run, it has asked already, and a copy of this frame may have
- * come in since.
+ * The same, for programs that run in addition to `arrive`. If `arrive` has run, it has already
+ * judged the frame, and a copy of it may have come in since.
  */
 static __always_inline int feedback_beside_arrive(struct __sk_buff *skb) {
     __u32 port = skb->ifindex;
@@ -403,12 +436,15 @@ static __always_inline int feedback_beside_arrive(struct __sk_buff *skb) {
     return feedback_of(skb);
 }
 
-/* What the guest sends. */
+/* For frames that the guest sends. */
 static __always_inline int stop_feedback(struct __sk_buff *skb) {
     return feedback_beside_arrive(skb) == FEEDBACK_STOPPED ? TC_ACT_SHOT : TCX_NEXT;
 }
 
-/* What is sent to the guest beside copies. Only at devices where feedback was seen lately: it costs each copy 15 ns. */
+/*
+ * For packets to the guest that are no copies. Only at devices with recent feedback, because it
+ * costs each copy 15 ns.
+ */
 static __always_inline int note_original(struct __sk_buff *skb) {
     struct copy_context *copy = this_copy();
 

@@ -33,7 +33,9 @@ static __always_inline bool is_host_ipv6(struct __sk_buff *skb, __u32 offset) {
     return !bpf_skb_load_bytes(skb, offset, &address, sizeof(address)) && is_host_address(&address);
 }
 
-/* A solicitation goes to a multicast address; whom it looks for stands in the message (RFC 4861, 4.3). */
+/*
+ * A solicitation goes to a multicast address. The wanted address is in the message (RFC 4861, 4.3).
+ */
 static __always_inline bool solicits_host(struct __sk_buff *skb, __u32 offset) {
     __u8 byte;
 
@@ -45,9 +47,9 @@ static __always_inline bool solicits_host(struct __sk_buff *skb, __u32 offset) {
 }
 
 /*
- * True where the node's side of this frame is the node itself: the receiver on ingress, the sender on egress. ARP and
- * neighbour discovery for the node's own addresses belong to it too, whoever asks: a node that tries an address
- * before it takes it (RFC 4862, 5.4; RFC 5227) has no address to ask from.
+ * True if the node's side of this frame is the node itself: the receiver on ingress, the sender on
+ * egress. ARP and neighbour discovery for the node's own addresses count too, from any sender: a
+ * node that tests an address before it uses it (RFC 4862, 5.4; RFC 5227) has no source address.
  */
 static __always_inline bool is_host_traffic(struct __sk_buff *skb, enum hook hook) {
     bool received = hook == HOOK_INGRESS;
@@ -79,7 +81,7 @@ static __always_inline bool has_vlan(__u32 set, __u32 vlan_id) {
     return bits[(vlan_id >> 3) & 511] & (1 << (vlan_id & 7));
 }
 
-/* True where a frame has come into this node by a device that leads to the physical network. */
+/* True if a frame has come into this node by a device that leads to the physical network. */
 static __always_inline bool is_from_outside(struct __sk_buff *skb, enum hook hook) {
     __u32 device = skb->ingress_ifindex;
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * hold: copies for a guest that is about to leave. What a tap is handed between the moment when its guest stops and the
- * moment when this node can know of that lies unread in the tap's ring, and is lost with it. So while the destination
- * migrates, each copy gets a number, and a second clone of it goes into the hold queue: the peer of the helper device,
- * behind a qdisc that lets little through and keeps the newest. The number is the mark of both clones. The kernel tells
- * `read_copy` of every packet that the guest takes out of the tap. What comes out of the queue ends here where it has
- * been read; else it goes round again, or, once the guest has left, to the node where the guest is.
+ * hold: keeps copies for a guest that is about to leave. A guest stops, and this node learns it
+ * later. Copies that are put into the tap in between are not read, and are lost with the tap. So
+ * while the destination migrates, each copy gets a number, and a second clone of it goes into the
+ * hold queue: the peer of the helper device, behind a qdisc that lets little through and keeps the
+ * newest copies. The number is the mark of both clones. The kernel reports to `read_copy` every
+ * packet that the guest takes out of the tap. A copy that comes out of the queue is dropped if it
+ * has been read. Otherwise it goes back into the queue, or, after the guest has left, to the node
+ * where the guest is.
  */
 #ifndef MIRRORPLANE_HOLD_H
 #define MIRRORPLANE_HOLD_H
@@ -16,7 +18,10 @@
 #include "packet.h"
 #include "skb.h"
 
-/* The mark of a numbered copy: these 12 bits, and the number below. No original has it but by chance. */
+/*
+ * The mark of a numbered copy: these 12 bits, and the number in the lower bits. An original has
+ * such a mark only by chance.
+ */
 #define HOLD_MARK 0x5a700000
 #define HOLD_MARK_MASK 0xfff00000
 
@@ -29,8 +34,9 @@ static __always_inline struct held_copy *held_copy(__u32 mark) {
 }
 
 /*
- * Numbers a copy that is about to go into the tap `ifindex`, and puts a clone of it into the hold queue. The mark of
- * `skb` is the number then. False where it is not held; else it will reach the guest even where the tap refuses it.
+ * Numbers a copy that is about to go into the tap `ifindex`, and puts a clone of it into the hold
+ * queue. The mark of `skb` is then the number. False if the copy is not held. A held copy reaches
+ * the guest even if the tap refuses it.
  */
 static __always_inline bool hold(struct __sk_buff *skb, __u32 ifindex, struct copy_context *copy, __u32 truncated) {
     struct hold_counts *counts = bpf_map_lookup_elem(&hold_counts, &ifindex);
@@ -61,7 +67,10 @@ static __always_inline bool hold(struct __sk_buff *skb, __u32 ifindex, struct co
     return !bpf_clone_redirect(skb, hold->queue, 0);
 }
 
-/* Of a worker of vhost-net, which ends with the guest and takes nothing out of a tap that the guest does not get. */
+/*
+ * Whether this is a worker of vhost-net. It ends with the guest, and the guest gets everything that
+ * the worker takes out of a tap.
+ */
 static __always_inline bool is_vhost(void) {
     char comm[16] = {};
 
@@ -69,16 +78,17 @@ static __always_inline bool is_vhost(void) {
     return comm[0] == 'v' && comm[1] == 'h' && comm[2] == 'o' && comm[3] == 's' && comm[4] == 't' && comm[5] == '-';
 }
 
-/* A packet that has waited for longer than this, in ns, was not taken out by somebody who was waiting for packets. */
+/* If a packet has waited longer than this, ns, its reader was not waiting for packets. */
 #define PROMPT 1000000
-/* What was read so long before, in ns, was not read by a guest that has stopped since. */
+/* A packet that was read so long ago, ns, was read by a running guest. */
 #define DOUBT 1000000000
 
 /*
- * QEMU without vhost-net goes on for a moment when its guest has stopped: it takes one packet out of the tap, sees that
- * nobody wants it, and waits for the guest; and once more when the migration goes on. Both are lost. So the last two
- * reads are unconfirmed, and all since the last pair of reads without delay: a third one behind such a pair is not
- * QEMU's.
+ * QEMU without vhost-net continues for a moment after its guest has stopped. It takes one packet
+ * out of the tap, finds that the guest does not accept it, and waits for the guest. It does so once
+ * more when the migration continues. Both packets are lost. So the last two reads are unconfirmed.
+ * All reads since the last pair of reads without delay are unconfirmed too, because a third read
+ * after such a pair is not one of QEMU's two.
  */
 static __always_inline void count_read(struct hold_counts *counts, struct held_copy *held) {
     __u64 now = bpf_ktime_get_ns();
@@ -101,12 +111,13 @@ static __always_inline bool has_reached_guest(struct hold_counts *counts, struct
         return false;
     if (held->read <= counts->confirmed)
         return true;
-    /* With others behind it that are not read, it is one of those that nobody wanted. */
+    /* If unread copies follow, it may be one of the packets that the guest did not accept. */
     return counts->handed == counts->read && bpf_ktime_get_ns() - held->read_at > DOUBT;
 }
 
 /*
- * The kernel gives a packet back that somebody has taken: where it is a numbered copy in a tap, its guest has read it.
+ * The kernel frees a packet that a reader has taken. If it is a numbered copy in a tap, the guest
+ * has read it.
  */
 static __always_inline void read_packet(struct sk_buff *skb) {
     struct hold_counts *counts;
@@ -153,7 +164,7 @@ static __always_inline int release(struct __sk_buff *skb) {
     if (!delivery)
         return TC_ACT_SHOT;
     measure(skb, &size);
-    copy->slot = NO_SLOT; /* its capture has counted it already */
+    copy->slot = NO_SLOT; /* its capture has already counted it */
     copy->delivery = delivery->forward;
     copy->erspan_index = held->erspan_index;
     copy->packets = size.packets;

@@ -7,8 +7,8 @@
 
 /*
  * Key: device and hook. Value: what to do with its packets. Memory: about 100 bytes an entry, not
- * preallocated. A hash map, so that user space replaces a value as a whole: no packet sees half of an old and
- * half of a new one.
+ * preallocated. It is a hash map, so that user space replaces a value as a whole, and no packet
+ * sees half of a change.
  */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -28,8 +28,9 @@ struct {
 } arrival_ports SEC(".maps");
 
 /*
- * Key: bridge and MAC address of a guest. Value: ifindex of its mirrored port; of another port from the moment when a
- * frame with this source address has come in there. Memory: about 80 bytes an entry.
+ * Key: bridge and MAC address of a guest. Value: ifindex of its mirrored port. After a frame with
+ * this source address has come in at another port, the value is that port. Memory: about 80 bytes
+ * an entry.
  */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -39,7 +40,7 @@ struct {
     __type(value, __u32);
 } arrivals SEC(".maps");
 
-/* Key: a destination's device. Value: how many addresses it has taken lately. Memory: about 85 bytes an entry. */
+/* Key: a destination's device. Value: struct destination. Memory: about 85 bytes an entry. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 4096);
@@ -49,9 +50,9 @@ struct {
 } destinations SEC(".maps");
 
 /*
- * Key: a destination's device and an address that its guest uses. Value: when a copy came in with it last, ktime in ns;
- * 0: never. Memory: 6 MiB. LRU, as the two below:
- * the kernel gives up what nobody has asked for the longest time.
+ * Key: a destination's device and an address that its guest uses. Value: time of the last copy with
+ * this address that came in, ktime in ns; 0: never. Memory: 6 MiB. LRU, as the two below: the
+ * kernel removes the least recently used entries.
  */
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -69,8 +70,9 @@ struct {
 } foreign_sources SEC(".maps");
 
 /*
- * Key: a frame that came into a destination's device, of those that have to be known again: broadcast and the like,
- * copies of what its guest has sent, and copies of policies that allow feedback. Memory: 6 MiB.
+ * Key: a frame that came into a destination's device and must be recognised again: broadcast and
+ * similar frames, copies of frames of its own guest, and copies of policies that allow feedback.
+ * Memory: 6 MiB.
  */
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -79,7 +81,10 @@ struct {
     __type(value, struct arrived);
 } arrived_frames SEC(".maps");
 
-/* Key: a frame that was accounted for where filters of others take its token away. Memory: 6 MiB. */
+/*
+ * Key: a frame that was accounted for at a port where filters of others remove its token. Memory: 6
+ * MiB.
+ */
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 65536);
@@ -105,7 +110,7 @@ struct {
     __type(value, __u32);
 } physical_devices SEC(".maps");
 
-/* Key: 0. Value: the network namespace in which the programs are to copy. */
+/* Key: 0. Value: the network namespace in which the programs copy. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, 1);
@@ -149,13 +154,17 @@ struct {
 } sent_copies SEC(".maps");
 
 /*
- * Keys of budgets: the node's, then 1 + slot of the delivery of a policy, then devices by which copies leave the node.
+ * Keys of budgets: the node's is 0. Then 1 + slot of the delivery of a policy, then devices by
+ * which copies leave the node.
  */
 #define NODE_BUDGET 0
 #define FIRST_DEVICE_BUDGET 4097
 #define BUDGETS (FIRST_DEVICE_BUDGET + 1024)
 
-/* Key: as above. Value: rate and burst, which user space writes while copies are made. Memory: 16 bytes a slot. */
+/*
+ * Key: as above. Value: rate and burst. User space writes them while copies are made. Memory: 16
+ * bytes a slot.
+ */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, BUDGETS);
@@ -168,7 +177,10 @@ struct locked_bucket {
     struct bpf_spin_lock lock;
 };
 
-/* Key: the same. Value: the bucket, one for all CPUs. Memory: 40 bytes a slot. User space reads it alone. */
+/*
+ * Key: the same. Value: the bucket, one for all CPUs. Memory: 40 bytes a slot. User space only
+ * reads it.
+ */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, BUDGETS);
@@ -176,7 +188,7 @@ struct {
     __type(value, struct locked_bucket);
 } budget_buckets SEC(".maps");
 
-/* Key: capture slot. Value: counters. Memory: 240 bytes a slot and CPU. */
+/* Key: capture slot. Value: counters. Memory: 304 bytes a slot and CPU. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 8192);
@@ -184,8 +196,10 @@ struct {
     __type(value, struct capture_counters);
 } capture_counters SEC(".maps");
 
-/* Key: delivery slot. Value: how copies leave. Memory: about 100 bytes an entry. A hash map for the same
- * reason. */
+/*
+ * Key: delivery slot. Value: how copies leave. Memory: about 100 bytes an entry. A hash map for the
+ * same reason as `captures`.
+ */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 4096);
@@ -219,8 +233,10 @@ struct {
     __type(value, struct termination);
 } terminations SEC(".maps");
 
-/* Key: address of a node that may send here, network byte order. Value: what of it was refused. Memory: about 80 bytes
- * an entry. */
+/*
+ * Key: address of a node that may send here, network byte order. Value: its refused packets.
+ * Memory: about 80 bytes an entry.
+ */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 16384);
@@ -229,7 +245,7 @@ struct {
     __type(value, struct peer);
 } peers SEC(".maps");
 
-/* Key: termination slot. Value: counters. Memory: 112 bytes a slot and CPU. */
+/* Key: termination slot. Value: counters. Memory: 128 bytes a slot and CPU. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 8192);
@@ -245,7 +261,10 @@ struct {
     __type(value, struct sequence_state);
 } termination_sequences SEC(".maps");
 
-/* Key: ifindex of a tap whose guest is about to leave. Memory: about 80 bytes an entry. */
+/*
+ * Key: ifindex of a tap whose guest is about to leave. Value: struct hold. Memory: about 80 bytes
+ * an entry.
+ */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 1024);
@@ -254,7 +273,10 @@ struct {
     __type(value, struct hold);
 } holds SEC(".maps");
 
-/* Key: the same. User space puts zeros there, and reads. Memory: about 110 bytes an entry. */
+/*
+ * Key: the same. Value: struct hold_counts. User space writes zeros, and reads the counts. Memory:
+ * about 110 bytes an entry.
+ */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 1024);
@@ -263,7 +285,7 @@ struct {
     __type(value, struct hold_counts);
 } hold_counts SEC(".maps");
 
-/* More than the hold queue has room for, and fewer than there are numbers in a mark. */
+/* More than the capacity of the hold queue, and fewer than the numbers in a mark. */
 #define HELD_COPIES 16384
 
 /* Key: number of a copy modulo HELD_COPIES. Memory: 48 bytes a slot. */
@@ -291,19 +313,18 @@ struct {
 } node_counters SEC(".maps");
 
 /*
- * What `capture` tells `transform`, which runs within its call of bpf_clone_redirect on the same CPU. Nothing
- * of it travels in the packet, so the original's mark is never touched.
+ * A TCP segment that leaves as several segments, see split.h. Offsets and lengths in bytes, without
+ * metadata tags.
  */
-/* A TCP segment that leaves in several, see split.h. Offsets and lengths in bytes, without metadata tags. */
 struct split {
     __u32 tcp;     /* offset of its header */
     __u32 headers; /* length of all headers */
     __u32 payload;
-    __u32 cut;   /* of which each part has so many, and the last one the rest */
+    __u32 cut;   /* payload of each part; the last one has the rest */
     __u32 parts; /* how many */
-    __u32 index; /* of the one that is made now */
+    __u32 index; /* of the part that is made now */
     __u32 ipv6;
-    __u32 checksum_done; /* else the stack computes it when the packet leaves */
+    __u32 checksum_done; /* 0: the stack computes it when the packet leaves */
 };
 
 #define SCRATCH_SIZE 512
@@ -315,7 +336,7 @@ enum part {
     PART_CLONE, /* others come after it */
 };
 
-/* An address that this CPU has noted lately, see feedback.h. */
+/* An address that this CPU has recorded lately, see feedback.h. */
 struct noted_source {
     __u64 address; /* and a period of some seconds, which ends too when a device becomes a destination's */
     __u64 whose;   /* ifindex of the destination's device, and key of the delivery */
@@ -323,11 +344,11 @@ struct noted_source {
 
 #define NOTED_SOURCES 256
 
-/* Of a copy that a capture has counted before. */
+/* Slot of a copy that a capture has already counted. */
 #define NO_SLOT (~0U)
 
 struct copy_context {
-    __u32 active;  /* a copy is being made on this CPU: whatever passes a hook now is that copy */
+    __u32 active;  /* a copy is being made on this CPU: a packet that passes a hook now is this copy */
     __u32 handled; /* transform has run, and has counted */
     __u32 slot;
     __u32 delivery;
@@ -336,12 +357,12 @@ struct copy_context {
     __u64 bytes;
     __u32 part;        /* enum part */
     __u32 failed;      /* counted as dropped */
-    __u32 truncated;   /* 1: it was cut on its way here already */
+    __u32 truncated;   /* 1: it was already truncated on its way here */
     __u32 segmenting;  /* segments of one super-packet are passing, see super.h */
-    struct count left; /* of it that no segment has been counted for */
+    struct count left; /* the part of it without a counted segment */
     struct split split;
     struct noted_source noted[NOTED_SOURCES];
-    __u8 scratch[SCRATCH_SIZE + 4]; /* whole words, whatever the verifier thinks */
+    __u8 scratch[SCRATCH_SIZE + 4]; /* whole words, for the verifier */
 };
 
 /* Key: 0. Value: the copy that this CPU is making. */
@@ -352,7 +373,7 @@ struct {
     __type(value, struct copy_context);
 } copy_context SEC(".maps");
 
-/* Of the longest frame that can be summed up or made again. */
+/* Length of the longest frame that can be summed or built again. */
 #define KEPT_BYTES 10240
 #define KEPT_CHUNKS (KEPT_BYTES / SCRATCH_SIZE)
 
@@ -360,7 +381,7 @@ struct kept_bytes {
     __u8 bytes[KEPT_BYTES];
 };
 
-/* Key: 0. Value: the bytes of a frame that is made again, see cut.h. Memory: 10 KiB a CPU. */
+/* Key: 0. Value: the bytes of a frame that is built again, see rebuild.h. Memory: 10 KiB a CPU. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 1);
@@ -368,8 +389,10 @@ struct {
     __type(value, struct kept_bytes);
 } kept_bytes SEC(".maps");
 
-/* User space alone: which identity (first 16 bytes of a SHA-256) holds which slot, so that counters survive
- * restarts. */
+/*
+ * Only for user space: the slot of each identity (first 16 bytes of a SHA-256), so that counters
+ * survive restarts.
+ */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 32768);
@@ -378,8 +401,10 @@ struct {
     __type(value, __u32);
 } slots SEC(".maps");
 
-/* User space alone: what each of these slots counts, as text that ends with the first zero, so that counts of what has
- * left the node program can be told by name after a restart too. */
+/*
+ * Only for user space: what each of these slots counts, as text that ends with the first zero. So
+ * counts of parts that have left the node program have a name after a restart too.
+ */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 32768);

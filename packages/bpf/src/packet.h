@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Reading a packet: VLAN tags, length of the headers, what a super-packet will be on the wire. */
+/* Reads a packet: VLAN tags, length of the headers, size of a super-packet on the wire. */
 #ifndef MIRRORPLANE_PACKET_H
 #define MIRRORPLANE_PACKET_H
 
@@ -7,8 +7,9 @@
 #include "types.h"
 
 /*
- * Priority of a copy on its way out of the node: TC_PRIO_FILLER, the last band of pfifo_fast and prio, and, where VLAN
- * devices map priorities one to one, the 802.1Q class "background". What the node itself sends waits for no copy there.
+ * Priority of a copy that leaves the node: TC_PRIO_FILLER, the last band of pfifo_fast and prio.
+ * Where VLAN devices map priorities one to one, it is the 802.1Q class "background". Packets of the
+ * node itself do not wait for copies there.
  */
 #define COPY_PRIORITY 1
 
@@ -16,12 +17,12 @@
 #define VLAN_TAG_LEN 4
 #define VLAN_ID_MASK 0x0fff
 
-/* One call makes or takes room of 4095 bytes at most (bpf_skb_adjust_room in net/core/filter.c). */
+/* One call adds or removes at most 4095 bytes (bpf_skb_adjust_room in net/core/filter.c). */
 #define ROOM_STEP 4000
-/* As many as a packet of 64 KiB needs. */
+/* As many calls as a packet of 64 KiB needs. */
 #define ROOM_STEPS 17
 
-/* IPv6 extension headers (RFC 8200); linux/in6.h cannot be had together with linux/in.h. */
+/* IPv6 extension headers (RFC 8200). linux/in6.h cannot be included together with linux/in.h. */
 #define NEXT_HOP_BY_HOP 0
 #define NEXT_ROUTING 43
 #define NEXT_DESTINATION 60
@@ -36,28 +37,28 @@ enum transport {
 struct wire_size {
     __u32 packets;   /* segments of a super-packet, else 1 */
     __u32 bytes;     /* of all their Ethernet frames, tags included */
-    __u32 headers;   /* Ethernet to TCP or UDP; 0 where it is not a super-packet, or cannot be read */
-    __u32 transport; /* enum transport; known for super-packets alone */
+    __u32 headers;   /* Ethernet to TCP or UDP; 0: no super-packet, or unreadable */
+    __u32 transport; /* enum transport; only for super-packets */
 };
 
 static __always_inline bool is_vlan_protocol(__u16 protocol) {
     return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD);
 }
 
-/* An IP packet, as far as the kernel can tell: with all of the least header. */
+/* Whether the kernel treats the frame as an IP packet: it has at least the smallest IP header. */
 static __always_inline bool is_ip(struct __sk_buff *skb) {
     return (skb->protocol == bpf_htons(ETH_P_IP) || skb->protocol == bpf_htons(ETH_P_IPV6)) &&
            skb->len >= ETH_HEADER_LEN + sizeof(struct iphdr);
 }
 
-/* Whether a device is no longer there, in the network namespace of this packet. */
+/* Whether a device no longer exists in the network namespace of this packet. */
 static __always_inline bool is_gone(struct __sk_buff *skb, __u32 ifindex) {
     __u32 mtu = 0;
 
     return !ifindex || bpf_check_mtu(skb, ifindex, &mtu, 0, 0) < 0;
 }
 
-/* The outermost VLAN ID, be it metadata of the skb or in the frame; 0: untagged or priority-tagged. */
+/* The outermost VLAN ID, in metadata of the skb or in the frame. 0: untagged or priority-tagged. */
 static __always_inline __u32 outer_vlan_id(struct __sk_buff *skb) {
     __u16 tag[2];
 
@@ -71,7 +72,8 @@ static __always_inline __u32 outer_vlan_id(struct __sk_buff *skb) {
 }
 
 /*
- * Offset behind the IP header that starts at `offset`, and the transport protocol; 0 where it cannot be read.
+ * The offset after the IP header at `offset`, and the transport protocol. 0 if the header cannot be
+ * read.
  */
 static __always_inline __u32 skip_ip(struct __sk_buff *skb, __u32 offset, __u16 protocol, __u8 *transport) {
     if (protocol == bpf_htons(ETH_P_IP)) {
@@ -86,7 +88,10 @@ static __always_inline __u32 skip_ip(struct __sk_buff *skb, __u32 offset, __u16 
         if (bpf_skb_load_bytes(skb, offset + 6, &next, 1))
             return 0;
         offset += 40;
-        /* The kernel segments behind hop-by-hop, routing and destination options (net/ipv6/ip6_offload.c). */
+        /*
+         * The kernel also segments after hop-by-hop, routing and destination options
+         * (net/ipv6/ip6_offload.c).
+         */
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             if (next != NEXT_HOP_BY_HOP && next != NEXT_ROUTING && next != NEXT_DESTINATION)
@@ -139,8 +144,10 @@ static __always_inline __u32 segments_of(__u32 payload, __u32 segment) {
     return segment ? (payload + segment - 1) / segment : 1;
 }
 
-/* gso_segs is 0 for super-packets from a guest (SKB_GSO_DODGY), so the segments are computed where headers
- * can be read. */
+/*
+ * gso_segs is 0 for super-packets from a guest (SKB_GSO_DODGY), so the segments are computed if the
+ * headers can be read.
+ */
 static __always_inline void measure(struct __sk_buff *skb, struct wire_size *size) {
     __u32 tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
 
@@ -153,7 +160,7 @@ static __always_inline void measure(struct __sk_buff *skb, struct wire_size *siz
     size->headers = header_length(skb, &size->transport);
     if (size->headers && skb->len > size->headers)
         size->packets = segments_of(skb->len - size->headers, skb->gso_size);
-    if (skb->gso_segs && skb->gso_segs != size->packets) { /* in a tunnel, or of a kind that is not known here */
+    if (skb->gso_segs && skb->gso_segs != size->packets) { /* in a tunnel, or of an unknown kind */
         __u32 headers = tunnel_headers(skb);
 
         if (headers || !size->headers) {
@@ -165,7 +172,10 @@ static __always_inline void measure(struct __sk_buff *skb, struct wire_size *siz
     size->bytes += (size->packets - 1) * (size->headers + tag);
 }
 
-/* Length of the longest frame that a packet becomes, whose headers are as measured; 0: they could not be read. */
+/*
+ * Length of the longest frame that a packet with these headers becomes. 0: the headers could not be
+ * read.
+ */
 static __always_inline __u32 longest_frame(struct __sk_buff *skb, __u32 headers) {
     __u32 tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
 
@@ -174,7 +184,10 @@ static __always_inline __u32 longest_frame(struct __sk_buff *skb, __u32 headers)
     return headers ? headers + skb->gso_size + tag : 0;
 }
 
-/* An interface of MTU m takes frames of m + 14 bytes and one tag, as is_skb_forwardable of the kernel has it. */
+/*
+ * A device of MTU m accepts frames of m + 14 bytes and one tag, as in the kernel's
+ * is_skb_forwardable.
+ */
 static __always_inline bool fits(__u32 length, __u32 mtu) {
     return length <= mtu + ETH_HEADER_LEN + VLAN_TAG_LEN;
 }

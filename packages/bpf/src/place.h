@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A device that is moved to another network namespace takes its tcx programs along. The numbers of devices mean others
- * there: a copy would go to whoever has that number.
+ * place: the network namespace of a packet. A device that is moved to another network namespace
+ * keeps its tcx programs. There, an ifindex belongs to another device, so a copy would go to a
+ * wrong device.
  */
 #ifndef MIRRORPLANE_PLACE_H
 #define MIRRORPLANE_PLACE_H
@@ -10,7 +11,7 @@
 #include "packet.h"
 #include "skb.h"
 
-/* Asks for the namespace itself. True where it is not known yet. */
+/* Compares the namespace itself. True if the agent's namespace is not known yet. */
 static __always_inline bool is_own_namespace(struct __sk_buff *skb, struct place *place) {
     struct sk_buff *kernel = (struct sk_buff *)skb;
 
@@ -24,8 +25,9 @@ static __always_inline struct place *this_place(void) {
 }
 
 /*
- * Whether a packet is in the network namespace of the agent. The number of the helper device is drawn at random out of
- * a billion, so that a device of that number proves it; the namespace itself is asked where there is none.
+ * Whether a packet is in the network namespace of the agent. The ifindex of the helper device is
+ * drawn at random out of a billion, so a device with this ifindex proves it. Only without such a
+ * device, the namespace itself is compared.
  */
 static __always_inline bool is_in_place(struct __sk_buff *skb) {
     struct place *place = this_place();
@@ -34,8 +36,9 @@ static __always_inline bool is_in_place(struct __sk_buff *skb) {
 }
 
 /*
- * The same for packets that come often. Looked at once in a tick of the kernel, whose number `checked` keeps: a device
- * that is moved to another namespace is down for longer.
+ * The same for frequent packets. It is checked once in a tick of the kernel, and `checked` has the
+ * number of the tick. This is enough, because a device that is moved to another namespace is down
+ * for longer.
  */
 static __always_inline bool is_in_place_lately(struct __sk_buff *skb, __u32 *checked) {
     __u32 now = bpf_jiffies64();
@@ -49,8 +52,8 @@ static __always_inline bool is_in_place_lately(struct __sk_buff *skb, __u32 *che
 }
 
 /*
- * Whether a capture still means what it meant: its device is there, and the packet is in the namespace of the agent.
- * Looked at once in a tick: a device that goes takes longer.
+ * Whether a capture is still valid: its device exists, and the packet is in the namespace of the
+ * agent. It is checked once in a tick, because the removal of a device takes longer.
  */
 static __always_inline bool is_valid(struct __sk_buff *skb, struct capture *capture, __u32 ifindex) {
     if (capture->checked == (__u32)bpf_jiffies64())

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* rebuild: shortens a packet that bpf_skb_change_tail refuses to shorten, by making it again. */
+/* rebuild: shortens a packet that bpf_skb_change_tail refuses to shorten, by building it again. */
 #ifndef MIRRORPLANE_REBUILD_H
 #define MIRRORPLANE_REBUILD_H
 
@@ -7,15 +7,19 @@
 #include "packet.h"
 #include "verifier.h"
 
-/* The same length, 1 to SCRATCH_SIZE, with bounds that the verifier sees. To be used right before the call. */
+/*
+ * The same length, 1 to SCRATCH_SIZE, with bounds that the verifier sees. Use it directly before
+ * the call.
+ */
 static __always_inline __u32 chunk(__u32 length) {
     forget(length);
     return ((length - 1) & (SCRATCH_SIZE - 1)) + 1;
 }
 
 /*
- * Gives a frame the protocol IPv4, whatever it is, for helpers that take no other. The kernel takes the protocol out of
- * the frame when a tag is popped that is not the outermost; so two are pushed, and what is behind them says IPv4.
+ * Gives any frame the protocol IPv4, for helpers that accept no other. The kernel reads the
+ * protocol from the frame when a tag is popped that is not the outermost. So two tags are pushed,
+ * and the type after them is IPv4.
  */
 static __always_inline long pretend_ip(struct __sk_buff *skb) {
     __u16 protocol = bpf_htons(ETH_P_IP);
@@ -27,7 +31,7 @@ static __always_inline long pretend_ip(struct __sk_buff *skb) {
     return bpf_skb_vlan_pop(skb) || bpf_skb_vlan_pop(skb);
 }
 
-/* Takes all away between the Ethernet header and the last `rest` bytes. */
+/* Removes all bytes between the Ethernet header and the last `rest` bytes. */
 static __always_inline long remove_front(struct __sk_buff *skb, __u32 rest) {
     for (int i = 0; i < ROOM_STEPS; i++) {
         __u32 length = skb->len;
@@ -43,7 +47,7 @@ static __always_inline long remove_front(struct __sk_buff *skb, __u32 rest) {
     return -1;
 }
 
-/* Makes room behind the Ethernet header, so that the frame has `length` bytes. */
+/* Makes room after the Ethernet header, so that the frame has `length` bytes. */
 static __always_inline long make_front(struct __sk_buff *skb, __u32 length) {
     for (int i = 0; i < ROOM_STEPS; i++) {
         __s32 step = length - skb->len;
@@ -58,7 +62,7 @@ static __always_inline long make_front(struct __sk_buff *skb, __u32 length) {
     return -1;
 }
 
-/* Reads or writes `length` bytes from offset `offset` on; at most KEPT_BYTES. */
+/* Reads or writes `length` bytes from `offset` on, at most KEPT_BYTES. */
 static __always_inline long copy_kept(struct __sk_buff *skb, __u8 *bytes, __u32 offset, __u32 length, bool store) {
     for (int i = 0; i < KEPT_CHUNKS; i++) {
         __u32 n = length > SCRATCH_SIZE ? SCRATCH_SIZE : length;
@@ -79,10 +83,11 @@ static __always_inline long copy_kept(struct __sk_buff *skb, __u8 *bytes, __u32 
 }
 
 /*
- * Shortens a frame that bpf_skb_change_tail refuses: one that is in a tunnel already (skb->encapsulation), and one
- * whose transport header, or whose checksum to be, is behind the cut (__bpf_skb_min_len in net/core/filter.c), which a
- * guest can bring about with any frame. The bytes are kept aside and the packet is made again from its front, which has
- * no such limits. What it knows of headers then points before its data, and the kernel lets go of the checksum.
+ * Shortens a frame that bpf_skb_change_tail refuses. It refuses a frame that is already in a tunnel
+ * (skb->encapsulation). It also refuses a frame with its transport header or pending checksum after
+ * the cut (__bpf_skb_min_len in net/core/filter.c); a guest can cause this with any frame. The
+ * bytes are saved, and the packet is built again from its front, which has no such limits. Its
+ * header offsets then point before its data, and the kernel drops the pending checksum.
  */
 __global long rebuild(struct __sk_buff *skb, __u32 length) {
     const __u32 start = ETH_HEADER_LEN - 2; /* with the Ethernet type */
@@ -94,7 +99,10 @@ __global long rebuild(struct __sk_buff *skb, __u32 length) {
         return -1;
     if (skb->protocol != bpf_htons(ETH_P_IP) && skb->protocol != bpf_htons(ETH_P_IPV6) && pretend_ip(skb))
         return -1;
-    /* The kernel leaves an IP header; what it is to let go of must not be in there. Of a tunnel it never is. */
+    /*
+     * The kernel keeps an IP header. The pending checksum must not be within it. In a tunnel it
+     * never is.
+     */
     rest = skb->protocol == bpf_htons(ETH_P_IPV6) ? 40 : sizeof(struct iphdr);
     bpf_skb_change_tail(skb, skb->len + ETH_HEADER_LEN + rest, 0);
     if (remove_front(skb, rest) || make_front(skb, length))

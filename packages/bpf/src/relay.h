@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * relay: a destination that migrates has left this node, and the senders do not know it yet. Their ERSPAN goes on to
- * the node where the destination is: other addresses, another session and the sequence of the next path, the copy
- * untouched.
+ * relay: a migrating destination has left this node, and the senders do not know it yet. Their
+ * ERSPAN is sent to the node where the destination is, with the addresses, session and sequence of
+ * that path. The copy inside is not changed.
  */
 #ifndef MIRRORPLANE_RELAY_H
 #define MIRRORPLANE_RELAY_H
@@ -11,7 +11,7 @@
 #include "erspan.h"
 #include "packet.h"
 
-/* Returns a termination_drop, or -1 where the packet now stands as it is to leave by `delivery`. */
+/* Rewrites the packet for `delivery`. Returns a termination_drop, or -1 after success. */
 static __always_inline int readdress(struct __sk_buff *skb, struct erspan_headers *headers, struct delivery *delivery) {
     __u64 *sequence = bpf_map_lookup_elem(&delivery_sequences, &delivery->slot);
 

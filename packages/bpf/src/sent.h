@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * sent: copies that have left by an edge of this node lately. A switch may bring them back to a mirrored device, in the
- * middle of production traffic with the same VLAN ID; they are known again by what they are.
+ * sent: remembers copies that have left by an edge of this node lately. A switch may bring them
+ * back to a mirrored device, among production traffic with the same VLAN ID. They are recognised by
+ * their content.
  */
 #ifndef MIRRORPLANE_SENT_H
 #define MIRRORPLANE_SENT_H
@@ -10,7 +11,7 @@
 #include "packet.h"
 #include "verifier.h"
 
-/* Bytes of a frame that are looked at, Ethernet header included, tags left out. */
+/* Number of bytes of a frame that are compared, with the Ethernet header and without tags. */
 #define HEAD_BYTES 70
 /* For those behind the addresses. A power of two, for the verifier. */
 #define HEAD_ROOM 64
@@ -18,13 +19,19 @@
 /* A super-packet of more segments is known again by the first of them. UDP has no more (UDP_MAX_SEGMENTS). */
 #define SENT_SEGMENTS 128
 
-/* 64 bits each, by the number of their first byte in a frame without tags. Byte n of a word is in its bits 8n. */
+/*
+ * Words of 64 bits, named by the offset of their first byte in a frame without tags. Byte n of a
+ * word is in its bits 8n.
+ */
 struct head_words {
     __u64 at0, at6, at14, at18, at26, at30, at34, at42, at46, at54, at62;
     __u32 tags; /* bytes of tags that stand in the frame */
 };
 
-/* What tells a frame from others, without what differs between a copy as it is sent and as it comes back. */
+/*
+ * The values that identify a frame, without fields that may differ between a sent and a returned
+ * copy.
+ */
 struct frame_head {
     __u64 sum;       /* of all but those below */
     __u64 first;     /* bytes of what IP carries, without the sequence number of TCP; of UDP: ports and length */
@@ -36,7 +43,7 @@ struct frame_head {
     __u32 payload; /* of UDP: its offset in the frame */
 };
 
-/* An odd multiplier for each word: the products can be computed side by side. */
+/* An odd multiplier for each word. The products can be computed in parallel. */
 #define SUM_0 0x9e3779b97f4a7c15ULL
 #define SUM_1 0xc2b2ae3d27d4eb4fULL
 #define SUM_2 0x165667b19e3779f9ULL
@@ -102,8 +109,9 @@ static __always_inline __u64 word_at(const __u8 *bytes) {
 }
 
 /*
- * Reads a frame, and leaves out a tag that is metadata or, where `tagged`, stands in the frame, and one tag inside it;
- * `vlans`: both. False where the frame is shorter than its Ethernet header.
+ * Reads a frame without its tags. The outer tag is metadata, or with `tagged` in the frame; one
+ * more tag may be inside. `vlans` gets both. False if the frame is shorter than its Ethernet
+ * header.
  */
 static __always_inline bool load_head(struct __sk_buff *skb, bool tagged, struct head_words *words, __u32 *vlans) {
     __u32 offset = 12 + (tagged ? VLAN_TAG_LEN : 0);
@@ -143,7 +151,10 @@ static __always_inline bool load_head(struct __sk_buff *skb, bool tagged, struct
     return true;
 }
 
-/* The same for a frame of that length that is all there, without a tag inside. False for others. */
+/*
+ * The same for a frame of this length whose bytes are directly readable, without an inner tag.
+ * False for other frames.
+ */
 static __always_inline bool peek_head(struct __sk_buff *skb, struct head_words *words) {
     void *bytes = (void *)(long)skb->data;
 
@@ -164,7 +175,7 @@ static __always_inline bool peek_head(struct __sk_buff *skb, struct head_words *
     return true;
 }
 
-/* Some seconds, counted from the start of the node. */
+/* Number of the current period of some seconds, since the start of the node. */
 static __always_inline __u32 sent_epoch(void) {
     return bpf_jiffies64() >> 10 & 0xffff;
 }
@@ -251,7 +262,7 @@ __global int remember_sent(struct __sk_buff *skb, __u32 vlans) {
     return 0;
 }
 
-/* True where such a copy has left by an edge of this node in the last seconds. */
+/* True if such a copy has left by an edge of this node in the last seconds. */
 __global bool was_sent(struct __sk_buff *skb, __u32 vlans) {
     struct head_words words;
     struct frame_head head;

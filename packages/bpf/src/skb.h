@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Fields of the kernel's own structs. Only what is read is named; where it is, the loader finds out (CO-RE). */
+/*
+ * Fields of the kernel's own structs. Only fields that are read are declared. The loader finds
+ * their offsets (CO-RE).
+ */
 #ifndef MIRRORPLANE_SKB_H
 #define MIRRORPLANE_SKB_H
 
@@ -33,16 +36,21 @@ struct sk_buff {
     __u8 encapsulation : 1;
 } __attribute__((preserve_access_index));
 
-/* ip_summed: the stack has still to compute the checksum, when the packet leaves (include/linux/skbuff.h). */
+/*
+ * ip_summed: the stack must still compute the checksum when the packet leaves
+ * (include/linux/skbuff.h).
+ */
 #define CHECKSUM_PARTIAL 3
 
-/* A checksum that the stack has still to compute. Offsets in the frame. */
+/* A checksum that the stack must still compute. Offsets in the frame. */
 struct pending_checksum {
-    __u32 start; /* of what it is over; it goes on to the end of the frame */
-    __u32 field; /* where it goes, and where its starting value is */
+    __u32 start; /* of the summed bytes, which end with the frame */
+    __u32 field; /* of the checksum field, which has the starting value */
 };
 
-/* False where all checksums of the frame are as they will be on the wire. The context of a program at tc is the skb. */
+/*
+ * False if all checksums of the frame are as on the wire. The context of a tc program is the skb.
+ */
 static __always_inline bool read_pending_checksum(struct __sk_buff *skb, struct pending_checksum *pending) {
     struct sk_buff *kernel = (struct sk_buff *)skb;
     __u32 headroom;

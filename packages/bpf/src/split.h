@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * split: a TCP segment that does not fit, into the underlay with its outer headers or into the destination, becomes
- * several valid segments, so that nothing is lost where the underlay has the MTU of the interfaces, or the destination
- * a smaller one than the source. `transform` clones the copy back to the helper device for each part but the last, and
- * makes the last one of what is left in its hands.
+ * split: divides a TCP segment that does not fit into the underlay with its outer headers, or into
+ * the destination, into several valid segments. So nothing is lost if the underlay has the same MTU
+ * as the interfaces, or the destination has a smaller MTU than the source. `transform` clones the
+ * copy back to the helper device for each part but the last. The copy itself becomes the last part.
  */
 #ifndef MIRRORPLANE_SPLIT_H
 #define MIRRORPLANE_SPLIT_H
@@ -31,8 +31,10 @@ static __always_inline __u32 fold(__u32 sum) {
     return (sum & 0xffff) + (sum >> 16);
 }
 
-/* Adds up `length` bytes from `offset` on, for an internet checksum; at most KEPT_CHUNKS * SCRATCH_SIZE. -1: they
- * cannot be read. */
+/*
+ * Sums `length` bytes from `offset` on, for an internet checksum, at most KEPT_CHUNKS *
+ * SCRATCH_SIZE. -1: they cannot be read.
+ */
 __global __s64 sum_bytes(struct __sk_buff *skb, struct copy_context *copy, __u32 offset, __u32 length, __u32 sum) {
     if (!copy)
         return -1;
@@ -42,7 +44,7 @@ __global __s64 sum_bytes(struct __sk_buff *skb, struct copy_context *copy, __u32
 
         if (!n)
             break;
-        if (n & 3) /* bpf_csum_diff takes whole words */
+        if (n & 3) /* bpf_csum_diff needs whole words */
             *(__u32 *)&copy->scratch[n & (SCRATCH_SIZE - 4)] = 0;
         if (bpf_skb_load_bytes(skb, offset, copy->scratch, chunk(n)))
             return -1;
@@ -65,7 +67,9 @@ static __always_inline __s64 sum_pseudo(struct __sk_buff *skb, struct copy_conte
     return sum_bytes(skb, copy, ETH_HEADER_LEN + 12, 8, sum);
 }
 
-/* Finds out whether the stack is still to compute the checksum; false where it is wrong, and must stay as it is. */
+/*
+ * Checks whether the stack must still compute the checksum. False if it is wrong, and must stay so.
+ */
 static __always_inline bool read_checksum(struct __sk_buff *skb, struct copy_context *copy) {
     struct split *split = &copy->split;
     __u32 tcp_length = split->headers - split->tcp + split->payload;
@@ -106,8 +110,8 @@ static __always_inline bool read_ip(struct __sk_buff *skb, struct split *split) 
 }
 
 /*
- * True where the segment can leave in parts that are frames of at most `limit` bytes; fills copy->split. Parts are of
- * equal length, and begin at a multiple of four bytes.
+ * True if the segment can leave as parts in frames of at most `limit` bytes. Fills copy->split.
+ * Parts have equal lengths, and begin at a multiple of four bytes.
  */
 __global bool plan_split(struct __sk_buff *skb, struct copy_context *copy, __u32 limit) {
     struct split *split;
@@ -173,7 +177,10 @@ static __always_inline long write_ip(struct __sk_buff *skb, struct split *split)
     return bpf_skb_store_bytes(skb, ETH_HEADER_LEN, &ip, sizeof(ip), 0);
 }
 
-/* Makes this packet the part of the segment that split.index says. Not 0: it is none, and useless. */
+/*
+ * Turns this packet into part split.index of the segment. Not 0: this has failed, and the packet
+ * cannot be used.
+ */
 __global long make_part(struct __sk_buff *skb, struct copy_context *copy) {
     struct split *split;
     bool checksum_done;
@@ -199,7 +206,7 @@ __global long make_part(struct __sk_buff *skb, struct copy_context *copy) {
     if (offset && move_payload(skb, copy, offset, length))
         return -1;
     if (bpf_skb_change_tail(skb, split->headers + length, 0)) {
-        checksum_done = true; /* the kernel lets go of it */
+        checksum_done = true; /* the kernel drops the pending checksum */
         if (rebuild(skb, split->headers + length))
             return -1;
     }
@@ -211,7 +218,7 @@ __global long make_part(struct __sk_buff *skb, struct copy_context *copy) {
     if (!last)
         flags &= ~(TCP_FIN | TCP_PSH); /* they belong to the last byte */
     if (offset)
-        flags &= ~TCP_CWR; /* it is said once (RFC 3168, 6.1.2) */
+        flags &= ~TCP_CWR; /* only the first part has it (RFC 3168, 6.1.2) */
     if (bpf_skb_store_bytes(skb, split->tcp + 4, &sequence, sizeof(sequence), 0) ||
         bpf_skb_store_bytes(skb, split->tcp + TCP_FLAGS, &flags, sizeof(flags), 0) || write_ip(skb, split))
         return -1;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * super: super-packets, which the stack makes segments of. Where these do not fit, TCP gets smaller ones. What cannot
- * be wrapped as a whole, or has segments that nobody can make smaller, goes by way of the segmenter: a device over the
- * helper device for which the kernel makes the segments, so that each comes to `transform` as a frame of its own.
+ * super: super-packets, which the stack divides into segments. If these do not fit, TCP gets
+ * smaller segments. A super-packet that cannot be wrapped whole, or whose segments cannot be made
+ * smaller, goes through the segmenter: a device over the helper device for which the kernel makes
+ * the segments. Each of them comes to `transform` as a single frame.
  */
 #ifndef MIRRORPLANE_SUPER_H
 #define MIRRORPLANE_SUPER_H
@@ -20,8 +21,8 @@ static __always_inline int drop(struct copy_context *copy, enum drop_reason reas
 #define SHRINK_STEPS 3
 
 /*
- * Makes the segments of a TCP super-packet smaller by `bytes`: the kernel takes room that is made off their size, and
- * leaves the size alone when the room is given back with FIXED_GSO.
+ * Makes the segments of a TCP super-packet smaller by `bytes`. When room is added, the kernel
+ * reduces the segment size. When the room is removed with FIXED_GSO, the size does not change.
  */
 static __always_inline long shrink_segments(struct __sk_buff *skb, __u32 bytes) {
 #pragma unroll
@@ -44,9 +45,9 @@ static __always_inline long shrink_segments(struct __sk_buff *skb, __u32 bytes) 
 #define JUMBO_OPTION_TYPE 0xc2
 
 /*
- * IPv6 super-packets beyond 64 KiB have a jumbo payload option that the stack takes off when it makes segments, but not
- * where they are in a tunnel: it would send garbage. So it goes before; segments never had it. False: the kernel
- * refused.
+ * IPv6 super-packets beyond 64 KiB have a jumbo payload option. The stack removes it when it makes
+ * segments, but not in a tunnel, where it would send garbage. So the option is removed first.
+ * Segments never have it. False: the kernel refused.
  */
 static __always_inline bool strip_jumbo_option(struct __sk_buff *skb) {
     __u32 option = ETH_HEADER_LEN + 40;
@@ -73,12 +74,12 @@ struct outer_size {
     bool keep_gso_size;
 };
 
-/* Below this many bytes of payload a segment is not worth its headers. */
+/* The smallest payload of a segment. Smaller ones are not worth their headers. */
 #define SMALLEST_SEGMENT 128
 
 /*
- * Makes the segments of a TCP super-packet small enough that frames have `limit` bytes at most, tags that are metadata
- * left out; returns their size, or 0 where that is not possible.
+ * Makes the segments of a TCP super-packet so small that frames have at most `limit` bytes, without
+ * metadata tags. Returns their size, or 0 if this is not possible.
  */
 static __always_inline __u32 fit_segments(struct __sk_buff *skb, __u32 headers, __u32 limit) {
     __u32 segment = skb->gso_size;
@@ -89,9 +90,10 @@ static __always_inline __u32 fit_segments(struct __sk_buff *skb, __u32 headers, 
 }
 
 /*
- * How a super-packet leaves in ERSPAN; returns a drop reason or -1. Where a segment and its outer headers fit into the
- * underlay, and into the destination, segments keep their size; else TCP segments become smaller. UDP datagrams cannot
- * be cut differently: whether the destination takes them is seen there.
+ * Plans how a super-packet leaves in ERSPAN. Returns a drop reason or -1. If a segment with its
+ * outer headers fits into the underlay, and into the destination, segments keep their size.
+ * Otherwise TCP segments become smaller. UDP datagrams cannot be divided differently; the
+ * destination's node finds out whether they fit there.
  */
 static __always_inline int plan_gso(struct __sk_buff *skb, struct delivery *delivery, int tags,
                                     struct outer_size *outer) {
@@ -99,14 +101,14 @@ static __always_inline int plan_gso(struct __sk_buff *skb, struct delivery *deli
     __u32 segment = skb->gso_size;
     __u32 transport = TRANSPORT_OTHER;
     __u32 headers = header_length(skb, &transport);
-    __u32 overhead = headers + ERSPAN_HEADERS_LEN + tags * VLAN_TAG_LEN; /* of an outer IP packet over its payload */
+    __u32 overhead = headers + ERSPAN_HEADERS_LEN + tags * VLAN_TAG_LEN; /* headers of an outer IP packet */
     __u32 mtu = delivery->mtu;
     __u32 payload;
 
     if (!headers || skb->len <= headers)
         return DROP_GSO_UNSUPPORTED;
     if (transport == TRANSPORT_TCP && delivery->destination_mtu && mtu > delivery->destination_mtu + room)
-        mtu = delivery->destination_mtu + room; /* of an underlay that has just as much room */
+        mtu = delivery->destination_mtu + room; /* of an underlay with just enough room */
     outer->keep_gso_size = overhead + segment <= mtu;
     if (!outer->keep_gso_size) {
         if (transport != TRANSPORT_TCP)
@@ -127,13 +129,14 @@ static __always_inline int plan_gso(struct __sk_buff *skb, struct delivery *deli
 }
 
 /*
- * Sends a super-packet by way of the segmenter, and counts what does not come out of it, for `reason`. The segments are
- * counted one by one as they pass `transform`, within this call. Returns the verdict on the super-packet.
+ * Sends a super-packet through the segmenter. Segments that do not come out of it are counted as
+ * dropped for `reason`. All others are counted one by one when they pass `transform`, within this
+ * call. Returns the verdict on the super-packet.
  */
 __global int send_segments(struct __sk_buff *skb, struct copy_context *copy, __u32 segmenter, __u32 reason) {
     if (!copy)
         return TC_ACT_SHOT;
-    if (!segmenter || copy->segmenting) /* a segment that is one still */
+    if (!segmenter || copy->segmenting) /* a segment that is still a super-packet */
         return drop(copy, reason);
     copy->left.packets = copy->packets;
     copy->left.bytes = copy->bytes;
@@ -146,7 +149,10 @@ __global int send_segments(struct __sk_buff *skb, struct copy_context *copy, __u
     return copy->packets ? drop(copy, reason) : TC_ACT_SHOT;
 }
 
-/* The copy is this one of its segments now. All of them together count as the super-packet has been counted. */
+/*
+ * The copy is now this segment of the super-packet. All segments together have the counts of the
+ * super-packet.
+ */
 static __always_inline void take_segment(struct __sk_buff *skb, struct copy_context *copy) {
     struct count *left = &copy->left;
     __u64 length = skb->len + (skb->vlan_present ? VLAN_TAG_LEN : 0);

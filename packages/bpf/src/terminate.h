@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * terminate: ERSPAN is stripped and delivered where sender, own address, session and generation agree with what a
- * policy has now. What else a node of ours sends to this node is counted and ends here: the stack would answer with a
- * quotation of it. Anything else is left alone.
+ * terminate: strips and delivers ERSPAN if sender, own address, session and generation match a
+ * termination of the program. Other ERSPAN of our nodes to this node is counted and dropped here,
+ * because the stack would answer with a message that quotes the copy. All other packets are
+ * ignored.
  */
 #ifndef MIRRORPLANE_TERMINATE_H
 #define MIRRORPLANE_TERMINATE_H
@@ -26,8 +27,8 @@ static __always_inline int refuse(struct termination_counters *counters, struct 
 }
 
 /*
- * Size of the copies inside. On a virtual underlay a whole super-packet may arrive in one piece, with the
- * headers once: it counts as the segments that a physical underlay would have carried.
+ * Size of the copies inside. On a virtual underlay a whole super-packet may arrive in one piece,
+ * with its headers once. It counts as the segments that a physical underlay would have carried.
  */
 static __always_inline void measure_inner(struct __sk_buff *skb, struct wire_size *size) {
     __u32 outer = ETH_HEADER_LEN + ERSPAN_HEADERS_LEN;
@@ -68,8 +69,9 @@ static __always_inline void measure_inner(struct __sk_buff *skb, struct wire_siz
 }
 
 /*
- * Whether the outer packet is whole. What Ethernet appended to it is cut off, so that it does not become a part of
- * the copy. A super-packet (virtual underlays alone) has the length of the whole, or 0 where 16 bits do not hold it.
+ * Whether the outer packet is complete. Padding of Ethernet is removed, so that it does not become
+ * a part of the copy. A super-packet (only on virtual underlays) has the total length, or 0 if 16
+ * bits are too few for it.
  */
 static __always_inline bool is_whole(struct __sk_buff *skb, struct erspan_headers *headers) {
     __u32 length = bpf_ntohs(headers->ip.tot_len);
@@ -84,9 +86,9 @@ static __always_inline bool is_whole(struct __sk_buff *skb, struct erspan_header
 }
 
 /*
- * Takes `removed` bytes away behind the Ethernet header. `to_ipv6`: lets the kernel know that IPv6 is what is left,
- * else it would segment a super-packet as IPv4. Before Linux 6.3 a change of the protocol does that: it makes room for
- * a longer header, which goes with the rest.
+ * Removes `removed` bytes after the Ethernet header. `to_ipv6`: tells the kernel that IPv6 remains.
+ * Otherwise it would segment a super-packet as IPv4. Before Linux 6.3, a change of the protocol
+ * does this. It makes room for a longer header, which is then removed with the other bytes.
  */
 static __always_inline long uncover(struct __sk_buff *skb, __u32 removed, bool to_ipv6) {
     __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
@@ -100,7 +102,10 @@ static __always_inline long uncover(struct __sk_buff *skb, __u32 removed, bool t
            bpf_skb_adjust_room(skb, -(__s32)removed, BPF_ADJ_ROOM_MAC, flags);
 }
 
-/* Takes the outer headers and the inner Ethernet header away; the outer one becomes the inner one. */
+/*
+ * Removes the outer headers and the inner Ethernet header. The outer Ethernet header becomes the
+ * inner one.
+ */
 static __always_inline bool strip(struct __sk_buff *skb) {
     __u32 removed = ERSPAN_HEADERS_LEN + ETH_HEADER_LEN;
     __u32 length = skb->len;
@@ -108,15 +113,15 @@ static __always_inline bool strip(struct __sk_buff *skb) {
     __u8 ethernet[ETH_HEADER_LEN];
     __u16 protocol;
 
-    /* A tag of the outer frame is metadata, and would become one of the copy. */
+    /* A tag of the outer frame is metadata, and would become a tag of the copy. */
     if (skb->vlan_present && bpf_skb_vlan_pop(skb))
         return false;
     if (bpf_skb_load_bytes(skb, removed, ethernet, sizeof(ethernet)))
         return false;
     protocol = ethernet[12] << 8 | ethernet[13];
     if (skb->gso_size && protocol != ETH_P_IP && protocol != ETH_P_IPV6)
-        return false; /* nobody could segment it: skb->protocol would stay IPv4 */
-    /* The kernel leaves no less than an IP header behind: a shorter frame is padded for the moment. */
+        return false; /* it could not be segmented: skb->protocol would stay IPv4 */
+    /* The kernel leaves at least an IP header, so a shorter frame is padded temporarily. */
     if (length < least && bpf_skb_change_tail(skb, least, 0))
         return false;
     if (uncover(skb, removed, skb->gso_size && protocol == ETH_P_IPV6) ||
@@ -126,9 +131,9 @@ static __always_inline bool strip(struct __sk_buff *skb) {
 }
 
 /*
- * Hands the copy inside to its device. A clone is sent, not the packet itself: a redirect takes place after the program
- * has returned, and nobody would learn that the device refused it; `active` keeps a capture at that device from copying
- * it.
+ * Sends the inner copy into its device. A clone is sent and not the packet itself: a redirect takes
+ * place after the program has returned, so a refusal of the device would not be seen. `active`
+ * prevents a capture at this device from copying it.
  */
 static __always_inline int deliver(struct __sk_buff *skb, struct termination *termination,
                                    struct erspan_headers *headers, struct termination_counters *counters,
@@ -166,7 +171,7 @@ static __always_inline int deliver(struct __sk_buff *skb, struct termination *te
     return TC_ACT_SHOT;
 }
 
-/* Passes the packet on to the node where the destination is now. */
+/* Relays the packet to the node where the destination is now. */
 static __always_inline int relay(struct __sk_buff *skb, struct termination *termination, struct erspan_headers *headers,
                                  struct termination_counters *counters, struct wire_size *size) {
     struct delivery *delivery = bpf_map_lookup_elem(&deliveries, &termination->delivery);
@@ -179,12 +184,13 @@ static __always_inline int relay(struct __sk_buff *skb, struct termination *term
     return to_next_hop(skb, delivery->ifindex);
 }
 
-/* A number that is further behind is not late: the sender has started again. */
+/* If a number is further behind than this, it is not late: the sender has started again. */
 #define SEQUENCE_WINDOW 4096
 
 /*
- * Follows the sequence numbers of a sender. The segments of one super-packet share a number. Not atomic: GRE has no
- * ports, so a sender's packets arrive on one queue and CPU; where they do not, `missing` is an estimate.
+ * Follows the sequence numbers of a sender. The segments of one super-packet have the same number.
+ * It is not atomic: GRE has no ports, so a sender's packets arrive on one queue and CPU. If they do
+ * not, `missing` is an estimate.
  */
 static __always_inline void follow_sequence(__u32 slot, __u32 sequence) {
     struct sequence_state *state = bpf_map_lookup_elem(&termination_sequences, &slot);
@@ -196,10 +202,10 @@ static __always_inline void follow_sequence(__u32 slot, __u32 sequence) {
     if (!state->started || ahead < -SEQUENCE_WINDOW) {
         state->started = 1;
         state->next = sequence + 1;
-    } else if (ahead >= 0) { /* however far: numbers that never came were lost on the way */
+    } else if (ahead >= 0) { /* by any distance: skipped numbers were lost on the way */
         state->missing += ahead;
         state->next = sequence + 1;
-    } else if (ahead < -1 && state->late < state->missing) { /* else it is a duplicate, and nothing is outstanding */
+    } else if (ahead < -1 && state->late < state->missing) { /* else it is a duplicate, and no number is outstanding */
         state->late++;
     }
 }
@@ -213,7 +219,7 @@ static __always_inline int unknown_erspan(void) {
     return TCX_NEXT;
 }
 
-/* True where the packet is for another host, and comes through here because this node is a router. */
+/* True if the packet is for another host, and this node is a router on its way. */
 static __always_inline bool is_on_its_way(struct __sk_buff *skb, struct erspan_headers *headers) {
     struct bpf_fib_lookup route = {.family = 2 /* AF_INET */, .ifindex = skb->ifindex};
     long result;
@@ -225,7 +231,7 @@ static __always_inline bool is_on_its_way(struct __sk_buff *skb, struct erspan_h
            result == BPF_FIB_LKUP_RET_FRAG_NEEDED;
 }
 
-/* `termination`: of that sender and session, where there is one. */
+/* `termination`: that of the sender and session, if it exists. */
 static __always_inline int refuse_unproven(struct __sk_buff *skb, struct erspan_headers *headers,
                                            struct termination *termination) {
     __u32 address = headers->ip.saddr;

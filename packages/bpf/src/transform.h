@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * transform: all work on copies, at the egress of the helper device, within the clone_redirect of `capture`.
+ * transform: does all work on copies, at the egress of the helper device, within the clone_redirect
+ * of `capture`.
  */
 #ifndef MIRRORPLANE_TRANSFORM_H
 #define MIRRORPLANE_TRANSFORM_H
@@ -22,9 +23,9 @@ struct vlan_tag {
 };
 
 /*
- * Takes the tags off, outermost first: a tag left as metadata would end up on the outer frame, and
- * bpf_skb_vlan_pop turns the next tag of the frame into metadata. Returns their number, or -1 where a tag
- * remains.
+ * Removes the tags, the outermost first. A tag in metadata would get onto the outer frame, and
+ * bpf_skb_vlan_pop turns the next tag of the frame into metadata. Returns their number, or -1 if a
+ * tag remains.
  */
 static __always_inline int pop_tags(struct __sk_buff *skb, struct vlan_tag tags[MAX_TAGS]) {
     int count = 0;
@@ -47,7 +48,7 @@ static __always_inline int pop_tags(struct __sk_buff *skb, struct vlan_tag tags[
     return skb->vlan_present ? -1 : count;
 }
 
-/* Puts the tags on again. */
+/* Adds the tags again. */
 static __always_inline long push_tags(struct __sk_buff *skb, struct vlan_tag tags[MAX_TAGS], int count) {
     if (count > 1 && bpf_skb_vlan_push(skb, tags[1].protocol, bpf_ntohs(tags[1].tci)))
         return -1;
@@ -58,11 +59,13 @@ static __always_inline long push_tags(struct __sk_buff *skb, struct vlan_tag tag
 struct inner_l2 {
     __u8 addresses[12];
     struct vlan_tag tags[MAX_TAGS];
-    __be16 protocol; /* stands at its place for two tags; see store_inner_l2 */
+    __be16 protocol; /* at its place for two tags; see store_inner_l2 */
 };
 
-/* Writes the header with `tags` tags at `offset`. The verifier wants constant lengths, so each number has its
- * own call. */
+/*
+ * Writes the header with `tags` tags at `offset`. The verifier needs constant lengths, so each
+ * number of tags has its own call.
+ */
 static __always_inline long store_inner_l2(struct __sk_buff *skb, __u32 offset, struct inner_l2 *l2, int tags) {
     long err = bpf_skb_store_bytes(skb, offset, l2->addresses, 12, 0);
 
@@ -73,7 +76,10 @@ static __always_inline long store_inner_l2(struct __sk_buff *skb, __u32 offset, 
     return err | bpf_skb_store_bytes(skb, offset + 12 + tags * VLAN_TAG_LEN, &l2->protocol, 2, 0);
 }
 
-/* Room for the headers, in front of an IP packet: the stack learns that it is a tunnel, so that GSO goes on working. */
+/*
+ * Makes room for the headers in front of an IP packet. The stack learns that it is a tunnel, so
+ * that GSO still works.
+ */
 static __always_inline long make_tunnel_room(struct __sk_buff *skb, __u32 l2, bool keep_gso_size) {
     __u64 flags = BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE | BPF_F_ADJ_ROOM_ENCAP_L2_ETH |
                   BPF_F_ADJ_ROOM_ENCAP_L2((__u64)l2);
@@ -84,16 +90,17 @@ static __always_inline long make_tunnel_room(struct __sk_buff *skb, __u32 l2, bo
 }
 
 /*
- * Room for the headers, in front of any other frame. It has to become an IP packet for the kernel, too, or
- * bpf_redirect_neigh refuses it, and no helper says so. But taking a tag off does: vlan_set_encap_proto() of
- * include/linux/if_vlan.h reads what is behind it.
+ * Makes room for the headers in front of any other frame. It must become an IP packet for the
+ * kernel too, because bpf_redirect_neigh refuses other protocols. No helper sets the protocol, but
+ * the removal of a tag does: vlan_set_encap_proto() in include/linux/if_vlan.h reads the type after
+ * the tag.
  */
 static __always_inline long make_room(struct __sk_buff *skb, __u32 l2) {
     __be16 protocol = bpf_htons(ETH_P_IP);
 
     return bpf_skb_change_head(skb, ERSPAN_HEADERS_LEN + l2, 0) ||
            bpf_skb_store_bytes(skb, ETH_HEADER_LEN - 2, &protocol, sizeof(protocol), 0) ||
-           /* The second puts the first into the frame. */
+           /* The second push moves the first tag into the frame. */
            bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 1) || bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 1) ||
            bpf_skb_vlan_pop(skb) || bpf_skb_vlan_pop(skb);
 }
@@ -143,8 +150,9 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
         return drop(copy, DROP_VLAN_UNSUPPORTED);
     tag_bytes = tags * VLAN_TAG_LEN;
     /*
-     * A frame that ends within an IP header gets no tunnel: on a virtual underlay the receiver would find it as one,
-     * and the kernel pads no tunnel, as it has to be done there (see strip).
+     * A frame that ends within an IP header is not marked as a tunnel. On a virtual underlay the
+     * receiver would get this mark, and the kernel pads no packet in a tunnel, but the receiver
+     * must pad it (see strip).
      */
     ip = is_ip(skb);
     if (super) {
@@ -159,7 +167,10 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     if (bpf_skb_load_bytes(skb, 0, l2.addresses, 12) ||
         bpf_skb_load_bytes(skb, ETH_HEADER_LEN - 2, &l2.protocol, sizeof(l2.protocol)))
         return drop(copy, DROP_ENCAP_FAILED);
-    /* The kernel knows one level of encapsulation: a packet that has it already goes as other frames do. */
+    /*
+     * The kernel supports one level of encapsulation. A packet that is already in a tunnel is
+     * handled as other frames.
+     */
     if (ip && make_tunnel_room(skb, ETH_HEADER_LEN + tag_bytes, outer.keep_gso_size))
         ip = false;
     if (!ip) {
@@ -181,15 +192,15 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     if (bpf_skb_store_bytes(skb, ETH_HEADER_LEN, &headers, sizeof(headers), 0) ||
         store_inner_l2(skb, ETH_HEADER_LEN + ERSPAN_HEADERS_LEN, &l2, tags))
         return drop(copy, DROP_ENCAP_FAILED);
-    if (copy->part != PART_CLONE) /* it is one packet, however many carry it */
+    if (copy->part != PART_CLONE) /* it is one packet in several parts */
         count_copied(copy, truncated);
     count_sent(delivery->slot, outer.packets, outer.bytes);
     return to_next_hop(skb, delivery->ifindex);
 }
 
 /*
- * Into a local device, or out of an edge device with the policy's tag. A tag that the frame has already stays inside,
- * as in 802.1ad.
+ * Sends a copy into a local device, or out of an edge device with the policy's tag. An existing tag
+ * of the frame stays inside, as in 802.1ad.
  */
 static __always_inline int to_device(struct __sk_buff *skb, struct copy_context *copy, struct delivery *delivery) {
     __u32 tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
@@ -213,7 +224,7 @@ static __always_inline int to_device(struct __sk_buff *skb, struct copy_context 
     } else {
         if (note_source(skb, copy, delivery->ifindex, copy->delivery))
             return drop(copy, DROP_FEEDBACK);
-        if (bpf_clone_redirect(skb, delivery->ifindex, 0)) /* a redirect would tell nobody */
+        if (bpf_clone_redirect(skb, delivery->ifindex, 0)) /* a redirect would not report a refusal */
             return drop(copy, DROP_DESTINATION_DOWN);
     }
     if (copy->part != PART_CLONE)
@@ -222,7 +233,9 @@ static __always_inline int to_device(struct __sk_buff *skb, struct copy_context 
     return pushed ? bpf_redirect(delivery->ifindex, 0) : TC_ACT_SHOT;
 }
 
-/* True where a frame does not fit, into the underlay with its outer headers or into the destination. */
+/*
+ * True if a frame does not fit into the underlay with its outer headers, or into the destination.
+ */
 static __always_inline bool is_too_long(struct __sk_buff *skb, struct delivery *delivery) {
     __u32 length = skb->len + (skb->vlan_present ? VLAN_TAG_LEN : 0);
 
@@ -234,7 +247,7 @@ static __always_inline bool is_too_long(struct __sk_buff *skb, struct delivery *
            (delivery->destination_mtu && !fits(length, delivery->destination_mtu));
 }
 
-/* How long parts of a TCP segment may be, a tag that is metadata left out. */
+/* The greatest length of parts of a TCP segment, without a metadata tag. */
 static __always_inline __u32 part_limit(struct __sk_buff *skb, struct delivery *delivery) {
     __u32 limit = delivery->mtu - ERSPAN_HEADERS_LEN - (skb->vlan_present ? VLAN_TAG_LEN : 0);
 
@@ -246,8 +259,8 @@ static __always_inline __u32 part_limit(struct __sk_buff *skb, struct delivery *
 }
 
 /*
- * Sends all parts of a segment but the last by way of this very program, and leaves the last in `skb`. False where the
- * copy has ended here, and is counted.
+ * Sends all parts of a segment but the last through this program, and leaves the last part in
+ * `skb`. False if the copy has ended here, and is counted.
  */
 __global bool send_parts(struct __sk_buff *skb, struct copy_context *copy) {
     if (!copy)
@@ -282,7 +295,7 @@ static __always_inline int transform(struct __sk_buff *skb) {
     struct delivery *delivery;
     bool segment;
 
-    /* Whatever else the host sends into the helper device ends here. */
+    /* All other packets of the host into the helper device are dropped. */
     if (!copy || !copy->active)
         return TC_ACT_SHOT;
     segment = copy->segmenting && copy->part == PART_WHOLE;

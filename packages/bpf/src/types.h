@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Types that the programs share with user space. packages/agent/src/datapath/kernel/layout.ts writes and
- * reads the same bytes; a test compares sizes and offsets of both through BTF, and the names of the enums
- * with packages/contract.
+ * Types that the programs share with user space. packages/agent/src/datapath/kernel/layout.ts
+ * writes and reads the same bytes. A test compares sizes and offsets of both through BTF, and the
+ * names of the enums with packages/contract.
  */
 #ifndef MIRRORPLANE_TYPES_H
 #define MIRRORPLANE_TYPES_H
@@ -66,34 +66,40 @@ struct capture_key {
     __u32 hook; /* enum hook */
 };
 
-/* How fast copies may be made: those beyond are dropped, so that service traffic keeps the uplink and the CPU. */
+/*
+ * A limit on the rate of copies. Copies beyond it are dropped, so that service traffic keeps the
+ * mirror device and the CPU.
+ */
 struct budget {
     __u64 rate;  /* bytes a second; 0: no limit */
     __u64 burst; /* bytes that its bucket holds at most */
 };
 
-/* What is in the bucket of a budget. The data plane's own: a new rate neither fills nor empties it. */
+/*
+ * The bucket of a budget. Only the data plane writes it: a new rate neither fills nor empties it.
+ */
 struct bucket {
-    __s64 tokens;  /* bytes; the copy that empties it may take more than there are */
-    __u64 filled;  /* ktime in ns when that was so */
-    __u64 passed;  /* bytes that were allowed, ever */
-    __u64 refused; /* packets that were not */
+    __s64 tokens;  /* bytes; the copy that empties it may take more than it has */
+    __u64 filled;  /* time of this value, ktime in ns */
+    __u64 passed;  /* allowed bytes in total */
+    __u64 refused; /* refused packets */
 };
 
 /* Bits of capture.flags. */
 enum capture_flag {
-    CAPTURE_EDGE = 1, /* an edge device: traffic of the node itself, and copies on their way, are left out */
+    CAPTURE_EDGE = 1, /* an edge device: traffic of the node itself and copies are skipped */
     /*
-     * The guest is on another node now, with a device there too: what is sent into this device reaches nobody. The
-     * first frame that the guest sends here takes the flag away, from the captures of both hooks.
+     * The guest is on another node now, and has a device there too. Packets into this device reach
+     * no guest. The first frame that the guest sends here clears the flag, in the captures of both
+     * hooks.
      */
     CAPTURE_STANDBY = 2,
-    CAPTURE_WATCH = 4, /* no capture: it is here to see that first frame, where only the other hook is captured */
-    CAPTURE_HOLD = 8,  /* its destination is about to leave this node: copies are kept till they are read, see hold.h */
+    CAPTURE_WATCH = 4, /* no capture: it only waits for this first frame, if only the other hook is captured */
+    CAPTURE_HOLD = 8, /* its destination is about to leave this node: copies are held until they are read, see hold.h */
     CAPTURE_HANDOVER =
-        16, /* its guest may go to another node: seen behind an uplink of the bridge, it has, see arrive.h */
-    CAPTURE_OVERRULED = 64, /* on the way to the device, filters of others take tokens away, see counted.h */
-    CAPTURE_FEEDBACK = 32,  /* the device is a destination's too: what its guest sends may be copies, see feedback.h */
+        16, /* its guest may leave: a frame of the guest from an uplink proves that it has, see arrive.h */
+    CAPTURE_OVERRULED = 64, /* on the way to the device, filters of others remove tokens, see counted.h */
+    CAPTURE_FEEDBACK = 32,  /* the device is also a destination's: its guest may send copies, see feedback.h */
 };
 
 struct capture {
@@ -101,14 +107,14 @@ struct capture {
     __u32 slot;          /* in capture_counters */
     __u32 delivery;      /* key in deliveries */
     __u32 out_ifindex;   /* device that copies go to: the helper device, or that of a local delivery */
-    __u32 direct_mtu;    /* not 0: out_ifindex is a local delivery of this MTU, copies go there as they are */
+    __u32 direct_mtu;    /* not 0: MTU of a local delivery at out_ifindex; copies go there unchanged */
     __u32 erspan_index;  /* 20 bits: source slot << 1 | outbound */
     __u32 skip_vlan_id;  /* 0: none */
     __u32 flags;         /* enum capture_flag */
-    __u32 checked;       /* jiffies when it was last seen to be of this namespace, see place.h. The data plane's own */
+    __u32 checked;       /* jiffies of the last check of the namespace, see place.h; written by the data plane */
     __u32 budget;        /* key of the policy in budget_rates; 0: none */
     __u16 device_budget; /* likewise of the device by which copies leave the node */
-    __u16 overhead;      /* bytes that a copy has there over its original, with what is between frames on a wire */
+    __u16 overhead;      /* bytes that a copy has there in addition to its original, with those around a frame */
 };
 
 struct capture_counters {
@@ -130,15 +136,15 @@ struct delivery {
     __u16 vlan_id;
     __u16 session;
     __u32 generation;      /* of the session, see erspan.h */
-    __u32 forward;         /* key of the delivery to the node that the destination moves to; 0: it does not move */
-    __u32 destination_mtu; /* of ERSPAN: MTU of the destination's own device; 0: not known */
-    __u32 segmenter;       /* ifindex of the device that makes segments of super-packets; 0: there is none */
-    __u32 allow_feedback;  /* not 0: what the destination sends of these copies may pass, see feedback.h */
+    __u32 forward;         /* key of the delivery to the target node of the destination; 0: it does not migrate */
+    __u32 destination_mtu; /* for ERSPAN: MTU of the destination's own device; 0: unknown */
+    __u32 segmenter;       /* ifindex of the segmenter; 0: there is none */
+    __u32 allow_feedback;  /* not 0: copies that the destination sends on may pass, see feedback.h */
 };
 
 struct delivery_counters {
     struct count sent;
-    struct count feedback; /* recognised in what the destination's guest sends */
+    struct count feedback; /* copies that the destination's guest has sent on */
 };
 
 struct termination_key {
@@ -154,14 +160,14 @@ struct termination {
     __u32 vlan_id;
     __u32 delivery;    /* key in deliveries */
     __u32 hold;        /* not 0: the destination is about to leave this node, see hold.h */
-    __u32 own_address; /* that the sender has to send to, network byte order */
-    __u32 generation;  /* that the session has to have, see erspan.h */
+    __u32 own_address; /* that the sender must use, network byte order */
+    __u32 generation;  /* of the session, see erspan.h */
     __u32 checked;     /* as in struct capture */
 };
 
-/* ERSPAN from a node of ours that is not delivered: nobody has proven whose copies it carries. Packets. */
+/* Unproven ERSPAN packets of one of our nodes, which are not delivered. */
 struct peer {
-    __u64 stale_session; /* the session is not known, or another policy has it now */
+    __u64 stale_session; /* no policy has the session, or another policy has it now */
     __u64 wrong_address; /* sent to another address of this node */
 };
 
@@ -172,47 +178,47 @@ struct termination_counters {
     struct count dropped[TERMINATION_DROP_COUNT];
 };
 
-/* What the sequence numbers of one sender and session tell. */
+/* State of the sequence numbers of one sender and session. */
 struct sequence_state {
-    __u32 next;    /* the number that is due */
+    __u32 next;    /* the expected number */
     __u32 started; /* a packet has been seen */
-    __u64 missing; /* numbers that were left out */
-    __u64 late;    /* of which so many came after all */
+    __u64 missing; /* numbers that were skipped */
+    __u64 late;    /* skipped numbers that came later */
 };
 
-/* Where frames enter a bridge. */
+/* A port where frames enter a bridge. */
 struct arrival_port {
     __u32 bridge;    /* ifindex */
-    __u32 uplink;    /* a guest that leaves the node may be behind it: the bridge learns here, and it is no guest's */
-    __u32 feedback;  /* the device is a destination's: what its guest sends may be copies, see feedback.h */
-    __u32 overruled; /* filters of others come behind ours here, see counted.h */
+    __u32 uplink;    /* a departed guest may be behind it: the bridge learns here, and it is no guest's port */
+    __u32 feedback;  /* the device is a destination's: its guest may send copies, see feedback.h */
+    __u32 overruled; /* filters of others run after ours here, see counted.h */
 };
 
-/* A frame that was accounted for where it arrived, by its content. */
+/* A frame that was accounted for on arrival, by its content. */
 struct counted_key {
     __u64 hash;
-    __u32 ifindex; /* of the guest's device that it was accounted for */
+    __u32 ifindex; /* of the guest's device */
     __u32 zero;
 };
 
-/* The data plane's own. */
+/* Only the data plane uses it. */
 struct counted {
     __u64 at;     /* ktime of the last one, ns */
-    __u32 frames; /* that have not come to the device yet */
+    __u32 frames; /* frames that have not come to the device yet */
     __u32 zero;
 };
 
 /*
- * A device that copies are delivered into for a guest. The data plane's own: since when it is watched, and how many
- * addresses it has taken lately. ktime in ns.
+ * A device that copies are delivered into for a guest. Written by the data plane: since when it is
+ * watched, and the number of its recent addresses. ktime in ns.
  */
 struct destination {
     __u64 since;    /* 0: nothing has passed yet */
     __u64 window;   /* when counting began */
-    __u64 feedback; /* when its guest has sent a copy on last; 0: never */
+    __u64 feedback; /* when its guest last sent a copy on; 0: never */
     __u32 own;      /* of the guest */
     __u32 noted;    /* of others */
-    __u32 arriving; /* not 0: its guest is about to come from another node, and has sent nothing here yet */
+    __u32 arriving; /* not 0: its guest is about to come from another node, and has sent no frame here yet */
     __u32 padding;
 };
 
@@ -223,7 +229,7 @@ struct source_address {
     __u8 padding[2];
 };
 
-/* Of an address that is not the guest's own: when it came in last, as ktime in ns; 0: never. */
+/* An address that is not the guest's own: when it last came in, ktime in ns; 0: never. */
 struct foreign_source {
     __u64 seen;     /* at all */
     __u64 copied;   /* in a copy */
@@ -232,14 +238,16 @@ struct foreign_source {
     __u32 padding;
 };
 
-/* A frame that came into a destination's device, by what does not change when it is sent on. */
+/*
+ * A frame that came into a destination's device, by fields that do not change when it is sent on.
+ */
 struct arrived_key {
     __u64 hash;
     __u32 ifindex;
     __u32 padding;
 };
 
-/* When, as ktime in ns. */
+/* Times of such a frame, ktime in ns. */
 struct arrived {
     __u64 came;
     __u64 sent;  /* the destination's guest has sent it on, and it has passed; 0: never */
@@ -273,20 +281,20 @@ struct host_address {
 /* A tap whose guest is about to leave, or has left. */
 struct hold {
     __u32 queue;    /* ifindex of the device that copies are held behind */
-    __u32 released; /* the guest has left: what it has not read goes on to the other node */
+    __u32 released; /* the guest has left: unread copies go to the other node */
     __u32 netns;    /* inode of the network namespace of the tap */
 };
 
-/* What has become of the copies for a guest that leaves. Packets as in struct count. */
+/* Counts of the copies for a guest that leaves. Packets as in struct count. */
 struct hold_counts {
-    __u64 handed;      /* put into the tap since it is held for */
-    __u64 read;        /* of those have been taken out of it */
+    __u64 handed;      /* copies put into the tap since holding began */
+    __u64 read;        /* of these, copies taken out of the tap */
     __u64 relayed;     /* sent to the node where the guest is */
-    __u64 unconfirmed; /* of those had been taken out, maybe for a guest that had stopped */
+    __u64 unconfirmed; /* of these, copies taken out of the tap, maybe after the guest had stopped */
     __u64 last_read;   /* ktime in ns */
-    __u32 reads;       /* copies that have been taken out: super-packets count as one */
-    __u32 confirmed;   /* so many of the first of them have reached the guest for certain */
-    __u32 prompt;      /* not 0: the last was taken out without delay */
+    __u32 reads;       /* reads of copies: a super-packet counts as one */
+    __u32 confirmed;   /* the first so many reads certainly reached the guest */
+    __u32 prompt;      /* not 0: the last read came without delay */
     __u32 padding;
 };
 
@@ -298,7 +306,7 @@ struct held_copy {
     __u32 erspan_index;
     __u32 truncated;
     __u32 packets;
-    __u32 read;      /* the how manieth that was taken out of the tap; 0: it is there still */
+    __u32 read;      /* number of its read, from 1; 0: not read yet */
     __u64 handed_at; /* ktime in ns, as is the next */
     __u64 read_at;
 };
