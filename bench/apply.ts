@@ -1,7 +1,8 @@
 /**
- * The data plane of one node, for the bench: runs in the node's network namespace, opens the real data path and obeys
- * requests, one JSON text a line on standard input, each answered by one on standard output. When the input ends it
- * removes the data path and exits, so that a bench that was killed leaves no programs behind.
+ * The data plane of one node, for the bench. It runs in the node's network namespace and opens the
+ * real data path. Requests are JSON lines on standard input, answers are JSON lines on standard
+ * output. When the input ends, it removes the data path and exits. So a killed bench leaves no
+ * programs behind.
  * usage: nsenter --net=NAMESPACE -- node bench/apply.ts BPFFS_FOLDER
  */
 import { createInterface } from 'node:readline';
@@ -12,11 +13,14 @@ import { createLog } from '@mirrorplane/daemon';
 import { Program } from '../packages/bpf/test/support/prog-run.ts';
 import { lowMean } from './statistics.ts';
 
-/** What the bench asks for. */
+/** Requests of the bench. */
 export type Request =
   | { op: 'apply'; state: DatapathState }
   | { op: 'counters' }
-  /** Keeps the budget of a device to its headroom, as an agent does. `rate`: Mbit/s that it can send, where that is known. */
+  /**
+   * Adjusts the budget of a device to its headroom, as an agent does. `rate`: speed in Mbit/s, if
+   * known.
+   */
   | { op: 'protect'; device: string; ifindex: number; rate?: number }
   | { op: 'unprotect' }
   /** Runs a program on a packet of a device, so many times. `packet`: hex. */
@@ -25,7 +29,7 @@ export type Request =
 export interface Ran {
   nanoseconds: number;
 }
-/** Answers; `milliseconds` is the time of `apply` alone, without the way through the pipe. */
+/** Answers. `milliseconds` is the time of `apply`, without the transfer through the pipe. */
 export interface Applied {
   result: ApplyResult;
   milliseconds: number;
@@ -36,7 +40,7 @@ const bpffs = process.argv[2];
 if (bpffs === undefined) {
   throw new Error('usage: apply.ts BPFFS_FOLDER');
 }
-// Ctrl-C reaches the whole process group; the bench ends this process in order.
+// Ctrl-C reaches the whole process group, but the bench ends this process itself.
 process.on('SIGINT', () => undefined);
 
 const datapath = createKernelDatapath({ bpffs });

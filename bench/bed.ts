@@ -28,7 +28,7 @@ export interface DeviceCount {
 
 export class Bed {
   readonly lab: Lab;
-  /** Ends the bench: commands under way are killed, and throw. */
+  /** Ends the bench: running commands are killed, and throw. */
   readonly signal: AbortSignal;
   /** For files of this run. */
   readonly folder: string;
@@ -52,7 +52,7 @@ export class Bed {
     this.#underlayMtu = underlayMtu;
   }
 
-  /** Makes the bed, lends it to `work`, and removes all of it whatever happens. */
+  /** Makes the bed, runs `work` with it, and always removes it afterwards. */
   static async with<T>(labName: string, signal: AbortSignal, work: (bed: Bed) => Promise<T>): Promise<T> {
     const underlayMtu = 1500;
     const folder = mkdtempSync(join(tmpdir(), 'mirrorplane-bench-'));
@@ -75,7 +75,10 @@ export class Bed {
     }
   }
 
-  /** Runs a command in a host's namespace to its end and returns what it printed. @throws Error where it fails. */
+  /**
+   * Runs a command in a host's namespace to its end, and returns its output.
+   * @throws Error if it fails
+   */
   async run(host: string, argv: string[], what: 'stdout' | 'with stderr' = 'stdout'): Promise<string> {
     this.signal.throwIfAborted();
     const child = this.lab.spawn(host, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -93,7 +96,7 @@ export class Bed {
     }
   }
 
-  /** Starts a command that serves until `stop` is called, and waits until `ready` holds. */
+  /** Starts a command that runs until `stop` is called, and waits until `ready` returns true. */
   async serve(host: string, argv: string[], ready: () => Promise<boolean>): Promise<{ stop: () => Promise<void> }> {
     const child = this.lab.spawn(host, argv, { stdio: 'ignore' });
     const end = ended(child);
@@ -127,12 +130,12 @@ export class Bed {
     return table.includes(`:${port.toString(16).toUpperCase().padStart(4, '0')} `);
   }
 
-  /** What the NIC of a VM has received and sent. */
+  /** Packets that the NIC of a VM has received and sent. */
   async nic(vm: string): Promise<{ received: DeviceCount; sent: DeviceCount }> {
     return this.device(vm, this.lab.vm(vm).guestDevice);
   }
 
-  /** What a device of a host has received and sent. */
+  /** Packets that a device of a host has received and sent. */
   async device(host: string, device: string): Promise<{ received: DeviceCount; sent: DeviceCount }> {
     const table = await this.run(host, ['cat', '/proc/net/dev']);
     const line = table.split('\n').find((row) => row.trim().startsWith(`${device}:`));
@@ -146,7 +149,10 @@ export class Bed {
     };
   }
 
-  /** Which CPU takes in what a device of a host receives; undefined: the one that it was sent from. */
+  /**
+   * Sets the CPU that processes received packets of a host's device. Undefined: the CPU of the
+   * sender.
+   */
   async setReceiveCpu(host: string, device: string, cpu: number | undefined): Promise<void> {
     const file = `/sys/class/net/${device}/queues/rx-0/rps_cpus`;
     const mask = cpu === undefined ? '0' : (1 << cpu).toString(16);
@@ -164,7 +170,7 @@ export class Bed {
     return JSON.parse(await this.run(host, ['ip', '-json', 'link', 'show', 'dev', device]))[0];
   }
 
-  /** Permanent neighbours, so that no run waits for ARP, or measures it. */
+  /** Makes neighbours permanent, so that no run waits for ARP. */
   async resolveUnderlay(): Promise<void> {
     for (const [node, other] of [
       [SOURCE_NODE, DESTINATION_NODE],
@@ -176,7 +182,10 @@ export class Bed {
     }
   }
 
-  /** Socket buffers of 2 MB at most, so that how much of a stream waits in queues does not depend on the machine's memory. */
+  /**
+   * Limits socket buffers to 2 MB, so that the length of queues does not depend on the machine's
+   * memory.
+   */
   async #limitBuffers(): Promise<void> {
     for (const vm of [SOURCE, PEER]) {
       const settings = ['net.ipv4.tcp_rmem=4096 131072 2000000', 'net.ipv4.tcp_wmem=4096 16384 2000000'];

@@ -7,9 +7,9 @@ import koffi from 'koffi';
 const BPF_STATS_RUN_TIME = 0; // enum bpf_stats_type, include/uapi/linux/bpf.h
 
 /**
- * Switches the statistics on and returns what switches them off. Does what `sysctl kernel.bpf_stats_enabled=1` does, but
- * bound to a file descriptor: the kernel switches them off even when this process is killed, and two that measure at
- * once do not switch them off for each other.
+ * Switches the statistics on, and returns the function that switches them off. Unlike `sysctl
+ * kernel.bpf_stats_enabled=1`, this is bound to a file descriptor. So the kernel switches them off
+ * if this process is killed, and parallel measurements do not switch them off for each other.
  */
 export function enableStats(): () => void {
   const enable = koffi.load('libbpf.so.1').func('int bpf_enable_stats(int type)');
@@ -36,7 +36,7 @@ export async function runTimes(bpffs: string): Promise<Map<string, RunTime>> {
   const times = new Map<string, RunTime>();
   for (const name of readdirSync(join(bpffs, folder))) {
     const { stdout } = await run(['bpftool', '--json', 'prog', 'show', 'pinned', join(bpffs, folder, name)]);
-    // bpftool leaves out what is 0.
+    // bpftool leaves out values of 0.
     const shown = JSON.parse(stdout) as { run_time_ns?: number; run_cnt?: number };
     times.set(name, { nanoseconds: shown.run_time_ns ?? 0, runs: shown.run_cnt ?? 0 });
   }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What capture agents do, as small as it can honestly be: libpcap takes what passes a device, and a raw socket sends it on in
- * GRE (ERSPAN type II, so that the same receiver counts it). usage: capture-gre DEVICE SOURCE DESTINATION SESSION
+ * A minimal capture agent: libpcap reads the packets of a device, and a raw socket sends them in
+ * GRE (ERSPAN type II, so that the same receiver counts them).
+ * usage: capture-gre DEVICE SOURCE DESTINATION SESSION
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -24,7 +25,7 @@ static void send_on(unsigned char *unused, const struct pcap_pkthdr *header, con
     (void)unused;
     memcpy(packet + 4, &number, 4);
     memcpy(packet + HEADERS, frame, header->caplen);
-    /* A full queue is a lost copy, as with any agent: the receiver's count shows it. */
+    /* With a full queue the copy is lost, as with any agent. The receiver's count shows it. */
     (void)!sendto(out, packet, HEADERS + header->caplen, 0, (struct sockaddr *)&destination, sizeof(destination));
 }
 

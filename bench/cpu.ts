@@ -1,11 +1,11 @@
-/** CPU time: of the whole machine, and of what the kernel does in its own threads for the traffic. */
+/** CPU time of the whole machine, and of kernel threads that process the traffic. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 
 /** Clock ticks a second in /proc/stat: the same on every Linux. */
 const USER_HZ = 100;
 
-/** CPUs that senders and receivers are pinned to, so that runs differ in nothing but the variant. */
+/** CPUs of senders and receivers. They are pinned, so that runs differ only in the variant. */
 export const SENDER_CPU = '0';
 export const RECEIVER_CPU = cpus().length > 1 ? '1' : '0';
 
@@ -17,9 +17,10 @@ function read(): { unused: number; wall: number } {
 }
 
 /**
- * Runs `work` and tells how many CPU seconds the machine was busy meanwhile, with everything else that ran. Busy is what
- * was not idle: the kernel measures idle time by its clock, while user, system and softirq time are sampled at the timer
- * tick, and a load that is paced by timers runs in step with the tick and hides from it.
+ * Runs `work`, and returns the busy CPU seconds of the machine meanwhile, including all other
+ * processes. Busy means not idle. The kernel measures idle time with its clock. User, system and
+ * softirq time are sampled at the timer tick, and a load that timers pace runs in step with the
+ * tick, so the samples miss it.
  */
 export async function busySeconds<T>(work: () => Promise<T>): Promise<{ result: T; busy: number; wall: number }> {
   const before = read();
@@ -32,9 +33,10 @@ export async function busySeconds<T>(work: () => Promise<T>): Promise<{ result: 
 let softirqThreads: string[] | undefined;
 
 /**
- * CPU seconds that the kernel's softirq threads have had. What a packet costs on virtual devices is charged to the process
- * that sends it, delivery to the last receiver and all copies included, until there is so much of it that one of these
- * threads takes over. Both together are the cost of the traffic, and unlike /proc/stat without the cost of others' work.
+ * CPU seconds of the kernel's softirq threads. On virtual devices, the sending process is charged
+ * for a packet, including its delivery and all copies. Under high load, one of these threads takes
+ * over. The sum of both is the cost of the traffic. Unlike /proc/stat, it does not include the work
+ * of other processes.
  */
 export function softirqSeconds(): number {
   softirqThreads ??= readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && commandOf(pid).startsWith('ksoftirqd/'));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Endpoints of the bench's traffic.
- *   endpoint serve PORT                  echoes single bytes over TCP, one connection after the other
- *   endpoint ask ADDRESS PORT SECONDS    sends a byte, waits for its echo, and so on; prints a JSON text
- *   endpoint sink PORT                   a UDP socket that nobody reads: datagrams end at its full buffer, unanswered
+ * Endpoints of the bench's traffic. endpoint serve PORT echoes single bytes over TCP, one
+ * connection after the other endpoint ask ADDRESS PORT SECONDS sends a byte, waits for its echo,
+ * and so on; prints a JSON text endpoint sink PORT a UDP socket without a reader: datagrams are
+ * dropped at its full buffer, without an answer
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -46,7 +46,7 @@ static int open_socket(int type, const char *port) {
     return fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) ? -1 : fd;
 }
 
-/* Answers at once, and by the same congestion control on every machine. */
+/* Sends without delay, and with the same congestion control on every machine. */
 static void set_up(int fd) {
     int one = 1;
 

@@ -1,4 +1,7 @@
-/** `make bench`: what mirroring costs, side by side with no mirror and with the kernel's own. See docs/performance.md. */
+/**
+ * `make bench`: the cost of mirroring, compared with no mirror and with the kernel's own mirror.
+ * See docs/performance.md.
+ */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Bed } from './bed.ts';
@@ -17,13 +20,13 @@ import { VARIANTS } from './variants.ts';
 
 const OUT = join(import.meta.dirname, 'out');
 
-/** To stderr, so that stdout is the table alone. */
+/** On stderr, so that stdout has only the table. */
 const say = (line: string) => process.stderr.write(`[bench] ${line}\n`);
 
-/** Two benches at once have different names; a lab's name has at most six characters. */
+/** Parallel benches have different names. A lab's name has at most six characters. */
 const labName = `b${process.pid.toString(36)}`.slice(0, 6);
 
-/** Parts that choose themselves what to compare. */
+/** Parts that choose their own comparisons. */
 const PARTS_OF_THEIR_OWN = [
   ['programs', 'time of program runs', measurePrograms],
   ['runs', 'runs on one packet', measureRuns],
@@ -60,7 +63,7 @@ async function measure(options: Options, signal: AbortSignal, loads: number[]): 
   return rows;
 }
 
-/** Written whole or not at all. */
+/** Writes the file atomically. */
 function save(rows: readonly Row[]): string {
   mkdirSync(OUT, { recursive: true });
   const file = join(OUT, 'latest.jsonl');

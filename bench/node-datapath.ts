@@ -1,4 +1,4 @@
-/** A node's data plane as the bench holds it: the child process that `apply.ts` is. */
+/** The data plane of a node in the bench: the child process `apply.ts`. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import type { Applied, Ran, Reply, Request } from './apply.ts';
 export const NOTHING: DatapathState = { captures: [], deliveries: [], terminations: [], mirrorDevice: 0 };
 
 export class NodeDatapath {
-  /** Folder of this data plane's pins; the lab removes it too, should the child die. */
+  /** Folder of this data plane's pins. The lab also removes it, if the child dies. */
   readonly bpffs: string;
   readonly #lab: Lab;
   readonly #node: string;
@@ -35,13 +35,13 @@ export class NodeDatapath {
     }
     const argv = [process.execPath, join(import.meta.dirname, 'apply.ts'), bpffs];
     const child = lab.spawn(node, argv, { stdio: ['pipe', 'pipe', 'inherit'] });
-    child.stdin!.on('error', () => undefined); // a dead child shows in the answers
+    child.stdin!.on('error', () => undefined); // the missing answers show that the child has ended
     const datapath = new NodeDatapath(lab, node, child, bpffs);
     await datapath.#answer();
     return datapath;
   }
 
-  /** Milliseconds that `apply` took, and what it did. @throws Error also where a capture was refused. */
+  /** Applies a state. @throws Error also if a capture was refused. Returns the time in milliseconds, and the result. */
   async apply(state: DatapathState): Promise<Applied> {
     const applied = (await this.#ask({ op: 'apply', state })) as Applied;
     const refused = applied.result.refused[0];
@@ -61,7 +61,10 @@ export class NodeDatapath {
     return ran.nanoseconds;
   }
 
-  /** From now on copies are kept to the headroom of a device. @param rate Mbit/s that it can send, where that is known */
+  /**
+   * Limits copies to the headroom of a device from now on.
+   * @param rate speed in Mbit/s, if known
+   */
   async protect(device: string, rate?: number): Promise<void> {
     const { stdout } = await this.#lab.exec(this.#node, ['ip', '-json', 'link', 'show', 'dev', device]);
     const { ifindex } = JSON.parse(stdout)[0];

@@ -1,4 +1,7 @@
-/** Other ways to mirror, that operators use today: nft dup, a capture agent over libpcap, Open vSwitch in user space. */
+/**
+ * Other mirrors that operators use today: nft dup, a capture agent with libpcap, Open vSwitch in
+ * user space.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -80,7 +83,8 @@ export const OPEN_VSWITCH: Variant = {
       ...['create', 'mirror', 'name=m', 'select-src-port=@p', 'select-dst-port=@p', 'output-port=@o'],
       ...['--', 'set', 'bridge', 'ovs-int', 'mirrors=@m'],
     );
-    // The first packets find the way: it asks for the address of the tunnel's other end, and drops until it has it.
+    // Open vSwitch drops the first packets until it has resolved the address of the tunnel's other
+    // end.
     await until(
       'copies of Open vSwitch',
       async () => {

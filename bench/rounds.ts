@@ -1,4 +1,4 @@
-/** Runs that alternate between variants, each checked for copies that really arrived. */
+/** Alternating runs of all variants. Each run is checked for copies that really arrived. */
 import { until } from '@mirrorplane/base';
 import { type Bed, type DeviceCount, LOCAL_DESTINATION, SOURCE } from './bed.ts';
 import type { Row } from './row.ts';
@@ -8,24 +8,27 @@ import type { Totals, Variant } from './variants.ts';
 export interface Measurement {
   name: string;
   title: string;
-  /** Starts what the runs need and stays for all of them; returns what ends it. */
+  /** Starts everything that all runs need. Returns the function that ends it. */
   prepare(bed: Bed): Promise<() => Promise<void>>;
   /** One run of `seconds`. Numbers by name; those named in `rows` must be there. */
   run(bed: Bed, seconds: number): Promise<Record<string, number>>;
-  /** Least share of the source's packets, and of their bytes, that has to reach the destination for a run to count. */
+  /**
+   * The smallest share of the source's packets and bytes that must reach the destination. Otherwise
+   * a run does not count.
+   */
   leastArrived: number;
-  /** What is reported of all runs. */
+  /** The reported rows of all runs. */
   rows(samples: Samples): Row[];
 }
 
-/** What one run gave. */
+/** The result of one run. */
 export interface Sample {
   values: Record<string, number>;
   /** Sent and received by the source's NIC. */
   offered: DeviceCount;
   /** Received by the destination's device. Super-packets arrive whole, so packets compare. */
   arrived: DeviceCount;
-  /** What the mirror counted, where it counts. */
+  /** Counters of the mirror, if it has any. */
   counted: Totals | undefined;
 }
 
@@ -33,8 +36,8 @@ export interface Sample {
 export type Samples = ReadonlyMap<string, readonly Sample[]>;
 
 /**
- * Every variant once a round. The order is rotated and every second round reversed, so that a drift of the machine, or
- * what one variant leaves in the caches, meets all of them alike.
+ * Runs every variant once in each round. The order rotates, and every second round is reversed. So
+ * a drift of the machine, or the caches that a variant leaves, affects all variants equally.
  */
 export async function runRounds(
   bed: Bed,
@@ -62,7 +65,10 @@ export async function runRounds(
   return samples;
 }
 
-/** Tries once more where copies were lost: on a shared machine a run may be starved. Twice is a failure. */
+/**
+ * Repeats a run once if copies were lost, because on a shared machine a run may lack CPU time. A
+ * second loss is a failure.
+ */
 async function sample(bed: Bed, measurement: Measurement, variant: Variant, seconds: number): Promise<Sample> {
   for (let attempt = 1; ; attempt++) {
     const result = await whileMirrored(bed, variant, () => measurement.run(bed, seconds));
@@ -86,7 +92,7 @@ function problemOf({ offered, arrived, counted }: Sample, variant: Variant, leas
   if (!(share >= least)) {
     return `${percent} arrived as copies`;
   }
-  // A little more than was offered: the packets between the two readings.
+  // Slightly more than offered is possible: packets between the two readings.
   if (share > 1.01) {
     return `${percent} arrived: copies of something else`;
   }
@@ -133,12 +139,15 @@ export async function whileMirrored(
   }
 }
 
-/** Bytes of originals that were copied: what arrived, without the headers of a tunnel that is still around it. */
+/** Bytes of copied originals: arrived bytes, without the headers of a tunnel. */
 export function copiedBytes({ offered, arrived }: Sample): number {
   return Math.min(offered.bytes, arrived.bytes);
 }
 
-/** Waits until a device receives no more: the last packets are still in queues when the sender ends. */
+/**
+ * Waits until a device receives nothing more, because the last packets are still in queues when the
+ * sender ends.
+ */
 async function quiet(bed: Bed, host: string, device: string): Promise<void> {
   let last = -1;
   await until(

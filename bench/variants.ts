@@ -1,6 +1,7 @@
 /**
- * What is compared: ways to copy the traffic of one VM, and none. A new one (another mirror of the kernel, a switch, a
- * program that reads and resends) is one more object of the interface `Variant` in a list; measurements know nothing else.
+ * The compared variants: ways to copy the traffic of one VM, and no mirror. A new variant (another
+ * mirror of the kernel, a switch, a program that reads and resends) is one more object of the
+ * interface `Variant` in a list. Measurements only use this interface.
  */
 import type { DatapathState, DeliveryEntry, HookCapture } from '@mirrorplane/agent/testing';
 import { type Bed, DESTINATION_NODE, LOCAL_DESTINATION, REMOTE_DESTINATION, SOURCE, SOURCE_NODE } from './bed.ts';
@@ -12,11 +13,11 @@ export interface Variant {
   title: string;
   /** Where copies arrive: a host and its device; undefined where nothing is copied. */
   destination?: { host: string; device: string };
-  /** Begins to copy everything that SOURCE sends and receives. */
+  /** Begins to copy all packets that SOURCE sends and receives. */
   start(bed: Bed): Promise<void>;
-  /** Ends it. Where `start` fails the whole bed is removed instead. */
+  /** Ends the copying. If `start` fails, the whole bed is removed instead. */
   stop(bed: Bed): Promise<void>;
-  /** Totals that the mirror itself counts, where it does. */
+  /** Counters of the mirror itself, if it has any. */
   totals?(bed: Bed): Promise<Totals>;
 }
 
@@ -63,7 +64,10 @@ export async function localDelivery(bed: Bed, node: string, vm: string): Promise
   return { id: `to-${vm}`, policy: POLICY, kind: 'local', ifindex, mtu: 1500 };
 }
 
-/** Sums over both directions; they only grow, so two readings tell what happened in between. */
+/**
+ * Sums over both directions. They only grow, so the difference of two readings is the traffic in
+ * between.
+ */
 async function totals(bed: Bed): Promise<Totals> {
   const sum: Totals = { matched: 0, copied: 0, copiedBytes: 0, dropped: 0 };
   for (const { counts } of (await bed.source.counters()).captures) {
@@ -99,7 +103,10 @@ export const LOCAL: Variant = {
   totals,
 };
 
-/** Captured and sampled out, each packet: what deciding costs, without any copy. Not a mirror, so not in VARIANTS. */
+/**
+ * Every packet is captured and sampled out: the cost of the decision without a copy. It is no
+ * mirror, so it is not in VARIANTS.
+ */
 export const SAMPLED_OUT: Variant = {
   ...LOCAL,
   name: 'percent-0',
@@ -174,8 +181,9 @@ export const ERSPAN_1600 = erspan(1600);
 const CABLE = `u-${SOURCE_NODE}`;
 
 /**
- * The node that mirrors, alone: the far end of its underlay cable is unplugged from the bridge and drops what arrives.
- * What the other node does on a machine of its own elsewhere is not in these numbers.
+ * Only the mirroring node: the far end of its underlay cable is unplugged from the bridge, and
+ * drops all packets. So these numbers do not include the work of the other node, which is normally
+ * another machine.
  */
 export const ERSPAN_SENDER: Variant = {
   ...ERSPAN_1500,
@@ -194,7 +202,9 @@ export const ERSPAN_SENDER: Variant = {
   },
 };
 
-/** The kernel's own mirror, with the filter that this comes closest to "all": act_mirred behind u32 on clsact. */
+/**
+ * The kernel's own mirror with a filter that matches everything: act_mirred after u32 on clsact.
+ */
 export const MIRRED: Variant = {
   name: 'mirred',
   title: 'tc mirred (yardstick)',

@@ -29,7 +29,7 @@ interface Flags {
   logLevel: LogLevel;
 }
 
-/** Domain and pool of a host that has been put into no other. */
+/** Communication domain and pool of a host that belongs to no other. */
 const DEFAULT = 'default';
 
 const command = new Command('mirrorplane up')
@@ -67,7 +67,7 @@ function mirrorDevice(value: string): string {
   return value;
 }
 
-/** The device that copies to other nodes take, or undefined after saying what that means. */
+/** The mirror device. If there is none, a message explains this, and undefined is returned. */
 function findMirrorDevice(flags: Flags): string | undefined {
   const device = flags.mirrorDevice ?? defaultRouteDevice(readFileSync('/proc/net/route', 'utf8'));
   if (device === undefined) {
@@ -79,7 +79,10 @@ function findMirrorDevice(flags: Flags): string | undefined {
   return device;
 }
 
-/** Creates this node, its pool and its domain where they are missing, and gives a join token. */
+/**
+ * Creates this node, its pool and its communication domain if they are missing, and returns a join
+ * token.
+ */
 async function prepareNode(client: Client, node: string, agentData: string): Promise<string> {
   const missing = async (path: string) => {
     try {
@@ -107,7 +110,7 @@ async function prepareNode(client: Client, node: string, agentData: string): Pro
   return body.token;
 }
 
-/** How to use the command with this controller, in lines that can be copied into a shell. */
+/** Lines for a shell that show how to use the CLI with this controller. */
 function usage(url: string, tokenFile: string, node: string, agentData: string, bpffs: string): string {
   return `mirrorplane is up: node ${node}, API ${url}
 
@@ -122,7 +125,7 @@ Ctrl-C ends controller and agent. Copying goes on until you remove it:
 `;
 }
 
-/** An address that this host can connect to, for one that is listened on. */
+/** The address to connect to, for a listening address. */
 function local(listen: string): string {
   return listen.replace(/^0\.0\.0\.0:/, '127.0.0.1:').replace(/^\[::\]:/, '[::1]:');
 }
@@ -136,7 +139,8 @@ async function run(flags: Flags): Promise<void> {
   if (node === undefined) {
     throw new Error(`the host name "${hostname()}" is no name of a node: give one with --node`);
   }
-  // The device of the default route is a guess: where it cannot be used, the status of the node says so.
+  // The device of the default route is a guess. If it cannot be used, the status of the node
+  // reports it.
   const { hook, mirrorDevice } = flags;
   const host = { bpffs, data: agentData, hook, mirrorDevice, datapath: () => kernelDatapath(bpffs, hook) };
   const datapath = await requireFit(host, log);

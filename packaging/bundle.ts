@@ -43,9 +43,9 @@ export async function bundle(program: Program, folder: string, version: string):
     minifySyntax: true,
     metafile: true,
     logLevel: 'warning',
-    // What a module does when it is started on its own, it does not do within a bundle.
+    // Code that a module runs when it is started directly must not run within a bundle.
     define: { PACKAGED: 'true', 'import.meta.main': 'false' },
-    // What is CommonJS within still asks for built-in modules by require().
+    // CommonJS modules in the bundle still use require() for built-in modules.
     banner: { js: "import{createRequire as $r}from'node:module';const require=$r(import.meta.url);" },
     external: ['./koffi.node', './netlink.node'],
     plugins: [versioned(version), native],
@@ -64,7 +64,7 @@ function versioned(version: string): Plugin {
   };
 }
 
-/** Native modules are beside the bundle, one file each, and not found by trying folders. */
+/** Native modules are beside the bundle, one file each, so that no folders are searched. */
 const native: Plugin = {
   name: 'native',
   setup(build) {

@@ -37,8 +37,8 @@ export function packDeb(pack: Package, architecture: Architecture, folder: strin
   }
   const target = join(folder, debName(pack, architecture));
   execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', pack.tree, target], {
-    // One thread: several cut the data into blocks, and how many there are depends on the machine. xz, because the dpkg
-    // of Debian 11 reads no zstd.
+    // One thread: several threads divide the data into blocks, whose number depends on the machine.
+    // xz is used, because the dpkg of Debian 11 does not read zstd.
     env: { ...process.env, SOURCE_DATE_EPOCH: String(pack.epoch), DPKG_DEB_THREADS_MAX: '1' },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
@@ -59,7 +59,7 @@ Description: ${pack.summary}
 `;
 }
 
-/** A maintainer script: what is ours alone, and what every service needs. */
+/** A maintainer script: the package's own part, and the part that every service needs. */
 function scriptText(pack: Package, script: string): string | undefined {
   const own = join(SCRIPTS, `${pack.name}.${script}`);
   const shared = join(SCRIPTS, `service.${script}`);
@@ -67,7 +67,7 @@ function scriptText(pack: Package, script: string): string | undefined {
   if (parts.length === 0) {
     return undefined;
   }
-  // Taking down goes in the opposite order of setting up.
+  // Removal has the opposite order of installation.
   if (script === 'prerm' || script === 'postrm') {
     parts.reverse();
   }

@@ -1,4 +1,4 @@
-/** What the commands say about themselves: the source of man pages and of files of settings. */
+/** Descriptions of the commands, as the source of man pages and settings files. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { CommandDescription } from '@mirrorplane/daemon/settings-names';

@@ -1,22 +1,25 @@
-/** What packages bring that others have built: Node.js and native modules from npm, libbpf from Debian. */
+/**
+ * Downloads parts of the packages that others have built: Node.js and native modules from npm,
+ * libbpf from Debian.
+ */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CACHE, ROOT } from './paths.ts';
 
-/** Architectures that packages are built for, as Debian calls them. */
+/** Debian's names of the architectures of packages. */
 export const ARCHITECTURES = ['amd64', 'arm64'] as const;
 export type Architecture = (typeof ARCHITECTURES)[number];
 
-/** What npm calls an architecture. */
+/** npm's names of the architectures. */
 const NPM_NAMES = { amd64: 'x64', arm64: 'arm64' } as const;
 
 /** Files for one architecture. */
 export interface Brought {
   /** The Node.js program. */
   node: string;
-  /** Its version, as 24.21.0. */
+  /** Its version, for example 24.21.0. */
   nodeVersion: string;
   nodeLicence: string;
   koffi: string;
@@ -26,7 +29,10 @@ export interface Brought {
   libbpfCopyright: string;
 }
 
-/** Downloads what is not in the cache. @throws Error where a file is not the one that package-lock.json names */
+/**
+ * Downloads files that are not in the cache.
+ * @throws Error if a file does not match package-lock.json
+ */
 export function fetchAll(architecture: Architecture): Brought {
   const npm = NPM_NAMES[architecture];
   const node = npmPackage(`node-linux-${npm}`);
@@ -88,7 +94,7 @@ function debianPackage(name: string, architecture: Architecture): string {
     'Acquire::Languages=none',
     'APT::Sandbox::User=root',
   ].flatMap((option) => ['-o', option]);
-  // Sources of others may have nothing for this architecture; that is no reason to do without Debian's.
+  // Other package sources may have nothing for this architecture. Their failure is ignored.
   const update = () => execFileSync('apt-get', [...options, '-q', 'update'], { stdio: 'pipe' });
   try {
     update();
@@ -104,7 +110,7 @@ function debianPackage(name: string, architecture: Architecture): string {
   return folder;
 }
 
-/** An empty folder beside `folder`, which takes its name when it is whole. */
+/** An empty folder beside `folder`. It gets the name of `folder` when it is complete. */
 function startFolder(folder: string): string {
   const part = `${folder}.part`;
   rmSync(part, { recursive: true, force: true });
@@ -112,7 +118,7 @@ function startFolder(folder: string): string {
   return part;
 }
 
-/** The newest version of glibc that one of these ELF files asks for, as 2.28. */
+/** The newest glibc version that one of these ELF files needs, for example 2.28. */
 export function neededGlibc(files: readonly string[]): string {
   const versions = files.flatMap((file) =>
     [...readFileSync(file, 'latin1').matchAll(/GLIBC_2[.](\d+)/g)].map(([, minor]) => Number(minor)),

@@ -20,7 +20,7 @@ const { values } = parseArgs({
   },
 });
 
-/** Seconds since 1970 of the last change, so that a second build of it gives the same bytes. */
+/** Seconds since 1970 of the last change, so that a second build gives the same bytes. */
 function sourceDate(): number {
   const given = process.env.SOURCE_DATE_EPOCH;
   if (given !== undefined) {
@@ -36,7 +36,7 @@ interface Format {
 }
 const DEB: Format = { nameOf: debName, pack: packDeb };
 const RPM: Format = { nameOf: rpmName, pack: packRpm };
-// A tree is packed as RPM first: what dpkg-deb wants to have in it does not belong into others.
+// A tree is packed as RPM first, because files that dpkg-deb needs in it do not belong into an RPM.
 const FORMATS = values.rpm ? [RPM, DEB] : [DEB];
 
 async function buildFor(architecture: Architecture, output: string): Promise<string[]> {
@@ -54,7 +54,10 @@ async function buildFor(architecture: Architecture, output: string): Promise<str
   }
 }
 
-/** Packs what takes a minute to compress and is the same in every build, or takes it from the cache. */
+/**
+ * Packs a package that takes a minute to compress and is the same in every build, or gets it from
+ * the cache.
+ */
 function packOnce(format: Format, pack: Package, architecture: Architecture, output: string, work: string): string {
   const cache = join(CACHE, 'runtime');
   const name = format.nameOf(pack, architecture);
@@ -63,7 +66,7 @@ function packOnce(format: Format, pack: Package, architecture: Architecture, out
     for (const folder of [cache, part]) {
       mkdirSync(folder, { recursive: true });
     }
-    // Another file system may be between them.
+    // The two places may be on different file systems.
     copyFileSync(format.pack(pack, architecture, part), join(cache, `${name}.part`));
     renameSync(join(cache, `${name}.part`), join(cache, name));
   }

@@ -1,9 +1,9 @@
-/** Man pages, made of what the commands say about themselves. */
+/** Man pages, generated from the descriptions of the commands. */
 import { commandsOf, type DescribedCommand } from '@mirrorplane/cli/describe';
 import { EXIT_CODES } from '@mirrorplane/cli/exit';
 import type { CommandDescription, SettingDescription } from '@mirrorplane/daemon/settings-names';
 
-/** What the pages are about, apart from a command. */
+/** Contents of the pages, apart from a command. */
 export interface PageOptions {
   version: string;
   /** Seconds since 1970. */
@@ -96,7 +96,7 @@ function entry(term: string, meaning: string): string {
   return `.TP\n\\fB${text(term)}\\fR\n${text(meaning)}`;
 }
 
-/** Text without anything that roff would take for itself. */
+/** Text with escaped roff characters. */
 function text(plain: string): string {
   const escaped = plain.replaceAll('\\', '\\e').replaceAll('-', '\\-').replaceAll('…', '...').replaceAll('’', "'");
   return escaped.replace(/^([.'])/gm, '\\&$1');

@@ -1,4 +1,4 @@
-/** The packages: what is in each, and what it needs. */
+/** The packages: their contents and dependencies. */
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -10,7 +10,7 @@ import { commandPage, daemonPage } from './man.ts';
 import { ROOT } from './paths.ts';
 import { settingsTemplate } from './settings-template.ts';
 
-/** Where the programs are on a host. */
+/** Folder of the programs on a host. */
 const LIB = '/usr/lib/mirrorplane';
 const FILES = join(import.meta.dirname, 'files');
 /** The console as `make console` builds it, and in there the licences of what it contains. */
@@ -24,34 +24,37 @@ export interface Package {
   /** One line. */
   summary: string;
   description: string;
-  /** What must be there, in Debian's words. */
+  /** Dependencies in Debian's syntax. */
   depends: string[];
-  /** What must be there, in the words of RPM. */
+  /** Dependencies in RPM's syntax. */
   requires: string[];
-  /** Files that belong to the operator once they are there. */
+  /** Configuration files, which belong to the operator after the installation. */
   conffiles: string[];
-  /** The folder that holds its files as they will be on a host. */
+  /** The folder with its files as they will be on a host. */
   tree: string;
-  /** Systemd unit that runs it. */
+  /** Its systemd unit. */
   service?: string;
-  /** Seconds since 1970 that its files are dated. */
+  /** Date of its files, seconds since 1970. */
   epoch: number;
 }
 
-/** What is the same for all packages of a build. */
+/** Values that all packages of a build share. */
 export interface Build {
   version: string;
-  /** Seconds since 1970 that files are dated. */
+  /** Date of files, seconds since 1970. */
   epoch: number;
   /** An empty folder. */
   work: string;
   brought: Brought;
 }
 
-/** npm dates every file so; so the runtime has the same bytes whenever it is built. */
+/** npm gives every file this date. So the runtime package has the same bytes in every build. */
 const NPM_EPOCH = Date.UTC(1985, 9, 26, 8, 15) / 1000;
 
-/** Node.js. Its version is that of Node.js, so it is downloaded again only when that changes. */
+/**
+ * Node.js. The package has the version of Node.js, so it is downloaded again only when this
+ * changes.
+ */
 export function runtimePackage({ work, brought }: Build): Package {
   const tree = new Tree(join(work, 'mirrorplane-runtime'));
   tree.copy(brought.node, `${LIB}/runtime/node`, 0o755);
@@ -137,7 +140,7 @@ export async function agentPackage(build: Build): Promise<Package> {
   };
 }
 
-/** The files of the console, as a browser asks for them. @throws Error where it is not built */
+/** The files of the console. @throws Error if it is not built */
 function consoleFiles(): string[] {
   if (!existsSync(join(CONSOLE, 'index.html'))) {
     throw new Error(`the console is not built: run "make console" in ${ROOT}`);
@@ -163,7 +166,7 @@ function common(build: Build, name: string, tree: Tree) {
   };
 }
 
-/** Settings that the package makes, because they belong to its unit. */
+/** Settings of the package, because they belong to its unit. */
 const SETTINGS = {
   agent: { data: '/var/lib/mirrorplane-agent' },
   controller: { data: '/var/lib/mirrorplane' },
@@ -174,14 +177,14 @@ function daemon(tree: Tree, part: 'agent' | 'controller', build: Build): void {
   const unit = `mirrorplane-${part}.service`;
   tree.copy(join(FILES, 'systemd', unit), `/usr/lib/systemd/system/${unit}`);
   const described = describeDaemon(part);
-  // A token may be in the agent's; the controller reads its own as another user.
+  // The agent's file may contain a token. The controller reads its file as another user.
   const mode = part === 'agent' ? 0o640 : 0o644;
   tree.write(`/etc/mirrorplane/${part}.yaml`, settingsTemplate(described, SETTINGS[part]), mode);
   manPage(tree, `mirrorplane-${part}.8`, daemonPage(described, build));
 }
 
 function manPage(tree: Tree, name: string, page: string): void {
-  // The header of a gzip file made by zlib holds no date.
+  // The gzip header of zlib contains no date.
   tree.write(`/usr/share/man/man${name.slice(-1)}/${name}.gz`, gzipSync(page, { level: 9 }));
 }
 
@@ -205,7 +208,7 @@ class Tree {
     mkdirSync(root, { recursive: true, mode: 0o755 });
   }
 
-  /** Where a path of the host is while the package is made. */
+  /** The place of a host's path while the package is made. */
   at(path: string): string {
     const place = join(this.root, path);
     mkdirSync(dirname(place), { recursive: true });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 /** The source tree. */
 export const ROOT = join(import.meta.dirname, '..');
-/** Where packages are put. */
+/** Folder of built packages. */
 export const DIST = join(ROOT, 'dist');
-/** What was downloaded, kept between builds. */
+/** Cache of downloads. */
 export const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'mirrorplane');

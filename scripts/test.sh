@@ -8,7 +8,8 @@ set -eu
 cd "$(dirname "$0")/.."
 . scripts/node.sh
 export NODE_OPTIONS="--disable-warning=ExperimentalWarning"
-# The tests start more than a thousand processes of the same files: what one has compiled, the next finds.
+# The tests start more than a thousand processes of the same files. Each process finds the code that
+# an earlier one has compiled.
 export NODE_COMPILE_CACHE="$PWD/node_modules/.cache/compiled"
 [ $# -gt 0 ] || set -- unit service kernel product
 status=0
@@ -16,7 +17,7 @@ TEST_RECORD=$(mktemp)
 export TEST_RECORD
 trap 'rm -f "$TEST_RECORD"' EXIT
 
-# What a test file imports, itself or by a helper beside it, that starts other processes.
+# Imports of test files, direct or through a helper, that start other processes.
 starts_processes="node:child_process|/(harness|namespace|run|cluster|controller|probe|[a-z-]+-host|test-controller)[.]ts'"
 # $1: `-l` gives the files that import it, `-L` those that do not.
 small_tests() {
@@ -39,7 +40,8 @@ for part in "$@"; do
     unit | service) printf '%s\n' "$files" | xargs -P 2 -n 1 scripts/test-file.sh || status=1 ;;
     kernel)
       printf '%s\n' "$files" | xargs -P 2 -n 1 unshare -n scripts/test-file.sh || status=1
-      # Once more with the hooks of kernels without tcx. The programs alone have nothing to do with hooks.
+      # Again with the hooks of kernels without tcx. Tests of the programs alone do not depend on
+      # hooks.
       if [ "${MIRRORPLANE_HOOK:-auto}" = auto ]; then
         printf '\n== kernel tests over clsact\n'
         echo 'SKIPPED preflight.netns.test.ts: the checks of a host ask for both kinds of hook in one run'
@@ -48,7 +50,8 @@ for part in "$@"; do
       ;;
     long) printf '%s\n' "$files" | xargs -n 1 scripts/test-file.sh || status=1 ;;
     product)
-      # One captures more than two CPUs can write down while something else runs; the other emulates a machine with both.
+      # These run alone. One captures more than two CPUs can write while other tests run. The other
+      # emulates a machine with both CPUs.
       alone='/chaos|/kernels/load'
       printf '%s\n' "$files" | grep -E "$alone" | xargs -n 1 scripts/test-file.sh || status=1
       # Most of their time the others wait; two at once take half of it. The longest first, so that none of them ends alone.

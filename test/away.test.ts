@@ -1,4 +1,4 @@
-/** What agents do while the controller is away, and what becomes of it when it is back. */
+/** Agents while the controller is away, and after it is back. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from '@mirrorplane/base';
@@ -46,7 +46,7 @@ async function copiedAtLast(): Promise<number> {
   return seen.destination.packets;
 }
 
-/** Pings of which the destination must get every copy, and nothing else. */
+/** Pings. The destination must get every copy, and nothing else. */
 async function allCopies(): Promise<number> {
   const seen = await watch(lab(), { destination: { host: 'ids-1' } }, async (captures) => {
     await ping(lab(), 'web-1', 'db-1', PINGS);

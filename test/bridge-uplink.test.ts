@@ -1,4 +1,7 @@
-/** A mirror device that is a bridge over the NIC: service traffic is protected by what the NIC can send, or somebody says so. */
+/**
+ * A mirror device that is a bridge over the NIC: service traffic is protected by the speed of the
+ * NIC, or the node reports that it is not.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -24,7 +27,7 @@ async function underlay(node: string): Promise<string> {
   return `${local}/${prefixlen}`;
 }
 
-/** The NIC gets another name, and a bridge with its address takes the name that the agent was told. */
+/** Renames the NIC. A bridge with its address gets the name that the agent uses. */
 async function addBridge(): Promise<void> {
   await lab().stopAgent('node-1', 'SIGTERM');
   const address = await underlay('node-1');

@@ -1,4 +1,7 @@
-/** The certificate of a node: renewed in time by its agent, told where it is not, and no reason to stop copying. */
+/**
+ * The certificate of a node: its agent renews it in time, a missing renewal is reported, and its
+ * end does not stop copying.
+ */
 import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';

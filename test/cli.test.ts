@@ -15,7 +15,7 @@ const lab = useLab();
 const COMMAND = join(import.meta.dirname, '..', 'bin', 'mirrorplane');
 const PINGS = 25;
 
-/** Runs the command as an operator would. Nothing but these variables tells it where the controller is. */
+/** Runs the command as an operator would. It only knows the controller from these variables. */
 async function mirrorplane(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   const env = {
     PATH: process.env.PATH,

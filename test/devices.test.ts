@@ -1,4 +1,7 @@
-/** Devices that cannot be mirrored, through the whole product: what an operator reads, and what is copied. */
+/**
+ * Devices that cannot be mirrored, in the whole product: the messages for an operator, and the
+ * copies.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

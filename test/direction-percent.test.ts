@@ -28,7 +28,7 @@ interface Case {
   destination: string;
 }
 
-/** The one that pings is behind the source, so requests are what the source sends and replies what it receives. */
+/** The pinging host is behind the source, so the source sends requests and receives replies. */
 const CASES: Case[] = [
   {
     kind: 'vm',

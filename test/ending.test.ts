@@ -16,7 +16,7 @@ const POLICY = { name: 'kept', sources: ['web-1/0'], destination: 'fw-1/0' };
 async function copies(): Promise<number> {
   const seen = await watch(lab(), { destination: { host: 'fw-1' } }, async (captures) => {
     await ping(lab(), 'web-1', 'web-2', PINGS);
-    // A frame of its own, behind what may be copied.
+    // A separate frame after the frames that may be copied.
     await ping(lab(), 'web-2', 'fw-1', 1);
     await captures.destination.waitFor(2);
   });

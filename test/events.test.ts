@@ -1,4 +1,4 @@
-/** What happens in a cluster is told: when, to what, why, and who caused it; and a reader misses nothing of it. */
+/** Events of a cluster: time, object, reason and cause. A reader misses no event. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -66,7 +66,10 @@ class Follower {
 let follower: Follower;
 after(() => follower?.stop());
 
-/** Waits until the follower has printed an event of this kind after another one, of which `fits` holds. */
+/**
+ * Waits until the follower has printed an event of this kind, after another event for which `fits`
+ * is true.
+ */
 async function told(kind: Event['kind'], since: number, fits: (event: Event) => boolean = () => true): Promise<Event> {
   const find = () => follower.events.find((event) => event.kind === kind && event.id > since && fits(event));
   await until(`event ${kind}`, () => find() !== undefined, { limitMs: 20_000 }).catch((error: Error) => {

@@ -16,7 +16,7 @@ import { useLab } from './support/lab.ts';
 import { allCopied, packets, policyStatus, statusEventually, withPolicy } from './support/policy.ts';
 import { ping, python } from './support/traffic.ts';
 
-/** Copies may fill what they leave by: what is lost there has to be counted. */
+/** Copies may fill the device that they leave by. Losses there must be counted. */
 const UNPROTECTED = ['--protect', 'off'];
 const lab = useLab({
   nodes: 2,
@@ -103,7 +103,7 @@ test('ERSPAN over an uplink slower than the flood: the loss is sent minus receiv
       await flood(lab(), 'web-1', 'web-2', COUNT);
       drops = await throttleDrops(lab(), 'node-1', 'underlay0');
     });
-    // The numbers behind the last loss have to come for it to be seen.
+    // The last loss is only seen when later numbers arrive.
     await ping(lab(), 'web-1', 'web-2', 1);
     const status = await settled('remote', COUNT + 2);
     assertCapturesClose(status);

@@ -249,7 +249,7 @@ test('the switch passes copies of an allowed VLAN, and none of a VLAN that its t
           if (passes) {
             await arrived(captures.monitor, list.length);
           }
-          // The switch has worked on all copies once it has passed a frame that came behind them.
+          // When the switch has forwarded a later frame, it has processed all copies.
           await sendFrames(lab(), 'node-1', 'edge0', [
             withTags(udpFrame({ from: '02:00:00:00:ee:01', to: '02:00:00:00:ee:02', id: 99 }), { id: 300 }),
           ]);

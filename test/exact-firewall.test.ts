@@ -1,4 +1,4 @@
-/** What a firewall drops, or a limit takes away, of the traffic of a mirrored VM: the copy is there, once. */
+/** Packets of a mirrored VM that a firewall or a limit drops: each has exactly one copy. */
 import assert from 'node:assert/strict';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { defaultTopology } from '@mirrorplane/lab';
@@ -43,7 +43,7 @@ const N = 8;
 
 let id = 0;
 
-/** Takes `count` numbers that no frame has had yet; gives the first behind them, as `frames` wants it. */
+/** Reserves `count` unused frame numbers. Returns the next number, as `frames` needs it. */
 function nextIds(count: number): number {
   id += count;
   return id;
@@ -57,7 +57,9 @@ function flow(from: string, to: string, port: number, count = N): string[] {
 
 const isTo = (host: string) => (frame: string) => frame.startsWith(lab().mac(host).replaceAll(':', ''));
 
-/** Puts a firewall up while `work` runs; a test whose firewall this kernel has not is skipped. */
+/**
+ * Installs a firewall while `work` runs. If this kernel lacks the firewall, the test is skipped.
+ */
 async function behind(t: TestContext, firewall: Firewall, work: () => Promise<void>): Promise<void> {
   if (!(await tryFeature(t, lab(), 'node-1', firewall.name, firewall.up))) {
     return;

@@ -37,7 +37,7 @@ const lab = useLab({ topology: defaultTopology({ nodes: 3 }) });
 const NODE = '10.10.0.201';
 const NODE6 = 'fd00:10::201';
 const mapped = (address: string) => `${'0'.repeat(20)}ffff${ipv4Hex(address)}`;
-/** Addresses of nobody, so that nobody answers. */
+/** Unused addresses, so that no host answers. */
 const [ONE, OTHER] = ['10.10.0.77', '10.10.0.78'];
 const [ONE6, OTHER6] = ['fd00:10::77', 'fd00:10::78'];
 let bridge = '';

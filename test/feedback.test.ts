@@ -67,7 +67,7 @@ for (const [where, destination] of [
         await ping(lab(), 'web-2', 'web-1', PINGS);
         await ping(lab(), 'db-1', 'web-1', PINGS);
         await stopReflecting();
-        // The reason goes some seconds after it is over.
+        // The reason disappears some seconds after the feedback has ended.
         if (where === 'another node' && direction === 'all') {
           await statusEventually(lab(), 'loop', 'active', ({ state }) => state === 'active');
         }
@@ -91,7 +91,8 @@ test('a sensor that sends all again and talks with the mirrored guest itself mak
     await stopReflecting();
     await countedEventually(lab(), 'talk', before + 4 * PINGS, 0);
     await statusEventually(lab(), 'talk', 'active', ({ state }) => state === 'active');
-    // Each ping of the sensor comes to web-1 twice, as it sends the copy on, and is answered twice.
+    // Each ping of the sensor reaches web-1 twice, because the sensor sends the copy on, and is
+    // answered twice.
     const copied = (await policyStatus(lab(), 'talk')).totals.copied.packets - before;
     assert.ok(copied <= 6 * PINGS + 40, `${copied} copies of ${2 * PINGS} pings`);
   });
@@ -108,7 +109,7 @@ test('a policy with allowFeedback lets them through, and no frame is copied a se
   await createPolicy(lab(), policy);
   await statusEventually(lab(), 'open', 'active', ({ state }) => state === 'active');
   await reflect('ids-1');
-  // Some of these are lost: the bridges learn web-2 behind the sensor.
+  // Some of these are lost, because the bridges learn web-2 behind the sensor.
   const argv = ['ping', '-q', '-n', '-c', String(PINGS), '-i', '0.02', '-W', '1', lab().address('web-2')];
   await lab().exec('web-1', argv, { check: false });
   const status = await statusEventually(
@@ -118,7 +119,8 @@ test('a policy with allowFeedback lets them through, and no frame is copied a se
     (now) => sendsCopies(now)?.message.includes('allowed by the policy') ?? false,
   );
   assert.ok((status.feedback?.packets ?? 0) > 0);
-  // Each answer comes to web-1, and once more by the sensor; the second is not delivered, so that there is no third.
+  // Each answer reaches web-1, and once more from the sensor. The copy of the second is not
+  // delivered, so there is no third.
   assert.ok((status.delivered?.packets ?? 0) <= PINGS + 20, `${status.delivered?.packets} copies for ${PINGS} answers`);
   await stopReflecting();
   await deletePolicy(lab(), 'open');

@@ -50,7 +50,7 @@ function assertNotBackwards(before: PolicyStatus, after: PolicyStatus): void {
   });
 }
 
-/** Pings and asserts that the destination gets every copy once, and nothing else. */
+/** Sends pings, and asserts that the destination gets every copy once, and nothing else. */
 async function assertExact(from: string, to: string, destination: string, policy: string): Promise<PolicyStatus> {
   const before = await policyStatus(lab(), policy);
   const expected = before.totals.matched.packets + 2 * PINGS;

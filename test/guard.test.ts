@@ -18,7 +18,7 @@ import { python, sendFrames } from './support/traffic.ts';
 const lab = useLab();
 const NODE = 'node-3';
 const EDGE = 'edge0';
-/** Not a port of the bridge: what arrives goes nowhere but to the captures. */
+/** It is no port of the bridge, so incoming frames only reach the captures. */
 const ADDRESS = '10.77.0.1';
 const POLICY = { name: 'uplink', sources: ['edge-3'], destination: 'edge-1', vlanId: 200 };
 

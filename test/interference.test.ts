@@ -1,4 +1,7 @@
-/** Somebody takes away what is ours, or puts his own in front: put right within a second, and what is his stays. */
+/**
+ * Other software removes parts of the data plane, or attaches in front. It is repaired within a
+ * second, and programs of others stay.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readdirSync, rmSync } from 'node:fs';
@@ -146,7 +149,10 @@ test('a helper device that somebody sets down, renames or changes otherwise goes
   assert.equal((await ipLink(lab(), NODE, 'mirror0'))?.ifindex, number, 'it is the same device');
 });
 
-/** Holds a program of somebody else in front of ours while `work` runs; `seconds`: how often it goes first again. */
+/**
+ * Keeps a foreign program in front of ours while `work` runs. `seconds`: interval at which it is
+ * put in front again.
+ */
 async function withForeign(program: string, seconds: number | undefined, work: (id: number) => Promise<void>) {
   const script = join(import.meta.dirname, 'support', 'foreign_tcx.py');
   const argv = [PYTHON, script, foreignObject(), program, TAP, 'ingress', ...(seconds ? [String(seconds)] : [])];

@@ -108,7 +108,7 @@ test('a copy that the physical switch brings back to a mirrored edge is not copi
     { name: 'to-200', sources: ['edge-3'], destination: 'edge-1', vlanId: 200 },
   ];
   await withPolicies(policies, async () => {
-    // As a switch does whose edge ports are not protected from each other: copies in VLAN 100 also reach edge-3.
+    // As on a switch without protected edge ports: copies in VLAN 100 also reach edge-3.
     for (const port of ['node-1-edge0', 'node-3-edge0']) {
       await lab().vsctl('set', 'port', port, 'protected=false');
     }

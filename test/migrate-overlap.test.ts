@@ -30,7 +30,7 @@ async function homeOf(id: string): Promise<string> {
   return (await lab().api('GET', `/api/v1/interfaces/${encodeURIComponent(id)}`)).body.home;
 }
 
-/** The event of each move, and all that were told of packets that were captured on both nodes. */
+/** The event of each move, and all events about packets that were captured on both nodes. */
 async function measured(): Promise<Event[]> {
   let events: Event[] = [];
   await until(
@@ -45,7 +45,7 @@ async function measured(): Promise<Event[]> {
   return events;
 }
 
-/** `STREAM/NUMBER` of frames that have a number behind whatever headers, and how often each is there. */
+/** `STREAM/NUMBER` of frames with a number after any headers, and how often each occurs. */
 function numbers(frames: readonly string[]): Map<string, number> {
   return tally(
     frames.flatMap((frame) => {
@@ -88,7 +88,8 @@ test('what a guest gets while it moves with devices on two nodes is copied once,
     for (const stream of SENDERS.keys()) {
       assert.ok([...got.keys()].filter((key) => key.startsWith(`${stream}/`)).length > 50, `of sender ${stream}`);
     }
-    // A capture that is late because others use the CPUs is told as such: nothing is missed in silence.
+    // If a capture is late because other processes use the CPUs, this is reported: no packet is
+    // missed without a report.
     assert.ok(missed.length <= told('missed'), `missed ${missed}`);
     assert.ok(twice.length <= told('duplicated'), `duplicated ${twice.map(([key]) => key)}`);
     assert.ok(events.every(({ from, missed: number }) => from === undefined || number !== undefined));

@@ -22,7 +22,7 @@ const ANNOUNCED_MS = 1500;
 const INTERVAL = 0.003;
 const CAPTURE = { filter: 'udp port 9 or rarp or arp', snapLength: 256, lines: false, direction: 'in' } as const;
 
-/** Captures of what the guest sends, at its tap on each node that it comes to. */
+/** Packet captures of the guest's frames, at its tap on each node. */
 class Taps {
   readonly results: CaptureResult[] = [];
   #now: Capture | undefined;
@@ -72,7 +72,7 @@ async function moveAround(taps: Taps): Promise<void> {
     resumed = times.resumed;
     await activeEventually(lab(), 'moving');
   }
-  // Else an announcement comes to the one capture and not to the other, which has ended.
+  // Otherwise an announcement reaches only one capture, because the other has ended.
   await until('the last announcement', () => Date.now() > resumed + ANNOUNCED_MS);
 }
 
@@ -83,7 +83,7 @@ interface Move {
   duplicated: number | undefined;
 }
 
-/** What the product tells of the moves, once all of them are told. */
+/** The events of the moves, after all of them are reported. */
 async function reportedMoves(): Promise<Move[]> {
   let moves: Event[] = [];
   await until(
@@ -134,7 +134,7 @@ test('each frame that a guest sends or gets while it migrates live has exactly o
     const key = (frame: string) => numberedKey(frame) ?? frame;
     const fromPeer = (k: string) => k.startsWith(`${peer}/`);
     const copies = tally(copied.map(key));
-    // The destination is in the same network: a broadcast comes to it as itself, and as a copy.
+    // The destination is in the same network, so it gets a broadcast as an original and as a copy.
     const sent = tally(atTaps.flat().flatMap((frame) => (frame.startsWith(BROADCAST) ? [frame, frame] : [key(frame)])));
     const got = (guest.streams.get(INWARD) ?? []).flatMap((n, number) => (n ? [`${peer}/${INWARD}/${number}`] : []));
     const came = new Set(got);
@@ -162,7 +162,8 @@ test('each frame that a guest sends or gets while it migrates live has exactly o
       MOVES.map((node) => ({ node, missed: 0 })),
       'what the product itself says of each move',
     );
-    // Where the old device goes before its agent has heard that the guest has left, the number is not known.
+    // If the old device is removed before its agent knows that the guest has left, the number is
+    // unknown.
     const known = moves.flatMap(({ duplicated }) => (duplicated === undefined ? [] : [duplicated]));
     assert.ok(known.length > 0);
     assert.ok(

@@ -51,7 +51,7 @@ function startPod(node: string): string {
     ip('-n', ns, 'link', 'set', device, 'address', mac, 'up');
     ip('-n', ns, 'address', 'add', `${address}/24`, 'dev', device);
   }
-  // No ARP: only what the test sends shall be copied.
+  // No ARP, because only frames of the test should be copied.
   for (const [{ ns, device }, { address, mac }] of [ends, ends.toReversed()] as [
     (typeof ends)[0],
     (typeof ends)[1],

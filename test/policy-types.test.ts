@@ -110,7 +110,7 @@ const PHYSICAL: Case[] = [
   },
 ];
 
-/** Every host with a NIC of its own that takes no part. */
+/** Every uninvolved host with a NIC. */
 function bystanders(busy: string[]): Record<string, Tap> {
   const { vms, switch: sw } = lab().topology;
   const hosts = [...vms.map((vm) => vm.name), ...(sw?.hosts ?? []).map((host) => host.name), 'pgw-1', 'pgw-3'];

@@ -1,4 +1,4 @@
-/** The data plane goes on without the agent and without the controller, and both take over what they find. */
+/** The data plane continues without agent and controller, and both take over the existing state. */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
@@ -196,7 +196,7 @@ test('an agent that starts while the controller is down applies the program that
   });
 });
 
-/** 20 pings, of which the destination must get so many copies. */
+/** Sends 20 pings. The destination must get this number of copies. */
 async function pingedCopies(expected: number): Promise<void> {
   const taps = { source: { host: 'web-1' }, destination: { host: 'ids-1' } };
   const seen = await watch(lab(), taps, async (captures) => {

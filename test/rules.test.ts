@@ -121,7 +121,7 @@ test('refuses a chain of policies that would bring copies back to their source, 
 });
 
 test('a dry run answers as the real one would and changes nothing: no policy, no program, no copy', async () => {
-  // While another policy is active, the program of node-1 stands still: everything before has been carried out.
+  // When another policy is active, node-1 has carried out all earlier changes.
   await withPolicy(lab(), { name: 'other', sources: ['web-2/0'], destination: 'ids-1/0' }, async () => {
     const before = await programRevision(lab(), 'node-1');
     const { status, body } = await lab().api('POST', '/api/v1/policies?dryRun=true', BASE);
@@ -183,7 +183,7 @@ test('an interface that is declared before its VM runs is accepted, waits, and i
       status.sources[0]?.devices.map(({ node, name }) => [node, name]),
       [['node-1', 'tap-late']],
     );
-    // It speaks once, to a VM whose address the bridges know.
+    // It sends once, to a VM with an address that the bridges know.
     const frame = `${lab().mac('app-1').replaceAll(':', '')}02000000006388b5${'00'.repeat(46)}`;
     const seen = await watch(lab(), { destination: { host: 'ids-1' } }, async (captures) => {
       await sendFrames(lab(), 'node-1', 'late0', [frame]);

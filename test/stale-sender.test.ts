@@ -1,4 +1,7 @@
-/** A sender that misses a change goes on sending in the old sense: its copies must reach nobody else. */
+/**
+ * A sender that misses a change keeps sending with the old meaning. Its copies must not reach
+ * another destination.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PolicyInput } from '@mirrorplane/contract';
@@ -10,7 +13,7 @@ import { ping, startPings } from './support/traffic.ts';
 const PINGS = 20;
 const lab = useLab();
 
-/** MAC of a guest as it stands in a frame. */
+/** MAC of a guest as bytes of a frame. */
 const macOf = (host: string) => lab().mac(host).replaceAll(':', '');
 
 /** While the agent of node-1 is dead: makes `change`, lets web-1 send, and looks what comes out at the host. */
@@ -20,7 +23,7 @@ async function whileAway(host: string, change: () => Promise<void>): Promise<str
     await change();
     const seen = await watch(lab(), { destination: { host } }, async () => {
       await ping(lab(), 'web-1', 'web-2', PINGS);
-      // Behind them comes what is the host's own: then theirs would have been there too.
+      // The host's own frames follow. When they have arrived, the others would have arrived too.
       await ping(lab(), 'app-1', host, 1);
     });
     const [frames] = await framesOf(seen.destination);

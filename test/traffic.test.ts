@@ -1,4 +1,4 @@
-/** What is copied stays what it was: TCP super-packets, UDP, ARP, and every other Ethernet protocol. */
+/** Copies equal their originals: TCP super-packets, UDP, ARP, and every other Ethernet protocol. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -80,7 +80,7 @@ for (const mtu of [1600, 1500]) {
       assert.equal(said, `listening\n${stdout.slice(0, 64)}\n`, 'the original stream arrived as it was sent');
     }
 
-    /** Sends datagrams; nobody has to listen. */
+    /** Sends datagrams. No listener is needed. */
     async function udp(from: string, to: string, count: number, size: number, segments?: number): Promise<void> {
       const argv = [PYTHON, UDP, lab().address(to), '9', String(count), String(size)];
       if (segments !== undefined) {
@@ -102,7 +102,10 @@ for (const mtu of [1600, 1500]) {
     const stream = (pcap: string) => python<Stream>('stream.py', [pcap, file(), String(PORT)]);
     const sent = ({ totals }: PolicyStatus) => totals.copied.packets;
 
-    /** Waits until the counters have come to rest: all that was matched is copied, and all of that delivered. */
+    /**
+     * Waits until the counters are at rest: every matched packet is copied, and every copy
+     * delivered.
+     */
     async function atRest(name: string, atLeast: number): Promise<PolicyStatus> {
       let last = -1;
       return await statusEventually(lab(), name, 'counters at rest', (status) => {

@@ -1,4 +1,7 @@
-/** Time to attach 1024 captures of both directions on one node, to apply the same again, and to take all off. */
+/**
+ * Time to attach 1024 captures of both directions on one node, to apply the same state again, and
+ * to detach all.
+ */
 import type { DatapathState, HookCapture } from '@mirrorplane/agent/testing';
 import { createLab, type Lab } from '@mirrorplane/lab';
 import { NOTHING, NodeDatapath } from '../node-datapath.ts';
@@ -8,11 +11,14 @@ const NODE = 'node-1';
 /** As many as a policy may have sources. */
 const SOURCES = 1024;
 
-/** A round may take a minute, of which the kernel holds its lock on network configuration: no more rounds than needed. */
+/**
+ * A round may take a minute, and the kernel holds its lock on network configuration meanwhile. So
+ * only the needed number of rounds is run.
+ */
 const LEAST_ROUNDS = 3;
 const BUDGET_MS = 60_000;
 
-/** Makes a lab of one node with 1025 devices, and removes it whatever happens. */
+/** Makes a lab of one node with 1025 devices, and always removes it afterwards. */
 export async function measureAttach(
   labName: string,
   signal: AbortSignal,

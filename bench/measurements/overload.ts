@@ -1,6 +1,7 @@
 /**
- * Service traffic on an uplink that copies would fill three times over. One VM sends to another on the same node, all of
- * it is mirrored to the other node, and the node itself talks to that node by the same uplink.
+ * Service traffic on an uplink, with copies of three times the uplink's rate. One VM sends to
+ * another on the same node. All this traffic is mirrored to the other node. The node itself talks
+ * to that node by the same uplink.
  */
 import { type Bed, DESTINATION_NODE, PEER, SOURCE, SOURCE_NODE } from '../bed.ts';
 import { RECEIVER_CPU, SENDER_CPU } from '../cpu.ts';
@@ -44,7 +45,7 @@ interface Result {
   /** Microseconds. */
   p50: number;
   p99: number;
-  /** Mbit/s that were to be copied, and that were; undefined where nothing is mirrored. */
+  /** Mbit/s to copy, and Mbit/s copied. Undefined without a mirror. */
   offered: number | undefined;
   copies: number | undefined;
 }

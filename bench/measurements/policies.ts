@@ -1,4 +1,4 @@
-/** What a packet costs with 1, 100 and 1,000 policies on its node: it is to be the same. */
+/** The cost of a packet with 1, 100 and 1,000 policies on its node. It should be the same. */
 import type { DatapathState } from '@mirrorplane/agent/testing';
 import { type Bed, LOCAL_DESTINATION, SOURCE_NODE } from '../bed.ts';
 import { whileMirrored } from '../rounds.ts';

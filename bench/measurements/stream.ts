@@ -1,4 +1,4 @@
-/** One TCP stream as fast as it goes: sender and receiver on a CPU each, and both on one. */
+/** One TCP stream at full speed: sender and receiver on separate CPUs, and both on one CPU. */
 import { type Bed, PEER, SOURCE, SOURCE_NODE } from '../bed.ts';
 import { RECEIVER_CPU, SENDER_CPU, softirqSeconds } from '../cpu.ts';
 import { metricRows, valuesOf } from '../report.ts';
@@ -6,7 +6,7 @@ import { copiedBytes, type Measurement, type Sample, type Samples } from '../rou
 import { type Aim, comparedRow, type Row } from '../row.ts';
 import { type Amount, cpuRows } from './cpu-rows.ts';
 
-/** iperf3's own. */
+/** The default port of iperf3. */
 const PORT = 5201;
 
 /** What is used of iperf3's report. The percentages are of one CPU, from the process's own CPU clock. */
@@ -19,7 +19,7 @@ interface Report {
 }
 
 interface Streamed {
-  /** That the receiver got. */
+  /** Bytes that the receiver got. */
   bytes: number;
   /** Bit/s. */
   bitRate: number;
@@ -52,7 +52,8 @@ export async function stream(bed: Bed, { seconds, rate, receiverCpu }: StreamOpt
   // percent. With larger writes queues grow, or the kernel's softirq threads wake, by chance, and CPU time varies
   // threefold. Over two CPUs large writes keep both sides from sleeping, and waking, between packets.
   argv.push('--length', receiverCpu === SENDER_CPU ? '60K' : '1M');
-  // iperf3 takes whole seconds alone; where a shorter run is asked for, as many bytes as it would take at 12 Gbit/s.
+  // iperf3 only accepts whole seconds. A shorter run gets the number of bytes that 12 Gbit/s would
+  // send in this time.
   if (Number.isInteger(seconds)) {
     argv.push('--time', String(seconds));
   } else {
@@ -72,10 +73,11 @@ export async function stream(bed: Bed, { seconds, rate, receiverCpu }: StreamOpt
 }
 
 /**
- * Lets the node take in what each of both VMs sends on one CPU, as the one thread of a hypervisor that serves a NIC does.
- * Otherwise a veth packet goes on on the CPU that it was sent from: a stream's first half from the sender's CPU, the rest,
- * which acknowledgements release, from the receiver's. The two overtake each other, TCP takes that for loss, and the rate
- * falls to a third, or not, by chance.
+ * Makes the node process the packets of each VM on one CPU, as a hypervisor does with one thread
+ * for a NIC. Otherwise a veth packet is processed on the CPU that sent it. One part of a stream is
+ * sent from the sender's CPU, and the part that acknowledgements release from the receiver's CPU.
+ * The two parts overtake each other, TCP takes this for loss, and the rate may fall to a third by
+ * chance.
  */
 export async function startSteeredReceiver(bed: Bed): Promise<() => Promise<void>> {
   const steer = async (on: boolean) => {
@@ -129,7 +131,7 @@ export const STREAM: Measurement = {
   rows: (samples) => rateRows(samples, 'stream/throughput'),
 };
 
-/** Everything on one CPU, which is always busy: the rate is what a packet costs, turned over. */
+/** Everything on one CPU, which is always busy: the rate is the inverse of the cost of a packet. */
 export const STREAM_ONE_CPU: Measurement = {
   name: 'stream-one-cpu',
   title: 'one TCP stream, one CPU',

@@ -70,7 +70,10 @@ export function backwards(before: PolicyStatus, after: PolicyStatus): string[] {
   return problems;
 }
 
-/** Compares what was counted between two moments of rest with what was seen, where nothing was changing. */
+/**
+ * Compares counters between two moments of rest with the packet captures, for periods without a
+ * change.
+ */
 export function compareBooks(before: Books, after: Books, world: World, round: Round, timeline: Timeline): string[] {
   const problems: string[] = [];
   for (const status of after.statuses) {
@@ -110,7 +113,7 @@ function compareSources(spec: Spec, old: PolicyStatus, status: PolicyStatus, con
     if (world.hidden.includes(host ?? '') || world.hidden.includes(vmOf(spec.destination) ?? '')) {
       return [];
     }
-    // Somebody talked beside the numbered flows.
+    // There was other traffic beside the numbered flows.
     if (host !== undefined && (round.others.get(host) ?? 0) > 0) {
       return [];
     }
@@ -186,15 +189,17 @@ interface Passed {
 }
 
 /**
- * How many frames of the round passed an interface; undefined where copies among them cannot be told from originals. A frame
- * whose sender or receiver was moving may be captured or not: a port that has just come is not watched in its first moments.
+ * Number of frames of the round that passed an interface. Undefined if copies among them cannot be
+ * distinguished from originals. A frame with a moving sender or receiver may be captured or not,
+ * because a new port is not watched in its first moments.
  */
 function passed(
   source: string,
   direction: string,
   { before, after, world, round, timeline }: Context,
 ): Passed | undefined {
-  // While somebody moves, a bridge may flood what is for him; it passes others, who receive it and are captured.
+  // While a VM moves, a bridge may flood frames for it. They reach other VMs, and are captured
+  // there.
   const flooded = timeline.hasExcuse(before.at, after.at);
   const host = vmOf(source);
   const receivesCopies = Object.values(world.policies).some(({ destination }) => destination === source);

@@ -1,6 +1,7 @@
 /**
- * The oracle's eyes: one tcpdump in every namespace of the lab, on all devices that are there and that come. A capture on
- * all devices shows no VLAN tags that the kernel holds beside the frame, so the edges' ports at the switch have their own.
+ * The packet captures for the oracle: one tcpdump in every namespace of the lab, on all current and
+ * future devices. A capture on all devices does not show VLAN tags in metadata, so the edges' ports
+ * at the switch have separate captures.
  */
 import { execFile } from 'node:child_process';
 import { statSync } from 'node:fs';
@@ -55,7 +56,7 @@ export class Captures {
           bufferKiB: BUFFER_KIB,
           lines: false,
           flush: true,
-          // What agents and controller tell each other.
+          // The traffic between agents and controller.
           filter: 'not tcp port 7071',
         });
         return { host, capture, reader: new PcapReader(capture.file, number) };

@@ -1,4 +1,4 @@
-/** What a captured packet is: a numbered frame, plain or in ERSPAN, or something else. Pure. */
+/** Identifies a captured packet: a numbered frame, plain or in ERSPAN, or another packet. Pure. */
 import type { Packet } from './pcap.ts';
 
 /** Begins the payload of numbered frames; the number of the run, of the flow and of the frame follow, in network order. */
@@ -34,7 +34,7 @@ export interface Numbered {
   vlans: number[];
   /** MAC address of the sender of the frame, not of the outer one. */
   sender: string;
-  /** EtherType of what is behind the tags, and what follows it. */
+  /** EtherType after the tags, and the following bytes. */
   etherType: number;
   body: Buffer;
   /** Bytes of `body` on the wire. */

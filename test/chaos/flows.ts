@@ -6,7 +6,7 @@ export interface Flow {
   id: number;
   from: string;
   to: string;
-  /** Whose MAC and IP address the frames have, where not those of `from`. */
+  /** The host whose MAC and IP address the frames have, if not `from`. */
   as?: string;
   /** UDP in IPv4, or an EtherType that no protocol stack takes. */
   kind: 'udp' | 'raw';

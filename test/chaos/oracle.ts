@@ -1,6 +1,6 @@
 /**
- * Judges what the captures saw. Knows nothing of how copies are made: only who sent which frame to whom, what was meant
- * to be mirrored at that moment, and where the frame was seen.
+ * Judges the packet captures. It does not know how copies are made. It only knows the sender and
+ * receiver of each frame, the policies at that moment, and the places where the frame was seen.
  */
 import type { Seen } from './captures.ts';
 import { dissect, type Numbered, type Outer } from './dissect.ts';
@@ -94,14 +94,17 @@ export class Round {
     }
   }
 
-  /** What has no number and comes to a receiver of copies that it is not for is of a source of a policy that leads there. */
+  /**
+   * A frame without a number that reaches a receiver of copies, and is not addressed to it, must
+   * belong to a source of a policy with this destination.
+   */
   #checkSource({ at, host, etherType, body }: Seen, timeline: Timeline): void {
     if (etherType !== IPV4 || body.length < 20) {
       return;
     }
     const ends = [VM_OF.get(addressAt(body, 12)), VM_OF.get(addressAt(body, 16))];
     const [from, to] = ends;
-    // Else it is for all, or not between VMs.
+    // Otherwise it is a broadcast, or not between VMs.
     if (from === undefined || to === undefined || ends.includes(host)) {
       return;
     }
@@ -130,10 +133,11 @@ export class Round {
     if (outer.fragment) {
       report('an ERSPAN packet is a fragment, or may become some,');
     }
-    // Its own frame begins behind IP, GRE, ERSPAN and Ethernet.
+    // The inner frame begins after IP, GRE, ERSPAN and Ethernet.
     const inner = body.subarray(20 + 8 + 8);
     const protocol = inner.length >= 14 + 20 && inner.readUInt16BE(12) === IPV4 ? inner[14 + 9] : undefined;
-    // A veth pair carries super-packets whole; each segment would get outer headers of its own where it is cut.
+    // A veth pair carries super-packets whole. Each segment would get separate outer headers when
+    // it is cut.
     if (outer.length > mtu && protocol !== TCP) {
       report(`an ERSPAN packet of ${outer.length} bytes, the MTU is ${mtu},`);
     }
@@ -144,8 +148,8 @@ export class Round {
 }
 
 /**
- * As the fabric received it. A node's own capture of what it sends shows frames that are not IP as they were before they
- * got their outer headers: the kernel still has the old place of the network header.
+ * As the fabric received it. A node's own packet capture shows sent frames other than IP without
+ * their outer headers, because the kernel still has the old offset of the network header.
  */
 const isOnWire = ({ host, out }: { host: string; out: boolean }) => host === FABRIC && !out;
 
@@ -208,8 +212,9 @@ function checkContents(
 }
 
 /**
- * The lab's switch forwards in user space, and drops what it has no time to read: a frame that came to it and did not leave
- * it, or that a host at the switch sent and nobody else saw, is no loss of ours.
+ * The lab's switch forwards in user space, and drops frames that it has no time to read. A frame
+ * that came to the switch and did not leave it is no loss of Mirrorplane, nor is a frame that a
+ * host at the switch sent and that was seen nowhere else.
  */
 function lostInSwitch(flow: Flow, sightings: readonly Sighting[]): boolean {
   const atSwitch = sightings.filter(({ host }) => host === 'switch');
@@ -219,7 +224,7 @@ function lostInSwitch(flow: Flow, sightings: readonly Sighting[]): boolean {
   return flow.from.startsWith('phys-') && sightings.every(({ host }) => host === flow.from);
 }
 
-/** The original comes to its receiver once. Returns when it came, or undefined. */
+/** The original must reach its receiver once. Returns the time, or undefined. */
 function checkOriginal(
   flow: Flow,
   sightings: readonly Sighting[],
@@ -247,7 +252,7 @@ interface Case {
   round: Round;
 }
 
-/** Copies come where they are meant to, as often as they may, and nowhere else. */
+/** Copies must reach their destinations, as often as allowed, and no other place. */
 function checkCopies(
   { flow, sightings, original, excuse, arrived, round }: Case,
   timeline: Timeline,
@@ -320,8 +325,9 @@ const RECORDERS = new Map(
 );
 
 /**
- * Where copies of a frame may come, and how many, in any of these worlds. Nodes take a change over one after the other, so
- * on the way between two worlds copies that the one asks for may come where the other wants them.
+ * The places and numbers of allowed copies of a frame, in any of these worlds. Nodes apply a change
+ * one after the other. So between two worlds, copies that one world needs may reach a place of the
+ * other world.
  */
 function expected(flow: Flow, worlds: readonly World[], timeline: Timeline, at: number): Map<Place, Range> {
   const sums = new Map<Place, Range>();

@@ -1,4 +1,7 @@
-/** From a seed to what is done and when. Pure: the same seed gives the same rounds, however the run goes. */
+/**
+ * Makes the steps and their times from a seed. Pure: the same seed gives the same rounds,
+ * independent of the run.
+ */
 import { ACTIONS, type AnyAction, actionOf } from './actions/index.ts';
 import { create as createPolicy } from './actions/policies.ts';
 import { type Random, seeded } from './random.ts';
@@ -15,7 +18,7 @@ export interface Step {
   settle: boolean;
 }
 
-/** Steps under traffic, behind which everything comes to rest again. */
+/** Steps under traffic. After them, everything must settle again. */
 export interface Round {
   steps: Step[];
 }

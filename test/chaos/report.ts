@@ -1,12 +1,12 @@
-/** A run in words: what was found, what surrounded it, and how to see it again. */
+/** The report of a run: findings, the steps around them, and how to repeat the run. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Violation } from './oracle.ts';
 import type { ChaosRun, DoneStep } from './run.ts';
 
-/** Violations that are told in full; the rest is in the run's folder. */
+/** Number of violations that are printed in full. The rest is in the run's folder. */
 const TOLD = 5;
-/** Milliseconds before and behind a violation in which steps are told. */
+/** Milliseconds before and after a violation in which steps are printed. */
 const AROUND_MS = 6000;
 const time = (at: number) => new Date(at).toISOString().slice(11, 23);
 

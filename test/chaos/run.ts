@@ -91,7 +91,7 @@ export class ChaosRun {
     this.#watch.start();
   }
 
-  /** Begins on a lab that is as it was made. `number` tells the frames of this run from those of others. */
+  /** Begins on a new lab. `number` distinguishes the frames of this run. */
   static async start(lab: Lab, number: number): Promise<ChaosRun> {
     const ports = await portsOf(lab);
     const captures = await Captures.start(lab, ports);

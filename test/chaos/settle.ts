@@ -1,4 +1,4 @@
-/** Has everything come to be what it is meant to be? Asked of the API, which says what agents report. */
+/** Checks by the API, which shows reports of agents, whether the cluster has its intended state. */
 import type { Interface, Node, PolicyStatus } from '@mirrorplane/contract';
 import type { Lab } from '@mirrorplane/lab';
 import {
@@ -13,10 +13,10 @@ import {
   type World,
 } from './world.ts';
 
-/** Reasons that tell of the past ten seconds, or of an MTU that is too small by intention. */
+/** Reasons about the past ten seconds, or about an MTU that is too small on purpose. */
 const HARMLESS = ['COPIES_DROPPED', 'COPIES_TRUNCATED'];
 
-/** The first thing that is not yet as it shall be, or undefined. */
+/** The first part that does not have its intended state yet, or undefined. */
 export async function unsettled(lab: Lab, world: World): Promise<string | undefined> {
   const nodes = await items<Node>(lab, 'nodes');
   for (const { name, connected, programRevision, appliedRevision, underlay } of nodes) {

@@ -1,6 +1,7 @@
 /**
- * What was meant to be at every moment, and what may not be relied on. The oracle judges a frame by this: where nothing
- * was changing, exactly; where something was, by what any of the worlds before and behind the change allows.
+ * The intended state at every moment, and the exceptions. The oracle judges a frame by it: exactly
+ * if nothing was changing, and otherwise by everything that a world before or after the change
+ * allows.
  */
 import { isClaimed, isCutOff, nodeOf, type Spec, type World } from './world.ts';
 
@@ -17,11 +18,11 @@ interface WorldSpan extends Span {
 /** Copies that may be missing for a while. */
 export interface Doubt {
   reason: string;
-  /** True for a policy and one of its sources whose copies may be missing. */
+  /** True if copies of this policy and source may be missing. */
   touches(spec: Spec, source: string): boolean;
 }
 
-/** Originals that may be lost, or flooded, because the step takes away the wire under them. */
+/** Originals that may be lost or flooded, because the step removes their wire. */
 export interface Excuse {
   reason: string;
   hosts: string[];
@@ -73,7 +74,7 @@ export class Timeline {
     };
   }
 
-  /** Everything is as it was last meant to be: from `now` on, nothing else is allowed. */
+  /** Everything has its intended state. From `now` on, no earlier state is allowed. */
   settle(now: number): void {
     for (const span of this.#worlds.slice(0, -1)) {
       span.to = Math.min(span.to, now);

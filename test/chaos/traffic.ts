@@ -27,7 +27,7 @@ export class Traffic {
     this.#senders = senders;
   }
 
-  /** Starts the senders, at rest. `run` is a number that tells these frames from all others. */
+  /** Starts the senders, without traffic. `run` is a number that distinguishes these frames. */
   static start(lab: Lab, run: number): Traffic {
     const senders = SENDERS.map((host) => {
       return startSender(

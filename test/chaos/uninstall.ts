@@ -1,4 +1,4 @@
-/** The agent of a node goes, and nothing of it stays. */
+/** The agent of a node is uninstalled, and nothing of it may stay. */
 import { existsSync } from 'node:fs';
 import type { Lab } from '@mirrorplane/lab';
 import { bpffsOf, hooksOf } from './tcx.ts';
@@ -15,7 +15,9 @@ interface Link {
   flags: string[];
 }
 
-/** What the kernel says of a node, without what is ours and what changes by itself. */
+/**
+ * The kernel's state of a node, without parts of Mirrorplane and parts that change on their own.
+ */
 async function picture(lab: Lab, node: string) {
   const ip = async (...args: string[]) => JSON.parse((await lab.exec(node, ['ip', '-json', ...args])).stdout || '[]');
   const foreign = (line: string) => !OURS.some((name) => line.includes(`dev ${name} `));

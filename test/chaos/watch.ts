@@ -1,4 +1,7 @@
-/** Looks at what the API and the metrics say all the time, also while things change: what must be true at any moment. */
+/**
+ * Reads API and metrics all the time, also during changes, and checks what must be true at every
+ * moment.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PolicyStatus } from '@mirrorplane/contract';
 import type { Lab } from '@mirrorplane/lab';
@@ -73,7 +76,7 @@ export function countersIn(text: string): Map<string, number> {
   return counters;
 }
 
-/** Counters that went back: whoever draws rates takes that for a new start from 0. */
+/** Counters that decreased. A program that draws rates takes this for a new start from 0. */
 export function fallen(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): string[] {
   return [...after].flatMap(([series, value]) => {
     const was = before.get(series) ?? 0;
@@ -149,7 +152,7 @@ export class StatusWatch {
       // It is down, or going down. That it comes back is waited for elsewhere.
       this.#since = undefined;
       this.#seen.clear();
-      // It goes on from what it has saved.
+      // The controller continues from its saved totals.
       this.#counters = new Map();
       return;
     }
@@ -175,7 +178,9 @@ export class StatusWatch {
     this.#report(surplusInMetrics(text, new Set(judged.map(({ name }) => name))));
   }
 
-  /** Policies whose nodes are there, and have all reported since the controller was started. */
+  /**
+   * Policies whose nodes are all connected, and have reported since the start of the controller.
+   */
   #fresh(statuses: readonly PolicyStatus[]): PolicyStatus[] {
     const isNew = (at: string | null) => at !== null && Date.parse(at) > this.#since!;
     return statuses.filter(({ stale, countersAt }) => !stale && isNew(countersAt));

@@ -1,4 +1,4 @@
-/** What the cluster is meant to be at a moment: what the steps until then have made of it. Pure data. */
+/** The intended state of the cluster at a moment, after all steps until then. Pure data. */
 import { defaultTopology, type Topology } from '@mirrorplane/lab';
 
 /** A policy as an operator wrote it, with every default filled in. */
@@ -22,7 +22,7 @@ export interface Undo {
 export interface World {
   /** VM to node. */
   places: Record<string, string>;
-  /** VMs whose device has lost its identity. */
+  /** VMs with a device that has lost its identity. */
   hidden: string[];
   policies: Record<string, Spec>;
   /** Edge-connected interface to the NIC that it is declared to be. */
@@ -31,7 +31,7 @@ export interface World {
   nicNames: Record<string, string>;
   /** MTU of a node's underlay, where it is not that of the lab. */
   mtus: Record<string, number>;
-  /** VMs whose interface a device of another node claims too. */
+  /** VMs with an interface that a device of another node claims too. */
   claimed: Claim[];
   /** Nodes that the fabric lets no ERSPAN through to. */
   cut: string[];
@@ -109,7 +109,7 @@ export function nodeOf(world: World, id: string): string | undefined {
   return world.hidden.includes(vm) ? undefined : world.places[vm];
 }
 
-/** The state that a policy must come to. */
+/** The state that a policy must reach. */
 export function expectedState(world: World, { enabled, sources, destination }: Spec): string {
   if (!enabled) {
     return 'disabled';

@@ -15,7 +15,7 @@ import { GOLDEN_FILE, type Golden, makeGolden } from './golden.ts';
 describe('decoders', () => {
   let sender: NodeDatapath | undefined;
   let receiver: NodeDatapath | undefined;
-  // Before the lab goes: hooks run in the order in which they are written.
+  // This hook runs before the removal of the lab, because hooks run in their written order.
   after(async () => {
     await sender?.close();
     await receiver?.close();
@@ -74,7 +74,8 @@ describe('decoders', () => {
     await mirror(id);
     const tap = { host: 'node-2', device: 'underlay0', filter: 'proto 47', snapLength: 65_535 };
     const seen = await watch(lab(), { underlay: tap }, async (captures) => {
-      // Whatever else web-1 says would take sequence numbers: nothing, IPv6 is off and neighbours are known.
+      // Other frames of web-1 would use sequence numbers. There are none: IPv6 is off and
+      // neighbours are known.
       await sendFrames(lab(), 'web-1', 'eth0', inners);
       await captures.underlay.waitFor(inners.length);
     });

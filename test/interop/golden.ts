@@ -26,7 +26,7 @@ export interface Golden {
   packets: ({ what: string; inner: string; outer: string } & Fields)[];
 }
 
-/** Makes it anew. */
+/** Makes it again. */
 export async function makeGolden(): Promise<Golden> {
   // The frames of the VMs web-1 and web-2 of a lab.
   const frames = await python<[string, string][]>('odd_frames.py', ['02:00:00:00:00:01', '02:00:00:00:00:02']);

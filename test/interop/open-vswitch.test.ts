@@ -15,7 +15,7 @@ const PINGS = 20;
 describe('Open vSwitch on node-2', () => {
   let datapath: NodeDatapath | undefined;
   let ovs: Ovs | undefined;
-  // Before the lab goes: hooks run in the order in which they are written.
+  // This hook runs before the removal of the lab, because hooks run in their written order.
   after(async () => {
     await ovs?.stop();
     await datapath?.close();
@@ -56,7 +56,7 @@ describe('Open vSwitch on node-2', () => {
       await deviceOf(lab(), 'node-1', 'tap-web-1'),
       await deviceOf(lab(), 'node-1', 'underlay0'),
     ];
-    // What comes out of the tunnel goes to ids-1 alone.
+    // Frames from the tunnel only go to ids-1.
     const port = (await ovs!.vsctl('get', 'interface', 'tap-ids-1', 'ofport')).trim();
     await ovs!.ofctl('add-flow', 'ovs-int', `priority=100,in_port=span,actions=output:${port}`);
     await datapath!.apply({

@@ -1,6 +1,7 @@
 /**
- * Debian's packages of several releases, by apt, into the cache. apt runs with a source list, package lists and a status
- * of its own, so that nothing is installed and the machine's apt is left alone.
+ * Downloads Debian's packages of several releases with apt into the cache. apt runs with a separate
+ * source list, package lists and status, so that nothing is installed and the machine's apt is not
+ * changed.
  */
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import { CommandError, cacheFolder, makeOnce, run } from '@mirrorplane/lab/testi
 /** Everything that this folder keeps between runs. */
 export const CACHE = join(cacheFolder(), 'kernels');
 
-/** Releases of Debian whose packages are looked at, besides the machine's own. */
+/** Releases of Debian that are searched in addition to the machine's own. */
 const SUITES = ['bookworm', 'bookworm-backports', 'trixie', 'trixie-backports', 'unstable', 'experimental'];
 /** Lists older than this are read again: versions move, and old ones leave. */
 const LISTS_MS = 24 * 3600 * 1000;

@@ -1,4 +1,4 @@
-/** What is wrong with what a kernel said, and all of it as a table. Pure. */
+/** Finds problems in the results of a kernel, and makes tables of the results. Pure. */
 import type { LoadedProgram } from './load.ts';
 
 /** Steps of the verifier that a program may take: 1,000,000 is the kernel's limit, and the next kernel may take more of them. */
@@ -58,7 +58,7 @@ export function mostSteps(results: readonly LoadedProgram[]): string {
   return most?.steps === undefined ? 'unknown' : `${most.steps.toLocaleString('en')} ${most.program}`;
 }
 
-/** A table as Markdown; the columns stand below each other. */
+/** A table as Markdown with aligned columns. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((_, i) => Math.max(3, ...[head, ...rows].map((row) => row[i]?.length ?? 0)));
   const line = (row: readonly string[]) => `| ${widths.map((width, i) => (row[i] ?? '').padEnd(width)).join(' | ')} |`;

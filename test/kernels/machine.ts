@@ -1,6 +1,6 @@
 /**
- * A machine in QEMU that runs one command on another kernel. Its root is a file system of this machine, which it cannot
- * write to: what it writes goes into its memory, and goes with it.
+ * A QEMU machine that runs one command on another kernel. Its root is a read-only file system of
+ * this machine. Written data stays in its memory, and is lost at its end.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { commandEnv, initramfs } from '@mirrorplane/lab/testing';
 import { type Architecture, extracted } from './apt.ts';
 import type { Kernel } from './kernel.ts';
 
-/** What to run, and in what. */
+/** The command, and the machine for it. */
 export interface Order {
   argv: readonly string[];
   /** Folder to run it in. Default this process's. */
@@ -53,7 +53,7 @@ const CONSOLE: Record<Architecture, string> = { amd64: 'ttyS0', arm64: 'ttyAMA0'
 const NINE_P = 'trans=virtio,version=9p2000.L,msize=512000';
 const SHARED = `ro,cache=loose,${NINE_P}`;
 
-/** Put into the first file system: makes the root and goes there. */
+/** Program of the first file system: makes the root and enters it. */
 const FIRST = `#!/bin/busybox sh
 b=/bin/busybox
 for module in $($b cat /modules/order); do $b insmod /modules/$module; done

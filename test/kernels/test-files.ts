@@ -1,4 +1,4 @@
-/** The kernel tests, each file in a machine of its own. */
+/** Runs the kernel tests, each file in a separate machine. */
 import { globSync, mkdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { ROOT } from '../../packaging/paths.ts';

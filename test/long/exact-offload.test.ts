@@ -1,4 +1,7 @@
-/** Every state of offload: what leaves a node is valid, fits into the underlay, and is what was on the wire. */
+/**
+ * All states of offload: copies that leave a node are valid, fit into the underlay, and equal the
+ * packets on the wire.
+ */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -52,7 +55,7 @@ describe('between two nodes', () => {
       ['fabric', 'u-node-2'],
     ]);
     for (const [host, address] of Object.entries(V6)) {
-      // A silent neighbourhood: what IPv6 says by itself would be counted, and is not what is tested.
+      // No automatic IPv6 traffic, because it would be counted and is not tested here.
       await lab().exec(host, ['sh', '-ec', QUIET_V6]);
       const lines = [`address add ${address}/64 dev eth0 nodad`];
       for (const [other, to] of Object.entries(V6)) {
@@ -115,7 +118,7 @@ describe('between two nodes', () => {
     uplink?: Offloads;
     /** Of the NIC inside the VM. */
     guest?: Offloads;
-    /** Segments are those of the original; else smaller or halved. */
+    /** Segments are those of the original, or smaller, or halved. */
     same: boolean;
     /** How many there are at least. Default as for an MTU of 1500. */
     segments?: number;
@@ -177,7 +180,7 @@ describe('between two nodes', () => {
     ['no offload at all', { tso: 'off', gso: 'off', tx: 'off' }],
   ];
   for (const [what, uplink] of UPLINKS) {
-    // IPv6 differs inside alone, so the ends of the list stand for what is between.
+    // IPv6 differs only in the inner packet, so the ends of the list represent those in between.
     for (const ip of [4, 6] as const) {
       if (ip === 6 && what.startsWith('no ') && !what.endsWith('all')) {
         continue;
@@ -335,7 +338,8 @@ describe('between two nodes', () => {
   ]) {
     test(`VXLAN made by ${who}: single packets are copied bit for bit, super-packets in segments`, async (context) => {
       await setUnderlayMtu(lab(), 1550);
-      // What the host sends into the guest is received by the source; what the guest sends is sent by it.
+      // The source receives packets that the host sends into the guest, and sends packets of the
+      // guest.
       const inbound = from === 'host';
       const end = inbound ? { host: 'web-1' } : { host: 'web-2' };
       const hostAddress = '10.0.0.200';

@@ -76,7 +76,7 @@ test('an edge that is renamed away is no edge any more; another NIC that takes t
   await leaves('edge0');
 });
 
-/** Makes the device of a VM anew, with this ifindex and alias. */
+/** Makes the device of a VM again, with this ifindex and alias. */
 async function remake(name: string, ifindex: number, identity?: string): Promise<void> {
   const vm = lab().vm(name);
   const guest = lab().ns(name);
@@ -153,7 +153,7 @@ test('an alias that becomes another, or goes, ends the capture at once; when it 
 });
 
 test('the MTU of a destination is followed: copies that do not fit are dropped and counted, then they fit again', async () => {
-  // The agent tells of it when it has carried it out.
+  // The agent reports it after it has carried it out.
   const followed = async (mtu: number) => {
     await set(NODE, 'tap-vm-1-1', 'mtu', String(mtu));
     await until(
@@ -393,7 +393,7 @@ test('a bridge that is deleted and made anew has its guests captured again', asy
     async () => {
       await lab().exec(NODE, ['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
       await lab().exec(NODE, ['bridge', '-batch', '-'], { input: `${fdb.join('\n')}\n` });
-      // Not before: what a bridge floods comes to the destination as an original.
+      // Not earlier, because flooded frames reach the destination as originals.
       await set(NODE, 'br0', 'up');
     },
     { hit: ALL },

@@ -25,7 +25,7 @@ import { PYTHON } from '../support/traffic.ts';
 const KILLS = Number(process.env.KILLS ?? 4);
 const SEED = Number(process.env.SEED ?? 1 + Math.floor(Math.random() * 1e6));
 const PACER = join(import.meta.dirname, '../../packages/agent/test/kernel/support/pacer.py');
-/** Milliseconds until everything must have come to rest after a kill, on a loaded machine. */
+/** Milliseconds until everything must have settled after a kill, on a loaded machine. */
 const CALM_MS = 60_000;
 const NODES = ['node-1', 'node-2'];
 
@@ -193,7 +193,7 @@ test(`${KILLS} kills of agents and controller, under traffic and changes: no cop
         const victim = ['agent-node-1', 'agent-node-2', 'agent-node-1', 'controller'][Math.floor(random() * 4)]!;
         kills[victim] = (kills[victim] ?? 0) + 1;
         if (victim === 'controller' && random() < 0.5) {
-          // Nothing else changes: then its restart alone must not change any program.
+          // If nothing else changes, its restart alone must not change any program.
           await churn.stop();
           const plan = await calm();
           await kill(victim);
@@ -223,7 +223,7 @@ test(`${KILLS} kills of agents and controller, under traffic and changes: no cop
     assert.deepEqual(churn.refused, []);
     for (const [node, ids] of Object.entries(before)) {
       const after = await links(node);
-      // Where a VM has moved away its port has gone, and with it what hung there.
+      // When a VM moves away, its port is removed, and with it the programs there.
       const stays = Object.keys(ids).filter((key) => after[key] !== undefined || !key.includes('arrive'));
       const of = (from: Record<string, number>) => Object.fromEntries(stays.map((key) => [key, from[key]]));
       assert.deepEqual(of(after), of(ids), `links of ${node} stay`);

@@ -29,7 +29,7 @@ const FRAMES = 3;
 
 const folders = new Map(NODES.map((node) => [node, mkdtempSync(join(tmpdir(), 'mirrorplane-libvirt-'))]));
 const endings: (() => unknown)[] = [];
-// Before the lab goes, what runs in its namespaces does.
+// Processes in the lab's namespaces end before the lab is removed.
 after(async () => {
   for (const ending of endings) {
     await ending();
@@ -80,7 +80,8 @@ test('a VM of libvirt is mirrored from its first frame, and through the end of l
     await source.define('create', domainXml('lv-1', UUID, nic, { boot }));
     await taps[0]!.waitFor(FRAMES, LIMIT);
     await statusEventually(lab(), 'lv', 'active', ({ state }) => state === 'active', LIMIT);
-    // What libvirt said last holds while it is away: the sum below is right only if the capture goes on.
+    // The last report of libvirt counts while libvirt is down. The sum below is right only if the
+    // capture continues.
     await source.stop('SIGKILL');
     await taps[0]!.waitFor((await taps[0]!.count()) + 1, LIMIT);
     await source.start();

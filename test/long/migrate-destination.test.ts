@@ -13,7 +13,7 @@ import { useLab } from '../support/lab.ts';
 import { activeEventually, policyStatus, withPolicy } from '../support/policy.ts';
 
 const lab = useLab({ qemu: ['ids-1'], switch: false });
-/** Away from a node of its own, to the source's, to the peer's, and back. */
+/** From its own node to the source's node, to the peer's node, and back. */
 const ROUND = ['node-1', 'node-3', 'node-2'];
 const MOVES = Array.from({ length: Number(process.env.MOVES ?? ROUND.length) }, (_, i) => ROUND[i % ROUND.length]!);
 const OUTWARD = 1;

@@ -24,7 +24,7 @@ async function attached(after: number): Promise<Event[]> {
   return (await lab().api('GET', `/api/v1/events?${query}`)).body.items as Event[];
 }
 
-/** What `ip monitor` says of a node's links, with the time at which the kernel told it. */
+/** The output of `ip monitor` for a node's links, with the time of each report. */
 function monitor(node: string): { child: ChildProcess; appeared(since: number): number | undefined } {
   const env = { ...process.env, TZ: 'UTC' };
   const child = lab().spawn(node, ['ip', '-ts', 'monitor', 'link'], { stdio: ['ignore', 'pipe', 'ignore'], env });
@@ -34,7 +34,7 @@ function monitor(node: string): { child: ChildProcess; appeared(since: number): 
   });
   return {
     child,
-    /** When web-1's device was told of for the first time after `since`. Milliseconds since 1970. */
+    /** Time of the first report of web-1's device after `since`, milliseconds since 1970. */
     appeared(since) {
       for (const message of text.split(/^(?=\[)/m)) {
         if (!/ tap-web-1[@:]/.test(message) || message.includes('Deleted')) {

@@ -42,7 +42,7 @@ const isActive = async (unit: string) =>
 const show = async (unit: string, property: string) =>
   (await host.run(['systemctl', 'show', unit, '--value', '-p', property])).stdout.trim();
 
-/** What a package could leave: files, users, links, pins, what hangs on devices. */
+/** Leftovers that a package could have: files, users, links, pins, programs at devices. */
 async function picture() {
   const { stdout: links } = await host.inNetwork(['ip', '-j', '-d', 'link', 'show']);
   const { stdout: pins } = await host.run(['find', '/sys/fs/bpf', '-mindepth', '1'], { check: false });

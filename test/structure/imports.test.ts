@@ -7,7 +7,10 @@ import { before, test } from 'node:test';
 import { ROOT } from '../../packaging/paths.ts';
 import { allImports, circlesIn, type Import, importsIn } from './imports.ts';
 
-/** What each package may import of ours, from the ground up. `bin` and `packaging` stand on top of all. */
+/**
+ * The packages that each package may import, from the ground up. `bin` and `packaging` may import
+ * all.
+ */
 const LAYERS: Record<string, readonly string[]> = {
   base: [],
   contract: [],
@@ -22,8 +25,8 @@ const LAYERS: Record<string, readonly string[]> = {
 };
 
 /**
- * The rooms of a package, from the ground up: each may import those before it. Files beside the rooms stand above all,
- * but for those that have a place in the list.
+ * The rooms of a package, from the ground up. Each may import those before it. Files beside the
+ * rooms may import all rooms, except files with a place in the list.
  */
 const ROOMS: Record<string, readonly string[]> = {
   agent: [
@@ -56,7 +59,7 @@ const ROOMS: Record<string, readonly string[]> = {
   ],
 };
 
-/** Pairs of rooms that do not know each other, although one stands before the other. */
+/** Pairs of rooms that must not import each other, although one comes before the other. */
 const STRANGERS: Record<string, readonly (readonly [above: string, below: string])[]> = {
   agent: [
     ['discovery', 'datapath'],
@@ -85,7 +88,7 @@ function documentedLayers(): Record<string, string[]> {
   return Object.fromEntries(rows.map(([, name, list]) => [name, list === '-' ? [] : list!.split(', ')]));
 }
 
-/** Folders whose files are shipped, or make what is shipped. */
+/** Folders with files that are shipped, or that build shipped files. */
 const SHIPPED = /^(packages\/[^/]+\/src|bin|packaging)\//;
 
 interface PackageJson {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ROOT } from '../../packaging/paths.ts';
 
-/** What was said once, and what is said now. docs/glossary.md has the reasons. */
+/** Retired words, and the words that replace them. docs/glossary.md has the reasons. */
 const RETIRED: readonly [before: RegExp, now: string][] = [
   [/\b(passedOn|passed_on)\b/, 'relayed'],
   [/\bpass(es)? (it |them |copies )?on to the (other|newer|target) node\b/, 'relay'],

@@ -47,7 +47,7 @@ export async function startDatapath(lab: Lab, node: string): Promise<NodeDatapat
     },
     counters: () => ask({ do: 'counters' }) as Promise<CounterReport>,
     close: async () => {
-      // A lab that has gone down has ended it already.
+      // The removal of the lab has already ended it.
       if (child.exitCode !== null || child.signalCode !== null) {
         return;
       }

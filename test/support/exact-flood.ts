@@ -1,4 +1,4 @@
-/** Floods of small packets whose number is known exactly, and the counters of devices. */
+/** Floods of small packets with an exactly known number, and the counters of devices. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '@mirrorplane/base';
@@ -18,7 +18,7 @@ function checksum(bytes: Buffer): number {
   return ~sum & 0xffff;
 }
 
-/** An address that no VM has: the receiver drops what is for it, and does not answer that nobody listens. */
+/** An unused address: the receiver drops packets for it, and sends no ICMP error. */
 const NOBODY = [10, 0, 250, 250];
 
 /** A UDP datagram in the smallest frame, from one VM to the MAC of another. Without UDP checksum, as IPv4 allows. */

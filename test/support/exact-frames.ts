@@ -1,11 +1,13 @@
-/** Frames made by hand, as hex: each different from every other, so that one copy can be told from two. */
+/**
+ * Handmade frames as hexadecimal. Each is unique, so that one copy can be distinguished from two.
+ */
 
 /** What a UDP frame says. */
 export interface UdpFrame {
   /** MAC addresses. */
   from: string;
   to: string;
-  /** IPv4 addresses. Default 10.0.0.77 and 10.0.0.78, which nobody has. */
+  /** IPv4 addresses. Default 10.0.0.77 and 10.0.0.78, which are unused. */
   source?: string;
   destination?: string;
   /** UDP ports; firewalls of the tests go by the destination port. Default 1000 and `ACCEPTED`. */
@@ -86,7 +88,7 @@ export function udpFrame(frame: UdpFrame): string {
   return ether(from, to, 0x0800, ipv4(source, destination, 17, datagram, id));
 }
 
-/** An ARP request of `from` for `wanted`, padded to 60 bytes; `id` stands in the padding. */
+/** An ARP request of `from` for `wanted`, padded to 60 bytes. The padding contains `id`. */
 export function arpRequest(from: string, source: string, wanted: string, id: number, to = BROADCAST): string {
   const request = `0001080006040001${bytes(from)}${ipv4Hex(source)}${'0'.repeat(12)}${ipv4Hex(wanted)}`;
   return ether(from, to, 0x0806, `${request}${u32(id)}`.padEnd(92, '0'));
@@ -97,7 +99,7 @@ export function frames(count: number, first: number, make: (id: number) => strin
   return Array.from({ length: count }, (_, i) => make(first + i));
 }
 
-/** The frame with tags (outermost first) behind its addresses. */
+/** The frame with tags (outermost first) after its addresses. */
 export function withTags(frame: string, ...tags: { type?: number; id: number; priority?: number }[]): string {
   const text = tags.map(({ type = 0x8100, id, priority = 0 }) => u16(type) + u16((priority << 13) | id)).join('');
   return frame.slice(0, 24) + text + frame.slice(24);

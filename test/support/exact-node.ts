@@ -1,4 +1,4 @@
-/** Looking into a node: what its kernel can do, what its data plane holds. */
+/** Inspects a node: features of its kernel, contents of its data plane. */
 import type { TestContext } from 'node:test';
 import { until } from '@mirrorplane/base';
 import type { Lab } from '@mirrorplane/lab';
@@ -13,8 +13,8 @@ export async function sh(lab: Lab, host: string, script: string): Promise<string
 }
 
 /**
- * Runs a script that needs a feature of the kernel or a tool. Where it fails the test is skipped, with what was said as the
- * reason. Returns false then.
+ * Runs a script that needs a feature of the kernel or a tool. If it fails, the test is skipped with
+ * its output as the reason, and false is returned.
  */
 export async function tryFeature(
   t: TestContext,

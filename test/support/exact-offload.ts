@@ -1,4 +1,7 @@
-/** A lab whose wires are wires: what the places below see has been cut and finished by the kernel, as a NIC would. */
+/**
+ * A lab with real wires: at the places below, the kernel has segmented packets and computed
+ * checksums, as a NIC would.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -53,7 +56,7 @@ export async function setUnderlayMtu(lab: Lab, mtu: number): Promise<void> {
   }
 }
 
-/** A file of random bytes in the lab's folder, which goes with the lab. */
+/** A file of random bytes in the lab's folder. It is removed with the lab. */
 export function randomFile(lab: Lab, name: string, bytes: number): string {
   const file = join(lab.runDir, name);
   writeFileSync(file, randomBytes(bytes));
@@ -188,7 +191,7 @@ export async function assertOuter(capture: CaptureResult, mtu: number): Promise<
   return outer;
 }
 
-/** tshark verifies none of them unless told to. */
+/** By default, tshark verifies none of them. */
 const CHECK = ['ip', 'tcp', 'udp'].flatMap((protocol) => ['-o', `${protocol}.check_checksum:TRUE`]);
 
 /** How many checksums of IP, TCP and UDP, of every layer, tshark has found wrong and right in a capture. */
@@ -206,7 +209,7 @@ async function checksums(file: string): Promise<{ bad: number; good: number }> {
   let bad = 0;
   let good = 0;
   for (const row of rows) {
-    // 0: wrong, 1: right, 2: cannot be told. One value a layer, as in 1,1.
+    // 0: wrong, 1: right, 2: unknown. One value for each layer, for example 1,1.
     const [ip = '', tcp = '', udp = '', value = ''] = row.split('\t');
     const statuses = [ip, tcp, udp].join(',').split(',');
     // The kernel writes a TCP checksum of 0 as 0xffff, which is the same sum; tshark wants the 0.

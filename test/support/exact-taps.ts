@@ -19,8 +19,8 @@ export function watchAll<K extends string>(
 }
 
 /**
- * Waits until so many packets are captured, or until no more come. The frames are compared afterwards, which tells more than
- * their number.
+ * Waits until so many packets are captured, or no more come. The frames are compared afterwards,
+ * which shows more than their number.
  */
 export async function arrived(capture: Capture, packets: number): Promise<void> {
   await capture.waitFor(packets, 3000).catch(() => undefined);
@@ -42,8 +42,8 @@ export function assertFrames(seen: readonly string[], expected: readonly string[
 }
 
 /**
- * As `assertFrames`, whatever the order: behind the switch, whose datapath asks about the first frame of each flow, and so
- * lets later frames of other flows overtake it.
+ * As `assertFrames`, in any order. It is for frames after the switch: its datapath handles the
+ * first frame of each flow slowly, so later frames of other flows overtake it.
  */
 export function assertSet(seen: readonly string[], expected: readonly string[], what: string): void {
   assertFrames([...seen].sort(), [...expected].sort(), what);

@@ -59,7 +59,7 @@ export async function pinnedLinkIds(lab: Lab, node: string): Promise<Record<stri
   return Object.fromEntries(names.map((name, i) => [name, ids[i]!]));
 }
 
-/** Paths of the pinned links of a node, of the programs whose name ends like this. */
+/** Paths of the pinned links of a node, of programs with this end of their name. */
 export function pinnedLinks(lab: Lab, node: string, suffix = ''): string[] {
   const folder = join(bpffsOf(lab, node), 'links');
   return readdirSync(folder)
@@ -104,7 +104,9 @@ export async function tcxProgramSets(lab: Lab, node: string): Promise<Record<str
   return Object.fromEntries(sets);
 }
 
-/** Qdiscs, filters and firewall rules of a node, all of which are not ours: `tc` shows no tcx. */
+/**
+ * Qdiscs, filters and firewall rules of a node. None of them is ours, because `tc` shows no tcx.
+ */
 export async function foreignState(lab: Lab, node: string): Promise<string> {
   const script = `tc qdisc show
     for dev in $(ls /proc/sys/net/ipv4/conf | grep -v -e all -e default -e mirror); do
@@ -126,7 +128,7 @@ export async function repairsAfter(lab: Lab, node: string, id: number): Promise<
   return body.items;
 }
 
-/** Waits until a repair is told of in these words. */
+/** Waits until a repair is reported in these words. */
 export async function toldOf(lab: Lab, node: string, after: number, words: RegExp): Promise<void> {
   let told: Event[] = [];
   await until(`an event that says ${words}`, async () => {
@@ -141,8 +143,9 @@ export async function toldOf(lab: Lab, node: string, after: number, words: RegEx
 }
 
 /**
- * Interferes, and waits until it is put right and every flow goes on. Asserts that no copy was duplicated, that flows which
- * it does not concern missed nothing, and that those which it concerns were copied again within the limit.
+ * Interferes, and waits until it is repaired and every flow continues. Asserts that no copy was
+ * duplicated, that flows which it does not concern missed nothing, and that those which it concerns
+ * were copied again within the limit.
  * @param options.hit names of the flows that may miss copies; default none
  * @param options.names flows to look at; default all
  * @param options.told words of the event that has to tell of the repair

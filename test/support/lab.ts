@@ -9,7 +9,9 @@ const LAB_MS = 120_000;
 /** Lines of each daemon's log that are shown when a test has failed. */
 const LOG_LINES = 25;
 
-/** A lab name that no other run on this machine uses. `letter` tells the labs of one file apart. */
+/**
+ * A lab name that no other run on this machine uses. `letter` distinguishes the labs of one file.
+ */
 export function labName(letter = 't'): string {
   return letter + (process.pid % 36 ** 5).toString(36);
 }

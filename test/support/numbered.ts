@@ -14,7 +14,7 @@ const RATE = 200;
 /** Copies that have to be seen of a flow before it counts as going again. */
 const SETTLED = 10;
 
-/** A flow of numbered datagrams: its port stands for it. */
+/** A flow of numbered datagrams, identified by its port. */
 export interface Flow {
   from: string;
   to: string;
@@ -33,7 +33,10 @@ export interface FlowGap {
   gapMs: number;
 }
 
-/** Milliseconds within which something has to be put right: one second, and more where others use the CPUs too. */
+/**
+ * Milliseconds within which a repair must happen: one second, and more if other processes use the
+ * CPUs.
+ */
 export function repairLimit(): number {
   const running = Number(/^\S+ \S+ \S+ (\d+)\//.exec(readFileSync('/proc/loadavg', 'utf8'))?.[1] ?? 1);
   const load = Number(readFileSync('/proc/loadavg', 'utf8').split(' ')[0]);
@@ -141,7 +144,7 @@ export class Numbered {
     this.#senders.push(this.#lab.spawn(host, argv, { stdio: 'ignore' }));
   }
 
-  /** Captures at a host, again where its device has been made anew. */
+  /** Captures at a host, and starts again if its device was made again. */
   async watch(host: string): Promise<void> {
     const before = this.#watchers.get(host);
     await before?.stop();

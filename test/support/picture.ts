@@ -20,7 +20,7 @@ interface Neighbour {
 /** Settings that change by themselves, or with what others on this machine do. */
 const RESTLESS = /conntrack|\.(random|route\.gc|tcp_(mem|fastopen_key)|udp_mem)|^net\.core\.(rps|flow)|rmem|wmem/;
 
-/** Reads everything that can be compared. Two pictures of a node that nobody touched are equal. */
+/** Reads everything that can be compared. Two pictures of an unchanged node are equal. */
 export async function picture(lab: Lab, node: string) {
   const ip = async (...args: string[]) => JSON.parse((await lab.exec(node, ['ip', '-json', ...args])).stdout || '[]');
   const text = async (...argv: string[]) => (await lab.exec(node, argv)).stdout.trim().split('\n').sort();
@@ -43,7 +43,8 @@ export async function picture(lab: Lab, node: string) {
     addresses: (await ip('address', 'show')).map(({ ifname, addr_info }: Link) => ({ ifname, addr_info })),
     routes: await ip('route', 'show', 'table', 'all'),
     rules: await ip('rule', 'show'),
-    // The kernel resolves by itself whom the node talks to, and forgets it again; entries that somebody made stay.
+    // Cached neighbours are left out, because the kernel resolves and forgets them. Entries that
+    // someone made are compared.
     neighbours: neighbours.filter((entry) => !isCache(entry)).map(withoutState),
     // Likewise what a bridge has learned.
     fdb: fdb.filter(({ state }) => state !== undefined && state !== ''),
@@ -61,7 +62,7 @@ export async function picture(lab: Lab, node: string) {
   };
 }
 
-/** Bridges tell how long until their timers run out; the promiscuity that tcpdump asks for ends with it. */
+/** Bridges report the remaining time of their timers. The promiscuity of tcpdump ends with it. */
 function withoutTimers({ linkinfo, ...link }: Link): Link {
   const text = JSON.stringify(linkinfo ?? {}, (key, value) => (key.endsWith('_timer') ? undefined : value));
   return { ...link, linkinfo: JSON.parse(text) };
@@ -73,7 +74,7 @@ function isCache({ state, ...entry }: Neighbour): boolean {
   return !kept && !state.some((word) => word === 'PERMANENT' || word === 'NOARP');
 }
 
-/** Whether an entry that the kernel keeps resolved is so at this moment is up to whoever answers. */
+/** The current state of a managed entry depends on the answers of neighbours. */
 function withoutState({ state, lladdr, ...entry }: Neighbour): unknown {
   return 'managed' in entry ? entry : { ...entry, lladdr, state };
 }

@@ -121,7 +121,7 @@ export function countedEventually(
   );
 }
 
-/** Packets of counters without bytes, and without reasons that stand at 0. */
+/** Packets of counters, without bytes and without reasons of 0. */
 export function packets(counts: CaptureCounts | undefined) {
   if (counts === undefined) {
     return undefined;

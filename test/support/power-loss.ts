@@ -1,7 +1,8 @@
 /**
- * A loss of power, simulated on what a process asked of its disk. strace records the calls; from them a folder is made as
- * it could be found afterwards: all that was synced is there; of what was written since, some sectors are and some are
- * not; and names that were not synced may be missing, with their files.
+ * Simulates a power failure for the disk accesses of a process. strace records the calls. From
+ * them, a folder is made as it could be found afterwards: all synced data is there. Of data written
+ * later, some sectors are there and some are not. Names that were not synced may be missing with
+ * their files.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -65,7 +66,10 @@ function parse(text: string, folder: string): DiskEvent[] {
 
 const decode = (text: string) => Buffer.from(text.replaceAll('\\x', ''), 'hex');
 
-/** What a call does when it starts, and when it ends: a sync covers what was written before it started. */
+/**
+ * The effects of a call at its start and at its end: a sync covers data that was written before its
+ * start.
+ */
 function interpret(call: string, folder: string, id: number, when: 'start' | 'end'): DiskEvent[] {
   const name = /^(\w+)\(/.exec(call)?.[1];
   const failed = when === 'end' && /= -1 E/.test(call);
@@ -83,7 +87,8 @@ function interpret(call: string, folder: string, id: number, when: 'start' | 'en
     }
     return [{ type: when === 'start' ? 'syncStart' : 'syncEnd', name: file, id }];
   }
-  // Everything else may be on the disk as soon as it was asked for; what it was is known when it has ended.
+  // Any other data may be on disk as soon as the call begins. Its content is known when the call
+  // has ended.
   if (when === 'start' || failed) {
     return [];
   }
@@ -130,14 +135,14 @@ function interpret(call: string, folder: string, id: number, when: 'start' | 'en
   }
 }
 
-/** A file: what the disk has for sure, and what it may have besides. */
+/** A file: data that is certainly on disk, and data that may be. */
 interface Inode {
   durable: Content;
   /** As processes see it: its length alone matters here. */
   length: number;
   pending: ({ offset: number; data: Buffer } | { length: number })[];
 }
-/** Names that change together, and the files that they stand for then; undefined: none. */
+/** Names that change together, and their new files. Undefined: no file. */
 type NameChange = [name: string, inode: Inode | undefined][];
 
 /** How much of what was not synced is found: none, all, or each sector with this probability. */
@@ -145,7 +150,8 @@ export type Survival = number;
 
 /**
  * Makes `target` the folder as it may be found after the power went with the first `count` events done.
- * @param random 0 to 1 @param survival 0 to 1, of each unsynced sector, truncation and name
+ * @param random 0 to 1
+ * @param survival 0 to 1, of each unsynced sector, truncation and name
  * @param honest false: the disk takes syncs and does nothing
  */
 export function afterPowerLoss(
@@ -260,7 +266,7 @@ class Content {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** What comes to it is zeros. */
+  /** The added bytes are zeros. */
   resize(length: number): void {
     if (length > this.#bytes.length) {
       const larger = Buffer.alloc(2 * length);

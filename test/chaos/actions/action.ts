@@ -1,4 +1,4 @@
-/** What an action is, and what it may use. */
+/** The interface of an action, and the tools that it may use. */
 import type { Lab } from '@mirrorplane/lab';
 import type { Random } from '../random.ts';
 import type { Doubt, Excuse } from '../timeline.ts';
@@ -7,10 +7,10 @@ import type { World } from '../world.ts';
 /** The hands of an action. */
 export interface Hands {
   lab: Lab;
-  /** The world before the step, and behind it. */
+  /** The world before the step, and after it. */
   before: World;
   after: World;
-  /** The number that tells the frames of this run from others. */
+  /** The number that distinguishes the frames of this run. */
   run: number;
   /** From now on, until everything has settled, these copies may be missing. */
   doubt(doubt: Doubt): void;
@@ -29,7 +29,7 @@ export interface Action<P> {
   name: string;
   /** How often it is chosen, in proportion to the others; 0: only to end what another began. */
   weight: number;
-  /** Needs the controller, whatever else is down. */
+  /** Needs the controller, even if other parts are down. */
   needsController?: boolean;
   /** Parameters that make sense in this world; undefined where none do. */
   choose(world: World, random: Random): P | undefined;

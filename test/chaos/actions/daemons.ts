@@ -1,4 +1,7 @@
-/** Agents and the controller die, or stand still, and come back. The data plane goes on: no copy may be missing. */
+/**
+ * Agents and the controller are killed or stopped, and come back. The data plane continues: no copy
+ * may be missing.
+ */
 import { agentPid } from '../processes.ts';
 import { interfaceOf, NODES, nodeOf, type World } from '../world.ts';
 import type { Action } from './action.ts';

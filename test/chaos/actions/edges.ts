@@ -13,7 +13,10 @@ const about = (reason: string, edge: string): Doubt => ({
   touches: ({ destination }, source) => source === edge || destination === edge,
 });
 
-/** Hosts whose frames pass a NIC, or are flooded while the switch learns again where they are. */
+/**
+ * Hosts with frames that pass a NIC, or that are flooded while the switch learns their places
+ * again.
+ */
 const PHYSICAL = [
   ...TOPOLOGY.edges.flatMap(({ gateway }) => (gateway ? [gateway.name] : [])),
   ...(TOPOLOGY.switch?.hosts ?? []).flatMap(({ name, address }) => (address ? [name] : [])),
@@ -21,7 +24,7 @@ const PHYSICAL = [
 
 const link = (lab: Lab, { node }: EdgeNic, ...args: string[]) => lab.exec(node, ['ip', 'link', 'set', ...args]);
 
-/** Tells the controller which device an edge is now. */
+/** Declares the current device of an edge to the controller. */
 async function declare(lab: Lab, world: World, edge: string): Promise<void> {
   const nic = world.edges[edge]!;
   const { declare: declared, allowedVlans } = TOPOLOGY.edges.find((one) => one.declare?.id === edge)!;

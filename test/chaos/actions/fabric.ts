@@ -5,7 +5,7 @@ import { FABRIC } from '../ports.ts';
 import { isCutOff, NODES, type Spec, type World } from '../world.ts';
 import type { Action, Hands } from './action.ts';
 
-/** Milliseconds until a loss must be told of: nodes report every second. */
+/** Milliseconds until a loss must be reported. Nodes report every second. */
 const TOLD_MS = 15_000;
 const TABLE = 'chaos';
 
@@ -15,7 +15,7 @@ interface Cut {
 
 const nft = ({ lab }: Pick<Hands, 'lab'>, command: string) => lab.exec(FABRIC, ['nft', command]);
 
-/** Nothing of ERSPAN comes to a node any more. */
+/** ERSPAN no longer reaches a node. */
 export const cutFabric: Action<Cut> = {
   name: 'lossy-fabric',
   weight: 3,
@@ -53,7 +53,7 @@ export const mendFabric: Action<Cut> = {
 };
 
 async function told({ lab, before, violation }: Hands): Promise<void> {
-  // Who does not report cannot tell of a loss.
+  // A node without reports cannot report a loss.
   if (before.down.length > 0) {
     return;
   }

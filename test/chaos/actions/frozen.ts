@@ -1,4 +1,7 @@
-/** A policy is switched while the agent of one of its sources stands still: nothing is said to be done that nobody has done. */
+/**
+ * A policy is switched while the agent of one of its sources is stopped. The status must not report
+ * a change that was not made.
+ */
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { policyStatus } from '../../support/policy.ts';
@@ -6,7 +9,7 @@ import { agentPid } from '../processes.ts';
 import { NODES, nodeOf, type Spec, type World } from '../world.ts';
 import type { Action, Hands } from './action.ts';
 
-/** Milliseconds that the agent stands still, and between two looks at the status. */
+/** Milliseconds that the agent is stopped, and between two readings of the status. */
 const FROZEN_MS = 1500;
 const LOOK_MS = 100;
 
@@ -15,7 +18,7 @@ interface Switched {
   spec: Spec;
 }
 
-/** Nodes whose agents have to take a part in it when this policy is switched. */
+/** Nodes with agents that must take part when this policy is switched. */
 function sourceNodes(world: World, { sources, destination }: Spec): string[] {
   if (nodeOf(world, destination) === undefined) {
     return [];

@@ -1,4 +1,7 @@
-/** Somebody says to be who he is not: a guest by the addresses of its frames, a device by its identity. */
+/**
+ * False claims: a guest with addresses of others in its frames, a device with another interface's
+ * identity.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identityAlias } from '@mirrorplane/lab';
 import { PYTHON } from '../../support/traffic.ts';
@@ -8,8 +11,8 @@ import { type Claim, interfaceOf, MOVING, NODES, policiesWith } from '../world.t
 import type { Action } from './action.ts';
 
 /**
- * Frames of an EtherType for experiments (RFC 5342, appendix B.2), for as long as the device is there, and no minute longer: the
- * guest that is claimed runs here.
+ * Frames of an EtherType for experiments (RFC 5342, appendix B.2) while the device exists, for at
+ * most a minute. They make the claimed guest seem to run here.
  */
 const SPEAK = [
   'import socket, sys, time',
@@ -51,7 +54,8 @@ export const claim: Action<Claim> = {
   name: 'claim',
   weight: 3,
   choose(world, random) {
-    // Whoever has it must be there all the time: else the next one that claims it gets it.
+    // The node that has the interface must be connected all the time. Otherwise the next claiming
+    // node gets it.
     if (world.down.length > 0 || world.claimed.length > 0) {
       return undefined;
     }

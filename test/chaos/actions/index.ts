@@ -14,7 +14,7 @@ import * as streams from './streams.ts';
 
 export type { Action, AnyAction, Hands } from './action.ts';
 
-/** In this order a plan chooses among them, so a new one goes to the end. */
+/** A plan chooses among them in this order, so a new action must be added at the end. */
 export const ACTIONS: AnyAction[] = [
   ...[policies, refusals, migrate, daemons, links, edges, interference, streams],
   ...[frozen, impostors, fabric],

@@ -1,4 +1,7 @@
-/** Somebody else meddles with what hangs on a node. It is put right, and what others attached stays. */
+/**
+ * Other software changes the data plane of a node. It must be repaired, and programs of others must
+ * stay.
+ */
 import { existsSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '@mirrorplane/base';
@@ -133,7 +136,7 @@ export const removePins: Action<{ node: string; count: number }> = {
   },
 };
 
-/** The helper device is deleted: it is made anew. */
+/** The helper device is deleted. It must be made again. */
 export const deleteHelper: Action<{ node: string }> = {
   name: 'delete-mirror0',
   weight: 2,

@@ -129,7 +129,7 @@ interface Port {
   name: string;
 }
 
-/** A bridge gets one more port. Nothing changes for anybody else. */
+/** A bridge gets one more port. Nothing changes for other ports. */
 export const addPort: Action<Port> = {
   name: 'add-bridge-port',
   weight: 2,

@@ -5,7 +5,7 @@ import type { Action } from './action.ts';
 interface Move {
   vm: string;
   node: string;
-  /** The device on the new node comes before the one on the old node goes. */
+  /** The device on the new node appears before the device on the old node is removed. */
   overlap: boolean;
 }
 
@@ -18,7 +18,7 @@ export const migrate: Action<Move> = {
     if (world.hidden.includes(vm)) {
       return undefined;
     }
-    // Who lets go of what somebody else claims does not get it back.
+    // A node that gives up an interface that another node claims does not get it back.
     if (isClaimed(world, interfaceOf(vm))) {
       return undefined;
     }

@@ -1,4 +1,4 @@
-/** A Debian that has nothing but itself, booted with its own systemd in namespaces of its own. */
+/** A minimal Debian, booted with its own systemd in separate namespaces. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
@@ -11,7 +11,10 @@ import { run, start } from '@mirrorplane/lab/testing';
 const BOOT = join(import.meta.dirname, 'boot.sh');
 const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'mirrorplane');
 
-/** What the packages need and a smallest Debian has not. Nothing else is in it: no npm, no compiler, no iproute2. */
+/**
+ * Packages that ours need and a minimal Debian lacks. Nothing else is installed: no npm, no
+ * compiler, no iproute2.
+ */
 const PACKAGES = ['systemd', 'systemd-sysv', 'dbus', 'libelf1', 'zlib1g', 'libstdc++6', 'passwd', 'mount'];
 const SUITE = 'bookworm';
 
@@ -49,7 +52,7 @@ export class FreshHost {
     const host = new FreshHost(mkdtempSync(join(tmpdir(), 'mirrorplane-root-')));
     try {
       await run(['tar', '-xf', archive, '-C', host.root, '--numeric-owner']);
-      // The host goes with this process, however that ends.
+      // The host ends with this process, after any kind of end.
       const boot = ['setpriv', '--pdeathsig', 'KILL', BOOT, host.root, host.#cgroup];
       const child = start(boot, { stdio: ['ignore', 'ignore', 'inherit'] });
       host.#children.push(child);
@@ -130,7 +133,7 @@ export class FreshHost {
   }
 }
 
-/** Processes that a process has started; none where it is gone. */
+/** Children of a process. None if it has ended. */
 function childrenOf(pid: number): number[] {
   const text = readIfThere(`/proc/${pid}/task/${pid}/children`).trim();
   return text === '' ? [] : text.split(' ').map(Number);

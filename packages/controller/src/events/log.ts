@@ -63,8 +63,8 @@ export class EventLog {
   }
 
   /**
-   * Resolves when the events are on disk and can be read. @throws Error if the disk refuses; the
-   * log tries again
+   * Resolves when the events are on disk and can be read.
+   * @throws Error if the disk refuses; the log tries again
    */
   append(...drafts: EventDraft[]): Promise<void> {
     return this.#enqueue(drafts.map((draft) => ({ draft: this.#dated(draft) })));

@@ -45,8 +45,8 @@ export function addressOf(request: FastifyRequest): string {
  * Carries out a change. `make` reads the view, and throws a ProblemError or returns the operations.
  * It may be called again if another decision came in between, so it must not change anything
  * itself.
- * @param action word for the audit log @param resource kind and name, for example
- * `policies/ids-all`
+ * @param action word for the audit log
+ * @param resource kind and name, for example `policies/ids-all`
  */
 export async function mutate(
   call: MutationCall,
@@ -146,8 +146,8 @@ export function etag(revision: number): string {
 }
 
 /**
- * Checks If-Match and If-None-Match. @param revision of the resource; undefined: the resource does
- * not exist
+ * Checks If-Match and If-None-Match.
+ * @param revision of the resource; undefined: the resource does not exist
  */
 export function checkPreconditions(request: FastifyRequest, revision: number | undefined): void {
   const { 'if-match': match, 'if-none-match': noneMatch } = request.headers;

@@ -40,8 +40,9 @@ function toEntry(row: Row): Entry {
 }
 
 /**
- * Opens the file, or makes it. @throws Error with a message for the operator if the file cannot be
- * used: another process has it open, it is damaged, or its folder is not writable
+ * Opens the file, or makes it.
+ * @throws Error with a message for the operator if the file cannot be used:
+ * another process has it open, it is damaged, or its folder is not writable
  */
 export function openSqliteStore(file: string, options: SqliteOptions = {}): Store {
   let db: DatabaseSync;
