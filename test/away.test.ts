@@ -95,7 +95,7 @@ test('a source that left while its agent was dead, without the controller, is ca
   });
 });
 
-test('an edge whose device goes and comes while the controller is away gets its copies again', async () => {
+test('an edge gets its copies again after its device was deleted and created while the controller was away', async () => {
   const policy = { name: 'edge', sources: ['web-1/0'], destination: 'edge-1', vlanId: 100 };
   await withPolicy(lab(), policy, async () => {
     const port: Tap = { host: 'switch', device: 'node-1-edge0', direction: 'in' };

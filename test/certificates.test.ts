@@ -80,7 +80,7 @@ function store(data: string, { key, certificate, authority }: Credentials): void
   writeFileSync(join(data, 'program.json'), JSON.stringify(PROGRAM));
 }
 
-test('an agent whose certificate has ended copies as before, says what to do, and joins again with a token', async (t) => {
+test('an agent with an expired certificate copies as before, reports the remedy, and joins again with a token', async (t) => {
   const { bench, lines, start, node, daysLeft } = await joined(t, 400);
   const first = await start();
   assert.deepEqual(

@@ -55,7 +55,7 @@ test('a counter that goes back is seen in the metrics', () => {
   assert.deepEqual(fallen(new Map(), counters(6)), []);
 });
 
-test('what the status said of a policy narrows down what may have been, where no step came between', () => {
+test('the status of a policy narrows down the possible states, if no step came in between', () => {
   const [before, after] = [firstWorld(), firstWorld()];
   const spec = { name: 'p1', sources: ['web-1/0'], destination: 'ids-1/0', direction: 'all', percent: 100 } as const;
   before.policies.p1 = { ...spec, sources: [...spec.sources], enabled: true };

@@ -87,7 +87,7 @@ test('a policy from a YAML file becomes active and copies; its counters are exac
   assert.equal((await mirrorplane('policy', 'show', 'from-file')).code, 4);
 });
 
-test('what list prints of everything is applied again: nothing changes, and what agents see stays undeclared', async () => {
+test('the output of list for all kinds can be applied: nothing changes, and interfaces of agents stay undeclared', async () => {
   const declared = async () => {
     const { items } = JSON.parse(await done('interface', 'list', '-o', 'json')) as { items: Interface[] };
     return items.map((one) => [one.id, one.declared]);

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 
 const ROOT = join(import.meta.dirname, '..');
 
-test('the demo exits 0 with one row for each policy type, whose sent, copied and received agree', async () => {
+test('the demo exits 0 with one row for each policy type, and sent, copied and received agree in each', async () => {
   const script = join(ROOT, 'scripts', 'run.sh');
   const child = spawn(script, ['packages/lab/src/demo/main.ts', '--once'], { stdio: ['ignore', 'pipe', 'pipe'] });
   let out = '';

@@ -80,7 +80,7 @@ test('the name of a device without identity is answered with what to do', async 
   }
 });
 
-test('a policy whose source moves to a bridge fails with the reason and copies nothing, and is active when it is back', async () => {
+test('a policy fails with the reason while its source is on a bridge, copies nothing, and is active afterwards', async () => {
   const name = await bridge();
   const identity = await aliasOf('tap-web-1');
   const policy = { name: 'moved', sources: ['web-1/0'], destination: 'ids-1/0' };

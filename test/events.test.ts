@@ -80,7 +80,7 @@ async function told(kind: Event['kind'], since: number, fits: (event: Event) => 
 }
 const about = (id: string) => (event: Event) => event.object.name === id;
 
-test('a policy that is created, and that it is active, is told as caused by the operator', async () => {
+test('the creation of a policy and its active state are events with the operator as the cause', async () => {
   follower = new Follower();
   await told('nodeConnected', 0);
   await createPolicy(lab(), POLICY);
@@ -93,7 +93,7 @@ test('a policy that is created, and that it is active, is told as caused by the 
   assert.deepEqual([state.state, state.previousState, state.cause], ['active', undefined, OPERATOR]);
 });
 
-test('a policy that is refused is told with the code of the refusal', async () => {
+test('a refused policy is an event with the code of the refusal', async () => {
   const { detail } = await refusedPolicy(lab(), { ...POLICY, name: 'second' });
   const refused = await told('requestRefused', 0);
   assert.deepEqual(
@@ -102,7 +102,7 @@ test('a policy that is refused is told with the code of the refusal', async () =
   );
 });
 
-test('a program that somebody detaches is told as repaired, with node, interface, policy and program', async () => {
+test('the repair of a detached program is an event with node, interface, policy and program', async () => {
   const { ifindex } = (await ipLink(lab(), 'node-1', 'tap-web-1'))!;
   const [link] = pinnedLinks(lab(), 'node-1', `ingress-${ifindex}-capture_ingress`);
   const since = follower.last;
@@ -126,7 +126,7 @@ test('a program that somebody detaches is told as repaired, with node, interface
   assert.equal(follower.events.filter(({ kind, id }) => kind === 'repaired' && id > since).length, 1);
 });
 
-test('a migration is told from its begin to its end, and the new capture with the milliseconds that it took', async () => {
+test('a migration has events from begin to end, and the new capture has its duration in milliseconds', async () => {
   const since = follower.last;
   await lab().migrate('web-1', 'node-2', { overlap: true });
   const migrated = await told('interfaceMigrated', since, about('web-1/0'));
@@ -161,7 +161,7 @@ test('an agent that is killed degrades the policy, and the event names its node 
   assert.equal(active.previousState, 'degraded');
 });
 
-test('what happens while the controller is down is told when it is back, and its start changes no state', async () => {
+test('events from a time without the controller arrive when it is back, and its start changes no state', async () => {
   const since = follower.last;
   await lab().stopController('SIGKILL');
   const { ifindex } = (await ipLink(lab(), 'node-2', 'tap-web-1'))!;
@@ -180,7 +180,7 @@ test('what happens while the controller is down is told when it is back, and its
   assert.deepEqual(states, [], 'no state is told between the start and the end of the policy');
 });
 
-test('whoever followed all along has every event once, in order, through the kill of the controller', async () => {
+test('a reader that follows all the time gets every event once, in order, through a kill of the controller', async () => {
   const all = (await lab().api('GET', '/api/v1/events?after=0&limit=1000')).body as EventList;
   await until('all events', () => follower.last >= all.last);
   assert.deepEqual(follower.events.slice(0, all.items.length), all.items);

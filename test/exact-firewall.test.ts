@@ -119,7 +119,7 @@ for (const { where, destination, host } of DESTINATIONS) {
     after(() => deletePolicy(lab(), 'through'));
 
     for (const firewall of FIREWALLS) {
-      test(`copies once, in both directions, what is dropped and what is accepted by ${firewall.name}`, (t) =>
+      test(`copies frames once, in both directions, whether ${firewall.name} drops or accepts them`, (t) =>
         behind(t, firewall, () => assertSeenThrough(host)));
     }
 
@@ -244,7 +244,7 @@ for (const { where, destination, host } of DESTINATIONS) {
   });
 }
 
-test('each frame is copied once while the bridge forgets the VM and learns it anew', async () => {
+test('each frame is copied once while the bridge forgets the VM and learns it again', async () => {
   const vm = lab().mac('web-1');
   await withPolicy(lab(), { name: 'learning', sources: ['web-1/0'], destination: 'd-2-1/0' }, async () => {
     const sent: string[] = [];

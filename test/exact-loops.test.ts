@@ -211,7 +211,7 @@ describe('with a physical switch that returns copies', () => {
     },
   });
 
-  test('a copy that comes in by another edge, which is mirrored, is not copied again', async () => {
+  test('a copy that comes in at another mirrored edge is not copied again', async () => {
     const policies = [
       { name: 'virtual', sources: ['web-1/0'], destination: 'edge-1', vlanId: 100 },
       { name: 'physical', sources: ['edge-3'], destination: 'edge-1', vlanId: 200 },

@@ -48,7 +48,7 @@ test('every flow is copied', async () => {
   traffic = await startFlows(lab());
 });
 
-test('a program that somebody detaches is attached again, first, and no other flow misses a copy', async (t) => {
+test('a program that someone else detaches is attached again as the first one, and no other flow misses a copy', async (t) => {
   const before = await programSetOf(TAP);
   const [link] = pinnedLinks(lab(), NODE, `ingress-${await ifindex(TAP)}-capture_ingress`);
   await interfere(t, traffic, () => detach(link!), {
@@ -58,7 +58,7 @@ test('a program that somebody detaches is attached again, first, and no other fl
   assert.deepEqual(await programSetOf(TAP), before);
 });
 
-test('all programs of a node that somebody detaches at once are attached again', async (t) => {
+test('all programs of a node are attached again after someone else has detached them at once', async (t) => {
   const before = await tcxProgramSets(lab(), NODE);
   const all = pinnedLinks(lab(), NODE);
   const script = all.map((path) => `bpftool link detach pinned ${path}`).join('\n');
@@ -70,7 +70,7 @@ test('all programs of a node that somebody detaches at once are attached again',
   });
 });
 
-test('the receiving end that somebody detaches is attached again', async (t) => {
+test('the receiving end is attached again after someone else has detached it', async (t) => {
   const [link] = pinnedLinks(lab(), 'node-2', 'terminate_erspan');
   await interfere(t, traffic, () => lab().exec('node-2', ['bpftool', 'link', 'detach', 'pinned', link!]), {
     hit: ['remoteOut', 'remoteIn'],
@@ -78,7 +78,7 @@ test('the receiving end that somebody detaches is attached again', async (t) => 
   });
 });
 
-test('pins that somebody removes come back, one link’s and the whole folder, and no copy is missed', async (t) => {
+test('pins that someone else removes come back, of one link and of the whole folder, and no copy is missed', async (t) => {
   const folder = bpffsOf(lab(), NODE);
   const tree = () => JSON.stringify(readdirSync(folder, { recursive: true }).sort());
   const before = tree();
@@ -101,7 +101,7 @@ test('pins that somebody removes come back, one link’s and the whole folder, a
   });
 });
 
-test('rows that somebody takes out of a map come back', async (t) => {
+test('rows that someone else removes from a map come back', async (t) => {
   const map = join(bpffsOf(lab(), NODE), 'maps', 'captures');
   const dump = async () => JSON.parse((await lab().exec(NODE, ['bpftool', '-j', 'map', 'dump', 'pinned', map])).stdout);
   const before: { key: string[] }[] = await dump();
@@ -115,7 +115,7 @@ test('rows that somebody takes out of a map come back', async (t) => {
   assert.deepEqual((await dump()).length, before.length);
 });
 
-test('a helper device that somebody deletes is made anew; what it dropped is counted, and local copies go on', async (t) => {
+test('a helper device that someone else deletes is created again; its drops are counted, and local copies continue', async (t) => {
   const before = { remote: await destinationDown('remote'), edge: await destinationDown('edge') };
   const gaps = await interfere(t, traffic, () => ip(lab(), NODE, 'link', 'del', 'mirror0'), {
     hit: CHANGED,
@@ -129,7 +129,7 @@ test('a helper device that somebody deletes is made anew; what it dropped is cou
   }
 });
 
-test('a helper device that somebody sets down, renames or changes otherwise goes on, and is put right', async (t) => {
+test('a helper device that someone else sets down, renames or changes otherwise still works, and is repaired', async (t) => {
   const { ifindex: number } = (await ipLink(lab(), NODE, 'mirror0'))!;
   const whole = async () => {
     const ends = await Promise.all(['mirror0', 'mirror1'].map((name) => ipLink(lab(), NODE, name)));
@@ -170,7 +170,7 @@ for (const [program, does] of [
   ['go_on', 'lets all pass'],
   ['end_chain', 'ends the chain'],
 ] as const) {
-  test(`a program that somebody attaches in front, which ${does}, stays, behind ours`, async (t: TestContext) => {
+  test(`a program that someone else attaches in front, which ${does}, stays behind ours`, async (t: TestContext) => {
     const ours = await programsOf(TAP);
     await interfere(
       t,

@@ -55,7 +55,7 @@ function numbers(frames: readonly string[]): Map<string, number> {
   );
 }
 
-test('what a guest gets while it moves with devices on two nodes is copied once, or an event tells of it', async () => {
+test('frames to a guest that moves with devices on two nodes are copied once, or an event reports the difference', async () => {
   const policy: PolicyInput = { name: 'moving', sources: ['web-1/0'], destination: 'mon-3/0', direction: 'inbound' };
   await withPolicy(lab(), policy, async () => {
     const underlay = await lab().capture('node-3', 'underlay0', { ...CAPTURE, filter: 'ip proto 47' });

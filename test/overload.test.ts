@@ -30,7 +30,7 @@ test('copies leave by the mirror device alone, and by none of the NICs that carr
   });
 });
 
-test('a policy whose copies would fill the uplink is degraded and says why, until there is room', async () => {
+test('a policy with too many copies for the uplink is degraded with the reason, until the uplink has room', async () => {
   const uplink = (...argv: string[]) => lab().exec('node-1', ['tc', 'qdisc', ...argv]);
   await withPolicy(lab(), { name: 'busy', ...POLICY }, async () => {
     await uplink('add', 'dev', 'underlay0', 'root', ...'tbf rate 2mbit burst 4kb limit 32kb'.split(' '));

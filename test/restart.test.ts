@@ -68,7 +68,7 @@ async function someCopies(copies: () => Promise<number>): Promise<void> {
 
 for (const node of ['node-1', 'node-2']) {
   const side = node === 'node-1' ? 'the source' : 'the destination';
-  test(`the agent on the node of ${side} is killed and starts again: no copy is missing, nothing is attached anew, counters go on`, async () => {
+  test(`the agent on the node of ${side} is killed and starts again: no copy is missing, nothing is attached again, counters continue`, async () => {
     await withPolicy(lab(), POLICY, async () => {
       const before = await allLinks();
       await underTraffic(async (copies) => {
@@ -89,7 +89,7 @@ for (const node of ['node-1', 'node-2']) {
   });
 }
 
-test('the controller is killed and starts again: copies go on, policies are there, nothing is attached anew', async () => {
+test('the controller is killed and starts again: copies continue, policies are there, nothing is attached again', async () => {
   await withPolicy(lab(), POLICY, async () => {
     const before = await allLinks();
     const { body: policy } = await lab().api('GET', '/api/v1/policies/steady');
@@ -135,7 +135,7 @@ for (const order of [
   ['agent', 'controller'],
   ['controller', 'agent'],
 ] as const) {
-  test(`what left the program is in the totals although first the ${order[0]} was killed and then the ${order[1]}, before it was saved`, async () => {
+  test(`counters of removed entries are in the totals after kills of first the ${order[0]} and then the ${order[1]}, before they were saved`, async () => {
     const saves = join(lab().runDir, 'controller', 'counters');
     await withPolicy(lab(), POLICY, async () => {
       // Without their folder, none of the totals from now on can be saved.

@@ -33,7 +33,7 @@ async function whileAway(host: string, change: () => Promise<void>): Promise<str
   }
 }
 
-test('a deleted policy whose sender is away sends nothing to the destination of the next policy on that node', async () => {
+test("after its policy was deleted, a disconnected sender sends nothing to the destination of the node's next policy", async () => {
   await createPolicy(lab(), { name: 'first', sources: ['web-1/0'], destination: 'ids-1/0' });
   await activeEventually(lab(), 'first');
   const next: PolicyInput = { name: 'next', sources: ['app-1/0'], destination: 'db-1/0' };
@@ -47,7 +47,7 @@ test('a deleted policy whose sender is away sends nothing to the destination of 
   await deletePolicy(lab(), 'next');
 });
 
-test('a policy whose destination and source change while its old sender is away does not get the old copies', async () => {
+test('a policy with a new destination and source does not get the copies of its disconnected old sender', async () => {
   const policy: PolicyInput = { name: 'turned', sources: ['web-1/0'], destination: 'ids-1/0' };
   await createPolicy(lab(), policy);
   await activeEventually(lab(), 'turned');

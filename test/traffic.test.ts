@@ -330,7 +330,7 @@ for (const mtu of [1600, 1500]) {
     });
 
     if (mtu < 1500 + OVERHEAD) {
-      test('what does not fit into the underlay is cut with the T bit, counted, and shown as a reason', async () => {
+      test('copies that do not fit into the underlay are truncated with the T bit, counted, and shown as a reason', async () => {
         const policy: PolicyInput = { name: 'cut', sources: ['web-1/0'], destination: 'ids-1/0' };
         await withPolicy(lab(), policy, async () => {
           const taps = {

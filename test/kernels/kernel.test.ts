@@ -54,7 +54,7 @@ test('a table has its columns below each other, and names the program with most 
   );
 });
 
-test('what was skipped is no success: neither all of it, nor what was named, nor every kernel test', () => {
+test('skipped tests are no success: neither all tests, nor the named ones, nor every kernel test', () => {
   const passed = (...of: [string, number][]) => ({ files: 2, passed: new Map(of) });
   const all = { loads: 2, skipped: [], tests: passed(['6.1', 3]) };
   assert.deepEqual(notTried(all), []);

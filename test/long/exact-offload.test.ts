@@ -247,11 +247,11 @@ describe('between two nodes', () => {
 
   for (const ip of [4, 6] as const) {
     const full = ip === 4 ? 1472 : 1452;
-    test(`UDP super-packets over IPv${ip} whose datagrams fit arrive datagram by datagram, bit for bit`, (context) =>
+    test(`UDP super-packets over IPv${ip} with datagrams that fit arrive datagram by datagram, bit for bit`, (context) =>
       udpCase(context, { ip, mtu: 1500, segment: 1400, fits: true }));
     test(`UDP super-packets over IPv${ip} of full-size datagrams on an underlay of 1550 arrive bit for bit`, (context) =>
       udpCase(context, { ip, mtu: 1550, segment: full, fits: true }));
-    test(`UDP super-packets over IPv${ip} whose datagrams do not fit arrive datagram by datagram, truncated and counted`, (context) =>
+    test(`UDP super-packets over IPv${ip} with datagrams that do not fit arrive datagram by datagram, truncated and counted`, (context) =>
       udpCase(context, { ip, mtu: 1500, segment: full, fits: false }));
   }
 

@@ -94,7 +94,7 @@ async function remake(name: string, ifindex: number, identity?: string): Promise
   await traffic.watch(name);
 }
 
-test('a source made anew under the same ifindex is captured again', async (t) => {
+test('a source that is created again with the same ifindex is captured again', async (t) => {
   const { ifindex } = (await ipLink(lab(), NODE, 'tap-web-1'))!;
   const newest = await newestEvent(lab());
   await interfere(t, traffic, () => remake('web-1', ifindex), { hit: REMOTE });
@@ -248,7 +248,7 @@ async function oddFramesArrive(): Promise<void> {
   );
 }
 
-test('a node whose underlay NIC gets another MAC address says so, and copies go there, those that are not IP too', async (t) => {
+test('after a new MAC address of an underlay NIC all copies arrive, also those other than IP, and an event reports it', async (t) => {
   const { address } = (await ipLink(lab(), 'node-2', 'underlay0'))!;
   for (const mac of ['02:00:00:0f:0f:0f', address]) {
     await interfere(
@@ -264,7 +264,7 @@ test('a node whose underlay NIC gets another MAC address says so, and copies go 
   }
 });
 
-test('a node whose underlay address changes gets its copies there', async (t) => {
+test('a node gets its copies at its new underlay address', async (t) => {
   const other = '10.98.0.99/24';
   const own = `${lab().node('node-2').underlayAddress}/24`;
   for (const [to, from] of [
@@ -308,7 +308,7 @@ test('a route to a node that moves to a gateway and back is followed', async (t)
   await oddFramesArrive();
 });
 
-test('what a new port of the bridge sends to a mirrored guest is copied once, before a firewall; the port may go', async () => {
+test('frames of a new bridge port to a mirrored guest are copied once, before a firewall; the port may disappear', async () => {
   const frames = (count: number) => {
     const head = `${lab().mac('web-1').replaceAll(':', '')}0200000e0e0e88b5`;
     return Array.from({ length: count }, (_, i) => `${head}${i.toString(16).padStart(8, '0')}`.padEnd(120, '0'));
@@ -379,7 +379,7 @@ test('a guest that moves to another bridge is captured there, and back', async (
   }
 });
 
-test('a bridge that is deleted and made anew has its guests captured again', async (t) => {
+test('guests of a bridge are captured again after it was deleted and created again', async (t) => {
   const vms = lab().topology.vms.filter((vm) => vm.node === NODE && vm.bridge === 'br0');
   const lines = [
     'link del br0',

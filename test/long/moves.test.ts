@@ -70,7 +70,7 @@ function summary(values: readonly number[]): string {
   return `p50 ${at(0.5).toFixed(1)} ms, p99 ${at(0.99).toFixed(1)} ms, highest ${at(1).toFixed(1)} ms`;
 }
 
-test(`${MOVES} moves of a guest whose device vanishes first: each is captured where it comes, told of, and nothing is copied twice`, async (t) => {
+test(`${MOVES} moves of a guest, with its device deleted first: each is captured and reported, nothing is copied twice`, async (t) => {
   const product: number[] = [];
   const independent: number[] = [];
   await withPolicy(lab(), { name: 'mover', sources: ['web-1/0'], destination: 'ids-1/0' }, async () => {

@@ -101,7 +101,7 @@ test('the packages install on a host without npm, compiler and Internet, and the
   assert.deepEqual(owner.trim().split('\n'), ['mirrorplane 700', 'mirrorplane 600']);
 });
 
-test('an agent that is told which node it is starts, says so to systemd, and logs to the journal', async () => {
+test('an agent with a node name starts, reports its start to systemd, and logs to the journal', async () => {
   await mirrorplane('domain', 'create', 'dc-1');
   await mirrorplane('pool', 'create', 'pool-a', '--domain', 'dc-1');
   await mirrorplane('node', 'create', 'node-1', '--pool', 'pool-a');
@@ -177,7 +177,7 @@ test('a newer build takes over while traffic runs, and no copy is lost', async (
   await assertAllCopied(sender, counter);
 });
 
-test('an older build is refused, and what runs goes on', async () => {
+test('an older build is refused, and the running agent continues', async () => {
   const pid = await show('mirrorplane-agent', 'MainPID');
   const old = `/root/mirrorplane-agent_${OLD}_${ARCHITECTURE}.deb`;
   const { code, stderr } = await host.run(['dpkg', '-i', old], { check: false });
@@ -188,7 +188,7 @@ test('an older build is refused, and what runs goes on', async () => {
   assert.equal(stdout.split('\t')[1]?.trim(), NEW);
 });
 
-test('an agent that hangs is ended and started again by its watchdog, and copying goes on', async () => {
+test('an agent that hangs is ended and started again by its watchdog, and copying continues', async () => {
   await host.run(['mkdir', '-p', '/run/systemd/system/mirrorplane-agent.service.d']);
   const dropIn = '[Service]\nWatchdogSec=2\nWatchdogSignal=KILL\n';
   await host.run(['tee', '/run/systemd/system/mirrorplane-agent.service.d/quick.conf'], { input: dropIn });

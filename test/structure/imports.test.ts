@@ -182,13 +182,13 @@ test('no source file imports a test, and no test imports another test file', () 
 /** True for a TypeScript file of ours. */
 const inTree = (file: string) => !file.startsWith('node_modules/') && /\.tsx?$/.test(file);
 
-test('nobody reaches into the source of a package by its path', () => {
+test('no file imports the source of a package by its path', () => {
   const outside = ({ from, to, specifier }: Import) =>
     home(to)?.src === true && home(from)?.name !== home(to)?.name && specifier.startsWith('.');
   assert.deepEqual(breaking(outside), []);
 });
 
-test('what is shipped does not import what a package exports for tests', () => {
+test('shipped code does not import exports that are for tests', () => {
   assert.deepEqual(
     breaking(({ from, specifier }) => SHIPPED.test(from) && /^@mirrorplane\/[^/]+\/testing/.test(specifier)),
     [],
@@ -211,7 +211,7 @@ for (const name of Object.keys(LAYERS)) {
     }
   });
 
-  test(`each export of ${name} but its main one is used by somebody else`, () => {
+  test(`each export of ${name} except its main one is used by another package`, () => {
     const used = new Set(imports.filter(({ from }) => home(from)?.name !== name).map(({ specifier }) => specifier));
     const unused = Object.keys(packageJson(name).exports).filter(
       (entry) => entry !== '.' && !used.has(`@mirrorplane/${name}${entry.slice(1)}`),

@@ -106,7 +106,7 @@ async function running(t: TestContext, ...first: Link[]) {
 const brief = (events: AgentEvent[]) =>
   events.map(({ kind, cause, interface: id }) => `${kind} by ${cause}${id === undefined ? '' : ` ${id}`}`);
 
-test('a device that appears is captured, and told of', async (t) => {
+test('a device that appears is captured and reported', async (t) => {
   const { agent, links, datapath, last } = await running(t, ids);
   agent.take(PROGRAM);
   await agent.settled();
@@ -122,7 +122,7 @@ test('a device that appears is captured, and told of', async (t) => {
   );
 });
 
-test('a device that goes leaves its capture resting, and one that comes instead takes it over', async (t) => {
+test('a capture rests when its device disappears, and continues on the device that replaces it', async (t) => {
   const { agent, links, datapath } = await running(t, web(), ids);
   agent.take(PROGRAM);
   await agent.settled();
@@ -308,7 +308,7 @@ test('tells of a data path that fails once, until it works again', async (t) => 
   assert.deepEqual(brief(await told()), ['captureAttached by controller web-1/0']);
 });
 
-test('many captures of one policy at once are told in one event with their number', async (t) => {
+test('many captures of one policy at once are reported in one event with their number', async (t) => {
   const many = Array.from({ length: 40 }, (_, index) =>
     link(`tap${100 + index}`, 100 + index, { alias: `mirrorplane:kind=vm;id=many-${index}/0` }),
   );
@@ -326,7 +326,7 @@ test('many captures of one policy at once are told in one event with their numbe
   );
 });
 
-test('while devices keep coming, the look for what others did is put off, and not for good', async (t) => {
+test('while devices keep coming, the check for interference is delayed, but not for ever', async (t) => {
   const { agent, links, datapath } = await running(t);
   const looks: boolean[] = [];
   const apply = datapath.apply.bind(datapath);

@@ -52,7 +52,7 @@ async function cluster(t: TestContext) {
   return { controller, datapath, data, start };
 }
 
-test('an agent joins, says what it is and has, and carries out the program that it gets', options, async (t) => {
+test('an agent joins, reports its node and devices, and carries out its program', options, async (t) => {
   const { controller, datapath, start } = await cluster(t);
   controller.program = program(3, 25);
   await start();
@@ -191,7 +191,7 @@ test('a node that never joined and has no token says what to do', options, async
   await assert.rejects(start, /node node-1 has not joined yet: create a token with/);
 });
 
-test('a node that joined needs its token no more, and does not use it up', options, async (t) => {
+test('a node that has joined does not need its token again, and does not use it up', options, async (t) => {
   const { controller, start } = await cluster(t);
   const first = await start();
   await until('it is there', () => controller.peers.length === 1);
@@ -201,7 +201,7 @@ test('a node that joined needs its token no more, and does not use it up', optio
   assert.equal(controller.enrolments.length, 1);
 });
 
-test('joining goes on until the controller is there', options, async (t) => {
+test('joining is tried again until the controller answers', options, async (t) => {
   const { controller, start } = await cluster(t);
   await controller.stop();
   const starting = start();

@@ -42,7 +42,7 @@ test('a container within a pod, a pod in the network of the host, and a bundle o
   assert.equal(podOf('{}', undefined), undefined);
 });
 
-test('what is no bundle is refused', () => {
+test('a folder that is no bundle is refused', () => {
   assert.throws(() => podOf('{', undefined));
   assert.throws(() => podOf('{"annotations": 7}', undefined));
 });
@@ -67,7 +67,7 @@ test('a container of Docker is named by node and name, and its networks by their
   });
 });
 
-test('a container without a network of its own is none', () => {
+test('a container without its own network is not listed', () => {
   assert.equal(containerOf(inspected('/web', ''), 'node-1', undefined), undefined);
   assert.equal(containerOf(inspected('/web', null), 'node-1', undefined), undefined);
 });

@@ -18,7 +18,7 @@ interface Lines {
 const skip = isRoot ? noContainerd && `needs ${noContainerd}` : 'needs root';
 const UID = '0e1d8f2c-8f0a-4d40-9a53-3a3f0b6cc9a';
 
-test('a pod that a kubelet makes is known by its name, whatever its annotations say, and again in its next life', {
+test('a pod of a kubelet is identified by its name, not by its annotations, also after it is created again', {
   skip,
   timeout: 240_000,
 }, async (t) => {

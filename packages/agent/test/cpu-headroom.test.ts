@@ -58,7 +58,7 @@ class Cpu {
 const POWER = 1e8;
 const share = (from: number, to: number) => fc.double({ min: from, max: to, noNaN: true });
 
-test('nothing is limited while nothing is lost, however much is copied', () => {
+test('copies are not limited while no packet is lost, at any rate of copies', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(share(0, 0.5), share(0, 0.5))), (loads) => {
       const cpu = new Cpu(POWER);
@@ -77,7 +77,7 @@ test('one burst that is lost limits nothing, and counting ends again', () => {
   assert.equal(rates.at(-1), 0);
 });
 
-test('copies that cost originals go back until nothing is lost, save for a try now and then', () => {
+test('if copies cost originals, copies are reduced until no packet is lost, with a larger budget tried now and then', () => {
   fc.assert(
     fc.property(share(0, 0.9), share(0.2, 3), (originals, copies) => {
       fc.pre(originals + copies > 1);

@@ -31,7 +31,7 @@ const copying = (revision: number): NodeProgram => ({
   deliveries: [{ id: 'u/local', policy: 'u', kind: 'local', interface: 'ids-1/0' }],
 });
 
-test('only the newest of two programs comes into force, and the next run begins with it', async (t) => {
+test('only the newer of two programs takes effect, and the next run begins with it', async (t) => {
   const { changes, open } = start(t);
   const current = open();
   assert.equal(await current.load(), undefined);

@@ -74,7 +74,7 @@ test('the slaves of a bond are refused in its favour, and the bond is taken', ()
 });
 
 for (const linkType of ['bridge', 'openvswitch', 'vrf']) {
-  test(`a port of a device of kind ${linkType} stays a device of its own`, () => {
+  test(`a port of a device of kind ${linkType} stays a separate device`, () => {
     const all = index(link('m', 2, { linkType }), nic('eth0', 3, { master: 2 }), link('tap0', 4, { master: 2 }));
     assert.equal(judge(all.byIfindex.get(3)!, all).edge, undefined);
     assert.equal(judge(all.byIfindex.get(4)!, all).guest, undefined);

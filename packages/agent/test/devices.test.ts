@@ -156,7 +156,7 @@ test('of two providers the first one is believed, and the guest is where the fir
   assert.equal(devices[0]?.guest, 'absent');
 });
 
-test('a device whose guest is absent loses its interface to one whose guest is here, although it had it', () => {
+test('a device with an absent guest loses its interface to a device with a running guest', () => {
   const [tap1, tap2] = [link('tap1', 5), link('tap2', 6)];
   const claimsOf = ({ name }: Link) => [nic(name, 'a', name === 'tap1' ? 'absent' : 'running')];
   const { devices } = identify([tap1, tap2], [], new Map([['a', 5]]), claimsOf);

@@ -39,7 +39,7 @@ function recording(limit?: number) {
   return { recorder, outlet };
 }
 
-test('events that were told without a connection go out with the next one, numbered from 1', async () => {
+test('events from a time without a connection go out with the next connection, numbered from 1', async () => {
   const { recorder, outlet } = recording();
   for (let number = 1; number <= 3; number++) {
     recorder.tell(event(number));
@@ -52,7 +52,7 @@ test('events that were told without a connection go out with the next one, numbe
   assert.equal(outlet.messages[0]?.epoch, recorder.epoch);
 });
 
-test('what is told while connected goes out once, and events of one moment go together', async () => {
+test('events during a connection go out once, and events of one moment go together', async () => {
   const { recorder, outlet } = recording();
   outlet.open(recorder);
   recorder.tell(event(1));
@@ -66,7 +66,7 @@ test('what is told while connected goes out once, and events of one moment go to
   );
 });
 
-test('an event that was told just before a connection opened is not sent twice on it', async () => {
+test('an event from just before a connection opened is sent on it once', async () => {
   const { recorder, outlet } = recording();
   recorder.tell(event(1));
   outlet.open(recorder);
@@ -74,7 +74,7 @@ test('an event that was told just before a connection opened is not sent twice o
   assert.deepEqual(outlet.numbers, [1]);
 });
 
-test('what was not acknowledged is sent again on the next connection, what was is not', async () => {
+test('only events without an acknowledgement are sent again on the next connection', async () => {
   const { recorder, outlet } = recording();
   outlet.open(recorder);
   for (let number = 1; number <= 4; number++) {

@@ -63,7 +63,7 @@ test('a guest is expected where the controller alone says that it is elsewhere, 
   guests.close();
 });
 
-test('what a guest had sent before it left does not bring it back, what it sends afterwards does', async () => {
+test('only frames that a guest sends after it has left show that it is back', async () => {
   const received = { 5: 1000 };
   const { guests, look, arrivals } = watch(received);
   assert.deepEqual(await look(left), ['absent', undefined]);
@@ -100,7 +100,7 @@ test('a guest that an identity provider says is absent runs all the same once it
   guests.close();
 });
 
-test('a device that comes back as another interface starts anew', async () => {
+test('a device that comes back as another interface starts again', async () => {
   const received = { 5: 3 };
   const { guests, look } = watch(received);
   assert.deepEqual(await look(expected), ['running', undefined]);

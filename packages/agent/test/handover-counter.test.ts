@@ -56,7 +56,7 @@ test('packets that a device had carried before its capture was in force are miss
   assert.deepEqual([...missed], [[KEY, 3]]);
 });
 
-test('what the captures had counted on an earlier device is left out of the sum', async () => {
+test('counts of the captures on an earlier device are not part of the sum', async () => {
   const { datapath, pass, carried } = await scene();
   datapath.count(`${CAPTURE.id}/outbound`, 100);
   await pass([]);
@@ -67,13 +67,13 @@ test('what the captures had counted on an earlier device is left out of the sum'
   assert.deepEqual([...missed], [[KEY, 0]]);
 });
 
-test('captures that were taken over say nothing, and none does twice', async () => {
+test('captures that were taken over report nothing, and no capture reports twice', async () => {
   const { pass } = await scene({ received: 9, sent: 9, sentBytes: 900 });
   assert.deepEqual([...(await pass(placed())).missed], []);
   assert.deepEqual([...(await pass(placed())).missed], []);
 });
 
-test('what is captured towards a guest that has left is counted as duplicated, when its device goes', async () => {
+test('packets captured towards a guest that has left count as duplicated when its device disappears', async () => {
   const { datapath, pass } = await scene();
   datapath.count(`${CAPTURE.id}/inbound`, 10);
   await pass(placed());
@@ -122,7 +122,7 @@ const overlapEnds: [how: string, next: PlacedCapture[]][] = [
   ['the device goes', []],
 ];
 for (const [how, next] of overlapEnds) {
-  test(`what a cable carries to a guest that is expected is counted as captured twice at most, until ${how}`, async () => {
+  test(`packets on a cable to an expected guest count as possibly captured twice, until ${how}`, async () => {
     const { datapath, pass } = await scene();
     datapath.count(`${CAPTURE.id}/inbound`, 100);
     await pass([]);
@@ -135,7 +135,7 @@ for (const [how, next] of overlapEnds) {
   });
 }
 
-test('a tap whose guest is expected takes nothing, and so has nothing twice', async () => {
+test('a tap of an expected guest takes no packets, so none counts as captured twice', async () => {
   const { pass } = await scene();
   await pass(placed('absent', { expected: true }));
   assert.deepEqual((await pass(placed('running'))).overlaps, []);

@@ -114,7 +114,7 @@ test('a budget that is in force is kept at the first reading', () => {
   assert.equal(new Device({ known: true }).rate, 0.9 * LINK);
 });
 
-test('counters that went back begin anew, without a jump', () => {
+test('counters that went back begin again, without a jump', () => {
   const headroom = new Headroom(0);
   const reading = { sent: 1e9, copies: 1e8, capacity: LINK };
   headroom.next({ ...reading, at: 0 });

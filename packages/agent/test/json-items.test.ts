@@ -33,13 +33,13 @@ test('gives the items of any list, wherever the stream is cut', () => {
   );
 });
 
-test('takes no more items than asked for, and reads nothing behind them', () => {
+test('takes at most the requested number of items, and reads nothing after them', () => {
   assert.deepEqual(read('[1,2,3]', { most: 3 }), { items: [1, 2, 3], isFull: false });
   assert.deepEqual(read('[1,2,3,4]', { most: 3 }), { items: [1, 2, 3], isFull: true });
   assert.deepEqual(read('[1,2,3,4,no JSON', { most: 3, size: 100 }), { items: [1, 2, 3], isFull: true });
 });
 
-test('refuses what is no whole list, and an item that is too long', () => {
+test('refuses an incomplete list, and an item that is too long', () => {
   for (const text of ['', '[1,2', '{"a":1}', '"[1]"', '{"message":"gone"}']) {
     assert.throws(() => read(text), /there is no whole list/, text);
   }
@@ -89,7 +89,7 @@ test('of 300,000 listed containers 4,096 are looked at, the others are not read,
   assert.ok(written < MANY / 2, `${written} entries were read or under way`);
 });
 
-test('an error instead of a list is told as one, and a list that is too late as well', async (t) => {
+test('an error in place of a list is reported, and so is a list that is too late', async (t) => {
   const socket = await daemon(t, (path, answer) => {
     if (path === '/late') {
       answer.write('[1,');

@@ -86,7 +86,7 @@ test('two domains of one name on two hosts are two interfaces', () => {
   assert.equal(id, '11111111-2222-4333-8444-555555555555/52-54-00-00-00-01');
 });
 
-test('what is no domain is refused', () => {
+test('XML that is not a domain is refused', () => {
   assert.throws(() => parseDomain('<network/>', undefined), /not the XML of a domain/);
   assert.throws(() => parseDomain('<domain><name>', undefined));
   assert.throws(() => parseDomain('<domain><name>a</name></domain>', undefined), /has no UUID/);

@@ -104,7 +104,7 @@ describe('libvirt', { skip, timeout: 240_000 }, () => {
     ]);
   });
 
-  test('a NIC of type user is told as a problem, and is no device', () => {
+  test('a NIC of type user is reported as a problem, and is no device', () => {
     const { problems, devices } = probes[0]!.lines.at(-1)!;
     assert.deepEqual(
       problems?.map(({ code, interface: id }) => [code, id]),
@@ -143,7 +143,7 @@ describe('libvirt', { skip, timeout: 240_000 }, () => {
     await see(0, 'the new NIC', (seen) => seen[`${UUID}/52-54-00-00-00-05`] === 'running');
   });
 
-  test('a NIC whose device is renamed is still that NIC when libvirt is read again', async () => {
+  test('a NIC keeps its identity when its device is renamed and libvirt is read again', async () => {
     hosts[0]!.namespace.ip('link', 'set', 'vnet1', 'name', 'moved0');
     await name('52:54:00:00:00:01', 'web-1/0');
     const devices = await probes[0]!.see('what was read', 'devices', (all) => 'web-1/0' in guests(all), LIMIT);
@@ -153,7 +153,7 @@ describe('libvirt', { skip, timeout: 240_000 }, () => {
     await see(0, 'the ids of before', all('running'));
   });
 
-  test('identities hold while libvirtd is killed and back, and what happened meanwhile is read', async () => {
+  test('identities hold through a kill of libvirtd, and changes of that time are read afterwards', async () => {
     const from = probes[0]!.lines.length;
     await hosts[0]!.stop('SIGKILL');
     await hosts[0]!.start();

@@ -41,7 +41,7 @@ async function holder(t: TestContext, what: 'holdLock' | 'holdPins', folder: str
 }
 
 for (const [what, hold] of Object.entries({ holdLock, holdPins }) as ['holdLock' | 'holdPins', typeof holdLock][]) {
-  test(`${what}: what another process holds is refused, and free when that was killed`, async (t) => {
+  test(`${what}: a folder of another process is refused, and free after a kill of that process`, async (t) => {
     const folder = temporaryFolder(t);
     const child = await holder(t, what, folder);
     await assert.rejects(hold(folder), { message: `another agent uses ${folder}: stop it first` });
@@ -53,33 +53,41 @@ for (const [what, hold] of Object.entries({ holdLock, holdPins }) as ['holdLock'
     (await hold(folder))();
   });
 
-  test(`${what}: a folder of another user, or that others can write, is refused with what to do`, asRoot, async (t) => {
-    const folder = join(temporaryFolder(t), 'folder');
-    mkdirSync(folder, { mode: 0o700 });
-    chmodSync(folder, 0o770);
-    await assert.rejects(hold(folder), {
-      message: `other users may use ${folder} (mode 0770): run "chmod go-rwx ${folder}"`,
-    });
-    chmodSync(folder, 0o700);
-    chownSync(folder, NOBODY, NOBODY);
-    await assert.rejects(hold(folder), /belongs to user 65534: remove it, or give another directory/);
-    chownSync(folder, 0, 0);
-    (await hold(folder))();
-  });
+  test(
+    `${what}: a folder that belongs to another user, or that others can write, is refused with the remedy`,
+    asRoot,
+    async (t) => {
+      const folder = join(temporaryFolder(t), 'folder');
+      mkdirSync(folder, { mode: 0o700 });
+      chmodSync(folder, 0o770);
+      await assert.rejects(hold(folder), {
+        message: `other users may use ${folder} (mode 0770): run "chmod go-rwx ${folder}"`,
+      });
+      chmodSync(folder, 0o700);
+      chownSync(folder, NOBODY, NOBODY);
+      await assert.rejects(hold(folder), /belongs to user 65534: remove it, or give another directory/);
+      chownSync(folder, 0, 0);
+      (await hold(folder))();
+    },
+  );
 
-  test(`${what}: a folder in one that all can write is refused, and in a sticky one taken`, asRoot, async (t) => {
-    const above = join(temporaryFolder(t), 'above');
-    const folder = join(above, 'folder');
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    chmodSync(above, 0o777);
-    await assert.rejects(hold(folder), {
-      message: `all users may write ${above}, so they can replace ${folder}: run "chmod o-w ${above}"`,
-    });
-    chmodSync(above, 0o1777);
-    (await hold(folder))();
-  });
+  test(
+    `${what}: a folder inside a folder that all can write is refused, and accepted if that is sticky`,
+    asRoot,
+    async (t) => {
+      const above = join(temporaryFolder(t), 'above');
+      const folder = join(above, 'folder');
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      chmodSync(above, 0o777);
+      await assert.rejects(hold(folder), {
+        message: `all users may write ${above}, so they can replace ${folder}: run "chmod o-w ${above}"`,
+      });
+      chmodSync(above, 0o1777);
+      (await hold(folder))();
+    },
+  );
 
-  test(`${what}: a user without rights can neither lock the folder nor what is in it`, asRoot, async (t) => {
+  test(`${what}: a user without rights can lock neither the folder nor a file in it`, asRoot, async (t) => {
     const folder = temporaryFolder(t);
     chmodSync(folder, 0o755);
     const free = await hold(folder);

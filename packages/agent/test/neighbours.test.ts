@@ -63,22 +63,26 @@ test('the underlay is the first global address of the mirror device', options, a
   await see('its new address', 'underlay', ({ underlay }) => underlay?.address === '10.98.0.4');
 });
 
-test('a neighbour is resolved without traffic, and what we added is remembered and taken back', options, async (t) => {
-  const { here, record, probe } = cabled(t);
-  const running = probe('10.98.0.2');
-  const { see } = bound(running);
-  assert.deepEqual(await see('the next hop', 'hops', (hops) => hops['10.98.0.2']?.state === 'resolved'), {
-    '10.98.0.2': resolved,
-  });
-  assert.match(here.ip('neigh', 'show', 'dev', 'u0'), /10\.98\.0\.2 .*managed/);
-  assert.equal(JSON.parse(readFileSync(record, 'utf8')).length, 1);
-  await running.stop();
-  assert.match(here.ip('neigh', 'show', 'dev', 'u0'), /10\.98\.0\.2 .*managed/);
-  const release = new Probe(t, here, 'release', record);
-  await until('the entry is gone', () => here.ip('neigh', 'show', 'dev', 'u0') === '');
-  await until('the file is gone', () => !existsSync(record));
-  await release.stop();
-});
+test(
+  'a neighbour is resolved without traffic, and our entries are remembered and removed again',
+  options,
+  async (t) => {
+    const { here, record, probe } = cabled(t);
+    const running = probe('10.98.0.2');
+    const { see } = bound(running);
+    assert.deepEqual(await see('the next hop', 'hops', (hops) => hops['10.98.0.2']?.state === 'resolved'), {
+      '10.98.0.2': resolved,
+    });
+    assert.match(here.ip('neigh', 'show', 'dev', 'u0'), /10\.98\.0\.2 .*managed/);
+    assert.equal(JSON.parse(readFileSync(record, 'utf8')).length, 1);
+    await running.stop();
+    assert.match(here.ip('neigh', 'show', 'dev', 'u0'), /10\.98\.0\.2 .*managed/);
+    const release = new Probe(t, here, 'release', record);
+    await until('the entry is gone', () => here.ip('neigh', 'show', 'dev', 'u0') === '');
+    await until('the file is gone', () => !existsSync(record));
+    await release.stop();
+  },
+);
 
 test('a neighbour that is not needed any more after a restart is taken back', options, async (t) => {
   const { here, record, probe } = cabled(t);

@@ -169,7 +169,7 @@ describe('open vswitch', { skip, timeout: 240_000 }, () => {
     await see('it is the NIC again', (all) => named(all, 'tap1')?.identity?.id === PORT);
   });
 
-  test('identities hold while the database is killed and back, and what happened since is read', async () => {
+  test('identities hold through a kill of the database, and later changes are read afterwards', async () => {
     const from = at.probe.lines.length;
     await at.host.stopDatabase();
     await at.host.startDatabase();

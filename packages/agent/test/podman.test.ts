@@ -92,7 +92,7 @@ describe('podman', { skip, timeout: 240_000 }, () => {
     await see('it is back', (all) => (all['container/node-1/web/eth0']?.ifindex ?? old) > old);
   });
 
-  test('identities hold while the API is not served, and what happened meanwhile is read', async () => {
+  test('identities hold while the API is not served, and changes of that time are read afterwards', async () => {
     await host.stopServing();
     const from = probe.lines.length;
     await host.start('new');

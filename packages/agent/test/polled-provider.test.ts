@@ -50,7 +50,7 @@ test('a device that may be one of its guests makes it read, and another does not
   assert.deepEqual(ids(polled), [[4, 'a']]);
 });
 
-test('a hint makes it read, and what has changed is told once', async (t) => {
+test('a hint makes it read, and a change is reported once', async (t) => {
   let now = listing('veth1', 'a');
   const { polled, source } = provider(t, () => now);
   polled.look([link('veth1', 4)]);

@@ -77,7 +77,7 @@ describe('software', () => {
 });
 
 describe('the kernel', () => {
-  test('what refuses the smallest program says what to look for', () => {
+  test('a refusal of the smallest program says where to look', () => {
     assertCheck(judgeBpf(undefined), 'ok', /loads/);
     assertCheck(judgeBpf('EPERM'), 'failed', /EPERM/, /seccomp/);
     assertCheck(judgeBpf('ENOSYS'), 'failed', /no bpf system call/, /CONFIG_BPF_SYSCALL/);
@@ -116,7 +116,7 @@ describe('the kernel', () => {
     );
   });
 
-  test('what is missing is a failure, or a warning that says what will not work', () => {
+  test('a missing feature is a failure, or a warning that says which function will not work', () => {
     assertCheck(judgeHoldQueue('ENOENT'), 'warning', /migrates/, /sch_tbf/);
     assertCheck(judgeJit(false), 'warning', /interpreted/, /bpf_jit_enable/);
     assertCheck(judgeBtf(false), 'failed', /types/, /CONFIG_DEBUG_INFO_BTF/);
@@ -237,7 +237,7 @@ describe('certificate and clock', () => {
     assertCheck(judge({ error: 'no PEM' }, '2026-06-01'), 'failed', /no PEM/, /remove it/);
   });
 
-  test('what is in the place of a certificate is neither waited for nor read whole', async (t) => {
+  test('a special or large file in place of a certificate is neither waited for nor read whole', async (t) => {
     const folder = temporaryFolder(t);
     const put = (name: string) => join(folder, name, 'node.crt');
     for (const name of ['none', 'pipe', 'large', 'folder']) {
@@ -298,7 +298,7 @@ describe('the mirror device', () => {
     ['has another address', {}, '10.0.0.9', /10\.0\.0\.1, but not 10\.0\.0\.9/, /--mirror-address/],
   ];
   for (const [what, more, address, found, remedy] of cases) {
-    test(`that ${what} fails a node that is to join, and warns one that has joined`, () => {
+    test(`a mirror device that ${what} fails the check before joining, and is a warning after it`, () => {
       assertCheck(judgeMirrorDevice({ ...facts, ...more }, { address, joined: false }), 'failed', found, remedy);
       assertCheck(judgeMirrorDevice({ ...facts, ...more }, { address, joined: true }), 'warning', found, remedy);
     });

@@ -83,7 +83,7 @@ test('providers are asked in their order', async (t) => {
   await identities.close();
 });
 
-test('what was said last holds after a restart, until it is said anew', async (t) => {
+test('the last claims of a provider hold after a restart, until it claims again', async (t) => {
   const file = join(temporaryFolder(t), 'identities.json');
   const before = new Told('libvirt');
   const first = new Identities({ providers: [before], record: await IdentityRecord.load(file, testLog) });
@@ -100,7 +100,7 @@ test('what was said last holds after a restart, until it is said anew', async (t
   await identities.close();
 });
 
-test('what a provider said that is switched off now does not hold', async (t) => {
+test('claims of a provider that is now switched off do not hold', async (t) => {
   const file = join(temporaryFolder(t), 'identities.json');
   const before = new Told('libvirt');
   const first = new Identities({ providers: [before], record: await IdentityRecord.load(file, testLog) });

@@ -118,7 +118,7 @@ test('the name of a cluster is read from corosync.conf', () => {
   assert.equal(clusterName('totem {\n}\n'), undefined);
 });
 
-test('a file as large as can be is read at once, whatever spaces are in it', () => {
+test('the largest possible file is read at once, with any spaces in it', () => {
   const spaces = ' '.repeat(1_000_000);
   const from = performance.now();
   assert.equal(parseGuestConfig(`description: a${spaces}b\n[a]${spaces}b\nname: web-1${spaces}\n`).name, 'web-1');

@@ -277,7 +277,7 @@ test('copies for a device that cannot be mirrored go nowhere, and never to its i
   );
 });
 
-test('of a macvtap device, which is the own end of the guest, what the guest sends is at egress', () => {
+test("a macvtap device is the guest's own end: the guest's packets are captured at egress", () => {
   const alias = 'mirrorplane:kind=vm;id=mv-1/0';
   const { devices } = identify([link('macvtap0', 9, { linkType: 'macvtap', alias }), link('tap-ids', 6)], []);
   const { state } = reconcile(program({ captures: [capture({ id: 'p1/mv', source: 'mv-1/0' })] }), around({ devices }));
@@ -290,7 +290,7 @@ test('of a macvtap device, which is the own end of the guest, what the guest sen
   );
 });
 
-test('a macvtap device gets no copies, and the policy is told why', () => {
+test('a macvtap device gets no copies, and the policy shows the reason', () => {
   const alias = 'mirrorplane:kind=vm;id=mv-1/0';
   const { devices } = identify([link('macvtap0', 9, { linkType: 'macvtap', alias })], []);
   const { state, problems: found } = reconcile(
@@ -304,7 +304,7 @@ test('a macvtap device gets no copies, and the policy is told why', () => {
   );
 });
 
-test('a capture is refused where all its hooks are, and goes on with the reason where one is left', () => {
+test('a capture is refused if all its hooks are, and continues with the reason if one is left', () => {
   const result = reconcile(program({ captures: [capture(), capture({ id: 'p1/ids', source: 'ids-1/0' })] }), around());
   const outbound = { id: 'p1/web-1/0/outbound', ifindex: 5, code: 'HOOK_OCCUPIED', message: 'taken' } as const;
   const inbound = { ...outbound, id: 'p1/web-1/0/inbound' };
@@ -328,7 +328,7 @@ function guestOf(id: string, guest: 'running' | 'absent' | undefined): NodeDevic
   return DEVICES.map((device) => (device.identity?.id === id && guest ? { ...device, guest } : device));
 }
 
-test('a source whose guest is elsewhere stands by', () => {
+test('a source stands by while its guest is on another node', () => {
   for (const guest of ['running', 'absent', undefined] as const) {
     const { state } = reconcile(program({ captures: [capture()] }), around({ devices: guestOf('web-1/0', guest) }));
     const standby = state.captures.map((hook) => hook.standby ?? false);
@@ -352,7 +352,7 @@ test('the captures at a cable do not stand by for a guest that is expected, thos
   }
 });
 
-test('a guest that has moved to another bridge is sought on that one alone, whatever the table of the first one says', () => {
+test('a guest that has moved to another bridge is looked up on the new bridge only', () => {
   const inbound = reconcile(program({ captures: [capture()] }), around()).state.captures[0]!;
   const captures = [5, 6].map((ifindex) => ({ ...inbound, hook: 'egress' as const, ifindex }));
   const mac = '02:00:00:00:00:01';
@@ -413,13 +413,13 @@ for (const [what, deliveries, guest, used] of choices) {
   });
 }
 
-test('a destination whose device is gone gets its copies where it is', () => {
+test('copies for a destination without a device here go to its new node', () => {
   const devices = DEVICES.filter(({ identity }) => identity?.id !== 'ids-1/0');
   const { state } = reconcile(program({ captures: [capture()], deliveries: [onward, ERSPAN] }), around({ devices }));
   assert.deepEqual([...new Set(state.captures.map(({ delivery }) => delivery))], [ERSPAN.id]);
 });
 
-test('a destination that is about to come is told, and what its guest sends of copies is stopped unless the policy allows it', () => {
+test('the delivery of an arriving destination says so, and its feedback is dropped unless the policy allows it', () => {
   const of = (standby: NodeProgram['standby'], allowFeedback?: true) => {
     const deliveries: Delivery[] = [{ ...LOCAL, ...(allowFeedback && { allowFeedback }) }];
     const [delivery] = reconcile(program({ deliveries, standby }), around()).state.deliveries;
@@ -458,7 +458,7 @@ test('copies are held for a destination behind a tap that may leave, and let go 
   assert.equal(handoverOf([LOCAL, ERSPAN], 'running', 'tun'), undefined, 'it does not migrate');
 });
 
-test('tells of every policy whose copies are throttled at a device, and of no other', () => {
+test('reports every policy with throttled copies at a device, and no other policy', () => {
   const throttled = new Set([2]);
   const other: Delivery = { ...ERSPAN, id: 'p2/local', policy: 'p2', kind: 'local', interface: 'ids-1/0' } as Delivery;
   const deliveries = [ERSPAN, EDGE, other];

@@ -27,14 +27,14 @@ test('ours waits a minute at most', () => {
   assert.deepEqual(new Set(moves.slice(-4).map((at, i, all) => at - (all[i - 1] ?? at - 60_000))), new Set([60_000]));
 });
 
-test('somebody who came in front once or twice is no rival', () => {
+test('a program that came in front once or twice is no rival', () => {
   const rivals = new Rivals();
   fight(rivals, 1000);
   assert.ok(!rivals.isDisputed(HOOK, 1000));
   assert.ok(!rivals.isDisputed('egress-5-capture_egress', 1000));
 });
 
-test('the dispute is over when nobody has come in front for five seconds, and begins anew after that', () => {
+test('the dispute is over after five seconds without a program in front, and begins again after that', () => {
   const rivals = new Rivals();
   fight(rivals, 2000);
   assert.ok(rivals.isDisputed(HOOK, 6000));

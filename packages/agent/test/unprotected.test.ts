@@ -30,7 +30,7 @@ test('a few packets of neighbours and routes are no service traffic', () => {
   assert.equal(run(new Unprotected(), 0, 60, { originals: 2000, copies: 10_000 }), false);
 });
 
-test('what two readings of different moments differ by is none either', () => {
+test('the difference of two readings from different moments is no service traffic', () => {
   assert.equal(run(new Unprotected(), 0, 60, { originals: 1_000_000, copies: 100_000_000 }), false);
 });
 

@@ -104,7 +104,7 @@ test('closed, no further run begins, not even one that waits for its pause', asy
   assert.equal(runs, 1);
 });
 
-test('work is done in the order in which it was asked for, whatever fails before it', async () => {
+test('work is done in the order of the calls, also after a failure', async () => {
   const serial = new Serial();
   const order: number[] = [];
   const slow = gate();
@@ -143,7 +143,7 @@ for (const [name, replace] of [
   });
 }
 
-test('until gives what is found, takes 0 and the empty text for something, and names what it waited for in vain', async () => {
+test('until returns the found value, also 0 and the empty text, and names the missing value at its limit', async () => {
   let looks = 0;
   assert.equal(await until('a number', () => (++looks < 3 ? undefined : 0)), 0);
   assert.equal(looks, 3);
@@ -163,7 +163,7 @@ test('atMost ends with the promise or with the limit, and never rejects', async 
   await atMost(new Promise(() => {}), 5);
 });
 
-test('what was opened first is closed last, all of it, and once', async () => {
+test('resources are closed in the reverse order of opening, each of them once', async () => {
   const closed: string[] = [];
   const closers = new Closers();
   closers.add(() => closed.push('store'));

@@ -45,7 +45,7 @@ async function capture(more: { threshold?: number; skipVlanId?: number } = {}): 
 }
 
 for (const direction of ['outbound', 'inbound'] as const) {
-  test(`${direction}: every kind of packet goes on unchanged and is counted as copied`, async () => {
+  test(`${direction}: every kind of packet passes unchanged and is counted as copied`, async () => {
     const source = await capture();
     const { ifindex } = world.devices.vm;
     for (const [name, frame] of frames) {

@@ -87,7 +87,7 @@ test('the inner frame comes out of what Scapy wrapped, byte for byte, and is han
   assert.deepEqual([local.received, local.delivered, edge.received.packets, unknown], [all, all, 0, 0]);
 });
 
-test('what is not ERSPAN II of a known sender goes on unchanged', async () => {
+test('packets other than ERSPAN II of a known sender pass unchanged', async () => {
   const count = await terminate();
   const inner = frames.get('ipv4-udp')!;
   const foreign = world.nextHop.destinationMac;
@@ -125,7 +125,7 @@ test('what is not ERSPAN II of a known sender goes on unchanged', async () => {
   );
 });
 
-test('a known sender that does not prove whose copies it sends is refused, and counted by what is wrong', async () => {
+test('copies of a known sender with a wrong proof are refused, and counted by their error', async () => {
   const count = await terminate();
   const inner = frames.get('ipv4-udp')!;
   const cases: [string, Partial<ErspanRequest>, 'staleSession' | 'wrongAddress'][] = [

@@ -26,7 +26,7 @@ test('every code has a row, one, with title, meaning and remedy', () => {
   }
 });
 
-test('what is shown as a state has no HTTP status of a failure, and what is an answer has', () => {
+test('codes of states have no HTTP status of a failure, and codes of answers have one', () => {
   for (const code of CODES) {
     const isState = placesOf(code).some((place) => place === 'status' || place === 'node' || place === 'warning');
     assert.equal(CATALOGUE[code].status === 200, isState, code);

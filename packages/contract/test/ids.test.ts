@@ -16,7 +16,7 @@ import {
 
 const UID = 'b3f0c5a6-0000-4000-8000-000000000001';
 
-test('one direction of a capture leads back to the capture, whatever slashes the interface has', () => {
+test('one direction of a capture leads back to the capture, also for an interface with slashes', () => {
   for (const source of ['web-1/0', 'web-1', 'pod/default/web/eth0', 'to/node-1', 'edge']) {
     const capture = captureId(UID, source);
     for (const direction of ['inbound', 'outbound'] as const) {
@@ -26,7 +26,7 @@ test('one direction of a capture leads back to the capture, whatever slashes the
   }
 });
 
-test('a capture is not taken for that of an interface whose id begins alike', () => {
+test('two interfaces with ids of the same beginning have different captures', () => {
   assert.notEqual(captureOfHook(hookCaptureId(captureId(UID, 'web-1/0'), 'inbound')), captureId(UID, 'web-1'));
 });
 

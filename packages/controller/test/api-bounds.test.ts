@@ -13,7 +13,7 @@ import { Bench, temporaryFolder } from './harness.ts';
 
 const options = { timeout: 120_000 };
 
-test('only so many streams of events are read at a time, and other requests go on', options, async (t) => {
+test('the number of open event streams is limited, and other requests continue', options, async (t) => {
   const bench = await Bench.start(t);
   const [host, port] = bench.controller.addresses[0]!.split(':');
   const open = () =>
@@ -62,7 +62,7 @@ test('a body of many fields, levels or items is refused at once', options, async
   }
 });
 
-test('a request whose head does not come is ended', options, async (t) => {
+test('a request is ended if its head does not arrive', options, async (t) => {
   const bench = await Bench.start(t);
   const [host, port] = bench.controller.addresses[0]!.split(':');
   const socket = connect(Number(port), host);

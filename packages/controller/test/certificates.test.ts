@@ -32,7 +32,7 @@ test('of the authority it is said half a year before', () => {
   assert.equal(authorityProblem(END, END + 1)?.code, 'CERTIFICATE_ENDED');
 });
 
-test('a controller whose authority ends says so when it starts, and shows when', async (t) => {
+test('a controller reports at its start that its authority will end, and shows the date', async (t) => {
   const bench = await Bench.start(t);
   const told = async () => (await bench.get('/api/v1/events?kind=certificateEnding')).body.items;
   assert.deepEqual(await told(), []);

@@ -12,7 +12,7 @@ function start() {
   return { live, says };
 }
 
-test('what a node has said since the last judgement is judged when it is asked for, once', () => {
+test('new claims are judged once, when the first answer about them is needed', () => {
   const { live, says } = start();
   let judged = 0;
   live.claims.judgeBy(() => {

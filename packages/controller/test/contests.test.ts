@@ -58,7 +58,7 @@ function sentTo({ program }: TestAgent): string[] {
   return program?.deliveries.flatMap((delivery) => (delivery.kind === 'erspan' ? [delivery.address] : [])) ?? [];
 }
 
-test('a claim of a running guest takes nothing from the node that has it, and both are told', async (t) => {
+test('a claim of a running guest takes nothing from the node that has the interface, and both nodes show it', async (t) => {
   const { bench, one, three, told, place } = await start(t);
   three.inventory(vmDevice('mon-1/0', 9, { guest: 'running' }));
   for (const node of ['node-2', 'node-3']) {
@@ -80,7 +80,7 @@ test('a claim of a running guest takes nothing from the node that has it, and bo
   );
 });
 
-test('a claim to a source is not captured, until the node that has it lets go', async (t) => {
+test('a claimed source is not captured until the node that has it reports it no longer', async (t) => {
   const { one, three, told, problems, place } = await start(t);
   assert.equal(three.program?.captures.length, 1, 'every node of the pool is prepared');
   three.inventory(vmDevice('app-1/0', 9, { guest: 'running' }));
@@ -113,7 +113,7 @@ test('a claim from another communication domain is no device, and nothing to the
   await until('node-1 sends nothing', () => sentTo(one).length === 0);
 });
 
-test('an interface that is bound is on its node or nowhere, whatever other nodes say, until it is released', async (t) => {
+test('a bound interface is on its node or on none, until it is released', async (t) => {
   const { bench, one, two, three, told, problems, place } = await start(t);
   const bind = (boundTo: string | undefined) =>
     bench.put('/api/v1/interfaces/mon-1%2F0', { kind: 'vm', ...(boundTo && { boundTo }) });
@@ -162,7 +162,7 @@ test('an edge takes no binding: it is on the node of its declaration', async (t)
   assert.deepEqual([reply.status, reply.body.errors[0].field], [400, 'boundTo']);
 });
 
-test('what an agent says of a kind, a name or a network counts where it has the interface', async (t) => {
+test("an agent's kind, name or network of an interface counts only if its node has the interface", async (t) => {
   const { bench, one, three, told } = await start(t);
   const other = vmDevice('app-1/0', 9);
   three.inventory({ ...other, identity: { ...other.identity!, kind: 'nfv', name: 'mine', network: 'red' } });
@@ -202,7 +202,7 @@ test('a second device is prepared for while it may be that of a migration, and i
   await told('node-3', 'INTERFACE_DUPLICATE');
 });
 
-test('a node whose claim is refused adds no counts and no events, also at once and after a restart of the controller', async (t) => {
+test('a node with a refused claim adds no counts and no events, at once and after a restart of the controller', async (t) => {
   const { bench, one, three, problems, told } = await start(t);
   const { uid } = (await bench.get('/api/v1/policies/p')).body;
   const events = async () =>

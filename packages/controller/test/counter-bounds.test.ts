@@ -119,7 +119,7 @@ test('the first count of a capture is bounded by the age of its policy', options
   assert.equal(await matched(), 0);
 });
 
-test('what is no count ends the connection', options, async (t) => {
+test('a value that is no count ends the connection', options, async (t) => {
   const { bench, agents, uid, send } = await cluster(t);
   const [web] = agents as [TestAgent];
   const credentials = await bench.credentials('node-1');

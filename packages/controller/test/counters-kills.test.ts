@@ -153,7 +153,7 @@ function run(node: Node, step: Step): void {
   }
 }
 
-test('after every report the totals are what was counted, whoever was killed before it, and in whatever order', () => {
+test('after every report the totals equal the counted packets, after any kills in any order', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
       const node = new Node();
@@ -185,7 +185,7 @@ test('where room is needed, what left first is given up first, and nothing that 
   assert.deepEqual(names.ids(), new Set(['c']));
 });
 
-test('what has left is given up with the first report after it that is saved, and not before', () => {
+test('counters of a removed entry are given up with the first saved report after its removal, and not before', () => {
   const node = new Node();
   const steps = (list: string[]) => {
     for (const one of list) {

@@ -48,7 +48,7 @@ test('totals follow a report within an epoch, and go on from there in the next',
   assert.equal(totals.sums()?.unknownErspan, 37);
 });
 
-test('a capture that leaves the reports keeps its counts, and one that counts anew from 0 does not fall', () => {
+test('a capture that leaves the reports keeps its counts, and a capture that restarts from 0 does not fall', () => {
   const totals = new CounterTotals();
   totals.take(report('a', 10));
   totals.take({ ...report('a', 0), captures: [] });
@@ -59,7 +59,7 @@ test('a capture that leaves the reports keeps its counts, and one that counts an
   assert.deepEqual(matched(totals), counts(15));
 });
 
-test('what counts anew and has overtaken its old count before it is reported is added to it, and not taken for its growth', () => {
+test('a new life of a counter is added to the old count, also if the new count is already higher', () => {
   const lived = (life: number, packets: number): CounterReport => {
     const one = report('a', packets);
     return {
@@ -120,7 +120,7 @@ test('a reading of an agent is acknowledged when totals with it are on the disk,
   assert.deepEqual(agents[1]!.countersSaved, []);
 });
 
-test('what was counted for a policy that is gone is forgotten', () => {
+test('counts of a deleted policy are forgotten', () => {
   const totals = new CounterTotals();
   totals.take(report('a', 10));
   totals.prune((uid) => uid !== 'u');

@@ -31,7 +31,7 @@ async function node(t: test.TestContext, ...devices: Device[]): Promise<{ bench:
   return { bench, agent };
 }
 
-test('a policy that names an interface on a bridge is told that it is a bridge, as source and as destination', async (t) => {
+test('a policy with an interface on a bridge shows that the device is a bridge, as source and as destination', async (t) => {
   const { bench } = await node(t, vmDevice('web-1/0', 5, { name: 'br0', linkType: 'bridge', notMirrorable: BRIDGE }));
   const source = await bench.post(`${api}/policies`, { name: 'p', sources: ['web-1/0'], destination: 'ids-1/0' });
   assert.deepEqual([source.status, refusals(source)], [422, ['POLICY_SOURCE_UNSUPPORTED sources[0]']]);

@@ -103,7 +103,7 @@ function done(before: PolicyRecord | undefined, after: PolicyRecord | undefined)
   });
 }
 
-test('policies: each way to change one is an event of its own, that says what was changed', () => {
+test('policies: each kind of change has its own event, which names the changed fields', () => {
   assert.deepEqual(done(undefined, record()), [
     'policyCreated: the policy was created: 1 source to ids-1/0, all, 100 %',
   ]);
@@ -132,7 +132,7 @@ const changes = (states: PolicyStates, all: Judged[], now = 0, awaited: string[]
 const brief = (drafts: EventDraft[]) =>
   drafts.map(({ previousState = '-', state, cause }) => `${previousState} > ${state} by ${cause.kind} ${cause.name}`);
 
-test('states: told when they change, or their reasons do, and not when only a number in a message does', () => {
+test('states: reported when they or their reasons change, and not for a new number in a message', () => {
   const states = new PolicyStates(START);
   assert.deepEqual(brief(changes(states, [judged('active')])), ['- > active by operator admin']);
   assert.deepEqual(changes(states, [judged('active')]), []);
@@ -146,7 +146,7 @@ test('states: told when they change, or their reasons do, and not when only a nu
   assert.deepEqual(brief(changes(states, [disabled])), ['active > disabled by operator admin']);
 });
 
-test('states: a policy that was deleted and created anew begins without a state before', () => {
+test('states: a policy that was deleted and created again begins without an earlier state', () => {
   const states = new PolicyStates(START);
   changes(states, [judged('active')]);
   assert.deepEqual(changes(states, []), []);
@@ -165,7 +165,7 @@ test('states: more reasons than an event holds are counted, and compared after a
   assert.deepEqual(brief(changes(states, [judged('active')])), ['degraded > active by controller controller']);
 });
 
-test('states: what was told of an earlier policy of the same name is not taken for this one', () => {
+test('states: events of an earlier policy of the same name do not count for the new one', () => {
   const earlier: Event = {
     id: 1,
     at: '2026-01-01T00:00:00.000Z',

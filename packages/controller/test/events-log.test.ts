@@ -80,7 +80,7 @@ test('where lines in the middle are damaged, all others are kept, with their num
   await log.close();
 });
 
-test('the newest events are kept, in memory and in the file, and what agents told stays known', async (t) => {
+test("the newest events are kept, in memory and in the file, and the numbers of agents' events stay known", async (t) => {
   const file = fileOf(t);
   const log = await EventLog.open(file, { ...options, limit: 10 });
   await log.take('node-1', 'e', told(1, 3), translate);
@@ -98,7 +98,7 @@ test('the newest events are kept, in memory and in the file, and what agents tol
   await again.close();
 });
 
-test('an event of an agent is kept once however often it is sent, also across a restart', async (t) => {
+test('an event of an agent is stored once although it is sent several times, also across a restart', async (t) => {
   const file = fileOf(t);
   let log = await EventLog.open(file, options);
   const both = [log.take('node-1', 'e', told(1, 2), translate), log.take('node-1', 'e', told(1, 3), translate)];
@@ -113,7 +113,7 @@ test('an event of an agent is kept once however often it is sent, also across a 
   await log.close();
 });
 
-test('a change whose event a kill has prevented is told by the next start, once', async (t) => {
+test('if a kill has prevented the event of a change, the next start writes it once', async (t) => {
   const file = fileOf(t);
   let log = await EventLog.open(file, { ...options, limit: 4 });
   await log.noteDecision(7, [draft('seven')]);
@@ -151,7 +151,7 @@ test('a gap in the numbers of an agent becomes one event that says how many are 
   await log.close();
 });
 
-test('what one process has acknowledged is there after it was killed, 4 times, and numbers grow', async (t) => {
+test('acknowledged events are there after each of 4 kills of the process, and numbers grow', async (t) => {
   const file = fileOf(t);
   let last = 0;
   for (let kill = 0; kill < 4; kill++) {

@@ -51,7 +51,7 @@ const repaired = (seq: number, more: Partial<AgentEvent> = {}): AgentEvent => {
 };
 const telling = (epoch: string, ...events: AgentEvent[]): EventsMessage => ({ type: 'events', epoch, events });
 
-test('what an operator does to a policy, or is refused, is told with who did it', options, async (t) => {
+test('changes and refused changes of a policy are events with the name of the operator', options, async (t) => {
   const bench = await Bench.start(t);
   await bench.cluster('node-1');
   await bench.declare('web-1/0', 'ids-1/0');
@@ -81,7 +81,7 @@ test('what an operator does to a policy, or is refused, is told with who did it'
   assert.ok(told.every(({ cause }) => cause.name === 'admin'));
 });
 
-test('agents that come and go, their devices, and the states of policies are told', options, async (t) => {
+test('connections of agents, their devices, and the states of policies are events', options, async (t) => {
   const { bench, agent } = await running(t);
   await bench.must('POST', '/api/v1/policies', POLICY);
   const program = await until('the program', () => agent.programs.find(({ captures }) => captures.length > 0));
@@ -123,7 +123,7 @@ test('agents that come and go, their devices, and the states of policies are tol
   assert.deepEqual(kinds, ['nodeConnected', 'interfaceMigrating', 'interfaceMigrated']);
 });
 
-test('what an agent tells is kept once and acknowledged when it is, also across a restart', options, async (t) => {
+test('an event of an agent is stored once and acknowledged afterwards, also across a restart', options, async (t) => {
   const { bench, agent } = await running(t);
   const { uid } = await bench.must('POST', '/api/v1/policies', POLICY);
   agent.send(telling('e1', repaired(1), repaired(2, { policy: uid, count: 3 })));
@@ -153,7 +153,7 @@ test('what an agent tells is kept once and acknowledged when it is, also across 
   assert.ok(told[2]!.id > before, 'ids grow across the restart');
 });
 
-test('a start by itself changes no state, and an agent that cannot enrol is told of', options, async (t) => {
+test('a start of the controller changes no state, and an agent that cannot enrol is reported', options, async (t) => {
   const { bench } = await running(t);
   await bench.must('PUT', '/api/v1/policies/ids', { ...POLICY, enabled: false });
   await eventually(bench, 'policyStateChanged', 0, ({ state }) => state === 'disabled');
@@ -170,7 +170,7 @@ test('a start by itself changes no state, and an agent that cannot enrol is told
   assert.deepEqual([changed.previousState, changed.state === 'disabled'], ['disabled', false]);
 });
 
-test('a stream goes on where it ended, without a gap and without a repetition', options, async (t) => {
+test('a stream continues after its last event, without a gap and without a repetition', options, async (t) => {
   const { bench, agent } = await running(t);
   const from = await last(bench);
   const reader = await stream(bench, '?kind=repaired');
@@ -250,7 +250,7 @@ async function readUntil(reading: EventStream, wanted: string): Promise<string> 
   return text;
 }
 
-test('a stream says which events are not kept any more, and goes on with the oldest that is', options, async (t) => {
+test('a stream says which events are no longer kept, and continues with the oldest kept one', options, async (t) => {
   const { log, append } = await smallLog(t, 10);
   await append(25);
   const reading = new EventStream(log, { after: 3, wanted: () => true });
@@ -262,7 +262,7 @@ test('a stream says which events are not kept any more, and goes on with the old
   beyond.destroy();
 });
 
-test('a reader that is slow costs no memory, and is told of the gap', options, async (t) => {
+test('a slow reader costs no memory, and is told of the gap', options, async (t) => {
   const { log, append } = await smallLog(t, 10);
   const reading = new EventStream(log, { after: 0, wanted: () => true });
   for (let round = 0; round < 30; round++) {

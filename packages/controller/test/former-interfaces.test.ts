@@ -88,7 +88,7 @@ test('interfaces of a node that is deleted end with it, and those that have move
   await lists('web-1/0');
 });
 
-test('of a node whose interfaces change all the time only so many are remembered', options, async (t) => {
+test('a limited number of former interfaces is remembered for a node with constant changes', options, async (t) => {
   const { bench, agent, listed } = await start(t);
   for (let round = 0; round < 4; round++) {
     const devices = Array.from({ length: 500 }, (_, at) => vmDevice(`vm-${round}-${at}/0`, round * 500 + at + 1));

@@ -9,7 +9,7 @@ function told(kind: EventDraft['kind'], node: string, more: Partial<EventDraft> 
   return { kind, object, node, policy: 'ids', message: '', cause: { kind: 'agent', name: node }, ...more };
 }
 
-test('a move is measured when the node that the guest has left has told of its end', () => {
+test("a move is measured when the guest's earlier node has reported its end", () => {
   const costs = new HandoverCosts();
   assert.deepEqual(costs.take(told('captureAttached', 'b', { ms: 4.2, missed: 0 })), []);
   const [measured, ...others] = costs.take(told('captureDetached', 'a', { duplicated: 1 }));
@@ -24,7 +24,7 @@ test('a move is measured when the node that the guest has left has told of its e
   assert.deepEqual(costs.take(told('captureDetached', 'a', { duplicated: 1 })), []);
 });
 
-test('what is not known of a move is not made up', () => {
+test('unknown numbers of a move stay unknown', () => {
   const costs = new HandoverCosts();
   costs.take(told('captureAttached', 'b', { ms: 4 }));
   const [measured] = costs.take(told('captureDetached', 'a'));

@@ -44,7 +44,7 @@ test('every route refuses a query parameter that it does not know, and names it'
   assert.equal((await bench.get('/healthz')).status, 200);
 });
 
-test('a list comes in pages, each item once, whatever goes in between', async (t) => {
+test('a list comes in pages, each item once, also if items are deleted in between', async (t) => {
   const bench = await Bench.start(t);
   await bench.cluster();
   const ids = ['a', 'b', 'c/0', 'c/1', 'd'];

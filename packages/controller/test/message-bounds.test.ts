@@ -33,7 +33,7 @@ async function refused(agent: TestAgent, message: string): Promise<number> {
   return code;
 }
 
-test('what is larger than a hello may be is not read before the hello', options, async (t) => {
+test('a message larger than the limit of a hello is not read before the hello', options, async (t) => {
   const { bench, connect } = await start(t);
   const kernel = (size: number) =>
     JSON.stringify({ type: 'hello', protocol: 1, node: 'node-1', agentVersion: '0.1.0', kernel: 'k'.repeat(size) });
@@ -127,7 +127,7 @@ test('devices in several messages are taken together with the last one, up to a 
   assert.deepEqual([code, reason], [4000, `a node has at most ${MAX_DEVICES} devices`]);
 });
 
-test('an interface whose id is the name of a property of every object is one like any other', options, async (t) => {
+test('an interface id such as constructor is an id like any other', options, async (t) => {
   const { bench, greeted } = await start(t);
   const agent = await greeted();
   agent.inventory(vmDevice('constructor', 7), vmDevice('toString', 8, { guest: 'running' }));

@@ -117,7 +117,7 @@ test('sums over a metric count each packet once, and bytes along a path are comp
   }
 });
 
-test('what nodes, policies, events and the process are doing is there', async (t) => {
+test('metrics of nodes, policies, events and the process are there', async (t) => {
   const text = await scraped(t);
   assert.equal(series(text, 'mirrorplane_policy_max_rate_bytes_per_second')['{policy="p"}'], 1_000_000);
   assert.deepEqual(series(text, 'mirrorplane_node_device_budget_bytes_per_second'), {

@@ -19,7 +19,7 @@ const kinds = (drafts: readonly EventDraft[]) => drafts.map(({ kind, code }) => 
 const events = (...drafts: EventDraft[]) =>
   drafts.map((draft, index) => ({ ...draft, id: drafts.length - index, at: '2026-01-01T00:00:00Z' }) as Event);
 
-test('a problem that lasts is told once, and once that it is over', () => {
+test('a lasting problem is reported once, and its end is reported once', () => {
   const problems = new NodeProblems();
   assert.deepEqual(problems.changes([node({ reported: [down] })], 0), []);
   assert.ok(problems.unsettled);
@@ -40,7 +40,7 @@ test('a problem that lasts is told once, and once that it is over', () => {
   assert.deepEqual(problems.changes([node()], 9000), []);
 });
 
-test('what heals in a moment is no news, neither a problem nor its end', () => {
+test('a problem that ends within a moment is not reported, and neither is its end', () => {
   const problems = new NodeProblems();
   problems.changes([node({ reported: [down] })], 0);
   assert.deepEqual(problems.changes([node()], 1000), []);
@@ -51,7 +51,7 @@ test('what heals in a moment is no news, neither a problem nor its end', () => {
   assert.deepEqual(problems.changes([node({ reported: [down] })], 8000), []);
 });
 
-test('a problem of a node whose agent is away is not over', () => {
+test('a problem of a node does not end when its agent is disconnected', () => {
   const problems = new NodeProblems();
   problems.changes([node({ reported: [down] })], 0);
   problems.changes([node({ reported: [down] })], 2000);
@@ -60,7 +60,7 @@ test('a problem of a node whose agent is away is not over', () => {
   }
 });
 
-test('what has an event of its own is not told twice, and its end is', () => {
+test('a problem that already has its own event is not reported again, but its end is', () => {
   const problems = new NodeProblems();
   const second = { code: 'NODE_SECOND_AGENT', message: 'two' };
   for (const now of [0, 2000]) {
@@ -70,7 +70,7 @@ test('what has an event of its own is not told twice, and its end is', () => {
   assert.deepEqual(kinds(problems.changes([node()], 5000)), ['nodeProblemEnded NODE_SECOND_AGENT']);
 });
 
-test('a controller that starts again goes on from what was told', () => {
+test('a controller that starts again continues with the problems that were reported before', () => {
   const problems = new NodeProblems();
   const draft = (kind: EventDraft['kind'], code: string): EventDraft => ({
     kind,

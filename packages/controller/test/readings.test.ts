@@ -35,7 +35,7 @@ function nodes() {
   };
 }
 
-test('with what a node has sent goes what was known to have arrived before it was read', () => {
+test('the sent copies of a node are compared with the arrivals that were known before it was read', () => {
   const { a, b, arrived } = nodes();
   b(90, 500, 510);
   a(100, 1000, 1010);
@@ -48,7 +48,7 @@ test('with what a node has sent goes what was known to have arrived before it wa
   assert.equal(arrived(), 215);
 });
 
-test('what had arrived stays with what was sent for as long as the sender says nothing', () => {
+test('the compared arrivals do not change while the sender reports nothing', () => {
   const { a, b, arrived } = nodes();
   b(90, 500, 510);
   a(100, 1000, 1010);
@@ -89,7 +89,7 @@ test('more than was sent is a surplus when it was sure to have arrived before, o
   assert.deepEqual(surplus(0), {});
 });
 
-test('what has arrived while a sender was away is not taken back when it returns', () => {
+test('arrivals during a disconnection of the sender still count when it returns', () => {
   const { a, b, arrived, back } = nodes();
   b(90, 500, 510);
   a(100, 1000, 1010);

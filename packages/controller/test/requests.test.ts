@@ -63,7 +63,7 @@ test('the files with secrets are readable by their owner alone', async (t) => {
   assert.match(bench.token, /^[A-Za-z0-9_-]{43}$/);
 });
 
-test('what cannot be read, found or taken is answered with a problem document', async (t) => {
+test('a request that is unreadable, unknown or unacceptable gets a problem document', async (t) => {
   const bench = await Bench.start(t);
   const put = (body: string, headers = {}) => bench.put('/api/v1/domains/blue', body, { headers });
   assertProblem(await put('{"description": '), 400, 'BAD_REQUEST');

@@ -43,7 +43,7 @@ test('domains, pools and nodes live: created, changed, listed, deleted in turn',
   }
 });
 
-test('a reference to what does not exist is refused with the field and what to do', async (t) => {
+test('a reference to a missing resource is refused with the field and the remedy', async (t) => {
   const bench = await Bench.start(t);
   await bench.cluster();
   const edge = { kind: 'edge', edge: { node: 'node-9', device: 'eth0' } };

@@ -97,7 +97,7 @@ test('a hundred requests to join that are refused are one event and one line of 
   assert.match(readFileSync(path.join(bench.data, 'audit.log'), 'utf8'), /"action":"enroll".*"outcome":"done"/);
 });
 
-test('what is refused within an interval is told once, with its number', async () => {
+test('refusals within an interval are one event with their number', async () => {
   const told: [Refusal, number][] = [];
   const refusals = new Refusals((refusal, count) => told.push([refusal, count]), 50);
   const refuse = (address: string, reason = 'UNAUTHENTICATED') =>

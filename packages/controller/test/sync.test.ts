@@ -49,7 +49,7 @@ test('an agent without a certificate, or with that of another authority, is refu
   await bench.connect(good);
 });
 
-test('the certificate of a deleted node is refused, also when a node of that name is registered anew', async (t) => {
+test('the certificate of a deleted node is refused, also after a new node with that name has been registered', async (t) => {
   const bench = await Bench.start(t);
   await bench.cluster('node-1');
   const credentials = await bench.credentials('node-1');

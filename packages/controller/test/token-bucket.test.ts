@@ -13,7 +13,7 @@ test('a bucket gives its reserve at once, and then what comes back', () => {
   assert.deepEqual([bucket.take(), bucket.take(), bucket.take(), bucket.take()], [true, true, true, false]);
 });
 
-test('what is spent beyond the reserve has to be waited for', () => {
+test('an amount beyond the reserve causes a wait', () => {
   let now = 0;
   const bucket = new TokenBucket({ reserve: 1000, perSecond: 250, now: () => now });
   assert.equal(bucket.spend(900), 0);

@@ -5,7 +5,7 @@ import { MAX_REVISIONS, Told } from '../src/events/told.ts';
 
 const origin = (seq: number, epoch = 'a') => ({ node: 'node-1', epoch, seq });
 
-test('an event that is taken but not on the disk is known, and is not written into a new file', () => {
+test('an event that is accepted but not yet on the disk is known, and is not written into a new file', () => {
   const told = new Told();
   told.take(origin(3));
   assert.equal(told.newestOf('node-1', 'a'), 3);
@@ -14,7 +14,7 @@ test('an event that is taken but not on the disk is known, and is not written in
   assert.deepEqual(told.lines(), [{ origin: origin(2) }]);
 });
 
-test('a new run of an agent begins at 0, and so does a node that was deleted', () => {
+test('a new run of an agent begins at 0, and so does a node after it was deleted', () => {
   const told = new Told();
   told.resume({ origin: origin(7) });
   assert.deepEqual(

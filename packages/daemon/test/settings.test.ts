@@ -81,7 +81,7 @@ test('a list of a better source takes the place of the other one, and is not add
   assert.deepEqual(settle({ file, argv: ['--listen', '127.0.0.1:3'] }).listen, ['127.0.0.1:3']);
 });
 
-test('what is switched off by --no-… is true or false in the file and in the environment', () => {
+test('an option with --no-… is true or false in the file and in the environment', () => {
   assert.equal(settle({ file: 'data: /d\narrive: false\n' }).arrive, false);
   assert.equal(settle({ file: 'data: /d\narrive: true\n', argv: ['--no-arrive'] }).arrive, false);
   assert.equal(settle({ file: 'data: /d\narrive: false\n', env: { X_ARRIVE: 'true' } }).arrive, true);
@@ -99,7 +99,7 @@ test('of two that exclude each other the better source counts, and two in one pl
   assert.match(refusal({ file: `${file}token: abc\n` }), /exclude each other: remove one of them/);
 });
 
-test('an option with a name of its own in the environment is found there, after its name with the prefix', () => {
+test('an option with a second name in the environment is read there, after its name with the prefix', () => {
   const data = { X_DATA: '/d' };
   assert.equal(settle({ env: { ...data, OWN_TOKEN: 'own' } }).token, 'own');
   assert.equal(settle({ env: { ...data, OWN_TOKEN: 'own', X_TOKEN: 'x' } }).token, 'x');
@@ -110,7 +110,7 @@ test('an option with a name of its own in the environment is found there, after 
   assert.deepEqual([chosen.token, chosen.tokenFile], [undefined, '/t'], 'the command line excludes it');
 });
 
-test('a value in the file is what stands there: a number keeps its zeros, and an alias is refused with the file', () => {
+test('a value of the file is taken as written: a number keeps its zeros, and the file is refused if it has an alias', () => {
   const inFile = (token: string) => settle({ file: `data: /d\ntoken: ${token}\n` }).token;
   for (const text of ['0815', '1e3', '0x10', '12345678901234567890', '1.10']) {
     assert.equal(inFile(text), text);
@@ -121,7 +121,7 @@ test('a value in the file is what stands there: a number keeps its zeros, and an
   assert.match(refusal({ file: `data: ${'['.repeat(20_000)}\n` }), /^error: \/etc\/daemon.yaml: /);
 });
 
-test('what is wrong in a file is refused with the name of the file, of the key, and what to do', () => {
+test('an error in a file is refused with the name of the file, the key and the remedy', () => {
   assert.equal(
     refusal({ file: 'data: /d\nmaxrate: 1\n' }),
     'error: /etc/daemon.yaml: there is no setting "maxrate": use data, listen, maxRate, arrive, token, tokenFile, logLevel',
@@ -140,13 +140,13 @@ test('what is wrong in a file is refused with the name of the file, of the key, 
   assert.match(refusal({ argv: ['--config', `${folder}/none.yaml`] }), /none.yaml: the file does not exist/);
 });
 
-test('what is asked for once cannot be set for good', () => {
+test('an option for one call cannot be set in the file or in the environment', () => {
   assert.match(refusal({ file: 'data: /d\nuninstall: true\n' }), /there is no setting "uninstall"/);
   assert.match(refusal({ file: 'data: /d\noutput: json\n' }), /there is no setting "output"/);
   assert.equal(settle({ argv: ['--data', '/d'], env: { X_UNINSTALL: 'true' } }).uninstall, undefined);
 });
 
-test('what must be there may be in any of the three places, and is asked for where it is in none', () => {
+test('a required option may be in any of the three places, and an error asks for it if it is in none', () => {
   assert.equal(settle({ env: { X_DATA: '/env' } }).data, '/env');
   assert.match(refusal({ file: 'maxRate: 1\n' }), /--data is missing: give it, or set X_DATA, or "data" in the file/);
 });

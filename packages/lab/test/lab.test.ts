@@ -122,7 +122,7 @@ test('a frame tagged 400 passes the edge trunk only once the VLAN is on its allo
   await lab.vsctl('remove', 'port', 'node-1-edge0', 'trunks', '400', '--', 'set', 'port', 'mon-sw', 'tag=100');
 });
 
-test('a monitoring VLAN keeps flooding, whatever source addresses were seen in it', async () => {
+test('a monitoring VLAN keeps flooding, also for source addresses that were seen in it', async () => {
   const monitor = await lab.capture('mon-sw', 'eth0');
   const [a, b] = [lab.mac('web-1'), lab.mac('db-1')];
   await sendFrame(lab, 'node-1', 'edge0', { vlan: 100, source: a, destination: b, payload: 'there' });

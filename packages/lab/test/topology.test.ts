@@ -27,7 +27,7 @@ test('addresses stay in a /24 while they fit and widen to a /16 beyond', () => {
   assert.ok(!addresses.some((a) => a?.endsWith('.0') || a?.endsWith('.255')));
 });
 
-test('a VM keeps its MAC and address whatever else the lab has', () => {
+test('a VM keeps its MAC and address when other parts of the lab change', () => {
   const find = (t: ReturnType<typeof defaultTopology>) => t.vms.find((vm) => vm.name === 'db-1');
   assert.deepEqual(find(defaultTopology({ nodes: 2, vmsPerNode: 3 })), find(defaultTopology()));
   assert.equal(find(defaultTopology())?.mac, '02:00:00:00:00:03');

@@ -266,7 +266,7 @@ test('a policy without any report is never active, and disabled exactly where it
   });
 });
 
-test('a node where the guest is not is told to stand by, for each interface of an enabled policy, and no other node is', () => {
+test('exactly the nodes without the guest stand by, for each interface of an enabled policy', () => {
   check(cases, ({ cluster: { later, policies }, before }) => {
     const used = new Set(policies.flatMap((p) => (p.enabled ? [...p.sources, p.destination] : [])));
     const expected = later.interfaces.flatMap(({ id, edge, devices, ...item }) => {

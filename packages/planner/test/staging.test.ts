@@ -158,7 +158,7 @@ test('a receiver ends when its sender has confirmed that it has ended, for a pol
   }
 });
 
-test('a receiver that was told to end, and has not confirmed that, is not ready for what comes next', () => {
+test('a receiver that has not confirmed the end of its termination is not ready for the next one', () => {
   const cluster = settled(policy(['a1'], 'a2'));
   cluster.policies = [policy(['a1'], 'a2', { enabled: false })];
   cluster.tell();
@@ -203,7 +203,7 @@ test('a destination that changes on its node has both ways in until the sender u
   assert.equal(cluster.fromFirst.length, 1);
 });
 
-test('a sender that is away holds nobody up: its receiver ends at once', () => {
+test('a disconnected sender delays no node: its receiver ends at once', () => {
   const cluster = settled(policy(['a1'], 'a2'));
   cluster.away.add('node-1');
   cluster.policies = [];
@@ -260,7 +260,7 @@ test('a destination that migrates to a node of its sources is still received fro
   assert.deepEqual(received(planned.get('node-1')!), []);
 });
 
-test('a node of which nothing is known is told at once what is planned', () => {
+test('a node with an unknown state gets the planned program at once', () => {
   const planned = plan([policy(['a1'], 'a2')], inventory).programs;
   const { programs, waiting } = stage(planned, new Map());
   assert.deepEqual([programs, waiting], [planned, []]);
@@ -300,7 +300,7 @@ const changes = fc.oneof(
   fc.array(turn, { minLength: 3, maxLength: 10 }),
 );
 
-test('whatever changes, and in whatever order nodes confirm: no copy is lost on a path, and none comes out elsewhere', () => {
+test('any change, with any order of confirmations: no copy is lost on a path, and none arrives at another destination', () => {
   fc.assert(
     fc.property(changes, (all) => {
       const cluster = settled();

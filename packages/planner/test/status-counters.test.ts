@@ -42,11 +42,11 @@ test('totals are sums over sources, directions and nodes, and add up', () => {
   assert.deepEqual(totals, counts(37, { sampledOut: 3, dropped: { cloneFailed: 2 } }));
 });
 
-test('delivered is what was copied on the node of the destination, and what arrived from the others', () => {
+test('delivered counts copies made on the node of the destination, and copies that arrived from other nodes', () => {
   assert.deepEqual(statusOf({ nodes }).delivered, count(10 + 20 + 5));
 });
 
-test('a receiver that refuses copies of a sender degrades the policies between them as long as it goes on', () => {
+test('policies between two nodes are degraded for as long as the receiver refuses copies of the sender', () => {
   const sender = '10.9.0.2'; // node-2
   const refusing = (staleSession: number) => {
     const counters = counted({ ...node1.counters, peers: [{ address: sender, staleSession, wrongAddress: 0 }] });
@@ -80,7 +80,7 @@ test('a source has its counters by direction, summed over nodes, and none where 
   assert.equal(sources[1]!.outbound!.copied.packets, 7);
 });
 
-test('a path shows what left and what arrived', () => {
+test('a path shows how many copies left and how many arrived', () => {
   assert.deepEqual(statusOf({ nodes }).paths, [
     {
       from: 'node-2',
@@ -94,7 +94,7 @@ test('a path shows what left and what arrived', () => {
   ]);
 });
 
-test('what one end of a path has not reported is unknown', () => {
+test('counters that one end of a path has not reported are unknown', () => {
   assert.deepEqual(statusOf({ nodes: { 'node-1': up1, 'node-2': nodes['node-2'] } }).paths, [
     { from: 'node-2', to: 'node-1', sent: count(7), sentInner: inner(7), received: null, delivered: null, lost: null },
   ]);
@@ -119,7 +119,7 @@ function lostOf(sent: [second: number, packets: number][], got: Partial<Terminat
   return status.lost;
 }
 
-test('nothing is lost on a path that is busy: what was sent a moment before the receiver was read is compared', () => {
+test('a busy path shows no lost copies: the sender is compared at a moment before the receiver was read', () => {
   const delivered = count(900);
   assert.equal(
     lostOf(
@@ -134,18 +134,18 @@ test('nothing is lost on a path that is busy: what was sent a moment before the 
   );
 });
 
-test('what was sent and did not arrive is lost, but for what was relayed', () => {
+test('copies that were sent and did not arrive are lost, without the relayed ones', () => {
   assert.equal(lostOf([[8, 1000]], { delivered: count(900) }), 100);
   assert.equal(lostOf([[8, 1000]], { delivered: count(900), relayed: count(60) }), 40);
 });
 
-test('what sequence numbers show is lost is known at once, and so is what the receiver could not deliver', () => {
+test('losses by sequence numbers are known at once, and so are copies that the receiver could not deliver', () => {
   const delivered = count(2000);
   assert.equal(lostOf([[8, 1000]], { delivered, missing: count(210_817), late: count(17) }), 210_800);
   assert.equal(lostOf([[8, 1000]], { delivered, dropped: { destinationDown: count(3) } }), 3);
 });
 
-test('what was lost is unknown while the sender has said nothing since before the receiver was read', () => {
+test('losses are unknown while the last report of the sender is older than the one of the receiver', () => {
   assert.equal(lostOf([], { delivered: count(900) }), null);
   assert.equal(lostOf([[9, 1000]], { delivered: count(900) }), null);
 });
@@ -189,7 +189,7 @@ function lately(before: PathReading, now: PathReading) {
   return statusOf({ nodes: pathReports(now), previous: new Map(previous) });
 }
 
-test('a path that goes on losing copies degrades its policy, and one that has lost some once does not', () => {
+test('a path that keeps losing copies degrades its policy, and earlier losses do not', () => {
   const before = { sent: 1000, arrived: 900, arrivedBefore: 900 };
   const status = lately(before, { sent: 2000, arrived: 1500, arrivedBefore: 1500 });
   assert.deepEqual(inShort(status), ['degraded', 'COPIES_LOST @node-1']);
@@ -200,7 +200,7 @@ test('a path that goes on losing copies degrades its policy, and one that has lo
   assert.deepEqual(inShort(lately(before, { sent: 2000, arrived: 1900, arrivedBefore: 1900 })), ['active']);
 });
 
-test('what a path lost once is not lost lately again because its nodes are read at different moments', () => {
+test('earlier losses of a path do not count as new ones when its nodes are read at different moments', () => {
   // The receiver is read 7 copies after the sender each time, and misses 19 that were lost long ago.
   const before = { sent: 1000, arrived: 988, arrivedBefore: 980, missing: 19 };
   assert.deepEqual(inShort(lately(before, { sent: 2000, arrived: 1988, arrivedBefore: 1980, missing: 19 })), [
@@ -244,13 +244,13 @@ test('while its sender is away, a path shows what arrives all the same', () => {
   assert.deepEqual([status.delivered, status.paths[0]!.delivered, status.stale], [count(2030), count(2030), true]);
 });
 
-test('what arrived is unknown until the sender was read after it', () => {
+test('arrived copies are unknown until the sender has been read after the receiver', () => {
   const nodes = pathReports({ sent: 2000, arrived: 2030, arrivedBefore: 1990 });
   const status = statusOf({ nodes: { ...nodes, 'node-2': { ...nodes['node-2'], arrivedBefore: new Map() } } });
   assert.deepEqual([status.delivered, status.paths[0]!.sent, status.paths[0]!.delivered], [null, count(2000), null]);
 });
 
-test('a destination that sends copies on degrades its policy while it does', () => {
+test('a destination that sends copies on degrades its policy while copies come back', () => {
   const after = (before: number, now: number, policy = {}) => {
     const reports = (feedback: number) => {
       const left = { delivery: 'u-p/local', policy: 'u-p', sent: count(1000), feedback: count(feedback) };
@@ -365,7 +365,7 @@ test('a status has the shape of the contract, and one observation gives the same
   assert.deepEqual(statusFrom(policy, policyPlan, observe(inventory, reports)), single);
 });
 
-test('what a destination was handed where it has been before stays in what was delivered', () => {
+test('copies that a destination got on its earlier node stay in the delivered ones', () => {
   const before = counted({ deliveries: [{ delivery: 'u-p/local', policy: 'u-p', sent: count(9) }] });
   assert.deepEqual(statusOf({ nodes: { ...nodes, 'node-2': { ...up2, ...before } } }).delivered, count(9 + 30 + 5));
 });

@@ -135,7 +135,7 @@ test('a frame with the address of its neighbour, which the firewall drops, takes
   assert.deepEqual(result, { web: all, ids: all, log: [], matched: 31, spied: 1 });
 });
 
-test('what a firewall on the bridge drops is copied, once, and what it lets through as well', async () => {
+test('a frame is copied once, whether a firewall on the bridge drops or passes it', async () => {
   await learn();
   run('nft', 'add chain bridge t drops { type filter hook forward priority 0; }');
   run('nft', 'add rule bridge t drops oifname "web" ether type 0x88b5 @ll,112,32 < 10 drop');
@@ -170,7 +170,7 @@ test('an address that moves to a neighbour takes only its own frames with it', a
   assert.deepEqual([after.web, after.ids, after.log], [[], [], Array.from({ length: 20 }, (_, i) => i)]);
 });
 
-test('frames whose destination is rewritten inside the bridge are copied for the guest that gets them', async () => {
+test('frames with a destination rewritten inside the bridge are copied for the guest that gets them', async () => {
   await learn();
   const colons = MAC.web.match(/../g)!.join(':');
   run('nft', 'add chain bridge t rewrite { type filter hook prerouting priority -300; }');
@@ -188,7 +188,7 @@ test('frames whose destination is rewritten inside the bridge are copied for the
   assert.deepEqual([result.web, result.ids, result.log], [all, all, []]);
 });
 
-test('a table that is behind the bridge costs no copy: what the guest gets is copied for it, whatever guest it was taken for', async () => {
+test('an outdated table loses no copy: frames count for the guest that gets them', async () => {
   await learn();
   const wrong = table().map((entry) => ({ ...entry, port: link('spy').ifindex }));
   await apply(wrong);
@@ -278,7 +278,7 @@ test('a program of someone else that comes after ours and ends the chain makes n
   await applyUntil((problems) => problems === '');
 });
 
-test('a filter on what a neighbour may send, as a limit of libvirt is one, makes no copy double, and the firewall hides nothing', async () => {
+test('a filter at another port, for example a limit of libvirt, duplicates no copy, and the firewall hides none', async () => {
   await learn();
   addFilter('far', 'ingress');
   assert.equal(await apply(), '');

@@ -80,13 +80,13 @@ test('copies beyond the budget of the node are dropped as overBudget', async () 
   assertBudget(await burst(400, { node: SLOW }), 400, SLOW);
 });
 
-test('the lower of two budgets counts, and what the node refuses is not taken from the policy', async () => {
+test('the lower of two budgets counts, and copies refused by the node do not use up the budget of the policy', async () => {
   await burst(1, { node: 1e9 }); // fills the bucket of the node
   assertBudget(await burst(400, { policy: 1e9, node: SLOW + 1000 }), 400, SLOW + 1000);
   assertBudget(await burst(400, { policy: SLOW, node: 1e9 }), 400, SLOW);
 });
 
-test('a new rate neither fills nor empties the bucket, however often it comes', async () => {
+test('a new rate neither fills nor empties the bucket, also if the rate changes often', async () => {
   await burst(1, { node: 1e9 });
   const start = performance.now();
   let copied = 0;

@@ -65,7 +65,7 @@ async function repaired(): Promise<ApplyResult & { took: number }> {
   });
 }
 
-test('filters of the lowest preference hang at a clsact that is made where there is none; uninstalled, it is gone', async () => {
+test('filters get the lowest preference at clsact, which is created if absent and removed by uninstalling', async () => {
   assert.equal(datapath.hookKind(), 'clsact');
   assert.equal(carrierOf('vm'), undefined);
   assert.deepEqual((await datapath.apply(state)).refused, []);
@@ -216,7 +216,7 @@ test('a filter with our preference and handle is not ours, and ours takes anothe
   assert.match(run('tc', 'filter', 'show', 'dev', 'vm', 'ingress'), /handle 0x6d700001/);
 });
 
-test('beside a qdisc `ingress` what the VM sends is copied, what it receives is refused with what to do, and the limit stays', async () => {
+test('with a qdisc `ingress`, outbound traffic is copied, inbound is refused with the remedy, and the limit stays', async () => {
   run('tc', 'qdisc', 'add', 'dev', 'vm', 'ingress');
   const limit = ['protocol', 'all', 'u32', 'match', 'u8', '0', '0', 'flowid', ':1'];
   run('tc', 'filter', 'add', 'dev', 'vm', 'parent', 'ffff:', ...limit);
@@ -298,7 +298,7 @@ test('a qdisc with a block that devices share is left alone, and refused for tha
   assert.deepEqual(shown(), before);
 });
 
-test('a bridge device whose egress has no place for `arrive` is reported as ARRIVAL_UNSEEN, and the guest is captured', async () => {
+test('a bridge device without room for `arrive` at egress is reported as ARRIVAL_UNSEEN, and the guest is captured', async () => {
   run('tc', 'qdisc', 'add', 'dev', 'lan', 'ingress');
   const bridge = link('lan').ifindex;
   try {

@@ -196,7 +196,7 @@ for (const mtu of [1600, 9100]) {
   });
 }
 
-test('what is not TCP and too long for the destination is dropped there, as tooBigForDestination', async () => {
+test('a copy other than TCP that is too long for the destination is dropped there as tooBigForDestination', async () => {
   const id = await loop(9100);
   const whole = [...datagrams].filter(([length]) => length <= 1518).map(([, frame]) => frame);
   const long = [...datagrams].filter(([length]) => length > 1518).map(([, frame]) => frame);
@@ -212,7 +212,7 @@ test('what is not TCP and too long for the destination is dropped there, as tooB
   });
 });
 
-test('a UDP super-packet whose datagrams the destination does not take is dropped as tooBigForDestination', async (t) => {
+test('a UDP super-packet is dropped as tooBigForDestination if its datagrams are too large for the destination', async (t) => {
   const { packet, gso } = supers.get('UDP')!;
   const noUdp = RawSocket.noUdpSuperPackets('vmp', packet, gso);
   if (noUdp !== undefined) {

@@ -241,7 +241,7 @@ function guestSide(guest: TapGuest): FarSide {
 
 for (const { kind, role, make, far, there = (one: Buffer) => one } of AT_WORK) {
   const [fromFar, fromHost] = role === 'vm' ? (['outbound', 'inbound'] as const) : (['inbound', 'outbound'] as const);
-  test(`a ${kind} as ${role}: what its far side sends is ${fromFar}, what the node sends there is ${fromHost}`, async (t) => {
+  test(`a ${kind} as ${role}: frames of its far side are ${fromFar}, frames of the node are ${fromHost}`, async (t) => {
     if (!made(t, kind, ...make)) {
       return;
     }
@@ -277,7 +277,7 @@ for (const { kind, role, make, far, there = (one: Buffer) => one } of AT_WORK) {
   });
 }
 
-test('a guest behind macvtap: what it sends is outbound, what it receives inbound, and no copy is handed to it', async (t) => {
+test('a guest behind macvtap: sent frames are outbound, received frames are inbound, and it gets no copies', async (t) => {
   if (!made(t, 'macvtap', 'link add x link low type macvtap mode bridge')) {
     return;
   }
@@ -339,7 +339,7 @@ test('a NIC that becomes a slave is refused in favour of its bond, and taken aga
   assert.equal(await verdict(), undefined);
 });
 
-test('a NIC is taken as an edge, and with hw-tc-offload on it says what is not seen', async (t) => {
+test('a NIC is accepted as an edge, and with hw-tc-offload on the status says which packets are not seen', async (t) => {
   const bus = '/sys/bus/netdevsim/new_device';
   if (!existsSync(bus)) {
     return t.skip('SKIPPED: no simulated NIC here (module netdevsim)');

@@ -88,7 +88,7 @@ for (const [direction, from, to] of [
   });
 }
 
-test('drops what is larger than the edge device takes as tooBigForDestination', async () => {
+test('drops copies that are too large for the edge device as tooBigForDestination', async () => {
   const source = await capture({}, { mtu: 1400 });
   const [small, large] = [1418, 1419].map((size) =>
     Buffer.concat([frames.get('ipv4-udp')!, Buffer.alloc(size)]).subarray(0, size),

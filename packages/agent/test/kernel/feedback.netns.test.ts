@@ -286,7 +286,7 @@ test('of two policies with one destination, each has what it says: the one that 
   assert.equal(portOf(open), 'web', 'an address of both is stopped');
 });
 
-test('what the destination sends with addresses that it has used first passes, whatever comes in with them', async () => {
+test('frames of the destination pass with addresses that it used first, also if such frames come in', async () => {
   introduce();
   const nested = address();
   await apply(mirrored('web'));

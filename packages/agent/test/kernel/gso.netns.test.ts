@@ -162,7 +162,7 @@ for (const [direction, from, to] of [
       });
     });
 
-    test('a UDP super-packet whose datagrams do not fit leaves in datagrams, each of them truncated', async (t) => {
+    test('a UDP super-packet with datagrams that do not fit leaves in truncated datagrams', async (t) => {
       if (noUdp !== undefined) {
         return t.skip(noUdp);
       }
@@ -188,7 +188,7 @@ for (const [direction, from, to] of [
       });
     });
 
-    test('a TCP super-packet whose segments would become tiny leaves in parts of its segments', async () => {
+    test('a TCP super-packet leaves in parts of its segments if its segments would become tiny', async () => {
       const source = await capture(erspanOver(world, { mtu: 220 }));
       await sniffing([to, 'undp'], async ([originals, outer]) => {
         const payload = PAYLOAD.subarray(0, 10_000);

@@ -91,7 +91,7 @@ function queueOf(device: string): string {
   return run('tc', 'qdisc', 'show', 'dev', device);
 }
 
-test('what a guest has not read when it leaves goes on to the other node, each frame once; what it has read does not', async () => {
+test('copies that a guest has not read when it leaves go to the other node once, and copies that it has read do not', async () => {
   await apply('about to leave');
   await sniffing(['undp', 'byp'], async ([wire, bystander]) => {
     const frames = numbered(0, 40);
@@ -177,7 +177,7 @@ test('a tap that is gone takes nothing with it', async () => {
   assert.deepEqual(dropped, {}, 'they have not been dropped');
 });
 
-test('a guest that stays after all keeps its copies, nothing goes on, and nothing is left behind', async () => {
+test('a guest that stays keeps its copies: none goes to another node, and no state is left behind', async () => {
   const before = queueOf('mirror1');
   await apply('about to leave');
   assert.match(queueOf('mirror1'), /tbf.*\n.*pfifo_head_drop/);
@@ -195,7 +195,7 @@ test('a guest that stays after all keeps its copies, nothing goes on, and nothin
   assert.equal(queueOf('mirror1'), before);
 });
 
-test('what is read while no agent runs is known to the next one', async () => {
+test('the next agent knows which copies were read while no agent was running', async () => {
   await apply('about to leave');
   await sniffing(['undp'], async ([wire]) => {
     const frames = numbered(0, 20);

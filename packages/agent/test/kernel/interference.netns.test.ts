@@ -63,7 +63,7 @@ async function assertCopies(): Promise<void> {
 const links = () => join(world.bpffs, 'links');
 const keyOf = (program: string) => readdirSync(links()).find((key) => key.endsWith(program))!;
 
-test('nothing is repaired where nobody interfered', async () => {
+test('nothing is repaired without interference', async () => {
   const end = performance.now() + 1500;
   while (performance.now() < end) {
     const { attached, detached, written, repaired: repairs } = await world.datapath.apply(state);
@@ -72,7 +72,7 @@ test('nothing is repaired where nobody interfered', async () => {
   await assertCopies();
 });
 
-test('a program that somebody detaches is attached again', async () => {
+test('a program is attached again after someone else has detached it', async () => {
   takeOff(world.bpffs, world.devices.vm.ifindex, 'ingress', 'capture_ingress');
   assert.deepEqual(programsAt(world.devices.vm.ifindex, 'ingress'), []);
   const { repaired: repairs, attached } = await repaired();
@@ -82,14 +82,14 @@ test('a program that somebody detaches is attached again', async () => {
   await assertCopies();
 });
 
-test('a link whose pin someone removes stays, and is pinned again', NO_PINS, async () => {
+test('a link stays when someone else removes its pin, and is pinned again', NO_PINS, async () => {
   unlinkSync(join(links(), keyOf('capture_ingress')));
   await assertCopies();
   assert.equal((await repaired()).attached, 0);
   assert.ok(keyOf('capture_ingress'));
 });
 
-test('pins of maps and programs that somebody removes come back', async () => {
+test('pins of maps and programs come back after someone else has removed them', async () => {
   const before = readdirSync(world.bpffs);
   const programs = join(world.bpffs, before.find((name) => name.startsWith('programs-'))!);
   const names = readdirSync(programs);
@@ -116,14 +116,14 @@ async function assertSends(): Promise<void> {
   assert.equal(await copied('erspan'), before + 1);
 }
 
-test('a helper device that somebody deletes is made anew, and ERSPAN goes on', async () => {
+test('a helper device is created again after someone else has deleted it, and ERSPAN continues', async () => {
   run('ip', 'link', 'del', 'mirror0');
   assert.deepEqual((await repaired()).repaired[0], { kind: 'helperGone', count: 1 });
   assert.ok(link('mirror0').ifindex > 0);
   await assertSends();
 });
 
-test('a helper device that somebody sets down, renames or robs of its alias is put right, the same device', async () => {
+test('a helper device that someone else sets down, renames or strips of its alias is repaired, not replaced', async () => {
   const { ifindex } = link('mirror0');
   const changes: [device: string, ...change: string[]][] = [
     ['mirror0', 'down'],
@@ -148,13 +148,13 @@ test('a helper device that somebody sets down, renames or robs of its alias is p
   }
 });
 
-test('an MTU that somebody gives to the helper device changes nothing', async () => {
+test('a new MTU of the helper device changes nothing', async () => {
   run('ip', 'link', 'set', 'mirror0', 'mtu', '68');
   await assertSends();
   assert.deepEqual((await world.datapath.apply(state)).repaired, []);
 });
 
-test('a helper device that somebody moves to another network namespace is made anew', async () => {
+test('a helper device is created again after someone else has moved it to another network namespace', async () => {
   const elsewhere = await addNamespace();
   try {
     for (const device of ['mirror0', 'mirror1']) {
@@ -168,7 +168,7 @@ test('a helper device that somebody moves to another network namespace is made a
   }
 });
 
-test("where somebody else takes the helper's name, local copies go on and the others are dropped and told of", async () => {
+test("if another device has the helper's name, local copies continue, and others are dropped and reported", async () => {
   run('ip', 'link', 'del', 'mirror0');
   run('ip', 'link', 'add', 'mirror0', 'type', 'bridge');
   const { problems } = await world.datapath.apply(state);
@@ -189,7 +189,7 @@ test("where somebody else takes the helper's name, local copies go on and the ot
   await assertSends();
 });
 
-test('rows that somebody writes into our maps are set right', async () => {
+test('rows that someone else writes into our maps are repaired', async () => {
   const map = join(world.bpffs, 'maps', 'captures');
   const entries: { key: string[] }[] = JSON.parse(run('bpftool', '-j', 'map', 'dump', 'pinned', map));
   run('bpftool', 'map', 'delete', 'pinned', map, 'key', 'hex', ...entries[0]!.key.map((byte) => byte.slice(2)));
@@ -198,7 +198,7 @@ test('rows that somebody writes into our maps are set right', async () => {
   assert.deepEqual(JSON.parse(run('bpftool', '-j', 'map', 'dump', 'pinned', map)).length, entries.length);
 });
 
-test('where somebody attaches in front and ends the chain, ours comes first again, and theirs stays', async () => {
+test('if another program attaches in front and ends the chain, ours comes first again, and the other one stays', async () => {
   const { ifindex } = world.devices.vm;
   const theirs = attachForeign(foreignObject(), ifindex, 'ingress', 'end_chain');
   try {
@@ -286,7 +286,7 @@ test(
   },
 );
 
-test('against somebody who goes first again each time, ours backs off and says that the hook is taken', async () => {
+test('if another program attaches in front again each time, ours backs off and reports that the hook is taken', async () => {
   const { ifindex } = world.devices.vm;
   const theirs = attachForeign(foreignObject(), ifindex, 'ingress', 'go_on');
   try {

@@ -80,7 +80,7 @@ test('applying the same state again writes, attaches and detaches nothing', asyn
   assert.deepEqual(await datapath.apply(state), NOTHING_DONE);
 });
 
-test('copies while nobody holds the data path, and the next one takes over counters and links', async () => {
+test('copies without an agent, and the next agent takes over counters and links', async () => {
   const state = everything();
   await datapath.apply(state);
   await pass('dstp');
@@ -97,7 +97,7 @@ test('copies while nobody holds the data path, and the next one takes over count
   assertSumsClose(report);
 });
 
-test('a source that was taken out when its agent was killed, and comes back under the next one, goes on counting', async () => {
+test('a source removed at the kill of the agent, and added again under the next agent, continues its counts', async () => {
   const state = everything();
   await datapath.apply(state);
   await pass('dstp');
@@ -114,7 +114,7 @@ test('a source that was taken out when its agent was killed, and comes back unde
   assertSumsClose(report);
 });
 
-test('counters of what left before its agent was killed are told by the next one, until they are saved, and no longer', async () => {
+test('counters of removed entries are reported by the next agent after a kill, until they are saved', async () => {
   const state = everything();
   await datapath.apply(state);
   await pass('dstp');
@@ -261,7 +261,7 @@ test('a source that comes back with another ifindex is attached again, and its c
   run('ip', 'link', 'del', 'move');
 });
 
-test('a device made anew under the same ifindex is attached again', async () => {
+test('a device created again with the same ifindex is attached again', async () => {
   const source = `run-${++runs}`;
   const { dst } = world.devices;
   const make = () => {
@@ -296,7 +296,7 @@ test('a device that does not exist is refused, and all others are in force', asy
   await pass('dstp');
 });
 
-test('a helper device that somebody removed is made again', async () => {
+test('a helper device is created again after someone else has deleted it', async () => {
   const { vm } = world.devices;
   const source = `run-${++runs}`;
   const captures = capturesOf(vm.ifindex, 'V', { source });
@@ -350,7 +350,7 @@ function allLinks(): unknown {
   );
 }
 
-test('uninstalling what is not installed does nothing', async () => {
+test('uninstalling does nothing if nothing is installed', async () => {
   const before = allLinks();
   await datapath.uninstall();
   await datapath.uninstall();

@@ -99,7 +99,7 @@ test('a captured direction alone is copied', async () => {
   });
 });
 
-test('drops what is larger than the destination takes as tooBigForDestination, tags allowed for', async () => {
+test('drops copies that are too large for the destination as tooBigForDestination, and allows for tags', async () => {
   const { vm, dst } = world.devices;
   const captures = capturesOf(vm.ifindex, 'L');
   await world.datapath.apply(stateOf({ captures, deliveries: [localTo(dst.ifindex, { mtu: 900 })] }));
@@ -121,7 +121,7 @@ test('drops what is larger than the destination takes as tooBigForDestination, t
   assertSumsClose(report);
 });
 
-test('a sender with a small buffer does not wait for copies that wait: a clone holds none of its memory', async () => {
+test('a sender with a small buffer does not wait for queued copies: a clone holds none of its memory', async () => {
   await apply();
   // Slow enough that hardly a copy leaves while 200 originals are sent.
   run('tc', 'qdisc', 'add', 'dev', 'dst', 'root', ...'tbf rate 10kbit burst 2k limit 10mb'.split(' '));

@@ -132,7 +132,7 @@ for (const mtu of [1500, 1549, 1550, 1600]) {
 }
 
 for (const mtu of [1500, 1600]) {
-  test(`odd frames whose checksum is left to the kernel, wherever it is, come through an underlay of MTU ${mtu}`, async () => {
+  test(`odd frames with a checksum left to the kernel, at any place, pass an underlay of MTU ${mtu}`, async () => {
     const id = await loop(mtu);
     const random = chance(SEED + mtu);
     const frames = oddFrames(SEED + 2 * mtu, COUNT).filter((frame) => frame.length > 80);

@@ -192,7 +192,7 @@ test('without CAP_BPF an agent says so before it joins, and tries no program', a
   assert.equal(existsSync(bpffs), false);
 });
 
-test('root in a user namespace of its own is told that its capabilities do not count', async () => {
+test('root in another user namespace gets the message that its capabilities do not count', async () => {
   const { fit, checks } = await check((argv) => ['unshare', '--user', '--map-root-user', ...argv]);
   assert.equal(fit, false);
   assert.equal(checks.root?.state, 'ok');
@@ -200,7 +200,7 @@ test('root in a user namespace of its own is told that its capabilities do not c
   assert.equal(checks.bpf?.state, 'skipped');
 });
 
-test('what is tried in a network namespace works there, and this process is back in its own at once', async () => {
+test('a trial in a network namespace works there, and this process returns to its own at once', async () => {
   const own = readlinkSync('/proc/self/ns/net');
   const smallest = loadSmallest();
   assert.ok('program' in smallest);

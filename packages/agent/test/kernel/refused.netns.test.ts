@@ -61,7 +61,7 @@ test('a refused build leaves the build that runs as it is', async () => {
   assert.equal(existsSync(bpffs), false);
 });
 
-test('what is prepared changes nothing in bpffs until it is opened', async () => {
+test('preparing a data path changes nothing in bpffs until the data path is opened', async () => {
   const bpffs = bpffsFolder();
   const datapath = createKernelDatapath({ bpffs });
   assert.deepEqual(await datapath.prepare(), { installed: false });

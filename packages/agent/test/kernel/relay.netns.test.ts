@@ -69,7 +69,7 @@ async function reportOf(id: string): Promise<TerminationReport & { sent: { packe
   return { ...report.terminations.find(({ termination }) => termination === id)!, sent };
 }
 
-test('every kind of copy goes on with new addresses, session and sequence, and is not delivered here', async () => {
+test('every kind of copy is relayed with new addresses, session and sequence, and is not delivered here', async () => {
   const id = await apply('N');
   const before = (await reportOf(id)).sent.packets;
   await sniffing(['undp', 'dstp', 'byp'], async ([wire, copies, bystander]) => {

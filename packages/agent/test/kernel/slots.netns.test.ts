@@ -27,7 +27,7 @@ after(() => {
   }
 });
 
-test('an identity that gives its slot back and takes one again begins another life, also for who reads the map anew', () => {
+test('an identity that takes a slot a second time begins a new life, also for a new reader of the map', () => {
   const slots = new Slots(maps, LIMITS);
   const prepared: number[] = [];
   const take = (id: string) => slots.take('capture', id, (slot) => prepared.push(slot));
@@ -57,7 +57,7 @@ test('every kind has room for as many slots as its limit', () => {
   slots.release(NONE);
 });
 
-test('the text of a slot is there for who reads the maps anew, and goes with the slot', () => {
+test('a new reader of the maps finds the text of a slot, until the slot is given back', () => {
   const slots = new Slots(maps, LIMITS);
   slots.take('capture', 'a', () => undefined, 'what a is');
   slots.take('delivery', 'b', () => undefined, 'what b is');

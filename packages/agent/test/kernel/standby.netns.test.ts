@@ -54,7 +54,7 @@ async function counted(direction: 'outbound' | 'inbound', source: string) {
   return { matched: matched.packets, guestAbsent: skipped.guestAbsent?.packets ?? 0 };
 }
 
-test('what is sent to a guest that is elsewhere is not copied, until it sends a frame itself; that frame is copied too', async () => {
+test('frames to a guest on another node are not copied until the guest sends a first frame here, which is copied too', async () => {
   const source = await apply(true);
   for (let i = 0; i < 3; i++) {
     pass('inbound', frame(BROADCAST, OTHER, 'before'));
@@ -138,7 +138,7 @@ test('a guest that is about to leave, and sends from behind an uplink, is not ca
   assert.deepEqual(await counted('inbound', source), { matched: 2, guestAbsent: 2 });
 });
 
-test('what the data plane has learned by itself is no interference: an agent that looks again changes nothing of it', async () => {
+test('state that the data plane has learned itself is no interference: the agent leaves it unchanged', async () => {
   const source = `run-${++runs}`;
   const captures = capturesOf(world.devices.vm.ifindex, 'L', { source, standby: true });
   const state = stateOf({ captures, deliveries: [localTo(world.devices.dst.ifindex)] });

@@ -78,7 +78,7 @@ async function reportOf(id: string): Promise<TerminationReport> {
 const withTag = (frame: Buffer, tag: string) =>
   Buffer.concat([frame.subarray(0, 12), Buffer.from(tag, 'hex'), frame.subarray(12)]);
 
-test('delivers every kind of frame out of ERSPAN to a local device, unchanged and to nobody else', async () => {
+test('delivers every kind of frame from ERSPAN to one local device only, unchanged', async () => {
   const inner = [...frames.values()];
   const packets = scapy({ erspan: inner.map((frame, sequence) => request(frame, { sequence })) }).erspan;
   const id = await terminate(localTo(world.devices.dst.ifindex));
@@ -168,7 +168,7 @@ test('a copy with the number of another policy is not delivered, and the stack d
   assert.deepEqual(await refused(), { ...before, staleSession: before.staleSession + 2 });
 });
 
-test('a copy for another address of this node is not delivered here, and one for another host goes on to it', async () => {
+test('a copy for another address of this node is not delivered here, and a copy for another host is forwarded', async () => {
   const inner = frames.get('ipv4-udp')!;
   run('ip', 'address', 'add', '10.98.77.1/32', 'dev', 'und');
   run('ip', 'route', 'add', '10.97.0.5/32', 'dev', 'far');
@@ -194,7 +194,7 @@ test('a copy for another address of this node is not delivered here, and one for
   run('ip', 'route', 'del', '10.97.0.5/32', 'dev', 'far');
 });
 
-test('leaves what is no ERSPAN alone: the node answers ARP on its mirror device', async () => {
+test('does not touch packets other than ERSPAN: the node answers ARP on its mirror device', async () => {
   await terminate(localTo(world.devices.dst.ifindex));
   const request = Buffer.from(frames.get('arp-request')!);
   Buffer.from([10, 98, 0, 2]).copy(request, 28);
@@ -207,7 +207,7 @@ test('leaves what is no ERSPAN alone: the node answers ARP on its mirror device'
   });
 });
 
-test('a packet whose IP length is not its length is malformed, or trimmed of padding', async () => {
+test('a packet with a wrong IP length is malformed, or its padding is removed', async () => {
   const inner = frames.get('ipv4-udp')!;
   const outer = scapy({ erspan: [request(inner), request(inner, { len: 40 + 36 })] }).erspan;
   const [whole, short] = outer as [Buffer, Buffer];
@@ -225,7 +225,7 @@ test('a packet whose IP length is not its length is malformed, or trimmed of pad
   assert.equal(dropped.malformed?.packets, 1);
 });
 
-test('a packet whose IP checksum is wrong is malformed', async () => {
+test('a packet with a wrong IP checksum is malformed', async () => {
   const [packet] = scapy({ erspan: [request(frames.get('ipv4-udp')!, { chksum: 0x1234 })] }).erspan;
   const id = await terminate(localTo(world.devices.dst.ifindex));
   world.wire.send(packet!);
@@ -247,7 +247,7 @@ test('a priority tag on the outer frame is no part of the copy, and another VLAN
   assert.equal((await reportOf(id)).received.packets, 1);
 });
 
-test('drops what the destination does not take, and what has no device', async () => {
+test('drops copies that the destination does not take, and copies without a device', async () => {
   const inner = frames.get('ipv4-udp-full')!;
   const [packet] = scapy({ erspan: [request(inner)] }).erspan;
   for (const [delivery, reason] of [
@@ -354,7 +354,7 @@ for (const mtu of [1500, 1600]) {
   }
 }
 
-test('a super-packet whose segments the destination does not take is dropped as tooBigForDestination', async () => {
+test('a super-packet is dropped as tooBigForDestination if its segments are too large for the destination', async () => {
   const [packet] = scapy({ tcp: [{ payload: Buffer.alloc(10_000, 1) }] }).tcp as [Buffer];
   const id = await loop(localTo(world.devices.dst.ifindex, { mtu: 1400 }), 1600);
   await sniffing(['farp'], async ([originals]) => {

@@ -166,11 +166,11 @@ test('service traffic loses nothing on an uplink of known rate that copies would
   assertProtected(await compete({ protect: true, known: true, bands: false }));
 });
 
-test('service traffic loses nothing where the queue knows priorities, whatever else is known', async () => {
+test('service traffic loses nothing with a queue that has priorities, at a known or unknown speed', async () => {
   assertProtected(await compete({ protect: true, known: false, bands: true }));
 });
 
-test('service traffic loses nothing where the mirror device is a bridge, whose port has the queue', async () => {
+test('service traffic loses nothing if the mirror device is a bridge, and its port has the queue', async () => {
   assertProtected(await compete({ protect: true, known: true, bands: true, bridge: true }));
 });
 

@@ -134,7 +134,7 @@ test('a new build replaces the programs in their links, and the old one does aga
   assert.deepEqual(new Set([report, ...reports].map(({ epoch }) => epoch)).size, 1);
 });
 
-test('a build whose tables have another shape fills its own before it takes over: no copy is missing or double, counters go on', async () => {
+test('a build with other tables fills them before it takes over: no copy is missing or double, counters continue', async () => {
   const { report, sent, reports } = await upgrade(OBJECT_PATH, builds.tables, OBJECT_PATH);
   const entries = (name: string) =>
     JSON.parse(run('bpftool', '-j', 'map', 'show', 'pinned', join(world.bpffs, 'maps', name))).max_entries as number;
@@ -146,7 +146,7 @@ test('a build whose tables have another shape fills its own before it takes over
   assert.deepEqual(new Set([report, ...reports].map(({ epoch }) => epoch)).size, 1);
 });
 
-test('a build whose counters have another shape counts from 0 in a new epoch: no copy is missing or double, sums close', async () => {
+test('a build with other counters counts from 0 in a new epoch: no copy is missing or double, and the sums close', async () => {
   const { report, sent, reports } = await upgrade(OBJECT_PATH, builds.counters, OBJECT_PATH);
   assert.equal(new Set(reports.map(({ epoch }) => epoch)).size, 2, 'each change of the counters is another epoch');
   const { copied } = countsOf(report, 'outbound', `local-${runs}`);

@@ -38,7 +38,7 @@ test('SQLite: a file that is no database, and a folder that does not exist, are 
   assert.throws(() => openSqliteStore(path.join(folder, 'no', 'store.db')), /cannot open the store .*no\/store\.db/);
 });
 
-test('SQLite: keys of a lease whose owner was gone while the store was closed vanish after the next opening', async (t) => {
+test('SQLite: keys of a lease disappear after the next opening if the owner ended while the store was closed', async (t) => {
   const file = path.join(temporaryFolder(t), 'store.db');
   const before = openSqliteStore(file);
   const lease = await before.lease(200);
