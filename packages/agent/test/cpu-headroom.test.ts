@@ -1,4 +1,4 @@
-/** How much CPU time copies get while a node loses packets. */
+/** CPU time of copies while a node loses packets. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
@@ -9,7 +9,7 @@ import { COUNTING, CpuHeadroom, LEAST } from '../src/throttle/cpu-headroom.ts';
 /** Milliseconds between readings. */
 const STEP = 100;
 
-/** A CPU that processes so many bytes a second, of originals and copies alike, and loses what is beyond. */
+/** A CPU with a limit in bytes a second for originals and copies together. It loses the rest. */
 class Cpu {
   readonly headroom: CpuHeadroom;
   readonly #power: number;
@@ -27,7 +27,7 @@ class Cpu {
     this.#read();
   }
 
-  /** One step in which originals take so much and copies want so much. */
+  /** One step with this amount of originals, and of copies to be made. */
   step(originals: number, copies: number): number {
     const made = Math.min(copies, this.rate || Number.POSITIVE_INFINITY);
     this.loses = originals + made > this.#power;

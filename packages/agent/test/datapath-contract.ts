@@ -1,12 +1,14 @@
-/** What every data path must do: one body of tests, run on the fake and on the real one. */
+/** Rules for every data path: the same tests run on the fake and on the real data path. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { CounterReport } from '@mirrorplane/contract';
 import type { Datapath, DatapathState, DeliveryEntry, HookCapture } from '../src/datapath/datapath.ts';
 
-/** What a data path is tested with. */
+/** Parts that a data path is tested with. */
 export interface DatapathFixture {
-  /** A data path on the same kernel state each time it is called, as an agent that starts again would make it. */
+  /**
+   * Makes a data path on the same kernel state at each call, as an agent that starts again does.
+   */
   create(): Datapath;
   /** ifindexes of at least four Ethernet devices that exist and are up. */
   devices: number[];
@@ -191,7 +193,8 @@ export function datapathContract(name: string, factory: () => DatapathFixture | 
       const fresh = both({ policy: 'p9' }).map((entry) => ({ ...entry, id: `p9/web-1/0/${entry.direction}` }));
       await datapath.apply(state({ captures: fresh }));
       const all = await datapath.counters();
-      // What was taken off may still be told for a while, so that its last packets are not lost to a reader.
+      // Detached captures may still be reported for a while, so that a reader does not miss their
+      // last packets.
       const report = { ...all, captures: all.captures.filter(({ policy }) => policy === 'p9') };
       assert.deepEqual(named(report), ['web-1/0 inbound', 'web-1/0 outbound']);
       for (const { counts } of report.captures) {

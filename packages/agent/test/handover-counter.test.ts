@@ -1,4 +1,4 @@
-/** What the move of a guest has missed and captured twice. */
+/** Packets that a move of a guest has missed, or captured twice. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Capture, GuestState } from '@mirrorplane/contract';
@@ -32,7 +32,10 @@ function placed(guest?: GuestState, { linkType = 'tun', expected = false }: Plac
   return [{ capture: CAPTURE, device, hooks: hooks.map(({ id }) => id) }];
 }
 
-/** A data path in memory whose captures can be made to count, and a device that has carried some packets. */
+/**
+ * A data path in memory with captures whose counts a test sets, and a device with some packets in
+ * its statistics.
+ */
 async function scene(carried = { received: 0, sent: 0, sentBytes: 0 }) {
   const datapath = new FakeDatapath();
   await datapath.open();

@@ -60,7 +60,7 @@ export class PodmanHost implements ProbePlace {
 
   /** Begins to serve the API. */
   async serve(): Promise<void> {
-    // What an earlier one has left would look like an answer.
+    // A socket left by an earlier service would look like an answer.
     rmSync(this.socket, { force: true });
     const service = this.#argv('system', 'service', '--time', '0', `unix://${this.socket}`);
     this.#service = spawn('nsenter', service, { stdio: 'ignore' });
@@ -93,7 +93,8 @@ export class PodmanHost implements ProbePlace {
 
   async #end(): Promise<void> {
     try {
-      // Podman refuses what another container needs: that one has gone by then.
+      // Podman refuses to remove a container that another one needs. Before the second round, the
+      // other one has been removed.
       for (const strict of [false, true]) {
         await this.podman('rm', '--all', '--force', '--time', '0').catch((error) => strict && Promise.reject(error));
       }

@@ -1,4 +1,7 @@
-/** The program that an agent has stored is whole after a loss of power, and not older than what was acknowledged. */
+/**
+ * After a loss of power, the stored program of an agent is complete, and not older than the
+ * acknowledged one.
+ */
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -33,7 +36,7 @@ test('a stored program survives the loss of power at any moment: the one that wa
         assert.deepEqual(program, programOf(revision));
       }
     }
-    // Would this notice? A disk that only pretends to sync loses them.
+    // Checks the check itself: a disk that only pretends to sync loses the program.
     afterPowerLoss(events, count, found, { random: Math.random, survival: 0.5, honest: false });
     const lost = await new ProgramFile(join(found, 'program.json')).load().then(
       (program) => (program?.revision ?? 0) < least,

@@ -1,4 +1,4 @@
-/** From a node program and the devices that there are to the state of the data path. */
+/** The state of the data path, from a node program and the present devices. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Capture, Delivery, NodeProgram } from '@mirrorplane/contract';
@@ -313,17 +313,18 @@ test('a capture is refused if all its hooks are, and continues with the reason i
   const ids = { capture: 'p1/ids', device: 'tap-ids', state: 'capturing' };
   assert.deepEqual(captureStatuses(result, [outbound]), [{ ...web, state: 'capturing', ...why }, ids]);
   assert.deepEqual(captureStatuses(result, [outbound, inbound]), [{ ...web, state: 'refused', ...why }, ids]);
-  // What is for the guest alone is captured at the ports of its bridge, whatever its own device takes.
+  // Unicast frames for the guest are captured at the ports of its bridge, independently of the
+  // guest's own device.
   const arriving = reconcile(program({ captures: [capture({ direction: 'inbound' })] }), around());
   const [status] = captureStatuses(arriving, [{ ...inbound, arrives: true }]);
   assert.deepEqual([status?.state, status?.code], ['capturing', 'HOOK_OCCUPIED']);
   assert.match(status?.message ?? '', /no flooded frames: taken$/);
   assert.equal(captureStatuses(arriving, [inbound])[0]?.state, 'refused');
-  // Its device went while it was being attached.
+  // The device disappeared during the attachment.
   assert.deepEqual(captureStatuses(result, [{ ...outbound, gone: true }]), [{ ...web, state: 'refused', ...why }, ids]);
 });
 
-/** The devices, with the guest of one interface where it is said to be. */
+/** The devices, with the given state of one interface's guest. */
 function guestOf(id: string, guest: 'running' | 'absent' | undefined): NodeDevice[] {
   return DEVICES.map((device) => (device.identity?.id === id && guest ? { ...device, guest } : device));
 }

@@ -1,4 +1,4 @@
-/** What several tests of the agent share: namespaces, certificates, waiting. */
+/** Shared parts of the agent's tests: namespaces, certificates, waiting. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,13 +7,13 @@ import type { TestContext } from 'node:test';
 import { createLog } from '@mirrorplane/daemon';
 import type { Link } from '../src/netlink/link.ts';
 
-/** A log that shows nothing, or with V=1 everything. */
+/** A log that shows all lines with V=1, and no line otherwise. */
 export const testLog = createLog('agent', process.env.V ? 'debug' : 'silent');
 
 /** True where namespaces can be made. */
 export const isRoot = process.getuid?.() === 0;
 
-/** A folder that goes with the test. */
+/** A folder that is removed with the test. */
 export function temporaryFolder(t: Pick<TestContext, 'after'>): string {
   const folder = mkdtempSync(join(tmpdir(), 'mirrorplane-agent-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -44,7 +44,7 @@ export function ip(...args: string[]): string {
   return execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-/** A certificate authority made by openssl, that signs what a test needs. */
+/** A certificate authority of openssl that signs the certificates of a test. */
 export interface TestAuthority {
   certificate: string;
   /** SHA-256 of the certificate, hex. */

@@ -1,4 +1,4 @@
-/** A controller of some lines, on loopback: TLS, enrolment and the sync connection, all real. */
+/** A small controller on loopback with real TLS, enrolment and sync connection. */
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -8,7 +8,7 @@ import type { TestAuthority } from './support.ts';
 
 export const SECRET = 'a-secret-of-some-length';
 
-/** What it was asked, and what it shall say. */
+/** Records the requests, and sends what a test sets. */
 export class TestController {
   readonly authority: TestAuthority;
   /** Every enrolment request that came in, with the secret in it. */
@@ -19,7 +19,7 @@ export class TestController {
   readonly peers: string[] = [];
   /** Sent to every agent that connects. */
   program: NodeProgram | undefined;
-  /** Set, pings stay unanswered. */
+  /** True: pings get no answer. */
   deaf = false;
   #server: Server | undefined;
   #sockets: WebSocketServer | undefined;
@@ -52,7 +52,7 @@ export class TestController {
       rejectUnauthorized: false,
     });
     server.on('request', (request, response) => {
-      // An agent that dials while the server stops: nobody upgrades it any more.
+      // An agent that connects while the server stops is no longer upgraded.
       if (request.url !== '/enroll') {
         return void request.socket.destroy();
       }

@@ -30,7 +30,10 @@ function deviceOn(node: string): Inventory['interfaces'][number]['devices'][numb
   return { node, name: 'dev', ifindex: 7, mac: '02:00:00:00:00:07', mtu: 1500, up: true };
 }
 
-/** Where the interfaces are; called twice for one cluster, it moves them. Kinds go by the id and do not change. */
+/**
+ * Places of the interfaces. A second call for the same cluster moves them. The kind depends on the
+ * id, and does not change.
+ */
 const interfaces = fc.tuple(
   ...IDS.map((id, index) =>
     fc
@@ -72,7 +75,10 @@ const specs: fc.Arbitrary<PolicySpec> = fc
   })
   .map(specOf);
 
-/** What a controller would have accepted, one policy after the other, against the inventory of that time. */
+/**
+ * Policies that a controller would have accepted, one after the other, with the inventory of that
+ * time.
+ */
 export const clusters = fc
   .record({ inventory: inventories, moved: interfaces, specs: fc.array(specs, { maxLength: 14 }) })
   .map(({ inventory, moved, specs: candidates }) => {
@@ -87,7 +93,7 @@ export const clusters = fc
     return { inventory, later: { ...inventory, interfaces: moved }, policies };
   });
 
-/** Session numbers of before, also such as cannot be. */
+/** Earlier session numbers, also impossible ones. */
 export const sessionsBefore: fc.Arbitrary<Sessions> = fc.dictionary(
   fc.constantFrom(...NODES, 'gone', 'constructor'),
   fc.record(
@@ -136,7 +142,7 @@ export const wildSpecs: fc.Arbitrary<PolicySpec> = fc
   })
   .map(specOf);
 
-/** `count` policies without any rule broken, over interfaces that do not exist. */
+/** `count` policies that break no rule, with interfaces that do not exist. */
 export function manyPolicies(count = MANY_POLICIES): Policy[] {
   return Array.from({ length: count }, (_, index) =>
     policyOf({ name: `p${index}`, sources: [`s${index}`], destination: 'd' }),

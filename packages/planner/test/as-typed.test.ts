@@ -1,4 +1,7 @@
-/** What a form refuses as it is typed: the same words as `validate`, and nothing that depends on the cluster. */
+/**
+ * Errors that a form shows while a user types: the words of `validate`, without any check that
+ * depends on the cluster.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PolicySpec } from '@mirrorplane/contract';

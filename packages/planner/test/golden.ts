@@ -11,7 +11,7 @@ export interface Golden<Input, Expected> {
   expected: Expected;
 }
 
-/** An inventory in short form. `null` takes an entry of the common one away. */
+/** An inventory in short form. `null` removes an entry of the common one. */
 export interface ShortInventory {
   /** Pool to domain. */
   pools?: Record<string, string | null>;
@@ -46,7 +46,7 @@ export function readGoldens<Input, Expected>(name: string): Golden<Input, Expect
 
 const common: Required<ShortInventory> = JSON.parse(readFileSync(join(folder, 'inventory.json'), 'utf8'));
 
-/** The common inventory with changes; or those alone, where `base` is an empty one. */
+/** The common inventory with changes, or only the changes if `base` is empty. */
 export function inventoryOf(changes: ShortInventory = {}, base: ShortInventory = common): Inventory {
   const pools = entriesOf({ ...base.pools, ...changes.pools });
   const nodes = entriesOf({ ...base.nodes, ...changes.nodes });
@@ -109,7 +109,10 @@ function expandInterface(
   };
 }
 
-/** A policy as an operator writes it, with defaults that break no rule but for sources and destination. */
+/**
+ * A policy as an operator writes it. Its defaults break no rule; sources and destination must be
+ * given.
+ */
 export function specOf(fields: Partial<PolicySpec>): PolicySpec {
   return {
     name: 'new',

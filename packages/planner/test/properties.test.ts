@@ -1,4 +1,4 @@
-/** What holds of every plan, with clusters that are generated. */
+/** Properties of every plan, with generated clusters. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { CATALOGUE, type Inventory, NodeProgram, type Policy } from '@mirrorplane/contract';
@@ -120,7 +120,8 @@ test('every capture and every termination has its delivery in the same program, 
     for (const { captures, deliveries, terminations } of programs.values()) {
       const handovers = deliveries.flatMap((delivery) => delivery.duringHandover ?? []);
       const used = new Set([...captures, ...terminations, ...handovers].map(({ delivery }) => delivery));
-      // What was handed to a guest that has left goes after it by way of this delivery, see ADR 0021.
+      // Copies that were given to a guest that has left follow it through this delivery, see ADR
+      // 0021.
       for (const { id } of deliveries.filter(({ kind, duringHandover }) => kind === 'local' && duringHandover)) {
         used.add(id);
       }

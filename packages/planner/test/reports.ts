@@ -29,7 +29,7 @@ export function capture(source: string, direction: 'inbound' | 'outbound', what:
   return { policy: 'u-p', source, direction, counts: what };
 }
 
-/** What an agent that is up to date says: it captures these sources of policy `u-p`. */
+/** The report of an up-to-date agent that captures these sources of policy `u-p`. */
 export function healthy(sources: string[], more: Partial<NodeReport> = {}): NodeReport {
   return {
     connected: true,
@@ -52,7 +52,10 @@ export function counted(
   };
 }
 
-/** What stands before every case: policy `u-p` copies web-1/0 (node-1) and web-2/0 (node-2) to ids-1/0 (node-1). */
+/**
+ * The start of every case: policy `u-p` copies web-1/0 (node-1) and web-2/0 (node-2) to ids-1/0
+ * (node-1).
+ */
 export interface Scene {
   policy?: Partial<Policy>;
   inventory?: ShortInventory;

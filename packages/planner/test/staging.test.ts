@@ -1,4 +1,4 @@
-/** In which order the two ends of a path change. */
+/** The order in which the two ends of a path change. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Policy } from '@mirrorplane/contract';
@@ -20,17 +20,22 @@ const inventory = inventoryOf(
   {},
 );
 
-/** Nodes that take what they are told when the test says so, and a controller that remembers what it told. */
+/**
+ * Nodes that apply sent programs when the test says so, and a controller that remembers the sent
+ * programs.
+ */
 class Cluster {
   #sessions: Sessions = {};
   readonly #told = new Map(NODES.map((node) => [node, [] as PlannedProgram[]]));
-  /** Index in `#told` of what the kernel runs, and of what the node has said that it runs. */
+  /**
+   * Index in `#told` of the program in the kernel, and of the program that the node has confirmed.
+   */
   readonly #runs = new Map(NODES.map((node) => [node, -1]));
   readonly #confirmed = new Map(NODES.map((node) => [node, -1]));
   readonly away = new Set<string>();
   policies: Policy[] = [];
 
-  /** Plans, and tells the nodes what they may know. */
+  /** Plans, and sends the nodes the programs that are allowed now. */
   tell(expired: readonly string[] = []): Staged {
     const planned = plan(this.policies, inventory, this.#sessions);
     this.#sessions = planned.sessions;
@@ -58,7 +63,7 @@ class Cluster {
     );
   }
 
-  /** The kernel of a node runs the newest that it was told, and says so. */
+  /** The kernel of a node gets the newest sent program, and the node confirms it. */
   apply(...nodes: string[]): void {
     for (const node of nodes.filter((name) => !this.away.has(name))) {
       this.#runs.set(node, this.#told.get(node)!.length - 1);
@@ -66,17 +71,17 @@ class Cluster {
     }
   }
 
-  /** The kernel of a node runs the next that it was told, and the node has not said so yet. */
+  /** The kernel of a node gets the next sent program, and the node has not confirmed it yet. */
   take(node: string): void {
     this.#runs.set(node, Math.min(this.#runs.get(node)! + 1, this.#told.get(node)!.length - 1));
   }
 
-  /** A node says what its kernel runs. */
+  /** A node confirms the program in its kernel. */
   confirm(node: string): void {
     this.#confirmed.set(node, this.#runs.get(node)!);
   }
 
-  /** Tells and applies until nothing waits any more. */
+  /** Sends and applies until no change waits. */
   settle(): void {
     for (let i = 0; i < 10; i++) {
       this.tell();
@@ -89,12 +94,15 @@ class Cluster {
     return this.#told.get(node)![this.#runs.get(node)!];
   }
 
-  /** What node-2 takes from node-1. A source is captured on every node of its pool, so there are others beside it. */
+  /**
+   * The termination on node-2 for node-1. A source is captured on every node of its pool, so node-2
+   * has other terminations too.
+   */
   get fromFirst() {
     return this.kernel('node-2')!.terminations.filter(({ node }) => node === 'node-1');
   }
 
-  /** Where the copies of a source come out now; undefined where it is not captured. */
+  /** The place where the copies of a source arrive now; undefined if the source is not captured. */
   pathOf(source: string): string | undefined {
     for (const node of NODES) {
       const program = this.kernel(node);
@@ -235,7 +243,7 @@ test('a destination that migrates to a node of its sources is still received fro
   const [first, second] = [before.get('node-1')!, before.get('node-2')!];
   const end = second.deliveries.find(({ id }) => id === 'u-p/local');
   assert.ok(end && end.kind !== 'erspan');
-  // As planned when a2 has its home on node-1, and its old device is still there.
+  // The plan while a2 has its home on node-1 and its old device still exists.
   const away = { ...end, duringHandover: { interface: 'a2', delivery: 'u-p/to/node-1', when: 'absent' as const } };
   const planned = new Map([
     ['node-1', { ...first, deliveries: [end] }],
@@ -306,7 +314,7 @@ test('any change, with any order of confirmations: no copy is lost on a path, an
       const cluster = settled();
       const ends = new Map<string, Set<string>>();
       for (const { policies, order: acts } of all) {
-        // A source is of one policy at most: the first that names it.
+        // A source belongs to one policy at most: the first one that names it.
         const taken = new Set<string>();
         cluster.policies = policies.flatMap(({ sources, ...rest }) => {
           const own = sources.filter((id) => !taken.has(id));

@@ -6,7 +6,7 @@ import { type NodeReport, observe, type PreviousReport, plan, statusFrom } from 
 import { inventoryOf, type ShortInventory } from './golden.ts';
 import { capture, count, counted, counts, healthy, inShort, scenePolicy, statusOf } from './reports.ts';
 
-/** What 50 bytes of outer headers a packet leave. */
+/** The count without 50 bytes of outer headers a packet. */
 const inner = (packets: number) => ({ packets, bytes: count(packets).bytes - 50 * packets });
 
 const up1 = healthy(['web-1/0']);
@@ -103,7 +103,10 @@ test('counters that one end of a path has not reported are unknown', () => {
   ]);
 });
 
-/** node-2 has sent so many at these seconds of the minute; node-1, read at second 9, has got and counted this. */
+/**
+ * Lost copies if node-2 has sent these numbers at these seconds of the minute, and node-1 has
+ * counted `got` when it was read at second 9.
+ */
 function lostOf(sent: [second: number, packets: number][], got: Partial<TerminationReport>) {
   const readings = sent.map(([second, packets]) => ({
     at: `2026-01-01T00:00:0${second}.000Z`,
@@ -151,8 +154,8 @@ test('losses are unknown while the last report of the sender is older than the o
 });
 
 /**
- * node-2 has sent `sent` packets, of which `arrived` had been delivered at node-1 when it was read at second 9, and
- * `arrivedBefore` when node-2 was.
+ * node-2 has sent `sent` packets. When node-1 was read at second 9, it had delivered `arrived` of
+ * them. When node-2 was read, node-1 had delivered `arrivedBefore`.
  */
 interface PathReading {
   sent: number;
@@ -180,7 +183,7 @@ function pathReports({ sent, arrived, arrivedBefore, missing = 0 }: PathReading)
   };
 }
 
-/** The status, with the reports of a while ago. */
+/** The status, with earlier reports to compare. */
 function lately(before: PathReading, now: PathReading) {
   const previous = Object.entries(pathReports(before)).map(([node, report]): [string, PreviousReport] => {
     const { counters, arrivedBefore } = report as NodeReport;
@@ -286,7 +289,8 @@ test('a path is listed while it has a source, or where it carried something, and
 
 test('the time of the counters is that of the oldest report in the sums', () => {
   assert.equal(statusOf({ nodes }).countersAt, '2026-01-01T00:00:05.000Z');
-  // A node that is to capture and does not say so yet counts too: its report is from before the policy was.
+  // A node that must capture but does not report it yet counts too: its report is older than the
+  // policy.
   const early = { ...up2, ...counted({}, '2025-01-01T00:00:00.000Z') };
   assert.equal(
     statusOf({ nodes: { 'node-1': nodes['node-1'], 'node-2': early } }).countersAt,
@@ -371,7 +375,8 @@ test('copies that a destination got on its earlier node stay in the delivered on
 });
 
 test('the tag that an edge puts into a copy is not in the bytes that were delivered', () => {
-  // The second one: what the edge was handed for senders that still used it as it was before a change.
+  // The second delivery has the copies of senders that still used the edge as it was before a
+  // change.
   for (const delivery of ['u-p/edge', 'u-p/edge/before']) {
     const edge = counted({ deliveries: [{ delivery, policy: 'u-p', sent: { packets: 2, bytes: 208 } }] });
     assert.deepEqual(statusOf({ nodes: { 'node-1': { ...up1, ...edge }, 'node-2': up2 } }).delivered, count(2));

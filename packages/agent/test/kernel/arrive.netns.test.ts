@@ -1,4 +1,7 @@
-/** Frames towards a mirrored guest are copied exactly once, whatever its neighbours, a firewall or the bridge do with them. */
+/**
+ * Frames towards a mirrored guest are copied exactly once, whatever other guests, a firewall or the
+ * bridge do with the frames.
+ */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Datapath } from '../../src/datapath/datapath.ts';
@@ -15,7 +18,10 @@ import { assertSumsClose, capturesOf, countsOf, localTo, stateOf } from './suppo
 const GUESTS = ['web', 'spy', 'far'] as const;
 type Guest = (typeof GUESTS)[number];
 const MAC: Record<Guest, string> = { web: '020000000b01', spy: '020000000b02', far: '020000000b03' };
-/** An address that moves between guests (RFC 9568, 7.3), one that nobody has, and that of all. */
+/**
+ * An address that moves between guests (RFC 9568, 7.3), an address that no guest has, and the
+ * broadcast address.
+ */
 const VIRTUAL = '00005e000107';
 const NOBODY = '020000000bff';
 const ALL = 'ffffffffffff';
@@ -63,7 +69,7 @@ function table(): ForwardingEntry[] {
   );
 }
 
-/** Applies what an agent makes of the bridge's table at this moment, or of another one. */
+/** Applies the agent's state for the bridge's table of this moment, or for another table. */
 async function apply(entries = table()): Promise<string> {
   const base = { permanentMac: '', mtu: 1500, up: true, alias: '', ethernet: true, forwarding: true };
   const links = [
@@ -82,14 +88,16 @@ async function apply(entries = table()): Promise<string> {
   return problems.map(({ code }) => code).join();
 }
 
-/** What `send` makes `web`, and the destinations, receive of frames from `far`: numbers in order. */
+/**
+ * The frames from `far` that `web` and the destinations receive during `send`: numbers in order.
+ */
 async function seen(send: (far: (to: string, number: number) => void) => void) {
   const places = ['webp', 'idsp', 'logp'];
   const sniffers = await Promise.all(places.map((device) => Sniffer.start(device)));
   const inbound = async (source: string) => countsOf(await datapath.counters(), 'inbound', source).matched.packets;
   const before = [await inbound('web'), await inbound('spy')];
   send((to, number) => sockets.get('far')!.send(frame(to, MAC.far, number)));
-  // A frame for each destination behind them: then all the others have been there too.
+  // A last frame for each destination: when it has arrived, all the others have arrived too.
   sockets.get('web')!.send(frame(ALL, MAC.web, 0xffff));
   sockets.get('spy')!.send(frame(ALL, MAC.spy, 0xffff));
   const numbers = (frames: readonly Buffer[]) =>
@@ -109,7 +117,7 @@ async function seen(send: (far: (to: string, number: number) => void) => void) {
   return { web, ids, log, matched: (await inbound('web')) - before[0]!, spied: (await inbound('spy')) - before[1]! };
 }
 
-/** Both guests and the far one are known to the bridge, by frames that are counted for nobody here. */
+/** Makes both guests and the far one known to the bridge, by frames that no test counts. */
 async function learn(): Promise<void> {
   for (const guest of GUESTS) {
     sockets.get(guest)!.send(frame(ALL, MAC[guest]));
@@ -131,7 +139,7 @@ test('a frame with the address of its neighbour, which the firewall drops, takes
   });
   run('nft', 'delete chain bridge t spoof');
   const all = Array.from({ length: 30 }, (_, i) => i);
-  // The broadcasts of the end: one of `spy` towards `web`, and one of `web` towards `spy`.
+  // The last broadcasts: one from `spy` to `web`, and one from `web` to `spy`.
   assert.deepEqual(result, { web: all, ids: all, log: [], matched: 31, spied: 1 });
 });
 
@@ -153,7 +161,7 @@ test('an address that moves to a neighbour takes only its own frames with it', a
   await learn();
   sockets.get('web')!.send(frame(ALL, VIRTUAL));
   await apply();
-  // The table of before is still in force: the agent has not heard of the move.
+  // The earlier table is still in force: the agent has not heard of the move.
   sockets.get('spy')!.send(frame(ALL, VIRTUAL));
   const { web, ids } = await seen((far) => {
     for (let i = 0; i < 20; i++) {
@@ -236,7 +244,10 @@ async function applyUntil(holds: (problems: string) => boolean): Promise<string>
   }
 }
 
-/** A filter that gives every packet a class, behind ours. The qdisc is there where ours hang as filters. */
+/**
+ * A filter behind ours that gives every packet a class. The qdisc exists already if our programs
+ * are filters.
+ */
 function addFilter(device: string, side: 'ingress' | 'egress'): void {
   if (!BY_CLSACT) {
     run('tc', 'qdisc', 'add', 'dev', device, 'clsact');
@@ -252,7 +263,10 @@ const sendAll = (far: (to: string, number: number) => void) => {
   }
 };
 
-/** The firewall drops half of the frames: all are copied, each once, and told by nobody as unseen. */
+/**
+ * The firewall drops half of the frames. All frames are copied once, and none is reported as
+ * unseen.
+ */
 async function assertSeenThrough(send = sendAll): Promise<void> {
   run('nft', 'add chain bridge t drops { type filter hook forward priority 0; }');
   run('nft', 'add rule bridge t drops oifname "web" ether type 0x88b5 @ll,112,32 < 10 drop');

@@ -1,4 +1,4 @@
-/** Budgets of policies, of a node and of a device: what goes beyond them is dropped and counted. */
+/** Budgets of policies, of a node and of a device: copies beyond them are dropped and counted. */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { until } from '@mirrorplane/base';
@@ -18,11 +18,11 @@ import {
   useWorld,
 } from './support/world.ts';
 
-/** What a bucket holds at least, bytes (layout.ts). */
+/** Smallest size of a bucket, bytes (layout.ts). */
 const BURST = 256 * 1024;
-/** Likewise of a device. */
+/** Smallest size of the bucket of a device, bytes. */
 const DEVICE_BURST = 16 * 1024;
-/** Bytes a second: 1 Mbit/s, so that next to nothing comes in while a burst is sent. */
+/** Bytes a second: 1 Mbit/s, so that the bucket gets almost nothing while a burst is sent. */
 const SLOW = 125_000;
 
 const world = await useWorld();
@@ -34,7 +34,10 @@ before(() => {
   frame = Buffer.concat([frame, Buffer.alloc(1000 - frame.length)]);
 });
 
-/** Sends `count` frames under budgets; gives how many were copied, how many dropped as overBudget, and the milliseconds. */
+/**
+ * Sends `count` frames under budgets. Returns the number of copies, of drops as overBudget, and the
+ * milliseconds.
+ */
 async function burst(count: number, budgets: { policy?: number; node?: number }) {
   const source = `budget-${++runs}`;
   const { vm, dst } = world.devices;
@@ -64,7 +67,7 @@ async function burst(count: number, budgets: { policy?: number; node?: number })
   return { copied: copied.packets, over: dropped.overBudget?.packets ?? 0, ms };
 }
 
-/** At most the bucket and what came in meanwhile; at least the bucket. */
+/** The copies are at least the bucket, and at most the bucket and its refill in that time. */
 function assertBudget({ copied, over, ms }: Awaited<ReturnType<typeof burst>>, count: number, rate: number): void {
   const least = Math.floor(BURST / frame.length);
   const most = least + Math.ceil((rate * ms) / 1000 / frame.length) + 1;
@@ -131,7 +134,7 @@ test('copies beyond the budget of the device that they leave by are dropped as o
     { ifindex: und.ifindex, rate: SLOW, passed: copied.packets * onWire, refused: dropped.overBudget!.packets },
   ]);
 
-  // The budget outlives the agent.
+  // The budget stays in force without the agent.
   world.datapath.close();
   await world.datapath.open();
   await world.datapath.apply(state(erspanOver(world), 'leaves'));
@@ -143,8 +146,8 @@ test('copies beyond the budget of the device that they leave by are dropped as o
 });
 
 /**
- * Puts 50 copies and then a frame of the node itself into a slow queue that knows priorities; gives the place at which
- * the frame comes out.
+ * Puts 50 copies and then a frame of the node itself into a slow queue with priorities. Returns the
+ * place at which the frame comes out.
  */
 async function placeOfHostFrame(delivery: DeliveryEntry, device: Veth): Promise<number> {
   run(

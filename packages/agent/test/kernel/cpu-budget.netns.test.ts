@@ -1,6 +1,7 @@
 /**
- * What becomes of copies when packets are lost for want of CPU time. The data plane is the kernel's; that packets are
- * lost is told to it: a backlog that overflows is one of the whole machine, and what runs beside this would lose packets.
+ * Copies while packets are lost because CPU time is short. The data plane is the one in the kernel.
+ * The test reports the losses to it, and does not cause them: a backlog that overflows belongs to
+ * the whole machine, so other programs would lose packets.
  */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
@@ -26,7 +27,7 @@ function received(device: string): number {
   return JSON.parse(run('ip', '-json', '-s', 'link', 'show', 'dev', device))[0].stats64.rx.packets;
 }
 
-/** Sends frames, with a breath after every hundred, until `done`; gives how many. */
+/** Sends frames until `done`, with a pause after every hundred. Returns their number. */
 async function sendUntil(what: string, done: () => Promise<boolean>): Promise<number> {
   let sent = 0;
   await until(what, async () => {
@@ -74,7 +75,7 @@ test('copies give way while packets are lost, no original does, and the budget g
     sent += await sendUntil('copies are refused', async () => throttle.cpuThrottled === true);
     const { rate } = await datapath.nodeBudget();
     assert.ok(rate > 0 && rate < 16e9, `the budget is ${rate}`);
-    // The same program again, as every pass of the agent applies it, leaves the budget where it is.
+    // Every pass of the agent applies the same program again. This does not change the budget.
     assert.equal((await datapath.apply(state)).written, 0);
 
     losing = false;

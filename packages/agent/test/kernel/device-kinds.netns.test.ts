@@ -1,4 +1,7 @@
-/** Every kind of device that this kernel can make, judged from what netlink says; and the accepted ones at work. */
+/**
+ * Every kind of device that this kernel can make, judged by its netlink data. The accepted kinds
+ * are also tried with traffic.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { after, before, type TestContext, test } from 'node:test';
@@ -37,7 +40,9 @@ after(async () => {
   assert.deepEqual(leftPins(), []);
 });
 
-/** How a device `x` of each kind is made, and whether it is to be taken as a guest and as an edge. */
+/**
+ * How a device `x` of each kind is made, and whether it must be accepted as a guest and as an edge.
+ */
 const KINDS: [kind: string, taken: '' | 'guest' | 'edge' | 'both', how: string][] = [
   ['tap', 'guest', 'tuntap add x mode tap'],
   ['veth', 'both', 'link add x type veth peer name xp'],
@@ -75,10 +80,12 @@ const KINDS: [kind: string, taken: '' | 'guest' | 'edge' | 'both', how: string][
   ['vcan', '', 'link add x type vcan'],
 ];
 
-/** What `ip` and the kernel say where they do not have a kind; anything else is a fault of the test. */
+/** Messages of `ip` and the kernel for a missing kind. Any other message is a fault of the test. */
 const NOT_HERE = /Unknown device type|Operation not supported|No such device|is unknown|Garbage/;
 
-/** Makes a device `x`; false where the kernel has none of its kind, which shows as a skipped test. */
+/**
+ * Makes a device `x`. Returns false if the kernel does not have the kind; the test is then skipped.
+ */
 function made(t: TestContext, kind: string, ...steps: string[]): boolean {
   t.after(() => run('sh', '-c', 'ip link del x 2>/dev/null || true'));
   try {
@@ -96,7 +103,7 @@ function made(t: TestContext, kind: string, ...steps: string[]): boolean {
   }
 }
 
-/** What discovery makes of the devices as they are now. */
+/** The result of discovery for the present devices. */
 async function discover(edges: EdgeBinding[] = []) {
   const links = [...(await dumpLinks(client)).values()];
   return identify(links, edges, new Map(), undefined, ({ name }) => featureReader(HW_TC_OFFLOAD)(name));
@@ -182,10 +189,10 @@ test('the loopback device is no edge', async () => {
   );
 });
 
-/** What is on the far side of a device under test: a guest, or the physical network. */
+/** The far side of a device under test: a guest, or the physical network. */
 interface FarSide {
   send(frame: Buffer): void;
-  /** Takes the frames that have come; waits for so many. */
+  /** Reads the arrived frames; waits for this number. */
   read(count: number): Promise<Buffer[]>;
   close(): Promise<void>;
 }
@@ -205,7 +212,9 @@ async function farEnd(device: string, wrap: (frame: Buffer) => Buffer = (frame) 
 
 const tagged = (frame: Buffer) =>
   Buffer.concat([frame.subarray(0, 12), Buffer.from('81000005', 'hex'), frame.subarray(12)]);
-/** Frames that nobody answers: an EtherType for experiments (IEEE 802, 9.2.3), to addresses that nobody has. */
+/**
+ * Frames that get no answer: an EtherType for experiments (IEEE 802, 9.2.3), to unused addresses.
+ */
 const frame = (to: string, text: string) =>
   Buffer.concat([Buffer.from(`${to}0200000000aa88b5`, 'hex'), Buffer.from(text.padEnd(60))]);
 
@@ -252,7 +261,7 @@ for (const { kind, role, make, far, there = (one: Buffer) => one } of AT_WORK) {
       await datapath.apply({ captures: [], deliveries: [], terminations: [], mirrorDevice: 0 });
       run('ip', 'link', 'set', 'low', 'up');
     });
-    // Counters go on under an id that was used before.
+    // Counters continue under an id that was used before.
     const id = `${kind}-${role}`;
     const edges = role === 'edge' ? [{ interface: id, device: 'x' }] : [];
     if (role === 'vm') {
@@ -313,7 +322,7 @@ test('a guest behind macvtap: sent frames are outbound, received frames are inbo
     ['DEVICE_UNSUPPORTED'],
   );
   assert.equal(state.deliveries[0]?.ifindex, 0);
-  // Why: handed to the device, a copy is on the wire.
+  // Reason: a copy that is put into the device goes to the wire.
   await datapath.apply({ ...state, deliveries: [{ ...state.deliveries[0]!, ifindex: link('x').ifindex, mtu: 1500 }] });
   const copy = frame('0200000000dd', 'a copy');
   const source = new RawSocket('srcp');

@@ -103,7 +103,7 @@ async function counted(source: string, direction: 'inbound' | 'outbound') {
   return { matched: matched.packets, isCopy: skipped.isCopy?.packets ?? 0 };
 }
 
-/** What leaves by `out` while `send` runs, as the recorder gets it. */
+/** The frames that leave at `out` while `send` runs, as the recorder gets them. */
 async function copiesOf(count: number, send: () => void): Promise<Buffer[]> {
   const sniffer = await Sniffer.start('outp');
   try {
@@ -114,7 +114,7 @@ async function copiesOf(count: number, send: () => void): Promise<Buffer[]> {
   }
 }
 
-/** Waits until the edge has accounted for so many frames that came in. */
+/** Waits until the edge has counted `count` incoming frames. */
 const accounted = (source: string, count: number) =>
   until('all are accounted for', async () => {
     const { matched, isCopy } = await counted(source, 'inbound');
@@ -162,7 +162,7 @@ test('copies of every kind of frame that come back are not copied again; the ori
     sockets.get('nicp')!.send(copy);
   }
   await accounted(edge, copies.length);
-  // The same frames, sent by the node itself with that VLAN ID: no switch has brought them.
+  // The same frames, sent by the node itself with that VLAN ID: they do not come from a switch.
   for (const copy of copies) {
     sockets.get('nic')!.send(copy);
   }
@@ -196,7 +196,7 @@ test('copies come back with checksums that were computed on the way, and as segm
   }
   await accounted(edge, back.length);
   assert.deepEqual(await counted(edge, 'inbound'), { matched: 0, isCopy: back.length });
-  // One that was never sent, of the same connection.
+  // A segment of the same connection that was never sent.
   const next = Buffer.from(segments[0]!);
   next.writeUInt32BE(next.readUInt32BE(42) + 20_000, 42);
   sockets.get('nicp')!.send(next);

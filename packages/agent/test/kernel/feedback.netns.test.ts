@@ -1,4 +1,7 @@
-/** A destination that sends its copies on harms no original, and what a destination sends of its own always passes. */
+/**
+ * A destination that sends its copies on harms no original, and own frames of a destination always
+ * pass.
+ */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { until } from '@mirrorplane/base';
@@ -39,7 +42,9 @@ const COUNT = 20;
 
 let datapath: Datapath;
 const sockets = new Map<Guest | 'wire', RawSocket>();
-/** Each test has addresses of its own: what the data path remembers of those of others does not matter. */
+/**
+ * Each test has different addresses, so that addresses remembered from other tests do not matter.
+ */
 let nextAddress = 0;
 const address = () => `0200000d${(++nextAddress).toString(16).padStart(4, '0')}`;
 
@@ -131,7 +136,9 @@ const numbers = (frames: readonly Buffer[]) => frames.map((found) => found.readU
 const range = (first: number, times = 1) =>
   Array.from({ length: COUNT }, (_, i) => Array<number>(times).fill(first + i)).flat();
 
-/** What guests receive while `body` runs, and until `settle` has come true: numbers in order. */
+/**
+ * The frames that guests receive while `body` runs, and until `settle` is true: numbers in order.
+ */
 async function received(
   places: readonly Guest[],
   body: () => void,
@@ -142,7 +149,8 @@ async function received(
   try {
     body();
     await until('all frames', () => settle(frames()));
-    // All that was sent is processed within the call that sends it; the last has been written to the file when this has.
+    // Each frame is processed within the call that sends it. When this last frame is in the file,
+    // all earlier ones are.
     return Object.fromEntries(Object.entries(frames()).map(([guest, found]) => [guest, numbers(found)]));
   } finally {
     for (const sniffer of sniffers) {
@@ -320,7 +328,7 @@ test('copies of what the destination itself has sent are not copied again where 
   };
   const before = await counts();
   const change = async () => (await counts()).map((count, i) => count - before[i]!);
-  // Captured on this node, as web receives it: once by itself, and once as ids sends the copy on.
+  // Captured on this node, as web receives it: the frame itself, and the copy that ids sends on.
   const near = await received(
     ['web', 'ids'],
     () => send('ids', MAC.web, own, 1000),
@@ -328,7 +336,8 @@ test('copies of what the destination itself has sent are not copied again where 
   );
   assert.deepEqual([near.web, near.ids], [range(1000, 2), range(1000)]);
   assert.deepEqual(await change(), [COUNT, COUNT, 0, 0]);
-  // Captured on another node: it comes back from there a second time, for the copy that ids has sent on.
+  // Captured on another node: a second copy comes back from there, of the copy that ids has sent
+  // on.
   const far = await received(
     ['far', 'ids'],
     () => {
@@ -493,7 +502,7 @@ test('without a policy nothing is stopped, and nothing is attached', async () =>
     (frames) => frames.far!.length >= COUNT,
   );
   assert.deepEqual(seen.far, range(2000));
-  // What was known of addresses ends with the policy.
+  // Known addresses are forgotten with the policy.
   await apply(mirrored('web'));
   const before = await feedback();
   const again = await received(

@@ -31,7 +31,7 @@ let superUdp: Buffer;
 let noUdp: string | undefined;
 let runs = 0;
 
-/** 40,000 bytes, none of whose parts looks like another. */
+/** 40,000 bytes in which no two parts are equal. */
 const PAYLOAD = Buffer.from(Array.from({ length: 40_000 }, (_, i) => (i * 31 + (i >> 8) * 7 + (i >> 16)) & 0xff));
 const TCP4: SuperPacket = { kind: 'tcp4', segment: 1448, transport: 34 };
 const TCP6: SuperPacket = { kind: 'tcp6', segment: 1428, transport: 54 };
@@ -43,7 +43,7 @@ before(() => {
   const built = scapy({ tcp: [one, { ...one, six: true }, { ...one, vlan: 77 }], udp: [one] });
   [super4, super6, superTagged] = built.tcp as [Buffer, Buffer, Buffer];
   [superUdp] = built.udp as [Buffer];
-  // What leaves these devices is seen at their other ends as it would be on a wire.
+  // The other ends of these devices see packets as they would be on a wire.
   segmentInSoftware('far', 'vm', 'dst', 'und');
   noUdp = RawSocket.noUdpSuperPackets('vmp', superUdp, UDP);
 });

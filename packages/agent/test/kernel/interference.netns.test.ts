@@ -1,4 +1,4 @@
-/** What others break at the hooks, pins, maps and devices, and how it is repaired. */
+/** Interference with hooks, pins, maps and devices, and its repair. */
 import assert from 'node:assert/strict';
 import { readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -278,7 +278,7 @@ test(
     const { problems, attached } = await world.datapath.apply(guarded);
     assert.deepEqual([problems, attached], [[], 1]);
     await once();
-    // A port that has gone in the meantime keeps nobody waiting.
+    // A port that has been deleted in the meantime causes no wait.
     const gone = { ifindex: 99_999, hook: 'ingress', bridge } as const;
     const late = await world.datapath.apply({ ...guarded, arrivalPorts: [gone, ...guarded.arrivalPorts!] });
     assert.deepEqual([late.problems, late.refused], [[], []]);

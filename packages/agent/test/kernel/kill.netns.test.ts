@@ -1,4 +1,7 @@
-/** A data path whose process is killed in the middle of a change: the next one makes it whole, and packets notice nothing. */
+/**
+ * The process of a data path is killed in the middle of a change. The next process completes the
+ * change, and no packet is affected.
+ */
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -28,9 +31,9 @@ import {
   useWorld,
 } from './support/world.ts';
 
-/** How often; `make soak` asks for more. */
+/** Number of kills. `make soak` sets a higher one. */
 const KILLS = Number(process.env.KILLS ?? 5);
-/** Where the run begins to differ from others: printed, and taken again from here. */
+/** Seed of the random numbers. It is printed, and can be set to repeat a run. */
 const SEED = Number(process.env.SEED ?? 1 + Math.floor(Math.random() * 1e6));
 
 const world = await useWorld();
@@ -38,12 +41,12 @@ let frames: Map<string, Buffer>;
 let states: DatapathState[];
 let file: string;
 let builds: Builds;
-/** Builds that count into the same maps. */
+/** Builds with the same counter maps. */
 let objects: string[];
 /** Devices of sources that come and go. */
 const EXTRA = ['x0', 'x1', 'x2'];
 
-/** Numbers from 0 to 1, the same for a seed (Park and Miller). */
+/** Numbers from 0 to 1, always the same for one seed (Park and Miller). */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -52,7 +55,7 @@ function seeded(seed: number): () => number {
   };
 }
 
-/** What the traffic of the test needs; in every state. */
+/** The entries that the traffic of the test needs. Every state has them. */
 function steady(): DatapathState {
   const { vm, dst, by, und } = world.devices;
   return {
@@ -66,7 +69,10 @@ function steady(): DatapathState {
   };
 }
 
-/** States that differ in policies, sources, deliveries, terminations and everything else, on top of what is steady. */
+/**
+ * States with different policies, sources, deliveries, terminations and all other entries, in
+ * addition to the steady ones.
+ */
 function makeStates(): DatapathState[] {
   const { far } = world.devices;
   const base = steady();
@@ -151,7 +157,10 @@ function foundPrograms(): Record<string, number> {
 
 const sorted = (record: Record<string, number>) => Object.fromEntries(Object.entries(record).sort());
 
-/** Takes over what a killed process left, makes `state` of it, and asserts that nothing is missing and nothing double. */
+/**
+ * Takes over the state of a killed process, applies `state`, and asserts that no entry is missing
+ * or double.
+ */
 async function assertConverges(state: DatapathState, object: string): Promise<void> {
   const datapath = createKernelDatapath({ hook: HOOK, bpffs: world.bpffs, object });
   await datapath.open();
@@ -172,7 +181,10 @@ async function assertConverges(state: DatapathState, object: string): Promise<vo
   }
 }
 
-/** Runs the process, with strace where it is to die at its `nth` call of a kind, else for some milliseconds. */
+/**
+ * Runs the process and kills it: with strace at its `nth` call of a kind, or after some
+ * milliseconds.
+ */
 async function runAndKill(object: string, at: { call: string; nth: number } | { ms: number }): Promise<string> {
   const script = [
     process.execPath,
@@ -217,7 +229,8 @@ test(`after each of ${KILLS} kills in the middle of changes the data path is mad
   t.diagnostic(`seed ${SEED}`);
   const random = seeded(SEED);
   const pick = <T>(from: readonly T[]) => from[Math.floor(random() * from.length)]!;
-  // Once each before there is traffic: where the kernel gets a qdisc for filters, what is sent meanwhile is dropped.
+  // Each state once before the traffic begins: while a device gets its qdisc for filters, the
+  // kernel drops packets.
   for (const state of states.toReversed()) {
     await world.datapath.apply(state);
   }

@@ -52,7 +52,7 @@ function everything(): DatapathState & { source: string } {
   };
 }
 
-/** Sends one frame from the VM, and waits until it has gone all the way. */
+/** Sends one frame from the VM, and waits until its copies have arrived. */
 async function pass(...more: string[]): Promise<void> {
   await sniffing(['farp', ...more], async (sniffers) => {
     world.guest.send(frame);
@@ -101,7 +101,7 @@ test('a source removed at the kill of the agent, and added again under the next 
   const state = everything();
   await datapath.apply(state);
   await pass('dstp');
-  // Nobody has read the counters since, and nobody can: the agent is killed.
+  // The counters have not been read since then, because the agent is killed.
   await datapath.apply(stateOf({}));
   datapath.close();
   datapath = createKernelDatapath({ hook: HOOK, bpffs: world.bpffs });
@@ -124,7 +124,7 @@ test('counters of removed entries are reported by the next agent after a kill, u
     datapath = createKernelDatapath({ hook: HOOK, bpffs: world.bpffs });
     await datapath.open();
     await datapath.apply(stateOf({}));
-    // What was read before it left says nothing of its last counts.
+    // A reading from before the removal does not have the last counts.
     datapath.countersSaved(0);
     await datapath.apply(stateOf({}));
     const report = await datapath.counters();

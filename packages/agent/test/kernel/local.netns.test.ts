@@ -21,7 +21,8 @@ let frames: Buffer[];
 
 before(() => {
   const built = scapy({ frames: true }).frames;
-  // A bridge keeps the spanning tree protocol to itself, so the original has no other end to arrive at.
+  // A bridge does not forward the spanning tree protocol, so the original does not arrive at the
+  // other end.
   built.delete('stp');
   frames = [...built.values()];
 });
@@ -123,7 +124,7 @@ test('drops copies that are too large for the destination as tooBigForDestinatio
 
 test('a sender with a small buffer does not wait for queued copies: a clone holds none of its memory', async () => {
   await apply();
-  // Slow enough that hardly a copy leaves while 200 originals are sent.
+  // So slow that almost no copy leaves while 200 originals are sent.
   run('tc', 'qdisc', 'add', 'dev', 'dst', 'root', ...'tbf rate 10kbit burst 2k limit 10mb'.split(' '));
   try {
     const frame = Buffer.concat([frames[0]!, Buffer.alloc(1000 - frames[0]!.length)]).toString('hex');

@@ -1,6 +1,7 @@
 /**
- * A device that is moved to another network namespace takes its tcx programs along. There, the numbers of devices are those
- * of strangers: nothing is copied to them, and the agent's next pass takes the programs off. Filters at clsact do not move.
+ * A device keeps its tcx programs when it moves to another network namespace. There, an ifindex
+ * belongs to a device of someone else. Nothing is copied to such a device, and the agent's next
+ * pass detaches the programs. Filters at clsact do not move.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -25,7 +26,7 @@ import {
 
 const TCX = join(import.meta.dirname, '../../../../test/support/tcx.py');
 const FRAMES = 20;
-/** What a stranger has of its own on the device that bears the number of the destination. */
+/** Own traffic of the foreign device that has the ifindex of the destination. */
 const ARP = 0x0806;
 
 const world = await useWorld({ underlayMtu: 1600 });
@@ -35,7 +36,7 @@ let frame: Buffer;
 before(async () => {
   frame = scapy({ frames: true }).frames.get('ipv4-udp')!;
   elsewhere = await addNamespace();
-  // Whoever is there has a device of the destination's number, and listens behind it.
+  // The other namespace has a device with the ifindex of the destination, and a listener behind it.
   const { ifindex } = world.devices.dst;
   elsewhere.run('ip', 'link', 'add', 'mine', 'index', String(ifindex), 'type', 'veth', 'peer', 'name', 'mineo');
   for (const device of ['mine', 'mineo']) {
@@ -54,7 +55,9 @@ function programsThere(device: string): number {
   return Object.values(hooks[device]!).reduce((sum, count) => sum + count, 0);
 }
 
-/** What comes out of the stranger's device while `send` sends frames that arrive at `device` there, its own ARP left out. */
+/**
+ * Frames from the foreign device, without its own ARP, while `send` sends frames to `device` there.
+ */
 async function leaked(device: string, send: () => void): Promise<Buffer[]> {
   const [stranger, arrived] = await Promise.all([
     Sniffer.start('mineo', { pid: elsewhere.pid }),
@@ -65,7 +68,7 @@ async function leaked(device: string, send: () => void): Promise<Buffer[]> {
       send();
     }
     await arrived.expect(FRAMES);
-    // Something of the stranger comes behind them.
+    // Own traffic of the foreign device comes after the frames.
     elsewhere.run('sh', '-c', 'ip neigh flush dev mine; ping -c1 -W1 192.0.2.2 || true');
     const isOwn = (seen: Buffer) => seen.readUInt16BE(12) === ARP;
     await until('the stranger sends', () => stranger.frames().some(isOwn));
@@ -77,14 +80,14 @@ async function leaked(device: string, send: () => void): Promise<Buffer[]> {
   }
 }
 
-/** Moves a device away while the data path is as it was. */
+/** Moves a device away without a change of the data path. */
 function moveAway(device: string): void {
   elsewhere.adopt(device);
   elsewhere.run('ip', 'link', 'set', device, 'up');
 }
 
 async function moveBack(device: string, without: DatapathState): Promise<void> {
-  // What an agent makes of it when it hears that the device is gone.
+  // The agent's state after it has heard that the device is gone.
   const { problems } = await world.datapath.apply(without);
   assert.deepEqual(problems, []);
   assert.equal(programsThere(device), 0, 'no program of ours is left there');
@@ -131,7 +134,8 @@ test('one that sends to another node sends nothing there, also where the helper 
     assert.deepEqual(await leaked('vm', () => world.guest.send(frame)), []);
     assert.equal(wire.frames().length, 1);
     await moveBack('vm', stateOf({ deliveries, mirrorDevice: und.ifindex }));
-    // By the namespace itself: local copies go on without the helper device, and do not go astray.
+    // The namespace itself is checked: local copies continue without the helper device, and none
+    // goes to a wrong device.
     await world.datapath.apply(stateOf({ captures: capturesOf(vm.ifindex, 'L'), deliveries }));
     run('ip', 'link', 'del', 'mirror0');
     await sniffing(['dstp'], async ([copies]) => {

@@ -21,18 +21,21 @@ import {
   useWorld,
 } from './support/world.ts';
 
-/** Outer IPv4, GRE and ERSPAN II: so much of the underlay's MTU a frame with its Ethernet header does not have. */
+/**
+ * Bytes of outer IPv4, GRE and ERSPAN II. A frame with its Ethernet header has this much less than
+ * the underlay's MTU.
+ */
 const OUTER = 20 + 8 + 8;
 const COUNT = Number(process.env.ODD_FRAMES ?? 600);
 const SEED = Number(process.env.ODD_SEED ?? 20);
-/** As many as wait in a queue of the kernel without loss. */
+/** Number of frames that fit in a queue of the kernel without loss. */
 const BATCH = 200;
 
 const world = await useWorld({ underlayMtu: 1600 });
 let runs = 0;
 
 before(() => {
-  // What leaves these devices is seen at their other ends as it would be on a wire, with all checksums.
+  // The other ends of these devices see packets as they would be on a wire, with all checksums.
   segmentInSoftware('far', 'dst');
 });
 
@@ -62,7 +65,7 @@ async function loop(mtu: number): Promise<string> {
   return id;
 }
 
-/** Numbers from 0 to 1 that look like chance, the same ones for the same seed (mulberry32). */
+/** Pseudo-random numbers from 0 to 1, always the same for one seed (mulberry32). */
 function chance(seed: number): () => number {
   let state = seed;
   return () => {
@@ -91,8 +94,9 @@ function without(some: readonly Buffer[], others: readonly Buffer[]): string[] {
 }
 
 /**
- * What comes out at the other host comes out at the destination, up to the length that the underlay has room for. A few odd
- * frames the kernel drops before anything sees them, as those that end behind a VLAN tag, and a few the bridge drops.
+ * Every frame that arrives at the other host arrives at the destination, up to the length that the
+ * underlay has room for. The kernel drops a few odd frames before any program sees them, for
+ * example frames that end after a VLAN tag. The bridge drops a few others.
  */
 async function expectCopies(id: string, mtu: number, sent: readonly Buffer[], send: (frame: Buffer) => void) {
   await sniffing(['farp', 'dstp'], async ([originals, copies]) => {
@@ -162,7 +166,7 @@ test('a frame is cut right before, in and behind a checksum that is left to the 
   });
 });
 
-/** Sends datagrams through a VXLAN tunnel of the guest; what comes out is at `check`. */
+/** Sends datagrams through a VXLAN tunnel of the guest. `check` examines the result. */
 async function throughTunnel(send: string, check: () => Promise<void>): Promise<void> {
   run('ip', 'addr', 'add', '10.77.0.1/24', 'dev', 'vmp');
   run('ip', 'neigh', 'add', '10.77.0.2', 'lladdr', '02:00:00:00:0b:02', 'dev', 'vmp');

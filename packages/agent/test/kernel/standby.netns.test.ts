@@ -1,4 +1,7 @@
-/** During a live migration the guest has a device on two nodes: only the one that it runs behind is captured. */
+/**
+ * During a live migration the guest has a device on two nodes. Only the device on the guest's node
+ * is captured.
+ */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { until } from '@mirrorplane/base';
@@ -67,7 +70,7 @@ test('frames to a guest on another node are not copied until the guest sends a f
 });
 
 test('with inbound alone captured, the guest’s first frame is seen and not counted', async () => {
-  await apply(false); // else the data plane knows already that the guest is here
+  await apply(false); // otherwise the data plane already knows that the guest is here
   const source = await apply(true, (all) => all.filter(({ direction }) => direction === 'inbound'));
   pass('inbound', frame(BROADCAST, OTHER, 'before'));
   pass('outbound', frame(BROADCAST, GUEST, 'announcement'));
@@ -99,7 +102,7 @@ test('a guest that is about to leave, and sends from behind an uplink, is not ca
   const bystander = new RawSocket('byp');
   const source = `run-${++runs}`;
   const bridge = Number(JSON.parse(run('ip', '-json', 'link', 'show', 'lan'))[0].ifindex);
-  // The state that an agent makes of it, with a forwarding table that it never reads again.
+  // The state of an agent with a forwarding table that is never read again.
   world.guest.send(frame(BROADCAST, GUEST, 'learn me'));
   const port = (device: string) => ({ name: device, master: bridge, forwarding: true });
   const links = [vm, far, by].map(({ name, ifindex, mac }) => ({ ...port(name), ifindex, mac }));
@@ -122,7 +125,8 @@ test('a guest that is about to leave, and sends from behind an uplink, is not ca
     bystander.send(frame(GUEST, OTHER, 'one'));
     assert.equal((await copies.expect(1)).length, 1);
     assert.equal(behind(), 'vm');
-    // It moves: its announcement comes in by the other port, and is flooded to the device that it has left.
+    // The guest moves: its announcement comes in at the other port, and is flooded to its old
+    // device.
     world.far.send(frame(BROADCAST, GUEST, 'announcement'));
     await until('the bridge to learn', () => behind() === 'far');
     bystander.send(frame(GUEST, OTHER, 'two, for the other port'));
@@ -144,7 +148,7 @@ test('state that the data plane has learned itself is no interference: the agent
   const state = stateOf({ captures, deliveries: [localTo(world.devices.dst.ifindex)] });
   await world.datapath.apply(state);
   pass('outbound', frame(BROADCAST, GUEST, 'announcement'));
-  // Longer than the agent takes until it looks at its maps again.
+  // Longer than the agent's interval between two looks at its maps.
   const end = performance.now() + 2000;
   while (performance.now() < end) {
     const { written, repaired } = await world.datapath.apply(state);
@@ -166,7 +170,7 @@ test('what the data plane has seen of a guest stays when the agent rewrites its 
   assert.ok((await apply(true, by.ifindex)).written > 0);
   pass('inbound', frame(GUEST, OTHER, 'after'));
   assert.deepEqual(await counted('inbound', source), { matched: 1, guestAbsent: 0 });
-  // The agent's own opinion changes: it counts.
+  // The agent now decides differently, and its decision counts.
   await apply(false, by.ifindex);
   await apply(true, by.ifindex);
   pass('inbound', frame(GUEST, OTHER, 'after it has left'));

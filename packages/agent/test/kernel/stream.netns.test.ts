@@ -1,4 +1,4 @@
-/** A TCP stream that is whole in its copies. */
+/** The copies of a TCP stream have all its bytes. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -36,7 +36,9 @@ for i in range(0, len(data), 65536): s.sendall(data[i:i + 65536])
 s.shutdown(socket.SHUT_WR)
 s.recv(1)
 `;
-/** A small window keeps what is under way below the packet queue of a CPU, so that nothing is lost. */
+/**
+ * A small window keeps the packets in flight below the packet queue of a CPU, so that none is lost.
+ */
 const RECEIVE = `
 import socket
 l = socket.socket()

@@ -1,4 +1,4 @@
-/** ERSPAN that comes in: delivered, left alone or refused. */
+/** Incoming ERSPAN: delivered, passed on untouched, or refused. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { before, test } from 'node:test';
@@ -32,7 +32,7 @@ let runs = 0;
 let superPackets: Map<string, Buffer>;
 
 const PAYLOAD = Buffer.from(Array.from({ length: 30_000 }, (_, i) => (i * 13 + (i >> 8)) & 0xff));
-/** Name, how it is to be cut, IPv6, VLAN ID. */
+/** Name, segmentation, IPv6, VLAN ID. */
 const SUPER: [string, SuperPacket, boolean, number | undefined][] = [
   ['IPv4', { kind: 'tcp4', segment: 1448, transport: 34 }, false, undefined],
   ['IPv6', { kind: 'tcp6', segment: 1428, transport: 54 }, true, undefined],
@@ -131,7 +131,7 @@ test('leaves ERSPAN of an unknown sender to the node, and counts it', async () =
   assert.equal((await reportOf(id)).received.packets, 1);
 });
 
-/** What this node refuses of the other node. */
+/** Copies of the other node that this node refuses. */
 async function refused() {
   const { peers } = await world.datapath.counters();
   const { staleSession = 0, wrongAddress = 0 } = peers.find(({ address }) => address === OTHER_ADDRESS) ?? {};
@@ -157,7 +157,8 @@ test('a copy with the number of another policy is not delivered, and the stack d
       world.wire.send(packet);
     }
     assertSameFrames(await copies.expect(1), [own], 'copies');
-    // The stack answers the stranger, so it would have answered the other two before it. ICMP type 3, code 2.
+    // The stack answers the unknown sender, so it would have answered the two packets before. ICMP
+    // type 3, code 2.
     const answers = () => wire.frames().filter((frame) => frame[23] === 1 && frame.readUInt16BE(34) === 0x0302);
     await until('the answer to the stranger', () => answers().length > 0);
     assert.deepEqual(
@@ -184,7 +185,7 @@ test('a copy for another address of this node is not delivered here, and a copy 
       world.wire.send(packet);
     }
     const [passed] = await onward.expect(1);
-    // As it was but for addresses of the link, time to live and its checksum.
+    // Unchanged except for link-layer addresses, time to live and the IP checksum.
     assert.equal(passed!.subarray(26).toString('hex'), there.subarray(26).toString('hex'));
     assert.equal(passed![22], there[22]! - 1);
     assert.deepEqual(copies.frames(), []);

@@ -1,4 +1,6 @@
-/** Copies that would fill an uplink ten times over, beside service traffic that needs half of it. */
+/**
+ * Copies for ten times the speed of an uplink, together with service traffic that needs half of it.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
@@ -16,14 +18,16 @@ import { assertSumsClose, capturesOf, countsOf, erspanOver, stateOf, useWorld } 
 
 /** Mbit/s that the uplink can send. */
 const UPLINK = 10;
-/** A burst of both kinds is sent every so many milliseconds: half of the uplink, and ten times as much as it takes,
- * so that it is saturated on a slow machine too. */
+/**
+ * Milliseconds between bursts of both kinds: service traffic for half of the uplink, and copies for
+ * ten times its speed, so that the uplink is saturated on a slow machine too.
+ */
 const BURST_MS = 10;
 const LENGTH = 1000;
 const perBurst = (megabits: number) => Math.round((megabits * 1e6 * BURST_MS) / 1000 / 8 / LENGTH);
 const SERVICE = perBurst(UPLINK / 2);
 const MIRRORED = perBurst(10 * UPLINK);
-/** Bursts in which service traffic is alone, and in which the guest sends too. */
+/** Number of bursts with service traffic only, and of bursts in which the guest sends too. */
 const ALONE = 40;
 const TOGETHER = 120;
 
@@ -49,7 +53,9 @@ function numbered(number: number): Buffer {
   return service;
 }
 
-/** Sends by the uplink. A full queue refuses the frame, which is then one that does not come through. */
+/**
+ * Sends a frame through the uplink. A full queue refuses the frame, so the frame counts as lost.
+ */
 function offer(service: Buffer): void {
   try {
     uplink.send(service);
@@ -62,7 +68,10 @@ function numberOf(frame: Buffer): number | undefined {
   return frame[LENGTH - 1] === 0xee && frame.length === LENGTH ? frame.readUInt32BE(60) : undefined;
 }
 
-/** Sends service traffic, and after a while the guest's beside it; gives what came through. */
+/**
+ * Sends service traffic, and after a while also traffic of the guest. Returns the frames that came
+ * through.
+ */
 async function compete(options: { protect: boolean; known: boolean; bands: boolean; bridge?: boolean }) {
   const { vm, und } = world.devices;
   const source = `compete-${++runs}`;
@@ -106,7 +115,7 @@ async function compete(options: { protect: boolean; known: boolean; bands: boole
       await delay(BURST_MS);
     }
     const originals = (await far.expect(TOGETHER * MIRRORED)).length;
-    // The queue is empty when nothing more comes out of it.
+    // The queue is empty when no more frames come out of it.
     await until(
       'the queue is empty',
       () => run('tc', '-s', 'qdisc', 'show', 'dev', 'und').includes('backlog 0b 0p') || undefined,
@@ -140,7 +149,7 @@ async function compete(options: { protect: boolean; known: boolean; bands: boole
   }
 }
 
-/** A bridge whose port is the uplink; gives its ifindex. */
+/** Makes a bridge with the uplink as its port. Returns its ifindex. */
 function addBridge(): number {
   run('ip', 'link', 'add', 'brul', 'up', 'type', 'bridge');
   run('ip', 'link', 'set', 'und', 'master', 'brul');

@@ -13,7 +13,7 @@ const states = JSON.parse(readFileSync(file, 'utf8')) as DatapathState[];
 const datapath = createKernelDatapath({ hook: HOOK, bpffs, ...(object !== undefined && { object }) });
 writeSync(1, 'starting\n');
 await datapath.open();
-// A bound, so that one that nobody kills does not run for ever.
+// A bound, so that a process that is not killed does not run for ever.
 for (let round = 0; round < 2000; round++) {
   await datapath.apply(states[round % states.length]!);
   writeSync(1, `applied ${round}\n`);

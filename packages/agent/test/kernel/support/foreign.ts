@@ -1,4 +1,4 @@
-/** Programs at hooks that are not ours, in the way in which ours hang there. */
+/** Foreign programs at hooks, attached in the same way as ours. */
 import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { machine } from 'node:os';
@@ -44,7 +44,7 @@ export function foreignObject(): string {
   return path;
 }
 
-/** A program of somebody else at the head of a hook. */
+/** A foreign program at the head of a hook. */
 export interface Foreign {
   /** Kernel id of the program. */
   id: number;
@@ -55,7 +55,7 @@ export interface Foreign {
 
 type Side = 'ingress' | 'egress';
 type Name = 'end_chain' | 'go_on';
-/** Attaches, and gives what takes it off. */
+/** Attaches a program. Returns a function that detaches it. */
 type Attach = () => () => void;
 
 function byTcx(fd: number, ifindex: number, side: Side): Attach {

@@ -1,10 +1,10 @@
-/** Frames that go on while something else happens, each with its number. */
+/** Sends numbered frames in the background while a test changes something. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 
-/** What goes out of a device: the last four bytes are replaced by the number of the frame, from 0. */
+/** A frame for a device. Its last four bytes become the number of the frame, from 0. */
 export interface Paced {
   device: string;
   frame: Buffer;

@@ -48,7 +48,7 @@ export class RawSocket {
     }
   }
 
-  /** Packets sent from now on bear this mark. */
+  /** Packets that are sent from now on have this mark. */
   mark(mark: number): void {
     const value = Buffer.alloc(4);
     value.writeUInt32LE(mark);
@@ -57,7 +57,10 @@ export class RawSocket {
     }
   }
 
-  /** Sends a frame whose checksum over all from `start` on the kernel is to put at `field`, as a guest asks for it. */
+  /**
+   * Sends a frame with an unfinished checksum, as a guest does. The kernel computes it over all
+   * bytes from `start` on, and writes it at `field`.
+   */
   sendUnfinished(frame: Buffer, start: number, field: number): void {
     const header = Buffer.alloc(10);
     header.writeUInt8(1, 0);
@@ -66,7 +69,9 @@ export class RawSocket {
     this.#write(header, frame);
   }
 
-  /** Sends a frame. Its transport checksum has to be right already, or, for a super-packet, is filled in by the kernel. */
+  /**
+   * Sends a frame. Its transport checksum must be right. For a super-packet the kernel fills it in.
+   */
   send(frame: Buffer, gso?: SuperPacket): void {
     const header = Buffer.alloc(10); // struct virtio_net_hdr
     let data = frame;
@@ -109,7 +114,10 @@ export class RawSocket {
   }
 }
 
-/** What a driver leaves in the checksum field: the sum over the pseudo header, not inverted. */
+/**
+ * The value that a driver leaves in the checksum field: the sum over the pseudo header, not
+ * inverted.
+ */
 function pseudoHeaderSum(frame: Buffer, { kind, transport }: SuperPacket): number {
   const addresses = frame.subarray(transport - (kind === 'tcp6' ? 32 : 8), transport);
   let sum = (kind.startsWith('tcp') ? 6 : 17) + frame.length - transport;

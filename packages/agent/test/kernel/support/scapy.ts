@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-/** Debian's own Python, which has python3-scapy; another one on the PATH may not. */
+/** Python of Debian, which has python3-scapy. Another Python on the PATH may not have it. */
 const PYTHON = '/usr/bin/python3';
 const SCRIPT = fileURLToPath(new URL('frames.py', import.meta.url));
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Sniffer } from './sniffer.ts';
 
-/** All checksums of the inner packets are right, in the eyes of tshark. */
+/** Asserts that all checksums of the inner packets are right, as tshark computes them. */
 export function assertInnerChecksums(sniffer: Sniffer, transport: 'tcp' | 'udp'): void {
   const options = ['ip', 'tcp', 'udp'].flatMap((name) => ['-o', `${name}.check_checksum:TRUE`]);
   for (const row of sniffer.decode(['ip.checksum.status', `${transport}.checksum.status`], 'last', options)) {
@@ -31,7 +31,7 @@ export function tcpSegment(frame: Buffer): Segment {
   return { sequence: frame.readUInt32BE(tcp + 4), payload: frame.subarray(tcp + (frame[tcp + 12]! >> 4) * 4) };
 }
 
-/** The byte stream of segments in any order. Fails where there is a gap, an overlap or a repetition. */
+/** The byte stream of segments in any order. Fails on a gap, an overlap or a repetition. */
 export function streamOf(frames: readonly Buffer[]): Buffer {
   const segments = frames.map(tcpSegment).sort((a, b) => a.sequence - b.sequence);
   let next = segments[0]?.sequence ?? 0;

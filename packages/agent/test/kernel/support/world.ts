@@ -43,7 +43,9 @@ export interface World {
   datapath: Datapath;
   /** Link-layer addresses of the two ends of the underlay. */
   nextHop: { sourceMac: string; destinationMac: string };
-  /** Raw sockets at: the guest end of the VM, the other host, the VM's device on the node. */
+  /**
+   * Raw sockets at the guest end of the VM, at the other host, and at the VM's device on the node.
+   */
   guest: RawSocket;
   far: RawSocket;
   host: RawSocket;
@@ -53,8 +55,8 @@ export interface World {
 }
 
 /**
- * A world for all tests of a file, in a network namespace of its own. It is taken away after all tests, and then nothing of
- * ours is left.
+ * A world for all tests of a file, in a separate network namespace. It is removed after all tests,
+ * and a check asserts that nothing of ours is left.
  */
 export async function useWorld(options: WorldOptions = {}): Promise<World> {
   let world: World | undefined;
@@ -166,7 +168,7 @@ export function stateOf(more: Partial<DatapathState>): DatapathState {
   return { captures: [], deliveries: [], terminations: [], mirrorDevice: 0, ...more };
 }
 
-/** The counts of one direction; where there are several sources, of the one named. */
+/** The counts of one direction, of the named source if there are several. */
 export function countsOf(report: CounterReport, direction: CaptureReport['direction'], source = 's'): CaptureCounts {
   const found = report.captures.find((capture) => capture.direction === direction && capture.source === source);
   assert.ok(found, `no counts of ${source} ${direction}`);
@@ -209,7 +211,7 @@ export function countOf(frames: readonly Buffer[]): { packets: number; bytes: nu
   return { packets: frames.length, bytes: frames.reduce((sum, frame) => sum + frame.length, 0) };
 }
 
-/** Frames compared as a multiset, shown in hex: the order of two CPUs is nobody's promise. */
+/** Compares frames as a multiset, and shows them in hex. Two CPUs do not keep an order. */
 export function assertSameFrames(actual: readonly Buffer[], expected: readonly Buffer[], what: string): void {
   const hex = (frames: readonly Buffer[]) => frames.map((frame) => frame.toString('hex')).sort();
   assert.deepEqual(hex(actual), hex(expected), what);
