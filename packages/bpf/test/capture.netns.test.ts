@@ -88,14 +88,16 @@ for (const percent of [0, 0.01, 25, 50, 99.99, 100]) {
     const share = percent / 100;
     const source = await capture({ threshold: Math.round(share * 2 ** 32) });
     const frame = frames.get('ipv4-udp')!;
-    // One call a packet: a call that repeats ends early where a signal is pending, and nobody knows after how many.
+    // One call for each packet: a call with repetitions ends early if a signal is pending, after an
+    // unknown number of packets.
     for (let i = 0; i < RUNS; i++) {
       assert.equal(programs.outbound.run(frame, { ifindex: world.devices.vm.ifindex }).verdict, VERDICT.next);
     }
     const report = await world.datapath.counters();
     const { matched, sampledOut, copied, dropped } = countsOf(report, 'outbound', source);
     assert.equal(matched.packets, RUNS);
-    // The kernel drops copies that the other end of the veth has no room for; they were chosen all the same.
+    // The kernel drops copies if the other end of the veth has no room. These packets were selected
+    // too.
     const chosen = copied.packets + (dropped.destinationDown?.packets ?? 0);
     const bound = 5 * Math.sqrt(RUNS * share * (1 - share));
     assert.ok(Math.abs(chosen - RUNS * share) <= bound, `${chosen} of ${RUNS}, bound ${bound}`);

@@ -1,4 +1,4 @@
-/** Structs, enums, maps and programs of the object, held against what user space reads and writes. */
+/** Compares structs, enums, maps and programs of the object with the layout in user space. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
@@ -62,7 +62,10 @@ test('the object has every map and every program that the agent opens', () => {
 const constant = (prefix: string, camelCase: string) =>
   `${prefix}_${camelCase.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 
-/** Compiles claims about types.h. The object's BTF leaves out enums that no variable has as its type. */
+/**
+ * Compiles static assertions about types.h. The object's BTF does not have enums without a variable
+ * of their type.
+ */
 function assertInC(claims: Record<string, number>): void {
   const source = [
     '#include "types.h"',

@@ -42,7 +42,10 @@ function request(inner: Buffer, more: Partial<ErspanRequest> = {}): ErspanReques
 
 const run = (packet: Buffer) => program.run(packet, { ifindex: world.devices.und.ifindex });
 
-/** Terminates one session to a local device, another to an edge, under new ids. Returns what counts them. */
+/**
+ * Terminates one session to a local device and another one to an edge, under new ids. Returns their
+ * counters.
+ */
 async function terminate() {
   const number = ++runs;
   const { dst, by, und } = world.devices;
@@ -78,7 +81,7 @@ test('the inner frame comes out of what Scapy wrapped, byte for byte, and is han
     const frame = inner[i % inner.length]!;
     const result = run(packet);
     const name = [...frames.keys()][i % inner.length];
-    // The program sends a clone, and ends what it was made of.
+    // The program sends a clone, and drops the original packet.
     assert.equal(result.verdict, VERDICT.shot, name);
     assert.equal(result.packet.toString('hex'), frame.toString('hex'), name);
   });
@@ -200,7 +203,7 @@ test('a packet cut at any length is never delivered', async () => {
   assert.equal(local.delivered.packets, 0);
 });
 
-/** A generator of numbers below 2^32 that gives the same ones each time (mulberry32). */
+/** A generator of numbers below 2^32, with the same numbers in each run (mulberry32). */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -222,7 +225,7 @@ function ipChecksumIsRight(packet: Buffer): boolean {
   return sum === 0xffff;
 }
 
-/** Whether a packet is one that has to be delivered, written down anew from the drafts. */
+/** Whether a packet must be delivered. Written independently, from the Internet-Drafts. */
 function isForUs(packet: Buffer): 'local' | 'edge' | undefined {
   if (packet.length < OUTER + 14) {
     return undefined;
@@ -254,7 +257,7 @@ function isForUs(packet: Buffer): 'local' | 'edge' | undefined {
   return session === SESSION ? 'local' : session === EDGE_SESSION ? 'edge' : undefined;
 }
 
-/** How many are tried; `make fuzz` asks for a million. */
+/** Number of tried packets. `make fuzz` sets a million. */
 const MUTATED = Number(process.env.FUZZ_PACKETS ?? 20_000);
 
 test(`${MUTATED} mutated packets: exactly those of a known sender and session are delivered`, async () => {
@@ -271,7 +274,7 @@ test(`${MUTATED} mutated packets: exactly those of a known sender and session ar
   for (let i = 0; i < MUTATED; i++) {
     let packet = Buffer.from(bases[random() % bases.length]!);
     for (let changes = random() % 3; changes > 0; changes--) {
-      // Mostly in the headers, where it matters.
+      // Mostly in the headers, because only they are checked.
       const at = random() % (random() % 4 ? Math.min(64, packet.length) : packet.length);
       if (random() % 2) {
         packet[at]! ^= 1 << (random() % 8);

@@ -1,4 +1,4 @@
-/** What commands say when the controller is away, is none, or refuses. */
+/** Messages of commands if the controller does not answer, is another program, or refuses. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { run } from './run.ts';
 
-/** What the server of these tests answers next. The controller itself never answers so. */
+/** The next answer of these tests' server. The real controller never gives such answers. */
 let answer: (request: IncomingMessage, response: ServerResponse) => void;
 
 describe('a command', () => {

@@ -1,4 +1,4 @@
-/** A declared cluster: interfaces without devices, which is all that the API needs. */
+/** A declared cluster: interfaces without devices. The API needs no more. */
 
 /** Two nodes in one pool, one in a pool of another domain. */
 export const CLUSTER = `

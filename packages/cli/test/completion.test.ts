@@ -1,4 +1,7 @@
-/** Completion as users of each shell have it: a real shell loads the script, and is asked what it would offer. */
+/**
+ * Completion as users of each shell see it: a real shell loads the script, and the test reads its
+ * offers.
+ */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -84,7 +87,8 @@ describe('completion', () => {
   });
 
   it('works in zsh', { skip: !existsSync('/usr/bin/zsh') }, async () => {
-    // zsh completes on a terminal alone: here words are what it would hand over, and compadd prints what it is given.
+    // zsh completes only on a terminal. The test sets `words` as zsh would, and its compadd prints
+    // the arguments.
     const script = `compdef() { :; }; source <(mirrorplane completion zsh)
       compadd() { shift; echo "$@"; }
       words=(mirrorplane policy show i) CURRENT=4; _mirrorplane`;

@@ -11,7 +11,7 @@ import { type Result, type RunOptions, run } from './run.ts';
 const COMMAND = fileURLToPath(new URL('../../../bin/mirrorplane', import.meta.url));
 const LIMIT_MS = 30_000;
 
-/** A controller with an empty store, below a folder that vanishes with it. */
+/** A controller with an empty store, in a folder that is removed with it. */
 export class Controller {
   readonly folder = mkdtempSync(join(tmpdir(), 'mirrorplane-cli-'));
   readonly socket = join(this.folder, 'api.sock');
@@ -75,7 +75,7 @@ export class Controller {
     return JSON.parse(stdout) as T;
   }
 
-  /** Asks the API itself. @throws where it does not succeed. */
+  /** Sends a request to the API. @throws Error if it does not succeed */
   async api<T>(method: string, path: string, body?: unknown): Promise<T> {
     const token = readFileSync(this.tokenFile, 'utf8').trim();
     const { status, text } = await this.#call(method, `/api/v1${path}`, body, { authorization: `Bearer ${token}` });

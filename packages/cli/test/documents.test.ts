@@ -1,4 +1,7 @@
-/** Documents of `apply`: read, ordered, and which of them settles a refusal of another. */
+/**
+ * Documents of `apply`: reading, order, and which document removes the reason of another one's
+ * refusal.
+ */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Domain, type ErrorCode, Interface, Node, Policy, Pool, type Problem } from '@mirrorplane/contract';

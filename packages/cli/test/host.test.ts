@@ -1,4 +1,4 @@
-/** What `mirrorplane up` guesses of its host. */
+/** Settings that `mirrorplane up` guesses from its host. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { defaultRouteDevice, nodeNameOf } from '../src/host.ts';
@@ -22,7 +22,7 @@ describe('the device of the default route', () => {
     assert.equal(defaultRouteDevice(''), undefined);
     assert.equal(defaultRouteDevice(HEAD + line('eth0', '00000000', '0002', 0, '00000000')), undefined);
     assert.equal(defaultRouteDevice(HEAD + line('lo', '00000000', '0003', 0, '00000000')), undefined);
-    // Half of the Internet is no default route.
+    // A route to half of the Internet is no default route.
     assert.equal(defaultRouteDevice(HEAD + line('tun0', '00000000', '0003', 0, '00000080')), undefined);
   });
 });

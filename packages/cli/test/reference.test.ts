@@ -1,4 +1,4 @@
-/** That docs/reference/cli.md is what the program has, and what the program does with wrong usage. */
+/** docs/reference/cli.md agrees with the program. Answers of the program to wrong usage. */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';

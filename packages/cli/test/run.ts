@@ -16,11 +16,14 @@ export interface Result {
 export interface RunOptions {
   env?: Record<string, string>;
   input?: string;
-  /** Called with all of stdout whenever there is more of it; returning true sends SIGINT. */
+  /** Called with the whole stdout after each new part. SIGINT is sent when it returns true. */
   interruptWhen?: (stdout: string) => boolean;
 }
 
-/** Runs bin/mirrorplane to its end. Only what `env` says of MIRRORPLANE_… and editors is set. Compiled code is shared. */
+/**
+ * Runs bin/mirrorplane to its end. Variables MIRRORPLANE_… and those of editors come from `env`
+ * only. Compiled code is shared.
+ */
 export function run(args: readonly string[], options: RunOptions = {}): Promise<Result> {
   const { PATH = '', HOME = '/' } = process.env;
   const env: NodeJS.ProcessEnv = { PATH, HOME };

@@ -1,4 +1,4 @@
-/** What a command loads before it does anything: every module there costs each command its time. */
+/** Modules that a command loads at its start. Each module makes every command slower. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-/** Words of other tools, and lists that are sorted. */
+/** Words of other tools, and sorted lists. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { sorted } from '../src/list.ts';

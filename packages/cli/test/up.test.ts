@@ -13,7 +13,10 @@ import { type Result, run } from './run.ts';
 const COMMAND = fileURLToPath(new URL('../../../bin/mirrorplane', import.meta.url));
 const LIMIT_MS = 60_000;
 
-/** In namespaces of its own, so that devices, programs and pins vanish with it: two VM interfaces and `mirrorplane up`. */
+/**
+ * Two VM interfaces and `mirrorplane up` in separate namespaces, so that devices, programs and pins
+ * are removed with them.
+ */
 const HOST = `
 set -e
 mkdir "$1/bpf"

@@ -1,4 +1,4 @@
-/** Bounds of what operators can ask of the controller. */
+/** Bounds of operators' requests. */
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';

@@ -21,7 +21,7 @@ test('a change that was committed and not yet in the audit log when the controll
   const [line] = linesAbout(bench, 'policies/late');
   assert.ok(line);
   await bench.controller.close();
-  // As if the power had gone, or the process, between the two writes: half of the line is there.
+  // As after a loss of power or a kill between the two writes: half of the line is there.
   const file = path.join(bench.data, 'audit.log');
   const text = readFileSync(file, 'utf8');
   writeFileSync(file, text.slice(0, text.indexOf(line) + 40));

@@ -1,4 +1,4 @@
-/** What is said of certificates that end. */
+/** Messages about certificates that end. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {

@@ -1,4 +1,4 @@
-/** Which nodes are believed about which interfaces, also about what was said a moment ago. */
+/** Which nodes are believed about which interfaces, also right after a claim. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LiveNodes } from '../src/reports/live-nodes.ts';

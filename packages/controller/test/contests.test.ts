@@ -1,4 +1,7 @@
-/** A node is believed about what is its own: what another node has is not taken away by a claim. */
+/**
+ * A node is believed about its own interfaces. A claim does not take away an interface of another
+ * node.
+ */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { until } from '@mirrorplane/base';
@@ -7,7 +10,10 @@ import { Bench, type TestAgent, vmDevice } from './harness.ts';
 
 const body = { name: 'p', sources: ['app-1/0'], destination: 'mon-1/0' };
 
-/** Node-1 has the source, node-2 the destination; node-3 is another of their domain, node-4 of domain green. */
+/**
+ * Node-1 has the source, and node-2 has the destination. Node-3 is in the same domain, node-4 in
+ * domain green.
+ */
 async function start(t: TestContext) {
   const bench = await Bench.start(t);
   await bench.cluster('node-1', 'node-2', 'node-3');
@@ -40,7 +46,7 @@ async function start(t: TestContext) {
   return { bench, one, two, three, four, problems, told, place };
 }
 
-/** What a node tells of an interface: an event, and counters of it as the source of a policy. */
+/** Messages of a node about an interface: an event, and counters of the interface as a source. */
 function tell(agent: TestAgent, id: string, uid: string, packets: number): void {
   const none = { packets: 0, bytes: 0 };
   const matched = { packets, bytes: packets * 100 };
@@ -53,7 +59,7 @@ function tell(agent: TestAgent, id: string, uid: string, packets: number): void 
   agent.send({ type: 'events', epoch: 'e', events: [event] });
 }
 
-/** Addresses to which the node has a way for copies, those that its captures use first. */
+/** Addresses of the node's deliveries, with those of its captures first. */
 function sentTo({ program }: TestAgent): string[] {
   return program?.deliveries.flatMap((delivery) => (delivery.kind === 'erspan' ? [delivery.address] : [])) ?? [];
 }
@@ -90,7 +96,7 @@ test('a claimed source is not captured until the node that has it reports it no 
   await until('it has moved', async () => (await place('app-1/0')) === 'node-3: node-1,node-3');
   await until('node-3 captures it', () => three.program?.captures.length === 1);
   await until('nothing is wrong', async () => (await problems('node-3')).length === 0);
-  // The node that it has left claims it behind the one that has it now.
+  // The earlier node claims it, but another node has it now.
   one.inventory(vmDevice('app-1/0', 5, { guest: 'running' }));
   await until('it says so', async () => (await place('app-1/0')) === 'node-3: node-1,node-3');
 });
@@ -120,7 +126,8 @@ test('a bound interface is on its node or on none, until it is released', async 
   const policy = async () => (await bench.get('/api/v1/policies/p/status')).body;
   assert.deepEqual((await bind('node-7')).body.errors[0].field, 'boundTo');
   assert.equal((await bind('node-2')).body.boundTo, 'node-2');
-  // Its host restarts, and another node says that it has the guest: without the binding it would have it now.
+  // The host restarts, and another node claims the guest. Without the binding, the other node would
+  // have it now.
   two.inventory();
   three.inventory(vmDevice('mon-1/0', 9));
   const message = await told('node-3', 'INTERFACE_CONTESTED');
@@ -134,7 +141,7 @@ test('a bound interface is on its node or on none, until it is released', async 
   await until('it is back', async () => (await place('mon-1/0')) === 'node-2: node-2');
   await until('node-1 sends', () => sentTo(one).join() === '10.0.0.2');
   assert.equal((await bench.request('DELETE', '/api/v1/nodes/node-2')).status, 409);
-  // The operator hands it over, and then lets it go.
+  // The operator binds it to the other node, and then releases it.
   await bind('node-3');
   await until('it is there', async () => (await place('mon-1/0')) === 'node-3: node-3');
   assert.match(await told('node-2', 'INTERFACE_CONTESTED'), /bound to node "node-3", which has it with tap9/);
@@ -189,7 +196,7 @@ test('a second device is prepared for while it may be that of a migration, and i
   await until('it says so', async () => (await bench.get('/api/v1/nodes/node-3')).body.devices[0].guest === 'running');
   assert.equal(await place('mon-1/0'), 'node-2: node-2,node-3');
   bench.ahead = BOTH_RUN_MS + 1;
-  // Any change has the controller plan; else it does at that time.
+  // Any change makes the controller plan now. Without a change it would plan at its next interval.
   await bench.declare('other');
   await told('node-3', 'INTERFACE_DUPLICATE');
   await until('it is not prepared for', () => three.program?.standby.length === 0 && sentTo(one).length === 1);
@@ -212,14 +219,14 @@ test('a node with a refused claim adds no counts and no events, at once and afte
   const matched = async () => (await bench.get('/api/v1/policies/p/status')).body.totals.matched.packets;
   tell(one, 'app-1/0', uid, 10);
   await until('the event of its node', async () => (await events()).length === 1);
-  // In one go with the claim, before anything is planned.
+  // Together with the claim, before the controller plans.
   three.inventory(vmDevice('app-1/0', 9, { guest: 'running' }));
   tell(three, 'app-1/0', uid, 333);
   await until('what it tells is read', () => three.eventsTaken.at(-1) === 333);
   await told('node-3', 'INTERFACE_DUPLICATE');
   tell(three, 'app-1/0', uid, 444);
   await until('what it tells is read again', () => three.eventsTaken.at(-1) === 444);
-  // It lets go: that makes it no former one.
+  // The node no longer claims it. This does not make the node a former one.
   three.inventory();
   await until(
     'the claim is gone',
@@ -244,7 +251,7 @@ test('a node that had an interface may still report on it, as may the next one, 
   tell(one, 'app-1/0', uid, 10);
   await until('both are counted', async () => (await matched()) === 30);
   assert.equal(await place('app-1/0'), 'node-3: node-3');
-  // Now it claims what is another's; what it had counted stays its own.
+  // Now the node claims an interface of another node. Its earlier counts stay.
   one.inventory(vmDevice('app-1/0', 11, { guest: 'running' }));
   tell(one, 'app-1/0', uid, 12);
   await until('its last counts', async () => (await matched()) === 32);

@@ -1,4 +1,4 @@
-/** Counters that a node cannot have counted are not taken. */
+/** Counters that a node cannot have counted are refused. */
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { until } from '@mirrorplane/base';
@@ -62,7 +62,8 @@ test('a node adds nothing to what it does not have, and is shown with a problem 
   const [web, ids, evil] = agents as [TestAgent, TestAgent, TestAgent];
   send(web, report(count(10), { uid }));
   await until('10', async () => (await matched()) === 10);
-  // In its program, for it is of the same pool; but the interface is not there.
+  // The source is in its program, because the pool is the same, but the interface is not on this
+  // node.
   send(evil, report(count(3333), { uid }));
   await refused('node-3', /1 of things that are not in its program \(.*web-1\/0\/inbound\)/);
   const sent = { delivery: `${uid}/local`, policy: uid, sent: count(77) };
@@ -103,7 +104,7 @@ test(
     await refused('node-1', /1 that grew by more than is possible/);
     send(web, report(count(2 ** 50 + 2 ** 20), { uid }));
     await until('2^20 more', async () => (await matched()) === 1050 + 2 ** 20);
-    // A new life, a new epoch: neither makes room for what cannot be.
+    // A new life or a new epoch does not make impossible counts acceptable.
     send(web, report(count(2 ** 49), { uid, life: 2 }));
     send(web, report(count(2 ** 48), { uid, life: 2, epoch: 'f' }));
     send(web, report(count(2 ** 48 + 2 ** 20), { uid, life: 2, epoch: 'f' }));
@@ -180,7 +181,8 @@ test(
     send(ids, { ...report(count(0), { uid }), captures: [], terminations: [took] });
     send(evil, { ...report(count(100), { uid }), deliveries: [sent], terminations: [took] });
     await until('7', async () => (await matched()) === 7);
-    // That it has a part in the policy cannot be excluded, for that was changed; that it has the interface can.
+    // The node may have a part in the policy, because the policy was changed. It cannot have the
+    // interface.
     await until('1 is refused', async () =>
       (await problems('node-3')).some(({ message }) => / 1 of things/.test(message)),
     );

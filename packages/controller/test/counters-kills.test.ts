@@ -1,4 +1,7 @@
-/** Counters of a node over kills of its agent and of the controller, in any order: the real rules, over a kernel in memory. */
+/**
+ * Counters of a node through kills of its agent and of the controller, in any order. The rules are
+ * the real ones, the kernel is in memory.
+ */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { CountedNames, SETTLE_MS } from '@mirrorplane/agent/testing';
@@ -9,15 +12,15 @@ import { CounterTotals, type SavedTotals } from '../src/reports/counter-totals.t
 const IDS = ['a', 'b', 'c'] as const;
 type Id = (typeof IDS)[number];
 
-/** What the kernel keeps, what the disk keeps, and the two processes that can be killed. */
+/** State in the kernel, state on disks, and the two processes that can be killed. */
 class Node {
   now = 0;
   /** Kernel: slots with the life and the count of each. */
   readonly #slots = new Map<Id, { life: number; packets: number }>();
   #life = 0;
-  /** When what is not in the program left it. */
+  /** When an entry left the program, for entries that are not in it. */
   readonly #left = new Map<Id, number>();
-  /** Everything that was ever counted. */
+  /** All packets that were ever counted. */
   readonly truth = new Map<Id, number>();
   /** Disk of the agent. */
   #program: Id[] = [];
@@ -53,7 +56,7 @@ class Node {
     }
   }
 
-  /** What left a moment ago may still count what was under way. */
+  /** An entry that has just left may still count packets in flight. */
   count(id: Id, packets: number): void {
     const left = this.#left.get(id);
     const counting = this.#program.includes(id) || (left !== undefined && this.now - left < SETTLE_MS);

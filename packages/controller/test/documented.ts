@@ -1,11 +1,11 @@
-/** Holds what the controller answers against what the OpenAPI document says of the route. */
+/** Compares answers of the controller with the OpenAPI document. */
 import assert from 'node:assert/strict';
 import type { ErrorCode } from '@mirrorplane/contract';
 import { routesAt } from '../src/http/find-route.ts';
 import { ALWAYS, codesOf } from '../src/http/openapi-problems.ts';
 import { ROUTES } from '../src/http/routes.ts';
 
-/** An answer, as far as it is looked at. */
+/** The compared parts of an answer. */
 interface Answer {
   status: number;
   headers: Record<string, string | string[] | undefined>;

@@ -1,4 +1,4 @@
-/** Join tokens, and the certificates that they buy. */
+/** Join tokens, and the certificates that nodes get for them. */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import test from 'node:test';

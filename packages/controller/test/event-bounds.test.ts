@@ -1,4 +1,4 @@
-/** A flood of events takes away nobody else's. */
+/** A flood of events of one node removes no event of others. */
 import assert from 'node:assert/strict';
 import { appendFileSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -50,7 +50,7 @@ test('a flood of one node, or of states, pushes out only its own', () => {
     add(ofNode('evil'));
     add(ofState('p0'));
   }
-  // As few as they are, the largest lines have a share of bytes.
+  // The largest lines have a limit in bytes, although they are few.
   for (let index = 0; index < 100; index++) {
     add(ofNode('large'), 100_000);
   }
@@ -92,7 +92,7 @@ test('a node that causes too many events has the rest left out, as one event wit
   );
   assert.deepEqual([left!.object.name, left!.count, left!.cause], ['node-1', 30, controller]);
   assert.deepEqual([kinds(log, 'repaired').length, kinds(log, 'policyCreated').length], [11, 1]);
-  // That an agent connects and goes is caused by its node, too.
+  // Connections and disconnections of an agent are also caused by its node.
   for (let index = 0; index < 20; index++) {
     await log.note({ ...ofNode('node-1'), kind: 'nodeConnected' });
   }

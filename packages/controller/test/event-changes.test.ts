@@ -13,7 +13,9 @@ const device = (node: string, ifindex = 5): InterfaceDevice => {
 
 type Look = InterfaceDevice[] | { devices: InterfaceDevice[]; home: string };
 
-/** Goes through these looks, and gives the events of each step, as `KIND node < from`. */
+/**
+ * Compares these states one after the other. Returns the events of each step as `KIND node < from`.
+ */
 function steps(kind: 'vm' | 'edge', ...looks: Look[]): string[][] {
   let before: Whereabouts | undefined;
   return looks.map((look) => {
@@ -86,7 +88,7 @@ const record = (more: Partial<PolicyRecord> = {}): PolicyRecord => ({
   ...more,
 });
 
-/** Kinds and messages of what an operator does to the policy `ids`. */
+/** Kinds and messages of the events when an operator changes the policy `ids`. */
 function done(before: PolicyRecord | undefined, after: PolicyRecord | undefined): string[] {
   const key = 'policies/ids';
   const op = after ? ({ type: 'put', key, value: after } as const) : ({ type: 'delete', key } as const);

@@ -1,4 +1,4 @@
-/** Events by the API: what is told, and a stream that loses none. */
+/** Events in the API: their content, and a stream without losses. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ async function list(bench: Bench, query = ''): Promise<Event[]> {
 
 const last = async (bench: Bench) => (await bench.must('GET', '/api/v1/events')).last as number;
 
-/** Waits for an event after `after` of this kind that fits. */
+/** Waits for a matching event of this kind after `after`. */
 function eventually(bench: Bench, kind: Event['kind'], after = 0, fits: (event: Event) => boolean = () => true) {
   return until(kind, async () => (await list(bench, `?after=${after}&kind=${kind}`)).find(fits));
 }
@@ -292,7 +292,7 @@ test('a quiet stream shows signs of life, and moves its reader past what it does
   reading.destroy();
 });
 
-/** A controller as a process of its own, for it is killed. */
+/** A controller in its own process, because the test kills it. */
 async function startProcess(t: TestContext, data: string, port: number): Promise<ChildProcess> {
   const main = path.join(import.meta.dirname, '../src/main.ts');
   const args = ['--data', data, '--listen', `127.0.0.1:${port}`, '--agent-listen', '127.0.0.1:0'];

@@ -1,4 +1,4 @@
-/** How long an interface that is gone is remembered. */
+/** How long a former interface is remembered. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { until } from '@mirrorplane/base';
@@ -45,7 +45,7 @@ test('an interface that comes back in time begins its week again', options, asyn
   const { bench, agent, listed, lists } = await start(t);
   const told = async (kind: string) => (await bench.must('GET', `/api/v1/events?kind=${kind}`)).items.length as number;
   const moves = { interfaceAppeared: 0, interfaceGone: 0 };
-  /** Waits until it has so many devices, and until a planning has noted that. */
+  /** Waits until the node has this number of devices, and until a plan has noted it. */
   const seen = async (count: 0 | 1) => {
     const devices = async () => (await bench.get('/api/v1/interfaces/web-1%2F0')).body.devices?.length as number;
     await until(`${count} devices`, async () => (await devices()) === count);

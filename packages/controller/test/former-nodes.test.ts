@@ -1,4 +1,4 @@
-/** How long the node is remembered that an interface has left. */
+/** How long the former node of an interface is remembered. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LINGER_MS, OriginNodes } from '../src/planning/origin-nodes.ts';

@@ -1,4 +1,7 @@
-/** A client that others generate of openapi.json: it compiles, it works, and it refuses what the controller refuses. */
+/**
+ * A client generated from openapi.json: it compiles, it works, and its types refuse the same
+ * requests as the controller.
+ */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { copyFileSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** What is told of the cost of a move. */
+/** Events with the cost of a move. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { EventDraft } from '@mirrorplane/contract';
@@ -20,7 +20,7 @@ test("a move is measured when the guest's earlier node has reported its end", ()
     ['migrationMeasured', 'b', 'a', 4.2, 0, 1, 'ids'],
   );
   assert.match(measured!.message, /from node a: captured 4.2 ms after .*, 0 packets missed, 1 duplicated/);
-  // Once.
+  // The cost is reported once.
   assert.deepEqual(costs.take(told('captureDetached', 'a', { duplicated: 1 })), []);
 });
 
@@ -72,7 +72,7 @@ test('a guest that was stopped on one node and is started on another has not mig
   const costs = new HandoverCosts();
   costs.take(told('captureDetached', 'a', { duplicated: 0, at: second(2) }));
   assert.deepEqual(costs.take(told('captureAttached', 'b', { ms: 5, missed: 0, at: second(3) })), []);
-  // Nor where nothing says when that was.
+  // Without times, this is no migration either.
   costs.take(told('captureDetached', 'b', { duplicated: 0 }));
   assert.deepEqual(costs.take(told('captureAttached', 'c', { ms: 5, missed: 0 })), []);
 });

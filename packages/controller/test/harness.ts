@@ -1,4 +1,6 @@
-/** A real controller on a real folder, a client of its API, and agents that speak to it over TLS. */
+/**
+ * A real controller in a real folder, a client of its API, and agents that connect to it over TLS.
+ */
 import '../src/auth/reflect.ts';
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -23,7 +25,7 @@ import { WebSocket } from 'ws';
 import { type Controller, type ControllerOptions, startController } from '../src/index.ts';
 import { assertDocumented } from './documented.ts';
 
-/** A folder that goes with the test. */
+/** A folder that is removed with the test. */
 export function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'mirrorplane-controller-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -77,7 +79,7 @@ export class Bench {
     await this.controller?.close();
   }
 
-  /** Closes the controller, where one runs, and starts one on the same folder. */
+  /** Closes a running controller, and starts one in the same folder. */
   async restart(): Promise<void> {
     await this.controller?.close();
     this.controller = await startController({
@@ -94,7 +96,7 @@ export class Bench {
     return readFileSync(path.join(this.data, 'admin-token'), 'utf8').trim();
   }
 
-  /** One request; `body` is sent as JSON, or as it is where it is text. */
+  /** One request. `body` is sent as JSON, or unchanged if it is text. */
   async request(method: string, url: string, body?: unknown, options: RequestOptions = {}): Promise<Reply> {
     const [host, port] = this.controller.addresses[0]!.split(':');
     const token = 'token' in options ? options.token : this.token;
@@ -240,7 +242,7 @@ export async function certificateRequest(name: string): Promise<{ csr: string; k
 export class TestAgent {
   readonly socket: WebSocket;
   readonly programs: NodeProgram[] = [];
-  /** It says of each program that the kernel runs it, and captures nothing. */
+  /** It confirms each program as running in the kernel, and captures nothing. */
   confirms = true;
   /** Numbers of events that the controller has acknowledged. */
   readonly eventsTaken: number[] = [];

@@ -1,4 +1,4 @@
-/** What all routes have in common: methods, query parameters, pages. */
+/** Common rules of all routes: methods, query parameters, pages. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Bench, refusals } from './harness.ts';

@@ -1,4 +1,7 @@
-/** A controller that is killed while many write: what it acknowledged is there, and nothing is half done. */
+/**
+ * A controller is killed during many writes: acknowledged changes are there, and no change is half
+ * done.
+ */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +14,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '@mirrorplane/base';
 import { temporaryFolder } from './harness.ts';
 
-/** How often; `make soak` asks for more. */
+/** Number of kills. `make soak` sets a higher one. */
 const KILLS = Number(process.env.KILLS ?? 5);
 const SEED = Number(process.env.SEED ?? 1 + Math.floor(Math.random() * 1e6));
 const MAIN = path.join(import.meta.dirname, '../src/main.ts');
@@ -25,7 +28,7 @@ interface Reply {
   body: Body;
 }
 
-/** Numbers from 0 to 1, the same for a seed (Park and Miller). */
+/** Numbers from 0 to 1, always the same for one seed (Park and Miller). */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -34,12 +37,15 @@ function seeded(seed: number): () => number {
   };
 }
 
-/** What a policy must look like: the fields that were acknowledged last, or, where the answer never came, one of two. */
+/**
+ * The expected policy: the last acknowledged fields. If an answer is missing, one of two states is
+ * expected.
+ */
 interface Expected {
   /** Undefined: there is none. */
   description: string | undefined;
   revision: number;
-  /** A change was asked for and not answered: it may have happened. Null: a deletion. */
+  /** A change without an answer, which may have happened. Null: a deletion. */
   perhaps?: string | null;
 }
 
@@ -95,7 +101,7 @@ class Cluster {
       try {
         token = readFileSync(path.join(this.data, 'admin-token'), 'utf8').trim();
       } catch {
-        // It is made by the first start.
+        // The first start makes it.
       }
       const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
       const sent = body === undefined ? {} : { 'content-type': type };
@@ -130,7 +136,10 @@ class Cluster {
   }
 }
 
-/** Writes policies of its own, one request at a time, until `stopped`; a common one by entity tag against all others. */
+/**
+ * Writes its own policies until `stopped`, one request at a time. All writers also write one common
+ * policy, by entity tag.
+ */
 async function write(
   cluster: Cluster,
   writer: number,
@@ -182,7 +191,7 @@ async function write(
   }
 }
 
-/** Keys of the store under a prefix, with their values, read by SQLite alone. */
+/** Keys of the store under a prefix, with their values, read by SQLite without the controller. */
 function keysOf(db: DatabaseSync, prefix: string): Map<string, { value: Body; modified: number }> {
   const rows = db.prepare('SELECT key, value, modified FROM entries WHERE key GLOB ?').all(`${prefix}*`);
   return new Map(
@@ -193,7 +202,9 @@ function keysOf(db: DatabaseSync, prefix: string): Map<string, { value: Body; mo
   );
 }
 
-/** What must hold of the files of a controller that was killed. Returns the revisions that changed policies lately. */
+/**
+ * Checks the files of a killed controller. Returns the revisions of the last changes of policies.
+ */
 function assertWhole(data: string): number[] {
   const db = new DatabaseSync(path.join(data, 'store.db'));
   try {
@@ -222,14 +233,14 @@ function linesOf(file: string): Body[] {
     });
 }
 
-/** Revisions of the changes that the audit log tells of. */
+/** Revisions of the changes in the audit log. */
 function audited(data: string): number[] {
   return linesOf(path.join(data, 'audit.log'))
     .filter(({ outcome }) => outcome === 'done')
     .map(({ revision }) => revision);
 }
 
-/** Revisions of the changes that the log of events tells of. */
+/** Revisions of the changes in the event log. */
 function told(data: string): number[] {
   return linesOf(path.join(data, 'events.log'))
     .filter(({ event, revision }) => event && revision !== undefined)
@@ -284,7 +295,7 @@ test(`after each of ${KILLS} kills of a controller that ${WRITERS} write to, all
       }
       expected.set(name, { description: policy?.description, revision: policy?.revision ?? 0 });
     }
-    // Whether acknowledged or not: what has happened has its line in the audit log, and is an event, once.
+    // Every change that happened has one line in the audit log and one event, acknowledged or not.
     for (const [log, all] of Object.entries({ 'the audit log': audited(cluster.data), events: told(cluster.data) })) {
       const revisions = new Set(all);
       assert.equal(revisions.size, all.length, `a revision is in ${log} once`);

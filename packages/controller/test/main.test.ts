@@ -23,7 +23,7 @@ function run(t: TestContext, ...args: string[]): { child: ChildProcess; log: () 
   return { child, log: () => text };
 }
 
-/** Status of GET over a unix socket; undefined where nobody answers. */
+/** Status of GET over a unix socket; undefined without an answer. */
 function get(socketPath: string, url: string): Promise<number | undefined> {
   return new Promise((resolve) => {
     const call = request({ socketPath, path: url, agent: false }, (response) => {

@@ -6,7 +6,7 @@ import { MAX_DEVICES, MAX_HELLO_BYTES, MAX_MESSAGE_BYTES } from '@mirrorplane/co
 import { Bench, type TestAgent, vmDevice } from './harness.ts';
 
 const options = { timeout: 120_000 };
-/** Milliseconds in which a bad message has to be dealt with, on a machine that has other work. */
+/** Milliseconds within which a bad message must be handled, on a busy machine. */
 const PROMPT_MS = 2000;
 
 async function start(t: TestContext) {
@@ -23,7 +23,7 @@ async function start(t: TestContext) {
   return { bench, connect, greeted };
 }
 
-/** Sends what is to be refused. Returns the code of the close frame. */
+/** Sends a message that must be refused. Returns the code of the close frame. */
 async function refused(agent: TestAgent, message: string): Promise<number> {
   const began = performance.now();
   agent.send(message);
@@ -38,7 +38,8 @@ test('a message larger than the limit of a hello is not read before the hello', 
   const kernel = (size: number) =>
     JSON.stringify({ type: 'hello', protocol: 1, node: 'node-1', agentVersion: '0.1.0', kernel: 'k'.repeat(size) });
   assert.equal(await refused(await connect(), kernel(MAX_HELLO_BYTES)), 4000);
-  // The frame alone is more than the controller reads then: the connection is cut without a word.
+  // The frame is longer than the controller reads at this point: it cuts the connection without a
+  // close frame.
   assert.equal(await refused(await connect(), kernel(MAX_MESSAGE_BYTES - 1000)), 1006);
   const sneaking = await connect();
   for (let part = 0; part < 100 && !sneaking.closed; part++) {
@@ -163,7 +164,8 @@ test('an agent that keeps the controller busy waits, and others do not', options
     busy.send(message);
   }
   const during = await served();
-  // The agent of this test runs in the same process and takes its time, too: without the bound hardly one is served.
+  // The test's agent uses CPU time in the same process. Without the bound almost no request is
+  // served.
   assert.ok(during > quiet / 40, `${during} requests were served, and ${quiet} without that agent`);
   assert.equal(busy.closed, undefined);
 });
@@ -171,7 +173,7 @@ test('an agent that keeps the controller busy waits, and others do not', options
 test('an agent of another version is turned away, and log of events and node say so once', options, async (t) => {
   const { bench, connect } = await start(t);
   await bench.declare('web-1/0', 'ids-1/0');
-  // Of a later version nothing is known but its number.
+  // Only the number of a later version is known.
   const hello = JSON.stringify({ type: 'hello', protocol: 3, name: { of: 'node' }, capabilities: [1, 2] });
   for (let attempt = 0; attempt < 3; attempt++) {
     const agent = await connect();

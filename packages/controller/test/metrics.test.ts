@@ -58,7 +58,7 @@ async function scraped(t: Parameters<typeof Bench.start>[0]): Promise<string> {
     { device: 'eth2', bytesPerSecond: 0 },
   ];
   return until('the metrics have it all', async () => {
-    // As every second: what has arrived is shown as of the last reading of the sender.
+    // As every second: arrivals are shown as of the last reading of the sender.
     one.send({ type: 'counters', report: ofSender, budgets });
     const { text } = await bench.get('/metrics');
     const isThere = /_path_delivered_packets_total\{/.test(text) && /_node_problems\{/.test(text);

@@ -1,4 +1,6 @@
-/** A problem of a node is told when it appears and when it ends: as an event, and as a metric. */
+/**
+ * A problem of a node is reported when it appears and when it ends: as an event, and as a metric.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from '@mirrorplane/base';

@@ -9,14 +9,14 @@ const NOTHING: CounterReport = {
   ...{ epoch: 'e', captures: [], deliveries: [], terminations: [], peers: [], unknownErspan: 0 },
 };
 
-/** A report of a node that has got so many copies of policy `u` from node `a`. */
+/** A report of a node that has got this number of copies of policy `u` from node `a`. */
 const got = (packets: number): CounterReport => {
   const [received, delivered, relayed] = [count(packets), count(packets), count(0)];
   const report = { termination: 'u/from/a', policy: 'u', node: 'a', received, delivered, relayed, dropped: {} };
   return { ...NOTHING, terminations: [report] };
 };
 
-/** A report of a node that has sent so many to node `b`. */
+/** A report of a node that has sent this number of copies to node `b`. */
 const sent = (packets: number): CounterReport => ({
   ...NOTHING,
   deliveries: [{ delivery: 'u/to/b', policy: 'u', sent: count(packets) }],
@@ -40,7 +40,8 @@ test('the sent copies of a node are compared with the arrivals that were known b
   b(90, 500, 510);
   a(100, 1000, 1010);
   assert.equal(arrived(), 90);
-  // Read before the one of `a`, and told after it was read: what it says may be more than `a` had sent.
+  // Read before the report of `a`, but received after `a` was read. It may count more copies than
+  // `a` had sent.
   b(215, 1990, 2005);
   a(210, 2000, 2010);
   assert.equal(arrived(), 90);
@@ -71,13 +72,13 @@ test('more than was sent is a surplus when it was sure to have arrived before, o
   const { a, b, surplus, prune } = nodes();
   a(100, 1000, 1010);
   b(103, 1100, 1110);
-  // What has arrived since the last reading of the sender may have been sent since, too.
+  // Copies that arrived after the last reading of the sender may also have been sent after it.
   assert.deepEqual(surplus(0), {});
   a(100, 2000, 2010);
   assert.deepEqual(surplus(0), { 'u/to/b': 3 });
   a(100, 3000, 3010);
   assert.deepEqual(surplus(2010), {});
-  // Under traffic it hides behind what is on its way, and is no news when it comes out again.
+  // Under traffic, copies in flight hide the surplus. It is not new when it shows again.
   a(500, 4000, 4010);
   b(503, 4500, 4510);
   a(500, 5000, 5010);
@@ -110,7 +111,7 @@ test('a report that was late on its way counts as read when it was', () => {
   assert.equal(readings.readAt({ run, readAt: 1000 }, 501_003), 501_003);
   assert.equal(readings.readAt({ run, readAt: 2000 }, 502_001), 502_001);
   assert.equal(readings.readAt({ run, readAt: 3000 }, 503_900), 503_001);
-  // Another run has another clock.
+  // Another run of the agent has another clock.
   assert.equal(readings.readAt({ run: 's', readAt: 10 }, 505_000), 505_000);
   assert.equal(readings.readAt(undefined, 506_000), 506_000);
 });

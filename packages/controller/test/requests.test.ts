@@ -1,4 +1,4 @@
-/** Requests without a token, without sense, and those of supervisors. */
+/** Requests without a token, invalid requests, and requests of supervisors. */
 import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';

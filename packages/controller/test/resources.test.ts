@@ -158,7 +158,7 @@ test('an observed interface keeps its record without a device, and what is decla
   assert.deepEqual([deleted.status, deleted.body.code], [409, 'IN_USE']);
   await bench.must('PUT', url, { kind: 'nfv', name: 'the firewall' });
   assert.deepEqual([(await read()).name, (await read()).devices.length], ['the firewall', 1]);
-  // Deleting what is declared leaves what is observed.
+  // Deleting the declared part leaves the observed part.
   await bench.must('DELETE', url);
   await until('it is observed again', async () => (await read()).declared === false);
   agent.inventory();

@@ -1,4 +1,4 @@
-/** Signing in: sessions, tickets, and what pages of others may not do with the cookie. */
+/** Signing in: sessions, tickets, and protection of the cookie against other sites. */
 import assert from 'node:assert/strict';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -26,7 +26,7 @@ async function signIn(bench: Bench, body: object, headers: Record<string, string
   return { cookie, csrf: reply.body.csrfToken, reply };
 }
 
-/** A request with the cookie; `headers` beside it. */
+/** A request with the cookie and `headers`. */
 function withCookie(bench: Bench, { cookie }: Browser, method: string, url: string, headers: object, body?: unknown) {
   return bench.request(method, url, body, { ...nobody, headers: { cookie, ...headers } });
 }
@@ -103,7 +103,7 @@ test('a session has the rights of its token, and a request with a token needs no
   assert.equal((await withCookie(bench, reader, 'GET', '/api/v1/nodes', {})).status, 200);
   const refused = await withCookie(bench, reader, 'PUT', '/api/v1/domains/blue', own(bench, reader.csrf), {});
   assert.deepEqual([refused.status, refused.body.code], [403, 'FORBIDDEN']);
-  // A wrong token is not made good by a cookie.
+  // A cookie does not make a wrong token valid.
   const both = { token: 'wrong', headers: { cookie: reader.cookie } };
   assert.equal((await bench.request('GET', '/api/v1/nodes', undefined, both)).status, 401);
   assert.equal((await withCookie(bench, reader, 'DELETE', URL, own(bench, reader.csrf))).status, 204);

@@ -13,7 +13,7 @@ export interface Message {
 export class SseReader {
   readonly messages: Message[] = [];
   readonly response: IncomingMessage;
-  /** What goes into Last-Event-ID of the next connection. */
+  /** Value of Last-Event-ID for the next connection. */
   lastId = '';
   comments = 0;
   ended = false;

@@ -1,4 +1,4 @@
-/** What somebody without a certificate can do at the port of the agents. */
+/** Limits of clients without a certificate at the agents' port. */
 import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { createServer, connect as dial, type Socket } from 'node:net';
@@ -89,7 +89,7 @@ test('a hundred requests to join that are refused are one event and one line of 
   assert.deepEqual([refused.length, refused[0].object.name, refused[0].code], [1, 'stranger-0', 'UNAUTHENTICATED']);
   const { text } = await bench.get('/metrics');
   assert.match(text, /^mirrorplane_agent_requests_refused_total\{request="enroll",reason="UNAUTHENTICATED"\} 100$/m);
-  // Those with a token are told as before, and the token has not suffered.
+  // Nodes with a token are reported as before, and the token is still valid.
   const { secret } = parseJoinToken(await bench.joinToken('node-1'));
   assert.equal((await bench.enroll({ node: 'node-1', secret, csr: 'x'.repeat(5000) })).status, 400);
   assert.equal((await bench.enroll({ node: 'node-1', secret, csr: 'x'.repeat(9000) })).status, 400);

@@ -1,4 +1,4 @@
-/** The connection of an agent: who may make it, and which programs come by it. */
+/** The connection of an agent: who may open it, and which programs the agent gets. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { until } from '@mirrorplane/base';
@@ -95,7 +95,7 @@ test('the newest connection of a node takes over from one that does not answer a
   const older = await bench.connect(credentials);
   older.hello('node-1');
   await until('the older one has a program', () => older.program);
-  // As where its host is cut off: nothing is read, so no ping is answered.
+  // Like a host without a network: the agent reads nothing, so it answers no ping.
   older.socket.pause();
   const newer = await bench.connect(credentials);
   newer.hello('node-1');
@@ -165,7 +165,7 @@ test('after a restart of the controller devices, sessions and programs are those
   const again = await bench.connect(one);
   again.hello('node-1', { appliedRevision: before.revision });
   assert.deepEqual(await until('a program arrives', () => again.program), before);
-  // The other agent is not back yet, and its devices are still reckoned with.
+  // The other agent is not back yet, and the plan still uses its devices.
   again.inventory(vmDevice('web-1/0', 7));
   await until('the node is connected', async () => (await bench.get('/api/v1/nodes/node-1')).body.connected);
   assert.deepEqual(again.programs, [before]);
@@ -232,7 +232,7 @@ test('an edge follows its declaration to another device', async (t) => {
   );
   await until('it is bound anew', () => agent.program?.edges[0]?.mac === '02:00:00:00:00:03');
   assert.equal(agent.program?.captures.length, 1);
-  // The list of VLANs cannot shrink under a policy.
+  // The list of VLANs cannot lose a VLAN that a policy uses.
   const shrunk = { kind: 'edge', edge: { node: 'node-1', device: 'eth2', allowedVlans: [7] } };
   const refused = await bench.put('/api/v1/interfaces/uplink', shrunk);
   assert.deepEqual([refused.status, refused.body.errors[0].code], [409, 'POLICY_VLAN_NOT_IN_TRUNK']);

@@ -1,4 +1,4 @@
-/** A bucket that limits how often something is done. */
+/** A bucket that limits the rate of an action. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { TokenBucket } from '../src/token-bucket.ts';

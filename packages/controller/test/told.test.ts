@@ -1,4 +1,4 @@
-/** What the event log remembers of what it was told. */
+/** Numbers of agents' events that the event log remembers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MAX_REVISIONS, Told } from '../src/events/told.ts';

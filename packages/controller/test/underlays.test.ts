@@ -1,4 +1,4 @@
-/** Copies go to the address that an agent offers: it has to be one that can be its own. */
+/** Copies go to the address that an agent offers, so the address must be possible for its node. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from '@mirrorplane/base';

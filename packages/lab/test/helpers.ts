@@ -6,7 +6,7 @@ export function labName(letter: string): string {
   return `${letter}${(process.pid % 46_656).toString(36)}`.padEnd(4, '0') + Math.floor(Math.random() * 36).toString(36);
 }
 
-/** A frame to send; addresses default to ones that nobody has. */
+/** A frame to send. The default addresses are unused. */
 export interface Frame {
   vlan: number;
   payload: string;

@@ -98,7 +98,8 @@ test('a frame tagged 100 leaves the edge trunk untagged at the monitoring host, 
   ]);
   await sendFrame(lab, 'node-1', 'edge0', { vlan: 200, payload: 'other vlan' });
   await sendFrame(lab, 'node-1', 'edge0', { vlan: 100, payload: 'allowed' });
-  // Sent in this order through one port: once the second is here, the first will not come any more.
+  // Both frames go through one port in this order: when the second one has arrived, the first one
+  // will not arrive.
   await monitor.waitFor(1);
   const seen = await monitor.stop();
   assert.equal(seen.packets, 1, seen.lines.join('\n'));

@@ -1,4 +1,4 @@
-/** That a lab leaves nothing behind, however it ends, and the commands of the lab. */
+/** A lab leaves nothing behind after any end. Commands of the lab. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -44,7 +44,10 @@ const rootLinks = () => readdirSync('/sys/class/net').sort();
 const runs = (pid: number) =>
   existsSync(`/proc/${pid}`) && !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
 
-/** Processes that name the lab's folder or are in it: whatever they are, they are the lab's. */
+/**
+ * Processes with the lab's folder in their arguments or as their folder: all of them belong to the
+ * lab.
+ */
 const processesOf = (name: string) =>
   readdirSync('/proc').filter((pid) => {
     try {

@@ -92,7 +92,7 @@ test('a command in a QEMU machine gives its output and status, and what cannot b
 test('a guest that moves there and back keeps its memory and its network, under traffic', async () => {
   await inGuest('web-1', 'mkdir /tmp/kept && echo 42 >/tmp/kept/number');
   const before = await inGuest('web-1', 'cat /proc/sys/kernel/random/boot_id');
-  // Longer than all moves; what each side hears of the other is counted at the end.
+  // Longer than all moves. The packets that each side gets are counted at the end.
   const outward: Numbered = { stream: 1, first: 0, count: 4000, intervalUs: 2000 };
   const sent = sendNumbered(lab, 'web-1', 'ids-1', outward);
   let seenBefore = false;

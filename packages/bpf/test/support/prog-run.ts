@@ -35,7 +35,7 @@ const CONTEXT_SIZE = 192;
 const GROWTH = 256;
 
 export interface RunOptions {
-  /** Device that the packet is of. Its MAC decides whether the packet is for this host. */
+  /** Device of the packet. Its MAC decides whether the packet is for this host. */
   ifindex?: number;
   mark?: number;
 }
@@ -44,7 +44,7 @@ export interface RunResult {
   verdict: number;
   packet: Buffer;
   mark: number;
-  /** Nanoseconds that the run took, by the kernel's clock: it counts in some 10. */
+  /** Duration of the run in nanoseconds, by the kernel's clock, which has steps of about 10. */
   duration: number;
 }
 
@@ -68,7 +68,10 @@ export class Program {
     return result;
   }
 
-  /** As run(), but returns the errno where the kernel does not take the packet: it wants Ethernet and IP headers whole. */
+  /**
+   * Like run(), but returns the errno if the kernel refuses the packet. The kernel needs complete
+   * Ethernet and IP headers.
+   */
   try(packet: Buffer, options: RunOptions = {}): RunResult | number {
     const context = Buffer.alloc(CONTEXT_SIZE);
     context.writeUInt32LE(options.mark ?? 0, CONTEXT.mark);

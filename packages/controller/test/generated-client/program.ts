@@ -1,6 +1,7 @@
 /**
- * A program of somebody else, against types that are made of openapi.json. The test copies it into a folder with those types,
- * has it checked there, and runs it. Where it says `@ts-expect-error`, the types have to refuse what follows.
+ * A client program with types generated from openapi.json. The test copies it into a folder with
+ * these types, checks it there, and runs it. The types must refuse each line after
+ * `@ts-expect-error`.
  */
 import createClient from 'openapi-fetch';
 import type { components, paths } from './api.d.ts';
@@ -50,7 +51,7 @@ const query = { kind: ['policyCreated' as const, 'policyChanged' as const], limi
 const { data: events } = await client.GET('/api/v1/events', { params: { query } });
 said.events = events?.items.map(({ kind, object }) => `${kind} ${object.name}`);
 
-// What the types refuse, the controller refuses too.
+// The controller refuses everything that the types refuse.
 // @ts-expect-error: not a direction
 const sideways = await client.PATCH('/api/v1/policies/{name}', { ...byName, body: { direction: 'sideways' } });
 said.sideways = sideways.error?.errors?.map(({ code, field }) => `${code} ${field}`);

@@ -1,4 +1,4 @@
-/** What every engine of the store has to do. Run with a real engine by the tests beside this file. */
+/** Rules for every engine of the store. The tests in this folder run them with a real engine. */
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { until } from '@mirrorplane/base';
@@ -25,7 +25,7 @@ async function write(store: Store, ...ops: Operation[]): Promise<number> {
   return revision;
 }
 
-/** Collects what a watch sees, a line an event. */
+/** Collects the events of a watch, one line for each. */
 async function collect(store: Store, prefix: string, from: number) {
   const batches: { revision: number; events: string[] }[] = [];
   const line = (event: StoreEvent) =>

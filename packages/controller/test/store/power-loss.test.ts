@@ -1,4 +1,7 @@
-/** What SQLite has acknowledged is there after a loss of power, whatever became of writes that were not synced. */
+/**
+ * Transactions that SQLite has acknowledged are there after a loss of power, for any fate of
+ * unsynced writes.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
@@ -8,13 +11,13 @@ import { afterPowerLoss, type DiskEvent, recordDisk } from '../../../../test/sup
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { temporaryFolder } from '../harness.ts';
 
-/** How often the power goes; `make soak` asks for more. */
+/** Number of power losses. `make soak` sets a higher one. */
 const LOSSES = process.env.SOAK ? 2000 : 40;
 const SEED = Number(process.env.SEED ?? 1 + Math.floor(Math.random() * 1e6));
-/** Enough for the write-ahead log to be carried over into the database, and begun anew. */
+/** Enough for a checkpoint, after which the write-ahead log begins again. */
 const TRANSACTIONS = 250;
 
-/** Numbers from 0 to 1, the same for a seed (Park and Miller). */
+/** Numbers from 0 to 1, always the same for one seed (Park and Miller). */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -29,7 +32,7 @@ function acknowledged(events: readonly DiskEvent[], count: number): number {
   return Number(said.join('').trimEnd().split('\n').at(-1));
 }
 
-/** Opens what was found. Returns the number of the newest transaction in it, or what is wrong with it. */
+/** Opens the files after the loss. Returns the number of the newest transaction, or the error. */
 async function examine(folder: string): Promise<number | string> {
   const file = path.join(folder, 'store.db');
   try {
@@ -76,7 +79,8 @@ test(`SQLite: after each of ${LOSSES} losses of power every acknowledged transac
   const found = path.join(base, 'found');
   let more = 0;
   for (let loss = 0; loss < LOSSES; loss++) {
-    // Some while the file is made, most later; everything that was not synced gone, there, or half of it.
+    // Some losses while the file is made, most of them later. Unsynced writes are gone, there, or
+    // half there.
     const count = Math.floor(random() * (loss % 6 === 0 ? 60 : events.length));
     const survival = [0, 1, 0.5, 0.9][Math.floor(random() * 4)]!;
     afterPowerLoss(events, count, found, { random, survival });
@@ -95,7 +99,8 @@ test(`SQLite: after each of ${LOSSES} losses of power every acknowledged transac
   }
   t.diagnostic(`${events.length} events; ${more} of ${LOSSES} times the transaction under way was there too`);
 
-  // Would this notice? With a disk that only pretends to sync, transactions have to be missing, or worse.
+  // Checks the check itself: with a disk that only pretends to sync, transactions must be missing
+  // or damaged.
   let noticed = 0;
   for (let loss = 0; loss < 20; loss++) {
     const count = Math.floor((0.3 + 0.7 * random()) * events.length);

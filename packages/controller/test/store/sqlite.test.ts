@@ -1,4 +1,4 @@
-/** What is special about SQLite as the store; test/store/contract.ts has what every store does. */
+/** Tests for SQLite only. Tests for every store are in test/store/contract.ts. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * writer.ts FILE [COUNT [BYTES]]: writes transaction after transaction and says each that is acknowledged, until it is
- * killed or has written so many. BYTES: of the value of each row.
+ * writer.ts FILE [COUNT [BYTES]]: writes transactions and prints each acknowledged one, until it is
+ * killed or has written COUNT. BYTES: size of the value of each row.
  */
 import { writeSync } from 'node:fs';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
@@ -8,7 +8,7 @@ import { openSqliteStore } from '../../src/store/sqlite.ts';
 const store = openSqliteStore(process.argv[2]!, { keepRevisions: 16 });
 let number = Number((await store.get('left'))?.value ?? 0);
 const value = process.argv[4] === undefined ? null : 'x'.repeat(Number(process.argv[4]));
-// A bound, so that a writer that nobody kills does not run for ever.
+// A bound, so that a writer that is not killed does not run for ever.
 for (const end = number + Number(process.argv[3] ?? 20_000); number < end; ) {
   number++;
   const { ok } = await store.txn({
