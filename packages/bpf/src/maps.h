@@ -120,8 +120,8 @@ struct {
 
 /* Keys of copy_vlans. */
 enum copy_vlan_set {
-    VLANS_OF_OTHERS, /* edges of other nodes push them: a frame that has one is taken for a copy */
-    VLANS_OF_NODE,   /* edges of this node push them: what has left is known again, see sent.h */
+    VLANS_OF_OTHERS, /* edges of other nodes push them: a frame with one counts as a copy */
+    VLANS_OF_NODE,   /* edges of this node push them: copies that have left are recognised, see sent.h */
     VLANS_OF_GUESTS, /* edges of other nodes push them on copies of guests alone: copy_macs tells the copies */
     COPY_VLAN_SETS,
 };

@@ -16,7 +16,9 @@
 /* For those behind the addresses. A power of two, for the verifier. */
 #define HEAD_ROOM 64
 #define UDP_HEADER_LEN 8
-/* A super-packet of more segments is known again by the first of them. UDP has no more (UDP_MAX_SEGMENTS). */
+/*
+ * Only so many first segments of a super-packet are recognised. UDP has no more (UDP_MAX_SEGMENTS).
+ */
 #define SENT_SEGMENTS 128
 
 /*
@@ -68,7 +70,10 @@ static __always_inline void set_udp_length(struct frame_head *head, __u32 payloa
     head->first = (head->first & 0xffffffff) | (__u64)bpf_htons(payload + UDP_HEADER_LEN) << 32;
 }
 
-/* Addresses of Ethernet and IP, and the first bytes of what IP carries; a checksum may still have to be computed. */
+/*
+ * Sums the addresses of Ethernet and IP, and the first bytes after IP. A checksum may not be
+ * computed yet, so it is left out.
+ */
 static __always_inline void read_head(const struct head_words *words, __u32 vlans, struct frame_head *head) {
     __u16 protocol = words->at6 >> 48;
     bool four = protocol == bpf_htons(ETH_P_IP);

@@ -460,7 +460,7 @@ test('a destination that sends copies on is stopped as before where its policy e
   }
 });
 
-test('what was taken for the own address of a destination is taken back where its owner sends to it, once it sends copies on', async () => {
+test("an address wrongly taken for the destination's is corrected by frames of its owner, once copies are sent on", async () => {
   introduce();
   const distant = address();
   await apply(mirrored('web'));
