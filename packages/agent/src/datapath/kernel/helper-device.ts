@@ -67,6 +67,11 @@ export class HelperDevice {
     return { ifindex, peer, segmenter, repair: { kind: found ? 'helperChanged' : 'helperGone', count } };
   }
 
+  /** ifindexes of what Mirrorplane has made here. Nothing is changed. */
+  async present(): Promise<number[]> {
+    return (await this.#ours()).map(({ ifindex }) => ifindex);
+  }
+
   /** Removes the pair, also if it was renamed. Foreign devices are not removed. */
   async remove(): Promise<void> {
     for (const { ifindex } of await this.#ours()) {

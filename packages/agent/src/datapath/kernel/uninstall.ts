@@ -8,9 +8,24 @@ import type { Expedite } from './expedite.ts';
 import { HelperDevice } from './helper-device.ts';
 import { makeLinks } from './hook-kind.ts';
 import { isOurFolder, removeFolder } from './install.ts';
+import { requireInReach } from './out-of-reach.ts';
 
-/** @throws Error if the kernel refuses, or a part of Mirrorplane cannot be removed */
+/**
+ * @throws Error if the kernel refuses, or a part of Mirrorplane cannot be removed. If a part is out
+ * of reach, nothing is removed.
+ */
 export async function uninstall(bpffs: string, expedite: Expedite): Promise<void> {
+  const helper = new HelperDevice();
+  try {
+    await requireInReach(bpffs, await helper.present());
+    removePinned(bpffs, expedite);
+    await helper.remove();
+  } finally {
+    helper.close();
+  }
+}
+
+function removePinned(bpffs: string, expedite: Expedite): void {
   const { links, others } = makeLinks('auto', bpffs);
   const names = listFolder(bpffs);
   const ours = names.filter(isOurFolder);
@@ -37,8 +52,6 @@ export async function uninstall(bpffs: string, expedite: Expedite): Promise<void
   if (names.length > 0 && listFolder(bpffs).length === 0) {
     rmdirSync(bpffs);
   }
-  const helper = new HelperDevice();
-  await helper.remove().finally(() => helper.close());
 }
 
 function isPrograms(name: string): boolean {

@@ -1,0 +1,108 @@
+/** An uninstall that reaches only a part of the data plane says so, and leaves all as it is. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { until } from '@mirrorplane/base';
+import { createKernelDatapath } from '../../src/datapath/kernel/index.ts';
+import { HOOK, programsAt } from './support/hook.ts';
+import { bpffsFolder, link, run } from './support/namespace.ts';
+import { capturesOf, localTo, stateOf, useWorld } from './support/world.ts';
+
+const MIRRORPLANE = join(import.meta.dirname, '../../../../bin/mirrorplane');
+const APPLIER = join(import.meta.dirname, 'support', 'applier.ts');
+/** Filters at clsact are told by their names, whatever is pinned where. */
+const options = { skip: HOOK === 'clsact' ? 'for links at tcx' : false };
+
+const world = await useWorld();
+const data = mkdtempSync(join(tmpdir(), 'mirrorplane-uninstall-'));
+
+before(async () => {
+  writeFileSync(join(data, 'program.json'), '{}');
+  writeFileSync(join(data, 'lock'), '', { mode: 0o600 });
+  const captures = capturesOf(world.devices.vm.ifindex, 'L');
+  await world.datapath.apply(stateOf({ captures, deliveries: [localTo(world.devices.dst.ifindex)] }));
+  world.datapath.close();
+});
+after(() => rmSync(data, { recursive: true, force: true }));
+
+const programsOfVm = () => (['ingress', 'egress'] as const).map((hook) => programsAt(world.devices.vm.ifindex, hook));
+
+/** What an uninstall removes: devices, programs, pins and files. */
+function picture(): unknown {
+  return {
+    links: run('ip', '-o', 'link', 'show'),
+    programs: [...programsOfVm(), programsAt(link('mirror0').ifindex, 'egress')],
+    pins: readdirSync(world.bpffs, { recursive: true }).sort(),
+    files: readdirSync(data),
+  };
+}
+
+/** Runs `mirrorplane agent --uninstall` behind the words of `wrapper`. */
+function uninstall(bpffs: string, ...wrapper: string[]) {
+  const argv = [...wrapper, MIRRORPLANE, 'agent', '--uninstall', '--data', data, '--bpffs', bpffs];
+  const { status, stderr } = spawnSync(argv[0]!, argv.slice(1), { encoding: 'utf8' });
+  return { status, stderr };
+}
+
+const partly: [what: string, bpffs: string, wrapper: string[], says: RegExp][] = [
+  ['names other pins', bpffsFolder(), [], /^error: mirror0 is in use, but .* has no pins of it/],
+  [
+    'does not see the pins',
+    world.bpffs,
+    ['unshare', '-m', 'sh', '-c', 'umount /sys/fs/bpf && exec "$@"', 'sh'],
+    /mount/,
+  ],
+  ['runs in another network namespace', world.bpffs, ['unshare', '-n'], /^error: .* is in another network namespace/],
+];
+for (const [what, bpffs, wrapper, says] of partly) {
+  test(`an uninstall that ${what} is refused, and changes nothing`, options, () => {
+    const before = picture();
+    const { status, stderr } = uninstall(bpffs, ...wrapper);
+    assert.match(stderr, says);
+    assert.equal(status, 1);
+    assert.deepEqual(picture(), before);
+  });
+}
+
+test('the right uninstall removes all of it, and a second one finds nothing to do', () => {
+  for (let i = 0; i < 2; i++) {
+    assert.deepEqual(uninstall(world.bpffs).status, 0);
+    assert.deepEqual([existsSync(world.bpffs), existsSync(data)], [false, false]);
+    assert.deepEqual(programsOfVm(), [[], []]);
+    assert.doesNotMatch(run('ip', '-o', 'link', 'show'), /mirror0/);
+  }
+});
+
+test('the pins of a network namespace that is gone are removed', options, async () => {
+  const bpffs = bpffsFolder();
+  const states = `${bpffs.replaceAll('/', '_')}.json`;
+  const file = join(tmpdir(), states);
+  writeFileSync(file, JSON.stringify([stateOf({})]));
+  const child = spawn('unshare', ['-n', process.execPath, APPLIER, bpffs, file], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  try {
+    await until(
+      'an applied state',
+      () => existsSync(join(bpffs, 'links')) && readdirSync(join(bpffs, 'links')).length > 0,
+    );
+  } finally {
+    child.kill('SIGKILL');
+    await once(child, 'close');
+    rmSync(file);
+  }
+  // The kernel takes the namespace away in the background.
+  await until('the uninstall', () =>
+    createKernelDatapath({ hook: HOOK, bpffs })
+      .uninstall()
+      .then(
+        () => true,
+        () => false,
+      ),
+  );
+  assert.equal(existsSync(bpffs), false);
+});
