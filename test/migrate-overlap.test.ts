@@ -6,7 +6,7 @@ import type { Event, EventList, PolicyInput } from '@mirrorplane/contract';
 
 import { startNumbers, TO_ALL, tally } from './support/guest-numbers.ts';
 import { useLab } from './support/lab.ts';
-import { activeEventually, withPolicy } from './support/policy.ts';
+import { activeEventually, statusEventually, withPolicy } from './support/policy.ts';
 import { framesOf } from './support/taps.ts';
 
 const lab = useLab({ switch: false });
@@ -30,15 +30,22 @@ async function homeOf(id: string): Promise<string> {
   return (await lab().api('GET', `/api/v1/interfaces/${encodeURIComponent(id)}`)).body.home;
 }
 
-/** The event of each move, and all events about packets that were captured on both nodes. */
-async function measured(): Promise<Event[]> {
+const told = (events: readonly Event[], field: 'missed' | 'duplicated') =>
+  events.reduce((sum, event) => sum + (event[field] ?? 0), 0);
+
+/**
+ * The event of each move, and all that were told of packets that were captured on both nodes. The latter come when the guest
+ * is seen on the new node, some hundred milliseconds behind the event of the move where the CPUs are busy.
+ */
+async function measured(missed: number, twice: number): Promise<Event[]> {
   let events: Event[] = [];
   await until(
-    'events of all moves',
+    `events of all moves, of ${missed} packets missed and of ${twice} copied twice`,
     async () => {
       const query = 'object=interface/web-1/0&kind=migrationMeasured&limit=100';
       events = ((await lab().api('GET', `/api/v1/events?${query}`)).body as EventList).items;
-      return events.filter(({ from }) => from !== undefined).length >= MOVES.length;
+      const moves = events.filter(({ from }) => from !== undefined);
+      return moves.length >= MOVES.length && told(events, 'missed') >= missed && told(events, 'duplicated') >= twice;
     },
     { limitMs: 20_000 },
   );
@@ -73,25 +80,24 @@ test('frames to a guest that moves with devices on two nodes are copied once, or
     for (const sender of senders) {
       await sender.stop();
     }
-    const events = await measured();
+    await statusEventually(lab(), 'moving', 'all copies delivered', ({ totals, delivered }) => {
+      return delivered?.packets === totals.copied.packets;
+    });
     const [atUnderlay, atGuest] = [await underlay.stop(), await guest.stop()];
     assert.deepEqual([atUnderlay.dropped, atGuest.dropped], [0, 0], 'a capture lost packets');
     const [outer = [], received = []] = await framesOf(atUnderlay, atGuest);
     const [copies, got] = [numbers(outer), numbers(received)];
     const missed = [...got.keys()].filter((key) => !copies.has(key));
     const twice = [...copies].filter(([key, count]) => count > (got.get(key) ?? 1));
-    const told = (field: 'missed' | 'duplicated') => events.reduce((sum, event) => sum + (event[field] ?? 0), 0);
-    for (const { message } of events) {
-      console.log(message);
-    }
     console.log(`got ${got.size}, ${missed.length} of them not copied, ${twice.length} copied twice`);
     for (const stream of SENDERS.keys()) {
       assert.ok([...got.keys()].filter((key) => key.startsWith(`${stream}/`)).length > 50, `of sender ${stream}`);
     }
-    // If a capture is late because other processes use the CPUs, this is reported: no packet is
-    // missed without a report.
-    assert.ok(missed.length <= told('missed'), `missed ${missed}`);
-    assert.ok(twice.length <= told('duplicated'), `duplicated ${twice.map(([key]) => key)}`);
+    // A capture that is late because others use the CPUs is told as such: nothing is missed in silence.
+    const events = await measured(missed.length, twice.length);
+    for (const { message } of events) {
+      console.log(message);
+    }
     assert.ok(events.every(({ from, missed: number }) => from === undefined || number !== undefined));
   });
 });
