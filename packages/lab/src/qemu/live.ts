@@ -1,5 +1,5 @@
 /** Moves a running guest from one QEMU to another, on another node, as an orchestrator does it. */
-import { existsSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { until } from '@mirrorplane/base';
 import { stopDaemon, waitReady } from '../daemons.ts';
 import type { LabHandle } from '../lab-handle.ts';
@@ -63,10 +63,15 @@ async function endMachine(lab: LabHandle, vm: LabVm, node: string): Promise<void
 async function switchOver(lab: LabHandle, vm: LabVm, node: string, options: MigrateOptions) {
   const [from, to] = [machineSockets(lab, vm.name, vm.node), machineSockets(lab, vm.name, node)];
   const record = startMachine(lab, vm, node, true);
-  await waitReady(record, `QEMU on ${node}`, async () => existsSync(to.qmp));
-  const source = await Qmp.connect(from.qmp);
-  const target = await Qmp.connect(to.qmp).catch((error: unknown) => {
-    source.close();
+  let answer: Qmp | undefined;
+  // The socket is there some time before QEMU listens.
+  await waitReady(record, `QEMU on ${node}`, async () => {
+    answer = await Qmp.connect(to.qmp);
+    return true;
+  });
+  const target = answer!;
+  const source = await Qmp.connect(from.qmp).catch((error: unknown) => {
+    target.close();
     throw error;
   });
   const tellGuest = guestTeller(lab, vm);
