@@ -34,8 +34,8 @@ const told = (events: readonly Event[], field: 'missed' | 'duplicated') =>
   events.reduce((sum, event) => sum + (event[field] ?? 0), 0);
 
 /**
- * The event of each move, and all that were told of packets that were captured on both nodes. The latter come when the guest
- * is seen on the new node, some hundred milliseconds behind the event of the move where the CPUs are busy.
+ * The event of each move, and all events about packets that were captured on both nodes. Those come
+ * when the guest is seen on the new node, up to some hundred milliseconds after that of the move.
  */
 async function measured(missed: number, twice: number): Promise<Event[]> {
   let events: Event[] = [];
@@ -93,7 +93,8 @@ test('frames to a guest that moves with devices on two nodes are copied once, or
     for (const stream of SENDERS.keys()) {
       assert.ok([...got.keys()].filter((key) => key.startsWith(`${stream}/`)).length > 50, `of sender ${stream}`);
     }
-    // A capture that is late because others use the CPUs is told as such: nothing is missed in silence.
+    // If a capture is late because other processes use the CPUs, this is reported: no packet is
+    // missed without a report.
     const events = await measured(missed.length, twice.length);
     for (const { message } of events) {
       console.log(message);

@@ -9,7 +9,7 @@ import { HELPER } from '../../netlink/helper-pair.ts';
 import { closeFd, getPinned, hasTcx, programsAt, tcxLinkInfo } from './libbpf.ts';
 import { PROGRAMS, parseKey } from './links.ts';
 
-/** The longest time that the kernel takes to detach the links of an agent that has ended, milliseconds. */
+/** The longest time that the kernel takes to detach links of an ended agent, milliseconds. */
 const DETACHED_MS = 1000;
 
 /**
@@ -33,7 +33,7 @@ export async function requireInReach(bpffs: string, helpers: readonly number[]):
   });
 }
 
-/** ifindexes of the helper devices that pinned links are attached to, in whatever network namespace. */
+/** ifindexes of helper devices that pinned links are attached to, in any network namespace. */
 function pinnedHelpers(folder: string): number[] {
   const keys = existsSync(folder) ? readdirSync(folder) : [];
   const ours = keys.filter((key) => parseKey(key)?.program === PROGRAMS.transform);
