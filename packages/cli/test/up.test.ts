@@ -5,13 +5,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { until } from '@mirrorplane/base';
 import type { Interface, Node, PolicyStatus } from '@mirrorplane/contract';
 import { type Result, run } from './run.ts';
 
 const COMMAND = fileURLToPath(new URL('../../../bin/mirrorplane', import.meta.url));
-const LIMIT_MS = 60_000;
+/** Limit of a wait, and milliseconds between two looks at first: each one starts a command. */
+const LIMIT = { limitMs: 60_000, pauseMs: 100 };
 
 /**
  * Two VM interfaces and `mirrorplane up` in separate namespaces, so that devices, programs and pins
@@ -52,10 +53,14 @@ describe('mirrorplane up', { skip: root ? false : 'needs root' }, () => {
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
     });
-    await until('the lines on how to use it', async () => {
-      assert.equal(child.exitCode, null, stderr);
-      return stdout.includes('mirrorplane is up');
-    });
+    await until(
+      'the lines on how to use it',
+      async () => {
+        assert.equal(child.exitCode, null, stderr);
+        return stdout.includes('mirrorplane is up');
+      },
+      LIMIT,
+    );
   };
   const stop = async () => {
     if (child.exitCode !== null || child.signalCode !== null) {
@@ -87,16 +92,24 @@ describe('mirrorplane up', { skip: root ? false : 'needs root' }, () => {
   });
 
   it('mirrors from one interface to another of this host', async () => {
-    await until('both interfaces', async () => {
-      const { items } = await json<{ items: Interface[] }>('interface', 'list');
-      return items.filter(({ devices }) => devices.length === 1).length === 2;
-    });
+    await until(
+      'both interfaces',
+      async () => {
+        const { items } = await json<{ items: Interface[] }>('interface', 'list');
+        return items.filter(({ devices }) => devices.length === 1).length === 2;
+      },
+      LIMIT,
+    );
     const { code, stderr: said } = await run(
       ['policy', 'create', 'p', '--source', 'web-1/0', '--destination', 'ids-1/0'],
       { env },
     );
     assert.equal(code, 0, said);
-    await until('an active policy', async () => (await json<PolicyStatus>('policy', 'status', 'p')).state === 'active');
+    await until(
+      'an active policy',
+      async () => (await json<PolicyStatus>('policy', 'status', 'p')).state === 'active',
+      LIMIT,
+    );
     assert.equal((await run(['policy', 'status', 'p', '--exit-code'], { env })).code, 0);
   });
 
@@ -105,7 +118,11 @@ describe('mirrorplane up', { skip: root ? false : 'needs root' }, () => {
     assert.equal(child.exitCode, 0, stderr);
     rmSync(join(folder, 'bpf'), { recursive: true, force: true });
     await start();
-    await until('an active policy', async () => (await json<PolicyStatus>('policy', 'status', 'p')).state === 'active');
+    await until(
+      'an active policy',
+      async () => (await json<PolicyStatus>('policy', 'status', 'p')).state === 'active',
+      LIMIT,
+    );
   });
 
   it('refuses lo as mirror device, and ends with 2', async () => {
@@ -118,15 +135,5 @@ describe('mirrorplane up', { skip: root ? false : 'needs root' }, () => {
     const { code, stdout: text, stderr: said } = await run([...args, '-o', 'json'], { env });
     assert.equal(code, 0, said);
     return JSON.parse(text) as T;
-  }
-
-  async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-    const end = Date.now() + LIMIT_MS;
-    while (!(await condition())) {
-      if (Date.now() > end) {
-        throw new Error(`waited in vain for ${what}; stderr:\n${stderr}`);
-      }
-      await sleep(100);
-    }
   }
 });

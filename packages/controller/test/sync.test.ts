@@ -116,6 +116,7 @@ test('a second agent of a node is refused while the first one answers, and chang
   first.hello('node-1');
   first.inventory(vmDevice('web-1/0', 7));
   await until('its interface is listed', async () => (await bench.get('/api/v1/interfaces')).body.items.length === 1);
+  await until('it has its program', () => first.programs.length > 0);
   const programs = [...first.programs];
   for (let i = 0; i < 3; i++) {
     const second = await bench.connect(credentials);

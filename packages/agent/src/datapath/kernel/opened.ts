@@ -16,8 +16,8 @@ import { Slots } from './slots.ts';
 import { standbyFlag } from './standby-flag.ts';
 import { COUNTED, learned, type Shared, TableWriter, withoutField } from './table-writer.ts';
 
-/** The writers of all maps that `buildRows` fills. */
-export type Tables = Record<Exclude<keyof DatapathRows, 'attachments'>, TableWriter>;
+/** The writers of all maps that `buildRows` and `arrivalRows` fill. */
+export type Tables = Record<Exclude<keyof DatapathRows, 'attachments'> | 'arrivals', TableWriter>;
 
 /** The parts that exist between open() and close(). */
 export interface Opened {

@@ -44,14 +44,13 @@ export interface Placed {
   destinationOf?: readonly string[];
 }
 
-/** The content of every map, and all programs to attach. */
+/** The content of every map except the arrivals, and all programs to attach. */
 export interface DatapathRows {
   captures: Rows;
   deliveries: Rows;
   terminations: Rows;
   peers: Rows;
   arrivalPorts: Rows;
-  arrivals: Rows;
   destinations: Rows;
   hostAddresses: Rows;
   copyVlans: Rows;
@@ -140,7 +139,6 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
       }),
     ]),
     destinations: destinationRows,
-    arrivals: arrivalRows(state, new Set()),
     budgets: budgetRows(state, take),
     hostAddresses: rows(state.hostAddresses, (address) => [encodeHostAddress(address), PRESENT]),
     physicalDevices: rows(state.physicalDevices, (ifindex) => [u32Key(ifindex), PRESENT]),
