@@ -1,18 +1,9 @@
 /** Copies that a switch brings back are not copied again, and production frames with the same VLAN ID are mirrored. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { until } from '@mirrorplane/base';
-import type { Datapath, DatapathState } from '../../src/datapath/datapath.ts';
-import {
-  addBridge,
-  addVeth,
-  enterOwnNamespace,
-  leftPins,
-  link,
-  newDatapath,
-  run,
-  underlay,
-} from './support/namespace.ts';
+import type { DatapathState } from '../../src/datapath/datapath.ts';
+import { addVeth, link, run } from './support/namespace.ts';
 import { RawSocket } from './support/raw-socket.ts';
 import { scapy } from './support/scapy.ts';
 import { Sniffer, sniffing } from './support/sniffer.ts';
@@ -26,38 +17,21 @@ import {
   OWN_ADDRESS,
   SESSION,
   stateOf,
+  useNetwork,
 } from './support/world.ts';
 
-/** `nic`: a mirrored edge, uplink of the guest's bridge; its copies leave by `rec`. Those of `vm` leave by `out`. */
-const DEVICES = ['vm', 'nic', 'out', 'rec', 'und'] as const;
 const VLAN = 100;
 const OTHERS_VLAN = 200;
 const [VM, HOST] = ['020000000e01', '020000000e02'];
 
-let datapath: Datapath;
-const sockets = new Map<string, RawSocket>();
 let runs = 0;
 
-before(async () => {
-  enterOwnNamespace();
+/** `nic`: a mirrored edge, uplink of the guest's bridge; its copies leave by `rec`. Those of `vm` leave by `out`. */
+const { datapath, socket } = await useNetwork({
   // Frames of full size come back with a tag.
-  for (const name of DEVICES) {
-    addVeth(name, name === 'nic' ? { mtu: 1600 } : {});
-  }
-  addBridge('lan', ['vm', 'nic']);
-  underlay('und', OWN_ADDRESS, OTHER_ADDRESS, link('undp').address);
-  ({ datapath } = newDatapath());
-  await datapath.open();
-  for (const name of ['vmp', 'nicp', 'outp', 'nic', 'undp']) {
-    sockets.set(name, new RawSocket(name));
-  }
-});
-after(async () => {
-  for (const socket of sockets.values()) {
-    socket.close();
-  }
-  await datapath?.uninstall();
-  assert.deepEqual(leftPins(), []);
+  devices: { vm: {}, nic: { mtu: 1600 }, out: {}, rec: {} },
+  bridge: ['vm', 'nic'],
+  sockets: ['vmp', 'nicp', 'outp', 'nic', 'undp'],
 });
 
 /** Policy `e` mirrors the edge, policy `x` the guest. Returns the names of the two sources: counters begin at 0. */
@@ -126,15 +100,15 @@ test('production frames with the VLAN ID of a policy on another edge are mirrore
   // Copies with this VLAN ID are under way too.
   const copies = await copiesOf(10, () => {
     for (let i = 0; i < 10; i++) {
-      sockets.get('vmp')!.send(frame(HOST, VM, i));
+      socket('vmp').send(frame(HOST, VM, i));
     }
   });
   assert.deepEqual(copies.length, 10);
   const before = await counted(edge, 'outbound');
   await sniffing(['recp'], async ([mirrored]) => {
     for (let i = 0; i < 50; i++) {
-      sockets.get('nicp')!.send(tagged(frame(VM, HOST, 1000 + i)));
-      sockets.get('nic')!.send(tagged(frame(HOST, VM, 2000 + i)));
+      socket('nicp').send(tagged(frame(VM, HOST, 1000 + i)));
+      socket('nic').send(tagged(frame(HOST, VM, 2000 + i)));
     }
     const frames = await mirrored.expect(100);
     const numbers = frames.map((found) => found.readUInt32BE(22)).sort((a, b) => a - b);
@@ -154,17 +128,17 @@ test('copies of every kind of frame that come back are not copied again; the ori
   const originals = [...built.values()];
   const copies = await copiesOf(originals.length, () => {
     for (const one of originals) {
-      sockets.get('vmp')!.send(one);
+      socket('vmp').send(one);
     }
   });
   const before = await counted(edge, 'outbound');
   for (const copy of copies) {
-    sockets.get('nicp')!.send(copy);
+    socket('nicp').send(copy);
   }
   await accounted(edge, copies.length);
   // The same frames, sent by the node itself with that VLAN ID: they do not come from a switch.
   for (const copy of copies) {
-    sockets.get('nic')!.send(copy);
+    socket('nic').send(copy);
   }
   assert.deepEqual(await counted(edge, 'inbound'), { matched: 0, isCopy: copies.length });
   assert.equal((await counted(edge, 'outbound')).matched - before.matched, copies.length);
@@ -175,8 +149,8 @@ test('copies come back with checksums that were computed on the way, and as segm
   const [big] = scapy({ tcp: [{ payload: Buffer.alloc(10_000, 7) }] }).tcp;
   const udp = scapy({ frames: true }).frames.get('ipv4-udp')!;
   const open = await copiesOf(2, () => {
-    sockets.get('vmp')!.sendUnfinished(udp, 34, 40);
-    sockets.get('vmp')!.send(big!, { kind: 'tcp4', segment: 1400, transport: 34 });
+    socket('vmp').sendUnfinished(udp, 34, 40);
+    socket('vmp').send(big!, { kind: 'tcp4', segment: 1400, transport: 34 });
   });
   assert.equal(open.length, 2);
   const headers = big!.length - 10_000;
@@ -192,14 +166,14 @@ test('copies come back with checksums that were computed on the way, and as segm
   });
   const back = [tagged(udp), ...segments];
   for (const one of back) {
-    sockets.get('nicp')!.send(one);
+    socket('nicp').send(one);
   }
   await accounted(edge, back.length);
   assert.deepEqual(await counted(edge, 'inbound'), { matched: 0, isCopy: back.length });
   // A segment of the same connection that was never sent.
   const next = Buffer.from(segments[0]!);
   next.writeUInt32BE(next.readUInt32BE(42) + 20_000, 42);
-  sockets.get('nicp')!.send(next);
+  socket('nicp').send(next);
   await accounted(edge, back.length + 1);
   assert.deepEqual(await counted(edge, 'inbound'), { matched: 1, isCopy: back.length });
 });
@@ -214,25 +188,25 @@ test('copies of another node that leave here are known again too', async () => {
   const packets = scapy({ erspan: [1, 2, 3].map((i) => ({ ...outer, inner: frame(HOST, VM, 5000 + i) })) }).erspan;
   const copies = await copiesOf(3, () => {
     for (const packet of packets) {
-      sockets.get('undp')!.send(packet);
+      socket('undp').send(packet);
     }
   });
   for (const copy of copies) {
-    sockets.get('nicp')!.send(copy);
+    socket('nicp').send(copy);
   }
-  sockets.get('nicp')!.send(tagged(frame(HOST, VM, 5004)));
+  socket('nicp').send(tagged(frame(HOST, VM, 5004)));
   await accounted(edge, 4);
   assert.deepEqual(await counted(edge, 'inbound'), { matched: 1, isCopy: 3 });
 });
 
 test('a copy that comes back to a mirrored guest is not copied again, and production with that VLAN ID is', async () => {
   const { guest } = await apply();
-  sockets.get('vmp')!.send(frame('ffffffffffff', VM, 0)); // the bridge learns where it is
-  const [copy] = await copiesOf(1, () => sockets.get('vmp')!.send(frame(VM, '020000000e03', 77)));
+  socket('vmp').send(frame('ffffffffffff', VM, 0)); // the bridge learns where it is
+  const [copy] = await copiesOf(1, () => socket('vmp').send(frame(VM, '020000000e03', 77)));
   const before = await counted(guest, 'inbound');
   await sniffing(['vmp'], async ([received]) => {
-    sockets.get('nicp')!.send(tagged(frame(VM, HOST, 78)));
-    sockets.get('nicp')!.send(copy!);
+    socket('nicp').send(tagged(frame(VM, HOST, 78)));
+    socket('nicp').send(copy!);
     await received.expect(2);
   });
   const { matched, isCopy } = await counted(guest, 'inbound');
@@ -242,7 +216,7 @@ test('a copy that comes back to a mirrored guest is not copied again, and produc
 test('a VLAN ID that edges of other nodes push is taken for that of copies', async () => {
   const { edge } = await apply();
   for (let i = 0; i < 10; i++) {
-    sockets.get('nicp')!.send(tagged(frame(HOST, VM, i), OTHERS_VLAN));
+    socket('nicp').send(tagged(frame(HOST, VM, i), OTHERS_VLAN));
   }
   await accounted(edge, 10);
   assert.deepEqual(await counted(edge, 'inbound'), { matched: 0, isCopy: 10 });
@@ -275,10 +249,10 @@ test('of a VLAN ID that edges of other nodes push on copies of guests, frames wi
     const copied = Object.keys(sent).filter((name) => !(skipped as readonly string[]).includes(name));
     await sniffing(['recp'], async ([mirrored]) => {
       for (const one of Object.values(sent)) {
-        sockets.get('nicp')!.send(one);
+        socket('nicp').send(one);
       }
       // A copy of a frame that has a tag already is no other frame.
-      sockets.get('nicp')!.send(tagged(tagged(frame(other, known, 10), 7), OTHERS_VLAN));
+      socket('nicp').send(tagged(tagged(frame(other, known, 10), 7), OTHERS_VLAN));
       const isCopy = skipped.length + (direction === 'inbound' ? 0 : 1);
       await accounted(edge, Object.keys(sent).length + 1);
       assert.deepEqual(await counted(edge, 'inbound'), { matched: Object.keys(sent).length + 1 - isCopy, isCopy });
@@ -291,11 +265,11 @@ test('of a VLAN ID that edges of other nodes push on copies of guests, frames wi
     });
     // What the node sends out there is no copy that came back.
     const before = await counted(edge, 'outbound');
-    sockets.get('nic')!.send(sent.from!);
+    socket('nic').send(sent.from!);
     assert.equal((await counted(edge, 'outbound')).matched - before.matched, 1);
   }
   const { edge } = await apply({ copyVlans: [] });
-  sockets.get('nicp')!.send(tagged(frame(other, known, 1), OTHERS_VLAN));
+  socket('nicp').send(tagged(frame(other, known, 1), OTHERS_VLAN));
   await accounted(edge, 1);
   assert.deepEqual(await counted(edge, 'inbound'), { matched: 1, isCopy: 0 }, 'when they are gone');
 });
@@ -315,20 +289,20 @@ for (const six of [false, true]) {
     run('ethtool', '-K', 'out', 'tx-udp-segmentation', 'off');
     let datagrams: Buffer[];
     try {
-      datagrams = await copiesOf(6, () => sockets.get('vmp')!.send(big!, { kind: 'udp', segment: size, transport }));
+      datagrams = await copiesOf(6, () => socket('vmp').send(big!, { kind: 'udp', segment: size, transport }));
     } finally {
       run('ethtool', '-K', 'out', 'tx-udp-segmentation', 'on');
     }
     for (const one of datagrams) {
       // A switch fills up what is too short.
-      sockets.get('nicp')!.send(Buffer.concat([one, Buffer.alloc(Math.max(0, 64 - one.length))]));
+      socket('nicp').send(Buffer.concat([one, Buffer.alloc(Math.max(0, 64 - one.length))]));
     }
     await accounted(edge, datagrams.length);
     assert.deepEqual(await counted(edge, 'inbound'), { matched: 0, isCopy: datagrams.length });
     const next = Buffer.from(datagrams[1]!);
     const at = 4 + headers + 4; // in the payload, behind the tag
     next.writeUInt8(next.readUInt8(at) ^ 1, at);
-    sockets.get('nicp')!.send(next);
+    socket('nicp').send(next);
     await accounted(edge, datagrams.length + 1);
     assert.deepEqual(await counted(edge, 'inbound'), { matched: 1, isCopy: datagrams.length });
   });

@@ -3,22 +3,12 @@
  * pass.
  */
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
+import { afterEach, test } from 'node:test';
 import { until } from '@mirrorplane/base';
-import type { Datapath, DatapathState, HookCapture, LocalDeliveryEntry } from '../../src/datapath/datapath.ts';
+import type { DatapathState, HookCapture, LocalDeliveryEntry } from '../../src/datapath/datapath.ts';
 import { planArrivals } from '../../src/reconcile/arrivals.ts';
 import { programsAt } from './support/hook.ts';
-import {
-  addBridge,
-  addVeth,
-  enterOwnNamespace,
-  leftPins,
-  link,
-  newDatapath,
-  run,
-  underlay,
-} from './support/namespace.ts';
-import { RawSocket } from './support/raw-socket.ts';
+import { link, run } from './support/namespace.ts';
 import { scapy } from './support/scapy.ts';
 import { Sniffer } from './support/sniffer.ts';
 import {
@@ -31,6 +21,7 @@ import {
   OWN_ADDRESS,
   SESSION,
   stateOf,
+  useNetwork,
 } from './support/world.ts';
 
 /** Guests of one bridge: `web` is mirrored to `ids`, and talks to `far`. */
@@ -40,36 +31,18 @@ const MAC: Record<Guest, string> = { web: '020000000c01', far: '020000000c02', i
 const ALL = 'ffffffffffff';
 const COUNT = 20;
 
-let datapath: Datapath;
-const sockets = new Map<Guest | 'wire', RawSocket>();
+const { datapath, socket } = await useNetwork({
+  devices: { web: {}, far: {}, ids: {} },
+  bridge: [...GUESTS],
+  sockets: ['webp', 'farp', 'idsp', 'undp'],
+});
 /**
  * Each test has different addresses, so that addresses remembered from other tests do not matter.
  */
 let nextAddress = 0;
 const address = () => `0200000d${(++nextAddress).toString(16).padStart(4, '0')}`;
 
-before(async () => {
-  enterOwnNamespace();
-  for (const name of [...GUESTS, 'und']) {
-    addVeth(name);
-  }
-  addBridge('lan', [...GUESTS]);
-  underlay('und', OWN_ADDRESS, OTHER_ADDRESS, link('undp').address);
-  ({ datapath } = newDatapath());
-  await datapath.open();
-  for (const guest of GUESTS) {
-    sockets.set(guest, new RawSocket(`${guest}p`));
-  }
-  sockets.set('wire', new RawSocket('undp'));
-});
 afterEach(() => stopReflecting());
-after(async () => {
-  for (const socket of sockets.values()) {
-    socket.close();
-  }
-  await datapath?.uninstall();
-  assert.deepEqual(leftPins(), []);
-});
 
 /** The guest of `ids` sends each frame that it gets again, as a bridge or an inline sensor does. */
 function reflect(): void {
@@ -90,7 +63,7 @@ function frame(to: string, from: string, number = 0): Buffer {
 
 function send(guest: Guest, to: string, from: string, first: number, count = COUNT): void {
   for (let i = 0; i < count; i++) {
-    sockets.get(guest)!.send(frame(to, from, first + i));
+    socket(`${guest}p`).send(frame(to, from, first + i));
   }
 }
 
@@ -169,7 +142,7 @@ function erspan(copies: readonly Buffer[]): Buffer[] {
 /** Lets the bridge know where its guests are. */
 function introduce(): void {
   for (const guest of GUESTS) {
-    sockets.get(guest)!.send(frame(ALL, MAC[guest], 0xffff));
+    socket(`${guest}p`).send(frame(ALL, MAC[guest], 0xffff));
   }
 }
 
@@ -184,8 +157,8 @@ for (const direction of ['all', 'inbound', 'outbound'] as const) {
       GUESTS,
       () => {
         for (let i = 0; i < COUNT; i++) {
-          sockets.get('web')!.send(frame(MAC.far, MAC.web, 1000 + i));
-          sockets.get('far')!.send(frame(MAC.web, MAC.far, 2000 + i));
+          socket('webp').send(frame(MAC.far, MAC.web, 1000 + i));
+          socket('farp').send(frame(MAC.web, MAC.far, 2000 + i));
         }
       },
       async ({ ids, web, far }) =>
@@ -218,7 +191,7 @@ test('copies that are cut to the destination, and those from another node, are r
     ['far', 'ids'],
     () => {
       send('web', MAC.far, near, 1000);
-      sockets.get('wire')!.send(packet!);
+      socket('undp').send(packet!);
     },
     async (frames) =>
       frames.far!.length >= COUNT && frames.ids!.length >= COUNT + 1 && (await feedback()) - before >= COUNT + 1,
@@ -230,7 +203,7 @@ test('copies that are cut to the destination, and those from another node, are r
 
 test('a policy that allows it lets them through; they are counted, and not copied again', async () => {
   const [near, distant] = [address(), address()];
-  sockets.get('far')!.send(frame(ALL, distant, 0xffff));
+  socket('farp').send(frame(ALL, distant, 0xffff));
   await apply([...mirrored('web'), ...mirrored('far')], { allowFeedback: true });
   reflect();
   const before = await feedback();
@@ -343,7 +316,7 @@ test('copies of what the destination itself has sent are not copied again where 
     () => {
       send('ids', MAC.far, own, 7, 1);
       for (let i = 0; i < 2; i++) {
-        sockets.get('wire')!.send(packet!);
+        socket('undp').send(packet!);
       }
     },
     async (frames) => (await change())[3] === 1 && frames.far!.length >= 2 && frames.ids!.length >= 1,
@@ -366,7 +339,7 @@ test('an address that moves to the destination is taken when it is announced the
   assert.deepEqual([unannounced.far, (await feedback()) - before], [[], COUNT]);
   assert.equal(portOf(moving), 'web');
   // VRRP (RFC 9568): a multicast of the link.
-  sockets.get('ids')!.send(frame('01005e000012', moving, 3000));
+  socket('idsp').send(frame('01005e000012', moving, 3000));
   assert.equal(portOf(moving), 'ids');
   const seen = await received(
     ['far'],
@@ -409,10 +382,10 @@ test('a broadcast that is sent again announces nothing, be it a copy or an origi
   // Those of web come to ids as originals and as copies, outbound; those of far as originals and as copies, inbound.
   const sent = [frame(ALL, near, 1), frame('01005e000001', near, 2), tagged(frame(ALL, near, 3))];
   for (const one of sent) {
-    sockets.get('web')!.send(one);
+    socket('webp').send(one);
   }
   for (const one of sent) {
-    sockets.get('far')!.send(Buffer.concat([one.subarray(0, 6), Buffer.from(distant, 'hex'), one.subarray(12)]));
+    socket('farp').send(Buffer.concat([one.subarray(0, 6), Buffer.from(distant, 'hex'), one.subarray(12)]));
   }
   await until('all are recognised', async () => (await feedback()) - before >= 2 * 2 * sent.length);
   assert.deepEqual([portOf(near), portOf(distant)], ['web', 'far']);
@@ -428,8 +401,8 @@ test('an original that the destination sends again before its address is copied 
   await apply(mirrored('web').filter(({ direction }) => direction === 'inbound'));
   reflect();
   // To ids alone: no copy has this address yet.
-  sockets.get('ids')!.send(frame(ALL, MAC.ids, 0xffff));
-  sockets.get('far')!.send(frame(MAC.ids, distant, 1));
+  socket('idsp').send(frame(ALL, MAC.ids, 0xffff));
+  socket('farp').send(frame(MAC.ids, distant, 1));
   await apply(mirrored('web').filter(({ direction }) => direction === 'inbound'));
   const before = await feedback();
   const seen = await received(

@@ -69,6 +69,46 @@ export async function useWorld(options: WorldOptions = {}): Promise<World> {
   return world;
 }
 
+/** Other devices than those of a world, for all tests of a file. */
+export interface Network {
+  datapath: Datapath;
+  /** The raw socket at a device. */
+  socket(device: string): RawSocket;
+}
+
+interface NetworkOptions {
+  /** Names of veth pairs, with what they need. There is an underlay `und` beside them. */
+  devices: Readonly<Record<string, { mtu?: number }>>;
+  /** Ports of the bridge `lan`. */
+  bridge: string[];
+  /** Devices with a raw socket. */
+  sockets: readonly string[];
+}
+
+/** As `useWorld`, with other devices. */
+export async function useNetwork({ devices, bridge, sockets: places }: NetworkOptions): Promise<Network> {
+  const sockets = new Map<string, RawSocket>();
+  const { datapath } = newDatapath();
+  after(async () => {
+    for (const socket of sockets.values()) {
+      socket.close();
+    }
+    await datapath.uninstall();
+    assert.deepEqual(leftPins(), []);
+  });
+  enterOwnNamespace();
+  for (const [name, options] of Object.entries({ ...devices, und: {} })) {
+    addVeth(name, options);
+  }
+  addBridge('lan', bridge);
+  underlay('und', OWN_ADDRESS, OTHER_ADDRESS, link('undp').address);
+  await datapath.open();
+  for (const place of places) {
+    sockets.set(place, new RawSocket(place));
+  }
+  return { datapath, socket: (device) => sockets.get(device)! };
+}
+
 interface WorldOptions {
   /** Bytes. Default 1500 */
   underlayMtu?: number;
