@@ -51,6 +51,7 @@ const ROOMS: Record<string, readonly string[]> = {
     'reports',
     'inventory',
     'planning',
+    'summaries',
     'events',
     'services.ts',
     'metrics',

@@ -101,12 +101,12 @@ export class Client {
    * @throws ProblemError, or CliError where the controller cannot be reached or understood
    */
   async list<T>(path: string, query: RequestOptions['query'] = {}): Promise<List<T>> {
-    const { body } = await this.request<List<T> & { next?: string }>('GET', path, { query });
-    const { next, ...list } = body;
+    const { body } = await this.request<List<T> & { continue?: string }>('GET', path, { query });
+    const { continue: next, ...list } = body;
     if (next === undefined) {
       return list;
     }
-    const rest = await this.list<T>(path, { ...query, after: next });
+    const rest = await this.list<T>(path, { ...query, continue: next });
     return { ...rest, items: [...list.items, ...rest.items] };
   }
 

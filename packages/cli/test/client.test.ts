@@ -70,15 +70,15 @@ describe('a command', () => {
     const asked: (string | undefined)[] = [];
     answer = ({ url: path }, response) => {
       asked.push(path);
-      const last = path?.endsWith('after=x%3D1');
+      const last = path?.endsWith('continue=x%3D1');
       const [name, next] = last ? ['node-2', undefined] : ['node-1', 'x=1'];
-      response.end(JSON.stringify({ items: [{ name }], revision: last ? 8 : 7, next }));
+      response.end(JSON.stringify({ items: [{ name }], revision: last ? 8 : 7, continue: next }));
     };
     const { code, stdout } = await run(['node', 'list', '-o', 'json'], { env: env() });
     assert.equal(code, 0);
     const items = ['node-1', 'node-2'].map((name) => ({ kind: 'Node', name }));
     assert.deepEqual(JSON.parse(stdout), { items, revision: 8 });
-    assert.deepEqual(asked, ['/api/v1/nodes', '/api/v1/nodes?after=x%3D1']);
+    assert.deepEqual(asked, ['/api/v1/nodes', '/api/v1/nodes?continue=x%3D1']);
   });
 
   it('ends with 6 where other users can read the token file, or the group can write it, and sends nothing', async () => {

@@ -23,6 +23,8 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   IN_USE: 'Other resources need this resource. The answer lists all of them.',
   NODE_UNCONFIRMED:
     'The agent was not connected, so it could not confirm that it stopped. Nothing is changed: a deleted node could no longer be shown as copying.',
+  LIST_EXPIRED:
+    'The list is sorted by a field that changes. Its order is kept for ten minutes after each page, and not over a restart.',
   PRECONDITION_FAILED: 'The resource is not the version that was read (If-Match). The other change stays.',
   BODY_TOO_LARGE: 'The body is larger than the limit of 1 MB. Nothing is changed.',
   MEDIA_TYPE_UNSUPPORTED: 'The header Content-Type is not a JSON type. The body was not read.',

@@ -47,6 +47,7 @@ export const CATALOGUE = {
     'A node may still copy',
     'start the agent of the node; if the host will never copy again, run "mirrorplane node delete NODE --dead"',
   ),
+  LIST_EXPIRED: entry(410, 'The rest of the list is not known any more', 'read the list again from its first page'),
   PRECONDITION_FAILED: entry(
     412,
     'The resource has changed in the meantime',

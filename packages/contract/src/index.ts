@@ -10,4 +10,5 @@ export * from './names.ts';
 export * from './policy.ts';
 export * from './program.ts';
 export * from './status.ts';
+export * from './summaries.ts';
 export * from './sync.ts';

@@ -95,6 +95,7 @@ export const Policy = z
     type: PolicyType,
     revision: z.number().int().meta({ description: 'Store revision of the last change; also the ETag.' }),
     createdAt: Timestamp,
+    createdBy: z.string().optional().meta({ description: 'Who created the policy, as the audit log names it.' }),
     updatedAt: Timestamp,
     warnings: z.array(Warning).default([]),
   })
@@ -113,6 +114,7 @@ export const Policy = z
         type: 'virtual',
         revision: 17,
         createdAt: '2026-01-31T12:00:00.000Z',
+        createdBy: 'admin',
         updatedAt: '2026-01-31T12:00:00.000Z',
         warnings: [],
       },

@@ -28,13 +28,18 @@ export const StatusReason = z
   .meta({ id: 'StatusReason' });
 export type StatusReason = z.infer<typeof StatusReason>;
 
+export const SourceState = z
+  .enum(['capturing', 'waiting', 'refused', 'pending', 'ending', 'disabled'])
+  .meta({ id: 'SourceState' });
+export type SourceState = z.infer<typeof SourceState>;
+
 /**
  * One source: its device, whether it is captured, and its counters. The counters are sums over all
  * nodes where the source has been.
  */
 export const SourceStatus = z.object({
   interface: InterfaceId,
-  state: z.enum(['capturing', 'waiting', 'refused', 'pending', 'ending', 'disabled']),
+  state: SourceState,
   devices: z.array(InterfaceDevice),
   inbound: CaptureCounts.optional(),
   outbound: CaptureCounts.optional(),

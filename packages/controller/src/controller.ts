@@ -30,6 +30,9 @@ import type { Services } from './services.ts';
 import { Decisions } from './store/decisions.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { View } from './store/view.ts';
+import { Board } from './summaries/board.ts';
+import { policyEntries } from './summaries/policies.ts';
+import { Walks } from './summaries/walks.ts';
 import { AgentServer } from './sync/server.ts';
 
 export interface ControllerOptions {
@@ -149,6 +152,12 @@ async function open(options: ControllerOptions, closers: Closers) {
     tickets: new Tickets(clock),
     tries: new Tries(),
     refusedSignIns,
+    policies: new Board({
+      key: ({ summary }) => summary.name,
+      make: () => policyEntries({ view, live, planning }),
+      revision: () => view.revision,
+    }),
+    walks: new Walks(clock),
     console: options.console ?? findConsole(),
     ready: () => open && planning.planned !== undefined,
     dismiss: (node) => agents?.dismiss(node),

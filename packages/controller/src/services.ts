@@ -16,6 +16,9 @@ import type { Planning } from './planning/planning.ts';
 import type { LiveNodes } from './reports/live-nodes.ts';
 import type { Decisions } from './store/decisions.ts';
 import type { View } from './store/view.ts';
+import type { Board } from './summaries/board.ts';
+import type { PolicyEntry } from './summaries/policies.ts';
+import type { Walks } from './summaries/walks.ts';
 
 export interface Services {
   view: View;
@@ -44,6 +47,10 @@ export interface Services {
   tries: Tries;
   /** Refused tries to sign in. */
   refusedSignIns: Refusals;
+  /** All policies as summaries. */
+  policies: Board<PolicyEntry>;
+  /** Walks through lists that are under way. */
+  walks: Walks;
   /** Folder of the console, as it was built. */
   console: string;
   /** True from the first plan until the controller closes. */

@@ -50,16 +50,16 @@ test('a list comes in pages, each item once, also if items are deleted in betwee
   const ids = ['a', 'b', 'c/0', 'c/1', 'd'];
   await bench.declare(...ids);
   const whole = await bench.get('/api/v1/interfaces');
-  assert.deepEqual([itemsOf(whole), whole.body.next], [ids, undefined]);
+  assert.deepEqual([itemsOf(whole), whole.body.continue], [ids, undefined]);
   const first = await bench.get('/api/v1/interfaces?limit=2');
   assert.deepEqual(itemsOf(first), ['a', 'b']);
   await bench.must('DELETE', '/api/v1/interfaces/b');
-  const second = await bench.get(`/api/v1/interfaces?limit=2&kind=vm&after=${first.body.next}`);
+  const second = await bench.get(`/api/v1/interfaces?limit=2&kind=vm&continue=${first.body.continue}`);
   assert.deepEqual(itemsOf(second), ['c/0', 'c/1']);
-  const last = await bench.get(`/api/v1/interfaces?limit=2&after=${second.body.next}`);
-  assert.deepEqual([itemsOf(last), last.body.next], [['d'], undefined]);
-  const exact = await bench.get(`/api/v1/interfaces?limit=1&after=${second.body.next}`);
-  assert.deepEqual([itemsOf(exact), exact.body.next], [['d'], undefined]);
+  const last = await bench.get(`/api/v1/interfaces?limit=2&continue=${second.body.continue}`);
+  assert.deepEqual([itemsOf(last), last.body.continue], [['d'], undefined]);
+  const exact = await bench.get(`/api/v1/interfaces?limit=1&continue=${second.body.continue}`);
+  assert.deepEqual([itemsOf(exact), exact.body.continue], [['d'], undefined]);
 });
 
 function itemsOf({ body }: { body: { items: { id: string }[] } }): string[] {
@@ -83,8 +83,8 @@ test('every list can be had in pages', async (t) => {
     for (let page = 0; page < whole.length; page++) {
       const { body } = await bench.get(`/api/v1/${list}?limit=1${next}`);
       names.push(...body.items.map((item: { id?: string; name: string }) => item.id ?? item.name));
-      next = `&after=${body.next}`;
-      assert.equal(body.next === undefined, page === whole.length - 1, list);
+      next = `&continue=${body.continue}`;
+      assert.equal(body.continue === undefined, page === whole.length - 1, list);
     }
     assert.deepEqual(
       names,
@@ -94,10 +94,10 @@ test('every list can be had in pages', async (t) => {
   }
 });
 
-test('a page that is none is refused: limit out of range, after from elsewhere', async (t) => {
+test('a page that is none is refused: limit out of range, continue from elsewhere', async (t) => {
   const bench = await Bench.start(t);
   for (const limit of ['0', '1001', 'x', '1.5']) {
     assert.deepEqual(refusals(await bench.get(`/api/v1/nodes?limit=${limit}`)), ['FIELD_INVALID limit']);
   }
-  assert.deepEqual(refusals(await bench.get('/api/v1/nodes?after=node-1!')), ['FIELD_INVALID after']);
+  assert.deepEqual(refusals(await bench.get('/api/v1/nodes?continue=node-1!')), ['FIELD_INVALID continue']);
 });

@@ -38,7 +38,7 @@ const READ = {
   interfaces: (query: Asked, signal: AbortSignal): Promise<Page<InterfaceSummary>> =>
     answer(api.GET('/api/v1/interfaces', { params: { query: { ...query, view: 'summary' } }, signal })) as never,
   nodes: (query: Asked, signal: AbortSignal): Promise<Page<Node>> =>
-    answer(api.GET('/api/v1/nodes', { params: { query }, signal })),
+    answer(api.GET('/api/v1/nodes', { params: { query }, signal })) as never,
   pools: (query: Asked, signal: AbortSignal): Promise<Page<Pool>> =>
     answer(api.GET('/api/v1/pools', { params: { query }, signal })),
   domains: (query: Asked, signal: AbortSignal): Promise<Page<Domain>> =>

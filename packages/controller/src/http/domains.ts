@@ -3,14 +3,23 @@ import { Domain, DomainSpec, Name } from '@mirrorplane/contract';
 import * as z from 'zod';
 import type { DomainRecord } from '../store/records.ts';
 import { refuseUsed } from './dependents.ts';
+import type { ListSpec } from './list-spec.ts';
 import { etag, found, MutationQuery } from './mutation.ts';
 import { deleteNamed, putNamed } from './named-resource.ts';
-import { listOf, PageQuery, pageOf } from './paging.ts';
+import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
 import { type Route, route } from './route.ts';
 
 const Params = z.object({ name: Name.meta({ description: 'Name of the domain.' }) });
 const path = '/api/v1/domains';
 const tag = 'domains';
+
+const DOMAINS: ListSpec<Domain> = {
+  keyName: 'name',
+  key: ({ name }) => name,
+  sort: {},
+  texts: ({ description }) => [description],
+  filter: {},
+};
 
 export const domainRoutes: Route[] = [
   route({
@@ -18,12 +27,13 @@ export const domainRoutes: Route[] = [
     path,
     tag,
     summary: 'List communication domains',
-    query: PageQuery,
+    query: pageQuery(DOMAINS),
+    refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Domains by name.', schema: listOf(Domain) }],
-    handle: ({ query, services: { view } }) => {
-      const domains = view.all('domains').values();
+    handle: ({ query, services }) => {
+      const domains = services.view.all('domains').values();
       const items = domains.map(({ value, revision }) => ({ ...value, revision }));
-      return { body: pageOf(items, ({ name }) => name, query, view.revision) };
+      return { body: pageOf(items, DOMAINS, query, listOptions(services)) };
     },
   }),
   route({

@@ -1,15 +1,24 @@
 /** /api/v1/interfaces */
-import { Interface, InterfaceId, InterfaceKind, InterfaceSpec, whyNotMirrorable } from '@mirrorplane/contract';
+import {
+  Interface,
+  InterfaceId,
+  InterfaceKind,
+  InterfaceSpec,
+  InterfaceSummary,
+  whyNotMirrorable,
+} from '@mirrorplane/contract';
 import * as z from 'zod';
-import { deviceOfEdge, inventoryOf, oneInterface, recordsOf } from '../inventory/inventory.ts';
+import { deviceOfEdge, oneInterface, recordsOf } from '../inventory/inventory.ts';
 import { ProblemError, refuseField } from '../problems/problems.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import { policiesOf, policiesUsing } from '../store/policies.ts';
 import type { InterfaceRecord } from '../store/records.ts';
+import { interfaceEntries } from '../summaries/interfaces.ts';
 import { refuseBroken, refuseUsed } from './dependents.ts';
+import { INTERFACES } from './interface-list.ts';
 import { etag, found, MutationQuery } from './mutation.ts';
 import { deleteNamed, putNamed } from './named-resource.ts';
-import { listOf, PAGE, pageOf } from './paging.ts';
+import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
 import { type Route, route } from './route.ts';
 
 const Params = z.object({
@@ -18,8 +27,10 @@ const Params = z.object({
 const path = '/api/v1/interfaces';
 const tag = 'interfaces';
 
-const Filters = z.strictObject({
-  ...PAGE,
+const Filters = pageQuery(INTERFACES).extend({
+  view: z.enum(['whole', 'summary']).default('whole').meta({
+    description: 'summary: a few fields of each interface, with what policies make of it.',
+  }),
   node: z
     .string()
     .optional()
@@ -65,15 +76,23 @@ export const interfaceRoutes: Route[] = [
     tag,
     summary: 'List interfaces, declared and observed',
     query: Filters,
-    responses: [{ status: 200, description: 'Interfaces that match the filters, by id.', schema: listOf(Interface) }],
-    handle: ({ query: { node, kind, pool, ...page }, services }) => {
-      const items = inventoryOf(services).interfaces.filter(
-        (item) =>
+    refuses: ['LIST_EXPIRED'],
+    responses: [
+      {
+        status: 200,
+        description: 'Interfaces that match the filters, by id; with view=summary, summaries of them.',
+        schema: listOf(z.union([Interface, InterfaceSummary])),
+      },
+    ],
+    handle: ({ query: { view, node, kind, pool, ...query }, services }) => {
+      const entries = interfaceEntries(services).filter(
+        ({ item }) =>
           (kind === undefined || item.kind === kind) &&
           (pool === undefined || item.pool === pool) &&
           (node === undefined || item.edge?.node === node || item.devices.some((device) => device.node === node)),
       );
-      return { body: pageOf(items, ({ id }) => id, page, services.view.revision) };
+      const page = pageOf(entries, INTERFACES, query, listOptions(services));
+      return { body: { ...page, items: page.items.map(({ item, summary }) => (view === 'whole' ? item : summary)) } };
     },
   }),
   route({

@@ -1,9 +1,10 @@
 /** /api/v1/nodes */
 import { randomUUID } from 'node:crypto';
-import { type EventDraft, Name, Node, NodeSpec, Timestamp } from '@mirrorplane/contract';
+import { type EventDraft, Name, Node, NodeSpec, NodeSummary, Timestamp } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { issueToken, revokeTokens, TOKEN_LIFETIME_MS } from '../auth/join-tokens.ts';
 import { inventoryOf, recordsOf } from '../inventory/inventory.ts';
+import { endingOn } from '../planning/ending.ts';
 import { ProblemError, refuseField } from '../problems/problems.ts';
 import { nodeProblems } from '../reports/found-problems.ts';
 import type { LiveNode } from '../reports/live-node.ts';
@@ -12,15 +13,43 @@ import { policiesOf } from '../store/policies.ts';
 import type { NodeRecord } from '../store/records.ts';
 import type { Stored } from '../store/view.ts';
 import { keyOf } from '../store/view.ts';
+import { nodeSummaries } from '../summaries/nodes.ts';
 import { refuseBroken, refuseUsed } from './dependents.ts';
+import { isValue } from './list-filter.ts';
+import type { ListSpec } from './list-spec.ts';
 import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
 import { putNamed } from './named-resource.ts';
-import { listOf, PageQuery, pageOf } from './paging.ts';
+import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
 import { NOTHING, type Route, route } from './route.ts';
 
 const Params = z.object({ name: Name.meta({ description: 'Name of the node.' }) });
 const path = '/api/v1/nodes';
 const tag = 'nodes';
+
+const NODES: ListSpec<NodeSummary> = {
+  keyName: 'name',
+  key: ({ name }) => name,
+  sort: {
+    pool: ({ pool }) => pool,
+    state: ({ state }) => state,
+    problemCount: ({ problemCount }) => problemCount,
+    interfaceCount: ({ interfaceCount }) => interfaceCount,
+    lastSeenAt: ({ lastSeenAt }) => lastSeenAt,
+  },
+  texts: ({ pool, underlay, kernel, agentVersion }) => [pool, underlay?.address, kernel, agentVersion],
+  filter: {
+    pool: ({ pool }, value) => isValue(pool, value),
+    domain: ({ domain }, value) => isValue(domain, value),
+    state: ({ state }, value) => isValue(state, value),
+    problem: ({ problems }, value) => problems.some(({ code }) => isValue(code, value)),
+  },
+};
+
+const ListQuery = pageQuery(NODES).extend({
+  view: z.enum(['whole', 'summary']).default('whole').meta({
+    description: 'summary: a few fields of each node, without its devices.',
+  }),
+});
 
 const DeleteQuery = MutationQuery.extend({
   dead: z.enum(['true', 'false']).default('false').meta({
@@ -94,12 +123,6 @@ function declaredDead(name: string, copying: LiveNode['copying'], operator: stri
   };
 }
 
-/** Disabled or deleted policies that the node copied for in its last report. */
-function endingOn({ copying }: LiveNode, view: Services['view']): string[] {
-  const enabled = new Set(policiesOf(view).flatMap((policy) => (policy.enabled ? [policy.uid] : [])));
-  return copying.filter(({ uid }) => !enabled.has(uid)).map(({ name }) => name);
-}
-
 /**
  * Policies that lose captures or copies with the node: those with a device there while the agent is
  * connected.
@@ -132,16 +155,22 @@ export const nodeRoutes: Route[] = [
     path,
     tag,
     summary: 'List nodes',
-    query: PageQuery,
-    responses: [{ status: 200, description: 'Nodes by name.', schema: listOf(Node) }],
-    handle: ({ query, services }) => {
-      const page = pageOf(
-        services.view.all('nodes').values(),
-        ({ value }) => value.name,
-        query,
-        services.view.revision,
-      );
-      return { body: { ...page, items: page.items.map((node) => toNode(node, services)) } };
+    query: ListQuery,
+    refuses: ['LIST_EXPIRED'],
+    responses: [
+      {
+        status: 200,
+        description: 'Nodes by name; with view=summary, summaries of them.',
+        schema: listOf(z.union([Node, NodeSummary])),
+      },
+    ],
+    handle: ({ query: { view, ...query }, services }) => {
+      const page = pageOf(nodeSummaries(services), NODES, query, listOptions(services));
+      const items = page.items.map((summary) => {
+        const stored = view === 'whole' ? services.view.get('nodes', summary.name) : undefined;
+        return stored ? toNode(stored, services) : summary;
+      });
+      return { body: { ...page, items } };
     },
   }),
   route({

@@ -1,26 +1,37 @@
 /** /api/v1/policies */
 import { randomUUID } from 'node:crypto';
-import { Policy, PolicySpec, PolicyStatus } from '@mirrorplane/contract';
+import { Policy, PolicySource, PolicySpec, PolicyStatus, PolicySummary } from '@mirrorplane/contract';
 import { normalise, validate } from '@mirrorplane/planner';
 import * as z from 'zod';
 import { explainId } from '../inventory/explain.ts';
 import { inventoryOf } from '../inventory/inventory.ts';
 import { policyStatuses } from '../planning/policy-status.ts';
 import { ProblemError, parseOrRefuse } from '../problems/problems.ts';
-import type { Services } from '../services.ts';
 import { policiesOf, toPolicy } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { Stored } from '../store/view.ts';
 import { keyOf } from '../store/view.ts';
+import type { PolicyEntry } from '../summaries/policies.ts';
+import { policySources } from '../summaries/sources.ts';
 import { mergePatch } from './merge-patch.ts';
-import { type Change, checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
+import { type Change, checkPreconditions, etag, found, type MutationCall, MutationQuery, mutate } from './mutation.ts';
 import { deleteNamed } from './named-resource.ts';
-import { listOf, PageQuery, pageOf } from './paging.ts';
+import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
+import { POLICIES, SOURCES, STATUSES } from './policy-lists.ts';
 import { type Route, route } from './route.ts';
 
 const Params = z.object({ name: z.string().meta({ description: 'Name of the policy.', examples: ['ids-all'] }) });
 const path = '/api/v1/policies';
 const tag = 'policies';
+/** Sources of the policies, and of the statuses, on one page: a page ends behind them. A status has 1 KB for each source. */
+const MAX_PAGE_SOURCES = 65_536;
+const MAX_PAGE_STATUSES = 4096;
+
+const ListQuery = pageQuery(POLICIES).extend({
+  view: z.enum(['whole', 'summary']).default('whole').meta({
+    description: 'summary: a few fields of each policy, with its state. whole: all fields, without its state.',
+  }),
+});
 
 /** A policy in a PUT. The name may be left out, because the URL has it. */
 const PolicyReplacement = PolicySpec.extend({ name: z.string().optional() }).meta({
@@ -69,8 +80,12 @@ function specOf(record: PolicyRecord): PolicySpec {
   };
 }
 
-/** Checks a policy, and returns the operations. */
-function writePolicy(services: Services, given: PolicySpec, current: Stored<PolicyRecord> | undefined): Change {
+/** Judges what is asked for, and says what to write. */
+function writePolicy(
+  { services, who }: Pick<MutationCall, 'services' | 'who'>,
+  given: PolicySpec,
+  current: Stored<PolicyRecord> | undefined,
+): Change {
   const { view, live, clock } = services;
   const context = {
     policies: policiesOf(view),
@@ -95,6 +110,7 @@ function writePolicy(services: Services, given: PolicySpec, current: Stored<Poli
     type,
     uid: old?.uid ?? randomUUID(),
     createdAt: old?.createdAt ?? now,
+    ...(old ? old.createdBy !== undefined && { createdBy: old.createdBy } : { createdBy: who.name }),
     updatedAt: now,
   } as PolicyRecord;
   const key = keyOf('policies', spec.name);
@@ -120,11 +136,26 @@ export const policyRoutes: Route[] = [
     path,
     tag,
     summary: 'List mirror policies',
-    query: PageQuery,
-    responses: [{ status: 200, description: 'Policies by name.', schema: listOf(Policy) }],
-    handle: ({ query, services: { view } }) => ({
-      body: pageOf(policiesOf(view), ({ name }) => name, query, view.revision),
-    }),
+    query: ListQuery,
+    refuses: ['LIST_EXPIRED'],
+    responses: [
+      {
+        status: 200,
+        description: 'Policies by name; with view=summary, summaries of them.',
+        schema: listOf(z.union([Policy, PolicySummary])),
+      },
+    ],
+    handle: ({ query: { view, ...query }, services }) => {
+      const size = { of: ({ sources }: PolicyEntry) => sources.length, most: MAX_PAGE_SOURCES };
+      const isWhole = view === 'whole';
+      const options = { ...listOptions(services), ...(isWhole && { size }) };
+      const page = pageOf(services.policies.items().values(), POLICIES, query, options);
+      const policies = page.items.map(({ summary }) => {
+        const stored = isWhole ? services.view.get('policies', summary.name) : undefined;
+        return stored ? toPolicy(stored) : summary;
+      });
+      return { body: { ...page, items: policies } };
+    },
   }),
   route({
     method: 'post',
@@ -141,7 +172,7 @@ export const policyRoutes: Route[] = [
         if (services.view.get('policies', body.name)) {
           throw new ProblemError('ALREADY_EXISTS', `policy "${body.name}" exists already: choose another name`);
         }
-        return writePolicy(services, body, undefined);
+        return writePolicy(call, body, undefined);
       }),
   }),
   route({
@@ -149,11 +180,13 @@ export const policyRoutes: Route[] = [
     path: `${path}/status`,
     tag,
     summary: 'Read the status of all mirror policies',
-    query: PageQuery,
+    query: pageQuery(STATUSES),
+    refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Statuses by policy name.', schema: listOf(PolicyStatus) }],
-    handle: ({ query, services }) => ({
-      body: pageOf(policyStatuses(services), ({ name }) => name, query, services.view.revision),
-    }),
+    handle: ({ query, services }) => {
+      const size = { of: ({ sources }: PolicyStatus) => sources.length, most: MAX_PAGE_STATUSES };
+      return { body: pageOf(policyStatuses(services), STATUSES, query, { ...listOptions(services), size }) };
+    },
   }),
   route({
     method: 'get',
@@ -190,7 +223,7 @@ export const policyRoutes: Route[] = [
         refuseOtherName(params.name, body.name);
         const current = services.view.get('policies', params.name);
         checkPreconditions(request, current?.revision);
-        return writePolicy(services, { ...body, name: params.name }, current);
+        return writePolicy(call, { ...body, name: params.name }, current);
       }),
   }),
   route({
@@ -212,7 +245,7 @@ export const policyRoutes: Route[] = [
         checkPreconditions(request, current.revision);
         const spec = parseOrRefuse(PolicySpec, mergePatch(specOf(current.value), body), 'patched policy');
         refuseOtherName(params.name, spec.name);
-        return writePolicy(services, spec, current);
+        return writePolicy(call, spec, current);
       }),
   }),
   route({
@@ -226,6 +259,20 @@ export const policyRoutes: Route[] = [
     refuses: ['NOT_FOUND'],
     responses: [{ status: 204, description: 'Deleted.' }],
     handle: (call) => deleteNamed(call, { folder: 'policies', name: call.params.name }),
+  }),
+  route({
+    method: 'get',
+    path: `${path}/{name}/sources`,
+    tag,
+    summary: 'List the sources of a mirror policy, with their state and counters',
+    params: Params,
+    query: pageQuery(SOURCES),
+    refuses: ['NOT_FOUND', 'LIST_EXPIRED'],
+    responses: [{ status: 200, description: 'Sources by id.', schema: listOf(PolicySource) }],
+    handle: ({ params: { name }, query, services }) => {
+      const record = found(services.view.get('policies', name), 'policy', name);
+      return { body: pageOf(policySources(services, record), SOURCES, query, listOptions(services)) };
+    },
   }),
   route({
     method: 'get',

@@ -7,14 +7,24 @@ import { policiesOf, policiesUsing } from '../store/policies.ts';
 import type { PoolRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
 import { refuseBroken, refuseUsed } from './dependents.ts';
+import { isValue } from './list-filter.ts';
+import type { ListSpec } from './list-spec.ts';
 import { etag, found, MutationQuery } from './mutation.ts';
 import { deleteNamed, putNamed } from './named-resource.ts';
-import { listOf, PageQuery, pageOf } from './paging.ts';
+import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
 import { type Route, route } from './route.ts';
 
 const Params = z.object({ name: Name.meta({ description: 'Name of the pool.' }) });
 const path = '/api/v1/pools';
 const tag = 'pools';
+
+const POOLS: ListSpec<Pool> = {
+  keyName: 'name',
+  key: ({ name }) => name,
+  sort: { domain: ({ domain }) => domain },
+  texts: ({ domain, description }) => [domain, description],
+  filter: { domain: ({ domain }, value) => isValue(domain, value) },
+};
 
 function usersOf(name: string, view: View): string[] {
   const nodes = [...view.all('nodes').values()].filter(({ value }) => value.pool === name);
@@ -34,12 +44,13 @@ export const poolRoutes: Route[] = [
     path,
     tag,
     summary: 'List resource pools',
-    query: PageQuery,
+    query: pageQuery(POOLS),
+    refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Pools by name.', schema: listOf(Pool) }],
-    handle: ({ query, services: { view } }) => {
-      const pools = view.all('pools').values();
+    handle: ({ query, services }) => {
+      const pools = services.view.all('pools').values();
       const items = pools.map(({ value, revision }) => ({ ...value, revision }));
-      return { body: pageOf(items, ({ name }) => name, query, view.revision) };
+      return { body: pageOf(items, POOLS, query, listOptions(services)) };
     },
   }),
   route({

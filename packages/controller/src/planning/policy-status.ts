@@ -11,7 +11,8 @@ import type { PolicyRecord } from '../store/records.ts';
 import type { Stored, View } from '../store/view.ts';
 import type { Planning } from './planning.ts';
 
-interface Parts {
+/** What the status of policies is made of. */
+export interface StatusParts {
   view: View;
   live: LiveNodes;
   planning: Planning;
@@ -21,7 +22,7 @@ interface Parts {
  * The status of one policy, or of all policies by name. The list leaves out policies that are not
  * planned yet.
  */
-export function policyStatuses(parts: Parts, only?: Stored<PolicyRecord>): PolicyStatus[] {
+export function policyStatuses(parts: StatusParts, only?: Stored<PolicyRecord>): PolicyStatus[] {
   const { view, live, planning } = parts;
   const reports = new Map<string, NodeReport>();
   const previous = new Map<string, PreviousReport>();

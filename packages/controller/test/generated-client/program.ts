@@ -32,12 +32,14 @@ const patched = await client.PATCH('/api/v1/policies/{name}', { ...byName, body:
 said.patched = [patched.data?.percent, patched.data?.direction];
 
 const policies: string[] = [];
-let after: string | undefined;
+let next: string | undefined;
 do {
-  const { data } = await client.GET('/api/v1/policies', { params: { query: { limit: 1, ...(after && { after }) } } });
+  const { data } = await client.GET('/api/v1/policies', {
+    params: { query: { limit: 1, ...(next && { continue: next }) } },
+  });
   policies.push(...data!.items.map(({ name }) => name));
-  after = data!.next;
-} while (after !== undefined);
+  next = data!.continue;
+} while (next !== undefined);
 said.policies = policies;
 
 const { data: status } = await client.GET('/api/v1/policies/{name}/status', byName);

@@ -1,0 +1,39 @@
+/** Items that many readers look at, made again for all of them at once. */
+
+/** Milliseconds that items are shown before they are made again; longer where making them takes long. */
+const FRESH_MS = 1000;
+/** Making them takes a tenth of the time at most. */
+const SHARE = 10;
+
+export interface BoardOptions<T> {
+  key: (item: T) => string;
+  make: () => Iterable<T>;
+  /** Changes when an operator has changed something: that is shown at once. */
+  revision: () => number;
+}
+
+/** Items by their keys, as they were a moment ago. */
+export class Board<T> {
+  readonly #options: BoardOptions<T>;
+  #items: ReadonlyMap<string, T> = new Map();
+  #revision = -1;
+  #freshUntil = 0;
+
+  constructor(options: BoardOptions<T>) {
+    this.#options = options;
+  }
+
+  /** All items, at most a second old, and never older than the last change of an operator. */
+  items(): ReadonlyMap<string, T> {
+    const { key, make, revision } = this.#options;
+    const began = performance.now();
+    if (began < this.#freshUntil && revision() === this.#revision) {
+      return this.#items;
+    }
+    this.#revision = revision();
+    this.#items = new Map([...make()].map((item) => [key(item), item]));
+    const end = performance.now();
+    this.#freshUntil = end + Math.max(FRESH_MS, SHARE * (end - began));
+    return this.#items;
+  }
+}

@@ -1,0 +1,65 @@
+/** Nodes in a few fields each, however many devices they have. */
+import { MAX_SUMMARY_ITEMS, type NodeState, type NodeSummary } from '@mirrorplane/contract';
+import { endingOn } from '../planning/ending.ts';
+import { nodeProblems } from '../reports/found-problems.ts';
+import type { LiveNode } from '../reports/live-node.ts';
+import type { LiveNodes } from '../reports/live-nodes.ts';
+import type { NodeRecord } from '../store/records.ts';
+import type { Stored, View } from '../store/view.ts';
+
+interface Parts {
+  view: View;
+  live: LiveNodes;
+}
+
+/** All nodes that are registered. */
+export function nodeSummaries(parts: Parts): NodeSummary[] {
+  return [...parts.view.all('nodes').values()].map((stored) => summaryOf(stored, parts));
+}
+
+function summaryOf({ value: { name, pool }, revision }: Stored<NodeRecord>, { view, live }: Parts): NodeSummary {
+  const node = live.get(name);
+  const domain = view.get('pools', pool)?.value.domain;
+  const programRevision = view.get('programs', name)?.value.revision;
+  const problems = node ? nodeProblems(node, live.now()) : [];
+  return {
+    name,
+    pool,
+    ...(domain !== undefined && { domain }),
+    state: stateOf(node, programRevision),
+    ...reportedOf(node),
+    ...(programRevision !== undefined && { programRevision }),
+    problems: problems.slice(0, MAX_SUMMARY_ITEMS).map(({ code, message }) => ({ code, message })),
+    problemCount: problems.length,
+    deviceCount: node?.devices.length ?? 0,
+    interfaceCount: node?.granted.size ?? 0,
+    captureCount: (node?.captures ?? []).filter(({ state }) => state === 'capturing').length,
+    budgets: node?.budgets.slice() ?? [],
+    endingCount: node ? endingOn(node, view).length : 0,
+    revision,
+  };
+}
+
+function stateOf(node: LiveNode | undefined, programRevision: number | undefined): NodeState {
+  if (!node?.connected) {
+    return 'away';
+  }
+  const isBehind = node.appliedRevision === undefined || node.appliedRevision < (programRevision ?? 0);
+  return isBehind ? 'pending' : 'ready';
+}
+
+const REPORTED = [
+  'underlay',
+  'agentVersion',
+  'kernel',
+  'hook',
+  'lastSeenAt',
+  'certificateEndsAt',
+  'appliedRevision',
+] as const satisfies readonly (keyof LiveNode & keyof NodeSummary)[];
+
+/** What the agent has said, as far as it has. */
+function reportedOf(node: LiveNode | undefined): Partial<NodeSummary> {
+  const known = REPORTED.filter((field) => node?.[field] !== undefined);
+  return Object.fromEntries(known.map((field) => [field, node![field]]));
+}
