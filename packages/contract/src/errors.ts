@@ -330,6 +330,18 @@ export const NODE_ONLY_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'UPLINK_UNPROTECTED',
 ]);
 
+/** Reasons of a policy that are about its traffic: what became of packets and copies. */
+export const TRAFFIC_CODES: ReadonlySet<string> = new Set<ErrorCode>([
+  'COPIES_TRUNCATED',
+  'COPIES_DROPPED',
+  'COPIES_LOST',
+  'COPIES_SURPLUS',
+  'COPIES_UNPROVEN',
+  'DESTINATION_SENDS_COPIES',
+  'UPLINK_BUSY',
+  'CPU_BUSY',
+]);
+
 /**
  * One reason why a policy is refused. `field` is a path such as `sources[3]`. `message` also names
  * the remedy.

@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { CaptureCounts } from './counters.ts';
 import { ErrorCode, ReasonCode } from './errors.ts';
+import { Rate, Rates, Sparkline, TrafficHealth } from './history.ts';
 import { DeviceBudget, HookKind, InterfaceKind, Underlay } from './inventory.ts';
 import { InterfaceId, Name, Timestamp } from './names.ts';
 import { PolicyType, TrafficDirection } from './policy.ts';
@@ -36,6 +37,9 @@ export const PolicySummary = z
     pending: z
       .array(Name)
       .meta({ description: listed('Nodes that have not applied the newest program, or are not connected') }),
+    health: TrafficHealth,
+    rates: Rates,
+    sparkline: Sparkline,
   })
   .meta({ id: 'PolicySummary' });
 export type PolicySummary = z.infer<typeof PolicySummary>;
@@ -128,6 +132,9 @@ export const NodeSummary = z
     deviceCount: z.number().int(),
     interfaceCount: z.number().int().meta({ description: 'Interfaces that are on the node now.' }),
     captureCount: z.number().int().meta({ description: 'Captures that the node reports.' }),
+    rates: z
+      .object({ copied: Rate, delivered: Rate, sent: Rate, arrived: Rate })
+      .meta({ description: 'Copies that the node makes, delivers, sends to other nodes and gets from them.' }),
     budgets: z.array(DeviceBudget),
     endingCount: z.number().int().meta({
       description: 'Disabled and deleted policies for which the node may still copy.',

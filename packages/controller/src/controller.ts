@@ -18,6 +18,7 @@ import { EventLog } from './events/log.ts';
 import { EventObserver } from './events/observer.ts';
 import { Refusals } from './events/refusals.ts';
 import { refusalTeller } from './events/tell-refusals.ts';
+import { History } from './history/history.ts';
 import { buildApp } from './http/app.ts';
 import { grantedNodes, recordsOf } from './inventory/inventory.ts';
 import { clearSocket, formatListen, type ListenAddress, listenError, parseListen, parseTcp } from './listen.ts';
@@ -30,8 +31,9 @@ import type { Services } from './services.ts';
 import { Decisions } from './store/decisions.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { View } from './store/view.ts';
-import { Board } from './summaries/board.ts';
-import { policyEntries } from './summaries/policies.ts';
+import { StreamHub } from './streams/hub.ts';
+import { topicSources } from './streams/sources.ts';
+import { openBoards } from './summaries/boards.ts';
 import { Walks } from './summaries/walks.ts';
 import { AgentServer } from './sync/server.ts';
 
@@ -131,6 +133,11 @@ async function open(options: ControllerOptions, closers: Closers) {
   const tokens = openApiTokens(data);
   const sessions = new Sessions({ file: path.join(data, 'sessions.json'), clock, isValid: tokens.isValid, log });
   closers.add(() => sessions.close());
+  const history = new History({ view, live, planning, log });
+  closers.add(() => history.close());
+  const boards = openBoards({ view, live, planning, history });
+  const hub = new StreamHub(history, topicSources(boards), Object.values(boards));
+  closers.add(() => hub.close());
   let open = true;
   const services: Services = {
     view,
@@ -143,7 +150,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     agentEvents,
     nodeParts,
     refusals,
-    streams: new Set(),
+    streams: new Map(),
     authority,
     log,
     clock,
@@ -152,11 +159,9 @@ async function open(options: ControllerOptions, closers: Closers) {
     tickets: new Tickets(clock),
     tries: new Tries(),
     refusedSignIns,
-    policies: new Board({
-      key: ({ summary }) => summary.name,
-      make: () => policyEntries({ view, live, planning }),
-      revision: () => view.revision,
-    }),
+    history,
+    ...boards,
+    hub,
     walks: new Walks(clock),
     console: options.console ?? findConsole(),
     ready: () => open && planning.planned !== undefined,

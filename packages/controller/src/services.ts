@@ -1,4 +1,5 @@
 /** The parts of a running controller, for `http/` and `sync/`. */
+import type { DestinationSummary, NodeSummary } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import type { AuditLog } from './audit/audit.ts';
 import type { ApiTokens } from './auth/api-tokens.ts';
@@ -6,17 +7,20 @@ import type { Authority } from './auth/authority.ts';
 import type { Sessions } from './auth/sessions.ts';
 import type { Tickets } from './auth/tickets.ts';
 import type { Tries } from './auth/tries.ts';
-import type { EventStream } from './events/event-stream.ts';
 import type { EventsFromAgents } from './events/events-from-agents.ts';
 import type { EventLog } from './events/log.ts';
 import type { EventObserver } from './events/observer.ts';
+import type { PacedStream } from './events/paced-stream.ts';
 import type { Refusals } from './events/refusals.ts';
+import type { History } from './history/history.ts';
 import type { NodeParts } from './planning/node-parts.ts';
 import type { Planning } from './planning/planning.ts';
 import type { LiveNodes } from './reports/live-nodes.ts';
 import type { Decisions } from './store/decisions.ts';
 import type { View } from './store/view.ts';
+import type { StreamHub } from './streams/hub.ts';
 import type { Board } from './summaries/board.ts';
+import type { InterfaceEntry } from './summaries/interfaces.ts';
 import type { PolicyEntry } from './summaries/policies.ts';
 import type { Walks } from './summaries/walks.ts';
 
@@ -34,8 +38,9 @@ export interface Services {
   nodeParts: NodeParts;
   /** Refusals on the agents' port. */
   refusals: Refusals;
-  /** Open event streams. */
-  streams: Set<EventStream>;
+  /** Streams that are being read, and by whom. */
+  streams: Map<PacedStream, string>;
+  hub: StreamHub;
   authority: Authority;
   log: Logger;
   /** Milliseconds since 1970. */
@@ -47,8 +52,13 @@ export interface Services {
   tries: Tries;
   /** Refused tries to sign in. */
   refusedSignIns: Refusals;
+  /** Rates over time. */
+  history: History;
   /** All policies as summaries. */
   policies: Board<PolicyEntry>;
+  interfaces: Board<InterfaceEntry>;
+  nodes: Board<NodeSummary>;
+  destinations: Board<DestinationSummary>;
   /** Walks through lists that are under way. */
   walks: Walks;
   /** Folder of the console, as it was built. */

@@ -1,5 +1,12 @@
 /** Sums and differences of counters. */
-import { addCount, type CaptureCounts, type Count, ZERO } from '@mirrorplane/contract';
+import {
+  addCount,
+  type CaptureCounts,
+  type Count,
+  type DeliveryIdParts,
+  ERSPAN_OVERHEAD,
+  ZERO,
+} from '@mirrorplane/contract';
 
 /** Counts by reason; an absent reason is 0. */
 type ByReason = Partial<Record<string, Count>>;
@@ -36,4 +43,13 @@ export function packetsGained(now: ByReason, before: ByReason = {}): [reason: st
   return Object.entries(now)
     .map(([reason, count]): [string, number] => [reason, (count?.packets ?? 0) - (before[reason]?.packets ?? 0)])
     .filter(([, packets]) => packets > 0);
+}
+
+/** Bytes of the 802.1Q tag that an edge adds to each copy. */
+const TAG_BYTES = 4;
+
+/** The copies in what a delivery has sent: without the outer headers of ERSPAN, and without the tag of an edge. */
+export function innerOf(kind: DeliveryIdParts['kind'], { packets, bytes }: Count): Count {
+  const added = { erspan: ERSPAN_OVERHEAD, edge: TAG_BYTES, local: 0 }[kind];
+  return { packets, bytes: bytes - added * packets };
 }

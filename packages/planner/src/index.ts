@@ -1,8 +1,9 @@
 /** The rules of a mirror policy as pure functions: no I/O, no clock, no randomness. */
 export { refusalsAsTyped } from './as-typed.ts';
+export { innerOf } from './counts.ts';
 export type { Explain, Explanation } from './devices.ts';
 export { policyType } from './kinds.ts';
-export { arrived } from './losses.ts';
+export { arrived, pathLosses } from './losses.ts';
 export {
   type ArrivalReading,
   type NodeReport,
@@ -14,6 +15,7 @@ export {
 } from './observation.ts';
 export { type Plan, type PolicyPlan, plan, type SourcePlan } from './plan.ts';
 export type { InForce, PathPlan, PlannedProgram } from './programs.ts';
+export { involvedNodes } from './reasons.ts';
 export { MAX_SESSIONS_PER_NODE, type Sessions } from './sessions.ts';
 export { type Staged, stage } from './staging.ts';
 export { statusFrom } from './status.ts';

@@ -12,6 +12,7 @@ import {
   type PolicyCounters,
   pathKey,
 } from './observation.ts';
+import type { PolicyPlan } from './plan.ts';
 
 /** Milliseconds after which a sent copy has arrived, or is lost. */
 const FLIGHT_MS = 300;
@@ -113,6 +114,17 @@ function mostLostBefore(
   }
   const report = reportOf(reading, uid, path.from);
   return Math.max(sent - arrived(report), missed(report));
+}
+
+/** What was lost on each path of a plan of which it is known. */
+export function pathLosses(
+  { uid, paths }: PolicyPlan,
+  { counters, nodes }: Pick<Observation, 'counters' | 'nodes'>,
+): (Ends & { lost: number })[] {
+  return paths.flatMap(({ from, to }) => {
+    const lost = lostOn({ from, to }, uid, counters.get(uid), { nodes });
+    return lost === null ? [] : [{ from, to, lost }];
+  });
 }
 
 function countersOf({ from, to }: Ends, counters: PolicyCounters | undefined): PathCounters | undefined {

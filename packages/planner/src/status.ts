@@ -4,7 +4,6 @@ import {
   type CaptureCounts,
   type Count,
   captureId,
-  ERSPAN_OVERHEAD,
   type PathStatus,
   type Policy,
   type PolicyState,
@@ -15,7 +14,7 @@ import {
   ZERO,
 } from '@mirrorplane/contract';
 import { deviceNodes } from './cluster.ts';
-import { addCaptureCounts, zeroCounts } from './counts.ts';
+import { addCaptureCounts, innerOf, zeroCounts } from './counts.ts';
 import { arrivalOn, lostOn } from './losses.ts';
 import type { Observation, PolicyCounters } from './observation.ts';
 import { byText } from './order.ts';
@@ -239,11 +238,8 @@ function deliveredOf(plan: PolicyPlan, counters: PolicyCounters | undefined, { n
     return null;
   }
   const local = (counters?.deliveries ?? []).flatMap(({ report: { delivery, sent } }) => {
-    const kind = parseDeliveryId(delivery)?.kind;
-    if (kind === 'erspan') {
-      return [];
-    }
-    return [kind === 'edge' ? withoutTag(sent) : sent];
+    const kind = parseDeliveryId(delivery)?.kind ?? 'local';
+    return kind === 'erspan' ? [] : [innerOf(kind, sent)];
   });
   const remote = arrivals(plan.uid, counters, { nodes }).map((one) => one && (one.arrival.report?.delivered ?? ZERO));
   return [...local, ...remote].reduce<Count | null>((sum, one) => (sum && one ? addCount(sum, one) : null), ZERO);
@@ -255,16 +251,6 @@ function feedbackOf(counters: PolicyCounters | undefined): Pick<PolicyStatus, 'f
     ZERO,
   );
   return feedback.packets > 0 ? { feedback } : {};
-}
-
-/** Bytes of the frames without the 802.1Q tag of 4 bytes that an edge adds to each. */
-function withoutTag({ packets, bytes }: Count): Count {
-  return { packets, bytes: bytes - 4 * packets };
-}
-
-/** Bytes of the copies, without the outer headers of ERSPAN. */
-function withoutOuter({ packets, bytes }: Count): Count {
-  return { packets, bytes: bytes - ERSPAN_OVERHEAD * packets };
 }
 
 /** All paths that have carried copies, or have a source now, sorted. */
@@ -305,7 +291,7 @@ function sentOn(uid: string, counters: PolicyCounters | undefined, pathOf: PathO
     }
     const path = pathOf(node, parts.node);
     path.sent = sent;
-    path.sentInner = withoutOuter(sent);
+    path.sentInner = innerOf('erspan', sent);
     return sent.packets > 0 ? [path] : [];
   });
 }

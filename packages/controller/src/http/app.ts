@@ -73,7 +73,7 @@ export function buildApp(services: Services): FastifyInstance {
   });
   // A stream would keep its connection open, and so the server.
   app.addHook('preClose', async () => {
-    for (const stream of services.streams) {
+    for (const stream of services.streams.keys()) {
       stream.end();
     }
   });

@@ -1,15 +1,20 @@
 /** /api/v1/events */
 import { Event, EventGap, EventKind, EventList, type EventObject, parseEventObject } from '@mirrorplane/contract';
+import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { EventStream } from '../events/event-stream.ts';
+import type { PacedStream } from '../events/paced-stream.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
+import { addressOf } from './mutation.ts';
 import { type Route, route } from './route.ts';
+import type { Who } from './who.ts';
 
 const path = '/api/v1/events';
 const tag = 'events';
-/** The most open streams. */
+/** Streams that are read at a time, and those of one session. */
 export const MAX_STREAMS = 256;
+const MAX_STREAMS_OF_SESSION = 16;
 const Id = z.coerce.number().int().min(0);
 
 const filters = {
@@ -83,8 +88,12 @@ function concerns(event: Event, { kind, name }: EventObject): boolean {
   return kind === 'policy' && event.policy === name;
 }
 
-/** The event after which a stream begins. */
-function startOf(header: string | string[] | undefined, after: number | undefined, { events }: Services): number {
+/** Where a stream begins. */
+export function startOf(
+  header: string | string[] | undefined,
+  after: number | undefined,
+  { events }: Services,
+): number {
   if (header === undefined || header === '') {
     return after ?? events.last;
   }
@@ -96,6 +105,37 @@ function startOf(header: string | string[] | undefined, after: number | undefine
     );
   }
   return id.data;
+}
+
+/** Headers of a stream of server-sent events. */
+export const STREAM_HEADERS = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-store',
+  // A proxy that collects an answer before it passes it on would keep events back.
+  'x-accel-buffering': 'no',
+};
+
+/**
+ * Whether there is room for one more stream.
+ * @returns what takes the stream in: it ends with the session of who reads it
+ * @throws ProblemError where there are too many
+ */
+export function admitStream({ streams, sessions }: Services, { by }: Who, request: FastifyRequest) {
+  const reader = 'session' in by ? by.session.id : addressOf(request);
+  const own = [...streams.values()].filter((one) => one === reader).length;
+  const most = 'session' in by ? MAX_STREAMS_OF_SESSION : MAX_STREAMS;
+  if (streams.size >= MAX_STREAMS || own >= most) {
+    const message = `${own >= most ? most : MAX_STREAMS} streams are open already: close some, or try again later`;
+    throw new ProblemError('UNAVAILABLE', message);
+  }
+  return (stream: PacedStream): void => {
+    const letGo = 'session' in by ? sessions.hold(by.session, () => stream.end()) : undefined;
+    streams.set(stream, reader);
+    stream.once('close', () => {
+      streams.delete(stream);
+      letGo?.();
+    });
+  };
 }
 
 export const eventRoutes: Route[] = [
@@ -141,25 +181,11 @@ export const eventRoutes: Route[] = [
       },
     ],
     handle: ({ query: { after, ...filter }, request, services, who }) => {
-      if (services.streams.size >= MAX_STREAMS) {
-        const message = `${MAX_STREAMS} event streams are open already: close some, or try again later`;
-        throw new ProblemError('UNAVAILABLE', message);
-      }
+      const admit = admitStream(services, who, request);
       const start = startOf(request.headers['last-event-id'], after, services);
       const stream = new EventStream(services.events, { after: start, wanted: matcher(filter) });
-      services.streams.add(stream);
-      const letGo = 'session' in who.by ? services.sessions.hold(who.by.session, () => stream.end()) : undefined;
-      stream.once('close', () => {
-        services.streams.delete(stream);
-        letGo?.();
-      });
-      const headers = {
-        'content-type': 'text/event-stream',
-        'cache-control': 'no-store',
-        // A proxy that buffers answers would delay events.
-        'x-accel-buffering': 'no',
-      };
-      return { headers, body: stream };
+      admit(stream);
+      return { headers: STREAM_HEADERS, body: stream };
     },
   }),
 ];

@@ -5,6 +5,7 @@ import {
   InterfaceKind,
   InterfaceSpec,
   InterfaceSummary,
+  Viewer,
   whyNotMirrorable,
 } from '@mirrorplane/contract';
 import * as z from 'zod';
@@ -14,6 +15,7 @@ import type { LiveNodes } from '../reports/live-nodes.ts';
 import { policiesOf, policiesUsing } from '../store/policies.ts';
 import type { InterfaceRecord } from '../store/records.ts';
 import { interfaceEntries } from '../summaries/interfaces.ts';
+import { viewersOf } from '../summaries/viewers.ts';
 import { refuseBroken, refuseUsed } from './dependents.ts';
 import { INTERFACES } from './interface-list.ts';
 import { etag, found, MutationQuery } from './mutation.ts';
@@ -106,6 +108,26 @@ export const interfaceRoutes: Route[] = [
     handle: ({ params: { id }, services: { view, live } }) => {
       const item = found(oneInterface(id, recordsOf(view), live), 'interface', id);
       return { headers: { etag: etag(item.revision) }, body: item };
+    },
+  }),
+  route({
+    method: 'get',
+    path: `${path}/{id}/viewers`,
+    tag,
+    summary: 'List who sees the traffic of an interface, now and earlier',
+    params: Params,
+    refuses: ['NOT_FOUND'],
+    responses: [
+      {
+        status: 200,
+        description:
+          'Policies of which it is a source, and those for which nodes have captured it, as far as events are kept.',
+        schema: z.object({ items: z.array(Viewer) }),
+      },
+    ],
+    handle: ({ params: { id }, services: { view, events } }) => {
+      found(view.get('interfaces', id), 'interface', id);
+      return { body: { items: viewersOf(id, view, events.newestFirst()) } };
     },
   }),
   route({

@@ -1,6 +1,6 @@
 /** /api/v1/policies */
 import { randomUUID } from 'node:crypto';
-import { Policy, PolicySource, PolicySpec, PolicyStatus, PolicySummary } from '@mirrorplane/contract';
+import { Policy, PolicyPath, PolicySource, PolicySpec, PolicyStatus, PolicySummary } from '@mirrorplane/contract';
 import { normalise, validate } from '@mirrorplane/planner';
 import * as z from 'zod';
 import { explainId } from '../inventory/explain.ts';
@@ -11,6 +11,7 @@ import { policiesOf, toPolicy } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { Stored } from '../store/view.ts';
 import { keyOf } from '../store/view.ts';
+import { policyPath } from '../summaries/path.ts';
 import type { PolicyEntry } from '../summaries/policies.ts';
 import { policySources } from '../summaries/sources.ts';
 import { mergePatch } from './merge-patch.ts';
@@ -272,6 +273,19 @@ export const policyRoutes: Route[] = [
     handle: ({ params: { name }, query, services }) => {
       const record = found(services.view.get('policies', name), 'policy', name);
       return { body: pageOf(policySources(services, record), SOURCES, query, listOptions(services)) };
+    },
+  }),
+  route({
+    method: 'get',
+    path: `${path}/{name}/path`,
+    tag,
+    summary: 'Read the way of the copies of a mirror policy, from node to node',
+    params: Params,
+    refuses: ['NOT_FOUND'],
+    responses: [{ status: 200, description: 'Nodes, hops and destination.', schema: PolicyPath }],
+    handle: ({ params: { name }, services }) => {
+      const record = found(services.view.get('policies', name), 'policy', name);
+      return { body: policyPath(services, record) };
     },
   }),
   route({

@@ -7,6 +7,8 @@ import type { ListSpec } from './list-spec.ts';
 /** From the worst to the best. */
 const STATES = ['failed', 'degraded', 'ending', 'waiting', 'disabled', 'active'];
 
+const HEALTH = ['losing', 'throttled', 'unknown', 'ok', 'idle'];
+
 /** Policies, whole or as summaries. */
 export const POLICIES: ListSpec<PolicyEntry> = {
   keyName: 'name',
@@ -17,6 +19,11 @@ export const POLICIES: ListSpec<PolicyEntry> = {
     destination: ({ summary }) => summary.destination.id,
     sourceCount: ({ summary }) => summary.sourceCount,
     percent: ({ summary }) => summary.percent,
+    health: ({ summary }) => HEALTH.indexOf(summary.health.state),
+    copied: ({ summary }) => summary.rates.copied?.bitsPerSecond,
+    delivered: ({ summary }) => summary.rates.delivered?.bitsPerSecond,
+    dropped: ({ summary }) => summary.rates.dropped,
+    lost: ({ summary }) => summary.rates.lost,
     vlanId: ({ summary }) => summary.vlanId,
     createdAt: ({ summary }) => summary.createdAt,
     updatedAt: ({ summary }) => summary.updatedAt,
@@ -28,6 +35,7 @@ export const POLICIES: ListSpec<PolicyEntry> = {
   },
   filter: {
     state: ({ summary }, value) => isValue(summary.state, value),
+    health: ({ summary }, value) => isValue(summary.health.state, value),
     type: ({ summary }, value) => isValue(summary.type, value),
     direction: ({ summary }, value) => isValue(summary.direction, value),
     enabled: ({ summary }, value) => isYes(summary.enabled, value),

@@ -1,22 +1,28 @@
 /** Every route of the API. */
 import { auditRoutes } from './audit.ts';
+import { destinationRoutes } from './destinations.ts';
 import { domainRoutes } from './domains.ts';
 import { eventRoutes } from './events.ts';
 import { healthRoutes } from './health.ts';
+import { historyRoutes } from './history.ts';
 import { interfaceRoutes } from './interfaces.ts';
 import { nodeRoutes } from './nodes.ts';
 import { policyRoutes } from './policies.ts';
 import { poolRoutes } from './pools.ts';
 import type { Route } from './route.ts';
 import { sessionRoutes } from './session.ts';
+import { streamRoutes } from './stream.ts';
 
 export const ROUTES: readonly Route[] = [
   ...policyRoutes,
   ...interfaceRoutes,
+  ...destinationRoutes,
+  ...historyRoutes,
   ...nodeRoutes,
   ...poolRoutes,
   ...domainRoutes,
   ...eventRoutes,
+  ...streamRoutes,
   ...auditRoutes,
   ...sessionRoutes,
   ...healthRoutes,

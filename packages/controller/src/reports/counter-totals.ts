@@ -9,6 +9,7 @@ import type {
 } from '@mirrorplane/contract';
 import { addCount, captureId, hookCaptureId, ZERO } from '@mirrorplane/contract';
 import type { PreviousReport } from '@mirrorplane/planner';
+import { addCaptureGrowth, addDeliveryGrowth, addTerminationGrowth, type Grown } from './grown.ts';
 
 /** Counts by name, one level deep: `dropped.noDelivery` beside `matched`. */
 type Flat = Record<string, Count>;
@@ -119,12 +120,14 @@ class Totals<R extends { policy: string; life?: number | undefined }> {
   /**
    * @param refuse called for each refused count
    * @param judge left out: everything is accepted
+   * @param grown called for each accepted report, with the one before; left out where counting began again
    */
   take(
     reports: readonly R[],
     newEpoch: boolean,
-    judge?: { owns: (report: R) => boolean | 'unknown'; seconds: CounterJudge['seconds'] },
-    refuse: (why: RefusedCount, id: string) => void = () => undefined,
+    judge: { owns: (report: R) => boolean | 'unknown'; seconds: CounterJudge['seconds'] } | undefined,
+    refuse: (why: RefusedCount, id: string) => void,
+    grown: (report: R, before?: R) => void,
   ): void {
     if (newEpoch) {
       for (const total of this.#totals.values()) {
@@ -162,8 +165,11 @@ class Totals<R extends { policy: string; life?: number | undefined }> {
         // The total stays unchanged. Later counts continue from here.
         refuse(why, id);
         total.base = difference(flatten(plus(total.last, total.base)), next);
-      } else if (!newEpoch && (another || back)) {
-        fold(total);
+      } else {
+        grown(report, another || back ? undefined : total.last);
+        if (!newEpoch && (another || back)) {
+          fold(total);
+        }
       }
       total.last = report;
     }
@@ -235,6 +241,7 @@ export class CounterTotals {
   #terminations = new Totals<TerminationReport>(terminationKey);
   #older: PreviousReport | undefined;
   #newer: PreviousReport | undefined;
+  #grown: Grown = new Map();
   /** True if a report was accepted since the last `save`. */
   changed = false;
 
@@ -255,9 +262,15 @@ export class CounterTotals {
     this.#unknownErspan = { base: newEpoch ? base + last : base, last: report.unknownErspan };
     this.#epoch = report.epoch;
     this.#peers = report.peers;
-    this.#captures.take(report.captures, newEpoch, judgeOf('capture'), refuse);
-    this.#deliveries.take(report.deliveries, newEpoch, judgeOf('delivery'), refuse);
-    this.#terminations.take(report.terminations, newEpoch, judgeOf('termination'), refuse);
+    this.#captures.take(report.captures, newEpoch, judgeOf('capture'), refuse, (now, before) =>
+      addCaptureGrowth(this.#grown, now, before),
+    );
+    this.#deliveries.take(report.deliveries, newEpoch, judgeOf('delivery'), refuse, (now, before) =>
+      addDeliveryGrowth(this.#grown, now, before),
+    );
+    this.#terminations.take(report.terminations, newEpoch, judgeOf('termination'), refuse, (now, before) =>
+      addTerminationGrowth(this.#grown, now, before),
+    );
     this.changed = true;
     return refused;
   }
@@ -285,6 +298,13 @@ export class CounterTotals {
       peers: this.#peers,
       unknownErspan: this.#unknownErspan.base + this.#unknownErspan.last,
     };
+  }
+
+  /** The growth since this was asked last. */
+  takeGrown(): Grown {
+    const grown = this.#grown;
+    this.#grown = new Map();
+    return grown;
   }
 
   /** The totals of deliveries to other nodes and of terminations. */

@@ -2,6 +2,7 @@
 import {
   type CaptureStatus,
   type CounterReading,
+  type CounterReport,
   type Device,
   type DeviceBudget,
   type NodeProblem,
@@ -10,6 +11,7 @@ import {
 } from '@mirrorplane/contract';
 import type { NodeStateRecord } from '../store/records.ts';
 import { CounterTotals } from './counter-totals.ts';
+import { GrownSlots } from './grown.ts';
 import { Readings } from './readings.ts';
 
 /** The most interfaces whose earlier device on a node is remembered. */
@@ -62,6 +64,10 @@ export interface KeptNode extends Said {
   /** Refused counters, and the time of the last refusal. */
   refusedCounters?: { message: string; at: number } | undefined;
   readings: Readings;
+  /** How much the counters have grown in each of the last seconds. */
+  grown: GrownSlots;
+  /** The last totals of its ends of paths. */
+  ends?: Pick<CounterReport, 'deliveries' | 'terminations'> | undefined;
   /** Time of the last counters, ISO 8601. They were read at this time or later. */
   countersAt?: string | undefined;
   /** True if the record in the store is older. */
@@ -69,10 +75,11 @@ export interface KeptNode extends Said {
 }
 
 /** One node for readers. `LiveNodes` has a method for each change. */
-export type LiveNode = Readonly<Omit<KeptNode, 'counters' | 'readings' | 'former'>> & {
+export type LiveNode = Readonly<Omit<KeptNode, 'counters' | 'readings' | 'former' | 'grown'>> & {
   readonly counters: Pick<CounterTotals, 'sums' | 'previous'>;
   readonly readings: Pick<Readings, 'sent' | 'arrivedBefore' | 'surplusSince'>;
   readonly former: ReadonlySet<string>;
+  readonly grown: Pick<GrownSlots, 'at'>;
 };
 
 /** A node without any report yet. @param now milliseconds since 1970 */
@@ -94,6 +101,7 @@ export function newNode(name: string, now: number): KeptNode {
     budgets: [],
     counters: new CounterTotals(),
     readings: new Readings(),
+    grown: new GrownSlots(),
     dirty: false,
   };
 }

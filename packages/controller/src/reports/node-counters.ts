@@ -31,7 +31,9 @@ export class NodeCounters {
     if (!node.readings.isPart(reading)) {
       node.countersAt = new Date(readAt).toISOString();
       const readingsOf = (other: string) => this.#nodes.get(other)?.readings;
-      node.readings.take(name, node.counters.ends(), { readAt, now }, readingsOf);
+      node.ends = node.counters.ends();
+      node.readings.take(name, node.ends, { readAt, now }, readingsOf);
+      node.grown.add(readAt, node.counters.takeGrown());
     }
     // A report in several messages is complete when the reading arrives.
     node.unseen &&= reading === undefined || !isPlanned;

@@ -1,5 +1,7 @@
 /** Nodes in a few fields each, however many devices they have. */
 import { MAX_SUMMARY_ITEMS, type NodeState, type NodeSummary } from '@mirrorplane/contract';
+import type { History } from '../history/history.ts';
+import { rateOf } from '../history/rates.ts';
 import { endingOn } from '../planning/ending.ts';
 import { nodeProblems } from '../reports/found-problems.ts';
 import type { LiveNode } from '../reports/live-node.ts';
@@ -10,6 +12,7 @@ import type { Stored, View } from '../store/view.ts';
 interface Parts {
   view: View;
   live: LiveNodes;
+  history: History;
 }
 
 /** All nodes that are registered. */
@@ -17,8 +20,12 @@ export function nodeSummaries(parts: Parts): NodeSummary[] {
   return [...parts.view.all('nodes').values()].map((stored) => summaryOf(stored, parts));
 }
 
-function summaryOf({ value: { name, pool }, revision }: Stored<NodeRecord>, { view, live }: Parts): NodeSummary {
+function summaryOf(
+  { value: { name, pool }, revision }: Stored<NodeRecord>,
+  { view, live, history }: Parts,
+): NodeSummary {
   const node = live.get(name);
+  const track = history.node(name);
   const domain = view.get('pools', pool)?.value.domain;
   const programRevision = view.get('programs', name)?.value.revision;
   const problems = node ? nodeProblems(node, live.now()) : [];
@@ -26,7 +33,7 @@ function summaryOf({ value: { name, pool }, revision }: Stored<NodeRecord>, { vi
     name,
     pool,
     ...(domain !== undefined && { domain }),
-    state: stateOf(node, programRevision),
+    state: stateOfNode(node, programRevision),
     ...reportedOf(node),
     ...(programRevision !== undefined && { programRevision }),
     problems: problems.slice(0, MAX_SUMMARY_ITEMS).map(({ code, message }) => ({ code, message })),
@@ -34,13 +41,20 @@ function summaryOf({ value: { name, pool }, revision }: Stored<NodeRecord>, { vi
     deviceCount: node?.devices.length ?? 0,
     interfaceCount: node?.granted.size ?? 0,
     captureCount: (node?.captures ?? []).filter(({ state }) => state === 'capturing').length,
+    rates: {
+      copied: rateOf(track, 'copied'),
+      delivered: rateOf(track, 'delivered'),
+      sent: rateOf(track, 'sent'),
+      arrived: rateOf(track, 'arrived'),
+    },
     budgets: node?.budgets.slice() ?? [],
     endingCount: node ? endingOn(node, view).length : 0,
     revision,
   };
 }
 
-function stateOf(node: LiveNode | undefined, programRevision: number | undefined): NodeState {
+/** @param programRevision of the program that it should run */
+export function stateOfNode(node: LiveNode | undefined, programRevision: number | undefined): NodeState {
   if (!node?.connected) {
     return 'away';
   }

@@ -1,10 +1,18 @@
 /** Policies in a few fields each, however many sources they have. */
 import { MAX_SUMMARY_ITEMS, type PolicyStatus, type PolicySummary } from '@mirrorplane/contract';
+import type { History } from '../history/history.ts';
+import { healthOf, hopRates, ratesOf, sparklineOf } from '../history/rates.ts';
+import type { Track } from '../history/track.ts';
 import { policyStatuses, type StatusParts } from '../planning/policy-status.ts';
 import { displayNames } from './display-names.ts';
 
 /** Codes of reasons that mean that a node is behind. */
 const BEHIND: ReadonlySet<string> = new Set(['NODE_PENDING', 'NODE_DISCONNECTED', 'ENDING_UNCONFIRMED']);
+
+/** What is shown of one policy beside its summary. */
+type PolicyDetail = Pick<PolicyStatus, 'totals' | 'delivered' | 'lost' | 'feedback' | 'countersAt' | 'stale'> & {
+  paths: (PolicyStatus['paths'][number] & { rates: ReturnType<typeof hopRates> })[];
+};
 
 /** A summary, and what its list can be filtered by beside it. */
 export interface PolicyEntry {
@@ -12,10 +20,14 @@ export interface PolicyEntry {
   sources: readonly string[];
   /** Nodes of its sources and its destination. */
   nodes: ReadonlySet<string>;
+  /** What is shown of one policy alone. */
+  detail: PolicyDetail;
+  /** What was delivered, as a sparkline. */
+  sparkline: (number | null)[];
 }
 
 /** All policies. */
-export function policyEntries(parts: StatusParts): PolicyEntry[] {
+export function policyEntries(parts: StatusParts & { history: History }): PolicyEntry[] {
   const names = displayNames(parts.view);
   return policyStatuses(parts).flatMap((status): PolicyEntry[] => {
     const stored = parts.view.get('policies', status.name);
@@ -24,14 +36,20 @@ export function policyEntries(parts: StatusParts): PolicyEntry[] {
     }
     const { sources, destination, allowFeedback: _, ...record } = stored.value;
     const devices = [...status.sources, status.destination].flatMap((end) => end.devices);
+    const track = parts.history.policy(stored.value.uid);
     const summary: PolicySummary = {
       ...record,
       destination: { id: destination, name: names(destination) },
       sourceCount: sources.length,
       revision: stored.revision,
       ...stateOf(status),
+      health: healthOf(track, status),
+      rates: ratesOf(track),
+      sparkline: sparklineOf(track, 'copied'),
     };
-    return [{ summary, sources, nodes: new Set(devices.map(({ node }) => node)) }];
+    const nodes = new Set(devices.map(({ node }) => node));
+    const sparkline = sparklineOf(track, 'delivered');
+    return [{ summary, sources, nodes, sparkline, detail: detailOf(status, track) }];
   });
 }
 
@@ -46,4 +64,10 @@ function stateOf({
     reasonCount: reasons.length,
     pending: [...new Set(behind)].slice(0, MAX_SUMMARY_ITEMS),
   };
+}
+
+function detailOf(status: PolicyStatus, track: Track | undefined): PolicyDetail {
+  const { totals, delivered, lost, feedback, countersAt, stale } = status;
+  const paths = status.paths.map((path) => ({ ...path, rates: hopRates(track, path) }));
+  return { totals, delivered, lost, ...(feedback && { feedback }), countersAt, stale, paths };
 }

@@ -1,0 +1,192 @@
+/**
+ * Rates of policies and nodes, second by second: made once, of what the counters of all nodes have grown within the same
+ * second. It is in memory only: a restart begins anew.
+ */
+import type { Logger } from '@mirrorplane/daemon';
+import { involvedNodes } from '@mirrorplane/planner';
+import type { Planning } from '../planning/planning.ts';
+import { type Amounts, SLOT_MS } from '../reports/grown.ts';
+import type { LiveNodes } from '../reports/live-nodes.ts';
+import type { View } from '../store/view.ts';
+import { lossesNow } from './losses-now.ts';
+import { SERIES_BYTES } from './series.ts';
+import { type Room, Track } from './track.ts';
+
+/** Seconds after which a second is told by all nodes that are there. */
+const LATE = 3;
+/** Seconds that are made up for where the controller was busy. */
+const MOST_AT_ONCE = 10;
+/** Milliseconds of a second that have to be told. */
+const COVERED_MS = 900;
+/** Bytes of all series. */
+const MOST_BYTES = 48 << 20;
+
+interface Parts {
+  view: View;
+  live: LiveNodes;
+  planning: Planning;
+  log: Logger;
+}
+
+export class History {
+  readonly #parts: Parts;
+  readonly #room: Room = { used: 0, most: Math.floor(MOST_BYTES / SERIES_BYTES) };
+  readonly #policies = new Map<string, Track>();
+  readonly #nodes = new Map<string, Track>();
+  /** By policy and path: the most that was lost so far. What is lost is a lower bound, which may fall for a moment. */
+  readonly #lost = new Map<string, number>();
+  readonly #timer: NodeJS.Timeout;
+  readonly #listeners = new Set<() => void>();
+  #last = 0;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#timer = setInterval(() => this.#tick(), SLOT_MS).unref();
+  }
+
+  /** The newest second that is known, in seconds since 1970; 0: none yet. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** @param uid of the policy */
+  policy(uid: string): Track | undefined {
+    return this.#policies.get(uid);
+  }
+
+  node(name: string): Track | undefined {
+    return this.#nodes.get(name);
+  }
+
+  /** Calls `listener` after each second. Returns what ends that. */
+  onSecond(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #tick(): void {
+    try {
+      const newest = Math.floor(this.#parts.live.now() / SLOT_MS) - LATE;
+      const from = Math.max(this.#last + 1, newest - MOST_AT_ONCE);
+      const lost = from <= newest ? this.#lostSince() : new Map();
+      for (let second = from; second <= newest; second++) {
+        this.#second(second, second === newest ? lost : undefined);
+      }
+      this.#last = Math.max(this.#last, newest);
+      this.#prune();
+      for (const listener of this.#listeners) {
+        listener();
+      }
+    } catch (error) {
+      this.#parts.log.error({ err: error }, 'rates not made');
+    }
+  }
+
+  /** One second of all nodes and policies. */
+  #second(second: number, lost: ReadonlyMap<string, Amounts> | undefined): void {
+    const { view, live, planning } = this.#parts;
+    const known = new Map<string, ReadonlyMap<string, Amounts>>();
+    for (const name of view.all('nodes').keys()) {
+      const slot = live.get(name)?.grown.at(second);
+      const grown = slot && slot.covered >= COVERED_MS ? slot.grown : undefined;
+      if (grown) {
+        known.set(name, grown);
+      }
+      trackOf(this.#nodes, name, this.#room).set(second, grown && sumOf(grown.values()));
+    }
+    for (const { value } of view.all('policies').values()) {
+      const plan = planning.planned?.policies.get(value.uid);
+      const isKnown = plan !== undefined && involvedNodes(plan).every((node) => known.has(node));
+      const track = trackOf(this.#policies, value.uid, this.#room);
+      track.set(second, isKnown ? amountsOf(value.uid, known, lost?.get(value.uid)) : undefined);
+    }
+  }
+
+  /** What more was lost since the last second, by policy: in all, and by path. */
+  #lostSince(): Map<string, Amounts> {
+    const grown = new Map<string, Amounts>();
+    for (const { uid, from, to, lost } of lossesNow(this.#parts)) {
+      const key = `${uid} ${from} ${to}`;
+      const before = this.#lost.get(key);
+      this.#lost.set(key, Math.max(lost, before ?? lost));
+      const more = lost - (before ?? lost);
+      if (more > 0) {
+        const amounts = grown.get(uid) ?? new Map<string, number>();
+        grown.set(uid, amounts.set('lost', (amounts.get('lost') ?? 0) + more).set(`lost ${from} ${to}`, more));
+      }
+    }
+    return grown;
+  }
+
+  #prune(): void {
+    const { view } = this.#parts;
+    const uids = new Set([...view.all('policies').values()].map(({ value }) => value.uid));
+    prune(this.#policies, (uid) => uids.has(uid));
+    prune(this.#nodes, (name) => view.get('nodes', name) !== undefined);
+    for (const key of this.#lost.keys()) {
+      if (!uids.has(key.slice(0, key.indexOf(' ')))) {
+        this.#lost.delete(key);
+      }
+    }
+  }
+}
+
+function trackOf(tracks: Map<string, Track>, key: string, room: Room): Track {
+  const track = tracks.get(key) ?? new Track(room);
+  tracks.set(key, track);
+  return track;
+}
+
+function prune(tracks: Map<string, Track>, keep: (key: string) => boolean): void {
+  for (const [key, track] of tracks) {
+    if (!keep(key)) {
+      track.close();
+      tracks.delete(key);
+    }
+  }
+}
+
+/** What nodes told of one policy. What they say of a path has the other end in its name: here both ends are in it. */
+function amountsOf(
+  uid: string,
+  known: ReadonlyMap<string, ReadonlyMap<string, Amounts>>,
+  lost: Amounts | undefined,
+): Amounts {
+  const sum: Amounts = new Map(lost);
+  for (const [node, grown] of known) {
+    for (const [name, amount] of grown.get(uid) ?? []) {
+      const named = pathName(name, node);
+      sum.set(named, (sum.get(named) ?? 0) + amount);
+    }
+  }
+  return sum;
+}
+
+/** `sent node-2` of node-1 is `sent node-1 node-2`, and so is `arrived node-1` of node-2. */
+function pathName(name: string, node: string): string {
+  const [, what, other, unit] = /^(sent|arrived) ([^:]+)(:bytes)?$/.exec(name) ?? [];
+  if (what === undefined) {
+    return name;
+  }
+  const ends = what === 'sent' ? `${node} ${other}` : `${other} ${node}`;
+  return `${what} ${ends}${unit ?? ''}`;
+}
+
+/** What a node told of all policies, and of all paths together. */
+function sumOf(all: Iterable<Amounts>): Amounts {
+  const sum: Amounts = new Map();
+  for (const amounts of all) {
+    for (const [name, amount] of amounts) {
+      // What was sent is told of all paths together, too.
+      const named = name.replace(/^arrived [^:]+/, 'arrived');
+      if (!named.startsWith('sent ')) {
+        sum.set(named, (sum.get(named) ?? 0) + amount);
+      }
+    }
+  }
+  return sum;
+}

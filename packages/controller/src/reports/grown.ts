@@ -1,0 +1,121 @@
+/** How much the counters of a node have grown, second by second: what rates are made of. Pure but for what it remembers. */
+import {
+  type CaptureReport,
+  type Count,
+  type DeliveryReport,
+  parseDeliveryId,
+  type TerminationReport,
+} from '@mirrorplane/contract';
+import { innerOf } from '@mirrorplane/planner';
+
+/** Amounts by what they are of: as `copied`, `copied:bytes`, `dropped overBudget`, `sent node-2`, `arrived node-1`. */
+export type Amounts = Map<string, number>;
+/** Amounts by the uid of a policy. */
+export type Grown = Map<string, Amounts>;
+
+/** Milliseconds of one slot, and how many are kept: a report comes a second or two after what it tells. */
+export const SLOT_MS = 1000;
+const KEPT = 8;
+/** Milliseconds between two reports beyond which nobody knows when what was counted meanwhile has come. */
+const LONGEST_MS = 3000;
+
+/** Adds the growth of one report, from what it said before. */
+export function addCaptureGrowth(into: Grown, { policy, counts }: CaptureReport, before?: CaptureReport): void {
+  const amounts = amountsOf(into, policy);
+  const add = (name: string, now: Count | undefined, then: Count | undefined) => addCount(amounts, [name], now, then);
+  add('matched', counts.matched, before?.counts.matched);
+  add('copied', counts.copied, before?.counts.copied);
+  for (const [reason, count] of Object.entries(counts.dropped)) {
+    add(`dropped ${reason}`, count, before?.counts.dropped[reason as keyof typeof counts.dropped]);
+  }
+}
+
+/** What left for another node is `sent NODE`; what was handed to the destination is `delivered`. Bytes are of the copies. */
+export function addDeliveryGrowth(into: Grown, report: DeliveryReport, before?: DeliveryReport): void {
+  const parts = parseDeliveryId(report.delivery);
+  if (parts) {
+    const names = parts.kind === 'erspan' ? [`sent ${parts.node}`, 'sent'] : ['delivered'];
+    const then = before && innerOf(parts.kind, before.sent);
+    addCount(amountsOf(into, report.policy), names, innerOf(parts.kind, report.sent), then);
+  }
+}
+
+/** What came from another node: `arrived NODE`, which is `delivered` too. */
+export function addTerminationGrowth(into: Grown, report: TerminationReport, before?: TerminationReport): void {
+  const names = [`arrived ${report.node}`, 'delivered'];
+  addCount(amountsOf(into, report.policy), names, report.delivered, before?.delivered);
+}
+
+function amountsOf(grown: Grown, policy: string): Amounts {
+  const found = grown.get(policy) ?? new Map<string, number>();
+  grown.set(policy, found);
+  return found;
+}
+
+function addCount(amounts: Amounts, names: readonly string[], now: Count | undefined, before: Count | undefined): void {
+  const packets = (now?.packets ?? 0) - (before?.packets ?? 0);
+  const bytes = (now?.bytes ?? 0) - (before?.bytes ?? 0);
+  for (const name of packets > 0 ? names : []) {
+    amounts.set(name, (amounts.get(name) ?? 0) + packets);
+    const inBytes = `${name}:bytes`;
+    amounts.set(inBytes, (amounts.get(inBytes) ?? 0) + bytes);
+  }
+}
+
+/** What has grown within one second. */
+export interface Slot {
+  /** Seconds since 1970 at its begin. */
+  second: number;
+  /** Milliseconds of it that reports tell of. */
+  covered: number;
+  grown: Grown;
+}
+
+/** The last seconds of one node. */
+export class GrownSlots {
+  #slots: Slot[] = [];
+  #readAt: number | undefined;
+
+  /**
+   * A whole report has come: what has grown since the one before is spread over the time between them.
+   * @param readAt when it was read, milliseconds since 1970
+   */
+  add(readAt: number, grown: Grown): void {
+    const from = this.#readAt;
+    this.#readAt = readAt;
+    if (from === undefined || readAt <= from || readAt - from > LONGEST_MS) {
+      return;
+    }
+    for (let second = Math.floor(from / SLOT_MS); second * SLOT_MS < readAt; second++) {
+      const begin = Math.max(from, second * SLOT_MS);
+      const covered = Math.min(readAt, (second + 1) * SLOT_MS) - begin;
+      const slot = this.#slot(second);
+      slot.covered += covered;
+      addShare(slot.grown, grown, covered / (readAt - from));
+    }
+  }
+
+  /** A second; undefined: nothing is known of it. */
+  at(second: number): Slot | undefined {
+    return this.#slots.find((slot) => slot.second === second);
+  }
+
+  #slot(second: number): Slot {
+    const found = this.at(second);
+    if (found) {
+      return found;
+    }
+    const slot: Slot = { second, covered: 0, grown: new Map() };
+    this.#slots = [...this.#slots, slot].slice(-KEPT);
+    return slot;
+  }
+}
+
+function addShare(into: Grown, grown: Grown, share: number): void {
+  for (const [policy, amounts] of grown) {
+    const sums = amountsOf(into, policy);
+    for (const [name, amount] of amounts) {
+      sums.set(name, (sums.get(name) ?? 0) + share * amount);
+    }
+  }
+}

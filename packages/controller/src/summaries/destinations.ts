@@ -1,0 +1,32 @@
+/** Interfaces that are destinations, with what they get. */
+import { addCount, type Count, type DestinationSummary, MAX_SUMMARY_ITEMS } from '@mirrorplane/contract';
+import { sumOfRates } from '../history/rates.ts';
+import { addPoints } from '../history/read.ts';
+import type { InterfaceEntry } from './interfaces.ts';
+import type { PolicyEntry } from './policies.ts';
+
+/** @param interfaces by id */
+export function destinationSummaries(
+  policies: Iterable<PolicyEntry>,
+  interfaces: ReadonlyMap<string, InterfaceEntry>,
+): DestinationSummary[] {
+  const groups = Map.groupBy(policies, ({ summary }) => summary.destination.id);
+  return [...groups].map(([id, entries]) => {
+    const found = interfaces.get(id)?.summary;
+    return {
+      id,
+      name: found?.name ?? '',
+      ...(found && { kind: found.kind }),
+      ...(found?.node !== undefined && { node: found.node }),
+      ...(found?.device && { device: found.device.name }),
+      policies: entries.slice(0, MAX_SUMMARY_ITEMS).map(({ summary }) => summary.name),
+      policyCount: entries.length,
+      delivered: entries.reduce<Count | null>(
+        (sum, { detail: { delivered } }) => (sum && delivered ? addCount(sum, delivered) : null),
+        { packets: 0, bytes: 0 },
+      ),
+      rates: sumOfRates(entries.map(({ summary }) => summary.rates)),
+      sparkline: entries.map(({ sparkline }) => sparkline).reduce(addPoints),
+    };
+  });
+}
