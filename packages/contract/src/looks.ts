@@ -1,0 +1,45 @@
+/** Looks: a bounded view of packets on their way, for who searches a fault. Names and limits. */
+import { DROP_REASONS, SKIP_REASONS } from './counters.ts';
+
+/**
+ * Where a look sees a packet. Order as in `enum look_place` of packages/bpf/src/types.h.
+ * - `sent`: at the device of the guest that sends it, before any firewall.
+ * - `arrived`: where it enters the bridge of the guest that it is for, before a firewall there.
+ * - `delivered`: at the device of that guest, behind the firewall.
+ */
+export const LOOK_PLACES = ['sent', 'arrived', 'delivered'] as const;
+export type LookPlace = (typeof LOOK_PLACES)[number];
+
+/**
+ * What became of the copy of a packet, as the data plane has counted it at the same hook.
+ * - `noCapture`: no policy captures it here.
+ * - `copied`, `sampledOut`, `dropped:REASON`, `skipped:REASON`: as in the counters of a capture.
+ * - `countedOnArrival`: it was counted where it entered the bridge; the look sees it there, too.
+ */
+export const COPY_FATES = [
+  'noCapture',
+  'copied',
+  'sampledOut',
+  'countedOnArrival',
+  ...DROP_REASONS.map((reason) => `dropped:${reason}` as const),
+  ...SKIP_REASONS.map((reason) => `skipped:${reason}` as const),
+] as const;
+export type CopyFate = (typeof COPY_FATES)[number];
+
+/** What a look may take at most. */
+export const LOOK_LIMITS = {
+  /** Looks on a node at a time. */
+  looks: 4,
+  /** Comparisons that the words of a look come to. */
+  comparisons: 32,
+  /** Characters of these words. */
+  words: 512,
+  /** Bytes of a packet: its headers. */
+  headerBytes: 128,
+  /** Bytes of a packet for who has the right to see what guests say to each other. */
+  payloadBytes: 1600,
+  /** Packets a second. */
+  packetRate: 2000,
+  /** Bytes of records a second: 4 Mbit. */
+  byteRate: 500_000,
+} as const;
