@@ -14,6 +14,7 @@ export { MAPS } from './datapath/kernel/install.ts';
 export { DELIVERY_KIND, HOOK, LAYOUT } from './datapath/kernel/layout.ts';
 export { closeFd, getPinned } from './datapath/kernel/libbpf.ts';
 export { PROGRAMS, type ProgramName } from './datapath/kernel/links.ts';
+export { FATE, PLACE, TERM } from './datapath/kernel/look-layout.ts';
 export type { Link } from './netlink/link.ts';
 export { RtClient } from './netlink/rtnetlink.ts';
 export { type AgentOptions, startAgent } from './start.ts';

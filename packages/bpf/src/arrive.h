@@ -81,7 +81,7 @@ static __always_inline int arrive(struct __sk_buff *skb) {
         return TCX_NEXT;
     key.ifindex = *guest;
     capture = bpf_map_lookup_elem(&captures, &key);
-    if (capture && is_valid(skb, capture, key.ifindex) && account(skb, &key, capture)) {
+    if (capture && is_valid(skb, capture, key.ifindex) && account(skb, &key, capture, TOLD_ON_ARRIVAL)) {
         skb->tc_index = arrival_token(key.ifindex);
         /*
          * If a later tcx program ends the chain with TCX_PASS, the kernel copies the class into the

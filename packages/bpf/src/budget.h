@@ -7,6 +7,24 @@
 
 #define NS_PER_SECOND 1000000000ULL
 
+/* What a bucket has earned since it was filled last. Under its lock. */
+static __always_inline void fill(struct bucket *bucket, __u64 rate, __u64 burst, __u64 now) {
+    __s64 elapsed = now - bucket->filled;
+
+    if (elapsed >= (__s64)NS_PER_SECOND) { /* also the first time */
+        bucket->tokens = burst;
+        bucket->filled = now;
+    } else if (elapsed > 0) {                          /* another CPU may have been here after `now` */
+        __u64 earned = elapsed * rate / NS_PER_SECOND; /* fits for up to 137 Gbit/s */
+        if (earned) {                                  /* what is less than a byte is not forgotten */
+            bucket->filled = now;
+            bucket->tokens += earned;
+        }
+    }
+    if (bucket->tokens > (__s64)burst)
+        bucket->tokens = burst;
+}
+
 /*
  * Takes `bytes` out of a bucket. False if it is empty. The copy that empties it is allowed as a
  * whole, so that no copy is too large for every moment. Bytes that pass a device's budget are
@@ -19,7 +37,6 @@ static __always_inline bool spend(__u32 key, __u64 bytes, __u64 packets) {
     bool enough = true;
     __u64 burst;
     __u64 rate;
-    __s64 elapsed;
     __u64 now;
 
     if (!budget || (!budget->rate && key < FIRST_DEVICE_BUDGET))
@@ -33,19 +50,7 @@ static __always_inline bool spend(__u32 key, __u64 bytes, __u64 packets) {
     now = bpf_ktime_get_ns();
     bpf_spin_lock(&locked->lock);
     if (rate) {
-        elapsed = now - bucket->filled;
-        if (elapsed >= (__s64)NS_PER_SECOND) { /* also the first time */
-            bucket->tokens = burst;
-            bucket->filled = now;
-        } else if (elapsed > 0) {                          /* another CPU may have been here after `now` */
-            __u64 earned = elapsed * rate / NS_PER_SECOND; /* fits for up to 137 Gbit/s */
-            if (earned) {                                  /* what is less than a byte is not forgotten */
-                bucket->filled = now;
-                bucket->tokens += earned;
-            }
-        }
-        if (bucket->tokens > (__s64)burst)
-            bucket->tokens = burst;
+        fill(bucket, rate, burst, now);
         enough = bucket->tokens > 0;
         if (enough)
             bucket->tokens -= bytes;

@@ -6,6 +6,7 @@
 #include "budget.h"
 #include "counted.h"
 #include "counters.h"
+#include "fate.h"
 #include "feedback.h"
 #include "guard.h"
 #include "hold.h"
@@ -51,6 +52,7 @@ static __always_inline void copy_out(struct __sk_buff *skb, struct capture *capt
         return;
     if (!verdict && direct) {
         add(&counters->copied, copy->packets, copy->bytes);
+        copy->outcome = FATE_COPIED;
         count_sent(capture->delivery, copy->packets, copy->bytes);
     } else {
         count_dropped(copy, verdict == -ENOMEM ? DROP_CLONE_FAILED : DROP_DESTINATION_DOWN);
@@ -130,45 +132,57 @@ static __always_inline bool wake(struct capture *capture, struct capture_key *ke
 }
 
 /*
- * Captures a packet as one at `key`, by the capture there. True if the packet is accounted for,
- * with any outcome.
+ * Counts a packet, and copies it where it is to be copied. Returns what became of its copy, an enum
+ * copy_fate.
  */
-static __always_inline bool account(struct __sk_buff *skb, struct capture_key *key, struct capture *capture) {
-    struct capture_counters *counters;
-    struct copy_context *copy;
+static __always_inline __u32 judge(struct __sk_buff *skb, struct capture_key *key, struct capture *capture,
+                                   struct capture_counters *counters, struct copy_context *copy) {
     struct wire_size size;
     int reason;
 
-    counters = bpf_map_lookup_elem(&capture_counters, &capture->slot);
-    copy = this_copy();
-    if (!counters || !copy)
-        return false;
     measure(skb, &size);
     reason = skip_reason(skb, capture, key->hook, copy);
     if (reason < 0 && capture->flags & (CAPTURE_STANDBY | CAPTURE_WATCH)) {
         if (capture->flags & CAPTURE_STANDBY && !wake(capture, key))
             reason = SKIP_GUEST_ABSENT;
         else if (capture->flags & CAPTURE_WATCH)
-            return true;
+            return FATE_NO_CAPTURE;
     }
     if (reason >= 0) {
         if (reason < SKIP_REASON_COUNT) /* for the verifier */
             add(&counters->skipped[reason], size.packets, size.bytes);
-        return true;
+        return FATE_SKIPPED + reason;
     }
     add(&counters->matched, size.packets, size.bytes);
     if (capture->threshold < COPY_ALL && bpf_get_prandom_u32() >= capture->threshold) {
         add(&counters->sampled_out, size.packets, size.bytes);
-        return true;
+        return FATE_SAMPLED_OUT;
     }
     copy->slot = capture->slot;
     copy->packets = size.packets;
     copy->bytes = size.bytes;
-    if (!is_within_budget(capture, size.packets, size.bytes)) {
+    copy->outcome = FATE_NO_CAPTURE;
+    if (is_within_budget(capture, size.packets, size.bytes))
+        copy_out(skb, capture, counters, copy, longest_frame(skb, size.headers));
+    else
         count_dropped(copy, DROP_OVER_BUDGET);
-        return true;
-    }
-    copy_out(skb, capture, counters, copy, longest_frame(skb, size.headers));
+    return copy->outcome;
+}
+
+/*
+ * Captures a packet as one that passes `key`, by the capture there. True where it is accounted for,
+ * whatever became of it.
+ */
+static __always_inline bool account(struct __sk_buff *skb, struct capture_key *key, struct capture *capture,
+                                    enum told whose) {
+    struct capture_counters *counters = bpf_map_lookup_elem(&capture_counters, &capture->slot);
+    struct copy_context *copy = this_copy();
+    __u32 fate;
+
+    if (!counters || !copy)
+        return false;
+    fate = judge(skb, key, capture, counters, copy);
+    tell_fate(copy, whose, skb->ifindex, key->hook, fate);
     return true;
 }
 
@@ -178,16 +192,19 @@ static __always_inline int capture(struct __sk_buff *skb, enum hook hook) {
 
     if (hook == HOOK_EGRESS && skb->tc_index == arrival_token(key.ifindex)) {
         skb->tc_index = 0;
+        tell_counted(key.ifindex);
         return TCX_NEXT;
     }
     capture = bpf_map_lookup_elem(&captures, &key);
     if (!capture || !is_valid(skb, capture, key.ifindex))
         return TCX_NEXT;
-    if (hook == HOOK_EGRESS && capture->flags & CAPTURE_OVERRULED && was_counted(skb, key.ifindex))
+    if (hook == HOOK_EGRESS && capture->flags & CAPTURE_OVERRULED && was_counted(skb, key.ifindex)) {
+        tell_counted(key.ifindex);
         return TCX_NEXT;
+    }
     if (hook == HOOK_INGRESS && capture->flags & CAPTURE_FEEDBACK && feedback_beside_arrive(skb) == FEEDBACK_STOPPED)
         return TC_ACT_SHOT;
-    account(skb, &key, capture);
+    account(skb, &key, capture, TOLD_AT_DEVICE);
     return TCX_NEXT;
 }
 

@@ -16,6 +16,8 @@ static __always_inline void count_copied(struct copy_context *copy, bool truncat
         copy->slot; /* on the stack: before 6.2 a key must not be in the memory of a global function's argument */
     struct capture_counters *counters = bpf_map_lookup_elem(&capture_counters, &slot);
 
+    if (copy->outcome < FATE_DROPPED) /* of its segments, none was dropped */
+        copy->outcome = FATE_COPIED;
     if (!counters)
         return;
     add(&counters->copied, copy->packets, copy->bytes);
@@ -27,6 +29,7 @@ static __always_inline void count_dropped(struct copy_context *copy, enum drop_r
     __u32 slot = copy->slot;
     struct capture_counters *counters = bpf_map_lookup_elem(&capture_counters, &slot);
 
+    copy->outcome = FATE_DROPPED + reason;
     if (counters && reason < DROP_REASON_COUNT)
         add(&counters->dropped[reason], copy->packets, copy->bytes);
 }

@@ -347,9 +347,19 @@ struct noted_source {
 /* Slot of a copy that a capture has already counted. */
 #define NO_SLOT (~0U)
 
+/* Whose fate is told, see fate.h. */
+enum told {
+    TOLD_AT_DEVICE,
+    TOLD_ON_ARRIVAL,
+    TOLD_COUNT,
+};
+
 struct copy_context {
     __u32 active;  /* a copy is being made on this CPU: a packet that passes a hook now is this copy */
     __u32 handled; /* transform has run, and has counted */
+    __u32 outcome; /* enum copy_fate of the copy that is being made */
+    __u32 padding;
+    __u64 told[TOLD_COUNT]; /* what became of the copy of the packet that passes now, see fate.h */
     __u32 slot;
     __u32 delivery;
     __u32 erspan_index;
@@ -388,6 +398,74 @@ struct {
     __type(key, __u32);
     __type(value, struct kept_bytes);
 } kept_bytes SEC(".maps");
+
+/* Key: slot. Value: what to look for. Memory: 1.4 KiB an entry. A hash map, as `captures`. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, LOOKS);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u32);
+    __type(value, struct look);
+} looks SEC(".maps");
+
+/* Key: device and hook where `watch` hangs. Memory: about 90 bytes an entry. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 16384);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct capture_key);
+    __type(value, struct look_hook);
+} look_hooks SEC(".maps");
+
+/* Key: bridge and MAC address of a guest that is looked at. Memory: about 90 bytes an entry. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 16384);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct arrival_key);
+    __type(value, struct look_guest);
+} look_guests SEC(".maps");
+
+struct look_buckets {
+    struct bucket packets;
+    struct bucket bytes;
+    struct bpf_spin_lock lock;
+};
+
+/*
+ * Key: slot. Value: what its rate leaves. User space puts zeros there. Memory: 72 bytes an entry.
+ */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, LOOKS);
+    __type(key, __u32);
+    __type(value, struct look_buckets);
+} look_buckets SEC(".maps");
+
+/* Key: slot. Memory: 32 bytes an entry and CPU. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, LOOKS);
+    __type(key, __u32);
+    __type(value, struct look_counters);
+} look_counters SEC(".maps");
+
+/*
+ * Records of all looks, which user space takes out while there are looks. Half a second of four at
+ * full rate.
+ */
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 1 << 20);
+} look_records SEC(".maps");
+
+/* Key: 0. Value: the record that this CPU makes. Memory: 2 KiB a CPU. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct look_record);
+} look_scratch SEC(".maps");
 
 /*
  * Only for user space: the slot of each identity (first 16 bytes of a SHA-256), so that counters

@@ -19,6 +19,7 @@
 #include "hold.h"
 #include "terminate.h"
 #include "transform.h"
+#include "watch.h"
 
 SEC("tc")
 int capture_ingress(struct __sk_buff *skb) {
@@ -63,6 +64,16 @@ int terminate_erspan(struct __sk_buff *skb) {
 SEC("tc")
 int release_held(struct __sk_buff *skb) {
     return release(skb);
+}
+
+SEC("tc")
+int watch_ingress(struct __sk_buff *skb) {
+    return watch(skb, HOOK_INGRESS);
+}
+
+SEC("tc")
+int watch_egress(struct __sk_buff *skb) {
+    return watch(skb, HOOK_EGRESS);
 }
 
 SEC("tp_btf/consume_skb")

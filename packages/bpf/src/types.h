@@ -319,6 +319,122 @@ struct place {
                      feedback.h */
 };
 
+/* Where a look sees a packet, see watch.h. As LOOK_PLACES in packages/contract. */
+enum look_place {
+    PLACE_SENT,      /* by the guest, at its device */
+    PLACE_ARRIVED,   /* where it enters the guest's bridge, before a firewall there */
+    PLACE_DELIVERED, /* to the guest, at its device, behind that firewall */
+};
+
+/* What became of the copy of a packet, at one hook. Below 64. */
+enum copy_fate {
+    FATE_NO_CAPTURE, /* nothing is captured here that the packet belongs to */
+    FATE_COPIED,
+    FATE_SAMPLED_OUT,
+    FATE_COUNTED_ON_ARRIVAL, /* what became of it is told where it entered the bridge, see arrive.h */
+    FATE_DROPPED = 16,       /* and an enum drop_reason on top */
+    FATE_SKIPPED = 48,       /* and an enum skip_reason on top */
+};
+
+/* At most so many looks on a node. */
+#define LOOKS 4
+/* And so many comparisons in the words of each. */
+#define LOOK_TERMS 32
+/* Bytes of a frame that a record has room for. A power of two, for the verifier. */
+#define LOOK_BYTES 2048
+
+/* What a term compares. */
+enum look_term_kind {
+    TERM_ETHERTYPE, /* with `number` */
+    TERM_PROTOCOL,  /* of IP with `number`, in frames of `ethertype` alone where that is not 0 */
+    TERM_ADDRESS,   /* of `family` */
+    TERM_PORT,      /* with `number`; of IP protocol `protocol` alone where that is not 0 */
+    TERM_VLAN,      /* `number`: the outermost VLAN ID; LOOK_ANY_VLAN: any tag */
+};
+
+#define LOOK_ANY_VLAN 0xffff
+
+/* Bits of look_term.sides. */
+enum look_side {
+    SIDE_SOURCE = 1,
+    SIDE_TARGET = 2,
+};
+
+/* Instead of the number of a term: the look is at this packet, or not. */
+#define LOOK_YES 254
+#define LOOK_NO 255
+
+/* A comparison, and where to go on: always to a later term, or to an end. */
+struct look_term {
+    __u8 kind; /* enum look_term_kind */
+    __u8 sides;
+    __u8 yes;
+    __u8 no;
+    __u16 number;
+    __u16 ethertype;
+    __u8 protocol;
+    __u8 family; /* 4 (ARP too) or 6 */
+    __u8 padding[2];
+    __u32 address[4]; /* network byte order; of IPv4 the first word; bits outside of the mask are 0 */
+    __u32 mask[4];
+};
+
+struct look {
+    __u64 ends;            /* ktime in ns: from then on it sees nothing */
+    __u64 fates;           /* a bit for each enum copy_fate that it wants */
+    struct budget packets; /* in thousandths of a packet */
+    struct budget bytes;   /* of records */
+    __u32 serial;          /* tells its records from those of others that had the slot */
+    __u32 length;          /* bytes of a frame that a record has at most */
+    __u32 first;           /* number of the term to begin with, or LOOK_YES */
+    __u32 padding;
+    struct look_term terms[LOOK_TERMS];
+};
+
+/* What is to be looked at, at one hook of a device. Sets of looks are bits by slot. */
+struct look_hook {
+    __u32 own;       /* looks that see all packets here */
+    __u32 own_place; /* enum look_place */
+    __u32 entering;  /* looks at guests of this bridge that are not behind this port: here packets for them arrive */
+    __u32 bridge;    /* ifindex */
+};
+
+/* An address of guests that are looked at; the key is a struct arrival_key. */
+struct look_guest {
+    __u32 looks;
+    __u32 ifindex; /* of the port */
+};
+
+/* Packets. seen = written + over_rate + ring_full. */
+struct look_counters {
+    __u64 seen; /* what the look asks for */
+    __u64 written;
+    __u64 over_rate;
+    __u64 ring_full;
+};
+
+/* A packet at a place. */
+struct look_record {
+    __u64 at; /* ktime in ns */
+    __u64 id; /* the same for the same packet at other places; 0: it has none */
+    __u32 serial;
+    __u32 ifindex;
+    __u32 length; /* of the whole frame with its tags */
+    __u16 captured;
+    __u16 gso_size;      /* not 0: it is a super-packet, and its segments have so many bytes of payload */
+    __u16 packets;       /* that it is on the wire */
+    __u16 vlan_tci;      /* of a tag that is not among the bytes */
+    __u16 vlan_protocol; /* network byte order; 0: there is no such tag */
+    __u8 place;
+    __u8 hook;
+    __u8 fate; /* enum copy_fate */
+    __u8 padding[7];
+    __u8 bytes[LOOK_BYTES];
+};
+
+/* Bytes of a record before those of the frame. */
+#define LOOK_RECORD_HEAD 48
+
 /* Counters of a node as a whole. */
 struct node_counters {
     __u64 unknown_erspan;

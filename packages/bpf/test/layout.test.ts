@@ -3,8 +3,18 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { DELIVERY_KIND, HOOK, LAYOUT, MAPS, OBJECT_PATH, PROGRAMS } from '@mirrorplane/agent/testing';
-import { DROP_REASONS, SKIP_REASONS, TERMINATION_DROP_REASONS } from '@mirrorplane/contract';
+import {
+  DELIVERY_KIND,
+  FATE,
+  HOOK,
+  LAYOUT,
+  MAPS,
+  OBJECT_PATH,
+  PLACE,
+  PROGRAMS,
+  TERM,
+} from '@mirrorplane/agent/testing';
+import { DROP_REASONS, LOOK_LIMITS, SKIP_REASONS, TERMINATION_DROP_REASONS } from '@mirrorplane/contract';
 
 interface BtfType {
   kind: string;
@@ -92,6 +102,21 @@ test('hooks and delivery kinds of types.h are those of user space', () => {
   const values = (prefix: string, names: Record<string, number>) =>
     Object.fromEntries(Object.entries(names).map(([name, value]) => [constant(prefix, name), value]));
   assertInC({ ...values('HOOK', HOOK), ...values('DELIVERY', DELIVERY_KIND) });
+});
+
+test('places, fates and terms of looks are those of user space, and so is how many there are', () => {
+  const simple = [...FATE].filter(([fate]) => !fate.includes(':'));
+  assertInC({
+    ...Object.fromEntries(Object.entries(PLACE).map(([name, value]) => [constant('PLACE', name), value])),
+    ...Object.fromEntries(Object.entries(TERM).map(([name, value]) => [constant('TERM', name), value])),
+    ...Object.fromEntries(simple.map(([name, value]) => [constant('FATE', name), value])),
+    FATE_DROPPED: FATE.get('dropped:cloneFailed')!,
+    FATE_SKIPPED: FATE.get('skipped:isCopy')!,
+    LOOKS: LOOK_LIMITS.looks,
+    LOOK_TERMS: LOOK_LIMITS.comparisons,
+    LOOK_RECORD_HEAD: LAYOUT.look_record.fields.bytes,
+  });
+  assert.ok(Math.max(...FATE.values()) < 64);
 });
 
 test('a wrong claim about types.h does not compile', () => {

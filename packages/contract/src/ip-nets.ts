@@ -1,4 +1,7 @@
-/** IPv4 and IPv6 addresses and networks as bytes. Pure, and without anything of Node.js: browsers use it too. */
+/**
+ * IPv4 and IPv6 addresses and networks as bytes. Pure, and without anything of Node.js: browsers
+ * use it too.
+ */
 import * as z from 'zod';
 
 /** 4 or 6; undefined where the text is no address. */

@@ -1,7 +1,8 @@
 /**
- * Capture words: which packets a look asks for. A subset of pcap-filter(7): `host net port tcp udp icmp icmp6 arp ip ip6
- * vlan`, `src` and `dst`, `and or not`, brackets. As there, `and` and `or` bind alike, from left to right, and `not` binds
- * most. One thing differs: all words look behind VLAN tags, so `tcp` finds tagged TCP too, and `vlan` moves nothing.
+ * Capture words: which packets a look asks for. A subset of pcap-filter(7): `host net port tcp udp
+ * icmp icmp6 arp ip ip6 vlan`, `src` and `dst`, `and or not`, brackets. As there, `and` and `or`
+ * bind alike, from left to right, and `not` binds most. One thing differs: all words look behind
+ * VLAN tags, so `tcp` finds tagged TCP too, and `vlan` moves nothing.
  */
 import { addressOf, familyOf, masked, parseNet } from './ip-nets.ts';
 import { LOOK_LIMITS } from './looks.ts';
@@ -31,7 +32,10 @@ export interface CompiledWords {
   comparisons: readonly { test: WordsTest; yes: WordsNext; no: WordsNext }[];
 }
 
-/** Words that cannot be carried out. The message names the word, its position from 1 on, and what to write. */
+/**
+ * Words that cannot be carried out. The message names the word, its position from 1 on, and what to
+ * write.
+ */
 export class WordsError extends Error {
   /** Characters before the word. */
   readonly position: number;

@@ -1,9 +1,15 @@
-/** Capture words: what they compare, in which order, and what is said of words that are none. tcpdump is the judge elsewhere. */
+/**
+ * Capture words: what they compare, in which order, and what is said of words that are none.
+ * tcpdump is the judge elsewhere.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compileWords, LOOK_LIMITS, WordsError } from '../src/index.ts';
 
-/** What the words say of a packet for which just the comparisons of these kinds and numbers are true. */
+/**
+ * What the words say of a packet for which just the comparisons of these kinds and numbers are
+ * true.
+ */
 function asks(text: string, isTrue: (name: string) => boolean): boolean {
   const { first, comparisons } = compileWords(text);
   let at = first;

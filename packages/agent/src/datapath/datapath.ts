@@ -3,7 +3,16 @@
  * and `fake.ts` is one in memory. It uses words of the kernel (ifindex, hook). `reconcile.ts`
  * translates a node program into them.
  */
-import type { CaptureCounts, CounterReport, ErrorCode, GuestCopies, HookKind } from '@mirrorplane/contract';
+import type {
+  CaptureCounts,
+  CompiledWords,
+  CopyFate,
+  CounterReport,
+  ErrorCode,
+  GuestCopies,
+  HookKind,
+  LookPlace,
+} from '@mirrorplane/contract';
 
 /** Bytes around a frame on an Ethernet wire: checksum, preamble, gap. Budgets count them. */
 export const AROUND_FRAME = 24;
@@ -142,6 +151,82 @@ export interface Arrival {
   ifindex: number;
 }
 
+/** A bounded view of packets on their way. It copies nothing, and counts in no policy's books. */
+export interface LookEntry {
+  id: string;
+  /**
+   * When it ends by itself, in milliseconds of CLOCK_MONOTONIC as `process.hrtime` has it: a dead
+   * agent leaves no look.
+   */
+  endsAt: number;
+  /** Which packets it asks for. */
+  words: CompiledWords;
+  /** What became of their copies. Default whatever. */
+  fates?: readonly CopyFate[];
+  /** Bytes of a packet at most, tags that are metadata left out. 1 to 1600. */
+  length: number;
+  /**
+   * Packets a second, and bytes of records a second (each has 48 beside the packet's own), at most.
+   */
+  packetRate: number;
+  byteRate: number;
+  /** Where it sees every packet: the devices of guests. */
+  hooks: readonly { ifindex: number; hook: Hook; place: LookPlace }[];
+  /**
+   * Where it sees what is for its guests as it enters their bridges; the ports of the guests among
+   * them. Default nowhere.
+   */
+  ports?: readonly Pick<ArrivalPort, 'ifindex' | 'hook' | 'bridge'>[];
+  /** Its guests, as the bridges know them. Default none. */
+  guests?: readonly Arrival[];
+}
+
+/** A packet that a look has seen at one place. */
+export interface LookPacket {
+  /** id of the look. */
+  look: string;
+  /** Microseconds since 1970, by the clock of this node. */
+  at: number;
+  /**
+   * The same for the same packet at other places, 16 hexadecimal digits; left out: it is too short
+   * to be told from others.
+   */
+  packet?: string;
+  place: LookPlace;
+  ifindex: number;
+  hook: Hook;
+  fate: CopyFate;
+  /** Bytes of the whole frame, tags included. */
+  length: number;
+  /** How many it is on the wire: of a super-packet its segments. */
+  packets: number;
+  /** Bytes of payload of a segment of a super-packet; 0: it is none. */
+  gsoSize: number;
+  /** The outermost tag; left out: it has none. */
+  vlan?: { protocol: number; tci: number };
+  /** The first bytes of the frame as on the wire, tags included. */
+  bytes: Buffer;
+}
+
+/** Packets of a look. seen = written + overRate + ringFull. */
+export interface LookCounts {
+  /** What it asks for. */
+  seen: number;
+  written: number;
+  /** Left out: it was over its rate. */
+  overRate: number;
+  /** Left out: nobody had read what was written before. */
+  ringFull: number;
+}
+
+/** A place where a look sees nothing. */
+export interface LookGap {
+  look: string;
+  ifindex: number;
+  hook: Hook;
+  message: string;
+}
+
 /** The whole desired state of a node's data plane. */
 export interface DatapathState {
   captures: HookCapture[];
@@ -179,6 +264,8 @@ export interface DatapathState {
   protect?: boolean;
   /** Copies use the node's budget for CPUs (`setNodeBudget`). Default false. */
   protectCpu?: boolean;
+  /** At most LOOK_LIMITS.looks. Default none. */
+  looks?: LookEntry[];
 }
 
 /** The budget of the node for its CPUs. `maxRate` applies in addition. */
@@ -281,6 +368,8 @@ export interface ApplyResult {
   repaired: Repair[];
   /** Counts for guests that have left, and for which no copy is held any longer. */
   held: HeldCounts[];
+  /** Where looks see nothing. */
+  unseen: LookGap[];
 }
 
 /** How a state is applied. */
@@ -340,6 +429,12 @@ export interface Datapath {
    * agent runs, until it is set again or a state without `protectCpu` is applied.
    */
   setNodeBudget(rate: number): Promise<void>;
+  /**
+   * What the looks of the state applied last have seen since the last call, in the order in which
+   * it was seen on each CPU, and what each has counted since it began.
+   * @param most packets, at most: the rest comes with the next call
+   */
+  readLooks(most: number): Promise<{ packets: LookPacket[]; counts: ReadonlyMap<string, LookCounts> }>;
   /** Closes file descriptors. The data plane continues. */
   close(): void;
   /** Removes every link, pin, map and helper device of Mirrorplane. */

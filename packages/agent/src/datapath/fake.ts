@@ -14,6 +14,8 @@ import type {
   DeliveryEntry,
   DeviceBudget,
   HookCapture,
+  LookCounts,
+  LookPacket,
   NodeBudget,
   Repair,
   TerminationEntry,
@@ -44,6 +46,8 @@ export class FakeDatapath implements Datapath {
   failure: Error | undefined;
   /** Interference that the next `apply` repairs. */
   interference: Repair[] = [];
+  /** What the next `readLooks` shall return of looks that are in the state. */
+  seen: LookPacket[] = [];
   readonly #refusals = new Map<number, Pick<CaptureRefusal, 'code' | 'gone'>>();
   readonly #captures = new Map<string, CaptureCounts>();
   /** Counts of the device budgets, by ifindex. */
@@ -107,6 +111,7 @@ export class FakeDatapath implements Datapath {
       written: written(this.state, desired),
       repaired: this.interference,
       held: [],
+      unseen: [],
     };
     this.interference = [];
     this.#attached = hooks;
@@ -179,6 +184,17 @@ export class FakeDatapath implements Datapath {
   async setNodeBudget(rate: number): Promise<void> {
     this.#mustBeOpen();
     this.#nodeRate = rate;
+  }
+
+  async readLooks(most: number): Promise<{ packets: LookPacket[]; counts: ReadonlyMap<string, LookCounts> }> {
+    this.#mustBeOpen();
+    const looks = (this.state.looks ?? []).map(({ id }) => id);
+    const packets = this.seen.splice(0, most).filter(({ look }) => looks.includes(look));
+    const countOf = (id: string) => packets.filter(({ look }) => look === id).length;
+    return {
+      packets,
+      counts: new Map(looks.map((id) => [id, { seen: countOf(id), written: countOf(id), overRate: 0, ringFull: 0 }])),
+    };
   }
 
   close(): void {

@@ -71,6 +71,7 @@ const NOTHING_DONE = {
   written: 0,
   repaired: [],
   held: [],
+  unseen: [],
 };
 
 test('applying the same state again writes, attaches and detaches nothing', async () => {

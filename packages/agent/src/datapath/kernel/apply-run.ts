@@ -6,6 +6,7 @@ import type { ApplyOptions, ApplyResult, DatapathState } from '../datapath.ts';
 import { AttachRun } from './attach-run.ts';
 import type { Expedite } from './expedite.ts';
 import type { Attachment } from './links.ts';
+import { lookGaps } from './look-gaps.ts';
 import { type Opened, switchPrograms } from './opened.ts';
 import { openedRows } from './opened-rows.ts';
 import { disputedBridges, disputes, fullTables, obstacles } from './problems.ts';
@@ -31,8 +32,14 @@ const WRITTEN = [
   'terminations',
   'arrivalPorts',
   'captures',
+  'lookGuests',
+  'lookHooks',
+  'looks',
 ] as const;
 const REMOVED = [
+  'looks',
+  'lookHooks',
+  'lookGuests',
   'captures',
   'arrivalPorts',
   'terminations',
@@ -58,6 +65,7 @@ export class ApplyRun {
     refused: [],
     problems: [],
     held: [],
+    unseen: [],
   };
   readonly #attaching: AttachRun;
   /** ifindexes of bridges where not every entry is captured. */
@@ -174,7 +182,10 @@ export class ApplyRun {
   }
 
   #attachAll(rows: DatapathRows): void {
-    const [path, others] = partition(rows.attachments, ({ capture, bridge }) => !capture && bridge === undefined);
+    const [path, others] = partition(
+      rows.attachments,
+      ({ capture, bridge, looks }) => !capture && bridge === undefined && !looks,
+    );
     for (const placed of path) {
       this.#attaching.attach(placed);
     }
@@ -227,10 +238,13 @@ export class ApplyRun {
 
   #tellProblems({ attachments }: DatapathRows, now: number): void {
     const { links, installation, interference } = this.#opened;
+    const isDisputed = (attachment: Attachment) => interference.isDisputed(attachment, now);
+    const [looking, others] = partition(attachments, ({ looks }) => looks !== undefined);
     this.#result.problems.push(
-      ...disputes(attachments, this.#desired, (attachment) => interference.isDisputed(attachment, now)),
-      ...obstacles(attachments, this.#desired, links, installation.programIds),
+      ...disputes(others, this.#desired, isDisputed),
+      ...obstacles(others, this.#desired, links, installation.programIds),
     );
+    this.#result.unseen.push(...lookGaps(looking, { isDisputed, links, ours: installation.programIds }));
   }
 }
 

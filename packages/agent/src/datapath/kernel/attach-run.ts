@@ -2,6 +2,7 @@
 import type { ApplyResult, DatapathState } from '../datapath.ts';
 import { repairOf } from './interference.ts';
 import { type Attachment, attachmentKey } from './links.ts';
+import { gaps } from './look-gaps.ts';
 import type { Opened } from './opened.ts';
 import { attachProblems } from './problems.ts';
 import type { Placed } from './rows.ts';
@@ -84,6 +85,8 @@ export class AttachRun {
     if (placed.capture) {
       const { id, ifindex } = placed.capture;
       this.#result.refused.push({ id, ifindex, code, message, ...(gone && { gone }) });
+    } else if (placed.looks) {
+      this.#result.unseen.push(...gaps(placed, message));
     } else if (!gone) {
       // A removed device needs no program. Its removal is reported separately.
       this.#result.problems.push(...attachProblems(placed, this.#desired, code, message));

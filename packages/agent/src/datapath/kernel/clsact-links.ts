@@ -20,6 +20,7 @@ import {
   attachmentKey,
   HOOKS,
   HookOccupiedError,
+  LAST,
   type Links,
   PROGRAMS,
   type ProgramName,
@@ -122,7 +123,8 @@ export class ClsactLinks implements Links {
       this.#filters.remove(ifindex, side, old);
     }
     const others = filters.filter(({ preference, handle }) => preference !== old?.preference || handle !== old.handle);
-    const [preference, handle] = [bestPreference(others), freeHandle(others, name)];
+    const preference = bestPreference(others, LAST.has(name) ? lastOfOurs(others) + 1 : FIRST_PREFERENCE);
+    const handle = freeHandle(others, name);
     try {
       this.#filters.add(ifindex, side, { name: PREFIX + name, program, preference, handle });
     } catch (error) {
@@ -140,6 +142,11 @@ export class ClsactLinks implements Links {
   }
 
   isPushedBack({ ifindex, hook, program }: Attachment): boolean {
+    // Filters of others that come behind ours of the first preference are before it, and stay
+    // there.
+    if (LAST.has(program)) {
+      return false;
+    }
     const filters = this.#list(ifindex, hook);
     const at = filters.findIndex((filter) => own(filter)?.owner === program);
     const best = bestPreference(filters);
@@ -152,6 +159,9 @@ export class ClsactLinks implements Links {
       return `program ${foreign} at tcx runs before all of clsact; run the agent with --hook tcx`;
     }
     const filters = this.#list(ifindex, hook);
+    if (LAST.has(program)) {
+      return inFront(filters, program);
+    }
     const first = filters[0];
     if (first === undefined || own(first) || first.preference >= bestPreference(filters)) {
       return undefined;
@@ -236,14 +246,30 @@ export class ClsactLinks implements Links {
 }
 
 /**
+ * What of others is in front of one of LAST: the kernel puts no filter behind another of the same
+ * preference.
+ */
+function inFront(filters: readonly Filter[], program: ProgramName): string | undefined {
+  const at = filters.findIndex((filter) => own(filter)?.owner === program);
+  const foreign = filters.slice(0, Math.max(at, 0)).find((filter) => !own(filter));
+  const what = foreign && `a ${foreign.kind} filter of preference ${foreign.preference} runs before the look`;
+  return what && `${what}; give it a higher preference`;
+}
+
+/** The highest preference of filters of ours; 0: there are none. */
+function lastOfOurs(filters: readonly Filter[]): number {
+  return Math.max(0, ...filters.filter(own).map(({ preference }) => preference));
+}
+
+/**
  * The lowest preference that our filter can have. All filters of a preference have the same
  * classifier and protocol.
  */
-function bestPreference(filters: readonly Filter[]): number {
+function bestPreference(filters: readonly Filter[], least = FIRST_PREFERENCE): number {
   const barred = new Set(
     filters.filter(({ kind, allProtocols }) => kind !== 'bpf' || !allProtocols).map(({ preference }) => preference),
   );
-  let preference = FIRST_PREFERENCE;
+  let preference = least;
   while (barred.has(preference)) {
     preference++;
   }

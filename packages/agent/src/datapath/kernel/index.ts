@@ -3,7 +3,16 @@
  * to work without the agent.
  */
 import type { CaptureCounts, CounterReport, HookKind } from '@mirrorplane/contract';
-import type { ApplyOptions, ApplyResult, Datapath, DatapathState, DeviceBudget, NodeBudget } from '../datapath.ts';
+import type {
+  ApplyOptions,
+  ApplyResult,
+  Datapath,
+  DatapathState,
+  DeviceBudget,
+  LookCounts,
+  LookPacket,
+  NodeBudget,
+} from '../datapath.ts';
 import { ApplyRun } from './apply-run.ts';
 import { Expedite } from './expedite.ts';
 import { type HookChoice, makeLinks } from './hook-kind.ts';
@@ -97,7 +106,12 @@ class KernelDatapath implements Datapath {
     this.#get().node.set(rate);
   }
 
+  async readLooks(most: number): Promise<{ packets: LookPacket[]; counts: ReadonlyMap<string, LookCounts> }> {
+    return this.#get().looks.read(most);
+  }
+
   close(): void {
+    this.#opened?.looks.close();
     this.#opened?.helperDevice.close();
     this.#opened?.holding.close();
     this.#opened?.links.close();

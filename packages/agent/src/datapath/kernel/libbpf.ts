@@ -60,6 +60,7 @@ function errnoName(errno: number): string {
 
 const library = koffi.load(LIBBPF);
 const libc = koffi.load('libc.so.6');
+const takeRecord = koffi.pointer(koffi.proto('int TakeRecord(void *context, void *data, size_t size)'));
 const print = koffi.pointer(koffi.proto('int LibbpfPrint(int level, const char *format, void *arguments)'));
 
 const call = {
@@ -70,6 +71,9 @@ const call = {
     'int bpf_prog_load(int type, const char *name, const char *license, const void *code, size_t count, void *options)',
   ),
   possibleCpus: library.func('int libbpf_num_possible_cpus()'),
+  ringNew: library.func('ring_buffer__new', 'void *', ['int', takeRecord, 'void *', 'void *']),
+  ringConsume: library.func('int ring_buffer__consume(void *ring)'),
+  ringFree: library.func('void ring_buffer__free(void *ring)'),
   objectOpen: library.func('void *bpf_object__open_file(const char *path, void *options)'),
   objectLoad: library.func('int bpf_object__load(void *object)'),
   objectClose: library.func('void bpf_object__close(void *object)'),
@@ -94,9 +98,10 @@ const call = {
   progQuery: library.func(
     'int bpf_prog_query(int target, int type, uint32_t flags, void *attachFlags, void *ids, void *count)',
   ),
-  linkCreate: library.func('int bpf_link_create(int program, int target, int type, const void *options)'),
   linkUpdate: library.func('int bpf_link_update(int link, int program, const void *options)'),
   linkDetach: library.func('int bpf_link_detach(int link)'),
+  bpf: libc.func('long syscall(long number, int command, void *attributes, uint32_t size)'),
+  copyMemory: libc.func('void *memcpy(void *to, const void *from, size_t length)'),
   close: libc.func('int close(int fd)'),
   format: libc.func('int vsnprintf(uint8_t *buffer, size_t size, const char *format, void *arguments)'),
   deviceName: libc.func('char *if_indextoname(uint32_t ifindex, uint8_t *name)'),
@@ -111,6 +116,9 @@ function check(what: string, result: number): number {
   }
   return result;
 }
+
+/** Number of the system call. */
+const SYS_BPF = process.arch === 'arm64' ? 280 : 321;
 
 const ENOENT = 2;
 const ENODEV = 19;
@@ -195,6 +203,51 @@ export class BpfMap {
       keys.push(next);
       key = next;
     }
+  }
+}
+
+/** What a callback returns to read no more records for now: ECANCELED. */
+const ENOUGH = -125;
+
+/** Takes records out of a ring buffer. */
+export class RingReader {
+  readonly #ring: unknown;
+  readonly #listener: ReturnType<typeof koffi.register>;
+  #records: Buffer[] = [];
+  #most = 0;
+
+  constructor(map: BpfMap) {
+    this.#listener = koffi.register((_context: unknown, data: unknown, size: number) => {
+      const record = Buffer.alloc(Number(size));
+      call.copyMemory(record, data, record.length);
+      this.#records.push(record);
+      return this.#records.length < this.#most ? 0 : ENOUGH;
+    }, takeRecord);
+    this.#ring = call.ringNew(map.fd, this.#listener, null, null);
+    if (this.#ring === null) {
+      koffi.unregister(this.#listener);
+      throw new BpfError(`open the ring buffer ${map.name}`, koffi.errno());
+    }
+  }
+
+  /**
+   * The oldest records, at least 1 and at most `most`, where there are any. They are gone from the
+   * ring then.
+   */
+  read(most: number): Buffer[] {
+    this.#most = most;
+    const result: number = call.ringConsume(this.#ring);
+    const records = this.#records;
+    this.#records = [];
+    if (result !== ENOUGH) {
+      check('read a ring buffer', result);
+    }
+    return records;
+  }
+
+  close(): void {
+    call.ringFree(this.#ring);
+    koffi.unregister(this.#listener);
   }
 }
 
@@ -364,17 +417,27 @@ export function hasHelper(helper: number): boolean {
 /** enum bpf_attach_type and BPF_F_BEFORE, include/uapi/linux/bpf.h (newer than libbpf 1.1). */
 const TCX_ATTACH_TYPE = { ingress: 46, egress: 47 } as const;
 const BPF_F_BEFORE = 8;
+const BPF_F_AFTER = 16;
+const BPF_F_ID = 32;
+const BPF_LINK_CREATE = 28;
 const BPF_LINK_TYPE_TCX = 11;
 
-/** Attaches a program at the head of a tcx hook. Returns the link's file descriptor. */
-export function attachTcx(program: number, ifindex: number, hook: 'ingress' | 'egress'): number {
-  const options = Buffer.alloc(16); // struct bpf_link_create_opts up to flags: size_t sz, __u32 flags
-  options.writeBigUInt64LE(16n, 0);
-  options.writeUInt32LE(BPF_F_BEFORE, 8);
-  return check(
-    `attach to ${hook} of ${deviceName(ifindex)}`,
-    call.linkCreate(program, ifindex, TCX_ATTACH_TYPE[hook], options),
-  );
+/**
+ * Attaches a program at the head of a tcx hook, or right behind another one. Returns the link's
+ * file descriptor.
+ * @param behind kernel id of that program
+ */
+export function attachTcx(program: number, ifindex: number, hook: 'ingress' | 'egress', behind?: number): number {
+  // libbpf before 1.3 takes no other program to go by, so the kernel is called itself.
+  // union bpf_attr, link_create: prog_fd, target_ifindex, attach_type, flags, tcx
+  const request = Buffer.alloc(32);
+  [program, ifindex, TCX_ATTACH_TYPE[hook]].forEach((value, i) => {
+    request.writeUInt32LE(value, 4 * i);
+  });
+  request.writeUInt32LE(behind === undefined ? BPF_F_BEFORE : BPF_F_AFTER | BPF_F_ID, 12);
+  request.writeUInt32LE(behind ?? 0, 16);
+  const link: number = call.bpf(SYS_BPF, BPF_LINK_CREATE, request, request.length);
+  return check(`attach to ${hook} of ${deviceName(ifindex)}`, link < 0 ? -koffi.errno() : link);
 }
 
 /**

@@ -13,8 +13,13 @@ export const PROGRAMS = {
   transform: 'transform_copy',
   release: 'release_held',
   terminate: 'terminate_erspan',
+  watchIngress: 'watch_ingress',
+  watchEgress: 'watch_egress',
 } as const;
 export type ProgramName = (typeof PROGRAMS)[keyof typeof PROGRAMS];
+
+/** These come behind all others of ours at their hook, and before those of others. */
+export const LAST: ReadonlySet<ProgramName> = new Set([PROGRAMS.watchIngress, PROGRAMS.watchEgress]);
 
 /** The two hooks of a device. */
 export const HOOKS = ['ingress', 'egress'] as const;
@@ -67,7 +72,8 @@ export interface Links {
   /** True if it is still attached to its device. It is removed together with the device. */
   attached(attachment: Attachment): boolean;
   /**
-   * Attaches at the head of the hook, or as close to it as possible.
+   * Attaches at the head of the hook, or as close to it as possible. One of LAST
+   * comes right behind ours that are there.
    * @throws BpfError, NetlinkError or HookOccupiedError; nothing is left behind then
    */
   attach(attachment: Attachment, program: number): void;

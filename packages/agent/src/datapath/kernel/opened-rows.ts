@@ -18,6 +18,7 @@ export function openedRows(opened: Opened, desired: DatapathState, holding: bool
     netns,
     segmenter,
     holding,
+    looks: opened.looks.enter(desired.looks ?? []),
     sending: sendingDestinations(desired, installation.maps.destinations),
     begun: (destinations) => begun(opened, destinations),
   });

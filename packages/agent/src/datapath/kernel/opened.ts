@@ -10,6 +10,7 @@ import { Interference } from './interference.ts';
 import { LAYOUT, VLAN_SET_SIZE } from './layout.ts';
 import type { BpfMap } from './libbpf.ts';
 import type { Links } from './links.ts';
+import { Looks } from './looks.ts';
 import { NodeBudgetWriter } from './node-budget.ts';
 import type { DatapathRows } from './rows.ts';
 import { Slots } from './slots.ts';
@@ -45,6 +46,7 @@ export interface Opened {
   counters: CounterReader;
   devices: DeviceBudgets;
   node: NodeBudgetWriter;
+  looks: Looks;
   tables: Tables;
 }
 
@@ -102,6 +104,7 @@ export async function openParts({ bpffs, links, others, prepared, expedite }: Op
     counters: new CounterReader(maps, slots, Slots.epoch(maps.slots)),
     devices: new DeviceBudgets(tables.budgets, maps.budget_buckets, slots),
     node: new NodeBudgetWriter(tables.budgets, maps.budget_buckets),
+    looks: new Looks(maps, tables.looks),
     tables,
   };
 }
@@ -141,5 +144,8 @@ function makeTables(maps: Installation['maps']): Tables {
     copyVlans: table(maps.copy_vlans, 4, VLAN_SET_SIZE),
     copyMacs: table(maps.copy_macs, LAYOUT.copy_mac.size, 4),
     budgets: table(maps.budget_rates, 4, LAYOUT.budget.size),
+    looks: table(maps.looks, 4, LAYOUT.look.size),
+    lookHooks: table(maps.look_hooks, LAYOUT.capture_key.size, LAYOUT.look_hook.size),
+    lookGuests: table(maps.look_guests, LAYOUT.arrival_key.size, LAYOUT.look_guest.size),
   };
 }

@@ -28,6 +28,9 @@ import {
   u32Key,
 } from './layout.ts';
 import { type Attachment, PROGRAMS, type ProgramName } from './links.ts';
+import type { LookSlot } from './look-layout.ts';
+import { buildLooks } from './look-rows.ts';
+
 import type { SlotKind } from './slots.ts';
 import type { Rows } from './table-writer.ts';
 
@@ -42,6 +45,8 @@ export interface Placed {
   bridge?: number;
   /** Policies whose copies go into the device. Packets of its guest are checked here. */
   destinationOf?: readonly string[];
+  /** ids of looks that look here. */
+  looks?: readonly string[];
 }
 
 /** The content of every map except the arrivals, and all programs to attach. */
@@ -59,6 +64,9 @@ export interface DatapathRows {
   /** All budgets except the node's. */
   budgets: Map<string, Buffer>;
   physicalDevices: Rows;
+  looks: Rows;
+  lookHooks: Rows;
+  lookGuests: Rows;
   attachments: Placed[];
 }
 
@@ -79,6 +87,8 @@ export interface Around {
   begun(destinations: Rows): number;
   /** ifindexes of arrival ports where foreign filters run after ours. */
   overruled: ReadonlySet<number>;
+  /** Slots and serial numbers of the looks of the state, by id. */
+  looks: ReadonlyMap<string, LookSlot>;
 }
 
 /** The attachment of `transform`. */
@@ -119,9 +129,11 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
     u32Key(ifindex),
     encodeDestination(arriving),
   ]);
+  const looks = buildLooks(state.looks ?? [], around.looks);
   return {
     captures,
-    attachments: [...pathAttachments(building), ...attachments],
+    attachments: [...pathAttachments(building), ...attachments, ...looks.attachments],
+    ...looks.rows,
     deliveries: rows(state.deliveries, (delivery) => {
       const slot = take('delivery', delivery.id);
       const relay = delivery.kind === 'local' ? delivery.handover?.relay : undefined;

@@ -17,7 +17,7 @@ import {
   replaceProgram,
   tcxLinkInfo,
 } from './libbpf.ts';
-import { type Attachment, attachmentKey, type Links, type ProgramName, parseKey } from './links.ts';
+import { type Attachment, attachmentKey, LAST, type Links, type ProgramName, parseKey } from './links.ts';
 
 /** Links for kernels since 6.6. */
 export class TcxLinks implements Links {
@@ -78,7 +78,8 @@ export class TcxLinks implements Links {
     const key = attachmentKey(attachment);
     this.#drop(key);
     mkdirSync(this.#folder, { recursive: true });
-    const link = attachTcx(program, attachment.ifindex, attachment.hook);
+    const behind = LAST.has(attachment.program) ? this.#lastOfOurs(attachment) : undefined;
+    const link = attachTcx(program, attachment.ifindex, attachment.hook, behind);
     try {
       pin(link, join(this.#folder, key));
     } catch (error) {
@@ -87,6 +88,14 @@ export class TcxLinks implements Links {
       throw error;
     }
     this.#held.set(key, link);
+  }
+
+  /** Kernel id of the last program of ours at a hook. */
+  #lastOfOurs({ ifindex, hook }: Attachment): number | undefined {
+    const ours = [...this.#held]
+      .filter(([key]) => key.startsWith(`${hook}-${ifindex}-`))
+      .map(([, link]) => tcxLinkInfo(link).programId);
+    return programsAt(ifindex, hook).findLast((id) => ours.includes(id));
   }
 
   wasTakenOff(attachment: Attachment): boolean {

@@ -62,7 +62,7 @@ export class Sniffer {
 
   /** Frames so far. VLAN tags stand where they were on the wire. */
   frames(): Buffer[] {
-    return existsSync(this.file) ? parsePcap(readFileSync(this.file)) : [];
+    return existsSync(this.file) ? parsePcap(this.file) : [];
   }
 
   /** Waits for `count` frames, and returns all there are then: more where there are too many. */
@@ -96,8 +96,12 @@ export class Sniffer {
   }
 }
 
-/** Frames of a pcap file of this machine's byte order; a record that is not written in full yet is left out. */
-function parsePcap(file: Buffer): Buffer[] {
+/**
+ * Frames of the pcap file at a path, of this machine's byte order; a record that is not written in
+ * full yet is left out.
+ */
+export function parsePcap(path: string): Buffer[] {
+  const file = readFileSync(path);
   const frames: Buffer[] = [];
   let offset = 24;
   while (offset + 16 <= file.length) {
