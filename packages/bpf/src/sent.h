@@ -17,7 +17,8 @@
 #define HEAD_ROOM 64
 #define UDP_HEADER_LEN 8
 /*
- * Only so many first segments of a super-packet are recognised. UDP has no more (UDP_MAX_SEGMENTS).
+ * Number of first segments of a super-packet that are recognised. A UDP super-packet has no more
+ * (UDP_MAX_SEGMENTS).
  */
 #define SENT_SEGMENTS 128
 

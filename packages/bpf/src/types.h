@@ -204,7 +204,7 @@ struct counted_key {
 /* Only the data plane uses it. */
 struct counted {
     __u64 at;     /* ktime of the last one, ns */
-    __u32 frames; /* frames frames that have not come to the device yet */
+    __u32 frames; /* frames that have not come to the device yet */
     __u32 zero;
 };
 

@@ -1,4 +1,4 @@
-/** Checks Checks Checks Node.js and libbpf. */
+/** Checks Node.js and libbpf. */
 import { type Check, failed, ok } from './check.ts';
 
 const LEAST_NODE = 24;
