@@ -246,7 +246,7 @@ __global int note_address(struct __sk_buff *skb, __u32 ifindex, __u32 delivery_k
 
     if (!destination || bpf_skb_load_bytes(skb, 0, head, sizeof(head)))
         return 0;
-    if (now < destination->since) /* another CPU has begun meanwhile */
+    if (now < destination->since) /* another CPU has set it meanwhile */
         now = destination->since;
     __builtin_memcpy(key.mac, &head[3], sizeof(key.mac));
     if (key.mac[0] & 1)
@@ -275,8 +275,8 @@ __global int note_address(struct __sk_buff *skb, __u32 ifindex, __u32 delivery_k
 }
 
 /*
- * The period that a CPU notes an address once in: some seconds, and no longer than until a device becomes a
- * destination's. What was noted before then does not count there any more (destination.since).
+ * The period in which a CPU notes an address once: some seconds. It also ends when a device becomes
+ * a destination's, because earlier notes do not count for this device (destination.since).
  */
 static __always_inline __u64 noted_period(void) {
     struct place *place = this_place();
@@ -285,8 +285,9 @@ static __always_inline __u64 noted_period(void) {
 }
 
 /*
- * Notes the source address of a frame that is about to enter a destination's device. All but the first in a period,
- * for an address, device and delivery on a CPU, cost a comparison. True where it is an echo, see arrival_note.
+ * Notes the source address of a frame that is about to enter a destination's device. On each CPU,
+ * only the first frame in a period is examined, for each address, device and delivery. All others
+ * cost one comparison. True if the frame is an echo, see arrival_note.
  */
 static __always_inline bool note_source(struct __sk_buff *skb, struct copy_context *copy, __u32 ifindex,
                                         __u32 delivery) {

@@ -94,7 +94,10 @@ static __always_inline bool has_copy_mac(struct copy_mac *key, __u32 side) {
     return sides && *sides & side;
 }
 
-/* True where a frame with a VLAN ID of VLANS_OF_GUESTS can be a copy of what one of those guests sends or receives. */
+/*
+ * True if a frame with a VLAN ID of VLANS_OF_GUESTS can be a copy of a frame from or to one of
+ * these guests.
+ */
 static __always_inline bool is_copy_of_guest(struct __sk_buff *skb, __u32 vlan_id) {
     struct copy_mac from = {.vlan_id = vlan_id};
     struct copy_mac to = {.vlan_id = vlan_id};
@@ -110,9 +113,10 @@ static __always_inline bool is_copy_of_guest(struct __sk_buff *skb, __u32 vlan_i
 }
 
 /*
- * True where a switch has brought a copy here. One that edges of this node have sent is known again: production traffic
- * may have the VLAN ID too, and the original of the copy may be on its way out. Copies of guests that edges of other
- * nodes have sent have addresses of those guests. Of all others the VLAN ID tells; guests may use it themselves.
+ * True if a switch has brought a copy here. Copies from edges of this node are recognised one by
+ * one, because production traffic may have the VLAN ID too, and the original of the copy may be on
+ * its way out. Copies of guests from edges of other nodes have addresses of these guests. All other
+ * copies are recognised by the VLAN ID. Guests may use this VLAN ID themselves.
  */
 static __always_inline bool is_returned_copy(struct __sk_buff *skb, enum hook hook, bool is_edge) {
     __u32 vlan_id = outer_vlan_id(skb);

@@ -122,7 +122,7 @@ struct {
 enum copy_vlan_set {
     VLANS_OF_OTHERS, /* edges of other nodes push them: a frame with one counts as a copy */
     VLANS_OF_NODE,   /* edges of this node push them: copies that have left are recognised, see sent.h */
-    VLANS_OF_GUESTS, /* edges of other nodes push them on copies of guests alone: copy_macs tells the copies */
+    VLANS_OF_GUESTS, /* edges of other nodes push them, only on copies of guests: see copy_macs */
     COPY_VLAN_SETS,
 };
 

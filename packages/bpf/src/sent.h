@@ -13,7 +13,7 @@
 
 /* Number of bytes of a frame that are compared, with the Ethernet header and without tags. */
 #define HEAD_BYTES 70
-/* For those behind the addresses. A power of two, for the verifier. */
+/* Room for the bytes after the addresses. A power of two, for the verifier. */
 #define HEAD_ROOM 64
 #define UDP_HEADER_LEN 8
 /*
@@ -28,7 +28,7 @@
  */
 struct head_words {
     __u64 at0, at6, at14, at18, at26, at30, at34, at42, at46, at54, at62;
-    __u32 tags; /* bytes of tags that stand in the frame */
+    __u32 tags; /* bytes of tags in the frame */
 };
 
 /*
@@ -36,10 +36,10 @@ struct head_words {
  * copy.
  */
 struct frame_head {
-    __u64 sum;       /* of all but those below */
-    __u64 first;     /* bytes of what IP carries, without the sequence number of TCP; of UDP: ports and length */
-    __u64 next;      /* the bytes behind it; 0 for TCP */
-    __u32 id;        /* of IPv4, network byte order; 0 for TCP, whose segments have numbers of their own */
+    __u64 sum;       /* of all bytes except the fields below */
+    __u64 first;     /* first bytes after IP, without the sequence number of TCP; for UDP: ports and length */
+    __u64 next;      /* the next bytes; 0 for TCP */
+    __u32 id;        /* of IPv4, network byte order; 0 for TCP: its segments have different ones */
     __u32 sequence;  /* of TCP, host byte order; 0 for others */
     __u32 transport; /* enum transport */
     __u32 is_ipv4;
@@ -66,7 +66,7 @@ static __always_inline __u64 sum_of(const struct frame_head *head) {
     return mixed(sum + head->id * SUM_5 + head->next * SUM_1 + head->sequence * SUM_4);
 }
 
-/* The length in a header of UDP. */
+/* Sets the length in the UDP header. */
 static __always_inline void set_udp_length(struct frame_head *head, __u32 payload) {
     head->first = (head->first & 0xffffffff) | (__u64)bpf_htons(payload + UDP_HEADER_LEN) << 32;
 }
@@ -135,7 +135,7 @@ static __always_inline bool load_head(struct __sk_buff *skb, bool tagged, struct
     }
     if (length <= offset)
         return false;
-    /* All that is there: a short frame may come back with zeros behind it. */
+    /* All bytes up to the limit: a short frame may come back with zeros at its end. */
     length -= offset;
     if (length > HEAD_BYTES - 12)
         length = HEAD_BYTES - 12;
@@ -191,7 +191,10 @@ static __always_inline __u64 *sent_slot(__u64 sum, __u32 *slot) {
     return bpf_map_lookup_elem(&sent_copies, slot);
 }
 
-/* A function: around a branch, clang 14 makes a loop that verifiers before 6.2 refuse. */
+/*
+ * It is a separate function: with a branch in the loop, clang 14 makes a loop that verifiers before
+ * 6.2 refuse.
+ */
 __global int remember_sum(__u64 sum) {
     __u32 slot;
     __u64 *sent = sent_slot(sum, &slot);
@@ -201,11 +204,14 @@ __global int remember_sum(__u64 sum) {
     return 0;
 }
 
-/* One segment after the other, with the sequence number of each. */
+/* Records every segment with its sequence number. */
 static __always_inline void remember_tcp(struct frame_head *head, __u32 segments, __u32 size) {
     __u32 first = head->sequence;
 
-    /* Else the compiler leaves out the first comparison and jumps into the loop, which they refuse too. */
+    /*
+     * Without this, the compiler omits the first comparison and jumps into the loop. Verifiers
+     * before 6.2 refuse this too.
+     */
     forget(segments);
     for (__u32 i = 0; i < SENT_SEGMENTS; i++) {
         if (i >= segments)
@@ -215,7 +221,9 @@ static __always_inline void remember_tcp(struct frame_head *head, __u32 segments
     }
 }
 
-/* One datagram of a super-packet: it has its own length, identification and first bytes. Not 0: there is none any more.
+/*
+ * Records one datagram of a super-packet. Each datagram has its own length, identification and
+ * first bytes. Returns nonzero if the super-packet has no further datagram.
  */
 __global int remember_datagram(struct __sk_buff *skb, struct frame_head *head, __u32 offset, __u32 size) {
     __u32 left;
@@ -279,7 +287,7 @@ __global bool was_sent(struct __sk_buff *skb, __u32 vlans) {
     if (!load_head(skb, !skb->vlan_present, &words, &vlans))
         return false;
     read_head(&words, vlans, &head);
-    if (skb->gso_size && head.transport == TRANSPORT_UDP) /* put together on the way: the first of them tells */
+    if (skb->gso_size && head.transport == TRANSPORT_UDP) /* merged on the way: the first datagram identifies it */
         set_udp_length(&head, skb->gso_size);
     sum = sum_of(&head);
     sent = sent_slot(sum, &slot);

@@ -261,13 +261,13 @@ struct arrival_key {
     __u8 padding[2];
 };
 
-/* A MAC address that is on copies with this VLAN ID. */
+/* A MAC address on copies with this VLAN ID. */
 struct copy_mac {
-    __u8 mac[6]; /* 01:00:00:00:00:00 stands for all multicast and broadcast */
+    __u8 mac[6]; /* 01:00:00:00:00:00: all multicast and broadcast addresses */
     __u16 vlan_id;
 };
 
-/* Where the address stands on them, bits. */
+/* Place of the address on the copies, bits. */
 enum copy_mac_side {
     COPY_MAC_SOURCE = 1,
     COPY_MAC_DESTINATION = 2,
@@ -315,7 +315,7 @@ struct held_copy {
 struct place {
     __u32 helper; /* ifindex of the helper device; 0: there is none */
     __u32 netns;  /* inode of the network namespace; 0: not known yet */
-    __u32 begun;  /* grows when a device becomes a destination's: what CPUs have noted before is of no use, see
+    __u32 begun;  /* grows when a device becomes a destination's: earlier notes of CPUs are outdated, see
                      feedback.h */
 };
 

@@ -251,8 +251,8 @@ export interface DatapathState {
    */
   copyVlans?: number[];
   /**
-   * Copies of guests with a VLAN ID that is not among `copyVlans`, as they leave edges of other nodes: a frame from outside
-   * is such a copy where it has one of these addresses. Default none.
+   * Copies of guests that leave edges of other nodes with a VLAN ID outside `copyVlans`. A frame
+   * from outside with the VLAN ID is such a copy if it has one of these addresses. Default none.
    */
   guestCopies?: GuestCopies[];
   /** Bytes of copies a second that the node may make. Left out: no limit. */

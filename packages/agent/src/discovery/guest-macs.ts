@@ -1,25 +1,29 @@
-/** The MAC addresses that guests use: nodes where copies come back tell copies of these guests from other frames by them. */
+/**
+ * The MAC addresses of guests. Nodes where copies may come back recognise copies of these guests by
+ * them.
+ */
 import { MAX_GUEST_MACS } from '@mirrorplane/contract';
 import type { Link } from '../netlink/link.ts';
 import type { NodeDevice } from './devices.ts';
 import type { ForwardingEntry } from './forwarding.ts';
 
-/** What a guest's device is matched with. */
+/** Data that a guest's device is matched with. */
 interface Around {
   links: readonly Link[];
-  /** The bridges' forwarding tables; left out: they are not read. */
+  /** Forwarding tables of bridges. Undefined: they are not read. */
   forwarding?: readonly ForwardingEntry[] | undefined;
 }
 
 /**
- * Gathers them: what identity providers say, and what the bridge of the device has learned behind it. A bridge forgets
- * an address that is silent. Here it stays as long as the device is that of the guest: copies of what is sent to it go on.
+ * Collects the addresses from identity providers, and from the forwarding table of the device's
+ * bridge. A bridge forgets a silent address. Here an address stays for as long as the device
+ * belongs to the guest, because frames to this address are still copied.
  */
 export class GuestMacs {
   /** By ifindex. */
   #known: ReadonlyMap<number, { id: string; macs: ReadonlySet<string> }> = new Map();
 
-  /** Gives guests' devices `guestMacs`. Without it: not known, or more than MAX_GUEST_MACS. */
+  /** Adds `guestMacs` to guests' devices. Undefined: unknown, or more than MAX_GUEST_MACS. */
   look(devices: readonly NodeDevice[], around: Around): NodeDevice[] {
     const { learned, ports } = behindPorts(around);
     const before = this.#known;
@@ -33,7 +37,8 @@ export class GuestMacs {
       const kept = last?.id === identity.id ? last.macs : [];
       const macs = new Set([...kept, ...said, ...(learned.get(ifindex) ?? [])].slice(0, MAX_GUEST_MACS + 1));
       known.set(ifindex, { id: identity.id, macs });
-      // Behind a router or a firewall there may be others, and only the bridge sees whom it lets through.
+      // A router or a firewall may forward frames of other hosts, and only a bridge that learns
+      // sees their addresses.
       const isTold = macs.size > 0 && macs.size <= MAX_GUEST_MACS && (identity.kind === 'vm' || ports.has(ifindex));
       return { ...rest, identity, ifindex, ...(isTold && { guestMacs: [...macs].sort() }) };
     });
@@ -42,7 +47,7 @@ export class GuestMacs {
   }
 }
 
-/** What bridges have learned, by port, and the ports where they learn. */
+/** Addresses that bridges have learned, by port, and the ports where bridges learn. */
 function behindPorts({ links, forwarding }: Around) {
   const learned = new Map<number, string[]>();
   if (forwarding === undefined) {
