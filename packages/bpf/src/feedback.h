@@ -222,8 +222,10 @@ static __always_inline void note_foreign(struct destination *destination, struct
         source->copied = now;
         source->delivery = delivery_key;
     }
-    if (guarded)
+    if (guarded) {
         source->guarded = now;
+        source->guard = delivery_key;
+    }
     if (is_new)
         bpf_map_update_elem(&foreign_sources, key, &fresh, BPF_ANY);
 }
@@ -377,6 +379,13 @@ static __always_inline struct foreign_source *foreign_source(struct __sk_buff *s
     return is_within(source->copied, FEEDBACK_MEMORY, now) ? source : NULL;
 }
 
+/* False if a policy that did not allow feedback allows it now, or is gone. */
+static __always_inline bool is_guarded_by(__u32 delivery_key) {
+    struct delivery *delivery = bpf_map_lookup_elem(&deliveries, &delivery_key);
+
+    return delivery && !delivery->allow_feedback;
+}
+
 /*
  * Returns an enum feedback. Recognised frames are counted for the policy that has last copied the
  * address.
@@ -397,7 +406,7 @@ __global int judge_frame(struct __sk_buff *skb) {
         destination->feedback = now;
     if (!source)
         return echo ? FEEDBACK_PASSED : FEEDBACK_NONE;
-    guarded = is_within(source->guarded, FEEDBACK_MEMORY, now);
+    guarded = is_within(source->guarded, FEEDBACK_MEMORY, now) && is_guarded_by(source->guard);
     key = source->delivery;
     delivery = bpf_map_lookup_elem(&deliveries, &key);
     counters = bpf_map_lookup_elem(&delivery_counters, &key);

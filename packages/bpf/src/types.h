@@ -235,7 +235,7 @@ struct foreign_source {
     __u64 copied;   /* in a copy */
     __u64 guarded;  /* in a copy of a policy that does not allow feedback */
     __u32 delivery; /* of the last copy */
-    __u32 padding;
+    __u32 guard;    /* likewise, of a policy that did not allow feedback */
 };
 
 /*
@@ -315,8 +315,11 @@ struct held_copy {
 struct place {
     __u32 helper; /* ifindex of the helper device; 0: there is none */
     __u32 netns;  /* inode of the network namespace; 0: not known yet */
-    __u32 begun;  /* grows when a device becomes a destination's: earlier notes of CPUs are outdated, see
-                     feedback.h */
+    /*
+     * Grows when a device becomes a destination's, or when feedback is allowed or not any more:
+     * earlier notes of CPUs are outdated, see feedback.h.
+     */
+    __u32 begun;
 };
 
 /* Where a look sees a packet, see watch.h. As LOOK_PLACES in packages/contract. */

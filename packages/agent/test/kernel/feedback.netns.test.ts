@@ -233,6 +233,25 @@ test('a policy that allows it lets them through; they are counted, and not copie
   );
 });
 
+test('a policy that is changed to allow it, or not to, does so from the next frame on', async () => {
+  introduce();
+  const near = address();
+  for (const [round, allowFeedback] of [false, true, false, true].entries()) {
+    await apply(mirrored('web'), { allowFeedback });
+    reflect();
+    const before = await feedback();
+    const first = 1000 * (round + 1);
+    const seen = await received(
+      ['far'],
+      () => send('web', MAC.far, near, first),
+      async ({ far }) => far!.length >= (allowFeedback ? 2 : 1) * COUNT && (await feedback()) - before >= COUNT,
+    );
+    assert.deepEqual(seen.far, range(first, allowFeedback ? 2 : 1), `allowFeedback: ${allowFeedback}`);
+    assert.equal((await feedback()) - before, COUNT);
+    stopReflecting();
+  }
+});
+
 test('of two policies with one destination, each has what it says: the one that does not allow it wins for an address of both', async () => {
   introduce();
   const [open, guarded] = [address(), address()];

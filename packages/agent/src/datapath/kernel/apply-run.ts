@@ -20,7 +20,6 @@ const MAX_PEERS = 4096;
 
 /** Order of writing, and below it the order of removal. */
 const WRITTEN = [
-  'place',
   'copyMacs',
   'copyVlans',
   'budgets',
@@ -28,6 +27,8 @@ const WRITTEN = [
   'hostAddresses',
   'destinations',
   'deliveries',
+  // Behind both: what CPUs note from then on is noted by the new rows.
+  'place',
   'peers',
   'terminations',
   'arrivalPorts',

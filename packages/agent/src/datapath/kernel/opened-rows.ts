@@ -1,7 +1,7 @@
 /** The rows of a state, with the counter slots and devices of an open data path. */
 import type { DatapathState } from '../datapath.ts';
 import { sendingDestinations } from './feedback-watch.ts';
-import { decodeBegun, u32Key } from './layout.ts';
+import { decodeBegun, LAYOUT, u32Key } from './layout.ts';
 import type { Opened } from './opened.ts';
 import { overruledPorts } from './problems.ts';
 import { budgetKey, buildRows, type DatapathRows } from './rows.ts';
@@ -20,15 +20,21 @@ export function openedRows(opened: Opened, desired: DatapathState, holding: bool
     holding,
     looks: opened.looks.enter(desired.looks ?? []),
     sending: sendingDestinations(desired, installation.maps.destinations),
-    begun: (destinations) => begun(opened, destinations),
+    begun: (destinations, deliveries) => begun(opened, destinations, deliveries),
   });
 }
 
-/** How often devices have become those of destinations: once more if one of these is new. */
-function begun({ tables }: Opened, rows: Rows): number {
+/** How often devices have become destinations, or deliveries have changed whether they allow feedback. */
+function begun({ tables }: Opened, destinations: Rows, deliveries: Rows): number {
   const before = tables.place.get(u32Key(0));
   const known = new Set(tables.destinations.keys());
-  return (before ? decodeBegun(before) : 0) + ([...rows.keys()].every((key) => known.has(key)) ? 0 : 1);
+  const at = LAYOUT.delivery.fields.allow_feedback;
+  const switched = [...deliveries].some(([key, row]) => {
+    const written = tables.deliveries.get(Buffer.from(key, 'hex'));
+    return written && written.readUInt32LE(at) !== row.readUInt32LE(at);
+  });
+  const grows = switched || [...destinations.keys()].some((key) => !known.has(key));
+  return (before ? decodeBegun(before) : 0) + (grows ? 1 : 0);
 }
 
 /** The counter slot of an identity. A slot that is new to it is emptied. */

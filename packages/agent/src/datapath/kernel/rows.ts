@@ -83,8 +83,11 @@ export interface Around {
   holding: boolean;
   /** ifindexes of destinations' devices with guests that have sent copies on lately. */
   sending: ReadonlySet<number>;
-  /** How often devices have become destinations' devices, including now. `destinations`: those of the state. */
-  begun(destinations: Rows): number;
+  /**
+   * How often devices have become destinations, or deliveries have changed whether they allow feedback, including
+   * now. The rows are those of the state.
+   */
+  begun(destinations: Rows, deliveries: Rows): number;
   /** ifindexes of arrival ports where foreign filters run after ours. */
   overruled: ReadonlySet<number>;
   /** Slots and serial numbers of the looks of the state, by id. */
@@ -130,16 +133,17 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
     encodeDestination(arriving),
   ]);
   const looks = buildLooks(state.looks ?? [], around.looks);
+  const deliveryRows = rows(state.deliveries, (delivery) => {
+    const slot = take('delivery', delivery.id);
+    const relay = delivery.kind === 'local' ? delivery.handover?.relay : undefined;
+    const relaySlot = relay === undefined ? 0 : take('delivery', relay);
+    return [u32Key(slot), encodeDelivery(delivery, slot, relaySlot, segmenter)];
+  });
   return {
     captures,
     attachments: [...pathAttachments(building), ...attachments, ...looks.attachments],
     ...looks.rows,
-    deliveries: rows(state.deliveries, (delivery) => {
-      const slot = take('delivery', delivery.id);
-      const relay = delivery.kind === 'local' ? delivery.handover?.relay : undefined;
-      const relaySlot = relay === undefined ? 0 : take('delivery', relay);
-      return [u32Key(slot), encodeDelivery(delivery, slot, relaySlot, segmenter)];
-    }),
+    deliveries: deliveryRows,
     terminations: terminationRows(building),
     peers: rows(state.terminations, ({ address }) => [encodePeerKey(address), NOTHING_REFUSED]),
     arrivalPorts: rows(state.arrivalPorts, ({ ifindex, bridge, uplink = true }) => [
@@ -154,7 +158,9 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
     budgets: budgetRows(state, take),
     hostAddresses: rows(state.hostAddresses, (address) => [encodeHostAddress(address), PRESENT]),
     physicalDevices: rows(state.physicalDevices, (ifindex) => [u32Key(ifindex), PRESENT]),
-    place: new Map([[u32Key(0).toString('hex'), encodePlace(helper, netns, around.begun(destinationRows))]]),
+    place: new Map([
+      [u32Key(0).toString('hex'), encodePlace(helper, netns, around.begun(destinationRows, deliveryRows))],
+    ]),
     copyVlans: rows(Object.entries(copyVlanSets(state)), ([set, ids]) => [
       u32Key(COPY_VLAN_SET[set as keyof typeof COPY_VLAN_SET]),
       encodeVlanSet(ids),
