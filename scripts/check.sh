@@ -11,7 +11,9 @@ esac
 "$biome" check --error-on-warnings .
 "$NODE" node_modules/typescript/bin/tsc -p .
 scripts/console.sh types
-"$NODE" node_modules/typescript/bin/tsc -p packages/console
+for browser in packages/console test/console; do
+  "$NODE" node_modules/typescript/bin/tsc -p "$browser"
+done
 # Redocly prints output even without a finding.
 said=$(REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true \
   "$NODE" node_modules/@redocly/cli/bin/cli.js lint docs/reference/openapi.json --max-problems 20 2>&1) || {

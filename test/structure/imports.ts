@@ -12,7 +12,7 @@ export interface Import {
 }
 
 /** What runs on Node.js, and what runs in a browser: each is compiled with its own settings. */
-const PROJECTS = ['.', 'packages/console'];
+const PROJECTS = ['.', 'packages/console', 'test/console'];
 
 /** Every import of a file of ours, of ours and of npm packages. @throws Error where the tree does not compile */
 export function allImports(): Import[] {

@@ -4,7 +4,7 @@ import { Link, Outlet, useRouterState } from '@tanstack/react-router';
 import { type ReactNode, useEffect, useRef, useSyncExternalStore } from 'react';
 import { session } from './api/session.ts';
 import { useNow } from './data/clock.ts';
-import { useStreamState } from './data/stream.ts';
+import { useStreamState, useTopic } from './data/stream.ts';
 import { Mark } from './parts/marks.tsx';
 import { clockTime } from './text/format.ts';
 import { text } from './text/index.ts';
@@ -21,6 +21,8 @@ const MENU = [
 ] as const;
 
 export function Shell(): ReactNode {
+  // On every page: whether what is shown is fresh has to be known on every page.
+  useTopic('events');
   const { rights } = useSyncExternalStore(session.subscribe, session.state);
   return (
     <div className="frame">

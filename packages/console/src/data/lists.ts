@@ -2,15 +2,14 @@
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useCallback } from 'react';
 import { answer, api } from '../api/client.ts';
-import { pending } from '../api/pending.ts';
 import type {
   DestinationSummary,
   Domain,
   InterfaceSummary,
-  Node,
+  NodeSummary,
+  PolicySource,
   PolicySummary,
   Pool,
-  SourceRow,
 } from '../api/types.ts';
 
 /** Rows of one page. A table asks for the next when one is nearly seen. */
@@ -31,20 +30,30 @@ export interface Page<T> {
 
 type Asked = { limit: number; sort?: never; filter?: string; continue?: string };
 
+type AnyPage = Promise<{ items: unknown[]; total: number; continue?: string }>;
+/** A list that has summaries is asked for them: the answer is as long as the table, however large the things are. */
+const summaries = <T>(page: AnyPage): Promise<Page<T>> => page as Promise<Page<T>>;
+
 /** How each list is read. The fields that a list sorts by are checked by the server: it names those that it has. */
 const READ = {
-  policies: (query: Asked, signal: AbortSignal): Promise<Page<PolicySummary>> =>
-    answer(api.GET('/api/v1/policies', { params: { query: { ...query, view: 'summary' } }, signal })) as never,
-  interfaces: (query: Asked, signal: AbortSignal): Promise<Page<InterfaceSummary>> =>
-    answer(api.GET('/api/v1/interfaces', { params: { query: { ...query, view: 'summary' } }, signal })) as never,
-  nodes: (query: Asked, signal: AbortSignal): Promise<Page<Node>> =>
-    answer(api.GET('/api/v1/nodes', { params: { query }, signal })) as never,
+  policies: (query: Asked, signal: AbortSignal) =>
+    summaries<PolicySummary>(
+      answer(api.GET('/api/v1/policies', { params: { query: { ...query, view: 'summary' } }, signal })),
+    ),
+  interfaces: (query: Asked, signal: AbortSignal) =>
+    summaries<InterfaceSummary>(
+      answer(api.GET('/api/v1/interfaces', { params: { query: { ...query, view: 'summary' } }, signal })),
+    ),
+  nodes: (query: Asked, signal: AbortSignal) =>
+    summaries<NodeSummary>(
+      answer(api.GET('/api/v1/nodes', { params: { query: { ...query, view: 'summary' } }, signal })),
+    ),
+  destinations: (query: Asked, signal: AbortSignal): Promise<Page<DestinationSummary>> =>
+    answer(api.GET('/api/v1/destinations', { params: { query }, signal })),
   pools: (query: Asked, signal: AbortSignal): Promise<Page<Pool>> =>
     answer(api.GET('/api/v1/pools', { params: { query }, signal })),
   domains: (query: Asked, signal: AbortSignal): Promise<Page<Domain>> =>
     answer(api.GET('/api/v1/domains', { params: { query }, signal })),
-  destinations: (query: Asked, signal: AbortSignal): Promise<Page<DestinationSummary>> =>
-    answer(pending.GET('/api/v1/destinations', { params: { query }, signal })),
 };
 export type ListName = keyof typeof READ;
 type RowOf<K extends ListName> = Awaited<ReturnType<(typeof READ)[K]>>['items'][number];
@@ -99,10 +108,10 @@ export function useList<K extends ListName>(name: K, query: ListQuery, enabled =
 }
 
 /** The sources of a policy, with what is seen of each. */
-export function useSources(policy: string, query: ListQuery): ListState<SourceRow> {
+export function useSources(policy: string, query: ListQuery): ListState<PolicySource> {
   const path = { name: policy };
-  const read = (asked: Asked, signal: AbortSignal): Promise<Page<SourceRow>> =>
-    answer(pending.GET('/api/v1/policies/{name}/sources', { params: { path, query: asked }, signal }));
+  const read = (asked: Asked, signal: AbortSignal): Promise<Page<PolicySource>> =>
+    answer(api.GET('/api/v1/policies/{name}/sources', { params: { path, query: asked }, signal }));
   return usePages([`policy:${policy}`, 'sources'], read, query);
 }
 

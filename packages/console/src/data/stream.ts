@@ -26,6 +26,8 @@ const HIDDEN_MS = 30_000;
 /** Milliseconds without a word, the heartbeat of 15 s included, after which a connection is taken for dead. */
 const SILENT_MS = 40_000;
 const RETRY_MS = [500, 1000, 2000, 5000, 10_000];
+/** Milliseconds between two questions where there is no stream: something on the way may hold it back. */
+const ASK_MS = 3000;
 
 let state: StreamState = { phase: 'connecting' };
 const watchers = new Set<() => void>();
@@ -46,12 +48,47 @@ function become(next: StreamState): void {
   }
 }
 
+/** True once a stream has said something: then one that breaks off is opened again. */
+let isStreamed = false;
+const askers = new Set<() => void>();
+
 const topicsNow = () => [...wanted.keys()].sort().join(',');
+
+/** Asks in place of a stream: whether the controller answers, and by that all that is shown. */
+async function ask(): Promise<void> {
+  try {
+    const response = await fetch('/api/v1/session', { signal: AbortSignal.timeout(SILENT_MS) });
+    if (!response.ok) {
+      throw new Error(`${response.status}`);
+    }
+    const at = response.headers.get('date');
+    if (at !== null) {
+      setServerTime(new Date(at).toISOString());
+    }
+    become({ ...state, phase: 'live' });
+    for (const asker of askers) {
+      asker();
+    }
+  } catch {
+    becomeStale();
+  }
+  if (source === undefined && opened !== '' && state.phase !== 'paused') {
+    timer = setTimeout(ask, ASK_MS);
+  }
+}
+
+function becomeStale(): void {
+  const since = state.phase === 'live' ? serverNow() : state.since;
+  become({ ...state, phase: 'stale', ...(since !== undefined && { since }) });
+}
 
 function lost(): void {
   close();
-  const since = state.phase === 'live' ? serverNow() : state.since;
-  become({ ...state, phase: 'stale', ...(since !== undefined && { since }) });
+  if (!isStreamed) {
+    void ask();
+    return;
+  }
+  becomeStale();
   timer = setTimeout(open, RETRY_MS[Math.min(failures, RETRY_MS.length - 1)]);
   failures += 1;
 }
@@ -65,6 +102,7 @@ function hello(data: string): void {
   const { version, serverTime } = JSON.parse(data) as { version: string; serverTime: string };
   setServerTime(serverTime);
   failures = 0;
+  isStreamed = true;
   if (state.version !== undefined && state.version !== version) {
     reloadOnce(version);
   }
@@ -85,13 +123,16 @@ function open(): void {
     heard();
     hello(event.data);
   });
-  next.addEventListener('heartbeat', heard);
+  next.addEventListener('heartbeat', (event) => {
+    heard();
+    setServerTime((JSON.parse(event.data) as { serverTime: string }).serverTime);
+  });
   // A browser repeats on its own only what broke off, and not what was refused: so we do, with a growing pause.
   next.onerror = lost;
   for (const topic of opened.split(',')) {
     next.addEventListener(topic, (event) => {
       heard();
-      const delta = JSON.parse(event.data) as Delta;
+      const delta = { upserts: [], removed: [], ...(JSON.parse(event.data) as Partial<Delta>) };
       for (const listener of listeners) {
         listener(topic, delta);
       }
@@ -151,6 +192,12 @@ export function startStream(): () => void {
 export function onDelta(listener: Listener): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);
+}
+
+/** Has `asker` called where there is no stream, each time that everything is to be read again. */
+export function onAsk(asker: () => void): () => void {
+  askers.add(asker);
+  return () => askers.delete(asker);
 }
 
 /** Wants a topic as long as the component is there. */

@@ -38,26 +38,26 @@ export function DestinationStep({ draft, change, checks }: StepProps): ReactNode
     if (firstSource?.kind === 'edge' && item.kind !== 'edge') {
       return t.edgeNeedsEdge;
     }
-    return destination.ok ? undefined : (destination.reason ?? text.common.no);
+    return destination.ok ? undefined : (destination.message ?? text.common.no);
   };
   const choose = (item: InterfaceSummary) => {
     if (refused(item) !== undefined) {
       return;
     }
     // A VLAN ID belongs to an edge. What the edge suggests stands there until another one is typed.
-    const vlanId = item.kind === 'edge' ? (draft.vlanId === '' ? (item.suggestedVlan ?? '') : draft.vlanId) : '';
+    const vlanId = item.kind === 'edge' ? (draft.vlanId === '' ? (item.vlans?.suggested ?? '') : draft.vlanId) : '';
     change({ destination: item.id, vlanId });
   };
   const message = draft.destination === '' ? undefined : messageOf(checks, 'destination');
   const columns = [
-    ...IDENTITY_COLUMNS,
+    ...IDENTITY_COLUMNS.filter(({ key }) => key !== 'network'),
     {
       key: 'why',
       header: text.interfaces.destination,
-      width: 'minmax(180px,2fr)',
+      width: 'minmax(240px,4fr)',
       cell: (item: InterfaceSummary) => {
         const reason = refused(item);
-        return reason === undefined ? <CanBe ok /> : <CanBe ok={false} reason={reason} />;
+        return reason === undefined ? <CanBe ok /> : <CanBe ok={false} message={reason} />;
       },
     },
   ];

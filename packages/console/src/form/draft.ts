@@ -107,7 +107,7 @@ function lines(draft: Draft): [string, unknown][] {
 /** The policy as a document for `mirrorplane apply`. */
 export function yamlOf(draft: Draft): string {
   const text = lines(draft).map(([field, value]) => {
-    if (Array.isArray(value)) {
+    if (Array.isArray(value) && value.length > 0) {
       return `${field}:\n${value.map((id) => `  - ${JSON.stringify(id)}`).join('\n')}`;
     }
     return `${field}: ${JSON.stringify(value)}`;

@@ -92,12 +92,12 @@ function SameAs({ draft, base }: StepProps): ReactNode {
       <h2>{t.same}</h2>
       <Tabs defaultValue="yaml" keepMounted={false}>
         <Tabs.List>
-          <Tabs.Tab value="yaml">YAML</Tabs.Tab>
+          <Tabs.Tab value="yaml">{t.yaml}</Tabs.Tab>
           <Tabs.Tab value="cli">{t.command}</Tabs.Tab>
           <Tabs.Tab value="api">{t.call}</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="yaml">
-          <CodeBlock label="YAML" code={yamlOf(draft)} />
+          <CodeBlock label={t.yaml} code={yamlOf(draft)} />
         </Tabs.Panel>
         <Tabs.Panel value="cli">
           <CodeBlock label={t.command} code={command} />

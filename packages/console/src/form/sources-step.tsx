@@ -20,10 +20,11 @@ const t = text.form;
 /** Why an interface cannot be a source of this policy; undefined: it can, as far as this page knows. */
 function refusedAs(item: InterfaceSummary, policy: string): string | undefined {
   const { source } = item.mirrorable;
-  if (!source.ok) {
-    return source.reason ?? t.notSource;
+  // Its own sources are taken, for a new policy.
+  if (source.ok || (item.policy !== undefined && item.policy === policy)) {
+    return undefined;
   }
-  return item.policy !== undefined && item.policy !== policy ? t.isSourceOf(item.policy) : undefined;
+  return source.message ?? t.notSource;
 }
 
 export function SourcesStep(props: StepProps): ReactNode {
@@ -33,14 +34,14 @@ export function SourcesStep(props: StepProps): ReactNode {
   const own = base?.draft.name ?? '';
   const chosen = new Set(draft.sources);
   const columns: Column<InterfaceSummary>[] = [
-    ...IDENTITY_COLUMNS,
+    ...IDENTITY_COLUMNS.filter(({ key }) => key !== 'network'),
     {
       key: 'why',
       header: text.interfaces.source,
-      width: 'minmax(180px,2fr)',
+      width: 'minmax(240px,4fr)',
       cell: (item) => {
         const reason = refusedAs(item, own);
-        return reason === undefined ? <CanBe ok /> : <CanBe ok={false} reason={reason} />;
+        return reason === undefined ? <CanBe ok /> : <CanBe ok={false} message={reason} />;
       },
     },
   ];
@@ -123,8 +124,8 @@ function Basket({ draft, change, checks }: StepProps): ReactNode {
     { key: 'why', header: text.interfaces.why, width: 'minmax(60px,1fr)', cell: (id) => <Said>{wrong.get(id)}</Said> },
     {
       key: 'remove',
-      header: '',
-      width: '40px',
+      header: t.remove,
+      width: '76px',
       cell: (id) => (
         <Button
           size="compact-xs"

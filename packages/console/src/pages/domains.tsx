@@ -51,7 +51,7 @@ const COLUMNS: readonly Column<Domain>[] = [
 
 const ACTIONS: Column<Domain> = {
   key: 'actions',
-  header: '',
+  header: text.table.actions,
   width: '170px',
   align: 'end',
   cell: (domain) => (

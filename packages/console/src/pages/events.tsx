@@ -6,6 +6,7 @@ import { useTopic } from '../data/stream.ts';
 import { useTitle } from '../data/title.ts';
 import { EVENT_KINDS } from '../parts/event-kinds.ts';
 import { type EventKind, EventList } from '../parts/event-list.tsx';
+import { Data } from '../parts/marks.tsx';
 import { text } from '../text/index.ts';
 
 const t = text.events;
@@ -40,6 +41,7 @@ export function EventsPage(): ReactNode {
           aria-label={t.kinds}
           placeholder={kinds.length === 0 ? t.allKinds : ''}
           data={EVENT_KINDS}
+          renderOption={({ option }) => <Data>{option.value}</Data>}
           value={kinds}
           onChange={(chosen) => search({ kind: chosen.join(',') })}
           searchable

@@ -3,7 +3,6 @@ import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import { answer, api } from '../api/client.ts';
-import { pending } from '../api/pending.ts';
 import type { Interface, Viewer } from '../api/types.ts';
 import { useIsAdmin } from '../data/rights.ts';
 import { useTopic } from '../data/stream.ts';
@@ -110,8 +109,7 @@ function Devices({ item: { devices, home } }: { item: Interface }): ReactNode {
 function Viewers({ id }: { id: string }): ReactNode {
   const { data, error } = useQuery({
     queryKey: [`interface:${id}`, 'viewers'],
-    queryFn: ({ signal }) =>
-      answer<{ items: Viewer[] }>(pending.GET('/api/v1/interfaces/{id}/viewers', { params: { path: { id } }, signal })),
+    queryFn: ({ signal }) => answer(api.GET('/api/v1/interfaces/{id}/viewers', { params: { path: { id } }, signal })),
   });
   return (
     <section className="panel" aria-labelledby="viewers">
@@ -124,38 +122,52 @@ function Viewers({ id }: { id: string }): ReactNode {
           <thead>
             <tr>
               <th scope="col">{text.policies.name}</th>
+              <th scope="col">{text.policies.state}</th>
               <th scope="col">{t.to}</th>
-              <th scope="col">{t.since}</th>
-              <th scope="col">{t.until}</th>
+              <th scope="col">{t.captures}</th>
               <th scope="col">{t.who}</th>
             </tr>
           </thead>
           <tbody>
-            {data.items.map(({ policy, destination, from, until, by }) => (
-              <tr key={`${policy} ${from}`}>
-                <td>
-                  <Link to="/policies/$name" params={{ name: policy }} translate="no">
-                    {policy}
-                  </Link>
-                </td>
-                <td>{destination === undefined ? <Unknown /> : <Data>{destination}</Data>}</td>
-                <td className="number">{from === undefined ? <Unknown /> : <Data>{dateTime(from)}</Data>}</td>
-                <td className="number">
-                  {until === undefined ? (
-                    <Mark tone="calm" sign="●">
-                      {t.now}
-                    </Mark>
-                  ) : (
-                    <Data>{dateTime(until)}</Data>
-                  )}
-                </td>
-                <td>{by === undefined ? <Unknown /> : <Data>{by}</Data>}</td>
-              </tr>
+            {data.items.map((viewer) => (
+              <ViewerRow key={viewer.policy} viewer={viewer} />
             ))}
           </tbody>
         </table>
       )}
     </section>
+  );
+}
+
+function ViewerRow({ viewer }: { viewer: Viewer }): ReactNode {
+  const { policy, isNow, enabled, destination, captures, createdBy } = viewer;
+  const state = enabled === undefined ? t.policyGone : t.past;
+  return (
+    <tr>
+      <td>
+        {enabled === undefined ? (
+          <Data>{policy}</Data>
+        ) : (
+          <Link to="/policies/$name" params={{ name: policy }} translate="no">
+            {policy}
+          </Link>
+        )}
+      </td>
+      <td>
+        <Mark tone={isNow ? 'calm' : 'quiet'} sign={isNow ? '●' : '○'}>
+          {isNow ? t.now : state}
+        </Mark>
+      </td>
+      <td>{destination === undefined ? <Unknown /> : <Data>{destination.id}</Data>}</td>
+      <td>
+        {captures.map(({ node, from, until }) => (
+          <div key={`${node} ${from}`} className="number" translate="no">
+            {node}: {from === undefined ? '?' : dateTime(from)} – {until === undefined ? '' : dateTime(until)}
+          </div>
+        ))}
+      </td>
+      <td>{createdBy === undefined ? <Unknown /> : <Data>{createdBy}</Data>}</td>
+    </tr>
   );
 }
 

@@ -4,7 +4,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useParams } from '@tanstack/react-router';
 import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
-import type { Device, Node, NodeToken } from '../api/types.ts';
+import type { Device, Node, NodeState, NodeToken } from '../api/types.ts';
 import { useIsAdmin } from '../data/rights.ts';
 import { useTopic } from '../data/stream.ts';
 import { useTitle } from '../data/title.ts';
@@ -12,7 +12,7 @@ import { CodeBlock } from '../parts/code-block.tsx';
 import { DeleteButton, DialogButton } from '../parts/dialog.tsx';
 import { EventList } from '../parts/event-list.tsx';
 import { Facts } from '../parts/facts.tsx';
-import { ConnectedMark, Data, Mark, Said, Unknown } from '../parts/marks.tsx';
+import { Data, Mark, NodeMark, Said, Unknown } from '../parts/marks.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
 import { ReasonList } from '../parts/reasons.tsx';
 import { type Column, DataTable } from '../parts/table.tsx';
@@ -34,7 +34,7 @@ export function NodePage(): ReactNode {
     <>
       <div className="bar">
         <h1 translate="no">{name}</h1>
-        {node && <ConnectedMark connected={node.connected} />}
+        {node && <NodeMark state={stateOf(node)} />}
         <span className="grow" />
         {node && <Actions node={node} />}
       </div>
@@ -57,6 +57,11 @@ export function NodePage(): ReactNode {
       )}
     </>
   );
+}
+
+/** As the list of nodes has it. */
+function stateOf({ connected, programRevision, appliedRevision }: Node): NodeState {
+  return connected ? (programRevision === appliedRevision ? 'ready' : 'pending') : 'away';
 }
 
 function NodeFacts({ node }: { node: Node }): ReactNode {

@@ -2,16 +2,16 @@
 import { Tabs } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
-import type { ReactNode } from 'react';
+import { lazy, type ReactNode, Suspense } from 'react';
 import { answer, api } from '../api/client.ts';
-import type { Policy, PolicyStatus } from '../api/types.ts';
+import type { Policy, PolicyStatus, PolicySummary } from '../api/types.ts';
 import { useTopic } from '../data/stream.ts';
 import { useTitle } from '../data/title.ts';
 import { EventList } from '../parts/event-list.tsx';
 import { Facts } from '../parts/facts.tsx';
-import { Data, StateMark } from '../parts/marks.tsx';
+import { Data, HealthMark, StateMark } from '../parts/marks.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
-import { ReasonList } from '../parts/reasons.tsx';
+import { ReasonList, WithReasons } from '../parts/reasons.tsx';
 import { PolicyActions } from '../policy/actions.tsx';
 import { Books } from '../policy/books.tsx';
 import { Paths } from '../policy/paths.tsx';
@@ -20,6 +20,8 @@ import { dateTime } from '../text/format.ts';
 import { text } from '../text/index.ts';
 
 const t = text.policy;
+/** Charts come with a library of their own: the page is there before them. */
+const PolicyHistory = lazy(() => import('../policy/history.tsx').then((module) => ({ default: module.PolicyHistory })));
 
 export function PolicyPage(): ReactNode {
   const { name } = useParams({ from: '/policies/$name' });
@@ -36,11 +38,17 @@ export function PolicyPage(): ReactNode {
     queryKey: [`policy:${name}`, 'status'],
     queryFn: ({ signal }) => answer(api.GET('/api/v1/policies/{name}/status', { params: { path }, signal })),
   });
+  const traffic = useTraffic(name);
   return (
     <>
       <div className="bar">
         <h1 translate="no">{name}</h1>
         {status.data && <StateMark state={status.data.state} />}
+        {traffic.data && (
+          <WithReasons reasons={traffic.data.health.reasons} label={text.policies.healthReasons(name)}>
+            <HealthMark health={traffic.data.health.state} />
+          </WithReasons>
+        )}
         {policy.data && <span className="quiet">{text.types[policy.data.type]}</span>}
         <span className="grow" />
         {policy.data && <PolicyActions policy={policy.data} />}
@@ -72,6 +80,18 @@ export function PolicyPage(): ReactNode {
   );
 }
 
+/** What becomes of the copies, as the list of policies has it. The stream keeps it up to date. */
+function useTraffic(name: string) {
+  return useQuery({
+    queryKey: [`policy:${name}`, 'traffic'],
+    queryFn: async ({ signal }): Promise<Pick<PolicySummary, 'health' | 'rates'> | null> => {
+      const query = { view: 'summary', filter: `"${name}"` } as const;
+      const { items } = await answer(api.GET('/api/v1/policies', { params: { query }, signal }));
+      return (items as PolicySummary[]).find((one) => one.name === name) ?? null;
+    },
+  });
+}
+
 function Summary({ policy, status }: { policy: Policy; status: PolicyStatus }): ReactNode {
   return (
     <div className="panel">
@@ -80,7 +100,10 @@ function Summary({ policy, status }: { policy: Policy; status: PolicyStatus }): 
         <PolicyFacts policy={policy} status={status} />
         <Books totals={status.totals} />
       </div>
-      <Paths status={status} />
+      <Paths name={policy.name} />
+      <Suspense fallback={<p className="quiet">{text.common.loading}</p>}>
+        <PolicyHistory name={policy.name} />
+      </Suspense>
     </div>
   );
 }

@@ -53,7 +53,7 @@ const COLUMNS: readonly Column<Pool>[] = [
 
 const ACTIONS: Column<Pool> = {
   key: 'actions',
-  header: '',
+  header: text.table.actions,
   width: '170px',
   align: 'end',
   cell: (pool) => (

@@ -139,7 +139,7 @@ function Canvas(props: ChartProps): ReactNode {
     const frame = requestAnimationFrame(() => plot.current?.setData(data));
     return () => cancelAnimationFrame(frame);
   }, [data]);
-  return <div ref={box} aria-hidden="true" data-chart />;
+  return <div ref={box} className={classes.chart} aria-hidden="true" data-chart />;
 }
 
 function ChartTable({ title, times, series, as }: ChartProps): ReactNode {

@@ -3,7 +3,8 @@ import { Link } from '@tanstack/react-router';
 import type { DestinationSummary } from '../api/types.ts';
 import { bitRate, packetRate } from '../text/format.ts';
 import { text } from '../text/index.ts';
-import { Data, Known, Unknown } from './marks.tsx';
+import { Data, Known } from './marks.tsx';
+import { Sparkline } from './sparkline.tsx';
 import type { Column } from './table.tsx';
 
 const t = text.destinations;
@@ -12,7 +13,7 @@ export const DESTINATION_COLUMNS: readonly Column<DestinationSummary>[] = [
   {
     key: 'id',
     header: t.id,
-    width: 'minmax(100px,1fr)',
+    width: 'minmax(90px,1fr)',
     sort: 'id',
     cell: ({ id }) => (
       <Link to="/interfaces/$id" params={{ id }} tabIndex={-1} translate="no">
@@ -20,32 +21,43 @@ export const DESTINATION_COLUMNS: readonly Column<DestinationSummary>[] = [
       </Link>
     ),
   },
-  { key: 'kind', header: t.kind, width: '70px', cell: ({ kind }) => text.kinds[kind] },
   {
     key: 'node',
     header: t.node,
-    width: 'minmax(80px,1fr)',
+    width: 'minmax(70px,1fr)',
     sort: 'node',
-    cell: ({ node }) => (node === undefined ? <Unknown /> : <Data>{node}</Data>),
+    cell: ({ node }) => <Data>{node}</Data>,
   },
   {
     key: 'policies',
     header: t.policies,
-    width: 'minmax(100px,1fr)',
-    cell: ({ policies }) => <Data>{policies.join(', ')}</Data>,
+    width: 'minmax(80px,2fr)',
+    sort: 'policyCount',
+    cell: ({ policies, policyCount }) => (
+      <>
+        <Data>{policies.join(', ')}</Data> {policyCount > policies.length && t.more(policyCount - policies.length)}
+      </>
+    ),
   },
   {
     key: 'delivered',
     header: t.delivered,
-    width: '100px',
+    width: '80px',
     align: 'end',
     cell: ({ rates }) => <Known value={rates.delivered?.packetsPerSecond} as={packetRate} />,
   },
   {
     key: 'rate',
     header: t.rate,
-    width: '110px',
+    width: '96px',
     align: 'end',
+    sort: 'delivered',
     cell: ({ rates }) => <Known value={rates.delivered?.bitsPerSecond} as={bitRate} />,
+  },
+  {
+    key: 'line',
+    header: text.policies.sparkline,
+    width: '112px',
+    cell: ({ sparkline }) => <Sparkline values={sparkline} />,
   },
 ];

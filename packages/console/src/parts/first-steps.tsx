@@ -1,14 +1,14 @@
 /** What to do until the first packet is mirrored, for an installation that has no policy yet. */
 import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
-import type { Node } from '../api/types.ts';
+import type { NodeSummary } from '../api/types.ts';
 import { useList } from '../data/lists.ts';
 import { text } from '../text/index.ts';
 import { Mark } from './marks.tsx';
 
 const t = text.firstSteps;
 
-export function FirstSteps({ nodes }: { nodes: readonly Node[] }): ReactNode {
+export function FirstSteps({ nodes }: { nodes: readonly NodeSummary[] }): ReactNode {
   const domains = useList('domains', {});
   const pools = useList('pools', {});
   const interfaces = useList('interfaces', {});
@@ -38,7 +38,7 @@ export function FirstSteps({ nodes }: { nodes: readonly Node[] }): ReactNode {
       </Link>,
     ],
     [
-      nodes.some(({ connected }) => connected),
+      nodes.some(({ state }) => state !== 'away'),
       t.agent,
       t.agentHow,
       <Link key="a" to="/nodes">

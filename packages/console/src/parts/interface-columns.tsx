@@ -2,24 +2,21 @@
 import { Link } from '@tanstack/react-router';
 import type { InterfaceSummary } from '../api/types.ts';
 import { text } from '../text/index.ts';
-import { Data, Mark, Said, Unknown } from './marks.tsx';
+import { Data, Mark, Said } from './marks.tsx';
 import type { Column } from './table.tsx';
 
 const t = text.interfaces;
 
 /** Whether it can be used, and why not: the reason is there to be read, also without a pointer. */
-export function CanBe({ ok, reason }: { ok: boolean; reason?: string }): React.ReactNode {
+export function CanBe({ ok, message }: { ok: boolean; message?: string }): React.ReactNode {
   return ok ? (
     <Mark tone="good" sign="✓">
       {text.common.yes}
     </Mark>
   ) : (
-    <>
-      <Mark tone="quiet" sign="✕">
-        {text.common.no}
-      </Mark>{' '}
-      <Said>{reason ?? ''}</Said>
-    </>
+    <Mark tone="quiet" sign="✕">
+      {message === undefined ? text.common.no : <Said>{message}</Said>}
+    </Mark>
   );
 }
 
@@ -43,7 +40,7 @@ export const IDENTITY_COLUMNS: readonly Column<InterfaceSummary>[] = [
     header: t.node,
     width: 'minmax(90px,1fr)',
     sort: 'node',
-    cell: ({ node }) => (node === undefined ? <Unknown /> : <Data>{node}</Data>),
+    cell: ({ node }) => (node === undefined ? <span className="quiet">{text.common.none}</span> : <Data>{node}</Data>),
   },
   {
     key: 'network',
@@ -60,14 +57,29 @@ export const INTERFACE_COLUMNS: readonly Column<InterfaceSummary>[] = [
     key: 'device',
     header: t.device,
     width: 'minmax(100px,1fr)',
-    cell: ({ device }) => (device === undefined ? <Unknown /> : <Data>{device}</Data>),
+    cell: ({ device }) => <Data>{device?.name ?? ''}</Data>,
   },
-  { key: 'mac', header: t.mac, width: '136px', cell: ({ mac }) => <Data>{mac}</Data> },
-  { key: 'mtu', header: t.mtu, width: '60px', align: 'end', cell: ({ mtu }) => <Data>{mtu}</Data> },
+  {
+    key: 'state',
+    header: t.state,
+    width: '90px',
+    sort: 'state',
+    cell: ({ state }) => t.states[state],
+  },
+  { key: 'mac', header: t.mac, width: '136px', cell: ({ device }) => <Data>{device?.mac}</Data> },
+  {
+    key: 'mtu',
+    header: t.mtu,
+    width: '60px',
+    align: 'end',
+    sort: 'mtu',
+    cell: ({ device }) => <Data>{device?.mtu}</Data>,
+  },
   {
     key: 'policy',
     header: t.policy,
     width: 'minmax(100px,1fr)',
+    sort: 'policy',
     cell: ({ policy }) =>
       policy !== undefined && (
         <Link to="/policies/$name" params={{ name: policy }} tabIndex={-1} translate="no">

@@ -1,6 +1,6 @@
 /** Signs of state: a shape and a word, so that no meaning hangs on colour alone. */
 import type { ReactNode } from 'react';
-import type { PolicyState } from '../api/types.ts';
+import type { NodeState, PolicyState } from '../api/types.ts';
 import { text } from '../text/index.ts';
 import classes from './marks.module.css';
 
@@ -13,7 +13,7 @@ export function Mark({ tone, sign, children }: { tone: Tone; sign: string; child
       <span aria-hidden="true" className={classes.sign}>
         {sign}
       </span>
-      {children}
+      <span className={classes.word}>{children}</span>
     </span>
   );
 }
@@ -54,14 +54,13 @@ export function HealthMark({ health }: { health: HealthState }): ReactNode {
   );
 }
 
-export function ConnectedMark({ connected }: { connected: boolean }): ReactNode {
-  return connected ? (
-    <Mark tone="good" sign="●">
-      {text.nodes.connected}
-    </Mark>
-  ) : (
-    <Mark tone="bad" sign="✕">
-      {text.nodes.disconnected}
+const NODES: Record<NodeState, [Tone, string]> = { ready: ['good', '●'], pending: ['calm', '◔'], away: ['bad', '✕'] };
+
+export function NodeMark({ state }: { state: NodeState }): ReactNode {
+  const [tone, sign] = NODES[state];
+  return (
+    <Mark tone={tone} sign={sign}>
+      {text.nodes.states[state]}
     </Mark>
   );
 }

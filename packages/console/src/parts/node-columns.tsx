@@ -1,18 +1,18 @@
 /** The columns of nodes. */
 import { Link } from '@tanstack/react-router';
-import type { Node } from '../api/types.ts';
+import type { NodeSummary } from '../api/types.ts';
 import { text } from '../text/index.ts';
-import { ConnectedMark, Data, Mark, Unknown } from './marks.tsx';
+import { Data, Mark, NodeMark, Unknown } from './marks.tsx';
 import { WithReasons } from './reasons.tsx';
 import type { Column } from './table.tsx';
 
 const t = text.nodes;
 
-export const NODE_COLUMNS: readonly Column<Node>[] = [
+export const NODE_COLUMNS: readonly Column<NodeSummary>[] = [
   {
     key: 'name',
     header: t.name,
-    width: 'minmax(100px,1fr)',
+    width: 'minmax(80px,1fr)',
     sort: 'name',
     cell: ({ name }) => (
       <Link to="/nodes/$name" params={{ name }} tabIndex={-1} translate="no">
@@ -20,13 +20,19 @@ export const NODE_COLUMNS: readonly Column<Node>[] = [
       </Link>
     ),
   },
-  { key: 'pool', header: t.pool, width: 'minmax(80px,1fr)', sort: 'pool', cell: ({ pool }) => <Data>{pool}</Data> },
+  {
+    key: 'pool',
+    header: t.poolShort,
+    width: 'minmax(80px,1fr)',
+    sort: 'pool',
+    cell: ({ pool }) => <Data>{pool}</Data>,
+  },
   {
     key: 'agent',
     header: t.agent,
-    width: 'minmax(120px,1fr)',
-    sort: 'connected',
-    cell: ({ connected }) => <ConnectedMark connected={connected} />,
+    width: 'minmax(110px,1fr)',
+    sort: 'state',
+    cell: ({ state }) => <NodeMark state={state} />,
   },
   {
     key: 'kernel',
@@ -37,20 +43,21 @@ export const NODE_COLUMNS: readonly Column<Node>[] = [
   {
     key: 'hook',
     header: t.hook,
-    width: '70px',
+    width: '56px',
     cell: ({ hook }) => (hook === undefined ? <Unknown /> : <Data>{hook}</Data>),
   },
   {
     key: 'problems',
     header: t.problems,
-    width: 'minmax(110px,1fr)',
-    cell: ({ name, problems = [] }) =>
-      problems.length === 0 ? (
+    width: 'minmax(100px,1fr)',
+    sort: 'problemCount',
+    cell: ({ name, problems, problemCount }) =>
+      problemCount === 0 ? (
         <span className="quiet">{t.noProblems}</span>
       ) : (
         <WithReasons reasons={problems} label={t.problemsOf(name)}>
           <Mark tone="warn" sign="▲">
-            {t.problemCount(problems.length)}
+            {t.problemCount(problemCount)}
           </Mark>
         </WithReasons>
       ),

@@ -14,10 +14,10 @@ export const POLICY_COLUMNS: readonly Column<PolicySummary>[] = [
   {
     key: 'name',
     header: t.name,
-    width: 'minmax(140px,2fr)',
+    width: 'minmax(120px,2fr)',
     sort: 'name',
     cell: ({ name }) => (
-      <Link to="/policies/$name" params={{ name }} translate="no">
+      <Link to="/policies/$name" params={{ name }} tabIndex={-1} translate="no">
         {name}
       </Link>
     ),
@@ -26,7 +26,7 @@ export const POLICY_COLUMNS: readonly Column<PolicySummary>[] = [
   {
     key: 'state',
     header: t.state,
-    width: 'minmax(110px,1fr)',
+    width: 'minmax(92px,1fr)',
     sort: 'state',
     cell: ({ name, state, reasons }) => (
       <WithReasons reasons={reasons} label={t.stateReasons(name)}>
@@ -48,7 +48,7 @@ export const POLICY_COLUMNS: readonly Column<PolicySummary>[] = [
   {
     key: 'sources',
     header: t.sources,
-    width: '76px',
+    width: '72px',
     sort: 'sourceCount',
     align: 'end',
     cell: ({ sourceCount }) => number(sourceCount),
@@ -56,14 +56,14 @@ export const POLICY_COLUMNS: readonly Column<PolicySummary>[] = [
   {
     key: 'destination',
     header: t.destination,
-    width: 'minmax(110px,1fr)',
+    width: 'minmax(96px,1fr)',
     sort: 'destination',
     cell: ({ destination: { id } }) => <Data>{id}</Data>,
   },
   {
     key: 'rate',
     header: t.rate,
-    width: '108px',
+    width: '98px',
     align: 'end',
     sort: 'copied',
     cell: ({ rates }) => <Known value={rates.copied?.bitsPerSecond} as={bitRate} />,
@@ -71,14 +71,14 @@ export const POLICY_COLUMNS: readonly Column<PolicySummary>[] = [
   {
     key: 'copied',
     header: t.copied,
-    width: '84px',
+    width: '78px',
     align: 'end',
     cell: ({ rates }) => <Known value={rates.copied?.packetsPerSecond} as={packetRate} />,
   },
   {
     key: 'dropped',
     header: t.dropped,
-    width: '84px',
+    width: '78px',
     align: 'end',
     sort: 'dropped',
     cell: ({ rates }) => <Known value={rates.dropped} as={packetRate} />,
@@ -86,7 +86,7 @@ export const POLICY_COLUMNS: readonly Column<PolicySummary>[] = [
   {
     key: 'lost',
     header: t.lost,
-    width: '84px',
+    width: '78px',
     align: 'end',
     sort: 'lost',
     cell: ({ rates }) => <Known value={rates.lost} as={packetRate} />,

@@ -1,16 +1,20 @@
 /** Reasons with what to do: reached by focus and Enter as well as by a click, and never by hovering alone. */
-import { Popover, UnstyledButton } from '@mantine/core';
-import type { ReactNode } from 'react';
+import { Button, Popover, UnstyledButton } from '@mantine/core';
+import { type ReactNode, useState } from 'react';
 import type { Reason } from '../api/types.ts';
 import { text } from '../text/index.ts';
 import { Data, Said } from './marks.tsx';
 import classes from './reasons.module.css';
 
-/** All reasons, one below the other. */
+/** Reasons that are shown before one asks for the others. */
+const SHOWN = 4;
+
+/** Reasons, one below the other. */
 export function ReasonList({ reasons }: { reasons: readonly Reason[] }): ReactNode {
+  const [isWhole, setWhole] = useState(reasons.length <= SHOWN + 1);
   return (
     <ul className={classes.list}>
-      {reasons.map((reason) => (
+      {(isWhole ? reasons : reasons.slice(0, SHOWN)).map((reason) => (
         <li key={`${reason.code} ${reason.interface ?? ''} ${reason.node ?? ''} ${reason.message}`}>
           <div>
             <Said>{reason.message}</Said>
@@ -29,6 +33,13 @@ export function ReasonList({ reasons }: { reasons: readonly Reason[] }): ReactNo
           )}
         </li>
       ))}
+      {!isWhole && (
+        <li>
+          <Button variant="default" onClick={() => setWhole(true)}>
+            {text.reasons.all(reasons.length)}
+          </Button>
+        </li>
+      )}
     </ul>
   );
 }

@@ -1,13 +1,55 @@
-/** The way of the copies, node by node: what was sent, what arrived, what was lost on each hop. */
+/** The way of the copies: the nodes and whether they have confirmed, and what each hop sent, got and lost. */
+import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
-import type { PolicyStatus } from '../api/types.ts';
+import { answer, api } from '../api/client.ts';
+import type { PolicyPath } from '../api/types.ts';
 import classes from '../parts/event-list.module.css';
-import { Data, Known, Mark, Unknown } from '../parts/marks.tsx';
-import { number } from '../text/format.ts';
+import { Data, Known, Mark, NodeMark, Unknown } from '../parts/marks.tsx';
+import { ProblemAlert } from '../parts/problem.tsx';
+import { bitRate, number, packetRate } from '../text/format.ts';
 import { text } from '../text/index.ts';
 
 const t = text.policy;
+
+export function Paths({ name }: { name: string }): ReactNode {
+  const { data, error } = useQuery({
+    queryKey: [`policy:${name}`, 'path'],
+    queryFn: ({ signal }) => answer(api.GET('/api/v1/policies/{name}/path', { params: { path: { name } }, signal })),
+  });
+  return (
+    <section className="panel" aria-labelledby="path">
+      <h2 id="path">{t.path}</h2>
+      <ProblemAlert error={error} />
+      {data && (
+        <>
+          <Nodes nodes={data.nodes} />
+          {data.hops.length > 0 && <Hops hops={data.hops} />}
+          <Destination destination={data.destination} />
+        </>
+      )}
+    </section>
+  );
+}
+
+/** Which nodes have confirmed what they were sent, and how much of the policy each has. */
+function Nodes({ nodes }: Pick<PolicyPath, 'nodes'>): ReactNode {
+  if (nodes.length === 0) {
+    return <p className="quiet">{t.pathNone}</p>;
+  }
+  return (
+    <ul className={classes.nodes}>
+      {nodes.map(({ name, state, sourceCount, capturingCount, isEnd }) => (
+        <li key={name}>
+          <NodeLink name={name} /> <NodeMark state={state} />
+          <div className="quiet">
+            {sourceCount > 0 && t.capturing(number(capturingCount), number(sourceCount))} {isEnd && t.isEnd}
+          </div>
+        </li>
+      ))}
+    </ul>
+  );
+}
 
 function NodeLink({ name }: { name: string }): ReactNode {
   return (
@@ -17,33 +59,14 @@ function NodeLink({ name }: { name: string }): ReactNode {
   );
 }
 
-export function Paths({ status }: { status: PolicyStatus }): ReactNode {
-  const { paths, destination, delivered, state } = status;
-  const none = state === 'active' || state === 'degraded' ? t.pathLocal : t.pathNone;
-  return (
-    <section className="panel" aria-labelledby="path">
-      <h2 id="path">{t.path}</h2>
-      {paths.length === 0 ? <p className="quiet">{none}</p> : <Hops paths={paths} />}
-      <p>
-        {t.atDestination('')} <Data>{destination.interface}</Data>{' '}
-        {destination.devices.map(({ node, name }) => (
-          <span key={node} className="quiet">
-            (<Data>{`${name}, ${node}`}</Data>){' '}
-          </span>
-        ))}
-        : <Known value={delivered?.packets} as={number} />
-      </p>
-    </section>
-  );
-}
-
-function Hops({ paths }: Pick<PolicyStatus, 'paths'>): ReactNode {
+function Hops({ hops }: Pick<PolicyPath, 'hops'>): ReactNode {
   return (
     <table className={classes.events}>
       <thead>
         <tr>
           <th scope="col">{t.from}</th>
           <th scope="col">{t.to}</th>
+          <th scope="col">{t.rate}</th>
           <th scope="col">{t.sent}</th>
           <th scope="col">{t.received}</th>
           <th scope="col">{t.delivered}</th>
@@ -52,13 +75,16 @@ function Hops({ paths }: Pick<PolicyStatus, 'paths'>): ReactNode {
         </tr>
       </thead>
       <tbody>
-        {paths.map(({ from, to, sent, received, delivered, relayed, lost }) => (
+        {hops.map(({ from, to, sent, received, delivered, relayed, lost, rates }) => (
           <tr key={`${from} ${to}`}>
             <td>
               <NodeLink name={from} />
             </td>
             <td>
               <NodeLink name={to} />
+            </td>
+            <td>
+              <Known value={rates.sent?.bitsPerSecond} as={bitRate} />
             </td>
             <td>
               <Known value={sent?.packets} as={number} />
@@ -72,7 +98,7 @@ function Hops({ paths }: Pick<PolicyStatus, 'paths'>): ReactNode {
             <td>
               <Data>{relayed === undefined ? '' : number(relayed.packets)}</Data>
             </td>
-            <td>{lost === null ? <Unknown /> : <Lost packets={lost} />}</td>
+            <td>{lost === null ? <Unknown /> : <Lost packets={lost} rate={rates.lost} />}</td>
           </tr>
         ))}
       </tbody>
@@ -80,10 +106,30 @@ function Hops({ paths }: Pick<PolicyStatus, 'paths'>): ReactNode {
   );
 }
 
-function Lost({ packets }: { packets: number }): ReactNode {
+/** How many were lost, and how fast more are. */
+function Lost({ packets, rate }: { packets: number; rate: number | null }): ReactNode {
   return (
     <Mark tone={packets > 0 ? 'bad' : 'good'} sign={packets > 0 ? '▼' : '✓'}>
-      <Data>{number(packets)}</Data>
+      <Data>{number(packets)}</Data> {rate !== null && rate > 0 && <Data>({packetRate(rate)})</Data>}
     </Mark>
+  );
+}
+
+function Destination({ destination }: Pick<PolicyPath, 'destination'>): ReactNode {
+  const { id, node, device, delivered, rate } = destination;
+  return (
+    <p>
+      {t.atDestination}{' '}
+      <Link to="/interfaces/$id" params={{ id }} translate="no">
+        {id}
+      </Link>{' '}
+      <span className="quiet" translate="no">
+        {[device, node].filter(Boolean).join(', ')}
+      </span>{' '}
+      <strong>
+        <Known value={delivered?.packets} as={number} />
+      </strong>{' '}
+      (<Known value={rate?.bitsPerSecond} as={bitRate} />)
+    </p>
   );
 }

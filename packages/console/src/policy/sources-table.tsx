@@ -1,19 +1,19 @@
 /** The sources of a policy with what is seen of each. */
 import { Link } from '@tanstack/react-router';
 import { type ReactNode, useState } from 'react';
-import type { SourceRow } from '../api/types.ts';
+import type { PolicySource } from '../api/types.ts';
 import { useSources } from '../data/lists.ts';
 import type { ListSearch } from '../data/search.ts';
 import { ListTable } from '../parts/list-page.tsx';
-import { Data, Known, Unknown } from '../parts/marks.tsx';
+import { Data, Known } from '../parts/marks.tsx';
 import { WithReasons } from '../parts/reasons.tsx';
 import type { Column } from '../parts/table.tsx';
-import { bitRate, number } from '../text/format.ts';
+import { number } from '../text/format.ts';
 import { text } from '../text/index.ts';
 
 const t = text.sources;
 
-const COLUMNS: readonly Column<SourceRow>[] = [
+const COLUMNS: readonly Column<PolicySource>[] = [
   {
     key: 'id',
     header: t.interface,
@@ -30,13 +30,13 @@ const COLUMNS: readonly Column<SourceRow>[] = [
     header: t.node,
     width: 'minmax(90px,1fr)',
     sort: 'node',
-    cell: ({ node }) => (node === undefined ? <Unknown /> : <Data>{node}</Data>),
+    cell: ({ node }) => <Data>{node}</Data>,
   },
   {
     key: 'device',
     header: t.device,
     width: 'minmax(100px,1fr)',
-    cell: ({ device }) => (device === undefined ? <Unknown /> : <Data>{device}</Data>),
+    cell: ({ device }) => <Data>{device}</Data>,
   },
   {
     key: 'state',
@@ -45,7 +45,7 @@ const COLUMNS: readonly Column<SourceRow>[] = [
     sort: 'state',
     cell: ({ id, state, reasons }) => (
       <WithReasons reasons={reasons} label={t.reasons(id)}>
-        {text.sources.states[state as 'capturing'] ?? <Data>{state}</Data>}
+        {t.states[state]}
       </WithReasons>
     ),
   },
@@ -62,13 +62,6 @@ const COLUMNS: readonly Column<SourceRow>[] = [
     width: '120px',
     align: 'end',
     cell: ({ outbound }) => <Known value={outbound?.copied.packets} as={number} />,
-  },
-  {
-    key: 'rate',
-    header: t.rate,
-    width: '110px',
-    align: 'end',
-    cell: ({ rates }) => <Known value={rates.copied?.bitsPerSecond} as={bitRate} />,
   },
 ];
 

@@ -17,6 +17,9 @@ export function pseudo<T>(texts: T): T {
   if (typeof texts === 'function') {
     return ((...given: unknown[]) => pseudo(texts(...given))) as T;
   }
+  if (Array.isArray(texts)) {
+    return texts.map(pseudo) as T;
+  }
   if (typeof texts === 'object' && texts !== null) {
     return Object.fromEntries(Object.entries(texts).map(([key, value]) => [key, pseudo(value)])) as T;
   }

@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PolicyStatus } from '@mirrorplane/contract';
 import type { Lab } from '../lab.ts';
+import { ConsoleAddress } from './console-address.ts';
 import { policyStatus } from './once.ts';
 import type { Scenario } from './scenarios.ts';
 import { table } from './table.ts';
@@ -12,17 +13,21 @@ export async function showLive(lab: Lab, scenarios: readonly Scenario[], signal:
   const traffic: ChildProcess[] = scenarios.map(({ from, to }) =>
     lab.spawn(from, ['ping', '-q', '-i', '0.02', lab.address(to)], { stdio: 'ignore' }),
   );
+  const address = new ConsoleAddress(lab);
   let previous = new Map<string, number>();
   let at = performance.now();
   try {
     while (!signal.aborted) {
+      const console = await address.line();
       const statuses = await Promise.all(scenarios.map(({ policy }) => policyStatus(lab, policy.name)));
       const seconds = (performance.now() - at) / 1000;
       at = performance.now();
       if (process.stdout.isTTY) {
         process.stdout.write('\x1b[2J\x1b[H');
       }
-      process.stdout.write(`${header(lab)}\n\n${live(statuses, previous, seconds)}\n\nCtrl-C removes everything.\n`);
+      process.stdout.write(
+        `${console}\n${header(lab)}\n\n${live(statuses, previous, seconds)}\n\nCtrl-C removes everything.\n`,
+      );
       previous = new Map(statuses.map((status) => [status.name, status.totals.copied.packets]));
       await sleep(1000, undefined, { signal }).catch(() => undefined);
     }

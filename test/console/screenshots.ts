@@ -1,0 +1,89 @@
+/** `make screenshots`: the pages of the console with live data of a lab, light and dark, into docs/img. */
+import { mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { until } from '@mirrorplane/base';
+import { createLab, type Lab } from '@mirrorplane/lab';
+import type { Page } from 'playwright-core';
+import { ROOT } from '../../packaging/paths.ts';
+import { activeEventually, createPolicy, policyStatus } from '../support/policy.ts';
+import { ConsoleBrowser } from './support/browser.ts';
+
+const FOLDER = join(ROOT, 'docs/img');
+const SIZE = { width: 1280, height: 800 };
+/** Bytes of one picture at most: they are part of the repository. */
+const MOST = 150_000;
+
+interface Picture {
+  name: string;
+  path: string;
+  /** What has to be seen before the picture is taken. */
+  shows: string;
+  prepare?(page: Page): Promise<void>;
+}
+
+const PICTURES: Picture[] = [
+  { name: 'overview', path: '/', shows: 'audit-branch' },
+  { name: 'policies', path: '/policies', shows: 'audit-branch' },
+  { name: 'policy', path: '/policies/ids-web', shows: 'Rate of copies, bit/s' },
+  { name: 'policy-sources', path: '/policies/ids-web?tab=sources', shows: 'web-2/0' },
+  { name: 'form-sources', path: '/policies/ids-web/edit', shows: 'web-2/0' },
+  { name: 'form-copies', path: '/policies/retain-db/edit?step=3', shows: 'The edge allows' },
+  { name: 'form-review', path: '/policies/ids-web/edit?step=4', shows: 'The controller would accept this policy.' },
+  { name: 'interfaces', path: '/interfaces', shows: 'web-1/0' },
+  { name: 'interface', path: '/interfaces/web-1%2F0', shows: 'tap-web-1' },
+  { name: 'destinations', path: '/destinations', shows: 'edge-1' },
+  { name: 'nodes', path: '/nodes', shows: 'node-4' },
+  { name: 'node', path: '/nodes/node-1', shows: 'tap-web-1' },
+  { name: 'pools', path: '/pools', shows: 'pool-a' },
+  { name: 'domains', path: '/domains', shows: 'domain-1' },
+  { name: 'events', path: '/events', shows: 'policyCreated' },
+];
+
+/** Policies of each type, with traffic that goes on until the lab goes. */
+async function prepare(lab: Lab): Promise<void> {
+  await createPolicy(lab, { name: 'ids-web', sources: ['web-1/0', 'web-2/0'], destination: 'ids-1/0', percent: 50 });
+  await createPolicy(lab, { name: 'retain-db', sources: ['db-1/0'], destination: 'edge-1', vlanId: 100 });
+  await createPolicy(lab, { name: 'audit-branch', sources: ['edge-3'], destination: 'edge-1', vlanId: 200 });
+  await createPolicy(lab, { name: 'night', sources: ['app-1/0'], destination: 'mon-3/0', enabled: false });
+  for (const [from, to] of [
+    ['web-1', 'app-1'],
+    ['db-1', 'fw-1'],
+    ['pgw-3', 'phys-2'],
+  ] as const) {
+    lab.spawn(from, ['ping', '-q', '-i', '0.02', lab.address(to)], { stdio: 'ignore' });
+  }
+  await activeEventually(lab, 'ids-web');
+  await until('copies', async () => (await policyStatus(lab, 'ids-web')).totals.copied.packets > 500, {
+    limitMs: 60_000,
+  });
+}
+
+async function take(browser: ConsoleBrowser, colorScheme: 'light' | 'dark'): Promise<void> {
+  const { page, close } = await browser.open({ viewport: SIZE, colorScheme, reducedMotion: 'reduce' });
+  for (const { name, path, shows } of PICTURES) {
+    await page.goto(browser.url + path);
+    await page.getByText(shows, { exact: false }).first().waitFor();
+    await page.getByRole('banner').getByText('Live').waitFor();
+    const file = join(FOLDER, `${name}-${colorScheme}.png`);
+    await page.screenshot({ path: file });
+    const { size } = statSync(file);
+    process.stdout.write(`${(size / 1000).toFixed(0).padStart(5)} kB  ${file}\n`);
+    if (size > MOST) {
+      throw new Error(`${file} has ${size} bytes: at most ${MOST}`);
+    }
+  }
+  await close();
+}
+
+mkdirSync(FOLDER, { recursive: true });
+const lab = await createLab({ name: `s${(process.pid % 36 ** 4).toString(36)}` });
+const browser = new ConsoleBrowser(() => lab);
+try {
+  await prepare(lab);
+  await browser.launch();
+  await take(browser, 'light');
+  await take(browser, 'dark');
+} finally {
+  await browser.close();
+  await lab.down();
+}
