@@ -38,6 +38,7 @@ const ROOMS: Record<string, readonly string[]> = {
     'discovery',
     'throttle',
     'reconcile',
+    'looks',
     'migration',
     'controller-link',
     'preflight',

@@ -7,6 +7,8 @@ import { identify, type NodeDevices, ownership } from './discovery/devices.ts';
 import { GuestMacs } from './discovery/guest-macs.ts';
 import { type UnderlayState, underlayEnd } from './discovery/underlay.ts';
 import { type Logger, reason } from './log.ts';
+import { type LookPlan, planLooks } from './looks/look-plan.ts';
+import { LookRoom } from './looks/look-room.ts';
 import { GuestWatch } from './migration/guest-watch.ts';
 import { HandoverCounter } from './migration/handover-counter.ts';
 import type { Link } from './netlink/link.ts';
@@ -33,6 +35,8 @@ export class Agent {
   readonly #announcer: Announcer;
   readonly #schedule = new PassSchedule(() => this.#tryPass());
   readonly #program: CurrentProgram;
+  /** The looks of this node. */
+  readonly looks: LookRoom;
   #found: NodeDevices = { devices: [], problems: [] };
   #underlay: UnderlayState = { underlay: undefined, why: 'not looked up yet', asked: false };
   #appliedRevision: number | undefined;
@@ -48,6 +52,7 @@ export class Agent {
     this.#passEvents = new PassEvents(parts.events);
     this.#reporter = new Reporter(parts);
     this.#announcer = new Announcer(parts.announce ?? (() => {}), parts.log);
+    this.looks = new LookRoom({ ...parts, changed: () => this.#poke() });
     this.#program = new CurrentProgram({ ...parts, changed: () => this.#poke() });
   }
 
@@ -110,6 +115,7 @@ export class Agent {
   async close(): Promise<void> {
     clearInterval(this.#counters);
     this.#guests.close();
+    await this.looks.close();
     await this.#schedule.close();
     await this.#parts.programs.settled();
   }
@@ -187,16 +193,25 @@ export class Agent {
       ...(forwarding && { links: present, forwarding: forwarding.current() }),
     };
     // The data path is changed first, and reported afterwards.
-    await this.#apply(program, reconcile(program, around), present, look);
+    const reconciled = reconcile(program, around);
+    const { looks, unseen } = planLooks(this.looks.wishes(), program, around);
+    const state = { ...reconciled.state, ...(looks.length > 0 && { looks }) };
+    await this.#apply(program, { ...reconciled, state, unseen }, present, look);
     this.#reporter.sendInventory();
     this.#reporter.sendStatus();
   }
 
-  async #apply(program: NodeProgram, reconciled: Reconciled, links: readonly Link[], look: boolean): Promise<void> {
+  async #apply(
+    program: NodeProgram,
+    reconciled: Reconciled & Pick<LookPlan, 'unseen'>,
+    links: readonly Link[],
+    look: boolean,
+  ): Promise<void> {
     const problems = [...this.#found.problems, ...reconciled.problems];
     try {
       const counted = this.#handovers.before(reconciled.placed, reconciled.state.captures);
       const result = await this.#parts.datapath.apply(reconciled.state, { look });
+      this.looks.applied([...reconciled.unseen, ...result.unseen]);
       const at = result.begunAt ?? performance.now();
       const handovers = await counted(result.refused);
       const known = { revision: this.#appliedRevision, captures: this.#captures };

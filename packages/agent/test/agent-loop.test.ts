@@ -340,3 +340,21 @@ test('while devices keep coming, the check for interference is delayed, but not 
   await until('two looks', () => looks.filter((look) => look).length >= 2);
   assert.ok(!looks.some((look, index) => look && looks[index + 1]), looks.join());
 });
+
+test('a look is in the state while it lives, follows its guest, and is gone from the state after it', async (t) => {
+  const { agent, links, datapath } = await running(t, web(), ids);
+  agent.take(PROGRAM);
+  await agent.settled();
+  assert.equal(datapath.state.looks, undefined);
+  agent.looks.begin({ id: 'l1', owner: 'ann', of: { interfaces: ['web-1/0'] }, words: 'tcp' });
+  await agent.settled();
+  const at = () =>
+    datapath.state.looks?.flatMap(({ hooks }) => hooks.map(({ ifindex, place }) => `${ifindex} ${place}`));
+  assert.deepEqual(at(), ['5 sent', '5 delivered']);
+  links.set(web(12), ids);
+  await agent.settled();
+  assert.deepEqual(at(), ['12 sent', '12 delivered']);
+  agent.looks.end('l1');
+  await agent.settled();
+  assert.equal(datapath.state.looks, undefined);
+});

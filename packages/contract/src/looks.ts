@@ -30,6 +30,12 @@ export type CopyFate = (typeof COPY_FATES)[number];
 export const LOOK_LIMITS = {
   /** Looks on a node at a time. */
   looks: 4,
+  /** Interfaces of a look. */
+  interfaces: 4,
+  /** Milliseconds that a look lives on without being renewed. */
+  leaseMs: 30_000,
+  /** Milliseconds that it lives in all. */
+  ageMs: 600_000,
   /** Comparisons that the words of a look come to. */
   comparisons: 32,
   /** Characters of these words. */

@@ -4,11 +4,14 @@ import type { ForwardingEntry } from '../discovery/forwarding.ts';
 import { FLOODED, type Link } from '../netlink/link.ts';
 
 /** The result of `planArrivals`: parts of a DatapathState. */
-export interface ArrivalPlan {
-  captures: HookCapture[];
+export interface ArrivalPlan<C = HookCapture> {
+  captures: C[];
   arrivalPorts: ArrivalPort[];
   arrivals: Arrival[];
 }
+
+/** What of a capture says where its packets arrive. */
+type Placed = Pick<HookCapture, 'edge' | 'hook' | 'ifindex' | 'arrivalBridge'>;
 
 /**
  * Moves captures of packets to guests to the ports of the guests' bridges, for addresses that the
@@ -25,12 +28,12 @@ export interface ArrivalPlan {
  * @param guestDevices ifindexes of devices with a guest behind them: a guest that has left the node
  * never appears there
  */
-export function planArrivals(
-  captures: readonly HookCapture[],
+export function planArrivals<C extends Placed>(
+  captures: readonly C[],
   links: readonly Link[],
   forwarding: readonly ForwardingEntry[],
   guestDevices: ReadonlySet<number> = new Set(),
-): ArrivalPlan {
+): ArrivalPlan<C> {
   const byIfindex = new Map(links.map((link) => [link.ifindex, link]));
   const bridgeOf = (ifindex: number) => {
     const master = byIfindex.get(byIfindex.get(ifindex)?.master ?? 0);
