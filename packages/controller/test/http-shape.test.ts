@@ -33,7 +33,9 @@ test('every route refuses a query parameter that it does not know, and names it'
     const url = path.replace(/\{\w+\}/g, 'x');
     for (const method of Object.keys(operations)) {
       const reply = await bench.request(method.toUpperCase(), `${url}?colour=red`);
-      assert.deepEqual([reply.status, refusals(reply)], [400, ['FIELD_UNKNOWN colour']], `${method} ${url}`);
+      // A parameter that is required and missing is refused as well.
+      const unknown = refusals(reply).filter((refusal) => refusal.startsWith('FIELD_UNKNOWN'));
+      assert.deepEqual([reply.status, unknown], [400, ['FIELD_UNKNOWN colour']], `${method} ${url}`);
       asked++;
     }
   }

@@ -68,6 +68,10 @@ test('a request that is unreadable, unknown or unacceptable gets a problem docum
   const put = (body: string, headers = {}) => bench.put('/api/v1/domains/blue', body, { headers });
   assertProblem(await put('{"description": '), 400, 'BAD_REQUEST');
   assertProblem(await put(''), 400, 'FIELD_INVALID');
+  assert.match((await put('')).body.detail, /it is missing: send it as JSON/);
+  assert.match((await bench.get('/api/v1/domains?limit=5&limit=6')).body.detail, /"limit" is given more than once/);
+  const changed = await put('{}', { 'if-match': '"7"' });
+  assert.match(changed.body.detail, /the resource does not exist, and If-Match is "7"/);
   assertProblem(await put('[]'), 400, 'FIELD_INVALID');
   assertProblem(await put('null'), 400, 'FIELD_INVALID');
   assertProblem(await put('x: 1', { 'content-type': 'application/yaml' }), 415, 'MEDIA_TYPE_UNSUPPORTED');

@@ -131,6 +131,8 @@ test('events go on after the last id, state begins with a snapshot, and a gap is
     assert.equal((await bench.get(`/api/v1/stream?topics=${topics}`)).status, 400, topics);
   }
   assert.equal((await bench.get('/api/v1/stream')).status, 400);
+  const wrong = await bench.get('/api/v1/stream?topics=policies,nothing');
+  assert.match(wrong.body.detail, /"nothing" is not a topic: use policies, .*interface:ID/);
 });
 
 test('a slow reader gets fewer messages with all changes in them, and nothing waits for it', async () => {

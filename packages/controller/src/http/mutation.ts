@@ -152,10 +152,10 @@ export function etag(revision: number): string {
 export function checkPreconditions(request: FastifyRequest, revision: number | undefined): void {
   const { 'if-match': match, 'if-none-match': noneMatch } = request.headers;
   if (match !== undefined && !matches(match, revision)) {
-    const now = revision === undefined ? 'it does not exist' : `its entity tag is now ${etag(revision)}`;
+    const now = revision === undefined ? 'does not exist' : `now has the entity tag ${etag(revision)}`;
     throw new ProblemError(
       'PRECONDITION_FAILED',
-      `${now}, not ${match}: read the resource again and repeat the change`,
+      `the resource ${now}, and If-Match is ${match}: read the resource again and repeat the change`,
     );
   }
   if (noneMatch !== undefined && matches(noneMatch, revision)) {

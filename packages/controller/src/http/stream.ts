@@ -1,7 +1,7 @@
 /** /api/v1/stream: all that a tab of the console follows, in one stream of server-sent events. */
 import * as z from 'zod';
 import manifest from '../../package.json' with { type: 'json' };
-import { isTopic, NAMED_TOPICS, TOPICS } from '../streams/sources.ts';
+import { isTopic, TOPIC_FORMS } from '../streams/sources.ts';
 import { TopicStream } from '../streams/topic-stream.ts';
 import { admitStream, STREAM_HEADERS, startOf } from './events.ts';
 import { type Route, route } from './route.ts';
@@ -15,12 +15,13 @@ const Topics = z
   .transform((text) => [...new Set(text.split(','))])
   .refine((topics) => topics.length <= MAX_TOPICS, `give at most ${MAX_TOPICS} topics`)
   .refine((topics) => topics.every(isTopic), {
-    message: `write topics with commas between them: ${TOPICS.join(', ')}, ${NAMED_TOPICS.map((kind) => `${kind}:NAME`).join(', ')}`,
+    error: ({ input }) => {
+      const wrong = (input as string[]).find((topic) => !isTopic(topic));
+      return `"${wrong}" is not a topic: use ${TOPIC_FORMS.join(', ')}, with commas between them`;
+    },
   })
   .meta({
-    description:
-      `Topics, with commas between them: ${TOPICS.join(', ')}; and one thing each: ` +
-      `${NAMED_TOPICS.map((kind) => `${kind}:NAME`).join(', ')}.`,
+    description: `Topics, with commas between them: ${TOPIC_FORMS.join(', ')}.`,
     examples: ['policies,nodes,events'],
   });
 

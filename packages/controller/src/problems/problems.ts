@@ -28,7 +28,9 @@ export function parseOrRefuse<S extends z.ZodType>(schema: S, value: unknown, wh
   if (result.success) {
     return result.data;
   }
-  const errors = result.error.issues.flatMap((issue) => refusalsOf(issue, schema));
+  const errors = result.error.issues.flatMap(
+    (issue) => repeatedParameter(issue, value, what) ?? refusalsOf(issue, schema),
+  );
   const code = errors.every((error) => error.code === 'FIELD_UNKNOWN') ? 'FIELD_UNKNOWN' : 'FIELD_INVALID';
   throw new ProblemError(code, summary(what, errors), errors);
 }
@@ -37,6 +39,15 @@ function summary(what: string, errors: readonly Refusal[]): string {
   const [first] = errors;
   const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
   return `the ${what} is refused: ${first?.message}${more}`;
+}
+
+/** The refusal of a query parameter that came more than once, and takes one value. Its schema has seen a list. */
+function repeatedParameter({ path }: z.core.$ZodIssue, query: unknown, what: string): Refusal[] | undefined {
+  const field = fieldPath(path);
+  const isRepeated = what === 'query' && path.length === 1 && Array.isArray((query as Record<string, unknown>)[field]);
+  return isRepeated
+    ? [{ code: 'FIELD_INVALID', field, message: `"${field}" is given more than once: give it once` }]
+    : undefined;
 }
 
 function refusalsOf(issue: z.core.$ZodIssue, schema: z.ZodType): Refusal[] {
@@ -50,7 +61,8 @@ function refusalsOf(issue: z.core.$ZodIssue, schema: z.ZodType): Refusal[] {
     }));
   }
   if (issue.code === 'invalid_type' && issue.input === undefined) {
-    return [{ code: 'FIELD_INVALID', field, message: field ? `"${field}" is missing: give it` : 'it is missing' }];
+    const message = field ? `"${field}" is missing: give it` : 'it is missing: send it as JSON';
+    return [{ code: 'FIELD_INVALID', field, message }];
   }
   const text = issue.message.replace(/^Invalid input: /, '');
   return [{ code: 'FIELD_INVALID', field, message: field ? `"${field}": ${text}` : text }];

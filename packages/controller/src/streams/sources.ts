@@ -15,14 +15,24 @@ interface Boards {
 }
 
 /** Topics without a name behind them. */
-export const TOPICS = ['policies', 'nodes', 'destinations', 'interfaces', 'events'] as const;
-/** Topics of one thing: `policy:NAME`. */
-export const NAMED_TOPICS = ['policy', 'interface', 'node', 'destination'] as const;
+const TOPICS = ['policies', 'nodes', 'destinations', 'interfaces', 'events'] as const;
+/** Topics of one thing, with what stands behind the colon. */
+const NAMED_TOPICS: Readonly<Record<string, string>> = {
+  policy: 'NAME',
+  interface: 'ID',
+  node: 'NAME',
+  destination: 'ID',
+};
+/** How each topic is written, for readers. */
+export const TOPIC_FORMS: readonly string[] = [
+  ...TOPICS,
+  ...Object.entries(NAMED_TOPICS).map(([kind, key]) => `${kind}:${key}`),
+];
 
 /** Whether there is such a topic. */
 export function isTopic(text: string): boolean {
   const [kind, ...name] = text.split(':');
-  const isNamed = (NAMED_TOPICS as readonly string[]).includes(kind!) && name.join(':') !== '';
+  const isNamed = Object.hasOwn(NAMED_TOPICS, kind!) && name.join(':') !== '';
   return (TOPICS as readonly string[]).includes(text) || isNamed;
 }
 
