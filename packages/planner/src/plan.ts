@@ -73,7 +73,7 @@ export function plan(
     needed: placement.sources.some(({ captureNodes }) =>
       captureNodes.some((node) => node !== placement.destinationNode),
     ),
-    away: placement.destinationHandovers.flatMap(({ node }) => [node, placement.destinationNode!]),
+    handoverNodes: placement.destinationHandovers.flatMap(({ node }) => [node, placement.destinationNode!]),
   }));
   const allocated = allocateSessions(sessions, demands);
   const programs = emptyPrograms(cluster);

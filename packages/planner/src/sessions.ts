@@ -43,8 +43,8 @@ export interface SessionDemand {
   node: string | undefined;
   /** Whether a number is required, because another node sends to the destination. */
   needed: boolean;
-  /** Other nodes where a migrating destination has a device. They get a number if one is free. */
-  away?: readonly string[];
+  /** Both nodes of each handover of the destination. They get a number if one is free. */
+  handoverNodes?: readonly string[];
 }
 
 /** Numbers of one node: by policy, and the set of used ones. */
@@ -109,7 +109,8 @@ export function allocateSessions(
     const numbers = ofNode(node);
     for (const [uid, number] of sortedBy(Object.entries(policies ?? {}), ([key]) => key)) {
       const demand = demandOf.get(uid);
-      const stays = demand && (demand.node === undefined || demand.node === node || demand.away?.includes(node));
+      const stays =
+        demand && (demand.node === undefined || demand.node === node || demand.handoverNodes?.includes(node));
       if (stays && demand.end === number.end) {
         numbers.keep(uid, number);
       }
@@ -121,8 +122,8 @@ export function allocateSessions(
       exhausted.add(uid);
     }
   }
-  for (const { uid, end, away = [] } of sortedBy(demands, (demand) => demand.uid)) {
-    for (const node of away) {
+  for (const { uid, end, handoverNodes = [] } of sortedBy(demands, (demand) => demand.uid)) {
+    for (const node of handoverNodes) {
       if (!ofNode(node).byUid.has(uid)) {
         ofNode(node).give(uid, end);
       }
