@@ -437,7 +437,8 @@ export function attachTcx(program: number, ifindex: number, hook: 'ingress' | 'e
   request.writeUInt32LE(behind === undefined ? BPF_F_BEFORE : BPF_F_AFTER | BPF_F_ID, 12);
   request.writeUInt32LE(behind ?? 0, 16);
   const link: number = call.bpf(SYS_BPF, BPF_LINK_CREATE, request, request.length);
-  return check(`attach to ${hook} of ${deviceName(ifindex)}`, link < 0 ? -koffi.errno() : link);
+  const result = link < 0 ? -koffi.errno() : link; // before the next call sets another
+  return check(`attach to ${hook} of ${deviceName(ifindex)}`, result);
 }
 
 /**
