@@ -11,14 +11,16 @@ help:
 	@echo "make fuzz        a million mutated packets at the receiving end of ERSPAN"
 	@echo "make chaos       random changes and faults under traffic; 'make chaos SEED=7 MINUTES=10' (ROUNDS=, ONLY=)"
 	@echo "make kernels     other kernels and compilers, in QEMU: the object loads, kernel tests pass (KERNELS=, COMPILERS=, TESTS=)"
-	@echo "make check       format, lint, types"
+	@echo "make check       format, lint, types, the API document, and the structure of the tree"
 	@echo "make bench       ratios side by side, also in bench/out/latest.jsonl"
 	@echo "make up          controller and agent for this host"
 	@echo "make packages    Debian packages for amd64 and arm64, into dist/ (RPM=1: RPMs too; VERSION=)"
-	@echo "make packages-test  the packages on a fresh Debian: install, copy, upgrade, purge"
-	@echo "make build       the data plane and the console; make console: the console alone"
+	@echo "make packages-test  packages on a fresh Debian: install, copy, upgrade, purge"
+	@echo "make build       the data plane and the console"
+	@echo "make console     the console alone"
 	@echo "make screenshots every page of the console, light and dark, into docs/img"
-	@echo "make deps        what is missing on this machine"
+	@echo "make deps        installs what is missing on this machine; make deps-run: only what is needed to run"
+	@echo "make clean       removes what was built"
 
 deps:
 	@scripts/deps.sh test

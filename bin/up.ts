@@ -36,7 +36,7 @@ const command = new Command('mirrorplane up')
   .description(
     'Runs controller and agent for this host in one process. Needs root. Ctrl-C stops both; copying continues.',
   )
-  .version(VERSION)
+  .version(VERSION, '-V, --version', 'print the version')
   .option('--data <dir>', 'directory of the store, the tokens and the keys', '/var/lib/mirrorplane')
   .option(
     '--listen <address>',

@@ -25,7 +25,7 @@ const HARD: readonly [phrase: RegExp, instead: string][] = [
   [/\bhow manieth\b/, 'the number of'],
 ];
 
-const PAGES = ['README.md', ...globSync('docs/*.md', { cwd: ROOT })].sort();
+const PAGES = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/*.md', { cwd: ROOT })].sort();
 /** What is made of help texts, API descriptions and the catalogues, and the daemons' own help. */
 const SHOWN = [
   ...globSync('docs/reference/*', { cwd: ROOT }),

@@ -33,7 +33,7 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   UNAVAILABLE: 'The controller is starting or stopping, or a limit is reached.',
   EDGE_UNSUPPORTED: 'The device leads to a guest or is a tunnel, so it cannot be an edge.',
   POLICY_INVALID: 'The policy breaks one or more rules. Each is listed with its code and field. Nothing is changed.',
-  POLICY_NAME_INVALID: 'The name of the policy has other characters, or is longer.',
+  POLICY_NAME_INVALID: 'The name has characters that are not allowed, or is too long.',
   POLICY_NO_SOURCES: 'The list of sources is empty.',
   POLICY_TOO_MANY_SOURCES: 'The list of sources has more than 1024 interfaces.',
   POLICY_SOURCE_REPEATED: 'One interface is in the list of sources more than once.',
@@ -89,7 +89,8 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   FEEDBACK_UNSEEN:
     'The BPF program that drops such frames could not be attached at the device of the destination. Copies are delivered.',
   ARRIVAL_UNSEEN: 'Packets to a guest are captured at its own device, after the firewall on the bridge.',
-  NEIGHBOUR_UNKNOWN: 'Copies are handed to the network stack, which asks for the address for each copy.',
+  NEIGHBOUR_UNKNOWN:
+    'The kernel asks for the address, and keeps some copies until it gets an answer. Copies that find no room are lost.',
   ROUTE_MISSING: 'Copies for that node are dropped.',
   INTERFACE_DUPLICATE: 'The agent uses one device and ignores the other. The node that has the interface keeps it.',
   INTERFACE_CONTESTED:

@@ -34,7 +34,7 @@ function checked(value: string, parse: (value: string) => unknown, remedy: strin
 }
 
 const command = new Command('mirrorplane controller')
-  .version(manifest.version)
+  .version(manifest.version, '-V, --version', 'print the version')
   .description('Stores the mirror policies of a cluster, plans the programs of its nodes, and serves the API.')
   .requiredOption('--data <dir>', 'directory of the store, the certificates and the admin token')
   .option(

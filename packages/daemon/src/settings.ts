@@ -41,8 +41,10 @@ export function parseSettings(command: Command, { prefix, argv = process.argv, e
   command.addOption(new Option('--describe-settings', 'print all settings as JSON, and exit').hideHelp());
   command.addHelpText(
     'after',
-    `\nEach option with a value, and each --no-…, may also be set in the environment, for example ${prefix}_LOG_LEVEL=debug, or in ` +
-      'the file\nof --config, for example "logLevel: debug". The command line overrides the environment, and the environment the file.',
+    `\nEach option with a value, and each --no-…, can also be set in the environment,
+for example ${prefix}_LOG_LEVEL=debug, or in the file of --config,
+for example "logLevel: debug". The command line overrides the environment, and
+the environment overrides the file.`,
   );
   // A mandatory option may be set in the file, and commander would require it before the file is
   // read.

@@ -104,7 +104,7 @@ command('shell', 'open a shell in the namespace of a host, node or VM')
     return attached(options, host, ['env', `PS1=${prompt}`, 'bash', '--norc', '-i']);
   });
 
-command('migrate', 'move a VM to another node')
+command('migrate', 'migrate a VM to another node')
   .argument('<vm>')
   .argument('<node>')
   .option('--overlap', 'the new device appears before the old one disappears')
