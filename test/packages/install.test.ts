@@ -99,6 +99,12 @@ test('the packages install on a host without npm, compiler and Internet, and the
     '/var/lib/mirrorplane/store.db',
   ]);
   assert.deepEqual(owner.trim().split('\n'), ['mirrorplane 700', 'mirrorplane 600']);
+  const get = (path: string) =>
+    `fetch('http://127.0.0.1:7070${path}').then((answer) => answer.text()).then(console.log)`;
+  const page = await host.inNetwork([process.execPath, '-e', get('/')]);
+  const [, script] = /src="(\/assets\/index-[^"]+\.js)"/.exec(page.stdout) ?? [];
+  assert.ok(script, `the console is served: ${page.stdout}`);
+  assert.ok((await host.inNetwork([process.execPath, '-e', get(script)])).stdout.length > 10_000);
 });
 
 test('an agent with a node name starts, reports its start to systemd, and logs to the journal', async () => {

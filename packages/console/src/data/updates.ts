@@ -78,11 +78,11 @@ const told = new Map<string, PolicyNow>();
 function applyPolicy(topic: string, now: PolicyNow): void {
   const before = told.get(topic);
   told.set(topic, now);
-  const { totals, delivered, lost, countersAt, stale, state, health, rates } = now;
+  const { totals, delivered, lost, countersAt, stale, state, health, rates, createdBy } = now;
   queryClient.setQueryData<PolicyStatus>([topic, 'status'], (status) =>
     status ? { ...status, totals, delivered, lost, countersAt, stale, state } : status,
   );
-  queryClient.setQueryData([topic, 'traffic'], { health, rates });
+  queryClient.setQueryData([topic, 'traffic'], { health, rates, createdBy });
   const isSame = before?.revision === now.revision && JSON.stringify(before.reasons) === JSON.stringify(now.reasons);
   if (!isSame || before.state !== now.state) {
     void queryClient.invalidateQueries({ queryKey: [topic, 'one'] });

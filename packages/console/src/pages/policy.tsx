@@ -66,7 +66,7 @@ export function PolicyPage(): ReactNode {
             <Tabs.Tab value="events">{t.tabs.events}</Tabs.Tab>
           </Tabs.List>
           <Tabs.Panel value="summary" pt="md">
-            <Summary policy={policy.data} status={status.data} />
+            <Summary policy={policy.data} status={status.data} createdBy={traffic.data?.createdBy} />
           </Tabs.Panel>
           <Tabs.Panel value="sources" pt="md">
             <SourcesTable policy={name} />
@@ -84,7 +84,7 @@ export function PolicyPage(): ReactNode {
 function useTraffic(name: string) {
   return useQuery({
     queryKey: [`policy:${name}`, 'traffic'],
-    queryFn: async ({ signal }): Promise<Pick<PolicySummary, 'health' | 'rates'> | null> => {
+    queryFn: async ({ signal }): Promise<Pick<PolicySummary, 'health' | 'rates' | 'createdBy'> | null> => {
       const query = { view: 'summary', filter: `"${name}"` } as const;
       const { items } = await answer(api.GET('/api/v1/policies', { params: { query }, signal }));
       return (items as PolicySummary[]).find((one) => one.name === name) ?? null;
@@ -92,12 +92,19 @@ function useTraffic(name: string) {
   });
 }
 
-function Summary({ policy, status }: { policy: Policy; status: PolicyStatus }): ReactNode {
+interface SummaryProps {
+  policy: Policy;
+  status: PolicyStatus;
+  /** Undefined: not known any more. */
+  createdBy: string | undefined;
+}
+
+function Summary({ policy, status, createdBy }: SummaryProps): ReactNode {
   return (
     <div className="panel">
       {status.reasons.length > 0 && <ReasonList reasons={status.reasons} />}
       <div className="grid-2">
-        <PolicyFacts policy={policy} status={status} />
+        <PolicyFacts policy={policy} status={status} createdBy={createdBy} />
         <Books totals={status.totals} />
       </div>
       <Paths name={policy.name} />
@@ -108,7 +115,7 @@ function Summary({ policy, status }: { policy: Policy; status: PolicyStatus }): 
   );
 }
 
-function PolicyFacts({ policy, status }: { policy: Policy; status: PolicyStatus }): ReactNode {
+function PolicyFacts({ policy, status, createdBy }: SummaryProps): ReactNode {
   const { description, direction, percent, vlanId, maxRate, allowFeedback, destination, createdAt, updatedAt } = policy;
   return (
     <Facts
@@ -121,7 +128,12 @@ function PolicyFacts({ policy, status }: { policy: Policy; status: PolicyStatus 
         [t.vlanId, vlanId !== undefined && <Data key="v">{vlanId}</Data>],
         [t.maxRate, maxRate === undefined ? t.noBudget : <Data key="v">{`${maxRate} Mbit/s`}</Data>],
         [t.feedback, allowFeedback ? t.feedbackAllowed : undefined],
-        [t.created, <Data key="v">{dateTime(createdAt)}</Data>],
+        [
+          t.created,
+          <span key="v">
+            <Data>{dateTime(createdAt)}</Data> {createdBy !== undefined && t.by(createdBy)}
+          </span>,
+        ],
         [t.changed, updatedAt !== createdAt && <Data key="v">{dateTime(updatedAt)}</Data>],
         [text.policies.health, status.stale ? t.stale : undefined],
       ]}

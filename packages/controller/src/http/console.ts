@@ -33,7 +33,7 @@ const HEADERS = {
 
 const NOT_BUILT = `Mirrorplane: the console is not built.
 
-In a source tree, build it with "npm run build --workspace packages/console", and load this page again.
+In a source tree, build it with "make console", and load this page again.
 A console in another folder: start the controller with --console FOLDER.
 The API is at /api/v1: see /api/v1/openapi.json.
 `;
