@@ -351,6 +351,7 @@ export const Refusal = z
     code: ErrorCode,
     field: z.string().meta({ description: 'Path of the field, for example `sources[3]` or `edge.allowedVlans[2]`.' }),
     message: z.string().meta({ description: 'What is wrong with the field, and how to correct it.' }),
+    remedy: z.string().optional().meta({ description: 'What to do, as the catalogue says.' }),
   })
   .meta({ id: 'Refusal' });
 export type Refusal = z.infer<typeof Refusal>;
@@ -363,6 +364,7 @@ export const Problem = z
     status: z.number().int(),
     code: ErrorCode,
     detail: z.string().meta({ description: 'What is wrong with the request, and how to correct it.' }),
+    remedy: z.string().optional().meta({ description: 'What to do, as the catalogue says.' }),
     instance: z.string().optional().meta({ description: 'Path of the request.' }),
     errors: z.array(Refusal).default([]),
   })
@@ -371,6 +373,7 @@ export type Problem = z.infer<typeof Problem>;
 
 /** Builds the problem document of a code. Title and status come from the catalogue. */
 export function problem(code: ErrorCode, detail: string, errors: readonly Refusal[] = []): Problem {
-  const { status, title } = CATALOGUE[code];
-  return { type: `urn:mirrorplane:error:${code}`, title, status, code, detail, errors: [...errors] };
+  const { status, title, remedy } = CATALOGUE[code];
+  const explained = errors.map((error) => ({ ...error, remedy: CATALOGUE[error.code].remedy }));
+  return { type: `urn:mirrorplane:error:${code}`, title, status, code, detail, remedy, errors: explained };
 }

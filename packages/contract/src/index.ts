@@ -12,6 +12,7 @@ export * from './names.ts';
 export * from './paths.ts';
 export * from './policy.ts';
 export * from './program.ts';
+export * from './sentences.ts';
 export * from './status.ts';
 export * from './summaries.ts';
 export * from './sync.ts';

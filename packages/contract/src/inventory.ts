@@ -261,6 +261,14 @@ export const DeviceBudget = z
   .meta({ id: 'DeviceBudget' });
 export type DeviceBudget = z.infer<typeof DeviceBudget>;
 
+/** A problem of a node, and what to do about it. */
+export const ShownProblem = z.object({
+  code: ReasonCode,
+  message: z.string(),
+  remedy: z.string().optional().meta({ description: 'What to do, as the catalogue says.' }),
+});
+export type ShownProblem = z.infer<typeof ShownProblem>;
+
 /** A host that runs the agent. `underlay` is undefined until the agent has connected once. */
 export const Node = z
   .object({
@@ -281,7 +289,7 @@ export const Node = z
       .optional()
       .meta({ description: 'Revision of the last node program that was sent.' }),
     appliedRevision: z.number().int().optional().meta({ description: 'Revision that the kernel of the node runs.' }),
-    problems: z.array(z.object({ code: ReasonCode, message: z.string() })).default([]),
+    problems: z.array(ShownProblem).default([]),
     devices: z.array(Device).default([]),
     budgets: z.array(DeviceBudget).default([]).meta({
       description: 'Budgets of the devices by which copies leave the node. Present while its agent is connected.',

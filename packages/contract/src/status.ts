@@ -5,6 +5,7 @@ import { ReasonCode } from './errors.ts';
 import { InterfaceDevice } from './inventory.ts';
 import { InterfaceId, Name, Timestamp } from './names.ts';
 import { PolicyType } from './policy.ts';
+import { Params } from './sentences.ts';
 
 /**
  * `active`: every source is captured, and the destination can be reached. `degraded`: a part is
@@ -22,6 +23,8 @@ export const StatusReason = z
   .object({
     code: ReasonCode,
     message: z.string(),
+    params: Params.optional(),
+    remedy: z.string().optional().meta({ description: 'What to do, as the catalogue says.' }),
     interface: InterfaceId.optional(),
     node: Name.optional(),
   })

@@ -1,9 +1,9 @@
 /** What lists show of each resource: a few fields, however large the resource is. */
 import * as z from 'zod';
 import { CaptureCounts } from './counters.ts';
-import { ErrorCode, ReasonCode } from './errors.ts';
+import { ErrorCode } from './errors.ts';
 import { Rate, Rates, Sparkline, TrafficHealth } from './history.ts';
-import { DeviceBudget, HookKind, InterfaceKind, Underlay } from './inventory.ts';
+import { DeviceBudget, HookKind, InterfaceKind, ShownProblem, Underlay } from './inventory.ts';
 import { InterfaceId, Name, Timestamp } from './names.ts';
 import { PolicyType, TrafficDirection } from './policy.ts';
 import { PolicyState, SourceState, StatusReason } from './status.ts';
@@ -125,9 +125,7 @@ export const NodeSummary = z
     certificateEndsAt: Timestamp.optional(),
     programRevision: z.number().int().optional(),
     appliedRevision: z.number().int().optional(),
-    problems: z
-      .array(z.object({ code: ReasonCode, message: z.string() }))
-      .meta({ description: listed('What stands in the way on the node') }),
+    problems: z.array(ShownProblem).meta({ description: listed('What stands in the way on the node') }),
     problemCount: z.number().int(),
     deviceCount: z.number().int(),
     interfaceCount: z.number().int().meta({ description: 'Interfaces that are on the node now.' }),

@@ -1,5 +1,5 @@
 /** Where a policy has to act: its destination node and, for each source, the nodes that capture it. */
-import type { Policy, StatusReason } from '@mirrorplane/contract';
+import { type Params, type Policy, type StatusReason, say } from '@mirrorplane/contract';
 import { type Cluster, type ClusterInterface, currentPools, deviceNodes, handoverNodes, homeNode } from './cluster.ts';
 import { policyType } from './kinds.ts';
 
@@ -48,13 +48,12 @@ export function place(policy: Policy, cluster: Cluster): Placement {
   for (const [slot, id] of policy.sources.entries()) {
     const item = cluster.interfaces.get(id);
     if (!item) {
-      const message = `interface "${id}" no longer exists: remove it from the sources`;
-      reasons.push({ code: 'SOURCE_ABSENT', message, interface: id });
+      reasons.push({ ...say('SOURCE_ABSENT', { gone: id }), interface: id });
       continue;
     }
     const devices = deviceNodes(item);
     if (devices.length === 0) {
-      reasons.push({ code: 'SOURCE_ABSENT', message: absence(item), interface: id });
+      reasons.push({ ...say('SOURCE_ABSENT', absence(item)), interface: id });
     }
     const captures = target ? captureNodesOf(item, devices, target, cluster) : { nodes: [], reasons: [] };
     reasons.push(...captures.reasons);
@@ -105,32 +104,29 @@ function findTarget(
 ): { target?: Target; reasons: StatusReason[] } {
   const id = policy.destination;
   if (!item) {
-    const message = `interface "${id}" no longer exists: choose another destination`;
-    return { reasons: [{ code: 'DESTINATION_ABSENT', message, interface: id }] };
+    return { reasons: [{ ...say('DESTINATION_ABSENT', { gone: id }), interface: id }] };
   }
   // An edge is planned before its device is reported, because the agent finds the device itself.
   const reasons: StatusReason[] = [];
   if (deviceNodes(item).length === 0) {
-    reasons.push({ code: 'DESTINATION_ABSENT', message: absence(item), interface: id });
+    reasons.push({ ...say('DESTINATION_ABSENT', absence(item)), interface: id });
   }
   if (node === undefined) {
     return { reasons };
   }
   const known = cluster.nodes.get(node);
   if (!known) {
-    const message = `node "${node}" of the destination is unknown: start its agent`;
-    reasons.push({ code: 'NODE_UNDERLAY_UNKNOWN', message, node });
+    reasons.push({ ...say('NODE_UNDERLAY_UNKNOWN', { end: node }), node });
     return { reasons };
   }
   if (item.kind === 'edge') {
     if (policy.vlanId === undefined) {
-      const message = `"${id}" is an edge-connected interface: give the policy a vlanId`;
-      reasons.push({ code: 'POLICY_VLAN_REQUIRED', message, interface: id });
+      reasons.push({ ...say('POLICY_VLAN_REQUIRED', { interface: id }), interface: id });
       return { reasons };
     }
     if (item.edge?.allowedVlans?.includes(policy.vlanId) === false) {
-      const message = `"${id}" no longer carries VLAN ${policy.vlanId}: extend its allowedVlans, or change the vlanId`;
-      reasons.push({ code: 'POLICY_VLAN_NOT_IN_TRUNK', message, interface: id });
+      const { vlanId } = policy;
+      reasons.push({ ...say('POLICY_VLAN_NOT_IN_TRUNK', { interface: id, vlanId }), interface: id });
     }
   }
   const domain = cluster.domainOfPool.get(known.pool);
@@ -138,23 +134,12 @@ function findTarget(
   return { target, reasons };
 }
 
-/** Says that an interface has no device, and names a remedy. */
-function absence(item: ClusterInterface): string {
-  return `"${item.id}" has no device now: ${absenceRemedy(item)}`;
-}
-
-/**
- * The remedy for an interface without a device. A tap that was created again may lack its alias.
- */
-function absenceRemedy({ id, kind, boundTo, contested = [] }: ClusterInterface): string {
+/** Why an interface has no device. A tap that was created again may lack its alias. */
+function absence({ id, kind, boundTo, contested = [] }: ClusterInterface): Params {
   if (boundTo !== undefined && contested.length > 0) {
-    const nodes = contested.map((node) => `"${node}"`).join(', ');
-    return `it is bound to node "${boundTo}", but ${nodes} has it: bind it to that node, or run "mirrorplane interface release ${id}"`;
+    return { interface: id, boundTo, claimants: [...contested] };
   }
-  if (kind === 'edge') {
-    return 'check the NIC and its declaration';
-  }
-  return 'start the VM, attach its NIC, or set the identity of its device again';
+  return kind === 'edge' ? { edge: id } : { interface: id };
 }
 
 /**
@@ -168,9 +153,8 @@ function captureNodesOf(
   cluster: Cluster,
 ): { nodes: string[]; reasons: StatusReason[] } {
   if (policyType([item.kind], target.item.kind) === undefined) {
-    const what = `"${item.id}" is an edge-connected interface and the destination "${target.item.id}" is not`;
-    const message = `${what}: choose an edge-connected interface as destination`;
-    return { nodes: [], reasons: [{ code: 'POLICY_PHYSICAL_TO_VIRTUAL', message, interface: item.id }] };
+    const both = { interface: item.id, destination: target.item.id };
+    return { nodes: [], reasons: [{ ...say('POLICY_PHYSICAL_TO_VIRTUAL', both), interface: item.id }] };
   }
   const pools = currentPools(cluster, item).map((pool) => ({
     pool,
@@ -207,10 +191,9 @@ function crossDomain(pool: string, item: ClusterInterface, target: Target, clust
   if (pool === target.pool || (domain !== undefined && domain === target.domain)) {
     return undefined;
   }
-  const here = `"${item.id}" is in communication domain "${domain ?? 'unknown'}" (pool "${pool}")`;
-  const there = `the destination "${target.item.id}" in "${target.domain ?? 'unknown'}" (pool "${target.pool}")`;
-  const message = `${here}, ${there}: move one of them, or change the policy`;
-  return { code: 'POLICY_CROSS_DOMAIN', message, interface: item.id };
+  const here = { interface: item.id, domain: domain ?? 'unknown', pool };
+  const there = { destination: target.item.id, otherDomain: target.domain ?? 'unknown', otherPool: target.pool };
+  return { ...say('POLICY_CROSS_DOMAIN', { ...here, ...there }), interface: item.id };
 }
 
 /**
@@ -224,12 +207,9 @@ function lackingUnderlay(node: { name: string; underlay?: unknown }, target: Tar
 }
 
 function noAddress(node: string): StatusReason {
-  const remedy =
-    'start its agent with a --mirror-device that exists and has an IPv4 address (see the problems of the node)';
-  return { code: 'NODE_UNDERLAY_UNKNOWN', message: `node "${node}" has no address for ERSPAN: ${remedy}`, node };
+  return { ...say('NODE_UNDERLAY_UNKNOWN', { node }), node };
 }
 
 function unknownNode(node: string, { id }: ClusterInterface): StatusReason {
-  const message = `node "${node}", where "${id}" is, is not known: start its agent`;
-  return { code: 'NODE_UNDERLAY_UNKNOWN', message, node };
+  return { ...say('NODE_UNDERLAY_UNKNOWN', { node, interface: id }), node };
 }

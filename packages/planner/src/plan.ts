@@ -9,6 +9,7 @@ import {
   localDeliveryId,
   type Policy,
   type StatusReason,
+  say,
 } from '@mirrorplane/contract';
 import { type Cluster, handoverNodes, homeNode, indexCluster } from './cluster.ts';
 import { addCopyVlans } from './copy-vlans.ts';
@@ -176,8 +177,8 @@ function carryOut(
     }
   }
   if (exhausted.has(uid)) {
-    const message = `node "${destinationNode}" receives ${MAX_SESSIONS_PER_NODE} policies already: move some destinations to other nodes`;
-    result.reasons.push({ code: 'SESSIONS_EXHAUSTED', message, node: destinationNode! });
+    const values = { node: destinationNode!, most: MAX_SESSIONS_PER_NODE };
+    result.reasons.push({ ...say('SESSIONS_EXHAUSTED', values), node: destinationNode! });
   }
   result.sources = policy.sources.map((id) => ({ interface: id, nodes: planned.get(id) ?? [] }));
   return result;

@@ -5,8 +5,10 @@ import {
   ERSPAN_OVERHEAD,
   erspanDeliveryId,
   NODE_ONLY_CODES,
+  type Params,
   type Policy,
   type StatusReason,
+  say,
 } from '@mirrorplane/contract';
 import { packetsGained } from './counts.ts';
 import { lostLately } from './losses.ts';
@@ -51,6 +53,8 @@ export interface PolicyProblem {
   node: string;
   code: string;
   message: string;
+  params: Params;
+  remedy?: string;
   interface?: string;
   /** Whether the problem stops all copies of the policy there. */
   blocking: boolean;
@@ -77,13 +81,11 @@ export function nodeReasons(plan: PolicyPlan, { nodes }: Observation): StatusRea
   return involvedNodes(plan).flatMap((node): StatusReason[] => {
     const report = nodes.get(node);
     if (!report?.connected) {
-      const message = `the agent of node "${node}" is not connected: check the agent and the network of the node`;
-      return [{ code: 'NODE_DISCONNECTED', message, node }];
+      return [{ ...say('NODE_DISCONNECTED', { node }), node }];
     }
     if (isPending(report)) {
-      const { appliedRevision = 'none', programRevision = 'its first' } = report;
-      const message = `node "${node}" runs program ${appliedRevision}, and not yet ${programRevision}: wait a moment`;
-      return [{ code: 'NODE_PENDING', message, node }];
+      const { appliedRevision: applied = 'none', programRevision: planned = 'its first' } = report;
+      return [{ ...say('NODE_PENDING', { node, applied, planned }), node }];
     }
     return [];
   });
@@ -92,11 +94,9 @@ export function nodeReasons(plan: PolicyPlan, { nodes }: Observation): StatusRea
 /** The reason why a node does not capture a source on one of its devices, or only in part. */
 export function refusalReason(source: string, node: string, status: CaptureStatus): StatusReason {
   const code = status.code !== undefined && Object.hasOwn(CATALOGUE, status.code) ? status.code : 'CAPTURE_REFUSED';
-  const why = status.message ?? CATALOGUE[code as keyof typeof CATALOGUE].title;
-  const what = `"${source}" on device "${status.device}"`;
-  const outcome = status.state === 'refused' ? `cannot capture ${what}` : `captures ${what} only in part`;
-  const message = `node "${node}" ${outcome}: ${why}`;
-  return { code, message, interface: source, node };
+  const text = status.message ?? CATALOGUE[code as keyof typeof CATALOGUE].title;
+  const device: Params = status.state === 'refused' ? { device: status.device } : { inPart: status.device };
+  return { ...say(code, { node, interface: source, ...device, text }), interface: source, node };
 }
 
 /** Copies of the policy leave this node for another one, or come to it from another one. */
@@ -136,8 +136,7 @@ export function problemsOf(policy: Policy, plan: PolicyPlan, { nodes }: Observat
     };
     return (nodes.get(node)?.problems ?? []).filter(concerns).map((problem) => ({
       node,
-      code: problem.code,
-      message: `node "${node}": ${problem.message}`,
+      ...say(problem.code, { node, text: problem.message }),
       ...(problem.interface !== undefined && { interface: problem.interface }),
       blocking: !PARTIAL_CODES.has(problem.code),
     }));
@@ -149,7 +148,7 @@ export function unsupportedReasons(policy: Policy, { cluster, unsupported }: Obs
   const absent = [...policy.sources, policy.destination].filter((id) => !cluster.interfaces.get(id)?.devices.length);
   return absent.flatMap((id) =>
     (unsupported.get(id) ?? []).map(({ node, message }) => {
-      return { code: 'DEVICE_UNSUPPORTED', message: `node "${node}": ${message}`, interface: id, node };
+      return { ...say('DEVICE_UNSUPPORTED', { node, text: message }), interface: id, node };
     }),
   );
 }
@@ -160,22 +159,17 @@ function largestMtu(cluster: Observation['cluster'], ids: readonly string[]): nu
   return mtus.reduce((a, b) => Math.max(a, b), 0);
 }
 
-/** The remedy if the destination has a smaller MTU than a source. */
-function raiseDestination(policy: Policy, { cluster }: Observation): string | undefined {
+/** The MTU of the destination and the one that it needs, if it has a smaller one than a source. */
+function smallDestination(policy: Policy, { cluster }: Observation): { mtu: number; needed: number } | undefined {
   const needed = largestMtu(cluster, policy.sources);
   const mtu = largestMtu(cluster, [policy.destination]);
-  return mtu > 0 && mtu < needed
-    ? `the MTU of the destination "${policy.destination}", now ${mtu}, to ${needed}`
-    : undefined;
+  return mtu > 0 && mtu < needed ? { mtu, needed } : undefined;
 }
 
-/** The remedy for the drops of one node. */
-function dropRemedy(sums: ReadonlyMap<string, number>, policy: Policy, observation: Observation): string {
-  if (!sums.has('tooBigForDestination')) {
-    return 'see the counters by reason';
-  }
-  const raise = raiseDestination(policy, observation);
-  return `raise ${raise ?? `the MTU of the destination "${policy.destination}" to the MTU of its sources`}`;
+/** What is known of the cause of the drops of one node. */
+function dropCause(sums: ReadonlyMap<string, number>, policy: Policy, observation: Observation): Params {
+  const { destination } = policy;
+  return sums.has('tooBigForDestination') ? { destination, ...smallDestination(policy, observation) } : {};
 }
 
 /** A reason for every node that has dropped copies of the policy since the previous counters. */
@@ -200,10 +194,9 @@ export function dropReasons(
   }
   return sortedBy(byNode, ([node]) => node).map(([node, sums]) => {
     const total = [...sums.values()].reduce((a, b) => a + b, 0);
-    const list = sortedBy(sums, ([reason]) => reason).map(([reason, packets]) => `${reason} ${packets}`);
-    const remedy = dropRemedy(sums, policy, observation);
-    const message = `node "${node}" dropped ${total} copies (${list.join(', ')}): ${remedy}`;
-    return { code: 'COPIES_DROPPED', message, node };
+    const reasons = Object.fromEntries(sortedBy(sums, ([reason]) => reason));
+    const values = { node, packets: total, reasons, ...dropCause(sums, policy, observation) };
+    return { ...say('COPIES_DROPPED', values), node };
   });
 }
 
@@ -211,9 +204,8 @@ export function dropReasons(
 export function endingReasons({ uid }: Policy, { nodes }: Observation): StatusReason[] {
   const copying = [...nodes].filter(([, report]) => report.copying?.includes(uid)).map(([node]) => node);
   return copying.sort(byText).map((node): StatusReason => {
-    const why = nodes.get(node)?.connected ? 'wait a moment' : 'its agent is not connected: check the agent';
-    const message = `node "${node}" has not confirmed that it stopped, and may still copy: ${why}`;
-    return { code: 'ENDING_UNCONFIRMED', message, node };
+    const values: Params = nodes.get(node)?.connected ? { node } : { away: node };
+    return { ...say('ENDING_UNCONFIRMED', values), node };
   });
 }
 
@@ -225,9 +217,7 @@ export function unprovenReasons({ paths }: PolicyPlan, { cluster, refused }: Obs
     if (packets === 0) {
       return [];
     }
-    const why = 'they carry no session that a policy has on this node now';
-    const message = `node "${to}" refused ${packets} copies of node "${from}", because ${why}: check the agent of "${from}"`;
-    return [{ code: 'COPIES_UNPROVEN', message, node: to }];
+    return [{ ...say('COPIES_UNPROVEN', { from, to, packets }), node: to }];
   });
 }
 
@@ -242,9 +232,7 @@ export function lossReasons(
     if (!lost) {
       return [];
     }
-    const { remedy } = CATALOGUE.COPIES_LOST;
-    const message = `${lost.lately} copies from node "${from}" to node "${to}" were lost recently, ${lost.ever} in all: ${remedy}`;
-    return [{ code: 'COPIES_LOST', message, node: to }];
+    return [{ ...say('COPIES_LOST', { from, to, ...lost }), node: to }];
   });
 }
 
@@ -260,12 +248,8 @@ export function feedbackReasons(
     return packets > 0 ? [{ node, packets }] : [];
   });
   return sending.map(({ node, packets }) => {
-    const { remedy } = CATALOGUE.DESTINATION_SENDS_COPIES;
-    const outcome = allowFeedback
-      ? 'they were allowed by the policy, and not copied again'
-      : `they were dropped at its port: ${remedy}`;
-    const message = `"${destination}" recently sent ${packets} frames with source addresses that it got in copies; ${outcome}`;
-    return { code: 'DESTINATION_SENDS_COPIES', message, interface: destination, node };
+    const sender: Params = allowFeedback ? { allowed: destination } : { interface: destination };
+    return { ...say('DESTINATION_SENDS_COPIES', { ...sender, packets }), interface: destination, node };
   });
 }
 
@@ -279,9 +263,7 @@ export function surplusReasons({ uid, paths }: PolicyPlan, { nodes }: Observatio
     if (packets === undefined) {
       return [];
     }
-    const { remedy } = CATALOGUE.COPIES_SURPLUS;
-    const message = `${packets} more copies have arrived at node "${to}" than node "${from}" has sent to it: ${remedy}`;
-    return [{ code: 'COPIES_SURPLUS', message, node: to }];
+    return [{ ...say('COPIES_SURPLUS', { from, to, packets }), node: to }];
   });
 }
 
@@ -300,17 +282,13 @@ export function truncationReasons(
     }
   }
   const largest = largestMtu(cluster, policy.sources);
-  const underlay =
-    largest > 0
-      ? `raise the MTU of the underlay to ${largest + ERSPAN_OVERHEAD} on both nodes (MTU ${largest} of the sources + ${ERSPAN_OVERHEAD})`
-      : `raise the MTU of the underlay to the MTU of the sources plus ${ERSPAN_OVERHEAD} bytes`;
+  const wanted: Params = largest > 0 ? { largest, underlay: largest + ERSPAN_OVERHEAD } : {};
   // With a larger underlay MTU alone, the destination would get whole copies and drop them.
-  const destination = raiseDestination(policy, observation);
-  const needed = destination === undefined ? underlay : `${underlay}, and ${destination}`;
+  const small = smallDestination(policy, observation);
+  const destination: Params = small ? { destination: policy.destination, ...small } : {};
   return sortedBy(byNode, ([node]) => node).map(([node, packets]) => {
     const mtu = cluster.nodes.get(node)?.underlay?.mtu;
-    const why =
-      mtu === undefined ? 'to fit into the underlay' : `to fit into the underlay, which has MTU ${mtu} on this node`;
-    return { code: 'COPIES_TRUNCATED', message: `node "${node}" cut ${packets} copies ${why}: ${needed}`, node };
+    const has: Params = mtu === undefined ? {} : { underlayMtu: mtu };
+    return { ...say('COPIES_TRUNCATED', { node, packets, ...has, ...wanted, ...destination }), node };
   });
 }

@@ -11,6 +11,7 @@ import {
   parseDeliveryId,
   type SourceStatus,
   type StatusReason,
+  say,
   ZERO,
 } from '@mirrorplane/contract';
 import { deviceNodes } from './cluster.ts';
@@ -165,8 +166,7 @@ function unreportedReasons(plan: PolicyPlan, sources: readonly SourceStatus[], {
     if (state !== 'pending' || node === undefined) {
       return [];
     }
-    const message = `node "${node}" has not reported a capture of "${id}" yet: wait a moment`;
-    return [{ code: 'NODE_PENDING', message, interface: id, node }];
+    return [{ ...say('NODE_PENDING', { node, interface: id }), interface: id, node }];
   });
 }
 

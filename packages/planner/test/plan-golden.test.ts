@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Policy, StatusReason } from '@mirrorplane/contract';
-import { NodeProgram } from '@mirrorplane/contract';
+import { messageOf, NodeProgram } from '@mirrorplane/contract';
 import { type PlannedProgram, type PolicyPlan, plan, type Sessions } from '@mirrorplane/planner';
 import { inventoryOf, policyOf, readGoldens, type ShortInventory } from './golden.ts';
 
@@ -59,9 +59,12 @@ for (const { file, title, input, expected } of goldens) {
       const { reasons: found, ...foundRest } = result.policies.get(uid)!;
       assert.deepEqual(foundRest, { ...rest, uid });
       assert.deepEqual(
-        found.map(({ message: _, ...reason }) => reason),
+        found.map(({ message: _, params: __, remedy: ___, ...reason }) => reason),
         reasons.map(({ says: _, ...reason }) => reason),
       );
+      for (const { code, message, params = {} } of found) {
+        assert.equal(messageOf(code, params), message);
+      }
       for (const [index, { says = [] }] of reasons.entries()) {
         for (const text of says) {
           assert.ok(found[index]!.message.includes(text), `does not name ${text}: ${found[index]!.message}`);

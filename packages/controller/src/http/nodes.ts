@@ -6,7 +6,7 @@ import { issueToken, revokeTokens, TOKEN_LIFETIME_MS } from '../auth/join-tokens
 import { inventoryOf, recordsOf } from '../inventory/inventory.ts';
 import { endingOn } from '../planning/ending.ts';
 import { ProblemError, refuseField } from '../problems/problems.ts';
-import { nodeProblems } from '../reports/found-problems.ts';
+import { nodeProblems, shownProblem } from '../reports/found-problems.ts';
 import type { LiveNode } from '../reports/live-node.ts';
 import type { Services } from '../services.ts';
 import { policiesOf } from '../store/policies.ts';
@@ -80,7 +80,7 @@ function toNode({ value: { name, pool }, revision }: Stored<NodeRecord>, { view,
     certificateEndsAt: node?.certificateEndsAt,
     programRevision: view.get('programs', name)?.value.revision,
     appliedRevision: node?.appliedRevision,
-    problems: (node ? nodeProblems(node, live.now()) : []).map(({ code, message }) => ({ code, message })),
+    problems: (node ? nodeProblems(node, live.now()) : []).map(shownProblem),
     devices: node?.devices ?? [],
     budgets: node?.budgets ?? [],
     ending: node ? endingOn(node, view) : [],

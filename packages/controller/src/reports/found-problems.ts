@@ -1,7 +1,7 @@
 /**
  * Combines the problems of a node: those of its agent, and those that the controller finds. Pure.
  */
-import type { NodeProblem } from '@mirrorplane/contract';
+import { type NodeProblem, remedyOf, type ShownProblem } from '@mirrorplane/contract';
 import { certificateProblem } from '../auth/certificates.ts';
 import type { LiveNode } from './live-node.ts';
 
@@ -56,4 +56,10 @@ function foundProblems({ rejection, refusedCounters, refusedUnderlay, contests }
     ...(refusedUnderlay ? [refusedUnderlay.problem] : []),
     ...contests,
   ];
+}
+
+/** A problem as the API shows it. */
+export function shownProblem({ code, message }: NodeProblem): ShownProblem {
+  const remedy = remedyOf(code);
+  return { code, message, ...(remedy !== undefined && { remedy }) };
 }

@@ -3,7 +3,7 @@ import { MAX_SUMMARY_ITEMS, type NodeState, type NodeSummary } from '@mirrorplan
 import type { History } from '../history/history.ts';
 import { rateOf } from '../history/rates.ts';
 import { endingOn } from '../planning/ending.ts';
-import { nodeProblems } from '../reports/found-problems.ts';
+import { nodeProblems, shownProblem } from '../reports/found-problems.ts';
 import type { LiveNode } from '../reports/live-node.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import type { NodeRecord } from '../store/records.ts';
@@ -36,7 +36,7 @@ function summaryOf(
     state: stateOfNode(node, programRevision),
     ...reportedOf(node),
     ...(programRevision !== undefined && { programRevision }),
-    problems: problems.slice(0, MAX_SUMMARY_ITEMS).map(({ code, message }) => ({ code, message })),
+    problems: problems.slice(0, MAX_SUMMARY_ITEMS).map(shownProblem),
     problemCount: problems.length,
     deviceCount: node?.devices.length ?? 0,
     interfaceCount: node?.granted.size ?? 0,

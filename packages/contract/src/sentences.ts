@@ -1,0 +1,137 @@
+/**
+ * The sentences of codes: a message is made of a code and of values, here alone. A list of the same form in another language
+ * gives the same message in that language.
+ */
+import * as z from 'zod';
+import { ERSPAN_OVERHEAD } from './counters.ts';
+import { CATALOGUE, type ErrorCode } from './errors.ts';
+
+/** The values in a message, by their names. With the code they give the message, also in another language. */
+export const Params = z
+  .record(z.string(), z.union([z.string(), z.number(), z.array(z.string()), z.record(z.string(), z.number())]))
+  .meta({ id: 'Params', description: 'The values in the message, by their names.' });
+/** Counts by name are shown as `overBudget 5, feedback 1`. */
+export type Params = z.infer<typeof Params>;
+
+/** Sentences of one code. The first one is used of which all values are there. `{remedy}` is that of the catalogue. */
+export type Sentences = Readonly<Partial<Record<ErrorCode, readonly string[]>>>;
+
+const ABSENT = [
+  '"{interface}" has no device now: it is bound to node "{boundTo}", but {claimants} has it: bind it to that node, or run "mirrorplane interface release {interface}"',
+  '"{edge}" has no device now: check the NIC and its declaration',
+  '"{interface}" has no device now: start the VM, attach its NIC, or set the identity of its device again',
+];
+
+/** What a node says of itself, in words of its own. */
+const OF_NODE = 'node "{node}": {text}';
+
+/** Which MTUs are known decides what can be said of them: the most first. */
+const TRUNCATED = [' {underlayMtu}', ''].flatMap((known) => {
+  const why = `to fit into the underlay${known && `, which has MTU${known} on this node`}`;
+  const larger = [
+    `raise the MTU of the underlay to {underlay} on both nodes (MTU {largest} of the sources + ${ERSPAN_OVERHEAD})`,
+    `raise the MTU of the underlay to the MTU of the sources plus ${ERSPAN_OVERHEAD} bytes`,
+  ];
+  return larger.flatMap((raise) => [
+    `node "{node}" cut {packets} copies ${why}: ${raise}, and the MTU of the destination "{destination}", now {mtu}, to {needed}`,
+    `node "{node}" cut {packets} copies ${why}: ${raise}`,
+  ]);
+});
+
+/** Reasons of policies, in English. */
+export const SENTENCES: Sentences = {
+  SOURCE_ABSENT: ['interface "{gone}" no longer exists: remove it from the sources', ...ABSENT],
+  DESTINATION_ABSENT: ['interface "{gone}" no longer exists: choose another destination', ...ABSENT],
+  NODE_DISCONNECTED: ['the agent of node "{node}" is not connected: check the agent and the network of the node'],
+  NODE_PENDING: [
+    'node "{node}" runs program {applied}, and not yet {planned}: wait a moment',
+    'node "{node}" has not reported a capture of "{interface}" yet: wait a moment',
+  ],
+  NODE_UNDERLAY_UNKNOWN: [
+    'node "{node}", where "{interface}" is, is not known: start its agent',
+    'node "{end}" of the destination is unknown: start its agent',
+    'node "{node}" has no address for ERSPAN: start its agent with a --mirror-device that exists and has an IPv4 address (see the problems of the node)',
+  ],
+  SESSIONS_EXHAUSTED: ['node "{node}" receives {most} policies already: move some destinations to other nodes'],
+  POLICY_VLAN_REQUIRED: ['"{interface}" is an edge-connected interface: give the policy a vlanId'],
+  POLICY_VLAN_NOT_IN_TRUNK: [
+    '"{interface}" no longer carries VLAN {vlanId}: extend its allowedVlans, or change the vlanId',
+  ],
+  POLICY_PHYSICAL_TO_VIRTUAL: [
+    '"{interface}" is an edge-connected interface and the destination "{destination}" is not: choose an edge-connected interface as destination',
+  ],
+  POLICY_CROSS_DOMAIN: [
+    '"{interface}" is in communication domain "{domain}" (pool "{pool}"), the destination "{destination}" in "{otherDomain}" (pool "{otherPool}"): move one of them, or change the policy',
+  ],
+  COPIES_DROPPED: [
+    'node "{node}" dropped {packets} copies ({reasons}): raise the MTU of the destination "{destination}", now {mtu}, to {needed}',
+    'node "{node}" dropped {packets} copies ({reasons}): raise the MTU of the destination "{destination}" to the MTU of its sources',
+    'node "{node}" dropped {packets} copies ({reasons}): {remedy}',
+  ],
+  COPIES_TRUNCATED: TRUNCATED,
+  ENDING_UNCONFIRMED: [
+    'node "{away}" has not confirmed that it stopped, and may still copy: its agent is not connected: check the agent',
+    'node "{node}" has not confirmed that it stopped, and may still copy: wait a moment',
+  ],
+  COPIES_UNPROVEN: [
+    'node "{to}" refused {packets} copies of node "{from}", because they carry no session that a policy has on this node now: check the agent of "{from}"',
+  ],
+  COPIES_LOST: ['{lately} copies from node "{from}" to node "{to}" were lost recently, {ever} in all: {remedy}'],
+  COPIES_SURPLUS: ['{packets} more copies have arrived at node "{to}" than node "{from}" has sent to it: {remedy}'],
+  DESTINATION_SENDS_COPIES: [
+    '"{allowed}" recently sent {packets} frames with source addresses that it got in copies; they were allowed by the policy, and not copied again',
+    '"{interface}" recently sent {packets} frames with source addresses that it got in copies; they were dropped at its port: {remedy}',
+  ],
+};
+
+/** What any code may be said with, before its own sentences: why a node does not capture. */
+const OF_CAPTURE = [
+  'node "{node}" captures "{interface}" on device "{inPart}" only in part: {text}',
+  'node "{node}" cannot capture "{interface}" on device "{device}": {text}',
+];
+
+/** The message of a code. @param values of one of its sentences @throws Error where no sentence has all its values */
+export function messageOf(code: string, values: Params, sentences: Sentences = SENTENCES): string {
+  const entry = (CATALOGUE as Partial<Record<string, { remedy: string }>>)[code];
+  const all: Params = entry ? { remedy: entry.remedy, ...values } : values;
+  const ofCode = sentences[code as ErrorCode] ?? [];
+  const sentence = [...OF_CAPTURE, OF_NODE, ...ofCode].find((one) => namesIn(one).every((name) => name in all));
+  if (sentence === undefined) {
+    throw new Error(`${code} has no sentence with ${Object.keys(values).join(', ')}`);
+  }
+  return sentence.replaceAll(/\{(\w+)\}/g, (_, name: string) => textOf(all[name]!));
+}
+
+/** A code with its message, the values in it, and what to do. */
+export interface Said<C extends string> {
+  code: C;
+  message: string;
+  params: Params;
+  remedy?: string;
+}
+
+/** Makes the message of a code. @throws Error where the code has no sentence with these values */
+export function say<C extends string>(code: C, params: Params): Said<C> {
+  const remedy = remedyOf(code);
+  return { code, message: messageOf(code, params), params, ...(remedy !== undefined && { remedy }) };
+}
+
+/** What to do about a code, as the catalogue says. Undefined: a code that only a newer agent knows. */
+export function remedyOf(code: string): string | undefined {
+  return (CATALOGUE as Partial<Record<string, { remedy: string }>>)[code]?.remedy;
+}
+
+function namesIn(sentence: string): string[] {
+  return [...sentence.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!);
+}
+
+function textOf(value: Params[string]): string {
+  if (typeof value !== 'object') {
+    return String(value);
+  }
+  return Array.isArray(value)
+    ? value.map((one) => `"${one}"`).join(', ')
+    : Object.entries(value)
+        .map(([name, count]) => `${name} ${count}`)
+        .join(', ');
+}
