@@ -56,6 +56,7 @@ export const PolicySource = z
     reasons: z.array(StatusReason).meta({ description: listed('What is wrong with the source') }),
     inbound: CaptureCounts.optional(),
     outbound: CaptureCounts.optional(),
+    rate: Rate.meta({ description: 'Copies in a second, over the last five to ten seconds. Null: not known.' }),
   })
   .meta({ id: 'PolicySource' });
 export type PolicySource = z.infer<typeof PolicySource>;

@@ -119,6 +119,8 @@ test('rates of a policy, a path, a node and a destination are those of the traff
       ['node-2', true, 0],
     ],
   );
+  const sourceRate = async () => (await bench.get('/api/v1/policies/p/sources')).body.items[0].rate?.packetsPerSecond;
+  await until('the rate of the source is known', async () => near(await sourceRate(), 300), { limitMs: 20_000 });
   const [destination] = (await bench.get('/api/v1/destinations')).body.items;
   assert.deepEqual([destination.id, destination.policies], ['ids-1/0', ['p']]);
   assert.ok(near(destination.rates.delivered.packetsPerSecond, 300));

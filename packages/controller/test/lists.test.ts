@@ -143,3 +143,32 @@ test('summaries say who made a policy, what is free, and which VLAN ID an edge h
   );
   assert.equal((await bench.get(`${policies}/none/sources`)).status, 404);
 });
+
+test('events and entries of the audit log are found by words, and events page by page', async (t) => {
+  const bench = await start(t);
+  await bench.must('PATCH', `${policies}/alpha`, { percent: 50 });
+  await bench.must('DELETE', `${policies}/gamma`);
+  const events = async (query: Record<string, string>) =>
+    (await bench.get(`/api/v1/events?${new URLSearchParams(query)}`)).body.items;
+  const kinds = (items: { kind: string }[]) => items.map(({ kind }) => kind);
+  assert.deepEqual(kinds(await events({ filter: 'GAMMA deleted' })), ['policyDeleted']);
+  assert.deepEqual(kinds(await events({ filter: 'policychanged percent' })), ['policyChanged']);
+  assert.equal((await bench.get('/api/v1/events?filter=colour:red')).status, 400);
+  const all = await events({ limit: '1000' });
+  const walked: { id: number }[] = [];
+  for (let page = await events({ limit: '2' }); page.length > 0; ) {
+    walked.unshift(...page);
+    page = await events({ limit: '2', before: String(page[0].id) });
+  }
+  assert.deepEqual(
+    walked.map(({ id }) => id),
+    all.map(({ id }: { id: number }) => id),
+  );
+  const audit = async (filter: string) =>
+    (await bench.get(`/api/v1/audit?${new URLSearchParams({ filter })}`)).body.items;
+  assert.deepEqual(
+    (await audit('action:delete gamma')).map(({ resource }: { resource: string }) => resource),
+    ['policies/gamma'],
+  );
+  assert.deepEqual(await audit('action:delete alpha'), []);
+});

@@ -17,6 +17,7 @@ export { type Plan, type PolicyPlan, plan, type SourcePlan } from './plan.ts';
 export type { InForce, PathPlan, PlannedProgram } from './programs.ts';
 export { involvedNodes } from './reasons.ts';
 export { MAX_SESSIONS_PER_NODE, type Sessions } from './sessions.ts';
+export { sourceRates } from './source-rates.ts';
 export { type Staged, stage } from './staging.ts';
 export { statusFrom } from './status.ts';
 export { normalise, type ValidationContext, type ValidationResult, validate } from './validate.ts';

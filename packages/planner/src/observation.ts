@@ -69,6 +69,8 @@ export interface NodeReport {
 /** What a node had reported a while ago. */
 export interface PreviousReport {
   counters: CounterReport;
+  /** Time of `counters`, ISO 8601 in UTC. */
+  at?: string;
   arrivedBefore?: ArrivedBefore;
 }
 

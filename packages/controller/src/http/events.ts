@@ -6,12 +6,29 @@ import { EventStream } from '../events/event-stream.ts';
 import type { PacedStream } from '../events/paced-stream.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
+import { filterOf } from './list-filter.ts';
+import type { ListSpec } from './list-spec.ts';
 import { addressOf } from './mutation.ts';
 import { type Route, route } from './route.ts';
 import type { Who } from './who.ts';
 
 const path = '/api/v1/events';
 const tag = 'events';
+/** Where words of a filter are looked for. */
+const EVENTS: Pick<ListSpec<Event>, 'key' | 'texts' | 'filter'> = {
+  key: ({ kind }) => kind,
+  texts: ({ object, message, code, cause, policy, node, from }) => [
+    object.name,
+    message,
+    code,
+    cause.name,
+    policy,
+    node,
+    from,
+  ],
+  filter: {},
+};
+
 /** Streams that are read at a time, and those of one session. */
 export const MAX_STREAMS = 256;
 const MAX_STREAMS_OF_SESSION = 16;
@@ -49,6 +66,10 @@ const filters = {
 
 const ListQuery = z.strictObject({
   after: Id.optional().meta({ description: 'Only events after this id. Default: the newest events.' }),
+  before: Id.optional().meta({ description: 'Only events before this id: the newest of them.' }),
+  filter: z.string().max(512).default('').meta({
+    description: 'Words that an event has to contain, all of them: in its kind, names, code, message and cause.',
+  }),
   since: z.iso
     .datetime({ offset: true, error: 'write a time of ISO 8601, as in 2026-01-31T12:00:00Z' })
     .transform((text) => Date.parse(text))
@@ -146,8 +167,13 @@ export const eventRoutes: Route[] = [
     summary: 'List events: changes, migrations, repairs, refusals',
     query: ListQuery,
     responses: [{ status: 200, description: 'Events, the oldest first.', schema: EventList }],
-    handle: ({ query: { after, since, limit, ...filter }, services: { events } }) => {
-      const wanted = matcher(filter);
+    handle: ({
+      query: { after, before = Number.POSITIVE_INFINITY, filter, since, limit, ...only },
+      services: { events },
+    }) => {
+      const matches = matcher(only);
+      const contains = filterOf(EVENTS, filter);
+      const wanted = (event: Event) => event.id < before && matches(event) && contains(event);
       const items: Event[] = [];
       for (const event of after === undefined ? events.newestFirst() : events.since(after)) {
         if (items.length === limit) {

@@ -2,11 +2,13 @@
 import { refuseField } from '../problems/problems.ts';
 import type { ListSpec } from './list-spec.ts';
 
+type Filterable<T> = Pick<ListSpec<T>, 'key' | 'texts' | 'filter'>;
+
 /** Words of a filter at most. */
 const MAX_WORDS = 16;
 
 /** @returns whether an item is wanted @throws ProblemError where a key is unknown */
-export function filterOf<T>(spec: ListSpec<T>, text: string): (item: T) => boolean {
+export function filterOf<T>(spec: Filterable<T>, text: string): (item: T) => boolean {
   const words = [...text.toLowerCase().matchAll(/"([^"]*)"?|(\S+)/g)];
   if (words.length > MAX_WORDS) {
     refuseField('filter', `the filter has more than ${MAX_WORDS} words: use fewer`);
@@ -17,7 +19,7 @@ export function filterOf<T>(spec: ListSpec<T>, text: string): (item: T) => boole
   return (item) => conditions.every((condition) => condition(item));
 }
 
-function conditionOf<T>(spec: ListSpec<T>, word: string): (item: T) => boolean {
+function conditionOf<T>(spec: Filterable<T>, word: string): (item: T) => boolean {
   const [, key, value] = /^([a-z]+):(.*)$/.exec(word) ?? [];
   if (key === undefined || value === undefined) {
     return has(spec, word);
@@ -34,7 +36,7 @@ function conditionOf<T>(spec: ListSpec<T>, word: string): (item: T) => boolean {
   return (item) => found[1](item, value);
 }
 
-function has<T>({ key, texts }: ListSpec<T>, word: string): (item: T) => boolean {
+function has<T>({ key, texts }: Filterable<T>, word: string): (item: T) => boolean {
   return (item) => {
     if (key(item).toLowerCase().includes(word)) {
       return true;

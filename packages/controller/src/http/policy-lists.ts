@@ -73,6 +73,7 @@ export const SOURCES: ListSpec<PolicySource> = {
     node: ({ node }) => node,
     state: ({ state }) => state,
     copied,
+    rate: ({ rate }) => rate?.bitsPerSecond,
   },
   texts: ({ name, node, device }) => [name, node, device],
   filter: {

@@ -1,6 +1,6 @@
 /** Collects the controller's knowledge of nodes for the status of policies. */
 import type { PolicyStatus } from '@mirrorplane/contract';
-import { type NodeReport, observe, type PreviousReport, statusFrom } from '@mirrorplane/planner';
+import { type NodeReport, type Observation, observe, type PreviousReport, statusFrom } from '@mirrorplane/planner';
 import { inventoryOf } from '../inventory/inventory.ts';
 import { problemsForPolicies } from '../reports/found-problems.ts';
 import type { LiveNode } from '../reports/live-node.ts';
@@ -18,12 +18,9 @@ export interface StatusParts {
   planning: Planning;
 }
 
-/**
- * The status of one policy, or of all policies by name. The list leaves out policies that are not
- * planned yet.
- */
-export function policyStatuses(parts: StatusParts, only?: Stored<PolicyRecord>): PolicyStatus[] {
-  const { view, live, planning } = parts;
+/** Everything that nodes have reported, for the status of any policy. */
+export function observationOf(parts: StatusParts): Observation {
+  const { view, live } = parts;
   const reports = new Map<string, NodeReport>();
   const previous = new Map<string, PreviousReport>();
   for (const name of view.all('nodes').keys()) {
@@ -34,7 +31,20 @@ export function policyStatuses(parts: StatusParts, only?: Stored<PolicyRecord>):
       previous.set(name, before);
     }
   }
-  const observation = observe(inventoryOf(parts), reports, previous);
+  return observe(inventoryOf(parts), reports, previous);
+}
+
+/**
+ * The status of one policy, or of all policies by name. The list leaves out policies that are not
+ * planned yet.
+ * @param observation left out: it is made
+ */
+export function policyStatuses(
+  parts: StatusParts,
+  only?: Stored<PolicyRecord>,
+  observation = observationOf(parts),
+): PolicyStatus[] {
+  const { view, planning } = parts;
   const statuses: PolicyStatus[] = [];
   for (const policy of only ? [toPolicy(only)] : policiesOf(view)) {
     const policyPlan = planning.planned?.policies.get(policy.uid) ?? {

@@ -320,11 +320,16 @@ export class CounterTotals {
   /**
    * A period has passed.
    * @param arrivedBefore readings of receivers before the last report was read
+   * @param at time of the last report, ISO 8601
    */
-  tick(arrivedBefore?: PreviousReport['arrivedBefore']): void {
+  tick(arrivedBefore?: PreviousReport['arrivedBefore'], at?: string): void {
     const counters = this.sums();
     this.#older = this.#newer;
-    this.#newer = counters && { counters, ...(arrivedBefore && { arrivedBefore: new Map(arrivedBefore) }) };
+    this.#newer = counters && {
+      counters,
+      ...(arrivedBefore && { arrivedBefore: new Map(arrivedBefore) }),
+      ...(at !== undefined && { at }),
+    };
   }
 
   save(): SavedTotals | undefined {

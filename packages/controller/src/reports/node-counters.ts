@@ -67,9 +67,9 @@ export class NodeCounters {
 
   /** A period of `LATELY_MS` is over. @param keep whether a policy is still there, by its uid */
   tick(keep: (policy: string) => boolean): void {
-    for (const { counters, readings } of this.#nodes.all.values()) {
+    for (const { counters, readings, countersAt } of this.#nodes.all.values()) {
       counters.prune(keep);
-      counters.tick(readings.arrivedBefore);
+      counters.tick(readings.arrivedBefore, countersAt);
       readings.prune(keep);
     }
   }
