@@ -3,6 +3,8 @@ import {
   type CaptureReport,
   type Count,
   type DeliveryReport,
+  DROP_REASONS,
+  type DropReason,
   parseDeliveryId,
   type TerminationReport,
 } from '@mirrorplane/contract';
@@ -13,20 +15,30 @@ export type Amounts = Map<string, number>;
 /** Amounts by the uid of a policy. */
 export type Grown = Map<string, Amounts>;
 
+/** Names of what was dropped, by reason. */
+const DROPPED = Object.fromEntries(DROP_REASONS.map((reason) => [reason, `dropped ${reason}`])) as Record<
+  DropReason,
+  string
+>;
+
 /** Milliseconds of one slot, and how many are kept: a report comes a second or two after what it tells. */
 export const SLOT_MS = 1000;
 const KEPT = 8;
 /** Milliseconds between two reports beyond which nobody knows when what was counted meanwhile has come. */
 const LONGEST_MS = 3000;
 
-/** Adds the growth of one report, from what it said before. */
+/** Adds the growth of one report, from what it said before. Most captures of a large cluster are idle: that costs nothing. */
 export function addCaptureGrowth(into: Grown, { policy, counts }: CaptureReport, before?: CaptureReport): void {
+  const then = before?.counts;
+  if (then && counts.matched.packets === then.matched.packets) {
+    return;
+  }
   const amounts = amountsOf(into, policy);
-  const add = (name: string, now: Count | undefined, then: Count | undefined) => addCount(amounts, [name], now, then);
-  add('matched', counts.matched, before?.counts.matched);
-  add('copied', counts.copied, before?.counts.copied);
-  for (const [reason, count] of Object.entries(counts.dropped)) {
-    add(`dropped ${reason}`, count, before?.counts.dropped[reason as keyof typeof counts.dropped]);
+  addCount(amounts, 'matched', counts.matched, then?.matched);
+  addCount(amounts, 'copied', counts.copied, then?.copied);
+  for (const reason in counts.dropped) {
+    const name = reason as keyof typeof counts.dropped;
+    addCount(amounts, DROPPED[name], counts.dropped[name], then?.dropped[name]);
   }
 }
 
@@ -36,14 +48,18 @@ export function addDeliveryGrowth(into: Grown, report: DeliveryReport, before?: 
   if (parts) {
     const names = parts.kind === 'erspan' ? [`sent ${parts.node}`, 'sent'] : ['delivered'];
     const then = before && innerOf(parts.kind, before.sent);
-    addCount(amountsOf(into, report.policy), names, innerOf(parts.kind, report.sent), then);
+    for (const name of names) {
+      addCount(amountsOf(into, report.policy), name, innerOf(parts.kind, report.sent), then);
+    }
   }
 }
 
 /** What came from another node: `arrived NODE`, which is `delivered` too. */
 export function addTerminationGrowth(into: Grown, report: TerminationReport, before?: TerminationReport): void {
   const names = [`arrived ${report.node}`, 'delivered'];
-  addCount(amountsOf(into, report.policy), names, report.delivered, before?.delivered);
+  for (const name of names) {
+    addCount(amountsOf(into, report.policy), name, report.delivered, before?.delivered);
+  }
 }
 
 function amountsOf(grown: Grown, policy: string): Amounts {
@@ -52,12 +68,12 @@ function amountsOf(grown: Grown, policy: string): Amounts {
   return found;
 }
 
-function addCount(amounts: Amounts, names: readonly string[], now: Count | undefined, before: Count | undefined): void {
+function addCount(amounts: Amounts, name: string, now: Count | undefined, before: Count | undefined): void {
   const packets = (now?.packets ?? 0) - (before?.packets ?? 0);
-  const bytes = (now?.bytes ?? 0) - (before?.bytes ?? 0);
-  for (const name of packets > 0 ? names : []) {
-    amounts.set(name, (amounts.get(name) ?? 0) + packets);
+  if (packets > 0) {
     const inBytes = `${name}:bytes`;
+    const bytes = (now?.bytes ?? 0) - (before?.bytes ?? 0);
+    amounts.set(name, (amounts.get(name) ?? 0) + packets);
     amounts.set(inBytes, (amounts.get(inBytes) ?? 0) + bytes);
   }
 }
