@@ -21,6 +21,10 @@ const COVERED_MS = 900;
 /** Bytes of all series. */
 const MOST_BYTES = 48 << 20;
 
+/** What no reader asks for: a series of each would be kept for nothing. */
+const UNUSED_OF_POLICY = /^(sent(:bytes)?|(matched|dropped \w+):bytes)$/;
+const UNUSED_OF_NODE = /^(sent .*|matched(:bytes)?|dropped \w+:bytes)$/;
+
 interface Parts {
   view: View;
   live: LiveNodes;
@@ -159,8 +163,10 @@ function amountsOf(
   const sum: Amounts = new Map(lost);
   for (const [node, grown] of known) {
     for (const [name, amount] of grown.get(uid) ?? []) {
-      const named = pathName(name, node);
-      sum.set(named, (sum.get(named) ?? 0) + amount);
+      if (!UNUSED_OF_POLICY.test(name)) {
+        const named = pathName(name, node);
+        sum.set(named, (sum.get(named) ?? 0) + amount);
+      }
     }
   }
   return sum;
@@ -183,7 +189,7 @@ function sumOf(all: Iterable<Amounts>): Amounts {
     for (const [name, amount] of amounts) {
       // What was sent is told of all paths together, too.
       const named = name.replace(/^arrived [^:]+/, 'arrived');
-      if (!named.startsWith('sent ')) {
+      if (!UNUSED_OF_NODE.test(named)) {
         sum.set(named, (sum.get(named) ?? 0) + amount);
       }
     }
