@@ -258,13 +258,21 @@ function parseTarget(url: string): { socketPath: string } | { base: URL } {
   return { base };
 }
 
+/** True if an HTTP header can carry the text. */
+function canBeToken(text: string): boolean {
+  return /^[\x21-\x7e]+$/.test(text);
+}
+
 function readToken(source: TokenSource): { token?: string; missing?: string } {
   if (source.kind === 'text') {
+    if (!canBeToken(source.token)) {
+      throw new CliError('denied', 'MIRRORPLANE_TOKEN does not hold a token');
+    }
     return { token: source.token };
   }
   try {
     const token = readPrivateFile(source.path).trim();
-    if (token !== '' && /^[\x21-\x7e]+$/.test(token)) {
+    if (canBeToken(token)) {
       return { token };
     }
     throw new CliError(

@@ -66,6 +66,13 @@ describe('a command', () => {
     assert.equal(seen, 'Bearer from-file');
   });
 
+  it('names MIRRORPLANE_TOKEN where it holds two lines, and sends nothing', async () => {
+    answer = () => assert.fail('a request');
+    const { code, stderr } = await run(['node', 'list'], { env: env({ MIRRORPLANE_TOKEN: 'one\ntwo' }) });
+    assert.equal(code, 6);
+    assert.match(stderr, /^error: MIRRORPLANE_TOKEN does not hold a token/);
+  });
+
   it('reads all pages of a list where the controller divides it', async () => {
     const asked: (string | undefined)[] = [];
     answer = ({ url: path }, response) => {
