@@ -168,7 +168,10 @@ async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<
   if (flags.uninstall) {
     requireRoot();
     requirePins(bpffs);
-    await uninstall({ data, bpffs, datapath: await kernelDatapath(bpffs) });
+    const found = await uninstall({ data, bpffs, datapath: await kernelDatapath(bpffs) });
+    if (found.pins && !found.data) {
+      log.warn({ data }, 'no agent has used this data folder: run --uninstall again with the --data of the agent');
+    }
     log.info('uninstalled');
     return;
   }

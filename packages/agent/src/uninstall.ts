@@ -11,20 +11,31 @@ import { holdLock, holdPins, LOCK_FILE } from './host/lock.ts';
 import { RtClient } from './netlink/rtnetlink.ts';
 import { STATE_FILES } from './start.ts';
 
+/** What an uninstall has found. */
+export interface Found {
+  /** An agent has used the data folder. */
+  data: boolean;
+  /** There was a folder of pins. */
+  pins: boolean;
+}
+
 /**
  * Removes the data plane, neighbour entries and files of Mirrorplane. The data folder is removed if
  * it is empty then.
  * @param options.bpffs folder of the pins of `datapath`, if it has pins
+ * @returns what was there; if the data folder was not the agent's, its files stay where they are
  * @throws Error if an agent is running, or a folder belongs to other users
  */
-export async function uninstall(options: { data: string; datapath: Datapath; bpffs?: string }): Promise<void> {
+export async function uninstall(options: { data: string; datapath: Datapath; bpffs?: string }): Promise<Found> {
   const { data, datapath, bpffs } = options;
+  const found = { data: existsSync(join(data, LOCK_FILE)), pins: bpffs !== undefined && existsSync(bpffs) };
   const freeData = existsSync(data) ? await holdLock(data) : undefined;
   try {
     await uninstallDatapath(datapath, bpffs);
     if (freeData !== undefined) {
       await removeFiles(data);
     }
+    return found;
   } finally {
     freeData?.();
   }

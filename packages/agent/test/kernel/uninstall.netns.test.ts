@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -43,7 +43,11 @@ function picture(): unknown {
 
 /** Runs `mirrorplane agent --uninstall` behind the words of `wrapper`. */
 function uninstall(bpffs: string, ...wrapper: string[]) {
-  const argv = [...wrapper, MIRRORPLANE, 'agent', '--uninstall', '--data', data, '--bpffs', bpffs];
+  return uninstallWith(data, bpffs, wrapper);
+}
+
+function uninstallWith(folder: string, bpffs: string, wrapper: readonly string[] = []) {
+  const argv = [...wrapper, MIRRORPLANE, 'agent', '--uninstall', '--data', folder, '--bpffs', bpffs];
   const { status, stderr } = spawnSync(argv[0]!, argv.slice(1), { encoding: 'utf8' });
   return { status, stderr };
 }
@@ -70,7 +74,9 @@ for (const [what, bpffs, wrapper, says] of partly) {
 
 test('the right uninstall removes all of it, and a second one finds nothing to do', () => {
   for (let i = 0; i < 2; i++) {
-    assert.deepEqual(uninstall(world.bpffs).status, 0);
+    const { status, stderr } = uninstall(world.bpffs);
+    assert.equal(status, 0);
+    assert.doesNotMatch(stderr, /no agent has used/);
     assert.deepEqual([existsSync(world.bpffs), existsSync(data)], [false, false]);
     assert.deepEqual(programsOfVm(), [[], []]);
     assert.doesNotMatch(run('ip', '-o', 'link', 'show'), /mirror0/);
@@ -105,4 +111,20 @@ test('the pins of a network namespace that is gone are removed', options, async 
       ),
   );
   assert.equal(existsSync(bpffs), false);
+});
+
+const OTHER_DATA = /"data":"[^"]*-other".*no agent has used this data folder: .*--data of the agent/;
+
+test('an uninstall with another data folder says so, and leaves the files of the agent', async () => {
+  mkdirSync(data);
+  writeFileSync(join(data, 'lock'), '', { mode: 0o600 });
+  const bpffs = bpffsFolder();
+  const datapath = createKernelDatapath({ hook: HOOK, bpffs });
+  await datapath.open();
+  datapath.close();
+  const { status, stderr } = uninstallWith(`${data}-other`, bpffs);
+  assert.match(stderr, OTHER_DATA);
+  assert.equal(status, 0);
+  assert.deepEqual([existsSync(bpffs), existsSync(`${data}-other`)], [false, false]);
+  assert.deepEqual(readdirSync(data), ['lock']);
 });
