@@ -126,6 +126,7 @@ test('connections of agents, their devices, and the states of policies are event
 test('an event of an agent is stored once and acknowledged afterwards, also across a restart', options, async (t) => {
   const { bench, agent } = await running(t);
   const { uid } = await bench.must('POST', '/api/v1/policies', POLICY);
+  await until('the program', () => agent.program?.captures.some(({ policy }) => policy === uid));
   agent.send(telling('e1', repaired(1), repaired(2, { policy: uid, count: 3 })));
   agent.send(telling('e1', repaired(1), repaired(2)));
   await until('two acknowledgements', () => agent.eventsTaken.length === 2);
