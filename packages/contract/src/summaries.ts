@@ -107,8 +107,8 @@ export const InterfaceSummary = z
   .meta({ id: 'InterfaceSummary' });
 export type InterfaceSummary = z.infer<typeof InterfaceSummary>;
 
-/** `ready`: connected, and it runs its newest program. `pending`: it does not yet. `away`: its agent is not connected. */
-export const NodeState = z.enum(['ready', 'pending', 'away']).meta({ id: 'NodeState' });
+/** `ready`: connected, and it runs its newest program. `pending`: it does not yet. `disconnected`: its agent is not connected. */
+export const NodeState = z.enum(['ready', 'pending', 'disconnected']).meta({ id: 'NodeState' });
 export type NodeState = z.infer<typeof NodeState>;
 
 /** A node, however many devices it has. */

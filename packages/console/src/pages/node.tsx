@@ -61,7 +61,7 @@ export function NodePage(): ReactNode {
 
 /** As the list of nodes has it. */
 function stateOf({ connected, programRevision, appliedRevision }: Node): NodeState {
-  return connected ? (programRevision === appliedRevision ? 'ready' : 'pending') : 'away';
+  return connected ? (programRevision === appliedRevision ? 'ready' : 'pending') : 'disconnected';
 }
 
 function NodeFacts({ node }: { node: Node }): ReactNode {

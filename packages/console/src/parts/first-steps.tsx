@@ -38,7 +38,7 @@ export function FirstSteps({ nodes }: { nodes: readonly NodeSummary[] }): ReactN
       </Link>,
     ],
     [
-      nodes.some(({ state }) => state !== 'away'),
+      nodes.some(({ state }) => state !== 'disconnected'),
       t.agent,
       t.agentHow,
       <Link key="a" to="/nodes">

@@ -54,7 +54,11 @@ export function HealthMark({ health }: { health: HealthState }): ReactNode {
   );
 }
 
-const NODES: Record<NodeState, [Tone, string]> = { ready: ['good', '●'], pending: ['calm', '◔'], away: ['bad', '✕'] };
+const NODES: Record<NodeState, [Tone, string]> = {
+  ready: ['good', '●'],
+  pending: ['calm', '◔'],
+  disconnected: ['bad', '✕'],
+};
 
 export function NodeMark({ state }: { state: NodeState }): ReactNode {
   const [tone, sign] = NODES[state];

@@ -297,7 +297,7 @@ export const en = {
     noProblems: 'none',
     problemCount: (count: number) => (count === 1 ? '1 problem' : `${count} problems`),
     problemsOf: (name: string) => `Problems of ${name}`,
-    states: { ready: 'connected', pending: 'connected, not up to date', away: 'not connected' },
+    states: { ready: 'connected', pending: 'connected, not up to date', disconnected: 'not connected' },
     filterHint: 'Name, pool, kernel, or state:away',
     none: 'There is no node yet.',
     create: 'Register a node',

@@ -56,7 +56,7 @@ function summaryOf(
 /** @param programRevision of the program that it should run */
 export function stateOfNode(node: LiveNode | undefined, programRevision: number | undefined): NodeState {
   if (!node?.connected) {
-    return 'away';
+    return 'disconnected';
   }
   const isBehind = node.appliedRevision === undefined || node.appliedRevision < (programRevision ?? 0);
   return isBehind ? 'pending' : 'ready';
