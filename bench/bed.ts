@@ -1,5 +1,6 @@
 /**
- * The test bed: a lab of two nodes without switch and daemons, the data plane of both, and a mirrored VM.
+ * The test bed: a lab of two nodes without switch and daemons, the data plane of both, and a
+ * mirrored VM.
  *
  *   web-1 (source) <--traffic--> web-2        both on node-1
  *   fw-1   on node-1 receives copies of a local mirror

@@ -8,7 +8,10 @@ import type { CounterReport } from '@mirrorplane/contract';
 import type { Lab } from '@mirrorplane/lab';
 import type { Applied, Ran, Reply, Request } from './apply.ts';
 
-/** Nothing captured: the programs are loaded, and no device carries one of them but the helper device. */
+/**
+ * Nothing captured: the programs are loaded, and no device carries one of them but the helper
+ * device.
+ */
 export const NOTHING: DatapathState = { captures: [], deliveries: [], terminations: [], mirrorDevice: 0 };
 
 export class NodeDatapath {
@@ -27,7 +30,10 @@ export class NodeDatapath {
     this.#lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
   }
 
-  /** Installs the data plane on a node. @throws Error with the reason, for example that the object is not built. */
+  /**
+   * Installs the data plane on a node.
+   * @throws Error with the reason, for example that the object is not built.
+   */
   static async open(lab: Lab, node: string): Promise<NodeDatapath> {
     const bpffs = lab.state.bpffs.find((folder) => folder.endsWith(`-${node}`));
     if (bpffs === undefined) {
@@ -41,7 +47,10 @@ export class NodeDatapath {
     return datapath;
   }
 
-  /** Applies a state. @throws Error also if a capture was refused. Returns the time in milliseconds, and the result. */
+  /**
+   * Applies a state.
+   * @throws Error also if a capture was refused. Returns the time in milliseconds, and the result.
+   */
   async apply(state: DatapathState): Promise<Applied> {
     const applied = (await this.#ask({ op: 'apply', state })) as Applied;
     const refused = applied.result.refused[0];
@@ -55,7 +64,10 @@ export class NodeDatapath {
     return (await this.#ask({ op: 'counters' })) as CounterReport;
   }
 
-  /** Runs a program on a packet of a device, `times` times. Returns nanoseconds of a run, see `lowMean`. */
+  /**
+   * Runs a program on a packet of a device, `times` times. Returns nanoseconds of a run, see
+   * `lowMean`.
+   */
   async runTimes(program: ProgramName, ifindex: number, packet: Buffer, times: number): Promise<number> {
     const ran = (await this.#ask({ op: 'run', program, ifindex, packet: packet.toString('hex'), times })) as Ran;
     return ran.nanoseconds;

@@ -60,8 +60,8 @@ export const CAPTURE_GRE: Variant = {
 let ovs: Ovs | undefined;
 
 /**
- * Open vSwitch with the userspace datapath in place of the node's bridge: it switches the traffic, and mirrors it to an
- * ERSPAN port. Its threads may use any CPU.
+ * Open vSwitch with the userspace datapath in place of the node's bridge: it switches the traffic,
+ * and mirrors it to an ERSPAN port. Its threads may use any CPU.
  */
 export const OPEN_VSWITCH: Variant = {
   name: 'ovs-userspace',

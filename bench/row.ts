@@ -1,4 +1,6 @@
-/** One line of the result: a number, what it is compared with, and whether it is what it should be. */
+/**
+ * One line of the result: a number, what it is compared with, and whether it is what it should be.
+ */
 import { median, medianInterval, ratios } from './statistics.ts';
 
 /** What a ratio should be at least or at most. */
@@ -9,7 +11,10 @@ export interface Aim {
 
 /** One line of the result. */
 export interface Row {
-  /** `PART/METRIC/VARIANT`, or with `/vs-VARIANT` behind where the baseline is another one than no mirror. */
+  /**
+   * `PART/METRIC/VARIANT`, or with `/vs-VARIANT` behind where the baseline is another one than no
+   * mirror.
+   */
   name: string;
   /** Median over the rounds. */
   value: number;
@@ -26,7 +31,10 @@ export interface Row {
   ratioMin: number | null;
   ratioMax: number | null;
   aim: string | null;
-  /** `close`: the noise of this run does not decide it (the 95 % interval of the median ratio holds the aim). */
+  /**
+   * `close`: the noise of this run does not decide it (the 95 % interval of the median ratio holds
+   * the aim).
+   */
   verdict: 'met' | 'met, close' | 'missed' | 'missed, close' | null;
 }
 

@@ -7,14 +7,17 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** Values of one variant and of what it is compared with: element i of both is of the same round. */
+/**
+ * Values of one variant and of what it is compared with: element i of both is of the same round.
+ */
 export function ratios(values: readonly number[], baseline: readonly number[]): number[] {
   return values.map((value, round) => value / baseline[round]!);
 }
 
 /**
- * An interval that holds the true median with at least 95 % probability where there are nine values (order statistics,
- * no assumption about the noise). With fewer than six values no such interval exists: the whole range is returned.
+ * An interval that holds the true median with at least 95 % probability where there are nine values
+ * (order statistics, no assumption about the noise). With fewer than six values no such interval
+ * exists: the whole range is returned.
  */
 export function medianInterval(values: readonly number[]): [low: number, high: number] {
   const sorted = [...values].sort((a, b) => a - b);

@@ -21,7 +21,10 @@ export interface Variant {
   totals?(bed: Bed): Promise<Totals>;
 }
 
-/** Packets on the wire (segments of super-packets), and bytes, since the mirror was set up the first time. */
+/**
+ * Packets on the wire (segments of super-packets), and bytes, since the mirror was set up the first
+ * time.
+ */
 export interface Totals {
   matched: number;
   copied: number;
@@ -36,7 +39,10 @@ const POLICY = 'bench';
 /** A packet is copied where a random 32-bit number is below it. */
 const ALL = 2 ** 32;
 
-/** Both directions of SOURCE into one delivery. Slots and names stay the same over all variants of a run. */
+/**
+ * Both directions of SOURCE into one delivery. Slots and names stay the same over all variants of a
+ * run.
+ */
 export async function captureState(bed: Bed, delivery: DeliveryEntry, threshold = ALL): Promise<DatapathState> {
   const ifindex = await bed.ifindex(SOURCE_NODE, bed.lab.vm(SOURCE).device);
   const capture = (direction: HookCapture['direction'], hook: HookCapture['hook']): HookCapture => ({
@@ -157,7 +163,10 @@ export async function erspanState(bed: Bed, mtu: number): Promise<DatapathState>
   });
 }
 
-/** ERSPAN to the other node, and out of it into a VM there: both ends of the path run on this machine's CPUs. */
+/**
+ * ERSPAN to the other node, and out of it into a VM there: both ends of the path run on this
+ * machine's CPUs.
+ */
 function erspan(mtu: number): Variant {
   return {
     name: `erspan-${mtu}`,

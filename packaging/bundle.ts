@@ -1,4 +1,7 @@
-/** One folder of JavaScript for each program, by esbuild: everything of ours and of npm that it imports. */
+/**
+ * One folder of JavaScript for each program, by esbuild: everything of ours and of npm that it
+ * imports.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, type Plugin } from 'esbuild';

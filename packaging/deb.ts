@@ -14,7 +14,10 @@ export function debName({ name, version }: Package, architecture: Architecture):
   return `${name}_${version}_${architecture}.deb`;
 }
 
-/** Packs one package into `folder`. The same files give the same bytes. Returns the path of the package. */
+/**
+ * Packs one package into `folder`. The same files give the same bytes. Returns the path of the
+ * package.
+ */
 export function packDeb(pack: Package, architecture: Architecture, folder: string): string {
   const control = join(pack.tree, 'DEBIAN');
   mkdirSync(control, { mode: 0o755 });

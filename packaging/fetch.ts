@@ -49,7 +49,10 @@ export function fetchAll(architecture: Architecture): Brought {
   };
 }
 
-/** An npm package of the version and with the hash in package-lock.json; also one for another architecture than this. */
+/**
+ * An npm package of the version and with the hash in package-lock.json; also one for another
+ * architecture than this.
+ */
 function npmPackage(name: string): { folder: string; version: string } {
   const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8'));
   const { version, integrity } = lock.packages[`node_modules/${name}`];
@@ -72,8 +75,8 @@ function npmPackage(name: string): { folder: string; version: string } {
 }
 
 /**
- * The files of a Debian package for an architecture, by the package sources of this host. The architecture need not be
- * one that this host knows: apt has folders of its own for it.
+ * The files of a Debian package for an architecture, by the package sources of this host. The
+ * architecture need not be one that this host knows: apt has folders of its own for it.
  */
 function debianPackage(name: string, architecture: Architecture): string {
   const folder = join(CACHE, 'debian', `${name}-${architecture}`);

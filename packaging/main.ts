@@ -1,4 +1,7 @@
-/** `make packages`: packages for every architecture, into dist/: Debian's, and with `--rpm` RPMs too. */
+/**
+ * `make packages`: packages for every architecture, into dist/: Debian's, and with `--rpm` RPMs
+ * too.
+ */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';

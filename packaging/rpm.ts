@@ -15,7 +15,10 @@ export function rpmName({ name, version }: Package, architecture: Architecture):
   return `${name}-${version}-1.${RPM_NAMES[architecture]}.rpm`;
 }
 
-/** Packs one package into `folder`, before it becomes a Debian package. The same files give the same bytes. */
+/**
+ * Packs one package into `folder`, before it becomes a Debian package. The same files give the same
+ * bytes.
+ */
 export function packRpm(pack: Package, architecture: Architecture, folder: string): string {
   const work = mkdtempSync(join(tmpdir(), 'mirrorplane-rpm-'));
   try {

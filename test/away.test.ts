@@ -64,7 +64,8 @@ test('an agent that is killed and starts without the controller keeps its captur
       copies += await allCopies();
       await restartAgent('node-2');
       copies += await allCopies();
-      // Between two nodes of the pool, to an agent that has never heard a controller since its start, and back.
+      // Between two nodes of the pool, to an agent that has never heard a controller since its
+      // start, and back.
       for (const node of ['node-2', 'node-1']) {
         await lab().migrate('web-1', node);
         copies += await copiedAtLast();

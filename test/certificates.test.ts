@@ -37,7 +37,10 @@ const PROGRAM: NodeProgram = {
   terminations: [],
 };
 
-/** A node that joined so many days ago, with a controller of today, and what is needed to start its agent. */
+/**
+ * A node that joined so many days ago, with a controller of today, and what is needed to start its
+ * agent.
+ */
 async function joined(t: TestContext, daysAgo: number) {
   // The authority is of then, too: it is made at the first start.
   const bench = await Bench.start(t, -daysAgo * DAY);

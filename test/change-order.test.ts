@@ -1,4 +1,7 @@
-/** Both ends of a path change in order: what is copied is delivered, while policies are switched and changed under traffic. */
+/**
+ * Both ends of a path change in order: what is copied is delivered, while policies are switched and
+ * changed under traffic.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PolicyInput } from '@mirrorplane/contract';

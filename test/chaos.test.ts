@@ -1,6 +1,7 @@
 /**
- * A short chaos run: random changes, faults and interference under traffic, judged by captures on every device. The seeds are
- * always the same, so that what is found before a change lands is found again. `make chaos` draws new ones, and runs for minutes.
+ * A short chaos run: random changes, faults and interference under traffic, judged by captures on
+ * every device. The seeds are always the same, so that what is found before a change lands is found
+ * again. `make chaos` draws new ones, and runs for minutes.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

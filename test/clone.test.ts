@@ -1,4 +1,7 @@
-/** Two hosts have a guest of one id, as after a test of a backup: who has it keeps it, and both are named. */
+/**
+ * Two hosts have a guest of one id, as after a test of a backup: who has it keeps it, and both are
+ * named.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { identityAlias } from '@mirrorplane/lab';

@@ -1,4 +1,7 @@
-/** A destination with a smaller MTU than the source gets the whole TCP stream, in segments that it takes. */
+/**
+ * A destination with a smaller MTU than the source gets the whole TCP stream, in segments that it
+ * takes.
+ */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';

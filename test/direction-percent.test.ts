@@ -85,7 +85,10 @@ for (const { kind, policy, from, to, destination } of CASES) {
 /** 1000 pings, 2000 packets. */
 const MANY = 1000;
 
-/** Asserts that `copied` of `n` is within five standard deviations of a share: one run in a million fails by chance. */
+/**
+ * Asserts that `copied` of `n` is within five standard deviations of a share: one run in a million
+ * fails by chance.
+ */
 function assertBinomial(copied: number, n: number, share: number): void {
   const deviation = Math.sqrt(n * share * (1 - share));
   const off = Math.abs(copied - n * share);

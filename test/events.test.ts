@@ -17,7 +17,9 @@ const COMMAND = join(import.meta.dirname, '..', 'bin', 'mirrorplane');
 const POLICY = { name: 'ids', sources: ['web-1/0'], destination: 'ids-1/0' };
 const OPERATOR = { kind: 'operator', name: 'admin' };
 
-/** Follows from the first event to the end of the tests, through whatever happens to the controller. */
+/**
+ * Follows from the first event to the end of the tests, through whatever happens to the controller.
+ */
 class Follower {
   readonly #child: ChildProcess;
   #text = '';
@@ -139,7 +141,8 @@ test('a migration has events from begin to end, and the new capture has its dura
   const steps = follower.events.filter(({ id, kind, object }) => {
     return id > since && kind.startsWith('interface') && object.name === 'web-1/0';
   });
-  // A machine that is busy can show both devices at once, or one after the other: then there is nothing to begin.
+  // A machine that is busy can show both devices at once, or one after the other: then there is
+  // nothing to begin.
   if (steps.length > 1) {
     assert.deepEqual([steps[0]?.kind, steps[0]?.from], ['interfaceMigrating', 'node-1']);
   }

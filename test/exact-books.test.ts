@@ -1,4 +1,7 @@
-/** The books balance: past what a destination takes, while policies change, and with one name for each reason. */
+/**
+ * The books balance: past what a destination takes, while policies change, and with one name for
+ * each reason.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,7 +30,9 @@ const COUNT = 60_000;
 const LOCAL: PolicyInput = { name: 'local', sources: ['web-1/0'], destination: 'fw-1/0', direction: 'outbound' };
 const REMOTE: PolicyInput = { ...LOCAL, name: 'remote', destination: 'ids-1/0' };
 
-/** `matched = sampledOut + copied + dropped` for every source and direction, in packets and bytes. */
+/**
+ * `matched = sampledOut + copied + dropped` for every source and direction, in packets and bytes.
+ */
 function assertCapturesClose(status: PolicyStatus): void {
   for (const source of status.sources) {
     for (const direction of ['inbound', 'outbound'] as const) {
@@ -47,7 +52,10 @@ function assertCapturesClose(status: PolicyStatus): void {
   }
 }
 
-/** Waits until the counters of both ends of the only path have stopped: two reports of the same numbers. */
+/**
+ * Waits until the counters of both ends of the only path have stopped: two reports of the same
+ * numbers.
+ */
 async function settled(name: string, matched: number): Promise<PolicyStatus> {
   let last = '';
   let at: string | null = null;
@@ -220,7 +228,8 @@ test('50 changes of two policies under load: every sum closes at every moment, a
       const [path] = there.paths;
       assert.equal(path?.sent?.packets, there.totals.copied.packets);
       assert.equal((await received(lab(), 'ids-1')) - before.copy, path?.delivered?.packets);
-      // While one node has a change and the other not yet, copies meet no termination: lost on the path, and counted there.
+      // While one node has a change and the other not yet, copies meet no termination: lost on the
+      // path, and counted there.
       assert.equal(
         path!.sent!.packets - path!.received!.packets,
         (await unknown()) - before.unknown,

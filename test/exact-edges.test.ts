@@ -1,4 +1,7 @@
-/** Copies out of an edge: which tags they carry on the wire, which frames are left out, what the switch lets pass. */
+/**
+ * Copies out of an edge: which tags they carry on the wire, which frames are left out, what the
+ * switch lets pass.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PolicyInput } from '@mirrorplane/contract';
@@ -153,7 +156,8 @@ for (const { title, policy, from, to, port, monitor } of CASES.slice(2)) {
       assertSet(own, [...carried, ...copied], 'at the host of the VLAN');
     };
     await withPolicy(lab(), { name: 'leave-out', ...policy }, () => run(list.slice(3), { sameVlan: 3 }));
-    // From here on `other` is a VLAN of copies as well: of a VM, whose address none of these frames has.
+    // From here on `other` is a VLAN of copies as well: of a VM, whose address none of these frames
+    // has.
     await withPolicy(lab(), { name: 'other', sources: ['web-1/0'], destination: 'edge-1', vlanId: other }, () =>
       withPolicy(lab(), { name: 'leave-out', ...policy }, () => run(list.slice(3), { sameVlan: 3 })),
     );
@@ -167,7 +171,10 @@ test('production with the VLAN ID of a policy at an edge of another node is mirr
   let next = 0;
   const business = (from: string) =>
     frames(each, 0, () => udpFrame({ from: lab().mac(from), to: unknown[0], source: '10.20.0.1', id: next++ }));
-  /** Both hosts send, in VLAN 100 and 200; the switch floods it to edge-1. What is copied leaves edge-3 with VLAN ID 300. */
+  /**
+   * Both hosts send, in VLAN 100 and 200; the switch floods it to edge-1. What is copied leaves
+   * edge-3 with VLAN ID 300.
+   */
   const mirrors = async (before: number) => {
     const sent = { 'mon-sw': business('mon-sw'), 'mon-200': business('mon-200') };
     const taps = { out: { host: 'switch', device: 'node-3-edge0', direction: 'in' } } as const;
@@ -193,7 +200,8 @@ test('production with the VLAN ID of a policy at an edge of another node is mirr
       const x = { name: 'x', sources: ['app-1/0'], destination: 'edge-3', vlanId: 100 };
       await withPolicy(lab(), x, async () => {
         await mirrors(2 * each);
-        // app-1 talks: its copies leave edge-3 with VLAN ID 100, and the switch brings them to edge-1.
+        // app-1 talks: its copies leave edge-3 with VLAN ID 100, and the switch brings them to
+        // edge-1.
         const [own, peer] = [lab().mac('app-1'), lab().mac('mon-3')];
         const talk = frames(each, 0, (id) =>
           id % 2 ? udpFrame({ from: own, to: peer, id }) : udpFrame({ from: peer, to: own, id }),

@@ -78,7 +78,10 @@ async function send(lists: Record<string, string[]>): Promise<void> {
 
 const PEERS = ['db-1', 'fw-1'];
 
-/** Traffic that the firewall drops and that it accepts, in both directions, within the node and over the uplink. */
+/**
+ * Traffic that the firewall drops and that it accepts, in both directions, within the node and over
+ * the uplink.
+ */
 async function assertSeenThrough(host: string): Promise<void> {
   const mixed = (from: string, to: string) =>
     [flow(from, to, DROPPED, N / 2), flow(from, to, ACCEPTED), flow(from, to, DROPPED, N / 2)].flat();

@@ -68,7 +68,9 @@ ip -6 address add ${NODE6}/128 dev lo
   await hostAddressEventually(lab(), 'node-1', mapped(NODE), true);
   await hostAddressEventually(lab(), 'node-1', ipv6Hex(NODE6), true);
 });
-/** Overlay, storage and management, from one address to another, as frames of these MAC addresses. */
+/**
+ * Overlay, storage and management, from one address to another, as frames of these MAC addresses.
+ */
 function tunnels(from: string, to: string, source: string, destination: string): string[] {
   const inner = udpFrame({ from: '02:aa:00:00:00:01', to: '02:aa:00:00:00:02', id: 1 });
   const packet = (protocol: number, payload: string) =>
@@ -153,7 +155,8 @@ test('of all that an edge on a bridge carries, business traffic alone is copied,
     const all = copied.length + 10;
     await countedEventually(lab(), 'guard', all);
     const sent = host['phys-1'].length + host['node-1'].length + 20;
-    // What the node answers (ARP, RST, ICMP) is host traffic, too: all that the edge has carried is one or the other.
+    // What the node answers (ARP, RST, ICMP) is host traffic, too: all that the edge has carried is
+    // one or the other.
     const status = await statusEventually(lab(), 'guard', 'all of the edge counted', ({ totals }) => {
       return (totals.skipped.hostTraffic?.packets ?? 0) >= sent;
     });

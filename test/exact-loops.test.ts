@@ -1,4 +1,7 @@
-/** A copy is never copied again: sources that are destinations, mirrored uplinks, switches that bring copies back. */
+/**
+ * A copy is never copied again: sources that are destinations, mirrored uplinks, switches that
+ * bring copies back.
+ */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { PolicyInput } from '@mirrorplane/contract';

@@ -1,4 +1,7 @@
-/** The mirror percent within binomial bounds, over very many packets, for each direction and for super-packets. */
+/**
+ * The mirror percent within binomial bounds, over very many packets, for each direction and for
+ * super-packets.
+ */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -12,7 +15,9 @@ import { python } from './support/traffic.ts';
 
 const lab = useLab({ nodes: 1, switch: false });
 
-/** Asserts that `actual` is within five standard deviations: one run in a million fails by chance. */
+/**
+ * Asserts that `actual` is within five standard deviations: one run in a million fails by chance.
+ */
 function assertWithin(actual: number, expected: number, variance: number, what: string): void {
   const bound = 5 * Math.sqrt(variance);
   assert.ok(Math.abs(actual - expected) <= bound, `${what}: ${actual}, expected ${expected} ± ${bound}`);

@@ -1,4 +1,7 @@
-/** A destination that sends its copies on harms no original: they end at its port, and the policy says so. */
+/**
+ * A destination that sends its copies on harms no original: they end at its port, and the policy
+ * says so.
+ */
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,7 @@
-/** Policies follow their interfaces: to another NIC, to another node, and not into another communication domain. */
+/**
+ * Policies follow their interfaces: to another NIC, to another node, and not into another
+ * communication domain.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from '@mirrorplane/base';
@@ -21,7 +24,10 @@ import { ping, startPings } from './support/traffic.ts';
 const lab = useLab();
 const PINGS = 20;
 
-/** Waits until the controller sees an interface on this device alone, and the policy is active with it. */
+/**
+ * Waits until the controller sees an interface on this device alone, and the policy is active with
+ * it.
+ */
 async function settled(policy: string, id: string, node: string, device?: string): Promise<PolicyStatus> {
   await until(
     `${id} on ${node}`,

@@ -1,4 +1,7 @@
-/** An edge NIC that also carries management, storage and overlay traffic of its node: business traffic alone is mirrored. */
+/**
+ * An edge NIC that also carries management, storage and overlay traffic of its node: business
+ * traffic alone is mirrored.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from '@mirrorplane/base';
@@ -34,7 +37,10 @@ async function prepare(): Promise<void> {
   frames = await python('edge_frames.py', [JSON.parse(stdout)[0].address, '02:77:00:00:00:09', ADDRESS]);
 }
 
-/** Sends every frame its way: those that come in from the far side of the NIC's cable. Gives what was copied, in order. */
+/**
+ * Sends every frame its way: those that come in from the far side of the NIC's cable. Gives what
+ * was copied, in order.
+ */
 async function pass(expected: number): Promise<string[]> {
   const start = (await policyStatus(lab(), POLICY.name)).totals.copied.packets;
   const seen = await watch(lab(), { mon: { host: 'mon-200', direction: 'in' } }, async (captures) => {
@@ -72,7 +78,8 @@ test('traffic with an address of the node is left out, and counted as hostTraffi
     const before = (await policyStatus(lab(), POLICY.name)).totals.skipped.hostTraffic?.packets ?? 0;
     const business = named((name) => !name.startsWith('host'));
     const copies = await pass(business.length);
-    // The node answers what is for it, and looks for its peer: that is its own traffic, and is not copied either.
+    // The node answers what is for it, and looks for its peer: that is its own traffic, and is not
+    // copied either.
     assert.deepEqual(copies, business);
     const skipped = (await policyStatus(lab(), POLICY.name)).totals.skipped.hostTraffic?.packets ?? 0;
     assert.ok(skipped - before >= frames.length - business.length, `${skipped - before} skipped as hostTraffic`);

@@ -1,4 +1,7 @@
-/** A copy is never copied again, whatever the policies say; and each source has its own copy of a packet. */
+/**
+ * A copy is never copied again, whatever the policies say; and each source has its own copy of a
+ * packet.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PolicyInput } from '@mirrorplane/contract';
@@ -37,7 +40,8 @@ async function withPolicies(policies: PolicyInput[], work: () => Promise<void>):
 }
 
 test('of two policies in a row, the second mirrors what its source does, and no copy that its source receives', async () => {
-  // On one node (fw-1) and across nodes (db-1): the copies arrive at a device that is itself a source.
+  // On one node (fw-1) and across nodes (db-1): the copies arrive at a device that is itself a
+  // source.
   for (const [middle, end, peer] of [
     ['fw-1', 'ids-1', 'web-2'],
     ['db-1', 'mon-3', 'ids-1'],

@@ -1,4 +1,7 @@
-/** What is lost between two nodes, or duplicated, is counted and said, and nothing is said to be lost that is on its way. */
+/**
+ * What is lost between two nodes, or duplicated, is counted and said, and nothing is said to be
+ * lost that is on its way.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { useLab } from './support/lab.ts';

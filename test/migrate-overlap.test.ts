@@ -1,4 +1,7 @@
-/** A source that is a network namespace and has devices on two nodes while it moves: each packet has exactly one copy. */
+/**
+ * A source that is a network namespace and has devices on two nodes while it moves: each packet has
+ * exactly one copy.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from '@mirrorplane/base';
@@ -10,7 +13,10 @@ import { activeEventually, statusEventually, withPolicy } from './support/policy
 import { framesOf } from './support/taps.ts';
 
 const lab = useLab({ switch: false });
-/** Both are in the pool of the source, so they are prepared for it. The destination is on a third node. */
+/**
+ * Both are in the pool of the source, so they are prepared for it. The destination is on a third
+ * node.
+ */
 const MOVES = ['node-2', 'node-1', 'node-2', 'node-1'];
 /** Who sends to the source, or to all: on the nodes that it moves between, and beyond them. */
 const SENDERS = [

@@ -16,7 +16,10 @@ const MOVES = ['node-3', 'node-2', 'node-1', 'node-3', 'node-1'];
 const BROADCAST = 'ffffffffffff';
 const OUTWARD = 1;
 const INWARD = 2;
-/** Milliseconds after its start in which QEMU announces a guest five times (announce-initial, -step and -rounds of QMP). */
+/**
+ * Milliseconds after its start in which QEMU announces a guest five times (announce-initial, -step
+ * and -rounds of QMP).
+ */
 const ANNOUNCED_MS = 1500;
 /** Seconds. */
 const INTERVAL = 0.003;
@@ -42,7 +45,10 @@ class Taps {
   }
 }
 
-/** True once the controller knows of the device on the new node, and the status of the policy names it. */
+/**
+ * True once the controller knows of the device on the new node, and the status of the policy names
+ * it.
+ */
 async function seenOn(node: string): Promise<boolean> {
   const { sources } = await policyStatus(lab(), 'moving');
   return sources[0]?.devices.some((device) => device.node === node) ?? false;
@@ -62,7 +68,8 @@ async function moveAround(taps: Taps): Promise<void> {
         await until(`device on ${node} in the status`, () => seenOn(node), { limitMs: 20_000 });
       },
       afterSwitchOver: async () => {
-        // Both nodes know that the guest has moved: from now on a copy at the old one would be counted as duplicated.
+        // Both nodes know that the guest has moved: from now on a copy at the old one would be
+        // counted as duplicated.
         await until(`home on ${node}`, () => isHome(node), { limitMs: 20_000 });
         await activeEventually(lab(), 'moving');
         await taps.hasLeft();
@@ -138,7 +145,8 @@ test('each frame that a guest sends or gets while it migrates live has exactly o
     const sent = tally(atTaps.flat().flatMap((frame) => (frame.startsWith(BROADCAST) ? [frame, frame] : [key(frame)])));
     const got = (guest.streams.get(INWARD) ?? []).flatMap((n, number) => (n ? [`${peer}/${INWARD}/${number}`] : []));
     const came = new Set(got);
-    // What came to the old tap when the guest had left it never came to the guest: then a copy of it may be, or not.
+    // What came to the old tap when the guest had left it never came to the guest: then a copy of
+    // it may be, or not.
     const lostOnTheWay = [...copies].filter(([k, n]) => fromPeer(k) && n === 1 && !came.has(k)).map(([k]) => k);
     const received = tally([...got, ...lostOnTheWay]);
     const numbers = [...sent.keys()].filter((k) => k.includes('/')).length;

@@ -1,4 +1,7 @@
-/** Copies that are not IP, to a next hop that nobody has asked for, or that is forgotten while they flow: none is lost. */
+/**
+ * Copies that are not IP, to a next hop that nobody has asked for, or that is forgotten while they
+ * flow: none is lost.
+ */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
@@ -18,7 +21,10 @@ const MOST = 200_000;
 /** Copies that are waited for after each change. */
 const ENOUGH = 300;
 
-/** Numbered frames of three kinds, to a guest of the same node or to nobody, so that only copies reach another node. */
+/**
+ * Numbered frames of three kinds, to a guest of the same node or to nobody, so that only copies
+ * reach another node.
+ */
 function* frames(): Generator<string> {
   const [from, to] = ['web-1', 'web-2'].map((host) => lab().mac(host).replaceAll(':', ''));
   const kinds = [`${to}${from}0806`, `0180c200000e${from}88cc`, `${to}${from}88b5`];
@@ -58,7 +64,10 @@ function gaps(numbers: readonly number[]): string[] {
   });
 }
 
-/** Runs `work`, which makes the policy, under traffic, and asserts that what the policy has matched came out at its destinations, each frame once. */
+/**
+ * Runs `work`, which makes the policy, under traffic, and asserts that what the policy has matched
+ * came out at its destinations, each frame once.
+ */
 async function copied(work: (copies: Record<'ids' | 'mon', Capture>) => Promise<void>): Promise<number[]> {
   const filter = `ether src ${lab().mac('web-1')}`;
   const taps = {

@@ -1,4 +1,7 @@
-/** Every policy type, within a node, between nodes and between pools: who sees the copies, and who does not. */
+/**
+ * Every policy type, within a node, between nodes and between pools: who sees the copies, and who
+ * does not.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PolicyInput } from '@mirrorplane/contract';

@@ -24,7 +24,10 @@ import { ping, startPings } from './support/traffic.ts';
 
 const lab = useLab();
 const POLICY: PolicyInput = { name: 'steady', sources: ['web-1/0'], destination: 'ids-1/0' };
-/** Pings of one test, and seconds between two: traffic for a few seconds, longer than a restart takes. */
+/**
+ * Pings of one test, and seconds between two: traffic for a few seconds, longer than a restart
+ * takes.
+ */
 const PINGS = 350;
 const INTERVAL = 0.01;
 
@@ -41,8 +44,8 @@ function daemonPid(name: string): number | undefined {
 }
 
 /**
- * Runs traffic, and `work` in the middle of it: `work` begins when copies flow. Asserts that the destination gets every
- * copy of the whole time exactly once.
+ * Runs traffic, and `work` in the middle of it: `work` begins when copies flow. Asserts that the
+ * destination gets every copy of the whole time exactly once.
  */
 async function underTraffic(work: (copies: () => Promise<number>) => Promise<void>): Promise<void> {
   const seen = await watch(lab(), { destination: { host: 'ids-1' } }, async (captures) => {
@@ -117,7 +120,8 @@ test('the controller is killed and starts again: counters that it shows as new a
     const restarted = new Date().toISOString();
     await lab().startController();
     await statusEventually(lab(), 'steady', 'counters known again', ({ countersAt, stale, totals }) => {
-      // Until every node has reported, the sums are unknown or those that were saved before, and their time says so.
+      // Until every node has reported, the sums are unknown or those that were saved before, and
+      // their time says so.
       const known = countersAt !== null && countersAt >= restarted;
       if (known) {
         assert.equal(totals.matched.packets, 100);

@@ -1,4 +1,7 @@
-/** The limits that are promised: 1024 sources in one policy, 1,000 policies on one node, counts exact. */
+/**
+ * The limits that are promised: 1024 sources in one policy, 1,000 policies on one node, counts
+ * exact.
+ */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { until } from '@mirrorplane/base';

@@ -16,7 +16,10 @@ const lab = useLab();
 /** MAC of a guest as bytes of a frame. */
 const macOf = (host: string) => lab().mac(host).replaceAll(':', '');
 
-/** While the agent of node-1 is dead: makes `change`, lets web-1 send, and looks what comes out at the host. */
+/**
+ * While the agent of node-1 is dead: makes `change`, lets web-1 send, and looks what comes out at
+ * the host.
+ */
 async function whileAway(host: string, change: () => Promise<void>): Promise<string[]> {
   await lab().stopAgent('node-1', 'SIGKILL');
   try {

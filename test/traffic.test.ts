@@ -141,7 +141,8 @@ for (const mtu of [1600, 1500]) {
 
     test('a TCP stream of super-packets comes through ERSPAN in packets of the underlay MTU, none a fragment', async () => {
       const policy: PolicyInput = { name: 'tcp-erspan', sources: ['web-1/0'], destination: 'ids-1/0' };
-      // A physical NIC puts segments on the wire; a veth would hand super-packets through and prove nothing.
+      // A physical NIC puts segments on the wire; a veth would hand super-packets through and prove
+      // nothing.
       const segments = (on: 'on' | 'off') =>
         lab().exec('node-1', ['ethtool', '-K', 'underlay0', 'tso', on, 'gso', on, 'tx-gre-segmentation', on]);
       await segments('off');
@@ -182,7 +183,8 @@ for (const mtu of [1600, 1500]) {
             const { stdout } = await lab().exec('ctl', ['sha256sum', file()]);
             assert.equal(await followed(seen.copies.file), stdout.slice(0, 64));
           } else {
-            // Segments of super-packets shrink; a full segment by itself is cut, and every byte of that is accounted for.
+            // Segments of super-packets shrink; a full segment by itself is cut, and every byte of
+            // that is accounted for.
             assert.ok(missing <= truncated * OVERHEAD, `${missing} bytes are missing of ${truncated} cut packets`);
             assert.ok(truncated * 10 < rest.frames, `${truncated} of ${rest.frames} segments were cut`);
           }
@@ -197,7 +199,8 @@ for (const mtu of [1600, 1500]) {
       await withPolicy(lab(), policy, async () => {
         const taps = { copies: { host: 'mon-sw', ...WIRE } };
         const seen = await watch(lab(), taps, async (captures) => {
-          // Slow: a switch in user space that does not get a CPU for some 40 ms would lose frames of a faster stream.
+          // Slow: a switch in user space that does not get a CPU for some 40 ms would lose frames
+          // of a faster stream.
           await transfer('web-1', 'app-1', 10);
           const status = await atRest('tcp-edge', 2000);
           assert.deepEqual(packets(status.totals), allCopied(sent(status)));
@@ -220,7 +223,8 @@ for (const mtu of [1600, 1500]) {
         await once(server.stdout!, 'data', { signal: AbortSignal.timeout(10_000) });
         await withPolicy(lab(), policies[0]!, () =>
           withPolicy(lab(), policies[1]!, async () => {
-            // The receiver asks and ends it: one that is told to end counts no more what it has not read yet.
+            // The receiver asks and ends it: one that is told to end counts no more what it has not
+            // read yet.
             const argv = ['iperf3', '-c', lab().address('web-1'), '--reverse', '-n', '50M', '-J'];
             const { end } = JSON.parse((await lab().exec('app-1', argv)).stdout);
             const { bytes } = end.sum_received;
@@ -245,7 +249,8 @@ for (const mtu of [1600, 1500]) {
 
     test('UDP datagrams of every size up to the MTU are copied byte by byte', async () => {
       const policy: PolicyInput = { name: 'udp', sources: ['web-1/0'], destination: 'ids-1/0', direction: 'outbound' };
-      // With finished checksums the captures at both ends are the same; a veth leaves them to be done later.
+      // With finished checksums the captures at both ends are the same; a veth leaves them to be
+      // done later.
       const checksums = (on: 'on' | 'off') => lab().exec('web-1', ['ethtool', '-K', 'eth0', 'tx', on, 'tso', on]);
       await checksums('off');
       try {

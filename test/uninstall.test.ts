@@ -36,7 +36,10 @@ async function run(): Promise<void> {
 const expedited = () => readFileSync('/sys/kernel/rcu_expedited', 'utf8').trim();
 const EXPEDITED = expedited();
 
-/** Removes all of the agent's, and asserts that grace periods are as they were, as soon as no other agent has them so. */
+/**
+ * Removes all of the agent's, and asserts that grace periods are as they were, as soon as no other
+ * agent has them so.
+ */
 async function uninstall(): Promise<void> {
   await lab().uninstallAgent(NODE);
   await until(`rcu_expedited back at ${EXPEDITED}`, () => EXPEDITED === '1' || expedited() === '0');
@@ -58,7 +61,8 @@ test('an agent that ran policies and is uninstalled leaves its node as it found 
   const added = during.links.map(({ ifname }) => ifname).filter((name) => !before.links.some((l) => l.ifname === name));
   assert.deepEqual(added.sort(), ['mirror0', 'mirror1', 'mirror2']);
   assert.notEqual(during.bpffs, 'absent');
-  // On ingress also `arrive`, for unicast towards the mirrored guests of the same bridge: on each of its ports.
+  // On ingress also `arrive`, for unicast towards the mirrored guests of the same bridge: on each
+  // of its ports.
   const programs = (device: string) => [during.tcx[device]!.ingress.length, during.tcx[device]!.egress.length];
   assert.deepEqual(programs(TAP), [2, 1]);
   assert.deepEqual(programs('tap-web-2'), [2, 0], 'a destination is watched, and what it receives is not captured');

@@ -13,8 +13,8 @@ export interface Amount {
 }
 
 /**
- * @param samples with the values `cpu` (seconds that the traffic took, see softirqSeconds) and, where the rate is fixed, `busy`
- *   (seconds that all CPUs were busy, by /proc/stat).
+ * @param samples with the values `cpu` (seconds that the traffic took, see softirqSeconds) and,
+ *   where the rate is fixed, `busy` (seconds that all CPUs were busy, by /proc/stat).
  */
 export function cpuRows(samples: Samples, part: string, { unit, sent, copied }: Amount): Row[] {
   const own = (sample: Sample) => sample.values.cpu! / sent(sample);
@@ -28,8 +28,8 @@ export function cpuRows(samples: Samples, part: string, { unit, sent, copied }: 
       { at: 'most', ratio: 1 },
     ),
   );
-  // What a variant takes above no mirror in the same round, for what it copied. A difference of two noisy numbers that
-  // may come out below 0: it has no ratio.
+  // What a variant takes above no mirror in the same round, for what it copied. A difference of two
+  // noisy numbers that may come out below 0: it has no ratio.
   const none = valuesOf(samples, 'none', own);
   for (const [variant, list] of samples) {
     if (variant === 'none') {

@@ -4,7 +4,10 @@ import type { Measurement } from '../rounds.ts';
 import { cpuRows } from './cpu-rows.ts';
 import { preparePackets, send } from './packets.ts';
 
-/** Offered packets a second: each variant keeps up, and a run copies enough for the clock of /proc/stat (10 ms). */
+/**
+ * Offered packets a second: each variant keeps up, and a run copies enough for the clock of
+ * /proc/stat (10 ms).
+ */
 export const FIXED_PACKET_RATE = 200_000;
 
 export const PACKETS_CPU: Measurement = {

@@ -9,7 +9,10 @@ import type { Measurement, Sample } from '../rounds.ts';
 import { comparedRow, row } from '../row.ts';
 
 const PORT = 9001;
-/** Packets that an unlimited run sends for each second asked for: about what a core of today sends without a mirror. */
+/**
+ * Packets that an unlimited run sends for each second asked for: about what a core of today sends
+ * without a mirror.
+ */
 const PACKETS_PER_SECOND = 600_000;
 
 const configFile = (bed: Bed) => join(bed.folder, 'udp.trafgen');
@@ -24,7 +27,8 @@ export async function preparePackets(bed: Bed): Promise<() => Promise<void>> {
 }
 
 /**
- * Sends `count` packets from SOURCE to PEER from one CPU, on which the whole path up to PEER's socket runs as well.
+ * Sends `count` packets from SOURCE to PEER from one CPU, on which the whole path up to PEER's
+ * socket runs as well.
  * @param rate packets a second, undefined: no limit.
  */
 export async function send(bed: Bed, count: number, rate?: number) {
@@ -65,7 +69,8 @@ export const PACKETS: Measurement = {
     const { sent, delivered, seconds: took } = await send(bed, Math.round(seconds * PACKETS_PER_SECOND));
     return { rate: sent / took / 1000, sent, delivered };
   },
-  // Beyond what the CPU can do, queues overflow: originals and copies are lost alike, with a mirror and without.
+  // Beyond what the CPU can do, queues overflow: originals and copies are lost alike, with a mirror
+  // and without.
   leastArrived: 0.9,
   rows: (samples) => [
     ...metricRows(samples, 'packets/sent', 'kpps', rate, {

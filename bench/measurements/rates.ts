@@ -1,4 +1,7 @@
-/** Loss at rate: packets offered against copies received, for every way to mirror. Loss is the result, not a failure. */
+/**
+ * Loss at rate: packets offered against copies received, for every way to mirror. Loss is the
+ * result, not a failure.
+ */
 import type { Bed } from '../bed.ts';
 import { CAPTURE_GRE, NFT_DUP, OPEN_VSWITCH } from '../rivals.ts';
 import { whileMirrored } from '../rounds.ts';
@@ -7,7 +10,10 @@ import { ERSPAN_1500, LOCAL, MIRRED, NONE, type Variant } from '../variants.ts';
 import { preparePackets, send } from './packets.ts';
 
 const WAYS: readonly Variant[] = [NONE, LOCAL, MIRRED, NFT_DUP, ERSPAN_1500, CAPTURE_GRE, OPEN_VSWITCH];
-/** Offered packets a second. The last is what one CPU hardly reaches: `reached` tells how far it came. */
+/**
+ * Offered packets a second. The last is what one CPU hardly reaches: `reached` tells how far it
+ * came.
+ */
 const RATES = [50_000, 200_000, 800_000];
 
 export async function measureRates(

@@ -1,6 +1,7 @@
 /**
- * What a copy costs the CPU that makes it, or takes it: one run of a program on one packet of 64 bytes, by
- * BPF_PROG_RUN. The lowest value of a row compares builds, within some 10 ns, on a busy machine too.
+ * What a copy costs the CPU that makes it, or takes it: one run of a program on one packet of 64
+ * bytes, by BPF_PROG_RUN. The lowest value of a row compares builds, within some 10 ns, on a busy
+ * machine too.
  */
 import type { ProgramName } from '@mirrorplane/agent/testing';
 import { type Bed, DESTINATION_NODE, SOURCE, SOURCE_NODE } from '../bed.ts';

@@ -1,13 +1,16 @@
 /**
- * CPU time of one TCP stream at a fixed rate: it wanders less than the rate of a stream that takes what it gets. On one
- * CPU, so that no work of the kernel falls to a process that is not one of the two.
+ * CPU time of one TCP stream at a fixed rate: it wanders less than the rate of a stream that takes
+ * what it gets. On one CPU, so that no work of the kernel falls to a process that is not one of the
+ * two.
  */
 import { busySeconds, SENDER_CPU } from '../cpu.ts';
 import type { Measurement } from '../rounds.ts';
 import { cpuRows } from './cpu-rows.ts';
 import { BYTES, startReceiver, stream } from './stream.ts';
 
-/** Offered bit/s: a tenth of what a core of today carries, so that every variant keeps up with it. */
+/**
+ * Offered bit/s: a tenth of what a core of today carries, so that every variant keeps up with it.
+ */
 export const FIXED_BIT_RATE = 4e9;
 
 export const STREAM_CPU: Measurement = {

@@ -9,7 +9,10 @@ import { type Amount, cpuRows } from './cpu-rows.ts';
 /** The default port of iperf3. */
 const PORT = 5201;
 
-/** What is used of iperf3's report. The percentages are of one CPU, from the process's own CPU clock. */
+/**
+ * What is used of iperf3's report. The percentages are of one CPU, from the process's own CPU
+ * clock.
+ */
 interface Report {
   end: {
     sum_sent: { seconds: number };
@@ -48,9 +51,10 @@ export async function stream(bed: Bed, { seconds, rate, receiverCpu }: StreamOpt
   const argv = ['iperf3', '--client', bed.lab.address(PEER), '--json', '--affinity', `${SENDER_CPU},${receiverCpu}`];
   // Machines differ in their default, and one that paces itself makes ratios meaningless.
   argv.push('--congestion', 'cubic');
-  // On one CPU a write is one super-packet: the receiver takes each before the next is written, and runs agree to a few
-  // percent. With larger writes queues grow, or the kernel's softirq threads wake, by chance, and CPU time varies
-  // threefold. Over two CPUs large writes keep both sides from sleeping, and waking, between packets.
+  // On one CPU a write is one super-packet: the receiver takes each before the next is written, and
+  // runs agree to a few percent. With larger writes queues grow, or the kernel's softirq threads
+  // wake, by chance, and CPU time varies threefold. Over two CPUs large writes keep both sides from
+  // sleeping, and waking, between packets.
   argv.push('--length', receiverCpu === SENDER_CPU ? '60K' : '1M');
   // iperf3 only accepts whole seconds. A shorter run gets the number of bytes that 12 Gbit/s would
   // send in this time.

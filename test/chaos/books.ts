@@ -18,7 +18,10 @@ const SIGMAS = 6;
 const dropped = (counts: CaptureCounts, unit: 'packets' | 'bytes') =>
   Object.values(counts.dropped).reduce((sum, count) => sum + (count?.[unit] ?? 0), 0);
 
-/** Sums within one status: each packet that matched ended somewhere, and the totals are the sums of their parts. */
+/**
+ * Sums within one status: each packet that matched ended somewhere, and the totals are the sums of
+ * their parts.
+ */
 export function sumProblems(status: PolicyStatus): string[] {
   const problems: string[] = [];
   const parts = status.sources.flatMap((source) =>
@@ -150,7 +153,9 @@ function compareSources(spec: Spec, old: PolicyStatus, status: PolicyStatus, con
   });
 }
 
-/** Where nothing about a policy changed, every copy that was made was sent, received and delivered. */
+/**
+ * Where nothing about a policy changed, every copy that was made was sent, received and delivered.
+ */
 function compareDelivery(spec: Spec, old: PolicyStatus, status: PolicyStatus, context: Context): string[] {
   const { before, after, timeline, round } = context;
   if (!spec.sources.every((id) => timeline.isSteady(spec.name, id, before.at, after.at))) {
@@ -220,7 +225,8 @@ function passed(
     }
     const isPassed = sightings.some((seen) => seen.host === at && seen.out === (direction === 'outbound'));
     const excuse = timeline.excuseFor([flow.from, flow.to], sightings[0]!.at);
-    // What is for an address that another guest had a moment ago may be counted as the other's, where it arrives (ADR 0024).
+    // What is for an address that another guest had a moment ago may be counted as the other's,
+    // where it arrives (ADR 0024).
     if (isPassed || (excuse && direction === 'inbound')) {
       count.max++;
     }

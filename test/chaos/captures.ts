@@ -13,11 +13,17 @@ import { type Packet, PcapReader } from './pcap.ts';
 import { type Ports, SWITCH } from './ports.ts';
 import { nicKey, TOPOLOGY } from './world.ts';
 
-/** Bytes kept of a packet: all of it at the ends, where bytes are compared; enough for the numbers elsewhere. */
+/**
+ * Bytes kept of a packet: all of it at the ends, where bytes are compared; enough for the numbers
+ * elsewhere.
+ */
 const WHOLE = 2048;
 const HEADERS = 192;
 const BUFFER_KIB = 8192;
-/** Milliseconds without a new packet after which nothing is under way any more, and how long that may take. */
+/**
+ * Milliseconds without a new packet after which nothing is under way any more, and how long that
+ * may take.
+ */
 const REST_MS = 300;
 const REST_LIMIT_MS = 20_000;
 
@@ -89,7 +95,10 @@ export class Captures {
     );
   }
 
-  /** Everything since the last call. @throws Error where a tcpdump had no room for a packet: then nothing can be said. */
+  /**
+   * Everything since the last call.
+   * @throws Error where a tcpdump had no room for a packet: then nothing can be said.
+   */
   async take(): Promise<Seen[]> {
     const seen = await Promise.all(
       this.#eyes.map(async ({ host, capture, reader }) => {

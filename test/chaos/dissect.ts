@@ -1,7 +1,10 @@
 /** Identifies a captured packet: a numbered frame, plain or in ERSPAN, or another packet. Pure. */
 import type { Packet } from './pcap.ts';
 
-/** Begins the payload of numbered frames; the number of the run, of the flow and of the frame follow, in network order. */
+/**
+ * Begins the payload of numbered frames; the number of the run, of the flow and of the frame
+ * follow, in network order.
+ */
 export const MARK = Buffer.from('MPCH');
 const NUMBERS = 12;
 

@@ -89,7 +89,10 @@ export function passages(flow: Flow, world: Pick<World, 'edges'>): Passage[] {
   return result;
 }
 
-/** Hosts at the ends of the network, where nothing may come that is neither sent to them nor a copy for them. */
+/**
+ * Hosts at the ends of the network, where nothing may come that is neither sent to them nor a copy
+ * for them.
+ */
 export const END_HOSTS = [
   ...TOPOLOGY.vms.map(({ name }) => name),
   ...TOPOLOGY.edges.flatMap(({ gateway }) => (gateway ? [gateway.name] : [])),

@@ -1,6 +1,7 @@
 /**
- * `make chaos SEED=7 MINUTES=10`: random changes, faults and interference on the lab under traffic. The same seed does the
- * same steps again. ROUNDS=3 ends after so many rounds; ONLY=migrate,create-policy uses no other actions.
+ * `make chaos SEED=7 MINUTES=10`: random changes, faults and interference on the lab under traffic.
+ * The same seed does the same steps again. ROUNDS=3 ends after so many rounds;
+ * ONLY=migrate,create-policy uses no other actions.
  */
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';

@@ -184,7 +184,9 @@ export function judge(round: Round, timeline: Timeline, ports: Ports): Violation
   return violations;
 }
 
-/** Every sighting of a frame is that frame, byte by byte; one that was truncated is its beginning. */
+/**
+ * Every sighting of a frame is that frame, byte by byte; one that was truncated is its beginning.
+ */
 function checkContents(
   original: Sighting,
   sightings: readonly Sighting[],
@@ -286,7 +288,10 @@ function checkCopies(
   }
 }
 
-/** How many nodes a copy may pass: where a destination was before, copies are passed on to where it is now. */
+/**
+ * How many nodes a copy may pass: where a destination was before, copies are passed on to where it
+ * is now.
+ */
 function hops(worlds: readonly World[]): number {
   const names = new Set(worlds.flatMap(({ policies }) => Object.keys(policies)));
   const nodes = [...names].map((name) => {
@@ -319,7 +324,10 @@ function countPlaces(flow: Flow, sightings: readonly Sighting[], ports: Ports): 
   return counted;
 }
 
-/** Hosts at the switch that get every copy of a VLAN, whichever edge it left by: judged at the edge's wire. */
+/**
+ * Hosts at the switch that get every copy of a VLAN, whichever edge it left by: judged at the
+ * edge's wire.
+ */
 const RECORDERS = new Map(
   (TOPOLOGY.switch?.hosts ?? []).flatMap(({ name, vlan, address }) => (address ? [] : [[name, vlan]])),
 );

@@ -1,4 +1,7 @@
-/** Reads what tcpdump has written so far, on all devices of a namespace (`-i any`) or on one, from where it ended last. */
+/**
+ * Reads what tcpdump has written so far, on all devices of a namespace (`-i any`) or on one, from
+ * where it ended last.
+ */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 
 /** One packet as it passed a device. */
@@ -36,7 +39,10 @@ export class PcapReader {
   readonly #device: number | undefined;
   #offset = 0;
 
-  /** @param device number of the one device that it is about, which only receives; left out: all devices, both ways. */
+  /**
+   * @param device number of the one device that it is about, which only receives; left out: all
+   *   devices, both ways.
+   */
   constructor(file: string, device?: number) {
     this.#file = file;
     this.#device = device;
@@ -47,7 +53,9 @@ export class PcapReader {
     return this.#offset;
   }
 
-  /** The packets since the last call. One that is not wholly in the file yet comes with the next. */
+  /**
+   * The packets since the last call. One that is not wholly in the file yet comes with the next.
+   */
   read(): Packet[] {
     const fd = openSync(this.#file, 'r');
     let data: Buffer;

@@ -12,7 +12,10 @@ export interface Step {
   /** Name of the action. */
   action: string;
   params: unknown;
-  /** Milliseconds after the beginning of the round, at the earliest; steps wait for those before them. */
+  /**
+   * Milliseconds after the beginning of the round, at the earliest; steps wait for those before
+   * them.
+   */
   at: number;
   /** Wait until everything is as meant to be before the next step, unless a daemon is down. */
   settle: boolean;
@@ -27,13 +30,17 @@ export interface Round {
 const PAUSE_MS = 700;
 /** Disturbances of a round, from and up to. */
 const DISTURBANCES = [3, 6] as const;
-/** With fewer policies, a round begins with new ones: where nothing is mirrored, nothing is shown. */
+/**
+ * With fewer policies, a round begins with new ones: where nothing is mirrored, nothing is shown.
+ */
 const FEW_POLICIES = 3;
 const SETTLE_CHANCE = 0.6;
 /** How likely it is, after each step, that something that was begun is ended. */
 const UNDO_CHANCE = 0.35;
 
-/** The rounds of a seed, without end. `only` names the actions that may be used; undoing always may. */
+/**
+ * The rounds of a seed, without end. `only` names the actions that may be used; undoing always may.
+ */
 export function* rounds(seed: number, only?: readonly string[]): Generator<Round, never> {
   const random = seeded(seed);
   const world = firstWorld();
@@ -88,7 +95,10 @@ function round(world: World, random: Random, actions: readonly AnyAction[]): Rou
   return { steps };
 }
 
-/** A round that takes every policy away and brings everything back to where it was when the lab was made. */
+/**
+ * A round that takes every policy away and brings everything back to where it was when the lab was
+ * made.
+ */
 export function homeward(from: World): Round {
   const world = structuredClone(from);
   const home = firstWorld();

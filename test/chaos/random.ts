@@ -1,4 +1,7 @@
-/** A stream of random numbers that a seed determines: the same seed gives the same stream, on every machine. */
+/**
+ * A stream of random numbers that a seed determines: the same seed gives the same stream, on every
+ * machine.
+ */
 export interface Random {
   /** From 0 up to, and without, 1. */
   next(): number;
@@ -17,7 +20,8 @@ export interface Random {
 /** Starts the stream of a seed, a whole number from 0 to 2^32 - 1. */
 export function seeded(seed: number): Random {
   let state = seed >>> 0;
-  // A Weyl sequence, and the bits of each of its numbers mixed until every one depends on every other.
+  // A Weyl sequence, and the bits of each of its numbers mixed until every one depends on every
+  // other.
   const next = () => {
     state = (state + 0x9e3779b9) >>> 0;
     let mixed = state;

@@ -17,12 +17,18 @@ import { firstWorld, type World } from './world.ts';
 
 /** Frames a second on each flow. */
 const RATE = 12;
-/** Frames of each flow that are sent when all has settled, so that nothing but exactness is allowed for them. */
+/**
+ * Frames of each flow that are sent when all has settled, so that nothing but exactness is allowed
+ * for them.
+ */
 const PROBE = 12;
 const PROBE_MS = (1000 * PROBE) / RATE;
 /** Milliseconds until everything must be as it is meant to be, on a loaded machine. */
 const SETTLE_MS = 30_000;
-/** Milliseconds after which an interference must be repaired, seen or not: a second is promised, the rest is for load. */
+/**
+ * Milliseconds after which an interference must be repaired, seen or not: a second is promised, the
+ * rest is for load.
+ */
 const HEAL_MS = 5000;
 /** Milliseconds between two looks that must agree that all has settled. */
 const AGREE_MS = 200;

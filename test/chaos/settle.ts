@@ -35,7 +35,8 @@ export async function unsettled(lab: Lab, world: World): Promise<string | undefi
   for (const { name, device } of TOPOLOGY.vms) {
     const id = interfaceOf(name);
     const wanted = world.hidden.includes(name) ? [] : [`${world.places[name]}:${device}`];
-    // While nothing asks whether its guest runs there, the device of a second claimant may be one of a guest on its way.
+    // While nothing asks whether its guest runs there, the device of a second claimant may be one
+    // of a guest on its way.
     const isAsked = policiesWith(world, id).some(({ enabled }) => enabled);
     const extra = isAsked
       ? []
@@ -88,7 +89,10 @@ function devicesProblem(item: Interface | undefined, id: string, wanted: string[
   return down && `${down.name} of ${id} is down`;
 }
 
-/** A reason that a policy must have, for what was done to the cluster; undefined where it must have none. */
+/**
+ * A reason that a policy must have, for what was done to the cluster; undefined where it must have
+ * none.
+ */
 function wantedReason(world: World, { enabled, sources, destination }: Spec): string | undefined {
   const contested = [...sources, destination].some((id) => isClaimed(world, id));
   return enabled && contested ? 'INTERFACE_DUPLICATE' : undefined;

@@ -38,7 +38,10 @@ interface ConfirmedSpan extends Span {
   spec: Spec;
 }
 
-/** Milliseconds around a change in which a frame may have met either side of it: clocks of captures, frames under way. */
+/**
+ * Milliseconds around a change in which a frame may have met either side of it: clocks of captures,
+ * frames under way.
+ */
 const MARGIN_MS = 250;
 const OPEN = Number.POSITIVE_INFINITY;
 
@@ -101,7 +104,10 @@ export class Timeline {
     }
   }
 
-  /** The worlds that a frame of this moment may have met, with those policies in it that the status said are in force. */
+  /**
+   * The worlds that a frame of this moment may have met, with those policies in it that the status
+   * said are in force.
+   */
   worlds(at: number): World[] {
     const sure = this.#confirmed.filter(({ from, to }) => from + MARGIN_MS <= at && at <= to - MARGIN_MS);
     const policies = Object.fromEntries(sure.map(({ spec }) => [spec.name, spec]));
@@ -123,7 +129,10 @@ export class Timeline {
     return this.#doubts.find((span) => meets(span, at) && span.touches(spec, source))?.reason;
   }
 
-  /** Why the originals from or to one of these hosts may be lost at this moment; undefined where they may not. */
+  /**
+   * Why the originals from or to one of these hosts may be lost at this moment; undefined where
+   * they may not.
+   */
   excuseFor(hosts: readonly string[], at: number): string | undefined {
     return this.#excuses.find((span) => meets(span, at) && span.hosts.some((host) => hosts.includes(host)))?.reason;
   }
@@ -133,7 +142,10 @@ export class Timeline {
     return this.#excuses.some((span) => span.from - MARGIN_MS <= to && from <= span.to + MARGIN_MS);
   }
 
-  /** True where a policy stayed the same from one moment to another, and so did all that its copies of a source need. */
+  /**
+   * True where a policy stayed the same from one moment to another, and so did all that its copies
+   * of a source need.
+   */
   isSteady(name: string, source: string, from: number, to: number): boolean {
     const during = (span: Span) => span.from - MARGIN_MS <= to && from <= span.to + MARGIN_MS;
     const worlds = this.#worlds.filter(during).map(({ world }) => world);
@@ -166,7 +178,8 @@ function picture(world: World, name: string, source: string) {
   if (!spec) {
     return undefined;
   }
-  // The device of a second claimant is captured like that of a guest on its way, for up to five seconds (ADR 0034).
+  // The device of a second claimant is captured like that of a guest on its way, for up to five
+  // seconds (ADR 0034).
   const places = [nodeOf(world, source), nodeOf(world, spec.destination)];
   return [spec, places, world.edges, isCutOff(world, spec, source), isClaimed(world, source)];
 }

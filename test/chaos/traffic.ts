@@ -40,7 +40,10 @@ export class Traffic {
     return new Traffic(senders);
   }
 
-  /** Sends so many frames a second on each flow. Returns how many frames of each flow were tried until now. */
+  /**
+   * Sends so many frames a second on each flow. Returns how many frames of each flow were tried
+   * until now.
+   */
   go(rate: number): Promise<Map<number, number>> {
     return this.#tell(`go ${rate}`);
   }

@@ -43,7 +43,9 @@ async function picture(lab: Lab, node: string) {
   };
 }
 
-/** Stops and uninstalls the agent of a node. Returns what is left of it, or was taken along with it. */
+/**
+ * Stops and uninstalls the agent of a node. Returns what is left of it, or was taken along with it.
+ */
 export async function uninstallProblems(lab: Lab, node: string): Promise<string[]> {
   const before = await picture(lab, node);
   await lab.stopAgent(node);

@@ -8,7 +8,10 @@ import type { Lab } from '@mirrorplane/lab';
 import { policyStatuses } from './settle.ts';
 import type { World } from './world.ts';
 
-/** Milliseconds between two looks, and how many of them are without the metrics before one that is with them. */
+/**
+ * Milliseconds between two looks, and how many of them are without the metrics before one that is
+ * with them.
+ */
 const LOOK_MS = 250;
 const METRICS_EVERY = 4;
 /** States that say that something is done: all copies are made, or none any more. */
@@ -88,10 +91,16 @@ export class StatusWatch {
   readonly #parts: Parts;
   #stopped = false;
   #running: Promise<void> | undefined;
-  /** Grows with every step that begins or ends: a look that a step fell into says nothing of policies. */
+  /**
+   * Grows with every step that begins or ends: a look that a step fell into says nothing of
+   * policies.
+   */
   #step = 0;
   #changing = false;
-  /** When the controller was heard again after it was not, or an agent came back; milliseconds since 1970. */
+  /**
+   * When the controller was heard again after it was not, or an agent came back; milliseconds since
+   * 1970.
+   */
   #since: number | undefined;
   #looks = 0;
   /** The counters at the last look at the metrics. */

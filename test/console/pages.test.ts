@@ -1,4 +1,7 @@
-/** What holds of every page: keyboard, rules of accessibility, words of the catalogue, signing in, and a connection that is lost. */
+/**
+ * What holds of every page: keyboard, rules of accessibility, words of the catalogue, signing in,
+ * and a connection that is lost.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';

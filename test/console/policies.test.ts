@@ -1,4 +1,7 @@
-/** Policies by clicking: each type is made in the form, its packets arrive, and what is refused stands at its field. */
+/**
+ * Policies by clicking: each type is made in the form, its packets arrive, and what is refused
+ * stands at its field.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from '@mirrorplane/base';

@@ -1,4 +1,7 @@
-/** Many rows: whatever there is, the browser draws what is seen, and readers are told how many rows there are. */
+/**
+ * Many rows: whatever there is, the browser draws what is seen, and readers are told how many rows
+ * there are.
+ */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { Page } from 'playwright-core';

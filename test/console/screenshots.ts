@@ -1,4 +1,7 @@
-/** `make screenshots`: the pages of the console with live data of a lab, light and dark, into docs/img. */
+/**
+ * `make screenshots`: the pages of the console with live data of a lab, light and dark, into
+ * docs/img.
+ */
 import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '@mirrorplane/base';

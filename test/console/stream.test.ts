@@ -1,4 +1,7 @@
-/** The stream of a tab: given back while the tab is hidden, and what a tab does that has outlived an upgrade. */
+/**
+ * The stream of a tab: given back while the tab is hidden, and what a tab does that has outlived an
+ * upgrade.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from '@mirrorplane/base';

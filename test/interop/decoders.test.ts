@@ -31,7 +31,10 @@ describe('decoders', () => {
     receiver = await startDatapath(lab(), 'node-2');
   });
 
-  /** Mirrors what web-1 sends to node-2. `id` names the delivery: a new one begins with sequence number 0. */
+  /**
+   * Mirrors what web-1 sends to node-2. `id` names the delivery: a new one begins with sequence
+   * number 0.
+   */
   async function mirror(id: string): Promise<void> {
     const [tap, underlay] = [
       await deviceOf(lab(), 'node-1', 'tap-web-1'),

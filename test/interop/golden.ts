@@ -1,4 +1,7 @@
-/** The golden packets: frames, and the ERSPAN that carries each, made by Scapy. Run as a program, writes the file. */
+/**
+ * The golden packets: frames, and the ERSPAN that carries each, made by Scapy. Run as a program,
+ * writes the file.
+ */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { carried, type Fields, fieldsOf } from '../support/exact-fields.ts';

@@ -1,4 +1,6 @@
-/** Open vSwitch at the other end of the underlay: it terminates our ERSPAN, and we terminate its. */
+/**
+ * Open vSwitch at the other end of the underlay: it terminates our ERSPAN, and we terminate its.
+ */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { LocalDeliveryEntry } from '@mirrorplane/agent/testing';

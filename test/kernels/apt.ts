@@ -56,7 +56,10 @@ function options(architecture: Architecture): string[] {
   return pairs.flatMap(([name, value]) => ['-o', `${name}=${value}`]);
 }
 
-/** Runs one of apt's programs. @throws Error with the words of apt alone: its command line is of no use to anyone */
+/**
+ * Runs one of apt's programs.
+ * @throws Error with the words of apt alone: its command line is of no use to anyone
+ */
 async function apt(program: 'apt-get' | 'apt-cache', architecture: Architecture, ...argv: string[]): Promise<string> {
   return aptIn('/', program, architecture, ...argv);
 }
@@ -82,7 +85,8 @@ async function aptIn(folder: string, program: string, architecture: Architecture
  */
 async function mirror(): Promise<string> {
   const { stdout } = await run(['apt-get', 'update', '--print-uris'], { timeoutMs: APT_MS });
-  // Mirrors of Debian are called so; the one for security has its own name, and releases of others are elsewhere.
+  // Mirrors of Debian are called so; the one for security has its own name, and releases of others
+  // are elsewhere.
   const uri = /^'(\S+\/debian)\/+dists\/[a-z]+\/InRelease'/m.exec(stdout)?.[1];
   if (uri !== undefined) {
     return uri;
@@ -98,7 +102,8 @@ export function listsAge(): number {
 }
 
 /**
- * Reads the package lists, where they are missing or old. Two that do it at once wait for each other.
+ * Reads the package lists, where they are missing or old. Two that do it at once wait for each
+ * other.
  * @param say told what is being done, a line each
  * @param maxAge milliseconds that they may be old. Default a day
  */
@@ -138,9 +143,10 @@ export async function describe(name: string, architecture: Architecture): Promis
 }
 
 /**
- * Downloads packages and extracts them into a folder of the cache, once. Nothing is installed, and no script of theirs
- * runs. Returns the folder.
- * @param packages which ones, as apt takes them: NAME, NAME:ARCHITECTURE, NAME=VERSION; asked only where there is no folder yet
+ * Downloads packages and extracts them into a folder of the cache, once. Nothing is installed, and
+ * no script of theirs runs. Returns the folder.
+ * @param packages which ones, as apt takes them: NAME, NAME:ARCHITECTURE, NAME=VERSION; asked only
+ *   where there is no folder yet
  * @param finish what is done in the folder before it counts as made
  */
 export async function extracted(
@@ -163,7 +169,10 @@ export async function extracted(
   return made;
 }
 
-/** Everything that packages need, they themselves included, as NAME=VERSION. Nothing counts as installed. */
+/**
+ * Everything that packages need, they themselves included, as NAME=VERSION. Nothing counts as
+ * installed.
+ */
 export async function withNeeds(packages: readonly string[], architecture: Architecture): Promise<string[]> {
   const said = await apt('apt-get', architecture, 'install', '-s', '-qq', '--no-install-recommends', ...packages);
   return [...said.matchAll(/^Inst (\S+) \((\S+)/gm)].map(([, name, version]) => `${name}=${version}`);

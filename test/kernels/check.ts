@@ -13,7 +13,10 @@ export interface LoadedObjects {
   programs: LoadedProgram[];
 }
 
-/** Seconds for a boot and the loading of one object file. Both take a tenth of it on an idle machine. */
+/**
+ * Seconds for a boot and the loading of one object file. Both take a tenth of it on an idle
+ * machine.
+ */
 const BOOT_SECONDS = 120;
 const LOAD_SECONDS = 120;
 
@@ -38,7 +41,10 @@ export async function loadOn(kernel: Kernel, objects: readonly string[]): Promis
   return { bootSeconds, programs: lines.map((line) => JSON.parse(line) as LoadedProgram) };
 }
 
-/** The part of an order by which a command runs in the source tree, whatever architecture the guest has. */
+/**
+ * The part of an order by which a command runs in the source tree, whatever architecture the guest
+ * has.
+ */
 export async function sourceTree({ architecture }: Kernel): Promise<Pick<Order, 'cwd' | 'root' | 'beside'>> {
   if (architecture === ownArchitecture()) {
     return { cwd: ROOT };

@@ -1,4 +1,7 @@
-/** Compilers out of Debian's packages, extracted into the cache with what they need, and the object that each builds. */
+/**
+ * Compilers out of Debian's packages, extracted into the cache with what they need, and the object
+ * that each builds.
+ */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -17,7 +20,8 @@ export interface Compiler {
 }
 
 /**
- * clang of a version: this machine's where it has that, else Debian's. Throws where it cannot be had.
+ * clang of a version: this machine's where it has that, else Debian's. Throws where it cannot be
+ * had.
  * @param wish `default` for this machine's clang, or a version as `19`
  * @param say told what is being done, a line each
  */
@@ -66,7 +70,8 @@ async function fetchClang(version: string, say: (line: string) => void): Promise
       }
       return `$here/${file}`;
     };
-    // A newer compiler wants a newer C library: it runs by the loader that came with it, and so has to be told its headers.
+    // A newer compiler wants a newer C library: it runs by the loader that came with it, and so has
+    // to be told its headers.
     const loader = one(/(^|\/)ld-linux-[^/]*\.so\.\d$/);
     const libraries = [
       ...new Set(files.filter((name) => /\.so(\.|$)/.test(basename(name))).map((name) => dirname(name))),
@@ -86,7 +91,10 @@ async function fetchClang(version: string, say: (line: string) => void): Promise
 /** Where the objects are built. */
 const OBJECTS = join(ROOT, 'test/kernels/out/objects');
 
-/** Builds the object by a compiler, with the flags of packages/bpf. Returns its path. @throws Error where it does not compile */
+/**
+ * Builds the object by a compiler, with the flags of packages/bpf. Returns its path.
+ * @throws Error where it does not compile
+ */
 export function buildObject(compiler: Compiler): string {
   const folder = join(OBJECTS, `clang-${compiler.version}`);
   rmSync(folder, { recursive: true, force: true });

@@ -1,6 +1,7 @@
 /**
- * A root for a guest of the other architecture, out of the packages that a host of that architecture would install: what
- * Mirrorplane and its kernel tests call. No script of the packages runs, and nothing is emulated while it is made.
+ * A root for a guest of the other architecture, out of the packages that a host of that
+ * architecture would install: what Mirrorplane and its kernel tests call. No script of the packages
+ * runs, and nothing is emulated while it is made.
  */
 import { copyFileSync, cpSync, existsSync, mkdirSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -12,7 +13,10 @@ const PACKAGES = [
   ...['dash', 'bash', 'coreutils', 'util-linux', 'mount', 'kmod', 'procps', 'nftables', 'grep', 'sed', 'findutils'],
 ];
 
-/** The folder that such a guest has as its root, made once. The source tree has to be shared with it beside. */
+/**
+ * The folder that such a guest has as its root, made once. The source tree has to be shared with it
+ * beside.
+ */
 export async function foreignRoot(architecture: Architecture): Promise<string> {
   const { node, nodeVersion, koffi } = fetchAll(architecture);
   const packages = () => withNeeds(PACKAGES, architecture);

@@ -1,7 +1,10 @@
 /** Finds problems in the results of a kernel, and makes tables of the results. Pure. */
 import type { LoadedProgram } from './load.ts';
 
-/** Steps of the verifier that a program may take: 1,000,000 is the kernel's limit, and the next kernel may take more of them. */
+/**
+ * Steps of the verifier that a program may take: 1,000,000 is the kernel's limit, and the next
+ * kernel may take more of them.
+ */
 export const STEPS_MAX = 400_000;
 
 /** One sentence for each program that does not load, or takes too many steps. */
@@ -25,16 +28,22 @@ export function faults(results: readonly LoadedProgram[]): string[] {
 
 /** What a run of the matrix came to. */
 export interface Tried {
-  /** Objects that were handed to a kernel that booted: one for each pair of a kernel and a compiler. */
+  /**
+   * Objects that were handed to a kernel that booted: one for each pair of a kernel and a compiler.
+   */
   loads: number;
   /** What was skipped although it was asked for by name. */
   skipped: readonly string[];
-  /** Test files that were asked for, whether there are any or not; undefined where no tests were wanted. */
+  /**
+   * Test files that were asked for, whether there are any or not; undefined where no tests were
+   * wanted.
+   */
   tests: { files: number; passed: ReadonlyMap<string, number> } | undefined;
 }
 
 /**
- * One sentence for each thing that was asked for and did not come about. What was skipped is no success.
+ * One sentence for each thing that was asked for and did not come about. What was skipped is no
+ * success.
  * @param tried `tests.passed`: passed tests by the kernel that they were to run on
  */
 export function notTried({ loads, skipped, tests }: Tried): string[] {

@@ -4,10 +4,16 @@ import { join } from 'node:path';
 import { run } from '@mirrorplane/lab/testing';
 import { type Architecture, describe, extracted, listsAge, ownArchitecture, packageNames, updateLists } from './apt.ts';
 
-/** Milliseconds for the index of some 4000 modules, which are compressed in newer kernels: two seconds on an idle machine. */
+/**
+ * Milliseconds for the index of some 4000 modules, which are compressed in newer kernels: two
+ * seconds on an idle machine.
+ */
 const DEPMOD_MS = 300_000;
 
-/** Lists that are no older than this, in milliseconds, are not read again because something is not to be had. */
+/**
+ * Lists that are no older than this, in milliseconds, are not read again because something is not
+ * to be had.
+ */
 const FRESH_MS = 10 * 60_000;
 
 /** Which kernel someone wants: `6.12`, `6.12:arm64`, `newest`, `6.12.117`. */
@@ -37,14 +43,18 @@ export function parseWish(text: string): KernelWish {
   return { version: match[1] as string, architecture: (match[2] as Architecture) ?? ownArchitecture() };
 }
 
-/** Debian's full kernel: no cloud or real-time build, no build without signature. Release candidates are left out. */
+/**
+ * Debian's full kernel: no cloud or real-time build, no build without signature. Release candidates
+ * are left out.
+ */
 export const packagePattern = ({ version, architecture }: KernelWish) => {
   const begin = version === 'newest' ? '\\d+\\.\\d+\\.\\d+' : `${version.replaceAll('.', '\\.')}(?:\\.\\d+)?`;
   return new RegExp(`^linux-image-(?:${begin})(?:-\\d+)?(?:\\+deb\\d+(?:\\.\\d+)?)?-${architecture}$`);
 };
 
 /**
- * Finds the newest package of a version and extracts it, once. Throws where there is none, or it cannot be had.
+ * Finds the newest package of a version and extracts it, once. Throws where there is none, or it
+ * cannot be had.
  * @param say told what is being done, a line each
  */
 export async function getKernel(wish: KernelWish, say: (line: string) => void = () => undefined): Promise<Kernel> {

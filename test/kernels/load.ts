@@ -1,6 +1,6 @@
 /**
- * load.ts OBJECT…: loads each program of object files alone, through libbpf, into the kernel that runs. Prints a JSON line for
- * each (`LoadedProgram`). Nothing is pinned or attached.
+ * load.ts OBJECT…: loads each program of object files alone, through libbpf, into the kernel that
+ * runs. Prints a JSON line for each (`LoadedProgram`). Nothing is pinned or attached.
  */
 import { writeSync } from 'node:fs';
 import { LIBBPF } from '@mirrorplane/agent/testing/brought';
@@ -13,7 +13,10 @@ export interface LoadedProgram {
   program: string;
   /** 0, or the number of the error. */
   errno: number;
-  /** Instructions that the verifier walked through, of at most 1,000,000. Undefined where it did not say. */
+  /**
+   * Instructions that the verifier walked through, of at most 1,000,000. Undefined where it did not
+   * say.
+   */
   steps: number | undefined;
   /** Seconds of loading, maps included. */
   seconds: number;
@@ -34,10 +37,15 @@ const call = {
   setLogBuffer: library.func('int bpf_program__set_log_buf(void *program, uint8_t *buffer, size_t size)'),
 };
 
-/** Levels of the verifier's log: BPF_LOG_STATS, and BPF_LOG_LEVEL1 (include/linux/bpf_verifier.h). */
+/**
+ * Levels of the verifier's log: BPF_LOG_STATS, and BPF_LOG_LEVEL1 (include/linux/bpf_verifier.h).
+ */
 const STATISTICS = 4;
 const EVERYTHING = 1;
-/** Bytes for the log: UINT_MAX >> 2 is the kernel's limit, and pages that are not written cost nothing. */
+/**
+ * Bytes for the log: UINT_MAX >> 2 is the kernel's limit, and pages that are not written cost
+ * nothing.
+ */
 const LOG_SIZE = 1 << 28;
 const SHOWN_LINES = 20;
 
@@ -49,7 +57,9 @@ function programsOf(object: unknown): unknown[] {
   return programs;
 }
 
-/** Loads one program of a file, and returns its name, the error's number and what the verifier said. */
+/**
+ * Loads one program of a file, and returns its name, the error's number and what the verifier said.
+ */
 function attempt(path: string, index: number, level: number, log: Buffer) {
   const object: unknown = call.open(path, null);
   if (object === null) {
@@ -81,7 +91,10 @@ function count(path: string): number {
   return length;
 }
 
-/** Loads every program of an object file into the kernel that runs, one after the other. @throws Error where it is no object file */
+/**
+ * Loads every program of an object file into the kernel that runs, one after the other.
+ * @throws Error where it is no object file
+ */
 export function* loadEach(path: string): Generator<LoadedProgram> {
   const log = Buffer.alloc(LOG_SIZE);
   for (let i = 0; i < count(path); i++) {

@@ -19,7 +19,10 @@ export interface Order {
   env?: Record<string, string>;
   /** Folder of this machine that is the root. Default `/`, for another architecture to be given. */
   root?: string;
-  /** Folder of this machine that is at the same place in the guest, where the root has it not. Default none. */
+  /**
+   * Folder of this machine that is at the same place in the guest, where the root has it not.
+   * Default none.
+   */
   beside?: string;
   /** Seconds until it is ended, the boot included. Default 600. */
   seconds?: number;
@@ -37,9 +40,15 @@ export interface Outcome {
   bootSeconds: number;
 }
 
-/** Modules without which there is no root, no host and no way to say anything. What they need is loaded before them. */
+/**
+ * Modules without which there is no root, no host and no way to say anything. What they need is
+ * loaded before them.
+ */
 const MODULES = ['virtio_pci', '9p', '9pnet_virtio', 'overlay', 'virtio_console'];
-/** Modules that a container's or hypervisor's host has loaded, and that the kernel does not load at need. */
+/**
+ * Modules that a container's or hypervisor's host has loaded, and that the kernel does not load at
+ * need.
+ */
 const HOST_MODULES = ['tun', 'sch_ingress', 'cls_bpf', 'act_bpf', 'bridge', 'veth'];
 
 const QEMU: Record<Architecture, string[]> = {
@@ -100,7 +109,10 @@ const besideRoot = (folder: string) => [
 
 const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
 
-/** Modules in the order of loading, each after those that it needs; the files as modules.dep names them. */
+/**
+ * Modules in the order of loading, each after those that it needs; the files as modules.dep names
+ * them.
+ */
 function modulesInOrder(kernel: Kernel): string[] {
   const needs = new Map<string, string[]>();
   for (const line of readFileSync(join(kernel.modules, 'modules.dep'), 'utf8').split('\n')) {
@@ -122,7 +134,10 @@ async function unpacked(path: string): Promise<Buffer> {
   return Buffer.concat(await child.stdout.toArray());
 }
 
-/** The first file system for a kernel: busybox, what the root needs, and the program that goes there. */
+/**
+ * The first file system for a kernel: busybox, what the root needs, and the program that goes
+ * there.
+ */
 async function firstFiles(kernel: Kernel): Promise<Buffer> {
   const { architecture } = kernel;
   const busybox = await extracted(
@@ -149,7 +164,8 @@ async function firstFiles(kernel: Kernel): Promise<Buffer> {
 
 /**
  * Boots a kernel, runs a command as a child of its first program, and ends the machine.
- * @throws Error where the machine does not boot, or does not end in time; with the last lines of its console
+ * @throws Error where the machine does not boot, or does not end in time; with the last lines of
+ *   its console
  */
 export async function runOn(kernel: Kernel, order: Order): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), 'mirrorplane-kernel-'));
@@ -211,7 +227,8 @@ async function boot(kernel: Kernel, order: Order, folder: string): Promise<Outco
   const argv = qemuArguments(kernel, order, folder);
   const began = performance.now();
   const child: ChildProcess = spawn(argv[0] as string, argv.slice(1), {
-    // With its input closed, QEMU takes the guest's port for not connected, and nothing comes out of it.
+    // With its input closed, QEMU takes the guest's port for not connected, and nothing comes out
+    // of it.
     stdio: ['pipe', 'pipe', 'pipe'],
     env: commandEnv(),
   });

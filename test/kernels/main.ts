@@ -1,6 +1,7 @@
 /**
- * main.ts run KERNEL [--seconds N] [--memory MIB] -- COMMAND…: runs a command on another kernel, with this machine's files.
- * main.ts matrix [--kernels LIST] [--compilers LIST] [--tests LIST] [--tested LIST]: kernels, compilers, kernel tests.
+ * main.ts run KERNEL [--seconds N] [--memory MIB] -- COMMAND…: runs a command on another kernel,
+ * with this machine's files. main.ts matrix [--kernels LIST] [--compilers LIST] [--tests LIST]
+ * [--tested LIST]: kernels, compilers, kernel tests.
  */
 import { parseArgs } from 'node:util';
 import { ownArchitecture } from './apt.ts';

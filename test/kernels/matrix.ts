@@ -18,7 +18,10 @@ export interface Selection {
   tested: readonly string[];
   /** Words of the names of test files; empty for all files. */
   tests: readonly string[];
-  /** Whether the kernels, or the compilers, were asked for by name. Of those that are tried by default some may be skipped. */
+  /**
+   * Whether the kernels, or the compilers, were asked for by name. Of those that are tried by
+   * default some may be skipped.
+   */
   named: { kernels: boolean; compilers: boolean };
 }
 

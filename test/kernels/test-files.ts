@@ -24,7 +24,10 @@ export interface TestedFile {
 /** Seconds for one file, the boot included. */
 const FILE_SECONDS = 900;
 
-/** The files of the kernel tests, by path from the root, whose name has one of these words in it; without words all. */
+/**
+ * The files of the kernel tests, by path from the root, whose name has one of these words in it;
+ * without words all.
+ */
 export function testFiles(words: readonly string[]): string[] {
   const files = globSync('packages/*/test/**/*.netns.test.ts', { cwd: ROOT }).sort();
   return files.filter((file) => words.length === 0 || words.some((word) => file.includes(word)));

@@ -68,7 +68,10 @@ describe('between two nodes', () => {
     await silenceEventually();
   });
 
-  /** Multicast reports of new addresses are sent again at random moments: waits until two seconds have passed without. */
+  /**
+   * Multicast reports of new addresses are sent again at random moments: waits until two seconds
+   * have passed without.
+   */
   async function silenceEventually(): Promise<void> {
     let last = '';
     let since = 0;
@@ -89,7 +92,10 @@ describe('between two nodes', () => {
   /** A policy that takes what web-1 sends to a VM of the other node. */
   const POLICY: PolicyInput = { name: 'offload', sources: ['web-1/0'], destination: 'ids-1/0', direction: 'outbound' };
 
-  /** Where the originals, the copies and their wire are seen; `filter` tells the traffic from neighbour discovery. */
+  /**
+   * Where the originals, the copies and their wire are seen; `filter` tells the traffic from
+   * neighbour discovery.
+   */
   const taps = (filter: string) =>
     ({
       // No filter: that of a TCP port finds no super-packet with a jumbo payload option.
@@ -122,7 +128,9 @@ describe('between two nodes', () => {
     same: boolean;
     /** How many there are at least. Default as for an MTU of 1500. */
     segments?: number;
-    /** Single segments may be too long to be halved: they are truncated and counted. Default false. */
+    /**
+     * Single segments may be too long to be halved: they are truncated and counted. Default false.
+     */
     jumbo?: boolean;
     /** Super-packets beyond 64 KiB. Default false. */
     big?: boolean;
@@ -366,7 +374,8 @@ describe('between two nodes', () => {
           if (inbound) {
             await makeWires(lab(), [['node-1', 'tap-web-1']]);
           }
-          // Neighbours of the tunnel are found, and IPv6 within it is quiet, before anything is compared.
+          // Neighbours of the tunnel are found, and IPv6 within it is quiet, before anything is
+          // compared.
           await lab().exec(host, ['ping', '-q', '-c', '1', '-W', '2', '192.168.7.2']);
           const single = await watch(lab(), places, async (captures) => {
             await lab().exec(host, ['ping', '-q', '-c', '20', '-i', '0.005', '-s', '1400', '192.168.7.2']);

@@ -1,4 +1,7 @@
-/** Devices, bridges and the underlay change under running mirrors: copies follow within a second, and nothing is duplicated. */
+/**
+ * Devices, bridges and the underlay change under running mirrors: copies follow within a second,
+ * and nothing is duplicated.
+ */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { until } from '@mirrorplane/base';

@@ -1,4 +1,7 @@
-/** Agents and the controller are killed again and again while policies and devices change: mirroring notices nothing. */
+/**
+ * Agents and the controller are killed again and again while policies and devices change: mirroring
+ * notices nothing.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -58,7 +61,10 @@ async function kill(name: string): Promise<void> {
   });
 }
 
-/** Pings and unicast ARP from web-1 to db-1 until stopped. Returns how many copies there must be of it. */
+/**
+ * Pings and unicast ARP from web-1 to db-1 until stopped. Returns how many copies there must be of
+ * it.
+ */
 function startTraffic(): { stop(): Promise<{ pings: number; arps: number }> } {
   const [from, to] = ['web-1', 'db-1'];
   const ping = lab().spawn(from, ['ping', '-q', '-n', '-i', '0.01', '-W', '5', lab().address(to)], {
@@ -66,7 +72,8 @@ function startTraffic(): { stop(): Promise<{ pings: number; arps: number }> } {
   });
   const hex = (mac: string) => mac.replaceAll(':', '');
   const ip = (address: string) => Buffer.from(address.split('.').map(Number)).toString('hex');
-  // An answer that nobody has asked for, and that says nothing new; behind it there is room for a number.
+  // An answer that nobody has asked for, and that says nothing new; behind it there is room for a
+  // number.
   const arp = `${hex(lab().mac(to))}${hex(lab().mac(from))}08060001080006040002${hex(lab().mac(from))}${ip(lab().address(from))}${hex(lab().mac(to))}${ip(lab().address(to))}${'00'.repeat(22)}`;
   const pacer = lab().spawn(from, [PYTHON, PACER, '0.02', `eth0:${arp}`], { stdio: ['pipe', 'pipe', 'inherit'] });
   const text = { ping: '', pacer: '' };
@@ -88,7 +95,10 @@ function startTraffic(): { stop(): Promise<{ pings: number; arps: number }> } {
   };
 }
 
-/** What an operator and the VMs do meanwhile: policies come, change and go, and VMs move. Errors of a dead controller are expected. */
+/**
+ * What an operator and the VMs do meanwhile: policies come, change and go, and VMs move. Errors of
+ * a dead controller are expected.
+ */
 class Churn {
   readonly #random: () => number;
   readonly #policies = ['vm-1-1', 'vm-1-2', 'vm-2-1'];
@@ -146,7 +156,10 @@ class Churn {
   }
 }
 
-/** Programs at the hooks of a node, pins of links and folders of programs: none double, none left over. */
+/**
+ * Programs at the hooks of a node, pins of links and folders of programs: none double, none left
+ * over.
+ */
 async function assertNothingDouble(node: string): Promise<void> {
   const script = join(import.meta.dirname, '../support/tcx.py');
   const { stdout } = await lab().exec(node, [PYTHON, script]);
@@ -156,7 +169,10 @@ async function assertNothingDouble(node: string): Promise<void> {
   assert.equal(readdirSync(bpffs(node)).filter((name) => name.startsWith('programs')).length, 1);
 }
 
-/** Waits until every node runs its newest program and the policy is active. Returns the revisions of the programs. */
+/**
+ * Waits until every node runs its newest program and the policy is active. Returns the revisions of
+ * the programs.
+ */
 async function calm(): Promise<number[]> {
   let revisions: number[] = [];
   await until(

@@ -1,4 +1,7 @@
-/** A VM of a real libvirt is mirrored from its first frame, whether libvirtd runs or not, on both nodes of its live migration. */
+/**
+ * A VM of a real libvirt is mirrored from its first frame, whether libvirtd runs or not, on both
+ * nodes of its live migration.
+ */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * A mirror destination that is a real QEMU guest and migrates live: it gets every copy, and says so itself.
- * MOVES=number of moves, default 3.
+ * A mirror destination that is a real QEMU guest and migrates live: it gets every copy, and says so
+ * itself. MOVES=number of moves, default 3.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -21,7 +21,10 @@ const INWARD = 2;
 /** Seconds. */
 const INTERVAL = 0.004;
 
-/** True once the controller knows of the device on the new node, and the status of the policy names it. */
+/**
+ * True once the controller knows of the device on the new node, and the status of the policy names
+ * it.
+ */
 async function seenOn(node: string): Promise<boolean> {
   const { destination } = await policyStatus(lab(), 'watching');
   return destination.devices.some((device) => device.node === node);

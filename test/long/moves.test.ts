@@ -1,4 +1,7 @@
-/** A guest's device vanishes and appears on another node: how long until it is captured there. Numbers are reported, not judged. */
+/**
+ * A guest's device vanishes and appears on another node: how long until it is captured there.
+ * Numbers are reported, not judged.
+ */
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -119,7 +122,8 @@ test(`${MOVES} moves of a guest, with its device deleted first: each is captured
         );
       });
       const [originals, copies] = [requests(seen.original), requests(seen.copy)];
-      // A request may be lost on its way after it was copied: while a guest moves, bridges learn of it one by one.
+      // A request may be lost on its way after it was copied: while a guest moves, bridges learn of
+      // it one by one.
       const twice = [...copies].filter(([seq, count]) => count > Math.max(1, originals.get(seq) ?? 0));
       const missed = [...originals].filter(([seq, count]) => (copies.get(seq) ?? 0) < count);
       t.diagnostic(`from device seen to captured, as the product says: ${summary(product)}`);

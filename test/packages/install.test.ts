@@ -1,4 +1,7 @@
-/** The packages on a Debian that has nothing but itself: install, start, copy, upgrade, downgrade, purge. */
+/**
+ * The packages on a Debian that has nothing but itself: install, start, copy, upgrade, downgrade,
+ * purge.
+ */
 import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,7 +24,10 @@ let web: Guest;
 let ids: Guest;
 let untouched: Awaited<ReturnType<typeof picture>>;
 
-/** Builds the packages of a version, and puts them on the host. Returns their names there, by package. */
+/**
+ * Builds the packages of a version, and puts them on the host. Returns their names there, by
+ * package.
+ */
 async function build(version: string): Promise<Record<string, string>> {
   const output = join(builds, version);
   const argv = ['--architecture', ARCHITECTURE, '--version', version, '--output', output];

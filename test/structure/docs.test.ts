@@ -1,4 +1,7 @@
-/** Links in the documentation lead somewhere, and every decision is in the index and has the same shape. */
+/**
+ * Links in the documentation lead somewhere, and every decision is in the index and has the same
+ * shape.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';

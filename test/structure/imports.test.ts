@@ -1,4 +1,7 @@
-/** Who imports whom: packages by layer, through what they export, and no circles. docs/architecture.md draws the same. */
+/**
+ * Who imports whom: packages by layer, through what they export, and no circles.
+ * docs/architecture.md draws the same.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
@@ -78,7 +81,10 @@ const STRANGERS: Record<string, readonly (readonly [above: string, below: string
   console: [['form', 'policy']],
 };
 
-/** The rooms of a package in the order of docs/architecture.md, with the files that have a place among them. */
+/**
+ * The rooms of a package in the order of docs/architecture.md, with the files that have a place
+ * among them.
+ */
 function documentedRooms(name: string): string[] {
   const text = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
   const [, list = ''] = text.slice(text.indexOf(`Within the ${name}`)).split('\n```\n');

@@ -1,4 +1,6 @@
-/** Which file imports which, as the compiler resolves it: `import type` and late imports included. */
+/**
+ * Which file imports which, as the compiler resolves it: `import type` and late imports included.
+ */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { ROOT } from '../../packaging/paths.ts';
@@ -14,7 +16,10 @@ export interface Import {
 /** What runs on Node.js, and what runs in a browser: each is compiled with its own settings. */
 const PROJECTS = ['.', 'packages/console', 'test/console'];
 
-/** Every import of a file of ours, of ours and of npm packages. @throws Error where the tree does not compile */
+/**
+ * Every import of a file of ours, of ours and of npm packages.
+ * @throws Error where the tree does not compile
+ */
 export function allImports(): Import[] {
   const compiler = join(ROOT, 'node_modules/typescript/bin/tsc');
   const found = PROJECTS.flatMap((project) => {

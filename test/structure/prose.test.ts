@@ -1,4 +1,7 @@
-/** Plain English for readers to whom it is a second language: narrow lines of prose, and no phrases that are hard to read. */
+/**
+ * Plain English for readers to whom it is a second language: narrow lines of prose, and no phrases
+ * that are hard to read.
+ */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

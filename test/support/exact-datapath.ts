@@ -1,6 +1,7 @@
 /**
- * The real data path in the network namespace of a node of a bare lab: a process there that takes commands. Started as a
- * program (`exact-datapath.ts FOLDER`) it is that process: a JSON value a line, and an answer a line.
+ * The real data path in the network namespace of a node of a bare lab: a process there that takes
+ * commands. Started as a program (`exact-datapath.ts FOLDER`) it is that process: a JSON value a
+ * line, and an answer a line.
  */
 import assert from 'node:assert/strict';
 import { createInterface } from 'node:readline';

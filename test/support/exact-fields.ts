@@ -8,7 +8,10 @@ export interface Fields {
 
 const TAGS = new Set(['8100', '88a8']);
 
-/** VLAN, COS and En are those of the outermost tag; T where the frame does not fit into `mtu` with its outer headers. */
+/**
+ * VLAN, COS and En are those of the outermost tag; T where the frame does not fit into `mtu` with
+ * its outer headers.
+ */
 export function fieldsOf(frame: string, mtu: number): Fields {
   const t = frame.length / 2 + 36 > mtu ? 1 : 0;
   if (!TAGS.has(frame.slice(24, 28))) {

@@ -1,6 +1,7 @@
 /**
- * Distributed firewalls as they are built on Linux. Each drops UDP to port 7 and lets port 8 pass, on `node-1`, for the VM
- * `web-1` and its neighbours `fw-1` (same node) and those behind the uplink `trunk0`.
+ * Distributed firewalls as they are built on Linux. Each drops UDP to port 7 and lets port 8 pass,
+ * on `node-1`, for the VM `web-1` and its neighbours `fw-1` (same node) and those behind the uplink
+ * `trunk0`.
  */
 import { DROPPED } from './exact-frames.ts';
 
@@ -37,7 +38,10 @@ function netdevChain(hook: 'ingress' | 'egress', devices: string[], rule = `${ma
   };
 }
 
-/** Classic BPF: UDP to port 7 over IPv4 without options gets the verdict TC_ACT_SHOT, the rest TC_ACT_UNSPEC. */
+/**
+ * Classic BPF: UDP to port 7 over IPv4 without options gets the verdict TC_ACT_SHOT, the rest
+ * TC_ACT_UNSPEC.
+ */
 const CLASSIC = `6,40 0 0 12,21 0 3 2048,40 0 0 36,21 0 1 ${DROPPED},6 0 0 2,6 0 0 4294967295`;
 
 function classicFilter(hook: 'ingress' | 'egress', devices: string[]): Firewall {
@@ -93,7 +97,10 @@ export const OWN_BRIDGE_FIREWALLS: Firewall[] = [
   netdevChain('egress', [TAP, 'fwln']),
 ];
 
-/** For a firewall bridge of one VM: a bridge between its tap and `br0`, as Proxmox (learning) and OpenStack (none) have. */
+/**
+ * For a firewall bridge of one VM: a bridge between its tap and `br0`, as Proxmox (learning) and
+ * OpenStack (none) have.
+ */
 export function firewallBridge(mac: string, learning: boolean): Firewall {
   const options = learning ? '' : 'ageing_time 0 mcast_snooping 0';
   return {

@@ -21,7 +21,10 @@ function checksum(bytes: Buffer): number {
 /** An unused address: the receiver drops packets for it, and sends no ICMP error. */
 const NOBODY = [10, 0, 250, 250];
 
-/** A UDP datagram in the smallest frame, from one VM to the MAC of another. Without UDP checksum, as IPv4 allows. */
+/**
+ * A UDP datagram in the smallest frame, from one VM to the MAC of another. Without UDP checksum, as
+ * IPv4 allows.
+ */
 export function floodFrame(lab: Lab, from: string, to: string): Buffer {
   const frame = Buffer.alloc(FLOOD_FRAME, 0x61);
   const mac = (host: string) => Buffer.from(lab.mac(host).replaceAll(':', ''), 'hex');
@@ -58,7 +61,10 @@ export async function received(lab: Lab, host: string, device = 'eth0'): Promise
   return JSON.parse(stdout)[0].stats64.rx.packets;
 }
 
-/** Waits until a device has received at least so many packets more than `before`, and returns how many there are. */
+/**
+ * Waits until a device has received at least so many packets more than `before`, and returns how
+ * many there are.
+ */
 export async function receivedEventually(lab: Lab, host: string, before: number, packets: number): Promise<number> {
   let now = 0;
   await until(

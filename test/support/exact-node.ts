@@ -53,7 +53,10 @@ const u32Hex = (n: number) => {
   return buffer.toString('hex');
 };
 
-/** Waits until unicast of a bridge to a MAC address is captured where it arrives, for a device; null: is not. */
+/**
+ * Waits until unicast of a bridge to a MAC address is captured where it arrives, for a device;
+ * null: is not.
+ */
 export async function arrivalEventually(
   lab: Lab,
   node: string,
@@ -72,7 +75,10 @@ export async function arrivalEventually(
   );
 }
 
-/** Waits until a node's data plane holds, or does not hold, an address for its own. As hex of 16 bytes. */
+/**
+ * Waits until a node's data plane holds, or does not hold, an address for its own. As hex of 16
+ * bytes.
+ */
 export async function hostAddressEventually(lab: Lab, node: string, address: string, held: boolean): Promise<void> {
   await until(
     `${node} ${held ? 'knows' : 'has forgotten'} ${address}`,

@@ -28,14 +28,19 @@ export async function offloads(lab: Lab, host: string, device: string, settings:
   await lab.exec(host, ['ethtool', '-K', device, ...Object.entries(settings).flat()]);
 }
 
-/** Devices that behave like a wire without offloads, whatever comes: each frame there is as long as on the wire. */
+/**
+ * Devices that behave like a wire without offloads, whatever comes: each frame there is as long as
+ * on the wire.
+ */
 export async function makeWires(lab: Lab, places: readonly (readonly [host: string, device: string])[]): Promise<void> {
   for (const [host, device] of places) {
     await offloads(lab, host, device, ALL_OFF);
   }
 }
 
-/** Sets the MTU of the underlay of a lab of two nodes and waits until both agents have reported it. */
+/**
+ * Sets the MTU of the underlay of a lab of two nodes and waits until both agents have reported it.
+ */
 export async function setUnderlayMtu(lab: Lab, mtu: number): Promise<void> {
   const nodes = lab.topology.nodes.map(({ name }) => name);
   for (const node of nodes) {
@@ -127,7 +132,10 @@ export interface Difference {
   examples: string[];
 }
 
-/** Asserts that two captures hold the same frames, byte by byte, in any order, and at least `least` of them. */
+/**
+ * Asserts that two captures hold the same frames, byte by byte, in any order, and at least `least`
+ * of them.
+ */
 export async function assertSameMultiset(
   copies: CaptureResult,
   originals: CaptureResult,
@@ -142,8 +150,8 @@ export async function assertSameMultiset(
 }
 
 /**
- * Asserts that the TCP stream in a capture is the file, but for the tails of `truncated` segments. Returns the longest
- * payload of a segment.
+ * Asserts that the TCP stream in a capture is the file, but for the tails of `truncated` segments.
+ * Returns the longest payload of a segment.
  */
 export async function assertStream(
   capture: CaptureResult,
@@ -178,7 +186,9 @@ export interface Outer {
   truncated: number;
 }
 
-/** Asserts that ERSPAN packets on the wire fit into `mtu`, are whole, and must not be fragmented. */
+/**
+ * Asserts that ERSPAN packets on the wire fit into `mtu`, are whole, and must not be fragmented.
+ */
 export async function assertOuter(capture: CaptureResult, mtu: number): Promise<Outer> {
   const outer = await python<Outer>('outer.py', [capture.file]);
   const { fragments, mayFragment, badChecksum, otherKind } = outer;
@@ -194,7 +204,10 @@ export async function assertOuter(capture: CaptureResult, mtu: number): Promise<
 /** By default, tshark verifies none of them. */
 const CHECK = ['ip', 'tcp', 'udp'].flatMap((protocol) => ['-o', `${protocol}.check_checksum:TRUE`]);
 
-/** How many checksums of IP, TCP and UDP, of every layer, tshark has found wrong and right in a capture. */
+/**
+ * How many checksums of IP, TCP and UDP, of every layer, tshark has found wrong and right in a
+ * capture.
+ */
 async function checksums(file: string): Promise<{ bad: number; good: number }> {
   const fields = ['ip', 'tcp', 'udp'].flatMap((protocol) => ['-e', `${protocol}.checksum.status`]);
   fields.push('-e', 'tcp.checksum');
@@ -223,7 +236,10 @@ async function checksums(file: string): Promise<{ bad: number; good: number }> {
   return { bad, good };
 }
 
-/** Asserts that tshark finds every checksum of IP, TCP and UDP right, but of `truncated` frames, and at least `least` that it could judge. */
+/**
+ * Asserts that tshark finds every checksum of IP, TCP and UDP right, but of `truncated` frames, and
+ * at least `least` that it could judge.
+ */
 export async function assertChecksums(
   capture: CaptureResult,
   least: number,

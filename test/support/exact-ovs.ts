@@ -1,4 +1,7 @@
-/** Open vSwitch (userspace datapath) in a node of a bare lab: a second end of ERSPAN that others wrote. */
+/**
+ * Open vSwitch (userspace datapath) in a node of a bare lab: a second end of ERSPAN that others
+ * wrote.
+ */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '@mirrorplane/base';
@@ -20,8 +23,8 @@ export function hasOvs(): boolean {
 }
 
 /**
- * Starts it in a node and gives it the node's underlay NIC: the bridge `ovs-phy` has its address, the bridge `ovs-int`
- * is for guests and tunnels.
+ * Starts it in a node and gives it the node's underlay NIC: the bridge `ovs-phy` has its address,
+ * the bridge `ovs-int` is for guests and tunnels.
  */
 export async function startOvs(lab: Lab, node: string): Promise<Ovs> {
   const folder = join(lab.runDir, `ovs-${node}`);

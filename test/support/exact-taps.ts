@@ -3,7 +3,10 @@ import assert from 'node:assert/strict';
 import type { Capture, CaptureResult, Lab } from '@mirrorplane/lab';
 import { assertSameFrames, type Tap, watch } from './taps.ts';
 
-/** Bytes kept of a frame: none of these tests sends a longer one, and the kernel keeps a slot of that size for each. */
+/**
+ * Bytes kept of a frame: none of these tests sends a longer one, and the kernel keeps a slot of
+ * that size for each.
+ */
 const SNAP_LENGTH = 2048;
 const BUFFER_KIB = 4096;
 
@@ -26,7 +29,10 @@ export async function arrived(capture: Capture, packets: number): Promise<void> 
   await capture.waitFor(packets, 3000).catch(() => undefined);
 }
 
-/** As `assertSameFrames`; where it fails, the frames that are too many and those that are missing are shown. */
+/**
+ * As `assertSameFrames`; where it fails, the frames that are too many and those that are missing
+ * are shown.
+ */
 export function assertFrames(seen: readonly string[], expected: readonly string[], what: string): void {
   const surplus = [...seen];
   const missing = expected.filter((frame) => {

@@ -1,4 +1,7 @@
-/** Numbered packets in both directions between a QEMU machine and a VM, and what captures have seen of them. */
+/**
+ * Numbered packets in both directions between a QEMU machine and a VM, and what captures have seen
+ * of them.
+ */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -19,7 +22,10 @@ export interface RunningNumbers {
 /** Of every packet that all VMs of the lab get. */
 export const TO_ALL = '255.255.255.255';
 
-/** Sends numbered packets from a VM that is a namespace, to another or TO_ALL, until it is stopped. `interval` in seconds. */
+/**
+ * Sends numbered packets from a VM that is a namespace, to another or TO_ALL, until it is stopped.
+ * `interval` in seconds.
+ */
 export function startNumbers(lab: Lab, from: string, to: string, stream: number, interval: number): RunningNumbers {
   const address = to === TO_ALL ? to : lab.address(to);
   const argv = [PYTHON, SCRIPT, address, String(stream), String(interval)];
@@ -38,7 +44,10 @@ export function startNumbers(lab: Lab, from: string, to: string, stream: number,
   };
 }
 
-/** Sends numbered packets from a QEMU machine until it is stopped, 65535 at most. `interval` in seconds. */
+/**
+ * Sends numbered packets from a QEMU machine until it is stopped, 65535 at most. `interval` in
+ * seconds.
+ */
 export async function startGuestNumbers(
   lab: Lab,
   from: string,
@@ -52,7 +61,10 @@ export async function startGuestNumbers(
   return { stop: async () => void (await lab.exec(from, ['sh', '-c', `kill $(cat ${pid}) && rm ${pid}`])) };
 }
 
-/** A numbered packet as `MAC/STREAM/NUMBER` of the sender, or null for any other frame. `frame` is hex. */
+/**
+ * A numbered packet as `MAC/STREAM/NUMBER` of the sender, or null for any other frame. `frame` is
+ * hex.
+ */
 export function numberedKey(frame: string): string | null {
   const at = 2 * (14 + 20 + 8);
   if (frame.slice(24, 28) !== '0800' || frame.slice(at, at + 8) !== '6d706e72') {

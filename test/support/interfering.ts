@@ -13,8 +13,8 @@ import { PYTHON, python } from './traffic.ts';
 const TCX = join(import.meta.dirname, 'tcx.py');
 
 /**
- * Flows of sources on node-1 that are copied in ERSPAN to another node, to a device of the same node, and out of an edge
- * with a tag. For a lab with `vmsPerNode: 1`.
+ * Flows of sources on node-1 that are copied in ERSPAN to another node, to a device of the same
+ * node, and out of an edge with a tag. For a lab with `vmsPerNode: 1`.
  */
 export const FLOWS = {
   remoteOut: { from: 'web-1', to: 'app-1', port: 7001, copies: 'ids-1' },
@@ -48,7 +48,10 @@ export function bpffsOf(lab: Lab, node: string): string {
   return lab.state.bpffs.find((path) => path.endsWith(`-${node}`))!;
 }
 
-/** Every pinned link of a node: its name, and the number that the kernel gave the link. A new link has a new one. */
+/**
+ * Every pinned link of a node: its name, and the number that the kernel gave the link. A new link
+ * has a new one.
+ */
 export async function pinnedLinkIds(lab: Lab, node: string): Promise<Record<string, number>> {
   const folder = join(bpffsOf(lab, node), 'links');
   const names = readdirSync(folder).sort();

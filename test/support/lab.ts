@@ -17,8 +17,9 @@ export function labName(letter = 't'): string {
 }
 
 /**
- * One lab for all tests of the file, or of the `describe` that it is called in: made before them, removed behind them.
- * When a test has failed, the ends of the daemons' logs are printed. Returns the way to it.
+ * One lab for all tests of the file, or of the `describe` that it is called in: made before them,
+ * removed behind them. When a test has failed, the ends of the daemons' logs are printed. Returns
+ * the way to it.
  */
 export function useLab(options: LabOptions = {}): () => Lab {
   let lab: Lab | undefined;

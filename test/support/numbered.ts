@@ -1,4 +1,7 @@
-/** Numbered traffic that runs all the time, and what tcpdump sees of it: which numbers were copied, and when. */
+/**
+ * Numbered traffic that runs all the time, and what tcpdump sees of it: which numbers were copied,
+ * and when.
+ */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -29,7 +32,10 @@ export interface FlowGap {
   missing: number;
   /** Originals that were copied more than once. */
   duplicated: number;
-  /** Milliseconds from the first original that was not copied to the next copy; 0: none was left out. */
+  /**
+   * Milliseconds from the first original that was not copied to the next copy; 0: none was left
+   * out.
+   */
   gapMs: number;
 }
 
@@ -185,7 +191,8 @@ export class Numbered {
   }
 
   /**
-   * Does something, waits until `repaired` says so and all flows are copied again, and tells what was left out meanwhile.
+   * Does something, waits until `repaired` says so and all flows are copied again, and tells what
+   * was left out meanwhile.
    * @param names flows that have to be copied again. Default all
    */
   async during(

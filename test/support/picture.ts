@@ -27,7 +27,8 @@ export async function picture(lab: Lab, node: string) {
   const links: Link[] = await ip('-details', 'link', 'show');
   const neighbours: Neighbour[] = await ip('neigh', 'show');
   const fdb: { state?: string }[] = JSON.parse((await lab.exec(node, ['bridge', '-json', 'fdb', 'show'])).stdout);
-  // One shell for all devices: there are many, and starting a program takes longer than what it does.
+  // One shell for all devices: there are many, and starting a program takes longer than what it
+  // does.
   const each = (command: string) =>
     text(
       'sh',

@@ -4,7 +4,10 @@ import { until } from '@mirrorplane/base';
 import type { CaptureCounts, Policy, PolicyInput, PolicyStatus, Problem } from '@mirrorplane/contract';
 import type { Lab } from '@mirrorplane/lab';
 
-/** Milliseconds until a status must have come true: counters come every second, devices and programs at once. */
+/**
+ * Milliseconds until a status must have come true: counters come every second, devices and programs
+ * at once.
+ */
 const STATUS_MS = 20_000;
 
 /** Creates a policy. Throws where the API refuses. */
@@ -40,7 +43,10 @@ export async function policyStatus(lab: Lab, name: string): Promise<PolicyStatus
   return body as PolicyStatus;
 }
 
-/** Waits until the status of a policy is as wanted, and returns it. Throws with the last one after `limitMs`. */
+/**
+ * Waits until the status of a policy is as wanted, and returns it. Throws with the last one after
+ * `limitMs`.
+ */
 export async function statusEventually(
   lab: Lab,
   name: string,
@@ -69,7 +75,10 @@ export function activeEventually(lab: Lab, name: string): Promise<PolicyStatus> 
   return statusEventually(lab, name, 'active', ({ state }) => state === 'active');
 }
 
-/** Waits until a node's kernel runs a newer program than `since`, and its newest. Returns that revision. */
+/**
+ * Waits until a node's kernel runs a newer program than `since`, and its newest. Returns that
+ * revision.
+ */
 export async function programEventually(lab: Lab, node: string, since: number): Promise<number> {
   let revision = 0;
   await until(
@@ -101,8 +110,8 @@ export async function withPolicy<T>(lab: Lab, input: PolicyInput, work: () => Pr
 }
 
 /**
- * Waits until the counters show at least so many matched and delivered packets, and both ends of each path have reported the
- * same of it: nodes report at different moments. Returns the status.
+ * Waits until the counters show at least so many matched and delivered packets, and both ends of
+ * each path have reported the same of it: nodes report at different moments. Returns the status.
  */
 export function countedEventually(
   lab: Lab,
@@ -144,7 +153,10 @@ export function allCopied(n: number) {
   return { matched: n, sampledOut: 0, copied: n, truncated: 0, dropped: {}, skipped: {} };
 }
 
-/** Asserts that the sums of a status close: per source and direction, in total, and on every path between nodes. */
+/**
+ * Asserts that the sums of a status close: per source and direction, in total, and on every path
+ * between nodes.
+ */
 export function assertSumsClose(status: PolicyStatus): void {
   const closes = (counts: CaptureCounts, what: string) => {
     for (const unit of ['packets', 'bytes'] as const) {

@@ -13,7 +13,10 @@ const SECTOR = 512;
 const CALLS =
   'openat,write,pwrite64,pwritev,writev,ftruncate,fallocate,fsync,fdatasync,rename,renameat2,unlink,unlinkat,mkdir,mkdirat';
 
-/** One thing that happened, in order. Names are those of files within the folder; `''` is the folder itself. */
+/**
+ * One thing that happened, in order. Names are those of files within the folder; `''` is the folder
+ * itself.
+ */
 export type DiskEvent =
   | { type: 'create'; name: string }
   | { type: 'unlink'; name: string }
@@ -149,7 +152,8 @@ type NameChange = [name: string, inode: Inode | undefined][];
 export type Survival = number;
 
 /**
- * Makes `target` the folder as it may be found after the power went with the first `count` events done.
+ * Makes `target` the folder as it may be found after the power went with the first `count` events
+ * done.
  * @param random 0 to 1
  * @param survival 0 to 1, of each unsynced sector, truncation and name
  * @param honest false: the disk takes syncs and does nothing

@@ -11,15 +11,16 @@ export interface Tap extends CaptureOptions {
 }
 
 /**
- * Bytes of a packet, and KiB of kernel buffer: every packet takes a slot of the largest size in it, so that with the
- * usual 256 KiB a few packets would fill it. Enough for whole frames of the lab, and some 8000 of them.
+ * Bytes of a packet, and KiB of kernel buffer: every packet takes a slot of the largest size in it,
+ * so that with the usual 256 KiB a few packets would fill it. Enough for whole frames of the lab,
+ * and some 8000 of them.
  */
 const SNAP_LENGTH = 2048;
 const BUFFER_KIB = 16_384;
 
 /**
- * Captures at every tap while `work` runs, which returns when everything that was to arrive has arrived. Asserts that
- * no capture lost a packet.
+ * Captures at every tap while `work` runs, which returns when everything that was to arrive has
+ * arrived. Asserts that no capture lost a packet.
  */
 export async function watch<K extends string>(
   lab: Lab,
@@ -64,8 +65,8 @@ export function framesOf(...results: CaptureResult[]): Promise<string[][]> {
 export const sourceMac = (frame: string) => frame.slice(12, 24);
 
 /**
- * Asserts that `copies` are the frames of `originals`, byte by byte, each exactly once, and in the same order for each
- * sender. Of the two directions of a conversation one may overtake the other.
+ * Asserts that `copies` are the frames of `originals`, byte by byte, each exactly once, and in the
+ * same order for each sender. Of the two directions of a conversation one may overtake the other.
  */
 export function assertSameFrames(copies: readonly string[], originals: readonly string[], what: string): void {
   assert.equal(copies.length, originals.length, `${what}: number of frames`);

@@ -21,7 +21,9 @@ function pingArgv(address: string, count: number, { size = 56, interval = 0.005 
   return ['ping', '-q', '-n', '-c', String(count), '-i', String(interval), '-s', String(size), '-W', '2', address];
 }
 
-/** Sends `count` pings and asserts that every one was answered: the original traffic is untouched. */
+/**
+ * Sends `count` pings and asserts that every one was answered: the original traffic is untouched.
+ */
 export async function ping(
   lab: Lab,
   from: string,
@@ -70,7 +72,10 @@ export async function sendFrames(lab: Lab, host: string, device: string, frames:
   await lab.exec(host, [PYTHON, SEND, device], { input: `${frames.join('\n')}\n` });
 }
 
-/** Runs a Python script of this folder with Scapy at hand and returns what it printed, parsed as JSON. */
+/**
+ * Runs a Python script of this folder with Scapy at hand and returns what it printed, parsed as
+ * JSON.
+ */
 export async function python<T>(script: string, args: readonly string[], input = ''): Promise<T> {
   const child = spawn(PYTHON, [join(import.meta.dirname, script), ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
   const out: Buffer[] = [];

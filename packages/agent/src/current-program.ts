@@ -33,7 +33,10 @@ export class CurrentProgram {
     return this.#inForce;
   }
 
-  /** Puts the saved program of the previous run in force. @returns it; undefined if there is none */
+  /**
+   * Puts the saved program of the previous run in force.
+   * @returns it; undefined if there is none
+   */
   async load(): Promise<NodeProgram | undefined> {
     try {
       const program = await this.#parts.programs.load();

@@ -55,7 +55,10 @@ export interface AgentOptions {
   mirrorDevice?: string;
   /** IPv4 address for ERSPAN. Default: the first one of global scope on the mirror device. */
   mirrorAddress?: string;
-  /** Capture unicast towards guests where it enters their bridge, before a firewall there can drop it. Default true. */
+  /**
+   * Capture unicast towards guests where it enters their bridge, before a firewall there can drop
+   * it. Default true.
+   */
   arrive?: boolean;
   /** Connection URI of libvirt. `auto`: the system's, if it exists. `off`: none. Default auto. */
   libvirt?: string;

@@ -28,7 +28,10 @@ function program(revision: number, percent = 100): NodeProgram {
   };
 }
 
-/** A controller on loopback and what is needed to start agents, on the devices of the machine, without touching them. */
+/**
+ * A controller on loopback and what is needed to start agents, on the devices of the machine,
+ * without touching them.
+ */
 async function cluster(t: TestContext) {
   const controller = new TestController(testAuthority(t));
   await controller.start();

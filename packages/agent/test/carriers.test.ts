@@ -83,7 +83,8 @@ for (const [what, links, expected] of cases) {
   test(what, () => {
     const [first] = links as [Link];
     const found = carriersOf(first, links).map(({ link: { name }, whole }) => `${name}${whole ? '*' : ''}`);
-    // The first device stands for itself; the star is of interest where the walk went on from a bridge.
+    // The first device stands for itself; the star is of interest where the walk went on from a
+    // bridge.
     const marked = expected.map((name, index) => (index === 0 && !name.endsWith('*') ? `${name}*` : name));
     assert.deepEqual(found, marked);
   });

@@ -1,4 +1,7 @@
-/** A containerd of a test's own, with its CRI: in its namespaces and its folder, with a sandbox image made here. */
+/**
+ * A containerd of a test's own, with its CRI: in its namespaces and its folder, with a sandbox
+ * image made here.
+ */
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -20,8 +23,9 @@ export const noContainerd =
   ['/usr/bin/containerd', '/usr/sbin/runc', '/usr/lib/cni/bridge', '/bin/busybox'].find((path) => !existsSync(path)) ??
   false;
 
-// Network plugins look into /sys, which shows the network namespace that it was mounted in; cgroups are mounted below it.
-// /run is a folder of the test, so that the socket can be reached from outside.
+// Network plugins look into /sys, which shows the network namespace that it was mounted in; cgroups
+// are mounted below it. /run is a folder of the test, so that the socket can be reached from
+// outside.
 const SCRIPT = `set -e
 mount --rbind /sys/fs/cgroup "$1/cgroup"
 mount -t sysfs none /sys

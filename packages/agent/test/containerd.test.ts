@@ -1,4 +1,6 @@
-/** The identity provider `containers` with a real containerd, whose pods are made through the CRI. */
+/**
+ * The identity provider `containers` with a real containerd, whose pods are made through the CRI.
+ */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';

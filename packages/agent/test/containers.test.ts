@@ -1,4 +1,7 @@
-/** The identity provider `containers` with bundles as containerd and CRI-O write them, and real network namespaces. */
+/**
+ * The identity provider `containers` with bundles as containerd and CRI-O write them, and real
+ * network namespaces.
+ */
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';

@@ -1,4 +1,6 @@
-/** The few calls of the CRI (v1) that a test needs, as a kubelet makes them: gRPC on a unix socket. */
+/**
+ * The few calls of the CRI (v1) that a test needs, as a kubelet makes them: gRPC on a unix socket.
+ */
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 

@@ -1,4 +1,7 @@
-/** Events of an agent on their way to the controller: numbered, repeated, dropped when there are too many. */
+/**
+ * Events of an agent on their way to the controller: numbered, repeated, dropped when there are too
+ * many.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as tick } from 'node:timers/promises';

@@ -8,7 +8,10 @@ const LINK = 25e6;
 /** Milliseconds between readings. */
 const STEP = 100;
 
-/** What originals want to send, bytes a second; `elastic` ones take all that is left and keep the queue full, as TCP does. */
+/**
+ * What originals want to send, bytes a second; `elastic` ones take all that is left and keep the
+ * queue full, as TCP does.
+ */
 type Originals = number | 'elastic';
 
 /** A device with one queue of 20 ms for all, as the reading sees it. */

@@ -1,4 +1,7 @@
-/** Lists out of streams: the items as JSON.parse gives them, however the stream is cut, and no more of them than asked for. */
+/**
+ * Lists out of streams: the items as JSON.parse gives them, however the stream is cut, and no more
+ * of them than asked for.
+ */
 import assert from 'node:assert/strict';
 import { createServer, type ServerResponse } from 'node:http';
 import { join } from 'node:path';

@@ -1,4 +1,6 @@
-/** A libvirt of a test's own, with QEMU: in its namespaces and its folder, away from the machine's. */
+/**
+ * A libvirt of a test's own, with QEMU: in its namespaces and its folder, away from the machine's.
+ */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,8 +18,8 @@ const READY_MS = 60_000;
 export const noLibvirt =
   ['/usr/sbin/libvirtd', '/usr/bin/virsh', '/usr/bin/qemu-system-x86_64'].find((path) => !existsSync(path)) ?? false;
 
-// What comes behind this line is private to libvirtd and what it starts. It knows its default user before it reads its
-// configuration, so there must be one.
+// What comes behind this line is private to libvirtd and what it starts. It knows its default user
+// before it reads its configuration, so there must be one.
 const SCRIPT = `set -e
 mount --bind "$1/run" /run
 mount --bind "$1/var" /var
@@ -34,7 +36,10 @@ export function libvirtUri(folder: string): string {
   return `qemu+unix:///system?socket=${join(folder, 'run/libvirt/libvirt-sock')}`;
 }
 
-/** One host with libvirt. Bridges `br0` and `br1` are there, and the network `blue` of libvirt on `br1`. */
+/**
+ * One host with libvirt. Bridges `br0` and `br1` are there, and the network `blue` of libvirt on
+ * `br1`.
+ */
 export class LibvirtHost {
   readonly namespace: Pick<Namespace, 'name' | 'ip'>;
   readonly folder: string;
@@ -149,8 +154,10 @@ export class LibvirtHost {
 }
 
 /**
- * The XML of a domain whose guest stays in the BIOS: what matters here is its state, and its devices.
- * @param more.boot what it boots from: `network` makes it send DHCP requests, again and again. Default: nothing
+ * The XML of a domain whose guest stays in the BIOS: what matters here is its state, and its
+ * devices.
+ * @param more.boot what it boots from: `network` makes it send DHCP requests, again and again.
+ *   Default: nothing
  */
 export function domainXml(
   name: string,

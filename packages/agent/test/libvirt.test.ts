@@ -1,4 +1,7 @@
-/** The identity provider `libvirt` with two real libvirt daemons and QEMU guests that migrate between them. */
+/**
+ * The identity provider `libvirt` with two real libvirt daemons and QEMU guests that migrate
+ * between them.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -15,7 +15,8 @@ const LIMIT = 60_000;
 /** Why these tests cannot run here; false where they can. */
 export const noLxd = ['/usr/bin/lxd', '/usr/bin/lxc', '/bin/busybox'].find((path) => !existsSync(path)) ?? false;
 
-// LXD looks for bridges in /sys, which shows the network namespace that it was mounted in; cgroups are mounted below it.
+// LXD looks for bridges in /sys, which shows the network namespace that it was mounted in; cgroups
+// are mounted below it.
 const SCRIPT = `set -e
 mkdir "$1/cgroup" "$1/run"
 mount --rbind /sys/fs/cgroup "$1/cgroup"

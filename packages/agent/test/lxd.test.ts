@@ -1,4 +1,6 @@
-/** The identity provider `incus` with a real LXD, whose API is the one of Incus, and its containers. */
+/**
+ * The identity provider `incus` with a real LXD, whose API is the one of Incus, and its containers.
+ */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';

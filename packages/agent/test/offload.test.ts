@@ -5,7 +5,10 @@ import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { featureReader, HW_TC_OFFLOAD } from '../src/discovery/offload.ts';
 
-/** Features that have the kernel's own name in what ethtool prints; those it sums up under older names are left out. */
+/**
+ * Features that have the kernel's own name in what ethtool prints; those it sums up under older
+ * names are left out.
+ */
 function features(device: string): Map<string, boolean> {
   const lines = execFileSync('ethtool', ['-k', device], { encoding: 'utf8' }).split('\n');
   const found = lines.flatMap((line) => {

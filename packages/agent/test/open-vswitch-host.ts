@@ -1,4 +1,7 @@
-/** An Open vSwitch of a test's own, in user space: in a namespace and a folder, away from the machine's. */
+/**
+ * An Open vSwitch of a test's own, in user space: in a namespace and a folder, away from the
+ * machine's.
+ */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** The identity provider `open-vswitch` with a real switch, and with a real libvirt that plugs a guest into it. */
+/**
+ * The identity provider `open-vswitch` with a real switch, and with a real libvirt that plugs a
+ * guest into it.
+ */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
@@ -138,7 +141,8 @@ describe('open vswitch', { skip, timeout: 240_000 }, () => {
     );
     const devices = await see('int1', (all) => named(all, 'int1')?.identityError !== undefined);
     assert.match(named(devices, 'int1')!.identityError!, /directions are reversed/);
-    // This switch is built without DPDK: the port is in the database, and the switch cannot open it.
+    // This switch is built without DPDK: the port is in the database, and the switch cannot open
+    // it.
     await at.host.vsctl(
       '--no-wait',
       'add-port',

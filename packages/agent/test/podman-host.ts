@@ -1,4 +1,6 @@
-/** A Podman of a test's own: in its namespaces and its folder, with containers that need no image. */
+/**
+ * A Podman of a test's own: in its namespaces and its folder, with containers that need no image.
+ */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +17,8 @@ const LIMIT = 60_000;
 /** Why these tests cannot run here; false where they can. */
 export const noPodman = ['/usr/bin/podman', '/usr/bin/crun', '/bin/busybox'].find((path) => !existsSync(path)) ?? false;
 
-// crun takes the unified hierarchy alone. Podman and its network plugins write below /run and /var/lib.
+// crun takes the unified hierarchy alone. Podman and its network plugins write below /run and
+// /var/lib.
 const SCRIPT = `umount --lazy /sys/fs/cgroup 2>/dev/null
 set -e
 mount -t cgroup2 none /sys/fs/cgroup
@@ -39,7 +42,8 @@ export class PodmanHost implements ProbePlace {
     mkdirSync(join(folder, 'rootfs/bin'), { recursive: true });
     copyFileSync('/bin/busybox', join(folder, 'rootfs/bin/busybox'));
     symlinkSync('busybox', join(folder, 'rootfs/bin/sleep'));
-    // /sys follows the network namespace that it is mounted in, so it is entered without `ip netns exec`.
+    // /sys follows the network namespace that it is mounted in, so it is entered without `ip netns
+    // exec`.
     const argv = [`--net=/run/netns/${this.name}`, '--', 'unshare', '--mount', 'sh', '-c', SCRIPT];
     this.#holder = spawn('nsenter', argv, { stdio: ['ignore', 'pipe', 'inherit'] });
   }

@@ -16,7 +16,10 @@ interface Lines {
   devices: Device[];
 }
 
-/** ifindex, on the host, of the device that a container's interface leads to: as the kernel says within the container. */
+/**
+ * ifindex, on the host, of the device that a container's interface leads to: as the kernel says
+ * within the container.
+ */
 async function outside(host: PodmanHost, container: string, name: string): Promise<number> {
   return Number(await host.podman('exec', container, '/bin/busybox', 'cat', `/sys/class/net/${name}/iflink`));
 }

@@ -23,7 +23,10 @@ import { renderChecks } from '../src/preflight/render.ts';
 import { hasCapability, judgeCapabilities, judgeRoot, parseRights } from '../src/preflight/rights.ts';
 import { link, temporaryFolder } from './support.ts';
 
-/** Asserts the state, that what was found says so, and that there is a remedy exactly where something is to be done. */
+/**
+ * Asserts the state, that what was found says so, and that there is a remedy exactly where
+ * something is to be done.
+ */
 function assertCheck(check: Check, state: Check['state'], found: RegExp, remedy?: RegExp): void {
   assert.equal(check.state, state, check.found);
   assert.match(check.found, found);
@@ -36,7 +39,8 @@ function assertCheck(check: Check, state: Check['state'], found: RegExp, remedy?
 describe('rights', () => {
   const HOST = 'user:[4026531837]';
   const status = (uid: number, effective: string) => `Name:\tnode\nUid:\t1000\t${uid}\t0\t0\nCapEff:\t${effective}\n`;
-  // Lines as the kernel writes them: of root on a host, of Docker's default set, of a service with three capabilities.
+  // Lines as the kernel writes them: of root on a host, of Docker's default set, of a service with
+  // three capabilities.
   const ALL = '000001ffffffffff';
   const DOCKER = '00000000a80425fb';
   const THREE = '000000c000001000';

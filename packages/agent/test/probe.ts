@@ -1,8 +1,9 @@
 /**
- * Runs the discovery in the network namespace it is started in, and prints what it finds as JSON lines.
- * `links`: devices on every change. `hops DEVICE FILE ADDRESS…`: underlay and next hops on every change; SIGTERM ends it
- * as an agent would end, `release FILE` takes neighbour entries back. `identities FILE OPTION=VALUE…`: devices with their
- * identities on every change, as an agent with these options of `createProviders` has them; what is not named is off.
+ * Runs the discovery in the network namespace it is started in, and prints what it finds as JSON
+ * lines. `links`: devices on every change. `hops DEVICE FILE ADDRESS…`: underlay and next hops on
+ * every change; SIGTERM ends it as an agent would end, `release FILE` takes neighbour entries back.
+ * `identities FILE OPTION=VALUE…`: devices with their identities on every change, as an agent with
+ * these options of `createProviders` has them; what is not named is off.
  */
 
 import { createLog } from '@mirrorplane/daemon';

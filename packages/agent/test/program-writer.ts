@@ -1,4 +1,7 @@
-/** program-writer.ts FILE COUNT: saves programs of growing revisions, and says each that is on the disk. */
+/**
+ * program-writer.ts FILE COUNT: saves programs of growing revisions, and says each that is on the
+ * disk.
+ */
 import { writeSync } from 'node:fs';
 import { NodeProgram } from '@mirrorplane/contract';
 import { ProgramFile } from '../src/host/program-file.ts';

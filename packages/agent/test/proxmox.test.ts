@@ -1,4 +1,7 @@
-/** The identity provider `proxmox` with real devices, and a folder laid out as Proxmox VE mounts it on each node. */
+/**
+ * The identity provider `proxmox` with real devices, and a folder laid out as Proxmox VE mounts it
+ * on each node.
+ */
 import assert from 'node:assert/strict';
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,7 +37,9 @@ class Cluster {
     return join(this.folder, 'nodes', node, guest);
   }
 
-  /** What one node mounts, with a network namespace for its devices, and what an agent sees there. */
+  /**
+   * What one node mounts, with a network namespace for its devices, and what an agent sees there.
+   */
   async node(t: TestContext, name: string, ...options: string[]) {
     for (const folder of ['qemu-server', 'lxc']) {
       mkdirSync(join(this.folder, 'nodes', name, folder), { recursive: true });

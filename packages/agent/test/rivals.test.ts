@@ -5,7 +5,10 @@ import { Rivals } from '../src/datapath/kernel/rivals.ts';
 
 const HOOK = 'ingress-5-capture_ingress';
 
-/** Lets a rival go first at every look, from 0 to `until`, each `step` milliseconds. Returns when ours went first again. */
+/**
+ * Lets a rival go first at every look, from 0 to `until`, each `step` milliseconds. Returns when
+ * ours went first again.
+ */
 function fight(rivals: Rivals, until: number, step = 500): number[] {
   const moves: number[] = [];
   for (let now = 0; now < until; now += step) {

@@ -1,9 +1,14 @@
-/** When service traffic counts as unprotected: it is there, beside copies, and nothing is known of the device. */
+/**
+ * When service traffic counts as unprotected: it is there, beside copies, and nothing is known of
+ * the device.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Unprotected } from '../src/throttle/unprotected.ts';
 
-/** Readings every 100 ms: bytes a second of originals and copies. Returns what the last one said. */
+/**
+ * Readings every 100 ms: bytes a second of originals and copies. Returns what the last one said.
+ */
 function run(
   shared: Unprotected,
   from: number,

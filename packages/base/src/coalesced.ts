@@ -2,8 +2,8 @@
 
 export interface CoalescedOptions {
   /**
-   * Least milliseconds from the end of a run to the start of the next, by how long the run took. The
-   * next run serves all requests that come until then. Default 0
+   * Least milliseconds from the end of a run to the start of the next, by how long the run took.
+   * The next run serves all requests that come until then. Default 0
    */
   pauseMs?: (tookMs: number) => number;
 }

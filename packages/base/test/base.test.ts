@@ -81,7 +81,8 @@ test('a run begins no sooner than the pause after the end of the last one, and s
   await Promise.all(asked);
   assert.equal(isAsked, true);
   assert.equal(begun.length, 2);
-  // Timers may be a millisecond early. The pause is told how long each run took, the slow one at least as long as its gate.
+  // Timers may be a millisecond early. The pause is told how long each run took, the slow one at
+  // least as long as its gate.
   assert.ok(begun[1]! - ended[0]! > 45, `${begun[1]! - ended[0]!} ms`);
   assert.ok(took.length === 2 && took[0]! > 15, `${took} ms`);
 });

@@ -1,4 +1,6 @@
-/** The program `terminate` alone, by BPF_PROG_RUN, on ERSPAN that Scapy wrapped and on damaged one. */
+/**
+ * The program `terminate` alone, by BPF_PROG_RUN, on ERSPAN that Scapy wrapped and on damaged one.
+ */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type ErspanRequest, scapy } from '../../agent/test/kernel/support/scapy.ts';

@@ -52,7 +52,10 @@ export const ADDED: Record<Kind, readonly string[]> = {
  */
 const INTERFACE_KINDS = ['vm', 'nfv', 'edge'];
 
-/** Reads a file, or stdin for `-`. @throws CliError (usage) which names the document that is wrong. */
+/**
+ * Reads a file, or stdin for `-`.
+ * @throws CliError (usage) which names the document that is wrong.
+ */
 export async function readDocuments(file: string, assumed?: Kind): Promise<Document[]> {
   return parseDocuments(await readInput(file), file === '-' ? 'stdin' : file, assumed);
 }

@@ -18,7 +18,9 @@ export const EXIT_CODES = {
 } as const;
 export type Exit = keyof typeof EXIT_CODES;
 
-/** An error that ends the command with a message for the operator, and with the exit code of `exit`. */
+/**
+ * An error that ends the command with a message for the operator, and with the exit code of `exit`.
+ */
 export class CliError extends Error {
   readonly exit: Exit;
   constructor(exit: Exit, message: string, options?: ErrorOptions) {

@@ -1,4 +1,7 @@
-/** The resources of the API: their paths, their identifying field, and which fields an operator writes. */
+/**
+ * The resources of the API: their paths, their identifying field, and which fields an operator
+ * writes.
+ */
 import { CliError } from './exit.ts';
 
 /** By kind: path below /api/v1, identifying field, and fields of the spec. */
@@ -28,7 +31,10 @@ export const RESOURCES = {
 export const KINDS = ['Domain', 'Pool', 'Node', 'Interface', 'Policy'] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** Path of one resource below /api/v1. @throws CliError (notFound) for the one name that no policy can have. */
+/**
+ * Path of one resource below /api/v1.
+ * @throws CliError (notFound) for the one name that no policy can have.
+ */
 export function pathOf(kind: Kind, name: string): string {
   if (kind === 'Policy' && name === 'status') {
     throw new CliError(

@@ -1,4 +1,7 @@
-/** Writes src/api/schema.d.ts: the types of the API, of docs/reference/openapi.json. Only where they have changed. */
+/**
+ * Writes src/api/schema.d.ts: the types of the API, of docs/reference/openapi.json. Only where they
+ * have changed.
+ */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import openapiTS, { astToString, type OpenAPI3 } from 'openapi-typescript';

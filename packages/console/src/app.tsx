@@ -1,4 +1,7 @@
-/** The console, for who is signed in; the sign-in page for others. The address stays as it is meanwhile. */
+/**
+ * The console, for who is signed in; the sign-in page for others. The address stays as it is
+ * meanwhile.
+ */
 import { RouterProvider } from '@tanstack/react-router';
 import { type ReactNode, useEffect, useSyncExternalStore } from 'react';
 import { session } from './api/session.ts';

@@ -1,4 +1,7 @@
-/** The pages and their addresses. What a page shows is in its address: a link to it shows the same to others. */
+/**
+ * The pages and their addresses. What a page shows is in its address: a link to it shows the same
+ * to others.
+ */
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router';
 import type { ListSearch } from './data/search.ts';
 import { NotFoundPage } from './pages/not-found.tsx';

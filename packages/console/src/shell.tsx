@@ -1,4 +1,6 @@
-/** What is around every page: the menu, whether what is shown is fresh, the look, and signing out. */
+/**
+ * What is around every page: the menu, whether what is shown is fresh, the look, and signing out.
+ */
 import { ActionIcon, Button, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
 import { Link, Outlet, useRouterState } from '@tanstack/react-router';
 import { type ReactNode, useEffect, useRef, useSyncExternalStore } from 'react';

@@ -1,4 +1,7 @@
-/** The look: dense and quiet, in dark and light. Sizes are small, because operators read tables all day. */
+/**
+ * The look: dense and quiet, in dark and light. Sizes are small, because operators read tables all
+ * day.
+ */
 import { createTheme } from '@mantine/core';
 
 export const theme = createTheme({

@@ -1,4 +1,7 @@
-/** A policy as it is typed: what is sent, what has changed, and what is kept when someone else was faster. */
+/**
+ * A policy as it is typed: what is sent, what has changed, and what is kept when someone else was
+ * faster.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {

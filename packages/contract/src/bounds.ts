@@ -16,7 +16,10 @@ export const MAX_MESSAGE_BYTES = 1 << 20;
 export const PART_BYTES = MAX_MESSAGE_BYTES / 2;
 /** Devices of one node. */
 export const MAX_DEVICES = 16_384;
-/** Captures, deliveries or terminations that one node reports: twice the slots that its kernel has for them. */
+/**
+ * Captures, deliveries or terminations that one node reports: twice the slots that its kernel has
+ * for them.
+ */
 export const MAX_CAPTURE_STATUSES = 16_384;
 /** Problems that one node reports at a time. */
 export const MAX_PROBLEMS = 1024;

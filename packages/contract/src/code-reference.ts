@@ -1,4 +1,7 @@
-/** The page of all codes: `node packages/contract/src/code-reference.ts --write docs/reference/codes.md`. */
+/**
+ * The page of all codes: `node packages/contract/src/code-reference.ts --write
+ * docs/reference/codes.md`.
+ */
 import { writeFileSync } from 'node:fs';
 import { CODE_MEANINGS, type CodePlace, placesOf } from './code-meanings.ts';
 import { CATALOGUE, type ErrorCode } from './errors.ts';

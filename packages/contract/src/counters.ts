@@ -1,4 +1,7 @@
-/** Names of everything that is counted. The C enums in packages/bpf/src/types.h list the same names in the same order. */
+/**
+ * Names of everything that is counted. The C enums in packages/bpf/src/types.h list the same names
+ * in the same order.
+ */
 import * as z from 'zod';
 import { boundedList, Id, MAX_CAPTURE_STATUSES, MAX_COUNT, MAX_PEERS, Word } from './bounds.ts';
 import { Name } from './names.ts';
@@ -82,7 +85,10 @@ const amount = z
 export const Count = z.object({ packets: amount, bytes: amount }).meta({ id: 'Count' });
 export type Count = z.infer<typeof Count>;
 
-/** `matched = sampledOut + copied + sum of dropped`. `truncated` is a share of `copied`. Absent reasons are 0. */
+/**
+ * `matched = sampledOut + copied + sum of dropped`. `truncated` is a share of `copied`. Absent
+ * reasons are 0.
+ */
 export const CaptureCounts = z
   .object({
     matched: Count,
@@ -170,7 +176,10 @@ export const PeerReport = z.object({
 });
 export type PeerReport = z.infer<typeof PeerReport>;
 
-/** All counters of a node. They grow as long as `epoch` stays the same; a new epoch starts again from 0. */
+/**
+ * All counters of a node. They grow as long as `epoch` stays the same; a new epoch starts again
+ * from 0.
+ */
 export const CounterReport = z.object({
   epoch: Word,
   captures: boundedList(CaptureReport, MAX_CAPTURE_STATUSES),

@@ -23,9 +23,9 @@ export const Rates = z
 export type Rates = z.infer<typeof Rates>;
 
 /**
- * How the traffic of a policy is doing, apart from its state. `ok`: it copies, and nothing is lost. `losing`: copies were
- * dropped or lost within the last ten seconds. `throttled`: copies gave way to a budget. `idle`: there was nothing to copy.
- * `unknown`: a node of it has not reported.
+ * How the traffic of a policy is doing, apart from its state. `ok`: it copies, and nothing is lost.
+ * `losing`: copies were dropped or lost within the last ten seconds. `throttled`: copies gave way
+ * to a budget. `idle`: there was nothing to copy. `unknown`: a node of it has not reported.
  */
 export const TrafficHealth = z
   .object({

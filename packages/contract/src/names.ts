@@ -1,7 +1,10 @@
 /** Names and identifiers that every resource shares. */
 import * as z from 'zod';
 
-/** A name in lower case, as in DNS: letters, digits and hyphens, 1 to 63 characters, letter or digit at both ends. */
+/**
+ * A name in lower case, as in DNS: letters, digits and hyphens, 1 to 63 characters, letter or digit
+ * at both ends.
+ */
 export const Name = z
   .string()
   .regex(
@@ -10,7 +13,10 @@ export const Name = z
   )
   .meta({ id: 'Name', examples: ['ids-all'] });
 
-/** The stable id of an interface, as in `web-1/0`: 1 to 128 characters, survives migration and renaming. */
+/**
+ * The stable id of an interface, as in `web-1/0`: 1 to 128 characters, survives migration and
+ * renaming.
+ */
 export const InterfaceId = z
   .string()
   .regex(
@@ -27,7 +33,10 @@ export const MacAddress = z
 /** A moment as the controller writes it: ISO 8601 in UTC. Reading does not check the format. */
 export const Timestamp = z.string().meta({ format: 'date-time', examples: ['2026-01-31T12:00:00.000Z'] });
 
-/** A kernel device name: 1 to 15 characters, no slash and no white space (IFNAMSIZ, include/uapi/linux/if.h). */
+/**
+ * A kernel device name: 1 to 15 characters, no slash and no white space (IFNAMSIZ,
+ * include/uapi/linux/if.h).
+ */
 export const DeviceName = z
   .string()
   .regex(/^[^\s/:]{1,15}$/, 'a device name has 1 to 15 characters, without spaces, "/" and ":"');

@@ -1,4 +1,7 @@
-/** The node program: the whole desired state of one node's data plane. Made by the planner, carried out by the agent. */
+/**
+ * The node program: the whole desired state of one node's data plane. Made by the planner, carried
+ * out by the agent.
+ */
 import * as z from 'zod';
 import { DeviceReference, InterfaceId, MAX_GENERATION, MAX_SESSION, MacAddress, Name } from './names.ts';
 import { TrafficDirection } from './policy.ts';

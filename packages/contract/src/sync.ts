@@ -1,4 +1,7 @@
-/** Messages between agent and controller, one JSON text per WebSocket frame. Level-triggered: the newest of a type wins. */
+/**
+ * Messages between agent and controller, one JSON text per WebSocket frame. Level-triggered: the
+ * newest of a type wins.
+ */
 import * as z from 'zod';
 import { boundedList, Id, MAX_BUDGETS, MAX_CAPTURE_STATUSES, MAX_DEVICES, MAX_PROBLEMS, Text, Word } from './bounds.ts';
 import { CounterReport } from './counters.ts';
@@ -149,7 +152,10 @@ export const ControllerMessage = z.discriminatedUnion('type', [
 ]);
 export type ControllerMessage = z.infer<typeof ControllerMessage>;
 
-/** An agent's request for its certificate: POST /enroll on the agents' port, TLS without a client certificate. */
+/**
+ * An agent's request for its certificate: POST /enroll on the agents' port, TLS without a client
+ * certificate.
+ */
 export const EnrollRequest = z.object({
   node: Name,
   secret: z.string().max(256).meta({ description: 'The secret part of the join token.' }),

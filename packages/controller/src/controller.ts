@@ -44,7 +44,9 @@ export interface ControllerOptions {
   listen?: readonly string[];
   /** Where agents connect: `ADDR:PORT`. Default `0.0.0.0:7071`. */
   agentListen?: string;
-  /** Folder of the console, as it was built. Default: where the source tree or the package has it. */
+  /**
+   * Folder of the console, as it was built. Default: where the source tree or the package has it.
+   */
   console?: string;
   /** Default: a logger to stderr of level `info`. */
   logger?: Logger;

@@ -13,7 +13,10 @@ interface Answer {
   body: unknown;
 }
 
-/** @throws AssertionError where a route answers with a status, a code or a body that is not documented */
+/**
+ * @throws AssertionError where a route answers with a status, a code or a body that is not
+ *   documented
+ */
 export function assertDocumented(method: string, url: string, { status, headers, text, body }: Answer): void {
   const pathname = url.split('?')[0]!;
   const route = routesAt(ROUTES, pathname).find((one) => one.method === method.toLowerCase());

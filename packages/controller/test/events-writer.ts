@@ -1,4 +1,7 @@
-/** Appends to the event log until it is killed, and prints the id of each event when it is on the disk. */
+/**
+ * Appends to the event log until it is killed, and prints the id of each event when it is on the
+ * disk.
+ */
 import pino from 'pino';
 import { EventLog } from '../src/events/log.ts';
 

@@ -1,4 +1,6 @@
-/** The one stream of a tab: a snapshot of each topic, then what changes, at the speed of its reader. */
+/**
+ * The one stream of a tab: a snapshot of each topic, then what changes, at the speed of its reader.
+ */
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { until } from '@mirrorplane/base';

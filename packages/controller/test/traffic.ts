@@ -7,7 +7,10 @@ import { type Bench, type TestAgent, vmDevice } from './harness.ts';
 /** Bytes of each packet. */
 export const FRAME = 1000;
 
-/** Packets a second: matched by the source, dropped of those for the budget, and lost of what is sent. */
+/**
+ * Packets a second: matched by the source, dropped of those for the budget, and lost of what is
+ * sent.
+ */
 export interface Pace {
   matched: number;
   throttled?: number;

@@ -24,7 +24,10 @@ export function logOptions(daemon: string, level: LogLevel) {
   };
 }
 
-/** A log that writes to standard error, so that standard output stays free for what a command prints. */
+/**
+ * A log that writes to standard error, so that standard output stays free for what a command
+ * prints.
+ */
 export function createLog(daemon: string, level: LogLevel): Logger {
   return pino(logOptions(daemon, level), logDestination());
 }

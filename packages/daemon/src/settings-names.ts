@@ -16,7 +16,9 @@ export function isSetting(option: Option): boolean {
   return sets && option.short === undefined && !NO_SETTINGS.includes(option.attributeName());
 }
 
-/** The key of an option in a file: `mirrorDevice` for `--mirror-device`, `arrive` for `--no-arrive`. */
+/**
+ * The key of an option in a file: `mirrorDevice` for `--mirror-device`, `arrive` for `--no-arrive`.
+ */
 export function settingKey(option: Option): string {
   return option.attributeName();
 }

@@ -219,7 +219,10 @@ function nodeLines(topology: Topology, name: string, ip: string[], bridge: strin
   }
 }
 
-/** The hosts of the physical business network: those at the switch with an address, and the gateways. */
+/**
+ * The hosts of the physical business network: those at the switch with an address, and the
+ * gateways.
+ */
 function physicalPeers(topology: Topology): { name: string; mac: string; address: string }[] {
   const peers = topology.edges.flatMap((edge) => (edge.gateway === null ? [] : [edge.gateway]));
   return [

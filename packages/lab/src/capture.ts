@@ -144,7 +144,10 @@ async function printed(file: string): Promise<string[]> {
   return stdout.split('\n').filter((line) => line !== '' && !line.startsWith('\t'));
 }
 
-/** True while a process waits in the kernel: tcpdump does so only where there is no packet left to read. */
+/**
+ * True while a process waits in the kernel: tcpdump does so only where there is no packet left to
+ * read.
+ */
 function sleeps({ pid }: ChildProcess): boolean {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   return stat[stat.lastIndexOf(')') + 2] === 'S';

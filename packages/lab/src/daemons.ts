@@ -44,7 +44,9 @@ function logTail(record: ProcessRecord): string {
   return readFileSync(record.log, 'utf8').trimEnd().split('\n').slice(-15).join('\n');
 }
 
-/** Waits for `condition`, and throws with the end of the log when the daemon ends or takes too long. */
+/**
+ * Waits for `condition`, and throws with the end of the log when the daemon ends or takes too long.
+ */
 export async function waitReady(
   record: ProcessRecord,
   what: string,

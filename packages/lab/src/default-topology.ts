@@ -61,7 +61,10 @@ function makeDevice(node: LabNode, k: number, index: number): LabVm {
   };
 }
 
-/** The standard lab: four nodes in three pools and two domains, the named VMs, edges and the switch. Pure. */
+/**
+ * The standard lab: four nodes in three pools and two domains, the named VMs, edges and the switch.
+ * Pure.
+ */
 export function defaultTopology(options: TopologyOptions = {}): Topology {
   const count = options.nodes ?? 4;
   const nodes: LabNode[] = Array.from({ length: count }, (_, i) => ({

@@ -1,6 +1,7 @@
 /**
- * `node forwarder.ts SOCKET PORT-FILE`: listens on a free port of 127.0.0.1, writes the port to the file, and pipes
- * every connection to the unix socket, so that a browser outside the lab reaches the API inside.
+ * `node forwarder.ts SOCKET PORT-FILE`: listens on a free port of 127.0.0.1, writes the port to the
+ * file, and pipes every connection to the unix socket, so that a browser outside the lab reaches
+ * the API inside.
  */
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';

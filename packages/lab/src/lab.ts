@@ -43,7 +43,9 @@ export class Lab extends LabHandle {
     return vm;
   }
 
-  /** The address of a VM, a gateway, a host at the switch, or (on the management network) a node. */
+  /**
+   * The address of a VM, a gateway, a host at the switch, or (on the management network) a node.
+   */
   address(host: string): string {
     const address =
       this.#endpoint(host)?.address ?? this.topology.nodes.find((n) => n.name === host)?.managementAddress;
@@ -122,7 +124,10 @@ export class Lab extends LabHandle {
     return moveVm(this.name, topology, before, after, options);
   }
 
-  /** Runs `ovs-vsctl` on the physical switch, for example to change a port's allowed VLANs. Returns its output. */
+  /**
+   * Runs `ovs-vsctl` on the physical switch, for example to change a port's allowed VLANs. Returns
+   * its output.
+   */
   vsctl(...args: string[]): Promise<string> {
     return ovsVsctl(this.runDir, args);
   }

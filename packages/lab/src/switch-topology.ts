@@ -25,12 +25,18 @@ function edge(node: number, k: number, allowedVlans: number[], business: boolean
   };
 }
 
-/** Edge NICs: `edge0` on node-1 and node-3 with a gateway behind each, and a spare `edge1` on node-1. */
+/**
+ * Edge NICs: `edge0` on node-1 and node-3 with a gateway behind each, and a spare `edge1` on
+ * node-1.
+ */
 export function defaultEdges(allowedVlans: number[]): LabEdge[] {
   return [edge(1, 0, allowedVlans, true), edge(1, 1, allowedVlans, false), edge(3, 0, allowedVlans, true)];
 }
 
-/** The switch: monitoring hosts in VLAN 100 and VLAN 200, and two physical hosts in the business VLAN. */
+/**
+ * The switch: monitoring hosts in VLAN 100 and VLAN 200, and two physical hosts in the business
+ * VLAN.
+ */
 export function defaultSwitch(copyVlans: number[]): LabSwitch {
   return {
     hosts: [

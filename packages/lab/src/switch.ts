@@ -18,7 +18,10 @@ export function ovsDir(runDir: string): string {
   return join(runDir, 'ovs');
 }
 
-/** Variables that keep every Open vSwitch command inside the lab's folder and away from the machine's own switch. */
+/**
+ * Variables that keep every Open vSwitch command inside the lab's folder and away from the
+ * machine's own switch.
+ */
 export function ovsEnv(runDir: string): Record<string, string> {
   const dir = ovsDir(runDir);
   return {
@@ -100,7 +103,10 @@ function configuration(topology: Topology): string[] {
   return args;
 }
 
-/** The port settings of an edge: a trunk with an allowed list, with or without an untagged business VLAN. */
+/**
+ * The port settings of an edge: a trunk with an allowed list, with or without an untagged business
+ * VLAN.
+ */
 function trunkSettings(edge: LabEdge): string[] {
   const trunks = edge.nativeVlan === null ? edge.allowedVlans : [edge.nativeVlan, ...edge.allowedVlans];
   const settings = [`trunks=${trunks.join(',')}`];

@@ -33,7 +33,10 @@ export interface LabVm {
   mac: string;
   /** Address in the flat VM network without prefix length. Null for a NIC without an address. */
   address: string | null;
-  /** The host (namespace) that the guest side is in; usually the VM itself. A QEMU machine has no namespace. */
+  /**
+   * The host (namespace) that the guest side is in; usually the VM itself. A QEMU machine has no
+   * namespace.
+   */
   host: string;
   /** Name of the guest side. Default `eth0`. */
   guestDevice: string;

@@ -1,4 +1,7 @@
-/** The rules of a policy that need to know nothing of the cluster: a form checks them while it is filled in. */
+/**
+ * The rules of a policy that need to know nothing of the cluster: a form checks them while it is
+ * filled in.
+ */
 import type { ErrorCode, PolicySpec, Refusal } from '@mirrorplane/contract';
 import { validate } from './validate.ts';
 

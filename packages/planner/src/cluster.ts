@@ -60,7 +60,10 @@ export function handoverNodes(item: ClusterInterface): { node: string; role: 'or
   );
 }
 
-/** The nodes where the interface has a device now, sorted. A device of an edge counts on its declared node only. */
+/**
+ * The nodes where the interface has a device now, sorted. A device of an edge counts on its
+ * declared node only.
+ */
 export function deviceNodes(item: ClusterInterface): string[] {
   const names = new Set(item.devices.map((device) => device.node));
   const edgeNode = item.edge?.node;
@@ -76,7 +79,10 @@ export function homePool(cluster: Cluster, item: ClusterInterface): string | und
   return (node === undefined ? undefined : cluster.nodes.get(node)?.pool) ?? item.pool;
 }
 
-/** Every pool where the interface has a device now (two during a migration between pools), or the last one known. */
+/**
+ * Every pool where the interface has a device now (two during a migration between pools), or the
+ * last one known.
+ */
 export function currentPools(cluster: Cluster, item: ClusterInterface): string[] {
   const pools = new Set<string>();
   for (const node of deviceNodes(item)) {
@@ -92,7 +98,9 @@ export function currentPools(cluster: Cluster, item: ClusterInterface): string[]
   return sortedBy(pools, (pool) => pool);
 }
 
-/** The communication domain that the interface belongs to. Undefined where its pool is not known. */
+/**
+ * The communication domain that the interface belongs to. Undefined where its pool is not known.
+ */
 export function homeDomain(cluster: Cluster, item: ClusterInterface): string | undefined {
   const pool = homePool(cluster, item);
   return pool === undefined ? undefined : cluster.domainOfPool.get(pool);

@@ -17,7 +17,9 @@ export interface Push {
   node: string;
   domain: string;
   direction: Policy['direction'];
-  /** Each unicast copy has one of these MAC addresses. Undefined: not known, or a source is an edge. */
+  /**
+   * Each unicast copy has one of these MAC addresses. Undefined: not known, or a source is an edge.
+   */
   macs: ReadonlySet<string> | undefined;
 }
 
@@ -58,7 +60,9 @@ function macsOf(sources: readonly string[], cluster: Cluster): ReadonlySet<strin
   return macs;
 }
 
-/** The VLAN IDs with copies of known MAC addresses, in the order of IDs, as far as there is room. */
+/**
+ * The VLAN IDs with copies of known MAC addresses, in the order of IDs, as far as there is room.
+ */
 export function guestCopiesOf(pushes: readonly Push[]): GuestCopies[] {
   let room = MAX_COPY_MACS;
   const byVlan = Map.groupBy(
@@ -82,8 +86,8 @@ export function guestCopiesOf(pushes: readonly Push[]): GuestCopies[] {
 
 /**
  * Tells every node which VLAN IDs carry copies in its communication domain, because a switch may
- * bring copies to any edge. Also tells the node how it recognises copies: which VLAN IDs only its own
- * edges push, and, if it mirrors edges, the MAC addresses on copies of guests.
+ * bring copies to any edge. Also tells the node how it recognises copies: which VLAN IDs only its
+ * own edges push, and, if it mirrors edges, the MAC addresses on copies of guests.
  */
 export function addCopyVlans(
   policies: readonly Policy[],

@@ -38,7 +38,9 @@ function addByReason<T extends ByReason>(a: T, b: T): T {
   return sum as T;
 }
 
-/** How many packets each reason has gained since `before`. Reasons that gained nothing are left out. */
+/**
+ * How many packets each reason has gained since `before`. Reasons that gained nothing are left out.
+ */
 export function packetsGained(now: ByReason, before: ByReason = {}): [reason: string, packets: number][] {
   return Object.entries(now)
     .map(([reason, count]): [string, number] => [reason, (count?.packets ?? 0) - (before[reason]?.packets ?? 0)])
@@ -48,7 +50,10 @@ export function packetsGained(now: ByReason, before: ByReason = {}): [reason: st
 /** Bytes of the 802.1Q tag that an edge adds to each copy. */
 const TAG_BYTES = 4;
 
-/** The copies in what a delivery has sent: without the outer headers of ERSPAN, and without the tag of an edge. */
+/**
+ * The copies in what a delivery has sent: without the outer headers of ERSPAN, and without the tag
+ * of an edge.
+ */
 export function innerOf(kind: DeliveryIdParts['kind'], { packets, bytes }: Count): Count {
   const added = { erspan: ERSPAN_OVERHEAD, edge: TAG_BYTES, local: 0 }[kind];
   return { packets, bytes: bytes - added * packets };

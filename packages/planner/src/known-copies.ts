@@ -2,7 +2,10 @@
 import type { GuestCopies } from '@mirrorplane/contract';
 import type { InForce, PlannedProgram } from './programs.ts';
 
-/** How a node recognises copies with a VLAN ID: by the ID alone, one by one, or by MAC addresses. Undefined: not. */
+/**
+ * How a node recognises copies with a VLAN ID: by the ID alone, one by one, or by MAC addresses.
+ * Undefined: not.
+ */
 type Told = 'vlan' | 'own' | GuestCopies | undefined;
 
 function toldBy({ copyVlans, ownCopyVlans, guestCopies }: PlannedProgram, vlanId: number): Told {
@@ -23,8 +26,8 @@ function takesAll(program: PlannedProgram, wanted: PlannedProgram, vlanId: numbe
 }
 
 /**
- * Whether all connected nodes that mirror edges recognise copies with a VLAN ID as planned, whichever
- * of the programs that they were told they run.
+ * Whether all connected nodes that mirror edges recognise copies with a VLAN ID as planned,
+ * whichever of the programs that they were told they run.
  */
 export function copiesAreKnown(
   planned: ReadonlyMap<string, PlannedProgram>,

@@ -16,7 +16,10 @@ export interface InForce {
   connected: boolean;
 }
 
-/** A pair of nodes with ERSPAN between them: `delivery` in the program of `from`, `termination` in that of `to`. */
+/**
+ * A pair of nodes with ERSPAN between them: `delivery` in the program of `from`, `termination` in
+ * that of `to`.
+ */
 export interface PathPlan {
   from: string;
   to: string;

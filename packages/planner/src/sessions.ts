@@ -1,4 +1,6 @@
-/** ERSPAN session numbers: one for each policy that a destination node receives from other nodes. */
+/**
+ * ERSPAN session numbers: one for each policy that a destination node receives from other nodes.
+ */
 import { MAX_GENERATION, MAX_SESSION } from '@mirrorplane/contract';
 import { byText, sortedBy } from './order.ts';
 

@@ -11,7 +11,10 @@ import type { InForce, PlannedProgram } from './programs.ts';
 export interface Staged {
   /** By node name, for every planned node. */
   programs: Map<string, PlannedProgram>;
-  /** Steps that wait for a node to confirm something, as keys that stay the same from one call to the next. */
+  /**
+   * Steps that wait for a node to confirm something, as keys that stay the same from one call to
+   * the next.
+   */
   waiting: string[];
 }
 
@@ -62,7 +65,9 @@ function migratingPolicies(planned: ReadonlyMap<string, PlannedProgram>): Readon
   return new Set(deliveries.filter(({ duringHandover }) => duringHandover).map(({ policy }) => policy));
 }
 
-/** Leaves out new captures while nodes that their copies may come back to do not know these copies. */
+/**
+ * Leaves out new captures while nodes that their copies may come back to do not know these copies.
+ */
 function withoutUnknown(
   planned: PlannedProgram,
   last: PlannedProgram | undefined,

@@ -1,4 +1,7 @@
-/** Reads golden pairs. Inventories are written in a short form, on top of the one in golden/inventory.json. */
+/**
+ * Reads golden pairs. Inventories are written in a short form, on top of the one in
+ * golden/inventory.json.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { InterfaceKind, Inventory, Policy, PolicySpec } from '@mirrorplane/contract';

@@ -12,7 +12,10 @@ const inner = (packets: number) => ({ packets, bytes: count(packets).bytes - 50 
 const up1 = healthy(['web-1/0']);
 const up2 = healthy(['web-2/0']);
 
-/** node-1 copies 10 + 20 locally; node-2 copies 7 of 12 into ERSPAN, of which 6 arrive and 5 are delivered. */
+/**
+ * node-1 copies 10 + 20 locally; node-2 copies 7 of 12 into ERSPAN, of which 6 arrive and 5 are
+ * delivered.
+ */
 const node1 = counted(
   {
     captures: [capture('web-1/0', 'inbound', counts(10)), capture('web-1/0', 'outbound', counts(20))],
@@ -204,7 +207,8 @@ test('a path that keeps losing copies degrades its policy, and earlier losses do
 });
 
 test('earlier losses of a path do not count as new ones when its nodes are read at different moments', () => {
-  // The receiver is read 7 copies after the sender each time, and misses 19 that were lost long ago.
+  // The receiver is read 7 copies after the sender each time, and misses 19 that were lost long
+  // ago.
   const before = { sent: 1000, arrived: 988, arrivedBefore: 980, missing: 19 };
   assert.deepEqual(inShort(lately(before, { sent: 2000, arrived: 1988, arrivedBefore: 1980, missing: 19 })), [
     'active',

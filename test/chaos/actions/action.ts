@@ -18,7 +18,10 @@ export interface Hands {
   excused(excuse: Excuse, work: () => Promise<void>): Promise<void>;
   /** The fabric lets no ERSPAN through to a node, or does so again. */
   cut(node: string, isCut: boolean): void;
-  /** Not settled before this holds; after some seconds, what was disturbed must be right whether it holds or not. */
+  /**
+   * Not settled before this holds; after some seconds, what was disturbed must be right whether it
+   * holds or not.
+   */
   healed(what: string, condition: () => Promise<boolean>): void;
   /** Something that must never be: fails the run. */
   violation(message: string): void;

@@ -31,7 +31,10 @@ const MOST_FRAMES = 1000;
 /** Milliseconds in which every guest sends on each of its flows. */
 const LEARN_MS = 200;
 
-/** A guest sends frames with the MAC and IP address of another one. They are copied as what they are: its own. */
+/**
+ * A guest sends frames with the MAC and IP address of another one. They are copied as what they
+ * are: its own.
+ */
 export const spoof: Action<{ flow: number; first: number }> = {
   name: 'spoof',
   weight: 3,
@@ -41,7 +44,8 @@ export const spoof: Action<{ flow: number; first: number }> = {
   },
   run: async ({ lab, run, excused }, { flow: id, first }) => {
     const flow = SPOOFED.find((one) => one.id === id)!;
-    // Bridges send what is for the other one to the impostor, until they have seen a frame of the other one again.
+    // Bridges send what is for the other one to the impostor, until they have seen a frame of the
+    // other one again.
     await excused({ reason: `${flow.from} sends as ${flow.as}`, hosts: [flow.as!] }, async () => {
       await sendSome(lab, run, flow, first);
       await sleep(LEARN_MS);
@@ -49,7 +53,10 @@ export const spoof: Action<{ flow: number; first: number }> = {
   },
 };
 
-/** A device of another node says to be a VM that is elsewhere, and speaks up. The VM's own node keeps it, and all that comes of it. */
+/**
+ * A device of another node says to be a VM that is elsewhere, and speaks up. The VM's own node
+ * keeps it, and all that comes of it.
+ */
 export const claim: Action<Claim> = {
   name: 'claim',
   weight: 3,

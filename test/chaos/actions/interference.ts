@@ -36,7 +36,10 @@ function chooseTarget(world: World, random: { pick<T>(list: readonly T[]): T }):
   return vms.length === 0 ? undefined : { vm: random.pick(vms), hook: random.pick(['ingress', 'egress'] as const) };
 }
 
-/** Copies of the sources on a node: at one port of a bridge, `arrive` captures for others of them too. */
+/**
+ * Copies of the sources on a node: at one port of a bridge, `arrive` captures for others of them
+ * too.
+ */
 function onNode(reason: string, node: string, world: World): Doubt {
   return { reason, touches: (_, source) => nodeOf(world, source) === node };
 }
@@ -69,7 +72,10 @@ export const detach: Action<Target> = {
   },
 };
 
-/** A foreign program is attached in front of ours, and ends the chain. It stays; ours comes first again. */
+/**
+ * A foreign program is attached in front of ours, and ends the chain. It stays; ours comes first
+ * again.
+ */
 export const attachBefore: Action<Target & { pin: string }> = {
   name: 'attach-foreign',
   weight: 2,
@@ -109,7 +115,10 @@ export const detachForeign: Action<{ pin: string }> = {
   },
 };
 
-/** Pins are removed under a running agent, which holds what they named: nothing stops, and they come back. */
+/**
+ * Pins are removed under a running agent, which holds what they named: nothing stops, and they come
+ * back.
+ */
 export const removePins: Action<{ node: string; count: number }> = {
   name: 'remove-pins',
   weight: 2,

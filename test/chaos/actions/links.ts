@@ -60,7 +60,10 @@ interface Mtu {
   mtu: number;
 }
 
-/** The MTU of a node's underlay shrinks: frames that do not fit any more are truncated, and nothing is fragmented. */
+/**
+ * The MTU of a node's underlay shrinks: frames that do not fit any more are truncated, and nothing
+ * is fragmented.
+ */
 export const underlayMtu: Action<Mtu> = {
   name: 'underlay-mtu',
   weight: 2,

@@ -20,7 +20,10 @@ function looks(random: Random): Pick<Spec, 'direction' | 'percent' | 'maxRate'> 
   };
 }
 
-/** VMs that are no source yet and may be one towards this destination, so that copies never go in a circle. */
+/**
+ * VMs that are no source yet and may be one towards this destination, so that copies never go in a
+ * circle.
+ */
 function freeSources(world: World, destination: string): string[] {
   const taken = new Set(Object.values(world.policies).flatMap(({ sources }) => sources));
   const [chained, last] = RECEIVERS.map(interfaceOf);

@@ -1,4 +1,7 @@
-/** A file goes from one VM to another over TCP, in super-packets of segmentation offload where the kernel makes them. */
+/**
+ * A file goes from one VM to another over TCP, in super-packets of segmentation offload where the
+ * kernel makes them.
+ */
 import { createHash, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** A real browser at the console of a lab: Debian's Chromium, one for a test file, and a new profile for each page. */
+/**
+ * A real browser at the console of a lab: Debian's Chromium, one for a test file, and a new profile
+ * for each page.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

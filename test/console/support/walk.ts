@@ -1,4 +1,6 @@
-/** What can be reached with the keyboard alone, and words that are not from the catalogue of texts. */
+/**
+ * What can be reached with the keyboard alone, and words that are not from the catalogue of texts.
+ */
 import type { Page } from 'playwright-core';
 
 /** Controls that a person without a mouse has to reach. */
@@ -6,8 +8,8 @@ const CONTROLS =
   'a[href], button:not([disabled]), input:not([disabled]), textarea, [role=grid], [role=tab][aria-selected=true]';
 
 /**
- * Presses Tab until the focus comes round, and returns the visible controls that never had it. Those within a grid are
- * reached by its own keys.
+ * Presses Tab until the focus comes round, and returns the visible controls that never had it.
+ * Those within a grid are reached by its own keys.
  */
 export async function unreachable(page: Page): Promise<string[]> {
   const count = await page.evaluate((controls) => {

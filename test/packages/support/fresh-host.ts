@@ -89,7 +89,8 @@ export class FreshHost {
   }
 
   /**
-   * Adds a guest: a network namespace at the far end of a veth pair, whose near end is a port of `bridge`.
+   * Adds a guest: a network namespace at the far end of a veth pair, whose near end is a port of
+   * `bridge`.
    * @param address IPv4 address with prefix length; undefined: none
    */
   async addGuest(name: string, bridge: string, address?: string): Promise<Guest> {

@@ -43,7 +43,10 @@ export interface HookCapture {
   sourceSlot: number;
   /** id of a delivery of the same state. */
   delivery: string;
-  /** The source is an edge: traffic of the node itself and frames of `copyVlans` are left out. Default false. */
+  /**
+   * The source is an edge: traffic of the node itself and frames of `copyVlans` are left out.
+   * Default false.
+   */
   edge?: boolean;
   /**
    * ifindex of the bridge where unicast for this source is captured on arrival. 0 or left out:
@@ -72,7 +75,10 @@ interface DeliveryBase {
   ifindex: number;
   /** MTU of that device in bytes. For ERSPAN, the smaller MTU of both ends. */
   mtu: number;
-  /** Bytes of copies a second that the captures of this delivery may make together. Left out: no limit. */
+  /**
+   * Bytes of copies a second that the captures of this delivery may make together. Left out: no
+   * limit.
+   */
   maxRate?: number;
 }
 

@@ -23,7 +23,10 @@ export class Announcer {
   readonly #log: Logger;
   #announced = '';
 
-  /** @param announce sends the announcement. An error is logged, and the announcement is not repeated */
+  /**
+   * @param announce sends the announcement. An error is logged, and the announcement is not
+   *   repeated
+   */
   constructor(announce: (underlay: Announced) => void, log: Logger) {
     this.#announce = announce;
     this.#log = log;

@@ -1,4 +1,7 @@
-/** The identity provider `declared`: edge-connected interfaces that an operator named by device or MAC address. */
+/**
+ * The identity provider `declared`: edge-connected interfaces that an operator named by device or
+ * MAC address.
+ */
 import type { EdgeBinding, NodeProblem } from '@mirrorplane/contract';
 import type { Link } from '../netlink/link.ts';
 

@@ -1,4 +1,6 @@
-/** Remembers, in the data folder, which neighbour entries are ours, so that they can be taken back. */
+/**
+ * Remembers, in the data folder, which neighbour entries are ours, so that they can be taken back.
+ */
 import { readFile, rm } from 'node:fs/promises';
 import { replaceFile } from '@mirrorplane/base';
 
@@ -27,7 +29,8 @@ export class NeighbourRecord {
     try {
       entries = JSON.parse(content);
     } catch {
-      // A torn file cannot happen (it is renamed into place); a foreign one is not ours to understand.
+      // A torn file cannot happen (it is renamed into place); a foreign one is not ours to
+      // understand.
     }
     const valid = (Array.isArray(entries) ? entries : []).filter(
       (entry): entry is NeighbourRef => typeof entry?.ifindex === 'number' && typeof entry?.address === 'string',

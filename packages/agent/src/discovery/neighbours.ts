@@ -1,6 +1,7 @@
 /**
- * Next hops on the underlay: the route to every ERSPAN address, and the link-layer address behind it. The kernel is
- * asked to keep those entries resolved automatically (`managed`, Linux 5.16), so that copies never wait for ARP.
+ * Next hops on the underlay: the route to every ERSPAN address, and the link-layer address behind
+ * it. The kernel is asked to keep those entries resolved automatically (`managed`, Linux 5.16), so
+ * that copies never wait for ARP.
  */
 import { EventEmitter } from 'node:events';
 import { Coalesced } from '@mirrorplane/base';
@@ -39,7 +40,9 @@ const NDA = { DST: 1, LLADDR: 2, FLAGS_EXT: 15 } as const;
 const RTA = { DST: 1, OIF: 4, GATEWAY: 5, SRC: 2 } as const;
 const RTM_F_FIB_MATCH = 0x2000;
 const NUD_STALE = 0x04;
-/** States in which the entry has a usable link-layer address: all but NONE, INCOMPLETE and FAILED. */
+/**
+ * States in which the entry has a usable link-layer address: all but NONE, INCOMPLETE and FAILED.
+ */
 const NUD_VALID = 0x02 | NUD_STALE | 0x08 | 0x10 | 0x40 | 0x80;
 const NUD_PERMANENT = 0x80;
 const NUD_NOARP = 0x40;

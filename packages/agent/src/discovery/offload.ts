@@ -29,7 +29,8 @@ function request(words: readonly number[], room: number): Buffer {
 
 /** Number of features that the kernel knows, `ETHTOOL_GSSET_INFO`. */
 function countFeatures(ioctl: Ioctl, device: string): number {
-  // cmd, reserved, sset_mask (64 bits); the answer has a length for each bit of the mask that is left.
+  // cmd, reserved, sset_mask (64 bits); the answer has a length for each bit of the mask that is
+  // left.
   const mask = new BigUint64Array([1n << BigInt(ETH_SS_FEATURES)]);
   const query = Buffer.concat([request([ETHTOOL.GSSET_INFO, 0], 0), Buffer.from(mask.buffer), Buffer.alloc(4)]);
   return ioctl(device, query) ? Math.min(read32(query, 16), MAX_FEATURES) : 0;

@@ -1,4 +1,7 @@
-/** A client of the Open vSwitch database (RFC 7047) that only watches: JSON-RPC over its unix socket. */
+/**
+ * A client of the Open vSwitch database (RFC 7047) that only watches: JSON-RPC over its unix
+ * socket.
+ */
 import { connect, type Socket } from 'node:net';
 
 /** A row: column to value, as on the wire. */

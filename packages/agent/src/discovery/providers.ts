@@ -19,7 +19,10 @@ export interface ProviderOptions {
   proxmox?: string | undefined;
   /** Socket of Incus or LXD. */
   incus?: string | undefined;
-  /** Sockets of Docker or Podman, and folders of bundles of containerd or CRI-O, with commas between them. */
+  /**
+   * Sockets of Docker or Podman, and folders of bundles of containerd or CRI-O, with commas between
+   * them.
+   */
   containers?: string | undefined;
   /** Socket of the Open vSwitch database. */
   openVswitch?: string | undefined;

@@ -25,7 +25,9 @@ export interface LookRequest {
   packetRate?: number;
 }
 
-/** A look that cannot begin. The message says which part of the request is wrong, and the remedy. */
+/**
+ * A look that cannot begin. The message says which part of the request is wrong, and the remedy.
+ */
 export class LookRefused extends Error {
   readonly field: keyof LookRequest | undefined;
 
@@ -36,7 +38,9 @@ export class LookRefused extends Error {
   }
 }
 
-/** Why a look has ended: it was asked to, its lease was not renewed, or it has lived long enough. */
+/**
+ * Why a look has ended: it was asked to, its lease was not renewed, or it has lived long enough.
+ */
 export type LookEnd = 'asked' | 'lease' | 'age';
 
 /** What a look has seen since the last report. */

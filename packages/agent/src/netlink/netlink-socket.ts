@@ -43,7 +43,9 @@ export function dropsOf(socket: Socket): number {
   return rowOf(socket).drops;
 }
 
-/** The line of /proc/net/netlink: sk, protocol, port, groups, memory (2), dump, locks, drops, inode. */
+/**
+ * The line of /proc/net/netlink: sk, protocol, port, groups, memory (2), dump, locks, drops, inode.
+ */
 function rowOf(socket: Socket): { drops: number; inode: number } {
   const port = String(socket.address().port);
   for (const line of readFileSync('/proc/net/netlink', 'utf8').split('\n')) {

@@ -59,7 +59,10 @@ export function readMemlock(rights: RightsFacts): MemlockFacts {
   return { limit, canRaise: hasCapability(rights, 'CAP_SYS_RESOURCE') };
 }
 
-/** @param byGroup the kernel counts BPF memory against the control group (since 5.11), and not against RLIMIT_MEMLOCK */
+/**
+ * @param byGroup the kernel counts BPF memory against the control group (since 5.11), and not
+ *   against RLIMIT_MEMLOCK
+ */
 export function judgeMemlock(byGroup: boolean, { limit, canRaise }: MemlockFacts): Check {
   if (byGroup) {
     return ok('memlock', 'memory of programs and maps counts against the control group');

@@ -1,4 +1,7 @@
-/** Where unicast towards mirrored guests is captured before a firewall of their bridge can drop it. Pure. */
+/**
+ * Where unicast towards mirrored guests is captured before a firewall of their bridge can drop it.
+ * Pure.
+ */
 import type { Arrival, ArrivalPort, HookCapture } from '../datapath/datapath.ts';
 import type { ForwardingEntry } from '../discovery/forwarding.ts';
 import { FLOODED, type Link } from '../netlink/link.ts';

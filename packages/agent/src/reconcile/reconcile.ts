@@ -11,7 +11,9 @@ import { handoverDeliveries, handoverOf } from './handover.ts';
 import { problemsOf, throttledByCpus, throttledPolicies, unprotected } from './problems.ts';
 import type { PlacedCapture, Reconciled, Surroundings } from './surroundings.ts';
 
-/** 2^32: a packet is copied where a random 32-bit number is below the threshold, so this copies all. */
+/**
+ * 2^32: a packet is copied where a random 32-bit number is below the threshold, so this copies all.
+ */
 const ALL = 2 ** 32;
 
 /** The percent as the number that the data plane compares with: 0 to 2^32. */

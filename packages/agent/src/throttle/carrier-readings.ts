@@ -1,4 +1,7 @@
-/** Reads the devices that have to carry what leaves by a device: what they have sent, and what they can send. */
+/**
+ * Reads the devices that have to carry what leaves by a device: what they have sent, and what they
+ * can send.
+ */
 import { AROUND_FRAME } from '../datapath/datapath.ts';
 import { type Carrier, carriersOf } from '../discovery/carriers.ts';
 import type { Link } from '../netlink/link.ts';

@@ -1,4 +1,7 @@
-/** A device by which copies leave: its budget follows the headroom of all devices that may have to carry them. */
+/**
+ * A device by which copies leave: its budget follows the headroom of all devices that may have to
+ * carry them.
+ */
 import type { DeviceBudget } from '../datapath/datapath.ts';
 import { type CarrierReading, givesWay, wireBytes } from './carrier-readings.ts';
 import { Refusals } from './refusals.ts';

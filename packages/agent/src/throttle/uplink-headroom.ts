@@ -64,7 +64,10 @@ export class Headroom {
     return this.#learned !== undefined;
   }
 
-  /** Takes a reading, about every 100 ms. Returns the budget in bytes a second; 0: no limit is needed. */
+  /**
+   * Takes a reading, about every 100 ms. Returns the budget in bytes a second; 0: no limit is
+   * needed.
+   */
   next(reading: DeviceReading): number {
     const last = this.#last;
     this.#last = reading;

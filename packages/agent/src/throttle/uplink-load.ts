@@ -15,7 +15,10 @@ const TCMSG = 20;
 const TC_H_ROOT = 0xffffffff;
 const TCA_KIND = 1;
 const TCA_STATS2 = 7;
-/** struct gnet_stats_basic: bytes, packets; gnet_stats_queue: packets, backlog, drops, requeues, overlimits. */
+/**
+ * struct gnet_stats_basic: bytes, packets; gnet_stats_queue: packets, backlog, drops, requeues,
+ * overlimits.
+ */
 const TCA_STATS = { BASIC: 1, QUEUE: 3, PKT64: 8 } as const;
 
 /**

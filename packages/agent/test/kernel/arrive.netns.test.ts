@@ -232,7 +232,10 @@ test('a guest that floods its bridge with addresses takes no copy from anybody, 
   await apply();
 });
 
-/** Applies until a state holds, as an agent does twice a second. Returns the problems of the last time. */
+/**
+ * Applies until a state holds, as an agent does twice a second. Returns the problems of the last
+ * time.
+ */
 async function applyUntil(holds: (problems: string) => boolean): Promise<string> {
   for (let tries = 0; ; tries++) {
     const problems = await apply();

@@ -1,4 +1,7 @@
-/** What is special to filters at clsact. What they do for copies is what all other kernel tests show, run over clsact. */
+/**
+ * What is special to filters at clsact. What they do for copies is what all other kernel tests
+ * show, run over clsact.
+ */
 import assert from 'node:assert/strict';
 import { afterEach, before, beforeEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -52,7 +55,10 @@ async function assertCopies(): Promise<void> {
   });
 }
 
-/** Applies the state as an agent does twice a second, until something was repaired; how long that took, in ms. */
+/**
+ * Applies the state as an agent does twice a second, until something was repaired; how long that
+ * took, in ms.
+ */
 async function repaired(): Promise<ApplyResult & { took: number }> {
   const from = performance.now();
   return await until('repair', async () => {
@@ -275,7 +281,8 @@ test('beside a qdisc `ingress` a frame that the bridge knows the way of is copie
   });
   const { matched, copied } = countsOf(await datapath.counters(), 'inbound', 'arriving');
   assert.deepEqual([matched.packets, copied.packets], [1, 1]);
-  // Where the bridge tells nothing of the guest, nothing is captured there, and nothing else is said.
+  // Where the bridge tells nothing of the guest, nothing is captured there, and nothing else is
+  // said.
   const without = await datapath.apply({ ...inbound('arriving'), arrivals: [] });
   assert.deepEqual(
     without.refused.map(({ id, arrives }) => [id, arrives]),

@@ -1,4 +1,7 @@
-/** Copies to a destination with a smaller MTU than their source: TCP is cut to it, all else is counted. */
+/**
+ * Copies to a destination with a smaller MTU than their source: TCP is cut to it, all else is
+ * counted.
+ */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { until } from '@mirrorplane/base';
@@ -33,7 +36,10 @@ const PAYLOAD = Buffer.from(Array.from({ length: 40_000 }, (_, i) => (i * 31 + (
 
 const world = await useWorld({ underlayMtu: 9100 });
 let runs = 0;
-/** By name: headers of a super-packet of PAYLOAD, how it is to be cut, length of its headers without a tag. */
+/**
+ * By name: headers of a super-packet of PAYLOAD, how it is to be cut, length of its headers without
+ * a tag.
+ */
 let supers: Map<string, { packet: Buffer; gso: SuperPacket; headers: number }>;
 /** Frames with their checksums, by length of their payload. */
 let singles: { name: string; payload: Buffer; frame: Buffer }[];
@@ -69,7 +75,10 @@ before(() => {
   segmentInSoftware('far', 'dst', 'und');
 });
 
-/** Applies one delivery under the name of a new source, so that all counters begin at 0. Returns that name. */
+/**
+ * Applies one delivery under the name of a new source, so that all counters begin at 0. Returns
+ * that name.
+ */
 async function capture(delivery: DeliveryEntry): Promise<string> {
   const source = `run-${++runs}`;
   const captures = capturesOf(world.devices.vm.ifindex, source, { source, mtu: JUMBO });
@@ -80,7 +89,10 @@ async function capture(delivery: DeliveryEntry): Promise<string> {
 const sentBy = (report: CounterReport, delivery: string) =>
   report.deliveries.find((entry) => entry.delivery === delivery)!.sent;
 
-/** How a copy leaves: what is in front of it at the other end, the tag that is pushed, and how the delivery is made. */
+/**
+ * How a copy leaves: what is in front of it at the other end, the tag that is pushed, and how the
+ * delivery is made.
+ */
 const WAYS = [
   { way: 'by ERSPAN over jumbo frames', to: 'undp', outer: OUTER, mtu: 9100 },
   { way: 'by ERSPAN over an underlay of MTU 1600', to: 'undp', outer: OUTER, mtu: 1600 },
@@ -162,7 +174,10 @@ for (const way of WAYS) {
   });
 }
 
-/** As `capture`, and what arrives at the other end of the underlay is terminated there, for a destination of MTU 1500. */
+/**
+ * As `capture`, and what arrives at the other end of the underlay is terminated there, for a
+ * destination of MTU 1500.
+ */
 async function loop(mtu: number): Promise<string> {
   const source = `run-${++runs}`;
   const local = localTo(world.devices.dst.ifindex);

@@ -135,7 +135,8 @@ async function reconciled(program: NodeProgram) {
 test('the table of this test has every kind of the product but those that no command makes', () => {
   const here = new Set(KINDS.map(([kind]) => kind));
   const missing = Object.keys(DEVICE_KINDS).filter((kind) => !here.has(kind));
-  // Hardware, another hypervisor, the datapath of Open vSwitch; the loopback device is always there.
+  // Hardware, another hypervisor, the datapath of Open vSwitch; the loopback device is always
+  // there.
   assert.deepEqual(missing, ['xen-vif', 'representor', 'physical', 'openvswitch', 'loopback']);
 });
 

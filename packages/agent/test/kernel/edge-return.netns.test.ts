@@ -1,4 +1,7 @@
-/** Copies that a switch brings back are not copied again, and production frames with the same VLAN ID are mirrored. */
+/**
+ * Copies that a switch brings back are not copied again, and production frames with the same VLAN
+ * ID are mirrored.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from '@mirrorplane/base';
@@ -26,7 +29,10 @@ const [VM, HOST] = ['020000000e01', '020000000e02'];
 
 let runs = 0;
 
-/** `nic`: a mirrored edge, uplink of the guest's bridge; its copies leave by `rec`. Those of `vm` leave by `out`. */
+/**
+ * `nic`: a mirrored edge, uplink of the guest's bridge; its copies leave by `rec`. Those of `vm`
+ * leave by `out`.
+ */
 const { datapath, socket } = await useNetwork({
   // Frames of full size come back with a tag.
   devices: { vm: {}, nic: { mtu: 1600 }, out: {}, rec: {} },
@@ -34,7 +40,10 @@ const { datapath, socket } = await useNetwork({
   sockets: ['vmp', 'nicp', 'outp', 'nic', 'undp'],
 });
 
-/** Policy `e` mirrors the edge, policy `x` the guest. Returns the names of the two sources: counters begin at 0. */
+/**
+ * Policy `e` mirrors the edge, policy `x` the guest. Returns the names of the two sources: counters
+ * begin at 0.
+ */
 async function apply(more: Partial<DatapathState> = {}): Promise<{ edge: string; guest: string }> {
   const [edge, guest] = [`edge-${++runs}`, `guest-${runs}`];
   const edgeCaptures = capturesOf(link('nic').ifindex, 'R', { source: edge, policy: 'e', edge: true }).map(

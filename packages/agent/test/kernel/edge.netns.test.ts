@@ -23,7 +23,9 @@ before(() => {
   frames.delete('stp'); // kept back by the bridge
 });
 
-/** Copies to the edge device under a new name, so that all counters begin at 0. Returns the name. */
+/**
+ * Copies to the edge device under a new name, so that all counters begin at 0. Returns the name.
+ */
 async function capture(more: { skipVlanId?: number } = {}, edge: { mtu?: number; ifindex?: number } = {}) {
   const source = `run-${++runs}`;
   const captures = capturesOf(world.devices.vm.ifindex, source, { source, ...more });

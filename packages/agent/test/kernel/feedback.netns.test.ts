@@ -398,7 +398,8 @@ test('a broadcast that is sent again announces nothing, be it a copy or an origi
   const before = await feedback();
   const tagged = (plain: Buffer) =>
     Buffer.concat([plain.subarray(0, 12), Buffer.from('81000064', 'hex'), plain.subarray(12)]);
-  // Those of web come to ids as originals and as copies, outbound; those of far as originals and as copies, inbound.
+  // Those of web come to ids as originals and as copies, outbound; those of far as originals and as
+  // copies, inbound.
   const sent = [frame(ALL, near, 1), frame('01005e000001', near, 2), tagged(frame(ALL, near, 3))];
   for (const one of sent) {
     socket('webp').send(one);

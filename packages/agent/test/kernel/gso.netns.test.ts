@@ -48,7 +48,10 @@ before(() => {
   noUdp = RawSocket.noUdpSuperPackets('vmp', superUdp, UDP);
 });
 
-/** Applies one delivery under the name of a new source, so that all counters begin at 0. Returns that name. */
+/**
+ * Applies one delivery under the name of a new source, so that all counters begin at 0. Returns
+ * that name.
+ */
 async function capture(delivery: DeliveryEntry): Promise<string> {
   const source = `run-${++runs}`;
   const captures = capturesOf(world.devices.vm.ifindex, source, { source });
@@ -237,7 +240,10 @@ test('segments of any size and remainder are counted as many as leave', async ()
   });
 });
 
-/** A super-packet of IPv4 with less payload. The kernel sets length and checksum of each segment again. */
+/**
+ * A super-packet of IPv4 with less payload. The kernel sets length and checksum of each segment
+ * again.
+ */
 function shortened(packet: Buffer, payload: number): Buffer {
   const frame = Buffer.from(packet.subarray(0, 14 + 20 + 32 + payload));
   frame.writeUInt16BE(frame.length - 14, 16);

@@ -1,4 +1,7 @@
-/** Copies for a guest that leaves: what it has not read from its tap goes after it, what it has read does not. */
+/**
+ * Copies for a guest that leaves: what it has not read from its tap goes after it, what it has read
+ * does not.
+ */
 
 import assert from 'node:assert/strict';
 import { afterEach, before, beforeEach, test } from 'node:test';
@@ -108,7 +111,8 @@ test('copies that a guest has not read when it leaves go to the other node once,
     for (const frame of later) {
       world.guest.send(frame);
     }
-    // The two that were read last are among them: who reads a tap may have thrown them away, see docs/data-plane.md.
+    // The two that were read last are among them: who reads a tap may have thrown them away, see
+    // docs/data-plane.md.
     const expected = [...frames.slice(23), ...later];
     const out = await wire.expect(expected.length);
     assertSameFrames(

@@ -50,7 +50,10 @@ function oddFrames(seed: number, count: number, longest = 1514): Buffer[] {
   return lines.map((line) => Buffer.from(line, 'hex'));
 }
 
-/** Copies of `vm` leave in ERSPAN by `und`, and are terminated where they arrive, at `undp`. Returns the name of all. */
+/**
+ * Copies of `vm` leave in ERSPAN by `und`, and are terminated where they arrive, at `undp`. Returns
+ * the name of all.
+ */
 async function loop(mtu: number): Promise<string> {
   const id = `odd-${++runs}`;
   await world.datapath.apply(stateOf({}));

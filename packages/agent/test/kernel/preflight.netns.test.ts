@@ -1,4 +1,6 @@
-/** The preflight checks on real hosts: this one, with something taken away from it for one process. */
+/**
+ * The preflight checks on real hosts: this one, with something taken away from it for one process.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';

@@ -91,7 +91,8 @@ test('every kind of copy is relayed with new addresses, session and sequence, an
       sequence,
       sequence.map((_, i) => sequence[0]! + i),
     );
-    // What the sender said of the frame is handed on: all but the session of the first word, and the index.
+    // What the sender said of the frame is handed on: all but the session of the first word, and
+    // the index.
     for (const [i, packet] of out.entries()) {
       const [was, is] = [packets[i]!, packet].map((data) => data.subarray(OUTER - 8, OUTER).toString('hex'));
       assert.equal(parseInt(is!.slice(0, 8), 16) >>> 10, parseInt(was!.slice(0, 8), 16) >>> 10);

@@ -56,7 +56,9 @@ function request(inner: Buffer, more: Partial<ErspanRequest> = {}): ErspanReques
   };
 }
 
-/** Terminates at the underlay device under a new id, so that counters begin at 0. Returns the id. */
+/**
+ * Terminates at the underlay device under a new id, so that counters begin at 0. Returns the id.
+ */
 async function terminate(delivery: DeliveryEntry): Promise<string> {
   const id = `T-${++runs}`;
   await world.datapath.apply(
@@ -326,7 +328,8 @@ for (const mtu of [1500, 1600]) {
           const segments = await originals.expect(Math.ceil(PAYLOAD.length / gso.segment));
           const { received, delivered, dropped } = await reportOf(id);
           if (vlan !== undefined) {
-            // The kernel cannot segment a tagged packet that came out of a tunnel: lost, but not in silence.
+            // The kernel cannot segment a tagged packet that came out of a tunnel: lost, but not in
+            // silence.
             assert.equal(dropped.decapFailed?.packets, received.packets);
             return;
           }

@@ -65,8 +65,9 @@ async function start(object: string): Promise<CounterReport> {
 }
 
 /**
- * Runs one build after the other under traffic. Asserts that every frame is copied once, and that each build replaced the
- * programs of the one before in the same links, and left no map of it. Returns the last counters and how much was sent.
+ * Runs one build after the other under traffic. Asserts that every frame is copied once, and that
+ * each build replaced the programs of the one before in the same links, and left no map of it.
+ * Returns the last counters and how much was sent.
  */
 async function upgrade(
   ...objects: string[]

@@ -1,4 +1,6 @@
-/** BPF_PROG_RUN: a program of the pinned data plane on one packet, in the kernel, without a device. */
+/**
+ * BPF_PROG_RUN: a program of the pinned data plane on one packet, in the kernel, without a device.
+ */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ProgramName } from '@mirrorplane/agent/testing';

@@ -13,7 +13,9 @@ export function bytesOf(count: Count | null | undefined): string {
   return count ? humanBytes(count.bytes) : UNKNOWN;
 }
 
-/** Bytes with a decimal unit and three figures, as in `1.23 MB`; below 1000 exactly, as in `98 B`. */
+/**
+ * Bytes with a decimal unit and three figures, as in `1.23 MB`; below 1000 exactly, as in `98 B`.
+ */
 export function humanBytes(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'];
   let value = bytes;

@@ -74,7 +74,10 @@ export function printable(text: string): string {
   return stripVTControlCharacters(text).replace(/[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
 }
 
-/** Columns that a text takes in a terminal: wide East Asian characters and emoji count twice, marks not at all. */
+/**
+ * Columns that a text takes in a terminal: wide East Asian characters and emoji count twice, marks
+ * not at all.
+ */
 export function textWidth(text: string): number {
   let width = 0;
   for (const char of text) {

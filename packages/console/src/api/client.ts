@@ -1,4 +1,7 @@
-/** Calls of the API: one client, typed by openapi.json. What is refused is thrown as a `ProblemError`. */
+/**
+ * Calls of the API: one client, typed by openapi.json. What is refused is thrown as a
+ * `ProblemError`.
+ */
 import createClient from 'openapi-fetch';
 import type { paths } from './schema.d.ts';
 import { session } from './session.ts';

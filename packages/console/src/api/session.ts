@@ -49,7 +49,9 @@ async function call(method: string, body?: object): Promise<void> {
   become(response.status >= 500 ? { phase: 'away' } : { phase: 'out', ...(refused && { why: problem }) });
 }
 
-/** The ticket of `#ticket=…`, taken out of the address bar before anybody can copy it from there. */
+/**
+ * The ticket of `#ticket=…`, taken out of the address bar before anybody can copy it from there.
+ */
 function takeTicket(): string | undefined {
   const ticket = new URLSearchParams(location.hash.slice(1)).get('ticket');
   if (ticket !== null) {

@@ -31,10 +31,16 @@ export interface Page<T> {
 type Asked = { limit: number; sort?: never; filter?: string; continue?: string };
 
 type AnyPage = Promise<{ items: unknown[]; total: number; continue?: string }>;
-/** A list that has summaries is asked for them: the answer is as long as the table, however large the things are. */
+/**
+ * A list that has summaries is asked for them: the answer is as long as the table, however large
+ * the things are.
+ */
 const summaries = <T>(page: AnyPage): Promise<Page<T>> => page as Promise<Page<T>>;
 
-/** How each list is read. The fields that a list sorts by are checked by the server: it names those that it has. */
+/**
+ * How each list is read. The fields that a list sorts by are checked by the server: it names those
+ * that it has.
+ */
 const READ = {
   policies: (query: Asked, signal: AbortSignal) =>
     summaries<PolicySummary>(

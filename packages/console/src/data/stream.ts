@@ -1,9 +1,14 @@
-/** The one stream of this tab: what changes at the controller, for whatever pages are looking at. */
+/**
+ * The one stream of this tab: what changes at the controller, for whatever pages are looking at.
+ */
 import { useEffect, useSyncExternalStore } from 'react';
 import { serverNow, setServerTime } from './clock.ts';
 import { reloadOnce } from './reload.ts';
 
-/** `live`: what is shown is what is. `stale`: it is from `since`. `paused`: the tab is hidden, nothing is asked for. */
+/**
+ * `live`: what is shown is what is. `stale`: it is from `since`. `paused`: the tab is hidden,
+ * nothing is asked for.
+ */
 export interface StreamState {
   phase: 'connecting' | 'live' | 'stale' | 'paused';
   /** When it was live last, by the controller's clock. */
@@ -23,10 +28,16 @@ type Listener = (topic: string, delta: Delta) => void;
 
 /** Milliseconds until a hidden tab gives its connection back. */
 const HIDDEN_MS = 30_000;
-/** Milliseconds without a word, the heartbeat of 15 s included, after which a connection is taken for dead. */
+/**
+ * Milliseconds without a word, the heartbeat of 15 s included, after which a connection is taken
+ * for dead.
+ */
 const SILENT_MS = 40_000;
 const RETRY_MS = [500, 1000, 2000, 5000, 10_000];
-/** Milliseconds between two questions where there is no stream: something on the way may hold it back. */
+/**
+ * Milliseconds between two questions where there is no stream: something on the way may hold it
+ * back.
+ */
 const ASK_MS = 3000;
 
 let state: StreamState = { phase: 'connecting' };
@@ -127,7 +138,8 @@ function open(): void {
     heard();
     setServerTime((JSON.parse(event.data) as { serverTime: string }).serverTime);
   });
-  // A browser repeats on its own only what broke off, and not what was refused: so we do, with a growing pause.
+  // A browser repeats on its own only what broke off, and not what was refused: so we do, with a
+  // growing pause.
   next.onerror = lost;
   for (const topic of opened.split(',')) {
     next.addEventListener(topic, (event) => {

@@ -1,11 +1,17 @@
-/** What the stream says, brought into what is shown: rows that are here change in place, lists are asked for again. */
+/**
+ * What the stream says, brought into what is shown: rows that are here change in place, lists are
+ * asked for again.
+ */
 import type { InfiniteData } from '@tanstack/react-query';
 import type { PolicyStatus, PolicySummary } from '../api/types.ts';
 import type { Page } from './lists.ts';
 import { queryClient } from './query-client.ts';
 import { type Delta, onAsk, onDelta } from './stream.ts';
 
-/** Milliseconds until a list is read again because something came or went, and because its order may have changed. */
+/**
+ * Milliseconds until a list is read again because something came or went, and because its order may
+ * have changed.
+ */
 const [SOON_MS, LATER_MS] = [1000, 10_000];
 
 type Row = Record<string, unknown>;
@@ -38,7 +44,9 @@ export function readAgain(key: string, inMs = SOON_MS): void {
   due.set(key, { at, timer });
 }
 
-/** The pages of a list with its rows changed in place. What an upsert leaves out stays as it was. */
+/**
+ * The pages of a list with its rows changed in place. What an upsert leaves out stays as it was.
+ */
 function merged(data: Pages, key: string, upserts: ReadonlyMap<unknown, Row>): Pages {
   const pages = data.pages.map((page) => {
     const changes = page.items.some((item) => upserts.has(item[key]));
@@ -65,15 +73,18 @@ function isOther(topic: string, rows: ReadonlyMap<unknown, Row>, { snapshot, rem
   return removed.length > 0 || before.size > size;
 }
 
-/** What the stream tells of one policy: its summary, and of its status what is not one item for each source. */
+/**
+ * What the stream tells of one policy: its summary, and of its status what is not one item for each
+ * source.
+ */
 type PolicyNow = PolicySummary & Pick<PolicyStatus, 'totals' | 'delivered' | 'lost' | 'countersAt' | 'stale'>;
 
 /** The last thing that was told of each policy. */
 const told = new Map<string, PolicyNow>();
 
 /**
- * Brings what the stream says of a policy into its page. The status and the policy itself have an item for each source: they
- * are read again only where more than counters has changed.
+ * Brings what the stream says of a policy into its page. The status and the policy itself have an
+ * item for each source: they are read again only where more than counters has changed.
  */
 function applyPolicy(topic: string, now: PolicyNow): void {
   const before = told.get(topic);
@@ -114,7 +125,10 @@ function apply(topic: string, delta: Delta): void {
   readAgain(topic, isOther(topic, rows, delta) ? SOON_MS : LATER_MS);
 }
 
-/** Reads again what is shown of lists, policies and interfaces. Forms and what is made once are left alone. */
+/**
+ * Reads again what is shown of lists, policies and interfaces. Forms and what is made once are left
+ * alone.
+ */
 function readShown(): void {
   void queryClient.invalidateQueries({
     predicate: ({ queryKey: [key] }) => typeof key === 'string' && (key in KEYS || /^(policy|interface):/.test(key)),

@@ -1,4 +1,7 @@
-/** What is wrong with a policy as it is typed: shape at once, by the controller's own rules, and the rest by a dry run. */
+/**
+ * What is wrong with a policy as it is typed: shape at once, by the controller's own rules, and the
+ * rest by a dry run.
+ */
 
 import { useDebouncedValue } from '@mantine/hooks';
 import { refusalsAsTyped } from '@mirrorplane/planner';

@@ -1,4 +1,7 @@
-/** Another person has changed the policy meanwhile: what they changed, and what was typed, side by side. */
+/**
+ * Another person has changed the policy meanwhile: what they changed, and what was typed, side by
+ * side.
+ */
 import { Alert, Button } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';

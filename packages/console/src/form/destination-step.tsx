@@ -1,4 +1,7 @@
-/** Choosing the destination: what cannot be one is grey, and says why. An edge can be declared from here. */
+/**
+ * Choosing the destination: what cannot be one is grey, and says why. An edge can be declared from
+ * here.
+ */
 import { useQuery } from '@tanstack/react-query';
 import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
@@ -16,7 +19,9 @@ import type { StepProps } from './step.ts';
 
 const t = text.form;
 
-/** An interface of the form, where one is named; undefined: none is, or there is no such interface. */
+/**
+ * An interface of the form, where one is named; undefined: none is, or there is no such interface.
+ */
 export function useInterface(id: string) {
   return useQuery({
     queryKey: [`interface:${id}`, 'one'],

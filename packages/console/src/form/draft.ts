@@ -1,4 +1,7 @@
-/** A policy as it is typed: what of it is sent, what has changed, and what others call the same. Pure. */
+/**
+ * A policy as it is typed: what of it is sent, what has changed, and what others call the same.
+ * Pure.
+ */
 import type { Policy, PolicySpec } from '../api/types.ts';
 
 /** The fields of the form. A number that is not typed yet, or was removed, is ''. */
@@ -57,7 +60,10 @@ export function draftOf(policy: Policy): Draft {
   return { name, description, sources, destination, direction, percent, vlanId, maxRate, allowFeedback, enabled };
 }
 
-/** What is sent. A percent that was removed is sent as what no policy can have, so that its field is named. */
+/**
+ * What is sent. A percent that was removed is sent as what no policy can have, so that its field is
+ * named.
+ */
 export function specOf(draft: Draft): Required<Pick<PolicySpec, 'sources' | 'destination'>> & PolicySpec {
   const { vlanId, maxRate, allowFeedback, percent, sources, ...rest } = draft;
   return {
@@ -79,7 +85,10 @@ export function changedFields(a: Draft, b: Draft): Field[] {
   );
 }
 
-/** What was typed, on top of what another person has saved meanwhile. Of sources, what was added and removed is kept. */
+/**
+ * What was typed, on top of what another person has saved meanwhile. Of sources, what was added and
+ * removed is kept.
+ */
 export function rebase(before: Draft, mine: Draft, theirs: Draft): Draft {
   const next: Draft = { ...theirs };
   for (const field of changedFields(before, mine)) {
@@ -141,7 +150,10 @@ export function applyCommand(draft: Draft): string {
   return `mirrorplane apply -f - <<'EOF'\n${yamlOf(draft)}\nEOF`;
 }
 
-/** The call of the API that saves the policy. `revision`: only where it is still the one that was read. */
+/**
+ * The call of the API that saves the policy. `revision`: only where it is still the one that was
+ * read.
+ */
 export function callOf(draft: Draft, revision?: number): string {
   const condition = revision === undefined ? 'If-None-Match: *' : `If-Match: "${revision}"`;
   const body = JSON.stringify(Object.fromEntries(lines(draft)), null, 2);

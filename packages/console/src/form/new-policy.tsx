@@ -8,7 +8,10 @@ import { text } from '../text/index.ts';
 import { draftOf, EMPTY } from './draft.ts';
 import { PolicyForm } from './policy-form.tsx';
 
-/** The policy of a page that begins with it; read once, since a form does not change under the hands. */
+/**
+ * The policy of a page that begins with it; read once, since a form does not change under the
+ * hands.
+ */
 export function usePolicyOnce(name: string | undefined) {
   return useQuery({
     queryKey: ['policy for a form', name],

@@ -1,4 +1,6 @@
-/** The form of a policy in four steps. What is typed stays through every step, refusal and conflict. */
+/**
+ * The form of a policy in four steps. What is typed stays through every step, refusal and conflict.
+ */
 import { Button, Stepper } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
@@ -97,7 +99,9 @@ function isComplete(draft: Draft, { refusals, isPending, error }: Checks): boole
   return draft.destination !== '' && refusals.length === 0 && !isPending && !error;
 }
 
-/** Whether a step has something to correct. Nobody is told off for what they have not come to yet. */
+/**
+ * Whether a step has something to correct. Nobody is told off for what they have not come to yet.
+ */
 function StepSign({ at, draft, checks }: { at: number; draft: Draft; checks: Checks }): ReactNode {
   const isUntouched = (at === 1 && draft.sources.length === 0) || (at === 4 && draft.name === '');
   const isOpen = at === 2 && draft.destination === '';

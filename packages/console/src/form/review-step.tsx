@@ -1,4 +1,7 @@
-/** The last look: name, what changes, what the controller thinks of it, and the same for other tools. */
+/**
+ * The last look: name, what changes, what the controller thinks of it, and the same for other
+ * tools.
+ */
 import { Alert, Anchor, Switch, Tabs, Textarea, TextInput } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { CodeBlock } from '../parts/code-block.tsx';

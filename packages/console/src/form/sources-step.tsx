@@ -1,4 +1,7 @@
-/** Choosing sources: by check boxes, by a list that is pasted, or all that match; and the basket of what is chosen. */
+/**
+ * Choosing sources: by check boxes, by a list that is pasted, or all that match; and the basket of
+ * what is chosen.
+ */
 import { Button, Textarea } from '@mantine/core';
 import { MAX_SOURCES } from '@mirrorplane/contract';
 import { type ReactNode, useState } from 'react';
@@ -17,7 +20,9 @@ import type { StepProps } from './step.ts';
 
 const t = text.form;
 
-/** Why an interface cannot be a source of this policy; undefined: it can, as far as this page knows. */
+/**
+ * Why an interface cannot be a source of this policy; undefined: it can, as far as this page knows.
+ */
 function refusedAs(item: InterfaceSummary, policy: string): string | undefined {
   const { source } = item.mirrorable;
   // Its own sources are taken, for a new policy.
@@ -76,7 +81,9 @@ export function SourcesStep(props: StepProps): ReactNode {
   );
 }
 
-/** Chooses everything that the filter leaves and that can be a source, up to what a policy may have. */
+/**
+ * Chooses everything that the filter leaves and that can be a source, up to what a policy may have.
+ */
 function SelectAll(props: StepProps & { filter: string | undefined; total: number | null; own: string }): ReactNode {
   const { draft, change, filter, total, own } = props;
   const [said, setSaid] = useState('');

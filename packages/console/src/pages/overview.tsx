@@ -1,4 +1,6 @@
-/** The first screen: what is mirrored, how the nodes are, where copies go, and what happened last. */
+/**
+ * The first screen: what is mirrored, how the nodes are, where copies go, and what happened last.
+ */
 import { Link, useNavigate } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import { useState } from 'react';

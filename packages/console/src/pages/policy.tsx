@@ -1,4 +1,6 @@
-/** One policy: whether it is in force, what became of the packets, and which way the copies went. */
+/**
+ * One policy: whether it is in force, what became of the packets, and which way the copies went.
+ */
 import { Tabs } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router';

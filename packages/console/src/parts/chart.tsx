@@ -1,6 +1,6 @@
 /**
- * A chart of time: lines with gaps where nothing is known, marks of events, and the same as a table for who sees no picture.
- * Loaded when a page has one.
+ * A chart of time: lines with gaps where nothing is known, marks of events, and the same as a table
+ * for who sees no picture. Loaded when a page has one.
  */
 import 'uplot/dist/uPlot.min.css';
 import { Button, useComputedColorScheme } from '@mantine/core';
@@ -95,7 +95,8 @@ function optionsOf({ series, as }: ChartProps, width: number, marks: () => reado
 export function Chart(props: ChartProps): ReactNode {
   const { title, series } = props;
   const [isTable, setTable] = useState(false);
-  // A chart is made again only where its lines are others; the points come into the one that is there.
+  // A chart is made again only where its lines are others; the points come into the one that is
+  // there.
   const shape = series.map(({ label }) => label).join('\n');
   return (
     <figure style={{ margin: 0 }} aria-label={title}>

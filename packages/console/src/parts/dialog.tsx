@@ -1,4 +1,7 @@
-/** Dialogs that change something: what the controller refuses stands at its field, and the dialog stays open. */
+/**
+ * Dialogs that change something: what the controller refuses stands at its field, and the dialog
+ * stays open.
+ */
 import { Button, Modal } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { type FormEvent, type ReactNode, useState } from 'react';

@@ -1,4 +1,7 @@
-/** The kinds of events that a filter offers: those of the API, checked by its types to be all of them. */
+/**
+ * The kinds of events that a filter offers: those of the API, checked by its types to be all of
+ * them.
+ */
 import type { EventKind } from './event-list.tsx';
 
 /** A table and no list, because the compiler sees when one is missing. */

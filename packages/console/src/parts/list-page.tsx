@@ -1,4 +1,7 @@
-/** What the pages of lists have in common: a title, a filter that the server reads, the table, and why it is empty. */
+/**
+ * What the pages of lists have in common: a title, a filter that the server reads, the table, and
+ * why it is empty.
+ */
 import { Button, TextInput } from '@mantine/core';
 import { useNavigate } from '@tanstack/react-router';
 import { type ReactNode, useEffect, useRef, useState } from 'react';

@@ -1,4 +1,7 @@
-/** A name out of a short list of the server: nodes, pools, domains. Typing asks the server for those that match. */
+/**
+ * A name out of a short list of the server: nodes, pools, domains. Typing asks the server for those
+ * that match.
+ */
 import { Autocomplete } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { useList } from '../data/lists.ts';

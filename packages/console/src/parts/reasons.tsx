@@ -1,4 +1,7 @@
-/** Reasons with what to do: reached by focus and Enter as well as by a click, and never by hovering alone. */
+/**
+ * Reasons with what to do: reached by focus and Enter as well as by a click, and never by hovering
+ * alone.
+ */
 import { Button, Popover, UnstyledButton } from '@mantine/core';
 import { type ReactNode, useState } from 'react';
 import type { Reason } from '../api/types.ts';

@@ -1,7 +1,8 @@
 /**
- * The table of every list: rows that are seen are drawn, the others are asked for when they come near. The server sorts,
- * filters and pages; this only shows. Readers are told the true number of rows, and rows have the keys of an operator:
- * arrows, page keys, Home, End, Enter, Space. It has roles and no <table>, because rows that are not drawn have no place in one.
+ * The table of every list: rows that are seen are drawn, the others are asked for when they come
+ * near. The server sorts, filters and pages; this only shows. Readers are told the true number of
+ * rows, and rows have the keys of an operator: arrows, page keys, Home, End, Enter, Space. It has
+ * roles and no <table>, because rows that are not drawn have no place in one.
  */
 import { Checkbox, Tooltip } from '@mantine/core';
 import { useVirtualizer } from '@tanstack/react-virtual';

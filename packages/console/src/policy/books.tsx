@@ -1,4 +1,7 @@
-/** What became of every packet that the captures of a policy saw. It adds up, or says by how much it does not. */
+/**
+ * What became of every packet that the captures of a policy saw. It adds up, or says by how much it
+ * does not.
+ */
 import type { ReactNode } from 'react';
 import type { CaptureCounts, Count } from '../api/types.ts';
 import classes from '../parts/event-list.module.css';

@@ -1,4 +1,7 @@
-/** How the traffic of a policy went: rates over time, with gaps where nothing is known, and events marked on them. */
+/**
+ * How the traffic of a policy went: rates over time, with gaps where nothing is known, and events
+ * marked on them.
+ */
 import { SegmentedControl } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { type ReactNode, useMemo, useState } from 'react';
@@ -11,7 +14,10 @@ import { bitRate, packetRate } from '../text/format.ts';
 import { text } from '../text/index.ts';
 
 const t = text.policy;
-/** Milliseconds between two readings: the short history has a point a second, the long one every ten seconds. */
+/**
+ * Milliseconds between two readings: the short history has a point a second, the long one every ten
+ * seconds.
+ */
 const READ_MS = { '1s': 2_000, '10s': 10_000 };
 type Resolution = keyof typeof READ_MS;
 /** Lines of one chart at most, beside that of what was lost. */

@@ -1,4 +1,7 @@
-/** The way of the copies: the nodes and whether they have confirmed, and what each hop sent, got and lost. */
+/**
+ * The way of the copies: the nodes and whether they have confirmed, and what each hop sent, got and
+ * lost.
+ */
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';

@@ -1,4 +1,7 @@
-/** Every text of the console in English. Its shape is what another language has to say. Words are those of the glossary. */
+/**
+ * Every text of the console in English. Its shape is what another language has to say. Words are
+ * those of the glossary.
+ */
 
 export const en = {
   common: {

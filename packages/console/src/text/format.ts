@@ -1,4 +1,7 @@
-/** Numbers, amounts, rates and times as they are shown. What is not known is not a number, and is said by the caller. */
+/**
+ * Numbers, amounts, rates and times as they are shown. What is not known is not a number, and is
+ * said by the caller.
+ */
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const three = new Intl.NumberFormat('en', { maximumSignificantDigits: 3 });
@@ -63,7 +66,10 @@ export function ranges(numbers: readonly number[]): string {
   return found.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(', ');
 }
 
-/** The numbers of `100, 200-299`; undefined where it is no such list, or a number is outside 1 to 4094. */
+/**
+ * The numbers of `100, 200-299`; undefined where it is no such list, or a number is outside 1 to
+ * 4094.
+ */
 export function parseRanges(text: string): number[] | undefined {
   const found = new Set<number>();
   for (const part of text.split(',')) {

@@ -1,4 +1,7 @@
-/** A language that nobody speaks: each text of the catalogue between marks, with accents, and a third longer. */
+/**
+ * A language that nobody speaks: each text of the catalogue between marks, with accents, and a
+ * third longer.
+ */
 
 /** The marks around each text. */
 export const MARKS = ['⟦', '⟧'] as const;

@@ -1,6 +1,6 @@
 /**
- * The tokens of the API: `admin-token` may do everything, `read-token` may read. They are made at the first start, and
- * whoever may read the data folder has them.
+ * The tokens of the API: `admin-token` may do everything, `read-token` may read. They are made at
+ * the first start, and whoever may read the data folder has them.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
@@ -20,14 +20,17 @@ export interface ApiToken {
 }
 
 export interface ApiTokens {
-  /** The token that was presented, in a time that does not depend on it; undefined: it is not valid. */
+  /**
+   * The token that was presented, in a time that does not depend on it; undefined: it is not valid.
+   */
   find(presented: string): ApiToken | undefined;
   /** Whether a token with this digest is valid, as `ApiToken` has it. */
   isValid(digest: string): boolean;
 }
 
 /**
- * Reads DATA/admin-token and DATA/read-token, or makes them: 32 random bytes in base64url, readable by the owner alone.
+ * Reads DATA/admin-token and DATA/read-token, or makes them: 32 random bytes in base64url, readable
+ * by the owner alone.
  * @throws Error where a file holds no token
  */
 export function openApiTokens(dataDir: string): ApiTokens {

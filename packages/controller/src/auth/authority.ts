@@ -1,4 +1,7 @@
-/** The certificate authority of the cluster: signs the controller's certificate and those of the agents. */
+/**
+ * The certificate authority of the cluster: signs the controller's certificate and those of the
+ * agents.
+ */
 import './reflect.ts';
 import { createHash, createPrivateKey, randomBytes, webcrypto } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';

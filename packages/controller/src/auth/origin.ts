@@ -1,6 +1,9 @@
 /** From where a request comes, for bounds that hold for each origin. */
 
-/** The address; of an IPv6 address its first 64 bits, for the holder of one such network has all its addresses. */
+/**
+ * The address; of an IPv6 address its first 64 bits, for the holder of one such network has all its
+ * addresses.
+ */
 export function originOf(address: string): string {
   if (!address.includes(':') || address.startsWith('::ffff:')) {
     return address;

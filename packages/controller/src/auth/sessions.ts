@@ -1,6 +1,6 @@
 /**
- * Sessions: browsers that have signed in. A session is a cookie with a secret, of which the controller keeps the hash; they
- * are on the disk too, so that a restart signs nobody out.
+ * Sessions: browsers that have signed in. A session is a cookie with a secret, of which the
+ * controller keeps the hash; they are on the disk too, so that a restart signs nobody out.
  */
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -14,7 +14,10 @@ export const SESSION_MS = 12 * 60 * 60 * 1000;
 export const IDLE_MS = 2 * 60 * 60 * 1000;
 /** Sessions at a time. One more ends the one that was not used for the longest time. */
 export const MAX_SESSIONS = 128;
-/** Milliseconds between two looks for sessions that are over, and between two writes of when each was used. */
+/**
+ * Milliseconds between two looks for sessions that are over, and between two writes of when each
+ * was used.
+ */
 const SWEEP_MS = 30_000;
 
 const Session = z.object({
@@ -60,7 +63,9 @@ export class Sessions {
     this.#sweeping = setInterval(() => this.#sweep(), SWEEP_MS).unref();
   }
 
-  /** Signs in with a token. Resolves with the secret for the cookie when the session is on the disk. */
+  /**
+   * Signs in with a token. Resolves with the secret for the cookie when the session is on the disk.
+   */
   async begin({ name, rights, digest }: ApiToken): Promise<{ secret: string; session: Session }> {
     this.#sweep();
     const secret = newSecret();
@@ -160,7 +165,10 @@ export class Sessions {
   }
 }
 
-/** What a page of the console has to send with each change: it cannot be made of anything that other pages know. */
+/**
+ * What a page of the console has to send with each change: it cannot be made of anything that other
+ * pages know.
+ */
 export function csrfOf(secret: string): string {
   return createHmac('sha256', secret).update('csrf').digest('base64url');
 }

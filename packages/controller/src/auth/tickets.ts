@@ -1,4 +1,7 @@
-/** Tickets: each signs one browser in, once and soon, so that an address with a ticket in it can be shown. */
+/**
+ * Tickets: each signs one browser in, once and soon, so that an address with a ticket in it can be
+ * shown.
+ */
 import { type ApiToken, newSecret, sha256 } from './api-tokens.ts';
 
 /** Milliseconds that a ticket is good for. */

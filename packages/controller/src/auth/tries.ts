@@ -6,7 +6,9 @@ import { originOf } from './origin.ts';
 /** Attempts to sign in from one address, and from all addresses. */
 const OF_ADDRESS: ShareOptions = { reserve: 10, perSecond: 1 / 6 };
 const OF_ALL: ShareOptions = { reserve: 200, perSecond: 10 };
-/** Addresses whose tries are remembered: one more is remembered in place of the one that came first. */
+/**
+ * Addresses whose tries are remembered: one more is remembered in place of the one that came first.
+ */
 const MAX_ADDRESSES = 4096;
 
 export class Tries {

@@ -1,4 +1,7 @@
-/** The file of the event log. It is appended to, read from its beginning, and written again when it has grown. */
+/**
+ * The file of the event log. It is appended to, read from its beginning, and written again when it
+ * has grown.
+ */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import path from 'node:path';
@@ -53,7 +56,8 @@ export class EventFile {
 
   /**
    * Appends lines with events. Resolves when they are on the disk.
-   * @throws Error of the disk. A full disk may have taken a part: the next lines begin with a new line then
+   * @throws Error of the disk. A full disk may have taken a part: the next lines begin with a new
+   *   line then
    */
   async append(texts: readonly string[]): Promise<void> {
     const text = texts.join('');

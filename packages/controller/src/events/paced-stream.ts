@@ -1,4 +1,7 @@
-/** Server-sent events at the speed of the reader: nothing waits for a reader that is slow, beside a small buffer. */
+/**
+ * Server-sent events at the speed of the reader: nothing waits for a reader that is slow, beside a
+ * small buffer.
+ */
 import { Readable } from 'node:stream';
 
 /** Milliseconds between signs of life. */
@@ -17,7 +20,10 @@ export interface PacedOptions {
   stalledMs?: number | undefined;
 }
 
-/** Text goes out while the reader is ready. Who extends it keeps in mind what was sent, and not what was not. */
+/**
+ * Text goes out while the reader is ready. Who extends it keeps in mind what was sent, and not what
+ * was not.
+ */
 export abstract class PacedStream extends Readable {
   readonly #stalledMs: number;
   readonly #heartbeat: NodeJS.Timeout;

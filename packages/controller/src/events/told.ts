@@ -1,4 +1,7 @@
-/** What the event log has been told already: which event of each agent was the last one, and which changes of the store. */
+/**
+ * What the event log has been told already: which event of each agent was the last one, and which
+ * changes of the store.
+ */
 import type { Line, Origin } from './lines.ts';
 
 /** Changes that are remembered. The store cannot hold more as not told yet. */

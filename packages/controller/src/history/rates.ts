@@ -69,7 +69,10 @@ export function sumOfRates(all: readonly Rates[]): Rates {
   };
 }
 
-/** Bits a second over the last minutes, oldest first. The points begin at round times, so that they change seldom. */
+/**
+ * Bits a second over the last minutes, oldest first. The points begin at round times, so that they
+ * change seldom.
+ */
 export function sparklineOf(track: Track | undefined, name: string): (number | null)[] {
   const { points, step } = SPARKLINE;
   const end = Math.floor(((track?.last ?? 0) + 1) / step) * step;

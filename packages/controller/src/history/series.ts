@@ -1,4 +1,7 @@
-/** One rate over time: the last five minutes second by second, and the last hour in steps of ten seconds. */
+/**
+ * One rate over time: the last five minutes second by second, and the last hour in steps of ten
+ * seconds.
+ */
 
 /** Points that are kept, and seconds of each. */
 export const FINE = { step: 1, points: 300 };
@@ -31,7 +34,10 @@ export class Series {
     }
   }
 
-  /** Sets the newest second. Those between it and the one before are not known. @param value undefined: not known */
+  /**
+   * Sets the newest second. Those between it and the one before are not known.
+   * @param value undefined: not known
+   */
   set(second: number, value: number | undefined): void {
     forget(this.#fine, this.#last + 1, second);
     const [before, step] = [Math.floor(this.#last / COARSE.step), Math.floor(second / COARSE.step)];
@@ -56,7 +62,10 @@ export class Series {
     return Number.isNaN(value) ? null : value;
   }
 
-  /** The mean of what is known of some seconds, the first one included and the last one not; null: nothing is. */
+  /**
+   * The mean of what is known of some seconds, the first one included and the last one not; null:
+   * nothing is.
+   */
   mean(from: number, to: number): number | null {
     let [sum, known] = [0, 0];
     for (let second = from; second < to; second++) {

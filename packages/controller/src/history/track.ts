@@ -26,7 +26,10 @@ export class Track {
     room.used++;
   }
 
-  /** Sets a second. A series that was there before and is not named is 0. @param values undefined: nothing is known */
+  /**
+   * Sets a second. A series that was there before and is not named is 0.
+   * @param values undefined: nothing is known
+   */
   set(second: number, values: ReadonlyMap<string, number> | undefined): void {
     for (const [name, value] of values ?? []) {
       if (value > 0 && !this.#series.has(name)) {

@@ -5,7 +5,10 @@ export type Sortable = string | number | null | undefined;
 
 /** How a list can be read. */
 export interface ListSpec<T> {
-  /** Name of the field that is unique and never changes, and its value. A list has this order by itself. */
+  /**
+   * Name of the field that is unique and never changes, and its value. A list has this order by
+   * itself.
+   */
   keyName: 'name' | 'id';
   key(item: T): string;
   /** Other fields that it can be sorted by. */

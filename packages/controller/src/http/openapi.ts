@@ -1,4 +1,7 @@
-/** openapi.json, made of the routes: `node packages/controller/src/http/openapi.ts --write docs/reference/openapi.json`. */
+/**
+ * openapi.json, made of the routes: `node packages/controller/src/http/openapi.ts --write
+ * docs/reference/openapi.json`.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type * as z from 'zod';

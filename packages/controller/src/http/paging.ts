@@ -75,7 +75,10 @@ export function listOptions({ view, walks }: { view: { revision: number }; walks
 interface PageOptions<T> {
   revision: number;
   walks: Walks;
-  /** How large an item is, in any unit, and how much of it one page may be. At least one item is on each page. */
+  /**
+   * How large an item is, in any unit, and how much of it one page may be. At least one item is on
+   * each page.
+   */
   size?: { of: (item: T) => number; most: number };
 }
 
@@ -83,8 +86,9 @@ interface PageOptions<T> {
 type Place = { sort: string; after: string } | { sort: string; walk: string; at: number };
 
 /**
- * One page of a list. What is created, deleted or changed between two pages moves no other item: in the order of keys a page
- * begins behind a key, and in any other order it goes on in the order that the first page has found.
+ * One page of a list. What is created, deleted or changed between two pages moves no other item: in
+ * the order of keys a page begins behind a key, and in any other order it goes on in the order that
+ * the first page has found.
  * @throws ProblemError where the filter or `continue` is none
  */
 export function pageOf<T>(

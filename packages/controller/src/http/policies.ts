@@ -24,7 +24,10 @@ import { type Route, route } from './route.ts';
 const Params = z.object({ name: z.string().meta({ description: 'Name of the policy.', examples: ['ids-all'] }) });
 const path = '/api/v1/policies';
 const tag = 'policies';
-/** Sources of the policies, and of the statuses, on one page: a page ends behind them. A status has 1 KB for each source. */
+/**
+ * Sources of the policies, and of the statuses, on one page: a page ends behind them. A status has
+ * 1 KB for each source.
+ */
 const MAX_PAGE_SOURCES = 65_536;
 const MAX_PAGE_STATUSES = 4096;
 

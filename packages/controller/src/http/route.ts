@@ -29,7 +29,10 @@ export interface Call<P, Q, B> {
   who: Who;
 }
 
-/** Success responses: status, what they mean, and the body's schema (JSON) or media type (anything else). */
+/**
+ * Success responses: status, what they mean, and the body's schema (JSON) or media type (anything
+ * else).
+ */
 export interface ResponseSpec {
   status: number;
   description: string;

@@ -32,7 +32,9 @@ const Query = z.strictObject({
   }),
 });
 
-/** What a message of a topic has; `events` has `items`, and `gap` where some are not kept any more. */
+/**
+ * What a message of a topic has; `events` has `items`, and `gap` where some are not kept any more.
+ */
 const TopicData = z
   .object({
     snapshot: z

@@ -8,7 +8,9 @@ import { type FormerOptions, withoutFormer } from './former-interfaces.ts';
 import { type Merged, mergeInventory, type Records, type Sightings, sightingsOf } from './inventory.ts';
 import { sourceOf } from './places.ts';
 
-/** The inventory as it is after what agents see now, and the operations that make the records so. */
+/**
+ * The inventory as it is after what agents see now, and the operations that make the records so.
+ */
 export interface Observed {
   inventory: Merged;
   ops: Operation[];

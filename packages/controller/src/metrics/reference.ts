@@ -1,4 +1,7 @@
-/** The page of all metrics: `node packages/controller/src/metrics/reference.ts --write docs/reference/metrics.md`. */
+/**
+ * The page of all metrics: `node packages/controller/src/metrics/reference.ts --write
+ * docs/reference/metrics.md`.
+ */
 import { writeFileSync } from 'node:fs';
 import { METRICS, type MetricEntry } from './catalogue.ts';
 

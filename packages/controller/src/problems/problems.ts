@@ -41,7 +41,10 @@ function summary(what: string, errors: readonly Refusal[]): string {
   return `the ${what} is refused: ${first?.message}${more}`;
 }
 
-/** The refusal of a query parameter that came more than once, and takes one value. Its schema has seen a list. */
+/**
+ * The refusal of a query parameter that came more than once, and takes one value. Its schema has
+ * seen a list.
+ */
 function repeatedParameter({ path }: z.core.$ZodIssue, query: unknown, what: string): Refusal[] | undefined {
   const field = fieldPath(path);
   const isRepeated = what === 'query' && path.length === 1 && Array.isArray((query as Record<string, unknown>)[field]);

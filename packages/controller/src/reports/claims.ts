@@ -1,4 +1,7 @@
-/** Which claims of nodes to interfaces are accepted. Reports of a node on other interfaces are ignored. */
+/**
+ * Which claims of nodes to interfaces are accepted. Reports of a node on other interfaces are
+ * ignored.
+ */
 import type { NodeProblem } from '@mirrorplane/contract';
 import type { KeptNodes } from './kept-nodes.ts';
 import { remember } from './live-node.ts';
@@ -27,8 +30,8 @@ export class Claims {
   }
 
   /**
-   * Whether the claim of the node to the interface is accepted, or was, as far as that is remembered. To say that it has what is
-   * another's makes it neither.
+   * Whether the claim of the node to the interface is accepted, or was, as far as that is
+   * remembered. To say that it has what is another's makes it neither.
    */
   hasHad(name: string, id: string): boolean {
     const node = this.#nodes.get(name);
@@ -60,7 +63,10 @@ export class Claims {
     this.#unjudged = false;
   }
 
-  /** These claims, refused or to what it has, are problems of each node now. Of a node that is not named, none are. */
+  /**
+   * These claims, refused or to what it has, are problems of each node now. Of a node that is not
+   * named, none are.
+   */
   contested(problems: ReadonlyMap<string, NodeProblem[]>): void {
     for (const [name, node] of this.#nodes.all) {
       node.contests = problems.get(name) ?? [];

@@ -11,7 +11,10 @@ export class SqliteLeases {
   readonly #expired: Expire;
   readonly #timers = new Map<string, NodeJS.Timeout>();
 
-  /** Nobody could keep a lease alive while the store was closed: each stored lease starts with its full time. */
+  /**
+   * Nobody could keep a lease alive while the store was closed: each stored lease starts with its
+   * full time.
+   */
   constructor(db: DatabaseSync, expired: Expire) {
     this.#expired = expired;
     this.#sql = {

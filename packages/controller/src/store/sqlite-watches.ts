@@ -1,4 +1,7 @@
-/** The watches of the SQLite engine: each sees every change below its prefix, one transaction at a time. */
+/**
+ * The watches of the SQLite engine: each sees every change below its prefix, one transaction at a
+ * time.
+ */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { StoreEvent, Watch, Watcher } from './store.ts';
 

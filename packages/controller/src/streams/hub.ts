@@ -1,4 +1,7 @@
-/** All streams of the console, and the topics that they read: each topic is looked at once a second, for all its readers. */
+/**
+ * All streams of the console, and the topics that they read: each topic is looked at once a second,
+ * for all its readers.
+ */
 import type { History } from '../history/history.ts';
 import type { Board } from '../summaries/board.ts';
 import type { TopicSources } from './sources.ts';

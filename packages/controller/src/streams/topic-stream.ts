@@ -18,8 +18,8 @@ export interface TopicStreamOptions extends PacedOptions {
 }
 
 /**
- * It keeps of each topic which version its reader knows. What has changed since is sent when the reader has room for it: a
- * slow reader gets fewer messages, and each has all changes in it.
+ * It keeps of each topic which version its reader knows. What has changed since is sent when the
+ * reader has room for it: a slow reader gets fewer messages, and each has all changes in it.
  */
 export class TopicStream extends PacedStream {
   readonly #topics: { name: string; topic: Topic; known: number | undefined }[];

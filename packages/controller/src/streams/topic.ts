@@ -1,6 +1,10 @@
-/** What all readers of one topic have in common: its items as text, and since when each is as it is. */
+/**
+ * What all readers of one topic have in common: its items as text, and since when each is as it is.
+ */
 
-/** Items of a topic that are sent. A topic with more says how many there are; lists have them all. */
+/**
+ * Items of a topic that are sent. A topic with more says how many there are; lists have them all.
+ */
 export const MAX_TOPIC_ITEMS = 1000;
 /** Items that have gone, of which it is remembered. */
 const MAX_REMOVED = 2000;
@@ -63,7 +67,10 @@ export class Topic {
     return changed;
   }
 
-  /** What a reader has to hear that knows this version; undefined: nothing. @param version undefined: it knows nothing */
+  /**
+   * What a reader has to hear that knows this version; undefined: nothing.
+   * @param version undefined: it knows nothing
+   */
   since(version: number | undefined): TopicMessage | undefined {
     if (version === this.#version) {
       return undefined;

@@ -1,6 +1,9 @@
 /** Items that many readers look at, made again for all of them at once. */
 
-/** Milliseconds that items are shown before they are made again; longer where making them takes long. */
+/**
+ * Milliseconds that items are shown before they are made again; longer where making them takes
+ * long.
+ */
 const FRESH_MS = 1000;
 /** Making them takes a tenth of the time at most. */
 const SHARE = 10;

@@ -5,7 +5,10 @@ import type { LiveNodes } from '../reports/live-nodes.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
 
-/** The first VLAN ID that is suggested where an edge carries all of them: lower ones are often in use. */
+/**
+ * The first VLAN ID that is suggested where an edge carries all of them: lower ones are often in
+ * use.
+ */
 const FIRST_SUGGESTED = 100;
 const LAST_VLAN = 4094;
 

@@ -1,4 +1,7 @@
-/** Walks through lists whose order changes all the time: the order that the first page has found is kept for the others. */
+/**
+ * Walks through lists whose order changes all the time: the order that the first page has found is
+ * kept for the others.
+ */
 import { randomBytes } from 'node:crypto';
 
 /** Milliseconds that a walk is kept after its last page. */

@@ -2,7 +2,10 @@
 import { AgentMessage, AnyHello, SYNC_PROTOCOL, shapeProblem } from '@mirrorplane/contract';
 import { fieldPath } from '../problems/problems.ts';
 
-/** A message, the version where it is a hello of another version of the protocol, or why it is neither. */
+/**
+ * A message, the version where it is a hello of another version of the protocol, or why it is
+ * neither.
+ */
 export function readMessage(text: string): AgentMessage | { otherProtocol: number } | { problem: string } {
   let value: unknown;
   try {

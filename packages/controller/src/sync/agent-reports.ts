@@ -7,7 +7,10 @@ import type { LiveNodes } from '../reports/live-nodes.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import { MessageParts } from './message-parts.ts';
 
-/** Inventories of a node that ask for planning at once, and in each second after that; others wait for the next second. */
+/**
+ * Inventories of a node that ask for planning at once, and in each second after that; others wait
+ * for the next second.
+ */
 const INVENTORIES = { reserve: 50, perSecond: 5 };
 
 /** Where reports go. */

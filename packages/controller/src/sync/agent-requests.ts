@@ -1,4 +1,6 @@
-/** The requests of agents: POST /enroll, and POST /renew with the certificate that is to be renewed. */
+/**
+ * The requests of agents: POST /enroll, and POST /renew with the certificate that is to be renewed.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { problem } from '@mirrorplane/contract';

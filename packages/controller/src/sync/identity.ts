@@ -1,4 +1,7 @@
-/** Whose agent is at the other end of a connection to the agents' port: its client certificate says so. */
+/**
+ * Whose agent is at the other end of a connection to the agents' port: its client certificate says
+ * so.
+ */
 import type { TLSSocket } from 'node:tls';
 import { NOT_REGISTERED } from '@mirrorplane/contract';
 import { NODE_URN } from '../auth/authority.ts';
@@ -11,7 +14,10 @@ export interface Refused {
   status: number;
 }
 
-/** Which node the certificate is for. It has to be of our authority, and of the node's present registration. */
+/**
+ * Which node the certificate is for. It has to be of our authority, and of the node's present
+ * registration.
+ */
 export function registeredNode(socket: TLSSocket, view: View): { node: string } | Refused {
   const certificate = socket.getPeerCertificate();
   if (!certificate.subject) {

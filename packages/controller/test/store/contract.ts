@@ -5,7 +5,10 @@ import { until } from '@mirrorplane/base';
 import type { Operation, Store, StoreEvent } from '../../src/store/store.ts';
 import { CompactedError, LeaseExpiredError } from '../../src/store/store.ts';
 
-/** An engine under test: `open` gives a handle on the same data each time; `close` the one before first. */
+/**
+ * An engine under test: `open` gives a handle on the same data each time; `close` the one before
+ * first.
+ */
 export interface Engine {
   /** @param keepRevisions how far a watch can look back, where the engine lets one choose */
   open(t: TestContext, keepRevisions?: number): Promise<{ store: Store; reopen(): Promise<Store> }>;

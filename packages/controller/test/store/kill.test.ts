@@ -19,7 +19,10 @@ function seeded(seed: number): () => number {
   };
 }
 
-/** Lets a writer run until it acknowledged `count` transactions and a little more, kills it, returns the last one. */
+/**
+ * Lets a writer run until it acknowledged `count` transactions and a little more, kills it, returns
+ * the last one.
+ */
 async function runAndKill(file: string, count: number, moreMs: number): Promise<number> {
   const writer = spawn(process.execPath, [path.join(import.meta.dirname, 'writer.ts'), file], {
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -1,4 +1,7 @@
-/** Writes the archive that a Linux kernel unpacks as its first file system: cpio in the "newc" format. */
+/**
+ * Writes the archive that a Linux kernel unpacks as its first file system: cpio in the "newc"
+ * format.
+ */
 
 /** A file, folder, link or character device of the archive. */
 export interface InitramfsEntry {

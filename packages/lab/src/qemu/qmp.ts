@@ -1,4 +1,6 @@
-/** QEMU's machine protocol (QMP): commands, answers and events as lines of JSON over a unix socket. */
+/**
+ * QEMU's machine protocol (QMP): commands, answers and events as lines of JSON over a unix socket.
+ */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';

@@ -11,7 +11,10 @@ export const SETTLE_MS = 1000;
 
 interface Named<T> {
   name: T;
-  /** Monotonic milliseconds. Undefined while it is in the program; Infinity while it is being taken out. */
+  /**
+   * Monotonic milliseconds. Undefined while it is in the program; Infinity while it is being taken
+   * out.
+   */
   leftAt?: number | undefined;
 }
 

@@ -1,4 +1,7 @@
-/** Budgets of the devices by which copies leave the node. Their rates outlive the agent; `apply` leaves them alone. */
+/**
+ * Budgets of the devices by which copies leave the node. Their rates outlive the agent; `apply`
+ * leaves them alone.
+ */
 import type { DatapathState, DeviceBudget } from '../datapath.ts';
 import {
   DEVICE_BURST,

@@ -1,6 +1,6 @@
 /**
- * The queue in which copies wait for a guest that is about to leave: TBF on the peer of the helper device, with
- * pfifo_head_drop inside, which keeps the newest. See packages/bpf/src/hold.h.
+ * The queue in which copies wait for a guest that is about to leave: TBF on the peer of the helper
+ * device, with pfifo_head_drop inside, which keeps the newest. See packages/bpf/src/hold.h.
  */
 import {
   attribute,

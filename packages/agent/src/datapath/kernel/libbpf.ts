@@ -1,4 +1,7 @@
-/** The one file that calls libbpf, through koffi. Every function throws a BpfError where libbpf returns a negative number. */
+/**
+ * The one file that calls libbpf, through koffi. Every function throws a BpfError where libbpf
+ * returns a negative number.
+ */
 import { release } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
@@ -260,7 +263,10 @@ export interface LoadedObject {
   close(): void;
 }
 
-/** Type, bytes of a key, bytes of a value, number of entries, flags. Maps that differ in these are not interchangeable. */
+/**
+ * Type, bytes of a key, bytes of a value, number of entries, flags. Maps that differ in these are
+ * not interchangeable.
+ */
 export type MapShape = readonly number[];
 
 /** The kernel's number and the shape of a map that is loaded. */
@@ -272,7 +278,10 @@ export function mapInfo(map: number): { id: number; shape: MapShape } {
   return { id: info.readUInt32LE(4), shape: [0, 8, 12, 16, 20].map((offset) => info.readUInt32LE(offset)) };
 }
 
-/** The shapes of maps as an object file describes them. Nothing is loaded. @throws Error where one of them is not in it */
+/**
+ * The shapes of maps as an object file describes them. Nothing is loaded.
+ * @throws Error where one of them is not in it
+ */
 export function shapesIn(path: string, names: readonly string[]): Map<string, MapShape> {
   const object: unknown = call.objectOpen(path, null);
   if (object === null) {
@@ -409,7 +418,10 @@ export function isCompiled(program: number): boolean {
   return info.readUInt32LE(16) > 0;
 }
 
-/** Whether programs for traffic control may call a helper. @param helper its number in enum bpf_func_id */
+/**
+ * Whether programs for traffic control may call a helper.
+ * @param helper its number in enum bpf_func_id
+ */
 export function hasHelper(helper: number): boolean {
   return check('look for a helper', call.probeHelper(FOR_TRAFFIC_CONTROL, helper, null)) === 1;
 }
@@ -465,7 +477,10 @@ export function attachTracing(program: number): number {
 /** The most programs at one hook (BPF_MPROG_MAX, include/linux/bpf_mprog.h). */
 const MPROG_MAX = 64;
 
-/** Kernel ids of the programs at a tcx hook, in the order in which they run. Empty where the device is gone. */
+/**
+ * Kernel ids of the programs at a tcx hook, in the order in which they run. Empty where the device
+ * is gone.
+ */
 export function programsAt(ifindex: number, hook: 'ingress' | 'egress'): number[] {
   const ids = Buffer.alloc(4 * MPROG_MAX);
   const count = Buffer.alloc(4);

@@ -24,7 +24,10 @@ export function openedRows(opened: Opened, desired: DatapathState, holding: bool
   });
 }
 
-/** How often devices have become destinations, or deliveries have changed whether they allow feedback. */
+/**
+ * How often devices have become destinations, or deliveries have changed whether they allow
+ * feedback.
+ */
 function begun({ tables }: Opened, destinations: Rows, deliveries: Rows): number {
   const before = tables.place.get(u32Key(0));
   const known = new Set(tables.destinations.keys());

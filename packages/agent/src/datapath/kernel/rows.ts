@@ -84,8 +84,8 @@ export interface Around {
   /** ifindexes of destinations' devices with guests that have sent copies on lately. */
   sending: ReadonlySet<number>;
   /**
-   * How often devices have become destinations, or deliveries have changed whether they allow feedback, including
-   * now. The rows are those of the state.
+   * How often devices have become destinations, or deliveries have changed whether they allow
+   * feedback, including now. The rows are those of the state.
    */
   begun(destinations: Rows, deliveries: Rows): number;
   /** ifindexes of arrival ports where foreign filters run after ours. */

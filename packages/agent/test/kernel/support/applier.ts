@@ -1,6 +1,7 @@
 /**
- * applier.ts BPFFS STATES [OBJECT]: opens the data path and applies the states of a JSON file one after the other, from the
- * first again, and says each, until it is killed. A state may name devices that are gone.
+ * applier.ts BPFFS STATES [OBJECT]: opens the data path and applies the states of a JSON file one
+ * after the other, from the first again, and says each, until it is killed. A state may name
+ * devices that are gone.
  */
 
 import { readFileSync, writeSync } from 'node:fs';

@@ -17,7 +17,10 @@ export interface Builds {
   close(): void;
 }
 
-/** Copies the sources to `folder`, lets `change` edit them there, and compiles. Returns the path of the object file. */
+/**
+ * Copies the sources to `folder`, lets `change` edit them there, and compiles. Returns the path of
+ * the object file.
+ */
 function buildIn(folder: string, change: (edit: (file: string, to: (text: string) => string) => void) => void): string {
   cpSync(join(SOURCE, 'src'), join(folder, 'src'), { recursive: true });
   cpSync(join(SOURCE, 'Makefile'), join(folder, 'Makefile'));

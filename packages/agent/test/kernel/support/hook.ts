@@ -1,4 +1,7 @@
-/** The programs at the devices of a test: libbpf and bpftool say what hangs where for tcx, and `tc` for clsact. */
+/**
+ * The programs at the devices of a test: libbpf and bpftool say what hangs where for tcx, and `tc`
+ * for clsact.
+ */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { closeFd, detachLink, getPinned, hasTcx, programsAt as tcxAt } from '../../../src/datapath/kernel/libbpf.ts';
@@ -64,7 +67,10 @@ export function takeOff(bpffs: string, ifindex: number, side: Side, program: str
 
 const LINK_IDS = join(import.meta.dirname, '../../../../../test/support/link_ids.py');
 
-/** Everything of ours that holds a program at a hook, and what stays the same of it when the program is replaced. */
+/**
+ * Everything of ours that holds a program at a hook, and what stays the same of it when the program
+ * is replaced.
+ */
 export function places(bpffs: string): Record<string, number> {
   if (BY_CLSACT) {
     const all = links().flatMap(({ ifname, ifindex }) =>

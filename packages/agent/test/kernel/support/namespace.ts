@@ -8,7 +8,10 @@ import { HOOK } from './hook-choice.ts';
 const BPFFS = '/sys/fs/bpf';
 const BPF_FS_MAGIC = 0xcafe4a11;
 
-/** Runs a program, and returns what it prints. @throws Error with its standard error where it fails. */
+/**
+ * Runs a program, and returns what it prints.
+ * @throws Error with its standard error where it fails.
+ */
 export function run(program: string, ...args: string[]): string {
   return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 2 ** 28 });
 }
@@ -36,7 +39,10 @@ function removeStale(): void {
   }
 }
 
-/** Whether any process above this one lives in another network namespace. Process 1 may not be readable. */
+/**
+ * Whether any process above this one lives in another network namespace. Process 1 may not be
+ * readable.
+ */
 function isOwnNamespace(): boolean {
   const own = readlinkSync('/proc/self/ns/net');
   for (let pid = process.ppid; pid > 0; ) {
@@ -113,7 +119,10 @@ export function addVeth(name: string, options: { mtu?: number } = {}): Veth {
   return { name, peer, ifindex, mac: address };
 }
 
-/** A bridge of the given ports that forwards every frame, those of its own protocols too, as far as the kernel allows. */
+/**
+ * A bridge of the given ports that forwards every frame, those of its own protocols too, as far as
+ * the kernel allows.
+ */
 export function addBridge(name: string, ports: string[]): void {
   // Else netfilter trims and drops IP packets on a bridge.
   for (const family of ['ip', 'ip6', 'arp']) {
@@ -136,7 +145,9 @@ export function segmentInSoftware(...devices: string[]): void {
   }
 }
 
-/** Gives `device` an address, and the address on its other end a neighbour entry that needs no ARP. */
+/**
+ * Gives `device` an address, and the address on its other end a neighbour entry that needs no ARP.
+ */
 export function underlay(device: string, own: string, other: string, otherMac: string): void {
   run('ip', 'addr', 'add', `${own}/24`, 'dev', device);
   run('ip', 'neigh', 'replace', other, 'lladdr', otherMac, 'dev', device, 'nud', 'permanent');

@@ -10,7 +10,10 @@ export interface Paced {
   frame: Buffer;
 }
 
-/** Runs `body` while every frame is sent once every `pause` seconds. Returns how many left by each device. */
+/**
+ * Runs `body` while every frame is sent once every `pause` seconds. Returns how many left by each
+ * device.
+ */
 export async function underLoad(
   paced: readonly Paced[],
   body: () => Promise<void>,

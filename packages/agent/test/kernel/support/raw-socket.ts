@@ -96,7 +96,10 @@ export class RawSocket {
     }
   }
 
-  /** Why UDP super-packets cannot be sent; undefined where they can. The kernel takes them from sockets since 6.2. */
+  /**
+   * Why UDP super-packets cannot be sent; undefined where they can. The kernel takes them from
+   * sockets since 6.2.
+   */
   static noUdpSuperPackets(device: string, frame: Buffer, gso: SuperPacket): string | undefined {
     const socket = new RawSocket(device);
     try {

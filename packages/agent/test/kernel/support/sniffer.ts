@@ -19,8 +19,9 @@ export class Sniffer {
 
   /**
    * Captures what `device` receives. Returns once tcpdump listens.
-   * @param options `pid`: a process in the network namespace of the device. `longest`: bytes of a frame; the buffer
-   * holds 16 MiB divided by it, so where many frames come at once it has to be small.
+   * @param options `pid`: a process in the network namespace of the device. `longest`: bytes of a
+   *   frame; the buffer holds 16 MiB divided by it, so where many frames come at once it has to be
+   *   small.
    */
   static async start(device: string, options: { pid?: number; longest?: number } = {}): Promise<Sniffer> {
     const { pid = process.pid, longest = 70_000 } = options;
@@ -78,7 +79,8 @@ export class Sniffer {
   }
 
   /**
-   * Rows of fields as tshark decodes them, `first`: of the outermost layer that has them. Call after expect().
+   * Rows of fields as tshark decodes them, `first`: of the outermost layer that has them. Call
+   * after expect().
    * @param options tshark's own, as `-o ip.check_checksum:TRUE`.
    */
   decode(fields: string[], occurrence: 'first' | 'last' = 'first', options: string[] = []): string[][] {

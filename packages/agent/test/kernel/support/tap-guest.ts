@@ -1,4 +1,7 @@
-/** A tap and whoever reads it, which is not Mirrorplane: frames stay in the tap until they are asked for. */
+/**
+ * A tap and whoever reads it, which is not Mirrorplane: frames stay in the tap until they are asked
+ * for.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';

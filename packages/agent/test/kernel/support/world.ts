@@ -1,6 +1,7 @@
 /**
- * A node in the namespace of the test: a bridge between a VM (`vm`, its guest end `vmp`) and another host (`far`, `farp`),
- * a destination (`dst`, `dstp`), a bystander (`by`, `byp`) and an underlay (`und`, `undp`).
+ * A node in the namespace of the test: a bridge between a VM (`vm`, its guest end `vmp`) and
+ * another host (`far`, `farp`), a destination (`dst`, `dstp`), a bystander (`by`, `byp`) and an
+ * underlay (`und`, `undp`).
  */
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
@@ -215,7 +216,10 @@ export function countsOf(report: CounterReport, direction: CaptureReport['direct
   return found.counts;
 }
 
-/** matched = sampledOut + copied + dropped, in packets and bytes, for each capture; likewise for terminations. */
+/**
+ * matched = sampledOut + copied + dropped, in packets and bytes, for each capture; likewise for
+ * terminations.
+ */
 export function assertSumsClose(report: CounterReport): void {
   for (const { source, direction, counts } of report.captures) {
     for (const unit of ['packets', 'bytes'] as const) {
