@@ -65,3 +65,14 @@ test(`a guest with more than ${MAX_GUEST_MACS} of them has none that are known, 
   assert.equal(look(mac(500)), undefined);
   assert.equal(look(), undefined);
 });
+
+test(`an address that the provider says, and the bridge has learned too, counts once among ${MAX_GUEST_MACS}`, () => {
+  const guests = new GuestMacs();
+  const many = Array.from({ length: MAX_GUEST_MACS + 1 }, (_, i) => mac(i));
+  const guest = device(5, 'vm', { guestMacs: [mac(0)] });
+  const look = (macs: string[]) =>
+    macsOf(guests.look([guest], { links: links(), forwarding: behind(5, ...macs) }))[0]?.length;
+  assert.equal(look(many.slice(0, MAX_GUEST_MACS)), MAX_GUEST_MACS);
+  assert.equal(look(many), undefined, 'in a later look');
+  assert.equal(macsOf(new GuestMacs().look([guest], { links: links(), forwarding: behind(5, ...many) }))[0], undefined);
+});

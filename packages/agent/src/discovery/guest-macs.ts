@@ -35,7 +35,8 @@ export class GuestMacs {
       }
       const last = before.get(ifindex);
       const kept = last?.id === identity.id ? last.macs : [];
-      const macs = new Set([...kept, ...said, ...(learned.get(ifindex) ?? [])].slice(0, MAX_GUEST_MACS + 1));
+      const all = new Set([...kept, ...said, ...(learned.get(ifindex) ?? [])]);
+      const macs = new Set([...all].slice(0, MAX_GUEST_MACS + 1));
       known.set(ifindex, { id: identity.id, macs });
       // A router or a firewall may forward frames of other hosts, and only a bridge that learns
       // sees their addresses.
