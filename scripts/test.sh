@@ -18,7 +18,7 @@ export TEST_RECORD
 trap 'rm -f "$TEST_RECORD"' EXIT
 
 # Imports of test files, direct or through a helper, that start other processes.
-starts_processes="node:child_process|/(harness|namespace|run|cluster|controller|probe|[a-z-]+-host|test-controller)[.]ts'"
+starts_processes="node:child_process|@mirrorplane/lab'|/(harness|namespace|run|cluster|controller|probe|[a-z-]+-host|test-controller)[.]ts'"
 # $1: `-l` gives the files that import it, `-L` those that do not.
 small_tests() {
   find packages/*/test -name '*.test.ts' ! -name '*.netns.test.ts' ! -name qemu.test.ts | sort |
