@@ -2,13 +2,13 @@
  * Removes every link, pin, map and helper device of Mirrorplane, of every installation, with or
  * without a running agent.
  */
-import { readdirSync, rmdirSync } from 'node:fs';
+import { rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Expedite } from './expedite.ts';
 import { HelperDevice } from './helper-device.ts';
 import { makeLinks } from './hook-kind.ts';
 import { isOurFolder, removeFolder } from './install.ts';
-import { requireInReach } from './out-of-reach.ts';
+import { listFolder, requireInReach } from './out-of-reach.ts';
 
 /**
  * @throws Error if the kernel refuses, or a part of Mirrorplane cannot be removed. If a part is out
@@ -56,12 +56,4 @@ function removePinned(bpffs: string, expedite: Expedite): void {
 
 function isPrograms(name: string): boolean {
   return name.startsWith('programs-');
-}
-
-function listFolder(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }
