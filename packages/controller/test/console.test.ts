@@ -93,6 +93,6 @@ test('a console that is built again is served at once, and one that is not built
   const none = await Bench.start(t, 0, { console: path.join(folder, 'none') });
   const { status, headers, text } = await none.request('GET', '/', undefined, html);
   assert.deepEqual([status, headers['content-type']], [404, 'text/plain; charset=utf-8']);
-  assert.match(text, /the console is not built[\s\S]*npm run build[\s\S]*--console FOLDER/);
+  assert.match(text, /the console is not built[\s\S]*make console[\s\S]*--console FOLDER/);
   assert.equal((await none.request('GET', '/policies', undefined, html)).status, 404);
 });
