@@ -143,7 +143,7 @@ test('a migration has events from begin to end, and the new capture has its dura
   });
   // A machine that is busy can show both devices at once, or one after the other: then there is
   // nothing to begin.
-  if (steps.length > 1) {
+  if (steps.length > 1 && steps[0]?.kind !== 'interfaceGone') {
     assert.deepEqual([steps[0]?.kind, steps[0]?.from], ['interfaceMigrating', 'node-1']);
   }
   assert.equal(steps.at(-1)?.kind, 'interfaceMigrated');
