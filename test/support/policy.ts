@@ -10,8 +10,12 @@ import type { Lab } from '@mirrorplane/lab';
  */
 const STATUS_MS = 20_000;
 
-/** Creates a policy. Throws where the API refuses. */
+/** Creates a policy once the controller knows its interfaces. Throws where the API refuses. */
 export async function createPolicy(lab: Lab, input: PolicyInput): Promise<Policy> {
+  for (const id of [...input.sources, input.destination]) {
+    const path = `/api/v1/interfaces/${encodeURIComponent(id)}`;
+    await until(`interface ${id}`, async () => (await lab.api('GET', path)).status === 200);
+  }
   const { status, body } = await lab.api('POST', '/api/v1/policies', input);
   assert.equal(status, 201, `POST policy ${input.name}: ${JSON.stringify(body)}`);
   return body as Policy;
