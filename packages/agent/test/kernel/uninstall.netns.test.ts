@@ -26,6 +26,8 @@ before(async () => {
   const captures = capturesOf(world.devices.vm.ifindex, 'L');
   await world.datapath.apply(stateOf({ captures, deliveries: [localTo(world.devices.dst.ifindex)] }));
   world.datapath.close();
+  // Else the first picture may show a bridge that is still without a carrier.
+  await until('the bridge is up', () => run('ip', 'link', 'show', 'lan').includes('state UP'));
 });
 after(() => rmSync(data, { recursive: true, force: true }));
 
