@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * watch: a bounded look at packets on their way, for who searches a fault. Hangs behind the
- * programs that capture, and only while somebody looks, at the device of a guest and where frames
- * enter its bridge. Copies nothing, counts in no policy's books, and changes no packet. See
+ * watch: a bounded look at packets on their way, for someone who searches a fault. It is attached
+ * behind the programs that capture, and only during a look: at the device of a guest, and where
+ * frames enter its bridge. Copies nothing, counts in no policy's books, and changes no packet. See
  * docs/adr/0047-the-watch.md.
  */
 #ifndef MIRRORPLANE_WATCH_H

@@ -1,6 +1,6 @@
 /**
  * A destination that sends its copies on harms no original, and own frames of a destination always
- * pass.
+ * pass. All cases share one bridge and its guests, so they stand in one file.
  */
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';

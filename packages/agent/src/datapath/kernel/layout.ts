@@ -1,6 +1,6 @@
 /**
  * Layout of the structs in packages/bpf/src/types.h. A test compares sizes and offsets with the
- * object's BTF.
+ * object's BTF. It is one file, as types.h is, so that both can be read side by side.
  */
 import { isIPv4 } from 'node:net';
 import {

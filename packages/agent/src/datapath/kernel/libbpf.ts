@@ -1,6 +1,6 @@
 /**
  * The one file that calls libbpf, through koffi. Every function throws a BpfError where libbpf
- * returns a negative number.
+ * returns a negative number. It is long because no other file may call libbpf.
  */
 import { release } from 'node:os';
 import { getSystemErrorName } from 'node:util';

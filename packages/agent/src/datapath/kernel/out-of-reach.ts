@@ -42,19 +42,22 @@ export async function requireInReach(bpffs: string, helpers: readonly number[]):
 function pinnedHelpers(folder: string): number[] {
   const keys = existsSync(folder) ? readdirSync(folder) : [];
   const ours = keys.filter((key) => parseKey(key)?.program === PROGRAMS.transform);
-  return ours.map((key) => attachedTo(join(folder, key))).filter((ifindex) => ifindex !== 0);
+  // Where its device is gone, the ifindex is 0.
+  return ours
+    .map((key) => ofPinned(join(folder, key), (link) => tcxLinkInfo(link).ifindex))
+    .filter((ifindex) => ifindex !== 0);
 }
 
-/** ifindex of the device. 0: there is none any more. */
-function attachedTo(path: string): number {
-  const link = getPinned(path);
-  if (link === undefined) {
+/** What `read` finds out about the object that is pinned at `path`. 0: there is none. */
+function ofPinned(path: string, read: (fd: number) => number): number {
+  const fd = getPinned(path);
+  if (fd === undefined) {
     return 0;
   }
   try {
-    return tcxLinkInfo(link).ifindex;
+    return read(fd);
   } finally {
-    closeFd(link);
+    closeFd(fd);
   }
 }
 
@@ -100,15 +103,5 @@ export function listFolder(folder: string): string[] {
 /** Kernel ids of the `transform` programs that are pinned in the folder of a data plane. */
 function transformsIn(folder: string): number[] {
   const names = listFolder(folder).filter((name) => name.startsWith('programs-'));
-  return names.flatMap((name) => {
-    const program = getPinned(join(folder, name, PROGRAMS.transform));
-    if (program === undefined) {
-      return [];
-    }
-    try {
-      return [programId(program)];
-    } finally {
-      closeFd(program);
-    }
-  });
+  return names.map((name) => ofPinned(join(folder, name, PROGRAMS.transform), programId)).filter((id) => id !== 0);
 }

@@ -1,5 +1,5 @@
 /**
- * A tap and whoever reads it, which is not Mirrorplane: frames stay in the tap until they are asked
+ * A tap and its reader, which is not Mirrorplane: frames stay in the tap until they are asked
  * for.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
