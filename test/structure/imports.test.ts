@@ -22,7 +22,7 @@ const LAYERS: Record<string, readonly string[]> = {
   planner: ['contract'],
   agent: ['base', 'contract', 'daemon'],
   controller: ['base', 'contract', 'daemon', 'planner'],
-  cli: ['contract'],
+  cli: ['base', 'contract'],
   console: ['contract', 'planner'],
   lab: ['base', 'contract'],
 };
@@ -59,6 +59,7 @@ const ROOMS: Record<string, readonly string[]> = {
     'summaries',
     'events',
     'streams',
+    'looks',
     'services.ts',
     'metrics',
     'sync',

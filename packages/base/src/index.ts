@@ -2,5 +2,6 @@
 export { Closers } from './closers.ts';
 export { Coalesced } from './coalesced.ts';
 export { draftOf, replaceFile, replaceFileSync, syncFolder } from './durable-file.ts';
+export { printable } from './printable.ts';
 export { Serial } from './serial.ts';
 export { atMost, until } from './wait.ts';

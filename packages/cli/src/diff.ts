@@ -1,10 +1,11 @@
 /** What `apply` would change, field by field. */
 import { isDeepStrictEqual } from 'node:util';
+import { printable } from '@mirrorplane/base';
 import { dryRunOf } from './apply.ts';
 import type { Context } from './context.ts';
 import type { Document } from './documents.ts';
 import { toYaml } from './output/render.ts';
-import { paint, printable } from './output/table.ts';
+import { paint } from './output/table.ts';
 import { type Kind, specOf } from './resources.ts';
 
 /** A field that differs. A value is undefined where the field is absent. */

@@ -1,7 +1,8 @@
 /** Warnings of a policy: the policy is accepted, but its author should know them. */
+
+import { printable } from '@mirrorplane/base';
 import type { Policy } from '@mirrorplane/contract';
 import type { Context } from './context.ts';
-import { printable } from './output/table.ts';
 
 /** Prints the warnings of a policy on stderr. */
 export function noteWarnings(context: Context, policy: object): void {

@@ -1,9 +1,10 @@
 /** Errors as text for stderr. */
+
+import { printable } from '@mirrorplane/base';
 import type { Problem } from '@mirrorplane/contract';
 import { CommanderError } from 'commander';
 import { ProblemError } from '../client.ts';
 import { CliError, EXIT_CODES, type Exit } from '../exit.ts';
-import { printable } from './table.ts';
 
 const WORDS: Partial<Record<Exit, string>> = {
   refused: 'refused',

@@ -1,6 +1,8 @@
 /** Events as text. */
+
+import { printable } from '@mirrorplane/base';
 import type { Event } from '@mirrorplane/contract';
-import { type Cell, paint, printable, renderTable, type Style } from './table.ts';
+import { type Cell, paint, renderTable, type Style } from './table.ts';
 
 const KIND_STYLES: Partial<Record<Event['kind'], Style>> = {
   captureRefused: 'red',

@@ -1,9 +1,11 @@
 /** Interfaces and nodes as text. */
+
+import { printable } from '@mirrorplane/base';
 import type { Device, Interface, Node } from '@mirrorplane/contract';
 import { whyNotMirrorable } from '@mirrorplane/contract/mirrorable';
 import { formatVlanList } from '../vlans.ts';
 import { ago, humanBytes, UNKNOWN } from './numbers.ts';
-import { type Cell, type Column, printable, renderFields, renderTable } from './table.ts';
+import { type Cell, type Column, renderFields, renderTable } from './table.ts';
 
 /** A table with one row for each interface. `wide` adds columns. */
 export function interfaceTable(interfaces: readonly Interface[], color: boolean, wide = false): string {

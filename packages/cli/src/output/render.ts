@@ -1,9 +1,10 @@
 /** Prints the output of a command in the chosen format. */
+
+import { printable } from '@mirrorplane/base';
 import { stringify } from 'yaml';
 import type { Context } from '../context.ts';
 import type { Kind } from '../resources.ts';
 import type { Format } from './format.ts';
-import { printable } from './table.ts';
 
 /** Data as JSON or YAML. `line`: one line of JSON, or one of several YAML documents. */
 export function renderData(data: unknown, format: 'json' | 'yaml', line = false): string {

@@ -1,7 +1,9 @@
 /** The status of policies as text: state, reasons, and counters that add up. */
+
+import { printable } from '@mirrorplane/base';
 import type { CaptureCounts, Count, PolicyState, PolicyStatus, SourceStatus } from '@mirrorplane/contract';
 import { ago, bytesOf, humanBytes, packets, UNKNOWN } from './numbers.ts';
-import { type Cell, type Column, paint, printable, renderTable, type Style } from './table.ts';
+import { type Cell, type Column, paint, renderTable, type Style } from './table.ts';
 
 const STATE_STYLES: Record<PolicyState, Style> = {
   active: 'green',

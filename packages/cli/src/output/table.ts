@@ -1,5 +1,6 @@
 /** Tables for terminals and pipes: aligned columns, two spaces between them, no box drawing. */
-import { stripVTControlCharacters, styleText } from 'node:util';
+import { styleText } from 'node:util';
+import { printable } from '@mirrorplane/base';
 
 export type Style = 'bold' | 'dim' | 'green' | 'yellow' | 'red';
 
@@ -64,14 +65,6 @@ export function renderFields(fields: readonly (readonly [string, Cell])[], color
 /** Colours a text where `color` is true. */
 export function paint(text: string, style: Style | undefined, color: boolean): string {
   return color && style ? styleText(style, text, { validateStream: false }) : text;
-}
-
-/**
- * Removes terminal control sequences. Names come from device aliases, which other users can write.
- */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  return stripVTControlCharacters(text).replace(/[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
 }
 
 /**
