@@ -20,6 +20,7 @@ import { Refusals } from './events/refusals.ts';
 import { refusalTeller } from './events/tell-refusals.ts';
 import { History } from './history/history.ts';
 import { buildApp } from './http/app.ts';
+import { CurrentInventory } from './inventory/current-inventory.ts';
 import { grantedNodes, recordsOf } from './inventory/inventory.ts';
 import { clearSocket, formatListen, type ListenAddress, listenError, parseListen, parseTcp } from './listen.ts';
 import { NodeParts } from './planning/node-parts.ts';
@@ -120,11 +121,12 @@ async function open(options: ControllerOptions, closers: Closers) {
   await counters.open();
   closers.add(() => counters.close());
 
+  const inventory = new CurrentInventory(view, live);
   const decisions = new Decisions(store, view);
   closers.add(() => decisions.settled());
   const planning = new Planning({ view, live, decisions, log });
   closers.add(() => planning.close());
-  const statuses = () => policyStatuses({ view, live, planning });
+  const statuses = () => policyStatuses({ view, live, planning, inventory });
   const nodeParts = new NodeParts((node) => planning.planned?.programs.get(node));
   const agentEvents = new EventsFromAgents({ events, view, live, planning, nodeParts, clock });
   const observer = new EventObserver({ events, view, live, planning, log, clock, statuses });
@@ -137,7 +139,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   closers.add(() => sessions.close());
   const history = new History({ view, live, planning, log });
   closers.add(() => history.close());
-  const boards = openBoards({ view, live, planning, history });
+  const boards = openBoards({ view, live, planning, inventory, history });
   const hub = new StreamHub(history, topicSources(boards), Object.values(boards));
   closers.add(() => hub.close());
   let open = true;
@@ -146,6 +148,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     live,
     decisions,
     planning,
+    inventory,
     audit,
     events,
     observer,

@@ -13,6 +13,7 @@ import type { EventObserver } from './events/observer.ts';
 import type { PacedStream } from './events/paced-stream.ts';
 import type { Refusals } from './events/refusals.ts';
 import type { History } from './history/history.ts';
+import type { CurrentInventory } from './inventory/current-inventory.ts';
 import type { NodeParts } from './planning/node-parts.ts';
 import type { Planning } from './planning/planning.ts';
 import type { LiveNodes } from './reports/live-nodes.ts';
@@ -29,6 +30,7 @@ export interface Services {
   live: LiveNodes;
   decisions: Decisions;
   planning: Planning;
+  inventory: CurrentInventory;
   audit: AuditLog;
   events: EventLog;
   observer: EventObserver;

@@ -28,7 +28,8 @@ export class ComparisonTimer {
     }
     const now = performance.now();
     this.#askedAt ??= now;
-    const at = Math.max(Math.min(now + QUIET_MS, this.#askedAt + LONGEST_MS), this.#notBefore);
+    // Where the process was busy for long, the longest wait is over already.
+    const at = Math.max(now, Math.min(now + QUIET_MS, this.#askedAt + LONGEST_MS), this.#notBefore);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#run(), at - now).unref();
   }

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { type EventDraft, Name, Node, NodeSpec, NodeSummary, Timestamp } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { issueToken, revokeTokens, TOKEN_LIFETIME_MS } from '../auth/join-tokens.ts';
-import { inventoryOf, recordsOf } from '../inventory/inventory.ts';
+import { recordsOf } from '../inventory/inventory.ts';
 import { endingOn } from '../planning/ending.ts';
 import { ProblemError, refuseField } from '../problems/problems.ts';
 import { nodeProblems, shownProblem } from '../reports/found-problems.ts';
@@ -131,7 +131,7 @@ function usersOf(name: string, services: Services): string[] {
   const { view, live } = services;
   const users: string[] = [];
   const here = new Set<string>();
-  for (const { id, edge, boundTo, devices } of inventoryOf(services).interfaces) {
+  for (const { id, edge, boundTo, devices } of services.inventory.now().interfaces) {
     if (edge?.node === name || boundTo === name) {
       users.push(`interface "${id}"`);
     }

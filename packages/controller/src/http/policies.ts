@@ -4,7 +4,6 @@ import { Policy, PolicyPath, PolicySource, PolicySpec, PolicyStatus, PolicySumma
 import { normalise, validate } from '@mirrorplane/planner';
 import * as z from 'zod';
 import { explainId } from '../inventory/explain.ts';
-import { inventoryOf } from '../inventory/inventory.ts';
 import { policyStatuses } from '../planning/policy-status.ts';
 import { ProblemError, parseOrRefuse } from '../problems/problems.ts';
 import { policiesOf, toPolicy } from '../store/policies.ts';
@@ -19,17 +18,14 @@ import { type Change, checkPreconditions, etag, found, type MutationCall, Mutati
 import { deleteNamed } from './named-resource.ts';
 import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
 import { POLICIES, SOURCES, STATUSES } from './policy-lists.ts';
+import { statusPage } from './policy-statuses.ts';
 import { type Route, route } from './route.ts';
 
 const Params = z.object({ name: z.string().meta({ description: 'Name of the policy.', examples: ['ids-all'] }) });
 const path = '/api/v1/policies';
 const tag = 'policies';
-/**
- * Sources of the policies, and of the statuses, on one page: a page ends behind them. A status has
- * 1 KB for each source.
- */
+/** Sources of the policies on one page: a page ends behind them. */
 const MAX_PAGE_SOURCES = 65_536;
-const MAX_PAGE_STATUSES = 4096;
 
 const ListQuery = pageQuery(POLICIES).extend({
   view: z.enum(['whole', 'summary']).default('whole').meta({
@@ -93,7 +89,7 @@ function writePolicy(
   const { view, live, clock } = services;
   const context = {
     policies: policiesOf(view),
-    inventory: inventoryOf(services),
+    inventory: services.inventory.now(),
     explain: (id: string) => explainId(id, live),
   };
   const { refusals, warnings, type } = validate(given, context, current?.value.name);
@@ -187,10 +183,7 @@ export const policyRoutes: Route[] = [
     query: pageQuery(STATUSES),
     refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Statuses by policy name.', schema: listOf(PolicyStatus) }],
-    handle: ({ query, services }) => {
-      const size = { of: ({ sources }: PolicyStatus) => sources.length, most: MAX_PAGE_STATUSES };
-      return { body: pageOf(policyStatuses(services), STATUSES, query, { ...listOptions(services), size }) };
-    },
+    handle: ({ query, services }) => ({ body: statusPage(services, query) }),
   }),
   route({
     method: 'get',
@@ -203,7 +196,7 @@ export const policyRoutes: Route[] = [
     handle: ({ params: { name }, services }) => {
       const { view } = services;
       const policy = toPolicy(found(view.get('policies', name), 'policy', name));
-      const { warnings } = validate(policy, { policies: policiesOf(view), inventory: inventoryOf(services) }, name);
+      const { warnings } = validate(policy, { policies: policiesOf(view), inventory: services.inventory.now() }, name);
       return { headers: { etag: etag(policy.revision) }, body: { ...policy, warnings } };
     },
   }),

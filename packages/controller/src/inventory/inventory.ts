@@ -69,11 +69,6 @@ export function mergeInventory(
   };
 }
 
-/** The current inventory. */
-export function inventoryOf({ view, live }: { view: View; live: LiveNodes }): Merged {
-  return mergeInventory(recordsOf(view), live);
-}
-
 /** One interface, as the API shows it. */
 export function oneInterface(id: string, records: Records, live: LiveNodes): Interface | undefined {
   const stored = records.interfaces.get(id);

@@ -1,7 +1,7 @@
 /** Collects the controller's knowledge of nodes for the status of policies. */
 import type { PolicyStatus } from '@mirrorplane/contract';
 import { type NodeReport, type Observation, observe, type PreviousReport, statusFrom } from '@mirrorplane/planner';
-import { inventoryOf } from '../inventory/inventory.ts';
+import type { CurrentInventory } from '../inventory/current-inventory.ts';
 import { problemsForPolicies } from '../reports/found-problems.ts';
 import type { LiveNode } from '../reports/live-node.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
@@ -16,6 +16,7 @@ export interface StatusParts {
   view: View;
   live: LiveNodes;
   planning: Planning;
+  inventory: CurrentInventory;
 }
 
 /** Everything that nodes have reported, for the status of any policy. */
@@ -31,7 +32,7 @@ export function observationOf(parts: StatusParts): Observation {
       previous.set(name, before);
     }
   }
-  return observe(inventoryOf(parts), reports, previous);
+  return observe(parts.inventory.now(), reports, previous);
 }
 
 /**

@@ -20,6 +20,7 @@ export const GRACE_MS = 30_000;
 export class LiveNodes {
   readonly #nodes: KeptNodes;
   #lastSeen = 0;
+  #changes = 0;
   /** Which claims of nodes to interfaces are accepted. */
   readonly claims: Claims;
   readonly counters: NodeCounters;
@@ -44,12 +45,29 @@ export class LiveNodes {
     return this.#nodes.all;
   }
 
+  /**
+   * Grows with each change of what an inventory is made of: devices, underlays, claims, and which
+   * agents are connected. That a node stops to be present is told by `presentUntil` alone.
+   */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** When the next disconnected node stops to be present, milliseconds since 1970. */
+  presentUntil(): number | undefined {
+    const [now, ends] = [this.now(), [...this.#nodes.all.values()].filter((node) => !node.connected)];
+    const due = ends.map(({ disconnectedAt }) => disconnectedAt + GRACE_MS).filter((at) => at > now);
+    return due.length === 0 ? undefined : Math.min(...due);
+  }
+
   /** Restores the record of the previous run. */
   restore(name: string, record: NodeStateRecord): void {
+    this.#changes++;
     this.#lastSeen = Math.max(this.#lastSeen, restore(this.#nodes.ensure(name), record));
   }
 
   delete(name: string): void {
+    this.#changes++;
     this.#nodes.all.delete(name);
     // The address of a deleted node is free for other nodes.
     for (const node of this.#nodes.all.values()) {
@@ -69,6 +87,7 @@ export class LiveNodes {
       node.claimed = byId();
       node.running = byId();
     }
+    this.#changes++;
     node.connected = true;
     node.readings.back(node.counters.ends(), (name) => this.#nodes.get(name)?.readings);
     node.heardBefore = node.lastSeenAt === undefined ? undefined : Date.parse(node.lastSeenAt);
@@ -136,6 +155,7 @@ export class LiveNodes {
   disconnected(name: string): void {
     const node = this.#nodes.get(name);
     if (node?.connected) {
+      this.#changes++;
       node.connected = false;
       node.budgets = [];
       node.disconnectedAt = this.now();
@@ -203,6 +223,7 @@ export class LiveNodes {
       if (JSON.stringify(node[key]) !== JSON.stringify(value)) {
         Object.assign(node, { [key]: value });
         node.dirty = true;
+        this.#changes++;
       }
     }
   }

@@ -32,6 +32,7 @@ export class View {
     tokens: new Map(),
   };
   readonly #waiters: { revision: number; done: () => void }[] = [];
+  readonly #changes = new Map<Folder, number>();
   #others = new Map<string, Entry>();
   #revision = 0;
   #watch: Watch | undefined;
@@ -46,8 +47,9 @@ export class View {
   /** Reads everything, and then follows changes. */
   async open(): Promise<void> {
     const snapshot = await this.#store.range('');
-    for (const folder of Object.values(this.#folders)) {
-      folder.clear();
+    for (const folder of Object.keys(this.#folders) as Folder[]) {
+      this.#folders[folder].clear();
+      this.#changed(folder);
     }
     this.#others = new Map();
     for (const entry of snapshot.entries) {
@@ -68,6 +70,11 @@ export class View {
   /** Revision of the picture. */
   get revision(): number {
     return this.#revision;
+  }
+
+  /** How often records of a folder were written or deleted since the view was made. */
+  changesOf(folder: Folder): number {
+    return this.#changes.get(folder) ?? 0;
   }
 
   /** All records of a folder by their name or id. */
@@ -121,6 +128,7 @@ export class View {
     if (place) {
       const map = this.#folders[place.folder] as Map<string, Stored<unknown>>;
       map.set(place.name, { value: entry.value, revision: entry.modRevision });
+      this.#changed(place.folder);
     } else {
       this.#others.set(entry.key, entry);
     }
@@ -130,9 +138,14 @@ export class View {
     const place = folderOf(key);
     if (place) {
       this.#folders[place.folder].delete(place.name);
+      this.#changed(place.folder);
     } else {
       this.#others.delete(key);
     }
+  }
+
+  #changed(folder: Folder): void {
+    this.#changes.set(folder, this.changesOf(folder) + 1);
   }
 
   #advance(revision: number): void {

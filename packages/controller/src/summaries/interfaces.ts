@@ -1,7 +1,6 @@
 /** Interfaces with what policies make of them. */
 import { type Interface, type InterfaceState, type InterfaceSummary, MAX_SUMMARY_ITEMS } from '@mirrorplane/contract';
-import { inventoryOf } from '../inventory/inventory.ts';
-import type { LiveNodes } from '../reports/live-nodes.ts';
+import type { CurrentInventory } from '../inventory/current-inventory.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
 
@@ -14,7 +13,7 @@ const LAST_VLAN = 4094;
 
 interface Parts {
   view: View;
-  live: LiveNodes;
+  inventory: CurrentInventory;
 }
 
 /** What policies say of interfaces. */
@@ -33,10 +32,9 @@ export interface InterfaceEntry {
 }
 
 /** All interfaces. */
-export function interfaceEntries(parts: Parts): InterfaceEntry[] {
-  const { view } = parts;
+export function interfaceEntries({ view, inventory }: Parts): InterfaceEntry[] {
   const uses = usesOf(view);
-  return inventoryOf(parts).interfaces.map((item) => ({ item, summary: summaryOf(item, view, uses) }));
+  return inventory.now().interfaces.map((item) => ({ item, summary: summaryOf(item, view, uses) }));
 }
 
 function usesOf(view: View): Uses {
