@@ -62,6 +62,13 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
     'The policy is accepted. Edges of other nodes do not mirror frames of that VLAN that can be copies which a switch has brought: those with a MAC address of a source, broadcast and multicast, or, where the addresses are not known, all. The message says which. Edges of the node that sends the copies leave out only the copies that come back.',
   POLICY_VLAN_SHARED: 'The policy is accepted. A recorder of that VLAN gets the copies of all these policies.',
   POLICY_MANY: 'The policy is accepted. Many more policies work, but are hard to oversee.',
+  LOOK_INVALID: 'The look breaks one or more rules. Each is listed with its code and field. Nothing is looked at.',
+  LOOK_INTERFACE_NOT_FOUND: 'No agent sees the interface, and nobody has declared it.',
+  LOOK_POLICY_NOT_FOUND: 'No policy has this name.',
+  LOOK_WORDS_INVALID: 'The words are not those of a look, or come to more comparisons than a look may make.',
+  LOOK_LIMIT: 'At most 16 looks run at a time in the cluster, and at most four on a node.',
+  LOOK_ENDED:
+    'The look was ended, was not renewed, or is ten minutes old. What it has seen can be read for ten minutes more.',
   DESTINATION_ABSENT: 'No node has the interface now. The policy waits, and nothing is copied.',
   SOURCE_ABSENT: 'No node has the interface now. Other sources of the policy are copied.',
   NODE_DISCONNECTED: 'The state of the node is unknown. The node continues to copy by its last program.',

@@ -155,6 +155,17 @@ export const CATALOGUE = {
     'Other policies push the same VLAN ID',
     'this is only a warning: use another VLAN ID if the VLAN ID must identify the policy of a copy',
   ),
+  // Looks
+  LOOK_INVALID: entry(422, 'The look is refused', 'correct every listed field'),
+  LOOK_INTERFACE_NOT_FOUND: entry(422, 'An interface does not exist', 'check the id with "mirrorplane interface list"'),
+  LOOK_POLICY_NOT_FOUND: entry(422, 'The policy does not exist', 'check the name with "mirrorplane policy list"'),
+  LOOK_WORDS_INVALID: entry(
+    422,
+    'The capture words cannot be carried out',
+    'correct the word at the position that the message names',
+  ),
+  LOOK_LIMIT: entry(409, 'There are too many looks', 'end a look with "mirrorplane look end", or wait for its end'),
+  LOOK_ENDED: entry(409, 'The look has ended', 'begin another look'),
   // Why a policy is not active
   DESTINATION_ABSENT: entry(
     200,

@@ -6,6 +6,7 @@ export * from './events.ts';
 export * from './history.ts';
 export * from './ids.ts';
 export * from './inventory.ts';
+export * from './look.ts';
 export * from './looked-packet.ts';
 export * from './looks.ts';
 export * from './mirrorable.ts';

@@ -49,3 +49,28 @@ export const LOOK_LIMITS = {
   /** Bytes of records a second: 4 Mbit. */
   byteRate: 500_000,
 } as const;
+
+/** What the controller has of looks at most. */
+export const LOOK_KEEPING = {
+  /** Looks of the cluster that run at a time. */
+  running: 16,
+  /** Looks that have ended and can still be read, and for how many milliseconds. */
+  ended: 16,
+  endedMs: 600_000,
+  /** Packets of a look, the newest, and their bytes. */
+  packets: 10_000,
+  bytes: 8 << 20,
+  /** Drops of a look, the newest. */
+  drops: 10_000,
+} as const;
+
+/**
+ * Why a look has ended.
+ * - `asked`: somebody ended it.
+ * - `lease`: nobody renewed it.
+ * - `age`: it has lived for ten minutes.
+ * - `unseen`: what it looked at is not there any more.
+ * - `controller`: the controller was closed.
+ */
+export const LOOK_ENDS = ['asked', 'lease', 'age', 'unseen', 'controller'] as const;
+export type LookEndReason = (typeof LOOK_ENDS)[number];

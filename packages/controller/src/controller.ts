@@ -23,6 +23,7 @@ import { buildApp } from './http/app.ts';
 import { CurrentInventory } from './inventory/current-inventory.ts';
 import { grantedNodes, recordsOf } from './inventory/inventory.ts';
 import { clearSocket, formatListen, type ListenAddress, listenError, parseListen, parseTcp } from './listen.ts';
+import { Looks } from './looks/looks.ts';
 import { NodeParts } from './planning/node-parts.ts';
 import { Planning } from './planning/planning.ts';
 import { policyStatuses } from './planning/policy-status.ts';
@@ -35,6 +36,7 @@ import { View } from './store/view.ts';
 import { StreamHub } from './streams/hub.ts';
 import { topicSources } from './streams/sources.ts';
 import { openBoards } from './summaries/boards.ts';
+import { displayNames } from './summaries/display-names.ts';
 import { Walks } from './summaries/walks.ts';
 import { AgentServer } from './sync/server.ts';
 
@@ -142,6 +144,8 @@ async function open(options: ControllerOptions, closers: Closers) {
   const boards = openBoards({ view, live, planning, inventory, history });
   const hub = new StreamHub(history, topicSources(boards), Object.values(boards));
   closers.add(() => hub.close());
+  const looks = new Looks({ clock, nameOf: displayNames(view) });
+  closers.add(() => looks.close());
   let open = true;
   const services: Services = {
     view,
@@ -168,6 +172,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     ...boards,
     hub,
     walks: new Walks(clock),
+    looks,
     console: options.console ?? findConsole(),
     ready: () => open && planning.planned !== undefined,
     dismiss: (node) => agents?.dismiss(node),

@@ -14,6 +14,7 @@ import type { PacedStream } from './events/paced-stream.ts';
 import type { Refusals } from './events/refusals.ts';
 import type { History } from './history/history.ts';
 import type { CurrentInventory } from './inventory/current-inventory.ts';
+import type { Looks } from './looks/looks.ts';
 import type { NodeParts } from './planning/node-parts.ts';
 import type { Planning } from './planning/planning.ts';
 import type { LiveNodes } from './reports/live-nodes.ts';
@@ -63,6 +64,8 @@ export interface Services {
   destinations: Board<DestinationSummary>;
   /** Walks through lists that are under way. */
   walks: Walks;
+  /** Looks of the cluster. */
+  looks: Looks;
   /** Folder of the console, as it was built. */
   console: string;
   /** True from the first plan until the controller closes. */

@@ -1,0 +1,188 @@
+/** One look: what was asked for, its packets, and its parts on nodes. */
+import { EventEmitter } from 'node:events';
+import {
+  LOOK_LIMITS,
+  type Look,
+  type LookCreate,
+  type LookEndReason,
+  type LookNode,
+  type LookTotals,
+} from '@mirrorplane/contract';
+import type { LookFeed } from './kept-packet.ts';
+import { NodeShare, totalsOf } from './node-share.ts';
+import { PacketRing } from './packet-ring.ts';
+
+/** Milliseconds between two `changed`, at the least. */
+const CHANGED_MS = 100;
+
+interface LiveLookEvents {
+  /** Packets, drops, counts or states of nodes have come. Several of them are told once. */
+  changed: [];
+  /** It has ended. Nodes may still tell what they had seen. */
+  ended: [];
+  /** Nothing comes any more. */
+  complete: [];
+}
+
+export interface LiveLookOptions {
+  id: string;
+  request: LookCreate;
+  /** uid of the policy that is looked at, if it is one. */
+  policyUid?: string;
+  owner: string;
+  /** Address from which it was begun, for the audit log. */
+  address: string;
+  clock: () => number;
+  /** Display name of an interface. Empty: not known. */
+  nameOf: (id: string) => string;
+}
+
+/** Runs from its construction until `end`, and can be read afterwards. */
+export class LiveLook extends EventEmitter<LiveLookEvents> {
+  readonly id: string;
+  readonly request: LookCreate;
+  readonly policyUid: string | undefined;
+  readonly owner: string;
+  readonly address: string;
+  readonly ring = new PacketRing();
+  readonly beganAt: number;
+  readonly #clock: () => number;
+  readonly #nameOf: (id: string) => string;
+  readonly #shares = new Map<string, NodeShare>();
+  #leaseEndsAt: number;
+  #end: { at: number; why: LookEndReason } | undefined;
+  #complete = false;
+  #telling: NodeJS.Timeout | undefined;
+
+  constructor({ id, request, policyUid, owner, address, clock, nameOf }: LiveLookOptions) {
+    super();
+    this.setMaxListeners(0);
+    this.id = id;
+    this.request = request;
+    this.policyUid = policyUid;
+    this.owner = owner;
+    this.address = address;
+    this.#clock = clock;
+    this.#nameOf = nameOf;
+    this.beganAt = clock();
+    this.#leaseEndsAt = this.beganAt + LOOK_LIMITS.leaseMs;
+  }
+
+  /** When it ends by its age, milliseconds since 1970; if it has ended, when it did. */
+  get endsAt(): number {
+    return this.#end?.at ?? this.beganAt + LOOK_LIMITS.ageMs;
+  }
+
+  /** When it ends unless it is renewed, milliseconds since 1970. */
+  get leaseEndsAt(): number {
+    return Math.min(this.#leaseEndsAt, this.endsAt);
+  }
+
+  get running(): boolean {
+    return this.#end === undefined;
+  }
+
+  /** True when nothing comes any more. */
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  get endedBy(): LookEndReason | undefined {
+    return this.#end?.why;
+  }
+
+  /** Its parts on nodes that were asked, by name. */
+  get shares(): ReadonlyMap<string, NodeShare> {
+    return this.#shares;
+  }
+
+  /** It lives on for another lease. */
+  renew(): void {
+    this.#leaseEndsAt = this.#clock() + LOOK_LIMITS.leaseMs;
+  }
+
+  /** Its part on a node. It is made when the node is asked for the first time. */
+  share(node: string): NodeShare {
+    let share = this.#shares.get(node);
+    if (share === undefined) {
+      share = new NodeShare(node);
+      this.#shares.set(node, share);
+    }
+    return share;
+  }
+
+  /** Takes what a node tells. It has to be checked before. */
+  feed(node: string, feed: LookFeed): void {
+    if (this.#complete) {
+      return;
+    }
+    const share = this.share(node);
+    share.note(feed);
+    for (const packet of feed.packets ?? []) {
+      const interfaceName = this.#nameOf(packet.interface);
+      this.ring.add(packet, { node, interfaceName, lostBefore: share.takeLost() });
+    }
+    for (const drop of feed.drops ?? []) {
+      this.ring.addDrop(drop);
+    }
+    this.ring.join();
+    this.tell();
+  }
+
+  /** Something has changed. */
+  tell(): void {
+    this.#telling ??= setTimeout(() => {
+      this.#telling = undefined;
+      this.emit('changed');
+    }, CHANGED_MS).unref();
+  }
+
+  /** Ends it. Idempotent. */
+  end(why: LookEndReason): void {
+    if (this.#end === undefined) {
+      this.#end = { at: this.#clock(), why };
+      this.emit('ended');
+    }
+  }
+
+  /** Nothing comes any more. Idempotent. */
+  finish(): void {
+    if (this.#complete) {
+      return;
+    }
+    this.#complete = true;
+    clearTimeout(this.#telling);
+    for (const share of this.#shares.values()) {
+      if (share.state !== 'refused') {
+        share.set('away');
+      }
+    }
+    this.emit('changed');
+    this.emit('complete');
+  }
+
+  nodes(): LookNode[] {
+    return [...this.#shares.values()].map((share) => share.describe());
+  }
+
+  totals(): LookTotals {
+    return totalsOf(this.#shares.values());
+  }
+
+  describe(): Look {
+    const { fates, ...request } = this.request;
+    return {
+      id: this.id,
+      owner: this.owner,
+      ...request,
+      ...(fates && { fates }),
+      beganAt: new Date(this.beganAt).toISOString(),
+      endsAt: new Date(this.endsAt).toISOString(),
+      leaseEndsAt: new Date(this.leaseEndsAt).toISOString(),
+      state: this.running ? 'running' : 'ended',
+      ...(this.#end && { endedBy: this.#end.why }),
+      nodes: this.nodes(),
+      totals: this.totals(),
+    };
+  }
+}

@@ -1,0 +1,147 @@
+/** All looks of the cluster: who may begin one, how long it lives, and those that have ended. */
+import { randomBytes } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import { LOOK_KEEPING, type LookCreate, type LookEndReason } from '@mirrorplane/contract';
+import { ProblemError } from '../problems/problems.ts';
+import type { LookFeed } from './kept-packet.ts';
+import { LiveLook } from './live-look.ts';
+
+interface LooksEvents {
+  began: [LiveLook];
+  ended: [LiveLook];
+  /** A look has begun, was renewed, or has ended: nodes have to be told. */
+  changed: [];
+}
+
+export interface LooksOptions {
+  clock: () => number;
+  /** Display name of an interface. Empty: not known. */
+  nameOf: (id: string) => string;
+}
+
+/** Who begins a look. */
+export interface LookOwner {
+  name: string;
+  /** Address of the client, for the audit log. */
+  address: string;
+}
+
+/** Milliseconds between two searches for looks whose time has come. */
+const SEARCH_MS = 500;
+/** Milliseconds that nodes have to tell what they had seen at the end of a look. */
+const LAST_WORDS_MS = 3000;
+
+/** Keeps looks in memory only: a controller that is started again has none. */
+export class Looks extends EventEmitter<LooksEvents> {
+  readonly #options: LooksOptions;
+  /** In the order in which they began. */
+  readonly #looks = new Map<string, LiveLook>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: LooksOptions) {
+    super();
+    this.#options = options;
+  }
+
+  /**
+   * Begins a look. The request has been checked: its interfaces or its policy exist.
+   * @throws ProblemError LOOK_LIMIT
+   */
+  create(request: LookCreate, owner: LookOwner, policyUid?: string): LiveLook {
+    const running = this.running();
+    if (running.length >= LOOK_KEEPING.running) {
+      const owners = [...new Set(running.map((look) => look.owner))].join(', ');
+      throw new ProblemError('LOOK_LIMIT', `there are ${running.length} looks already (of ${owners}): end one of them`);
+    }
+    const id = randomBytes(6).toString('hex');
+    const { name, address } = owner;
+    const look = new LiveLook({
+      ...this.#options,
+      id,
+      request,
+      owner: name,
+      address,
+      ...(policyUid !== undefined && { policyUid }),
+    });
+    this.#looks.set(id, look);
+    this.#timer ??= setInterval(() => this.#search(), SEARCH_MS).unref();
+    this.emit('began', look);
+    this.emit('changed');
+    return look;
+  }
+
+  /** All that can be read, the newest first. */
+  list(): LiveLook[] {
+    return [...this.#looks.values()].reverse();
+  }
+
+  running(): LiveLook[] {
+    return [...this.#looks.values()].filter((look) => look.running);
+  }
+
+  get(id: string): LiveLook | undefined {
+    return this.#looks.get(id);
+  }
+
+  /** A look lives on for another lease. @returns false: it is not there, or has ended */
+  renew(id: string): boolean {
+    const look = this.#looks.get(id);
+    if (!look?.running) {
+      return false;
+    }
+    look.renew();
+    this.emit('changed');
+    return true;
+  }
+
+  /** Ends a look, if it runs. */
+  end(id: string, why: LookEndReason): void {
+    const look = this.#looks.get(id);
+    if (!look?.running) {
+      return;
+    }
+    look.end(why);
+    setTimeout(() => look.finish(), LAST_WORDS_MS).unref();
+    this.emit('ended', look);
+    this.emit('changed');
+  }
+
+  /** Takes what a node tells of a look. Tests feed looks so, too. */
+  feed(id: string, node: string, feed: LookFeed): void {
+    this.#looks.get(id)?.feed(node, feed);
+  }
+
+  /** Ends all looks. */
+  close(): void {
+    clearInterval(this.#timer);
+    for (const look of this.running()) {
+      look.end('controller');
+      look.finish();
+      this.emit('ended', look);
+    }
+  }
+
+  #search(): void {
+    const now = this.#options.clock();
+    for (const look of this.running()) {
+      if (now >= look.leaseEndsAt) {
+        this.end(look.id, look.leaseEndsAt >= look.endsAt ? 'age' : 'lease');
+      }
+    }
+    this.#forget(now);
+    if (this.#looks.size === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    }
+  }
+
+  #forget(now: number): void {
+    const ended = [...this.#looks.values()].filter((look) => !look.running).sort((a, b) => b.endsAt - a.endsAt);
+    for (const [index, look] of ended.entries()) {
+      if (index >= LOOK_KEEPING.ended || now >= look.endsAt + LOOK_KEEPING.endedMs) {
+        look.finish();
+        this.#looks.delete(look.id);
+      }
+    }
+  }
+}

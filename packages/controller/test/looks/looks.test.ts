@@ -1,0 +1,145 @@
+/** Looks of the controller: limits, leases, and counts over new beginnings of agents. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { until } from '@mirrorplane/base';
+import { LOOK_KEEPING, LookCreate } from '@mirrorplane/contract';
+import { Looks } from '../../src/looks/looks.ts';
+import { ProblemError } from '../../src/problems/problems.ts';
+import { delivered, seen } from './seen.ts';
+
+const OWNER = { name: 'admin', address: '127.0.0.1' };
+const REQUEST = LookCreate.parse({ interfaces: ['web-1/0'] });
+const NAMES: Record<string, string> = { 'web-1/0': 'web-1 eth0' };
+
+function looksAt(clock: { now: number }): Looks {
+  return new Looks({ clock: () => clock.now, nameOf: (id) => NAMES[id] ?? '' });
+}
+
+const counts = (seen: number, written = seen) => ({
+  seen,
+  written,
+  overRate: seen - written,
+  ringFull: 0,
+  lostOnTheWay: 0,
+});
+
+test('refuses a seventeenth look, and names who has the others', (t) => {
+  const looks = looksAt({ now: 0 });
+  t.after(() => looks.close());
+  for (let index = 0; index < LOOK_KEEPING.running; index++) {
+    looks.create(REQUEST, OWNER);
+  }
+  assert.throws(
+    () => looks.create(REQUEST, OWNER),
+    (error) => error instanceof ProblemError && error.problem.code === 'LOOK_LIMIT' && /of admin/.test(error.message),
+  );
+  looks.end(looks.list()[0]!.id, 'asked');
+  looks.create(REQUEST, OWNER);
+});
+
+test('ends a look that nobody renews by its lease, and one that is renewed by its age', async (t) => {
+  const clock = { now: 1_000_000 };
+  const looks = looksAt(clock);
+  t.after(() => looks.close());
+  const [short, long] = [looks.create(REQUEST, OWNER), looks.create(REQUEST, OWNER)];
+  const ends: string[] = [];
+  looks.on('ended', ({ id, endedBy }) => ends.push(`${id === short.id ? 'short' : 'long'} ${endedBy}`));
+  for (let at = 0; at < 599; at += 29) {
+    clock.now = 1_000_000 + at * 1000;
+    looks.renew(long.id);
+  }
+  clock.now = 1_600_000;
+  await until('both ends', () => ends.length === 2);
+  assert.deepEqual(ends.sort(), ['long age', 'short lease']);
+  assert.equal(looks.renew(long.id), false);
+  assert.equal(long.describe().state, 'ended');
+});
+
+test('forgets looks ten minutes after their end', async (t) => {
+  const clock = { now: 0 };
+  const looks = looksAt(clock);
+  t.after(() => looks.close());
+  const look = looks.create(REQUEST, OWNER);
+  looks.end(look.id, 'asked');
+  assert.equal(looks.get(look.id), look);
+  clock.now = LOOK_KEEPING.endedMs;
+  await until('it to be forgotten', () => looks.get(look.id) === undefined);
+});
+
+test('keeps the newest sixteen looks that have ended', async (t) => {
+  const clock = { now: 0 };
+  const looks = looksAt(clock);
+  t.after(() => looks.close());
+  const first = looks.create(REQUEST, OWNER);
+  looks.end(first.id, 'asked');
+  for (let index = 0; index < LOOK_KEEPING.ended; index++) {
+    clock.now++;
+    looks.end(looks.create(REQUEST, OWNER).id, 'asked');
+  }
+  await until('the first to be forgotten', () => looks.get(first.id) === undefined);
+  assert.equal(looks.list().length, LOOK_KEEPING.ended);
+});
+
+test('gives packets a node, a name and what was lost before them', (t) => {
+  const looks = looksAt({ now: 0 });
+  t.after(() => looks.close());
+  const { id, ring } = looks.create(REQUEST, OWNER);
+  looks.feed(id, 'node-1', { packets: [seen()], counts: counts(1) });
+  looks.feed(id, 'node-1', { counts: counts(11, 1) });
+  looks.feed(id, 'node-1', { packets: [seen(), seen()], counts: counts(13, 3) });
+  looks.feed(id, 'node-2', { packets: [delivered()], counts: counts(1) });
+  const kept = ring.since(0, 10).map(({ node, interfaceName, lostBefore }) => [node, interfaceName, lostBefore]);
+  assert.deepEqual(kept, [
+    ['node-1', 'web-1 eth0', 0],
+    ['node-1', 'web-1 eth0', 10],
+    ['node-1', 'web-1 eth0', 0],
+    ['node-2', '', 0],
+  ]);
+});
+
+test('sums counts over an agent that begins again from 0', (t) => {
+  const looks = looksAt({ now: 0 });
+  t.after(() => looks.close());
+  const look = looks.create(REQUEST, OWNER);
+  looks.feed(look.id, 'node-1', { counts: counts(100, 90), packets: [seen()] });
+  looks.feed(look.id, 'node-1', { counts: counts(5) });
+  looks.feed(look.id, 'node-2', { counts: counts(7) });
+  const { totals, nodes } = look.describe();
+  assert.deepEqual(totals, { seen: 112, written: 102, overRate: 10, ringFull: 0, lostOnTheWay: 0, received: 1 });
+  assert.deepEqual(
+    nodes.map(({ node, state }) => `${node} ${state}`),
+    ['node-1 running', 'node-2 running'],
+  );
+});
+
+test('takes what nodes say shortly after the end, and nothing once it is complete', (t) => {
+  const looks = looksAt({ now: 0 });
+  t.after(() => looks.close());
+  const look = looks.create(REQUEST, OWNER);
+  looks.end(look.id, 'asked');
+  looks.feed(look.id, 'node-1', { packets: [seen()] });
+  look.finish();
+  looks.feed(look.id, 'node-1', { packets: [seen()] });
+  assert.equal(look.ring.newest, 1);
+});
+
+test('tells changes together', async (t) => {
+  const looks = looksAt({ now: 0 });
+  t.after(() => looks.close());
+  const look = looks.create(REQUEST, OWNER);
+  let told = 0;
+  look.on('changed', () => told++);
+  for (let index = 0; index < 100; index++) {
+    looks.feed(look.id, 'node-1', { packets: [seen()] });
+  }
+  await until('it to be told', () => told > 0);
+  assert.equal(told, 1);
+});
+
+test('ends all looks with the controller', () => {
+  const looks = looksAt({ now: 0 });
+  const look = looks.create(REQUEST, OWNER);
+  looks.close();
+  assert.equal(look.endedBy, 'controller');
+  assert.equal(look.complete, true);
+});
