@@ -211,7 +211,7 @@ export class Agent {
     try {
       const counted = this.#handovers.before(reconciled.placed, reconciled.state.captures);
       const result = await this.#parts.datapath.apply(reconciled.state, { look });
-      this.looks.applied([...reconciled.unseen, ...result.unseen]);
+      this.looks.applied([...reconciled.unseen, ...result.unseen], result.unheard);
       const at = result.begunAt ?? performance.now();
       const handovers = await counted(result.refused);
       const known = { revision: this.#appliedRevision, captures: this.#captures };

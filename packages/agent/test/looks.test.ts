@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from '@mirrorplane/base';
 import { compileWords, LOOK_LIMITS, type NodeProgram } from '@mirrorplane/contract';
-import type { LookPacket } from '../src/datapath/datapath.ts';
+import type { LookDrop, LookPacket } from '../src/datapath/datapath.ts';
 import { EMPTY_STATE, FakeDatapath } from '../src/datapath/fake.ts';
 import { identify } from '../src/discovery/devices.ts';
 import type { ForwardingEntry } from '../src/discovery/forwarding.ts';
@@ -111,22 +111,26 @@ test('refuses a fifth look, names the owners of the others, and takes one that r
   );
 });
 
-test('hands on what each look has seen, with its counts and where it sees nothing', async (t) => {
+test('hands on what each look has seen and heard, with its counts and where it sees or hears nothing', async (t) => {
   const { room, datapath, apply, reports } = await roomOf();
   t.after(() => room.close());
   room.begin(REQUEST);
   room.begin({ ...REQUEST, id: 'l2' });
-  await apply();
+  datapath.unheard = 'no tracepoint';
+  const { unheard } = await apply();
   const gap = { look: 'l1', ifindex: 5, hook: 'ingress', message: 'occupied' } as const;
-  room.applied([gap]);
+  room.applied([gap], unheard);
   datapath.seen = ['l1', 'l2', 'l1', 'gone'].map((look) => ({ look }) as LookPacket);
+  datapath.heard = ['l2', 'gone'].map((look) => ({ look }) as LookDrop);
   await until('a report of each', () => reports.some(({ packets }) => packets.length === 1));
   const seen = reports.filter(({ packets }) => packets.length > 0);
   assert.deepEqual(
-    seen.map(({ look, packets, counts, unseen }) => [look, packets.length, counts.written, unseen]),
+    seen.map(({ look, packets, drops, counts, unseen, ...more }) => {
+      return [look, packets.length, counts.written, drops.length, counts.dropsHeard, unseen, more];
+    }),
     [
-      ['l1', 2, 2, [gap]],
-      ['l2', 1, 1, []],
+      ['l1', 2, 2, 0, 0, [gap], { unheard: 'no tracepoint' }],
+      ['l2', 1, 1, 1, 1, [], { unheard: 'no tracepoint' }],
     ],
   );
 });

@@ -11,11 +11,22 @@ import { TrafficDirection } from './policy.ts';
  * - `queue`: a queue or a shaper was full.
  * - `ring`: the guest did not take its packets out of its device.
  * - `device`: the device, or the bridge port, was down or does not forward.
+ * - `tooBig`: it is longer than what the device behind takes.
  * - `noRoute`: no route, no neighbour, or an address that is not accepted here.
  * - `malformed`: the packet itself was wrong.
  * - `unclear`: the kernel gave no reason, or one that can mean several things.
  */
-export const DROP_CAUSES = ['rule', 'rateLimit', 'queue', 'ring', 'device', 'noRoute', 'malformed', 'unclear'] as const;
+export const DROP_CAUSES = [
+  'rule',
+  'rateLimit',
+  'queue',
+  'ring',
+  'device',
+  'tooBig',
+  'noRoute',
+  'malformed',
+  'unclear',
+] as const;
 export type DropCause = (typeof DROP_CAUSES)[number];
 
 /** Microseconds since 1970, by the clock of the node. */

@@ -13,12 +13,14 @@ import type {
   HookKind,
   LookPlace,
 } from '@mirrorplane/contract';
+import type { Hook } from './hook.ts';
+import type { LookGap, LookReading } from './look-reading.ts';
+
+export type { Hook } from './hook.ts';
+export type { LookCounts, LookDrop, LookGap, LookPacket, LookReading } from './look-reading.ts';
 
 /** Bytes around a frame on an Ethernet wire: checksum, preamble, gap. Budgets count them. */
 export const AROUND_FRAME = 24;
-
-/** `ingress`: what the device receives; `egress`: what the node sends into the device. */
-export type Hook = 'ingress' | 'egress';
 
 /** One source in one direction: at most one device and hook on a node. */
 export interface HookCapture {
@@ -187,52 +189,6 @@ export interface LookEntry {
   guests?: readonly Arrival[];
 }
 
-/** A packet that a look has seen at one place. */
-export interface LookPacket {
-  /** id of the look. */
-  look: string;
-  /** Microseconds since 1970, by the clock of this node. */
-  at: number;
-  /**
-   * The same for the same packet at other places, 16 hexadecimal digits; left out: it is too short
-   * to be told from others.
-   */
-  packet?: string;
-  place: LookPlace;
-  ifindex: number;
-  hook: Hook;
-  fate: CopyFate;
-  /** Bytes of the whole frame, tags included. */
-  length: number;
-  /** How many it is on the wire: of a super-packet its segments. */
-  packets: number;
-  /** Bytes of payload of a segment of a super-packet; 0: it is none. */
-  gsoSize: number;
-  /** The outermost tag; left out: it has none. */
-  vlan?: { protocol: number; tci: number };
-  /** The first bytes of the frame as on the wire, tags included. */
-  bytes: Buffer;
-}
-
-/** Packets of a look. seen = written + overRate + ringFull. */
-export interface LookCounts {
-  /** What it asks for. */
-  seen: number;
-  written: number;
-  /** Left out: it was over its rate. */
-  overRate: number;
-  /** Left out: nobody had read what was written before. */
-  ringFull: number;
-}
-
-/** A place where a look sees nothing. */
-export interface LookGap {
-  look: string;
-  ifindex: number;
-  hook: Hook;
-  message: string;
-}
-
 /** The whole desired state of a node's data plane. */
 export interface DatapathState {
   captures: HookCapture[];
@@ -376,6 +332,8 @@ export interface ApplyResult {
   held: HeldCounts[];
   /** Where looks see nothing. */
   unseen: LookGap[];
+  /** Why looks do not hear drops of this kernel. Left out: they do, or there is no look. */
+  unheard?: string;
 }
 
 /** How a state is applied. */
@@ -436,11 +394,11 @@ export interface Datapath {
    */
   setNodeBudget(rate: number): Promise<void>;
   /**
-   * What the looks of the state applied last have seen since the last call, in the order in which
-   * it was seen on each CPU, and what each has counted since it began.
-   * @param most packets, at most: the rest comes with the next call
+   * What the looks of the state applied last have seen and heard since the last call, in the order
+   * of each CPU, and what each has counted since it began.
+   * @param most packets, and drops, at most: the rest comes with the next call
    */
-  readLooks(most: number): Promise<{ packets: LookPacket[]; counts: ReadonlyMap<string, LookCounts> }>;
+  readLooks(most: number): Promise<LookReading>;
   /** Closes file descriptors. The data plane continues. */
   close(): void;
   /** Removes every link, pin, map and helper device of Mirrorplane. */

@@ -14,8 +14,9 @@ import type {
   DeliveryEntry,
   DeviceBudget,
   HookCapture,
-  LookCounts,
+  LookDrop,
   LookPacket,
+  LookReading,
   NodeBudget,
   Repair,
   TerminationEntry,
@@ -48,6 +49,10 @@ export class FakeDatapath implements Datapath {
   interference: Repair[] = [];
   /** What the next `readLooks` shall return of looks that are in the state. */
   seen: LookPacket[] = [];
+  /** Likewise of drops. */
+  heard: LookDrop[] = [];
+  /** Why looks do not hear drops. */
+  unheard: string | undefined;
   readonly #refusals = new Map<number, Pick<CaptureRefusal, 'code' | 'gone'>>();
   readonly #captures = new Map<string, CaptureCounts>();
   /** Counts of the device budgets, by ifindex. */
@@ -112,6 +117,7 @@ export class FakeDatapath implements Datapath {
       repaired: this.interference,
       held: [],
       unseen: [],
+      ...(desired.looks?.length && this.unheard && { unheard: this.unheard }),
     };
     this.interference = [];
     this.#attached = hooks;
@@ -186,15 +192,18 @@ export class FakeDatapath implements Datapath {
     this.#nodeRate = rate;
   }
 
-  async readLooks(most: number): Promise<{ packets: LookPacket[]; counts: ReadonlyMap<string, LookCounts> }> {
+  async readLooks(most: number): Promise<LookReading> {
     this.#mustBeOpen();
     const looks = (this.state.looks ?? []).map(({ id }) => id);
-    const packets = this.seen.splice(0, most).filter(({ look }) => looks.includes(look));
-    const countOf = (id: string) => packets.filter(({ look }) => look === id).length;
-    return {
-      packets,
-      counts: new Map(looks.map((id) => [id, { seen: countOf(id), written: countOf(id), overRate: 0, ringFull: 0 }])),
+    const isOfLook = ({ look }: { look: string }) => looks.includes(look);
+    const packets = this.seen.splice(0, most).filter(isOfLook);
+    const drops = this.heard.splice(0, most).filter(isOfLook);
+    const countOf = (id: string, all: readonly { look: string }[]) => all.filter(({ look }) => look === id).length;
+    const countsOf = (id: string) => {
+      const seen = countOf(id, packets);
+      return { seen, written: seen, overRate: 0, ringFull: 0, dropsHeard: countOf(id, drops), dropsLost: 0 };
     };
+    return { packets, drops, counts: new Map(looks.map((id) => [id, countsOf(id)])) };
   }
 
   close(): void {

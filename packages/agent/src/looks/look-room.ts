@@ -4,7 +4,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { COPY_FATES, type CopyFate, compileWords, LOOK_LIMITS } from '@mirrorplane/contract';
-import type { Datapath, LookCounts, LookGap, LookPacket } from '../datapath/datapath.ts';
+import type { ApplyResult, Datapath, LookCounts, LookDrop, LookGap, LookPacket } from '../datapath/datapath.ts';
 import { type Logger, reason } from '../log.ts';
 import type { LookWish } from './look-plan.ts';
 
@@ -47,10 +47,13 @@ export type LookEnd = 'asked' | 'lease' | 'age';
 export interface LookReport {
   look: string;
   packets: LookPacket[];
+  drops: LookDrop[];
   /** Since it began. */
   counts: LookCounts;
   /** Where it sees nothing, or not all. */
   unseen: readonly LookGap[];
+  /** Why it hears no drops. Left out: it does. */
+  unheard?: string;
 }
 
 interface Alive {
@@ -87,6 +90,7 @@ export class LookRoom extends EventEmitter<LookEvents> {
   readonly #looks = new Map<string, Alive>();
   #timer: NodeJS.Timeout | undefined;
   #reading: Promise<void> | undefined;
+  #unheard: string | undefined;
 
   constructor(parts: LookRoomParts) {
     super();
@@ -138,8 +142,9 @@ export class LookRoom extends EventEmitter<LookEvents> {
     }));
   }
 
-  /** Notes where looks see nothing since the last pass. */
-  applied(unseen: readonly LookGap[]): void {
+  /** Notes where looks see nothing since the last pass, and why they do not hear drops. */
+  applied(unseen: readonly LookGap[], unheard: ApplyResult['unheard']): void {
+    this.#unheard = unheard;
     for (const [id, look] of this.#looks) {
       look.unseen = unseen.filter((gap) => gap.look === id);
     }
@@ -169,12 +174,22 @@ export class LookRoom extends EventEmitter<LookEvents> {
 
   async #read(): Promise<void> {
     try {
-      const { packets, counts } = await this.#parts.datapath.readLooks(READ_MOST);
-      const byLook = Map.groupBy(packets, ({ look }) => look);
+      const { packets, drops, counts } = await this.#parts.datapath.readLooks(READ_MOST);
+      const packetsOf = Map.groupBy(packets, ({ look }) => look);
+      const dropsOf = Map.groupBy(drops, ({ look }) => look);
+      const unheard = this.#unheard;
       for (const [look, { unseen }] of this.#looks) {
         const counted = counts.get(look);
         if (counted !== undefined) {
-          this.emit('report', { look, packets: byLook.get(look) ?? [], counts: counted, unseen });
+          const [seen, heard] = [packetsOf.get(look) ?? [], dropsOf.get(look) ?? []];
+          this.emit('report', {
+            look,
+            packets: seen,
+            drops: heard,
+            counts: counted,
+            unseen,
+            ...(unheard && { unheard }),
+          });
         }
       }
     } catch (error) {

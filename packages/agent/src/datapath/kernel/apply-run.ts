@@ -241,6 +241,9 @@ export class ApplyRun {
     const { links, installation, interference } = this.#opened;
     const isDisputed = (attachment: Attachment) => interference.isDisputed(attachment, now);
     const [looking, others] = partition(attachments, ({ looks }) => looks !== undefined);
+    if (this.#desired.looks?.length) {
+      this.#result.unheard = 'this build does not hear drops';
+    }
     this.#result.problems.push(
       ...disputes(others, this.#desired, isDisputed),
       ...obstacles(others, this.#desired, links, installation.programIds),

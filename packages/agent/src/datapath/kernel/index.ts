@@ -9,8 +9,7 @@ import type {
   Datapath,
   DatapathState,
   DeviceBudget,
-  LookCounts,
-  LookPacket,
+  LookReading,
   NodeBudget,
 } from '../datapath.ts';
 import { ApplyRun } from './apply-run.ts';
@@ -106,7 +105,7 @@ class KernelDatapath implements Datapath {
     this.#get().node.set(rate);
   }
 
-  async readLooks(most: number): Promise<{ packets: LookPacket[]; counts: ReadonlyMap<string, LookCounts> }> {
+  async readLooks(most: number): Promise<LookReading> {
     return this.#get().looks.read(most);
   }
 

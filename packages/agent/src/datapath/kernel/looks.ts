@@ -1,7 +1,7 @@
 /** The looks of a node: their slots, and what they have seen. */
 import { randomInt } from 'node:crypto';
 import { LOOK_LIMITS } from '@mirrorplane/contract';
-import type { LookCounts, LookEntry, LookPacket } from '../datapath.ts';
+import type { LookCounts, LookEntry, LookReading } from '../datapath.ts';
 import type { Installation } from './install.ts';
 import { LAYOUT, sumPerCpu, u32Key } from './layout.ts';
 import { possibleCpus, RingReader } from './libbpf.ts';
@@ -64,14 +64,14 @@ export class Looks {
   }
 
   /** See `Datapath.readLooks`. */
-  read(most: number): { packets: LookPacket[]; counts: ReadonlyMap<string, LookCounts> } {
+  read(most: number): LookReading {
     const bySerial = new Map([...this.#slots].map(([id, { serial }]) => [serial, id]));
     const began = Date.now() * 1000 - Number(process.hrtime.bigint() / 1000n);
     const packets = (this.#reader?.read(most) ?? []).flatMap((record) => {
       const look = bySerial.get(record.readUInt32LE(LAYOUT.look_record.fields.serial));
       return look === undefined ? [] : [decodeRecord(record, look, began)];
     });
-    return { packets, counts: new Map([...this.#slots].map(([id, { slot }]) => [id, this.#counts(slot)])) };
+    return { packets, drops: [], counts: new Map([...this.#slots].map(([id, { slot }]) => [id, this.#counts(slot)])) };
   }
 
   #counts(slot: number): LookCounts {
@@ -83,7 +83,7 @@ export class Looks {
       number,
       number,
     ];
-    return { seen, written, overRate, ringFull };
+    return { seen, written, overRate, ringFull, dropsHeard: 0, dropsLost: 0 };
   }
 
   close(): void {

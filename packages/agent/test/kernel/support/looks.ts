@@ -41,7 +41,7 @@ export function lookAt(
   };
 }
 
-const NOTHING: LookCounts = { seen: 0, written: 0, overRate: 0, ringFull: 0 };
+const NOTHING: LookCounts = { seen: 0, written: 0, overRate: 0, ringFull: 0, dropsHeard: 0, dropsLost: 0 };
 
 /** What the looks of a data path have seen, read bit by bit. */
 export class Watcher {

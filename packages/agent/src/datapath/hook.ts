@@ -1,0 +1,2 @@
+/** `ingress`: what the device receives; `egress`: what the node sends into the device. */
+export type Hook = 'ingress' | 'egress';
