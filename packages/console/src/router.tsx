@@ -16,10 +16,15 @@ function listSearch(search: Record<string, unknown>): ListSearch {
   return { ...(sort && { sort }), ...(q && { q }) };
 }
 
+/** How much time charts show; absent: five minutes. */
+function rangeSearch(search: Record<string, unknown>): { range?: 'hour' } {
+  return search.range === 'hour' ? { range: 'hour' } : {};
+}
+
 /** Which part of a page is open. */
-function tabSearch(search: Record<string, unknown>): ListSearch & { tab?: string } {
+function tabSearch(search: Record<string, unknown>): ListSearch & { tab?: string; range?: 'hour' } {
   const tab = word(search.tab);
-  return { ...listSearch(search), ...(tab && { tab }) };
+  return { ...listSearch(search), ...rangeSearch(search), ...(tab && { tab }) };
 }
 
 /** The step of the form, and, for a new policy, which one it begins as. */
@@ -62,6 +67,7 @@ const routes = [
   createRoute({
     getParentRoute: under,
     path: '/interfaces/$id',
+    validateSearch: rangeSearch,
     component: lazyRouteComponent(() => import('./pages/interface.tsx'), 'InterfacePage'),
   }),
   createRoute({
@@ -79,7 +85,7 @@ const routes = [
   createRoute({
     getParentRoute: under,
     path: '/nodes/$name',
-    validateSearch: listSearch,
+    validateSearch: rangeSearch,
     component: lazyRouteComponent(() => import('./pages/node.tsx'), 'NodePage'),
   }),
   createRoute({

@@ -77,7 +77,7 @@ function isOther(topic: string, rows: ReadonlyMap<unknown, Row>, { snapshot, rem
  * What the stream tells of one policy: its summary, and of its status what is not one item for each
  * source.
  */
-type PolicyNow = PolicySummary & Pick<PolicyStatus, 'totals' | 'delivered' | 'lost' | 'countersAt' | 'stale'>;
+type PolicyNow = PolicySummary & Pick<PolicyStatus, 'totals' | 'delivered' | 'lost' | 'paths' | 'countersAt' | 'stale'>;
 
 /** The last thing that was told of each policy. */
 const told = new Map<string, PolicyNow>();
@@ -89,9 +89,9 @@ const told = new Map<string, PolicyNow>();
 function applyPolicy(topic: string, now: PolicyNow): void {
   const before = told.get(topic);
   told.set(topic, now);
-  const { totals, delivered, lost, countersAt, stale, state, health, rates, createdBy } = now;
+  const { totals, delivered, lost, paths, countersAt, stale, state, health, rates, createdBy } = now;
   queryClient.setQueryData<PolicyStatus>([topic, 'status'], (status) =>
-    status ? { ...status, totals, delivered, lost, countersAt, stale, state } : status,
+    status ? { ...status, totals, delivered, lost, paths, countersAt, stale, state } : status,
   );
   queryClient.setQueryData([topic, 'traffic'], { health, rates, createdBy });
   const isSame = before?.revision === now.revision && JSON.stringify(before.reasons) === JSON.stringify(now.reasons);
@@ -105,7 +105,9 @@ function applyPolicy(topic: string, now: PolicyNow): void {
 }
 
 function apply(topic: string, delta: Delta): void {
-  const key = KEYS[topic];
+  // One destination is a row of the list of all.
+  const list = topic.startsWith('destination:') ? 'destinations' : topic;
+  const key = KEYS[list];
   const [one] = delta.upserts;
   if (topic.startsWith('policy:') && one !== undefined) {
     applyPolicy(topic, one as PolicyNow);
@@ -117,12 +119,17 @@ function apply(topic: string, delta: Delta): void {
     return;
   }
   const rows = new Map((delta.upserts as Row[]).map((row) => [row[key], row]));
-  for (const [queryKey, data] of queryClient.getQueriesData<Pages>({ queryKey: [topic] })) {
+  for (const [queryKey, data] of queryClient.getQueriesData<Pages>({ queryKey: [list] })) {
     if (data?.pages) {
       queryClient.setQueryData(queryKey, merged(data, key, rows));
     }
   }
-  readAgain(topic, isOther(topic, rows, delta) ? SOON_MS : LATER_MS);
+  const isOne = list !== topic;
+  if (isOther(topic, rows, delta)) {
+    readAgain(list, SOON_MS);
+  } else if (!isOne) {
+    readAgain(list, LATER_MS);
+  }
 }
 
 /**

@@ -1,9 +1,10 @@
 /** One interface: what it is, where it is, and who can see it. */
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams } from '@tanstack/react-router';
-import type { ReactNode } from 'react';
+import { lazy, type ReactNode, Suspense } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Interface, Viewer } from '../api/types.ts';
+import { useList } from '../data/lists.ts';
 import { useIsAdmin } from '../data/rights.ts';
 import { useTopic } from '../data/stream.ts';
 import { useTitle } from '../data/title.ts';
@@ -12,12 +13,16 @@ import { EdgeDialog } from '../parts/edge-dialog.tsx';
 import classes from '../parts/event-list.module.css';
 import { EventList } from '../parts/event-list.tsx';
 import { Facts } from '../parts/facts.tsx';
-import { Data, Mark, Said, Unknown } from '../parts/marks.tsx';
+import { Data, Known, Mark, Said, Unknown } from '../parts/marks.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
-import { dateTime, ranges } from '../text/format.ts';
+import { bitRate, dateTime, number, ranges } from '../text/format.ts';
 import { text } from '../text/index.ts';
 
 const t = text.interfaces;
+/** Charts come with a library of their own: the page is there before them. */
+const DestinationHistory = lazy(() =>
+  import('../parts/destination-history.tsx').then((module) => ({ default: module.DestinationHistory })),
+);
 
 export function InterfacePage(): ReactNode {
   const { id } = useParams({ from: '/interfaces/$id' });
@@ -40,6 +45,7 @@ export function InterfacePage(): ReactNode {
         <>
           <InterfaceFacts item={data} />
           <Devices item={data} />
+          <Received id={id} />
           <Viewers id={id} />
         </>
       )}
@@ -101,6 +107,44 @@ function Devices({ item: { devices, home } }: { item: Interface }): ReactNode {
           ]}
         />
       ))}
+    </section>
+  );
+}
+
+/** What it gets as a destination. Nothing where it is none. */
+function Received({ id }: { id: string }): ReactNode {
+  useTopic(`destination:${id}`);
+  const { rows } = useList('destinations', { filter: `"${id}"` });
+  const item = rows.find((one) => one.id === id);
+  if (item === undefined) {
+    return null;
+  }
+  const { policies, policyCount, delivered, rates } = item;
+  return (
+    <section className="panel" aria-labelledby="received">
+      <h2 id="received">{t.received}</h2>
+      <Facts
+        facts={[
+          [
+            text.destinations.policies,
+            <span key="v">
+              {policies.map((name) => (
+                <span key={name}>
+                  <Link to="/policies/$name" params={{ name }} translate="no">
+                    {name}
+                  </Link>{' '}
+                </span>
+              ))}
+              {policyCount > policies.length && text.destinations.more(policyCount - policies.length)}
+            </span>,
+          ],
+          [t.receivedPackets, <Known key="v" value={delivered?.packets} as={number} />],
+          [text.destinations.rate, <Known key="v" value={rates.delivered?.bitsPerSecond} as={bitRate} />],
+        ]}
+      />
+      <Suspense fallback={<p className="quiet">{text.common.loading}</p>}>
+        <DestinationHistory id={id} />
+      </Suspense>
     </section>
   );
 }

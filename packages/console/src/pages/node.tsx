@@ -2,7 +2,7 @@
 import { Alert, Modal, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useParams } from '@tanstack/react-router';
-import { type ReactNode, useState } from 'react';
+import { lazy, type ReactNode, Suspense, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Device, Node, NodeState, NodeToken } from '../api/types.ts';
 import { useIsAdmin } from '../data/rights.ts';
@@ -20,6 +20,8 @@ import { bitRate, dateTime, number } from '../text/format.ts';
 import { text } from '../text/index.ts';
 
 const t = text.nodes;
+/** Charts come with a library of their own: the page is there before them. */
+const NodeHistory = lazy(() => import('../parts/node-history.tsx').then((module) => ({ default: module.NodeHistory })));
 
 export function NodePage(): ReactNode {
   const { name } = useParams({ from: '/nodes/$name' });
@@ -49,6 +51,9 @@ export function NodePage(): ReactNode {
           )}
           <NodeFacts node={node} />
           <Devices devices={node.devices ?? []} />
+          <Suspense fallback={<p className="quiet">{text.common.loading}</p>}>
+            <NodeHistory name={name} />
+          </Suspense>
           <section className="panel" aria-labelledby="events">
             <h2 id="events">{text.menu.events}</h2>
             <EventList limit={20} object={`node/${name}`} />

@@ -15,7 +15,7 @@ import { Data, HealthMark, StateMark } from '../parts/marks.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
 import { ReasonList, WithReasons } from '../parts/reasons.tsx';
 import { PolicyActions } from '../policy/actions.tsx';
-import { Books } from '../policy/books.tsx';
+import { Books, CopyBooks } from '../policy/books.tsx';
 import { Paths } from '../policy/paths.tsx';
 import { SourcesTable } from '../policy/sources-table.tsx';
 import { dateTime } from '../text/format.ts';
@@ -59,7 +59,9 @@ export function PolicyPage(): ReactNode {
       {policy.data && status.data && (
         <Tabs
           value={tab}
-          onChange={(to) => void navigate({ to: '.', search: { tab: to ?? 'summary' } as never })}
+          onChange={(to) =>
+            void navigate({ to: '.', search: ((before: object) => ({ ...before, tab: to ?? 'summary' })) as never })
+          }
           keepMounted={false}
         >
           <Tabs.List aria-label={t.tabsLabel}>
@@ -107,7 +109,10 @@ function Summary({ policy, status, createdBy }: SummaryProps): ReactNode {
       {status.reasons.length > 0 && <ReasonList reasons={status.reasons} />}
       <div className="grid-2">
         <PolicyFacts policy={policy} status={status} createdBy={createdBy} />
-        <Books totals={status.totals} />
+        <div className="panel">
+          <Books policy={policy.name} totals={status.totals} />
+          <CopyBooks policy={policy.name} paths={status.paths} />
+        </div>
       </div>
       <Paths name={policy.name} />
       <Suspense fallback={<p className="quiet">{text.common.loading}</p>}>

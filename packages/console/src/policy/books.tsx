@@ -1,41 +1,23 @@
 /**
- * What became of every packet that the captures of a policy saw. It adds up, or says by how much it
- * does not.
+ * What became of every packet that the captures of a policy saw, and of every copy that was sent to
+ * another node. It adds up, or says by how much it does not. Each part leads to its packets.
  */
 import type { ReactNode } from 'react';
-import type { CaptureCounts, Count } from '../api/types.ts';
+import type { CaptureCounts, Count, PolicyStatus } from '../api/types.ts';
 import classes from '../parts/event-list.module.css';
-import { Mark } from '../parts/marks.tsx';
+import { FateLink } from '../parts/fate-link.tsx';
+import { Mark, Unknown } from '../parts/marks.tsx';
 import { byteAmount, number } from '../text/format.ts';
 import { text } from '../text/index.ts';
 import band from './books.module.css';
+import { copiesOf, type Part, partsOf } from './parts-of-books.ts';
 
 const t = text.policy;
 
-interface Part {
-  label: string;
-  count: Count;
-  tone: string;
-}
-
-/** The parts of `matched`, in the order in which a packet meets them. */
-function partsOf({ sampledOut, copied, dropped }: CaptureCounts): Part[] {
-  const drops = Object.entries(dropped).filter(([, count]) => (count?.packets ?? 0) > 0);
-  return [
-    { label: t.sampledOut, count: sampledOut, tone: 'quiet' },
-    { label: t.copied, count: copied, tone: 'good' },
-    ...drops.map(([reason, count]) => ({ label: t.dropped(reason), count: count!, tone: 'bad' })),
-  ];
-}
-
-function share(count: Count, of: Count): string {
-  return of.packets === 0 ? '' : `${((100 * count.packets) / of.packets).toFixed(2)} %`;
-}
-
-export function Books({ totals }: { totals: CaptureCounts }): ReactNode {
+export function Books({ policy, totals }: { policy: string; totals: CaptureCounts }): ReactNode {
   const { matched, truncated } = totals;
   const parts = partsOf(totals);
-  const off = matched.packets - parts.reduce((sum, { count }) => sum + count.packets, 0);
+  const off = matched.packets - parts.reduce((sum, { packets }) => sum + packets, 0);
   return (
     <section className="panel" aria-labelledby="books">
       <div className="bar">
@@ -44,49 +26,113 @@ export function Books({ totals }: { totals: CaptureCounts }): ReactNode {
           {off === 0 ? t.balanced : t.unbalanced(number(off))}
         </Mark>
       </div>
-      <div className={band.band} aria-hidden="true">
-        {parts.map(({ label, count, tone }) => (
-          <span key={label} data-tone={tone} style={{ flexGrow: count.packets }} />
-        ))}
-      </div>
+      <Band policy={policy} parts={parts} />
       <table className={classes.events}>
         <caption className="hidden-text">{t.booksHow}</caption>
-        <thead>
-          <tr>
-            <td />
-            <th scope="col">{t.packets}</th>
-            <th scope="col">{t.share}</th>
-            <th scope="col">{t.bytes}</th>
-          </tr>
-        </thead>
+        <Head share={t.share} bytes />
         <tbody>
-          <Line label={t.matched} count={matched} />
+          <Line label={t.matched} packets={matched.packets} bytes={matched.bytes} />
           {parts.map((part) => (
-            <Line key={part.label} {...part} share={share(part.count, matched)} />
+            <Line key={part.label} policy={policy} {...part} of={matched.packets} />
           ))}
-          {truncated.packets > 0 && <Line label={t.truncated} count={truncated} share={share(truncated, matched)} />}
+          {truncated.packets > 0 && (
+            <Line label={t.truncated} packets={truncated.packets} bytes={truncated.bytes} of={matched.packets} />
+          )}
         </tbody>
       </table>
     </section>
   );
 }
 
-function Line(props: { label: string; count: Count; tone?: string; share?: string }): ReactNode {
-  const { label, count, tone, share: part = '' } = props;
+/** What became of the copies that one node sent to another. Nothing where none is sent so. */
+export function CopyBooks({ policy, paths }: { policy: string; paths: PolicyStatus['paths'] }): ReactNode {
+  if (paths.length === 0) {
+    return null;
+  }
+  const { sent, parts } = copiesOf(paths);
+  return (
+    <section className="panel" aria-labelledby="copy-books">
+      <h2 id="copy-books">{t.copyBooks}</h2>
+      <Band policy={policy} parts={parts} />
+      <table className={classes.events}>
+        <caption className="hidden-text">{t.copyBooksHow}</caption>
+        <Head share={t.shareOfSent} />
+        <tbody>
+          <Line label={t.sent} packets={sent} />
+          {parts.map((part) => (
+            <Line key={part.label} policy={policy} {...part} of={sent} />
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+/** The parts side by side, as wide as they are large. */
+function Band({ policy, parts }: { policy: string; parts: readonly Part[] }): ReactNode {
+  return (
+    <div className={band.band} aria-hidden="true">
+      {parts.map(({ label, packets, tone, fates }) => (
+        <span key={label} data-tone={tone} style={{ flexGrow: packets }}>
+          {fates !== undefined && packets > 0 && (
+            <FateLink policy={policy} fates={fates} className={band.part} isTwin>
+              {' '}
+            </FateLink>
+          )}
+        </span>
+      ))}
+    </div>
+  );
+}
+
+function Head({ share, bytes = false }: { share: string; bytes?: boolean }): ReactNode {
+  return (
+    <thead>
+      <tr>
+        <td />
+        <th scope="col">{t.packets}</th>
+        <th scope="col">{share}</th>
+        {bytes && <th scope="col">{t.bytes}</th>}
+      </tr>
+    </thead>
+  );
+}
+
+interface LineProps extends Partial<Omit<Part, 'packets'>> {
+  label: string;
+  /** Null: not known. */
+  packets: number | null;
+  bytes?: Count['bytes'];
+  /** Packets that the share is of. */
+  of?: number | null;
+  policy?: string;
+}
+
+function Line({ label, packets, bytes, tone, of, policy, fates }: LineProps): ReactNode {
+  const isLink = policy !== undefined && fates !== undefined && packets !== 0;
   return (
     <tr>
       <th scope="row">
-        {tone !== undefined && <span className={band.key} data-tone={tone} aria-hidden="true" />} {label}
+        {tone !== undefined && <span className={band.key} data-tone={tone} aria-hidden="true" />}{' '}
+        {isLink ? (
+          <FateLink policy={policy} fates={fates}>
+            {label}
+          </FateLink>
+        ) : (
+          label
+        )}
       </th>
       <td className="number" translate="no">
-        {number(count.packets)}
+        {packets === null ? <Unknown /> : number(packets)}
       </td>
       <td className="number" translate="no">
-        {part}
+        {of && packets !== null ? `${((100 * packets) / of).toFixed(2)} %` : ''}
       </td>
-      <td className="number" translate="no">
-        {byteAmount(count.bytes)}
-      </td>
+      {bytes !== undefined && (
+        <td className="number" translate="no">
+          {byteAmount(bytes)}
+        </td>
+      )}
     </tr>
   );
 }
