@@ -60,6 +60,7 @@ const ROOMS: Record<string, readonly string[]> = {
     'events',
     'streams',
     'looks',
+    'findings',
     'services.ts',
     'metrics',
     'sync',

@@ -2,7 +2,9 @@
  * What each code of the catalogue means, and where it is shown. docs/reference/codes.md is
  * generated from this file.
  */
+
 import { CATALOGUE, type ErrorCode, NODE_ONLY_CODES } from './errors.ts';
+import { FINDING_MEANINGS } from './finding-codes.ts';
 
 /**
  * What has happened when a code is shown, and what this means for copies. One or two sentences. The
@@ -120,6 +122,7 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   UPLINK_UNPROTECTED:
     'The agent knows neither the speed nor a queue of the device, so copies may displace service traffic.',
   CPU_BUSY: 'The node drops packets before it handles them, so some copies are dropped as overBudget.',
+  ...FINDING_MEANINGS,
 };
 
 /**
@@ -150,9 +153,10 @@ const NODE_CODES: ReadonlySet<string> = new Set<ErrorCode>([
 
 /**
  * `answer`: answers a request. `rule`: a policy is refused. `warning`: a policy is accepted with a
- * warning. `status`: a reason in the status of a policy. `node`: a problem of a node.
+ * warning. `status`: a reason in the status of a policy. `node`: a problem of a node. `finding`: the
+ * answer of a finding.
  */
-export type CodePlace = 'answer' | 'rule' | 'warning' | 'status' | 'node';
+export type CodePlace = 'answer' | 'rule' | 'warning' | 'status' | 'node' | 'finding';
 
 /** Where a code is shown. */
 export function placesOf(code: ErrorCode): CodePlace[] {
@@ -161,6 +165,9 @@ export function placesOf(code: ErrorCode): CodePlace[] {
   }
   if (code.startsWith('POLICY_')) {
     return ['warning'];
+  }
+  if (code.startsWith('FINDING_')) {
+    return ['finding'];
   }
   if (NODE_ONLY_CODES.has(code)) {
     return ['node'];

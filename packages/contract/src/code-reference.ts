@@ -44,6 +44,11 @@ the same code as a reason.`,
     text: 'Shown with a policy that is accepted in spite of the warning.',
   },
   {
+    title: 'What findings say',
+    places: ['finding'],
+    text: 'Shown by `mirrorplane find`, on the page *Find a fault* of the console, and in `answer` of the API.',
+  },
+  {
     title: 'Answers to requests',
     places: ['answer'],
     text: `Shown in \`code\` of the answer, with this HTTP status, and by the CLI. A refused change also makes an event

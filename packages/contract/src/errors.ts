@@ -1,6 +1,7 @@
 /** The error catalogue: every code that the API, the CLI, the console and the status of a policy can show. */
 import * as z from 'zod';
 import { MAX_WORD } from './bounds.ts';
+import { FINDING_CATALOGUE } from './finding-codes.ts';
 
 /**
  * Catalogue entry of a code. `status` is the HTTP status of a problem document whose main code it
@@ -316,6 +317,8 @@ export const CATALOGUE = {
     'Copies are throttled because a node drops packets for lack of CPU time',
     'mirror less on this node: percent, maxRate; or spread the received packets of the node over more CPUs',
   ),
+  // What findings say
+  ...FINDING_CATALOGUE,
 } as const satisfies Record<string, CatalogueEntry>;
 export type ErrorCode = keyof typeof CATALOGUE;
 export const ErrorCode = z

@@ -3,6 +3,8 @@ export * from './bounds.ts';
 export * from './counters.ts';
 export * from './errors.ts';
 export * from './events.ts';
+export * from './finding-codes.ts';
+export * from './findings.ts';
 export * from './history.ts';
 export * from './ids.ts';
 export * from './inventory.ts';

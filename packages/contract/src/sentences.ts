@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { ERSPAN_OVERHEAD } from './counters.ts';
 import { CATALOGUE, type ErrorCode } from './errors.ts';
+import { FINDING_SENTENCES } from './finding-codes.ts';
 
 /** The values in a message, by their names. With the code they give the message, also in another language. */
 export const Params = z
@@ -82,6 +83,7 @@ export const SENTENCES: Sentences = {
     '"{allowed}" recently sent {packets} frames with source addresses that it got in copies; they were allowed by the policy, and not copied again',
     '"{interface}" recently sent {packets} frames with source addresses that it got in copies; they were dropped at its port: {remedy}',
   ],
+  ...FINDING_SENTENCES,
 };
 
 /** What any code may be said with, before its own sentences: why a node does not capture. */
