@@ -21,6 +21,8 @@ test_needs='
 /usr/sbin/bpftool bpftool
 /usr/bin/tcpdump tcpdump
 /usr/bin/tshark tshark
+/usr/bin/sharkd wireshark-common
+/usr/bin/bwrap bubblewrap
 /usr/bin/iperf3 iperf3
 /usr/bin/ping iputils-ping
 /usr/sbin/nft nftables

@@ -60,6 +60,7 @@ const ROOMS: Record<string, readonly string[]> = {
     'events',
     'streams',
     'looks',
+    'decoder',
     'findings',
     'services.ts',
     'metrics',

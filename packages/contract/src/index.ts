@@ -13,6 +13,7 @@ export * from './looked-packet.ts';
 export * from './looks.ts';
 export * from './mirrorable.ts';
 export * from './names.ts';
+export * from './packet-rows.ts';
 export * from './paths.ts';
 export * from './policy.ts';
 export * from './program.ts';

@@ -34,7 +34,7 @@ const packetRate = z
   .max(LOOK_LIMITS.packetRate)
   .meta({ description: 'Packets a second on each node, at most.' });
 const comment = z.string().max(MAX_LOOK_COMMENT).meta({
-  description: 'Why somebody looks. The audit log and the events have it.',
+  description: 'What it is for. The audit log and the events have it.',
 });
 
 /** The request for a look. */

@@ -12,6 +12,7 @@ import { Sessions } from './auth/sessions.ts';
 import { Tickets } from './auth/tickets.ts';
 import { Tries } from './auth/tries.ts';
 import { findConsole } from './console-folder.ts';
+import { Decoders } from './decoder/decoders.ts';
 import { watchAuthority } from './events/authority-watch.ts';
 import { EventsFromAgents } from './events/events-from-agents.ts';
 import { EventLog } from './events/log.ts';
@@ -173,6 +174,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     hub,
     walks: new Walks(clock),
     looks,
+    decoders: new Decoders(),
     console: options.console ?? findConsole(),
     ready: () => open && planning.planned !== undefined,
     dismiss: (node) => agents?.dismiss(node),

@@ -7,6 +7,7 @@ import type { Authority } from './auth/authority.ts';
 import type { Sessions } from './auth/sessions.ts';
 import type { Tickets } from './auth/tickets.ts';
 import type { Tries } from './auth/tries.ts';
+import type { Decoders } from './decoder/decoders.ts';
 import type { EventsFromAgents } from './events/events-from-agents.ts';
 import type { EventLog } from './events/log.ts';
 import type { EventObserver } from './events/observer.ts';
@@ -66,6 +67,8 @@ export interface Services {
   walks: Walks;
   /** Looks of the cluster. */
   looks: Looks;
+  /** Decoders of packets of looks. */
+  decoders: Decoders;
   /** Folder of the console, as it was built. */
   console: string;
   /** True from the first plan until the controller closes. */

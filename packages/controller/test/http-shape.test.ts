@@ -30,7 +30,7 @@ test('every route refuses a query parameter that it does not know, and names it'
   const { paths } = (await bench.get('/api/v1/openapi.json')).body as { paths: Record<string, object> };
   let asked = 0;
   for (const [path, operations] of Object.entries(paths)) {
-    const url = path.replace(/\{\w+\}/g, 'x');
+    const url = path.replace('{number}', '1').replace(/\{\w+\}/g, 'x');
     for (const method of Object.keys(operations)) {
       const reply = await bench.request(method.toUpperCase(), `${url}?colour=red`);
       // A parameter that is required and missing is refused as well.

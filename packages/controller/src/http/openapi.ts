@@ -20,6 +20,7 @@ const TAGS: Record<string, string> = {
   pools: 'Resource pools: clusters of nodes.',
   domains: 'Communication domains: pools of one domain can reach each other.',
   events: 'Events, in the order in which they happened.',
+  looks: 'Looks: a bounded view of packets on their way, with what became of them and of their copies.',
   audit: 'Audit log: who asked for which change, and the result.',
   session: 'Signing in from a browser: a session is a cookie, and its changes need a header.',
   health: 'Checks for a supervisor of the controller.',

@@ -6,6 +6,7 @@ import { eventRoutes } from './events.ts';
 import { healthRoutes } from './health.ts';
 import { historyRoutes } from './history.ts';
 import { interfaceRoutes } from './interfaces.ts';
+import { lookPacketRoutes } from './look-packets.ts';
 import { nodeRoutes } from './nodes.ts';
 import { policyRoutes } from './policies.ts';
 import { poolRoutes } from './pools.ts';
@@ -23,6 +24,7 @@ export const ROUTES: readonly Route[] = [
   ...domainRoutes,
   ...eventRoutes,
   ...streamRoutes,
+  ...lookPacketRoutes,
   ...auditRoutes,
   ...sessionRoutes,
   ...healthRoutes,

@@ -7,9 +7,7 @@
 import { printable } from '@mirrorplane/base';
 import type { LookedPacket } from '@mirrorplane/contract';
 import { fatesInWords } from './fates-in-words.ts';
-
-/** A packet with the bytes of it that the look has. */
-export type PacketWithBytes = LookedPacket & { bytes: Uint8Array };
+import type { KeptPacket } from './kept-packet.ts';
 
 const SECTION_HEADER = 0x0a0d0d0a;
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
@@ -40,6 +38,12 @@ const MAX_TEXT = 4096;
  */
 export class PcapngWriter {
   readonly #interfaces = new Map<string, number>();
+  readonly #interfaceDescription: string | undefined;
+
+  /** @param interfaceDescription of every interface. Default: its device and id */
+  constructor({ interfaceDescription }: { interfaceDescription?: string } = {}) {
+    this.#interfaceDescription = interfaceDescription;
+  }
 
   /** The block that a file begins with. `comment` says what the file is. */
   start(comment: string): Buffer {
@@ -56,7 +60,7 @@ export class PcapngWriter {
   }
 
   /** A packet, and before it the description of its interface where the file has none yet. */
-  packet(packet: PacketWithBytes): Buffer {
+  packet(packet: KeptPacket): Buffer {
     const key = [packet.node, packet.device, packet.place, packet.interface].join('\0');
     const known = this.#interfaces.get(key);
     const number = known ?? this.#interfaces.size;
@@ -65,12 +69,13 @@ export class PcapngWriter {
       return written;
     }
     this.#interfaces.set(key, number);
-    return Buffer.concat([interfaceBlock(packet), written]);
+    return Buffer.concat([interfaceBlock(packet, this.#interfaceDescription), written]);
   }
 }
 
 /** As `web-1/0 on node-1 (arrived)`. */
-function interfaceBlock({ interface: id, interfaceName, node, device, place }: LookedPacket): Buffer {
+function interfaceBlock(packet: LookedPacket, description: string | undefined): Buffer {
+  const { interface: id, interfaceName, node, device, place } = packet;
   const fixed = Buffer.alloc(8);
   fixed.writeUInt16LE(LINKTYPE_ETHERNET, 0);
   // No limit: a look says for each packet how much of it there is.
@@ -79,13 +84,13 @@ function interfaceBlock({ interface: id, interfaceName, node, device, place }: L
     fixed,
     ...options([
       text(INTERFACE.name, `${interfaceName || id} on ${node} (${place})`),
-      text(INTERFACE.description, `device ${device} of interface ${id}`),
+      text(INTERFACE.description, description ?? `device ${device} of interface ${id}`),
       option(INTERFACE.timeResolution, Buffer.of(MICROSECONDS)),
     ]),
   ]);
 }
 
-function packetBlock(packet: PacketWithBytes, number: number): Buffer {
+function packetBlock(packet: KeptPacket, number: number): Buffer {
   const { bytes, at, length } = packet;
   const fixed = Buffer.alloc(20);
   fixed.writeUInt32LE(number, 0);

@@ -1,8 +1,8 @@
 /** Packets for tests of looks. */
-import type { PacketWithBytes } from '../src/looks/pcapng.ts';
+import type { KeptPacket } from '../../src/looks/kept-packet.ts';
 
 /** A UDP packet of web-1/0 as it was sent on node-1, with what is given instead. */
-export function lookedPacket(given: Partial<PacketWithBytes> = {}): PacketWithBytes {
+export function lookedPacket(given: Partial<KeptPacket> = {}): KeptPacket {
   const bytes = given.bytes ?? udpFrame('hello');
   return {
     number: 1,

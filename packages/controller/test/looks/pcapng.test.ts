@@ -5,7 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type PacketWithBytes, PcapngWriter } from '../src/looks/pcapng.ts';
+import type { KeptPacket } from '../../src/looks/kept-packet.ts';
+import { PcapngWriter } from '../../src/looks/pcapng.ts';
 import { lookedPacket, udpFrame } from './looked-packets.ts';
 
 /** Fields of each packet, by name. */
@@ -22,7 +23,7 @@ function tshark(file: Buffer, fields: readonly string[], filter = ''): Record<st
   return lines.map((line) => Object.fromEntries(line.split('\t').map((value, i) => [fields[i], value])));
 }
 
-function fileOf(packets: readonly PacketWithBytes[], comment = 'a look'): Buffer {
+function fileOf(packets: readonly KeptPacket[], comment = 'a look'): Buffer {
   const writer = new PcapngWriter();
   return Buffer.concat([writer.start(comment), ...packets.map((packet) => writer.packet(packet))]);
 }
