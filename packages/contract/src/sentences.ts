@@ -97,11 +97,14 @@ export function messageOf(code: string, values: Params, sentences: Sentences = S
   const entry = (CATALOGUE as Partial<Record<string, { remedy: string }>>)[code];
   const all: Params = entry ? { remedy: entry.remedy, ...values } : values;
   const ofCode = sentences[code as ErrorCode] ?? [];
-  const sentence = [...OF_CAPTURE, OF_NODE, ...ofCode].find((one) => namesIn(one).every((name) => name in all));
+  const sentence = [...OF_CAPTURE, OF_NODE, ...ofCode]
+    .map(partsOf)
+    .find(({ names }) => names.every((name) => name in all));
   if (sentence === undefined) {
     throw new Error(`${code} has no sentence with ${Object.keys(values).join(', ')}`);
   }
-  return sentence.replaceAll(/\{(\w+)\}/g, (_, name: string) => textOf(all[name]!));
+  const { names, texts } = sentence;
+  return names.reduce((said, name, index) => said + textOf(all[name]!) + texts[index + 1]!, texts[0]!);
 }
 
 /** A code with its message, the values in it, and what to do. */
@@ -123,8 +126,26 @@ export function remedyOf(code: string): string | undefined {
   return (CATALOGUE as Partial<Record<string, { remedy: string }>>)[code]?.remedy;
 }
 
-function namesIn(sentence: string): string[] {
-  return [...sentence.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!);
+/** A sentence, cut at its values. */
+interface Parts {
+  /** One more than names: each name stands between two of them. */
+  texts: readonly string[];
+  names: readonly string[];
+}
+
+/** Sentences that were cut already. A policy may have a reason for each of 1024 sources. */
+const CUT = new Map<string, Parts>();
+
+function partsOf(sentence: string): Parts {
+  const known = CUT.get(sentence);
+  if (known !== undefined) {
+    return known;
+  }
+  const pieces = sentence.split(/\{(\w+)\}/);
+  const isName = (_: string, index: number) => index % 2 === 1;
+  const parts = { texts: pieces.filter((_, index) => index % 2 === 0), names: pieces.filter(isName) };
+  CUT.set(sentence, parts);
+  return parts;
 }
 
 function textOf(value: Params[string]): string {

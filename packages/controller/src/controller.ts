@@ -38,6 +38,7 @@ import { StreamHub } from './streams/hub.ts';
 import { topicSources } from './streams/sources.ts';
 import { openBoards } from './summaries/boards.ts';
 import { displayNames } from './summaries/display-names.ts';
+import { PolicyPaths } from './summaries/path.ts';
 import { Walks } from './summaries/walks.ts';
 import { AgentServer } from './sync/server.ts';
 
@@ -143,7 +144,8 @@ async function open(options: ControllerOptions, closers: Closers) {
   const history = new History({ view, live, planning, log });
   closers.add(() => history.close());
   const boards = openBoards({ view, live, planning, inventory, history });
-  const hub = new StreamHub(history, topicSources(boards), Object.values(boards));
+  const paths = new PolicyPaths({ view, live, planning, inventory, history });
+  const hub = new StreamHub(history, topicSources({ ...boards, pathOf: (name) => paths.of(name) }));
   closers.add(() => hub.close());
   const looks = new Looks({ clock, nameOf: displayNames(view) });
   closers.add(() => looks.close());
@@ -171,6 +173,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     refusedSignIns,
     history,
     ...boards,
+    paths,
     hub,
     walks: new Walks(clock),
     looks,

@@ -23,7 +23,8 @@ import type { Decisions } from './store/decisions.ts';
 import type { View } from './store/view.ts';
 import type { StreamHub } from './streams/hub.ts';
 import type { Board } from './summaries/board.ts';
-import type { InterfaceEntry } from './summaries/interfaces.ts';
+import type { InterfaceSummaries } from './summaries/interfaces.ts';
+import type { PolicyPaths } from './summaries/path.ts';
 import type { PolicyEntry } from './summaries/policies.ts';
 import type { Walks } from './summaries/walks.ts';
 
@@ -60,9 +61,11 @@ export interface Services {
   history: History;
   /** All policies as summaries. */
   policies: Board<PolicyEntry>;
-  interfaces: Board<InterfaceEntry>;
+  interfaces: InterfaceSummaries;
   nodes: Board<NodeSummary>;
   destinations: Board<DestinationSummary>;
+  /** The ways of copies, and the sources of policies, as they were a moment ago. */
+  paths: PolicyPaths;
   /** Walks through lists that are under way. */
   walks: Walks;
   /** Looks of the cluster. */

@@ -12,6 +12,7 @@ import path from 'node:path';
 import type { TestContext } from 'node:test';
 import {
   type AgentMessage,
+  type CaptureStatus,
   type ControllerMessage,
   type CounterReading,
   type Device,
@@ -69,6 +70,13 @@ export class Bench {
     bench.ahead = ahead;
     t.after(() => bench.stop());
     await bench.restart();
+    return bench;
+  }
+
+  /** The client of a controller that another process runs in this folder. */
+  static at(data: string, controller: Pick<Controller, 'addresses' | 'agentPort'>): Bench {
+    const bench = new Bench(data, {});
+    bench.controller = { ...controller, planningFor: () => 0, close: async () => undefined };
     return bench;
   }
 
@@ -242,8 +250,9 @@ export async function certificateRequest(name: string): Promise<{ csr: string; k
 export class TestAgent {
   readonly socket: WebSocket;
   readonly programs: NodeProgram[] = [];
-  /** It confirms each program as running in the kernel, and captures nothing. */
+  /** It confirms each program as running in the kernel, and captures this. */
   confirms = true;
+  captures: CaptureStatus[] = [];
   /** Numbers of events that the controller has acknowledged. */
   readonly eventsTaken: number[] = [];
   /** Readings of counters that the controller has saved. */
@@ -260,7 +269,7 @@ export class TestAgent {
         this.programs.push(message.program);
         const { revision } = message.program;
         if (this.confirms) {
-          this.send({ type: 'status', appliedRevision: revision, captures: [], problems: [] });
+          this.send({ type: 'status', appliedRevision: revision, captures: this.captures, problems: [] });
         }
       } else if (message.type === 'eventsTaken') {
         this.eventsTaken.push(message.seq);

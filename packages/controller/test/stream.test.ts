@@ -142,7 +142,7 @@ test('a slow reader gets fewer messages with all changes in them, and nothing wa
   for (let at = 0; at < 100; at++) {
     items.set(`p-${at}`, { name: `p-${at}`, value: 0, text: 'x'.repeat(1000) });
   }
-  const topic = new Topic(() => items);
+  const topic = new Topic(() => new Map(items));
   const stream = new TopicStream({ topics: [['policies', topic]], hello: {}, clock: Date.now });
   stream.setEncoding('utf8');
   const own = new Held();
@@ -188,7 +188,7 @@ test('a topic has a bound, and a sparkline is sent only when it has changed', ()
       { at, sparkline: [at] },
     ]),
   );
-  const topic = new Topic(() => items);
+  const topic = new Topic(() => new Map(items));
   assert.equal(topic.refresh(), true);
   assert.equal(topic.refresh(), false);
   const first = topic.since(undefined)!;

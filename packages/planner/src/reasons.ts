@@ -145,9 +145,10 @@ export function problemsOf(policy: Policy, plan: PolicyPlan, { nodes }: Observat
 
 /** Why interfaces of the policy have no device: a node has their NIC and cannot mirror it. */
 export function unsupportedReasons(policy: Policy, { cluster, unsupported }: Observation): StatusReason[] {
-  const absent = [...policy.sources, policy.destination].filter((id) => !cluster.interfaces.get(id)?.devices.length);
+  const named = [...policy.sources, policy.destination].filter((id) => unsupported.has(id));
+  const absent = named.filter((id) => !cluster.interfaces.get(id)?.devices.length);
   return absent.flatMap((id) =>
-    (unsupported.get(id) ?? []).map(({ node, message }) => {
+    unsupported.get(id)!.map(({ node, message }) => {
       return { ...say('DEVICE_UNSUPPORTED', { node, text: message }), interface: id, node };
     }),
   );
@@ -155,8 +156,13 @@ export function unsupportedReasons(policy: Policy, { cluster, unsupported }: Obs
 
 /** The largest MTU of the devices of some interfaces, in bytes; 0 where none has a device. */
 function largestMtu(cluster: Observation['cluster'], ids: readonly string[]): number {
-  const mtus = ids.flatMap((id) => cluster.interfaces.get(id)?.devices.map((device) => device.mtu) ?? []);
-  return mtus.reduce((a, b) => Math.max(a, b), 0);
+  let largest = 0;
+  for (const id of ids) {
+    for (const { mtu } of cluster.interfaces.get(id)?.devices ?? []) {
+      largest = Math.max(largest, mtu);
+    }
+  }
+  return largest;
 }
 
 /** The MTU of the destination and the one that it needs, if it has a smaller one than a source. */

@@ -178,8 +178,11 @@ function isSame(problem: PolicyProblem, { code, node, interface: id }: StatusRea
 function uniqueReasons(reasons: readonly StatusReason[]): StatusReason[] {
   const seen = new Map<string, StatusReason>();
   for (const reason of reasons) {
-    const key = JSON.stringify([reason.code, reason.interface, reason.node, reason.message]);
-    seen.set(key, seen.get(key) ?? reason);
+    const { code, interface: id, node, message } = reason;
+    const key = `${code}\0${id ?? ''}\0${node ?? ''}\0${message}`;
+    if (!seen.has(key)) {
+      seen.set(key, reason);
+    }
   }
   return [...seen.values()];
 }

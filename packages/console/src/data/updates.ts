@@ -3,8 +3,8 @@
  * asked for again.
  */
 import type { InfiniteData } from '@tanstack/react-query';
-import type { PolicyStatus, PolicySummary } from '../api/types.ts';
-import type { Page } from './lists.ts';
+import type { PolicyPath, PolicyStatus, PolicySummary } from '../api/types.ts';
+import type { ListQuery, Page } from './lists.ts';
 import { queryClient } from './query-client.ts';
 import { type Delta, onAsk, onDelta } from './stream.ts';
 
@@ -13,6 +13,8 @@ import { type Delta, onAsk, onDelta } from './stream.ts';
  * have changed.
  */
 const [SOON_MS, LATER_MS] = [1000, 10_000];
+/** Milliseconds between two readings of the sources of a policy, which the stream does not tell. */
+const SOURCES_MS = 3000;
 
 type Row = Record<string, unknown>;
 type Pages = InfiniteData<Page<Row>>;
@@ -30,7 +32,8 @@ const due = new Map<string, { at: number; timer: ReturnType<typeof setTimeout> }
 const known = new Map<string, Set<unknown>>();
 
 /** Reads what begins with this key again, once for all that ask for it until then. */
-export function readAgain(key: string, inMs = SOON_MS): void {
+export function readAgain(queryKey: readonly string[], inMs = SOON_MS): void {
+  const key = queryKey.join(' ');
   const at = Date.now() + inMs;
   const waiting = due.get(key);
   if (waiting !== undefined && waiting.at <= at) {
@@ -39,7 +42,7 @@ export function readAgain(key: string, inMs = SOON_MS): void {
   clearTimeout(waiting?.timer);
   const timer = setTimeout(() => {
     due.delete(key);
-    void queryClient.invalidateQueries({ queryKey: [key] });
+    void queryClient.invalidateQueries({ queryKey });
   }, inMs);
   due.set(key, { at, timer });
 }
@@ -53,6 +56,20 @@ function merged(data: Pages, key: string, upserts: ReadonlyMap<unknown, Row>): P
     return changes ? { ...page, items: page.items.map((item) => ({ ...item, ...upserts.get(item[key]) })) } : page;
   });
   return { ...data, pages };
+}
+
+/**
+ * True where a list that is shown may have another order, or other rows, because rows have changed:
+ * it is filtered, or sorted by something else than its key.
+ */
+function isOrderOther(list: string, key: string): boolean {
+  return queryClient
+    .getQueryCache()
+    .findAll({ queryKey: [list], type: 'active' })
+    .some(({ queryKey }) => {
+      const { sort = key, filter } = (queryKey[1] ?? {}) as ListQuery;
+      return Boolean(filter) || (sort !== '' && sort.replace('-', '') !== key);
+    });
 }
 
 /** True where a row of the topic came or went. */
@@ -77,7 +94,10 @@ function isOther(topic: string, rows: ReadonlyMap<unknown, Row>, { snapshot, rem
  * What the stream tells of one policy: its summary, and of its status what is not one item for each
  * source.
  */
-type PolicyNow = PolicySummary & Pick<PolicyStatus, 'totals' | 'delivered' | 'lost' | 'paths' | 'countersAt' | 'stale'>;
+type PolicyNow = PolicySummary & { path: PolicyPath } & Pick<
+    PolicyStatus,
+    'totals' | 'delivered' | 'lost' | 'paths' | 'countersAt' | 'stale'
+  >;
 
 /** The last thing that was told of each policy. */
 const told = new Map<string, PolicyNow>();
@@ -100,8 +120,8 @@ function applyPolicy(topic: string, now: PolicyNow): void {
     void queryClient.invalidateQueries({ queryKey: [topic, 'status'] });
     void queryClient.invalidateQueries({ queryKey: ['events'] });
   }
-  void queryClient.invalidateQueries({ queryKey: [topic, 'path'] });
-  void queryClient.invalidateQueries({ queryKey: [topic, 'sources'] });
+  queryClient.setQueryData([topic, 'path'], now.path);
+  readAgain([topic, 'sources'], SOURCES_MS);
 }
 
 function apply(topic: string, delta: Delta): void {
@@ -126,9 +146,9 @@ function apply(topic: string, delta: Delta): void {
   }
   const isOne = list !== topic;
   if (isOther(topic, rows, delta)) {
-    readAgain(list, SOON_MS);
-  } else if (!isOne) {
-    readAgain(list, LATER_MS);
+    readAgain([list], SOON_MS);
+  } else if (!isOne && isOrderOther(list, key)) {
+    readAgain([list], LATER_MS);
   }
 }
 

@@ -34,7 +34,7 @@ export function PolicyForm(props: { title: string; initial: Draft; base?: Base }
   const submit = useMutation({
     mutationFn: () => save(draft, base, false),
     onSuccess: async ({ name }) => {
-      readAgain('policies');
+      readAgain(['policies']);
       await navigate({ to: '/policies/$name', params: { name } });
     },
   });

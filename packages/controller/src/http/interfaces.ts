@@ -14,7 +14,6 @@ import { ProblemError, refuseField } from '../problems/problems.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import { policiesOf, policiesUsing } from '../store/policies.ts';
 import type { InterfaceRecord } from '../store/records.ts';
-import { interfaceEntries } from '../summaries/interfaces.ts';
 import { viewersOf } from '../summaries/viewers.ts';
 import { refuseBroken, refuseUsed } from './dependents.ts';
 import { INTERFACES } from './interface-list.ts';
@@ -87,12 +86,14 @@ export const interfaceRoutes: Route[] = [
       },
     ],
     handle: ({ query: { view, node, kind, pool, ...query }, services }) => {
-      const entries = interfaceEntries(services).filter(
-        ({ item }) =>
-          (kind === undefined || item.kind === kind) &&
-          (pool === undefined || item.pool === pool) &&
-          (node === undefined || item.edge?.node === node || item.devices.some((device) => device.node === node)),
-      );
+      const entries = services.interfaces
+        .all()
+        .filter(
+          ({ item }) =>
+            (kind === undefined || item.kind === kind) &&
+            (pool === undefined || item.pool === pool) &&
+            (node === undefined || item.edge?.node === node || item.devices.some((device) => device.node === node)),
+        );
       const page = pageOf(entries, INTERFACES, query, listOptions(services));
       return { body: { ...page, items: page.items.map(({ item, summary }) => (view === 'whole' ? item : summary)) } };
     },

@@ -10,9 +10,7 @@ import { policiesOf, toPolicy } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { Stored } from '../store/view.ts';
 import { keyOf } from '../store/view.ts';
-import { policyPath } from '../summaries/path.ts';
 import type { PolicyEntry } from '../summaries/policies.ts';
-import { policySources } from '../summaries/sources.ts';
 import { mergePatch } from './merge-patch.ts';
 import { type Change, checkPreconditions, etag, found, type MutationCall, MutationQuery, mutate } from './mutation.ts';
 import { deleteNamed } from './named-resource.ts';
@@ -268,7 +266,7 @@ export const policyRoutes: Route[] = [
     responses: [{ status: 200, description: 'Sources by id.', schema: listOf(PolicySource) }],
     handle: ({ params: { name }, query, services }) => {
       const record = found(services.view.get('policies', name), 'policy', name);
-      return { body: pageOf(policySources(services, record), SOURCES, query, listOptions(services)) };
+      return { body: pageOf(services.paths.sources(record), SOURCES, query, listOptions(services)) };
     },
   }),
   route({
@@ -280,8 +278,7 @@ export const policyRoutes: Route[] = [
     refuses: ['NOT_FOUND'],
     responses: [{ status: 200, description: 'Nodes, hops and destination.', schema: PolicyPath }],
     handle: ({ params: { name }, services }) => {
-      const record = found(services.view.get('policies', name), 'policy', name);
-      return { body: policyPath(services, record) };
+      return { body: found(services.paths.of(name), 'policy', name) };
     },
   }),
   route({

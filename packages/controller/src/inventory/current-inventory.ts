@@ -1,4 +1,5 @@
 /** The inventory of this moment. It is made again only where something that it is made of changed. */
+import type { Interface } from '@mirrorplane/contract';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import type { View } from '../store/view.ts';
 import { type Merged, mergeInventory, recordsOf } from './inventory.ts';
@@ -18,6 +19,7 @@ export class CurrentInventory {
   readonly #view: View;
   readonly #live: LiveNodes;
   #kept: Kept | undefined;
+  #byId: { of: Merged; items: ReadonlyMap<string, Interface> } | undefined;
 
   constructor(view: View, live: LiveNodes) {
     this.#view = view;
@@ -35,5 +37,14 @@ export class CurrentInventory {
     const until = Math.min(inventory.due ?? Infinity, this.#live.presentUntil() ?? Infinity);
     this.#kept = { inventory, made, until };
     return inventory;
+  }
+
+  /** One interface. */
+  get(id: string): Interface | undefined {
+    const of = this.now();
+    if (this.#byId?.of !== of) {
+      this.#byId = { of, items: new Map(of.interfaces.map((item) => [item.id, item])) };
+    }
+    return this.#byId.items.get(id);
   }
 }

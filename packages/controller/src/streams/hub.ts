@@ -3,7 +3,6 @@
  * for all its readers.
  */
 import type { History } from '../history/history.ts';
-import type { Board } from '../summaries/board.ts';
 import type { TopicSources } from './sources.ts';
 import { Topic } from './topic.ts';
 import type { TopicStream } from './topic-stream.ts';
@@ -15,15 +14,12 @@ interface Used {
 
 export class StreamHub {
   readonly #sources: TopicSources;
-  readonly #boards: readonly Pick<Board<unknown>, 'renew'>[];
   readonly #topics = new Map<string, Used>();
   readonly #streams = new Set<TopicStream>();
   readonly #unsubscribe: () => void;
 
-  /** @param boards what the topics are made of */
-  constructor(history: History, sources: TopicSources, boards: readonly Pick<Board<unknown>, 'renew'>[]) {
+  constructor(history: History, sources: TopicSources) {
     this.#sources = sources;
-    this.#boards = boards;
     this.#unsubscribe = history.onSecond(() => this.#second());
   }
 
@@ -62,9 +58,6 @@ export class StreamHub {
   #second(): void {
     if (this.#streams.size === 0) {
       return;
-    }
-    for (const board of this.#boards) {
-      board.renew();
     }
     for (const { topic } of this.#topics.values()) {
       topic.refresh();

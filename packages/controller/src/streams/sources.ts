@@ -1,17 +1,19 @@
 /** The topics that there are, and what each is made of. */
-import type { DestinationSummary, NodeSummary } from '@mirrorplane/contract';
+import type { DestinationSummary, NodeSummary, PolicyPath } from '@mirrorplane/contract';
 import type { Board } from '../summaries/board.ts';
-import type { InterfaceEntry } from '../summaries/interfaces.ts';
+import type { InterfaceSummaries } from '../summaries/interfaces.ts';
 import type { PolicyEntry } from '../summaries/policies.ts';
 
 /** Gives all items of a topic by their keys. */
 export type TopicSources = (topic: string) => () => ReadonlyMap<string, object>;
 
-interface Boards {
+interface Parts {
   policies: Board<PolicyEntry>;
-  interfaces: Board<InterfaceEntry>;
+  interfaces: InterfaceSummaries;
   nodes: Board<NodeSummary>;
   destinations: Board<DestinationSummary>;
+  /** The way of the copies of a policy. */
+  pathOf: (policy: string) => PolicyPath | undefined;
 }
 
 /** Topics without a name behind them. */
@@ -36,35 +38,47 @@ export function isTopic(text: string): boolean {
   return (TOPICS as readonly string[]).includes(text) || isNamed;
 }
 
-export function topicSources({ policies, interfaces, nodes, destinations }: Boards): TopicSources {
+export function topicSources({ policies, interfaces, nodes, destinations, pathOf }: Parts): TopicSources {
   const all: Record<string, () => ReadonlyMap<string, object>> = {
-    policies: () => mapped(policies.items(), ({ summary }) => summary),
-    interfaces: () => mapped(interfaces.items(), ({ summary }) => summary),
+    policies: mapped(
+      () => policies.items(),
+      (items) => [...items].map(([name, { summary }]) => [name, summary]),
+    ),
+    interfaces: mapped(
+      () => interfaces.all(),
+      (entries) => entries.map(({ summary }) => [summary.id, summary]),
+    ),
     nodes: () => nodes.items(),
     destinations: () => destinations.items(),
   };
-  const one: Record<string, (name: string) => object | undefined> = {
-    policy: (name) => {
-      const entry = policies.items().get(name);
-      return entry && { ...entry.summary, ...entry.detail };
-    },
-    interface: (id) => interfaces.items().get(id)?.summary,
-    node: (name) => nodes.items().get(name),
-    destination: (id) => destinations.items().get(id),
+  const one: Record<string, (name: string) => () => ReadonlyMap<string, object>> = {
+    policy: (name) =>
+      mapped(
+        () => policies.items().get(name),
+        (entry) => (entry ? [[name, { ...entry.summary, ...entry.detail, path: pathOf(name) }]] : []),
+      ),
+    interface: (id) => single(id, () => interfaces.one(id)),
+    node: (name) => single(name, () => nodes.items().get(name)),
+    destination: (id) => single(id, () => destinations.items().get(id)),
   };
   return (topic) => {
     const at = topic.indexOf(':');
-    const [kind, name] = [topic.slice(0, at), topic.slice(at + 1)];
-    if (at < 0) {
-      return all[topic]!;
-    }
-    return () => {
-      const item = one[kind]!(name);
-      return new Map(item ? [[name, item]] : []);
-    };
+    return at < 0 ? all[topic]! : one[topic.slice(0, at)]!(topic.slice(at + 1));
   };
 }
 
-function mapped<T>(items: ReadonlyMap<string, T>, of: (item: T) => object): Map<string, object> {
-  return new Map([...items].map(([key, item]) => [key, of(item)]));
+/** Makes a map of what `from` gives, and gives the same map again as long as that is the same. */
+function mapped<F>(from: () => F, items: (from: F) => [string, object][]): () => ReadonlyMap<string, object> {
+  let made: { from: F; map: ReadonlyMap<string, object> } | undefined;
+  return () => {
+    const now = from();
+    if (made === undefined || made.from !== now) {
+      made = { from: now, map: new Map(items(now)) };
+    }
+    return made.map;
+  };
+}
+
+function single(key: string, item: () => object | undefined): () => ReadonlyMap<string, object> {
+  return mapped(item, (found) => (found ? [[key, found]] : []));
 }

@@ -33,10 +33,11 @@ export class Topic {
   /** Removals up to this version are not remembered. */
   #forgotten = 0;
   #total = 0;
+  #seen: ReadonlyMap<string, object> | undefined;
   /** Messages of this version, by the version that the reader knows. */
   #messages = new Map<number | undefined, string>();
 
-  /** @param source all items by their keys */
+  /** @param source all items by their keys; the same map again where nothing was made since */
   constructor(source: () => ReadonlyMap<string, object>) {
     this.#source = source;
   }
@@ -44,6 +45,10 @@ export class Topic {
   /** Looks at the items. Returns whether anything has changed. */
   refresh(): boolean {
     const now = this.#source();
+    if (now === this.#seen) {
+      return false;
+    }
+    this.#seen = now;
     const next = this.#version + 1;
     const keys = [...now.keys()].sort().slice(0, MAX_TOPIC_ITEMS);
     const shown = new Set(keys);

@@ -1,14 +1,11 @@
 /** Items that many readers look at, made again for all of them at once. */
 
-/**
- * Milliseconds that items are shown before they are made again; longer where making them takes
- * long.
- */
+/** Milliseconds that items are shown at least before they are made again. */
 const FRESH_MS = 1000;
-/** Making them takes a tenth of the time at most. */
-const SHARE = 10;
-/** And a fiftieth where nobody waits for them. */
-const RENEW_SHARE = 50;
+/**
+ * Making them takes a fiftieth of a CPU at most: where it takes long, they are shown longer.
+ */
+const SHARE = 50;
 
 export interface BoardOptions<T> {
   key: (item: T) => string;
@@ -23,20 +20,15 @@ export class Board<T> {
   #items: ReadonlyMap<string, T> = new Map();
   #revision = -1;
   #freshUntil = 0;
-  #restUntil = 0;
 
   constructor(options: BoardOptions<T>) {
     this.#options = options;
   }
 
-  /** Makes the items again, where that takes little of the time. */
-  renew(): void {
-    if (performance.now() >= this.#restUntil) {
-      this.#make();
-    }
-  }
-
-  /** All items, at most a second old, and never older than the last change of an operator. */
+  /**
+   * All items: a second old at most where they are made quickly, and never older than the last
+   * change of an operator. The same map is given until they are made again.
+   */
   items(): ReadonlyMap<string, T> {
     if (performance.now() >= this.#freshUntil || this.#options.revision() !== this.#revision) {
       this.#make();
@@ -46,11 +38,11 @@ export class Board<T> {
 
   #make(): void {
     const { key, make, revision } = this.#options;
-    const began = performance.now();
+    const [began, cpu] = [performance.now(), process.threadCpuUsage()];
     this.#revision = revision();
     this.#items = new Map([...make()].map((item) => [key(item), item]));
-    const end = performance.now();
-    this.#freshUntil = end + Math.max(FRESH_MS, SHARE * (end - began));
-    this.#restUntil = end + RENEW_SHARE * (end - began);
+    const { user, system } = process.threadCpuUsage(cpu);
+    // A little less than a second, so that who asks each second gets new ones each time.
+    this.#freshUntil = began + Math.max(0.9 * FRESH_MS, (SHARE * (user + system)) / 1000);
   }
 }

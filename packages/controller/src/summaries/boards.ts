@@ -3,22 +3,22 @@ import type { History } from '../history/history.ts';
 import type { StatusParts } from '../planning/policy-status.ts';
 import { Board } from './board.ts';
 import { destinationSummaries } from './destinations.ts';
-import { interfaceEntries } from './interfaces.ts';
+import { InterfaceSummaries } from './interfaces.ts';
 import { nodeSummaries } from './nodes.ts';
 import { policyEntries } from './policies.ts';
 
 export function openBoards(parts: StatusParts & { history: History }) {
   const revision = () => parts.view.revision;
+  const interfaces = new InterfaceSummaries(parts);
   const policies = new Board({
     key: ({ summary }) => summary.name,
     make: () => policyEntries(parts),
     revision,
   });
-  const interfaces = new Board({ key: ({ item }) => item.id, make: () => interfaceEntries(parts), revision });
   const nodes = new Board({ key: ({ name }) => name, make: () => nodeSummaries(parts), revision });
   const destinations = new Board({
     key: ({ id }) => id,
-    make: () => destinationSummaries(policies.items().values(), interfaces.items()),
+    make: () => destinationSummaries(policies.items().values(), (id) => interfaces.one(id)),
     revision,
   });
   return { policies, interfaces, nodes, destinations };

@@ -1,18 +1,23 @@
 /** Interfaces that are destinations, with what they get. */
-import { addCount, type Count, type DestinationSummary, MAX_SUMMARY_ITEMS } from '@mirrorplane/contract';
+import {
+  addCount,
+  type Count,
+  type DestinationSummary,
+  type InterfaceSummary,
+  MAX_SUMMARY_ITEMS,
+} from '@mirrorplane/contract';
 import { sumOfRates } from '../history/rates.ts';
 import { addPoints } from '../history/read.ts';
-import type { InterfaceEntry } from './interfaces.ts';
 import type { PolicyEntry } from './policies.ts';
 
-/** @param interfaces by id */
+/** @param interfaceOf gives what is known of an interface */
 export function destinationSummaries(
   policies: Iterable<PolicyEntry>,
-  interfaces: ReadonlyMap<string, InterfaceEntry>,
+  interfaceOf: (id: string) => InterfaceSummary | undefined,
 ): DestinationSummary[] {
   const groups = Map.groupBy(policies, ({ summary }) => summary.destination.id);
   return [...groups].map(([id, entries]) => {
-    const found = interfaces.get(id)?.summary;
+    const found = interfaceOf(id);
     return {
       id,
       name: found?.name ?? '',

@@ -1,6 +1,7 @@
 /** Interfaces with what policies make of them. */
 import { type Interface, type InterfaceState, type InterfaceSummary, MAX_SUMMARY_ITEMS } from '@mirrorplane/contract';
 import type { CurrentInventory } from '../inventory/current-inventory.ts';
+import type { Merged } from '../inventory/inventory.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
 
@@ -31,10 +32,42 @@ export interface InterfaceEntry {
   summary: InterfaceSummary;
 }
 
-/** All interfaces. */
-export function interfaceEntries({ view, inventory }: Parts): InterfaceEntry[] {
-  const uses = usesOf(view);
-  return inventory.now().interfaces.map((item) => ({ item, summary: summaryOf(item, view, uses) }));
+/** Summaries of interfaces, made again only where the inventory or a policy has changed. */
+export class InterfaceSummaries {
+  readonly #parts: Parts;
+  #uses: { changes: number; uses: Uses } | undefined;
+  #all: { inventory: Merged; uses: Uses; entries: readonly InterfaceEntry[] } | undefined;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** All interfaces, in the order of their ids. */
+  all(): readonly InterfaceEntry[] {
+    const inventory = this.#parts.inventory.now();
+    const uses = this.#usesNow();
+    if (this.#all?.inventory !== inventory || this.#all.uses !== uses) {
+      const { view } = this.#parts;
+      const entries = inventory.interfaces.map((item) => ({ item, summary: summaryOf(item, view, uses) }));
+      this.#all = { inventory, uses, entries };
+    }
+    return this.#all.entries;
+  }
+
+  /** One interface. */
+  one(id: string): InterfaceSummary | undefined {
+    const item = this.#parts.inventory.get(id);
+    return item && summaryOf(item, this.#parts.view, this.#usesNow());
+  }
+
+  #usesNow(): Uses {
+    const { view } = this.#parts;
+    const changes = view.changesOf('policies');
+    if (this.#uses?.changes !== changes) {
+      this.#uses = { changes, uses: usesOf(view) };
+    }
+    return this.#uses.uses;
+  }
 }
 
 function usesOf(view: View): Uses {

@@ -1,16 +1,57 @@
-/** The way of the copies of one policy. */
-import type { PolicyPath, PolicyStatus } from '@mirrorplane/contract';
+/** The way of the copies of one policy, and its sources. */
+import type { PolicyPath, PolicySource, PolicyStatus } from '@mirrorplane/contract';
+import { type Observation, sourceRates } from '@mirrorplane/planner';
 import type { History } from '../history/history.ts';
 import { hopRates, rateOf } from '../history/rates.ts';
-import { policyStatuses, type StatusParts } from '../planning/policy-status.ts';
+import { observationOf, policyStatuses, type StatusParts } from '../planning/policy-status.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { Stored } from '../store/view.ts';
+import { Board } from './board.ts';
 import { displayNames } from './display-names.ts';
 import { stateOfNode } from './nodes.ts';
+import { sourcesOf } from './sources.ts';
 
-/** The nodes of a policy, the hops between them, and its destination. */
-export function policyPath(parts: StatusParts & { history: History }, policy: Stored<PolicyRecord>): PolicyPath {
-  const status = policyStatuses(parts, policy)[0]!;
+type Parts = StatusParts & { history: History };
+
+/**
+ * What a page of one policy shows beside its summary. Many tabs ask for it each second: what nodes
+ * have reported is put in order once for all of them.
+ */
+export class PolicyPaths {
+  readonly #parts: Parts;
+  readonly #observation: Board<Observation>;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#observation = new Board({
+      key: () => '',
+      make: () => [observationOf(parts)],
+      revision: () => parts.view.revision,
+    });
+  }
+
+  /** The nodes of a policy, the hops between them, and its destination. */
+  of(name: string): PolicyPath | undefined {
+    const policy = this.#parts.view.get('policies', name);
+    return policy && pathOf(this.#parts, this.#status(policy));
+  }
+
+  /** The sources of a policy in its order, with what nodes report of each. */
+  sources(policy: Stored<PolicyRecord>): PolicySource[] {
+    const rates = sourceRates(policy.value.uid, this.#observationNow());
+    return sourcesOf(this.#status(policy), rates, this.#parts.view);
+  }
+
+  #observationNow(): Observation {
+    return this.#observation.items().get('')!;
+  }
+
+  #status(policy: Stored<PolicyRecord>): PolicyStatus {
+    return policyStatuses(this.#parts, policy, this.#observationNow())[0]!;
+  }
+}
+
+function pathOf(parts: Parts, status: PolicyStatus): PolicyPath {
   const track = parts.history.policy(status.uid);
   const { interface: id, devices } = status.destination;
   const device = devices.at(-1);

@@ -1,19 +1,14 @@
 /** The sources of one policy, one by one. */
-import { MAX_SUMMARY_ITEMS, type PolicySource } from '@mirrorplane/contract';
-import { sourceRates } from '@mirrorplane/planner';
-import { observationOf, policyStatuses, type StatusParts } from '../planning/policy-status.ts';
-import type { PolicyRecord } from '../store/records.ts';
-import type { Stored } from '../store/view.ts';
+import { MAX_SUMMARY_ITEMS, type PolicySource, type PolicyStatus } from '@mirrorplane/contract';
+import type { sourceRates } from '@mirrorplane/planner';
+import type { View } from '../store/view.ts';
 
 /** The sources of a policy in its order, with what nodes report of each. */
-export function policySources(parts: StatusParts, policy: Stored<PolicyRecord>): PolicySource[] {
-  const observation = observationOf(parts);
-  const [status] = policyStatuses(parts, policy, observation);
-  const rates = sourceRates(policy.value.uid, observation);
-  const reasons = Map.groupBy(status!.reasons, (reason) => reason.interface);
-  return status!.sources.map(({ interface: id, state, devices, inbound, outbound }) => {
+export function sourcesOf(status: PolicyStatus, rates: ReturnType<typeof sourceRates>, view: View): PolicySource[] {
+  const reasons = Map.groupBy(status.reasons, (reason) => reason.interface);
+  return status.sources.map(({ interface: id, state, devices, inbound, outbound }) => {
     const device = devices.at(-1);
-    const record = parts.view.get('interfaces', id)?.value;
+    const record = view.get('interfaces', id)?.value;
     return {
       id,
       name: record?.name ?? '',
