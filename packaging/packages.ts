@@ -114,6 +114,9 @@ export async function controllerPackage(build: Build): Promise<Package> {
   };
 }
 
+/** What packages/bpf builds. */
+const BPF_OBJECTS = ['mirror.bpf.o', 'hear.bpf.o'];
+
 /** The agent, with the data plane and libbpf. */
 export async function agentPackage(build: Build): Promise<Package> {
   const name = 'mirrorplane-agent';
@@ -123,10 +126,12 @@ export async function agentPackage(build: Build): Promise<Package> {
   tree.copy(brought.koffi, `${LIB}/agent/koffi.node`);
   tree.copy(brought.netlink, `${LIB}/agent/netlink.node`);
   tree.copy(brought.libbpf, `${LIB}/agent/libbpf.so.1`);
-  tree.copy(join(ROOT, 'packages/bpf/dist/mirror.bpf.o'), `${LIB}/agent/mirror.bpf.o`);
+  for (const object of BPF_OBJECTS) {
+    tree.copy(join(ROOT, 'packages/bpf/dist', object), `${LIB}/agent/${object}`);
+    tree.copy(join(ROOT, 'packages/bpf/LICENSE'), `/usr/share/doc/${name}/copyright.${object}`);
+  }
   daemon(tree, 'agent', build);
   tree.write(`/usr/share/doc/${name}/copyright`, copyright(bundled));
-  tree.copy(join(ROOT, 'packages/bpf/LICENSE'), `/usr/share/doc/${name}/copyright.mirror.bpf.o`);
   tree.copy(brought.libbpfCopyright, `/usr/share/doc/${name}/copyright.libbpf`);
   const base = common(build, name, tree);
   return {

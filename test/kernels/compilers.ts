@@ -1,10 +1,11 @@
 /**
- * Compilers out of Debian's packages, extracted into the cache with what they need, and the object
+ * Compilers out of Debian's packages, extracted into the cache with what they need, and the objects
  * that each builds.
  */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { HEAR_OBJECT_PATH, OBJECT_PATH } from '@mirrorplane/agent/testing/brought';
 import { commandEnv } from '@mirrorplane/lab/testing';
 import { ROOT } from '../../packaging/paths.ts';
 import { extracted, ownArchitecture, updateLists, withNeeds } from './apt.ts';
@@ -92,10 +93,10 @@ async function fetchClang(version: string, say: (line: string) => void): Promise
 const OBJECTS = join(ROOT, 'test/kernels/out/objects');
 
 /**
- * Builds the object by a compiler, with the flags of packages/bpf. Returns its path.
- * @throws Error where it does not compile
+ * Builds the objects by a compiler, with the flags of packages/bpf. Returns their paths.
+ * @throws Error where they do not compile
  */
-export function buildObject(compiler: Compiler): string {
+export function buildObjects(compiler: Compiler): string[] {
   const folder = join(OBJECTS, `clang-${compiler.version}`);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
@@ -103,9 +104,10 @@ export function buildObject(compiler: Compiler): string {
     cpSync(join(ROOT, 'packages/bpf', part), join(folder, part), { recursive: true });
   }
   execFileSync('make', ['-s', '-C', folder, `CLANG=${compiler.program}`], { stdio: ['ignore', 'ignore', 'inherit'] });
-  const object = join(folder, 'dist/mirror.bpf.o');
-  if (!existsSync(object)) {
-    throw new Error(`${compiler.program} made no ${object}`);
+  const objects = [OBJECT_PATH, HEAR_OBJECT_PATH].map((path) => join(folder, 'dist', basename(path)));
+  const missing = objects.find((object) => !existsSync(object));
+  if (missing !== undefined) {
+    throw new Error(`${compiler.program} made no ${missing}`);
   }
-  return object;
+  return objects;
 }

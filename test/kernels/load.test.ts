@@ -1,11 +1,11 @@
-/** The object loads into this kernel and others within the steps that it may take. */
+/** The objects load into this kernel and others within the steps that it may take. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { machine, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { OBJECT_PATH } from '@mirrorplane/agent/testing/brought';
+import { HEAR_OBJECT_PATH, OBJECT_PATH } from '@mirrorplane/agent/testing/brought';
 import { loadOn } from './check.ts';
 import { faults, STEPS_MAX } from './judge.ts';
 import { getKernel, type Kernel, parseWish } from './kernel.ts';
@@ -35,8 +35,11 @@ function compiled(name: string, programs: string): string {
   return object;
 }
 
-test('every program of the object loads into the running kernel in at most 400,000 steps', () => {
-  const results = [...loadEach(OBJECT_PATH)];
+const OUR_OBJECTS = [OBJECT_PATH, HEAR_OBJECT_PATH];
+const loadOurs = () => OUR_OBJECTS.flatMap((path) => [...loadEach(path)]);
+
+test('every program of the objects loads into the running kernel in at most 400,000 steps', () => {
+  const results = loadOurs();
   assert.ok(results.length >= 8, `only ${results.length} programs`);
   assert.deepEqual(faults(results), []);
 });
@@ -77,7 +80,7 @@ test('a program that loads and takes more than 400,000 steps is a fault', () => 
 });
 
 for (const version of ['6.1', '6.12']) {
-  test(`every program of the object loads into Debian's Linux ${version} in at most 400,000 steps`, async (t) => {
+  test(`every program of the objects loads into Debian's Linux ${version} in at most 400,000 steps`, async (t) => {
     let kernel: Kernel;
     try {
       kernel = await getKernel(parseWish(version));
@@ -85,9 +88,9 @@ for (const version of ['6.1', '6.12']) {
       t.skip(`SKIPPED: Linux ${version} cannot be had: ${(error as Error).message}`);
       return;
     }
-    const { programs, bootSeconds } = await loadOn(kernel, [OBJECT_PATH]);
+    const { programs, bootSeconds } = await loadOn(kernel, OUR_OBJECTS);
     t.diagnostic(`Linux ${kernel.release}: booted in ${bootSeconds.toFixed(1)} s, ${programs.length} programs`);
-    assert.equal(programs.length, [...loadEach(OBJECT_PATH)].length);
+    assert.equal(programs.length, loadOurs().length);
     assert.deepEqual(faults(programs), []);
   });
 }

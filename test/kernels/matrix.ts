@@ -3,7 +3,7 @@ import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../../packaging/paths.ts';
 import { loadOn } from './check.ts';
-import { buildObject, type Compiler, getCompiler } from './compilers.ts';
+import { buildObjects, type Compiler, getCompiler } from './compilers.ts';
 import { faults, mostSteps, notTried, table } from './judge.ts';
 import { getKernel, type Kernel, parseWish } from './kernel.ts';
 import { type TestedFile, testFiles, testOn } from './test-files.ts';
@@ -65,14 +65,14 @@ export async function runMatrix(
     record({ skipped: what, reason: (error as Error).message });
   };
 
-  const objects: { compiler: Compiler; path: string }[] = [];
+  const objects: { compiler: Compiler; paths: string[] }[] = [];
   for (const wish of selection.compilers) {
     try {
       const compiler = await getCompiler(wish, say);
       if (objects.some((other) => other.compiler.version === compiler.version)) {
         continue;
       }
-      objects.push({ compiler, path: buildObject(compiler) });
+      objects.push({ compiler, paths: buildObjects(compiler) });
       say(`clang ${compiler.version}: object built`);
     } catch (error) {
       skip(`clang ${wish}`, error, selection.named.compilers);
@@ -100,13 +100,14 @@ export async function runMatrix(
   }
 
   async function load(kernel: Kernel, row: Row): Promise<void> {
-    const paths = objects.map(({ path }) => path);
+    const paths = objects.flatMap((built) => built.paths);
     const { bootSeconds, programs } = await loadOn(kernel, paths);
     row.boot = `${bootSeconds.toFixed(0)} s`;
     record({ kernel: kernel.release, bootSeconds });
     loads += objects.length;
-    row.loads = objects.map(({ compiler, path }) => {
-      const results = programs.filter(({ object }) => object === path);
+    row.loads = objects.map((built) => {
+      const { compiler } = built;
+      const results = programs.filter(({ object }) => built.paths.includes(object));
       for (const { object: _, ...result } of results) {
         record({ kernel: kernel.release, compiler: compiler.version, ...result });
       }

@@ -7,8 +7,9 @@ export type {
   LocalDeliveryEntry,
 } from './datapath/datapath.ts';
 export { FakeDatapath } from './datapath/fake.ts';
-export { OBJECT_PATH } from './datapath/kernel/brought.ts';
+export { HEAR_OBJECT_PATH, OBJECT_PATH } from './datapath/kernel/brought.ts';
 export { CountedNames, SETTLE_MS } from './datapath/kernel/counted-names.ts';
+export { FUNCTION_BYTES, HEAR_LAYOUT, HEAR_MAPS, HEAR_PROGRAM, JOIN } from './datapath/kernel/hear-layout.ts';
 export { createKernelDatapath } from './datapath/kernel/index.ts';
 export { MAPS } from './datapath/kernel/install.ts';
 export { DELIVERY_KIND, HOOK, LAYOUT } from './datapath/kernel/layout.ts';

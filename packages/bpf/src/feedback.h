@@ -23,6 +23,7 @@
 #define MIRRORPLANE_FEEDBACK_H
 
 #include "counters.h"
+#include "identity.h"
 #include "packet.h"
 #include "place.h"
 #include "token.h"
@@ -46,12 +47,6 @@
 #define NOTED_MOST 8192
 /* In place of a delivery: the frame is no copy. */
 #define NO_DELIVERY (~0U)
-
-/*
- * Number of bytes after addresses and tag that identify a frame. A power of two, for the verifier.
- */
-#define TELLING_BYTES 64
-#define ADDRESS_BYTES 12
 
 /* Kinds of frames that a destination's guest sends. */
 enum feedback {
@@ -80,50 +75,6 @@ static __always_inline bool is_announcement(__u64 destination) {
     __u64 group = destination & 0xffffffffffULL;
 
     return destination == 0xffffffffffffULL || group == 0x00005e0001ULL || group == 0x0000003333ULL;
-}
-
-/*
- * Leaves out the checksum of TCP and UDP: it may be computed in one frame, and still missing in the
- * other.
- */
-static __always_inline void leave_out_checksum(__u8 *bytes) {
-    __u16 protocol = bytes[12] << 8 | bytes[13];
-
-    if (protocol == ETH_P_IP && bytes[23] == IPPROTO_TCP)
-        bytes[50] = bytes[51] = 0;
-    else if (protocol == ETH_P_IP && bytes[23] == IPPROTO_UDP)
-        bytes[40] = bytes[41] = 0;
-    else if (protocol == ETH_P_IPV6 && bytes[20] == IPPROTO_TCP)
-        bytes[70] = bytes[71] = 0;
-    else if (protocol == ETH_P_IPV6 && bytes[20] == IPPROTO_UDP)
-        bytes[60] = bytes[61] = 0;
-}
-
-/*
- * A hash that identifies a frame. It is the same with the tag as metadata, in the frame, or without
- * the tag. 0: the frame is too short.
- */
-static __always_inline __u64 frame_hash(struct __sk_buff *skb) {
-    __u32 offset = ADDRESS_BYTES + (!skb->vlan_present && is_vlan_protocol(skb->protocol) ? VLAN_TAG_LEN : 0);
-    __u64 words[(ADDRESS_BYTES + TELLING_BYTES + 4) / 8] = {};
-    __u32 length = skb->len;
-    __u64 hash = 0;
-
-    if (length <= offset || bpf_skb_load_bytes(skb, 0, words, ADDRESS_BYTES))
-        return 0;
-    length -= offset;
-    if (length > TELLING_BYTES)
-        length = TELLING_BYTES;
-    forget(length);
-    if (bpf_skb_load_bytes(skb, offset, (__u8 *)words + ADDRESS_BYTES, ((length - 1) & (TELLING_BYTES - 1)) + 1))
-        return 0;
-    leave_out_checksum((__u8 *)words);
-#pragma unroll
-    for (int i = 0; i < (ADDRESS_BYTES + TELLING_BYTES + 4) / 8; i++) {
-        hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15ULL;
-        hash ^= hash >> 29;
-    }
-    return hash | 1;
 }
 
 static __always_inline bool is_within(__u64 time, __u64 memory, __u64 now) {

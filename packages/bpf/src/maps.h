@@ -3,6 +3,7 @@
 #ifndef MIRRORPLANE_MAPS_H
 #define MIRRORPLANE_MAPS_H
 
+#include "look-maps.h"
 #include "types.h"
 
 /*
@@ -398,74 +399,6 @@ struct {
     __type(key, __u32);
     __type(value, struct kept_bytes);
 } kept_bytes SEC(".maps");
-
-/* Key: slot. Value: what to look for. Memory: 1.4 KiB an entry. A hash map, as `captures`. */
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, LOOKS);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __type(key, __u32);
-    __type(value, struct look);
-} looks SEC(".maps");
-
-/* Key: device and hook where `watch` hangs. Memory: about 90 bytes an entry. */
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 16384);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __type(key, struct capture_key);
-    __type(value, struct look_hook);
-} look_hooks SEC(".maps");
-
-/* Key: bridge and MAC address of a guest that is looked at. Memory: about 90 bytes an entry. */
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 16384);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __type(key, struct arrival_key);
-    __type(value, struct look_guest);
-} look_guests SEC(".maps");
-
-struct look_buckets {
-    struct bucket packets;
-    struct bucket bytes;
-    struct bpf_spin_lock lock;
-};
-
-/*
- * Key: slot. Value: what its rate leaves. User space puts zeros there. Memory: 72 bytes an entry.
- */
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, LOOKS);
-    __type(key, __u32);
-    __type(value, struct look_buckets);
-} look_buckets SEC(".maps");
-
-/* Key: slot. Memory: 32 bytes an entry and CPU. */
-struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, LOOKS);
-    __type(key, __u32);
-    __type(value, struct look_counters);
-} look_counters SEC(".maps");
-
-/*
- * Records of all looks, which user space takes out while there are looks. Half a second of four at
- * full rate.
- */
-struct {
-    __uint(type, BPF_MAP_TYPE_RINGBUF);
-    __uint(max_entries, 1 << 20);
-} look_records SEC(".maps");
-
-/* Key: 0. Value: the record that this CPU makes. Memory: 2 KiB a CPU. */
-struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct look_record);
-} look_scratch SEC(".maps");
 
 /*
  * Only for user space: the slot of each identity (first 16 bytes of a SHA-256), so that counters

@@ -21,19 +21,40 @@ typedef struct {
 } __attribute__((preserve_access_index)) possible_net_t;
 struct net_device {
     int ifindex;
+    unsigned int mtu;
+    unsigned int flags;
     possible_net_t nd_net;
 } __attribute__((preserve_access_index));
 struct sk_buff {
     struct net_device *dev;
     __u32 mark;
+    unsigned int len;
+    unsigned int data_len; /* of it, bytes that are not behind `data` */
+    unsigned int end;      /* from `head` on: struct skb_shared_info */
     unsigned char *head;
     unsigned char *data;
+    __u16 mac_header; /* from `head` on, as is the next */
+    __u16 network_header;
+    __be16 vlan_proto;
+    __u16 vlan_tci;
     __u16 csum_start; /* from `head` on */
     __u16 csum_offset;
     __u16 inner_network_header; /* likewise, as is the next */
     __u16 inner_transport_header;
+    __u8 pkt_type : 3;
     __u8 ip_summed : 2;
     __u8 encapsulation : 1;
+} __attribute__((preserve_access_index));
+struct skb_shared_info {
+    unsigned short gso_size;
+    unsigned short gso_segs;
+} __attribute__((preserve_access_index));
+/* Whether there is a tag as metadata: since 6.2, and before. */
+struct sk_buff___vlan_all {
+    __u32 vlan_all;
+} __attribute__((preserve_access_index));
+struct sk_buff___vlan_present {
+    __u8 vlan_present : 1;
 } __attribute__((preserve_access_index));
 
 /*

@@ -10,7 +10,8 @@
 
 #include "budget.h"
 #include "fate.h"
-#include "feedback.h"
+#include "identity.h"
+#include "note.h"
 #include "packet.h"
 #include "place.h"
 #include "words.h"
@@ -44,7 +45,8 @@ static __always_inline bool is_within_rate(struct look *look, __u32 slot, __u32 
 }
 
 /* True where it is in the ring. `captured` is not 0. */
-static __always_inline bool write_record(struct __sk_buff *skb, struct look *look, __u32 sight, __u32 captured) {
+static __always_inline bool write_record(struct __sk_buff *skb, struct look *look, __u32 slot, __u32 sight,
+                                         __u32 captured) {
     __u32 zero = 0;
     struct look_record *record = bpf_map_lookup_elem(&look_scratch, &zero);
     struct wire_size size;
@@ -53,7 +55,7 @@ static __always_inline bool write_record(struct __sk_buff *skb, struct look *loo
         return false;
     measure(skb, &size);
     record->at = bpf_ktime_get_ns();
-    record->id = frame_hash(skb);
+    record->id = note_packet(skb, slot, look->serial);
     record->serial = look->serial;
     record->ifindex = skb->ifindex;
     record->length = skb->len + (skb->vlan_present ? VLAN_TAG_LEN : 0);
@@ -89,7 +91,7 @@ __global int look_at(struct __sk_buff *skb, __u32 slot, __u32 sight, struct fram
     counters->seen++;
     if (!is_within_rate(look, slot, LOOK_RECORD_HEAD + captured))
         counters->over_rate++;
-    else if (write_record(skb, look, sight, captured))
+    else if (write_record(skb, look, slot, sight, captured))
         counters->written++;
     else
         counters->ring_full++;

@@ -6,7 +6,13 @@ import { fileURLToPath } from 'node:url';
 import {
   DELIVERY_KIND,
   FATE,
+  FUNCTION_BYTES,
+  HEAR_LAYOUT,
+  HEAR_MAPS,
+  HEAR_OBJECT_PATH,
+  HEAR_PROGRAM,
   HOOK,
+  JOIN,
   LAYOUT,
   MAPS,
   OBJECT_PATH,
@@ -23,22 +29,29 @@ interface BtfType {
   members?: { name: string; bits_offset: number }[];
 }
 
-const { types } = JSON.parse(
-  execFileSync('bpftool', ['btf', 'dump', 'file', OBJECT_PATH, '-j'], {
+function typesOf(object: string): BtfType[] {
+  const text = execFileSync('bpftool', ['btf', 'dump', 'file', object, '-j'], {
     encoding: 'utf8',
     env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
-  }),
-) as { types: BtfType[] };
+  });
+  return (JSON.parse(text) as { types: BtfType[] }).types;
+}
 
-function struct(name: string): BtfType {
+const types = typesOf(OBJECT_PATH);
+const hearTypes = typesOf(HEAR_OBJECT_PATH);
+
+function struct(name: string, types: readonly BtfType[]): BtfType {
   const found = types.find((type) => type.kind === 'STRUCT' && type.name === name);
   assert.ok(found, `no struct ${name} in the object`);
   return found;
 }
 
-for (const [name, layout] of Object.entries(LAYOUT)) {
+for (const [name, layout, from] of [
+  ...Object.entries(LAYOUT).map(([name, layout]) => [name, layout, types] as const),
+  ...Object.entries(HEAR_LAYOUT).map(([name, layout]) => [name, layout, hearTypes] as const),
+]) {
   test(`struct ${name} has the size and the offsets that user space writes and reads`, () => {
-    const { size, members } = struct(name);
+    const { size, members } = struct(name, from);
     assert.equal(size, layout.size);
     const offsets = members!
       .filter((member) => member.name !== 'padding')
@@ -48,7 +61,7 @@ for (const [name, layout] of Object.entries(LAYOUT)) {
 }
 
 test('a count is packets, then bytes, 64 bits each', () => {
-  const { size, members } = struct('count');
+  const { size, members } = struct('count', types);
   assert.equal(size, 16);
   assert.deepEqual(
     members!.map((member) => [member.name, member.bits_offset]),
@@ -59,13 +72,19 @@ test('a count is packets, then bytes, 64 bits each', () => {
   );
 });
 
-test('the object has every map and every program that the agent opens', () => {
-  const named = (kind: string) => new Set(types.filter((type) => type.kind === kind).map(({ name }) => name));
-  for (const name of MAPS) {
-    assert.ok(named('VAR').has(name), `map ${name}`);
-  }
-  for (const name of Object.values(PROGRAMS)) {
-    assert.ok(named('FUNC').has(name), `program ${name}`);
+test('the objects have every map and every program that the agent opens', () => {
+  const named = (kind: string, from: readonly BtfType[]) =>
+    new Set(from.filter((type) => type.kind === kind).map(({ name }) => name));
+  for (const [from, maps, programs] of [
+    [types, MAPS, Object.values(PROGRAMS)],
+    [hearTypes, HEAR_MAPS, [HEAR_PROGRAM]],
+  ] as const) {
+    for (const name of maps) {
+      assert.ok(named('VAR', from).has(name), `map ${name}`);
+    }
+    for (const name of programs) {
+      assert.ok(named('FUNC', from).has(name), `program ${name}`);
+    }
   }
 });
 
@@ -78,7 +97,7 @@ const constant = (prefix: string, camelCase: string) =>
  */
 function assertInC(claims: Record<string, number>): void {
   const source = [
-    '#include "types.h"',
+    '#include "hear-types.h"',
     ...Object.entries(claims).map(([name, value]) => `_Static_assert(${name} == ${value}, "${name} is not ${value}");`),
   ];
   execFileSync('clang', ['-fsyntax-only', '-x', 'c', '-I', fileURLToPath(new URL('../src', import.meta.url)), '-'], {
@@ -109,9 +128,11 @@ test('places, fates and terms of looks are those of user space, and so is how ma
   assertInC({
     ...Object.fromEntries(Object.entries(PLACE).map(([name, value]) => [constant('PLACE', name), value])),
     ...Object.fromEntries(Object.entries(TERM).map(([name, value]) => [constant('TERM', name), value])),
+    ...Object.fromEntries(Object.entries(JOIN).map(([name, value]) => [constant('JOIN', name), value])),
     ...Object.fromEntries(simple.map(([name, value]) => [constant('FATE', name), value])),
     FATE_DROPPED: FATE.get('dropped:cloneFailed')!,
     FATE_SKIPPED: FATE.get('skipped:isCopy')!,
+    FUNCTION_BYTES,
     LOOKS: LOOK_LIMITS.looks,
     LOOK_TERMS: LOOK_LIMITS.comparisons,
     LOOK_RECORD_HEAD: LAYOUT.look_record.fields.bytes,

@@ -97,6 +97,7 @@ export class ApplyRun {
     const rows = openedRows(this.#opened, this.#desired, canHold);
     const now = performance.now();
     this.#lookAround(rows, now);
+    this.#hear();
     this.#install(rows);
     this.#fillArrivals();
     this.#attaching.noteArriving(this.#unwatched);
@@ -148,6 +149,15 @@ export class ApplyRun {
       const message = `copies for a guest that is about to migrate cannot be held: ${messageOf(error)}`;
       this.#result.problems.push({ code: 'ATTACH_FAILED', message });
       return false;
+    }
+  }
+
+  /** Before looks see anything: no drop of what they see is missed. */
+  #hear(): void {
+    const { looks, netns, helper, peer, segmenter } = this.#opened;
+    const unheard = looks.hear(this.#desired.looks ?? [], { netns, own: [helper, peer, segmenter] });
+    if (unheard !== undefined) {
+      this.#result.unheard = unheard;
     }
   }
 
@@ -241,9 +251,6 @@ export class ApplyRun {
     const { links, installation, interference } = this.#opened;
     const isDisputed = (attachment: Attachment) => interference.isDisputed(attachment, now);
     const [looking, others] = partition(attachments, ({ looks }) => looks !== undefined);
-    if (this.#desired.looks?.length) {
-      this.#result.unheard = 'this build does not hear drops';
-    }
     this.#result.problems.push(
       ...disputes(others, this.#desired, isDisputed),
       ...obstacles(others, this.#desired, links, installation.programIds),

@@ -9,10 +9,14 @@ declare const PACKAGED: true | undefined;
 
 const packaged = typeof PACKAGED !== 'undefined';
 
-/** The BPF object: the result of `make build` in packages/bpf, or the one of the package. */
-export const OBJECT_PATH = packaged
-  ? join(import.meta.dirname, 'mirror.bpf.o')
-  : join(import.meta.dirname, '../../../../bpf/dist/mirror.bpf.o');
+/** BPF objects: results of `make build` in packages/bpf, or those of the package. */
+const OBJECTS = packaged ? import.meta.dirname : join(import.meta.dirname, '../../../../bpf/dist');
+
+/** The data plane. */
+export const OBJECT_PATH = join(OBJECTS, 'mirror.bpf.o');
+
+/** What hears drops. */
+export const HEAR_OBJECT_PATH = join(OBJECTS, 'hear.bpf.o');
 
 /** libbpf: that of the host, or the one of the package. Not every host has libbpf version 1. */
 export const LIBBPF = packaged ? join(import.meta.dirname, 'libbpf.so.1') : 'libbpf.so.1';

@@ -24,6 +24,8 @@ export interface KernelDatapathOptions {
   bpffs: string;
   /** The object file of the BPF programs. Default: the one of this release. */
   object?: string;
+  /** The object file of what hears drops. Default: the one of this release. */
+  hearing?: string;
   /** How BPF programs are attached. Default auto. */
   hook?: HookChoice;
 }
@@ -37,14 +39,16 @@ export function createKernelDatapath(options: KernelDatapathOptions): Datapath {
 class KernelDatapath implements Datapath {
   readonly #bpffs: string;
   readonly #object: string | undefined;
+  readonly #hearing: string | undefined;
   readonly #hook: HookChoice;
   readonly #expedite: Expedite;
   #prepared: Prepared | undefined;
   #opened: Opened | undefined;
 
-  constructor({ bpffs, object, hook = 'auto' }: KernelDatapathOptions) {
+  constructor({ bpffs, object, hearing, hook = 'auto' }: KernelDatapathOptions) {
     this.#bpffs = bpffs;
     this.#object = object;
+    this.#hearing = hearing;
     this.#hook = hook;
     this.#expedite = new Expedite(bpffs);
   }
@@ -66,7 +70,8 @@ class KernelDatapath implements Datapath {
     await this.prepare();
     const prepared = this.#prepared!;
     this.#prepared = undefined;
-    this.#opened = await openParts({ ...kinds, bpffs: this.#bpffs, prepared, expedite: this.#expedite });
+    const [bpffs, expedite, hearing] = [this.#bpffs, this.#expedite, this.#hearing];
+    this.#opened = await openParts({ ...kinds, bpffs, prepared, expedite, hearing });
   }
 
   async apply(desired: DatapathState, options: ApplyOptions = {}): Promise<ApplyResult> {

@@ -84,6 +84,7 @@ const call = {
   findMap: library.func('void *bpf_object__find_map_by_name(void *object, const char *name)'),
   findProgram: library.func('void *bpf_object__find_program_by_name(void *object, const char *name)'),
   mapFd: library.func('int bpf_map__fd(const void *map)'),
+  mapReuse: library.func('int bpf_map__reuse_fd(void *map, int fd)'),
   mapSetPinPath: library.func('int bpf_map__set_pin_path(void *map, const char *path)'),
   mapShape: (['type', 'key_size', 'value_size', 'max_entries', 'map_flags'] as const).map((field) =>
     library.func(`uint32_t bpf_map__${field}(void *map)`),
@@ -314,9 +315,14 @@ const LIBBPF_WARN = 0;
 /**
  * Loads an object file. Nothing is pinned.
  * @param pins paths of existing maps to use; libbpf refuses a map of another shape
+ * @param shared file descriptors of maps to use
  * @throws ProgramRefused if the kernel refuses a program; BpfError for another failure
  */
-export function loadObject(path: string, pins: Partial<Record<string, string>> = {}): LoadedObject {
+export function loadObject(
+  path: string,
+  pins: Partial<Record<string, string>> = {},
+  shared: Readonly<Record<string, number>> = {},
+): LoadedObject {
   const object: unknown = call.objectOpen(path, null);
   if (object === null) {
     throw new Error(`cannot read the BPF object ${path}; build it with "make build"`);
@@ -331,6 +337,12 @@ export function loadObject(path: string, pins: Partial<Record<string, string>> =
   try {
     for (const [name, pinPath] of Object.entries(pins)) {
       check(`name the pin of map ${name}`, call.mapSetPinPath(find('map', name), pinPath));
+    }
+    for (const [name, fd] of Object.entries(shared)) {
+      const map: unknown = call.findMap(object, name);
+      if (map !== null) {
+        check(`share map ${name}`, call.mapReuse(map, fd));
+      }
     }
     load(path, object);
   } catch (error) {
@@ -522,6 +534,18 @@ export function programId(program: number): number {
   length.writeUInt32LE(info.length);
   check('read program', call.objInfo(program, info, length));
   return info.readUInt32LE(4);
+}
+
+/**
+ * How often a program was not run because it was running on this CPU already. 0 on kernels before
+ * 5.12.
+ */
+export function missesOf(program: number): number {
+  const info = Buffer.alloc(216); // struct bpf_prog_info up to recursion_misses
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(info.length);
+  check('read program', call.objInfo(program, info, length));
+  return Number(info.readBigUInt64LE(208));
 }
 
 /** The kernel's numbers of the maps that a program uses. */

@@ -3,6 +3,7 @@ import type { CompiledWords, CopyFate, LookPlace, WordsNext, WordsTest } from '@
 import { COPY_FATES, DROP_REASONS, LOOK_PLACES, SKIP_REASONS } from '@mirrorplane/contract';
 import type { LookEntry, LookPacket } from '../datapath.ts';
 import { HOOK, LAYOUT } from './layout.ts';
+import { frameOf } from './record-frame.ts';
 
 /** Where a look is in the maps. */
 export interface LookSlot {
@@ -48,11 +49,6 @@ export interface HookSets {
 }
 
 const FATES = new Map([...FATE].map(([name, number]) => [number, name]));
-/** Bytes of the two addresses of a frame; a tag comes behind them. */
-const ADDRESSES = 12;
-/** Of a VLAN tag, ETH_P_8021Q and ETH_P_8021AD. */
-const VLAN_PROTOCOLS: readonly number[] = [0x8100, 0x88a8];
-
 export function encodeLook(look: LookEntry, serial: number): Buffer {
   const at = LAYOUT.look.fields;
   const value = Buffer.alloc(LAYOUT.look.size);
@@ -135,9 +131,7 @@ export function encodeLookGuest({ looks, ifindex }: { looks: number; ifindex: nu
 export function decodeRecord(record: Buffer, look: string, began: number): LookPacket {
   const at = LAYOUT.look_record.fields;
   const id = record.readBigUInt64LE(at.id);
-  const bytes = withTag(record);
-  const protocol = bytes.length >= ADDRESSES + 4 ? bytes.readUInt16BE(ADDRESSES) : 0;
-  const tagged = VLAN_PROTOCOLS.includes(protocol);
+  const { bytes, vlan } = frameOf(record, at);
   return {
     look,
     at: began + Number(record.readBigUInt64LE(at.at) / 1000n),
@@ -149,20 +143,7 @@ export function decodeRecord(record: Buffer, look: string, began: number): LookP
     length: record.readUInt32LE(at.length),
     packets: record.readUInt16LE(at.packets),
     gsoSize: record.readUInt16LE(at.gso_size),
-    ...(tagged && { vlan: { protocol, tci: bytes.readUInt16BE(ADDRESSES + 2) } }),
+    ...(vlan && { vlan }),
     bytes,
   };
-}
-
-/** The bytes of a frame, with the tag that the kernel keeps beside it. */
-function withTag(record: Buffer): Buffer {
-  const at = LAYOUT.look_record.fields;
-  const bytes = record.subarray(at.bytes, at.bytes + record.readUInt16LE(at.captured));
-  const protocol = record.subarray(at.vlan_protocol, at.vlan_protocol + 2);
-  if (protocol.readUInt16BE() === 0 || bytes.length < ADDRESSES) {
-    return Buffer.from(bytes);
-  }
-  const tci = Buffer.alloc(2);
-  tci.writeUInt16BE(record.readUInt16LE(at.vlan_tci));
-  return Buffer.concat([bytes.subarray(0, ADDRESSES), protocol, tci, bytes.subarray(ADDRESSES)]);
 }

@@ -2,6 +2,8 @@
 import { randomInt } from 'node:crypto';
 import { LOOK_LIMITS } from '@mirrorplane/contract';
 import type { LookCounts, LookEntry, LookReading } from '../datapath.ts';
+import type { HearingRow } from './hear-layout.ts';
+import { Hearing } from './hearing.ts';
 import type { Installation } from './install.ts';
 import { LAYOUT, sumPerCpu, u32Key } from './layout.ts';
 import { possibleCpus, RingReader } from './libbpf.ts';
@@ -13,12 +15,14 @@ export class Looks {
   readonly #maps: Installation['maps'];
   readonly #rows: TableWriter;
   readonly #slots = new Map<string, LookSlot>();
+  readonly #hearing: Hearing;
   #reader: RingReader | undefined;
 
-  /** @param rows of the map `looks` */
-  constructor(maps: Installation['maps'], rows: TableWriter) {
+  /** @param rows of the map `looks` @param hearing the object file of what hears drops */
+  constructor(maps: Installation['maps'], rows: TableWriter, hearing?: string) {
     this.#maps = maps;
     this.#rows = rows;
+    this.#hearing = new Hearing(maps, hearing);
   }
 
   /**
@@ -63,6 +67,11 @@ export class Looks {
     while (reader.read(1024).length > 0) {}
   }
 
+  /** Hears drops for the looks that have entered. See `Hearing.follow`. */
+  hear(looks: readonly LookEntry[], node: Pick<HearingRow, 'netns' | 'own'>): string | undefined {
+    return this.#hearing.follow(looks, this.#slots, node);
+  }
+
   /** See `Datapath.readLooks`. */
   read(most: number): LookReading {
     const bySerial = new Map([...this.#slots].map(([id, { serial }]) => [serial, id]));
@@ -71,22 +80,24 @@ export class Looks {
       const look = bySerial.get(record.readUInt32LE(LAYOUT.look_record.fields.serial));
       return look === undefined ? [] : [decodeRecord(record, look, began)];
     });
-    return { packets, drops: [], counts: new Map([...this.#slots].map(([id, { slot }]) => [id, this.#counts(slot)])) };
+    const drops = this.#hearing.read(most, bySerial, began);
+    return { packets, drops, counts: new Map([...this.#slots].map(([id, slot]) => [id, this.#counts(id, slot)])) };
   }
 
-  #counts(slot: number): LookCounts {
+  #counts(id: string, look: LookSlot): LookCounts {
     const values = Buffer.alloc(LAYOUT.look_counters.size * possibleCpus());
-    this.#maps.look_counters.lookup(u32Key(slot), values);
+    this.#maps.look_counters.lookup(u32Key(look.slot), values);
     const [seen, written, overRate, ringFull] = sumPerCpu(values, LAYOUT.look_counters.size) as [
       number,
       number,
       number,
       number,
     ];
-    return { seen, written, overRate, ringFull, dropsHeard: 0, dropsLost: 0 };
+    return { seen, written, overRate, ringFull, ...this.#hearing.counts(id, look) };
   }
 
   close(): void {
+    this.#hearing.close();
     this.#reader?.close();
     this.#reader = undefined;
   }

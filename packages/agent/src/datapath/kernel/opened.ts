@@ -66,13 +66,15 @@ export interface OpenOptions {
   others: Links;
   prepared: Prepared;
   expedite: Expedite;
+  /** The object file of what hears drops. Default: the one of this release. */
+  hearing?: string | undefined;
 }
 
 /**
  * Takes over the pinned data plane, or installs it. @throws Error if the kernel refuses; nothing is
  * left open then
  */
-export async function openParts({ bpffs, links, others, prepared, expedite }: OpenOptions): Promise<Opened> {
+export async function openParts({ bpffs, links, others, prepared, expedite, hearing }: OpenOptions): Promise<Opened> {
   const installation = install(bpffs, prepared);
   const helperDevice = new HelperDevice();
   let pair: HelperState;
@@ -104,7 +106,7 @@ export async function openParts({ bpffs, links, others, prepared, expedite }: Op
     counters: new CounterReader(maps, slots, Slots.epoch(maps.slots)),
     devices: new DeviceBudgets(tables.budgets, maps.budget_buckets, slots),
     node: new NodeBudgetWriter(tables.budgets, maps.budget_buckets),
-    looks: new Looks(maps, tables.looks),
+    looks: new Looks(maps, tables.looks, hearing),
     tables,
   };
 }

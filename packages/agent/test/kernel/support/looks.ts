@@ -1,7 +1,7 @@
 /** Looks in a world of `world.ts`, and what they see. */
 import { until } from '@mirrorplane/base';
 import { compileWords, LOOK_LIMITS } from '@mirrorplane/contract';
-import type { Datapath, LookCounts, LookEntry, LookPacket } from '../../../src/datapath/datapath.ts';
+import type { Datapath, LookCounts, LookDrop, LookEntry, LookPacket } from '../../../src/datapath/datapath.ts';
 import { link } from './namespace.ts';
 import type { World } from './world.ts';
 
@@ -47,6 +47,7 @@ const NOTHING: LookCounts = { seen: 0, written: 0, overRate: 0, ringFull: 0, dro
 export class Watcher {
   counts = NOTHING;
   readonly #packets: LookPacket[] = [];
+  readonly #drops: LookDrop[] = [];
   readonly #datapath: Datapath;
 
   constructor(datapath: Datapath) {
@@ -58,17 +59,29 @@ export class Watcher {
    * call.
    */
   async expect(seen: number, look: string): Promise<LookPacket[]> {
+    await this.#until(`${seen} packets of the look`, look, () => this.counts.seen >= seen);
+    return this.#packets.splice(0);
+  }
+
+  /** Waits until it has heard so many drops, and returns what was told of them since the last call. */
+  async expectDrops(heard: number, look: string): Promise<LookDrop[]> {
+    await this.#until(`${heard} drops`, look, () => this.counts.dropsHeard >= heard);
+    return this.#drops.splice(0);
+  }
+
+  async #until(what: string, look: string, isReached: () => boolean): Promise<void> {
     const read = async () => {
-      const { packets, counts } = await this.#datapath.readLooks(10_000);
+      const { packets, drops, counts } = await this.#datapath.readLooks(10_000);
       this.#packets.push(...packets);
+      this.#drops.push(...drops);
       this.counts = counts.get(look) ?? NOTHING;
-      return this.counts.seen >= seen;
+      return isReached();
     };
-    await until(`${seen} packets of the look`, read).catch((error: Error) => {
-      throw new Error(`${error.message}, there are ${JSON.stringify(this.counts)}`);
+    await until(what, read).catch((error: Error) => {
+      const told = this.#drops.map(({ reason, function: name }) => `${reason} in ${name}`);
+      throw new Error(`${error.message}, there are ${JSON.stringify(this.counts)} ${told}`);
     });
     await read();
-    return this.#packets.splice(0);
   }
 }
 

@@ -1,0 +1,87 @@
+/** Looks that hear drops, in a world of `world.ts` whose guest ends take what they get. */
+import assert from 'node:assert/strict';
+import { after, before } from 'node:test';
+import type { DatapathState, LookCounts, LookDrop, LookPacket } from '../../../src/datapath/datapath.ts';
+import { lookAt, tally, Watcher } from './looks.ts';
+import { run } from './namespace.ts';
+import { Sniffer } from './sniffer.ts';
+import { stateOf, type World } from './world.ts';
+
+/** EtherType for experiments (IEEE 802). */
+const EXPERIMENT = '88b5';
+
+/** A frame with a number, of `length` bytes. */
+export function frame(to: string, from: string, number: number, length = 90): Buffer {
+  const rest = Buffer.alloc(length - 14, number & 0xff);
+  rest.writeUInt32BE(number);
+  return Buffer.concat([Buffer.from(`${to}${from}${EXPERIMENT}`, 'hex'), rest]);
+}
+
+/** The number of such a frame. */
+export const numberOf = ({ bytes }: { bytes: Buffer }) => bytes.readUInt32BE(14);
+
+/** A look, and what it sees and hears. */
+export interface HearingLook {
+  id: string;
+  counts(): LookCounts;
+  /** Waits until it has seen so many, and returns what was written of them since the last call. */
+  packets(seen: number): Promise<LookPacket[]>;
+  /** Waits until it has heard so many drops, and returns what was told since the last call. */
+  drops(heard: number): Promise<LookDrop[]>;
+}
+
+let runs = 0;
+
+/** Begins a look at the guest of the world, with what else is in force. */
+export async function hear(world: World, state: Partial<DatapathState> = {}): Promise<HearingLook> {
+  const id = `heard-${process.pid}-${++runs}`;
+  const { unseen, unheard } = await world.datapath.apply(stateOf({ ...state, looks: [lookAt(world, { id })] }));
+  assert.deepEqual([unseen, unheard], [[], undefined]);
+  const watcher = new Watcher(world.datapath);
+  return {
+    id,
+    counts: () => watcher.counts,
+    packets: (seen) => watcher.expect(seen, id),
+    drops: (heard) => watcher.expectDrops(heard, id),
+  };
+}
+
+/**
+ * Listens at both ends behind the devices of a world, so that no frame ends there because nobody
+ * wants it. @returns the numbers of frames that came to the other host
+ */
+export function useListeners(): { arrived(count: number): Promise<number[]> } {
+  const sniffers = new Map<string, Sniffer>();
+  before(async () => {
+    for (const device of ['vmp', 'farp']) {
+      sniffers.set(device, await Sniffer.start(device));
+    }
+  });
+  after(() => {
+    for (const sniffer of sniffers.values()) {
+      sniffer.close();
+    }
+  });
+  return {
+    arrived: async (count) =>
+      (await sniffers.get('farp')!.expect(count))
+        .filter((bytes) => bytes.toString('hex', 12, 14) === EXPERIMENT)
+        .map((bytes) => numberOf({ bytes })),
+  };
+}
+
+/** How often each cause was told of each device. */
+export function causesOf(drops: readonly LookDrop[]): Record<string, number> {
+  return tally(drops.map(({ cause, ifindex }) => `${cause} ${ifindex}`));
+}
+
+/** Packets that rules with a counter have dropped in table `t` of bridges. */
+export function countedByRules(): number {
+  const found = run('nft', 'list', 'table', 'bridge', 't').matchAll(/counter packets (\d+) bytes \d+ drop/g);
+  return [...found].reduce((sum, [, packets]) => sum + Number(packets), 0);
+}
+
+/** Packets that the qdiscs of a device have dropped, those inside others left out. */
+export function countedByQdisc(device: string): number {
+  return Number(/dropped (\d+)/.exec(run('tc', '-s', 'qdisc', 'show', 'dev', device))![1]);
+}
