@@ -19,6 +19,8 @@ import { EventLog } from './events/log.ts';
 import { EventObserver } from './events/observer.ts';
 import { Refusals } from './events/refusals.ts';
 import { refusalTeller } from './events/tell-refusals.ts';
+import { Findings } from './findings/findings.ts';
+import { whereabouts } from './findings/whereabouts.ts';
 import { History } from './history/history.ts';
 import { buildApp } from './http/app.ts';
 import { CurrentInventory } from './inventory/current-inventory.ts';
@@ -149,6 +151,8 @@ async function open(options: ControllerOptions, closers: Closers) {
   closers.add(() => hub.close());
   const looks = new Looks({ clock, nameOf: displayNames(view) });
   closers.add(() => looks.close());
+  const findings = new Findings({ looks, clock, whereIs: whereabouts(inventory) });
+  closers.add(() => findings.close());
   let open = true;
   const services: Services = {
     view,
@@ -178,6 +182,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     walks: new Walks(clock),
     looks,
     decoders: new Decoders(),
+    findings,
     console: options.console ?? findConsole(),
     ready: () => open && planning.planned !== undefined,
     dismiss: (node) => agents?.dismiss(node),

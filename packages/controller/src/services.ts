@@ -13,6 +13,7 @@ import type { EventLog } from './events/log.ts';
 import type { EventObserver } from './events/observer.ts';
 import type { PacedStream } from './events/paced-stream.ts';
 import type { Refusals } from './events/refusals.ts';
+import type { Findings } from './findings/findings.ts';
 import type { History } from './history/history.ts';
 import type { CurrentInventory } from './inventory/current-inventory.ts';
 import type { Looks } from './looks/looks.ts';
@@ -72,6 +73,7 @@ export interface Services {
   looks: Looks;
   /** Decoders of packets of looks. */
   decoders: Decoders;
+  findings: Findings;
   /** Folder of the console, as it was built. */
   console: string;
   /** True from the first plan until the controller closes. */

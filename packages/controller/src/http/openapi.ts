@@ -21,6 +21,7 @@ const TAGS: Record<string, string> = {
   domains: 'Communication domains: pools of one domain can reach each other.',
   events: 'Events, in the order in which they happened.',
   looks: 'Looks: a bounded view of packets on their way, with what became of them and of their copies.',
+  findings: 'Findings: where packets between two interfaces are lost, in one sentence.',
   audit: 'Audit log: who asked for which change, and the result.',
   session: 'Signing in from a browser: a session is a cookie, and its changes need a header.',
   health: 'Checks for a supervisor of the controller.',

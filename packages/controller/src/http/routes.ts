@@ -3,6 +3,7 @@ import { auditRoutes } from './audit.ts';
 import { destinationRoutes } from './destinations.ts';
 import { domainRoutes } from './domains.ts';
 import { eventRoutes } from './events.ts';
+import { findingRoutes } from './findings.ts';
 import { healthRoutes } from './health.ts';
 import { historyRoutes } from './history.ts';
 import { interfaceRoutes } from './interfaces.ts';
@@ -23,6 +24,7 @@ export const ROUTES: readonly Route[] = [
   ...poolRoutes,
   ...domainRoutes,
   ...eventRoutes,
+  ...findingRoutes,
   ...streamRoutes,
   ...lookPacketRoutes,
   ...auditRoutes,

@@ -1,0 +1,73 @@
+/** Findings of the cluster: the newest, in memory. */
+import { randomBytes } from 'node:crypto';
+import { FINDING_LIMITS, type FindingCreate, LOOK_LIMITS } from '@mirrorplane/contract';
+import type { LookOwner, Looks } from '../looks/looks.ts';
+import { FindingRun, type Whereabouts } from './finding-run.ts';
+
+export interface FindingsOptions {
+  looks: Looks;
+  clock: () => number;
+  whereIs: (id: string) => Whereabouts;
+}
+
+/** A controller that is started again has none. */
+export class Findings {
+  readonly #options: FindingsOptions;
+  /** In the order in which they began. */
+  readonly #runs = new Map<string, FindingRun>();
+
+  constructor(options: FindingsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Begins to look. The interfaces exist, and the words have been checked.
+   * @throws ProblemError LOOK_LIMIT
+   */
+  create(request: FindingCreate, owner: LookOwner): FindingRun {
+    const { looks, clock, whereIs } = this.#options;
+    const { from, to, words } = request;
+    const look = looks.create(
+      {
+        interfaces: [from, to],
+        words,
+        payload: false,
+        packetRate: LOOK_LIMITS.packetRate,
+        comment: `finding from ${from} to ${to}`,
+      },
+      owner,
+    );
+    const run = new FindingRun({
+      id: randomBytes(6).toString('hex'),
+      request,
+      owner: owner.name,
+      look,
+      clock,
+      whereIs,
+      renew: () => looks.renew(look.id),
+      end: () => looks.end(look.id, 'asked'),
+    });
+    this.#runs.set(run.id, run);
+    for (const [id, old] of [...this.#runs].slice(0, -FINDING_LIMITS.kept)) {
+      old.close();
+      looks.end(old.look, 'asked');
+      this.#runs.delete(id);
+    }
+    return run;
+  }
+
+  get(id: string): FindingRun | undefined {
+    return this.#runs.get(id);
+  }
+
+  /** The newest first. */
+  list(): FindingRun[] {
+    return [...this.#runs.values()].reverse();
+  }
+
+  close(): void {
+    for (const run of this.#runs.values()) {
+      run.close();
+    }
+  }
+}

@@ -1,0 +1,72 @@
+/** /api/v1/findings */
+import { compileWords, Finding, FindingCreate, WordsError } from '@mirrorplane/contract';
+import * as z from 'zod';
+import { refuseField } from '../problems/problems.ts';
+import type { Services } from '../services.ts';
+import { found } from './mutation.ts';
+import { type Route, route } from './route.ts';
+
+const path = '/api/v1/findings';
+const tag = 'findings';
+const Params = z.object({ id: z.string().max(64).meta({ description: 'id of the finding.' }) });
+const Findings = z.object({ items: z.array(Finding) }).meta({ id: 'FindingList' });
+
+/** Refuses what cannot be looked at, with the field. */
+function check({ from, to, words }: FindingCreate, { inventory }: Services): void {
+  for (const [field, id] of Object.entries({ from, to })) {
+    if (!inventory.now().interfaces.some((one) => one.id === id)) {
+      refuseField(field, `there is no interface "${id}": check the id with "mirrorplane interface list"`);
+    }
+  }
+  if (from === to) {
+    refuseField('to', 'it is the same interface as "from": choose the one at the other end');
+  }
+  try {
+    compileWords(words);
+  } catch (error) {
+    if (error instanceof WordsError) {
+      refuseField('words', error.message);
+    }
+    throw error;
+  }
+}
+
+export const findingRoutes: Route[] = [
+  route({
+    method: 'get',
+    path,
+    tag,
+    needs: 'admin',
+    summary: 'List the newest findings',
+    responses: [
+      { status: 200, description: 'The newest first, at most 16. They are in memory only.', schema: Findings },
+    ],
+    handle: ({ services }) => ({ body: { items: services.findings.list().map((run) => run.describe()) } }),
+  }),
+  route({
+    method: 'post',
+    path,
+    tag,
+    summary: 'Find out where packets between two interfaces are lost',
+    body: FindingCreate,
+    refuses: ['LOOK_LIMIT'],
+    responses: [{ status: 201, description: 'It has begun. Read it until its state is done.', schema: Finding }],
+    handle: ({ body, services, who, request }) => {
+      check(body, services);
+      return { body: services.findings.create(body, { name: who.name, address: request.ip }).describe() };
+    },
+  }),
+  route({
+    method: 'get',
+    path: `${path}/{id}`,
+    tag,
+    needs: 'admin',
+    summary: 'Read a finding',
+    params: Params,
+    refuses: ['NOT_FOUND'],
+    responses: [{ status: 200, description: 'The finding.', schema: Finding }],
+    handle: ({ params: { id }, services }) => ({
+      body: found(services.findings.get(id), 'finding', id).describe(),
+    }),
+  }),
+];

@@ -1,0 +1,147 @@
+/** A finding over its life: it waits for all places, takes packets of its time, and ends its look. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { until } from '@mirrorplane/base';
+import { FINDING_LIMITS, FindingCreate, type LookPlace, NO_LOOK_TOTALS } from '@mirrorplane/contract';
+import type { FindingRun } from '../src/findings/finding-run.ts';
+import { Findings } from '../src/findings/findings.ts';
+import { Looks } from '../src/looks/looks.ts';
+import { pingFrame } from './findings/frames.ts';
+import { DB, ENDS, WEB } from './findings/world.ts';
+import { seen } from './looks/seen.ts';
+
+const OWNER = { name: 'admin', address: '127.0.0.1' };
+const REQUEST = FindingCreate.parse({ ...ENDS, seconds: 5 });
+const NODES: Record<string, string> = { 'web-1/0': 'node-1', 'db-1/0': 'node-2' };
+
+interface Bench {
+  clock: { now: number };
+  looks: Looks;
+  findings: Findings;
+  nodes: Record<string, string | undefined>;
+}
+
+function bench(t: TestContext): Bench {
+  const clock = { now: 1_000_000 };
+  const nodes: Bench['nodes'] = { ...NODES };
+  const looks = new Looks({ clock: () => clock.now, nameOf: () => '' });
+  const whereIs = (id: string) => ({
+    macs: [id === 'web-1/0' ? WEB.mac : DB.mac],
+    ...(nodes[id] && { node: nodes[id] }),
+  });
+  const findings = new Findings({ looks, clock: () => clock.now, whereIs });
+  t.after(() => {
+    findings.close();
+    looks.close();
+  });
+  return { clock, looks, findings, nodes };
+}
+
+/** Nodes tell that they look. */
+function allLook({ looks }: Bench, run: FindingRun, counts = {}): void {
+  for (const node of ['node-1', 'node-2']) {
+    looks.feed(run.describe().look, node, { counts: { ...NO_LOOK_TOTALS, ...counts } });
+  }
+}
+
+/** A ping is seen at these places. */
+function ping({ looks }: Bench, run: FindingRun, sequence: number, places: readonly LookPlace[]): void {
+  const bytes = pingFrame(WEB, DB, sequence);
+  for (const place of places) {
+    const isSent = place === 'sent';
+    const packet = seen({
+      bytes,
+      length: bytes.length,
+      place,
+      packet: sequence.toString(16).padStart(16, '0'),
+      interface: isSent ? ENDS.from : ENDS.to,
+      direction: isSent ? 'outbound' : 'inbound',
+    });
+    looks.feed(run.describe().look, isSent ? 'node-1' : 'node-2', { packets: [packet] });
+  }
+}
+
+/** Lets its time go on until it has come to a state. */
+async function comesTo({ clock }: Bench, run: FindingRun, state: string): Promise<void> {
+  await until(`the finding to be ${state}`, () => {
+    clock.now += 300;
+    return run.describe().state === state;
+  });
+}
+
+const ALL = ['sent', 'arrived', 'delivered'] as const;
+
+test('counts what is sent between its settling and its end, and ends its look', async (t) => {
+  const all = bench(t);
+  const run = all.findings.create(REQUEST, OWNER);
+  assert.equal(run.describe().state, 'starting');
+  ping(all, run, 1, ['sent']);
+  allLook(all, run);
+  await comesTo(all, run, 'looking');
+  for (let i = 10; i < 20; i++) {
+    ping(all, run, i, i === 15 ? ['sent'] : ALL);
+  }
+  await comesTo(all, run, 'done');
+  const { answer, seen: count } = run.describe();
+  assert.deepEqual([answer!.cause, answer!.there.sent, answer!.there.lostBefore], ['lostBetweenNodes', 10, 1]);
+  assert.equal(count, 29);
+  assert.equal(all.looks.running().length, 0);
+});
+
+test('is undetermined at once where a node does not look', async (t) => {
+  const all = bench(t);
+  const run = all.findings.create(FindingCreate.parse({ ...ENDS, seconds: 120 }), OWNER);
+  all.looks.feed(run.describe().look, 'node-1', { counts: NO_LOOK_TOTALS });
+  const began = all.clock.now;
+  await comesTo(all, run, 'done');
+  assert.deepEqual(run.describe().answer!.undetermined, 'notSeen');
+  assert.match(run.describe().answer!.message, /"node-2": it did not look all of the time/);
+  assert.ok(all.clock.now - began < 60_000);
+});
+
+test('is undetermined where an interface has no device, a place is not seen, or the look has lost packets', async (t) => {
+  const none = bench(t);
+  none.nodes['db-1/0'] = undefined;
+  const absent = none.findings.create(REQUEST, OWNER);
+  allLook(none, absent);
+  await comesTo(none, absent, 'done');
+  assert.match(absent.describe().answer!.message, /"db-1\/0": it has no device now/);
+
+  const gap = bench(t);
+  const blind = gap.findings.create(REQUEST, OWNER);
+  allLook(gap, blind);
+  gap.looks.feed(blind.describe().look, 'node-2', { unseen: [{ device: 'tap2', message: 'is a bridge' }] });
+  await comesTo(gap, blind, 'done');
+  assert.match(blind.describe().answer!.message, /"tap2" on "node-2": is a bridge/);
+
+  const busy = bench(t);
+  const lossy = busy.findings.create(REQUEST, OWNER);
+  allLook(busy, lossy, { seen: 100, written: 90, overRate: 10 });
+  await comesTo(busy, lossy, 'done');
+  assert.match(lossy.describe().answer!.message, /the look has not seen 10 of 100 packets on node "node-1"/);
+});
+
+test('says so where an interface has moved meanwhile, and packets were lost', async (t) => {
+  const all = bench(t);
+  const run = all.findings.create(REQUEST, OWNER);
+  allLook(all, run);
+  await comesTo(all, run, 'looking');
+  for (let i = 0; i < 5; i++) {
+    ping(all, run, i, i === 2 ? ['sent'] : ALL);
+  }
+  all.nodes['db-1/0'] = 'node-3';
+  await comesTo(all, run, 'done');
+  assert.match(run.describe().answer!.message, /1 of 5 packets .* were lost while "db-1\/0" moved to another node/);
+});
+
+test('keeps the newest sixteen, and ends the look of one that is forgotten', async (t) => {
+  const all = bench(t);
+  const first = all.findings.create(REQUEST, OWNER);
+  for (let i = 0; i < FINDING_LIMITS.kept; i++) {
+    all.looks.end(all.findings.list()[0]!.describe().look, 'asked');
+    all.findings.create(REQUEST, OWNER);
+  }
+  assert.equal(all.findings.list().length, FINDING_LIMITS.kept);
+  assert.equal(all.findings.get(first.id), undefined);
+  assert.equal(all.looks.get(first.describe().look)!.running, false);
+});
