@@ -1,4 +1,5 @@
-"""paced_udp.py send ADDRESS PORT SECONDS: sends some 2 Mbit/s of numbered datagrams, and prints how many.
+"""paced_udp.py send ADDRESS PORT SECONDS [PER_SECOND]: sends some 2 Mbit/s of numbered datagrams, or so many in each
+second, and prints how many.
 paced_udp.py receive PORT QUIET: counts datagrams until none has come for QUIET seconds, and prints how many."""
 
 import socket
@@ -8,14 +9,15 @@ import time
 BATCH, PAUSE, SIZE = 2, 0.008, 1000
 
 
-def send(address, port, seconds):
+def send(address, port, seconds, per_second=None):
+    batch, pause = (BATCH, PAUSE) if per_second is None else (1, 1 / float(per_second))
     count, due, end = 0, time.monotonic(), time.monotonic() + float(seconds)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         while due < end:
-            for _ in range(BATCH):
+            for _ in range(batch):
                 sender.sendto(count.to_bytes(4, "big").ljust(SIZE, b"."), (address, int(port)))
                 count += 1
-            due += PAUSE
+            due += pause
             time.sleep(max(0, due - time.monotonic()))
     print(count)
 

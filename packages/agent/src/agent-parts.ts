@@ -12,6 +12,7 @@ import type { ProgramFile } from './host/program-file.ts';
 import type { Logger } from './log.ts';
 import type { DeviceStatistics } from './netlink/statistics.ts';
 import type { Throttle } from './throttle/throttle.ts';
+import type { TrafficReader } from './traffic-reader.ts';
 
 /** The parts. Without an optional part, the agent sees or does less. */
 export interface AgentParts {
@@ -35,6 +36,8 @@ export interface AgentParts {
    * Keeps copies within what service traffic leaves of a device. Left out: no device has a budget.
    */
   throttle?: Pick<Throttle, 'throttled' | 'cpuThrottled' | 'unprotected' | 'budgets' | 'on'>;
+  /** Reads what devices carry. Left out: rates of interfaces are not known. */
+  traffic?: TrafficReader;
   /** Whether a NIC may offload flows, by the name of its device. Left out: no NIC does. */
   offloads?: (device: string) => boolean;
   /** Finds the underlay among the current devices of `links`. */

@@ -12,11 +12,13 @@ import {
   type NodeProblem,
   type StatusMessage,
   SYNC_PROTOCOL,
+  type TrafficReport,
 } from '@mirrorplane/contract';
 import type { Datapath } from './datapath/datapath.ts';
 import type { NodeDevice } from './discovery/devices.ts';
 import type { UnderlayState } from './discovery/underlay.ts';
 import type { Logger } from './log.ts';
+import type { TrafficReader } from './traffic-reader.ts';
 
 /** The part of the sync client that the agent needs. */
 export interface ControllerLink {
@@ -32,6 +34,8 @@ export interface ReporterParts {
   datapath: Pick<Datapath, 'hookKind' | 'counters' | 'countersSaved'>;
   /** Left out: no device has a budget. */
   throttle?: { readonly budgets: readonly DeviceBudget[] };
+  /** Left out: what devices carry is not reported. */
+  traffic?: TrafficReader;
   log: Logger;
 }
 
@@ -84,6 +88,7 @@ export class Reporter {
     const [inventory, status] = [this.#inventory(), this.#status()];
     this.#sentInventory = JSON.stringify(inventory);
     this.#sentStatus = JSON.stringify(status);
+    this.#parts.traffic?.reset();
     return [this.#hello(), inventory, ...(status === undefined ? [] : [status])];
   }
 
@@ -120,11 +125,25 @@ export class Reporter {
       const reading = { run: this.#run, readAt: performance.now() };
       const report = await this.#parts.datapath.counters();
       const budgets = this.#parts.throttle?.budgets.slice(0, MAX_BUDGETS) ?? [];
-      this.#link.send({ type: 'counters', reading, report, ...(budgets.length > 0 && { budgets }) });
+      const traffic = await this.#traffic(reading.readAt);
+      const more = { ...(budgets.length > 0 && { budgets }), ...(traffic && { traffic }) };
+      this.#link.send({ type: 'counters', reading, report, ...more });
     } catch (error) {
       this.#parts.log.warn({ err: error }, 'counters could not be read');
     } finally {
       this.#counting = false;
+    }
+  }
+
+  /** Undefined: it is not due, or cannot be read. */
+  async #traffic(now: number): Promise<TrafficReport | undefined> {
+    const devices = this.#devices;
+    const underlay = this.#underlay?.underlay && this.#underlay.ifindex;
+    try {
+      return await this.#parts.traffic?.read({ devices, underlay }, now);
+    } catch (error) {
+      this.#parts.log.warn({ err: error }, 'traffic of devices could not be read');
+      return undefined;
     }
   }
 

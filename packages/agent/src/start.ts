@@ -27,9 +27,11 @@ import { holdLock, holdPins } from './host/lock.ts';
 import { ProgramFile } from './host/program-file.ts';
 import type { Logger } from './log.ts';
 import { RtClient } from './netlink/rtnetlink.ts';
-import { deviceStatistics } from './netlink/statistics.ts';
+import { allStatistics, deviceStatistics } from './netlink/statistics.ts';
 import { readLost } from './throttle/backlog-drops.ts';
+import { speedOf } from './throttle/carrier-readings.ts';
 import { Throttle } from './throttle/throttle.ts';
+import { TrafficReader } from './traffic-reader.ts';
 
 /** Files of the agent below its data folder, beside the credentials. */
 export const STATE_FILES = {
@@ -178,6 +180,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       ...(options.maxRate !== undefined && { maxRate: options.maxRate }),
       statistics: (ifindex) => deviceStatistics(client, ifindex),
       ...(throttle && { throttle }),
+      traffic: createTraffic(options, links, closers),
       underlay: () => findUnderlay(addressesOf, underlayOptions, links.links()),
       offloads: featureReader(HW_TC_OFFLOAD),
       announce,
@@ -230,17 +233,34 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   }
 }
 
+/** Speeds that the operator has set, Mbit/s by device. */
+function ratesOf({ mirrorDevice, uplinkRate }: AgentOptions, links: NetlinkLinkSource): Record<string, number> {
+  const [device] = mirrorDevice === undefined ? [] : named(links.links(), mirrorDevice);
+  const name = device?.name ?? mirrorDevice;
+  return name !== undefined && uplinkRate !== undefined ? { [name]: uplinkRate } : {};
+}
+
+function createTraffic(options: AgentOptions, links: NetlinkLinkSource, closers: Closers): TrafficReader {
+  const client = new RtClient();
+  closers.add(() => client.close());
+  return new TrafficReader({
+    statistics: () => allStatistics(client),
+    speedOf: (link) => speedOf(link, links.links(), ratesOf(options, links)),
+    throttled: options.protect !== false,
+    links: () => links.links(),
+  });
+}
+
 function createThrottle(
-  { mirrorDevice, uplinkRate, protectCpu = false, log }: AgentOptions,
+  options: AgentOptions,
   datapath: Datapath,
   links: NetlinkLinkSource,
   closers: Closers,
 ): Throttle {
   const client = new RtClient();
   closers.add(() => client.close());
-  const [device] = mirrorDevice === undefined ? [] : named(links.links(), mirrorDevice);
-  const name = device?.name ?? mirrorDevice;
-  const rates = name !== undefined && uplinkRate !== undefined ? { [name]: uplinkRate } : {};
+  const { protectCpu = false, log } = options;
+  const rates = ratesOf(options, links);
   const lost = protectCpu && { lost: readLost };
   const throttle = new Throttle({ datapath, client, links: () => links.links(), rates, ...lost, log });
   closers.add(() => throttle.close());

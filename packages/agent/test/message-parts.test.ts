@@ -121,3 +121,22 @@ test('events in several messages stay in order', () => {
     events.map(({ seq }) => seq),
   );
 });
+
+test('what 10,000 devices carry comes in several messages, each device once, and the reading behind them', () => {
+  const devices = Array.from({ length: 10_000 }, (_, at) => {
+    return { ifindex: at + 1, inbound: count, outbound: count, unread: 2 ** 53 };
+  });
+  const uplinks = [{ device: 'eth1', ifindex: 1, throttled: true }];
+  const report = { epoch: 'e', captures: [], deliveries: [], terminations: [], peers: [], unknownErspan: 0 };
+  const reading = { run: 'r', readAt: 1 };
+  const parts = sent({ type: 'counters', reading, report, traffic: { devices, uplinks } });
+  assert.ok(parts.length > 2);
+  assert.deepEqual(
+    parts.flatMap(({ traffic }) => traffic?.devices ?? []),
+    devices,
+  );
+  assert.deepEqual(
+    parts.map((part) => part.reading),
+    parts.map((_, at) => (at < parts.length - 1 ? undefined : reading)),
+  );
+});

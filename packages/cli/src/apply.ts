@@ -6,6 +6,7 @@ import { agrees, compare } from './compare.ts';
 import type { Context } from './context.ts';
 import type { Document } from './documents.ts';
 import { CliError } from './exit.ts';
+import { noteForecast } from './forecast.ts';
 import { problemText } from './output/errors.ts';
 import type { Outcome } from './output/render.ts';
 import { remove } from './remove.ts';
@@ -50,6 +51,7 @@ export async function applyDocuments(
   for (const { document, after } of checks) {
     if (document.kind === 'Policy' && after) {
       noteWarnings(context, after);
+      await noteForecast(context, { ...document.spec, name: document.name });
     }
   }
   return checks.map((one) => outcome(one, true));

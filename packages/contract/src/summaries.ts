@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { CaptureCounts } from './counters.ts';
 import { ErrorCode } from './errors.ts';
+import { InterfaceTraffic } from './forecast.ts';
 import { Rate, Rates, Sparkline, TrafficHealth } from './history.ts';
 import { DeviceBudget, HookKind, InterfaceKind, ShownProblem, Underlay } from './inventory.ts';
 import { InterfaceId, Name, Timestamp } from './names.ts';
@@ -102,6 +103,9 @@ export const InterfaceSummary = z
       })
       .optional()
       .meta({ description: 'Of an edge.' }),
+    traffic: InterfaceTraffic.nullable().optional().meta({
+      description: 'What it carries. Null: not known. Absent in the stream: it changes all the time.',
+    }),
     revision: z.number().int(),
   })
   .meta({ id: 'InterfaceSummary' });

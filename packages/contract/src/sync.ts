@@ -9,6 +9,7 @@ import { EventsMessage, EventsTakenMessage } from './events.ts';
 import { Device, DeviceBudget, HookKind, Underlay } from './inventory.ts';
 import { Name } from './names.ts';
 import { NodeProgram } from './program.ts';
+import { TrafficReport } from './traffic.ts';
 
 /** The name in the certificate of every controller, whatever its host is called. */
 export const CONTROLLER_NAME = 'controller';
@@ -122,6 +123,7 @@ export const CountersMessage = z.object({
   budgets: boundedList(DeviceBudget, MAX_BUDGETS).optional().meta({
     description: 'Of the devices by which copies leave; left out where none has one.',
   }),
+  traffic: TrafficReport.optional().meta({ description: 'In every second message, and in none of earlier agents.' }),
 });
 export type CountersMessage = z.infer<typeof CountersMessage>;
 

@@ -2,6 +2,8 @@
 export { refusalsAsTyped } from './as-typed.ts';
 export { innerOf } from './counts.ts';
 export type { Explain, Explanation } from './devices.ts';
+export { type ForecastParts, forecast, type UplinkNow } from './forecast.ts';
+export { ETHERNET, onTheWire } from './frame-sizes.ts';
 export { policyType } from './kinds.ts';
 export { arrived, pathLosses } from './losses.ts';
 export {

@@ -89,18 +89,22 @@ function statusParts(message: StatusMessage, limit: number): StatusMessage[] {
  * Each part is a separate report, because counters that a report does not mention stay unchanged.
  * The last one has the reading.
  */
-function counterParts({ reading, report, ...message }: CountersMessage, limit: number): CountersMessage[] {
+function counterParts({ reading, report, traffic, ...message }: CountersMessage, limit: number): CountersMessage[] {
   const empty = { ...report, captures: [], deliveries: [], terminations: [] };
+  const carried =
+    traffic === undefined ? [] : divide(traffic.devices, limit).map((devices) => ({ ...traffic, devices }));
   const reports = [
     ...divide(report.captures, limit).map((captures) => ({ ...empty, captures })),
     ...divide(report.deliveries, limit).map((deliveries) => ({ ...empty, deliveries })),
     ...divide(report.terminations, limit).map((terminations) => ({ ...empty, terminations })),
   ];
-  return reports.map((part, index) => ({
+  const first = carried.map((part): CountersMessage => ({ ...message, report: empty, traffic: part }));
+  const rest = reports.map((part, index) => ({
     ...message,
     ...(index === reports.length - 1 && reading && { reading }),
     report: part,
   }));
+  return [...first, ...rest];
 }
 
 /** Marks all parts but the last with `more`. */

@@ -19,9 +19,6 @@ import type { LookGap, LookReading } from './look-reading.ts';
 export type { Hook } from './hook.ts';
 export type { LookCounts, LookDrop, LookGap, LookPacket, LookReading } from './look-reading.ts';
 
-/** Bytes around a frame on an Ethernet wire: checksum, preamble, gap. Budgets count them. */
-export const AROUND_FRAME = 24;
-
 /** One source in one direction: at most one device and hook on a node. */
 export interface HookCapture {
   /** `POLICY_UID/SOURCE_ID/DIRECTION`. It identifies the counters, which outlive the device. */

@@ -2,7 +2,7 @@
  * Reads the devices that have to carry what leaves by a device: what they have sent, and what they
  * can send.
  */
-import { AROUND_FRAME } from '../datapath/datapath.ts';
+import { AROUND_FRAME } from '@mirrorplane/contract';
 import { type Carrier, carriersOf } from '../discovery/carriers.ts';
 import type { Link } from '../netlink/link.ts';
 import type { RtClient } from '../netlink/rtnetlink.ts';
@@ -41,6 +41,15 @@ export async function readCarriers(
     }
   }
   return readings;
+}
+
+/**
+ * Speed of a device by which packets leave the node, bytes a second: the lowest of its carriers.
+ * Undefined: not known.
+ */
+export function speedOf(link: Link, links: readonly Link[], rates?: CarrierParts['rates']): number | undefined {
+  const known = carriersOf(link, links).flatMap((carrier) => capacityOf(carrier, link, rates) ?? []);
+  return known.length === 0 ? undefined : Math.min(...known);
 }
 
 /** Speed in bytes a second. The speed of a virtual device has no meaning. */

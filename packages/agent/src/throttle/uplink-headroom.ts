@@ -2,6 +2,7 @@
  * Computes the budget that service traffic leaves for copies on a device. Pure: no I/O, no clock.
  * See ADR 0016.
  */
+import { leastForCopies, roomForCopies, UPLINK_SHARE } from '@mirrorplane/contract';
 
 /** A reading of a device and its queue. */
 export interface DeviceReading {
@@ -17,14 +18,6 @@ export interface DeviceReading {
   capacity?: number;
 }
 
-/**
- * The share of the speed that originals and copies may use together. Above it, copies are
- * throttled.
- */
-const SHARE = 0.9;
-/** The smallest budget: this share of the speed, but at least so many bytes a second. */
-const LEAST_SHARE = 0.01;
-const LEAST = 125_000;
 /** A queue is long if more than so many seconds and so many bytes wait in it. */
 const LONG_QUEUE = { seconds: 0.005, bytes: 16 * 1024 };
 /** Factor of the budget while the queue is long. */
@@ -42,7 +35,7 @@ const FORGET_AFTER = 60;
 
 /**
  * The budget of one device. The current and recent rate of originals is reserved for them. Copies
- * get the rest, up to SHARE of the speed. If packets wait or are dropped at the device, the budget
+ * get the rest, up to UPLINK_SHARE of the speed. If packets wait or are dropped at the device, the budget
  * shrinks at once, and grows again step by step. The speed is learned from the sent bytes while the
  * queue is long.
  */
@@ -74,7 +67,7 @@ export class Headroom {
     const seconds = last ? (reading.at - last.at) / 1000 : 0;
     // Counters that went back are those of another device.
     if (!last || seconds <= 0 || reading.sent < last.sent || reading.copies < last.copies) {
-      this.#rate = Math.min(this.#rate, SHARE * (reading.capacity ?? Number.POSITIVE_INFINITY));
+      this.#rate = Math.min(this.#rate, UPLINK_SHARE * (reading.capacity ?? Number.POSITIVE_INFINITY));
       return this.#asNumber();
     }
     const total = (reading.sent - last.sent) / seconds;
@@ -83,8 +76,8 @@ export class Headroom {
     const pressed = isPressed(reading, last, total);
     this.#learn(pressed, total, seconds);
     const known = Math.min(reading.capacity ?? Number.POSITIVE_INFINITY, this.#learned ?? Number.POSITIVE_INFINITY);
-    const least = Math.max(LEAST, Number.isFinite(known) ? LEAST_SHARE * known : 0);
-    const room = Math.max(least, SHARE * known - this.#peak);
+    const least = leastForCopies(Number.isFinite(known) ? known : undefined);
+    const room = roomForCopies(known, this.#peak);
     const growth = Math.max(least, Number.isFinite(known) ? GROWTH * known * seconds : 0);
     // Without copies, other packets fill the queue.
     if (pressed && copies > 0) {

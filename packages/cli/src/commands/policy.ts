@@ -2,6 +2,7 @@
 import type { Policy } from '@mirrorplane/contract';
 import type { Command } from 'commander';
 import { type Context, contextOf } from '../context.ts';
+import { noteForecast } from '../forecast.ts';
 import { addSort, type SortOptions, sorted } from '../list.ts';
 import { collectIds, number, positiveInteger } from '../options.ts';
 import { policyFields, policyTable } from '../output/policy.ts';
@@ -105,6 +106,9 @@ async function create(context: Context, name: string, options: CreateOptions): P
   const body = { name, sources: source, ...rest, ...(disabled ? { enabled: false } : {}) };
   const answer = await context.client.request<Policy>('POST', RESOURCES.Policy.path, { body, dryRun });
   noteWarnings(context, answer.body);
+  if (dryRun) {
+    await noteForecast(context, body);
+  }
   show(context, withKind('Policy', answer.body), () => `policy ${name} ${dryRun ? 'would be created' : 'created'}\n`);
 }
 

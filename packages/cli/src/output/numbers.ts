@@ -17,8 +17,16 @@ export function bytesOf(count: Count | null | undefined): string {
  * Bytes with a decimal unit and three figures, as in `1.23 MB`; below 1000 exactly, as in `98 B`.
  */
 export function humanBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'];
-  let value = bytes;
+  return human(bytes, ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB']);
+}
+
+/** Bits a second, as in `310 Mbit/s`. */
+export function humanBits(bitsPerSecond: number): string {
+  return human(Math.round(bitsPerSecond), ['bit/s', 'kbit/s', 'Mbit/s', 'Gbit/s', 'Tbit/s']);
+}
+
+function human(amount: number, units: readonly string[]): string {
+  let value = amount;
   let unit = 0;
   // With three figures, 999.5 would become 1000.
   while (Math.abs(value) >= 999.5 && unit < units.length - 1) {
@@ -26,10 +34,15 @@ export function humanBytes(bytes: number): string {
     unit += 1;
   }
   if (unit === 0) {
-    return `${bytes} B`;
+    return `${amount} ${units[0]}`;
   }
   const digits = Math.abs(value) >= 99.95 ? 0 : Math.abs(value) >= 9.995 ? 1 : 2;
   return `${value.toFixed(digits)} ${units[unit]}`;
+}
+
+/** A share in percent with one decimal, as in `12 %` or `0.3 %`; unknown where it is. */
+export function percentOf(share: number | null): string {
+  return share === null ? UNKNOWN : `${Math.round(share * 1000) / 10} %`;
 }
 
 /** How long ago a time (ISO 8601) was, as in `3 s ago`. */

@@ -28,6 +28,9 @@ export type NodeSummary = Schemas['NodeSummary'];
 export type DestinationSummary = Schemas['DestinationSummary'];
 export type PolicyPath = Schemas['PolicyPath'];
 export type History = Schemas['History'];
+export type Forecast = Schemas['Forecast'];
+export type NodeForecast = Schemas['NodeForecast'];
+export type InterfaceTraffic = Schemas['InterfaceTraffic'];
 export type Viewer = Schemas['Viewer'];
 export type NodeState = Schemas['NodeState'];
 

@@ -19,6 +19,8 @@ const PAGE_ROWS = 200;
 export interface ListQuery {
   sort?: string | undefined;
   filter?: string | undefined;
+  /** Milliseconds between two readings, for what the stream does not tell. Left out: it tells all. */
+  everyMs?: number;
 }
 
 /** One page of a list. */
@@ -74,11 +76,14 @@ export interface ListState<T> {
   more: (() => void) | undefined;
 }
 
+/** How often lists of interfaces are read again: the stream does not tell what interfaces carry. */
+export const TRAFFIC_EVERY_MS = 10_000;
+
 /** A list under any key, read by `read`. */
 export function usePages<T>(
   key: readonly unknown[],
   read: (query: Asked, signal: AbortSignal) => Promise<Page<T>>,
-  { sort, filter }: ListQuery,
+  { sort, filter, everyMs }: ListQuery,
   enabled = true,
 ): ListState<T> {
   const query = useInfiniteQuery({
@@ -95,6 +100,7 @@ export function usePages<T>(
       return read(asked as Asked, signal);
     },
     getNextPageParam: (page) => page.continue,
+    refetchInterval: everyMs ?? false,
     placeholderData: (before) => before,
   });
   const { data, hasNextPage, isFetchingNextPage, fetchNextPage } = query;

@@ -10,6 +10,7 @@ import { text } from '../text/index.ts';
 import { messageOf } from './checks.ts';
 import { Changes } from './difference.tsx';
 import { applyCommand, callOf, createCommand, EMPTY, fieldOf, STEP_OF, yamlOf } from './draft.ts';
+import { ForecastPanel } from './forecast.tsx';
 import type { StepProps } from './step.ts';
 
 const t = text.form;
@@ -55,7 +56,10 @@ export function ReviewStep(props: StepProps & { onGoTo(step: number): void }): R
         <h2>{t.difference}</h2>
         <Changes before={base?.draft ?? EMPTY} after={draft} />
       </div>
-      <SameAs {...props} />
+      <div>
+        <ForecastPanel draft={draft} />
+        <SameAs {...props} />
+      </div>
     </div>
   );
 }

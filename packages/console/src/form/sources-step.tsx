@@ -6,9 +6,9 @@ import { Button, Textarea } from '@mantine/core';
 import { MAX_SOURCES } from '@mirrorplane/contract';
 import { type ReactNode, useState } from 'react';
 import type { InterfaceSummary } from '../api/types.ts';
-import { readList, useList } from '../data/lists.ts';
+import { readList, TRAFFIC_EVERY_MS, useList } from '../data/lists.ts';
 import type { ListSearch } from '../data/search.ts';
-import { CanBe, IDENTITY_COLUMNS } from '../parts/interface-columns.tsx';
+import { CanBe, IDENTITY_COLUMNS, TRAFFIC_COLUMN } from '../parts/interface-columns.tsx';
 import { ListTable } from '../parts/list-page.tsx';
 import { Data, Said } from '../parts/marks.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
@@ -35,11 +35,12 @@ function refusedAs(item: InterfaceSummary, policy: string): string | undefined {
 export function SourcesStep(props: StepProps): ReactNode {
   const { draft, change, base } = props;
   const [search, setSearch] = useState<ListSearch>({ sort: 'id' });
-  const list = useList('interfaces', { sort: search.sort, filter: search.q });
+  const list = useList('interfaces', { sort: search.sort, filter: search.q, everyMs: TRAFFIC_EVERY_MS });
   const own = base?.draft.name ?? '';
   const chosen = new Set(draft.sources);
   const columns: Column<InterfaceSummary>[] = [
     ...IDENTITY_COLUMNS.filter(({ key }) => key !== 'network'),
+    TRAFFIC_COLUMN,
     {
       key: 'why',
       header: text.interfaces.source,

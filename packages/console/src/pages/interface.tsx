@@ -13,6 +13,7 @@ import { EdgeDialog } from '../parts/edge-dialog.tsx';
 import classes from '../parts/event-list.module.css';
 import { EventList } from '../parts/event-list.tsx';
 import { Facts } from '../parts/facts.tsx';
+import { Traffic } from '../parts/interface-traffic.tsx';
 import { Data, Known, Mark, Said, Unknown } from '../parts/marks.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
 import { bitRate, dateTime, number, ranges } from '../text/format.ts';
@@ -44,6 +45,7 @@ export function InterfacePage(): ReactNode {
       {data && (
         <>
           <InterfaceFacts item={data} />
+          <Traffic id={id} />
           <Devices item={data} />
           <Received id={id} />
           <Viewers id={id} />

@@ -1,7 +1,7 @@
 /** All interfaces, observed and declared. */
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
-import { useList } from '../data/lists.ts';
+import { TRAFFIC_EVERY_MS, useList } from '../data/lists.ts';
 import { useIsAdmin } from '../data/rights.ts';
 import { DialogButton } from '../parts/dialog.tsx';
 import { EdgeDialog } from '../parts/edge-dialog.tsx';
@@ -16,7 +16,7 @@ export function InterfacesPage(): ReactNode {
   return (
     <ListPage
       title={text.menu.interfaces}
-      list={useList('interfaces', { sort: search.sort, filter: search.q })}
+      list={useList('interfaces', { sort: search.sort, filter: search.q, everyMs: TRAFFIC_EVERY_MS })}
       search={search}
       filterHint={text.interfaces.filterHint}
       none={text.interfaces.none}

@@ -1,8 +1,9 @@
 /** The columns of interfaces. */
 import { Link } from '@tanstack/react-router';
 import type { InterfaceSummary } from '../api/types.ts';
+import { bitRate } from '../text/format.ts';
 import { text } from '../text/index.ts';
-import { Data, Mark, Said } from './marks.tsx';
+import { Data, Known, Mark, Said } from './marks.tsx';
 import type { Column } from './table.tsx';
 
 const t = text.interfaces;
@@ -51,6 +52,18 @@ export const IDENTITY_COLUMNS: readonly Column<InterfaceSummary>[] = [
   },
 ];
 
+/** What it carries: both directions together, as the list is sorted by it. */
+export const TRAFFIC_COLUMN: Column<InterfaceSummary> = {
+  key: 'traffic',
+  header: t.traffic,
+  width: '100px',
+  align: 'end',
+  sort: 'traffic',
+  cell: ({ traffic }) => (
+    <Known value={traffic && traffic.inbound.bitsPerSecond + traffic.outbound.bitsPerSecond} as={bitRate} />
+  ),
+};
+
 export const INTERFACE_COLUMNS: readonly Column<InterfaceSummary>[] = [
   ...IDENTITY_COLUMNS,
   {
@@ -75,6 +88,7 @@ export const INTERFACE_COLUMNS: readonly Column<InterfaceSummary>[] = [
     sort: 'mtu',
     cell: ({ device }) => <Data>{device?.mtu}</Data>,
   },
+  TRAFFIC_COLUMN,
   {
     key: 'policy',
     header: t.policy,

@@ -35,6 +35,11 @@ export function packetRate(packetsPerSecond: number): string {
   return prefix === '' ? `${digits}/s` : `${digits} ${prefix}/s`;
 }
 
+/** `12.3 %`: of a share from 0 to 1. */
+export function percent(share: number): string {
+  return `${three.format(100 * share)} %`;
+}
+
 /** `1.52 GB`: thousands, not 1024. */
 export function byteAmount(bytes: number): string {
   const { digits, prefix } = scaled(bytes);

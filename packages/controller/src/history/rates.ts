@@ -1,5 +1,6 @@
 /** What is asked of tracks: rates of this moment, sparklines, and whether the traffic is well. */
 import {
+  type Count,
   type DropReason,
   type PolicyStatus,
   type Rate,
@@ -30,6 +31,13 @@ export function rateOf(track: Track | undefined, name: string): Rate {
 export function rateNow(track: Track | undefined, name: string): number | null {
   const mean = meanOf(track, name, RATE_SECONDS);
   return mean === null ? null : rounded(mean);
+}
+
+/** Packets and bytes a second of one series, over the last seconds; null: not known. */
+export function meanCount(track: Track | undefined, name: string, seconds: number): Count | null {
+  const packets = meanOf(track, name, seconds);
+  const bytes = meanOf(track, `${name}:bytes`, seconds);
+  return packets === null || bytes === null ? null : { packets, bytes };
 }
 
 /** The rates of a policy. */

@@ -15,6 +15,7 @@ export const INTERFACES: ListSpec<InterfaceEntry> = {
     state: ({ summary }) => summary.state,
     mtu: ({ summary }) => summary.device?.mtu,
     policy: ({ summary }) => summary.policy,
+    traffic: ({ summary: { traffic } }) => traffic && traffic.inbound.bitsPerSecond + traffic.outbound.bitsPerSecond,
   },
   texts: function* ({ item, summary }) {
     yield* [item.name, item.network, item.pool, summary.node, summary.policy, item.edge?.device, item.edge?.mac];

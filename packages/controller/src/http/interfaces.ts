@@ -5,6 +5,7 @@ import {
   InterfaceKind,
   InterfaceSpec,
   InterfaceSummary,
+  InterfaceTraffic,
   Viewer,
   whyNotMirrorable,
 } from '@mirrorplane/contract';
@@ -14,6 +15,8 @@ import { ProblemError, refuseField } from '../problems/problems.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import { policiesOf, policiesUsing } from '../store/policies.ts';
 import type { InterfaceRecord } from '../store/records.ts';
+import { interfaceTraffic } from '../summaries/interface-traffic.ts';
+import type { InterfaceEntry } from '../summaries/interfaces.ts';
 import { viewersOf } from '../summaries/viewers.ts';
 import { refuseBroken, refuseUsed } from './dependents.ts';
 import { INTERFACES } from './interface-list.ts';
@@ -39,6 +42,11 @@ const Filters = pageQuery(INTERFACES).extend({
   kind: InterfaceKind.optional().meta({ description: 'Only interfaces of this kind.' }),
   pool: z.string().optional().meta({ description: 'Only interfaces of this pool.' }),
 });
+
+/** A summary is kept until the interface changes, and its traffic changes all the time. */
+function withTraffic({ item, summary }: InterfaceEntry, live: LiveNodes): InterfaceEntry {
+  return { item, summary: { ...summary, traffic: summary.traffic ?? interfaceTraffic(item, live) ?? null } };
+}
 
 function recordOf(id: string, spec: InterfaceSpec, current: InterfaceRecord | undefined): InterfaceRecord {
   const { kind, name, network, pool, edge, boundTo } = spec;
@@ -94,8 +102,12 @@ export const interfaceRoutes: Route[] = [
             (pool === undefined || item.pool === pool) &&
             (node === undefined || item.edge?.node === node || item.devices.some((device) => device.node === node)),
         );
-      const page = pageOf(entries, INTERFACES, query, listOptions(services));
-      return { body: { ...page, items: page.items.map(({ item, summary }) => (view === 'whole' ? item : summary)) } };
+      const isSorted = query.sort.endsWith('traffic');
+      const rated = isSorted ? entries.map((entry) => withTraffic(entry, services.live)) : entries;
+      const page = pageOf(rated, INTERFACES, query, listOptions(services));
+      const shown = (entry: InterfaceEntry) =>
+        view === 'whole' ? entry.item : withTraffic(entry, services.live).summary;
+      return { body: { ...page, items: page.items.map(shown) } };
     },
   }),
   route({
@@ -109,6 +121,25 @@ export const interfaceRoutes: Route[] = [
     handle: ({ params: { id }, services: { view, live } }) => {
       const item = found(oneInterface(id, recordsOf(view), live), 'interface', id);
       return { headers: { etag: etag(item.revision) }, body: item };
+    },
+  }),
+  route({
+    method: 'get',
+    path: `${path}/{id}/traffic`,
+    tag,
+    summary: 'Read what an interface carries',
+    params: Params,
+    refuses: ['NOT_FOUND'],
+    responses: [
+      {
+        status: 200,
+        description: 'The mean of the last minute, as the device of its guest counts it.',
+        schema: z.object({ traffic: InterfaceTraffic.nullable().meta({ description: 'Null: not known.' }) }),
+      },
+    ],
+    handle: ({ params: { id }, services: { view, live } }) => {
+      const item = found(oneInterface(id, recordsOf(view), live), 'interface', id);
+      return { body: { traffic: interfaceTraffic(item, live) ?? null } };
     },
   }),
   route({

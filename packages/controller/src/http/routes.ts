@@ -4,6 +4,7 @@ import { destinationRoutes } from './destinations.ts';
 import { domainRoutes } from './domains.ts';
 import { eventRoutes } from './events.ts';
 import { findingRoutes } from './findings.ts';
+import { forecastRoutes } from './forecasts.ts';
 import { healthRoutes } from './health.ts';
 import { historyRoutes } from './history.ts';
 import { interfaceRoutes } from './interfaces.ts';
@@ -17,6 +18,7 @@ import { streamRoutes } from './stream.ts';
 
 export const ROUTES: readonly Route[] = [
   ...policyRoutes,
+  ...forecastRoutes,
   ...interfaceRoutes,
   ...destinationRoutes,
   ...historyRoutes,

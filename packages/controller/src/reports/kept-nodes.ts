@@ -1,9 +1,11 @@
 /** All nodes, as `LiveNodes` and its parts keep them. */
 import { type KeptNode, newNode } from './live-node.ts';
+import { type DeviceRoom, MOST_DEVICES } from './node-traffic.ts';
 
 export class KeptNodes {
   readonly all = new Map<string, KeptNode>();
   readonly #clock: () => number;
+  readonly #room: DeviceRoom = { used: 0, most: MOST_DEVICES };
 
   /** @param clock milliseconds since 1970 */
   constructor(clock: () => number) {
@@ -21,8 +23,13 @@ export class KeptNodes {
 
   /** The node; a new one where there is none. */
   ensure(name: string): KeptNode {
-    const node = this.all.get(name) ?? newNode(name, this.now());
+    const node = this.all.get(name) ?? newNode(name, this.now(), this.#room);
     this.all.set(name, node);
     return node;
+  }
+
+  delete(name: string): void {
+    this.all.get(name)?.traffic.close();
+    this.all.delete(name);
   }
 }

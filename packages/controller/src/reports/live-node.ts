@@ -12,6 +12,7 @@ import {
 import type { NodeStateRecord } from '../store/records.ts';
 import { CounterTotals } from './counter-totals.ts';
 import { GrownSlots } from './grown.ts';
+import { type DeviceRoom, NodeTraffic } from './node-traffic.ts';
 import { Readings } from './readings.ts';
 
 /** The most interfaces whose earlier device on a node is remembered. */
@@ -66,6 +67,8 @@ export interface KeptNode extends Said {
   readings: Readings;
   /** How much the counters have grown in each of the last seconds. */
   grown: GrownSlots;
+  /** What its devices have carried in the last minute. */
+  traffic: NodeTraffic;
   /** The last totals of its ends of paths. */
   ends?: Pick<CounterReport, 'deliveries' | 'terminations'> | undefined;
   /** Time of the last counters, ISO 8601. They were read at this time or later. */
@@ -75,15 +78,16 @@ export interface KeptNode extends Said {
 }
 
 /** One node for readers. `LiveNodes` has a method for each change. */
-export type LiveNode = Readonly<Omit<KeptNode, 'counters' | 'readings' | 'former' | 'grown'>> & {
+export type LiveNode = Readonly<Omit<KeptNode, 'counters' | 'readings' | 'former' | 'grown' | 'traffic'>> & {
   readonly counters: Pick<CounterTotals, 'sums' | 'previous'>;
   readonly readings: Pick<Readings, 'sent' | 'arrivedBefore' | 'surplusSince'>;
   readonly former: ReadonlySet<string>;
   readonly grown: Pick<GrownSlots, 'at'>;
+  readonly traffic: Pick<NodeTraffic, 'rate' | 'uplinks'>;
 };
 
-/** A node without any report yet. @param now milliseconds since 1970 */
-export function newNode(name: string, now: number): KeptNode {
+/** A node without any report yet. @param now milliseconds since 1970 @param room for devices of all nodes */
+export function newNode(name: string, now: number, room: DeviceRoom): KeptNode {
   return {
     name,
     connected: false,
@@ -102,6 +106,7 @@ export function newNode(name: string, now: number): KeptNode {
     counters: new CounterTotals(),
     readings: new Readings(),
     grown: new GrownSlots(),
+    traffic: new NodeTraffic(room),
     dirty: false,
   };
 }

@@ -68,7 +68,7 @@ export class LiveNodes {
 
   delete(name: string): void {
     this.#changes++;
-    this.#nodes.all.delete(name);
+    this.#nodes.delete(name);
     // The address of a deleted node is free for other nodes.
     for (const node of this.#nodes.all.values()) {
       if (node.refusedUnderlay) {

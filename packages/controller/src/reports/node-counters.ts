@@ -22,12 +22,16 @@ export class NodeCounters {
    */
   take(name: string, message: CountersMessage, judge: CounterJudge, isPlanned: boolean): RefusedCounts {
     const node = this.#nodes.ensure(name);
-    const { reading, report, budgets } = message;
+    const { reading, report, budgets, traffic } = message;
     const refused = node.counters.take(report, judge);
     node.reading = reading;
     node.budgets = budgets ?? [];
     const now = this.#nodes.now();
     const readAt = node.readings.readAt(reading, now);
+    if (traffic) {
+      const present = new Set(node.devices.map(({ ifindex }) => ifindex));
+      node.traffic.take(traffic, readAt, (ifindex) => present.has(ifindex));
+    }
     if (!node.readings.isPart(reading)) {
       node.countersAt = new Date(readAt).toISOString();
       const readingsOf = (other: string) => this.#nodes.get(other)?.readings;

@@ -1,12 +1,6 @@
 /** Translates the state of a data path into rows of maps and programs at hooks. */
-import {
-  AROUND_FRAME,
-  type DatapathState,
-  type DeliveryEntry,
-  type Hook,
-  type HookCapture,
-  type LocalDeliveryEntry,
-} from '../datapath.ts';
+import { AROUND_FRAME, ERSPAN_OVERHEAD, VLAN_TAG } from '@mirrorplane/contract';
+import type { DatapathState, DeliveryEntry, Hook, HookCapture, LocalDeliveryEntry } from '../datapath.ts';
 import {
   COPY_VLAN_SET,
   encodeArrivalKey,
@@ -361,7 +355,11 @@ function isHeld(delivery: DeliveryEntry): boolean {
 }
 
 /** Bytes on the wire that a copy needs in addition to its original. */
-const OVERHEAD = { local: 0, edge: 4 + AROUND_FRAME, erspan: 50 + AROUND_FRAME } as const;
+const OVERHEAD = {
+  local: 0,
+  edge: VLAN_TAG + AROUND_FRAME,
+  erspan: ERSPAN_OVERHEAD + AROUND_FRAME,
+} as const;
 
 /**
  * Whether copies of this delivery leave the node by a device that may also carry service traffic.

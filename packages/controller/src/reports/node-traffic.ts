@@ -1,0 +1,165 @@
+/** What the devices of a node have carried in the last minute. Pure but for what it remembers. */
+import { type DeviceTraffic, TRAFFIC_SECONDS, type TrafficReport, type UplinkSpeed } from '@mirrorplane/contract';
+
+/** Devices of all nodes that are remembered: those of 10,000 interfaces, and some. */
+export const MOST_DEVICES = 12_000;
+/** Milliseconds between two samples that are kept, and how many of them are. */
+const SPACING_MS = 5000;
+const SAMPLES = 18;
+/** Numbers of a sample: time, bytes and packets in both directions, unread packets. */
+const FIELDS = 6;
+/** Milliseconds after which a report is too old to say what a device carries. */
+const OLDEST_MS = 10_000;
+
+/** How many devices there are, and may be, of all nodes together. */
+export interface DeviceRoom {
+  used: number;
+  readonly most: number;
+}
+
+/** Growth of the counts of a device in a second. */
+export interface DeviceRate {
+  /** Seconds of which it is the mean. */
+  seconds: number;
+  inbound: { packets: number; bytes: number };
+  outbound: { packets: number; bytes: number };
+  /** Undefined: this kind of device does not say. */
+  unread: number | undefined;
+}
+
+/** Samples of one device: 864 bytes, and some hundred around them. */
+class Samples {
+  readonly #values = new Float64Array(SAMPLES * FIELDS);
+  #count = 0;
+
+  /** Adds a sample. One that follows too soon takes the place of the last one. */
+  add(sample: readonly number[]): void {
+    const tooSoon = this.#count > 1 && sample[0]! - this.#at(this.#count - 2, 0) < SPACING_MS;
+    if (tooSoon) {
+      this.#count -= 1;
+    } else if (this.#count === SAMPLES) {
+      this.#values.copyWithin(0, FIELDS);
+      this.#count -= 1;
+    }
+    this.#values.set(sample, this.#count * FIELDS);
+    this.#count += 1;
+  }
+
+  /** The last sample. Undefined: there is none. */
+  last(): number[] | undefined {
+    return this.#count === 0 ? undefined : this.#sample(this.#count - 1);
+  }
+
+  /** The counts at a time, between two samples as if they had grown evenly. The first one before all of them. */
+  at(time: number): number[] {
+    let index = this.#count - 1;
+    while (index > 0 && this.#at(index, 0) > time) {
+      index -= 1;
+    }
+    const [from, to] = [this.#sample(index), this.#sample(Math.min(index + 1, this.#count - 1))];
+    const share = to[0]! > from[0]! ? Math.min(1, Math.max(0, (time - from[0]!) / (to[0]! - from[0]!))) : 0;
+    return from.map((value, field) => (field === 0 ? Math.max(time, value) : value + share * (to[field]! - value)));
+  }
+
+  #at(index: number, field: number): number {
+    return this.#values[index * FIELDS + field]!;
+  }
+
+  #sample(index: number): number[] {
+    return [...this.#values.subarray(index * FIELDS, (index + 1) * FIELDS)];
+  }
+}
+
+export class NodeTraffic {
+  readonly #room: DeviceRoom;
+  readonly #devices = new Map<number, Samples>();
+  #uplinks: readonly UplinkSpeed[] = [];
+  #readAt: number | undefined;
+
+  /** @param room of all nodes */
+  constructor(room: DeviceRoom) {
+    this.#room = room;
+  }
+
+  /** Devices by which copies may leave, as the last report says. */
+  get uplinks(): readonly UplinkSpeed[] {
+    return this.#uplinks;
+  }
+
+  /**
+   * Takes a report, or a part of one. Devices that it does not mention have not changed.
+   * @param readAt when it was read, milliseconds since 1970
+   * @param isThere whether the node still has a device, by its ifindex
+   */
+  take({ devices, uplinks }: TrafficReport, readAt: number, isThere: (ifindex: number) => boolean): void {
+    const before = this.#readAt;
+    this.#readAt = Math.max(readAt, before ?? 0);
+    this.#uplinks = uplinks ?? this.#uplinks;
+    for (const device of devices) {
+      this.#add(device, readAt, before);
+    }
+    for (const ifindex of this.#devices.keys()) {
+      if (!isThere(ifindex)) {
+        this.#forget(ifindex);
+      }
+    }
+  }
+
+  /**
+   * The mean rate of the last seconds. Undefined: not known, because the device was not told twice.
+   * @param now milliseconds since 1970
+   */
+  rate(ifindex: number, now: number, seconds = TRAFFIC_SECONDS): DeviceRate | undefined {
+    const samples = this.#devices.get(ifindex);
+    const end = this.#readAt;
+    if (!samples || end === undefined || now - end > OLDEST_MS) {
+      return undefined;
+    }
+    const [from, to] = [samples.at(end - seconds * 1000), samples.last()!];
+    const known = (end - from[0]!) / 1000;
+    if (known < 1) {
+      return undefined;
+    }
+    const [, inBytes, inPackets, outBytes, outPackets, unread] = to.map((value, at) => (value - from[at]!) / known);
+    return {
+      seconds: known,
+      inbound: { packets: inPackets!, bytes: inBytes! },
+      outbound: { packets: outPackets!, bytes: outBytes! },
+      unread: Number.isNaN(unread) ? undefined : unread,
+    };
+  }
+
+  /** Gives its room back. */
+  close(): void {
+    for (const ifindex of this.#devices.keys()) {
+      this.#forget(ifindex);
+    }
+  }
+
+  #add({ ifindex, inbound, outbound, unread = Number.NaN }: DeviceTraffic, at: number, before?: number): void {
+    const counts = [inbound.bytes, inbound.packets, outbound.bytes, outbound.packets, unread];
+    let samples = this.#devices.get(ifindex);
+    const last = samples?.last();
+    // Counts that went back are those of another device.
+    if (last && counts.some((count, index) => count < last[index + 1]!)) {
+      this.#forget(ifindex);
+      samples = undefined;
+    }
+    if (!samples) {
+      if (this.#room.used >= this.#room.most) {
+        return;
+      }
+      this.#room.used += 1;
+      samples = new Samples();
+      this.#devices.set(ifindex, samples);
+    } else if (last && before !== undefined && before - last[0]! >= SPACING_MS) {
+      // It had not changed until the report before this one.
+      samples.add([before, ...last.slice(1)]);
+    }
+    samples.add([at, ...counts]);
+  }
+
+  #forget(ifindex: number): void {
+    this.#room.used -= this.#devices.delete(ifindex) ? 1 : 0;
+  }
+}

@@ -1,0 +1,89 @@
+/** Rates of devices over the last minute. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { NodeTraffic } from '../src/reports/node-traffic.ts';
+
+const START = 1_700_000_000_000;
+const count = (packets: number) => ({ packets, bytes: packets * 100 });
+const told = (ifindex: number, packets: number, unread?: number) => ({
+  ifindex,
+  inbound: count(packets),
+  outbound: count(2 * packets),
+  ...(unread !== undefined && { unread }),
+});
+
+function node(most = 100) {
+  const room = { used: 0, most };
+  const traffic = new NodeTraffic(room);
+  return {
+    traffic,
+    room,
+    /** A report at this second. */
+    at: (second: number, ...devices: ReturnType<typeof told>[]) => {
+      traffic.take({ devices }, START + 1000 * second, () => true);
+    },
+    rate: (ifindex: number, second: number, over?: number) => traffic.rate(ifindex, START + 1000 * second, over),
+  };
+}
+
+test('is the mean of the last minute where that is known, and of what is known before', () => {
+  const { at, rate } = node();
+  at(0, told(5, 0));
+  assert.equal(rate(5, 0), undefined, 'one report says nothing of a rate');
+  for (let second = 2; second <= 300; second += 2) {
+    at(second, told(5, 10 * second));
+    const found = rate(5, second)!;
+    assert.ok(Math.abs(found.inbound.packets - 10) < 1e-6, `${second}: ${found.inbound.packets}`);
+    assert.ok(Math.abs(found.seconds - Math.min(60, second)) < 1e-6, `${second}: ${found.seconds}`);
+  }
+  assert.deepEqual(rate(5, 300)?.outbound.bytes, 2000);
+});
+
+test('a device that is not in a report has not changed', () => {
+  const { at, rate } = node();
+  at(0, told(5, 0));
+  for (let second = 2; second <= 120; second += 2) {
+    at(second);
+  }
+  assert.deepEqual(rate(5, 120)?.inbound, { packets: 0, bytes: 0 });
+  // 600 packets within the last two seconds: none of them were before.
+  at(122, told(5, 600));
+  assert.ok(Math.abs(rate(5, 122)!.inbound.packets - 10) < 1e-6);
+  assert.ok(Math.abs(rate(5, 122, 10)!.inbound.packets - 60) < 1e-6);
+});
+
+test('a rate is not known of a node that has not told for ten seconds', () => {
+  const { at, rate } = node();
+  at(0, told(5, 0));
+  at(20, told(5, 100));
+  assert.ok(rate(5, 29));
+  assert.equal(rate(5, 31), undefined);
+});
+
+test('counts that went back are those of another device', () => {
+  const { at, rate } = node();
+  at(0, told(5, 1000));
+  at(10, told(5, 2000));
+  at(12, told(5, 3));
+  assert.equal(rate(5, 12), undefined);
+  at(14, told(5, 5));
+  assert.equal(rate(5, 14)?.inbound.packets, 1);
+});
+
+test('says how much a guest did not read, where its device says it', () => {
+  const { at, rate } = node();
+  at(0, told(5, 0, 7), told(6, 0));
+  at(10, told(5, 0, 27), told(6, 10));
+  assert.deepEqual([rate(5, 10)?.unread, rate(6, 10)?.unread], [2, undefined]);
+});
+
+test('keeps no more devices than there is room for, and gives room back', () => {
+  const { at, rate, room, traffic } = node(2);
+  at(0, told(5, 0), told(6, 0), told(7, 0));
+  at(2, told(5, 1), told(6, 1), told(7, 1));
+  assert.deepEqual([rate(5, 2) !== undefined, rate(6, 2) !== undefined, rate(7, 2)], [true, true, undefined]);
+  traffic.take({ devices: [] }, START + 4000, (ifindex) => ifindex === 6);
+  assert.equal(room.used, 1);
+  traffic.close();
+  assert.equal(room.used, 0);
+});
