@@ -41,6 +41,8 @@ const PAGES: [path: string, shows: string][] = [
   ['/pools', 'pool-a'],
   ['/domains', 'domain-1'],
   ['/events', 'nodeConnected'],
+  ['/audit', 'policies/'],
+  ['/audit?q=resource:policies/ids-web', 'ids-web'],
   ['/nothing-here', '⟦'],
 ];
 

@@ -109,6 +109,15 @@ const routes = [
     },
     component: lazyRouteComponent(() => import('./pages/events.tsx'), 'EventsPage'),
   }),
+  createRoute({
+    getParentRoute: under,
+    path: '/audit',
+    validateSearch: (search: Record<string, unknown>): { q?: string; since?: string; until?: string } => {
+      const [q, since, until] = [word(search.q), word(search.since), word(search.until)];
+      return { ...(q && { q }), ...(since && { since }), ...(until && { until }) };
+    },
+    component: lazyRouteComponent(() => import('./pages/audit.tsx'), 'AuditPage'),
+  }),
 ] as const;
 
 export const router = createRouter({ routeTree: root.addChildren([...routes]), defaultPreload: 'intent' });

@@ -17,6 +17,7 @@ export type NodeToken = Schemas['NodeToken'];
 export type Device = Schemas['Device'];
 export type Pool = Schemas['Pool'];
 export type Domain = Schemas['Domain'];
+export type AuditEntry = Schemas['AuditEntry'];
 export type Event = Schemas['Event'];
 export type Count = Schemas['Count'];
 export type CaptureCounts = Schemas['CaptureCounts'];

@@ -3,7 +3,7 @@
  */
 import { Tabs } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
+import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { lazy, type ReactNode, Suspense } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Policy, PolicyStatus, PolicySummary } from '../api/types.ts';
@@ -76,6 +76,11 @@ export function PolicyPage(): ReactNode {
             <SourcesTable policy={name} />
           </Tabs.Panel>
           <Tabs.Panel value="events" pt="md">
+            <p>
+              <Link to="/audit" search={{ q: `resource:policies/${name}` }}>
+                {text.audit.ofPolicy}
+              </Link>
+            </p>
             <EventList limit={200} object={`policy/${name}`} />
           </Tabs.Panel>
         </Tabs>

@@ -1,7 +1,6 @@
 /** Events, the newest first, and those that come while one looks. */
 
 import { useQuery } from '@tanstack/react-query';
-import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Event } from '../api/types.ts';
@@ -10,6 +9,7 @@ import { text } from '../text/index.ts';
 import classes from './event-list.module.css';
 import { Data, Said } from './marks.tsx';
 import { ProblemAlert } from './problem.tsx';
+import { ObjectLink } from './resource-link.tsx';
 
 export type EventKind = Event['kind'];
 
@@ -87,30 +87,4 @@ function EventRow({ event }: { event: Event }): ReactNode {
       </td>
     </tr>
   );
-}
-
-/** The way to what an event is about, where it has a page. */
-function ObjectLink({ kind, name }: Event['object']): ReactNode {
-  if (kind === 'policy') {
-    return (
-      <Link to="/policies/$name" params={{ name }} translate="no">
-        {name}
-      </Link>
-    );
-  }
-  if (kind === 'node') {
-    return (
-      <Link to="/nodes/$name" params={{ name }} translate="no">
-        {name}
-      </Link>
-    );
-  }
-  if (kind === 'interface') {
-    return (
-      <Link to="/interfaces/$id" params={{ id: name }} translate="no">
-        {name}
-      </Link>
-    );
-  }
-  return <Data>{name}</Data>;
 }

@@ -1,10 +1,12 @@
 /** The append-only record of who changed what: DATA/audit.log, one JSON object a line. */
+import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Serial, syncFolder } from '@mirrorplane/base';
 import { ReasonCode, Timestamp } from '@mirrorplane/contract';
 import * as z from 'zod';
+import { linesBackwards } from './lines.ts';
 
 export const AuditEntry = z
   .object({
@@ -42,13 +44,39 @@ export type AuditEntry = z.infer<typeof AuditEntry>;
  */
 const MAX_FILE_BYTES = 64 << 20;
 const FULL_FILES = 4;
-const CHUNK = 64 * 1024;
-/**
- * The most bytes that are read for one answer. Lines are short, so an answer has far fewer bytes.
- */
+/** The most bytes that are read for one answer, whatever is looked for. */
 const MAX_READ_BYTES = 8 << 20;
 /** Number of last lines that are searched for the last decisions. */
 const RECOVER_LINES = 4096;
+/** Milliseconds by which an entry may be older than the one before it: it was added by a later start. */
+const LATE_MS = 10 * 60 * 1000;
+
+/** A place between two entries. It stays when its file becomes a full file. */
+export interface AuditPlace {
+  /** Of the file: a digest of its first line. */
+  file: string;
+  /** Bytes from its beginning. */
+  at: number;
+}
+
+/** What is looked for. */
+export interface AuditSearch {
+  limit: number;
+  wanted: (entry: AuditEntry) => boolean;
+  /** Only entries that were written before this place. */
+  after?: AuditPlace | undefined;
+  /** Nothing older is wanted, milliseconds since 1970. */
+  since?: number | undefined;
+}
+
+/** Entries, the newest first. */
+export interface AuditPage {
+  entries: AuditEntry[];
+  /** Where the search ended. Left out: there is nothing more. */
+  next?: AuditPlace;
+  /** The place where it should have begun is in no file any more. */
+  isGone?: boolean;
+}
 
 export class AuditLog {
   readonly #path: string;
@@ -116,30 +144,62 @@ export class AuditLog {
 
   /** The newest entries, in descending order of time. */
   async read(limit: number): Promise<AuditEntry[]> {
+    return (await this.page({ limit, wanted: () => true })).entries;
+  }
+
+  /**
+   * Entries in descending order of time, and where the search ended. One page reads a bounded part
+   * of the files, so it may have fewer entries than `limit`, and still not be the last one.
+   */
+  async page({ limit, wanted, after, since }: AuditSearch): Promise<AuditPage> {
     await this.#writes.settled();
     const entries: AuditEntry[] = [];
-    let left = MAX_READ_BYTES;
-    for (let index = 0; index <= FULL_FILES && entries.length < limit && left > 0; index++) {
-      const file = index === 0 ? this.#file : await open(fullFile(this.#path, index), 'r').catch(() => undefined);
-      if (!file) {
+    const search = { bytes: 0, isFound: after === undefined };
+    for await (const { entry, place } of this.#newestFirst(after, search)) {
+      if (entry && since !== undefined && Date.parse(entry.time) < since - LATE_MS) {
         break;
       }
-      try {
-        const { text, bytes } = await readEnd(file, limit - entries.length, left);
-        left -= bytes;
-        for (const line of text.split('\n').reverse()) {
-          const entry = parseLine(line);
-          if (entry && entries.length < limit) {
-            entries.push(entry);
-          }
-        }
-      } finally {
-        if (file !== this.#file) {
-          await file.close();
-        }
+      if (entry && wanted(entry)) {
+        entries.push(entry);
+      }
+      if (entries.length === limit || search.bytes > MAX_READ_BYTES) {
+        return { entries, next: place };
       }
     }
-    return entries;
+    return { entries, ...(!search.isFound && { isGone: true }) };
+  }
+
+  /** All entries before a place, the newest first. Undefined: a line that is none. */
+  async *#newestFirst(
+    after: AuditPlace | undefined,
+    search: { bytes: number; isFound: boolean },
+  ): AsyncGenerator<{ entry: AuditEntry | undefined; place: AuditPlace }> {
+    const seen = new Set<string>();
+    for (let index = 0; index <= FULL_FILES; index++) {
+      // A file of its own: the one that is written may be closed meanwhile, because the next one begins.
+      const file = await open(index === 0 ? this.#path : fullFile(this.#path, index), 'r').catch(() => undefined);
+      if (!file) {
+        return;
+      }
+      try {
+        const [id, { size }] = [await digestOf(file), await file.stat()];
+        const isHere = after?.file === id;
+        // A file that has become a full file meanwhile is met twice.
+        if (seen.has(id) || !(search.isFound || isHere)) {
+          continue;
+        }
+        seen.add(id);
+        search.isFound = true;
+        const counted = (bytes: number) => {
+          search.bytes += bytes;
+        };
+        for await (const { text, at } of linesBackwards(file, isHere ? Math.min(after.at, size) : size, counted)) {
+          yield { entry: parseLine(text), place: { file: id, at } };
+        }
+      } finally {
+        await file.close();
+      }
+    }
   }
 
   /** The current file becomes the newest full file. The oldest full file is deleted. */
@@ -174,21 +234,15 @@ function fullFile(path: string, index: number): string {
   return `${path}.${index}`;
 }
 
-/** The end of a file: so many lines and a part of the line before, or so many bytes. */
-async function readEnd(file: FileHandle, lines: number, maxBytes: number): Promise<{ text: string; bytes: number }> {
-  let position = (await file.stat()).size;
-  const chunks: Buffer[] = [];
-  let [bytes, ends] = [0, 0];
-  while (position > 0 && ends <= lines && bytes < maxBytes) {
-    const length = Math.min(CHUNK, position);
-    position -= length;
-    const chunk = Buffer.alloc(length);
-    await file.read(chunk, 0, length, position);
-    chunks.unshift(chunk);
-    bytes += length;
-    ends += chunk.reduce((count, byte) => count + (byte === 0x0a ? 1 : 0), 0);
-  }
-  return { text: Buffer.concat(chunks).toString('utf8'), bytes };
+/** Tells one file from all others, for as long as it is there: of what is appended nothing changes. */
+async function digestOf(file: FileHandle): Promise<string> {
+  const begin = Buffer.alloc(256);
+  const { bytesRead } = await file.read(begin, 0, begin.length, 0);
+  const end = begin.subarray(0, bytesRead).indexOf('\n');
+  return createHash('sha256')
+    .update(begin.subarray(0, end < 0 ? bytesRead : end))
+    .digest('hex')
+    .slice(0, 16);
 }
 
 function parseLine(line: string): AuditEntry | undefined {

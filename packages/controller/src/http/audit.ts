@@ -1,6 +1,7 @@
 /** /api/v1/audit */
 import * as z from 'zod';
-import { AuditEntry } from '../audit/audit.ts';
+import { AuditEntry, type AuditPlace } from '../audit/audit.ts';
+import { ProblemError, refuseField } from '../problems/problems.ts';
 import { filterOf, isValue } from './list-filter.ts';
 import type { ListSpec } from './list-spec.ts';
 import { type Route, route } from './route.ts';
@@ -11,18 +12,29 @@ const ENTRIES: Pick<ListSpec<AuditEntry>, 'key' | 'texts' | 'filter'> = {
   filter: {
     action: ({ action }, value) => isValue(action, value),
     actor: ({ actor }, value) => isValue(actor, value),
+    address: ({ address }, value) => isValue(address, value),
     outcome: ({ outcome }, value) => isValue(outcome, value),
+    resource: ({ resource }, value) => isValue(resource, value),
   },
 };
 
-/** Entries in which those are looked for that a filter wants. */
-const MAX_SEARCHED = 10_000;
+const time = z.iso
+  .datetime({ offset: true, error: 'write a time of ISO 8601, as in 2026-01-31T12:00:00Z' })
+  .transform((text) => Date.parse(text))
+  .optional();
 
 const Query = z.strictObject({
-  filter: z.string().max(512).default('').meta({
-    description:
-      'Words that an entry has to contain, all of them. Also: `action:VALUE`, `actor:VALUE`, `outcome:VALUE`. The newest 10,000 entries are searched.',
-  }),
+  filter: z
+    .string()
+    .max(512)
+    .default('')
+    .meta({
+      description:
+        'Words that an entry has to contain, all of them, in capital or small letters. Also: `actor:VALUE`, `address:VALUE`, ' +
+        '`action:VALUE`, `resource:VALUE`, `outcome:VALUE`. Words in double quotes are looked for as they are.',
+    }),
+  since: time.meta({ description: 'Only entries of this time or later, ISO 8601.' }),
+  until: time.meta({ description: 'Only entries before this time, ISO 8601.' }),
   limit: z.coerce
     .number()
     .int()
@@ -30,22 +42,66 @@ const Query = z.strictObject({
     .max(1000)
     .default(100)
     .meta({ description: 'Largest number of entries, 1 to 1000.' }),
+  continue: z.string().max(128).optional().meta({
+    description: '`continue` of the previous page. The other parameters have to stay the same.',
+  }),
 });
+
+const AuditList = z.object({
+  items: z.array(AuditEntry),
+  continue: z
+    .string()
+    .optional()
+    .meta({
+      description:
+        'Pass this value as `continue` to get older entries. One request searches 8 MB of the log: a page with few ' +
+        'entries, or with none, need not be the last one. Absent on the last page. Its form may change.',
+    }),
+});
+
+function textOf({ file, at }: AuditPlace): string {
+  return Buffer.from(`${file} ${at}`).toString('base64url');
+}
+
+/** @throws ProblemError where it is no place */
+function placeOf(text: string): AuditPlace {
+  const [, file, at] = /^([0-9a-f]{16}) (\d{1,15})$/.exec(Buffer.from(text, 'base64url').toString()) ?? [];
+  if (file === undefined || at === undefined) {
+    refuseField(
+      'continue',
+      '"continue" is not a position in the log: remove it, or send `continue` of the previous page',
+    );
+  }
+  return { file, at: Number(at) };
+}
 
 export const auditRoutes: Route[] = [
   route({
     method: 'get',
     path: '/api/v1/audit',
     tag: 'audit',
-    summary: 'List the newest changes, including refused ones',
+    summary: 'List changes, including refused ones, the newest first',
     query: Query,
-    responses: [
-      { status: 200, description: 'Entries, the newest first.', schema: z.object({ items: z.array(AuditEntry) }) },
-    ],
-    handle: async ({ query: { limit, filter }, services }) => {
-      const isWanted = filterOf(ENTRIES, filter);
-      const entries = await services.audit.read(filter === '' ? limit : MAX_SEARCHED);
-      return { body: { items: entries.filter(isWanted).slice(0, limit) } };
+    refuses: ['LIST_EXPIRED'],
+    responses: [{ status: 200, description: 'Entries, the newest first.', schema: AuditList }],
+    handle: async ({ query: { limit, filter, since, until, continue: place }, services }) => {
+      const contains = filterOf(ENTRIES, filter);
+      const { entries, next, isGone } = await services.audit.page({
+        limit,
+        after: place === undefined ? undefined : placeOf(place),
+        since,
+        wanted: (entry) => {
+          const at = Date.parse(entry.time);
+          return contains(entry) && (since === undefined || at >= since) && (until === undefined || at < until);
+        },
+      });
+      if (isGone) {
+        throw new ProblemError(
+          'LIST_EXPIRED',
+          'the log does not reach back so far any more: read it again from its first page',
+        );
+      }
+      return { body: { items: entries, ...(next && { continue: textOf(next) }) } };
     },
   }),
 ];

@@ -9,11 +9,14 @@ const MAX_WORDS = 16;
 
 /** @returns whether an item is wanted @throws ProblemError where a key is unknown */
 export function filterOf<T>(spec: Filterable<T>, text: string): (item: T) => boolean {
-  const words = [...text.toLowerCase().matchAll(/"([^"]*)"?|(\S+)/g)];
+  const words = [...text.toLowerCase().matchAll(/"([^"]*)("?)|(\S+)/g)];
+  if (words.some(([, quoted, end]) => quoted !== undefined && end === '')) {
+    refuseField('filter', 'a double quote is not closed: put another one behind the last word, or remove it');
+  }
   if (words.length > MAX_WORDS) {
     refuseField('filter', `the filter has more than ${MAX_WORDS} words: use fewer`);
   }
-  const conditions = words.map(([, quoted, word]) =>
+  const conditions = words.map(([, quoted, , word]) =>
     quoted === undefined ? conditionOf(spec, word!) : has(spec, quoted),
   );
   return (item) => conditions.every((condition) => condition(item));
