@@ -32,6 +32,15 @@ export function numberOrNone(value: string): number | 'none' {
 
 const SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
+/** A span of time in seconds: `30s`, `2m`. */
+export function span(value: string): number {
+  const [, count, unit] = /^(\d{1,6})([smhd])$/.exec(value) ?? [];
+  if (unit === undefined) {
+    throw new InvalidArgumentError('use a number and a unit, such as 30s or 2m.');
+  }
+  return Number(count) * SECONDS[unit]!;
+}
+
 /** A moment, as ISO 8601 in UTC. Reads an age such as `10m`, or a time of ISO 8601. */
 export function moment(value: string): string {
   const ago = /^(\d{1,6})([smhd])$/.exec(value);

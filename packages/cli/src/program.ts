@@ -6,6 +6,7 @@ import { addDeleteCommand } from './commands/delete.ts';
 import { addDiffCommand } from './commands/diff.ts';
 import { addDomainCommands } from './commands/domain.ts';
 import { addEventsCommand } from './commands/events.ts';
+import { addFindCommand } from './commands/find.ts';
 import { addInterfaceCommands } from './commands/interface.ts';
 import { addNodeCommands } from './commands/node.ts';
 import { addPolicyCommands } from './commands/policy.ts';
@@ -35,6 +36,7 @@ export function buildProgram(): Command {
   addPoolCommands(program);
   addDomainCommands(program);
   addEventsCommand(program);
+  addFindCommand(program);
   addVersionCommand(program);
   addCompletionCommand(program);
   return program;

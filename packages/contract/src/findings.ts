@@ -122,6 +122,19 @@ export const FindingCounts = z
   })
   .meta({ id: 'FindingCounts' });
 export type FindingCounts = z.infer<typeof FindingCounts>;
+/** Counts of a way on which there was nothing. */
+export const NO_FINDING_COUNTS: Readonly<FindingCounts> = {
+  sent: 0,
+  arrived: 0,
+  delivered: 0,
+  lostBefore: 0,
+  lostBehind: 0,
+  lostAtDevice: 0,
+  retransmissions: 0,
+  resets: 0,
+  foreignResets: 0,
+  zeroWindows: 0,
+};
 
 const end = z.object({ address: z.string(), port: count.meta({ description: '0: the protocol has none.' }) });
 

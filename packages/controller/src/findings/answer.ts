@@ -7,6 +7,7 @@ import {
   type FindingDrops,
   type FindingPacket,
   HeardDrop,
+  NO_FINDING_COUNTS,
 } from '@mirrorplane/contract';
 import type { Circumstances, Ends } from './circumstances.ts';
 import { type Conversations, type Sighting, WAYS, type Way } from './conversations.ts';
@@ -127,18 +128,7 @@ function countsOf({ conversation, losses, foreign }: Talk, way: Way): FindingCou
 }
 
 function totalOf(talks: readonly Talk[], way: Way): FindingCounts {
-  const total: FindingCounts = {
-    sent: 0,
-    arrived: 0,
-    delivered: 0,
-    lostBefore: 0,
-    lostBehind: 0,
-    lostAtDevice: 0,
-    retransmissions: 0,
-    resets: 0,
-    foreignResets: 0,
-    zeroWindows: 0,
-  };
+  const total: FindingCounts = { ...NO_FINDING_COUNTS };
   for (const counts of talks.map((talk) => countsOf(talk, way))) {
     for (const name of Object.keys(total) as (keyof FindingCounts)[]) {
       total[name] += counts[name];

@@ -167,7 +167,9 @@ export class FindingRun extends EventEmitter<FindingEvents> {
       this.#state = 'looking';
       this.#first = this.#options.look.ring.newest;
       // Where not every place is looked at, no time makes it better.
-      this.#until = this.#sight.allLook() ? now + this.#options.request.seconds * 1000 : now;
+      const { from, to } = this.#before;
+      const isSeen = from.node !== undefined && to.node !== undefined && this.#sight.allLook();
+      this.#until = isSeen ? now + this.#options.request.seconds * 1000 : now;
       this.#endsAt = this.#until + SETTLE_MS;
     }
   }
