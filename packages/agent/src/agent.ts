@@ -15,6 +15,7 @@ import type { Link } from './netlink/link.ts';
 import { PassEvents } from './pass-events.ts';
 import { logApplied } from './pass-log.ts';
 import { PassSchedule } from './pass-schedule.ts';
+import { ProbeRoom } from './probes/probe-room.ts';
 import { captureStatuses } from './reconcile/problems.ts';
 import { erspanAddresses, reconcile } from './reconcile/reconcile.ts';
 import type { Reconciled } from './reconcile/surroundings.ts';
@@ -37,6 +38,8 @@ export class Agent {
   readonly #program: CurrentProgram;
   /** The looks of this node. */
   readonly looks: LookRoom;
+  /** The probes of this node. */
+  readonly probes: ProbeRoom;
   #found: NodeDevices = { devices: [], problems: [] };
   #underlay: UnderlayState = { underlay: undefined, why: 'not looked up yet', asked: false };
   #appliedRevision: number | undefined;
@@ -53,6 +56,7 @@ export class Agent {
     this.#reporter = new Reporter(parts);
     this.#announcer = new Announcer(parts.announce ?? (() => {}), parts.log);
     this.looks = new LookRoom({ ...parts, changed: () => this.#poke() });
+    this.probes = new ProbeRoom(parts);
     this.#program = new CurrentProgram({ ...parts, changed: () => this.#poke() });
   }
 
@@ -75,6 +79,7 @@ export class Agent {
   connect(link: ControllerLink): void {
     this.#reporter.connect(link);
     this.#parts.events.connect(link);
+    this.probes.connect(link);
   }
 
   /** The first messages on every connection. */
@@ -116,6 +121,7 @@ export class Agent {
     clearInterval(this.#counters);
     this.#guests.close();
     await this.looks.close();
+    await this.probes.close();
     await this.#schedule.close();
     await this.#parts.programs.settled();
   }
@@ -211,6 +217,7 @@ export class Agent {
     try {
       const counted = this.#handovers.before(reconciled.placed, reconciled.state.captures);
       const result = await this.#parts.datapath.apply(reconciled.state, { look });
+      this.probes.applied(reconciled.state.captures, result.refused);
       this.looks.applied([...reconciled.unseen, ...result.unseen], result.unheard);
       const at = result.begunAt ?? performance.now();
       const handovers = await counted(result.refused);

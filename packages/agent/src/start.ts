@@ -207,6 +207,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       sync.on('program', (program) => agent.take(program));
       sync.on('eventsTaken', (taken) => events.taken(taken));
       sync.on('countersSaved', (saved) => agent.countersSaved(saved));
+      sync.on('tests', (tests) => agent.probes.take(tests));
       sync.on('dismissed', () => agent.dismiss());
       sync.on('connected', () => renewal.look());
       agent.connect(sync);

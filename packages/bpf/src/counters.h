@@ -4,11 +4,7 @@
 #define MIRRORPLANE_COUNTERS_H
 
 #include "maps.h"
-
-static __always_inline void add(struct count *count, __u64 packets, __u64 bytes) {
-    count->packets += packets;
-    count->bytes += bytes;
-}
+#include "probed.h"
 
 /* Every matched packet that passed sampling ends in one of these two. */
 static __always_inline void count_copied(struct copy_context *copy, bool truncated) {
@@ -18,8 +14,10 @@ static __always_inline void count_copied(struct copy_context *copy, bool truncat
 
     if (copy->outcome < FATE_DROPPED) /* of its segments, none was dropped */
         copy->outcome = FATE_COPIED;
-    if (!counters)
+    if (!counters) {
+        count_probe_copied(copy, truncated);
         return;
+    }
     add(&counters->copied, copy->packets, copy->bytes);
     if (truncated)
         add(&counters->truncated, copy->packets, copy->bytes);
@@ -30,7 +28,9 @@ static __always_inline void count_dropped(struct copy_context *copy, enum drop_r
     struct capture_counters *counters = bpf_map_lookup_elem(&capture_counters, &slot);
 
     copy->outcome = FATE_DROPPED + reason;
-    if (counters && reason < DROP_REASON_COUNT)
+    if (!counters)
+        count_probe(copy, PROBE_DROPPED + reason, copy->packets, copy->bytes);
+    else if (reason < DROP_REASON_COUNT)
         add(&counters->dropped[reason], copy->packets, copy->bytes);
 }
 
@@ -39,6 +39,14 @@ static __always_inline void count_sent(__u32 slot, __u64 packets, __u64 bytes) {
 
     if (counters)
         add(&counters->sent, packets, bytes);
+}
+
+/* The same for a copy that `transform` sends, which may be a probe. */
+static __always_inline void count_left(struct copy_context *copy, __u32 slot, __u64 packets, __u64 bytes) {
+    if (copy->probe)
+        count_probe(copy, PROBE_SENT, packets, bytes);
+    else
+        count_sent(slot, packets, bytes);
 }
 
 #endif

@@ -30,6 +30,12 @@ struct erspan_headers {
 #define INDEX_GENERATION_SHIFT 11
 #define INDEX_SOURCE_MASK 0x7ff
 
+/*
+ * The first of the reserved bits before the index: a probe, see probe.h. Only nodes of ours read
+ * it.
+ */
+#define ERSPAN_PROBE (1U << 31)
+
 static __always_inline __u32 index_with_generation(__u32 index, __u32 generation) {
     return (index & INDEX_SOURCE_MASK) | (generation & 0x1ff) << INDEX_GENERATION_SHIFT;
 }

@@ -9,6 +9,7 @@
 
 #include "maps.h"
 #include "packet.h"
+#include "probed.h"
 #include "sent.h"
 #include "verifier.h"
 
@@ -104,6 +105,8 @@ static __always_inline bool is_copy_of_guest(struct __sk_buff *skb, __u32 vlan_i
 
     if (bpf_skb_load_bytes(skb, 0, to.mac, sizeof(to.mac)) ||
         bpf_skb_load_bytes(skb, sizeof(to.mac), from.mac, sizeof(from.mac)))
+        return true;
+    if (is_probe_address(from.mac))
         return true;
     if (to.mac[0] & 1) {
         __builtin_memset(to.mac, 0, sizeof(to.mac));

@@ -225,6 +225,30 @@ struct {
     __type(value, __u64);
 } delivery_sequences SEC(".maps");
 
+/*
+ * Key: addresses of a probe that is made here. Memory: about 80 bytes an entry. User space adds and
+ * removes entries; there are none without a test.
+ */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 1024);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct probe_key);
+    __type(value, struct probe);
+} probes SEC(".maps");
+
+/*
+ * Key: addresses of a probe that is made here, or comes here. Memory: 368 bytes an entry and CPU,
+ * during a test.
+ */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+    __uint(max_entries, 1024);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct probe_key);
+    __type(value, struct probe_counts);
+} probe_counts SEC(".maps");
+
 /* Key: sender and session. Value: where its copies go. Memory: about 90 bytes an entry. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -356,10 +380,10 @@ enum told {
 };
 
 struct copy_context {
-    __u32 active;  /* a copy is being made on this CPU: a packet that passes a hook now is this copy */
-    __u32 handled; /* transform has run, and has counted */
-    __u32 outcome; /* enum copy_fate of the copy that is being made */
-    __u32 padding;
+    __u32 active;           /* a copy is being made on this CPU: a packet that passes a hook now is this copy */
+    __u32 handled;          /* transform has run, and has counted */
+    __u32 outcome;          /* enum copy_fate of the copy that is being made */
+    __u32 probe;            /* ERSPAN_PROBE: it is a probe; else 0, see probe.h */
     __u64 told[TOLD_COUNT]; /* what became of the copy of the packet that passes now, see fate.h */
     __u32 slot;
     __u32 delivery;
@@ -372,6 +396,8 @@ struct copy_context {
     __u32 segmenting;  /* segments of one super-packet are passing, see super.h */
     struct count left; /* the part of it without a counted segment */
     struct split split;
+    struct probe_key probe_key; /* of the probe */
+    __u32 probe_frame;          /* bytes of the longest frame that it becomes; 0: not known */
     struct noted_source noted[NOTED_SOURCES];
     __u8 scratch[SCRATCH_SIZE + 4]; /* whole words, for the verifier */
 };

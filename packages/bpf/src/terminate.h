@@ -14,6 +14,7 @@
 #include "hold.h"
 #include "packet.h"
 #include "place.h"
+#include "probe.h"
 #include "relay.h"
 #include "sent.h"
 
@@ -157,7 +158,7 @@ static __always_inline int deliver(struct __sk_buff *skb, struct termination *te
         return refuse(counters, size, TERMINATION_FEEDBACK);
     }
     copy->active = 1;
-    if (termination->hold) {
+    if (termination->hold && !is_probe(headers)) {
         copy->delivery = termination->delivery;
         copy->erspan_index = bpf_ntohl(headers->index) & INDEX_SOURCE_MASK;
         copy->packets = size->packets;
@@ -283,12 +284,20 @@ static __always_inline int terminate(struct __sk_buff *skb) {
     copy = this_copy();
     if (!counters || !copy)
         return TC_ACT_SHOT;
-    follow_sequence(termination->slot, bpf_ntohl(headers.sequence));
+    if (is_probe(&headers)) {
+        counters = probe_end(skb);
+        if (!counters)
+            return TC_ACT_SHOT;
+    } else {
+        follow_sequence(termination->slot, bpf_ntohl(headers.sequence));
+    }
     whole = is_whole(skb, &headers);
     measure_inner(skb, &size);
     add(&counters->received, size.packets, size.bytes);
     if (!whole)
         return refuse(counters, &size, TERMINATION_MALFORMED);
+    if (termination->kind == DELIVERY_ERSPAN && is_probe(&headers))
+        return refuse(counters, &size, TERMINATION_DESTINATION_DOWN);
     if (termination->kind == DELIVERY_ERSPAN)
         return relay(skb, termination, &headers, counters, &size);
     return deliver(skb, termination, &headers, counters, copy, &size);

@@ -11,6 +11,7 @@
 #include "erspan.h"
 #include "feedback.h"
 #include "packet.h"
+#include "probe.h"
 #include "sent.h"
 #include "split.h"
 #include "super.h"
@@ -186,15 +187,15 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     if (!sequence)
         return drop(copy, DROP_NO_DELIVERY);
     tci = tags ? bpf_ntohs(l2.tags[0].tci) : 0;
-    fill_headers(&headers, delivery, __sync_fetch_and_add(sequence, 1), skb->len - ETH_HEADER_LEN,
+    fill_headers(&headers, delivery, __sync_fetch_and_add(sequence, !copy->probe), skb->len - ETH_HEADER_LEN,
                  erspan_word(tci, tags > 0, truncated | copy->truncated, delivery->session),
-                 index_with_generation(copy->erspan_index, delivery->generation));
+                 index_with_generation(copy->erspan_index, delivery->generation) | copy->probe);
     if (bpf_skb_store_bytes(skb, ETH_HEADER_LEN, &headers, sizeof(headers), 0) ||
         store_inner_l2(skb, ETH_HEADER_LEN + ERSPAN_HEADERS_LEN, &l2, tags))
         return drop(copy, DROP_ENCAP_FAILED);
     if (copy->part != PART_CLONE) /* it is one packet in several parts */
         count_copied(copy, truncated);
-    count_sent(delivery->slot, outer.packets, outer.bytes);
+    count_left(copy, delivery->slot, outer.packets, outer.bytes);
     return to_next_hop(skb, delivery->ifindex);
 }
 
@@ -229,7 +230,7 @@ static __always_inline int to_device(struct __sk_buff *skb, struct copy_context 
     }
     if (copy->part != PART_CLONE)
         count_copied(copy, false);
-    count_sent(delivery->slot, size.packets, size.bytes + (__u64)size.packets * pushed);
+    count_left(copy, delivery->slot, size.packets, size.bytes + (__u64)size.packets * pushed);
     return pushed ? bpf_redirect(delivery->ifindex, 0) : TC_ACT_SHOT;
 }
 
@@ -295,9 +296,10 @@ static __always_inline int transform(struct __sk_buff *skb) {
     struct delivery *delivery;
     bool segment;
 
-    /* All other packets of the host into the helper device are dropped. */
-    if (!copy || !copy->active)
+    if (!copy)
         return TC_ACT_SHOT;
+    if (!copy->active)
+        return make_probe(skb, copy);
     segment = copy->segmenting && copy->part == PART_WHOLE;
     if (copy->handled && !segment)
         return TC_ACT_SHOT;

@@ -178,6 +178,32 @@ struct termination_counters {
     struct count dropped[TERMINATION_DROP_COUNT];
 };
 
+/*
+ * The name of a probe: both addresses of its Ethernet header, in which it is random. All segments
+ * of a super-packet have them.
+ */
+struct probe_key {
+    __u8 addresses[12];
+};
+
+/* A probe that this node makes, see probe.h. */
+struct probe {
+    __u32 ifindex; /* of the device with the capture that the probe goes through */
+    __u32 hook;
+    __u32 length; /* of the frame; a super-packet has its length already */
+    __u32 made;   /* written by the data plane: it is made once */
+};
+
+/* What became of a probe on this node, apart from all other copies. */
+struct probe_counts {
+    struct count made;
+    struct count copied;
+    struct count truncated; /* a share of copied */
+    struct count sent;
+    struct count dropped[DROP_REASON_COUNT];
+    struct termination_counters end;
+};
+
 /* State of the sequence numbers of one sender and session. */
 struct sequence_state {
     __u32 next;    /* the expected number */

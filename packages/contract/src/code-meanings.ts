@@ -30,6 +30,9 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   PRECONDITION_FAILED: 'The resource is not the version that was read (If-Match). The other change stays.',
   BODY_TOO_LARGE: 'The body is larger than the limit of 1 MB. Nothing is changed.',
   MEDIA_TYPE_UNSUPPORTED: 'The header Content-Type is not a JSON type. The body was not read.',
+  POLICY_NOT_TESTABLE:
+    'The policy is disabled, or its destination or all its sources have no device. No probe was made.',
+  TESTS_EXCEEDED: 'The policy is being tested, or was tested a moment ago, or many policies are being tested.',
   TRIES_EXCEEDED: 'The address has tried to sign in more than ten times within a minute. No token was looked at.',
   INTERNAL: 'The controller had an unexpected error. The request may be repeated.',
   UNAVAILABLE: 'The controller is starting or stopping, or a limit is reached.',
@@ -108,6 +111,16 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   COPIES_TRUNCATED:
     'Copies were too long for the underlay. They reached the destination shortened, with the T bit set.',
   COPIES_DROPPED: 'A node has dropped copies since the previous counters. The counters name the reasons.',
+  PROBE_CUT: 'Copies of this size are longer than the underlay allows. They reach the destination shortened.',
+  PROBE_TOO_BIG: 'Copies of this size are dropped before the destination, if they are not TCP.',
+  PROBE_DESTINATION_DOWN:
+    'Copies are dropped, because the device of the destination, or a mirror device, is absent or down.',
+  PROBE_DROPPED: 'Copies of this size are dropped on the node, for the reason that the message names.',
+  PROBE_LOST: 'Copies leave the first node, and not even the smallest arrives at the second.',
+  PROBE_LOST_BY_SIZE: 'The network between two nodes carries smaller packets than their mirror devices send.',
+  PROBE_LOST_IN_PART: 'The network between two nodes lost some packets of a super-packet.',
+  PROBE_NOT_MADE: 'The node has no capture of the policy in force, or its kernel did not take the frame.',
+  PROBE_UNKNOWN: 'The agent of the node did not answer within the time of the test. Copies may flow nevertheless.',
   COPIES_LOST:
     'The receiver got fewer copies than the sender sent. Copies that are still on their way are not included.',
   COPIES_SURPLUS:
@@ -154,14 +167,17 @@ const NODE_CODES: ReadonlySet<string> = new Set<ErrorCode>([
 /**
  * `answer`: answers a request. `rule`: a policy is refused. `warning`: a policy is accepted with a
  * warning. `status`: a reason in the status of a policy. `node`: a problem of a node. `finding`: the
- * answer of a finding.
+ * answer of a finding. `test`: what the test of a policy found.
  */
-export type CodePlace = 'answer' | 'rule' | 'warning' | 'status' | 'node' | 'finding';
+export type CodePlace = 'answer' | 'rule' | 'warning' | 'status' | 'node' | 'finding' | 'test';
 
 /** Where a code is shown. */
 export function placesOf(code: ErrorCode): CodePlace[] {
   if (CATALOGUE[code].status >= 400) {
-    return [code.startsWith('POLICY_') ? 'rule' : 'answer'];
+    return [code.startsWith('POLICY_') && code !== 'POLICY_NOT_TESTABLE' ? 'rule' : 'answer'];
+  }
+  if (code.startsWith('PROBE_')) {
+    return ['test'];
   }
   if (code.startsWith('POLICY_')) {
     return ['warning'];

@@ -49,6 +49,11 @@ the same code as a reason.`,
     text: 'Shown by `mirrorplane find`, on the page *Find a fault* of the console, and in `answer` of the API.',
   },
   {
+    title: 'What the test of a policy finds',
+    places: ['test'],
+    text: 'Shown by `mirrorplane policy test`, with the node and the size of the probe.',
+  },
+  {
     title: 'Answers to requests',
     places: ['answer'],
     text: `Shown in \`code\` of the answer, with this HTTP status, and by the CLI. A refused change also makes an event

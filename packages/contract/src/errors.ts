@@ -60,6 +60,12 @@ export const CATALOGUE = {
     'The media type of the body is not supported',
     'send the body as application/json',
   ),
+  POLICY_NOT_TESTABLE: entry(
+    409,
+    'The policy cannot be tested now',
+    'enable the policy, and wait until its destination and a source have a device',
+  ),
+  TESTS_EXCEEDED: entry(429, 'Too many tests of policies', 'wait until the running test has ended, and try again'),
   TRIES_EXCEEDED: entry(429, 'Too many tries to sign in', 'wait a minute, and try again'),
   INTERNAL: entry(500, 'The controller failed', 'see the log of the controller'),
   UNAVAILABLE: entry(503, 'The controller is not ready', 'try again in a moment'),
@@ -286,6 +292,47 @@ export const CATALOGUE = {
     200,
     'Copies were refused, because nothing proves that they belong to a policy',
     'check that the agent of the sending node runs and has the newest program',
+  ),
+  PROBE_CUT: entry(
+    200,
+    'A probe reached the destination cut',
+    'raise the MTU of the underlay to the MTU of the sources plus 50 bytes',
+  ),
+  PROBE_TOO_BIG: entry(
+    200,
+    'A probe is larger than the MTU of the destination allows',
+    'raise the MTU of the destination to the MTU of the sources',
+  ),
+  PROBE_DESTINATION_DOWN: entry(
+    200,
+    'A probe met a device that is absent or down',
+    'bring the device up that the message names',
+  ),
+  PROBE_DROPPED: entry(
+    200,
+    'A node dropped a probe',
+    'look the reason up in docs/data-plane.md, and see the log of the agent',
+  ),
+  PROBE_LOST: entry(
+    200,
+    'No probe arrived at the node of the destination',
+    'let IP protocol 47 (GRE) pass between the two nodes, in their firewalls and in the network, and check that both mirror devices are up',
+  ),
+  PROBE_LOST_BY_SIZE: entry(
+    200,
+    'Small probes arrive at the node of the destination, and larger ones do not',
+    'raise the MTU of the network between the two nodes, or lower the MTU of their mirror devices to what it carries',
+  ),
+  PROBE_LOST_IN_PART: entry(
+    200,
+    'Some packets of a probe did not arrive at the node of the destination',
+    'test again; if it stays so, check the load of the links between the two nodes',
+  ),
+  PROBE_NOT_MADE: entry(200, 'A node could not make a probe', 'see the status of the policy, and the log of the agent'),
+  PROBE_UNKNOWN: entry(
+    200,
+    'A node has not said what became of a probe',
+    'check the agent of the node, and its version',
   ),
   ENDING_UNCONFIRMED: entry(
     200,

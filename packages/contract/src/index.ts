@@ -17,6 +17,8 @@ export * from './names.ts';
 export * from './packet-rows.ts';
 export * from './paths.ts';
 export * from './policy.ts';
+export * from './policy-test.ts';
+export * from './probes.ts';
 export * from './program.ts';
 export * from './sentences.ts';
 export * from './status.ts';

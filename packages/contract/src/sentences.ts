@@ -78,6 +78,28 @@ export const SENTENCES: Sentences = {
     'node "{to}" refused {packets} copies of node "{from}", because they carry no session that a policy has on this node now: check the agent of "{from}"',
   ],
   COPIES_LOST: ['{lately} copies from node "{from}" to node "{to}" were lost recently, {ever} in all: {remedy}'],
+  PROBE_CUT: [
+    'copies of {length} bytes reach the destination cut: raise the MTU of the underlay on both nodes, now {mtu}, to {needed}',
+    'copies of {length} bytes reach the destination cut: {remedy}',
+  ],
+  PROBE_TOO_BIG: [
+    'copies of {length} bytes do not fit into the destination "{destination}" on node "{node}": raise its MTU to {needed}',
+  ],
+  PROBE_DESTINATION_DOWN: [
+    'the device of the destination "{destination}" on node "{node}" is absent or down, or refuses copies: bring it up',
+    'the mirror device of node "{from}" is absent: bring it up',
+  ],
+  PROBE_DROPPED: ['node "{node}" dropped the probe ({reason}): {remedy}'],
+  PROBE_LOST: [
+    'nothing that node "{from}" ({sender}) sent arrived at node "{to}" ({receiver}), not even the smallest probe: {remedy}',
+    'nothing that node "{from}" sent arrived at node "{to}", not even the smallest probe: {remedy}',
+  ],
+  PROBE_LOST_BY_SIZE: [
+    'copies of {length} bytes from node "{from}" do not arrive at node "{to}", and smaller ones do: let the network between the nodes carry IP packets of {packet} bytes, or lower the MTU of their mirror devices to what it carries',
+  ],
+  PROBE_LOST_IN_PART: ['{lost} of {sent} packets from node "{from}" did not arrive at node "{to}": {remedy}'],
+  PROBE_NOT_MADE: ['node "{maker}" made no probe of this size ({why}): {remedy}'],
+  PROBE_UNKNOWN: ['node "{node}" has not said what became of the probe: {remedy}'],
   COPIES_SURPLUS: ['{packets} more copies have arrived at node "{to}" than node "{from}" has sent to it: {remedy}'],
   DESTINATION_SENDS_COPIES: [
     '"{allowed}" recently sent {packets} frames with source addresses that it got in copies; they were allowed by the policy, and not copied again',

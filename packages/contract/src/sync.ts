@@ -8,6 +8,7 @@ import { CounterReport } from './counters.ts';
 import { EventsMessage, EventsTakenMessage } from './events.ts';
 import { Device, DeviceBudget, HookKind, Underlay } from './inventory.ts';
 import { Name } from './names.ts';
+import { TestReportMessage, TestsMessage } from './probes.ts';
 import { NodeProgram } from './program.ts';
 import { TrafficReport } from './traffic.ts';
 
@@ -133,6 +134,7 @@ export const AgentMessage = z.discriminatedUnion('type', [
   StatusMessage,
   CountersMessage,
   EventsMessage,
+  TestReportMessage,
 ]);
 export type AgentMessage = z.infer<typeof AgentMessage>;
 
@@ -151,6 +153,7 @@ export const ControllerMessage = z.discriminatedUnion('type', [
   ProgramMessage,
   EventsTakenMessage,
   CountersSavedMessage,
+  TestsMessage,
 ]);
 export type ControllerMessage = z.infer<typeof ControllerMessage>;
 

@@ -15,6 +15,7 @@ import {
   NOT_REGISTERED,
   type NodeProgram,
   REFUSED_HEADER,
+  type TestsMessage,
 } from '@mirrorplane/contract';
 import { type RawData, WebSocket } from 'ws';
 import { type Logger, reason } from '../log.ts';
@@ -33,6 +34,8 @@ export interface Credentials {
 interface SyncEvents {
   /** A program came. */
   program: [NodeProgram];
+  /** The tests of this node. */
+  tests: [TestsMessage];
   /** The controller has received events. */
   eventsTaken: [EventsTakenMessage];
   /** The controller no longer has this node. */
@@ -230,6 +233,8 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     this.#wait = this.#timing.backoffMin;
     if (message.data.type === 'program') {
       this.emit('program', message.data.program);
+    } else if (message.data.type === 'tests') {
+      this.emit('tests', message.data);
     } else if (message.data.type === 'eventsTaken') {
       this.emit('eventsTaken', message.data);
     } else {

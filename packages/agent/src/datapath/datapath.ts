@@ -12,6 +12,8 @@ import type {
   GuestCopies,
   HookKind,
   LookPlace,
+  ProbeCounts,
+  ProbeSize,
 } from '@mirrorplane/contract';
 import type { Hook } from './hook.ts';
 import type { LookGap, LookReading } from './look-reading.ts';
@@ -184,6 +186,18 @@ export interface LookEntry {
   ports?: readonly Pick<ArrivalPort, 'ifindex' | 'hook' | 'bridge'>[];
   /** Its guests, as the bridges know them. Default none. */
   guests?: readonly Arrival[];
+}
+
+/** A frame that nobody has sent, for the test of a policy. */
+export interface ProbeEntry {
+  /** Destination and source address of its Ethernet header, hexadecimal. No other probe has them. */
+  name: string;
+  /** Where the capture is that hands it over. */
+  ifindex: number;
+  hook: Hook;
+  size: ProbeSize;
+  /** MTU of that device, bytes. */
+  mtu: number;
 }
 
 /** The whole desired state of a node's data plane. */
@@ -396,6 +410,18 @@ export interface Datapath {
    * @param most packets, and drops, at most: the rest comes with the next call
    */
   readLooks(most: number): Promise<LookReading>;
+  /**
+   * The probes that this node makes or expects from now on, by name. New ones begin at 0, and all
+   * others are forgotten.
+   */
+  expectProbes(names: readonly string[]): Promise<void>;
+  /**
+   * Makes a probe that is expected. The data plane makes each probe once, and hands it over as the
+   * capture at that device and hook does. @throws Error if the kernel refuses the frame
+   */
+  makeProbe(probe: ProbeEntry): Promise<void>;
+  /** What became of all expected probes on this node so far, by name. */
+  readProbes(): Promise<ReadonlyMap<string, ProbeCounts>>;
   /** Closes file descriptors. The data plane continues. */
   close(): void;
   /** Removes every link, pin, map and helper device of Mirrorplane. */

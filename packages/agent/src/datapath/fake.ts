@@ -3,6 +3,7 @@ import {
   type CaptureCounts,
   type CounterReport,
   type DeliveryReport,
+  type ProbeCounts,
   type TerminationReport,
   ZERO,
 } from '@mirrorplane/contract';
@@ -18,6 +19,7 @@ import type {
   LookPacket,
   LookReading,
   NodeBudget,
+  ProbeEntry,
   Repair,
   TerminationEntry,
 } from './datapath.ts';
@@ -27,6 +29,11 @@ export const EMPTY_STATE: DatapathState = { captures: [], deliveries: [], termin
 
 function noCounts(): CaptureCounts {
   return { matched: ZERO, sampledOut: ZERO, copied: ZERO, truncated: ZERO, dropped: {}, skipped: {} };
+}
+
+function noProbeCounts(): ProbeCounts {
+  const nothing = { made: ZERO, copied: ZERO, truncated: ZERO, sent: ZERO, received: ZERO, delivered: ZERO };
+  return { ...nothing, dropped: {}, refused: {} };
 }
 
 const hookKey = ({ ifindex, hook }: HookCapture) => `${ifindex}/${hook}`;
@@ -53,6 +60,8 @@ export class FakeDatapath implements Datapath {
   heard: LookDrop[] = [];
   /** Why looks do not hear drops. */
   unheard: string | undefined;
+  /** Probes that are expected or made. A made one is sent. */
+  probes = new Map<string, ProbeCounts>();
   readonly #refusals = new Map<number, Pick<CaptureRefusal, 'code' | 'gone'>>();
   readonly #captures = new Map<string, CaptureCounts>();
   /** Counts of the device budgets, by ifindex. */
@@ -204,6 +213,25 @@ export class FakeDatapath implements Datapath {
       return { seen, written: seen, overRate: 0, ringFull: 0, dropsHeard: countOf(id, drops), dropsLost: 0 };
     };
     return { packets, drops, counts: new Map(looks.map((id) => [id, countsOf(id)])) };
+  }
+
+  async expectProbes(names: readonly string[]): Promise<void> {
+    this.#mustBeOpen();
+    this.probes = new Map(names.map((name) => [name, this.probes.get(name) ?? noProbeCounts()]));
+  }
+
+  async makeProbe({ name }: ProbeEntry): Promise<void> {
+    this.#mustBeOpen();
+    if (this.failure !== undefined) {
+      throw this.failure;
+    }
+    const one = { packets: 1, bytes: 64 };
+    this.probes.set(name, { ...noProbeCounts(), made: one, copied: one, sent: one });
+  }
+
+  async readProbes(): Promise<ReadonlyMap<string, ProbeCounts>> {
+    this.#mustBeOpen();
+    return this.probes;
   }
 
   close(): void {

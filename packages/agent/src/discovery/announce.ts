@@ -3,8 +3,8 @@
  * still have the old MAC address. It would send copies there until its kernel asks again, which
  * takes up to a minute.
  */
-import koffi from 'koffi';
 import type { Logger } from '../log.ts';
+import { sendFrames } from '../netlink/packet-socket.ts';
 import { ipv4Bytes } from '../netlink/rtnetlink.ts';
 import { type UnderlayState, underlayEnd } from './underlay.ts';
 
@@ -55,8 +55,6 @@ export class Announcer {
   }
 }
 
-const AF_PACKET = 17;
-const SOCK_RAW = 3;
 const BROADCAST = Buffer.alloc(6, 0xff);
 
 /** The frame of an ARP announcement: a request for the own address (RFC 5227, 3). */
@@ -68,31 +66,7 @@ export function announcement({ mac, address }: Announced): Buffer {
   return Buffer.concat([BROADCAST, own, fixed, own, ip, Buffer.alloc(6), ip]);
 }
 
-let calls: Record<'socket' | 'sendto' | 'close', ReturnType<ReturnType<typeof koffi.load>['func']>> | undefined;
-
 /** Sends the announcement. @throws Error if the kernel refuses */
 export function announce(underlay: Announced): void {
-  if (calls === undefined) {
-    const libc = koffi.load('libc.so.6');
-    calls = {
-      socket: libc.func('int socket(int domain, int type, int protocol)'),
-      sendto: libc.func('long sendto(int, const void *, size_t, int flags, const void *address, uint32_t)'),
-      close: libc.func('int close(int fd)'),
-    };
-  }
-  const fd: number = calls.socket(AF_PACKET, SOCK_RAW, 0); // protocol 0: receives nothing
-  if (fd < 0) {
-    throw new Error(`no packet socket: errno ${koffi.errno()}`);
-  }
-  try {
-    const to = Buffer.alloc(20); // struct sockaddr_ll: family, protocol, ifindex, and what is not needed to send
-    to.writeUInt16LE(AF_PACKET, 0);
-    to.writeInt32LE(underlay.ifindex, 4);
-    const frame = announcement(underlay);
-    if (calls.sendto(fd, frame, frame.length, 0, to, to.length) !== frame.length) {
-      throw new Error(`the frame was not taken: errno ${koffi.errno()}`);
-    }
-  } finally {
-    calls.close(fd);
-  }
+  sendFrames(underlay.ifindex, [announcement(underlay)]);
 }

@@ -2,7 +2,7 @@
  * The real data path: eBPF programs at the hooks of devices, and maps pinned in bpffs. It continues
  * to work without the agent.
  */
-import type { CaptureCounts, CounterReport, HookKind } from '@mirrorplane/contract';
+import type { CaptureCounts, CounterReport, HookKind, ProbeCounts } from '@mirrorplane/contract';
 import type {
   ApplyOptions,
   ApplyResult,
@@ -11,6 +11,7 @@ import type {
   DeviceBudget,
   LookReading,
   NodeBudget,
+  ProbeEntry,
 } from '../datapath.ts';
 import { ApplyRun } from './apply-run.ts';
 import { Expedite } from './expedite.ts';
@@ -112,6 +113,19 @@ class KernelDatapath implements Datapath {
 
   async readLooks(most: number): Promise<LookReading> {
     return this.#get().looks.read(most);
+  }
+
+  async expectProbes(names: readonly string[]): Promise<void> {
+    this.#get().probes.expect(names);
+  }
+
+  async makeProbe(probe: ProbeEntry): Promise<void> {
+    const { probes, helper } = this.#get();
+    probes.make(probe, helper);
+  }
+
+  async readProbes(): Promise<ReadonlyMap<string, ProbeCounts>> {
+    return this.#get().probes.read();
   }
 
   close(): void {

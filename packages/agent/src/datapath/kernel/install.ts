@@ -50,6 +50,8 @@ export const MAPS = [
   'termination_sequences',
   'peers',
   'node_counters',
+  'probes',
+  'probe_counts',
   'holds',
   'hold_counts',
   'held_copies',
@@ -109,6 +111,8 @@ const COUNTING: readonly MapName[] = [
   'termination_counters',
   'termination_sequences',
   'node_counters',
+  'probes',
+  'probe_counts',
 ];
 
 /** A build that is ready to be installed. */

@@ -9,6 +9,7 @@ import {
   DROP_REASONS,
   type GuestCopies,
   type PeerReport,
+  type ProbeCounts,
   SKIP_REASONS,
   TERMINATION_DROP_REASONS,
 } from '@mirrorplane/contract';
@@ -86,6 +87,19 @@ export const LAYOUT = {
   termination_counters: {
     size: COUNT_SIZE * (3 + TERMINATION_DROP_REASONS.length),
     fields: { received: 0, delivered: COUNT_SIZE, relayed: 2 * COUNT_SIZE, dropped: 3 * COUNT_SIZE },
+  },
+  probe_key: { size: 12, fields: { addresses: 0 } },
+  probe: { size: 16, fields: { ifindex: 0, hook: 4, length: 8, made: 12 } },
+  probe_counts: {
+    size: COUNT_SIZE * (7 + DROP_REASONS.length + TERMINATION_DROP_REASONS.length),
+    fields: {
+      made: 0,
+      copied: COUNT_SIZE,
+      truncated: 2 * COUNT_SIZE,
+      sent: 3 * COUNT_SIZE,
+      dropped: 4 * COUNT_SIZE,
+      end: (4 + DROP_REASONS.length) * COUNT_SIZE,
+    },
   },
   sequence_state: { size: 24, fields: { next: 0, started: 4, missing: 8, late: 16 } },
   budget: { size: 16, fields: { rate: 0, burst: 8 } },
@@ -514,5 +528,23 @@ export function decodeTerminationCounters(sums: readonly number[]) {
     delivered: countAt(sums, 1),
     relayed: countAt(sums, 2),
     dropped: byName(sums, 3, TERMINATION_DROP_REASONS),
+  };
+}
+
+export function decodeProbeCounts(sums: readonly number[]): ProbeCounts {
+  const {
+    received,
+    delivered,
+    dropped: refused,
+  } = decodeTerminationCounters(sums.slice(2 * (4 + DROP_REASONS.length)));
+  return {
+    made: countAt(sums, 0),
+    copied: countAt(sums, 1),
+    truncated: countAt(sums, 2),
+    sent: countAt(sums, 3),
+    dropped: byName(sums, 4, DROP_REASONS),
+    received,
+    delivered,
+    refused,
   };
 }

@@ -12,6 +12,7 @@ import type { BpfMap } from './libbpf.ts';
 import type { Links } from './links.ts';
 import { Looks } from './looks.ts';
 import { NodeBudgetWriter } from './node-budget.ts';
+import { Probes } from './probes.ts';
 import type { DatapathRows } from './rows.ts';
 import { Slots } from './slots.ts';
 import { standbyFlag } from './standby-flag.ts';
@@ -47,6 +48,7 @@ export interface Opened {
   devices: DeviceBudgets;
   node: NodeBudgetWriter;
   looks: Looks;
+  probes: Probes;
   tables: Tables;
 }
 
@@ -90,6 +92,8 @@ export async function openParts({ bpffs, links, others, prepared, expedite, hear
   const { maps } = installation;
   const slots = new Slots(maps, SLOT_LIMITS);
   const tables = makeTables(maps);
+  const probes = new Probes(maps);
+  probes.expect([]); // an agent that was killed may have left some
   return {
     installation,
     switched: false,
@@ -107,6 +111,7 @@ export async function openParts({ bpffs, links, others, prepared, expedite, hear
     devices: new DeviceBudgets(tables.budgets, maps.budget_buckets, slots),
     node: new NodeBudgetWriter(tables.budgets, maps.budget_buckets),
     looks: new Looks(maps, tables.looks, hearing),
+    probes,
     tables,
   };
 }
