@@ -43,6 +43,7 @@ import { displayNames } from './summaries/display-names.ts';
 import { PolicyPaths } from './summaries/path.ts';
 import { Walks } from './summaries/walks.ts';
 import { AgentServer } from './sync/server.ts';
+import { PolicyTests } from './tests/policy-tests.ts';
 
 export interface ControllerOptions {
   /** Folder of all files of the controller. It is made if absent. */
@@ -153,6 +154,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   closers.add(() => looks.close());
   const findings = new Findings({ looks, clock, whereIs: whereabouts(inventory) });
   closers.add(() => findings.close());
+  const tests = new PolicyTests({ live, send: (node, message) => agents?.send(node, message), clock, log });
   let open = true;
   const services: Services = {
     view,
@@ -185,6 +187,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     findings,
     console: options.console ?? findConsole(),
     ready: () => open && planning.planned !== undefined,
+    tests,
     dismiss: (node) => agents?.dismiss(node),
   };
   void events.note(started());
@@ -207,6 +210,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   }
   closers.add(() => {
     open = false;
+    tests.close();
   });
   log.info({ addresses, agentPort: agents.port, data }, 'controller started');
   return { addresses, agentPort: agents.port, planningFor: () => planning.runningFor() };

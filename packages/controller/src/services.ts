@@ -28,6 +28,7 @@ import type { InterfaceSummaries } from './summaries/interfaces.ts';
 import type { PolicyPaths } from './summaries/path.ts';
 import type { PolicyEntry } from './summaries/policies.ts';
 import type { Walks } from './summaries/walks.ts';
+import type { PolicyTests } from './tests/policy-tests.ts';
 
 export interface Services {
   view: View;
@@ -78,6 +79,8 @@ export interface Services {
   console: string;
   /** True from the first plan until the controller closes. */
   ready: () => boolean;
+  /** Tests of policies. */
+  tests: PolicyTests;
   /** Ends the connection of an agent whose node was deleted. */
   dismiss: (node: string) => void;
 }

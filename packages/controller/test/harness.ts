@@ -19,6 +19,7 @@ import {
   type NodeProgram,
   type Problem,
   parseJoinToken,
+  type TestsMessage,
 } from '@mirrorplane/contract';
 import { createLog } from '@mirrorplane/daemon';
 import * as x509 from '@peculiar/x509';
@@ -255,6 +256,8 @@ export class TestAgent {
   captures: CaptureStatus[] = [];
   /** Numbers of events that the controller has acknowledged. */
   readonly eventsTaken: number[] = [];
+  /** Tests as the controller has sent them. */
+  readonly tests: TestsMessage[] = [];
   /** Readings of counters that the controller has saved. */
   readonly countersSaved: CounterReading[] = [];
   readonly opened: Promise<void>;
@@ -273,6 +276,8 @@ export class TestAgent {
         }
       } else if (message.type === 'eventsTaken') {
         this.eventsTaken.push(message.seq);
+      } else if (message.type === 'tests') {
+        this.tests.push(message);
       } else {
         this.countersSaved.push({ run: message.run, readAt: message.readAt });
       }

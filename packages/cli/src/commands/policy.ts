@@ -16,6 +16,7 @@ import { deleteSeveral } from './delete.ts';
 import { addDiffCommand } from './diff.ts';
 import { addPolicyEdit } from './policy-edit.ts';
 import { addPolicyStatus } from './policy-status.ts';
+import { addPolicyTest } from './policy-test.ts';
 import { each } from './several.ts';
 
 interface CreateOptions {
@@ -63,6 +64,7 @@ export function addPolicyCommands(program: Command): void {
     });
 
   addPolicyStatus(policy);
+  addPolicyTest(policy);
   addSwitch(policy, 'enable', true);
   addSwitch(policy, 'disable', false);
   addPolicyEdit(policy);

@@ -27,6 +27,7 @@ export const AuditEntry = z
       'signIn',
       'signOut',
       'ticket',
+      'test',
     ]),
     resource: z
       .string()

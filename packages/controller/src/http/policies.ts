@@ -19,7 +19,10 @@ import { POLICIES, SOURCES, STATUSES } from './policy-lists.ts';
 import { statusPage } from './policy-statuses.ts';
 import { type Route, route } from './route.ts';
 
-const Params = z.object({ name: z.string().meta({ description: 'Name of the policy.', examples: ['ids-all'] }) });
+/** The policy that a path names. */
+export const PolicyParams = z.object({
+  name: z.string().meta({ description: 'Name of the policy.', examples: ['ids-all'] }),
+});
 const path = '/api/v1/policies';
 const tag = 'policies';
 /** Sources of the policies on one page: a page ends behind them. */
@@ -188,7 +191,7 @@ export const policyRoutes: Route[] = [
     path: `${path}/{name}`,
     tag,
     summary: 'Read a mirror policy',
-    params: Params,
+    params: PolicyParams,
     refuses: ['NOT_FOUND'],
     responses: [{ status: 200, description: 'The policy.', schema: Policy }],
     handle: ({ params: { name }, services }) => {
@@ -203,7 +206,7 @@ export const policyRoutes: Route[] = [
     path: `${path}/{name}`,
     tag,
     summary: 'Create or replace a mirror policy',
-    params: Params,
+    params: PolicyParams,
     query: MutationQuery,
     body: PolicyReplacement,
     conditional: true,
@@ -226,7 +229,7 @@ export const policyRoutes: Route[] = [
     path: `${path}/{name}`,
     tag,
     summary: 'Change some fields of a mirror policy',
-    params: Params,
+    params: PolicyParams,
     query: MutationQuery,
     body: PolicyPatch,
     bodyType: 'application/merge-patch+json',
@@ -248,7 +251,7 @@ export const policyRoutes: Route[] = [
     path: `${path}/{name}`,
     tag,
     summary: 'Delete a mirror policy',
-    params: Params,
+    params: PolicyParams,
     query: MutationQuery,
     conditional: true,
     refuses: ['NOT_FOUND'],
@@ -260,7 +263,7 @@ export const policyRoutes: Route[] = [
     path: `${path}/{name}/sources`,
     tag,
     summary: 'List the sources of a mirror policy, with their state and counters',
-    params: Params,
+    params: PolicyParams,
     query: pageQuery(SOURCES),
     refuses: ['NOT_FOUND', 'LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Sources by id.', schema: listOf(PolicySource) }],
@@ -274,7 +277,7 @@ export const policyRoutes: Route[] = [
     path: `${path}/{name}/path`,
     tag,
     summary: 'Read the way of the copies of a mirror policy, from node to node',
-    params: Params,
+    params: PolicyParams,
     refuses: ['NOT_FOUND'],
     responses: [{ status: 200, description: 'Nodes, hops and destination.', schema: PolicyPath }],
     handle: ({ params: { name }, services }) => {
@@ -286,7 +289,7 @@ export const policyRoutes: Route[] = [
     path: `${path}/{name}/status`,
     tag,
     summary: 'Read the status of a mirror policy',
-    params: Params,
+    params: PolicyParams,
     refuses: ['NOT_FOUND'],
     responses: [{ status: 200, description: 'The status, as the agents report it.', schema: PolicyStatus }],
     handle: ({ params: { name }, services }) => {

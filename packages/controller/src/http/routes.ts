@@ -11,6 +11,7 @@ import { interfaceRoutes } from './interfaces.ts';
 import { lookPacketRoutes } from './look-packets.ts';
 import { nodeRoutes } from './nodes.ts';
 import { policyRoutes } from './policies.ts';
+import { policyTestRoutes } from './policy-test.ts';
 import { poolRoutes } from './pools.ts';
 import type { Route } from './route.ts';
 import { sessionRoutes } from './session.ts';
@@ -19,6 +20,7 @@ import { streamRoutes } from './stream.ts';
 export const ROUTES: readonly Route[] = [
   ...policyRoutes,
   ...forecastRoutes,
+  ...policyTestRoutes,
   ...interfaceRoutes,
   ...destinationRoutes,
   ...historyRoutes,

@@ -1,5 +1,12 @@
 /** What an agent reports after its hello, and where that goes. */
-import type { AgentMessage, CountersMessage, EventsMessage, Hello, Underlay } from '@mirrorplane/contract';
+import type {
+  AgentMessage,
+  CountersMessage,
+  EventsMessage,
+  Hello,
+  TestReportMessage,
+  Underlay,
+} from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import type { EventsFromAgents } from '../events/events-from-agents.ts';
 import type { EventObserver } from '../events/observer.ts';
@@ -21,6 +28,8 @@ export interface ReportHost {
   log: Logger;
   /** Devices, underlay or what else a plan depends on may have changed. */
   onInventory(): void;
+  /** The agent says what became of probes. */
+  onTestReport(message: TestReportMessage): void;
   /** The kernel of the node runs another program than before. */
   onConfirmed(): void;
   /** Names of all policies by uid. */
@@ -79,6 +88,8 @@ export class AgentReports {
       }
     } else if (message.type === 'events') {
       void this.#keep(message);
+    } else if (message.type === 'testReport') {
+      host.onTestReport(message);
     } else {
       counted(message);
     }

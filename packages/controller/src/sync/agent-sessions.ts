@@ -1,7 +1,7 @@
 /**
  * The connections of agents: decides which one belongs to its node, and passes their messages on.
  */
-import type { CounterReading, CountersMessage } from '@mirrorplane/contract';
+import type { ControllerMessage, CounterReading, CountersMessage } from '@mirrorplane/contract';
 import type { WebSocket } from 'ws';
 import type { Services } from '../services.ts';
 import { policyNames } from '../store/policies.ts';
@@ -46,6 +46,7 @@ export class AgentSessions {
       onRejected: (rejected, message) => this.#reject(rejected, message),
       onCounters: (counting, message) => this.#count(counting, message),
       onInventory: () => planning.request(),
+      onTestReport: (message) => this.#services.tests.report(session.node, message),
       onConfirmed: () => planning.confirmed(),
       policyNames: () => policyNames(view),
       onClose: (closed) => this.#leave(closed),
@@ -64,6 +65,11 @@ export class AgentSessions {
   /** Totals with this reading are on disk. Acknowledges them to the agent, if it is connected. */
   countersSaved(node: string, reading: CounterReading): void {
     this.#sessions.get(node)?.countersSaved(reading);
+  }
+
+  /** Sends a message to the agent of a node, if it is connected. */
+  send(node: string, message: ControllerMessage): void {
+    this.#sessions.get(node)?.tell(message);
   }
 
   /** The node is deleted: sends an empty program to its agent, and ends the session. */
@@ -158,6 +164,7 @@ export class AgentSessions {
     this.#services.live.certificate(node, session.certificateEndsAt);
     this.#services.log.info({ node }, 'agent connected');
     this.#services.observer.connected(node);
+    this.#services.tests.joined(node);
     // The last planned program is sent at once, because the agent was away. Changes because of its
     // hello follow later.
     const program = this.#services.planning.planned?.programs.get(node);

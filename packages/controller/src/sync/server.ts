@@ -7,7 +7,13 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { type CounterReading, MAX_HELLO_BYTES, MAX_MESSAGE_BYTES, REFUSED_HEADER } from '@mirrorplane/contract';
+import {
+  type ControllerMessage,
+  type CounterReading,
+  MAX_HELLO_BYTES,
+  MAX_MESSAGE_BYTES,
+  REFUSED_HEADER,
+} from '@mirrorplane/contract';
 import { WebSocketServer } from 'ws';
 import type { Services } from '../services.ts';
 import { AgentRequests } from './agent-requests.ts';
@@ -114,6 +120,11 @@ export class AgentServer {
   /** Totals with this reading are on disk. Acknowledges them to the agent, if it is connected. */
   countersSaved(node: string, reading: CounterReading): void {
     this.#sessions.countersSaved(node, reading);
+  }
+
+  /** Sends a message to the agent of a node, if it is connected. */
+  send(node: string, message: ControllerMessage): void {
+    this.#sessions.send(node, message);
   }
 
   /** The node is deleted: sends an empty program to its agent, and ends the session. */

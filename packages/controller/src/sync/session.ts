@@ -106,7 +106,7 @@ export class Session {
       node,
       host,
       counted: (message) => host.onCounters(this, message),
-      eventsKept: (epoch, seq) => this.#send({ type: 'eventsTaken', epoch, seq }),
+      eventsKept: (epoch, seq) => this.tell({ type: 'eventsTaken', epoch, seq }),
     });
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
     socket.on('error', (error) => host.log.warn({ node, err: error }, 'agent connection failed'));
@@ -134,7 +134,7 @@ export class Session {
 
   /** Tells the agent that totals with this reading are on disk. */
   countersSaved(reading: CounterReading): void {
-    this.#send({ type: 'countersSaved', ...reading });
+    this.tell({ type: 'countersSaved', ...reading });
   }
 
   /** Sends an empty program, as the last one of this connection. */
@@ -242,7 +242,8 @@ export class Session {
     this.#host.onHello(this);
   }
 
-  #send(message: ControllerMessage): void {
+  /** Sends a message. */
+  tell(message: ControllerMessage): void {
     if (this.#socket.readyState === this.#socket.OPEN) {
       this.#socket.send(JSON.stringify(message));
     }

@@ -1,0 +1,54 @@
+/** /api/v1/policies/{name}/test: probes of a policy, and what became of them. */
+import { PolicyTest } from '@mirrorplane/contract';
+import { policyStatuses } from '../planning/policy-status.ts';
+import { ProblemError } from '../problems/problems.ts';
+import { addressOf, found } from './mutation.ts';
+import { PolicyParams } from './policies.ts';
+import { type Route, route } from './route.ts';
+
+const path = '/api/v1/policies/{name}/test';
+const tag = 'policies';
+
+export const policyTestRoutes: Route[] = [
+  route({
+    method: 'post',
+    path,
+    tag,
+    summary: 'Test a mirror policy with copies that are made for it, and wait for the result, at most ten seconds',
+    params: PolicyParams,
+    refuses: ['NOT_FOUND', 'POLICY_NOT_TESTABLE', 'TESTS_EXCEEDED'],
+    responses: [{ status: 200, description: 'The result.', schema: PolicyTest }],
+    handle: async ({ services, params: { name }, request, who: { name: actor } }) => {
+      const { audit, tests, view } = services;
+      const record = found(view.get('policies', name), 'policy', name);
+      const entry = { actor, address: addressOf(request), action: 'test', resource: `policies/${name}` } as const;
+      try {
+        const body = await tests.run(policyStatuses(services, record)[0]!, actor);
+        await audit.append({ ...entry, outcome: 'done' });
+        return { body };
+      } catch (error) {
+        const refused = error instanceof ProblemError;
+        const code = refused ? error.problem.code : 'INTERNAL';
+        await audit.append({ ...entry, outcome: refused ? 'refused' : 'failed', code });
+        throw error;
+      }
+    },
+  }),
+  route({
+    method: 'get',
+    path,
+    tag,
+    summary: 'Read the result of the last test of a mirror policy, since the controller was started',
+    params: PolicyParams,
+    refuses: ['NOT_FOUND'],
+    responses: [{ status: 200, description: 'The result.', schema: PolicyTest }],
+    handle: ({ services, params: { name } }) => {
+      const record = found(services.view.get('policies', name), 'policy', name);
+      const result = services.tests.resultOf(record.value.uid);
+      if (result === undefined) {
+        throw new ProblemError('NOT_FOUND', `the policy "${name}" was not tested since the controller was started`);
+      }
+      return { body: result };
+    },
+  }),
+];
