@@ -29,6 +29,7 @@ const PICTURES: Picture[] = [
   { name: 'policies', path: '/policies', shows: 'audit-branch' },
   { name: 'policy', path: '/policies/ids-web', shows: 'Rate of copies, bit/s' },
   { name: 'policy-sources', path: '/policies/ids-web?tab=sources', shows: 'web-2/0' },
+  { name: 'policy-test', path: '/policies/ids-web/test', shows: 'super-packet' },
   { name: 'form-sources', path: '/policies/ids-web/edit', shows: 'web-2/0' },
   { name: 'form-copies', path: '/policies/retain-db/edit?step=3', shows: 'The edge allows' },
   { name: 'form-review', path: '/policies/ids-web/edit?step=4', shows: 'The controller would accept this policy.' },
@@ -56,9 +57,20 @@ async function prepare(lab: Lab): Promise<void> {
     lab.spawn(from, ['ping', '-q', '-i', '0.02', lab.address(to)], { stdio: 'ignore' });
   }
   await activeEventually(lab, 'ids-web');
+  await testPolicy(lab);
   await until('copies', async () => (await policyStatus(lab, 'ids-web')).totals.copied.packets > 500, {
     limitMs: 60_000,
   });
+}
+
+/** A test of a policy whose full frames are cut, because the underlay has no room for them. */
+async function testPolicy(lab: Lab): Promise<void> {
+  await lab.exec('node-2', ['ip', 'link', 'set', 'underlay0', 'mtu', '1500']);
+  await until(
+    'full frames to be cut',
+    async () => (await lab.api('POST', '/api/v1/policies/ids-web/test')).body.outcome === 'cut',
+    { limitMs: 60_000 },
+  );
 }
 
 async function take(browser: ConsoleBrowser, colorScheme: 'light' | 'dark'): Promise<void> {

@@ -60,6 +60,11 @@ const routes = [
   }),
   createRoute({
     getParentRoute: under,
+    path: '/policies/$name/test',
+    component: lazyRouteComponent(() => import('./pages/policy-test.tsx'), 'PolicyTestPage'),
+  }),
+  createRoute({
+    getParentRoute: under,
     path: '/interfaces',
     validateSearch: listSearch,
     component: lazyRouteComponent(() => import('./pages/interfaces.tsx'), 'InterfacesPage'),

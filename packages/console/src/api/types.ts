@@ -33,6 +33,9 @@ export type Forecast = Schemas['Forecast'];
 export type NodeForecast = Schemas['NodeForecast'];
 export type InterfaceTraffic = Schemas['InterfaceTraffic'];
 export type Viewer = Schemas['Viewer'];
+export type PolicyTest = Schemas['PolicyTest'];
+export type PolicyTestRow = Schemas['PolicyTestRow'];
+export type ProbeOutcome = Schemas['ProbeOutcome'];
 export type NodeState = Schemas['NodeState'];
 
 /** Why something is as it is, and what to do about it. */

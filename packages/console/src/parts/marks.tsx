@@ -1,6 +1,6 @@
 /** Signs of state: a shape and a word, so that no meaning hangs on colour alone. */
 import type { ReactNode } from 'react';
-import type { NodeState, PolicyState } from '../api/types.ts';
+import type { NodeState, PolicyState, ProbeOutcome } from '../api/types.ts';
 import { text } from '../text/index.ts';
 import classes from './marks.module.css';
 
@@ -65,6 +65,23 @@ export function NodeMark({ state }: { state: NodeState }): ReactNode {
   return (
     <Mark tone={tone} sign={sign}>
       {text.nodes.states[state]}
+    </Mark>
+  );
+}
+
+const OUTCOMES: Record<ProbeOutcome, [Tone, string]> = {
+  delivered: ['good', '✓'],
+  cut: ['warn', '▲'],
+  died: ['bad', '✕'],
+  unknown: ['quiet', '?'],
+};
+
+/** What became of the probes of a test. */
+export function OutcomeMark({ outcome }: { outcome: ProbeOutcome }): ReactNode {
+  const [tone, sign] = OUTCOMES[outcome];
+  return (
+    <Mark tone={tone} sign={sign}>
+      {text.policyTest.outcomes[outcome]}
     </Mark>
   );
 }

@@ -37,6 +37,9 @@ export function PolicyActions({ policy }: { policy: Policy }): ReactNode {
       >
         {t.edit}
       </Button>
+      <Button variant="default" renderRoot={(props) => <Link {...props} to="/policies/$name/test" params={{ name }} />}>
+        {t.test}
+      </Button>
       <Button variant="default" renderRoot={(props) => <Link {...props} to="/new-policy" search={{ clone: name }} />}>
         {t.clone}
       </Button>

@@ -52,9 +52,10 @@ export class PolicyTests {
   async run(status: PolicyStatus, by: string): Promise<PolicyTest> {
     const { clock, live } = this.#parts;
     const beganAt = clock();
+    const plan = planTest(status);
     this.#refuseTooMany(status, beganAt);
     const isConnected = (node: string) => live.get(node)?.connected ?? false;
-    const running = new RunningTest(planTest(status), isConnected, () => performance.now());
+    const running = new RunningTest(plan, isConnected, () => performance.now());
     this.#running.add(running);
     try {
       await this.#follow(running);
