@@ -77,8 +77,8 @@ static __always_inline bool has_tag(struct sk_buff *skb) {
     struct sk_buff___vlan_present *before = (void *)skb;
 
     if (bpf_core_field_exists(since->vlan_all))
-        return BPF_CORE_READ(since, vlan_all) != 0;
-    return BPF_CORE_READ_BITFIELD_PROBED(before, vlan_present);
+        return since->vlan_all != 0;
+    return BPF_CORE_READ_BITFIELD(before, vlan_present);
 }
 
 /* False: it is no frame, or its Ethernet header is not there any more. */
@@ -95,30 +95,33 @@ static __always_inline bool find_frame(struct sk_buff *skb, struct dropped *drop
     return dropped->linear >= ETH_HEADER_LEN;
 }
 
-/* As `read_first`. False: not all of its bytes can be read; the others are there, and are 0. */
-static __always_inline bool read_dropped(struct dropped *dropped, struct first_bytes *first) {
-    __u32 wanted = TELLING_BYTES;
-    __u32 offset = ADDRESS_BYTES;
-    __s32 length = dropped->length;
-    __s32 linear = dropped->linear;
-    __u16 type;
+/* Reads up to `most` bytes at `from` on. False: there are none. */
+static __always_inline bool read_bytes(void *to, __s32 there, __u32 most, unsigned char *from) {
+    __u32 length = (__u32)there > most ? most : (__u32)there;
 
-    if (bpf_probe_read_kernel(first->words, ADDRESS_BYTES, dropped->start) ||
-        bpf_probe_read_kernel(&type, sizeof(type), dropped->start + ADDRESS_BYTES))
+    if (there <= 0)
         return false;
-    if (!dropped->tagged && is_vlan_protocol(type))
-        offset += VLAN_TAG_LEN;
-    length -= offset;
-    linear -= offset;
-    if (linear <= 0)
+    forget(length);
+    if (length > most) /* for the verifier */
         return false;
-    if ((__u32)linear < wanted)
-        wanted = linear;
-    forget(wanted);
-    if (bpf_probe_read_kernel((__u8 *)first->words + ADDRESS_BYTES, ((wanted - 1) & (TELLING_BYTES - 1)) + 1,
-                              dropped->start + offset))
+    return !bpf_probe_read_kernel(to, length, from);
+}
+
+/* As `read_first`. False: not all of its bytes can be read; the others are there, or are 0. */
+static __always_inline bool read_dropped(struct dropped *dropped, struct first_bytes *first) {
+    __u8 *bytes = (__u8 *)first->words;
+    __u32 tag = 0;
+
+    if (!read_bytes(bytes, dropped->linear, FIRST_BYTES, dropped->start))
         return false;
-    return linear >= TELLING_BYTES || linear == length;
+    if (!dropped->tagged && is_vlan_protocol(*(__u16 *)(bytes + ADDRESS_BYTES))) {
+        tag = VLAN_TAG_LEN;
+        __builtin_memset(bytes + ADDRESS_BYTES, 0, TELLING_BYTES);
+        if (!read_bytes(bytes + ADDRESS_BYTES, dropped->linear - ADDRESS_BYTES - VLAN_TAG_LEN, TELLING_BYTES,
+                        dropped->start + ADDRESS_BYTES + VLAN_TAG_LEN))
+            return false;
+    }
+    return dropped->linear - (__s32)tag >= FIRST_BYTES || dropped->linear == dropped->length;
 }
 
 /* Whether edges push this tag on copies: a switch may bring them here. */
@@ -263,15 +266,6 @@ static __always_inline void tell_drop(struct heard_scratch *scratch, __u32 slot,
         counters->written++;
 }
 
-static __always_inline bool is_on(struct hearing *hearing, __u64 now) {
-    bool on = false;
-
-#pragma unroll
-    for (int slot = 0; slot < LOOKS; slot++)
-        on |= now < hearing->ends[slot];
-    return on;
-}
-
 /* The kernel drops a packet. @location an address in the function that does */
 static __always_inline void hear(struct sk_buff *skb, __u64 location, __u32 reason) {
     __u32 zero = 0;
@@ -280,9 +274,8 @@ static __always_inline void hear(struct sk_buff *skb, __u64 location, __u32 reas
     struct net_device *dev = skb->dev;
     struct interest interest = {};
     struct dropped dropped = {};
-    __u64 now = bpf_ktime_get_ns();
 
-    if (!hearing_now || !scratch || !dev || !is_on(hearing_now, now))
+    if (!hearing_now || !scratch || !dev)
         return;
     /* What a guest in a container drops, or another node of the same kernel, is not of this node. */
     if (dev->nd_net.net->ns.inum != hearing_now->netns || !find_frame(skb, &dropped))
@@ -297,7 +290,7 @@ static __always_inline void hear(struct sk_buff *skb, __u64 location, __u32 reas
     for (int slot = 0; slot < LOOKS; slot++) {
         __u32 serial = hearing_now->serials[slot];
 
-        if (serial && interest.serials[slot] == serial && now < hearing_now->ends[slot])
+        if (serial && interest.serials[slot] == serial && scratch->drop.at < hearing_now->ends[slot])
             tell_drop(scratch, slot, serial);
     }
 }

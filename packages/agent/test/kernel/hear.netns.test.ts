@@ -9,6 +9,7 @@ import { DropReasons } from '../../src/datapath/kernel/drop-reasons.ts';
 import { causesOf, countedByQdisc, countedByRules, frame, hear, numberOf, useListeners } from './support/drops.ts';
 import { tally } from './support/looks.ts';
 import { link, run } from './support/namespace.ts';
+import { Sniffer } from './support/sniffer.ts';
 import { TapGuest } from './support/tap-guest.ts';
 import { useWorld } from './support/world.ts';
 
@@ -20,7 +21,7 @@ const OTHER = link('farp').address.replaceAll(':', '');
 const ALL = 'ffffffffffff';
 const GROUP = '01005e000005';
 const UNKNOWN = '020000000bff';
-const listeners = useListeners();
+useListeners();
 let last = 0;
 
 run('nft', 'add table bridge t');
@@ -52,7 +53,6 @@ test('with no fault nothing is told, whoever a packet is for', async () => {
     }
   }
   await look.packets(40 + 10 + 40);
-  await listeners.arrived(40);
   rule('forward', '@ll,112,32 > 0');
   send(1); // the kernel tells in order: what was before it has been told
   assert.deepEqual(causesOf(await look.drops(1)), { [`rule ${far.ifindex}`]: 1 });
@@ -69,7 +69,7 @@ describe('a rule', () => {
   ] as const) {
     test(`${what}: all that it drops are told, and no others`, async () => {
       const look = await hear(world);
-      const before = (await listeners.arrived(0)).length;
+      const sniffer = await Sniffer.start('farp');
       rule(chain, text);
       const sent = send(400, to);
       const seen = await look.packets(400);
@@ -86,9 +86,10 @@ describe('a rule', () => {
       assert.deepEqual(dropped, drops.map(numberOf), 'the id is that of the packet');
       assert.deepEqual([drops[0]!.length, drops[0]!.packets, drops[0]!.bytes.length], [90, 1, 90]);
       if (to === OTHER) {
-        const arrived = (await listeners.arrived(before + 400 - counted)).slice(before);
+        const arrived = (await sniffer.expect(400 - counted)).map((bytes) => numberOf({ bytes }));
         assert.deepEqual([...arrived, ...dropped].sort(), sent.toSorted());
       }
+      sniffer.close();
     });
   }
 });

@@ -4,7 +4,7 @@ import { after, before } from 'node:test';
 import type { DatapathState, LookCounts, LookDrop, LookPacket } from '../../../src/datapath/datapath.ts';
 import { lookAt, tally, Watcher } from './looks.ts';
 import { run } from './namespace.ts';
-import { Sniffer } from './sniffer.ts';
+import { ETH_P_ALL, RawSocket } from './raw-socket.ts';
 import { stateOf, type World } from './world.ts';
 
 /** EtherType for experiments (IEEE 802). */
@@ -47,27 +47,17 @@ export async function hear(world: World, state: Partial<DatapathState> = {}): Pr
 }
 
 /**
- * Listens at both ends behind the devices of a world, so that no frame ends there because nobody
- * wants it. @returns the numbers of frames that came to the other host
+ * Takes what comes to both ends behind the devices of a world, so that no frame ends there because
+ * nobody wants it.
  */
-export function useListeners(): { arrived(count: number): Promise<number[]> } {
-  const sniffers = new Map<string, Sniffer>();
-  before(async () => {
-    for (const device of ['vmp', 'farp']) {
-      sniffers.set(device, await Sniffer.start(device));
-    }
-  });
+export function useListeners(): void {
+  const sockets: RawSocket[] = [];
+  before(() => void sockets.push(new RawSocket('vmp', ETH_P_ALL), new RawSocket('farp', ETH_P_ALL)));
   after(() => {
-    for (const sniffer of sniffers.values()) {
-      sniffer.close();
+    for (const socket of sockets) {
+      socket.close();
     }
   });
-  return {
-    arrived: async (count) =>
-      (await sniffers.get('farp')!.expect(count))
-        .filter((bytes) => bytes.toString('hex', 12, 14) === EXPERIMENT)
-        .map((bytes) => numberOf({ bytes })),
-  };
 }
 
 /** How often each cause was told of each device. */

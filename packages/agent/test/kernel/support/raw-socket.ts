@@ -13,6 +13,8 @@ const call = {
 
 const AF_PACKET = 17;
 const SOCK_RAW = 3;
+/** All protocols (linux/if_ether.h). */
+export const ETH_P_ALL = 3;
 const SOL_PACKET = 263;
 const PACKET_VNET_HDR = 15;
 const SOL_SOCKET = 1;
@@ -33,11 +35,13 @@ export class RawSocket {
   readonly #fd: number;
   readonly #device: string;
 
-  constructor(device: string) {
+  /** @param takes which protocol it takes, and keeps unread as far as it has room. Default none */
+  constructor(device: string, takes: typeof ETH_P_ALL | 0 = 0) {
     this.#device = device;
-    this.#fd = call.socket(AF_PACKET, SOCK_RAW, 0); // protocol 0: receives nothing
+    this.#fd = call.socket(AF_PACKET, SOCK_RAW, 0); // protocol 0: receives nothing yet
     const address = Buffer.alloc(20); // struct sockaddr_ll
     address.writeUInt16LE(AF_PACKET, 0);
+    address.writeUInt16BE(takes, 2);
     address.writeInt32LE(link(device).ifindex, 4);
     if (this.#fd < 0 || call.bind(this.#fd, address, address.length) < 0) {
       throw new Error(`no raw socket on ${device}`);
