@@ -17,7 +17,7 @@ import { bpffsFolder, link, newDatapath, run } from './support/namespace.ts';
 import type { SuperPacket } from './support/raw-socket.ts';
 import { scapy } from './support/scapy.ts';
 import { TapGuest } from './support/tap-guest.ts';
-import { capturesOf, countsOf, edgeTo, localTo, stateOf, useWorld } from './support/world.ts';
+import { capturesOf, countsOf, edgeTo, localTo, OTHER_ADDRESS, stateOf, useWorld } from './support/world.ts';
 
 const world = await useWorld();
 const { vm, far, by } = world.devices;
@@ -80,6 +80,40 @@ test('a tagged frame that is dropped has its tag, and is the packet that was see
   const [drop] = await look.drops(1);
   assert.deepEqual([drop!.packet, drop!.vlan, drop!.length], [seen!.packet, { protocol: 0x8100, tci: 0xa04d }, 94]);
   assert.deepEqual(drop!.bytes, seen!.bytes);
+});
+
+/** A UDP datagram over IPv4 without a checksum of UDP. */
+function datagram(to: string, source: string, target: string, number: number): Buffer {
+  const ip = Buffer.alloc(20);
+  ip.writeUInt16BE(0x4500);
+  ip.writeUInt16BE(20 + 8 + 40, 2);
+  ip.writeUInt16BE(number, 4);
+  ip.writeUInt16BE(0x4011, 8);
+  ip.set(
+    [source, target].flatMap((address) => address.split('.').map(Number)),
+    12,
+  );
+  const sum = Array.from({ length: 10 }, (_, i) => ip.readUInt16BE(2 * i)).reduce((all, word) => all + word, 0);
+  ip.writeUInt16BE(~((sum & 0xffff) + (sum >> 16)) & 0xffff, 10);
+  const udp = Buffer.from(`03e803e900300000${'00'.repeat(40)}`, 'hex');
+  return Buffer.concat([Buffer.from(`${to}${GUEST}0800`, 'hex'), ip, udp]);
+}
+
+test('a packet that the node has routed, with other addresses of Ethernet, is the one that was seen', async (t) => {
+  t.after(() => run('sh', '-c', 'tc qdisc del dev und root; ip addr flush dev lan; sysctl -qw net.ipv4.ip_forward=0'));
+  run('sysctl', '-qw', 'net.ipv4.ip_forward=1');
+  run('ip', 'addr', 'add', '10.97.0.1/24', 'dev', 'lan');
+  run('tc', 'qdisc', 'add', 'dev', 'und', 'root', 'tbf', 'rate', '8kbit', 'burst', '2000', 'limit', '2000');
+  const look = await hear(world);
+  const router = link('lan').address.replaceAll(':', '');
+  repeat(60, (i) => world.guest.send(datagram(router, '10.97.0.2', OTHER_ADDRESS, 100 + i)));
+  const seen = new Set((await look.packets(60)).map(({ packet }) => packet));
+  const counted = countedByQdisc('und');
+  const drops = await look.drops(counted);
+  assert.ok(counted > 10);
+  assert.deepEqual(causesOf(drops), { [`queue ${world.devices.und.ifindex}`]: counted });
+  assert.ok(drops.every(({ packet, join: by }) => by === 'packet' && seen.has(packet)));
+  assert.equal(new Set(drops.map(({ packet }) => packet)).size, counted);
 });
 
 test('copies that are dropped are not told: by a tap that is full, by a queue of an edge', async (t) => {
@@ -211,7 +245,7 @@ test('a look goes on where drops cannot be heard, and says why', async () => {
   try {
     const { unseen, unheard } = await deaf.apply(stateOf({ looks: [lookAt(world, { id: 'deaf' })] }));
     assert.deepEqual(unseen, []);
-    assert.match(unheard!, /^this kernel does not tell what it drops: cannot read the BPF object/);
+    assert.match(unheard!, /^drops of this kernel are not heard, .*: cannot read the BPF object/);
     world.guest.send(frame(OTHER, GUEST, 1));
     assert.equal((await new Watcher(deaf).expect(1, 'deaf')).length, 1);
   } finally {

@@ -47,6 +47,8 @@ export class Hearing {
   readonly #functions = new Map<bigint, string>();
   readonly #bases = new Map<string, Base>();
   #attached: Attached | undefined;
+  /** Why the program cannot be attached. It is tried again when looks begin again. */
+  #refused: string | undefined;
   #devices: Pick<Around, 'bridges' | 'guests'> = { bridges: new Set(), guests: new Set() };
   #written: Buffer = Buffer.alloc(0);
 
@@ -70,10 +72,15 @@ export class Hearing {
       this.close();
       return undefined;
     }
-    try {
-      this.#attached ??= this.#attach();
-    } catch (error) {
-      return `this kernel does not tell what it drops: ${(error as Error).message}`;
+    if (this.#refused === undefined && this.#attached === undefined) {
+      try {
+        this.#attached = this.#attach();
+      } catch (error) {
+        this.#refused = reasonOf(error as Error);
+      }
+    }
+    if (this.#refused !== undefined) {
+      return this.#refused;
     }
     this.#devices = {
       bridges: new Set(looks.flatMap(({ ports = [] }) => ports.map(({ bridge }) => bridge))),
@@ -196,8 +203,15 @@ export class Hearing {
   close(): void {
     this.#attached?.close();
     this.#attached = undefined;
+    this.#refused = undefined;
     this.#written = Buffer.alloc(0);
     this.#bases.clear();
     this.#functions.clear();
   }
+}
+
+/** In one line, without what the verifier says. */
+function reasonOf({ message }: Error): string {
+  const [line] = message.split('\n', 1);
+  return `drops of this kernel are not heard, which needs Linux 5.17 or later with BTF: ${line}`;
 }
