@@ -108,9 +108,9 @@ const routes = [
   createRoute({
     getParentRoute: under,
     path: '/events',
-    validateSearch: (search: Record<string, unknown>): { kind?: string; object?: string } => {
-      const [kind, object] = [word(search.kind), word(search.object)];
-      return { ...(kind && { kind }), ...(object && { object }) };
+    validateSearch: (search: Record<string, unknown>): { kind?: string; object?: string; q?: string } => {
+      const [kind, object, q] = [word(search.kind), word(search.object), word(search.q)];
+      return { ...(kind && { kind }), ...(object && { object }), ...(q && { q }) };
     },
     component: lazyRouteComponent(() => import('./pages/events.tsx'), 'EventsPage'),
   }),

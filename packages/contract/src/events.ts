@@ -158,6 +158,15 @@ export const Event = z
       .array(StatusReason)
       .optional()
       .meta({ description: `Why the policy is not active: the first ${MAX_EVENT_REASONS} reasons.` }),
+    was: z
+      .object({
+        destination: InterfaceId,
+        sources: z
+          .array(InterfaceId)
+          .meta({ description: 'Those that are no longer sources, or whose copies go elsewhere now.' }),
+      })
+      .optional()
+      .meta({ description: 'Of a policy that was deleted, or has other sources or another destination: what it was.' }),
     ...measures,
   })
   .meta({

@@ -171,7 +171,31 @@ test('who sees an interface is told, also of policies that are gone', { timeout:
   await until('its end is known', async () => (await viewers())[0]?.captures[0]?.until !== undefined);
   const [then] = await viewers();
   assert.deepEqual([then.policy, then.isNow, then.createdBy, then.enabled], ['p', false, 'admin', undefined]);
+  assert.equal(then.destination.id, 'ids-1/0', 'who got the copies is known of a policy that is gone, too');
   assert.ok(then.captures[0].from <= then.captures[0].until);
   assert.deepEqual((await bench.get('/api/v1/interfaces/ids-1%2F0/viewers')).body.items, []);
   assert.equal((await bench.get('/api/v1/interfaces/none/viewers')).status, 404);
+});
+
+test('who saw an interface is known also where its policy has other sources or another destination now', async (t) => {
+  const bench = await Bench.start(t);
+  await bench.cluster('node-1');
+  await bench.declare('a', 'b', 'ids', 'mon');
+  await bench.must('POST', '/api/v1/policies', { name: 'p', sources: ['a', 'b'], destination: 'ids' });
+  const viewers = async (id: string) => {
+    const { items } = (await bench.get(`/api/v1/interfaces/${id}/viewers`)).body;
+    return items.map((one: { policy: string; isNow: boolean; destination: { id: string } }) => [
+      ...[one.policy, one.isNow, one.destination.id],
+    ]);
+  };
+  await bench.must('PATCH', '/api/v1/policies/p', { sources: ['b'] });
+  assert.deepEqual(await viewers('a'), [['p', false, 'ids']]);
+  assert.deepEqual(await viewers('b'), [['p', true, 'ids']]);
+  await bench.must('PATCH', '/api/v1/policies/p', { destination: 'mon' });
+  await bench.must('PATCH', '/api/v1/policies/p', { percent: 5 });
+  assert.deepEqual(await viewers('a'), [['p', false, 'ids']], 'copies of a never went to mon');
+  const was = (await bench.get('/api/v1/events?kind=policyChanged')).body.items.map(({ was }: { was?: object }) => was);
+  assert.deepEqual(was, [{ destination: 'ids', sources: ['a'] }, { destination: 'ids', sources: ['b'] }, undefined]);
+  await bench.must('DELETE', '/api/v1/policies/p');
+  assert.deepEqual(await viewers('b'), [['p', false, 'mon']]);
 });

@@ -5,7 +5,8 @@ import { type ReactNode, useState } from 'react';
 import { useTopic } from '../data/stream.ts';
 import { useTitle } from '../data/title.ts';
 import { EVENT_KINDS } from '../parts/event-kinds.ts';
-import { type EventKind, EventList } from '../parts/event-list.tsx';
+import { type EventKind, EventList, useEvents } from '../parts/event-list.tsx';
+import { FilterBox } from '../parts/list-page.tsx';
 import { Data } from '../parts/marks.tsx';
 import { text } from '../text/index.ts';
 
@@ -16,16 +17,21 @@ const [FIRST, MORE, MOST] = [100, 200, 1000];
 export function EventsPage(): ReactNode {
   useTitle(text.menu.events);
   useTopic('events');
-  const { kind, object } = useSearch({ from: '/events' });
+  const { kind, object, q } = useSearch({ from: '/events' });
   const navigate = useNavigate();
   const [limit, setLimit] = useState(FIRST);
   const [typed, setTyped] = useState(object ?? '');
   const kinds = (kind?.split(',') ?? []) as EventKind[];
-  const search = (change: { kind?: string | undefined; object?: string | undefined }) => {
-    const next = { kind, object, ...change };
+  const { error } = useEvents({ limit, kind: kinds, object, filter: q });
+  const search = (change: { kind?: string | undefined; object?: string | undefined; q?: string | undefined }) => {
+    const next = { kind, object, q, ...change };
     void navigate({
       to: '/events',
-      search: { ...(next.kind && { kind: next.kind }), ...(next.object && { object: next.object }) },
+      search: {
+        ...(next.kind && { kind: next.kind }),
+        ...(next.object && { object: next.object }),
+        ...(next.q && { q: next.q }),
+      },
       replace: true,
     });
   };
@@ -64,9 +70,10 @@ export function EventsPage(): ReactNode {
             onBlur={() => search({ object: typed.trim() })}
           />
         </form>
+        <FilterBox value={q ?? ''} hint={t.filterHint} error={error} onFilter={(words) => search({ q: words })} />
         <span className="quiet">{t.newest(limit)}</span>
       </div>
-      <EventList limit={limit} kind={kinds} object={object} />
+      <EventList limit={limit} kind={kinds} object={object} filter={q} />
       {limit < MOST && (
         <div>
           <Button variant="default" onClick={() => setLimit(Math.min(MOST, limit + MORE))}>

@@ -19,14 +19,16 @@ export interface EventSearch {
   kind?: EventKind[] | undefined;
   /** `KIND/NAME`. */
   object?: string | undefined;
+  /** Words that an event has to contain. */
+  filter?: string | undefined;
 }
 
 /** The newest events of a search. */
-export function useEvents({ limit, kind, object }: EventSearch) {
+export function useEvents({ limit, kind, object, filter }: EventSearch) {
   return useQuery({
-    queryKey: ['events', { limit, kind, object }],
+    queryKey: ['events', { limit, kind, object, filter }],
     queryFn: ({ signal }) => {
-      const query = { limit, ...(kind?.length && { kind }), ...(object && { object }) };
+      const query = { limit, ...(kind?.length && { kind }), ...(object && { object }), ...(filter && { filter }) };
       return answer(api.GET('/api/v1/events', { params: { query }, signal }));
     },
     placeholderData: (before) => before,
@@ -42,7 +44,11 @@ export function EventList(search: EventSearch): ReactNode {
     return <p className="quiet">{text.common.loading}</p>;
   }
   if (data.items.length === 0) {
-    return <p className="quiet">{search.kind?.length || search.object ? text.events.filtered : text.events.none}</p>;
+    return (
+      <p className="quiet">
+        {search.kind?.length || search.object || search.filter ? text.events.filtered : text.events.none}
+      </p>
+    );
   }
   return (
     <div className={classes.box}>

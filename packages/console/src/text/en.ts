@@ -434,6 +434,7 @@ export const en = {
     kinds: 'Kinds of events',
     allKinds: 'All kinds',
     objectFilter: 'About (KIND/NAME)',
+    filterHint: 'Words of names, codes or messages',
     objectHint: 'policy/ids-all',
     none: 'There is no event yet.',
     filtered: 'No stored event matches.',

@@ -27,7 +27,7 @@ export function policyChanges(
       return { kind, object: { kind: 'policy', name }, message, cause: { kind: 'operator', name: operator } };
     };
     if (!is) {
-      return was ? [event('policyDeleted', 'the policy was deleted')] : [];
+      return was ? [{ ...event('policyDeleted', 'the policy was deleted'), was: endedBy(was) }] : [];
     }
     if (!was) {
       return [event('policyCreated', `the policy was created: ${outline(is)}`)];
@@ -35,11 +35,25 @@ export function policyChanges(
     const changed = changedFields(was, is);
     const toggled = was.enabled !== is.enabled;
     return [
-      ...(changed.length > 0 ? [event('policyChanged', `the policy was changed: ${changed.join(', ')}`)] : []),
+      ...(changed.length > 0
+        ? [{ ...event('policyChanged', `the policy was changed: ${changed.join(', ')}`), ...endedIn(was, is) }]
+        : []),
       ...(toggled && is.enabled ? [event('policyEnabled', 'the policy was enabled')] : []),
       ...(toggled && !is.enabled ? [event('policyDisabled', 'the policy was disabled')] : []),
     ];
   });
+}
+
+/** What ends with a policy, or with the part of it that these sources were. */
+function endedBy({ destination, sources }: PolicyRecord, ended = sources): NonNullable<EventDraft['was']> {
+  return { destination, sources: [...ended] };
+}
+
+/** What ends by a change: sources that are none any more, or all of them where copies go elsewhere. */
+function endedIn(was: PolicyRecord, is: PolicyRecord): Pick<EventDraft, 'was'> {
+  const left = new Set(is.destination === was.destination ? is.sources : []);
+  const ended = was.sources.filter((id) => !left.has(id));
+  return ended.length > 0 ? { was: endedBy(was, ended) } : {};
 }
 
 function outline({ sources, destination, direction, percent, enabled }: PolicyRecord): string {

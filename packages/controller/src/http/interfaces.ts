@@ -153,7 +153,7 @@ export const interfaceRoutes: Route[] = [
       {
         status: 200,
         description:
-          'Policies of which it is a source, and those for which nodes have captured it, as far as events are kept.',
+          'Policies of which it is a source, and those of which it was one or for which nodes have captured it, as far as events are kept.',
         schema: z.object({ items: z.array(Viewer) }),
       },
     ],

@@ -13,8 +13,13 @@ type Captures = Viewer['captures'];
 export function viewersOf(id: string, view: View, newestFirst: Iterable<Event>): Viewer[] {
   const captures = new Map<string, Captures>();
   const creators = new Map<string, string>();
+  /** By policy: where its copies went when it saw the interface last. */
+  const former = new Map<string, string>();
   for (const event of newestFirst) {
-    const { kind, object, cause, policy, node, at } = event;
+    const { kind, object, cause, policy, node, at, was } = event;
+    if (was?.sources.includes(id) && !former.has(object.name)) {
+      former.set(object.name, was.destination);
+    }
     if (kind === 'policyCreated' && !creators.has(object.name)) {
       creators.set(object.name, cause.name);
     }
@@ -23,14 +28,17 @@ export function viewersOf(id: string, view: View, newestFirst: Iterable<Event>):
     }
   }
   const now = [...view.all('policies').values()].flatMap(({ value }) => (value.sources.includes(id) ? [value] : []));
-  const names = new Set([...now.map(({ name }) => name), ...captures.keys()]);
+  const names = new Set([...now.map(({ name }) => name), ...captures.keys(), ...former.keys()]);
   return [...names].sort().map((name) => {
     const policy = view.get('policies', name)?.value;
     const createdBy = policy ? policy.createdBy : creators.get(name);
+    const isNow = policy?.sources.includes(id) ?? false;
+    const before = isNow ? undefined : former.get(name);
     return {
       policy: name,
-      isNow: policy?.sources.includes(id) ?? false,
+      isNow,
       ...(policy && asIs(policy, view)),
+      ...(before !== undefined && { destination: destinationOf(before, view) }),
       ...(createdBy !== undefined && { createdBy }),
       captures: (captures.get(name) ?? []).slice(0, MAX_SUMMARY_ITEMS),
     };
@@ -38,7 +46,11 @@ export function viewersOf(id: string, view: View, newestFirst: Iterable<Event>):
 }
 
 function asIs({ enabled, direction, percent, destination }: PolicyRecord, view: View): Partial<Viewer> {
-  return { enabled, direction, percent, destination: { id: destination, name: displayNames(view)(destination) } };
+  return { enabled, direction, percent, destination: destinationOf(destination, view) };
+}
+
+function destinationOf(id: string, view: View): NonNullable<Viewer['destination']> {
+  return { id, name: displayNames(view)(id) };
 }
 
 /** Goes back in time: an end is met before its begin. */
