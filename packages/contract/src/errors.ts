@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { MAX_WORD } from './bounds.ts';
 import { FINDING_CATALOGUE } from './finding-codes.ts';
+import { Params } from './params.ts';
 
 /**
  * Catalogue entry of a code. `status` is the HTTP status of a problem document whose main code it
@@ -412,6 +413,7 @@ export const Refusal = z
     code: ErrorCode,
     field: z.string().meta({ description: 'Path of the field, for example `sources[3]` or `edge.allowedVlans[2]`.' }),
     message: z.string().meta({ description: 'What is wrong with the field, and how to correct it.' }),
+    params: Params.optional(),
     remedy: z.string().optional().meta({ description: 'What to do, as the catalogue says.' }),
   })
   .meta({ id: 'Refusal' });

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { HeardDrop } from './looked-packet.ts';
 import { LOOK_LIMITS, LOOK_PLACES } from './looks.ts';
 import { InterfaceId, Name, Timestamp } from './names.ts';
-import { Params } from './sentences.ts';
+import { Params } from './params.ts';
 
 /** How long a finding looks, seconds. */
 export const FINDING_SECONDS = { least: 5, most: 120, usual: 30 } as const;

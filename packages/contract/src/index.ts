@@ -15,6 +15,7 @@ export * from './looks.ts';
 export * from './mirrorable.ts';
 export * from './names.ts';
 export * from './packet-rows.ts';
+export * from './params.ts';
 export * from './paths.ts';
 export * from './policy.ts';
 export * from './policy-test.ts';

@@ -2,8 +2,8 @@
 import * as z from 'zod';
 import { ReasonCode } from './errors.ts';
 import { InterfaceId, Name, Timestamp } from './names.ts';
+import { Params } from './params.ts';
 import { ProbeSize } from './probes.ts';
-import { Params } from './sentences.ts';
 
 /**
  * What became of the probes of one size of one node. `delivered`: all reached the destination whole.

@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { ErrorCode } from './errors.ts';
 import { InterfaceId, MAX_RATE, MAX_SOURCES, Name, Timestamp } from './names.ts';
+import { Params } from './params.ts';
 
 /**
  * Direction of traffic as seen from the source. `inbound`: received by the source. `outbound`: sent
@@ -72,7 +73,13 @@ export type PolicySpec = z.infer<typeof PolicySpec>;
 export type PolicyInput = z.input<typeof PolicySpec>;
 
 /** A warning does not stop a policy, yet its author should know. */
-export const Warning = z.object({ code: ErrorCode, message: z.string(), field: z.string().optional() });
+export const Warning = z.object({
+  code: ErrorCode,
+  message: z.string(),
+  params: Params.optional(),
+  remedy: z.string().optional().meta({ description: 'What to do, as the catalogue says.' }),
+  field: z.string().optional(),
+});
 export type Warning = z.infer<typeof Warning>;
 
 /**

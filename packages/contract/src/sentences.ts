@@ -2,17 +2,10 @@
  * The sentences of codes: a message is made of a code and of values, here alone. A list of the same form in another language
  * gives the same message in that language.
  */
-import * as z from 'zod';
 import { ERSPAN_OVERHEAD } from './counters.ts';
 import { CATALOGUE, type ErrorCode } from './errors.ts';
 import { FINDING_SENTENCES } from './finding-codes.ts';
-
-/** The values in a message, by their names. With the code they give the message, also in another language. */
-export const Params = z
-  .record(z.string(), z.union([z.string(), z.number(), z.array(z.string()), z.record(z.string(), z.number())]))
-  .meta({ id: 'Params', description: 'The values in the message, by their names.' });
-/** Counts by name are shown as `overBudget 5, feedback 1`. */
-export type Params = z.infer<typeof Params>;
+import type { Params } from './params.ts';
 
 /** Sentences of one code. The first one is used of which all values are there. `{remedy}` is that of the catalogue. */
 export type Sentences = Readonly<Partial<Record<ErrorCode, readonly string[]>>>;
@@ -25,6 +18,9 @@ const ABSENT = [
 
 /** What a node says of itself, in words of its own. */
 const OF_NODE = 'node "{node}": {text}';
+
+/** The text says more of it: it is the name of a device, or has no device that can be mirrored. */
+const NOT_FOUND = ['there is no interface "{interface}": check the id with "mirrorplane interface list"', '{text}'];
 
 /** Which MTUs are known decides what can be said of them: the most first. */
 const TRUNCATED = [' {underlayMtu}', ''].flatMap((known) => {
@@ -108,6 +104,59 @@ export const SENTENCES: Sentences = {
   ...FINDING_SENTENCES,
 };
 
+/** What rules of a policy refuse, and what they warn of, in English. */
+export const RULE_SENTENCES: Sentences = {
+  POLICY_NAME_INVALID: [
+    '"{reserved}" is not a valid name, because its URL shows the status of all policies: choose another name',
+    '"{name}" is not a valid name: use 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends',
+  ],
+  POLICY_NO_SOURCES: ['the policy has no source: give 1 to {most} interfaces'],
+  POLICY_TOO_MANY_SOURCES: [
+    'the policy has {count} sources: a policy can have at most {most}; divide them into several policies',
+  ],
+  POLICY_SOURCE_KINDS_MIXED: [
+    '"{edge}" is an edge-connected interface and "{other}" is not: write one policy for the edge sources and one for the others',
+  ],
+  POLICY_SOURCE_REPEATED: ['"{source}" is already sources[{first}]: list every source once'],
+  POLICY_SOURCE_NOT_FOUND: NOT_FOUND,
+  POLICY_SOURCE_UNSUPPORTED: ['"{source}" cannot be mirrored: {devices}', '{text}'],
+  POLICY_SOURCES_OVERLAP: [
+    '{device} of "{source}" and {otherDevice} of "{other}" on node "{onNode}" carry the same packets, which would be copied twice: use only one of the two',
+  ],
+  POLICY_SOURCE_IN_USE: [
+    '"{source}" is a source of policy "{disabled}", which is disabled: remove it from the sources of "{disabled}" first',
+    '"{source}" is a source of policy "{policy}": remove it from the sources of "{policy}" first',
+  ],
+  POLICY_CROSS_DOMAIN: ['destination', 'otherSource'].map(
+    (end) =>
+      `"{source}" is in communication domain "{domain}" (pool "{pool}"), the ${end === 'destination' ? end : 'source'} "{${end}}" in "{otherDomain}" (pool "{otherPool}"): choose interfaces of pools in one domain`,
+  ),
+  POLICY_DESTINATION_NOT_FOUND: NOT_FOUND,
+  POLICY_DESTINATION_UNSUPPORTED: ['"{destination}" cannot receive copies: {devices}', '{text}'],
+  POLICY_DESTINATION_IS_SOURCE: ['"{destination}" is also sources[{at}] of this policy: choose another destination'],
+  POLICY_PHYSICAL_TO_VIRTUAL: [
+    'the source "{source}" is an edge-connected interface and "{destination}" is not: choose an edge-connected interface as destination',
+  ],
+  POLICY_CYCLE: [
+    'copies would come back to their source: {chain}: choose another destination, or change one of the other policies',
+  ],
+  POLICY_DIRECTION_INVALID: ['"{direction}" is not a direction: use all, inbound or outbound'],
+  POLICY_PERCENT_INVALID: ['{percent} is not a percentage: use 0 to 100 with at most two decimals'],
+  POLICY_VLAN_REQUIRED: ['"{destination}" is an edge-connected interface: give a vlanId from 1 to 4094 for the copies'],
+  POLICY_VLAN_NOT_ALLOWED: ['"{destination}" is not an edge-connected interface: remove vlanId {vlanId}'],
+  POLICY_VLAN_INVALID: ['{vlanId} is not a VLAN ID: use a whole number from 1 to 4094'],
+  POLICY_VLAN_NOT_IN_TRUNK: [
+    '"{destination}" does not carry VLAN {vlanId}: use one of its allowedVlans ({allowed}), or extend that list',
+  ],
+  POLICY_RATE_INVALID: ['{maxRate} is out of range: use 1 to {most} Mbit/s, or remove it'],
+  POLICY_FEEDBACK_NOT_ALLOWED: [
+    '"{destination}" is an edge-connected interface, which has no guest: remove allowFeedback',
+  ],
+  POLICY_MANY: ['there are {count} policies now: consider merging policies that share a destination'],
+  POLICY_VLAN_MIRRORED: ['{text}'],
+  POLICY_VLAN_SHARED: ['{text}'],
+};
+
 /** What any code may be said with, before its own sentences: why a node does not capture. */
 const OF_CAPTURE = [
   'node "{node}" captures "{interface}" on device "{inPart}" only in part: {text}',
@@ -126,7 +175,13 @@ export function messageOf(code: string, values: Params, sentences: Sentences = S
     throw new Error(`${code} has no sentence with ${Object.keys(values).join(', ')}`);
   }
   const { names, texts } = sentence;
-  return names.reduce((said, name, index) => said + textOf(all[name]!) + texts[index + 1]!, texts[0]!);
+  return names.reduce((said, name, index) => {
+    const [before, after] = [texts[index]!, texts[index + 1]!];
+    const value = textOf(all[name]!);
+    // Text of an operator may have double quotes and control characters itself.
+    const isQuoted = before.endsWith('"') && after.startsWith('"');
+    return said + (isQuoted ? JSON.stringify(value).slice(1, -1) : value) + after;
+  }, texts[0]!);
 }
 
 /** A code with its message, the values in it, and what to do. */
@@ -137,10 +192,19 @@ export interface Said<C extends string> {
   remedy?: string;
 }
 
-/** Makes the message of a code. @throws Error where the code has no sentence with these values */
+/** Makes the message of a reason. @throws Error where the code has no sentence with these values */
 export function say<C extends string>(code: C, params: Params): Said<C> {
+  return said(code, params, SENTENCES);
+}
+
+/** Makes the message of a rule of a policy: a refusal or a warning. @throws Error as `say` does */
+export function sayRule<C extends string>(code: C, params: Params): Said<C> {
+  return said(code, params, RULE_SENTENCES);
+}
+
+function said<C extends string>(code: C, params: Params, sentences: Sentences): Said<C> {
   const remedy = remedyOf(code);
-  return { code, message: messageOf(code, params), params, ...(remedy !== undefined && { remedy }) };
+  return { code, message: messageOf(code, params, sentences), params, ...(remedy !== undefined && { remedy }) };
 }
 
 /** What to do about a code, as the catalogue says. Undefined: a code that only a newer agent knows. */

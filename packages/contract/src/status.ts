@@ -4,8 +4,8 @@ import { CaptureCounts, Count } from './counters.ts';
 import { ReasonCode } from './errors.ts';
 import { InterfaceDevice } from './inventory.ts';
 import { InterfaceId, Name, Timestamp } from './names.ts';
+import { Params } from './params.ts';
 import { PolicyType } from './policy.ts';
-import { Params } from './sentences.ts';
 
 /**
  * `active`: every source is captured, and the destination can be reached. `degraded`: a part is

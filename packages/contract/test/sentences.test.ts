@@ -1,7 +1,17 @@
 /** Messages are made of codes and values, in one place. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { CATALOGUE, type ErrorCode, messageOf, type Params, remedyOf, SENTENCES, say } from '@mirrorplane/contract';
+import {
+  CATALOGUE,
+  type ErrorCode,
+  messageOf,
+  type Params,
+  RULE_SENTENCES,
+  remedyOf,
+  SENTENCES,
+  say,
+  sayRule,
+} from '@mirrorplane/contract';
 
 /** A value for each name of a sentence. */
 function valuesOf(sentence: string): Params {
@@ -9,15 +19,17 @@ function valuesOf(sentence: string): Params {
   return Object.fromEntries(names.filter((name) => name !== 'remedy').map((name) => [name, `<${name}>`]));
 }
 
-const all = Object.entries(SENTENCES).flatMap(([code, list]) => list.map((sentence) => [code, sentence] as const));
+const all = [SENTENCES, RULE_SENTENCES].flatMap((sentences) =>
+  Object.entries(sentences).flatMap(([code, list]) => list.map((sentence) => ({ sentences, code, sentence }))),
+);
 
 test('every sentence is found by its own values', () => {
   assert.ok(all.length > 30);
-  for (const [code, sentence] of all) {
+  for (const { sentences, code, sentence } of all) {
     const expected = sentence
       .replaceAll('{remedy}', CATALOGUE[code as ErrorCode].remedy)
       .replaceAll(/\{(\w+)\}/g, '<$1>');
-    assert.equal(messageOf(code, valuesOf(sentence)), expected);
+    assert.equal(messageOf(code, valuesOf(sentence), sentences), expected);
   }
 });
 
@@ -43,4 +55,13 @@ test('lists and counts have one form, and what a node says is passed on as it is
   assert.equal(say('SOMETHING_NEWER', told).message, 'node "n": the device {tap1} is down');
   assert.equal(remedyOf('SOMETHING_NEWER'), undefined);
   assert.throws(() => messageOf('COPIES_LOST', { from: 'a' }), /COPIES_LOST has no sentence with from/);
+});
+
+test('a refusal has its values beside its message, and text of an operator cannot pretend to be ours', () => {
+  const refused = sayRule('POLICY_SOURCE_IN_USE', { source: 'web-1/0', policy: 'ids' });
+  assert.equal(refused.message, '"web-1/0" is a source of policy "ids": remove it from the sources of "ids" first');
+  assert.deepEqual(refused.params, { source: 'web-1/0', policy: 'ids' });
+  assert.equal(refused.remedy, CATALOGUE.POLICY_SOURCE_IN_USE.remedy);
+  const { message } = sayRule('POLICY_NAME_INVALID', { name: 'a" is fine\n' });
+  assert.match(message, /^"a\\" is fine\\n" is not a valid name/);
 });

@@ -1,5 +1,5 @@
 /** Whether devices of interfaces can be mirrored, and which sources carry the same packets. */
-import type { ErrorCode } from '@mirrorplane/contract';
+import type { ErrorCode, Params } from '@mirrorplane/contract';
 import type { Cluster, ClusterInterface } from './cluster.ts';
 
 /** Why an interface has no device. The text ends with a remedy. */
@@ -24,7 +24,7 @@ export function deviceRefusal(
   item: ClusterInterface | undefined,
   role: 'SOURCE' | 'DESTINATION',
   explain: Explain | undefined,
-): { code: ErrorCode; message: string } | undefined {
+): { code: ErrorCode; params: Params } | undefined {
   const devices = item?.devices ?? [];
   const whys = devices.flatMap(({ node, name, notMirrorable, noDestination }) => {
     const why = notMirrorable ?? (role === 'DESTINATION' ? noDestination : undefined);
@@ -33,23 +33,21 @@ export function deviceRefusal(
   const unsupported = `POLICY_${role}_UNSUPPORTED` as const;
   if (devices.length > 0) {
     const none = whys.length === devices.length;
-    const cannot = role === 'SOURCE' ? 'cannot be mirrored' : 'cannot receive copies';
-    return none ? { code: unsupported, message: `${quote(id)} ${cannot}: ${whys.join('; ')}` } : undefined;
+    const end = role === 'SOURCE' ? 'source' : 'destination';
+    return none ? { code: unsupported, params: { [end]: id, devices: whys.join('; ') } } : undefined;
   }
   const known = explain?.(id);
   if (known?.unsupported) {
-    return { code: unsupported, message: known.message };
+    return { code: unsupported, params: { text: known.message } };
   }
   if (item !== undefined) {
     return undefined;
   }
-  const message =
-    known?.message ?? `there is no interface ${quote(id)}: check the id with "mirrorplane interface list"`;
-  return { code: `POLICY_${role}_NOT_FOUND`, message };
+  return { code: `POLICY_${role}_NOT_FOUND`, params: known ? { text: known.message } : { interface: id } };
 }
 
-/** Sources that carry packets of an earlier source in the list: the position of each, and why. */
-export function overlaps(sources: readonly string[], cluster: Cluster): { index: number; message: string }[] {
+/** Sources that carry packets of an earlier source in the list: the position of each, and which devices. */
+export function overlaps(sources: readonly string[], cluster: Cluster): { index: number; params: Params }[] {
   const byNode = new Map<string, Map<string, string>>();
   const placed = sources.flatMap((id, index) =>
     (cluster.interfaces.get(id)?.devices ?? []).map((device) => ({ id, index, device })),
@@ -57,7 +55,7 @@ export function overlaps(sources: readonly string[], cluster: Cluster): { index:
   for (const { id, device } of placed) {
     byNode.set(device.node, (byNode.get(device.node) ?? new Map<string, string>()).set(device.name, id));
   }
-  const found = new Map<string, { index: number; message: string }>();
+  const found = new Map<string, { index: number; params: Params }>();
   for (const { id, device } of placed) {
     for (const name of device.sharesWith ?? []) {
       const other = (byNode.get(device.node) ?? NO_DEVICES).get(name);
@@ -65,11 +63,10 @@ export function overlaps(sources: readonly string[], cluster: Cluster): { index:
         continue;
       }
       const index = Math.max(sources.indexOf(id), sources.indexOf(other));
-      const what = `${device.name} of ${quote(id)} and ${name} of ${quote(other)} on node ${quote(device.node)}`;
-      const message = `${what} carry the same packets, which would be copied twice: use only one of the two`;
+      const params = { device: device.name, source: id, otherDevice: name, other, onNode: device.node };
       const key = [id, other].sort().join(' ');
       if (!found.has(key)) {
-        found.set(key, { index, message });
+        found.set(key, { index, params });
       }
     }
   }

@@ -7,10 +7,12 @@ import {
   MAX_RATE,
   MAX_SOURCES,
   Name,
+  type Params,
   type Policy,
   type PolicySpec,
   type PolicyType,
   type Refusal,
+  sayRule,
   TrafficDirection,
   type Warning,
 } from '@mirrorplane/contract';
@@ -38,9 +40,8 @@ export interface ValidationResult {
   type?: PolicyType;
 }
 
-type Refuse = (code: ErrorCode, field: string, message: string) => void;
-
-const quote = (text: string): string => JSON.stringify(text);
+/** `params`: values of a sentence of the code, see RULE_SENTENCES. */
+type Refuse = (code: ErrorCode, field: string, params: Params) => void;
 
 /**
  * Checks a policy. Refusals have the order of the fields of a policy, and equal input gives equal
@@ -56,7 +57,7 @@ export function validate(spec: PolicySpec, context: ValidationContext, replacing
   const others = context.policies.filter((policy) => policy.name !== replacing);
   const cluster = indexCluster(context.inventory);
   const refusals: Refusal[] = [];
-  const refuse: Refuse = (code, field, message) => refusals.push({ code, field, message });
+  const refuse: Refuse = (code, field, params) => refusals.push({ field, ...sayRule(code, params) });
 
   checkName(spec, refuse);
   checkSourceList(spec, cluster, refuse);
@@ -98,7 +99,7 @@ function checkRate({ maxRate }: PolicySpec, refuse: Refuse): void {
   if (maxRate === undefined || (maxRate >= 1 && maxRate <= MAX_RATE)) {
     return;
   }
-  refuse('POLICY_RATE_INVALID', 'maxRate', `${maxRate} is out of range: use 1 to ${MAX_RATE} Mbit/s, or remove it`);
+  refuse('POLICY_RATE_INVALID', 'maxRate', { maxRate, most: MAX_RATE });
 }
 
 /**
@@ -109,31 +110,26 @@ function checkFeedback({ allowFeedback, destination }: PolicySpec, cluster: Clus
   if (!allowFeedback || cluster.interfaces.get(destination)?.kind !== 'edge') {
     return;
   }
-  const why = `${quote(destination)} is an edge-connected interface, which has no guest`;
-  refuse('POLICY_FEEDBACK_NOT_ALLOWED', 'allowFeedback', `${why}: remove allowFeedback`);
+  refuse('POLICY_FEEDBACK_NOT_ALLOWED', 'allowFeedback', { destination });
 }
 
 function checkName(spec: PolicySpec, refuse: Refuse): void {
   if (!Name.safeParse(spec.name).success) {
-    const rule = 'use 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends';
-    refuse('POLICY_NAME_INVALID', 'name', `${quote(spec.name)} is not a valid name: ${rule}`);
+    refuse('POLICY_NAME_INVALID', 'name', { name: spec.name });
   }
 }
 
 function checkSourceList({ sources }: PolicySpec, cluster: Cluster, refuse: Refuse): void {
   if (sources.length === 0) {
-    refuse('POLICY_NO_SOURCES', 'sources', `the policy has no source: give 1 to ${MAX_SOURCES} interfaces`);
+    refuse('POLICY_NO_SOURCES', 'sources', { most: MAX_SOURCES });
   }
   if (sources.length > MAX_SOURCES) {
-    const remedy = `a policy can have at most ${MAX_SOURCES}; divide them into several policies`;
-    refuse('POLICY_TOO_MANY_SOURCES', 'sources', `the policy has ${sources.length} sources: ${remedy}`);
+    refuse('POLICY_TOO_MANY_SOURCES', 'sources', { count: sources.length, most: MAX_SOURCES });
   }
   const edge = sources.find((id) => cluster.interfaces.get(id)?.kind === 'edge');
   const virtual = sources.find((id) => isVirtual(cluster.interfaces.get(id)?.kind));
   if (edge !== undefined && virtual !== undefined) {
-    const both = `${quote(edge)} is an edge-connected interface and ${quote(virtual)} is not`;
-    const remedy = 'write one policy for the edge sources and one for the others';
-    refuse('POLICY_SOURCE_KINDS_MIXED', 'sources', `${both}: ${remedy}`);
+    refuse('POLICY_SOURCE_KINDS_MIXED', 'sources', { edge, other: virtual });
   }
 }
 
@@ -154,30 +150,26 @@ function checkEachSource({ spec, cluster, others, explain }: Case, refuse: Refus
     const field = `sources[${index}]`;
     const first = firstIndex.get(id);
     if (first !== undefined) {
-      refuse('POLICY_SOURCE_REPEATED', field, `${quote(id)} is already sources[${first}]: list every source once`);
+      refuse('POLICY_SOURCE_REPEATED', field, { source: id, first });
       continue;
     }
     firstIndex.set(id, index);
     const item = cluster.interfaces.get(id);
     const refused = deviceRefusal(id, item, 'SOURCE', explain);
     if (refused) {
-      refuse(refused.code, field, refused.message);
+      refuse(refused.code, field, refused.params);
     }
-    for (const { message } of overlapping.get(index) ?? []) {
-      refuse('POLICY_SOURCES_OVERLAP', field, message);
+    for (const { params } of overlapping.get(index) ?? []) {
+      refuse('POLICY_SOURCES_OVERLAP', field, params);
     }
     const owner = owners.get(id);
     if (owner) {
-      const which = `policy ${quote(owner.name)}${owner.enabled ? '' : ', which is disabled'}`;
-      const remedy = `remove it from the sources of ${quote(owner.name)} first`;
-      refuse('POLICY_SOURCE_IN_USE', field, `${quote(id)} is a source of ${which}: ${remedy}`);
+      refuse('POLICY_SOURCE_IN_USE', field, { source: id, [owner.enabled ? 'policy' : 'disabled']: owner.name });
     }
     const domain = item && homeDomain(cluster, item);
     if (reference && domain !== undefined && domain !== reference.domain) {
-      const here = `${quote(id)} is in communication domain ${quote(domain)} (pool ${quote(homePool(cluster, item!)!)})`;
-      const there = `${reference.role} ${quote(reference.id)} in ${quote(reference.domain)}`;
-      const remedy = 'choose interfaces of pools in one domain';
-      refuse('POLICY_CROSS_DOMAIN', field, `${here}, ${there} (pool ${quote(reference.pool)}): ${remedy}`);
+      const there = { otherDomain: reference.domain, otherPool: reference.pool, [reference.role]: reference.id };
+      refuse('POLICY_CROSS_DOMAIN', field, { source: id, domain, pool: homePool(cluster, item!)!, ...there });
     }
   }
 }
@@ -202,7 +194,7 @@ function domainReference(spec: PolicySpec, cluster: Cluster) {
     const item = cluster.interfaces.get(id);
     const domain = item && homeDomain(cluster, item);
     if (domain !== undefined) {
-      const role = id === spec.destination ? 'the destination' : 'the source';
+      const role = id === spec.destination ? 'destination' : 'otherSource';
       return { id, role, domain, pool: homePool(cluster, item!)! };
     }
   }
@@ -214,43 +206,34 @@ function checkDestination({ spec, cluster, others, explain }: Case, refuse: Refu
   const item = cluster.interfaces.get(destination);
   const refused = deviceRefusal(destination, item, 'DESTINATION', explain);
   if (refused) {
-    refuse(refused.code, 'destination', refused.message);
+    refuse(refused.code, 'destination', refused.params);
   }
   const own = sources.indexOf(destination);
   if (own >= 0) {
-    const message = `${quote(destination)} is also sources[${own}] of this policy: choose another destination`;
-    refuse('POLICY_DESTINATION_IS_SOURCE', 'destination', message);
+    refuse('POLICY_DESTINATION_IS_SOURCE', 'destination', { destination, at: own });
   }
   const edge = sources.find((id) => cluster.interfaces.get(id)?.kind === 'edge');
   if (edge !== undefined && isVirtual(item?.kind)) {
-    const both = `the source ${quote(edge)} is an edge-connected interface and ${quote(destination)} is not`;
-    const remedy = 'choose an edge-connected interface as destination';
-    refuse('POLICY_PHYSICAL_TO_VIRTUAL', 'destination', `${both}: ${remedy}`);
+    refuse('POLICY_PHYSICAL_TO_VIRTUAL', 'destination', { source: edge, destination });
   }
   const chain = findCycle(spec, others);
   if (chain) {
+    const quote = (name: string): string => JSON.stringify(name);
     const steps = chain.map(({ to, policy }) => `-> ${quote(to)} (policy ${quote(policy)})`);
-    const spelt = [quote(chain[0]!.from), ...steps].join(' ');
-    const remedy = 'choose another destination, or change one of the other policies';
-    refuse('POLICY_CYCLE', 'destination', `copies would come back to their source: ${spelt}: ${remedy}`);
+    refuse('POLICY_CYCLE', 'destination', { chain: [quote(chain[0]!.from), ...steps].join(' ') });
   }
 }
 
 function checkDirection({ direction }: PolicySpec, refuse: Refuse): void {
   if (!TrafficDirection.safeParse(direction).success) {
-    const message = `${quote(direction)} is not a direction: use all, inbound or outbound`;
-    refuse('POLICY_DIRECTION_INVALID', 'direction', message);
+    refuse('POLICY_DIRECTION_INVALID', 'direction', { direction });
   }
 }
 
 function checkPercent({ percent }: PolicySpec, refuse: Refuse): void {
   // toFixed is exact here; percent * 100 is not (0.29 * 100 = 28.999999999999996).
   if (!(percent >= 0 && percent <= 100 && Number(percent.toFixed(2)) === percent)) {
-    refuse(
-      'POLICY_PERCENT_INVALID',
-      'percent',
-      `${percent} is not a percentage: use 0 to 100 with at most two decimals`,
-    );
+    refuse('POLICY_PERCENT_INVALID', 'percent', { percent });
   }
 }
 
@@ -260,26 +243,23 @@ function checkVlan(spec: PolicySpec, cluster: Cluster, refuse: Refuse): void {
   const isEdge = item?.kind === 'edge';
   if (vlanId === undefined) {
     if (isEdge) {
-      const message = `${quote(destination)} is an edge-connected interface: give a vlanId from 1 to 4094 for the copies`;
-      refuse('POLICY_VLAN_REQUIRED', 'vlanId', message);
+      refuse('POLICY_VLAN_REQUIRED', 'vlanId', { destination });
     }
     return;
   }
   // With only edge sources, a virtual destination is refused by another rule. The VLAN ID fits once
   // the destination is an edge.
   if (isVirtual(item?.kind) && !onlyEdges(spec.sources, cluster)) {
-    const message = `${quote(destination)} is not an edge-connected interface: remove vlanId ${vlanId}`;
-    refuse('POLICY_VLAN_NOT_ALLOWED', 'vlanId', message);
+    refuse('POLICY_VLAN_NOT_ALLOWED', 'vlanId', { destination, vlanId });
     return;
   }
   if (!Number.isInteger(vlanId) || vlanId < 1 || vlanId > 4094) {
-    refuse('POLICY_VLAN_INVALID', 'vlanId', `${vlanId} is not a VLAN ID: use a whole number from 1 to 4094`);
+    refuse('POLICY_VLAN_INVALID', 'vlanId', { vlanId });
     return;
   }
   const allowed = isEdge ? item.edge?.allowedVlans : undefined;
   if (allowed && !allowed.includes(vlanId)) {
-    const remedy = `use one of its allowedVlans (${rangesOf(allowed)}), or extend that list`;
-    refuse('POLICY_VLAN_NOT_IN_TRUNK', 'vlanId', `${quote(destination)} does not carry VLAN ${vlanId}: ${remedy}`);
+    refuse('POLICY_VLAN_NOT_IN_TRUNK', 'vlanId', { destination, vlanId, allowed: rangesOf(allowed) });
   }
 }
 
@@ -319,6 +299,5 @@ function warningsOf(others: readonly Policy[]): Warning[] {
   if (count <= MANY_POLICIES) {
     return [];
   }
-  const remedy = 'consider merging policies that share a destination';
-  return [{ code: 'POLICY_MANY', message: `there are ${count} policies now: ${remedy}` }];
+  return [sayRule('POLICY_MANY', { count })];
 }

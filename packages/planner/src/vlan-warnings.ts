@@ -2,7 +2,7 @@
  * Warnings about the effect of a VLAN ID of copies on other policies. They are shown when a policy
  * is written, and in the dry run.
  */
-import type { Policy, Warning } from '@mirrorplane/contract';
+import { type Policy, sayRule, type Warning } from '@mirrorplane/contract';
 import { type Cluster, homeDomain } from './cluster.ts';
 import { guestCopiesOf, type Push, pushOf, type Writing } from './copy-vlans.ts';
 import { sortedBy } from './order.ts';
@@ -139,7 +139,7 @@ function kindsOf({ direction }: Push, policy: string): string {
 function warningsOf(field: string, remedy: string, groups: [MirroredEdge[], string][]): Warning[] {
   return groups
     .filter(([edges]) => edges.length > 0)
-    .map(([, message]) => ({ code: 'POLICY_VLAN_MIRRORED', field, message: `${message}; ${remedy}` }));
+    .map(([, text]) => ({ field, ...sayRule('POLICY_VLAN_MIRRORED', { text: `${text}; ${remedy}` }) }));
 }
 
 function shared({ vlanId, domain }: Push, pushes: readonly Push[]): Warning[] {
@@ -148,8 +148,8 @@ function shared({ vlanId, domain }: Push, pushes: readonly Push[]): Warning[] {
     return [];
   }
   const names = namesOf(same.map(({ policy }) => `"${policy}"`));
-  const message = `VLAN ${vlanId} is also the VLAN ID of ${same.length === 1 ? 'policy' : 'policies'} ${names}, so the VLAN ID does not tell their copies apart; use another VLAN ID if that matters`;
-  return [{ code: 'POLICY_VLAN_SHARED', field: 'vlanId', message }];
+  const text = `VLAN ${vlanId} is also the VLAN ID of ${same.length === 1 ? 'policy' : 'policies'} ${names}, so the VLAN ID does not tell their copies apart; use another VLAN ID if that matters`;
+  return [{ field: 'vlanId', ...sayRule('POLICY_VLAN_SHARED', { text }) }];
 }
 
 function listed(edges: readonly MirroredEdge[]): string {

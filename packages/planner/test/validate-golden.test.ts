@@ -1,7 +1,7 @@
 /** Verdicts on the policies in golden/validate: a new case is a new file. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { CATALOGUE, type Policy, type PolicySpec } from '@mirrorplane/contract';
+import { CATALOGUE, messageOf, type Policy, type PolicySpec, RULE_SENTENCES } from '@mirrorplane/contract';
 import { validate } from '@mirrorplane/planner';
 import { inventoryOf, policyOf, readGoldens, type ShortInventory, specOf } from './golden.ts';
 
@@ -30,6 +30,12 @@ for (const { file, title, input, expected } of goldens) {
       found,
       expected.refusals.map(({ code, field }) => ({ code, field })),
     );
+    for (const { code, message, params } of [...result.refusals, ...result.warnings]) {
+      assert.ok(
+        code === 'FIELD_INVALID' || messageOf(code, params!, RULE_SENTENCES) === message,
+        `${code}: ${message}`,
+      );
+    }
     for (const [index, { says = [] }] of expected.refusals.entries()) {
       for (const text of says) {
         const { message } = result.refusals[index]!;

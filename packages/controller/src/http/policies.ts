@@ -1,6 +1,14 @@
 /** /api/v1/policies */
 import { randomUUID } from 'node:crypto';
-import { Policy, PolicyPath, PolicySource, PolicySpec, PolicyStatus, PolicySummary } from '@mirrorplane/contract';
+import {
+  Policy,
+  PolicyPath,
+  PolicySource,
+  PolicySpec,
+  PolicyStatus,
+  PolicySummary,
+  sayRule,
+} from '@mirrorplane/contract';
 import { normalise, validate } from '@mirrorplane/planner';
 import * as z from 'zod';
 import { explainId } from '../inventory/explain.ts';
@@ -95,9 +103,7 @@ function writePolicy(
   };
   const { refusals, warnings, type } = validate(given, context, current?.value.name);
   if (given.name === 'status') {
-    const message =
-      '"status" is not a valid name, because its URL shows the status of all policies: choose another name';
-    refusals.unshift({ code: 'POLICY_NAME_INVALID', field: 'name', message });
+    refusals.unshift({ field: 'name', ...sayRule('POLICY_NAME_INVALID', { reserved: given.name }) });
   }
   if (refusals.length > 0 || type === undefined) {
     const more = refusals.length > 1 ? ` (and ${refusals.length - 1} more)` : '';
