@@ -98,6 +98,8 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   ATTACH_FAILED: 'Captures and deliveries that need the failed program or device do not work. The agent tries again.',
   DESTINATION_SENDS_COPIES:
     'The guest of the destination sends frames with source addresses that it got in copies. The frames are dropped at its port, or pass if the policy has allowFeedback. They are never copied again.',
+  DESTINATION_SLOW:
+    'The device of the destination drops packets, because its guest has not read earlier ones: the guest is slow, stopped, or has no driver for its NIC. The copies have arrived, and the mirror has lost none. Only a tap says this.',
   FEEDBACK_UNSEEN:
     'The BPF program that drops such frames could not be attached at the device of the destination. Copies are delivered.',
   ARRIVAL_UNSEEN: 'Packets to a guest are captured at its own device, after the firewall on the bridge.',

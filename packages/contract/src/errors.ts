@@ -256,6 +256,11 @@ export const CATALOGUE = {
     'The destination sends copies on',
     'stop bridging and forwarding in the monitor; if the monitor must send such frames, set allowFeedback',
   ),
+  DESTINATION_SLOW: entry(
+    200,
+    'The destination does not read all copies that it is given',
+    'give the monitor more CPU time, or its NIC more queues; or mirror less: percent, maxRate',
+  ),
   NEIGHBOUR_UNKNOWN: entry(
     200,
     'The next hop to a node has no link-layer address yet',
@@ -400,6 +405,7 @@ export const TRAFFIC_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'COPIES_SURPLUS',
   'COPIES_UNPROVEN',
   'DESTINATION_SENDS_COPIES',
+  'DESTINATION_SLOW',
   'UPLINK_BUSY',
   'CPU_BUSY',
 ]);

@@ -12,6 +12,10 @@ export const InterfaceTraffic = z
   .object({
     inbound: rate.meta({ description: 'Received by the interface.' }),
     outbound: rate.meta({ description: 'Sent by the interface.' }),
+    unread: z.number().nullable().meta({
+      description:
+        'Packets a second for its guest that its device dropped, because the guest had not read earlier ones. Null: this kind of device does not say.',
+    }),
     seconds: z.number().meta({
       description: `Seconds of which it is the mean: ${TRAFFIC_SECONDS}, or fewer where less is known.`,
     }),

@@ -69,6 +69,17 @@ export const DestinationSummary = z
     policyCount: z.number().int(),
     delivered: Count.nullable().meta({ description: 'Copies delivered for all of them. Null: not known.' }),
     rates: Rates,
+    reading: z
+      .object({
+        read: z.number().meta({ description: 'Packets a second that the guest has read, copies and others.' }),
+        unread: z.number().meta({
+          description: 'Packets a second that its device dropped, because the guest had not read earlier ones.',
+        }),
+      })
+      .nullable()
+      .meta({
+        description: 'Whether the guest keeps up, over the last ten seconds. Null: not known; only a tap says it.',
+      }),
     sparkline: Sparkline,
   })
   .meta({ id: 'DestinationSummary' });

@@ -97,6 +97,9 @@ export const SENTENCES: Sentences = {
   PROBE_NOT_MADE: ['node "{maker}" made no probe of this size ({why}): {remedy}'],
   PROBE_UNKNOWN: ['node "{node}" has not said what became of the probe: {remedy}'],
   COPIES_SURPLUS: ['{packets} more copies have arrived at node "{to}" than node "{from}" has sent to it: {remedy}'],
+  DESTINATION_SLOW: [
+    '"{interface}" is slow: its device "{device}" on node "{node}" dropped {unread} packets a second of {given} that it was given lately, because the guest did not read earlier ones; the mirror lost none: {remedy}',
+  ],
   DESTINATION_SENDS_COPIES: [
     '"{allowed}" recently sent {packets} frames with source addresses that it got in copies; they were allowed by the policy, and not copied again',
     '"{interface}" recently sent {packets} frames with source addresses that it got in copies; they were dropped at its port: {remedy}',

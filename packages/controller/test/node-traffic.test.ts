@@ -87,3 +87,23 @@ test('keeps no more devices than there is room for, and gives room back', () => 
   traffic.close();
   assert.equal(room.used, 0);
 });
+
+test('a guest is slow with the first packets that it did not read, and for half a minute after the last ones', () => {
+  const { at, traffic } = node();
+  const slow = (second: number) => traffic.reading(5, START + 1000 * second)?.isSlow;
+  let unread = 0;
+  const seen: string[] = [];
+  for (let second = 0; second <= 120; second += 2) {
+    unread += second > 60 && second <= 80 ? 500 : 0;
+    at(second, told(5, 100 * second, unread));
+    const now = slow(second) === undefined ? 'unknown' : slow(second) ? 'slow' : 'fine';
+    if (!seen.at(-1)?.startsWith(now)) {
+      seen.push(`${now} ${second}`);
+    }
+  }
+  assert.deepEqual(seen, ['unknown 0', 'fine 2', 'slow 62', 'fine 110']);
+  assert.equal(traffic.reading(6, START), undefined);
+  at(122, told(6, 1));
+  at(124, told(6, 2));
+  assert.equal(traffic.reading(6, START + 124_000), undefined, 'the device of a container does not say it');
+});

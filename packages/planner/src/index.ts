@@ -8,6 +8,7 @@ export { policyType } from './kinds.ts';
 export { arrived, pathLosses } from './losses.ts';
 export {
   type ArrivalReading,
+  type GuestReading,
   type NodeReport,
   type Observation,
   observe,

@@ -64,6 +64,17 @@ export interface NodeReport {
    * number has grown lately.
    */
   surplus?: ReadonlyMap<string, number>;
+  /** What the guest behind a device reads, by ifindex. Undefined: not known. */
+  readingOf?: (ifindex: number) => GuestReading | undefined;
+}
+
+/** What a guest reads of what its device is given, packets a second. */
+export interface GuestReading {
+  read: number;
+  /** Dropped by the device, because the guest had not read earlier ones. */
+  unread: number;
+  /** It does not keep up. Stays for a while, so that it does not change with each burst. */
+  isSlow: boolean;
 }
 
 /** What a node had reported a while ago. */

@@ -259,6 +259,26 @@ export function feedbackReasons(
   });
 }
 
+/** A reason for every device of the destination whose guest does not read all that it is given. */
+export function slowReasons({ destination }: Policy, { cluster, nodes }: Observation): StatusReason[] {
+  const devices = cluster.interfaces.get(destination)?.devices ?? [];
+  return devices.flatMap(({ node, name: device, ifindex }): StatusReason[] => {
+    const report = nodes.get(node);
+    const reading = report?.connected ? report.readingOf?.(ifindex) : undefined;
+    if (!reading?.isSlow) {
+      return [];
+    }
+    const [unread, given] = [Math.round(reading.unread), Math.round(reading.unread + reading.read)];
+    return [
+      {
+        ...say('DESTINATION_SLOW', { interface: destination, device, node, unread, given }),
+        interface: destination,
+        node,
+      },
+    ];
+  });
+}
+
 /**
  * A reason for every path with a surplus that has grown lately: more packets arrived than were
  * sent.

@@ -31,6 +31,7 @@ import {
   type PolicyProblem,
   problemsOf,
   refusalReason,
+  slowReasons,
   surplusReasons,
   truncationReasons,
   UNDERLAY_CODES,
@@ -64,6 +65,7 @@ export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observ
         ...lossReasons(plan, counters, observation),
         ...surplusReasons(plan, observation),
         ...feedbackReasons(policy, counters),
+        ...slowReasons(policy, observation),
       ])
     : endingReasons(policy, observation);
   const destination = observation.cluster.interfaces.get(policy.destination);

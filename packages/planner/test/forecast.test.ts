@@ -40,6 +40,7 @@ const SPEC: PolicySpec = {
 const TRAFFIC = {
   inbound: { packetsPerSecond: 1000, bitsPerSecond: 8_000_000 },
   outbound: { packetsPerSecond: 500, bitsPerSecond: 1_600_000 },
+  unread: null,
   seconds: 60,
 };
 const UPLINK: UplinkNow = { device: 'eth1', speed: 2_500_000, throttled: true, sent: 0, copies: { own: 0, others: 0 } };
@@ -200,7 +201,7 @@ describe('frames that are too large', () => {
 
   test('are not known without packets', () => {
     const idle = { packetsPerSecond: 0, bitsPerSecond: 0 };
-    const traffic = () => ({ inbound: idle, outbound: idle, seconds: 60 });
+    const traffic = () => ({ inbound: idle, outbound: idle, unread: null, seconds: 60 });
     const [node] = given({}, { traffic, inventory: inventory({ nodes: nodes(1500) }) }).nodes;
     assert.deepEqual(node?.cut, { above: 1464, atMost: null });
   });

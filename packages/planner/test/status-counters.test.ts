@@ -386,3 +386,18 @@ test('the tag that an edge puts into a copy is not in the bytes that were delive
     assert.deepEqual(statusOf({ nodes: { 'node-1': { ...up1, ...edge }, 'node-2': up2 } }).delivered, count(2));
   }
 });
+
+test('a destination whose guest does not read what it is given degrades its policy, and is not blamed on the mirror', () => {
+  const reading = (isSlow: boolean) => () => ({ read: 610, unread: 390.4, isSlow });
+  const after = (nodes: Record<string, object>) =>
+    statusOf({ nodes: { 'node-1': { ...up1, ...nodes['node-1'] }, 'node-2': { ...up2, ...nodes['node-2'] } } });
+  const slow = after({ 'node-1': { readingOf: reading(true) }, 'node-2': { readingOf: reading(true) } });
+  assert.deepEqual(inShort(slow), ['degraded', 'DESTINATION_SLOW ids-1/0 @node-1']);
+  assert.match(
+    slow.reasons[0]!.message,
+    /^"ids-1\/0" is slow: its device ".*" on node "node-1" dropped 390 packets a second of 1000 that .* lost none: give the monitor/,
+  );
+  assert.equal(slow.lost, after({}).lost);
+  assert.deepEqual(inShort(after({ 'node-1': { readingOf: reading(false) } })), ['active']);
+  assert.deepEqual(inShort(after({ 'node-1': { readingOf: () => undefined } })), ['active'], 'not known');
+});

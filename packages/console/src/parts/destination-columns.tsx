@@ -55,6 +55,13 @@ export const DESTINATION_COLUMNS: readonly Column<DestinationSummary>[] = [
     cell: ({ rates }) => <Known value={rates.delivered?.bitsPerSecond} as={bitRate} />,
   },
   {
+    key: 'unread',
+    header: t.unread,
+    width: '92px',
+    align: 'end',
+    cell: ({ reading }) => <Known value={reading?.unread} as={packetRate} />,
+  },
+  {
     key: 'line',
     header: text.policies.sparkline,
     width: '112px',

@@ -33,6 +33,7 @@ export function Traffic({ id }: { id: string }): ReactNode {
         facts={[
           [t.trafficIn, rate('inbound')],
           [t.trafficOut, rate('outbound')],
+          [t.unread, <Known key="v" value={traffic?.unread} as={packetRate} />],
         ]}
       />
       {traffic && <p className="quiet">{t.trafficOver(traffic.seconds)}</p>}

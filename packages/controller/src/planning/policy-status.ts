@@ -69,6 +69,7 @@ function reportOf(now: number, node: LiveNode | undefined, programRevision: numb
     surplus: node?.readings.surplusSince(now - 2 * LATELY_MS) ?? new Map(),
     copying: (node?.copying ?? []).map(({ uid }) => uid),
     problems: node ? problemsForPolicies(node) : [],
+    ...(node && { readingOf: (ifindex: number) => node.traffic.reading(ifindex, now) }),
     ...(programRevision !== undefined && { programRevision }),
     ...(node?.appliedRevision !== undefined && { appliedRevision: node.appliedRevision }),
     ...(counters && { counters }),

@@ -83,7 +83,7 @@ export type LiveNode = Readonly<Omit<KeptNode, 'counters' | 'readings' | 'former
   readonly readings: Pick<Readings, 'sent' | 'arrivedBefore' | 'surplusSince'>;
   readonly former: ReadonlySet<string>;
   readonly grown: Pick<GrownSlots, 'at'>;
-  readonly traffic: Pick<NodeTraffic, 'rate' | 'uplinks'>;
+  readonly traffic: Pick<NodeTraffic, 'rate' | 'reading' | 'uplinks'>;
 };
 
 /** A node without any report yet. @param now milliseconds since 1970 @param room for devices of all nodes */

@@ -1,5 +1,6 @@
 /** What the devices of a node have carried in the last minute. Pure but for what it remembers. */
 import { type DeviceTraffic, TRAFFIC_SECONDS, type TrafficReport, type UplinkSpeed } from '@mirrorplane/contract';
+import type { GuestReading } from '@mirrorplane/planner';
 
 /** Devices of all nodes that are remembered: those of 10,000 interfaces, and some. */
 export const MOST_DEVICES = 12_000;
@@ -8,6 +9,14 @@ const SPACING_MS = 5000;
 const SAMPLES = 18;
 /** Numbers of a sample: time, bytes and packets in both directions, unread packets. */
 const FIELDS = 6;
+/** Seconds over which is said how much a guest reads. */
+const READING_SECONDS = 10;
+/**
+ * A guest is slow where so many packets a second were not read, as the mean of so many seconds. So a
+ * stopped guest is slow with the next report, and one that reads again is not within half a minute.
+ */
+const SLOW_RATE = 1;
+const SLOW_SECONDS = 30;
 /** Milliseconds after which a report is too old to say what a device carries. */
 const OLDEST_MS = 10_000;
 
@@ -127,6 +136,18 @@ export class NodeTraffic {
       outbound: { packets: outPackets!, bytes: outBytes! },
       unread: Number.isNaN(unread) ? undefined : unread,
     };
+  }
+
+  /**
+   * Whether the guest behind a device reads what it is given. Undefined: not known.
+   * @param now milliseconds since 1970
+   */
+  reading(ifindex: number, now: number): GuestReading | undefined {
+    const lately = this.rate(ifindex, now, READING_SECONDS);
+    const longer = this.rate(ifindex, now, SLOW_SECONDS);
+    return lately?.unread === undefined || longer?.unread === undefined
+      ? undefined
+      : { read: lately.inbound.packets, unread: lately.unread, isSlow: longer.unread >= SLOW_RATE };
   }
 
   /** Gives its room back. */

@@ -3,6 +3,7 @@ import type { History } from '../history/history.ts';
 import type { StatusParts } from '../planning/policy-status.ts';
 import { Board } from './board.ts';
 import { destinationSummaries } from './destinations.ts';
+import { interfaceReading } from './interface-traffic.ts';
 import { InterfaceSummaries } from './interfaces.ts';
 import { nodeSummaries } from './nodes.ts';
 import { policyEntries } from './policies.ts';
@@ -18,7 +19,11 @@ export function openBoards(parts: StatusParts & { history: History }) {
   const nodes = new Board({ key: ({ name }) => name, make: () => nodeSummaries(parts), revision });
   const destinations = new Board({
     key: ({ id }) => id,
-    make: () => destinationSummaries(policies.items().values(), (id) => interfaces.one(id)),
+    make: () =>
+      destinationSummaries(policies.items().values(), {
+        of: (id) => interfaces.one(id),
+        reading: (id) => interfaceReading(parts.inventory.get(id), parts.live),
+      }),
     revision,
   });
   return { policies, interfaces, nodes, destinations };

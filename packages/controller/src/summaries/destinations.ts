@@ -10,14 +10,16 @@ import { sumOfRates } from '../history/rates.ts';
 import { addPoints } from '../history/read.ts';
 import type { PolicyEntry } from './policies.ts';
 
-/** @param interfaceOf gives what is known of an interface */
-export function destinationSummaries(
-  policies: Iterable<PolicyEntry>,
-  interfaceOf: (id: string) => InterfaceSummary | undefined,
-): DestinationSummary[] {
+/** What is known of interfaces, by their ids. */
+interface Interfaces {
+  of: (id: string) => InterfaceSummary | undefined;
+  reading: (id: string) => DestinationSummary['reading'];
+}
+
+export function destinationSummaries(policies: Iterable<PolicyEntry>, interfaces: Interfaces): DestinationSummary[] {
   const groups = Map.groupBy(policies, ({ summary }) => summary.destination.id);
   return [...groups].map(([id, entries]) => {
-    const found = interfaceOf(id);
+    const found = interfaces.of(id);
     return {
       id,
       name: found?.name ?? '',
@@ -31,6 +33,7 @@ export function destinationSummaries(
         { packets: 0, bytes: 0 },
       ),
       rates: sumOfRates(entries.map(({ summary }) => summary.rates)),
+      reading: interfaces.reading(id),
       sparkline: entries.map(({ sparkline }) => sparkline).reduce(addPoints),
     };
   });

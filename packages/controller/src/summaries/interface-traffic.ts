@@ -1,25 +1,43 @@
 /** What an interface carries, as the device of its guest counts it. */
-import type { Interface, InterfaceTraffic } from '@mirrorplane/contract';
+import type { DestinationSummary, Interface, InterfaceTraffic } from '@mirrorplane/contract';
+import type { LiveNode } from '../reports/live-node.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 
-/** The mean of the last minute. Undefined: it has no device, or its agent has not told of it twice. */
-export function interfaceTraffic(
-  { home, edge, devices }: Pick<Interface, 'home' | 'edge' | 'devices'>,
-  live: LiveNodes,
-): InterfaceTraffic | undefined {
+type Placed = Pick<Interface, 'home' | 'edge' | 'devices'>;
+
+/** The device of its guest, where the agent is connected. */
+function deviceOf({ home, edge, devices }: Placed, live: LiveNodes): { node: LiveNode; ifindex: number } | undefined {
   const device = devices.findLast(({ node }) => node === (home ?? edge?.node)) ?? devices.at(-1);
   const node = device && live.get(device.node);
-  const rate = node?.connected ? node.traffic.rate(device!.ifindex, live.now()) : undefined;
+  return node?.connected ? { node, ifindex: device!.ifindex } : undefined;
+}
+
+/** The mean of the last minute. Undefined: it has no device, or its agent has not told of it twice. */
+export function interfaceTraffic(item: Placed, live: LiveNodes): InterfaceTraffic | undefined {
+  const device = deviceOf(item, live);
+  const rate = device?.node.traffic.rate(device.ifindex, live.now());
   return (
     rate && {
       inbound: perSecond(rate.inbound),
       outbound: perSecond(rate.outbound),
+      unread: rate.unread === undefined ? null : rounded(rate.unread),
       seconds: Math.round(rate.seconds),
     }
   );
 }
 
-/** Three digits: a rate that changes by less has not changed for its readers. */
+/** Whether the guest of an interface reads what its device is given. Null: not known. */
+export function interfaceReading(item: Placed | undefined, live: LiveNodes): DestinationSummary['reading'] {
+  const device = item && deviceOf(item, live);
+  const reading = device?.node.traffic.reading(device.ifindex, live.now());
+  return reading ? { read: rounded(reading.read), unread: rounded(reading.unread) } : null;
+}
+
 function perSecond({ packets, bytes }: { packets: number; bytes: number }) {
-  return { packetsPerSecond: Number(packets.toPrecision(3)), bitsPerSecond: Number((8 * bytes).toPrecision(3)) };
+  return { packetsPerSecond: rounded(packets), bitsPerSecond: rounded(8 * bytes) };
+}
+
+/** Three digits: a rate that changes by less has not changed for its readers. */
+function rounded(rate: number): number {
+  return Number(rate.toPrecision(3));
 }
