@@ -41,6 +41,7 @@ const PICTURES: Picture[] = [
   { name: 'pools', path: '/pools', shows: 'pool-a' },
   { name: 'domains', path: '/domains', shows: 'domain-1' },
   { name: 'events', path: '/events', shows: 'policyCreated' },
+  { name: 'audit', path: '/audit', shows: 'policies/' },
 ];
 
 /** Policies of each type, with traffic that goes on until the lab goes. */
