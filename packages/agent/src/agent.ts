@@ -7,7 +7,8 @@ import { identify, type NodeDevices, ownership } from './discovery/devices.ts';
 import { GuestMacs } from './discovery/guest-macs.ts';
 import { type UnderlayState, underlayEnd } from './discovery/underlay.ts';
 import { type Logger, reason } from './log.ts';
-import { type LookPlan, planLooks } from './looks/look-plan.ts';
+import { LookNames } from './looks/look-names.ts';
+import { type LookPlan, type LookWish, planLooks } from './looks/look-plan.ts';
 import { LookRoom } from './looks/look-room.ts';
 import { GuestWatch } from './migration/guest-watch.ts';
 import { HandoverCounter } from './migration/handover-counter.ts';
@@ -40,6 +41,7 @@ export class Agent {
   readonly looks: LookRoom;
   /** The probes of this node. */
   readonly probes: ProbeRoom;
+  readonly lookNames = new LookNames();
   #found: NodeDevices = { devices: [], problems: [] };
   #underlay: UnderlayState = { underlay: undefined, why: 'not looked up yet', asked: false };
   #appliedRevision: number | undefined;
@@ -200,16 +202,19 @@ export class Agent {
     };
     // The data path is changed first, and reported afterwards.
     const reconciled = reconcile(program, around);
-    const { looks, unseen } = planLooks(this.looks.wishes(), program, around);
+    const wishes = this.looks.wishes();
+    const { looks, unseen } = planLooks(wishes, program, around);
     const state = { ...reconciled.state, ...(looks.length > 0 && { looks }) };
-    await this.#apply(program, { ...reconciled, state, unseen }, present, look);
+    // What a look sees first may be read before `apply` returns.
+    this.lookNames.learn(looks, this.#found.devices, present);
+    await this.#apply(program, { ...reconciled, state, unseen, wishes }, present, look);
     this.#reporter.sendInventory();
     this.#reporter.sendStatus();
   }
 
   async #apply(
     program: NodeProgram,
-    reconciled: Reconciled & Pick<LookPlan, 'unseen'>,
+    reconciled: Reconciled & Pick<LookPlan, 'unseen'> & { wishes: readonly LookWish[] },
     links: readonly Link[],
     look: boolean,
   ): Promise<void> {
@@ -218,7 +223,7 @@ export class Agent {
       const counted = this.#handovers.before(reconciled.placed, reconciled.state.captures);
       const result = await this.#parts.datapath.apply(reconciled.state, { look });
       this.probes.applied(reconciled.state.captures, result.refused);
-      this.looks.applied([...reconciled.unseen, ...result.unseen], result.unheard);
+      this.looks.applied([...reconciled.unseen, ...result.unseen], result.unheard, reconciled.wishes);
       const at = result.begunAt ?? performance.now();
       const handovers = await counted(result.refused);
       const known = { revision: this.#appliedRevision, captures: this.#captures };

@@ -5,10 +5,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Closers } from '@mirrorplane/base';
 import manifest from '../package.json' with { type: 'json' };
 import { Agent } from './agent.ts';
+import type { Credentials } from './controller-link/connection.ts';
 import { credentialsFit, EnrollmentError, enroll, loadCredentials } from './controller-link/enroll.ts';
 import { EventRecorder } from './controller-link/event-outbox.ts';
+import { LooksClient } from './controller-link/looks-client.ts';
 import { Renewal, stateOf } from './controller-link/renewal.ts';
-import { type Credentials, SyncClient, type SyncTiming } from './controller-link/sync.ts';
+import { SyncClient, type SyncTiming } from './controller-link/sync.ts';
 import type { Datapath } from './datapath/datapath.ts';
 import type { HookChoice } from './datapath/kernel/hook-kind.ts';
 import { announce } from './discovery/announce.ts';
@@ -26,6 +28,7 @@ import { findUnderlay, KnownAddresses } from './discovery/underlay.ts';
 import { holdLock, holdPins } from './host/lock.ts';
 import { ProgramFile } from './host/program-file.ts';
 import type { Logger } from './log.ts';
+import { LookFollower } from './looks/look-follower.ts';
 import { RtClient } from './netlink/rtnetlink.ts';
 import { allStatistics, deviceStatistics } from './netlink/statistics.ts';
 import { readLost } from './throttle/backlog-drops.ts';
@@ -201,7 +204,19 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
         ...(options.timing !== undefined && { timing: options.timing }),
       });
       closers.add(() => sync.close());
-      const renewed = (newer: Credentials) => sync.use(newer);
+      const channel = new LooksClient({ controller: options.controller, credentials, log });
+      closers.add(() => channel.close());
+      const looks = new LookFollower({
+        room: agent.looks,
+        names: agent.lookNames,
+        channel,
+        refused: (refused) => sync.send({ type: 'looksRefused', refused }),
+        log,
+      });
+      const renewed = (newer: Credentials) => {
+        sync.use(newer);
+        channel.use(newer);
+      };
       const renewal = new Renewal({ node, controller: options.controller, credentials, data, log, renewed });
       closers.add(() => renewal.close());
       sync.on('program', (program) => agent.take(program));
@@ -209,7 +224,11 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       sync.on('countersSaved', (saved) => agent.countersSaved(saved));
       sync.on('tests', (tests) => agent.probes.take(tests));
       sync.on('dismissed', () => agent.dismiss());
-      sync.on('connected', () => renewal.look());
+      sync.on('looks', (orders) => looks.follow(orders));
+      sync.on('connected', () => {
+        looks.greeting();
+        renewal.look();
+      });
       agent.connect(sync);
       sync.start();
       renewal.start();

@@ -355,6 +355,5 @@ test('a look is in the state while it lives, follows its guest, and is gone from
   await agent.settled();
   assert.deepEqual(at(), ['12 sent', '12 delivered']);
   agent.looks.end('l1');
-  await agent.settled();
-  assert.equal(datapath.state.looks, undefined);
+  await until('the look to be gone', () => datapath.state.looks === undefined);
 });

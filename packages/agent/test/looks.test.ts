@@ -23,13 +23,15 @@ async function roomOf() {
   const room = new LookRoom({ datapath, changed: () => changes++, log: testLog, now: () => time });
   const ends: [string, LookEnd][] = [];
   const reports: LookReport[] = [];
-  room.on('end', (...end) => ends.push(end));
+  room.on('end', (id, why) => ends.push([id, why]));
   room.on('report', (report) => reports.push(report));
-  const apply = () =>
-    datapath.apply({
-      ...EMPTY_STATE,
-      looks: room.wishes().map(({ of: _, ...wish }) => ({ ...wish, hooks: [] })),
-    });
+  const apply = async () => {
+    const wishes = room.wishes();
+    const looks = wishes.map(({ of: _, ...wish }) => ({ ...wish, hooks: [] }));
+    const result = await datapath.apply({ ...EMPTY_STATE, looks });
+    room.applied([], result.unheard, wishes);
+    return result;
+  };
   return { room, datapath, ends, reports, apply, changes: () => changes, pass: (ms: number) => (time += ms) };
 }
 
@@ -52,8 +54,35 @@ test('a look ends with its lease, and lives on where it is renewed', async (t) =
     room.wishes().map(({ id }) => id),
     ['l1'],
   );
+});
+
+test('a look that is ended is stopped by a pass, and read once more before it is gone', async (t) => {
+  const { room, datapath, ends, reports, apply, changes } = await roomOf();
+  t.after(() => room.close());
+  room.begin(REQUEST);
+  await apply();
+  await until('a report', () => reports.length > 0);
+  const last: LookReport[] = [];
+  room.on('end', (_id, _why, report) => last.push(report));
   room.end('l1');
-  assert.deepEqual([ends.at(-1), room.renew('l1'), changes()], [['l1', 'asked'], false, 5]);
+  assert.deepEqual([room.renew('l1'), room.ids(), changes()], [false, [], 2]);
+  const { endsAt } = room.wishes()[0]!;
+  assert.ok(endsAt <= 1000);
+  await apply();
+  datapath.seen = [{ look: 'l1' } as LookPacket];
+  await until('its end', () => ends.length > 0);
+  assert.deepEqual(ends, [['l1', 'asked']]);
+  const seen = [...reports, ...last].reduce((sum, { packets }) => sum + packets.length, 0);
+  assert.deepEqual([seen, last[0]?.counts.written, room.wishes()], [1, 1, []]);
+});
+
+test('a look that no pass stops ends all the same', async (t) => {
+  const { room, ends, pass } = await roomOf();
+  t.after(() => room.close());
+  room.begin(REQUEST);
+  room.end('l1');
+  pass(2000);
+  await until('its end', () => ends.length > 0);
 });
 
 test('a look that is renewed for ever ends after ten minutes', async (t) => {
@@ -119,7 +148,7 @@ test('hands on what each look has seen and heard, with its counts and where it s
   datapath.unheard = 'no tracepoint';
   const { unheard } = await apply();
   const gap = { look: 'l1', ifindex: 5, hook: 'ingress', message: 'occupied' } as const;
-  room.applied([gap], unheard);
+  room.applied([gap], unheard, room.wishes());
   datapath.seen = ['l1', 'l2', 'l1', 'gone'].map((look) => ({ look }) as LookPacket);
   datapath.heard = ['l2', 'gone'].map((look) => ({ look }) as LookDrop);
   await until('a report of each', () => reports.some(({ packets }) => packets.length === 1));

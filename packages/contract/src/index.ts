@@ -10,6 +10,8 @@ export * from './history.ts';
 export * from './ids.ts';
 export * from './inventory.ts';
 export * from './look.ts';
+export * from './look-batch.ts';
+export { LookBatchError } from './look-bytes.ts';
 export * from './looked-packet.ts';
 export * from './looks.ts';
 export * from './mirrorable.ts';

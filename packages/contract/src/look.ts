@@ -69,6 +69,8 @@ export const LookTotals = z
     ringFull: count.meta({ description: 'Left out: the agent read too slowly.' }),
     lostOnTheWay: count.meta({ description: 'Taken down, but not sent: the controller read too slowly.' }),
     received: count.meta({ description: 'Packets that the controller has got.' }),
+    dropsHeard: count.meta({ description: 'Drops of these packets that kernels told.' }),
+    dropsLost: count.meta({ description: 'Of these drops, those of which no more is known than their number.' }),
   })
   .meta({ id: 'LookTotals' });
 export type LookTotals = z.infer<typeof LookTotals>;
@@ -95,6 +97,9 @@ export const LookNode = z
     message: Text.optional(),
     counts: LookTotals,
     unseen: z.array(LookUnseen),
+    unheard: Text.optional().meta({
+      description: 'Why the node hears no drops. Absent: it does, or has not answered.',
+    }),
   })
   .meta({ id: 'LookNode' });
 export type LookNode = z.infer<typeof LookNode>;
@@ -129,4 +134,6 @@ export const NO_LOOK_TOTALS: Readonly<LookTotals> = {
   ringFull: 0,
   lostOnTheWay: 0,
   received: 0,
+  dropsHeard: 0,
+  dropsLost: 0,
 };

@@ -7,8 +7,9 @@ import { boundedList, Id, MAX_BUDGETS, MAX_CAPTURE_STATUSES, MAX_DEVICES, MAX_PR
 import { CounterReport } from './counters.ts';
 import { EventsMessage, EventsTakenMessage } from './events.ts';
 import { Device, DeviceBudget, HookKind, Underlay } from './inventory.ts';
-import { Name } from './names.ts';
 import { TestReportMessage, TestsMessage } from './probes.ts';
+import { COPY_FATES, LOOK_KEEPING } from './looks.ts';
+import { InterfaceId, Name } from './names.ts';
 import { NodeProgram } from './program.ts';
 import { TrafficReport } from './traffic.ts';
 
@@ -128,6 +129,21 @@ export const CountersMessage = z.object({
 });
 export type CountersMessage = z.infer<typeof CountersMessage>;
 
+/** A node cannot carry out a look, or cannot any more. */
+export const LookRefusal = z.object({
+  look: Word,
+  field: Word.optional().meta({ description: 'Part of the request that is wrong. Absent: none is.' }),
+  message: Text.meta({ description: 'Why, and what to do.' }),
+});
+export type LookRefusal = z.infer<typeof LookRefusal>;
+
+/** All looks of the last `looks` that the node cannot carry out. Sent when they have changed. */
+export const LooksRefusedMessage = z.object({
+  type: z.literal('looksRefused'),
+  refused: boundedList(LookRefusal, LOOK_KEEPING.running),
+});
+export type LooksRefusedMessage = z.infer<typeof LooksRefusedMessage>;
+
 export const AgentMessage = z.discriminatedUnion('type', [
   Hello,
   InventoryMessage,
@@ -135,6 +151,7 @@ export const AgentMessage = z.discriminatedUnion('type', [
   CountersMessage,
   EventsMessage,
   TestReportMessage,
+  LooksRefusedMessage,
 ]);
 export type AgentMessage = z.infer<typeof AgentMessage>;
 
@@ -149,11 +166,34 @@ export type ProgramMessage = z.infer<typeof ProgramMessage>;
 export const CountersSavedMessage = z.object({ type: z.literal('countersSaved'), ...reading });
 export type CountersSavedMessage = z.infer<typeof CountersSavedMessage>;
 
+/** A look that a node shall carry out. */
+export const LookOrder = z.object({
+  id: z.string(),
+  owner: z.string().meta({ description: 'Who looks, for the log.' }),
+  of: z.union([z.object({ interfaces: z.array(InterfaceId) }), z.object({ policy: Id })]).meta({
+    description: 'Interfaces, or the uid of a policy.',
+  }),
+  words: z.string(),
+  fates: z.array(z.enum(COPY_FATES)).optional(),
+  payload: z.boolean(),
+  packetRate: z.number().int(),
+  leaseMs: z.number().meta({ description: 'Milliseconds that it lives on unless it is renewed.' }),
+});
+export type LookOrder = z.infer<typeof LookOrder>;
+
+/**
+ * All looks of the node, the oldest first. Sent when they change, when one is renewed, and after a
+ * hello if there are some.
+ */
+export const LooksMessage = z.object({ type: z.literal('looks'), looks: z.array(LookOrder) });
+export type LooksMessage = z.infer<typeof LooksMessage>;
+
 export const ControllerMessage = z.discriminatedUnion('type', [
   ProgramMessage,
   EventsTakenMessage,
   CountersSavedMessage,
   TestsMessage,
+  LooksMessage,
 ]);
 export type ControllerMessage = z.infer<typeof ControllerMessage>;
 

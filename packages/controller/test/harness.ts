@@ -16,6 +16,7 @@ import {
   type ControllerMessage,
   type CounterReading,
   type Device,
+  type LookOrder,
   type NodeProgram,
   type Problem,
   parseJoinToken,
@@ -260,6 +261,8 @@ export class TestAgent {
   readonly tests: TestsMessage[] = [];
   /** Readings of counters that the controller has saved. */
   readonly countersSaved: CounterReading[] = [];
+  /** Lists of looks that came. */
+  readonly looks: LookOrder[][] = [];
   readonly opened: Promise<void>;
   closed: { code: number; reason: string } | undefined;
 
@@ -278,6 +281,8 @@ export class TestAgent {
         this.eventsTaken.push(message.seq);
       } else if (message.type === 'tests') {
         this.tests.push(message);
+      } else if (message.type === 'looks') {
+        this.looks.push(message.looks);
       } else {
         this.countersSaved.push({ run: message.run, readAt: message.readAt });
       }

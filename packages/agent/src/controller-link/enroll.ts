@@ -15,8 +15,8 @@ import {
   parseJoinToken,
   type RenewRequest,
 } from '@mirrorplane/contract';
+import type { Credentials } from './connection.ts';
 import { certificateRequest } from './csr.ts';
-import type { Credentials } from './sync.ts';
 
 /** Files below the data folder. */
 export const CREDENTIAL_FILES = {

@@ -68,6 +68,7 @@ function partsOf(message: AgentMessage, limit: number): AgentMessage[] {
   switch (message.type) {
     case 'hello':
     case 'testReport':
+    case 'looksRefused':
       return [message];
     case 'inventory':
       return marked(divide(message.devices, limit).map((devices) => ({ ...message, devices })));

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { replaceFile } from '@mirrorplane/base';
 import { EnrollResponse } from '@mirrorplane/contract';
 import type { Logger } from '../log.ts';
+import type { Credentials } from './connection.ts';
 import { certificateRequest } from './csr.ts';
 import { CREDENTIAL_FILES, fingerprint, isOf, parseController, post } from './enroll.ts';
-import type { Credentials } from './sync.ts';
 
 const HOUR = 3_600_000;
 /** A certificate is renewed when less than this share of its lifetime is left. */

@@ -3,15 +3,13 @@
  * each end.
  */
 import { EventEmitter } from 'node:events';
-import type { IncomingMessage } from 'node:http';
-import type { ConnectionOptions } from 'node:tls';
 import {
   type AgentMessage,
   CLOSE_SECOND_AGENT,
-  CONTROLLER_NAME,
   ControllerMessage,
   type CountersSavedMessage,
   type EventsTakenMessage,
+  type LookOrder,
   NOT_REGISTERED,
   type NodeProgram,
   REFUSED_HEADER,
@@ -19,17 +17,8 @@ import {
 } from '@mirrorplane/contract';
 import { type RawData, WebSocket } from 'ws';
 import { type Logger, reason } from '../log.ts';
+import { type Credentials, HANDSHAKE_TIMEOUT_MS, keepAlive, readText, tlsOf } from './connection.ts';
 import { textsOf } from './message-parts.ts';
-
-/**
- * The certificate of this node, its key, and the authority of the controller's certificate, all
- * PEM.
- */
-export interface Credentials {
-  key: string;
-  certificate: string;
-  authority: string;
-}
 
 interface SyncEvents {
   /** A program came. */
@@ -42,6 +31,8 @@ interface SyncEvents {
   dismissed: [];
   /** The controller has saved totals that include counters of this agent. */
   countersSaved: [CountersSavedMessage];
+  /** All looks that this node shall have. */
+  looks: [LookOrder[]];
   connected: [];
   disconnected: [];
 }
@@ -64,13 +55,6 @@ export interface SyncTiming {
 }
 
 const TIMING: SyncTiming = { backoffMin: 200, backoffMax: 10_000, backoffSecond: 60_000, ping: 5000 };
-/**
- * Unanswered pings are counted, not seconds: an agent that was busy itself must not give up its
- * controller.
- */
-const MAX_UNANSWERED = 3;
-/** Milliseconds for TCP, TLS and the upgrade together. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Bytes. A program of 100,000 captures has some 25 MB. */
 const MAX_PAYLOAD = 64 << 20;
 /** From this many unsent bytes on, counters are left out: the next report has newer ones. */
@@ -237,44 +221,10 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       this.emit('tests', message.data);
     } else if (message.data.type === 'eventsTaken') {
       this.emit('eventsTaken', message.data);
+    } else if (message.data.type === 'looks') {
+      this.emit('looks', message.data.looks);
     } else {
       this.emit('countersSaved', message.data);
     }
   }
-}
-
-function tlsOf({ key, certificate, authority }: Credentials): ConnectionOptions {
-  return { key, cert: certificate, ca: authority, servername: CONTROLLER_NAME, minVersion: 'TLSv1.3' };
-}
-
-/** Pings from when the connection is open, and ends it if nothing comes any more. */
-function keepAlive(socket: WebSocket, intervalMs: number): void {
-  let unanswered = 0;
-  let timer: NodeJS.Timeout | undefined;
-  const sign = () => {
-    unanswered = 0;
-  };
-  socket.on('open', () => {
-    sign();
-    timer = setInterval(() => {
-      if (unanswered++ >= MAX_UNANSWERED) {
-        socket.terminate();
-      } else {
-        socket.ping();
-      }
-    }, intervalMs);
-  });
-  for (const event of ['pong', 'ping', 'message'] as const) {
-    socket.on(event, sign);
-  }
-  socket.on('close', () => clearInterval(timer));
-}
-
-/** Reads the first 500 characters of an answer, and calls `done` at its end. */
-function readText(response: IncomingMessage, done: (text: string) => void): void {
-  let text = '';
-  response.on('data', (chunk: Buffer) => {
-    text = (text + chunk.toString()).slice(0, 500);
-  });
-  response.once('close', () => done(text));
 }

@@ -4,7 +4,15 @@
  */
 import { EventEmitter } from 'node:events';
 import { COPY_FATES, type CopyFate, compileWords, LOOK_LIMITS } from '@mirrorplane/contract';
-import type { ApplyResult, Datapath, LookCounts, LookDrop, LookGap, LookPacket } from '../datapath/datapath.ts';
+import type {
+  ApplyResult,
+  Datapath,
+  LookCounts,
+  LookDrop,
+  LookGap,
+  LookPacket,
+  LookReading,
+} from '../datapath/datapath.ts';
 import { type Logger, reason } from '../log.ts';
 import type { LookWish } from './look-plan.ts';
 
@@ -62,6 +70,8 @@ interface Alive {
   leaseEnds: number;
   ageEnds: number;
   unseen: readonly LookGap[];
+  counts: LookCounts;
+  ending?: { why: LookEnd; since: number; stopped: boolean };
 }
 
 export interface LookRoomParts {
@@ -75,13 +85,17 @@ export interface LookRoomParts {
 
 interface LookEvents {
   report: [LookReport];
-  end: [look: string, why: LookEnd];
+  /** It sees nothing any more. `last` has what it saw since the last report. */
+  end: [look: string, why: LookEnd, last: LookReport];
 }
 
 /** Milliseconds between two readings. */
 const READ_INTERVAL_MS = 100;
 /** Packets of one reading, at most: four looks at full rate make 800. */
 const READ_MOST = 2000;
+/** Milliseconds after which a look ends even if no pass has stopped it. */
+const STOP_LIMIT_MS = 2000;
+const NOTHING: LookCounts = { seen: 0, written: 0, overRate: 0, ringFull: 0, dropsHeard: 0, dropsLost: 0 };
 
 /** Holds looks from `begin` to their end. */
 export class LookRoom extends EventEmitter<LookEvents> {
@@ -98,8 +112,17 @@ export class LookRoom extends EventEmitter<LookEvents> {
     this.#now = parts.now ?? (() => Number(process.hrtime.bigint() / 1000n) / 1000);
   }
 
-  /** Begins a look. One with this id is replaced. @throws LookRefused */
-  begin(request: LookRequest): void {
+  /** Ids of looks that do not end just now, the oldest first. */
+  ids(): string[] {
+    return [...this.#looks].flatMap(([id, { ending }]) => (ending === undefined ? [id] : []));
+  }
+
+  /**
+   * Begins a look. One with this id is replaced.
+   * @param leaseMs milliseconds that it lives unless it is renewed, at most LOOK_LIMITS.leaseMs
+   * @throws LookRefused
+   */
+  begin(request: LookRequest, leaseMs: number = LOOK_LIMITS.leaseMs): void {
     const wish = wishOf(request);
     if (!this.#looks.has(request.id) && this.#looks.size >= LOOK_LIMITS.looks) {
       const owners = [...this.#looks.values()].map((look) => look.request.owner).join(', ');
@@ -109,29 +132,43 @@ export class LookRoom extends EventEmitter<LookEvents> {
     this.#looks.set(request.id, {
       request,
       wish,
-      leaseEnds: now + LOOK_LIMITS.leaseMs,
+      leaseEnds: now + Math.min(leaseMs, LOOK_LIMITS.leaseMs),
       ageEnds: now + LOOK_LIMITS.ageMs,
       unseen: [],
+      counts: NOTHING,
     });
     this.#parts.log.info({ look: request.id, owner: request.owner }, 'look begins');
     this.#timer ??= setInterval(() => void this.#turn(), READ_INTERVAL_MS);
     this.#parts.changed();
   }
 
-  /** Lets a look live on for another lease. @returns false: there is none with this id */
-  renew(id: string): boolean {
+  /**
+   * Lets a look live on for another lease.
+   * @param leaseMs milliseconds from now, at most LOOK_LIMITS.leaseMs
+   * @returns false: there is none with this id, or it ends just now
+   */
+  renew(id: string, leaseMs: number = LOOK_LIMITS.leaseMs): boolean {
     const look = this.#looks.get(id);
-    if (look === undefined) {
+    if (look === undefined || look.ending !== undefined) {
       return false;
     }
-    look.leaseEnds = this.#now() + LOOK_LIMITS.leaseMs;
+    look.leaseEnds = this.#now() + Math.min(leaseMs, LOOK_LIMITS.leaseMs);
     this.#parts.changed();
     return true;
   }
 
-  /** Ends a look, if it is there. */
+  /**
+   * Ends a look, if it is there. It is read once more after the next pass has stopped it, and then
+   * `end` is told.
+   */
   end(id: string): void {
-    this.#end(id, 'asked');
+    const look = this.#looks.get(id);
+    if (look !== undefined && look.ending === undefined) {
+      const now = this.#now();
+      look.leaseEnds = now;
+      look.ending = { why: 'asked', since: now, stopped: false };
+      this.#parts.changed();
+    }
   }
 
   /** What the data path is to look at. */
@@ -142,11 +179,18 @@ export class LookRoom extends EventEmitter<LookEvents> {
     }));
   }
 
-  /** Notes where looks see nothing since the last pass, and why they do not hear drops. */
-  applied(unseen: readonly LookGap[], unheard: ApplyResult['unheard']): void {
+  /**
+   * Notes where looks see nothing since the last pass, and why they do not hear drops.
+   * @param wishes that the pass has carried out
+   */
+  applied(unseen: readonly LookGap[], unheard: ApplyResult['unheard'], wishes: readonly LookWish[]): void {
     this.#unheard = unheard;
+    const ends = new Map(wishes.map(({ id, endsAt }) => [id, endsAt]));
     for (const [id, look] of this.#looks) {
       look.unseen = unseen.filter((gap) => gap.look === id);
+      if (look.ending !== undefined && ends.get(id)! <= look.ending.since) {
+        look.ending.stopped = true;
+      }
     }
   }
 
@@ -158,57 +202,76 @@ export class LookRoom extends EventEmitter<LookEvents> {
     await this.#reading;
   }
 
-  /** Reads what looks have seen before those are ended whose time has come. */
+  /** Reads once more what looks have seen that were stopped before, and then ends them. */
   async #turn(): Promise<void> {
-    this.#reading ??= this.#read().finally(() => {
+    const now = this.#now();
+    for (const look of this.#looks.values()) {
+      const { leaseEnds, ageEnds, ending } = look;
+      if (ending === undefined && now >= Math.min(leaseEnds, ageEnds)) {
+        // The kernel has stopped it at this time.
+        look.ending = { why: ageEnds <= leaseEnds ? 'age' : 'lease', since: now, stopped: true };
+      }
+    }
+    this.#reading ??= this.#read(now).finally(() => {
       this.#reading = undefined;
     });
     await this.#reading;
-    const now = this.#now();
-    for (const [id, { leaseEnds, ageEnds }] of this.#looks) {
-      if (now >= Math.min(leaseEnds, ageEnds)) {
-        this.#end(id, ageEnds <= leaseEnds ? 'age' : 'lease');
-      }
-    }
   }
 
-  async #read(): Promise<void> {
+  async #read(now: number): Promise<void> {
+    const stopped = [...this.#looks].filter(([, { ending }]) => {
+      return ending !== undefined && (ending.stopped || now >= ending.since + STOP_LIMIT_MS);
+    });
+    const ending = new Set(stopped.map(([id]) => id));
+    let read: Pick<LookReading, 'packets' | 'drops'> = { packets: [], drops: [] };
     try {
-      const { packets, drops, counts } = await this.#parts.datapath.readLooks(READ_MOST);
-      const packetsOf = Map.groupBy(packets, ({ look }) => look);
-      const dropsOf = Map.groupBy(drops, ({ look }) => look);
-      const unheard = this.#unheard;
-      for (const [look, { unseen }] of this.#looks) {
-        const counted = counts.get(look);
-        if (counted !== undefined) {
-          const [seen, heard] = [packetsOf.get(look) ?? [], dropsOf.get(look) ?? []];
-          this.emit('report', {
-            look,
-            packets: seen,
-            drops: heard,
-            counts: counted,
-            unseen,
-            ...(unheard && { unheard }),
-          });
+      const reading = await this.#parts.datapath.readLooks(READ_MOST);
+      read = reading;
+      for (const [id, look] of this.#looks) {
+        const counted = reading.counts.get(id);
+        look.counts = counted ?? look.counts;
+        if (counted !== undefined && !ending.has(id)) {
+          this.emit('report', this.#reportOf(id, look, read));
         }
       }
     } catch (error) {
       this.#parts.log.warn({ reason: reason(error) }, 'looks could not be read');
     }
+    for (const [id, look] of stopped) {
+      this.#end(id, look, this.#reportOf(id, look, read));
+    }
   }
 
-  #end(id: string, why: LookEnd): void {
-    const look = this.#looks.get(id);
-    if (look === undefined) {
+  #reportOf(
+    id: string,
+    { counts, unseen }: Alive,
+    { packets, drops }: Pick<LookReading, 'packets' | 'drops'>,
+  ): LookReport {
+    const isOf = ({ look }: { look: string }) => look === id;
+    const unheard = this.#unheard;
+    return {
+      look: id,
+      packets: packets.filter(isOf),
+      drops: drops.filter(isOf),
+      counts,
+      unseen,
+      ...(unheard && { unheard }),
+    };
+  }
+
+  #end(id: string, look: Alive, last: LookReport): void {
+    // Another one with this id may have begun meanwhile.
+    if (this.#looks.get(id) !== look) {
       return;
     }
+    const { why } = look.ending!;
     this.#looks.delete(id);
     if (this.#looks.size === 0) {
       clearInterval(this.#timer);
       this.#timer = undefined;
     }
     this.#parts.log.info({ look: id, owner: look.request.owner, why }, 'look has ended');
-    this.emit('end', id, why);
+    this.emit('end', id, why, last);
     this.#parts.changed();
   }
 }

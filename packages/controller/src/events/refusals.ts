@@ -8,7 +8,7 @@
  * The refused request: a certificate, the connection of an agent, a connection as such, or a
  * session.
  */
-export type RefusedRequest = 'enroll' | 'renew' | 'sync' | 'connection' | 'signIn';
+export type RefusedRequest = 'enroll' | 'renew' | 'sync' | 'looks' | 'connection' | 'signIn';
 
 /** One refusal. */
 export interface Refusal {

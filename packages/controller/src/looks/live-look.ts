@@ -29,6 +29,8 @@ export interface LiveLookOptions {
   request: LookCreate;
   /** uid of the policy that is looked at, if it is one. */
   policyUid?: string;
+  /** Interfaces that it is of. */
+  subjects: Iterable<string>;
   owner: string;
   /** Address from which it was begun, for the audit log. */
   address: string;
@@ -42,6 +44,8 @@ export class LiveLook extends EventEmitter<LiveLookEvents> {
   readonly id: string;
   readonly request: LookCreate;
   readonly policyUid: string | undefined;
+  /** Interfaces that it is of. Sources that its policy gets later are added. */
+  readonly subjects: Set<string>;
   readonly owner: string;
   readonly address: string;
   readonly ring = new PacketRing();
@@ -54,12 +58,13 @@ export class LiveLook extends EventEmitter<LiveLookEvents> {
   #complete = false;
   #telling: NodeJS.Timeout | undefined;
 
-  constructor({ id, request, policyUid, owner, address, clock, nameOf }: LiveLookOptions) {
+  constructor({ id, request, policyUid, subjects, owner, address, clock, nameOf }: LiveLookOptions) {
     super();
     this.setMaxListeners(0);
     this.id = id;
     this.request = request;
     this.policyUid = policyUid;
+    this.subjects = new Set(subjects);
     this.owner = owner;
     this.address = address;
     this.#clock = clock;

@@ -26,6 +26,12 @@ export interface LookOwner {
   address: string;
 }
 
+/** The policy whose sources are looked at. */
+export interface LookedAtPolicy {
+  uid: string;
+  sources: readonly string[];
+}
+
 /** Milliseconds between two searches for looks whose time has come. */
 const SEARCH_MS = 500;
 /** Milliseconds that nodes have to tell what they had seen at the end of a look. */
@@ -47,7 +53,7 @@ export class Looks extends EventEmitter<LooksEvents> {
    * Begins a look. The request has been checked: its interfaces or its policy exist.
    * @throws ProblemError LOOK_LIMIT
    */
-  create(request: LookCreate, owner: LookOwner, policyUid?: string): LiveLook {
+  create(request: LookCreate, owner: LookOwner, policy?: LookedAtPolicy): LiveLook {
     const running = this.running();
     if (running.length >= LOOK_KEEPING.running) {
       const owners = [...new Set(running.map((look) => look.owner))].join(', ');
@@ -61,7 +67,8 @@ export class Looks extends EventEmitter<LooksEvents> {
       request,
       owner: name,
       address,
-      ...(policyUid !== undefined && { policyUid }),
+      subjects: policy?.sources ?? request.interfaces ?? [],
+      ...(policy && { policyUid: policy.uid }),
     });
     this.#looks.set(id, look);
     this.#timer ??= setInterval(() => this.#search(), SEARCH_MS).unref();
@@ -101,9 +108,20 @@ export class Looks extends EventEmitter<LooksEvents> {
       return;
     }
     look.end(why);
-    setTimeout(() => look.finish(), LAST_WORDS_MS).unref();
     this.emit('ended', look);
     this.emit('changed');
+    setTimeout(() => look.finish(), LAST_WORDS_MS).unref();
+    finishIfSilent(look);
+  }
+
+  /** A look has ended on a node, and nothing more of it comes from there. */
+  nodeEnded(id: string, node: string, why: LookEndReason): void {
+    const look = this.#looks.get(id);
+    if (look !== undefined) {
+      look.share(node).end(look.running && why !== 'asked' ? `it has ended there: ${why}` : undefined);
+      look.tell();
+      finishIfSilent(look);
+    }
   }
 
   /** Takes what a node tells of a look. Tests feed looks so, too. */
@@ -143,5 +161,12 @@ export class Looks extends EventEmitter<LooksEvents> {
         this.#looks.delete(look.id);
       }
     }
+  }
+}
+
+/** Once a look has ended, and no node has anything to tell of it any more. */
+function finishIfSilent(look: LiveLook): void {
+  if (!look.running && ![...look.shares.values()].some(({ looking }) => looking)) {
+    look.finish();
   }
 }

@@ -4,7 +4,7 @@ import type { LookFeed } from './kept-packet.ts';
 
 type Counted = NonNullable<LookFeed['counts']>;
 
-const COUNTED = ['seen', 'written', 'overRate', 'ringFull', 'lostOnTheWay'] as const;
+const COUNTED = ['seen', 'written', 'overRate', 'ringFull', 'lostOnTheWay', 'dropsHeard', 'dropsLost'] as const;
 
 /** Sums counts that begin again when the agent of the node does. */
 export class NodeShare {
@@ -15,7 +15,11 @@ export class NodeShare {
   #before: Counted = NO_LOOK_TOTALS;
   #counts: Counted = NO_LOOK_TOTALS;
   #received = 0;
+  #unbelieved = 0;
+  #run: number | undefined;
+  #looking = false;
   #unseen: readonly LookUnseen[] = [];
+  #unheard: string | undefined;
   /** Lost packets that no kept packet tells of so far. */
   #untold = 0;
 
@@ -27,27 +31,44 @@ export class NodeShare {
     return this.#state;
   }
 
+  /** True from the first thing that the node told until it has told the last. */
+  get looking(): boolean {
+    return this.#looking;
+  }
+
   /** The node is asked, looks, refuses, or does not look any more. */
   set(state: LookNode['state'], message?: string): void {
     this.#state = state;
     this.#message = message;
   }
 
+  /** The look has ended on the node, and nothing more of it comes from there. */
+  end(message?: string): void {
+    this.#looking = false;
+    this.set('away', message);
+  }
+
   /** Notes what a node tells, except its packets. */
-  note({ counts, unseen, packets = [] }: LookFeed): void {
-    this.set('running');
+  note({ run, counts, unseen, unheard, packets = [], unbelieved = 0 }: LookFeed): void {
+    // What comes late from a node that does not look any more changes nothing of that.
+    if (this.#state !== 'away') {
+      this.set('running');
+    }
+    this.#looking = true;
     this.#received += packets.length;
+    if (run !== this.#run) {
+      this.#run = run;
+      this.#before = sumOf(this.#before, this.#counts);
+      this.#counts = NO_LOOK_TOTALS;
+    }
     if (unseen !== undefined) {
       this.#unseen = unseen;
+      this.#unheard = unheard;
     }
-    if (counts !== undefined) {
-      const lost = lostOf(this.totals());
-      if (COUNTED.some((name) => counts[name] < this.#counts[name])) {
-        this.#before = sumOf(this.#before, this.#counts);
-      }
-      this.#counts = counts;
-      this.#untold += lostOf(this.totals()) - lost;
-    }
+    const lost = lostOf(this.totals());
+    this.#counts = counts ?? this.#counts;
+    this.#unbelieved += unbelieved;
+    this.#untold += lostOf(this.totals()) - lost;
   }
 
   /** Packets that were lost before the next one that is kept. They are told once. */
@@ -58,7 +79,8 @@ export class NodeShare {
   }
 
   totals(): LookTotals {
-    return { ...sumOf(this.#before, this.#counts), received: this.#received };
+    const { lostOnTheWay, ...counts } = sumOf(this.#before, this.#counts);
+    return { ...counts, lostOnTheWay: lostOnTheWay + this.#unbelieved, received: this.#received };
   }
 
   describe(): LookNode {
@@ -68,6 +90,7 @@ export class NodeShare {
       ...(this.#message !== undefined && { message: this.#message }),
       counts: this.totals(),
       unseen: [...this.#unseen],
+      ...(this.#unheard !== undefined && { unheard: this.#unheard }),
     };
   }
 }

@@ -1,6 +1,6 @@
 /** The newest packets and drops of a look, with what became of each packet. Bounded, no clock. */
 import { type HeardDrop, LOOK_KEEPING, type LookedPacket, type OriginalFate } from '@mirrorplane/contract';
-import type { KeptPacket, SeenPacket } from './kept-packet.ts';
+import type { KeptDrop, KeptPacket, SeenPacket } from './kept-packet.ts';
 import { NewestById } from './newest-by-id.ts';
 import { originalsOf, UNKNOWN } from './originals.ts';
 
@@ -31,7 +31,7 @@ export class PacketRing {
   #first = 1;
   #oldest = 1;
   #bytes = 0;
-  #drops: HeardDrop[] = [];
+  #drops: { kept: KeptDrop; heard: HeardDrop }[] = [];
   readonly #packetsById = new NewestById<KeptPacket>(JOINED_MOST);
   readonly #dropsById = new NewestById<HeardDrop>(JOINED_MOST);
   #touched = new Set<string>();
@@ -59,8 +59,8 @@ export class PacketRing {
   }
 
   /** Drops that are kept, in the order in which they came. */
-  get drops(): readonly HeardDrop[] {
-    return this.#drops.slice(-this.#limits.drops);
+  get drops(): readonly KeptDrop[] {
+    return this.#drops.slice(-this.#limits.drops).map(({ kept }) => kept);
   }
 
   /** Adds a packet. Call `join` after the last one of a batch. @returns its number */
@@ -81,16 +81,17 @@ export class PacketRing {
   }
 
   /** Adds a drop. Call `join` after the last one of a batch. */
-  addDrop(drop: HeardDrop): void {
-    this.#drops.push(drop);
+  addDrop(drop: KeptDrop): void {
+    const { length: _, gsoSize: __, bytes: ___, ...heard } = drop;
+    this.#drops.push({ kept: drop, heard });
     if (drop.packet !== undefined) {
-      this.#dropsById.add(drop.packet, drop);
+      this.#dropsById.add(drop.packet, heard);
       this.#touched.add(drop.packet);
     }
     if (this.#drops.length > this.#limits.drops * 2) {
-      for (const old of this.#drops.slice(0, -this.#limits.drops)) {
-        if (old.packet !== undefined) {
-          this.#dropsById.remove(old.packet, old);
+      for (const { heard } of this.#drops.slice(0, -this.#limits.drops)) {
+        if (heard.packet !== undefined) {
+          this.#dropsById.remove(heard.packet, heard);
         }
       }
       this.#drops = this.#drops.slice(-this.#limits.drops);

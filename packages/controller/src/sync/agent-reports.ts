@@ -4,6 +4,7 @@ import type {
   CountersMessage,
   EventsMessage,
   Hello,
+  LookRefusal,
   TestReportMessage,
   Underlay,
 } from '@mirrorplane/contract';
@@ -32,6 +33,8 @@ export interface ReportHost {
   onTestReport(message: TestReportMessage): void;
   /** The kernel of the node runs another program than before. */
   onConfirmed(): void;
+  /** The node cannot carry out these looks, and all others that it was asked for. */
+  onLooksRefused(node: string, refused: readonly LookRefusal[]): void;
   /** Names of all policies by uid. */
   policyNames(): ReadonlyMap<string, string>;
 }
@@ -90,6 +93,8 @@ export class AgentReports {
       void this.#keep(message);
     } else if (message.type === 'testReport') {
       host.onTestReport(message);
+    } else if (message.type === 'looksRefused') {
+      host.onLooksRefused(name, message.refused);
     } else {
       counted(message);
     }

@@ -8,6 +8,7 @@ import { policyNames } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
 import { counterJudge, refusedCountersMessage } from './counter-judge.ts';
+import { LookOrders } from './look-orders.ts';
 import { CLOSE, type Peer, Session } from './session.ts';
 
 /** Milliseconds that a node's agent has to answer after another agent has connected. */
@@ -19,9 +20,11 @@ export class AgentSessions {
   readonly #pending = new Set<Session>();
   /** The session of each node: the first one, while its agent answers. */
   readonly #sessions = new Map<string, Session>();
+  readonly #looks: LookOrders;
 
   constructor(services: Services) {
     this.#services = services;
+    this.#looks = new LookOrders(services, (node, looks) => this.#sessions.get(node)?.sendLooks(looks) ?? false);
     services.planning.onPlanned(({ programs }) => {
       for (const [node, session] of this.#sessions) {
         const program = programs.get(node);
@@ -48,6 +51,7 @@ export class AgentSessions {
       onInventory: () => planning.request(),
       onTestReport: (message) => this.#services.tests.report(session.node, message),
       onConfirmed: () => planning.confirmed(),
+      onLooksRefused: (node, refused) => this.#looks.refused(node, refused),
       policyNames: () => policyNames(view),
       onClose: (closed) => this.#leave(closed),
     });
@@ -171,6 +175,7 @@ export class AgentSessions {
     if (program && program.revision >= (this.#services.live.get(node)?.appliedRevision ?? 0)) {
       session.send(program);
     }
+    this.#looks.joined(node);
     this.#services.planning.request();
   }
 
@@ -179,6 +184,7 @@ export class AgentSessions {
     if (this.#sessions.get(node) === session) {
       this.#sessions.delete(node);
       this.#services.live.disconnected(node);
+      this.#looks.left(node);
       this.#services.log.info({ node }, 'agent disconnected');
       this.#services.observer.disconnected(node);
       this.#services.planning.request();

@@ -1,6 +1,6 @@
 /**
- * The agents' port: HTTPS with POST /enroll and POST /renew, and the WebSocket /sync for agents
- * with a certificate.
+ * The agents' port: HTTPS with POST /enroll and POST /renew, and the WebSockets /sync and /looks for
+ * agents with a certificate.
  */
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import { createServer, type Server } from 'node:https';
@@ -19,6 +19,7 @@ import type { Services } from '../services.ts';
 import { AgentRequests } from './agent-requests.ts';
 import { AgentSessions } from './agent-sessions.ts';
 import { certificateEnd, type Refused, registeredNode } from './identity.ts';
+import { LookConnections } from './look-connections.ts';
 import type { Session } from './session.ts';
 import { Strangers } from './strangers.ts';
 
@@ -56,6 +57,7 @@ export class AgentServer {
   readonly #connections = new Set<Socket>();
   readonly #sessions: AgentSessions;
   readonly #requests: AgentRequests;
+  readonly #looks: LookConnections;
   #renewal: NodeJS.Timeout | undefined;
 
   private constructor(services: Services, server: Server) {
@@ -63,6 +65,7 @@ export class AgentServer {
     this.#server = server;
     this.#sessions = new AgentSessions(services);
     this.#requests = new AgentRequests(services);
+    this.#looks = new LookConnections(services);
     this.#strangers = new Strangers((address) =>
       services.refusals.add({
         request: 'connection',
@@ -131,12 +134,14 @@ export class AgentServer {
   dismiss(node: string): void {
     this.#requests.forget(node);
     this.#sessions.dismiss(node);
+    this.#looks.dismiss(node);
   }
 
   async close(): Promise<void> {
     clearInterval(this.#renewal);
     this.#strangers.close();
     this.#sessions.close();
+    this.#looks.close();
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
       // Agents get a moment to close. All other connections, perhaps during a handshake, end at
@@ -166,12 +171,18 @@ export class AgentServer {
     const { log } = this.#services;
     const tls = request.socket as TLSSocket;
     socket.on('error', (error) => log.debug({ err: error }, 'agent connection failed'));
-    const identity = request.url === '/sync' ? this.#identify(tls) : UNKNOWN_PATH;
+    const kind = KINDS.get(request.url ?? '');
+    const identity = kind === undefined ? UNKNOWN_PATH : this.#identify(tls, kind);
     if ('status' in identity) {
-      this.#refuseUpgrade(tls, identity);
+      this.#refuseUpgrade(tls, identity, kind ?? 'sync');
       return;
     }
     const { node } = identity;
+    if (kind === 'looks') {
+      this.#strangers.admit(tls);
+      this.#looks.accept(node, request, socket, head);
+      return;
+    }
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
       this.#strangers.admit(tls);
       const address = tls.remoteAddress ?? 'unknown';
@@ -181,8 +192,8 @@ export class AgentServer {
   }
 
   /** Answers, and releases the socket without waiting for the other end. */
-  #refuseUpgrade(socket: TLSSocket, { reason, message, status }: Refused): void {
-    this.#services.refusals.add({ request: 'sync', reason, message, address: socket.remoteAddress ?? 'unknown' });
+  #refuseUpgrade(socket: TLSSocket, { reason, message, status }: Refused, request: 'sync' | 'looks'): void {
+    this.#services.refusals.add({ request, reason, message, address: socket.remoteAddress ?? 'unknown' });
     const body = `${message}\n`;
     const head = [
       `${REFUSED_HEADER}: ${reason}`,
@@ -197,13 +208,19 @@ export class AgentServer {
     this.#strangers.dismiss(socket);
   }
 
-  /** The node of the certificate. Refused if the node has too many connections. */
-  #identify(socket: TLSSocket): { node: string } | Refused {
+  /**
+   * The node of the certificate. Refused if the node has too many connections, or is asked for no
+   * look.
+   */
+  #identify(socket: TLSSocket, kind: 'sync' | 'looks'): { node: string } | Refused {
     const identity = registeredNode(socket, this.#services.view);
     if ('status' in identity) {
       return identity;
     }
     const { node } = identity;
+    if (kind === 'looks') {
+      return this.#looks.refusal(node) ?? identity;
+    }
     if (this.#sessions.countOf(node) >= MAX_CONNECTIONS_OF_NODE) {
       const message = `node "${node}" has ${MAX_CONNECTIONS_OF_NODE} connections already: check whether its agent was started twice`;
       return { reason: 'tooManyOfNode', message, status: 429 };
@@ -212,6 +229,10 @@ export class AgentServer {
   }
 }
 
+const KINDS: ReadonlyMap<string, 'sync' | 'looks'> = new Map([
+  ['/sync', 'sync'],
+  ['/looks', 'looks'],
+]);
 const UNKNOWN_PATH: Refused = { reason: 'unknownPath', message: 'no such path', status: 404 };
 
 /** Ends a connection that sends more bytes than a hello before its hello is accepted. */

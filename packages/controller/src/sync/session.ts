@@ -6,6 +6,7 @@ import {
   type CountersMessage,
   emptyProgram,
   type Hello,
+  type LookOrder,
   MAX_HELLO_BYTES,
   type NodeProgram,
   type Underlay,
@@ -137,6 +138,12 @@ export class Session {
     this.tell({ type: 'countersSaved', ...reading });
   }
 
+  /** Tells the agent which looks its node shall have. @returns false: the connection has ended */
+  sendLooks(looks: LookOrder[]): boolean {
+    this.tell({ type: 'looks', looks });
+    return this.#greeted && this.#socket.readyState === this.#socket.OPEN;
+  }
+
   /** Sends an empty program, as the last one of this connection. */
   sendEmpty(): void {
     const { node } = this;
@@ -251,14 +258,7 @@ export class Session {
 
   #refuse(problem: string): void {
     this.#host.log.warn({ node: this.node, problem }, 'agent sent a bad message');
-    // The reason in a close frame has at most 123 bytes (RFC 6455, section 5.5).
-    this.close(
-      CLOSE.badMessage,
-      Buffer.from(problem)
-        .subarray(0, 120)
-        .toString('latin1')
-        .replace(/[^ -~]/g, '?'),
-    );
+    this.close(CLOSE.badMessage, closeText(problem));
   }
 
   #ended(): void {
@@ -270,4 +270,12 @@ export class Session {
       this.#host.onClose(this);
     }
   }
+}
+
+/** A text as the reason in a close frame: it has at most 123 bytes (RFC 6455, section 5.5). */
+export function closeText(text: string): string {
+  return Buffer.from(text)
+    .subarray(0, 120)
+    .toString('latin1')
+    .replace(/[^ -~]/g, '?');
 }

@@ -21,6 +21,8 @@ const counts = (seen: number, written = seen) => ({
   overRate: seen - written,
   ringFull: 0,
   lostOnTheWay: 0,
+  dropsHeard: 0,
+  dropsLost: 0,
 });
 
 test('refuses a seventeenth look, and names who has the others', (t) => {
@@ -101,11 +103,20 @@ test('sums counts over an agent that begins again from 0', (t) => {
   const looks = looksAt({ now: 0 });
   t.after(() => looks.close());
   const look = looks.create(REQUEST, OWNER);
-  looks.feed(look.id, 'node-1', { counts: counts(100, 90), packets: [seen()] });
-  looks.feed(look.id, 'node-1', { counts: counts(5) });
-  looks.feed(look.id, 'node-2', { counts: counts(7) });
+  looks.feed(look.id, 'node-1', { run: 1, counts: counts(100, 90), packets: [seen()] });
+  looks.feed(look.id, 'node-1', { run: 2, counts: counts(200, 200) });
+  looks.feed(look.id, 'node-2', { run: 1, counts: counts(7) });
   const { totals, nodes } = look.describe();
-  assert.deepEqual(totals, { seen: 112, written: 102, overRate: 10, ringFull: 0, lostOnTheWay: 0, received: 1 });
+  assert.deepEqual(totals, {
+    seen: 307,
+    written: 297,
+    overRate: 10,
+    ringFull: 0,
+    lostOnTheWay: 0,
+    received: 1,
+    dropsHeard: 0,
+    dropsLost: 0,
+  });
   assert.deepEqual(
     nodes.map(({ node, state }) => `${node} ${state}`),
     ['node-1 running', 'node-2 running'],
@@ -116,9 +127,12 @@ test('takes what nodes say shortly after the end, and nothing once it is complet
   const looks = looksAt({ now: 0 });
   t.after(() => looks.close());
   const look = looks.create(REQUEST, OWNER);
+  looks.feed(look.id, 'node-1', {});
   looks.end(look.id, 'asked');
   looks.feed(look.id, 'node-1', { packets: [seen()] });
-  look.finish();
+  assert.equal(look.complete, false);
+  looks.nodeEnded(look.id, 'node-1', 'asked');
+  assert.equal(look.complete, true);
   looks.feed(look.id, 'node-1', { packets: [seen()] });
   assert.equal(look.ring.newest, 1);
 });

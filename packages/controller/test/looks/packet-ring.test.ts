@@ -1,15 +1,14 @@
 /** The ring of a look: bounds, and what became of originals. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { HeardDrop } from '@mirrorplane/contract';
-import type { SeenPacket } from '../../src/looks/kept-packet.ts';
+import type { KeptDrop, SeenPacket } from '../../src/looks/kept-packet.ts';
 import { PacketRing, type RingLimits } from '../../src/looks/packet-ring.ts';
 import { arrived, delivered, drop, seen } from './seen.ts';
 
 const NODES: Record<string, string> = { tap1: 'node-1', tap2: 'node-2', vxlan0: 'node-2' };
 
 /** A ring that was given these, each as a batch of its own. */
-function ringOf(items: readonly (SeenPacket | HeardDrop)[], limits?: RingLimits): PacketRing {
+function ringOf(items: readonly (SeenPacket | KeptDrop)[], limits?: RingLimits): PacketRing {
   const ring = new PacketRing(limits);
   for (const item of items) {
     if ('cause' in item) {

@@ -1,6 +1,5 @@
 /** Packets and drops for tests of looks. */
-import type { HeardDrop } from '@mirrorplane/contract';
-import type { SeenPacket } from '../../src/looks/kept-packet.ts';
+import type { KeptDrop, SeenPacket } from '../../src/looks/kept-packet.ts';
 
 /** A packet of web-1/0 that was seen as it was sent. */
 export function seen(changes: Partial<SeenPacket> = {}): SeenPacket {
@@ -34,7 +33,7 @@ export function arrived(changes: Partial<SeenPacket> = {}): SeenPacket {
 }
 
 /** A drop of that packet by a rule of node-2. */
-export function drop(changes: Partial<HeardDrop> = {}): HeardDrop {
+export function drop(changes: Partial<KeptDrop> = {}): KeptDrop {
   return {
     at: 1_000_060,
     node: 'node-2',
@@ -44,6 +43,9 @@ export function drop(changes: Partial<HeardDrop> = {}): HeardDrop {
     function: 'nf_hook_slow',
     device: 'vxlan0',
     packets: 1,
+    length: 98,
+    gsoSize: 0,
+    bytes: Buffer.alloc(98),
     ...changes,
   };
 }

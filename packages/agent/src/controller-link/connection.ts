@@ -1,0 +1,61 @@
+/** What both connections to the controller have in common: TLS, signs of life, reasons. */
+import type { IncomingMessage } from 'node:http';
+import type { ConnectionOptions } from 'node:tls';
+import { CONTROLLER_NAME } from '@mirrorplane/contract';
+import type { WebSocket } from 'ws';
+
+/**
+ * The certificate of this node, its key, and the authority of the controller's certificate, all
+ * PEM.
+ */
+export interface Credentials {
+  key: string;
+  certificate: string;
+  authority: string;
+}
+
+/** Milliseconds for TCP, TLS and the upgrade together. */
+export const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/**
+ * Unanswered pings are counted, not seconds: an agent that was busy itself must not give up its
+ * controller.
+ */
+const MAX_UNANSWERED = 3;
+
+/** TLS as the controller's agents' port wants it. */
+export function tlsOf({ key, certificate, authority }: Credentials): ConnectionOptions {
+  return { key, cert: certificate, ca: authority, servername: CONTROLLER_NAME, minVersion: 'TLSv1.3' };
+}
+
+/** Pings from when the connection is open, and ends it if nothing comes any more. */
+export function keepAlive(socket: WebSocket, intervalMs: number): void {
+  let unanswered = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const sign = () => {
+    unanswered = 0;
+  };
+  socket.on('open', () => {
+    sign();
+    timer = setInterval(() => {
+      if (unanswered++ >= MAX_UNANSWERED) {
+        socket.terminate();
+      } else {
+        socket.ping();
+      }
+    }, intervalMs);
+  });
+  for (const event of ['pong', 'ping', 'message'] as const) {
+    socket.on(event, sign);
+  }
+  socket.on('close', () => clearInterval(timer));
+}
+
+/** Reads the first 500 characters of an answer, and calls `done` at its end. */
+export function readText(response: IncomingMessage, done: (text: string) => void): void {
+  let text = '';
+  response.on('data', (chunk: Buffer) => {
+    text = (text + chunk.toString()).slice(0, 500);
+  });
+  response.once('close', () => done(text));
+}
