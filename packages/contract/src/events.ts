@@ -42,6 +42,8 @@ import { PolicyState, StatusReason } from './status.ts';
  *   `count` events.
  * - `eventsLeftOut`: the controller has left out `count` events that a node caused or sent: they
  *   exceeded the share of the node, or were about something that is not its own.
+ * - `lookBegan`, `lookEnded`: a user looks at packets of interfaces or of the sources of a policy,
+ *   or does not any more.
  * - `certificateEnding`: the authority of the controller ends within months, or has ended.
  * - `controllerStarted`: the controller was started.
  */
@@ -75,6 +77,8 @@ export const EVENT_KINDS = [
   'requestRefused',
   'eventsLost',
   'eventsLeftOut',
+  'lookBegan',
+  'lookEnded',
   'certificateEnding',
   'controllerStarted',
 ] as const;
@@ -90,7 +94,7 @@ export const MAX_EVENTS_MESSAGE = 500;
 
 /** What an event is about. */
 export const EventObject = z.object({
-  kind: z.enum(['policy', 'interface', 'node', 'pool', 'domain', 'controller']),
+  kind: z.enum(['policy', 'interface', 'node', 'pool', 'domain', 'look', 'controller']),
   name: z.string().meta({ description: 'Name or id. Empty if a refused request named none.' }),
 });
 export type EventObject = z.infer<typeof EventObject>;
@@ -150,6 +154,10 @@ export const Event = z
       .meta({ description: 'Name of the policy concerned, if the object is something else.' }),
     node: z.string().optional().meta({ description: 'Name of the node concerned, if the object is something else.' }),
     from: z.string().optional().meta({ description: 'For a migration: the origin node.' }),
+    interfaces: z
+      .array(InterfaceId)
+      .optional()
+      .meta({ description: 'Interfaces that a look is of. Absent: it is of a policy, see policy.' }),
     state: PolicyState.optional().meta({ description: 'New state of the policy.' }),
     previousState: PolicyState.optional().meta({
       description: 'Previous state of the policy. Absent: there was none yet.',

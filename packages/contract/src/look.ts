@@ -126,6 +126,22 @@ export const Look = z
   .meta({ id: 'Look' });
 export type Look = z.infer<typeof Look>;
 
+/** A look that sees the traffic of an interface, or has seen it. */
+export const LookViewer = z
+  .object({
+    look: z.string(),
+    owner: z.string().meta({ description: 'Who looks.' }),
+    isNow: z.boolean(),
+    policy: z.string().optional().meta({ description: 'The look is of the sources of this policy.' }),
+    from: Timestamp.optional().meta({ description: 'When it began. Absent: before the oldest event.' }),
+    until: Timestamp.optional().meta({
+      description: 'When it ended. Absent: it has not, or the controller was killed.',
+    }),
+    message: z.string().meta({ description: 'What is looked at, and the comment.' }),
+  })
+  .meta({ id: 'LookViewer' });
+export type LookViewer = z.infer<typeof LookViewer>;
+
 /** Counts of a look that has seen nothing. */
 export const NO_LOOK_TOTALS: Readonly<LookTotals> = {
   seen: 0,

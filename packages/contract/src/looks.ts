@@ -66,7 +66,7 @@ export const LOOK_KEEPING = {
 
 /**
  * Why a look has ended.
- * - `asked`: somebody ended it.
+ * - `asked`: a user ended it.
  * - `lease`: nobody renewed it.
  * - `age`: it has lived for ten minutes.
  * - `unseen`: what it looked at is not there any more.

@@ -27,6 +27,7 @@ import { CurrentInventory } from './inventory/current-inventory.ts';
 import { grantedNodes, recordsOf } from './inventory/inventory.ts';
 import { clearSocket, formatListen, type ListenAddress, listenError, parseListen, parseTcp } from './listen.ts';
 import { Looks } from './looks/looks.ts';
+import { tellLooks } from './looks/tell-looks.ts';
 import { NodeParts } from './planning/node-parts.ts';
 import { Planning } from './planning/planning.ts';
 import { policyStatuses } from './planning/policy-status.ts';
@@ -151,6 +152,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   const hub = new StreamHub(history, topicSources({ ...boards, pathOf: (name) => paths.of(name) }));
   closers.add(() => hub.close());
   const looks = new Looks({ clock, nameOf: displayNames(view) });
+  tellLooks({ looks, audit, events, log });
   closers.add(() => looks.close());
   const findings = new Findings({ looks, clock, whereIs: whereabouts(inventory) });
   closers.add(() => findings.close());

@@ -56,6 +56,7 @@ export class Bench {
   /** Milliseconds that the controller's clock is ahead. */
   ahead = 0;
   readonly #agents: TestAgent[] = [];
+  readonly #credentials = new Map<string, Credentials>();
   readonly #options: Partial<ControllerOptions>;
 
   private constructor(data: string, options: Partial<ControllerOptions>) {
@@ -202,7 +203,14 @@ export class Bench {
     const { csr, key } = await certificateRequest(node);
     const reply = await this.enroll({ node, secret, csr });
     assert.equal(reply.status, 200, reply.text);
-    return { key, ...reply.body };
+    const credentials = { key, ...reply.body };
+    this.#credentials.set(node, credentials);
+    return credentials;
+  }
+
+  /** The credentials that a node got last. */
+  credentialsOf(node: string): Credentials {
+    return this.#credentials.get(node)!;
   }
 
   /** Connects an agent; resolves when the socket is open. */

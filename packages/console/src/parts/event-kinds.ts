@@ -35,6 +35,8 @@ const KINDS: Record<EventKind, true> = {
   requestRefused: true,
   eventsLost: true,
   eventsLeftOut: true,
+  lookBegan: true,
+  lookEnded: true,
   certificateEnding: true,
   controllerStarted: true,
 };

@@ -11,9 +11,10 @@ import { linesBackwards } from './lines.ts';
 export const AuditEntry = z
   .object({
     time: Timestamp,
-    actor: z
-      .string()
-      .meta({ description: 'admin or read; node:NAME if an agent acted; unknown if a try to sign in was refused.' }),
+    actor: z.string().meta({
+      description:
+        'admin or read; node:NAME if an agent acted; controller if it ended a look; unknown if a try to sign in was refused.',
+    }),
     address: z.string().meta({ description: 'Address of the client. unix: the local socket.' }),
     action: z.enum([
       'create',
@@ -35,6 +36,7 @@ export const AuditEntry = z
     outcome: z.enum(['done', 'unchanged', 'refused', 'failed']),
     code: ReasonCode.optional().meta({ description: 'Code of the refusal.' }),
     revision: z.number().int().optional().meta({ description: 'Store revision of the change.' }),
+    detail: z.string().optional().meta({ description: 'For a look: what is looked at, and why; or why it has ended.' }),
   })
   .meta({ id: 'AuditEntry' });
 export type AuditEntry = z.infer<typeof AuditEntry>;

@@ -60,9 +60,9 @@ export abstract class PacedStream extends Readable {
     return this.#ready;
   }
 
-  /** Sends text to a reader that is ready. */
-  protected send(text: string): void {
-    this.#ready = this.push(text);
+  /** Sends text, or bytes, to a reader that is ready. */
+  protected send(data: string | Buffer): void {
+    this.#ready = this.push(data);
   }
 
   /** The first line of a stream. @param id where a reader that is disconnected can resume */

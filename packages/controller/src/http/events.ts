@@ -103,6 +103,9 @@ function concerns(event: Event, { kind, name }: EventObject): boolean {
   if (event.object.kind === kind && event.object.name === name) {
     return true;
   }
+  if (kind === 'interface') {
+    return event.interfaces?.includes(name) ?? false;
+  }
   if (kind === 'node') {
     return event.node === name || event.from === name;
   }

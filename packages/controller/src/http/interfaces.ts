@@ -6,11 +6,13 @@ import {
   InterfaceSpec,
   InterfaceSummary,
   InterfaceTraffic,
+  LookViewer,
   Viewer,
   whyNotMirrorable,
 } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { deviceOfEdge, oneInterface, recordsOf } from '../inventory/inventory.ts';
+import { lookViewersOf } from '../looks/look-viewers.ts';
 import { ProblemError, refuseField } from '../problems/problems.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import { policiesOf, policiesUsing } from '../store/policies.ts';
@@ -153,13 +155,15 @@ export const interfaceRoutes: Route[] = [
       {
         status: 200,
         description:
-          'Policies of which it is a source, and those of which it was one or for which nodes have captured it, as far as events are kept.',
-        schema: z.object({ items: z.array(Viewer) }),
+          'Policies of which it is a source, and those of which it was one or for which nodes have captured it; and looks; as far as events are kept.',
+        schema: z.object({ items: z.array(Viewer), looks: z.array(LookViewer) }),
       },
     ],
-    handle: ({ params: { id }, services: { view, events } }) => {
+    handle: ({ params: { id }, services: { view, events, looks } }) => {
       found(view.get('interfaces', id), 'interface', id);
-      return { body: { items: viewersOf(id, view, events.newestFirst()) } };
+      const items = viewersOf(id, view, events.newestFirst());
+      const policies = new Set(items.map(({ policy }) => policy));
+      return { body: { items, looks: lookViewersOf(id, { policies, looks, newestFirst: events.newestFirst() }) } };
     },
   }),
   route({

@@ -9,6 +9,7 @@ import { healthRoutes } from './health.ts';
 import { historyRoutes } from './history.ts';
 import { interfaceRoutes } from './interfaces.ts';
 import { lookPacketRoutes } from './look-packets.ts';
+import { lookRoutes } from './looks.ts';
 import { nodeRoutes } from './nodes.ts';
 import { policyRoutes } from './policies.ts';
 import { policyTestRoutes } from './policy-test.ts';
@@ -27,10 +28,11 @@ export const ROUTES: readonly Route[] = [
   ...nodeRoutes,
   ...poolRoutes,
   ...domainRoutes,
+  ...lookRoutes,
+  ...lookPacketRoutes,
   ...eventRoutes,
   ...findingRoutes,
   ...streamRoutes,
-  ...lookPacketRoutes,
   ...auditRoutes,
   ...sessionRoutes,
   ...healthRoutes,

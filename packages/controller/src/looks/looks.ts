@@ -8,7 +8,8 @@ import { LiveLook } from './live-look.ts';
 
 interface LooksEvents {
   began: [LiveLook];
-  ended: [LiveLook];
+  /** By whom, where somebody has ended it. */
+  ended: [look: LiveLook, by: LookOwner | undefined];
   /** A look has begun, was renewed, or has ended: nodes have to be told. */
   changed: [];
 }
@@ -101,14 +102,14 @@ export class Looks extends EventEmitter<LooksEvents> {
     return true;
   }
 
-  /** Ends a look, if it runs. */
-  end(id: string, why: LookEndReason): void {
+  /** Ends a look, if it runs. @param by who has asked for it */
+  end(id: string, why: LookEndReason, by?: LookOwner): void {
     const look = this.#looks.get(id);
     if (!look?.running) {
       return;
     }
     look.end(why);
-    this.emit('ended', look);
+    this.emit('ended', look, by);
     this.emit('changed');
     setTimeout(() => look.finish(), LAST_WORDS_MS).unref();
     finishIfSilent(look);
@@ -135,7 +136,7 @@ export class Looks extends EventEmitter<LooksEvents> {
     for (const look of this.running()) {
       look.end('controller');
       look.finish();
-      this.emit('ended', look);
+      this.emit('ended', look, undefined);
     }
   }
 

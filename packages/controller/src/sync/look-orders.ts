@@ -4,6 +4,7 @@
  */
 import type { LookOrder, LookRefusal } from '@mirrorplane/contract';
 import type { LiveLook } from '../looks/live-look.ts';
+import { nodesOf } from '../looks/look-nodes.ts';
 import type { Services } from '../services.ts';
 
 /** Sends a list to the agent of a node. @returns false: it is not connected */
@@ -58,10 +59,16 @@ export class LookOrders {
   }
 
   #update(): void {
-    const running = this.#services.looks.running();
-    if (running.length === 0 && this.#told.size === 0) {
+    const { looks } = this.#services;
+    if (looks.running().length === 0 && this.#told.size === 0) {
       return;
     }
+    for (const look of looks.running()) {
+      if (!this.#subjectsExist(look)) {
+        looks.end(look.id, 'unseen');
+      }
+    }
+    const running = looks.running();
     const wanted = new Map<string, LiveLook[]>();
     for (const look of running) {
       for (const node of this.#nodesOf(look)) {
@@ -71,6 +78,22 @@ export class LookOrders {
     for (const node of new Set([...wanted.keys(), ...this.#told.keys()])) {
       this.#tell(node, wanted.get(node) ?? []);
     }
+  }
+
+  /** Adds sources that the policy of a look has got. @returns false: nothing of it is there any more */
+  #subjectsExist(look: LiveLook): boolean {
+    const { view } = this.#services;
+    if (look.policyUid === undefined) {
+      return [...look.subjects].some((id) => view.get('interfaces', id) !== undefined);
+    }
+    const policy = view.get('policies', look.request.policy!)?.value;
+    if (policy?.uid !== look.policyUid) {
+      return false;
+    }
+    for (const id of policy.sources) {
+      look.subjects.add(id);
+    }
+    return true;
   }
 
   #tell(node: string, looks: readonly LiveLook[]): void {
@@ -123,18 +146,6 @@ export class LookOrders {
   }
 
   #nodesOf(look: LiveLook): string[] {
-    return nodesOf(look.subjects, this.#services);
+    return nodesOf(look.subjects, this.#services.inventory);
   }
-}
-
-/** Nodes that have one of these interfaces, or have it soon. */
-export function nodesOf(subjects: Iterable<string>, { inventory }: Pick<Services, 'inventory'>): string[] {
-  const { granted } = inventory.now();
-  const nodes = new Set<string>();
-  for (const id of subjects) {
-    for (const node of granted.get(id) ?? []) {
-      nodes.add(node);
-    }
-  }
-  return [...nodes].sort();
 }

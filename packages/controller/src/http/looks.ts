@@ -1,0 +1,216 @@
+/** /api/v1/looks */
+import {
+  COPY_FATES,
+  InterfaceId,
+  LOOK_LIMITS,
+  LOOK_PLACES,
+  Look,
+  LookCreate,
+  OriginalFate,
+} from '@mirrorplane/contract';
+import * as z from 'zod';
+import { lookRefusals } from '../looks/check-request.ts';
+import type { LiveLook } from '../looks/live-look.ts';
+import { nodesOf } from '../looks/look-nodes.ts';
+import { matches, PcapngStream } from '../looks/pcapng-stream.ts';
+import { beginEntry, whatOf } from '../looks/tell-looks.ts';
+import { ProblemError } from '../problems/problems.ts';
+import type { Services } from '../services.ts';
+import { admitStream } from './events.ts';
+import { addressOf, found } from './mutation.ts';
+import { NOTHING, type Route, route } from './route.ts';
+import type { Who } from './who.ts';
+
+const path = '/api/v1/looks';
+const tag = 'looks';
+/** Who may see packets. */
+const needs = 'admin';
+const Params = z.object({ id: z.string().max(64).meta({ description: 'Id of the look.' }) });
+
+const PcapngQuery = z.strictObject({
+  follow: z.enum(['true', 'false']).default('false').meta({
+    description:
+      'true: the answer goes on until the look ends, and the look is renewed while it is read. false: packets that are kept now.',
+  }),
+  interface: InterfaceId.optional().meta({ description: 'Only packets of this interface.' }),
+  place: z.enum(LOOK_PLACES).optional().meta({ description: 'Only packets that were seen at this place.' }),
+  copy: z.enum(COPY_FATES).optional().meta({ description: 'Only packets whose copy had this fate.' }),
+  original: OriginalFate.shape.state.optional().meta({ description: 'Only packets that had this fate themselves.' }),
+});
+
+/** @throws ProblemError NOT_FOUND */
+function lookOf({ looks }: Services, id: string): LiveLook {
+  return found(looks.get(id), 'look', id);
+}
+
+/** @throws ProblemError LOOK_INVALID with everything that is wrong, FORBIDDEN, LOOK_LIMIT */
+function check(request: LookCreate, services: Services, who: Who): void {
+  const { view } = services;
+  if (request.payload && who.rights !== 'admin') {
+    throw new ProblemError('FORBIDDEN', 'payload: only an administrator may see what guests say to each other');
+  }
+  const refusals = lookRefusals(request, {
+    hasInterface: (id) => view.get('interfaces', id) !== undefined,
+    policy: (name) => view.get('policies', name)?.value,
+  });
+  if (refusals.length > 0) {
+    throw new ProblemError('LOOK_INVALID', `the look is refused: ${refusals[0]!.message}`, refusals);
+  }
+  refuseFull(request, services);
+}
+
+/** A node has so many looks. One of a policy may begin if one of its nodes has room. */
+function refuseFull(request: LookCreate, { view, looks, inventory }: Services): void {
+  const subjects = request.interfaces ?? view.get('policies', request.policy!)!.value.sources;
+  const nodes = nodesOf(subjects, inventory);
+  const running = looks.running().map((look) => ({ look, nodes: nodesOf(look.subjects, inventory) }));
+  const looksOn = (node: string) => running.filter((one) => one.nodes.includes(node)).map(({ look }) => look);
+  const full = nodes.filter((node) => looksOn(node).length >= LOOK_LIMITS.looks);
+  if (full.length > 0 && (request.interfaces || full.length === nodes.length)) {
+    const [node] = full;
+    const others = looksOn(node!).map(({ id, owner }) => `${id} of ${owner}`);
+    const message = `node "${node}" has ${LOOK_LIMITS.looks} looks already (${others.join(', ')}): end one of them`;
+    throw new ProblemError('LOOK_LIMIT', message);
+  }
+}
+
+export const lookRoutes: Route[] = [
+  route({
+    method: 'post',
+    path,
+    tag,
+    needs,
+    summary: 'Look at packets of interfaces, or of the sources of a policy',
+    body: LookCreate,
+    refuses: [
+      'LOOK_INVALID',
+      'LOOK_INTERFACE_NOT_FOUND',
+      'LOOK_POLICY_NOT_FOUND',
+      'LOOK_WORDS_INVALID',
+      'LOOK_LIMIT',
+      'FORBIDDEN',
+    ],
+    responses: [
+      {
+        status: 201,
+        description:
+          'The look has begun. It ends after 30 seconds, unless it is renewed or its packets are followed, and after ten minutes in any case.',
+        schema: Look,
+      },
+    ],
+    handle: async ({ body, services, who, request }) => {
+      const { looks, audit, view } = services;
+      const owner = { name: who.name, address: addressOf(request) };
+      let look: LiveLook;
+      try {
+        check(body, services, who);
+        const policy = body.policy === undefined ? undefined : view.get('policies', body.policy)!.value;
+        look = looks.create(body, owner, policy);
+      } catch (error) {
+        const code = error instanceof ProblemError ? error.problem.code : 'INTERNAL';
+        const outcome = error instanceof ProblemError ? 'refused' : 'failed';
+        const entry = { actor: owner.name, address: owner.address, action: 'create', resource: 'looks/' } as const;
+        await audit.append({ ...entry, outcome, code, detail: whatOf({ request: body }) });
+        throw error;
+      }
+      try {
+        await audit.append(beginEntry(look));
+      } catch (error) {
+        // Nobody looks unseen.
+        looks.end(look.id, 'controller');
+        throw error;
+      }
+      return { body: look.describe() };
+    },
+  }),
+  route({
+    method: 'get',
+    path,
+    tag,
+    needs,
+    summary: 'List looks: those that run, and those that have ended within ten minutes',
+    responses: [{ status: 200, description: 'Looks, the newest first.', schema: z.object({ items: z.array(Look) }) }],
+    handle: ({ services: { looks } }) => ({ body: { items: looks.list().map((look) => look.describe()) } }),
+  }),
+  route({
+    method: 'get',
+    path: `${path}/{id}`,
+    tag,
+    needs,
+    summary: 'Read a look',
+    params: Params,
+    refuses: ['NOT_FOUND'],
+    responses: [{ status: 200, description: 'The look, with its counts on each node.', schema: Look }],
+    handle: ({ params: { id }, services }) => ({ body: lookOf(services, id).describe() }),
+  }),
+  route({
+    method: 'post',
+    path: `${path}/{id}/renew`,
+    tag,
+    needs,
+    summary: 'Let a look live on for another 30 seconds',
+    params: Params,
+    body: NOTHING.optional(),
+    refuses: ['NOT_FOUND', 'LOOK_ENDED'],
+    responses: [{ status: 200, description: 'The look.', schema: Look }],
+    handle: ({ params: { id }, services }) => {
+      const look = lookOf(services, id);
+      if (!services.looks.renew(id)) {
+        throw new ProblemError('LOOK_ENDED', `look "${id}" has ended: begin another one`);
+      }
+      return { body: look.describe() };
+    },
+  }),
+  route({
+    method: 'delete',
+    path: `${path}/{id}`,
+    tag,
+    needs,
+    summary: 'End a look',
+    params: Params,
+    refuses: ['NOT_FOUND'],
+    responses: [{ status: 200, description: 'The look. It has ended, and can be read for ten minutes.', schema: Look }],
+    handle: ({ params: { id }, services, who, request }) => {
+      const look = lookOf(services, id);
+      services.looks.end(id, 'asked', { name: who.name, address: addressOf(request) });
+      return { body: look.describe() };
+    },
+  }),
+  route({
+    method: 'get',
+    path: `${path}/{id}/packets.pcapng`,
+    tag,
+    needs,
+    summary: 'Packets of a look as a pcapng file, for Wireshark',
+    params: Params,
+    query: PcapngQuery,
+    refuses: ['NOT_FOUND', 'UNAVAILABLE'],
+    responses: [
+      {
+        status: 200,
+        description:
+          'A pcapng file. Each packet has its direction, id, drop count, and in a comment what became of its copy and of itself.',
+        mediaType: 'application/x-pcapng',
+      },
+    ],
+    handle: ({ params: { id }, query: { follow, ...filter }, services, who, request }) => {
+      const look = lookOf(services, id);
+      const admit = admitStream(services, who, request);
+      const stream = new PcapngStream({
+        look,
+        follow: follow === 'true',
+        wanted: matches(filter),
+        read: () => void services.looks.renew(id),
+        comment: `look ${id} of ${look.owner}: ${whatOf(look)}`,
+      });
+      admit(stream);
+      const headers = {
+        'content-type': 'application/x-pcapng',
+        'content-disposition': `attachment; filename="look-${id}.pcapng"`,
+        'cache-control': 'no-store',
+        'x-accel-buffering': 'no',
+      };
+      return { headers, body: stream };
+    },
+  }),
+];

@@ -1,0 +1,141 @@
+/** The packets of a look as a pcapng stream: what is kept, and what comes while it is read. */
+import type { LookPlace, OriginalFate } from '@mirrorplane/contract';
+import { PacedStream } from '../events/paced-stream.ts';
+import type { KeptPacket } from './kept-packet.ts';
+import type { LiveLook } from './live-look.ts';
+import { PcapngWriter } from './pcapng.ts';
+
+export interface PcapngStreamOptions {
+  look: LiveLook;
+  /** False: it ends with what is kept now. */
+  follow: boolean;
+  /** Which packets it has. */
+  wanted: (packet: KeptPacket) => boolean;
+  /** The packets are read: the look may live on. Called at the begin, and then every ten seconds. */
+  read: () => void;
+  comment: string;
+}
+
+/** Packets that one filter wants. */
+export interface PacketFilter {
+  interface?: string | undefined;
+  place?: LookPlace | undefined;
+  copy?: string | undefined;
+  original?: OriginalFate['state'] | undefined;
+}
+
+/** Milliseconds between two `read`: a lease is three times as long. */
+const READ_MS = 10_000;
+/**
+ * Milliseconds for which a packet is held back: its later sightings and its drop come meanwhile, so
+ * that the file has what became of it.
+ */
+const SETTLE_MS = 500;
+/** Packets that are written at a time. */
+const AT_A_TIME = 100;
+
+/** A reader that is slow misses packets, and the next one says how many. */
+export class PcapngStream extends PacedStream {
+  readonly #look: LiveLook;
+  readonly #wanted: (packet: KeptPacket) => boolean;
+  readonly #read: () => void;
+  readonly #writer = new PcapngWriter();
+  /** Newest numbers, and when they were. */
+  #arrivals: { newest: number; at: number }[] = [];
+  /** Packets up to this number are written, or are not wanted. */
+  #done = 0;
+  /** What packets have told that were not wanted, and packets that the ring had no more. */
+  #missed = 0;
+  /** Undefined: it follows. */
+  readonly #last: number | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #changed = () => this.#arrived();
+
+  constructor({ look, follow, wanted, read, comment }: PcapngStreamOptions) {
+    super({ heartbeatMs: READ_MS });
+    this.#look = look;
+    this.#wanted = wanted;
+    this.#read = read;
+    this.#last = follow ? undefined : look.ring.newest;
+    look.on('changed', this.#changed);
+    look.on('complete', this.#changed);
+    this.#arrived();
+    read();
+    this.push(this.#writer.start(comment));
+  }
+
+  protected override pump(): void {
+    while (this.ready && this.#done < this.#until()) {
+      this.#write();
+    }
+    const isOver = this.#last !== undefined || this.#look.complete;
+    if (this.#done >= (this.#last ?? this.#look.ring.newest) && isOver) {
+      this.end();
+    } else if (this.#arrivals.length > 0) {
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined;
+        this.pump();
+      }, SETTLE_MS / 2).unref();
+    }
+  }
+
+  protected override beat(): void {
+    this.#read();
+  }
+
+  protected override stopped(): void {
+    clearTimeout(this.#timer);
+    this.#look.off('changed', this.#changed);
+    this.#look.off('complete', this.#changed);
+  }
+
+  #arrived(): void {
+    const { newest } = this.#look.ring;
+    if (newest > (this.#arrivals.at(-1)?.newest ?? 0)) {
+      this.#arrivals.push({ newest, at: performance.now() });
+    }
+    this.pump();
+  }
+
+  /** The newest packet that may be written now. */
+  #until(): number {
+    if (this.#last !== undefined || this.#look.complete) {
+      return this.#last ?? this.#look.ring.newest;
+    }
+    const settled = this.#arrivals.findLastIndex(({ at }) => performance.now() - at >= SETTLE_MS);
+    const until = this.#arrivals[settled]?.newest ?? 0;
+    if (settled > 0) {
+      this.#arrivals = this.#arrivals.slice(settled);
+    }
+    return Math.max(this.#done, until);
+  }
+
+  #write(): void {
+    const { ring } = this.#look;
+    const until = this.#until();
+    const packets = ring.since(this.#done, Math.min(AT_A_TIME, until - this.#done));
+    const first = packets[0]?.number ?? until + 1;
+    this.#missed += first - 1 - this.#done;
+    const blocks: Buffer[] = [];
+    for (const packet of packets) {
+      this.#missed += packet.lostBefore;
+      if (this.#wanted(packet)) {
+        blocks.push(this.#writer.packet({ ...packet, lostBefore: this.#missed }));
+        this.#missed = 0;
+      }
+    }
+    this.#done = packets.at(-1)?.number ?? until;
+    if (blocks.length > 0) {
+      this.send(Buffer.concat(blocks));
+    }
+  }
+}
+
+/** Whether a packet is what a filter wants. */
+export function matches(filter: PacketFilter): (packet: KeptPacket) => boolean {
+  return (packet) =>
+    (filter.interface === undefined || packet.interface === filter.interface) &&
+    (filter.place === undefined || packet.place === filter.place) &&
+    (filter.copy === undefined || packet.copy === filter.copy) &&
+    (filter.original === undefined || packet.original.state === filter.original);
+}

@@ -1,0 +1,73 @@
+/** Looks in the event log and in the audit log: who looks at what, why, and why it has ended. */
+import type { EventDraft, LookEndReason } from '@mirrorplane/contract';
+import type { Logger } from '@mirrorplane/daemon';
+import type { AuditEntry, AuditLog } from '../audit/audit.ts';
+import type { EventLog } from '../events/log.ts';
+import type { LiveLook } from './live-look.ts';
+import type { LookOwner, Looks } from './looks.ts';
+
+const WHY: Record<LookEndReason, string> = {
+  asked: 'it was ended',
+  lease: 'nobody renewed it',
+  age: 'it was ten minutes old',
+  unseen: 'what it looked at is not there any more',
+  controller: 'the controller was closed',
+};
+
+/** Notes the begin of each look as an event, and its end as an event and in the audit log. */
+export function tellLooks(parts: { looks: Looks; audit: AuditLog; events: EventLog; log: Logger }): void {
+  const { looks, audit, events, log } = parts;
+  looks.on('began', (look) => {
+    const message = `look began: ${whatOf(look)}`;
+    log.info({ look: look.id, owner: look.owner }, message);
+    void events.note({ ...draftOf(look), kind: 'lookBegan', message, cause: { kind: 'operator', name: look.owner } });
+  });
+  looks.on('ended', (look, by) => {
+    const message = `look of ${look.owner} ended, because ${WHY[look.endedBy!]}`;
+    log.info({ look: look.id, owner: look.owner }, message);
+    const cause = by ? ({ kind: 'operator', name: by.name } as const) : CONTROLLER;
+    void events.note({ ...draftOf(look), kind: 'lookEnded', message, cause });
+    audit.append(endEntry(look, by)).catch((error: unknown) => {
+      log.error({ err: error }, 'end of a look not written to the audit log');
+    });
+  });
+}
+
+const CONTROLLER = { kind: 'controller', name: 'controller' } as const;
+
+function draftOf({
+  id,
+  request: { interfaces, policy },
+}: LiveLook): Pick<EventDraft, 'object' | 'interfaces' | 'policy'> {
+  return {
+    object: { kind: 'look', name: id },
+    ...(interfaces && { interfaces }),
+    ...(policy !== undefined && { policy }),
+  };
+}
+
+/** What is looked at, with which words, and the comment. */
+export function whatOf({ request }: Pick<LiveLook, 'request'>): string {
+  const { interfaces, policy, words, payload, comment } = request;
+  const subject = interfaces?.join(', ') ?? `the sources of policy ${policy}`;
+  const which = words === '' ? 'all packets' : `packets "${words}"`;
+  const how = payload ? 'with payload' : 'headers';
+  return `${which} of ${subject}, ${how}${comment === '' ? '' : `; ${comment}`}`;
+}
+
+/** The entry for the begin of a look. It is written before the request is answered. */
+export function beginEntry(look: LiveLook): Omit<AuditEntry, 'time'> {
+  const { id, owner, address } = look;
+  return { actor: owner, address, action: 'create', resource: `looks/${id}`, outcome: 'done', detail: whatOf(look) };
+}
+
+function endEntry(look: LiveLook, by: LookOwner | undefined): Omit<AuditEntry, 'time'> {
+  return {
+    actor: by?.name ?? 'controller',
+    address: by?.address ?? look.address,
+    action: 'delete',
+    resource: `looks/${look.id}`,
+    outcome: 'done',
+    detail: `${WHY[look.endedBy!]}; ${whatOf(look)}; begun by ${look.owner}`,
+  };
+}
