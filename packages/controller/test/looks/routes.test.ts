@@ -204,7 +204,15 @@ const batchOf = (look: string, packets: BatchPacket[] = [], more = {}) =>
   encodeLookBatch({
     look,
     run: 1,
-    counts: { seen: packets.length, written: packets.length, overRate: 0, ringFull: 0, lostOnTheWay: 0 },
+    counts: {
+      seen: packets.length,
+      written: packets.length,
+      overRate: 0,
+      ringFull: 0,
+      lostOnTheWay: 0,
+      dropsHeard: 0,
+      dropsLost: 0,
+    },
     unseen: [],
     packets,
     drops: [],
