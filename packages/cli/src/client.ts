@@ -43,6 +43,8 @@ export interface StreamOptions {
  * controller.
  */
 const SILENCE_MS = 45_000;
+/** Milliseconds of silence before TCP asks whether the other end is still there. */
+const KEEP_ALIVE_MS = 10_000;
 
 export interface Response<T> {
   status: number;
@@ -116,9 +118,38 @@ export class Client {
    * `signal`
    */
   async stream(path: string, options: StreamOptions, take: (message: SseMessage) => void): Promise<void> {
+    await this.#read(path, { ...options, accept: 'text/event-stream', silenceMs: SILENCE_MS }, async (response) => {
+      response.setEncoding('utf8');
+      const parser = new SseParser(take);
+      for await (const text of response) {
+        parser.add(text);
+      }
+      throw new Error('it has ended the stream');
+    });
+  }
+
+  /**
+   * Reads an answer that is no text, and gives each piece to `take`, which is waited for.
+   * @throws ProblemError, or CliError (unavailable) when the connection ends too early; nothing is
+   * thrown after `signal`
+   */
+  async download(path: string, options: StreamOptions, take: (piece: Buffer) => Promise<void>): Promise<void> {
+    await this.#read(path, { ...options, accept: 'application/octet-stream' }, async (response) => {
+      // Packets may be rare. A controller that is gone answers no probe.
+      response.socket.setKeepAlive(true, KEEP_ALIVE_MS);
+      for await (const piece of response) {
+        await take(piece as Buffer);
+      }
+    });
+  }
+
+  async #read(
+    path: string,
+    { query, lastEventId, signal, accept, silenceMs }: StreamOptions & { accept: string; silenceMs?: number },
+    read: (response: http.IncomingMessage) => Promise<void>,
+  ): Promise<void> {
     this.#token ??= readToken(this.#options.token);
-    const { query, lastEventId, signal } = options;
-    const headers: http.OutgoingHttpHeaders = { accept: 'text/event-stream, application/problem+json' };
+    const headers: http.OutgoingHttpHeaders = { accept: `${accept}, application/problem+json` };
     if (this.#token.token !== undefined) {
       headers.authorization = `Bearer ${this.#token.token}`;
     }
@@ -126,24 +157,21 @@ export class Client {
       headers['last-event-id'] = lastEventId;
     }
     const request = this.#request('GET', path, query, { headers, signal });
-    request.setTimeout(SILENCE_MS, () => request.destroy(new Error('it has stopped sending')));
+    if (silenceMs !== undefined) {
+      request.setTimeout(silenceMs, () => request.destroy(new Error('it has stopped sending')));
+    }
     request.end();
     try {
       const [response] = (await once(request, 'response')) as [http.IncomingMessage];
-      response.setEncoding('utf8');
       const status = response.statusCode ?? 0;
-      if (status === 200) {
-        const parser = new SseParser(take);
-        for await (const text of response) {
-          parser.add(text);
+      if (status !== 200) {
+        let text = '';
+        for await (const part of response.setEncoding('utf8')) {
+          text += part;
         }
-        throw new Error('it has ended the stream');
+        this.#refuse(status, text, `GET ${path}`);
       }
-      let text = '';
-      for await (const part of response) {
-        text += part;
-      }
-      this.#refuse(status, text, `GET ${path}`);
+      await read(response);
     } catch (error) {
       if (signal.aborted) {
         return;

@@ -1,6 +1,7 @@
 /** The tree of commands. */
 import { Command } from 'commander';
 import { addApplyCommand } from './commands/apply.ts';
+import { addCaptureCommand } from './commands/capture.ts';
 import { addCompletionCommand } from './commands/completion.ts';
 import { addDeleteCommand } from './commands/delete.ts';
 import { addDiffCommand } from './commands/diff.ts';
@@ -8,6 +9,7 @@ import { addDomainCommands } from './commands/domain.ts';
 import { addEventsCommand } from './commands/events.ts';
 import { addFindCommand } from './commands/find.ts';
 import { addInterfaceCommands } from './commands/interface.ts';
+import { addLookCommands } from './commands/look.ts';
 import { addNodeCommands } from './commands/node.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { addPoolCommands } from './commands/pool.ts';
@@ -35,6 +37,8 @@ export function buildProgram(): Command {
   addNodeCommands(program);
   addPoolCommands(program);
   addDomainCommands(program);
+  addCaptureCommand(program);
+  addLookCommands(program);
   addEventsCommand(program);
   addFindCommand(program);
   addVersionCommand(program);

@@ -27,6 +27,10 @@ export const RESOURCES = {
   },
 } as const;
 
+/** Everything whose names a shell can complete: looks have no fields that an operator writes. */
+export const COMPLETED = { ...RESOURCES, Look: { path: '/looks', key: 'id' } } as const;
+export type Completed = keyof typeof COMPLETED;
+
 /** Kinds in order of creation: each kind needs those before it. */
 export const KINDS = ['Domain', 'Pool', 'Node', 'Interface', 'Policy'] as const;
 export type Kind = (typeof KINDS)[number];

@@ -5,8 +5,9 @@
 import { MAX_TEXT } from './bounds.ts';
 import type { LookTotals, LookUnseen } from './look.ts';
 import { ByteReader, ByteWriter, LookBatchError } from './look-bytes.ts';
+import { LOOK_LIMITS } from './look-limits.ts';
 import { DROP_CAUSES, type HeardDrop, type LookedPacket } from './looked-packet.ts';
-import { COPY_FATES, type CopyFate, LOOK_ENDS, LOOK_LIMITS, LOOK_PLACES, type LookEndReason } from './looks.ts';
+import { COPY_FATES, type CopyFate, LOOK_ENDS, LOOK_PLACES, type LookEndReason } from './looks.ts';
 import { InterfaceId } from './names.ts';
 
 /** A packet of a batch. */

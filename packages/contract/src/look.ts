@@ -1,7 +1,8 @@
 /** A look as a resource: what is asked for, and how far it has come. */
 import * as z from 'zod';
 import { Text } from './bounds.ts';
-import { COPY_FATES, LOOK_ENDS, LOOK_LIMITS } from './looks.ts';
+import { LOOK_LIMITS } from './look-limits.ts';
+import { COPY_FATES, LOOK_ENDS } from './looks.ts';
 import { InterfaceId, Name, Timestamp } from './names.ts';
 import { TrafficDirection } from './policy.ts';
 

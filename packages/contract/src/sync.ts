@@ -7,9 +7,10 @@ import { boundedList, Id, MAX_BUDGETS, MAX_CAPTURE_STATUSES, MAX_DEVICES, MAX_PR
 import { CounterReport } from './counters.ts';
 import { EventsMessage, EventsTakenMessage } from './events.ts';
 import { Device, DeviceBudget, HookKind, Underlay } from './inventory.ts';
-import { TestReportMessage, TestsMessage } from './probes.ts';
-import { COPY_FATES, LOOK_KEEPING } from './looks.ts';
+import { LOOK_KEEPING } from './look-limits.ts';
+import { COPY_FATES } from './looks.ts';
 import { InterfaceId, Name } from './names.ts';
+import { TestReportMessage, TestsMessage } from './probes.ts';
 import { NodeProgram } from './program.ts';
 import { TrafficReport } from './traffic.ts';
 

@@ -5,7 +5,7 @@
  * VLAN tags, so `tcp` finds tagged TCP too, and `vlan` moves nothing.
  */
 import { addressOf, familyOf, masked, parseNet } from './ip-nets.ts';
-import { LOOK_LIMITS } from './looks.ts';
+import { LOOK_LIMITS } from './look-limits.ts';
 
 /** What is compared. Addresses have 16 bytes; IPv4 has the first four of them. */
 export type WordsTest =

@@ -1,27 +1,31 @@
 /** Finds the words, or the names of the controller, that are possible at the cursor. Pure. */
 import type { Argument, Command, Option } from 'commander';
 import { DISPATCHED } from '../dispatched.ts';
-import type { Kind } from '../resources.ts';
+import type { Completed } from '../resources.ts';
 
 /** The candidates for one place. */
 export interface Expected {
   /** Words that are known without asking the controller. */
   words: string[];
   /** Kind of the resources whose names are possible. */
-  names?: Kind;
+  names?: Completed;
   /** Values of global options before the cursor, by attribute: they say which controller to ask. */
   options: Record<string, string>;
 }
 
 /** Kinds by the noun of a command, and by the name of an option that takes a resource. */
-const BY_NOUN: Record<string, Kind> = {
+const BY_NOUN: Record<string, Completed> = {
   policy: 'Policy',
   interface: 'Interface',
   node: 'Node',
   pool: 'Pool',
   domain: 'Domain',
+  look: 'Look',
 };
-const BY_OPTION: Record<string, Kind> = {
+/** Kinds by a command that has no noun. */
+const BY_COMMAND: Record<string, Completed> = { capture: 'Interface' };
+const BY_OPTION: Record<string, Completed> = {
+  policy: 'Policy',
   source: 'Interface',
   addSource: 'Interface',
   removeSource: 'Interface',
@@ -110,6 +114,8 @@ function argumentsOf(command: Command, at: number): Omit<Expected, 'options'> {
   if (argument.argChoices) {
     return { words: argument.argChoices };
   }
-  const names = MAKING.includes(command.name()) ? undefined : BY_NOUN[command.parent?.name() ?? ''];
+  const names = MAKING.includes(command.name())
+    ? undefined
+    : (BY_COMMAND[command.name()] ?? BY_NOUN[command.parent?.name() ?? '']);
   return { words: [], ...(names && { names }) };
 }

@@ -2,7 +2,7 @@
 import type { Client } from '../client.ts';
 import { contextOf } from '../context.ts';
 import { buildProgram } from '../program.ts';
-import { type Kind, RESOURCES } from '../resources.ts';
+import { COMPLETED, type Completed } from '../resources.ts';
 import { expected } from './expected.ts';
 
 /** The longest time that a user waits for names, milliseconds. */
@@ -31,8 +31,8 @@ export async function complete(words: readonly string[], env: NodeJS.ProcessEnv 
   return [...new Set(found)].filter((word) => word.startsWith(current) && word !== '').sort();
 }
 
-async function namesOf(client: Client, kind: Kind): Promise<string[]> {
-  const { path, key } = RESOURCES[kind];
+async function namesOf(client: Client, kind: Completed): Promise<string[]> {
+  const { path, key } = COMPLETED[kind];
   const body = await client.list<Record<string, unknown>>(path);
   // Interface ids can contain any character. Ids that a shell would split are not offered.
   return body.items.map((item) => String(item[key])).filter((name) => /^[\w./:@+-]+$/.test(name));
