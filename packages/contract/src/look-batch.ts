@@ -208,7 +208,10 @@ export function decodeLookBatch(bytes: Uint8Array): LookBatch {
     return text;
   };
   const unseen = listOf(reader, 'unseen', () => readUnseen(reader, textOf));
-  const packets = listOf(reader, 'packets', () => readPacket(reader, textOf));
+  const interfaceOf = checkedOnce((id) => InterfaceId.safeParse(id).success, 'an interface has no valid id');
+  const fateOf = checkedOnce((text) => FATES.has(text), 'a copy has a fate that there is not');
+  const names = { textOf, interfaceOf, fateOf };
+  const packets = listOf(reader, 'packets', () => readPacket(reader, names));
   const drops = listOf(reader, 'drops', () => readDrop(reader, textOf));
   if (!reader.isAtEnd) {
     throw new LookBatchError('something follows its end');
@@ -257,23 +260,37 @@ function readUnseen(reader: ByteReader, textOf: TextOf): LookUnseen {
   return { device, ...(direction && { direction }), message: reader.text('a message', MAX_TEXT) };
 }
 
-function readPacket(reader: ByteReader, textOf: TextOf): BatchPacket {
+/** Checks texts, each of them once. @throws LookBatchError */
+function checkedOnce(isRight: (text: string) => boolean, problem: string): (text: string) => string {
+  const right = new Set<string>();
+  return (text) => {
+    if (!right.has(text)) {
+      if (!isRight(text)) {
+        throw new LookBatchError(problem);
+      }
+      right.add(text);
+    }
+    return text;
+  };
+}
+
+interface PacketNames {
+  textOf: TextOf;
+  interfaceOf: (text: string) => string;
+  fateOf: (text: string) => string;
+}
+
+function readPacket(reader: ByteReader, { textOf, interfaceOf, fateOf }: PacketNames): BatchPacket {
   const at = reader.number('the time of a packet');
-  const id = textOf(reader.u16());
+  const id = interfaceOf(textOf(reader.u16()));
   const device = deviceOf(textOf(reader.u16()));
-  const copy = textOf(reader.u16());
+  const copy = fateOf(textOf(reader.u16()));
   const place = oneOf(LOOK_PLACES, reader.u8(), 'place');
   const flags = reader.u8();
   const [length, packets, gsoSize] = [reader.u32(), reader.u32(), reader.u32()];
   const packet = (flags & HAS_ID) === 0 ? undefined : reader.id();
   const vlan = (flags & HAS_VLAN) === 0 ? undefined : reader.u16();
   const bytes = reader.bytes();
-  if (!InterfaceId.safeParse(id).success) {
-    throw new LookBatchError('an interface has no valid id');
-  }
-  if (!FATES.has(copy)) {
-    throw new LookBatchError('a copy has a fate that there is not');
-  }
   if (packets === 0 || bytes.length > length || bytes.length > LOOK_LIMITS.payloadBytes || vlan! > 4095) {
     throw new LookBatchError('the lengths, the number or the VLAN ID of a packet cannot be');
   }

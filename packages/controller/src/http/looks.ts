@@ -13,7 +13,7 @@ import { lookRefusals } from '../looks/check-request.ts';
 import type { LiveLook } from '../looks/live-look.ts';
 import { nodesOf } from '../looks/look-nodes.ts';
 import { matches, PcapngStream } from '../looks/pcapng-stream.ts';
-import { beginEntry, whatOf } from '../looks/tell-looks.ts';
+import { whatOf } from '../looks/tell-looks.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 import { admitStream } from './events.ts';
@@ -113,13 +113,7 @@ export const lookRoutes: Route[] = [
         await audit.append({ ...entry, outcome, code, detail: whatOf({ request: body }) });
         throw error;
       }
-      try {
-        await audit.append(beginEntry(look));
-      } catch (error) {
-        // Nobody looks unseen.
-        looks.end(look.id, 'controller');
-        throw error;
-      }
+      await look.audited;
       return { body: look.describe() };
     },
   }),

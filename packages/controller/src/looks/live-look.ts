@@ -50,6 +50,8 @@ export class LiveLook extends EventEmitter<LiveLookEvents> {
   readonly address: string;
   readonly ring = new PacketRing();
   readonly beganAt: number;
+  /** Resolves when the begin is in the audit log. Rejects where it cannot be written. */
+  audited: Promise<void> = Promise.resolve();
   readonly #clock: () => number;
   readonly #nameOf: (id: string) => string;
   readonly #shares = new Map<string, NodeShare>();

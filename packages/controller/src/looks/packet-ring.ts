@@ -103,7 +103,12 @@ export class PacketRing {
     this.#version++;
     for (const id of this.#touched) {
       const packets = this.#packetsById.of(id);
-      const originals = originalsOf(packets, this.#dropsById.of(id));
+      const drops = this.#dropsById.of(id);
+      // What is alone keeps its first fate, and most packets are.
+      if (packets.length + drops.length < 2) {
+        continue;
+      }
+      const originals = originalsOf(packets, drops);
       for (const packet of packets) {
         this.#set(packet, originals.get(packet.number)!);
       }

@@ -49,6 +49,7 @@ export class PcapngStream extends PacedStream {
   /** Undefined: it follows. */
   readonly #last: number | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #next: NodeJS.Immediate | undefined;
   readonly #changed = () => this.#arrived();
 
   constructor({ look, follow, wanted, read, comment }: PcapngStreamOptions) {
@@ -65,8 +66,12 @@ export class PcapngStream extends PacedStream {
   }
 
   protected override pump(): void {
-    while (this.ready && this.#done < this.#until()) {
+    if (this.ready && this.#done < this.#until()) {
       this.#write();
+      if (this.ready && this.#done < this.#until()) {
+        this.#later();
+        return;
+      }
     }
     const isOver = this.#last !== undefined || this.#look.complete;
     if (this.#done >= (this.#last ?? this.#look.ring.newest) && isOver) {
@@ -79,12 +84,21 @@ export class PcapngStream extends PacedStream {
     }
   }
 
+  /** Goes on when what waits meanwhile, as a program, has had its turn. */
+  #later(): void {
+    this.#next ??= setImmediate(() => {
+      this.#next = undefined;
+      this.pump();
+    });
+  }
+
   protected override beat(): void {
     this.#read();
   }
 
   protected override stopped(): void {
     clearTimeout(this.#timer);
+    clearImmediate(this.#next);
     this.#look.off('changed', this.#changed);
     this.#look.off('complete', this.#changed);
   }

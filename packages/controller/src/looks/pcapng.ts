@@ -31,6 +31,8 @@ const VERDICT_OF_TC = 1;
 const TC_ACT_OF_ORIGINAL = { delivered: 0n, seenLater: 0n, dropped: 2n, unknown: -1n };
 /** The draft gives the length of an option 16 bits. */
 const MAX_TEXT = 4096;
+/** Comments that a file keeps to write them again. */
+const MAX_COMMENTS = 1000;
 
 /**
  * Makes a file block by block. All it keeps is which interfaces the file has: one for each place,
@@ -38,6 +40,8 @@ const MAX_TEXT = 4096;
  */
 export class PcapngWriter {
   readonly #interfaces = new Map<string, number>();
+  /** Comments as options: most packets have the same few. */
+  readonly #comments = new Map<string, Buffer>();
   readonly #interfaceDescription: string | undefined;
 
   /** @param interfaceDescription of every interface. Default: its device and id */
@@ -64,12 +68,25 @@ export class PcapngWriter {
     const key = [packet.node, packet.device, packet.place, packet.interface].join('\0');
     const known = this.#interfaces.get(key);
     const number = known ?? this.#interfaces.size;
-    const written = packetBlock(packet, number);
+    const written = packetBlock(packet, number, this.#commentOf(fatesInWords(packet)));
     if (known !== undefined) {
       return written;
     }
     this.#interfaces.set(key, number);
     return Buffer.concat([interfaceBlock(packet, this.#interfaceDescription), written]);
+  }
+
+  #commentOf(words: string): Buffer {
+    const known = this.#comments.get(words);
+    if (known !== undefined) {
+      return known;
+    }
+    if (this.#comments.size >= MAX_COMMENTS) {
+      this.#comments.clear();
+    }
+    const made = text(COMMENT, words);
+    this.#comments.set(words, made);
+    return made;
   }
 }
 
@@ -90,29 +107,44 @@ function interfaceBlock(packet: LookedPacket, description: string | undefined): 
   ]);
 }
 
-function packetBlock(packet: KeptPacket, number: number): Buffer {
-  const { bytes, at, length } = packet;
-  const fixed = Buffer.alloc(20);
-  fixed.writeUInt32LE(number, 0);
-  fixed.writeUInt32LE(Math.floor(at / 2 ** 32), 4);
-  fixed.writeUInt32LE(at % 2 ** 32, 8);
-  fixed.writeUInt32LE(bytes.length, 12);
-  fixed.writeUInt32LE(Math.max(length, bytes.length), 16);
-  const flags = Buffer.alloc(4);
-  flags.writeUInt32LE(FLAG_OF_DIRECTION[packet.direction]);
-  const verdict = Buffer.alloc(9, VERDICT_OF_TC);
-  verdict.writeBigInt64LE(TC_ACT_OF_ORIGINAL[packet.original.state], 1);
-  return block(ENHANCED_PACKET, [
-    fixed,
-    padded(bytes),
-    ...options([
-      text(COMMENT, fatesInWords(packet)),
-      option(PACKET.flags, flags),
-      packet.lostBefore > 0 ? option(PACKET.dropCount, uint64(BigInt(packet.lostBefore))) : undefined,
-      packet.packet === undefined ? undefined : option(PACKET.id, uint64(BigInt(`0x${packet.packet}`))),
-      option(PACKET.verdict, verdict),
-    ]),
-  ]);
+/** Written in one piece: a look at full rate has thousands of packets a second. */
+function packetBlock(packet: KeptPacket, number: number, comment: Buffer): Buffer {
+  const { bytes, at, length, lostBefore, packet: id } = packet;
+  const captured = bytes.length + (-bytes.length & 3);
+  const total = 32 + captured + comment.length + 8 + (lostBefore > 0 ? 12 : 0) + (id === undefined ? 0 : 12) + 16 + 4;
+  const written = Buffer.alloc(total);
+  written.writeUInt32LE(ENHANCED_PACKET, 0);
+  written.writeUInt32LE(total, 4);
+  written.writeUInt32LE(number, 8);
+  written.writeUInt32LE(Math.floor(at / 2 ** 32), 12);
+  written.writeUInt32LE(at % 2 ** 32, 16);
+  written.writeUInt32LE(bytes.length, 20);
+  written.writeUInt32LE(Math.max(length, bytes.length), 24);
+  written.set(bytes, 28);
+  let end = 28 + captured;
+  written.set(comment, end);
+  end += comment.length;
+  end = optionHead(written, end, PACKET.flags, 4);
+  end = written.writeUInt32LE(FLAG_OF_DIRECTION[packet.direction], end);
+  if (lostBefore > 0) {
+    end = optionHead(written, end, PACKET.dropCount, 8);
+    end = written.writeBigUInt64LE(BigInt(lostBefore), end);
+  }
+  if (id !== undefined) {
+    end = optionHead(written, end, PACKET.id, 8);
+    end = written.writeUInt32LE(Number.parseInt(id.slice(8), 16), end);
+    end = written.writeUInt32LE(Number.parseInt(id.slice(0, 8), 16), end);
+  }
+  end = optionHead(written, end, PACKET.verdict, 9);
+  written[end] = VERDICT_OF_TC;
+  written.writeBigInt64LE(TC_ACT_OF_ORIGINAL[packet.original.state], end + 1);
+  // The verdict is padded, and the options end with zeros.
+  written.writeUInt32LE(total, total - 4);
+  return written;
+}
+
+function optionHead(into: Buffer, at: number, code: number, length: number): number {
+  return into.writeUInt16LE(length, into.writeUInt16LE(code, at));
 }
 
 /** Type, length, body, and the length once more. `body` comes to a multiple of four bytes. */
@@ -127,8 +159,8 @@ function block(type: number, body: readonly Uint8Array[]): Buffer {
 }
 
 /** The options, and the mark of their end. */
-function options(all: readonly (Buffer | undefined)[]): Buffer[] {
-  return [...all.filter((one) => one !== undefined), Buffer.alloc(4)];
+function options(all: readonly Buffer[]): Buffer[] {
+  return [...all, Buffer.alloc(4)];
 }
 
 function option(code: number, value: Uint8Array): Buffer {
@@ -140,12 +172,6 @@ function option(code: number, value: Uint8Array): Buffer {
 
 function text(code: number, value: string): Buffer {
   return option(code, Buffer.from(printable(value).slice(0, MAX_TEXT)));
-}
-
-function uint64(value: bigint): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(value);
-  return bytes;
 }
 
 /** With zeros up to a multiple of four bytes. */

@@ -14,12 +14,20 @@ const WHY: Record<LookEndReason, string> = {
   controller: 'the controller was closed',
 };
 
-/** Notes the begin of each look as an event, and its end as an event and in the audit log. */
+/**
+ * Notes begin and end of each look, as an event and in the audit log. A look whose begin cannot be
+ * written ends: nobody looks unseen.
+ */
 export function tellLooks(parts: { looks: Looks; audit: AuditLog; events: EventLog; log: Logger }): void {
   const { looks, audit, events, log } = parts;
   looks.on('began', (look) => {
     const message = `look began: ${whatOf(look)}`;
     log.info({ look: look.id, owner: look.owner }, message);
+    look.audited = audit.append(beginEntry(look));
+    look.audited.catch((error: unknown) => {
+      log.error({ err: error }, 'begin of a look not written to the audit log');
+      looks.end(look.id, 'controller');
+    });
     void events.note({ ...draftOf(look), kind: 'lookBegan', message, cause: { kind: 'operator', name: look.owner } });
   });
   looks.on('ended', (look, by) => {
@@ -55,8 +63,7 @@ export function whatOf({ request }: Pick<LiveLook, 'request'>): string {
   return `${which} of ${subject}, ${how}${comment === '' ? '' : `; ${comment}`}`;
 }
 
-/** The entry for the begin of a look. It is written before the request is answered. */
-export function beginEntry(look: LiveLook): Omit<AuditEntry, 'time'> {
+function beginEntry(look: LiveLook): Omit<AuditEntry, 'time'> {
   const { id, owner, address } = look;
   return { actor: owner, address, action: 'create', resource: `looks/${id}`, outcome: 'done', detail: whatOf(look) };
 }

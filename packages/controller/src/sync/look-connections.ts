@@ -119,10 +119,14 @@ export class LookConnections {
 
   #feed(node: string, look: LiveLook, { packets, drops, counts, unseen, unheard, run, ended }: LookBatch): void {
     const { live, looks } = this.#host;
-    const own = packets.filter((packet) => live.claims.hasHad(node, packet.interface));
+    const believed = new Map<string, boolean>();
+    for (const { interface: id } of packets) {
+      believed.set(id, believed.get(id) ?? live.claims.hasHad(node, id));
+    }
+    const own = packets.filter((packet) => believed.get(packet.interface));
     looks.feed(look.id, node, {
       run,
-      packets: own.map((packet): SeenPacket => ({ ...packet, bytes: Buffer.from(packet.bytes) })),
+      packets: own.map((packet): SeenPacket => Object.assign(packet, { bytes: Buffer.from(packet.bytes) })),
       drops: drops.map((drop) => ({ ...drop, node, bytes: Buffer.from(drop.bytes) })),
       counts,
       unseen,
