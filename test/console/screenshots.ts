@@ -66,12 +66,14 @@ async function prepare(lab: Lab): Promise<void> {
 
 /** A test of a policy whose full frames are cut, because the underlay has no room for them. */
 async function testPolicy(lab: Lab): Promise<void> {
+  const { underlayMtu } = lab.topology;
   await lab.exec('node-2', ['ip', 'link', 'set', 'underlay0', 'mtu', '1500']);
   await until(
     'full frames to be cut',
     async () => (await lab.api('POST', '/api/v1/policies/ids-web/test')).body.outcome === 'cut',
     { limitMs: 60_000 },
   );
+  await lab.exec('node-2', ['ip', 'link', 'set', 'underlay0', 'mtu', String(underlayMtu)]);
 }
 
 async function take(browser: ConsoleBrowser, colorScheme: 'light' | 'dark'): Promise<void> {

@@ -2,9 +2,18 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { until } from '@mirrorplane/base';
-import { PolicyTest, type PolicyTestRow, type ProbeCounts, type TestsMessage, ZERO } from '@mirrorplane/contract';
+import {
+  type PolicyStatus,
+  PolicyTest,
+  type PolicyTestRow,
+  type ProbeCounts,
+  ProbeName,
+  TEST_LIMITS,
+  type TestsMessage,
+  ZERO,
+} from '@mirrorplane/contract';
 import { type NodeAnswer, rowsOf, worstOf } from '../src/tests/test-judge.ts';
-import type { TestPlan } from '../src/tests/test-plan.ts';
+import { planTest, type TestPlan, taskOf } from '../src/tests/test-plan.ts';
 import { Bench, type TestAgent, vmDevice } from './harness.ts';
 
 const NOTHING: ProbeCounts = {
@@ -134,6 +143,34 @@ test('a probe that was cut says which MTU the underlay needs', () => {
   assert.match(full!.message!, /now 1500, to 1550$/);
 });
 
+/** What `planTest` needs of a status: nodes with sources, and nodes with the destination. */
+function statusOf(sources: string[], ends: string[], more: Partial<PolicyStatus> = {}): PolicyStatus {
+  const device = (node: string) => ({ node }) as PolicyStatus['destination']['devices'][number];
+  const status = {
+    ...{ name: 'p', uid: 'u', state: 'active', reasons: [] },
+    sources: sources.map((node) => ({ interface: `${node}/0`, state: 'capturing', devices: [device(node)] })),
+    destination: { interface: 'ids-1/0', devices: ends.map(device) },
+    ...more,
+  };
+  return status as unknown as PolicyStatus;
+}
+
+test('a destination that migrates is not tested, and of very many nodes the first by name are', () => {
+  assert.throws(() => planTest(statusOf(['node-1'], ['node-2', 'node-3'])), /is migrating: try again/);
+  assert.throws(() => planTest(statusOf(['node-1'], [])), /"ids-1\/0" has no device now/);
+  assert.throws(() => planTest(statusOf([], ['node-2'])), /none of its sources has a device/);
+  const nodes = Array.from({ length: TEST_LIMITS.nodes + 2 }, (_, i) => `node-${100 + i}`);
+  const plan = planTest(statusOf(nodes, ['node-100']));
+  assert.deepEqual([plan.sources.length, plan.untested], [TEST_LIMITS.nodes, nodes.slice(-2)]);
+  const names = plan.sources.flatMap(({ probes }) => probes.map(({ probe }) => probe));
+  assert.equal(new Set(names).size, 3 * TEST_LIMITS.nodes);
+  for (const name of names) {
+    assert.ok(ProbeName.safeParse(name).success, name);
+  }
+  assert.equal(taskOf(plan, 'node-100', true)!.expects.length, 3 * (TEST_LIMITS.nodes - 1));
+  assert.deepEqual([taskOf(plan, 'node-101', false), taskOf(plan, 'node-141', true)], [undefined, undefined]);
+});
+
 const url = '/api/v1/policies/p/test';
 
 async function start(t: test.TestContext): Promise<[Bench, TestAgent, TestAgent]> {
@@ -206,6 +243,17 @@ test('a node is not believed about probes of others, nor about what it was not a
     'super died way PROBE_LOST',
   ]);
   assert.deepEqual([body.rows[0].sent, body.rows[0].arrived], [1, 0]);
+});
+
+test('a report of no test is ignored, and one beyond the bounds ends the connection', async (t) => {
+  const [bench, one, two] = await start(t);
+  const probe = '024d50aaaaaa024d50bbbbbb';
+  two.send({ type: 'testReport', test: 'none', probes: [{ probe, counts: NOTHING }] });
+  one.send(JSON.stringify({ type: 'testReport', test: 'none', probes: Array(1000).fill({ probe, counts: NOTHING }) }));
+  await until('the end of the connection', () => one.closed !== undefined);
+  assert.equal(one.closed!.code, 4000);
+  assert.equal(two.closed, undefined);
+  assert.equal((await bench.get('/api/v1/nodes/node-2')).body.connected, true);
 });
 
 test('a policy that is disabled, or has no device, is refused with the reason, and so is an unknown one', async (t) => {
