@@ -42,6 +42,7 @@ const PAGES: [path: string, shows: string][] = [
   ['/pools', 'pool-a'],
   ['/domains', 'domain-1'],
   ['/events', 'nodeConnected'],
+  ['/findings?from=web-1%2F0', '⟦'],
   ['/audit', 'policies/'],
   ['/audit?q=resource:policies/ids-web', 'ids-web'],
   ['/nothing-here', '⟦'],

@@ -116,6 +116,15 @@ const routes = [
   }),
   createRoute({
     getParentRoute: under,
+    path: '/findings',
+    validateSearch: (search: Record<string, unknown>): { from?: string; to?: string; id?: string } => {
+      const [from, to, id] = [word(search.from), word(search.to), word(search.id)];
+      return { ...(from && { from }), ...(to && { to }), ...(id && { id }) };
+    },
+    component: lazyRouteComponent(() => import('./pages/findings.tsx'), 'FindingsPage'),
+  }),
+  createRoute({
+    getParentRoute: under,
     path: '/audit',
     validateSearch: (search: Record<string, unknown>): { q?: string; since?: string; until?: string } => {
       const [q, since, until] = [word(search.q), word(search.since), word(search.until)];

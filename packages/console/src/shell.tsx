@@ -20,6 +20,7 @@ const MENU = [
   ['/pools', text.menu.pools],
   ['/domains', text.menu.domains],
   ['/events', text.menu.events],
+  ['/findings', text.menu.findings],
   ['/audit', text.menu.audit],
 ] as const;
 

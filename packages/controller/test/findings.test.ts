@@ -316,3 +316,11 @@ test('finds segments of super-packets that a kernel has cut and dropped one by o
   assert.deepEqual(said(answer), ['shaped', undefined, 'there', 'node-2']);
   assert.equal(answer.there.lostAtDevice, 2);
 });
+
+test('does not take a rule that drops before the device for a drop of what is sent again', () => {
+  const world = new World();
+  const rule = { ...RULE('node-2'), device: 'tap-db-1' };
+  stream(world, 60, (i) => (i % 10 === 3 ? { last: 'arrived', drop: rule } : undefined));
+  const { there } = world.answer();
+  assert.deepEqual([there.lostBehind, there.lostAtDevice], [6, 0]);
+});

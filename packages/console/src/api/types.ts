@@ -36,6 +36,10 @@ export type Viewer = Schemas['Viewer'];
 export type PolicyTest = Schemas['PolicyTest'];
 export type PolicyTestRow = Schemas['PolicyTestRow'];
 export type ProbeOutcome = Schemas['ProbeOutcome'];
+export type Finding = Schemas['Finding'];
+export type FindingAnswer = Schemas['FindingAnswer'];
+export type FindingConversation = Schemas['FindingConversation'];
+export type FindingPacket = Schemas['FindingPacket'];
 export type NodeState = Schemas['NodeState'];
 
 /** Why something is as it is, and what to do about it. */

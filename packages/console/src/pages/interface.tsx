@@ -39,6 +39,9 @@ export function InterfacePage(): ReactNode {
         <h1 translate="no">{id}</h1>
         {data && <span className="quiet">{text.kinds[data.kind]}</span>}
         <span className="grow" />
+        <Link to="/findings" search={{ from: id }}>
+          {text.findings.fromHere}
+        </Link>
         {data && <Actions item={data} />}
       </div>
       <ProblemAlert error={error} />

@@ -49,7 +49,9 @@ export function lossesOn(way: Way, conversation: Conversation, drops: readonly T
   return [
     ...explained(lostBefore, groups).map(named('lostBefore')),
     ...explained(lostBehind, groups).map(named('lostBehind')),
-    ...groups.flatMap((group) => atDevice(deliveredParts, group)).map(named('lostAtDevice')),
+    ...groups
+      .flatMap((group) => atDevice(deliveredParts, group, [...lostBefore, ...lostBehind]))
+      .map(named('lostAtDevice')),
   ].filter(({ packets }) => packets > 0);
 }
 
@@ -80,12 +82,13 @@ function explained(missing: readonly Part[], kinds: readonly Kind[]): Share[] {
   return [...shares, shareOf(rest)];
 }
 
-function atDevice(delivered: readonly Part[], { first, parts }: Kind): Share[] {
+/** @param lost what was not delivered: drops of it are not those of the same bytes sent again */
+function atDevice(delivered: readonly Part[], { first, parts }: Kind, lost: readonly Part[]): Share[] {
   if (!AT_DEVICE.has(first.cause)) {
     return [];
   }
   const here = delivered.filter(({ sighting: { node, device } }) => node === first.node && device === first.device);
-  return [shareOf(without(here, missingAt(here, parts)), first)];
+  return [shareOf(without(here, missingAt(here, missingAt(parts, lost))), first)];
 }
 
 function shareOf(missing: readonly Part[], drop?: ToldDrop): Share {
