@@ -38,10 +38,11 @@ for (const [reason, cause] of [
 
 for (const [name, cause] of [
   ['nf_hook_slow', 'rule'],
-  ['__dev_queue_xmit', 'queue'],
+  ['__dev_queue_xmit', 'unclear'],
   ['tbf_enqueue', 'queue'],
-  ['tun_net_xmit', 'ring'],
-  ['br_handle_frame', 'device'],
+  ['tun_net_xmit', 'unclear'],
+  ['tun_queue_purge', 'device'],
+  ['br_handle_frame', 'unclear'],
   ['br_handle_frame_finish', 'device'],
   ['__br_forward', 'device'],
   ['neigh_resolve_output', 'noRoute'],
@@ -57,6 +58,7 @@ test('what is handed to a device is too big for it, or the device is down', () =
   assert.equal(to({ ...handed, frame: 1514 }), 'unclear');
   assert.equal(to({ ...handed, up: false }), 'device');
   assert.equal(to({ function: '__dev_forward_skb2' }), 'tooBig');
+  assert.equal(to({ function: '__dev_queue_xmit', up: false }), 'device');
 });
 
 for (const [what, facts] of [
