@@ -21,10 +21,16 @@ function rangeSearch(search: Record<string, unknown>): { range?: 'hour' } {
   return search.range === 'hour' ? { range: 'hour' } : {};
 }
 
+/** Where a page of events begins: before this id. */
+function eventsSearch(search: Record<string, unknown>): { before?: number } {
+  const before = Number(search.before);
+  return Number.isSafeInteger(before) && before > 0 ? { before } : {};
+}
+
 /** Which part of a page is open. */
-function tabSearch(search: Record<string, unknown>): ListSearch & { tab?: string; range?: 'hour' } {
+function tabSearch(search: Record<string, unknown>): ListSearch & { tab?: string; range?: 'hour'; before?: number } {
   const tab = word(search.tab);
-  return { ...listSearch(search), ...rangeSearch(search), ...(tab && { tab }) };
+  return { ...listSearch(search), ...rangeSearch(search), ...eventsSearch(search), ...(tab && { tab }) };
 }
 
 /** The step of the form, and, for a new policy, which one it begins as. */
@@ -108,9 +114,11 @@ const routes = [
   createRoute({
     getParentRoute: under,
     path: '/events',
-    validateSearch: (search: Record<string, unknown>): { kind?: string; object?: string; q?: string } => {
+    validateSearch: (
+      search: Record<string, unknown>,
+    ): { kind?: string; object?: string; q?: string; before?: number } => {
       const [kind, object, q] = [word(search.kind), word(search.object), word(search.q)];
-      return { ...(kind && { kind }), ...(object && { object }), ...(q && { q }) };
+      return { ...eventsSearch(search), ...(kind && { kind }), ...(object && { object }), ...(q && { q }) };
     },
     component: lazyRouteComponent(() => import('./pages/events.tsx'), 'EventsPage'),
   }),

@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before } from 'node:test';
-import type { Lab } from '@mirrorplane/lab';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 
 const CHROMIUM = '/usr/bin/chromium';
@@ -25,18 +24,25 @@ export interface PageOptions extends BrowserContextOptions {
   signedIn?: boolean;
 }
 
-/** The console of a lab in a browser. */
+/** What a console belongs to: a lab, or a controller alone. */
+export interface ConsoleHost {
+  /** Where the API is, on this host. */
+  state: { apiPort: number | null };
+  api(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }>;
+}
+
+/** The console of a lab, or of a controller, in a browser. */
 export class ConsoleBrowser {
-  readonly #lab: () => Lab;
+  readonly #host: () => ConsoleHost;
   #browser: Browser | undefined;
 
-  constructor(lab: () => Lab) {
-    this.#lab = lab;
+  constructor(host: () => ConsoleHost) {
+    this.#host = host;
   }
 
-  /** Where the console of the lab is. */
+  /** Where the console is. */
   get url(): string {
-    return `http://127.0.0.1:${this.#lab().state.apiPort}`;
+    return `http://127.0.0.1:${this.#host().state.apiPort}`;
   }
 
   async launch(): Promise<void> {
@@ -51,7 +57,7 @@ export class ConsoleBrowser {
 
   /** A ticket that signs one browser in, once. */
   async ticket(): Promise<string> {
-    const { status, body } = await this.#lab().api('POST', '/api/v1/session/tickets');
+    const { status, body } = await this.#host().api('POST', '/api/v1/session/tickets');
     assert.equal(status, 201, JSON.stringify(body));
     return (body as { ticket: string }).ticket;
   }
@@ -84,8 +90,8 @@ export interface ConsolePage {
 }
 
 /** A browser for all tests of the file. */
-export function useBrowser(lab: () => Lab): ConsoleBrowser {
-  const browser = new ConsoleBrowser(lab);
+export function useBrowser(host: () => ConsoleHost): ConsoleBrowser {
+  const browser = new ConsoleBrowser(host);
   before(() => browser.launch());
   after(() => browser.close());
   return browser;

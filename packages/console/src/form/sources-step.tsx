@@ -96,7 +96,8 @@ function SelectAll(props: StepProps & { filter: string | undefined; total: numbe
       const able = items.filter((item) => refusedAs(item, own) === undefined).map(({ id }) => id);
       const sources = [...new Set([...draft.sources, ...able])];
       change({ sources });
-      setSaid(t.selectedAll(sources.length - draft.sources.length, items.length - able.length));
+      const [count, left] = [sources.length - draft.sources.length, items.length - able.length];
+      setSaid(left === 0 ? t.selectedAll(number(count)) : t.selectedSome(number(count), number(left)));
     } catch (reason) {
       setError(reason as Error);
     }

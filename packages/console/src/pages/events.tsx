@@ -1,28 +1,25 @@
 /** All events, by kind and by what they are about. */
-import { Button, MultiSelect, TextInput } from '@mantine/core';
+import { MultiSelect, TextInput } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { type ReactNode, useState } from 'react';
 import { useTopic } from '../data/stream.ts';
 import { useTitle } from '../data/title.ts';
 import { EVENT_KINDS } from '../parts/event-kinds.ts';
-import { type EventKind, EventList, useEvents } from '../parts/event-list.tsx';
+import { type EventKind, EventPages, useEventPage } from '../parts/event-list.tsx';
 import { FilterBox } from '../parts/list-page.tsx';
 import { Data } from '../parts/marks.tsx';
 import { text } from '../text/index.ts';
 
 const t = text.events;
-/** Events that are shown first, and that each "more" adds. The server gives up to 1,000. */
-const [FIRST, MORE, MOST] = [100, 200, 1000];
 
 export function EventsPage(): ReactNode {
   useTitle(text.menu.events);
   useTopic('events');
   const { kind, object, q } = useSearch({ from: '/events' });
   const navigate = useNavigate();
-  const [limit, setLimit] = useState(FIRST);
   const [typed, setTyped] = useState(object ?? '');
   const kinds = (kind?.split(',') ?? []) as EventKind[];
-  const { error } = useEvents({ limit, kind: kinds, object, filter: q });
+  const { error } = useEventPage({ kind: kinds, object, filter: q });
   const search = (change: { kind?: string | undefined; object?: string | undefined; q?: string | undefined }) => {
     const next = { kind, object, q, ...change };
     void navigate({
@@ -67,20 +64,12 @@ export function EventsPage(): ReactNode {
             placeholder={t.objectHint}
             value={typed}
             onChange={({ currentTarget }) => setTyped(currentTarget.value)}
-            onBlur={() => search({ object: typed.trim() })}
+            onBlur={() => typed.trim() !== (object ?? '') && search({ object: typed.trim() })}
           />
         </form>
         <FilterBox value={q ?? ''} hint={t.filterHint} error={error} onFilter={(words) => search({ q: words })} />
-        <span className="quiet">{t.newest(limit)}</span>
       </div>
-      <EventList limit={limit} kind={kinds} object={object} filter={q} />
-      {limit < MOST && (
-        <div>
-          <Button variant="default" onClick={() => setLimit(Math.min(MOST, limit + MORE))}>
-            {t.more}
-          </Button>
-        </div>
-      )}
+      <EventPages kind={kinds} object={object} filter={q} />
     </>
   );
 }

@@ -9,7 +9,7 @@ import { answer, api } from '../api/client.ts';
 import type { Policy, PolicyStatus, PolicySummary } from '../api/types.ts';
 import { useTopic } from '../data/stream.ts';
 import { useTitle } from '../data/title.ts';
-import { EventList } from '../parts/event-list.tsx';
+import { EventPages } from '../parts/event-list.tsx';
 import { Facts } from '../parts/facts.tsx';
 import { Data, HealthMark, StateMark } from '../parts/marks.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
@@ -60,7 +60,10 @@ export function PolicyPage(): ReactNode {
         <Tabs
           value={tab}
           onChange={(to) =>
-            void navigate({ to: '.', search: ((before: object) => ({ ...before, tab: to ?? 'summary' })) as never })
+            void navigate({
+              to: '.',
+              search: ((now: object) => ({ ...now, before: undefined, tab: to ?? 'summary' })) as never,
+            })
           }
           keepMounted={false}
         >
@@ -81,7 +84,7 @@ export function PolicyPage(): ReactNode {
                 {text.audit.ofPolicy}
               </Link>
             </p>
-            <EventList limit={200} object={`policy/${name}`} />
+            <EventPages object={`policy/${name}`} />
           </Tabs.Panel>
         </Tabs>
       )}

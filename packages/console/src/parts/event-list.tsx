@@ -1,6 +1,7 @@
 /** Events, the newest first, and those that come while one looks. */
 
 import { useQuery } from '@tanstack/react-query';
+import { Link, useSearch } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Event } from '../api/types.ts';
@@ -21,18 +22,62 @@ export interface EventSearch {
   object?: string | undefined;
   /** Words that an event has to contain. */
   filter?: string | undefined;
+  /** Only events before this id. */
+  before?: number | undefined;
 }
 
+/** Rows of a page of events: what one looks at, and not more than a browser draws at once. */
+const PER_PAGE = 60;
+
 /** The newest events of a search. */
-export function useEvents({ limit, kind, object, filter }: EventSearch) {
+export function useEvents({ limit, kind, object, filter, before }: EventSearch) {
   return useQuery({
-    queryKey: ['events', { limit, kind, object, filter }],
+    queryKey: ['events', { limit, kind, object, filter, before }],
     queryFn: ({ signal }) => {
-      const query = { limit, ...(kind?.length && { kind }), ...(object && { object }), ...(filter && { filter }) };
+      const query = {
+        limit,
+        ...(kind?.length && { kind }),
+        ...(object && { object }),
+        ...(filter && { filter }),
+        ...(before && { before }),
+      };
       return answer(api.GET('/api/v1/events', { params: { query }, signal }));
     },
-    placeholderData: (before) => before,
+    placeholderData: (shown) => shown,
   });
+}
+
+type PagedSearch = Pick<EventSearch, 'kind' | 'object' | 'filter'>;
+
+/** The page of a search that the address says. */
+export function useEventPage(search: PagedSearch) {
+  const { before } = useSearch({ strict: false });
+  return useEvents({ ...search, limit: PER_PAGE, before });
+}
+
+/** All events of a search, a page at a time. */
+export function EventPages(search: PagedSearch): ReactNode {
+  const { before } = useSearch({ strict: false });
+  const { data } = useEventPage(search);
+  const items = data?.items ?? [];
+  const to = (id: number | undefined) => ((now: object) => ({ ...now, before: id })) as never;
+  return (
+    <>
+      <EventList {...search} limit={PER_PAGE} before={before} />
+      <nav className="bar" aria-label={text.events.pages}>
+        {before !== undefined && (
+          <Link to="." search={to(undefined)}>
+            {text.events.newest}
+          </Link>
+        )}
+        {items.length === PER_PAGE && (
+          <Link to="." search={to(items[0]!.id)}>
+            {text.events.older}
+          </Link>
+        )}
+      </nav>
+    </>
+  );
 }
 
 export function EventList(search: EventSearch): ReactNode {

@@ -506,8 +506,9 @@ export const en = {
     objectHint: 'policy/ids-all',
     none: 'There is no event yet.',
     filtered: 'No stored event matches.',
-    newest: (count: number) => `The newest ${count} that match`,
-    more: 'Show more',
+    pages: 'Pages of events',
+    newest: 'Newest events',
+    older: 'Older events',
   },
   form: {
     create: 'New mirror policy',
@@ -532,8 +533,8 @@ export const en = {
     pasteAdded: (count: number) => `${count} added.`,
     pasteUnknown: (ids: string) => `Not found: ${ids}`,
     selectAll: (count: string) => `Choose all ${count} that match`,
-    selectedAll: (count: number, left: number) =>
-      left === 0 ? `${count} chosen.` : `${count} chosen; ${left} cannot be sources.`,
+    selectedAll: (count: string) => `${count} chosen.`,
+    selectedSome: (count: string, left: string) => `${count} chosen; ${left} cannot be sources.`,
     notSource: 'It cannot be a source.',
     kindsMixed: 'Edges and other interfaces cannot be sources of one policy.',
     isSource: 'It is a source of this policy.',
