@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { addApplyCommand } from './commands/apply.ts';
 import { addCaptureCommand } from './commands/capture.ts';
 import { addCompletionCommand } from './commands/completion.ts';
+import { addConsoleCommand } from './commands/console.ts';
 import { addDeleteCommand } from './commands/delete.ts';
 import { addDiffCommand } from './commands/diff.ts';
 import { addDomainCommands } from './commands/domain.ts';
@@ -41,6 +42,7 @@ export function buildProgram(): Command {
   addLookCommands(program);
   addEventsCommand(program);
   addFindCommand(program);
+  addConsoleCommand(program);
   addVersionCommand(program);
   addCompletionCommand(program);
   return program;

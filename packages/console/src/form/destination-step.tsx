@@ -51,7 +51,8 @@ export function DestinationStep({ draft, change, checks }: StepProps): ReactNode
     }
     // A VLAN ID belongs to an edge. What the edge suggests stands there until another one is typed.
     const vlanId = item.kind === 'edge' ? (draft.vlanId === '' ? (item.vlans?.suggested ?? '') : draft.vlanId) : '';
-    change({ destination: item.id, vlanId });
+    // An edge has no guest that could send copies on.
+    change({ destination: item.id, vlanId, ...(item.kind === 'edge' && { allowFeedback: false }) });
   };
   const message = draft.destination === '' ? undefined : messageOf(checks, 'destination');
   const columns = [

@@ -58,7 +58,7 @@ const ACTIONS: Column<Domain> = {
     <>
       <DialogButton
         label={text.common.edit}
-        dialog={(close) => <DomainDialog title={domain.name} domain={domain} onClose={close} />}
+        dialog={(close) => <DomainDialog title={text.common.change(domain.name)} domain={domain} onClose={close} />}
       />{' '}
       <DeleteButton
         title={t.deleteTitle(domain.name)}

@@ -1,5 +1,5 @@
 /** One node: what it was told and has confirmed, what it is, and its devices. */
-import { Alert, Modal, TextInput } from '@mantine/core';
+import { Alert, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useParams } from '@tanstack/react-router';
 import { lazy, type ReactNode, Suspense, useState } from 'react';
@@ -9,7 +9,7 @@ import { useIsAdmin } from '../data/rights.ts';
 import { useTopic } from '../data/stream.ts';
 import { useTitle } from '../data/title.ts';
 import { CodeBlock } from '../parts/code-block.tsx';
-import { DeleteButton, DialogButton } from '../parts/dialog.tsx';
+import { DeleteButton, Dialog, DialogButton } from '../parts/dialog.tsx';
 import { EventList } from '../parts/event-list.tsx';
 import { Facts } from '../parts/facts.tsx';
 import { Data, Mark, NodeMark, Said, Unknown } from '../parts/marks.tsx';
@@ -239,7 +239,7 @@ function JoinDialog({ name, onClose }: { name: string; onClose(): void }): React
   });
   const command = `mirrorplane agent --node ${name} --controller ${location.hostname}:7071 --token ${data?.token}`;
   return (
-    <Modal opened onClose={onClose} title={t.join} size="lg" closeButtonProps={{ 'aria-label': text.common.cancel }}>
+    <Dialog title={t.join} size="lg" onClose={onClose}>
       <ProblemAlert error={error} />
       {data && (
         <div className="panel">
@@ -247,6 +247,6 @@ function JoinDialog({ name, onClose }: { name: string; onClose(): void }): React
           <Alert color="blue">{t.joinUntil(dateTime(data.expiresAt))}</Alert>
         </div>
       )}
-    </Modal>
+    </Dialog>
   );
 }

@@ -78,7 +78,7 @@ function PoolDialog({ pool, onClose }: { pool?: Pool; onClose(): void }): ReactN
   };
   return (
     <FormDialog
-      title={pool?.name ?? t.create}
+      title={pool ? text.common.change(pool.name) : t.create}
       submit={text.common.save}
       canSubmit={name !== '' && domain !== ''}
       onSubmit={save}

@@ -4,7 +4,7 @@
  */
 import { Button, Modal } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
-import { type FormEvent, type ReactNode, useState } from 'react';
+import { type FormEvent, type ReactNode, useRef, useState } from 'react';
 import { ProblemError } from '../api/client.ts';
 import { queryClient } from '../data/query-client.ts';
 import { text } from '../text/index.ts';
@@ -29,6 +29,25 @@ export interface FormDialogProps {
   children(error: Error | null): ReactNode;
 }
 
+/** A dialog: its title, what closes it, and what is in it. */
+export function Dialog(props: { title: string; size?: string; onClose(): void; children: ReactNode }): ReactNode {
+  const { title, size = 'md', onClose, children } = props;
+  return (
+    <Modal.Root opened onClose={onClose} size={size}>
+      <Modal.Overlay />
+      <Modal.Content>
+        {/* No <header>: the page has one already. */}
+        <div className="bar dialog-head">
+          <Modal.Title>{title}</Modal.Title>
+          <span className="grow" />
+          <Modal.CloseButton aria-label={text.common.cancel} />
+        </div>
+        <Modal.Body>{children}</Modal.Body>
+      </Modal.Content>
+    </Modal.Root>
+  );
+}
+
 /** A form in a dialog. When it is done, all lists are read again. */
 export function FormDialog(props: FormDialogProps): ReactNode {
   const { title, submit, color, canSubmit, onSubmit, onClose, children } = props;
@@ -44,7 +63,7 @@ export function FormDialog(props: FormDialogProps): ReactNode {
     change.mutate();
   };
   return (
-    <Modal opened onClose={onClose} title={title} closeButtonProps={{ 'aria-label': text.common.cancel }}>
+    <Dialog title={title} onClose={onClose}>
       <form className="panel" onSubmit={send}>
         {children(change.error)}
         <ProblemAlert error={change.error} />
@@ -57,7 +76,7 @@ export function FormDialog(props: FormDialogProps): ReactNode {
           </Button>
         </div>
       </form>
-    </Modal>
+    </Dialog>
   );
 }
 
@@ -70,12 +89,24 @@ export function DialogButton(props: {
 }): ReactNode {
   const { label, variant = 'default', color, dialog } = props;
   const [isOpen, setOpen] = useState(false);
+  const opener = useRef<HTMLButtonElement>(null);
+  const close = () => {
+    setOpen(false);
+    // The dialog is gone at once, and with it what had the focus.
+    requestAnimationFrame(() => opener.current?.focus());
+  };
   return (
     <>
-      <Button variant={variant} {...(color && { color })} onClick={() => setOpen(true)}>
+      <Button
+        ref={opener}
+        variant={variant}
+        {...(color && { color })}
+        aria-haspopup="dialog"
+        onClick={() => setOpen(true)}
+      >
         {label}
       </Button>
-      {isOpen && dialog(() => setOpen(false))}
+      {isOpen && dialog(close)}
     </>
   );
 }

@@ -5,6 +5,7 @@
 import { Autocomplete } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { useList } from '../data/lists.ts';
+import { Data } from './marks.tsx';
 
 /** Names that are offered at a time: more are found by typing. */
 const OFFERED = 50;
@@ -28,6 +29,7 @@ export function NamePicker(props: {
       onChange={onChange}
       error={error}
       openOnFocus={false}
+      renderOption={({ option }) => <Data>{option.value}</Data>}
     />
   );
 }

@@ -64,48 +64,50 @@ function NodeLink({ name }: { name: string }): ReactNode {
 
 function Hops({ hops }: Pick<PolicyPath, 'hops'>): ReactNode {
   return (
-    <table className={classes.events}>
-      <thead>
-        <tr>
-          <th scope="col">{t.from}</th>
-          <th scope="col">{t.to}</th>
-          <th scope="col">{t.rate}</th>
-          <th scope="col">{t.sent}</th>
-          <th scope="col">{t.received}</th>
-          <th scope="col">{t.delivered}</th>
-          <th scope="col">{t.relayed}</th>
-          <th scope="col">{t.lost}</th>
-        </tr>
-      </thead>
-      <tbody>
-        {hops.map(({ from, to, sent, received, delivered, relayed, lost, rates }) => (
-          <tr key={`${from} ${to}`}>
-            <td>
-              <NodeLink name={from} />
-            </td>
-            <td>
-              <NodeLink name={to} />
-            </td>
-            <td>
-              <Known value={rates.sent?.bitsPerSecond} as={bitRate} />
-            </td>
-            <td>
-              <Known value={sent?.packets} as={number} />
-            </td>
-            <td>
-              <Known value={received?.packets} as={number} />
-            </td>
-            <td>
-              <Known value={delivered?.packets} as={number} />
-            </td>
-            <td>
-              <Data>{relayed === undefined ? '' : number(relayed.packets)}</Data>
-            </td>
-            <td>{lost === null ? <Unknown /> : <Lost packets={lost} rate={rates.lost} />}</td>
+    <section className={classes.box} aria-label={t.hops}>
+      <table className={classes.events}>
+        <thead>
+          <tr>
+            <th scope="col">{t.from}</th>
+            <th scope="col">{t.to}</th>
+            <th scope="col">{t.rate}</th>
+            <th scope="col">{t.sent}</th>
+            <th scope="col">{t.received}</th>
+            <th scope="col">{t.delivered}</th>
+            <th scope="col">{t.relayed}</th>
+            <th scope="col">{t.lost}</th>
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {hops.map(({ from, to, sent, received, delivered, relayed, lost, rates }) => (
+            <tr key={`${from} ${to}`}>
+              <td>
+                <NodeLink name={from} />
+              </td>
+              <td>
+                <NodeLink name={to} />
+              </td>
+              <td>
+                <Known value={rates.sent?.bitsPerSecond} as={bitRate} />
+              </td>
+              <td>
+                <Known value={sent?.packets} as={number} />
+              </td>
+              <td>
+                <Known value={received?.packets} as={number} />
+              </td>
+              <td>
+                <Known value={delivered?.packets} as={number} />
+              </td>
+              <td>
+                <Data>{relayed === undefined ? '' : number(relayed.packets)}</Data>
+              </td>
+              <td>{lost === null ? <Unknown /> : <Lost packets={lost} rate={rates.lost} />}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
   );
 }
 

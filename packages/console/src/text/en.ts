@@ -12,6 +12,7 @@ export const en = {
     save: 'Save',
     delete: 'Delete',
     edit: 'Edit',
+    change: (name: string) => `Change ${name}`,
     back: 'Back',
     next: 'Next',
     yes: 'yes',
@@ -63,6 +64,7 @@ export const en = {
     away: 'The controller does not answer',
     awayRemedy: 'Check that the controller runs, and that this computer reaches it.',
     failed: 'The page failed',
+    missing: 'A part of the console could not be loaded, also after the page was loaded again.',
   },
   findings: {
     title: 'Find a fault',
@@ -237,6 +239,7 @@ export const en = {
     balanced: 'The books balance.',
     unbalanced: (by: string) => `The books do not balance by ${by} packets: counters of two moments.`,
     path: 'The way of the copies',
+    hops: 'Hops between nodes',
     pathLocal: 'All sources are on the node of the destination: no copy crosses the underlay.',
     pathNone: 'There is no path now.',
     sent: 'Sent',
