@@ -6,9 +6,10 @@ import { answer, api } from '../api/client.ts';
 import type { Domain } from '../api/types.ts';
 import { useList } from '../data/lists.ts';
 import { useIsAdmin } from '../data/rights.ts';
-import { DeleteButton, DialogButton, FormDialog, refusalOf } from '../parts/dialog.tsx';
+import { DialogButton, FormDialog, refusalOf } from '../parts/dialog.tsx';
 import { ListPage } from '../parts/list-page.tsx';
 import { Data } from '../parts/marks.tsx';
+import { actionsColumn, NameField } from '../parts/named-resource.tsx';
 import type { Column } from '../parts/table.tsx';
 import { text } from '../text/index.ts';
 
@@ -49,25 +50,12 @@ const COLUMNS: readonly Column<Domain>[] = [
   },
 ];
 
-const ACTIONS: Column<Domain> = {
-  key: 'actions',
-  header: text.table.actions,
-  width: '170px',
-  align: 'end',
-  cell: (domain) => (
-    <>
-      <DialogButton
-        label={text.common.edit}
-        dialog={(close) => <DomainDialog title={text.common.change(domain.name)} domain={domain} onClose={close} />}
-      />{' '}
-      <DeleteButton
-        title={t.deleteTitle(domain.name)}
-        how={t.deleteHow}
-        onDelete={() => answer(api.DELETE('/api/v1/domains/{name}', { params: { path: { name: domain.name } } }))}
-      />
-    </>
-  ),
-};
+const ACTIONS = actionsColumn<Domain>({
+  edit: (domain, close) => <DomainDialog title={text.common.change(domain.name)} domain={domain} onClose={close} />,
+  deleteTitle: t.deleteTitle,
+  deleteHow: t.deleteHow,
+  onDelete: (name) => answer(api.DELETE('/api/v1/domains/{name}', { params: { path: { name } } })),
+});
 
 function DomainDialog({ title, domain, onClose }: { title: string; domain?: Domain; onClose(): void }): ReactNode {
   const [name, setName] = useState(domain?.name ?? '');
@@ -80,16 +68,7 @@ function DomainDialog({ title, domain, onClose }: { title: string; domain?: Doma
     <FormDialog title={title} submit={text.common.save} canSubmit={name !== ''} onSubmit={save} onClose={onClose}>
       {(error) => (
         <>
-          {!domain && (
-            <TextInput
-              label={t.name}
-              description={text.form.nameHow}
-              value={name}
-              onChange={({ currentTarget }) => setName(currentTarget.value)}
-              error={refusalOf(error, 'name')}
-              data-autofocus
-            />
-          )}
+          {!domain && <NameField label={t.name} value={name} error={error} onChange={setName} />}
           <TextInput
             label={text.common.description}
             value={description}

@@ -1,5 +1,4 @@
 /** All nodes. */
-import { TextInput } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
@@ -9,6 +8,7 @@ import { useTopic } from '../data/stream.ts';
 import { DialogButton, FormDialog, refusalOf } from '../parts/dialog.tsx';
 import { ListPage } from '../parts/list-page.tsx';
 import { NamePicker } from '../parts/name-picker.tsx';
+import { NameField } from '../parts/named-resource.tsx';
 import { NODE_COLUMNS } from '../parts/node-columns.tsx';
 import { text } from '../text/index.ts';
 
@@ -56,14 +56,7 @@ function NodeDialog({ onClose }: { onClose(): void }): ReactNode {
       {(error) => (
         <>
           <p className="quiet">{t.createHow}</p>
-          <TextInput
-            label={t.name}
-            description={text.form.nameHow}
-            value={name}
-            onChange={({ currentTarget }) => setName(currentTarget.value)}
-            error={refusalOf(error, 'name')}
-            data-autofocus
-          />
+          <NameField label={t.name} value={name} error={error} onChange={setName} />
           <NamePicker list="pools" label={t.pool} value={pool} onChange={setPool} error={refusalOf(error, 'pool')} />
         </>
       )}

@@ -1,15 +1,15 @@
 /** Resource pools: clusters of nodes. */
-import { TextInput } from '@mantine/core';
 import { useSearch } from '@tanstack/react-router';
 import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Pool } from '../api/types.ts';
 import { useList } from '../data/lists.ts';
 import { useIsAdmin } from '../data/rights.ts';
-import { DeleteButton, DialogButton, FormDialog, refusalOf } from '../parts/dialog.tsx';
+import { DialogButton, FormDialog, refusalOf } from '../parts/dialog.tsx';
 import { ListPage } from '../parts/list-page.tsx';
 import { Data } from '../parts/marks.tsx';
 import { NamePicker } from '../parts/name-picker.tsx';
+import { actionsColumn, NameField } from '../parts/named-resource.tsx';
 import type { Column } from '../parts/table.tsx';
 import { text } from '../text/index.ts';
 
@@ -51,22 +51,12 @@ const COLUMNS: readonly Column<Pool>[] = [
   },
 ];
 
-const ACTIONS: Column<Pool> = {
-  key: 'actions',
-  header: text.table.actions,
-  width: '170px',
-  align: 'end',
-  cell: (pool) => (
-    <>
-      <DialogButton label={text.common.edit} dialog={(close) => <PoolDialog pool={pool} onClose={close} />} />{' '}
-      <DeleteButton
-        title={t.deleteTitle(pool.name)}
-        how={t.deleteHow}
-        onDelete={() => answer(api.DELETE('/api/v1/pools/{name}', { params: { path: { name: pool.name } } }))}
-      />
-    </>
-  ),
-};
+const ACTIONS = actionsColumn<Pool>({
+  edit: (pool, close) => <PoolDialog pool={pool} onClose={close} />,
+  deleteTitle: t.deleteTitle,
+  deleteHow: t.deleteHow,
+  onDelete: (name) => answer(api.DELETE('/api/v1/pools/{name}', { params: { path: { name } } })),
+});
 
 function PoolDialog({ pool, onClose }: { pool?: Pool; onClose(): void }): ReactNode {
   const [name, setName] = useState(pool?.name ?? '');
@@ -86,16 +76,7 @@ function PoolDialog({ pool, onClose }: { pool?: Pool; onClose(): void }): ReactN
     >
       {(error) => (
         <>
-          {!pool && (
-            <TextInput
-              label={t.name}
-              description={text.form.nameHow}
-              value={name}
-              onChange={({ currentTarget }) => setName(currentTarget.value)}
-              error={refusalOf(error, 'name')}
-              data-autofocus
-            />
-          )}
+          {!pool && <NameField label={t.name} value={name} error={error} onChange={setName} />}
           <NamePicker
             list="domains"
             label={t.domain}

@@ -1,33 +1,17 @@
 /** The columns of destinations: interfaces that receive copies. */
-import { Link } from '@tanstack/react-router';
 import type { DestinationSummary } from '../api/types.ts';
 import { bitRate, packetRate } from '../text/format.ts';
 import { text } from '../text/index.ts';
 import { Data, Known } from './marks.tsx';
+import { idColumn, nodeColumn } from './place-columns.tsx';
 import { Sparkline } from './sparkline.tsx';
 import type { Column } from './table.tsx';
 
 const t = text.destinations;
 
 export const DESTINATION_COLUMNS: readonly Column<DestinationSummary>[] = [
-  {
-    key: 'id',
-    header: t.id,
-    width: 'minmax(90px,1fr)',
-    sort: 'id',
-    cell: ({ id }) => (
-      <Link to="/interfaces/$id" params={{ id }} tabIndex={-1} translate="no">
-        {id}
-      </Link>
-    ),
-  },
-  {
-    key: 'node',
-    header: t.node,
-    width: 'minmax(70px,1fr)',
-    sort: 'node',
-    cell: ({ node }) => <Data>{node}</Data>,
-  },
+  idColumn(t.id, 90),
+  nodeColumn(t.node, 70),
   {
     key: 'policies',
     header: t.policies,

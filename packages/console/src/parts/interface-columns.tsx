@@ -4,6 +4,7 @@ import type { InterfaceSummary } from '../api/types.ts';
 import { bitRate } from '../text/format.ts';
 import { text } from '../text/index.ts';
 import { Data, Known, Mark, Said } from './marks.tsx';
+import { idColumn } from './place-columns.tsx';
 import type { Column } from './table.tsx';
 
 const t = text.interfaces;
@@ -23,17 +24,7 @@ export function CanBe({ ok, message }: { ok: boolean; message?: string }): React
 
 /** What an interface is: the columns that every table of interfaces has. */
 export const IDENTITY_COLUMNS: readonly Column<InterfaceSummary>[] = [
-  {
-    key: 'id',
-    header: t.id,
-    width: 'minmax(120px,1fr)',
-    sort: 'id',
-    cell: ({ id }) => (
-      <Link to="/interfaces/$id" params={{ id }} tabIndex={-1} translate="no">
-        {id}
-      </Link>
-    ),
-  },
+  idColumn(t.id, 120),
   { key: 'name', header: t.name, width: 'minmax(110px,1fr)', sort: 'name', cell: ({ name }) => <Data>{name}</Data> },
   { key: 'kind', header: t.kind, width: '64px', sort: 'kind', cell: ({ kind }) => text.kinds[kind] },
   {

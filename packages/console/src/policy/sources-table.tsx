@@ -1,11 +1,11 @@
 /** The sources of a policy with what is seen of each. */
-import { Link } from '@tanstack/react-router';
 import { type ReactNode, useState } from 'react';
 import type { PolicySource } from '../api/types.ts';
 import { useSources } from '../data/lists.ts';
 import type { ListSearch } from '../data/search.ts';
 import { ListTable } from '../parts/list-page.tsx';
 import { Data, Known } from '../parts/marks.tsx';
+import { idColumn, nodeColumn } from '../parts/place-columns.tsx';
 import { WithReasons } from '../parts/reasons.tsx';
 import type { Column } from '../parts/table.tsx';
 import { number } from '../text/format.ts';
@@ -14,24 +14,8 @@ import { text } from '../text/index.ts';
 const t = text.sources;
 
 const COLUMNS: readonly Column<PolicySource>[] = [
-  {
-    key: 'id',
-    header: t.interface,
-    width: 'minmax(120px,1fr)',
-    sort: 'id',
-    cell: ({ id }) => (
-      <Link to="/interfaces/$id" params={{ id }} tabIndex={-1} translate="no">
-        {id}
-      </Link>
-    ),
-  },
-  {
-    key: 'node',
-    header: t.node,
-    width: 'minmax(90px,1fr)',
-    sort: 'node',
-    cell: ({ node }) => <Data>{node}</Data>,
-  },
+  idColumn(t.interface, 120),
+  nodeColumn(t.node, 90),
   {
     key: 'device',
     header: t.device,

@@ -52,35 +52,39 @@ class Reader {
 }
 
 export function policyHistory(track: Track | undefined, window: Window, last: number): History {
-  const reader = new Reader(window, last);
-  return {
-    ...reader.head(),
-    series: {
-      ...reader.both(track, 'copied', 'copied'),
-      ...reader.both(track, 'delivered', 'delivered'),
-      dropped: droppedOf(track, reader),
-      lost: reader.points(track?.get('lost')),
-      paths: pathsOf(track).map(({ from, to }) => ({
-        ...{ from, to },
-        ...reader.both(track, 'sent', `sent ${from} ${to}`),
-        ...reader.both(track, 'arrived', `arrived ${from} ${to}`),
-        lost: reader.points(track?.get(`lost ${from} ${to}`)),
-      })),
-    },
-    cut: track?.cut ?? false,
-  };
+  return historyOf(track, window, last, (reader) => ({
+    lost: reader.points(track?.get('lost')),
+    paths: pathsOf(track).map(({ from, to }) => ({
+      ...{ from, to },
+      ...reader.both(track, 'sent', `sent ${from} ${to}`),
+      ...reader.both(track, 'arrived', `arrived ${from} ${to}`),
+      lost: reader.points(track?.get(`lost ${from} ${to}`)),
+    })),
+  }));
 }
 
 export function nodeHistory(track: Track | undefined, window: Window, last: number): History {
+  return historyOf(track, window, last, (reader) => ({
+    ...reader.both(track, 'sent', 'sent'),
+    ...reader.both(track, 'arrived', 'arrived'),
+  }));
+}
+
+/** What was copied, delivered and dropped, and `more`. */
+function historyOf(
+  track: Track | undefined,
+  window: Window,
+  last: number,
+  more: (reader: Reader) => Partial<History['series']>,
+): History {
   const reader = new Reader(window, last);
   return {
     ...reader.head(),
     series: {
       ...reader.both(track, 'copied', 'copied'),
       ...reader.both(track, 'delivered', 'delivered'),
-      ...reader.both(track, 'sent', 'sent'),
-      ...reader.both(track, 'arrived', 'arrived'),
       dropped: droppedOf(track, reader),
+      ...more(reader),
     },
     cut: track?.cut ?? false,
   };
