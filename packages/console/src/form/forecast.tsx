@@ -8,6 +8,7 @@ import classes from '../parts/event-list.module.css';
 import { Facts } from '../parts/facts.tsx';
 import { Data, Known } from '../parts/marks.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
+import { ScrollBox } from '../parts/scroll-box.tsx';
 import { bitRate, percent } from '../text/format.ts';
 import { text } from '../text/index.ts';
 import { type Draft, specOf } from './draft.ts';
@@ -77,23 +78,25 @@ function Rates({ forecast }: { forecast: Forecast }): ReactNode {
 
 function Nodes({ nodes }: { nodes: readonly NodeForecast[] }): ReactNode {
   return (
-    <table className={classes.events}>
-      <thead>
-        <tr>
-          <th scope="col">{t.node}</th>
-          <th scope="col">{t.copies}</th>
-          <th scope="col">{t.uplink}</th>
-          <th scope="col">{t.before}</th>
-          <th scope="col">{t.after}</th>
-          <th scope="col">{t.givesWay}</th>
-        </tr>
-      </thead>
-      <tbody>
-        {nodes.map((node) => (
-          <NodeRow key={node.node} node={node} />
-        ))}
-      </tbody>
-    </table>
+    <ScrollBox label={t.byNode}>
+      <table className={classes.events}>
+        <thead>
+          <tr>
+            <th scope="col">{t.node}</th>
+            <th scope="col">{t.copies}</th>
+            <th scope="col">{t.uplink}</th>
+            <th scope="col">{t.before}</th>
+            <th scope="col">{t.after}</th>
+            <th scope="col">{t.givesWay}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {nodes.map((node) => (
+            <NodeRow key={node.node} node={node} />
+          ))}
+        </tbody>
+      </table>
+    </ScrollBox>
   );
 }
 

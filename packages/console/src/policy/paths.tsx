@@ -10,6 +10,7 @@ import type { PolicyPath } from '../api/types.ts';
 import classes from '../parts/event-list.module.css';
 import { Data, Known, Mark, NodeMark, Unknown } from '../parts/marks.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
+import { ScrollBox } from '../parts/scroll-box.tsx';
 import { bitRate, number, packetRate } from '../text/format.ts';
 import { text } from '../text/index.ts';
 
@@ -64,7 +65,7 @@ function NodeLink({ name }: { name: string }): ReactNode {
 
 function Hops({ hops }: Pick<PolicyPath, 'hops'>): ReactNode {
   return (
-    <section className={classes.box} aria-label={t.hops}>
+    <ScrollBox label={t.hops}>
       <table className={classes.events}>
         <thead>
           <tr>
@@ -107,7 +108,7 @@ function Hops({ hops }: Pick<PolicyPath, 'hops'>): ReactNode {
           ))}
         </tbody>
       </table>
-    </section>
+    </ScrollBox>
   );
 }
 

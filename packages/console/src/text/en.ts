@@ -571,6 +571,7 @@ export const en = {
     warnings: 'Warnings',
     goTo: (step: string) => `Go to ${step}`,
     forecast: {
+      byNode: 'Forecast of each node',
       title: 'What to expect',
       reading: 'The controller is reading rates…',
       base: (known: number, of: number, seconds: number) =>
