@@ -12,6 +12,7 @@ export * from './inventory.ts';
 export * from './look.ts';
 export * from './look-batch.ts';
 export { LookBatchError } from './look-bytes.ts';
+export * from './json-text.ts';
 export * from './looked-packet.ts';
 export * from './looks.ts';
 export * from './mirrorable.ts';

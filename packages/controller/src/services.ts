@@ -57,7 +57,7 @@ export interface Services {
   tickets: Tickets;
   /** How often an address may try to sign in. */
   tries: Tries;
-  /** Refused tries to sign in. */
+  /** Refused tries to sign in, and connections to the API that were ended. */
   refusedSignIns: Refusals;
   /** Rates over time. */
   history: History;

@@ -8,8 +8,8 @@ import { connect as dialTls } from 'node:tls';
 import { until } from '@mirrorplane/base';
 import { parseJoinToken } from '@mirrorplane/contract';
 import { originOf } from '../src/auth/origin.ts';
+import { MAX_STRANGERS_OF_ADDRESS, Strangers } from '../src/auth/strangers.ts';
 import { type Refusal, Refusals } from '../src/events/refusals.ts';
-import { MAX_STRANGERS_OF_ADDRESS, Strangers } from '../src/sync/strangers.ts';
 import { Bench } from './harness.ts';
 
 const options = { timeout: 120_000 };
@@ -120,7 +120,7 @@ test('refusals within an interval are one event with their number', async () => 
 
 test('a connection that says nothing is ended when its time is over, and one that was admitted is not', async (t) => {
   const refused: string[] = [];
-  const strangers = new Strangers((address) => refused.push(address), 100);
+  const strangers = new Strangers((address) => refused.push(address), { timeoutMs: 100 });
   const server = createServer((socket) => {
     strangers.add(socket);
     socket.once('data', () => strangers.admit(socket));

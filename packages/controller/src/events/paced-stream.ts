@@ -3,6 +3,7 @@
  * small buffer.
  */
 import { Readable } from 'node:stream';
+import { withoutControls } from '@mirrorplane/contract';
 
 /** Milliseconds between signs of life. */
 export const HEARTBEAT_MS = 15_000;
@@ -62,7 +63,7 @@ export abstract class PacedStream extends Readable {
 
   /** Sends text, or bytes, to a reader that is ready. */
   protected send(data: string | Buffer): void {
-    this.#ready = this.push(data);
+    this.#ready = this.push(typeof data === 'string' ? withoutControls(data) : data);
   }
 
   /** The first line of a stream. @param id where a reader that is disconnected can resume */

@@ -1,14 +1,14 @@
 /**
- * Refusals on the agents' port, and of sign-ins. Each refusal is counted in memory for the metrics.
+ * Refusals on the agents' port, of sign-ins, and of connections to the API. Each refusal is counted in memory for the metrics.
  * If the last minute had no refusal, it is reported at once. Otherwise all refusals of a minute are
  * reported together. So repeated attempts of a stranger do not fill the disk.
  */
 
 /**
- * The refused request: a certificate, the connection of an agent, a connection as such, or a
- * session.
+ * The refused request: a certificate, the connection of an agent, a connection as such, a session,
+ * or a connection to the API.
  */
-export type RefusedRequest = 'enroll' | 'renew' | 'sync' | 'looks' | 'connection' | 'signIn';
+export type RefusedRequest = 'enroll' | 'renew' | 'sync' | 'looks' | 'connection' | 'signIn' | 'apiConnection';
 
 /** One refusal. */
 export interface Refusal {

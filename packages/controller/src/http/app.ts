@@ -1,5 +1,5 @@
 /** The HTTP side: all routes, and one shape for everything that goes wrong. */
-import { type Problem, problem, shapeProblem } from '@mirrorplane/contract';
+import { jsonText, type Problem, problem, shapeProblem } from '@mirrorplane/contract';
 import Fastify, {
   type FastifyError,
   type FastifyInstance,
@@ -7,14 +7,17 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
+import { bounded } from '../problems/bounded.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
+import { boundConnections, STALLED_ANSWER_MS } from './connections.ts';
 import { addHeaders, answeredByConsole, serveConsole } from './console.ts';
 import { ConsoleFiles } from './console-files.ts';
 import { allowedAt } from './find-route.ts';
 import { openapiDocument } from './openapi.ts';
 import { route, serve } from './route.ts';
 import { ROUTES } from './routes.ts';
+import { answerAll, answerUnreadable } from './unreadable.ts';
 
 /** The largest body that is read, in bytes. */
 export const BODY_LIMIT = 1024 * 1024;
@@ -25,8 +28,6 @@ export const BODY_LIMIT = 1024 * 1024;
  */
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 60_000;
-/** The most connections: browsers and tools of operators, and readers of events. */
-const MAX_CONNECTIONS = 2048;
 
 /** Builds the server. The caller makes it listen. */
 export function buildApp(services: Services): FastifyInstance {
@@ -35,16 +36,20 @@ export function buildApp(services: Services): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionTimeout: STALLED_ANSWER_MS,
     http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 2000 },
     // An interface id may be 128 characters, each of them percent-encoded.
     routerOptions: { maxParamLength: 512 },
     return503OnClosing: true,
+    clientErrorHandler: answerUnreadable,
     // Refusals of fastify before routing, for example a URL that cannot be decoded.
     frameworkErrors: (error, request, reply) => {
       sendProblem(reply as unknown as FastifyReply, request as FastifyRequest, problemOf(error, services));
     },
   }) as unknown as FastifyInstance;
-  app.server.maxConnections = MAX_CONNECTIONS;
+  boundConnections(app, services);
+  answerAll(app.server);
+  app.setReplySerializer((body) => jsonText(body));
   app.removeAllContentTypeParsers();
   for (const type of ['application/json', 'application/merge-patch+json']) {
     app.addContentTypeParser(type, { parseAs: 'string' }, parseJson);
@@ -138,6 +143,6 @@ function sendProblem(reply: FastifyReply, request: FastifyRequest, document: Pro
   if (document.code === 'TRIES_EXCEEDED') {
     reply.header('retry-after', '60');
   }
-  const body: Problem = { ...document, instance: request.url.split('?')[0]! };
-  return reply.code(document.status).type('application/problem+json').send(JSON.stringify(body));
+  const body: Problem = { ...bounded(document), instance: request.url.split('?')[0]! };
+  return reply.code(document.status).type('application/problem+json').send(jsonText(body));
 }

@@ -14,6 +14,9 @@ export class ProblemError extends Error {
   }
 }
 
+/** Refusals of a path, a query or a body that are listed. The summary counts all of them. */
+const MAX_REFUSALS = 100;
+
 /** Refuses the value of one field. */
 export function refuseField(field: string, message: string): never {
   throw new ProblemError('FIELD_INVALID', message, [{ code: 'FIELD_INVALID', field, message }]);
@@ -32,7 +35,7 @@ export function parseOrRefuse<S extends z.ZodType>(schema: S, value: unknown, wh
     (issue) => repeatedParameter(issue, value, what) ?? refusalsOf(issue, schema),
   );
   const code = errors.every((error) => error.code === 'FIELD_UNKNOWN') ? 'FIELD_UNKNOWN' : 'FIELD_INVALID';
-  throw new ProblemError(code, summary(what, errors), errors);
+  throw new ProblemError(code, summary(what, errors), errors.slice(0, MAX_REFUSALS));
 }
 
 function summary(what: string, errors: readonly Refusal[]): string {
@@ -116,8 +119,13 @@ function unwrap(schema: z.ZodType): z.ZodType {
 function nearest(name: string, known: readonly string[]): string | undefined {
   let best: { name: string; distance: number } | undefined;
   for (const candidate of known) {
+    const most = Math.max(1, Math.floor(candidate.length / 3));
+    // A name may have a million characters.
+    if (Math.abs(name.length - candidate.length) > most) {
+      continue;
+    }
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
-    if (distance <= Math.max(1, Math.floor(candidate.length / 3)) && distance < (best?.distance ?? Infinity)) {
+    if (distance <= most && distance < (best?.distance ?? Infinity)) {
       best = { name: candidate, distance };
     }
   }

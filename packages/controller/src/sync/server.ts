@@ -15,13 +15,13 @@ import {
   REFUSED_HEADER,
 } from '@mirrorplane/contract';
 import { WebSocketServer } from 'ws';
+import { Strangers } from '../auth/strangers.ts';
 import type { Services } from '../services.ts';
 import { AgentRequests } from './agent-requests.ts';
 import { AgentSessions } from './agent-sessions.ts';
 import { certificateEnd, type Refused, registeredNode } from './identity.ts';
 import { LookConnections } from './look-connections.ts';
 import type { Session } from './session.ts';
-import { Strangers } from './strangers.ts';
 
 /**
  * The most frames of a message, and the most pieces of them. An agent sends one frame, and TCP

@@ -1,10 +1,10 @@
 /**
- * Connections to the agents' port without a proven identity. Their number is bounded, in total and
- * for each address, and so is their time. So they can neither exhaust the controller nor block
- * agents.
+ * Connections to a port of the controller without a proven identity. Their number is bounded, in
+ * total and for each address, and so is their time. So they can neither exhaust the controller nor
+ * block agents and operators.
  */
 import type { Socket } from 'node:net';
-import { originOf } from '../auth/origin.ts';
+import { originOf } from './origin.ts';
 
 /**
  * The most connections in total, and below it for one address. For IPv6, a /64 network counts as
@@ -12,7 +12,7 @@ import { originOf } from '../auth/origin.ts';
  */
 export const MAX_STRANGERS = 1024;
 export const MAX_STRANGERS_OF_ADDRESS = 128;
-/** Milliseconds in which a connection must become an agent's connection, or get its answer. */
+/** Milliseconds in which a connection must be admitted, or get its answer. */
 export const STRANGER_TIMEOUT_MS = 15_000;
 const SWEEP_MS = 1000;
 /** Milliseconds that the other end has to close a refused connection. */
@@ -24,21 +24,36 @@ interface Stranger {
   since: number;
 }
 
+export interface StrangersOptions {
+  /**
+   * Milliseconds in which a connection must be admitted. Default `STRANGER_TIMEOUT_MS`; Infinity:
+   * it may stay while there is room.
+   */
+  timeoutMs?: number;
+  /**
+   * The most connections of one address. A new connection beyond it is ended. Default
+   * `MAX_STRANGERS_OF_ADDRESS`; Infinity: only the total is bounded, and an old connection is ended.
+   */
+  mostOfAddress?: number;
+}
+
 export class Strangers {
   /** By address and port of the other end, the oldest first. */
   readonly #open = new Map<string, Stranger>();
   readonly #origins = new Map<string, number>();
   readonly #timeoutMs: number;
+  readonly #mostOfAddress: number;
   readonly #sweep: NodeJS.Timeout;
   readonly #refused: (address: string) => void;
 
-  /**
-   * @param refused called with the address of each connection that is ended because of a bound
-   * @param timeoutMs default `STRANGER_TIMEOUT_MS`
-   */
-  constructor(refused: (address: string) => void, timeoutMs = STRANGER_TIMEOUT_MS) {
+  /** @param refused called with the address of each connection that is ended because of a bound */
+  constructor(
+    refused: (address: string) => void,
+    { timeoutMs = STRANGER_TIMEOUT_MS, mostOfAddress = MAX_STRANGERS_OF_ADDRESS }: StrangersOptions = {},
+  ) {
     this.#refused = refused;
     this.#timeoutMs = timeoutMs;
+    this.#mostOfAddress = mostOfAddress;
     this.#sweep = setInterval(() => this.#endOld(), Math.min(SWEEP_MS, timeoutMs)).unref();
   }
 
@@ -56,7 +71,7 @@ export class Strangers {
     const origin = originOf(remoteAddress);
     // The new connection is destroyed, and not an older one: otherwise agents behind one address
     // would push each other out.
-    if ((this.#origins.get(origin) ?? 0) >= MAX_STRANGERS_OF_ADDRESS) {
+    if ((this.#origins.get(origin) ?? 0) >= this.#mostOfAddress) {
       this.#refused(remoteAddress);
       reset(socket);
       return;
@@ -70,7 +85,7 @@ export class Strangers {
     }
   }
 
-  /** The other end has proven that it is an agent, so its connection no longer counts here. */
+  /** The other end has proven who it is, so its connection no longer counts here. */
   admit({ remoteAddress = '', remotePort = 0 }: Pick<Socket, 'remoteAddress' | 'remotePort'>): void {
     this.#forget(keyOf(remoteAddress, remotePort));
   }
