@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { Client, type TokenSource } from './client.ts';
 import { FORMATS, type Format } from './output/format.ts';
+import { harmless } from './output/terminal.ts';
 
 export const DEFAULT_URL = 'http://127.0.0.1:7070';
 export const DEFAULT_TOKEN_FILE = '/var/lib/mirrorplane/admin-token';
@@ -70,8 +71,8 @@ export function contextOf(command: Command, env: NodeJS.ProcessEnv = process.env
     wide: options.output === 'wide',
     color: options.color && terminal && !env.NO_COLOR && env.TERM !== 'dumb',
     terminal,
-    print: (text) => void process.stdout.write(text),
-    note: (text) => void process.stderr.write(text),
+    print: (text) => void process.stdout.write(harmless(text)),
+    note: (text) => void process.stderr.write(harmless(text)),
   };
 }
 

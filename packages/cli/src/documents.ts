@@ -1,9 +1,9 @@
 /** Reads the documents of `apply`: YAML or JSON, one or several. */
-import { parseAllDocuments } from 'yaml';
 import { CliError } from './exit.ts';
 import { readInput } from './input.ts';
 import { KINDS, type Kind, RESOURCES } from './resources.ts';
 import { parseVlanList, VlanListError } from './vlans.ts';
+import { valuesOf } from './yaml-values.ts';
 
 /**
  * One resource of a file. `spec` is sent as it is. Unknown fields stay in it, and the controller
@@ -66,14 +66,7 @@ export async function readDocuments(file: string, assumed?: Kind): Promise<Docum
 export function parseDocuments(text: string, origin: string, assumed?: Kind): Document[] {
   const values: { value: unknown; where: string }[] = [];
   let lists = 0;
-  const parsed = parseAllDocuments(text);
-  for (const [at, document] of (Array.isArray(parsed) ? parsed : []).entries()) {
-    const where = `${origin}, document ${at + 1}`;
-    const error = document.errors[0];
-    if (error) {
-      throw new CliError('usage', `${where}: ${error.message}`);
-    }
-    const value = toValue(document, where);
+  for (const { value, where } of valuesOf(text, origin)) {
     // An empty document is ignored, for example after a trailing "---".
     if (value === null || value === undefined) {
       continue;
@@ -81,7 +74,9 @@ export function parseDocuments(text: string, origin: string, assumed?: Kind): Do
     const list = Array.isArray(value) ? value : isObject(value) && Array.isArray(value.items) ? value.items : undefined;
     if (list) {
       lists += 1;
-      values.push(...list.map((entry: unknown, index) => ({ value: entry, where: `${where}, entry ${index + 1}` })));
+      for (const [index, entry] of list.entries()) {
+        values.push({ value: entry, where: `${where}, entry ${index + 1}` });
+      }
     } else {
       values.push({ value, where });
     }
@@ -100,15 +95,6 @@ export function parseDocuments(text: string, origin: string, assumed?: Kind): Do
     seen.set(`${kind} ${name}`, where);
   }
   return documents.sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
-}
-
-function toValue(document: { toJS(): unknown }, where: string): unknown {
-  try {
-    return document.toJS();
-  } catch (error) {
-    // YAML aliases may expand without bound.
-    throw new CliError('usage', `${where}: ${(error as Error).message}`, { cause: error });
-  }
 }
 
 function toDocument(value: unknown, where: string, assumed: Kind | undefined): Document {

@@ -5,6 +5,7 @@ import { ProblemError } from './client.ts';
 import { EXIT_CODES } from './exit.ts';
 import { errorText, exitCodeOf } from './output/errors.ts';
 import { inWordsOf } from './output/option-words.ts';
+import { harmless } from './output/terminal.ts';
 import { buildProgram } from './program.ts';
 
 // A closed pipe is no error, for example "mirrorplane policy list | head -1".
@@ -58,7 +59,7 @@ try {
 } catch (error) {
   // Commander has printed its own errors already.
   if (!(error instanceof CommanderError)) {
-    process.stderr.write(await errorText(inItsWords(error)));
+    process.stderr.write(harmless(await errorText(inItsWords(error))));
   } else if (error.exitCode !== 0) {
     await noteMeant();
   }

@@ -18,6 +18,7 @@ import { addVersionCommand, VERSION } from './commands/version.ts';
 import { addGlobalOptions } from './context.ts';
 import { DISPATCHED } from './dispatched.ts';
 import { EXIT_CODES } from './exit.ts';
+import { harmless } from './output/terminal.ts';
 
 /** Builds the whole program. It throws CommanderError and CliError, and never ends the process. */
 export function buildProgram(): Command {
@@ -26,6 +27,7 @@ export function buildProgram(): Command {
     .version(VERSION, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .exitOverride()
+    .configureOutput({ writeErr: (text) => void process.stderr.write(harmless(text)) })
     .showHelpAfterError('(add --help for help)')
     .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', `\n${dispatchedHelp()}\n${exitCodeHelp()}`);

@@ -14,10 +14,19 @@ const LEFT_OUT = new Set(['level', 'time', 'daemon', 'msg']);
  */
 export function logDestination(env: NodeJS.ProcessEnv = process.env): DestinationStream {
   const out = destination(STDERR);
-  if (!isJournal(env.JOURNAL_STREAM)) {
-    return out;
-  }
-  return { write: (line) => void out.write(journalLine(line)) };
+  const form = isJournal(env.JOURNAL_STREAM) ? journalLine : (line: string) => line;
+  return { write: (line) => void out.write(visible(form(line))) };
+}
+
+/**
+ * The text with control characters as `\uXXXX`, except line ends. A name in a log may come from a
+ * guest, and a log may be read in a terminal. `journalctl` hides the whole line of such a name.
+ */
+export function visible(text: string): string {
+  return text.replace(
+    /[^\P{Cc}\n]|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /**

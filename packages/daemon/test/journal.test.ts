@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pino } from 'pino';
-import { journalLine } from '../src/journal.ts';
+import { journalLine, visible } from '../src/journal.ts';
 import { logOptions } from '../src/log.ts';
 
 /** What a logger writes, line by line. */
@@ -43,4 +43,14 @@ test('a line break within a message begins no line of another level', () => {
     logged((log) => log.info('one\n<0>two')),
     '<6>one <0>two\n',
   );
+});
+
+test('a name with control characters is seen as it is, in both forms of a log', () => {
+  const name = 'tap\u001b[2J\u009b2J\u202e';
+  const line = logged((log) => log.info({ name }, 'device found'));
+  assert.equal(visible(line), '<6>device found [name:tap\\u001b[2J\\u009b2J\\u202e]\n');
+  let json = '';
+  pino(logOptions('x', 'trace'), { write: (text: string) => (json += visible(text)) }).info({ name }, 'device found');
+  assert.equal(JSON.parse(json).name, name);
+  assert.doesNotMatch(json, /[^\P{Cc}\n]|\u202e/u);
 });

@@ -1,22 +1,35 @@
 /** Prints the output of a command in the chosen format. */
 
 import { printable } from '@mirrorplane/base';
-import { stringify } from 'yaml';
+import { jsonText, withoutControls } from '@mirrorplane/contract/json-text';
+import { Document, visit } from 'yaml';
 import type { Context } from '../context.ts';
 import type { Kind } from '../resources.ts';
 import type { Format } from './format.ts';
+import { harmless } from './terminal.ts';
 
 /** Data as JSON or YAML. `line`: one line of JSON, or one of several YAML documents. */
 export function renderData(data: unknown, format: 'json' | 'yaml', line = false): string {
   if (format === 'json') {
-    return `${line ? JSON.stringify(data) : JSON.stringify(data, null, 2)}\n`;
+    return `${jsonText(data, line ? undefined : 2)}\n`;
   }
   return `${line ? '---\n' : ''}${toYaml(data)}`;
 }
 
-/** YAML without anchors and folded lines, so that two outputs can be compared by diff. */
+/**
+ * YAML without anchors and folded lines, so that two outputs can be compared by diff. A text with
+ * control characters other than line ends is in double quotes, with `\x1b` or `\u009b` for them.
+ */
 export function toYaml(data: unknown): string {
-  return stringify(data, { aliasDuplicateObjects: false, lineWidth: 0 });
+  const document = new Document(data, { aliasDuplicateObjects: false });
+  visit(document, {
+    Scalar: (_key, node) => {
+      if (typeof node.value === 'string' && harmless(node.value) !== node.value) {
+        node.type = 'QUOTE_DOUBLE';
+      }
+    },
+  });
+  return withoutControls(document.toString({ lineWidth: 0 }));
 }
 
 /**
