@@ -25,7 +25,7 @@ export function* valuesOf(text: string, origin: string): Generator<PlacedValue> 
   }
   // The parser compares each key with all others of its mapping. Tags of other versions of YAML do
   // so too.
-  const parsed = parseAllDocuments(text, { uniqueKeys: false, resolveKnownTags: false });
+  const parsed = parseAllDocuments(text, { uniqueKeys: false, resolveKnownTags: false, logLevel: 'error' });
   for (const [at, document] of (Array.isArray(parsed) ? parsed : []).entries()) {
     const where = `${origin}, document ${at + 1}`;
     yield { value: valueOfDocument(document, where), where };
@@ -49,9 +49,9 @@ function valueOfDocument(document: Document.Parsed, where: string): unknown {
     // The parser calls itself for each level.
     refuse(error.message.startsWith('Maximum call stack') ? TOO_DEEP : error.message);
   }
-  const repeated = repeatedKey(document);
-  if (repeated !== undefined) {
-    refuse(`"${repeated}" is given twice in one mapping: remove one of them`);
+  const problem = keyProblem(document);
+  if (problem !== undefined) {
+    refuse(problem);
   }
   let value: unknown;
   try {
@@ -66,26 +66,24 @@ function valueOfDocument(document: Document.Parsed, where: string): unknown {
   return value;
 }
 
-/** A key that a mapping has twice. */
-function repeatedKey(document: Document.Parsed): string | undefined {
-  let repeated: string | undefined;
+/** What is wrong with the first key that a mapping has twice, or that is a list or a mapping. */
+function keyProblem(document: Document.Parsed): string | undefined {
+  let problem: string | undefined;
   visit(document, {
     Map: (_key, { items }) => {
       const keys = new Set<string>();
       for (const { key } of items) {
         const name = isScalar(key) ? String(key.value) : undefined;
-        if (name !== undefined && keys.has(name)) {
-          repeated = name;
+        if (name === undefined || keys.has(name)) {
+          problem = name === undefined ? 'a key is no text: quote it' : `"${name}" is given twice: remove one of them`;
           return visit.BREAK;
         }
-        if (name !== undefined) {
-          keys.add(name);
-        }
+        keys.add(name);
       }
       return undefined;
     },
   });
-  return repeated;
+  return problem;
 }
 
 /** Whether a value has more levels. One that contains itself has. */

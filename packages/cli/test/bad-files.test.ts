@@ -34,6 +34,7 @@ const CASES: [what: string, text: string, message: RegExp][] = [
   ['60,000 keys in braces', `{${lines(60_000, (at) => `k${at}: 0`)}}`, /it has no "kind"/],
   ['a set of 30,000 keys', `!!set {${lines(30_000, (at) => `k${at}`)}}`, /it has no "kind"/],
   ['a key that is given twice', '{kind: Domain, name: a, name: b}', /"name" is given twice/],
+  ['a mapping as a key', '{[a, "\u001b[2J"]: b}', /a key is no text/],
   ['as many levels as a stack has', '['.repeat(200_000), /more than 12 levels/],
   ['levels of mappings', `${lines(3000, (at) => `${' '.repeat(at)}a:`).join('\n')}`, /more than 12 levels/],
   ['13 levels', `${'['.repeat(13)}${']'.repeat(13)}`, /more than 12 levels/],

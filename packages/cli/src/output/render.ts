@@ -16,6 +16,9 @@ export function renderData(data: unknown, format: 'json' | 'yaml', line = false)
   return `${line ? '---\n' : ''}${toYaml(data)}`;
 }
 
+/** A line of white space only. The library loses its blanks in a block of lines. */
+const BLANK_LINE = /(^|\n)[ \t]+(\n|$)/;
+
 /**
  * YAML without anchors and folded lines, so that two outputs can be compared by diff. A text with
  * control characters other than line ends is in double quotes, with `\x1b` or `\u009b` for them.
@@ -24,7 +27,7 @@ export function toYaml(data: unknown): string {
   const document = new Document(data, { aliasDuplicateObjects: false });
   visit(document, {
     Scalar: (_key, node) => {
-      if (typeof node.value === 'string' && harmless(node.value) !== node.value) {
+      if (typeof node.value === 'string' && (harmless(node.value) !== node.value || BLANK_LINE.test(node.value))) {
         node.type = 'QUOTE_DOUBLE';
       }
     },
