@@ -75,6 +75,17 @@ export class Target {
     return Number(kilobytes) * 1024;
   }
 
+  /** What a GET answers. @throws Error if it does not succeed */
+  async text(path: string): Promise<string> {
+    const headers = { authorization: `Bearer ${this.token}` };
+    const response = await fetch(`http://127.0.0.1:${this.#port}${path}`, { headers });
+    const text = await response.text();
+    if (!response.ok) {
+      throw new Error(`GET ${path}: ${response.status} ${text.slice(0, 500)}`);
+    }
+    return text;
+  }
+
   /** A request that has to succeed. */
   async must(method: string, path: string, body?: unknown): Promise<unknown> {
     const response = await fetch(`http://127.0.0.1:${this.#port}${path}`, {

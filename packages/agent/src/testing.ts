@@ -1,4 +1,5 @@
 /** Internal parts of the agent for tests and measurements. Nothing that is shipped imports this. */
+export { certificateRequest } from './controller-link/csr.ts';
 export type {
   ApplyResult,
   DatapathState,

@@ -1,4 +1,5 @@
 /** Metrics as text. Rendered again for each scrape, because the values come from the agents. */
+import { printable } from '@mirrorplane/base';
 import { Counter, Gauge, Registry, type RegistryContentType } from 'prom-client';
 import type { Services } from '../services.ts';
 import { METRICS, type MetricEntry, type MetricKey } from './catalogue.ts';
@@ -21,6 +22,11 @@ export async function renderMetrics(
     return [key, kind === 'gauge' ? new Gauge(options) : new Counter(options)] as const;
   });
   const metrics = new Map<string, Gauge | Counter>(made);
-  collect(services, (metric: MetricKey, value, series = {}) => metrics.get(metric)!.inc(series, value));
+  collect(services, (metric: MetricKey, value, series = {}) => metrics.get(metric)!.inc(printableOf(series), value));
   return { contentType: registry.contentType, text: await registry.metrics() };
+}
+
+/** Labels for a reader that may be a terminal: the codes of problems come from agents. */
+function printableOf(series: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(series).map(([label, value]) => [label, printable(value)]));
 }
