@@ -8,7 +8,7 @@ help:
 	@echo "make test        every test; 'make test PARTS=unit' or service, kernel, product"
 	@echo "make test-long   the tests that take longer than those of make test may: a quarter of an hour"
 	@echo "make soak        the tests of restarts with a hundred kills each, and 200 moves: half an hour (KILLS=, MOVES=, SEED=)"
-	@echo "make fuzz        a million mutated packets at the receiving end of ERSPAN"
+	@echo "make fuzz        bad input for ten minutes: packets, requests, messages, files (SEED=, MINUTES=, ONLY=api|agents, CASE=)"
 	@echo "make chaos       random changes and faults under traffic; 'make chaos SEED=7 MINUTES=10' (ROUNDS=, ONLY=)"
 	@echo "make kernels     other kernels and compilers, in QEMU: the object loads, kernel tests pass (KERNELS=, COMPILERS=, TESTS=)"
 	@echo "make check       format, lint, types, the API document, and the structure of the tree"
@@ -55,7 +55,9 @@ soak: build root
 	@scripts/soak.sh
 
 fuzz: build root
-	@FUZZ_PACKETS=1000000 unshare -n scripts/run.sh --test packages/bpf/test/terminate.netns.test.ts
+	@[ -n "$(ONLY)" ] || FUZZ_PACKETS=1000000 unshare -n scripts/run.sh --test packages/bpf/test/terminate.netns.test.ts
+	@[ -n "$(ONLY)" ] || FUZZ_RUNS=20000 scripts/run.sh --test packages/cli/test/bad-files.test.ts
+	@scripts/run.sh test/fuzz/main.ts
 
 chaos: build root
 	@scripts/run.sh test/chaos/main.ts

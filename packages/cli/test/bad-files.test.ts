@@ -10,6 +10,8 @@ import { harmless } from '../src/output/terminal.ts';
 
 /** Each of these took longer than a minute, or does so where a parser compares all with all. */
 const options = { timeout: 30_000 };
+/** The random cases of `make test` are always the same. `make fuzz` tries more, and others. */
+const RANDOM = process.env.FUZZ_RUNS ? { numRuns: Number(process.env.FUZZ_RUNS) } : { numRuns: 300, seed: 1 };
 const CONTROLS = /[^\P{Cc}\n\t]|[\u202a-\u202e\u2066-\u2069]/u;
 
 /** The refusal of a text. @throws AssertionError if it is accepted, or fails in another way */
@@ -110,6 +112,7 @@ describe('a file', () => {
           assert.ok(error instanceof CliError && error.exit === 'usage', String((error as Error).stack));
         }
       }),
+      RANDOM,
     );
   });
 });
@@ -130,6 +133,7 @@ describe('output', () => {
           assert.deepEqual(spec, { deep: { ...data.deep } });
         }
       }),
+      RANDOM,
     );
   });
 });

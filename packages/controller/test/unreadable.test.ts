@@ -99,6 +99,16 @@ test('what a request quotes comes back without raw control characters, also in e
   assert.doesNotMatch(read.text, /[\p{Cc}\u202e]/u);
 });
 
+test('requests that come at once on one connection are answered in their order', options, async (t) => {
+  const bench = await Bench.start(t);
+  const paths = ['/healthz', '/api/v1/none-1', '/api/v1/domains', '/api/v1/none-2', '/healthz'];
+  const head = `Host: x\r\nAuthorization: Bearer ${bench.token}\r\n`;
+  const dialled = dial(t, bench, paths.map((path) => `GET ${path} HTTP/1.1\r\n${head}\r\n`).join(''));
+  const found = () => [...dialled.text.matchAll(/"status":"ok"|none-\d(?="})|"items"/g)].map(([text]) => text);
+  await until('all are answered', () => found().length === paths.length);
+  assert.deepEqual(found(), ['"status":"ok"', 'none-1', '"items"', 'none-2', '"status":"ok"']);
+});
+
 test('a name of a million characters is refused at once', options, async (t) => {
   const bench = await Bench.start(t);
   const began = performance.now();

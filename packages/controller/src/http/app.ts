@@ -82,7 +82,7 @@ export function buildApp(services: Services): FastifyInstance {
       stream.end();
     }
   });
-  const document = JSON.stringify(openapiDocument());
+  const document = Buffer.from(JSON.stringify(openapiDocument()));
   const openapi = route({
     method: 'get',
     path: '/api/v1/openapi.json',

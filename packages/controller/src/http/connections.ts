@@ -1,4 +1,5 @@
 /** Bounds of the connections to the API, so that nobody can keep others out. */
+import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { Strangers } from '../auth/strangers.ts';
 import type { Services } from '../services.ts';
@@ -46,8 +47,22 @@ export function boundConnections(app: FastifyInstance, { refusedSignIns }: Servi
       }
     });
   });
+  answerInTurn(app);
   app.addHook('preClose', async () => {
     strangers.close();
     setTimeout(() => server.closeAllConnections(), CLOSE_TIMEOUT_MS).unref();
+  });
+}
+
+/**
+ * Begins with a request of a connection when the answer to the one before has gone. Answers go in
+ * this order anyway, and a client that sends many requests at once takes its turn with others.
+ */
+function answerInTurn(app: FastifyInstance): void {
+  const answered = new WeakMap<Socket, Promise<void>>();
+  app.addHook('onRequest', async ({ socket }, reply) => {
+    const before = answered.get(socket);
+    answered.set(socket, new Promise((resolve) => reply.raw.once('close', resolve)));
+    await before;
   });
 }
