@@ -1,7 +1,7 @@
 /** Requests of the API: made by the document, and then changed in one to three ways. */
 import type { Random } from '../chaos/random.ts';
 import type { Api, Operation, Parameter } from './openapi.ts';
-import { nameOf, oddText, twisted, valueFor } from './values.ts';
+import { type Learned, nameOf, oddText, twisted, valueFor } from './values.ts';
 
 /** A request, before it is bytes. */
 export interface FuzzRequest {
@@ -33,12 +33,17 @@ export function bytesOf({ method, target, headers, body, chunked, version }: Fuz
 }
 
 /** A request that the document allows, most often. */
-export function requestOf(operation: Operation, api: Api, token: string, random: Random): FuzzRequest {
+export function requestOf(
+  operation: Operation,
+  api: Api,
+  { token, learned }: { token: string; learned: Learned },
+  random: Random,
+): FuzzRequest {
   const of = (place: Parameter['in']) =>
     operation.parameters.filter((one) => one.in === place && (one.required === true || random.chance(0.4)));
   const text = (parameter: Parameter) => textOf(parameter, api, random);
   const path = operation.path.replaceAll(/(\w+)\/\{\w+\}/g, (_all, kind: string) => {
-    return `${kind}/${encodeURIComponent(nameOf(kind, random))}`;
+    return `${kind}/${encodeURIComponent(nameOf(kind, random, learned))}`;
   });
   const query = of('query').map((one) => `${one.name}=${encodeURIComponent(text(one))}`);
   const [, kind = ''] = /(\w+)(\/\{\w+\})?$/.exec(operation.path) ?? [];

@@ -4,12 +4,15 @@ import { problemOf } from './judge.ts';
 import type { Api } from './openapi.ts';
 import { bytesOf, type FuzzRequest, mutate, requestOf } from './requests.ts';
 import type { Target } from './target.ts';
-import { exchange } from './wire.ts';
+import type { Learned } from './values.ts';
+import { exchange, type WireAnswer } from './wire.ts';
 
 /** Cases at a time. */
 const AT_ONCE = 4;
 /** Cases after which the cluster is made again, where requests have deleted it. */
 const REFILL = 50;
+/** Names of one kind that are remembered, the newest. */
+const MAX_LEARNED = 5;
 /** Failures after which a run ends. */
 const MAX_FAILURES = 20;
 
@@ -31,10 +34,10 @@ export interface RunOptions {
   goesOn: (index: number) => boolean;
 }
 
-/** The request of a case: the same for a seed and a number. */
-function caseOf(api: Api, token: string, seed: number, index: number): FuzzRequest {
+/** The request of a case: the same for a seed and a number, except for names that were learned. */
+function caseOf(api: Api, known: { token: string; learned: Learned }, seed: number, index: number): FuzzRequest {
   const random = seeded(Math.imul(seed, 0x9e3779b1) + index);
-  const request = requestOf(random.pick(api.operations), api, token, random);
+  const request = requestOf(random.pick(api.operations), api, known, random);
   if (random.chance(0.9)) {
     mutate(request, random);
   }
@@ -45,6 +48,7 @@ function caseOf(api: Api, token: string, seed: number, index: number): FuzzReque
 export async function fuzzApi(target: Target, api: Api, { seed, from = 0, goesOn }: RunOptions): Promise<Tally> {
   const tally: Tally = { cases: 0, routes: new Map(), statuses: new Map(), failures: [] };
   const { port, token } = target;
+  const learned: Learned = new Map();
   let next = from;
   const work = async () => {
     while (goesOn(next) && target.isRunning && tally.failures.length < MAX_FAILURES) {
@@ -52,9 +56,10 @@ export async function fuzzApi(target: Target, api: Api, { seed, from = 0, goesOn
       if (index % REFILL === 0) {
         await target.fill();
       }
-      const request = caseOf(api, token, seed, index);
+      const request = caseOf(api, { token, learned }, seed, index);
       const answer = await exchange(port, bytesOf(request), request.method === 'HEAD').catch((error: Error) => error);
       const problem = answer instanceof Error ? answer.message : problemOf(request, answer, api);
+      learn(learned, request, answer);
       count(tally, request, answer instanceof Error ? 0 : (answer?.status ?? 0));
       if (problem !== undefined) {
         tally.failures.push(`${problem}\n  ${textOf(request)}\n  again: make fuzz ONLY=api SEED=${seed} CASE=${index}`);
@@ -66,6 +71,18 @@ export async function fuzzApi(target: Target, api: Api, { seed, from = 0, goesOn
     tally.failures.push(`the controller has ended before case ${next}: ${target.errors.slice(-5).join('\n')}`);
   }
   return tally;
+}
+
+/** Remembers the id of what was created, so that later requests are about it. */
+function learn(learned: Learned, { target }: FuzzRequest, answer: WireAnswer | Error | undefined): void {
+  if (answer === undefined || answer instanceof Error || answer.status !== 201 || answer.body.length === 0) {
+    return;
+  }
+  const { id } = JSON.parse(answer.body.toString()) as { id?: unknown };
+  const [, kind] = /^\/api\/v1\/(\w+)(\?|$)/.exec(target) ?? [];
+  if (typeof id === 'string' && kind !== undefined) {
+    learned.set(kind, [...(learned.get(kind) ?? []), id].slice(-MAX_LEARNED));
+  }
 }
 
 function count(tally: Tally, { operation }: FuzzRequest, status: number): void {

@@ -20,9 +20,12 @@ const NAMES_OF: Readonly<Record<string, readonly string[]>> = {
   domain: ['blue', 'green'],
 };
 
+/** Names that the controller has chosen, as ids of looks, by the last part of their list's path. */
+export type Learned = Map<string, string[]>;
+
 /** A name, which most often suits the field or the part of a path before it. */
-export function nameOf(place: string, random: Random): string {
-  const suiting = Object.hasOwn(NAMES_OF, place) ? NAMES_OF[place]! : NAMES;
+export function nameOf(place: string, random: Random, learned?: Learned): string {
+  const suiting = learned?.get(place) ?? (Object.hasOwn(NAMES_OF, place) ? NAMES_OF[place]! : NAMES);
   return random.pick(random.chance(0.9) ? suiting : NAMES);
 }
 

@@ -1,5 +1,5 @@
 /** The size of a problem document is bounded, whatever the request was. */
-import type { Problem, Refusal } from '@mirrorplane/contract';
+import { jsonText, type Problem, type Refusal } from '@mirrorplane/contract';
 
 /**
  * Bytes of all refusals of a document. A policy of 1024 sources that are all unknown is refused
@@ -17,7 +17,7 @@ export function bounded(problem: Problem): Problem {
   let room = MAX_REFUSALS_BYTES;
   for (const error of problem.errors) {
     const short = { ...error, field: cut(error.field, MAX_FIELD), message: cut(error.message, MAX_MESSAGE) };
-    room -= Buffer.byteLength(JSON.stringify(short));
+    room -= Buffer.byteLength(jsonText(short));
     if (room < 0) {
       break;
     }
