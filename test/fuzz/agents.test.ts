@@ -16,7 +16,7 @@ import { Witness } from './witness.ts';
 
 const SEED = 1;
 /** Messages of the hostile agent. */
-const MESSAGES = 2500;
+const MESSAGES = 1500;
 
 let target: Target;
 let honest: AgentConnection;

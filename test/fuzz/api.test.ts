@@ -11,9 +11,9 @@ import { Witness } from './witness.ts';
 
 /** The cases of `make test` are always the same. `make fuzz` tries others. */
 const SEED = 1;
-const CASES = 2500;
+const CASES = 2200;
 /** Cases after which the caches, the log of events and the heap of the controller are full. */
-const WARM_UP = 1000;
+const WARM_UP = 700;
 /**
  * Bytes by which the memory may differ. The heap of Node.js has grown or shrunk by some 60 MB
  * between two looks, without a trend. A request of 1 MB that is kept in every hundredth case would
