@@ -33,6 +33,7 @@ async function api(target: Target, document: Api, share: number): Promise<string
 }
 
 async function agents(target: Target, document: Api, share: number): Promise<string[]> {
+  await target.fill();
   const honest = await AgentConnection.open(target.agentPort, '/sync', await enrol(target, 'node-1'));
   honest.send(JSON.stringify({ type: 'hello', protocol: 1, node: 'node-1', agentVersion: '0', kernel: '6' }));
   const tally = await fuzzAgents(target, document, await enrol(target, 'node-2'), during(share));
