@@ -1,6 +1,6 @@
 /** What a policy would make of the traffic of the last minute. */
 import * as z from 'zod';
-import { InterfaceId, Name } from './names.ts';
+import { Name } from './names.ts';
 
 /** Seconds over which the traffic of an interface is a mean. */
 export const TRAFFIC_SECONDS = 60;
@@ -81,7 +81,12 @@ export const Forecast = z
     sourceCount: z.number().int(),
     unknownCount: z.number().int().meta({ description: 'Sources whose rate is not known. They are in no sum.' }),
     unknown: z
-      .array(z.object({ interface: InterfaceId, why: z.enum(['absent', 'noReport']) }))
+      .array(
+        z.object({
+          interface: z.string().meta({ description: 'As the request names it. It may be no id at all.' }),
+          why: z.enum(['absent', 'noReport']),
+        }),
+      )
       .meta({ description: 'The first of them. absent: no device now. noReport: its agent has not told twice.' }),
     originals: rate.meta({ description: 'What the sources carried in the directions of the policy.' }),
     copies: rate.meta({ description: 'Copies that the policy would ask for.' }),

@@ -72,6 +72,8 @@ test('a forecast changes nothing, and needs the right to read alone', async (t) 
   const reader = readFileSync(`${bench.data}/read-token`, 'utf8').trim();
   const answer = await bench.post('/api/v1/forecasts', POLICY, { token: reader });
   assert.deepEqual([answer.status, answer.body.sourceCount, answer.body.unknown[0].why], [200, 1, 'absent']);
+  const none = await bench.post('/api/v1/forecasts', { ...POLICY, sources: ['no id'] });
+  assert.deepEqual([none.status, none.body.unknown], [200, [{ interface: 'no id', why: 'absent' }]]);
   assert.equal((await bench.get('/api/v1/policies')).body.total, 0);
   assert.equal((await bench.post('/api/v1/forecasts', { name: 'p' })).status, 400);
 });
