@@ -13,6 +13,11 @@ const underlay = { device: 'eth1', address: '10.0.0.2', mtu: 1600 };
 const amount = { packets: 3, bytes: 300 };
 const counts = { matched: amount, sampledOut: amount, copied: amount, truncated: amount, dropped: {}, skipped: {} };
 
+const probeCounts = {
+  ...{ made: amount, copied: amount, truncated: amount, sent: amount, dropped: { overBudget: amount } },
+  ...{ received: amount, delivered: amount, refused: { malformed: amount } },
+};
+
 /** A device of a VM, with everything that its orchestrator and its guest choose. */
 function device(at: number, name: string) {
   return {
@@ -58,6 +63,14 @@ const SAMPLES: Partial<Record<Kind, (random: Random) => object>> = {
       unknownErspan: 1,
     },
     budgets: [{ device: 'eth1', bytesPerSecond: 1000 }],
+    traffic: {
+      devices: [{ ifindex: 1, inbound: amount, outbound: amount, unread: 1 }],
+      uplinks: [{ device: 'eth1', ifindex: 2, bytesPerSecond: 1e9, throttled: true }],
+    },
+  }),
+  testReport: (random) => ({
+    test: random.pick(['t', oddText(random).slice(0, 100)]),
+    probes: [{ probe: '024d5000000a024d5000000b', counts: probeCounts, problem: oddText(random).slice(0, 900) }],
   }),
   events: (random) => ({
     epoch: oddText(random).slice(0, 20),
