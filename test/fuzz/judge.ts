@@ -39,7 +39,9 @@ function problemOfWhole(
   if (!(status >= 100 && status < 500)) {
     return `the status is ${status}`;
   }
-  if (method === 'HEAD' || headers.get('content-type')?.startsWith('text/')) {
+  // Pages, metrics and streams are no JSON. A refusal is, except of a file of the console.
+  const type = headers.get('content-type') ?? '';
+  if (method === 'HEAD' || type.startsWith('text/') || (status < 400 && !type.includes('json'))) {
     return undefined;
   }
   const text = body.toString();

@@ -18,6 +18,9 @@ const LIMIT_MS = 20_000;
 /** Bytes that are read of one answer at most. */
 const MAX_BYTES = 64 << 20;
 
+/** Media types of answers that may have no end. Their heads are the answer. */
+const ENDLESS = /^(text\/event-stream|application\/x-pcapng)/;
+
 interface Head {
   status: number;
   headers: Map<string, string>;
@@ -92,7 +95,7 @@ function headOf(text: Buffer): Head | undefined {
 
 function bodyOf(rest: Buffer, { status, headers }: Head, isHead: boolean): { body: Buffer; complete: boolean } {
   const none = isHead || status === 204 || status === 304;
-  if (none || headers.get('content-type')?.startsWith('text/event-stream')) {
+  if (none || ENDLESS.test(headers.get('content-type') ?? '')) {
     return { body: Buffer.alloc(0), complete: true };
   }
   const length = headers.get('content-length');
