@@ -214,7 +214,7 @@ test('the program is there while there is a look, and only then', async () => {
   await until('the end of the program', () => !isLoaded(id));
 });
 
-test('nothing of it is left when its agent is killed', async () => {
+test('nothing of it is left when its agent is killed', async (t) => {
   const { bpffs, datapath: next } = newDatapath();
   await next.open(); // what takes long is done before the look begins
   next.close();
@@ -225,11 +225,13 @@ test('nothing of it is left when its agent is killed', async () => {
   );
   const script = join(import.meta.dirname, 'support/applier.ts');
   const agent = spawn(process.execPath, [script, bpffs, file], { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => void agent.kill('SIGKILL'));
   agent.stdout.resume();
-  const [id] = await until('the program', () => {
+  const loaded = () => {
     const ids = heardBy(agent.pid!);
     return ids.length > 0 ? ids : undefined;
-  });
+  };
+  const [id] = await until('the program', loaded, { limitMs: 60_000 });
   assert.ok(isLoaded(id!));
   agent.kill('SIGKILL');
   await until('the end of the program', () => !isLoaded(id!));
