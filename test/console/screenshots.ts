@@ -8,6 +8,8 @@ import { until } from '@mirrorplane/base';
 import { createLab, type Lab } from '@mirrorplane/lab';
 import type { Page } from 'playwright-core';
 import { ROOT } from '../../packaging/paths.ts';
+import { FAULTS, say, withFault, withService } from '../support/faults.ts';
+import { findWhile } from '../support/finding.ts';
 import { activeEventually, createPolicy, policyStatus } from '../support/policy.ts';
 import { ConsoleBrowser } from './support/browser.ts';
 
@@ -44,6 +46,17 @@ const PICTURES: Picture[] = [
   { name: 'audit', path: '/audit', shows: 'policies/' },
 ];
 
+/** A finding of a rule that drops, with packets that it has lost. */
+async function finding(lab: Lab): Promise<Picture> {
+  const pair = { from: 'web-1/0', to: 'db-1/0', seconds: 6 };
+  await withService(lab, () =>
+    withFault(lab, FAULTS.lossAtReceiver, () => findWhile(lab, pair, () => say(lab, 200, 400, 0.01))),
+  );
+  const { body } = await lab.api('GET', '/api/v1/findings');
+  const search = new URLSearchParams({ from: pair.from, to: pair.to, id: body.items[0].id });
+  return { name: 'finding', path: `/findings?${search}`, shows: 'were dropped on node' };
+}
+
 /** Policies of each type, with traffic that goes on until the lab goes. */
 async function prepare(lab: Lab): Promise<void> {
   await createPolicy(lab, { name: 'ids-web', sources: ['web-1/0', 'web-2/0'], destination: 'ids-1/0', percent: 50 });
@@ -76,9 +89,13 @@ async function testPolicy(lab: Lab): Promise<void> {
   await lab.exec('node-2', ['ip', 'link', 'set', 'underlay0', 'mtu', String(underlayMtu)]);
 }
 
-async function take(browser: ConsoleBrowser, colorScheme: 'light' | 'dark'): Promise<void> {
+async function take(
+  browser: ConsoleBrowser,
+  colorScheme: 'light' | 'dark',
+  pictures: readonly Picture[],
+): Promise<void> {
   const { page, close } = await browser.open({ viewport: SIZE, colorScheme, reducedMotion: 'reduce' });
-  for (const { name, path, shows } of PICTURES) {
+  for (const { name, path, shows } of pictures) {
     await page.goto(browser.url + path);
     await page.getByText(shows, { exact: false }).first().waitFor();
     await page.getByRole('banner').getByText('Live').waitFor();
@@ -99,8 +116,9 @@ const browser = new ConsoleBrowser(() => lab);
 try {
   await prepare(lab);
   await browser.launch();
-  await take(browser, 'light');
-  await take(browser, 'dark');
+  const pictures = [...PICTURES, await finding(lab)];
+  await take(browser, 'light', pictures);
+  await take(browser, 'dark', pictures);
 } finally {
   await browser.close();
   await lab.down();

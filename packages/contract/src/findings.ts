@@ -11,6 +11,8 @@ export const FINDING_SECONDS = { least: 5, most: 120, usual: 30 } as const;
 export const FINDING_LIMITS = {
   /** Findings that are kept in memory, the newest. */
   kept: 16,
+  /** Findings that are under way at a time. */
+  running: 4,
   conversations: 50,
   packets: 200,
   drops: 50,

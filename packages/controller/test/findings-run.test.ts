@@ -134,14 +134,30 @@ test('says so where an interface has moved meanwhile, and packets were lost', as
   assert.match(run.describe().answer!.message, /1 of 5 packets .* were lost while "db-1\/0" moved to another node/);
 });
 
-test('keeps the newest sixteen, and ends the look of one that is forgotten', async (t) => {
+test('refuses a fifth finding at a time, and keeps the newest sixteen', async (t) => {
   const all = bench(t);
   const first = all.findings.create(REQUEST, OWNER);
-  for (let i = 0; i < FINDING_LIMITS.kept; i++) {
+  for (let i = 1; i < FINDING_LIMITS.running; i++) {
+    all.findings.create(REQUEST, OWNER);
+  }
+  assert.throws(() => all.findings.create(REQUEST, OWNER), /4 findings are under way \(of admin\): wait/);
+  all.findings.close();
+  for (let i = FINDING_LIMITS.running; i <= FINDING_LIMITS.kept; i++) {
     all.looks.end(all.findings.list()[0]!.describe().look, 'asked');
     all.findings.create(REQUEST, OWNER);
+    all.findings.close();
   }
   assert.equal(all.findings.list().length, FINDING_LIMITS.kept);
   assert.equal(all.findings.get(first.id), undefined);
   assert.equal(all.looks.get(first.describe().look)!.running, false);
+});
+
+test('is undetermined where its look was ended by another', async (t) => {
+  const all = bench(t);
+  const run = all.findings.create(FindingCreate.parse({ ...ENDS, seconds: 60 }), OWNER);
+  allLook(all, run);
+  await comesTo(all, run, 'looking');
+  all.looks.end(run.describe().look, 'asked');
+  await comesTo(all, run, 'done');
+  assert.match(run.describe().answer!.message, /all places: the look was ended early/);
 });

@@ -324,3 +324,13 @@ test('does not take a rule that drops before the device for a drop of what is se
   const { there } = world.answer();
   assert.deepEqual([there.lostBehind, there.lostAtDevice], [6, 0]);
 });
+
+test('finds loss of the way back where nothing was sent there', () => {
+  const world = new World();
+  for (let i = 0; i < 5; i++) {
+    world.send('back', udpFrame(DB, WEB, [514, 50_000], 60, i), i < 2 ? { last: 'arrived', drop: RULE('node-1') } : {});
+  }
+  const answer = world.answer();
+  assert.deepEqual(said(answer), ['filtered', undefined, 'back', 'node-1']);
+  assert.match(answer.message, /^2 of 5 packets from "db-1\/0" to "web-1\/0"/);
+});

@@ -12,6 +12,7 @@ import { inNetns, type RunOptions, type RunResult, run, start } from './netns.ts
 import { runInGuest } from './qemu/console.ts';
 import { moveLive } from './qemu/live.ts';
 import { machineSockets } from './qemu/machine.ts';
+import { Qmp } from './qemu/qmp.ts';
 import { DEFAULT_RUN_ROOT, LabError, labRunDir, updateState } from './state.ts';
 import { ovsAppctl, ovsVsctl } from './switch.ts';
 import type { LabNode, LabVm } from './topology.ts';
@@ -122,6 +123,16 @@ export class Lab extends LabHandle {
       state.topology.vms = state.topology.vms.map((v) => (v.name === vm ? after : v));
     });
     return moveVm(this.name, topology, before, after, options);
+  }
+
+  /** Stops a QEMU machine where it is, or lets it go on. */
+  async setRunning(vm: string, running: boolean): Promise<void> {
+    const qmp = await Qmp.connect(machineSockets(this, vm, this.vm(vm).node).qmp);
+    try {
+      await qmp.execute(running ? 'cont' : 'stop');
+    } finally {
+      qmp.close();
+    }
   }
 
   /**

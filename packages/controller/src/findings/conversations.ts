@@ -76,11 +76,8 @@ export class Conversations {
   /** Conversations between the two interfaces, and what else was seen of them. */
   sorted(): { conversations: Conversation[]; unanswered: string[]; sentElsewhere: number; unread: number } {
     for (const { sighting, about, way } of this.#errors.splice(0)) {
-      // Of a ping, an error says no number that would tell it from others.
-      for (const conversation of this.#all.values()) {
-        if (isAbout(about, conversation, way)) {
-          conversation.errors[way].push(sighting);
-        }
+      for (const conversation of this.#about(about, way)) {
+        conversation.errors[way].push(sighting);
       }
     }
     const all = [...this.#all.values()];
@@ -112,11 +109,7 @@ export class Conversations {
   }
 
   #of(headers: Headers, way: Way): Conversation {
-    const source = { address: headers.source, port: headers.sourcePort };
-    const target = { address: headers.target, port: headers.targetPort };
-    const [from, to] = way === 'there' ? [source, target] : [target, source];
-    const { protocol } = headers;
-    const key = [protocol, from.address, from.port, to.address, to.port].join(' ');
+    const { protocol, from, to, key } = placed(headers, way);
     const known = this.#all.get(key);
     if (known !== undefined) {
       return known;
@@ -131,6 +124,17 @@ export class Conversations {
     };
     this.#all.set(key, made);
     return made;
+  }
+
+  /** Of a ping, an error says no number that would tell it from others. */
+  #about(about: Ends, way: Way): Conversation[] {
+    const { protocol, from, to, key } = placed(about, way);
+    if (protocol !== 'icmp') {
+      return [this.#all.get(key) ?? []].flat();
+    }
+    return [...this.#all.values()].filter((one) => {
+      return one.protocol === protocol && one.from.address === from.address && one.to.address === to.address;
+    });
   }
 
   /**
@@ -174,16 +178,13 @@ function isUnanswered({ there, back }: Conversation): boolean {
   return there.sent.some(({ headers }) => headers.asks === true) && !answers;
 }
 
-function isAbout(about: Ends, conversation: Conversation, way: Way): boolean {
-  const [source, target] =
-    way === 'there' ? [conversation.from, conversation.to] : [conversation.to, conversation.from];
-  const hasPorts = about.protocol !== 'icmp';
-  return (
-    about.protocol === conversation.protocol &&
-    about.source === source.address &&
-    about.target === target.address &&
-    (!hasPorts || (about.sourcePort === source.port && about.targetPort === target.port))
-  );
+/** The ends of a packet that goes a way, as its conversation has them. */
+function placed(ends: Ends, way: Way): { protocol: Protocol; from: End; to: End; key: string } {
+  const { protocol } = ends;
+  const source = { address: ends.source, port: ends.sourcePort };
+  const target = { address: ends.target, port: ends.targetPort };
+  const [from, to] = way === 'there' ? [source, target] : [target, source];
+  return { protocol, from, to, key: [protocol, from.address, from.port, to.address, to.port].join(' ') };
 }
 
 function countSent(conversations: readonly Conversation[]): number {

@@ -44,8 +44,10 @@ const SETTLE_MS = 1500;
 const RENEW_MS = 10_000;
 /** How long the last packets may take to come. */
 const LAST_MS = 5000;
-/** Packets that are compared at most: some 200 MB. */
-export const MOST_PACKETS = 250_000;
+/** Packets after which it has looked long enough: some 150 MB. */
+export const MOST_PACKETS = 120_000;
+/** Packets that may come until it has settled after that. */
+const MOST_AFTER = 30_000;
 
 /** Runs from its construction until `done` or `close`. */
 export class FindingRun extends EventEmitter<FindingEvents> {
@@ -69,6 +71,10 @@ export class FindingRun extends EventEmitter<FindingEvents> {
   #taken = 0;
   #seen = 0;
   #tooMany = false;
+  #endedEarly = false;
+  #lookedFrom = 0;
+  /** Seconds. */
+  #looked = 0;
   #answer: FindingAnswer | undefined;
 
   constructor(options: FindingRunOptions) {
@@ -92,6 +98,15 @@ export class FindingRun extends EventEmitter<FindingEvents> {
   /** id of its look. */
   get look(): string {
     return this.#options.look.id;
+  }
+
+  get owner(): string {
+    return this.#options.owner;
+  }
+
+  /** It gives no other answer any more. */
+  get isDone(): boolean {
+    return this.#timer === undefined;
   }
 
   /** As the API shows it. */
@@ -130,7 +145,7 @@ export class FindingRun extends EventEmitter<FindingEvents> {
     for (const packet of ring.since(this.#taken, Number.POSITIVE_INFINITY)) {
       this.#taken = packet.number;
       this.#seen++;
-      if (this.#seen > MOST_PACKETS) {
+      if (this.#seen > MOST_PACKETS + MOST_AFTER) {
         this.#tooMany = true;
       } else {
         this.#conversations?.add(packet, packet.number > this.#first && packet.number <= this.#last);
@@ -166,6 +181,7 @@ export class FindingRun extends EventEmitter<FindingEvents> {
       this.#settling = false;
       this.#state = 'looking';
       this.#first = this.#options.look.ring.newest;
+      this.#lookedFrom = now;
       // Where not every place is looked at, no time makes it better.
       const { from, to } = this.#before;
       const isSeen = from.node !== undefined && to.node !== undefined && this.#sight.allLook();
@@ -175,11 +191,14 @@ export class FindingRun extends EventEmitter<FindingEvents> {
   }
 
   #look(now: number): void {
-    if (now < this.#until && this.#options.look.running && !this.#tooMany) {
+    const { look } = this.#options;
+    if (now < this.#until && look.running && this.#seen <= MOST_PACKETS) {
       return;
     }
+    this.#endedEarly = now < this.#until && !look.running;
+    this.#looked = Math.max(0, Math.round((now - this.#lookedFrom) / 1000));
     this.#take();
-    this.#last = this.#options.look.ring.newest;
+    this.#last = look.ring.newest;
     this.#settling = true;
     this.#until = now + SETTLE_MS;
   }
@@ -217,12 +236,13 @@ export class FindingRun extends EventEmitter<FindingEvents> {
         ...this.#sight.result(),
         notSeen: [
           ...absent.map((end) => ({ where: `"${ends[end]}"`, message: 'it has no device now' })),
+          ...(this.#endedEarly ? [{ where: 'all places', message: 'the look was ended early' }] : []),
           ...this.#sight.result().notSeen,
         ],
         moved: moved.filter((end) => !absent.includes(end)).map((end) => `"${ends[end]}"`),
         tooMany: this.#tooMany,
         nodes: { from: from.node ?? '', to: to.node ?? '' },
-        seconds: request.seconds,
+        seconds: this.#looked,
       },
       ends,
       isKnown: to.macs.length > 0,

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { FINDING_LIMITS, type FindingCreate, LOOK_LIMITS } from '@mirrorplane/contract';
 import type { LookOwner, Looks } from '../looks/looks.ts';
+import { ProblemError } from '../problems/problems.ts';
 import { FindingRun, type Whereabouts } from './finding-run.ts';
 
 export interface FindingsOptions {
@@ -27,6 +28,14 @@ export class Findings {
   create(request: FindingCreate, owner: LookOwner): FindingRun {
     const { looks, clock, whereIs } = this.#options;
     const { from, to, words } = request;
+    const running = [...this.#runs.values()].filter((run) => !run.isDone);
+    if (running.length >= FINDING_LIMITS.running) {
+      const owners = [...new Set(running.map((run) => run.owner))].join(', ');
+      throw new ProblemError(
+        'LOOK_LIMIT',
+        `${running.length} findings are under way (of ${owners}): wait for one of them`,
+      );
+    }
     const look = looks.create(
       {
         interfaces: [from, to],

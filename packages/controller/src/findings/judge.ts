@@ -40,18 +40,13 @@ export function verdictOf(evidence: Evidence, around: Circumstances): Verdict {
   if (blind !== undefined) {
     return blind;
   }
-  const way = WAYS.find((one) => talks.some(({ sent }) => sent[one] > 0));
-  if (way === undefined || totalOf(talks, 'there') === 0) {
-    return silentVerdict(evidence);
-  }
   const refusedByRule = refusalIn(talks, 'foreign', around);
   const lossy = WAYS.map((one) => lossVerdict(talks, one, around)).find((verdict) => verdict !== undefined);
-  return (
-    refusedByRule ??
-    lossy ??
-    refusalIn(talks, 'own', around) ??
-    silenceIn(talks) ?? { cause: 'nothingLost', services: [] }
-  );
+  const fault = refusedByRule ?? lossy ?? refusalIn(talks, 'own', around) ?? silenceIn(talks);
+  if (fault !== undefined) {
+    return fault;
+  }
+  return totalOf(talks, 'there') === 0 ? silentVerdict(evidence) : { cause: 'nothingLost', services: [] };
 }
 
 /** Why nothing can be said, whatever the packets say. */

@@ -14,11 +14,15 @@ export interface Sight {
 /** @param nodes where its interfaces are */
 export function watchLook(look: LiveLook, nodes: readonly string[]): Sight {
   const blind = new Map<string, string>();
+  const deaf = new Map<string, string>();
   const looks = (node: string) => look.shares.get(node)?.state === 'running';
   return {
     allLook: () => nodes.every(looks),
     turn: (mustLook) => {
-      for (const { node, state, message, unseen } of look.running ? look.nodes() : []) {
+      for (const { node, state, message, unseen, unheard } of look.running ? look.nodes() : []) {
+        if (unheard !== undefined) {
+          deaf.set(node, unheard);
+        }
         for (const gap of unseen) {
           blind.set(`"${gap.device}" on "${node}"`, gap.message);
         }
@@ -37,7 +41,13 @@ export function watchLook(look: LiveLook, nodes: readonly string[]): Sight {
         return lost > 0 ? [{ node, lost, seen: counts.seen }] : [];
       }),
       notSeen: [...blind].map(([where, message]) => ({ where, message })),
-      notHeard: [],
+      notHeard: [
+        ...[...deaf].map(([node, message]) => ({ node, message })),
+        ...look.nodes().flatMap(({ node, counts: { dropsHeard, dropsLost } }) => {
+          const message = `of ${dropsHeard} drops, ${dropsLost} were too many to be told`;
+          return dropsLost > 0 && !deaf.has(node) ? [{ node, message }] : [];
+        }),
+      ],
     }),
   };
 }
