@@ -20,6 +20,11 @@ import { CLOSE, closeText } from './session.ts';
  * is beyond it waits on the nodes, which count what they cannot send. So looks delay no program.
  */
 const BUSY = { reserve: 100, perSecond: 300 };
+/**
+ * Milliseconds between two looks at the clock, and the most that one delay takes of `BUSY`: what
+ * keeps everything else waiting is taken from looks first.
+ */
+const DELAY = { everyMs: 50, mostMs: 100 };
 const NOT_ASKED: Refused = { reason: 'noLook', message: 'this node is not asked to look', status: 409 };
 
 type Host = Pick<Services, 'looks' | 'live' | 'log'>;
@@ -35,6 +40,7 @@ export class LookConnections {
   });
   readonly #connections = new Map<string, WebSocket>();
   readonly #busy = new TokenBucket(BUSY);
+  #clock: NodeJS.Timeout | undefined;
 
   constructor(host: Host) {
     this.#host = host;
@@ -51,6 +57,7 @@ export class LookConnections {
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
       this.#connections.get(node)?.close(CLOSE.replaced, 'a newer connection of the node replaced this one');
       this.#connections.set(node, webSocket);
+      this.#clock ??= this.#watchDelays();
       const pings = new Pings(webSocket, () => webSocket.terminate());
       webSocket.on('message', (data, isBinary) => {
         pings.heard();
@@ -61,6 +68,7 @@ export class LookConnections {
         pings.close();
         if (this.#connections.get(node) === webSocket) {
           this.#connections.delete(node);
+          this.#rest();
         }
       });
     });
@@ -72,8 +80,26 @@ export class LookConnections {
   }
 
   close(): void {
+    clearInterval(this.#clock);
     for (const webSocket of this.#connections.values()) {
       webSocket.close(CLOSE.goingAway, 'the controller stops');
+    }
+  }
+
+  /** A controller that is late, because of looks or of anything else, takes less of looks. */
+  #watchDelays(): NodeJS.Timeout {
+    let due = performance.now() + DELAY.everyMs;
+    return setInterval(() => {
+      const now = performance.now();
+      this.#busy.spend(Math.min(DELAY.mostMs, Math.max(0, now - due)));
+      due = now + DELAY.everyMs;
+    }, DELAY.everyMs).unref();
+  }
+
+  #rest(): void {
+    if (this.#connections.size === 0) {
+      clearInterval(this.#clock);
+      this.#clock = undefined;
     }
   }
 
