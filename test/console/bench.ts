@@ -14,6 +14,8 @@ import { drawn, LARGE_PAGES, openLarge } from './support/large-pages.ts';
 const RUNS = Number(process.env.RUNS ?? 5);
 /** Milliseconds that each page is looked at, and that the controller is. */
 const [WATCH_MS, SPAN_MS] = [5000, 20_000];
+/** Milliseconds that a page may take on a loaded machine. */
+const NAVIGATION_MS = 60_000;
 const READERS = 10;
 /** Clock ticks a second in /proc: the same on every Linux. */
 const USER_HZ = 100;
@@ -58,6 +60,7 @@ async function measurePage(browser: ConsoleBrowser, one: (typeof LARGE_PAGES)[nu
   const [loading, watching, commits] = [[] as number[], [] as number[], [] as number[]];
   let size = { elements: 0, rows: 0 };
   const { page, close } = await browser.open();
+  page.setDefaultNavigationTimeout(NAVIGATION_MS);
   await page.addInitScript(watchPage);
   for (let run = 0; run < RUNS; run++) {
     await openLarge(page, browser.url, one);

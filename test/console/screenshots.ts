@@ -6,7 +6,6 @@ import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '@mirrorplane/base';
 import { createLab, type Lab } from '@mirrorplane/lab';
-import type { Page } from 'playwright-core';
 import { ROOT } from '../../packaging/paths.ts';
 import { FAULTS, say, withFault, withService } from '../support/faults.ts';
 import { findWhile } from '../support/finding.ts';
@@ -23,7 +22,8 @@ interface Picture {
   path: string;
   /** What has to be seen before the picture is taken. */
   shows: string;
-  prepare?(page: Page): Promise<void>;
+  /** Name of the section that is scrolled to. */
+  section?: string;
 }
 
 const PICTURES: Picture[] = [
@@ -37,9 +37,11 @@ const PICTURES: Picture[] = [
   { name: 'form-review', path: '/policies/ids-web/edit?step=4', shows: 'The controller would accept this policy.' },
   { name: 'interfaces', path: '/interfaces', shows: 'web-1/0' },
   { name: 'interface', path: '/interfaces/web-1%2F0', shows: 'tap-web-1' },
+  { name: 'destination', path: '/interfaces/ids-1%2F0', shows: 'Copies delivered a second', section: 'History' },
   { name: 'destinations', path: '/destinations', shows: 'edge-1' },
   { name: 'nodes', path: '/nodes', shows: 'node-4' },
   { name: 'node', path: '/nodes/node-1', shows: 'tap-web-1' },
+  { name: 'node-history', path: '/nodes/node-1', shows: 'Packets a second', section: 'History' },
   { name: 'pools', path: '/pools', shows: 'pool-a' },
   { name: 'domains', path: '/domains', shows: 'domain-1' },
   { name: 'events', path: '/events', shows: 'policyCreated' },
@@ -95,10 +97,13 @@ async function take(
   pictures: readonly Picture[],
 ): Promise<void> {
   const { page, close } = await browser.open({ viewport: SIZE, colorScheme, reducedMotion: 'reduce' });
-  for (const { name, path, shows } of pictures) {
+  for (const { name, path, shows, section } of pictures) {
     await page.goto(browser.url + path);
     await page.getByText(shows, { exact: false }).first().waitFor();
     await page.getByRole('banner').getByText('Live').waitFor();
+    if (section !== undefined) {
+      await page.getByRole('region', { name: section, exact: true }).evaluate((element) => element.scrollIntoView());
+    }
     const file = join(FOLDER, `${name}-${colorScheme}.png`);
     await page.screenshot({ path: file });
     const { size } = statSync(file);
