@@ -60,9 +60,10 @@ export class PcapngStream extends PacedStream {
     this.#last = follow ? undefined : look.ring.newest;
     look.on('changed', this.#changed);
     look.on('complete', this.#changed);
+    // First: a look that has ended without packets is a file of this alone.
+    this.push(this.#writer.start(comment));
     this.#arrived();
     read();
-    this.push(this.#writer.start(comment));
   }
 
   protected override pump(): void {

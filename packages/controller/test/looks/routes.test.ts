@@ -301,3 +301,15 @@ function decoded(file: Buffer): string[] {
   assert.ok(stdout.length > 0, String(stderr));
   return String(stdout).trimEnd().split('\n');
 }
+
+test('an ended look without packets is a pcapng file', async (t) => {
+  const bench = await Bench.start(t);
+  await bench.cluster();
+  await bench.declare('a');
+  const { id } = await bench.must('POST', '/api/v1/looks', { interfaces: ['a'] });
+  await bench.must('DELETE', `/api/v1/looks/${id}`);
+  for (const follow of ['true', 'false']) {
+    const file = await bench.get(`/api/v1/looks/${id}/packets.pcapng?follow=${follow}`);
+    assert.deepEqual([file.status, file.text.startsWith('\n\r\r\n')], [200, true]);
+  }
+});
