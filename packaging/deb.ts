@@ -55,7 +55,7 @@ Architecture: ${architecture}
 Maintainer: ${MAINTAINER}
 Installed-Size: ${kibibytes}
 Depends: ${pack.depends.join(', ')}
-Section: net
+${pack.suggests ? `Suggests: ${pack.suggests.deb.join(', ')}\n` : ''}Section: net
 Priority: optional
 Description: ${pack.summary}
  ${pack.description}

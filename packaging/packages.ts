@@ -16,6 +16,9 @@ const FILES = join(import.meta.dirname, 'files');
 /** The console as `make console` builds it, and in there the licences of what it contains. */
 const CONSOLE = join(ROOT, 'packages/console/dist');
 const LICENCES = 'licences.md';
+/** What runs in the sandbox of decoders, and the units that are this sandbox. */
+const DECODE = join(ROOT, 'packages/controller/src/decoder/decode.sh');
+const DECODER_UNITS = ['mirrorplane-decoder.socket', 'mirrorplane-decoder@.service'];
 
 /** One package, ready to be packed. */
 export interface Package {
@@ -28,6 +31,8 @@ export interface Package {
   depends: string[];
   /** Dependencies in RPM's syntax. */
   requires: string[];
+  /** Packages that it can do more with, by format. Default: none. */
+  suggests?: { deb: string[]; rpm: string[] };
   /** Configuration files, which belong to the operator after the installation. */
   conffiles: string[];
   /** The folder with its files as they will be on a host. */
@@ -97,6 +102,10 @@ export async function controllerPackage(build: Build): Promise<Package> {
   const bundled = await bundle('controller', tree.at(`${LIB}/controller`), build.version);
   tree.copy(build.brought.koffi, `${LIB}/controller/koffi.node`);
   daemon(tree, 'controller', build);
+  tree.copy(DECODE, `${LIB}/controller/decode.sh`);
+  for (const unit of DECODER_UNITS) {
+    tree.copy(join(FILES, 'systemd', unit), `/usr/lib/systemd/system/${unit}`);
+  }
   for (const file of consoleFiles()) {
     tree.copy(join(CONSOLE, file), `${LIB}/controller/console/${file}`);
   }
@@ -107,6 +116,8 @@ export async function controllerPackage(build: Build): Promise<Package> {
     ...base,
     depends: [...base.depends, 'passwd'],
     requires: [...base.requires, 'shadow-utils'],
+    // Decoders run as processes of their own. None of their code is in this package.
+    suggests: { deb: ['tshark', 'wireshark-common'], rpm: ['wireshark-cli'] },
     service: 'mirrorplane-controller.service',
     conffiles: ['/etc/mirrorplane/controller.yaml'],
     summary: 'controller of Mirrorplane',

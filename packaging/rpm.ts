@@ -67,7 +67,7 @@ Release: 1
 Summary: ${pack.summary}
 License: Apache-2.0
 AutoReqProv: no
-${pack.requires.map((what) => `Requires: ${what}\n`).join('')}
+${pack.requires.map((what) => `Requires: ${what}\n`).join('')}${(pack.suggests?.rpm ?? []).map((what) => `Suggests: ${what}\n`).join('')}
 %description
 ${pack.description}
 

@@ -96,6 +96,7 @@ test('the packages install on a host without npm, compiler and Internet, and the
   const { stderr } = await host.run(['dpkg', '-i', ...Object.values(packages)]);
   assert.match(stderr, /say in \/etc\/mirrorplane\/agent.yaml which node this is/);
   assert.equal(await isActive('mirrorplane-controller'), 'active');
+  assert.equal(await isActive('mirrorplane-decoder.socket'), 'active', 'it starts and ends with the controller');
   assert.equal(await isActive('mirrorplane-agent'), 'inactive', 'it does not know which node it is');
   const { stdout: owner } = await host.run([
     'stat',
