@@ -41,6 +41,8 @@ const PAGES: [path: string, shows: string][] = [
   ['/nodes/node-1', 'tap-web-1'],
   ['/pools', 'pool-a'],
   ['/domains', 'domain-1'],
+  ['/packets', 'web-1/0'],
+  ['/packets?policy=ids-web&fates=copied', 'copied'],
   ['/events', 'nodeConnected'],
   ['/findings?from=web-1%2F0', '⟦'],
   ['/audit', 'policies/'],

@@ -1,11 +1,12 @@
 /**
  * `make screenshots`: the pages of the console with live data of a lab, light and dark, into
- * docs/img.
+ * docs/img. Names of pictures as arguments: only these.
  */
 import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '@mirrorplane/base';
 import { createLab, type Lab } from '@mirrorplane/lab';
+import type { Page } from 'playwright-core';
 import { ROOT } from '../../packaging/paths.ts';
 import { FAULTS, say, withFault, withService } from '../support/faults.ts';
 import { findWhile } from '../support/finding.ts';
@@ -24,6 +25,8 @@ interface Picture {
   shows: string;
   /** Name of the section that is scrolled to. */
   section?: string;
+  /** Makes the page show it. */
+  prepare?(page: Page): Promise<void>;
 }
 
 const PICTURES: Picture[] = [
@@ -44,6 +47,8 @@ const PICTURES: Picture[] = [
   { name: 'node-history', path: '/nodes/node-1', shows: 'Packets a second', section: 'History' },
   { name: 'pools', path: '/pools', shows: 'pool-a' },
   { name: 'domains', path: '/domains', shows: 'domain-1' },
+  { name: 'packets-form', path: '/packets?policy=ids-web', shows: 'Look at packets' },
+  { name: 'packets', path: '/packets', shows: 'Internet Control Message Protocol', prepare: lookAtPackets },
   { name: 'events', path: '/events', shows: 'policyCreated' },
   { name: 'audit', path: '/audit', shows: 'policies/' },
 ];
@@ -57,6 +62,18 @@ async function finding(lab: Lab): Promise<Picture> {
   const { body } = await lab.api('GET', '/api/v1/findings');
   const search = new URLSearchParams({ from: pair.from, to: pair.to, id: body.items[0].id });
   return { name: 'finding', path: `/findings?${search}`, shows: 'were dropped on node' };
+}
+
+/** A look at both ends of a ping, with the fields of a packet. */
+async function lookAtPackets(page: Page): Promise<void> {
+  const body = { interfaces: ['web-1/0', 'app-1/0'], words: 'icmp' };
+  const { body: look } = await lab.api('POST', '/api/v1/looks', body);
+  await page.goto(`${browser.url}/packets?look=${(look as { id: string }).id}`);
+  const list = page.getByRole('grid', { name: 'Packets of the look' });
+  await until('packets', async () => Number(await list.getAttribute('aria-rowcount')) > 60, { limitMs: 30_000 });
+  await list.focus();
+  await page.keyboard.press('Home');
+  await page.keyboard.press('Enter');
 }
 
 /** Policies of each type, with traffic that goes on until the lab goes. */
@@ -97,8 +114,11 @@ async function take(
   pictures: readonly Picture[],
 ): Promise<void> {
   const { page, close } = await browser.open({ viewport: SIZE, colorScheme, reducedMotion: 'reduce' });
-  for (const { name, path, shows, section } of pictures) {
+  const only = process.argv.slice(2);
+  const wanted = pictures.filter(({ name }) => only.length === 0 || only.includes(name));
+  for (const { name, path, shows, section, prepare: prepareFor } of wanted) {
     await page.goto(browser.url + path);
+    await prepareFor?.(page);
     await page.getByText(shows, { exact: false }).first().waitFor();
     await page.getByRole('banner').getByText('Live').waitFor();
     if (section !== undefined) {

@@ -69,7 +69,7 @@ const ROOMS: Record<string, readonly string[]> = {
     'sync',
     'http',
   ],
-  console: ['text', 'api', 'data', 'parts', 'policy', 'form', 'pages'],
+  console: ['text', 'api', 'data', 'parts', 'packets', 'policy', 'form', 'pages'],
 };
 
 /** Pairs of rooms that must not import each other, although one comes before the other. */

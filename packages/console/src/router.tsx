@@ -4,6 +4,7 @@
  */
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router';
 import type { ListSearch } from './data/search.ts';
+import { packetSearch } from './packets/search.ts';
 import { FailedPage } from './pages/failed.tsx';
 import { NotFoundPage } from './pages/not-found.tsx';
 import { OverviewPage } from './pages/overview.tsx';
@@ -111,6 +112,12 @@ const routes = [
     path: '/domains',
     validateSearch: listSearch,
     component: lazyRouteComponent(() => import('./pages/domains.tsx'), 'DomainsPage'),
+  }),
+  createRoute({
+    getParentRoute: under,
+    path: '/packets',
+    validateSearch: packetSearch,
+    component: lazyRouteComponent(() => import('./pages/packets.tsx'), 'PacketsPage'),
   }),
   createRoute({
     getParentRoute: under,

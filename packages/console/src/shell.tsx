@@ -19,6 +19,7 @@ const MENU = [
   ['/nodes', text.menu.nodes],
   ['/pools', text.menu.pools],
   ['/domains', text.menu.domains],
+  ['/packets', text.menu.packets],
   ['/events', text.menu.events],
   ['/findings', text.menu.findings],
   ['/audit', text.menu.audit],

@@ -4,7 +4,7 @@ import type { NodeState, PolicyState, ProbeOutcome } from '../api/types.ts';
 import { text } from '../text/index.ts';
 import classes from './marks.module.css';
 
-type Tone = 'good' | 'warn' | 'bad' | 'calm' | 'quiet';
+export type Tone = 'good' | 'warn' | 'bad' | 'calm' | 'quiet';
 
 /** A sign with its word. */
 export function Mark({ tone, sign, children }: { tone: Tone; sign: string; children: ReactNode }): ReactNode {

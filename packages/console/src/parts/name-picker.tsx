@@ -1,5 +1,5 @@
 /**
- * A name out of a short list of the server: nodes, pools, domains. Typing asks the server for those
+ * A name out of a short list of the server: nodes, pools, domains, policies. Typing asks the server for those
  * that match.
  */
 import { Autocomplete } from '@mantine/core';
@@ -11,7 +11,7 @@ import { Data } from './marks.tsx';
 const OFFERED = 50;
 
 export function NamePicker(props: {
-  list: 'nodes' | 'pools' | 'domains';
+  list: 'nodes' | 'pools' | 'domains' | 'policies';
   label: string;
   value: string;
   onChange(value: string): void;

@@ -9,6 +9,7 @@ import { useVirtualizer } from '@tanstack/react-virtual';
 import { type KeyboardEvent, memo, type ReactNode, useCallback, useEffect, useId, useRef, useState } from 'react';
 import { text } from '../text/index.ts';
 import classes from './table.module.css';
+import { type Tail, useTail } from './table-tail.ts';
 
 /** Pixels of a row: fixed, since measured heights make a virtual list flicker. */
 const ROW_PX = 30;
@@ -52,14 +53,19 @@ export interface TableProps<T> {
   empty: ReactNode;
   /** Pixels; default: what the page leaves. */
   height?: number;
+  /** Index of the row that is shown beside the table. */
+  opened?: number | undefined;
+  /** For a list that grows at its end. */
+  tail?: Tail;
 }
 
 export function DataTable<T>(props: TableProps<T>): ReactNode {
-  const { label, columns, rows, total, idOf, onMore, onOpen, choice, empty, height } = props;
+  const { label, columns, rows, total, idOf, onMore, onOpen, choice, empty, height, opened, tail } = props;
   const box = useRef<HTMLDivElement>(null);
   const prefix = useId();
   const [at, setAt] = useState(0);
-  const active = Math.min(at, rows.length - 1);
+  const active = tail?.isOn ? rows.length - 1 : Math.min(at, rows.length - 1);
+  const onScroll = useTail(box, rows, tail);
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => box.current,
@@ -77,9 +83,20 @@ export function DataTable<T>(props: TableProps<T>): ReactNode {
 
   const go = (to: number) => {
     const next = Math.max(0, Math.min(rows.length - 1, to));
+    if (next < rows.length - 1) {
+      tail?.onLeave();
+    }
     setAt(next);
     virtual.scrollToIndex(next);
   };
+  const onLeave = tail?.onLeave;
+  const choose = useCallback(
+    (index: number) => {
+      setAt(index);
+      onLeave?.();
+    },
+    [onLeave],
+  );
   const onKeyDown = (event: KeyboardEvent) => {
     const page = Math.max(1, Math.floor((box.current?.clientHeight ?? 0) / ROW_PX) - 2);
     const places: Record<string, number> = {
@@ -122,6 +139,7 @@ export function DataTable<T>(props: TableProps<T>): ReactNode {
       aria-activedescendant={seen ? rowId(active) : undefined}
       tabIndex={0}
       onKeyDown={onKeyDown}
+      onScroll={onScroll}
       style={height === undefined ? undefined : { height, flex: 'none' }}
     >
       <HeaderRow {...props} template={template} minWidth={minWidth} />
@@ -141,10 +159,10 @@ export function DataTable<T>(props: TableProps<T>): ReactNode {
                 columns={columns as readonly Column<unknown>[]}
                 row={one}
                 isActive={index === active}
-                onClick={setAt}
+                onClick={choose}
                 onOpen={onOpen as ((row: unknown) => void) | undefined}
                 choice={choice as Choice<unknown> | undefined}
-                isChosen={choice?.chosen.has(idOf(one)) ?? false}
+                isChosen={choice ? choice.chosen.has(idOf(one)) : index === opened}
               />
             );
           })}
@@ -240,7 +258,7 @@ const Row = memo(function Row(props: RowProps): ReactNode {
       role="row"
       tabIndex={-1}
       aria-rowindex={index + 2}
-      aria-selected={choice ? isChosen : undefined}
+      aria-selected={choice || isChosen ? isChosen : undefined}
       aria-disabled={refused === undefined ? undefined : true}
       className={classes.row}
       data-active={isActive || undefined}

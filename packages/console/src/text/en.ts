@@ -3,6 +3,8 @@
  * those of the glossary.
  */
 
+import { packets } from './packets.ts';
+
 export const en = {
   common: {
     unknown: 'unknown',
@@ -34,6 +36,7 @@ export const en = {
     nodes: 'Nodes',
     pools: 'Resource pools',
     domains: 'Communication domains',
+    packets: packets.title,
     events: 'Events',
     findings: 'Find a fault',
     audit: 'Audit log',
@@ -636,4 +639,5 @@ export const en = {
     gone: 'Someone else has deleted this policy.',
     leave: 'Leave without saving',
   },
+  packets,
 };

@@ -57,6 +57,12 @@ export function clockTime(at: number): string {
   return new Date(at).toISOString().slice(11, 19);
 }
 
+/** `12:00:03.123456`, UTC, of microseconds since 1970. */
+export function microTime(at: number): string {
+  const seconds = Math.floor(at / 1e6);
+  return `${clockTime(seconds * 1000)}.${String(at % 1e6).padStart(6, '0')}`;
+}
+
 /** `100, 200-299`, as a switch writes a list of VLAN IDs. */
 export function ranges(numbers: readonly number[]): string {
   const found: [first: number, last: number][] = [];
