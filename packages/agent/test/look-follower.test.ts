@@ -138,6 +138,10 @@ test('a packet that arrives at a port of a bridge is of the guest that it is for
     device: 'eth0',
   });
   assert.equal(names.of(packet({ place: 'arrived', ifindex: 7, bytes: TO_NOBODY })), undefined);
+  // One for all is of a guest of its own look, and not of the one that sends it.
+  const toAll = { place: 'arrived', bytes: Buffer.alloc(64, 0xff) } as const;
+  assert.equal(names.of(packet({ ...toAll, ifindex: 7 }))?.interface, 'web-1/0');
+  assert.equal(names.of(packet({ ...toAll, ifindex: 7, look: 'l2' })), undefined);
   assert.equal(names.of(packet({ ifindex: 99 })), undefined);
   // The guest has left: what its device has seen last is still its own.
   names.learn([{ id: 'l1', hooks: [] } as unknown as LookEntry], [], []);

@@ -27,12 +27,21 @@ export class LookNames {
   readonly #interfaces = new Map<number, string>();
   readonly #bridgeOf = new Map<number, number>();
   readonly #guests = new Map<string, number>();
+  /** Of each look, the devices of its guests at each bridge. */
+  readonly #guestsAt = new Map<string, Set<number>>();
   readonly #directions = new Map<string, LookUnseen['direction']>();
 
   /** Looks as the data path shall have them. Without looks, everything is forgotten. */
   learn(looks: readonly LookEntry[], devices: readonly Known[], links: readonly Named[]): void {
     if (looks.length === 0 || this.#names.size > MAX_DEVICES) {
-      for (const known of [this.#names, this.#interfaces, this.#bridgeOf, this.#guests, this.#directions]) {
+      for (const known of [
+        this.#names,
+        this.#interfaces,
+        this.#bridgeOf,
+        this.#guests,
+        this.#guestsAt,
+        this.#directions,
+      ]) {
         known.clear();
       }
     }
@@ -47,7 +56,7 @@ export class LookNames {
         this.#interfaces.set(ifindex, identity.id);
       }
     }
-    for (const { hooks, ports = [], guests = [] } of looks) {
+    for (const { id, hooks, ports = [], guests = [] } of looks) {
       for (const { ifindex, hook, place } of hooks) {
         this.#directions.set(hookKey(ifindex, hook), place === 'sent' ? 'outbound' : 'inbound');
       }
@@ -56,19 +65,33 @@ export class LookNames {
       }
       for (const { bridge, mac, ifindex } of guests) {
         this.#guests.set(guestKey(bridge, mac), ifindex);
+        this.#guestsAt.set(lookKey(id, bridge), (this.#guestsAt.get(lookKey(id, bridge)) ?? new Set()).add(ifindex));
       }
     }
   }
 
   /**
    * The interface of a packet, and the device. A packet that arrives at a bridge is of the guest
-   * that it is for. Undefined: the device is not known.
+   * that it is for; one for all, as a question of ARP, is of a guest of the look that is there.
+   * Undefined: the device is not known.
    */
-  of({ place, ifindex, bytes }: Pick<LookPacket, 'place' | 'ifindex' | 'bytes'>): PacketOwner | undefined {
+  of({
+    look,
+    place,
+    ifindex,
+    bytes,
+  }: Pick<LookPacket, 'look' | 'place' | 'ifindex' | 'bytes'>): PacketOwner | undefined {
     const bridge = place === 'arrived' ? this.#bridgeOf.get(ifindex) : undefined;
-    const guest = bridge === undefined ? undefined : this.#guests.get(guestKey(bridge, macOf(bytes)));
+    const guest = bridge === undefined ? undefined : this.#guestOf(look, bridge, ifindex, bytes);
     const id = this.#interfaces.get(guest ?? ifindex);
     return id === undefined ? undefined : { interface: id, device: this.#nameOf(ifindex) };
+  }
+
+  #guestOf(look: string, bridge: number, port: number, bytes: LookPacket['bytes']): number | undefined {
+    const known = this.#guests.get(guestKey(bridge, macOf(bytes)));
+    const isForAll = (bytes[0]! & 1) === 1;
+    const all = isForAll ? [...(this.#guestsAt.get(lookKey(look, bridge)) ?? [])] : [];
+    return known ?? all.find((ifindex) => ifindex !== port);
   }
 
   /** Of a device; empty: none. */
@@ -93,5 +116,6 @@ export class LookNames {
 
 const hookKey = (ifindex: number, hook: Hook) => `${ifindex} ${hook}`;
 const guestKey = (bridge: number, mac: string) => `${bridge} ${mac}`;
+const lookKey = (look: string, bridge: number) => `${look} ${bridge}`;
 
 const macOf = (frame: Buffer) => frame.toString('hex', 0, MAC_BYTES).replace(/..(?!$)/g, '$&:');
