@@ -152,6 +152,7 @@ export const FINDING_SENTENCES: Readonly<Record<FindingCode, readonly string[]>>
     ...undetermined('were lost for more than one reason: {reasons}'),
     ...undetermined('were lost, and node "{node}" does not hear what its kernel drops: {deafness}'),
     ...undetermined('were lost on node "{node}", whose kernel does not say why'),
+    'undetermined: {movedInterfaces} moved to another node meanwhile: search again',
     'undetermined: {resets} resets or ICMP errors reached "{from}" that "{to}" has not sent, and it is not known who sent them',
     'undetermined: "{from}" asked for the MAC address of {addresses} and got no answer, and it is not known whether "{to}" has that address',
     'undetermined: it is not known which packets of "{from}" are for "{to}", whose addresses are not known',

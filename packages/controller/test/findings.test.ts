@@ -232,6 +232,11 @@ test('is undetermined where the look is not whole, although a rule was heard', (
     ],
     [{ tooMany: true }, 'tooMany', /more than 100000 packets/],
     [{ moved: ['db-1/0'] }, 'moved', /while db-1\/0 moved to another node/],
+    [
+      { moved: ['db-1/0'], notSeen: [{ where: 'node-2', message: 'it did not look' }] },
+      'moved',
+      /^undetermined: db-1\/0 moved to another node meanwhile/,
+    ],
   ] as const;
   for (const [around, reason, sentence] of cases) {
     const world = new World(around);

@@ -50,7 +50,10 @@ export function verdictOf(evidence: Evidence, around: Circumstances): Verdict {
 }
 
 /** Why nothing can be said, whatever the packets say. */
-function blindness({ lookLost, notSeen, tooMany }: Circumstances): Verdict | undefined {
+function blindness({ lookLost, notSeen, tooMany, moved }: Circumstances): Verdict | undefined {
+  if (moved.length > 0 && notSeen.length > 0) {
+    return { cause: 'undetermined', undetermined: 'moved', services: [], text: moved.join(', ') };
+  }
   if (notSeen.length > 0) {
     const text = notSeen.map(({ where, message }) => `${where}: ${message}`).join('; ');
     return { cause: 'undetermined', undetermined: 'notSeen', services: [], text };

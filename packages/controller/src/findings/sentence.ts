@@ -110,7 +110,7 @@ function undeterminedValues(verdict: Verdict, around: Around): Params {
     case 'refuserUnknown':
       return { resets: count };
     case 'moved':
-      return { ...lossValues(verdict, around), movedInterfaces: text ?? '' };
+      return { ...(count > 0 && lossValues(verdict, around)), movedInterfaces: text ?? '' };
     case 'mixed':
       return { ...lossValues(verdict, around), reasons: text ?? '' };
     case 'notHeard':
