@@ -97,7 +97,9 @@ test('what became of a packet is told again when more is known', async (t) => {
   looks.feed(look.id, 'node-2', { packets: [arrived()], drops: [drop()] });
   await until('its fate', () => reader.messages.some(({ originals }) => originals.length > 0));
   const told = reader.messages.flatMap(({ originals }) => originals);
-  assert.deepEqual(told, [{ number: 1, original: { state: 'dropped', drop: drop() } }]);
+  // Without the bytes of its frame.
+  const { length: _, gsoSize: __, bytes: ___, ...heard } = drop();
+  assert.deepEqual(told, [{ number: 1, original: { state: 'dropped', drop: heard } }]);
 });
 
 test('the display filter hides packets and says how many, and tells nothing of them later', async (t) => {
