@@ -84,6 +84,15 @@ test('sent is delivered, lost, and what is still on its way', async () => {
   });
 });
 
+test('a part of the books leads to its packets, by keys too', async () => {
+  await onPage(browser, { path: '/policies/ids-web' }, async (page) => {
+    const part = page.getByRole('region', { name: 'What became of the packets' }).getByRole('link', { name: 'Copied' });
+    await part.focus();
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/\/packets\?.*policy=ids-web.*fates=copied|\/packets\?.*fates=copied.*policy=ids-web/);
+  });
+});
+
 test('what the controller does not know is a gap, and no 0', async () => {
   await lab().stopController();
   await lab().startController();
