@@ -69,7 +69,7 @@ describe('a rule', () => {
   ] as const) {
     test(`${what}: all that it drops are told, and no others`, async () => {
       const look = await hear(world);
-      const sniffer = await Sniffer.start('farp');
+      const sniffer = await Sniffer.start('farp', { longest: 2000 });
       rule(chain, text);
       const sent = send(400, to);
       const seen = await look.packets(400);

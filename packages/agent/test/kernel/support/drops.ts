@@ -1,6 +1,7 @@
 /** Looks that hear drops, in a world of `world.ts` whose guest ends take what they get. */
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { DatapathState, LookCounts, LookDrop, LookPacket } from '../../../src/datapath/datapath.ts';
 import { lookAt, tally, Watcher } from './looks.ts';
 import { run } from './namespace.ts';
@@ -30,10 +31,20 @@ export interface HearingLook {
   drops(heard: number): Promise<LookDrop[]>;
 }
 
+/**
+ * Milliseconds of a period of HEARD_PERIOD in hear.h, and a tick. All looks of a CPU share what may
+ * be told in one.
+ */
+const PERIOD_MS = 110;
 let runs = 0;
+let newPeriodAt = 0;
 
-/** Begins a look at the guest of the world, with what else is in force. */
+/**
+ * Begins a look at the guest of the world, with what else is in force. Drops that were told before
+ * do not count in its rate.
+ */
 export async function hear(world: World, state: Partial<DatapathState> = {}): Promise<HearingLook> {
+  await until('a new period of drops', () => performance.now() >= newPeriodAt);
   const id = `heard-${process.pid}-${++runs}`;
   const { unseen, unheard } = await world.datapath.apply(stateOf({ ...state, looks: [lookAt(world, { id })] }));
   assert.deepEqual([unseen, unheard], [[], undefined]);
@@ -42,7 +53,11 @@ export async function hear(world: World, state: Partial<DatapathState> = {}): Pr
     id,
     counts: () => watcher.counts,
     packets: (seen) => watcher.expect(seen, id),
-    drops: (heard) => watcher.expectDrops(heard, id),
+    drops: async (heard) => {
+      const drops = await watcher.expectDrops(heard, id);
+      newPeriodAt = performance.now() + PERIOD_MS;
+      return drops;
+    },
   };
 }
 
