@@ -50,6 +50,11 @@ test('names the node and the rule, lists each packet that was lost, and keeps th
         await page.locator('[data-cause=filtered]').getByText(sentence).waitFor();
         const packets = page.getByRole('region', { name: 'Packet by packet' }).getByRole('row');
         assert.equal(await packets.count(), dropped + 1);
+        await packets.nth(1).getByRole('link').click();
+        const packet = page.getByRole('region', { name: /^Packet \d/ });
+        await packet.getByText('dropped by a rule').first().waitFor();
+        await page.goBack();
+        await page.locator('[data-cause=filtered]').waitFor();
         assert.deepEqual(await axeViolations(page), []);
         await page.evaluate(() => localStorage.setItem('mirrorplane.locale', 'pseudo'));
         await page.reload();

@@ -99,6 +99,14 @@ function OneFinding({ id }: { id: string }): ReactNode {
       <ProblemAlert error={error} />
       {data && data.state !== 'done' && <Waiting finding={data} />}
       {data && <FindingAnswerView finding={data} />}
+      {data && (
+        <p>
+          <Link to="/packets" search={{ look: data.look }}>
+            {t.showPackets}
+          </Link>{' '}
+          <span className="quiet">{t.packetsKept}</span>
+        </p>
+      )}
     </section>
   );
 }

@@ -1,5 +1,5 @@
 /** The way from a number to the packets behind it. */
-import { Link, useRouter } from '@tanstack/react-router';
+import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import { text } from '../text/index.ts';
 
@@ -10,8 +10,6 @@ export interface FateSearch {
   fates: string;
 }
 
-const PACKETS = '/packets';
-
 export interface FateLinkProps extends FateSearch {
   children: ReactNode;
   className?: string | undefined;
@@ -19,18 +17,12 @@ export interface FateLinkProps extends FateSearch {
   isTwin?: boolean;
 }
 
-/**
- * Leads to the page of packets. Where this console has none, only what is in it is shown.
- */
+/** Leads to the page of packets. */
 export function FateLink({ policy, fates, children, className, isTwin = false }: FateLinkProps): ReactNode {
-  const { routesByPath } = useRouter();
-  if (!(PACKETS in routesByPath)) {
-    return className === undefined ? children : <span className={className}>{children}</span>;
-  }
   return (
     <Link
-      to={PACKETS as never}
-      search={{ policy, fates } as never}
+      to="/packets"
+      search={{ policy, fates }}
       className={className}
       title={text.policy.showPackets}
       {...(isTwin && { tabIndex: -1, 'aria-hidden': true })}

@@ -1,5 +1,6 @@
 /** The answer of a finding: its sentence, large, and what shows it. */
 import { Alert } from '@mantine/core';
+import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import type { Finding, FindingAnswer, FindingConversation, FindingPacket } from '../api/types.ts';
 import { clockTime, number } from '../text/format.ts';
@@ -20,7 +21,7 @@ export function FindingAnswerView({ finding }: { finding: Finding }): ReactNode 
       <Sentence answer={answer} />
       {answer.conversations.length > 0 && <Conversations answer={answer} />}
       {answer.drops.length > 0 && <Drops finding={finding} answer={answer} />}
-      {answer.packets.length > 0 && <Packets answer={answer} />}
+      {answer.packets.length > 0 && <Packets answer={answer} look={finding.look} />}
     </>
   );
 }
@@ -155,14 +156,14 @@ function Drops({ finding: { from, to }, answer: { drops } }: { finding: Finding;
   );
 }
 
-function Packets({ answer: { packets, packetCount } }: { answer: FindingAnswer }): ReactNode {
+function Packets({ answer: { packets, packetCount }, look }: { answer: FindingAnswer; look: string }): ReactNode {
   const heads = [t.number, t.when, t.node, t.place, `${t.source} → ${t.target}`, t.sequence, t.bytes, t.what];
   const more = packetCount - packets.length;
   return (
     <>
       <Evidence id="packets" title={t.packets} heads={heads}>
         {packets.map((packet) => (
-          <PacketRow key={`${packet.number} ${packet.what}`} packet={packet} />
+          <PacketRow key={`${packet.number} ${packet.what}`} packet={packet} look={look} />
         ))}
       </Evidence>
       {more > 0 && <p className="quiet">{t.more(more)}</p>}
@@ -170,12 +171,14 @@ function Packets({ answer: { packets, packetCount } }: { answer: FindingAnswer }
   );
 }
 
-function PacketRow({ packet }: { packet: FindingPacket }): ReactNode {
+function PacketRow({ packet, look }: { packet: FindingPacket; look: string }): ReactNode {
   const { number: at, node, place, source, target, sequence, length, what, drop } = packet;
   return (
     <tr>
       <td className="number" translate="no">
-        {at}
+        <Link to="/packets" search={{ look, packet: at }}>
+          {at}
+        </Link>
       </td>
       <td className="number" translate="no">
         {new Date(packet.at / 1000).toISOString().slice(11, 23)}

@@ -121,6 +121,8 @@ export const en = {
     reason: 'Reason',
     since: 'Since',
     packets: 'Packet by packet',
+    showPackets: 'All packets of this look',
+    packetsKept: 'They are kept for ten minutes after its end.',
     number: 'Number',
     place: 'Seen last',
     sequence: 'Sequence',
