@@ -173,7 +173,7 @@ test('the file has what the list has, and tshark reads it; a look that has ended
     await pinged();
     await rows(page, PLACES * 2 * PINGS);
     await page.getByRole('button', { name: 'End the look' }).click();
-    await page.getByText('The look has ended: somebody has ended it.', { exact: false }).waitFor();
+    await page.getByText('The look has ended: a user has ended it.', { exact: false }).waitFor();
     const [download] = await Promise.all([
       page.waitForEvent('download'),
       page.getByRole('link', { name: 'Download as pcapng' }).click(),
