@@ -218,6 +218,21 @@ test('capture words that are none have their reason at the field, and a policy b
   });
 });
 
+test('the page of an interface names who looks at its packets, and when that has ended', async () => {
+  await onPage(browser, {}, async (page) => {
+    await look(page, ['web-1/0'], 'udp port 4242');
+    const id = new URL(page.url()).searchParams.get('look');
+    const row = page.getByRole('region', { name: 'Who can see this interface' }).getByRole('row');
+    await page.goto(`${browser.url}/interfaces/web-1%2F0`);
+    await row.filter({ hasText: 'udp port 4242' }).getByText('now', { exact: true }).waitFor();
+    await lab().api('DELETE', `/api/v1/looks/${id}`);
+    await page.reload();
+    await row.filter({ hasText: 'udp port 4242' }).getByText('not now', { exact: true }).waitFor();
+    await page.goto(`${browser.url}/interfaces/db-1%2F0`);
+    await page.getByText('Nobody looks at its packets, and nobody is known to have done so.').waitFor();
+  });
+});
+
 test('names in packets are text on the page, whatever they say', async () => {
   const evil = '\x1b[31m<img src=x onerror=alert(1)>\u202egnp.exe\r\n';
   const frames = `

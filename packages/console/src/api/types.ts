@@ -32,6 +32,7 @@ export type History = Schemas['History'];
 export type Forecast = Schemas['Forecast'];
 export type NodeForecast = Schemas['NodeForecast'];
 export type InterfaceTraffic = Schemas['InterfaceTraffic'];
+export type LookViewer = Schemas['LookViewer'];
 export type Viewer = Schemas['Viewer'];
 export type Look = Schemas['Look'];
 export type LookedPacket = Schemas['LookedPacket'];

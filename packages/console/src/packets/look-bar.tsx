@@ -66,13 +66,14 @@ export function LookCounts({ look, packets }: LookShown & { look: Look }): React
   );
 }
 
-/** Nodes and devices where the look sees nothing, with the reason. */
+/** Nodes and devices where the look sees nothing, or hears no drops, with the reason. */
 export function LookGaps({ look }: { look: Look }): ReactNode {
   const states = { refused: t.nodeRefused, away: t.nodeAway, asked: t.nodeAsked, running: '' };
-  const gaps = look.nodes.flatMap(({ node, state, message, unseen }) => [
+  const gaps = look.nodes.flatMap(({ node, state, message, unseen, unheard }) => [
     // After its end nobody looks any more.
     ...(state === 'running' || look.state === 'ended' ? [] : [{ where: node, what: states[state], message }]),
     ...unseen.map(({ device, message: why }) => ({ where: `${node} ${device}`, what: '', message: why })),
+    ...(unheard === undefined ? [] : [{ where: node, what: t.unheard, message: unheard }]),
   ]);
   return (
     gaps.length > 0 && (

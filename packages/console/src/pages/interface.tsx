@@ -3,20 +3,20 @@ import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams } from '@tanstack/react-router';
 import { lazy, type ReactNode, Suspense } from 'react';
 import { answer, api } from '../api/client.ts';
-import type { Interface, Viewer } from '../api/types.ts';
+import type { Interface } from '../api/types.ts';
 import { useList } from '../data/lists.ts';
 import { useIsAdmin } from '../data/rights.ts';
 import { useTopic } from '../data/stream.ts';
 import { useTitle } from '../data/title.ts';
 import { DeleteButton, DialogButton } from '../parts/dialog.tsx';
 import { EdgeDialog } from '../parts/edge-dialog.tsx';
-import classes from '../parts/event-list.module.css';
 import { EventList } from '../parts/event-list.tsx';
 import { Facts } from '../parts/facts.tsx';
 import { Traffic } from '../parts/interface-traffic.tsx';
-import { Data, Known, Mark, Said, Unknown } from '../parts/marks.tsx';
+import { Data, Known, Said, Unknown } from '../parts/marks.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
-import { bitRate, dateTime, number, ranges } from '../text/format.ts';
+import { Viewers } from '../parts/viewers.tsx';
+import { bitRate, number, ranges } from '../text/format.ts';
 import { text } from '../text/index.ts';
 
 const t = text.interfaces;
@@ -151,72 +151,6 @@ function Received({ id }: { id: string }): ReactNode {
         <DestinationHistory id={id} />
       </Suspense>
     </section>
-  );
-}
-
-/** A mirroring product owes it to the mirrored: every policy that sees this interface, or has. */
-function Viewers({ id }: { id: string }): ReactNode {
-  const { data, error } = useQuery({
-    queryKey: [`interface:${id}`, 'viewers'],
-    queryFn: ({ signal }) => answer(api.GET('/api/v1/interfaces/{id}/viewers', { params: { path: { id } }, signal })),
-  });
-  return (
-    <section className="panel" aria-labelledby="viewers">
-      <h2 id="viewers">{t.viewers}</h2>
-      <p className="quiet">{t.viewersHow}</p>
-      <ProblemAlert error={error} />
-      {data?.items.length === 0 && <p>{t.viewersNone}</p>}
-      {data !== undefined && data.items.length > 0 && (
-        <table className={classes.events}>
-          <thead>
-            <tr>
-              <th scope="col">{text.policies.name}</th>
-              <th scope="col">{text.policies.state}</th>
-              <th scope="col">{t.to}</th>
-              <th scope="col">{t.captures}</th>
-              <th scope="col">{t.who}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {data.items.map((viewer) => (
-              <ViewerRow key={viewer.policy} viewer={viewer} />
-            ))}
-          </tbody>
-        </table>
-      )}
-    </section>
-  );
-}
-
-function ViewerRow({ viewer }: { viewer: Viewer }): ReactNode {
-  const { policy, isNow, enabled, destination, captures, createdBy } = viewer;
-  const state = enabled === undefined ? t.policyGone : t.past;
-  return (
-    <tr>
-      <td>
-        {enabled === undefined ? (
-          <Data>{policy}</Data>
-        ) : (
-          <Link to="/policies/$name" params={{ name: policy }} translate="no">
-            {policy}
-          </Link>
-        )}
-      </td>
-      <td>
-        <Mark tone={isNow ? 'calm' : 'quiet'} sign={isNow ? '●' : '○'}>
-          {isNow ? t.now : state}
-        </Mark>
-      </td>
-      <td>{destination === undefined ? <Unknown /> : <Data>{destination.id}</Data>}</td>
-      <td>
-        {captures.map(({ node, from, until }) => (
-          <div key={`${node} ${from}`} className="number" translate="no">
-            {node}: {from === undefined ? '?' : dateTime(from)} – {until === undefined ? '' : dateTime(until)}
-          </div>
-        ))}
-      </td>
-      <td>{createdBy === undefined ? <Unknown /> : <Data>{createdBy}</Data>}</td>
-    </tr>
   );
 }
 

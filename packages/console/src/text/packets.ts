@@ -45,6 +45,7 @@ export const packets = {
   fallenOut: 'Fallen out of the list',
   counts: 'Counts of the look',
   unseen: 'What the look does not see',
+  unheard: 'The node does not hear what its kernel drops.',
   nodeRefused: 'refused to look',
   nodeAway: 'does not look now: it is not connected, or its interfaces have moved',
   nodeAsked: 'has not answered yet',
