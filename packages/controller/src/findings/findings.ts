@@ -1,6 +1,6 @@
 /** Findings of the cluster: the newest, in memory. */
 import { randomBytes } from 'node:crypto';
-import { FINDING_LIMITS, type FindingCreate, LOOK_LIMITS } from '@mirrorplane/contract';
+import { FINDING_LIMITS, type FindingCreate, LOOK_LIMITS, type LookCreate } from '@mirrorplane/contract';
 import type { LookOwner, Looks } from '../looks/looks.ts';
 import { ProblemError } from '../problems/problems.ts';
 import { FindingRun, type Whereabouts } from './finding-run.ts';
@@ -9,6 +9,17 @@ export interface FindingsOptions {
   looks: Looks;
   clock: () => number;
   whereIs: (id: string) => Whereabouts;
+}
+
+/** The look that a finding needs. */
+export function lookRequest({ from, to, words }: FindingCreate): LookCreate {
+  return {
+    interfaces: [from, to],
+    words,
+    payload: false,
+    packetRate: LOOK_LIMITS.packetRate,
+    comment: `finding from ${from} to ${to}`,
+  };
 }
 
 /** A controller that is started again has none. */
@@ -27,7 +38,6 @@ export class Findings {
    */
   create(request: FindingCreate, owner: LookOwner): FindingRun {
     const { looks, clock, whereIs } = this.#options;
-    const { from, to, words } = request;
     const running = [...this.#runs.values()].filter((run) => !run.isDone);
     if (running.length >= FINDING_LIMITS.running) {
       const owners = [...new Set(running.map((run) => run.owner))].join(', ');
@@ -36,16 +46,7 @@ export class Findings {
         `${running.length} findings are under way (of ${owners}): wait for one of them`,
       );
     }
-    const look = looks.create(
-      {
-        interfaces: [from, to],
-        words,
-        payload: false,
-        packetRate: LOOK_LIMITS.packetRate,
-        comment: `finding from ${from} to ${to}`,
-      },
-      owner,
-    );
+    const look = looks.create(lookRequest(request), owner);
     const run = new FindingRun({
       id: randomBytes(6).toString('hex'),
       request,

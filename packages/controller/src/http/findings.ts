@@ -1,9 +1,12 @@
 /** /api/v1/findings */
 import { compileWords, Finding, FindingCreate, WordsError } from '@mirrorplane/contract';
 import * as z from 'zod';
+import type { FindingRun } from '../findings/finding-run.ts';
+import { lookRequest } from '../findings/findings.ts';
 import { refuseField } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
-import { found } from './mutation.ts';
+import { beginLook } from './begin-look.ts';
+import { addressOf, found } from './mutation.ts';
 import { type Route, route } from './route.ts';
 
 const path = '/api/v1/findings';
@@ -51,9 +54,16 @@ export const findingRoutes: Route[] = [
     body: FindingCreate,
     refuses: ['LOOK_LIMIT'],
     responses: [{ status: 201, description: 'It has begun. Read it until its state is done.', schema: Finding }],
-    handle: ({ body, services, who, request }) => {
-      check(body, services);
-      return { body: services.findings.create(body, { name: who.name, address: request.ip }).describe() };
+    handle: async ({ body, services, who, request }) => {
+      const owner = { name: who.name, address: addressOf(request) };
+      let run: FindingRun | undefined;
+      await beginLook(lookRequest(body), { services, owner }, (admit) => {
+        check(body, services);
+        admit();
+        run = services.findings.create(body, owner);
+        return services.looks.get(run.look)!;
+      });
+      return { body: run!.describe() };
     },
   }),
   route({

@@ -1,21 +1,13 @@
 /** /api/v1/looks */
-import {
-  COPY_FATES,
-  InterfaceId,
-  LOOK_LIMITS,
-  LOOK_PLACES,
-  Look,
-  LookCreate,
-  OriginalFate,
-} from '@mirrorplane/contract';
+import { COPY_FATES, InterfaceId, LOOK_PLACES, Look, LookCreate, OriginalFate } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { lookRefusals } from '../looks/check-request.ts';
 import type { LiveLook } from '../looks/live-look.ts';
-import { nodesOf } from '../looks/look-nodes.ts';
 import { matches, PcapngStream } from '../looks/pcapng-stream.ts';
 import { whatOf } from '../looks/tell-looks.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
+import { beginLook } from './begin-look.ts';
 import { admitStream } from './events.ts';
 import { addressOf, found } from './mutation.ts';
 import { NOTHING, type Route, route } from './route.ts';
@@ -56,22 +48,6 @@ function check(request: LookCreate, services: Services, who: Who): void {
   if (refusals.length > 0) {
     throw new ProblemError('LOOK_INVALID', `the look is refused: ${refusals[0]!.message}`, refusals);
   }
-  refuseFull(request, services);
-}
-
-/** A node has so many looks. One of a policy may begin if one of its nodes has room. */
-function refuseFull(request: LookCreate, { view, looks, inventory }: Services): void {
-  const subjects = request.interfaces ?? view.get('policies', request.policy!)!.value.sources;
-  const nodes = nodesOf(subjects, inventory);
-  const running = looks.running().map((look) => ({ look, nodes: nodesOf(look.subjects, inventory) }));
-  const looksOn = (node: string) => running.filter((one) => one.nodes.includes(node)).map(({ look }) => look);
-  const full = nodes.filter((node) => looksOn(node).length >= LOOK_LIMITS.looks);
-  if (full.length > 0 && (request.interfaces || full.length === nodes.length)) {
-    const [node] = full;
-    const others = looksOn(node!).map(({ id, owner }) => `${id} of ${owner}`);
-    const message = `node "${node}" has ${LOOK_LIMITS.looks} looks already (${others.join(', ')}): end one of them`;
-    throw new ProblemError('LOOK_LIMIT', message);
-  }
 }
 
 export const lookRoutes: Route[] = [
@@ -99,21 +75,14 @@ export const lookRoutes: Route[] = [
       },
     ],
     handle: async ({ body, services, who, request }) => {
-      const { looks, audit, view } = services;
+      const { looks, view } = services;
       const owner = { name: who.name, address: addressOf(request) };
-      let look: LiveLook;
-      try {
+      const look = await beginLook(body, { services, owner }, (admit) => {
         check(body, services, who);
+        admit();
         const policy = body.policy === undefined ? undefined : view.get('policies', body.policy)!.value;
-        look = looks.create(body, owner, policy);
-      } catch (error) {
-        const code = error instanceof ProblemError ? error.problem.code : 'INTERNAL';
-        const outcome = error instanceof ProblemError ? 'refused' : 'failed';
-        const entry = { actor: owner.name, address: owner.address, action: 'create', resource: 'looks/' } as const;
-        await audit.append({ ...entry, outcome, code, detail: whatOf({ request: body }) });
-        throw error;
-      }
-      await look.audited;
+        return looks.create(body, owner, policy);
+      });
       return { body: look.describe() };
     },
   }),

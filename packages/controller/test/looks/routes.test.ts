@@ -138,6 +138,11 @@ test('refuses a fifth look on a node, and names the others; and renewing one tha
   const refused = await bench.post(LOOKS, { interfaces: ['web-1/0'] });
   assert.deepEqual([refused.status, refused.body.code], [409, 'LOOK_LIMIT']);
   assert.match(refused.body.detail, new RegExp(`node "node-1" has 4 looks already \\(${ids[0]} of admin`));
+  const finding = await bench.post('/api/v1/findings', { from: 'web-1/0', to: 'db-1/0' });
+  assert.deepEqual([finding.status, finding.body.code], [409, 'LOOK_LIMIT']);
+  const [entry] = await auditOf(bench);
+  assert.equal(entry.outcome, 'refused');
+  assert.match(entry.detail, /finding from web-1\/0 to db-1\/0/);
   await bench.must('POST', LOOKS, { interfaces: ['db-1/0'] });
   await bench.must('DELETE', `${LOOKS}/${ids[0]}`);
   await bench.must('POST', LOOKS, { interfaces: ['web-1/0'] });
