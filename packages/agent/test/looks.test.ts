@@ -202,6 +202,7 @@ function planOf(of: LookWish['of'], links = LINKS) {
     ports: ports.map(({ ifindex, hook, bridge }) => `${ifindex} ${hook} ${bridge}`),
     guests: guests.map(({ ifindex, mac }) => `${ifindex} ${mac}`),
     unseen: unseen.map(({ ifindex, hook }) => `${ifindex} ${hook}`),
+    ...(looks[0]!.isOnOpenVswitch && { isOnOpenVswitch: true }),
   };
 }
 
@@ -212,6 +213,12 @@ test('looks at a guest at its device, and at every way into its bridge for its a
     guests: ['5 02:00:00:00:0a:01'],
     unseen: [],
   });
+});
+
+test('notes that a device is a port of Open vSwitch, whose drops a kernel may not tell', () => {
+  const ovs = LINKS.map((one) => (one.ifindex === 8 ? { ...one, linkType: 'openvswitch' } : one));
+  assert.equal(planOf({ interfaces: ['web-1/0'] }, ovs).isOnOpenVswitch, true);
+  assert.equal(planOf({ interfaces: ['uplink'] }, ovs).isOnOpenVswitch, undefined);
 });
 
 test('looks at the sources of a policy that are on this node', () => {

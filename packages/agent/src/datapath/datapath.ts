@@ -186,6 +186,8 @@ export interface LookEntry {
   ports?: readonly Pick<ArrivalPort, 'ifindex' | 'hook' | 'bridge'>[];
   /** Its guests, as the bridges know them. Default none. */
   guests?: readonly Arrival[];
+  /** A device is a port of Open vSwitch in the kernel. Default false. */
+  isOnOpenVswitch?: boolean;
 }
 
 /** A frame that nobody has sent, for the test of a policy. */
@@ -343,7 +345,9 @@ export interface ApplyResult {
   held: HeldCounts[];
   /** Where looks see nothing. */
   unseen: LookGap[];
-  /** Why looks do not hear drops of this kernel. Left out: they do, or there is no look. */
+  /**
+   * Why looks do not hear drops of this kernel, or not all. Left out: they do, or there is no look.
+   */
   unheard?: string;
 }
 

@@ -76,7 +76,16 @@ function entryOf({ of: _, ...wish }: LookWish, devices: readonly NodeDevice[], a
     hooks: lookedAt.map(({ ifindex, hook, place }) => ({ ifindex, hook, place })),
     ports: arrivalPorts.map(({ ifindex, hook, bridge }) => ({ ifindex, hook, bridge })),
     guests: arrivals.filter(({ ifindex }) => guests.has(ifindex)),
+    ...(isOnOpenVswitch(devices, around) && { isOnOpenVswitch: true }),
   };
+}
+
+function isOnOpenVswitch(devices: readonly NodeDevice[], { links = [] }: Around): boolean {
+  const byIfindex = new Map(links.map((link) => [link.ifindex, link]));
+  return devices.some(({ ifindex }) => {
+    const { master = 0 } = byIfindex.get(ifindex) ?? {};
+    return byIfindex.get(master)?.linkType === 'openvswitch';
+  });
 }
 
 /** What a guest is sent is delivered at its device. What an edge receives arrives there. */

@@ -56,6 +56,11 @@ export class DropReasons {
     return subsystem === 0 ? `#${reason}` : `${this.#subsystems.get(subsystem) ?? `#${subsystem}`}:${reason & 0xffff}`;
   }
 
+  /** Whether this kernel has reasons of a subsystem. Without them it says nothing of its drops. */
+  hasSubsystem(subsystem: string): boolean {
+    return [...this.#subsystems.values()].includes(subsystem);
+  }
+
   #addModule(subsystem: string): void {
     const found = MODULES[subsystem];
     if (found === undefined) {

@@ -40,6 +40,8 @@ interface Base {
   noLoss: number;
 }
 
+const MUTE_SWITCH = 'this kernel does not tell what Open vSwitch drops: Linux does since 6.6';
+
 export class Hearing {
   readonly #maps: Installation['maps'];
   readonly #object: string;
@@ -61,7 +63,7 @@ export class Hearing {
   /**
    * Hears for these looks from now on, and for no others. The program is attached while there are
    * any.
-   * @returns why it cannot hear. Undefined: it does, or there is no look
+   * @returns why it cannot hear, or not all. Undefined: it does, or there is no look
    */
   follow(
     looks: readonly LookEntry[],
@@ -88,7 +90,8 @@ export class Hearing {
     };
     this.#write({ ...node, looks: looks.map(({ id, endsAt }) => ({ ...slots.get(id)!, endsAt })) });
     this.#keepBases(slots);
-    return undefined;
+    const isMute = looks.some(({ isOnOpenVswitch }) => isOnOpenVswitch) && !this.#reasons.hasSubsystem('OPENVSWITCH');
+    return isMute ? MUTE_SWITCH : undefined;
   }
 
   #attach(): Attached {
