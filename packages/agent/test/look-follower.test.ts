@@ -150,6 +150,16 @@ test('a packet that arrives at a port of a bridge is of the guest that it is for
   assert.equal(names.of(packet()), undefined);
 });
 
+test('a packet at an edge that is a port of a bridge is of the edge for a look that has no guest there', () => {
+  const names = new LookNames();
+  const edge = { id: 'l2', hooks: [{ ifindex: 7, hook: 'ingress', place: 'arrived' }] } as unknown as LookEntry;
+  const devices = [...DEVICES, { ifindex: 7, identity: { kind: 'edge', id: 'e0', name: 'e0' } }] as typeof DEVICES;
+  names.learn([{ id: 'l1', ...ENTRY } as unknown as LookEntry, edge], devices, LINKS);
+  const there = { place: 'arrived', ifindex: 7, bytes: Buffer.from('020000000a01', 'hex') } as const;
+  assert.equal(names.of(packet(there))?.interface, 'web-1/0');
+  assert.equal(names.of(packet({ ...there, look: 'l2' }))?.interface, 'e0');
+});
+
 test('what a congested way does not take, and what is of no known device, is counted as lost', async (t) => {
   const { datapath, channel, follower } = await following(t);
   follower.follow([ORDER]);

@@ -59,6 +59,13 @@ const HAS_ID = 1;
 const HAS_VLAN = 2;
 /** Bytes of a packet beside its own, and of a drop, at the most. */
 const PACKET_BYTES = 48;
+/** What a packet can be at most: a super-packet has up to 65,535 segments. */
+const MOST_OF_PACKET = { length: 1 << 20, packets: 0xffff, gsoSize: 0xffff };
+/**
+ * Bytes of a packet: those that the kernel reads, and a VLAN tag. The kernel may keep the tag beside
+ * the frame, and the node puts it back.
+ */
+const MAX_PACKET_BYTES = LOOK_LIMITS.payloadBytes + 4;
 /** Bytes of the frame of a drop: its headers, with tags. */
 const MAX_DROP_BYTES = 256;
 /** Characters of a text of the table: device names, fates, reasons, functions. */
@@ -291,7 +298,9 @@ function readPacket(reader: ByteReader, { textOf, interfaceOf, fateOf }: PacketN
   const packet = (flags & HAS_ID) === 0 ? undefined : reader.id();
   const vlan = (flags & HAS_VLAN) === 0 ? undefined : reader.u16();
   const bytes = reader.bytes();
-  if (packets === 0 || bytes.length > length || bytes.length > LOOK_LIMITS.payloadBytes || vlan! > 4095) {
+  const most = MOST_OF_PACKET;
+  const isTooLarge = length > most.length || packets > most.packets || gsoSize > most.gsoSize;
+  if (isTooLarge || packets === 0 || bytes.length > length || bytes.length > MAX_PACKET_BYTES || vlan! > 4095) {
     throw new LookBatchError('the lengths, the number or the VLAN ID of a packet cannot be');
   }
   return {

@@ -104,13 +104,22 @@ for (const [what, packet, message] of [
   ['a fate that there is not', { copy: 'eaten' as never }, /a fate that there is not/],
   ['a negative time', { at: -1 }, /time of a packet/],
   ['a time that is no number', { at: Number.NaN }, /time of a packet/],
-  ['too many bytes', { length: 9000, bytes: new Uint8Array(1601) }, /cannot be/],
+  ['too many bytes', { length: 9000, bytes: new Uint8Array(1605) }, /cannot be/],
+  ['too great a length', { length: (1 << 20) + 1 }, /cannot be/],
+  ['more segments than there can be', { packets: 65_536 }, /cannot be/],
+  ['segments that are too large', { gsoSize: 65_536 }, /cannot be/],
 ] as const) {
   test(`refuses a packet with ${what}`, () => {
     const wrong = encodeLookBatch({ ...BATCH, packets: [{ ...PACKET, ...packet }] });
     assert.throws(() => decodeLookBatch(wrong), message);
   });
 }
+
+test('reads the most payload with the VLAN tag that a node puts back', () => {
+  const packet = { ...PACKET, length: 1 << 20, packets: 65_535, gsoSize: 65_535, bytes: new Uint8Array(1604) };
+  const { packets } = decodeLookBatch(encodeLookBatch({ ...BATCH, packets: [packet] }));
+  assert.deepEqual(packets, [{ ...packet, captured: 1604 }]);
+});
 
 test('a batch of another version is refused', () => {
   const bytes = encodeLookBatch(BATCH);

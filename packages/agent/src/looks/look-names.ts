@@ -88,9 +88,12 @@ export class LookNames {
   }
 
   #guestOf(look: string, bridge: number, port: number, bytes: LookPacket['bytes']): number | undefined {
-    const known = this.#guests.get(guestKey(bridge, macOf(bytes)));
+    const ours = this.#guestsAt.get(lookKey(look, bridge));
+    const found = this.#guests.get(guestKey(bridge, macOf(bytes)));
+    // A guest of another look alone is none of this look, which may see the port for itself.
+    const known = found !== undefined && ours?.has(found) ? found : undefined;
     const isForAll = (bytes[0]! & 1) === 1;
-    const all = isForAll ? [...(this.#guestsAt.get(lookKey(look, bridge)) ?? [])] : [];
+    const all = isForAll ? [...(ours ?? [])] : [];
     return known ?? all.find((ifindex) => ifindex !== port);
   }
 

@@ -1,32 +1,9 @@
 /** Talks to a decoder in lines, with bounds on time and size. */
+import { DecoderAbsent, DecoderEnded } from './decoder-errors.ts';
 import type { Running, Sandbox } from './sandbox.ts';
 
 /** Characters that may wait to be read, and so the longest line too. */
 const MAX_WAITING = 16 << 20;
-
-/** A decoder that has ended, hangs, or says what it should not. */
-export class DecoderEnded extends Error {
-  override readonly name = 'DecoderEnded';
-}
-
-/** What can be missing: a decoder, or what keeps it apart. */
-const MISSING = {
-  tshark: 'tshark is not installed: install it on the host of the controller, as with "apt install tshark"',
-  sharkd: 'sharkd is not installed: install it on the host of the controller, as with "apt install wireshark-common"',
-  bubblewrap: 'bubblewrap is not installed: install it on the host of the controller, as with "apt install bubblewrap"',
-  sandbox:
-    'the sandbox of the decoder does not start: allow user namespaces on the host of the controller, or install the ' +
-    'package of the controller, which brings a unit for decoders',
-} as const;
-
-/** The host has no decoder. The message says what is missing, and what to do. */
-export class DecoderAbsent extends Error {
-  override readonly name = 'DecoderAbsent';
-
-  constructor(missing: keyof typeof MISSING) {
-    super(MISSING[missing]);
-  }
-}
 
 /** One decoder with one job. It is ended by `close`, and whenever it breaks a bound. */
 export class DecoderProcess {

@@ -1,7 +1,7 @@
 /** All decoders of a controller: how many run, and what is said where none can. */
 import type { DecoderState, PacketTreeNode } from '@mirrorplane/contract';
 import type { KeptPacket } from '../looks/kept-packet.ts';
-import { DecoderAbsent, DecoderEnded } from './decoder-process.ts';
+import { DecoderAbsent, DecoderEnded } from './decoder-errors.ts';
 import { RowDecoder } from './row-decoder.ts';
 import { findSandbox, type Sandbox } from './sandbox.ts';
 import { fieldsOf, filterProblem } from './sharkd.ts';

@@ -4,7 +4,8 @@ import type { PacketColumns } from '@mirrorplane/contract';
 import type { KeptPacket } from '../looks/kept-packet.ts';
 import { PcapngWriter } from '../looks/pcapng.ts';
 import { shownText } from './columns.ts';
-import { DecoderEnded, DecoderProcess } from './decoder-process.ts';
+import { DecoderEnded } from './decoder-errors.ts';
+import { DecoderProcess } from './decoder-process.ts';
 import type { Sandbox } from './sandbox.ts';
 
 /** Milliseconds that a decoder may take for a batch, and to begin. */

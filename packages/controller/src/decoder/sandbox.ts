@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { DecoderEnded } from './decoder-errors.ts';
 
 /** A decoder that was started. It ends when its standard input does, or by `kill`. */
 export interface Running {
@@ -47,6 +48,7 @@ export const bubblewrap: Sandbox = () => bubblewrapped(readFileSync(SCRIPT, 'utf
 /**
  * A shell script with namespaces of its own, as nobody: no network, no other process, no file except
  * programs and libraries.
+ * @throws DecoderEnded where the controller has no file descriptors left
  */
 export function bubblewrapped(script: string): Running {
   const child = spawn('bwrap', [...BUBBLEWRAP, '/bin/sh', '-c', script], {
@@ -54,8 +56,13 @@ export function bubblewrapped(script: string): Running {
     env: { PATH: '/usr/bin:/bin:/usr/local/bin' },
     ...(process.getuid?.() === 0 && { uid: NOBODY, gid: NOBODY }),
   });
-  child.on('error', (error) => child.stdout.destroy(error));
-  return { stdin: child.stdin, stdout: child.stdout, kill: () => child.kill('SIGKILL') };
+  // Without file descriptors there are no pipes, whatever the types say.
+  const { stdin, stdout } = child as Partial<typeof child>;
+  child.on('error', (error) => stdout?.destroy(error));
+  if (!stdin || !stdout) {
+    throw new DecoderEnded('the decoder cannot be started now: the controller has too many files open');
+  }
+  return { stdin, stdout, kill: () => child.kill('SIGKILL') };
 }
 
 const BUBBLEWRAP = [

@@ -4,7 +4,8 @@ import * as z from 'zod';
 import type { KeptPacket } from '../looks/kept-packet.ts';
 import { PcapngWriter } from '../looks/pcapng.ts';
 import { shownText } from './columns.ts';
-import { DecoderEnded, DecoderProcess } from './decoder-process.ts';
+import { DecoderEnded } from './decoder-errors.ts';
+import { DecoderProcess } from './decoder-process.ts';
 import { packetTree } from './packet-tree.ts';
 import type { Sandbox } from './sandbox.ts';
 

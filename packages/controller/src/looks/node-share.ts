@@ -68,7 +68,8 @@ export class NodeShare {
     const lost = lostOf(this.totals());
     this.#counts = counts ?? this.#counts;
     this.#unbelieved += unbelieved;
-    this.#untold += lostOf(this.totals()) - lost;
+    // Counts of a node that lies may go back.
+    this.#untold = Math.max(0, plus(this.#untold, lostOf(this.totals()) - lost));
   }
 
   /** Packets that were lost before the next one that is kept. They are told once. */
@@ -80,7 +81,7 @@ export class NodeShare {
 
   totals(): LookTotals {
     const { lostOnTheWay, ...counts } = sumOf(this.#before, this.#counts);
-    return { ...counts, lostOnTheWay: lostOnTheWay + this.#unbelieved, received: this.#received };
+    return { ...counts, lostOnTheWay: plus(lostOnTheWay, this.#unbelieved), received: this.#received };
   }
 
   describe(): LookNode {
@@ -95,12 +96,15 @@ export class NodeShare {
   }
 }
 
-const lostOf = ({ overRate, ringFull, lostOnTheWay }: Counted) => overRate + ringFull + lostOnTheWay;
+/** A sum of counts. A node may tell any, and each has to stay a whole number that is exact. */
+export const plus = (a: number, b: number): number => Math.min(a + b, Number.MAX_SAFE_INTEGER);
+
+const lostOf = ({ overRate, ringFull, lostOnTheWay }: Counted) => plus(plus(overRate, ringFull), lostOnTheWay);
 
 function sumOf(a: Counted, b: Counted): Counted {
   const sum = { ...a };
   for (const name of COUNTED) {
-    sum[name] += b[name];
+    sum[name] = plus(sum[name], b[name]);
   }
   return sum;
 }
@@ -111,7 +115,7 @@ export function totalsOf(shares: Iterable<NodeShare>): LookTotals {
   for (const share of shares) {
     const totals = share.totals();
     for (const name of Object.keys(sum) as (keyof LookTotals)[]) {
-      sum[name] += totals[name];
+      sum[name] = plus(sum[name], totals[name]);
     }
   }
   return sum;

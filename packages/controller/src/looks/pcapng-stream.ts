@@ -3,6 +3,7 @@ import type { LookPlace, OriginalFate } from '@mirrorplane/contract';
 import { PacedStream } from '../events/paced-stream.ts';
 import type { KeptPacket } from './kept-packet.ts';
 import type { LiveLook } from './live-look.ts';
+import { plus } from './node-share.ts';
 import { PcapngWriter } from './pcapng.ts';
 
 export interface PcapngStreamOptions {
@@ -58,6 +59,8 @@ export class PcapngStream extends PacedStream {
     this.#wanted = wanted;
     this.#read = read;
     this.#last = follow ? undefined : look.ring.newest;
+    // Who sends it hears of an error, too.
+    this.on('error', () => undefined);
     look.on('changed', this.#changed);
     look.on('complete', this.#changed);
     // First: a look that has ended without packets is a file of this alone.
@@ -66,7 +69,16 @@ export class PcapngStream extends PacedStream {
     read();
   }
 
+  /** What goes wrong ends this stream, and nothing else: it may be called by a timer. */
   protected override pump(): void {
+    try {
+      this.#pump();
+    } catch (error) {
+      this.destroy(error as Error);
+    }
+  }
+
+  #pump(): void {
     if (this.ready && this.#done < this.#until()) {
       this.#write();
       if (this.ready && this.#done < this.#until()) {
@@ -130,10 +142,10 @@ export class PcapngStream extends PacedStream {
     const until = this.#until();
     const packets = ring.since(this.#done, Math.min(AT_A_TIME, until - this.#done));
     const first = packets[0]?.number ?? until + 1;
-    this.#missed += first - 1 - this.#done;
+    this.#missed = plus(this.#missed, first - 1 - this.#done);
     const blocks: Buffer[] = [];
     for (const packet of packets) {
-      this.#missed += packet.lostBefore;
+      this.#missed = plus(this.#missed, packet.lostBefore);
       if (this.#wanted(packet)) {
         blocks.push(this.#writer.packet({ ...packet, lostBefore: this.#missed }));
         this.#missed = 0;

@@ -25,6 +25,8 @@ const BUSY = { reserve: 100, perSecond: 300 };
  * keeps everything else waiting is taken from looks first.
  */
 const DELAY = { everyMs: 50, mostMs: 100 };
+/** Milliseconds that looks wait because of delays at the most. More delay adds nothing. */
+const MOST_WAIT_MS = 1000;
 const NOT_ASKED: Refused = { reason: 'noLook', message: 'this node is not asked to look', status: 409 };
 
 type Host = Pick<Services, 'looks' | 'live' | 'log'>;
@@ -55,8 +57,11 @@ export class LookConnections {
   /** Accepts the connection of a node. It replaces an older one. */
   accept(node: string, request: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      this.#connections.get(node)?.close(CLOSE.replaced, 'a newer connection of the node replaced this one');
+      // At once: a node that reads nothing would have any number of connections that close.
+      this.#connections.get(node)?.terminate();
       this.#connections.set(node, webSocket);
+      // A new connection waits as an old one would.
+      pauseFor(webSocket, this.#busy.spend(0));
       this.#clock ??= this.#watchDelays();
       const pings = new Pings(webSocket, () => webSocket.terminate());
       webSocket.on('message', (data, isBinary) => {
@@ -91,7 +96,9 @@ export class LookConnections {
     let due = performance.now() + DELAY.everyMs;
     return setInterval(() => {
       const now = performance.now();
-      this.#busy.spend(Math.min(DELAY.mostMs, Math.max(0, now - due)));
+      if (this.#busy.spend(0) < MOST_WAIT_MS) {
+        this.#busy.spend(Math.min(DELAY.mostMs, Math.max(0, now - due)));
+      }
       due = now + DELAY.everyMs;
     }, DELAY.everyMs).unref();
   }
@@ -114,11 +121,7 @@ export class LookConnections {
       webSocket.close(CLOSE.badMessage, closeText(problem));
       return;
     }
-    const wait = this.#busy.spend(performance.now() - began);
-    if (wait > 0) {
-      webSocket.pause();
-      setTimeout(() => webSocket.resume(), wait);
-    }
+    pauseFor(webSocket, this.#busy.spend(performance.now() - began));
   }
 
   /** @returns what is wrong; undefined: nothing is */
@@ -162,5 +165,13 @@ export class LookConnections {
     if (ended !== undefined) {
       looks.nodeEnded(look.id, node, ended);
     }
+  }
+}
+
+/** Reads no more of a connection for some milliseconds. */
+function pauseFor(webSocket: WebSocket, ms: number): void {
+  if (ms > 0) {
+    webSocket.pause();
+    setTimeout(() => webSocket.resume(), ms);
   }
 }

@@ -26,10 +26,16 @@ export class LookOrders {
     services.planning.onPlanned(() => this.#update());
   }
 
-  /** The agent of a node has connected, and knows no looks of this connection. */
+  /**
+   * The agent of a node has connected. It is told its looks even if there are none: it may have some
+   * that ended meanwhile, or that another run of the controller began.
+   */
   joined(node: string): void {
     this.#told.delete(node);
     this.#update();
+    if (!this.#told.has(node)) {
+      this.#send(node, []);
+    }
   }
 
   /** The agent of a node has disconnected. */

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { until } from '@mirrorplane/base';
 import { LOOK_KEEPING, LookCreate } from '@mirrorplane/contract';
 import { Looks } from '../../src/looks/looks.ts';
+import { PcapngStream } from '../../src/looks/pcapng-stream.ts';
 import { ProblemError } from '../../src/problems/problems.ts';
 import { delivered, seen } from './seen.ts';
 
@@ -121,6 +122,46 @@ test('sums counts over an agent that begins again from 0', (t) => {
     nodes.map(({ node, state }) => `${node} ${state}`),
     ['node-1 running', 'node-2 running'],
   );
+});
+
+/** The file of a look that has ended. */
+function fileOf(looks: Looks, id: string, wanted = () => true): PcapngStream {
+  looks.end(id, 'asked');
+  const look = looks.get(id)!;
+  return new PcapngStream({ look, follow: false, wanted, read: () => undefined, comment: 'a look' });
+}
+
+test('counts of a node that lies stay whole numbers that a file can have', async (t) => {
+  const looks = looksAt({ now: 0 });
+  t.after(() => looks.close());
+  const { id, ring } = looks.create(REQUEST, OWNER);
+  const most = { ...counts(Number.MAX_SAFE_INTEGER), overRate: Number.MAX_SAFE_INTEGER, ringFull: 2 ** 52 };
+  for (let run = 0; run < 3000; run++) {
+    looks.feed(id, 'node-1', { run, counts: most });
+  }
+  looks.feed(id, 'node-1', { run: 2999, counts: counts(0), packets: [seen()] });
+  for (const node of ['node-2', 'node-3']) {
+    looks.feed(id, node, { counts: most, packets: [seen()] });
+  }
+  const lost = ring.since(0, 10).map(({ lostBefore }) => lostBefore);
+  assert.ok(
+    lost.every((count) => count >= 0 && Number.isSafeInteger(count)),
+    `${lost}`,
+  );
+  assert.equal(looks.get(id)!.totals().seen, Number.MAX_SAFE_INTEGER);
+  const file = Buffer.concat(await fileOf(looks, id).toArray());
+  assert.ok(file.length > 300);
+});
+
+test('what goes wrong while a file is written ends the file alone', async (t) => {
+  const looks = looksAt({ now: 0 });
+  t.after(() => looks.close());
+  const { id } = looks.create(REQUEST, OWNER);
+  looks.feed(id, 'node-1', { packets: [seen()] });
+  const file = fileOf(looks, id, () => {
+    throw new Error('no file');
+  });
+  await assert.rejects(file.toArray(), /no file/);
 });
 
 test('takes what nodes say shortly after the end, and nothing once it is complete', (t) => {

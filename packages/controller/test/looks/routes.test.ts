@@ -164,7 +164,7 @@ test('refuses a seventeenth look of the cluster', async (t) => {
 test('tells nodes their looks, and only those, and that a look is gone', async (t) => {
   const { bench, one, two } = await cluster(t);
   const { id }: Look = await bench.must('POST', LOOKS, { interfaces: ['web-1/0'], words: 'tcp' });
-  await until('the order', () => one.looks.length > 0);
+  await until('the order', () => one.looks.at(-1)?.length === 1);
   const [order] = one.looks.at(-1)!;
   assert.deepEqual(
     [order?.id, order?.of, order?.words, order?.payload, order?.packetRate],
@@ -181,10 +181,24 @@ test('tells nodes their looks, and only those, and that a look is gone', async (
   await until('the other to be asked no more', () => two.looks.at(-1)?.length === 0);
 });
 
+test('tells a node that connects that there are no looks, for it may have old ones', async (t) => {
+  const { bench, one } = await cluster(t);
+  await until('the list', () => one.looks.length > 0);
+  assert.deepEqual(one.looks, [[]]);
+  const { id }: Look = await bench.must('POST', LOOKS, { interfaces: ['web-1/0'] });
+  await until('the order', () => one.looks.at(-1)?.length === 1);
+  one.close();
+  await bench.must('DELETE', `${LOOKS}/${id}`);
+  const again = await bench.connect(bench.credentialsOf('node-1'));
+  again.hello('node-1');
+  await until('the list again', () => again.looks.length > 0);
+  assert.deepEqual(again.looks, [[]]);
+});
+
 test('a look of a policy goes by its uid, and ends with the policy', async (t) => {
   const { bench, one } = await cluster(t);
   const { id }: Look = await bench.must('POST', LOOKS, { policy: 'p1' });
-  await until('the order', () => one.looks.length > 0);
+  await until('the order', () => one.looks.at(-1)?.length === 1);
   assert.match(JSON.stringify(one.looks.at(-1)![0]!.of), /^\{"policy":"[^"]+"\}$/);
   await bench.must('DELETE', '/api/v1/policies/p1');
   await until('the end', async () => (await bench.get(`${LOOKS}/${id}`)).body.state === 'ended');
@@ -280,6 +294,7 @@ test('refuses a text, garbage and what is too large, and a node that is not aske
   }
   const [older, newer] = [await LookSocket.open(t, bench, 'node-1'), await LookSocket.open(t, bench, 'node-1')];
   await until('the older to be replaced', () => older.closed !== undefined);
+  assert.equal(older.closed?.code, 1006, 'it ends at once');
   assert.equal(newer.closed, undefined);
 });
 
