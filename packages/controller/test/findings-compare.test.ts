@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
+import { ByteCoverage } from '../src/findings/byte-ranges.ts';
 import { tcpFrame } from './findings/frames.ts';
 import { DB, WEB, World } from './findings/world.ts';
 
@@ -105,5 +106,55 @@ test('finds what is lost of packets without a stream, in any order', () => {
       }
       assert.equal(world.answer().there.lostBefore, packets.filter(({ lost }) => lost).length);
     }),
+  );
+});
+
+test('counts segments of a super-packet that says it is 4 GiB of segments of one byte', () => {
+  const world = new World();
+  world.see('there', 'arrived', tcpFrame(WEB, DB, { ...PORTS, sequence: 100, data: MSS }));
+  const whole = tcpFrame(WEB, DB, { ...PORTS, sequence: 1, data: 100 });
+  // The length of a super-packet is where IP does not say one.
+  whole.writeUInt16BE(0, 16);
+  world.see('there', 'sent', whole, { gsoSize: 1, packets: 7, length: 0xffff_ffff });
+  assert.equal(world.answer().there.lostBefore, 7);
+});
+
+test('takes ranges away as a plain count of each byte does', () => {
+  const range = fc
+    .tuple(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 1, max: 20 }))
+    .map(([start, length]) => ({ start, end: start + length }));
+  const ranges = fc.array(range, { maxLength: 30 });
+  fc.assert(
+    fc.property(ranges, ranges, (seen, asked) => {
+      const coverage = new ByteCoverage(seen, asked);
+      const counts = new Array<number>(64).fill(0);
+      const bytesOf = (one: { start: number; end: number }) => counts.keys().toArray().slice(one.start, one.end);
+      for (const byte of seen.flatMap(bytesOf)) {
+        counts[byte]!++;
+      }
+      for (const one of asked) {
+        const missing = bytesOf(one).filter((byte) => counts[byte] === 0);
+        for (const byte of bytesOf(one)) {
+          counts[byte] = Math.max(0, counts[byte]! - 1);
+        }
+        const taken = coverage.take(one);
+        assert.deepEqual(taken.flatMap(bytesOf), missing);
+        assert.ok(
+          taken.every(({ start }, i) => i === 0 || start > taken[i - 1]!.end),
+          'joined and ascending',
+        );
+      }
+    }),
+  );
+});
+
+// Byte range by byte range, this takes longer than a test may.
+test('takes 400,000 ranges away that all overlap', () => {
+  const ranges = Array.from({ length: 400_000 }, (_, i) => ({ start: i, end: i + 1_000_000 }));
+  const coverage = new ByteCoverage(ranges.slice(1), ranges);
+  const missing = ranges.toReversed().flatMap((range) => coverage.take(range));
+  assert.equal(
+    missing.reduce((sum, { start, end }) => sum + end - start, 0),
+    1_000_000,
   );
 });

@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { FindingAnswer } from '@mirrorplane/contract';
+import { attemptsOf } from '../src/findings/handshakes.ts';
+import { talksOf } from '../src/findings/talks.ts';
 import { arpFrame, pingFrame, tcpFrame, udpFrame, unreachableFrame } from './findings/frames.ts';
 import { DB, type Fate, WEB, World } from './findings/world.ts';
 
@@ -338,4 +340,57 @@ test('finds loss of the way back where nothing was sent there', () => {
   const answer = world.answer();
   assert.deepEqual(said(answer), ['filtered', undefined, 'back', 'node-1']);
   assert.match(answer.message, /^2 of 5 packets from "db-1\/0" to "web-1\/0"/);
+});
+
+test('reads each drop once, and not once for each of the ports that were scanned', () => {
+  const world = new World();
+  for (let i = 0; i < 5000; i++) {
+    const syn = tcpFrame(WEB, DB, { sourcePort: 41_000, targetPort: 1 + i, flags: 'S' }, i);
+    world.send('there', syn, { last: 'arrived', drop: RULE('node-2') });
+  }
+  let reads = 0;
+  const drops = world.drops.map(({ packet: _, bytes, ...drop }) => ({
+    ...drop,
+    get bytes() {
+      reads++;
+      return bytes!;
+    },
+  }));
+  const talks = talksOf(world.conversations.sorted().conversations, drops);
+  assert.equal(talks.length, 5000);
+  assert.ok(talks.every(({ losses: [loss] }) => loss!.packets === 1 && loss!.drop!.cause === 'rule'));
+  assert.ok(reads < 10 * drops.length, `${reads} reads of ${drops.length} drops`);
+});
+
+test('reads each SYN and each answer a few times, however many there are between two ports', () => {
+  const world = new World();
+  for (let i = 0; i < 4000; i++) {
+    world.send('there', tcpFrame(WEB, DB, { ...PORTS, sequence: i * 1000, flags: 'S' }, i));
+    world.send('back', tcpFrame(DB, WEB, { ...BACK, acknowledged: i * 1000 + 1, flags: 'SA' }, i));
+  }
+  const [conversation] = world.conversations.sorted().conversations;
+  let reads = 0;
+  for (const one of [...Object.values(conversation!.there), ...Object.values(conversation!.back)].flat()) {
+    const { headers } = one;
+    Object.defineProperty(one, 'headers', {
+      get() {
+        reads++;
+        return headers;
+      },
+    });
+  }
+  const attempts = attemptsOf(conversation!);
+  assert.equal(attempts.filter(({ answer, delivered }) => answer === 'accepted' && delivered).length, 4000);
+  assert.ok(reads < 20 * 4000 * 6, `${reads} reads`);
+});
+
+test('says how much was lost where more was lost than a call takes as arguments', () => {
+  const world = new World();
+  const frame = udpFrame(WEB, DB, [50_000, 514], 30);
+  for (let i = 0; i < 140_000; i++) {
+    world.see('there', 'sent', frame);
+  }
+  const answer = world.answer();
+  assert.deepEqual(said(answer), ['lostBetweenNodes', undefined, 'there', 'node-1']);
+  assert.deepEqual([answer.packetCount, answer.packets.length], [140_000, 200]);
 });

@@ -12,6 +12,7 @@ import {
 import type { Circumstances, Ends } from './circumstances.ts';
 import { type Conversations, type Sighting, WAYS, type Way } from './conversations.ts';
 import { kindOf, type ToldDrop } from './drops.ts';
+import { greatest } from './extremes.ts';
 import { verdictOf } from './judge.ts';
 import type { Loss } from './losses.ts';
 import { countPlace } from './place.ts';
@@ -45,7 +46,7 @@ export function answerOf({ conversations, drops, around, ends, isKnown, most }: 
     sentElsewhere,
     most,
   });
-  const packets = talks.flatMap(packetsOf).sort((a, b) => a.number - b.number);
+  const packets = talks.flatMap(lostOf).sort((a, b) => a.sighting.number - b.sighting.number);
   const { cause, undetermined, way, node, device } = verdict;
   return {
     cause,
@@ -60,7 +61,7 @@ export function answerOf({ conversations, drops, around, ends, isKnown, most }: 
       .slice(0, FINDING_LIMITS.conversations)
       .map(conversationOf),
     conversationCount: talks.length,
-    packets: packets.slice(0, FINDING_LIMITS.packets),
+    packets: packets.slice(0, FINDING_LIMITS.packets).map(packetOf),
     packetCount: packets.length,
     drops: dropKinds(talks),
     sentElsewhere,
@@ -89,7 +90,7 @@ function conversationOf(talk: Talk): FindingConversation {
   const attempts = talk.attempts.filter(({ counted }) => counted);
   const longest = (key: 'wholeUs' | 'guestUs') => {
     const times = attempts.flatMap((attempt) => attempt[key] ?? []);
-    return times.length > 0 ? Math.max(...times) : undefined;
+    return times.length > 0 ? greatest(times) : undefined;
   };
   const [handshakeUs, guestUs] = [longest('wholeUs'), longest('guestUs')];
   return {
@@ -137,25 +138,26 @@ function totalOf(talks: readonly Talk[], way: Way): FindingCounts {
   return total;
 }
 
-function packetsOf({ losses, foreign }: Talk): FindingPacket[] {
+/** A packet that the answer may show. */
+interface Shown extends Pick<FindingPacket, 'what' | 'way' | 'packets'> {
+  sighting: Sighting;
+  drop?: ToldDrop;
+}
+
+function lostOf({ losses, foreign }: Talk): Shown[] {
   const lost = losses.flatMap(({ missing, stretch, way, drop }) =>
-    missing.map(({ sighting, packets }) => ({
-      ...packetOf(sighting, way),
-      packets,
-      what: stretch,
-      ...(drop && { drop: HeardDrop.parse(drop) }),
-    })),
+    missing.map(({ sighting, packets }) => ({ sighting, packets, what: stretch, way, ...(drop && { drop }) })),
   );
   const refused = WAYS.flatMap((way) =>
     foreign[way]
       .filter(({ counted }) => counted)
-      .map((one) => ({ ...packetOf(one, way), what: 'foreignReset' as const })),
+      .map((sighting) => ({ sighting, packets: sighting.packets, what: 'foreignReset' as const, way })),
   );
   return [...lost, ...refused];
 }
 
-function packetOf(sighting: Sighting, way: Way): Omit<FindingPacket, 'what'> {
-  const { number, at, node, device, place, length, packets, headers } = sighting;
+function packetOf({ sighting, packets, what, way, drop }: Shown): FindingPacket {
+  const { number, at, node, device, place, length, headers } = sighting;
   const { protocol, source, sourcePort, target, targetPort, tcp } = headers;
   return {
     number,
@@ -170,6 +172,8 @@ function packetOf(sighting: Sighting, way: Way): Omit<FindingPacket, 'what'> {
     ...(tcp && { sequence: tcp.sequence }),
     length,
     packets,
+    what,
+    ...(drop && { drop: HeardDrop.parse(drop) }),
   };
 }
 

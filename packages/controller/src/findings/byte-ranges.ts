@@ -2,6 +2,7 @@
  * Which bytes of a stream were seen how often. Packets of TCP are compared by their bytes, since a
  * super-packet at one place is many segments at another. Pure.
  */
+import { Counters } from './counters.ts';
 
 /** Bytes of a stream, from the first to the one behind the last. Never empty. */
 export interface ByteRange {
@@ -11,9 +12,9 @@ export interface ByteRange {
 
 /** Counts how often each byte was seen, between bounds that are known from the beginning. */
 export class ByteCoverage {
-  /** Ascending. Bytes from `#edges[i]` up to `#edges[i + 1]` were seen `#counts[i]` times. */
+  /** Ascending. Bytes from `#edges[i]` up to `#edges[i + 1]` were seen as often as counter i says. */
   readonly #edges: Float64Array;
-  readonly #counts: Int32Array;
+  readonly #counters: Counters;
 
   /**
    * @param seen what was seen, once for each time
@@ -30,30 +31,27 @@ export class ByteCoverage {
       differences[this.#at(start)]! += 1;
       differences[this.#at(end)]! -= 1;
     }
-    this.#counts = new Int32Array(this.#edges.length);
+    const counts = new Int32Array(this.#edges.length);
     let count = 0;
-    for (let i = 0; i < this.#edges.length; i++) {
+    for (let i = 0; i < counts.length; i++) {
       count += differences[i]!;
-      this.#counts[i] = count;
+      counts[i] = count;
     }
+    this.#counters = new Counters(counts);
   }
 
   /** Takes a range away once. @returns the parts of it that were not there, joined and ascending */
   take({ start, end }: ByteRange): ByteRange[] {
     const missing: ByteRange[] = [];
-    for (let i = this.#at(start); this.#edges[i]! < end; i++) {
-      if (this.#counts[i]! > 0) {
-        this.#counts[i]! -= 1;
-        continue;
-      }
-      const part = { start: this.#edges[i]!, end: this.#edges[i + 1]! };
+    this.#counters.take(this.#at(start), this.#at(end), (from, to) => {
+      const part = { start: this.#edges[from]!, end: this.#edges[to]! };
       const last = missing.at(-1);
       if (last?.end === part.start) {
         last.end = part.end;
       } else {
         missing.push(part);
       }
-    }
+    });
     return missing;
   }
 

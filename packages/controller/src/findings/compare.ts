@@ -83,14 +83,15 @@ function segmentsWith(bytes: readonly ByteRange[], { gsoSize, packets, headers }
   }
   // Sequence numbers and unwrapped ones are the same in their lowest 32 bits.
   const offset = (at: number) => (at - headers.tcp!.sequence) >>> 0;
-  const segments = new Set<number>();
+  let count = 0;
+  // Ranges ascend, so segments before this one are counted.
+  let behind = 0;
   for (const { start, end } of bytes) {
-    const first = Math.floor(offset(start) / gsoSize);
-    for (let i = 0; (first + i) * gsoSize < offset(start) + (end - start); i++) {
-      segments.add(first + i);
-    }
+    const first = Math.max(behind, Math.floor(offset(start) / gsoSize));
+    behind = Math.max(first, Math.ceil((offset(start) + (end - start)) / gsoSize));
+    count += behind - first;
   }
-  return Math.min(segments.size, packets);
+  return Math.min(count, packets);
 }
 
 /**

@@ -43,6 +43,9 @@ export interface Pair {
   to: { id: string; macs: ReadonlySet<string> };
 }
 
+/** An error is said of so many pings at most: with many, each more would cost all errors again. */
+const MOST_PINGS = 64;
+
 /** Sorts packets as they come. */
 export class Conversations {
   readonly #pair: Pair;
@@ -75,8 +78,12 @@ export class Conversations {
 
   /** Conversations between the two interfaces, and what else was seen of them. */
   sorted(): { conversations: Conversation[]; unanswered: string[]; sentElsewhere: number; unread: number } {
+    const pings = Map.groupBy(
+      [...this.#all.values()].filter(({ protocol }) => protocol === 'icmp'),
+      addressesOf,
+    );
     for (const { sighting, about, way } of this.#errors.splice(0)) {
-      for (const conversation of this.#about(about, way)) {
+      for (const conversation of this.#about(about, way, pings)) {
         conversation.errors[way].push(sighting);
       }
     }
@@ -89,11 +96,12 @@ export class Conversations {
     const asked = all.filter(({ protocol }) => protocol === 'arp');
     const questions = asked.filter((one) => this.#isBetween(one) || isOfKnown(one, known));
     const conversations = [...talks, ...questions];
-    const unanswered = asked.filter((one) => !conversations.includes(one)).filter(isUnanswered);
+    const between = new Set(conversations);
+    const unanswered = asked.filter((one) => !between.has(one)).filter(isUnanswered);
     return {
       conversations,
       unanswered: unanswered.map(({ to }) => to.address),
-      sentElsewhere: countSent(all.filter((one) => !conversations.includes(one))),
+      sentElsewhere: countSent(all.filter((one) => !between.has(one))),
       unread: this.#unread,
     };
   }
@@ -127,14 +135,12 @@ export class Conversations {
   }
 
   /** Of a ping, an error says no number that would tell it from others. */
-  #about(about: Ends, way: Way): Conversation[] {
+  #about(about: Ends, way: Way, pings: ReadonlyMap<string, Conversation[]>): Conversation[] {
     const { protocol, from, to, key } = placed(about, way);
     if (protocol !== 'icmp') {
       return [this.#all.get(key) ?? []].flat();
     }
-    return [...this.#all.values()].filter((one) => {
-      return one.protocol === protocol && one.from.address === from.address && one.to.address === to.address;
-    });
+    return pings.get(addressesOf({ from, to }))?.slice(0, MOST_PINGS) ?? [];
   }
 
   /**
@@ -185,6 +191,10 @@ function placed(ends: Ends, way: Way): { protocol: Protocol; from: End; to: End;
   const target = { address: ends.target, port: ends.targetPort };
   const [from, to] = way === 'there' ? [source, target] : [target, source];
   return { protocol, from, to, key: [protocol, from.address, from.port, to.address, to.port].join(' ') };
+}
+
+function addressesOf({ from, to }: Pick<Conversation, 'from' | 'to'>): string {
+  return `${from.address} ${to.address}`;
 }
 
 function countSent(conversations: readonly Conversation[]): number {

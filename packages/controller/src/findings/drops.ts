@@ -1,8 +1,8 @@
 /** Drops that kernels have told, as packets of conversations. Pure. */
 import type { HeardDrop } from '@mirrorplane/contract';
-import type { Conversation, Sighting, Way } from './conversations.ts';
+import { type Conversation, type Sighting, WAYS, type Way } from './conversations.ts';
 import { fingerprintOf } from './fingerprint.ts';
-import { type Headers, headersOf } from './headers.ts';
+import { type Ends, headersOf } from './headers.ts';
 
 /** A drop as the controller has it. */
 export interface ToldDrop extends HeardDrop {
@@ -21,15 +21,52 @@ export interface DropGroup {
   sightings: Sighting[];
 }
 
-/** Drops of packets of one way of a conversation, by what their kernels say of them. */
-export function dropsOf(conversation: Conversation, way: Way, drops: readonly ToldDrop[]): DropGroup[] {
-  const known = seenById(conversation, way);
-  const own = drops.flatMap((drop): { drop: ToldDrop; sighting: Sighting }[] => {
-    const seen = (drop.packet && known.get(drop.packet)) || readOf(drop);
-    return seen !== undefined && isOf(seen.headers, conversation, way)
-      ? [{ drop, sighting: { ...sightingOf(drop), ...seen } }]
-      : [];
-  });
+/** Drops of packets of each way of a conversation. */
+export type DropsByWay = Record<Way, DropGroup[]>;
+
+/**
+ * Drops of packets of conversations, by what their kernels say of them. Each drop is read once, and
+ * is of the conversation that its packet was seen in, else of that between its ends.
+ */
+export function dropsByConversation(
+  conversations: readonly Conversation[],
+  drops: readonly ToldDrop[],
+): Map<Conversation, DropsByWay> {
+  const sides = conversations.flatMap((conversation) =>
+    WAYS.map((way): Side => ({ conversation, way, ends: endsOf(conversation, way), own: [] })),
+  );
+  const byEnds = Map.groupBy(sides, ({ ends }) => ends);
+  const known = seenById(sides, new Set(drops.map(({ packet }) => packet)));
+  for (const drop of drops) {
+    const packet = known.get(drop.packet);
+    const seen = packet?.seen ?? readOf(drop);
+    const of = packet ? [packet.side] : (seen && byEnds.get(keyOf(seen.headers))) || [];
+    for (const { own } of of) {
+      own.push({ drop, sighting: { ...sightingOf(drop), ...seen! } });
+    }
+  }
+  const groups = new Map(conversations.map((one): [Conversation, DropsByWay] => [one, { there: [], back: [] }]));
+  for (const { conversation, way, own } of sides) {
+    groups.get(conversation)![way] = groupsOf(own);
+  }
+  return groups;
+}
+
+/** A drop with its packet. */
+interface OwnDrop {
+  drop: ToldDrop;
+  sighting: Sighting;
+}
+
+/** One way of a conversation, and drops of it. */
+interface Side {
+  conversation: Conversation;
+  way: Way;
+  ends: string;
+  own: OwnDrop[];
+}
+
+function groupsOf(own: readonly OwnDrop[]): DropGroup[] {
   return [...Map.groupBy(own, ({ drop }) => kindOf(drop)).values()].map((group) => ({
     first: group.reduce((first, { drop }) => (drop.at < first.at ? drop : first), group[0]!.drop),
     sightings: group.map(({ sighting }) => sighting),
@@ -43,13 +80,21 @@ export function kindOf({ node, cause, reason, function: name, device }: HeardDro
 
 type Seen = Pick<Sighting, 'headers' | 'fingerprint' | 'length' | 'gsoSize'>;
 
-function seenById(conversation: Conversation, way: Way): Map<string, Seen> {
-  const { sent, arrived, delivered } = conversation[way];
-  return new Map(
-    [...delivered, ...arrived, ...sent].flatMap(({ packet, headers, fingerprint, length, gsoSize }) => {
-      return packet === undefined ? [] : [[packet, { headers, fingerprint, length, gsoSize }]];
-    }),
-  );
+/** @param wanted ids of packets */
+function seenById(
+  sides: readonly Side[],
+  wanted: ReadonlySet<string | undefined>,
+): Map<string | undefined, { side: Side; seen: Seen }> {
+  const known = new Map<string | undefined, { side: Side; seen: Seen }>();
+  for (const side of sides) {
+    const { sent, arrived, delivered } = side.conversation[side.way];
+    for (const { packet, headers, fingerprint, length, gsoSize } of [...delivered, ...arrived, ...sent]) {
+      if (packet !== undefined && wanted.has(packet)) {
+        known.set(packet, { side, seen: { headers, fingerprint, length, gsoSize } });
+      }
+    }
+  }
+  return known;
 }
 
 function readOf({ bytes, length = bytes?.length ?? 0, gsoSize = 0 }: ToldDrop): Seen | undefined {
@@ -57,15 +102,19 @@ function readOf({ bytes, length = bytes?.length ?? 0, gsoSize = 0 }: ToldDrop): 
   return headers && { headers, fingerprint: fingerprintOf(bytes), length, gsoSize };
 }
 
-function isOf(headers: Headers, { protocol, from, to }: Conversation, way: Way): boolean {
+function endsOf({ protocol, from, to }: Conversation, way: Way): string {
   const [source, target] = way === 'there' ? [from, to] : [to, from];
-  return (
-    headers.protocol === protocol &&
-    headers.source === source.address &&
-    headers.target === target.address &&
-    headers.sourcePort === source.port &&
-    headers.targetPort === target.port
-  );
+  return keyOf({
+    protocol,
+    source: source.address,
+    sourcePort: source.port,
+    target: target.address,
+    targetPort: target.port,
+  });
+}
+
+function keyOf({ protocol, source, sourcePort, target, targetPort }: Ends): string {
+  return [protocol, source, sourcePort, target, targetPort].join(' ');
 }
 
 /** A drop has no number of its own, so it is never counted for itself. */

@@ -1,25 +1,24 @@
 /** One finding as it runs: waits until every place is looked at, takes packets, and gives its answer. */
 import { EventEmitter } from 'node:events';
 import type { Finding, FindingAnswer, FindingCreate } from '@mirrorplane/contract';
+import type { Logger } from '@mirrorplane/daemon';
 import type { LiveLook } from '../looks/live-look.ts';
-import { answerOf } from './answer.ts';
 import type { Ends } from './circumstances.ts';
-import { Conversations } from './conversations.ts';
-import { watchLook } from './sight.ts';
-
-/** Where an interface is, and the MAC addresses of its guest. */
-export interface Whereabouts {
-  /** Absent: it has no device now. */
-  node?: string;
-  macs: readonly string[];
-}
+import { concludes, failed } from './conclusion.ts';
+import { type Sight, watchLook } from './sight.ts';
+import { Taken } from './taken.ts';
+import type { Whereabouts } from './whereabouts.ts';
 
 export interface FindingRunOptions {
   id: string;
   request: FindingCreate;
   owner: string;
   look: LiveLook;
+  /** The time that is shown. */
   clock: () => number;
+  /** Milliseconds that only go forward: what it waits is measured by it. */
+  steady: () => number;
+  log: Logger;
   whereIs: (id: string) => Whereabouts;
   /** The look lives on. */
   renew: () => void;
@@ -44,60 +43,54 @@ const SETTLE_MS = 1500;
 const RENEW_MS = 10_000;
 /** How long the last packets may take to come. */
 const LAST_MS = 5000;
-/** Packets after which it has looked long enough: some 150 MB. */
-export const MOST_PACKETS = 120_000;
-/** Packets that may come until it has settled after that. */
-const MOST_AFTER = 30_000;
+/** What it needs while it is under way: the look has all its packets. */
+interface UnderWay {
+  look: LiveLook;
+  sight: Sight;
+  taken: Taken;
+}
 
-/** Runs from its construction until `done` or `close`. */
+/** Runs from its construction until `done` or `close`. Then it keeps only what is shown. */
 export class FindingRun extends EventEmitter<FindingEvents> {
   readonly id: string;
-  readonly #options: FindingRunOptions;
+  /** id of its look. */
+  readonly look: string;
+  readonly #options: Omit<FindingRunOptions, 'look'>;
   readonly #beganAt: number;
   readonly #before: Record<keyof Ends, Whereabouts>;
-  readonly #sight: ReturnType<typeof watchLook>;
-  #conversations: Conversations | undefined;
+  #underWay: UnderWay | undefined;
   #timer: NodeJS.Timeout | undefined;
   #state: Finding['state'] = 'starting';
-  /** When the present part of it has to be over, milliseconds since 1970. */
+  /** When the present part of it has to be over, by the steady clock. */
   #until: number;
   #settling = false;
   #renewedAt: number;
+  /** Milliseconds since 1970. */
   #endsAt: number | undefined;
-  /** Packets up to this one came too early to count. */
-  #first = Number.POSITIVE_INFINITY;
-  /** The last packet that counts. */
-  #last = Number.POSITIVE_INFINITY;
-  #taken = 0;
   #seen = 0;
-  #tooMany = false;
   #endedEarly = false;
   #lookedFrom = 0;
   /** Seconds. */
   #looked = 0;
   #answer: FindingAnswer | undefined;
 
-  constructor(options: FindingRunOptions) {
+  constructor({ look, ...options }: FindingRunOptions) {
     super();
-    const { id, request, look, clock, whereIs } = options;
+    const { id, request, clock, steady, whereIs } = options;
     this.id = id;
+    this.look = look.id;
     this.#options = options;
     this.#beganAt = clock();
-    this.#renewedAt = this.#beganAt;
-    this.#until = this.#beganAt + START_MS;
+    this.#renewedAt = steady();
+    this.#until = this.#renewedAt + START_MS;
     this.#before = { from: whereIs(request.from), to: whereIs(request.to) };
-    this.#sight = watchLook(look, this.#nodes());
-    this.#conversations = new Conversations({
+    const taken = new Taken({
       from: { id: request.from, macs: new Set(this.#before.from.macs) },
       to: { id: request.to, macs: new Set(this.#before.to.macs) },
     });
+    this.#underWay = { look, sight: watchLook(look, this.#nodes()), taken };
     look.on('changed', this.#take);
-    this.#timer = setInterval(() => this.#turn(), TURN_MS).unref();
-  }
-
-  /** id of its look. */
-  get look(): string {
-    return this.#options.look.id;
+    this.#timer = setInterval(() => this.#guarded((underWay) => this.#turn(underWay)), TURN_MS).unref();
   }
 
   get owner(): string {
@@ -111,16 +104,16 @@ export class FindingRun extends EventEmitter<FindingEvents> {
 
   /** As the API shows it. */
   describe(): Finding {
-    const { request, owner, look } = this.#options;
+    const { request, owner } = this.#options;
     return {
       id: this.id,
       ...request,
       owner,
-      look: look.id,
+      look: this.look,
       state: this.#state,
       beganAt: new Date(this.#beganAt).toISOString(),
       ...(this.#endsAt !== undefined && { endsAt: new Date(this.#endsAt).toISOString() }),
-      seen: this.#seen,
+      seen: this.#underWay?.taken.seen ?? this.#seen,
       ...(this.#answer && { answer: this.#answer }),
     };
   }
@@ -129,8 +122,9 @@ export class FindingRun extends EventEmitter<FindingEvents> {
   close(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
-    this.#options.look.off('changed', this.#take);
-    this.#conversations = undefined;
+    this.#underWay?.look.off('changed', this.#take);
+    this.#seen = this.#underWay?.taken.seen ?? this.#seen;
+    this.#underWay = undefined;
   }
 
   #nodes(): string[] {
@@ -138,74 +132,81 @@ export class FindingRun extends EventEmitter<FindingEvents> {
   }
 
   readonly #take = (): void => {
-    const { ring } = this.#options.look;
-    if (ring.oldest > this.#taken + 1) {
-      this.#tooMany = true;
-    }
-    for (const packet of ring.since(this.#taken, Number.POSITIVE_INFINITY)) {
-      this.#taken = packet.number;
-      this.#seen++;
-      if (this.#seen > MOST_PACKETS + MOST_AFTER) {
-        this.#tooMany = true;
-      } else {
-        this.#conversations?.add(packet, packet.number > this.#first && packet.number <= this.#last);
-      }
-    }
+    this.#guarded(({ taken, look }) => taken.take(look.ring));
   };
 
+  /** What packets are made of must not end the controller: a fault ends only this finding. */
+  #guarded(act: (underWay: UnderWay) => void): void {
+    if (this.#underWay === undefined) {
+      return;
+    }
+    try {
+      act(this.#underWay);
+    } catch (error) {
+      const { log, request, end } = this.#options;
+      log.error({ err: error, finding: this.id }, 'a finding failed');
+      end();
+      this.#done(failed(request));
+    }
+  }
+
+  #done(answer: FindingAnswer): void {
+    this.#answer = answer;
+    this.#state = 'done';
+    this.close();
+    this.emit('done');
+  }
+
   /** Goes on where it is time. */
-  #turn(): void {
-    const now = this.#options.clock();
-    this.#sight.turn(this.#state === 'looking');
+  #turn(underWay: UnderWay): void {
+    const now = this.#options.steady();
+    underWay.sight.turn(this.#state === 'looking');
     if (now >= this.#renewedAt + RENEW_MS) {
       this.#renewedAt = now;
       this.#options.renew();
     }
     if (this.#state === 'starting') {
-      this.#start(now);
+      this.#start(now, underWay);
     } else if (this.#settling) {
-      this.#finish(now);
+      this.#finish(now, underWay);
     } else {
-      this.#look(now);
+      this.#look(now, underWay);
     }
   }
 
-  #start(now: number): void {
-    if (!this.#settling && (this.#sight.allLook() || now >= this.#until)) {
+  #start(now: number, { look, sight, taken }: UnderWay): void {
+    if (!this.#settling && (sight.allLook() || now >= this.#until)) {
       this.#settling = true;
       this.#until = now + SETTLE_MS;
       return;
     }
     if (this.#settling && now >= this.#until) {
-      this.#take();
       this.#settling = false;
       this.#state = 'looking';
-      this.#first = this.#options.look.ring.newest;
+      taken.begin(look.ring);
       this.#lookedFrom = now;
       // Where not every place is looked at, no time makes it better.
       const { from, to } = this.#before;
-      const isSeen = from.node !== undefined && to.node !== undefined && this.#sight.allLook();
+      const isSeen = from.node !== undefined && to.node !== undefined && sight.allLook();
       this.#until = isSeen ? now + this.#options.request.seconds * 1000 : now;
-      this.#endsAt = this.#until + SETTLE_MS;
+      this.#endsAt = this.#options.clock() + (this.#until - now) + SETTLE_MS;
     }
   }
 
-  #look(now: number): void {
-    const { look } = this.#options;
-    if (now < this.#until && look.running && this.#seen <= MOST_PACKETS) {
+  #look(now: number, { look, taken }: UnderWay): void {
+    if (now < this.#until && look.running && !taken.isFull) {
       return;
     }
     this.#endedEarly = now < this.#until && !look.running;
     this.#looked = Math.max(0, Math.round((now - this.#lookedFrom) / 1000));
-    this.#take();
-    this.#last = look.ring.newest;
+    taken.end(look.ring);
     this.#settling = true;
     this.#until = now + SETTLE_MS;
   }
 
   /** Waits for packets under way, ends the look, and waits for its last words. */
-  #finish(now: number): void {
-    const { look, end } = this.#options;
+  #finish(now: number, { look, sight, taken }: UnderWay): void {
+    const { request, whereIs, end } = this.#options;
     if (look.running) {
       if (now >= this.#until) {
         this.#until = now + LAST_MS;
@@ -216,37 +217,17 @@ export class FindingRun extends EventEmitter<FindingEvents> {
     if (!look.complete && now < this.#until) {
       return;
     }
-    this.#take();
-    this.#answer = this.#conclude(this.#conversations!);
-    this.#state = 'done';
-    this.close();
-    this.emit('done');
-  }
-
-  #conclude(conversations: Conversations): FindingAnswer {
-    const { request, look, whereIs } = this.#options;
-    const moved = (['from', 'to'] as const).filter((end) => whereIs(request[end]).node !== this.#before[end].node);
-    const absent = (['from', 'to'] as const).filter((end) => this.#before[end].node === undefined);
-    const ends = { from: request.from, to: request.to };
-    const { from, to } = this.#before;
-    return answerOf({
-      conversations,
-      drops: look.ring.drops,
-      around: {
-        ...this.#sight.result(),
-        notSeen: [
-          ...absent.map((end) => ({ where: `"${ends[end]}"`, message: 'it has no device now' })),
-          ...(this.#endedEarly ? [{ where: 'all places', message: 'the look was ended early' }] : []),
-          ...this.#sight.result().notSeen,
-        ],
-        moved: moved.filter((end) => !absent.includes(end)).map((end) => `"${ends[end]}"`),
-        tooMany: this.#tooMany,
-        nodes: { from: from.node ?? '', to: to.node ?? '' },
-        seconds: this.#looked,
-      },
-      ends,
-      isKnown: to.macs.length > 0,
-      most: MOST_PACKETS,
-    });
+    taken.take(look.ring);
+    this.#done(
+      concludes({
+        request,
+        taken,
+        before: this.#before,
+        whereIs,
+        sight: sight.result(),
+        endedEarly: this.#endedEarly,
+        looked: this.#looked,
+      }),
+    );
   }
 }

@@ -1,13 +1,19 @@
 /** Findings of the cluster: the newest, in memory. */
 import { randomBytes } from 'node:crypto';
 import { FINDING_LIMITS, type FindingCreate, LOOK_LIMITS, type LookCreate } from '@mirrorplane/contract';
+import type { Logger } from '@mirrorplane/daemon';
 import type { LookOwner, Looks } from '../looks/looks.ts';
 import { ProblemError } from '../problems/problems.ts';
-import { FindingRun, type Whereabouts } from './finding-run.ts';
+import { FindingRun } from './finding-run.ts';
+import type { Whereabouts } from './whereabouts.ts';
 
 export interface FindingsOptions {
   looks: Looks;
+  /** The time that is shown. */
   clock: () => number;
+  /** Milliseconds that only go forward. Default: those of this process. */
+  steady?: () => number;
+  log: Logger;
   whereIs: (id: string) => Whereabouts;
 }
 
@@ -21,6 +27,8 @@ export function lookRequest({ from, to, words }: FindingCreate): LookCreate {
     comment: `finding from ${from} to ${to}`,
   };
 }
+
+const steadyNow = () => performance.timeOrigin + performance.now();
 
 /** A controller that is started again has none. */
 export class Findings {
@@ -37,7 +45,7 @@ export class Findings {
    * @throws ProblemError LOOK_LIMIT
    */
   create(request: FindingCreate, owner: LookOwner): FindingRun {
-    const { looks, clock, whereIs } = this.#options;
+    const { looks, clock, steady = steadyNow, log, whereIs } = this.#options;
     const running = [...this.#runs.values()].filter((run) => !run.isDone);
     if (running.length >= FINDING_LIMITS.running) {
       const owners = [...new Set(running.map((run) => run.owner))].join(', ');
@@ -47,15 +55,18 @@ export class Findings {
       );
     }
     const look = looks.create(lookRequest(request), owner);
+    const { id } = look;
     const run = new FindingRun({
       id: randomBytes(6).toString('hex'),
       request,
       owner: owner.name,
       look,
       clock,
+      steady,
+      log,
       whereIs,
-      renew: () => looks.renew(look.id),
-      end: () => looks.end(look.id, 'asked'),
+      renew: () => looks.renew(id),
+      end: () => looks.end(id, 'asked'),
     });
     this.#runs.set(run.id, run);
     for (const [id, old] of [...this.#runs].slice(0, -FINDING_LIMITS.kept)) {

@@ -28,13 +28,14 @@ export function attemptsOf(conversation: Conversation): Attempt[] {
 function attemptsOn(way: Way, conversation: Conversation): Attempt[] {
   const asking = conversation[way];
   const answering = conversation[way === 'there' ? 'back' : 'there'];
-  const bySequence = Map.groupBy(asking.sent.filter(isSyn), ({ headers }) => headers.tcp!.sequence);
+  const bySequence = Map.groupBy(asking.sent.filter(isSyn), sequenceOf);
+  const answers = firstBy(answering.sent.filter(isAnswer), askedBy);
+  const receivedOnes = firstBy([...answering.delivered, ...answering.arrived].filter(isAnswer), askedBy);
+  const delivered = firstBy(asking.delivered.filter(isSyn), sequenceOf);
   return [...bySequence].map(([sequence, [first, ...again]]) => {
-    const isAnswer = ({ headers: { tcp } }: Sighting) => isAnswerTo(tcp, sequence);
-    const answer = answering.sent.find(isAnswer);
-    const received = [...answering.delivered, ...answering.arrived].find(isAnswer);
-    const isSame = (one: Sighting) => isSyn(one) && one.headers.tcp!.sequence === sequence;
-    const asked = asking.delivered.find(isSame);
+    const answer = answers.get(sequence);
+    const received = receivedOnes.get(sequence);
+    const asked = delivered.get(sequence);
     return {
       way,
       first: first!,
@@ -62,7 +63,21 @@ function isSyn({ headers: { tcp } }: Sighting): boolean {
   return tcp?.syn === true && !tcp.ack;
 }
 
-/** A SYN with ACK, or a reset, that acknowledges this SYN and nothing more (RFC 9293, 3.5). */
-function isAnswerTo(tcp: Sighting['headers']['tcp'], sequence: number): boolean {
-  return tcp?.ack === true && (tcp.syn || tcp.rst) && tcp.acknowledged === (sequence + 1) >>> 0;
+/** A SYN with ACK, or a reset with one. */
+function isAnswer({ headers: { tcp } }: Sighting): boolean {
+  return tcp?.ack === true && (tcp.syn || tcp.rst);
+}
+
+function sequenceOf({ headers }: Sighting): number {
+  return headers.tcp!.sequence;
+}
+
+/** Sequence number of the SYN that this acknowledges, and nothing more (RFC 9293, 3.5). */
+function askedBy({ headers }: Sighting): number {
+  return (headers.tcp!.acknowledged - 1) >>> 0;
+}
+
+function firstBy(sightings: readonly Sighting[], key: (one: Sighting) => number): Map<number, Sighting> {
+  // The last entry of a key counts.
+  return new Map(sightings.toReversed().map((one) => [key(one), one]));
 }

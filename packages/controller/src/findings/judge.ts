@@ -2,6 +2,7 @@
 import type { DropCause, FindingCause } from '@mirrorplane/contract';
 import { along, type Circumstances } from './circumstances.ts';
 import { WAYS, type Way } from './conversations.ts';
+import { least } from './extremes.ts';
 import type { Loss } from './losses.ts';
 import { refusalIn } from './refusals.ts';
 import { silenceIn } from './silence.ts';
@@ -102,7 +103,7 @@ function lossVerdict(talks: readonly Talk[], way: Way, around: Circumstances): V
       talks.filter(({ service }) => services.has(service)),
       way,
     ),
-    since: Math.min(...losses.flatMap(({ missing }) => missing.map(({ sighting }) => sighting.at))),
+    since: least(losses.flatMap(({ missing }) => missing.map(({ sighting }) => sighting.at))),
   };
   if (around.moved.length > 0) {
     return { ...about, cause: 'undetermined', undetermined: 'moved', text: around.moved.join(', ') };
@@ -126,7 +127,7 @@ function causeOf(losses: readonly Loss[], talks: readonly Talk[], around: Circum
   const nodes = along(way, around.nodes);
   if (drop !== undefined) {
     const { node, device, reason } = drop;
-    const since = Math.min(...losses.flatMap((loss) => loss.drop?.at ?? []));
+    const since = least(losses.flatMap((loss) => loss.drop?.at ?? []));
     const cause = CAUSES[drop.cause];
     return cause === undefined
       ? {

@@ -2,7 +2,7 @@
 import type { DropCause } from '@mirrorplane/contract';
 import { missingAt, type Part, wholeOf } from './compare.ts';
 import { type Conversation, type Way, wireCount } from './conversations.ts';
-import { dropsOf, type ToldDrop } from './drops.ts';
+import type { DropGroup, ToldDrop } from './drops.ts';
 
 /**
  * Where on its way a packet was lost: before it was seen arriving; behind that, before it was
@@ -28,11 +28,14 @@ export interface Loss {
  */
 const AT_DEVICE: ReadonlySet<DropCause> = new Set<DropCause>(['ring', 'queue', 'rateLimit', 'rule', 'device']);
 
-/** All that was lost on one way. */
-export function lossesOn(way: Way, conversation: Conversation, drops: readonly ToldDrop[]): Loss[] {
+/**
+ * All that was lost on one way.
+ * @param drops of packets of this way
+ */
+export function lossesOn(way: Way, conversation: Conversation, drops: readonly DropGroup[]): Loss[] {
   const { sent, arrived, delivered } = conversation[way];
   const base = baseOf(conversation, way);
-  const groups = dropsOf(conversation, way, drops).map(({ first, sightings }) => ({
+  const groups = drops.map(({ first, sightings }) => ({
     first,
     parts: wholeOf(sightings, base),
   }));

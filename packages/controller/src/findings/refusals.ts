@@ -1,6 +1,7 @@
 /** Who refused: the other guest itself, or somebody in its name. Pure. */
 import { along, type Circumstances } from './circumstances.ts';
 import { type Sighting, WAYS, type Way } from './conversations.ts';
+import { least } from './extremes.ts';
 import type { Talk } from './talks.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -23,7 +24,7 @@ function foreign(talks: readonly Talk[], way: Way, around: Circumstances): Verdi
     return undefined;
   }
   const services = [...new Set(refused.map(({ service }) => service))];
-  const about = { way, services, count: answers.length, since: Math.min(...answers.map(({ at }) => at)) };
+  const about = { way, services, count: answers.length, since: least(answers.map(({ at }) => at)) };
   const node = refuserOf(refused, way, answers, around);
   return node === undefined
     ? { ...about, cause: 'undetermined', undetermined: 'refuserUnknown' }
@@ -65,7 +66,7 @@ function own(talks: readonly Talk[], way: Way): Verdict | undefined {
     const count = refused.reduce((total, one) => total + one.refused, 0);
     const all = refused.reduce((total, one) => total + one.all, 0);
     if (count > 0 && count === all) {
-      const since = Math.min(...refused.flatMap(({ first }) => first ?? []));
+      const since = least(refused.flatMap(({ first }) => first ?? []));
       return { cause: 'portClosed', way, services: [service], count, of: all, since };
     }
   }

@@ -1,6 +1,7 @@
 /** Whether it hangs on its size that a packet is lost, as where a path has a small MTU. Pure. */
 import { carriesBytes } from './compare.ts';
 import type { Sighting } from './conversations.ts';
+import { greatest, least } from './extremes.ts';
 import type { Loss } from './losses.ts';
 import type { Talk } from './talks.ts';
 
@@ -21,14 +22,14 @@ export function sizeLimitOf(losses: readonly Loss[], talks: readonly Talk[]): Si
   const missing = losses.flatMap((loss) => loss.missing.map(({ sighting }) => sighting));
   const gone = new Set(missing);
   const { way } = losses[0]!;
-  const began = Math.min(...missing.map(({ at }) => at));
+  const began = least(missing.map(({ at }) => at));
   const rest = talks
     .flatMap(({ conversation }) => conversation[way].sent)
     .filter((sighting) => sighting.counted && !gone.has(sighting));
   const after = rest.filter(({ at }) => at > began);
   const limit = {
-    through: Math.max(...rest.map(wireLength)),
-    lost: Math.min(...missing.map(wireLength)),
+    through: greatest(rest.map(wireLength)),
+    lost: least(missing.map(wireLength)),
   };
   return missing.length >= LEAST && after.length >= LEAST && limit.through < limit.lost ? limit : undefined;
 }

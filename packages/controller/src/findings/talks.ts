@@ -1,7 +1,7 @@
 /** Conversations with the same service, and what became of them. Pure. */
 import { missingAt, wholeOf } from './compare.ts';
 import { type Conversation, type Sighting, WAYS, type Way, wireCount } from './conversations.ts';
-import type { ToldDrop } from './drops.ts';
+import { dropsByConversation, type ToldDrop } from './drops.ts';
 import { type Attempt, attemptsOf } from './handshakes.ts';
 import { baseOf, type Loss, lossesOn } from './losses.ts';
 
@@ -22,11 +22,12 @@ export interface Talk {
 
 /** Finds out all that conversations have to say, each by itself. */
 export function talksOf(conversations: readonly Conversation[], drops: readonly ToldDrop[]): Talk[] {
+  const told = dropsByConversation(conversations, drops);
   return conversations.map((conversation) => ({
     conversation,
     service: serviceOf(conversation),
     attempts: conversation.protocol === 'tcp' ? attemptsOf(conversation) : [],
-    losses: WAYS.flatMap((way) => lossesOn(way, conversation, drops)),
+    losses: WAYS.flatMap((way) => lossesOn(way, conversation, told.get(conversation)![way])),
     foreign: { there: foreignOn('there', conversation), back: foreignOn('back', conversation) },
     sent: { there: countedOn('there', conversation), back: countedOn('back', conversation) },
   }));

@@ -1,6 +1,12 @@
 /** Where an interface is now, as the inventory says. */
 import type { CurrentInventory } from '../inventory/current-inventory.ts';
-import type { Whereabouts } from './finding-run.ts';
+
+/** Where an interface is, and the MAC addresses of its guest. */
+export interface Whereabouts {
+  /** Absent: it has no device now. */
+  node?: string;
+  macs: readonly string[];
+}
 
 /** The node of an interface, and the MAC addresses that its guest uses. */
 export function whereabouts(inventory: CurrentInventory): (id: string) => Whereabouts {

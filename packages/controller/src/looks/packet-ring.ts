@@ -32,6 +32,7 @@ export class PacketRing {
   #oldest = 1;
   #bytes = 0;
   #drops: { kept: KeptDrop; heard: HeardDrop }[] = [];
+  #newestDrop = 0;
   readonly #packetsById = new NewestById<KeptPacket>(JOINED_MOST);
   readonly #dropsById = new NewestById<HeardDrop>(JOINED_MOST);
   #touched = new Set<string>();
@@ -63,6 +64,21 @@ export class PacketRing {
     return this.#drops.slice(-this.#limits.drops).map(({ kept }) => kept);
   }
 
+  /** Number of the newest drop, from 1 on without gaps. 0: there was none. */
+  get newestDrop(): number {
+    return this.#newestDrop;
+  }
+
+  /** Number of the oldest drop that `dropsSince` gives. If there is none, of the next one. */
+  get oldestDrop(): number {
+    return this.#newestDrop - this.#drops.length + 1;
+  }
+
+  /** Drops after a number, the oldest first. */
+  dropsSince(after: number): KeptDrop[] {
+    return this.#drops.slice(Math.max(0, after + 1 - this.oldestDrop)).map(({ kept }) => kept);
+  }
+
   /** Adds a packet. Call `join` after the last one of a batch. @returns its number */
   add(seen: SeenPacket, from: PacketFrom): number {
     const number = this.newest + 1;
@@ -84,6 +100,7 @@ export class PacketRing {
   addDrop(drop: KeptDrop): void {
     const { length: _, gsoSize: __, bytes: ___, ...heard } = drop;
     this.#drops.push({ kept: drop, heard });
+    this.#newestDrop++;
     if (drop.packet !== undefined) {
       this.#dropsById.add(drop.packet, heard);
       this.#touched.add(drop.packet);

@@ -27,6 +27,8 @@ export interface Fate {
 export interface Shape {
   gsoSize?: number;
   packets?: number;
+  /** Bytes of the whole frame, as its node tells them. */
+  length?: number;
 }
 
 const PLACES: readonly LookPlace[] = ['sent', 'arrived', 'delivered'];
@@ -34,8 +36,8 @@ const PLACES: readonly LookPlace[] = ['sent', 'arrived', 'delivered'];
 /** Sends packets, and asks what is found. */
 export class World {
   readonly around: Circumstances;
-  readonly #conversations: Conversations;
-  readonly #drops: ToldDrop[] = [];
+  readonly conversations: Conversations;
+  readonly drops: ToldDrop[] = [];
   #number = 0;
 
   /** @param around what differs from a look that has seen all */
@@ -50,7 +52,7 @@ export class World {
       seconds: 30,
       ...around,
     };
-    this.#conversations = new Conversations({
+    this.conversations = new Conversations({
       from: { id: ENDS.from, macs: new Set([WEB.mac]) },
       to: { id: ENDS.to, macs: new Set([DB.mac]) },
     });
@@ -68,12 +70,17 @@ export class World {
   }
 
   /** One place sees a frame. */
-  see(way: Way, place: LookPlace, frame: Buffer, { counted = true, gsoSize = 0, packets = 1 } = {}): void {
+  see(
+    way: Way,
+    place: LookPlace,
+    frame: Buffer,
+    { counted = true, gsoSize = 0, packets = 1, length = frame.length } = {},
+  ): void {
     const isSender = place === 'sent';
     const isFirst = (way === 'there') === isSender;
     const { from, to } = this.around.nodes;
     this.#number++;
-    this.#conversations.add(
+    this.conversations.add(
       {
         number: this.#number,
         at: 1_700_000_000_000_000 + this.#number * 1000,
@@ -83,7 +90,7 @@ export class World {
         device: place === 'arrived' ? 'trunk0' : isFirst ? 'tap-web-1' : 'tap-db-1',
         place,
         direction: isSender ? 'outbound' : 'inbound',
-        length: frame.length,
+        length,
         captured: Math.min(frame.length, 128),
         packets,
         gsoSize,
@@ -103,7 +110,7 @@ export class World {
     { node, cause, device = 'br0', reason = 'REASON' }: NonNullable<Fate['drop']>,
     shape: Shape = {},
   ): void {
-    this.#drops.push({
+    this.drops.push({
       at: 1_700_000_000_000_000 + this.#number * 1000,
       node,
       packet: idOf(frame),
@@ -120,8 +127,8 @@ export class World {
 
   answer(): FindingAnswer {
     return answerOf({
-      conversations: this.#conversations,
-      drops: this.#drops,
+      conversations: this.conversations,
+      drops: this.drops,
       around: this.around,
       ends: ENDS,
       isKnown: true,

@@ -178,3 +178,16 @@ test('stays small, and joins the newest, when one id comes all the time', () => 
   assert.equal(ring.newest - ring.oldest + 1, 1000);
   assert.equal(ring.get(ring.newest - 3)?.original.state, 'delivered');
 });
+
+test('numbers drops, and gives those after a number that it still has', () => {
+  const ring = new PacketRing({ drops: 2 });
+  assert.deepEqual([ring.oldestDrop, ring.newestDrop, ring.dropsSince(0)], [1, 0, []]);
+  for (let at = 1; at <= 5; at++) {
+    ring.addDrop(drop({ at }));
+  }
+  assert.deepEqual([ring.oldestDrop, ring.newestDrop], [4, 5]);
+  assert.deepEqual(
+    [0, 4, 5].map((after) => ring.dropsSince(after).map(({ at }) => at)),
+    [[4, 5], [5], []],
+  );
+});
