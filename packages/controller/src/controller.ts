@@ -34,6 +34,7 @@ import { policyStatuses } from './planning/policy-status.ts';
 import { LiveNodes } from './reports/live-nodes.ts';
 import { SavedCounters } from './reports/saved-counters.ts';
 import type { Services } from './services.ts';
+import { steadyClock } from './steady-clock.ts';
 import { Decisions } from './store/decisions.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { View } from './store/view.ts';
@@ -61,6 +62,8 @@ export interface ControllerOptions {
   logger?: Logger;
   /** Milliseconds since 1970. Default `Date.now`. */
   clock?: () => number;
+  /** Milliseconds of a clock that does not jump, for durations. Default `steadyClock`. */
+  steady?: () => number;
 }
 
 export interface Controller {
@@ -92,7 +95,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
 async function open(options: ControllerOptions, closers: Closers) {
   const listen = (options.listen ?? ['127.0.0.1:7070']).map(parseListen);
   const agentListen = parseTcp(options.agentListen ?? '0.0.0.0:7071');
-  const clock = options.clock ?? Date.now;
+  const { clock = Date.now, steady = steadyClock } = options;
   const log = options.logger ?? createLog('controller', 'info');
   const { data } = options;
   prepareFolder(data);
@@ -110,7 +113,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   closers.add(() => events.close());
   await events.recover(view.unaudited);
 
-  const live = new LiveNodes(clock);
+  const live = new LiveNodes(clock, steady);
   live.claims.judgeBy(() => grantedNodes(recordsOf(view), live));
   for (const name of view.all('nodes').keys()) {
     const state = view.get('nodeStates', name);
@@ -151,7 +154,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   const paths = new PolicyPaths({ view, live, planning, inventory, history });
   const hub = new StreamHub(history, topicSources({ ...boards, pathOf: (name) => paths.of(name) }));
   closers.add(() => hub.close());
-  const looks = new Looks({ clock, nameOf: displayNames(view) });
+  const looks = new Looks({ clock: steady, wall: clock, nameOf: displayNames(view) });
   tellLooks({ looks, audit, events, log });
   closers.add(() => looks.close());
   const findings = new Findings({ looks, clock, log, whereIs: whereabouts(inventory) });

@@ -1,6 +1,9 @@
 /** Rates of devices over the last minute. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { CountersMessage, Hello } from '@mirrorplane/contract';
+import type { CounterJudge } from '../src/reports/counter-totals.ts';
+import { LiveNodes } from '../src/reports/live-nodes.ts';
 import { NodeTraffic } from '../src/reports/node-traffic.ts';
 
 const START = 1_700_000_000_000;
@@ -107,3 +110,25 @@ test('a guest is slow with the first packets that it did not read, and for half 
   at(124, told(6, 2));
   assert.equal(traffic.reading(6, START + 124_000), undefined, 'the device of a container does not say it');
 });
+
+for (const hours of [1, -1]) {
+  test(`rates go on where the time of the host is set by ${hours} h`, () => {
+    const time = { wall: START, steady: 5000 };
+    const live = new LiveNodes(
+      () => time.wall,
+      () => time.steady,
+    );
+    live.hello({ type: 'hello', protocol: 1, node: 'n', agentVersion: '1' } as Hello);
+    live.inventory('n', { type: 'inventory', devices: [{ ifindex: 5 } as never] }, undefined);
+    const counts = { epoch: 'e', captures: [], deliveries: [], terminations: [], peers: [], unknownErspan: 0 };
+    for (let second = 0; second < 20; second++) {
+      const reading = { run: 'r', readAt: START + 1000 * second };
+      const message = { type: 'counters', reading, report: counts, traffic: { devices: [told(5, 10 * second)] } };
+      live.counters.take('n', message as unknown as CountersMessage, {} as CounterJudge, true);
+      time.steady += 1000;
+      time.wall += 1000 + (second === 10 ? hours * 3_600_000 : 0);
+    }
+    const rate = live.get('n')!.traffic.rate(5, live.steady(), 5);
+    assert.ok(Math.abs(rate!.inbound.packets - 10) < 1e-6, `${rate!.inbound.packets}`);
+  });
+}

@@ -14,6 +14,8 @@ import { PacketRing } from './packet-ring.ts';
 
 /** Milliseconds between two `changed`, at the least. */
 const CHANGED_MS = 100;
+/** Milliseconds by which two clocks may differ from before. More: the time of the host was set. */
+const STEP_MS = 1000;
 
 interface LiveLookEvents {
   /** Packets, drops, counts or states of nodes have come. Several of them are told once. */
@@ -34,7 +36,10 @@ export interface LiveLookOptions {
   owner: string;
   /** Address from which it was begun, for the audit log. */
   address: string;
+  /** Milliseconds of a clock that does not jump: by it the look ends. */
   clock: () => number;
+  /** Milliseconds since 1970, for the times that are shown. Default: `clock`. */
+  wall?: () => number;
   /** Display name of an interface. Empty: not known. */
   nameOf: (id: string) => string;
 }
@@ -49,10 +54,15 @@ export class LiveLook extends EventEmitter<LiveLookEvents> {
   readonly owner: string;
   readonly address: string;
   readonly ring = new PacketRing();
+  /** Milliseconds of its clock, as all its times are. */
   readonly beganAt: number;
   /** Resolves when the begin is in the audit log. Rejects where it cannot be written. */
   audited: Promise<void> = Promise.resolve();
   readonly #clock: () => number;
+  readonly #wall: () => number;
+  readonly #shownBegin: string;
+  /** Milliseconds from the clock to the time that is shown. */
+  #ahead: number;
   readonly #nameOf: (id: string) => string;
   readonly #shares = new Map<string, NodeShare>();
   #leaseEndsAt: number;
@@ -60,7 +70,7 @@ export class LiveLook extends EventEmitter<LiveLookEvents> {
   #complete = false;
   #telling: NodeJS.Timeout | undefined;
 
-  constructor({ id, request, policyUid, subjects, owner, address, clock, nameOf }: LiveLookOptions) {
+  constructor({ id, request, policyUid, subjects, owner, address, clock, wall = clock, nameOf }: LiveLookOptions) {
     super();
     this.setMaxListeners(0);
     this.id = id;
@@ -71,18 +81,26 @@ export class LiveLook extends EventEmitter<LiveLookEvents> {
     this.address = address;
     this.#clock = clock;
     this.#nameOf = nameOf;
+    this.#wall = wall;
     this.beganAt = clock();
+    this.#ahead = wall() - this.beganAt;
+    this.#shownBegin = this.#shown(this.beganAt);
     this.#leaseEndsAt = this.beganAt + LOOK_LIMITS.leaseMs;
   }
 
-  /** When it ends by its age, milliseconds since 1970; if it has ended, when it did. */
+  /** When it ends by its age; if it has ended, when it did. */
   get endsAt(): number {
     return this.#end?.at ?? this.beganAt + LOOK_LIMITS.ageMs;
   }
 
-  /** When it ends unless it is renewed, milliseconds since 1970. */
+  /** When it ends unless it is renewed. */
   get leaseEndsAt(): number {
     return Math.min(this.#leaseEndsAt, this.endsAt);
+  }
+
+  /** Milliseconds until then. */
+  get leaseLeftMs(): number {
+    return Math.max(0, this.leaseEndsAt - this.#clock());
   }
 
   get running(): boolean {
@@ -106,6 +124,7 @@ export class LiveLook extends EventEmitter<LiveLookEvents> {
   /** It lives on for another lease. */
   renew(): void {
     this.#leaseEndsAt = this.#clock() + LOOK_LIMITS.leaseMs;
+    this.#follow();
   }
 
   /** Its part on a node. It is made when the node is asked for the first time. */
@@ -148,6 +167,7 @@ export class LiveLook extends EventEmitter<LiveLookEvents> {
   end(why: LookEndReason): void {
     if (this.#end === undefined) {
       this.#end = { at: this.#clock(), why };
+      this.#follow();
       this.emit('ended');
     }
   }
@@ -183,13 +203,26 @@ export class LiveLook extends EventEmitter<LiveLookEvents> {
       owner: this.owner,
       ...request,
       ...(fates && { fates }),
-      beganAt: new Date(this.beganAt).toISOString(),
-      endsAt: new Date(this.endsAt).toISOString(),
-      leaseEndsAt: new Date(this.leaseEndsAt).toISOString(),
+      beganAt: this.#shownBegin,
+      endsAt: this.#shown(this.endsAt),
+      leaseEndsAt: this.#shown(this.leaseEndsAt),
       state: this.running ? 'running' : 'ended',
       ...(this.#end && { endedBy: this.#end.why }),
       nodes: this.nodes(),
       totals: this.totals(),
     };
+  }
+
+  /** ISO 8601. */
+  #shown(at: number): string {
+    return new Date(at + this.#ahead).toISOString();
+  }
+
+  /** Follows the time of the host where it was set. Else times that are shown stay the same. */
+  #follow(): void {
+    const ahead = this.#wall() - this.#clock();
+    if (Math.abs(ahead - this.#ahead) > STEP_MS) {
+      this.#ahead = ahead;
+    }
   }
 }

@@ -15,7 +15,10 @@ interface LooksEvents {
 }
 
 export interface LooksOptions {
+  /** Milliseconds of a clock that does not jump: by it looks end. */
   clock: () => number;
+  /** Milliseconds since 1970, for the times that are shown. Default: `clock`. */
+  wall?: () => number;
   /** Display name of an interface. Empty: not known. */
   nameOf: (id: string) => string;
 }

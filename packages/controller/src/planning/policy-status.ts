@@ -26,7 +26,7 @@ export function observationOf(parts: StatusParts): Observation {
   const previous = new Map<string, PreviousReport>();
   for (const name of view.all('nodes').keys()) {
     const node = live.get(name);
-    reports.set(name, reportOf(live.now(), node, view.get('programs', name)?.value.revision));
+    reports.set(name, reportOf(live, node, view.get('programs', name)?.value.revision));
     const before = node?.counters.previous;
     if (before) {
       previous.set(name, before);
@@ -59,17 +59,17 @@ export function policyStatuses(
   return statuses.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function reportOf(now: number, node: LiveNode | undefined, programRevision: number | undefined): NodeReport {
+function reportOf(live: LiveNodes, node: LiveNode | undefined, programRevision: number | undefined): NodeReport {
   const counters = node?.counters.sums();
   return {
     connected: node?.connected ?? false,
     captures: node?.captures ?? [],
     sent: node?.readings.sent ?? [],
     arrivedBefore: node?.readings.arrivedBefore ?? new Map(),
-    surplus: node?.readings.surplusSince(now - 2 * LATELY_MS) ?? new Map(),
+    surplus: node?.readings.surplusSince(live.now() - 2 * LATELY_MS) ?? new Map(),
     copying: (node?.copying ?? []).map(({ uid }) => uid),
     problems: node ? problemsForPolicies(node) : [],
-    ...(node && { readingOf: (ifindex: number) => node.traffic.reading(ifindex, now) }),
+    ...(node && { readingOf: (ifindex: number) => node.traffic.reading(ifindex, live.steady()) }),
     ...(programRevision !== undefined && { programRevision }),
     ...(node?.appliedRevision !== undefined && { appliedRevision: node.appliedRevision }),
     ...(counters && { counters }),

@@ -5,11 +5,14 @@ import { type DeviceRoom, MOST_DEVICES } from './node-traffic.ts';
 export class KeptNodes {
   readonly all = new Map<string, KeptNode>();
   readonly #clock: () => number;
+  /** Milliseconds of a clock that does not jump, for rates. */
+  readonly steady: () => number;
   readonly #room: DeviceRoom = { used: 0, most: MOST_DEVICES };
 
-  /** @param clock milliseconds since 1970 */
-  constructor(clock: () => number) {
+  /** @param clock milliseconds since 1970 @param steady milliseconds of a clock that does not jump */
+  constructor(clock: () => number, steady: () => number) {
     this.#clock = clock;
+    this.steady = steady;
   }
 
   /** Milliseconds since 1970. */

@@ -13,6 +13,7 @@ import type { NodeStateRecord } from '../store/records.ts';
 import { CounterTotals } from './counter-totals.ts';
 import { GrownSlots } from './grown.ts';
 import { type DeviceRoom, NodeTraffic } from './node-traffic.ts';
+import { ReadingTimes } from './reading-times.ts';
 import { Readings } from './readings.ts';
 
 /** The most interfaces whose earlier device on a node is remembered. */
@@ -67,7 +68,9 @@ export interface KeptNode extends Said {
   readings: Readings;
   /** How much the counters have grown in each of the last seconds. */
   grown: GrownSlots;
-  /** What its devices have carried in the last minute. */
+  /** When it has read what it told, on the clock that does not jump. */
+  steadyTimes: ReadingTimes;
+  /** What its devices have carried in the last minute, on that clock. */
   traffic: NodeTraffic;
   /** The last totals of its ends of paths. */
   ends?: Pick<CounterReport, 'deliveries' | 'terminations'> | undefined;
@@ -78,7 +81,9 @@ export interface KeptNode extends Said {
 }
 
 /** One node for readers. `LiveNodes` has a method for each change. */
-export type LiveNode = Readonly<Omit<KeptNode, 'counters' | 'readings' | 'former' | 'grown' | 'traffic'>> & {
+export type LiveNode = Readonly<
+  Omit<KeptNode, 'counters' | 'readings' | 'former' | 'grown' | 'traffic' | 'steadyTimes'>
+> & {
   readonly counters: Pick<CounterTotals, 'sums' | 'previous'>;
   readonly readings: Pick<Readings, 'sent' | 'arrivedBefore' | 'surplusSince'>;
   readonly former: ReadonlySet<string>;
@@ -106,6 +111,7 @@ export function newNode(name: string, now: number, room: DeviceRoom): KeptNode {
     counters: new CounterTotals(),
     readings: new Readings(),
     grown: new GrownSlots(),
+    steadyTimes: new ReadingTimes(),
     traffic: new NodeTraffic(room),
     dirty: false,
   };

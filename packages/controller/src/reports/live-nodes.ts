@@ -25,9 +25,9 @@ export class LiveNodes {
   readonly claims: Claims;
   readonly counters: NodeCounters;
 
-  /** @param clock milliseconds since 1970. */
-  constructor(clock: () => number) {
-    this.#nodes = new KeptNodes(clock);
+  /** @param clock milliseconds since 1970 @param steady milliseconds of a clock that does not jump */
+  constructor(clock: () => number, steady = clock) {
+    this.#nodes = new KeptNodes(clock, steady);
     this.claims = new Claims(this.#nodes);
     this.counters = new NodeCounters(this.#nodes);
   }
@@ -39,6 +39,11 @@ export class LiveNodes {
   /** Milliseconds since 1970. */
   now(): number {
     return this.#nodes.now();
+  }
+
+  /** Milliseconds of the clock of `traffic`, which does not jump. */
+  steady(): number {
+    return this.#nodes.steady();
   }
 
   all(): ReadonlyMap<string, LiveNode> {

@@ -28,9 +28,10 @@ export class NodeCounters {
     node.budgets = budgets ?? [];
     const now = this.#nodes.now();
     const readAt = node.readings.readAt(reading, now);
+    const steadyAt = node.steadyTimes.at(reading, this.#nodes.steady());
     if (traffic) {
       const present = new Set(node.devices.map(({ ifindex }) => ifindex));
-      node.traffic.take(traffic, readAt, (ifindex) => present.has(ifindex));
+      node.traffic.take(traffic, steadyAt, (ifindex) => present.has(ifindex));
     }
     if (!node.readings.isPart(reading)) {
       node.countersAt = new Date(readAt).toISOString();

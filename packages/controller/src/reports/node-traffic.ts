@@ -97,7 +97,7 @@ export class NodeTraffic {
 
   /**
    * Takes a report, or a part of one. Devices that it does not mention have not changed.
-   * @param readAt when it was read, milliseconds since 1970
+   * @param readAt when it was read, milliseconds of a clock that does not jump
    * @param isThere whether the node still has a device, by its ifindex
    */
   take({ devices, uplinks }: TrafficReport, readAt: number, isThere: (ifindex: number) => boolean): void {
@@ -116,7 +116,7 @@ export class NodeTraffic {
 
   /**
    * The mean rate of the last seconds. Undefined: not known, because the device was not told twice.
-   * @param now milliseconds since 1970
+   * @param now milliseconds of that clock
    */
   rate(ifindex: number, now: number, seconds = TRAFFIC_SECONDS): DeviceRate | undefined {
     const samples = this.#devices.get(ifindex);
@@ -140,7 +140,7 @@ export class NodeTraffic {
 
   /**
    * Whether the guest behind a device reads what it is given. Undefined: not known.
-   * @param now milliseconds since 1970
+   * @param now milliseconds of that clock
    */
   reading(ifindex: number, now: number): GuestReading | undefined {
     const lately = this.rate(ifindex, now, READING_SECONDS);

@@ -10,16 +10,10 @@ import {
   terminationId,
 } from '@mirrorplane/contract';
 import { type ArrivalReading, arrived, type SentReading } from '@mirrorplane/planner';
+import { ReadingTimes } from './reading-times.ts';
 
 /** Number of kept readings of each kind. Reports come every second. */
 const KEPT = 4;
-/**
- * Number of last reports that are searched for the shortest transfer time. The clocks of agent and
- * controller drift slowly.
- */
-const OFFSETS = 30;
-/** The greatest assumed age of a report, milliseconds. */
-const OLDEST_MS = 60_000;
 
 type Ends = Pick<CounterReport, 'deliveries' | 'terminations'>;
 
@@ -41,26 +35,14 @@ export class Readings {
    * since 1970.
    */
   readonly #surplus = new Map<string, { packets: number; at: number }>();
-  #run: string | undefined;
-  /** Controller's time minus agent's time, for the last reports. */
-  #offsets: number[] = [];
+  readonly #times = new ReadingTimes();
 
   /**
-   * Reading time of a report, in milliseconds since 1970 by the controller's clock. It was read at
-   * this time or later. The estimate assumes the transfer time of the fastest recent report, so a
-   * delay of this report does not matter.
+   * Reading time of a report, in milliseconds since 1970 by the controller's clock. See `ReadingTimes`.
    * @param now arrival time of the report
    */
   readAt(reading: CounterReading | undefined, now: number): number {
-    if (reading === undefined) {
-      return now;
-    }
-    if (reading.run !== this.#run) {
-      this.#run = reading.run;
-      this.#offsets = [];
-    }
-    this.#offsets = [...this.#offsets, now - reading.readAt].slice(-OFFSETS);
-    return Math.max(now - OLDEST_MS, Math.min(now, reading.readAt + Math.min(...this.#offsets)));
+    return this.#times.at(reading, now);
   }
 
   /**
@@ -68,7 +50,7 @@ export class Readings {
    * reading.
    */
   isPart(reading: CounterReading | undefined): boolean {
-    return reading === undefined && this.#run !== undefined;
+    return reading === undefined && this.#times.areTold;
   }
 
   /**

@@ -48,7 +48,7 @@ function uplinkOf(
   const node = live.get(name);
   const wanted = device ?? node?.underlay?.device;
   const uplink = node?.traffic.uplinks.find((one) => one.device === wanted);
-  const rate = uplink && node?.connected ? node.traffic.rate(uplink.ifindex, live.now()) : undefined;
+  const rate = uplink && node?.connected ? node.traffic.rate(uplink.ifindex, live.steady()) : undefined;
   const mtu = node?.devices.find(({ ifindex }) => ifindex === uplink?.ifindex)?.mtu;
   const copies = device === undefined ? erspanCopies(name, replaced, parts) : edgeCopies(device, name, replaced, parts);
   if (!uplink || !rate || mtu === undefined || copies === undefined) {

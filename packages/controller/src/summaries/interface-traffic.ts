@@ -15,7 +15,7 @@ function deviceOf({ home, edge, devices }: Placed, live: LiveNodes): { node: Liv
 /** The mean of the last minute. Undefined: it has no device, or its agent has not told of it twice. */
 export function interfaceTraffic(item: Placed, live: LiveNodes): InterfaceTraffic | undefined {
   const device = deviceOf(item, live);
-  const rate = device?.node.traffic.rate(device.ifindex, live.now());
+  const rate = device?.node.traffic.rate(device.ifindex, live.steady());
   return (
     rate && {
       inbound: perSecond(rate.inbound),
@@ -29,7 +29,7 @@ export function interfaceTraffic(item: Placed, live: LiveNodes): InterfaceTraffi
 /** Whether the guest of an interface reads what its device is given. Null: not known. */
 export function interfaceReading(item: Placed | undefined, live: LiveNodes): DestinationSummary['reading'] {
   const device = item && deviceOf(item, live);
-  const reading = device?.node.traffic.reading(device.ifindex, live.now());
+  const reading = device?.node.traffic.reading(device.ifindex, live.steady());
   return reading ? { read: rounded(reading.read), unread: rounded(reading.unread) } : null;
 }
 

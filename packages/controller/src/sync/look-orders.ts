@@ -147,7 +147,7 @@ export class LookOrders {
       ...(fates && { fates }),
       payload,
       packetRate: Math.max(1, Math.min(packetRate, Math.floor((packetRate * NODES_AT_FULL_RATE) / nodes))),
-      leaseMs: Math.max(0, look.leaseEndsAt - this.#services.clock()),
+      leaseMs: look.leaseLeftMs,
     };
   }
 

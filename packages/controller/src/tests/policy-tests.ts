@@ -33,6 +33,8 @@ export class PolicyTests {
   readonly #running = new Set<RunningTest>();
   /** By uid of the policy. */
   readonly #results = new Map<string, PolicyTest>();
+  /** By uid: when the last test ended, on a clock that does not jump. */
+  readonly #endedAt = new Map<string, number>();
   readonly #endings = new Set<() => void>();
 
   constructor(parts: PolicyTestsParts) {
@@ -53,7 +55,7 @@ export class PolicyTests {
     const { clock, live } = this.#parts;
     const beganAt = clock();
     const plan = planTest(status);
-    this.#refuseTooMany(status, beganAt);
+    this.#refuseTooMany(status);
     const isConnected = (node: string) => live.get(node)?.connected ?? false;
     const running = new RunningTest(plan, isConnected, () => performance.now());
     this.#running.add(running);
@@ -108,12 +110,12 @@ export class PolicyTests {
     }
   }
 
-  #refuseTooMany({ uid, name }: PolicyStatus, now: number): void {
+  #refuseTooMany({ uid, name }: PolicyStatus): void {
     if ([...this.#running].some(({ plan }) => plan.policy === uid)) {
       throw new ProblemError('TESTS_EXCEEDED', `the policy "${name}" is being tested: wait until this test has ended`);
     }
-    const before = this.#results.get(uid);
-    if (before && now - Date.parse(before.endedAt) < TEST_LIMITS.pauseMs) {
+    const endedAt = this.#endedAt.get(uid);
+    if (endedAt !== undefined && performance.now() - endedAt < TEST_LIMITS.pauseMs) {
       const seconds = TEST_LIMITS.pauseMs / 1000;
       throw new ProblemError('TESTS_EXCEEDED', `the policy "${name}" was tested a moment ago: wait ${seconds} seconds`);
     }
@@ -162,8 +164,11 @@ export class PolicyTests {
   #keep(uid: string, result: PolicyTest): void {
     this.#results.delete(uid);
     this.#results.set(uid, result);
+    this.#endedAt.set(uid, performance.now());
     if (this.#results.size > KEPT) {
-      this.#results.delete(this.#results.keys().next().value!);
+      const oldest = this.#results.keys().next().value!;
+      this.#results.delete(oldest);
+      this.#endedAt.delete(oldest);
     }
     const { policy, outcome, by } = result;
     this.#parts.log.info({ policy, outcome, by }, 'policy tested');

@@ -58,6 +58,24 @@ test('ends a look that nobody renews by its lease, and one that is renewed by it
   assert.equal(long.describe().state, 'ended');
 });
 
+test('a look ends by its own clock, and shows times of the host, also where that is set', async (t) => {
+  const [clock, wall] = [{ now: 5000 }, { now: 1_000_000 }];
+  const looks = new Looks({ clock: () => clock.now, wall: () => wall.now, nameOf: () => '' });
+  t.after(() => looks.close());
+  const look = looks.create(REQUEST, OWNER);
+  const times = () => [look.describe().beganAt, look.describe().leaseEndsAt].map((time) => Date.parse(time));
+  assert.deepEqual(times(), [1_000_000, 1_030_000]);
+  wall.now += 3_600_000;
+  await until('a search', () => new Promise((resolve) => setTimeout(() => resolve(true), 700)));
+  assert.deepEqual([look.running, look.leaseLeftMs], [true, 30_000]);
+  looks.renew(look.id);
+  assert.deepEqual(times(), [1_000_000, 4_630_000]);
+  wall.now -= 7_200_000;
+  clock.now += 30_000;
+  await until('its end', () => !look.running);
+  assert.equal(look.endedBy, 'lease');
+});
+
 test('forgets looks ten minutes after their end', async (t) => {
   const clock = { now: 0 };
   const looks = looksAt(clock);
