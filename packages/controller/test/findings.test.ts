@@ -394,3 +394,14 @@ test('says how much was lost where more was lost than a call takes as arguments'
   assert.deepEqual(said(answer), ['lostBetweenNodes', undefined, 'there', 'node-1']);
   assert.deepEqual([answer.packetCount, answer.packets.length], [140_000, 200]);
 });
+
+test('tells drops of very many kinds apart by node and cause', () => {
+  const world = new World();
+  for (let i = 0; i < 100; i++) {
+    const frame = udpFrame(WEB, DB, [50_000, 514], 30, i);
+    world.send('there', frame, { last: 'arrived', drop: { ...RULE('node-2'), device: `veth${i}` } });
+  }
+  const answer = world.answer();
+  assert.deepEqual(said(answer), ['filtered', undefined, 'there', 'node-2']);
+  assert.deepEqual([answer.drops.length, answer.drops[0]!.packets], [1, 100]);
+});

@@ -21,6 +21,12 @@ export interface DropGroup {
   sightings: Sighting[];
 }
 
+/**
+ * All that is missing is compared with each kind of drops. Where a conversation has more kinds, only
+ * node and cause tell them apart.
+ */
+const MOST_KINDS = 32;
+
 /** Drops of packets of each way of a conversation. */
 export type DropsByWay = Record<Way, DropGroup[]>;
 
@@ -67,7 +73,9 @@ interface Side {
 }
 
 function groupsOf(own: readonly OwnDrop[]): DropGroup[] {
-  return [...Map.groupBy(own, ({ drop }) => kindOf(drop)).values()].map((group) => ({
+  const kinds = Map.groupBy(own, ({ drop }) => kindOf(drop));
+  const groups = kinds.size <= MOST_KINDS ? kinds : Map.groupBy(own, ({ drop }) => `${drop.node} ${drop.cause}`);
+  return [...groups.values()].map((group) => ({
     first: group.reduce((first, { drop }) => (drop.at < first.at ? drop : first), group[0]!.drop),
     sightings: group.map(({ sighting }) => sighting),
   }));
