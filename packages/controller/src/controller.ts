@@ -157,7 +157,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   const looks = new Looks({ clock: steady, wall: clock, nameOf: displayNames(view) });
   tellLooks({ looks, audit, events, log });
   closers.add(() => looks.close());
-  const findings = new Findings({ looks, clock, log, whereIs: whereabouts(inventory) });
+  const findings = new Findings({ looks, clock, steady, log, whereIs: whereabouts(inventory) });
   closers.add(() => findings.close());
   const tests = new PolicyTests({ live, send: (node, message) => agents?.send(node, message), clock, log });
   let open = true;

@@ -11,8 +11,8 @@ export interface FindingsOptions {
   looks: Looks;
   /** The time that is shown. */
   clock: () => number;
-  /** Milliseconds that only go forward. Default: those of this process. */
-  steady?: () => number;
+  /** Milliseconds of a clock that does not jump: what findings wait is measured by it. */
+  steady: () => number;
   log: Logger;
   whereIs: (id: string) => Whereabouts;
 }
@@ -27,8 +27,6 @@ export function lookRequest({ from, to, words }: FindingCreate): LookCreate {
     comment: `finding from ${from} to ${to}`,
   };
 }
-
-const steadyNow = () => performance.timeOrigin + performance.now();
 
 /** A controller that is started again has none. */
 export class Findings {
@@ -45,7 +43,7 @@ export class Findings {
    * @throws ProblemError LOOK_LIMIT
    */
   create(request: FindingCreate, owner: LookOwner): FindingRun {
-    const { looks, clock, steady = steadyNow, log, whereIs } = this.#options;
+    const { looks, clock, steady, log, whereIs } = this.#options;
     const running = [...this.#runs.values()].filter((run) => !run.isDone);
     if (running.length >= FINDING_LIMITS.running) {
       const owners = [...new Set(running.map((run) => run.owner))].join(', ');
