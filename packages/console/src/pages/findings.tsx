@@ -8,11 +8,11 @@ import type { Finding } from '../api/types.ts';
 import { useNow } from '../data/clock.ts';
 import { useIsAdmin } from '../data/rights.ts';
 import { useTitle } from '../data/title.ts';
-import classes from '../parts/event-list.module.css';
 import { FindingAnswerView } from '../parts/finding-answer.tsx';
 import { InterfacePicker } from '../parts/interface-picker.tsx';
 import { Data, Said } from '../parts/marks.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
+import { RowTable } from '../parts/row-table.tsx';
 import { dateTime, number } from '../text/format.ts';
 import { text } from '../text/index.ts';
 
@@ -137,22 +137,11 @@ function Past(): ReactNode {
       <ProblemAlert error={error} />
       {data?.items.length === 0 && <p>{t.pastNone}</p>}
       {data !== undefined && data.items.length > 0 && (
-        <table className={classes.events}>
-          <thead>
-            <tr>
-              {[t.when, `${t.from} → ${t.to}`, t.who, t.answer].map((head) => (
-                <th key={head} scope="col">
-                  {head}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {data.items.map((one) => (
-              <PastRow key={one.id} finding={one} />
-            ))}
-          </tbody>
-        </table>
+        <RowTable heads={[t.when, `${t.from} → ${t.to}`, t.who, t.answer]}>
+          {data.items.map((one) => (
+            <PastRow key={one.id} finding={one} />
+          ))}
+        </RowTable>
       )}
     </section>
   );

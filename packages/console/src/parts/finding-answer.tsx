@@ -5,8 +5,8 @@ import type { ReactNode } from 'react';
 import type { Finding, FindingAnswer, FindingConversation, FindingPacket } from '../api/types.ts';
 import { clockTime, number } from '../text/format.ts';
 import { text } from '../text/index.ts';
-import classes from './event-list.module.css';
 import { Data, Mark, Said } from './marks.tsx';
+import { RowTable } from './row-table.tsx';
 
 const t = text.findings;
 type WayName = FindingPacket['way'];
@@ -62,18 +62,7 @@ function Evidence({
       {how !== undefined && <p className="quiet">{how}</p>}
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: wide tables are scrolled by the keys */}
       <div className="scrolled" tabIndex={0}>
-        <table className={classes.events}>
-          <thead>
-            <tr>
-              {heads.map((head) => (
-                <th key={head} scope="col">
-                  {head}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>{children}</tbody>
-        </table>
+        <RowTable heads={heads}>{children}</RowTable>
       </div>
     </section>
   );

@@ -6,9 +6,9 @@ import { answer, api } from '../api/client.ts';
 import type { LookViewer, Viewer } from '../api/types.ts';
 import { dateTime } from '../text/format.ts';
 import { text } from '../text/index.ts';
-import classes from './event-list.module.css';
 import { Data, Mark, Said, Unknown } from './marks.tsx';
 import { ProblemAlert } from './problem.tsx';
+import { RowTable } from './row-table.tsx';
 
 const t = text.interfaces;
 /** Milliseconds between two questions: looks come and go without a change of the interface. */
@@ -27,38 +27,21 @@ export function Viewers({ id }: { id: string }): ReactNode {
       <ProblemAlert error={error} />
       {data?.items.length === 0 && <p>{t.viewersNone}</p>}
       {data !== undefined && data.items.length > 0 && (
-        <ViewerTable heads={[text.policies.name, text.policies.state, t.to, t.captures, t.who]}>
+        <RowTable heads={[text.policies.name, text.policies.state, t.to, t.captures, t.who]}>
           {data.items.map((viewer) => (
             <ViewerRow key={viewer.policy} viewer={viewer} />
           ))}
-        </ViewerTable>
+        </RowTable>
       )}
       {data?.looks.length === 0 && <p>{t.looksNone}</p>}
       {data !== undefined && data.looks.length > 0 && (
-        <ViewerTable heads={[t.looked, text.policies.state, t.since, t.until, t.who]}>
+        <RowTable heads={[t.looked, text.policies.state, t.since, t.until, t.who]}>
           {data.looks.map((viewer) => (
             <LookRow key={`${viewer.look} ${viewer.from}`} viewer={viewer} />
           ))}
-        </ViewerTable>
+        </RowTable>
       )}
     </section>
-  );
-}
-
-function ViewerTable({ heads, children }: { heads: readonly string[]; children: ReactNode }): ReactNode {
-  return (
-    <table className={classes.events}>
-      <thead>
-        <tr>
-          {heads.map((head) => (
-            <th key={head} scope="col">
-              {head}
-            </th>
-          ))}
-        </tr>
-      </thead>
-      <tbody>{children}</tbody>
-    </table>
   );
 }
 
