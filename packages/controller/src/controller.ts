@@ -9,6 +9,7 @@ import { AuditLog } from './audit/audit.ts';
 import { openApiTokens } from './auth/api-tokens.ts';
 import { Authority } from './auth/authority.ts';
 import { Sessions } from './auth/sessions.ts';
+import { ACCEPT_QUEUE } from './auth/strangers.ts';
 import { Tickets } from './auth/tickets.ts';
 import { Tries } from './auth/tries.ts';
 import { findConsole } from './console-folder.ts';
@@ -261,12 +262,12 @@ async function listenOn(app: FastifyInstance, address: ListenAddress): Promise<s
   try {
     if ('path' in address) {
       await clearSocket(address.path);
-      await app.listen({ path: address.path, listenTextResolver });
+      await app.listen({ path: address.path, backlog: ACCEPT_QUEUE, listenTextResolver });
       // A client that connects before this line still needs the token.
       chmodSync(address.path, 0o600);
       return formatListen(address);
     }
-    await app.listen({ host: address.host, port: address.port, listenTextResolver });
+    await app.listen({ host: address.host, port: address.port, backlog: ACCEPT_QUEUE, listenTextResolver });
     const bound = app.server.address();
     const port = typeof bound === 'object' && bound ? bound.port : address.port;
     return formatListen({ host: address.host, port });

@@ -12,6 +12,13 @@ import { originOf } from './origin.ts';
  */
 export const MAX_STRANGERS = 1024;
 export const MAX_STRANGERS_OF_ADDRESS = 128;
+/**
+ * Connections that the kernel may hold until the process accepts them; it takes net.core.somaxconn
+ * at most. More than the bound of strangers, so that a burst of them is refused at once by the rule
+ * below. If the queue were full instead, the kernel would drop the connections of everybody, and
+ * they would be tried again only after seconds.
+ */
+export const ACCEPT_QUEUE = 4096;
 /** Milliseconds in which a connection must be admitted, or get its answer. */
 export const STRANGER_TIMEOUT_MS = 15_000;
 const SWEEP_MS = 1000;

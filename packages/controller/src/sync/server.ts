@@ -15,7 +15,7 @@ import {
   REFUSED_HEADER,
 } from '@mirrorplane/contract';
 import { WebSocketServer } from 'ws';
-import { Strangers } from '../auth/strangers.ts';
+import { ACCEPT_QUEUE, Strangers } from '../auth/strangers.ts';
 import type { Services } from '../services.ts';
 import { AgentRequests } from './agent-requests.ts';
 import { AgentSessions } from './agent-sessions.ts';
@@ -106,7 +106,7 @@ export class AgentServer {
     server.on('tlsClientError', (error) => services.log.debug({ err: error }, 'tls handshake failed'));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(port, host, () => {
+      server.listen({ port, host, backlog: ACCEPT_QUEUE }, () => {
         server.off('error', reject);
         resolve();
       });
