@@ -52,6 +52,7 @@ const ROOMS: Record<string, readonly string[]> = {
     'problems',
     'audit',
     'store',
+    'access',
     'auth',
     'reports',
     'inventory',

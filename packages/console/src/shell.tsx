@@ -3,9 +3,10 @@
  */
 import { ActionIcon, Button, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
 import { Link, Outlet, useRouterState } from '@tanstack/react-router';
-import { type ReactNode, useEffect, useRef, useSyncExternalStore } from 'react';
+import { type ReactNode, useEffect, useRef } from 'react';
 import { session } from './api/session.ts';
 import { useNow } from './data/clock.ts';
+import { useRight } from './data/rights.ts';
 import { useStreamState, useTopic } from './data/stream.ts';
 import { Mark } from './parts/marks.tsx';
 import { clockTime } from './text/format.ts';
@@ -28,14 +29,14 @@ const MENU = [
 export function Shell(): ReactNode {
   // On every page: whether what is shown is fresh has to be known on every page.
   useTopic('events');
-  const { rights } = useSyncExternalStore(session.subscribe, session.state);
+  const mayChange = useRight('policy');
   return (
     <div className="frame">
       <header>
         <strong translate="no">Mirrorplane</strong>
         <Freshness />
         <ServerClock />
-        <span className="quiet">{rights === 'admin' ? text.session.admin : text.session.reader}</span>
+        <span className="quiet">{mayChange ? text.session.admin : text.session.reader}</span>
         <SchemeButton />
         <Button variant="default" onClick={() => void session.signOut()}>
           {text.session.signOut}

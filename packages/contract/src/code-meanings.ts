@@ -16,7 +16,7 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   FIELD_UNKNOWN: 'No field has this name. The request is refused, because the name may be misspelt.',
   NAME_MISMATCH: 'The body and the URL name different resources. Nothing is changed.',
   UNAUTHENTICATED: 'The request has no valid token. For an agent: it has no valid certificate.',
-  FORBIDDEN: 'The token is valid, but does not allow this request.',
+  FORBIDDEN: 'The sender of the request is known, but lacks the right that the request needs. The message names it.',
   CSRF_REFUSED:
     'The request has the cookie of a session, but comes from a page of another origin, or lacks the header X-Mirrorplane-CSRF.',
   NOT_FOUND: 'No resource has this name, or the path does not exist.',

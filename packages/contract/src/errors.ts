@@ -30,7 +30,7 @@ export const CATALOGUE = {
     'remove the name from the body, or make both names the same',
   ),
   UNAUTHENTICATED: entry(401, 'No valid credentials', 'send the API token as "Authorization: Bearer TOKEN"'),
-  FORBIDDEN: entry(403, 'Not allowed', 'send the admin token, or ask an administrator'),
+  FORBIDDEN: entry(403, 'Not allowed', 'ask an administrator for a role that has the missing right'),
   CSRF_REFUSED: entry(
     403,
     'The request does not come from the console',
@@ -433,6 +433,7 @@ export const Problem = z
     status: z.number().int(),
     code: ErrorCode,
     detail: z.string().meta({ description: 'What is wrong with the request, and how to correct it.' }),
+    params: Params.optional(),
     remedy: z.string().optional().meta({ description: 'What to do, as the catalogue says.' }),
     instance: z.string().optional().meta({ description: 'Path of the request.' }),
     errors: z.array(Refusal).default([]),
@@ -441,8 +442,9 @@ export const Problem = z
 export type Problem = z.infer<typeof Problem>;
 
 /** Builds the problem document of a code. Title and status come from the catalogue. */
-export function problem(code: ErrorCode, detail: string, errors: readonly Refusal[] = []): Problem {
+export function problem(code: ErrorCode, detail: string, errors: readonly Refusal[] = [], params?: Params): Problem {
   const { status, title, remedy } = CATALOGUE[code];
   const explained = errors.map((error) => ({ ...error, remedy: CATALOGUE[error.code].remedy }));
-  return { type: `urn:mirrorplane:error:${code}`, title, status, code, detail, remedy, errors: explained };
+  const type = `urn:mirrorplane:error:${code}`;
+  return { type, title, status, code, detail, ...(params && { params }), remedy, errors: explained };
 }

@@ -1,4 +1,5 @@
 /** Every resource and message of Mirrorplane, declared once. */
+export * from './access.ts';
 export * from './bounds.ts';
 export * from './counters.ts';
 export * from './errors.ts';

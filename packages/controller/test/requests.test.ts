@@ -48,6 +48,10 @@ test('the read token reads everything, changes nothing, and is enough for the me
   ];
   for (const reply of refused) {
     assertProblem(reply, 403, 'FORBIDDEN');
+    assert.match(
+      reply.body.detail,
+      /the right "(inventory|policy|nodes)" is missing: ask an administrator for one of the/,
+    );
   }
   assert.equal((await bench.get('/api/v1/domains/blue')).status, 404);
   assert.notEqual((await bench.get('/api/v1/domains/default')).body.description, 'x');

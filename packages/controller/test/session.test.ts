@@ -4,6 +4,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { until } from '@mirrorplane/base';
+import { RIGHTS } from '@mirrorplane/contract';
 import { MAX_SESSIONS } from '../src/auth/sessions.ts';
 import { Bench, type Reply } from './harness.ts';
 import { SseReader } from './sse.ts';
@@ -42,7 +43,8 @@ test('a browser signs in with a token, and its cookie is out of the reach of scr
   const { reply, csrf } = browser;
   const [cookie] = reply.headers['set-cookie'] as string[];
   assert.match(cookie!, /^mirrorplane_session=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; Max-Age=43200$/);
-  assert.deepEqual([reply.body.rights, reply.body.name, reply.body.by], ['admin', 'admin', 'session']);
+  assert.deepEqual([reply.body.grants, reply.body.name, reply.body.by], [[{ role: 'admin' }], 'admin', 'session']);
+  assert.deepEqual(reply.body.rights, [...RIGHTS]);
   assert.ok(Math.abs(Date.parse(reply.body.expiresAt) - Date.now() - 12 * 60 * MINUTE) < MINUTE);
   const seen = await withCookie(bench, browser, 'GET', URL, {});
   assert.deepEqual([seen.status, seen.body.csrfToken], [200, csrf]);
@@ -99,7 +101,7 @@ test('a session has the rights of its token, and a request with a token needs no
   const bench = await Bench.start(t);
   const token = readFileSync(path.join(bench.data, 'read-token'), 'utf8').trim();
   const reader = await signIn(bench, { token });
-  assert.equal(reader.reply.body.rights, 'read');
+  assert.deepEqual(reader.reply.body.rights, ['read', 'metrics']);
   assert.equal((await withCookie(bench, reader, 'GET', '/api/v1/nodes', {})).status, 200);
   const refused = await withCookie(bench, reader, 'PUT', '/api/v1/domains/blue', own(bench, reader.csrf), {});
   assert.deepEqual([refused.status, refused.body.code], [403, 'FORBIDDEN']);
@@ -113,7 +115,7 @@ test('a ticket signs one browser in, once and within five minutes', async (t) =>
   const bench = await Bench.start(t);
   const ticketOf = async () => (await bench.must('POST', `${URL}/tickets`)).ticket;
   const ticket = await ticketOf();
-  assert.equal((await signIn(bench, { ticket })).reply.body.rights, 'admin');
+  assert.equal((await signIn(bench, { ticket })).reply.body.name, 'admin');
   assert.equal((await bench.post(URL, { ticket }, nobody)).status, 401);
   const late = await ticketOf();
   const punctual = await ticketOf();
@@ -124,7 +126,8 @@ test('a ticket signs one browser in, once and within five minutes', async (t) =>
   const more = await withCookie(bench, browser, 'POST', `${URL}/tickets`, own(bench, browser.csrf));
   assert.deepEqual([more.status, more.body.code], [403, 'FORBIDDEN']);
   const reader = { token: readFileSync(path.join(bench.data, 'read-token'), 'utf8').trim() };
-  assert.equal((await bench.post(`${URL}/tickets`, undefined, reader)).status, 403);
+  const { ticket: ofReader } = (await bench.post(`${URL}/tickets`, undefined, reader)).body;
+  assert.equal((await signIn(bench, { ticket: ofReader })).reply.body.name, 'read');
   for (const body of [{}, { ticket: 'x', token: 'y' }, { tickt: 'x' }]) {
     assert.equal((await bench.post(URL, body, nobody)).status, 400);
   }

@@ -1,4 +1,5 @@
 /** Who is signed in: asked once at the start, kept for all pages. */
+import type { Grant, Right } from '@mirrorplane/contract';
 import type { Problem } from './types.ts';
 
 const PATH = '/api/v1/session';
@@ -6,14 +7,16 @@ const PATH = '/api/v1/session';
 /** `asking`: not known yet. `in`: signed in. `out`: not. `away`: the controller did not answer. */
 export interface SessionState {
   phase: 'asking' | 'in' | 'out' | 'away';
-  rights?: 'admin' | 'read';
+  grants?: readonly Grant[];
+  /** What one may do, somewhere at least. */
+  rights?: readonly Right[];
   expiresAt?: string;
   csrfToken?: string;
   /** Why one is signed out: it ended, or a ticket or token was refused. */
   why?: 'ended' | Problem;
 }
 
-type SessionAnswer = Required<Pick<SessionState, 'rights' | 'expiresAt'>> & Pick<SessionState, 'csrfToken'>;
+type SessionAnswer = Required<Pick<SessionState, 'grants' | 'rights' | 'expiresAt'>> & Pick<SessionState, 'csrfToken'>;
 
 let state: SessionState = { phase: 'asking' };
 const listeners = new Set<() => void>();

@@ -1,11 +1,12 @@
 /** What the person at this browser may do. */
+import type { Right } from '@mirrorplane/contract';
 import { useSyncExternalStore } from 'react';
 import { session } from '../api/session.ts';
 
 /**
- * Whether changes are allowed. The controller decides in the end; this only hides what it would
- * refuse.
+ * Whether one has a right, somewhere at least. The controller decides in the end; this only hides
+ * what it would refuse.
  */
-export function useIsAdmin(): boolean {
-  return useSyncExternalStore(session.subscribe, () => session.state().rights === 'admin');
+export function useRight(right: Right): boolean {
+  return useSyncExternalStore(session.subscribe, () => session.state().rights?.includes(right) === true);
 }

@@ -5,7 +5,7 @@ import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Domain } from '../api/types.ts';
 import { useList } from '../data/lists.ts';
-import { useIsAdmin } from '../data/rights.ts';
+import { useRight } from '../data/rights.ts';
 import { DialogButton, FormDialog, refusalOf } from '../parts/dialog.tsx';
 import { ListPage } from '../parts/list-page.tsx';
 import { Data } from '../parts/marks.tsx';
@@ -17,7 +17,7 @@ const t = text.domains;
 
 export function DomainsPage(): ReactNode {
   const search = useSearch({ from: '/domains' });
-  const isAdmin = useIsAdmin();
+  const isAllowed = useRight('inventory');
   return (
     <ListPage
       title={text.menu.domains}
@@ -25,10 +25,10 @@ export function DomainsPage(): ReactNode {
       search={search}
       filterHint={t.filterHint}
       none={t.none}
-      columns={isAdmin ? [...COLUMNS, ACTIONS] : COLUMNS}
+      columns={isAllowed ? [...COLUMNS, ACTIONS] : COLUMNS}
       idOf={({ name }) => name}
       actions={
-        isAdmin && (
+        isAllowed && (
           <DialogButton
             label={t.create}
             variant="filled"

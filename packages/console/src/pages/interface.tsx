@@ -5,7 +5,7 @@ import { lazy, type ReactNode, Suspense } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Interface } from '../api/types.ts';
 import { useList } from '../data/lists.ts';
-import { useIsAdmin } from '../data/rights.ts';
+import { useRight } from '../data/rights.ts';
 import { useTopic } from '../data/stream.ts';
 import { useTitle } from '../data/title.ts';
 import { DeleteButton, DialogButton } from '../parts/dialog.tsx';
@@ -156,7 +156,7 @@ function Received({ id }: { id: string }): ReactNode {
 
 function Actions({ item }: { item: Interface }): ReactNode {
   const navigate = useNavigate();
-  if (!useIsAdmin() || !item.declared) {
+  if (!useRight('inventory') || !item.declared) {
     return null;
   }
   const { id } = item;

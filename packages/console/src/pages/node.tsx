@@ -5,7 +5,7 @@ import { useNavigate, useParams } from '@tanstack/react-router';
 import { lazy, type ReactNode, Suspense, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Device, Node, NodeState, NodeToken } from '../api/types.ts';
-import { useIsAdmin } from '../data/rights.ts';
+import { useRight } from '../data/rights.ts';
 import { useTopic } from '../data/stream.ts';
 import { useTitle } from '../data/title.ts';
 import { CodeBlock } from '../parts/code-block.tsx';
@@ -203,7 +203,7 @@ function Devices({ devices }: { devices: readonly Device[] }): ReactNode {
 
 function Actions({ node: { name } }: { node: Node }): ReactNode {
   const navigate = useNavigate();
-  if (!useIsAdmin()) {
+  if (!useRight('nodes')) {
     return null;
   }
   return (

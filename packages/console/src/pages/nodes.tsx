@@ -3,7 +3,7 @@ import { useNavigate, useSearch } from '@tanstack/react-router';
 import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import { useList } from '../data/lists.ts';
-import { useIsAdmin } from '../data/rights.ts';
+import { useRight } from '../data/rights.ts';
 import { useTopic } from '../data/stream.ts';
 import { DialogButton, FormDialog, refusalOf } from '../parts/dialog.tsx';
 import { ListPage } from '../parts/list-page.tsx';
@@ -17,7 +17,7 @@ const t = text.nodes;
 export function NodesPage(): ReactNode {
   const search = useSearch({ from: '/nodes' });
   const navigate = useNavigate();
-  const isAdmin = useIsAdmin();
+  const isAllowed = useRight('nodes');
   useTopic('nodes');
   return (
     <ListPage
@@ -30,7 +30,9 @@ export function NodesPage(): ReactNode {
       idOf={({ name }) => name}
       onOpen={({ name }) => void navigate({ to: '/nodes/$name', params: { name } })}
       actions={
-        isAdmin && <DialogButton label={t.create} variant="filled" dialog={(close) => <NodeDialog onClose={close} />} />
+        isAllowed && (
+          <DialogButton label={t.create} variant="filled" dialog={(close) => <NodeDialog onClose={close} />} />
+        )
       }
     />
   );

@@ -4,7 +4,7 @@ import { useNavigate, useSearch } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import { ProblemError } from '../api/client.ts';
 import type { Look } from '../api/types.ts';
-import { useIsAdmin } from '../data/rights.ts';
+import { useRight } from '../data/rights.ts';
 import { useTitle } from '../data/title.ts';
 import { captureCommand } from '../packets/capture-command.ts';
 import { DecoderNote, LookCounts, LookGaps, LookState } from '../packets/look-bar.tsx';
@@ -25,7 +25,7 @@ export function PacketsPage(): ReactNode {
   const search = useSearch({ from: '/packets' });
   const navigate = useNavigate();
   const go = (next: PacketSearch, replace: boolean) => void navigate({ to: '/packets', search: next, replace });
-  const isAdmin = useIsAdmin();
+  const isAllowed = useRight('packets');
   const { look, packet: _, display: __, ...begun } = search;
   return (
     <>
@@ -38,14 +38,14 @@ export function PacketsPage(): ReactNode {
           </Button>
         )}
       </div>
-      {!isAdmin && <p>{t.readOnly}</p>}
-      {isAdmin && look === undefined && (
+      {!isAllowed && <p>{t.readOnly}</p>}
+      {isAllowed && look === undefined && (
         <StartForm
           search={search}
           onBegun={(next) => go({ ...next, ...(search.display && { display: search.display }) }, false)}
         />
       )}
-      {isAdmin && look !== undefined && (
+      {isAllowed && look !== undefined && (
         <LookPackets key={look} id={look} search={search} onSearch={(change) => go({ ...search, ...change }, true)} />
       )}
     </>

@@ -3,7 +3,7 @@ import { Button } from '@mantine/core';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import { useList } from '../data/lists.ts';
-import { useIsAdmin } from '../data/rights.ts';
+import { useRight } from '../data/rights.ts';
 import { useTopic } from '../data/stream.ts';
 import { ListPage } from '../parts/list-page.tsx';
 import { POLICY_COLUMNS } from '../parts/policy-columns.tsx';
@@ -31,8 +31,8 @@ export function PoliciesPage(): ReactNode {
 
 /** Leads to the form. Who may not write is told why. */
 export function NewPolicyButton(): ReactNode {
-  const isAdmin = useIsAdmin();
-  if (!isAdmin) {
+  const isAllowed = useRight('policy');
+  if (!isAllowed) {
     return <span className="quiet">{text.policies.readOnly}</span>;
   }
   return (

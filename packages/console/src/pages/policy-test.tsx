@@ -6,7 +6,7 @@ import type { ReactNode } from 'react';
 import { answer, api, ProblemError } from '../api/client.ts';
 import type { PolicyTest, PolicyTestRow, Reason } from '../api/types.ts';
 import { queryClient } from '../data/query-client.ts';
-import { useIsAdmin } from '../data/rights.ts';
+import { useRight } from '../data/rights.ts';
 import { useTitle } from '../data/title.ts';
 import classes from '../parts/event-list.module.css';
 import { Data, Known, OutcomeMark } from '../parts/marks.tsx';
@@ -19,7 +19,7 @@ const t = text.policyTest;
 
 export function PolicyTestPage(): ReactNode {
   const { name } = useParams({ from: '/policies/$name/test' });
-  const isAdmin = useIsAdmin();
+  const isAllowed = useRight('policy');
   useTitle(t.title(name));
   const params = { path: { name } };
   const queryKey = ['policy-test', name];
@@ -50,7 +50,7 @@ export function PolicyTestPage(): ReactNode {
           </Link>
         </h1>
         <span className="grow" />
-        {isAdmin && (
+        {isAllowed && (
           <Button loading={run.isPending} onClick={() => run.mutate()}>
             {t.run}
           </Button>
@@ -61,7 +61,7 @@ export function PolicyTestPage(): ReactNode {
         {run.isPending && t.running}
       </p>
       <ProblemAlert error={run.error ?? last.error} />
-      {last.data === null && <p className="quiet">{isAdmin ? t.never : t.readOnly}</p>}
+      {last.data === null && <p className="quiet">{isAllowed ? t.never : t.readOnly}</p>}
       {last.data && <Result test={last.data} />}
     </>
   );

@@ -4,7 +4,7 @@ import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Pool } from '../api/types.ts';
 import { useList } from '../data/lists.ts';
-import { useIsAdmin } from '../data/rights.ts';
+import { useRight } from '../data/rights.ts';
 import { DialogButton, FormDialog, refusalOf } from '../parts/dialog.tsx';
 import { ListPage } from '../parts/list-page.tsx';
 import { Data } from '../parts/marks.tsx';
@@ -17,7 +17,7 @@ const t = text.pools;
 
 export function PoolsPage(): ReactNode {
   const search = useSearch({ from: '/pools' });
-  const isAdmin = useIsAdmin();
+  const isAllowed = useRight('inventory');
   return (
     <ListPage
       title={text.menu.pools}
@@ -25,10 +25,12 @@ export function PoolsPage(): ReactNode {
       search={search}
       filterHint={t.filterHint}
       none={t.none}
-      columns={isAdmin ? [...COLUMNS, ACTIONS] : COLUMNS}
+      columns={isAllowed ? [...COLUMNS, ACTIONS] : COLUMNS}
       idOf={({ name }) => name}
       actions={
-        isAdmin && <DialogButton label={t.create} variant="filled" dialog={(close) => <PoolDialog onClose={close} />} />
+        isAllowed && (
+          <DialogButton label={t.create} variant="filled" dialog={(close) => <PoolDialog onClose={close} />} />
+        )
       }
     />
   );

@@ -6,7 +6,7 @@ import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Policy } from '../api/types.ts';
 import { queryClient } from '../data/query-client.ts';
-import { useIsAdmin } from '../data/rights.ts';
+import { useRight } from '../data/rights.ts';
 import { DialogButton, FormDialog } from '../parts/dialog.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
 import { text } from '../text/index.ts';
@@ -22,7 +22,7 @@ export function PolicyActions({ policy }: { policy: Policy }): ReactNode {
     },
     onSettled: () => queryClient.invalidateQueries(),
   });
-  if (!useIsAdmin()) {
+  if (!useRight('policy')) {
     return null;
   }
   return (

@@ -6,18 +6,22 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { replaceFileSync } from '@mirrorplane/base';
-
-/** What a token allows. */
-export type Rights = 'admin' | 'read';
+import type { Grant } from '@mirrorplane/contract';
 
 /** A token that is valid, and whose it is. */
 export interface ApiToken {
   /** For the audit log. */
   name: string;
-  rights: Rights;
+  grants: readonly Grant[];
   /** SHA-256 of the token, hexadecimal. */
   digest: string;
 }
+
+/** The tokens in files, by name, and what they allow. */
+const FILE_TOKENS: Record<string, readonly Grant[]> = {
+  admin: [{ role: 'admin' }],
+  read: [{ role: 'viewer' }],
+};
 
 export interface ApiTokens {
   /**
@@ -34,8 +38,8 @@ export interface ApiTokens {
  * @throws Error where a file holds no token
  */
 export function openApiTokens(dataDir: string): ApiTokens {
-  const tokens = (['admin', 'read'] as const).map((rights): ApiToken => {
-    return { name: rights, rights, digest: sha256(openToken(path.join(dataDir, `${rights}-token`))) };
+  const tokens = Object.entries(FILE_TOKENS).map(([name, grants]): ApiToken => {
+    return { name, grants, digest: sha256(openToken(path.join(dataDir, `${name}-token`))) };
   });
   return {
     find: (presented) => {

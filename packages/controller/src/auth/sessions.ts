@@ -5,6 +5,7 @@
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Coalesced, replaceFile } from '@mirrorplane/base';
+import { Grant } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import * as z from 'zod';
 import { type ApiToken, newSecret, sha256 } from './api-tokens.ts';
@@ -25,7 +26,7 @@ const Session = z.object({
   id: z.string(),
   /** As `ApiToken` has them: who has signed in, with which token. */
   name: z.string(),
-  rights: z.enum(['admin', 'read']),
+  grants: z.array(Grant).readonly(),
   token: z.string(),
   /** Milliseconds since 1970. */
   createdAt: z.number(),
@@ -66,11 +67,11 @@ export class Sessions {
   /**
    * Signs in with a token. Resolves with the secret for the cookie when the session is on the disk.
    */
-  async begin({ name, rights, digest }: ApiToken): Promise<{ secret: string; session: Session }> {
+  async begin({ name, grants, digest }: ApiToken): Promise<{ secret: string; session: Session }> {
     this.#sweep();
     const secret = newSecret();
     const now = this.#options.clock();
-    const session = { id: sha256(secret), name, rights, token: digest, createdAt: now, usedAt: now };
+    const session = { id: sha256(secret), name, grants, token: digest, createdAt: now, usedAt: now };
     if (this.#sessions.size >= MAX_SESSIONS) {
       const [idle] = [...this.#sessions.values()].sort((a, b) => a.usedAt - b.usedAt);
       this.#end(idle!.id);

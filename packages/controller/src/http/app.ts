@@ -87,6 +87,7 @@ export function buildApp(services: Services): FastifyInstance {
     method: 'get',
     path: '/api/v1/openapi.json',
     tag: 'api',
+    needs: 'signIn',
     summary: 'Read this OpenAPI document',
     responses: [{ status: 200, description: 'OpenAPI 3.1.', mediaType: 'application/json' }],
     handle: () => ({ headers: { 'content-type': 'application/json' }, body: document }),

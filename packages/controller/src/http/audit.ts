@@ -80,6 +80,7 @@ export const auditRoutes: Route[] = [
     method: 'get',
     path: '/api/v1/audit',
     tag: 'audit',
+    needs: 'audit',
     summary: 'List changes, including refused ones, the newest first',
     query: Query,
     refuses: ['LIST_EXPIRED'],

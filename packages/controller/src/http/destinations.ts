@@ -27,6 +27,7 @@ export const destinationRoutes: Route[] = [
     method: 'get',
     path: '/api/v1/destinations',
     tag: 'interfaces',
+    needs: 'read',
     summary: 'List the interfaces that are destinations, with what they get',
     query: pageQuery(DESTINATIONS),
     refuses: ['LIST_EXPIRED'],

@@ -167,6 +167,7 @@ export const eventRoutes: Route[] = [
     method: 'get',
     path,
     tag,
+    needs: 'read',
     summary: 'List events: changes, migrations, repairs, refusals',
     query: ListQuery,
     responses: [{ status: 200, description: 'Events, the oldest first.', schema: EventList }],
@@ -197,6 +198,7 @@ export const eventRoutes: Route[] = [
     method: 'get',
     path: `${path}/stream`,
     tag,
+    needs: 'read',
     summary: 'Follow events, as server-sent events',
     query: StreamQuery,
     responses: [

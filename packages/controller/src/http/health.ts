@@ -11,7 +11,7 @@ export const healthRoutes: Route[] = [
     method: 'get',
     path: '/healthz',
     tag: 'health',
-    auth: false,
+    needs: 'nothing',
     summary: 'Check that the process is alive',
     responses: [{ status: 200, description: 'The process is alive.', schema: Health }],
     handle: () => ({ body: { status: 'ok' } }),
@@ -20,7 +20,7 @@ export const healthRoutes: Route[] = [
     method: 'get',
     path: '/readyz',
     tag: 'health',
-    auth: false,
+    needs: 'nothing',
     summary: 'Check that the store is open and the first plan is made',
     responses: [{ status: 200, description: 'The controller is ready. 503: not ready yet.', schema: Health }],
     handle: ({ services }) => {
@@ -34,6 +34,7 @@ export const healthRoutes: Route[] = [
     method: 'get',
     path: '/metrics',
     tag: 'health',
+    needs: 'metrics',
     summary: 'Read counters of policies and nodes, for Prometheus',
     responses: [{ status: 200, description: 'OpenMetrics, or the older text format.', mediaType: 'text/plain' }],
     handle: async ({ request, services }) => {

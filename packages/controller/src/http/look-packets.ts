@@ -45,8 +45,8 @@ export const lookPacketRoutes: Route[] = [
     method: 'get',
     path: `${path}/{id}/rows`,
     tag,
+    needs: 'packets',
     summary: 'Follow the packets of a look, decoded, as server-sent events',
-    needs: 'admin',
     params: Id,
     query: z.strictObject({
       after: z.coerce.number().int().min(0).default(0).meta({
@@ -84,8 +84,8 @@ export const lookPacketRoutes: Route[] = [
     method: 'get',
     path: `${path}/{id}/packets/{number}`,
     tag,
+    needs: 'packets',
     summary: 'Show the fields and the bytes of one packet',
-    needs: 'admin',
     params: Id.extend({ number: PacketNumber }),
     refuses: ['NOT_FOUND'],
     responses: [{ status: 200, description: 'The packet.', schema: PacketDetail }],
@@ -103,8 +103,8 @@ export const lookPacketRoutes: Route[] = [
     method: 'get',
     path: `${path}/check`,
     tag,
+    needs: 'packets',
     summary: 'Check capture words and a display filter',
-    needs: 'admin',
     query: z.strictObject({
       words: z.string().max(LOOK_LIMITS.words).optional().meta({ description: 'Capture words of a look.' }),
       display: Display.optional(),

@@ -1,22 +1,22 @@
 /** The problems of a route: their codes, and their responses in the OpenAPI document. */
 import { CATALOGUE, type ErrorCode, Problem, problem } from '@mirrorplane/contract';
 import type { Components, Schema } from './openapi-components.ts';
-import { neededFor, type Route } from './route.ts';
+import type { Route } from './route.ts';
 
 /** Codes that any request may get. */
 export const ALWAYS: readonly ErrorCode[] = ['INTERNAL', 'UNAVAILABLE'];
 
 /** The codes of a route's problems, without those of `ALWAYS`, in order of status. */
 export function codesOf(route: Route): ErrorCode[] {
-  const { method, auth, params, query, body, conditional, refuses = [] } = route;
+  const { method, needs, params, query, body, conditional, refuses = [] } = route;
   const codes = new Set<ErrorCode>(['BAD_REQUEST', 'FIELD_UNKNOWN', ...refuses]);
   if (params || query || body) {
     codes.add('FIELD_INVALID');
   }
-  if (auth !== false) {
+  if (needs !== 'nothing') {
     codes.add('UNAUTHENTICATED').add('CSRF_REFUSED');
   }
-  if (auth !== false && neededFor(route) === 'admin') {
+  if (needs !== 'nothing' && needs !== 'signIn') {
     codes.add('FORBIDDEN');
   }
   if (conditional) {

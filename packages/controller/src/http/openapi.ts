@@ -85,7 +85,7 @@ export function openapiDocument(): Schema {
         token: {
           type: 'http',
           scheme: 'bearer',
-          description: 'The token in the file DATA/admin-token. For GET also the token in DATA/read-token.',
+          description: 'The token in the file DATA/admin-token (role admin) or DATA/read-token (role viewer).',
         },
         session: {
           type: 'apiKey',
@@ -112,7 +112,7 @@ function operation(route: Route, components: Components): Schema {
     tags: [route.tag],
     summary: route.summary,
     operationId: operationId(route),
-    ...(route.auth === false && { security: [] }),
+    ...(route.needs === 'nothing' && { security: [] }),
     ...(parameters.length > 0 && { parameters }),
     ...(body && {
       requestBody: {

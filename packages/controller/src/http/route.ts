@@ -2,10 +2,9 @@
 import type { ErrorCode } from '@mirrorplane/contract';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
-import type { Rights } from '../auth/api-tokens.ts';
 import { parseOrRefuse } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
-import { type Who, whoOf } from './who.ts';
+import { type Needs, type Who, whoOf } from './who.ts';
 
 type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 type Out<S> = S extends z.ZodType ? z.output<S> : undefined;
@@ -25,7 +24,7 @@ export interface Call<P, Q, B> {
   body: B;
   request: FastifyRequest;
   services: Services;
-  /** The sender of the request. Undefined for a route without `auth`. */
+  /** The sender of the request. Undefined for a route that needs nothing. */
   who: Who;
 }
 
@@ -46,10 +45,8 @@ export interface Route {
   path: string;
   summary: string;
   tag: string;
-  /** False: served without authentication. Default true. */
-  auth?: boolean;
-  /** The rights that a request needs. Default: `read` for GET, else `admin`. */
-  needs?: Rights;
+  /** What the sender must have. */
+  needs: Needs;
   /** The largest body, bytes. Default: the limit of all routes. */
   bodyLimit?: number;
   params?: z.ZodObject;
@@ -90,8 +87,8 @@ export function serve(app: FastifyInstance, spec: Route, services: Services): vo
     ...(spec.bodyLimit !== undefined && { bodyLimit: spec.bodyLimit }),
     // Before the body is read, so that a sender without the right cannot send one.
     onRequest: async (request) => {
-      if (spec.auth !== false) {
-        request.who = whoOf(request, services, neededFor(spec));
+      if (spec.needs !== 'nothing') {
+        request.who = whoOf(request, services, spec.needs);
       }
     },
     handler: async (request, reply) => {
@@ -106,11 +103,6 @@ export function serve(app: FastifyInstance, spec: Route, services: Services): vo
       return send(reply, spec, answer);
     },
   });
-}
-
-/** The rights that a request to a route needs. */
-export function neededFor({ method, needs = method === 'get' ? 'read' : 'admin' }: Route): Rights {
-  return needs;
 }
 
 function send(reply: FastifyReply, spec: Route, answer: Answer): FastifyReply {

@@ -1,5 +1,5 @@
 /** /api/v1/session: a browser signs in and out. */
-import { Timestamp } from '@mirrorplane/contract';
+import { Grant, Right, rightsOf, Timestamp } from '@mirrorplane/contract';
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import type { ApiToken } from '../auth/api-tokens.ts';
@@ -31,7 +31,8 @@ const SignIn = z
 const SessionInfo = z
   .object({
     name: z.string().meta({ description: 'Who has signed in, as the audit log names it.' }),
-    rights: z.enum(['admin', 'read']).meta({ description: 'admin: may change everything. read: may read everything.' }),
+    grants: z.array(Grant).readonly().meta({ description: 'The roles that one has, and where.' }),
+    rights: z.array(Right).meta({ description: 'What one may do, somewhere at least.' }),
     by: z.enum(['session', 'token']).meta({ description: 'token: the request has a token, and needs no session.' }),
     expiresAt: Timestamp.optional().meta({
       description: 'The session ends then, or earlier: two hours after it was used last. Absent: there is none.',
@@ -52,12 +53,13 @@ const Ticket = z
   })
   .meta({ id: 'Ticket' });
 
-function infoOf({ name, rights, by }: Who): SessionInfo {
+function infoOf({ name, grants, by }: Who): SessionInfo {
+  const rights = rightsOf(grants);
   if ('token' in by) {
-    return { name, rights, by: 'token' };
+    return { name, grants, rights, by: 'token' };
   }
   const expiresAt = new Date(by.session.createdAt + SESSION_MS).toISOString();
-  return { name, rights, by: 'session', expiresAt, csrfToken: by.csrfToken };
+  return { name, grants, rights, by: 'session', expiresAt, csrfToken: by.csrfToken };
 }
 
 /** The header that sets or removes a browser's cookie. */
@@ -94,7 +96,7 @@ async function signIn(body: z.infer<typeof SignIn>, request: FastifyRequest, ser
   const { secret, session } = await services.sessions.begin(token);
   await audit(services, request, token.name, 'signIn');
   const csrfToken = csrfOf(secret);
-  const info = infoOf({ name: token.name, rights: token.rights, by: { session, csrfToken } });
+  const info = infoOf({ name: token.name, grants: token.grants, by: { session, csrfToken } });
   return { headers: cookieHeader(request, secret, SESSION_MS / 1000), body: info };
 }
 
@@ -107,7 +109,7 @@ export const sessionRoutes: Route[] = [
     method: 'post',
     path,
     tag,
-    auth: false,
+    needs: 'nothing',
     bodyLimit: BODY_LIMIT,
     summary: 'Sign in: get the cookie of a session for a token or a ticket',
     body: SignIn,
@@ -125,6 +127,7 @@ export const sessionRoutes: Route[] = [
     method: 'get',
     path,
     tag,
+    needs: 'signIn',
     summary: 'Read who has signed in',
     responses: [{ status: 200, description: 'Who has signed in, with which rights.', schema: SessionInfo }],
     handle: ({ who }) => ({ body: infoOf(who) }),
@@ -133,7 +136,7 @@ export const sessionRoutes: Route[] = [
     method: 'delete',
     path,
     tag,
-    needs: 'read',
+    needs: 'signIn',
     summary: 'Sign out',
     responses: [{ status: 204, description: 'The session is over. With a token there was none.' }],
     handle: async ({ who, request, services }) => {
@@ -148,13 +151,14 @@ export const sessionRoutes: Route[] = [
     method: 'post',
     path: `${path}/tickets`,
     tag,
+    needs: 'signIn',
     summary: 'Create a ticket that signs one browser in',
     refuses: ['FORBIDDEN'],
     responses: [{ status: 201, description: 'A ticket. It works once, within five minutes.', schema: Ticket }],
     handle: async ({ who, request, services }) => {
       if (!('token' in who.by)) {
         // Otherwise a session could extend itself for ever.
-        throw new ProblemError('FORBIDDEN', 'a session cannot create tickets: send the admin token as bearer token');
+        throw new ProblemError('FORBIDDEN', 'a session cannot create tickets: send a token as bearer token');
       }
       await audit(services, request, who.name, 'ticket');
       const { ticket, expiresAt } = services.tickets.issue(who.by.token);

@@ -54,6 +54,7 @@ export const streamRoutes: Route[] = [
     method: 'get',
     path: '/api/v1/stream',
     tag: 'events',
+    needs: 'read',
     summary: 'Follow policies, nodes, destinations and events, as server-sent events',
     query: Query,
     responses: [

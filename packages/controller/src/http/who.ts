@@ -1,6 +1,9 @@
 /** Identifies the sender of a request. Only this file reads the token or the cookie. */
+import type { Grant, Right } from '@mirrorplane/contract';
 import type { FastifyRequest } from 'fastify';
-import { type ApiToken, bearerToken, type Rights } from '../auth/api-tokens.ts';
+import { allows } from '../access/allows.ts';
+import { forbidden } from '../access/refusal.ts';
+import { type ApiToken, bearerToken } from '../auth/api-tokens.ts';
 import { csrfOf, type Session } from '../auth/sessions.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
@@ -9,10 +12,16 @@ import type { Services } from '../services.ts';
 export interface Who {
   /** Name for the audit log and events. */
   name: string;
-  rights: Rights;
+  grants: readonly Grant[];
   /** The credential: a token in the request, or the cookie of a session. */
   by: { token: ApiToken } | { session: Session; csrfToken: string };
 }
+
+/**
+ * What a route needs: a right (for which objects, the route judges), only to be signed in, or
+ * nothing.
+ */
+export type Needs = Right | 'signIn' | 'nothing';
 
 /** The cookie of a session. */
 export const COOKIE = 'mirrorplane_session';
@@ -27,17 +36,17 @@ declare module 'fastify' {
 }
 
 /**
- * @param needs rights that the request must have
+ * @param needs what the sender must have
  * @throws ProblemError UNAUTHENTICATED, FORBIDDEN or CSRF_REFUSED
  */
-export function whoOf(request: FastifyRequest, services: Services, needs: Rights): Who {
+export function whoOf(request: FastifyRequest, services: Services, needs: Exclude<Needs, 'nothing'>): Who {
   const who = byToken(request, services) ?? bySession(request, services);
   if (who === undefined) {
     throw new ProblemError('UNAUTHENTICATED', whyNobody(request));
   }
   // This applies to a dry run too, because it shows the result of a change and takes as long.
-  if (needs === 'admin' && who.rights !== 'admin') {
-    throw new ProblemError('FORBIDDEN', 'the read token allows GET only: send the admin token for changes');
+  if (needs !== 'signIn' && !allows(who.grants, needs)) {
+    throw forbidden(needs);
   }
   return who;
 }
@@ -45,7 +54,7 @@ export function whoOf(request: FastifyRequest, services: Services, needs: Rights
 function byToken({ headers }: FastifyRequest, { tokens }: Services): Who | undefined {
   const presented = bearerToken(headers.authorization);
   const token = presented === undefined ? undefined : tokens.find(presented);
-  return token && { name: token.name, rights: token.rights, by: { token } };
+  return token && { name: token.name, grants: token.grants, by: { token } };
 }
 
 function bySession(request: FastifyRequest, { sessions }: Services): Who | undefined {
@@ -57,7 +66,7 @@ function bySession(request: FastifyRequest, { sessions }: Services): Who | undef
   }
   const csrfToken = csrfOf(secret!);
   refuseForged(request, csrfToken);
-  return { name: session.name, rights: session.rights, by: { session, csrfToken } };
+  return { name: session.name, grants: session.grants, by: { session, csrfToken } };
 }
 
 function whyNobody(request: FastifyRequest): string {

@@ -1,5 +1,5 @@
 /** Turns errors of a request into a problem document that lists every refusal. */
-import { type ErrorCode, type Problem, problem, type Refusal } from '@mirrorplane/contract';
+import { type ErrorCode, type Params, type Problem, problem, type Refusal } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { issueWords } from './issue-words.ts';
 
@@ -8,9 +8,9 @@ export class ProblemError extends Error {
   override name = 'ProblemError';
   readonly problem: Problem;
 
-  constructor(code: ErrorCode, detail: string, errors: readonly Refusal[] = []) {
+  constructor(code: ErrorCode, detail: string, errors: readonly Refusal[] = [], params?: Params) {
     super(detail);
-    this.problem = problem(code, detail, errors);
+    this.problem = problem(code, detail, errors, params);
   }
 }
 

@@ -1,0 +1,82 @@
+/** Access: rights, the roles that hold them, and grants of roles with a scope. */
+import * as z from 'zod';
+
+/** What one may do. Each right is one thing. */
+export const RIGHTS = [
+  'read',
+  'metrics',
+  'policy',
+  'mirror',
+  'send',
+  'packets',
+  'inventory',
+  'nodes',
+  'audit',
+  'access',
+] as const;
+export const Right = z.enum(RIGHTS).meta({
+  id: 'Right',
+  description:
+    'read: resources, states, counters and events. metrics: /metrics. policy: make, change and delete policies. mirror: have interfaces mirrored. send: send copies to destinations. packets: looks and findings. inventory: domains, pools and interfaces. nodes: register and remove nodes. audit: read the audit log. access: users, API tokens and grants.',
+});
+export type Right = z.infer<typeof Right>;
+
+const VIEWER = ['read', 'metrics'] as const satisfies readonly Right[];
+
+/** Each role is a set of rights. The roles are fixed. */
+export const ROLES = {
+  metrics: ['metrics'],
+  viewer: VIEWER,
+  operator: [...VIEWER, 'policy', 'mirror', 'send'],
+  observer: [...VIEWER, 'packets'],
+  auditor: [...VIEWER, 'audit'],
+  admin: RIGHTS,
+} as const satisfies Record<string, readonly Right[]>;
+export type Role = keyof typeof ROLES;
+
+/** The names of all roles, from the least to the most. */
+export const ROLE_NAMES = Object.keys(ROLES) as Role[];
+export const Role = z.enum(ROLE_NAMES).meta({ id: 'Role', description: 'A named set of rights.' });
+
+/** Values in one list of a scope, and labels of a scope. */
+const MAX_SCOPE_VALUES = 64;
+const Value = z.string().min(1).max(63);
+const Values = z.array(Value).min(1).max(MAX_SCOPE_VALUES);
+
+/** Where a grant holds. An object is in the scope if it matches each field that is given. */
+export const Scope = z
+  .strictObject({
+    pools: Values.optional().meta({ description: 'The object is in one of these resource pools.' }),
+    networks: Values.optional().meta({ description: 'The object is in one of these networks.' }),
+    labels: z
+      .record(Value, Value)
+      .refine((labels) => Object.keys(labels).length <= MAX_SCOPE_VALUES, `use ${MAX_SCOPE_VALUES} labels at most`)
+      .optional()
+      .meta({ description: 'The object has all of these labels.' }),
+  })
+  .meta({ id: 'Scope', description: 'Where a grant holds: objects that match each given field.' });
+export type Scope = z.infer<typeof Scope>;
+
+/** A role that somebody has, everywhere or in a scope. */
+export const Grant = z
+  .strictObject({
+    role: Role,
+    scope: Scope.optional().meta({ description: 'Absent: everywhere.' }),
+  })
+  .meta({ id: 'Grant', examples: [{ role: 'operator', scope: { pools: ['blue'] } }] });
+export type Grant = z.infer<typeof Grant>;
+
+/** The rights that grants give anywhere, in the order of `RIGHTS`. */
+export function rightsOf(grants: readonly Grant[]): Right[] {
+  return RIGHTS.filter((right) => grants.some(({ role }) => givesRight(role, right)));
+}
+
+/** Whether a role has a right. */
+export function givesRight(role: Role, right: Right): boolean {
+  return (ROLES[role] as readonly Right[]).includes(right);
+}
+
+/** The roles that have a right, from the least to the most. */
+export function rolesWith(right: Right): Role[] {
+  return ROLE_NAMES.filter((role) => givesRight(role, right));
+}
