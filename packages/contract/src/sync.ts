@@ -16,6 +16,14 @@ import { TrafficReport } from './traffic.ts';
 
 /** The name in the certificate of every controller, whatever its host is called. */
 export const CONTROLLER_NAME = 'controller';
+/**
+ * The name by which an agent asks for a controller's certificate of this authority, while there are
+ * two: a join token names one.
+ * @param fingerprint SHA-256 of the authority's certificate, hex
+ */
+export function serverNameOf(fingerprint: string): string {
+  return `${fingerprint.slice(0, 32)}.${CONTROLLER_NAME}`;
+}
 /** Version of this protocol. The controller closes a connection that uses another version. */
 export const SYNC_PROTOCOL = 1;
 

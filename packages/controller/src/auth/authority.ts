@@ -1,33 +1,32 @@
 /**
  * The certificate authority of the cluster: signs the controller's certificate and those of the
- * agents.
+ * agents. While it is rotated there are two. Both are trusted. The new one signs certificates of
+ * agents, and the old one that of the controller, because all agents know it.
  */
 import './reflect.ts';
-import { createHash, createPrivateKey, randomBytes, webcrypto } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import path from 'node:path';
-import { replaceFileSync } from '@mirrorplane/base';
-import { CONTROLLER_NAME } from '@mirrorplane/contract';
+import { CONTROLLER_NAME, serverNameOf } from '@mirrorplane/contract';
 import * as x509 from '@peculiar/x509';
+import { requestedKey } from './agent-request.ts';
+import { AuthorityFiles } from './authority-files.ts';
+import { createAuthority, Issuer, keyPem, newKeys } from './issuer.ts';
 
 /**
  * Prefix of the field that ties an agent's certificate to one registration of its node. The node's
  * uid follows.
  */
 export const NODE_URN = 'urn:mirrorplane:node:';
+/**
+ * Prefix of the field that says which certificate of its node it is. The generation follows, which
+ * grows with each enrolment, and the number, which grows with each renewal: `3.14`.
+ */
+export const CERTIFICATE_URN = 'urn:mirrorplane:certificate:';
 
-const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** Clocks of the cluster may differ by this much. */
-const SKEW_MS = 60 * 60 * 1000;
-
-x509.cryptoProvider.set(webcrypto);
-
-/** A certificate request that is refused. The message has the reason. */
-export class RequestError extends Error {
-  override name = 'RequestError';
-}
+/** Lifetime of the certificate of an agent, milliseconds. */
+export const AGENT_LIFETIME_MS = 365 * DAY_MS;
+/** Lifetime of a certificate of the controller, milliseconds. */
+const SERVER_LIFETIME_MS = 365 * DAY_MS;
 
 export interface ServerCertificate {
   /** Certificate of the controller, followed by that of the authority. PEM. */
@@ -40,46 +39,87 @@ export interface AgentRequest {
   csr: string;
   node: string;
   uid: string;
+  /** 1 for the first enrolment. */
+  generation: number;
+  /** 0 for the certificate of the enrolment. */
+  number: number;
+}
+
+/** An authority that is trusted. */
+export type TrustedAuthority = Pick<Issuer, 'pem' | 'fingerprint' | 'endsAt'>;
+
+/** A signature, and whose it is. */
+export interface AuthoritySignature {
+  /** ECDSA over P-256 and SHA-256: r and s of 32 bytes each. */
+  signature: Buffer;
+  /** Of the authority that signed. */
+  fingerprint: string;
 }
 
 export class Authority {
-  readonly #certificate: x509.X509Certificate;
-  readonly #key: webcrypto.CryptoKey;
+  readonly #files: AuthorityFiles;
   readonly #clock: () => number;
+  readonly #listeners = new Set<() => void>();
+  /** Known to all agents. */
+  #current: Issuer;
+  /** Takes its place. Undefined: it is not rotated. */
+  #next: Issuer | undefined;
   #serverEndsAt: number | undefined;
 
-  private constructor(certificate: x509.X509Certificate, key: webcrypto.CryptoKey, clock: () => number) {
-    this.#certificate = certificate;
-    this.#key = key;
+  private constructor(files: AuthorityFiles, current: Issuer, next: Issuer | undefined, clock: () => number) {
+    this.#files = files;
+    this.#current = current;
+    this.#next = next;
     this.#clock = clock;
   }
 
   /**
-   * Reads DATA/ca.crt and DATA/ca.key, or makes them.
+   * Reads the authority, or makes it. A rotation that was under way goes on.
    * @param clock milliseconds since 1970
    */
   static async open(dataDir: string, clock: () => number): Promise<Authority> {
-    const files = { certificate: path.join(dataDir, 'ca.crt'), key: path.join(dataDir, 'ca.key') };
-    if (!existsSync(files.certificate)) {
-      // The certificate is written last, so that it never exists without its key.
-      const { certificate, key } = await createAuthority(clock());
-      replaceFileSync(files.key, key);
-      replaceFileSync(files.certificate, certificate);
+    const files = new AuthorityFiles(dataDir);
+    files.repair();
+    if (files.current === undefined) {
+      files.writeCurrent(await createAuthority(clock()));
     }
-    const certificate = new x509.X509Certificate(readFileSync(files.certificate, 'utf8'));
-    const pkcs8 = createPrivateKey(readFileSync(files.key, 'utf8')).export({ type: 'pkcs8', format: 'der' });
-    const key = await webcrypto.subtle.importKey('pkcs8', pkcs8, ALGORITHM, false, ['sign']);
-    return new Authority(certificate, key, clock);
+    const next = files.next && (await Issuer.read(files.next));
+    return new Authority(files, await Issuer.read(files.current!), next, clock);
   }
 
-  /** The authority's certificate in PEM. */
+  /** The certificate of the authority that signs, in PEM. */
   get pem(): string {
-    return `${this.#certificate.toString('pem')}\n`;
+    return this.#signing.pem;
   }
 
-  /** End of the authority's certificate, milliseconds since 1970. */
+  /** End of that certificate, milliseconds since 1970. */
   get endsAt(): number {
-    return this.#certificate.notAfter.getTime();
+    return this.#signing.endsAt;
+  }
+
+  /** SHA-256 of that certificate (DER), in hex: the last part of a join token. */
+  get fingerprint(): string {
+    return this.#signing.fingerprint;
+  }
+
+  /** All that are trusted. The first one signs. */
+  get trusted(): readonly TrustedAuthority[] {
+    return this.#next ? [this.#next, this.#current] : [this.#current];
+  }
+
+  /** Their certificates in PEM. */
+  get trustedPem(): string {
+    return this.trusted.map(({ pem }) => pem).join('');
+  }
+
+  /** Certificates of earlier authorities, PEM: what they have signed can still be verified. */
+  get formerPem(): string {
+    return this.#files.former;
+  }
+
+  /** Whether an old authority waits to be dropped. */
+  get isRotating(): boolean {
+    return this.#next !== undefined;
   }
 
   /**
@@ -90,125 +130,92 @@ export class Authority {
     return this.#serverEndsAt;
   }
 
-  /** SHA-256 of the authority's certificate (DER), in hex: the last part of a join token. */
-  get fingerprint(): string {
-    return createHash('sha256').update(Buffer.from(this.#certificate.rawData)).digest('hex');
+  /** Calls `listener` whenever other authorities are trusted than before. Returns what ends it. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Begins a rotation: makes the new authority. @throws Error if one is under way */
+  async rotate(): Promise<void> {
+    if (this.#next) {
+      throw new Error('the authority is being rotated');
+    }
+    const made = await createAuthority(this.#clock());
+    this.#files.writeNext(made);
+    this.#next = await Issuer.read(made);
+    this.#tell();
+  }
+
+  /** Ends a rotation: drops the old authority. @throws Error if none is under way */
+  drop(): void {
+    if (!this.#next) {
+      throw new Error('the authority is not being rotated');
+    }
+    this.#files.drop();
+    this.#current = this.#next;
+    this.#next = undefined;
+    this.#tell();
+  }
+
+  /** Signs something, with the authority that signs certificates. */
+  async sign(data: Uint8Array<ArrayBuffer>): Promise<AuthoritySignature> {
+    const { fingerprint } = this.#signing;
+    return { signature: await this.#signing.sign(data), fingerprint };
   }
 
   /**
-   * A new key and certificate for the agents' port, valid for one year. They are created at every
-   * start.
+   * A new key and certificate for a port of the controller, valid for one year.
    * @param hosts host names and addresses of the port, in addition to the name `controller`
+   * @param fingerprint of the trusted authority that signs. Default: the one that all agents know
    */
-  async serverCertificate(hosts: readonly string[]): Promise<ServerCertificate> {
-    const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-    const names = new Set([CONTROLLER_NAME, ...hosts]);
-    const certificate = await this.#sign(`CN=${CONTROLLER_NAME}`, keys.publicKey, x509.ExtendedKeyUsage.serverAuth, [
-      ...[...names].map((name) => ({ type: isIP(name) ? ('ip' as const) : ('dns' as const), value: name })),
-    ]);
-    const key = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
+  async serverCertificate(
+    hosts: readonly string[],
+    fingerprint = this.#current.fingerprint,
+  ): Promise<ServerCertificate> {
+    const issuer = this.#next?.fingerprint === fingerprint ? this.#next : this.#current;
+    const keys = await newKeys();
+    const names = new Set([CONTROLLER_NAME, serverNameOf(issuer.fingerprint), ...hosts]);
+    const certificate = await issuer.certify({
+      subject: `CN=${CONTROLLER_NAME}`,
+      publicKey: keys.publicKey,
+      usage: x509.ExtendedKeyUsage.serverAuth,
+      names: [...names].map((name) => ({ type: isIP(name) ? ('ip' as const) : ('dns' as const), value: name })),
+      lifetimeMs: SERVER_LIFETIME_MS,
+      now: this.#clock(),
+    });
     this.#serverEndsAt = certificate.notAfter.getTime();
-    return {
-      certificate: `${certificate.toString('pem')}\n${this.pem}`,
-      key: x509.PemConverter.encode(key, 'PRIVATE KEY'),
-    };
+    return { certificate: `${certificate.toString('pem')}\n${issuer.pem}`, key: await keyPem(keys) };
   }
 
   /**
-   * Signs a client certificate for an agent, in PEM, valid for one year.
-   * @throws RequestError if the request is damaged, is not signed by its own key, has another name,
-   * or has a weak key
+   * Signs a client certificate for an agent, in PEM, valid for `AGENT_LIFETIME_MS`.
+   * @throws RequestError as `requestedKey`
    */
-  async signAgent({ csr, node, uid }: AgentRequest): Promise<string> {
-    let request: x509.Pkcs10CertificateRequest;
-    let publicKey: webcrypto.CryptoKey;
-    let genuine: boolean;
-    try {
-      request = new x509.Pkcs10CertificateRequest(csr);
-      publicKey = (await request.publicKey.export()) as webcrypto.CryptoKey;
-      genuine = await request.verify();
-    } catch (error) {
-      throw new RequestError(`the certificate request cannot be read: ${(error as Error).message}`);
-    }
-    if (!genuine) {
-      throw new RequestError('the certificate request is not signed by its own key');
-    }
-    const names = request.subjectName.getField('CN');
-    if (names.length !== 1 || names[0] !== node) {
-      throw new RequestError(`the certificate request is for "${names.join(', ')}" and not for "${node}"`);
-    }
-    if (!isStrong(publicKey)) {
-      throw new RequestError('the key of the certificate request is too weak: use ECDSA P-256');
-    }
-    const certificate = await this.#sign(`CN=${node}`, publicKey, x509.ExtendedKeyUsage.clientAuth, [
-      { type: 'dns', value: node },
-      { type: 'url', value: NODE_URN + uid },
-    ]);
+  async signAgent({ csr, node, uid, generation, number }: AgentRequest): Promise<string> {
+    const publicKey = await requestedKey(csr, node);
+    const certificate = await this.#signing.certify({
+      subject: `CN=${node}`,
+      publicKey,
+      usage: x509.ExtendedKeyUsage.clientAuth,
+      names: [
+        { type: 'dns', value: node },
+        { type: 'url', value: NODE_URN + uid },
+        { type: 'url', value: `${CERTIFICATE_URN}${generation}.${number}` },
+      ],
+      lifetimeMs: AGENT_LIFETIME_MS,
+      now: this.#clock(),
+    });
     return `${certificate.toString('pem')}\n`;
   }
 
-  async #sign(
-    subject: string,
-    publicKey: webcrypto.CryptoKey,
-    usage: x509.ExtendedKeyUsage,
-    names: x509.JsonGeneralNames,
-  ): Promise<x509.X509Certificate> {
-    const now = this.#clock();
-    return x509.X509CertificateGenerator.create({
-      serialNumber: serialNumber(),
-      subject,
-      issuer: this.#certificate.subject,
-      notBefore: new Date(now - SKEW_MS),
-      notAfter: new Date(Math.min(now + 365 * DAY_MS, this.#certificate.notAfter.getTime())),
-      signingAlgorithm: ALGORITHM,
-      publicKey: publicKey,
-      signingKey: this.#key,
-      extensions: [
-        new x509.BasicConstraintsExtension(false, undefined, true),
-        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-        new x509.ExtendedKeyUsageExtension([usage]),
-        new x509.SubjectAlternativeNameExtension(names),
-        await x509.AuthorityKeyIdentifierExtension.create(this.#certificate.publicKey),
-        await x509.SubjectKeyIdentifierExtension.create(publicKey),
-      ],
-    });
+  get #signing(): Issuer {
+    return this.#next ?? this.#current;
   }
-}
 
-async function createAuthority(now: number): Promise<{ certificate: string; key: string }> {
-  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    serialNumber: serialNumber(),
-    name: `CN=Mirrorplane ${randomBytes(4).toString('hex')}`,
-    notBefore: new Date(now - SKEW_MS),
-    notAfter: new Date(now + 20 * 365 * DAY_MS),
-    signingAlgorithm: ALGORITHM,
-    keys: keys,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-    ],
-  });
-  const key = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
-  return { certificate: `${certificate.toString('pem')}\n`, key: `${x509.PemConverter.encode(key, 'PRIVATE KEY')}\n` };
-}
-
-/** 16 random bytes in hexadecimal. DER reads them as a positive number. */
-function serialNumber(): string {
-  const bytes = randomBytes(16);
-  bytes[0] = (bytes[0]! & 0x7f) | 0x40;
-  return bytes.toString('hex');
-}
-
-function isStrong({ algorithm }: webcrypto.CryptoKey): boolean {
-  const { name, namedCurve, modulusLength } = algorithm as {
-    name: string;
-    namedCurve?: string;
-    modulusLength?: number;
-  };
-  if (name === 'ECDSA') {
-    return namedCurve === 'P-256' || namedCurve === 'P-384' || namedCurve === 'P-521';
+  #tell(): void {
+    for (const listener of this.#listeners) {
+      listener();
+    }
   }
-  return name === 'Ed25519' || (name.startsWith('RSA') && (modulusLength ?? 0) >= 2048);
 }

@@ -4,11 +4,13 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { EnrollRequest, type EnrollResponse, problem, RenewRequest } from '@mirrorplane/contract';
-import { type AgentRequest, RequestError } from '../auth/authority.ts';
+import { RequestError } from '../auth/agent-request.ts';
+import type { AgentRequest } from '../auth/authority.ts';
 import { redeemToken } from '../auth/join-tokens.ts';
 import { ProblemError, parseOrRefuse } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 
+const FIRST = { generation: 1, number: 0 };
 /** One message for all invalid tokens, so that a stranger learns nothing. */
 const REFUSED = 'the join token is not valid for this node: it is unknown, used or expired; create a new token';
 
@@ -24,7 +26,7 @@ export async function enroll(body: unknown, address: string, services: Services)
   const who = { actor: `node:${node}`, address, action: 'enroll' as const, resource: `nodes/${node}` };
   try {
     const uid = redeem();
-    const certificate = await sign(services, { csr: request.csr, node, uid });
+    const certificate = await sign(services, { csr: request.csr, node, uid, ...FIRST });
     // The token is checked again: of two agents with the same token, the second is refused.
     const revision = await decisions.decide(() => {
       if (redeem() !== uid) {
@@ -73,7 +75,7 @@ export async function renew(
   if (uid === undefined) {
     throw new ProblemError('UNAUTHENTICATED', `node "${node}" is not registered`);
   }
-  const certificate = await sign(services, { csr, node, uid });
+  const certificate = await sign(services, { csr, node, uid, ...FIRST });
   await audit.append({ actor: `node:${node}`, address, action: 'renew', resource: `nodes/${node}`, outcome: 'done' });
   live.certificate(node, endOf(certificate));
   log.info({ node, address }, 'certificate of an agent renewed');
