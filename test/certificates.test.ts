@@ -11,7 +11,13 @@ import { type AgentOptions, FakeDatapath, startAgent } from '@mirrorplane/agent/
 import { until } from '@mirrorplane/base';
 import type { NodeProgram } from '@mirrorplane/contract';
 import pino from 'pino';
-import { Bench, type Credentials, certificateRequest, temporaryFolder } from '../packages/controller/test/harness.ts';
+import {
+  Bench,
+  type Credentials,
+  certificateRequest,
+  type TestAgent,
+  temporaryFolder,
+} from '../packages/controller/test/harness.ts';
 
 const DAY = 86_400_000;
 const PROGRAM: NodeProgram = {
@@ -84,7 +90,7 @@ function store(data: string, { key, certificate, authority }: Credentials): void
 }
 
 test('an agent with an expired certificate copies as before, reports the remedy, and joins again with a token', async (t) => {
-  const { bench, lines, start, node, daysLeft } = await joined(t, 400);
+  const { bench, lines, start, node, daysLeft } = await joined(t, 40);
   const first = await start();
   assert.deepEqual(
     first.datapath.state.captures.map(({ id }) => id),
@@ -97,7 +103,7 @@ test('an agent with an expired certificate copies as before, reports the remedy,
   const again = await start({ token: await bench.joinToken('node-1') });
   assert.equal(again.datapath.applied, 1, 'before it has joined');
   await until('it is connected', async () => (await node()).connected);
-  assert.ok((await daysLeft()) > 364);
+  assert.ok((await daysLeft()) > 29);
 });
 
 test('a token that is refused keeps an agent neither from copying nor from connecting', async (t) => {
@@ -111,8 +117,8 @@ test('a token that is refused keeps an agent neither from copying nor from conne
   await until('it is connected', async () => (await node()).connected);
 });
 
-test('a certificate that ends within weeks is a problem of the node with its date, and a metric', async (t) => {
-  const { bench, credentials, node, codes, metric } = await joined(t, 345);
+test('a certificate that ends within days is a problem of the node with its date, and a metric', async (t) => {
+  const { bench, credentials, node, codes, metric } = await joined(t, 26);
   const agent = await bench.connect(credentials);
   agent.hello('node-1');
   await until('the problem', async () => (await codes()).includes('CERTIFICATE_ENDING'));
@@ -129,16 +135,17 @@ test('a certificate that ends within weeks is a problem of the node with its dat
   // Known over a restart, also while the agent is away; and later it has ended.
   agent.close();
   await until('it is gone', async () => !(await node()).connected);
-  bench.ahead = 30 * DAY;
+  bench.ahead = 5 * DAY;
   await bench.restart();
   await until('it has ended', async () => (await codes()).includes('CERTIFICATE_ENDED'));
   assert.equal((await node()).certificateEndsAt, end.toISOString());
 });
 
-test('an agent renews its certificate when a third of its time is left, for the same key', async (t) => {
-  const { bench, data, credentials, start, codes, daysLeft } = await joined(t, 345);
+test('an agent renews its certificate over its session when a third of its time is left, for the same key', async (t) => {
+  const { bench, data, credentials, start, codes, daysLeft } = await joined(t, 26);
   const first = await start();
-  await until('it is renewed', async () => (await daysLeft()) > 364);
+  await until('it is renewed', async () => (await daysLeft()) > 29);
+  assert.equal(await events(bench, 'nodeDisconnected'), 0);
   assert.ok(!(await codes()).includes('CERTIFICATE_ENDING'));
   const stored = () => readFileSync(join(data, 'node.crt'), 'utf8');
   await until('it is stored', () => stored() !== credentials.certificate);
@@ -150,29 +157,51 @@ test('an agent renews its certificate when a third of its time is left, for the 
   );
   await first.close();
   await start();
-  await until('it is connected with it', async () => (await daysLeft()) > 364);
+  await until('it is connected with it', async () => (await daysLeft()) > 29);
   assert.equal(stored(), renewed, 'and not renewed again');
 });
 
 test('a certificate with time enough is left alone', async (t) => {
-  const { data, credentials, start, node } = await joined(t, 200);
+  const { data, credentials, start, node } = await joined(t, 15);
   await start();
   await until('it is connected', async () => (await node()).connected);
   assert.equal(readFileSync(join(data, 'node.crt'), 'utf8'), credentials.certificate);
 });
 
-test('only the agent of a registered node has its certificate renewed, for its own name, and not without end', async (t) => {
-  const { bench, credentials } = await joined(t, 10);
-  const ask = async (csr: string, from: Partial<Credentials> = credentials) =>
-    (await bench.agentRequest('/renew', { csr }, from)).status;
-  const own = (await certificateRequest('node-1')).csr;
-  assert.equal(await ask(own, {}), 401);
-  assert.equal(await ask((await certificateRequest('node-2')).csr), 400);
-  const statuses = [];
-  for (let i = 0; i < 6; i++) {
-    statuses.push(await ask(own));
+/** Sends a request for a certificate over the session of a test agent. */
+async function ask(agent: TestAgent, name: string): Promise<void> {
+  agent.send({ type: 'renew', csr: (await certificateRequest(name)).csr });
+}
+
+test('a certificate is renewed for the name of the session alone, and not without end', async (t) => {
+  const { bench, credentials, metric } = await joined(t, 1);
+  const agent = await bench.connect(credentials);
+  agent.hello('node-1');
+  for (let i = 1; i <= 5; i++) {
+    await ask(agent, 'node-1');
+    await until('a certificate', () => agent.certificates.length === i);
   }
-  assert.deepEqual([statuses[0], statuses.at(-1)], [200, 503]);
-  await bench.must('DELETE', '/api/v1/nodes/node-1');
-  assert.equal(await ask(own), 401);
+  await ask(agent, 'node-1');
+  await until('the refusal', async () => (await refused(bench, 'tooOften')) === 1);
+  assert.deepEqual([agent.certificates.length, agent.closed], [5, undefined]);
+  assert.ok(await metric('mirrorplane_node_certificate_end_timestamp_seconds'));
+  agent.close();
+  await bench.must('DELETE', '/api/v1/nodes/node-1?dead=true');
+  await bench.must('PUT', '/api/v1/nodes/node-1', { pool: 'east' });
+  const other = await bench.connect(await bench.credentials('node-1'));
+  other.hello('node-1');
+  await ask(other, 'node-2');
+  await until('the end', () => other.closed?.code === 4000);
+  assert.equal(other.certificates.length, 0);
 });
+
+/** How many requests on the agents' port were refused for this reason. */
+async function refused(bench: Bench, reason: string): Promise<number> {
+  const { text } = await bench.get('/metrics');
+  const line = text.split('\n').find((one) => one.includes('requests_refused') && one.includes(`reason="${reason}"`));
+  return Number(line?.split(' ').at(-1) ?? 0);
+}
+
+async function events(bench: Bench, kind: string): Promise<number> {
+  return (await bench.get(`/api/v1/events?kind=${kind}`)).body.items.length;
+}

@@ -199,7 +199,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       const sync = new SyncClient({
         controller: options.controller,
         credentials,
-        greeting: () => agent.greeting(),
+        greeting: () => renewal.greet(agent.greeting()),
         log,
         ...(options.timing !== undefined && { timing: options.timing }),
       });
@@ -217,12 +217,14 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
         sync.use(newer);
         channel.use(newer);
       };
-      const renewal = new Renewal({ node, controller: options.controller, credentials, data, log, renewed });
+      const renewal: Renewal = new Renewal({ node, credentials, data, log, link: sync, renewed });
       closers.add(() => renewal.close());
       sync.on('program', (program) => agent.take(program));
       sync.on('eventsTaken', (taken) => events.taken(taken));
       sync.on('countersSaved', (saved) => agent.countersSaved(saved));
       sync.on('tests', (tests) => agent.probes.take(tests));
+      sync.on('certificate', (certificate) => renewal.take(certificate));
+      sync.on('authority', (authorities) => renewal.follow(authorities));
       sync.on('dismissed', () => agent.dismiss());
       sync.on('looks', (orders) => looks.follow(orders));
       sync.on('connected', () => {
@@ -299,7 +301,7 @@ async function obtainCredentials(options: AgentOptions): Promise<Membership> {
   }
   if (token === undefined) {
     throw new EnrollmentError(
-      `node ${node} has not joined yet: create a token with "mirrorplane node token ${node}", and give it with --token`,
+      `node ${node} has not joined yet: create a token with "mirrorplane node token ${node}", and give it with --token-file`,
     );
   }
   return { credentials: await joinCluster(options, token, options.signal), joinsAgain: false };

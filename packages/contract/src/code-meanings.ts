@@ -83,6 +83,8 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   NODE_SECOND_AGENT: 'The first agent serves the node, and the second agent is refused. Copies are not affected.',
   COUNTERS_REFUSED:
     'The counters decrease, grow too fast, or count something that the node does not have. The totals are not changed.',
+  NODE_REVOKED:
+    'An operator has cut the node off. Its interfaces count as absent, and no node takes copies of it or sends copies to it.',
   NODE_PENDING: 'The kernel of the node runs an older program, so the newest change is not in force there yet.',
   NODE_UNDERLAY_UNKNOWN: 'The node cannot send copies to other nodes or receive copies from them.',
   SESSIONS_EXHAUSTED:
@@ -134,6 +136,8 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   CERTIFICATE_ENDING:
     'The agent should have renewed the certificate. After the end the agent cannot connect, and copies by its last program.',
   CERTIFICATE_ENDED: 'The agent cannot connect. It copies by its last program and gets no changes.',
+  CERTIFICATE_CONTESTED:
+    'Two agents have the key of the node, or its host was set back to an earlier state. The agent with the newer certificate serves the node, and the other one is refused.',
   UPLINK_UNPROTECTED:
     'The agent knows neither the speed nor a queue of the device, so copies may displace service traffic.',
   CPU_BUSY: 'The node drops packets before it handles them, so some copies are dropped as overBudget.',
@@ -149,6 +153,7 @@ const NODE_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'NODE_UNDERLAY_REFUSED',
   'COUNTERS_REFUSED',
   'NODE_UNDERLAY_UNKNOWN',
+  'NODE_REVOKED',
   'DEVICE_UNSUPPORTED',
   'OFFLOAD_UNSEEN',
   'DEVICE_DOWN',

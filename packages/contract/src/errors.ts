@@ -206,6 +206,11 @@ export const CATALOGUE = {
     'A node reports counters that cannot be its own',
     'restart the agent of the node; if the reports continue, check who controls that host',
   ),
+  NODE_REVOKED: entry(
+    200,
+    'A node is revoked',
+    'find out why; to let the node join again, create a token with "mirrorplane node token NODE"',
+  ),
   NODE_PENDING: entry(200, 'A node has not applied the newest program yet', 'wait a moment'),
   NODE_UNDERLAY_UNKNOWN: entry(
     200,
@@ -358,7 +363,12 @@ export const CATALOGUE = {
   CERTIFICATE_ENDED: entry(
     200,
     'The certificate of an agent has ended',
-    'create a token with "mirrorplane node token NODE", and start the agent with --token',
+    'create a token with "mirrorplane node token NODE", and start the agent with --token-file',
+  ),
+  CERTIFICATE_CONTESTED: entry(
+    200,
+    'A node has shown an older certificate than the one that is in use',
+    'find out who has a copy of its key; "mirrorplane node revoke NODE" cuts both off, and a new join token ends it',
   ),
   UPLINK_UNPROTECTED: entry(
     200,
@@ -394,6 +404,7 @@ export const NODE_ONLY_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'IDENTITY_UNREADABLE',
   'CERTIFICATE_ENDING',
   'CERTIFICATE_ENDED',
+  'CERTIFICATE_CONTESTED',
   'UPLINK_UNPROTECTED',
 ]);
 

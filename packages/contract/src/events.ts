@@ -30,7 +30,10 @@ import { PolicyState, StatusReason } from './status.ts';
  *   another device.
  * - `nodeConnected`, `nodeDisconnected`: the agent of a node connected or disconnected.
  * - `nodeRejected`: an agent was refused, because it speaks another version of the protocol, or its
- *   node has another agent.
+ *   node has another agent or a newer certificate.
+ * - `nodeEnrolledAgain`: a node has enrolled again. The certificate of its earlier enrolment is
+ *   refused from now on.
+ * - `nodeRevoked`: an operator has cut a node off.
  * - `countersRefused`: a node reported counters that cannot be its own. The controller ignores
  *   them.
  * - `nodeDeclaredDead`: an operator has declared that a node no longer copies, and has deleted the
@@ -45,6 +48,7 @@ import { PolicyState, StatusReason } from './status.ts';
  * - `lookBegan`, `lookEnded`: a user looks at packets of interfaces or of the sources of a policy,
  *   or does not any more.
  * - `certificateEnding`: the authority of the controller ends within months, or has ended.
+ * - `authorityRotated`: an operator has begun to rotate the authority, or has dropped the old one.
  * - `controllerStarted`: the controller was started.
  */
 export const EVENT_KINDS = [
@@ -70,6 +74,8 @@ export const EVENT_KINDS = [
   'nodeConnected',
   'nodeDisconnected',
   'nodeRejected',
+  'nodeEnrolledAgain',
+  'nodeRevoked',
   'countersRefused',
   'nodeDeclaredDead',
   'nodeProblemBegan',
@@ -80,6 +86,7 @@ export const EVENT_KINDS = [
   'lookBegan',
   'lookEnded',
   'certificateEnding',
+  'authorityRotated',
   'controllerStarted',
 ] as const;
 export const EventKind = z.enum(EVENT_KINDS).meta({ id: 'EventKind' });

@@ -1,6 +1,7 @@
 /** Every resource and message of Mirrorplane, declared once. */
 export * from './access.ts';
 export * from './bounds.ts';
+export * from './certificates.ts';
 export * from './counters.ts';
 export * from './errors.ts';
 export * from './events.ts';

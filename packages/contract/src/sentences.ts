@@ -40,6 +40,9 @@ export const SENTENCES: Sentences = {
   SOURCE_ABSENT: ['interface "{gone}" no longer exists: remove it from the sources', ...ABSENT],
   DESTINATION_ABSENT: ['interface "{gone}" no longer exists: choose another destination', ...ABSENT],
   NODE_DISCONNECTED: ['the agent of node "{node}" is not connected: check the agent and the network of the node'],
+  NODE_REVOKED: [
+    'node "{node}" is revoked, and interface "{interface}" was there: enrol the node again, or migrate the guest',
+  ],
   NODE_PENDING: [
     'node "{node}" runs program {applied}, and not yet {planned}: wait a moment',
     'node "{node}" has not reported a capture of "{interface}" yet: wait a moment',

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { boundedList, Id, MAX_BUDGETS, MAX_CAPTURE_STATUSES, MAX_DEVICES, MAX_PROBLEMS, Text, Word } from './bounds.ts';
+import { AuthorityMessage, CertificateMessage, CertificateStoredMessage, RenewMessage } from './certificates.ts';
 import { CounterReport } from './counters.ts';
 import { EventsMessage, EventsTakenMessage } from './events.ts';
 import { Device, DeviceBudget, HookKind, Underlay } from './inventory.ts';
@@ -14,26 +15,20 @@ import { TestReportMessage, TestsMessage } from './probes.ts';
 import { NodeProgram } from './program.ts';
 import { TrafficReport } from './traffic.ts';
 
-/** The name in the certificate of every controller, whatever its host is called. */
-export const CONTROLLER_NAME = 'controller';
-/**
- * The name by which an agent asks for a controller's certificate of this authority, while there are
- * two: a join token names one.
- * @param fingerprint SHA-256 of the authority's certificate, hex
- */
-export function serverNameOf(fingerprint: string): string {
-  return `${fingerprint.slice(0, 32)}.${CONTROLLER_NAME}`;
-}
 /** Version of this protocol. The controller closes a connection that uses another version. */
 export const SYNC_PROTOCOL = 1;
 
 /** Header of an answer that refuses /sync: a word for the reason. */
 export const REFUSED_HEADER = 'mirrorplane-refused';
 /**
- * Value of `REFUSED_HEADER`: the certificate is valid, but its node was deleted or registered
- * again.
+ * Values of `REFUSED_HEADER` for a certificate that an authority has signed, of a node that shall
+ * not copy any more.
+ * - `notRegistered`: the node was deleted or registered again.
+ * - `revoked`: an operator has revoked the node.
+ * - `superseded`: the node has enrolled again since, perhaps on another host.
  */
-export const NOT_REGISTERED = 'notRegistered';
+export const DISMISSED = ['notRegistered', 'revoked', 'superseded'] as const;
+export type Dismissed = (typeof DISMISSED)[number];
 
 /**
  * Revision of a program. The controller continues from the revision that an agent reports, so the
@@ -47,6 +42,9 @@ const Revision = z
 /** WebSocket close code for an agent whose node already has another agent that answers. */
 export const CLOSE_SECOND_AGENT = 4006;
 
+/** The most authorities that an agent says it trusts. A controller has two while it rotates its own. */
+const MAX_TRUSTED = 8;
+
 /** First message of an agent. */
 export const Hello = z.object({
   type: z.literal('hello'),
@@ -57,6 +55,9 @@ export const Hello = z.object({
   hook: HookKind.optional(),
   underlay: Underlay.optional(),
   appliedRevision: Revision.optional(),
+  trusts: boundedList(Word, MAX_TRUSTED).optional().meta({
+    description: 'Authorities that the agent trusts: SHA-256 of their certificates (DER), hex.',
+  }),
 });
 export type Hello = z.infer<typeof Hello>;
 
@@ -161,6 +162,8 @@ export const AgentMessage = z.discriminatedUnion('type', [
   EventsMessage,
   TestReportMessage,
   LooksRefusedMessage,
+  RenewMessage,
+  CertificateStoredMessage,
 ]);
 export type AgentMessage = z.infer<typeof AgentMessage>;
 
@@ -203,54 +206,7 @@ export const ControllerMessage = z.discriminatedUnion('type', [
   CountersSavedMessage,
   TestsMessage,
   LooksMessage,
+  CertificateMessage,
+  AuthorityMessage,
 ]);
 export type ControllerMessage = z.infer<typeof ControllerMessage>;
-
-/**
- * An agent's request for its certificate: POST /enroll on the agents' port, TLS without a client
- * certificate.
- */
-export const EnrollRequest = z.object({
-  node: Name,
-  secret: z.string().max(256).meta({ description: 'The secret part of the join token.' }),
-  csr: z.string().max(4096).meta({ description: 'PKCS #10 request in PEM, subject CN = node.' }),
-});
-export type EnrollRequest = z.infer<typeof EnrollRequest>;
-
-/** The certificate of the agent and that of the authority, in PEM. */
-export const EnrollResponse = z.object({ certificate: z.string(), authority: z.string() });
-export type EnrollResponse = z.infer<typeof EnrollResponse>;
-
-/**
- * An agent's request for a new certificate: POST /renew on the agents' port, authenticated by the
- * current certificate.
- */
-export const RenewRequest = z.object({
-  csr: z.string().max(4096).meta({ description: 'PKCS #10 request in PEM, subject CN = node.' }),
-});
-export type RenewRequest = z.infer<typeof RenewRequest>;
-
-/**
- * A join token: `mp1.SECRET.FINGERPRINT`. The fingerprint is the SHA-256 of the authority's
- * certificate (DER) in hexadecimal.
- */
-export interface JoinToken {
-  secret: string;
-  fingerprint: string;
-}
-
-/** Writes a join token as text. */
-export function formatJoinToken(token: JoinToken): string {
-  return `mp1.${token.secret}.${token.fingerprint}`;
-}
-
-/** Reads a join token. @throws Error where the text is not one. */
-export function parseJoinToken(text: string): JoinToken {
-  const match = /^mp1\.([A-Za-z0-9_-]{16,128})\.([0-9a-f]{64})$/.exec(text.trim());
-  if (!match) {
-    throw new Error(
-      'this is not a join token: join tokens have the form mp1.SECRET.FINGERPRINT; create one with "mirrorplane node token"',
-    );
-  }
-  return { secret: match[1]!, fingerprint: match[2]! };
-}

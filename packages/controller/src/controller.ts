@@ -116,10 +116,13 @@ async function open(options: ControllerOptions, closers: Closers) {
 
   const live = new LiveNodes(clock, steady);
   live.claims.judgeBy(() => grantedNodes(recordsOf(view), live));
-  for (const name of view.all('nodes').keys()) {
+  for (const [name, { value }] of view.all('nodes')) {
     const state = view.get('nodeStates', name);
     if (state) {
       live.restore(name, state.value);
+    }
+    if (value.revoked) {
+      live.admission(name, true);
     }
   }
   let agents: AgentServer | undefined;
@@ -195,6 +198,15 @@ async function open(options: ControllerOptions, closers: Closers) {
     ready: () => open && planning.planned !== undefined,
     tests,
     dismiss: (node) => agents?.dismiss(node),
+    revoked: (node) => {
+      live.admission(node, true);
+      agents?.cutOff(node, 'revoked');
+      planning.request();
+    },
+    enrolled: (node) => {
+      live.admission(node, false);
+      agents?.cutOff(node, 'superseded');
+    },
   };
   void events.note(started());
   closers.add(watchAuthority({ authority, events, log, clock }));

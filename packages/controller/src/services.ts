@@ -83,4 +83,8 @@ export interface Services {
   tests: PolicyTests;
   /** Ends the connection of an agent whose node was deleted. */
   dismiss: (node: string) => void;
+  /** A node was revoked: cuts its agent off, and plans without the node. */
+  revoked: (node: string) => void;
+  /** A node has enrolled: certificates and sessions of an earlier enrolment end. */
+  enrolled: (node: string) => void;
 }

@@ -12,7 +12,9 @@ import path from 'node:path';
 import type { TestContext } from 'node:test';
 import {
   type AgentMessage,
+  type AuthorityMessage,
   type CaptureStatus,
+  type CertificateMessage,
   type ControllerMessage,
   type CounterReading,
   type Device,
@@ -271,6 +273,10 @@ export class TestAgent {
   readonly countersSaved: CounterReading[] = [];
   /** Lists of looks that came. */
   readonly looks: LookOrder[][] = [];
+  /** Certificates that the controller has sent. */
+  readonly certificates: CertificateMessage[] = [];
+  /** Authorities that it was told to trust. */
+  readonly authorities: AuthorityMessage[] = [];
   readonly opened: Promise<void>;
   closed: { code: number; reason: string } | undefined;
 
@@ -291,6 +297,10 @@ export class TestAgent {
         this.tests.push(message);
       } else if (message.type === 'looks') {
         this.looks.push(message.looks);
+      } else if (message.type === 'certificate') {
+        this.certificates.push(message);
+      } else if (message.type === 'authority') {
+        this.authorities.push(message);
       } else {
         this.countersSaved.push({ run: message.run, readAt: message.readAt });
       }

@@ -1,20 +1,21 @@
 /**
  * Enrolment: the node makes its key, and the controller certifies it in exchange for a join token.
  */
-import { createHash, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
+import { createHash, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
 import { request } from 'node:https';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
+import { checkServerIdentity, connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
 import { replaceFile } from '@mirrorplane/base';
 import {
   CONTROLLER_NAME,
   type EnrollRequest,
   EnrollResponse,
   parseJoinToken,
-  type RenewRequest,
+  serverNameOf,
 } from '@mirrorplane/contract';
+import { authoritiesOf, commonName, fingerprint, isOf } from './authorities.ts';
 import type { Credentials } from './connection.ts';
 import { certificateRequest } from './csr.ts';
 
@@ -109,9 +110,9 @@ export async function enroll(options: {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const csr = certificateRequest(options.node, privateKey, publicKey);
   const body: EnrollRequest = { node: options.node, secret, csr };
-  const answer = await post({ host, port, path: '/enroll', authority: pinnedAuthority }, body);
+  const answer = await post({ host, port, pinned, authority: pinnedAuthority }, body);
   const { certificate, authority } = EnrollResponse.parse(JSON.parse(answer));
-  if (fingerprint(authority) !== pinned) {
+  if (!authoritiesOf(authority).some((one) => fingerprint(one) === pinned)) {
     throw new EnrollmentError('the controller answered with an authority that is not the authority of the token');
   }
   if (!isOf(certificate, { node: options.node, key: privateKey, authority })) {
@@ -129,16 +130,6 @@ export async function enroll(options: {
   return { key, certificate, authority, tokenHash };
 }
 
-/** True if the certificate belongs to this node and key, and is signed by this authority. */
-export function isOf(
-  certificate: string,
-  { node, key, authority }: { node: string; key: KeyObject; authority: string },
-): boolean {
-  const issued = new X509Certificate(certificate);
-  const ours = issued.checkPrivateKey(key) && commonName(certificate) === node;
-  return ours && issued.verify(new X509Certificate(authority).publicKey);
-}
-
 function readToken(token: string) {
   try {
     return parseJoinToken(token);
@@ -151,22 +142,13 @@ function hashOf(token: string): string {
   return createHash('sha256').update(token.trim()).digest('hex');
 }
 
-/** SHA-256 of a certificate, hex. */
-export function fingerprint(pem: string): string {
-  return createHash('sha256').update(new X509Certificate(pem).raw).digest('hex');
-}
-
-function commonName(pem: string): string | undefined {
-  return /^CN=(.*)$/m.exec(new X509Certificate(pem).subject)?.[1];
-}
-
 /**
  * The authority's certificate from the controller, if its fingerprint is the pinned one. This
  * connection sends no data and proves nothing else. The next connection verifies the whole chain
  * with this certificate.
  */
 async function fetchAuthority(host: string, port: number, pinned: string): Promise<string> {
-  const socket = await dial(host, port);
+  const socket = await dial(host, port, pinned);
   try {
     const seen = new Set<string>();
     for (let certificate: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true); certificate?.raw; ) {
@@ -188,9 +170,9 @@ async function fetchAuthority(host: string, port: number, pinned: string): Promi
   );
 }
 
-function dial(host: string, port: number): Promise<TLSSocket> {
+function dial(host: string, port: number, pinned: string): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, servername: CONTROLLER_NAME, rejectUnauthorized: false });
+    const socket = connect({ host, port, servername: serverNameOf(pinned), rejectUnauthorized: false });
     socket.setTimeout(TIMEOUT_MS, () => socket.destroy(new Error(`${host}:${port} does not answer`)));
     socket.once('secureConnect', () => resolve(socket));
     socket.once('error', reject);
@@ -198,19 +180,18 @@ function dial(host: string, port: number): Promise<TLSSocket> {
   });
 }
 
-/**
- * The target of a request, and the certificate of the sender. A node that enrols has no
- * certificate.
- */
-export interface PostTarget extends Partial<Credentials> {
+/** A controller. */
+interface PostTarget {
   host: string;
   port: number;
-  path: '/enroll' | '/renew';
+  /** Fingerprint of the authority that the token names. */
+  pinned: string;
+  /** The certificate of that authority, PEM. */
+  authority: string;
 }
 
 /** Sends a request to the controller that `authority` certifies. Returns the body of the answer. */
-export function post(target: PostTarget, body: EnrollRequest | RenewRequest): Promise<string> {
-  const { host, port, path, authority, key, certificate } = target;
+function post({ host, port, pinned, authority }: PostTarget, body: EnrollRequest): Promise<string> {
   const text = JSON.stringify(body);
   return new Promise((resolve, reject) => {
     const call = request(
@@ -218,11 +199,11 @@ export function post(target: PostTarget, body: EnrollRequest | RenewRequest): Pr
         host,
         port,
         method: 'POST',
-        path,
+        path: '/enroll',
         ca: authority,
-        key,
-        cert: certificate,
-        servername: CONTROLLER_NAME,
+        servername: serverNameOf(pinned),
+        // The name chooses the authority. That of the controller is always the same.
+        checkServerIdentity: (_name, certificate) => checkServerIdentity(CONTROLLER_NAME, certificate),
         minVersion: 'TLSv1.3',
         agent: false,
         timeout: TIMEOUT_MS,
@@ -249,7 +230,7 @@ export function post(target: PostTarget, body: EnrollRequest | RenewRequest): Pr
           if (status >= 200 && status < 300) {
             resolve(answer);
           } else {
-            reject(refusal(path, status, answer));
+            reject(refusal(status, answer));
           }
         });
       },
@@ -265,7 +246,7 @@ export function post(target: PostTarget, body: EnrollRequest | RenewRequest): Pr
   });
 }
 
-function refusal(path: PostTarget['path'], status: number, answer: string): Error {
+function refusal(status: number, answer: string): Error {
   let detail = answer.slice(0, 200);
   try {
     const body = JSON.parse(answer) as { detail?: unknown };
@@ -275,7 +256,6 @@ function refusal(path: PostTarget['path'], status: number, answer: string): Erro
   } catch {
     // Not a problem document: the text is shown as it is.
   }
-  const what = path === '/enroll' ? 'to enrol the node' : 'to renew the certificate';
-  const message = `the controller refused ${what} (HTTP ${status}): ${detail}`;
+  const message = `the controller refused to enrol the node (HTTP ${status}): ${detail}`;
   return status >= 400 && status < 500 ? new EnrollmentError(message) : new Error(message);
 }

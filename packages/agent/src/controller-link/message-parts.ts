@@ -69,6 +69,8 @@ function partsOf(message: AgentMessage, limit: number): AgentMessage[] {
     case 'hello':
     case 'testReport':
     case 'looksRefused':
+    case 'renew':
+    case 'certificateStored':
       return [message];
     case 'inventory':
       return marked(divide(message.devices, limit).map((devices) => ({ ...message, devices })));

@@ -5,12 +5,14 @@
 import { EventEmitter } from 'node:events';
 import {
   type AgentMessage,
+  type AuthorityMessage,
+  type CertificateMessage,
   CLOSE_SECOND_AGENT,
   ControllerMessage,
   type CountersSavedMessage,
+  DISMISSED,
   type EventsTakenMessage,
   type LookOrder,
-  NOT_REGISTERED,
   type NodeProgram,
   REFUSED_HEADER,
   type TestsMessage,
@@ -27,7 +29,11 @@ interface SyncEvents {
   tests: [TestsMessage];
   /** The controller has received events. */
   eventsTaken: [EventsTakenMessage];
-  /** The controller no longer has this node. */
+  /** A new certificate for this node. */
+  certificate: [CertificateMessage];
+  /** The authorities to trust. */
+  authority: [AuthorityMessage];
+  /** The node shall not copy any more: it is deleted, revoked, or has enrolled elsewhere. */
   dismissed: [];
   /** The controller has saved totals that include counters of this agent. */
   countersSaved: [CountersSavedMessage];
@@ -161,7 +167,7 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       failure ||= reason(error) || String((error as NodeJS.ErrnoException).code);
     });
     socket.on('unexpected-response', (_request, response) => {
-      if (response.statusCode === 401 && response.headers[REFUSED_HEADER] === NOT_REGISTERED) {
+      if (response.statusCode === 401 && isDismissed(response.headers[REFUSED_HEADER])) {
         this.emit('dismissed');
       }
       // The body has the reason of the refusal.
@@ -217,6 +223,10 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     this.#wait = this.#timing.backoffMin;
     if (message.data.type === 'program') {
       this.emit('program', message.data.program);
+    } else if (message.data.type === 'certificate') {
+      this.emit('certificate', message.data);
+    } else if (message.data.type === 'authority') {
+      this.emit('authority', message.data);
     } else if (message.data.type === 'tests') {
       this.emit('tests', message.data);
     } else if (message.data.type === 'eventsTaken') {
@@ -227,4 +237,9 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       this.emit('countersSaved', message.data);
     }
   }
+}
+
+/** Whether a refusal means that the node shall not copy any more. */
+function isDismissed(reason: string | string[] | undefined): boolean {
+  return DISMISSED.some((one) => one === reason);
 }

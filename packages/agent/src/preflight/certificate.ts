@@ -38,7 +38,7 @@ export interface CertificateQuestion {
 }
 
 export function judgeCertificate(facts: CertificateFacts, { data, now, node, token }: CertificateQuestion): Check {
-  const join = `create a token with "mirrorplane node token ${node ?? 'NODE'}", and give it with --token`;
+  const join = `create a token with "mirrorplane node token ${node ?? 'NODE'}", and give it with --token-file`;
   if (facts === undefined) {
     if (token !== false) {
       return ok('certificate', 'none: the node joins at the first start, with a join token');

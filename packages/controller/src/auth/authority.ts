@@ -5,7 +5,7 @@
  */
 import './reflect.ts';
 import { isIP } from 'node:net';
-import { CONTROLLER_NAME, serverNameOf } from '@mirrorplane/contract';
+import { CONTROLLER_NAME } from '@mirrorplane/contract';
 import * as x509 from '@peculiar/x509';
 import { requestedKey } from './agent-request.ts';
 import { AuthorityFiles } from './authority-files.ts';
@@ -24,7 +24,7 @@ export const CERTIFICATE_URN = 'urn:mirrorplane:certificate:';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** Lifetime of the certificate of an agent, milliseconds. */
-export const AGENT_LIFETIME_MS = 365 * DAY_MS;
+export const AGENT_LIFETIME_MS = 30 * DAY_MS;
 /** Lifetime of a certificate of the controller, milliseconds. */
 const SERVER_LIFETIME_MS = 365 * DAY_MS;
 
@@ -175,7 +175,7 @@ export class Authority {
   ): Promise<ServerCertificate> {
     const issuer = this.#next?.fingerprint === fingerprint ? this.#next : this.#current;
     const keys = await newKeys();
-    const names = new Set([CONTROLLER_NAME, serverNameOf(issuer.fingerprint), ...hosts]);
+    const names = new Set([CONTROLLER_NAME, ...hosts]);
     const certificate = await issuer.certify({
       subject: `CN=${CONTROLLER_NAME}`,
       publicKey: keys.publicKey,
@@ -189,7 +189,7 @@ export class Authority {
   }
 
   /**
-   * Signs a client certificate for an agent, in PEM, valid for `AGENT_LIFETIME_MS`.
+   * Signs a client certificate for an agent, in PEM, valid for 30 days.
    * @throws RequestError as `requestedKey`
    */
   async signAgent({ csr, node, uid, generation, number }: AgentRequest): Promise<string> {

@@ -3,10 +3,10 @@ import type { NodeProblem } from '@mirrorplane/contract';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /**
- * An agent renews its certificate when a third of its year is left. If it has not done so this long
- * before the end, an operator must act.
+ * An agent renews its certificate when a third of its 30 days is left. If it has not done so this
+ * long before the end, an operator must act.
  */
-export const AGENT_WARNING_MS = 30 * DAY_MS;
+export const AGENT_WARNING_MS = 5 * DAY_MS;
 /** With a new authority, every node must enrol again. An operator needs time to plan this. */
 export const AUTHORITY_WARNING_MS = 180 * DAY_MS;
 
@@ -20,7 +20,7 @@ export function certificateProblem(node: string, end: string | undefined, now: n
     return undefined;
   }
   const left = Date.parse(end) - now;
-  const remedy = `create a token with "mirrorplane node token ${node}", and start the agent with --token`;
+  const remedy = `create a token with "mirrorplane node token ${node}", and start the agent with --token-file`;
   if (left <= 0) {
     return { code: 'CERTIFICATE_ENDED', message: `the certificate of the agent has ended on ${end}: ${remedy}` };
   }

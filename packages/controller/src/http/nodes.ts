@@ -213,7 +213,7 @@ export const nodeRoutes: Route[] = [
           refuseField('pool', message);
         }
         const unchanged = stored?.value.pool === body.pool;
-        const value: NodeRecord = { name, pool: body.pool, uid: stored?.value.uid ?? randomUUID() };
+        const value: NodeRecord = { uid: randomUUID(), ...stored?.value, name, pool: body.pool };
         if (stored && !unchanged) {
           const before = recordsOf(view);
           const after = { ...before, nodes: new Map(before.nodes).set(name, { value, revision: 0 }) };
@@ -249,6 +249,7 @@ export const nodeRoutes: Route[] = [
             { type: 'delete', key: keyOf('nodes', name) },
             { type: 'delete', key: keyOf('nodeStates', name) },
             { type: 'delete', key: keyOf('programs', name) },
+            { type: 'delete', key: keyOf('certificates', name) },
             ...revokeTokens(view, name),
           ],
         };
@@ -281,9 +282,11 @@ export const nodeRoutes: Route[] = [
         const { name } = call.params;
         found(services.view.get('nodes', name), 'node', name);
         const now = services.clock();
-        const { token, ops } = issueToken(services.view, name, services.authority.fingerprint, now);
+        const { fingerprint } = services.authority;
+        const request = { node: name, createdBy: call.who.name, lifetimeMs: TOKEN_LIFETIME_MS, fingerprint, now };
+        const { token, record, ops } = issueToken(services.view, request);
         const dryRun = call.query.dryRun === 'true';
-        const expiresAt = new Date(now + TOKEN_LIFETIME_MS).toISOString();
+        const expiresAt = new Date(record.expiresAt).toISOString();
         return { ops, status: 201, body: () => (dryRun ? {} : { token, expiresAt }), hasRevision: false };
       }),
   }),

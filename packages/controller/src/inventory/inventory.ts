@@ -57,7 +57,7 @@ export function mergeInventory(
     nodes: sorted(records.nodes).map(({ value: { name, pool } }) => ({
       name,
       pool,
-      underlay: live.get(name)?.underlay,
+      underlay: live.get(name)?.revoked ? undefined : live.get(name)?.underlay,
     })),
     interfaces: sorted(records.interfaces).map((stored) => toInterface(stored, places.get(stored.value.id), records)),
     granted: new Map([...places].map(([id, { granted }]) => [id, granted])),
@@ -117,7 +117,7 @@ export function sightingsOf(records: Records, live: LiveNodes): Sightings {
   const edges = edgesByNode(records);
   for (const [name, { value }] of records.nodes) {
     const node = live.get(name);
-    if (!node) {
+    if (!node || node.revoked) {
       continue;
     }
     const present = live.present(name);

@@ -27,11 +27,20 @@ export interface JudgedNode {
 
 /** @param now milliseconds since 1970 */
 export function judgedNode(node: LiveNode, now: number): JudgedNode {
-  const certificate = certificateProblem(node.name, node.certificateEndsAt, now);
+  const certificate = node.revoked ? undefined : certificateProblem(node.name, node.certificateEndsAt, now);
   const second = node.second && now - node.second.at <= SECOND_AGENT_MS ? node.second.problem : undefined;
-  const ofNode = [second, certificate].filter((problem) => problem !== undefined);
+  const ofNode = [revocation(node), node.contested?.problem, second, certificate].filter(
+    (problem) => problem !== undefined,
+  );
   const known = node.connected && node.captures !== undefined;
   return { name: node.name, reported: node.problems, found: [...ofNode, ...foundProblems(node)], known };
+}
+
+function revocation({ name, revoked }: LiveNode): NodeProblem | undefined {
+  const remedy = `to let it join again, create a token with "mirrorplane node token ${name}"`;
+  return revoked
+    ? { code: 'NODE_REVOKED', message: `the node is revoked, and nothing of it counts: ${remedy}` }
+    : undefined;
 }
 
 /**

@@ -51,6 +51,10 @@ export interface KeptNode extends Said {
   rejection?: NodeProblem | undefined;
   /** An underlay of the agent that is refused, and the reason. */
   refusedUnderlay?: { offered: Underlay; problem: NodeProblem } | undefined;
+  /** An operator has cut it off: nothing of it counts. */
+  revoked: boolean;
+  /** The last time that a certificate was seen that is older than the one in use. */
+  contested?: { problem: NodeProblem; at: number } | undefined;
   /** The last second agent that was refused because the first one answers, and the time. */
   second?: { problem: NodeProblem; at: number } | undefined;
   counters: CounterTotals;
@@ -100,6 +104,7 @@ export function newNode(name: string, now: number, room: DeviceRoom): KeptNode {
     devices: [],
     copying: [],
     unseen: false,
+    revoked: false,
     seen: byId(),
     running: byId(),
     claimed: byId(),

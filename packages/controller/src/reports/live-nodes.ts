@@ -112,6 +112,23 @@ export class LiveNodes {
     this.#describe(this.#nodes.ensure(name), { certificateEndsAt: endsAt });
   }
 
+  /** The node was revoked, or has enrolled since. Whether an older certificate was seen is forgotten. */
+  admission(name: string, revoked: boolean): void {
+    const node = this.#nodes.ensure(name);
+    node.revoked = revoked;
+    node.contested = undefined;
+    this.#changes++;
+    this.claims.changed();
+  }
+
+  /** A certificate was seen that is older than the one in use. Returns whether this is new. */
+  contested(name: string, problem: NodeProblem): boolean {
+    const node = this.#nodes.ensure(name);
+    const before = node.contested;
+    node.contested = { problem, at: this.now() };
+    return before === undefined || this.now() - before.at > SECOND_AGENT_MS;
+  }
+
   /** An agent was refused. Returns whether this is new. */
   reject(name: string, problem: NodeProblem): boolean {
     const node = this.#nodes.ensure(name);

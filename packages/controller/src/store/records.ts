@@ -25,6 +25,8 @@ export interface NodeRecord {
    * name is refused.
    */
   uid: string;
+  /** An operator has cut it off. Ends when it enrols again. */
+  revoked?: true;
 }
 
 export interface InterfaceRecord {
@@ -81,11 +83,37 @@ export interface ProgramRecord {
   revision: number;
 }
 
-/** A join token that was issued. The secret itself is not stored. */
+/** The newest certificate that a node is known to have. Older ones are refused. */
+export interface CertificateRecord {
+  /** Grows with each enrolment. */
+  generation: number;
+  /** Grows with each renewal, from 0. */
+  number: number;
+  /** The highest number that was signed. The agent may not have got it. */
+  issued: number;
+  /** Fingerprint of the authority that signed `number`. Empty: not known. */
+  authority: string;
+  /** Fingerprint of the authority that signed `issued`. Left out: as `authority`. */
+  issuedBy?: string;
+}
+
+/**
+ * A join token that was issued, for a node or for a resource pool. The secret itself is not stored.
+ * A record of an older controller has only a node and an end.
+ */
 export interface TokenRecord {
-  node: string;
+  node?: string | undefined;
+  pool?: string | undefined;
   /** Milliseconds since 1970. */
   expiresAt: number;
+  /** How often it can still be used. Default 1. */
+  uses?: number | undefined;
+  /** Milliseconds since 1970. */
+  createdAt?: number;
+  /** Who asked for it. */
+  createdBy?: string | undefined;
+  /** Of the authority that it names. */
+  fingerprint?: string;
 }
 
 /** Folder of the keys of each kind of record, each ending in a slash. */
@@ -97,6 +125,7 @@ export const FOLDERS = {
   interfaces: 'interfaces/',
   nodeStates: 'nodes-state/',
   programs: 'programs/',
+  certificates: 'certificates/',
   tokens: 'tokens/',
 } as const;
 export type Folder = keyof typeof FOLDERS;
@@ -110,6 +139,8 @@ export interface Records {
   interfaces: InterfaceRecord;
   nodeStates: NodeStateRecord;
   programs: ProgramRecord;
+  /** By name of the node. */
+  certificates: CertificateRecord;
   tokens: TokenRecord;
 }
 

@@ -29,6 +29,7 @@ export class View {
     interfaces: new Map(),
     nodeStates: new Map(),
     programs: new Map(),
+    certificates: new Map(),
     tokens: new Map(),
   };
   readonly #waiters: { revision: number; done: () => void }[] = [];

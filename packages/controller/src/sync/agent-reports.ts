@@ -1,10 +1,12 @@
 /** What an agent reports after its hello, and where that goes. */
 import type {
   AgentMessage,
+  CertificateStoredMessage,
   CountersMessage,
   EventsMessage,
   Hello,
   LookRefusal,
+  RenewMessage,
   TestReportMessage,
   Underlay,
 } from '@mirrorplane/contract';
@@ -35,6 +37,8 @@ export interface ReportHost {
   onConfirmed(): void;
   /** The node cannot carry out these looks, and all others that it was asked for. */
   onLooksRefused(node: string, refused: readonly LookRefusal[]): void;
+  /** The agent asks for a certificate, or has stored one. */
+  onRenewal(message: RenewMessage | CertificateStoredMessage): void;
   /** Names of all policies by uid. */
   policyNames(): ReadonlyMap<string, string>;
 }
@@ -95,6 +99,8 @@ export class AgentReports {
       host.onTestReport(message);
     } else if (message.type === 'looksRefused') {
       host.onLooksRefused(name, message.refused);
+    } else if (message.type === 'renew' || message.type === 'certificateStored') {
+      host.onRenewal(message);
     } else {
       counted(message);
     }

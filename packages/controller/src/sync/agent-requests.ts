@@ -1,23 +1,14 @@
-/**
- * The requests of agents: POST /enroll, and POST /renew with the certificate that is to be renewed.
- */
+/** The requests of agents: POST /enroll. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { TLSSocket } from 'node:tls';
 import { problem } from '@mirrorplane/contract';
-import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
-import { TokenBucket } from '../token-bucket.ts';
-import { enroll, enrollProblem, renew } from './enroll.ts';
-import { registeredNode } from './identity.ts';
+import { enroll, enrollProblem } from './enroll.ts';
 
 /** Largest request to enrol, in bytes: a certificate request is less than 1 KB. */
 const MAX_ENROLL = 8 * 1024;
-/** Renewals of the certificate of one node: some at once, then one an hour. */
-const RENEWALS = { reserve: 5, perSecond: 1 / 3600 };
 
 export class AgentRequests {
   readonly #services: Services;
-  readonly #renewals = new Map<string, TokenBucket>();
 
   constructor(services: Services) {
     this.#services = services;
@@ -32,7 +23,7 @@ export class AgentRequests {
       if (handle) {
         answer = { status: 200, type: 'application/json', body: await handle(await readJson(request)) };
       } else {
-        answer = asProblem(problem('NOT_FOUND', 'this port has POST /enroll, POST /renew and the WebSocket /sync'));
+        answer = asProblem(problem('NOT_FOUND', 'this port has POST /enroll and the WebSocket /sync'));
       }
     } catch (error) {
       answer = asProblem(error instanceof BodyError ? problem('BAD_REQUEST', error.message) : enrollProblem(error));
@@ -44,35 +35,9 @@ export class AgentRequests {
     response.end(JSON.stringify(answer.body));
   }
 
-  /** The node is deleted. */
-  forget(node: string): void {
-    this.#renewals.delete(node);
-  }
-
   /** What a request asks for; undefined: nothing that there is. */
   #handler(request: IncomingMessage, address: string): ((body: unknown) => Promise<unknown>) | undefined {
-    if (request.url === '/enroll') {
-      return (body) => enroll(body, address, this.#services);
-    }
-    return request.url === '/renew' ? (body) => this.#renew(body, request.socket as TLSSocket, address) : undefined;
-  }
-
-  async #renew(body: unknown, socket: TLSSocket, address: string): Promise<unknown> {
-    const identity = registeredNode(socket, this.#services.view);
-    if ('status' in identity) {
-      const { reason, message } = identity;
-      this.#services.refusals.add({ request: 'renew', reason, message, address });
-      throw new ProblemError('UNAUTHENTICATED', message);
-    }
-    const { node } = identity;
-    const share = this.#renewals.get(node) ?? new TokenBucket(RENEWALS);
-    this.#renewals.set(node, share);
-    if (!share.take()) {
-      const message = `node "${node}" renews too often: a certificate is valid for a year`;
-      this.#services.refusals.add({ request: 'renew', reason: 'tooOften', message, address, node });
-      throw new ProblemError('UNAVAILABLE', message);
-    }
-    return renew(body, { node, address }, this.#services);
+    return request.url === '/enroll' ? (body) => enroll(body, address, this.#services) : undefined;
   }
 }
 

@@ -9,10 +9,20 @@ import type { PolicyRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
 import { counterJudge, refusedCountersMessage } from './counter-judge.ts';
 import { LookOrders } from './look-orders.ts';
+import { Renewals } from './renewals.ts';
 import { CLOSE, type Peer, Session } from './session.ts';
+import { watchEnds } from './session-ends.ts';
 
 /** Milliseconds that a node's agent has to answer after another agent has connected. */
 const ANSWER_MS = 3000;
+
+/** Why a node is cut off, and what its agent is told. */
+const CUT_OFF = {
+  deleted: 'the node is deleted',
+  revoked: 'the node is revoked',
+  superseded: 'the node has enrolled again',
+} as const satisfies Partial<Record<keyof typeof CLOSE, string>>;
+export type CutOff = keyof typeof CUT_OFF;
 
 export class AgentSessions {
   readonly #services: Services;
@@ -21,9 +31,20 @@ export class AgentSessions {
   /** The session of each node: the first one, while its agent answers. */
   readonly #sessions = new Map<string, Session>();
   readonly #looks: LookOrders;
+  readonly #renewals: Renewals;
+  readonly #stopWatching: () => void;
+  readonly #endLooks: (node: string, code: number, why: string) => void;
 
-  constructor(services: Services) {
+  /** @param endLooks ends the connection for looks of a node, with a close code and a reason */
+  constructor(services: Services, endLooks: (node: string, code: number, why: string) => void) {
     this.#services = services;
+    this.#endLooks = endLooks;
+    this.#renewals = new Renewals(services);
+    this.#stopWatching = watchEnds(services, {
+      sessions: () => this.#all(),
+      ended: (session, why) => this.#end(session, 'certificateEnded', why),
+      changed: (sessions) => this.#renewals.tell(sessions),
+    });
     this.#looks = new LookOrders(services, (node, looks) => this.#sessions.get(node)?.sendLooks(looks) ?? false);
     services.planning.onPlanned(({ programs }) => {
       for (const [node, session] of this.#sessions) {
@@ -51,6 +72,7 @@ export class AgentSessions {
       onInventory: () => planning.request(),
       onTestReport: (message) => this.#services.tests.report(session.node, message),
       onConfirmed: () => planning.confirmed(),
+      onRenewal: (message) => this.#renewals.take(session, message),
       onLooksRefused: (node, refused) => this.#looks.refused(node, refused),
       policyNames: () => policyNames(view),
       onClose: (closed) => this.#leave(closed),
@@ -78,23 +100,44 @@ export class AgentSessions {
 
   /** The node is deleted: sends an empty program to its agent, and ends the session. */
   dismiss(node: string): void {
-    const session = this.#sessions.get(node);
-    if (session) {
-      session.sendEmpty();
-      session.close(CLOSE.deleted, 'the node is deleted');
-      this.#sessions.delete(node);
-    }
+    this.cutOff(node, 'deleted');
     this.#services.live.delete(node);
     this.#services.nodeParts.forget(node);
     this.#services.events.forget(node);
     this.#services.planning.request();
   }
 
+  /** Ends the sessions of a node at once. Its agent gets an empty program, and nothing more. */
+  cutOff(node: string, why: CutOff): void {
+    this.#renewals.forget(node);
+    this.#sessions.get(node)?.sendEmpty();
+    for (const session of this.#all().filter((one) => one.node === node)) {
+      this.#end(session, why, CUT_OFF[why]);
+    }
+  }
+
+  /** Ends a session, and the connection for looks of its node. */
+  #end(session: Session, code: keyof typeof CLOSE, why: string): void {
+    session.close(CLOSE[code], why);
+    this.#endLooks(session.node, CLOSE[code], why);
+    if (code === 'deleted') {
+      this.#sessions.delete(session.node);
+    } else {
+      this.#leave(session);
+    }
+  }
+
   /** Ends all sessions, because the controller stops. */
   close(): void {
-    for (const session of [...this.#pending, ...this.#sessions.values()]) {
+    this.#stopWatching();
+    this.#renewals.close();
+    for (const session of this.#all()) {
       session.close(CLOSE.goingAway, 'the controller stops');
     }
+  }
+
+  #all(): Session[] {
+    return [...this.#pending, ...this.#sessions.values()];
   }
 
   /** Why a session is refused. Undefined: it is accepted. One node has one agent. */
@@ -110,18 +153,28 @@ export class AgentSessions {
     }
     const { node } = session;
     const { live, observer, log } = this.#services;
-    const places = `the agent at ${older.address} serves this node, and another agent at ${session.address}`;
+    const places = `the agent at ${older.peer.address} serves this node, and another agent at ${session.peer.address}`;
     const message = `${places} was refused: stop one of the two, or register its host as another node`;
     const problem = { code: 'NODE_SECOND_AGENT', message };
     if (live.secondAgent(node, problem)) {
-      log.warn({ node, address: session.address, problem: message }, 'agent rejected');
+      log.warn({ node, address: session.peer.address, problem: message }, 'agent rejected');
       observer.rejected(node, problem);
     }
     // At most 123 bytes, also with two IPv6 addresses.
-    return `one more agent: ${older.address} has the node, ${session.address} is refused`.slice(0, 120);
+    return `one more agent: ${older.peer.address} has the node, ${session.peer.address} is refused`.slice(0, 120);
   }
 
-  #reject({ node, address }: Session, message: string): void {
+  /** An agent has shown a certificate that is older than the one of its node. */
+  contested(node: string, address: string, why: string): void {
+    const { live, observer, log } = this.#services;
+    const problem = { code: 'CERTIFICATE_CONTESTED', message: `an agent at ${address} was refused: ${why}` };
+    if (live.contested(node, problem)) {
+      log.warn({ node, address, problem: why }, 'agent rejected');
+      observer.rejected(node, problem);
+    }
+  }
+
+  #reject({ peer: { node, address } }: Session, message: string): void {
     const { live, observer, log } = this.#services;
     const problem = { code: 'PROTOCOL_UNSUPPORTED', message };
     if (live.reject(node, problem)) {
@@ -165,7 +218,7 @@ export class AgentSessions {
     const older = this.#sessions.get(node);
     this.#sessions.set(node, session);
     older?.close(CLOSE.replaced, 'a newer connection of the node replaced this one');
-    this.#services.live.certificate(node, session.certificateEndsAt);
+    this.#renewals.joined(session);
     this.#services.log.info({ node }, 'agent connected');
     this.#services.observer.connected(node);
     this.#services.tests.joined(node);

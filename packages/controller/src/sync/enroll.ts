@@ -1,45 +1,59 @@
-/**
- * POST /enroll and POST /renew: an agent gets a certificate for its join token, or for its current
- * certificate.
- */
-import { X509Certificate } from 'node:crypto';
-import { EnrollRequest, type EnrollResponse, problem, RenewRequest } from '@mirrorplane/contract';
+/** POST /enroll: an agent gets a certificate for its join token. */
+import { randomUUID } from 'node:crypto';
+import { EnrollRequest, type EnrollResponse, problem } from '@mirrorplane/contract';
 import { RequestError } from '../auth/agent-request.ts';
 import type { AgentRequest } from '../auth/authority.ts';
 import { redeemToken } from '../auth/join-tokens.ts';
+import { enrolled } from '../auth/node-certificates.ts';
 import { ProblemError, parseOrRefuse } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
+import type { CertificateRecord, NodeRecord } from '../store/records.ts';
+import type { Operation } from '../store/store.ts';
+import { keyOf } from '../store/view.ts';
 
-const FIRST = { generation: 1, number: 0 };
 /** One message for all invalid tokens, so that a stranger learns nothing. */
 const REFUSED = 'the join token is not valid for this node: it is unknown, used or expired; create a new token';
 
+/** What an enrolment writes. */
+interface Admission {
+  node: NodeRecord;
+  certificate: CertificateRecord;
+  /** The node had a certificate before, which is refused from now on. */
+  isAgain: boolean;
+  ops: Operation[];
+}
+
 /**
- * Issues a certificate, or throws a ProblemError. The token is used up only together with the
- * certificate.
+ * Issues a certificate, or throws a ProblemError. The token is used only together with the
+ * certificate. Certificates of an earlier enrolment of the node are refused from then on.
  * @param address of the sender
  */
 export async function enroll(body: unknown, address: string, services: Services): Promise<EnrollResponse> {
-  const { view, authority, decisions, audit, refusals, clock, log } = services;
+  const { authority, decisions, audit, refusals, clock, log } = services;
   const request = parseOrRefuse(EnrollRequest, body, 'request');
-  const { node } = request;
+  const { node, csr } = request;
   const who = { actor: `node:${node}`, address, action: 'enroll' as const, resource: `nodes/${node}` };
+  const newUid = randomUUID();
+  const admission = () => admit(services, request, newUid);
   try {
-    const uid = redeem();
-    const certificate = await sign(services, { csr: request.csr, node, uid, ...FIRST });
-    // The token is checked again: of two agents with the same token, the second is refused.
-    const revision = await decisions.decide(() => {
-      if (redeem() !== uid) {
-        throw new ProblemError('UNAUTHENTICATED', REFUSED);
+    const signed = admission();
+    const { generation } = signed.certificate;
+    const certificate = await sign(services, { csr, node, uid: signed.node.uid, generation, number: 0 });
+    // All is checked again: of two agents with the same token, the second is refused.
+    const { revision, isAgain } = await decisions.decide(() => {
+      const { ops, ...now } = admission();
+      if (now.node.uid !== signed.node.uid || now.certificate.generation !== generation) {
+        throw new ProblemError('UNAVAILABLE', `node "${node}" enrols somewhere else at this moment: try again`);
       }
-      const op = redeemToken(view, node, request.secret, clock())!;
       const line = { time: new Date(clock()).toISOString(), ...who };
-      return { ops: [op], audit: line, result: (committed) => committed };
+      return { ops, audit: line, result: (committed) => ({ revision: committed, isAgain: now.isAgain }) };
     });
+    services.enrolled(node);
     await audit.append({ ...who, outcome: 'done', revision });
     decisions.audited(revision);
+    await tell(services, node, address, isAgain);
     log.info({ node, address }, 'agent enrolled');
-    return { certificate, authority: authority.pem };
+    return { certificate, authority: authority.trustedPem };
   } catch (error) {
     if (error instanceof ProblemError) {
       refusals.add({ request: 'enroll', reason: error.problem.code, message: error.message, address, node });
@@ -49,42 +63,64 @@ export async function enroll(body: unknown, address: string, services: Services)
     }
     throw error;
   }
-
-  /** Checks the token, and returns the uid of the node. */
-  function redeem(): string {
-    const record = view.get('nodes', node)?.value;
-    if (!record || !redeemToken(view, node, request.secret, clock())) {
-      throw new ProblemError('UNAUTHENTICATED', REFUSED);
-    }
-    return record.uid;
-  }
 }
 
 /**
- * Issues a certificate to an agent with a valid certificate, or throws a ProblemError.
- * @param address of the sender
+ * Checks the token, and says what is to be written.
+ * @param newUid of the node, if the token registers it
  */
-export async function renew(
-  body: unknown,
-  { node, address }: { node: string; address: string },
-  services: Services,
-): Promise<EnrollResponse> {
-  const { view, live, authority, audit, log } = services;
-  const { csr } = parseOrRefuse(RenewRequest, body, 'request');
-  const uid = view.get('nodes', node)?.value.uid;
-  if (uid === undefined) {
-    throw new ProblemError('UNAUTHENTICATED', `node "${node}" is not registered`);
+function admit(services: Services, { node, secret }: EnrollRequest, newUid: string): Admission {
+  const { view, authority, clock } = services;
+  const token = redeemToken(view, node, secret, clock());
+  const stored = view.get('nodes', node)?.value;
+  const before = view.get('certificates', node)?.value;
+  if (!token || (token.record.node !== undefined && !stored)) {
+    throw new ProblemError('UNAUTHENTICATED', REFUSED);
   }
-  const certificate = await sign(services, { csr, node, uid, ...FIRST });
-  await audit.append({ actor: `node:${node}`, address, action: 'renew', resource: `nodes/${node}`, outcome: 'done' });
-  live.certificate(node, endOf(certificate));
-  log.info({ node, address }, 'certificate of an agent renewed');
-  return { certificate, authority: authority.pem };
+  const { pool } = token.record;
+  const isAgain = before !== undefined || services.live.get(node)?.certificateEndsAt !== undefined;
+  if (pool !== undefined) {
+    refuseOfPool(services, node, pool, isAgain);
+  }
+  const { revoked: _, ...record } = stored ?? { name: node, pool: pool!, uid: newUid };
+  const certificate = enrolled(before, authority.fingerprint);
+  const isNews = stored === undefined || stored.revoked !== undefined;
+  const ops: Operation[] = [
+    token.op,
+    { type: 'put', key: keyOf('certificates', node), value: certificate },
+    ...(isNews ? [{ type: 'put' as const, key: keyOf('nodes', node), value: record }] : []),
+  ];
+  return { node: record, certificate, isAgain, ops };
 }
 
-/** End of a certificate, ISO 8601. @param certificate PEM */
-function endOf(certificate: string): string {
-  return new Date(new X509Certificate(certificate).validTo).toISOString();
+/** The token of a pool makes new nodes. It must not take the place of one that has joined. */
+function refuseOfPool({ view }: Services, node: string, pool: string, isAgain: boolean): void {
+  const stored = view.get('nodes', node)?.value;
+  const refuse = (why: string) => {
+    const remedy = `use another name, or a token of "mirrorplane node token ${node}"`;
+    throw new ProblemError(
+      'UNAUTHENTICATED',
+      `the join token of pool "${pool}" does not admit "${node}": ${why}: ${remedy}`,
+    );
+  };
+  if (!view.get('pools', pool)) {
+    throw new ProblemError('UNAUTHENTICATED', `the pool "${pool}" of the join token is deleted: create a new token`);
+  }
+  if (stored && stored.pool !== pool) {
+    refuse('a node of this name is in another pool');
+  }
+  if (isAgain) {
+    refuse('a node of this name has joined before');
+  }
+}
+
+/** A first enrolment is told by the connection that follows. */
+async function tell({ events }: Services, node: string, address: string, isAgain: boolean): Promise<void> {
+  if (isAgain) {
+    const message = `enrolled again from ${address}: the certificate of the earlier enrolment is refused from now on`;
+    const object = { kind: 'node', name: node } as const;
+    await events.note({ kind: 'nodeEnrolledAgain', object, message, cause: { kind: 'agent', name: node } });
+  }
 }
 
 async function sign({ authority }: Services, request: AgentRequest): Promise<string> {

@@ -3,8 +3,8 @@
  * so.
  */
 import type { TLSSocket } from 'node:tls';
-import { NOT_REGISTERED } from '@mirrorplane/contract';
-import { NODE_URN } from '../auth/authority.ts';
+import type { Dismissed } from '@mirrorplane/contract';
+import { type CertificateName, certificateName, standingOf } from '../auth/node-certificates.ts';
 import type { View } from '../store/view.ts';
 
 /** Why an agent is refused; `reason` is a word for the metrics. */
@@ -12,32 +12,52 @@ export interface Refused {
   reason: string;
   message: string;
   status: number;
+  /** The node whose certificate it is, where it has a newer one. */
+  contested?: string;
+}
+
+/** The node at the other end, and its certificate. */
+export interface Identity {
+  node: string;
+  certificate: CertificateName;
+  /** End of the certificate, ISO 8601. */
+  certificateEndsAt: string;
 }
 
 /**
- * Which node the certificate is for. It has to be of our authority, and of the node's present
- * registration.
+ * Which node the certificate is for. It has to be of our authority, of the node's present
+ * registration, and not older than the newest one that the node has.
+ * @param now milliseconds since 1970
  */
-export function registeredNode(socket: TLSSocket, view: View): { node: string } | Refused {
+export function registeredNode(socket: TLSSocket, view: View, now: number): Identity | Refused {
   const certificate = socket.getPeerCertificate();
   if (!certificate.subject) {
     return { reason: 'noCertificate', message: 'a client certificate is needed: enrol first', status: 401 };
   }
-  if (!socket.authorized) {
-    const message = `the client certificate is not valid: ${socket.authorizationError}`;
-    return { reason: 'invalidCertificate', message, status: 401 };
+  const end = new Date(certificate.valid_to);
+  if (!socket.authorized || end.getTime() <= now) {
+    const why = socket.authorized ? `it has ended on ${end.toISOString()}` : socket.authorizationError;
+    return { reason: 'invalidCertificate', message: `the client certificate is not valid: ${why}`, status: 401 };
   }
   const node = String(certificate.subject.CN);
+  const name = certificateName(certificate.subjectaltname ?? '');
   const record = view.get('nodes', node)?.value;
-  const names = (certificate.subjectaltname ?? '').split(', ');
-  if (!record || !names.includes(`URI:${NODE_URN}${record.uid}`)) {
-    const message = `node "${node}" is not registered, or was registered again: enrol again`;
-    return { reason: NOT_REGISTERED, message, status: 401 };
+  if (!record || !name || name.uid !== record.uid) {
+    return dismissed('notRegistered', `node "${node}" is not registered, or was registered again: enrol again`);
   }
-  return { node };
+  const standing = standingOf(name, view.get('certificates', node)?.value);
+  if (standing === 'superseded') {
+    return record.revoked
+      ? dismissed('revoked', `node "${node}" is revoked: enrol again with a new join token`)
+      : dismissed('superseded', `node "${node}" has enrolled again, and this certificate is of an earlier enrolment`);
+  }
+  if (standing === 'contested') {
+    const message = `node "${node}" has a newer certificate of the same key: it was copied, or the agent was set back to an earlier state; enrol again`;
+    return { reason: 'contested', message, status: 401, contested: node };
+  }
+  return { node, certificate: name, certificateEndsAt: end.toISOString() };
 }
 
-/** When the certificate of the other end ends, ISO 8601. */
-export function certificateEnd(socket: TLSSocket): string {
-  return new Date(socket.getPeerCertificate().valid_to).toISOString();
+function dismissed(reason: Dismissed, message: string): Refused {
+  return { reason, message, status: 401 };
 }

@@ -79,9 +79,9 @@ export class LookConnections {
     });
   }
 
-  /** The node is deleted. */
-  dismiss(node: string): void {
-    this.#connections.get(node)?.close(CLOSE.deleted, 'the node is deleted');
+  /** Ends the connection of a node, with a close code and a reason. */
+  end(node: string, code: number, why: string): void {
+    this.#connections.get(node)?.close(code, why);
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 /**
- * The agents' port: HTTPS with POST /enroll and POST /renew, and the WebSockets /sync and /looks for
- * agents with a certificate.
+ * The agents' port: HTTPS with POST /enroll, and the WebSockets /sync and /looks for agents with a
+ * certificate.
  */
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import { createServer, type Server } from 'node:https';
@@ -18,9 +18,10 @@ import { WebSocketServer } from 'ws';
 import { ACCEPT_QUEUE, Strangers } from '../auth/strangers.ts';
 import type { Services } from '../services.ts';
 import { AgentRequests } from './agent-requests.ts';
-import { AgentSessions } from './agent-sessions.ts';
-import { certificateEnd, type Refused, registeredNode } from './identity.ts';
+import { AgentSessions, type CutOff } from './agent-sessions.ts';
+import { type Identity, type Refused, registeredNode } from './identity.ts';
 import { LookConnections } from './look-connections.ts';
+import { PortCertificates } from './port-certificates.ts';
 import type { Session } from './session.ts';
 
 /**
@@ -35,8 +36,6 @@ const FRAMING = 256;
 const MAX_CONNECTIONS_OF_NODE = 4;
 /** Milliseconds that agents have to end their connections. */
 const CLOSE_TIMEOUT_MS = 200;
-/** Milliseconds between new certificates of the port. */
-const RENEWAL_MS = 24 * 60 * 60 * 1000;
 
 export interface AgentAddress {
   host: string;
@@ -58,14 +57,15 @@ export class AgentServer {
   readonly #sessions: AgentSessions;
   readonly #requests: AgentRequests;
   readonly #looks: LookConnections;
-  #renewal: NodeJS.Timeout | undefined;
+  readonly #certificates: PortCertificates;
 
-  private constructor(services: Services, server: Server) {
+  private constructor(services: Services, server: Server, certificates: PortCertificates) {
+    this.#certificates = certificates;
     this.#services = services;
     this.#server = server;
-    this.#sessions = new AgentSessions(services);
-    this.#requests = new AgentRequests(services);
     this.#looks = new LookConnections(services);
+    this.#sessions = new AgentSessions(services, (node, code, why) => this.#looks.end(node, code, why));
+    this.#requests = new AgentRequests(services);
     this.#strangers = new Strangers((address) =>
       services.refusals.add({
         request: 'connection',
@@ -77,25 +77,24 @@ export class AgentServer {
   }
 
   /** Listens. @throws Error if the port is taken */
-  static async open(services: Services, { host, port }: AgentAddress): Promise<AgentServer> {
+  static async open(services: Services, address: AgentAddress): Promise<AgentServer> {
+    const { host } = address;
     const hosts = host === '0.0.0.0' || host === '::' ? [] : [host];
-    const { certificate, key } = await services.authority.serverCertificate(hosts);
+    const port = await PortCertificates.make(services, hosts);
     // rejectUnauthorized is off, because an enrolling agent has no certificate yet. /sync checks
     // the certificate.
     const server = createServer({
-      cert: certificate,
-      key,
-      ca: services.authority.pem,
+      ...port.context,
+      SNICallback: port.choose,
       requestCert: true,
       rejectUnauthorized: false,
-      minVersion: 'TLSv1.3',
       handshakeTimeout: 10_000,
       headersTimeout: 10_000,
       requestTimeout: 15_000,
       connectionsCheckingInterval: 2000,
       keepAliveTimeout: 1000,
     });
-    const agents = new AgentServer(services, server);
+    const agents = new AgentServer(services, server, port);
     server.on('connection', (connection: Socket) => {
       agents.#connections.add(connection);
       agents.#strangers.add(connection);
@@ -106,12 +105,12 @@ export class AgentServer {
     server.on('tlsClientError', (error) => services.log.debug({ err: error }, 'tls handshake failed'));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ port, host, backlog: ACCEPT_QUEUE }, () => {
+      server.listen({ port: address.port, host, backlog: ACCEPT_QUEUE }, () => {
         server.off('error', reject);
         resolve();
       });
     });
-    agents.#renewal = setInterval(() => void agents.#renew(hosts), RENEWAL_MS).unref();
+    port.follow((context) => server.setSecureContext(context));
     return agents;
   }
 
@@ -132,13 +131,16 @@ export class AgentServer {
 
   /** The node is deleted: sends an empty program to its agent, and ends the session. */
   dismiss(node: string): void {
-    this.#requests.forget(node);
     this.#sessions.dismiss(node);
-    this.#looks.dismiss(node);
+  }
+
+  /** Ends the sessions of a node at once. */
+  cutOff(node: string, why: CutOff): void {
+    this.#sessions.cutOff(node, why);
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#renewal);
+    this.#certificates.close();
     this.#strangers.close();
     this.#sessions.close();
     this.#looks.close();
@@ -152,19 +154,6 @@ export class AgentServer {
         }
       }, CLOSE_TIMEOUT_MS).unref();
     });
-  }
-
-  /**
-   * Renews the port's certificate, because a controller may run longer than a certificate is valid.
-   */
-  async #renew(hosts: readonly string[]): Promise<void> {
-    const { authority, log } = this.#services;
-    try {
-      const { certificate, key } = await authority.serverCertificate(hosts);
-      this.#server.setSecureContext({ cert: certificate, key, ca: authority.pem, minVersion: 'TLSv1.3' });
-    } catch (error) {
-      log.error({ err: error }, 'certificate of the agents port not renewed');
-    }
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -186,7 +175,7 @@ export class AgentServer {
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
       this.#strangers.admit(tls);
       const address = tls.remoteAddress ?? 'unknown';
-      const session = this.#sessions.begin(webSocket, { node, address, certificateEndsAt: certificateEnd(tls) });
+      const session = this.#sessions.begin(webSocket, { ...identity, address });
       endUnlessGreeted(tls, session);
     });
   }
@@ -212,9 +201,13 @@ export class AgentServer {
    * The node of the certificate. Refused if the node has too many connections, or is asked for no
    * look.
    */
-  #identify(socket: TLSSocket, kind: 'sync' | 'looks'): { node: string } | Refused {
-    const identity = registeredNode(socket, this.#services.view);
+  #identify(socket: TLSSocket, kind: 'sync' | 'looks'): Identity | Refused {
+    const { view, clock } = this.#services;
+    const identity = registeredNode(socket, view, clock());
     if ('status' in identity) {
+      if (identity.contested !== undefined) {
+        this.#sessions.contested(identity.contested, socket.remoteAddress ?? 'unknown', identity.message);
+      }
       return identity;
     }
     const { node } = identity;

@@ -12,6 +12,7 @@ import {
   type Underlay,
 } from '@mirrorplane/contract';
 import type { WebSocket } from 'ws';
+import type { CertificateName } from '../auth/node-certificates.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import { readMessage } from './agent-message.ts';
 import { AgentReports, type ReportHost } from './agent-reports.ts';
@@ -32,6 +33,12 @@ export const CLOSE = {
   deleted: 4004,
   /** No hello came in time. */
   silent: 4005,
+  /** An operator has revoked the node. */
+  revoked: 4007,
+  /** The node has enrolled again. */
+  superseded: 4008,
+  /** The certificate of the agent has ended, or the authority that has signed it is dropped. */
+  certificateEnded: 4009,
   /** The node has another agent that answers. */
   secondAgent: CLOSE_SECOND_AGENT,
   /** The controller stops. */
@@ -53,7 +60,9 @@ export interface Peer {
   node: string;
   /** Its address. */
   address: string;
-  /** End of its certificate, ISO 8601. */
+  /** The newest certificate that it has shown. */
+  certificate: CertificateName;
+  /** End of that certificate, ISO 8601. */
   certificateEndsAt: string;
 }
 
@@ -73,11 +82,7 @@ export interface SessionHost extends ReportHost {
 }
 
 export class Session {
-  readonly node: string;
-  /** Address of the other end. */
-  readonly address: string;
-  /** End of the other end's certificate, ISO 8601. */
-  readonly certificateEndsAt: string;
+  readonly peer: Peer;
   readonly #socket: WebSocket;
   readonly #host: SessionHost;
   readonly #helloTimer: NodeJS.Timeout;
@@ -87,16 +92,16 @@ export class Session {
   /** Messages that arrive before the session is accepted or refused. Undefined at other times. */
   #waiting: Buffer[] | undefined;
   #helloUnderlay: Underlay | undefined;
+  /** Fingerprints of the authorities that the agent trusts. Undefined: it has not said so. */
+  trusts: readonly string[] | undefined;
   #sentRevision = 0;
   readonly #busy = new TokenBucket(BUSY);
   #resume: NodeJS.Timeout | undefined;
 
   constructor(socket: WebSocket, peer: Peer, host: SessionHost) {
-    const { node, address } = peer;
-    this.certificateEndsAt = peer.certificateEndsAt;
+    const { node } = peer;
+    this.peer = peer;
     this.#socket = socket;
-    this.node = node;
-    this.address = address;
     this.#host = host;
     this.#helloTimer = setTimeout(() => this.close(CLOSE.silent, 'no hello came'), HELLO_TIMEOUT_MS);
     this.#pings = new Pings(socket, () => {
@@ -114,6 +119,14 @@ export class Session {
     socket.on('close', () => this.#ended());
   }
 
+  get node(): string {
+    return this.peer.node;
+  }
+
+  get isOpen(): boolean {
+    return this.#socket.readyState === this.#socket.OPEN;
+  }
+
   /** True after a valid hello. */
   get greeted(): boolean {
     return this.#greeted || this.#waiting !== undefined;
@@ -126,7 +139,7 @@ export class Session {
 
   /** Sends the program, unless this connection already got this revision. */
   send(program: NodeProgram): void {
-    if (this.#greeted && this.#sentRevision !== program.revision && this.#socket.readyState === this.#socket.OPEN) {
+    if (this.#greeted && this.#sentRevision !== program.revision && this.isOpen) {
       this.#sentRevision = program.revision;
       const message: ControllerMessage = { type: 'program', program };
       this.#socket.send(JSON.stringify(message));
@@ -141,7 +154,7 @@ export class Session {
   /** Tells the agent which looks its node shall have. @returns false: the connection has ended */
   sendLooks(looks: LookOrder[]): boolean {
     this.tell({ type: 'looks', looks });
-    return this.#greeted && this.#socket.readyState === this.#socket.OPEN;
+    return this.#greeted && this.isOpen;
   }
 
   /** Sends an empty program, as the last one of this connection. */
@@ -159,7 +172,7 @@ export class Session {
 
   #receive(data: Buffer, isBinary: boolean): void {
     this.#pings.heard();
-    if (this.#socket.readyState !== this.#socket.OPEN) {
+    if (!this.isOpen) {
       return;
     }
     if (this.#waiting) {
@@ -230,7 +243,7 @@ export class Session {
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
     this.#socket.resume();
-    if (this.#socket.readyState === this.#socket.OPEN) {
+    if (this.isOpen) {
       this.#join(message, refusal);
       for (const data of waiting) {
         this.#receive(data, false);
@@ -245,13 +258,14 @@ export class Session {
     }
     this.#greeted = true;
     this.#helloUnderlay = message.underlay;
+    this.trusts = message.trusts;
     this.#host.live.hello(message);
     this.#host.onHello(this);
   }
 
   /** Sends a message. */
   tell(message: ControllerMessage): void {
-    if (this.#socket.readyState === this.#socket.OPEN) {
+    if (this.isOpen) {
       this.#socket.send(JSON.stringify(message));
     }
   }

@@ -1,0 +1,76 @@
+/** Which certificates of a node are accepted. Pure. */
+import type { CertificateRecord } from '../store/records.ts';
+import { CERTIFICATE_URN, NODE_URN } from './authority.ts';
+
+/** Which certificate of which registration of a node it is. */
+export interface CertificateName {
+  /** Of the registration. */
+  uid: string;
+  generation: number;
+  number: number;
+}
+
+/**
+ * - `accepted`: the newest certificate that the node is known to have.
+ * - `newer`: a renewed one. The agent has it, although it has not said so.
+ * - `contested`: a newer one of the same enrolment is in use, so the key is in two places.
+ * - `superseded`: the node has enrolled again since, or it was revoked.
+ */
+export type Standing = 'accepted' | 'newer' | 'contested' | 'superseded';
+
+/** Of a node whose certificate was issued by a controller that did not number them. */
+const UNNUMBERED: CertificateRecord = { generation: 0, number: 0, issued: 0, authority: '' };
+
+/**
+ * What the names of a certificate say.
+ * @param names as Node.js gives `subjectaltname`: `DNS:node-1, URI:urn:…`
+ */
+export function certificateName(names: string): CertificateName | undefined {
+  const after = (urn: string) =>
+    names
+      .split(', ')
+      .find((name) => name.startsWith(`URI:${urn}`))
+      ?.slice(`URI:${urn}`.length);
+  const uid = after(NODE_URN);
+  if (uid === undefined) {
+    return undefined;
+  }
+  const [, generation = 0, number = 0] = /^(\d{1,9})\.(\d{1,9})$/.exec(after(CERTIFICATE_URN) ?? '') ?? [];
+  return { uid, generation: Number(generation), number: Number(number) };
+}
+
+/** @param record undefined: no certificate of the node was numbered yet */
+export function standingOf({ generation, number }: CertificateName, record: CertificateRecord = UNNUMBERED): Standing {
+  if (generation !== record.generation) {
+    return generation < record.generation ? 'superseded' : 'newer';
+  }
+  if (number === record.number) {
+    return 'accepted';
+  }
+  return number < record.number ? 'contested' : 'newer';
+}
+
+/** The record after an enrolment. @param authority fingerprint of the authority that signs */
+export function enrolled(record: CertificateRecord = UNNUMBERED, authority: string): CertificateRecord {
+  return { generation: record.generation + 1, number: 0, issued: 0, authority };
+}
+
+/** The record after a renewed certificate was signed, which the node may not have yet. */
+export function issued(record: CertificateRecord = UNNUMBERED, authority: string): CertificateRecord {
+  return { ...record, issued: record.issued + 1, issuedBy: authority };
+}
+
+/** The record after the node has shown that it has this certificate. */
+export function confirmed(
+  record: CertificateRecord = UNNUMBERED,
+  { generation, number }: Omit<CertificateName, 'uid'>,
+): CertificateRecord {
+  const isLast = generation === record.generation && number === record.issued;
+  const authority = isLast ? (record.issuedBy ?? record.authority) : '';
+  return { generation, number, issued: Math.max(number, isLast ? record.issued : 0), authority };
+}
+
+/** The record after the node was revoked: no certificate that it has is accepted. */
+export function revoked(record: CertificateRecord = UNNUMBERED): CertificateRecord {
+  return { generation: record.generation + 1, number: 0, issued: 0, authority: '' };
+}
