@@ -15,7 +15,7 @@ import { pingFrame } from './findings/frames.ts';
 import { DB, ENDS, WEB } from './findings/world.ts';
 import { drop, seen } from './looks/seen.ts';
 
-const OWNER = { name: 'admin', address: '127.0.0.1' };
+const OWNER = { name: 'admin', kind: 'token', address: '127.0.0.1' } as const;
 const REQUEST = FindingCreate.parse({ ...ENDS, seconds: 5 });
 const NODES: Record<string, string> = { 'web-1/0': 'node-1', 'db-1/0': 'node-2' };
 
@@ -249,6 +249,7 @@ test('keeps nothing of its look when it is done', async () => {
     request: lookRequest(REQUEST),
     subjects: [ENDS.from, ENDS.to],
     owner: 'admin',
+    ownerKind: 'token',
     address: '',
     clock: Date.now,
     nameOf: () => '',

@@ -4,42 +4,8 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Serial, syncFolder } from '@mirrorplane/base';
-import { ReasonCode, Timestamp } from '@mirrorplane/contract';
-import * as z from 'zod';
+import { type AuditDraft, AuditEntry } from '@mirrorplane/contract';
 import { linesBackwards } from './lines.ts';
-
-export const AuditEntry = z
-  .object({
-    time: Timestamp,
-    actor: z.string().meta({
-      description:
-        'admin or read; node:NAME if an agent acted; controller if it ended a look; unknown if a try to sign in was refused.',
-    }),
-    address: z.string().meta({ description: 'Address of the client. unix: the local socket.' }),
-    action: z.enum([
-      'create',
-      'replace',
-      'patch',
-      'delete',
-      'declareDead',
-      'token',
-      'enroll',
-      'renew',
-      'signIn',
-      'signOut',
-      'ticket',
-      'test',
-    ]),
-    resource: z
-      .string()
-      .meta({ description: 'Kind and name, for example policies/ids-all; session for signing in and out.' }),
-    outcome: z.enum(['done', 'unchanged', 'refused', 'failed']),
-    code: ReasonCode.optional().meta({ description: 'Code of the refusal.' }),
-    revision: z.number().int().optional().meta({ description: 'Store revision of the change.' }),
-    detail: z.string().optional().meta({ description: 'For a look: what is looked at, and why; or why it has ended.' }),
-  })
-  .meta({ id: 'AuditEntry' });
-export type AuditEntry = z.infer<typeof AuditEntry>;
 
 /**
  * Bytes of a file before the next file begins, and the number of full files that are kept.
@@ -120,7 +86,7 @@ export class AuditLog {
    * Resolves when the entry is on the disk.
    * @param entry without `time`, the current time is used
    */
-  append(entry: Omit<AuditEntry, 'time'> & { time?: string }): Promise<void> {
+  append(entry: AuditDraft): Promise<void> {
     const line = `${JSON.stringify({ time: new Date(this.#clock()).toISOString(), ...entry })}\n`;
     return this.#writes.run(async () => {
       if (this.#size > this.#maxBytes) {
@@ -133,14 +99,16 @@ export class AuditLog {
   }
 
   /** Adds lines for committed decisions of a controller that was killed before it wrote them. */
-  async recover(unaudited: readonly (Omit<AuditEntry, 'outcome'> & { revision: number })[]): Promise<void> {
+  async recover(
+    unaudited: readonly (Omit<AuditDraft, 'outcome'> & { revision: number; events?: unknown })[],
+  ): Promise<void> {
     if (unaudited.length === 0) {
       return;
     }
     const written = new Set((await this.read(RECOVER_LINES)).map(({ outcome, revision }) => `${outcome} ${revision}`));
-    for (const { time, actor, address, action, resource, revision } of unaudited) {
-      if (!written.has(`done ${revision}`)) {
-        await this.append({ time, actor, address, action, resource, revision, outcome: 'done' });
+    for (const { events: _, ...entry } of unaudited) {
+      if (!written.has(`done ${entry.revision}`)) {
+        await this.append({ ...entry, outcome: 'done' });
       }
     }
   }

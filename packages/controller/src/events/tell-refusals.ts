@@ -2,8 +2,9 @@
  * Reports refusals in the log. Refused certificates are also an event and an entry of the audit
  * log, and refused sessions an entry of the audit log.
  */
+import type { AuditEntry } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
-import type { AuditEntry, AuditLog } from '../audit/audit.ts';
+import type { AuditLog } from '../audit/audit.ts';
 import type { EventLog } from './log.ts';
 import type { Refusal } from './refusals.ts';
 
@@ -14,9 +15,18 @@ export function refusalTeller(parts: { audit: AuditLog; events: EventLog; log: L
     const { request, reason, message, address, node } = refusal;
     log.warn({ request, reason, address, count, ...(node !== undefined && { node }) }, `refused: ${message}`);
     const audited = (entry: Pick<AuditEntry, 'actor' | 'action' | 'resource'>) => {
-      audit.append({ ...entry, address, outcome: 'refused', code: reason }).catch((error: unknown) => {
-        log.error({ err: error }, 'refusal not written to the audit log');
-      });
+      audit
+        .append({
+          ...entry,
+          actorKind: 'stranger',
+          address,
+          outcome: 'refused',
+          code: reason,
+          ...(count > 1 && { count }),
+        })
+        .catch((error: unknown) => {
+          log.error({ err: error }, 'refusal not written to the audit log');
+        });
     };
     if (request === 'signIn') {
       audited({ actor: 'unknown', action: 'signIn', resource: 'session' });

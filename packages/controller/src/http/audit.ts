@@ -1,6 +1,7 @@
 /** /api/v1/audit */
+import { AuditEntry } from '@mirrorplane/contract';
 import * as z from 'zod';
-import { AuditEntry, type AuditPlace } from '../audit/audit.ts';
+import type { AuditPlace } from '../audit/audit.ts';
 import { ProblemError, refuseField } from '../problems/problems.ts';
 import { filterOf, isValue } from './list-filter.ts';
 import type { ListSpec } from './list-spec.ts';

@@ -3,9 +3,10 @@ import { LOOK_LIMITS, type LookCreate } from '@mirrorplane/contract';
 import type { LiveLook } from '../looks/live-look.ts';
 import { nodesOf } from '../looks/look-nodes.ts';
 import type { LookOwner } from '../looks/looks.ts';
-import { whatOf } from '../looks/tell-looks.ts';
+import { whatOf, whoOwns } from '../looks/tell-looks.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
+import { failureOf } from './mutation.ts';
 
 /**
  * @param create checks the request, and begins its look
@@ -20,10 +21,8 @@ export async function beginLook(
   try {
     look = create(() => refuseFull(request, services));
   } catch (error) {
-    const code = error instanceof ProblemError ? error.problem.code : 'INTERNAL';
-    const outcome = error instanceof ProblemError ? 'refused' : 'failed';
-    const entry = { actor: owner.name, address: owner.address, action: 'create', resource: 'looks/' } as const;
-    await services.audit.append({ ...entry, outcome, code, detail: whatOf({ request }) });
+    const entry = { ...whoOwns(owner), action: 'create', resource: 'looks/' } as const;
+    await services.audit.append({ ...entry, ...failureOf(error), detail: whatOf({ request }) });
     throw error;
   }
   await look.audited;

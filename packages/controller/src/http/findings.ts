@@ -6,7 +6,7 @@ import { lookRequest } from '../findings/findings.ts';
 import { refuseField } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 import { beginLook } from './begin-look.ts';
-import { addressOf, found } from './mutation.ts';
+import { found, ownerOf } from './mutation.ts';
 import { type Route, route } from './route.ts';
 
 const path = '/api/v1/findings';
@@ -56,7 +56,7 @@ export const findingRoutes: Route[] = [
     refuses: ['LOOK_LIMIT'],
     responses: [{ status: 201, description: 'It has begun. Read it until its state is done.', schema: Finding }],
     handle: async ({ body, services, who, request }) => {
-      const owner = { name: who.name, address: addressOf(request) };
+      const owner = ownerOf(who, request);
       let run: FindingRun | undefined;
       await beginLook(lookRequest(body), { services, owner }, (admit) => {
         check(body, services);

@@ -9,7 +9,7 @@ import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 import { beginLook } from './begin-look.ts';
 import { admitStream } from './events.ts';
-import { addressOf, found } from './mutation.ts';
+import { found, ownerOf } from './mutation.ts';
 import { NOTHING, type Route, route } from './route.ts';
 
 const path = '/api/v1/looks';
@@ -65,7 +65,7 @@ export const lookRoutes: Route[] = [
     ],
     handle: async ({ body, services, who, request }) => {
       const { looks, view } = services;
-      const owner = { name: who.name, address: addressOf(request) };
+      const owner = ownerOf(who, request);
       const look = await beginLook(body, { services, owner }, (admit) => {
         check(body, services);
         admit();
@@ -124,7 +124,7 @@ export const lookRoutes: Route[] = [
     responses: [{ status: 200, description: 'The look. It has ended, and can be read for ten minutes.', schema: Look }],
     handle: ({ params: { id }, services, who, request }) => {
       const look = lookOf(services, id);
-      services.looks.end(id, 'asked', { name: who.name, address: addressOf(request) });
+      services.looks.end(id, 'asked', ownerOf(who, request));
       return { body: look.describe() };
     },
   }),

@@ -1,14 +1,22 @@
 /**
  * The common part of all changes through the API: preconditions, dry run, no-op, audit, planning.
  */
-import type { EventDraft, Problem } from '@mirrorplane/contract';
+import type { AuditDraft, AuditWho, EventDraft, Problem } from '@mirrorplane/contract';
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
+import { type Changes, changesOf } from '../audit/changes.ts';
 import { policyChanges } from '../events/policy-changes.ts';
+import type { LookOwner } from '../looks/looks.ts';
 import { ProblemError } from '../problems/problems.ts';
-import type { Unaudited } from '../store/records.ts';
+import { FOLDERS, type Unaudited } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
+import { keyOf } from '../store/view.ts';
+import { displayNames } from '../summaries/display-names.ts';
 import type { Answer, Call } from './route.ts';
+import type { Who } from './who.ts';
+
+/** Characters of the reason for a refusal that the audit log has. */
+const MAX_DETAIL = 256;
 
 /** Query of every change. */
 export const MutationQuery = z.strictObject({
@@ -41,6 +49,17 @@ export function addressOf(request: FastifyRequest): string {
   return request.socket.remoteAddress ?? 'unix';
 }
 
+/** Who has sent a request, and from where: for an entry of the audit log. */
+export function askedBy({ name, by }: Who, request: FastifyRequest): AuditWho {
+  return { actor: name, actorKind: 'token' in by ? 'token' : 'user', address: addressOf(request) };
+}
+
+/** The same, for a look or a finding. */
+export function ownerOf(who: Who, request: FastifyRequest): LookOwner {
+  const { actor, actorKind, address } = askedBy(who, request);
+  return { name: actor, kind: actorKind, address };
+}
+
 /**
  * Carries out a change. `make` reads the view, and throws a ProblemError or returns the operations.
  * It may be called again if another decision came in between, so it must not change anything
@@ -50,19 +69,18 @@ export function addressOf(request: FastifyRequest): string {
  */
 export async function mutate(
   call: MutationCall,
-  action: Unaudited['action'],
+  action: AuditDraft['action'],
   resource: string,
   make: () => Change,
 ): Promise<Answer> {
   const { services, request, query, who: asks } = call;
   const dryRun = query.dryRun === 'true';
-  const who = { actor: asks.name, address: addressOf(request), action, resource };
-  const { change, events, revision } = await decide(call, make, who, dryRun).catch(async (error: unknown) => {
+  const who = { ...askedBy(asks, request), action, resource };
+  const { change, events, revision, audit } = await decide(call, make, who, dryRun).catch(async (error: unknown) => {
     if (!dryRun) {
       const refused = error instanceof ProblemError;
-      const code = refused ? error.problem.code : 'INTERNAL';
       await Promise.all([
-        services.audit.append({ ...who, outcome: refused ? 'refused' : 'failed', code }),
+        services.audit.append({ ...who, ...failureOf(error) }),
         refused && services.events.note(refusal(resource, error.problem, asks.name)),
       ]);
     }
@@ -74,7 +92,7 @@ export async function mutate(
   }
   if (!dryRun) {
     await Promise.all([
-      services.audit.append({ ...who, outcome: changed ? 'done' : 'unchanged', revision }),
+      services.audit.append({ ...audit, outcome: changed ? 'done' : 'unchanged', revision }),
       services.events.noteDecision(revision, events),
     ]);
     services.decisions.audited(revision);
@@ -88,18 +106,40 @@ async function decide(
   who: Omit<Unaudited, 'time'>,
   dryRun: boolean,
 ) {
-  const audit = { time: new Date(services.clock()).toISOString(), ...who };
+  const asked = { time: new Date(services.clock()).toISOString(), ...who };
   return services.decisions.decide(() => {
     const change = make();
     const events = policyChanges(change.ops, (name) => services.view.get('policies', name)?.value, who.actor).map(
-      (event) => ({ ...event, at: audit.time }),
+      (event) => ({ ...event, at: asked.time }),
     );
+    const audit = { ...asked, ...changesBy(change.ops, who.resource, services) };
     return {
       ops: change.ops,
       audit: { ...audit, ...(events.length > 0 && { events }) },
-      result: (revision) => ({ change, events, revision }),
+      result: (revision) => ({ change, events, revision, audit }),
     };
   }, dryRun);
+}
+
+/** What the operations do to the resource itself, for the audit log. */
+function changesBy(ops: readonly Operation[], resource: string, { view }: MutationCall['services']): Changes {
+  const at = resource.indexOf('/');
+  const [folder, name] = [resource.slice(0, at) as ResourceFolder, resource.slice(at + 1)];
+  const op = Object.hasOwn(FOLDERS, folder) ? ops.find(({ key }) => key === keyOf(folder, name)) : undefined;
+  if (op === undefined) {
+    return {};
+  }
+  const [before, after] = [view.get(folder, name)?.value, op.type === 'put' ? (op.value as object) : undefined];
+  return changesOf({ folder, before, after }, displayNames(view));
+}
+
+/** Outcome, code and detail of what was refused or has failed, for the audit log. */
+export function failureOf(error: unknown): Pick<AuditDraft, 'outcome' | 'code' | 'detail'> {
+  if (!(error instanceof ProblemError)) {
+    return { outcome: 'failed', code: 'INTERNAL' };
+  }
+  const { code, detail } = error.problem;
+  return { outcome: 'refused', code, detail: detail.slice(0, MAX_DETAIL) };
 }
 
 /** The event for a refused request of an operator. */

@@ -2,7 +2,7 @@
 import { PolicyTest } from '@mirrorplane/contract';
 import { policyStatuses } from '../planning/policy-status.ts';
 import { ProblemError } from '../problems/problems.ts';
-import { addressOf, found } from './mutation.ts';
+import { askedBy, failureOf, found } from './mutation.ts';
 import { PolicyParams } from './policies.ts';
 import { type Route, route } from './route.ts';
 
@@ -19,18 +19,16 @@ export const policyTestRoutes: Route[] = [
     params: PolicyParams,
     refuses: ['NOT_FOUND', 'POLICY_NOT_TESTABLE', 'TESTS_EXCEEDED'],
     responses: [{ status: 200, description: 'The result.', schema: PolicyTest }],
-    handle: async ({ services, params: { name }, request, who: { name: actor } }) => {
+    handle: async ({ services, params: { name }, request, who }) => {
       const { audit, tests, view } = services;
       const record = found(view.get('policies', name), 'policy', name);
-      const entry = { actor, address: addressOf(request), action: 'test', resource: `policies/${name}` } as const;
+      const entry = { ...askedBy(who, request), action: 'test', resource: `policies/${name}` } as const;
       try {
-        const body = await tests.run(policyStatuses(services, record)[0]!, actor);
+        const body = await tests.run(policyStatuses(services, record)[0]!, who.name);
         await audit.append({ ...entry, outcome: 'done' });
         return { body };
       } catch (error) {
-        const refused = error instanceof ProblemError;
-        const code = refused ? error.problem.code : 'INTERNAL';
-        await audit.append({ ...entry, outcome: refused ? 'refused' : 'failed', code });
+        await audit.append({ ...entry, ...failureOf(error) });
         throw error;
       }
     },

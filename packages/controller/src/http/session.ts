@@ -101,7 +101,8 @@ async function signIn(body: z.infer<typeof SignIn>, request: FastifyRequest, ser
 }
 
 function audit({ audit }: Services, request: FastifyRequest, actor: string, action: 'signIn' | 'signOut' | 'ticket') {
-  return audit.append({ actor, address: addressOf(request), action, resource: 'session', outcome: 'done' });
+  const who = { actor, actorKind: 'user', address: addressOf(request) } as const;
+  return audit.append({ ...who, action, resource: 'session', outcome: 'done' });
 }
 
 export const sessionRoutes: Route[] = [

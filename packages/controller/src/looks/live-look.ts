@@ -1,6 +1,7 @@
 /** One look: what was asked for, its packets, and its parts on nodes. */
 import { EventEmitter } from 'node:events';
 import {
+  type ActorKind,
   LOOK_LIMITS,
   type Look,
   type LookCreate,
@@ -34,6 +35,7 @@ export interface LiveLookOptions {
   /** Interfaces that it is of. */
   subjects: Iterable<string>;
   owner: string;
+  ownerKind: ActorKind;
   /** Address from which it was begun, for the audit log. */
   address: string;
   /** Milliseconds of a clock that does not jump: by it the look ends. */
@@ -52,6 +54,7 @@ export class LiveLook extends EventEmitter<LiveLookEvents> {
   /** Interfaces that it is of. Sources that its policy gets later are added. */
   readonly subjects: Set<string>;
   readonly owner: string;
+  readonly ownerKind: ActorKind;
   readonly address: string;
   readonly ring = new PacketRing();
   /** Milliseconds of its clock, as all its times are. */
@@ -70,14 +73,16 @@ export class LiveLook extends EventEmitter<LiveLookEvents> {
   #complete = false;
   #telling: NodeJS.Timeout | undefined;
 
-  constructor({ id, request, policyUid, subjects, owner, address, clock, wall = clock, nameOf }: LiveLookOptions) {
+  constructor(options: LiveLookOptions) {
     super();
+    const { id, request, policyUid, subjects, owner, ownerKind, address, clock, wall = clock, nameOf } = options;
     this.setMaxListeners(0);
     this.id = id;
     this.request = request;
     this.policyUid = policyUid;
     this.subjects = new Set(subjects);
     this.owner = owner;
+    this.ownerKind = ownerKind;
     this.address = address;
     this.#clock = clock;
     this.#nameOf = nameOf;

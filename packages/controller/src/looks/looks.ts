@@ -1,7 +1,7 @@
 /** All looks of the cluster: who may begin one, how long it lives, and those that have ended. */
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { LOOK_KEEPING, type LookCreate, type LookEndReason } from '@mirrorplane/contract';
+import { type ActorKind, LOOK_KEEPING, type LookCreate, type LookEndReason } from '@mirrorplane/contract';
 import { ProblemError } from '../problems/problems.ts';
 import type { LookFeed } from './kept-packet.ts';
 import { LiveLook } from './live-look.ts';
@@ -26,6 +26,7 @@ export interface LooksOptions {
 /** Who begins a look. */
 export interface LookOwner {
   name: string;
+  kind: ActorKind;
   /** Address of the client, for the audit log. */
   address: string;
 }
@@ -64,12 +65,13 @@ export class Looks extends EventEmitter<LooksEvents> {
       throw new ProblemError('LOOK_LIMIT', `there are ${running.length} looks already (of ${owners}): end one of them`);
     }
     const id = randomBytes(6).toString('hex');
-    const { name, address } = owner;
+    const { name, kind, address } = owner;
     const look = new LiveLook({
       ...this.#options,
       id,
       request,
       owner: name,
+      ownerKind: kind,
       address,
       subjects: policy?.sources ?? request.interfaces ?? [],
       ...(policy && { policyUid: policy.uid }),

@@ -1,7 +1,7 @@
 /** Looks in the event log and in the audit log: who looks at what, why, and why it has ended. */
-import type { EventDraft, LookEndReason } from '@mirrorplane/contract';
+import type { AuditDraft, EventDraft, LookEndReason } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
-import type { AuditEntry, AuditLog } from '../audit/audit.ts';
+import type { AuditLog } from '../audit/audit.ts';
 import type { EventLog } from '../events/log.ts';
 import type { LiveLook } from './live-look.ts';
 import type { LookOwner, Looks } from './looks.ts';
@@ -63,15 +63,20 @@ export function whatOf({ request }: Pick<LiveLook, 'request'>): string {
   return `${which} of ${subject}, ${how}${comment === '' ? '' : `; ${comment}`}`;
 }
 
-function beginEntry(look: LiveLook): Omit<AuditEntry, 'time'> {
-  const { id, owner, address } = look;
-  return { actor: owner, address, action: 'create', resource: `looks/${id}`, outcome: 'done', detail: whatOf(look) };
+/** The owner of a look, or who has ended it, for an entry of the audit log. */
+export function whoOwns({ name, kind, address }: LookOwner): Pick<AuditDraft, 'actor' | 'actorKind' | 'address'> {
+  return { actor: name, actorKind: kind, address };
 }
 
-function endEntry(look: LiveLook, by: LookOwner | undefined): Omit<AuditEntry, 'time'> {
+function beginEntry(look: LiveLook): AuditDraft {
+  const { id, owner, ownerKind, address } = look;
+  const who = whoOwns({ name: owner, kind: ownerKind, address });
+  return { ...who, action: 'create', resource: `looks/${id}`, outcome: 'done', detail: whatOf(look) };
+}
+
+function endEntry(look: LiveLook, by: LookOwner | undefined): AuditDraft {
   return {
-    actor: by?.name ?? 'controller',
-    address: by?.address ?? look.address,
+    ...whoOwns(by ?? { ...CONTROLLER, address: look.address }),
     action: 'delete',
     resource: `looks/${look.id}`,
     outcome: 'done',

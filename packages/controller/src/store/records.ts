@@ -1,5 +1,6 @@
 /** The records in the store, and their keys. */
 import type {
+  AuditDraft,
   Device,
   Domain,
   EdgeDeclaration,
@@ -10,7 +11,6 @@ import type {
   Pool,
   Underlay,
 } from '@mirrorplane/contract';
-import type { AuditEntry } from '../audit/audit.ts';
 
 /** A policy without its revision, which the store has, and without warnings, which are computed. */
 export type PolicyRecord = Omit<Policy, 'revision' | 'warnings'>;
@@ -147,14 +147,9 @@ export interface Records {
 /** Key of the ERSPAN sessions: node to policy uid to session. */
 export const SESSIONS_KEY = 'sessions';
 /** Log entries of a decision. `revision` is left out for the decision that wrote the record. */
-export interface Unaudited {
+export interface Unaudited extends Omit<AuditDraft, 'outcome'> {
   /** ISO 8601. */
   time: string;
-  actor: string;
-  address: string;
-  action: AuditEntry['action'];
-  resource: string;
-  revision?: number;
   /** Events for the event log. */
   events?: EventDraft[];
 }

@@ -1,6 +1,7 @@
 /** POST /enroll: an agent gets a certificate for its join token. */
 import { randomUUID } from 'node:crypto';
 import { EnrollRequest, type EnrollResponse, problem } from '@mirrorplane/contract';
+import { nodeActor } from '../audit/actors.ts';
 import { RequestError } from '../auth/agent-request.ts';
 import type { AgentRequest } from '../auth/authority.ts';
 import { redeemToken } from '../auth/join-tokens.ts';
@@ -32,7 +33,7 @@ export async function enroll(body: unknown, address: string, services: Services)
   const { authority, decisions, audit, refusals, clock, log } = services;
   const request = parseOrRefuse(EnrollRequest, body, 'request');
   const { node, csr } = request;
-  const who = { actor: `node:${node}`, address, action: 'enroll' as const, resource: `nodes/${node}` };
+  const who = { ...nodeActor(node, address), action: 'enroll' as const, resource: `nodes/${node}` };
   const newUid = randomUUID();
   const admission = () => admit(services, request, newUid);
   try {

@@ -4,6 +4,7 @@
  */
 import { createHash, X509Certificate } from 'node:crypto';
 import type { AuthorityMessage, CertificateStoredMessage, RenewMessage } from '@mirrorplane/contract';
+import { nodeActor } from '../audit/actors.ts';
 import { RequestError } from '../auth/agent-request.ts';
 import { type CertificateName, confirmed, issued, standingOf } from '../auth/node-certificates.ts';
 import type { Services } from '../services.ts';
@@ -125,7 +126,7 @@ export class Renewals {
       }
       const { generation, issued: number } = record;
       const certificate = await authority.signAgent({ csr, node, uid, generation, number });
-      const who = { actor: `node:${node}`, address, action: 'renew' as const, resource: `nodes/${node}` };
+      const who = { ...nodeActor(node, address), action: 'renew' as const, resource: `nodes/${node}` };
       const isDone = await this.#write(node, record);
       if (!isDone || !session.isOpen) {
         return;

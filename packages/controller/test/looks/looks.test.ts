@@ -8,7 +8,7 @@ import { PcapngStream } from '../../src/looks/pcapng-stream.ts';
 import { ProblemError } from '../../src/problems/problems.ts';
 import { delivered, seen } from './seen.ts';
 
-const OWNER = { name: 'admin', address: '127.0.0.1' };
+const OWNER = { name: 'admin', kind: 'token', address: '127.0.0.1' } as const;
 const REQUEST = LookCreate.parse({ interfaces: ['web-1/0'] });
 const NAMES: Record<string, string> = { 'web-1/0': 'web-1 eth0' };
 
