@@ -30,6 +30,9 @@ export const AUDIT_ACTIONS = [
   'settings',
 ] as const;
 
+/** What can be done to a log. */
+export const AUDIT_FAULTS = ['removed', 'truncated', 'changed', 'inserted', 'reordered', 'forged', 'unsigned'] as const;
+
 /**
  * Who has acted. `stranger`: nobody has proved who it was; the entry may stand for several
  * refusals.
@@ -56,7 +59,7 @@ export const AuditEntry = z
     time: Timestamp,
     actor: z.string().meta({
       description:
-        'Name of who acted: of a user, of an API token (admin and read are the files), node:NAME if an agent acted, controller if it acted by itself, unknown if nobody has proved who it was.',
+        'Name of who acted: of a user, of an API token (admin and read are the files), node:NAME if an agent acted, controller if nobody asked, unknown if nobody has proved who it was.',
     }),
     actorKind: z.enum(ACTOR_KINDS).optional().meta({
       description:
@@ -65,7 +68,7 @@ export const AuditEntry = z
     address: z.string().meta({ description: 'Address of the client. unix: the local socket.' }),
     action: z.enum(AUDIT_ACTIONS).meta({
       description:
-        'What was asked for. end: the controller ended something by itself. device: a command line was let in. request: any request that was refused before it was read. remove: old entries of the log were removed. ticket: one for a sign-in.',
+        'What was asked for. end: the controller ended something when its time had come. device: a command line was let in. request: any request that was refused before it was read. remove: old entries of the log were removed. ticket: one for a sign-in.',
     }),
     resource: z
       .string()
@@ -97,3 +100,40 @@ export type AuditDraft = Omit<AuditEntry, 'seq' | 'prev' | 'time'> & { time?: st
 
 /** Who has acted, and from where: the fields that every entry has. */
 export type AuditWho = Required<Pick<AuditEntry, 'actor' | 'actorKind' | 'address'>>;
+
+/** What was found wrong with the chain of the audit log. */
+const AuditFaultInfo = z.object({
+  kind: z.enum(AUDIT_FAULTS).meta({
+    description:
+      'removed, truncated (removed at the end), changed, inserted, reordered; forged: the hashes were made again without the key; unsigned: the authority has not signed it.',
+  }),
+  seq: z.number().int().meta({ description: 'Number of the first entry that it is about.' }),
+  message: z.string().meta({ description: 'What was done, in one sentence.' }),
+});
+
+/** The state of the chain of the audit log. */
+export const AuditChain = z
+  .object({
+    first: z.number().int().meta({ description: 'Number of the oldest line that is kept.' }),
+    last: z.number().int().meta({ description: 'Number of the newest line.' }),
+    unsigned: z
+      .number()
+      .int()
+      .meta({ description: 'Lines behind the newest checkpoint. They are signed within a minute.' }),
+    checkpoint: z.string().meta({
+      description:
+        'The newest signed checkpoint, as its line is in the log. Keep it elsewhere, and "audit verify --head" finds what was cut off after it.',
+    }),
+    authority: z.string().meta({ description: 'Certificates of the authorities that have signed, PEM.' }),
+    checked: z
+      .object({
+        at: Timestamp,
+        upTo: z.number().int().meta({ description: 'The lines up to this one are as they were written.' }),
+        unchained: z.number().int().meta({ description: 'Lines that are older than the chain, and not checked.' }),
+        fault: AuditFaultInfo.optional().meta({ description: 'Absent: there is none.' }),
+      })
+      .optional()
+      .meta({ description: 'The last check of the controller. Absent: there was none since its start.' }),
+  })
+  .meta({ id: 'AuditChain' });
+export type AuditChain = z.infer<typeof AuditChain>;

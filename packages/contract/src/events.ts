@@ -49,6 +49,8 @@ import { PolicyState, StatusReason } from './status.ts';
  *   or does not any more.
  * - `certificateEnding`: the authority of the controller ends within months, or has ended.
  * - `authorityRotated`: an operator has begun to rotate the authority, or has dropped the old one.
+ * - `auditProblem`: the audit log cannot be written, can be written again, is not what it was, or
+ *   does not reach the receiver of its copies.
  * - `controllerStarted`: the controller was started.
  */
 export const EVENT_KINDS = [
@@ -87,6 +89,7 @@ export const EVENT_KINDS = [
   'lookEnded',
   'certificateEnding',
   'authorityRotated',
+  'auditProblem',
   'controllerStarted',
 ] as const;
 export const EventKind = z.enum(EVENT_KINDS).meta({ id: 'EventKind' });

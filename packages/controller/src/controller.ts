@@ -5,8 +5,10 @@ import { Closers, syncFolder } from '@mirrorplane/base';
 import type { EventDraft } from '@mirrorplane/contract';
 import { createLog, type Logger } from '@mirrorplane/daemon';
 import type { FastifyInstance } from 'fastify';
-import { AuditLog } from './audit/audit.ts';
+import { AuditLog, type AuditOptions } from './audit/audit.ts';
+import { SelfCheck } from './audit/self-check.ts';
 import { openApiTokens } from './auth/api-tokens.ts';
+import { auditSigner } from './auth/audit-signer.ts';
 import { Authority } from './auth/authority.ts';
 import { Sessions } from './auth/sessions.ts';
 import { ACCEPT_QUEUE } from './auth/strangers.ts';
@@ -14,6 +16,7 @@ import { Tickets } from './auth/tickets.ts';
 import { Tries } from './auth/tries.ts';
 import { findConsole } from './console-folder.ts';
 import { Decoders } from './decoder/decoders.ts';
+import { auditTeller } from './events/audit-teller.ts';
 import { watchAuthority } from './events/authority-watch.ts';
 import { EventsFromAgents } from './events/events-from-agents.ts';
 import { EventLog } from './events/log.ts';
@@ -36,6 +39,7 @@ import { LiveNodes } from './reports/live-nodes.ts';
 import { SavedCounters } from './reports/saved-counters.ts';
 import type { Services } from './services.ts';
 import { steadyClock } from './steady-clock.ts';
+import { auditHeads } from './store/audit-head.ts';
 import { Decisions } from './store/decisions.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { View } from './store/view.ts';
@@ -59,6 +63,8 @@ export interface ControllerOptions {
    * Folder of the console, as it was built. Default: where the source tree or the package has it.
    */
   console?: string;
+  /** What of the audit log is kept, and how it is signed. */
+  audit?: Pick<AuditOptions, 'keepBytes' | 'keepMs' | 'fileBytes' | 'signAfterMs'>;
   /** Default: a logger to stderr of level `info`. */
   logger?: Logger;
   /** Milliseconds since 1970. Default `Date.now`. */
@@ -107,11 +113,21 @@ async function open(options: ControllerOptions, closers: Closers) {
   await view.open();
   closers.add(() => view.close());
   const authority = await Authority.open(data, clock);
-  const audit = await AuditLog.open(path.join(data, 'audit.log'), clock);
-  closers.add(() => audit.close());
-  await audit.recover(view.unaudited);
   const events = await EventLog.open(path.join(data, 'events.log'), { clock, log });
   closers.add(() => events.close());
+  const decisions = new Decisions(store, view);
+  const audit = await AuditLog.open(path.join(data, 'audit.log'), {
+    clock,
+    signer: auditSigner(authority),
+    heads: auditHeads(store),
+    late: (revision) => decisions.audited(revision),
+    tell: auditTeller({ events, log }),
+    ...options.audit,
+  });
+  closers.add(() => audit.close());
+  await audit.recover(view.unaudited);
+  const auditCheck = new SelfCheck(audit, { clock, tell: auditTeller({ events, log }) });
+  closers.add(() => auditCheck.close());
   await events.recover(view.unaudited);
 
   const live = new LiveNodes(clock, steady);
@@ -137,7 +153,6 @@ async function open(options: ControllerOptions, closers: Closers) {
   closers.add(() => counters.close());
 
   const inventory = new CurrentInventory(view, live);
-  const decisions = new Decisions(store, view);
   closers.add(() => decisions.settled());
   const planning = new Planning({ view, live, decisions, log });
   closers.add(() => planning.close());
@@ -172,6 +187,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     planning,
     inventory,
     audit,
+    auditCheck,
     events,
     observer,
     agentEvents,

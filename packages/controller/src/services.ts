@@ -2,6 +2,7 @@
 import type { DestinationSummary, NodeSummary } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import type { AuditLog } from './audit/audit.ts';
+import type { SelfCheck } from './audit/self-check.ts';
 import type { ApiTokens } from './auth/api-tokens.ts';
 import type { Authority } from './auth/authority.ts';
 import type { Sessions } from './auth/sessions.ts';
@@ -37,6 +38,8 @@ export interface Services {
   planning: Planning;
   inventory: CurrentInventory;
   audit: AuditLog;
+  /** Checks of the audit log. */
+  auditCheck: SelfCheck;
   events: EventLog;
   observer: EventObserver;
   /** Receives events of agents. */

@@ -4,8 +4,9 @@ import { appendFileSync, statSync } from 'node:fs';
 import { type FileHandle, open, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'node:test';
-import { AuditLog, type AuditPlace } from '../src/audit/audit.ts';
 import { linesBackwards } from '../src/audit/lines.ts';
+import type { AuditPlace } from '../src/audit/reading.ts';
+import { openLog } from './audit-log.ts';
 import { Bench, temporaryFolder } from './harness.ts';
 
 const who = { actor: 'admin', address: 'unix', action: 'create', outcome: 'done' } as const;
@@ -46,7 +47,7 @@ test('reads lines from the end, whatever their lengths are, and leaves out what 
 
 test('pages go on where the last one ended, also when entries come and files are full meanwhile', async (t) => {
   const file = path.join(temporaryFolder(t), 'audit.log');
-  const log = await AuditLog.open(file, Date.now, 4000);
+  const log = await openLog(file, { fileBytes: 4000 });
   t.after(() => log.close());
   for (let revision = 1; revision <= 60; revision++) {
     await log.append(entry(revision));
@@ -72,7 +73,7 @@ test('pages go on where the last one ended, also when entries come and files are
 
 test('a place in a file that was removed is said to be gone', async (t) => {
   const file = path.join(temporaryFolder(t), 'audit.log');
-  const log = await AuditLog.open(file, Date.now, 500);
+  const log = await openLog(file, { fileBytes: 500, keepBytes: 3000 });
   t.after(() => log.close());
   for (let revision = 1; revision <= 4; revision++) {
     await log.append(entry(revision));
@@ -91,7 +92,7 @@ test('one page reads a bounded part of a large log, and the next one goes on beh
   for (let at = 0; at < 20; at++) {
     appendFileSync(file, line.repeat(Math.ceil((1 << 20) / line.length)));
   }
-  const log = await AuditLog.open(file, Date.now);
+  const log = await openLog(file);
   t.after(() => log.close());
   const wanted = ({ actor }: { actor: string }) => actor === 'read';
   let pages = 1;

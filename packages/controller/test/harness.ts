@@ -230,7 +230,7 @@ async function readReply(request: ReturnType<typeof httpRequest>): Promise<Reply
   for await (const chunk of response) {
     text += chunk;
   }
-  const isJson = /json/.test(response.headers['content-type'] ?? '');
+  const isJson = /[/+]json\b/.test(response.headers['content-type'] ?? '');
   return {
     status: response.statusCode,
     headers: response.headers,

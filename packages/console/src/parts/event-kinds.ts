@@ -41,6 +41,7 @@ const KINDS: Record<EventKind, true> = {
   lookBegan: true,
   lookEnded: true,
   certificateEnding: true,
+  auditProblem: true,
   controllerStarted: true,
 };
 

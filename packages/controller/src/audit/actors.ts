@@ -6,5 +6,5 @@ export function nodeActor(node: string, address: string): AuditWho {
   return { actor: `node:${node}`, actorKind: 'node', address };
 }
 
-/** The controller, which acts by itself. */
+/** The controller, if nobody has asked. */
 export const CONTROLLER_ACTOR: AuditWho = { actor: 'controller', actorKind: 'controller', address: 'controller' };

@@ -1,101 +1,131 @@
-/** The append-only record of who changed what: DATA/audit.log, one JSON object a line. */
-import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
-import { type FileHandle, open, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { Serial, syncFolder } from '@mirrorplane/base';
-import { type AuditDraft, AuditEntry } from '@mirrorplane/contract';
-import { linesBackwards } from './lines.ts';
-
 /**
- * Bytes of a file before the next file begins, and the number of full files that are kept.
- * audit.log.1 is the newest full file.
+ * The append-only record of who changed what: DATA/audit.log, one JSON object a line, each with the
+ * hash of the line before it, and signed now and then. docs/audit.md describes the format.
  */
-const MAX_FILE_BYTES = 64 << 20;
-const FULL_FILES = 4;
-/** The most bytes that are read for one answer, whatever is looked for. */
-const MAX_READ_BYTES = 8 << 20;
+import { Serial } from '@mirrorplane/base';
+import type { AuditDraft, AuditEntry } from '@mirrorplane/contract';
+import { SIGN_EVERY } from '@mirrorplane/contract/audit-chain';
+import { ProblemError } from '../problems/problems.ts';
+import { type ChainEnd, type CheckpointDetails, checkpointLine, entryLine, type Signer } from './chain.ts';
+import { findEnd } from './end.ts';
+import { Failure } from './failure.ts';
+import { AuditFiles, type LogFile } from './files.ts';
+import { type AuditPage, type AuditSearch, firstLineOf, type OpenFile, openFrom, readPage } from './reading.ts';
+import { FILE_BYTES, fileMs, KEEP_BYTES, type Retention, surplusOf } from './retention.ts';
+import { sealOf } from './seal.ts';
+
 /** Number of last lines that are searched for the last decisions. */
 const RECOVER_LINES = 4096;
-/** Milliseconds by which an entry may be older than the one before it: it was added by a later start. */
-const LATE_MS = 10 * 60 * 1000;
+/** Milliseconds after which lines are signed at the latest. */
+const SIGN_AFTER_MS = 60_000;
+/** Milliseconds between two tries to write, while the disk refuses. */
+const RETRY_MS = 5000;
+/** Milliseconds between two searches for files that are too old. */
+const REMOVE_EVERY_MS = 60 * 60 * 1000;
 
-/** A place between two entries. It stays when its file becomes a full file. */
-export interface AuditPlace {
-  /** Of the file: a digest of its first line. */
-  file: string;
-  /** Bytes from its beginning. */
-  at: number;
+/** Where the newest signed checkpoint is kept besides the log: what is cut off its end is found. */
+export interface Heads {
+  read(): Promise<string | undefined>;
+  write(line: string): Promise<void>;
 }
 
-/** What is looked for. */
-export interface AuditSearch {
-  limit: number;
-  wanted: (entry: AuditEntry) => boolean;
-  /** Only entries that were written before this place. */
-  after?: AuditPlace | undefined;
-  /** Nothing older is wanted, milliseconds since 1970. */
-  since?: number | undefined;
+export interface AuditOptions extends Partial<Retention> {
+  /** Milliseconds since 1970. */
+  clock: () => number;
+  signer: Signer;
+  heads: Heads;
+  /** Milliseconds after which lines are signed at the latest. Default `SIGN_AFTER_MS` */
+  signAfterMs?: number;
+  /** The entry of a decision is written after all, though its caller was told that it is not. */
+  late?: (revision: number) => void;
+  /** Told what an operator has to know: the log cannot be written, or is not what it was. */
+  tell?: (message: string) => void;
 }
 
-/** Entries, the newest first. */
-export interface AuditPage {
-  entries: AuditEntry[];
-  /** Where the search ended. Left out: there is nothing more. */
-  next?: AuditPlace;
-  /** The place where it should have begun is in no file any more. */
-  isGone?: boolean;
+/** An entry that waits to be written. */
+interface Waiting {
+  entry: Omit<AuditEntry, 'seq' | 'prev'>;
+  done: (error?: unknown) => void;
 }
 
 export class AuditLog {
-  readonly #path: string;
-  readonly #clock: () => number;
-  readonly #maxBytes: number;
-  #file: FileHandle;
-  #size: number;
-  readonly #writes = new Serial();
+  readonly #options: Required<AuditOptions>;
+  readonly #files: AuditFiles;
+  readonly #serial = new Serial();
+  readonly #heads = new Serial();
+  readonly #listeners = new Set<(lines: readonly string[]) => void>();
+  readonly #sweep: NodeJS.Timeout;
+  readonly #failure = new Failure();
+  #waiting: Waiting[] = [];
+  #end: ChainEnd;
+  #head: string | undefined;
+  #signing: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  /** When the file that is written began, milliseconds since 1970. */
+  #fileBegan: number;
 
-  private constructor(path: string, file: FileHandle, size: number, clock: () => number, maxBytes: number) {
-    this.#path = path;
-    this.#file = file;
-    this.#size = size;
-    this.#clock = clock;
-    this.#maxBytes = maxBytes;
+  private constructor(options: Required<AuditOptions>, files: AuditFiles, end: ChainEnd, fileBegan: number) {
+    this.#options = options;
+    this.#files = files;
+    this.#end = end;
+    this.#fileBegan = fileBegan;
+    this.#sweep = setInterval(() => void this.#serial.run(() => this.#tidy()).catch(() => undefined), REMOVE_EVERY_MS);
+    this.#sweep.unref();
   }
 
   /**
-   * Opens the log for appending. A line that a crash has cut short gets its line end, so that the
-   * next entry is a separate line.
-   * @param maxBytes bytes of a file before the next file begins. Default 64 MB
+   * Opens the log for appending, and signs what a killed run has left unsigned. A log without a
+   * chain gets one.
    */
-  static async open(path: string, clock: () => number, maxBytes = MAX_FILE_BYTES): Promise<AuditLog> {
-    const file = await openFile(path);
-    syncFolder(dirname(path));
-    const { size } = await file.stat();
-    if (size > 0) {
-      const last = Buffer.alloc(1);
-      await file.read(last, 0, 1, size - 1);
-      if (last[0] !== 0x0a) {
-        await file.appendFile('\n');
-      }
-    }
-    return new AuditLog(path, file, size, clock, maxBytes);
-  }
-
-  /**
-   * Resolves when the entry is on the disk.
-   * @param entry without `time`, the current time is used
-   */
-  append(entry: AuditDraft): Promise<void> {
-    const line = `${JSON.stringify({ time: new Date(this.#clock()).toISOString(), ...entry })}\n`;
-    return this.#writes.run(async () => {
-      if (this.#size > this.#maxBytes) {
-        await this.#beginNext();
-      }
-      await this.#file.appendFile(line);
-      await this.#file.datasync();
-      this.#size += Buffer.byteLength(line);
+  static async open(path: string, given: AuditOptions): Promise<AuditLog> {
+    const options: Required<AuditOptions> = {
+      keepBytes: KEEP_BYTES,
+      keepMs: Number.POSITIVE_INFINITY,
+      fileBytes: FILE_BYTES,
+      signAfterMs: SIGN_AFTER_MS,
+      late: () => undefined,
+      tell: () => undefined,
+      ...given,
+    };
+    const { files, torn } = await AuditFiles.open(path);
+    const head = await options.heads.read();
+    const { end, lost } = await findEnd(() => files.list(), head);
+    const began = (await firstLineOf(path))?.at ?? options.clock();
+    const log = new AuditLog(options, files, end, began);
+    log.#head = head;
+    const isNew = end.seq === 0;
+    const unchained = isNew && files.size > 0 ? await sealOf(path, files.size) : undefined;
+    await log.#sign({
+      reason: isNew ? 'begin' : 'start',
+      ...(end.unsigned > 0 && { unsigned: end.unsigned }),
+      ...(torn > 0 && { torn }),
+      ...(lost && { lost }),
+      ...(unchained && { unchained }),
     });
+    if (lost) {
+      options.tell(
+        `the audit log has lost its lines ${lost.from} to ${lost.to}: it was cut short or is an older copy; run "mirrorplane audit verify"`,
+      );
+    }
+    await log.#tidy();
+    return log;
+  }
+
+  /** Resolves when the entry is on the disk. @param draft without `time`, the current time is used */
+  append(draft: AuditDraft): Promise<void> {
+    const entry = { time: this.#now(), ...draft };
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ entry, done: (error) => (error === undefined ? resolve() : reject(error)) });
+      void this.#serial.run(() => this.#flush());
+    });
+  }
+
+  /** @throws ProblemError UNAVAILABLE while the log cannot be written: nothing may change unseen */
+  requireWritable(): void {
+    if (this.#failure.reason !== undefined) {
+      const why = `the audit log cannot be written (${this.#failure.reason}), so nothing may change`;
+      throw new ProblemError('UNAVAILABLE', `${why}: make room or mend the disk of the controller, and try again`);
+    }
   }
 
   /** Adds lines for committed decisions of a controller that was killed before it wrote them. */
@@ -105,9 +135,12 @@ export class AuditLog {
     if (unaudited.length === 0) {
       return;
     }
-    const written = new Set((await this.read(RECOVER_LINES)).map(({ outcome, revision }) => `${outcome} ${revision}`));
+    const key = ({ revision, action, resource }: Pick<AuditEntry, 'revision' | 'action' | 'resource'>) =>
+      `${revision} ${action} ${resource}`;
+    const done = (await this.read(RECOVER_LINES)).filter(({ outcome }) => outcome === 'done');
+    const written = new Set(done.map(key));
     for (const { events: _, ...entry } of unaudited) {
-      if (!written.has(`done ${entry.revision}`)) {
+      if (!written.has(key(entry))) {
         await this.append({ ...entry, outcome: 'done' });
       }
     }
@@ -122,104 +155,184 @@ export class AuditLog {
    * Entries in descending order of time, and where the search ended. One page reads a bounded part
    * of the files, so it may have fewer entries than `limit`, and still not be the last one.
    */
-  async page({ limit, wanted, after, since }: AuditSearch): Promise<AuditPage> {
-    await this.#writes.settled();
-    const entries: AuditEntry[] = [];
-    const search = { bytes: 0, isFound: after === undefined };
-    for await (const { entry, place } of this.#newestFirst(after, search)) {
-      if (entry && since !== undefined && Date.parse(entry.time) < since - LATE_MS) {
-        break;
-      }
-      if (entry && wanted(entry)) {
-        entries.push(entry);
-      }
-      if (entries.length === limit || search.bytes > MAX_READ_BYTES) {
-        return { entries, next: place };
-      }
-    }
-    return { entries, ...(!search.isFound && { isGone: true }) };
+  async page(search: AuditSearch): Promise<AuditPage> {
+    await this.#serial.settled();
+    return readPage(() => this.#files.list(), search);
   }
 
-  /** All entries before a place, the newest first. Undefined: a line that is none. */
-  async *#newestFirst(
-    after: AuditPlace | undefined,
-    search: { bytes: number; isFound: boolean },
-  ): AsyncGenerator<{ entry: AuditEntry | undefined; place: AuditPlace }> {
-    const seen = new Set<string>();
-    for (let index = 0; index <= FULL_FILES; index++) {
-      // A file of its own: the one that is written may be closed meanwhile, because the next one begins.
-      const file = await open(index === 0 ? this.#path : fullFile(this.#path, index), 'r').catch(() => undefined);
-      if (!file) {
+  /** Calls `listener` with lines that were written. Returns the function that ends this. */
+  onLines(listener: (lines: readonly string[]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * The files with lines above a number, the oldest first, as they are between two writes: each ends
+   * with a whole line. The caller closes them.
+   * @param after 0: all files, also those without a chain
+   */
+  filesAfter(after: number): Promise<OpenFile[]> {
+    return this.#serial.run(() => openFrom(this.#files.list(), after));
+  }
+
+  /** The end of the chain. */
+  get end(): Readonly<ChainEnd> {
+    return this.#end;
+  }
+
+  /** The newest signed checkpoint: the line that the store has too. */
+  get head(): string | undefined {
+    return this.#head;
+  }
+
+  /** Certificates of the authorities that have signed, PEM. */
+  get authority(): string {
+    return this.#options.signer.pem;
+  }
+
+  /** Entries that could not be written since the start. */
+  get failures(): number {
+    return this.#failure.count;
+  }
+
+  /** Signs the end, and closes the log. */
+  async close(): Promise<void> {
+    for (const timer of [this.#signing, this.#retry, this.#sweep]) {
+      clearTimeout(timer);
+    }
+    await this.#serial.run(() => this.#signIfNeeded('close')).catch(() => undefined);
+    await this.#heads.settled();
+    await this.#files.close();
+  }
+
+  async #flush(): Promise<void> {
+    while (this.#waiting.length > 0 || this.#failure.isTold) {
+      const isRetry = this.#failure.reason !== undefined;
+      const owed = this.#failure.owed(this.#now());
+      const batch = this.#waiting.splice(0, SIGN_EVERY);
+      try {
+        await this.#write([...owed, ...batch.map(({ entry }) => entry)]);
+      } catch (error) {
+        this.#failed(error, batch);
         return;
       }
-      try {
-        const [id, { size }] = [await digestOf(file), await file.stat()];
-        const isHere = after?.file === id;
-        // A file that has become a full file meanwhile is met twice.
-        if (seen.has(id) || !(search.isFound || isHere)) {
-          continue;
-        }
-        seen.add(id);
-        search.isFound = true;
-        const counted = (bytes: number) => {
-          search.bytes += bytes;
-        };
-        for await (const { text, at } of linesBackwards(file, isHere ? Math.min(after.at, size) : size, counted)) {
-          yield { entry: parseLine(text), place: { file: id, at } };
-        }
-      } finally {
-        await file.close();
+      for (const { done } of batch) {
+        done();
+      }
+      if (isRetry) {
+        this.#failure.over(this.#options.late);
+        this.#options.tell('the audit log can be written again');
       }
     }
   }
 
-  /** The current file becomes the newest full file. The oldest full file is deleted. */
-  async #beginNext(): Promise<void> {
-    for (let index = FULL_FILES - 1; index >= 0; index--) {
-      const from = index === 0 ? this.#path : fullFile(this.#path, index);
-      await rename(from, fullFile(this.#path, index + 1)).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'ENOENT') {
-          throw error;
-        }
-      });
+  /** Nobody is told that what is not on the disk is. Entries of decisions are tried again. */
+  #failed(error: unknown, batch: readonly Waiting[]): void {
+    const isFirst = this.#failure.reason === undefined;
+    const entries = batch.map(({ entry }) => entry);
+    this.#failure.add(error, entries, this.#options.clock());
+    for (const { done } of batch) {
+      done(error);
     }
-    const full = this.#file;
-    this.#file = await openFile(this.#path);
-    this.#size = 0;
-    syncFolder(dirname(this.#path));
-    await full.close();
+    if (isFirst) {
+      this.#options.tell(`the audit log cannot be written: ${(error as Error).message}`);
+    }
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => void this.#serial.run(() => this.#flush()), RETRY_MS).unref();
   }
 
-  async close(): Promise<void> {
-    await this.#writes.settled();
-    await this.#file.close();
+  async #write(entries: readonly Omit<AuditEntry, 'seq' | 'prev'>[]): Promise<void> {
+    const age = this.#options.clock() - this.#fileBegan;
+    // Without a byte, the first line of a new file could not be written before.
+    if (this.#files.size === 0 || this.#files.size > this.#options.fileBytes || age > fileMs(this.#options)) {
+      await this.#beginFile();
+    }
+    const lines: string[] = [];
+    let end = this.#end;
+    for (const entry of entries) {
+      const line = entryLine(end, entry);
+      lines.push(line.text);
+      end = line.end;
+    }
+    if (end.unsigned >= SIGN_EVERY) {
+      await this.#sign({ reason: 'count' }, lines, end);
+      return;
+    }
+    await this.#put(lines, end);
+    if (end.unsigned > 0) {
+      this.#signing ??= setTimeout(() => this.#signLater(), this.#options.signAfterMs).unref();
+    }
+  }
+
+  async #put(lines: readonly string[], end: ChainEnd): Promise<void> {
+    await this.#files.append(lines);
+    this.#end = end;
+    for (const listener of this.#listeners) {
+      listener(lines);
+    }
+  }
+
+  #signLater(): void {
+    this.#signing = undefined;
+    void this.#serial.run(() => this.#signIfNeeded('time')).catch((error: unknown) => this.#failed(error, []));
+  }
+
+  async #signIfNeeded(reason: 'time' | 'close'): Promise<void> {
+    if (this.#end.unsigned > 0) {
+      await this.#sign({ reason });
+    }
+  }
+
+  /** Writes lines and a checkpoint behind them, and then the checkpoint to the store. */
+  async #sign(details: CheckpointDetails, lines: readonly string[] = [], before = this.#end): Promise<void> {
+    const { text, end } = await checkpointLine(before, this.#options.signer, this.#now(), details);
+    await this.#put([...lines, text], end);
+    clearTimeout(this.#signing);
+    this.#signing = undefined;
+    this.#head = text;
+    void this.#heads
+      .run(() => this.#options.heads.write(text))
+      .catch((error: unknown) => this.#options.tell(`the head of the audit log is not in the store: ${error}`));
+  }
+
+  /** A file begins with a checkpoint, so that what is before it can be removed. */
+  async #beginFile(): Promise<void> {
+    if (this.#files.size > 0) {
+      await this.#files.beginNext();
+    }
+    await this.#sign({ reason: 'rotation' });
+    this.#fileBegan = this.#options.clock();
+    await this.#tidy();
+  }
+
+  /** Removes files that are too old or too many. The log says so before they are gone. */
+  async #tidy(): Promise<void> {
+    const list = this.#files.list();
+    const surplus = surplusOf(list, { ...this.#options }, this.#options.clock());
+    if (surplus.length === 0) {
+      return;
+    }
+    const kept = list[list.length - surplus.length - 1]!;
+    const first = (await firstLineOf(kept.path))?.seq ?? this.#end.first;
+    const entry = entryLine(this.#end, { time: this.#now(), ...removal(this.#end.first, first, surplus) });
+    await this.#sign({ reason: 'removal', first }, [entry.text], entry.end);
+    await this.#files.remove(surplus);
+  }
+
+  #now(): string {
+    return new Date(this.#options.clock()).toISOString();
   }
 }
 
-function openFile(path: string): Promise<FileHandle> {
-  return open(path, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT, 0o600);
-}
-
-/** @param index 1 is the newest one */
-function fullFile(path: string, index: number): string {
-  return `${path}.${index}`;
-}
-
-/** Tells one file from all others, for as long as it is there: of what is appended nothing changes. */
-async function digestOf(file: FileHandle): Promise<string> {
-  const begin = Buffer.alloc(256);
-  const { bytesRead } = await file.read(begin, 0, begin.length, 0);
-  const end = begin.subarray(0, bytesRead).indexOf('\n');
-  return createHash('sha256')
-    .update(begin.subarray(0, end < 0 ? bytesRead : end))
-    .digest('hex')
-    .slice(0, 16);
-}
-
-function parseLine(line: string): AuditEntry | undefined {
-  try {
-    return AuditEntry.parse(JSON.parse(line));
-  } catch {
-    return undefined;
-  }
+function removal(from: number, to: number, files: readonly LogFile[]): AuditDraft {
+  const what = to > from ? `lines ${from} to ${to - 1}` : 'lines without a chain';
+  return {
+    actor: 'controller',
+    actorKind: 'controller',
+    address: 'controller',
+    action: 'remove',
+    resource: 'audit/',
+    outcome: 'done',
+    detail: `${what} in ${files.length} files, by age or size`,
+  };
 }

@@ -1,7 +1,7 @@
 /** /api/v1/audit */
 import { AuditEntry } from '@mirrorplane/contract';
 import * as z from 'zod';
-import type { AuditPlace } from '../audit/audit.ts';
+import type { AuditPlace } from '../audit/reading.ts';
 import { ProblemError, refuseField } from '../problems/problems.ts';
 import { filterOf, isValue } from './list-filter.ts';
 import type { ListSpec } from './list-spec.ts';
@@ -9,7 +9,15 @@ import { type Route, route } from './route.ts';
 
 const ENTRIES: Pick<ListSpec<AuditEntry>, 'key' | 'texts' | 'filter'> = {
   key: ({ resource }) => resource,
-  texts: ({ actor, address, action, outcome, code, time }) => [actor, address, action, outcome, code, time],
+  texts: ({ actor, address, action, outcome, code, time, detail }) => [
+    actor,
+    address,
+    action,
+    outcome,
+    code,
+    time,
+    detail,
+  ],
   filter: {
     action: ({ action }, value) => isValue(action, value),
     actor: ({ actor }, value) => isValue(actor, value),

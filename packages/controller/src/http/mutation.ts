@@ -76,6 +76,9 @@ export async function mutate(
   const { services, request, query, who: asks } = call;
   const dryRun = query.dryRun === 'true';
   const who = { ...askedBy(asks, request), action, resource };
+  if (!dryRun) {
+    services.audit.requireWritable();
+  }
   const { change, events, revision, audit } = await decide(call, make, who, dryRun).catch(async (error: unknown) => {
     if (!dryRun) {
       const refused = error instanceof ProblemError;

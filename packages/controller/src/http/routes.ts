@@ -1,5 +1,6 @@
 /** Every route of the API. */
 import { auditRoutes } from './audit.ts';
+import { auditChainRoutes } from './audit-chain.ts';
 import { destinationRoutes } from './destinations.ts';
 import { domainRoutes } from './domains.ts';
 import { eventRoutes } from './events.ts';
@@ -34,6 +35,7 @@ export const ROUTES: readonly Route[] = [
   ...findingRoutes,
   ...streamRoutes,
   ...auditRoutes,
+  ...auditChainRoutes,
   ...sessionRoutes,
   ...healthRoutes,
 ];

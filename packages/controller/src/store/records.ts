@@ -163,3 +163,5 @@ export type GenerationRecord = { unaudited: Unaudited[] } | null;
  * committed.
  */
 export const GENERATION_KEY = 'meta/generation';
+/** The newest signed checkpoint of the audit log, as its line is there. */
+export const AUDIT_HEAD_KEY = 'meta/audit';

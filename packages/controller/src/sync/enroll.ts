@@ -34,6 +34,7 @@ export async function enroll(body: unknown, address: string, services: Services)
   const request = parseOrRefuse(EnrollRequest, body, 'request');
   const { node, csr } = request;
   const who = { ...nodeActor(node, address), action: 'enroll' as const, resource: `nodes/${node}` };
+  audit.requireWritable();
   const newUid = randomUUID();
   const admission = () => admit(services, request, newUid);
   try {

@@ -57,7 +57,11 @@ class Reader {
 function begin(t: TestContext): { look: LiveLook; looks: Looks; feed: (count: number, more?: object) => void } {
   const looks = new Looks({ clock: Date.now, nameOf: (id) => `name of ${id}` });
   t.after(() => looks.close());
-  const look = looks.create(LookCreate.parse({ interfaces: ['web-1/0'] }), { name: 'test', kind: 'token', address: '' });
+  const look = looks.create(LookCreate.parse({ interfaces: ['web-1/0'] }), {
+    name: 'test',
+    kind: 'token',
+    address: '',
+  });
   const feed = (count: number, more: object = {}) => {
     const packets = Array.from({ length: count }, (_, i) => {
       return { ...seen({ bytes: udpFrame('x'.repeat(i % 50)), packet: i.toString(16).padStart(16, '0') }), ...more };
