@@ -52,6 +52,7 @@ test_needs='
 /usr/bin/lxd lxd
 /usr/bin/containerd containerd
 /usr/bin/chromium chromium
+/usr/sbin/slapd slapd
 /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
 '
 [ "$level" = run ] && needs=$run_needs || needs="$run_needs$test_needs"
@@ -72,6 +73,8 @@ apt_ready() {
 
 if [ -n "$missing" ]; then
   apt_ready "$missing"
+  # Tests start slapd with their own configuration. Without one, the package starts no directory.
+  case $missing in *slapd*) echo 'slapd slapd/no_configuration boolean true' | debconf-set-selections ;; esac
   # shellcheck disable=SC2086
   apt-get install -y -qq --no-install-recommends $missing >/tmp/mirrorplane-apt.$$ 2>&1 || {
     tail -n 20 "/tmp/mirrorplane-apt.$$" >&2

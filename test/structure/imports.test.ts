@@ -50,6 +50,7 @@ const ROOMS: Record<string, readonly string[]> = {
   controller: [
     'token-bucket.ts',
     'problems',
+    'sso',
     'audit',
     'store',
     'access',

@@ -15,6 +15,8 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   FIELD_INVALID: 'A field has a wrong type or an impossible value. Nothing is changed.',
   FIELD_UNKNOWN: 'No field has this name. The request is refused, because the name may be misspelt.',
   NAME_MISMATCH: 'The body and the URL name different resources. Nothing is changed.',
+  SIGN_IN_REFUSED:
+    'A provider or a directory has not signed the person in, or the person has no rights here. The message says why.',
   UNAUTHENTICATED: 'The request has no valid token. For an agent: it has no valid certificate.',
   FORBIDDEN: 'The sender of the request is known, but lacks the right that the request needs. The message names it.',
   CSRF_REFUSED:
@@ -34,6 +36,8 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
     'The policy is disabled, or its destination or all its sources have no device. No probe was made.',
   TESTS_EXCEEDED: 'The policy is being tested, or was tested a moment ago, or many policies are being tested.',
   TRIES_EXCEEDED: 'The address has tried to sign in more than ten times within a minute. No token was looked at.',
+  SIGN_IN_AWAY:
+    'The provider or the directory that knows the person did not answer, or not as it should. Local accounts work.',
   INTERNAL: 'The controller had an unexpected error. The request may be repeated.',
   UNAVAILABLE: 'The controller is starting or stopping, or a limit is reached.',
   EDGE_UNSUPPORTED: 'The device leads to a guest or is a tunnel, so it cannot be an edge.',

@@ -36,6 +36,11 @@ export const CATALOGUE = {
     'The request does not come from the console',
     'use the console, or send a token instead of the cookie',
   ),
+  SIGN_IN_REFUSED: entry(
+    403,
+    'The sign-in is refused',
+    'read why; an administrator can change your groups, or who may do what here',
+  ),
   NOT_FOUND: entry(404, 'The resource does not exist', 'list the resources and check the name'),
   METHOD_NOT_ALLOWED: entry(405, 'The resource does not support this method', 'use a method of the header Allow'),
   ALREADY_EXISTS: entry(
@@ -69,6 +74,11 @@ export const CATALOGUE = {
   TESTS_EXCEEDED: entry(429, 'Too many tests of policies', 'wait until the running test has ended, and try again'),
   TRIES_EXCEEDED: entry(429, 'Too many tries to sign in', 'wait a minute, and try again'),
   INTERNAL: entry(500, 'The controller failed', 'see the log of the controller'),
+  SIGN_IN_AWAY: entry(
+    503,
+    'The system that knows you does not answer',
+    'try again in a moment, or sign in with a local account',
+  ),
   UNAVAILABLE: entry(503, 'The controller is not ready', 'try again in a moment'),
   EDGE_UNSUPPORTED: entry(
     422,

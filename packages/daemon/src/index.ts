@@ -4,3 +4,4 @@ export { readSecretFile } from './private-file.ts';
 export { openServiceManager, type ServiceManager } from './service-manager.ts';
 export { parseSettings, type SettingsOptions } from './settings.ts';
 export { exitForUsage } from './usage.ts';
+export { readYamlFile } from './yaml-file.ts';
