@@ -47,10 +47,14 @@ import { PolicyState, StatusReason } from './status.ts';
  *   exceeded the share of the node, or were about something that is not its own.
  * - `lookBegan`, `lookEnded`: a user looks at packets of interfaces or of the sources of a policy,
  *   or does not any more.
- * - `certificateEnding`: the authority of the controller ends within months, or has ended.
  * - `authorityRotated`: an operator has begun to rotate the authority, or has dropped the old one.
  * - `auditProblem`: the audit log cannot be written, can be written again, is not what it was, or
  *   does not reach the receiver of its copies.
+ * - `certificateEnding`: the authority of the controller ends within months, or has ended; or the
+ *   certificate that an operator gave for the API ends within days.
+ * - `certificateRefused`: an operator has replaced the certificate of the API by one that cannot be
+ *   used. The one before stays in use.
+ * - `apiNotEncrypted`: the API listens without TLS where others can reach it.
  * - `controllerStarted`: the controller was started.
  */
 export const EVENT_KINDS = [
@@ -90,6 +94,8 @@ export const EVENT_KINDS = [
   'certificateEnding',
   'authorityRotated',
   'auditProblem',
+  'certificateRefused',
+  'apiNotEncrypted',
   'controllerStarted',
 ] as const;
 export const EventKind = z.enum(EVENT_KINDS).meta({ id: 'EventKind' });

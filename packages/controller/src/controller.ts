@@ -27,9 +27,19 @@ import { Findings } from './findings/findings.ts';
 import { whereabouts } from './findings/whereabouts.ts';
 import { History } from './history/history.ts';
 import { buildApp } from './http/app.ts';
+import { type ProxyHeader, TrustedProxies } from './http/proxies.ts';
 import { CurrentInventory } from './inventory/current-inventory.ts';
 import { grantedNodes, recordsOf } from './inventory/inventory.ts';
-import { clearSocket, formatListen, type ListenAddress, listenError, parseListen, parseTcp } from './listen.ts';
+import {
+  clearSocket,
+  formatListen,
+  isInsecure,
+  type ListenAddress,
+  listenError,
+  parseListen,
+  parseTcp,
+  requireSecure,
+} from './listen.ts';
 import { Looks } from './looks/looks.ts';
 import { tellLooks } from './looks/tell-looks.ts';
 import { NodeParts } from './planning/node-parts.ts';
@@ -51,12 +61,19 @@ import { PolicyPaths } from './summaries/path.ts';
 import { Walks } from './summaries/walks.ts';
 import { AgentServer } from './sync/server.ts';
 import { PolicyTests } from './tests/policy-tests.ts';
+import { openApiCertificate, reportInsecure, type TlsOptions } from './tls/open.ts';
 
 export interface ControllerOptions {
   /** Folder of all files of the controller. It is made if absent. */
   data: string;
-  /** Where the API listens: `ADDR:PORT` or `unix:PATH`. Default `['127.0.0.1:7070']`. */
+  /**
+   * Where the API listens: `https://ADDR:PORT`, `http://ADDR:PORT`, `ADDR:PORT` or `unix:PATH`.
+   * Default `['127.0.0.1:7070']`.
+   */
   listen?: readonly string[];
+  /** Whether addresses that others can reach may be without TLS. Default false. */
+  insecureHttp?: boolean;
+  tls?: TlsOptions;
   /** Where agents connect: `ADDR:PORT`. Default `0.0.0.0:7071`. */
   agentListen?: string;
   /**
@@ -65,6 +82,10 @@ export interface ControllerOptions {
   console?: string;
   /** What of the audit log is kept, and how it is signed. */
   audit?: Pick<AuditOptions, 'keepBytes' | 'keepMs' | 'fileBytes' | 'signAfterMs'>;
+  /** Proxies in front of the API: addresses, networks, or `unix`. Default: none is believed. */
+  trustedProxies?: readonly string[];
+  /** The headers that these proxies set. Default `x-forwarded`. */
+  proxyHeader?: ProxyHeader;
   /** Default: a logger to stderr of level `info`. */
   logger?: Logger;
   /** Milliseconds since 1970. Default `Date.now`. */
@@ -74,7 +95,7 @@ export interface ControllerOptions {
 }
 
 export interface Controller {
-  /** Addresses of the API. A requested port 0 is replaced by the real port. */
+  /** Addresses of the API, as `formatListen` writes them. A requested port 0 is replaced by the real port. */
   addresses: string[];
   /** Port that agents connect to. */
   agentPort: number;
@@ -102,6 +123,10 @@ export async function startController(options: ControllerOptions): Promise<Contr
 async function open(options: ControllerOptions, closers: Closers) {
   const listen = (options.listen ?? ['127.0.0.1:7070']).map(parseListen);
   const agentListen = parseTcp(options.agentListen ?? '0.0.0.0:7071');
+  const proxies = new TrustedProxies(options.trustedProxies, options.proxyHeader);
+  if (!options.insecureHttp) {
+    requireSecure(listen);
+  }
   const { clock = Date.now, steady = steadyClock } = options;
   const log = options.logger ?? createLog('controller', 'info');
   const { data } = options;
@@ -130,6 +155,9 @@ async function open(options: ControllerOptions, closers: Closers) {
   closers.add(() => auditCheck.close());
   await events.recover(view.unaudited);
 
+  const certificate = await openApiCertificate({ listen, tls: options.tls ?? {}, authority, data, events, log, clock });
+  closers.add(() => certificate?.close());
+  closers.add(authority.onChange(() => void certificate?.look()));
   const live = new LiveNodes(clock, steady);
   live.claims.judgeBy(() => grantedNodes(recordsOf(view), live));
   for (const [name, { value }] of view.all('nodes')) {
@@ -210,6 +238,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     looks,
     decoders: new Decoders(),
     findings,
+    proxies,
     console: options.console ?? findConsole(),
     ready: () => open && planning.planned !== undefined,
     tests,
@@ -238,15 +267,18 @@ async function open(options: ControllerOptions, closers: Closers) {
   closers.add(() => observer.close());
   const addresses: string[] = [];
   for (const address of listen) {
-    const app = buildApp(services);
+    const app = buildApp(services, 'scheme' in address && address.scheme === 'https' ? certificate : undefined);
     closers.add(() => app.close());
     addresses.push(await listenOn(app, address));
+    if (isInsecure(address)) {
+      reportInsecure(addresses.at(-1)!, { events, log });
+    }
   }
   closers.add(() => {
     open = false;
     tests.close();
   });
-  log.info({ addresses, agentPort: agents.port, data }, 'controller started');
+  log.info({ addresses, agentPort: agents.port, data, fingerprint: authority.ofApi.fingerprint }, 'controller started');
   return { addresses, agentPort: agents.port, planningFor: () => planning.runningFor() };
 }
 
@@ -295,10 +327,12 @@ async function listenOn(app: FastifyInstance, address: ListenAddress): Promise<s
       chmodSync(address.path, 0o600);
       return formatListen(address);
     }
-    await app.listen({ host: address.host, port: address.port, backlog: ACCEPT_QUEUE, listenTextResolver });
+    // By name, fastify would make a server for each address, of which it returns one.
+    const host = address.host === 'localhost' ? '127.0.0.1' : address.host;
+    await app.listen({ host, port: address.port, backlog: ACCEPT_QUEUE, listenTextResolver });
     const bound = app.server.address();
     const port = typeof bound === 'object' && bound ? bound.port : address.port;
-    return formatListen({ host: address.host, port });
+    return formatListen({ ...address, port });
   } catch (error) {
     throw (error as NodeJS.ErrnoException).code === undefined ? error : listenError(error, address);
   }

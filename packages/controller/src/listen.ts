@@ -1,16 +1,49 @@
 /** Parses and prints addresses to listen on. */
 import { existsSync, lstatSync, rmSync } from 'node:fs';
-import { createConnection } from 'node:net';
+import { createConnection, isIP } from 'node:net';
 
-/** A TCP address or the path of a unix socket. */
-export type ListenAddress = { host: string; port: number } | { path: string };
+/** A TCP address, with or without TLS, or the path of a unix socket. */
+export type ListenAddress = TcpAddress | { path: string };
 
-/** Reads `ADDR:PORT`, `[V6]:PORT` or `unix:PATH`. @throws Error for any other text */
+export interface TcpAddress {
+  scheme: 'http' | 'https';
+  host: string;
+  port: number;
+}
+
+/**
+ * Reads `https://ADDR:PORT`, `http://ADDR:PORT`, `ADDR:PORT` or `unix:PATH`. Without a scheme, a
+ * loopback address is without TLS, and any other is with it. @throws Error for any other text
+ */
 export function parseListen(text: string): ListenAddress {
   if (text.startsWith('unix:') && text.length > 5) {
     return { path: text.slice(5) };
   }
-  return parseTcp(text);
+  const [, scheme, rest = ''] = /^(?:(https?):\/\/)?(.*?)\/?$/s.exec(text) ?? [];
+  const { host, port } = parseTcp(scheme === undefined ? text : rest);
+  return { scheme: (scheme as TcpAddress['scheme']) ?? (isLoopback(host) ? 'http' : 'https'), host, port };
+}
+
+/** Whether only this host can reach the address. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+/** Whether others can reach the address, and what is sent there is not encrypted. */
+export function isInsecure(address: ListenAddress): boolean {
+  return 'scheme' in address && address.scheme === 'http' && !isLoopback(address.host);
+}
+
+/** @throws Error with what to do, where an address is not encrypted and others can reach it */
+export function requireSecure(addresses: readonly ListenAddress[]): void {
+  const insecure = addresses.find(isInsecure);
+  if (insecure !== undefined) {
+    const where = formatListen(insecure);
+    throw new Error(
+      `${where} is not encrypted, and others can reach it: tokens, policies and packets could be read on the way. ` +
+        `Listen on https://${where.replace('http://', '')}, or add --insecure-http if the network is safe`,
+    );
+  }
 }
 
 /**
@@ -20,17 +53,22 @@ export function parseTcp(text: string): { host: string; port: number } {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   if (!match || port > 65535) {
-    throw new Error(`"${text}" is not an address: write ADDR:PORT, [V6ADDR]:PORT or unix:PATH`);
+    throw new Error(`"${text}" is not an address: write ADDR:PORT, [V6ADDR]:PORT, https://ADDR:PORT or unix:PATH`);
   }
   return { host: match[1] ?? match[2]!, port };
 }
 
-/** The address as text. */
+/** The address as text. Only a loopback address without TLS has no scheme. */
 export function formatListen(address: ListenAddress): string {
   if ('path' in address) {
     return `unix:${address.path}`;
   }
-  return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
+  const where = formatTcp(address);
+  return address.scheme === 'http' && isLoopback(address.host) ? where : `${address.scheme}://${where}`;
+}
+
+function formatTcp({ host, port }: { host: string; port: number }): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /**
@@ -62,9 +100,9 @@ function answers(path: string): Promise<boolean> {
 }
 
 /** The error, with a remedy, for an address that cannot be used. */
-export function listenError(error: unknown, address: ListenAddress): Error {
+export function listenError(error: unknown, address: ListenAddress | { host: string; port: number }): Error {
   const { code, message } = error as NodeJS.ErrnoException;
-  const where = formatListen(address);
+  const where = 'path' in address ? formatListen(address) : formatTcp(address);
   switch (code) {
     case 'EADDRINUSE':
       return new Error(`cannot listen on ${where}: another process uses it; stop it or choose another address`);

@@ -7,44 +7,28 @@ import {
   openServiceManager,
   parseSettings,
 } from '@mirrorplane/daemon';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
 import { type Controller, startController } from './controller.ts';
-import { parseListen, parseTcp } from './listen.ts';
+import { parseTcp } from './listen.ts';
+import { type ApiOptions, addApiOptions, checked, controllerOptionsOf } from './tls/command-options.ts';
 
 /** Milliseconds after which planning counts as stuck. */
 const STUCK_MS = 60_000;
 
-interface Arguments {
+interface Arguments extends ApiOptions {
   data: string;
-  listen: string[];
   agentListen: string;
   console?: string;
   logLevel: LogLevel;
 }
 
-/** Checks an address and returns it unchanged. The error names the option, or the file and key. */
-function checked(value: string, parse: (value: string) => unknown, remedy: string): string {
-  try {
-    parse(value);
-  } catch {
-    throw new InvalidArgumentError(remedy);
-  }
-  return value;
-}
-
 const command = new Command('mirrorplane controller')
   .version(manifest.version, '-V, --version', 'print the version')
   .description('Stores the mirror policies of a cluster, plans the programs of its nodes, and serves the API.')
-  .requiredOption('--data <dir>', 'directory of the store, the certificates and the admin token')
-  .option(
-    '--listen <address>',
-    'address of the API: ADDR:PORT or unix:PATH; may be repeated (default: 127.0.0.1:7070)',
-    (value: string, list: string[] | undefined) => [
-      ...(list ?? []),
-      checked(value, parseListen, 'write ADDR:PORT, [V6ADDR]:PORT or unix:PATH.'),
-    ],
-  )
+  .requiredOption('--data <dir>', 'directory of the store, the certificates and the admin token');
+
+addApiOptions(command)
   .option(
     '--agent-listen <address>',
     'address for agents: ADDR:PORT',
@@ -57,7 +41,7 @@ const command = new Command('mirrorplane controller')
 
 async function main(): Promise<void> {
   parseSettings(command, { prefix: 'MIRRORPLANE_CONTROLLER' });
-  const { data, listen, agentListen, console, logLevel } = command.opts<Arguments>();
+  const { data, agentListen, console, logLevel, ...api } = command.opts<Arguments>();
   const logger = createLog('controller', logLevel);
   const manager = await openServiceManager();
   let controller: Controller | undefined;
@@ -77,7 +61,7 @@ async function main(): Promise<void> {
     data,
     agentListen,
     logger,
-    ...(listen && { listen }),
+    ...controllerOptionsOf(api),
     ...(console && { console }),
   });
   if (stopping) {

@@ -16,6 +16,7 @@ import type { PacedStream } from './events/paced-stream.ts';
 import type { Refusals } from './events/refusals.ts';
 import type { Findings } from './findings/findings.ts';
 import type { History } from './history/history.ts';
+import type { TrustedProxies } from './http/proxies.ts';
 import type { CurrentInventory } from './inventory/current-inventory.ts';
 import type { Looks } from './looks/looks.ts';
 import type { NodeParts } from './planning/node-parts.ts';
@@ -78,6 +79,8 @@ export interface Services {
   /** Decoders of packets of looks. */
   decoders: Decoders;
   findings: Findings;
+  /** Proxies in front of the API whose headers are believed. */
+  proxies: TrustedProxies;
   /** Folder of the console, as it was built. */
   console: string;
   /** True from the first plan until the controller closes. */

@@ -34,6 +34,10 @@ test('the page is never kept, and may load only what comes from here', async (t)
     assert.match(policy, /default-src 'none'; script-src 'self'; .*connect-src 'self'; .*frame-ancestors 'none'$/);
     assert.equal(headers['x-content-type-options'], 'nosniff');
     assert.equal(headers['referrer-policy'], 'no-referrer');
+    assert.equal(headers['x-frame-options'], 'DENY');
+    assert.equal(headers['cross-origin-opener-policy'], 'same-origin');
+    assert.match(String(headers['permissions-policy']), /camera=\(\), .*usb=\(\)$/);
+    assert.equal(headers['strict-transport-security'], undefined, 'without TLS');
   }
 });
 

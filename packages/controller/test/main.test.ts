@@ -91,6 +91,12 @@ test('a port that is taken, a folder that is a file and an address that is none 
     [['--data', file], /cannot use the data directory .*file/],
     [['--data', data, '--listen', 'nonsense'], /--listen .*nonsense.* write ADDR:PORT/, 2],
     [['--data', data, '--agent-listen', 'unix:/x'], /--agent-listen .*unix:\/x.* write ADDR:PORT/, 2],
+    [['--data', data, '--trusted-proxy', 'proxy.example'], /--trusted-proxy .*proxy\.example.* write 10\.0\.0\.5/, 2],
+    [['--data', data, '--tls-key', file], /--tls-key is given, and --tls-certificate is missing: give both/],
+    [
+      ['--data', data, '--listen', 'http://0.0.0.0:0', '--agent-listen', '127.0.0.1:0'],
+      /http:\/\/0\.0\.0\.0:0 is not encrypted.*Listen on https:\/\/0\.0\.0\.0:0, or add --insecure-http/,
+    ],
     [[], /--data is missing: give it/, 2],
   ];
   for (const [args, message, code = 1] of cases) {
@@ -103,10 +109,34 @@ test('a port that is taken, a folder that is a file and an address that is none 
 });
 
 test('addresses are read as operators write them', () => {
-  assert.deepEqual(parseListen('127.0.0.1:7070'), { host: '127.0.0.1', port: 7070 });
-  assert.deepEqual(parseListen('[::1]:0'), { host: '::1', port: 0 });
+  const schemes: [text: string, scheme: string, host: string][] = [
+    ['127.0.0.1:7070', 'http', '127.0.0.1'],
+    ['127.8.9.1:7070', 'http', '127.8.9.1'],
+    ['localhost:7070', 'http', 'localhost'],
+    ['[::1]:7070', 'http', '::1'],
+    ['0.0.0.0:7070', 'https', '0.0.0.0'],
+    ['[::]:7070', 'https', '::'],
+    ['10.0.0.5:7070', 'https', '10.0.0.5'],
+    ['127.example:7070', 'https', '127.example'],
+    ['http://10.0.0.5:7070/', 'http', '10.0.0.5'],
+    ['https://[::1]:7070', 'https', '::1'],
+  ];
+  for (const [text, scheme, host] of schemes) {
+    assert.deepEqual(parseListen(text), { scheme, host, port: 7070 }, text);
+  }
   assert.deepEqual(parseListen('unix:/run/x.sock'), { path: '/run/x.sock' });
-  for (const text of ['', '7070', ':7070', '::1:7070', 'host:70000', 'unix:', 'host:']) {
+  for (const text of [
+    '',
+    '7070',
+    ':7070',
+    '::1:7070',
+    'host:70000',
+    'unix:',
+    'host:',
+    'ftp://host:1',
+    'https://host',
+    'http://unix:/x',
+  ]) {
     assert.throws(() => parseListen(text), /is not an address/, text);
   }
 });

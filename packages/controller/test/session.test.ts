@@ -32,6 +32,12 @@ function withCookie(bench: Bench, { cookie }: Browser, method: string, url: stri
   return bench.request(method, url, body, { ...nobody, headers: { cookie, ...headers } });
 }
 
+/** The newest entry of the audit log for an action. */
+async function newest(bench: Bench, action: string) {
+  const { items } = (await bench.get('/api/v1/audit')).body;
+  return items.find((entry: { action: string }) => entry.action === action);
+}
+
 const own = (bench: Bench, csrf: string) => ({
   origin: `http://${bench.controller.addresses[0]}`,
   'x-mirrorplane-csrf': csrf,
@@ -55,13 +61,52 @@ test('a browser signs in with a token, and its cookie is out of the reach of scr
   assert.equal((await bench.request('GET', URL, undefined, nobody)).status, 401);
 });
 
-test('the cookie is for TLS alone where the browser has come by TLS', async (t) => {
-  const bench = await Bench.start(t);
-  const proxied = { origin: 'https://mirror.example', 'x-forwarded-host': 'mirror.example' };
-  const { reply } = await signIn(bench, { token: bench.token }, proxied);
-  assert.match(String(reply.headers['set-cookie']), /; Secure$/);
-  const forwarded = await signIn(bench, { token: bench.token }, { 'x-forwarded-proto': 'https' });
-  assert.match(String(forwarded.reply.headers['set-cookie']), /; Secure$/);
+test('behind a trusted proxy with TLS the cookie is for TLS and this host alone; from others, its headers say nothing', async (t) => {
+  const proxied = {
+    origin: 'https://mirror.example',
+    'x-forwarded-host': 'mirror.example',
+    'x-forwarded-proto': 'https',
+  };
+  const from = { ...proxied, 'x-forwarded-for': '203.0.113.9, 198.51.100.7' };
+  const bench = await Bench.start(t, 0, { trustedProxies: ['127.0.0.0/8'] });
+  const browser = await signIn(bench, { token: bench.token }, from);
+  const [cookie] = browser.reply.headers['set-cookie'] as string[];
+  assert.match(cookie!, /^__Host-mirrorplane_session=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; .*; Secure$/);
+  const change = { ...from, 'x-mirrorplane-csrf': browser.csrf };
+  assert.equal((await withCookie(bench, browser, 'PUT', '/api/v1/domains/blue', change, {})).status, 201);
+  const plainPage = { ...change, origin: 'http://mirror.example' };
+  assert.equal((await withCookie(bench, browser, 'PUT', '/api/v1/domains/red', plainPage, {})).status, 403);
+  const byPlain = await withCookie(bench, browser, 'GET', '/api/v1/policies', {});
+  assert.equal(byPlain.status, 401, 'the name with the prefix counts by TLS alone');
+  const audited = await newest(bench, 'replace');
+  assert.equal(audited.address, '198.51.100.7');
+
+  const alone = await Bench.start(t);
+  const refused = await alone.post(URL, { token: alone.token }, { ...nobody, headers: proxied });
+  assert.deepEqual([refused.status, refused.body.code], [403, 'CSRF_REFUSED']);
+  const { 'x-forwarded-proto': proto } = proxied;
+  const stranger = await signIn(
+    alone,
+    { token: alone.token },
+    { 'x-forwarded-proto': proto, 'x-forwarded-for': '1.2.3.4' },
+  );
+  assert.match(String(stranger.reply.headers['set-cookie']), /^mirrorplane_session=[^;]*;(?!.*Secure)/);
+  assert.equal((await newest(alone, 'signIn')).address, '127.0.0.1');
+});
+
+test('behind a trusted proxy, tries to sign in are counted for each client and not for the proxy', async (t) => {
+  const bench = await Bench.start(t, 0, { trustedProxies: ['127.0.0.1'] });
+  const tryFrom = async (client: string) => {
+    const headers = { 'x-forwarded-for': `10.9.9.9, ${client}` };
+    return (await bench.post(URL, { token: 'wrong' }, { ...nobody, headers })).status;
+  };
+  let tries = 0;
+  while ((await tryFrom('198.51.100.7')) === 401) {
+    tries++;
+  }
+  assert.ok(tries >= 10 && tries < 20, `${tries} tries`);
+  assert.equal(await tryFrom('198.51.100.7'), 429);
+  assert.equal(await tryFrom('198.51.100.8'), 401);
 });
 
 test('a page of another origin changes nothing with the cookie, nor does a change without its header', async (t) => {

@@ -42,6 +42,8 @@ const KINDS: Record<EventKind, true> = {
   lookEnded: true,
   certificateEnding: true,
   auditProblem: true,
+  certificateRefused: true,
+  apiNotEncrypted: true,
   controllerStarted: true,
 };
 

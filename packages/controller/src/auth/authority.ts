@@ -34,6 +34,14 @@ export interface ServerCertificate {
   key: string;
 }
 
+/** What a certificate of the controller is for. */
+interface Served {
+  name: string;
+  /** Host names and addresses. */
+  names: readonly string[];
+  lifetimeMs: number;
+}
+
 /** A certificate request of an agent. */
 export interface AgentRequest {
   csr: string;
@@ -174,18 +182,29 @@ export class Authority {
     fingerprint = this.#current.fingerprint,
   ): Promise<ServerCertificate> {
     const issuer = this.#next?.fingerprint === fingerprint ? this.#next : this.#current;
-    const keys = await newKeys();
-    const names = new Set([CONTROLLER_NAME, ...hosts]);
-    const certificate = await issuer.certify({
-      subject: `CN=${CONTROLLER_NAME}`,
-      publicKey: keys.publicKey,
-      usage: x509.ExtendedKeyUsage.serverAuth,
-      names: [...names].map((name) => ({ type: isIP(name) ? ('ip' as const) : ('dns' as const), value: name })),
+    const names = [...new Set([CONTROLLER_NAME, ...hosts])];
+    const { endsAt, ...made } = await this.#serve(issuer, {
+      name: CONTROLLER_NAME,
+      names,
       lifetimeMs: SERVER_LIFETIME_MS,
-      now: this.#clock(),
     });
-    this.#serverEndsAt = certificate.notAfter.getTime();
-    return { certificate: `${certificate.toString('pem')}\n${issuer.pem}`, key: await keyPem(keys) };
+    this.#serverEndsAt = endsAt;
+    return made;
+  }
+
+  /** The authority that has signed the certificate of the API: the one that is known for longest. */
+  get ofApi(): TrustedAuthority {
+    return this.#current;
+  }
+
+  /**
+   * A new key and certificate for the API. It has not the name `controller`, so the key of the API
+   * opens nothing of the agents' port.
+   * @param names host names and addresses by which clients reach the API
+   */
+  async apiCertificate(names: readonly string[], lifetimeMs: number): Promise<ServerCertificate> {
+    const { certificate, key } = await this.#serve(this.#current, { name: 'Mirrorplane API', names, lifetimeMs });
+    return { certificate, key };
   }
 
   /**
@@ -207,6 +226,23 @@ export class Authority {
       now: this.#clock(),
     });
     return `${certificate.toString('pem')}\n`;
+  }
+
+  async #serve(issuer: Issuer, { name, names, lifetimeMs }: Served): Promise<ServerCertificate & { endsAt: number }> {
+    const keys = await newKeys();
+    const certificate = await issuer.certify({
+      subject: `CN=${name}`,
+      publicKey: keys.publicKey,
+      usage: x509.ExtendedKeyUsage.serverAuth,
+      names: names.map((value) => ({ type: isIP(value) ? ('ip' as const) : ('dns' as const), value })),
+      lifetimeMs,
+      now: this.#clock(),
+    });
+    return {
+      certificate: `${certificate.toString('pem')}\n${issuer.pem}`,
+      key: await keyPem(keys),
+      endsAt: certificate.notAfter.getTime(),
+    };
   }
 
   get #signing(): Issuer {

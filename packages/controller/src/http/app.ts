@@ -1,4 +1,5 @@
 /** The HTTP side: all routes, and one shape for everything that goes wrong. */
+import type { Server } from 'node:https';
 import { jsonText, type Problem, problem, shapeProblem } from '@mirrorplane/contract';
 import Fastify, {
   type FastifyError,
@@ -10,6 +11,9 @@ import Fastify, {
 import { bounded } from '../problems/bounded.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
+import type { ApiCertificate } from '../tls/api-certificate.ts';
+import { expectTls } from '../tls/expect-tls.ts';
+import { HANDSHAKE_TIMEOUT_MS, secureOptions } from '../tls/options.ts';
 import { boundConnections, STALLED_ANSWER_MS } from './connections.ts';
 import { addHeaders, answeredByConsole, serveConsole } from './console.ts';
 import { ConsoleFiles } from './console-files.ts';
@@ -17,6 +21,7 @@ import { allowedAt } from './find-route.ts';
 import { openapiDocument } from './openapi.ts';
 import { route, serve } from './route.ts';
 import { ROUTES } from './routes.ts';
+import { findSenders } from './sender.ts';
 import { answerAll, answerUnreadable } from './unreadable.ts';
 
 /** The largest body that is read, in bytes. */
@@ -29,15 +34,15 @@ export const BODY_LIMIT = 1024 * 1024;
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 60_000;
 
-/** Builds the server. The caller makes it listen. */
-export function buildApp(services: Services): FastifyInstance {
+/** Builds the server. The caller makes it listen. @param certificate for TLS; undefined: without TLS */
+export function buildApp(services: Services, certificate?: ApiCertificate): FastifyInstance {
   const app = Fastify({
     loggerInstance: services.log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: STALLED_ANSWER_MS,
-    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 2000 },
+    ...serverOptions(certificate),
     // An interface id may be 128 characters, each of them percent-encoded.
     routerOptions: { maxParamLength: 512 },
     return503OnClosing: true,
@@ -47,6 +52,12 @@ export function buildApp(services: Services): FastifyInstance {
       sendProblem(reply as unknown as FastifyReply, request as FastifyRequest, problemOf(error, services));
     },
   }) as unknown as FastifyInstance;
+  if (certificate) {
+    const server = app.server as unknown as Server;
+    certificate.onChange((newer) => server.setSecureContext(secureOptions(newer)));
+    expectTls(server);
+  }
+  findSenders(app, services.proxies);
   boundConnections(app, services);
   answerAll(app.server);
   app.setReplySerializer((body) => jsonText(body));
@@ -97,6 +108,16 @@ export function buildApp(services: Services): FastifyInstance {
     serve(app, spec, services);
   }
   return app;
+}
+
+/** Options of the server of Node.js. */
+function serverOptions(certificate: ApiCertificate | undefined) {
+  const limits = { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 2000 };
+  if (!certificate) {
+    return { http: limits };
+  }
+  const handshakeTimeout = HANDSHAKE_TIMEOUT_MS;
+  return { https: { ...limits, ...secureOptions(certificate.current), handshakeTimeout } };
 }
 
 function parseJson(

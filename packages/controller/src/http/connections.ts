@@ -26,7 +26,10 @@ export function boundConnections(app: FastifyInstance, { refusedSignIns }: Servi
     (address) => refusedSignIns.add({ request: 'apiConnection', reason: 'tooMany', message, address }),
     { timeoutMs: Number.POSITIVE_INFINITY, mostOfAddress: Number.POSITIVE_INFINITY },
   );
-  server.on('connection', (socket) => {
+  const open = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
     // A connection by a unix socket has no address. Its file decides who may connect.
     if (socket.remoteAddress !== undefined) {
       strangers.add(socket);
@@ -50,7 +53,12 @@ export function boundConnections(app: FastifyInstance, { refusedSignIns }: Servi
   answerInTurn(app);
   app.addHook('preClose', async () => {
     strangers.close();
-    setTimeout(() => server.closeAllConnections(), CLOSE_TIMEOUT_MS).unref();
+    // Not by `closeAllConnections`: it does not know a connection whose handshake has not ended.
+    setTimeout(() => {
+      for (const socket of open) {
+        socket.destroy();
+      }
+    }, CLOSE_TIMEOUT_MS).unref();
   });
 }
 

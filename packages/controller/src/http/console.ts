@@ -23,13 +23,42 @@ const PAGE_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** Headers of every answer that is not the page. */
+/** Headers of every answer. The page has a policy of its own. */
 const HEADERS = {
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
   'referrer-policy': 'no-referrer',
   'cross-origin-resource-policy': 'same-origin',
 };
+
+/** Headers of the page: nothing of it is shared with pages that it opens, or that open it. */
+const PAGE_HEADERS = {
+  'content-security-policy': PAGE_POLICY,
+  'cross-origin-opener-policy': 'same-origin',
+  'permissions-policy': [
+    'accelerometer',
+    'camera',
+    'display-capture',
+    'geolocation',
+    'gyroscope',
+    'hid',
+    'microphone',
+    'midi',
+    'payment',
+    'publickey-credentials-get',
+    'serial',
+    'usb',
+  ]
+    .map((feature) => `${feature}=()`)
+    .join(', '),
+};
+
+/**
+ * Browsers use TLS alone for this host from then on, for a year (RFC 6797). They ignore the header
+ * where they do not trust the certificate.
+ */
+const ONLY_TLS = `max-age=${365 * 24 * 60 * 60}`;
 
 const NOT_BUILT = `Mirrorplane: the console is not built.
 
@@ -45,7 +74,10 @@ const NO_PAGES = /^\/(api|assets|metrics|healthz|readyz)(\/|$)/;
 export function addHeaders(app: FastifyInstance): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(HEADERS);
-    if (request.url.startsWith('/api/')) {
+    if (request.sender.byTls) {
+      reply.header('strict-transport-security', ONLY_TLS);
+    }
+    if (/^\/(api|metrics)\b/.test(request.url)) {
       // Otherwise data of one user would stay in the browser for the next user.
       reply.header('cache-control', 'no-store');
     }
@@ -98,7 +130,7 @@ async function sendPage(request: FastifyRequest, reply: FastifyReply, files: Con
   if (!page) {
     return reply.code(404).type('text/plain; charset=utf-8').send(NOT_BUILT);
   }
-  reply.header('content-security-policy', PAGE_POLICY);
+  reply.headers(PAGE_HEADERS);
   return sendFile(request, reply, page);
 }
 

@@ -44,9 +44,9 @@ export interface Change {
   location?: string;
 }
 
-/** The sender of a request: an address, or `unix`. */
-export function addressOf(request: FastifyRequest): string {
-  return request.socket.remoteAddress ?? 'unix';
+/** The address of the sender of a request, behind trusted proxies too; `unix` for the local socket. */
+export function addressOf({ sender }: FastifyRequest): string {
+  return sender.address;
 }
 
 /** Who has sent a request, and from where: for an entry of the audit log. */

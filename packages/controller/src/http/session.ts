@@ -8,7 +8,7 @@ import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 import { addressOf } from './mutation.ts';
 import { type Answer, type Route, route } from './route.ts';
-import { COOKIE, isByTls, refuseOtherOrigin, type Who } from './who.ts';
+import { COOKIE, cookieNameFor, refuseOtherOrigin, TLS_COOKIE, type Who } from './who.ts';
 
 const path = '/api/v1/session';
 const tag = 'session';
@@ -64,8 +64,8 @@ function infoOf({ name, grants, by }: Who): SessionInfo {
 
 /** The header that sets or removes a browser's cookie. */
 function cookieHeader(request: FastifyRequest, secret: string, seconds: number): Record<string, string> {
-  const flags = `Path=/; HttpOnly; SameSite=Strict; Max-Age=${seconds}${isByTls(request) ? '; Secure' : ''}`;
-  return { 'set-cookie': `${COOKIE}=${secret}; ${flags}` };
+  const flags = `Path=/; HttpOnly; SameSite=Strict; Max-Age=${seconds}${request.sender.byTls ? '; Secure' : ''}`;
+  return { 'set-cookie': `${cookieNameFor(request)}=${secret}; ${flags}` };
 }
 
 /** The token of a sign-in. @throws ProblemError */
@@ -118,7 +118,7 @@ export const sessionRoutes: Route[] = [
     responses: [
       {
         status: 201,
-        description: `Signed in. The cookie ${COOKIE} is in Set-Cookie: HttpOnly, SameSite=Strict, and Secure by TLS.`,
+        description: `Signed in. The cookie is in Set-Cookie: HttpOnly and SameSite=Strict. Its name is ${COOKIE}, and by TLS, then also Secure, ${TLS_COOKIE}.`,
         schema: SessionInfo,
       },
     ],

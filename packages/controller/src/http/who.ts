@@ -23,8 +23,12 @@ export interface Who {
  */
 export type Needs = Right | 'signIn' | 'nothing';
 
-/** The cookie of a session. */
+/**
+ * The cookie of a session. By TLS its name has a prefix with which browsers take it only from this
+ * host and by TLS: no page of another host or of plain HTTP can plant one.
+ */
 export const COOKIE = 'mirrorplane_session';
+export const TLS_COOKIE = `__Host-${COOKIE}`;
 /** The header that a change by a session must have. */
 export const CSRF_HEADER = 'x-mirrorplane-csrf';
 
@@ -80,10 +84,16 @@ function whyNobody(request: FastifyRequest): string {
   return `${what}: send the content of the file admin-token in the data directory`;
 }
 
+/** The name of the cookie between this sender and the controller. */
+export function cookieNameFor({ sender }: FastifyRequest): string {
+  return sender.byTls ? TLS_COOKIE : COOKIE;
+}
+
 /** The secret in the cookie of a request. */
-function cookieOf({ headers }: FastifyRequest): string | undefined {
-  const pairs = (headers.cookie ?? '').split(';').map((pair) => pair.trim());
-  return pairs.find((pair) => pair.startsWith(`${COOKIE}=`))?.slice(COOKIE.length + 1);
+function cookieOf(request: FastifyRequest): string | undefined {
+  const name = cookieNameFor(request);
+  const pairs = (request.headers.cookie ?? '').split(';').map((pair) => pair.trim());
+  return pairs.find((pair) => pair.startsWith(`${name}=`))?.slice(name.length + 1);
 }
 
 /**
@@ -105,13 +115,13 @@ function refuseForged(request: FastifyRequest, csrfToken: string): void {
  * Refuses requests that a browser sends for a page of another origin.
  * @param strict also refuses requests without an origin
  */
-export function refuseOtherOrigin({ headers }: FastifyRequest, strict: boolean): void {
-  const { 'sec-fetch-site': site, origin } = headers;
+export function refuseOtherOrigin(request: FastifyRequest, strict: boolean): void {
+  const { 'sec-fetch-site': site, origin } = request.headers;
   const same =
     site === undefined
       ? origin === undefined
         ? !strict
-        : isOwnOrigin(origin, headers)
+        : isOwnOrigin(origin, request)
       : ['same-origin', 'none'].includes(String(site));
   if (!same) {
     const from = origin === undefined ? '' : ` ${origin}`;
@@ -123,15 +133,10 @@ export function refuseOtherOrigin({ headers }: FastifyRequest, strict: boolean):
 }
 
 /**
- * A proxy may use another name for this controller than the browser. It reports the browser's name
- * in a header.
+ * A proxy may use another name for this controller than the browser. A trusted one reports the
+ * browser's name. A page by plain HTTP is another origin than one by TLS.
  */
-function isOwnOrigin(origin: string, headers: FastifyRequest['headers']): boolean {
-  const host = URL.canParse(origin) ? new URL(origin).host : undefined;
-  return host !== undefined && [headers.host, headers['x-forwarded-host']].includes(host);
-}
-
-/** Whether the browser uses TLS, by the connection or by a header of a proxy. */
-export function isByTls({ headers }: FastifyRequest): boolean {
-  return headers.origin?.startsWith('https:') === true || headers['x-forwarded-proto'] === 'https';
+function isOwnOrigin(origin: string, { sender, headers }: FastifyRequest): boolean {
+  const { host, protocol } = URL.canParse(origin) ? new URL(origin) : {};
+  return host !== undefined && host === (sender.host ?? headers.host) && (!sender.byTls || protocol === 'https:');
 }
