@@ -49,6 +49,7 @@ const ROOMS: Record<string, readonly string[]> = {
   ],
   controller: [
     'token-bucket.ts',
+    'listen.ts',
     'problems',
     'sso',
     'audit',
@@ -62,6 +63,7 @@ const ROOMS: Record<string, readonly string[]> = {
     'history',
     'summaries',
     'events',
+    'tls',
     'streams',
     'looks',
     'decoder',

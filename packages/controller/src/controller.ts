@@ -10,6 +10,7 @@ import { SelfCheck } from './audit/self-check.ts';
 import { openApiTokens } from './auth/api-tokens.ts';
 import { auditSigner } from './auth/audit-signer.ts';
 import { Authority } from './auth/authority.ts';
+import { type ProxyHeader, TrustedProxies } from './auth/proxies.ts';
 import { Sessions } from './auth/sessions.ts';
 import { ACCEPT_QUEUE } from './auth/strangers.ts';
 import { Tickets } from './auth/tickets.ts';
@@ -27,7 +28,6 @@ import { Findings } from './findings/findings.ts';
 import { whereabouts } from './findings/whereabouts.ts';
 import { History } from './history/history.ts';
 import { buildApp } from './http/app.ts';
-import { type ProxyHeader, TrustedProxies } from './http/proxies.ts';
 import { CurrentInventory } from './inventory/current-inventory.ts';
 import { grantedNodes, recordsOf } from './inventory/inventory.ts';
 import {

@@ -9,9 +9,9 @@ import {
 } from '@mirrorplane/daemon';
 import { Command, Option } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
+import { type ApiOptions, addApiOptions, checked, controllerOptionsOf } from './api-options.ts';
 import { type Controller, startController } from './controller.ts';
 import { parseTcp } from './listen.ts';
-import { type ApiOptions, addApiOptions, checked, controllerOptionsOf } from './tls/command-options.ts';
 
 /** Milliseconds after which planning counts as stuck. */
 const STUCK_MS = 60_000;

@@ -1,7 +1,7 @@
 /** Whose address a request has: headers of proxies are believed from trusted proxies alone. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { type ForwardedHeaders, type ProxyHeader, TrustedProxies } from '../src/http/proxies.ts';
+import { type ForwardedHeaders, type ProxyHeader, TrustedProxies } from '../src/auth/proxies.ts';
 
 /** The sender of a request from `from`, as one line: address, whether by TLS, host. */
 function senderOf(nets: string[], from: string | undefined, headers: ForwardedHeaders, header?: ProxyHeader): string {

@@ -1,6 +1,6 @@
 /** Finds the sender of each request before anything else does, and puts it into `request.sender`. */
 import type { FastifyInstance } from 'fastify';
-import type { Peer, Sender, TrustedProxies } from './proxies.ts';
+import type { Peer, Sender, TrustedProxies } from '../auth/proxies.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {

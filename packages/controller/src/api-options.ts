@@ -2,10 +2,10 @@
 
 import { isIP } from 'node:net';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { ControllerOptions } from '../controller.ts';
-import { PROXY_HEADERS, type ProxyHeader, TrustedProxies } from '../http/proxies.ts';
-import { parseListen } from '../listen.ts';
-import { isDnsName } from './names.ts';
+import { PROXY_HEADERS, type ProxyHeader, TrustedProxies } from './auth/proxies.ts';
+import type { ControllerOptions } from './controller.ts';
+import { parseListen } from './listen.ts';
+import { isDnsName } from './tls/names.ts';
 
 /** The values of these options. */
 export interface ApiOptions {
@@ -45,7 +45,7 @@ export function addApiOptions(command: Command): Command {
     .option('--tls-key <file>', 'key of --tls-certificate, in PEM')
     .option(
       '--trusted-proxy <net>',
-      'proxy in front of the API whose headers are believed: an address, a network as 10.0.0.0/24, or unix for the ' +
+      'proxy in front of the API whose headers are accepted: an address, a network as 10.0.0.0/24, or unix for the ' +
         'unix socket; may be repeated (default: none)',
       each((net) => new TrustedProxies([net]), 'write 10.0.0.5, 10.0.0.0/24, fd00::/64 or unix.'),
     )
