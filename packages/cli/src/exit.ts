@@ -3,7 +3,10 @@
 /** Every exit code with its meaning; shown by `--help` and in docs/reference/cli.md. */
 export const EXIT_CODES = {
   ok: { code: 0, meaning: 'done' },
-  unexpected: { code: 1, meaning: 'unexpected error, of the command or of the controller' },
+  unexpected: {
+    code: 1,
+    meaning: 'unexpected error, of the command or of the controller; or "audit verify" found a fault',
+  },
   usage: { code: 2, meaning: 'wrong usage: unknown command or option, unreadable value or file' },
   refused: { code: 3, meaning: 'refused by a rule; every reason is printed (HTTP 400, 422)' },
   notFound: { code: 4, meaning: 'the resource does not exist (HTTP 404)' },

@@ -1,6 +1,7 @@
 /** The tree of commands. */
 import { Command } from 'commander';
 import { addApplyCommand } from './commands/apply.ts';
+import { addAuditCommands } from './commands/audit.ts';
 import { addCaptureCommand } from './commands/capture.ts';
 import { addCompletionCommand } from './commands/completion.ts';
 import { addConsoleCommand } from './commands/console.ts';
@@ -43,6 +44,7 @@ export function buildProgram(): Command {
   addCaptureCommand(program);
   addLookCommands(program);
   addEventsCommand(program);
+  addAuditCommands(program);
   addFindCommand(program);
   addConsoleCommand(program);
   addVersionCommand(program);

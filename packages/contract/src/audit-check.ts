@@ -261,7 +261,7 @@ export class ChainCheck {
 type Failure = [kind: AuditFault['kind'], seq: number, message: string];
 
 function changed(seq: number, by: number, at: string): Failure {
-  return ['changed', seq, `entry ${seq} was changed: its line has not the hash that entry ${by} names${at}`];
+  return ['changed', seq, `entry ${seq} was changed: its line does not have the hash that entry ${by} names${at}`];
 }
 
 function unreadable(seq: number, at: string): Failure {
