@@ -1,6 +1,9 @@
-/** The connections of a daemon to its system: settings, service manager, journal. */
+/** The connections of a daemon to its system: settings, privileges, service manager, journal. */
+export { CAPABILITIES, type Capability, has, maskOf, type Privileges, parsePrivileges } from './capabilities.ts';
 export { createLog, LOG_LEVELS, type Logger, type LogLevel } from './log.ts';
+export { isForeign, requireNotReplaceable, requireOwnFolder, requireOwnProgram } from './own-files.ts';
 export { readSecretFile } from './private-file.ts';
+export { keepOnly, readPrivileges } from './privileges.ts';
 export { openServiceManager, type ServiceManager } from './service-manager.ts';
 export { parseSettings, type SettingsOptions } from './settings.ts';
 export { exitForUsage } from './usage.ts';

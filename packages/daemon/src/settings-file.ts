@@ -1,4 +1,5 @@
 /** Reads a file of settings: YAML, one mapping. */
+import { requireNotReplaceable, requireUnchangeable } from './own-files.ts';
 import { requirePrivate } from './private-file.ts';
 import { readYamlFile } from './yaml-file.ts';
 
@@ -20,6 +21,11 @@ export function readSettingsFile(file: string): Record<string, unknown> {
   const secret = SECRETS.find((key) => Object.hasOwn(content, key));
   if (secret !== undefined) {
     requirePrivate(file, stat, `its ${secret}`);
+  }
+  // It decides which controller and which programs are trusted.
+  if (stat.isFile()) {
+    requireUnchangeable(file, stat);
+    requireNotReplaceable(file);
   }
   return content as Record<string, unknown>;
 }
