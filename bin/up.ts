@@ -3,10 +3,12 @@ import { readFileSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import {
+  AGENT_CAPABILITIES,
   DEFAULT_BPFFS,
   HOOK_OPTION,
   type HookChoice,
   kernelDatapath,
+  layDownRights,
   requireFit,
   startAgent,
 } from '@mirrorplane/agent';
@@ -133,6 +135,8 @@ function local(listen: string): string {
 async function run(flags: Flags): Promise<void> {
   const log = createLog('agent', flags.logLevel);
   const bpffs = resolve(flags.bpffs);
+  // The last two start decoders as nobody.
+  await layDownRights(bpffs, [...AGENT_CAPABILITIES, 'CAP_SETUID', 'CAP_SETGID'], log);
   const data = resolve(flags.data);
   const agentData = join(data, 'agent');
   const node = flags.node ?? nodeNameOf(hostname());

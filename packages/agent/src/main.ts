@@ -22,8 +22,9 @@ import { reason } from './log.ts';
 import { requirePins } from './preflight/bpffs.ts';
 import { isFit } from './preflight/check.ts';
 import { checkHost, requireFit } from './preflight/index.ts';
+import { layDownRights } from './preflight/lay-down-rights.ts';
 import { renderChecks } from './preflight/render.ts';
-import { requireRoot } from './preflight/rights.ts';
+import { AGENT_CAPABILITIES, requireRights } from './preflight/rights.ts';
 import { AGENT_VERSION, type AgentOptions, DEFAULT_BPFFS, kernelDatapath, startAgent } from './start.ts';
 import { uninstall } from './uninstall.ts';
 
@@ -166,7 +167,7 @@ async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<
   const data = resolve(flags.data);
   const bpffs = resolve(flags.bpffs);
   if (flags.uninstall) {
-    requireRoot();
+    requireRights();
     requirePins(bpffs);
     const found = await uninstall({ data, bpffs, datapath: await kernelDatapath(bpffs) });
     if (found.pins && !found.data) {
@@ -223,6 +224,9 @@ parseSettings(command, { prefix: 'MIRRORPLANE_AGENT' });
 const flags = command.opts<Flags>();
 const log = createLog('agent', flags.logLevel);
 try {
+  if (!flags.check && !flags.uninstall) {
+    await layDownRights(resolve(flags.bpffs), AGENT_CAPABILITIES, log);
+  }
   await run(flags, log, await openServiceManager());
 } catch (error) {
   if (reason(error) === 'stopped') {

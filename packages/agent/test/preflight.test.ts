@@ -47,7 +47,8 @@ describe('rights', () => {
 
   test('the effective user counts, and not the real one', () => {
     assertCheck(judgeRoot(parseRights(status(0, ALL), HOST)), 'ok', /root/);
-    assertCheck(judgeRoot(parseRights(status(1000, ALL), HOST)), 'failed', /user 1000/, /root/);
+    assertCheck(judgeRoot(parseRights(status(1000, THREE), HOST)), 'ok', /user 1000, with capabilities/);
+    assertCheck(judgeRoot(parseRights(status(1000, '0'), HOST)), 'failed', /user 1000/, /root.*CAP_SYS_NICE/);
   });
 
   test('capabilities that are missing are named, all of them', () => {
@@ -143,7 +144,7 @@ describe('the kernel', () => {
 });
 
 describe('folders', () => {
-  const folder = { isFolder: true, uid: 0, mode: 0o700, refused: undefined };
+  const folder = { isFolder: true, uid: 0, foreign: false, mode: 0o700, refused: undefined };
   const pins: BpffsFacts = {
     ...folder,
     folder: '/sys/fs/bpf/mirrorplane',
@@ -164,7 +165,9 @@ describe('folders', () => {
     assertCheck(judgeBpffs({ ...pins, mode: 0o1777 }), 'warning', /before the agent does/, /mode=0700/);
     assertCheck(judgeBpffs({ ...pins, mode: 0o777 }), 'failed', /0777/, /chmod go-w/);
     assertCheck(judgeBpffs({ ...pins, ...inPlace, mode: 0o1777 }), 'failed', /1777/, /chmod go-w/);
-    assertCheck(judgeBpffs({ ...pins, ...inPlace, uid: 1000 }), 'failed', /user 1000/, /chown root/);
+    assertCheck(judgeBpffs({ ...pins, ...inPlace, uid: 1000, foreign: true }), 'failed', /user 1000/, /chown root/);
+    assertCheck(judgeBpffs({ ...pins, ...inPlace, uid: 1000 }), 'ok', /mirrorplane/);
+    assertCheck(judgeBpffs({ ...pins, refused: 'EACCES' }), 'failed', /another user/, /for the user of the agent/);
     assertCheck(judgeBpffs({ ...pins, refused: 'EROFS' }), 'failed', /EROFS/, /remount,rw/);
   });
 
@@ -190,7 +193,7 @@ describe('folders', () => {
   test('a data folder is of root, and can be written by root alone', () => {
     assertCheck(judgeDataFolder(data), 'ok', /\/var\/lib\/m$/);
     assertCheck(judgeDataFolder({ ...data, nearest: '/var/lib', mode: 0o1777 }), 'ok', /creates/);
-    assertCheck(judgeDataFolder({ ...data, uid: 33 }), 'failed', /user 33/, /chown/);
+    assertCheck(judgeDataFolder({ ...data, uid: 33, foreign: true }), 'failed', /user 33/, /chown/);
     assertCheck(judgeDataFolder({ ...data, mode: 0o775 }), 'failed', /other users may write/, /chmod/);
     assertCheck(judgeDataFolder({ ...data, isFolder: false }), 'failed', /is a file/, /--data/);
     assertCheck(judgeDataFolder({ ...data, refused: 'EROFS' }), 'failed', /EROFS/, /--data/);

@@ -1,9 +1,9 @@
 /** Makes and closes the parts of the controller. */
-import { accessSync, chmodSync, constants, mkdirSync, statSync } from 'node:fs';
+import { accessSync, chmodSync, constants, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { Closers, syncFolder } from '@mirrorplane/base';
 import type { EventDraft } from '@mirrorplane/contract';
-import { createLog, type Logger } from '@mirrorplane/daemon';
+import { createLog, type Logger, requireNotReplaceable, requireOwnFolder } from '@mirrorplane/daemon';
 import type { FastifyInstance } from 'fastify';
 import { AuditLog, type AuditOptions } from './audit/audit.ts';
 import { SelfCheck } from './audit/self-check.ts';
@@ -299,20 +299,10 @@ function prepareFolder(data: string): void {
       syncFolder(folder);
     }
     accessSync(data, constants.R_OK | constants.W_OK | constants.X_OK);
-    requireOwn(data);
+    // It has keys, tokens and policies.
+    requireOwnFolder(data);
   } catch (error) {
     throw new Error(`cannot use the data directory ${data}: ${(error as Error).message}`);
-  }
-}
-
-/** The folder has keys, tokens and policies. @throws Error if any user could replace them */
-function requireOwn(data: string): void {
-  const { uid, mode } = statSync(data);
-  if (uid !== 0 && uid !== process.geteuid?.()) {
-    throw new Error(`it belongs to user ${uid}: run the controller as that user, or use another directory`);
-  }
-  if ((mode & 0o002) !== 0) {
-    throw new Error(`all users may write it: run "chmod go-rwx ${data}"`);
   }
 }
 
@@ -321,6 +311,7 @@ const listenTextResolver = () => 'api listens';
 async function listenOn(app: FastifyInstance, address: ListenAddress): Promise<string> {
   try {
     if ('path' in address) {
+      requireNotReplaceable(address.path);
       await clearSocket(address.path);
       await app.listen({ path: address.path, backlog: ACCEPT_QUEUE, listenTextResolver });
       // A client that connects before this line still needs the token.

@@ -2,6 +2,7 @@
 import {
   createLog,
   exitForUsage,
+  keepOnly,
   LOG_LEVELS,
   type LogLevel,
   openServiceManager,
@@ -15,6 +16,11 @@ import { parseTcp } from './listen.ts';
 
 /** Milliseconds after which planning counts as stuck. */
 const STUCK_MS = 60_000;
+
+/**
+ * A controller needs no capability. One that runs as root needs two, to start decoders as nobody.
+ */
+const AS_ROOT = ['CAP_SETUID', 'CAP_SETGID'] as const;
 
 interface Arguments extends ApiOptions {
   data: string;
@@ -42,6 +48,7 @@ addApiOptions(command)
 async function main(): Promise<void> {
   parseSettings(command, { prefix: 'MIRRORPLANE_CONTROLLER' });
   const { data, agentListen, console, logLevel, ...api } = command.opts<Arguments>();
+  await keepOnly(process.geteuid?.() === 0 ? AS_ROOT : []);
   const logger = createLog('controller', logLevel);
   const manager = await openServiceManager();
   let controller: Controller | undefined;

@@ -15,7 +15,8 @@ import {
   type Stats,
   statSync,
 } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
+import { isForeign, requireNotReplaceable, requireOwnFolder } from '@mirrorplane/daemon';
 import koffi from 'koffi';
 
 /** The locked file in the data folder. An uninstall removes it. */
@@ -26,8 +27,6 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 const OTHERS = 0o077;
 const OTHERS_WRITE = 0o022;
-const ALL_WRITE = 0o002;
-const STICKY = 0o1000;
 
 const flock = koffi.load('libc.so.6').func('int flock(int fd, int operation)');
 
@@ -37,7 +36,6 @@ const flock = koffi.load('libc.so.6').func('int flock(int fd, int operation)');
  */
 export async function holdLock(data: string): Promise<() => void> {
   requireOwn(data, statSync(data), OTHERS_WRITE);
-  requireNotReplaceable(data);
   const path = join(data, LOCK_FILE);
   for (;;) {
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
@@ -45,6 +43,7 @@ export async function holdLock(data: string): Promise<() => void> {
     try {
       requireOwn(path, fstatSync(fd), OTHERS);
       take(fd, data);
+      requireOwnFolder(data);
       // An uninstall may have removed the file in between. Other processes would then not see the
       // lock.
       if (fstatSync(fd).ino === statSync(path, { throwIfNoEntry: false })?.ino) {
@@ -114,29 +113,11 @@ function take(fd: number, folder: string): void {
 
 /** @param forbidden permission bits that the path must not have */
 function requireOwn(path: string, { uid, mode }: Stats, forbidden: number): void {
-  if (uid !== 0 && uid !== process.geteuid?.()) {
+  if (isForeign(uid)) {
     throw new Error(`${path} belongs to user ${uid}: remove it, or give another directory; the agent creates its own`);
   }
   if ((mode & forbidden) !== 0) {
     const octal = (mode & 0o7777).toString(8).padStart(4, '0');
     throw new Error(`other users may use ${path} (mode ${octal}): run "chmod go-rwx ${path}"`);
-  }
-}
-
-/**
- * Checks the folders above. A user who can write one of them could replace our folder. A sticky
- * folder such as /tmp prevents this.
- * @param folder may be absent, and so may the folders above it
- * @throws Error with a remedy
- */
-export function requireNotReplaceable(folder: string): void {
-  for (let path = dirname(resolve(folder)); ; path = dirname(path)) {
-    const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
-    if ((mode & ALL_WRITE) !== 0 && (mode & STICKY) === 0) {
-      throw new Error(`all users may write ${path}, so they can replace ${folder}: run "chmod o-w ${path}"`);
-    }
-    if (path === dirname(path)) {
-      return;
-    }
   }
 }

@@ -63,14 +63,18 @@ export function judgeBpffs(facts: BpffsFacts): Check {
   if (isToBeMounted(facts)) {
     return judgeMount(facts);
   }
-  const { folder, nearest, type, uid, mode, refused, shared } = facts;
+  const { folder, nearest, type, uid, foreign, mode, refused, shared } = facts;
   if (type !== 'bpf') {
     const found = `${nearest} is on a file system of type ${type}, where nothing can be pinned`;
     const elsewhere = 'remove --bpffs, or mount a bpf file system above its directory: "mount -t bpf bpf DIR"';
     return failed('bpffs', found, nearest === BPF_MOUNT ? `unmount it, and ${MOUNT_COMMAND}` : elsewhere);
   }
-  if (uid !== 0) {
+  if (foreign) {
     return failed('bpffs', `${nearest} belongs to user ${uid}`, `run "chown root: ${nearest}"`);
+  }
+  if (refused === 'EACCES') {
+    const remedy = `make ${folder} for the user of the agent, with mode 0700`;
+    return failed('bpffs', `${nearest} belongs to root, and this process runs as another user`, remedy);
   }
   if (refused !== undefined) {
     const remedy = `mount it for writing: "mount -o remount,rw ${BPF_MOUNT}"`;

@@ -18,7 +18,16 @@ export function readDataFolder(folder: string): DataFolderFacts {
   return { ...facts, free: bavail * bsize };
 }
 
-export function judgeDataFolder({ folder, nearest, isFolder, uid, mode, refused, free }: DataFolderFacts): Check {
+export function judgeDataFolder({
+  folder,
+  nearest,
+  isFolder,
+  uid,
+  foreign,
+  mode,
+  refused,
+  free,
+}: DataFolderFacts): Check {
   const there = nearest === folder;
   if (!isFolder) {
     return failed('data-folder', `${nearest} is a file`, 'give another directory with --data, or remove the file');
@@ -27,7 +36,7 @@ export function judgeDataFolder({ folder, nearest, isFolder, uid, mode, refused,
     const found = `${nearest} cannot be written: ${refused}`;
     return failed('data-folder', found, 'give a directory on a writable disk with --data');
   }
-  if (there && uid !== 0) {
+  if (there && foreign) {
     return failed('data-folder', `${folder} belongs to user ${uid}`, `run "chown root: ${folder}"`);
   }
   if (there && (mode & OTHERS_WRITE) !== 0) {

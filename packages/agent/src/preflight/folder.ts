@@ -1,7 +1,7 @@
 /** Reads facts about a folder of the agent, without changing anything. */
 import { accessSync, constants, lstatSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { requireNotReplaceable } from '../host/lock.ts';
+import { isForeign, requireNotReplaceable } from '@mirrorplane/daemon';
 
 /** Write permission of group and others. */
 export const OTHERS_WRITE = 0o022;
@@ -16,6 +16,8 @@ export interface FolderFacts {
   isFolder: boolean;
   /** Owner of `nearest`. */
   uid: number;
+  /** The owner is neither root nor the user of this process. */
+  foreign: boolean;
   /** Permissions of `nearest`, with the sticky bit. */
   mode: number;
   /**
@@ -34,6 +36,7 @@ export function readFolder(folder: string): FolderFacts {
     nearest,
     isFolder: stat.isDirectory(),
     uid: stat.uid,
+    foreign: isForeign(stat.uid),
     mode: stat.mode & 0o7777,
     refused: refusalOf(nearest),
   };

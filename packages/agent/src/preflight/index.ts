@@ -3,7 +3,7 @@ import { release } from 'node:os';
 import type { Datapath } from '../datapath/datapath.ts';
 import { type Logger, reason } from '../log.ts';
 import { judgeBpf, judgeJit, judgeLockdown, judgeMemlock, readMemlock, readOptional } from './bpf.ts';
-import { judgeBpffs, mountBpffs, readBpffs } from './bpffs.ts';
+import { judgeBpffs, readBpffs } from './bpffs.ts';
 import { judgeCertificate, judgeClock, readCertificate, readInstalled } from './certificate.ts';
 import { type Check, type CheckId, guarded, HostUnfit, isFit, judged, SEE_ABOVE, skipped } from './check.ts';
 import { judgeController, readController } from './controller.ts';
@@ -75,8 +75,7 @@ export async function checkHost(options: PreflightOptions): Promise<Check[]> {
 }
 
 /**
- * Ensures that an agent can run here. Mounts the bpf file system if only this is missing, and logs
- * warnings.
+ * Ensures that an agent can run here, and logs warnings.
  * @returns the data path, prepared
  * @throws HostUnfit if a check has failed; nothing is changed then
  */
@@ -96,7 +95,6 @@ export async function requireFit(options: PreflightOptions, log: Logger): Promis
       log.warn({ check: id }, `${found}; ${remedy}`);
     }
   }
-  mountBpffs(options.bpffs, log);
   return datapath;
 }
 
@@ -112,7 +110,12 @@ async function checkKernel(before: readonly Check[], rights: RightsFacts, choice
   const smallest = allowed?.loadSmallest();
   const loaded = smallest && 'program' in smallest ? smallest : undefined;
   const kernel = loaded && allowed?.tryKernel();
-  const network = loaded && (await tryNetwork(loaded.program).catch((error: unknown) => ({ error: reason(error) })));
+  // Only root on the host can make a network namespace. The service lays this right down.
+  const network =
+    loaded &&
+    (hasCapability(rights, 'CAP_SYS_ADMIN')
+      ? await tryNetwork(loaded.program).catch((error: unknown) => ({ error: reason(error) }))
+      : { error: 'a network namespace for trials needs CAP_SYS_ADMIN; root can try it with --check' });
   if (loaded) {
     allowed?.closeFd(loaded.program);
   }

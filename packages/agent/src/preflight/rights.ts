@@ -1,16 +1,19 @@
-/** Checks for root and for the capabilities that BPF needs. */
+/** Checks for root or a user with capabilities, and for the capabilities that BPF needs. */
 import { readFileSync, readlinkSync } from 'node:fs';
+import { type Capability, has, parsePrivileges } from '@mirrorplane/daemon';
 import { type Check, failed, ok } from './check.ts';
 
-/** Bits of include/uapi/linux/capability.h. */
-const CAPABILITY = {
-  CAP_NET_ADMIN: 12,
-  CAP_SYS_ADMIN: 21,
-  CAP_SYS_RESOURCE: 24,
-  CAP_PERFMON: 38,
-  CAP_BPF: 39,
-} as const;
-type Capability = keyof typeof CAPABILITY;
+/**
+ * All that the agent keeps when it starts. It makes devices, rules and maps, loads programs, sends
+ * and reads frames, and may run before other processes.
+ */
+export const AGENT_CAPABILITIES = [
+  'CAP_BPF',
+  'CAP_NET_ADMIN',
+  'CAP_PERFMON',
+  'CAP_NET_RAW',
+  'CAP_SYS_NICE',
+] as const satisfies readonly Capability[];
 
 /** PROC_USER_INIT_INO of include/linux/proc_ns.h: the user namespace of the host. */
 const HOST_USER_NAMESPACE = 'user:[4026531837]';
@@ -29,11 +32,10 @@ export interface RightsFacts {
  * @param userNamespace target of the link /proc/self/ns/user
  */
 export function parseRights(status: string, userNamespace: string): RightsFacts {
-  const [, uid] = /^Uid:\t\d+\t(\d+)/m.exec(status) ?? [];
-  const [, effective] = /^CapEff:\t([0-9a-f]+)/m.exec(status) ?? [];
+  const { uid, effective } = parsePrivileges(status);
   return {
-    uid: Number(uid),
-    effective: BigInt(`0x${effective ?? '0'}`),
+    uid,
+    effective,
     hostUsers: userNamespace === HOST_USER_NAMESPACE,
   };
 }
@@ -43,14 +45,19 @@ export function readRights(): RightsFacts {
 }
 
 export function hasCapability({ effective }: RightsFacts, capability: Capability): boolean {
-  return ((effective >> BigInt(CAPABILITY[capability])) & 1n) === 1n;
+  return has(effective, capability);
 }
 
-export function judgeRoot({ uid }: RightsFacts): Check {
-  if (uid === 0) {
+/** A user who is not root will do, where it has capabilities of its own. */
+export function judgeRoot(facts: RightsFacts): Check {
+  if (facts.uid === 0) {
     return ok('root', 'runs as root');
   }
-  return failed('root', `runs as user ${uid}`, 'run the agent as root: it attaches programs to devices of the host');
+  if (hasCapability(facts, 'CAP_NET_ADMIN')) {
+    return ok('root', `runs as user ${facts.uid}, with capabilities of its own`);
+  }
+  const remedy = `run the agent as root, or as a user with ${AGENT_CAPABILITIES.join(', ')}`;
+  return failed('root', `runs as user ${facts.uid}, without capabilities`, remedy);
 }
 
 /**
@@ -83,10 +90,10 @@ export function judgeCapabilities(facts: RightsFacts): Check {
   );
 }
 
-/** @throws Error if this process is not root */
-export function requireRoot(): void {
-  const { uid } = readRights();
-  if (uid !== 0) {
-    throw new Error(`this process runs as user ${uid}: run it as root`);
+/** @throws Error if this process may not change devices of the host */
+export function requireRights(): void {
+  const facts = readRights();
+  if (!hasCapability(facts, 'CAP_NET_ADMIN')) {
+    throw new Error(`this process runs as user ${facts.uid}, without CAP_NET_ADMIN: run it as root`);
   }
 }

@@ -2,8 +2,10 @@
  * The one file that calls libbpf, through koffi. Every function throws a BpfError where libbpf
  * returns a negative number. It is long because no other file may call libbpf.
  */
+import { existsSync } from 'node:fs';
 import { release } from 'node:os';
 import { getSystemErrorName } from 'node:util';
+import { requireOwnProgram } from '@mirrorplane/daemon';
 import koffi from 'koffi';
 import { LIBBPF } from './brought.ts';
 
@@ -284,10 +286,7 @@ export function mapInfo(map: number): { id: number; shape: MapShape } {
  * @throws Error where one of them is not in it
  */
 export function shapesIn(path: string, names: readonly string[]): Map<string, MapShape> {
-  const object: unknown = call.objectOpen(path, null);
-  if (object === null) {
-    throw new Error(`cannot read the BPF object ${path}; build it with "make build"`);
-  }
+  const object = openObject(path);
   try {
     return new Map(
       names.map((name) => {
@@ -303,6 +302,14 @@ export function shapesIn(path: string, names: readonly string[]): Map<string, Ma
   }
 }
 
+function openObject(path: string): unknown {
+  const object: unknown = call.objectOpen(path, null);
+  if (object === null) {
+    throw new Error(`cannot read the BPF object ${path}; build it with "make build"`);
+  }
+  return object;
+}
+
 /**
  * Bytes for the log of the verifier: the most that kernels before 6.4 accept. Unwritten pages cost
  * nothing.
@@ -316,17 +323,18 @@ const LIBBPF_WARN = 0;
  * Loads an object file. Nothing is pinned.
  * @param pins paths of existing maps to use; libbpf refuses a map of another shape
  * @param shared file descriptors of maps to use
- * @throws ProgramRefused if the kernel refuses a program; BpfError for another failure
+ * @throws ProgramRefused if the kernel refuses a program; BpfError for another failure; Error if
+ *   another user can change the file
  */
 export function loadObject(
   path: string,
   pins: Partial<Record<string, string>> = {},
   shared: Readonly<Record<string, number>> = {},
 ): LoadedObject {
-  const object: unknown = call.objectOpen(path, null);
-  if (object === null) {
-    throw new Error(`cannot read the BPF object ${path}; build it with "make build"`);
+  if (existsSync(path)) {
+    requireOwnProgram(path, import.meta.filename);
   }
+  const object = openObject(path);
   const find = (kind: 'map' | 'program', name: string) => {
     const found: unknown = (kind === 'map' ? call.findMap : call.findProgram)(object, name);
     if (found === null) {

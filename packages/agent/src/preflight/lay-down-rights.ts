@@ -1,0 +1,23 @@
+/** What an agent does with all rights of root, and then never again. */
+import { type Capability, keepOnly } from '@mirrorplane/daemon';
+import type { Logger } from '../log.ts';
+import { reason } from '../log.ts';
+import { mountBpffs } from './bpffs.ts';
+import { hasCapability, readRights } from './rights.ts';
+
+/**
+ * Mounts the bpf file system, if it is missing and this process may do so, and lays down every
+ * capability that is not in `keep`. This process may start again for that, so call it before
+ * anything is opened.
+ */
+export async function layDownRights(bpffs: string, keep: readonly Capability[], log: Logger): Promise<void> {
+  if (hasCapability(readRights(), 'CAP_SYS_ADMIN')) {
+    try {
+      mountBpffs(bpffs, log);
+    } catch (error) {
+      // The checks say what is wrong with the folder, and with everything else.
+      log.debug({ err: error }, `no bpf file system was mounted: ${reason(error)}`);
+    }
+  }
+  await keepOnly(keep);
+}
