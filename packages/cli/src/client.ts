@@ -5,6 +5,7 @@ import type { ErrorCode, Problem } from '@mirrorplane/contract';
 import { CliError, type Exit, exitOfStatus } from './exit.ts';
 import { readPrivateFile } from './private-file.ts';
 import { type SseMessage, SseParser } from './sse.ts';
+import type { ConnectionOptions, Trust } from './trust.ts';
 
 /** Where an API token comes from. A file is read when the first request is sent. */
 export type TokenSource = { kind: 'text'; token: string } | { kind: 'file'; path: string; optional: boolean };
@@ -13,6 +14,8 @@ export interface ClientOptions {
   /** `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`. */
   url: string;
   token: TokenSource;
+  /** How a controller with TLS is known. Default: by the authorities of this host. */
+  trust?: Trust | undefined;
   /** Milliseconds that a request may take. Default 30000. */
   timeout?: number;
 }
@@ -74,6 +77,7 @@ export class Client {
   readonly #options: ClientOptions;
   readonly #target: { socketPath: string } | { base: URL };
   #token: { token?: string; missing?: string } | undefined;
+  #connection: Promise<ConnectionOptions | undefined> | undefined;
 
   /** @throws CliError (usage) where the URL is not one. */
   constructor(options: ClientOptions) {
@@ -156,7 +160,7 @@ export class Client {
     if (lastEventId !== undefined) {
       headers['last-event-id'] = lastEventId;
     }
-    const request = this.#request('GET', path, query, { headers, signal });
+    const request = this.#request('GET', path, query, { headers, signal, ...(await this.#connectionOptions()) });
     if (silenceMs !== undefined) {
       request.setTimeout(silenceMs, () => request.destroy(new Error('it has stopped sending')));
     }
@@ -176,7 +180,7 @@ export class Client {
       if (signal.aborted) {
         return;
       }
-      throw error instanceof CliError ? error : unreachable(this.#options.url, error as Error);
+      throw await this.#failure(error as Error);
     }
   }
 
@@ -187,7 +191,32 @@ export class Client {
     throw new ProblemError(asProblem(status, parseBody(text), request, this.#options.url));
   }
 
-  #send(method: string, path: string, options: RequestOptions, token: string | undefined) {
+  /** What goes into each request by TLS. Undefined without TLS. */
+  #connectionOptions(): Promise<ConnectionOptions | undefined> {
+    const target = this.#target;
+    this.#connection ??=
+      'base' in target && target.base.protocol === 'https:'
+        ? import('./trust.ts').then(({ connectionOptions }) =>
+            connectionOptions(target.base, this.#options.trust ?? {}),
+          )
+        : Promise.resolve(undefined);
+    return this.#connection;
+  }
+
+  /** The error of a connection, with what to do. */
+  async #failure(cause: Error): Promise<CliError> {
+    if (cause instanceof CliError) {
+      return cause;
+    }
+    const { url, trust = {} } = this.#options;
+    if ('base' in this.#target && this.#target.base.protocol === 'https:') {
+      const { tlsFailure } = await import('./trust.ts');
+      return (await tlsFailure(this.#target.base, trust, cause)) ?? unreachable(url, cause);
+    }
+    return unreachable(url, cause);
+  }
+
+  async #send(method: string, path: string, options: RequestOptions, token: string | undefined) {
     const query = { ...options.query, ...(options.dryRun && { dryRun: 'true' }) };
     const payload = options.body === undefined ? undefined : Buffer.from(JSON.stringify(options.body));
     const headers: http.OutgoingHttpHeaders = { accept: 'application/json, application/problem+json' };
@@ -202,28 +231,21 @@ export class Client {
       headers['content-length'] = payload.length;
     }
     const timeout = this.#options.timeout ?? 30_000;
-    return new Promise<{ status: number; etag: string | undefined; text: string }>((resolve, reject) => {
-      const fail = (cause: Error) => reject(unreachable(this.#options.url, cause));
-      const request = this.#request(method, path, query, { headers, signal: AbortSignal.timeout(timeout) });
-      request.on('error', fail);
-      request.on('response', (response) => {
-        const chunks: Buffer[] = [];
-        response.on('data', (chunk: Buffer) => chunks.push(chunk));
-        response.on('error', fail);
-        response.on('end', () => {
-          const text = Buffer.concat(chunks).toString('utf8');
-          resolve({ status: response.statusCode ?? 0, etag: response.headers.etag, text });
-        });
-      });
-      request.end(payload);
-    });
+    try {
+      const connection = await this.#connectionOptions();
+      return await answerOf(
+        this.#request(method, path, query, { headers, signal: AbortSignal.timeout(timeout), ...connection }),
+        payload,
+      );
+    } catch (error) {
+      throw await this.#failure(error as Error);
+    }
   }
-
   #request(
     method: string,
     path: string,
     query: Record<string, string | undefined> | undefined,
-    options: { headers: http.OutgoingHttpHeaders; signal: AbortSignal },
+    options: { headers: http.OutgoingHttpHeaders; signal: AbortSignal } & Partial<ConnectionOptions>,
   ): http.ClientRequest {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query ?? {})) {
@@ -243,6 +265,23 @@ export class Client {
     const url = new URL(`${pathname.replace(/\/$/, '')}${where}`, target.base);
     return httpModule(protocol === 'https:' ? 'node:https' : 'node:http').request(url, common);
   }
+}
+
+/** Sends a request with this body, and reads the whole answer. @throws Error of the connection */
+function answerOf(request: http.ClientRequest, payload: Buffer | undefined) {
+  return new Promise<{ status: number; etag: string | undefined; text: string }>((resolve, reject) => {
+    request.on('error', reject);
+    request.on('response', (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', reject);
+      response.on('end', () => {
+        const text = Buffer.concat(chunks).toString('utf8');
+        resolve({ status: response.statusCode ?? 0, etag: response.headers.etag, text });
+      });
+    });
+    request.end(payload);
+  });
 }
 
 /** Reads a resource. Undefined where it does not exist. */
@@ -343,10 +382,6 @@ function asProblem(status: number, body: unknown, request: string, url: string):
 
 function unreachable(url: string, cause: Error): CliError {
   const code = (cause as NodeJS.ErrnoException).code;
-  const secure = url.startsWith('https:') ? notSecure(code) : undefined;
-  if (secure !== undefined) {
-    return new CliError('unavailable', `the controller at ${url} ${secure}`, { cause });
-  }
   const why =
     cause.name === 'AbortError' || cause.name === 'TimeoutError'
       ? 'no answer in time'
@@ -363,21 +398,4 @@ function unreachable(url: string, cause: Error): CliError {
       'start a controller with "mirrorplane up" (this host) or "mirrorplane controller", or name another one with --url or MIRRORPLANE_URL',
     { cause },
   );
-}
-
-/** Why TLS failed, with a remedy. Undefined for other errors. */
-function notSecure(code: string | undefined): string | undefined {
-  if (code === 'EPROTO' || code?.startsWith('ERR_SSL_')) {
-    return (
-      'does not speak TLS: its API is plain HTTP\n' +
-      'on the host of the controller, use http:// or unix:; from other hosts, use the URL of a TLS proxy in front of it'
-    );
-  }
-  if (code !== undefined && /CERT|ISSUER|SIGNATURE|CRL/.test(code)) {
-    return (
-      `has a certificate that is not trusted here (${code})\n` +
-      'set NODE_EXTRA_CA_CERTS to a file with the authority that signed it; the port for agents does not serve the API'
-    );
-  }
-  return undefined;
 }

@@ -1,8 +1,10 @@
 /** The context of every command: client, output format, and where to print. */
 import { type Command, Option } from 'commander';
 import { Client, type TokenSource } from './client.ts';
+import { CliError } from './exit.ts';
 import { FORMATS, type Format } from './output/format.ts';
 import { harmless } from './output/terminal.ts';
+import type { Trust } from './trust.ts';
 
 export const DEFAULT_URL = 'http://127.0.0.1:7070';
 export const DEFAULT_TOKEN_FILE = '/var/lib/mirrorplane/admin-token';
@@ -24,6 +26,8 @@ export interface Context {
 interface GlobalOptions {
   url?: string;
   tokenFile?: string;
+  fingerprint?: string;
+  caFile?: string;
   output: Format;
   color: boolean;
 }
@@ -34,7 +38,19 @@ export function addGlobalOptions(program: Command): Command {
     .addOption(
       new Option(
         '--url <url>',
-        `controller: http://HOST:PORT or unix:/PATH (env: MIRRORPLANE_URL, default: ${DEFAULT_URL})`,
+        `controller: https://HOST:PORT, http://HOST:PORT or unix:/PATH (env: MIRRORPLANE_URL, default: ${DEFAULT_URL})`,
+      ),
+    )
+    .addOption(
+      new Option(
+        '--fingerprint <sha256>',
+        'SHA-256 of the authority of the controller, as its log has it at the start (env: MIRRORPLANE_FINGERPRINT)',
+      ),
+    )
+    .addOption(
+      new Option(
+        '--ca-file <file>',
+        'authorities that may have signed the certificate of the controller, PEM (env: MIRRORPLANE_CA_FILE, default: those of this host)',
       ),
     )
     .addOption(
@@ -64,16 +80,43 @@ export function contextOf(command: Command, env: NodeJS.ProcessEnv = process.env
   const options = command.optsWithGlobals<GlobalOptions>();
   const url = options.url ?? (env.MIRRORPLANE_URL || DEFAULT_URL);
   const terminal = process.stdout.isTTY === true;
+  const note = (text: string) => void process.stderr.write(harmless(text));
+  const trust = trustOf(options, env);
+  if (isPlain(url)) {
+    if (trust.fingerprint !== undefined) {
+      throw new CliError('usage', `${url} shows no certificate, so a fingerprint says nothing: use https://`);
+    }
+    note(`warning: the connection to ${url} is not encrypted: the token can be read on the way\n`);
+  }
   return {
-    client: new Client({ url, token: tokenSource(options.tokenFile, env), ...(timeout !== undefined && { timeout }) }),
+    client: new Client({
+      url,
+      token: tokenSource(options.tokenFile, env),
+      trust,
+      ...(timeout !== undefined && { timeout }),
+    }),
     url,
     format: options.output,
     wide: options.output === 'wide',
     color: options.color && terminal && !env.NO_COLOR && env.TERM !== 'dumb',
     terminal,
     print: (text) => void process.stdout.write(harmless(text)),
-    note: (text) => void process.stderr.write(harmless(text)),
+    note,
   };
+}
+
+/** How the controller is known, by the options and the environment. */
+function trustOf({ fingerprint, caFile }: GlobalOptions, env: NodeJS.ProcessEnv): Trust {
+  return {
+    fingerprint: fingerprint ?? (env.MIRRORPLANE_FINGERPRINT || undefined),
+    caFile: caFile ?? (env.MIRRORPLANE_CA_FILE || undefined),
+  };
+}
+
+/** Whether what is sent to the controller can be read on the way. */
+function isPlain(url: string): boolean {
+  const { protocol, hostname } = URL.canParse(url) ? new URL(url) : {};
+  return protocol === 'http:' && !/^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname!);
 }
 
 function tokenSource(file: string | undefined, env: NodeJS.ProcessEnv): TokenSource {

@@ -22,7 +22,7 @@ describe('console', () => {
     for (const args of [[], ['--at', 'mirror.example'], ['--at', 'ftp://mirror.example']]) {
       const { code, stdout, stderr } = await controller.run(['console', ...args]);
       assert.deepEqual([code, stdout], [2, '']);
-      assert.match(stderr, /a browser cannot open .*: give --at http:\/\/HOST:PORT/);
+      assert.match(stderr, /a browser cannot open .*: give --at https:\/\/HOST:PORT/);
     }
   });
 });

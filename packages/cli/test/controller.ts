@@ -23,10 +23,15 @@ export class Controller {
   #child: ChildProcess | undefined;
   #log = '';
 
-  /** Starts it and waits until it answers. */
-  async start(): Promise<void> {
+  /** What it has logged. */
+  get log(): string {
+    return this.#log;
+  }
+
+  /** Starts it and waits until it answers. @param more options in addition */
+  async start(...more: string[]): Promise<void> {
     const args = ['controller', '--data', join(this.folder, 'data'), '--listen', `unix:${this.socket}`];
-    const child = spawn(COMMAND, [...args, '--agent-listen', '127.0.0.1:0', '--log-level', 'warn']);
+    const child = spawn(COMMAND, [...args, '--agent-listen', '127.0.0.1:0', '--log-level', 'warn', ...more]);
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {

@@ -15,7 +15,7 @@ export function addConsoleCommand(program: Command): void {
   program
     .command('console')
     .description('print an address of the web console that signs one browser in')
-    .option('--at <url>', 'address of the controller for the browser: http://HOST:PORT (default: that of --url)')
+    .option('--at <url>', 'address of the controller for the browser: https://HOST:PORT (default: that of --url)')
     .addHelpText('after', '\nThe address works once, within five minutes. Who has it, has the rights of your token.\n')
     .action(async ({ at }: { at?: string }, command: Command) => {
       const context = contextOf(command);
@@ -31,7 +31,7 @@ export function addConsoleCommand(program: Command): void {
 function baseOf(text: string): URL {
   const base = URL.canParse(text) ? new URL(text) : undefined;
   if (base === undefined || !/^https?:$/.test(base.protocol)) {
-    throw new CliError('usage', `a browser cannot open ${text}: give --at http://HOST:PORT`);
+    throw new CliError('usage', `a browser cannot open ${text}: give --at https://HOST:PORT`);
   }
   return base;
 }
