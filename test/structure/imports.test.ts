@@ -56,6 +56,7 @@ const ROOMS: Record<string, readonly string[]> = {
     'store',
     'access',
     'auth',
+    'people',
     'reports',
     'inventory',
     'planning',

@@ -35,7 +35,12 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   POLICY_NOT_TESTABLE:
     'The policy is disabled, or its destination or all its sources have no device. No probe was made.',
   TESTS_EXCEEDED: 'The policy is being tested, or was tested a moment ago, or many policies are being tested.',
-  TRIES_EXCEEDED: 'The address has tried to sign in more than ten times within a minute. No token was looked at.',
+  TOTP_REQUIRED: 'User and password are right, and the user also needs a code to sign in.',
+  USER_SOURCE: 'The user has an account of another source, for example of single sign-on, or has no password here.',
+  LAST_ADMINISTRATOR:
+    'The request would delete, disable or demote the last enabled user with the role admin everywhere.',
+  TRIES_EXCEEDED:
+    'There were too many tries to sign in: from the address, as the user, or with a code. Nothing was looked at. An address from which the user has signed in before has a bound of its own.',
   SIGN_IN_AWAY:
     'The provider or the directory that knows the person did not answer, or not as it should. Local accounts work.',
   INTERNAL: 'The controller had an unexpected error. The request may be repeated.',

@@ -72,6 +72,9 @@ export const CATALOGUE = {
     'enable the policy, and wait until its destination and a source have a device',
   ),
   TESTS_EXCEEDED: entry(429, 'Too many tests of policies', 'wait until the running test has ended, and try again'),
+  TOTP_REQUIRED: entry(401, 'A code is needed, too', 'give the code of your authenticator app, or a recovery code'),
+  USER_SOURCE: entry(409, 'The user signs in otherwise', 'use the system that the user signs in with'),
+  LAST_ADMINISTRATOR: entry(409, 'Nobody could manage users any more', 'make another administrator first'),
   TRIES_EXCEEDED: entry(429, 'Too many tries to sign in', 'wait a minute, and try again'),
   INTERNAL: entry(500, 'The controller failed', 'see the log of the controller'),
   SIGN_IN_AWAY: entry(

@@ -110,7 +110,7 @@ export const MAX_EVENTS_MESSAGE = 500;
 
 /** What an event is about. */
 export const EventObject = z.object({
-  kind: z.enum(['policy', 'interface', 'node', 'pool', 'domain', 'look', 'controller']),
+  kind: z.enum(['policy', 'interface', 'node', 'pool', 'domain', 'look', 'user', 'apiToken', 'controller']),
   name: z.string().meta({ description: 'Name or id. Empty if a refused request named none.' }),
 });
 export type EventObject = z.infer<typeof EventObject>;

@@ -23,6 +23,7 @@ export * from './names.ts';
 export * from './packet-rows.ts';
 export * from './params.ts';
 export * from './paths.ts';
+export * from './people.ts';
 export * from './policy.ts';
 export * from './policy-test.ts';
 export * from './probes.ts';

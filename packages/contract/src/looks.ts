@@ -35,6 +35,7 @@ export type CopyFate = (typeof COPY_FATES)[number];
  * - `age`: it has lived for ten minutes.
  * - `unseen`: what it looked at is not there any more.
  * - `controller`: the controller was closed.
+ * - `access`: who began it may not look any more.
  */
-export const LOOK_ENDS = ['asked', 'lease', 'age', 'unseen', 'controller'] as const;
+export const LOOK_ENDS = ['asked', 'lease', 'age', 'unseen', 'controller', 'access'] as const;
 export type LookEndReason = (typeof LOOK_ENDS)[number];

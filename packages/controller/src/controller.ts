@@ -7,7 +7,6 @@ import { createLog, type Logger, requireNotReplaceable, requireOwnFolder } from 
 import type { FastifyInstance } from 'fastify';
 import { AuditLog, type AuditOptions } from './audit/audit.ts';
 import { SelfCheck } from './audit/self-check.ts';
-import { openApiTokens } from './auth/api-tokens.ts';
 import { auditSigner } from './auth/audit-signer.ts';
 import { Authority } from './auth/authority.ts';
 import { type ProxyHeader, TrustedProxies } from './auth/proxies.ts';
@@ -42,6 +41,9 @@ import {
 } from './listen.ts';
 import { Looks } from './looks/looks.ts';
 import { tellLooks } from './looks/tell-looks.ts';
+import { FileTokens } from './people/file-tokens.ts';
+import { makeFirstUser } from './people/first-password.ts';
+import { People } from './people/people.ts';
 import { NodeParts } from './planning/node-parts.ts';
 import { Planning } from './planning/planning.ts';
 import { policyStatuses } from './planning/policy-status.ts';
@@ -99,6 +101,8 @@ export interface Controller {
   addresses: string[];
   /** Port that agents connect to. */
   agentPort: number;
+  /** Password of the administrator whom this start has made, and the file that has it, too. */
+  firstPassword?: { password: string; file: string };
   /** Milliseconds since the current planning began. 0 without one. */
   planningFor: () => number;
   /** Stops listening, waits for running requests, and closes the store. Idempotent. */
@@ -192,9 +196,6 @@ async function open(options: ControllerOptions, closers: Closers) {
   closers.add(() => refusals.close());
   const refusedSignIns = new Refusals(refusalTeller({ audit, events, log }));
   closers.add(() => refusedSignIns.close());
-  const tokens = openApiTokens(data);
-  const sessions = new Sessions({ file: path.join(data, 'sessions.json'), clock, isValid: tokens.isValid, log });
-  closers.add(() => sessions.close());
   const history = new History({ view, live, planning, log });
   closers.add(() => history.close());
   const boards = openBoards({ view, live, planning, inventory, history });
@@ -204,6 +205,24 @@ async function open(options: ControllerOptions, closers: Closers) {
   const looks = new Looks({ clock: steady, wall: clock, nameOf: displayNames(view) });
   tellLooks({ looks, audit, events, log });
   closers.add(() => looks.close());
+  const people = new People({
+    data,
+    view,
+    decisions,
+    files: new FileTokens(data, (name) => view.get('revokedFiles', name) !== undefined),
+    endLooks: (users) => looks.endOf(users),
+    sessions: ({ byOwner }) =>
+      new Sessions({
+        file: path.join(data, 'sessions.json'),
+        clock,
+        isValid: (owner) => byOwner(owner) !== undefined,
+        log,
+      }),
+    clock,
+    log,
+  });
+  closers.add(() => people.close());
+  const firstPassword = await makeFirstUser({ view, decisions, clock, audit, firstPassword: people.firstPassword });
   const findings = new Findings({ looks, clock, steady, log, whereIs: whereabouts(inventory) });
   closers.add(() => findings.close());
   const tests = new PolicyTests({ live, send: (node, message) => agents?.send(node, message), clock, log });
@@ -225,8 +244,8 @@ async function open(options: ControllerOptions, closers: Closers) {
     authority,
     log,
     clock,
-    tokens,
-    sessions,
+    people,
+    sessions: people.sessions,
     tickets: new Tickets(clock),
     tries: new Tries(),
     refusedSignIns,
@@ -279,7 +298,9 @@ async function open(options: ControllerOptions, closers: Closers) {
     tests.close();
   });
   log.info({ addresses, agentPort: agents.port, data, fingerprint: authority.ofApi.fingerprint }, 'controller started');
-  return { addresses, agentPort: agents.port, planningFor: () => planning.runningFor() };
+  const first =
+    firstPassword === undefined ? {} : { firstPassword: { password: firstPassword, file: people.firstPassword.file } };
+  return { addresses, agentPort: agents.port, planningFor: () => planning.runningFor(), ...first };
 }
 
 function started(): EventDraft {

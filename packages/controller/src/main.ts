@@ -45,6 +45,20 @@ addApiOptions(command)
   .addOption(new Option('--log-level <level>', 'lowest level that is logged').choices(LOG_LEVELS).default('info'))
   .exitOverride(exitForUsage);
 
+/**
+ * Tells the password of the first administrator, once. Not where stderr is the journal, which keeps
+ * it and lets others read it.
+ */
+function tellFirstPassword(first: Controller['firstPassword']): void {
+  if (first) {
+    const where = `${first.file}, which is removed when you have signed in`;
+    const text = process.env.JOURNAL_STREAM
+      ? `its password is in ${where}`
+      : `password: ${first.password}\nIt is also in ${where}`;
+    process.stderr.write(`\nThe first administrator was made. Sign in to the console as user "admin"; ${text}.\n\n`);
+  }
+}
+
 async function main(): Promise<void> {
   parseSettings(command, { prefix: 'MIRRORPLANE_CONTROLLER' });
   const { data, agentListen, console, logLevel, ...api } = command.opts<Arguments>();
@@ -75,6 +89,7 @@ async function main(): Promise<void> {
     await controller.close();
     process.exit(0);
   }
+  tellFirstPassword(controller.firstPassword);
   const { planningFor } = controller;
   manager.watch(() => planningFor() < STUCK_MS);
   manager.ready();

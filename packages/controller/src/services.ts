@@ -3,7 +3,6 @@ import type { DestinationSummary, NodeSummary } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import type { AuditLog } from './audit/audit.ts';
 import type { SelfCheck } from './audit/self-check.ts';
-import type { ApiTokens } from './auth/api-tokens.ts';
 import type { Authority } from './auth/authority.ts';
 import type { TrustedProxies } from './auth/proxies.ts';
 import type { Sessions } from './auth/sessions.ts';
@@ -19,6 +18,7 @@ import type { Findings } from './findings/findings.ts';
 import type { History } from './history/history.ts';
 import type { CurrentInventory } from './inventory/current-inventory.ts';
 import type { Looks } from './looks/looks.ts';
+import type { People } from './people/people.ts';
 import type { NodeParts } from './planning/node-parts.ts';
 import type { Planning } from './planning/planning.ts';
 import type { LiveNodes } from './reports/live-nodes.ts';
@@ -56,7 +56,8 @@ export interface Services {
   log: Logger;
   /** Milliseconds since 1970. */
   clock: () => number;
-  tokens: ApiTokens;
+  /** Users, and their tokens. */
+  people: People;
   sessions: Sessions;
   tickets: Tickets;
   /** How often an address may try to sign in. */

@@ -30,6 +30,7 @@ export const packets = {
     age: 'The look has ended: it has lived for ten minutes.',
     unseen: 'The look has ended: what it looked at is not there any more.',
     controller: 'The look has ended: the controller was closed.',
+    access: 'The look has ended: who began it may not look any more.',
   },
   readable: 'Its packets can be read for ten minutes more.',
   gone: 'The look is not there any more',

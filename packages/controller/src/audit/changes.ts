@@ -28,7 +28,7 @@ const FIELDS: Record<string, readonly string[]> = {
   nodes: ['pool', 'generation', 'revoked'],
   interfaces: ['kind', 'name', 'network', 'pool', 'labels', 'edge', 'boundTo', 'declared'],
   users: ['source', 'grants', 'disabled', 'mustChangePassword', 'displayName'],
-  apiTokens: ['grants', 'expiresAt', 'description'],
+  apiTokens: ['source', 'grants', 'expiresAt', 'from'],
 };
 /** Fields with ids of interfaces. Their names are added. */
 const INTERFACES = new Set(['sources', 'destination']);

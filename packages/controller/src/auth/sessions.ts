@@ -5,10 +5,10 @@
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Coalesced, replaceFile } from '@mirrorplane/base';
-import { Grant } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import * as z from 'zod';
-import { type ApiToken, newSecret, sha256 } from './api-tokens.ts';
+import { newSecret, sha256 } from './api-tokens.ts';
+import type { Owner } from './principal.ts';
 
 /** Milliseconds after which a session ends, and below it after which an unused session ends. */
 export const SESSION_MS = 12 * 60 * 60 * 1000;
@@ -24,10 +24,8 @@ const SWEEP_MS = 30_000;
 const Session = z.object({
   /** SHA-256 of the secret in the cookie. */
   id: z.string(),
-  /** As `ApiToken` has them: who has signed in, with which token. */
-  name: z.string(),
-  grants: z.array(Grant).readonly(),
-  token: z.string(),
+  /** Who has signed in, or with which token. */
+  owner: z.union([z.strictObject({ token: z.string() }), z.strictObject({ user: z.string(), stamp: z.string() })]),
   /** Milliseconds since 1970. */
   createdAt: z.number(),
   usedAt: z.number(),
@@ -39,8 +37,8 @@ export interface SessionsOptions {
   file: string;
   /** Milliseconds since 1970. */
   clock: () => number;
-  /** Whether a token with this digest is still valid. */
-  isValid: (digest: string) => boolean;
+  /** Whether the owner is still who has signed in. */
+  isValid: (owner: Owner) => boolean;
   log: Logger;
 }
 
@@ -53,11 +51,11 @@ export class Sessions {
   readonly #sweeping: NodeJS.Timeout;
   #changed = false;
 
-  /** Reads what was kept. Sessions of a token that is not valid any more are gone. */
+  /** Reads what was kept. Sessions of an owner that is not valid any more are gone. */
   constructor(options: SessionsOptions) {
     this.#options = options;
     for (const session of readSessions(options)) {
-      if (options.isValid(session.token)) {
+      if (options.isValid(session.owner)) {
         this.#sessions.set(session.id, session);
       }
     }
@@ -65,13 +63,13 @@ export class Sessions {
   }
 
   /**
-   * Signs in with a token. Resolves with the secret for the cookie when the session is on the disk.
+   * Begins a session. Resolves with the secret for the cookie when the session is on the disk.
    */
-  async begin({ name, grants, digest }: ApiToken): Promise<{ secret: string; session: Session }> {
+  async begin(owner: Owner): Promise<{ secret: string; session: Session }> {
     this.#sweep();
     const secret = newSecret();
     const now = this.#options.clock();
-    const session = { id: sha256(secret), name, grants, token: digest, createdAt: now, usedAt: now };
+    const session = { id: sha256(secret), owner, createdAt: now, usedAt: now };
     if (this.#sessions.size >= MAX_SESSIONS) {
       const [idle] = [...this.#sessions.values()].sort((a, b) => a.usedAt - b.usedAt);
       this.#end(idle!.id);
@@ -93,6 +91,26 @@ export class Sessions {
       this.#changed = true;
     }
     return session;
+  }
+
+  /** Ends sessions whose owner is not valid any more. Resolves when the disk knows. */
+  async endInvalid(): Promise<void> {
+    const over = [...this.#sessions.values()].filter(({ owner }) => !this.#options.isValid(owner));
+    for (const { id } of over) {
+      this.#end(id);
+    }
+    if (over.length > 0) {
+      await this.#saving.request();
+    }
+  }
+
+  /** The owner of a session has changed a password, and goes on with the new stamp. */
+  goOn({ id }: Session, owner: Owner): void {
+    const session = this.#sessions.get(id);
+    if (session) {
+      session.owner = owner;
+      this.#changed = true;
+    }
   }
 
   /** Signs out. Resolves when the disk knows. */
@@ -125,9 +143,9 @@ export class Sessions {
     await this.#saving.close();
   }
 
-  #isOver({ createdAt, usedAt }: Session): boolean {
+  #isOver({ createdAt, usedAt, owner }: Session): boolean {
     const now = this.#options.clock();
-    return now >= createdAt + SESSION_MS || now >= usedAt + IDLE_MS;
+    return !this.#options.isValid(owner) || now >= createdAt + SESSION_MS || now >= usedAt + IDLE_MS;
   }
 
   #end(id: string): void {

@@ -22,6 +22,8 @@ export interface Refusal {
   address: string;
   /** Name given by the other end. It is not verified. */
   node?: string;
+  /** The user that somebody tried to sign in as. There is one of this name. */
+  user?: string;
 }
 
 /** Milliseconds between two reports about one kind of request. */

@@ -12,8 +12,11 @@ import type { Refusal } from './refusals.ts';
 export function refusalTeller(parts: { audit: AuditLog; events: EventLog; log: Logger }) {
   const { audit, events, log } = parts;
   return (refusal: Refusal, count: number): void => {
-    const { request, reason, message, address, node } = refusal;
-    log.warn({ request, reason, address, count, ...(node !== undefined && { node }) }, `refused: ${message}`);
+    const { request, reason, message, address, node, user } = refusal;
+    log.warn(
+      { request, reason, address, count, ...(node !== undefined && { node }), ...(user !== undefined && { user }) },
+      `refused: ${message}`,
+    );
     const audited = (entry: Pick<AuditEntry, 'actor' | 'action' | 'resource'>) => {
       audit
         .append({
@@ -29,7 +32,7 @@ export function refusalTeller(parts: { audit: AuditLog; events: EventLog; log: L
         });
     };
     if (request === 'signIn') {
-      audited({ actor: 'unknown', action: 'signIn', resource: 'session' });
+      audited({ actor: 'unknown', action: 'signIn', resource: user === undefined ? 'session' : `users/${user}` });
     }
     if (request !== 'enroll' || node === undefined) {
       return;

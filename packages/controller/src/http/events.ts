@@ -144,20 +144,24 @@ export const STREAM_HEADERS = {
  * @returns what takes the stream in: it ends with the session of who reads it
  * @throws ProblemError where there are too many
  */
-export function admitStream({ streams, sessions }: Services, { by }: Who, request: FastifyRequest) {
-  const reader = 'session' in by ? by.session.id : addressOf(request);
+export function admitStream({ streams, sessions, people }: Services, { by, owner }: Who, request: FastifyRequest) {
+  const reader = by !== 'token' ? by.session.id : addressOf(request);
   const own = [...streams.values()].filter((one) => one === reader).length;
-  const most = 'session' in by ? MAX_STREAMS_OF_SESSION : MAX_STREAMS;
+  const most = by !== 'token' ? MAX_STREAMS_OF_SESSION : MAX_STREAMS;
   if (streams.size >= MAX_STREAMS || own >= most) {
     const message = `${own >= most ? most : MAX_STREAMS} streams are open already: close some, or try again later`;
     throw new ProblemError('UNAVAILABLE', message);
   }
   return (stream: PacedStream): void => {
-    const letGo = 'session' in by ? sessions.hold(by.session, () => stream.end()) : undefined;
+    const end = () => stream.end();
+    const letGo =
+      by !== 'token' ? sessions.hold(by.session, end) : 'token' in owner && people.open.hold(owner.token, end);
     streams.set(stream, reader);
     stream.once('close', () => {
       streams.delete(stream);
-      letGo?.();
+      if (letGo) {
+        letGo();
+      }
     });
   };
 }

@@ -5,6 +5,7 @@ import type { AuditDraft, AuditWho, EventDraft, Problem } from '@mirrorplane/con
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { type Changes, changesOf } from '../audit/changes.ts';
+import type { Principal } from '../auth/principal.ts';
 import { policyChanges } from '../events/policy-changes.ts';
 import type { LookOwner } from '../looks/looks.ts';
 import { ProblemError } from '../problems/problems.ts';
@@ -40,6 +41,8 @@ export interface Change {
   revision?: number;
   /** False if the answer is no resource, and so has no entity tag. Default true. */
   hasRevision?: boolean;
+  /** Key of the record of the resource. Default: folder and name of the resource. */
+  key?: string;
   /** Path of a new resource. */
   location?: string;
 }
@@ -50,8 +53,11 @@ export function addressOf({ sender }: FastifyRequest): string {
 }
 
 /** Who has sent a request, and from where: for an entry of the audit log. */
-export function askedBy({ name, by }: Who, request: FastifyRequest): AuditWho {
-  return { actor: name, actorKind: 'token' in by ? 'token' : 'user', address: addressOf(request) };
+export function askedBy(who: Principal, request: FastifyRequest): AuditWho {
+  const { kind, name, token } = who;
+  // A name of a user has no slash.
+  const actor = kind === 'apiToken' ? `${name}/${token}` : name;
+  return { actor, actorKind: kind === 'user' ? 'user' : 'token', address: addressOf(request) };
 }
 
 /** The same, for a look or a finding. */
@@ -115,7 +121,7 @@ async function decide(
     const events = policyChanges(change.ops, (name) => services.view.get('policies', name)?.value, who.actor).map(
       (event) => ({ ...event, at: asked.time }),
     );
-    const audit = { ...asked, ...changesBy(change.ops, who.resource, services) };
+    const audit = { ...asked, ...changesBy(change, who.resource, services) };
     return {
       ops: change.ops,
       audit: { ...audit, ...(events.length > 0 && { events }) },
@@ -125,14 +131,19 @@ async function decide(
 }
 
 /** What the operations do to the resource itself, for the audit log. */
-function changesBy(ops: readonly Operation[], resource: string, { view }: MutationCall['services']): Changes {
+function changesBy({ ops, key }: Change, resource: string, { view }: MutationCall['services']): Changes {
   const at = resource.indexOf('/');
-  const [folder, name] = [resource.slice(0, at) as ResourceFolder, resource.slice(at + 1)];
-  const op = Object.hasOwn(FOLDERS, folder) ? ops.find(({ key }) => key === keyOf(folder, name)) : undefined;
+  const folder = resource.slice(0, at) as ResourceFolder;
+  if (!Object.hasOwn(FOLDERS, folder)) {
+    return {};
+  }
+  const own = key ?? keyOf(folder, resource.slice(at + 1));
+  const op = ops.find((one) => one.key === own);
   if (op === undefined) {
     return {};
   }
-  const [before, after] = [view.get(folder, name)?.value, op.type === 'put' ? (op.value as object) : undefined];
+  const before = view.get(folder, own.slice(FOLDERS[folder].length))?.value;
+  const after = op.type === 'put' ? (op.value as object) : undefined;
   return changesOf({ folder, before, after }, displayNames(view));
 }
 
@@ -165,6 +176,8 @@ export const KINDS = {
   nodes: 'node',
   pools: 'pool',
   domains: 'domain',
+  users: 'user',
+  apiTokens: 'apiToken',
 } as const;
 export type ResourceFolder = keyof typeof KINDS;
 

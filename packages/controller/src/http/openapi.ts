@@ -23,6 +23,7 @@ const TAGS: Record<string, string> = {
   looks: 'Looks: a bounded view of packets on their way, with what became of them and of their copies.',
   findings: 'Findings: where packets between two interfaces are lost, in one sentence.',
   audit: 'Audit log: who asked for which change, and the result.',
+  users: 'Users: people with an account, how they sign in, and their API tokens.',
   session: 'Signing in from a browser: a session is a cookie, and its changes need a header.',
   health: 'Checks for a supervisor of the controller.',
 };

@@ -1,7 +1,9 @@
 /** Every route of the API. */
+import { apiTokenRoutes } from './api-tokens.ts';
 import { auditRoutes } from './audit.ts';
 import { auditChainRoutes } from './audit-chain.ts';
 import { destinationRoutes } from './destinations.ts';
+import { deviceLoginRoutes } from './device-logins.ts';
 import { domainRoutes } from './domains.ts';
 import { eventRoutes } from './events.ts';
 import { findingRoutes } from './findings.ts';
@@ -18,6 +20,9 @@ import { poolRoutes } from './pools.ts';
 import type { Route } from './route.ts';
 import { sessionRoutes } from './session.ts';
 import { streamRoutes } from './stream.ts';
+import { userPasswordRoutes } from './user-password.ts';
+import { userTotpRoutes } from './user-totp.ts';
+import { userRoutes } from './users.ts';
 
 export const ROUTES: readonly Route[] = [
   ...policyRoutes,
@@ -37,5 +42,10 @@ export const ROUTES: readonly Route[] = [
   ...auditRoutes,
   ...auditChainRoutes,
   ...sessionRoutes,
+  ...deviceLoginRoutes,
+  ...userRoutes,
+  ...userPasswordRoutes,
+  ...userTotpRoutes,
+  ...apiTokenRoutes,
   ...healthRoutes,
 ];

@@ -1,14 +1,15 @@
 /** /api/v1/session: a browser signs in and out. */
-import { Grant, Right, rightsOf, Timestamp } from '@mirrorplane/contract';
+import { PasswordText, SecondFactor, Timestamp } from '@mirrorplane/contract';
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
-import type { ApiToken } from '../auth/api-tokens.ts';
-import { csrfOf, SESSION_MS } from '../auth/sessions.ts';
+import type { Principal } from '../auth/principal.ts';
+import { type PasswordSignIn, signInByPassword } from '../people/sign-in.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
+import { auditSession, beginSession, beginSessionOf, cookieHeader, infoOf, SessionInfo } from './begin-session.ts';
 import { addressOf } from './mutation.ts';
 import { type Answer, type Route, route } from './route.ts';
-import { COOKIE, cookieNameFor, refuseOtherOrigin, TLS_COOKIE, type Who } from './who.ts';
+import { COOKIE, refuseOtherOrigin, TLS_COOKIE } from './who.ts';
 
 const path = '/api/v1/session';
 const tag = 'session';
@@ -19,30 +20,28 @@ const Secret = z.string().min(1).max(512);
 
 const SignIn = z
   .strictObject({
-    token: Secret.optional().meta({ description: 'The admin token or the read token. Give token or ticket.' }),
-    ticket: Secret.optional().meta({ description: 'A ticket, which is used up by this. Give token or ticket.' }),
+    user: z.string().min(1).max(256).optional().meta({ description: 'Name of a user. Give password, too.' }),
+    password: PasswordText.optional(),
+    totp: SecondFactor.optional().meta({
+      description: 'A code of the authenticator app, or a recovery code. 401 TOTP_REQUIRED: the user needs one.',
+    }),
+    token: Secret.optional().meta({ description: 'An API token.' }),
+    ticket: Secret.optional().meta({ description: 'A ticket, which is used up by this.' }),
   })
-  .refine(({ token, ticket }) => (token === undefined) !== (ticket === undefined), {
-    message: 'give either token or ticket, and not both',
+  .refine(({ user, token, ticket }) => [user, token, ticket].filter((one) => one !== undefined).length === 1, {
+    message: 'give either user, token or ticket, and not several',
     path: ['token'],
   })
-  .meta({ id: 'SignIn', examples: [{ token: 'hYb3…' }] });
-
-const SessionInfo = z
-  .object({
-    name: z.string().meta({ description: 'Who has signed in, as the audit log names it.' }),
-    grants: z.array(Grant).readonly().meta({ description: 'The roles that one has, and where.' }),
-    rights: z.array(Right).meta({ description: 'What one may do, somewhere at least.' }),
-    by: z.enum(['session', 'token']).meta({ description: 'token: the request has a token, and needs no session.' }),
-    expiresAt: Timestamp.optional().meta({
-      description: 'The session ends then, or earlier: two hours after it was used last. Absent: there is none.',
-    }),
-    csrfToken: z.string().optional().meta({
-      description: 'Changes by the session need this value in the header X-Mirrorplane-CSRF. Absent: no session.',
-    }),
-  })
-  .meta({ id: 'Session' });
-type SessionInfo = z.infer<typeof SessionInfo>;
+  .refine(
+    ({ user, password, totp }) =>
+      (user === undefined) === (password === undefined) && (user !== undefined || totp === undefined),
+    {
+      message: 'give user and password together',
+      path: ['password'],
+    },
+  )
+  .meta({ id: 'SignIn', examples: [{ user: 'alice', password: 'five words are a password' }, { token: 'hYb3…' }] });
+type SignIn = z.infer<typeof SignIn>;
 
 const Ticket = z
   .object({
@@ -53,24 +52,9 @@ const Ticket = z
   })
   .meta({ id: 'Ticket' });
 
-function infoOf({ name, grants, by }: Who): SessionInfo {
-  const rights = rightsOf(grants);
-  if ('token' in by) {
-    return { name, grants, rights, by: 'token' };
-  }
-  const expiresAt = new Date(by.session.createdAt + SESSION_MS).toISOString();
-  return { name, grants, rights, by: 'session', expiresAt, csrfToken: by.csrfToken };
-}
-
-/** The header that sets or removes a browser's cookie. */
-function cookieHeader(request: FastifyRequest, secret: string, seconds: number): Record<string, string> {
-  const flags = `Path=/; HttpOnly; SameSite=Strict; Max-Age=${seconds}${request.sender.byTls ? '; Secure' : ''}`;
-  return { 'set-cookie': `${cookieNameFor(request)}=${secret}; ${flags}` };
-}
-
-/** The token of a sign-in. @throws ProblemError */
-async function signedIn(body: z.infer<typeof SignIn>, request: FastifyRequest, services: Services): Promise<ApiToken> {
-  const { tries, tickets, tokens, refusedSignIns } = services;
+/** Whom the token or the ticket of a sign-in stands for. @throws ProblemError */
+function bySecret({ token, ticket }: SignIn, request: FastifyRequest, services: Services): Principal {
+  const { tries, tickets, people, refusedSignIns } = services;
   const address = addressOf(request);
   const refuse = (code: 'TRIES_EXCEEDED' | 'UNAUTHENTICATED', message: string): never => {
     refusedSignIns.add({ request: 'signIn', reason: code, message, address });
@@ -79,30 +63,32 @@ async function signedIn(body: z.infer<typeof SignIn>, request: FastifyRequest, s
   if (!tries.take(address)) {
     return refuse('TRIES_EXCEEDED', 'too many tries to sign in from this address: wait a minute, and try again');
   }
-  const token = body.ticket === undefined ? tokens.find(body.token!.trim()) : tickets.take(body.ticket);
-  if (token === undefined) {
-    const ofTicket = 'the ticket is used up, or older than five minutes: create another one, or sign in with the token';
-    const ofToken =
-      'the token is not valid: give the content of the file admin-token or read-token in the data directory';
-    return refuse('UNAUTHENTICATED', body.ticket === undefined ? ofToken : ofTicket);
+  const owner = ticket === undefined ? undefined : tickets.take(ticket);
+  const principal =
+    ticket === undefined ? people.credentials.byToken(token!.trim()) : owner && people.credentials.byOwner(owner);
+  if (principal === undefined) {
+    const ofTicket =
+      'the ticket is used up, or older than five minutes: create another one, or sign in with a password';
+    return refuse('UNAUTHENTICATED', ticket === undefined ? 'the token is not valid' : ofTicket);
   }
   tries.succeeded(address);
-  return token;
+  return principal;
 }
 
-async function signIn(body: z.infer<typeof SignIn>, request: FastifyRequest, services: Services): Promise<Answer> {
+async function signIn(body: SignIn, request: FastifyRequest, services: Services): Promise<Answer> {
   refuseOtherOrigin(request, false);
-  const token = await signedIn(body, request, services);
-  const { secret, session } = await services.sessions.begin(token);
-  await audit(services, request, token.name, 'signIn');
-  const csrfToken = csrfOf(secret);
-  const info = infoOf({ name: token.name, grants: token.grants, by: { session, csrfToken } });
-  return { headers: cookieHeader(request, secret, SESSION_MS / 1000), body: info };
-}
-
-function audit({ audit }: Services, request: FastifyRequest, actor: string, action: 'signIn' | 'signOut' | 'ticket') {
-  const who = { actor, actorKind: 'user', address: addressOf(request) } as const;
-  return audit.append({ ...who, action, resource: 'session', outcome: 'done' });
+  const { user, password, totp } = body;
+  if (user !== undefined) {
+    const address = addressOf(request);
+    const refused: PasswordSignIn['refused'] = (reason, message, user) =>
+      services.refusedSignIns.add({ request: 'signIn', reason, message, address, ...(user !== undefined && { user }) });
+    const signedIn = await signInByPassword(
+      { user, password: password!, code: totp, address, refused },
+      services.people,
+    );
+    return beginSession(signedIn, request, services);
+  }
+  return beginSessionOf(bySecret(body, request, services), request, services);
 }
 
 export const sessionRoutes: Route[] = [
@@ -112,9 +98,9 @@ export const sessionRoutes: Route[] = [
     tag,
     needs: 'nothing',
     bodyLimit: BODY_LIMIT,
-    summary: 'Sign in: get the cookie of a session for a token or a ticket',
+    summary: 'Sign in: get the cookie of a session for a password, a token or a ticket',
     body: SignIn,
-    refuses: ['UNAUTHENTICATED', 'TRIES_EXCEEDED', 'CSRF_REFUSED'],
+    refuses: ['UNAUTHENTICATED', 'TOTP_REQUIRED', 'USER_SOURCE', 'TRIES_EXCEEDED', 'CSRF_REFUSED'],
     responses: [
       {
         status: 201,
@@ -131,7 +117,7 @@ export const sessionRoutes: Route[] = [
     needs: 'signIn',
     summary: 'Read who has signed in',
     responses: [{ status: 200, description: 'Who has signed in, with which rights.', schema: SessionInfo }],
-    handle: ({ who }) => ({ body: infoOf(who) }),
+    handle: ({ who, services }) => ({ body: infoOf(who, services) }),
   }),
   route({
     method: 'delete',
@@ -141,9 +127,9 @@ export const sessionRoutes: Route[] = [
     summary: 'Sign out',
     responses: [{ status: 204, description: 'The session is over. With a token there was none.' }],
     handle: async ({ who, request, services }) => {
-      if ('session' in who.by) {
+      if (who.by !== 'token') {
         await services.sessions.end(who.by.session);
-        await audit(services, request, who.name, 'signOut');
+        await auditSession(services, request, who, 'signOut');
       }
       return { headers: cookieHeader(request, '', 0) };
     },
@@ -157,12 +143,12 @@ export const sessionRoutes: Route[] = [
     refuses: ['FORBIDDEN'],
     responses: [{ status: 201, description: 'A ticket. It works once, within five minutes.', schema: Ticket }],
     handle: async ({ who, request, services }) => {
-      if (!('token' in who.by)) {
+      if (who.by !== 'token') {
         // Otherwise a session could extend itself for ever.
         throw new ProblemError('FORBIDDEN', 'a session cannot create tickets: send a token as bearer token');
       }
-      await audit(services, request, who.name, 'ticket');
-      const { ticket, expiresAt } = services.tickets.issue(who.by.token);
+      await auditSession(services, request, who, 'ticket');
+      const { ticket, expiresAt } = services.tickets.issue(who.owner);
       return { body: { ticket, expiresAt: new Date(expiresAt).toISOString() } };
     },
   }),

@@ -1,20 +1,18 @@
 /** Identifies the sender of a request. Only this file reads the token or the cookie. */
-import type { Grant, Right } from '@mirrorplane/contract';
+import type { Right } from '@mirrorplane/contract';
 import type { FastifyRequest } from 'fastify';
 import { allows } from '../access/allows.ts';
 import { forbidden } from '../access/refusal.ts';
-import { type ApiToken, bearerToken } from '../auth/api-tokens.ts';
+import { bearerToken } from '../auth/api-tokens.ts';
+import type { Principal } from '../auth/principal.ts';
 import { csrfOf, type Session } from '../auth/sessions.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 
 /** The sender of a request. */
-export interface Who {
-  /** Name for the audit log and events. */
-  name: string;
-  grants: readonly Grant[];
+export interface Who extends Principal {
   /** The credential: a token in the request, or the cookie of a session. */
-  by: { token: ApiToken } | { session: Session; csrfToken: string };
+  by: 'token' | { session: Session; csrfToken: string };
 }
 
 /**
@@ -55,22 +53,26 @@ export function whoOf(request: FastifyRequest, services: Services, needs: Exclud
   return who;
 }
 
-function byToken({ headers }: FastifyRequest, { tokens }: Services): Who | undefined {
+function byToken({ headers }: FastifyRequest, { people }: Services): Who | undefined {
   const presented = bearerToken(headers.authorization);
-  const token = presented === undefined ? undefined : tokens.find(presented);
-  return token && { name: token.name, grants: token.grants, by: { token } };
+  const principal = presented === undefined ? undefined : people.credentials.byToken(presented);
+  if (principal) {
+    people.uses.note(principal);
+  }
+  return principal && { ...principal, by: 'token' };
 }
 
-function bySession(request: FastifyRequest, { sessions }: Services): Who | undefined {
+function bySession(request: FastifyRequest, { sessions, people }: Services): Who | undefined {
   const secret = cookieOf(request);
   const session =
     secret === undefined || request.headers.authorization !== undefined ? undefined : sessions.use(secret);
-  if (!session) {
+  const principal = session && people.credentials.byOwner(session.owner);
+  if (!principal) {
     return undefined;
   }
   const csrfToken = csrfOf(secret!);
   refuseForged(request, csrfToken);
-  return { name: session.name, grants: session.grants, by: { session, csrfToken } };
+  return { ...principal, by: { session, csrfToken } };
 }
 
 function whyNobody(request: FastifyRequest): string {
@@ -81,7 +83,7 @@ function whyNobody(request: FastifyRequest): string {
     bearerToken(request.headers.authorization) === undefined
       ? 'the request has no bearer token'
       : 'the bearer token is not valid';
-  return `${what}: send the content of the file admin-token in the data directory`;
+  return `${what}: sign in with "mirrorplane login", or send an API token, such as the content of the file admin-token in the data directory`;
 }
 
 /** The name of the cookie between this sender and the controller. */

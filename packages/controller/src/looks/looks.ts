@@ -120,6 +120,15 @@ export class Looks extends EventEmitter<LooksEvents> {
     finishIfSilent(look);
   }
 
+  /** Ends looks that these users have begun: they may not look any more. */
+  endOf(users: readonly string[]): void {
+    for (const look of this.running()) {
+      if (users.includes(look.owner)) {
+        this.end(look.id, 'access');
+      }
+    }
+  }
+
   /** A look has ended on a node, and nothing more of it comes from there. */
   nodeEnded(id: string, node: string, why: LookEndReason): void {
     const look = this.#looks.get(id);

@@ -12,6 +12,7 @@ const WHY: Record<LookEndReason, string> = {
   age: 'it was ten minutes old',
   unseen: 'what it looked at is not there any more',
   controller: 'the controller was closed',
+  access: 'who began it may not look any more',
 };
 
 /**

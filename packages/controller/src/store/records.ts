@@ -5,11 +5,13 @@ import type {
   Domain,
   EdgeDeclaration,
   EventDraft,
+  Grant,
   HookKind,
   InterfaceKind,
   Policy,
   Pool,
   Underlay,
+  UserSource,
 } from '@mirrorplane/contract';
 
 /** A policy without its revision, which the store has, and without warnings, which are computed. */
@@ -116,6 +118,59 @@ export interface TokenRecord {
   fingerprint?: string;
 }
 
+/** A person. Whoever may read the store can sign in as nobody: it has hashes, but see `totp`. */
+export interface UserRecord {
+  name: string;
+  displayName?: string | undefined;
+  source: UserSource;
+  /** Of a local user, see `argon2.ts`. Absent: cannot sign in with a password. */
+  passwordHash?: string | undefined;
+  mustChangePassword?: boolean | undefined;
+  /** Secret of the authenticator app, base32. It has to be known to check a code. */
+  totp?: { secret: string } | undefined;
+  /** Digests of recovery codes that are left. */
+  recoveryCodes?: string[] | undefined;
+  grants: readonly Grant[];
+  disabled: boolean;
+  /** Random. Another one ends all sessions and tokens of the user. */
+  stamp: string;
+  /** ISO 8601. */
+  createdAt: string;
+  createdBy: string;
+}
+
+/** When and from where a user has signed in. */
+export interface SignInRecord {
+  /** ISO 8601. */
+  at: string;
+  /** As `originOf` has them, the newest first. */
+  origins: string[];
+  /** Time step of the last code of an authenticator app: it and older ones are not good any more. */
+  totpStep: number;
+}
+
+/** A token of the API, by the digest of its secret. */
+export interface ApiTokenRecord {
+  name: string;
+  source: 'api' | 'login';
+  /** A user, with the stamp of that time; or a token in a file. */
+  maker: { user: string; stamp: string } | { file: string };
+  grants: readonly Grant[];
+  /** ISO 8601. */
+  createdAt: string;
+  /** Address, and for a login the host name, that it was made from. */
+  from: string;
+  /** ISO 8601. Absent: never. */
+  expiresAt?: string | undefined;
+}
+
+/** A token in a file that was revoked: it is not made again. */
+export interface RevokedFileRecord {
+  /** ISO 8601. */
+  at: string;
+  by: string;
+}
+
 /** Folder of the keys of each kind of record, each ending in a slash. */
 export const FOLDERS = {
   policies: 'policies/',
@@ -127,6 +182,11 @@ export const FOLDERS = {
   programs: 'programs/',
   certificates: 'certificates/',
   tokens: 'tokens/',
+  users: 'users/',
+  signIns: 'signIns/',
+  apiTokens: 'apiTokens/',
+  tokenUses: 'tokenUses/',
+  revokedFiles: 'revokedFiles/',
 } as const;
 export type Folder = keyof typeof FOLDERS;
 
@@ -142,6 +202,12 @@ export interface Records {
   /** By name of the node. */
   certificates: CertificateRecord;
   tokens: TokenRecord;
+  users: UserRecord;
+  signIns: SignInRecord;
+  apiTokens: ApiTokenRecord;
+  /** By the digest of an API token: when it was used, ISO 8601. */
+  tokenUses: string;
+  revokedFiles: RevokedFileRecord;
 }
 
 /** Key of the ERSPAN sessions: node to policy uid to session. */

@@ -31,6 +31,11 @@ export class View {
     programs: new Map(),
     certificates: new Map(),
     tokens: new Map(),
+    users: new Map(),
+    signIns: new Map(),
+    apiTokens: new Map(),
+    tokenUses: new Map(),
+    revokedFiles: new Map(),
   };
   readonly #waiters: { revision: number; done: () => void }[] = [];
   readonly #changes = new Map<Folder, number>();

@@ -1,0 +1,91 @@
+/**
+ * The password of the first administrator: in DATA/first-password until somebody has signed in with
+ * it.
+ */
+import { rmSync } from 'node:fs';
+import path from 'node:path';
+import { replaceFileSync, syncFolder } from '@mirrorplane/base';
+import { CONTROLLER_ACTOR } from '../audit/actors.ts';
+import type { AuditLog } from '../audit/audit.ts';
+import type { Decisions } from '../store/decisions.ts';
+import type { UserRecord } from '../store/records.ts';
+import { keyOf, type View } from '../store/view.ts';
+import { hashPassword } from './argon2.ts';
+import { newPassword } from './generated.ts';
+import { newStamp } from './records.ts';
+
+/** Name of the first user. */
+export const FIRST_USER = 'admin';
+
+export class FirstPassword {
+  readonly #data: string;
+
+  constructor(data: string) {
+    this.#data = data;
+  }
+
+  get file(): string {
+    return path.join(this.#data, 'first-password');
+  }
+
+  /** Keeps the password, readable by the owner of the folder alone. */
+  keep(password: string): void {
+    replaceFileSync(this.file, `${password}\n`);
+  }
+
+  /** This user has signed in, or has another password: the file is not needed any more. */
+  usedBy(user: string): void {
+    if (user === FIRST_USER) {
+      rmSync(this.file, { force: true });
+      syncFolder(this.#data);
+    }
+  }
+}
+
+/**
+ * Makes the first administrator where there is no user at all. The password has to be changed when
+ * it was used, because it has been on a screen and in a file.
+ * @returns the password; undefined: there are users
+ */
+export async function makeFirstUser(parts: {
+  view: View;
+  decisions: Decisions;
+  clock: () => number;
+  audit: AuditLog;
+  firstPassword: FirstPassword;
+}): Promise<string | undefined> {
+  const { view, decisions, clock, audit, firstPassword } = parts;
+  if (view.all('users').size > 0) {
+    return undefined;
+  }
+  const password = newPassword();
+  const passwordHash = await hashPassword(password);
+  // Before the user: a controller that is killed in between makes another password at its next start.
+  firstPassword.keep(password);
+  const time = new Date(clock()).toISOString();
+  const user = firstUser(passwordHash, time);
+  const entry = { ...CONTROLLER_ACTOR, time, action: 'create', resource: `users/${FIRST_USER}` } as const;
+  const revision = await decisions.decide(() => ({
+    ops: [{ type: 'put', key: keyOf('users', FIRST_USER), value: user }],
+    audit: entry,
+    result: (written) => written,
+  }));
+  await audit.append({ ...entry, outcome: 'done', revision });
+  decisions.audited(revision);
+  return password;
+}
+
+/** An administrator with a password that others may have seen. */
+export function firstUser(passwordHash: string, createdAt: string): UserRecord {
+  return {
+    name: FIRST_USER,
+    source: 'local',
+    passwordHash,
+    mustChangePassword: true,
+    grants: [{ role: 'admin' }],
+    disabled: false,
+    stamp: newStamp(),
+    createdAt,
+    createdBy: 'controller',
+  };
+}

@@ -1,0 +1,113 @@
+/** All about people in a running controller: who they are, and what ends when they change. */
+import type { Logger } from '@mirrorplane/daemon';
+import type { Sessions } from '../auth/sessions.ts';
+import type { Decisions } from '../store/decisions.ts';
+import type { View } from '../store/view.ts';
+import { Attempts } from './attempts.ts';
+import { Credentials } from './credentials.ts';
+import { DeviceLogins } from './device-logins.ts';
+import type { FileTokens } from './file-tokens.ts';
+import { FirstPassword } from './first-password.ts';
+import { HashLanes } from './hash-lanes.ts';
+import { OpenThings } from './open-things.ts';
+import type { ProvenPerson } from './proven-person.ts';
+import { TokenUses } from './token-uses.ts';
+import { TotpBegins } from './totp-begins.ts';
+
+/** Milliseconds between two looks for tokens that have expired. */
+const SWEEP_MS = 5000;
+
+export interface PeopleOptions {
+  data: string;
+  view: View;
+  decisions: Decisions;
+  files: FileTokens;
+  /** Ends looks that these users have begun. */
+  endLooks: (users: readonly string[]) => void;
+  /** Makes the sessions of browsers. */
+  sessions: (credentials: Credentials) => Sessions;
+  /** Milliseconds since 1970. */
+  clock: () => number;
+  log: Logger;
+}
+
+export class People {
+  readonly credentials: Credentials;
+  readonly sessions: Sessions;
+  readonly files: FileTokens;
+  readonly attempts = new Attempts();
+  readonly lanes = new HashLanes();
+  readonly open = new OpenThings();
+  readonly uses: TokenUses;
+  readonly firstPassword: FirstPassword;
+  readonly totpBegins: TotpBegins;
+  readonly devices: DeviceLogins;
+  /**
+   * Asks another system for a person with this password, where no local user has the name.
+   * Undefined: it knows none. It may throw a ProblemError that the person is told.
+   */
+  elsewhere: ((name: string, password: string) => Promise<ProvenPerson | undefined>) | undefined;
+  readonly view: View;
+  readonly decisions: Decisions;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+  readonly #endLooks: PeopleOptions['endLooks'];
+  readonly #sweep: NodeJS.Timeout;
+
+  constructor({ data, view, decisions, files, endLooks, sessions, clock, log }: PeopleOptions) {
+    this.credentials = new Credentials({ view, files, clock });
+    this.sessions = sessions(this.credentials);
+    this.files = files;
+    this.uses = new TokenUses({ view, decisions, clock, log });
+    this.firstPassword = new FirstPassword(data);
+    this.totpBegins = new TotpBegins(clock);
+    this.devices = new DeviceLogins(clock);
+    this.view = view;
+    this.decisions = decisions;
+    this.clock = clock;
+    this.#endLooks = endLooks;
+    this.#sweep = setInterval(() => this.#endOpen(), SWEEP_MS).unref();
+  }
+
+  /**
+   * Ends sessions, and what is open on behalf of them or of tokens, where their owner is not valid
+   * any more. To be called after each change of a user or a token, when the view has it.
+   * @param changed names of users: looks that they have begun end, too
+   */
+  async endInvalid(changed: readonly string[] = []): Promise<void> {
+    this.#endOpen();
+    if (changed.length > 0) {
+      this.#endLooks(changed);
+    }
+    await this.sessions.endInvalid();
+  }
+
+  /**
+   * Carries out a change of a user, and ends what it ends.
+   * @returns what `change` returns
+   */
+  async changing<T>(user: string, change: () => Promise<T>): Promise<T> {
+    const stamp = () => this.view.get('users', user)?.value.stamp;
+    const before = stamp();
+    const result = await change();
+    if (stamp() !== before) {
+      await this.endInvalid([user]);
+    }
+    return result;
+  }
+
+  /** Whether a user has signed in from this origin before. */
+  isKnown(user: string, origin: string): boolean {
+    return this.view.get('signIns', user)?.value.origins.includes(origin) === true;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sweep);
+    await this.uses.close();
+    await this.sessions.close();
+  }
+
+  #endOpen(): void {
+    this.open.endInvalid((owner) => this.credentials.byOwner(owner) !== undefined);
+  }
+}
