@@ -193,7 +193,7 @@ function daemon(tree: Tree, part: 'agent' | 'controller', build: Build): void {
   const unit = `mirrorplane-${part}.service`;
   tree.copy(join(FILES, 'systemd', unit), `/usr/lib/systemd/system/${unit}`);
   const described = describeDaemon(part);
-  // The agent's file may contain a token. The controller reads its file as another user.
+  // The agent's file says where its join token is. The controller reads its file as another user.
   const mode = part === 'agent' ? 0o640 : 0o644;
   tree.write(`/etc/mirrorplane/${part}.yaml`, settingsTemplate(described, SETTINGS[part]), mode);
   manPage(tree, `mirrorplane-${part}.8`, daemonPage(described, build));

@@ -10,7 +10,6 @@ import {
   type LogLevel,
   openServiceManager,
   parseSettings,
-  readSecretFile,
   type ServiceManager,
 } from '@mirrorplane/daemon';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -18,6 +17,7 @@ import { parseController } from './controller-link/enroll.ts';
 import type { HookChoice } from './datapath/kernel/hook-kind.ts';
 import { HOOK_OPTION } from './hook-option.ts';
 import { comeFirst } from './host/priority.ts';
+import { TOKEN_REFUSED, takeJoinToken } from './join-token.ts';
 import { reason } from './log.ts';
 import { requirePins } from './preflight/bpffs.ts';
 import { isFit } from './preflight/check.ts';
@@ -97,12 +97,11 @@ const command = new Command('mirrorplane agent')
   .version(AGENT_VERSION, '-V, --version', 'print the version')
   .option('--node <name>', 'name of this node', nodeName)
   .option('--controller <host:port>', "address of the controller's port for agents", controllerAddress)
-  .addOption(
-    new Option('--token <token>', 'join token, required on the first start; a new token enrols the node again').env(
-      'MIRRORPLANE_TOKEN',
-    ),
+  .addOption(new Option('--token <token>', 'refused').hideHelp())
+  .option(
+    '--token-file <file>',
+    'file with the join token, or - for the standard input; MIRRORPLANE_JOIN_TOKEN holds the token itself. Required on the first start; a new token enrols the node again',
   )
-  .addOption(new Option('--token-file <file>', 'file with the join token').conflicts('token'))
   .option('--data <dir>', 'directory of the key, the certificate and the last program', '/var/lib/mirrorplane/agent')
   .option('--mirror-device <device>', 'device that carries ERSPAN to and from other nodes')
   .option('--mirror-address <address>', 'IPv4 address for ERSPAN (default: the first one of the mirror device)', ipv4)
@@ -162,7 +161,7 @@ function printChecks(checks: Awaited<ReturnType<typeof checkHost>>, output: Flag
   process.exitCode = fit ? 0 : 1;
 }
 
-async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<void> {
+async function run(flags: Flags, token: string | undefined, log: Logger, manager: ServiceManager): Promise<void> {
   const { node, controller, mirrorDevice, mirrorAddress, hook } = flags;
   const data = resolve(flags.data);
   const bpffs = resolve(flags.bpffs);
@@ -184,7 +183,6 @@ async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<
   if (node === undefined || controller === undefined) {
     return command.error(`error: ${node === undefined ? '--node' : '--controller'} is missing`);
   }
-  const token = flags.tokenFile === undefined ? flags.token : readSecretFile(flags.tokenFile, 'a join token');
   const datapath = await requireFit({ ...host, token: token !== undefined }, log);
   comeFirst(log);
   const stop = new AbortController();
@@ -222,12 +220,16 @@ async function run(flags: Flags, log: Logger, manager: ServiceManager): Promise<
 
 parseSettings(command, { prefix: 'MIRRORPLANE_AGENT' });
 const flags = command.opts<Flags>();
+if (flags.token !== undefined) {
+  command.error(`error: ${TOKEN_REFUSED}`);
+}
 const log = createLog('agent', flags.logLevel);
 try {
   if (!flags.check && !flags.uninstall) {
     await layDownRights(resolve(flags.bpffs), AGENT_CAPABILITIES, log);
   }
-  await run(flags, log, await openServiceManager());
+  const token = takeJoinToken(flags.uninstall || flags.check ? undefined : flags.tokenFile);
+  await run(flags, token, log, await openServiceManager());
 } catch (error) {
   if (reason(error) === 'stopped') {
     process.exit(0);

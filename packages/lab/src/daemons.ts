@@ -21,6 +21,7 @@ export const agentBpffs = (lab: string, node: string) => `/sys/fs/bpf/mirrorplan
 export const agentName = (node: string) => `agent-${node}`;
 
 const agentData = (lab: LabHandle, node: string) => join(lab.runDir, 'agents', node);
+const joinToken = (lab: LabHandle, node: string) => `${agentData(lab, node)}.token`;
 const joinedMarker = (lab: LabHandle, node: string) => `${agentData(lab, node)}.joined`;
 
 /** The record of a daemon of the lab, if it runs. */
@@ -162,21 +163,23 @@ export async function startAgent(lab: LabHandle, node: string, signal?: AbortSig
   if (runningDaemon(lab, agentName(node))) {
     return;
   }
+  mkdirSync(agentData(lab, node), { recursive: true, mode: 0o700 });
   const argv = [...agentArguments(lab, node), '--controller', AGENT_LISTEN, '--mirror-device', 'underlay0'];
   if (!existsSync(joinedMarker(lab, node))) {
     const { status, body } = await lab.api('POST', `/api/v1/nodes/${node}/token`, {});
     if (status >= 300) {
       throw new Error(`join token of ${node}: ${status} ${JSON.stringify(body)}`);
     }
-    argv.push('--token', (body as { token: string }).token);
+    writeFileSync(joinToken(lab, node), (body as { token: string }).token, { mode: 0o600 });
+    argv.push('--token-file', joinToken(lab, node));
   }
-  mkdirSync(agentData(lab, node), { recursive: true, mode: 0o700 });
   const saidBefore = timesStarted(lab, node);
   const record = launch(lab, agentName(node), inNetns(lab.ns(node), argv));
   const ready = async () =>
     runningDaemon(lab, 'controller') ? await agentConnected(lab, node) : timesStarted(lab, node) > saidBefore;
   await waitReady(record, `agent of ${node} ready`, ready, signal);
   writeFileSync(joinedMarker(lab, node), '');
+  rmSync(joinToken(lab, node), { force: true });
 }
 
 /**

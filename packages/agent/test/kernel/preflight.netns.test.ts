@@ -71,7 +71,7 @@ function runToEnd(argv: readonly string[]): Promise<Ended> {
 
 const agent = (...more: string[]) => [MIRRORPLANE, 'agent', '--bpffs', bpffs, '--data', data, ...more];
 const starting = (...more: string[]) =>
-  agent('--node', 'node-1', '--controller', `127.0.0.1:${port}`, '--token', 'unused', ...more);
+  agent('--node', 'node-1', '--controller', `127.0.0.1:${port}`, '--token-file', '/dev/null', ...more);
 /** In a mount namespace of its own, after commands of a shell. */
 const afterShell = (commands: string, argv: readonly string[]) => [
   ...MOUNTS,

@@ -237,13 +237,14 @@ function JoinDialog({ name, onClose }: { name: string; onClose(): void }): React
     gcTime: 0,
     retry: false,
   });
-  const command = `mirrorplane agent --node ${name} --controller ${location.hostname}:7071 --token ${data?.token}`;
+  const command = `mirrorplane agent --node ${name} --controller ${location.hostname}:7071 --token-file -`;
   return (
     <Dialog title={t.join} size="lg" onClose={onClose}>
       <ProblemAlert error={error} />
       {data && (
         <div className="panel">
           <CodeBlock label={t.joinHow} code={command} />
+          <CodeBlock label={t.joinPaste} code={data.token} />
           <Alert color="blue">{t.joinUntil(dateTime(data.expiresAt))}</Alert>
         </div>
       )}
