@@ -12,6 +12,7 @@ export * from './forecast.ts';
 export * from './history.ts';
 export * from './ids.ts';
 export * from './inventory.ts';
+export * from './join-tokens.ts';
 export * from './json-text.ts';
 export * from './look.ts';
 export * from './look-batch.ts';

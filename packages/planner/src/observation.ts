@@ -49,6 +49,8 @@ export interface NodeReport {
   /** uids of the policies that the node copied for in its last report. */
   copying?: readonly string[];
   problems: readonly NodeProblem[];
+  /** The node is revoked. These interfaces were on it. Left out: it is not. */
+  revoked?: readonly string[];
   counters?: CounterReport;
   /** Time of `counters`, ISO 8601 in UTC. They were read at this time or later. */
   countersAt?: string;
@@ -134,6 +136,8 @@ export interface Observation {
   captures: ReadonlyMap<string, ReadonlyMap<string, readonly CaptureStatus[]>>;
   /** Interface id to the nodes that report that they cannot mirror the interface, and why. */
   unsupported: ReadonlyMap<string, readonly { node: string; message: string }[]>;
+  /** Interface id to the revoked nodes that it was on. */
+  revoked: ReadonlyMap<string, readonly string[]>;
 }
 
 /** Indexes inventory and reports, once for the statuses of any number of policies. */
@@ -145,6 +149,7 @@ export function observe(
   const counters = new Map<string, PolicyCounters>();
   const captures = new Map<string, Map<string, CaptureStatus[]>>();
   const unsupported = new Map<string, { node: string; message: string }[]>();
+  const revoked = new Map<string, string[]>();
   const refused = new Map<string, Map<string, number>>();
   for (const [node, report] of sortedBy(nodes, ([name]) => name)) {
     captures.set(
@@ -155,6 +160,9 @@ export function observe(
       if (code === 'DEVICE_UNSUPPORTED' && id !== undefined) {
         unsupported.set(id, [...(unsupported.get(id) ?? []), { node, message }]);
       }
+    }
+    for (const id of report.revoked ?? []) {
+      revoked.set(id, [...(revoked.get(id) ?? []), node]);
     }
     const now = report.counters;
     if (!now) {
@@ -190,7 +198,7 @@ export function observe(
       end(policy, from, node, { termination: item });
     }
   }
-  return { cluster: indexCluster(inventory), nodes, previous, counters, refused, captures, unsupported };
+  return { cluster: indexCluster(inventory), nodes, previous, counters, refused, captures, unsupported, revoked };
 }
 
 function refusedLately({ peers }: CounterReport, before: CounterReport | undefined): Map<string, number> {

@@ -154,6 +154,14 @@ export function unsupportedReasons(policy: Policy, { cluster, unsupported }: Obs
   );
 }
 
+/** Why interfaces of the policy have no device: they were on a node that is revoked. */
+export function revokedReasons(policy: Policy, { cluster, revoked }: Observation): StatusReason[] {
+  const absent = [...policy.sources, policy.destination].filter((id) => !cluster.interfaces.get(id)?.devices.length);
+  return absent.flatMap((id) =>
+    (revoked.get(id) ?? []).map((node) => ({ ...say('NODE_REVOKED', { node, interface: id }), interface: id, node })),
+  );
+}
+
 /** The largest MTU of the devices of some interfaces, in bytes; 0 where none has a device. */
 function largestMtu(cluster: Observation['cluster'], ids: readonly string[]): number {
   let largest = 0;

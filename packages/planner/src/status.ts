@@ -31,6 +31,7 @@ import {
   type PolicyProblem,
   problemsOf,
   refusalReason,
+  revokedReasons,
   slowReasons,
   surplusReasons,
   truncationReasons,
@@ -55,6 +56,7 @@ export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observ
     ? uniqueReasons([
         ...plan.reasons,
         ...unsupportedReasons(policy, observation),
+        ...revokedReasons(policy, observation),
         ...nodeReasons(plan, observation),
         ...problems.map(({ blocking: _, ...reason }) => reason),
         ...refusals.filter((refusal) => !problems.some((problem) => isSame(problem, refusal))),

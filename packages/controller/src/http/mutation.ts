@@ -159,10 +159,11 @@ export function failureOf(error: unknown): Pick<AuditDraft, 'outcome' | 'code' |
 /** The event for a refused request of an operator. */
 function refusal(resource: string, { code, detail }: Problem, operator: string): EventDraft {
   const at = resource.indexOf('/');
-  const kind = KINDS[resource.slice(0, at) as ResourceFolder];
+  const kind: EventDraft['object']['kind'] | undefined = KINDS[resource.slice(0, at) as ResourceFolder];
+  const object = { kind, name: resource.slice(at + 1) };
   return {
     kind: 'requestRefused',
-    object: { kind, name: resource.slice(at + 1) },
+    object: kind === undefined ? { kind: 'controller', name: 'controller' } : { ...object, kind },
     code,
     message: detail,
     cause: { kind: 'operator', name: operator },

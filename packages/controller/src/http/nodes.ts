@@ -1,8 +1,8 @@
 /** /api/v1/nodes */
 import { randomUUID } from 'node:crypto';
-import { type EventDraft, Name, Node, NodeSpec, NodeSummary, Timestamp } from '@mirrorplane/contract';
+import { type EventDraft, Name, Node, NodeSpec, NodeSummary } from '@mirrorplane/contract';
 import * as z from 'zod';
-import { issueToken, revokeTokens, TOKEN_LIFETIME_MS } from '../auth/join-tokens.ts';
+import { revokeTokens } from '../auth/join-tokens.ts';
 import { recordsOf } from '../inventory/inventory.ts';
 import { endingOn } from '../planning/ending.ts';
 import { ProblemError, refuseField } from '../problems/problems.ts';
@@ -20,7 +20,7 @@ import type { ListSpec } from './list-spec.ts';
 import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
 import { putNamed } from './named-resource.ts';
 import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
-import { NOTHING, type Route, route } from './route.ts';
+import { type Route, route } from './route.ts';
 
 const Params = z.object({ name: Name.meta({ description: 'Name of the node.' }) });
 const path = '/api/v1/nodes';
@@ -58,15 +58,8 @@ const DeleteQuery = MutationQuery.extend({
   }),
 });
 
-const NodeToken = z
-  .object({
-    token: z.string().meta({ description: 'Join token, mp1.SECRET.FINGERPRINT. It is shown only once.' }),
-    expiresAt: Timestamp,
-  })
-  .meta({ id: 'NodeToken' });
-
 /** The node with the last reports of its agent. */
-function toNode({ value: { name, pool }, revision }: Stored<NodeRecord>, { view, live }: Services): Node {
+export function toNode({ value: { name, pool }, revision }: Stored<NodeRecord>, { view, live }: Services): Node {
   const node = live.get(name);
   return {
     name,
@@ -262,32 +255,5 @@ export const nodeRoutes: Route[] = [
       }
       return answer;
     },
-  }),
-  route({
-    method: 'post',
-    path: `${path}/{name}/token`,
-    tag,
-    needs: 'nodes',
-    summary: 'Create a join token for the agent of a node',
-    params: Params,
-    query: MutationQuery,
-    refuses: ['NOT_FOUND'],
-    responses: [
-      { status: 201, description: 'A token. It works once, within 24 hours.', schema: NodeToken },
-      { status: 200, description: 'Dry run: empty, because no token was created.', schema: NOTHING },
-    ],
-    handle: (call) =>
-      mutate(call, 'token', `nodes/${call.params.name}`, () => {
-        const { services } = call;
-        const { name } = call.params;
-        found(services.view.get('nodes', name), 'node', name);
-        const now = services.clock();
-        const { fingerprint } = services.authority;
-        const request = { node: name, createdBy: call.who.name, lifetimeMs: TOKEN_LIFETIME_MS, fingerprint, now };
-        const { token, record, ops } = issueToken(services.view, request);
-        const dryRun = call.query.dryRun === 'true';
-        const expiresAt = new Date(record.expiresAt).toISOString();
-        return { ops, status: 201, body: () => (dryRun ? {} : { token, expiresAt }), hasRevision: false };
-      }),
   }),
 ];

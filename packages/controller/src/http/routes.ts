@@ -2,6 +2,7 @@
 import { apiTokenRoutes } from './api-tokens.ts';
 import { auditRoutes } from './audit.ts';
 import { auditChainRoutes } from './audit-chain.ts';
+import { authorityRoutes } from './authority.ts';
 import { destinationRoutes } from './destinations.ts';
 import { deviceLoginRoutes } from './device-logins.ts';
 import { domainRoutes } from './domains.ts';
@@ -11,8 +12,10 @@ import { forecastRoutes } from './forecasts.ts';
 import { healthRoutes } from './health.ts';
 import { historyRoutes } from './history.ts';
 import { interfaceRoutes } from './interfaces.ts';
+import { joinTokenRoutes } from './join-tokens.ts';
 import { lookPacketRoutes } from './look-packets.ts';
 import { lookRoutes } from './looks.ts';
+import { nodeRevokeRoutes } from './node-revoke.ts';
 import { nodeRoutes } from './nodes.ts';
 import { policyRoutes } from './policies.ts';
 import { policyTestRoutes } from './policy-test.ts';
@@ -32,6 +35,9 @@ export const ROUTES: readonly Route[] = [
   ...destinationRoutes,
   ...historyRoutes,
   ...nodeRoutes,
+  ...joinTokenRoutes,
+  ...nodeRevokeRoutes,
+  ...authorityRoutes,
   ...poolRoutes,
   ...domainRoutes,
   ...lookRoutes,

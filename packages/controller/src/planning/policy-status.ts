@@ -26,7 +26,8 @@ export function observationOf(parts: StatusParts): Observation {
   const previous = new Map<string, PreviousReport>();
   for (const name of view.all('nodes').keys()) {
     const node = live.get(name);
-    reports.set(name, reportOf(live, node, view.get('programs', name)?.value.revision));
+    const report = reportOf(live, node, view.get('programs', name)?.value.revision);
+    reports.set(name, node?.revoked ? { ...report, revoked: interfacesOf(node, parts) } : report);
     const before = node?.counters.previous;
     if (before) {
       previous.set(name, before);
@@ -57,6 +58,13 @@ export function policyStatuses(
     statuses.push(statusFrom(policy, policyPlan, observation));
   }
   return statuses.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** The interfaces that were on a node: those that it was believed to have, and its edges. */
+function interfacesOf({ name, devices }: LiveNode, { view, live }: StatusParts): string[] {
+  const edges = [...view.all('interfaces').values()].filter(({ value }) => value.edge?.node === name);
+  const guests = devices.flatMap(({ identity }) => identity?.id ?? []).filter((id) => live.claims.hasHad(name, id));
+  return [...new Set([...edges.map(({ value }) => value.id), ...guests])];
 }
 
 function reportOf(live: LiveNodes, node: LiveNode | undefined, programRevision: number | undefined): NodeReport {

@@ -76,7 +76,10 @@ function admit(services: Services, { node, secret }: EnrollRequest, newUid: stri
   const token = redeemToken(view, node, secret, clock());
   const stored = view.get('nodes', node)?.value;
   const before = view.get('certificates', node)?.value;
-  if (!token || (token.record.node !== undefined && !stored)) {
+  const isTrusted = authority.trusted.some(
+    ({ fingerprint }) => fingerprint === (token?.record.fingerprint ?? fingerprint),
+  );
+  if (!token || !isTrusted || (token.record.node !== undefined && !stored)) {
     throw new ProblemError('UNAUTHENTICATED', REFUSED);
   }
   const { pool } = token.record;
