@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { addApplyCommand } from './commands/apply.ts';
 import { addAuditCommands } from './commands/audit.ts';
+import { addAuthorityCommands } from './commands/authority.ts';
 import { addCaptureCommand } from './commands/capture.ts';
 import { addCompletionCommand } from './commands/completion.ts';
 import { addConsoleCommand } from './commands/console.ts';
@@ -41,6 +42,7 @@ export function buildProgram(): Command {
   addNodeCommands(program);
   addPoolCommands(program);
   addDomainCommands(program);
+  addAuthorityCommands(program);
   addCaptureCommand(program);
   addLookCommands(program);
   addEventsCommand(program);

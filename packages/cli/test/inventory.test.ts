@@ -94,6 +94,40 @@ describe('the inventory', () => {
     assert.equal((await cli('node token none')).code, 4);
   });
 
+  it('gives a join token for a pool, lists tokens without their secrets, and revokes them', async () => {
+    const made = await cli('node token --pool rack-1 --uses 5 --for 2h');
+    assert.equal(made.code, 0, made.stderr);
+    const { secret } = parseJoinToken(made.stdout);
+    const listed = await cli('node tokens');
+    const line = listed.stdout.split('\n').find((text) => text.includes('pool rack-1')) ?? '';
+    assert.match(line, /^[0-9a-f]{12} +pool rack-1 +5 +20\d\d-/);
+    assert.ok(!listed.stdout.includes(secret));
+    const [id] = line.split(' ');
+    const revoked = await cli(`node token revoke ${id}`);
+    assert.deepEqual([revoked.code, revoked.stdout], [0, `jointoken ${id} revoked\n`]);
+    assert.doesNotMatch((await cli('node tokens')).stdout, /pool rack-1/);
+    assert.equal((await cli(`node token revoke ${id}`)).code, 4);
+    for (const text of ['node token', 'node token node-1 --pool rack-1', 'node token --pool rack-1']) {
+      const { code, stderr } = await cli(text);
+      assert.equal(code, 2, text);
+      assert.match(stderr, /--uses/);
+    }
+  });
+
+  it('revokes a node, and says what has become of the authority', async () => {
+    const revoked = await cli('node revoke node-1');
+    assert.deepEqual([revoked.code, revoked.stdout], [0, 'node node-1 revoked\n']);
+    assert.match((await cli('node show node-1')).stdout, /^problem: NODE_REVOKED: /m);
+    assert.equal((await cli('node revoke none')).code, 4);
+    assert.equal((await cli('authority drop')).code, 4);
+    assert.match(
+      (await cli('authority rotate')).stdout,
+      /^old authority: +[0-9a-f]{64}\nnodes left: +0\njoin tokens left: +\d+\n/m,
+    );
+    assert.equal((await cli('authority drop --force')).code, 0);
+    assert.doesNotMatch((await cli('authority status')).stdout, /old authority/);
+  });
+
   it('binds an interface to a node and releases it, and leaves all else of it as it was', async () => {
     const show_ = () => controller.json<Interface>('interface', 'show', 'fw-1/0');
     const { revision: _, ...before } = await show_();

@@ -5,11 +5,13 @@ import { contextOf } from '../context.ts';
 import { addSort, type SortOptions, sorted } from '../list.ts';
 import { positiveInteger } from '../options.ts';
 import { nodeFields, nodeTable } from '../output/inventory.ts';
-import { show, withKind } from '../output/render.ts';
+import { show, showOutcomes, withKind } from '../output/render.ts';
 import { pathOf, RESOURCES } from '../resources.ts';
 import { showWatched, type WatchOptions } from '../watch.ts';
 import { deleteSeveral } from './delete.ts';
+import { addTokenCommands } from './join-token.ts';
 import { putResource } from './put.ts';
+import { each } from './several.ts';
 
 /** Adds the noun `node`. */
 export function addNodeCommands(program: Command): void {
@@ -46,14 +48,22 @@ export function addNodeCommands(program: Command): void {
       await putResource(contextOf(command), 'Node', name, { pool: options.pool }, options.dryRun);
     });
 
+  addTokenCommands(noun);
+
   noun
-    .command('token')
-    .description('create a join token; the agent of the node uses the token once, to enrol')
-    .argument('<name>')
-    .action(async (name: string, _options: object, command: Command) => {
+    .command('revoke')
+    .description(
+      'cut nodes off at once: their certificates and join tokens are refused, and nobody takes copies of them',
+    )
+    .argument('<names...>')
+    .option('--dry-run', 'check, and change nothing')
+    .action(async (names: string[], options: { dryRun?: boolean }, command: Command) => {
       const context = contextOf(command);
-      const { body } = await context.client.request<{ token: string }>('POST', `${pathOf('Node', name)}/token`);
-      show(context, body, () => `${body.token}\n`);
+      const { dryRun = false } = options;
+      await each(context, names, showOutcomes, async (name) => {
+        await context.client.request('POST', `${pathOf('Node', name)}/revoke`, { dryRun });
+        return { kind: 'Node', name, result: 'revoked', dryRun };
+      });
     });
 
   noun

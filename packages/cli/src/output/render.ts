@@ -79,7 +79,7 @@ function namesOf(data: unknown): string | undefined {
 export interface Outcome {
   kind: string;
   name: string;
-  result: 'created' | 'changed' | 'unchanged' | 'deleted' | 'enabled' | 'disabled' | 'unchecked' | 'absent';
+  result: 'created' | 'changed' | 'unchanged' | 'deleted' | 'enabled' | 'disabled' | 'revoked' | 'unchecked' | 'absent';
   dryRun: boolean;
   /** Why the resource was not checked. Only with `unchecked`. */
   reason?: string;

@@ -4,6 +4,7 @@
  * agents, and the old one that of the controller, because all agents know it.
  */
 import './reflect.ts';
+import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { CONTROLLER_NAME } from '@mirrorplane/contract';
 import * as x509 from '@peculiar/x509';
@@ -136,6 +137,11 @@ export class Authority {
    */
   get serverEndsAt(): number | undefined {
     return this.#serverEndsAt;
+  }
+
+  /** Whether a trusted authority has signed a certificate. */
+  hasSigned(certificate: X509Certificate): boolean {
+    return this.#next?.hasSigned(certificate) || this.#current.hasSigned(certificate);
   }
 
   /** Calls `listener` whenever other authorities are trusted than before. Returns what ends it. */

@@ -1,6 +1,6 @@
 /** One authority: its certificate and its key, and the certificates that it signs. */
 import './reflect.ts';
-import { createHash, createPrivateKey, randomBytes, webcrypto } from 'node:crypto';
+import { createHash, createPrivateKey, type KeyObject, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
@@ -33,12 +33,14 @@ export interface Certified {
 export class Issuer {
   readonly #certificate: x509.X509Certificate;
   readonly #key: webcrypto.CryptoKey;
+  readonly #publicKey: KeyObject;
   /** SHA-256 of the certificate (DER), in hex. */
   readonly fingerprint: string;
 
   private constructor(certificate: x509.X509Certificate, key: webcrypto.CryptoKey) {
     this.#certificate = certificate;
     this.#key = key;
+    this.#publicKey = new X509Certificate(certificate.toString('pem')).publicKey;
     this.fingerprint = fingerprintOf(certificate);
   }
 
@@ -59,6 +61,11 @@ export class Issuer {
   /** End of the certificate, milliseconds since 1970. */
   get endsAt(): number {
     return this.#certificate.notAfter.getTime();
+  }
+
+  /** Whether this authority has signed a certificate. */
+  hasSigned(certificate: X509Certificate): boolean {
+    return certificate.verify(this.#publicKey);
   }
 
   /** ECDSA over P-256 and SHA-256, as r and s of 32 bytes each. */

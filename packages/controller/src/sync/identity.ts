@@ -5,7 +5,7 @@
 import type { TLSSocket } from 'node:tls';
 import type { Dismissed } from '@mirrorplane/contract';
 import { type CertificateName, certificateName, standingOf } from '../auth/node-certificates.ts';
-import type { View } from '../store/view.ts';
+import type { Services } from '../services.ts';
 
 /** Why an agent is refused; `reason` is a word for the metrics. */
 export interface Refused {
@@ -27,16 +27,18 @@ export interface Identity {
 /**
  * Which node the certificate is for. It has to be of our authority, of the node's present
  * registration, and not older than the newest one that the node has.
- * @param now milliseconds since 1970
  */
-export function registeredNode(socket: TLSSocket, view: View, now: number): Identity | Refused {
+export function registeredNode(
+  socket: TLSSocket,
+  { view, authority, clock }: Pick<Services, 'view' | 'authority' | 'clock'>,
+): Identity | Refused {
   const certificate = socket.getPeerCertificate();
   if (!certificate.subject) {
     return { reason: 'noCertificate', message: 'a client certificate is needed: enrol first', status: 401 };
   }
   const end = new Date(certificate.valid_to);
-  if (!socket.authorized || end.getTime() <= now) {
-    const why = socket.authorized ? `it has ended on ${end.toISOString()}` : socket.authorizationError;
+  const why = faultOf(socket, end.getTime() <= clock(), authority);
+  if (why !== undefined) {
     return { reason: 'invalidCertificate', message: `the client certificate is not valid: ${why}`, status: 401 };
   }
   const node = String(certificate.subject.CN);
@@ -56,6 +58,21 @@ export function registeredNode(socket: TLSSocket, view: View, now: number): Iden
     return { reason: 'contested', message, status: 401, contested: node };
   }
   return { node, certificate: name, certificateEndsAt: end.toISOString() };
+}
+
+/**
+ * What is wrong with a certificate. TLS may have judged it before the authority was dropped, and by
+ * another clock. Undefined: nothing is.
+ */
+function faultOf(socket: TLSSocket, hasEnded: boolean, authority: Services['authority']): string | undefined {
+  if (!socket.authorized) {
+    return String(socket.authorizationError);
+  }
+  const certificate = socket.getPeerX509Certificate();
+  if (!certificate || !authority.hasSigned(certificate)) {
+    return 'its authority is not trusted any more';
+  }
+  return hasEnded ? 'it has ended' : undefined;
 }
 
 function dismissed(reason: Dismissed, message: string): Refused {

@@ -202,8 +202,7 @@ export class AgentServer {
    * look.
    */
   #identify(socket: TLSSocket, kind: 'sync' | 'looks'): Identity | Refused {
-    const { view, clock } = this.#services;
-    const identity = registeredNode(socket, view, clock());
+    const identity = registeredNode(socket, this.#services);
     if ('status' in identity) {
       if (identity.contested !== undefined) {
         this.#sessions.contested(identity.contested, socket.remoteAddress ?? 'unknown', identity.message);
