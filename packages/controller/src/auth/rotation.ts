@@ -1,6 +1,5 @@
 /** How far the rotation of the authority is. Pure. */
 import { type AuthorityStatus, MAX_NODES_LEFT } from '@mirrorplane/contract';
-import type { LiveNodes } from '../reports/live-nodes.ts';
 import type { View } from '../store/view.ts';
 import type { Authority } from './authority.ts';
 import { validTokens } from './join-tokens.ts';
@@ -8,7 +7,8 @@ import { validTokens } from './join-tokens.ts';
 interface Parts {
   authority: Pick<Authority, 'trusted'>;
   view: View;
-  live: LiveNodes;
+  /** What nodes have reported. */
+  live: { get(node: string): { certificateEndsAt?: string | undefined } | undefined };
 }
 
 /** @param now milliseconds since 1970 */
