@@ -1,4 +1,5 @@
 /** `mirrorplane up`: controller and agent for this host in one process. */
+import { X509Certificate } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -16,13 +17,18 @@ import { Closers } from '@mirrorplane/base';
 import { Client, ProblemError } from '@mirrorplane/cli';
 import { defaultRouteDevice, nodeNameOf } from '@mirrorplane/cli/host';
 import { VERSION } from '@mirrorplane/cli/version';
-import { startController } from '@mirrorplane/controller';
+import {
+  type ApiOptions,
+  addApiOptions,
+  controllerOptionsOf,
+  parseListen,
+  startController,
+} from '@mirrorplane/controller';
 import { createLog, exitForUsage, LOG_LEVELS, type LogLevel } from '@mirrorplane/daemon';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
-interface Flags {
+interface Flags extends ApiOptions {
   data: string;
-  listen?: string[];
   agentListen: string;
   node?: string;
   mirrorDevice?: string;
@@ -39,12 +45,9 @@ const command = new Command('mirrorplane up')
     'Runs controller and agent for this host in one process. Needs root. Ctrl-C stops both; copying continues.',
   )
   .version(VERSION, '-V, --version', 'print the version')
-  .option('--data <dir>', 'directory of the store, the tokens and the keys', '/var/lib/mirrorplane')
-  .option(
-    '--listen <address>',
-    'address of the API: ADDR:PORT or unix:PATH; may be repeated (default: 127.0.0.1:7070)',
-    (value: string, before: string[] | undefined) => [...(before ?? []), value],
-  )
+  .option('--data <dir>', 'directory of the store, the tokens and the keys', '/var/lib/mirrorplane');
+
+addApiOptions(command)
   .option(
     '--agent-listen <address>',
     'address for agents: ADDR:PORT; 0.0.0.0:7071 lets other nodes join',
@@ -113,8 +116,10 @@ async function prepareNode(client: Client, node: string, agentData: string): Pro
 }
 
 /** Lines for a shell that show how to use the CLI with this controller. */
-function usage(url: string, tokenFile: string, node: string, agentData: string, bpffs: string): string {
-  return `mirrorplane is up: node ${node}, API ${url}
+function usage(api: Api, tokenFile: string, node: string, agentData: string, bpffs: string): string {
+  const { url, addresses, fingerprint } = api;
+  const byTls = addresses.some((address) => address.startsWith('https:'));
+  return `mirrorplane is up: node ${node}, API ${addresses.join(', ')}${byTls ? `\nfingerprint of its authority: ${fingerprint}` : ''}
 
   export MIRRORPLANE_URL=${url} MIRRORPLANE_TOKEN_FILE=${tokenFile}
   mirrorplane node list
@@ -125,6 +130,33 @@ function usage(url: string, tokenFile: string, node: string, agentData: string, 
 Ctrl-C ends controller and agent. Copying goes on until you remove it:
   mirrorplane agent --uninstall --data ${agentData} --bpffs ${bpffs}
 `;
+}
+
+/** How the API is reached. */
+interface Api {
+  /** From this host, without TLS. */
+  url: string;
+  /** Where it listens. */
+  addresses: readonly string[];
+  fingerprint: string;
+}
+
+/**
+ * Where the API listens. Without an address that this host reaches without TLS, there is a socket
+ * in addition: the certificate of an operator need not have a name of this host.
+ */
+function listenAt(listen: readonly string[] | undefined, data: string): readonly string[] | undefined {
+  const byTls = (text: string) => {
+    const address = parseListen(text);
+    return 'scheme' in address && address.scheme === 'https';
+  };
+  return listen?.every(byTls) ? [...listen, `unix:${join(data, 'up.sock')}`] : listen;
+}
+
+/** The URL of an address without TLS. */
+function urlOf(addresses: readonly string[]): string {
+  const address = addresses.find((one) => !one.startsWith('https:'))!;
+  return address.startsWith('unix:') ? address : `http://${local(address.replace('http://', ''))}`;
 }
 
 /** The address to connect to, for a listening address. */
@@ -160,16 +192,20 @@ async function run(flags: Flags): Promise<void> {
     }
   });
   try {
-    const { agentListen, listen } = flags;
+    const { agentListen } = flags;
+    const options = controllerOptionsOf(flags);
+    const listen = listenAt(options.listen, data);
     const controller = await startController({
       data,
       agentListen,
       logger: createLog('controller', flags.logLevel),
+      ...options,
       ...(listen && { listen }),
     });
     closers.add(() => controller.close());
-    const address = local(controller.addresses[0]!);
-    const url = address.startsWith('unix:') ? address : `http://${address}`;
+    const { addresses } = controller;
+    const url = urlOf(addresses);
+    const fingerprint = new X509Certificate(readFileSync(join(data, 'ca.crt'))).fingerprint256;
     const tokenFile = join(data, 'admin-token');
     const client = new Client({ url, token: { kind: 'file', path: tokenFile, optional: false } });
     const token = await prepareNode(client, node, agentData);
@@ -185,7 +221,7 @@ async function run(flags: Flags): Promise<void> {
       ...(device !== undefined && { mirrorDevice: device }),
     });
     closers.add(() => agent.close());
-    process.stdout.write(usage(url, tokenFile, node, agentData, bpffs));
+    process.stdout.write(usage({ url, addresses, fingerprint }, tokenFile, node, agentData, bpffs));
     await stopped;
   } finally {
     await closers.close();
