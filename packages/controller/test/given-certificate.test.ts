@@ -1,11 +1,12 @@
 /** Certificates of an operator, made by openssl: what is refused, and what happens when they change. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { Agent, request } from 'node:https';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
-import { connect } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
+import { until } from '@mirrorplane/base';
 import { checkCertificate } from '../src/tls/check-certificate.ts';
 import { givenCertificate } from '../src/tls/given-certificate.ts';
 import { Bench, temporaryFolder } from './harness.ts';
@@ -129,21 +130,43 @@ test('files that change are taken, and a fault that stays is told once while the
   assert.match(told[1]!, /api\.pem has no certificate in PEM/);
 });
 
-test('a controller serves the chain of an operator, and a key that others can read stops it', async (t) => {
-  const company = new Company(t).issue('api');
-  const files = company.deploy('api');
+test('a controller serves the chain of an operator, and the next one without a restart while connections go on', async (t) => {
+  const company = new Company(t).issue('first').issue('second');
+  const files = company.deploy('first');
   const listen = ['127.0.0.1:0', 'https://127.0.0.1:0'];
   const bench = await Bench.start(t, 0, { listen, tls: { files } });
-  const port = Number(new URL(bench.controller.addresses[1]!).port);
-  const ca = company.read('root.crt');
-  const seen = await new Promise<string>((resolve, reject) => {
-    const socket = connect({ port, host: '127.0.0.1', ca, servername: 'mirror.example' });
-    socket.once('error', reject).once('secureConnect', () => {
-      resolve(new X509Certificate(socket.getPeerX509Certificate()!.raw).subject);
-      socket.destroy();
+  const at = {
+    host: '127.0.0.1',
+    port: Number(new URL(bench.controller.addresses[1]!).port),
+    ca: company.read('root.crt'),
+  };
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  t.after(() => agent.destroy());
+  /** Asks once, by the connection of `by`: whether it was open before, and whose certificate it has. */
+  const ask = (by: Agent | false) =>
+    new Promise<{ reused: boolean; subject: string | undefined }>((resolve, reject) => {
+      const asked = request({ ...at, path: '/healthz', agent: by }, (response) => {
+        const subject = (response.socket as TLSSocket).getPeerX509Certificate()?.subject;
+        response.resume().once('end', () => resolve({ reused: asked.reusedSocket, subject }));
+      });
+      asked.once('error', reject).end();
     });
-  });
-  assert.equal(seen, 'CN=api');
+  assert.deepEqual(await ask(agent), { reused: false, subject: 'CN=first' });
+  company.deploy('second');
+  await until('the second one is shown', async () => (await ask(false)).subject === 'CN=second', { limitMs: 30_000 });
+  assert.equal((await ask(agent)).reused, true);
+  writeFileSync(files.certificate, 'half a fi');
+  const refused = async () => (await bench.get('/api/v1/events?kind=certificateRefused')).body.items;
+  const [{ message }] = await until(
+    'the fault is told',
+    async () => {
+      const items = await refused();
+      return items.length > 0 && items;
+    },
+    { limitMs: 30_000 },
+  );
+  assert.match(message, /^the certificate before stays in use: .*api\.pem has no certificate in PEM/);
+  assert.equal((await ask(false)).subject, 'CN=second');
   chmodSync(files.key, 0o644);
   await assert.rejects(bench.restart(), /api\.key is too open for the key of the API \(mode 0644\).*chmod 600/);
 });

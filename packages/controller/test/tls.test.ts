@@ -167,3 +167,17 @@ test('the certificate is kept over a restart, and renewed and given new names wi
   const { port } = placeOf(bench);
   assert.ok((await handshake(port)).out.includes(second.toString().trim()));
 });
+
+test('plain HTTP where others can reach it is an event at each start', options, async (t) => {
+  const listen = ['http://0.0.0.0:0', '127.0.0.1:0'];
+  const bench = await Bench.start(t, 0, { listen: listen.toReversed(), insecureHttp: true });
+  const items = await until('it is told', async () => {
+    const { body } = await bench.get('/api/v1/events?kind=apiNotEncrypted');
+    return body.items.length > 0 && body.items;
+  });
+  assert.equal(items.length, 1);
+  assert.match(
+    items[0].message,
+    /^the API at http:\/\/0\.0\.0\.0:\d+ is not encrypted: .* Listen on https:\/\/ instead$/,
+  );
+});

@@ -5,7 +5,7 @@ import type { CertificateSource } from './api-certificate.ts';
 import { type CheckedCertificate, checkCertificate } from './check-certificate.ts';
 
 /** Milliseconds between two looks at the files. */
-const INTERVAL_MS = 10_000;
+const INTERVAL_MS = 5000;
 
 /** The files of an operator. */
 export interface CertificateFiles {
