@@ -1,12 +1,14 @@
 #!/bin/sh
-# Runs the tests of restarts for long: a hundred kills of everything that can be killed, 200 moves of a guest.
+# Runs the tests of restarts for long: a hundred kills of everything that can be killed, 200 moves of a guest,
+# 100,000 refused requests.
 # usage: scripts/soak.sh [FILE...]   KILLS=100 MOVES=200 SEED=number
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/node.sh
 export NODE_OPTIONS="--disable-warning=ExperimentalWarning"
-export KILLS="${KILLS:-100}" MOVES="${MOVES:-200}" SOAK=1
+export KILLS="${KILLS:-100}" MOVES="${MOVES:-200}" REFUSED="${REFUSED:-100000}" SOAK=1
 [ $# -gt 0 ] || set -- packages/controller/test/kill.test.ts packages/controller/test/store/*.test.ts \
+  packages/controller/test/audit-strangers.test.ts \
   packages/agent/test/kernel/kill.netns.test.ts test/long/kill.test.ts test/long/moves.test.ts
 status=0
 for file in "$@"; do

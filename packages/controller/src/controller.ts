@@ -6,6 +6,7 @@ import type { EventDraft } from '@mirrorplane/contract';
 import { createLog, type Logger, requireNotReplaceable, requireOwnFolder } from '@mirrorplane/daemon';
 import type { FastifyInstance } from 'fastify';
 import { AuditLog, type AuditOptions } from './audit/audit.ts';
+import { RefusedEntries } from './audit/refused-entries.ts';
 import { SelfCheck } from './audit/self-check.ts';
 import { auditSigner } from './auth/audit-signer.ts';
 import { Authority } from './auth/authority.ts';
@@ -192,9 +193,14 @@ async function open(options: ControllerOptions, closers: Closers) {
   const nodeParts = new NodeParts((node) => planning.planned?.programs.get(node));
   const agentEvents = new EventsFromAgents({ events, view, live, planning, nodeParts, clock });
   const observer = new EventObserver({ events, view, live, planning, log, clock, statuses });
-  const refusals = new Refusals(refusalTeller({ audit, events, log }));
+  const refused = new RefusedEntries({
+    append: (draft) => audit.append(draft),
+    failed: (error) => log.error({ err: error }, 'refusals not written to the audit log'),
+  });
+  closers.add(() => refused.close());
+  const refusals = new Refusals(refusalTeller({ refused, events, log }));
   closers.add(() => refusals.close());
-  const refusedSignIns = new Refusals(refusalTeller({ audit, events, log }));
+  const refusedSignIns = new Refusals(refusalTeller({ refused, events, log }));
   closers.add(() => refusedSignIns.close());
   const history = new History({ view, live, planning, log });
   closers.add(() => history.close());
@@ -249,6 +255,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     tickets: new Tickets(clock),
     tries: new Tries(),
     refusedSignIns,
+    refused,
     history,
     ...boards,
     paths,

@@ -2,6 +2,7 @@
 import type { DestinationSummary, NodeSummary } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import type { AuditLog } from './audit/audit.ts';
+import type { RefusedEntries } from './audit/refused-entries.ts';
 import type { SelfCheck } from './audit/self-check.ts';
 import type { Authority } from './auth/authority.ts';
 import type { TrustedProxies } from './auth/proxies.ts';
@@ -62,7 +63,9 @@ export interface Services {
   tickets: Tickets;
   /** How often an address may try to sign in. */
   tries: Tries;
-  /** Refused tries to sign in, and connections to the API that were ended. */
+  /** Writes refusals to the audit log. */
+  refused: RefusedEntries;
+  /** Refused tries to sign in and requests to the API, and connections there that were ended. */
   refusedSignIns: Refusals;
   /** Rates over time. */
   history: History;

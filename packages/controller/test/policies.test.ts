@@ -200,10 +200,12 @@ test('after a restart every policy is there with its revision and its entity tag
   const bench = await start(t);
   const created = await bench.post(url, body);
   await bench.must('PUT', `${url}/q`, { sources: ['web-2/0'], destination: 'ids-1/0', enabled: false });
-  const before = (await bench.get(url)).body;
+  // The store has grown meanwhile: it has the signed end of the audit log.
+  const policies = async () => (await bench.get(url)).body.items;
+  const before = await policies();
   const token = bench.token;
   await bench.restart();
-  assert.deepEqual((await bench.get(url)).body, before);
+  assert.deepEqual(await policies(), before);
   assert.equal((await bench.get(`${url}/p`)).headers.etag, created.headers.etag);
   assert.equal(bench.token, token);
 });

@@ -6,9 +6,17 @@
 
 /**
  * The refused request: a certificate, the connection of an agent, a connection as such, a session,
- * or a connection to the API.
+ * a connection to the API, or a request there without a valid token or session.
  */
-export type RefusedRequest = 'enroll' | 'renew' | 'sync' | 'looks' | 'connection' | 'signIn' | 'apiConnection';
+export type RefusedRequest =
+  | 'enroll'
+  | 'renew'
+  | 'sync'
+  | 'looks'
+  | 'connection'
+  | 'signIn'
+  | 'apiConnection'
+  | 'apiRequest';
 
 /** One refusal. */
 export interface Refusal {
@@ -74,9 +82,13 @@ export class Refusals {
     }
   }
 
+  /** Reports what is not reported yet. */
   close(): void {
-    for (const { timer } of this.#told.values()) {
+    for (const { timer, last, count } of this.#told.values()) {
       clearTimeout(timer);
+      if (last !== undefined) {
+        this.#tell(last, count);
+      }
     }
     this.#told.clear();
   }

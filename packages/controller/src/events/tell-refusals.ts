@@ -2,37 +2,32 @@
  * Reports refusals in the log. Refused certificates are also an event and an entry of the audit
  * log, and refused sessions an entry of the audit log.
  */
-import type { AuditEntry } from '@mirrorplane/contract';
+import type { AuditDraft } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
-import type { AuditLog } from '../audit/audit.ts';
+import type { RefusedEntries } from '../audit/refused-entries.ts';
 import type { EventLog } from './log.ts';
 import type { Refusal } from './refusals.ts';
 
 /** Makes the function that `Refusals` calls, at most once a minute for each kind of request. */
-export function refusalTeller(parts: { audit: AuditLog; events: EventLog; log: Logger }) {
-  const { audit, events, log } = parts;
+export function refusalTeller(parts: { refused: RefusedEntries; events: EventLog; log: Logger }) {
+  const { refused, events, log } = parts;
   return (refusal: Refusal, count: number): void => {
     const { request, reason, message, address, node, user } = refusal;
     log.warn(
       { request, reason, address, count, ...(node !== undefined && { node }), ...(user !== undefined && { user }) },
       `refused: ${message}`,
     );
-    const audited = (entry: Pick<AuditEntry, 'actor' | 'action' | 'resource'>) => {
-      audit
-        .append({
-          ...entry,
-          actorKind: 'stranger',
-          address,
-          outcome: 'refused',
-          code: reason,
-          ...(count > 1 && { count }),
-        })
-        .catch((error: unknown) => {
-          log.error({ err: error }, 'refusal not written to the audit log');
-        });
+    const audited = (entry: Pick<AuditDraft, 'actor' | 'action' | 'resource'>) => {
+      const draft = { ...entry, actorKind: 'stranger', address, outcome: 'refused', code: reason } as const;
+      refused.add(draft, count).catch((error: unknown) => {
+        log.error({ err: error }, 'refusal not written to the audit log');
+      });
     };
     if (request === 'signIn') {
       audited({ actor: 'unknown', action: 'signIn', resource: user === undefined ? 'session' : `users/${user}` });
+    }
+    if (request === 'apiRequest') {
+      audited({ actor: 'unknown', action: 'request', resource: message });
     }
     if (request !== 'enroll' || node === undefined) {
       return;

@@ -19,6 +19,7 @@ import { addHeaders, answeredByConsole, serveConsole } from './console.ts';
 import { ConsoleFiles } from './console-files.ts';
 import { allowedAt } from './find-route.ts';
 import { openapiDocument } from './openapi.ts';
+import { noteRefused } from './refused-request.ts';
 import { route, serve } from './route.ts';
 import { ROUTES } from './routes.ts';
 import { findSenders } from './sender.ts';
@@ -105,7 +106,7 @@ export function buildApp(services: Services, certificate?: ApiCertificate): Fast
   });
   routes.push(openapi);
   for (const spec of routes) {
-    serve(app, spec, services);
+    serve(app, spec, services, (request, error) => noteRefused(request, services, error));
   }
   return app;
 }

@@ -22,7 +22,7 @@ export async function beginLook(
     look = create(() => refuseFull(request, services));
   } catch (error) {
     const entry = { ...whoOwns(owner), action: 'create', resource: 'looks/' } as const;
-    await services.audit.append({ ...entry, ...failureOf(error), detail: whatOf({ request }) });
+    await services.refused.add({ ...entry, ...failureOf(error), detail: whatOf({ request }) });
     throw error;
   }
   await look.audited;

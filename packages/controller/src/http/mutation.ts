@@ -89,7 +89,7 @@ export async function mutate(
     if (!dryRun) {
       const refused = error instanceof ProblemError;
       await Promise.all([
-        services.audit.append({ ...who, ...failureOf(error) }),
+        services.refused.add({ ...who, ...failureOf(error) }),
         refused && services.events.note(refusal(resource, error.problem, asks.name)),
       ]);
     }

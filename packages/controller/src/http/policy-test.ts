@@ -20,7 +20,7 @@ export const policyTestRoutes: Route[] = [
     refuses: ['NOT_FOUND', 'POLICY_NOT_TESTABLE', 'TESTS_EXCEEDED'],
     responses: [{ status: 200, description: 'The result.', schema: PolicyTest }],
     handle: async ({ services, params: { name }, request, who }) => {
-      const { audit, tests, view } = services;
+      const { audit, refused, tests, view } = services;
       const record = found(view.get('policies', name), 'policy', name);
       const entry = { ...askedBy(who, request), action: 'test', resource: `policies/${name}` } as const;
       try {
@@ -28,7 +28,7 @@ export const policyTestRoutes: Route[] = [
         await audit.append({ ...entry, outcome: 'done' });
         return { body };
       } catch (error) {
-        await audit.append({ ...entry, ...failureOf(error) });
+        await refused.add({ ...entry, ...failureOf(error) });
         throw error;
       }
     },

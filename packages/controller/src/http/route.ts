@@ -79,8 +79,16 @@ export function route<P extends z.ZodObject, Q extends z.ZodObject, B extends z.
   return spec as unknown as Route;
 }
 
-/** Serves a route. */
-export function serve(app: FastifyInstance, spec: Route, services: Services): void {
+/**
+ * Serves a route.
+ * @param refused called with a request that is refused because of who sends it
+ */
+export function serve(
+  app: FastifyInstance,
+  spec: Route,
+  services: Services,
+  refused: (request: FastifyRequest, error: unknown) => void,
+): void {
   app.route({
     method: spec.method.toUpperCase(),
     url: spec.path.replaceAll(/\{(\w+)\}/g, ':$1'),
@@ -88,7 +96,12 @@ export function serve(app: FastifyInstance, spec: Route, services: Services): vo
     // Before the body is read, so that a sender without the right cannot send one.
     onRequest: async (request) => {
       if (spec.needs !== 'nothing') {
-        request.who = whoOf(request, services, spec.needs);
+        try {
+          request.who = whoOf(request, services, spec.needs);
+        } catch (error) {
+          refused(request, error);
+          throw error;
+        }
       }
     },
     handler: async (request, reply) => {

@@ -46,6 +46,8 @@ export function whoOf(request: FastifyRequest, services: Services, needs: Exclud
   if (who === undefined) {
     throw new ProblemError('UNAUTHENTICATED', whyNobody(request));
   }
+  // Also for a refusal: the audit log has who it was.
+  request.who = who;
   // This applies to a dry run too, because it shows the result of a change and takes as long.
   if (needs !== 'signIn' && !allows(who.grants, needs)) {
     throw forbidden(needs);
