@@ -8,7 +8,7 @@ import { type SseMessage, SseParser } from './sse.ts';
 import type { ConnectionOptions, Trust } from './trust.ts';
 
 /** Where an API token comes from. A file is read when the first request is sent. */
-export type TokenSource = { kind: 'text'; token: string } | { kind: 'file'; path: string; optional: boolean };
+export type TokenSource = { kind: 'text' | 'login'; token: string } | { kind: 'file'; path: string; optional: boolean };
 
 export interface ClientOptions {
   /** `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`. */
@@ -26,6 +26,8 @@ export interface RequestOptions {
   body?: unknown;
   /** The request is carried out only while the resource has this ETag. */
   ifMatch?: string | undefined;
+  /** The request is carried out only if the resource does not exist. */
+  ifNoneMatch?: boolean;
   /** Content type of the body. Default `application/json`. */
   contentType?: string;
   /** The controller only checks and answers, and changes nothing. */
@@ -188,6 +190,10 @@ export class Client {
     if (status === 401 && this.#token?.missing !== undefined) {
       throw new CliError('denied', `no API token: ${this.#token.missing}; ${TOKEN_HELP}`);
     }
+    if (status === 401 && this.#options.token.kind === 'login') {
+      const { url } = this.#options;
+      throw new CliError('denied', `your login at ${url} is over: run "mirrorplane login ${url}"`);
+    }
     throw new ProblemError(asProblem(status, parseBody(text), request, this.#options.url));
   }
 
@@ -225,6 +231,9 @@ export class Client {
     }
     if (options.ifMatch !== undefined) {
       headers['if-match'] = options.ifMatch;
+    }
+    if (options.ifNoneMatch) {
+      headers['if-none-match'] = '*';
     }
     if (payload) {
       headers['content-type'] = options.contentType ?? 'application/json';
@@ -305,7 +314,8 @@ function httpModule(name: 'node:http' | 'node:https'): Pick<typeof http, 'reques
   return process.getBuiltinModule(name);
 }
 
-const TOKEN_HELP = 'name the file with --token-file or MIRRORPLANE_TOKEN_FILE, or set MIRRORPLANE_TOKEN';
+const TOKEN_HELP =
+  'run "mirrorplane login", name the file with --token-file or MIRRORPLANE_TOKEN_FILE, or set MIRRORPLANE_TOKEN';
 
 function parseTarget(url: string): { socketPath: string } | { base: URL } {
   if (url.startsWith('unix:')) {
@@ -331,7 +341,7 @@ function canBeToken(text: string): boolean {
 }
 
 function readToken(source: TokenSource): { token?: string; missing?: string } {
-  if (source.kind === 'text') {
+  if (source.kind !== 'file') {
     if (!canBeToken(source.token)) {
       throw new CliError('denied', 'MIRRORPLANE_TOKEN does not hold a token');
     }

@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { Client, type TokenSource } from './client.ts';
 import { CliError } from './exit.ts';
+import { type Login, readLogins } from './logins.ts';
 import { FORMATS, type Format } from './output/format.ts';
 import { harmless } from './output/terminal.ts';
 import type { Trust } from './trust.ts';
@@ -12,6 +13,9 @@ export const DEFAULT_TOKEN_FILE = '/var/lib/mirrorplane/admin-token';
 export interface Context {
   client: Client;
   url: string;
+  trust: Trust;
+  /** What `mirrorplane login` has kept for this controller. */
+  login: Login | undefined;
   format: Format;
   color: boolean;
   /** Whether tables have more columns. */
@@ -38,7 +42,7 @@ export function addGlobalOptions(program: Command): Command {
     .addOption(
       new Option(
         '--url <url>',
-        `controller: https://HOST:PORT, http://HOST:PORT or unix:/PATH (env: MIRRORPLANE_URL, default: ${DEFAULT_URL})`,
+        `controller: https://HOST:PORT, http://HOST:PORT or unix:/PATH (env: MIRRORPLANE_URL, default: that of the last "mirrorplane login", or ${DEFAULT_URL})`,
       ),
     )
     .addOption(
@@ -56,7 +60,7 @@ export function addGlobalOptions(program: Command): Command {
     .addOption(
       new Option(
         '--token-file <file>',
-        `file with the API token (env: MIRRORPLANE_TOKEN_FILE, default: ${DEFAULT_TOKEN_FILE}); ` +
+        `file with the API token (env: MIRRORPLANE_TOKEN_FILE, default: the token of "mirrorplane login", or ${DEFAULT_TOKEN_FILE}); ` +
           'MIRRORPLANE_TOKEN holds the token itself',
       ),
     )
@@ -78,10 +82,12 @@ export function addGlobalOptions(program: Command): Command {
  */
 export function contextOf(command: Command, env: NodeJS.ProcessEnv = process.env, timeout?: number): Context {
   const options = command.optsWithGlobals<GlobalOptions>();
-  const url = options.url ?? (env.MIRRORPLANE_URL || DEFAULT_URL);
+  const { current, logins } = readLogins(env);
+  const url = options.url ?? (env.MIRRORPLANE_URL || current || DEFAULT_URL);
+  const login = logins[url];
   const terminal = process.stdout.isTTY === true;
   const note = (text: string) => void process.stderr.write(harmless(text));
-  const trust = trustOf(options, env);
+  const trust = trustOf(options, env, login);
   if (isPlain(url)) {
     if (trust.fingerprint !== undefined) {
       throw new CliError('usage', `${url} shows no certificate, so a fingerprint says nothing: use https://`);
@@ -91,11 +97,13 @@ export function contextOf(command: Command, env: NodeJS.ProcessEnv = process.env
   return {
     client: new Client({
       url,
-      token: tokenSource(options.tokenFile, env),
+      token: tokenSource(options.tokenFile, env, login),
       trust,
       ...(timeout !== undefined && { timeout }),
     }),
     url,
+    trust,
+    login,
     format: options.output,
     wide: options.output === 'wide',
     color: options.color && terminal && !env.NO_COLOR && env.TERM !== 'dumb',
@@ -106,11 +114,13 @@ export function contextOf(command: Command, env: NodeJS.ProcessEnv = process.env
 }
 
 /** How the controller is known, by the options and the environment. */
-function trustOf({ fingerprint, caFile }: GlobalOptions, env: NodeJS.ProcessEnv): Trust {
-  return {
+function trustOf({ fingerprint, caFile }: GlobalOptions, env: NodeJS.ProcessEnv, login: Login | undefined): Trust {
+  const given = {
     fingerprint: fingerprint ?? (env.MIRRORPLANE_FINGERPRINT || undefined),
     caFile: caFile ?? (env.MIRRORPLANE_CA_FILE || undefined),
   };
+  const isGiven = given.fingerprint !== undefined || given.caFile !== undefined;
+  return isGiven || !login ? given : { fingerprint: login.fingerprint, caFile: login.caFile };
 }
 
 /** Whether what is sent to the controller can be read on the way. */
@@ -119,7 +129,7 @@ function isPlain(url: string): boolean {
   return protocol === 'http:' && !/^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname!);
 }
 
-function tokenSource(file: string | undefined, env: NodeJS.ProcessEnv): TokenSource {
+function tokenSource(file: string | undefined, env: NodeJS.ProcessEnv, login: Login | undefined): TokenSource {
   if (file !== undefined) {
     return { kind: 'file', path: file, optional: false };
   }
@@ -128,6 +138,9 @@ function tokenSource(file: string | undefined, env: NodeJS.ProcessEnv): TokenSou
   }
   if (env.MIRRORPLANE_TOKEN_FILE) {
     return { kind: 'file', path: env.MIRRORPLANE_TOKEN_FILE, optional: false };
+  }
+  if (login) {
+    return { kind: 'login', token: login.token };
   }
   return { kind: 'file', path: DEFAULT_TOKEN_FILE, optional: true };
 }

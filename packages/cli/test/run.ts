@@ -18,6 +18,8 @@ export interface RunOptions {
   input?: string;
   /** Called with the whole stdout after each new part. SIGINT is sent when it returns true. */
   interruptWhen?: (stdout: string) => boolean;
+  /** Called with the whole stderr after each new part. */
+  sawOnStderr?: (stderr: string) => void;
 }
 
 /**
@@ -46,6 +48,7 @@ export function run(args: readonly string[], options: RunOptions = {}): Promise<
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
+    options.sawOnStderr?.(stderr);
   });
   child.stdin.end(options.input ?? '');
   return new Promise((resolve, reject) => {

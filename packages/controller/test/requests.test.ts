@@ -132,6 +132,7 @@ test('the audit log has every change, also those refused, and outlives a restart
     'admin replace nodes/node-1 done',
     'admin replace pools/east done',
     'admin replace domains/blue done',
+    'controller create users/admin done',
   ];
   assert.deepEqual(await lines(100), all);
   assert.deepEqual(await lines(2), all.slice(0, 2));
