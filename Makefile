@@ -16,6 +16,9 @@ help:
 	@echo "make bench-console what the console costs a browser and the controller, with 100 policies of 1,024 sources"
 	@echo "make up          controller and agent for this host"
 	@echo "make packages    Debian packages for amd64 and arm64, into dist/ (RPM=1: RPMs too; VERSION=)"
+	@echo "make sbom        lists of what the packages contain, for machines (CycloneDX), into dist/"
+	@echo "make audit       known faults of the npm packages, as the registry tells them"
+	@echo "make release     packages, and their checksums signed with your key of OpenSSH (KEY=, VERSION=, RPM=1)"
 	@echo "make packages-test  packages on a fresh Debian: install, copy, upgrade, purge"
 	@echo "make build       the data plane and the console"
 	@echo "make console     the console alone"
@@ -72,6 +75,18 @@ packages: build
 packages-test: build root
 	@scripts/run.sh --test test/packages/install.test.ts
 
+sbom: build
+	@scripts/run.sh packaging/main.ts --sbom $(if $(VERSION),--version $(VERSION))
+
+audit: deps
+	@scripts/audit.sh
+
+release:
+	@[ -n "$(KEY)" ] || { echo "name the file of your key of OpenSSH: make release KEY=FILE" >&2; exit 2; }
+	@rm -rf dist
+	@$(MAKE) -s packages
+	@scripts/run.sh packaging/release.ts --key "$(KEY)"
+
 demo: build root
 	@scripts/run.sh packages/lab/src/demo/main.ts $(if $(ONCE),--once)
 
@@ -95,4 +110,4 @@ clean:
 	@$(MAKE) -s -C packages/bpf clean
 	rm -rf bench/out test/kernels/out packages/console/dist
 
-.PHONY: help deps deps-run console build screenshots check test test-long soak fuzz chaos kernels packages packages-test demo bench bench-console up root clean
+.PHONY: help deps deps-run console build screenshots check test test-long soak fuzz chaos kernels packages packages-test sbom audit release demo bench bench-console up root clean

@@ -2,9 +2,10 @@
  * One folder of JavaScript for each program, by esbuild: everything of ours and of npm that it
  * imports.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
+import { standardText } from './licence-text.ts';
 import { ROOT } from './paths.ts';
 
 /** The programs that are bundled, and where each begins. */
@@ -20,7 +21,7 @@ export interface Bundled {
   name: string;
   version: string;
   licence: string;
-  /** The text of its licence file; empty where it has none. */
+  /** The text of its licence: its own file, or the usual text of the licence that it names. */
   text: string;
 }
 
@@ -85,6 +86,11 @@ const native: Plugin = {
   },
 };
 
+/** The author in a package.json: a text, or an object with a name. */
+function nameOf(author: unknown): string {
+  return typeof author === 'string' ? author : String((author as { name?: string } | undefined)?.name ?? '');
+}
+
 function bundledPackages(inputs: readonly string[]): Bundled[] {
   const names = new Set<string>();
   for (const input of inputs) {
@@ -95,9 +101,9 @@ function bundledPackages(inputs: readonly string[]): Bundled[] {
   }
   return [...names].sort().map((name) => {
     const folder = join(ROOT, 'node_modules', name);
-    const { version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+    const { version, license, author } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
     const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
-    const text = file !== undefined && existsSync(join(folder, file)) ? readFileSync(join(folder, file), 'utf8') : '';
+    const text = file === undefined ? standardText(license, nameOf(author)) : readFileSync(join(folder, file), 'utf8');
     return { name, version, licence: String(license), text };
   });
 }

@@ -22,9 +22,15 @@ export interface Brought {
   /** Its version, for example 24.21.0. */
   nodeVersion: string;
   nodeLicence: string;
+  /** Names of packages of npm, which differ by architecture, and the version of the second. */
+  nodePackage: string;
+  koffiPackage: string;
+  koffiVersion: string;
   koffi: string;
   netlink: string;
   libbpf: string;
+  /** Version of its Debian package. */
+  libbpfVersion: string;
   /** The copyright file of libbpf's package. */
   libbpfCopyright: string;
 }
@@ -37,14 +43,18 @@ export function fetchAll(architecture: Architecture): Brought {
   const npm = NPM_NAMES[architecture];
   const node = npmPackage(`node-linux-${npm}`);
   const koffi = npmPackage(`@koromix/koffi-linux-${npm}`);
-  const libbpf = debianPackage('libbpf1', architecture);
+  const { folder: libbpf, version: libbpfVersion } = debianPackage('libbpf1', architecture);
   return {
     node: join(node.folder, 'bin/node'),
     nodeVersion: node.version,
+    nodePackage: node.name,
+    koffiPackage: koffi.name,
+    koffiVersion: koffi.version,
     nodeLicence: join(node.folder, 'LICENSE'),
     koffi: join(koffi.folder, `linux_${npm}`, 'koffi.node'),
     netlink: join(ROOT, `node_modules/netlink/prebuilds/linux-${npm}/node.napi.node`),
     libbpf: join(libbpf, 'usr/lib', architecture === 'amd64' ? 'x86_64-linux-gnu' : 'aarch64-linux-gnu', 'libbpf.so.1'),
+    libbpfVersion,
     libbpfCopyright: join(libbpf, 'usr/share/doc/libbpf1/copyright'),
   };
 }
@@ -53,12 +63,12 @@ export function fetchAll(architecture: Architecture): Brought {
  * An npm package of the version and with the hash in package-lock.json; also one for another
  * architecture than this.
  */
-function npmPackage(name: string): { folder: string; version: string } {
+function npmPackage(name: string): { name: string; folder: string; version: string } {
   const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8'));
   const { version, integrity } = lock.packages[`node_modules/${name}`];
   const folder = join(CACHE, 'npm', `${name.replaceAll('/', '+')}-${version}`);
   if (existsSync(folder)) {
-    return { folder, version };
+    return { name, folder, version };
   }
   const part = startFolder(folder);
   execFileSync('npm', ['pack', '--silent', '--pack-destination', part, `${name}@${version}`], { stdio: 'pipe' });
@@ -71,18 +81,20 @@ function npmPackage(name: string): { folder: string; version: string } {
   execFileSync('tar', ['-xzf', archive, '-C', part, '--strip-components=1', '--no-same-owner']);
   rmSync(archive);
   renameSync(part, folder);
-  return { folder, version };
+  return { name, folder, version };
 }
 
 /**
  * The files of a Debian package for an architecture, by the package sources of this host. The
  * architecture need not be one that this host knows: apt has folders of its own for it.
  */
-function debianPackage(name: string, architecture: Architecture): string {
+function debianPackage(name: string, architecture: Architecture): { folder: string; version: string } {
   const folder = join(CACHE, 'debian', `${name}-${architecture}`);
-  if (existsSync(folder)) {
-    return folder;
+  const control = join(folder, 'version');
+  if (existsSync(control)) {
+    return { folder, version: readFileSync(control, 'utf8') };
   }
+  rmSync(folder, { recursive: true, force: true });
   const apt = join(CACHE, `apt-${architecture}`);
   for (const sub of ['lists/partial', 'cache/archives/partial']) {
     mkdirSync(join(apt, sub), { recursive: true });
@@ -108,9 +120,11 @@ function debianPackage(name: string, architecture: Architecture): string {
   execFileSync('apt-get', [...options, '-q', 'download', name], { cwd: part, stdio: 'pipe' });
   const [file] = readdirSync(part);
   execFileSync('dpkg-deb', ['-x', join(part, file!), part]);
+  const version = execFileSync('dpkg-deb', ['-f', join(part, file!), 'Version'], { encoding: 'utf8' }).trim();
+  writeFileSync(join(part, 'version'), version);
   rmSync(join(part, file!));
   renameSync(part, folder);
-  return folder;
+  return { folder, version };
 }
 
 /** An empty folder beside `folder`. It gets the name of `folder` when it is complete. */

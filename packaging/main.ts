@@ -3,14 +3,23 @@
  * too.
  */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import manifest from '../package.json' with { type: 'json' };
 import { debName, packDeb } from './deb.ts';
 import { ARCHITECTURES, type Architecture, fetchAll } from './fetch.ts';
-import { agentPackage, type Build, cliPackage, controllerPackage, type Package, runtimePackage } from './packages.ts';
+import {
+  agentPackage,
+  type Build,
+  cliPackage,
+  controllerPackage,
+  type Package,
+  runtimePackage,
+  sbomPath,
+} from './packages.ts';
 import { CACHE, DIST, ROOT } from './paths.ts';
 import { packRpm, rpmName } from './rpm.ts';
 
@@ -20,6 +29,7 @@ const { values } = parseArgs({
     architecture: { type: 'string', multiple: true, default: [...ARCHITECTURES] },
     output: { type: 'string', default: DIST },
     rpm: { type: 'boolean', default: false },
+    sbom: { type: 'boolean', default: false },
   },
 });
 
@@ -45,16 +55,29 @@ const FORMATS = values.rpm ? [RPM, DEB] : [DEB];
 async function buildFor(architecture: Architecture, output: string): Promise<string[]> {
   const work = mkdtempSync(join(tmpdir(), 'mirrorplane-packages-'));
   try {
-    const build: Build = { version: values.version, epoch: sourceDate(), work, brought: fetchAll(architecture) };
+    const { version } = values;
+    const build: Build = { version, architecture, epoch: sourceDate(), work, brought: fetchAll(architecture) };
     const packs = [await cliPackage(build), await controllerPackage(build), await agentPackage(build)];
     const runtime = runtimePackage(build);
-    return FORMATS.flatMap((format) => [
+    const lists = [runtime, ...packs].map((pack) => copySbom(pack, architecture, output));
+    if (values.sbom) {
+      return lists;
+    }
+    const made = FORMATS.flatMap((format) => [
       packOnce(format, runtime, architecture, output, work),
       ...packs.map((pack) => format.pack(pack, architecture, output)),
     ]);
+    return [...made, ...lists];
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
+}
+
+/** The list of what a package contains, beside the package. */
+function copySbom(pack: Package, architecture: Architecture, output: string): string {
+  const target = join(output, `${pack.name}_${pack.version}_${architecture}.cdx.json`);
+  copyFileSync(join(pack.tree, sbomPath(pack.name)), target);
+  return target;
 }
 
 /**
@@ -62,7 +85,9 @@ async function buildFor(architecture: Architecture, output: string): Promise<str
  * the cache.
  */
 function packOnce(format: Format, pack: Package, architecture: Architecture, output: string, work: string): string {
-  const cache = join(CACHE, 'runtime');
+  // What is in it besides Node.js may change while its version stays.
+  const content = createHash('sha256').update(readFileSync(join(pack.tree, sbomPath(pack.name))));
+  const cache = join(CACHE, 'runtime', content.digest('hex').slice(0, 16));
   const name = format.nameOf(pack, architecture);
   if (!existsSync(join(cache, name))) {
     const part = join(work, 'packed');

@@ -4,10 +4,20 @@ import { dirname, join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { SCRIPTS } from '@mirrorplane/cli/completion';
 import { type Bundled, bundle } from './bundle.ts';
+import {
+  type Component,
+  consoleComponents,
+  koffiComponent,
+  libbpfComponent,
+  nodeComponent,
+  npmComponents,
+} from './components.ts';
 import { describeDaemon } from './describe.ts';
-import { type Brought, neededGlibc } from './fetch.ts';
+import { type Architecture, type Brought, neededGlibc } from './fetch.ts';
+import { requireAllowed, thirdParty } from './licences.ts';
 import { commandPage, daemonPage } from './man.ts';
 import { ROOT } from './paths.ts';
+import { type Subject, sbomOf } from './sbom.ts';
 import { settingsTemplate } from './settings-template.ts';
 
 /** Folder of the programs on a host. */
@@ -46,6 +56,7 @@ export interface Package {
 /** Values that all packages of a build share. */
 export interface Build {
   version: string;
+  architecture: Architecture;
   /** Date of files, seconds since 1970. */
   epoch: number;
   /** An empty folder. */
@@ -60,20 +71,20 @@ const NPM_EPOCH = Date.UTC(1985, 9, 26, 8, 15) / 1000;
  * Node.js. The package has the version of Node.js, so it is downloaded again only when this
  * changes.
  */
-export function runtimePackage({ work, brought }: Build): Package {
+export function runtimePackage({ work, brought, architecture }: Build): Package {
   const tree = new Tree(join(work, 'mirrorplane-runtime'));
   tree.copy(brought.node, `${LIB}/runtime/node`, 0o755);
   tree.copy(brought.nodeLicence, '/usr/share/doc/mirrorplane-runtime/copyright');
+  const subject = { name: 'mirrorplane-runtime', version: brought.nodeVersion, epoch: NPM_EPOCH };
+  listComponents(tree, subject, [nodeComponent(brought, architecture)]);
   return {
-    name: 'mirrorplane-runtime',
-    version: brought.nodeVersion,
+    ...subject,
     summary: 'Node.js for Mirrorplane',
     description: 'The Node.js that the other packages of Mirrorplane run on. Nothing else on a host uses it.',
     depends: [`libc6 (>= ${neededGlibc([brought.node])})`, 'libstdc++6 (>= 5.2)', 'libgcc-s1 | libgcc1'],
     requires: ['glibc', 'libstdc++', 'libgcc'],
     conffiles: [],
     tree: tree.root,
-    epoch: NPM_EPOCH,
   };
 }
 
@@ -88,6 +99,7 @@ export async function cliPackage(build: Build): Promise<Package> {
   tree.write('/usr/share/zsh/vendor-completions/_mirrorplane', SCRIPTS.zsh);
   tree.write('/usr/share/fish/vendor_completions.d/mirrorplane.fish', SCRIPTS.fish);
   tree.write(`/usr/share/doc/${name}/copyright`, copyright(bundled));
+  listComponents(tree, { ...build, name }, npmComponents(bundled));
   return {
     ...common(build, name, tree),
     summary: 'command line of Mirrorplane',
@@ -109,8 +121,11 @@ export async function controllerPackage(build: Build): Promise<Package> {
   for (const file of consoleFiles()) {
     tree.copy(join(CONSOLE, file), `${LIB}/controller/console/${file}`);
   }
-  const ofConsole = `The console contains these packages of npm:\n\n${readFileSync(join(CONSOLE, LICENCES), 'utf8')}`;
+  const licences = readFileSync(join(CONSOLE, LICENCES), 'utf8');
+  const ofConsole = `The console contains these packages of npm:\n\n${licences}`;
   tree.write(`/usr/share/doc/${name}/copyright`, `${copyright(bundled)}\n${ofConsole}`);
+  const components = [...npmComponents(bundled), koffiComponent(build.brought), ...consoleComponents(licences)];
+  listComponents(tree, { ...build, name }, components);
   const base = common(build, name, tree);
   return {
     ...base,
@@ -144,6 +159,8 @@ export async function agentPackage(build: Build): Promise<Package> {
   daemon(tree, 'agent', build);
   tree.write(`/usr/share/doc/${name}/copyright`, copyright(bundled));
   tree.copy(brought.libbpfCopyright, `/usr/share/doc/${name}/copyright.libbpf`);
+  const native = [koffiComponent(brought), libbpfComponent(brought, build.architecture)];
+  listComponents(tree, { ...build, name }, [...npmComponents(bundled), ...native]);
   const base = common(build, name, tree);
   return {
     ...base,
@@ -197,6 +214,17 @@ function daemon(tree: Tree, part: 'agent' | 'controller', build: Build): void {
   const mode = part === 'agent' ? 0o640 : 0o644;
   tree.write(`/etc/mirrorplane/${part}.yaml`, settingsTemplate(described, SETTINGS[part]), mode);
   manPage(tree, `mirrorplane-${part}.8`, daemonPage(described, build));
+}
+
+/** Where a package has the list of its components for machines. */
+export const sbomPath = (name: string) => `/usr/share/doc/${name}/sbom.cdx.json`;
+
+/** The lists of what others have written. @throws Error if a licence is not allowed */
+function listComponents(tree: Tree, subject: Subject, components: readonly Component[]): void {
+  const once = [...new Map(components.map((one) => [one.purl, one])).values()];
+  requireAllowed(once);
+  tree.write(`/usr/share/doc/${subject.name}/THIRD-PARTY`, thirdParty(once));
+  tree.write(sbomPath(subject.name), sbomOf(subject, once));
 }
 
 function manPage(tree: Tree, name: string, page: string): void {

@@ -33,6 +33,7 @@ test_needs='
 /usr/bin/pgrep procps
 /usr/sbin/iptables iptables
 /usr/bin/openssl openssl
+/usr/bin/ssh-keygen openssh-client
 /usr/bin/qemu-system-x86_64 qemu-system-x86
 /usr/bin/qemu-system-aarch64 qemu-system-arm
 /usr/include/stdio.h libc6-dev
