@@ -8,6 +8,7 @@ import type { FastifyInstance } from 'fastify';
 import { AuditLog, type AuditOptions } from './audit/audit.ts';
 import { RefusedEntries } from './audit/refused-entries.ts';
 import { SelfCheck } from './audit/self-check.ts';
+import { SyslogExport, type SyslogOptions } from './audit/syslog/export.ts';
 import { auditSigner } from './auth/audit-signer.ts';
 import { Authority } from './auth/authority.ts';
 import { type ProxyHeader, TrustedProxies } from './auth/proxies.ts';
@@ -89,6 +90,8 @@ export interface ControllerOptions {
   trustedProxies?: readonly string[];
   /** The headers that these proxies set. Default `x-forwarded`. */
   proxyHeader?: ProxyHeader;
+  /** Who gets copies of the audit log by syslog. Default: nobody. */
+  syslog?: Pick<SyslogOptions, 'target' | 'authority'>;
   /** Default: a logger to stderr of level `info`. */
   logger?: Logger;
   /** Milliseconds since 1970. Default `Date.now`. */
@@ -154,6 +157,10 @@ async function open(options: ControllerOptions, closers: Closers) {
     tell: auditTeller({ events, log }),
     ...options.audit,
   });
+  const syslog = options.syslog && new SyslogExport({ ...options.syslog, clock, tell: auditTeller({ events, log }) });
+  closers.add(() => syslog?.close());
+  audit.onLines((lines) => syslog?.add(lines));
+  syslog?.add(audit.head === undefined ? [] : [audit.head]);
   closers.add(() => audit.close());
   await audit.recover(view.unaudited);
   const auditCheck = new SelfCheck(audit, { clock, tell: auditTeller({ events, log }) });
@@ -241,6 +248,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     inventory,
     audit,
     auditCheck,
+    syslog,
     events,
     observer,
     agentEvents,

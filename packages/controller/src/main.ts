@@ -11,6 +11,7 @@ import {
 import { Command, Option } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
 import { type ApiOptions, addApiOptions, checked, controllerOptionsOf } from './api-options.ts';
+import { type AuditLogOptions, addAuditOptions, auditOptionsOf } from './audit-options.ts';
 import { type Controller, startController } from './controller.ts';
 import { parseTcp } from './listen.ts';
 
@@ -22,7 +23,7 @@ const STUCK_MS = 60_000;
  */
 const AS_ROOT = ['CAP_SETUID', 'CAP_SETGID'] as const;
 
-interface Arguments extends ApiOptions {
+interface Arguments extends ApiOptions, AuditLogOptions {
   data: string;
   agentListen: string;
   console?: string;
@@ -34,7 +35,7 @@ const command = new Command('mirrorplane controller')
   .description('Stores the mirror policies of a cluster, plans the programs of its nodes, and serves the API.')
   .requiredOption('--data <dir>', 'directory of the store, the certificates and the admin token');
 
-addApiOptions(command)
+addAuditOptions(addApiOptions(command))
   .option(
     '--agent-listen <address>',
     'address for agents: ADDR:PORT',
@@ -83,6 +84,7 @@ async function main(): Promise<void> {
     agentListen,
     logger,
     ...controllerOptionsOf(api),
+    ...auditOptionsOf(api),
     ...(console && { console }),
   });
   if (stopping) {

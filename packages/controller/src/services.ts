@@ -4,6 +4,7 @@ import type { Logger } from '@mirrorplane/daemon';
 import type { AuditLog } from './audit/audit.ts';
 import type { RefusedEntries } from './audit/refused-entries.ts';
 import type { SelfCheck } from './audit/self-check.ts';
+import type { SyslogExport } from './audit/syslog/export.ts';
 import type { Authority } from './auth/authority.ts';
 import type { TrustedProxies } from './auth/proxies.ts';
 import type { Sessions } from './auth/sessions.ts';
@@ -63,6 +64,8 @@ export interface Services {
   tickets: Tickets;
   /** How often an address may try to sign in. */
   tries: Tries;
+  /** Copies of the audit log by syslog. Undefined: nobody gets them. */
+  syslog: SyslogExport | undefined;
   /** Writes refusals to the audit log. */
   refused: RefusedEntries;
   /** Refused tries to sign in and requests to the API, and connections there that were ended. */

@@ -189,6 +189,24 @@ export const METRICS = {
     'request',
     'reason',
   ),
+  auditLines: gauge('mirrorplane_audit_last_line', 'Number of the last line of the audit log.'),
+  auditUnsigned: gauge(
+    'mirrorplane_audit_unsigned_lines',
+    'Lines at the end of the audit log that are not signed yet.',
+  ),
+  auditFailures: counter(
+    'mirrorplane_audit_write_failures_total',
+    'Entries that the audit log could not take at once.',
+  ),
+  auditFault: gauge(
+    'mirrorplane_audit_fault',
+    '1 if the last check of the audit log has found that it was changed, else 0. No series: not checked yet.',
+  ),
+  auditSyslog: counter(
+    'mirrorplane_audit_syslog_lines_total',
+    'Lines of the audit log for syslog, by outcome: sent, lost. No series: there is no receiver.',
+    'outcome',
+  ),
   certificateEnd: gauge(
     'mirrorplane_controller_certificate_end_timestamp_seconds',
     'End of a certificate of the controller, seconds since 1970: authority, or agents, which is renewed daily.',

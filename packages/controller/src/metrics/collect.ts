@@ -27,7 +27,8 @@ export function collect(services: Services, add: Add): void {
   }
 }
 
-function collectController({ refusals, events, authority }: Services, add: Add): void {
+function collectController(services: Services, add: Add): void {
+  const { refusals, events, authority } = services;
   add('buildInfo', 1, { version: manifest.version });
   for (const { request, reason, count } of refusals.counts()) {
     add('requestsRefused', count, { request, reason });
@@ -43,7 +44,21 @@ function collectController({ refusals, events, authority }: Services, add: Add):
   if (authority.serverEndsAt !== undefined) {
     add('certificateEnd', authority.serverEndsAt / 1000, { certificate: 'agents' });
   }
+  collectAudit(services, add);
   collectProcess(add);
+}
+
+function collectAudit({ audit, auditCheck, syslog }: Services, add: Add): void {
+  add('auditLines', audit.end.seq);
+  add('auditUnsigned', audit.end.unsigned);
+  add('auditFailures', audit.failures);
+  if (auditCheck.last) {
+    add('auditFault', auditCheck.last.verdict.fault ? 1 : 0);
+  }
+  if (syslog) {
+    add('auditSyslog', syslog.counts.sent, { outcome: 'sent' });
+    add('auditSyslog', syslog.counts.lost, { outcome: 'lost' });
+  }
 }
 
 function collectProcess(add: Add): void {
