@@ -1,14 +1,16 @@
 /**
- * A sender that misses a change keeps sending with the old meaning. Its copies must not reach
- * another destination.
+ * A sender that misses a change keeps sending with the old meaning, and an outsider sends what he
+ * guesses. Neither may reach a destination.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { PolicyInput } from '@mirrorplane/contract';
+import { FORGED_SOURCE, forgedCopies } from './support/forged-erspan.ts';
 import { useLab } from './support/lab.ts';
 import { activeEventually, createPolicy, deletePolicy, statusEventually } from './support/policy.ts';
 import { framesOf, sourceMac, watch } from './support/taps.ts';
-import { ping, startPings } from './support/traffic.ts';
+import { ping, sendFrames, startPings } from './support/traffic.ts';
 
 const PINGS = 20;
 const lab = useLab();
@@ -82,4 +84,27 @@ test('an operator sees that a node refuses what a sender sends without proof', a
   await lab().startAgent('node-1');
   await activeEventually(lab(), 'turned');
   await deletePolicy(lab(), 'turned');
+});
+
+test('an outsider who tries every session with the address of a node delivers nothing, and is reported', async () => {
+  await createPolicy(lab(), { name: 'forged', sources: ['web-1/0'], destination: 'ids-1/0' });
+  await activeEventually(lab(), 'forged');
+  const frames = await forgedCopies(lab(), { from: 'node-1', to: 'node-2' });
+  const codes = async () => {
+    const { body } = await lab().api('GET', '/api/v1/nodes/node-2');
+    return (body as { problems: { code: string }[] }).problems.map(({ code }) => code);
+  };
+  const seen = await watch(lab(), { destination: { host: 'ids-1' } }, async (captures) => {
+    const tryAll = async () => {
+      await sendFrames(lab(), 'node-3', 'underlay0', frames);
+      return (await codes()).includes('COPIES_FORGED');
+    };
+    await until('the node reports forged copies', tryAll, { limitMs: 30_000, pauseMs: 200 });
+    await ping(lab(), 'web-1', 'web-2', PINGS);
+    await captures.destination.waitFor(PINGS);
+  });
+  const [arrived] = await framesOf(seen.destination);
+  assert.ok(arrived!.some((frame) => sourceMac(frame) === macOf('web-1')));
+  assert.equal(arrived!.filter((frame) => sourceMac(frame) === FORGED_SOURCE).length, 0);
+  await deletePolicy(lab(), 'forged');
 });

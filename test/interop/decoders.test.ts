@@ -12,6 +12,9 @@ import { framesOf, watch } from '../support/taps.ts';
 import { python, sendFrames } from '../support/traffic.ts';
 import { GOLDEN_FILE, type Golden, makeGolden } from './golden.ts';
 
+/** Secret of the policy: its first and its last bit. */
+const SECRET = 1025;
+
 describe('decoders', () => {
   let sender: NodeDatapath | undefined;
   let receiver: NodeDatapath | undefined;
@@ -33,7 +36,7 @@ describe('decoders', () => {
 
   /**
    * Mirrors what web-1 sends to node-2. `id` names the delivery: a new one begins with sequence
-   * number 0.
+   * number 0. All but the golden bytes carry a secret, which decoders ignore.
    */
   async function mirror(id: string): Promise<void> {
     const [tap, underlay] = [
@@ -66,6 +69,7 @@ describe('decoders', () => {
           address: outer.destination,
           session: outer.session,
           generation: 0,
+          ...(id !== 'bytes' && { secret: SECRET }),
         },
       ],
     };
@@ -156,13 +160,13 @@ describe('decoders', () => {
           t,
           session_id: outer.session,
           index: outer.index,
-          reserved: 0,
+          reserved: SECRET,
           sequence: i,
           protocol: 0x88be,
           source: outer.source,
           destination: outer.destination,
           df: true,
-          ttl: 64,
+          ttl: 255,
           inner: carried(inner, mtu),
         },
         what,

@@ -39,7 +39,7 @@ def golden(request):
         )
         packet = (
             Ether(src=request["sourceMac"], dst=request["destinationMac"])
-            / IP(src=request["source"], dst=request["destination"], id=0, flags="DF", ttl=64)
+            / IP(src=request["source"], dst=request["destination"], id=0, flags="DF", ttl=255)
             / GRE(seqnum_present=1, proto=0x88BE, **{SEQUENCE: sequence})
             / erspan
             / Raw(inner)

@@ -28,6 +28,8 @@ export interface AgentParts {
   hostAddresses?: () => string[];
   /** Mbit/s of copies that the node may make; left out: no limit. */
   maxRate?: number;
+  /** The most routers between two nodes; left out: not known, and not checked. */
+  maxHops?: number;
   /**
    * Statistics of a device. Left out: during migrations, only the controller says where a guest is.
    */

@@ -18,7 +18,7 @@ import { logApplied } from './pass-log.ts';
 import { PassSchedule } from './pass-schedule.ts';
 import { ProbeRoom } from './probes/probe-room.ts';
 import { captureStatuses } from './reconcile/problems.ts';
-import { erspanAddresses, reconcile } from './reconcile/reconcile.ts';
+import { erspanAddresses, reconcile, senderAddresses } from './reconcile/reconcile.ts';
 import type { Reconciled } from './reconcile/surroundings.ts';
 import { type ControllerLink, Reporter } from './reporter.ts';
 
@@ -164,7 +164,8 @@ export class Agent {
   }
 
   async #pass(): Promise<void> {
-    const { links, nextHops, underlay, forwarding, hostAddresses, maxRate, identities, throttle } = this.#parts;
+    const { links, nextHops, underlay, forwarding, hostAddresses, maxRate, maxHops, identities, throttle } =
+      this.#parts;
     this.#underlay = await underlay();
     this.#announcer.look(this.#underlay);
     const present = links.links();
@@ -186,13 +187,15 @@ export class Agent {
     }
     // Nothing waits for ARP, because the kernel keeps copies until then. A neighbour that is
     // resolved or lost requests another pass.
-    void nextHops.want(underlayEnd(this.#underlay), erspanAddresses(program));
+    void nextHops.want(underlayEnd(this.#underlay), erspanAddresses(program), senderAddresses(program));
     const around = {
       devices: this.#found.devices,
       underlay: this.#underlay,
       nextHops: nextHops.current(),
+      noWayBack: nextHops.noWayBack(),
       hostAddresses: hostAddresses?.() ?? [],
       ...(maxRate !== undefined && { maxRate }),
+      ...(maxHops !== undefined && { maxHops }),
       ...(throttle && {
         throttled: throttle.throttled,
         cpuThrottled: throttle.cpuThrottled,

@@ -44,6 +44,7 @@ interface Flags {
   containers: string;
   identityScope?: string;
   maxRate?: number;
+  underlayHops?: number;
   protect: 'auto' | 'all' | 'off';
   uplinkRate?: number;
   hook: HookChoice;
@@ -53,6 +54,9 @@ interface Flags {
   check?: boolean;
   output: 'table' | 'json';
 }
+
+/** A copy leaves with TTL 255, and each router takes 1. */
+const MAX_HOPS = 254;
 
 /**
  * Milliseconds after which a pass counts as stuck. A pass over a thousand devices takes less than
@@ -85,6 +89,14 @@ function megabits(text: string): number {
   return rate;
 }
 
+function hops(text: string): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || count > MAX_HOPS) {
+    throw new InvalidArgumentError(`use 0 to ${MAX_HOPS} routers.`);
+  }
+  return count;
+}
+
 function ipv4(text: string): string {
   if (!isIPv4(text)) {
     throw new InvalidArgumentError('this is not an IPv4 address.');
@@ -105,6 +117,11 @@ const command = new Command('mirrorplane agent')
   .option('--data <dir>', 'directory of the key, the certificate and the last program', '/var/lib/mirrorplane/agent')
   .option('--mirror-device <device>', 'device that carries ERSPAN to and from other nodes')
   .option('--mirror-address <address>', 'IPv4 address for ERSPAN (default: the first one of the mirror device)', ipv4)
+  .option(
+    '--underlay-hops <n>',
+    'most routers between two nodes: copies that have passed more are refused (default: not checked)',
+    hops,
+  )
   .option('--max-rate <mbit>', 'budget for all copies that this node makes, Mbit/s (default: no limit)', megabits)
   .addOption(
     new Option(
@@ -141,7 +158,7 @@ const command = new Command('mirrorplane agent')
 
 /** The options of the agent that are only handed on. */
 function partsOf(flags: Flags): Partial<AgentOptions> {
-  const { mirrorDevice, mirrorAddress, identityScope, maxRate, uplinkRate, protect } = flags;
+  const { mirrorDevice, mirrorAddress, identityScope, maxRate, underlayHops, uplinkRate, protect } = flags;
   const { arrive, libvirt, openVswitch, proxmox, incus, containers } = flags;
   return {
     ...{ arrive, libvirt, openVswitch, proxmox, incus, containers },
@@ -151,6 +168,7 @@ function partsOf(flags: Flags): Partial<AgentOptions> {
     ...(mirrorAddress !== undefined && { mirrorAddress }),
     ...(identityScope !== undefined && { identityScope }),
     ...(maxRate !== undefined && { maxRate }),
+    ...(underlayHops !== undefined && { maxHops: underlayHops }),
     ...(uplinkRate !== undefined && { uplinkRate }),
   };
 }

@@ -85,6 +85,8 @@ export interface AgentOptions {
   identityScope?: string;
   /** Limit of copies of the node, Mbit/s. Default no limit. */
   maxRate?: number;
+  /** The most routers between two nodes, 0 to 254. Default not known. */
+  maxHops?: number;
   /** Throttle copies if service traffic needs the device that they leave by. Default true. */
   protect?: boolean;
   /**
@@ -181,6 +183,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       ...(forwarding && { forwarding }),
       hostAddresses,
       ...(options.maxRate !== undefined && { maxRate: options.maxRate }),
+      ...(options.maxHops !== undefined && { maxHops: options.maxHops }),
       statistics: (ifindex) => deviceStatistics(client, ifindex),
       ...(throttle && { throttle }),
       traffic: createTraffic(options, links, closers),

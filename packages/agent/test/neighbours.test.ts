@@ -16,6 +16,7 @@ const THERE = '02:00:00:00:02:02';
 interface Lines {
   underlay: UnderlayState;
   hops: Record<string, NextHop>;
+  lost: string[];
 }
 
 /** Two namespaces with a cable: 10.98.0.1 here, 10.98.0.2 there, where 10.97.0.9 is behind. */
@@ -53,7 +54,7 @@ test('the underlay is the first global address of the mirror device', options, a
   const { here, probe } = cabled(t);
   const { see } = bound(probe());
   const found = await see('the underlay', 'underlay', ({ underlay }) => underlay !== undefined);
-  assert.deepEqual(found.underlay, { device: 'u0', address: '10.98.0.1', mtu: 1600 });
+  assert.deepEqual(found.underlay, { device: 'u0', address: '10.98.0.1', mtu: 1600, proves: true });
   here.ip('link', 'set', 'u0', 'mtu', '1550');
   await see('its new MTU', 'underlay', ({ underlay }) => underlay?.mtu === 1550);
   here.ip('addr', 'add', '10.98.0.3/24', 'dev', 'u0');
@@ -124,13 +125,23 @@ test('an address behind a gateway has the gateway as next hop', options, async (
   });
 });
 
-test('an address without a route has none until there is one', options, async (t) => {
-  const { here, probe } = cabled(t);
-  const { see } = bound(probe('10.97.0.9'));
-  await see('no route', 'hops', (hops) => hops['10.97.0.9']?.state === 'noRoute');
-  here.ip('route', 'add', '10.97.0.0/16', 'via', '10.98.0.2');
-  await see('the next hop', 'hops', (hops) => hops['10.97.0.9']?.state === 'resolved');
-});
+test(
+  'an address without a route has none until there is one, and senders with it are not believed',
+  options,
+  async (t) => {
+    const { here, probe } = cabled(t);
+    here.ip('link', 'add', 'other', 'type', 'veth', 'peer', 'name', 'far');
+    here.ip('link', 'set', 'other', 'up');
+    here.ip('link', 'set', 'far', 'up');
+    here.ip('route', 'add', '10.97.0.0/16', 'dev', 'other'); // is no way back by u0
+    const { see } = bound(probe('10.97.0.9', '10.98.0.2'));
+    await see('no route', 'hops', (hops) => hops['10.97.0.9']?.state === 'noRoute');
+    assert.deepEqual(await see('no way back', 'lost', (lost) => lost.length > 0), ['10.97.0.9']);
+    here.ip('route', 'add', '10.97.0.9/32', 'via', '10.98.0.2');
+    await see('the next hop', 'hops', (hops) => hops['10.97.0.9']?.state === 'resolved');
+    await see('a way back', 'lost', (lost) => lost.length === 0);
+  },
+);
 
 test('a neighbour that answers late is followed', options, async (t) => {
   const { there, probe } = cabled(t);

@@ -49,9 +49,9 @@ async function hops(device: string, file: string, addresses: string[]): Promise<
     if (found.underlay === undefined) {
       return nextHops.want(undefined, []);
     }
-    await nextHops.want({ device, ifindex: found.ifindex, address: found.underlay.address }, addresses);
+    await nextHops.want({ device, ifindex: found.ifindex, address: found.underlay.address }, addresses, addresses);
   };
-  nextHops.on('change', () => print({ hops: Object.fromEntries(nextHops.current()) }));
+  nextHops.on('change', () => print({ hops: Object.fromEntries(nextHops.current()), lost: [...nextHops.noWayBack()] }));
   source.on('change', () => void follow());
   source.on('network', () => void follow().then(() => nextHops.refresh()));
   source.on('neighbour', (event) => nextHops.touched(event.ifindex, event.address));

@@ -225,6 +225,22 @@ test('a termination is handed on, and the mirror device is that of the underlay'
   assert.equal(state.mirrorDevice, 2);
 });
 
+test('a termination checks hops only of senders that are known to send with the highest TTL, and the way back of all', () => {
+  const [known, earlier] = [
+    { id: 'p1/from/node-2', policy: 'p1', node: 'node-2', address: '10.98.0.12', session: 9, secret: 5 },
+    { id: 'p1/from/node-3', policy: 'p1', node: 'node-3', address: '10.98.0.13', session: 9 },
+  ].map((more) => ({ ...more, generation: 1, delivery: LOCAL.id }));
+  const { state } = reconcile(
+    program({ terminations: [known!, earlier!] }),
+    around({ maxHops: 2, noWayBack: new Set(['10.98.0.13']) }),
+  );
+  const ownAddress = '10.98.0.11';
+  assert.deepEqual(state.terminations, [
+    { ...known, ownAddress, leastTtl: 253 },
+    { ...earlier, ownAddress, hasWayBack: false },
+  ]);
+});
+
 test('without underlay there is no mirror device', () => {
   assert.equal(reconcile(program(), around({ underlay: NO_UNDERLAY })).state.mirrorDevice, 0);
 });

@@ -26,19 +26,31 @@ struct erspan_headers {
  * The index, 20 bits: generation of the session 9, source slot 10, outbound 1. Several policies
  * have a session number one after another. The generation distinguishes them, so that copies of a
  * sender that has missed a change are delivered to no one.
- */
-#define INDEX_GENERATION_SHIFT 11
-#define INDEX_SOURCE_MASK 0x7ff
-
-/*
- * The first of the reserved bits before the index: a probe, see probe.h. Only nodes of ours read
- * it.
+ *
+ * Of the 12 reserved bits before the index, the first one marks a probe, see probe.h. The other 11
+ * are a secret of the policy, so that a copy cannot be forged by guessing alone. Receivers of
+ * others ignore these bits (draft-foschiano-erspan-03, 4.2). Generation and secret are neighbours,
+ * and compared as one number: the proof.
  */
 #define ERSPAN_PROBE (1U << 31)
+#define INDEX_PROOF_SHIFT 11
+#define INDEX_SOURCE_MASK 0x7ff
+#define PROOF_GENERATION_MASK 0x1ff
+#define PROOF_MASK 0xfffff
 
-static __always_inline __u32 index_with_generation(__u32 index, __u32 generation) {
-    return (index & INDEX_SOURCE_MASK) | (generation & 0x1ff) << INDEX_GENERATION_SHIFT;
+static __always_inline __u32 index_with_proof(__u32 index, __u32 proof) {
+    return (index & INDEX_SOURCE_MASK) | (proof & PROOF_MASK) << INDEX_PROOF_SHIFT;
 }
+
+static __always_inline __u32 proof_of(struct erspan_headers *headers) {
+    return bpf_ntohl(headers->index) >> INDEX_PROOF_SHIFT & PROOF_MASK;
+}
+
+/*
+ * The TTL of copies, the highest. A router can only lower it, so nobody behind a router can send a
+ * packet that arrives with it (RFC 5082).
+ */
+#define COPY_TTL 255
 
 #define ERSPAN_HEADERS_LEN ((__u32)sizeof(struct erspan_headers))
 

@@ -21,12 +21,12 @@ static __always_inline int readdress(struct __sk_buff *skb, struct erspan_header
         return TERMINATION_TOO_BIG_FOR_DESTINATION;
     headers->ip.saddr = delivery->source_address;
     headers->ip.daddr = delivery->address;
-    headers->ip.ttl = 64;
+    headers->ip.ttl = COPY_TTL;
     headers->ip.check = 0;
     headers->ip.check = ip_checksum(&headers->ip);
     headers->sequence = bpf_htonl(__sync_fetch_and_add(sequence, 1));
     headers->word = (headers->word & bpf_htonl(~0x03ffU)) | bpf_htonl(delivery->session & 0x03ff);
-    headers->index = bpf_htonl(index_with_generation(bpf_ntohl(headers->index), delivery->generation));
+    headers->index = bpf_htonl(index_with_proof(bpf_ntohl(headers->index), delivery->proof));
     if (bpf_skb_store_bytes(skb, ETH_HEADER_LEN, headers, sizeof(*headers), BPF_F_RECOMPUTE_CSUM))
         return TERMINATION_DECAP_FAILED;
     return -1;

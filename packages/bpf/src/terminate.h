@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * terminate: strips and delivers ERSPAN if sender, own address, session and generation match a
- * termination of the program. Other ERSPAN of our nodes to this node is counted and dropped here,
- * because the stack would answer with a message that quotes the copy. All other packets are
+ * terminate: strips and delivers ERSPAN if sender, own address, session, proof, device and TTL
+ * match a termination of the program. Other ERSPAN of our nodes to this node is counted and dropped
+ * here, because the stack would answer with a message that quotes the copy. All other packets are
  * ignored.
  */
 #ifndef MIRRORPLANE_TERMINATE_H
@@ -232,9 +232,9 @@ static __always_inline bool is_on_its_way(struct __sk_buff *skb, struct erspan_h
            result == BPF_FIB_LKUP_RET_FRAG_NEEDED;
 }
 
-/* `termination`: that of the sender and session, if it exists. */
+/* Drops ERSPAN of one of our nodes to this one, and counts it. */
 static __always_inline int refuse_unproven(struct __sk_buff *skb, struct erspan_headers *headers,
-                                           struct termination *termination) {
+                                           enum copy_refusal reason) {
     __u32 address = headers->ip.saddr;
     struct peer *peer = bpf_map_lookup_elem(&peers, &address);
 
@@ -242,16 +242,46 @@ static __always_inline int refuse_unproven(struct __sk_buff *skb, struct erspan_
         return unknown_erspan();
     if (is_on_its_way(skb, headers))
         return TCX_NEXT;
-    if (termination && termination->own_address != headers->ip.daddr)
-        __sync_fetch_and_add(&peer->wrong_address, 1);
-    else
-        __sync_fetch_and_add(&peer->stale_session, 1);
+    __sync_fetch_and_add(&peer->refused[reason], 1);
     return TC_ACT_SHOT;
 }
 
-static __always_inline bool is_proven(struct termination *termination, struct erspan_headers *headers) {
+static __always_inline bool is_proven(struct __sk_buff *skb, struct termination *termination,
+                                      struct erspan_headers *headers) {
     return termination && termination->own_address == headers->ip.daddr &&
-           termination->generation == (bpf_ntohl(headers->index) >> INDEX_GENERATION_SHIFT & 0x1ff);
+           !((termination->proof ^ proof_of(headers)) & termination->proof_mask) &&
+           termination->device == skb->ifindex && headers->ip.ttl >= termination->least_ttl;
+}
+
+/* Why it is not proven. `termination`: that of the sender and session, if it exists. */
+static __always_inline enum copy_refusal why_unproven(struct __sk_buff *skb, struct termination *termination,
+                                                      struct erspan_headers *headers) {
+    if (!termination)
+        return REFUSED_STALE_SESSION;
+    if (termination->own_address != headers->ip.daddr)
+        return REFUSED_WRONG_ADDRESS;
+    if ((termination->proof ^ proof_of(headers)) & PROOF_GENERATION_MASK)
+        return REFUSED_STALE_SESSION;
+    if ((termination->proof ^ proof_of(headers)) & termination->proof_mask)
+        return REFUSED_WRONG_SECRET;
+    return termination->device != skb->ifindex ? REFUSED_WRONG_DEVICE : REFUSED_TOO_FAR;
+}
+
+#define FRAGMENT_MASK 0x3fff /* more fragments, and the offset */
+#define FRAGMENT_OFFSET_MASK 0x1fff
+
+/*
+ * ERSPAN with IP options, or the first fragment of one. Later fragments do not tell what they are a
+ * part of; without the first one they become no packet.
+ */
+static __always_inline bool is_odd_erspan(struct __sk_buff *skb, struct iphdr *ip) {
+    __be16 protocol;
+
+    if (ip->version != 4 || ip->ihl < 5 || ip->protocol != IPPROTO_GRE ||
+        ip->frag_off & bpf_htons(FRAGMENT_OFFSET_MASK) || (ip->ihl == 5 && !(ip->frag_off & bpf_htons(FRAGMENT_MASK))))
+        return false;
+    return !bpf_skb_load_bytes(skb, ETH_HEADER_LEN + ip->ihl * 4 + 2, &protocol, sizeof(protocol)) &&
+           protocol == bpf_htons(GRE_PROTOCOL_ERSPAN);
 }
 
 static __always_inline int terminate(struct __sk_buff *skb) {
@@ -270,14 +300,15 @@ static __always_inline int terminate(struct __sk_buff *skb) {
     if (bpf_skb_load_bytes(skb, ETH_HEADER_LEN, &headers, sizeof(headers)))
         return TCX_NEXT;
     if (headers.ip.version != 4 || headers.ip.ihl != 5 || headers.ip.protocol != IPPROTO_GRE ||
-        headers.ip.frag_off & bpf_htons(0x3fff) || headers.gre_flags != bpf_htons(GRE_FLAG_SEQUENCE) ||
+        headers.ip.frag_off & bpf_htons(FRAGMENT_MASK) || headers.gre_flags != bpf_htons(GRE_FLAG_SEQUENCE) ||
         headers.gre_protocol != bpf_htons(GRE_PROTOCOL_ERSPAN) || bpf_ntohl(headers.word) >> 28 != ERSPAN_VERSION_II)
-        return TCX_NEXT;
+        return is_odd_erspan(skb, &headers.ip) && is_in_place(skb) ? refuse_unproven(skb, &headers, REFUSED_ODD_HEADER)
+                                                                   : TCX_NEXT;
     key.address = headers.ip.saddr;
     key.session = bpf_ntohl(headers.word) & 0x03ff;
     termination = bpf_map_lookup_elem(&terminations, &key);
-    if (!is_proven(termination, &headers))
-        return is_in_place(skb) ? refuse_unproven(skb, &headers, termination) : TCX_NEXT;
+    if (!is_proven(skb, termination, &headers))
+        return is_in_place(skb) ? refuse_unproven(skb, &headers, why_unproven(skb, termination, &headers)) : TCX_NEXT;
     if (!is_in_place_lately(skb, &termination->checked))
         return TCX_NEXT;
     counters = bpf_map_lookup_elem(&termination_counters, &termination->slot);

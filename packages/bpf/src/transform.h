@@ -113,7 +113,7 @@ static __always_inline void fill_headers(struct erspan_headers *headers, struct 
     headers->ip.ihl = 5;
     headers->ip.tot_len = ip_length > 0xffff ? 0 : bpf_htons(ip_length); /* segments get their own */
     headers->ip.frag_off = bpf_htons(0x4000);                            /* do not fragment */
-    headers->ip.ttl = 64;
+    headers->ip.ttl = COPY_TTL;
     headers->ip.protocol = IPPROTO_GRE;
     headers->ip.saddr = delivery->source_address;
     headers->ip.daddr = delivery->address;
@@ -189,7 +189,7 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     tci = tags ? bpf_ntohs(l2.tags[0].tci) : 0;
     fill_headers(&headers, delivery, __sync_fetch_and_add(sequence, !copy->probe), skb->len - ETH_HEADER_LEN,
                  erspan_word(tci, tags > 0, truncated | copy->truncated, delivery->session),
-                 index_with_generation(copy->erspan_index, delivery->generation) | copy->probe);
+                 index_with_proof(copy->erspan_index, delivery->proof) | copy->probe);
     if (bpf_skb_store_bytes(skb, ETH_HEADER_LEN, &headers, sizeof(headers), 0) ||
         store_inner_l2(skb, ETH_HEADER_LEN + ERSPAN_HEADERS_LEN, &l2, tags))
         return drop(copy, DROP_ENCAP_FAILED);

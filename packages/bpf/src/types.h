@@ -55,6 +55,20 @@ enum termination_drop {
     TERMINATION_DROP_COUNT,
 };
 
+/*
+ * Why ERSPAN of one of our nodes is not believed, and so delivered to no one. As COPY_REFUSALS in
+ * packages/contract.
+ */
+enum copy_refusal {
+    REFUSED_STALE_SESSION, /* no policy has the session, or another policy has it now */
+    REFUSED_WRONG_ADDRESS, /* sent to another address of this node */
+    REFUSED_WRONG_SECRET,  /* the session is right, and the secret of the policy is not */
+    REFUSED_WRONG_DEVICE,  /* arrived by a device that does not lead back to the sender */
+    REFUSED_TOO_FAR,       /* has passed more routers than there are on the underlay (RFC 5082) */
+    REFUSED_ODD_HEADER,    /* IP options or a fragment: no node sends such a copy */
+    COPY_REFUSAL_COUNT,
+};
+
 /* Packets as they are on the wire (a super-packet counts as its segments), bytes of their Ethernet frames. */
 struct count {
     __u64 packets;
@@ -135,7 +149,7 @@ struct delivery {
     __u32 address;
     __u16 vlan_id;
     __u16 session;
-    __u32 generation;      /* of the session, see erspan.h */
+    __u32 proof;           /* generation and secret, see erspan.h */
     __u32 forward;         /* key of the delivery to the target node of the destination; 0: it does not migrate */
     __u32 destination_mtu; /* for ERSPAN: MTU of the destination's own device; 0: unknown */
     __u32 segmenter;       /* ifindex of the segmenter; 0: there is none */
@@ -161,14 +175,16 @@ struct termination {
     __u32 delivery;    /* key in deliveries */
     __u32 hold;        /* not 0: the destination is about to leave this node, see hold.h */
     __u32 own_address; /* that the sender must use, network byte order */
-    __u32 generation;  /* of the session, see erspan.h */
+    __u32 proof;       /* generation and secret, see erspan.h */
+    __u32 proof_mask;  /* the bits that must be equal; the others are not known */
+    __u32 device;      /* ifindex of the device that leads back to the sender; 0: none does */
+    __u32 least_ttl;   /* that a copy can have left; 0: not checked */
     __u32 checked;     /* as in struct capture */
 };
 
 /* Unproven ERSPAN packets of one of our nodes, which are not delivered. */
 struct peer {
-    __u64 stale_session; /* no policy has the session, or another policy has it now */
-    __u64 wrong_address; /* sent to another address of this node */
+    __u64 refused[COPY_REFUSAL_COUNT];
 };
 
 struct termination_counters {

@@ -20,7 +20,13 @@ import {
   PROGRAMS,
   TERM,
 } from '@mirrorplane/agent/testing';
-import { DROP_REASONS, LOOK_LIMITS, SKIP_REASONS, TERMINATION_DROP_REASONS } from '@mirrorplane/contract';
+import {
+  COPY_REFUSALS,
+  DROP_REASONS,
+  LOOK_LIMITS,
+  SKIP_REASONS,
+  TERMINATION_DROP_REASONS,
+} from '@mirrorplane/contract';
 
 interface BtfType {
   kind: string;
@@ -110,6 +116,7 @@ for (const [what, prefix, names, count] of [
   ['drop reasons', 'DROP', DROP_REASONS, 'DROP_REASON_COUNT'],
   ['skip reasons', 'SKIP', SKIP_REASONS, 'SKIP_REASON_COUNT'],
   ['termination drop reasons', 'TERMINATION', TERMINATION_DROP_REASONS, 'TERMINATION_DROP_COUNT'],
+  ['copy refusals', 'REFUSED', COPY_REFUSALS, 'COPY_REFUSAL_COUNT'],
 ] as const) {
   test(`the ${what} of types.h are those of the contract, in the same order`, () => {
     const values = names.map((name, i) => [constant(prefix, name), i] as const);

@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { COPY_REFUSALS, type CopyRefusal } from '@mirrorplane/contract';
 import { type ErspanRequest, scapy } from '../../agent/test/kernel/support/scapy.ts';
 import {
   assertSumsClose,
@@ -48,14 +49,14 @@ const run = (packet: Buffer) => program.run(packet, { ifindex: world.devices.und
  * Terminates one session to a local device and another one to an edge, under new ids. Returns their
  * counters.
  */
-async function terminate() {
+async function terminate(more: Parameters<typeof erspanFrom>[1] = {}) {
   const number = ++runs;
   const { dst, by, und } = world.devices;
   await world.datapath.apply(
     stateOf({
       deliveries: [localTo(dst.ifindex), edgeTo(by.ifindex)],
       terminations: [
-        erspanFrom('L', { id: `local-${number}` }),
+        erspanFrom('L', { id: `local-${number}`, ...more }),
         erspanFrom('V', { id: `edge-${number}`, session: EDGE_SESSION }),
       ],
       mirrorDevice: und.ifindex,
@@ -102,8 +103,6 @@ test('packets other than ERSPAN II of a known sender pass unchanged', async () =
     ['type III', { type: 3 }, 0],
     ['version 0', { version: 0 }, 0],
     ['version 2 under the protocol of type II', { version: 2 }, 0],
-    ['IP options', { options: '94040000' }, 0],
-    ['first fragment', { flags: 'MF' }, 0],
     ['later fragment', { flags: '', frag: 8 }, 0],
     ['GRE checksum', { gre: { chksum_present: 1 } }, 0],
     ['GRE key', { gre: { key_present: 1 } }, 0],
@@ -130,10 +129,32 @@ test('packets other than ERSPAN II of a known sender pass unchanged', async () =
   );
 });
 
+const SECRET = 0x5a5;
+
+/** Packets of the sender that were refused, by reason. */
+async function refused(): Promise<Record<CopyRefusal, number>> {
+  const { peers } = await world.datapath.counters();
+  const { address: _, ...counts } = peers.find(({ address }) => address === OTHER_ADDRESS) ?? { address: '', ...NONE };
+  return counts;
+}
+const NONE = Object.fromEntries(COPY_REFUSALS.map((reason) => [reason, 0])) as Record<CopyRefusal, number>;
+
 test('copies of a known sender with a wrong proof are refused, and counted by their error', async () => {
-  const count = await terminate();
+  const count = await terminate({ secret: SECRET, leastTtl: 254 });
   const inner = frames.get('ipv4-udp')!;
-  const cases: [string, Partial<ErspanRequest>, 'staleSession' | 'wrongAddress'][] = [
+  const right = { reserved: SECRET };
+  const cases: [string, Partial<ErspanRequest>, CopyRefusal][] = [
+    ['no secret', { reserved: 0 }, 'wrongSecret'],
+    ...Array.from({ length: 11 }, (_, bit): [string, Partial<ErspanRequest>, CopyRefusal] => [
+      `bit ${bit} of the secret`,
+      { reserved: SECRET ^ (1 << bit) },
+      'wrongSecret',
+    ]),
+    ['two routers on its way', { ...right, ttl: 253 }, 'tooFar'],
+    ['the TTL of an earlier agent', { ...right, ttl: 64 }, 'tooFar'],
+    ['IP options', { ...right, options: '94040000' }, 'oddHeader'],
+    ['a first fragment', { ...right, flags: 'MF' }, 'oddHeader'],
+    ['a first fragment with IP options', { ...right, flags: 'MF', options: '94040000' }, 'oddHeader'],
     ['a session of no policy', { session: SESSION + 1 }, 'staleSession'],
     ['session 0', { session: 0 }, 'staleSession'],
     ['the next generation', { index: 1 << 11 }, 'staleSession'],
@@ -142,23 +163,36 @@ test('copies of a known sender with a wrong proof are refused, and counted by th
     ['a broadcast address', { address: '10.98.0.255' }, 'wrongAddress'],
   ];
   const packets = scapy({ erspan: cases.map(([, more]) => request(inner, more)) }).erspan;
-  const peer = async () =>
-    (await world.datapath.counters()).peers.find(({ address }) => address === OTHER_ADDRESS) ?? {
-      staleSession: 0,
-      wrongAddress: 0,
-    };
   for (const [i, [name, , reason]] of cases.entries()) {
-    const before = await peer();
+    const before = await refused();
     assert.equal(run(packets[i]!).verdict, VERDICT.shot, name);
-    const { staleSession, wrongAddress } = await peer();
-    const grown = {
-      staleSession: staleSession - before.staleSession,
-      wrongAddress: wrongAddress - before.wrongAddress,
-    };
-    assert.deepEqual(grown, { staleSession: 0, wrongAddress: 0, [reason]: 1 }, name);
+    assert.deepEqual(await refused(), { ...before, [reason]: before[reason] + 1 }, name);
+  }
+  const believed = scapy({ erspan: [right, { ...right, ttl: 254 }].map((more) => request(inner, more)) }).erspan;
+  for (const packet of believed) {
+    assert.equal(run(packet).packet.toString('hex'), inner.toString('hex'));
   }
   const { local, edge, unknown } = await count();
-  assert.deepEqual([local.received.packets, edge.received.packets, unknown], [0, 0, 0]);
+  assert.deepEqual([local.delivered.packets, edge.received.packets, unknown], [2, 0, 0]);
+});
+
+test('copies with an address that no route by the device leads back to are refused', async () => {
+  const count = await terminate({ hasWayBack: false });
+  const before = await refused();
+  const [packet] = scapy({ erspan: [request(frames.get('ipv4-udp')!)] }).erspan as [Buffer];
+  assert.equal(run(packet).verdict, VERDICT.shot);
+  assert.deepEqual(await refused(), { ...before, wrongDevice: before.wrongDevice + 1 });
+  assert.equal((await count()).local.received.packets, 0);
+});
+
+test('a secret of a sender that may not know it is not checked', async () => {
+  const count = await terminate();
+  const inner = frames.get('ipv4-udp')!;
+  const packets = scapy({ erspan: [0, 1, 2047].map((reserved) => request(inner, { reserved, ttl: 1 })) }).erspan;
+  for (const packet of packets) {
+    assert.equal(run(packet).packet.toString('hex'), inner.toString('hex'));
+  }
+  assert.equal((await count()).local.delivered.packets, packets.length);
 });
 
 const RUNS: [what: string, sequences: number[], missing: number, late: number][] = [

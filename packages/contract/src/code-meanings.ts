@@ -138,8 +138,10 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
     'The receiver got fewer copies than the sender sent. Copies that are still on their way are not included.',
   COPIES_SURPLUS:
     'Some copies arrived twice, or another host made them. The counters of the path do not add up, so losses may be hidden.',
+  COPIES_FORGED:
+    'The node refuses ERSPAN that another node cannot have sent. It is not delivered. Copies of policies are not affected.',
   COPIES_UNPROVEN:
-    'ERSPAN came from a known node with a session, generation or address that no policy has. It was not delivered.',
+    'ERSPAN came from a known node with a session, secret, address or header that no copy of a policy has. It was not delivered.',
   ENDING_UNCONFIRMED: 'The policy is switched off or deleted, and the node has not confirmed that it stopped.',
   UPLINK_BUSY: 'Service traffic needs the device, so some copies are dropped as overBudget.',
   CERTIFICATE_ENDING:

@@ -72,6 +72,26 @@ export const TERMINATION_DROP_REASONS = [
 export type TerminationDropReason = (typeof TERMINATION_DROP_REASONS)[number];
 
 /**
+ * Why ERSPAN with the address of another node was not believed, and so delivered to no one. Order
+ * as in `enum copy_refusal` in types.h.
+ * - `staleSession`: no policy has the session any more, or another policy has it now.
+ * - `wrongAddress`: it was sent to an address of this node that does not belong to the policy.
+ * - `wrongSecret`: its session and generation are those of a policy, its secret is not.
+ * - `wrongDevice`: no route to the node goes by the device that it arrived at.
+ * - `tooFar`: it has passed more routers than there are between nodes.
+ * - `oddHeader`: it has IP options or is a fragment. No node sends such a copy.
+ */
+export const COPY_REFUSALS = [
+  'staleSession',
+  'wrongAddress',
+  'wrongSecret',
+  'wrongDevice',
+  'tooFar',
+  'oddHeader',
+] as const;
+export type CopyRefusal = (typeof COPY_REFUSALS)[number];
+
+/**
  * Packets as they are on the wire, and bytes of their Ethernet frames. A super-packet counts as its
  * segments.
  */
@@ -163,18 +183,23 @@ export const TerminationReport = z.object({
 });
 export type TerminationReport = z.infer<typeof TerminationReport>;
 
-/**
- * Unproven ERSPAN packets of another node that this node has refused.
- * - `staleSession`: no policy has the session any more, or another policy has it now.
- * - `wrongAddress`: the packet was sent to an address of this node that does not belong to the
- *   policy.
- */
+/** Unproven ERSPAN packets of another node that this node has refused, by `COPY_REFUSALS`. */
 export const PeerReport = z.object({
   address: z.ipv4().meta({ description: 'Underlay address of the sender.' }),
   staleSession: amount,
   wrongAddress: amount,
+  // Earlier agents do not count these.
+  wrongSecret: amount.default(0),
+  wrongDevice: amount.default(0),
+  tooFar: amount.default(0),
+  oddHeader: amount.default(0),
 });
 export type PeerReport = z.infer<typeof PeerReport>;
+
+/** Packets that were refused for any reason. */
+export function refusedOf(peer: PeerReport): number {
+  return COPY_REFUSALS.reduce((sum, reason) => sum + peer[reason], 0);
+}
 
 /**
  * All counters of a node. They grow as long as `epoch` stays the same; a new epoch starts again

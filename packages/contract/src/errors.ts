@@ -317,6 +317,11 @@ export const CATALOGUE = {
     'Copies were refused, because nothing proves that they belong to a policy',
     'check that the agent of the sending node runs and has the newest program',
   ),
+  COPIES_FORGED: entry(
+    200,
+    'Somebody sends ERSPAN with the address of a node',
+    'find the sender with a capture on the mirror device, keep other hosts and guests out of the underlay, and let its routers and switches drop foreign source addresses',
+  ),
   PROBE_CUT: entry(
     200,
     'A probe reached the destination cut',
@@ -419,6 +424,7 @@ export const NODE_ONLY_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'CERTIFICATE_ENDED',
   'CERTIFICATE_CONTESTED',
   'UPLINK_UNPROTECTED',
+  'COPIES_FORGED',
 ]);
 
 /** Reasons of a policy that are about its traffic: what became of packets and copies. */

@@ -40,6 +40,10 @@ export const Underlay = z
     device: DeviceName,
     address: z.ipv4().meta({ description: 'IPv4 address to which the other nodes send ERSPAN.' }),
     mtu: z.number().int().min(0).max(MAX_MTU).meta({ description: 'MTU of the device: bytes of the IP packet.' }),
+    proves: z.literal(true).optional().meta({
+      description:
+        'Copies of the node carry the secret of their policy, and leave with TTL 255. Absent: its agent is of an earlier version.',
+    }),
   })
   .meta({ id: 'Underlay' });
 export type Underlay = z.infer<typeof Underlay>;

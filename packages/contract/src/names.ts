@@ -60,3 +60,5 @@ export const MAX_RATE = 100_000;
 export const MAX_SESSION = 1023;
 /** Generations of a session id run from 0 to this value (9 bits of the ERSPAN index). */
 export const MAX_GENERATION = 511;
+/** The secret of a policy has 11 bits: what ERSPAN type II reserves, except the bit of probes. */
+export const MAX_SECRET = 2047;

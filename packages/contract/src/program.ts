@@ -3,7 +3,7 @@
  * out by the agent.
  */
 import * as z from 'zod';
-import { DeviceReference, InterfaceId, MAX_GENERATION, MAX_SESSION, MacAddress, Name } from './names.ts';
+import { DeviceReference, InterfaceId, MAX_GENERATION, MAX_SECRET, MAX_SESSION, MacAddress, Name } from './names.ts';
 import { TrafficDirection } from './policy.ts';
 
 /**
@@ -48,6 +48,10 @@ const sessionNumber = {
   session: z.number().int().min(1).max(MAX_SESSION),
   generation: z.number().int().min(0).max(MAX_GENERATION).meta({
     description: 'Part of the ERSPAN index. A receiver refuses every generation except that of its termination.',
+  }),
+  secret: z.number().int().min(0).max(MAX_SECRET).optional().meta({
+    description:
+      'A random number that goes with each copy of the policy. Absent: the sender is of an earlier version, and the receiver does not check it.',
   }),
 };
 
@@ -94,7 +98,7 @@ export const ErspanDelivery = z.object({
 export const Delivery = z.discriminatedUnion('kind', [LocalDelivery, EdgeDelivery, ErspanDelivery]);
 export type Delivery = z.infer<typeof Delivery>;
 
-/** ERSPAN from this node with this session and generation becomes that delivery. */
+/** ERSPAN from this node with this session, generation and secret becomes that delivery. */
 export const Termination = z.object({
   id: z.string(),
   policy: z.string(),

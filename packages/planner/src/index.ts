@@ -1,4 +1,4 @@
-/** The rules of a mirror policy as pure functions: no I/O, no clock, no randomness. */
+/** The rules of a mirror policy as pure functions: no I/O, no clock, no randomness of their own. */
 export { refusalsAsTyped } from './as-typed.ts';
 export { innerOf } from './counts.ts';
 export type { Explain, Explanation } from './devices.ts';
@@ -19,7 +19,7 @@ export {
 export { type Plan, type PolicyPlan, plan, type SourcePlan } from './plan.ts';
 export type { InForce, PathPlan, PlannedProgram } from './programs.ts';
 export { involvedNodes } from './reasons.ts';
-export { MAX_SESSIONS_PER_NODE, type Sessions } from './sessions.ts';
+export { type Chance, MAX_SESSIONS_PER_NODE, SECRET_LIFE_MS, type Sessions } from './sessions.ts';
 export { sourceRates } from './source-rates.ts';
 export { type Staged, stage } from './staging.ts';
 export { statusFrom } from './status.ts';

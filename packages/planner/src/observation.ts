@@ -6,8 +6,8 @@ import {
   type DeliveryReport,
   type Inventory,
   type NodeProblem,
-  type PeerReport,
   parseDeliveryId,
+  refusedOf,
   type TerminationReport,
 } from '@mirrorplane/contract';
 import { type Cluster, indexCluster } from './cluster.ts';
@@ -202,9 +202,8 @@ export function observe(
 }
 
 function refusedLately({ peers }: CounterReport, before: CounterReport | undefined): Map<string, number> {
-  const all = ({ staleSession, wrongAddress }: PeerReport) => staleSession + wrongAddress;
-  const old = new Map((before?.peers ?? []).map((peer) => [peer.address, all(peer)]));
-  const grown = peers.map((peer): [string, number] => [peer.address, all(peer) - (old.get(peer.address) ?? 0)]);
+  const old = new Map((before?.peers ?? []).map((peer) => [peer.address, refusedOf(peer)]));
+  const grown = peers.map((peer): [string, number] => [peer.address, refusedOf(peer) - (old.get(peer.address) ?? 0)]);
   return new Map(grown.filter(([, packets]) => packets > 0));
 }
 

@@ -32,13 +32,19 @@ export interface Network {
 export function connect(path: Path, { programs, cluster }: Network): PathPlan {
   const { policy, from, to, number, destinationMtu } = path;
   const { address, mtu } = cluster.nodes.get(to)!.underlay!;
-  const { session, generation } = number!;
   const id = erspanDeliveryId(policy, to);
   programs.get(from)!.deliveries.push({
-    ...{ id, policy, kind: 'erspan', node: to, address, remoteMtu: mtu, session, generation },
+    ...{ id, policy, kind: 'erspan', node: to, address, remoteMtu: mtu },
+    ...proofOf(number!, from, cluster),
     ...(destinationMtu !== undefined && { destinationMtu }),
   });
   return { from, to, delivery: id, termination: receive(path, programs, cluster) };
+}
+
+/** What copies of a node carry: an agent of an earlier version sends no secret. */
+function proofOf({ session, generation, secret }: SessionNumber, from: string, cluster: Cluster): SessionNumber {
+  const sendsIt = cluster.nodes.get(from)!.underlay!.proves === true && secret !== undefined;
+  return { session, generation, ...(sendsIt && { secret }) };
 }
 
 /** The receiving half of a path. Returns the id of the termination. */
@@ -49,8 +55,8 @@ function receive(
 ): string {
   const { address } = cluster.nodes.get(from)!.underlay!;
   const id = terminationId(policy, from);
-  const { session, generation } = number!;
-  const termination: Termination = { id, policy, node: from, address, session, generation, delivery: end };
+  const proof = proofOf(number!, from, cluster);
+  const termination: Termination = { id, policy, node: from, address, ...proof, delivery: end };
   programs.get(to)!.terminations.push(termination);
   return id;
 }

@@ -17,7 +17,7 @@ import { byText, sortedBy } from './order.ts';
 import { connect, type Path, prepareHandover } from './paths.ts';
 import { type Placement, place } from './place.ts';
 import { emptyPrograms, type PathPlan, type PlannedProgram } from './programs.ts';
-import { allocateSessions, MAX_SESSIONS_PER_NODE, type Sessions } from './sessions.ts';
+import { allocateSessions, type Chance, MAX_SESSIONS_PER_NODE, type Sessions } from './sessions.ts';
 
 /** One source of a policy: the nodes where it has a device now and is to be captured, sorted. */
 export interface SourcePlan {
@@ -58,12 +58,14 @@ export interface Plan {
  * @param sessions those of the plan before; empty the first time
  * @param origins for each interface that has just moved, the node that it left. If the interface is
  * a destination, that node relays copies that senders still send there
+ * @param chance for new numbers and secrets of sessions. Left out: numbers begin with 1, and have no secret
  */
 export function plan(
   policies: readonly Policy[],
   inventory: Inventory,
   sessions: Sessions = {},
   origins: ReadonlyMap<string, string> = new Map(),
+  chance?: Chance,
 ): Plan {
   const cluster = indexCluster(inventory, origins);
   const placements = sortedBy(policies, ({ uid }) => uid).map((policy) => place(policy, cluster));
@@ -76,7 +78,7 @@ export function plan(
     ),
     handoverNodes: placement.destinationHandovers.flatMap(({ node }) => [node, placement.destinationNode!]),
   }));
-  const allocated = allocateSessions(sessions, demands);
+  const allocated = allocateSessions(sessions, demands, chance);
   const programs = emptyPrograms(cluster);
   addCopyVlans(policies, programs, cluster);
   const plans = placements.map((placement): [string, PolicyPlan] => {

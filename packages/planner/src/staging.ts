@@ -137,6 +137,26 @@ function isReady(receiver: InForce | undefined, from: string, delivery: ErspanDe
   return receiver?.confirmed !== undefined && hasEnd(receiver.confirmed) && receiver.possible.every(hasEnd);
 }
 
+/**
+ * A termination does not check the secret while its sender may still run a program of an agent that
+ * knew none.
+ */
+function withoutUnsent(
+  end: Termination,
+  node: string,
+  { inForce, wait }: Pick<Staging, 'wait'> & { inForce: ReadonlyMap<string, InForce> },
+): Termination {
+  const { secret, ...unchecked } = end;
+  const lacksIt = (inForce.get(end.node)?.possible ?? []).some(({ deliveries }) =>
+    deliveries.some((one) => one.kind === 'erspan' && one.node === node && hasNumber(one, end) && !('secret' in one)),
+  );
+  if (secret === undefined || !lacksIt) {
+    return end;
+  }
+  wait(`${node} checks the secret of ${end.id}`);
+  return unchecked;
+}
+
 /** A termination stays while its sender may still send. It keeps its earlier delivery. */
 function stageReceiver(
   planned: PlannedProgram,
@@ -175,10 +195,11 @@ function stageReceiver(
     deliveries.set(id, { ...plain, id });
     return [{ ...end, delivery: id }];
   });
+  const checked = planned.terminations.map((end) => withoutUnsent(end, node, { inForce, wait }));
   if (kept.length === 0) {
-    return planned;
+    return { ...planned, terminations: checked };
   }
-  const terminations = [...planned.terminations, ...kept].sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  const terminations = [...checked, ...kept].sort((a, b) => (key(a) < key(b) ? -1 : 1));
   return { ...planned, deliveries: sorted(deliveries.values()), terminations };
 }
 

@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Policy } from '@mirrorplane/contract';
-import { type InForce, type PlannedProgram, plan, type Sessions, type Staged, stage } from '@mirrorplane/planner';
+import {
+  type Chance,
+  type InForce,
+  type PlannedProgram,
+  plan,
+  SECRET_LIFE_MS,
+  type Sessions,
+  type Staged,
+  stage,
+} from '@mirrorplane/planner';
 import fc from 'fast-check';
 import { inventoryOf, policyOf } from './golden.ts';
 
@@ -34,10 +43,12 @@ class Cluster {
   readonly #confirmed = new Map(NODES.map((node) => [node, -1]));
   readonly away = new Set<string>();
   policies: Policy[] = [];
+  inventory = inventory;
+  chance: Chance | undefined;
 
   /** Plans, and sends the nodes the programs that are allowed now. */
   tell(expired: readonly string[] = []): Staged {
-    const planned = plan(this.policies, inventory, this.#sessions);
+    const planned = plan(this.policies, this.inventory, this.#sessions, new Map(), this.chance);
     this.#sessions = planned.sessions;
     const staged = stage(planned.programs, this.#inForce(), new Set(expired));
     for (const [node, program] of staged.programs) {
@@ -396,4 +407,68 @@ test('a guest is captured for an edge when nodes that mirror edges know its copi
   assert.deepEqual(sources(tell(more)), ['a', 'b']);
   apply(tell(more), ...NODES);
   assert.deepEqual(tell(more).waiting, []);
+});
+
+/** The inventory, with agents that send secrets on some nodes. */
+function proving(...nodes: string[]): typeof inventory {
+  const all = inventory.nodes.map((node) =>
+    nodes.includes(node.name) ? { ...node, underlay: { ...node.underlay!, proves: true as const } } : node,
+  );
+  return { ...inventory, nodes: all };
+}
+
+/** Whether a copy of node-1 for the policy would be believed on node-2 now. */
+function isBelieved(cluster: Cluster): boolean {
+  const sent = cluster.kernel('node-1')!.deliveries.find((one) => one.kind === 'erspan' && one.node === 'node-2');
+  assert.ok(sent?.kind === 'erspan');
+  return cluster.fromFirst.some(
+    ({ session, generation, secret }) =>
+      session === sent.session && generation === sent.generation && (secret ?? sent.secret) === sent.secret,
+  );
+}
+
+/** Applies what nodes are told in every order of single steps, and looks after each of them. */
+function inSteps(cluster: Cluster, look: () => void): void {
+  for (const node of ['node-2', 'node-1', 'node-1', 'node-2', 'node-3', 'node-2', 'node-1', 'node-2']) {
+    cluster.tell();
+    look();
+    cluster.take(node);
+    look();
+    cluster.confirm(node);
+    look();
+  }
+  cluster.settle();
+  look();
+}
+
+test('a receiver checks the secret only when the sender has confirmed that it sends it', () => {
+  const cluster = settled(policy(['a1'], 'a2'));
+  cluster.chance = { draw: (bound) => bound - 1, now: 1 };
+  inSteps(cluster, () => assert.ok(isBelieved(cluster)));
+  assert.equal(cluster.fromFirst[0]!.secret, undefined, 'an earlier agent sends none');
+  cluster.inventory = proving('node-1');
+  inSteps(cluster, () => assert.ok(isBelieved(cluster)));
+  assert.equal(cluster.fromFirst[0]!.secret, 2047);
+  cluster.away.add('node-1');
+  cluster.tell();
+  cluster.apply(...NODES);
+  assert.ok(isBelieved(cluster));
+});
+
+test('a policy gets another session and secret after a day, and no step of it loses a copy', () => {
+  const chance: Chance = { draw: (bound) => Math.floor(bound / 2), now: 1 };
+  const cluster = new Cluster();
+  cluster.inventory = proving(...NODES);
+  cluster.chance = chance;
+  cluster.settle();
+  cluster.policies = [policy(['a1'], 'a2')];
+  cluster.settle();
+  const [before] = cluster.fromFirst;
+  cluster.chance = { ...chance, now: SECRET_LIFE_MS };
+  cluster.settle();
+  assert.deepEqual(cluster.fromFirst, [before], 'not earlier');
+  cluster.chance = { draw: () => 7, now: SECRET_LIFE_MS + 1 };
+  inSteps(cluster, () => assert.ok(isBelieved(cluster)));
+  const [after, ...more] = cluster.fromFirst;
+  assert.deepEqual([after!.session, after!.secret, more], [before!.session + 1, 7, []]);
 });

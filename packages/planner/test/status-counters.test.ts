@@ -52,7 +52,8 @@ test('delivered counts copies made on the node of the destination, and copies th
 test('policies between two nodes are degraded for as long as the receiver refuses copies of the sender', () => {
   const sender = '10.9.0.2'; // node-2
   const refusing = (staleSession: number) => {
-    const counters = counted({ ...node1.counters, peers: [{ address: sender, staleSession, wrongAddress: 0 }] });
+    const others = { wrongAddress: 0, wrongSecret: 0, wrongDevice: 0, tooFar: 0, oddHeader: 0 };
+    const counters = counted({ ...node1.counters, peers: [{ address: sender, staleSession, ...others }] });
     return { ...nodes, 'node-1': { ...up1, ...counters } };
   };
   const codes = (now: number, before: number) => {

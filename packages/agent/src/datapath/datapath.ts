@@ -115,6 +115,8 @@ export interface ErspanDeliveryEntry extends DeliveryBase {
   session: number;
   /** 0 to 511. It says which of the policies that had the session one after another is meant. */
   generation: number;
+  /** 0 to 2047. Goes with each copy. Default 0. */
+  secret?: number;
   /**
    * MTU of the destination's own device in bytes, if known. TCP is cut into segments of this size.
    */
@@ -122,7 +124,7 @@ export interface ErspanDeliveryEntry extends DeliveryBase {
 }
 export type DeliveryEntry = LocalDeliveryEntry | EdgeDeliveryEntry | ErspanDeliveryEntry;
 
-/** ERSPAN from `address` to `ownAddress` with `session` and `generation` becomes `delivery`. */
+/** ERSPAN from `address` to `ownAddress` with `session`, `generation` and `secret` becomes `delivery`. */
 export interface TerminationEntry {
   id: string;
   policy: string;
@@ -133,6 +135,15 @@ export interface TerminationEntry {
   ownAddress: string;
   session: number;
   generation: number;
+  /** 0 to 2047. Left out: the sender may not know it, and it is not checked. */
+  secret?: number;
+  /** The lowest TTL with which a copy may arrive. Default 0: it is not checked. */
+  leastTtl?: number;
+  /**
+   * A route by the mirror device leads to the sender. Default true. False: its address is forged,
+   * so nothing is delivered.
+   */
+  hasWayBack?: boolean;
   /** id of a delivery of the same state. A delivery to another node relays the copies to it. */
   delivery: string;
 }

@@ -54,6 +54,8 @@ const NTF_EXT_MANAGED = 0x01;
  * addresses.
  */
 const ROUND_MS = 5000;
+/** Milliseconds without a route after which no copies of a sender are believed. */
+const NO_WAY_MS = 4000;
 
 interface Entry {
   state: number;
@@ -72,7 +74,11 @@ export class NextHops extends EventEmitter<{ change: [] }> {
   readonly #record: NeighbourRecord;
   #port: UnderlayPort | undefined;
   #addresses: readonly string[] = [];
+  #senders: readonly string[] = [];
   #current = new Map<string, NextHop>();
+  #noWayBack: ReadonlySet<string> = new Set();
+  /** Since when no route leads to a sender, on the monotonic clock, milliseconds. */
+  #lostSince = new Map<string, number>();
   #via = new Set<string>();
   readonly #rounds = new Coalesced(() => this.#tryRound());
   #closed = false;
@@ -95,16 +101,27 @@ export class NextHops extends EventEmitter<{ change: [] }> {
   }
 
   /**
+   * Addresses of senders that no route by the device of the underlay has led to for `NO_WAY_MS`.
+   * This is the feasible reverse path of RFC 3704, 2.3: routes by other devices do no harm.
+   */
+  noWayBack(): ReadonlySet<string> {
+    return this.#noWayBack;
+  }
+
+  /**
    * Sets the needed addresses and the end of the underlay. Resolves when they have been looked up
    * once.
+   * @param senders addresses of which only the route matters
    */
-  want(port: UnderlayPort | undefined, addresses: readonly string[]): Promise<void> {
-    const wanted = [...new Set(addresses)].sort();
-    if (JSON.stringify([port, wanted]) === JSON.stringify([this.#port, this.#addresses])) {
+  want(port: UnderlayPort | undefined, addresses: readonly string[], senders: readonly string[] = []): Promise<void> {
+    const [wanted, heard] = [addresses, senders].map((list) => [...new Set(list)].sort()) as [string[], string[]];
+    const before = [this.#port, this.#addresses, this.#senders];
+    if (JSON.stringify([port, wanted, heard]) === JSON.stringify(before)) {
       return Promise.resolve();
     }
     this.#port = port;
     this.#addresses = wanted;
+    this.#senders = heard;
     return this.refresh();
   }
 
@@ -154,11 +171,33 @@ export class NextHops extends EventEmitter<{ change: [] }> {
     if (this.#closed || port !== this.#port) {
       return;
     }
-    if (JSON.stringify([...next]) === JSON.stringify([...this.#current])) {
+    const lost = port === undefined ? new Set<string>() : await this.#lostSenders(port, next);
+    if (this.#closed || port !== this.#port) {
+      return;
+    }
+    const known = JSON.stringify([[...this.#current], [...this.#noWayBack]]);
+    if (JSON.stringify([[...next], [...lost]]) === known) {
       return;
     }
     this.#current = next;
+    this.#noWayBack = lost;
     this.emit('change');
+  }
+
+  /** A route that is being replaced is away for a moment, so it counts as lost only after a while. */
+  async #lostSenders(port: UnderlayPort, hops: ReadonlyMap<string, NextHop>): Promise<Set<string>> {
+    const since = new Map<string, number>();
+    for (const address of this.#senders) {
+      const isLost = hops.has(address)
+        ? hops.get(address)!.state === 'noRoute'
+        : 'why' in (await this.#route(port, address));
+      if (isLost) {
+        since.set(address, this.#lostSince.get(address) ?? performance.now());
+      }
+    }
+    this.#lostSince = since;
+    const over = [...since].filter(([, at]) => performance.now() - at >= NO_WAY_MS);
+    return new Set(over.map(([address]) => address));
   }
 
   async #lookUp(port: UnderlayPort, address: string): Promise<{ next: NextHop; via?: string }> {

@@ -16,6 +16,9 @@ import type { PlacedCapture, Reconciled, Surroundings } from './surroundings.ts'
  */
 const ALL = 2 ** 32;
 
+/** The TTL of every copy, as COPY_TTL in erspan.h. */
+const MAX_TTL = 255;
+
 /** The percent as the number that the data plane compares with: 0 to 2^32. */
 export function thresholdOf(percent: number): number {
   return Math.round((percent / 100) * ALL);
@@ -35,6 +38,11 @@ export function hookOf(kind: Capture['kind'], direction: 'inbound' | 'outbound',
 /** The addresses that the program sends ERSPAN to. */
 export function erspanAddresses(program: NodeProgram): string[] {
   return program.deliveries.flatMap((delivery) => (delivery.kind === 'erspan' ? [delivery.address] : []));
+}
+
+/** The addresses that the program receives ERSPAN from. */
+export function senderAddresses(program: NodeProgram): string[] {
+  return program.terminations.map(({ address }) => address);
 }
 
 /** Translates a node program into the words of the kernel. */
@@ -169,8 +177,9 @@ function deliveryEntry(
       ? { ...base, ...allow, kind: 'local' }
       : { ...base, kind: 'edge', vlanId: delivery.vlanId };
   }
-  const { address, destinationMtu, session, generation, remoteMtu } = delivery;
-  const base = { ...budget, id, policy, kind: 'erspan', address, session, generation } as const;
+  const { address, destinationMtu, session, generation, secret, remoteMtu } = delivery;
+  const proof = { session, generation, ...(secret !== undefined && { secret }) };
+  const base = { ...budget, id, policy, kind: 'erspan', address, ...proof } as const;
   if (underlay.underlay === undefined || !underlay.up) {
     return { ...base, ifindex: 0, mtu: remoteMtu, sourceAddress: '0.0.0.0' };
   }
@@ -189,9 +198,19 @@ function deliveryEntry(
  */
 function terminationEntry(
   { delivery, ...termination }: Termination,
-  { underlay }: Surroundings,
+  { underlay, maxHops, noWayBack }: Surroundings,
   choose: (delivery: string) => string,
 ): TerminationEntry[] {
   const ownAddress = underlay.underlay?.address;
-  return ownAddress === undefined ? [] : [{ ...termination, ownAddress, delivery: choose(delivery) }];
+  if (ownAddress === undefined) {
+    return [];
+  }
+  const entry: TerminationEntry = { ...termination, ownAddress, delivery: choose(delivery) };
+  if (maxHops !== undefined && termination.secret !== undefined) {
+    entry.leastTtl = MAX_TTL - maxHops; // a sender that knows no secret sends with a lower TTL
+  }
+  if (noWayBack?.has(termination.address)) {
+    entry.hasWayBack = false;
+  }
+  return [entry];
 }

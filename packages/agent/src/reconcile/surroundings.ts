@@ -13,6 +13,10 @@ export interface Surroundings {
   underlay: UnderlayState;
   /** By ERSPAN address. An absent address has not been looked up yet. */
   nextHops: ReadonlyMap<string, NextHop>;
+  /** Addresses of senders that no route by the mirror device leads to. Left out: not known. */
+  noWayBack?: ReadonlySet<string>;
+  /** The most routers between two nodes. Left out: not known. */
+  maxHops?: number;
   /**
    * All devices of the node, including bridges. Left out: unicast is captured only at the devices
    * of guests.

@@ -121,7 +121,7 @@ for (const [direction, from, to] of [
             source: OWN_ADDRESS,
             address: OTHER_ADDRESS,
             offset: '0',
-            ttl: '64',
+            ttl: '255',
             length: String(inner.length + OUTER - 14),
             flags: 0x1000,
             protocol: 0x88be,

@@ -165,7 +165,7 @@ export const METRICS = {
   ),
   refusedErspan: counter(
     'mirrorplane_node_refused_erspan_packets_total',
-    'Refused ERSPAN packets of another node: no policy has their session, generation or address now.',
+    'Refused ERSPAN packets with the address of another node: nothing proves that they are copies of a policy.',
     'node',
     'sender',
     'reason',

@@ -1,6 +1,6 @@
 /** Collects the current values of the metrics from their owners. */
 import { readdirSync } from 'node:fs';
-import { type CaptureCounts, type Count, PolicyState, type PolicyStatus } from '@mirrorplane/contract';
+import { type CaptureCounts, COPY_REFUSALS, type Count, PolicyState, type PolicyStatus } from '@mirrorplane/contract';
 import manifest from '../../package.json' with { type: 'json' };
 import { policyStatuses } from '../planning/policy-status.ts';
 import { nodeProblems } from '../reports/found-problems.ts';
@@ -171,9 +171,10 @@ function collectNode({ name, pool, node }: NamedNode, { view, live }: Services, 
   const sums = node?.counters.sums();
   if (sums) {
     add('unknownErspan', sums.unknownErspan, { node: name });
-    for (const { address: sender, staleSession, wrongAddress } of sums.peers) {
-      add('refusedErspan', staleSession, { node: name, sender, reason: 'staleSession' });
-      add('refusedErspan', wrongAddress, { node: name, sender, reason: 'wrongAddress' });
+    for (const { address: sender, ...refused } of sums.peers) {
+      for (const reason of COPY_REFUSALS) {
+        add('refusedErspan', refused[reason], { node: name, sender, reason });
+      }
     }
   }
 }

@@ -2,7 +2,7 @@
  * Makes node programs from policies and inventory, stores the state that must outlive the
  * controller, and sends the programs.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomInt } from 'node:crypto';
 import { setImmediate as nextTick } from 'node:timers/promises';
 import { Coalesced } from '@mirrorplane/base';
 import type { NodeProgram } from '@mirrorplane/contract';
@@ -165,7 +165,8 @@ export class Planning {
     const { inventory, ops: noted } = observedInterfaces(recordsOf(view), live, { named, now: live.now() });
     live.claims.grant(inventory.granted);
     const { value: sessions } = view.sessions;
-    const result = plan(policies, inventory, sessions, this.#former.look(inventory.interfaces));
+    const chance = { draw: randomInt, now: live.now() };
+    const result = plan(policies, inventory, sessions, this.#former.look(inventory.interfaces), chance);
     const unsaved = live.unsaved();
     const ops: Operation[] = [...noted];
     for (const [name, value] of unsaved) {

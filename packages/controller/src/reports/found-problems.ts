@@ -29,7 +29,8 @@ export interface JudgedNode {
 export function judgedNode(node: LiveNode, now: number): JudgedNode {
   const certificate = node.revoked ? undefined : certificateProblem(node.name, node.certificateEndsAt, now);
   const second = node.second && now - node.second.at <= SECOND_AGENT_MS ? node.second.problem : undefined;
-  const ofNode = [revocation(node), node.contested?.problem, second, certificate].filter(
+  const forged = node.forged.problem(now);
+  const ofNode = [revocation(node), node.contested?.problem, second, certificate, forged].filter(
     (problem) => problem !== undefined,
   );
   const known = node.connected && node.captures !== undefined;
@@ -44,8 +45,8 @@ function revocation({ name, revoked }: LiveNode): NodeProblem | undefined {
 }
 
 /**
- * All problems of a node. A second agent is a problem of the node, but not of its policies, because
- * copies are made as before.
+ * All problems of a node. A second agent and forged copies are problems of the node, but not of its
+ * policies, because copies are made as before.
  * @param now milliseconds since 1970
  */
 export function nodeProblems(node: LiveNode, now: number): NodeProblem[] {

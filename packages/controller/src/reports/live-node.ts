@@ -11,6 +11,7 @@ import {
 } from '@mirrorplane/contract';
 import type { NodeStateRecord } from '../store/records.ts';
 import { CounterTotals } from './counter-totals.ts';
+import { ForgedCopies } from './forged-copies.ts';
 import { GrownSlots } from './grown.ts';
 import { type DeviceRoom, NodeTraffic } from './node-traffic.ts';
 import { ReadingTimes } from './reading-times.ts';
@@ -69,6 +70,8 @@ export interface KeptNode extends Said {
   completeAt?: number | undefined;
   /** Refused counters, and the time of the last refusal. */
   refusedCounters?: { message: string; at: number } | undefined;
+  /** What it has refused of copies with the addresses of other nodes. */
+  forged: ForgedCopies;
   readings: Readings;
   /** How much the counters have grown in each of the last seconds. */
   grown: GrownSlots;
@@ -86,9 +89,10 @@ export interface KeptNode extends Said {
 
 /** One node for readers. `LiveNodes` has a method for each change. */
 export type LiveNode = Readonly<
-  Omit<KeptNode, 'counters' | 'readings' | 'former' | 'grown' | 'traffic' | 'steadyTimes'>
+  Omit<KeptNode, 'counters' | 'forged' | 'readings' | 'former' | 'grown' | 'traffic' | 'steadyTimes'>
 > & {
   readonly counters: Pick<CounterTotals, 'sums' | 'previous'>;
+  readonly forged: Pick<ForgedCopies, 'problem'>;
   readonly readings: Pick<Readings, 'sent' | 'arrivedBefore' | 'surplusSince'>;
   readonly former: ReadonlySet<string>;
   readonly grown: Pick<GrownSlots, 'at'>;
@@ -114,6 +118,7 @@ export function newNode(name: string, now: number, room: DeviceRoom): KeptNode {
     problems: [],
     budgets: [],
     counters: new CounterTotals(),
+    forged: new ForgedCopies(),
     readings: new Readings(),
     grown: new GrownSlots(),
     steadyTimes: new ReadingTimes(),

@@ -63,6 +63,23 @@ export class NodeCounters {
     return false;
   }
 
+  /**
+   * Looks for forged copies in a report of a node.
+   * @param newest revision of the newest program of a node
+   */
+  judgeForged(name: string, { reading, report }: CountersMessage, newest: (node: string) => number | undefined): void {
+    // A report in several messages is judged once.
+    if (reading === undefined) {
+      return;
+    }
+    const senders = new Map([...this.#nodes.all.values()].map((node) => [node.underlay?.address, node]));
+    const isCurrent = (address: string) => {
+      const sender = senders.get(address);
+      return sender?.connected === true && sender.appliedRevision === newest(sender.name);
+    };
+    this.#nodes.get(name)?.forged.take(report, isCurrent, this.#nodes.now());
+  }
+
   /** Takes over counters as they were saved. @param at time of the last ones, ISO 8601 */
   restore(name: string, totals: SavedTotals, at: string | undefined): void {
     const node = this.#nodes.ensure(name);

@@ -200,6 +200,7 @@ export class AgentSessions {
       now: clock(),
     });
     const message = refusedCountersMessage(live.counters.take(name, report, judge, planning.planned !== undefined));
+    live.counters.judgeForged(name, report, (other) => planning.planned?.programs.get(other)?.revision);
     if (live.counters.refused(name, message)) {
       log.warn({ node: name, problem: message }, 'counters refused');
       observer.countersRefused(name, message!);

@@ -1,12 +1,13 @@
 /** Reads the counters, and gives each the names of its part of the program. */
-import type {
-  CaptureCounts,
-  CaptureReport,
-  Count,
-  CounterReport,
-  DeliveryReport,
-  PeerReport,
-  TerminationReport,
+import {
+  type CaptureCounts,
+  type CaptureReport,
+  type Count,
+  type CounterReport,
+  type DeliveryReport,
+  type PeerReport,
+  refusedOf,
+  type TerminationReport,
 } from '@mirrorplane/contract';
 import type { DatapathState } from '../datapath.ts';
 import { CountedNames } from './counted-names.ts';
@@ -178,7 +179,7 @@ export class CounterReader {
     const value = Buffer.alloc(LAYOUT.peer.size);
     return this.#maps.peers.keys(4).flatMap((key) => {
       const peer = this.#maps.peers.lookup(key, value) ? decodePeer(key, value) : undefined;
-      return peer && peer.staleSession + peer.wrongAddress > 0 ? [peer] : [];
+      return peer && refusedOf(peer) > 0 ? [peer] : [];
     });
   }
 

@@ -5,9 +5,13 @@
 import { isIPv4 } from 'node:net';
 import {
   type CaptureCounts,
+  COPY_REFUSALS,
+  type CopyRefusal,
   type Count,
   DROP_REASONS,
   type GuestCopies,
+  MAX_GENERATION,
+  MAX_SECRET,
   type PeerReport,
   type ProbeCounts,
   SKIP_REASONS,
@@ -59,7 +63,7 @@ export const LAYOUT = {
       address: 20,
       vlan_id: 24,
       session: 26,
-      generation: 28,
+      proof: 28,
       forward: 32,
       destination_mtu: 36,
       segmenter: 40,
@@ -69,7 +73,7 @@ export const LAYOUT = {
   delivery_counters: { size: 2 * COUNT_SIZE, fields: { sent: 0, feedback: COUNT_SIZE } },
   termination_key: { size: 8, fields: { address: 0, session: 4 } },
   termination: {
-    size: 40,
+    size: 52,
     fields: {
       slot: 0,
       kind: 4,
@@ -79,11 +83,14 @@ export const LAYOUT = {
       delivery: 20,
       hold: 24,
       own_address: 28,
-      generation: 32,
-      checked: 36,
+      proof: 32,
+      proof_mask: 36,
+      device: 40,
+      least_ttl: 44,
+      checked: 48,
     },
   },
-  peer: { size: 16, fields: { stale_session: 0, wrong_address: 8 } },
+  peer: { size: 8 * COPY_REFUSALS.length, fields: { refused: 0 } },
   termination_counters: {
     size: COUNT_SIZE * (3 + TERMINATION_DROP_REASONS.length),
     fields: { received: 0, delivered: COUNT_SIZE, relayed: 2 * COUNT_SIZE, dropped: 3 * COUNT_SIZE },
@@ -271,7 +278,7 @@ export function encodeDelivery(delivery: DeliveryEntry, slot: number, forward = 
     address(delivery.sourceAddress).copy(value, at.source_address);
     address(delivery.address).copy(value, at.address);
     value.writeUInt16LE(delivery.session, at.session);
-    value.writeUInt32LE(delivery.generation, at.generation);
+    value.writeUInt32LE(proofOf(delivery), at.proof);
   }
   return value;
 }
@@ -283,15 +290,26 @@ export function encodeTerminationKey(senderAddress: string, session: number): Bu
   return key;
 }
 
+/** Bits of the generation in a proof. The secret is above them. */
+const GENERATION_BITS = 9;
+
+/** Generation and secret as one number, as `proof` in erspan.h. */
+function proofOf({ generation, secret = 0 }: { generation: number; secret?: number }): number {
+  return generation | (secret << GENERATION_BITS);
+}
+
 /**
  * @param deliverySlot key of `delivery` in the map `deliveries`
  * @param hold copies are held until the guest has read them
+ * @param mirrorDevice ifindex
  */
 export function encodeTermination(
-  { ownAddress, generation }: TerminationEntry,
+  termination: TerminationEntry,
   delivery: DeliveryEntry,
-  { slot, deliverySlot, hold }: { slot: number; deliverySlot: number; hold: boolean },
+  around: { slot: number; deliverySlot: number; hold: boolean; mirrorDevice: number },
 ): Buffer {
+  const { ownAddress, secret, leastTtl = 0, hasWayBack = true } = termination;
+  const { slot, deliverySlot, hold, mirrorDevice } = around;
   const at = LAYOUT.termination.fields;
   const value = Buffer.alloc(LAYOUT.termination.size);
   value.writeUInt32LE(slot, at.slot);
@@ -302,7 +320,13 @@ export function encodeTermination(
   value.writeUInt32LE(deliverySlot, at.delivery);
   value.writeUInt32LE(hold ? 1 : 0, at.hold);
   address(ownAddress).copy(value, at.own_address);
-  value.writeUInt32LE(generation, at.generation);
+  value.writeUInt32LE(proofOf(termination), at.proof);
+  value.writeUInt32LE(
+    proofOf({ generation: MAX_GENERATION, secret: secret === undefined ? 0 : MAX_SECRET }),
+    at.proof_mask,
+  );
+  value.writeUInt32LE(hasWayBack ? mirrorDevice : 0, at.device);
+  value.writeUInt32LE(leastTtl, at.least_ttl);
   return value;
 }
 
@@ -313,12 +337,8 @@ export function encodePeerKey(senderAddress: string): Buffer {
 
 /** A row of the map `peers` as it is reported. */
 export function decodePeer(key: Buffer, value: Buffer): PeerReport {
-  const at = LAYOUT.peer.fields;
-  return {
-    address: [...key].join('.'),
-    staleSession: Number(value.readBigUInt64LE(at.stale_session)),
-    wrongAddress: Number(value.readBigUInt64LE(at.wrong_address)),
-  };
+  const counts = COPY_REFUSALS.map((reason, i) => [reason, Number(value.readBigUInt64LE(8 * i))]);
+  return { address: [...key].join('.'), ...(Object.fromEntries(counts) as Record<CopyRefusal, number>) };
 }
 
 /** @param feedback the device belongs to a destination, so its guest may send copies */

@@ -256,6 +256,7 @@ function terminationRows({ state, around: { take, holding }, need }: Building): 
         slot: take('termination', id),
         deliverySlot: take('delivery', end.id),
         hold: holding && isHeld(end),
+        mirrorDevice: state.mirrorDevice,
       }),
     ];
   });

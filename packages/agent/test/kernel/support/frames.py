@@ -117,11 +117,12 @@ def erspan(entry):
             t=entry.get("t", 0),
             session_id=entry.get("session", 0),
             index=entry.get("index", 0),
+            reserved=entry.get("reserved", 0),
         )
         options = entry.get("gre", {})
         gre = GRE(proto=0x88BE, seqnum_present=1, seqence_number=entry.get("sequence", 0), **options)
         gre = gre / raw(body) / Raw(inner)
-    ip = IP(src=entry["source"], dst=entry["address"], flags=entry.get("flags", "DF"), id=0, ttl=64, proto=47)
+    ip = IP(src=entry["source"], dst=entry["address"], flags=entry.get("flags", "DF"), id=0, ttl=entry.get("ttl", 255), proto=47)
     for name in ("frag", "len", "chksum"):
         if name in entry:
             setattr(ip, name, entry[name])

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 const PYTHON = '/usr/bin/python3';
 const SCRIPT = fileURLToPath(new URL('frames.py', import.meta.url));
 
-/** An ERSPAN packet to build. Defaults: type 2, version 1, everything else 0. */
+/** An ERSPAN packet to build. Defaults: type 2, version 1, TTL 255, everything else 0. */
 export interface ErspanRequest {
   inner: Buffer;
   source: string;
@@ -16,6 +16,9 @@ export interface ErspanRequest {
   sequence?: number;
   session?: number;
   index?: number;
+  /** The 12 bits before the index. */
+  reserved?: number;
+  ttl?: number;
   vlan?: number;
   cos?: number;
   en?: number;
