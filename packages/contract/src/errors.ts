@@ -319,7 +319,7 @@ export const CATALOGUE = {
   ),
   COPIES_FORGED: entry(
     200,
-    'Somebody sends ERSPAN with the address of a node',
+    'Another host sends ERSPAN with the address of a node',
     'find the sender with a capture on the mirror device, keep other hosts and guests out of the underlay, and let its routers and switches drop foreign source addresses',
   ),
   PROBE_CUT: entry(
