@@ -10,7 +10,8 @@ const html = { ...nobody, headers: { accept: 'text/html,*/*;q=0.8' } };
 
 function build(folder: string, name: string): void {
   mkdirSync(path.join(folder, 'assets'), { recursive: true });
-  writeFileSync(path.join(folder, 'index.html'), `<!doctype html><script src="/assets/${name}.js"></script>`);
+  const nonce = '<meta property="csp-nonce" nonce="__NONCE__" />';
+  writeFileSync(path.join(folder, 'index.html'), `<!doctype html>${nonce}<script src="/assets/${name}.js"></script>`);
   writeFileSync(path.join(folder, 'assets', `${name}.js`), `console.log("${name}");`.repeat(100));
   writeFileSync(path.join(folder, 'favicon.svg'), '<svg/>');
 }
@@ -24,6 +25,7 @@ async function start(t: TestContext): Promise<{ bench: Bench; folder: string }> 
 
 test('the page is never kept, and may load only what comes from here', async (t) => {
   const { bench } = await start(t);
+  const nonces = new Set<string>();
   for (const url of ['/', '/policies/ids-all?tab=history', '/interfaces/web-1%2F0', '/index.html']) {
     const { status, headers, text } = await bench.request('GET', url, undefined, html);
     assert.equal(status, 200, url);
@@ -32,6 +34,10 @@ test('the page is never kept, and may load only what comes from here', async (t)
     assert.equal(headers['cache-control'], 'no-store');
     const policy = String(headers['content-security-policy']);
     assert.match(policy, /default-src 'none'; script-src 'self'; .*connect-src 'self'; .*frame-ancestors 'none'$/);
+    assert.ok(!policy.includes('unsafe'), policy);
+    const [, nonce] = /style-src 'self' 'nonce-([\w-]{22})';/.exec(policy) ?? [];
+    assert.ok(text.includes(`nonce="${nonce}"`) && !nonces.has(nonce!), 'the page has the nonce of its policy, once');
+    nonces.add(nonce!);
     assert.equal(headers['x-content-type-options'], 'nosniff');
     assert.equal(headers['referrer-policy'], 'no-referrer');
     assert.equal(headers['x-frame-options'], 'DENY');

@@ -28,6 +28,8 @@ export interface PageOptions extends BrowserContextOptions {
 export interface ConsoleHost {
   /** Where the API is, on this host. */
   state: { apiPort: number | null };
+  /** Default: by plain HTTP on loopback. */
+  url?: string;
   api(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }>;
 }
 
@@ -42,12 +44,15 @@ export class ConsoleBrowser {
 
   /** Where the console is. */
   get url(): string {
-    return `http://127.0.0.1:${this.#host().state.apiPort}`;
+    const { url, state } = this.#host();
+    return url ?? `http://127.0.0.1:${state.apiPort}`;
   }
 
-  async launch(): Promise<void> {
+  /** @param more arguments of Chromium in addition */
+  async launch(more: readonly string[] = []): Promise<void> {
     // The sandbox of Chromium refuses to start for root, who runs these tests.
-    const args = process.getuid?.() === 0 ? [...ARGUMENTS, '--no-sandbox'] : ARGUMENTS;
+    const root = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+    const args = [...ARGUMENTS, ...root, ...more];
     this.#browser = await chromium.launch({ executablePath: CHROMIUM, args });
   }
 

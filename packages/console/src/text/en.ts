@@ -51,6 +51,9 @@ export const en = {
     showToken: 'Show the token',
     signIn: 'Sign in',
     signOut: 'Sign out',
+    notEncrypted: 'This connection is not encrypted',
+    notEncryptedRemedy:
+      'Others can read on the way what you see, and your sign-in. Use an address with https://, which the controller has to listen on.',
     ended: 'The session has ended. Sign in again: the page stays where it is.',
     admin: 'may change',
     reader: 'may only read',

@@ -2,26 +2,31 @@
  * `/` and `/assets`: serves the console. A path that is neither a file nor a route gets the page
  * itself, because the URL holds the state of the page.
  */
+import { randomBytes } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ConsoleFile, ConsoleFiles } from './console-files.ts';
 
+/** What stands for the nonce in the built page. */
+const NONCE_PLACE = '__NONCE__';
+
 /**
- * The page may only load from this controller. Styles in the page are allowed, because its
- * component library needs them.
+ * The page may only load from this controller. Its component library adds styles to the page: they
+ * are allowed by a nonce of this load, and no others.
  */
-const PAGE_POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self' 'unsafe-inline'",
-  "img-src 'self' data: blob:",
-  "font-src 'self'",
-  "connect-src 'self'",
-  "worker-src 'self'",
-  "manifest-src 'self'",
-  "base-uri 'none'",
-  "form-action 'self'",
-  "frame-ancestors 'none'",
-].join('; ');
+const pagePolicy = (nonce: string): string =>
+  [
+    "default-src 'none'",
+    "script-src 'self'",
+    `style-src 'self' 'nonce-${nonce}'`,
+    "img-src 'self' data: blob:",
+    "font-src 'self'",
+    "connect-src 'self'",
+    "worker-src 'self'",
+    "manifest-src 'self'",
+    "base-uri 'none'",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
+  ].join('; ');
 
 /** Headers of every answer. The page has a policy of its own. */
 const HEADERS = {
@@ -34,7 +39,6 @@ const HEADERS = {
 
 /** Headers of the page: nothing of it is shared with pages that it opens, or that open it. */
 const PAGE_HEADERS = {
-  'content-security-policy': PAGE_POLICY,
   'cross-origin-opener-policy': 'same-origin',
   'permissions-policy': [
     'accelerometer',
@@ -86,7 +90,7 @@ export function addHeaders(app: FastifyInstance): void {
 
 /** Serves the files of the console. */
 export function serveConsole(app: FastifyInstance, files: ConsoleFiles): void {
-  app.get('/', (request, reply) => sendPage(request, reply, files));
+  app.get('/', (_request, reply) => sendPage(reply, files));
   app.get<{ Params: { '*': string } }>('/assets/*', async (request, reply) => {
     const file = await files.file(`assets/${request.params['*']}`);
     if (!file) {
@@ -120,18 +124,19 @@ export async function answeredByConsole(
   if (!request.headers.accept?.includes('text/html') || !(await files.index())) {
     return false;
   }
-  await sendPage(request, reply, files);
+  await sendPage(reply, files);
   return true;
 }
 
-async function sendPage(request: FastifyRequest, reply: FastifyReply, files: ConsoleFiles): Promise<FastifyReply> {
+async function sendPage(reply: FastifyReply, files: ConsoleFiles): Promise<FastifyReply> {
   const page = await files.index();
   reply.header('cache-control', 'no-store');
   if (!page) {
     return reply.code(404).type('text/plain; charset=utf-8').send(NOT_BUILT);
   }
-  reply.headers(PAGE_HEADERS);
-  return sendFile(request, reply, page);
+  const nonce = randomBytes(16).toString('base64url');
+  reply.headers({ ...PAGE_HEADERS, 'content-security-policy': pagePolicy(nonce) }).type(page.type);
+  return reply.send(page.content.toString().replaceAll(NONCE_PLACE, nonce));
 }
 
 function sendFile(
