@@ -52,6 +52,8 @@ import { policyStatuses } from './planning/policy-status.ts';
 import { LiveNodes } from './reports/live-nodes.ts';
 import { SavedCounters } from './reports/saved-counters.ts';
 import type { Services } from './services.ts';
+import { readSignInFile } from './sso/sign-in-file.ts';
+import { SignInWays } from './sso/sign-in-ways.ts';
 import { steadyClock } from './steady-clock.ts';
 import { auditHeads } from './store/audit-head.ts';
 import { Decisions } from './store/decisions.ts';
@@ -84,6 +86,8 @@ export interface ControllerOptions {
    * Folder of the console, as it was built. Default: where the source tree or the package has it.
    */
   console?: string;
+  /** File that names ways to sign in. Default: local accounts alone. */
+  signIn?: string;
   /** What of the audit log is kept, and how it is signed. */
   audit?: Pick<AuditOptions, 'keepBytes' | 'keepMs' | 'fileBytes' | 'signAfterMs'>;
   /** Proxies in front of the API: addresses, networks, or `unix`. Default: none is believed. */
@@ -138,6 +142,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   const { clock = Date.now, steady = steadyClock } = options;
   const log = options.logger ?? createLog('controller', 'info');
   const { data } = options;
+  const signInFile = options.signIn === undefined ? { openid: [], ldap: [] } : readSignInFile(options.signIn);
   prepareFolder(data);
 
   const store = openSqliteStore(path.join(data, 'store.db'));
@@ -235,6 +240,8 @@ async function open(options: ControllerOptions, closers: Closers) {
     log,
   });
   closers.add(() => people.close());
+  const signInWays = new SignInWays({ file: signInFile, log, clock });
+  people.askElsewhere(signInWays);
   const firstPassword = await makeFirstUser({ view, decisions, clock, audit, firstPassword: people.firstPassword });
   const findings = new Findings({ looks, clock, steady, log, whereIs: whereabouts(inventory) });
   closers.add(() => findings.close());
@@ -260,6 +267,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     clock,
     people,
     sessions: people.sessions,
+    signInWays,
     tickets: new Tickets(clock),
     tries: new Tries(),
     refusedSignIns,

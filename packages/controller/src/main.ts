@@ -27,6 +27,7 @@ interface Arguments extends ApiOptions, AuditLogOptions {
   data: string;
   agentListen: string;
   console?: string;
+  signIn?: string;
   logLevel: LogLevel;
 }
 
@@ -43,6 +44,10 @@ addAuditOptions(addApiOptions(command))
     '0.0.0.0:7071',
   )
   .option('--console <dir>', 'directory of the web console (default: the one that comes with the controller)')
+  .option(
+    '--sign-in <file>',
+    'file that names providers (OpenID Connect) and directories (LDAP) by which people sign in',
+  )
   .addOption(new Option('--log-level <level>', 'lowest level that is logged').choices(LOG_LEVELS).default('info'))
   .exitOverride(exitForUsage);
 
@@ -62,7 +67,7 @@ function tellFirstPassword(first: Controller['firstPassword']): void {
 
 async function main(): Promise<void> {
   parseSettings(command, { prefix: 'MIRRORPLANE_CONTROLLER' });
-  const { data, agentListen, console, logLevel, ...api } = command.opts<Arguments>();
+  const { data, agentListen, console, signIn, logLevel, ...api } = command.opts<Arguments>();
   await keepOnly(process.geteuid?.() === 0 ? AS_ROOT : []);
   const logger = createLog('controller', logLevel);
   const manager = await openServiceManager();
@@ -86,6 +91,7 @@ async function main(): Promise<void> {
     ...controllerOptionsOf(api),
     ...auditOptionsOf(api),
     ...(console && { console }),
+    ...(signIn && { signIn }),
   });
   if (stopping) {
     await controller.close();

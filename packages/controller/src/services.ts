@@ -24,6 +24,7 @@ import type { People } from './people/people.ts';
 import type { NodeParts } from './planning/node-parts.ts';
 import type { Planning } from './planning/planning.ts';
 import type { LiveNodes } from './reports/live-nodes.ts';
+import type { SignInWays } from './sso/sign-in-ways.ts';
 import type { Decisions } from './store/decisions.ts';
 import type { View } from './store/view.ts';
 import type { StreamHub } from './streams/hub.ts';
@@ -61,6 +62,8 @@ export interface Services {
   /** Users, and their tokens. */
   people: People;
   sessions: Sessions;
+  /** Providers and directories by which people sign in. */
+  signInWays: SignInWays;
   tickets: Tickets;
   /** How often an address may try to sign in. */
   tries: Tries;

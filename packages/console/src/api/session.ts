@@ -1,5 +1,6 @@
 /** Who is signed in: asked once at the start, kept for all pages. */
 import type { Grant, Right } from '@mirrorplane/contract';
+import { endSessionOf, restorePlace } from './sign-in.ts';
 import type { Problem } from './types.ts';
 
 const PATH = '/api/v1/session';
@@ -7,6 +8,8 @@ const PATH = '/api/v1/session';
 /** `asking`: not known yet. `in`: signed in. `out`: not. `away`: the controller did not answer. */
 export interface SessionState {
   phase: 'asking' | 'in' | 'out' | 'away';
+  /** As the audit log has it. */
+  name?: string;
   grants?: readonly Grant[];
   /** What one may do, somewhere at least. */
   rights?: readonly Right[];
@@ -16,7 +19,8 @@ export interface SessionState {
   why?: 'ended' | Problem;
 }
 
-type SessionAnswer = Required<Pick<SessionState, 'grants' | 'rights' | 'expiresAt'>> & Pick<SessionState, 'csrfToken'>;
+type SessionAnswer = Required<Pick<SessionState, 'name' | 'grants' | 'rights' | 'expiresAt'>> &
+  Pick<SessionState, 'csrfToken'>;
 
 let state: SessionState = { phase: 'asking' };
 const listeners = new Set<() => void>();
@@ -72,11 +76,18 @@ export const session = {
   },
   /** Asks whether there is one; with a ticket in the address, begins one. */
   start(): Promise<void> {
+    restorePlace();
     const ticket = takeTicket();
     return ticket === undefined ? call('GET') : call('POST', { ticket });
   },
   signIn: (token: string): Promise<void> => call('POST', { token }),
-  signOut: (): Promise<void> => call('DELETE'),
+  async signOut(): Promise<void> {
+    const { name } = state;
+    await call('DELETE');
+    if (name !== undefined) {
+      await endSessionOf(name);
+    }
+  },
   /** The controller has answered 401. */
   ended(): void {
     if (state.phase === 'in') {

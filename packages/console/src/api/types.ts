@@ -4,6 +4,7 @@ import type { components } from './schema.d.ts';
 type Schemas = components['schemas'];
 export type Problem = Schemas['Problem'];
 export type Refusal = Schemas['Refusal'];
+export type SignInWays = Schemas['SignInWays'];
 export type Policy = Schemas['Policy'];
 export type PolicySpec = Schemas['PolicySpec'];
 export type PolicyStatus = Schemas['PolicyStatus'];

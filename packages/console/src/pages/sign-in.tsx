@@ -3,6 +3,7 @@ import { Alert, Button, PasswordInput } from '@mantine/core';
 import { type FormEvent, type ReactNode, useState, useSyncExternalStore } from 'react';
 import { type SessionState, session } from '../api/session.ts';
 import { Said } from '../parts/marks.tsx';
+import { OtherWays } from '../parts/other-ways.tsx';
 import { text } from '../text/index.ts';
 
 export function SignInPage(): ReactNode {
@@ -35,6 +36,7 @@ export function SignInPage(): ReactNode {
           </Button>
         </div>
       </form>
+      <OtherWays />
     </main>
   );
 }

@@ -58,6 +58,11 @@ export const en = {
     admin: 'may change',
     reader: 'may only read',
   },
+  otherWays: {
+    title: 'Single sign-on',
+    by: (title: string) => `Sign in by ${title}`,
+    directories: (titles: string) => `Accounts of ${titles} sign in above, with their name and password.`,
+  },
   stream: {
     live: 'Live',
     connecting: 'Connecting…',

@@ -23,6 +23,7 @@ import { noteRefused } from './refused-request.ts';
 import { route, serve } from './route.ts';
 import { ROUTES } from './routes.ts';
 import { findSenders } from './sender.ts';
+import { serveCallbacks } from './sign-in.ts';
 import { answerAll, answerUnreadable } from './unreadable.ts';
 
 /** The largest body that is read, in bytes. */
@@ -74,6 +75,7 @@ export function buildApp(services: Services, certificate?: ApiCertificate): Fast
   const files = new ConsoleFiles(services.console);
   addHeaders(app);
   serveConsole(app, files);
+  serveCallbacks(app, services);
   app.setNotFoundHandler(async (request, reply) => {
     if (await answeredByConsole(request, reply, files)) {
       return reply;

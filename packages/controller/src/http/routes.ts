@@ -22,6 +22,7 @@ import { policyTestRoutes } from './policy-test.ts';
 import { poolRoutes } from './pools.ts';
 import type { Route } from './route.ts';
 import { sessionRoutes } from './session.ts';
+import { signInRoutes } from './sign-in.ts';
 import { streamRoutes } from './stream.ts';
 import { userPasswordRoutes } from './user-password.ts';
 import { userTotpRoutes } from './user-totp.ts';
@@ -48,6 +49,7 @@ export const ROUTES: readonly Route[] = [
   ...auditRoutes,
   ...auditChainRoutes,
   ...sessionRoutes,
+  ...signInRoutes,
   ...deviceLoginRoutes,
   ...userRoutes,
   ...userPasswordRoutes,

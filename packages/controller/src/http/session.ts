@@ -100,7 +100,15 @@ export const sessionRoutes: Route[] = [
     bodyLimit: BODY_LIMIT,
     summary: 'Sign in: get the cookie of a session for a password, a token or a ticket',
     body: SignIn,
-    refuses: ['UNAUTHENTICATED', 'TOTP_REQUIRED', 'USER_SOURCE', 'TRIES_EXCEEDED', 'CSRF_REFUSED'],
+    refuses: [
+      'UNAUTHENTICATED',
+      'TOTP_REQUIRED',
+      'USER_SOURCE',
+      'TRIES_EXCEEDED',
+      'CSRF_REFUSED',
+      'SIGN_IN_REFUSED',
+      'SIGN_IN_AWAY',
+    ],
     responses: [
       {
         status: 201,

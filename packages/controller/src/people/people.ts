@@ -1,6 +1,7 @@
 /** All about people in a running controller: who they are, and what ends when they change. */
 import type { Logger } from '@mirrorplane/daemon';
 import type { Sessions } from '../auth/sessions.ts';
+import type { ProvenPerson } from '../sso/proven-person.ts';
 import type { Decisions } from '../store/decisions.ts';
 import type { View } from '../store/view.ts';
 import { Attempts } from './attempts.ts';
@@ -10,7 +11,6 @@ import type { FileTokens } from './file-tokens.ts';
 import { FirstPassword } from './first-password.ts';
 import { HashLanes } from './hash-lanes.ts';
 import { OpenThings } from './open-things.ts';
-import type { ProvenPerson } from './proven-person.ts';
 import { TokenUses } from './token-uses.ts';
 import { TotpBegins } from './totp-begins.ts';
 
@@ -31,6 +31,17 @@ export interface PeopleOptions {
   log: Logger;
 }
 
+/** Systems that know people by their passwords. */
+export interface Elsewhere {
+  /** What names of users that come from there begin with: `WAY:`. */
+  readonly prefixes: readonly string[];
+  /**
+   * Asks for a person with this password. Undefined: there is none. It may throw a ProblemError that
+   * the person is told.
+   */
+  proveByPassword(name: string, password: string): Promise<ProvenPerson | undefined>;
+}
+
 export class People {
   readonly credentials: Credentials;
   readonly sessions: Sessions;
@@ -42,17 +53,13 @@ export class People {
   readonly firstPassword: FirstPassword;
   readonly totpBegins: TotpBegins;
   readonly devices: DeviceLogins;
-  /**
-   * Asks another system for a person with this password, where no local user has the name.
-   * Undefined: it knows none. It may throw a ProblemError that the person is told.
-   */
-  elsewhere: ((name: string, password: string) => Promise<ProvenPerson | undefined>) | undefined;
   readonly view: View;
   readonly decisions: Decisions;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   readonly #endLooks: PeopleOptions['endLooks'];
   readonly #sweep: NodeJS.Timeout;
+  #elsewhere: Elsewhere | undefined;
 
   constructor({ data, view, decisions, files, endLooks, sessions, clock, log }: PeopleOptions) {
     this.credentials = new Credentials({ view, files, clock });
@@ -96,9 +103,20 @@ export class People {
     return result;
   }
 
-  /** Whether a user has signed in from this origin before. */
+  /** Where else to ask for people whom no local user has the name of. */
+  askElsewhere(elsewhere: Elsewhere): void {
+    this.#elsewhere = elsewhere;
+  }
+
+  /** A person whom another system knows by this password. @throws ProblemError */
+  async elsewhere(name: string, password: string): Promise<ProvenPerson | undefined> {
+    return this.#elsewhere?.proveByPassword(name, password);
+  }
+
+  /** Whether a user has signed in from this origin before, also by another system. */
   isKnown(user: string, origin: string): boolean {
-    return this.view.get('signIns', user)?.value.origins.includes(origin) === true;
+    const names = [user, ...(this.#elsewhere?.prefixes ?? []).map((prefix) => prefix + user)];
+    return names.some((name) => this.view.get('signIns', name)?.value.origins.includes(origin));
   }
 
   async close(): Promise<void> {

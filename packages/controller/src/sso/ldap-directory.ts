@@ -6,7 +6,7 @@ import { type Client, type Entry, InvalidCredentialsError, ResultCodeError } fro
 import { grantsOf, MAX_GROUPS_OF_PERSON } from './group-grants.ts';
 import { withLdap } from './ldap-connection.ts';
 import { escapeInDn, escapeInFilter, fill } from './ldap-escape.ts';
-import { type ProvenPerson, requireGrants, userName } from './proven-person.ts';
+import { displayName, type ProvenPerson, requireGrants, userName } from './proven-person.ts';
 import { refused, SignInRefused } from './refused.ts';
 import type { LdapWay } from './sign-in-file.ts';
 
@@ -105,6 +105,7 @@ export class LdapDirectory {
     const { name: way, title, grants, nameAttribute } = this.way;
     const person: ProvenPerson = {
       name: userName(way, valuesOf(entry, nameAttribute)[0], title),
+      ...displayName(valuesOf(entry, 'displayName')[0]),
       source: 'ldap',
       subject: subjectOf(entry),
       grants: grantsOf(groups, grants, (group) => group.toLowerCase()),
@@ -158,7 +159,7 @@ export class LdapDirectory {
   #asked() {
     const { groups, nameAttribute, timeoutSeconds } = this.way;
     return {
-      attributes: [nameAttribute, ...IDS, ...('attribute' in groups ? [groups.attribute] : [])],
+      attributes: [nameAttribute, 'displayName', ...IDS, ...('attribute' in groups ? [groups.attribute] : [])],
       explicitBufferAttributes: ['objectGUID'],
       timeLimit: timeoutSeconds,
     };

@@ -7,7 +7,7 @@ import * as openid from 'openid-client';
 import * as z from 'zod';
 import { grantsOf, groupsIn } from './group-grants.ts';
 import { isLoopback } from './loopback.ts';
-import { type ProvenPerson, requireGrants, userName } from './proven-person.ts';
+import { displayName, type ProvenPerson, requireGrants, userName } from './proven-person.ts';
 import { providerFailure } from './provider-failure.ts';
 import { providerFetch } from './provider-fetch.ts';
 import { refused } from './refused.ts';
@@ -115,6 +115,7 @@ export class OpenIdProvider {
     const groups = groupsIn(claims[groupsClaim]) ?? [];
     const person: ProvenPerson = {
       name: userName(name, claims[nameClaim], title),
+      ...displayName(claims.name),
       source: 'oidc',
       subject: `${proven.iss} ${proven.sub}`,
       grants: grantsOf(groups, grants),

@@ -5,10 +5,22 @@ import { refused } from './refused.ts';
 export interface ProvenPerson {
   /** Name of the user here: `WAY:NAME`. */
   name: string;
+  /** Name for people. */
+  displayName?: string;
   source: 'oidc' | 'ldap';
   /** What stays the same when the person is renamed, as the provider or the directory has it. */
   subject: string;
   grants: Grant[];
+}
+
+/** The longest name for people, in characters. */
+const MAX_DISPLAY_NAME = 128;
+
+/** The field `displayName`, where a claim or an attribute is one. */
+export function displayName(value: unknown): { displayName?: string } {
+  const usable =
+    typeof value === 'string' && value !== '' && value.length <= MAX_DISPLAY_NAME && /^\P{Cc}*$/u.test(value);
+  return usable ? { displayName: value } : {};
 }
 
 /** What a name of a person may be, so that it is a name of a user (`UserName`). */

@@ -123,6 +123,8 @@ export interface UserRecord {
   name: string;
   displayName?: string | undefined;
   source: UserSource;
+  /** Of a user of another system: what stays the same there when the person is renamed. */
+  subject?: string | undefined;
   /** Of a local user, see `argon2.ts`. Absent: cannot sign in with a password. */
   passwordHash?: string | undefined;
   mustChangePassword?: boolean | undefined;

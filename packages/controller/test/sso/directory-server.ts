@@ -140,6 +140,7 @@ function entries(): string {
           `uid: ${uid}`,
           `cn: ${uid}`,
           `sn: ${uid}`,
+          `displayName: The ${uid}`,
           `userPassword: ${passwordOf(uid)}`,
         ],
         // Two people have the same name there.
@@ -159,7 +160,7 @@ function entries(): string {
   ].join('\n');
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as { port: number };

@@ -73,7 +73,12 @@ test('LDAP against slapd', async (t) => {
 
   await t.test('a person has the grants of the groups that a search finds, and the name of the entry', async () => {
     const { subject, ...person } = await directory({ ...byTls, ...SEARCH }).prove('ANNA', passwordOf('anna'));
-    assert.deepEqual(person, { name: 'corp:anna', source: 'ldap', grants: [{ role: 'admin' }] });
+    assert.deepEqual(person, {
+      name: 'corp:anna',
+      displayName: 'The anna',
+      source: 'ldap',
+      grants: [{ role: 'admin' }],
+    });
     assert.match(subject, /^[0-9a-f-]{36}$/);
     const { grants } = await directory({ ...byTls, ...SEARCH }).prove('otto', passwordOf('otto'));
     assert.deepEqual(grants, [{ role: 'operator', scope: { pools: ['east'] } }]);

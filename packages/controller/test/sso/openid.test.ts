@@ -8,7 +8,7 @@ import type { SignInRefused } from '../../src/sso/refused.ts';
 import type { OpenIdWay } from '../../src/sso/sign-in-file.ts';
 import { OpenIdSettings } from '../../src/sso/sign-in-settings.ts';
 import { Browser } from './browser.ts';
-import { CLIENT, IdentityProvider, OTHER_CLIENT } from './identity-provider.ts';
+import { CLIENT, OpenIdServer, OTHER_CLIENT } from './openid-server.ts';
 
 const CALLBACK = 'http://127.0.0.1:1/api/v1/sign-in/corp/callback';
 
@@ -27,12 +27,12 @@ function wayOf(issuer: string, more: object = {}): OpenIdWay {
 }
 
 interface World {
-  provider: IdentityProvider;
+  provider: OpenIdServer;
   client: OpenIdProvider;
 }
 
 async function start(t: TestContext, { way = {}, ahead = 0, idTokenClaims = true } = {}): Promise<World> {
-  const provider = await IdentityProvider.start(t, [CALLBACK], idTokenClaims);
+  const provider = await OpenIdServer.start(t, [CALLBACK], idTokenClaims);
   const options = { redirectUri: CALLBACK, afterSignOut: 'http://127.0.0.1:1/', clock: () => Date.now() + ahead };
   return { provider, client: new OpenIdProvider(wayOf(provider.issuer, way), options) };
 }
@@ -201,7 +201,7 @@ test('a provider that is gone, mute, or of another name costs its timeout and a 
 
 test('refuses a provider that calls itself otherwise than the file does', async (t) => {
   const { provider } = await start(t);
-  const other = new OpenIdProvider(wayOf(provider.issuer.replace('127.0.0.1', 'localhost')), {
+  const other = new OpenIdProvider(wayOf(provider.issuer.replace('localhost', '127.0.0.1')), {
     redirectUri: CALLBACK,
     afterSignOut: '',
     clock: Date.now,

@@ -1,5 +1,6 @@
 /** The file of `--sign-in`: what it may hold, and what it says of what is wrong. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { chmodSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
@@ -135,6 +136,16 @@ test('a secret that others can read, or that is empty, is refused', (t) => {
   chmodSync(path.join(path.dirname(file), 'secret'), 0o644);
   assert.throws(() => readSignInFile(file), /clientSecretFile: .* is too open .* run "chmod 600/);
   assert.throws(() => readSignInFile(write(t, PROVIDER, '\n')), /clientSecretFile: .* is empty/);
+});
+
+test('the controller does not start with a file that is wrong, and says why', (t) => {
+  const file = write(t, PROVIDER.replace('clientId: mirrorplane', ''));
+  const main = path.join(import.meta.dirname, '../../src/main.ts');
+  const words = [main, '--data', temporaryFolder(t), '--sign-in', file];
+  assert.throws(
+    () => execFileSync(process.execPath, words, { stdio: 'pipe', encoding: 'utf8' }),
+    (error: { stderr: string }) => error.stderr.includes(`${file}: "openid[0].clientId" is missing`),
+  );
 });
 
 test('values within filters and distinguished names are escaped', () => {

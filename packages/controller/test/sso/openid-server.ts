@@ -14,7 +14,7 @@ export const CLIENT = { client_id: 'mirrorplane', client_secret: 'a secret of th
 export const OTHER_CLIENT = 'another-application';
 
 /** People by name: their groups, and claims in place of the usual ones. */
-export const PEOPLE: Readonly<Record<string, { groups: string[]; claims?: Record<string, unknown> }>> = {
+export const PEOPLE: Record<string, { groups: string[]; claims?: Record<string, unknown> }> = {
   anna: { groups: ['mirror-admins', 'staff'] },
   otto: { groups: ['netops'] },
   nobody: { groups: ['staff', 'lunch'] },
@@ -25,7 +25,7 @@ export const PEOPLE: Readonly<Record<string, { groups: string[]; claims?: Record
 
 type Key = Awaited<ReturnType<typeof generateKeyPair>>['privateKey'];
 
-export class IdentityProvider {
+export class OpenIdServer {
   readonly issuer: string;
   /** Changes the claims of ID tokens on their way out. They are signed again. */
   change: ((claims: JWTPayload) => JWTPayload) | undefined;
@@ -41,11 +41,12 @@ export class IdentityProvider {
   }
 
   /** @param redirectUris where the client may send browsers back to */
-  static async start(t: TestContext, redirectUris: string[], idTokenClaims = true): Promise<IdentityProvider> {
+  static async start(t: TestContext, redirectUris: string[], idTokenClaims = true): Promise<OpenIdServer> {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const self = new IdentityProvider(server, issuer);
+    // Another site than the controller's, for browsers.
+    const issuer = `http://localhost:${(server.address() as AddressInfo).port}`;
+    const self = new OpenIdServer(server, issuer);
     t.after(() => self.close());
     const { privateKey } = await generateKeyPair('RS256', { extractable: true });
     const provider = new Provider(issuer, await configuration(privateKey, redirectUris, idTokenClaims));
