@@ -280,6 +280,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     looks,
     decoders: new Decoders(),
     findings,
+    certificate,
     proxies,
     console: options.console ?? findConsole(),
     ready: () => open && planning.planned !== undefined,

@@ -34,6 +34,7 @@ import type { PolicyPaths } from './summaries/path.ts';
 import type { PolicyEntry } from './summaries/policies.ts';
 import type { Walks } from './summaries/walks.ts';
 import type { PolicyTests } from './tests/policy-tests.ts';
+import type { ApiCertificate } from './tls/api-certificate.ts';
 
 export interface Services {
   view: View;
@@ -89,6 +90,8 @@ export interface Services {
   /** Decoders of packets of looks. */
   decoders: Decoders;
   findings: Findings;
+  /** The certificate of the API. Undefined: no address has TLS. */
+  certificate?: ApiCertificate | undefined;
   /** Proxies in front of the API whose headers are believed. */
   proxies: TrustedProxies;
   /** Folder of the console, as it was built. */

@@ -8,6 +8,7 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { until } from '@mirrorplane/base';
+import { MAX_STRANGERS } from '../src/auth/strangers.ts';
 import { Bench } from './harness.ts';
 
 const options = { timeout: 120_000 };
@@ -77,6 +78,9 @@ test(
 
 test('curl reads the API with the authority alone, and gets the headers of pages', options, async (t) => {
   const { bench, url, authority } = await start(t);
+  const { text } = await bench.get('/metrics');
+  const [, end] = /certificate_end_timestamp_seconds\{certificate="api"\} (\d+)/.exec(text) ?? [];
+  assert.ok(Math.abs(Number(end) * 1000 - Date.now() - 90 * DAY_MS) < DAY_MS, `ends at ${end}`);
   const curl = (...args: string[]) => run('curl', '-sS', '-i', '--max-time', '10', ...args);
   const read = await curl(
     '--cacert',
@@ -134,7 +138,8 @@ test(
     // The head of a ClientHello whose rest never comes.
     const half = Buffer.from('160301020001', 'hex');
     const slow = [open(), open(half)];
-    const silent = Array.from({ length: 60 }, (_, index) => open(index % 2 ? half : undefined));
+    const silent = Array.from({ length: MAX_STRANGERS + 50 }, (_, index) => open(index % 2 ? half : undefined));
+    await until('the oldest of too many are ended', () => silent.filter(({ closed }) => closed).length >= 40);
     const reply = await run('curl', '-sS', '--cacert', authority, '--max-time', '10', `${url}/healthz`);
     assert.match(reply.out, /"ok"/);
     await until('both kinds are ended', () => slow.every(({ closed }) => closed), { limitMs: 30_000 });

@@ -35,9 +35,12 @@ A method that a path does not support is answered with 405 and the header Allow.
 fields that you do not know.`;
 
 const SERVER = {
-  url: 'http://{address}',
-  description: 'The controller, or a TLS proxy in front of it.',
-  variables: { address: { default: '127.0.0.1:7070', description: 'Address as given with --listen.' } },
+  url: '{scheme}://{address}',
+  description: 'The controller, or a proxy in front of it.',
+  variables: {
+    scheme: { default: 'http', enum: ['http', 'https'], description: 'https where others can reach the address.' },
+    address: { default: '127.0.0.1:7070', description: 'Address as given with --listen.' },
+  },
 };
 
 const IF_MATCH = {

@@ -209,7 +209,7 @@ export const METRICS = {
   ),
   certificateEnd: gauge(
     'mirrorplane_controller_certificate_end_timestamp_seconds',
-    'End of a certificate of the controller, seconds since 1970: authority, or agents, which is renewed daily.',
+    'End of a certificate of the controller, seconds since 1970: authority; agents, which is renewed daily; api, where an address has TLS.',
     'certificate',
   ),
   processCpu: counter('process_cpu_seconds_total', 'CPU time of the controller, user and system, in seconds.'),

@@ -44,6 +44,10 @@ function collectController(services: Services, add: Add): void {
   if (authority.serverEndsAt !== undefined) {
     add('certificateEnd', authority.serverEndsAt / 1000, { certificate: 'agents' });
   }
+  const api = services.certificate?.endsAt;
+  if (api !== undefined) {
+    add('certificateEnd', api / 1000, { certificate: 'api' });
+  }
   collectAudit(services, add);
   collectProcess(add);
 }

@@ -1,4 +1,5 @@
 /** The certificate that the API shows: it is replaced while connections go on. */
+import { X509Certificate } from 'node:crypto';
 import { Coalesced } from '@mirrorplane/base';
 import type { ServerCertificate } from '../auth/authority.ts';
 
@@ -32,6 +33,11 @@ export class ApiCertificate {
 
   get current(): ServerCertificate {
     return this.#current;
+  }
+
+  /** Its end, milliseconds since 1970. */
+  get endsAt(): number {
+    return Date.parse(new X509Certificate(this.#current.certificate).validTo);
   }
 
   /** Calls `use` with each certificate that replaces the current one. */
