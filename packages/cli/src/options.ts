@@ -17,6 +17,15 @@ export function collectIds(value: string, before: string[] | undefined): string[
   return [...(before ?? []), ...ids];
 }
 
+/** Collects labels, `key=value` each. */
+export function collectLabels(value: string, before: Record<string, string> = {}): Record<string, string> {
+  const at = value.indexOf('=');
+  if (at <= 0 || at === value.length - 1) {
+    throw new InvalidArgumentError('write a label as key=value.');
+  }
+  return { ...before, [value.slice(0, at)]: value.slice(at + 1) };
+}
+
 /** A decimal number. */
 export function number(value: string): number {
   if (!/^[-+]?(\d+\.?\d*|\.\d+)$/.test(value.trim())) {

@@ -9,7 +9,11 @@ export const RESOURCES = {
   Domain: { path: '/domains', key: 'name', fields: ['description'] },
   Pool: { path: '/pools', key: 'name', fields: ['domain', 'description'] },
   Node: { path: '/nodes', key: 'name', fields: ['pool'] },
-  Interface: { path: '/interfaces', key: 'id', fields: ['kind', 'name', 'network', 'pool', 'edge', 'boundTo'] },
+  Interface: {
+    path: '/interfaces',
+    key: 'id',
+    fields: ['kind', 'name', 'network', 'pool', 'edge', 'boundTo', 'labels'],
+  },
   Policy: {
     path: '/policies',
     key: 'name',

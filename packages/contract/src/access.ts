@@ -43,16 +43,22 @@ const MAX_SCOPE_VALUES = 64;
 const Value = z.string().min(1).max(63);
 const Values = z.array(Value).min(1).max(MAX_SCOPE_VALUES);
 
+/** Labels of an interface, as an operator declares them. */
+export const Labels = z
+  .record(Value, Value)
+  .refine((labels) => Object.keys(labels).length <= MAX_SCOPE_VALUES, `use ${MAX_SCOPE_VALUES} labels at most`)
+  .meta({
+    id: 'Labels',
+    description: 'Words of the operator, by keys: scopes of grants can name them.',
+    examples: [{ tenant: 'blue' }],
+  });
+
 /** Where a grant holds. An object is in the scope if it matches each field that is given. */
 export const Scope = z
   .strictObject({
     pools: Values.optional().meta({ description: 'The object is in one of these resource pools.' }),
     networks: Values.optional().meta({ description: 'The object is in one of these networks.' }),
-    labels: z
-      .record(Value, Value)
-      .refine((labels) => Object.keys(labels).length <= MAX_SCOPE_VALUES, `use ${MAX_SCOPE_VALUES} labels at most`)
-      .optional()
-      .meta({ description: 'The object has all of these labels.' }),
+    labels: Labels.optional().meta({ description: 'The object has all of these labels.' }),
   })
   .meta({ id: 'Scope', description: 'Where a grant holds: objects that match each given field.' });
 export type Scope = z.infer<typeof Scope>;
@@ -66,9 +72,20 @@ export const Grant = z
   .meta({ id: 'Grant', examples: [{ role: 'operator', scope: { pools: ['blue'] } }] });
 export type Grant = z.infer<typeof Grant>;
 
-/** The rights that grants give anywhere, in the order of `RIGHTS`. */
+/**
+ * Rights for the cluster as a whole: what they are for cannot be divided, so a grant with a scope
+ * does not give them.
+ */
+export const WHOLE_RIGHTS: ReadonlySet<Right> = new Set(['metrics', 'audit', 'access'] as const);
+
+/** The rights that grants give, somewhere at least, in the order of `RIGHTS`. */
 export function rightsOf(grants: readonly Grant[]): Right[] {
-  return RIGHTS.filter((right) => grants.some(({ role }) => givesRight(role, right)));
+  return RIGHTS.filter((right) => grants.some((grant) => givesSomewhere(grant, right)));
+}
+
+/** Whether a grant gives a right for something at least. */
+export function givesSomewhere({ role, scope }: Grant, right: Right): boolean {
+  return givesRight(role, right) && (scope === undefined || !WHOLE_RIGHTS.has(right));
 }
 
 /** Whether a role has a right. */

@@ -1,5 +1,6 @@
 /** The inventory of the cluster: declared by operators, observed by agents, and both merged. */
 import * as z from 'zod';
+import { Labels } from './access.ts';
 import { MAX_COUNT, MAX_GUEST_MACS, MAX_INNER_ITEMS, Text, Word } from './bounds.ts';
 import { ReasonCode } from './errors.ts';
 import { DeviceName, DeviceReference, InterfaceId, MacAddress, Name, Timestamp } from './names.ts';
@@ -73,6 +74,7 @@ export const InterfaceSpec = z
     network: z.string().max(128).optional(),
     pool: Name.optional().meta({ description: 'For vm and nfv: the pool where the interface will appear.' }),
     edge: EdgeDeclaration.optional(),
+    labels: Labels.optional(),
     boundTo: Name.optional().meta({
       description: 'For vm and nfv: the only node whose claim is accepted. Absent: the claim of any node.',
     }),
@@ -215,6 +217,7 @@ export const Interface = z
       description: 'Devices of the interface: none, one, or two during a live migration. The newest is last.',
     }),
     home: Name.optional().meta({ description: 'The node where the guest runs now.' }),
+    labels: Labels.optional(),
     boundTo: Name.optional().meta({
       description: 'The only node whose claim is accepted. An operator has set it.',
     }),

@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander';
 import { type Context, contextOf } from '../context.ts';
 import { CliError } from '../exit.ts';
 import { addSort, type SortOptions, sorted } from '../list.ts';
-import { positiveInteger, vlanList } from '../options.ts';
+import { collectLabels, positiveInteger, vlanList } from '../options.ts';
 import { interfaceFields, interfaceTable } from '../output/inventory.ts';
 import { show, withKind } from '../output/render.ts';
 import { pathOf, RESOURCES, specOf } from '../resources.ts';
@@ -27,6 +27,7 @@ interface DeclareOptions {
   pool?: string;
   name?: string;
   network?: string;
+  label?: Record<string, string>;
   dryRun?: boolean;
 }
 
@@ -101,6 +102,7 @@ function addDeclare(noun: Command): void {
     .option('--pool <name>', 'vm and nfv: the resource pool where it will appear')
     .option('--name <text>', 'display name')
     .option('--network <text>', 'network of the interface')
+    .option('--label <key=value...>', 'labels, which scopes of grants can name, for example tenant=blue', collectLabels)
     .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (id: string, options: DeclareOptions, command: Command) => {
       await putResource(contextOf(command), 'Interface', id, specFrom(options), options.dryRun, 'declared');
@@ -152,9 +154,9 @@ async function putBinding(context: Context, id: string, node: string | undefined
 }
 
 function specFrom(options: DeclareOptions): Record<string, unknown> {
-  const { kind, node, device, mac, allowedVlans, pool, name, network } = options;
+  const { kind, node, device, mac, allowedVlans, pool, name, network, label: labels } = options;
   const spec: Record<string, unknown> = { kind };
-  for (const [field, value] of Object.entries({ pool, name, network })) {
+  for (const [field, value] of Object.entries({ pool, name, network, labels })) {
     if (value !== undefined) {
       spec[field] = value;
     }

@@ -33,6 +33,7 @@ export function interfaceFields(one: Interface, color: boolean): string {
     ['kind', one.kind],
     ['name', one.name || '-'],
     ['network', one.network ?? '-'],
+    ...labelFields(one),
     ['pool', one.pool ?? UNKNOWN],
     ['declared', one.declared ? 'yes' : 'no'],
   ];
@@ -71,6 +72,12 @@ export function interfaceFields(one: Interface, color: boolean): string {
     }
   }
   return renderFields(fields, color) + (rows.length > 0 ? `\n${renderTable(columns, rows, { color })}` : '');
+}
+
+/** Labels as one field, if there are any. */
+function labelFields({ labels = {} }: Interface): [string, string][] {
+  const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+  return pairs.length > 0 ? [['labels', pairs.sort().join(', ')]] : [];
 }
 
 /** MAC addresses and MTUs of the devices, as texts. */

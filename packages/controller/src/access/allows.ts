@@ -1,5 +1,5 @@
 /** Judges grants: whether somebody may do something, and to which object. */
-import { type Grant, givesRight, type Right, type Scope } from '@mirrorplane/contract';
+import { type Grant, givesRight, givesSomewhere, type Right, type Scope } from '@mirrorplane/contract';
 
 /** What a scope can tell apart of an object. An absent field matches no scope that names it. */
 export interface AccessObject {
@@ -15,8 +15,8 @@ export interface AccessObject {
  */
 export function allows(grants: readonly Grant[], right: Right, object?: AccessObject): boolean {
   return grants.some(
-    ({ role, scope }) =>
-      givesRight(role, right) && (scope === undefined || object === undefined || isIn(scope, object)),
+    (grant) =>
+      givesSomewhere(grant, right) && (grant.scope === undefined || object === undefined || isIn(grant.scope, object)),
   );
 }
 

@@ -53,6 +53,7 @@ interface UnderWay {
 /** Runs from its construction until `done` or `close`. Then it keeps only what is shown. */
 export class FindingRun extends EventEmitter<FindingEvents> {
   readonly id: string;
+  readonly request: FindingCreate;
   /** id of its look. */
   readonly look: string;
   readonly #options: Omit<FindingRunOptions, 'look'>;
@@ -77,6 +78,7 @@ export class FindingRun extends EventEmitter<FindingEvents> {
   constructor({ look, ...options }: FindingRunOptions) {
     super();
     const { id, request, clock, steady, whereIs } = options;
+    this.request = request;
     this.id = id;
     this.look = look.id;
     this.#options = options;

@@ -90,6 +90,7 @@ export const auditRoutes: Route[] = [
     path: '/api/v1/audit',
     tag: 'audit',
     needs: 'audit',
+    about: 'cluster',
     summary: 'List changes, including refused ones, the newest first',
     query: Query,
     refuses: ['LIST_EXPIRED'],

@@ -28,12 +28,21 @@ export const destinationRoutes: Route[] = [
     path: '/api/v1/destinations',
     tag: 'interfaces',
     needs: 'read',
+    about: 'handler',
     summary: 'List the interfaces that are destinations, with what they get',
     query: pageQuery(DESTINATIONS),
     refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Destinations by id.', schema: listOf(DestinationSummary) }],
-    handle: ({ query, services }) => ({
-      body: pageOf(services.destinations.items().values(), DESTINATIONS, query, listOptions(services)),
+    handle: ({ query, services, judge }) => ({
+      body: pageOf(
+        services.destinations
+          .items()
+          .values()
+          .filter(({ id }) => judge.may('read', 'interface', id)),
+        DESTINATIONS,
+        query,
+        listOptions(services),
+      ),
     }),
   }),
 ];

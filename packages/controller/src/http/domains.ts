@@ -27,12 +27,16 @@ export const domainRoutes: Route[] = [
     path,
     tag,
     needs: 'read',
+    about: 'handler',
     summary: 'List communication domains',
     query: pageQuery(DOMAINS),
     refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Domains by name.', schema: listOf(Domain) }],
-    handle: ({ query, services }) => {
-      const domains = services.view.all('domains').values();
+    handle: ({ query, services, judge }) => {
+      const domains = services.view
+        .all('domains')
+        .values()
+        .filter(({ value }) => judge.may('read', 'domain', value.name));
       const items = domains.map(({ value, revision }) => ({ ...value, revision }));
       return { body: pageOf(items, DOMAINS, query, listOptions(services)) };
     },
@@ -42,6 +46,7 @@ export const domainRoutes: Route[] = [
     path: `${path}/{name}`,
     tag,
     needs: 'read',
+    about: 'domain',
     summary: 'Read a communication domain',
     params: Params,
     refuses: ['NOT_FOUND'],
@@ -56,6 +61,7 @@ export const domainRoutes: Route[] = [
     path: `${path}/{name}`,
     tag,
     needs: 'inventory',
+    about: 'domain',
     summary: 'Create or change a communication domain',
     params: Params,
     query: MutationQuery,
@@ -77,6 +83,7 @@ export const domainRoutes: Route[] = [
     path: `${path}/{name}`,
     tag,
     needs: 'inventory',
+    about: 'domain',
     summary: 'Delete a communication domain without pools',
     params: Params,
     query: MutationQuery,

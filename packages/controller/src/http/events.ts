@@ -6,6 +6,7 @@ import { EventStream } from '../events/event-stream.ts';
 import type { PacedStream } from '../events/paced-stream.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
+import { seesEvent } from './event-sight.ts';
 import { filterOf } from './list-filter.ts';
 import type { ListSpec } from './list-spec.ts';
 import { addressOf } from './mutation.ts';
@@ -172,16 +173,20 @@ export const eventRoutes: Route[] = [
     path,
     tag,
     needs: 'read',
+    about: 'handler',
     summary: 'List events: changes, migrations, repairs, refusals',
     query: ListQuery,
     responses: [{ status: 200, description: 'Events, the oldest first.', schema: EventList }],
     handle: ({
       query: { after, before = Number.POSITIVE_INFINITY, filter, since, limit, ...only },
-      services: { events },
+      services,
+      judge,
     }) => {
+      const { events } = services;
       const matches = matcher(only);
       const contains = filterOf(EVENTS, filter);
-      const wanted = (event: Event) => event.id < before && matches(event) && contains(event);
+      const wanted = (event: Event) =>
+        event.id < before && matches(event) && contains(event) && seesEvent(event, judge, services);
       const items: Event[] = [];
       for (const event of after === undefined ? events.newestFirst() : events.since(after)) {
         if (items.length === limit) {
@@ -203,6 +208,7 @@ export const eventRoutes: Route[] = [
     path: `${path}/stream`,
     tag,
     needs: 'read',
+    about: 'handler',
     summary: 'Follow events, as server-sent events',
     query: StreamQuery,
     responses: [
@@ -215,10 +221,12 @@ export const eventRoutes: Route[] = [
         schema: z.union([Event, EventGap]),
       },
     ],
-    handle: ({ query: { after, ...filter }, request, services, who }) => {
+    handle: ({ query: { after, ...filter }, request, services, who, judge }) => {
       const admit = admitStream(services, who, request);
       const start = startOf(request.headers['last-event-id'], after, services);
-      const stream = new EventStream(services.events, { after: start, wanted: matcher(filter) });
+      const matches = matcher(filter);
+      const wanted = (event: Event) => matches(event) && seesEvent(event, judge, services);
+      const stream = new EventStream(services.events, { after: start, wanted });
       admit(stream);
       return { headers: STREAM_HEADERS, body: stream };
     },

@@ -6,6 +6,7 @@ import { lookRequest } from '../findings/findings.ts';
 import { refuseField } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 import { beginLook } from './begin-look.ts';
+import { require } from './judges.ts';
 import { found, ownerOf } from './mutation.ts';
 import { type Route, route } from './route.ts';
 
@@ -40,25 +41,32 @@ export const findingRoutes: Route[] = [
     path,
     tag,
     needs: 'packets',
+    about: 'handler',
     summary: 'List the newest findings',
     responses: [
       { status: 200, description: 'The newest first, at most 16. They are in memory only.', schema: Findings },
     ],
-    handle: ({ services }) => ({ body: { items: services.findings.list().map((run) => run.describe()) } }),
+    handle: ({ services, judge }) => {
+      const seen = services.findings.list().filter(({ id }) => judge.may('packets', 'finding', id));
+      return { body: { items: seen.map((run) => run.describe()) } };
+    },
   }),
   route({
     method: 'post',
     path,
     tag,
     needs: 'packets',
+    about: 'handler',
     summary: 'Find out where packets between two interfaces are lost',
     body: FindingCreate,
     refuses: ['LOOK_LIMIT'],
     responses: [{ status: 201, description: 'It has begun. Read it until its state is done.', schema: Finding }],
-    handle: async ({ body, services, who, request }) => {
+    handle: async ({ body, services, who, request, judge }) => {
       const owner = ownerOf(who, request);
       let run: FindingRun | undefined;
       await beginLook(lookRequest(body), { services, owner }, (admit) => {
+        require(judge, 'packets', 'interface', body.from);
+        require(judge, 'packets', 'interface', body.to);
         check(body, services);
         admit();
         run = services.findings.create(body, owner);
@@ -72,6 +80,7 @@ export const findingRoutes: Route[] = [
     path: `${path}/{id}`,
     tag,
     needs: 'packets',
+    about: 'finding',
     summary: 'Read a finding',
     params: Params,
     refuses: ['NOT_FOUND'],

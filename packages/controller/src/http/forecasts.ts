@@ -1,6 +1,7 @@
 /** /api/v1/forecasts */
 import { Forecast, PolicySpec } from '@mirrorplane/contract';
 import { forecastOf } from '../summaries/forecasts.ts';
+import { require } from './judges.ts';
 import { type Route, route } from './route.ts';
 
 export const forecastRoutes: Route[] = [
@@ -11,6 +12,7 @@ export const forecastRoutes: Route[] = [
     summary: 'Ask what a mirror policy would make of the traffic of the last minute',
     // Nothing is changed, and nothing is kept.
     needs: 'read',
+    about: 'handler',
     body: PolicySpec,
     responses: [
       {
@@ -20,6 +22,11 @@ export const forecastRoutes: Route[] = [
         schema: Forecast,
       },
     ],
-    handle: ({ body, services }) => ({ body: forecastOf(body, services) }),
+    handle: ({ body, services, judge }) => {
+      for (const id of [...body.sources, body.destination]) {
+        require(judge, 'read', 'interface', id);
+      }
+      return { body: forecastOf(body, services) };
+    },
   }),
 ];

@@ -35,6 +35,7 @@ export const healthRoutes: Route[] = [
     path: '/metrics',
     tag: 'health',
     needs: 'metrics',
+    about: 'cluster',
     summary: 'Read counters of policies and nodes, for Prometheus',
     responses: [{ status: 200, description: 'OpenMetrics, or the older text format.', mediaType: 'text/plain' }],
     handle: async ({ request, services }) => {

@@ -11,6 +11,7 @@ import {
   whyNotMirrorable,
 } from '@mirrorplane/contract';
 import * as z from 'zod';
+import { forbidden } from '../access/refusal.ts';
 import { deviceOfEdge, oneInterface, recordsOf } from '../inventory/inventory.ts';
 import { lookViewersOf } from '../looks/look-viewers.ts';
 import { ProblemError, refuseField } from '../problems/problems.ts';
@@ -51,7 +52,7 @@ function withTraffic({ item, summary }: InterfaceEntry, live: LiveNodes): Interf
 }
 
 function recordOf(id: string, spec: InterfaceSpec, current: InterfaceRecord | undefined): InterfaceRecord {
-  const { kind, name, network, pool, edge, boundTo } = spec;
+  const { kind, name, network, pool, edge, boundTo, labels } = spec;
   const record: InterfaceRecord = { id, kind, name, declared: true };
   // Without a pool from the operator, the last known pool is kept.
   const known = pool ?? (kind === 'edge' ? undefined : current?.pool);
@@ -61,12 +62,13 @@ function recordOf(id: string, spec: InterfaceSpec, current: InterfaceRecord | un
     ...(known !== undefined && { pool: known }),
     ...(edge && { edge }),
     ...(boundTo !== undefined && { boundTo }),
+    ...(labels && Object.keys(labels).length > 0 && { labels }),
   };
 }
 
 /** Compares field by field, because the order of fields may differ. */
 function sameRecord(a: InterfaceRecord, b: InterfaceRecord): boolean {
-  const text = ({ id, kind, name, network, pool, edge, boundTo, declared }: InterfaceRecord) =>
+  const text = ({ id, kind, name, network, pool, edge, boundTo, labels, declared }: InterfaceRecord) =>
     JSON.stringify([
       id,
       kind,
@@ -75,6 +77,7 @@ function sameRecord(a: InterfaceRecord, b: InterfaceRecord): boolean {
       pool,
       edge && [edge.node, edge.device, edge.mac, edge.allowedVlans],
       boundTo,
+      Object.entries(labels ?? {}).sort(),
       declared,
     ]);
   return text(a) === text(b);
@@ -86,6 +89,7 @@ export const interfaceRoutes: Route[] = [
     path,
     tag,
     needs: 'read',
+    about: 'handler',
     summary: 'List interfaces, declared and observed',
     query: Filters,
     refuses: ['LIST_EXPIRED'],
@@ -96,11 +100,12 @@ export const interfaceRoutes: Route[] = [
         schema: listOf(z.union([Interface, InterfaceSummary])),
       },
     ],
-    handle: ({ query: { view, node, kind, pool, ...query }, services }) => {
+    handle: ({ query: { view, node, kind, pool, ...query }, services, judge }) => {
       const entries = services.interfaces
         .all()
         .filter(
           ({ item }) =>
+            judge.on('read', item) &&
             (kind === undefined || item.kind === kind) &&
             (pool === undefined || item.pool === pool) &&
             (node === undefined || item.edge?.node === node || item.devices.some((device) => device.node === node)),
@@ -118,6 +123,7 @@ export const interfaceRoutes: Route[] = [
     path: `${path}/{id}`,
     tag,
     needs: 'read',
+    about: 'interface',
     summary: 'Read an interface',
     params: Params,
     refuses: ['NOT_FOUND'],
@@ -132,6 +138,7 @@ export const interfaceRoutes: Route[] = [
     path: `${path}/{id}/traffic`,
     tag,
     needs: 'read',
+    about: 'interface',
     summary: 'Read what an interface carries',
     params: Params,
     refuses: ['NOT_FOUND'],
@@ -152,6 +159,7 @@ export const interfaceRoutes: Route[] = [
     path: `${path}/{id}/viewers`,
     tag,
     needs: 'read',
+    about: 'interface',
     summary: 'List who sees the traffic of an interface, now and earlier',
     params: Params,
     refuses: ['NOT_FOUND'],
@@ -175,6 +183,7 @@ export const interfaceRoutes: Route[] = [
     path: `${path}/{id}`,
     tag,
     needs: 'inventory',
+    about: 'interface',
     summary: 'Declare an interface, or change its declaration',
     params: Params,
     query: MutationQuery,
@@ -187,7 +196,7 @@ export const interfaceRoutes: Route[] = [
     ],
     handle: (call) =>
       putNamed(call, { folder: 'interfaces', name: call.params.id }, (stored) => {
-        const { body, services } = call;
+        const { body, services, judge } = call;
         const { id } = call.params;
         const { view, live } = services;
         if (body.edge && !view.get('nodes', body.edge.node)) {
@@ -206,6 +215,11 @@ export const interfaceRoutes: Route[] = [
           );
         }
         const value = recordOf(id, body, stored?.value);
+        // Nobody takes an interface out of the own scope, or makes one outside of it.
+        const will = [value, { ...value, pool: services.inventory.get(id)?.pool ?? value.pool }];
+        if (!will.every((one) => judge.on('inventory', one))) {
+          throw forbidden('inventory', `interface/${id} as it would be`);
+        }
         const unchanged = stored !== undefined && sameRecord(stored.value, value);
         const before = recordsOf(view);
         const after = (revision: number) => ({
@@ -225,6 +239,7 @@ export const interfaceRoutes: Route[] = [
     path: `${path}/{id}`,
     tag,
     needs: 'inventory',
+    about: 'interface',
     summary: 'Delete an interface that no policy uses',
     params: Params,
     query: MutationQuery,

@@ -46,6 +46,7 @@ export const lookPacketRoutes: Route[] = [
     path: `${path}/{id}/rows`,
     tag,
     needs: 'packets',
+    about: 'look',
     summary: 'Follow the packets of a look, decoded, as server-sent events',
     params: Id,
     query: z.strictObject({
@@ -85,6 +86,7 @@ export const lookPacketRoutes: Route[] = [
     path: `${path}/{id}/packets/{number}`,
     tag,
     needs: 'packets',
+    about: 'look',
     summary: 'Show the fields and the bytes of one packet',
     params: Id.extend({ number: PacketNumber }),
     refuses: ['NOT_FOUND'],
@@ -104,6 +106,7 @@ export const lookPacketRoutes: Route[] = [
     path: `${path}/check`,
     tag,
     needs: 'packets',
+    about: 'handler',
     summary: 'Check capture words and a display filter',
     query: z.strictObject({
       words: z.string().max(LOOK_LIMITS.words).optional().meta({ description: 'Capture words of a look.' }),

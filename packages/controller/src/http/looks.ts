@@ -1,6 +1,8 @@
 /** /api/v1/looks */
 import { COPY_FATES, InterfaceId, LOOK_PLACES, Look, LookCreate, OriginalFate } from '@mirrorplane/contract';
 import * as z from 'zod';
+import type { Judge } from '../access/judge.ts';
+import { forbidden } from '../access/refusal.ts';
 import { lookRefusals } from '../looks/check-request.ts';
 import type { LiveLook } from '../looks/live-look.ts';
 import { matches, PcapngStream } from '../looks/pcapng-stream.ts';
@@ -9,6 +11,7 @@ import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 import { beginLook } from './begin-look.ts';
 import { admitStream } from './events.ts';
+import { require } from './judges.ts';
 import { found, ownerOf } from './mutation.ts';
 import { NOTHING, type Route, route } from './route.ts';
 
@@ -46,12 +49,26 @@ function check(request: LookCreate, services: Services): void {
   }
 }
 
+/**
+ * A policy may get other sources while it is looked at: that needs the right everywhere.
+ * @throws ProblemError FORBIDDEN
+ */
+function requireSubjects({ interfaces = [], policy }: LookCreate, judge: Judge): void {
+  if (policy !== undefined && !judge.everywhere('packets')) {
+    throw forbidden('packets', `all sources that policy/${policy} may get: name the interfaces instead`);
+  }
+  for (const id of interfaces) {
+    require(judge, 'packets', 'interface', id);
+  }
+}
+
 export const lookRoutes: Route[] = [
   route({
     method: 'post',
     path,
     tag,
     needs,
+    about: 'handler',
     summary: 'Look at packets of interfaces, or of the sources of a policy',
     body: LookCreate,
     refuses: ['LOOK_INVALID', 'LOOK_INTERFACE_NOT_FOUND', 'LOOK_POLICY_NOT_FOUND', 'LOOK_WORDS_INVALID', 'LOOK_LIMIT'],
@@ -63,10 +80,11 @@ export const lookRoutes: Route[] = [
         schema: Look,
       },
     ],
-    handle: async ({ body, services, who, request }) => {
+    handle: async ({ body, services, who, request, judge }) => {
       const { looks, view } = services;
       const owner = ownerOf(who, request);
       const look = await beginLook(body, { services, owner }, (admit) => {
+        requireSubjects(body, judge);
         check(body, services);
         admit();
         const policy = body.policy === undefined ? undefined : view.get('policies', body.policy)!.value;
@@ -80,15 +98,20 @@ export const lookRoutes: Route[] = [
     path,
     tag,
     needs,
+    about: 'handler',
     summary: 'List looks: those that run, and those that have ended within ten minutes',
     responses: [{ status: 200, description: 'Looks, the newest first.', schema: z.object({ items: z.array(Look) }) }],
-    handle: ({ services: { looks } }) => ({ body: { items: looks.list().map((look) => look.describe()) } }),
+    handle: ({ services: { looks }, judge }) => {
+      const seen = looks.list().filter(({ id }) => judge.may('packets', 'look', id));
+      return { body: { items: seen.map((look) => look.describe()) } };
+    },
   }),
   route({
     method: 'get',
     path: `${path}/{id}`,
     tag,
     needs,
+    about: 'look',
     summary: 'Read a look',
     params: Params,
     refuses: ['NOT_FOUND'],
@@ -100,6 +123,7 @@ export const lookRoutes: Route[] = [
     path: `${path}/{id}/renew`,
     tag,
     needs,
+    about: 'look',
     summary: 'Let a look live on for another 30 seconds',
     params: Params,
     body: NOTHING.optional(),
@@ -118,6 +142,7 @@ export const lookRoutes: Route[] = [
     path: `${path}/{id}`,
     tag,
     needs,
+    about: 'look',
     summary: 'End a look',
     params: Params,
     refuses: ['NOT_FOUND'],
@@ -133,6 +158,7 @@ export const lookRoutes: Route[] = [
     path: `${path}/{id}/packets.pcapng`,
     tag,
     needs,
+    about: 'look',
     summary: 'Packets of a look as a pcapng file, for Wireshark',
     params: Params,
     query: PcapngQuery,

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { type EventDraft, Name, Node, NodeSpec, NodeSummary } from '@mirrorplane/contract';
 import * as z from 'zod';
+import { forbidden } from '../access/refusal.ts';
 import { revokeTokens } from '../auth/join-tokens.ts';
 import { recordsOf } from '../inventory/inventory.ts';
 import { endingOn } from '../planning/ending.ts';
@@ -148,6 +149,7 @@ export const nodeRoutes: Route[] = [
     path,
     tag,
     needs: 'read',
+    about: 'handler',
     summary: 'List nodes',
     query: ListQuery,
     refuses: ['LIST_EXPIRED'],
@@ -158,8 +160,9 @@ export const nodeRoutes: Route[] = [
         schema: listOf(z.union([Node, NodeSummary])),
       },
     ],
-    handle: ({ query: { view, ...query }, services }) => {
-      const page = pageOf(nodeSummaries(services), NODES, query, listOptions(services));
+    handle: ({ query: { view, ...query }, services, judge }) => {
+      const seen = nodeSummaries(services).filter(({ name }) => judge.may('read', 'node', name));
+      const page = pageOf(seen, NODES, query, listOptions(services));
       const items = page.items.map((summary) => {
         const stored = view === 'whole' ? services.view.get('nodes', summary.name) : undefined;
         return stored ? toNode(stored, services) : summary;
@@ -172,6 +175,7 @@ export const nodeRoutes: Route[] = [
     path: `${path}/{name}`,
     tag,
     needs: 'read',
+    about: 'node',
     summary: 'Read a node',
     params: Params,
     refuses: ['NOT_FOUND'],
@@ -186,6 +190,7 @@ export const nodeRoutes: Route[] = [
     path: `${path}/{name}`,
     tag,
     needs: 'nodes',
+    about: 'node',
     summary: 'Register a node, or move it to another pool',
     params: Params,
     query: MutationQuery,
@@ -205,6 +210,9 @@ export const nodeRoutes: Route[] = [
           const message = `there is no pool "${body.pool}": create it first, for example with "mirrorplane pool create ${body.pool}"`;
           refuseField('pool', message);
         }
+        if (!call.judge.may('nodes', 'pool', body.pool)) {
+          throw forbidden('nodes', `pool/${body.pool}`);
+        }
         const unchanged = stored?.value.pool === body.pool;
         const value: NodeRecord = { uid: randomUUID(), ...stored?.value, name, pool: body.pool };
         if (stored && !unchanged) {
@@ -220,6 +228,7 @@ export const nodeRoutes: Route[] = [
     path: `${path}/{name}`,
     tag,
     needs: 'nodes',
+    about: 'node',
     summary: 'Delete a node',
     params: Params,
     query: DeleteQuery,

@@ -24,6 +24,7 @@ const TAGS: Record<string, string> = {
   findings: 'Findings: where packets between two interfaces are lost, in one sentence.',
   audit: 'Audit log: who asked for which change, and the result.',
   users: 'Users: people with an account, how they sign in, and their API tokens.',
+  access: 'Access: roles, their rights, and who may do what.',
   session: 'Signing in from a browser: a session is a cookie, and its changes need a header.',
   health: 'Checks for a supervisor of the controller.',
 };

@@ -1,30 +1,23 @@
 /** /api/v1/policies */
-import { randomUUID } from 'node:crypto';
-import {
-  Policy,
-  PolicyPath,
-  PolicySource,
-  PolicySpec,
-  PolicyStatus,
-  PolicySummary,
-  sayRule,
-} from '@mirrorplane/contract';
-import { normalise, validate } from '@mirrorplane/planner';
+import { Policy, PolicyPath, PolicySource, PolicySpec, PolicyStatus, PolicySummary } from '@mirrorplane/contract';
+import { validate } from '@mirrorplane/planner';
 import * as z from 'zod';
-import { explainId } from '../inventory/explain.ts';
+import type { Judge } from '../access/judge.ts';
+import { forbidden } from '../access/refusal.ts';
 import { policyStatuses } from '../planning/policy-status.ts';
 import { ProblemError, parseOrRefuse } from '../problems/problems.ts';
+import type { Services } from '../services.ts';
 import { policiesOf, toPolicy } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { Stored } from '../store/view.ts';
-import { keyOf } from '../store/view.ts';
-import type { PolicyEntry } from '../summaries/policies.ts';
+import { type PolicyEntry, summaryOfPart } from '../summaries/policies.ts';
 import { mergePatch } from './merge-patch.ts';
-import { type Change, checkPreconditions, etag, found, type MutationCall, MutationQuery, mutate } from './mutation.ts';
+import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
 import { deleteNamed } from './named-resource.ts';
 import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
 import { POLICIES, SOURCES, STATUSES } from './policy-lists.ts';
 import { statusPage } from './policy-statuses.ts';
+import { refuseOtherName, specOf, writePolicy } from './policy-writing.ts';
 import { type Route, route } from './route.ts';
 
 /** The policy that a path names. */
@@ -69,80 +62,13 @@ function patchOf(field: z.ZodType): z.ZodType {
   return field.optional();
 }
 
-/** What an operator says of a policy, besides its name. */
-const FIELDS = PolicySpec.keyof().exclude(['name']).options;
-
-function specOf(record: PolicyRecord): PolicySpec {
-  const { name, description, sources, destination, direction, percent, vlanId, maxRate, allowFeedback, enabled } =
-    record;
-  return {
-    name,
-    description,
-    sources,
-    destination,
-    direction,
-    percent,
-    enabled,
-    ...(vlanId !== undefined && { vlanId }),
-    ...(maxRate !== undefined && { maxRate }),
-    ...(allowFeedback !== undefined && { allowFeedback }),
-  };
-}
-
-/** Judges what is asked for, and says what to write. */
-function writePolicy(
-  { services, who }: Pick<MutationCall, 'services' | 'who'>,
-  given: PolicySpec,
-  current: Stored<PolicyRecord> | undefined,
-): Change {
-  const { view, live, clock } = services;
-  const context = {
-    policies: policiesOf(view),
-    inventory: services.inventory.now(),
-    explain: (id: string) => explainId(id, live),
-  };
-  const { refusals, warnings, type } = validate(given, context, current?.value.name);
-  if (given.name === 'status') {
-    refusals.unshift({ field: 'name', ...sayRule('POLICY_NAME_INVALID', { reserved: given.name }) });
-  }
-  if (refusals.length > 0 || type === undefined) {
-    const more = refusals.length > 1 ? ` (and ${refusals.length - 1} more)` : '';
-    throw new ProblemError('POLICY_INVALID', `the policy is refused: ${refusals[0]?.message}${more}`, refusals);
-  }
-  const spec = normalise(given);
-  const now = new Date(clock()).toISOString();
-  const old = current?.value;
-  const value = {
-    ...spec,
-    type,
-    uid: old?.uid ?? randomUUID(),
-    createdAt: old?.createdAt ?? now,
-    ...(old ? old.createdBy !== undefined && { createdBy: old.createdBy } : { createdBy: who.name }),
-    updatedAt: now,
-  } as PolicyRecord;
-  const key = keyOf('policies', spec.name);
-  if (old && current && sameFields(old, value)) {
-    return { ops: [], revision: current.revision, body: (revision) => ({ ...old, revision, warnings }) };
-  }
-  return {
-    ops: [{ type: 'put', key, value }],
-    revision: current?.revision ?? 0,
-    status: old ? 200 : 201,
-    ...(!old && { location: `${path}/${spec.name}` }),
-    body: (revision) => ({ ...value, revision, warnings }),
-  };
-}
-
-function sameFields(a: PolicyRecord, b: PolicyRecord): boolean {
-  return a.type === b.type && FIELDS.every((field) => JSON.stringify(a[field]) === JSON.stringify(b[field]));
-}
-
 export const policyRoutes: Route[] = [
   route({
     method: 'get',
     path,
     tag,
     needs: 'read',
+    about: 'handler',
     summary: 'List mirror policies',
     query: ListQuery,
     refuses: ['LIST_EXPIRED'],
@@ -153,14 +79,14 @@ export const policyRoutes: Route[] = [
         schema: listOf(z.union([Policy, PolicySummary])),
       },
     ],
-    handle: ({ query: { view, ...query }, services }) => {
+    handle: ({ query: { view, ...query }, services, judge }) => {
       const size = { of: ({ sources }: PolicyEntry) => sources.length, most: MAX_PAGE_SOURCES };
       const isWhole = view === 'whole';
       const options = { ...listOptions(services), ...(isWhole && { size }) };
-      const page = pageOf(services.policies.items().values(), POLICIES, query, options);
+      const page = pageOf(seenEntries(services.policies.items().values(), judge), POLICIES, query, options);
       const policies = page.items.map(({ summary }) => {
         const stored = isWhole ? services.view.get('policies', summary.name) : undefined;
-        return stored ? toPolicy(stored) : summary;
+        return stored ? (judge.partOf(toPolicy(stored)) ?? summary) : summary;
       });
       return { body: { ...page, items: policies } };
     },
@@ -170,6 +96,7 @@ export const policyRoutes: Route[] = [
     path,
     tag,
     needs: 'policy',
+    about: 'handler',
     summary: 'Create a mirror policy',
     query: MutationQuery,
     body: PolicySpec,
@@ -189,24 +116,30 @@ export const policyRoutes: Route[] = [
     path: `${path}/status`,
     tag,
     needs: 'read',
+    about: 'handler',
     summary: 'Read the status of all mirror policies',
     query: pageQuery(STATUSES),
     refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Statuses by policy name.', schema: listOf(PolicyStatus) }],
-    handle: ({ query, services }) => ({ body: statusPage(services, query) }),
+    handle: ({ query, services, judge }) => ({ body: statusPage(services, query, judge) }),
   }),
   route({
     method: 'get',
     path: `${path}/{name}`,
     tag,
     needs: 'read',
+    about: 'handler',
     summary: 'Read a mirror policy',
     params: PolicyParams,
     refuses: ['NOT_FOUND'],
     responses: [{ status: 200, description: 'The policy.', schema: Policy }],
-    handle: ({ params: { name }, services }) => {
+    handle: ({ params: { name }, services, judge }) => {
       const { view } = services;
-      const policy = toPolicy(found(view.get('policies', name), 'policy', name));
+      const stored = partOf(name, services, judge);
+      const policy = toPolicy(stored);
+      if (stored.value.sources.length < view.get('policies', name)!.value.sources.length) {
+        return { headers: { etag: etag(policy.revision) }, body: policy };
+      }
       const { warnings } = validate(policy, { policies: policiesOf(view), inventory: services.inventory.now() }, name);
       return { headers: { etag: etag(policy.revision) }, body: { ...policy, warnings } };
     },
@@ -216,6 +149,7 @@ export const policyRoutes: Route[] = [
     path: `${path}/{name}`,
     tag,
     needs: 'policy',
+    about: 'handler',
     summary: 'Create or replace a mirror policy',
     params: PolicyParams,
     query: MutationQuery,
@@ -240,6 +174,7 @@ export const policyRoutes: Route[] = [
     path: `${path}/{name}`,
     tag,
     needs: 'policy',
+    about: 'handler',
     summary: 'Change some fields of a mirror policy',
     params: PolicyParams,
     query: MutationQuery,
@@ -263,6 +198,7 @@ export const policyRoutes: Route[] = [
     path: `${path}/{name}`,
     tag,
     needs: 'policy',
+    about: 'policy',
     summary: 'Delete a mirror policy',
     params: PolicyParams,
     query: MutationQuery,
@@ -276,14 +212,17 @@ export const policyRoutes: Route[] = [
     path: `${path}/{name}/sources`,
     tag,
     needs: 'read',
+    about: 'handler',
     summary: 'List the sources of a mirror policy, with their state and counters',
     params: PolicyParams,
     query: pageQuery(SOURCES),
     refuses: ['NOT_FOUND', 'LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Sources by id.', schema: listOf(PolicySource) }],
-    handle: ({ params: { name }, query, services }) => {
-      const record = found(services.view.get('policies', name), 'policy', name);
-      return { body: pageOf(services.paths.sources(record), SOURCES, query, listOptions(services)) };
+    handle: ({ params: { name }, query, services, judge }) => {
+      const record = partOf(name, services, judge);
+      const shown = new Set(record.value.sources);
+      const sources = services.paths.sources(record).filter(({ id }) => shown.has(id));
+      return { body: pageOf(sources, SOURCES, query, listOptions(services)) };
     },
   }),
   route({
@@ -291,6 +230,7 @@ export const policyRoutes: Route[] = [
     path: `${path}/{name}/path`,
     tag,
     needs: 'read',
+    about: 'policy',
     summary: 'Read the way of the copies of a mirror policy, from node to node',
     params: PolicyParams,
     refuses: ['NOT_FOUND'],
@@ -304,6 +244,7 @@ export const policyRoutes: Route[] = [
     path: `${path}/{name}/status`,
     tag,
     needs: 'read',
+    about: 'policy',
     summary: 'Read the status of a mirror policy',
     params: PolicyParams,
     refuses: ['NOT_FOUND'],
@@ -315,9 +256,31 @@ export const policyRoutes: Route[] = [
   }),
 ];
 
-function refuseOtherName(name: string, given: string | undefined): void {
-  if (given !== undefined && given !== name) {
-    const message = `"${given}" is not "${name}": remove the name from the body, or make both names the same; a policy cannot be renamed`;
-    throw new ProblemError('NAME_MISMATCH', message, [{ code: 'NAME_MISMATCH', field: 'name', message }]);
+/** The part of a policy that one may read. @throws ProblemError NOT_FOUND, FORBIDDEN */
+function partOf(name: string, { view }: Services, judge: Judge): Stored<PolicyRecord> {
+  const stored = view.get('policies', name);
+  if (stored === undefined && judge.everywhere('read')) {
+    throw new ProblemError('NOT_FOUND', `there is no policy "${name}"`);
+  }
+  const value = stored && judge.partOf(stored.value);
+  if (value === undefined) {
+    throw forbidden('read', `policy/${name}`);
+  }
+  return { ...stored!, value };
+}
+
+/**
+ * What one may see of policies. The sources that one may not see cannot be found by a filter
+ * either.
+ */
+function* seenEntries(entries: Iterable<PolicyEntry>, judge: Judge): Iterable<PolicyEntry> {
+  for (const entry of entries) {
+    const { sources, summary } = entry;
+    const part = judge.partOf({ sources, destination: summary.destination.id });
+    if (part?.sources === sources) {
+      yield entry;
+    } else if (part) {
+      yield { ...entry, sources: part.sources, summary: summaryOfPart(summary), nodes: new Set() };
+    }
   }
 }

@@ -1,5 +1,6 @@
 /** The list of the statuses of all policies. A status is large, so only those of a page are made. */
 import type { PolicyStatus } from '@mirrorplane/contract';
+import type { Judge } from '../access/judge.ts';
 import { observationOf, policyStatuses, type StatusParts } from '../planning/policy-status.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { Stored } from '../store/view.ts';
@@ -20,16 +21,25 @@ const BY_NAME: ListSpec<Stored<PolicyRecord>> = {
   filter: {},
 };
 
-/** One page of the statuses. @throws ProblemError as `pageOf` does */
-export function statusPage(parts: StatusParts & { walks: Walks }, query: PageRequest): Page<PolicyStatus> {
+/** One page of the statuses of policies that one may see whole. @throws ProblemError as `pageOf` does */
+export function statusPage(
+  parts: StatusParts & { walks: Walks },
+  query: PageRequest,
+  judge: Judge,
+): Page<PolicyStatus> {
   const options = listOptions(parts);
   const most = MAX_PAGE_SOURCES;
   if (query.filter !== '' || query.sort.replace('-', '') !== BY_NAME.keyName) {
     const size = { of: ({ sources }: PolicyStatus) => sources.length, most };
-    return pageOf(policyStatuses(parts), STATUSES, query, { ...options, size });
+    const seen = policyStatuses(parts).filter(({ name }) => judge.may('read', 'policy', name));
+    return pageOf(seen, STATUSES, query, { ...options, size });
   }
   const size = { of: ({ value }: Stored<PolicyRecord>) => value.sources.length, most };
-  const page = pageOf(parts.view.all('policies').values(), BY_NAME, query, { ...options, size });
+  const seen = parts.view
+    .all('policies')
+    .values()
+    .filter(({ value }) => judge.seesWhole(value));
+  const page = pageOf(seen, BY_NAME, query, { ...options, size });
   const observation = observationOf(parts);
   return { ...page, items: page.items.flatMap((policy) => policyStatuses(parts, policy, observation)) };
 }

@@ -44,12 +44,16 @@ export const poolRoutes: Route[] = [
     path,
     tag,
     needs: 'read',
+    about: 'handler',
     summary: 'List resource pools',
     query: pageQuery(POOLS),
     refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Pools by name.', schema: listOf(Pool) }],
-    handle: ({ query, services }) => {
-      const pools = services.view.all('pools').values();
+    handle: ({ query, services, judge }) => {
+      const pools = services.view
+        .all('pools')
+        .values()
+        .filter(({ value }) => judge.may('read', 'pool', value.name));
       const items = pools.map(({ value, revision }) => ({ ...value, revision }));
       return { body: pageOf(items, POOLS, query, listOptions(services)) };
     },
@@ -59,6 +63,7 @@ export const poolRoutes: Route[] = [
     path: `${path}/{name}`,
     tag,
     needs: 'read',
+    about: 'pool',
     summary: 'Read a resource pool',
     params: Params,
     refuses: ['NOT_FOUND'],
@@ -73,6 +78,7 @@ export const poolRoutes: Route[] = [
     path: `${path}/{name}`,
     tag,
     needs: 'inventory',
+    about: 'pool',
     summary: 'Create or change a resource pool',
     params: Params,
     query: MutationQuery,
@@ -107,6 +113,7 @@ export const poolRoutes: Route[] = [
     path: `${path}/{name}`,
     tag,
     needs: 'inventory',
+    about: 'pool',
     summary: 'Delete an empty resource pool',
     params: Params,
     query: MutationQuery,

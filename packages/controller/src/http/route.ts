@@ -2,8 +2,10 @@
 import type { ErrorCode } from '@mirrorplane/contract';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
+import type { Judge, Thing } from '../access/judge.ts';
 import { parseOrRefuse } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
+import { judgeOf, require } from './judges.ts';
 import { type Needs, type Who, whoOf } from './who.ts';
 
 type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
@@ -26,6 +28,8 @@ export interface Call<P, Q, B> {
   services: Services;
   /** The sender of the request. Undefined for a route that needs nothing. */
   who: Who;
+  /** What the sender may do. */
+  judge: Judge;
 }
 
 /**
@@ -47,6 +51,11 @@ export interface Route {
   tag: string;
   /** What the sender must have. */
   needs: Needs;
+  /**
+   * What the right is needed for: the thing that the path names, `cluster` for rights that no scope
+   * can divide, or `handler` where the handler judges each thing by itself. Left out: without a right.
+   */
+  about?: Thing | 'cluster' | 'handler';
   /** The largest body, bytes. Default: the limit of all routes. */
   bodyLimit?: number;
   params?: z.ZodObject;
@@ -105,17 +114,41 @@ export function serve(
       }
     },
     handler: async (request, reply) => {
+      const judge = judgeOf(request.who?.grants ?? [], services);
+      const params = spec.params && parseOrRefuse(spec.params, request.params, 'path');
+      requireScope(spec, judge, params as Named | undefined);
       const answer = await spec.handle({
-        params: spec.params && parseOrRefuse(spec.params, request.params, 'path'),
+        params,
         query: parseOrRefuse(spec.query ?? NOTHING, request.query, 'query'),
         body: spec.body && parseOrRefuse(spec.body, request.body, 'body'),
         request,
         services,
         who: request.who,
+        judge,
       } as unknown as Call<never, never, never>);
       return send(reply, spec, answer);
     },
   });
+}
+
+/** The parameter of a path that names a thing. */
+interface Named {
+  name?: string;
+  id?: string;
+}
+
+/**
+ * A PUT may make something new: its handler judges what it would make.
+ * @throws ProblemError FORBIDDEN
+ */
+function requireScope({ needs, about, method }: Route, judge: Judge, params: Named | undefined): void {
+  if (needs === 'nothing' || needs === 'signIn' || about === undefined || about === 'cluster' || about === 'handler') {
+    return;
+  }
+  const name = params?.name ?? params?.id ?? '';
+  if (method !== 'put' || judge.exists(about, name)) {
+    require(judge, needs, about, name);
+  }
 }
 
 function send(reply: FastifyReply, spec: Route, answer: Answer): FastifyReply {

@@ -1,5 +1,6 @@
 /** Every route of the API. */
 import { apiTokenRoutes } from './api-tokens.ts';
+import { accessRoutes } from './access.ts';
 import { auditRoutes } from './audit.ts';
 import { auditChainRoutes } from './audit-chain.ts';
 import { authorityRoutes } from './authority.ts';
@@ -55,5 +56,6 @@ export const ROUTES: readonly Route[] = [
   ...userPasswordRoutes,
   ...userTotpRoutes,
   ...apiTokenRoutes,
+  ...accessRoutes,
   ...healthRoutes,
 ];

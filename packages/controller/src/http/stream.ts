@@ -1,10 +1,14 @@
 /** /api/v1/stream: all that a tab of the console follows, in one stream of server-sent events. */
+
+import type { Event } from '@mirrorplane/contract';
 import * as z from 'zod';
 import manifest from '../../package.json' with { type: 'json' };
 import { isTopic, TOPIC_FORMS } from '../streams/sources.ts';
 import { TopicStream } from '../streams/topic-stream.ts';
+import { seesEvent } from './event-sight.ts';
 import { admitStream, STREAM_HEADERS, startOf } from './events.ts';
 import { type Route, route } from './route.ts';
+import { topicSight } from './topic-sight.ts';
 
 /** Topics of one stream. */
 const MAX_TOPICS = 32;
@@ -55,6 +59,7 @@ export const streamRoutes: Route[] = [
     path: '/api/v1/stream',
     tag: 'events',
     needs: 'read',
+    about: 'handler',
     summary: 'Follow policies, nodes, destinations and events, as server-sent events',
     query: Query,
     responses: [
@@ -67,19 +72,21 @@ export const streamRoutes: Route[] = [
         schema: TopicData,
       },
     ],
-    handle: ({ query: { topics, after }, request, services, who }) => {
+    handle: ({ query: { topics, after }, request, services, who, judge }) => {
       const start = startOf(request.headers['last-event-id'], after, services);
       const admit = admitStream(services, who, request);
       const names = topics.filter((topic) => topic !== 'events');
       const { view, clock, events, hub } = services;
       const serverTime = new Date(clock()).toISOString();
+      const sight = topicSight(judge, services);
+      const wanted = (event: Event) => seesEvent(event, judge, services);
       const stream = new TopicStream({
-        topics: hub.open(names),
-        ...(topics.includes('events') && { events: { log: events, after: start } }),
+        topics: hub.open(names, sight),
+        ...(topics.includes('events') && { events: { log: events, after: start, wanted } }),
         hello: { version: manifest.version, serverTime, revision: view.revision },
         clock,
       });
-      hub.add(stream, names);
+      hub.add(stream, names, sight);
       admit(stream);
       return { headers: STREAM_HEADERS, body: stream };
     },

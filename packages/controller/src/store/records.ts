@@ -40,6 +40,7 @@ export interface InterfaceRecord {
   edge?: EdgeDeclaration | undefined;
   /** The only node whose claim is accepted, set by an operator. */
   boundTo?: string | undefined;
+  labels?: Readonly<Record<string, string>> | undefined;
   declared: boolean;
   /** For an undeclared interface: its current or last node. */
   lastNode?: string | undefined;

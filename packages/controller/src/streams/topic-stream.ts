@@ -10,7 +10,7 @@ const MAX_EVENTS_AT_ONCE = 100;
 export interface TopicStreamOptions extends PacedOptions {
   topics: readonly (readonly [name: string, topic: Topic])[];
   /** Undefined: events are not read. They begin behind this id. */
-  events?: { log: EventLog; after: number } | undefined;
+  events?: { log: EventLog; after: number; wanted: (event: Event) => boolean } | undefined;
   /** The first message. */
   hello: object;
   /** Milliseconds since 1970. */
@@ -24,6 +24,7 @@ export interface TopicStreamOptions extends PacedOptions {
 export class TopicStream extends PacedStream {
   readonly #topics: { name: string; topic: Topic; known: number | undefined }[];
   readonly #events: EventLog | undefined;
+  readonly #wanted: (event: Event) => boolean;
   readonly #clock: () => number;
   readonly #unsubscribe: () => void;
   /** All events up to this id were sent. */
@@ -33,6 +34,7 @@ export class TopicStream extends PacedStream {
     super(options);
     this.#topics = topics.map(([name, topic]) => ({ name, topic, known: undefined }));
     this.#events = events?.log;
+    this.#wanted = events?.wanted ?? (() => true);
     this.#clock = clock;
     this.#cursor = events?.after ?? 0;
     this.#unsubscribe = events?.log.onAppended(() => this.pump()) ?? (() => undefined);
@@ -77,7 +79,8 @@ export class TopicStream extends PacedStream {
       const resumed = (items[0]?.id ?? log.last + 1) - 1;
       const gap: EventGap | undefined = resumed === this.#cursor ? undefined : { after: this.#cursor, resumed };
       this.#cursor = items.at(-1)?.id ?? log.last;
-      this.send(message('events', JSON.stringify({ items, ...(gap && { gap }) }), this.#cursor));
+      const seen = items.filter(this.#wanted);
+      this.send(message('events', JSON.stringify({ items: seen, ...(gap && { gap }) }), this.#cursor));
     }
   }
 }

@@ -53,6 +53,11 @@ export function policyEntries(parts: StatusParts & { history: History }): Policy
   });
 }
 
+/** What is shown of a policy to who may see a part of its sources: nothing that names the others. */
+export function summaryOfPart(summary: PolicySummary): PolicySummary {
+  return { ...summary, reasons: [], pending: [] };
+}
+
 function stateOf({
   state,
   reasons,

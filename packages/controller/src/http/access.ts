@@ -1,0 +1,84 @@
+/** /api/v1/access: roles, and who may do what. */
+import { Right, ROLE_NAMES, ROLES, Role, rightsOf } from '@mirrorplane/contract';
+import * as z from 'zod';
+import { type Judge, THINGS, type Thing } from '../access/judge.ts';
+import { type Route, route } from './route.ts';
+
+const path = '/api/v1/access';
+const tag = 'access';
+
+const RoleInfo = z.object({ name: Role, rights: z.array(Right) }).meta({ id: 'RoleInfo' });
+
+/** A thing as `KIND/NAME`. An interface has slashes in its id. */
+const ThingText = z
+  .string()
+  .max(256)
+  .transform((text, context) => {
+    const at = text.indexOf('/');
+    const kind = text.slice(0, at) as Thing;
+    if (at < 0 || at === text.length - 1 || !THINGS.includes(kind)) {
+      context.addIssue(`write it as KIND/NAME, with a KIND of ${THINGS.join(', ')}`);
+      return z.NEVER;
+    }
+    return { kind, name: text.slice(at + 1) };
+  })
+  .meta({ description: 'What the right is needed for: KIND/NAME, as in interface/web-1/0. Default: anything.' });
+
+const Question = z.strictObject({
+  right: Right,
+  object: ThingText.optional(),
+});
+
+const Answer = z
+  .object({
+    allowed: z.boolean(),
+    reason: z.string().meta({ description: 'Why, or what is missing.' }),
+  })
+  .meta({ id: 'AccessAnswer' });
+
+/** Whether somebody may do something, in words. */
+function answerOf(judge: Judge, { right, object }: z.output<typeof Question>, rights: readonly Right[]) {
+  if (!rights.includes(right)) {
+    return { allowed: false, reason: `no role that you have has the right "${right}"` };
+  }
+  if (judge.everywhere(right)) {
+    return { allowed: true, reason: 'you have the right everywhere' };
+  }
+  if (object === undefined) {
+    return { allowed: true, reason: 'you have the right within a scope: ask with an object' };
+  }
+  const allowed = judge.may(right, object.kind, object.name);
+  const named = `${object.kind}/${object.name}`;
+  return {
+    allowed,
+    reason: allowed ? `${named} is in your scope` : `${named} is not in your scope, or does not exist`,
+  };
+}
+
+export const accessRoutes: Route[] = [
+  route({
+    method: 'get',
+    path: `${path}/roles`,
+    tag,
+    needs: 'signIn',
+    summary: 'List the roles with their rights',
+    responses: [
+      {
+        status: 200,
+        description: 'All roles, from the least to the most.',
+        schema: z.object({ items: z.array(RoleInfo) }),
+      },
+    ],
+    handle: () => ({ body: { items: ROLE_NAMES.map((name) => ({ name, rights: [...ROLES[name]] })) } }),
+  }),
+  route({
+    method: 'get',
+    path: `${path}/can-i`,
+    tag,
+    needs: 'signIn',
+    summary: 'Ask whether one may do something',
+    query: Question,
+    responses: [{ status: 200, description: 'Whether, and why.', schema: Answer }],
+    handle: ({ query, judge, who }) => ({ body: answerOf(judge, query, rightsOf(who.grants)) }),
+  }),
+];

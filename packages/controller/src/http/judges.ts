@@ -1,0 +1,36 @@
+/** Makes the judge of a request from the services. */
+import type { Grant, Right } from '@mirrorplane/contract';
+import { Judge, type Thing, type Things } from '../access/judge.ts';
+import { forbidden } from '../access/refusal.ts';
+import type { Services } from '../services.ts';
+
+/** What the controller knows of things. */
+export function thingsOf({ view, inventory, looks, findings }: Services): Things {
+  return {
+    interface: (id) => inventory.get(id),
+    poolOf: (node) => view.get('nodes', node)?.value.pool,
+    policy: (name) => view.get('policies', name)?.value,
+    poolsOf: (domain) =>
+      [...view.all('pools').values()].flatMap(({ value }) => (value.domain === domain ? [value.name] : [])),
+    look: (id) => {
+      const look = looks.get(id);
+      return look && [...look.subjects];
+    },
+    finding: (id) => {
+      const run = findings.get(id);
+      return run && [run.request.from, run.request.to];
+    },
+  };
+}
+
+/** The judge of what somebody with these grants may do. */
+export function judgeOf(grants: readonly Grant[], services: Services): Judge {
+  return new Judge(grants, thingsOf(services));
+}
+
+/** @throws ProblemError FORBIDDEN if the right is not given for the thing */
+export function require(judge: Judge, right: Right, thing: Thing, name: string): void {
+  if (!judge.may(right, thing, name)) {
+    throw forbidden(right, `${thing}/${name}`);
+  }
+}
