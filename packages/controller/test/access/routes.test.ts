@@ -31,6 +31,9 @@ const EXPECTED = `
 GET /api/v1/access/can-i signIn
 GET /api/v1/access/roles signIn
 GET /api/v1/audit audit
+GET /api/v1/audit/chain audit
+GET /api/v1/audit/export audit
+POST /api/v1/audit/check audit
 GET /api/v1/destinations read
 GET /api/v1/domains read
 DELETE /api/v1/domains/{name} inventory
