@@ -7,7 +7,6 @@ import type { Services } from '../services.ts';
 import { type Route, route } from './route.ts';
 
 const tag = 'audit';
-const needs = 'audit';
 
 const ExportQuery = z.strictObject({
   after: z.coerce.number().int().min(0).default(0).meta({
@@ -40,7 +39,8 @@ export const auditChainRoutes: Route[] = [
     method: 'get',
     path: '/api/v1/audit/chain',
     tag,
-    needs,
+    needs: 'audit',
+    about: 'cluster',
     summary: 'Read the state of the chain of the audit log',
     responses: [{ status: 200, description: 'Its end, its newest signature, and the last check.', schema: AuditChain }],
     handle: ({ services }) => ({ body: chainOf(services) }),
@@ -49,7 +49,8 @@ export const auditChainRoutes: Route[] = [
     method: 'post',
     path: '/api/v1/audit/check',
     tag,
-    needs,
+    needs: 'audit',
+    about: 'cluster',
     summary: 'Let the controller check the chain of its audit log now',
     responses: [{ status: 200, description: 'The state with the result of this check.', schema: AuditChain }],
     handle: async ({ services }) => {
@@ -61,7 +62,8 @@ export const auditChainRoutes: Route[] = [
     method: 'get',
     path: '/api/v1/audit/export',
     tag,
-    needs,
+    needs: 'audit',
+    about: 'cluster',
     summary: 'Read all lines of the audit log as they are, the oldest first',
     query: ExportQuery,
     responses: [

@@ -1,6 +1,7 @@
 /** Every route of the API. */
-import { apiTokenRoutes } from './api-tokens.ts';
+
 import { accessRoutes } from './access.ts';
+import { apiTokenRoutes } from './api-tokens.ts';
 import { auditRoutes } from './audit.ts';
 import { auditChainRoutes } from './audit-chain.ts';
 import { authorityRoutes } from './authority.ts';

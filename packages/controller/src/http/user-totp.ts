@@ -102,6 +102,7 @@ const totpEnd = route({
   path: `${path}/{name}/totp`,
   tag,
   needs: 'access',
+  about: 'cluster',
   summary: 'Remove an authenticator app that was lost. It ends sessions and tokens of the user',
   params: UserParams,
   query: MutationQuery,

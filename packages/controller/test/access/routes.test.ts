@@ -16,6 +16,8 @@ const FILE = new URL('../../../../docs/reference/rights.md', import.meta.url);
 const LET_IN: Record<string, string> = {
   nothing: 'nobody metrics viewer operator observer auditor admin',
   signIn: 'metrics viewer operator observer auditor admin',
+  // Of another user than oneself.
+  self: 'admin',
   read: 'viewer operator observer auditor admin',
   metrics: 'metrics viewer operator observer auditor admin',
   policy: 'operator admin',
@@ -90,6 +92,22 @@ GET /api/v1/session signIn
 POST /api/v1/session nothing
 POST /api/v1/session/tickets signIn
 GET /api/v1/stream read
+POST /api/v1/device-logins nothing
+POST /api/v1/device-logins/poll nothing
+GET /api/v1/device-logins/{code} signIn
+POST /api/v1/device-logins/{code} signIn
+GET /api/v1/users access
+GET /api/v1/users/{name} self
+PUT /api/v1/users/{name} access
+DELETE /api/v1/users/{name} access
+POST /api/v1/users/{name}/password signIn
+POST /api/v1/users/{name}/totp signIn
+PUT /api/v1/users/{name}/totp signIn
+DELETE /api/v1/users/{name}/totp access
+POST /api/v1/users/{name}/totp/remove signIn
+GET /api/v1/tokens signIn
+POST /api/v1/tokens signIn
+DELETE /api/v1/tokens/{name} signIn
 GET /healthz nothing
 GET /metrics metrics
 GET /readyz nothing
