@@ -12,6 +12,7 @@ interface Answer {
 }
 
 const right = () => new Argument('<right>', 'what one wants to do').choices(RIGHTS);
+
 import { addWhoami } from './whoami.ts';
 
 /** Adds the noun `auth`. */

@@ -9,6 +9,7 @@ import {
   type TokenRequest,
   validTokens,
 } from '../auth/join-tokens.ts';
+import { require } from './judges.ts';
 import { isValue } from './list-filter.ts';
 import type { ListSpec } from './list-spec.ts';
 import { type Change, found, type MutationCall, MutationQuery, mutate } from './mutation.ts';
@@ -49,13 +50,19 @@ function ownerOf({ node, pool }: { node?: string | undefined; pool?: string | un
   return pool === undefined ? `nodes/${node}` : `pools/${pool}`;
 }
 
+/** The node or the pool that a token is for, for the scope of the right. */
+function thingOf({ node, pool }: { node?: string | undefined; pool?: string | undefined }): ['node' | 'pool', string] {
+  return pool === undefined ? ['node', node!] : ['pool', pool];
+}
+
 /** Makes a token. It is shown this one time. */
 function issue(
-  { services, who, query }: MutationCall,
+  { services, who, query, judge }: MutationCall,
   request: Pick<TokenRequest, 'node' | 'pool' | 'uses' | 'lifetimeMs'>,
 ): Change {
   const { view, authority, clock } = services;
   const { node, pool } = request;
+  require(judge, needs, ...thingOf(request));
   if (pool === undefined) {
     found(view.get('nodes', node!), 'node', node!);
   } else {
@@ -78,6 +85,7 @@ export const joinTokenRoutes: Route[] = [
     path: '/api/v1/nodes/{name}/token',
     tag,
     needs,
+    about: 'node',
     summary: 'Create a join token for the agent of a node, for one use within 24 hours',
     params: z.object({ name: Name.meta({ description: 'Name of the node.' }) }),
     query: MutationQuery,
@@ -94,6 +102,7 @@ export const joinTokenRoutes: Route[] = [
     path,
     tag,
     needs,
+    about: 'handler',
     summary: 'Create a join token for a node or for a resource pool',
     query: MutationQuery,
     body: JoinTokenSpec,
@@ -110,12 +119,14 @@ export const joinTokenRoutes: Route[] = [
     path,
     tag,
     needs,
+    about: 'handler',
     summary: 'List the join tokens that can be used',
     query: pageQuery(TOKENS),
     refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Tokens without their secrets.', schema: listOf(JoinTokenInfo) }],
-    handle: ({ query, services }) => {
-      const items = validTokens(services.view, services.clock()).map(infoOf);
+    handle: ({ query, services, judge }) => {
+      const all = validTokens(services.view, services.clock());
+      const items = all.filter(({ record }) => judge.may(needs, ...thingOf(record))).map(infoOf);
       return { body: pageOf(items, TOKENS, query, listOptions(services)) };
     },
   }),
@@ -124,6 +135,7 @@ export const joinTokenRoutes: Route[] = [
     path: `${path}/{id}`,
     tag,
     needs,
+    about: 'handler',
     summary: 'Revoke a join token',
     params: z.object({ id: z.string().max(64).meta({ description: 'Id of the token.' }) }),
     query: MutationQuery,
@@ -133,8 +145,10 @@ export const joinTokenRoutes: Route[] = [
       const { view, clock } = call.services;
       const { id } = call.params;
       return mutate(call, 'revoke', `joinTokens/${id}`, () => {
+        const { judge } = call;
+        const seen = validTokens(view, clock()).filter(({ record }) => judge.may(needs, ...thingOf(record)));
         found(
-          validTokens(view, clock()).find((one) => one.id === id),
+          seen.find((one) => one.id === id),
           'join token',
           id,
         );

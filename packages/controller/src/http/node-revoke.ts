@@ -14,6 +14,7 @@ export const nodeRevokeRoutes: Route[] = [
     path: '/api/v1/nodes/{name}/revoke',
     tag: 'nodes',
     needs: 'nodes',
+    about: 'node',
     summary: 'Cut a node off at once: no certificate and no join token of it is accepted any more',
     params: z.object({ name: Name.meta({ description: 'Name of the node.' }) }),
     query: MutationQuery,

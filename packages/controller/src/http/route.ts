@@ -3,6 +3,7 @@ import type { ErrorCode } from '@mirrorplane/contract';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import type { Judge, Thing } from '../access/judge.ts';
+import { forbidden } from '../access/refusal.ts';
 import { parseOrRefuse } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 import { judgeOf, require } from './judges.ts';
@@ -52,8 +53,8 @@ export interface Route {
   /** What the sender must have. */
   needs: Needs;
   /**
-   * What the right is needed for: the thing that the path names, `cluster` for rights that no scope
-   * can divide, or `handler` where the handler judges each thing by itself. Left out: without a right.
+   * What the right is needed for: the thing that the path names, `cluster` for what no scope can
+   * divide, or `handler` where the handler judges each thing by itself. Left out: without a right.
    */
   about?: Thing | 'cluster' | 'handler';
   /** The largest body, bytes. Default: the limit of all routes. */
@@ -142,7 +143,13 @@ interface Named {
  * @throws ProblemError FORBIDDEN
  */
 function requireScope({ needs, about, method }: Route, judge: Judge, params: Named | undefined): void {
-  if (needs === 'nothing' || needs === 'signIn' || about === undefined || about === 'cluster' || about === 'handler') {
+  if (needs === 'nothing' || needs === 'signIn' || about === undefined || about === 'handler') {
+    return;
+  }
+  if (about === 'cluster') {
+    if (!judge.everywhere(needs)) {
+      throw forbidden(needs, 'the whole cluster');
+    }
     return;
   }
   const name = params?.name ?? params?.id ?? '';
