@@ -115,6 +115,8 @@ POST /api/v1/nodes/{name}/revoke nodes
 GET /api/v1/authority read
 POST /api/v1/authority/rotate nodes
 POST /api/v1/authority/drop nodes
+GET /api/v1/sign-in nothing
+POST /api/v1/sign-in/{way} nothing
 GET /healthz nothing
 GET /metrics metrics
 GET /readyz nothing
