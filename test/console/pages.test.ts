@@ -45,6 +45,10 @@ const PAGES: [path: string, shows: string][] = [
   ['/packets?policy=ids-web&fates=copied', 'copied'],
   ['/events', 'nodeConnected'],
   ['/findings?from=web-1%2F0', '⟦'],
+  ['/users', 'admin'],
+  ['/tokens', 'read'],
+  ['/account', 'admin'],
+  ['/device', '⟦'],
   ['/audit', 'policies/'],
   ['/audit?q=resource:policies/ids-web', 'ids-web'],
   ['/nothing-here', '⟦'],
@@ -82,6 +86,7 @@ test('the sign-in page refuses a wrong token with its reason, and lets the right
   await onPage(browser, { path: '/nodes/node-1', signedIn: false }, async (page) => {
     await page.getByRole('heading', { name: 'Sign in to Mirrorplane' }).waitFor();
     assert.deepEqual(await axeViolations(page), []);
+    await page.getByRole('button', { name: 'Sign in with a token' }).click();
     await page.getByLabel('Token', { exact: true }).fill('wrong');
     await page.keyboard.press('Enter');
     await page.getByRole('alert').getByText('the token is not valid', { exact: false }).waitFor();

@@ -8,14 +8,15 @@ import { session } from './api/session.ts';
 import { queryClient } from './data/query-client.ts';
 import { startStream } from './data/stream.ts';
 import { startUpdates } from './data/updates.ts';
+import { MustChangePage } from './pages/must-change.tsx';
 import { SignInPage } from './pages/sign-in.tsx';
 import { router } from './router.tsx';
 import { text } from './text/index.ts';
 
 export function App(): ReactNode {
-  const { phase } = useSyncExternalStore(session.subscribe, session.state);
+  const { phase, mustChangePassword } = useSyncExternalStore(session.subscribe, session.state);
   if (phase === 'in') {
-    return <SignedIn />;
+    return mustChangePassword ? <MustChangePage /> : <SignedIn />;
   }
   if (phase === 'asking') {
     return <p className="page-message">{text.session.asking}</p>;

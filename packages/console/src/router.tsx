@@ -148,6 +148,28 @@ const routes = [
     },
     component: lazyRouteComponent(() => import('./pages/audit.tsx'), 'AuditPage'),
   }),
+  createRoute({
+    getParentRoute: under,
+    path: '/account',
+    component: lazyRouteComponent(() => import('./pages/account.tsx'), 'AccountPage'),
+  }),
+  createRoute({
+    getParentRoute: under,
+    path: '/users',
+    validateSearch: listSearch,
+    component: lazyRouteComponent(() => import('./pages/users.tsx'), 'UsersPage'),
+  }),
+  createRoute({
+    getParentRoute: under,
+    path: '/tokens',
+    validateSearch: listSearch,
+    component: lazyRouteComponent(() => import('./pages/tokens.tsx'), 'TokensPage'),
+  }),
+  createRoute({
+    getParentRoute: under,
+    path: '/device',
+    component: lazyRouteComponent(() => import('./pages/device.tsx'), 'DevicePage'),
+  }),
 ] as const;
 
 export const router = createRouter({

@@ -3,7 +3,7 @@
  */
 import { ActionIcon, Button, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
 import { Link, Outlet, useRouterState } from '@tanstack/react-router';
-import { type ReactNode, useEffect, useRef } from 'react';
+import { type ReactNode, useEffect, useRef, useSyncExternalStore } from 'react';
 import { session } from './api/session.ts';
 import { useNow } from './data/clock.ts';
 import { useRight } from './data/rights.ts';
@@ -25,17 +25,30 @@ const MENU = [
   ['/findings', text.menu.findings],
   ['/audit', text.menu.audit],
 ] as const;
+/** Pages of those who manage access. */
+const MANAGED = [['/users', text.menu.users]] as const;
+/** Pages of everybody who has signed in. */
+const OWN = [
+  ['/tokens', text.menu.tokens],
+  ['/account', text.menu.account],
+] as const;
 
 export function Shell(): ReactNode {
   // On every page: whether what is shown is fresh has to be known on every page.
   useTopic('events');
   const mayChange = useRight('policy');
+  const managesUsers = useRight('access');
+  const { name } = useSyncExternalStore(session.subscribe, session.state);
+  const pages = [...MENU, ...(managesUsers ? MANAGED : []), ...OWN];
   return (
     <div className="frame">
       <header>
         <strong translate="no">Mirrorplane</strong>
         <Freshness />
         <ServerClock />
+        <span className="quiet" translate="no">
+          {name}
+        </span>
         <span className="quiet">{mayChange ? text.session.admin : text.session.reader}</span>
         <SchemeButton />
         <Button variant="default" onClick={() => void session.signOut()}>
@@ -43,7 +56,7 @@ export function Shell(): ReactNode {
         </Button>
       </header>
       <nav aria-label={text.menu.label}>
-        {MENU.map(([to, label]) => (
+        {pages.map(([to, label]) => (
           <Link key={to} to={to} activeOptions={{ exact: to === '/', includeSearch: false }}>
             {label}
           </Link>

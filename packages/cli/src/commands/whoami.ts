@@ -1,8 +1,8 @@
 /** `mirrorplane auth whoami`. */
 import type { Grant, Right } from '@mirrorplane/contract';
+import { formatGrants } from '@mirrorplane/contract/grant-text';
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
-import { grantText } from '../grants.ts';
 import { show } from '../output/render.ts';
 import { renderFields } from '../output/table.ts';
 
@@ -29,7 +29,7 @@ export function addWhoami(auth: Command): void {
         renderFields([
           ['name', name],
           ['by', token === undefined ? KINDS[kind] : `${KINDS[kind]} ${token}`],
-          ['grants', grants.map(grantText).join(' ') || '-'],
+          ['grants', formatGrants(grants) || '-'],
           ['rights', rights.join(', ') || '-'],
         ]),
       );

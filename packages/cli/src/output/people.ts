@@ -1,10 +1,10 @@
 /** Users and API tokens as text. */
 import type { ApiTokenInfo, User } from '@mirrorplane/contract';
-import { grantText } from '../grants.ts';
+import { formatGrants } from '@mirrorplane/contract/grant-text';
 import { type Cell, renderFields, renderTable } from './table.ts';
 
 function grantsText(grants: User['grants']): string {
-  return grants.map(grantText).join(' ') || '-';
+  return formatGrants(grants) || '-';
 }
 
 function stateOf({ disabled, hasPassword, source, mustChangePassword }: User): Cell {

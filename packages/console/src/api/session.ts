@@ -8,8 +8,14 @@ const PATH = '/api/v1/session';
 /** `asking`: not known yet. `in`: signed in. `out`: not. `away`: the controller did not answer. */
 export interface SessionState {
   phase: 'asking' | 'in' | 'out' | 'away';
-  /** As the audit log has it. */
+  /** Who it is, as the audit log has it, and by what. */
   name?: string;
+  kind?: 'user' | 'apiToken' | 'fileToken';
+  displayName?: string;
+  /** Of a user: a local one has a password here. */
+  source?: 'local' | 'oidc' | 'ldap';
+  /** There are no rights until the password is changed. */
+  mustChangePassword?: boolean;
   grants?: readonly Grant[];
   /** What one may do, somewhere at least. */
   rights?: readonly Right[];
@@ -19,8 +25,10 @@ export interface SessionState {
   why?: 'ended' | Problem;
 }
 
-type SessionAnswer = Required<Pick<SessionState, 'name' | 'grants' | 'rights' | 'expiresAt'>> &
-  Pick<SessionState, 'csrfToken'>;
+/** What one signs in with. `totp`: a code of an authenticator app. */
+export type SignIn = { user: string; password: string; totp?: string } | { token: string };
+
+type SessionAnswer = Omit<SessionState, 'phase' | 'why'>;
 
 let state: SessionState = { phase: 'asking' };
 const listeners = new Set<() => void>();
@@ -80,7 +88,9 @@ export const session = {
     const ticket = takeTicket();
     return ticket === undefined ? call('GET') : call('POST', { ticket });
   },
-  signIn: (token: string): Promise<void> => call('POST', { token }),
+  signIn: (given: SignIn): Promise<void> => call('POST', given),
+  /** Asks again who one is. */
+  refresh: (): Promise<void> => call('GET'),
   async signOut(): Promise<void> {
     const { name } = state;
     await call('DELETE');

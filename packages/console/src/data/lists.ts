@@ -3,6 +3,7 @@ import { useInfiniteQuery } from '@tanstack/react-query';
 import { useCallback } from 'react';
 import { answer, api } from '../api/client.ts';
 import type {
+  ApiToken,
   DestinationSummary,
   Domain,
   InterfaceSummary,
@@ -10,6 +11,7 @@ import type {
   PolicySource,
   PolicySummary,
   Pool,
+  User,
 } from '../api/types.ts';
 
 /** Rows of one page. A table asks for the next when one is nearly seen. */
@@ -62,6 +64,10 @@ const READ = {
     answer(api.GET('/api/v1/pools', { params: { query }, signal })),
   domains: (query: Asked, signal: AbortSignal): Promise<Page<Domain>> =>
     answer(api.GET('/api/v1/domains', { params: { query }, signal })),
+  users: (query: Asked, signal: AbortSignal): Promise<Page<User>> =>
+    answer(api.GET('/api/v1/users', { params: { query }, signal })),
+  tokens: (query: Asked, signal: AbortSignal): Promise<Page<ApiToken>> =>
+    answer(api.GET('/api/v1/tokens', { params: { query }, signal })),
 };
 export type ListName = keyof typeof READ;
 type RowOf<K extends ListName> = Awaited<ReturnType<(typeof READ)[K]>>['items'][number];

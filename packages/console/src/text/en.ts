@@ -4,6 +4,7 @@
  */
 
 import { packets } from './packets.ts';
+import { people } from './people.ts';
 
 export const en = {
   common: {
@@ -40,6 +41,9 @@ export const en = {
     events: 'Events',
     findings: 'Find a fault',
     audit: 'Audit log',
+    account: people.account.title,
+    users: people.users.title,
+    tokens: people.tokens.title,
     light: 'Use light colours',
     dark: 'Use dark colours',
   },
@@ -654,4 +658,5 @@ export const en = {
     leave: 'Leave without saving',
   },
   packets,
+  people,
 };
