@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { TOTP } from 'otpauth';
-import type { Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import { axeViolations, onPage, useBrowser } from './support/browser.ts';
 import { ControllerHost } from './support/controller-host.ts';
 
@@ -24,6 +24,10 @@ async function give(page: Page, fields: Record<string, string>, button: string):
   await page.getByRole('button', { name: button, exact: true }).click();
 }
 
+async function textOf(place: Locator): Promise<string> {
+  return ((await place.textContent()) ?? '').trim();
+}
+
 test('the first administrator has to choose a password, and sets up an authenticator app', async () => {
   await onPage(browser, { path: '/account', ...nobody }, async (page) => {
     await give(page, { User: 'admin', Password: 'wrong' }, 'Sign in');
@@ -39,10 +43,10 @@ test('the first administrator has to choose a password, and sets up an authentic
     await page.getByRole('heading', { name: 'Your account' }).waitFor();
 
     await give(page, { Password: password }, 'Set up an app');
-    secret = (await page.locator('pre').first().innerText()).trim();
+    secret = await textOf(page.locator('pre').first());
     const code = new TOTP({ secret }).generate();
     await give(page, { Code: code }, 'Confirm');
-    recoveryCodes = (await page.getByRole('dialog').locator('pre').innerText()).trim().split('\n');
+    recoveryCodes = (await textOf(page.getByRole('dialog').locator('pre'))).split('\n');
     assert.equal(recoveryCodes.length, 10);
     assert.deepEqual(await axeViolations(page), []);
     await page.getByRole('button', { name: 'Done' }).click();
@@ -90,7 +94,7 @@ test('an administrator makes a user, whose password is shown once, and a token',
     await give(page, { Name: 'bob', Grants: 'boss' }, 'Save');
     await page.getByRole('dialog').getByRole('alert').waitFor();
     await give(page, { Grants: 'operator:pool=east' }, 'Save');
-    const shown = (await page.getByRole('dialog').locator('pre').innerText()).trim();
+    const shown = await textOf(page.getByRole('dialog').locator('pre'));
     await page.getByRole('button', { name: 'Done' }).click();
     await page.getByRole('row').filter({ hasText: 'bob' }).getByText('operator:pool=east').waitFor();
     const signedIn = await fetch(`${host.url}/api/v1/session`, {
@@ -103,7 +107,7 @@ test('an administrator makes a user, whose password is shown once, and a token',
     await page.getByRole('link', { name: 'API tokens' }).click();
     await page.getByRole('button', { name: 'New token' }).click();
     await give(page.getByRole('dialog') as unknown as Page, { Name: 'ci', Grants: 'viewer' }, 'New token');
-    const token = (await page.getByRole('dialog').locator('pre').innerText()).trim();
+    const token = await textOf(page.getByRole('dialog').locator('pre'));
     const headers = { authorization: `Bearer ${token}` };
     assert.equal((await fetch(`${host.url}/api/v1/policies`, { headers })).status, 200);
     assert.equal((await fetch(`${host.url}/api/v1/users`, { headers })).status, 403);

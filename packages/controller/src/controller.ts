@@ -44,7 +44,7 @@ import {
 import { Looks } from './looks/looks.ts';
 import { tellLooks } from './looks/tell-looks.ts';
 import { FileTokens } from './people/file-tokens.ts';
-import { makeFirstUser } from './people/first-password.ts';
+import { makeFirstUser, resetFirstUser } from './people/first-password.ts';
 import { People } from './people/people.ts';
 import { NodeParts } from './planning/node-parts.ts';
 import { Planning } from './planning/planning.ts';
@@ -98,6 +98,8 @@ export interface ControllerOptions {
   syslog?: Pick<SyslogOptions, 'target' | 'authority'>;
   /** Default: a logger to stderr of level `info`. */
   logger?: Logger;
+  /** True: the user `admin` gets a new password, all rights, and no authenticator app. */
+  resetAdmin?: boolean;
   /** Milliseconds since 1970. Default `Date.now`. */
   clock?: () => number;
   /** Milliseconds of a clock that does not jump, for durations. Default `steadyClock`. */
@@ -242,7 +244,13 @@ async function open(options: ControllerOptions, closers: Closers) {
   closers.add(() => people.close());
   const signInWays = new SignInWays({ file: signInFile, log, clock });
   people.askElsewhere(signInWays);
-  const firstPassword = await makeFirstUser({ view, decisions, clock, audit, firstPassword: people.firstPassword });
+  const firstPassword = await (options.resetAdmin ? resetFirstUser : makeFirstUser)({
+    view,
+    decisions,
+    clock,
+    audit,
+    firstPassword: people.firstPassword,
+  });
   const findings = new Findings({ looks, clock, steady, log, whereIs: whereabouts(inventory) });
   closers.add(() => findings.close());
   const tests = new PolicyTests({ live, send: (node, message) => agents?.send(node, message), clock, log });

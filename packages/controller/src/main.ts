@@ -28,6 +28,7 @@ interface Arguments extends ApiOptions, AuditLogOptions {
   agentListen: string;
   console?: string;
   signIn?: string;
+  resetAdmin?: boolean;
   logLevel: LogLevel;
 }
 
@@ -42,6 +43,10 @@ addAuditOptions(addApiOptions(command))
     'address for agents: ADDR:PORT',
     (value: string) => checked(value, parseTcp, 'write ADDR:PORT or [V6ADDR]:PORT.'),
     '0.0.0.0:7071',
+  )
+  .option(
+    '--reset-admin',
+    'give the user "admin" a new password, which is printed, and all rights, remove its authenticator app, and exit; the controller must not run',
   )
   .option('--console <dir>', 'directory of the web console (default: the one that comes with the controller)')
   .option(
@@ -61,15 +66,22 @@ function tellFirstPassword(first: Controller['firstPassword']): void {
     const text = process.env.JOURNAL_STREAM
       ? `its password is in ${where}`
       : `password: ${first.password}\nIt is also in ${where}`;
-    process.stderr.write(`\nThe first administrator was made. Sign in to the console as user "admin"; ${text}.\n\n`);
+    process.stderr.write(`\nThe administrator was made. Sign in to the console as user "admin"; ${text}.\n\n`);
   }
 }
 
 async function main(): Promise<void> {
   parseSettings(command, { prefix: 'MIRRORPLANE_CONTROLLER' });
-  const { data, agentListen, console, signIn, logLevel, ...api } = command.opts<Arguments>();
+  const { data, agentListen, console, signIn, logLevel, resetAdmin, ...api } = command.opts<Arguments>();
   await keepOnly(process.geteuid?.() === 0 ? AS_ROOT : []);
   const logger = createLog('controller', logLevel);
+  if (resetAdmin) {
+    const nowhere = { listen: [], agentListen: '127.0.0.1:0' };
+    const { firstPassword, close } = await startController({ data, logger, ...nowhere, resetAdmin });
+    tellFirstPassword(firstPassword);
+    await close();
+    process.exit(0);
+  }
   const manager = await openServiceManager();
   let controller: Controller | undefined;
   let stopping = false;

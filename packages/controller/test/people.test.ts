@@ -4,6 +4,8 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { until } from '@mirrorplane/base';
+import { createLog } from '@mirrorplane/daemon';
+import { startController } from '../src/index.ts';
 import { Bench } from './harness.ts';
 import { by, codeOf, firstPassword, makeUser, nobody, SESSION, signIn } from './people-client.ts';
 import { SseReader } from './sse.ts';
@@ -177,4 +179,29 @@ test('an account that is made again under the same name has nothing of the one b
   await makeUser(bench, 'alice');
   assert.equal((await by(bench, browser, 'GET', SESSION)).status, 401);
   bench.ahead += MINUTE;
+});
+
+test('a lost password of the administrator is made again while the controller does not run', async (t) => {
+  const bench = await Bench.start(t);
+  const old = firstPassword(bench);
+  const browser = await signIn(bench, { user: 'admin', password: old });
+  await bench.must('PUT', '/api/v1/users/other', { grants: [{ role: 'admin' }] });
+  await bench.must('PUT', '/api/v1/users/admin', { grants: [], disabled: true });
+  await bench.controller.close();
+  const nowhere = { listen: [], agentListen: '127.0.0.1:0', logger: createLog('controller', 'silent') };
+  const reset = await startController({ data: bench.data, ...nowhere, resetAdmin: true });
+  const { password } = reset.firstPassword!;
+  await reset.close();
+  await bench.restart();
+  assert.equal(firstPassword(bench), password);
+  assert.equal((await bench.post(SESSION, { user: 'admin', password: old }, nobody)).status, 401);
+  assert.equal((await by(bench, browser, 'GET', SESSION)).status, 401);
+  const again = await signIn(bench, { user: 'admin', password });
+  assert.deepEqual(again.reply.body.grants, []);
+  const next = 'five words are a password';
+  const body = { current: password, password: next };
+  assert.equal((await by(bench, again, 'POST', '/api/v1/users/admin/password', body)).status, 200);
+  assert.ok((await by(bench, again, 'GET', SESSION)).body.rights.includes('access'));
+  const { items } = (await bench.get('/api/v1/audit?filter=actor:controller%20action:password')).body;
+  assert.deepEqual([items.length, items[0].resource], [1, 'users/admin']);
 });

@@ -9,10 +9,10 @@ import { CONTROLLER_ACTOR } from '../audit/actors.ts';
 import type { AuditLog } from '../audit/audit.ts';
 import type { Decisions } from '../store/decisions.ts';
 import type { UserRecord } from '../store/records.ts';
-import { keyOf, type View } from '../store/view.ts';
+import type { View } from '../store/view.ts';
 import { hashPassword } from './argon2.ts';
 import { newPassword } from './generated.ts';
-import { newStamp } from './records.ts';
+import { newStamp, withNewStamp } from './records.ts';
 
 /** Name of the first user. */
 export const FIRST_USER = 'admin';
@@ -42,41 +42,52 @@ export class FirstPassword {
   }
 }
 
+interface Parts {
+  view: View;
+  decisions: Decisions;
+  /** Milliseconds since 1970. */
+  clock: () => number;
+  audit: AuditLog;
+  firstPassword: FirstPassword;
+}
+
 /**
  * Makes the first administrator where there is no user at all. The password has to be changed when
  * it was used, because it has been on a screen and in a file.
  * @returns the password; undefined: there are users
  */
-export async function makeFirstUser(parts: {
-  view: View;
-  decisions: Decisions;
-  clock: () => number;
-  audit: AuditLog;
-  firstPassword: FirstPassword;
-}): Promise<string | undefined> {
+export async function makeFirstUser(parts: Parts): Promise<string | undefined> {
+  return parts.view.all('users').size > 0 ? undefined : giveFirstPassword(parts, 'create');
+}
+
+/**
+ * Makes the first administrator again, or gives it a new password, for who has lost it: enabled,
+ * without an authenticator app, and with all rights. Its sessions and tokens end.
+ * @returns the password
+ */
+export function resetFirstUser(parts: Parts): Promise<string> {
+  return giveFirstPassword(parts, 'password');
+}
+
+async function giveFirstPassword(parts: Parts, action: 'create' | 'password'): Promise<string> {
   const { view, decisions, clock, audit, firstPassword } = parts;
-  if (view.all('users').size > 0) {
-    return undefined;
-  }
   const password = newPassword();
   const passwordHash = await hashPassword(password);
   // Before the user: a controller that is killed in between makes another password at its next start.
   firstPassword.keep(password);
   const time = new Date(clock()).toISOString();
-  const user = firstUser(passwordHash, time);
-  const entry = { ...CONTROLLER_ACTOR, time, action: 'create', resource: `users/${FIRST_USER}` } as const;
-  const revision = await decisions.decide(() => ({
-    ops: [{ type: 'put', key: keyOf('users', FIRST_USER), value: user }],
-    audit: entry,
-    result: (written) => written,
-  }));
+  const entry = { ...CONTROLLER_ACTOR, time, action, resource: `users/${FIRST_USER}` } as const;
+  const revision = await decisions.decide(() => {
+    const made = firstUser(passwordHash, view.get('users', FIRST_USER)?.value.createdAt ?? time);
+    return { ops: withNewStamp(made, view).ops, audit: entry, result: (written) => written };
+  });
   await audit.append({ ...entry, outcome: 'done', revision });
   decisions.audited(revision);
   return password;
 }
 
 /** An administrator with a password that others may have seen. */
-export function firstUser(passwordHash: string, createdAt: string): UserRecord {
+function firstUser(passwordHash: string, createdAt: string): UserRecord {
   return {
     name: FIRST_USER,
     source: 'local',
