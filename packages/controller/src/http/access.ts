@@ -25,7 +25,7 @@ const ThingText = z
   .meta({ description: 'What the right is needed for: KIND/NAME, as in interface/web-1/0. Default: anything.' });
 
 const Question = z.strictObject({
-  right: Right,
+  right: Right.describe('What one wants to do.'),
   object: ThingText.optional(),
 });
 
