@@ -1,0 +1,75 @@
+/** A controller whose audit log is on a small disk, which fills up and gets room again. */
+import assert from 'node:assert/strict';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import test from 'node:test';
+import { until } from '@mirrorplane/base';
+import type { AuditEntry, Event } from '@mirrorplane/contract';
+import { createLog } from '@mirrorplane/daemon';
+import { startController } from '../src/index.ts';
+import { verdictOf } from './audit-log.ts';
+import { Bench } from './harness.ts';
+
+const [disk, data] = process.argv.slice(2) as [string, string];
+
+/** Leaves no room on the disk. */
+function fill(file: string): void {
+  for (let bytes = 4096; bytes > 0; ) {
+    try {
+      writeFileSync(file, Buffer.alloc(bytes), { flag: 'a' });
+    } catch {
+      bytes = Math.floor(bytes / 2);
+    }
+  }
+}
+
+test('full and free again', async (t) => {
+  const controller = await startController({
+    data,
+    listen: ['127.0.0.1:0'],
+    agentListen: '127.0.0.1:0',
+    logger: createLog('controller', 'silent'),
+  });
+  t.after(() => controller.close());
+  const bench = Bench.at(data, controller);
+  await bench.must('PUT', '/api/v1/domains/before', {});
+  const filler = path.join(disk, 'filler');
+  fill(filler);
+  const statuses: number[] = [];
+  let failed = -1;
+  for (let at = 0; failed < 0; at++) {
+    const { status } = await bench.put(`/api/v1/domains/d-${at}`, {});
+    statuses.push(status);
+    failed = status === 500 ? at : -1;
+  }
+  assert.deepEqual([...new Set(statuses.slice(0, -1))], [201]);
+  // It was committed, and its entry is owed. From now on nothing is.
+  const refused = await bench.put('/api/v1/domains/after', {});
+  assert.deepEqual([refused.status, refused.body.code], [503, 'UNAVAILABLE']);
+  assert.match(refused.body.detail, /^the audit log cannot be written \(ENOSPC\), so nothing may change: make room/);
+  assert.equal((await bench.get('/api/v1/domains/after')).status, 404);
+  assert.equal((await bench.get(`/api/v1/domains/d-${failed}`)).status, 200);
+  const text = readFileSync(path.join(disk, 'audit.log'), 'utf8');
+  assert.ok(text.endsWith('}\n'), 'no line is half there');
+  rmSync(filler);
+  await until('it is written again', async () => (await bench.put('/api/v1/domains/after', {})).status === 201, {
+    limitMs: 20_000,
+  });
+  const entries = (await bench.get('/api/v1/audit?limit=1000')).body.items as AuditEntry[];
+  const done = entries.filter(({ outcome }) => outcome === 'done').map(({ resource }) => resource);
+  for (let at = 0; at <= failed; at++) {
+    assert.equal(done.filter((resource) => resource === `domains/d-${at}`).length, 1, `domains/d-${at}`);
+  }
+  const about = entries.find(({ resource }) => resource === 'audit/')!;
+  assert.deepEqual([about.actor, about.outcome], ['controller', 'failed']);
+  assert.match(about.detail!, /^the log could not be written since .* \(ENOSPC\): 0 entries are missing$/);
+  const events = (await bench.get('/api/v1/events?kind=auditProblem')).body.items as Event[];
+  assert.deepEqual(
+    events.map(({ message }) => message.replace(/: .*/, '')),
+    ['the audit log cannot be written', 'the audit log can be written again'],
+  );
+  const { text: metrics } = await bench.get('/metrics');
+  assert.match(metrics, /^mirrorplane_audit_write_failures_total 1$/m);
+  await controller.close();
+  assert.equal(verdictOf(data).fault, undefined);
+});
