@@ -21,6 +21,7 @@ export type Domain = Schemas['Domain'];
 export type User = Schemas['User'];
 export type ApiToken = Schemas['ApiToken'];
 export type DeviceRequest = Schemas['DeviceRequest'];
+export type AuditChain = Schemas['AuditChain'];
 export type AuditEntry = Schemas['AuditEntry'];
 export type Event = Schemas['Event'];
 export type Count = Schemas['Count'];

@@ -6,6 +6,8 @@ import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { AuditEntry } from '../api/types.ts';
 import { useTitle } from '../data/title.ts';
+import { AuditChainState } from '../parts/audit-chain.tsx';
+import { AuditChanges } from '../parts/audit-changes.tsx';
 import classes from '../parts/event-list.module.css';
 import { FilterBox } from '../parts/list-page.tsx';
 import { Data, Mark } from '../parts/marks.tsx';
@@ -71,6 +73,7 @@ export function AuditPage(): ReactNode {
         <h1>{text.menu.audit}</h1>
         <span className="quiet">{t.how}</span>
       </div>
+      <AuditChainState />
       <div className="bar">
         <FilterBox value={search.q ?? ''} hint={t.filterHint} error={error} onFilter={(q) => change({ q })} />
         <Time label={t.since} value={search.since} onChange={(since) => change({ since })} />
@@ -124,6 +127,7 @@ function Entries({ entries }: { entries: readonly AuditEntry[] }): ReactNode {
             <th scope="col">{t.action}</th>
             <th scope="col">{t.resource}</th>
             <th scope="col">{t.outcome}</th>
+            <th scope="col">{t.changes}</th>
           </tr>
         </thead>
         <tbody>
@@ -144,11 +148,8 @@ const OUTCOMES = {
   failed: ['bad', '✕'],
 } as const;
 
-function EntryRow({
-  entry: { time, actor, address, action, resource, outcome, code },
-}: {
-  entry: AuditEntry;
-}): ReactNode {
+function EntryRow({ entry }: { entry: AuditEntry }): ReactNode {
+  const { time, actor, actorKind, address, action, resource, outcome, code, count } = entry;
   const [tone, sign] = OUTCOMES[outcome];
   return (
     <tr>
@@ -156,7 +157,7 @@ function EntryRow({
         {dateTime(time)}
       </td>
       <td>
-        <Data>{actor}</Data>
+        <Data>{actor}</Data> {actorKind !== undefined && <span className="quiet">{t.kinds[actorKind]}</span>}
       </td>
       <td>
         <Data>{address}</Data>
@@ -171,7 +172,10 @@ function EntryRow({
         <Mark tone={tone} sign={sign}>
           {t.outcomes[outcome]}
         </Mark>{' '}
-        {code !== undefined && <Data>{code}</Data>}
+        {code !== undefined && <Data>{code}</Data>} {count !== undefined && t.times(count)}
+      </td>
+      <td>
+        <AuditChanges {...entry} />
       </td>
     </tr>
   );

@@ -427,6 +427,18 @@ export const en = {
     filtered: 'The filter hides everything.',
     searched: 'A part of the log was searched. Older entries may match.',
     ofPolicy: 'Entries of this policy in the audit log',
+    changes: 'Before → after',
+    kinds: { user: 'user', token: 'token', node: 'node', controller: 'controller', stranger: 'not signed in' },
+    times: (count: number) => `${count} times`,
+    moreNames: (count: number) => `and ${count} more`,
+    chain: {
+      check: 'Check now',
+      checking: 'Checking…',
+      unchecked: 'The chain was not checked since the controller was started.',
+      good: (upTo: number, at: string) => `As it was written up to entry ${upTo}, checked at ${at}.`,
+      fault: (fault: string, at: string) => `Not as it was written: ${fault}. Checked at ${at}.`,
+      signed: (signed: number, last: number) => `Signed up to entry ${signed} of ${last}.`,
+    },
     outcomes: { done: 'done', unchanged: 'nothing to change', refused: 'refused', failed: 'failed' },
   },
   edge: {
