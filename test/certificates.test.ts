@@ -7,7 +7,7 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type AgentOptions, FakeDatapath, startAgent } from '@mirrorplane/agent/testing';
+import { type AgentOptions, FakeDatapath, startAgent, stateOf } from '@mirrorplane/agent/testing';
 import { until } from '@mirrorplane/base';
 import type { NodeProgram } from '@mirrorplane/contract';
 import pino from 'pino';
@@ -84,7 +84,7 @@ function store(data: string, { key, certificate, authority }: Credentials): void
   const tokenHash = createHash('sha256').update('a token of then').digest('hex');
   const files = { 'node.key': key, 'node.crt': certificate, 'ca.crt': authority, 'token.sha256': tokenHash };
   for (const [name, text] of Object.entries(files)) {
-    writeFileSync(join(data, name), text);
+    writeFileSync(join(data, name), text, { mode: 0o600 });
   }
   writeFileSync(join(data, 'program.json'), JSON.stringify(PROGRAM));
 }
@@ -166,6 +166,26 @@ test('a certificate with time enough is left alone', async (t) => {
   await start();
   await until('it is connected', async () => (await node()).connected);
   assert.equal(readFileSync(join(data, 'node.crt'), 'utf8'), credentials.certificate);
+});
+
+test('certificates of one moment are due at moments of their own, before three quarters of their life', async (t) => {
+  const bench = await Bench.start(t);
+  await bench.cluster('node-1');
+  const hours = new Set<number>();
+  for (let i = 0; i < 8; i++) {
+    const { certificate } = await bench.credentials('node-1');
+    const from = Date.parse(new X509Certificate(certificate).validFrom);
+    const life = Date.parse(new X509Certificate(certificate).validTo) - from;
+    const at = (share: number) => stateOf(certificate, new Date(from + share * life));
+    assert.deepEqual([at(0.66), at(0.751), at(1)], ['valid', 'due', 'ended']);
+    let hour = 0;
+    while (stateOf(certificate, new Date(from + (hour * DAY) / 24)) === 'valid') {
+      hour++;
+    }
+    hours.add(hour);
+  }
+  // 60 hours are possible.
+  assert.ok(hours.size > 3, `${[...hours]}`);
 });
 
 /** Sends a request for a certificate over the session of a test agent. */

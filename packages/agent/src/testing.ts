@@ -1,5 +1,6 @@
 /** Internal parts of the agent for tests and measurements. Nothing that is shipped imports this. */
 export { certificateRequest } from './controller-link/csr.ts';
+export { stateOf } from './controller-link/renewal.ts';
 export type {
   ApplyResult,
   DatapathState,

@@ -346,7 +346,7 @@ test('a look is in the state while it lives, follows its guest, and is gone from
   agent.take(PROGRAM);
   await agent.settled();
   assert.equal(datapath.state.looks, undefined);
-  agent.looks.begin({ id: 'l1', owner: 'ann', of: { interfaces: ['web-1/0'] }, words: 'tcp' });
+  agent.looks.begin({ id: 'l1', of: { interfaces: ['web-1/0'] }, words: 'tcp' });
   await agent.settled();
   const at = () =>
     datapath.state.looks?.flatMap(({ hooks }) => hooks.map(({ ifindex, place }) => `${ifindex} ${place}`));

@@ -13,7 +13,6 @@ import { testLog } from './support.ts';
 
 const ORDER: LookOrder = {
   id: 'l1',
-  owner: 'ann',
   of: { interfaces: ['web-1/0'] },
   words: '',
   payload: false,
@@ -184,7 +183,7 @@ test('says which looks are refused, once, and again when there is room', async (
     refused.map((list) => list.map(({ look }) => look)),
     [['e']],
   );
-  assert.match(refused[0]![0]!.message, /4 looks already \(of ann, ann, ann, ann\)/);
+  assert.match(refused[0]![0]!.message, /4 looks already \(a, b, c, d\)/);
   follower.follow(orders.slice(1));
   await until('its place', () => room.ids().includes('e'));
   assert.deepEqual(refused.at(-1), []);

@@ -12,7 +12,7 @@ import { type LookEnd, LookRefused, type LookReport, type LookRequest, LookRoom 
 import type { Link } from '../src/netlink/link.ts';
 import { link, testLog } from './support.ts';
 
-const REQUEST: LookRequest = { id: 'l1', owner: 'ann', of: { interfaces: ['web-1/0'] } };
+const REQUEST: LookRequest = { id: 'l1', of: { interfaces: ['web-1/0'] } };
 
 /** A room over a fake data path, and a clock that a test moves. */
 async function roomOf() {
@@ -121,13 +121,13 @@ for (const [what, more, field, message] of [
   });
 }
 
-test('refuses a fifth look, names the owners of the others, and takes one that replaces another', async (t) => {
+test('refuses a fifth look, names the others, and takes one that replaces another', async (t) => {
   const { room } = await roomOf();
   t.after(() => room.close());
-  for (const owner of ['ann', 'bob', 'cid', 'dan']) {
-    room.begin({ ...REQUEST, id: owner, owner });
+  for (const id of ['ann', 'bob', 'cid', 'dan']) {
+    room.begin({ ...REQUEST, id });
   }
-  assert.throws(() => room.begin({ ...REQUEST, id: 'eve' }), /4 looks already \(of ann, bob, cid, dan\)/);
+  assert.throws(() => room.begin({ ...REQUEST, id: 'eve' }), /4 looks already \(ann, bob, cid, dan\)/);
   room.begin({ ...REQUEST, id: 'bob', payload: true });
   assert.deepEqual(
     room.wishes().map(({ id, length }) => [id, length]),

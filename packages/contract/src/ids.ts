@@ -9,6 +9,12 @@ export function captureId(policy: string, source: string): string {
   return `${policy}/${source}`;
 }
 
+/** The source of a capture, from the id of the capture. Undefined for any other text. */
+export function sourceOfCapture(id: string): string | undefined {
+  const end = id.indexOf('/');
+  return end < 0 ? undefined : id.slice(end + 1);
+}
+
 /** One direction of a capture, as the data plane of a node stores it. */
 export function hookCaptureId(capture: string, direction: Exclude<TrafficDirection, 'all'>): string {
   return `${capture}/${direction}`;

@@ -181,7 +181,6 @@ export type CountersSavedMessage = z.infer<typeof CountersSavedMessage>;
 /** A look that a node shall carry out. */
 export const LookOrder = z.object({
   id: z.string(),
-  owner: z.string().meta({ description: 'Who looks, for the log.' }),
   of: z.union([z.object({ interfaces: z.array(InterfaceId) }), z.object({ policy: Id })]).meta({
     description: 'Interfaces, or the uid of a policy.',
   }),

@@ -1,9 +1,12 @@
 /** The authority, its rotation, and what a controller finds that was killed between two steps. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { verify, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import { Authority } from '../src/auth/authority.ts';
 import { certificateRequest, temporaryFolder } from './harness.ts';
 
@@ -92,4 +95,33 @@ test('an authority whose key is that of another one is not used', async (t) => {
   renameSync(join(folder, 'next-ca.key'), join(folder, 'ca.key'));
   rmSync(join(folder, 'next-ca.crt'));
   await assert.rejects(open(folder), /does not belong to its certificate/);
+});
+
+test('a controller that is killed at any moment of many rotations finds an authority that it had', async (t) => {
+  const folder = temporaryFolder(t);
+  const seen = new Set([(await open(folder)).fingerprint]);
+  for (let run = 0; run < 3; run++) {
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'authority-writer.ts'), folder]);
+    t.after(() => child.kill('SIGKILL'));
+    let text = '';
+    child.stdout.on('data', (data) => {
+      text += data;
+    });
+    await until('some rotations', () => text.split('\n').length > 2 + Math.random() * 5);
+    child.kill('SIGKILL');
+    await once(child, 'close');
+    for (const line of text.split('\n')) {
+      seen.add(line);
+    }
+    // The last authority may have been made, and its line not written.
+    const authority = await open(folder);
+    const [signing, ...others] = authority.trusted.map(({ fingerprint }) => fingerprint);
+    assert.ok(
+      others.every((fingerprint) => seen.has(fingerprint)),
+      others.join(),
+    );
+    assert.ok(seen.has(signing!) || authority.isRotating);
+    await agentCertificate(authority);
+    seen.add(signing!);
+  }
 });

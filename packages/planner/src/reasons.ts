@@ -10,6 +10,7 @@ import {
   type StatusReason,
   say,
 } from '@mirrorplane/contract';
+import { homePool } from './cluster.ts';
 import { packetsGained } from './counts.ts';
 import { lostLately } from './losses.ts';
 import type { NodeReport, Observation, PolicyCounters } from './observation.ts';
@@ -143,13 +144,19 @@ export function problemsOf(policy: Policy, plan: PolicyPlan, { nodes }: Observat
   });
 }
 
-/** Why interfaces of the policy have no device: a node has their NIC and cannot mirror it. */
+/**
+ * Why interfaces of the policy have no device: a node of their pool has their NIC and cannot mirror
+ * it. Other nodes are not asked, because they may say anything.
+ */
 export function unsupportedReasons(policy: Policy, { cluster, unsupported }: Observation): StatusReason[] {
   const named = [...policy.sources, policy.destination].filter((id) => unsupported.has(id));
   const absent = named.filter((id) => !cluster.interfaces.get(id)?.devices.length);
   return absent.flatMap((id) =>
-    unsupported.get(id)!.map(({ node, message }) => {
-      return { ...say('DEVICE_UNSUPPORTED', { node, text: message }), interface: id, node };
+    unsupported.get(id)!.flatMap(({ node, message }) => {
+      const item = cluster.interfaces.get(id);
+      const pool = item && homePool(cluster, item);
+      const isNear = pool === undefined || cluster.nodes.get(node)?.pool === pool;
+      return isNear ? [{ ...say('DEVICE_UNSUPPORTED', { node, text: message }), interface: id, node }] : [];
     }),
   );
 }

@@ -38,9 +38,25 @@ const cases: [string, Scene, string[]][] = [
     'says of a source without device that a node cannot mirror its NIC',
     {
       inventory: { interfaces: { 'web-2/0': asleep } },
+      nodes: { 'node-1': up1, 'node-2': healthy([], problem('DEVICE_UNSUPPORTED', { interface: 'web-2/0' })) },
+    },
+    ['degraded', 'SOURCE_ABSENT web-2/0', 'DEVICE_UNSUPPORTED web-2/0 @node-2'],
+  ],
+  [
+    'does not believe a node of another pool about a source without device',
+    {
+      inventory: { interfaces: { 'web-2/0': asleep } },
       nodes: { 'node-1': up1, 'node-3': healthy([], problem('DEVICE_UNSUPPORTED', { interface: 'web-2/0' })) },
     },
-    ['degraded', 'SOURCE_ABSENT web-2/0', 'DEVICE_UNSUPPORTED web-2/0 @node-3'],
+    ['degraded', 'SOURCE_ABSENT web-2/0'],
+  ],
+  [
+    'says of a source without device that it was on a node that is revoked',
+    {
+      inventory: { interfaces: { 'web-2/0': asleep } },
+      nodes: { 'node-1': up1, 'node-2': { ...healthy([]), connected: false, revoked: ['web-2/0', 'web-1/0'] } },
+    },
+    ['degraded', 'SOURCE_ABSENT web-2/0', 'NODE_REVOKED web-2/0 @node-2'],
   ],
   [
     'is degraded where the NIC of a source handles flows itself',

@@ -97,7 +97,7 @@ export class LookFollower {
       if (!(error instanceof LookRefused)) {
         throw error;
       }
-      log.warn({ look: request.id, owner: request.owner, reason: reason(error) }, 'look refused');
+      log.warn({ look: request.id, reason: reason(error) }, 'look refused');
       const { field, message } = error;
       return [{ look: request.id, ...(field !== undefined && { field }), message }];
     }

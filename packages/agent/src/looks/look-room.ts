@@ -19,8 +19,6 @@ import type { LookWish } from './look-plan.ts';
 /** A look as it is asked for. */
 export interface LookRequest {
   id: string;
-  /** Who looks, for the log. */
-  owner: string;
   /** 1 to LOOK_LIMITS.interfaces ids of interfaces, or the id of a policy. */
   of: LookWish['of'];
   /** Capture words. Default all packets. */
@@ -125,8 +123,8 @@ export class LookRoom extends EventEmitter<LookEvents> {
   begin(request: LookRequest, leaseMs: number = LOOK_LIMITS.leaseMs): void {
     const wish = wishOf(request);
     if (!this.#looks.has(request.id) && this.#looks.size >= LOOK_LIMITS.looks) {
-      const owners = [...this.#looks.values()].map((look) => look.request.owner).join(', ');
-      throw new LookRefused(`this node has ${LOOK_LIMITS.looks} looks already (of ${owners}): end one of them`);
+      const ids = [...this.#looks.keys()].join(', ');
+      throw new LookRefused(`this node has ${LOOK_LIMITS.looks} looks already (${ids}): end one of them`);
     }
     const now = this.#now();
     this.#looks.set(request.id, {
@@ -137,7 +135,7 @@ export class LookRoom extends EventEmitter<LookEvents> {
       unseen: [],
       counts: NOTHING,
     });
-    this.#parts.log.info({ look: request.id, owner: request.owner }, 'look begins');
+    this.#parts.log.info({ look: request.id }, 'look begins');
     this.#timer ??= setInterval(() => void this.#turn(), READ_INTERVAL_MS);
     this.#parts.changed();
   }
@@ -270,7 +268,7 @@ export class LookRoom extends EventEmitter<LookEvents> {
       clearInterval(this.#timer);
       this.#timer = undefined;
     }
-    this.#parts.log.info({ look: id, owner: look.request.owner, why }, 'look has ended');
+    this.#parts.log.info({ look: id, why }, 'look has ended');
     this.emit('end', id, why, last);
     this.#parts.changed();
   }

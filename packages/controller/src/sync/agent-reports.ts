@@ -1,14 +1,15 @@
 /** What an agent reports after its hello, and where that goes. */
-import type {
-  AgentMessage,
-  CertificateStoredMessage,
-  CountersMessage,
-  EventsMessage,
-  Hello,
-  LookRefusal,
-  RenewMessage,
-  TestReportMessage,
-  Underlay,
+import {
+  type AgentMessage,
+  type CertificateStoredMessage,
+  type CountersMessage,
+  type EventsMessage,
+  type Hello,
+  type LookRefusal,
+  type RenewMessage,
+  sourceOfCapture,
+  type TestReportMessage,
+  type Underlay,
 } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import type { EventsFromAgents } from '../events/events-from-agents.ts';
@@ -88,7 +89,8 @@ export class AgentReports {
         this.#plan();
       }
     } else if (message.type === 'status') {
-      const isNews = live.status(name, message, host.policyNames);
+      const captures = message.captures.filter(({ capture }) => isOwn(capture, name, live));
+      const isNews = live.status(name, { ...message, captures }, host.policyNames);
       host.observer.reported(name);
       if (isNews) {
         host.onConfirmed();
@@ -137,4 +139,10 @@ export class AgentReports {
       host.log.error({ node, err: error }, 'events of an agent not kept');
     }
   }
+}
+
+/** A node is believed about captures of interfaces that it has or had, and about no others. */
+function isOwn(capture: string, node: string, live: LiveNodes): boolean {
+  const source = sourceOfCapture(capture);
+  return source !== undefined && live.claims.hasHad(node, source);
 }

@@ -141,7 +141,6 @@ export class LookOrders {
     const nodes = this.#nodesOf(look).length;
     return {
       id: look.id,
-      owner: look.owner,
       of: look.policyUid === undefined ? { interfaces: interfaces! } : { policy: look.policyUid },
       words,
       ...(fates && { fates }),
