@@ -168,6 +168,14 @@ test('a certificate with time enough is left alone', async (t) => {
   assert.equal(readFileSync(join(data, 'node.crt'), 'utf8'), credentials.certificate);
 });
 
+test('the agent of a revoked node stops to copy, also when it was away meanwhile', async (t) => {
+  const { bench, start } = await joined(t, 1);
+  await bench.must('POST', '/api/v1/nodes/node-1/revoke');
+  const { datapath } = await start();
+  await until('it has stopped', () => datapath.applied > 1 && datapath.state.captures.length === 0);
+  await assert.rejects(bench.connect(bench.credentialsOf('node-1')), /status 401/);
+});
+
 test('certificates of one moment are due at moments of their own, before three quarters of their life', async (t) => {
   const bench = await Bench.start(t);
   await bench.cluster('node-1');
