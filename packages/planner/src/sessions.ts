@@ -41,6 +41,11 @@ export interface Chance {
   draw(bound: number): number;
   /** Milliseconds since 1970. */
   now: number;
+  /**
+   * A host that was cut off knows secrets that were given until then, milliseconds since 1970. Left
+   * out: there was none.
+   */
+  knownUntil?: number;
 }
 
 /** Milliseconds after which a policy gets another number with another secret. */
@@ -122,19 +127,19 @@ function isBetween(least: number, value: number, most: number): boolean {
 }
 
 /**
- * Policies whose number has had its secret for too long. A number of a migrating destination stays,
- * because its change is not staged. One that no other node uses stays too.
+ * Policies whose number has had its secret for too long, or whose secret a host knows that was cut
+ * off. A number of a migrating destination stays, because its change is not staged. One that no other node uses stays too.
  */
 function oldNumbers(
   policies: NodeNumbers['policies'],
   demandOf: ReadonlyMap<string, SessionDemand>,
-  now: number,
+  { now, knownUntil = Number.NEGATIVE_INFINITY }: Chance,
 ): ReadonlySet<string> {
   const all = Object.entries(policies);
   const isOld = ([uid, { since }]: [string, GivenNumber]) => {
     const demand = demandOf.get(uid);
     const isSteady = demand?.needed === true && demand.node !== undefined && !demand.handoverNodes?.length;
-    return isSteady && since !== undefined && Math.abs(now - since) >= SECRET_LIFE_MS;
+    return isSteady && since !== undefined && (since <= knownUntil || Math.abs(now - since) >= SECRET_LIFE_MS);
   };
   const old = all.length > RENEWED_UP_TO ? [] : all.filter(isOld);
   return new Set(
@@ -166,7 +171,7 @@ export function allocateSessions(
   const demandOf = new Map(demands.map((demand) => [demand.uid, demand]));
   for (const [node, { policies }] of Object.entries(before)) {
     const numbers = ofNode(node);
-    const old = chance ? oldNumbers(policies ?? {}, demandOf, chance.now) : new Set();
+    const old = chance ? oldNumbers(policies ?? {}, demandOf, chance) : new Set();
     for (const [uid, number] of sortedBy(Object.entries(policies ?? {}), ([key]) => key)) {
       const demand = demandOf.get(uid);
       const stays =

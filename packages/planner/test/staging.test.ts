@@ -472,3 +472,21 @@ test('a policy gets another session and secret after a day, and no step of it lo
   const [after, ...more] = cluster.fromFirst;
   assert.deepEqual([after!.session, after!.secret, more], [before!.session + 1, 7, []]);
 });
+
+test('secrets that a host knows which was cut off are changed at once, and stay afterwards', () => {
+  const chance: Chance = { draw: (bound) => Math.floor(bound / 2), now: 1 };
+  const cluster = new Cluster();
+  cluster.inventory = proving(...NODES);
+  cluster.chance = chance;
+  cluster.settle();
+  cluster.policies = [policy(['a1'], 'a2')];
+  cluster.settle();
+  const [before] = cluster.fromFirst;
+  cluster.chance = { draw: () => 7, now: 3, knownUntil: 2 };
+  inSteps(cluster, () => assert.ok(isBelieved(cluster)));
+  const [after] = cluster.fromFirst;
+  assert.deepEqual([after!.session, after!.secret], [before!.session + 1, 7]);
+  cluster.chance = { draw: () => 8, now: 4, knownUntil: 2 };
+  cluster.settle();
+  assert.deepEqual(cluster.fromFirst, [after]);
+});

@@ -7,7 +7,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
  * long before the end, an operator must act.
  */
 export const AGENT_WARNING_MS = 5 * DAY_MS;
-/** With a new authority, every node must enrol again. An operator needs time to plan this. */
+/** Nodes that are away must come back before the old authority is dropped. This takes time. */
 export const AUTHORITY_WARNING_MS = 180 * DAY_MS;
 
 /**
@@ -39,7 +39,7 @@ export function authorityProblem(end: number, now: number): NodeProblem | undefi
     return undefined;
   }
   const [code, ends] = end > now ? ['CERTIFICATE_ENDING', 'ends'] : ['CERTIFICATE_ENDED', 'has ended'];
-  const remedy =
-    'stop the controller, remove ca.crt and ca.key from its data directory, start it, and let each node join again';
+  const again = end > now ? '' : ', and let each node join again with a new token';
+  const remedy = `run "mirrorplane authority rotate"${again}`;
   return { code, message: `the certificate of the authority ${ends} on ${new Date(end).toISOString()}: ${remedy}` };
 }

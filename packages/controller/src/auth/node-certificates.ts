@@ -50,9 +50,14 @@ export function standingOf({ generation, number }: CertificateName, record: Cert
   return number < record.number ? 'contested' : 'newer';
 }
 
-/** The record after an enrolment. @param authority fingerprint of the authority that signs */
-export function enrolled(record: CertificateRecord = UNNUMBERED, authority: string): CertificateRecord {
-  return { generation: record.generation + 1, number: 0, issued: 0, authority };
+/**
+ * The record after an enrolment.
+ * @param authority fingerprint of the authority that signs
+ * @param now milliseconds since 1970
+ */
+export function enrolled(record: CertificateRecord | undefined, authority: string, now: number): CertificateRecord {
+  const { generation } = record ?? UNNUMBERED;
+  return { generation: generation + 1, number: 0, issued: 0, authority, ...(record && { earlierEndedAt: now }) };
 }
 
 /** The record after a renewed certificate was signed, which the node may not have yet. */
@@ -67,10 +72,12 @@ export function confirmed(
 ): CertificateRecord {
   const isLast = generation === record.generation && number === record.issued;
   const authority = isLast ? (record.issuedBy ?? record.authority) : '';
-  return { generation, number, issued: Math.max(number, isLast ? record.issued : 0), authority };
+  const { earlierEndedAt } = record;
+  const kept = earlierEndedAt !== undefined && { earlierEndedAt };
+  return { generation, number, issued: Math.max(number, isLast ? record.issued : 0), authority, ...kept };
 }
 
 /** The record after the node was revoked: no certificate that it has is accepted. */
-export function revoked(record: CertificateRecord = UNNUMBERED): CertificateRecord {
-  return { generation: record.generation + 1, number: 0, issued: 0, authority: '' };
+export function revoked(record: CertificateRecord = UNNUMBERED, now: number): CertificateRecord {
+  return { generation: record.generation + 1, number: 0, issued: 0, authority: '', earlierEndedAt: now };
 }

@@ -30,7 +30,7 @@ export const nodeRevokeRoutes: Route[] = [
         const stored = found(view.get('nodes', name), 'node', name);
         checkPreconditions(request, stored.revision);
         const value = { ...stored.value, revoked: true as const };
-        const certificate = revoked(view.get('certificates', name)?.value);
+        const certificate = revoked(view.get('certificates', name)?.value, services.clock());
         isNews = !stored.value.revoked;
         return {
           ops: isNews

@@ -96,6 +96,11 @@ export interface CertificateRecord {
   issued: number;
   /** Fingerprint of the authority that signed `number`. Empty: not known. */
   authority: string;
+  /**
+   * When the enrolment before ended, milliseconds since 1970: its host knows secrets that were given
+   * until then. Left out: there was none before.
+   */
+  earlierEndedAt?: number;
   /** Fingerprint of the authority that signed `issued`. Left out: as `authority`. */
   issuedBy?: string;
 }

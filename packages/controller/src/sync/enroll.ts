@@ -88,7 +88,7 @@ function admit(services: Services, { node, secret }: EnrollRequest, newUid: stri
     refuseOfPool(services, node, pool, isAgain);
   }
   const { revoked: _, ...record } = stored ?? { name: node, pool: pool!, uid: newUid };
-  const certificate = enrolled(before, authority.fingerprint);
+  const certificate = enrolled(before, authority.fingerprint, clock());
   const isNews = stored === undefined || stored.revoked !== undefined;
   const ops: Operation[] = [
     token.op,
