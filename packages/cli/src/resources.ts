@@ -27,6 +27,7 @@ export const RESOURCES = {
       'maxRate',
       'allowFeedback',
       'enabled',
+      'endsAt',
     ],
   },
 } as const;

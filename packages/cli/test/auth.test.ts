@@ -52,3 +52,30 @@ describe('auth', () => {
     assert.equal((await controller.run([...words, '--label', 'blue'])).code, 2);
   });
 });
+
+describe('policies that wait or end', () => {
+  const controller = new Controller();
+  const base = ['policy', 'create', 'tap', '--source', 'web-1/0', '--destination', 'ids-1/0'];
+
+  before(async () => {
+    await controller.start();
+    assert.equal((await controller.run(['apply', '-f', '-'], { input: CLUSTER })).code, 0);
+  });
+  after(() => controller.close());
+
+  it('--for gives a policy an end, which show has and edit removes', async () => {
+    assert.equal((await controller.run([...base, '--for', '8h', '--until', '2099-01-01T00:00:00Z'])).code, 2);
+    assert.equal((await controller.run([...base, '--until', '2020-01-01T00:00:00Z'])).code, 3);
+    assert.equal((await controller.run([...base, '--for', '8h'])).code, 0);
+    assert.match((await controller.run(['policy', 'show', 'tap'])).stdout, /^ends: +\d{4}-/m);
+    assert.equal((await controller.run(['policy', 'edit', 'tap', '--until', 'none'])).code, 0);
+    assert.doesNotMatch((await controller.run(['policy', 'show', 'tap'])).stdout, /^ends:/m);
+  });
+
+  it('approve and reject are refused where nothing waits', async () => {
+    for (const verb of ['approve', 'reject']) {
+      const { code, stderr } = await controller.run(['policy', verb, 'tap']);
+      assert.equal(code, 5, stderr);
+    }
+  });
+});

@@ -32,6 +32,7 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   PRECONDITION_FAILED: 'The resource is not the version that was read (If-Match). The other change stays.',
   BODY_TOO_LARGE: 'The body is larger than the limit of 1 MB. Nothing is changed.',
   MEDIA_TYPE_UNSUPPORTED: 'The header Content-Type is not a JSON type. The body was not read.',
+  NOTHING_TO_APPROVE: 'The policy waits for no consent, so there is nothing to approve or reject.',
   POLICY_NOT_TESTABLE:
     'The policy is disabled, or its destination or all its sources have no device. No probe was made.',
   TESTS_EXCEEDED: 'The policy is being tested, or was tested a moment ago, or many policies are being tested.',
@@ -72,6 +73,7 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   POLICY_FEEDBACK_NOT_ALLOWED:
     'The field allowFeedback concerns packets that the guest of a destination sends. An edge has no guest.',
   POLICY_RATE_INVALID: 'The rate is not a number from 1 to 100000.',
+  POLICY_END_PAST: 'The policy is enabled, and the time of its end is over.',
   POLICY_VLAN_MIRRORED:
     'The policy is accepted. Edges of other nodes do not mirror frames of that VLAN that can be copies which a switch has brought: those with a MAC address of a source, broadcast and multicast, or, where the addresses are not known, all. The message says which. Edges of the node that sends the copies leave out only the copies that come back.',
   POLICY_VLAN_SHARED: 'The policy is accepted. A recorder of that VLAN gets the copies of all these policies.',

@@ -66,6 +66,11 @@ export const CATALOGUE = {
     'The media type of the body is not supported',
     'send the body as application/json',
   ),
+  NOTHING_TO_APPROVE: entry(
+    409,
+    'Nothing waits for consent',
+    'read the policy: it was approved, rejected or changed in the meantime',
+  ),
   POLICY_NOT_TESTABLE: entry(
     409,
     'The policy cannot be tested now',
@@ -161,6 +166,7 @@ export const CATALOGUE = {
     'remove allowFeedback: the destination is an edge-connected interface',
   ),
   POLICY_RATE_INVALID: entry(422, 'The rate is out of range', 'use 1 to 100000 Mbit/s, or remove maxRate'),
+  POLICY_END_PAST: entry(422, 'The end of the policy is past', 'give a later time, or remove endsAt'),
   POLICY_MANY: entry(
     200,
     'More than 100 policies',

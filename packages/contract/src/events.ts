@@ -12,6 +12,9 @@ import { PolicyState, StatusReason } from './status.ts';
  * Every kind of event. A released kind keeps its meaning.
  * - `policyCreated`, `policyChanged`, `policyEnabled`, `policyDisabled`, `policyDeleted`: an
  *   operator did it.
+ * - `policyApprovalRequested`: a policy, or a change of it, waits for the consent of others.
+ *   `policyApproved`, `policyRejected`: an owner has given or refused it, or has withdrawn it.
+ * - `policyEndsSoon`: a policy ends automatically within the hour. `policyEnded`: it has, and is disabled.
  * - `policyStateChanged`: the state of a policy or its reasons changed.
  * - `captureAttached`, `captureDetached`, `captureRefused`: an agent started a capture, ended it,
  *   or could not start it.
@@ -63,6 +66,11 @@ export const EVENT_KINDS = [
   'policyEnabled',
   'policyDisabled',
   'policyDeleted',
+  'policyApprovalRequested',
+  'policyApproved',
+  'policyRejected',
+  'policyEndsSoon',
+  'policyEnded',
   'policyStateChanged',
   'captureAttached',
   'captureDetached',

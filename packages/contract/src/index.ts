@@ -1,5 +1,6 @@
 /** Every resource and message of Mirrorplane, declared once. */
 export * from './access.ts';
+export * from './approval.ts';
 export * from './audit.ts';
 export * from './bounds.ts';
 export * from './certificates.ts';

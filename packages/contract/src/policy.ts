@@ -1,5 +1,6 @@
 /** The mirror policy: the fields that an operator writes, and the stored form. */
 import * as z from 'zod';
+import { Approval, waitingChange } from './approval.ts';
 import { ErrorCode } from './errors.ts';
 import { InterfaceId, MAX_RATE, MAX_SOURCES, Name, Timestamp } from './names.ts';
 import { Params } from './params.ts';
@@ -59,6 +60,10 @@ export const PolicySpec = z
         default: false,
       }),
     enabled: z.boolean().default(true),
+    endsAt: z.iso
+      .datetime({ offset: true, error: 'write a time of ISO 8601, as in 2026-01-31T20:00:00Z' })
+      .optional()
+      .meta({ description: 'When the policy ends automatically: it is disabled then. Absent: never.' }),
   })
   .meta({
     id: 'PolicySpec',
@@ -99,11 +104,18 @@ export const Policy = z
     maxRate: z.number().optional().meta({ description: 'Mbit/s of copies that each node may make. Absent: no limit.' }),
     allowFeedback: z.boolean().optional(),
     enabled: z.boolean(),
+    endsAt: Timestamp.optional().meta({ description: 'When the policy ends automatically. Absent: never.' }),
     type: PolicyType,
     revision: z.number().int().meta({ description: 'Store revision of the last change; also the ETag.' }),
     createdAt: Timestamp,
     createdBy: z.string().optional().meta({ description: 'Who created the policy, as the audit log names it.' }),
     updatedAt: Timestamp,
+    approval: Approval.optional().meta({
+      description: 'Consent to the policy. It copies only while that is approved. Absent: none was needed.',
+    }),
+    change: waitingChange(PolicySpec).optional().meta({
+      description: 'A change that waits for consent. The policy stays as it is until then.',
+    }),
     warnings: z.array(Warning).default([]),
   })
   .meta({

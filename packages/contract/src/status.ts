@@ -14,7 +14,7 @@ import { PolicyType } from './policy.ts';
  * switched off, and no node copies any more. `failed`: nothing is copied.
  */
 export const PolicyState = z
-  .enum(['active', 'degraded', 'waiting', 'ending', 'disabled', 'failed'])
+  .enum(['active', 'degraded', 'waiting', 'ending', 'disabled', 'failed', 'pendingApproval'])
   .meta({ id: 'PolicyState' });
 export type PolicyState = z.infer<typeof PolicyState>;
 

@@ -28,6 +28,7 @@ export const PolicySummary = z
     percent: z.number(),
     vlanId: z.number().int().optional(),
     maxRate: z.number().optional(),
+    endsAt: Timestamp.optional(),
     createdAt: Timestamp,
     createdBy: z.string().optional().meta({ description: 'Who created the policy, as the audit log names it.' }),
     updatedAt: Timestamp,

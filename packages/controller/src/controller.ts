@@ -23,6 +23,7 @@ import { watchAuthority } from './events/authority-watch.ts';
 import { EventsFromAgents } from './events/events-from-agents.ts';
 import { EventLog } from './events/log.ts';
 import { EventObserver } from './events/observer.ts';
+import { PolicyEnds } from './events/policy-ends.ts';
 import { Refusals } from './events/refusals.ts';
 import { refusalTeller } from './events/tell-refusals.ts';
 import { Findings } from './findings/findings.ts';
@@ -305,6 +306,8 @@ async function open(options: ControllerOptions, closers: Closers) {
     },
   };
   void events.note(started());
+  const ends = new PolicyEnds({ view, decisions, planning, audit, events, clock, steady, log });
+  closers.add(() => ends.close());
   closers.add(watchAuthority({ authority, events, log, clock }));
   planning.request();
   planning.requestAfterGrace();

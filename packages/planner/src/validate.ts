@@ -83,7 +83,7 @@ export function validate(spec: PolicySpec, context: ValidationContext, replacing
  * The policy in stored form: percent with two decimals and no negative zero, no undefined fields.
  */
 export function normalise(spec: PolicySpec): PolicySpec {
-  const { vlanId, maxRate, allowFeedback, ...rest } = spec;
+  const { vlanId, maxRate, allowFeedback, endsAt, ...rest } = spec;
   // Adding 0 turns -0, which JSON can carry, into 0.
   const percent = Number(spec.percent.toFixed(2)) + 0;
   return {
@@ -92,6 +92,7 @@ export function normalise(spec: PolicySpec): PolicySpec {
     ...(vlanId !== undefined && { vlanId }),
     ...(maxRate !== undefined && { maxRate }),
     ...(allowFeedback && { allowFeedback }),
+    ...(endsAt !== undefined && { endsAt: new Date(endsAt).toISOString() }),
   };
 }
 

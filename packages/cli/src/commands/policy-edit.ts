@@ -21,6 +21,7 @@ interface EditOptions {
   vlanId?: number | 'none';
   maxRate?: number | 'none';
   allowFeedback?: boolean;
+  until?: string;
   dryRun?: boolean;
 }
 
@@ -40,6 +41,7 @@ export function addPolicyEdit(policy: Command): void {
     .option('--max-rate <mbit>', 'budget of each node for copies of this policy, Mbit/s, or "none"', numberOrNone)
     .option('--allow-feedback', 'allow the destination to send on copies, which have source addresses of other guests')
     .option('--no-allow-feedback', 'drop copies that the destination sends on, at its port (default)')
+    .option('--until <time>', 'end automatically at this time of ISO 8601, or "none"')
     .option('--description <text>', 'free text for other operators')
     .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (name: string, options: EditOptions, command: Command) => {
@@ -66,11 +68,14 @@ async function patch(
   options: Omit<EditOptions, 'dryRun'>,
   dryRun: boolean,
 ): Promise<Policy> {
-  const { source, addSource = [], removeSource = [], ...fields } = options;
+  const { source, addSource = [], removeSource = [], until, ...fields } = options;
   const body: Record<string, unknown> = { ...fields };
   // In a merge patch, null removes a field.
   if (fields.vlanId === 'none') {
     body.vlanId = null;
+  }
+  if (until !== undefined) {
+    body.endsAt = until === 'none' ? null : until;
   }
   if (fields.maxRate === 'none') {
     body.maxRate = null;

@@ -2,9 +2,10 @@
 import type { Policy } from '@mirrorplane/contract';
 import type { Command } from 'commander';
 import { type Context, contextOf } from '../context.ts';
+import { CliError } from '../exit.ts';
 import { noteForecast } from '../forecast.ts';
 import { addSort, type SortOptions, sorted } from '../list.ts';
-import { collectIds, number, positiveInteger } from '../options.ts';
+import { collectIds, number, positiveInteger, span } from '../options.ts';
 import { policyFields, policyTable } from '../output/policy.ts';
 import { show, showOutcomes, withKind } from '../output/render.ts';
 import { noteEnding } from '../remove.ts';
@@ -14,6 +15,7 @@ import { showWatched, type WatchOptions } from '../watch.ts';
 import { addApplyCommand } from './apply.ts';
 import { deleteSeveral } from './delete.ts';
 import { addDiffCommand } from './diff.ts';
+import { addPolicyConsent, waitingOf } from './policy-consent.ts';
 import { addPolicyEdit } from './policy-edit.ts';
 import { addPolicyStatus } from './policy-status.ts';
 import { addPolicyTest } from './policy-test.ts';
@@ -28,6 +30,8 @@ interface CreateOptions {
   maxRate?: number;
   allowFeedback?: boolean;
   disabled?: boolean;
+  for?: number;
+  until?: string;
   description?: string;
   dryRun?: boolean;
 }
@@ -68,6 +72,7 @@ export function addPolicyCommands(program: Command): void {
   addSwitch(policy, 'enable', true);
   addSwitch(policy, 'disable', false);
   addPolicyEdit(policy);
+  addPolicyConsent(policy);
 
   policy
     .command('delete')
@@ -97,6 +102,8 @@ function addCreate(policy: Command): void {
     .option('--allow-feedback', 'allow the destination to send on copies, which have source addresses of other guests')
     .option('--description <text>', 'free text for other operators')
     .option('--disabled', 'create the policy switched off')
+    .option('--for <span>', 'end automatically after this time, for example 8h', span)
+    .option('--until <time>', 'end automatically at this time of ISO 8601')
     .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (name: string, options: CreateOptions, command: Command) => {
       await create(contextOf(command), name, options);
@@ -104,14 +111,32 @@ function addCreate(policy: Command): void {
 }
 
 async function create(context: Context, name: string, options: CreateOptions): Promise<void> {
-  const { source, disabled, dryRun, ...rest } = options;
-  const body = { name, sources: source, ...rest, ...(disabled ? { enabled: false } : {}) };
+  const { source, disabled, dryRun, for: seconds, until, ...rest } = options;
+  const endsAt = endOf(seconds, until);
+  const body = { name, sources: source, ...rest, ...(endsAt && { endsAt }), ...(disabled ? { enabled: false } : {}) };
   const answer = await context.client.request<Policy>('POST', RESOURCES.Policy.path, { body, dryRun });
   noteWarnings(context, answer.body);
   if (dryRun) {
     await noteForecast(context, body);
   }
-  show(context, withKind('Policy', answer.body), () => `policy ${name} ${dryRun ? 'would be created' : 'created'}\n`);
+  show(
+    context,
+    withKind('Policy', answer.body),
+    () => `policy ${name} ${dryRun ? 'would be created' : 'created'}${waitsText(answer.body)}\n`,
+  );
+}
+
+/** The end of a policy. Undefined: it does not end automatically. */
+export function endOf(seconds: number | undefined, until: string | undefined): string | undefined {
+  if (seconds !== undefined && until !== undefined) {
+    throw new CliError('usage', 'give either --for or --until');
+  }
+  return seconds === undefined ? until : new Date(Date.now() + seconds * 1000).toISOString();
+}
+
+function waitsText(policy: Policy): string {
+  const waits = waitingOf(policy);
+  return waits === undefined ? '' : `; it waits for ${waits}`;
 }
 
 function addSwitch(policy: Command, verb: 'enable' | 'disable', enabled: boolean): void {

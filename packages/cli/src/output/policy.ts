@@ -46,6 +46,7 @@ export function policyFields(policy: Policy, color: boolean): string {
     ['max rate', policy.maxRate === undefined ? 'no limit' : `${policy.maxRate} Mbit/s on each node`],
     ...(policy.allowFeedback ? [['feedback', 'allowed'] satisfies [string, Cell]] : []),
     ['destination', policy.destination],
+    ...consentFields(policy),
     ['sources', `${policy.sources.length}`],
   ];
   const sources = policy.sources.map((source) => `  ${source}\n`).join('');
@@ -59,6 +60,21 @@ export function policyFields(policy: Policy, color: boolean): string {
     ]),
   ];
   return renderFields(fields, color) + sources + renderFields(rest, color);
+}
+
+/** When it ends, and what consent it has or waits for. */
+function consentFields({ endsAt, approval, change }: Policy): [string, Cell][] {
+  const asked = change ?? approval;
+  const state = change ? 'change pending' : approval?.state;
+  return [
+    ...(endsAt === undefined ? [] : [['ends', endsAt] satisfies [string, Cell]]),
+    ...(asked && state ? [['approval', `${state}, asked for by ${asked.requestedBy}`] satisfies [string, Cell]] : []),
+    ...(asked?.needs ?? []).map(({ right, interfaces }): [string, Cell] => [
+      'waits for',
+      [right, ...interfaces].join(' '),
+    ]),
+    ...(asked?.given ?? []).map(({ by, right, at }): [string, Cell] => ['consent', `${right} by ${by} at ${at}`]),
+  ];
 }
 
 function enabledCell(policy: Policy): Cell {

@@ -11,6 +11,7 @@ const STATE_STYLES: Record<PolicyState, Style> = {
   waiting: 'yellow',
   ending: 'yellow',
   disabled: 'dim',
+  pendingApproval: 'yellow',
   failed: 'red',
 };
 

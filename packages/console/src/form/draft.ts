@@ -16,6 +16,8 @@ export interface Draft {
   maxRate: number | '';
   allowFeedback: boolean;
   enabled: boolean;
+  /** ISO 8601. Empty: it does not end by itself. */
+  endsAt: string;
 }
 export type Field = keyof Draft;
 
@@ -30,6 +32,7 @@ export const EMPTY: Draft = {
   maxRate: '',
   allowFeedback: false,
   enabled: true,
+  endsAt: '',
 };
 export const FIELDS = Object.keys(EMPTY) as Field[];
 
@@ -45,6 +48,7 @@ export const STEP_OF: Record<Field, 1 | 2 | 3 | 4> = {
   name: 4,
   description: 4,
   enabled: 4,
+  endsAt: 4,
 };
 
 /** The field that a refusal is about: `sources[3]` is about `sources`. */
@@ -56,8 +60,20 @@ export function fieldOf(path: string): Field | undefined {
 /** The form of a policy that exists. */
 export function draftOf(policy: Policy): Draft {
   const { name, description, sources, destination, direction, percent, enabled } = policy;
-  const { vlanId = '', maxRate = '', allowFeedback = false } = policy;
-  return { name, description, sources, destination, direction, percent, vlanId, maxRate, allowFeedback, enabled };
+  const { vlanId = '', maxRate = '', allowFeedback = false, endsAt = '' } = policy;
+  return {
+    name,
+    description,
+    sources,
+    destination,
+    direction,
+    percent,
+    vlanId,
+    maxRate,
+    allowFeedback,
+    enabled,
+    endsAt,
+  };
 }
 
 /**
@@ -65,7 +81,7 @@ export function draftOf(policy: Policy): Draft {
  * named.
  */
 export function specOf(draft: Draft): Required<Pick<PolicySpec, 'sources' | 'destination'>> & PolicySpec {
-  const { vlanId, maxRate, allowFeedback, percent, sources, ...rest } = draft;
+  const { vlanId, maxRate, allowFeedback, percent, sources, endsAt, ...rest } = draft;
   return {
     ...rest,
     sources: [...sources],
@@ -73,6 +89,7 @@ export function specOf(draft: Draft): Required<Pick<PolicySpec, 'sources' | 'des
     ...(vlanId !== '' && { vlanId }),
     ...(maxRate !== '' && { maxRate }),
     ...(allowFeedback && { allowFeedback }),
+    ...(endsAt !== '' && { endsAt }),
   } as never;
 }
 

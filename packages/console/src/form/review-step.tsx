@@ -38,6 +38,12 @@ export function ReviewStep(props: StepProps & { onGoTo(step: number): void }): R
           maxLength={1024}
           rows={2}
         />
+        <TextInput
+          label={t.fields.endsAt}
+          description={t.endsAtHow}
+          value={draft.endsAt}
+          onChange={({ currentTarget }) => change({ endsAt: currentTarget.value.trim() })}
+        />
         <Switch
           label={t.enabled}
           checked={draft.enabled}

@@ -15,6 +15,7 @@ import { Data, HealthMark, StateMark } from '../parts/marks.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
 import { ReasonList, WithReasons } from '../parts/reasons.tsx';
 import { PolicyActions } from '../policy/actions.tsx';
+import { ApprovalPanel } from '../policy/approval.tsx';
 import { Books, CopyBooks } from '../policy/books.tsx';
 import { Paths } from '../policy/paths.tsx';
 import { SourcesTable } from '../policy/sources-table.tsx';
@@ -56,6 +57,7 @@ export function PolicyPage(): ReactNode {
         {policy.data && <PolicyActions policy={policy.data} />}
       </div>
       <ProblemAlert error={policy.error ?? status.error} />
+      {policy.data && <ApprovalPanel policy={policy.data} />}
       {policy.data && status.data && (
         <Tabs
           value={tab}

@@ -24,6 +24,7 @@ const STATES: Record<PolicyState, [Tone, string]> = {
   waiting: ['calm', '◔'],
   ending: ['calm', '◕'],
   disabled: ['quiet', '○'],
+  pendingApproval: ['warn', '◔'],
   failed: ['bad', '✕'],
 };
 

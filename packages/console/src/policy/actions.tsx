@@ -23,7 +23,7 @@ export function PolicyActions({ policy }: { policy: Policy }): ReactNode {
     onSettled: () => queryClient.invalidateQueries(),
   });
   if (!useRight('policy')) {
-    return null;
+    return <span className="quiet">{text.policies.readOnly}</span>;
   }
   return (
     <>

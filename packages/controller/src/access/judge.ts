@@ -100,18 +100,6 @@ export class Judge {
     return this.may(right, 'interface', destination) || this.#all(right, sources);
   }
 
-  /**
-   * The part of a policy that one may read: all of it, or its sources in the scope. Undefined:
-   * nothing.
-   */
-  partOf<T extends Ends>(policy: T): T | undefined {
-    if (this.seesWhole(policy)) {
-      return policy;
-    }
-    const sources = policy.sources.filter((id) => this.may('read', 'interface', id));
-    return sources.length > 0 ? { ...policy, sources } : undefined;
-  }
-
   /** Sources and the destination of a policy for which a right is missing. */
   lacking(right: 'mirror' | 'send', { sources, destination }: Ends): string[] {
     return (right === 'mirror' ? sources : [destination]).filter((id) => !this.may(right, 'interface', id));

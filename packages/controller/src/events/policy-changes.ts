@@ -1,10 +1,19 @@
 /** Makes events for an operator's changes of policies, from the store operations. Pure. */
 import type { EventDraft } from '@mirrorplane/contract';
+import { needsText } from '../access/consent.ts';
 import { FOLDERS, type PolicyRecord } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
 
 /** Fields that only the controller writes. */
-const OWN_FIELDS: ReadonlySet<string> = new Set(['uid', 'type', 'createdAt', 'updatedAt', 'enabled']);
+const OWN_FIELDS: ReadonlySet<string> = new Set([
+  'uid',
+  'type',
+  'createdAt',
+  'updatedAt',
+  'enabled',
+  'approval',
+  'change',
+]);
 
 /**
  * Events for the operations of an operator.
@@ -30,7 +39,7 @@ export function policyChanges(
       return was ? [{ ...event('policyDeleted', 'the policy was deleted'), was: endedBy(was) }] : [];
     }
     if (!was) {
-      return [event('policyCreated', `the policy was created: ${outline(is)}`)];
+      return [event('policyCreated', `the policy was created: ${outline(is)}`), ...consentEvents(undefined, is, event)];
     }
     const changed = changedFields(was, is);
     const toggled = was.enabled !== is.enabled;
@@ -38,10 +47,53 @@ export function policyChanges(
       ...(changed.length > 0
         ? [{ ...event('policyChanged', `the policy was changed: ${changed.join(', ')}`), ...endedIn(was, is) }]
         : []),
+      ...consentEvents(was, is, event),
       ...(toggled && is.enabled ? [event('policyEnabled', 'the policy was enabled')] : []),
       ...(toggled && !is.enabled ? [event('policyDisabled', 'the policy was disabled')] : []),
     ];
   });
+}
+
+/** Events for consent that was asked for, given, refused or withdrawn. */
+function consentEvents(
+  was: PolicyRecord | undefined,
+  is: PolicyRecord,
+  event: (kind: EventDraft['kind'], message: string) => EventDraft,
+): EventDraft[] {
+  const [before, now] = [waiting(was), waiting(is)];
+  if (now) {
+    const isNew = before?.requestedAt !== now.requestedAt;
+    const needs = `it waits for ${needsText(now.needs)}`;
+    const what = is.change ? 'the change' : 'the policy';
+    return isNew
+      ? [event('policyApprovalRequested', `${what} needs consent: ${needs}`)]
+      : now.given.length > before.given.length
+        ? [event('policyApproved', `consent was given; ${needs}`)]
+        : [];
+  }
+  if (is.approval?.state === 'rejected') {
+    const { reason } = is.approval;
+    const verb = before ? 'refused' : 'withdrawn';
+    const isNew = was?.approval?.state !== 'rejected';
+    return isNew ? [event('policyRejected', `consent was ${verb}${reason === undefined ? '' : `: ${reason}`}`)] : [];
+  }
+  if (!before) {
+    return [];
+  }
+  const isApproved = is.approval?.requestedAt === before.requestedAt;
+  return isApproved
+    ? [event('policyApproved', 'consent was given: the policy is in force')]
+    : was!.change && sameSpec(was!, is)
+      ? [event('policyRejected', 'the change was refused')]
+      : [];
+}
+
+function waiting({ change, approval }: Partial<PolicyRecord> = {}) {
+  return change ?? (approval?.state === 'pending' ? approval : undefined);
+}
+
+function sameSpec(was: PolicyRecord, is: PolicyRecord): boolean {
+  return changedFields(was, is).length === 0 && was.enabled === is.enabled;
 }
 
 /** What ends with a policy, or with the part of it that these sources were. */

@@ -1,7 +1,10 @@
 /** /api/v1/access: roles, and who may do what. */
-import { Right, ROLE_NAMES, ROLES, Role, rightsOf } from '@mirrorplane/contract';
+import { AccessSettings, Right, ROLE_NAMES, ROLES, Role, rightsOf } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { type Judge, THINGS, type Thing } from '../access/judge.ts';
+import { ACCESS, accessSettings } from '../access/settings.ts';
+import { keyOf } from '../store/view.ts';
+import { MutationQuery, mutate } from './mutation.ts';
 import { type Route, route } from './route.ts';
 
 const path = '/api/v1/access';
@@ -55,6 +58,8 @@ function answerOf(judge: Judge, { right, object }: z.output<typeof Question>, ri
   };
 }
 
+const SETTINGS = `${path}/settings`;
+
 export const accessRoutes: Route[] = [
   route({
     method: 'get',
@@ -80,5 +85,32 @@ export const accessRoutes: Route[] = [
     query: Question,
     responses: [{ status: 200, description: 'Whether, and why.', schema: Answer }],
     handle: ({ query, judge, who }) => ({ body: answerOf(judge, query, rightsOf(who.grants)) }),
+  }),
+  route({
+    method: 'get',
+    path: SETTINGS,
+    tag,
+    needs: 'signIn',
+    summary: 'Read the settings of access',
+    responses: [{ status: 200, description: 'The settings.', schema: AccessSettings }],
+    handle: ({ services: { view } }) => ({ body: accessSettings(view) }),
+  }),
+  route({
+    method: 'put',
+    path: SETTINGS,
+    tag,
+    needs: 'access',
+    about: 'cluster',
+    summary: 'Change the settings of access',
+    query: MutationQuery,
+    body: AccessSettings,
+    responses: [{ status: 200, description: 'Changed, or already so.', schema: AccessSettings }],
+    handle: (call) =>
+      mutate(call, 'settings', `settings/${ACCESS}`, () => {
+        const { body, services } = call;
+        const unchanged = accessSettings(services.view).fourEyes === body.fourEyes;
+        const ops = unchanged ? [] : [{ type: 'put' as const, key: keyOf('settings', ACCESS), value: body }];
+        return { ops, body: () => body, hasRevision: false };
+      }),
   }),
 ];

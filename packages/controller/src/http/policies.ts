@@ -16,6 +16,7 @@ import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutati
 import { deleteNamed } from './named-resource.ts';
 import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
 import { POLICIES, SOURCES, STATUSES } from './policy-lists.ts';
+import { partOfPolicy } from './policy-part.ts';
 import { statusPage } from './policy-statuses.ts';
 import { refuseOtherName, specOf, writePolicy } from './policy-writing.ts';
 import { type Route, route } from './route.ts';
@@ -83,10 +84,10 @@ export const policyRoutes: Route[] = [
       const size = { of: ({ sources }: PolicyEntry) => sources.length, most: MAX_PAGE_SOURCES };
       const isWhole = view === 'whole';
       const options = { ...listOptions(services), ...(isWhole && { size }) };
-      const page = pageOf(seenEntries(services.policies.items().values(), judge), POLICIES, query, options);
+      const page = pageOf(seenEntries(services, judge), POLICIES, query, options);
       const policies = page.items.map(({ summary }) => {
         const stored = isWhole ? services.view.get('policies', summary.name) : undefined;
-        return stored ? (judge.partOf(toPolicy(stored)) ?? summary) : summary;
+        return stored ? (partOfPolicy(toPolicy(stored), judge) ?? summary) : summary;
       });
       return { body: { ...page, items: policies } };
     },
@@ -262,7 +263,7 @@ function partOf(name: string, { view }: Services, judge: Judge): Stored<PolicyRe
   if (stored === undefined && judge.everywhere('read')) {
     throw new ProblemError('NOT_FOUND', `there is no policy "${name}"`);
   }
-  const value = stored && judge.partOf(stored.value);
+  const value = stored && partOfPolicy(stored.value, judge);
   if (value === undefined) {
     throw forbidden('read', `policy/${name}`);
   }
@@ -273,11 +274,12 @@ function partOf(name: string, { view }: Services, judge: Judge): Stored<PolicyRe
  * What one may see of policies. The sources that one may not see cannot be found by a filter
  * either.
  */
-function* seenEntries(entries: Iterable<PolicyEntry>, judge: Judge): Iterable<PolicyEntry> {
-  for (const entry of entries) {
-    const { sources, summary } = entry;
-    const part = judge.partOf({ sources, destination: summary.destination.id });
-    if (part?.sources === sources) {
+function* seenEntries(services: Services, judge: Judge): Iterable<PolicyEntry> {
+  for (const entry of services.policies.items().values()) {
+    const { summary } = entry;
+    const record = services.view.get('policies', summary.name)?.value;
+    const part = record && partOfPolicy(record, judge);
+    if (part === record && part) {
       yield entry;
     } else if (part) {
       yield { ...entry, sources: part.sources, summary: summaryOfPart(summary), nodes: new Set() };

@@ -5,7 +5,7 @@ import { isValue, isYes } from './list-filter.ts';
 import type { ListSpec } from './list-spec.ts';
 
 /** From the worst to the best. */
-const STATES = ['failed', 'degraded', 'ending', 'waiting', 'disabled', 'active'];
+const STATES = ['failed', 'degraded', 'ending', 'waiting', 'pendingApproval', 'disabled', 'active'];
 
 const HEALTH = ['losing', 'throttled', 'unknown', 'ok', 'idle'];
 

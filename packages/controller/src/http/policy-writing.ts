@@ -1,12 +1,15 @@
 /** What is written for a change of a policy. */
 import { randomUUID } from 'node:crypto';
-import { PolicySpec, sayRule } from '@mirrorplane/contract';
+import { type Approval, type ConsentNeed, type Policy, PolicySpec, sayRule } from '@mirrorplane/contract';
 import { normalise, validate } from '@mirrorplane/planner';
+import { isNarrower, missingConsent } from '../access/consent.ts';
 import type { Judge } from '../access/judge.ts';
 import { forbidden } from '../access/refusal.ts';
+import { accessSettings } from '../access/settings.ts';
 import { explainId } from '../inventory/explain.ts';
 import { ProblemError } from '../problems/problems.ts';
-import { policiesOf } from '../store/policies.ts';
+import type { Services } from '../services.ts';
+import { isInForce, policiesOf } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import { keyOf, type Stored } from '../store/view.ts';
 import type { Change, MutationCall } from './mutation.ts';
@@ -18,6 +21,7 @@ const FIELDS = PolicySpec.keyof().exclude(['name']).options;
 export function specOf(record: PolicyRecord): PolicySpec {
   const { name, description, sources, destination, direction, percent, vlanId, maxRate, allowFeedback, enabled } =
     record;
+  const { endsAt } = record;
   return {
     name,
     description,
@@ -29,11 +33,32 @@ export function specOf(record: PolicyRecord): PolicySpec {
     ...(vlanId !== undefined && { vlanId }),
     ...(maxRate !== undefined && { maxRate }),
     ...(allowFeedback !== undefined && { allowFeedback }),
+    ...(endsAt !== undefined && { endsAt }),
   };
 }
 
+/** @throws ProblemError POLICY_INVALID with everything that is wrong */
+export function checkedPolicy({ view, live, inventory, clock }: Services, given: PolicySpec, old?: PolicyRecord) {
+  const explain = (id: string) => explainId(id, live);
+  const context = { policies: policiesOf(view), inventory: inventory.now(), explain };
+  const { refusals, warnings, type } = validate(given, context, old?.name);
+  if (given.name === 'status') {
+    refusals.unshift({ field: 'name', ...sayRule('POLICY_NAME_INVALID', { reserved: given.name }) });
+  }
+  const { endsAt } = given;
+  if (given.enabled && endsAt !== undefined && Date.parse(endsAt) <= clock()) {
+    refusals.push({ field: 'endsAt', ...sayRule('POLICY_END_PAST', { endsAt }) });
+  }
+  if (refusals.length > 0 || type === undefined) {
+    const more = refusals.length > 1 ? ` (and ${refusals.length - 1} more)` : '';
+    throw new ProblemError('POLICY_INVALID', `the policy is refused: ${refusals[0]?.message}${more}`, refusals);
+  }
+  return { spec: normalise(given), warnings, type };
+}
+
 /**
- * Judges what is asked for, and says what to write.
+ * Judges what is asked for, and says what to write: the policy; or what it would be, waiting for the
+ * consent of who has the rights that its author lacks.
  * @throws ProblemError POLICY_INVALID, FORBIDDEN
  */
 export function writePolicy(
@@ -41,34 +66,14 @@ export function writePolicy(
   given: PolicySpec,
   current: Stored<PolicyRecord> | undefined,
 ): Change {
-  const { view, live, clock } = services;
-  requireChange(judge, given, current?.value);
-  const context = {
-    policies: policiesOf(view),
-    inventory: services.inventory.now(),
-    explain: (id: string) => explainId(id, live),
-  };
-  const { refusals, warnings, type } = validate(given, context, current?.value.name);
-  if (given.name === 'status') {
-    refusals.unshift({ field: 'name', ...sayRule('POLICY_NAME_INVALID', { reserved: given.name }) });
-  }
-  if (refusals.length > 0 || type === undefined) {
-    const more = refusals.length > 1 ? ` (and ${refusals.length - 1} more)` : '';
-    throw new ProblemError('POLICY_INVALID', `the policy is refused: ${refusals[0]?.message}${more}`, refusals);
-  }
-  const spec = normalise(given);
-  const now = new Date(clock()).toISOString();
   const old = current?.value;
-  const value = {
-    ...spec,
-    type,
-    uid: old?.uid ?? randomUUID(),
-    createdAt: old?.createdAt ?? now,
-    ...(old ? old.createdBy !== undefined && { createdBy: old.createdBy } : { createdBy: who.name }),
-    updatedAt: now,
-  } as PolicyRecord;
+  requirePolicy(judge, given, old);
+  const { spec, warnings, type } = checkedPolicy(services, given, old);
+  const now = new Date(services.clock()).toISOString();
+  const asked = { requestedBy: who.name, requestedAt: now, needs: needsOf({ services, judge }, spec, old), given: [] };
+  const value = recordFor({ spec, type, old, by: who.name, now }, asked);
   const key = keyOf('policies', spec.name);
-  if (old && current && sameFields(old, value)) {
+  if (old && current && isSame(old, value)) {
     return { ops: [], revision: current.revision, body: (revision) => ({ ...old, revision, warnings }) };
   }
   return {
@@ -80,22 +85,65 @@ export function writePolicy(
   };
 }
 
+interface Writing {
+  spec: PolicySpec;
+  type: Policy['type'];
+  old: PolicyRecord | undefined;
+  by: string;
+  now: string;
+}
+
+type Asked = Pick<Approval, 'requestedBy' | 'requestedAt' | 'needs' | 'given'>;
+
+/** The record: with a change that waits, as it is until then. */
+function recordFor({ spec, type, old, by, now }: Writing, asked: Asked): PolicyRecord {
+  const waits = asked.needs.length > 0;
+  if (old && waits && isInForce(old)) {
+    return { ...old, change: { spec, ...asked } };
+  }
+  // What was approved covers a policy that copies no more than before.
+  const kept = old && isInForce(old) && isNarrower(old, spec) ? old.approval : undefined;
+  const approval = waits ? { state: 'pending' as const, ...asked } : kept;
+  return {
+    ...spec,
+    type,
+    uid: old?.uid ?? randomUUID(),
+    createdAt: old?.createdAt ?? now,
+    ...(old ? old.createdBy !== undefined && { createdBy: old.createdBy } : { createdBy: by }),
+    updatedAt: now,
+    ...(approval && { approval }),
+  } as PolicyRecord;
+}
+
+/** Consent that the author cannot give alone. */
+function needsOf(
+  { services, judge }: Pick<MutationCall, 'services' | 'judge'>,
+  spec: PolicySpec,
+  old: PolicyRecord | undefined,
+): ConsentNeed[] {
+  const isCovered = old !== undefined && isInForce(old) && isNarrower(old, spec);
+  const { fourEyes } = accessSettings(services.view);
+  const needsOther = fourEyes && (!isCovered || (spec.enabled && !old.enabled));
+  return isCovered ? (needsOther ? [{ right: 'policy', interfaces: [] }] : []) : missingConsent(judge, spec, fourEyes);
+}
+
 /**
- * Who writes a policy needs `policy` for it as it was and as it will be, `mirror` for each source,
- * and `send` for the destination.
+ * Who writes a policy needs `policy` for it as it was and as it will be.
+ * @throws ProblemError FORBIDDEN
  */
-function requireChange(judge: Judge, given: PolicySpec, old: PolicyRecord | undefined): void {
+function requirePolicy(judge: Judge, given: PolicySpec, old: PolicyRecord | undefined): void {
   for (const ends of [given, ...(old ? [old] : [])]) {
     if (!judge.reaches('policy', ends)) {
       throw forbidden('policy', `policy/${given.name}`);
     }
   }
-  for (const right of ['mirror', 'send'] as const) {
-    const [first] = judge.lacking(right, given);
-    if (first !== undefined) {
-      throw forbidden(right, `interface/${first}`);
-    }
-  }
+}
+
+/** Whether nothing changes. The same request again asks for the same consent. */
+function isSame(old: PolicyRecord, value: PolicyRecord): boolean {
+  const spec = (record: PolicyRecord) => JSON.stringify(record.change?.spec ?? null);
+  const state = (record: PolicyRecord) => record.approval?.state;
+  return sameFields(old, value) && state(old) === state(value) && spec(old) === spec(value);
 }
 
 function sameFields(a: PolicyRecord, b: PolicyRecord): boolean {

@@ -20,6 +20,7 @@ import { lookRoutes } from './looks.ts';
 import { nodeRevokeRoutes } from './node-revoke.ts';
 import { nodeRoutes } from './nodes.ts';
 import { policyRoutes } from './policies.ts';
+import { policyConsentRoutes } from './policy-consent.ts';
 import { policyTestRoutes } from './policy-test.ts';
 import { poolRoutes } from './pools.ts';
 import type { Route } from './route.ts';
@@ -34,6 +35,7 @@ export const ROUTES: readonly Route[] = [
   ...policyRoutes,
   ...forecastRoutes,
   ...policyTestRoutes,
+  ...policyConsentRoutes,
   ...interfaceRoutes,
   ...destinationRoutes,
   ...historyRoutes,

@@ -4,6 +4,7 @@ import type { Judge } from '../access/judge.ts';
 import type { Services } from '../services.ts';
 import type { TopicSight } from '../streams/hub.ts';
 import { summaryOfPart } from '../summaries/policies.ts';
+import { partOfPolicy } from './policy-part.ts';
 
 const KINDS: Readonly<Record<string, 'interface' | 'node'>> = {
   interfaces: 'interface',
@@ -30,7 +31,7 @@ export function topicSight(judge: Judge, { view }: Services): TopicSight | undef
       if (policy && judge.seesWhole(policy)) {
         return [[key, item]];
       }
-      const isPart = at < 0 && policy !== undefined && judge.partOf(policy) !== undefined;
+      const isPart = at < 0 && policy !== undefined && partOfPolicy(policy, judge) !== undefined;
       return isPart ? [[key, summaryOfPart(item as PolicySummary)]] : [];
     });
     return new Map(seen);

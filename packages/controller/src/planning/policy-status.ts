@@ -1,12 +1,19 @@
 /** Collects the controller's knowledge of nodes for the status of policies. */
-import type { PolicyStatus } from '@mirrorplane/contract';
-import { type NodeReport, type Observation, observe, type PreviousReport, statusFrom } from '@mirrorplane/planner';
+import type { Policy, PolicyStatus } from '@mirrorplane/contract';
+import {
+  type NodeReport,
+  type Observation,
+  observe,
+  type PolicyPlan,
+  type PreviousReport,
+  statusFrom,
+} from '@mirrorplane/planner';
 import type { CurrentInventory } from '../inventory/current-inventory.ts';
 import { problemsForPolicies } from '../reports/found-problems.ts';
 import type { LiveNode } from '../reports/live-node.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import { LATELY_MS } from '../reports/saved-counters.ts';
-import { policiesOf, toPolicy } from '../store/policies.ts';
+import { allPoliciesOf, isInForce, toPolicy } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { Stored, View } from '../store/view.ts';
 import type { Planning } from './planning.ts';
@@ -48,14 +55,14 @@ export function policyStatuses(
 ): PolicyStatus[] {
   const { view, planning } = parts;
   const statuses: PolicyStatus[] = [];
-  for (const policy of only ? [toPolicy(only)] : policiesOf(view)) {
+  for (const policy of only ? [toPolicy(only)] : allPoliciesOf(view)) {
     const policyPlan = planning.planned?.policies.get(policy.uid) ?? {
       uid: policy.uid,
       reasons: [],
       sources: policy.sources.map((id) => ({ interface: id, nodes: [] })),
       paths: [],
     };
-    statuses.push(statusFrom(policy, policyPlan, observation));
+    statuses.push(statusOf(policy, policyPlan, observation));
   }
   return statuses.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
@@ -65,6 +72,16 @@ function interfacesOf({ name, devices }: LiveNode, { view, live }: StatusParts):
   const edges = [...view.all('interfaces').values()].filter(({ value }) => value.edge?.node === name);
   const guests = devices.flatMap(({ identity }) => identity?.id ?? []).filter((id) => live.claims.hasHad(name, id));
   return [...new Set([...edges.map(({ value }) => value.id), ...guests])];
+}
+
+/** A policy that waits for consent is planned like one that is disabled. */
+function statusOf(policy: Policy, plan: PolicyPlan, observation: Observation): PolicyStatus {
+  if (isInForce(policy)) {
+    return statusFrom(policy, plan, observation);
+  }
+  const status = statusFrom({ ...policy, enabled: false }, plan, observation);
+  const isWaiting = status.state === 'disabled' && policy.approval?.state === 'pending';
+  return isWaiting ? { ...status, state: 'pendingApproval' } : status;
 }
 
 function reportOf(live: LiveNodes, node: LiveNode | undefined, programRevision: number | undefined): NodeReport {

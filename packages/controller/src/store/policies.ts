@@ -8,9 +8,19 @@ export function toPolicy({ value, revision }: Stored<PolicyRecord>): Policy {
   return { ...value, revision, warnings: [] };
 }
 
-/** All policies of a view. */
+/** All policies of a view that nobody has to consent to any more. */
 export function policiesOf(view: View): Policy[] {
+  return allPoliciesOf(view).filter(isInForce);
+}
+
+/** All policies of a view, also those that wait for consent and copy nothing. */
+export function allPoliciesOf(view: View): Policy[] {
   return [...view.all('policies').values()].map(toPolicy);
+}
+
+/** Whether a policy may copy as it is: it needs no consent, or has it. */
+export function isInForce({ approval }: Pick<Policy, 'approval'>): boolean {
+  return approval === undefined || approval.state === 'approved';
 }
 
 /** Policies that have the interface as source or destination. */

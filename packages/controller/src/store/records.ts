@@ -1,5 +1,6 @@
 /** The records in the store, and their keys. */
 import type {
+  AccessSettings,
   AuditDraft,
   Device,
   Domain,
@@ -190,6 +191,7 @@ export const FOLDERS = {
   programs: 'programs/',
   certificates: 'certificates/',
   tokens: 'tokens/',
+  settings: 'settings/',
   users: 'users/',
   signIns: 'signIns/',
   apiTokens: 'apiTokens/',
@@ -210,6 +212,7 @@ export interface Records {
   /** By name of the node. */
   certificates: CertificateRecord;
   tokens: TokenRecord;
+  settings: AccessSettings;
   users: UserRecord;
   signIns: SignInRecord;
   apiTokens: ApiTokenRecord;

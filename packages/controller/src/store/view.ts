@@ -31,6 +31,7 @@ export class View {
     programs: new Map(),
     certificates: new Map(),
     tokens: new Map(),
+    settings: new Map(),
     users: new Map(),
     signIns: new Map(),
     apiTokens: new Map(),

@@ -2,6 +2,7 @@
 import { type Interface, type InterfaceState, type InterfaceSummary, MAX_SUMMARY_ITEMS } from '@mirrorplane/contract';
 import type { CurrentInventory } from '../inventory/current-inventory.ts';
 import type { Merged } from '../inventory/inventory.ts';
+import { policiesOf } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
 
@@ -72,7 +73,7 @@ export class InterfaceSummaries {
 
 function usesOf(view: View): Uses {
   const uses: Uses = { sources: new Map(), destinations: new Map(), vlans: new Set() };
-  for (const { value } of view.all('policies').values()) {
+  for (const value of policiesOf(view)) {
     for (const id of value.sources) {
       uses.sources.set(id, value.name);
     }

@@ -1,5 +1,6 @@
 /** Who sees the traffic of an interface, and who has. */
 import { type Event, MAX_SUMMARY_ITEMS, type Viewer } from '@mirrorplane/contract';
+import { isInForce } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
 import { displayNames } from './display-names.ts';
@@ -27,7 +28,9 @@ export function viewersOf(id: string, view: View, newestFirst: Iterable<Event>):
       captures.set(policy, withEvent(captures.get(policy) ?? [], kind, node, at));
     }
   }
-  const now = [...view.all('policies').values()].flatMap(({ value }) => (value.sources.includes(id) ? [value] : []));
+  const now = [...view.all('policies').values()].flatMap(({ value }) =>
+    isInForce(value) && value.sources.includes(id) ? [value] : [],
+  );
   const names = new Set([...now.map(({ name }) => name), ...captures.keys(), ...former.keys()]);
   return [...names].sort().map((name) => {
     const policy = view.get('policies', name)?.value;

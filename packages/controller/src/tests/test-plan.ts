@@ -35,6 +35,9 @@ export interface TestPlan {
 export function planTest(status: PolicyStatus, random: (bytes: number) => Buffer = randomBytes): TestPlan {
   const { uid, name, state, destination, sources, reasons } = status;
   const why = reasons[0]?.message;
+  if (state === 'pendingApproval') {
+    throw notTestable(name, 'it waits for consent');
+  }
   if (state === 'disabled' || state === 'ending') {
     throw notTestable(name, `it is disabled: run "mirrorplane policy enable ${name}" first`);
   }

@@ -117,6 +117,10 @@ POST /api/v1/authority/rotate nodes
 POST /api/v1/authority/drop nodes
 GET /api/v1/sign-in nothing
 POST /api/v1/sign-in/{way} nothing
+GET /api/v1/access/settings signIn
+PUT /api/v1/access/settings access
+POST /api/v1/policies/{name}/approve read
+POST /api/v1/policies/{name}/reject read
 GET /healthz nothing
 GET /metrics metrics
 GET /readyz nothing

@@ -1,0 +1,45 @@
+/** `mirrorplane policy approve` and `policy reject`: consent to policies of others. */
+import type { Policy } from '@mirrorplane/contract';
+import type { Command } from 'commander';
+import { contextOf } from '../context.ts';
+import { show, withKind } from '../output/render.ts';
+import { pathOf } from '../resources.ts';
+
+/** Adds `approve` and `reject`. */
+export function addPolicyConsent(policy: Command): void {
+  policy
+    .command('approve')
+    .description('consent to a policy of others, or to its change, with the rights that you have')
+    .argument('<name>')
+    .action(async (name: string, _options: object, command: Command) => {
+      const after = await consent(command, name, 'approve');
+      const waits = waitingOf(after);
+      show(contextOf(command), withKind('Policy', after), () =>
+        waits === undefined ? `policy ${name} approved\n` : `policy ${name} approved, and waits for ${waits}\n`,
+      );
+    });
+  policy
+    .command('reject')
+    .description('refuse consent to a policy or to its change, or withdraw it')
+    .argument('<name>')
+    .option('--reason <text>', 'for who has asked')
+    .action(async (name: string, options: { reason?: string }, command: Command) => {
+      const after = await consent(command, name, 'reject', options);
+      show(contextOf(command), withKind('Policy', after), () => `policy ${name} rejected\n`);
+    });
+}
+
+/** Sends it for the policy as it is now. Fails if another user changes it meanwhile. */
+async function consent(command: Command, name: string, verb: 'approve' | 'reject', body: object = {}): Promise<Policy> {
+  const { client } = contextOf(command);
+  const { etag } = await client.request<Policy>('GET', pathOf('Policy', name));
+  return (await client.request<Policy>('POST', `${pathOf('Policy', name)}/${verb}`, { body, ifMatch: etag })).body;
+}
+
+/** What a policy, or its change, still waits for. Undefined: nothing. */
+export function waitingOf({ approval, change }: Policy): string | undefined {
+  const asked = change ?? (approval?.state === 'pending' ? approval : undefined);
+  return asked?.needs
+    .map(({ right, interfaces }) => (right === 'policy' ? 'another user' : `${right} for ${interfaces.join(', ')}`))
+    .join('; ');
+}

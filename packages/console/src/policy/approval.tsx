@@ -1,0 +1,69 @@
+/** What consent a policy has, and what it waits for. */
+import { Alert, Button } from '@mantine/core';
+import { useMutation } from '@tanstack/react-query';
+import type { ReactNode } from 'react';
+import { answer, api } from '../api/client.ts';
+import type { Policy } from '../api/types.ts';
+import { queryClient } from '../data/query-client.ts';
+import { useRight } from '../data/rights.ts';
+import { ProblemAlert } from '../parts/problem.tsx';
+import { dateTime } from '../text/format.ts';
+import { text } from '../text/index.ts';
+
+const t = text.approval;
+
+/** Nothing where no consent was needed. */
+export function ApprovalPanel({ policy }: { policy: Policy }): ReactNode {
+  const { approval, change } = policy;
+  const asked = change ?? approval;
+  if (!asked) {
+    return null;
+  }
+  const waits = change !== undefined || approval?.state === 'pending';
+  const title = change ? t.changeWaits : t.states[approval!.state];
+  return (
+    <Alert color={waits ? 'yellow' : 'gray'} title={title}>
+      <p>{t.asked(asked.requestedBy, dateTime(asked.requestedAt))}</p>
+      {asked.needs.map(({ right, interfaces }) => (
+        <p key={right}>{t.needs[right](interfaces.join(', '))}</p>
+      ))}
+      {asked.given.map(({ right, by, at, interfaces }) => (
+        <p key={`${right} ${by} ${at}`}>{t.given(by, dateTime(at), interfaces.join(', '))}</p>
+      ))}
+      {approval?.state === 'rejected' && <p>{t.rejectedBy(approval.rejectedBy ?? '', approval.reason ?? '')}</p>}
+      <Decision policy={policy} waits={waits} />
+    </Alert>
+  );
+}
+
+/** The controller decides who may; who has none of the rights is told so. */
+function Decision({ policy: { name, revision, approval }, waits }: { policy: Policy; waits: boolean }): ReactNode {
+  const rights = [useRight('policy'), useRight('mirror'), useRight('send')];
+  const may = rights.includes(true);
+  const decide = useMutation({
+    mutationFn: (verb: 'approve' | 'reject') => {
+      const params = { path: { name }, header: { 'If-Match': `"${revision}"` } };
+      return verb === 'approve'
+        ? answer(api.POST('/api/v1/policies/{name}/approve', { params, body: {} }))
+        : answer(api.POST('/api/v1/policies/{name}/reject', { params, body: {} }));
+    },
+    onSettled: () => queryClient.invalidateQueries(),
+  });
+  const canReject = waits || approval?.state === 'approved';
+  return (
+    <>
+      <ProblemAlert error={decide.error} />
+      {!may && <p className="quiet">{t.noRight}</p>}
+      {waits && (
+        <Button disabled={!may} loading={decide.isPending} onClick={() => decide.mutate('approve')}>
+          {t.approve}
+        </Button>
+      )}
+      {canReject && (
+        <Button disabled={!may} variant="default" loading={decide.isPending} onClick={() => decide.mutate('reject')}>
+          {waits ? t.reject : t.withdraw}
+        </Button>
+      )}
+    </>
+  );
+}
