@@ -30,6 +30,14 @@ describe('auth', () => {
     assert.equal((await controller.run(['auth', 'can-i', 'mirror', 'web-1'])).code, 3);
   });
 
+  it('who-can lists who may, with the grants that allow it', async () => {
+    const { code, stdout } = await controller.run(['auth', 'who-can', 'mirror', 'interface/web-1/0']);
+    assert.equal(code, 0);
+    assert.match(stdout, /^user +admin +admin$/m);
+    assert.match(stdout, /^token +admin +admin$/m);
+    assert.doesNotMatch(stdout, /read/);
+  });
+
   it('roles lists each role with its rights', async () => {
     const { code, stdout } = await controller.run(['auth', 'roles']);
     assert.equal(code, 0);

@@ -113,9 +113,11 @@ export const Policy = z
     approval: Approval.optional().meta({
       description: 'Consent to the policy. It copies only while that is approved. Absent: none was needed.',
     }),
-    change: waitingChange(PolicySpec).optional().meta({
-      description: 'A change that waits for consent. The policy stays as it is until then.',
-    }),
+    change: waitingChange(z.object(PolicySpec.shape).meta({ id: 'WantedPolicy' }))
+      .optional()
+      .meta({
+        description: 'A change that waits for consent. The policy stays as it is until then.',
+      }),
     warnings: z.array(Warning).default([]),
   })
   .meta({

@@ -1,5 +1,5 @@
 /** `mirrorplane auth …`: who may do what. */
-import { RIGHTS, type Right, type Role } from '@mirrorplane/contract';
+import { type Grant, RIGHTS, type Right, type Role } from '@mirrorplane/contract';
 import { Argument, type Command } from 'commander';
 import { contextOf } from '../context.ts';
 import { CliError } from '../exit.ts';
@@ -9,6 +9,17 @@ import { renderTable } from '../output/table.ts';
 interface Answer {
   allowed: boolean;
   reason: string;
+}
+
+interface Holder {
+  kind: 'user' | 'token';
+  name: string;
+  grants: Grant[];
+}
+
+/** A role, and where it holds. */
+function grantText({ role, scope }: Grant): string {
+  return scope === undefined ? role : `${role} in ${JSON.stringify(scope)}`;
 }
 
 const right = () => new Argument('<right>', 'what one wants to do').choices(RIGHTS);
@@ -33,6 +44,20 @@ export function addAuthCommands(program: Command): void {
       if (!body.allowed) {
         throw new CliError('denied', body.reason);
       }
+    });
+
+  auth
+    .command('who-can')
+    .description('ask who may do something with a thing that you may read')
+    .addArgument(right())
+    .argument('<object>', 'with what, as KIND/NAME: interface/web-1/0, policy/ids-all, node/node-1')
+    .action(async (wanted: Right, object: string, _options: object, command: Command) => {
+      const context = contextOf(command);
+      const query = { right: wanted, object };
+      const { body } = await context.client.request<{ items: Holder[] }>('GET', '/access/who-can', { query });
+      const rows = body.items.map(({ kind, name, grants }) => [kind, name, grants.map(grantText).join(', ')]);
+      const columns = [{ title: 'KIND' }, { title: 'NAME' }, { title: 'BY' }];
+      show(context, body, () => renderTable(columns, rows, { color: context.color }));
     });
 
   auth

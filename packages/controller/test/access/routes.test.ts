@@ -121,6 +121,7 @@ GET /api/v1/access/settings signIn
 PUT /api/v1/access/settings access
 POST /api/v1/policies/{name}/approve read
 POST /api/v1/policies/{name}/reject read
+GET /api/v1/access/who-can read
 GET /healthz nothing
 GET /metrics metrics
 GET /readyz nothing
