@@ -43,7 +43,8 @@ do {
 said.policies = policies;
 
 const { data: status } = await client.GET('/api/v1/policies/{name}/status', byName);
-const state: 'active' | 'degraded' | 'waiting' | 'ending' | 'disabled' | 'failed' | undefined = status?.state;
+type State = 'active' | 'degraded' | 'waiting' | 'ending' | 'disabled' | 'failed' | 'pendingApproval';
+const state: State | undefined = status?.state;
 said.state = [state, status?.reasons.map(({ code }) => code)];
 
 const none = await client.GET('/api/v1/policies/{name}', { params: { path: { name: 'none' } } });
