@@ -61,7 +61,9 @@ async function call(method: string, body?: object): Promise<void> {
   }
   const problem = (await response.json().catch(() => undefined)) as Problem | undefined;
   const refused = body !== undefined && problem !== undefined;
-  become(response.status >= 500 ? { phase: 'away' } : { phase: 'out', ...(refused && { why: problem }) });
+  // A directory that does not answer is told, too; the controller is there.
+  const isAway = response.status >= 500 && problem?.code !== 'SIGN_IN_AWAY';
+  become(isAway ? { phase: 'away' } : { phase: 'out', ...(refused && { why: problem }) });
 }
 
 /**
