@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { until } from '@mirrorplane/base';
 import type { PolicyInput } from '@mirrorplane/contract';
 
+import { asUser } from '@mirrorplane/lab/testing';
 import { bpffsOf, pinnedLinkIds } from './support/interfering.ts';
 import { useLab } from './support/lab.ts';
 import {
@@ -182,7 +183,7 @@ test('an agent that starts while the controller is down applies the program that
     await pingedCopies(0);
     const argv = [lab().state.command, ...command, '--bpffs', bpffs('node-1')];
     argv.push('--controller', '10.99.0.1:7071', '--mirror-device', 'underlay0');
-    const agent = lab().spawn('node-1', argv, { stdio: 'ignore' });
+    const agent = lab().spawn('node-1', asUser('agent', argv), { stdio: 'ignore' });
     try {
       await until('captures attached', () => readdirSync(join(bpffs('node-1'), 'links')).length >= 4, {
         limitMs: 15_000,

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { buildNetwork, hostNames, namespaceOf } from './build.ts';
 import { checkTopology } from './check.ts';
+import { ownExpedited } from './daemon-users.ts';
 import { agentBpffs, MIRRORPLANE } from './daemons.ts';
 import { defaultTopology, type TopologyOptions } from './default-topology.ts';
 import { Lab } from './lab.ts';
@@ -82,6 +83,7 @@ async function build(lab: Lab, topology: Topology, image: GuestImage | null, opt
   const { signal, onProgress = () => undefined } = options;
   onProgress(`network: ${topology.nodes.length} nodes, ${topology.vms.length} VMs`);
   await mountBpffs();
+  ownExpedited();
   await buildNetwork(lab.name, topology, signal);
   // The machines boot while the rest is made.
   const guests = image === null ? [] : startMachines(lab, topology, image, onProgress);

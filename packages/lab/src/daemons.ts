@@ -1,8 +1,9 @@
 /** Starts and ends controller, agents and forwarder of a lab, and waits until they are ready. */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { until } from '@mirrorplane/base';
 import { callApi } from './api.ts';
+import { asRootFor, asUser, environmentOf, folderOf, giveTo } from './daemon-users.ts';
 import { apiSocket, controllerData, type LabHandle } from './lab-handle.ts';
 import { commandEnv, inNetns, type RunResult, run } from './netns.ts';
 import { isAlive, type ProcessRecord, startDaemon, stopProcesses } from './processes.ts';
@@ -30,10 +31,15 @@ export function runningDaemon(lab: LabHandle, name: string): ProcessRecord | und
 }
 
 /** Starts a daemon of the lab, with its own log. `down` ends it. */
-export function launch(lab: LabHandle, name: string, argv: string[]): ProcessRecord {
+export function launch(
+  lab: LabHandle,
+  name: string,
+  argv: string[],
+  variables: Record<string, string> = {},
+): ProcessRecord {
   const folder = join(lab.runDir, 'logs');
   mkdirSync(folder, { recursive: true });
-  const record = startDaemon(name, argv, join(folder, `${name}.log`), commandEnv());
+  const record = startDaemon(name, argv, join(folder, `${name}.log`), commandEnv(variables));
   updateState(lab.runDir, (state) => {
     state.processes = [...state.processes.filter((p) => p.name !== name), record];
   });
@@ -82,7 +88,10 @@ export async function startController(lab: LabHandle, signal?: AbortSignal): Pro
   const socket = apiSocket(lab.runDir);
   const argv = [lab.state.command, 'controller', '--data', controllerData(lab.runDir), '--listen', '127.0.0.1:7070'];
   argv.push('--listen', `unix:${socket}`, '--agent-listen', AGENT_LISTEN);
-  const record = launch(lab, 'controller', inNetns(lab.ns('ctl'), argv));
+  folderOf('controller', controllerData(lab.runDir));
+  folderOf('controller', dirname(socket));
+  const run = inNetns(lab.ns('ctl'), asUser('controller', argv));
+  const record = launch(lab, 'controller', run, environmentOf('controller'));
   const ready = async () => (await callApi(socket, null, 'GET', '/readyz')).status === 200;
   await waitReady(record, 'controller ready', ready, signal);
 }
@@ -163,7 +172,8 @@ export async function startAgent(lab: LabHandle, node: string, signal?: AbortSig
   if (runningDaemon(lab, agentName(node))) {
     return;
   }
-  mkdirSync(agentData(lab, node), { recursive: true, mode: 0o700 });
+  folderOf('agent', agentData(lab, node));
+  folderOf('agent', agentBpffs(lab.name, node));
   const argv = [...agentArguments(lab, node), '--controller', AGENT_LISTEN, '--mirror-device', 'underlay0'];
   if (!existsSync(joinedMarker(lab, node))) {
     const { status, body } = await lab.api('POST', `/api/v1/nodes/${node}/token`, {});
@@ -171,10 +181,12 @@ export async function startAgent(lab: LabHandle, node: string, signal?: AbortSig
       throw new Error(`join token of ${node}: ${status} ${JSON.stringify(body)}`);
     }
     writeFileSync(joinToken(lab, node), (body as { token: string }).token, { mode: 0o600 });
+    giveTo('agent', joinToken(lab, node));
     argv.push('--token-file', joinToken(lab, node));
   }
   const saidBefore = timesStarted(lab, node);
-  const record = launch(lab, agentName(node), inNetns(lab.ns(node), argv));
+  const run = inNetns(lab.ns(node), asUser('agent', argv));
+  const record = launch(lab, agentName(node), run, environmentOf('agent'));
   const ready = async () =>
     runningDaemon(lab, 'controller') ? await agentConnected(lab, node) : timesStarted(lab, node) > saidBefore;
   await waitReady(record, `agent of ${node} ready`, ready, signal);
@@ -231,7 +243,7 @@ export async function stopAgent(lab: LabHandle, node: string, signal: NodeJS.Sig
 /** Removes everything that the agent of a node made. The node must then join again. */
 export async function uninstallAgent(lab: LabHandle, node: string): Promise<RunResult> {
   rmSync(joinedMarker(lab, node), { force: true });
-  return await run(inNetns(lab.ns(node), [...agentArguments(lab, node), '--uninstall']));
+  return await run(inNetns(lab.ns(node), asRootFor('agent', [...agentArguments(lab, node), '--uninstall'])));
 }
 
 /** Starts the forwarder in the root namespace and waits for its port. */

@@ -9,7 +9,7 @@ import { LabError, type LabState, readState } from './state.ts';
 import type { Topology } from './topology.ts';
 
 /** The unix socket of the lab's API. */
-export const apiSocket = (runDir: string) => join(runDir, 'api.sock');
+export const apiSocket = (runDir: string) => join(runDir, 'api', 'api.sock');
 /** The controller's data folder. */
 export const controllerData = (runDir: string) => join(runDir, 'controller');
 /** The file with the operators' token, written by the controller. */

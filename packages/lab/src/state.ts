@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { replaceFileSync } from '@mirrorplane/base';
+import { disownExpedited } from './daemon-users.ts';
 import type { ProcessRecord } from './processes.ts';
 import type { Topology } from './topology.ts';
 
@@ -97,6 +98,7 @@ export function removeState(runDir: string): void {
   const root = join(runDir, '..');
   if (existsSync(root) && readdirSync(root).length === 0) {
     rmSync(root, { recursive: true, force: true });
+    disownExpedited();
   }
 }
 

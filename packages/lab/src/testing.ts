@@ -1,4 +1,5 @@
 /** Internal parts of the lab for tests and measurements. Nothing that is shipped imports this. */
+export { asUser, haveUsers } from './daemon-users.ts';
 export { MIRRORPLANE } from './daemons.ts';
 export { guestLines, nodeVmFdbLines, nodeVmLines, tapMac } from './links.ts';
 export { CommandError, commandEnv, run, start } from './netns.ts';
