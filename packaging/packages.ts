@@ -28,6 +28,8 @@ const CONSOLE = join(ROOT, 'packages/console/dist');
 const LICENCES = 'licences.md';
 /** What runs in the sandbox of decoders, and the units that are this sandbox. */
 const DECODE = join(ROOT, 'packages/controller/src/decoder/decode.sh');
+/** What root does before the agent starts. */
+const PREPARE = join(FILES, 'prepare.sh');
 const DECODER_UNITS = ['mirrorplane-decoder.socket', 'mirrorplane-decoder@.service'];
 
 /** One package, ready to be packed. */
@@ -157,6 +159,7 @@ export async function agentPackage(build: Build): Promise<Package> {
     tree.copy(join(ROOT, 'packages/bpf/LICENSE'), `/usr/share/doc/${name}/copyright.${object}`);
   }
   daemon(tree, 'agent', build);
+  tree.copy(PREPARE, `${LIB}/agent/prepare.sh`);
   tree.write(`/usr/share/doc/${name}/copyright`, copyright(bundled));
   tree.copy(brought.libbpfCopyright, `/usr/share/doc/${name}/copyright.libbpf`);
   const native = [koffiComponent(brought), libbpfComponent(brought, build.architecture)];
@@ -164,8 +167,8 @@ export async function agentPackage(build: Build): Promise<Package> {
   const base = common(build, name, tree);
   return {
     ...base,
-    depends: [...base.depends, 'libelf1t64 | libelf1', 'zlib1g', 'util-linux', 'mount'],
-    requires: [...base.requires, 'elfutils-libelf', 'zlib', 'util-linux'],
+    depends: [...base.depends, 'libelf1t64 | libelf1', 'zlib1g', 'util-linux', 'mount', 'passwd'],
+    requires: [...base.requires, 'elfutils-libelf', 'zlib', 'util-linux', 'shadow-utils'],
     service: 'mirrorplane-agent.service',
     conffiles: ['/etc/mirrorplane/agent.yaml'],
     summary: 'agent of Mirrorplane for one node',
@@ -210,7 +213,7 @@ function daemon(tree: Tree, part: 'agent' | 'controller', build: Build): void {
   const unit = `mirrorplane-${part}.service`;
   tree.copy(join(FILES, 'systemd', unit), `/usr/lib/systemd/system/${unit}`);
   const described = describeDaemon(part);
-  // The agent's file says where its join token is. The controller reads its file as another user.
+  // The agent's file may contain a token. Both daemons read their files as users of their own.
   const mode = part === 'agent' ? 0o640 : 0o644;
   tree.write(`/etc/mirrorplane/${part}.yaml`, settingsTemplate(described, SETTINGS[part]), mode);
   manPage(tree, `mirrorplane-${part}.8`, daemonPage(described, build));

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { until } from '@mirrorplane/base';
-
+import { maskOf, parsePrivileges } from '@mirrorplane/daemon';
 import { run } from '@mirrorplane/lab/testing';
 import { FreshHost, filesOf, type Guest } from './support/fresh-host.ts';
 
@@ -34,12 +34,14 @@ async function build(version: string): Promise<Record<string, string>> {
   const main = join(import.meta.dirname, '../../packaging/main.ts');
   await run([process.execPath, main, ...argv], { timeoutMs: 280_000 });
   return Object.fromEntries(
-    readdirSync(output).map((file) => {
+    debsIn(output).map((file) => {
       copyFileSync(join(output, file), join(host.root, 'root', file));
       return [file.replace(/_.*/, ''), `/root/${file}`];
     }),
   );
 }
+
+const debsIn = (folder: string) => readdirSync(folder).filter((name) => name.endsWith('.deb'));
 
 const mirrorplane = async (...argv: string[]) => (await host.run(['mirrorplane', ...argv])).stdout;
 const json = async (...argv: string[]) => JSON.parse(await mirrorplane(...argv, '-o', 'json'));
@@ -119,7 +121,8 @@ test('an agent with a node name starts, reports its start to systemd, and logs t
   await mirrorplane('pool', 'create', 'pool-a', '--domain', 'dc-1');
   await mirrorplane('node', 'create', 'node-1', '--pool', 'pool-a');
   const token = (await mirrorplane('node', 'token', 'node-1')).split('\n')[0]!;
-  writeFileSync(join(host.root, 'etc/mirrorplane/token'), token, { mode: 0o600 });
+  writeFileSync(join(host.root, 'root/token'), token, { mode: 0o600 });
+  await host.run(['install', '-m', '640', '-g', 'mirrorplane-agent', '/root/token', '/etc/mirrorplane/token']);
   const settings = join(host.root, 'etc/mirrorplane/agent.yaml');
   const given = 'node: node-1\ncontroller: 127.0.0.1:7071\ntokenFile: /etc/mirrorplane/token\n';
   writeFileSync(settings, readFileSync(settings, 'utf8') + given);
@@ -143,6 +146,39 @@ test('an agent with a node name starts, reports its start to systemd, and logs t
     [],
     'nothing that it needs is hidden from it',
   );
+});
+
+/** What a service may do, as the kernel of the host tells it. */
+async function privilegesOf(unit: string) {
+  const status = (await host.run(['cat', `/proc/${await show(unit, 'MainPID')}/status`])).stdout;
+  const { uid, permitted, effective, bounding, ambient, noNewPrivileges } = parsePrivileges(status);
+  const seccomp = /^Seccomp:\t2$/m.test(status);
+  return { root: uid === 0, sets: [permitted, effective, bounding, ambient], noNewPrivileges, seccomp };
+}
+
+test('neither service is root, and they have five capabilities and none, with system calls filtered', async () => {
+  const five = maskOf(['CAP_BPF', 'CAP_NET_ADMIN', 'CAP_PERFMON', 'CAP_NET_RAW', 'CAP_SYS_NICE']);
+  const rest = { root: false, noNewPrivileges: true, seccomp: true };
+  assert.deepEqual(await privilegesOf('mirrorplane-agent'), { ...rest, sets: [five, five, five, 0n] });
+  assert.deepEqual(await privilegesOf('mirrorplane-controller'), { ...rest, sets: [0n, 0n, 0n, 0n] });
+  for (const [unit, most] of [
+    ['mirrorplane-agent', 3],
+    ['mirrorplane-controller', 2],
+  ] as const) {
+    const { stdout } = await host.run(['systemd-analyze', 'security', unit], { check: false });
+    const [, exposure] = /exposure level for \S+: ([0-9.]+)/.exec(stdout) ?? [];
+    assert.ok(Number(exposure) < most, `${unit}: ${exposure}`);
+  }
+});
+
+test('files and pins of an agent that ran as root become those of its user', async () => {
+  await host.run(['systemctl', 'stop', 'mirrorplane-agent']);
+  const places = ['/var/lib/mirrorplane-agent', '/sys/fs/bpf/mirrorplane'];
+  await host.run(['chown', '-R', 'root:root', ...places]);
+  await host.run(['systemctl', 'start', 'mirrorplane-agent']);
+  assert.equal(await isActive('mirrorplane-agent'), 'active');
+  const { stdout } = await host.run(['find', ...places, '!', '-user', 'mirrorplane-agent']);
+  assert.equal(stdout, '');
 });
 
 test('a policy copies what its source sends, all of it and nothing else', async () => {
@@ -174,7 +210,7 @@ test('a newer build takes over while traffic runs, and no copy is lost', async (
   const packages = await build(NEW);
   const counter = await ids.start(NUMBERS, 'count', 'eth0');
   const sender = await web.start(NUMBERS, 'send', '10.9.0.2', '500');
-  await host.run(['dpkg', '-i', '--force-confold', ...Object.values(packages)]);
+  await host.run(['dpkg', '-i', '--force-confold', ...Object.values(packages)], { timeoutMs: 240_000 });
   for (const unit of ['mirrorplane-controller', 'mirrorplane-agent']) {
     assert.equal(await isActive(unit), 'active');
   }
@@ -236,11 +272,12 @@ test(`a command takes less than ${QUICK} ms of CPU time`, async () => {
 
 test('purging leaves the host as it was', async () => {
   const names = ['mirrorplane-agent', 'mirrorplane-controller', 'mirrorplane', 'mirrorplane-runtime'];
-  await host.run(['rm', '/etc/mirrorplane/token']);
-  for (const file of readdirSync(join(host.root, 'root')).filter((name) => name.endsWith('.deb'))) {
+  await host.run(['rm', '/etc/mirrorplane/token', '/root/token']);
+  for (const file of debsIn(join(host.root, 'root'))) {
     rmSync(join(host.root, 'root', file));
   }
-  await host.run(['dpkg', '--purge', ...names]);
+  const { stderr } = await host.run(['dpkg', '--purge', ...names]);
+  assert.doesNotMatch(stderr, /not everything was taken back/);
   assert.deepEqual(await picture(), untouched);
   assert.ok(!existsSync(join(host.root, 'var/lib/mirrorplane')));
 });
