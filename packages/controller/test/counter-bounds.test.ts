@@ -123,7 +123,7 @@ test('the first count of a capture is bounded by the age of its policy', options
 test('a value that is no count ends the connection', options, async (t) => {
   const { bench, agents, uid, send } = await cluster(t);
   const [web] = agents as [TestAgent];
-  const credentials = await bench.credentials('node-1');
+  const credentials = bench.credentialsOf('node-1');
   let agent = web;
   for (const packets of [-1, 1.5, 2 ** 64, 1e300, Number.NaN]) {
     send(agent, report({ packets, bytes: 0 }, { uid }));
