@@ -43,7 +43,7 @@ export const ADDED: Record<Kind, readonly string[]> = {
     'ending',
   ],
   Interface: ['revision', 'declared', 'devices', 'home', 'contested'],
-  Policy: ['uid', 'type', 'revision', 'createdAt', 'createdBy', 'updatedAt', 'warnings'],
+  Policy: ['uid', 'type', 'revision', 'createdAt', 'createdBy', 'updatedAt', 'warnings', 'approval', 'change'],
 };
 
 /**

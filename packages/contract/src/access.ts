@@ -1,19 +1,7 @@
 /** Access: rights, the roles that hold them, and grants of roles with a scope. */
 import * as z from 'zod';
+import { RIGHTS } from './rights.ts';
 
-/** What one may do. Each right is one thing. */
-export const RIGHTS = [
-  'read',
-  'metrics',
-  'policy',
-  'mirror',
-  'send',
-  'packets',
-  'inventory',
-  'nodes',
-  'audit',
-  'access',
-] as const;
 export const Right = z.enum(RIGHTS).meta({
   id: 'Right',
   description:

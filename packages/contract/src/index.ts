@@ -30,6 +30,7 @@ export * from './policy.ts';
 export * from './policy-test.ts';
 export * from './probes.ts';
 export * from './program.ts';
+export * from './rights.ts';
 export * from './sentences.ts';
 export * from './status.ts';
 export * from './summaries.ts';

@@ -137,7 +137,12 @@ test('the API gives the state of the chain, and all lines byte by byte from any 
   assert.equal(rest, `${linesOf(file).slice(3).join('\n')}\n`);
   assert.equal((await bench.get('/api/v1/audit/export?after=99')).text, '');
   const chain = AuditChain.parse((await bench.get('/api/v1/audit/chain')).body);
-  assert.deepEqual([chain.first, chain.last, chain.unsigned, chain.checked], [1, linesOf(file).length, 3, undefined]);
+  const lines = linesOf(file);
+  const signedAt = lines.findLastIndex((line) => JSON.parse(line).checkpoint !== undefined) + 1;
+  assert.deepEqual(
+    [chain.first, chain.last, chain.unsigned, chain.checked],
+    [1, lines.length, lines.length - signedAt, undefined],
+  );
   const { checked } = AuditChain.parse((await bench.post('/api/v1/audit/check')).body);
   assert.deepEqual([checked?.upTo, checked?.fault], [chain.last, undefined]);
   for (const path of ['chain', 'export']) {

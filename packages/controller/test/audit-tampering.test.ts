@@ -241,16 +241,17 @@ test('the command verifies, lists and exports the log of a controller, and an ex
     MIRRORPLANE_TOKEN_FILE: path.join(bench.data, 'admin-token'),
   };
   const run = async (...args: string[]) => (await promisify(execFile)(COMMAND, ['audit', ...args], { env })).stdout;
+  // The signed beginning, the first administrator, and the three of the cluster.
   assert.match(
     await run('verify'),
-    /^the audit log is as it was written: lines 1 to 4\nsigned up to line 1 at .*\nnot signed yet: 3 /,
+    /^the audit log is as it was written: lines 1 to 5\nsigned up to line 1 at .*\nnot signed yet: 4 /,
   );
   const rows = await run('list', '--action', 'replace', '--resource', 'pools/east', '-o', 'wide');
-  assert.match(rows, /admin +token +127\.0\.0\.1 +replace +pools\/east +done +- +3 +- +domain=blue/);
+  assert.match(rows, /admin +token +127\.0\.0\.1 +replace +pools\/east +done +- +4 +- +domain=blue/);
   const { items } = JSON.parse(await run('list', '--limit', '2', '-o', 'json'));
   assert.deepEqual(
     items.map(({ seq, resource }: { seq: number; resource: string }) => `${seq} ${resource}`),
-    ['4 nodes/node-1', '3 pools/east'],
+    ['5 nodes/node-1', '4 pools/east'],
   );
   const log = () => readFileSync(path.join(bench.data, 'audit.log'), 'utf8');
   assert.equal(await run('export'), log());
@@ -258,7 +259,7 @@ test('the command verifies, lists and exports the log of a controller, and an ex
   assert.equal(readFileSync(file, 'utf8'), log());
   await bench.restart();
   env.MIRRORPLANE_URL = `http://${bench.controller.addresses[0]}`;
-  writeFileSync(file, `${readFileSync(file, 'utf8')}{"seq":5,"prev":"12`);
+  writeFileSync(file, `${readFileSync(file, 'utf8')}{"seq":6,"prev":"12`);
   await run('export', '--file', file);
   assert.equal(readFileSync(file, 'utf8'), log());
   assert.match(
@@ -269,7 +270,7 @@ test('the command verifies, lists and exports the log of a controller, and an ex
   writeFileSync(path.join(bench.data, 'audit.log'), log().replace('"pools/east"', '"pools/west"'));
   await assert.rejects(run('verify'), ({ code, stderr }: { code: number; stderr: string }) => {
     return (
-      code === 1 && /^error: entry 3 was changed: its line does not have the hash that entry 4 names\n$/.test(stderr)
+      code === 1 && /^error: entry 4 was changed: its line does not have the hash that entry 5 names\n$/.test(stderr)
     );
   });
 });

@@ -90,8 +90,9 @@ test('of two holders of a key, the one that has renewed is served, and the other
   const renewed = await renew(thief, original);
   await store(bench, thief, renewed);
   await assert.rejects(bench.connect(original), /status 401/);
-  assert.ok((await codesOf(bench)).includes('CERTIFICATE_CONTESTED'));
+  await until('the problem', async () => (await codesOf(bench)).includes('CERTIFICATE_CONTESTED'));
   await assert.rejects(bench.connect(original), /status 401/);
+  await until('the event', async () => (await eventsOf(bench, 'nodeRejected')).length > 0);
   const [event, ...more] = await eventsOf(bench, 'nodeRejected');
   assert.equal(event?.code, 'CERTIFICATE_CONTESTED');
   assert.match(event?.message ?? '', /an agent at 127\.0\.0\.1 was refused: .*newer certificate of the same key/);

@@ -1,5 +1,6 @@
 /** `mirrorplane auth …`: who may do what. */
-import { type Grant, RIGHTS, type Right, type Role } from '@mirrorplane/contract';
+import type { Grant, Right, Role } from '@mirrorplane/contract';
+import { RIGHTS } from '@mirrorplane/contract/rights';
 import { Argument, type Command } from 'commander';
 import { contextOf } from '../context.ts';
 import { CliError } from '../exit.ts';
