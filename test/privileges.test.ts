@@ -63,6 +63,7 @@ async function startAsRoot(t: TestContext, argv: string[], env: Record<string, s
   await until(
     'a process that gets no new privileges',
     () => privileges().noNewPrivileges && privileges().ambient === 0n,
+    { limitMs: 30_000 },
   );
   return child.pid!;
 }
