@@ -59,7 +59,9 @@ export function counterJudge(node: JudgedNode): CounterJudge {
       const policy = policyOf(report.policy);
       const inProgram = ids[kind].has(idOf(report));
       if ('source' in report && !hasInterface(report.source)) {
-        return unseen && inProgram;
+        // The interface may have been there while nobody heard of the node. The total that was
+        // taken then goes with its policy, and the node may tell it once more after that.
+        return (unseen && inProgram) || (policy === undefined && hasPart(report.policy) && 'unknown');
       }
       if (inProgram || wasTold(idOf(report)) || (policy && mayHaveCounted(report, policy, node))) {
         return true;
