@@ -4,6 +4,7 @@
  * lines before it. docs/audit.md says how to verify the same with openssl.
  */
 import { createHash, type KeyObject, verify, X509Certificate } from 'node:crypto';
+import type { AuditSeal } from './audit-seal.ts';
 
 /** `prev` of the first line of a chain. */
 export const NO_LINE = '0'.repeat(64);
@@ -28,8 +29,20 @@ export interface Checkpoint {
   torn?: number;
   /** The numbers of lines that the store knows of, and that a start did not find. */
   lost?: { from: number; to: number };
-  /** What was in the file before the chain began. */
-  unchained?: { bytes: number; sha256: string };
+  /**
+   * What was in the files before the chain began: in all of them, in all but the oldest, and so on,
+   * because the oldest ones are removed first.
+   */
+  unchained?: AuditSeal[];
+  /** SHA-256 of certificates of earlier authorities. From this line on they sign nothing. */
+  former?: string[];
+  /**
+   * The checkpoint that the store had kept, if a start found another line in its place, or none. The
+   * chain goes on behind the one that was kept.
+   */
+  replaced?: { seq: number; hash: string };
+  /** Bytes of the file before the one that begins with this line. */
+  full?: number;
 }
 
 /** The fields of a line that make the chain. */

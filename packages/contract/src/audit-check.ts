@@ -1,5 +1,4 @@
 /** Checks the chain of an audit log line by line, and says in a sentence what was done to it. */
-import { createHash } from 'node:crypto';
 import type { AUDIT_FAULTS } from './audit.ts';
 import {
   type AuditKey,
@@ -9,8 +8,9 @@ import {
   NO_LINE,
   parseChainLine,
   SIGN_EVERY,
-  signatureState,
 } from './audit-chain.ts';
+import { SealedLines } from './audit-seal.ts';
+import { AuditSigners } from './audit-signers.ts';
 
 /** The first fault of a log. */
 export interface AuditFault {
@@ -53,7 +53,7 @@ interface Suspect {
 
 /** Takes the lines of a log, the oldest first, and gives the verdict. */
 export class ChainCheck {
-  readonly #keys: readonly AuditKey[];
+  readonly #signers: AuditSigners;
   readonly #head: { text: string; line: ChainLine } | undefined;
   readonly #verdict: AuditVerdict = { first: 0, last: 0, hash: NO_LINE, signed: 0, unchained: 0, isTorn: false };
   #suspect: Suspect | undefined;
@@ -61,15 +61,15 @@ export class ChainCheck {
   #missing: { seq: number; before: number } | undefined;
   #newest: Checkpoint | undefined;
   #where = '';
-  /** Digest and size of what is before the chain in this file. */
-  #before = { hash: createHash('sha256'), bytes: 0 };
+  /** What is before the chain. */
+  readonly #before = new SealedLines();
 
   /**
-   * @param keys certificates of the authority
+   * @param keys certificates of all authorities that have signed. The first one is the newest
    * @param head line of a checkpoint that was kept elsewhere: the log has to have it
    */
   constructor(keys: readonly AuditKey[], head?: string) {
-    this.#keys = keys;
+    this.#signers = new AuditSigners(keys);
     const line = head === undefined ? undefined : parseChainLine(head);
     this.#head = line && { text: head!, line };
   }
@@ -77,7 +77,6 @@ export class ChainCheck {
   /** The next lines are of this file. */
   file(name: string): void {
     this.#where = name;
-    this.#before = { hash: createHash('sha256'), bytes: 0 };
   }
 
   /** Takes a line without its end. Returns false if there is a fault and nothing more to find. */
@@ -86,7 +85,9 @@ export class ChainCheck {
       return this.#lookForMissing(text);
     }
     const line = parseChainLine(text);
-    if (this.#suspect) {
+    if (line?.checkpoint?.replaced && this.#signers.hasSigned(text, line)) {
+      this.#fail(...replaced(line.checkpoint.replaced.seq, line.seq, this.#verdict.signed, this.#at()));
+    } else if (this.#suspect) {
       this.#judgeSuspect(this.#suspect, line);
     } else if (this.#verdict.first === 0) {
       this.#begin(text, line);
@@ -105,8 +106,7 @@ export class ChainCheck {
   end(): AuditVerdict {
     if (this.#suspect) {
       this.#judgeLast(this.#suspect);
-    }
-    if (!this.#verdict.fault) {
+    } else if (!this.#verdict.fault) {
       this.#judgeBegin();
       this.#judgeEnd();
     }
@@ -116,8 +116,7 @@ export class ChainCheck {
   #begin(text: string, line: ChainLine | undefined): void {
     if (!line) {
       this.#verdict.unchained++;
-      this.#before.hash.update(`${text}\n`);
-      this.#before.bytes += Buffer.byteLength(text) + 1;
+      this.#before.take(text);
       return;
     }
     if (!line.checkpoint) {
@@ -127,14 +126,18 @@ export class ChainCheck {
     }
     this.#verdict.first = line.seq;
     const { unchained } = line.checkpoint;
-    if (unchained && this.#where !== '') {
-      const { hash, bytes } = this.#before;
-      if (bytes !== unchained.bytes || hash.digest('hex') !== unchained.sha256) {
-        this.#fail('changed', line.seq, `the lines before the chain were changed since it began${this.#at()}`);
-        return;
-      }
+    if (unchained && !this.#before.isIn(unchained)) {
+      this.#fail('changed', line.seq, `the lines before the chain were changed since it began${this.#at()}`);
+    } else if (!unchained && this.#verdict.unchained > 0) {
+      const lines =
+        this.#verdict.unchained === 1
+          ? '1 line without a chain was'
+          : `${this.#verdict.unchained} lines without a chain were`;
+      const message = `${lines} inserted before the chain: its first checkpoint ${line.seq} does not seal them`;
+      this.#fail('inserted', line.seq, message + this.#at());
+    } else {
+      this.#accept(text, line);
     }
-    this.#accept(text, line);
   }
 
   #follow(text: string, line: ChainLine | undefined): void {
@@ -145,7 +148,7 @@ export class ChainCheck {
     } else if (line.seq === expected && line.prev === hash) {
       this.#accept(text, line);
     } else if (line.seq === expected) {
-      const isSigned = signatureState(text, line, this.#keys) === 'valid';
+      const isSigned = this.#signers.hasSigned(text, line);
       this.#suspect = { kind: 'hash', seq: expected, hash: hashOfLine(text), isSigned };
     } else if (line.prev === hash) {
       this.#fail('changed', expected, `entry ${expected} was changed: its number is ${line.seq} now${this.#at()}`);
@@ -163,11 +166,9 @@ export class ChainCheck {
     const { seq, checkpoint } = line;
     const hash = hashOfLine(text);
     if (checkpoint) {
-      const state = signatureState(text, line, this.#keys);
-      if (state === 'wrong') {
-        const from = Math.min(this.#verdict.signed + 1, seq);
-        const message = `the signature of checkpoint ${seq} does not fit: one of the entries ${from} to ${seq} was changed, and the hashes were made again without the key`;
-        this.#fail('forged', from, message + this.#at());
+      const { state, fault } = this.#signers.take(text, line, Math.min(this.#verdict.signed + 1, seq));
+      if (fault) {
+        this.#fail(fault.kind, fault.seq, fault.message + this.#at());
         return;
       }
       if (state === 'valid') {
@@ -219,6 +220,7 @@ export class ChainCheck {
   #judgeEnd(): void {
     const { last, signed, first, fault } = this.#verdict;
     const head = this.#head?.line.seq ?? 0;
+    const unsigned = this.#signers.end(first);
     if (fault) {
       return;
     }
@@ -228,6 +230,8 @@ export class ChainCheck {
     } else if (last > 0 && signed === 0) {
       const message = `no checkpoint from ${first} to ${last} is signed by a given certificate: name the certificate of the authority, or the log is not of this controller`;
       this.#fail('unsigned', first, message);
+    } else if (unsigned) {
+      this.#fail(unsigned.kind, unsigned.seq, unsigned.message);
     } else if (last - signed > MOST_UNSIGNED) {
       const message = `the entries ${signed + 1} to ${last} are not signed: a controller signs after ${SIGN_EVERY} entries`;
       this.#fail('unsigned', signed + 1, message);
@@ -262,6 +266,13 @@ type Failure = [kind: AuditFault['kind'], seq: number, message: string];
 
 function changed(seq: number, by: number, at: string): Failure {
   return ['changed', seq, `entry ${seq} was changed: its line does not have the hash that entry ${by} names${at}`];
+}
+
+/** A start has found a line other than the checkpoint that was kept in the store. */
+function replaced(seq: number, by: number, signed: number, at: string): Failure {
+  const from = Math.min(signed + 1, seq);
+  const message = `line ${seq} was not the signed checkpoint that the store of the controller had kept: one of the entries ${from} to ${seq} was changed or removed, and the hashes were made again, before the start that signed line ${by}`;
+  return ['forged', from, message + at];
 }
 
 function unreadable(seq: number, at: string): Failure {

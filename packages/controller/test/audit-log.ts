@@ -31,9 +31,14 @@ export function filesOf(folder: string): string[] {
   return names.sort((a, b) => number(b) - number(a)).map((name) => path.join(folder, name));
 }
 
-/** The verdict on the files of a folder. @param head line of a checkpoint that was kept elsewhere */
-export function verdictOf(folder: string, head?: string): AuditVerdict {
-  const check = new ChainCheck(auditKeys(readFileSync(path.join(folder, 'ca.crt'), 'utf8')), head);
+/**
+ * The verdict on the files of a folder.
+ * @param head line of a checkpoint that was kept elsewhere
+ * @param authorities files with certificates, the newest first
+ */
+export function verdictOf(folder: string, head?: string, authorities = ['ca.crt']): AuditVerdict {
+  const pem = authorities.map((name) => readFileSync(path.join(folder, name), 'utf8')).join('');
+  const check = new ChainCheck(auditKeys(pem), head);
   for (const file of filesOf(folder)) {
     check.file(path.basename(file));
     const lines = readFileSync(file, 'utf8').split('\n');

@@ -9,7 +9,7 @@ import { verdictText } from '../output/audit.ts';
 import { show } from '../output/render.ts';
 
 interface VerifyOptions {
-  authority?: string;
+  authority: string[];
   head?: string;
 }
 
@@ -21,7 +21,12 @@ export function addAuditVerify(noun: Command): void {
       'check that nothing was removed, changed, inserted, moved or cut off; of the controller, or of copied files without one',
     )
     .argument('[files...]', 'copies of audit.log, audit.log.1 and so on, or an export; none: the log of the controller')
-    .option('--authority <file>', 'certificates of the authority, PEM: ca.crt of the data directory')
+    .option(
+      '--authority <file>',
+      'certificates of the authority, PEM: ca.crt of the data directory; several times: the newest first, then former-ca.crt',
+      (file: string, files: string[]) => [...files, file],
+      [] as string[],
+    )
     .option('--head <file>', 'a checkpoint that was kept elsewhere ("audit head"): the log has to reach it')
     .action(async (files: string[], options: VerifyOptions, command: Command) => {
       const context = contextOf(command);
@@ -37,19 +42,20 @@ export function addAuditVerify(noun: Command): void {
 }
 
 async function offline(files: readonly string[], { authority, head }: VerifyOptions): Promise<AuditVerdict> {
-  if (authority === undefined) {
+  if (authority.length === 0) {
     throw new CliError('usage', 'to verify files, name the certificate of the authority with --authority');
   }
   const { checkFiles } = await import('../audit-files.ts');
-  const check = await newCheck(textOf(authority), head === undefined ? undefined : textOf(head));
+  const check = await newCheck(textsOf(authority), head === undefined ? undefined : textOf(head));
   await checkFiles(files, check);
   return check.end();
 }
 
 /** The lines are checked here. Certificates and head are the controller's, unless they are given. */
-async function online({ client }: Context, { authority, head }: VerifyOptions): Promise<AuditVerdict> {
+async function online(context: Context, { authority, head }: VerifyOptions): Promise<AuditVerdict> {
+  const { client } = context;
   const { body: chain } = await client.request<AuditChain>('GET', '/audit/chain');
-  const keys = authority === undefined ? chain.authority : textOf(authority);
+  const keys = authority.length === 0 ? chain.authority : textsOf(authority);
   const check = await newCheck(keys, head === undefined ? chain.checkpoint : textOf(head));
   const { LineSplitter } = await import('@mirrorplane/contract/audit-lines');
   const lines = new LineSplitter();
@@ -59,7 +65,15 @@ async function online({ client }: Context, { authority, head }: VerifyOptions): 
       check.take(line);
     }
   });
-  return check.end();
+  const verdict = check.end();
+  if (verdict.fault && authority.length === 0) {
+    const { body: now } = await client.request<AuditChain>('GET', '/audit/chain');
+    if (now.authority !== chain.authority) {
+      // Another authority has begun to sign meanwhile.
+      return online(context, { authority, ...(head !== undefined && { head }) });
+    }
+  }
+  return verdict;
 }
 
 async function newCheck(pem: string, head: string | undefined): Promise<ChainCheck> {
@@ -76,6 +90,10 @@ async function newCheck(pem: string, head: string | undefined): Promise<ChainChe
   } catch (error) {
     throw new CliError('usage', `the certificate of the authority cannot be read: ${(error as Error).message}`);
   }
+}
+
+function textsOf(files: readonly string[]): string {
+  return files.map(textOf).join('\n');
 }
 
 function textOf(file: string): string {

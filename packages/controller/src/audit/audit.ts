@@ -4,7 +4,7 @@
  */
 import { Serial } from '@mirrorplane/base';
 import type { AuditDraft, AuditEntry } from '@mirrorplane/contract';
-import { SIGN_EVERY } from '@mirrorplane/contract/audit-chain';
+import { auditKeys, SIGN_EVERY } from '@mirrorplane/contract/audit-chain';
 import { ProblemError } from '../problems/problems.ts';
 import { type ChainEnd, type CheckpointDetails, checkpointLine, entryLine, type Signer } from './chain.ts';
 import { findEnd } from './end.ts';
@@ -12,7 +12,8 @@ import { Failure } from './failure.ts';
 import { AuditFiles, type LogFile } from './files.ts';
 import { type AuditPage, type AuditSearch, firstLineOf, type OpenFile, openFrom, readPage } from './reading.ts';
 import { FILE_BYTES, fileMs, KEEP_BYTES, type Retention, surplusOf } from './retention.ts';
-import { sealOf } from './seal.ts';
+import { sealsOf } from './seal.ts';
+import { asSigned } from './signed-files.ts';
 
 /** Number of last lines that are searched for the last decisions. */
 const RECOVER_LINES = 4096;
@@ -59,6 +60,7 @@ export class AuditLog {
   #waiting: Waiting[] = [];
   #end: ChainEnd;
   #head: string | undefined;
+  #authority = '';
   #signing: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
   /** When the file that is written began, milliseconds since 1970. */
@@ -89,19 +91,25 @@ export class AuditLog {
     };
     const { files, torn } = await AuditFiles.open(path);
     const head = await options.heads.read();
-    const { end, lost } = await findEnd(() => files.list(), head);
+    const { end, lost, replaced } = await findEnd(() => files.list(), head, auditKeys(options.signer.pem));
     const began = (await firstLineOf(path))?.at ?? options.clock();
     const log = new AuditLog(options, files, end, began);
     log.#head = head;
     const isNew = end.seq === 0;
-    const unchained = isNew && files.size > 0 ? await sealOf(path, files.size) : undefined;
+    const unchained = isNew ? await sealsOf(files.list()) : [];
     await log.#sign({
       reason: isNew ? 'begin' : 'start',
       ...(end.unsigned > 0 && { unsigned: end.unsigned }),
       ...(torn > 0 && { torn }),
       ...(lost && { lost }),
-      ...(unchained && { unchained }),
+      ...(replaced && { replaced }),
+      ...(unchained.length > 0 && { unchained }),
     });
+    if (replaced) {
+      options.tell(
+        `line ${replaced.seq} of the audit log is not the signed checkpoint that the store has kept: the log was changed and made again while the controller was stopped; run "mirrorplane audit verify"`,
+      );
+    }
     if (lost) {
       options.tell(
         `the audit log has lost its lines ${lost.from} to ${lost.to}: it was cut short or is an older copy; run "mirrorplane audit verify"`,
@@ -185,9 +193,9 @@ export class AuditLog {
     return this.#head;
   }
 
-  /** Certificates of the authorities that have signed, PEM. */
+  /** Certificates of the authorities that have signed, PEM. The first one has signed the newest checkpoint. */
   get authority(): string {
-    return this.#options.signer.pem;
+    return this.#authority;
   }
 
   /** Entries that could not be written since the start. */
@@ -285,11 +293,13 @@ export class AuditLog {
 
   /** Writes lines and a checkpoint behind them, and then the checkpoint to the store. */
   async #sign(details: CheckpointDetails, lines: readonly string[] = [], before = this.#end): Promise<void> {
+    const { pem } = this.#options.signer;
     const { text, end } = await checkpointLine(before, this.#options.signer, this.#now(), details);
     await this.#put([...lines, text], end);
     clearTimeout(this.#signing);
     this.#signing = undefined;
     this.#head = text;
+    this.#authority = pem;
     void this.#heads
       .run(() => this.#options.heads.write(text))
       .catch((error: unknown) => this.#options.tell(`the head of the audit log is not in the store: ${error}`));
@@ -297,23 +307,23 @@ export class AuditLog {
 
   /** A file begins with a checkpoint, so that what is before it can be removed. */
   async #beginFile(): Promise<void> {
-    if (this.#files.size > 0) {
+    const full = this.#files.size;
+    if (full > 0) {
       await this.#files.beginNext();
     }
-    await this.#sign({ reason: 'rotation' });
+    await this.#sign({ reason: 'rotation', ...(full > 0 && { full }) });
     this.#fileBegan = this.#options.clock();
     await this.#tidy();
   }
 
   /** Removes files that are too old or too many. The log says so before they are gone. */
   async #tidy(): Promise<void> {
-    const list = this.#files.list();
+    const list = await asSigned(this.#files.list(), auditKeys(this.#options.signer.pem));
     const surplus = surplusOf(list, { ...this.#options }, this.#options.clock());
     if (surplus.length === 0) {
       return;
     }
-    const kept = list[list.length - surplus.length - 1]!;
-    const first = (await firstLineOf(kept.path))?.seq ?? this.#end.first;
+    const first = list[list.length - surplus.length - 1]!.first ?? this.#end.first;
     const entry = entryLine(this.#end, { time: this.#now(), ...removal(this.#end.first, first, surplus) });
     await this.#sign({ reason: 'removal', first }, [entry.text], entry.end);
     await this.#files.remove(surplus);

@@ -1,12 +1,12 @@
 /** Makes the lines of the audit log: numbers, hashes and signatures. Pure but for the signer. */
 import type { AuditEntry } from '@mirrorplane/contract';
-import { type Checkpoint, hashOfLine, NO_LINE } from '@mirrorplane/contract/audit-chain';
+import { auditKeys, type Checkpoint, hashOfLine, NO_LINE } from '@mirrorplane/contract/audit-chain';
 
 /** Signs with the key of the authority. */
 export interface Signer {
   /** SHA-256 of the certificate (DER) of the authority that signs now, in hex. */
   readonly fingerprint: string;
-  /** Certificates of all authorities that have signed, PEM. */
+  /** Certificates of all authorities that have signed, PEM. The first one signs now. */
   readonly pem: string;
   /** Signature of a text by that authority: ECDSA with SHA-256, DER, base64. */
   signText(text: string): Promise<string>;
@@ -23,6 +23,8 @@ export interface ChainEnd {
   first: number;
   /** Lines since the last checkpoint. */
   unsigned: number;
+  /** Authority of the last checkpoint. Undefined: there is none. */
+  key?: string;
 }
 
 /** The end of a chain that has no line yet. */
@@ -38,7 +40,7 @@ export function entryLine(end: ChainEnd, entry: Omit<AuditEntry, 'seq' | 'prev'>
 }
 
 /** What a checkpoint says besides what follows from the chain. */
-export type CheckpointDetails = Omit<Checkpoint, 'log' | 'key' | 'first'> & { first?: number };
+export type CheckpointDetails = Omit<Checkpoint, 'log' | 'key' | 'first' | 'former'> & { first?: number };
 
 /**
  * The line of a checkpoint, signed, and the end of the chain with it.
@@ -51,8 +53,15 @@ export async function checkpointLine(
   { first = end.first, ...details }: CheckpointDetails,
 ): Promise<{ text: string; end: ChainEnd }> {
   const seq = end.seq + 1;
-  const checkpoint: Checkpoint = { log: end.log, first, key: signer.fingerprint, ...details };
+  const key = signer.fingerprint;
+  const former = end.key === key ? [] : formerOf(signer);
+  const checkpoint: Checkpoint = { log: end.log, first, key, ...details, ...(former.length > 0 && { former }) };
   const part = JSON.stringify({ seq, prev: end.hash, time, checkpoint }).slice(0, -1);
   const text = `${part},"signature":"${await signer.signText(part)}"}`;
-  return { text, end: { log: end.log, seq, hash: hashOfLine(text), first, unsigned: 0 } };
+  return { text, end: { log: end.log, seq, hash: hashOfLine(text), first, unsigned: 0, key } };
+}
+
+/** Authorities that the one that signs now has replaced. */
+function formerOf({ pem, fingerprint }: Signer): string[] {
+  return auditKeys(pem).flatMap((key) => (key.fingerprint === fingerprint ? [] : key.fingerprint));
 }

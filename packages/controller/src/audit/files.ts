@@ -17,8 +17,6 @@ export interface LogFile {
   /** 0: the one that is written. */
   number: number;
   bytes: number;
-  /** Time of the last write, milliseconds since 1970. */
-  writtenAt: number;
 }
 
 export class AuditFiles {
@@ -83,8 +81,7 @@ export class AuditFiles {
     });
     return [0, ...numbers.sort((a, b) => a - b)].map((number) => {
       const path = join(folder, number === 0 ? name : `${name}.${number}`);
-      const { size, mtimeMs } = statSync(path);
-      return { path, number, bytes: size, writtenAt: mtimeMs };
+      return { path, number, bytes: statSync(path).size };
     });
   }
 

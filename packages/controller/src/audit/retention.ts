@@ -1,5 +1,5 @@
 /** Which files of the audit log are removed. Pure. */
-import type { LogFile } from './files.ts';
+import type { SignedFile } from './signed-files.ts';
 
 /** What is kept. */
 export interface Retention {
@@ -21,15 +21,15 @@ export const KEEP_BYTES = 1024 * 2 ** 20;
 
 /** The full files to remove: the oldest ones. @param list the newest first */
 export function surplusOf(
-  list: readonly LogFile[],
+  list: readonly SignedFile[],
   { keepBytes, fileBytes, keepMs }: Retention,
   now: number,
-): LogFile[] {
+): SignedFile[] {
   // The file that is written counts as full.
   let bytes = fileBytes;
   const first = list.findIndex((file) => {
     bytes += file.number > 0 ? file.bytes : 0;
-    return file.number > 0 && (bytes > keepBytes || now - file.writtenAt > keepMs);
+    return file.number > 0 && (bytes > keepBytes || now - file.endedAt > keepMs);
   });
   return first < 0 ? [] : list.slice(first);
 }

@@ -1,13 +1,26 @@
 /** What was in the audit log before it had a chain is sealed by the first checkpoint. */
-import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import type { Checkpoint } from '@mirrorplane/contract/audit-chain';
+import { LineSplitter } from '@mirrorplane/contract/audit-lines';
+import { type AuditSeal, SealedLines } from '@mirrorplane/contract/audit-seal';
+import type { LogFile } from './files.ts';
 
-/** Size and SHA-256 of the beginning of a file. @param bytes at least 1 */
-export async function sealOf(path: string, bytes: number): Promise<NonNullable<Checkpoint['unchained']>> {
-  const hash = createHash('sha256');
-  for await (const piece of createReadStream(path, { start: 0, end: bytes - 1 })) {
-    hash.update(piece as Buffer);
+/**
+ * Seals of the whole lines of files: of all files, of all but the oldest, and so on. So they can be
+ * removed one by one. Empty: there is no line.
+ * @param list the newest first
+ */
+export async function sealsOf(list: readonly LogFile[]): Promise<AuditSeal[]> {
+  const sealed: SealedLines[] = [];
+  for (const { path } of list.toReversed()) {
+    sealed.push(new SealedLines());
+    const lines = new LineSplitter();
+    for await (const piece of createReadStream(path)) {
+      for (const line of lines.push(piece as Buffer)) {
+        for (const one of sealed) {
+          one.take(line);
+        }
+      }
+    }
   }
-  return { bytes, sha256: hash.digest('hex') };
+  return sealed[0]?.seal.bytes ? sealed.map(({ seal }) => seal) : [];
 }
