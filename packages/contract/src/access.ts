@@ -41,6 +41,12 @@ export const Labels = z
     examples: [{ tenant: 'blue' }],
   });
 
+interface Conditions {
+  pools?: string[] | undefined;
+  networks?: string[] | undefined;
+  labels?: Record<string, string> | undefined;
+}
+
 /** Where a grant holds. An object is in the scope if it matches each field that is given. */
 export const Scope = z
   .strictObject({
@@ -48,8 +54,14 @@ export const Scope = z
     networks: Values.optional().meta({ description: 'The object is in one of these networks.' }),
     labels: Labels.optional().meta({ description: 'The object has all of these labels.' }),
   })
+  .refine(hasConditions, 'a scope needs pools, networks or labels: leave the scope out for everywhere')
   .meta({ id: 'Scope', description: 'Where a grant holds: objects that match each given field.' });
 export type Scope = z.infer<typeof Scope>;
+
+/** Whether a scope leaves anything out. Without a condition it would match everything. */
+export function hasConditions({ pools, networks, labels }: Conditions): boolean {
+  return pools !== undefined || networks !== undefined || Object.keys(labels ?? {}).length > 0;
+}
 
 /** A role that somebody has, everywhere or in a scope. */
 export const Grant = z

@@ -1,5 +1,5 @@
 /** Judges grants: whether somebody may do something, and to which object. */
-import { type Grant, givesRight, givesSomewhere, type Right, type Scope } from '@mirrorplane/contract';
+import { type Grant, givesRight, givesSomewhere, hasConditions, type Right, type Scope } from '@mirrorplane/contract';
 
 /** What a scope can tell apart of an object. An absent field matches no scope that names it. */
 export interface AccessObject {
@@ -25,8 +25,11 @@ export function allowsEverywhere(grants: readonly Grant[], right: Right): boolea
   return grants.some(({ role, scope }) => scope === undefined && givesRight(role, right));
 }
 
-function isIn({ pools, networks, labels = {} }: Scope, object: AccessObject): boolean {
+/** A scope without conditions, as an older controller may have stored one, matches nothing. */
+function isIn(scope: Scope, object: AccessObject): boolean {
+  const { pools, networks, labels = {} } = scope;
   return (
+    hasConditions(scope) &&
     isOneOf(pools, object.pool) &&
     isOneOf(networks, object.network) &&
     Object.entries(labels).every(

@@ -1,5 +1,5 @@
 /** /api/v1/access: roles, and who may do what. */
-import { AccessSettings, Grant, givesSomewhere, Right, ROLE_NAMES, ROLES, Role, rightsOf } from '@mirrorplane/contract';
+import { AccessSettings, Grant, Right, ROLE_NAMES, ROLES, Role, rightsOf } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { type Judge, THINGS, type Thing } from '../access/judge.ts';
 import { ACCESS, accessSettings } from '../access/settings.ts';
@@ -89,13 +89,19 @@ function* holders({ view, people }: Services): Generator<Holder> {
   }
 }
 
-/** Who may do something, with the grants that allow it. */
+/**
+ * Who may do something, with the grants that allow it: each that allows it alone, or without which
+ * the others do not. Other grants of theirs are not told.
+ */
 function whoCan(services: Services, right: Right, { kind, name }: { kind: Thing; name: string }): Holder[] {
   const all = [...holders(services)].flatMap((holder): Holder[] => {
-    if (!judgeOf(holder.grants, services).may(right, kind, name)) {
+    const suffice = (grants: Grant[]) => judgeOf(grants, services).may(right, kind, name);
+    if (!suffice(holder.grants)) {
       return [];
     }
-    const grants = holder.grants.filter((grant) => givesSomewhere(grant, right));
+    const grants = holder.grants.filter((one) => {
+      return suffice([one]) || !suffice(holder.grants.filter((other) => other !== one));
+    });
     return [{ ...holder, grants }];
   });
   return all.sort((a, b) => (a.name < b.name ? -1 : 1));

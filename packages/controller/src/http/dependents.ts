@@ -1,10 +1,12 @@
 /** Checks whether a change of the inventory would break existing policies. */
 import type { Policy, Refusal } from '@mirrorplane/contract';
 import { validate } from '@mirrorplane/planner';
+import { accessSettings } from '../access/settings.ts';
 import { mergeInventory, type Records } from '../inventory/inventory.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
-import { policiesOf } from '../store/policies.ts';
+import { policiesOf, policiesUsing } from '../store/policies.ts';
+import type { InterfaceRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
 
 /** Throws IN_USE if a valid policy would become invalid. @param affected policies to check */
@@ -39,6 +41,18 @@ export function refuseBroken(
       `the change would break policies that use this resource: ${errors[0]!.message}`,
       errors,
     );
+  }
+}
+
+/**
+ * With the four-eyes rule, consent to a policy is for the devices of its edges too.
+ * @throws ProblemError IN_USE if the edge gets another device while a policy uses it
+ */
+export function refuseMoved(old: InterfaceRecord | undefined, next: InterfaceRecord, view: View): void {
+  const device = ({ edge }: InterfaceRecord) => JSON.stringify([edge?.node, edge?.device, edge?.mac]);
+  if (old?.edge && device(old) !== device(next) && accessSettings(view).fourEyes) {
+    const users = policiesUsing(policiesOf(view), next.id).map(({ name }) => `policy "${name}"`);
+    refuseUsed(`the device of interface "${next.id}"`, users);
   }
 }
 

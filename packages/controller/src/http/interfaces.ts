@@ -11,18 +11,19 @@ import {
   whyNotMirrorable,
 } from '@mirrorplane/contract';
 import * as z from 'zod';
-import { forbidden } from '../access/refusal.ts';
 import { deviceOfEdge, oneInterface, recordsOf } from '../inventory/inventory.ts';
 import { lookViewersOf } from '../looks/look-viewers.ts';
 import { ProblemError, refuseField } from '../problems/problems.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import { policiesOf, policiesUsing } from '../store/policies.ts';
 import type { InterfaceRecord } from '../store/records.ts';
+import type { Stored } from '../store/view.ts';
 import { interfaceTraffic } from '../summaries/interface-traffic.ts';
 import type { InterfaceEntry } from '../summaries/interfaces.ts';
 import { viewersOf } from '../summaries/viewers.ts';
-import { refuseBroken, refuseUsed } from './dependents.ts';
+import { refuseBroken, refuseMoved, refuseUsed } from './dependents.ts';
 import { INTERFACES } from './interface-list.ts';
+import { requireDeclaration } from './interface-scope.ts';
 import { etag, found, MutationQuery } from './mutation.ts';
 import { deleteNamed, putNamed } from './named-resource.ts';
 import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
@@ -194,10 +195,12 @@ export const interfaceRoutes: Route[] = [
       { status: 200, description: 'Declared, or already up to date.', schema: Interface },
       { status: 201, description: 'Declared for the first time, and never observed before.', schema: Interface },
     ],
-    handle: (call) =>
-      putNamed(call, { folder: 'interfaces', name: call.params.id }, (stored) => {
-        const { body, services, judge } = call;
-        const { id } = call.params;
+    handle: (call) => {
+      const { id } = call.params;
+      const require = (stored?: Stored<InterfaceRecord>) =>
+        requireDeclaration(call, stored?.value, recordOf(id, call.body, stored?.value));
+      return putNamed(call, { folder: 'interfaces', name: id, require }, (stored) => {
+        const { body, services } = call;
         const { view, live } = services;
         if (body.edge && !view.get('nodes', body.edge.node)) {
           refuseField(
@@ -215,11 +218,6 @@ export const interfaceRoutes: Route[] = [
           );
         }
         const value = recordOf(id, body, stored?.value);
-        // Nobody takes an interface out of the own scope, or makes one outside of it.
-        const will = [value, { ...value, pool: services.inventory.get(id)?.pool ?? value.pool }];
-        if (!will.every((one) => judge.on('inventory', one))) {
-          throw forbidden('inventory', `interface/${id} as it would be`);
-        }
         const unchanged = stored !== undefined && sameRecord(stored.value, value);
         const before = recordsOf(view);
         const after = (revision: number) => ({
@@ -229,10 +227,12 @@ export const interfaceRoutes: Route[] = [
         if (!unchanged) {
           refuseSecondEdge(id, value, before.interfaces);
           refuseNoEdge(id, value, live);
+          refuseMoved(stored?.value, value, view);
           refuseBroken(policiesUsing(policiesOf(view), id), view, live, before, after(0));
         }
         return { value, unchanged, body: (revision) => oneInterface(id, after(revision), live) };
-      }),
+      });
+    },
   }),
   route({
     method: 'delete',

@@ -15,15 +15,18 @@ interface Replacement<T> {
 
 /**
  * Creates or changes a resource, or leaves it unchanged.
+ * @param resource `require` throws a ProblemError if the sender lacks a right. It comes before
+ *   preconditions, which tell of the resource
  * @param judge reads the view, and throws a ProblemError or returns the record
  */
 export function putNamed<F extends ResourceFolder>(
   call: MutationCall,
-  { folder, name }: { folder: F; name: string },
+  { folder, name, require }: { folder: F; name: string; require?(stored: Stored<Records[F]> | undefined): void },
   judge: (stored: Stored<Records[F]> | undefined) => Replacement<Records[F]>,
 ): Promise<Answer> {
   return mutate(call, 'replace', `${folder}/${name}`, () => {
     const stored = call.services.view.get(folder, name);
+    require?.(stored);
     checkPreconditions(call.request, stored?.revision);
     const { value, unchanged, body } = judge(stored);
     return {

@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto';
 import { type EventDraft, Name, Node, NodeSpec, NodeSummary } from '@mirrorplane/contract';
 import * as z from 'zod';
-import { forbidden } from '../access/refusal.ts';
 import { revokeTokens } from '../auth/join-tokens.ts';
 import { recordsOf } from '../inventory/inventory.ts';
 import { endingOn } from '../planning/ending.ts';
@@ -16,6 +15,7 @@ import type { Stored } from '../store/view.ts';
 import { keyOf } from '../store/view.ts';
 import { nodeSummaries } from '../summaries/nodes.ts';
 import { refuseBroken, refuseUsed } from './dependents.ts';
+import { require as requireRight } from './judges.ts';
 import { isValue } from './list-filter.ts';
 import type { ListSpec } from './list-spec.ts';
 import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
@@ -201,17 +201,15 @@ export const nodeRoutes: Route[] = [
       { status: 200, description: 'Changed, or already up to date.', schema: Node },
       { status: 201, description: 'Registered.', schema: Node },
     ],
-    handle: (call) =>
-      putNamed(call, { folder: 'nodes', name: call.params.name }, (stored) => {
+    handle: (call) => {
+      const { name } = call.params;
+      const require = () => requireRight(call.judge, 'nodes', 'pool', call.body.pool);
+      return putNamed(call, { folder: 'nodes', name, require }, (stored) => {
         const { body, services } = call;
-        const { name } = call.params;
         const { view, live } = services;
         if (!view.get('pools', body.pool)) {
           const message = `there is no pool "${body.pool}": create it first, for example with "mirrorplane pool create ${body.pool}"`;
           refuseField('pool', message);
-        }
-        if (!call.judge.may('nodes', 'pool', body.pool)) {
-          throw forbidden('nodes', `pool/${body.pool}`);
         }
         const unchanged = stored?.value.pool === body.pool;
         const value: NodeRecord = { uid: randomUUID(), ...stored?.value, name, pool: body.pool };
@@ -221,7 +219,8 @@ export const nodeRoutes: Route[] = [
           refuseBroken(policiesOf(view), view, live, before, after);
         }
         return { value, unchanged, body: (revision) => toNode({ value, revision }, services) };
-      }),
+      });
+    },
   }),
   route({
     method: 'delete',

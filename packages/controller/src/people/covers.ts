@@ -1,5 +1,5 @@
 /** Whether grants are within other grants: nobody gives more than they have. Pure. */
-import { type Grant, givesRight, ROLES, type Scope } from '@mirrorplane/contract';
+import { type Grant, givesRight, hasConditions, ROLES, type Scope } from '@mirrorplane/contract';
 
 /**
  * Whether `have` allows all that `want` allows. Each wanted right has to be within one grant: parts
@@ -16,9 +16,11 @@ function isWithin(inner: Scope | undefined, outer: Scope | undefined): boolean {
     return true;
   }
   return (
-    isPart(inner?.pools, outer.pools) &&
-    isPart(inner?.networks, outer.networks) &&
-    Object.entries(outer.labels ?? {}).every(([key, value]) => inner?.labels?.[key] === value)
+    inner !== undefined &&
+    hasConditions(outer) &&
+    isPart(inner.pools, outer.pools) &&
+    isPart(inner.networks, outer.networks) &&
+    Object.entries(outer.labels ?? {}).every(([key, value]) => inner.labels?.[key] === value)
   );
 }
 
