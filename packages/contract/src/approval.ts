@@ -43,8 +43,14 @@ export function waitingChange<S extends z.ZodType>(spec: S) {
 
 /** Says no, or withdraws consent. */
 export const Rejection = z
-  .strictObject({ reason: z.string().max(1024).optional().meta({ description: 'For who has asked.' }) })
+  .strictObject({
+    reason: z.string().max(1024).optional().meta({ description: 'For who has asked.' }),
+    only: z.literal('change').optional().meta({
+      description: 'change: refuse a change that waits, and leave the consent to the policy as it is.',
+    }),
+  })
   .meta({ id: 'Rejection' });
+export type Rejection = z.infer<typeof Rejection>;
 
 /** Settings of access. */
 export const AccessSettings = z

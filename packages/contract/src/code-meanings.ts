@@ -33,6 +33,7 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   BODY_TOO_LARGE: 'The body is larger than the limit of 1 MB. Nothing is changed.',
   MEDIA_TYPE_UNSUPPORTED: 'The header Content-Type is not a JSON type. The body was not read.',
   NOTHING_TO_APPROVE: 'The policy waits for no consent, so there is nothing to approve or reject.',
+  REQUESTS_EXCEEDED: 'A user has as many policies and changes that wait for consent as one may have.',
   POLICY_NOT_TESTABLE:
     'The policy is disabled, or its destination or all its sources have no device. No probe was made.',
   TESTS_EXCEEDED: 'The policy is being tested, or was tested a moment ago, or many policies are being tested.',

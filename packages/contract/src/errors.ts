@@ -71,6 +71,11 @@ export const CATALOGUE = {
     'Nothing waits for consent',
     'read the policy: it was approved, rejected or changed in the meantime',
   ),
+  REQUESTS_EXCEEDED: entry(
+    429,
+    'Too many policies wait for consent',
+    'delete policies that are not needed any more, or wait until others have consented',
+  ),
   POLICY_NOT_TESTABLE: entry(
     409,
     'The policy cannot be tested now',

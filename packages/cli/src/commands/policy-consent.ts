@@ -23,15 +23,23 @@ export function addPolicyConsent(policy: Command): void {
     .description('refuse consent to a policy or to its change, or withdraw it')
     .argument('<name>')
     .option('--reason <text>', 'for who has asked')
-    .action(async (name: string, options: { reason?: string }, command: Command) => {
-      const after = await consent(command, name, 'reject', options);
+    .option('--change', 'refuse only a change that waits, and leave the consent to the policy as it is')
+    .action(async (name: string, { reason, change }: { reason?: string; change?: true }, command: Command) => {
+      const body = { ...(reason !== undefined && { reason }), ...(change && { only: 'change' }) };
+      const after = await consent(command, name, 'reject', body);
       show(contextOf(command), withKind('Policy', after), () => `policy ${name} rejected\n`);
     });
 }
 
-/** Sends it for the policy as it is now. Fails if another user changes it meanwhile. */
+/**
+ * Consents to the policy as it is now: fails if another user changes it meanwhile. A refusal holds
+ * for whatever it is by then, so that changes cannot outrun it.
+ */
 async function consent(command: Command, name: string, verb: 'approve' | 'reject', body: object = {}): Promise<Policy> {
   const { client } = contextOf(command);
+  if (verb === 'reject') {
+    return (await client.request<Policy>('POST', `${pathOf('Policy', name)}/${verb}`, { body })).body;
+  }
   const { etag } = await client.request<Policy>('GET', pathOf('Policy', name));
   return (await client.request<Policy>('POST', `${pathOf('Policy', name)}/${verb}`, { body, ifMatch: etag })).body;
 }

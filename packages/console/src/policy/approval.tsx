@@ -36,20 +36,32 @@ export function ApprovalPanel({ policy }: { policy: Policy }): ReactNode {
   );
 }
 
+interface Asked {
+  policy: Policy;
+  waits: boolean;
+}
+
 /** The controller decides who may; who has none of the rights is told so. */
-function Decision({ policy: { name, revision, approval }, waits }: { policy: Policy; waits: boolean }): ReactNode {
+function Decision({ policy: { name, revision, approval, change }, waits }: Asked): ReactNode {
   const rights = [useRight('policy'), useRight('mirror'), useRight('send')];
   const may = rights.includes(true);
   const decide = useMutation({
-    mutationFn: (verb: 'approve' | 'reject') => {
+    mutationFn: (verb: 'approve' | 'reject' | 'withdraw') => {
       const params = { path: { name }, header: { 'If-Match': `"${revision}"` } };
-      return verb === 'approve'
-        ? answer(api.POST('/api/v1/policies/{name}/approve', { params, body: {} }))
-        : answer(api.POST('/api/v1/policies/{name}/reject', { params, body: {} }));
+      if (verb === 'approve') {
+        return answer(api.POST('/api/v1/policies/{name}/approve', { params, body: {} }));
+      }
+      // Consent is withdrawn from whatever the policy is by then, so that changes cannot outrun it.
+      return verb === 'withdraw'
+        ? answer(api.POST('/api/v1/policies/{name}/reject', { params: { path: { name } }, body: {} }))
+        : answer(api.POST('/api/v1/policies/{name}/reject', { params, body: change ? { only: 'change' } : {} }));
     },
     onSettled: () => queryClient.invalidateQueries(),
   });
-  const canReject = waits || approval?.state === 'approved';
+  const refusals = [
+    ...(waits ? [{ verb: 'reject', label: change ? t.rejectChange : t.reject } as const] : []),
+    ...(approval?.state === 'approved' ? [{ verb: 'withdraw', label: t.withdraw } as const] : []),
+  ];
   return (
     <>
       <ProblemAlert error={decide.error} />
@@ -59,11 +71,17 @@ function Decision({ policy: { name, revision, approval }, waits }: { policy: Pol
           {t.approve}
         </Button>
       )}
-      {canReject && (
-        <Button disabled={!may} variant="default" loading={decide.isPending} onClick={() => decide.mutate('reject')}>
-          {waits ? t.reject : t.withdraw}
+      {refusals.map(({ verb, label }) => (
+        <Button
+          key={verb}
+          disabled={!may}
+          variant="default"
+          loading={decide.isPending}
+          onClick={() => decide.mutate(verb)}
+        >
+          {label}
         </Button>
-      )}
+      ))}
     </>
   );
 }

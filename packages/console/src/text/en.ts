@@ -215,6 +215,7 @@ export const en = {
     rejectedBy: (by: string, reason: string) => `Rejected by ${by}${reason === '' ? '.' : `: ${reason}`}`,
     approve: 'Approve',
     reject: 'Reject',
+    rejectChange: 'Reject the change',
     withdraw: 'Withdraw consent',
     noRight: 'You have none of the rights policy, mirror and send: ask an administrator.',
   },

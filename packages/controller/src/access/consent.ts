@@ -5,12 +5,13 @@ import type { Ends, Judge } from './judge.ts';
 /** What of a policy says how much it copies, and whereto. */
 type Reach = Pick<
   PolicySpec,
-  'sources' | 'destination' | 'direction' | 'percent' | 'vlanId' | 'maxRate' | 'allowFeedback' | 'endsAt'
+  'sources' | 'destination' | 'direction' | 'percent' | 'vlanId' | 'maxRate' | 'allowFeedback' | 'endsAt' | 'enabled'
 >;
 
 /**
  * Whether a policy copies nothing that it did not copy before: the same destination, no other
- * source, no more of its traffic, and not for longer. Then what was approved covers it.
+ * source, no more of its traffic, and not for longer. Then what was approved covers it. A disabled
+ * policy copies nothing: to enable it is more.
  */
 export function isNarrower(old: Reach, next: Reach): boolean {
   const before = new Set(old.sources);
@@ -24,7 +25,8 @@ export function isNarrower(old: Reach, next: Reach): boolean {
     next.vlanId === old.vlanId &&
     rate(next) <= rate(old) &&
     (!next.allowFeedback || old.allowFeedback === true) &&
-    end(next) <= end(old)
+    end(next) <= end(old) &&
+    (!next.enabled || old.enabled)
   );
 }
 

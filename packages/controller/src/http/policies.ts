@@ -11,6 +11,7 @@ import { policiesOf, toPolicy } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { Stored } from '../store/view.ts';
 import { type PolicyEntry, summaryOfPart } from '../summaries/policies.ts';
+import { require } from './judges.ts';
 import { mergePatch } from './merge-patch.ts';
 import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
 import { deleteNamed } from './named-resource.ts';
@@ -18,8 +19,9 @@ import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
 import { POLICIES, SOURCES, STATUSES } from './policy-lists.ts';
 import { partOfPolicy } from './policy-part.ts';
 import { statusPage } from './policy-statuses.ts';
-import { refuseOtherName, specOf, writePolicy } from './policy-writing.ts';
+import { refuseOtherName, requirePolicy, specOf, writePolicy } from './policy-writing.ts';
 import { type Route, route } from './route.ts';
+import { seenReasons } from './seen-reasons.ts';
 
 /** The policy that a path names. */
 export const PolicyParams = z.object({
@@ -101,11 +103,12 @@ export const policyRoutes: Route[] = [
     summary: 'Create a mirror policy',
     query: MutationQuery,
     body: PolicySpec,
-    refuses: ['ALREADY_EXISTS', 'POLICY_INVALID'],
+    refuses: ['ALREADY_EXISTS', 'POLICY_INVALID', 'REQUESTS_EXCEEDED'],
     responses: [{ status: 201, description: 'Created.', schema: Policy }],
     handle: (call) =>
       mutate(call, 'create', `policies/${call.body.name}`, () => {
-        const { services, body } = call;
+        const { services, body, judge } = call;
+        requirePolicy(judge, body, undefined);
         if (services.view.get('policies', body.name)) {
           throw new ProblemError('ALREADY_EXISTS', `policy "${body.name}" exists already: choose another name`);
         }
@@ -141,7 +144,8 @@ export const policyRoutes: Route[] = [
       if (stored.value.sources.length < view.get('policies', name)!.value.sources.length) {
         return { headers: { etag: etag(policy.revision) }, body: policy };
       }
-      const { warnings } = validate(policy, { policies: policiesOf(view), inventory: services.inventory.now() }, name);
+      const whole = validate(policy, { policies: policiesOf(view), inventory: services.inventory.now() }, name);
+      const { warnings } = seenReasons(whole, policy, judge);
       return { headers: { etag: etag(policy.revision) }, body: { ...policy, warnings } };
     },
   }),
@@ -156,16 +160,17 @@ export const policyRoutes: Route[] = [
     query: MutationQuery,
     body: PolicyReplacement,
     conditional: true,
-    refuses: ['NAME_MISMATCH', 'POLICY_INVALID'],
+    refuses: ['NAME_MISMATCH', 'POLICY_INVALID', 'REQUESTS_EXCEEDED'],
     responses: [
       { status: 200, description: 'Replaced, or already up to date.', schema: Policy },
       { status: 201, description: 'Created.', schema: Policy },
     ],
     handle: (call) =>
       mutate(call, 'replace', `policies/${call.params.name}`, () => {
-        const { services, params, body, request } = call;
+        const { services, params, body, request, judge } = call;
         refuseOtherName(params.name, body.name);
         const current = services.view.get('policies', params.name);
+        requirePolicy(judge, { ...body, name: params.name }, current?.value);
         checkPreconditions(request, current?.revision);
         return writePolicy(call, { ...body, name: params.name }, current);
       }),
@@ -182,11 +187,12 @@ export const policyRoutes: Route[] = [
     body: PolicyPatch,
     bodyType: 'application/merge-patch+json',
     conditional: true,
-    refuses: ['NOT_FOUND', 'NAME_MISMATCH', 'POLICY_INVALID'],
+    refuses: ['NOT_FOUND', 'NAME_MISMATCH', 'POLICY_INVALID', 'REQUESTS_EXCEEDED'],
     responses: [{ status: 200, description: 'Changed, or already up to date.', schema: Policy }],
     handle: (call) =>
       mutate(call, 'patch', `policies/${call.params.name}`, () => {
-        const { services, params, body, request } = call;
+        const { services, params, body, request, judge } = call;
+        require(judge, 'policy', 'policy', params.name);
         const current = found(services.view.get('policies', params.name), 'policy', params.name);
         checkPreconditions(request, current.revision);
         const spec = parseOrRefuse(PolicySpec, mergePatch(specOf(current.value), body), 'patched policy');

@@ -1,6 +1,7 @@
 /** /api/v1/policies/{name}/approve and /reject: consent to policies of others. */
-import { Policy, type PolicySpec, Rejection } from '@mirrorplane/contract';
+import { Policy, Rejection } from '@mirrorplane/contract';
 import { consentOf, signed, withoutConsent } from '../access/consent.ts';
+import type { Ends, Judge } from '../access/judge.ts';
 import { forbidden } from '../access/refusal.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { PolicyRecord } from '../store/records.ts';
@@ -55,7 +56,7 @@ function approve(call: ConsentCall, { value: old }: Stored<PolicyRecord>): Chang
       call,
     );
   }
-  const { spec, type } = checkedPolicy(services, change?.spec ?? specOf(old), old);
+  const { spec, type } = checkedPolicy(call, change?.spec ?? specOf(old), old);
   const { name: _, ...fields } = spec;
   const state = { state: 'approved' as const, requestedBy, requestedAt, needs, given };
   return written({ ...withoutSpec(record), ...fields, type, updatedAt: now, approval: state } as PolicyRecord, call);
@@ -66,28 +67,36 @@ function withoutSpec({ name, uid, createdAt, createdBy }: Omit<PolicyRecord, 'ch
   return { name, uid, createdAt, ...(createdBy !== undefined && { createdBy }) };
 }
 
-/**
- * Says no to what waits, or withdraws consent to a policy that was approved. Each owner of an end
- * of the policy may.
- */
-function reject(call: ConsentCall, { value: old }: Stored<PolicyRecord>, reason: string | undefined): Change {
-  const { who, judge } = call;
-  const { change, approval, ...record } = old;
-  if (!change && (!approval || approval.state === 'rejected')) {
-    throw new ProblemError('NOTHING_TO_APPROVE', `policy "${old.name}" waits for no consent, and has none`);
-  }
-  const ends: Pick<PolicySpec, 'sources' | 'destination'> = change?.spec ?? record;
-  const isOwner =
+/** Whether somebody owns an end: may have it mirrored, send to it, or may write the policy. */
+function isOwner(judge: Judge, ends: Ends): boolean {
+  return (
     judge.may('send', 'interface', ends.destination) ||
     ends.sources.some((id) => judge.may('mirror', 'interface', id)) ||
-    judge.reaches('policy', ends);
-  if (!isOwner) {
+    judge.reaches('policy', ends)
+  );
+}
+
+/**
+ * Says no to what waits, or withdraws consent to a policy that was approved. Each owner of an end
+ * may. Who owns an end of the policy as it is withdraws consent also while a change waits, and the
+ * change with it: a change cannot put itself in front of a withdrawal.
+ */
+function reject(call: ConsentCall, { value: old }: Stored<PolicyRecord>, { reason, only }: Rejection): Change {
+  const { who, judge } = call;
+  const { change, approval, ...record } = old;
+  const consent = approval?.state === 'rejected' ? undefined : approval;
+  if (!change && (!consent || only === 'change')) {
+    const what = only === 'change' ? 'has no change that waits' : 'waits for no consent, and has none';
+    throw new ProblemError('NOTHING_TO_APPROVE', `policy "${old.name}" ${what}`);
+  }
+  const ownsPolicy = isOwner(judge, record);
+  if (!ownsPolicy && !(change && isOwner(judge, change.spec))) {
     throw forbidden('mirror', `policy/${old.name}`);
   }
-  if (change) {
+  if (!consent || !ownsPolicy || only === 'change') {
     return written({ ...record, ...(approval && { approval }) }, call);
   }
-  const state = { ...approval!, state: 'rejected' as const, rejectedBy: who.name, ...(reason && { reason }) };
+  const state = { ...consent, state: 'rejected' as const, rejectedBy: who.name, ...(reason && { reason }) };
   return written({ ...record, approval: state }, call);
 }
 
@@ -133,7 +142,7 @@ export const policyConsentRoutes: Route[] = [
       mutate(call, 'reject', `policies/${call.params.name}`, () => {
         const stored = seen(call, call.params.name);
         checkPreconditions(call.request, stored.revision);
-        return reject(call, stored, call.body?.reason);
+        return reject(call, stored, call.body ?? {});
       }),
   }),
 ];

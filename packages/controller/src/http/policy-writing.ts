@@ -8,12 +8,14 @@ import { forbidden } from '../access/refusal.ts';
 import { accessSettings } from '../access/settings.ts';
 import { explainId } from '../inventory/explain.ts';
 import { ProblemError } from '../problems/problems.ts';
-import type { Services } from '../services.ts';
 import { isInForce, policiesOf } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
-import { keyOf, type Stored } from '../store/view.ts';
+import { keyOf, type Stored, type View } from '../store/view.ts';
 import type { Change, MutationCall } from './mutation.ts';
+import { seenReasons } from './seen-reasons.ts';
 
+/** Policies and changes of one user that may wait for consent at a time. */
+const MAX_REQUESTS = 100;
 /** What an operator says of a policy, besides its name. */
 const FIELDS = PolicySpec.keyof().exclude(['name']).options;
 
@@ -38,10 +40,15 @@ export function specOf(record: PolicyRecord): PolicySpec {
 }
 
 /** @throws ProblemError POLICY_INVALID with everything that is wrong */
-export function checkedPolicy({ view, live, inventory, clock }: Services, given: PolicySpec, old?: PolicyRecord) {
+export function checkedPolicy(
+  { services: { view, live, inventory, clock }, judge }: Pick<MutationCall, 'services' | 'judge'>,
+  given: PolicySpec,
+  old?: PolicyRecord,
+) {
   const explain = (id: string) => explainId(id, live);
   const context = { policies: policiesOf(view), inventory: inventory.now(), explain };
-  const { refusals, warnings, type } = validate(given, context, old?.name);
+  const { type, ...whole } = validate(given, context, old?.name);
+  const { refusals, warnings } = seenReasons(whole, given, judge);
   if (given.name === 'status') {
     refusals.unshift({ field: 'name', ...sayRule('POLICY_NAME_INVALID', { reserved: given.name }) });
   }
@@ -68,9 +75,12 @@ export function writePolicy(
 ): Change {
   const old = current?.value;
   requirePolicy(judge, given, old);
-  const { spec, warnings, type } = checkedPolicy(services, given, old);
+  const { spec, warnings, type } = checkedPolicy({ services, judge }, given, old);
   const now = new Date(services.clock()).toISOString();
   const asked = { requestedBy: who.name, requestedAt: now, needs: needsOf({ services, judge }, spec, old), given: [] };
+  if (asked.needs.length > 0) {
+    refuseManyRequests(services.view, who.name, spec.name);
+  }
   const value = recordFor({ spec, type, old, by: who.name, now }, asked);
   const key = keyOf('policies', spec.name);
   if (old && current && isSame(old, value)) {
@@ -101,8 +111,9 @@ function recordFor({ spec, type, old, by, now }: Writing, asked: Asked): PolicyR
   if (old && waits && isInForce(old)) {
     return { ...old, change: { spec, ...asked } };
   }
-  // What was approved covers a policy that copies no more than before.
-  const kept = old && isInForce(old) && isNarrower(old, spec) ? old.approval : undefined;
+  // What was approved covers a policy that copies no more than before. Whoever enables it with all
+  // rights leaves the consent of others as it is, so that they can withdraw it.
+  const kept = old && isInForce(old) && isNarrower({ ...old, enabled: true }, spec) ? old.approval : undefined;
   const approval = waits ? { state: 'pending' as const, ...asked } : kept;
   return {
     ...spec,
@@ -122,20 +133,37 @@ function needsOf(
   old: PolicyRecord | undefined,
 ): ConsentNeed[] {
   const isCovered = old !== undefined && isInForce(old) && isNarrower(old, spec);
-  const { fourEyes } = accessSettings(services.view);
-  const needsOther = fourEyes && (!isCovered || (spec.enabled && !old.enabled));
-  return isCovered ? (needsOther ? [{ right: 'policy', interfaces: [] }] : []) : missingConsent(judge, spec, fourEyes);
+  return isCovered ? [] : missingConsent(judge, spec, accessSettings(services.view).fourEyes);
 }
 
 /**
  * Who writes a policy needs `policy` for it as it was and as it will be.
  * @throws ProblemError FORBIDDEN
  */
-function requirePolicy(judge: Judge, given: PolicySpec, old: PolicyRecord | undefined): void {
+export function requirePolicy(
+  judge: Judge,
+  given: Pick<PolicySpec, 'name' | 'sources' | 'destination'>,
+  old: PolicyRecord | undefined,
+): void {
   for (const ends of [given, ...(old ? [old] : [])]) {
     if (!judge.reaches('policy', ends)) {
       throw forbidden('policy', `policy/${given.name}`);
     }
+  }
+}
+
+/**
+ * Requests bind no interface, so nothing else bounds how many there are.
+ * @throws ProblemError REQUESTS_EXCEEDED
+ */
+function refuseManyRequests(view: View, by: string, name: string): void {
+  const waiting = [...view.all('policies').values()].filter(({ value: { name: other, approval, change } }) => {
+    const asked = change ?? (approval?.state === 'pending' ? approval : undefined);
+    return other !== name && asked?.requestedBy === by;
+  });
+  if (waiting.length >= MAX_REQUESTS) {
+    const message = `${waiting.length} policies of "${by}" wait for consent, and no more may: delete those that are not needed any more, or wait for consent`;
+    throw new ProblemError('REQUESTS_EXCEEDED', message);
   }
 }
 

@@ -102,7 +102,7 @@ test('an edit that copies more waits while the approved version goes on; one tha
   assert.equal((await patch({ percent: 100 })).body.revision, more.body.revision, 'the same again changes nothing');
   const moved = await patch({ destination: 'tool-2/0' });
   assert.deepEqual(moved.body.change.needs, [{ right: 'mirror', interfaces: ['red-1/0', 'green-1/0'] }]);
-  assert.equal((await red('POST', `${POLICIES}/tap/reject`, { reason: 'no' })).status, 200);
+  assert.equal((await red('POST', `${POLICIES}/tap/reject`, { reason: 'no', only: 'change' })).status, 200);
   const after = (await bench.get(`${POLICIES}/tap`)).body;
   assert.deepEqual([after.destination, after.change, after.approval.state], ['tool/0', undefined, 'approved']);
   await patch({ percent: 20 });

@@ -1,0 +1,56 @@
+/** Why a policy is refused, for a sender who may not read all of its ends. */
+import { type ErrorCode, type PolicySpec, type Refusal, sayRule, type Warning } from '@mirrorplane/contract';
+import type { Judge } from '../access/judge.ts';
+
+interface Reasons {
+  refusals: Refusal[];
+  warnings: Warning[];
+}
+
+/** These are of the policy alone, whatever exists. */
+const OWN: ReadonlySet<ErrorCode> = new Set([
+  'FIELD_INVALID',
+  'POLICY_NAME_INVALID',
+  'POLICY_NO_SOURCES',
+  'POLICY_TOO_MANY_SOURCES',
+  'POLICY_SOURCE_REPEATED',
+  'POLICY_DESTINATION_IS_SOURCE',
+  'POLICY_DIRECTION_INVALID',
+  'POLICY_PERCENT_INVALID',
+  'POLICY_VLAN_INVALID',
+  'POLICY_RATE_INVALID',
+] as const);
+
+/**
+ * The reasons without what they tell of others: one refusal for each end that the sender may not
+ * read, whatever the reason is, and one for a chain of policies. Warnings tell of other policies, so
+ * there are none where an end is not the sender's to read.
+ */
+export function seenReasons(all: Reasons, given: PolicySpec, judge: Judge): Reasons {
+  if (judge.everywhere('read')) {
+    return all;
+  }
+  const hidden = [...given.sources, given.destination].filter((id) => !judge.may('read', 'interface', id));
+  const refusals = all.refusals.map((refusal) => {
+    const about = OWN.has(refusal.code) ? undefined : hiddenIn(refusal, given, hidden);
+    return about === undefined ? refusal : neutral(about, given);
+  });
+  const once = new Map(refusals.map((one) => [`${one.field} ${one.message}`, one]));
+  return { refusals: [...once.values()], warnings: hidden.length > 0 ? [] : all.warnings };
+}
+
+/** The end of which a refusal would tell too much. Undefined: none. */
+function hiddenIn({ code, field, params = {} }: Refusal, given: PolicySpec, hidden: string[]): string | undefined {
+  const at = /^sources\[(\d+)\]$/.exec(field)?.[1];
+  const end = at === undefined ? given.destination : given.sources[Number(at)];
+  const named = new Set([end, ...Object.values(params).map(String)]);
+  return hidden.find((id) => named.has(id)) ?? (code === 'POLICY_CYCLE' ? given.destination : undefined);
+}
+
+function neutral(id: string, { sources }: PolicySpec): Refusal {
+  const at = sources.indexOf(id);
+  const text = `"${id}" cannot be used here, or does not exist: ask who owns it, or an administrator`;
+  return at < 0
+    ? { field: 'destination', ...sayRule('POLICY_DESTINATION_NOT_FOUND', { text }) }
+    : { field: `sources[${at}]`, ...sayRule('POLICY_SOURCE_NOT_FOUND', { text }) };
+}
