@@ -50,7 +50,6 @@ const PAGES: [path: string, shows: string][] = [
   ['/account', 'admin'],
   ['/device', '⟦'],
   ['/audit', 'policies/'],
-  ['/audit', 'Signed up to entry'],
   ['/audit?q=resource:policies/ids-web', 'ids-web'],
   ['/nothing-here', '⟦'],
 ];
