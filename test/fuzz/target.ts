@@ -40,6 +40,8 @@ export class Target {
     const target = new Target();
     try {
       await until('the controller to start', () => target.#port > 0 || !target.isRunning, { limitMs: 60_000 });
+      // The first start tells the password of the administrator beside the log.
+      target.#log.splice(0, target.#log.length, ...target.#log.filter((line) => line.startsWith('{')));
       await target.fill();
     } catch (error) {
       await target.close();
