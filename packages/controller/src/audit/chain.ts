@@ -1,5 +1,5 @@
 /** Makes the lines of the audit log: numbers, hashes and signatures. Pure but for the signer. */
-import type { AuditEntry } from '@mirrorplane/contract';
+import { type AuditEntry, jsonText } from '@mirrorplane/contract';
 import { auditKeys, type Checkpoint, hashOfLine, NO_LINE } from '@mirrorplane/contract/audit-chain';
 
 /** Signs with the key of the authority. */
@@ -32,10 +32,13 @@ export function newChain(log: string): ChainEnd {
   return { log, seq: 0, hash: NO_LINE, first: 1, unsigned: 0 };
 }
 
-/** The line of an entry, and the end of the chain with it. */
+/**
+ * The line of an entry, and the end of the chain with it. Lines are shown as they are, so they have
+ * no raw control characters.
+ */
 export function entryLine(end: ChainEnd, entry: Omit<AuditEntry, 'seq' | 'prev'>): { text: string; end: ChainEnd } {
   const seq = end.seq + 1;
-  const text = JSON.stringify({ seq, prev: end.hash, ...entry });
+  const text = jsonText({ seq, prev: end.hash, ...entry });
   return { text, end: { ...end, seq, hash: hashOfLine(text), unsigned: end.unsigned + 1 } };
 }
 
@@ -56,7 +59,7 @@ export async function checkpointLine(
   const key = signer.fingerprint;
   const former = end.key === key ? [] : formerOf(signer);
   const checkpoint: Checkpoint = { log: end.log, first, key, ...details, ...(former.length > 0 && { former }) };
-  const part = JSON.stringify({ seq, prev: end.hash, time, checkpoint }).slice(0, -1);
+  const part = jsonText({ seq, prev: end.hash, time, checkpoint }).slice(0, -1);
   const text = `${part},"signature":"${await signer.signText(part)}"}`;
   return { text, end: { log: end.log, seq, hash: hashOfLine(text), first, unsigned: 0, key } };
 }
