@@ -8,7 +8,10 @@ import { type SseMessage, SseParser } from './sse.ts';
 import type { ConnectionOptions, Trust } from './trust.ts';
 
 /** Where an API token comes from. A file is read when the first request is sent. */
-export type TokenSource = { kind: 'text' | 'login'; token: string } | { kind: 'file'; path: string; optional: boolean };
+export type TokenSource =
+  | { kind: 'none' }
+  | { kind: 'text' | 'login'; token: string }
+  | { kind: 'file'; path: string; optional: boolean };
 
 export interface ClientOptions {
   /** `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`. */
@@ -341,6 +344,9 @@ function canBeToken(text: string): boolean {
 }
 
 function readToken(source: TokenSource): { token?: string; missing?: string } {
+  if (source.kind === 'none') {
+    return { missing: 'there is none for this controller' };
+  }
   if (source.kind !== 'file') {
     if (!canBeToken(source.token)) {
       throw new CliError('denied', 'MIRRORPLANE_TOKEN does not hold a token');

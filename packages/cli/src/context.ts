@@ -1,4 +1,5 @@
 /** The context of every command: client, output format, and where to print. */
+import path from 'node:path';
 import { type Command, Option } from 'commander';
 import { Client, type TokenSource } from './client.ts';
 import { CliError } from './exit.ts';
@@ -60,7 +61,7 @@ export function addGlobalOptions(program: Command): Command {
     .addOption(
       new Option(
         '--token-file <file>',
-        `file with the API token (env: MIRRORPLANE_TOKEN_FILE, default: the token of "mirrorplane login", or ${DEFAULT_TOKEN_FILE}); ` +
+        `file with the API token (env: MIRRORPLANE_TOKEN_FILE, default: the token of "mirrorplane login", or for this host ${DEFAULT_TOKEN_FILE}); ` +
           'MIRRORPLANE_TOKEN holds the token itself',
       ),
     )
@@ -97,7 +98,7 @@ export function contextOf(command: Command, env: NodeJS.ProcessEnv = process.env
   return {
     client: new Client({
       url,
-      token: tokenSource(options.tokenFile, env, login),
+      token: tokenSource(url, options.tokenFile, env, login),
       trust,
       ...(timeout !== undefined && { timeout }),
     }),
@@ -117,19 +118,40 @@ export function contextOf(command: Command, env: NodeJS.ProcessEnv = process.env
 function trustOf({ fingerprint, caFile }: GlobalOptions, env: NodeJS.ProcessEnv, login: Login | undefined): Trust {
   const given = {
     fingerprint: fingerprint ?? (env.MIRRORPLANE_FINGERPRINT || undefined),
-    caFile: caFile ?? (env.MIRRORPLANE_CA_FILE || undefined),
+    caFile: absolute(caFile ?? (env.MIRRORPLANE_CA_FILE || undefined)),
   };
   const isGiven = given.fingerprint !== undefined || given.caFile !== undefined;
   return isGiven || !login ? given : { fingerprint: login.fingerprint, caFile: login.caFile };
 }
 
+/** The path of a file in each directory: `mirrorplane login` keeps it. */
+function absolute(file: string | undefined): string | undefined {
+  return file === undefined ? undefined : path.resolve(file);
+}
+
 /** Whether what is sent to the controller can be read on the way. */
 function isPlain(url: string): boolean {
   const { protocol, hostname } = URL.canParse(url) ? new URL(url) : {};
-  return protocol === 'http:' && !/^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname!);
+  return protocol === 'http:' && !isLoopback(hostname!);
 }
 
-function tokenSource(file: string | undefined, env: NodeJS.ProcessEnv, login: Login | undefined): TokenSource {
+/** Whether a controller at this URL runs on this host: its own token may be sent there. */
+function isHere(url: string): boolean {
+  return url.startsWith('unix:') || (URL.canParse(url) && isLoopback(new URL(url).hostname));
+}
+
+/** @param host of a URL, which has each IPv4 address in four decimal parts */
+function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(host);
+}
+
+/** Where the token for the controller at `url` comes from. That of this host is for controllers here alone. */
+export function tokenSource(
+  url: string,
+  file: string | undefined,
+  env: NodeJS.ProcessEnv,
+  login: Login | undefined,
+): TokenSource {
   if (file !== undefined) {
     return { kind: 'file', path: file, optional: false };
   }
@@ -142,5 +164,5 @@ function tokenSource(file: string | undefined, env: NodeJS.ProcessEnv, login: Lo
   if (login) {
     return { kind: 'login', token: login.token };
   }
-  return { kind: 'file', path: DEFAULT_TOKEN_FILE, optional: true };
+  return isHere(url) ? { kind: 'file', path: DEFAULT_TOKEN_FILE, optional: true } : { kind: 'none' };
 }

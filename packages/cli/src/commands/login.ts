@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ApiTokenInfo } from '@mirrorplane/contract';
 import type { Command } from 'commander';
+import { Client } from '../client.ts';
 import { type Context, contextOf } from '../context.ts';
 import { CliError } from '../exit.ts';
 import { readLogins, writeLogins } from '../logins.ts';
@@ -44,13 +45,15 @@ export function addLoginCommands(program: Command): void {
     )
     .action(async (url: string | undefined, _options: object, command: Command) => {
       const context = contextAt(url, command);
-      const { body: started } = await context.client.request<Started>('POST', '/device-logins', {
+      // Who signs in has no token there yet. One for another controller is not shown to this one.
+      const client = new Client({ url: context.url, trust: context.trust, token: { kind: 'none' } });
+      const { body: started } = await client.request<Started>('POST', '/device-logins', {
         body: { host: hostname() },
       });
       context.note(
         `Open ${pageOf(context.url, started.path)}, sign in, and type the code\n\n    ${started.userCode}\n\n`,
       );
-      const { token, info } = await confirmed(context, started);
+      const { token, info } = await confirmed(client, started);
       const { fingerprint, caFile } = context.trust;
       const { logins } = readLogins(process.env);
       const { name, user, expiresAt } = info;
@@ -89,7 +92,7 @@ function pageOf(url: string, path: string): string {
 
 /** Waits for the answer of the person. @throws CliError */
 async function confirmed(
-  { client }: Context,
+  client: Client,
   { deviceCode, expiresAt, interval }: Started,
 ): Promise<Required<Pick<Answer, 'token' | 'info'>>> {
   while (Date.now() < Date.parse(expiresAt)) {
