@@ -76,3 +76,13 @@ test('a text that names no network is refused', () => {
     assert.throws(() => new TrustedProxies([text]), /is no address or network: write one as 10\.0\.0\.5/, text);
   }
 });
+
+test('spaces in `Forwarded` cost no more than other letters', () => {
+  const via = (forwarded: string) => senderOf(['10.0.0.1'], '10.0.0.1', { forwarded }, 'forwarded');
+  assert.equal(via('for=203.0.113.9 , for = 1'), '10.0.0.1 plain', 'no spaces around =');
+  assert.equal(via(' for=203.0.113.9\t ; proto=https '), '203.0.113.9 tls');
+  // A parser that tries each way to divide the spaces would need minutes.
+  for (let at = 0; at < 500; at++) {
+    assert.equal(via(`for=203.0.113.9,${' '.repeat(15_500)}"`), '10.0.0.1 plain');
+  }
+});
