@@ -29,6 +29,19 @@ async function rotating(t: TestContext) {
   return { folder, authority, old, next: authority.fingerprint };
 }
 
+test('of two rotations at once, one is refused, and nothing is dropped before there is another', async (t) => {
+  const data = temporaryFolder(t);
+  const authority = await Authority.open(data, Date.now);
+  const first = authority.rotate();
+  assert.ok(authority.isRotating);
+  assert.throws(() => authority.drop(), /not being rotated/);
+  await assert.rejects(authority.rotate(), /being rotated/);
+  await first;
+  const trusted = authority.trusted.map(({ fingerprint }) => fingerprint);
+  const stored = (await Authority.open(data, Date.now)).trusted.map(({ fingerprint }) => fingerprint);
+  assert.deepEqual([trusted.length, stored], [2, trusted]);
+});
+
 test('while the authority is rotated, both are trusted, the new one signs agents, and the old one the controller', async (t) => {
   const folder = temporaryFolder(t);
   const authority = await open(folder);

@@ -73,6 +73,8 @@ export class Authority {
   #current: Issuer;
   /** Takes its place. Undefined: it is not rotated. */
   #next: Issuer | undefined;
+  /** A new one is being made. */
+  #isMaking = false;
   #serverEndsAt: number | undefined;
 
   private constructor(files: AuthorityFiles, current: Issuer, next: Issuer | undefined, clock: () => number) {
@@ -126,9 +128,9 @@ export class Authority {
     return this.#files.former;
   }
 
-  /** Whether an old authority waits to be dropped. */
+  /** Whether a rotation is under way, from its first moment until the old authority is dropped. */
   get isRotating(): boolean {
-    return this.#next !== undefined;
+    return this.#isMaking || this.#next !== undefined;
   }
 
   /**
@@ -152,12 +154,18 @@ export class Authority {
 
   /** Begins a rotation: makes the new authority. @throws Error if one is under way */
   async rotate(): Promise<void> {
-    if (this.#next) {
+    if (this.isRotating) {
       throw new Error('the authority is being rotated');
     }
-    const made = await createAuthority(this.#clock());
-    this.#files.writeNext(made);
-    this.#next = await Issuer.read(made);
+    this.#isMaking = true;
+    try {
+      const made = await createAuthority(this.#clock());
+      const next = await Issuer.read(made);
+      this.#files.writeNext(made);
+      this.#next = next;
+    } finally {
+      this.#isMaking = false;
+    }
     this.#tell();
   }
 

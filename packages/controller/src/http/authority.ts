@@ -110,9 +110,10 @@ export const authorityRoutes: Route[] = [
         const before = statusOf(call.services);
         refuseLeft(before, call.query.force === 'true');
         authority.drop();
-        const ops = () => deleteTokens(view, ({ record }) => record.fingerprint !== authority.fingerprint);
+        const dropped = before.rotation!.fingerprint;
+        const ops = () => deleteTokens(view, ({ record }) => (record.fingerprint ?? dropped) === dropped);
         await decisions.decide(() => ({ ops: ops(), result: () => undefined }));
-        return `the authority ${before.rotation!.fingerprint} is dropped: ${before.rotation!.nodesLeftCount} nodes must enrol again`;
+        return `the authority ${dropped} is dropped: ${before.rotation!.nodesLeftCount} nodes must enrol again`;
       });
       return { body };
     },
