@@ -77,11 +77,55 @@ test('a token ends with its life, or when it is revoked, or with its pool', asyn
   await bench.must('PUT', '/api/v1/pools/west', { domain: 'blue' });
   const ofPool = await bench.must('POST', TOKENS, { pool: 'west', uses: 1 });
   await bench.must('DELETE', '/api/v1/pools/west');
-  assert.match((await joinWith(bench, ofPool.token, 'node-9')).body.detail, /pool "west" of the join token is deleted/);
+  await bench.must('PUT', '/api/v1/domains/green', {});
+  await bench.must('PUT', '/api/v1/pools/west', { domain: 'green' });
+  assert.equal((await joinWith(bench, ofPool.token, 'node-9')).status, 401, 'another pool of the same name');
   const lines = (await bench.get('/api/v1/audit')).body.items.map(
     ({ action, resource, actor }: Record<string, string>) => `${action} ${resource} ${actor}`,
   );
   assert.ok(lines.includes(`revoke joinTokens/${revoked.id} admin`), lines.join('\n'));
+});
+
+test('revoking or deleting a node ends the token that has let it in, which the audit log names', async (t) => {
+  const bench = await start(t);
+  for (const node of ['node-7', 'node-8']) {
+    const { id, token } = await bench.must('POST', TOKENS, { pool: 'east', uses: 9 });
+    const other = await bench.must('POST', TOKENS, { pool: 'east', uses: 9 });
+    assert.equal((await joinWith(bench, token, node)).status, 200);
+    const [entry] = (await bench.get('/api/v1/audit?filter=action:enroll')).body.items;
+    assert.deepEqual([entry.resource, entry.detail], [`nodes/${node}`, `by the join token ${id}`]);
+    // It joins again with a token of its own. Its host still has the first one.
+    assert.equal((await joinWith(bench, await bench.joinToken(node), node)).status, 200);
+    if (node === 'node-7') {
+      await bench.must('POST', `/api/v1/nodes/${node}/revoke`);
+    } else {
+      await bench.must('DELETE', `/api/v1/nodes/${node}`);
+    }
+    assert.equal((await joinWith(bench, token, node)).status, 401);
+    assert.equal((await joinWith(bench, token, `${node}-again`)).status, 401);
+    assert.equal((await joinWith(bench, other.token, `${node}-other`)).status, 200, 'that of another host stays');
+  }
+});
+
+test('a token ends with what has made it', async (t) => {
+  const bench = await start(t);
+  const names = ['stays', 'revoked'];
+  const made = new Map<string, string>();
+  for (const name of names) {
+    const { token } = await bench.must('POST', '/api/v1/tokens', {
+      name,
+      expiresAt: 'never',
+      grants: [{ role: 'admin' }],
+    });
+    const reply = await bench.request('POST', TOKENS, { pool: 'east', uses: 9 }, { token });
+    assert.equal(reply.status, 201, reply.text);
+    made.set(name, reply.body.token);
+    assert.equal((await joinWith(bench, reply.body.token, `${name}-1`)).status, 200);
+  }
+  await bench.must('DELETE', '/api/v1/tokens/revoked');
+  assert.equal((await joinWith(bench, made.get('revoked')!, 'revoked-2')).status, 401);
+  assert.equal((await joinWith(bench, made.get('stays')!, 'stays-2')).status, 200);
+  assert.equal((await bench.get(TOKENS)).body.items.length, 1, 'one that cannot be used is not listed');
 });
 
 test('a token is for a node or for a pool, with uses and a life within bounds', async (t) => {

@@ -19,6 +19,8 @@ export interface GivenNumber extends SessionNumber {
   end: string;
   /** When it got its secret, milliseconds since 1970. */
   since?: number;
+  /** `cutOffs` of that time. Left out: 0. */
+  cutOffs?: number;
 }
 
 /** The numbers of one destination node. */
@@ -42,10 +44,10 @@ export interface Chance {
   /** Milliseconds since 1970. */
   now: number;
   /**
-   * A host that was cut off knows secrets that were given until then, milliseconds since 1970. Left
-   * out: there was none.
+   * How often a host was cut off. The last of them knows the secrets that were given before. Left
+   * out: 0. It is a count, and no time, because a clock can be set.
    */
-  knownUntil?: number;
+  cutOffs?: number;
 }
 
 /** Milliseconds after which a policy gets another number with another secret. */
@@ -100,8 +102,12 @@ class NodeSessions {
     }
   }
 
-  #secret(): Pick<GivenNumber, 'secret' | 'since'> {
-    return this.#chance ? { secret: this.#chance.draw(MAX_SECRET + 1), since: this.#chance.now } : {};
+  #secret(): Pick<GivenNumber, 'secret' | 'since' | 'cutOffs'> {
+    if (!this.#chance) {
+      return {};
+    }
+    const { now, cutOffs } = this.#chance;
+    return { secret: this.#chance.draw(MAX_SECRET + 1), since: now, ...(cutOffs && { cutOffs }) };
   }
 
   /**
@@ -133,13 +139,13 @@ function isBetween(least: number, value: number, most: number): boolean {
 function oldNumbers(
   policies: NodeNumbers['policies'],
   demandOf: ReadonlyMap<string, SessionDemand>,
-  { now, knownUntil = Number.NEGATIVE_INFINITY }: Chance,
+  { now, cutOffs = 0 }: Chance,
 ): ReadonlySet<string> {
   const all = Object.entries(policies);
-  const isOld = ([uid, { since }]: [string, GivenNumber]) => {
+  const isOld = ([uid, { since, cutOffs: before = 0 }]: [string, GivenNumber]) => {
     const demand = demandOf.get(uid);
     const isSteady = demand?.needed === true && demand.node !== undefined && !demand.handoverNodes?.length;
-    return isSteady && since !== undefined && (since <= knownUntil || Math.abs(now - since) >= SECRET_LIFE_MS);
+    return isSteady && since !== undefined && (before < cutOffs || Math.abs(now - since) >= SECRET_LIFE_MS);
   };
   const old = all.length > RENEWED_UP_TO ? [] : all.filter(isOld);
   return new Set(

@@ -482,11 +482,11 @@ test('secrets that a host knows which was cut off are changed at once, and stay 
   cluster.policies = [policy(['a1'], 'a2')];
   cluster.settle();
   const [before] = cluster.fromFirst;
-  cluster.chance = { draw: () => 7, now: 3, knownUntil: 2 };
+  cluster.chance = { draw: () => 7, now: 3, cutOffs: 1 };
   inSteps(cluster, () => assert.ok(isBelieved(cluster)));
   const [after] = cluster.fromFirst;
   assert.deepEqual([after!.session, after!.secret], [before!.session + 1, 7]);
-  cluster.chance = { draw: () => 8, now: 4, knownUntil: 2 };
+  cluster.chance = { draw: () => 8, now: 4, cutOffs: 1 };
   cluster.settle();
   assert.deepEqual(cluster.fromFirst, [after]);
 });

@@ -4,6 +4,8 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { formatJoinToken } from '@mirrorplane/contract';
+import { allows } from '../access/allows.ts';
+import type { Credentials } from '../people/credentials.ts';
 import type { TokenRecord } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
 import type { View } from '../store/view.ts';
@@ -15,7 +17,7 @@ export const TOKEN_LIFETIME_MS = 24 * 60 * 60 * 1000;
 const ID_LENGTH = 12;
 
 /** What a new token is for. */
-export type TokenRequest = Pick<TokenRecord, 'node' | 'pool' | 'uses' | 'createdBy'> & {
+export type TokenRequest = Pick<TokenRecord, 'node' | 'pool' | 'uses' | 'createdBy' | 'maker'> & {
   lifetimeMs: number;
   /** Of the authority that the token names. */
   fingerprint: string;
@@ -46,32 +48,55 @@ export function issueToken(
   return { id: idOf(digest), record, token: formatJoinToken({ secret, fingerprint: request.fingerprint }), ops };
 }
 
+/** What the validity of tokens needs to be known of: who has made them. */
+export interface TokenSight {
+  view: View;
+  people: { credentials: Pick<Credentials, 'byOwner'> };
+}
+
+/**
+ * Whether who made the token could make it now: is neither disabled nor deleted, and may still admit
+ * that node, or nodes to that pool. One of an older controller does not say who made it.
+ */
+function isBacked({ maker, node, pool }: TokenRecord, { view, people }: TokenSight): boolean {
+  const principal = maker && people.credentials.byOwner(maker);
+  const target = pool ?? view.get('nodes', node!)?.value.pool;
+  return (
+    maker === undefined ||
+    (principal !== undefined && target !== undefined && allows(principal.grants, 'nodes', { pool: target }))
+  );
+}
+
 /** The tokens that can be used, the one first that ends first. @param now milliseconds since 1970 */
-export function validTokens(view: View, now: number): StoredToken[] {
-  return [...view.all('tokens')]
-    .filter(([, { value }]) => value.expiresAt > now)
+export function validTokens(sight: TokenSight, now: number): StoredToken[] {
+  return [...sight.view.all('tokens')]
+    .filter(([, { value }]) => value.expiresAt > now && isBacked(value, sight))
     .map(([digest, { value }]) => ({ id: idOf(digest), record: value }))
     .sort((a, b) => a.record.expiresAt - b.record.expiresAt || (a.id < b.id ? -1 : 1));
 }
 
 /**
  * A token that can be used for the node, and the operation that uses it once. Undefined if it is
- * unknown, used up, expired, or for another node.
+ * unknown, used up, expired, or for another node, or who made it could not make it now.
  */
 export function redeemToken(
-  view: View,
+  sight: TokenSight,
   node: string,
   secret: string,
   now: number,
-): { record: TokenRecord; op: Operation } | undefined {
+): (StoredToken & { op: Operation }) | undefined {
   const digest = digestOf(secret);
-  const record = view.get('tokens', digest)?.value;
+  const record = sight.view.get('tokens', digest)?.value;
   if (!record || record.expiresAt <= now || (record.node !== undefined && record.node !== node)) {
     return undefined;
   }
+  if (!isBacked(record, sight)) {
+    return undefined;
+  }
+  const id = idOf(digest);
   const uses = (record.uses ?? 1) - 1;
   const key = keyOf('tokens', digest);
-  return { record, op: uses > 0 ? { type: 'put', key, value: { ...record, uses } } : { type: 'delete', key } };
+  return { id, record, op: uses > 0 ? { type: 'put', key, value: { ...record, uses } } : { type: 'delete', key } };
 }
 
 /** Operations that delete the tokens for which `matches` is true. */
@@ -81,9 +106,10 @@ export function deleteTokens(view: View, matches: (token: StoredToken) => boolea
     .map(([digest]) => ({ type: 'delete', key: keyOf('tokens', digest) }));
 }
 
-/** Operations that delete all tokens of a node. */
+/** Operations that delete all tokens for a node, and the one that has let it in. */
 export function revokeTokens(view: View, node: string): Operation[] {
-  return deleteTokens(view, ({ record }) => record.node === node);
+  const joinToken = view.get('certificates', node)?.value.joinToken;
+  return deleteTokens(view, ({ id, record }) => record.node === node || id === joinToken);
 }
 
 /**

@@ -1,5 +1,7 @@
 /** Which certificates of a node are accepted. Pure. */
-import type { CertificateRecord } from '../store/records.ts';
+import { type CertificateRecord, CUT_OFFS_KEY } from '../store/records.ts';
+import type { Operation } from '../store/store.ts';
+import type { View } from '../store/view.ts';
 import { CERTIFICATE_URN, NODE_URN } from './authority.ts';
 
 /** Which certificate of which registration of a node it is. */
@@ -53,11 +55,16 @@ export function standingOf({ generation, number }: CertificateName, record: Cert
 /**
  * The record after an enrolment.
  * @param authority fingerprint of the authority that signs
- * @param now milliseconds since 1970
+ * @param poolToken id of the token of a pool that lets the node in. Undefined: its own one does
  */
-export function enrolled(record: CertificateRecord | undefined, authority: string, now: number): CertificateRecord {
-  const { generation } = record ?? UNNUMBERED;
-  return { generation: generation + 1, number: 0, issued: 0, authority, ...(record && { earlierEndedAt: now }) };
+export function enrolled(
+  before: CertificateRecord = UNNUMBERED,
+  authority: string,
+  poolToken: string | undefined,
+): CertificateRecord {
+  const joinToken = poolToken ?? before.joinToken;
+  const generation = before.generation + 1;
+  return { generation, number: 0, issued: 0, authority, ...(joinToken !== undefined && { joinToken }) };
 }
 
 /** The record after a renewed certificate was signed, which the node may not have yet. */
@@ -72,12 +79,17 @@ export function confirmed(
 ): CertificateRecord {
   const isLast = generation === record.generation && number === record.issued;
   const authority = isLast ? (record.issuedBy ?? record.authority) : '';
-  const { earlierEndedAt } = record;
-  const kept = earlierEndedAt !== undefined && { earlierEndedAt };
+  const { joinToken } = record;
+  const kept = joinToken !== undefined && { joinToken };
   return { generation, number, issued: Math.max(number, isLast ? record.issued : 0), authority, ...kept };
 }
 
 /** The record after the node was revoked: no certificate that it has is accepted. */
-export function revoked(record: CertificateRecord = UNNUMBERED, now: number): CertificateRecord {
-  return { generation: record.generation + 1, number: 0, issued: 0, authority: '', earlierEndedAt: now };
+export function revoked({ generation }: CertificateRecord = UNNUMBERED): CertificateRecord {
+  return { generation: generation + 1, number: 0, issued: 0, authority: '' };
+}
+
+/** What is written when a host is cut off: secrets that it may know are changed. */
+export function cutOff(view: View): Operation {
+  return { type: 'put', key: CUT_OFFS_KEY, value: view.cutOffs + 1 };
 }

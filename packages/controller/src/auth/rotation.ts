@@ -1,12 +1,10 @@
 /** How far the rotation of the authority is. Pure. */
 import { type AuthorityStatus, MAX_NODES_LEFT } from '@mirrorplane/contract';
-import type { View } from '../store/view.ts';
 import type { Authority } from './authority.ts';
-import { validTokens } from './join-tokens.ts';
+import { type TokenSight, validTokens } from './join-tokens.ts';
 
-interface Parts {
+interface Parts extends TokenSight {
   authority: Pick<Authority, 'trusted'>;
-  view: View;
   /** What nodes have reported. */
   live: { get(node: string): { certificateEndsAt?: string | undefined } | undefined };
 }
@@ -22,7 +20,7 @@ export function authorityStatus(parts: Parts, now: number): AuthorityStatus {
     return described(signing);
   }
   const left = nodesLeft(parts, now);
-  const tokens = validTokens(parts.view, now).filter(({ record }) => record.fingerprint !== signing!.fingerprint);
+  const tokens = validTokens(parts, now).filter(({ record }) => record.fingerprint !== signing!.fingerprint);
   return {
     ...described(signing),
     rotation: {

@@ -69,9 +69,10 @@ function issue(
     found(view.get('pools', pool), 'pool', pool);
   }
   const { fingerprint } = authority;
-  const { id, token, record, ops } = issueToken(view, { ...request, createdBy: who.name, fingerprint, now: clock() });
-  const made = { id, token, expiresAt: new Date(record.expiresAt).toISOString() };
-  return { ops, status: 201, body: () => (query.dryRun === 'true' ? {} : made), hasRevision: false };
+  const made = { createdBy: who.name, maker: who.person ?? who.owner, fingerprint, now: clock() };
+  const { id, token, record, ops } = issueToken(view, { ...request, ...made });
+  const shown = { id, token, expiresAt: new Date(record.expiresAt).toISOString() };
+  return { ops, status: 201, body: () => (query.dryRun === 'true' ? {} : shown), hasRevision: false };
 }
 
 const MADE = [
@@ -125,7 +126,7 @@ export const joinTokenRoutes: Route[] = [
     refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Tokens without their secrets.', schema: listOf(JoinTokenInfo) }],
     handle: ({ query, services, judge }) => {
-      const all = validTokens(services.view, services.clock());
+      const all = validTokens(services, services.clock());
       const items = all.filter(({ record }) => judge.may(needs, ...thingOf(record))).map(infoOf);
       return { body: pageOf(items, TOKENS, query, listOptions(services)) };
     },
@@ -146,7 +147,7 @@ export const joinTokenRoutes: Route[] = [
       const { id } = call.params;
       return mutate(call, 'revoke', `joinTokens/${id}`, () => {
         const { judge } = call;
-        const seen = validTokens(view, clock()).filter(({ record }) => judge.may(needs, ...thingOf(record)));
+        const seen = validTokens(call.services, clock()).filter(({ record }) => judge.may(needs, ...thingOf(record)));
         found(
           seen.find((one) => one.id === id),
           'join token',

@@ -1,5 +1,6 @@
 /** The common part of PUT and DELETE for resources with a name. */
 import type { Records } from '../store/records.ts';
+import type { Operation } from '../store/store.ts';
 import { keyOf, type Stored } from '../store/view.ts';
 import { checkPreconditions, found, KINDS, type MutationCall, mutate, type ResourceFolder } from './mutation.ts';
 import type { Answer } from './route.ts';
@@ -42,16 +43,18 @@ export function putNamed<F extends ResourceFolder>(
 /**
  * Deletes a resource.
  * @param refuse reads the view, and throws a ProblemError if the resource must stay
+ * @param more says what else is deleted with it
  */
 export function deleteNamed<F extends ResourceFolder>(
   call: MutationCall,
   { folder, name }: { folder: F; name: string },
   refuse: (stored: Stored<Records[F]>) => void = () => {},
+  more: () => Operation[] = () => [],
 ): Promise<Answer> {
   return mutate(call, 'delete', `${folder}/${name}`, () => {
     const stored = found(call.services.view.get(folder, name), KINDS[folder], name);
     checkPreconditions(call.request, stored.revision);
     refuse(stored);
-    return { ops: [{ type: 'delete', key: keyOf(folder, name) }] };
+    return { ops: [{ type: 'delete', key: keyOf(folder, name) }, ...more()] };
   });
 }

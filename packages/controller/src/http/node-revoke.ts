@@ -2,7 +2,7 @@
 import { Name, Node } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { revokeTokens } from '../auth/join-tokens.ts';
-import { revoked } from '../auth/node-certificates.ts';
+import { cutOff, revoked } from '../auth/node-certificates.ts';
 import { keyOf } from '../store/view.ts';
 import { checkPreconditions, found, MutationQuery, mutate } from './mutation.ts';
 import { toNode } from './nodes.ts';
@@ -15,7 +15,8 @@ export const nodeRevokeRoutes: Route[] = [
     tag: 'nodes',
     needs: 'nodes',
     about: 'node',
-    summary: 'Cut a node off at once: no certificate and no join token of it is accepted any more',
+    summary:
+      'Cut a node off at once: no certificate and no join token of it is accepted any more, nor the one that let it in',
     params: z.object({ name: Name.meta({ description: 'Name of the node.' }) }),
     query: MutationQuery,
     conditional: true,
@@ -30,13 +31,14 @@ export const nodeRevokeRoutes: Route[] = [
         const stored = found(view.get('nodes', name), 'node', name);
         checkPreconditions(request, stored.revision);
         const value = { ...stored.value, revoked: true as const };
-        const certificate = revoked(view.get('certificates', name)?.value, services.clock());
+        const certificate = revoked(view.get('certificates', name)?.value);
         isNews = !stored.value.revoked;
         return {
           ops: isNews
             ? [
                 { type: 'put', key: keyOf('nodes', name), value },
                 { type: 'put', key: keyOf('certificates', name), value: certificate },
+                cutOff(view),
                 ...revokeTokens(view, name),
               ]
             : revokeTokens(view, name),

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { type EventDraft, Name, Node, NodeSpec, NodeSummary } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { revokeTokens } from '../auth/join-tokens.ts';
+import { cutOff } from '../auth/node-certificates.ts';
 import { recordsOf } from '../inventory/inventory.ts';
 import { endingOn } from '../planning/ending.ts';
 import { ProblemError, refuseField } from '../problems/problems.ts';
@@ -233,7 +234,13 @@ export const nodeRoutes: Route[] = [
     query: DeleteQuery,
     conditional: true,
     refuses: ['NOT_FOUND', 'IN_USE', 'NODE_UNCONFIRMED'],
-    responses: [{ status: 204, description: 'Deleted. The agent gets an empty program, and is then refused.' }],
+    responses: [
+      {
+        status: 204,
+        description:
+          'Deleted. The agent gets an empty program, and is then refused. The join token that let it in has ended, also one of a pool.',
+      },
+    ],
     handle: async (call) => {
       const { services, request } = call;
       const { name } = call.params;
@@ -251,6 +258,7 @@ export const nodeRoutes: Route[] = [
             { type: 'delete', key: keyOf('nodeStates', name) },
             { type: 'delete', key: keyOf('programs', name) },
             { type: 'delete', key: keyOf('certificates', name) },
+            ...(view.get('certificates', name) ? [cutOff(view)] : []),
             ...revokeTokens(view, name),
           ],
         };

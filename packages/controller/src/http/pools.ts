@@ -1,6 +1,7 @@
 /** /api/v1/pools */
 import { Name, Pool, PoolSpec } from '@mirrorplane/contract';
 import * as z from 'zod';
+import { deleteTokens } from '../auth/join-tokens.ts';
 import { recordsOf } from '../inventory/inventory.ts';
 import { refuseField } from '../problems/problems.ts';
 import { policiesOf, policiesUsing } from '../store/policies.ts';
@@ -121,8 +122,12 @@ export const poolRoutes: Route[] = [
     refuses: ['NOT_FOUND', 'IN_USE'],
     responses: [{ status: 204, description: 'Deleted.' }],
     handle: (call) =>
-      deleteNamed(call, { folder: 'pools', name: call.params.name }, ({ value: { name } }) => {
-        refuseUsed(`pool "${name}"`, usersOf(name, call.services.view));
-      }),
+      deleteNamed(
+        call,
+        { folder: 'pools', name: call.params.name },
+        ({ value: { name } }) => refuseUsed(`pool "${name}"`, usersOf(name, call.services.view)),
+        // A later pool of this name may be another one.
+        () => deleteTokens(call.services.view, ({ record }) => record.pool === call.params.name),
+      ),
   }),
 ];

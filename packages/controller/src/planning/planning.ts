@@ -165,9 +165,7 @@ export class Planning {
     const { inventory, ops: noted } = observedInterfaces(recordsOf(view), live, { named, now: live.now() });
     live.claims.grant(inventory.granted);
     const { value: sessions } = view.sessions;
-    const ends = [...view.all('certificates').values()].flatMap(({ value }) => value.earlierEndedAt ?? []);
-    const knownUntil = ends.reduce((latest, at) => Math.max(latest, at), Number.NEGATIVE_INFINITY);
-    const chance = { draw: randomInt, now: live.now(), knownUntil };
+    const chance = { draw: randomInt, now: live.now(), cutOffs: view.cutOffs };
     const result = plan(policies, inventory, sessions, this.#former.look(inventory.interfaces), chance);
     const unsaved = live.unsaved();
     const ops: Operation[] = [...noted];

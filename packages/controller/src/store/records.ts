@@ -98,10 +98,10 @@ export interface CertificateRecord {
   /** Fingerprint of the authority that signed `number`. Empty: not known. */
   authority: string;
   /**
-   * When the enrolment before ended, milliseconds since 1970: its host knows secrets that were given
-   * until then. Left out: there was none before.
+   * Id of the join token of a pool that let the node in: its host has it. Left out: there was none,
+   * or it was ended since.
    */
-  earlierEndedAt?: number;
+  joinToken?: string;
   /** Fingerprint of the authority that signed `issued`. Left out: as `authority`. */
   issuedBy?: string;
 }
@@ -121,6 +121,8 @@ export interface TokenRecord {
   createdAt?: number;
   /** Who asked for it. */
   createdBy?: string | undefined;
+  /** What it ends with: the person, or the API token that asked for it. */
+  maker?: { user: string; stamp: string } | { token: string };
   /** Of the authority that it names. */
   fingerprint?: string;
 }
@@ -223,6 +225,11 @@ export interface Records {
 
 /** Key of the ERSPAN sessions: node to policy uid to session. */
 export const SESSIONS_KEY = 'sessions';
+/**
+ * Key of the number of times that a host was cut off which may know secrets of copies: a node that
+ * was revoked, deleted, or enrolled again.
+ */
+export const CUT_OFFS_KEY = 'cutOffs';
 /** Log entries of a decision. `revision` is left out for the decision that wrote the record. */
 export interface Unaudited extends Omit<AuditDraft, 'outcome'> {
   /** ISO 8601. */

@@ -4,7 +4,7 @@
  */
 import type { Sessions } from '@mirrorplane/planner';
 import type { Folder, GenerationRecord, Records, Unaudited } from './records.ts';
-import { FOLDERS, GENERATION_KEY, SESSIONS_KEY } from './records.ts';
+import { CUT_OFFS_KEY, FOLDERS, GENERATION_KEY, SESSIONS_KEY } from './records.ts';
 import type { Entry, Store, StoreEvent, Watch } from './store.ts';
 import { CompactedError } from './store.ts';
 
@@ -97,6 +97,11 @@ export class View {
   get sessions(): Stored<Sessions> {
     const entry = this.#others.get(SESSIONS_KEY);
     return { value: (entry?.value ?? {}) as Sessions, revision: entry?.modRevision ?? 0 };
+  }
+
+  /** How often a host was cut off that may know secrets of copies. */
+  get cutOffs(): number {
+    return (this.#others.get(CUT_OFFS_KEY)?.value ?? 0) as number;
   }
 
   /** Revision of the last decision. 0: none yet. */

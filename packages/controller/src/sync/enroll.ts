@@ -5,7 +5,7 @@ import { nodeActor } from '../audit/actors.ts';
 import { RequestError } from '../auth/agent-request.ts';
 import type { AgentRequest } from '../auth/authority.ts';
 import { redeemToken } from '../auth/join-tokens.ts';
-import { enrolled } from '../auth/node-certificates.ts';
+import { cutOff, enrolled } from '../auth/node-certificates.ts';
 import { ProblemError, parseOrRefuse } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 import type { CertificateRecord, NodeRecord } from '../store/records.ts';
@@ -21,6 +21,8 @@ interface Admission {
   certificate: CertificateRecord;
   /** The node had a certificate before, which is refused from now on. */
   isAgain: boolean;
+  /** Id of the token that lets it in. */
+  joinToken: string;
   ops: Operation[];
 }
 
@@ -42,16 +44,17 @@ export async function enroll(body: unknown, address: string, services: Services)
     const { generation } = signed.certificate;
     const certificate = await sign(services, { csr, node, uid: signed.node.uid, generation, number: 0 });
     // All is checked again: of two agents with the same token, the second is refused.
-    const { revision, isAgain } = await decisions.decide(() => {
+    const { revision, isAgain, by } = await decisions.decide(() => {
       const { ops, ...now } = admission();
       if (now.node.uid !== signed.node.uid || now.certificate.generation !== generation) {
         throw new ProblemError('UNAVAILABLE', `node "${node}" enrols somewhere else at this moment: try again`);
       }
-      const line = { time: new Date(clock()).toISOString(), ...who };
-      return { ops, audit: line, result: (committed) => ({ revision: committed, isAgain: now.isAgain }) };
+      const by = { ...who, detail: `by the join token ${now.joinToken}` };
+      const line = { time: new Date(clock()).toISOString(), ...by };
+      return { ops, audit: line, result: (committed) => ({ revision: committed, isAgain: now.isAgain, by }) };
     });
     services.enrolled(node);
-    await audit.append({ ...who, outcome: 'done', revision });
+    await audit.append({ ...by, outcome: 'done', revision });
     decisions.audited(revision);
     await tell(services, node, address, isAgain);
     log.info({ node, address }, 'agent enrolled');
@@ -73,7 +76,7 @@ export async function enroll(body: unknown, address: string, services: Services)
  */
 function admit(services: Services, { node, secret }: EnrollRequest, newUid: string): Admission {
   const { view, authority, clock } = services;
-  const token = redeemToken(view, node, secret, clock());
+  const token = redeemToken(services, node, secret, clock());
   const stored = view.get('nodes', node)?.value;
   const before = view.get('certificates', node)?.value;
   const isTrusted = authority.trusted.some(
@@ -88,14 +91,15 @@ function admit(services: Services, { node, secret }: EnrollRequest, newUid: stri
     refuseOfPool(services, node, pool, isAgain);
   }
   const { revoked: _, ...record } = stored ?? { name: node, pool: pool!, uid: newUid };
-  const certificate = enrolled(before, authority.fingerprint, clock());
+  const certificate = enrolled(before, authority.fingerprint, pool === undefined ? undefined : token.id);
   const isNews = stored === undefined || stored.revoked !== undefined;
   const ops: Operation[] = [
     token.op,
     { type: 'put', key: keyOf('certificates', node), value: certificate },
+    ...(isAgain ? [cutOff(view)] : []),
     ...(isNews ? [{ type: 'put' as const, key: keyOf('nodes', node), value: record }] : []),
   ];
-  return { node: record, certificate, isAgain, ops };
+  return { node: record, certificate, isAgain, joinToken: token.id, ops };
 }
 
 /** The token of a pool makes new nodes. It must not take the place of one that has joined. */
