@@ -90,12 +90,9 @@ export const AuditEntry = z
       description:
         'The fields that were changed, as they are now. A list is an object with `count`, and with `names` of some that are new (`added`: how many). Absent: it was deleted, or nothing was changed.',
     }),
-    detail: z
-      .string()
-      .optional()
-      .meta({
-        description: 'For a look: what is looked at, and why; or why it has ended. For an enrolment: the join token.',
-      }),
+    detail: z.string().optional().meta({
+      description: 'For a look: what is looked at, and why; or why it has ended. For an enrolment: the join token.',
+    }),
   })
   .meta({ id: 'AuditEntry' });
 export type AuditEntry = z.infer<typeof AuditEntry>;
