@@ -5,11 +5,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { formatJoinToken } from '@mirrorplane/contract';
 import { allows } from '../access/allows.ts';
-import type { Credentials } from '../people/credentials.ts';
 import type { TokenRecord } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
 import type { View } from '../store/view.ts';
 import { keyOf } from '../store/view.ts';
+import type { Owner, Principal } from './principal.ts';
 
 /** Lifetime of a join token where none is asked for, milliseconds. */
 export const TOKEN_LIFETIME_MS = 24 * 60 * 60 * 1000;
@@ -51,7 +51,7 @@ export function issueToken(
 /** What the validity of tokens needs to be known of: who has made them. */
 export interface TokenSight {
   view: View;
-  people: { credentials: Pick<Credentials, 'byOwner'> };
+  people: { credentials: { byOwner(owner: Owner): Pick<Principal, 'grants'> | undefined } };
 }
 
 /**
