@@ -13,6 +13,8 @@ export const FINDING_LIMITS = {
   kept: 16,
   /** Findings that are under way at a time. */
   running: 4,
+  /** Those of one user with the own tokens. */
+  each: 3,
   conversations: 50,
   packets: 200,
   drops: 50,

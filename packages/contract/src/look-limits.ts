@@ -28,6 +28,9 @@ export const LOOK_LIMITS = {
 export const LOOK_KEEPING = {
   /** Looks of the cluster that run at a time. */
   running: 16,
+  /** Those of one user with the own tokens, in the cluster and on a node: others have room. */
+  each: 12,
+  eachOnNode: 3,
   /** Looks that have ended and can still be read, and for how many milliseconds. */
   ended: 16,
   endedMs: 600_000,

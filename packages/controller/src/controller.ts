@@ -30,6 +30,7 @@ import { Findings } from './findings/findings.ts';
 import { whereabouts } from './findings/whereabouts.ts';
 import { History } from './history/history.ts';
 import { buildApp } from './http/app.ts';
+import { mayLook } from './http/look-sight.ts';
 import { CurrentInventory } from './inventory/current-inventory.ts';
 import { grantedNodes, recordsOf } from './inventory/inventory.ts';
 import {
@@ -223,7 +224,12 @@ async function open(options: ControllerOptions, closers: Closers) {
   const paths = new PolicyPaths({ view, live, planning, inventory, history });
   const hub = new StreamHub(history, topicSources({ ...boards, pathOf: (name) => paths.of(name) }));
   closers.add(() => hub.close());
-  const looks = new Looks({ clock: steady, wall: clock, nameOf: displayNames(view) });
+  const looks = new Looks({
+    clock: steady,
+    wall: clock,
+    nameOf: displayNames(view),
+    isAllowed: (look) => mayLook(look, services),
+  });
   tellLooks({ looks, audit, events, log });
   closers.add(() => looks.close());
   const people = new People({
@@ -231,12 +237,13 @@ async function open(options: ControllerOptions, closers: Closers) {
     view,
     decisions,
     files: new FileTokens(data, (name) => view.get('revokedFiles', name) !== undefined),
-    endLooks: (users) => looks.endOf(users),
+    endLooks: () => looks.endForbidden(),
     sessions: ({ byOwner }) =>
       new Sessions({
         file: path.join(data, 'sessions.json'),
         clock,
         isValid: (owner) => byOwner(owner) !== undefined,
+        holderOf: (owner) => byOwner(owner)?.name,
         log,
       }),
     clock,

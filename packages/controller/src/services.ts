@@ -54,7 +54,7 @@ export interface Services {
   /** Refusals on the agents' port. */
   refusals: Refusals;
   /** Streams that are being read, and by whom. */
-  streams: Map<PacedStream, string>;
+  streams: Map<PacedStream, { holder: string; session: string | undefined }>;
   hub: StreamHub;
   authority: Authority;
   log: Logger;

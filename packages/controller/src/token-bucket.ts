@@ -34,6 +34,11 @@ export class TokenBucket {
     return true;
   }
 
+  /** Takes back one that was spent. */
+  giveBack(): void {
+    this.#left = Math.min(this.#reserve, this.#left + 1);
+  }
+
   /**
    * Spends an amount, even if less is left. Returns the milliseconds until the debt is refilled.
    */

@@ -7,7 +7,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { until } from '@mirrorplane/base';
 import pino from 'pino';
-import { MAX_STREAMS } from '../src/http/events.ts';
+import { STREAM_PLACES } from '../src/http/events.ts';
 import { startController } from '../src/index.ts';
 import { Bench, temporaryFolder } from './harness.ts';
 
@@ -27,7 +27,7 @@ test('the number of open event streams is limited, and other requests continue',
       request.on('error', reject);
       request.end();
     });
-  const streams = await Promise.all(Array.from({ length: MAX_STREAMS }, open));
+  const streams = await Promise.all(Array.from({ length: STREAM_PLACES.each }, open));
   t.after(() => {
     for (const { end } of streams) {
       end();
@@ -37,6 +37,12 @@ test('the number of open event streams is limited, and other requests continue',
   const more = await bench.get('/api/v1/events/stream');
   assert.deepEqual([more.status, more.body.code], [503, 'UNAVAILABLE']);
   assert.equal((await bench.get('/api/v1/events')).status, 200);
+  const { token } = await bench.must('POST', '/api/v1/tokens', { name: 'mine', expiresAt: 'never' });
+  assert.equal(
+    (await bench.request('GET', '/api/v1/events/stream', undefined, { token })).status,
+    503,
+    'the same user',
+  );
   streams[0]!.end();
   await until('there is room again', async () => {
     const stream = await open();

@@ -146,10 +146,13 @@ test('says so where an interface has moved meanwhile, and packets were lost', as
 test('refuses a fifth finding at a time, and keeps the newest sixteen', async (t) => {
   const all = bench(t);
   const first = all.findings.create(REQUEST, OWNER);
-  for (let i = 1; i < FINDING_LIMITS.running; i++) {
+  for (let i = 1; i < FINDING_LIMITS.each; i++) {
     all.findings.create(REQUEST, OWNER);
   }
-  assert.throws(() => all.findings.create(REQUEST, OWNER), /4 findings are under way \(of admin\): wait/);
+  assert.throws(() => all.findings.create(REQUEST, OWNER), /3 findings of yours are under way: wait/);
+  const ann = { ...OWNER, name: 'ann' };
+  all.findings.create(REQUEST, ann);
+  assert.throws(() => all.findings.create(REQUEST, ann), /4 findings are under way \(of admin, ann\): wait/);
   all.findings.close();
   for (let i = FINDING_LIMITS.running; i <= FINDING_LIMITS.kept; i++) {
     all.looks.end(all.findings.list()[0]!.describe().look, 'asked');

@@ -43,6 +43,11 @@ export class Judge {
     return allowsEverywhere(this.#grants, right);
   }
 
+  /** Whether a right is given for anything at all. */
+  somewhere(right: Right): boolean {
+    return allows(this.#grants, right);
+  }
+
   /**
    * Whether a right is given for a thing. In a scope it is not given for a thing that does not
    * exist, so that nobody learns what exists outside of the scope.

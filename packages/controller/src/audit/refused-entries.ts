@@ -1,7 +1,7 @@
 /**
- * Entries of what was refused. They are written at once while there are few. When there are many,
- * one entry stands for several, so that refusals cannot push other entries out of the log. All who
- * have not proved who they are share one budget.
+ * Entries of what anybody may do without end: what is refused, and signing in. They are written at
+ * once while there are few. When there are many, one entry stands for several, so that they cannot
+ * push other entries out of the log. All who have not proved who they are share one budget.
  */
 import type { AuditDraft } from '@mirrorplane/contract';
 import { TokenBucket } from '../token-bucket.ts';
@@ -31,7 +31,7 @@ export interface RefusedEntriesOptions {
 export class RefusedEntries {
   readonly #options: RefusedEntriesOptions;
   readonly #buckets = new Map<string, TokenBucket>();
-  /** By budget and action: what is not written yet. */
+  /** By budget, action and outcome: what is not written yet. */
   readonly #pending = new Map<string, Map<string, Pending>>();
   readonly #timer: NodeJS.Timeout;
 
@@ -42,17 +42,18 @@ export class RefusedEntries {
 
   /**
    * Resolves when the entry is on the disk, or will be written together with others.
-   * @param count number of refusals that it stands for
+   * @param count number of refusals, or of sign-ins, that it stands for
    */
   async add(draft: AuditDraft, count = 1): Promise<void> {
     const budget = this.#budgetOf(draft);
     const pending = this.#pending.get(budget) ?? new Map<string, Pending>();
-    const before = pending.get(draft.action)?.count ?? 0;
+    const kind = `${draft.action} ${draft.outcome}`;
+    const before = pending.get(kind)?.count ?? 0;
     if (this.#bucket(budget).take()) {
-      pending.delete(draft.action);
+      pending.delete(kind);
       await this.#write(draft, before + count);
     } else {
-      this.#pending.set(budget, pending.set(draft.action, { draft, count: before + count }));
+      this.#pending.set(budget, pending.set(kind, { draft, count: before + count }));
     }
   }
 
@@ -65,9 +66,9 @@ export class RefusedEntries {
   /** @param isLimited whether the budget counts */
   #retry(isLimited: boolean): void {
     for (const [budget, pending] of this.#pending) {
-      for (const [action, { draft, count }] of pending) {
+      for (const [kind, { draft, count }] of pending) {
         if (!isLimited || this.#bucket(budget).take()) {
-          pending.delete(action);
+          pending.delete(kind);
           this.#write(draft, count).catch(this.#options.failed);
         }
       }

@@ -24,6 +24,11 @@ export class KeyedBuckets {
     return bucket.take();
   }
 
+  /** One that the key has spent does not count any more. */
+  giveBack(key: string): void {
+    this.#buckets.get(key)?.giveBack();
+  }
+
   /** What the key has spent does not count any more. */
   forget(key: string): void {
     this.#buckets.delete(key);

@@ -11,7 +11,10 @@ export type Owner =
 /** Somebody whom a credential has proven. */
 export interface Principal {
   kind: 'user' | 'apiToken' | 'fileToken';
-  /** Name for the audit log and events: the user's, also by an API token. */
+  /**
+   * Name for the audit log and events: the user's, also by an API token. Whoever has it has one share
+   * of what all share, as sessions.
+   */
   name: string;
   /**
    * A person who has signed in, in a browser or with `mirrorplane login`: who may manage the own

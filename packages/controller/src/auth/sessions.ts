@@ -8,13 +8,17 @@ import { Coalesced, replaceFile } from '@mirrorplane/base';
 import type { Logger } from '@mirrorplane/daemon';
 import * as z from 'zod';
 import { newSecret, sha256 } from './api-tokens.ts';
+import { givesWay } from './fair-share.ts';
 import type { Owner } from './principal.ts';
 
 /** Milliseconds after which a session ends, and below it after which an unused session ends. */
 export const SESSION_MS = 12 * 60 * 60 * 1000;
 export const IDLE_MS = 2 * 60 * 60 * 1000;
-/** Sessions at a time. One more ends the one that was not used for the longest time. */
-export const MAX_SESSIONS = 128;
+/**
+ * Sessions at a time, of one user or token and of all. One more ends the own one that was not used
+ * for the longest time, or that of who has most of them.
+ */
+export const SESSION_PLACES = { each: 16, total: 1024 };
 /**
  * Milliseconds between two looks for sessions that are over, and between two writes of when each
  * was used.
@@ -39,6 +43,8 @@ export interface SessionsOptions {
   clock: () => number;
   /** Whether the owner is still who has signed in. */
   isValid: (owner: Owner) => boolean;
+  /** Who has a share of the sessions: the user, also of a token. Undefined: not valid. */
+  holderOf: (owner: Owner) => string | undefined;
   log: Logger;
 }
 
@@ -70,9 +76,9 @@ export class Sessions {
     const secret = newSecret();
     const now = this.#options.clock();
     const session = { id: sha256(secret), owner, createdAt: now, usedAt: now };
-    if (this.#sessions.size >= MAX_SESSIONS) {
-      const [idle] = [...this.#sessions.values()].sort((a, b) => a.usedAt - b.usedAt);
-      this.#end(idle!.id);
+    const idle = this.#givesWay(owner);
+    if (idle !== undefined) {
+      this.#end(idle);
     }
     this.#sessions.set(session.id, session);
     await this.#saving.request();
@@ -143,6 +149,12 @@ export class Sessions {
     await this.#saving.close();
   }
 
+  #givesWay(asker: Owner): string | undefined {
+    const holder = (owner: Owner) => this.#options.holderOf(owner) ?? '';
+    const byUse = [...this.#sessions.values()].sort((a, b) => a.usedAt - b.usedAt);
+    return givesWay(new Map(byUse.map(({ id, owner }) => [id, holder(owner)])), holder(asker), SESSION_PLACES);
+  }
+
   #isOver({ createdAt, usedAt, owner }: Session): boolean {
     const now = this.#options.clock();
     return !this.#options.isValid(owner) || now >= createdAt + SESSION_MS || now >= usedAt + IDLE_MS;
@@ -196,7 +208,7 @@ function readSessions({ file, log }: SessionsOptions): z.infer<typeof Session>[]
   try {
     return z
       .array(Session)
-      .max(MAX_SESSIONS)
+      .max(SESSION_PLACES.total)
       .parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {

@@ -12,8 +12,8 @@ export class Tries {
     return this.#addresses.take(originOf(address)) && this.#all.take();
   }
 
-  /** It has signed in: what it tried before does not count. */
+  /** It has signed in: this try does not count. Others that it has made do. */
   succeeded(address: string): void {
-    this.#addresses.forget(originOf(address));
+    this.#addresses.giveBack(originOf(address));
   }
 }

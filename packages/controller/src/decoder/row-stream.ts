@@ -3,6 +3,7 @@ import type { PacketRows } from '@mirrorplane/contract';
 import { type PacedOptions, PacedStream } from '../events/paced-stream.ts';
 import type { KeptPacket } from '../looks/kept-packet.ts';
 import type { LiveLook } from '../looks/live-look.ts';
+import { NOT_ANY_MORE } from '../looks/pcapng-stream.ts';
 import type { Decoders } from './decoders.ts';
 import { RowSource } from './row-source.ts';
 
@@ -23,6 +24,8 @@ export interface RowStreamOptions extends PacedOptions {
   filter: string;
   /** Lets the look live on. */
   renew: () => void;
+  /** Whether the reader may still see the packets. Default: always. */
+  isAllowed?: () => boolean;
 }
 
 /**
@@ -34,6 +37,7 @@ export class RowStream extends PacedStream {
   readonly #source: RowSource;
   readonly #renew: NodeJS.Timeout;
   readonly #filtered: boolean;
+  readonly #isAllowed: () => boolean;
   /** Numbers that passed the display filter. Without one, all do. */
   readonly #shown = new Set<number>();
   /** Numbers of packets whose fate has changed since they were sent. */
@@ -47,7 +51,7 @@ export class RowStream extends PacedStream {
   #isWorking = false;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ look, decoders, after, filter, renew, ...options }: RowStreamOptions) {
+  constructor({ look, decoders, after, filter, renew, isAllowed = () => true, ...options }: RowStreamOptions) {
     super(options);
     this.#look = look;
     this.#source = new RowSource(decoders, filter);
@@ -55,7 +59,8 @@ export class RowStream extends PacedStream {
     // A number that the look has not reached is one of another look.
     this.#last = after > look.ring.newest ? 0 : after;
     this.#fatesVersion = this.#last === 0 ? look.ring.changedSince(0).version : 0;
-    this.#renew = setInterval(renew, RENEW_MS).unref();
+    this.#isAllowed = isAllowed;
+    this.#renew = setInterval(() => (isAllowed() ? renew() : this.#refuse()), RENEW_MS).unref();
     renew();
     for (const event of LOOK_EVENTS) {
       look.on(event, this.#changed);
@@ -97,6 +102,10 @@ export class RowStream extends PacedStream {
     if (this.destroyed || this.readableEnded) {
       return;
     }
+    if (!this.#isAllowed()) {
+      this.#refuse();
+      return;
+    }
     const known = this.#last;
     const rows = packets.flatMap((packet) => {
       const found = columns.get(packet.number);
@@ -119,6 +128,11 @@ export class RowStream extends PacedStream {
       this.send('event: end\ndata: {}\n\n');
       this.end();
     }
+  }
+
+  #refuse(): void {
+    this.push(`event: end\ndata: ${JSON.stringify({ endedBy: 'access', message: NOT_ANY_MORE })}\n\n`);
+    this.end();
   }
 
   #rested(): void {

@@ -13,6 +13,8 @@ export interface FindingRunOptions {
   id: string;
   request: FindingCreate;
   owner: string;
+  /** Who has a share of the findings. Default: the owner. */
+  holder?: string;
   look: LiveLook;
   /** The time that is shown. */
   clock: () => number;
@@ -97,6 +99,10 @@ export class FindingRun extends EventEmitter<FindingEvents> {
 
   get owner(): string {
     return this.#options.owner;
+  }
+
+  get holder(): string {
+    return this.#options.holder ?? this.owner;
   }
 
   /** It gives no other answer any more. */

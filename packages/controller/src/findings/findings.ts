@@ -52,12 +52,18 @@ export class Findings {
         `${running.length} findings are under way (of ${owners}): wait for one of them`,
       );
     }
+    const { holder = owner.name } = owner;
+    if (running.filter((run) => run.holder === holder).length >= FINDING_LIMITS.each) {
+      const message = `${FINDING_LIMITS.each} findings of yours are under way: wait for one of them`;
+      throw new ProblemError('LOOK_LIMIT', message);
+    }
     const look = looks.create(lookRequest(request), owner);
     const { id } = look;
     const run = new FindingRun({
       id: randomBytes(6).toString('hex'),
       request,
       owner: owner.name,
+      holder,
       look,
       clock,
       steady,

@@ -72,16 +72,25 @@ export function requireRoom(view: View, name: string, maker: ApiTokenRecord['mak
   }
 }
 
-/** The end of a token, ISO 8601. Undefined: never. @throws ProblemError FIELD_INVALID */
-function endOf({ expiresAt }: ApiTokenCreate, now: number): string | undefined {
+/**
+ * The end of a token, ISO 8601. Undefined: never. One that a token makes ends with it at the latest.
+ * @param latest when the token that makes it ends, ISO 8601
+ * @throws ProblemError FIELD_INVALID
+ */
+function endOf({ expiresAt }: ApiTokenCreate, now: number, latest: string | undefined): string | undefined {
   if (expiresAt === 'never') {
-    return undefined;
+    return latest;
   }
   const at = Date.parse(expiresAt);
   if (!(at > now)) {
     refuseField('expiresAt', `"expiresAt": ${expiresAt} is past: give a later time, or never`);
   }
-  return new Date(at).toISOString();
+  return new Date(latest === undefined ? at : Math.min(at, Date.parse(latest))).toISOString();
+}
+
+/** When the token ends by which somebody asks. Undefined: it is none, or it does not end. */
+function endOfAsker({ owner }: Who, view: View): string | undefined {
+  return 'token' in owner ? view.get('apiTokens', owner.token)?.value.expiresAt : undefined;
 }
 
 const create = route({
@@ -89,7 +98,8 @@ const create = route({
   path,
   tag,
   needs: 'signIn',
-  summary: 'Create an API token. It ends when you are disabled, or have another password or other grants',
+  summary:
+    'Create an API token. It ends when you are disabled, or have another password or other grants, and at the latest with the token that makes it',
   query: MutationQuery,
   body: ApiTokenCreate,
   refuses: ['FORBIDDEN', 'ALREADY_EXISTS', 'UNAVAILABLE'],
@@ -116,7 +126,7 @@ const create = route({
         grants,
         createdAt: new Date(clock()).toISOString(),
         from: addressOf(request),
-        expiresAt: endOf(body, clock()),
+        expiresAt: endOf(body, clock(), endOfAsker(who, view)),
       };
       return {
         ops: [{ type: 'put', key, value }],

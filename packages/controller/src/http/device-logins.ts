@@ -40,9 +40,12 @@ function iso(time: number): string {
   return new Date(time).toISOString();
 }
 
-/** @throws ProblemError FORBIDDEN unless a person asks, in a browser */
-function requirePerson({ by, person }: Who): NonNullable<Who['person']> {
-  if (by === 'token' || !person) {
+/**
+ * A session that was begun with a token proves no person: tokens of logins would renew each other.
+ * @throws ProblemError FORBIDDEN unless a person asks, in a browser
+ */
+function requirePerson({ by, person, owner }: Who): NonNullable<Who['person']> {
+  if (by === 'token' || !person || 'token' in owner) {
     throw new ProblemError(
       'FORBIDDEN',
       'a login is confirmed in the console, by a person who has signed in with a password or by single sign-on',

@@ -1,7 +1,7 @@
 /** /api/v1/events */
 import { Event, EventGap, EventKind, EventList, type EventObject, parseEventObject } from '@mirrorplane/contract';
-import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
+import { givesWay } from '../auth/fair-share.ts';
 import { EventStream } from '../events/event-stream.ts';
 import type { PacedStream } from '../events/paced-stream.ts';
 import { ProblemError } from '../problems/problems.ts';
@@ -9,7 +9,6 @@ import type { Services } from '../services.ts';
 import { seesEvent } from './event-sight.ts';
 import { filterOf } from './list-filter.ts';
 import type { ListSpec } from './list-spec.ts';
-import { addressOf } from './mutation.ts';
 import { type Route, route } from './route.ts';
 import type { Who } from './who.ts';
 
@@ -30,8 +29,11 @@ const EVENTS: Pick<ListSpec<Event>, 'key' | 'texts' | 'filter'> = {
   filter: {},
 };
 
-/** Streams that are read at a time, and those of one session. */
-export const MAX_STREAMS = 256;
+/**
+ * Streams that are read at a time, of one user or token and of all, and those of one session. Where
+ * all places are taken, one of who has most of them ends for somebody else: it is opened again.
+ */
+export const STREAM_PLACES = { each: 64, total: 256 };
 const MAX_STREAMS_OF_SESSION = 16;
 const Id = z.coerce.number().int().min(0);
 
@@ -145,19 +147,23 @@ export const STREAM_HEADERS = {
  * @returns what takes the stream in: it ends with the session of who reads it
  * @throws ProblemError where there are too many
  */
-export function admitStream({ streams, sessions, people }: Services, { by, owner }: Who, request: FastifyRequest) {
-  const reader = by !== 'token' ? by.session.id : addressOf(request);
-  const own = [...streams.values()].filter((one) => one === reader).length;
-  const most = by !== 'token' ? MAX_STREAMS_OF_SESSION : MAX_STREAMS;
-  if (streams.size >= MAX_STREAMS || own >= most) {
-    const message = `${own >= most ? most : MAX_STREAMS} streams are open already: close some, or try again later`;
+export function admitStream({ streams, sessions, people }: Services, { by, owner, name: holder }: Who) {
+  const session = by === 'token' ? undefined : by.session.id;
+  const held = new Map([...streams].map(([stream, one]) => [stream, one.holder]));
+  const first = givesWay(held, holder, STREAM_PLACES);
+  const ofSession = streams.values().filter((one) => session !== undefined && one.session === session);
+  const isFull = [...ofSession].length >= MAX_STREAMS_OF_SESSION;
+  if (isFull || (first && held.get(first) === holder)) {
+    const count = isFull ? MAX_STREAMS_OF_SESSION : [...held.values()].filter((one) => one === holder).length;
+    const message = `you read ${count} streams already: close some, or try again later`;
     throw new ProblemError('UNAVAILABLE', message);
   }
+  first?.end();
   return (stream: PacedStream): void => {
     const end = () => stream.end();
     const letGo =
       by !== 'token' ? sessions.hold(by.session, end) : 'token' in owner && people.open.hold(owner.token, end);
-    streams.set(stream, reader);
+    streams.set(stream, { holder, session });
     stream.once('close', () => {
       streams.delete(stream);
       if (letGo) {
@@ -222,7 +228,7 @@ export const eventRoutes: Route[] = [
       },
     ],
     handle: ({ query: { after, ...filter }, request, services, who, judge }) => {
-      const admit = admitStream(services, who, request);
+      const admit = admitStream(services, who);
       const start = startOf(request.headers['last-event-id'], after, services);
       const matches = matcher(filter);
       const wanted = (event: Event) => matches(event) && seesEvent(event, judge, services);

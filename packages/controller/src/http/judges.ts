@@ -12,9 +12,10 @@ export function thingsOf({ view, inventory, looks, findings }: Services): Things
     policy: (name) => view.get('policies', name)?.value,
     poolsOf: (domain) =>
       [...view.all('pools').values()].flatMap(({ value }) => (value.domain === domain ? [value.name] : [])),
+    // A policy may get any sources while it is looked at: no scope has such a look.
     look: (id) => {
       const look = looks.get(id);
-      return look && [...look.subjects];
+      return look && (look.policyUid === undefined ? [...look.subjects] : []);
     },
     finding: (id) => {
       const run = findings.get(id);

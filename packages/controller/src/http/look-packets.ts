@@ -9,6 +9,8 @@ import type { LiveLook } from '../looks/live-look.ts';
 import { ProblemError, refuseField } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 import { admitStream, STREAM_HEADERS } from './events.ts';
+import { lookSight } from './look-sight.ts';
+import { auditReading } from './read-look.ts';
 import { type Route, route } from './route.ts';
 
 const path = '/api/v1/looks';
@@ -61,7 +63,7 @@ export const lookPacketRoutes: Route[] = [
         status: 200,
         description:
           'Messages are named: rows with a PacketRows, at most five a second with 500 rows each; heartbeat every 15 s; end ' +
-          'when the look has ended and all was sent. While it is read, the look is renewed.',
+          'when the look has ended and all was sent, or with endedBy: access when one may not see it any more. While it is read, the look is renewed.',
         mediaType: 'text/event-stream',
         schema: PacketRows,
       },
@@ -69,13 +71,15 @@ export const lookPacketRoutes: Route[] = [
     handle: async ({ params: { id }, query: { after, display }, request, services, who }) => {
       const look = lookNamed(services, id);
       await requireDisplayFilter(services, display);
-      const admit = admitStream(services, who, request);
+      await auditReading(look, { services, who, request });
+      const admit = admitStream(services, who);
       const stream = new RowStream({
         look,
         decoders: services.decoders,
         after: PacketNumber.safeParse(request.headers['last-event-id']).data ?? after,
         filter: display,
         renew: () => services.looks.renew(id),
+        isAllowed: lookSight(services, who, id),
       });
       admit(stream);
       return { headers: STREAM_HEADERS, body: stream };
@@ -91,8 +95,10 @@ export const lookPacketRoutes: Route[] = [
     params: Id.extend({ number: PacketNumber }),
     refuses: ['NOT_FOUND'],
     responses: [{ status: 200, description: 'The packet.', schema: PacketDetail }],
-    handle: async ({ params: { id, number }, services }) => {
-      const { ring } = lookNamed(services, id);
+    handle: async ({ params: { id, number }, services, who, request }) => {
+      const look = lookNamed(services, id);
+      await auditReading(look, { services, who, request });
+      const { ring } = look;
       const body = await packetDetail({ ring, number, decoders: services.decoders });
       if (body === undefined) {
         const kept = `it has the packets ${ring.oldest} to ${ring.newest}`;

@@ -12,7 +12,9 @@ import type { Services } from '../services.ts';
 import { beginLook } from './begin-look.ts';
 import { admitStream } from './events.ts';
 import { require } from './judges.ts';
+import { lookSight } from './look-sight.ts';
 import { found, ownerOf } from './mutation.ts';
+import { auditReading } from './read-look.ts';
 import { NOTHING, type Route, route } from './route.ts';
 
 const path = '/api/v1/looks';
@@ -171,14 +173,16 @@ export const lookRoutes: Route[] = [
         mediaType: 'application/x-pcapng',
       },
     ],
-    handle: ({ params: { id }, query: { follow, ...filter }, services, who, request }) => {
+    handle: async ({ params: { id }, query: { follow, ...filter }, services, who, request }) => {
       const look = lookOf(services, id);
-      const admit = admitStream(services, who, request);
+      await auditReading(look, { services, who, request });
+      const admit = admitStream(services, who);
       const stream = new PcapngStream({
         look,
         follow: follow === 'true',
         wanted: matches(filter),
         read: () => void services.looks.renew(id),
+        isAllowed: lookSight(services, who, id),
         comment: `look ${id} of ${look.owner}: ${whatOf(look)}`,
       });
       admit(stream);

@@ -4,6 +4,7 @@
 import type { AuditDraft, AuditWho, EventDraft, Problem } from '@mirrorplane/contract';
 import type { FastifyRequest } from 'fastify';
 import * as z from 'zod';
+import { markAudited } from '../audit/audited.ts';
 import { type Changes, changesOf } from '../audit/changes.ts';
 import type { Principal } from '../auth/principal.ts';
 import { policyChanges } from '../events/policy-changes.ts';
@@ -63,7 +64,7 @@ export function askedBy(who: Principal, request: FastifyRequest): AuditWho {
 /** The same, for a look or a finding. */
 export function ownerOf(who: Who, request: FastifyRequest): LookOwner {
   const { actor, actorKind, address } = askedBy(who, request);
-  return { name: actor, kind: actorKind, address };
+  return { name: actor, kind: actorKind, address, credential: who.owner, holder: who.name };
 }
 
 /**
@@ -87,6 +88,7 @@ export async function mutate(
   }
   const { change, events, revision, audit } = await decide(call, make, who, dryRun).catch(async (error: unknown) => {
     if (!dryRun) {
+      markAudited(error);
       const refused = error instanceof ProblemError;
       await Promise.all([
         services.refused.add({ ...who, ...failureOf(error) }),

@@ -42,7 +42,7 @@ export async function requirePassword(
   if (!people.attempts.take(attempt)) {
     throw new ProblemError('TRIES_EXCEEDED', 'too many tries with a wrong password: wait a minute, and try again');
   }
-  const isRight = await people.lanes.run('known', () => matchesHash(password, user.passwordHash ?? ''));
+  const isRight = await people.lanes.run('known', user.name, () => matchesHash(password, user.passwordHash ?? ''));
   if (!isRight) {
     const message = 'the password that was asked for again is wrong';
     const address = addressOf(request);

@@ -1,5 +1,6 @@
 /** /api/v1/policies/{name}/test: probes of a policy, and what became of them. */
 import { PolicyTest } from '@mirrorplane/contract';
+import { markAudited } from '../audit/audited.ts';
 import { policyStatuses } from '../planning/policy-status.ts';
 import { ProblemError } from '../problems/problems.ts';
 import { askedBy, failureOf, found } from './mutation.ts';
@@ -21,14 +22,20 @@ export const policyTestRoutes: Route[] = [
     refuses: ['NOT_FOUND', 'POLICY_NOT_TESTABLE', 'TESTS_EXCEEDED'],
     responses: [{ status: 200, description: 'The result.', schema: PolicyTest }],
     handle: async ({ services, params: { name }, request, who }) => {
+      const { credentials } = services.people;
       const { audit, refused, tests, view } = services;
       const record = found(view.get('policies', name), 'policy', name);
       const entry = { ...askedBy(who, request), action: 'test', resource: `policies/${name}` } as const;
       try {
-        const body = await tests.run(policyStatuses(services, record)[0]!, who.name);
+        const body = await tests.run(
+          policyStatuses(services, record)[0]!,
+          who.name,
+          () => credentials.byOwner(who.owner) !== undefined,
+        );
         await audit.append({ ...entry, outcome: 'done' });
         return { body };
       } catch (error) {
+        markAudited(error);
         await refused.add({ ...entry, ...failureOf(error) });
         throw error;
       }

@@ -4,7 +4,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import type { Judge, Thing } from '../access/judge.ts';
 import { forbidden } from '../access/refusal.ts';
-import { parseOrRefuse } from '../problems/problems.ts';
+import { isAudited } from '../audit/audited.ts';
+import { ProblemError, parseOrRefuse } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 import { judgeOf, require } from './judges.ts';
 import { type Needs, type Who, whoOf } from './who.ts';
@@ -91,7 +92,8 @@ export function route<P extends z.ZodObject, Q extends z.ZodObject, B extends z.
 
 /**
  * Serves a route.
- * @param refused called with a request that is refused because of who sends it
+ * @param refused called once with a request that is refused because of who sends it, unless the
+ * refusal has its entry in the audit log already
  */
 export function serve(
   app: FastifyInstance,
@@ -115,21 +117,37 @@ export function serve(
       }
     },
     handler: async (request, reply) => {
-      const judge = judgeOf(request.who?.grants ?? [], services);
-      const params = spec.params && parseOrRefuse(spec.params, request.params, 'path');
-      requireScope(spec, judge, params as Named | undefined);
-      const answer = await spec.handle({
-        params,
-        query: parseOrRefuse(spec.query ?? NOTHING, request.query, 'query'),
-        body: spec.body && parseOrRefuse(spec.body, request.body, 'body'),
-        request,
-        services,
-        who: request.who,
-        judge,
-      } as unknown as Call<never, never, never>);
-      return send(reply, spec, answer);
+      try {
+        return send(reply, spec, await answerOf(spec, request, services));
+      } catch (error) {
+        // Without authentication a sign-in is tried, which notes what it refuses.
+        if (spec.needs !== 'nothing' && isOfSender(error) && !isAudited(error)) {
+          refused(request, error);
+        }
+        throw error;
+      }
     },
   });
+}
+
+/** Whether a request is refused because of who sends it. */
+function isOfSender(error: unknown): boolean {
+  return error instanceof ProblemError && [401, 403].includes(error.problem.status);
+}
+
+async function answerOf(spec: Route, request: FastifyRequest, services: Services): Promise<Answer> {
+  const judge = judgeOf(request.who?.grants ?? [], services);
+  const params = spec.params && parseOrRefuse(spec.params, request.params, 'path');
+  requireScope(spec, judge, params as Named | undefined);
+  return spec.handle({
+    params,
+    query: parseOrRefuse(spec.query ?? NOTHING, request.query, 'query'),
+    body: spec.body && parseOrRefuse(spec.body, request.body, 'body'),
+    request,
+    services,
+    who: request.who,
+    judge,
+  } as unknown as Call<never, never, never>);
 }
 
 /** The parameter of a path that names a thing. */

@@ -156,7 +156,7 @@ export const sessionRoutes: Route[] = [
         throw new ProblemError('FORBIDDEN', 'a session cannot create tickets: send a token as bearer token');
       }
       await auditSession(services, request, who, 'ticket');
-      const { ticket, expiresAt } = services.tickets.issue(who.owner);
+      const { ticket, expiresAt } = services.tickets.issue(who.owner, who.name);
       return { body: { ticket, expiresAt: new Date(expiresAt).toISOString() } };
     },
   }),

@@ -13,8 +13,12 @@ import { type Answer, type Route, route } from './route.ts';
 import { refuseOtherOrigin } from './who.ts';
 
 const tag = 'session';
-/** The cookie of a browser whose person is at a provider, or came back and was refused. */
+/**
+ * The cookie of a browser whose person is at a provider, or came back and was refused. By TLS its
+ * name has the prefix of the session's: no other host can plant the sign-in of somebody else.
+ */
 const COOKIE = 'mirrorplane_sign_in';
+const TLS_COOKIE = `__Host-${COOKIE}`;
 /** Milliseconds that a person has at the provider, and below it that a refusal can be read. */
 const BEGUN_MS = 10 * 60 * 1000;
 const REFUSAL_MS = 60 * 1000;
@@ -49,13 +53,23 @@ const Location = z
  * credential: it says which sign-in this browser has begun.
  */
 function cookie({ signInWays }: Services, value: string, ms: number): string {
-  const secure = signInWays.address?.startsWith('https:') ? '; Secure' : '';
-  return `${COOKIE}=${value}; Path=${SIGN_IN_PATH}; HttpOnly; SameSite=Lax; Max-Age=${ms / 1000}${secure}`;
+  const where = isByTls(signInWays) ? '; Path=/; Secure' : `; Path=${SIGN_IN_PATH}`;
+  return `${nameOf(signInWays)}=${value}${where}; HttpOnly; SameSite=Lax; Max-Age=${ms / 1000}`;
 }
 
-function cookieOf({ headers }: FastifyRequest): string {
+/** Whether browsers reach the console by TLS. */
+function isByTls({ address }: Services['signInWays']): boolean {
+  return address?.startsWith('https:') ?? false;
+}
+
+function nameOf(signInWays: Services['signInWays']): string {
+  return isByTls(signInWays) ? TLS_COOKIE : COOKIE;
+}
+
+function cookieOf({ headers }: FastifyRequest, { signInWays }: Services): string {
+  const name = nameOf(signInWays);
   const pairs = (headers.cookie ?? '').split(';').map((pair) => pair.trim());
-  return pairs.find((pair) => pair.startsWith(`${COOKIE}=`))?.slice(COOKIE.length + 1) ?? '';
+  return pairs.find((pair) => pair.startsWith(`${name}=`))?.slice(name.length + 1) ?? '';
 }
 
 function list(request: FastifyRequest, services: Services): Answer {
@@ -68,7 +82,7 @@ function list(request: FastifyRequest, services: Services): Answer {
     }),
     ...directories.map(({ way: { name, title } }) => ({ name, title, kind: 'directory' })),
   ];
-  const refusal = sealer.open('refusal', Problem, cookieOf(request));
+  const refusal = sealer.open('refusal', Problem, cookieOf(request, services));
   return refusal === undefined
     ? { body: { ways } }
     : { headers: { 'set-cookie': cookie(services, '', 0) }, body: { ways, refusal } };
@@ -106,7 +120,7 @@ async function finish(provider: OpenIdProvider, request: FastifyRequest, service
   const { sealer, callbacks } = services.signInWays;
   const { title, name } = provider.way;
   const query = new URL(request.url, 'http://callback').searchParams;
-  const begun = sealer.open('begun', Begun, cookieOf(request));
+  const begun = sealer.open('begun', Begun, cookieOf(request, services));
   if (begun === undefined || begun.way !== name) {
     const detail = `this browser has not begun to sign in by ${title}, or more than ten minutes ago: begin again`;
     throw refused('SIGN_IN_REFUSED', detail, 'callback without a cookie that is good');
@@ -188,7 +202,7 @@ export const signInRoutes: Route[] = [
     responses: [
       {
         status: 200,
-        description: `Where the provider asks the person. The cookie ${COOKIE} binds the sign-in to this browser.`,
+        description: `Where the provider asks the person. The cookie ${COOKIE}, by TLS ${TLS_COOKIE}, binds the sign-in to this browser.`,
         schema: Location,
       },
     ],

@@ -74,7 +74,7 @@ export const streamRoutes: Route[] = [
     ],
     handle: ({ query: { topics, after }, request, services, who, judge }) => {
       const start = startOf(request.headers['last-event-id'], after, services);
-      const admit = admitStream(services, who, request);
+      const admit = admitStream(services, who);
       const names = topics.filter((topic) => topic !== 'events');
       const { view, clock, events, hub } = services;
       const serverTime = new Date(clock()).toISOString();

@@ -25,7 +25,7 @@ async function endOthers({ services, who }: Call<unknown, unknown, unknown>, use
   if (who.by !== 'token' && isSelf(who, user.name) && 'user' in who.by.session.owner) {
     services.sessions.goOn(who.by.session, { user: user.name, stamp: user.stamp });
   }
-  await services.people.endInvalid([user.name]);
+  await services.people.endInvalid();
 }
 
 /** The new password. @throws ProblemError FIELD_INVALID */
@@ -74,7 +74,7 @@ export const userPasswordRoutes: Route[] = [
         requireCover(who, before.grants, `the user "${name}" may do`);
       }
       const password = newPasswordOf(body, name, isOwn);
-      const passwordHash = await people.lanes.run('known', () => hashPassword(password));
+      const passwordHash = await people.lanes.run('known', name, () => hashPassword(password));
       // What somebody else has chosen is known to somebody else.
       const mustChangePassword = !isOwn;
       let after = before;

@@ -9,6 +9,7 @@ import {
   type LookNode,
   type LookTotals,
 } from '@mirrorplane/contract';
+import type { Owner } from '../auth/principal.ts';
 import type { LookFeed } from './kept-packet.ts';
 import { NodeShare, totalsOf } from './node-share.ts';
 import { PacketRing } from './packet-ring.ts';
@@ -38,6 +39,10 @@ export interface LiveLookOptions {
   ownerKind: ActorKind;
   /** Address from which it was begun, for the audit log. */
   address: string;
+  /** Who has a share of the looks. Default: the owner. */
+  holder?: string;
+  /** By what its owner looks. */
+  credential?: Owner;
   /** Milliseconds of a clock that does not jump: by it the look ends. */
   clock: () => number;
   /** Milliseconds since 1970, for the times that are shown. Default: `clock`. */
@@ -56,7 +61,11 @@ export class LiveLook extends EventEmitter<LiveLookEvents> {
   readonly owner: string;
   readonly ownerKind: ActorKind;
   readonly address: string;
+  readonly holder: string;
+  readonly credential: Owner | undefined;
   readonly ring = new PacketRing();
+  /** Others than its owner who have read packets of it. */
+  readonly readers = new Set<string>();
   /** Milliseconds of its clock, as all its times are. */
   readonly beganAt: number;
   /** Resolves when the begin is in the audit log. Rejects where it cannot be written. */
@@ -75,7 +84,8 @@ export class LiveLook extends EventEmitter<LiveLookEvents> {
 
   constructor(options: LiveLookOptions) {
     super();
-    const { id, request, policyUid, subjects, owner, ownerKind, address, clock, wall = clock, nameOf } = options;
+    const { id, request, policyUid, subjects, owner, ownerKind, address } = options;
+    const { holder = owner, credential, clock, wall = clock, nameOf } = options;
     this.setMaxListeners(0);
     this.id = id;
     this.request = request;
@@ -84,6 +94,8 @@ export class LiveLook extends EventEmitter<LiveLookEvents> {
     this.owner = owner;
     this.ownerKind = ownerKind;
     this.address = address;
+    this.holder = holder;
+    this.credential = credential;
     this.#clock = clock;
     this.#nameOf = nameOf;
     this.#wall = wall;

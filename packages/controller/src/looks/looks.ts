@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { type ActorKind, LOOK_KEEPING, type LookCreate, type LookEndReason } from '@mirrorplane/contract';
+import type { Owner } from '../auth/principal.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { LookFeed } from './kept-packet.ts';
 import { LiveLook } from './live-look.ts';
@@ -21,6 +22,8 @@ export interface LooksOptions {
   wall?: () => number;
   /** Display name of an interface. Empty: not known. */
   nameOf: (id: string) => string;
+  /** Whether who has begun a look may still look. Default: always. */
+  isAllowed?: (look: LiveLook) => boolean;
 }
 
 /** Who begins a look. */
@@ -29,6 +32,10 @@ export interface LookOwner {
   kind: ActorKind;
   /** Address of the client, for the audit log. */
   address: string;
+  /** By what somebody looks: the look ends with it. */
+  credential?: Owner;
+  /** Who has a share of the looks. Default: the name. */
+  holder?: string;
 }
 
 /** The policy whose sources are looked at. */
@@ -64,8 +71,11 @@ export class Looks extends EventEmitter<LooksEvents> {
       const owners = [...new Set(running.map((look) => look.owner))].join(', ');
       throw new ProblemError('LOOK_LIMIT', `there are ${running.length} looks already (of ${owners}): end one of them`);
     }
+    const { name, kind, address, credential, holder = name } = owner;
+    if (running.filter((look) => look.holder === holder).length >= LOOK_KEEPING.each) {
+      throw new ProblemError('LOOK_LIMIT', `you have ${LOOK_KEEPING.each} looks already: end one of them`);
+    }
     const id = randomBytes(6).toString('hex');
-    const { name, kind, address } = owner;
     const look = new LiveLook({
       ...this.#options,
       id,
@@ -73,6 +83,8 @@ export class Looks extends EventEmitter<LooksEvents> {
       owner: name,
       ownerKind: kind,
       address,
+      holder,
+      ...(credential && { credential }),
       subjects: policy?.sources ?? request.interfaces ?? [],
       ...(policy && { policyUid: policy.uid }),
     });
@@ -120,10 +132,11 @@ export class Looks extends EventEmitter<LooksEvents> {
     finishIfSilent(look);
   }
 
-  /** Ends looks that these users have begun: they may not look any more. */
-  endOf(users: readonly string[]): void {
+  /** Ends looks of those who may not look any more. */
+  endForbidden(): void {
+    const { isAllowed = () => true } = this.#options;
     for (const look of this.running()) {
-      if (users.includes(look.owner)) {
+      if (!isAllowed(look)) {
         this.end(look.id, 'access');
       }
     }
@@ -155,6 +168,7 @@ export class Looks extends EventEmitter<LooksEvents> {
   }
 
   #search(): void {
+    this.endForbidden();
     const now = this.#options.clock();
     for (const look of this.running()) {
       if (now >= look.leaseEndsAt) {

@@ -14,6 +14,8 @@ export interface PcapngStreamOptions {
   wanted: (packet: KeptPacket) => boolean;
   /** The packets are read: the look may live on. Called at the begin, and then every ten seconds. */
   read: () => void;
+  /** Whether the reader may still see the packets. Default: always. */
+  isAllowed?: () => boolean;
   comment: string;
 }
 
@@ -32,6 +34,8 @@ const READ_MS = 10_000;
  * that the file has what became of it.
  */
 const SETTLE_MS = 500;
+/** Why a stream ends whose reader has lost the right to it. */
+export const NOT_ANY_MORE = 'the packets end here: you may not see all interfaces of this look any more';
 /** Packets that are written at a time. */
 const AT_A_TIME = 100;
 
@@ -40,6 +44,7 @@ export class PcapngStream extends PacedStream {
   readonly #look: LiveLook;
   readonly #wanted: (packet: KeptPacket) => boolean;
   readonly #read: () => void;
+  readonly #isAllowed: () => boolean;
   readonly #writer = new PcapngWriter();
   /** Newest numbers, and when they were. */
   #arrivals: { newest: number; at: number }[] = [];
@@ -53,11 +58,12 @@ export class PcapngStream extends PacedStream {
   #next: NodeJS.Immediate | undefined;
   readonly #changed = () => this.#arrived();
 
-  constructor({ look, follow, wanted, read, comment }: PcapngStreamOptions) {
+  constructor({ look, follow, wanted, read, isAllowed = () => true, comment }: PcapngStreamOptions) {
     super({ heartbeatMs: READ_MS });
     this.#look = look;
     this.#wanted = wanted;
     this.#read = read;
+    this.#isAllowed = isAllowed;
     this.#last = follow ? undefined : look.ring.newest;
     // Who sends it hears of an error, too.
     this.on('error', () => undefined);
@@ -78,7 +84,19 @@ export class PcapngStream extends PacedStream {
     }
   }
 
+  /** A section of its own tells why nothing follows. */
+  #refuse(): void {
+    if (!this.readableEnded && !this.destroyed) {
+      this.push(this.#writer.start(NOT_ANY_MORE));
+      this.end();
+    }
+  }
+
   #pump(): void {
+    if (!this.#isAllowed()) {
+      this.#refuse();
+      return;
+    }
     if (this.ready && this.#done < this.#until()) {
       this.#write();
       if (this.ready && this.#done < this.#until()) {
@@ -106,7 +124,11 @@ export class PcapngStream extends PacedStream {
   }
 
   protected override beat(): void {
-    this.#read();
+    if (this.#isAllowed()) {
+      this.#read();
+    } else {
+      this.#refuse();
+    }
   }
 
   protected override stopped(): void {

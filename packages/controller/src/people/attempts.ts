@@ -23,6 +23,8 @@ export class Attempts {
   /** An account from all addresses that it does not know. */
   readonly #accounts = new KeyedBuckets({ reserve: 20, perSecond: 1 / 30 });
   readonly #strangers = new TokenBucket({ reserve: 100, perSecond: 5 });
+  /** How often an account that has signed in gets back what it has spent at an address. */
+  readonly #refills = new KeyedBuckets({ reserve: 10, perSecond: 1 / 60 });
   /** Codes, of those who have the right password: a million of them are not many. */
   readonly #codes = new KeyedBuckets({ reserve: 5, perSecond: 1 / 60 });
 
@@ -39,11 +41,18 @@ export class Attempts {
     return this.#codes.take(isKnown ? pair(user, origin) : user);
   }
 
-  /** It has signed in: what was tried from this address before does not count. */
-  succeeded({ user, origin }: Attempt): void {
-    this.#known.forget(pair(user, origin));
-    this.#codes.forget(pair(user, origin));
-    this.#addresses.forget(origin);
+  /**
+   * It has signed in: what was tried for this account from this address does not count, as long as
+   * that does not happen often. Tries for other accounts count.
+   */
+  succeeded({ user, origin, isKnown }: Attempt): void {
+    if (this.#refills.take(pair(user, origin))) {
+      this.#known.forget(pair(user, origin));
+      this.#codes.forget(pair(user, origin));
+    }
+    if (!isKnown) {
+      this.#addresses.giveBack(origin);
+    }
   }
 }
 

@@ -12,6 +12,8 @@ export class Credentials {
   readonly #view: View;
   readonly #files: FileTokens;
   readonly #clock: () => number;
+  /** Tokens that were seen expired: they stay so when the clock is set back. */
+  readonly #expired = new WeakSet<ApiTokenRecord>();
 
   /** @param clock milliseconds since 1970 */
   constructor({ view, files, clock }: { view: View; files: FileTokens; clock: () => number }) {
@@ -44,8 +46,9 @@ export class Credentials {
   }
 
   /** Whether it has not expired, and who made it could make it today. */
-  isTokenValid({ maker, expiresAt }: ApiTokenRecord): boolean {
-    if (expiresAt !== undefined && this.#clock() >= Date.parse(expiresAt)) {
+  isTokenValid(token: ApiTokenRecord): boolean {
+    const { maker } = token;
+    if (this.#hasExpired(token)) {
       return false;
     }
     if ('file' in maker) {
@@ -53,6 +56,21 @@ export class Credentials {
     }
     const user = this.#view.get('users', maker.user)?.value;
     return user !== undefined && isCurrent(user, maker.stamp);
+  }
+
+  /** Looks for tokens that have expired, so that they stay so. */
+  noteExpired(): void {
+    for (const { value } of this.#view.all('apiTokens').values()) {
+      this.#hasExpired(value);
+    }
+  }
+
+  #hasExpired(token: ApiTokenRecord): boolean {
+    const { expiresAt } = token;
+    if (expiresAt !== undefined && this.#clock() >= Date.parse(expiresAt)) {
+      this.#expired.add(token);
+    }
+    return this.#expired.has(token);
   }
 }
 

@@ -1,7 +1,8 @@
 /**
  * Bounds of the work on passwords. Each hash takes 19 MiB and some hundredths of a second, and
  * strangers can ask for as many as they like. So there are two lanes: one for addresses from which
- * the user has signed in before, one for all others. Strangers fill their own lane alone.
+ * the user has signed in before, one for all others. Strangers fill their own lane alone. In a lane
+ * each has one place, so nobody holds up others by asking often.
  */
 import { ProblemError } from '../problems/problems.ts';
 
@@ -15,27 +16,31 @@ export type Lane = 'known' | 'stranger';
 interface Queue {
   running: number;
   waiting: (() => void)[];
+  /** Who has a hash that runs or waits. */
+  busy: Set<string>;
 }
 
 export class HashLanes {
   readonly #lanes: Record<Lane, Queue> = {
-    known: { running: 0, waiting: [] },
-    stranger: { running: 0, waiting: [] },
+    known: { running: 0, waiting: [], busy: new Set() },
+    stranger: { running: 0, waiting: [], busy: new Set() },
   };
 
   /**
    * Runs `work` when the lane has room.
-   * @throws ProblemError TRIES_EXCEEDED where too many wait, and the error of `work`
+   * @param asker who has one place in the lane
+   * @throws ProblemError TRIES_EXCEEDED where too many wait or the asker has a place already, and the error of `work`
    */
-  async run<T>(lane: Lane, work: () => Promise<T>): Promise<T> {
+  async run<T>(lane: Lane, asker: string, work: () => Promise<T>): Promise<T> {
     const queue = this.#lanes[lane];
+    if (queue.busy.has(asker)) {
+      throw new ProblemError('TRIES_EXCEEDED', 'another try of yours is under way: wait for its answer');
+    }
+    if (queue.running >= AT_A_TIME && queue.waiting.length >= MAX_WAITING) {
+      throw new ProblemError('TRIES_EXCEEDED', 'too many others try to sign in at this moment: try again in a minute');
+    }
+    queue.busy.add(asker);
     if (queue.running >= AT_A_TIME) {
-      if (queue.waiting.length >= MAX_WAITING) {
-        throw new ProblemError(
-          'TRIES_EXCEEDED',
-          'too many others try to sign in at this moment: try again in a minute',
-        );
-      }
       await new Promise<void>((resolve) => queue.waiting.push(resolve));
     } else {
       queue.running++;
@@ -43,6 +48,7 @@ export class HashLanes {
     try {
       return await work();
     } finally {
+      queue.busy.delete(asker);
       // The place goes to the one that has waited for the longest time.
       const next = queue.waiting.shift();
       if (next) {

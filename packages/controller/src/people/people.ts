@@ -22,8 +22,8 @@ export interface PeopleOptions {
   view: View;
   decisions: Decisions;
   files: FileTokens;
-  /** Ends looks that these users have begun. */
-  endLooks: (users: readonly string[]) => void;
+  /** Ends looks of those who may not look any more. */
+  endLooks: () => void;
   /** Makes the sessions of browsers. */
   sessions: (credentials: Credentials) => Sessions;
   /** Milliseconds since 1970. */
@@ -78,14 +78,12 @@ export class People {
 
   /**
    * Ends sessions, and what is open on behalf of them or of tokens, where their owner is not valid
-   * any more. To be called after each change of a user or a token, when the view has it.
-   * @param changed names of users: looks that they have begun end, too
+   * any more, and looks of those who may not look any more. To be called after each change of a
+   * user or a token, when the view has it.
    */
-  async endInvalid(changed: readonly string[] = []): Promise<void> {
+  async endInvalid(): Promise<void> {
     this.#endOpen();
-    if (changed.length > 0) {
-      this.#endLooks(changed);
-    }
+    this.#endLooks();
     await this.sessions.endInvalid();
   }
 
@@ -98,7 +96,7 @@ export class People {
     const before = stamp();
     const result = await change();
     if (stamp() !== before) {
-      await this.endInvalid([user]);
+      await this.endInvalid();
     }
     return result;
   }
@@ -126,6 +124,7 @@ export class People {
   }
 
   #endOpen(): void {
+    this.credentials.noteExpired();
     this.open.endInvalid((owner) => this.credentials.byOwner(owner) !== undefined);
   }
 }

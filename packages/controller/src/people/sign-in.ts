@@ -44,7 +44,7 @@ export async function signInByPassword(given: PasswordSignIn, people: People): P
     return refuse('TRIES_EXCEEDED', 'too many tries to sign in: wait a minute, and try again');
   }
   const before = view.get('users', name)?.value;
-  const isRight = await people.lanes.run(attempt.isKnown ? 'known' : 'stranger', () =>
+  const isRight = await people.lanes.run(attempt.isKnown ? 'known' : 'stranger', `${name} ${origin}`, () =>
     // As long for a user that does not exist as for one with another password.
     matchesHash(given.password, before?.passwordHash ?? NOBODYS_HASH),
   );

@@ -49,9 +49,10 @@ export class PolicyTests {
   /**
    * Tests a policy. Resolves within TEST_LIMITS.ms.
    * @param by who asks for it
+   * @param isAllowed whether they may still do so: else the test ends at once
    * @throws ProblemError where it cannot be tested now
    */
-  async run(status: PolicyStatus, by: string): Promise<PolicyTest> {
+  async run(status: PolicyStatus, by: string, isAllowed = () => true): Promise<PolicyTest> {
     const { clock, live } = this.#parts;
     const beganAt = clock();
     const plan = planTest(status);
@@ -60,7 +61,7 @@ export class PolicyTests {
     const running = new RunningTest(plan, isConnected, () => performance.now());
     this.#running.add(running);
     try {
-      await this.#follow(running);
+      await this.#follow(running, isAllowed);
     } finally {
       this.#running.delete(running);
       this.#tell(running);
@@ -125,7 +126,7 @@ export class PolicyTests {
   }
 
   /** Resolves when nothing more is to be expected of a test, or it has run long enough. */
-  async #follow(running: RunningTest): Promise<void> {
+  async #follow(running: RunningTest, isAllowed: () => boolean): Promise<void> {
     this.#tell(running);
     await new Promise<void>((resolve) => {
       const limit = performance.now() + TEST_LIMITS.ms;
@@ -135,7 +136,9 @@ export class PolicyTests {
         resolve();
       };
       const timer = setInterval(() => {
-        if (!running.making && running.isReady) {
+        if (!isAllowed()) {
+          end();
+        } else if (!running.making && running.isReady) {
           running.make();
           this.#tell(running);
         } else if ((running.making && running.isDone) || performance.now() >= limit) {

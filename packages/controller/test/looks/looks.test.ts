@@ -29,15 +29,19 @@ const counts = (seen: number, written = seen) => ({
 test('refuses a seventeenth look, and names who has the others', (t) => {
   const looks = looksAt({ now: 0 });
   t.after(() => looks.close());
-  for (let index = 0; index < LOOK_KEEPING.running; index++) {
+  for (let index = 0; index < LOOK_KEEPING.each; index++) {
     looks.create(REQUEST, OWNER);
   }
+  assert.throws(() => looks.create(REQUEST, OWNER), /you have 12 looks already/);
+  for (let index = LOOK_KEEPING.each; index < LOOK_KEEPING.running; index++) {
+    looks.create(REQUEST, { ...OWNER, name: 'ann' });
+  }
   assert.throws(
-    () => looks.create(REQUEST, OWNER),
+    () => looks.create(REQUEST, { ...OWNER, name: 'ann' }),
     (error) => error instanceof ProblemError && error.problem.code === 'LOOK_LIMIT' && /of admin/.test(error.message),
   );
   looks.end(looks.list()[0]!.id, 'asked');
-  looks.create(REQUEST, OWNER);
+  looks.create(REQUEST, { ...OWNER, name: 'ann' });
 });
 
 test('ends a look that nobody renews by its lease, and one that is renewed by its age', async (t) => {

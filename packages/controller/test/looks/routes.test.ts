@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { until } from '@mirrorplane/base';
 import { type BatchPacket, type Event, encodeLookBatch, LOOK_KEEPING, type Look } from '@mirrorplane/contract';
 import { Bench, refusals, type TestAgent, vmDevice } from '../harness.ts';
+import { by, makeUser, signIn } from '../people-client.ts';
 import { LookSocket } from './look-socket.ts';
 import { delivered, seen } from './seen.ts';
 
@@ -22,6 +23,16 @@ async function cluster(t: TestContext): Promise<{ bench: Bench; one: TestAgent; 
   await until('the interfaces', async () => (await bench.get('/api/v1/interfaces')).body.items.length === 3);
   await bench.must('PUT', '/api/v1/policies/p1', { sources: ['web-1/0'], destination: 'ids-1/0' });
   return { bench, one, two };
+}
+
+/** A look of somebody else. */
+async function lookOfAnn(bench: Bench, id: string): Promise<void> {
+  if ((await bench.get('/api/v1/users/ann')).status === 404) {
+    await makeUser(bench, 'ann');
+  }
+  const ann = await signIn(bench, { user: 'ann', password: 'a password of ann alone' });
+  const reply = await by(bench, ann, 'POST', LOOKS, { interfaces: [id] });
+  assert.equal(reply.status, 201, reply.text);
 }
 
 const eventsOf = async (bench: Bench): Promise<Event[]> =>
@@ -132,12 +143,15 @@ test('lists looks among the viewers of an interface, present and past', async (t
 test('refuses a fifth look on a node, and names the others; and renewing one that has ended', async (t) => {
   const { bench } = await cluster(t);
   const ids: string[] = [];
-  for (let index = 0; index < 4; index++) {
+  for (let index = 0; index < LOOK_KEEPING.eachOnNode; index++) {
     ids.push((await bench.must('POST', LOOKS, { interfaces: ['web-1/0'] })).id);
   }
+  const own = await bench.post(LOOKS, { interfaces: ['web-1/0'] });
+  assert.match(own.body.detail, /node "node-1" has 3 looks already \(at most 4, and 3 of one user/);
+  await lookOfAnn(bench, 'web-1/0');
   const refused = await bench.post(LOOKS, { interfaces: ['web-1/0'] });
   assert.deepEqual([refused.status, refused.body.code], [409, 'LOOK_LIMIT']);
-  assert.match(refused.body.detail, new RegExp(`node "node-1" has 4 looks already \\(${ids[0]} of admin`));
+  assert.match(refused.body.detail, new RegExp(`node "node-1" has 4 looks already \\(.*: ${ids[0]} of admin`));
   const finding = await bench.post('/api/v1/findings', { from: 'web-1/0', to: 'db-1/0' });
   assert.deepEqual([finding.status, finding.body.code], [409, 'LOOK_LIMIT']);
   const [entry] = await auditOf(bench);
@@ -155,8 +169,11 @@ test('refuses a seventeenth look of the cluster', async (t) => {
   const { bench } = await cluster(t);
   const names = Array.from({ length: LOOK_KEEPING.running + 1 }, (_, at) => `vm-${at}/0`);
   await bench.declare(...names);
-  for (const name of names.slice(1)) {
+  for (const name of names.slice(1, LOOK_KEEPING.each + 1)) {
     await bench.must('POST', LOOKS, { interfaces: [name] });
+  }
+  for (const name of names.slice(LOOK_KEEPING.each + 1)) {
+    await lookOfAnn(bench, name);
   }
   assert.equal((await bench.post(LOOKS, { interfaces: [names[0]] })).body.code, 'LOOK_LIMIT');
 });
