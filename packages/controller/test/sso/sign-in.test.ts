@@ -70,6 +70,16 @@ test('a person signs in at the provider, and has a session here with the grants 
   assert.ok(JSON.stringify(signIns).includes('corp:otto'), JSON.stringify(signIns));
 });
 
+test('where browsers come by TLS, no other host can plant the cookie of a sign-in', async (t) => {
+  const outside = 'https://mirrorplane.example';
+  const { bench } = await startWorld(t, { outside });
+  const headers = { origin: outside, 'sec-fetch-site': 'same-origin' };
+  const { status, headers: answer } = await bench.request('POST', `${PATH}/corp`, {}, { token: undefined, headers });
+  assert.equal(status, 200);
+  const [cookie] = [answer['set-cookie']].flat();
+  assert.match(cookie!, /^__Host-mirrorplane_sign_in=\S+; Path=\/; Secure; HttpOnly; SameSite=Lax; Max-Age=600$/);
+});
+
 test('a person without rights gets no session, and reads once why', async (t) => {
   const world = await startWorld(t);
   const browser = new Browser();

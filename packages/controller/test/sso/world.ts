@@ -16,8 +16,14 @@ export interface World {
   address: string;
 }
 
-/** @param more lines of the file of `--sign-in` */
-export async function startWorld(t: TestContext, { idTokenClaims = true, more = '' } = {}): Promise<World> {
+/**
+ * @param more lines of the file of `--sign-in`
+ * @param outside origin of the console, where a proxy is in front of the controller
+ */
+export async function startWorld(
+  t: TestContext,
+  { idTokenClaims = true, more = '', outside }: { idTokenClaims?: boolean; more?: string; outside?: string } = {},
+): Promise<World> {
   const port = await freePort();
   const address = `http://127.0.0.1:${port}`;
   const provider = await OpenIdServer.start(t, [`${address}${PATH}/corp/callback`], idTokenClaims);
@@ -25,7 +31,7 @@ export async function startWorld(t: TestContext, { idTokenClaims = true, more = 
   writeFileSync(path.join(path.dirname(file), 'secret'), CLIENT.client_secret, { mode: 0o600 });
   writeFileSync(
     file,
-    `address: ${address}
+    `address: ${outside ?? address}
 openid:
   - name: corp
     title: Example Corp
