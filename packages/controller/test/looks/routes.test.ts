@@ -28,7 +28,7 @@ async function cluster(t: TestContext): Promise<{ bench: Bench; one: TestAgent; 
 /** A look of somebody else. */
 async function lookOfAnn(bench: Bench, id: string): Promise<void> {
   if ((await bench.get('/api/v1/users/ann')).status === 404) {
-    await makeUser(bench, 'ann');
+    await makeUser(bench, 'ann', 'observer');
   }
   const ann = await signIn(bench, { user: 'ann', password: 'a password of ann alone' });
   const reply = await by(bench, ann, 'POST', LOOKS, { interfaces: [id] });
