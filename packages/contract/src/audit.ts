@@ -69,7 +69,7 @@ export const AuditEntry = z
     address: z.string().meta({ description: 'Address of the client. unix: the local socket.' }),
     action: z.enum(AUDIT_ACTIONS).meta({
       description:
-        "What was asked for. end: the controller ended something when its time had come. device: a command line was let in. request: any request that was refused because of who sent it. read: packets of somebody else's look, the first time. remove: old entries of the log were removed. ticket: one for a sign-in.",
+        'What was asked for. end: the controller ended something when its time had come. device: a command line was let in. request: any request that was refused because of who sent it. read: packets of a look of another user, the first time. remove: old entries of the log were removed. ticket: one for a sign-in.',
     }),
     resource: z
       .string()
