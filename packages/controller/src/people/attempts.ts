@@ -24,7 +24,7 @@ export class Attempts {
   readonly #accounts = new KeyedBuckets({ reserve: 20, perSecond: 1 / 30 });
   readonly #strangers = new TokenBucket({ reserve: 100, perSecond: 5 });
   /** How often an account that has signed in gets back what it has spent at an address. */
-  readonly #refills = new KeyedBuckets({ reserve: 10, perSecond: 1 / 60 });
+  readonly #refills = new KeyedBuckets({ reserve: 100, perSecond: 1 / 6 });
   /** Codes, of those who have the right password: a million of them are not many. */
   readonly #codes = new KeyedBuckets({ reserve: 5, perSecond: 1 / 60 });
 
