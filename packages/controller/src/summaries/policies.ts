@@ -34,7 +34,8 @@ export function policyEntries(parts: StatusParts & { history: History }): Policy
     if (!stored) {
       return [];
     }
-    const { sources, destination, allowFeedback: _, ...record } = stored.value;
+    // What waits for consent names interfaces of others to who sees the summary.
+    const { sources, destination, allowFeedback: _, approval: _waits, change: _wanted, ...record } = stored.value;
     const devices = [...status.sources, status.destination].flatMap((end) => end.devices);
     const track = parts.history.policy(stored.value.uid);
     const summary: PolicySummary = {

@@ -62,6 +62,11 @@ test('a policy of two tenants copies nothing until both have consented, and says
   assert.deepEqual(codeOf(await reader('POST', `${POLICIES}/tap/approve`)), [403, 'FORBIDDEN']);
   const seen = (await red('GET', `${POLICIES}/tap`)).body;
   assert.deepEqual([seen.sources, seen.approval.needs[0].interfaces], [['red-1/0'], ['red-1/0']], 'its own alone');
+  for (const view of ['summary', 'whole']) {
+    const listed = await red('GET', `${POLICIES}?view=${view}`);
+    assert.equal(listed.body.items[0].name, 'tap');
+    assert.doesNotMatch(listed.text, /green/, `view=${view} names nothing of others`);
+  }
   const first = await red('POST', `${POLICIES}/tap/approve`);
   assert.equal(first.status, 200, first.text);
   assert.ok(!first.text.includes('green'), 'nothing of the other tenant');
