@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { afterEach, describe, test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import { DropReasons } from '../../src/datapath/kernel/drop-reasons.ts';
 import { causesOf, countedByQdisc, countedByRules, frame, hear, numberOf, useListeners } from './support/drops.ts';
 import { tally } from './support/looks.ts';
@@ -149,6 +150,10 @@ describe('a device', () => {
       t.after(() => run('sh', '-c', unset));
       const look = await hear(world);
       run('sh', '-c', set);
+      if (set === 'ip link set farp down') {
+        // Until the bridge knows of it, the kernel drops some at a queue without room.
+        await until('the bridge knows', () => run('bridge', 'link', 'show', 'dev', 'far').includes('state disabled'));
+      }
       send(10, OTHER, length);
       const drops = await look.drops(10);
       const told = drops[0]!.reason !== '' || drops[0]!.function !== 'br_handle_frame';
