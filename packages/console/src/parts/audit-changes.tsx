@@ -2,7 +2,7 @@
 import type { ReactNode } from 'react';
 import type { AuditEntry } from '../api/types.ts';
 import { text } from '../text/index.ts';
-import { Data } from './marks.tsx';
+import { Data, Said } from './marks.tsx';
 
 const t = text.audit;
 
@@ -12,13 +12,19 @@ export function AuditChanges({ before, after, detail }: AuditEntry): ReactNode {
     <>
       {fields.map((field) => (
         <div key={field}>
-          <span className="quiet">{field}: </span>
+          <span className="quiet">
+            <Data>{field}: </Data>
+          </span>
           {before && field in before && <Data>{shown(before[field])}</Data>}
           {before && field in before && after && field in after && ' → '}
           {after && field in after && <Data>{shown(after[field])}</Data>}
         </div>
       ))}
-      {detail !== undefined && <div>{detail}</div>}
+      {detail !== undefined && (
+        <div>
+          <Said>{detail}</Said>
+        </div>
+      )}
     </>
   );
 }
