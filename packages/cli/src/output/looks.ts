@@ -52,7 +52,10 @@ export function lookFields(look: Look, color: boolean): string {
   return `${lines}\n${table}${look.nodes.flatMap(blindSpots).join('')}`;
 }
 
-/** A packet as a line: time, place, direction, length, and the two fates. */
+/**
+ * A packet as a line: time in UTC, interface, direction, length, and what the controller says of the
+ * packet and of its copy.
+ */
 export function packetLine(packet: StreamedPacket): string {
   const time = new Date(packet.at / 1000)
     .toISOString()
