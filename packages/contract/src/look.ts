@@ -68,7 +68,9 @@ export const LookTotals = z
     written: count.meta({ description: 'Packets that a node has taken down.' }),
     overRate: count.meta({ description: 'Left out: the look was over its rate.' }),
     ringFull: count.meta({ description: 'Left out: the agent read too slowly.' }),
-    lostOnTheWay: count.meta({ description: 'Taken down, but not received: the controller read too slowly, or did not believe what came.' }),
+    lostOnTheWay: count.meta({
+      description: 'Taken down, but not received: the controller read too slowly, or did not believe what came.',
+    }),
     received: count.meta({ description: 'Packets that the controller has got.' }),
     dropsHeard: count.meta({ description: 'Drops of these packets that kernels told.' }),
     dropsLost: count.meta({ description: 'Of these drops, those of which no more is known than their number.' }),
