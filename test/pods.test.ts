@@ -1,6 +1,6 @@
 /** A pod is mirrored by its name, also when it is made again on another node. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -16,6 +16,8 @@ const PINGS = 5;
 const LIMIT = 30_000;
 
 const bundles = mkdtempSync(join(tmpdir(), 'mirrorplane-pods-'));
+// Agents are users that are not root.
+chmodSync(bundles, 0o755);
 const pods: string[] = [];
 after(() => {
   for (const pod of pods) {
