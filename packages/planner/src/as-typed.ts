@@ -6,7 +6,7 @@ import type { ErrorCode, PolicySpec, Refusal } from '@mirrorplane/contract';
 import { validate } from './validate.ts';
 
 /** Refusals that are the same whatever interfaces and policies there are. */
-const OF_SHAPE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+export const OF_SHAPE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'FIELD_INVALID',
   'POLICY_NAME_INVALID',
   'POLICY_NO_SOURCES',

@@ -1,5 +1,6 @@
 /** What a change did to a record, for the audit log: the changed fields, bounded, without secrets. Pure. */
 import { type AuditEntry, MAX_AUDIT_CHANGES } from '@mirrorplane/contract';
+import type { Folder, Records } from '../store/records.ts';
 
 /** The changed fields before and after. Absent: the record was made or deleted, or nothing changed. */
 export type Changes = Pick<AuditEntry, 'before' | 'after'>;
@@ -24,12 +25,12 @@ const FIELDS: Record<string, readonly string[]> = {
     'approval',
   ],
   domains: ['description'],
-  pools: ['domain', 'description', 'underlay'],
-  nodes: ['pool', 'generation', 'revoked'],
+  pools: ['domain', 'description'],
+  nodes: ['pool', 'revoked'],
   interfaces: ['kind', 'name', 'network', 'pool', 'labels', 'edge', 'boundTo', 'declared'],
   users: ['source', 'grants', 'disabled', 'mustChangePassword', 'displayName'],
   apiTokens: ['source', 'grants', 'expiresAt', 'from'],
-};
+} satisfies { [F in Folder]?: readonly (keyof Records[F])[] };
 /** Fields with ids of interfaces. Their names are added. */
 const INTERFACES = new Set(['sources', 'destination']);
 

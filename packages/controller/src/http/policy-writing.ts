@@ -21,9 +21,8 @@ const FIELDS = PolicySpec.keyof().exclude(['name']).options;
 
 /** What an operator has said of a policy. */
 export function specOf(record: PolicyRecord): PolicySpec {
-  const { name, description, sources, destination, direction, percent, vlanId, maxRate, allowFeedback, enabled } =
-    record;
-  const { endsAt } = record;
+  const { name, description, sources, destination, direction, percent, enabled } = record;
+  const { vlanId, maxRate, allowFeedback, endsAt } = record;
   return {
     name,
     description,

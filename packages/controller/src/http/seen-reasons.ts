@@ -1,25 +1,12 @@
 /** Why a policy is refused, for a sender who may not read all of its ends. */
-import { type ErrorCode, type PolicySpec, type Refusal, sayRule, type Warning } from '@mirrorplane/contract';
+import { type PolicySpec, type Refusal, sayRule, type Warning } from '@mirrorplane/contract';
+import { OF_SHAPE } from '@mirrorplane/planner';
 import type { Judge } from '../access/judge.ts';
 
 interface Reasons {
   refusals: Refusal[];
   warnings: Warning[];
 }
-
-/** These are of the policy alone, whatever exists. */
-const OWN: ReadonlySet<ErrorCode> = new Set([
-  'FIELD_INVALID',
-  'POLICY_NAME_INVALID',
-  'POLICY_NO_SOURCES',
-  'POLICY_TOO_MANY_SOURCES',
-  'POLICY_SOURCE_REPEATED',
-  'POLICY_DESTINATION_IS_SOURCE',
-  'POLICY_DIRECTION_INVALID',
-  'POLICY_PERCENT_INVALID',
-  'POLICY_VLAN_INVALID',
-  'POLICY_RATE_INVALID',
-] as const);
 
 /**
  * The reasons without what they tell of others: one refusal for each end that the sender may not
@@ -32,7 +19,7 @@ export function seenReasons(all: Reasons, given: PolicySpec, judge: Judge): Reas
   }
   const hidden = [...given.sources, given.destination].filter((id) => !judge.may('read', 'interface', id));
   const refusals = all.refusals.map((refusal) => {
-    const about = OWN.has(refusal.code) ? undefined : hiddenIn(refusal, given, hidden);
+    const about = OF_SHAPE.has(refusal.code) ? undefined : hiddenIn(refusal, given, hidden);
     return about === undefined ? refusal : neutral(about, given);
   });
   const once = new Map(refusals.map((one) => [`${one.field} ${one.message}`, one]));
