@@ -250,7 +250,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     log,
   });
   closers.add(() => people.close());
-  const signInWays = new SignInWays({ file: signInFile, log, clock });
+  const signInWays = await SignInWays.open({ file: signInFile, log, clock });
   people.askElsewhere(signInWays);
   const firstPassword = await (options.resetAdmin ? resetFirstUser : makeFirstUser)({
     view,

@@ -4,7 +4,7 @@
  * and none is kept.
  */
 import * as openid from 'openid-client';
-import * as z from 'zod';
+import type { Begun } from './begun.ts';
 import { grantsOf, groupsIn } from './group-grants.ts';
 import { isLoopback } from './loopback.ts';
 import { displayName, type ProvenPerson, requireGrants, userName } from './proven-person.ts';
@@ -19,15 +19,6 @@ const METADATA_MS = 60 * 60 * 1000;
 const RETRY_MS = 5000;
 /** Milliseconds for all requests to a provider that one sign-in needs. */
 const FINISH_MS = 30_000;
-
-/** What the browser keeps, sealed, while a person is at the provider. */
-export const Begun = z.strictObject({
-  way: z.string(),
-  state: z.string(),
-  nonce: z.string(),
-  verifier: z.string(),
-});
-export type Begun = z.infer<typeof Begun>;
 
 export interface OpenIdProviderOptions {
   /** Where the provider sends the browser back to, exactly as it is registered there. */

@@ -1,8 +1,8 @@
 /** All ways to sign in that the file of `--sign-in` names. */
 import type { Logger } from '@mirrorplane/daemon';
 import { Callbacks } from './callbacks.ts';
-import { LdapDirectory } from './ldap-directory.ts';
-import { OpenIdProvider } from './openid-provider.ts';
+import type { LdapDirectory } from './ldap-directory.ts';
+import type { OpenIdProvider } from './openid-provider.ts';
 import type { ProvenPerson } from './proven-person.ts';
 import { SignInRefused } from './refused.ts';
 import { Sealer } from './sealed.ts';
@@ -29,21 +29,20 @@ export class SignInWays {
   /** Origin of the console, as browsers have it. Undefined without a provider. */
   readonly address: string | undefined;
 
-  constructor({ file, log, clock }: SignInWaysOptions) {
-    const { address, openid, ldap } = file;
+  private constructor(
+    { file: { address }, clock }: SignInWaysOptions,
+    providers: readonly OpenIdProvider[],
+    directories: readonly LdapDirectory[],
+  ) {
     this.address = address;
     this.sealer = new Sealer(clock);
-    this.providers = new Map(
-      openid.map((way) => {
-        const redirectUri = `${address}${SIGN_IN_PATH}/${way.name}/callback`;
-        return [way.name, new OpenIdProvider(way, { redirectUri, afterSignOut: `${address}/`, clock })];
-      }),
-    );
-    this.directories = ldap.map((way) => {
-      const failed = (server: string, reason: string) =>
-        log.warn({ directory: way.name, server, reason }, 'server of a directory not used');
-      return new LdapDirectory(way, { failed });
-    });
+    this.providers = new Map(providers.map((provider) => [provider.way.name, provider]));
+    this.directories = directories;
+  }
+
+  /** Loads only what the file has a use for: most controllers have no such file. */
+  static async open(options: SignInWaysOptions): Promise<SignInWays> {
+    return new SignInWays(options, await openProviders(options), await openDirectories(options));
   }
 
   /** What names of users of the directories begin with. */
@@ -75,4 +74,27 @@ export class SignInWays {
     }
     return undefined;
   }
+}
+
+async function openProviders({ file: { address, openid }, clock }: SignInWaysOptions): Promise<OpenIdProvider[]> {
+  if (openid.length === 0) {
+    return [];
+  }
+  const { OpenIdProvider } = await import('./openid-provider.ts');
+  return openid.map((way) => {
+    const redirectUri = `${address}${SIGN_IN_PATH}/${way.name}/callback`;
+    return new OpenIdProvider(way, { redirectUri, afterSignOut: `${address}/`, clock });
+  });
+}
+
+async function openDirectories({ file: { ldap }, log }: SignInWaysOptions): Promise<LdapDirectory[]> {
+  if (ldap.length === 0) {
+    return [];
+  }
+  const { LdapDirectory } = await import('./ldap-directory.ts');
+  return ldap.map((way) => {
+    const failed = (server: string, reason: string) =>
+      log.warn({ directory: way.name, server, reason }, 'server of a directory not used');
+    return new LdapDirectory(way, { failed });
+  });
 }
