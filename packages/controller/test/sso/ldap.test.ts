@@ -6,9 +6,9 @@ import test, { type TestContext } from 'node:test';
 import { until } from '@mirrorplane/base';
 import { Client } from 'ldapts';
 import { LdapDirectory } from '../../src/sso/ldap-directory.ts';
-import type { SignInRefused } from '../../src/sso/refused.ts';
 import { LdapSettings } from '../../src/sso/sign-in-settings.ts';
 import { ACCOUNT, BASE, DirectoryServer, passwordOf } from './directory-server.ts';
+import { refusal } from './refusal.ts';
 
 const GRANTS = {
   'Mirror-Admins': [{ role: 'admin' }],
@@ -38,16 +38,6 @@ function directory({ ca, ...settings }: Setting, failed: (server: string, reason
   });
   const way = { ...parsed, accountPassword: ACCOUNT.password, ...(ca !== undefined && { ca }) };
   return new LdapDirectory(way, { failed });
-}
-
-async function refusal(what: Promise<unknown>): Promise<SignInRefused> {
-  return what.then(
-    (person) => assert.fail(`signed in: ${JSON.stringify(person)}`),
-    (error) => {
-      assert.ok(error?.name === 'SignInRefused', `${error?.stack}`);
-      return error;
-    },
-  );
 }
 
 /** A server of the test. */

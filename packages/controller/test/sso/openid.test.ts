@@ -5,11 +5,11 @@ import test, { type TestContext } from 'node:test';
 import { generateKeyPair } from 'jose';
 import type { Begun } from '../../src/sso/begun.ts';
 import { OpenIdProvider } from '../../src/sso/openid-provider.ts';
-import type { SignInRefused } from '../../src/sso/refused.ts';
 import type { OpenIdWay } from '../../src/sso/sign-in-file.ts';
 import { OpenIdSettings } from '../../src/sso/sign-in-settings.ts';
 import { Browser } from './browser.ts';
 import { CLIENT, OpenIdServer, OTHER_CLIENT } from './openid-server.ts';
+import { refusal } from './refusal.ts';
 
 const CALLBACK = 'http://127.0.0.1:1/api/v1/sign-in/corp/callback';
 
@@ -54,16 +54,6 @@ async function comeBack(location: string, person: string, change?: (url: URL) =>
 async function signIn({ client }: World, person: string, change?: (url: URL) => void) {
   const { location, begun } = await client.begin();
   return client.finish(await comeBack(location, person, change), begun);
-}
-
-async function refusal(what: Promise<unknown>): Promise<SignInRefused> {
-  return what.then(
-    (person) => assert.fail(`signed in: ${JSON.stringify(person)}`),
-    (error) => {
-      assert.ok(error?.name === 'SignInRefused', `${error?.stack}`);
-      return error;
-    },
-  );
 }
 
 test('a person whom the provider has signed in has the grants of the groups that the file names, and no others', async (t) => {
