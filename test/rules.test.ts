@@ -163,8 +163,9 @@ test('an interface that is declared before its VM runs is accepted, waits, and i
   assert.equal(declared.status, 201, JSON.stringify(declared.body));
   await createPolicy(lab(), { name: 'late', sources: ['late-1/0'], destination: 'ids-1/0' });
   try {
+    // Before it is planned for the first time, there are no reasons.
     const waiting = await statusEventually(lab(), 'late', 'waiting, and no node behind', ({ state, reasons }) => {
-      return state === 'waiting' && !reasons.some(({ code }) => code === 'NODE_PENDING');
+      return state === 'waiting' && reasons.length > 0 && !reasons.some(({ code }) => code === 'NODE_PENDING');
     });
     assert.deepEqual(
       waiting.reasons.map(({ code, interface: id }) => [code, id]),

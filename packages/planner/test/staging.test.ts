@@ -455,7 +455,8 @@ test('a receiver checks the secret only when the sender has confirmed that it se
   assert.ok(isBelieved(cluster));
 });
 
-test('a policy gets another session and secret after a day, and no step of it loses a copy', () => {
+/** A policy whose copies have a secret since the time 1. */
+function withSecret(): { cluster: Cluster; chance: Chance } {
   const chance: Chance = { draw: (bound) => Math.floor(bound / 2), now: 1 };
   const cluster = new Cluster();
   cluster.inventory = proving(...NODES);
@@ -463,6 +464,11 @@ test('a policy gets another session and secret after a day, and no step of it lo
   cluster.settle();
   cluster.policies = [policy(['a1'], 'a2')];
   cluster.settle();
+  return { cluster, chance };
+}
+
+test('a policy gets another session and secret after a day, and no step of it loses a copy', () => {
+  const { cluster, chance } = withSecret();
   const [before] = cluster.fromFirst;
   cluster.chance = { ...chance, now: SECRET_LIFE_MS };
   cluster.settle();
@@ -474,13 +480,7 @@ test('a policy gets another session and secret after a day, and no step of it lo
 });
 
 test('secrets that a host knows which was cut off are changed at once, and stay afterwards', () => {
-  const chance: Chance = { draw: (bound) => Math.floor(bound / 2), now: 1 };
-  const cluster = new Cluster();
-  cluster.inventory = proving(...NODES);
-  cluster.chance = chance;
-  cluster.settle();
-  cluster.policies = [policy(['a1'], 'a2')];
-  cluster.settle();
+  const { cluster } = withSecret();
   const [before] = cluster.fromFirst;
   cluster.chance = { draw: () => 7, now: 3, cutOffs: 1 };
   inSteps(cluster, () => assert.ok(isBelieved(cluster)));
