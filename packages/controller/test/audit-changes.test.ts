@@ -2,8 +2,12 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { type AuditEntry, MAX_AUDIT_CHANGES } from '@mirrorplane/contract';
-import { changesOf } from '../src/audit/changes.ts';
+import { AUDITED_FIELDS, changesOf } from '../src/audit/changes.ts';
+import type { Folder, Records } from '../src/store/records.ts';
 import { Bench } from './harness.ts';
+
+// A type check: each field is one of its record.
+AUDITED_FIELDS satisfies { [F in Folder]?: readonly (keyof Records[F])[] };
 
 const policy = (more: object) => ({ sources: ['web-1/0', 'web-2/0'], destination: 'ids', percent: 100, ...more });
 

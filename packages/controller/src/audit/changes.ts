@@ -1,6 +1,5 @@
 /** What a change did to a record, for the audit log: the changed fields, bounded, without secrets. Pure. */
 import { type AuditEntry, MAX_AUDIT_CHANGES } from '@mirrorplane/contract';
-import type { Folder, Records } from '../store/records.ts';
 
 /** The changed fields before and after. Absent: the record was made or deleted, or nothing changed. */
 export type Changes = Pick<AuditEntry, 'before' | 'after'>;
@@ -9,7 +8,7 @@ export type Changes = Pick<AuditEntry, 'before' | 'after'>;
  * The fields of each folder of the store that the audit log may have. What is not named here never
  * gets into the log, so that a new field cannot bring a secret into it.
  */
-const FIELDS: Record<string, readonly string[]> = {
+export const AUDITED_FIELDS = {
   policies: [
     'description',
     'sources',
@@ -30,7 +29,8 @@ const FIELDS: Record<string, readonly string[]> = {
   interfaces: ['kind', 'name', 'network', 'pool', 'labels', 'edge', 'boundTo', 'declared'],
   users: ['source', 'grants', 'disabled', 'mustChangePassword', 'displayName'],
   apiTokens: ['source', 'grants', 'expiresAt', 'from'],
-} satisfies { [F in Folder]?: readonly (keyof Records[F])[] };
+} as const satisfies Record<string, readonly string[]>;
+const FIELDS: Record<string, readonly string[]> = AUDITED_FIELDS;
 /** Fields with ids of interfaces. Their names are added. */
 const INTERFACES = new Set(['sources', 'destination']);
 
