@@ -1,7 +1,6 @@
 /** Signs checkpoints of the audit log with the key of the authority. */
 import type { Signer } from '../audit/chain.ts';
 import type { Authority } from './authority.ts';
-import { derSignature } from './der-signature.ts';
 
 /** The authority that signs certificates signs the log, also after a rotation. */
 export function auditSigner(authority: Authority): Signer {
@@ -14,7 +13,7 @@ export function auditSigner(authority: Authority): Signer {
     },
     async signText(text) {
       const { signature } = await authority.sign(new TextEncoder().encode(text));
-      return derSignature(signature).toString('base64');
+      return signature.toString('base64');
     },
   };
 }

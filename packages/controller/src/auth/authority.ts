@@ -59,7 +59,7 @@ export type TrustedAuthority = Pick<Issuer, 'pem' | 'fingerprint' | 'endsAt'>;
 
 /** A signature, and whose it is. */
 export interface AuthoritySignature {
-  /** ECDSA over P-256 and SHA-256: r and s of 32 bytes each. */
+  /** ECDSA over P-256 and SHA-256, DER. */
   signature: Buffer;
   /** Of the authority that signed. */
   fingerprint: string;
@@ -181,7 +181,7 @@ export class Authority {
   }
 
   /** Signs something, with the authority that signs certificates. */
-  async sign(data: Uint8Array<ArrayBuffer>): Promise<AuthoritySignature> {
+  async sign(data: Uint8Array): Promise<AuthoritySignature> {
     const { fingerprint } = this.#signing;
     return { signature: await this.#signing.sign(data), fingerprint };
   }

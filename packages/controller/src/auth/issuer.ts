@@ -1,6 +1,16 @@
 /** One authority: its certificate and its key, and the certificates that it signs. */
 import './reflect.ts';
-import { createHash, createPrivateKey, type KeyObject, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  type KeyObject,
+  randomBytes,
+  sign,
+  verify,
+  webcrypto,
+  X509Certificate,
+} from 'node:crypto';
+import { promisify } from 'node:util';
 import * as x509 from '@peculiar/x509';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
@@ -9,6 +19,8 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 const SKEW_MS = 60 * 60 * 1000;
 /** Lifetime of an authority. */
 const AUTHORITY_MS = 20 * 365 * DAY_MS;
+
+const signWith = promisify(sign);
 
 x509.cryptoProvider.set(webcrypto);
 
@@ -32,23 +44,27 @@ export interface Certified {
 
 export class Issuer {
   readonly #certificate: x509.X509Certificate;
+  /** The same key for certificates, and for other signatures. */
   readonly #key: webcrypto.CryptoKey;
+  readonly #privateKey: KeyObject;
   readonly #publicKey: KeyObject;
   /** SHA-256 of the certificate (DER), in hex. */
   readonly fingerprint: string;
 
-  private constructor(certificate: x509.X509Certificate, key: webcrypto.CryptoKey) {
+  private constructor(certificate: x509.X509Certificate, key: webcrypto.CryptoKey, privateKey: KeyObject) {
     this.#certificate = certificate;
     this.#key = key;
+    this.#privateKey = privateKey;
     this.#publicKey = new X509Certificate(certificate.toString('pem')).publicKey;
     this.fingerprint = fingerprintOf(certificate);
   }
 
   /** @throws Error if one of the two cannot be read, or they do not belong together */
   static async read({ certificate, key }: KeyPair): Promise<Issuer> {
-    const pkcs8 = createPrivateKey(key).export({ type: 'pkcs8', format: 'der' });
+    const privateKey = createPrivateKey(key);
+    const pkcs8 = privateKey.export({ type: 'pkcs8', format: 'der' });
     const signing = await webcrypto.subtle.importKey('pkcs8', pkcs8, ALGORITHM, false, ['sign']);
-    const issuer = new Issuer(new x509.X509Certificate(certificate), signing);
+    const issuer = new Issuer(new x509.X509Certificate(certificate), signing, privateKey);
     await issuer.#requireOwnKey();
     return issuer;
   }
@@ -68,9 +84,9 @@ export class Issuer {
     return certificate.verify(this.#publicKey);
   }
 
-  /** ECDSA over P-256 and SHA-256, as r and s of 32 bytes each. */
-  async sign(data: Uint8Array<ArrayBuffer>): Promise<Buffer> {
-    return Buffer.from(await webcrypto.subtle.sign(ALGORITHM, this.#key, data));
+  /** ECDSA over P-256 and SHA-256, DER. */
+  sign(data: Uint8Array): Promise<Buffer> {
+    return signWith('sha256', data, this.#privateKey);
   }
 
   /** A new certificate. */
@@ -97,8 +113,7 @@ export class Issuer {
 
   async #requireOwnKey(): Promise<void> {
     const data = randomBytes(32);
-    const publicKey = await this.#certificate.publicKey.export(ALGORITHM, ['verify']);
-    if (!(await webcrypto.subtle.verify(ALGORITHM, publicKey, await this.sign(data), data))) {
+    if (!verify('sha256', data, this.#publicKey, await this.sign(data))) {
       throw new Error(`the key of the authority ${this.fingerprint} does not belong to its certificate`);
     }
   }
