@@ -2,10 +2,11 @@
  * Whom a connection by TLS is to: a controller is known by its authority, which is named by a
  * fingerprint or a file. It is loaded only for https, for it needs more time than a command.
  */
-import { createHash, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { connect, type DetailedPeerCertificate, getCACertificates } from 'node:tls';
+import { certificatesIn, fingerprintOf } from '@mirrorplane/contract/certificate-text';
 import { CliError } from './exit.ts';
 
 /** How a controller is known. Without all of it: by the authorities of this host. */
@@ -104,7 +105,7 @@ export function seenChain(url: URL): Promise<SeenCertificate[]> {
       const chain: SeenCertificate[] = [];
       let at: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
       // The last one has itself as its issuer.
-      while (at?.raw !== undefined && !chain.some(({ fingerprint }) => fingerprint === sha256(at!.raw))) {
+      while (at?.raw !== undefined && !chain.some(({ fingerprint }) => fingerprint === fingerprintOf(at!.raw))) {
         chain.push(seenOf(new X509Certificate(at.raw).toString()));
         at = at.issuerCertificate;
       }
@@ -182,7 +183,7 @@ function authoritiesIn(file: string): string[] {
       `the file of authorities ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`,
     );
   }
-  const found = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  const found = certificatesIn(text);
   if (found.length === 0) {
     throw new CliError('usage', `the file of authorities ${file} has no certificate in PEM`);
   }
@@ -191,14 +192,10 @@ function authoritiesIn(file: string): string[] {
 
 function seenOf(pem: string): SeenCertificate {
   try {
-    return { pem, fingerprint: sha256(new X509Certificate(pem).raw) };
+    return { pem, fingerprint: fingerprintOf(new X509Certificate(pem).raw) };
   } catch (error) {
     throw new CliError('usage', `a certificate of an authority cannot be read: ${(error as Error).message}`);
   }
-}
-
-function sha256(der: Buffer): string {
-  return createHash('sha256').update(der).digest('hex');
 }
 
 /** The host of a URL: an IPv6 address without brackets. */

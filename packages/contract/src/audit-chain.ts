@@ -5,6 +5,7 @@
  */
 import { createHash, type KeyObject, verify, X509Certificate } from 'node:crypto';
 import type { AuditSeal } from './audit-seal.ts';
+import { certificatesIn, fingerprintOf } from './certificate-text.ts';
 
 /** `prev` of the first line of a chain. */
 export const NO_LINE = '0'.repeat(64);
@@ -87,14 +88,13 @@ export interface AuditKey {
 
 /** The certificates in a PEM text. @throws Error if there is none, or one cannot be read */
 export function auditKeys(pem: string): AuditKey[] {
-  const texts = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  const texts = certificatesIn(pem);
   if (texts.length === 0) {
     throw new Error('there is no certificate in it (PEM)');
   }
   return texts.map((text) => {
     const certificate = new X509Certificate(text);
-    const fingerprint = createHash('sha256').update(certificate.raw).digest('hex');
-    return { fingerprint, key: certificate.publicKey };
+    return { fingerprint: fingerprintOf(certificate.raw), key: certificate.publicKey };
   });
 }
 

@@ -1,10 +1,6 @@
 /** The certificates that a node trusts, and its own. PEM. */
-import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
-
-/** The certificates in a text, each in PEM. */
-export function authoritiesOf(pem: string): string[] {
-  return pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/g) ?? [];
-}
+import { type KeyObject, X509Certificate } from 'node:crypto';
+import { certificatesIn, fingerprintOf } from '@mirrorplane/contract/certificate-text';
 
 /** True if the certificate belongs to this node and key, and is signed by one of the authorities. */
 export function isOf(
@@ -13,12 +9,12 @@ export function isOf(
 ): boolean {
   const issued = new X509Certificate(certificate);
   const ours = issued.checkPrivateKey(key) && commonName(certificate) === node;
-  return ours && authoritiesOf(authority).some((one) => issued.verify(new X509Certificate(one).publicKey));
+  return ours && certificatesIn(authority).some((one) => issued.verify(new X509Certificate(one).publicKey));
 }
 
 /** SHA-256 of a certificate (DER), hex. */
 export function fingerprint(pem: string): string {
-  return createHash('sha256').update(new X509Certificate(pem).raw).digest('hex');
+  return fingerprintOf(new X509Certificate(pem).raw);
 }
 
 /** The name in a certificate. */

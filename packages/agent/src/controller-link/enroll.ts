@@ -15,7 +15,8 @@ import {
   parseJoinToken,
   serverNameOf,
 } from '@mirrorplane/contract';
-import { authoritiesOf, commonName, fingerprint, isOf } from './authorities.ts';
+import { certificatesIn, fingerprintOf } from '@mirrorplane/contract/certificate-text';
+import { commonName, fingerprint, isOf } from './authorities.ts';
 import type { Credentials } from './connection.ts';
 import { certificateRequest } from './csr.ts';
 
@@ -112,7 +113,7 @@ export async function enroll(options: {
   const body: EnrollRequest = { node: options.node, secret, csr };
   const answer = await post({ host, port, pinned, authority: pinnedAuthority }, body);
   const { certificate, authority } = EnrollResponse.parse(JSON.parse(answer));
-  if (!authoritiesOf(authority).some((one) => fingerprint(one) === pinned)) {
+  if (!certificatesIn(authority).some((one) => fingerprint(one) === pinned)) {
     throw new EnrollmentError('the controller answered with an authority that is not the authority of the token');
   }
   if (!isOf(certificate, { node: options.node, key: privateKey, authority })) {
@@ -152,7 +153,7 @@ async function fetchAuthority(host: string, port: number, pinned: string): Promi
   try {
     const seen = new Set<string>();
     for (let certificate: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true); certificate?.raw; ) {
-      const print = createHash('sha256').update(certificate.raw).digest('hex');
+      const print = fingerprintOf(certificate.raw);
       if (print === pinned) {
         return new X509Certificate(certificate.raw).toString();
       }

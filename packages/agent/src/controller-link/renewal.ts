@@ -2,12 +2,13 @@
  * Renews the certificate of the node in time, over its session, follows the authorities that the
  * controller names, and reports when the certificate has ended.
  */
-import { createHash, createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import { replaceFile } from '@mirrorplane/base';
+import { replaceFile, Serial } from '@mirrorplane/base';
 import type { AgentMessage, AuthorityMessage, CertificateMessage } from '@mirrorplane/contract';
+import { certificatesIn } from '@mirrorplane/contract/certificate-text';
 import type { Logger } from '../log.ts';
-import { authoritiesOf, fingerprint, isOf } from './authorities.ts';
+import { fingerprint, isOf } from './authorities.ts';
 import type { Credentials } from './connection.ts';
 import { certificateRequest } from './csr.ts';
 import { CREDENTIAL_FILES } from './enroll.ts';
@@ -41,8 +42,7 @@ export function stateOf(certificate: string, now: Date): CertificateState {
 
 /** From 0 to 1, always the same for one certificate. */
 function delayOf(certificate: string): number {
-  const digest = createHash('sha256').update(new X509Certificate(certificate).raw).digest();
-  return digest.readUInt32BE() / 2 ** 32;
+  return Number.parseInt(fingerprint(certificate).slice(0, 8), 16) / 2 ** 32;
 }
 
 /** The validity of a certificate. @param certificate PEM */
@@ -78,7 +78,7 @@ export class Renewal {
   #asked: NodeJS.Timeout | undefined;
   #warnedAt = Number.NEGATIVE_INFINITY;
   /** Files are written in the order in which messages came. */
-  #writing: Promise<void> = Promise.resolve();
+  readonly #writes = new Serial();
 
   constructor(parts: RenewalParts) {
     this.#parts = parts;
@@ -87,7 +87,7 @@ export class Renewal {
 
   /** Adds the authorities that the node trusts to the hello among its first messages. */
   greet(messages: readonly AgentMessage[]): AgentMessage[] {
-    const trusts = authoritiesOf(this.#credentials.authority).map(fingerprint);
+    const trusts = certificatesIn(this.#credentials.authority).map(fingerprint);
     return messages.map((message) => (message.type === 'hello' ? { ...message, trusts } : message));
   }
 
@@ -130,7 +130,7 @@ export class Renewal {
   /** The controller has named the authorities to trust. */
   follow({ authority, renew }: AuthorityMessage): void {
     this.#write(async () => {
-      const all = authoritiesOf(authority);
+      const all = certificatesIn(authority);
       if (all.length === 0) {
         throw new Error('the controller named no authority to trust');
       }
@@ -145,7 +145,7 @@ export class Renewal {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     clearTimeout(this.#asked);
-    await this.#writing;
+    await this.#writes.settled();
   }
 
   /** Asks for a certificate for the same key. */
@@ -174,7 +174,7 @@ export class Renewal {
   }
 
   #write(run: () => Promise<void>): void {
-    this.#writing = this.#writing.then(run).catch((error: unknown) => {
+    this.#writes.run(run).catch((error: unknown) => {
       this.#warn(() => this.#parts.log.error({ err: error }, 'the certificate could not be renewed'));
     });
   }

@@ -1,16 +1,8 @@
 /** One authority: its certificate and its key, and the certificates that it signs. */
 import './reflect.ts';
-import {
-  createHash,
-  createPrivateKey,
-  type KeyObject,
-  randomBytes,
-  sign,
-  verify,
-  webcrypto,
-  X509Certificate,
-} from 'node:crypto';
+import { createPrivateKey, type KeyObject, randomBytes, sign, verify, webcrypto, X509Certificate } from 'node:crypto';
 import { promisify } from 'node:util';
+import { fingerprintOf } from '@mirrorplane/contract/certificate-text';
 import * as x509 from '@peculiar/x509';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
@@ -56,7 +48,7 @@ export class Issuer {
     this.#key = key;
     this.#privateKey = privateKey;
     this.#publicKey = new X509Certificate(certificate.toString('pem')).publicKey;
-    this.fingerprint = fingerprintOf(certificate);
+    this.fingerprint = fingerprintOf(Buffer.from(certificate.rawData));
   }
 
   /** @throws Error if one of the two cannot be read, or they do not belong together */
@@ -146,11 +138,6 @@ export async function createAuthority(now: number): Promise<KeyPair> {
     ],
   });
   return { certificate: `${certificate.toString('pem')}\n`, key: await keyPem(keys) };
-}
-
-/** SHA-256 of a certificate (DER), in hex. */
-function fingerprintOf(certificate: x509.X509Certificate): string {
-  return createHash('sha256').update(Buffer.from(certificate.rawData)).digest('hex');
 }
 
 /** 16 random bytes in hexadecimal. DER reads them as a positive number. */

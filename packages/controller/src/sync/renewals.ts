@@ -2,8 +2,9 @@
  * Certificates over the sessions of agents: an agent asks for a new one before the old one ends, and
  * is told which authorities it shall trust.
  */
-import { createHash, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import type { AuthorityMessage, CertificateStoredMessage, RenewMessage } from '@mirrorplane/contract';
+import { fingerprintOf } from '@mirrorplane/contract/certificate-text';
 import { nodeActor } from '../audit/actors.ts';
 import { RequestError } from '../auth/agent-request.ts';
 import { type CertificateName, confirmed, issued, standingOf } from '../auth/node-certificates.ts';
@@ -133,8 +134,7 @@ export class Renewals {
       }
       await audit.append({ ...who, outcome: 'done' });
       const { raw, validTo } = new X509Certificate(certificate);
-      const fingerprint = createHash('sha256').update(raw).digest('hex');
-      this.#offers.set(session, { fingerprint, number, endsAt: new Date(validTo).toISOString() });
+      this.#offers.set(session, { fingerprint: fingerprintOf(raw), number, endsAt: new Date(validTo).toISOString() });
       session.tell({ type: 'certificate', certificate, authority: authority.trustedPem });
       log.info({ node, address }, 'certificate of an agent renewed');
     } catch (error) {

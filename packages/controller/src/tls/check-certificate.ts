@@ -1,12 +1,12 @@
 /** Checks the certificate that an operator gives for the API, with what to do about each fault. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
+import { certificatesIn } from '@mirrorplane/contract/certificate-text';
 import type { ServerCertificate } from '../auth/authority.ts';
 import { secureOptions } from './options.ts';
 
 /** OID of the purpose of a TLS server (RFC 5280, section 4.2.1.12). */
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
 /** A certificate that can be used, and its end in milliseconds since 1970. */
 export interface CheckedCertificate extends ServerCertificate {
@@ -52,7 +52,7 @@ export function checkCertificate(given: ServerCertificate, now: number): Checked
 }
 
 function readChain(text: string): X509Certificate[] {
-  const blocks = text.match(CERTIFICATE) ?? [];
+  const blocks = certificatesIn(text);
   if (blocks.length === 0) {
     throw new Error('has no certificate in PEM: it has to begin with "-----BEGIN CERTIFICATE-----"');
   }
