@@ -79,6 +79,8 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
     'The policy is accepted. Edges of other nodes do not mirror frames of that VLAN that can be copies which a switch has brought: those with a MAC address of a source, broadcast and multicast, or, where the addresses are not known, all. The message says which. Edges of the node that sends the copies leave out only the copies that come back.',
   POLICY_VLAN_SHARED: 'The policy is accepted. A recorder of that VLAN gets the copies of all these policies.',
   POLICY_MANY: 'The policy is accepted. Many more policies work, but are hard to oversee.',
+  POLICY_END_UNSEEN:
+    'The policy waits for consent. What it names outside of the own scope is checked with the last consent. Until then nobody learns whether it exists.',
   LOOK_INVALID: 'The look breaks one or more rules. Each is listed with its code and field. Nothing is looked at.',
   LOOK_INTERFACE_NOT_FOUND: 'No agent sees the interface, and nobody has declared it.',
   LOOK_POLICY_NOT_FOUND: 'No policy has this name.',

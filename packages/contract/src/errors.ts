@@ -187,6 +187,11 @@ export const CATALOGUE = {
     'Other policies push the same VLAN ID',
     'this is only a warning: use another VLAN ID if the VLAN ID must identify the policy of a copy',
   ),
+  POLICY_END_UNSEEN: entry(
+    200,
+    'The policy names interfaces that one may not read',
+    'this is only a warning: check the ids with the owner, who consents or refuses',
+  ),
   // Looks
   LOOK_INVALID: entry(422, 'The look is refused', 'correct every listed field'),
   LOOK_INTERFACE_NOT_FOUND: entry(422, 'An interface does not exist', 'check the id with "mirrorplane interface list"'),

@@ -4,7 +4,7 @@ export { innerOf } from './counts.ts';
 export type { Explain, Explanation } from './devices.ts';
 export { type ForecastParts, forecast, type UplinkNow } from './forecast.ts';
 export { ETHERNET, onTheWire } from './frame-sizes.ts';
-export { policyType } from './kinds.ts';
+export { policyType, typeAsAsked } from './kinds.ts';
 export { arrived, pathLosses } from './losses.ts';
 export {
   type ArrivalReading,

@@ -1,5 +1,5 @@
 /** The type matrix: which kinds of interface can be mirrored into which. */
-import type { InterfaceKind, PolicyType } from '@mirrorplane/contract';
+import type { InterfaceKind, Inventory, PolicySpec, PolicyType } from '@mirrorplane/contract';
 
 /**
  * The type of a policy with these kinds of sources and destination. Undefined without a source, for
@@ -19,4 +19,15 @@ export function policyType(
     return fromEdge ? 'physical' : 'virtual-to-physical';
   }
   return fromEdge ? undefined : 'virtual';
+}
+
+/**
+ * The type of a policy where not all of its interfaces are known. It follows from those that are, and
+ * from what the policy says: a VLAN ID is for an edge, and an unknown source counts as virtual.
+ */
+export function typeAsAsked({ sources, destination, vlanId }: PolicySpec, { interfaces }: Inventory): PolicyType {
+  const kindOf = (id: string) => interfaces.find((one) => one.id === id)?.kind;
+  const known = sources.map(kindOf).filter((kind) => kind !== undefined);
+  const destinationKind = kindOf(destination) ?? (vlanId === undefined ? 'vm' : 'edge');
+  return policyType(known.length > 0 ? known : ['vm'], destinationKind) ?? 'virtual';
 }

@@ -56,7 +56,7 @@ function approve(call: ConsentCall, { value: old }: Stored<PolicyRecord>): Chang
       call,
     );
   }
-  const { spec, type } = checkedPolicy(call, change?.spec ?? specOf(old), old);
+  const { spec, type } = checkedPolicy(call, change?.spec ?? specOf(old), { old });
   const { name: _, ...fields } = spec;
   const state = { state: 'approved' as const, requestedBy, requestedAt, needs, given };
   return written({ ...withoutSpec(record), ...fields, type, updatedAt: now, approval: state } as PolicyRecord, call);

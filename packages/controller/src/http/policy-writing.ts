@@ -1,7 +1,7 @@
 /** What is written for a change of a policy. */
 import { randomUUID } from 'node:crypto';
 import { type Approval, type ConsentNeed, type Policy, PolicySpec, sayRule } from '@mirrorplane/contract';
-import { normalise, validate } from '@mirrorplane/planner';
+import { normalise, typeAsAsked, validate } from '@mirrorplane/planner';
 import { isNarrower, missingConsent } from '../access/consent.ts';
 import type { Judge } from '../access/judge.ts';
 import { forbidden } from '../access/refusal.ts';
@@ -12,7 +12,7 @@ import { isInForce, policiesOf } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import { keyOf, type Stored, type View } from '../store/view.ts';
 import type { Change, MutationCall } from './mutation.ts';
-import { seenReasons } from './seen-reasons.ts';
+import { askedReasons, contextWithout, hiddenEnds, seenReasons } from './seen-reasons.ts';
 
 /** Policies and changes of one user that may wait for consent at a time. */
 const MAX_REQUESTS = 100;
@@ -38,16 +38,36 @@ export function specOf(record: PolicyRecord): PolicySpec {
   };
 }
 
-/** @throws ProblemError POLICY_INVALID with everything that is wrong */
-export function checkedPolicy(
-  { services: { view, live, inventory, clock }, judge }: Pick<MutationCall, 'services' | 'judge'>,
+/** What the rules say of a policy, as far as its author may know it. */
+function reasonsFor(
+  { services: { view, live, inventory }, judge }: Pick<MutationCall, 'services' | 'judge'>,
   given: PolicySpec,
-  old?: PolicyRecord,
+  { old, waits }: Checked,
 ) {
   const explain = (id: string) => explainId(id, live);
   const context = { policies: policiesOf(view), inventory: inventory.now(), explain };
-  const { type, ...whole } = validate(given, context, old?.name);
-  const { refusals, warnings } = seenReasons(whole, given, judge);
+  const hidden = waits ? hiddenEnds(given, judge) : [];
+  if (hidden.length === 0) {
+    const { type, ...whole } = validate(given, context, old?.name);
+    return { type, ...seenReasons(whole, given, judge) };
+  }
+  const known = contextWithout(hidden, context);
+  return {
+    type: typeAsAsked(given, known.inventory),
+    ...askedReasons(validate(given, known, old?.name), given, hidden),
+  };
+}
+
+interface Checked {
+  old?: PolicyRecord | undefined;
+  /** Whether the policy waits for consent, and so is checked again. */
+  waits?: boolean;
+}
+
+/** @throws ProblemError POLICY_INVALID with everything that is wrong */
+export function checkedPolicy(call: Pick<MutationCall, 'services' | 'judge'>, given: PolicySpec, checked: Checked) {
+  const { clock } = call.services;
+  const { type, refusals, warnings } = reasonsFor(call, given, checked);
   if (given.name === 'status') {
     refusals.unshift({ field: 'name', ...sayRule('POLICY_NAME_INVALID', { reserved: given.name }) });
   }
@@ -74,9 +94,10 @@ export function writePolicy(
 ): Change {
   const old = current?.value;
   requirePolicy(judge, given, old);
-  const { spec, warnings, type } = checkedPolicy({ services, judge }, given, old);
+  const needs = needsOf({ services, judge }, given, old);
+  const { spec, warnings, type } = checkedPolicy({ services, judge }, given, { old, waits: needs.length > 0 });
   const now = new Date(services.clock()).toISOString();
-  const asked = { requestedBy: who.name, requestedAt: now, needs: needsOf({ services, judge }, spec, old), given: [] };
+  const asked = { requestedBy: who.name, requestedAt: now, needs, given: [] };
   if (asked.needs.length > 0) {
     refuseManyRequests(services.view, who.name, spec.name);
   }

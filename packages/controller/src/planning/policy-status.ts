@@ -74,14 +74,22 @@ function interfacesOf({ name, devices }: LiveNode, { view, live }: StatusParts):
   return [...new Set([...edges.map(({ value }) => value.id), ...guests])];
 }
 
-/** A policy that waits for consent is planned like one that is disabled. */
+/**
+ * A policy that waits for consent is planned like one that is disabled. Its status does not say where
+ * its ends are: whoever names an interface of others in a request would learn it.
+ */
 function statusOf(policy: Policy, plan: PolicyPlan, observation: Observation): PolicyStatus {
   if (isInForce(policy)) {
     return statusFrom(policy, plan, observation);
   }
   const status = statusFrom({ ...policy, enabled: false }, plan, observation);
   const isWaiting = status.state === 'disabled' && policy.approval?.state === 'pending';
-  return isWaiting ? { ...status, state: 'pendingApproval' } : status;
+  return {
+    ...status,
+    sources: status.sources.map((source) => ({ ...source, devices: [] })),
+    destination: { ...status.destination, devices: [] },
+    ...(isWaiting && { state: 'pendingApproval' }),
+  };
 }
 
 function reportOf(live: LiveNodes, node: LiveNode | undefined, programRevision: number | undefined): NodeReport {

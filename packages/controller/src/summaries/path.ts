@@ -7,7 +7,7 @@ import { observationOf, policyStatuses, type StatusParts } from '../planning/pol
 import type { PolicyRecord } from '../store/records.ts';
 import type { Stored } from '../store/view.ts';
 import { Board } from './board.ts';
-import { displayNames } from './display-names.ts';
+import { declaredEnds } from './display-names.ts';
 import { stateOfNode } from './nodes.ts';
 import { sourcesOf } from './sources.ts';
 
@@ -33,13 +33,13 @@ export class PolicyPaths {
   /** The nodes of a policy, the hops between them, and its destination. */
   of(name: string): PolicyPath | undefined {
     const policy = this.#parts.view.get('policies', name);
-    return policy && pathOf(this.#parts, this.#status(policy));
+    return policy && pathOf(this.#parts, this.#status(policy), policy.value);
   }
 
   /** The sources of a policy in its order, with what nodes report of each. */
   sources(policy: Stored<PolicyRecord>): PolicySource[] {
     const rates = sourceRates(policy.value.uid, this.#observationNow());
-    return sourcesOf(this.#status(policy), rates, this.#parts.view);
+    return sourcesOf(this.#status(policy), rates, declaredEnds(policy.value, this.#parts.view));
   }
 
   #observationNow(): Observation {
@@ -51,7 +51,7 @@ export class PolicyPaths {
   }
 }
 
-function pathOf(parts: Parts, status: PolicyStatus): PolicyPath {
+function pathOf(parts: Parts, status: PolicyStatus, policy: PolicyRecord): PolicyPath {
   const track = parts.history.policy(status.uid);
   const { interface: id, devices } = status.destination;
   const device = devices.at(-1);
@@ -60,7 +60,7 @@ function pathOf(parts: Parts, status: PolicyStatus): PolicyPath {
     hops: status.paths.map((path) => ({ ...path, rates: hopRates(track, path) })),
     destination: {
       id,
-      name: displayNames(parts.view)(id),
+      name: declaredEnds(policy, parts.view)(id)?.name ?? '',
       ...(device && { node: device.node, device: device.name }),
       delivered: status.delivered,
       rate: rateOf(track, 'delivered'),

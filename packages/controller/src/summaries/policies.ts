@@ -4,7 +4,7 @@ import type { History } from '../history/history.ts';
 import { healthOf, hopRates, ratesOf, sparklineOf } from '../history/rates.ts';
 import type { Track } from '../history/track.ts';
 import { policyStatuses, type StatusParts } from '../planning/policy-status.ts';
-import { displayNames } from './display-names.ts';
+import { declaredEnds } from './display-names.ts';
 
 /** Codes of reasons that mean that a node is behind. */
 const BEHIND: ReadonlySet<string> = new Set(['NODE_PENDING', 'NODE_DISCONNECTED', 'ENDING_UNCONFIRMED']);
@@ -28,7 +28,6 @@ export interface PolicyEntry {
 
 /** All policies. */
 export function policyEntries(parts: StatusParts & { history: History }): PolicyEntry[] {
-  const names = displayNames(parts.view);
   return policyStatuses(parts).flatMap((status): PolicyEntry[] => {
     const stored = parts.view.get('policies', status.name);
     if (!stored) {
@@ -40,7 +39,7 @@ export function policyEntries(parts: StatusParts & { history: History }): Policy
     const track = parts.history.policy(stored.value.uid);
     const summary: PolicySummary = {
       ...record,
-      destination: { id: destination, name: names(destination) },
+      destination: { id: destination, name: declaredEnds(stored.value, parts.view)(destination)?.name ?? '' },
       sourceCount: sources.length,
       revision: stored.revision,
       ...stateOf(status),

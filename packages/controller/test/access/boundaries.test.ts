@@ -1,10 +1,11 @@
 /** What tries to get around a scope, or around consent. */
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
+import { until } from '@mirrorplane/base';
 import { Grant, type Role, type Scope } from '@mirrorplane/contract';
 import { allows } from '../../src/access/allows.ts';
 import { covers } from '../../src/people/covers.ts';
-import { Bench, type Reply } from '../harness.ts';
+import { Bench, type Reply, vmDevice } from '../harness.ts';
 import { peopleOf } from './people.ts';
 
 const API = '/api/v1';
@@ -91,18 +92,55 @@ test('consent is withdrawn also while a change waits; its author cannot enable a
 test('a refusal tells nothing of ends that one may not read', async (t) => {
   const { bench, red } = await tenants(t);
   await bench.must('POST', POLICIES, { name: 'secret', sources: ['blue-1/0'], destination: 'blue-2/0' });
-  const refused = async (source: string) => {
-    const reply = await red('POST', `${POLICIES}?dryRun=true`, { ...TAP, sources: [source] });
-    assert.equal(reply.status, 422, reply.text);
-    assert.ok(!reply.text.includes('secret') && !reply.text.includes('node-1'), reply.text);
-    return reply.text.replaceAll(source, 'ID');
-  };
-  const used = await refused('blue-1/0');
-  assert.equal(await refused('nothing/0'), used, 'the same for what is in use and what does not exist');
   for (const name of ['secret', 'nothing']) {
     assert.deepEqual(codeOf(await red('PATCH', `${POLICIES}/${name}`, { percent: 1 })), FORBIDDEN, name);
   }
   assert.deepEqual(codeOf(await red('POST', POLICIES, { ...TAP, name: 'secret', destination: 'blue-2/0' })), FORBIDDEN);
+});
+
+test('a request for consent has one answer for all that one may not read, and shows nothing of it', async (t) => {
+  const { bench, red, blue } = await tenants(t);
+  await bench.must('POST', POLICIES, { name: 'secret', sources: ['blue-1/0'], destination: 'blue-2/0' });
+  await bench.must('PUT', at('edge-1'), { kind: 'edge', name: 'uplink', edge: { node: 'node-1', device: 'eth0' } });
+  const agent = await bench.connect(await bench.credentials('node-1'));
+  agent.hello('node-1');
+  agent.inventory(vmDevice('blue-2/0', 7));
+  await until('the device', async () => (await bench.get(at('blue-2/0'))).body.devices?.length === 1);
+  /** What one gets to see of a request, without the ids of times and of the end itself. */
+  const told = async (id: string, request: object) => {
+    const made = await red('POST', POLICIES, request);
+    assert.deepEqual([made.status, made.body.approval?.state], [201, 'pending'], made.text);
+    await until('the status', async () => (await red('GET', `${POLICIES}/tap/status`)).status === 200);
+    const views = ['', '/sources', '/path', '/status', '/history'].map((part) => red('GET', `${POLICIES}/tap${part}`));
+    const listed = await red('GET', `${POLICIES}?view=summary`);
+    const replies = [made, listed, ...(await Promise.all(views))]
+      .map(({ text }) => text.replaceAll(id, 'ID'))
+      .join('\n');
+    for (const secret of ['node-1', 'secret', 'uplink', 'tap7']) {
+      assert.ok(!replies.includes(secret), `${id} tells ${secret}`);
+    }
+    assert.equal((await red('DELETE', `${POLICIES}/tap`)).status, 204);
+    return [made.body.type, made.body.warnings.map(({ code }: { code: string }) => code), replies.includes('"kind"')];
+  };
+  const all = ['blue-1/0', 'blue-2/0', 'edge-1', 'nothing/0', 'eth0', 'tap7'];
+  for (const id of all) {
+    const source = await told(id, { ...TAP, sources: [id] });
+    assert.deepEqual(source, ['virtual', ['POLICY_END_UNSEEN'], false], id);
+    const destination = await told(id, { ...TAP, sources: ['red-1/0'], destination: id });
+    assert.deepEqual(destination, ['virtual', ['POLICY_END_UNSEEN'], false], id);
+    const tagged = await told(id, { ...TAP, sources: ['red-1/0'], destination: id, vlanId: 7 });
+    assert.deepEqual(tagged, ['virtual-to-physical', ['POLICY_END_UNSEEN'], false], id);
+  }
+  // What one may read is checked at once, and what others own when they consent.
+  const vlan = await red('POST', POLICIES, { ...TAP, sources: all, vlanId: 7 });
+  assert.deepEqual(
+    vlan.body.errors.map(({ code }: { code: string }) => code),
+    ['POLICY_VLAN_NOT_ALLOWED'],
+    vlan.text,
+  );
+  assert.equal((await red('POST', POLICIES, TAP)).status, 201);
+  assert.deepEqual(codeOf(await blue('POST', `${POLICIES}/tap/approve`)), [422, 'POLICY_INVALID'], 'it is in use');
+  assert.match((await bench.request('POST', `${POLICIES}/tap/approve`)).text, /secret/, 'an administrator is told why');
 });
 
 test('only so many requests of one user wait for consent', async (t) => {
