@@ -1,7 +1,9 @@
 /** Access: rights, the roles that hold them, and grants of roles with a scope. */
 import * as z from 'zod';
 import { RIGHTS } from './rights.ts';
+import { hasConditions, ROLE_NAMES, type ROLES } from './roles.ts';
 
+/** What one may do. */
 export const Right = z.enum(RIGHTS).meta({
   id: 'Right',
   description:
@@ -9,21 +11,8 @@ export const Right = z.enum(RIGHTS).meta({
 });
 export type Right = z.infer<typeof Right>;
 
-const VIEWER = ['read', 'metrics'] as const satisfies readonly Right[];
-
-/** Each role is a set of rights. The roles are fixed. */
-export const ROLES = {
-  metrics: ['metrics'],
-  viewer: VIEWER,
-  operator: [...VIEWER, 'policy', 'mirror', 'send'],
-  observer: [...VIEWER, 'packets'],
-  auditor: [...VIEWER, 'audit'],
-  admin: RIGHTS,
-} as const satisfies Record<string, readonly Right[]>;
+/** A named set of rights. */
 export type Role = keyof typeof ROLES;
-
-/** The names of all roles, from the least to the most. */
-export const ROLE_NAMES = Object.keys(ROLES) as Role[];
 export const Role = z.enum(ROLE_NAMES).meta({ id: 'Role', description: 'A named set of rights.' });
 
 /** Values in one list of a scope, and labels of a scope. */
@@ -41,12 +30,6 @@ export const Labels = z
     examples: [{ tenant: 'blue' }],
   });
 
-interface Conditions {
-  pools?: string[] | undefined;
-  networks?: string[] | undefined;
-  labels?: Record<string, string> | undefined;
-}
-
 /** Where a grant holds. An object is in the scope if it matches each field that is given. */
 export const Scope = z
   .strictObject({
@@ -58,11 +41,6 @@ export const Scope = z
   .meta({ id: 'Scope', description: 'Where a grant holds: objects that match each given field.' });
 export type Scope = z.infer<typeof Scope>;
 
-/** Whether a scope leaves anything out. Without a condition it would match everything. */
-export function hasConditions({ pools, networks, labels }: Conditions): boolean {
-  return pools !== undefined || networks !== undefined || Object.keys(labels ?? {}).length > 0;
-}
-
 /** A role that somebody has, everywhere or in a scope. */
 export const Grant = z
   .strictObject({
@@ -71,29 +49,3 @@ export const Grant = z
   })
   .meta({ id: 'Grant', examples: [{ role: 'operator', scope: { pools: ['blue'] } }] });
 export type Grant = z.infer<typeof Grant>;
-
-/**
- * Rights for the cluster as a whole: what they are for cannot be divided, so a grant with a scope
- * does not give them.
- */
-export const WHOLE_RIGHTS: ReadonlySet<Right> = new Set(['metrics', 'audit', 'access'] as const);
-
-/** The rights that grants give, somewhere at least, in the order of `RIGHTS`. */
-export function rightsOf(grants: readonly Grant[]): Right[] {
-  return RIGHTS.filter((right) => grants.some((grant) => givesSomewhere(grant, right)));
-}
-
-/** Whether a grant gives a right for something at least. */
-export function givesSomewhere({ role, scope }: Grant, right: Right): boolean {
-  return givesRight(role, right) && (scope === undefined || !WHOLE_RIGHTS.has(right));
-}
-
-/** Whether a role has a right. */
-export function givesRight(role: Role, right: Right): boolean {
-  return (ROLES[role] as readonly Right[]).includes(right);
-}
-
-/** The roles that have a right, from the least to the most. */
-export function rolesWith(right: Right): Role[] {
-  return ROLE_NAMES.filter((role) => givesRight(role, right));
-}

@@ -1,6 +1,6 @@
 /** Consent to policies: what waits for whom, and who has agreed. */
 import * as z from 'zod';
-import { InterfaceId, Timestamp } from './names.ts';
+import { InterfaceId, Name, Timestamp } from './names.ts';
 
 /** Rights that consent can stand for. `policy`: that another user agrees, by the four-eyes rule. */
 export const CONSENT_RIGHTS = ['policy', 'mirror', 'send'] as const;
@@ -40,6 +40,19 @@ export type Approval = z.infer<typeof Approval>;
 export function waitingChange<S extends z.ZodType>(spec: S) {
   return z.object({ spec, ...asked }).meta({ id: 'WaitingChange' });
 }
+
+/** Something that waits for consent, in short. */
+export const WaitingConsent = z
+  .object({
+    policy: Name,
+    kind: z.enum(['policy', 'change']).meta({ description: 'Whether the policy itself waits, or a change of it.' }),
+    requestedBy: asked.requestedBy,
+    requestedAt: asked.requestedAt,
+    rights: z.array(z.enum(CONSENT_RIGHTS)).meta({ description: 'Rights for which consent is missing.' }),
+    yours: z.boolean().meta({ description: 'Whether the sender of the request can give some of it.' }),
+  })
+  .meta({ id: 'WaitingConsent' });
+export type WaitingConsent = z.infer<typeof WaitingConsent>;
 
 /** Says no, or withdraws consent. */
 export const Rejection = z

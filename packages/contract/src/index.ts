@@ -1,5 +1,6 @@
 /** Every resource and message of Mirrorplane, declared once. */
 export * from './access.ts';
+export * from './allows.ts';
 export * from './approval.ts';
 export * from './audit.ts';
 export * from './bounds.ts';
@@ -31,6 +32,7 @@ export * from './policy-test.ts';
 export * from './probes.ts';
 export * from './program.ts';
 export * from './rights.ts';
+export * from './roles.ts';
 export * from './sentences.ts';
 export * from './status.ts';
 export * from './summaries.ts';

@@ -35,6 +35,10 @@ export const PolicySummary = z
     revision: z.number().int(),
     state: PolicyState,
     reasons: z.array(StatusReason).meta({ description: listed('Why the policy is not active') }),
+    waitsForConsent: z
+      .boolean()
+      .optional()
+      .meta({ description: 'The policy, or a change of it, waits for consent. Absent: it does not.' }),
     reasonCount: z.number().int().meta({ description: 'Number of all reasons.' }),
     pending: z
       .array(Name)

@@ -2,8 +2,7 @@
  * Judges what one sender may do with the things of the cluster. Pure: what it needs to know of a
  * thing it asks for.
  */
-import type { Grant, Right } from '@mirrorplane/contract';
-import { type AccessObject, allows, allowsEverywhere } from './allows.ts';
+import { type AccessObject, allows, allowsEverywhere, type Grant, type Right } from '@mirrorplane/contract';
 
 /** Things that a right can be asked for. */
 export const THINGS = ['policy', 'interface', 'node', 'pool', 'domain', 'look', 'finding'] as const;

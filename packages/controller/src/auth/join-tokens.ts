@@ -3,8 +3,7 @@
  * a resource pool: then it registers the nodes that join with it.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { formatJoinToken } from '@mirrorplane/contract';
-import { allows } from '../access/allows.ts';
+import { allows, formatJoinToken } from '@mirrorplane/contract';
 import type { TokenRecord } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
 import type { View } from '../store/view.ts';

@@ -1,7 +1,6 @@
 /** /api/v1/tokens: API tokens of users, those of `mirrorplane login`, and those in files. */
-import { ApiTokenCreate, ApiTokenCreated, ApiTokenInfo, Name } from '@mirrorplane/contract';
+import { ApiTokenCreate, ApiTokenCreated, ApiTokenInfo, allows, Name } from '@mirrorplane/contract';
 import * as z from 'zod';
-import { allows } from '../access/allows.ts';
 import { forbidden } from '../access/refusal.ts';
 import { newSecret, sha256 } from '../auth/api-tokens.ts';
 import { covers } from '../people/covers.ts';

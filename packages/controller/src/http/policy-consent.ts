@@ -17,8 +17,8 @@ const tag = 'policies';
 
 type ConsentCall = Pick<MutationCall, 'services' | 'who' | 'judge'>;
 
-/** What waits for consent: a change of the policy, or the policy itself. */
-function questionOf({ change, approval, ...record }: PolicyRecord) {
+/** What of a policy waits for consent: a change of the policy, or the policy itself. */
+export function questionOf({ change, approval, ...record }: PolicyRecord) {
   if (change) {
     return { ...change, ends: change.spec };
   }

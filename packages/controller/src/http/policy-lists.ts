@@ -42,6 +42,7 @@ export const POLICIES: ListSpec<PolicyEntry> = {
     destination: ({ summary }, value) => isValue(summary.destination.id, value),
     source: ({ sources }, value) => sources.some((id) => isValue(id, value)),
     node: ({ nodes }, value) => [...nodes].some((name) => isValue(name, value)),
+    consent: ({ summary }, value) => isValue(summary.waitsForConsent ? 'waits' : undefined, value),
     reason: ({ summary }, value) => summary.reasons.some(({ code }) => isValue(code, value)),
   },
 };

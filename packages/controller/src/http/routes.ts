@@ -2,6 +2,7 @@
 
 import { accessRoutes } from './access.ts';
 import { apiTokenRoutes } from './api-tokens.ts';
+import { approvalRoutes } from './approvals.ts';
 import { auditRoutes } from './audit.ts';
 import { auditChainRoutes } from './audit-chain.ts';
 import { authorityRoutes } from './authority.ts';
@@ -36,6 +37,7 @@ export const ROUTES: readonly Route[] = [
   ...forecastRoutes,
   ...policyTestRoutes,
   ...policyConsentRoutes,
+  ...approvalRoutes,
   ...interfaceRoutes,
   ...destinationRoutes,
   ...historyRoutes,

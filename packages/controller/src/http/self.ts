@@ -1,6 +1,5 @@
 /** What people may do with their own account, and others only with a right. */
-import type { Right } from '@mirrorplane/contract';
-import { allows } from '../access/allows.ts';
+import { allows, type Right } from '@mirrorplane/contract';
 import { forbidden } from '../access/refusal.ts';
 import type { Who } from './who.ts';
 

@@ -1,7 +1,6 @@
 /** Identifies the sender of a request. Only this file reads the token or the cookie. */
-import type { Right } from '@mirrorplane/contract';
+import { allows, type Right } from '@mirrorplane/contract';
 import type { FastifyRequest } from 'fastify';
-import { allows } from '../access/allows.ts';
 import { forbidden } from '../access/refusal.ts';
 import { bearerToken } from '../auth/api-tokens.ts';
 import type { Principal } from '../auth/principal.ts';

@@ -4,6 +4,7 @@ import type { History } from '../history/history.ts';
 import { healthOf, hopRates, ratesOf, sparklineOf } from '../history/rates.ts';
 import type { Track } from '../history/track.ts';
 import { policyStatuses, type StatusParts } from '../planning/policy-status.ts';
+import type { PolicyRecord } from '../store/records.ts';
 import { declaredEnds } from './display-names.ts';
 
 /** Codes of reasons that mean that a node is behind. */
@@ -34,13 +35,14 @@ export function policyEntries(parts: StatusParts & { history: History }): Policy
       return [];
     }
     // What waits for consent names interfaces of others to who sees the summary.
-    const { sources, destination, allowFeedback: _, approval: _waits, change: _wanted, ...record } = stored.value;
+    const { sources, destination, allowFeedback: _, approval, change, ...record } = stored.value;
     const devices = [...status.sources, status.destination].flatMap((end) => end.devices);
     const track = parts.history.policy(stored.value.uid);
     const summary: PolicySummary = {
       ...record,
       destination: { id: destination, name: declaredEnds(stored.value, parts.view)(destination)?.name ?? '' },
       sourceCount: sources.length,
+      ...(isWaiting({ approval, change }) && { waitsForConsent: true }),
       revision: stored.revision,
       ...stateOf(status),
       health: healthOf(track, status),
@@ -51,6 +53,10 @@ export function policyEntries(parts: StatusParts & { history: History }): Policy
     const sparkline = sparklineOf(track, 'delivered');
     return [{ summary, sources, nodes, sparkline, detail: detailOf(status, track) }];
   });
+}
+
+function isWaiting({ approval, change }: Pick<PolicyRecord, 'approval' | 'change'>): boolean {
+  return change !== undefined || approval?.state === 'pending';
 }
 
 /** What is shown of a policy to who may see a part of its sources: nothing that names the others. */

@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { until } from '@mirrorplane/base';
-import { Grant, type Role, type Scope } from '@mirrorplane/contract';
-import { allows } from '../../src/access/allows.ts';
+import { allows, Grant, type Role, type Scope } from '@mirrorplane/contract';
 import { covers } from '../../src/people/covers.ts';
 import { Bench, type Reply, vmDevice } from '../harness.ts';
 import { peopleOf } from './people.ts';

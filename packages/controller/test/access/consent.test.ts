@@ -29,6 +29,7 @@ async function owners(t: TestContext) {
   const people = await peopleOf(bench, {
     red: grant('operator', { labels: { tenant: 'red' } }),
     green: grant('operator', { labels: { tenant: 'green' } }),
+    blue: grant('operator', { labels: { tenant: 'blue' } }),
     security: grant('operator', { labels: { tenant: 'security' } }),
     reader: grant('viewer'),
   });
@@ -46,7 +47,7 @@ async function owners(t: TestContext) {
 const TAP = { name: 'tap', sources: ['red-1/0', 'green-1/0'], destination: 'tool/0' };
 
 test('a policy of two tenants copies nothing until both have consented, and says who did', async (t) => {
-  const { bench, planned, kinds, red, green, security, reader } = await owners(t);
+  const { bench, planned, kinds, red, green, blue, security, reader } = await owners(t);
   const made = await security('POST', POLICIES, TAP);
   assert.equal(made.status, 201, made.text);
   assert.equal(made.body.approval.state, 'pending');
@@ -67,6 +68,15 @@ test('a policy of two tenants copies nothing until both have consented, and says
     assert.equal(listed.body.items[0].name, 'tap');
     assert.doesNotMatch(listed.text, /green/, `view=${view} names nothing of others`);
   }
+  const waiting = async (ask: typeof red) => {
+    const { items, total } = (await ask('GET', `${API}/approvals`)).body;
+    return [total, items.map(({ policy, rights, yours }: Record<string, unknown>) => [policy, rights, yours])];
+  };
+  assert.deepEqual(await waiting(red), [1, [['tap', ['mirror'], true]]]);
+  assert.deepEqual(await waiting(security), [1, [['tap', ['mirror'], false]]], 'not by its author');
+  assert.deepEqual(await waiting(blue), [0, []], 'nothing of others');
+  const filtered = await red('GET', `${POLICIES}?view=summary&filter=consent:waits`);
+  assert.deepEqual([filtered.body.items.length, filtered.text.includes('green')], [1, false]);
   const first = await red('POST', `${POLICIES}/tap/approve`);
   assert.equal(first.status, 200, first.text);
   assert.ok(!first.text.includes('green'), 'nothing of the other tenant');
@@ -75,6 +85,7 @@ test('a policy of two tenants copies nothing until both have consented, and says
   const last = await green('POST', `${POLICIES}/tap/approve`);
   assert.equal(last.body.approval.state, 'approved', last.text);
   await until('the policy in force', async () => (await planned()) !== 'pendingApproval');
+  assert.deepEqual(await waiting(red), [0, []]);
   assert.deepEqual(codeOf(await green('POST', `${POLICIES}/tap/approve`)), [409, 'NOTHING_TO_APPROVE']);
   assert.deepEqual(await kinds(), [
     'policyCreated',

@@ -122,6 +122,7 @@ PUT /api/v1/access/settings access
 POST /api/v1/policies/{name}/approve read
 POST /api/v1/policies/{name}/reject read
 GET /api/v1/access/who-can read
+GET /api/v1/approvals read
 GET /healthz nothing
 GET /metrics metrics
 GET /readyz nothing

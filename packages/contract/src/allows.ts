@@ -1,5 +1,6 @@
 /** Judges grants: whether somebody may do something, and to which object. */
-import { type Grant, givesRight, givesSomewhere, hasConditions, type Right, type Scope } from '@mirrorplane/contract';
+import type { Grant, Right, Scope } from './access.ts';
+import { givesRight, givesSomewhere, hasConditions } from './roles.ts';
 
 /** What a scope can tell apart of an object. An absent field matches no scope that names it. */
 export interface AccessObject {

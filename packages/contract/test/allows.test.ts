@@ -1,8 +1,7 @@
 /** Judging grants. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Grant } from '@mirrorplane/contract';
-import { allows, allowsEverywhere } from '../../src/access/allows.ts';
+import { allows, allowsEverywhere, Grant } from '@mirrorplane/contract';
 
 const scoped: Grant[] = [
   { role: 'operator', scope: { pools: ['east', 'west'], labels: { tenant: 'blue' } } },
